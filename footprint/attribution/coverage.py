@@ -1,0 +1,48 @@
+"""This file says how much of the time each device was read: measured, bridged by a counter, or modelled.
+
+What was expected and not read is missing; what is expected depends on placements and on the week
+before, and is known to the query that asks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from footprint.attribution.rounding import Ints, sums
+from footprint.attribution.spans import BRIDGED, ESTIMATE, Spans, cut
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Time of one device by slot [µs], arrays of shape (n,): the slot's index, and what was seen in it.
+
+    ``modelled_us`` is the part of ``measured_us`` that an estimate, not a sensor, gave.
+    """
+
+    slot: Ints
+    first_us: Ints
+    last_us: Ints
+    measured_us: Ints
+    bridged_us: Ints
+    modelled_us: Ints
+    energy_uj: Ints
+
+
+def device_coverage(spans: Spans, edges_us: Ints) -> Coverage:
+    """Coverage of one device in the slots between edges; slots in which nothing was read are left out."""
+    pieces, slot, _ = cut(spans, edges_us)
+    found, place = np.unique(slot, return_inverse=True)
+    size = len(found)
+    length = pieces.end_us - pieces.start_us
+    bridged = np.where(pieces.method == BRIDGED, length - pieces.seen_us, 0)
+    modelled = np.where(pieces.method == ESTIMATE, pieces.seen_us, 0)
+    first = np.full(size, np.iinfo(np.int64).max)
+    last = np.zeros(size, dtype=np.int64)
+    np.minimum.at(first, place, pieces.start_us)
+    np.maximum.at(last, place, pieces.end_us)
+    return Coverage(
+        found, first, last, sums(pieces.seen_us, place, size), sums(bridged, place, size),
+        sums(modelled, place, size), sums(pieces.energy_uj, place, size),
+    )  # fmt: skip

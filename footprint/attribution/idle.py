@@ -1,0 +1,124 @@
+"""This file learns what a loaded device draws while nothing runs on it.
+
+Each day leaves a histogram of the power of its quiet spans: whole numbers of µs and µJ in bins of
+half a percent, so that days add up exactly in any order. The idle power is the densest place of the
+histogram of up to 28 days: brief warm tails, unlogged traffic and empty hours of an unloaded device
+are elsewhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from footprint.attribution.requests import Flight
+from footprint.attribution.rounding import Ints, sums
+from footprint.attribution.spans import BRIDGED, Spans
+from footprint.units import PJ_PER_UJ, US_PER_S
+
+DAYS = 28  # idle power of a day is learnt on it and the 27 before
+BIN_RATIO = math.log(1.005)
+HALF_WIDTH_BINS = 10  # the mode is the mean within about 5 % of itself
+TAIL_US = 15 * US_PER_S  # after a request the device is still warm
+NEAR_US = 3600 * US_PER_S  # the model is surely loaded within an hour of a request
+ENOUGH_US = 30 * US_PER_S
+ENOUGH_NEAR_US = 600 * US_PER_S
+
+Histogram = dict[int, tuple[int, int]]  # bin -> (time [µs], energy [µJ])
+
+
+@dataclass(frozen=True, slots=True)
+class QuietDay:
+    """Power histograms of the quiet spans of one placed device on one day; additive.
+
+    ``near`` holds those within an hour of a request, when the model was surely loaded.
+    """
+
+    quiet: Histogram = field(default_factory=dict)
+    near: Histogram = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, dict[str, list[int]]]:
+        """As plain JSON."""
+        return {
+            name: {str(b): list(pair) for b, pair in sorted(histogram.items())}
+            for name, histogram in (("quiet", self.quiet), ("near", self.near))
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, dict[str, list[int]]]) -> QuietDay:
+        """From what ``to_json`` gave."""
+        return cls(*({int(b): (p[0], p[1]) for b, p in value[name].items()} for name in ("quiet", "near")))
+
+
+def quiet_day(spans: Spans, flight: Flight, day: tuple[int, int]) -> QuietDay:
+    """What one day says of the idle power of one placed device.
+
+    A span is quiet where no request of any service on the device overlaps it or ended in the 15 s before.
+    """
+    inside = (spans.start_us >= day[0]) & (spans.start_us < day[1]) & (spans.method != BRIDGED)
+    spans = spans[inside]
+    if not len(spans):
+        return QuietDay()
+    count, _ = flight.overlapping(spans.start_us - TAIL_US, spans.end_us)
+    around, _ = flight.overlapping(spans.start_us - NEAR_US, spans.end_us + NEAR_US)
+    quiet = count == 0
+    return QuietDay(_histogram(spans[quiet]), _histogram(spans[quiet & (around > 0)]))
+
+
+def _histogram(spans: Spans) -> Histogram:
+    length = spans.end_us - spans.start_us
+    power_uw = spans.energy_uj * (PJ_PER_UJ / np.maximum(length, 1))
+    # Below a milliwatt a device is off, not idle.
+    bins = np.floor(np.log(np.maximum(power_uw, 1000.0)) / BIN_RATIO).astype(np.int64)
+    found, place = np.unique(bins, return_inverse=True)
+    time, energy = sums(length, place, len(found)), sums(spans.energy_uj, place, len(found))
+    return {int(b): (int(t), int(e)) for b, t, e in zip(found, time, energy, strict=True)}
+
+
+def merge(histograms: Iterable[Histogram]) -> Histogram:
+    """Sum of histograms."""
+    total: Histogram = {}
+    for histogram in histograms:
+        for place, (time, energy) in histogram.items():
+            before = total.get(place, (0, 0))
+            total[place] = (before[0] + time, before[1] + energy)
+    return total
+
+
+def idle_power_uw(days: Iterable[QuietDay]) -> int | None:
+    """Idle power [µW] learnt from days, or None where they hold less than half a minute of quiet."""
+    days = list(days)
+    near = merge(day.near for day in days)
+    if _time(near) >= ENOUGH_NEAR_US:
+        return _mode_uw(near)
+    quiet = merge(day.quiet for day in days)
+    return _mode_uw(quiet) if _time(quiet) >= ENOUGH_US else None
+
+
+def _time(histogram: Histogram) -> int:
+    return sum(time for time, _ in histogram.values())
+
+
+def _mode_uw(histogram: Histogram) -> int:
+    """Mean power of the densest place: the window of bins with most time, then its mean until it stays."""
+    bins = np.array(sorted(histogram), dtype=np.int64)
+    time = np.array([histogram[int(b)][0] for b in bins], dtype=np.int64)
+    energy = np.array([histogram[int(b)][1] for b in bins], dtype=np.int64)
+    held = _within(bins, time, bins - HALF_WIDTH_BINS, bins + HALF_WIDTH_BINS)
+    centre = int(bins[int(np.argmax(held))])
+    for _ in range(20):
+        around = np.array([centre - HALF_WIDTH_BINS]), np.array([centre + HALF_WIDTH_BINS])
+        mean_uw = int(_within(bins, energy, *around)[0]) * PJ_PER_UJ // int(_within(bins, time, *around)[0])
+        moved = math.floor(math.log(max(mean_uw, 1000)) / BIN_RATIO)
+        if moved == centre:
+            break
+        centre = moved
+    return mean_uw
+
+
+def _within(bins: Ints, values: Ints, low: Ints, high: Ints) -> Ints:
+    running = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(values)])
+    return running[np.searchsorted(bins, high, side="right")] - running[np.searchsorted(bins, low, side="left")]

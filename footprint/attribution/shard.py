@@ -1,0 +1,353 @@
+"""This file puts a shard together: the hosts and services of one placement group over one span of time.
+
+Readings, placements and requests go in; rows per slot, host, device, service, use case and model
+come out, with four additive parts in integer microjoules, and coverage per device. That the rows sum
+to the readings is checked before anything leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from footprint.attribution.coverage import Coverage, device_coverage
+from footprint.attribution.host import (
+    Following,
+    facility_part,
+    follow_accelerators,
+    follow_cpu_time,
+    spread,
+    uncovered_energy,
+)
+from footprint.attribution.requests import Flight, Log
+from footprint.attribution.rounding import Floats, Ints, sums
+from footprint.attribution.spans import BRIDGED, ESTIMATE, Spans, cut
+from footprint.attribution.split import split_placement
+from footprint.attribution.weights import Weights
+from footprint.readings import FootprintError
+
+IDLE_NAME, UNATTRIBUTED_NAME, HOST_DEVICE = "(idle)", "(unattributed)", "(host)"
+NOBODY = (UNATTRIBUTED_NAME, UNATTRIBUTED_NAME, UNATTRIBUTED_NAME)
+ENERGY_COLUMNS = ("active_uj", "idle_uj", "host_uj", "facility_uj")
+KEY_COLUMNS = ("slot", "segment", "host", "device", "service", "use_case", "model")
+# Beside the energies: by how much the active part would differ under the lowest and the highest
+# weights; what was shared by a model; what is modelled (B) or assumed (C) rather than measured.
+OTHER_COLUMNS = ("spread_a_uj", "spread_b_uj", "modelled_uj", "grade_b_uj", "grade_c_uj")
+
+
+class ClosureError(FootprintError):
+    """Rows that do not sum to the readings: a fault of this program, never stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedService:
+    """A service on a device for a time: its index in the shard, its share, and the idle power learnt for it."""
+
+    service: int
+    share: float
+    since_us: int
+    until_us: int
+    idle_uw: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceInput:
+    """One device of one host: its spans, and the services that were placed on it."""
+
+    host: str
+    device: str
+    component: str
+    spans: Spans
+    placed: tuple[PlacedService, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceInput:
+    """One service: its requests, the (use case, model) of each key, and how energy is divided over them."""
+
+    name: str
+    keys: tuple[tuple[str, str], ...]
+    log: Log
+    weights: Weights
+    scenarios: tuple[Weights, Weights]
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """What is declared or assumed of a host over one segment of time."""
+
+    uplift: float
+    uplift_assumed: bool
+    pue: float
+    pue_assumed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CpuTime:
+    """CPU time of a host as spans whose "energy" is µs of CPU: by service index, of all that ran, and what could run."""
+
+    services: dict[int, Spans]
+    busy: Spans
+    capacity: Spans
+
+
+@dataclass(frozen=True, slots=True)
+class ShardInput:
+    """Everything that one shard needs; instants in µs.
+
+    ``slots_us`` are the edges of the rows wanted, ``segments_us`` the instants at which facts change
+    (segment i begins at ``segments_us[i]``), ``facts`` those of a host in a segment.
+    """
+
+    slots_us: Ints
+    segments_us: Ints
+    window_us: int
+    devices: Sequence[DeviceInput]
+    services: Sequence[ServiceInput]
+    facts: Callable[[str, int], HostFacts]
+    cpu_time: dict[str, CpuTime] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardRows:
+    """Rows by KEY_COLUMNS with ENERGY_COLUMNS and OTHER_COLUMNS, and the coverage of each (host, device)."""
+
+    rows: pd.DataFrame
+    coverage: dict[tuple[str, str], Coverage]
+
+
+def window_edges(shard: ShardInput) -> Ints:
+    """Edges of the windows of attribution: the grid, the slots, the facts, and where a whole-server meter reads."""
+    start, end = int(shard.slots_us[0]), int(shard.slots_us[-1])
+    step = shard.window_us
+    grid = np.arange((start // step + 1) * step, end, step, dtype=np.int64)
+    inside = shard.segments_us[(shard.segments_us > start) & (shard.segments_us < end)]
+    walls = [_runs(device.spans) for device in shard.devices if device.component == "host"]
+    found = [edge[(edge > start) & (edge < end)] for edge in walls]
+    return np.unique(np.concatenate([shard.slots_us, grid, inside, *found]))
+
+
+def _runs(spans: Spans) -> Ints:
+    """Instants at which spans begin after a gap or end before one."""
+    joined = np.isin(spans.start_us, spans.end_us)
+    followed = np.isin(spans.end_us, spans.start_us)
+    return np.concatenate([spans.start_us[~joined], spans.end_us[~followed]])
+
+
+def attribute(shard: ShardInput) -> ShardRows:
+    """Rows of a shard, closed to the microjoule.
+
+    Raises
+    ------
+    ClosureError
+        If they are not, which is a fault of this program.
+    """
+    work = _Work(shard)
+    for device in shard.devices:
+        if device.component != "host":
+            work.place(device)
+    for host in sorted({device.host for device in shard.devices}):
+        work.complete(host)
+    coverage = {(d.host, d.device): device_coverage(d.spans, shard.slots_us) for d in shard.devices}
+    return ShardRows(work.finish(), coverage)
+
+
+class _Work:
+    """The rows of one shard in the making: parallel columns by window, host, device and key."""
+
+    def __init__(self, shard: ShardInput) -> None:
+        self.shard = shard
+        self.edges = window_edges(shard)
+        self.windows = len(self.edges) - 1
+        self.flights = [Flight(service.log, self.edges) for service in shard.services]
+        self.names: list[tuple[str, str, str]] = [NOBODY]
+        self.base: list[int] = []
+        services: list[int] = [-1]
+        for index, service in enumerate(shard.services):
+            self.base.append(len(self.names))
+            self.names.append((service.name, UNATTRIBUTED_NAME, UNATTRIBUTED_NAME))
+            self.names.append((service.name, IDLE_NAME, IDLE_NAME))
+            self.names += [(service.name, use_case, model) for use_case, model in service.keys]
+            services += [index] * (2 + len(service.keys))
+        self.service_of_key = np.array(services, dtype=np.int64)
+        self.devices = [(d.host, d.device) for d in shard.devices] + [
+            (host, HOST_DEVICE) for host in sorted({d.host for d in shard.devices})
+        ]
+        self.device_index = {name: index for index, name in enumerate(self.devices)}
+        self.parts: list[pd.DataFrame] = []
+        self.unplaced: dict[tuple[str, str], Ints] = {}
+        self.grades: dict[tuple[str, str], tuple[Floats, Floats]] = {}
+        self.segment = np.searchsorted(shard.segments_us, self.edges[:-1], side="right") - 1
+
+    def add(self, name: tuple[str, str], window: Ints, key: Ints, **columns: Ints) -> None:
+        """Rows of one device."""
+        zero = np.zeros(len(window), dtype=np.int64)
+        frame = {column: columns.get(column, zero) for column in (*ENERGY_COLUMNS, *OTHER_COLUMNS)}
+        device = np.full(len(window), self.device_index[name], dtype=np.int64)
+        self.parts.append(pd.DataFrame({"window": window, "device": device, "key": key, **frame}))
+
+    def place(self, device: DeviceInput) -> None:
+        """Energy of one device to the services placed on it; what is left to nobody, or to the host."""
+        name = (device.host, device.device)
+        pieces, window, _ = cut(device.spans, self.edges)
+        total = sums(pieces.energy_uj, window, self.windows)
+        self.grades[name] = _grade_shares(pieces, window, total)
+        accelerator = np.full(self.windows, device.component == "gpu")
+        for placed in device.placed:
+            held = (self.edges[:-1] >= placed.since_us) & (self.edges[1:] <= placed.until_us)
+            accelerator |= held
+            service = self.shard.services[placed.service]
+            rows = split_placement(
+                device.spans, placed.idle_uw, self.flights[placed.service], service.weights,
+                self.shard.window_us, service.scenarios, held, placed.share,
+            )  # fmt: skip
+            self.add(
+                name, rows.window, rows.key + 2 + self.base[placed.service],
+                active_uj=rows.active_uj, idle_uj=rows.idle_uj, modelled_uj=rows.modelled_uj,
+                spread_a_uj=rows.spread_uj[:, 0], spread_b_uj=rows.spread_uj[:, 1],
+            )  # fmt: skip
+            total = total - sums(rows.active_uj + rows.idle_uj, rows.window, self.windows)
+        left = np.flatnonzero((total != 0) & accelerator)
+        self.add(name, left, np.zeros(len(left), dtype=np.int64), active_uj=total[left])
+        self.unplaced[name] = np.where(accelerator, 0, total)
+
+    def complete(self, host: str) -> None:
+        """The rest of a host: unplaced CPU and memory, what no sensor sees, and the facility."""
+        own = [index for index, (name, _) in enumerate(self.devices) if name == host]
+        rows = self._frame(own)
+        following = self._following(host, rows)
+        unplaced = {name: energy for name, energy in self.unplaced.items() if name[0] == host}
+        for name, energy in unplaced.items():
+            window, key, part = spread(energy, following, 0)
+            self.add(name, window, key, host_uj=part)
+        placed = (rows["active_uj"] + rows["idle_uj"]).to_numpy()
+        parts = sums(placed, rows["window"].to_numpy(), self.windows) + sum(unplaced.values())
+        facts = [self.shard.facts(host, int(segment)) for segment in self.segment]
+        wall, wall_us = self._wall(host)
+        extra = uncovered_energy(
+            parts, wall, wall_us, np.diff(self.edges), np.array([fact.uplift for fact in facts])
+        )
+        window, key, part = spread(extra, following, 0)
+        read = (wall_us * 2 > np.diff(self.edges))[window]
+        assumed = np.array([fact.uplift_assumed for fact in facts])[window]
+        # What a whole-server meter adds is measured; what an uplift adds is modelled or assumed.
+        size = np.abs(part)
+        self.add(
+            (host, HOST_DEVICE), window, key, host_uj=part,
+            grade_b_uj=np.where(read | assumed, 0, size), grade_c_uj=np.where(~read & assumed, size, 0),
+        )  # fmt: skip
+
+    def _frame(self, devices: list[int]) -> pd.DataFrame:
+        frame = pd.concat(self.parts, ignore_index=True) if self.parts else _no_rows()
+        return frame[frame["device"].isin(devices)]
+
+    def _wall(self, host: str) -> tuple[Ints, Ints]:
+        energy, time = np.zeros(self.windows, dtype=np.int64), np.zeros(self.windows, dtype=np.int64)
+        for device in self.shard.devices:
+            if device.host == host and device.component == "host":
+                pieces, window, _ = cut(device.spans, self.edges)
+                energy += sums(pieces.energy_uj, window, self.windows)
+                time += sums(pieces.end_us - pieces.start_us, window, self.windows)
+        return energy, time
+
+    def _following(self, host: str, rows: pd.DataFrame) -> Following:
+        energy = (rows["active_uj"] + rows["idle_uj"]).to_numpy()
+        accelerators = follow_accelerators(rows["window"].to_numpy(), rows["key"].to_numpy(), energy)
+        known = self.shard.cpu_time.get(host)
+        if known is None:
+            return accelerators
+        cpu_us = np.zeros((self.windows, len(self.shard.services)))
+        with_accelerator = set(self.service_of_key[accelerators.key[accelerators.weight > 0]].tolist())
+        windows, keys, weights = [], [], []
+        for service, spans in known.services.items():
+            cpu_us[:, service] = _by_window(spans, self.edges)
+            if service not in with_accelerator:
+                part = split_placement(
+                    spans, None, self.flights[service], self.shard.services[service].weights, self.shard.window_us
+                )
+                windows.append(part.window)
+                keys.append(part.key + 2 + self.base[service])
+                weights.append(part.active_uj.astype(np.float64))
+        # On a host that serves with its accelerators, other busy processes count; on a shared machine,
+        # such as a laptop, its idle time is nobody's either.
+        rest = known.busy if with_accelerator - {-1} else known.capacity
+        rest_us = np.maximum(_by_window(rest, self.edges) - cpu_us.sum(axis=1), 0.0)
+        none = np.zeros(0, dtype=np.int64)
+        alone = Following(np.concatenate([none, *windows]), np.concatenate([none, *keys]), np.concatenate([none, *weights]))
+        return follow_cpu_time(accelerators, self.service_of_key, cpu_us, rest_us, alone, 0)
+
+    def finish(self) -> pd.DataFrame:
+        """Rows by slot, with facility and grades; checked for closure."""
+        frame = pd.concat(self.parts, ignore_index=True) if self.parts else _no_rows()
+        frame = frame.groupby(["window", "device", "key"], as_index=False, sort=True).sum()
+        self._grade(frame)
+        hosts = np.array([host for host, _ in self.devices], dtype=object)[frame["device"].to_numpy()]
+        it = (frame["active_uj"] + frame["idle_uj"] + frame["host_uj"]).to_numpy()
+        for host in sorted(set(hosts)):
+            mine = np.flatnonzero(hosts == host)
+            facts = [self.shard.facts(host, int(segment)) for segment in self.segment]
+            window = frame["window"].to_numpy()[mine]
+            part = facility_part(it[mine], window, np.array([fact.pue for fact in facts]))
+            assumed = np.array([fact.pue_assumed for fact in facts])[window]
+            frame.loc[mine, "facility_uj"] = part
+            frame.loc[mine, "grade_b_uj"] += np.where(assumed, 0, np.abs(part))
+            frame.loc[mine, "grade_c_uj"] += np.where(assumed, np.abs(part), 0)
+        self._check(frame)
+        slot = np.searchsorted(self.shard.slots_us, self.edges[:-1], side="right") - 1
+        frame["slot"] = slot[frame["window"].to_numpy()]
+        frame["segment"] = self.segment[frame["window"].to_numpy()]
+        columns = [*ENERGY_COLUMNS, *OTHER_COLUMNS]
+        frame = frame.groupby(["slot", "segment", "device", "key"], as_index=False, sort=True)[columns].sum()
+        names = np.array([*self.devices], dtype=object).reshape(-1, 2)[frame["device"].to_numpy()]
+        keys = np.array(self.names, dtype=object).reshape(-1, 3)[frame["key"].to_numpy()]
+        frame["host"], frame["device"] = names[:, 0], names[:, 1]
+        frame["service"], frame["use_case"], frame["model"] = keys[:, 0], keys[:, 1], keys[:, 2]
+        return frame[[*KEY_COLUMNS, *columns]]
+
+    def _grade(self, frame: pd.DataFrame) -> None:
+        """Bridged energy is B, estimated energy C, in the proportions of the device in the window."""
+        device, window = frame["device"].to_numpy(), frame["window"].to_numpy()
+        energy = (frame["active_uj"] + frame["idle_uj"] + frame["host_uj"]).to_numpy()
+        for name, (bridged, estimated) in self.grades.items():
+            mine = np.flatnonzero(device == self.device_index[name])
+            for column, share in (("grade_b_uj", bridged), ("grade_c_uj", estimated)):
+                part = np.rint(energy[mine] * share[window[mine]]).astype(np.int64)
+                frame.loc[mine, column] += part
+
+    def _check(self, frame: pd.DataFrame) -> None:
+        device = frame["device"].to_numpy()
+        for index, (host, name) in enumerate(self.devices):
+            if name == HOST_DEVICE:
+                continue
+            mine = frame[device == index]
+            given = int((mine["active_uj"] + mine["idle_uj"] + mine["host_uj"]).sum())
+            spans = next(d.spans for d in self.shard.devices if (d.host, d.device) == (host, name))
+            pieces, _, _ = cut(spans, self.edges)
+            read = int(pieces.energy_uj.sum())
+            if given != read and not self._is_wall(host, name):
+                raise ClosureError(f"{host}/{name}: rows hold {given} µJ of {read} µJ read")
+
+    def _is_wall(self, host: str, name: str) -> bool:
+        return any((d.host, d.device, d.component) == (host, name, "host") for d in self.shard.devices)
+
+
+def _by_window(spans: Spans, edges_us: Ints) -> Floats:
+    pieces, window, _ = cut(spans, edges_us)
+    return np.bincount(window, weights=pieces.energy_uj, minlength=len(edges_us) - 1)
+
+
+def _grade_shares(pieces: Spans, window: Ints, total: Ints) -> tuple[Floats, Floats]:
+    whole = np.maximum(total, 1)
+    shares = [
+        np.bincount(window, weights=np.where(pieces.method == method, pieces.energy_uj, 0), minlength=len(total)) / whole
+        for method in (BRIDGED, ESTIMATE)
+    ]
+    return shares[0], shares[1]
+
+
+def _no_rows() -> pd.DataFrame:
+    columns = ("window", "device", "key", *ENERGY_COLUMNS, *OTHER_COLUMNS)
+    return pd.DataFrame({column: np.zeros(0, dtype=np.int64) for column in columns})

@@ -1,0 +1,205 @@
+"""This file divides the energy of one placement (a service on a device) over the service's use cases.
+
+Idle: cut exactly at request starts and ends, and at each instant divided equally over those in
+flight; while none runs it is ``(idle)``.
+Above idle: a span that requests of one use case overlap is that use case's, measured. A span that
+several overlap is shared, and its energy goes into a cell, a run of shared spans within a window,
+that is divided by the requests' model energies in it. A span that none overlaps is ``(unattributed)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from footprint.attribution.requests import Flight
+from footprint.attribution.rounding import Floats, Ints, cumulative_part, split_integers, sums
+from footprint.attribution.spans import Spans, cut, expand
+from footprint.attribution.weights import Weights
+from footprint.units import PJ_PER_UJ
+
+CONCURRENT = 0.1  # share of a cell's busy time with two requests or more, above which a model divides it
+IDLE, UNATTRIBUTED = -1, -2  # keys of the rows that no request bears
+
+
+@dataclass(frozen=True, slots=True)
+class SplitRows:
+    """Rows of one placement, arrays of shape (n,): window, key (a use case, IDLE or UNATTRIBUTED), energies.
+
+    ``modelled_uj`` is the part of ``active_uj`` that was shared by model energies rather than measured
+    alone; ``spread_uj`` (n, scenarios) is by how much it would differ under each of the other weights.
+    """
+
+    window: Ints
+    key: Ints
+    active_uj: Ints
+    idle_uj: Ints
+    modelled_uj: Ints
+    spread_uj: Ints
+
+
+def idle_part(spans: Spans, idle_uw: int | None, share: float = 1.0) -> Ints:
+    """Idle energy [µJ] of spans: min(reading, idle power x time); nothing where idle is not known."""
+    if idle_uw is None:
+        return np.zeros(len(spans), dtype=np.int64)
+    length = spans.end_us - spans.start_us
+    at_rest = np.minimum(spans.energy_uj, idle_uw * (length / PJ_PER_UJ))
+    return np.floor(at_rest * share).astype(np.int64)
+
+
+def split_placement(
+    spans: Spans,
+    idle_uw: int | None,
+    flight: Flight,
+    weights: Weights,
+    window_us: int,
+    scenarios: Sequence[Weights] = (),
+    held: NDArray[np.bool_] | None = None,
+    share: float = 1.0,
+) -> SplitRows:
+    """Rows whose energies sum, within each window, to those of the device's spans there.
+
+    Parameters
+    ----------
+    spans
+        The device's energy, disjoint and in time order.
+    idle_uw
+        Idle power [µW] of the loaded device, None where it could not be learnt.
+    scenarios
+        Other weights, whose difference tells how sure the split is.
+    held
+        Windows in which the service is placed on the device, shape (windows,); all if None.
+    share
+        Part of the device that is the service's; each piece is rounded down to it.
+    """
+    windows = len(flight.edges_us) - 1
+    keys = 2 + (int(flight.log.key.max()) + 1 if len(flight.log) else 0)
+    idle = idle_part(spans, idle_uw, share)
+    pieces, window, span = cut(spans, flight.edges_us)
+    energy = pieces.energy_uj if share >= 1 else np.floor(pieces.energy_uj * share).astype(np.int64)
+    if held is not None:
+        energy = np.where(held[window], energy, 0)
+    length = spans.end_us[span] - spans.start_us[span]
+    lead, tail = pieces.start_us - spans.start_us[span], pieces.end_us - spans.start_us[span]
+    at_rest = cumulative_part(idle[span], tail, length) - cumulative_part(idle[span], lead, length)
+    piece_idle = np.minimum(at_rest, energy)
+    piece_active = energy - piece_idle
+
+    count, key = flight.overlapping(spans.start_us, spans.end_us)
+    shared = (count > 0) & (key < 0)
+    owner = np.where(count == 0, UNATTRIBUTED, key)[span]
+    alone = ~shared[span]
+    active = sums(piece_active[alone], window[alone] * keys + owner[alone] + 2, windows * keys)
+    cell = _cells(spans, shared, flight, window_us)
+    part, *others = (
+        _share_cells(cell[span], window, piece_active, spans, cell, flight, each, keys)
+        for each in (weights, *scenarios)
+    )
+    active += part
+    idle_rows = _share_idle(piece_idle, window, spans, idle, flight, keys)
+    spread = np.stack([other - part for other in others], axis=1) if others else np.zeros((len(part), 0), np.int64)
+    place = np.flatnonzero((active != 0) | (idle_rows != 0) | (spread != 0).any(axis=1))
+    return SplitRows(place // keys, place % keys - 2, active[place], idle_rows[place], part[place], spread[place])
+
+
+def _cells(spans: Spans, shared: NDArray[np.bool_], flight: Flight, window_us: int) -> Ints:
+    """Number of the cell of each span, -1 where it is not shared.
+
+    A cell is broken where time is not contiguous, where nobody runs across the instant between two
+    spans, and at windows; a span that straddles a window is a cell alone, so that two days agree on it.
+    """
+    cell = np.full(len(spans), -1, dtype=np.int64)
+    index = np.flatnonzero(shared)
+    if not len(index):
+        return cell
+    first, last = spans.start_us[index] // window_us, (spans.end_us[index] - 1) // window_us
+    new = np.ones(len(index), dtype=bool)
+    new[1:] = (
+        (np.diff(index) != 1)
+        | (spans.start_us[index][1:] != spans.end_us[index][:-1])
+        | (first[1:] != last[:-1])
+        | (first[1:] != last[1:])
+        | (first[:-1] != last[:-1])
+        | (flight.at(spans.start_us[index][1:]) == 0)
+    )
+    cell[index] = np.cumsum(new) - 1
+    return cell
+
+
+def _share_cells(
+    piece_cell: Ints,
+    window: Ints,
+    piece_active: Ints,
+    spans: Spans,
+    cell: Ints,
+    flight: Flight,
+    weights: Weights,
+    keys: int,
+) -> Ints:
+    """Energy of shared spans by (window, key), flat, shape (windows x keys,)."""
+    windows = len(flight.edges_us) - 1
+    result = np.zeros(windows * keys, dtype=np.int64)
+    inside = piece_cell >= 0
+    if not inside.any():
+        return result
+    first = np.flatnonzero((cell >= 0) & (np.diff(cell, prepend=-1) != 0))
+    last = np.flatnonzero((cell >= 0) & (np.diff(cell, append=-1) != 0))
+    cell_start, cell_end = spans.start_us[first], spans.end_us[last]
+    share = _cell_shares(cell_start, cell_end, flight, weights, keys)
+
+    # A cell that an edge cuts (a period of a query, a change of facts) bears rows in each window.
+    pair, where = np.unique(piece_cell[inside] * windows + window[inside], return_inverse=True)
+    energy = sums(piece_active[inside], where, len(pair))
+    group, key = np.nonzero(share[pair // windows])
+    parts = split_integers(energy, share[pair // windows][group, key], group)
+    np.add.at(result, (pair % windows)[group] * keys + key, parts)
+    return result
+
+
+def _cell_shares(cell_start: Ints, cell_end: Ints, flight: Flight, weights: Weights, keys: int) -> Floats:
+    """Model energy by cell and key, shape (cells, keys); time in flight where the model gives none."""
+    log = flight.log
+    first = np.searchsorted(cell_end, log.start_us, side="right")
+    last = np.searchsorted(cell_start, log.end_us, side="left")
+    request, cell = expand(first, np.maximum(last - first, 0))
+    start, end = np.maximum(cell_start[cell], log.start_us[request]), np.minimum(cell_end[cell], log.end_us[request])
+    size = len(cell_start) * keys
+    place = cell * keys + log.key[request] + 2
+    model = np.bincount(place, weights=weights.energies(request, start, end), minlength=size)
+    time = np.bincount(place, weights=(end - start) * log.weight[request], minlength=size)
+    model, time = model.reshape(-1, keys), time.reshape(-1, keys)
+    # Where one request hands over to the next within a span there is nothing for a model to divide.
+    together = flight.concurrency(cell_start, cell_end) >= CONCURRENT
+    return np.where(together[:, None] & (model.sum(axis=1, keepdims=True) > 0), model, time)
+
+
+def _share_idle(piece_idle: Ints, window: Ints, spans: Spans, idle: Ints, flight: Flight, keys: int) -> Ints:
+    """Idle energy by (window, key), flat, shape (windows x keys,)."""
+    windows = len(flight.edges_us) - 1
+    total = sums(piece_idle, window, windows)
+    result = np.zeros(windows * keys, dtype=np.int64)
+    if not total.any():
+        return result
+    instants = np.stack([spans.start_us, spans.end_us], axis=1).ravel().astype(np.float64)
+    level = np.concatenate([[0], np.cumsum(idle)]).astype(np.float64)
+    levels = np.stack([level[:-1], level[1:]], axis=1).ravel()
+    drawn = np.diff(np.interp(flight.grid_us.astype(np.float64), instants, levels))
+    busy = flight.in_flight > 0
+    empty = np.bincount(flight.window, weights=np.where(busy, 0.0, drawn), minlength=windows)
+    each = np.concatenate([[0.0], np.cumsum(np.where(busy, drawn / np.where(busy, flight.in_flight, 1.0), 0.0))])
+    request = flight.pair_request
+    got = flight.log.weight[request] * (each[flight.pair_finish] - each[flight.pair_begin])
+    quota = np.bincount(
+        flight.pair_window * keys + flight.log.key[request] + 2, weights=np.maximum(got, 0.0), minlength=windows * keys
+    )
+    quota[np.arange(windows) * keys + IDLE + 2] += empty
+    place = np.flatnonzero(quota > 0)
+    bearing = np.bincount(place // keys, minlength=windows) > 0
+    # Rounding can leave a microjoule of idle in a window to which floating point gave nothing at all.
+    lone = np.flatnonzero((total != 0) & ~bearing)
+    place = np.concatenate([place, lone * keys + IDLE + 2])
+    result[place] += split_integers(total, quota[place], place // keys)
+    return result

@@ -1,0 +1,36 @@
+"""The configuration: ``footprint.toml`` read, checked and turned into frozen facts.
+
+facts.py     what the rest of the program sees
+document.py  TOML text, environment overrides, and the line of each key
+reading.py   document -> facts, refusing what cannot be right with file, line and remedy
+"""
+
+from footprint.config.document import ConfigError
+from footprint.config.facts import (
+    ALWAYS,
+    ASSUMED_SITE,
+    FOREVER_US,
+    Config,
+    HostFact,
+    Placement,
+    ServiceFact,
+    SiteFact,
+    UseCaseFact,
+)
+from footprint.config.reading import find_config, load_config, parse_config
+
+__all__ = [
+    "ALWAYS",
+    "ASSUMED_SITE",
+    "FOREVER_US",
+    "Config",
+    "ConfigError",
+    "HostFact",
+    "Placement",
+    "ServiceFact",
+    "SiteFact",
+    "UseCaseFact",
+    "find_config",
+    "load_config",
+    "parse_config",
+]

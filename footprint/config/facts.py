@@ -1,0 +1,155 @@
+"""This file holds what is declared: sites, hosts, services, placements and use cases, each with its dates.
+
+Facts are frozen, and every one is valid over a half-open span of time ``[since_us, until_us)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+from footprint.assumptions import assumption
+from footprint.estimate import Estimate
+
+ALWAYS = -(2**62)
+FOREVER_US = 2**62
+ASSUMED_SITE = "(undeclared)"  # the site of a host that names none
+UNDECLARED = "(undeclared)"  # the charter status of a use case that nobody decided on
+
+
+@dataclass(frozen=True, slots=True)
+class SiteFact:
+    """A building: its grid zone, its PUE and what it uses of water."""
+
+    name: str
+    zone: str
+    pue: Estimate
+    pue_assumed: bool = False
+    wue_l_per_kwh: Estimate | None = None
+    market_factor_g_per_kwh: float | None = None
+    market_evidence: str = ""
+    since_us: int = ALWAYS
+    until_us: int = FOREVER_US
+
+
+@dataclass(frozen=True, slots=True)
+class HostFact:
+    """An inference server: where it stands, and its wall power over the sum of its sensors."""
+
+    name: str
+    site: str
+    uplift: Estimate
+    uplift_assumed: bool = False
+    server_embodied_kgco2e: float | None = None
+    lifetime_years: float | None = None
+    since_us: int = ALWAYS
+    until_us: int = FOREVER_US
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceFact:
+    """A deployed model endpoint; ``processes`` names the process groups that run it."""
+
+    name: str
+    model: str = ""
+    processes: tuple[str, ...] = ()
+    since_us: int = ALWAYS
+    until_us: int = FOREVER_US
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A service on a device of a host for a time; ``share`` 1.0 is the whole device."""
+
+    service: str
+    host: str
+    device: str
+    share: float = 1.0
+    since_us: int = ALWAYS
+    until_us: int = FOREVER_US
+
+
+@dataclass(frozen=True, slots=True)
+class UseCaseFact:
+    """The business purpose of requests, and what the charter decided of it."""
+
+    name: str
+    charter: str = UNDECLARED
+    decided: str = ""
+    owner: str = ""
+    since_us: int = ALWAYS
+    until_us: int = FOREVER_US
+
+
+Dated = TypeVar("Dated", SiteFact, HostFact, ServiceFact, UseCaseFact)
+
+
+def at(facts: Iterable[Dated], name: str, instant_us: int) -> Dated | None:
+    """The fact of that name valid at an instant, or None."""
+    for fact in facts:
+        if fact.name == name and fact.since_us <= instant_us < fact.until_us:
+            return fact
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that ``footprint.toml`` declares, with the defaults for what it does not."""
+
+    organisation: str = ""
+    timezone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Europe/Paris"))
+    zone: str = "FR"
+    store_url: str = "sqlite:///footprint.db"
+    bind: str = "127.0.0.1"
+    port: int = 8050
+    demo: bool = False
+    idle_policy: str = "by-use"
+    window_s: int = 300
+    electricity: str = "carbon_intensity"
+    sites: tuple[SiteFact, ...] = ()
+    hosts: tuple[HostFact, ...] = ()
+    services: tuple[ServiceFact, ...] = ()
+    placements: tuple[Placement, ...] = ()
+    use_cases: tuple[UseCaseFact, ...] = ()
+    path: Path | None = None
+
+    def site_at(self, name: str, instant_us: int) -> SiteFact:
+        """The declared site, or one with the assumed PUE in the organisation's grid zone."""
+        fact = at(self.sites, name, instant_us)
+        if fact is not None:
+            return fact
+        return SiteFact(name or ASSUMED_SITE, self.zone, assumption("pue_assumed"), pue_assumed=True)
+
+    def host_at(self, name: str, instant_us: int) -> HostFact:
+        """The declared host, or one with the assumed uplift at an undeclared site."""
+        fact = at(self.hosts, name, instant_us)
+        if fact is not None:
+            return fact
+        return HostFact(name, ASSUMED_SITE, assumption("uplift_assumed"), uplift_assumed=True)
+
+    def declares_host(self, name: str) -> bool:
+        """Whether a block of the configuration names this host."""
+        return any(host.name == name for host in self.hosts)
+
+    def charter_at(self, use_case: str, instant_us: int) -> str:
+        """Charter status of a use case at an instant; ``(undeclared)`` where none was decided."""
+        fact = at(self.use_cases, use_case, instant_us)
+        return fact.charter if fact else UNDECLARED
+
+    def model_at(self, service: str, instant_us: int) -> str:
+        """The model that a service is declared to run at an instant, or an empty text."""
+        fact = at(self.services, service, instant_us)
+        return fact.model if fact else ""
+
+    def services_of_model(self, model: str) -> set[str]:
+        """Names of the services declared to serve a model."""
+        return {service.name for service in self.services if service.model == model}
+
+    def edges_us(self) -> list[int]:
+        """Instants at which any dated fact begins or ends, sorted."""
+        facts = (*self.sites, *self.hosts, *self.services, *self.placements, *self.use_cases)
+        edges = {edge for fact in facts for edge in (fact.since_us, fact.until_us)}
+        return sorted(edges - {ALWAYS, FOREVER_US})

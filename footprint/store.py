@@ -1,0 +1,185 @@
+"""This file opens the SQL store, and holds what differs between SQLite and PostgreSQL.
+
+SQLite runs in WAL mode with full synchronisation: what is answered for is on disk. Every change
+goes through one transaction of ``Store.begin``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, func, insert, select, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlmodel import SQLModel
+
+from footprint import tables
+from footprint.readings import FootprintError
+
+SCHEMA_VERSION = "1"
+_BUSY_S = 60
+_PARAMETERS = 30_000  # SQLite and PostgreSQL both bound the parameters of one statement
+
+
+class StoreError(FootprintError):
+    """The store cannot be opened or is not what the configuration says."""
+
+
+def table(model: type[SQLModel]) -> Table:
+    """The table behind a SQLModel class."""
+    return model.__table__  # type: ignore[attr-defined, no-any-return]
+
+
+class Store:
+    """One SQL database, by URL; creates its tables when they are missing."""
+
+    def __init__(self, url: str, *, demo: bool | None = None) -> None:
+        self.url = url
+        self.engine = _engine(url)
+        self._names: dict[str, int] = {}
+        self._texts: dict[int, str] = {}
+        self._lock = threading.Lock()
+        self._prepare(demo)
+
+    @property
+    def dialect(self) -> str:
+        """``sqlite`` or ``postgresql``."""
+        return self.engine.dialect.name
+
+    def close(self) -> None:
+        """Give connections back."""
+        self.engine.dispose()
+
+    @contextlib.contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A transaction that writes; committed when the block ends well."""
+        with self.engine.begin() as connection:
+            if self.dialect == "sqlite":
+                # Take the write lock at once: a read that later wants to write cannot wait for it.
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A consistent view of the store, for reading."""
+        with self.engine.connect() as connection:
+            if self.dialect == "sqlite":
+                connection.exec_driver_sql("BEGIN")
+            else:
+                connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+            yield connection
+
+    def _prepare(self, demo: bool | None) -> None:
+        try:
+            SQLModel.metadata.create_all(self.engine)
+            with self.begin() as connection:
+                meta = {"schema": SCHEMA_VERSION}
+                if demo is not None:
+                    meta["demo"] = str(int(demo))
+                for key, value in meta.items():
+                    self.insert_new(connection, tables.Meta, [{"key": key, "value": value}])
+                rows = connection.execute(select(table(tables.Meta)))
+                found = {row.key: row.value for row in rows}
+        except (OperationalError, DBAPIError) as bad:
+            raise StoreError(f"cannot open the store {self.engine.url!r}: {bad.orig}") from None
+        if found["schema"] != SCHEMA_VERSION:
+            raise StoreError(
+                f"the store has schema {found['schema']}, this program has {SCHEMA_VERSION}; use the release that made it"
+            )
+        if demo is not None and found["demo"] != str(int(demo)):
+            kind = "demonstration" if found["demo"] == "1" else "real"
+            raise StoreError(f"the store holds {kind} data, which never mixes; name another in [store] url")
+
+    def insert_new(self, connection: Connection, model: type[SQLModel], rows: Sequence[dict[str, Any]]) -> int:
+        """Insert rows whose key is not there yet; how many were."""
+        if not rows:
+            return 0
+        dialect = sqlite if self.dialect == "sqlite" else postgresql
+        statement = dialect.insert(table(model)).on_conflict_do_nothing()
+        return int(connection.execute(statement, rows).rowcount)
+
+    def upsert(self, connection: Connection, model: type[SQLModel], rows: Sequence[dict[str, Any]]) -> None:
+        """Insert rows, or replace those of the same primary key."""
+        target = table(model)
+        keys = [column.name for column in target.primary_key]
+        if not rows:
+            return
+        dialect = sqlite if self.dialect == "sqlite" else postgresql
+        statement = dialect.insert(target)
+        values = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=values), rows)
+
+    def insert_many(self, connection: Connection, target: Table | str, columns: Sequence[str], rows: list[Any]) -> int:
+        """Insert tuples as they are, the fast way; a row whose key is there already is left out. How many went in."""
+        name = target if isinstance(target, str) else target.name
+        mark = "?" if self.dialect == "sqlite" else "%s"
+        statement = (
+            f"INSERT INTO {name} ({', '.join(columns)}) VALUES ({', '.join([mark] * len(columns))}) "
+            "ON CONFLICT DO NOTHING"
+        )
+        return int(connection.exec_driver_sql(statement, rows).rowcount) if rows else 0
+
+    def name_ids(self, texts: Iterable[str]) -> dict[str, int]:
+        """The number of each text, given out where it has none yet; a transaction of its own, never undone."""
+        wanted = set(texts)
+        missing = sorted(wanted - self._names.keys())
+        if missing:
+            with self._lock, self.begin() as connection:
+                self.insert_new(connection, tables.Name, [{"text": name} for name in missing])
+                found = self._load(connection, tables.Name.text, missing)
+            self._names |= {row.text: row.id for row in found}
+        return {name: self._names[name] for name in wanted}
+
+    def texts(self, connection: Connection, ids: Iterable[int]) -> dict[int, str]:
+        """The text of each number."""
+        wanted = set(ids)
+        missing = sorted(wanted - self._texts.keys())
+        self._texts |= {row.id: row.text for row in self._load(connection, tables.Name.id, missing)}
+        return {number: self._texts[number] for number in wanted}
+
+    def _load(self, connection: Connection, column: Any, values: Sequence[Any]) -> list[Any]:
+        rows: list[Any] = []
+        for start in range(0, len(values), _PARAMETERS):
+            chosen = column.in_(values[start : start + _PARAMETERS])
+            rows += connection.execute(select(table(tables.Name)).where(chosen)).all()
+        return rows
+
+    def least(self, *values: Any) -> Any:
+        """SQL for the smallest of values, which the two dialects name differently."""
+        return func.min(*values) if self.dialect == "sqlite" else func.least(*values)
+
+    def greatest(self, *values: Any) -> Any:
+        """SQL for the largest of values."""
+        return func.max(*values) if self.dialect == "sqlite" else func.greatest(*values)
+
+    def log(self, connection: Connection, at_us: int, kind: str, said: str) -> None:
+        """Write down what happened to the ledger itself."""
+        connection.execute(insert(table(tables.Event)).values(at_us=at_us, kind=kind, text=said))
+
+
+def _engine(url: str) -> Engine:
+    if url.startswith("sqlite:"):
+        path = url.removeprefix("sqlite:///")
+        if path and path != ":memory:" and not Path(path).resolve().parent.is_dir():
+            raise StoreError(f"no folder for the store {path}; create {Path(path).parent}")
+        engine = create_engine(url, connect_args={"timeout": _BUSY_S, "check_same_thread": False})
+        event.listen(engine, "connect", _on_connect)
+        return engine
+    try:
+        return create_engine(url, pool_pre_ping=True)
+    except ModuleNotFoundError as missing:
+        raise StoreError(f"{missing.name} is not installed; pip install 'footprint[postgres]'") from None
+    except Exception as bad:  # noqa: BLE001 - SQLAlchemy has no one class for a bad URL
+        raise StoreError(f"[store] url cannot be used: {bad}") from None
+
+
+def _on_connect(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # BEGIN is ours to say, see Store.begin
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={_BUSY_S * 1000}", "cache_size=-65536"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

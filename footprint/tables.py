@@ -1,0 +1,334 @@
+"""This file declares every SQL table, and nothing else does.
+
+Instants are integers [µs], energies integers [µJ], powers integers [µW]: no zone can be lost and no
+joule rounded. Names (hosts, services, …) stand once in ``name`` and are referred to by number.
+``day`` is a UTC day, counted from 1970-01-01; ``slot`` an instant [s] at which a row's time begins.
+"""
+
+# No ``from __future__ import annotations`` here: SQLModel reads the annotations.
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary
+from sqlmodel import Field, SQLModel
+
+# An integer key that SQLite numbers itself, and that is 64 bits wide in PostgreSQL.
+_Key = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _big(*, key: bool = False, nullable: bool = False) -> Any:
+    return Field(sa_column=Column(BigInteger, primary_key=key, nullable=nullable, autoincrement=False))
+
+
+def _number() -> Any:
+    return Field(default=None, sa_column=Column(_Key, primary_key=True, autoincrement=True))
+
+
+class Meta(SQLModel, table=True):
+    """What this store is: schema version, whether it holds demonstration data, its identity."""
+
+    key: str = Field(primary_key=True)
+    value: str
+
+
+class Name(SQLModel, table=True):
+    """A text that rows refer to by number."""
+
+    id: int | None = _number()
+    text: str = Field(unique=True)
+
+
+class Batch(SQLModel, table=True):
+    """What was brought in together: a file, or what one host shipped in a day. Never deleted."""
+
+    id: int | None = _number()
+    kind: str
+    name: str
+    sha256: str
+    imported_us: int = _big()
+    accepted: int = _big()
+    duplicates: int = _big()
+    rejected: int = _big()
+    withdrawn_us: int | None = _big(nullable=True)
+    reason: str = ""
+
+
+class Stream(SQLModel, table=True):
+    """One series of readings: what of which device, by which kind of method."""
+
+    __table_args__ = (Index("stream_identity", "host_id", "device_id", "quantity", "grade", unique=True),)
+
+    id: int | None = _number()
+    host_id: int = _big()
+    device_id: int = _big()
+    component: str
+    quantity: str
+    grade: str
+    source: str
+    model: str
+
+
+class Alias(SQLModel, table=True):
+    """The identity (a UUID) of the device that stands in a place (``gpu:0``) of a host, from an instant on."""
+
+    host_id: int = _big(key=True)
+    place_id: int = _big(key=True)
+    since_us: int = _big(key=True)
+    device_id: int = _big()
+
+
+class Reading(SQLModel, table=True):
+    """One sample: a cumulative energy [µJ], a power [µW] or a cumulative CPU time [µs] at an instant."""
+
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    time_us: int = _big(key=True)
+    stream_id: int = _big(key=True)
+    value: int = _big()
+    covered_us: int = _big()  # cumulative time watched; -1 where the source does not say
+    epoch_id: int = _big()  # 0 where the source has none
+    seq: int = _big()
+    mono_us: int = _big()
+    flags: int = _big()
+    batch_id: int = _big()
+
+
+class StreamDay(SQLModel, table=True):
+    """What the ledger holds of a stream on a day; ``version`` grows with every change."""
+
+    stream_id: int = _big(key=True)
+    day: int = _big(key=True)
+    first_us: int = _big()
+    last_us: int = _big()
+    version: int = _big()
+
+
+class Request(SQLModel, table=True):
+    """One request, or a window of several. No prompt, answer, user or address has a column."""
+
+    __table_args__ = (
+        Index("request_start", "start_us"),
+        Index("request_end", "end_us"),
+        {"sqlite_with_rowid": False},
+    )
+
+    key: bytes = Field(sa_column=Column(LargeBinary(16), primary_key=True))
+    start_us: int = _big()
+    end_us: int | None = _big(nullable=True)
+    first_token_us: int | None = _big(nullable=True)
+    service_id: int = _big()
+    use_case_id: int = _big()
+    model_id: int = _big()
+    requests: int = _big()
+    input_tokens: int | None = _big(nullable=True)
+    cached_input_tokens: int | None = _big(nullable=True)
+    output_tokens: int | None = _big(nullable=True)
+    units: float | None = None
+    unit_id: int = _big()
+    status_id: int = _big()
+    content: bytes = Field(sa_column=Column(LargeBinary(8), nullable=False))  # digest, to tell a conflict
+    batch_id: int = _big()
+
+
+class ServiceDay(SQLModel, table=True):
+    """What the ledger holds of a service on a day: requests in flight on it began at ``first_us`` or later."""
+
+    service_id: int = _big(key=True)
+    day: int = _big(key=True)
+    first_us: int = _big()
+    version: int = _big()
+
+
+class ReadingClaim(SQLModel, table=True):
+    """A reading that a file vouches for although another brought it first; kept for withdrawals."""
+
+    time_us: int = _big(key=True)
+    stream_id: int = _big(key=True)
+    batch_id: int = _big(key=True)
+
+
+class RequestClaim(SQLModel, table=True):
+    """A request that a file vouches for although another brought it first; kept for withdrawals."""
+
+    key: bytes = Field(sa_column=Column(LargeBinary(16), primary_key=True))
+    batch_id: int = _big(key=True)
+
+
+class WithdrawnReading(SQLModel, table=True):
+    """A reading that was taken back: kept, and counted nowhere."""
+
+    id: int | None = _number()
+    time_us: int = _big()
+    stream_id: int = _big()
+    value: int = _big()
+    covered_us: int = _big()
+    epoch_id: int = _big()
+    seq: int = _big()
+    mono_us: int = _big()
+    flags: int = _big()
+    batch_id: int = _big()
+
+
+class WithdrawnRequest(SQLModel, table=True):
+    """A request that was taken back: kept, and counted nowhere."""
+
+    id: int | None = _number()
+    key: bytes = Field(sa_column=Column(LargeBinary(16), nullable=False))
+    start_us: int = _big()
+    end_us: int | None = _big(nullable=True)
+    first_token_us: int | None = _big(nullable=True)
+    service_id: int = _big()
+    use_case_id: int = _big()
+    model_id: int = _big()
+    requests: int = _big()
+    input_tokens: int | None = _big(nullable=True)
+    cached_input_tokens: int | None = _big(nullable=True)
+    output_tokens: int | None = _big(nullable=True)
+    units: float | None = None
+    unit_id: int = _big()
+    status_id: int = _big()
+    content: bytes = Field(sa_column=Column(LargeBinary(8), nullable=False))
+    batch_id: int = _big()
+
+
+class Users(SQLModel, table=True):
+    """Distinct users of a publication cell, for disclosure control; empty names are margins."""
+
+    period: str = Field(primary_key=True)
+    service: str = Field(primary_key=True)
+    use_case: str = Field(primary_key=True)
+    users: int = _big()
+    max_share: float | None = None
+    teams: int | None = _big(nullable=True)
+    batch_id: int = _big()
+
+
+class Token(SQLModel, table=True):
+    """A token that lets one host ship; only its digest is kept."""
+
+    host: str = Field(primary_key=True)
+    digest: str
+    created_us: int = _big()
+    revoked_us: int | None = _big(nullable=True)
+
+
+class Statistics(SQLModel, table=True):
+    """What one day of a placed device says of its idle power; JSON, additive over days."""
+
+    stream_key: str = Field(primary_key=True)  # host/device/service
+    day: int = _big(key=True)
+    inputs: str  # fingerprint of what it was computed from
+    content: str
+
+
+class Shard(SQLModel, table=True):
+    """One placement group on one day, as it was last computed, and from what."""
+
+    __table_args__ = (Index("shard_identity", "day", "members", unique=True),)
+
+    id: int | None = _number()
+    day: int = _big()
+    members: str
+    fingerprint: str
+    computed_us: int = _big()
+    provisional: bool
+    facts: str
+    notes: str = "[]"
+
+
+class Basis(SQLModel, table=True):
+    """Everything that turns a row's energy into impact: facts of its host, site and grid, and their bounds; JSON."""
+
+    id: int | None = _number()
+    digest: str = Field(unique=True)
+    content: str
+
+
+class Row(SQLModel, table=True):
+    """Energy of one (host, device, service, use case, model) in one slot: four additive parts [µJ]."""
+
+    __tablename__ = "footprint_row"
+    __table_args__ = (Index("footprint_row_shard", "shard_id"), {"sqlite_with_rowid": False})
+
+    slot: int = _big(key=True)
+    host_id: int = _big(key=True)
+    device_id: int = _big(key=True)
+    service_id: int = _big(key=True)
+    use_case_id: int = _big(key=True)
+    model_id: int = _big(key=True)
+    basis_id: int = _big(key=True)
+    charter_id: int = _big()
+    active_uj: int = _big()
+    idle_uj: int = _big()
+    host_uj: int = _big()
+    facility_uj: int = _big()
+    spread_a_uj: int = _big()
+    spread_b_uj: int = _big()
+    modelled_uj: int = _big()
+    grade_b_uj: int = _big()
+    grade_c_uj: int = _big()
+    shard_id: int = _big()
+
+
+class Count(SQLModel, table=True):
+    """Requests and tokens of one (service, use case, model) that ended in one slot; tokens nobody told are empty."""
+
+    __tablename__ = "footprint_count"
+    __table_args__ = (Index("footprint_count_shard", "shard_id"), {"sqlite_with_rowid": False})
+
+    slot: int = _big(key=True)
+    service_id: int = _big(key=True)
+    use_case_id: int = _big(key=True)
+    model_id: int = _big(key=True)
+    charter_id: int = _big()
+    requests: int = _big()
+    input_tokens: int | None = _big(nullable=True)
+    cached_input_tokens: int | None = _big(nullable=True)
+    output_tokens: int | None = _big(nullable=True)
+    shard_id: int = _big()
+
+
+class Straddle(SQLModel, table=True):
+    """A window of several requests that crosses slots: divided by time over the periods of each query."""
+
+    __tablename__ = "footprint_straddle"
+    __table_args__ = (Index("footprint_straddle_end", "end_us"),)
+
+    id: int | None = _number()
+    start_us: int = _big()
+    end_us: int = _big()
+    service_id: int = _big()
+    use_case_id: int = _big()
+    model_id: int = _big()
+    charter_id: int = _big()
+    requests: int = _big()
+    input_tokens: int | None = _big(nullable=True)
+    cached_input_tokens: int | None = _big(nullable=True)
+    output_tokens: int | None = _big(nullable=True)
+    shard_id: int = _big()
+
+
+class Seen(SQLModel, table=True):
+    """How much of a slot one device was read: measured, bridged by its counter, modelled [µs]."""
+
+    __tablename__ = "footprint_seen"
+    __table_args__ = (Index("footprint_seen_shard", "shard_id"), {"sqlite_with_rowid": False})
+
+    slot: int = _big(key=True)
+    host_id: int = _big(key=True)
+    device_id: int = _big(key=True)
+    first_us: int = _big()
+    last_us: int = _big()
+    measured_us: int = _big()
+    bridged_us: int = _big()
+    modelled_us: int = _big()
+    energy_uj: int = _big()
+    shard_id: int = _big()
+
+
+class Event(SQLModel, table=True):
+    """What happened to the ledger itself: imports, withdrawals, configuration, versions."""
+
+    id: int | None = _number()
+    at_us: int = _big()
+    kind: str
+    text: str
