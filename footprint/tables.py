@@ -77,12 +77,15 @@ class Alias(SQLModel, table=True):
 
 
 class Reading(SQLModel, table=True):
-    """One sample: a cumulative energy [µJ], a power [µW] or a cumulative CPU time [µs] at an instant."""
+    """One sample: a cumulative energy [µJ], a power [µW] or a cumulative CPU time [µs] at an instant.
+
+    The key begins with the stream: what attribution asks for is a stretch of one stream.
+    """
 
     __table_args__ = ({"sqlite_with_rowid": False},)
 
-    time_us: int = _big(key=True)
     stream_id: int = _big(key=True)
+    time_us: int = _big(key=True)
     value: int = _big()
     covered_us: int = _big()  # cumulative time watched; -1 where the source does not say
     epoch_id: int = _big()  # 0 where the source has none
@@ -106,8 +109,7 @@ class Request(SQLModel, table=True):
     """One request, or a window of several. No prompt, answer, user or address has a column."""
 
     __table_args__ = (
-        Index("request_start", "start_us"),
-        Index("request_end", "end_us"),
+        Index("request_service_start", "service_id", "start_us"),
         {"sqlite_with_rowid": False},
     )
 

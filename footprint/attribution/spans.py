@@ -39,6 +39,9 @@ class Samples:
     def __len__(self) -> int:
         return len(self.time_us)
 
+    def __getitem__(self, index: NDArray[np.bool_] | Ints | slice) -> Samples:
+        return Samples(self.time_us[index], self.value[index], self.covered_us[index], self.epoch[index])
+
 
 @dataclass(frozen=True, slots=True)
 class Spans:
@@ -77,13 +80,15 @@ def gap_limit_us(spacings_us: Ints) -> int:
 
 
 def counter_spans(samples: Samples, limit_us: int | Ints, method: int = COUNTER) -> Spans:
-    """Spans of a cumulative counter.
+    """Spans of a cumulative counter; ``limit_us`` is one for all, or by sample (n,) for the span that it begins.
 
     A decrease is a reset: what was used around it is not known, so there is no span. But where the
     next sample stands again at or above the value before, the drop was a misread sample, not a
     reset, and is left out. A spacing above ``limit_us`` is bridged, and marked so.
     """
-    samples = _without_misreads(samples)
+    keep = ~_misreads(samples)
+    limit_us = np.broadcast_to(limit_us, len(samples))[keep][:-1]
+    samples = samples[keep]
     if len(samples) < 2:
         return Spans.none()
     start, end = samples.time_us[:-1], samples.time_us[1:]
@@ -99,18 +104,18 @@ def counter_spans(samples: Samples, limit_us: int | Ints, method: int = COUNTER)
     return Spans(start, end, energy, seen, kind)[valid]
 
 
-def _without_misreads(samples: Samples) -> Samples:
-    if len(samples) < 3:
-        return samples
-    before, value, after = samples.value[:-2], samples.value[1:-1], samples.value[2:]
-    same = (samples.epoch[:-2] == samples.epoch[1:-1]) & (samples.epoch[1:-1] == samples.epoch[2:])
-    keep = np.ones(len(samples), dtype=bool)
-    keep[1:-1] = ~((value < before) & (after >= before) & same)
-    return Samples(samples.time_us[keep], samples.value[keep], samples.covered_us[keep], samples.epoch[keep])
+def _misreads(samples: Samples) -> NDArray[np.bool_]:
+    """Samples below the one before, where the one after stands at or above that again."""
+    wrong = np.zeros(len(samples), dtype=bool)
+    if len(samples) > 2:  # noqa: PLR2004 - a sample between two
+        before, value, after = samples.value[:-2], samples.value[1:-1], samples.value[2:]
+        same = (samples.epoch[:-2] == samples.epoch[1:-1]) & (samples.epoch[1:-1] == samples.epoch[2:])
+        wrong[1:-1] = (value < before) & (after >= before) & same
+    return wrong
 
 
 def power_spans(samples: Samples, limit_us: int | Ints, method: int = POWER) -> Spans:
-    """Spans of a power by trapezoid; a spacing above ``limit_us`` is a gap and is not bridged.
+    """Spans of a power by trapezoid; a spacing above ``limit_us`` (one, or by sample) is a gap and is not bridged.
 
     Energies are rounded as a running sum over the UTC day, not one by one, so that their sum is right
     to 1 µJ; a span across midnight is rounded alone, for two days must find the same integer in it.
@@ -120,7 +125,7 @@ def power_spans(samples: Samples, limit_us: int | Ints, method: int = POWER) -> 
     start, end = samples.time_us[:-1], samples.time_us[1:]
     length = end - start
     mean_uw = (samples.value[:-1] + samples.value[1:]) / 2.0
-    valid = (length > 0) & (length <= limit_us)
+    valid = (length > 0) & (length <= np.broadcast_to(limit_us, len(samples))[:-1])
     exact_uj = np.where(valid, mean_uw * (length / PJ_PER_UJ), 0.0)
     energy = _round_running(exact_uj, start // US_PER_DAY, (end - 1) // US_PER_DAY)
     kind = np.full(len(start), method, dtype=np.int8)

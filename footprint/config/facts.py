@@ -5,6 +5,7 @@ Facts are frozen, and every one is valid over a half-open span of time ``[since_
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -147,6 +148,14 @@ class Config:
     def services_of_model(self, model: str) -> set[str]:
         """Names of the services declared to serve a model."""
         return {service.name for service in self.services if service.model == model}
+
+    def facts_digest(self) -> str:
+        """The same for configurations under which the same rows come out."""
+        facts = (
+            str(self.timezone), self.zone, self.window_s, self.electricity, self.sites, self.hosts, self.services,
+            self.placements, self.use_cases,
+        )  # fmt: skip
+        return hashlib.blake2b(repr(facts).encode(), digest_size=12).hexdigest()
 
     def edges_us(self) -> list[int]:
         """Instants at which any dated fact begins or ends, sorted."""

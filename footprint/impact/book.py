@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime
+import hashlib
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -88,19 +89,23 @@ class FactorBook:
             )
         return found[-1]
 
-    def edges_us(self, kinds: Iterable[str], zone: ZoneInfo) -> list[int]:
-        """Instants at which a factor of these kinds begins or ends, as days of ``zone``."""
-        wanted = set(kinds)
+    def edges_us(self, kinds: Iterable[str], zone: ZoneInfo, places: Iterable[str]) -> list[int]:
+        """Instants at which a factor of these kinds and places begins or ends, as days of ``zone``."""
+        wanted = {(kind, place) for kind in kinds for place in places}
         days = {
             day
-            for factor in self.factors
-            if factor.kind in wanted
+            for key in wanted
+            for factor in self._by_place.get(key, ())
             for day in (factor.valid_from, factor.valid_to)
             if day is not None
         }
         return sorted(
             from_datetime(datetime.datetime(day.year, day.month, day.day, tzinfo=zone)) for day in days
         )
+
+    def digest(self) -> str:
+        """The same for books that say the same."""
+        return hashlib.blake2b(repr(self.factors).encode(), digest_size=12).hexdigest()
 
     def places(self) -> set[str]:
         """Every place that some factor names."""

@@ -1,0 +1,217 @@
+"""This file computes the rows of one host on one UTC day: readings, placements, requests and facts come together here."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from footprint.aggregation import METHOD_VERSION
+from footprint.aggregation.basis import Basis, basis_at
+from footprint.aggregation.devices import BUSY, CAPACITY, DeviceSpans, cpu_spans, device_spans
+from footprint.aggregation.learning import QuietDays
+from footprint.aggregation.logs import ServiceLogs
+from footprint.aggregation.placing import Held, held_devices
+from footprint.attribution.idle import DAYS
+from footprint.attribution.rounding import Ints
+from footprint.attribution.shard import (
+    HOST_DEVICE,
+    CpuTime,
+    DeviceInput,
+    HostFacts,
+    PlacedService,
+    ServiceInput,
+    ShardInput,
+    ShardRows,
+    attribute,
+)
+from footprint.attribution.spans import METHODS, Spans
+from footprint.attribution.weights import DeclaredWeights
+from footprint.assumptions import assumption
+from footprint.config import Config
+from footprint.impact.book import FactorBook
+from footprint.ledger.reading import LedgerView, fingerprint
+from footprint.units import US_PER_DAY, US_PER_HOUR, US_PER_S
+
+QUARTER_HOUR_US = US_PER_HOUR // 4
+_WINTER, _SUMMER = datetime.datetime(2026, 1, 1), datetime.datetime(2026, 7, 1)  # noqa: DTZ001 - local by definition
+
+
+def grain_us(config: Config) -> int:
+    """Length of a stored row's slot: an hour, or a quarter where the organisation's zone is not whole hours from UTC."""
+    offsets = {config.timezone.utcoffset(_WINTER), config.timezone.utcoffset(_SUMMER)}
+    whole = all(offset is not None and offset.total_seconds() % 3600 == 0 for offset in offsets)
+    return US_PER_HOUR if whole else QUARTER_HOUR_US
+
+
+@dataclass(frozen=True, slots=True)
+class HostDay:
+    """Rows of one host and day; ``segments_us`` are the instants at which facts change, ``slots_us`` the slots' edges."""
+
+    slots_us: Ints
+    segments_us: Ints
+    result: ShardRows
+    bases: dict[tuple[str, str, int], Basis]  # by device, service and segment
+
+
+class Host:
+    """One host, and what is known of its days; made anew for each run."""
+
+    def __init__(self, view: LedgerView, config: Config, book: FactorBook, logs: ServiceLogs, name: str) -> None:
+        self.view, self.config, self.book, self.logs, self.name = view, config, book, logs, name
+        self.streams = view.streams().get(name, [])
+        named = {stream.device for stream in self.streams}
+        self.aliases = view.aliases(name)
+        self.held = held_devices(config.placements, name, self.aliases, named)
+        self.groups = {
+            service.name: service.processes for service in config.services
+            if {f"group:{group}" for group in service.processes} & named
+        }  # fmt: skip
+        self.services = sorted({held.service for held in self.held} | set(self.groups))
+        self.quiet = QuietDays(view, logs, name, self.held)
+        self.devices = functools.lru_cache(maxsize=3)(lambda day: device_spans(view, name, day))
+        self.inputs = functools.cache(self._inputs)
+        self._rules = fingerprint([METHOD_VERSION, config.facts_digest(), book.digest()])
+
+    def days(self) -> list[int]:
+        """UTC days that a reading of this host touches, those that a counter bridges among them."""
+        found: set[int] = set()
+        for stream in self.streams:
+            days = self.view.days_of(stream.id)
+            held = days.day[days.last_us >= days.first_us]
+            if not len(held):
+                continue
+            whole = stream.quantity == "energy"
+            found.update(range(int(held[0]), int(held[-1]) + 1) if whole else held.tolist())
+        return sorted(found)
+
+    def _inputs(self, day: int) -> str:
+        """Fingerprint of what the ledger says of this host around a day; empty where it says nothing."""
+        parts: list[object] = []
+        low, high = day - 1, day + 1
+        for stream in self.streams:
+            days = self.view.days_of(stream.id)
+            held = np.flatnonzero(days.last_us >= days.first_us)
+            place = int(np.searchsorted(days.day[held], day))
+            near = held[max(place - 1, 0) : place + 2]
+            here = days.day[near]
+            if not len(near) or (here < day).all() or (here > day).all():
+                continue
+            parts.append((stream.id, list(zip(here.tolist(), days.version[near].tolist(), strict=True))))
+            low, high = min(low, int(here.min()) - 1), max(high, int(here.max()) + 1)
+        if not parts:
+            return ""
+        for service in self.services:
+            known = self.view.service_days().get(service, {})
+            parts.append((service, [(d, known[d][1]) for d in sorted(known) if low <= d <= high]))
+        return fingerprint([self._rules, self.aliases, *parts])
+
+    def fingerprint(self, day: int) -> str:
+        """Of everything that the rows of a day are computed from; empty where there is no reading."""
+        if not self.inputs(day):
+            return ""
+        learnt = [self.inputs(each) for each in range(day - DAYS + 1, day)] if self.held else []
+        return fingerprint([self.inputs(day), *learnt])
+
+    def compute(self, day: int, extra_edges: Sequence[int] = ()) -> HostDay:
+        """Rows of a day, with further edges of slots where a query cuts within one."""
+        start_us, end_us = day * US_PER_DAY, (day + 1) * US_PER_DAY
+        slots = np.unique(np.array([*range(start_us, end_us + 1, grain_us(self.config)), *extra_edges], dtype=np.int64))
+        segments = self._segments(start_us, end_us)
+        devices = self.devices(day)
+        index = {service: number for number, service in enumerate(self.services)}
+        placed = {device.device: self._placed(device.device, day, index) for device in devices}
+        bases = {
+            (device, service, number): self._basis(device, service, int(segment), devices, placed)
+            for device in [*placed, HOST_DEVICE] for service in ["", *self.services]
+            for number, segment in enumerate(segments.tolist())
+        }  # fmt: skip
+        shard = ShardInput(
+            slots_us=slots, segments_us=segments, window_us=self.config.window_s * US_PER_S,
+            devices=[DeviceInput(self.name, d.device, d.component, d.spans, placed[d.device]) for d in devices],
+            services=self._service_inputs(devices, start_us, end_us),
+            facts=lambda _, segment: _facts(bases[HOST_DEVICE, "", segment]),
+            cpu_time=self._cpu_time(day, index),
+        )  # fmt: skip
+        return HostDay(slots, segments, attribute(shard), bases)
+
+    def _segments(self, start_us: int, end_us: int) -> Ints:
+        zones = {site.zone for site in self.config.sites} | {self.config.zone}
+        changes = {
+            *self.config.edges_us(), *(alias.since_us for alias in self.aliases),
+            *self.book.edges_us([self.config.electricity], self.config.timezone, zones),
+        }  # fmt: skip
+        inside = [edge for edge in changes if start_us < edge < end_us]
+        return np.array(sorted([start_us, *inside]), dtype=np.int64)
+
+    def _placed(self, device: str, day: int, index: dict[str, int]) -> tuple[PlacedService, ...]:
+        start_us, end_us = day * US_PER_DAY, (day + 1) * US_PER_DAY
+        found = []
+        for held in self.held:
+            if held.device == device and held.since_us < end_us and held.until_us > start_us:
+                idle = self.quiet.idle_uw(held, day, self.inputs, self.devices)
+                found.append(PlacedService(index[held.service], held.share, held.since_us, held.until_us, idle))
+        return tuple(found)
+
+    def _basis(
+        self, device: str, service: str, instant_us: int, devices: Sequence[DeviceSpans],
+        placed: dict[str, tuple[PlacedService, ...]],
+    ) -> Basis:  # fmt: skip
+        found = next((d for d in devices if d.device == device), None)
+        unknown = {self.services[p.service] for p in placed.get(device, ()) if p.idle_uw is None}
+        return basis_at(
+            self.config, self.book, self.name, instant_us,
+            component=found.component if found else "host", device_model=found.model if found else "",
+            method=_method(found.spans) if found else "", idle_known=service not in unknown,
+        )  # fmt: skip
+
+    def _service_inputs(self, devices: Sequence[DeviceSpans], start_us: int, end_us: int) -> list[ServiceInput]:
+        lows = [int(device.spans.start_us[0]) for device in devices if len(device.spans)]
+        highs = [int(device.spans.end_us[-1]) for device in devices if len(device.spans)]
+        low, high = min([start_us, *lows]), max([end_us, *highs])
+        w_in = assumption("weight_input_token")
+        found = []
+        for service in self.services:
+            known = self.logs.over(service, low, high)
+            scenarios = DeclaredWeights(known.log, w_in.low), DeclaredWeights(known.log, w_in.high)
+            found.append(ServiceInput(service, known.keys, known.log, DeclaredWeights(known.log), scenarios))
+        return found
+
+    def _cpu_time(self, day: int, index: dict[str, int]) -> dict[str, CpuTime]:
+        if not self.groups:
+            return {}
+        spans = cpu_spans(self.view, self.name, day)
+        services: dict[int, Spans] = {}
+        for service, groups in self.groups.items():
+            known = [spans[group] for group in groups if group in spans]
+            if known:
+                services[index[service]] = _together(known)
+        if not services or BUSY not in spans or CAPACITY not in spans:
+            return {}
+        return {self.name: CpuTime(services, spans[BUSY], spans[CAPACITY])}
+
+
+def _together(spans: Sequence[Spans]) -> Spans:
+    """Sum of spans that an agent took at the same instants; what only some of them have is left out."""
+    if len(spans) == 1:
+        return spans[0]
+    common = functools.reduce(np.intersect1d, [each.start_us for each in spans])
+    parts = [each[np.isin(each.start_us, common)] for each in spans]
+    same = np.all([part.end_us == parts[0].end_us for part in parts], axis=0)
+    first = parts[0][same]
+    energy = sum(part.energy_uj[same] for part in parts)
+    return Spans(first.start_us, first.end_us, np.asarray(energy), first.seen_us, first.method)
+
+
+def _facts(basis: Basis) -> HostFacts:
+    return HostFacts(basis.uplift[0], basis.uplift_assumed, basis.pue[0], basis.pue_assumed)
+
+
+def _method(spans: Spans) -> str:
+    """How most of the energy was read; a bridged counter is a counter."""
+    energy = np.bincount(spans.method, weights=spans.energy_uj, minlength=len(METHODS))
+    energy[0] += energy[3]
+    return METHODS[int(np.argmax(energy[:3]))]

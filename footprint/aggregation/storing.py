@@ -1,0 +1,188 @@
+"""This file writes the rows of one host or service and day into the store, replacing what was there, whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pandas as pd
+from sqlalchemy import Connection, delete, insert, select, text
+
+from footprint import tables
+from footprint.aggregation.hostday import HostDay
+from footprint.aggregation.serviceday import COUNTED, ServiceDay
+from footprint.attribution.idle import QuietDay
+from footprint.attribution.shard import ENERGY_COLUMNS, OTHER_COLUMNS, UNATTRIBUTED_NAME
+from footprint.config import Config
+from footprint.store import Store, table
+
+_ROW_TABLES = (tables.Row, tables.Count, tables.Straddle, tables.Seen)
+# Words in place of a use case, a model or a charter status where nobody's request bears the energy.
+KEPT_WORDS = ("(idle)", UNATTRIBUTED_NAME)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What was computed when, and from what."""
+
+    members: str  # "host NAME" or "service NAME"
+    day: int
+    fingerprint: str
+    computed_us: int
+    provisional: bool
+
+
+def forget(store: Store, connection: Connection, mark: Mark) -> int:
+    """Remove the rows of a shard; the number under which the new ones stand."""
+    shard = table(tables.Shard)
+    if store.dialect == "postgresql":  # SQLite has one writer at a time already
+        connection.execute(text("LOCK TABLE shard IN EXCLUSIVE MODE"))
+    same = (shard.c.day == mark.day) & (shard.c.members == mark.members)
+    found = connection.execute(select(shard.c.id).where(same)).scalar()
+    values = {
+        "day": mark.day, "members": mark.members, "fingerprint": mark.fingerprint, "computed_us": mark.computed_us,
+        "provisional": mark.provisional, "facts": "",
+    }  # fmt: skip
+    if found is None:
+        return int(connection.execute(insert(shard).values(**values)).inserted_primary_key[0])
+    for model in _ROW_TABLES:
+        target = table(model)
+        connection.execute(delete(target).where(target.c.shard_id == found))
+    connection.execute(shard.update().where(shard.c.id == found).values(**values))
+    return int(found)
+
+
+def remove(store: Store, members: str, day: int) -> None:
+    """Take a shard out of which the ledger no longer says anything."""
+    shard = table(tables.Shard)
+    with store.begin() as connection:
+        number = forget(store, connection, Mark(members, day, "", 0, False))
+        connection.execute(delete(shard).where(shard.c.id == number))
+
+
+def store_host_day(
+    store: Store, config: Config, name: str, done: HostDay, fresh: dict[tuple[str, int], tuple[str, QuietDay]], mark: Mark
+) -> None:  # fmt: skip
+    """Rows, coverage and what was learnt of one host and day, in one transaction."""
+    rows = done.result.rows
+    seen = done.result.coverage
+    texts = {name, *(device for _, device in seen)}
+    for column in ("device", "service", "use_case", "model"):
+        texts.update(rows[column].unique())
+    charters = [
+        charter_of(config, use_case, int(done.slots_us[slot]))
+        for use_case, slot in zip(rows["use_case"], rows["slot"].tolist(), strict=True)
+    ]
+    names = store.name_ids(texts | set(charters))
+    with store.begin() as connection:
+        bases = _basis_ids(store, connection, done)
+        shard_id = forget(store, connection, mark)
+        records = list(zip(
+            [int(done.slots_us[slot]) // 1_000_000 for slot in rows["slot"].tolist()],
+            [names[name]] * len(rows),
+            *([names[value] for value in rows[column]] for column in ("device", "service", "use_case", "model")),
+            [
+                bases[device, service if (device, service, segment) in bases else "", segment]
+                if (device, service, segment) in bases else bases[device, "", segment]
+                for device, service, segment in zip(rows["device"], rows["service"], rows["segment"].tolist(), strict=True)
+            ],
+            [names[charter] for charter in charters],
+            *(rows[column].tolist() for column in (*ENERGY_COLUMNS, *OTHER_COLUMNS)),
+            [shard_id] * len(rows),
+            strict=True,
+        ))  # fmt: skip
+        columns = (
+            "slot", "host_id", "device_id", "service_id", "use_case_id", "model_id", "basis_id", "charter_id",
+            *ENERGY_COLUMNS, *OTHER_COLUMNS, "shard_id",
+        )  # fmt: skip
+        store.insert_many(connection, table(tables.Row), columns, records)
+        _store_seen(store, connection, done, names, name, shard_id)
+        _store_quiet(store, connection, fresh)
+
+
+def charter_of(config: Config, use_case: str, instant_us: int) -> str:
+    """Charter status of a use case; the kept words stand for themselves."""
+    return use_case if use_case in KEPT_WORDS else config.charter_at(use_case, instant_us)
+
+
+def _basis_ids(store: Store, connection: Connection, done: HostDay) -> dict[tuple[str, str, int], int]:
+    target = table(tables.Basis)
+    content = {place: basis.to_json() for place, basis in done.bases.items()}
+    digests = {line: hashlib.blake2b(line.encode(), digest_size=16).hexdigest() for line in set(content.values())}
+    store.insert_new(
+        connection, tables.Basis, [{"digest": digest, "content": line} for line, digest in sorted(digests.items())]
+    )
+    found = connection.execute(
+        select(target.c.id, target.c.digest).where(target.c.digest.in_(sorted(digests.values())))
+    )
+    ids = {row.digest: row.id for row in found}
+    return {place: ids[digests[line]] for place, line in content.items()}
+
+
+def _store_seen(
+    store: Store, connection: Connection, done: HostDay, names: dict[str, int], host: str, shard_id: int
+) -> None:
+    columns = (
+        "slot", "host_id", "device_id", "first_us", "last_us", "measured_us", "bridged_us", "modelled_us",
+        "energy_uj", "shard_id",
+    )  # fmt: skip
+    records: list[tuple[int, ...]] = []
+    for (_, device), coverage in done.result.coverage.items():
+        size = len(coverage.slot)
+        records += zip(
+            (done.slots_us[coverage.slot] // 1_000_000).tolist(), [names[host]] * size, [names[device]] * size,
+            coverage.first_us.tolist(), coverage.last_us.tolist(), coverage.measured_us.tolist(),
+            coverage.bridged_us.tolist(), coverage.modelled_us.tolist(), coverage.energy_uj.tolist(),
+            [shard_id] * size, strict=True,
+        )  # fmt: skip
+    store.insert_many(connection, table(tables.Seen), columns, records)
+
+
+def _store_quiet(store: Store, connection: Connection, fresh: dict[tuple[str, int], tuple[str, QuietDay]]) -> None:
+    rows = [
+        {"stream_key": key, "day": day, "inputs": inputs, "content": json.dumps(quiet.to_json(), separators=(",", ":"))}
+        for (key, day), (inputs, quiet) in sorted(fresh.items())
+    ]
+    store.upsert(connection, tables.Statistics, rows)
+
+
+def store_service_day(store: Store, config: Config, service: str, done: ServiceDay, mark: Mark) -> None:
+    """Counts of one service and day, in one transaction."""
+    counts = _with_charter(config, done.counts, "slot_us")
+    straddles = _with_charter(config, done.straddles, "at_us")
+    texts: set[str] = {service}
+    for frame in (counts, straddles):
+        for column in ("use_case", "model", "charter"):
+            texts.update(frame[column].unique())
+    names = store.name_ids(texts)
+    with store.begin() as connection:
+        shard_id = forget(store, connection, mark)
+        slots = [slot // 1_000_000 for slot in counts["slot_us"].tolist()] if len(counts) else []
+        store.insert_many(
+            connection, table(tables.Count),
+            ("slot", "service_id", "use_case_id", "model_id", "charter_id", *COUNTED, "shard_id"),
+            list(zip(slots, *_counted(counts, service, names), [shard_id] * len(counts), strict=True)),
+        )  # fmt: skip
+        store.insert_many(
+            connection, table(tables.Straddle),
+            ("start_us", "end_us", "service_id", "use_case_id", "model_id", "charter_id", *COUNTED, "shard_id"),
+            list(zip(straddles["start_us"].tolist(), straddles["end_us"].tolist(),
+                     *_counted(straddles, service, names), [shard_id] * len(straddles), strict=True)),
+        )  # fmt: skip
+
+
+def _with_charter(config: Config, frame: pd.DataFrame, instant: str) -> pd.DataFrame:
+    found = [
+        charter_of(config, use_case, at) for use_case, at in zip(frame["use_case"], frame[instant].tolist(), strict=True)
+    ]
+    return frame.assign(charter=pd.Series(found, index=frame.index, dtype=object))
+
+
+def _counted(frame: pd.DataFrame, service: str, names: dict[str, int]) -> Iterable[list[int | None]]:
+    yield [names[service]] * len(frame)
+    for column in ("use_case", "model", "charter"):
+        yield [names[value] for value in frame[column]]
+    for column in COUNTED:
+        yield [None if value < 0 else value for value in frame[column].tolist()]

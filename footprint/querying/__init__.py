@@ -1,0 +1,15 @@
+"""Querying: the one way in which the command line, the API, the dashboard and the notebooks ask for figures.
+
+question.py   what is asked: groups, periods, filters, view
+periods.py    days, months and quarters of the organisation, as edges in UTC
+cells.py      energy by period and group, from the stored rows; slots that a period cuts are computed anew
+counts.py     requests and tokens by period and group
+respread.py   the full view: idle energy over a service's own use cases
+coverage.py   how much of the time that should have been read was read
+answering.py  all of that, and impact with its bounds, as rows
+"""
+
+from footprint.querying.answering import Answer, query
+from footprint.querying.question import COLUMNS, GROUPS, BadQuestion, Question, parse_question
+
+__all__ = ["COLUMNS", "GROUPS", "Answer", "BadQuestion", "Question", "parse_question", "query"]

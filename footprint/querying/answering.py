@@ -1,0 +1,200 @@
+"""This file answers a question: energy, requests and impact by period and group, with bounds, coverage and quality."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import select
+
+from footprint import tables
+from footprint.aggregation.hostday import grain_us
+from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
+from footprint.config import Config
+from footprint.impact.book import FactorBook, shipped_book
+from footprint.instants import format_instant
+from footprint.ledger.reading import LedgerView
+from footprint.querying.cells import NAMED, Cells, Place, Source, gather
+from footprint.querying.counts import Counts, gather_counts
+from footprint.querying.coverage import Watch, watch
+from footprint.querying.figures import energy_figures, flags_of, requests_figures
+from footprint.querying.periods import cut_periods
+from footprint.querying.question import COLUMNS, PLACES, Question
+from footprint.querying.respread import month_of, month_weights, months_of, respread
+from footprint.store import Store, table
+from footprint.units import US_PER_DAY
+
+Names = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Columns in order, rows by column; what nobody knows is None. ``notes`` say what a reader must know of it."""
+
+    columns: list[str]
+    rows: list[dict[str, Any]]
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Group:
+    """What goes into one row."""
+
+    cells: list[tuple[Place, list[int]]] = field(default_factory=list)
+    counts: list[tuple[str, list[int | None]]] = field(default_factory=list)
+    services: set[str] = field(default_factory=set)
+    use_cases: set[str] = field(default_factory=set)
+    hosts: set[str] = field(default_factory=set)
+
+
+def query(store: Store, config: Config, question: Question, now_us: int, book: FactorBook | None = None) -> Answer:
+    """Rows of the contract's section 6; none where the period holds nothing."""
+    columns = [*question.group, *COLUMNS]
+    with store.read() as connection:
+        source = Source(LedgerView(store, connection), config, book or shipped_book())
+        extent = source.view.extent_us()
+        if extent is None:
+            return Answer(columns, [])
+        start_us = extent[0] if question.from_us is None else question.from_us
+        # Half-open, and yet the last instant counts: what ends there belongs to the period that it closes.
+        end_us, closing = (extent[1], 1) if question.to_us is None else (question.to_us, 0)
+        if start_us >= end_us + closing:
+            return Answer(columns, [])
+        periods = cut_periods(question.every, start_us, max(end_us, start_us + 1), config.timezone)
+        summed = _stretched(source, periods, question)
+        groups = _groups(source, question, summed)
+        watched = watch(source, periods[0][0], periods[-1][1], summed, now_us)
+        open_days = _open_days(source)
+        rows = []
+        for (period, names), group in groups.items():
+            row = _row(source, question, group, watched, periods[period], open_days)
+            if row is not None:
+                rows.append((names, periods[period][0], {**dict(zip(question.group, names, strict=True)), **row}))
+    rows.sort(key=lambda row: row[:2])
+    return Answer(columns, [row for _, _, row in rows])
+
+
+def _stretched(source: Source, periods: Sequence[tuple[int, int]], question: Question) -> list[tuple[int, int]]:
+    """Periods to sum over: an end that nobody asked for reaches to the end of its slot, where no data is."""
+    grain = grain_us(source.config)
+    first, last = periods[0], periods[-1]
+    found = list(periods)
+    if question.to_us is None:
+        found[-1] = last[0], last[1] + grain - last[1] % grain
+    if question.from_us is None:
+        found[0] = first[0] - first[0] % grain, found[0][1]
+    return found
+
+
+def _groups(
+    source: Source, question: Question, periods: list[tuple[int, int]]
+) -> dict[tuple[int, Names], _Group]:
+    wanted = {*question.group, *(name for name, _ in question.where)}
+    cells, owner = _energy(source, question, periods, wanted)
+    groups: dict[tuple[int, Names], _Group] = defaultdict(_Group)
+    for place, amounts in cells.items():
+        values = _values(place)
+        if _chosen(question, values):
+            group = groups[owner[place.period], tuple(values[name] for name in question.group)]
+            group.cells.append((place, amounts))
+            group.services.add(place.service)
+            group.use_cases.add(place.use_case)
+            group.hosts.add(place.basis.host)
+    if not wanted & PLACES:
+        _add_counts(groups, question, gather_counts(source, periods, wanted))
+    return groups
+
+
+def _energy(
+    source: Source, question: Question, periods: list[tuple[int, int]], wanted: set[str]
+) -> tuple[Cells, list[int]]:
+    """Cells, and the period asked for of each period of theirs."""
+    columns = {name for name in wanted if name in NAMED}
+    if question.view == "active":
+        return gather(source, periods, {*columns, "use_case"}), list(range(len(periods)))
+    months = months_of(source, periods[0][0], periods[-1][1])
+    pieces, owner = [], []
+    for index, (start, end) in enumerate(periods):
+        for part in cut_periods("month", start, end, source.config.timezone):
+            pieces.append(part)
+            owner.append(index)
+    cells = gather(source, pieces, {*columns, "use_case", "model", "charter"})
+    month = [month_of(months, start) for start, _ in pieces]
+    return respread(cells, month, month_weights(source, months)), owner
+
+
+def _values(place: Place) -> dict[str, str]:
+    return {
+        "service": place.service, "use_case": place.use_case, "model": place.model, "device": place.device,
+        "charter": place.charter, "host": place.basis.host, "site": place.basis.site,
+    }  # fmt: skip
+
+
+def _chosen(question: Question, values: dict[str, str]) -> bool:
+    """Same name: or; different names: and."""
+    allowed: dict[str, set[str]] = defaultdict(set)
+    for name, value in question.where:
+        allowed[name].add(value)
+    return all(values[name] in wanted for name, wanted in allowed.items())
+
+
+def _add_counts(groups: dict[tuple[int, Names], _Group], question: Question, counts: Counts) -> None:
+    for (period, service, use_case, model, charter), amounts in counts.items():
+        values = {"service": service, "use_case": use_case, "model": model, "charter": charter}
+        if _chosen(question, values):
+            group = groups[period, tuple(values[name] for name in question.group)]
+            group.counts.append((service, amounts))
+            group.services.add(service)
+            group.use_cases.add(use_case)
+
+
+def _open_days(source: Source) -> set[tuple[str, int]]:
+    """(host, day) that were computed provisionally."""
+    target = table(tables.Shard)
+    rows = source.view.connection.execute(select(target.c.members, target.c.day).where(target.c.provisional))
+    return {(row.members.removeprefix("host "), row.day) for row in rows if row.members.startswith("host ")}
+
+
+def _row(
+    source: Source, question: Question, group: _Group, watched: Watch, period: tuple[int, int],
+    open_days: set[tuple[str, int]],
+) -> dict[str, Any] | None:  # fmt: skip
+    start_us, end_us = period
+    where = _where(question, group, watched)
+    read, known, expected = watched.measure(where, start_us, max(end_us, start_us + 1))
+    counted = requests_figures([amounts for _, amounts in group.counts])
+    if not any(any(amounts) for _, amounts in group.cells) and not counted["requests"]:
+        return None
+    split = not ({*question.group, *(name for name, _ in question.where)} & PLACES)
+    figures = energy_figures(group.cells, source.config, known=known, expected=expected, read=read)
+    days = range(start_us // US_PER_DAY, (max(end_us, start_us + 1) - 1) // US_PER_DAY + 1)
+    provisional = any((host, day) in open_days for host in group.hosts for day in days)
+    row: dict[str, Any] = dict.fromkeys(COLUMNS)
+    row |= {"period_start": format_instant(start_us), "period_end": format_instant(end_us)}
+    row |= counted if split else {}
+    row |= figures
+    kept = group.use_cases <= {IDLE_NAME, UNATTRIBUTED_NAME}
+    if split and counted["requests"] and figures["co2e_location_g"] is not None and row["embodied_g"] is not None and not kept:
+        row["sci_g_per_request"] = (figures["co2e_location_g"] + row["embodied_g"]) / counted["requests"]
+    row["coverage"] = min(read / expected, 1.0) if expected else None
+    row["status"] = "provisional" if provisional else "final"
+    row["flags"] = "+".join(flags_of(source.config, group.cells, group.services, group.use_cases, group.hosts))
+    return row
+
+
+def _where(question: Question, group: _Group, watched: Watch) -> list[tuple[tuple[str, str], int, int]]:
+    """The devices whose coverage is the row's."""
+    wanted = {*question.group, *(name for name, _ in question.where)}
+    if wanted & {"service", "use_case", "model", "charter"}:
+        found = watched.of_services(sorted(group.services), group.hosts)
+    else:
+        found = [(device, 0, 2**62) for device in sorted(watched.devices)]
+    if wanted & {"host", "site"}:
+        found = [item for item in found if item[0][0] in group.hosts]
+    if "device" in wanted:
+        devices = {place.device for place, _ in group.cells}
+        named = [item for item in found if item[0][1] in devices]
+        found = named or [item for item in found if item[0][0] in group.hosts]
+    return found

@@ -1,0 +1,165 @@
+"""This file turns the cells and counts of one row into its figures: kWh, grams, bounds, quality and flags."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from footprint.aggregation.basis import Basis
+from footprint.aggregation.serviceday import COUNTED
+from footprint.assumptions import assumption
+from footprint.attribution.shard import HOST_DEVICE, IDLE_NAME, UNATTRIBUTED_NAME
+from footprint.config import Config
+from footprint.estimate import Estimate
+from footprint.impact.operational import operational_g
+from footprint.impact.uncertainty import Budget
+from footprint.querying.cells import AMOUNTS, Place
+from footprint.units import UJ_PER_KWH, kwh_from_uj
+
+Cell = tuple[Place, list[int]]
+BEARS = 0.10  # share of a row's energy above which a quality letter is the row's
+_PARTS = {
+    "accelerator_active_kwh": "active_uj", "accelerator_idle_kwh": "idle_uj", "host_kwh": "host_uj",
+    "facility_kwh": "facility_uj",
+}  # fmt: skip
+_INDEX = {name: index for index, name in enumerate(AMOUNTS)}
+
+
+def requests_figures(counts: Iterable[Sequence[int | None]]) -> dict[str, int | None]:
+    """Sums of requests and tokens; tokens that nobody told are None, none at all is 0."""
+    rows = list(counts)
+    found: dict[str, int | None] = {}
+    for index, name in enumerate(COUNTED):
+        told = [row[index] for row in rows if row[index] is not None]
+        found[name] = sum(x for x in told if x is not None) if told or not rows else None
+    return found
+
+
+def energy_figures(cells: Sequence[Cell], config: Config, *, known: int, expected: int, read: int) -> dict[str, Any]:
+    """Energy, emissions, their bounds and quality of one row; empty where nothing was read.
+
+    ``known`` and ``expected`` are device-µs: what lacks is allowed for in the upper bound, at the mean power of what
+    was read and a third more (assumption ``gap_allowance``).
+    """
+    if not cells and not read:
+        return {}
+    total = {name: sum(amounts[_INDEX[name]] for _, amounts in cells) for name in AMOUNTS}
+    energy_uj = sum(total[name] for name in _PARTS.values())
+    figures: dict[str, Any] = {column: kwh_from_uj(total[name]) for column, name in _PARTS.items()}
+    figures["energy_kwh"] = kwh_from_uj(energy_uj)
+    gap = max(expected - known, 0) / known if known > 0 else 0.0
+    allowance = gap * assumption("gap_allowance").high
+    energy, emitted, grams = budgets(cells)
+    low, high = energy.interval(kwh_from_uj(energy_uj))
+    figures["energy_low_kwh"] = _towards_zero(low, energy_uj)
+    figures["energy_high_kwh"] = high + max(kwh_from_uj(energy_uj), 0.0) * allowance
+    figures["co2e_location_g"] = grams
+    if grams is not None:
+        low, high = emitted.interval(grams)
+        figures["co2e_location_low_g"] = _towards_zero(low, grams)
+        figures["co2e_location_high_g"] = high + max(grams, 0.0) * allowance
+    figures["quality"] = quality_letter(total, energy_uj)
+    figures["method_version"] = "+".join(sorted({place.basis.method_version for place, _ in cells}))
+    figures["factor_version"] = "+".join(sorted({place.basis.factor_version for place, _ in cells} - {""}))
+    return figures
+
+
+def _towards_zero(low: float, value: float) -> float:
+    """Energy is not negative, unless the figure itself is (a wall meter that reads less than its parts)."""
+    return max(low, 0.0) if value >= 0 else low
+
+
+def quality_letter(total: dict[str, int], energy_uj: int) -> str:
+    """The worst letter that, with those worse, bears more than a tenth of the energy."""
+    if energy_uj <= 0:
+        return "A"
+    assumed, modelled = total["grade_c_uj"], total["grade_b_uj"] + abs(total["modelled_uj"])
+    if assumed > BEARS * energy_uj:
+        return "C"
+    return "B" if assumed + modelled > BEARS * energy_uj else "A"
+
+
+def budgets(cells: Sequence[Cell]) -> tuple[Budget, Budget, float | None]:
+    """Uncertainty budgets of energy [kWh] and of emissions [g], and the emissions; None where a factor is missing."""
+    energy, emitted = Budget(), Budget()
+    grams: float | None = 0.0
+    sensed = uplifted = 0.0
+    for place, amounts in cells:
+        of = dict(zip(AMOUNTS, amounts, strict=True))
+        basis = place.basis
+        whole = sum(of[name] for name in _PARTS.values())
+        factor = Estimate(*basis.factor) if basis.factor else None
+        if factor is not None and grams is not None:
+            grams += operational_g(whole, factor.value)
+            emitted.add(f"factor {basis.factor_id}", whole / UJ_PER_KWH, factor)
+        elif whole:
+            grams = None
+        intensity = factor.value if factor else 0.0
+        for cause, sensitivity_kwh, bounds in _causes(basis, of):
+            energy.add(cause, sensitivity_kwh, bounds)
+            emitted.add(cause, sensitivity_kwh * intensity, bounds)
+        it = of["active_uj"] + of["idle_uj"] + of["host_uj"]
+        if basis.component == "host":
+            uplifted += _by_uplift(basis, of)
+        else:
+            sensed += it
+    if sensed > 0 and uplifted > 0:
+        # What an uplift adds errs with the sensors that it multiplies.
+        for budget in (energy, emitted):
+            budget.scale("gain gpu", 1 + uplifted / sensed)
+            budget.scale("gain cpu", 1 + uplifted / sensed)
+            budget.scale("gain dram", 1 + uplifted / sensed)
+    return energy, emitted, grams
+
+
+def _by_uplift(basis: Basis, of: dict[str, int]) -> float:
+    """Energy [µJ] of a ``(host)`` row that an uplift, not a whole-server meter, added."""
+    return max(of["grade_b_uj"] + of["grade_c_uj"] - abs(of["facility_uj"]), 0)
+
+
+def _causes(basis: Basis, of: dict[str, int]) -> Iterable[tuple[str, float, Estimate]]:
+    """(cause, sensitivity [kWh per unit of the cause], bounds) of one cell."""
+    it_kwh = (of["active_uj"] + of["idle_uj"] + of["host_uj"]) / UJ_PER_KWH
+    pue = Estimate(*basis.pue)
+    yield (f"pue {'assumed' if basis.pue_assumed else basis.site}"), it_kwh, pue
+    if basis.component == "host":
+        added = _by_uplift(basis, of) / UJ_PER_KWH
+        uplift = Estimate(*basis.uplift)
+        if added and uplift.value > 1:
+            name = "assumed" if basis.uplift_assumed else basis.host
+            yield f"uplift {name}", added * pue.value / (uplift.value - 1), uplift
+        yield f"gain {HOST_DEVICE} {basis.host}", (it_kwh - added) * pue.value, assumption("gain_host_power")
+        return
+    facility = abs(of["facility_uj"])
+    estimated = max(of["grade_c_uj"] - (facility if basis.pue_assumed else 0), 0) / UJ_PER_KWH
+    yield "gain estimate", estimated * pue.value, assumption("gain_estimate")
+    kind = "counter" if basis.method == "counter" else "power"
+    name = f"gain {basis.component} {kind} {basis.device_model}"
+    yield name, (it_kwh - estimated) * pue.value, assumption(f"gain_{basis.component}_{kind}")
+    accelerator = of["active_uj"] + of["idle_uj"]
+    if accelerator > 0 and (of["spread_a_uj"] or of["spread_b_uj"]):
+        ends = 0, of["spread_a_uj"], of["spread_b_uj"]
+        carried = pue.value / UJ_PER_KWH  # host energy that follows it errs on its own row
+        yield "split", carried, Estimate(0.0, float(min(ends)), float(max(ends)))
+
+
+def flags_of(
+    config: Config, cells: Sequence[Cell], services: set[str], use_cases: set[str], hosts: set[str]
+) -> list[str]:
+    """What a reader must know of a row: what was assumed, what nobody declared."""
+    found = set()
+    for place, amounts in cells:
+        if place.basis.pue_assumed:
+            found.add("assumed-pue")
+        if place.basis.uplift_assumed and place.basis.component == "host" and any(amounts):
+            found.add("assumed-uplift")
+        if not place.basis.idle_known:
+            found.add("idle-not-learnt")
+    kept = {IDLE_NAME, UNATTRIBUTED_NAME, ""}
+    if any(not config.declares_host(host) for host in hosts):
+        found.add("undeclared-host")
+    if services - kept - {service.name for service in config.services}:
+        found.add("undeclared-service")
+    if use_cases - kept - {use_case.name for use_case in config.use_cases}:
+        found.add("undeclared-use-case")
+    return sorted(found)

@@ -1,0 +1,93 @@
+"""This file makes the full view: a service's idle energy over its own use cases, by the policy declared.
+
+Weights are those of the calendar month, whatever the periods asked for. With no use case that month
+idle energy stays ``(idle)``; what is unattributed is never spread.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from footprint.aggregation.hostday import grain_us
+from footprint.attribution.rounding import split_integers
+from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
+from footprint.querying.cells import AMOUNTS, Cells, Source, periods_sql, sum_sql, whole_slots
+from footprint.querying.periods import cut_periods
+
+UseCase = tuple[str, str, str]  # use case, model, charter
+Weights = dict[tuple[int, str], dict[UseCase, float]]  # (month, service) -> use case -> weight
+_MILLION = 1_000_000
+
+
+def months_of(source: Source, start_us: int, end_us: int) -> list[tuple[int, int]]:
+    """The whole calendar months that [start, end) touches."""
+    zone = source.config.timezone
+    clipped = cut_periods("month", start_us, end_us, zone)
+    first = cut_periods("month", clipped[0][0] - 32 * 86_400 * _MILLION, clipped[0][0] + 1, zone)[-1][0]
+    last = cut_periods("month", clipped[-1][0], clipped[-1][0] + 64 * 86_400 * _MILLION, zone)[0][1]
+    edges = [first, *(start for start, _ in clipped[1:]), last]
+    return list(zip(edges, edges[1:], strict=False))
+
+
+def month_weights(source: Source, months: Sequence[tuple[int, int]]) -> Weights:
+    """Weights of every service's use cases in each month, by the policy of the configuration.
+
+    ``by-use``: energy above idle; ``by-reservation``: the hours in which the use case ran; ``equal``.
+    """
+    policy = source.config.idle_policy
+    keys = "period.number, r.service_id, r.use_case_id, r.model_id, r.charter_id"
+    rows = source.view.connection.exec_driver_sql(
+        f"{periods_sql(whole_slots(months, grain_us(source.config)))} SELECT {keys}, {sum_sql('r.active_uj')}, "
+        "COUNT(DISTINCT r.slot) FROM period JOIN footprint_row r ON r.slot >= period.first AND r.slot < period.last "
+        f"GROUP BY {keys}"
+    ).all()
+    texts = source.view.store.texts(source.view.connection, {x for row in rows for x in row[1:5]})
+    found: Weights = defaultdict(dict)
+    for month, service, use_case, model, charter, high, low, hours in rows:
+        name = texts[use_case]
+        if name in (IDLE_NAME, UNATTRIBUTED_NAME):
+            continue
+        energy = float(int(high) * _MILLION + int(low))
+        weight = {"by-use": energy, "by-reservation": float(hours), "equal": 1.0}[policy]
+        found[month, texts[service]][name, texts[model], texts[charter]] = max(weight, 0.0)
+    return dict(found)
+
+
+def respread(cells: Cells, months: Sequence[int], weights: Weights) -> Cells:
+    """Cells in which ``(idle)`` stands with the use cases; ``months[period]`` is the month of each period.
+
+    Every amount is divided in integers, so that the sum over all cells stays what it was.
+    """
+    result: dict[object, list[int]] = defaultdict(lambda: [0] * len(AMOUNTS))
+    for place, amounts in cells.items():
+        shares = weights.get((months[place.period], place.service), {})
+        if place.use_case != IDLE_NAME or not shares:
+            parts = [(place, amounts)]
+        else:
+            names = sorted(shares)
+            weight = np.array([shares[name] for name in names])
+            columns = np.stack([_split(amount, weight) for amount in amounts])
+            parts = [
+                (replace(place, use_case=use_case, model=model, charter=charter), columns[:, index].tolist())
+                for index, (use_case, model, charter) in enumerate(names)
+            ]
+        for target, values in parts:
+            mine = result[target]
+            for index, value in enumerate(values):
+                mine[index] += int(value)
+    return dict(result)  # type: ignore[arg-type]
+
+
+def _split(amount: int, weight: np.ndarray[tuple[int], np.dtype[np.float64]]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    group = np.zeros(len(weight), dtype=np.int64)
+    return split_integers(np.array([amount], dtype=np.int64), weight, group)
+
+
+def month_of(months: Sequence[tuple[int, int]], instant_us: int) -> int:
+    """Which of the months an instant lies in."""
+    return bisect_right([start for start, _ in months], instant_us) - 1
