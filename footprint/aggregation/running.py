@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import select
 
 from footprint import tables
+from footprint.aggregation import AGENT_KIND
 from footprint.aggregation.hostday import Host, grain_us
 from footprint.aggregation.logs import ServiceLogs
 from footprint.aggregation.serviceday import count_service_day, day_edges, service_days, service_fingerprint
@@ -22,7 +23,6 @@ from footprint.store import Store, table
 from footprint.units import US_PER_DAY, US_PER_S
 
 CLOSED_AFTER_US = 120 * US_PER_S
-AGENT_KIND = "agent"
 
 Progress = Callable[[str, int], None]
 

@@ -6,10 +6,10 @@ Facts are frozen, and every one is valid over a half-open span of time ``[since_
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from footprint.assumptions import assumption
@@ -18,6 +18,7 @@ from footprint.estimate import Estimate
 ALWAYS = -(2**62)
 FOREVER_US = 2**62
 ASSUMED_SITE = "(undeclared)"  # the site of a host that names none
+OWN_SERVICE = "footprint"  # this service, which measures itself first
 UNDECLARED = "(undeclared)"  # the charter status of a use case that nobody decided on
 
 
@@ -115,6 +116,7 @@ class Config:
     services: tuple[ServiceFact, ...] = ()
     placements: tuple[Placement, ...] = ()
     use_cases: tuple[UseCaseFact, ...] = ()
+    agent: Mapping[str, Any] = field(default_factory=dict)  # as written: the agent itself reads and checks it
     path: Path | None = None
 
     def site_at(self, name: str, instant_us: int) -> SiteFact:

@@ -18,6 +18,7 @@ from footprint.config.facts import (
     ALWAYS,
     ASSUMED_SITE,
     FOREVER_US,
+    OWN_SERVICE,
     Config,
     HostFact,
     Placement,
@@ -126,6 +127,7 @@ def _config(document: Document, path: Path | None) -> Config:
         services=services,
         placements=reader.placements(),
         use_cases=reader.use_cases(),
+        agent=document.data.get("agent", {}),
         path=path,
     )
     for index, host in enumerate(document.data.get("host", [])):
@@ -369,7 +371,9 @@ class _Reader:
                 until_us=until,
             )
             facts.append((index, fact))
-        return self._in_turn("service", facts)
+        own = ServiceFact(OWN_SERVICE, processes=(OWN_SERVICE,))
+        declared = any(fact.name == OWN_SERVICE for _, fact in facts)
+        return (*self._in_turn("service", facts), *(() if declared else (own,)))
 
     def use_cases(self) -> tuple[UseCaseFact, ...]:
         """The [[use_case]] blocks, each cut where the next block of its name begins."""

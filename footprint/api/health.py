@@ -1,0 +1,79 @@
+"""This file says whether the service lives and is ready, and gives its figures to Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse, PlainTextResponse
+from sqlalchemy import func, select
+from sqlalchemy.exc import DBAPIError
+
+from footprint import tables
+from footprint.config import Config
+from footprint.querying import Question, query
+from footprint.schedule import Schedule
+from footprint.store import Store, table
+from footprint.units import J_PER_KWH, US_PER_S
+
+
+def router(config: Config, store: Store, clock: Callable[[], int], schedule: Schedule | None) -> APIRouter:
+    """The routes, over one store."""
+    routes = APIRouter()
+
+    @routes.get("/healthz", include_in_schema=False)
+    def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @routes.get("/readyz", include_in_schema=False)
+    def readyz() -> JSONResponse:
+        try:
+            with store.read() as connection:
+                connection.execute(select(table(tables.Meta).c.key).limit(1)).all()
+        except DBAPIError:
+            return JSONResponse({"status": "the store does not answer"}, 503)
+        failing = schedule is not None and schedule.failures > 0 and schedule.last_done_us == 0
+        return JSONResponse({"status": "aggregation fails" if failing else "ready"}, 503 if failing else 200)
+
+    @routes.get("/metrics", include_in_schema=False)
+    def metrics() -> PlainTextResponse:
+        lines = _ledger(store, clock()) + _figures(config, store, clock())
+        if schedule is not None:
+            lines += _metric("aggregation_failures_total", "counter", "Runs that failed.", [("", schedule.failures)])
+        return PlainTextResponse("".join(lines), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return routes
+
+
+def _metric(name: str, kind: str, said: str, values: list[tuple[str, float]]) -> list[str]:
+    head = [f"# HELP footprint_{name} {said}\n", f"# TYPE footprint_{name} {kind}\n"]
+    return head + [f"footprint_{name}{labels} {value!r}\n" for labels, value in values]
+
+
+def _ledger(store: Store, now_us: int) -> list[str]:
+    day, batch = table(tables.StreamDay), table(tables.Batch)
+    with store.read() as connection:
+        last = connection.execute(select(func.max(day.c.last_us))).scalar()
+        accepted = connection.execute(select(func.sum(batch.c.accepted))).scalar() or 0
+    lines = _metric("ledger_rows_total", "counter", "Readings and requests accepted.", [("", int(accepted))])
+    if last is not None:
+        age_s = (now_us - int(last)) / US_PER_S
+        lines += _metric("last_reading_age_seconds", "gauge", "Age of the latest reading.", [("", age_s)])
+    return lines
+
+
+def _figures(config: Config, store: Store, now_us: int) -> list[str]:
+    rows = query(store, config, Question(group=("service",)), now_us).rows
+    energy = [(_label(row["service"]), row["energy_kwh"] * J_PER_KWH) for row in rows if row["energy_kwh"] is not None]
+    grams = [(_label(row["service"]), row["co2e_location_g"]) for row in rows if row["co2e_location_g"] is not None]
+    requests = [(_label(row["service"]), row["requests"]) for row in rows if row["requests"] is not None]
+    return [
+        *_metric("energy_joules_total", "counter", "Facility energy by service.", energy),
+        *_metric("co2e_location_grams_total", "counter", "Location-based emissions by service.", grams),
+        *_metric("requests_total", "counter", "Requests by service.", requests),
+    ]
+
+
+def _label(service: str) -> str:
+    escaped = service.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+    return f'{{service="{escaped}"}}'

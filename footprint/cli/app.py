@@ -1,0 +1,84 @@
+"""This file lists the commands, and turns errors into exit codes in one place."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import typer
+
+from footprint.cli import asking, factors, importing, running
+from footprint.cli.shared import CheckFailed, Exit, Unavailable, UsageError
+from footprint.config import ConfigError
+from footprint.querying.question import BadQuestion
+from footprint.readings import FootprintError
+
+app = typer.Typer(
+    name="footprint",
+    help="Measures what AI services consume, says how sure it is, and publishes it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("init")(running.init)
+app.command("up")(running.up)
+app.command("serve")(running.serve)
+app.add_typer(importing.app, name="import")
+app.command("aggregate")(asking.aggregate)
+app.command("query")(asking.query)
+app.command("check")(asking.check)
+app.add_typer(factors.app, name="factors")
+app.add_typer(running.token_app, name="token")
+app.command("doctor")(running.doctor)
+
+_EXITS: tuple[tuple[type[FootprintError], Exit], ...] = (
+    (ConfigError, Exit.CONFIGURATION),
+    (BadQuestion, Exit.USAGE),
+    (UsageError, Exit.USAGE),
+    (Unavailable, Exit.UNAVAILABLE),
+    (CheckFailed, Exit.CHECK_FAILED),
+)
+
+
+def run(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit; errors that a person can act upon are one line, without a traceback."""
+    sys.exit(status_of(arguments))
+
+
+def status_of(arguments: list[str] | None = None) -> int:
+    """Exit status of one command."""
+    try:
+        result = typer.main.get_command(app).main(arguments, prog_name="footprint", standalone_mode=False)
+        return int(result) if isinstance(result, int) else Exit.OK
+    except FootprintError as error:
+        print(f"footprint: {error}", file=sys.stderr)
+        return next((code for kind, code in _EXITS if isinstance(error, kind)), Exit.FAILURE)
+    except click.exceptions.NoArgsIsHelpError as help_:
+        print(help_.format_message(), file=sys.stderr)
+        return Exit.USAGE
+    except click.UsageError as error:
+        error.show()
+        return Exit.USAGE
+    except click.ClickException as error:
+        error.show()
+        return Exit.FAILURE
+    except (KeyboardInterrupt, click.Abort):
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        # The reader of a pipe, such as head, has seen enough.
+        sys.stdout = None  # type: ignore[assignment]
+        return Exit.OK
+    except ModuleNotFoundError as missing:
+        return _missing(missing)
+
+
+def _missing(missing: ModuleNotFoundError) -> int:
+    extras = {"dash": "dashboard", "plotly": "dashboard", "psycopg": "postgres", "codecarbon": "tdp"}
+    name = (missing.name or "").partition(".")[0]
+    if name in ("footprint", "collectors", "dashboards"):
+        raise missing
+    print(
+        f"footprint: {name} is not installed; pip install 'footprint[{extras.get(name, 'server')}]'", file=sys.stderr
+    )
+    return Exit.FAILURE

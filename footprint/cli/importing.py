@@ -1,0 +1,114 @@
+"""This file brings files into the ledger, lists what was brought in, and takes a batch back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from footprint.cli.output import Format, emit
+from footprint.cli.shared import ConfigOption, Exit, FormatOption, OutputOption, UsageError, now_us, opened, say
+from footprint.instants import format_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from footprint.ledger.importing import Imported
+
+app = typer.Typer(help="Bring readings, requests and users into the ledger.", no_args_is_help=True)
+Files = Annotated[list[str], typer.Argument(metavar="FILE…", help="CSV, JSON Lines or Parquet, .gz too; - is standard input.")]
+RejectsOption = Annotated[
+    Path | None, typer.Option("--rejects", metavar="FILE", help="Refused lines; default ./<input>.rejected.jsonl.")
+]
+
+
+@app.command("energy")
+def energy(files: Files, rejects: RejectsOption = None, config: ConfigOption = None) -> int:
+    """Readings of energy or power."""
+    from footprint.ledger.importing import import_energy
+
+    _, store = opened(config)
+    return _each(files, rejects, lambda path: import_energy(store, path, now_us()))
+
+
+@app.command("requests")
+def requests(files: Files, rejects: RejectsOption = None, config: ConfigOption = None) -> int:
+    """Requests of the gateways: when, for which service and use case, how many tokens."""
+    from footprint.ledger.importing import import_requests
+
+    facts, store = opened(config)
+    return _each(files, rejects, lambda path: import_requests(store, facts, path, now_us()))
+
+
+@app.command("users")
+def users(files: Files, rejects: RejectsOption = None, config: ConfigOption = None) -> int:
+    """Distinct users per publication cell, for disclosure control."""
+    from footprint.ledger.importing import import_users
+
+    _, store = opened(config)
+    return _each(files, rejects, lambda path: import_users(store, path, now_us()))
+
+
+def _each(files: list[str], rejects: Path | None, bring: Callable[[str], Imported]) -> int:
+    from footprint.ledger.rejects import write_rejects
+
+    if rejects is not None and len(files) > 1:
+        raise UsageError("--rejects takes one file at a time; without it each input has its own")
+    refused = 0
+    for path in files:
+        done = bring(path)
+        target = rejects or Path(f"{'stdin' if path == '-' else Path(path).name}.rejected.jsonl")
+        write_rejects(target, done.rejects)
+        refused += len(done.rejects)
+        say(_told(done, target))
+    return Exit.INCOMPLETE if refused else Exit.OK
+
+
+def _told(done: Imported, target: Path) -> str:
+    said = f"{done.path}: {done.accepted} new, {done.duplicates} already known, {len(done.rejects)} refused"
+    if not done.accepted and done.duplicates and not done.rejects:
+        said += "; nothing changed"
+    if done.batch is not None:
+        said += f" (batch {done.batch})"
+    if done.rejects:
+        first = done.rejects[0]
+        said += f"; see {target}, first: line {first.line}, {first.column}: {first.reason}"
+    return said
+
+
+@app.command("list")
+def list_(config: ConfigOption = None, form: FormatOption = Format.table, output: OutputOption = None) -> int:
+    """What was imported, batch by batch."""
+    from footprint.ledger.batches import list_batches
+
+    _, store = opened(config)
+    columns = ["batch", "kind", "name", "imported", "accepted", "duplicates", "rejected", "withdrawn", "reason", "sha256"]
+    rows: list[dict[str, Any]] = [
+        {
+            "batch": row["id"], "kind": row["kind"], "name": row["name"], "imported": format_instant(row["imported_us"]),
+            "accepted": row["accepted"], "duplicates": row["duplicates"], "rejected": row["rejected"],
+            "withdrawn": None if row["withdrawn_us"] is None else format_instant(row["withdrawn_us"]),
+            "reason": row["reason"] or None, "sha256": row["sha256"] or None,
+        }
+        for row in list_batches(store)
+    ]  # fmt: skip
+    emit(columns, rows, form, output)
+    return Exit.OK if rows else Exit.NO_DATA
+
+
+@app.command("withdraw")
+def withdraw(
+    batch: int,
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept for good.")],
+    config: ConfigOption = None,
+) -> int:
+    """Take a batch back: its rows are kept apart and counted nowhere, its days are computed again."""
+    from footprint.ledger.batches import withdraw as take_back
+
+    if not reason.strip():
+        raise UsageError("--reason must say why")
+    _, store = opened(config)
+    gone = take_back(store, batch, reason, now_us())
+    say(f"batch {batch} withdrawn: {gone} rows no longer count; `footprint aggregate` computes their days again")
+    return Exit.OK

@@ -1,0 +1,68 @@
+"""This file runs the server: API, dashboard, scheduler and the service's own gateway, in one process and a child."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+
+from footprint.api import create_api
+from footprint.config import Config
+from footprint.ledger.shipping import Inbox
+from footprint.schedule import Schedule
+from footprint.selfgateway import SelfGateway
+from footprint.store import Store
+
+# Named as a text: what we know does not import who shows it, and the server runs without the dashboard's extra.
+DASHBOARD = "dashboards.app"
+
+
+def clock() -> int:
+    """Now, in µs."""
+    return time.time_ns() // 1000
+
+
+def build(config: Config, store: Store, schedule: Schedule | None) -> tuple[Any, SelfGateway]:
+    """The whole ASGI application, and the gateway that counts its requests."""
+    inbox = Inbox(store, config.services_of_model)
+    api = create_api(config, store, inbox, clock, schedule)
+    app: Any = importlib.import_module(DASHBOARD).mount(api, store, config, clock)
+    gateway = SelfGateway(app, inbox, clock)
+    return gateway, gateway
+
+
+class _Server(uvicorn.Server):
+    """A server that says when it listens."""
+
+    def __init__(self, config: uvicorn.Config, listening: Callable[[int], None]) -> None:
+        super().__init__(config)
+        self._listening = listening
+
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets)
+        if self.started and self.servers:
+            self._listening(self.servers[0].sockets[0].getsockname()[1])
+
+
+def serve(
+    config: Config, store: Store, config_file: str | None, *, scheduler: bool = True,
+    listening: Callable[[int], None] = lambda port: None,
+) -> None:  # fmt: skip
+    """Serve until interrupted; ``listening`` is called with the port once requests are answered."""
+    with contextlib.ExitStack() as stack:
+        schedule = Schedule(config_file) if scheduler else None
+        app, gateway = build(config, store, schedule)
+        server = _Server(
+            uvicorn.Config(app, config.bind, config.port, log_level="warning", lifespan="off", timeout_graceful_shutdown=3),
+            listening,
+        )  # fmt: skip
+        gateway.start()
+        stack.callback(gateway.stop)
+        if schedule is not None:
+            schedule.start()
+            stack.callback(schedule.stop)
+        server.run()
