@@ -52,13 +52,15 @@ class TdpCollector:
 
 def _tdp() -> tuple[float, str]:
     # CodeCarbon logs and prints as it loads; the agent says what matters itself.
-    logging.getLogger("codecarbon").setLevel(logging.ERROR)
+    logging.disable(logging.WARNING)
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             from codecarbon.core.cpu import TDP  # noqa: PLC0415 - heavy, and only where no sensor is
+        found = TDP()
     except ModuleNotFoundError:
         raise Unavailable("TDP model: pip install 'footprint[tdp]' estimates the CPU without a sensor") from None
-    found = TDP()
+    finally:
+        logging.disable(logging.NOTSET)
     if not found.tdp:
         raise Unavailable(f"TDP model: CodeCarbon knows no TDP for {found.model or 'this CPU'}")
     return float(found.tdp), str(found.model or "")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 
-import click
 import typer
 
 from footprint.cli import asking, factors, importing, running
@@ -54,16 +53,7 @@ def status_of(arguments: list[str] | None = None) -> int:
     except FootprintError as error:
         print(f"footprint: {error}", file=sys.stderr)
         return next((code for kind, code in _EXITS if isinstance(error, kind)), Exit.FAILURE)
-    except click.exceptions.NoArgsIsHelpError as help_:
-        print(help_.format_message(), file=sys.stderr)
-        return Exit.USAGE
-    except click.UsageError as error:
-        error.show()
-        return Exit.USAGE
-    except click.ClickException as error:
-        error.show()
-        return Exit.FAILURE
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         return Exit.INTERRUPTED
     except BrokenPipeError:
         # The reader of a pipe, such as head, has seen enough.
@@ -71,6 +61,11 @@ def status_of(arguments: list[str] | None = None) -> int:
         return Exit.OK
     except ModuleNotFoundError as missing:
         return _missing(missing)
+    except Exception as error:
+        if hasattr(error, "show") and hasattr(error, "exit_code"):  # typer's own, which it does not export
+            error.show()
+            return int(error.exit_code)
+        raise
 
 
 def _missing(missing: ModuleNotFoundError) -> int:

@@ -1,0 +1,39 @@
+"""This file draws rows as Plotly figures; colours of lines and texts come from the style sheet, in both themes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import plotly.graph_objects as go
+
+Rows = list[dict[str, Any]]
+
+
+def trend(rows: Rows, size_kwh: float, unit: str, zone: ZoneInfo) -> go.Figure:
+    """Energy by period with its interval; a period without a reading is a gap, never a zero.
+
+    A line joins only neighbouring periods; ``size_kwh`` is the unit shown.
+    """
+    times, value, low, high = [], [], [], []
+    for row in rows:
+        times.append(datetime.fromisoformat(row["period_start"]).astimezone(zone))
+        known = row["energy_kwh"] is not None
+        value.append(row["energy_kwh"] / size_kwh if known else None)
+        low.append(row["energy_low_kwh"] / size_kwh if known else None)
+        high.append(row["energy_high_kwh"] / size_kwh if known else None)
+    figure = go.Figure()
+    quiet: dict[str, Any] = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
+    figure.add_scatter(x=times, y=low, **quiet)
+    figure.add_scatter(x=times, y=high, fill="tonexty", fillcolor="rgba(79,143,216,.3)", **quiet)
+    figure.add_scatter(
+        x=times, y=value, mode="lines+markers", line={"color": "#12436D", "width": 2.5}, marker={"size": 6},
+        showlegend=False, hovertemplate=f"%{{x}}<br>%{{y:.4g}} {unit}<extra></extra>",
+    )  # fmt: skip
+    figure.update_layout(
+        template="none", height=300, margin={"l": 56, "r": 16, "t": 8, "b": 40}, paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)", font={"size": 13.5}, yaxis={"rangemode": "tozero", "title": unit, "nticks": 5},
+        xaxis={"showgrid": False}, dragmode=False,
+    )  # fmt: skip
+    return figure

@@ -1,0 +1,55 @@
+"""This file writes numbers, units and dates as the reader's language does."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_datetime
+from babel.numbers import format_decimal
+
+_ENERGY = ((1e3, "MWh"), (1.0, "kWh"), (1e-3, "Wh"), (1e-6, "mWh"))  # in kWh
+_MASS = ((1e6, "t"), (1e3, "kg"), (1.0, "g"), (1e-3, "mg"))  # in g
+SIGNIFICANT = 3
+
+
+def unit_for(value: float, units: tuple[tuple[float, str], ...]) -> tuple[float, str]:
+    """(size, name) of the largest unit in which a value is at least 1; the smallest if there is none."""
+    return next(((size, name) for size, name in units if abs(value) >= size), units[-1])
+
+
+def energy_unit(kwh: float) -> tuple[float, str]:
+    """(size in kWh, name) of the unit that suits an energy."""
+    return unit_for(kwh, _ENERGY)
+
+
+def mass_unit(grams: float) -> tuple[float, str]:
+    """(size in g, name) of the unit that suits a mass."""
+    return unit_for(grams, _MASS)
+
+
+def number(value: float, language: str, significant: int = SIGNIFICANT) -> str:
+    """A number to so many significant digits, never more whole digits dropped."""
+    if value == 0 or not math.isfinite(value):
+        return "0" if value == 0 else "–"
+    decimals = max(significant - 1 - math.floor(math.log10(abs(value))), 0)
+    return format_decimal(round(value, decimals), format="#,##0." + "#" * decimals if decimals else "#,##0", locale=language)
+
+
+def interval(low: float, high: float, language: str) -> str:
+    """``[low ; high]`` as the language writes it."""
+    between = "\u202f;\u00a0" if language == "fr" else ", "
+    return f"[{number(low, language)}{between}{number(high, language)}]"
+
+
+def percent(share: float, language: str) -> str:
+    """A share as a percentage; 100 % only where nothing lacks."""
+    shown = math.floor(share * 1000) / 10 if share < 1 else 100.0
+    return f"{number(shown, language)}\u202f%" if language == "fr" else f"{number(shown, language)}%"
+
+
+def moment(text: str, zone: ZoneInfo, language: str) -> str:
+    """An instant in the organisation's zone."""
+    local = datetime.fromisoformat(text).astimezone(zone)
+    return format_datetime(local, "d MMM y HH:mm", locale=language)
