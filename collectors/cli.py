@@ -54,9 +54,11 @@ def _probe() -> int:
     found = 0
     for collector in working:
         for sample in collector.collect(time.time_ns() // 1000, time.monotonic_ns() // 1000):
-            said = f"{sample.counter_uj / 1e6:.3f} J" if sample.counter_uj is not None else f"{(sample.power_uw or 0) / 1e6:.1f} W"
+            counter, power = sample.counter_uj, sample.power_uw or 0
+            said = f"{counter / 1e6:.3f} J" if counter is not None else f"{power / 1e6:.1f} W"
             quality = "C, estimated" if sample.source == "estimate" else "A"
-            print(f"{collector.name:6} {sample.alias or sample.device:8} {sample.component:5} {said:>18}  {quality}  {sample.model}")
+            place = sample.alias or sample.device
+            print(f"{collector.name:6} {place:8} {sample.component:5} {said:>18}  {quality}  {sample.model}")
             found += 1
         collector.close()
     for why in reasons.values():

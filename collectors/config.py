@@ -67,7 +67,7 @@ def _checked(config: AgentConfig, path: Path | None) -> AgentConfig:
     problem = ""
     if not config.server.startswith(("http://", "https://")):
         problem = f"server {config.server!r} must begin with https:// or http://"
-    elif not 0.1 <= config.sample_s <= 5:  # noqa: PLR2004 - above 5 s every span would be a gap
+    elif not 0.1 <= config.sample_s <= 5:
         problem = "sample_s must be from 0.1 to 5 seconds"
     elif config.interval_s < config.sample_s:
         problem = "interval_s must be at least sample_s"

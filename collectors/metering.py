@@ -61,7 +61,9 @@ def advance(meter: Meter, sample: Sample, new_epoch: str, gap_us: int = MIN_GAP_
 
 def _unwrapped(last: Sample, sample: Sample, elapsed_us: int) -> int:
     """Energy across the end of the range, or -1 where that would be more than the device can draw."""
-    assert last.counter_uj is not None and sample.counter_uj is not None and sample.wrap_uj is not None
+    assert last.counter_uj is not None
+    assert sample.counter_uj is not None
+    assert sample.wrap_uj is not None
     energy_uj = sample.counter_uj + sample.wrap_uj - last.counter_uj
     most_uw = BELIEVED * sample.limit_uw or _NO_LIMIT_UW
     return energy_uj if energy_uj * PJ_PER_UJ <= most_uw * elapsed_us else -1

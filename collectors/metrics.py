@@ -35,7 +35,7 @@ class MetricsPort:
                     continue
 
     def _answer(self, request: bytes) -> bytes:
-        path = (request.split(b" ") + [b"", b""])[1]
+        path = ([*request.split(b" "), b"", b""])[1]
         if path == b"/healthz":
             status, body = "200 OK", "ok\n"
         elif path == b"/metrics":

@@ -13,6 +13,7 @@ or an unsupported query gives no sample, never a zero; the library is opened aga
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -87,10 +88,8 @@ class NvmlCollector:
     def close(self) -> None:
         """Leave the library."""
         self._gpus = []
-        try:
+        with contextlib.suppress(pynvml.NVMLError):  # it was not open
             pynvml.nvmlShutdown()
-        except pynvml.NVMLError:
-            pass  # it was not open
 
 
 def _text(value: str | bytes) -> str:
@@ -107,10 +106,8 @@ def _describe(index: int) -> _Gpu | None:
         pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)
     except pynvml.NVMLError as bad:
         gpu.has_counter = bad.value not in _UNSUPPORTED
-    try:
+    with contextlib.suppress(pynvml.NVMLError):  # nobody says
         gpu.limit_uw = pynvml.nvmlDeviceGetEnforcedPowerLimit(handle) * UJ_PER_MJ
-    except pynvml.NVMLError:
-        pass  # nobody says
     return gpu
 
 

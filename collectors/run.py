@@ -153,7 +153,7 @@ def loop(agent: Agent, wait: Callable[[float], bool], orphaned: Callable[[], boo
         agent.sample(time.time_ns() // 1000, time.monotonic_ns() // 1000)
         # Records fall on whole intervals, and once soon after the start, so that a first figure comes early.
         due = int(ticks * config.sample_s / config.interval_s)
-        if due > recorded or ticks == 2:  # noqa: PLR2004 - two samples make the first span
+        if due > recorded or ticks == 2:
             agent.record(time.time_ns() // 1000)
             recorded = due
         ticks += 1

@@ -120,7 +120,7 @@ class Shipper:
     def _fail(self, why: str, retry_after_s: float = 0.0) -> None:
         self.failures += 1
         grown = min(max(2 * self._wait_s, 1.0), LONGEST_WAIT_S)
-        self._wait_s = max(retry_after_s, grown * (0.5 + random.random() / 2))  # noqa: S311 - jitter, not a secret
+        self._wait_s = max(retry_after_s, grown * (0.5 + random.random() / 2))
         self._say(why)
 
     def _say(self, why: str) -> None:

@@ -56,7 +56,7 @@ def _tdp() -> tuple[float, str]:
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             from codecarbon.core.cpu import TDP  # noqa: PLC0415 - heavy, and only where no sensor is
-        found = TDP()
+        found = TDP()  # type: ignore[no-untyped-call,unused-ignore]
     except ModuleNotFoundError:
         raise Unavailable("TDP model: pip install 'footprint[tdp]' estimates the CPU without a sensor") from None
     finally:

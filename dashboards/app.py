@@ -30,9 +30,10 @@ def mount(
     query: Callable[[Store, Config, Question, int], Answer] = ask_store,
 ) -> Any:  # fmt: skip
     """The ASGI application of API and pages together."""
-    dash = _LocalisedDash(
+    make: Any = _LocalisedDash
+    dash = make(
         __name__, server=api, backend="fastapi", title="Footprint", update_title=None, serve_locally=True,
-        suppress_callback_exceptions=True,
+        suppress_callback_exceptions=True, websocket_callbacks=False,
     )  # fmt: skip
     dash.layout = lambda: _layout(config, _language.get())
     remembered = _Remembered(lambda question: query(store, config, question, clock()))
@@ -57,7 +58,7 @@ def _one_of(asked: dict[str, list[str]], name: str, allowed: tuple[str, ...], de
 def _layout(config: Config, language: str) -> html.Div:
     others = [
         html.A(code.upper(), href=f"?lang={code}", lang=code, hrefLang=code, className="choice",
-               **({"aria-current": "true"} if code == language else {}))
+               **(overview.CURRENT if code == language else {}))
         for code in LANGUAGES
     ]  # fmt: skip
     banner = [html.P(say(language, "demo"), className="demo", role="note")] if config.demo else []
@@ -97,9 +98,9 @@ class _Remembered:
 class _LocalisedDash(Dash):  # type: ignore[misc,unused-ignore]
     """A Dash whose page says in which language it is written."""
 
-    def interpolate_index(self, **parts: Any) -> str:
+    def interpolate_index(self, *args: Any, **parts: Any) -> str:
         language = _language.get()
-        page: str = super().interpolate_index(**parts)
+        page: str = super().interpolate_index(*args, **parts)  # type: ignore[no-untyped-call,unused-ignore]
         return page.replace("<html>", f'<html lang="{language}">', 1)
 
 
@@ -115,7 +116,7 @@ class _Languages:
         await self._app(scope, receive, send)
 
 
-def _chosen(scope: Any) -> str:
+def _chosen(scope: Any) -> Any:
     headers = {name.lower(): value.decode("latin-1") for name, value in scope.get("headers", ())}
     # A callback's own address has no language: that of the page it was sent from has.
     for query in (scope.get("query_string", b"").decode(), headers.get(b"referer", "").partition("?")[2]):

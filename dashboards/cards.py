@@ -10,6 +10,7 @@ from dashboards.numbers import energy_unit, interval, number
 from dashboards.words import say
 
 Row = dict[str, Any]
+ASIDE: dict[str, Any] = {"aria-hidden": "true"}  # drawn for the eye; the words beside it say the same
 GREY = ("(idle)", "(unattributed)")
 
 
@@ -17,7 +18,7 @@ def badge(letter: str | None, language: str) -> Any:
     """The quality of a figure, as a letter with its words."""
     if not letter:
         return None
-    return html.Span([html.Span(className=f"square square-{letter}", **{"aria-hidden": "true"}), say(language, f"quality_{letter}")],
+    return html.Span([html.Span(className=f"square square-{letter}", **ASIDE), say(language, f"quality_{letter}")],
                      className="badge")  # fmt: skip
 
 
@@ -71,7 +72,7 @@ def _bar(row: Row, column: str, size: float, largest: float, language: str) -> h
             html.Div(className=f"bar {kind}", style={"width": f"{max(width, 0):.2f}%"}),
             html.Div(className="whisker", style={"left": f"{max(low, 0):.2f}%", "width": f"{max(high - low, 0):.2f}%"}),
         ],
-        className="track", **{"aria-hidden": "true"},
+        className="track", **ASIDE,
     )  # fmt: skip
     cells = [number(row["energy_kwh"] / size, language),
              interval(row["energy_low_kwh"] / size, row["energy_high_kwh"] / size, language), row["quality"]]  # fmt: skip

@@ -36,4 +36,7 @@ def trend(rows: Rows, size_kwh: float, unit: str, zone: ZoneInfo) -> go.Figure:
         plot_bgcolor="rgba(0,0,0,0)", font={"size": 13.5}, yaxis={"rangemode": "tozero", "title": unit, "nticks": 5},
         xaxis={"showgrid": False}, dragmode=False,
     )  # fmt: skip
+    if rows:
+        ends = rows[0]["period_start"], rows[-1]["period_end"]
+        figure.update_xaxes(range=[datetime.fromisoformat(end).astimezone(zone) for end in ends])
     return figure

@@ -41,10 +41,10 @@ _WORDS: dict[str, tuple[str, str]] = {
     "name": ("Nom", "Name"), "interval": ("Intervalle", "Interval"), "quality": ("Qualité", "Quality"), "period": ("Période", "Period"),
     "empty_title": ("Aucune mesure pour l’instant", "No reading yet"),
     "empty": (
-        "Les premières lectures arrivent en une vingtaine de secondes quand un agent tourne ; cette page se met à jour seule. "
-        "Sinon, importez des fichiers : footprint import energy FICHIER.",
-        "First readings come within about twenty seconds once an agent runs; this page updates by itself. "
-        "Otherwise import files: footprint import energy FILE.",
+        ("Les premières lectures arrivent en une vingtaine de secondes quand un agent tourne ; cette page se met à jour seule. "
+        "Sinon, importez des fichiers : footprint import energy FICHIER."),
+        ("First readings come within about twenty seconds once an agent runs; this page updates by itself. "
+        "Otherwise import files: footprint import energy FILE."),
     ),
     "away_title": ("La base ne répond pas", "The store does not answer"),
     "away": (

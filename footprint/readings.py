@@ -8,6 +8,7 @@ retries, reordering and ``kill -9`` need no special code.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -152,7 +153,7 @@ def from_line(line: str | bytes) -> Record:
         raise BadLine("line", "not JSON") from None
     if not isinstance(fields, dict):
         raise BadLine("line", "not a JSON object")
-    parse = {"energy": _energy, "activity": _activity, "request": _request}.get(fields.get("kind", ""))
+    parse = _PARSERS.get(str(fields.get("kind", "")))
     if parse is None:
         raise BadLine("kind", "must be energy, activity or request")
     return parse(fields)
@@ -279,3 +280,10 @@ def _instant(fields: dict[str, Any], name: str) -> int:
         return parse_instant(value if isinstance(value, str) else repr(value))
     except BadInstant as bad:
         raise BadLine(name, str(bad)) from None
+
+
+_PARSERS: dict[str, Callable[[dict[str, Any]], Record]] = {
+    "energy": _energy,
+    "activity": _activity,
+    "request": _request,
+}

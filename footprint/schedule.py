@@ -62,7 +62,7 @@ class Schedule:
         except BrokenProcessPool:
             self.failures += 1
             self._pool = self._new_pool()
-        except Exception:  # noqa: BLE001 - said in the log and in /readyz; the next run tries again
+        except Exception:
             self.failures += 1
             _log.exception("aggregation failed")
         else:

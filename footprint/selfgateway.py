@@ -55,7 +55,7 @@ class SelfGateway:
         try:
             await self._app(scope, receive, watch)
         finally:
-            self._note(use_case, start_us, "ok" if status < 400 else "error")  # noqa: PLR2004 - HTTP's own border
+            self._note(use_case, start_us, "ok" if status < 400 else "error")
 
     def _note(self, use_case: str, start_us: int, status: str) -> None:
         record = RequestRecord(
@@ -85,7 +85,7 @@ class SelfGateway:
             return
         try:
             self._inbox.accept(None, [to_line(record).encode() for record in records], self._clock())
-        except Exception:  # noqa: BLE001 - a store that is away must not end the thread; its records wait
+        except Exception:
             with self._lock:
                 self._waiting = [*records, *self._waiting][:_MAX_WAITING]
 

@@ -173,7 +173,7 @@ def _engine(url: str) -> Engine:
         return create_engine(url, pool_pre_ping=True)
     except ModuleNotFoundError as missing:
         raise StoreError(f"{missing.name} is not installed; pip install 'footprint[postgres]'") from None
-    except Exception as bad:  # noqa: BLE001 - SQLAlchemy has no one class for a bad URL
+    except Exception as bad:
         raise StoreError(f"[store] url cannot be used: {bad}") from None
 
 

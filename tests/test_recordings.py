@@ -19,8 +19,8 @@ def test_a_matched_run_imports_whole(run: Path, tmp_path: Path) -> None:
     energy = import_energy(store, str(recordings.write_energy(run, tmp_path / "energy.csv", cpu=True)), 0)
     requests = import_requests(store, config, str(recordings.write_requests(run, tmp_path / "requests.csv")), 0)
 
-    assert [] == energy.rejects + requests.rejects
-    assert 0 == energy.duplicates + requests.duplicates
+    assert energy.rejects + requests.rejects == []
+    assert energy.duplicates + requests.duplicates == 0
     assert (tmp_path / "energy.csv").read_text().count("\n") - 1 == energy.accepted
     assert (tmp_path / "requests.csv").read_text().count("\n") - 1 == requests.accepted
 
@@ -33,5 +33,5 @@ def test_the_azure_traces_import_whole(tmp_path: Path) -> None:
     first = import_requests(store, parse_config(""), path, 0)
     second = import_requests(store, parse_config(""), path, 0)
 
-    assert (28_185, 0, []) == (first.accepted, first.duplicates, first.rejects)
-    assert (0, 28_185, []) == (second.accepted, second.duplicates, second.rejects)
+    assert (first.accepted, first.duplicates, first.rejects) == (28_185, 0, [])
+    assert (second.accepted, second.duplicates, second.rejects) == (0, 28_185, [])

@@ -21,7 +21,8 @@ from footprint.querying import Answer, Question
 PATH, TITLE = "/", "title"
 PERIODS = ("today", "7d", "30d", "quarter", "all")
 VIEWS = ("active", "full")
-HOURS_UNTIL = timedelta(days=3)
+FEW_DAYS = 3  # up to so many, the trend is shown by hour
+CURRENT: dict[str, Any] = {"aria-current": "true"}
 Ask = Callable[[Question], Answer]
 
 
@@ -46,8 +47,11 @@ def content(config: Config, ask: Ask, now_us: int, language: str, period: str, v
         whole = ask(Question(from_us=begin, view=view)).rows
         if not whole:
             return [controls, message(say(language, "empty_title"), say(language, "empty"))]
-        every = _step(whole[0])
+        every = "day"
         steps = ask(Question(every=every, from_us=begin, view=view)).rows
+        if len(steps) <= FEW_DAYS:
+            every = "hour"
+            steps = ask(Question(every=every, from_us=begin, view=view)).rows
         services = ask(Question(group=("service",), from_us=begin, view=view)).rows
         use_cases = ask(Question(group=("use_case",), from_us=begin, view=view)).rows
     except DBAPIError:
@@ -72,31 +76,27 @@ def _data(address: dict[str, str], **more: str) -> str:
     return f"/api/v1/footprint?{urlencode({**address, **more, 'format': 'csv'})}"
 
 
-def _step(row: dict[str, Any]) -> str:
-    start, end = (datetime.fromisoformat(row[name]) for name in ("period_start", "period_end"))
-    return "hour" if end - start <= HOURS_UNTIL else "day"
-
-
 def _controls(language: str, period: str, view: str) -> html.Nav:
     def links(name: str, current: str, values: tuple[str, ...]) -> list[Any]:
         state = {"lang": language, "period": period, "view": view}
         return [
             html.A(say(language, value), href=f"?{urlencode({**state, name: value})}", className="choice",
-                   **({"aria-current": "true"} if value == current else {}))
+                   **(CURRENT if value == current else {}))
             for value in values
         ]  # fmt: skip
 
+    named: dict[str, Any] = {"aria-label": say(language, "periods")}
     return html.Nav(
         [
             html.Span(say(language, "periods"), className="label"), *links("period", period, PERIODS),
             html.Span(say(language, "views"), className="label"), *links("view", view, VIEWS),
         ],
-        className="controls", **{"aria-label": say(language, "periods")},
+        className="controls", **named,
     )  # fmt: skip
 
 
 def _head(row: dict[str, Any], config: Config, language: str) -> list[Any]:
-    dates = {name: moment(row[key], config.timezone, language) for name, key in (("start", "period_start"), ("end", "period_end"))}
+    dates = {name: moment(row[f"period_{name}"], config.timezone, language) for name in ("start", "end")}
     if row["energy_kwh"] is None:
         title = say(language, "empty_title")
     else:
@@ -117,7 +117,8 @@ def _cards(row: dict[str, Any], language: str) -> html.Div:
             found.append(card(say(language, title), unknown, "", "", None))
             continue
         size, unit = unit_of(value)
-        found.append(card(say(language, title), number(value / size, language), unit, interval(low / size, high / size, language), mark))
+        bounds = interval(low / size, high / size, language)
+        found.append(card(say(language, title), number(value / size, language), unit, bounds, mark))
     requests = row["requests"]
     shown = unknown if requests is None else number(requests, language)
     found.append(card(say(language, "requests"), shown, "", say(language, "counted"), badge("A" if requests else None, language)))

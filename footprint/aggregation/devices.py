@@ -8,7 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from footprint.aggregation.placing import tenures
-from footprint.attribution.spans import COUNTER, ESTIMATE, POWER, Spans, clip, counter_spans, fill, power_spans
+from footprint.attribution.spans import (
+    COUNTER,
+    ESTIMATE,
+    POWER,
+    Spans,
+    clip,
+    counter_spans,
+    fill,
+    power_spans,
+)
 from footprint.ledger.reading import LedgerView, StreamInfo
 from footprint.units import US_PER_DAY
 
@@ -67,10 +76,7 @@ def stream_spans(view: LedgerView, stream: StreamInfo, day: int) -> Spans:
     samples = view.samples(stream.id, start_us, end_us)
     limits = view.gap_limits(stream.id, samples, day)
     method = _METHOD[stream.grade]
-    if stream.quantity == "power":
-        spans = power_spans(samples, limits, method)
-    else:
-        spans = counter_spans(samples, limits, method)
+    spans = power_spans(samples, limits, method) if stream.quantity == "power" else counter_spans(samples, limits, method)
     return spans[(spans.end_us > start_us) & (spans.start_us < end_us)]
 
 

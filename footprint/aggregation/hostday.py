@@ -14,7 +14,8 @@ from footprint.aggregation.basis import Basis, basis_at
 from footprint.aggregation.devices import BUSY, CAPACITY, DeviceSpans, cpu_spans, device_spans
 from footprint.aggregation.learning import QuietDays
 from footprint.aggregation.logs import ServiceLogs
-from footprint.aggregation.placing import Held, held_devices
+from footprint.aggregation.placing import held_devices
+from footprint.assumptions import assumption
 from footprint.attribution.idle import DAYS
 from footprint.attribution.rounding import Ints
 from footprint.attribution.shard import (
@@ -30,7 +31,6 @@ from footprint.attribution.shard import (
 )
 from footprint.attribution.spans import METHODS, Spans
 from footprint.attribution.weights import DeclaredWeights
-from footprint.assumptions import assumption
 from footprint.config import Config
 from footprint.impact.book import FactorBook
 from footprint.ledger.reading import LedgerView, fingerprint

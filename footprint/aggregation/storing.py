@@ -46,7 +46,7 @@ def forget(store: Store, connection: Connection, mark: Mark) -> int:
         "provisional": mark.provisional, "facts": "",
     }  # fmt: skip
     if found is None:
-        return int(connection.execute(insert(shard).values(**values)).inserted_primary_key[0])
+        return int(connection.execute(insert(shard).values(**values).returning(shard.c.id)).scalar_one())
     for model in _ROW_TABLES:
         target = table(model)
         connection.execute(delete(target).where(target.c.shard_id == found))

@@ -100,7 +100,7 @@ def spread(energy_uj: Ints, following: Following, unattributed_key: int) -> tupl
     weight = np.concatenate([weight[use], np.ones(len(lone))])
     keys = int(key.max(initial=0)) + 1
     pair, place = np.unique(window * keys + key, return_inverse=True)
-    parts = split_integers(energy_uj, np.bincount(place, weights=weight), pair // keys)
+    parts = split_integers(energy_uj, np.bincount(place, weights=weight).astype(np.float64), pair // keys)
     keep = parts != 0
     return pair[keep] // keys, pair[keep] % keys, parts[keep]
 

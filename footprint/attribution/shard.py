@@ -336,7 +336,7 @@ class _Work:
 
 def _by_window(spans: Spans, edges_us: Ints) -> Floats:
     pieces, window, _ = cut(spans, edges_us)
-    return np.bincount(window, weights=pieces.energy_uj, minlength=len(edges_us) - 1)
+    return np.bincount(window, weights=pieces.energy_uj, minlength=len(edges_us) - 1).astype(np.float64)
 
 
 def _grade_shares(pieces: Spans, window: Ints, total: Ints) -> tuple[Floats, Floats]:

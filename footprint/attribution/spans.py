@@ -107,7 +107,7 @@ def counter_spans(samples: Samples, limit_us: int | Ints, method: int = COUNTER)
 def _misreads(samples: Samples) -> NDArray[np.bool_]:
     """Samples below the one before, where the one after stands at or above that again."""
     wrong = np.zeros(len(samples), dtype=bool)
-    if len(samples) > 2:  # noqa: PLR2004 - a sample between two
+    if len(samples) > 2:
         before, value, after = samples.value[:-2], samples.value[1:-1], samples.value[2:]
         same = (samples.epoch[:-2] == samples.epoch[1:-1]) & (samples.epoch[1:-1] == samples.epoch[2:])
         wrong[1:-1] = (value < before) & (after >= before) & same

@@ -194,7 +194,7 @@ def _share_idle(piece_idle: Ints, window: Ints, spans: Spans, idle: Ints, flight
     got = flight.log.weight[request] * (each[flight.pair_finish] - each[flight.pair_begin])
     quota = np.bincount(
         flight.pair_window * keys + flight.log.key[request] + 2, weights=np.maximum(got, 0.0), minlength=windows * keys
-    )
+    ).astype(np.float64)  # of nothing at all, bincount counts in integers
     quota[np.arange(windows) * keys + IDLE + 2] += empty
     place = np.flatnonzero(quota > 0)
     bearing = np.bincount(place // keys, minlength=windows) > 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -119,7 +119,7 @@ def check(
         return Exit.NO_DATA
     age_s = max(now - extent[1], 0) / US_PER_S
     coverage = _coverage(facts, store, max(now - 7 * US_PER_DAY, extent[0]), None) if extent[1] > now - 7 * US_PER_DAY else None
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"check": "age of the last reading [s]", "value": age_s, "limit": max_age_s, "met": age_s <= max_age_s},
         {"check": "coverage of the last seven days", "value": coverage, "limit": min_coverage,
          "met": coverage is not None and coverage >= min_coverage},

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from footprint.cli.output import Format, emit
-from footprint.cli.shared import ConfigOption, Exit, FormatOption, OutputOption, UsageError, now_us, opened, say
+from footprint.cli.shared import (
+    ConfigOption,
+    Exit,
+    FormatOption,
+    OutputOption,
+    UsageError,
+    now_us,
+    opened,
+    say,
+)
 from footprint.instants import format_instant
 
 if TYPE_CHECKING:

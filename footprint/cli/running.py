@@ -114,7 +114,7 @@ def _start_agent(config: Config, store: Store, config_file: str | None, port: in
     base = config.path.resolve().parent if config.path else Path.cwd()
     token_file = base / str(config.agent.get("token_file") or "agent.token")
     _own_token(store, host, token_file)
-    loopback = "127.0.0.1" if config.bind in ("0.0.0.0", "") else config.bind  # noqa: S104 - compared, not bound
+    loopback = "127.0.0.1" if config.bind in ("0.0.0.0", "") else config.bind
     environment = os.environ | {
         "FOOTPRINT_AGENT__SERVER": f"http://{loopback}:{port}",
         "FOOTPRINT_AGENT__TOKEN_FILE": str(token_file),

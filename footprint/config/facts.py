@@ -161,6 +161,6 @@ class Config:
 
     def edges_us(self) -> list[int]:
         """Instants at which any dated fact begins or ends, sorted."""
-        facts = (*self.sites, *self.hosts, *self.services, *self.placements, *self.use_cases)
+        facts: tuple[Any, ...] = (*self.sites, *self.hosts, *self.services, *self.placements, *self.use_cases)
         edges = {edge for fact in facts for edge in (fact.since_us, fact.until_us)}
         return sorted(edges - {ALWAYS, FOREVER_US})

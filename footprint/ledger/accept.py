@@ -302,5 +302,5 @@ def mark_service_days(store: Store, connection: Connection, service: Ints, start
 
 def add_batch(connection: Connection, **values: Any) -> int:
     """Open a batch; its number."""
-    result = connection.execute(insert(table(tables.Batch)).values(**values))
-    return int(result.inserted_primary_key[0])
+    target = table(tables.Batch)
+    return int(connection.execute(insert(target).values(**values).returning(target.c.id)).scalar_one())

@@ -299,7 +299,7 @@ def _parquet(path: str, digest: Any) -> Iterator[Block]:
                 digest.update(data)
             source.seek(0)
             if path.endswith(".gz"):
-                source = gzip.open(source)
+                source = gzip.GzipFile(fileobj=source)
             file = pq.ParquetFile(source)
             number = 1
             for batch in file.iter_batches(batch_size=PARQUET_ROWS):

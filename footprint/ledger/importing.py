@@ -7,8 +7,8 @@ importing again brings the rest.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, update
@@ -17,10 +17,11 @@ from footprint import tables
 from footprint.config import Config
 from footprint.instants import format_instant
 from footprint.ledger.accept import Outcome, StreamIds, accept_readings, accept_requests, add_batch
-from footprint.ledger.energy import parse_energy
+from footprint.ledger.energy import Readings, parse_energy
 from footprint.ledger.files import Block, new_digest, read_blocks
 from footprint.ledger.rejects import Reject
-from footprint.ledger.requests import parse_requests
+from footprint.ledger.requests import Requests, parse_requests
+from footprint.ledger.users import UserRows, accept_users, parse_users
 from footprint.store import Store, table
 
 
@@ -54,12 +55,7 @@ def import_energy(store: Store, path: str, now_us: int, progress: Progress | Non
     def parts() -> Iterator[tuple[_Part, list[Reject]]]:
         for readings, rejects in parse_energy(path, read_blocks(path, digest)):
             ids = streams.of(readings.streams)
-            yield (
-                lambda connection, batch, r=readings, i=ids: accept_readings(
-                    store, connection, i, [0], r, batch, claim=True
-                ),
-                rejects,
-            )
+            yield partial(_accept_energy, store, ids, readings), rejects
 
     return _import(store, path, "energy", parts(), digest, now_us, progress)
 
@@ -85,14 +81,40 @@ def import_requests(
                 {text for texts in (requests.service, requests.use_case, requests.model, requests.unit, requests.status)
                  for text in texts}
             )  # fmt: skip
-            yield (
-                lambda connection, batch, r=requests, n=names: accept_requests(
-                    store, connection, n, r, seen, batch, claim=True
-                ),
-                rejects,
-            )
+            yield partial(_accept_requests, store, names, requests, seen), rejects
 
     return _import(store, path, "requests", parts(), digest, now_us, progress)
+
+
+def import_users(store: Store, path: str, now_us: int) -> Imported:
+    """Distinct users of one file (contract, section 5b).
+
+    Raises
+    ------
+    UnreadableFile
+        If it cannot be read or lacks a required column; nothing is stored then.
+    """
+    digest = new_digest()
+
+    def parts() -> Iterator[tuple[_Part, list[Reject]]]:
+        for rows, rejects in parse_users(path, read_blocks(path, digest)):
+            yield partial(_accept_users, store, rows), rejects
+
+    return _import(store, path, "users", parts(), digest, now_us, None)
+
+
+def _accept_users(store: Store, rows: UserRows, connection: Connection, batch: int) -> Outcome:
+    return accept_users(store, connection, rows, batch)
+
+
+def _accept_energy(store: Store, ids: list[int], readings: Readings, connection: Connection, batch: int) -> Outcome:
+    return accept_readings(store, connection, ids, [0], readings, batch, claim=True)
+
+
+def _accept_requests(
+    store: Store, names: dict[str, int], requests: Requests, seen: dict[bytes, int], connection: Connection, batch: int
+) -> Outcome:
+    return accept_requests(store, connection, names, requests, seen, batch, claim=True)
 
 
 def _import(

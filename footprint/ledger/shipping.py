@@ -100,7 +100,8 @@ class Inbox:
         alias_names = self._store.name_ids({text for place in places for text in place})
         with self._store.begin() as connection:
             for place, since_us in sorted(places.items()):
-                _settle(connection, *(alias_names[text] for text in place), since_us)
+                host_id, place_id, device_id = (alias_names[text] for text in place)
+                _settle(connection, host_id, place_id, device_id, since_us)
             for batch, part in self._by_batch(connection, readings, now_us):
                 done = accept_readings(
                     self._store, connection, ids, [epochs[e] for e in readings.epoch], part, batch, claim=False

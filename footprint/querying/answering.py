@@ -176,8 +176,10 @@ def _row(
     row |= counted if split else {}
     row |= figures
     kept = group.use_cases <= {IDLE_NAME, UNATTRIBUTED_NAME}
-    if split and counted["requests"] and figures["co2e_location_g"] is not None and row["embodied_g"] is not None and not kept:
-        row["sci_g_per_request"] = (figures["co2e_location_g"] + row["embodied_g"]) / counted["requests"]
+    # SCI = (O + M) / R: without embodied emissions it would not be one, and is left empty.
+    parts = (row["co2e_location_g"], row["embodied_g"])
+    if split and counted["requests"] and None not in parts and not kept:
+        row["sci_g_per_request"] = sum(parts) / counted["requests"]
     row["coverage"] = min(read / expected, 1.0) if expected else None
     row["status"] = "provisional" if provisional else "final"
     row["flags"] = "+".join(flags_of(source.config, group.cells, group.services, group.use_cases, group.hosts))

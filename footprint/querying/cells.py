@@ -121,7 +121,7 @@ def periods_sql(whole: Sequence[tuple[int, int, int]]) -> str:
 
 def sum_sql(column: str) -> str:
     """SQL for a sum that cannot overflow, in two columns."""
-    return f"SUM({column} / {_MILLION}), SUM({column} % {_MILLION})"
+    return f"SUM({column} / {_MILLION}), SUM({column} - {column} / {_MILLION} * {_MILLION})"
 
 
 def _stored(

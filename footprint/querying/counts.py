@@ -30,8 +30,10 @@ def gather_counts(source: Source, periods: Sequence[tuple[int, int]], columns: I
     counts: Counts = defaultdict(lambda: [None] * len(COUNTED))
     for parts in (_stored(source, periods), _cut(source, periods), _straddling(source, periods)):
         for (period, *names), amounts in parts:
-            shown = (name if column in kept else "" for name, column in zip(names, NAMED, strict=True))
-            mine = counts[period, *shown]
+            service, use_case, model, charter = (
+                name if column in kept else "" for name, column in zip(names, NAMED, strict=True)
+            )
+            mine = counts[period, service, use_case, model, charter]
             for index, amount in enumerate(amounts):
                 if amount is not None:
                     mine[index] = (mine[index] or 0) + amount

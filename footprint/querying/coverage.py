@@ -74,10 +74,9 @@ def watch(
         for held in host.held:
             tenures[held.service].append(((name, held.device), held.since_us, held.until_us))
     _expect_placements_unread(source, tenures)
-    for (host_name, device), time in [*devices.items()]:
+    for (host_name, _), time in devices.items():
         declared = source.config.declares_host(host_name)
         time.expected = _after_seen(time.read) if declared else _by_day(time.read)
-        del device
     for service in tenures.values():
         for device, since, until in service:
             if source.config.declares_host(device[0]):

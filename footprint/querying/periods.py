@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 from zoneinfo import ZoneInfo
 
 from footprint.instants import from_datetime, to_datetime
@@ -22,7 +23,7 @@ def cut_periods(every: str, start_us: int, end_us: int, zone: ZoneInfo) -> list[
             edges.append(edge)
         edge = _following(every, edge, zone)
     edges.append(end_us)
-    return list(zip(edges, edges[1:], strict=False))
+    return list(itertools.pairwise(edges))
 
 
 def _begin(every: str, instant_us: int, zone: ZoneInfo) -> int:

@@ -6,6 +6,7 @@ idle energy stays ``(idle)``; what is unattributed is never spread.
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ def months_of(source: Source, start_us: int, end_us: int) -> list[tuple[int, int
     first = cut_periods("month", clipped[0][0] - 32 * 86_400 * _MILLION, clipped[0][0] + 1, zone)[-1][0]
     last = cut_periods("month", clipped[-1][0], clipped[-1][0] + 64 * 86_400 * _MILLION, zone)[0][1]
     edges = [first, *(start for start, _ in clipped[1:]), last]
-    return list(zip(edges, edges[1:], strict=False))
+    return list(itertools.pairwise(edges))
 
 
 def month_weights(source: Source, months: Sequence[tuple[int, int]]) -> Weights:

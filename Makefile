@@ -1,0 +1,49 @@
+# `make` alone lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 8050
+
+help:
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+$(VENV)/.run: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: PYTHON=python3.11 make"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -e '.[all]'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --group test
+	@touch $@
+
+chromium:
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get -qq update && apt-get -qq install -y chromium >/dev/null; } \
+	  || { echo "Chromium is needed by the browser tests: sudo apt-get install chromium"; exit 1; }
+
+run: $(VENV)/.run ## the service on this machine, at http://127.0.0.1:8050 (PORT=… for another)
+	@FOOTPRINT_SERVER__PORT=$(PORT) exec $(BIN)/footprint up
+
+demo: PORT = 8051
+demo: $(VENV)/.run ## a simulated organisation at http://127.0.0.1:8051, with a store of its own
+	@exec $(BIN)/python -m tests.simulation.demo --port $(PORT)
+
+test: $(VENV)/.test chromium ## every test but the slow ones
+	$(BIN)/python -m pytest -q -m "not slow and not gpu"
+
+test-all: $(VENV)/.test chromium check ## the slow ones too, and the checks
+	HYPOTHESIS_PROFILE=full $(BIN)/python -m pytest -q -m "not gpu"
+
+check: $(VENV)/.test ## lint, types, which way imports run
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.test ## one table of ratios, ours over a peer's or a limit, measured in one run
+	$(BIN)/python -m tests.benchmarks.bench
+
+agent-size: $(VENV)/.test ## memory and processor time of the agent alone, on simulated sensors
+	$(BIN)/python -m tests.benchmarks.agent_size
+
+.PHONY: help chromium run demo test test-all check bench agent-size

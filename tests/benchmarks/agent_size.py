@@ -1,0 +1,119 @@
+"""This file weighs the agent alone, on simulated sensors: resident memory, processor time, and what it imports.
+
+8 GPUs and 2 sockets with DRAM at 1 Hz, shipping over TLS to a server of our own, /metrics on. Fails over
+32 MiB or on an import that is not the agent's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from tests.simulation.sensors import build_nvml, powercap
+
+LIMIT_MIB = 32
+LIMIT_CORE = 0.001
+ALLOWED = ("footprint", "footprint.readings", "footprint.instants", "footprint.units")
+
+
+class _Server(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = json.dumps({"accepted": 1, "duplicate": 0, "rejected": []}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def serve(folder: Path) -> int:
+    """A TLS server on a free port, with a certificate of its own."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
+         "subjectAltName=DNS:localhost", "-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Server)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return int(server.server_address[1])
+
+
+def weigh(seconds: int, folder: Path) -> tuple[float, float]:
+    """Resident memory [MiB] at the end, and share of a core used after the first ten seconds."""
+    counters = powercap(folder / "sys", sockets=2, dram=True)
+    library = build_nvml(folder)
+    (folder / "token").write_text("fp_test")
+    environment = os.environ | {
+        "FOOTPRINT_SYSFS": str(folder / "sys"), "FOOTPRINT_AGENT__SERVER": f"https://localhost:{serve(folder)}",
+        "FOOTPRINT_AGENT__TOKEN_FILE": str(folder / "token"), "FOOTPRINT_AGENT__SPOOL": str(folder / "spool"),
+        "FOOTPRINT_AGENT__CA_FILE": str(folder / "cert.pem"), "FOOTPRINT_AGENT__METRICS_PORT": "19107",
+        "FOOTPRINT_AGENT__HOST": "bench", "NVML_SIM_GPUS": "8",
+        "LD_LIBRARY_PATH": str(library.parent) if library else "",
+    }  # fmt: skip
+    agent = subprocess.Popen([sys.executable, "-m", "collectors", "run"], env=environment)
+    try:
+        begun, used = 0.0, 0.0
+        for second in range(seconds):
+            time.sleep(1)
+            for index, path in enumerate(counters):
+                path.write_text(str(10**9 + second * 150_000_000 + index))
+            if second == min(10, seconds // 2):
+                begun, used = time.monotonic(), _cpu_s(agent.pid)
+        status = Path(f"/proc/{agent.pid}/status").read_text()
+        resident = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+        return resident / 1024, (_cpu_s(agent.pid) - used) / (time.monotonic() - begun)
+    finally:
+        agent.terminate()
+        agent.wait(15)
+
+
+def _cpu_s(pid: int) -> float:
+    parts = Path(f"/proc/{pid}/schedstat").read_text().split()
+    return int(parts[0]) / 1e9  # time on a processor, in ns; ticks are too coarse for so little
+
+
+def foreign_imports() -> list[str]:
+    """Modules that the agent loads and that are neither its own, nor the standard library's, nor pynvml."""
+    script = (
+        "import sys; before = set(sys.modules); import collectors.run, collectors.cli;"
+        "print('\\n'.join(sorted(set(sys.modules) - before)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return [
+        name for name in done.stdout.split()
+        if name.partition(".")[0] not in sys.stdlib_module_names
+        and name.partition(".")[0] not in ("pynvml", "collectors") and name not in ALLOWED
+    ]  # fmt: skip
+
+
+def main() -> int:
+    """Weigh, print and judge."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=int, default=60)
+    given = parser.parse_args()
+    foreign = foreign_imports()
+    with tempfile.TemporaryDirectory() as folder:
+        memory, core = weigh(given.seconds, Path(folder))
+    print(f"resident {memory:.1f} MiB of {LIMIT_MIB} ({memory / LIMIT_MIB:.2f})")
+    print(f"core {core * 100:.3f} % of {LIMIT_CORE * 100:g} % ({core / LIMIT_CORE:.2f})")
+    print(f"foreign imports: {', '.join(foreign) or 'none'}")
+    return int(memory > LIMIT_MIB or bool(foreign))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""This file measures what costs time against a peer doing as much, in one run: a table of ratios, ours over the peer's."""
+
+from __future__ import annotations
+
+import csv
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from footprint.ledger.importing import import_energy, import_requests
+from footprint.store import Store
+from tests.walk import DAY_S, NOW_US, ask, compute, config, energy_lines, request_lines, write
+
+REPEATS = 3
+
+
+def best(act: Callable[[], object]) -> float:
+    """Least time of a few repeats [s]."""
+    found = []
+    for _ in range(REPEATS):
+        begun = time.perf_counter()
+        act()
+        found.append(time.perf_counter() - begun)
+    return min(found)
+
+
+def main() -> None:
+    """Print the table."""
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        energy = write(folder / "energy.csv", energy_lines(DAY_S, 86_400, 2))
+        requests = write(folder / "requests.csv", request_lines(DAY_S, 86_400, 28_185))
+        facts = config()
+
+        def fresh() -> Store:
+            for old in folder.glob("store.db*"):
+                old.unlink()
+            return Store(f"sqlite:///{folder / 'store.db'}")
+
+        def read_requests() -> int:
+            with Path(requests).open() as source:
+                return sum(1 for _ in csv.DictReader(source))
+
+        ours = best(lambda: import_energy(fresh(), energy, NOW_US))
+        rows.append(("import of 172,804 readings / pandas.read_csv", ours, best(lambda: pd.read_csv(energy))))
+        ours = best(lambda: import_requests(fresh(), facts, requests, NOW_US))
+        rows.append(("import of 28,185 requests / csv.DictReader", ours, best(read_requests)))
+        store = fresh()
+        import_energy(store, energy, NOW_US)
+        import_requests(store, facts, requests, NOW_US)
+        begun = time.perf_counter()
+        compute(store, facts)
+        first = time.perf_counter() - begun
+        rows.append(("second aggregate (nothing to do) / first", best(lambda: compute(store, facts)), first))
+        hours = best(lambda: ask(store, facts, group=("service", "use_case"), every="hour"))
+        rows.append(("query by hour and use case / query of all", hours, best(lambda: ask(store, facts))))
+    print(f"{'what':58} {'ours s':>9} {'peer s':>9} {'ratio':>8}")
+    for what, ours, peer in rows:
+        print(f"{what:58} {ours:9.4f} {peer:9.4f} {ours / peer:8.2f}")
+
+
+if __name__ == "__main__":
+    main()

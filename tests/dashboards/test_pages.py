@@ -1,0 +1,42 @@
+"""Numbers as readers write them, and a page for every state."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy.exc import OperationalError
+
+from dashboards.numbers import energy_unit, interval, number, percent
+from dashboards.pages import overview
+from dashboards.words import _WORDS, say
+from footprint.querying import Answer, Question
+from tests.walk import NOW_US, config
+
+
+def test_numbers_follow_the_language() -> None:
+    assert number(1234.6, "fr") == "1\u202f235"
+    assert number(1234.6, "en") == "1,235"
+    assert number(0.8123, "fr") == "0,812"
+    assert interval(1.5, 2, "en") == "[1.5, 2]"
+    assert percent(0.99999, "en") == "99.9%"
+    assert energy_unit(0.0005) == (1e-6, "mWh")
+
+
+@given(st.floats(1e-9, 1e9))
+def test_three_digits_are_within_half_a_percent(value: float) -> None:
+    shown = float(number(value, "en").replace(",", "") or 0)
+    assert shown == pytest.approx(value, rel=0.006, abs=1e-12)
+
+
+def test_every_sentence_exists_in_both_languages() -> None:
+    assert all(len(pair) == 2 and all(pair) for pair in _WORDS.values())
+    assert say("fr", "assumed-pue").count("\u00a0") >= 1
+
+
+def test_a_page_without_data_says_what_is_awaited_and_one_without_store_stays() -> None:
+    empty = overview.content(config(), lambda question: Answer([], []), NOW_US, "en", "all", "active")
+    assert "No reading yet" in str(empty)
+
+    def away(question: Question) -> Answer:
+        raise OperationalError("SELECT", {}, Exception("gone"))
+
+    assert "does not answer" in str(overview.content(config(), away, NOW_US, "en", "all", "active"))

@@ -1,0 +1,83 @@
+"""The whole service as a newcomer starts it: a first figure, a page without error, and nothing left after Ctrl-C."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+CHROMIUM = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+pytestmark = pytest.mark.browser
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def get(address: str) -> dict[str, object]:
+    with urllib.request.urlopen(address, timeout=10) as answer:
+        found: dict[str, object] = json.load(answer)
+        return found
+
+
+def test_up_measures_itself_shows_it_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    from playwright.sync_api import sync_playwright
+
+    port = free_port()
+    base = f"http://127.0.0.1:{port}"
+    environment = os.environ | {"FOOTPRINT_SERVER__PORT": str(port)}
+    command = [str(Path(sys.executable).with_name("footprint")), "up"]
+    service = subprocess.Popen(command, cwd=tmp_path, env=environment, start_new_session=True)
+    try:
+        rows: list[dict[str, object]] = []
+        for _ in range(120):
+            time.sleep(1)
+            try:
+                rows = get(f"{base}/api/v1/footprint?group=service,use_case")["rows"]  # type: ignore[assignment]
+            except OSError:
+                continue
+            if any(row["service"] == "footprint" and row["energy_kwh"] for row in rows):
+                break
+        own = {row["use_case"] for row in rows if row["service"] == "footprint" and row["energy_kwh"]}
+        assert own & {"api", "ingest"}
+        assert any(row["service"] == "(unattributed)" for row in rows)
+        assert (tmp_path / "agent.token").stat().st_mode & 0o777 == 0o600
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM)
+            for language, title in (("fr", "Par service"), ("en", "By service")):
+                page = browser.new_page()
+                errors: list[str] = []
+                elsewhere: list[str] = []
+                page.on("console", lambda m, e=errors: e.append(m.text) if m.type == "error" else None)
+                page.on("pageerror", lambda bad, e=errors: e.append(str(bad)))
+                page.on("request", lambda r, o=elsewhere: None if r.url.startswith((base, "data:", "ws:")) else o.append(r.url))
+                page.goto(f"{base}/?lang={language}&period=today")
+                page.get_by_role("heading", name=title).wait_for(timeout=30_000)
+                page.locator(".js-plotly-plot").first.wait_for(timeout=30_000)
+                assert page.locator("html").get_attribute("lang") == language
+                assert page.locator("main [role=status]").count() == 0
+                assert (errors, elsewhere) == ([], [])
+            page.keyboard.press("Tab")
+            assert page.evaluate("document.activeElement.className") == "skip"
+            browser.close()
+    finally:
+        os.killpg(service.pid, signal.SIGINT)
+        service.wait(30)
+    for _ in range(50):
+        left = subprocess.run(["ps", "-eo", "pgid,args"], capture_output=True, text=True, check=True).stdout.splitlines()
+        mine = [line for line in left if line.split()[0] == str(service.pid)]
+        if not mine:
+            break
+        time.sleep(0.1)
+    assert mine == []

@@ -1,0 +1,93 @@
+"""The HTTP API: what agents ship is stored before it is answered for; figures are those of the command line."""
+
+import gzip
+
+import pytest
+from fastapi.testclient import TestClient
+
+from footprint.api import create_api
+from footprint.ledger.shipping import Inbox
+from footprint.readings import ActivityReading, EnergyReading, RequestRecord, to_line
+from footprint.store import Store
+from footprint.tokens import add_token
+from tests.walk import DAY_S, NOW_US, compute, config
+
+US = 1_000_000
+
+
+def lines(host: str = "a", count: int = 12) -> list[str]:
+    found = []
+    for n in range(count):
+        at = (DAY_S + 10 * n) * US
+        found.append(to_line(EnergyReading(host, "GPU-x", "gpu", "nvml-energy", "e1", n, at, n * 2000 * US, n * 10 * US, alias="gpu:0")))
+        found.append(to_line(ActivityReading(host, "(host)", "e1", n, at, n * 5 * US, n * 40 * US)))
+    found.append(to_line(RequestRecord(DAY_S * US, "chat", "drafting", (DAY_S + 60) * US, output_tokens=5, id="one")))
+    return found
+
+
+@pytest.fixture
+def served(store: Store) -> tuple[TestClient, dict[str, str], Store]:
+    facts = config()
+    api = create_api(facts, store, Inbox(store, facts.services_of_model), lambda: NOW_US)
+    token = add_token(store, "a", NOW_US)
+    return TestClient(api), {"Authorization": f"Bearer {token}", "Content-Encoding": "gzip"}, store
+
+
+def body(text: list[str]) -> bytes:
+    return gzip.compress("\n".join(text).encode())
+
+
+def test_what_is_shipped_is_stored_once_and_becomes_figures(served: tuple[TestClient, dict[str, str], Store]) -> None:
+    client, headers, store = served
+    first = client.post("/api/v1/ingest", content=body(lines()), headers=headers)
+    assert first.json() == {"accepted": 12 + 24 + 1, "duplicate": 0, "rejected": []}
+    again = client.post("/api/v1/ingest", content=body(lines()), headers=headers)
+    assert again.json()["accepted"] == 0
+    assert again.json()["duplicate"] == 37
+    compute(store, config())
+    rows = client.get("/api/v1/footprint?group=service,device").json()["rows"]
+    chat = [row for row in rows if row["service"] == "chat" and row["device"] == "GPU-x"]
+    assert chat[0]["accelerator_active_kwh"] + chat[0]["accelerator_idle_kwh"] == pytest.approx(11 * 2000 / 3.6e6)
+
+
+def test_a_token_writes_for_its_own_host_only(served: tuple[TestClient, dict[str, str], Store]) -> None:
+    client, headers, _ = served
+    answer = client.post("/api/v1/ingest", content=body(lines("b", 1)[:1]), headers=headers).json()
+    assert answer["accepted"] == 0
+    assert "host" in answer["rejected"][0]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "content", "status"),
+    [
+        ({}, b"", 401), ({"Authorization": "Bearer wrong"}, b"", 401), ({"Content-Encoding": "gzip"}, b"not gzip", 400),
+        ({"Content-Encoding": "br"}, b"", 400), ({"Content-Encoding": ""}, b"x" * (9 << 20), 413),
+        ({"Content-Encoding": "gzip"}, gzip.compress(b" " * (65 << 20)), 413),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_taken_is_refused(
+    served: tuple[TestClient, dict[str, str], Store], headers: dict[str, str], content: bytes, status: int
+) -> None:
+    client, own, _ = served
+    if status != 401:
+        headers = {**own, **headers}
+    assert client.post("/api/v1/ingest", content=content, headers=headers).status_code == status
+
+
+def test_torn_lines_are_named_and_the_others_kept(served: tuple[TestClient, dict[str, str], Store]) -> None:
+    client, headers, _ = served
+    good = lines(count=2)
+    answer = client.post("/api/v1/ingest", content=body([good[0], good[1][:20], good[2]]), headers=headers).json()
+    assert answer["accepted"] == 2
+    assert [reject["line"] for reject in answer["rejected"]] == [2]
+
+
+def test_unknown_paths_and_parameters_are_said_in_json(served: tuple[TestClient, dict[str, str], Store]) -> None:
+    client = served[0]
+    assert client.get("/api/v1/nothing").status_code == 404
+    assert "error" in client.get("/api/v1/nothing").json()
+    assert client.get("/api/v1/footprint?colour=red").status_code == 400
+    assert client.get("/api/v1/footprint?group=colour").status_code == 400
+    assert client.get("/api/v1/footprint?format=csv").text.startswith("period_start,")
+    for path in ("/healthz", "/readyz", "/metrics", "/api/v1/openapi.json"):
+        assert client.get(path).status_code == 200
