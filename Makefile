@@ -2,7 +2,6 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PORT ?= 8050
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -23,11 +22,10 @@ chromium:
 	  || { echo "Chromium is needed by the browser tests: sudo apt-get install chromium"; exit 1; }
 
 run: $(VENV)/.run ## the service on this machine, at http://127.0.0.1:8050 (PORT=… for another)
-	@FOOTPRINT_SERVER__PORT=$(PORT) exec $(BIN)/footprint up
+	@FOOTPRINT_SERVER__PORT=$(or $(PORT),8050) exec $(BIN)/footprint up
 
-demo: PORT = 8051
 demo: $(VENV)/.run ## a simulated organisation at http://127.0.0.1:8051, with a store of its own
-	@exec $(BIN)/python -m tests.simulation.demo --port $(PORT)
+	@exec $(BIN)/python -m tests.simulation.demo --port $(or $(PORT),8051)
 
 test: $(VENV)/.test chromium ## every test but the slow ones
 	$(BIN)/python -m pytest -q -m "not slow and not gpu"

@@ -11,7 +11,11 @@ import plotly.graph_objects as go
 Rows = list[dict[str, Any]]
 
 
-def trend(rows: Rows, size_kwh: float, unit: str, zone: ZoneInfo) -> go.Figure:
+_DATES = {"fr": "%d/%m\n%H:%M", "en": "%b %d\n%H:%M"}
+_DAYS = {"fr": "%d/%m", "en": "%b %d"}
+
+
+def trend(rows: Rows, size_kwh: float, unit: str, zone: ZoneInfo, language: str) -> go.Figure:
     """Energy by period with its interval; a period without a reading is a gap, never a zero.
 
     A line joins only neighbouring periods; ``size_kwh`` is the unit shown.
@@ -37,6 +41,8 @@ def trend(rows: Rows, size_kwh: float, unit: str, zone: ZoneInfo) -> go.Figure:
         xaxis={"showgrid": False}, dragmode=False,
     )  # fmt: skip
     if rows:
+        midnights = all(time.hour == 0 for time in times[1:])
+        figure.update_xaxes(tickformat=(_DAYS if midnights and len(rows) > 1 else _DATES)[language])
         ends = rows[0]["period_start"], rows[-1]["period_end"]
         figure.update_xaxes(range=[datetime.fromisoformat(end).astimezone(zone) for end in ends])
     return figure

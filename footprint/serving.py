@@ -26,11 +26,16 @@ def clock() -> int:
     return time.time_ns() // 1000
 
 
-def build(config: Config, store: Store, schedule: Schedule | None) -> tuple[Any, SelfGateway]:
-    """The whole ASGI application, and the gateway that counts its requests."""
+def build(config: Config, store: Store, schedule: Schedule | None) -> tuple[Any, SelfGateway | None]:
+    """The whole ASGI application, and the gateway that counts its requests.
+
+    A demonstration has none: requests that really were made do not belong among simulated ones.
+    """
     inbox = Inbox(store, config.services_of_model)
     api = create_api(config, store, inbox, clock, schedule)
     app: Any = importlib.import_module(DASHBOARD).mount(api, store, config, clock)
+    if config.demo:
+        return app, None
     gateway = SelfGateway(app, inbox, clock)
     return gateway, gateway
 
@@ -60,8 +65,9 @@ def serve(
             uvicorn.Config(app, config.bind, config.port, log_level="warning", lifespan="off", timeout_graceful_shutdown=3),
             listening,
         )  # fmt: skip
-        gateway.start()
-        stack.callback(gateway.stop)
+        if gateway is not None:
+            gateway.start()
+            stack.callback(gateway.stop)
         if schedule is not None:
             schedule.start()
             stack.callback(schedule.stop)

@@ -15,7 +15,7 @@ from dashboards.cards import badge, bars, card, message
 from dashboards.numbers import energy_unit, interval, mass_unit, moment, number, percent
 from dashboards.words import say
 from footprint.config import Config
-from footprint.instants import format_instant, from_datetime, to_datetime
+from footprint.instants import format_instant, from_datetime, parse_instant, to_datetime
 from footprint.querying import Answer, Question
 
 PATH, TITLE = "/", "title"
@@ -44,7 +44,11 @@ def content(config: Config, ask: Ask, now_us: int, language: str, period: str, v
     controls = _controls(language, period, view)
     begin = begin_of(period, config, now_us)
     try:
-        whole = ask(Question(from_us=begin, view=view)).rows
+        whole = ask(Question(view=view)).rows
+        if begin is not None and whole and parse_instant(whole[0]["period_start"]) < begin:
+            whole = ask(Question(from_us=begin, view=view)).rows
+        else:
+            begin = None  # all there is lies within the period: before it nothing was expected
         if not whole:
             return [controls, message(say(language, "empty_title"), say(language, "empty"))]
         every = "day"
@@ -148,7 +152,7 @@ def _trend(rows: list[dict[str, Any]], every: str, config: Config, language: str
             html.H2(title),
             html.P(say(language, "trend_sub", unit=unit, step=say(language, every)), className="sub"),
             dcc.Graph(
-                figure=figures.trend(rows, size, unit, config.timezone), id="trend",
+                figure=figures.trend(rows, size, unit, config.timezone, language), id="trend",
                 config={"displayModeBar": False, "responsive": True}, style={"height": "300px"},
             ),
             html.Details([

@@ -40,3 +40,14 @@ def test_a_page_without_data_says_what_is_awaited_and_one_without_store_stays() 
         raise OperationalError("SELECT", {}, Exception("gone"))
 
     assert "does not answer" in str(overview.content(config(), away, NOW_US, "en", "all", "active"))
+
+
+def test_a_period_that_reaches_before_the_first_reading_expects_nothing_there() -> None:
+    asked: list[Question] = []
+
+    def ask(question: Question) -> Answer:
+        asked.append(question)
+        return Answer([], [])
+
+    overview.content(config(), ask, NOW_US, "fr", "30d", "active")
+    assert [question.from_us for question in asked] == [None]

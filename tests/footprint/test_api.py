@@ -91,3 +91,12 @@ def test_unknown_paths_and_parameters_are_said_in_json(served: tuple[TestClient,
     assert client.get("/api/v1/footprint?format=csv").text.startswith("period_start,")
     for path in ("/healthz", "/readyz", "/metrics", "/api/v1/openapi.json"):
         assert client.get(path).status_code == 200
+
+
+def test_a_demonstration_counts_no_real_requests(sqlite: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    from footprint import serving
+
+    facts = config("[organisation]\ndemo = true\n")
+    app, gateway = serving.build(facts, sqlite, None)
+    assert gateway is None
+    assert "demonstration" in TestClient(app).get("/api/v1/footprint").json()["columns"]
