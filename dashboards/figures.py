@@ -35,6 +35,10 @@ def trend(rows: Rows, size_kwh: float, unit: str, zone: ZoneInfo, language: str)
         x=times, y=value, mode="lines+markers", line={"color": "#12436D", "width": 2.5}, marker={"size": 6},
         showlegend=False, hovertemplate=f"%{{x}}<br>%{{y:.4g}} {unit}<extra></extra>",
     )  # fmt: skip
+    if len(rows) == 1 and value[0] is not None and high[0] is not None and low[0] is not None:
+        # A band needs two points: a lone one bears its interval as a whisker.
+        spread = {"type": "data", "array": [high[0] - value[0]], "arrayminus": [value[0] - low[0]], "thickness": 1.4}
+        figure.data[-1].update(error_y=spread)
     figure.update_layout(
         template="none", height=300, margin={"l": 56, "r": 16, "t": 8, "b": 40}, paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)", font={"size": 13.5}, yaxis={"rangemode": "tozero", "title": unit, "nticks": 5},
@@ -44,5 +48,7 @@ def trend(rows: Rows, size_kwh: float, unit: str, zone: ZoneInfo, language: str)
         midnights = all(time.hour == 0 for time in times[1:])
         figure.update_xaxes(tickformat=(_DAYS if midnights and len(rows) > 1 else _DATES)[language])
         ends = rows[0]["period_start"], rows[-1]["period_end"]
-        figure.update_xaxes(range=[datetime.fromisoformat(end).astimezone(zone) for end in ends])
+        first, last = (datetime.fromisoformat(end).astimezone(zone) for end in ends)
+        margin = (last - first) / 20
+        figure.update_xaxes(range=[first - margin, last + margin], nticks=8)
     return figure
