@@ -15,6 +15,15 @@ _DATES = {"fr": "%d/%m\n%H:%M", "en": "%b %d\n%H:%M"}
 _DAYS = {"fr": "%d/%m", "en": "%b %d"}
 
 
+def _whole(rows: Rows) -> list[bool]:
+    """Which periods are as long as the longest; one that a period's edge or the clock cuts is not."""
+    lengths = [
+        (datetime.fromisoformat(row["period_end"]) - datetime.fromisoformat(row["period_start"])).total_seconds() for row in rows
+    ]
+    # A day of 23 hours, when clocks change, is a whole one.
+    return [length > max(lengths) * 0.9 for length in lengths]
+
+
 def trend(rows: Rows, size_kwh: float, unit: str, zone: ZoneInfo, language: str) -> go.Figure:
     """Energy by period with its interval; a period without a reading is a gap, never a zero.
 
@@ -31,9 +40,19 @@ def trend(rows: Rows, size_kwh: float, unit: str, zone: ZoneInfo, language: str)
     quiet: dict[str, Any] = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
     figure.add_scatter(x=times, y=low, **quiet)
     figure.add_scatter(x=times, y=high, fill="tonexty", fillcolor="rgba(79,143,216,.3)", **quiet)
+    whole = _whole(rows)
+    beside = [any(not w for w in whole[max(i - 1, 0) : i + 2]) for i in range(len(rows))]
+    hover = f"%{{x}}<br>%{{y:.4g}} {unit}<extra></extra>"
+    line = {"color": "#12436D", "width": 2.5}
+    # A period that has only just begun is smaller for that alone: dashed, with a hollow point.
     figure.add_scatter(
-        x=times, y=value, mode="lines+markers", line={"color": "#12436D", "width": 2.5}, marker={"size": 6},
-        showlegend=False, hovertemplate=f"%{{x}}<br>%{{y:.4g}} {unit}<extra></extra>",
+        x=times, y=[v if near else None for v, near in zip(value, beside, strict=True)], mode="lines+markers",
+        line={**line, "dash": "6px,5px"}, marker={"size": 8, "symbol": "circle-open", "line": {"width": 2}},
+        showlegend=False, hovertemplate=hover,
+    )  # fmt: skip
+    figure.add_scatter(
+        x=times, y=[v if w else None for v, w in zip(value, whole, strict=True)], mode="lines+markers", line=line,
+        marker={"size": 7}, showlegend=False, hovertemplate=hover,
     )  # fmt: skip
     if len(rows) == 1 and value[0] is not None and high[0] is not None and low[0] is not None:
         # A band needs two points: a lone one bears its interval as a whisker.

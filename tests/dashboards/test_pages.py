@@ -51,3 +51,17 @@ def test_a_period_that_reaches_before_the_first_reading_expects_nothing_there() 
 
     overview.content(config(), ask, NOW_US, "fr", "30d", "active")
     assert [question.from_us for question in asked] == [None]
+
+
+def test_a_period_not_yet_over_is_drawn_apart_and_nothing_is_drawn_for_what_was_not_read() -> None:
+    from dashboards.figures import trend
+
+    days = ["2026-07-01T00:00:00Z", "2026-07-02T00:00:00Z", "2026-07-03T00:00:00Z", "2026-07-04T00:00:00Z", "2026-07-04T05:00:00Z"]
+    energies = [3.0, None, 2.0, 0.5]
+    rows = [
+        {"period_start": a, "period_end": b, "energy_kwh": e, "energy_low_kwh": e and e / 2, "energy_high_kwh": e and e * 2}
+        for a, b, e in zip(days, days[1:], energies, strict=False)
+    ]
+    figure = trend(rows, 1.0, "kWh", config().timezone, "en")
+    assert list(figure.data[-1].y) == [3.0, None, 2.0, None]
+    assert list(figure.data[-2].y) == [None, None, 2.0, 0.5]
