@@ -7,6 +7,7 @@ zone is refused: two hours of energy in the wrong quarter is an error that nobod
 from __future__ import annotations
 
 import math
+import re
 from datetime import UTC, datetime, timedelta, timezone
 
 from footprint.units import US_PER_S
@@ -18,13 +19,22 @@ _MICROSECOND = timedelta(microseconds=1)
 _MIN_US = -62_135_596_800 * US_PER_S
 _MAX_US = 253_402_300_799 * US_PER_S
 
+_NOT_A_TIME = "not a time (RFC 3339 with an offset, or Unix seconds)"
+_UNIX = re.compile(r"([+-]?)(\d+)(?:\.(\d*))?(e[+-]?\d{1,4})?", re.ASCII | re.IGNORECASE)
+# RFC 3339, 5.6: T and Z may be small, a space may stand for the T; beyond it, an offset may lack its
+# colon or its minutes and a time its seconds, for no other instant can be meant.
+_DATE_TIME = re.compile(
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(?:(:\d\d)(?:[.,](\d+))?)?\s?(Z|[+-]\d\d(?::?\d\d)?)?",
+    re.ASCII | re.IGNORECASE,
+)
+
 
 class BadInstant(ValueError):
     """A text that does not name one instant; the message says why."""
 
 
 def parse_instant(text: str) -> int:
-    """Instant in µs since the epoch from RFC 3339 with an offset, or from Unix seconds.
+    """Instant in µs since the epoch from RFC 3339 with an offset, or from Unix seconds; nearest µs.
 
     Raises
     ------
@@ -34,33 +44,40 @@ def parse_instant(text: str) -> int:
     text = text.strip()
     if not text:
         raise BadInstant("empty time")
-    if text[-1].isdigit() and not any(c in text for c in ":T "):
-        return _from_unix(text)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadInstant("not a time (RFC 3339 with an offset, or Unix seconds)") from None
-    if moment.tzinfo is None:
+    if found := _UNIX.fullmatch(text):
+        return _from_unix(*found.groups())
+    found = _DATE_TIME.fullmatch(text)
+    if found is None:
+        raise BadInstant(_NOT_A_TIME)
+    day, clock, second, digits, zone = found.groups()
+    if zone is None:
         raise BadInstant("time without a zone (append Z or an offset such as +02:00)")
-    return from_datetime(moment)
-
-
-def _from_unix(text: str) -> int:
-    whole, _, fraction = text.partition(".")
+    # A leap second has no place among 86,400 s days: it is the instant after it.
+    leap = second == ":60"
     try:
-        if "e" in text.lower():
-            seconds = float(text)
-            if not math.isfinite(seconds):
-                raise ValueError
-            us = round(seconds * US_PER_S)
-        else:
-            # Digits, not floats: 1712155659.123457 has more than a double's worth of them.
-            sign = -1 if whole.startswith("-") else 1
-            micros = int((fraction + "000000")[:6] or "0")
-            us = int(whole) * US_PER_S + sign * micros
-            us += sign * (len(fraction) > 6 and fraction[6] >= "5")
+        moment = datetime.fromisoformat(f"{day}T{clock}{':59' if leap else second or ''}{zone.upper()}")
     except ValueError:
-        raise BadInstant("not a time (RFC 3339 with an offset, or Unix seconds)") from None
+        raise BadInstant(_NOT_A_TIME) from None
+    return _in_range(from_datetime(moment) + leap * US_PER_S + (0 if leap else _micros(digits or "")))
+
+
+def _micros(digits: str) -> int:
+    """Fraction of a second [µs] from its decimals, whatever their number; half is rounded up."""
+    return int((digits + "000000")[:6]) + (digits[6:7] >= "5")
+
+
+def _from_unix(sign: str, whole: str, fraction: str | None, exponent: str | None) -> int:
+    if exponent:
+        seconds = float(f"{sign}{whole}.{fraction or 0}{exponent}")
+        us = round(seconds * US_PER_S) if math.isfinite(seconds) else _MAX_US + 1
+    else:
+        # Digits, not floats: 1712155659.123457 has more than a double's worth of them.
+        us = int(whole[:20]) * US_PER_S + _micros(fraction or "")
+        us = -us if sign == "-" else us
+    return _in_range(us)
+
+
+def _in_range(us: int) -> int:
     if not _MIN_US <= us <= _MAX_US:
         raise BadInstant("time out of range (Unix seconds expected, not milliseconds)")
     return us

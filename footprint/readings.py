@@ -8,6 +8,7 @@ retries, reordering and ``kill -9`` need no special code.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
@@ -123,7 +124,10 @@ class RequestRecord:
 
 Record = EnergyReading | ActivityReading | RequestRecord
 
-_NAME_MAX = 200
+NAME_MAX = 200
+# Of requests and tokens in one record; beyond it lies no window that anybody served, and sums stay in 64 bits.
+COUNT_MAX = 10**15
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def to_line(record: Record) -> str:
@@ -198,12 +202,12 @@ def _activity(fields: dict[str, Any]) -> ActivityReading:
 def _request(fields: dict[str, Any]) -> RequestRecord:
     record = RequestRecord(
         start_us=_instant(fields, "start"),
-        end_us=_instant(fields, "end") if "end" in fields else None,
-        first_token_us=_instant(fields, "first_token") if "first_token" in fields else None,
+        end_us=_instant(fields, "end") if fields.get("end") is not None else None,
+        first_token_us=_instant(fields, "first_token") if fields.get("first_token") is not None else None,
         service=_text(fields, "service", default=""),
         use_case=_text(fields, "use_case", default=""),
         model=_text(fields, "model", default=""),
-        requests=_count(fields, "requests", default=1),
+        requests=_count(fields, "requests", default=1, most=COUNT_MAX),
         input_tokens=_maybe_count(fields, "input_tokens"),
         cached_input_tokens=_maybe_count(fields, "cached_input_tokens"),
         output_tokens=_maybe_count(fields, "output_tokens"),
@@ -222,10 +226,13 @@ def check_request(record: RequestRecord) -> None:
     Raises
     ------
     BadLine
-        ``end`` before ``start``, cached above input, an unknown status, no request at all.
+        ``end`` before ``start``, a first token outside, cached above input, an unknown status, no request at all.
     """
     if record.end_us is not None and record.end_us < record.start_us:
         raise BadLine("end", "before start")
+    first, end = record.first_token_us, record.end_us
+    if first is not None and (first < record.start_us or (end is not None and first > end)):
+        raise BadLine("first_token", "not between start and end")
     if record.requests < 1:
         raise BadLine("requests", "must be at least 1")
     cached, given = record.cached_input_tokens, record.input_tokens
@@ -241,26 +248,33 @@ def _text(fields: dict[str, Any], name: str, default: str | None = None) -> str:
         raise BadLine(name, "missing")
     if not isinstance(value, str):
         raise BadLine(name, "not a text")
-    if default is None and not value:
+    if default is None and not value.strip():
         raise BadLine(name, "empty")
-    if len(value) > _NAME_MAX:
-        raise BadLine(name, f"longer than {_NAME_MAX} characters")
-    return value
+    if len(value) > NAME_MAX:
+        raise BadLine(name, f"longer than {NAME_MAX} characters")
+    if not is_storable(value):
+        raise BadLine(name, "holds a character that no store keeps")
+    return value.strip()
 
 
-def _count(fields: dict[str, Any], name: str, default: int | None = None) -> int:
+def is_storable(text: str) -> bool:
+    """Whether every store keeps a text as it is: no NUL, and no half of a surrogate pair."""
+    return "\0" not in text and not _SURROGATE.search(text)
+
+
+def _count(fields: dict[str, Any], name: str, default: int | None = None, most: int = INT64_MAX) -> int:
     value = fields.get(name, default)
     if value is None:
         raise BadLine(name, "missing")
     if not isinstance(value, int) or isinstance(value, bool):
         raise BadLine(name, "not a whole number")
-    if not 0 <= value <= INT64_MAX:
+    if not 0 <= value <= most:
         raise BadLine(name, "negative" if value < 0 else "too large")
     return value
 
 
 def _maybe_count(fields: dict[str, Any], name: str) -> int | None:
-    return _count(fields, name) if fields.get(name) is not None else None
+    return _count(fields, name, most=COUNT_MAX) if fields.get(name) is not None else None
 
 
 def _maybe_number(fields: dict[str, Any], name: str) -> float | None:
@@ -277,9 +291,12 @@ def _instant(fields: dict[str, Any], name: str) -> int:
     if value is None:
         raise BadLine(name, "missing")
     try:
-        return parse_instant(value if isinstance(value, str) else repr(value))
+        instant_us = parse_instant(value if isinstance(value, str) else repr(value))
     except BadInstant as bad:
         raise BadLine(name, str(bad)) from None
+    if instant_us < 0:
+        raise BadLine(name, "time out of range (before 1970)")
+    return instant_us
 
 
 _PARSERS: dict[str, Callable[[dict[str, Any]], Record]] = {

@@ -14,14 +14,16 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, func, insert, select, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel
 
 from footprint import tables
+from footprint.bulk import insert_rows
 from footprint.readings import FootprintError
 
 SCHEMA_VERSION = "1"
 _BUSY_S = 60
+_WRITER_LOCK = 0x666F6F74  # any number, the same for all that write into one PostgreSQL database
 _PARAMETERS = 30_000  # SQLite and PostgreSQL both bound the parameters of one statement
 
 
@@ -56,11 +58,14 @@ class Store:
 
     @contextlib.contextmanager
     def begin(self) -> Iterator[Connection]:
-        """A transaction that writes; committed when the block ends well."""
+        """A transaction that writes, one at a time; committed when the block ends well."""
         with self.engine.begin() as connection:
             if self.dialect == "sqlite":
                 # Take the write lock at once: a read that later wants to write cannot wait for it.
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
+            else:
+                # The same order of things as in SQLite: no two writers deadlock, nor miss what the other does.
+                connection.execute(select(func.pg_advisory_xact_lock(_WRITER_LOCK)))
             yield connection
 
     @contextlib.contextmanager
@@ -75,17 +80,19 @@ class Store:
 
     def _prepare(self, demo: bool | None) -> None:
         try:
-            SQLModel.metadata.create_all(self.engine)
             with self.begin() as connection:
+                SQLModel.metadata.create_all(connection)
                 meta = {"schema": SCHEMA_VERSION}
                 if demo is not None:
                     meta["demo"] = str(int(demo))
-                for key, value in meta.items():
-                    self.insert_new(connection, tables.Meta, [{"key": key, "value": value}])
-                rows = connection.execute(select(table(tables.Meta)))
-                found = {row.key: row.value for row in rows}
-        except (OperationalError, DBAPIError) as bad:
+                self.insert_new(connection, tables.Meta, [{"key": k, "value": v} for k, v in meta.items()])
+                found = {row.key: row.value for row in connection.execute(select(table(tables.Meta)))}
+                self._refuse_other(found, demo)
+        except DBAPIError as bad:
+            self.close()
             raise StoreError(f"cannot open the store {self.engine.url!r}: {bad.orig}") from None
+
+    def _refuse_other(self, found: dict[str, str], demo: bool | None) -> None:
         if found["schema"] != SCHEMA_VERSION:
             raise StoreError(
                 f"the store has schema {found['schema']}, this program has {SCHEMA_VERSION}; use the release that made it"
@@ -94,34 +101,28 @@ class Store:
             kind = "demonstration" if found["demo"] == "1" else "real"
             raise StoreError(f"the store holds {kind} data, which never mixes; name another in [store] url")
 
+    def insert(self, model: type[SQLModel]) -> Any:
+        """An INSERT of the dialect's own, which may say what to do on conflict."""
+        return (sqlite if self.dialect == "sqlite" else postgresql).insert(table(model))
+
     def insert_new(self, connection: Connection, model: type[SQLModel], rows: Sequence[dict[str, Any]]) -> int:
         """Insert rows whose key is not there yet; how many were."""
         if not rows:
             return 0
-        dialect = sqlite if self.dialect == "sqlite" else postgresql
-        statement = dialect.insert(table(model)).on_conflict_do_nothing()
-        return int(connection.execute(statement, rows).rowcount)
+        return int(connection.execute(self.insert(model).on_conflict_do_nothing(), rows).rowcount)
 
     def upsert(self, connection: Connection, model: type[SQLModel], rows: Sequence[dict[str, Any]]) -> None:
         """Insert rows, or replace those of the same primary key."""
-        target = table(model)
-        keys = [column.name for column in target.primary_key]
         if not rows:
             return
-        dialect = sqlite if self.dialect == "sqlite" else postgresql
-        statement = dialect.insert(target)
+        keys = [column.name for column in table(model).primary_key]
+        statement = self.insert(model)
         values = {name: statement.excluded[name] for name in rows[0] if name not in keys}
         connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=values), rows)
 
     def insert_many(self, connection: Connection, target: Table | str, columns: Sequence[str], rows: list[Any]) -> int:
         """Insert tuples as they are, the fast way; a row whose key is there already is left out. How many went in."""
-        name = target if isinstance(target, str) else target.name
-        mark = "?" if self.dialect == "sqlite" else "%s"
-        statement = (
-            f"INSERT INTO {name} ({', '.join(columns)}) VALUES ({', '.join([mark] * len(columns))}) "
-            "ON CONFLICT DO NOTHING"
-        )
-        return int(connection.exec_driver_sql(statement, rows).rowcount) if rows else 0
+        return insert_rows(connection, target if isinstance(target, str) else target.name, columns, rows)
 
     def name_ids(self, texts: Iterable[str]) -> dict[str, int]:
         """The number of each text, given out where it has none yet; a transaction of its own, never undone."""
@@ -180,6 +181,9 @@ def _engine(url: str) -> Engine:
 def _on_connect(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # BEGIN is ours to say, see Store.begin
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={_BUSY_S * 1000}", "cache_size=-65536"):
+    for pragma in (
+        f"busy_timeout={_BUSY_S * 1000}", "journal_mode=WAL", "synchronous=FULL", "cache_size=-65536",
+        "temp_store=MEMORY",
+    ):  # fmt: skip
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

@@ -40,6 +40,8 @@ class Name(SQLModel, table=True):
 class Batch(SQLModel, table=True):
     """What was brought in together: a file, or what one host shipped in a day. Never deleted."""
 
+    __table_args__ = (Index("batch_name", "kind", "name"),)
+
     id: int | None = _number()
     kind: str
     name: str
@@ -198,6 +200,28 @@ class Users(SQLModel, table=True):
     period: str = Field(primary_key=True)
     service: str = Field(primary_key=True)
     use_case: str = Field(primary_key=True)
+    users: int = _big()
+    max_share: float | None = None
+    teams: int | None = _big(nullable=True)
+    batch_id: int = _big()
+
+
+class UsersClaim(SQLModel, table=True):
+    """A cell that a file vouches for although another brought it first; kept for withdrawals."""
+
+    period: str = Field(primary_key=True)
+    service: str = Field(primary_key=True)
+    use_case: str = Field(primary_key=True)
+    batch_id: int = _big(key=True)
+
+
+class WithdrawnUsers(SQLModel, table=True):
+    """A cell that was taken back: kept, and counted nowhere."""
+
+    id: int | None = _number()
+    period: str
+    service: str
+    use_case: str
     users: int = _big()
     max_share: float | None = None
     teams: int | None = _big(nullable=True)

@@ -22,7 +22,8 @@ AZURE = {"code": "AzureLLMInferenceTrace_code.csv.gz", "conversation": "AzureLLM
 
 needs_runs = pytest.mark.skipif(not RUNS, reason="no recordings of matched runs beside the repository")
 needs_azure = pytest.mark.skipif(
-    not (RECORDINGS / "azure-llm-2023").is_dir(), reason="no recordings of the Azure traces beside the repository"
+    not (RECORDINGS / "azure-llm-2023").is_dir(),
+    reason="no recordings of the Azure traces beside the repository",
 )
 
 ENERGY_COLUMNS = ("time", "host", "device", "component", "power_w", "source")

@@ -198,7 +198,10 @@ def _timezone(document: Document, name: Any) -> ZoneInfo:
         return ZoneInfo(str(name))
     except (KeyError, ValueError, OSError):
         raise document.error(
-            f"unknown time zone {name!r}; write an IANA name such as Europe/Paris", "organisation", 0, "timezone"
+            f"unknown time zone {name!r}; write an IANA name such as Europe/Paris",
+            "organisation",
+            0,
+            "timezone",
         ) from None
 
 
@@ -233,7 +236,7 @@ class _Reader:
     def _name(self, table: str, index: int, block: dict[str, Any], key: str = "name") -> str:
         name = block.get(key)
         if not isinstance(name, str) or not name:
-            raise self.document.error(f"{table} without {key}; add {key} = \"…\"", table, index, key)
+            raise self.document.error(f'{table} without {key}; add {key} = "…"', table, index, key)
         if name.startswith("("):
             raise self.document.error(
                 f"{key} {name!r} begins with a bracket, which is kept for (idle) and (unattributed); rename it",
@@ -265,7 +268,7 @@ class _Reader:
         if isinstance(value, datetime.date):
             midnight = datetime.datetime(value.year, value.month, value.day, tzinfo=self.timezone)
             return from_datetime(midnight)
-        raise self.document.error(f"{key} must be a date such as \"2026-07-01\"", table, index, key)
+        raise self.document.error(f'{key} must be a date such as "2026-07-01"', table, index, key)
 
     def _number(self, table: str, index: int, block: dict[str, Any], key: str) -> float | None:
         value = block.get(key)
@@ -283,7 +286,10 @@ class _Reader:
         if value is None:
             return None
         bad = self.document.error(
-            f"{key} must be a number of at least {floor:g}, or [low, value, high] in that order", table, index, key
+            f"{key} must be a number of at least {floor:g}, or [low, value, high] in that order",
+            table,
+            index,
+            key,
         )
         if isinstance(value, list):
             if len(value) != 3 or not all(_is_number(v) for v in value):
@@ -349,9 +355,7 @@ class _Reader:
     def _embodied(self, index: int, block: dict[str, Any]) -> tuple[float | None, float | None]:
         embodied = block.get("embodied", {})
         if not isinstance(embodied, dict) or set(embodied) - {"server_kgco2e", "lifetime_years"}:
-            raise self.document.error(
-                "embodied must be { server_kgco2e = …, lifetime_years = … }", "host", index, "embodied"
-            )
+            raise self.document.error("embodied must be { server_kgco2e = …, lifetime_years = … }", "host", index, "embodied")
         server = self._number("host", index, embodied, "server_kgco2e")
         years = self._number("host", index, embodied, "lifetime_years")
         if years == 0:
@@ -472,7 +476,8 @@ def _peak_share(others: list[Placement], placement: Placement) -> float:
     """Largest sum of shares that other placements reach at one instant within a placement."""
     instants = [max(other.since_us, placement.since_us) for other in others]
     return max(
-        (sum(o.share for o in others if o.since_us <= instant < o.until_us) for instant in instants), default=0.0
+        (sum(o.share for o in others if o.since_us <= instant < o.until_us) for instant in instants),
+        default=0.0,
     )
 
 

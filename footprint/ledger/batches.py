@@ -6,13 +6,14 @@ versioned, which is what re-opens their intervals.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, Table, delete, func, insert, select, update
 
 from footprint import tables
-from footprint.ledger.accept import mark_service_days
+from footprint.ledger.days import mark_service_days
 from footprint.readings import FootprintError
 from footprint.store import Store, table
 from footprint.units import US_PER_DAY
@@ -20,6 +21,31 @@ from footprint.units import US_PER_DAY
 
 class NoSuchBatch(FootprintError):
     """A batch that is not there, or was taken back already."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """Rows of one kind: where they stand, where files vouch for them, where they go, what names one."""
+
+    rows: Table
+    claims: Table
+    gone: Table
+    key: tuple[str, ...]
+
+
+_READINGS = _Kind(
+    table(tables.Reading),
+    table(tables.ReadingClaim),
+    table(tables.WithdrawnReading),
+    ("stream_id", "time_us"),
+)
+_REQUESTS = _Kind(table(tables.Request), table(tables.RequestClaim), table(tables.WithdrawnRequest), ("key",))
+_USERS = _Kind(
+    table(tables.Users),
+    table(tables.UsersClaim),
+    table(tables.WithdrawnUsers),
+    ("period", "service", "use_case"),
+)
 
 
 def list_batches(store: Store) -> list[dict[str, Any]]:
@@ -43,73 +69,81 @@ def withdraw(store: Store, batch: int, reason: str, now_us: int) -> int:
             raise NoSuchBatch(f"no batch {batch}; `footprint import list` shows them")
         if row.withdrawn_us is not None:
             raise NoSuchBatch(f"batch {batch} was withdrawn before: {row.reason}")
-        _claims_go(connection, batch)
-        gone = _readings_go(connection, batch) + _requests_go(store, connection, batch)
-        users = table(tables.Users)
-        gone += connection.execute(delete(users).where(users.c.batch_id == batch)).rowcount
-        connection.execute(
-            update(target).where(target.c.id == batch).values(withdrawn_us=now_us, reason=reason)
-        )
+        _forget_claims(connection, batch)
+        for kind in (_READINGS, _REQUESTS, _USERS):
+            _hand_over(connection, kind, batch)
+        gone = _readings_go(connection, batch) + _requests_go(store, connection, batch) + _go(connection, _USERS, batch)
+        connection.execute(update(target).where(target.c.id == batch).values(withdrawn_us=now_us, reason=reason))
         store.log(connection, now_us, "withdraw", f"batch {batch} ({row.kind} {row.name}): {gone} rows; {reason}")
     return gone
 
 
-def _claims_go(connection: Connection, batch: int) -> None:
-    for model in (tables.ReadingClaim, tables.RequestClaim):
-        target = table(model)
-        connection.execute(delete(target).where(target.c.batch_id == batch))
+def forget_claims_of_copy(connection: Connection, kind: str, batch: int, sha256: str) -> None:
+    """A file whose very bytes are in the ledger already vouches for nothing: withdrawing it once is enough."""
+    target = table(tables.Batch)
+    same = (target.c.kind == kind) & (target.c.sha256 == sha256) & (target.c.id != batch)
+    if connection.execute(select(target.c.id).where(same, target.c.withdrawn_us.is_(None)).limit(1)).first():
+        _forget_claims(connection, batch)
+
+
+def _forget_claims(connection: Connection, batch: int) -> None:
+    for kind in (_READINGS, _REQUESTS, _USERS):
+        connection.execute(delete(kind.claims).where(kind.claims.c.batch_id == batch))
+
+
+def _hand_over(connection: Connection, kind: _Kind, batch: int) -> None:
+    """Rows for which other files vouch become those of the first of them."""
+    rows, claims = kind.rows, kind.claims
+    same = [claims.c[name] == rows.c[name] for name in kind.key]
+    heir = select(func.min(claims.c.batch_id)).where(*same).scalar_subquery()
+    vouched = select(claims.c.batch_id).where(*same).exists()
+    connection.execute(update(rows).where(rows.c.batch_id == batch, vouched).values(batch_id=heir))
+
+
+def _go(connection: Connection, kind: _Kind, batch: int) -> int:
+    """The rows of a batch are kept apart; how many there were."""
+    names = [column.name for column in kind.rows.columns]
+    mine = kind.rows.c.batch_id == batch
+    kept = select(*(kind.rows.c[name] for name in names)).where(mine)
+    connection.execute(insert(kind.gone).from_select(names, kept))
+    return int(connection.execute(delete(kind.rows).where(mine)).rowcount)
 
 
 def _readings_go(connection: Connection, batch: int) -> int:
-    reading, claim, gone = table(tables.Reading), table(tables.ReadingClaim), table(tables.WithdrawnReading)
-    heir = (
-        select(func.min(claim.c.batch_id))
-        .where(claim.c.time_us == reading.c.time_us, claim.c.stream_id == reading.c.stream_id)
-        .scalar_subquery()
-    )
-    connection.execute(
-        update(reading).where(reading.c.batch_id == batch, heir.is_not(None)).values(batch_id=heir)
-    )
-    names = [column.name for column in reading.columns]
+    reading = _READINGS.rows
+    day = (reading.c.time_us // US_PER_DAY).label("day")
     mine = reading.c.batch_id == batch
-    days = table(tables.StreamDay)
-    touched = connection.execute(
-        select(reading.c.stream_id, (reading.c.time_us / US_PER_DAY).label("day")).where(mine).distinct()
-    ).all()
-    pairs = {(row.stream_id, int(row.day)) for row in touched}
-    connection.execute(insert(gone).from_select(names, select(*(reading.c[name] for name in names)).where(mine)))
-    count = connection.execute(delete(reading).where(mine)).rowcount
-    for stream, day in sorted(pairs):
-        left = connection.execute(
-            select(func.min(reading.c.time_us), func.max(reading.c.time_us)).where(
-                reading.c.stream_id == stream,
-                reading.c.time_us >= day * US_PER_DAY,
-                reading.c.time_us < (day + 1) * US_PER_DAY,
-            )
-        ).one()
-        # A day that is left without a reading keeps its row: its version says that it changed.
-        bounds = {} if left[0] is None else {"first_us": left[0], "last_us": left[1]}
-        empty = {"first_us": 0, "last_us": -1} if left[0] is None else {}
-        connection.execute(
-            update(days)
-            .where(days.c.stream_id == stream, days.c.day == day)
-            .values(version=days.c.version + 1, **bounds, **empty)
+    touched = connection.execute(select(reading.c.stream_id, day).where(mine).distinct()).all()
+    count = _go(connection, _READINGS, batch)
+    for row in sorted(touched):
+        _narrow(connection, row.stream_id, int(row.day))
+    return count
+
+
+def _narrow(connection: Connection, stream: int, day: int) -> None:
+    """Version a day, and say what is left of it; one left without a reading ends before it begins."""
+    reading, days = _READINGS.rows, table(tables.StreamDay)
+    left = connection.execute(
+        select(func.min(reading.c.time_us), func.max(reading.c.time_us)).where(
+            reading.c.stream_id == stream,
+            reading.c.time_us >= day * US_PER_DAY,
+            reading.c.time_us < (day + 1) * US_PER_DAY,
         )
-    return int(count)
+    ).one()
+    first_us, last_us = (0, -1) if left[0] is None else left
+    connection.execute(
+        update(days)
+        .where(days.c.stream_id == stream, days.c.day == day)
+        .values(first_us=first_us, last_us=last_us, version=days.c.version + 1)
+    )
 
 
 def _requests_go(store: Store, connection: Connection, batch: int) -> int:
-    request, claim, gone = table(tables.Request), table(tables.RequestClaim), table(tables.WithdrawnRequest)
-    heir = select(func.min(claim.c.batch_id)).where(claim.c.key == request.c.key).scalar_subquery()
-    connection.execute(
-        update(request).where(request.c.batch_id == batch, heir.is_not(None)).values(batch_id=heir)
-    )
-    names = [column.name for column in request.columns]
-    mine = request.c.batch_id == batch
-    rows = connection.execute(select(request.c.service_id, request.c.start_us, request.c.end_us).where(mine)).all()
-    connection.execute(insert(gone).from_select(names, select(*(request.c[name] for name in names)).where(mine)))
-    count = connection.execute(delete(request).where(mine)).rowcount
-    if rows:
-        columns = np.array([[r.service_id, r.start_us, -1 if r.end_us is None else r.end_us] for r in rows])
-        mark_service_days(store, connection, columns[:, 0], columns[:, 1], columns[:, 2])
-    return int(count)
+    request = _REQUESTS.rows
+    rows = connection.execute(
+        select(request.c.service_id, request.c.start_us, func.coalesce(request.c.end_us, -1)).where(request.c.batch_id == batch)
+    ).all()
+    count = _go(connection, _REQUESTS, batch)
+    columns = np.array([tuple(row) for row in rows], dtype=np.int64).reshape(-1, 3)
+    mark_service_days(store, connection, columns[:, 0], columns[:, 1], columns[:, 2])
+    return count

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -11,13 +11,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from footprint.ledger import columns
-from footprint.ledger.files import Block, UnreadableFile
+from footprint.ledger.blocks import Block, UnreadableFile
 from footprint.ledger.rejects import Marks, Reject
 from footprint.readings import COMPONENTS, grade_of
 
 Ints = NDArray[np.int64]
 REQUIRED = ("time", "host", "device", "component")
 QUANTITIES = ("energy_j", "power_w")
+COLUMNS = (*REQUIRED, *QUANTITIES, "source")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,21 @@ class Readings:
 
     def __len__(self) -> int:
         return len(self.time_us)
+
+    def take(self, rows: Ints) -> Readings:
+        """Some of the rows, in the order named."""
+        columns = (
+            "lines",
+            "time_us",
+            "stream",
+            "value",
+            "covered_us",
+            "epoch_index",
+            "seq",
+            "mono_us",
+            "flags",
+        )
+        return replace(self, **{name: getattr(self, name)[rows] for name in columns})
 
 
 def parse_energy(path: str, blocks: Iterable[Block]) -> Iterator[tuple[Readings, list[Reject]]]:
@@ -97,14 +113,13 @@ def _readings(block: Block) -> tuple[Readings, list[Reject]]:
     marks.mark(counter & gauge, "power_w", "given beside energy_j; exactly one of the two is expected")
     marks.mark(~counter & ~gauge, "energy_j", "neither energy_j nor power_w")
     keep = ~marks.bad
-    named = _streams(
-        [column.filter(pa.array(keep)) for column in (host, device, component, source)], counter[keep]
-    )
+    kept = pa.array(keep)
+    streams, stream = _streams([column.filter(kept) for column in (host, device, component, source)], counter[keep])
     size = int(keep.sum())
     unknown = np.full(size, columns.UNKNOWN, dtype=np.int64)
     zero = np.zeros(size, dtype=np.int64)
     readings = Readings(
-        streams=named[0], lines=block.lines[keep], time_us=time_us[keep], stream=named[1],
+        streams=streams, lines=block.lines[keep], time_us=time_us[keep], stream=stream,
         value=np.where(counter, energy, power)[keep], covered_us=unknown, epoch=[""], epoch_index=zero,
         seq=unknown, mono_us=zero, flags=zero,
     )  # fmt: skip
@@ -112,21 +127,18 @@ def _readings(block: Block) -> tuple[Readings, list[Reject]]:
 
 
 def _streams(named: list[pa.Array], counter: NDArray[np.bool_]) -> tuple[list[StreamKey], Ints]:
-    """The distinct streams of rows, and which of them each row belongs to."""
-    if not len(counter):
-        return [], np.zeros(0, dtype=np.int64)
-    coded = [column.dictionary_encode() for column in named]
+    """The distinct streams of rows in the order of the rows, and which of them each row belongs to."""
     code = counter.astype(np.int64)
-    for column in coded:
-        code = code * len(column.dictionary) + np.asarray(column.indices)
+    for column in named:
+        coded = column.dictionary_encode()
+        code = code * max(len(coded.dictionary), 1) + np.asarray(coded.indices)
     _, first, inverse = np.unique(code, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
     streams = []
-    for row in first.tolist():
+    for row in first[order].tolist():
         host, device, component, source = (column[row].as_py() for column in named)
-        is_counter = bool(counter[row])
-        streams.append(
-            StreamKey(
-                host, device, "energy" if is_counter else "power", grade_of(source, counter=is_counter), component, source
-            )
-        )
-    return streams, inverse.astype(np.int64)
+        quantity, grade = "energy" if counter[row] else "power", grade_of(source, counter=bool(counter[row]))
+        streams.append(StreamKey(host, device, quantity, grade, component, source))
+    return streams, place[inverse]

@@ -16,12 +16,14 @@ from sqlalchemy import Connection, update
 from footprint import tables
 from footprint.config import Config
 from footprint.instants import format_instant
-from footprint.ledger.accept import Outcome, StreamIds, accept_readings, accept_requests, add_batch
-from footprint.ledger.energy import Readings, parse_energy
-from footprint.ledger.files import Block, new_digest, read_blocks
+from footprint.ledger import energy, requests, users
+from footprint.ledger.accept import accept_readings, accept_requests
+from footprint.ledger.batches import forget_claims_of_copy
+from footprint.ledger.blocks import Block, UnreadableFile
+from footprint.ledger.files import new_digest, read_blocks
+from footprint.ledger.outcome import Outcome, add_batch
 from footprint.ledger.rejects import Reject
-from footprint.ledger.requests import Requests, parse_requests
-from footprint.ledger.users import UserRows, accept_users, parse_users
+from footprint.ledger.streams import StreamIds
 from footprint.store import Store, table
 
 
@@ -38,7 +40,8 @@ class Imported:
 
 
 Progress = Callable[[int], None]
-_Part = Callable[[Connection, int], Outcome]
+# What stores a block within a transaction, under the number of a batch; and what of the block was refused before.
+_Part = tuple[Callable[[Connection, int], Outcome] | None, list[Reject]]
 
 
 def import_energy(store: Store, path: str, now_us: int, progress: Progress | None = None) -> Imported:
@@ -49,15 +52,18 @@ def import_energy(store: Store, path: str, now_us: int, progress: Progress | Non
     UnreadableFile
         If it cannot be read or lacks a required column; nothing is stored then.
     """
-    digest = new_digest()
-    streams = StreamIds(store)
+    digest, streams = new_digest(), StreamIds(store)
 
-    def parts() -> Iterator[tuple[_Part, list[Reject]]]:
-        for readings, rejects in parse_energy(path, read_blocks(path, digest)):
-            ids = streams.of(readings.streams)
-            yield partial(_accept_energy, store, ids, readings), rejects
+    def parts() -> Iterator[_Part]:
+        for readings, rejects in energy.parse_energy(path, read_blocks(path, digest, energy.COLUMNS)):
+            accept = partial(_accept_readings, store, readings, streams.of(readings.streams))
+            yield accept if len(readings) else None, rejects
 
     return _import(store, path, "energy", parts(), digest, now_us, progress)
+
+
+def _accept_readings(store: Store, readings: energy.Readings, ids: list[int], connection: Connection, batch: int) -> Outcome:
+    return accept_readings(store, connection, ids, [0], readings, batch, claim=True)
 
 
 def import_requests(
@@ -74,20 +80,24 @@ def import_requests(
     digest = digest or new_digest()
     seen: dict[bytes, int] = {}
 
-    def parts() -> Iterator[tuple[_Part, list[Reject]]]:
-        source = read_blocks(path, digest) if blocks is None else blocks
-        for requests, rejects in parse_requests(path, source, config.services_of_model):
-            names = store.name_ids(
-                {text for texts in (requests.service, requests.use_case, requests.model, requests.unit, requests.status)
-                 for text in texts}
-            )  # fmt: skip
-            yield partial(_accept_requests, store, names, requests, seen), rejects
+    def parts() -> Iterator[_Part]:
+        source = read_blocks(path, digest, requests.COLUMNS) if blocks is None else blocks
+        for found, rejects in requests.parse_requests(path, source, config.services_of_model):
+            accept = partial(_accept_requests, store, found, store.name_ids(found.names()), seen)
+            yield accept if len(found) else None, rejects
 
     return _import(store, path, "requests", parts(), digest, now_us, progress)
 
 
-def import_users(store: Store, path: str, now_us: int) -> Imported:
-    """Distinct users of one file (contract, section 5b).
+def _accept_requests(
+    store: Store, found: requests.Requests, names: dict[str, int], seen: dict[bytes, int], connection: Connection,
+    batch: int,
+) -> Outcome:  # fmt: skip
+    return accept_requests(store, connection, names, found, seen, batch, claim=True)
+
+
+def import_users(store: Store, path: str, now_us: int, progress: Progress | None = None) -> Imported:
+    """Distinct users per publication cell of one file (contract, section 5b).
 
     Raises
     ------
@@ -96,64 +106,74 @@ def import_users(store: Store, path: str, now_us: int) -> Imported:
     """
     digest = new_digest()
 
-    def parts() -> Iterator[tuple[_Part, list[Reject]]]:
-        for rows, rejects in parse_users(path, read_blocks(path, digest)):
-            yield partial(_accept_users, store, rows), rejects
+    def parts() -> Iterator[_Part]:
+        for cells, rejects in users.parse_users(path, read_blocks(path, digest, users.COLUMNS)):
+            yield partial(users.accept_users, store, cells) if cells.cells else None, rejects
 
-    return _import(store, path, "users", parts(), digest, now_us, None)
-
-
-def _accept_users(store: Store, rows: UserRows, connection: Connection, batch: int) -> Outcome:
-    return accept_users(store, connection, rows, batch)
-
-
-def _accept_energy(store: Store, ids: list[int], readings: Readings, connection: Connection, batch: int) -> Outcome:
-    return accept_readings(store, connection, ids, [0], readings, batch, claim=True)
-
-
-def _accept_requests(
-    store: Store, names: dict[str, int], requests: Requests, seen: dict[bytes, int], connection: Connection, batch: int
-) -> Outcome:
-    return accept_requests(store, connection, names, requests, seen, batch, claim=True)
+    return _import(store, path, "users", parts(), digest, now_us, progress)
 
 
 def _import(
-    store: Store, path: str, kind: str, parts: Iterable[tuple[_Part, list[Reject]]], digest: Any, now_us: int,
+    store: Store,
+    path: str,
+    kind: str,
+    parts: Iterable[_Part],
+    digest: Any,
+    now_us: int,
     progress: Progress | None,
-) -> Imported:  # fmt: skip
+) -> Imported:
     result = Imported(path, kind)
     for accept, rejects in parts:
-        with store.begin() as connection:
-            if result.batch is None:
-                result.batch = add_batch(
-                    connection, kind=kind, name=path, sha256="", imported_us=now_us, accepted=0, duplicates=0, rejected=0
-                )
-            _count(result, accept(connection, result.batch))
-            result.rejects += rejects
-            _write_down(connection, result)
+        if accept is not None or rejects:
+            with store.begin() as connection:
+                batch = _open_batch(connection, result, now_us)
+                outcome = accept(connection, batch) if accept is not None else Outcome()
+                outcome.rejects = rejects + outcome.rejects
+                _write_down(connection, batch, result, outcome)
+            # Only what was committed is told.
+            result.batch = batch
+            result.accepted += outcome.accepted
+            result.duplicates += outcome.duplicates
+            result.rejects += outcome.rejects
         if progress is not None:
             progress(result.accepted + result.duplicates + len(result.rejects))
     with store.begin() as connection:
-        if result.batch is not None:
-            _write_down(connection, result, digest.hexdigest())
-            said = f"{kind} {path}: {result.accepted} new, {result.duplicates} known, {len(result.rejects)} refused"
-            store.log(connection, now_us, "import", f"batch {result.batch} at {format_instant(now_us)}: {said}")
+        result.batch = _open_batch(connection, result, now_us)
+        _write_down(connection, result.batch, result, Outcome(), digest.hexdigest())
+        if not result.accepted:
+            forget_claims_of_copy(connection, kind, result.batch, digest.hexdigest())
+        said = f"{kind} {path}: {result.accepted} new, {result.duplicates} known, {len(result.rejects)} refused"
+        store.log(connection, now_us, "import", f"batch {result.batch} at {format_instant(now_us)}: {said}")
     result.rejects.sort(key=lambda reject: reject.line)
     return result
 
 
-def _count(result: Imported, outcome: Outcome) -> None:
-    result.accepted += outcome.accepted
-    result.duplicates += outcome.duplicates
-    result.rejects += outcome.rejects
+def _open_batch(connection: Connection, result: Imported, now_us: int) -> int:
+    if result.batch is not None:
+        return result.batch
+    return add_batch(
+        connection,
+        kind=result.kind,
+        name=result.path,
+        sha256="",
+        imported_us=now_us,
+        accepted=0,
+        duplicates=0,
+        rejected=0,
+    )
 
 
-def _write_down(connection: Connection, result: Imported, sha256: str = "") -> None:
+def _write_down(connection: Connection, batch: int, result: Imported, more: Outcome, sha256: str = "") -> None:
+    """Note how far a batch is; one without a digest was interrupted."""
     target = table(tables.Batch)
     connection.execute(
         update(target)
-        .where(target.c.id == result.batch)
+        .where(target.c.id == batch)
         .values(
-            accepted=result.accepted, duplicates=result.duplicates, rejected=len(result.rejects), sha256=sha256
+            accepted=result.accepted + more.accepted, duplicates=result.duplicates + more.duplicates,
+            rejected=len(result.rejects) + len(more.rejects), sha256=sha256,
         )
-    )
+    )  # fmt: skip
+
+
+__all__ = ["Imported", "UnreadableFile", "import_energy", "import_requests", "import_users"]

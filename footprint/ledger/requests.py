@@ -17,12 +17,16 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from footprint.ledger import columns
-from footprint.ledger.files import Block, UnreadableFile
+from footprint.ledger.blocks import Block, UnreadableFile
 from footprint.ledger.rejects import Marks, Reject
 from footprint.readings import STATUSES, RequestRecord
 
 Ints = NDArray[np.int64]
 REQUIRED = ("start", "use_case")
+COUNTS = ("requests", "input_tokens", "cached_input_tokens", "output_tokens")
+COLUMNS = (
+    "start", "end", "first_token", "service", "use_case", "model", *COUNTS, "units", "unit", "status", "id",
+)  # fmt: skip
 UNKNOWN = columns.UNKNOWN
 UNKNOWN_USE_CASE = "(unknown)"  # the log names none: energy is still its, and the row shows the gap
 
@@ -50,6 +54,10 @@ class Requests:
     def __len__(self) -> int:
         return len(self.start_us)
 
+    def names(self) -> set[str]:
+        """Every text of theirs that the store refers to by number."""
+        return {*self.service, *self.use_case, *self.model, *self.unit, *self.status}
+
 
 def parse_requests(
     path: str, blocks: Iterable[Block], services_of_model: Callable[[str], set[str]]
@@ -75,72 +83,87 @@ def parse_requests(
 
 def _requests(block: Block, services_of_model: Callable[[str], set[str]]) -> tuple[Requests, list[Reject]]:
     marks = Marks(block.lines)
-    start = columns.instants(block.column("start"), "start", marks, required=True)
-    end = columns.instants(block.column("end"), "end", marks, required=False)
-    first = columns.instants(block.column("first_token"), "first_token", marks, required=False)
-    marks.mark((end >= 0) & (end < start) & ~marks.bad, "end", "before start")
-    service = columns.texts(block.column("service"), "service", marks, required=False)
-    marks.mark((first >= 0) & ((first < start) | ((end >= 0) & (first > end))) & ~marks.bad, "first_token",
-               "not between start and end")  # fmt: skip
-    use_case = columns.texts(block.column("use_case"), "use_case", marks, required=False)
-    model = columns.texts(block.column("model"), "model", marks, required=False)
-    for name, column in (("service", service), ("use_case", use_case), ("model", model)):
-        kept = np.asarray(pc.starts_with(column, "("))
-        marks.mark(kept, name, "begins with a bracket, which is kept for (idle) and (unattributed)")
-    number = columns.counts(block.column("requests"), "requests", marks)
-    marks.mark(number == 0, "requests", "must be at least 1")
-    tokens = {
-        name: columns.counts(block.column(name), name, marks)
-        for name in ("input_tokens", "cached_input_tokens", "output_tokens")
-    }
-    cached, given = tokens["cached_input_tokens"], tokens["input_tokens"]
-    marks.mark((given >= 0) & (cached > given), "cached_input_tokens", "above input_tokens, of which it is a part")
+    start, end, first = _times(block, marks)
+    service, use_case, model = _names(block, marks, services_of_model)
+    number, given, cached, output = _counts(block, marks)
     units = columns.numbers(block.column("units"), "units", marks)
     unit = columns.texts(block.column("unit"), "unit", marks, required=False)
     status = columns.texts(block.column("status"), "status", marks, required=False)
     known = np.asarray(pc.is_in(status, value_set=pa.array(["", *STATUSES])))
     marks.mark(~known, "status", f"must be one of {', '.join(STATUSES)}")
-    ids = columns.texts(_identity(block.column("id")), "id", marks, required=False)
-    use_case = pc.if_else(pc.equal(use_case, ""), UNKNOWN_USE_CASE, use_case)
-    named = _name_services(service, model, marks, services_of_model)
+    ids = columns.texts(block.column("id"), "id", marks, required=False)
     keep = ~marks.bad
     kept = pa.array(keep)
     result = Requests(
-        lines=block.lines[keep], start_us=start[keep], end_us=end[keep],
-        first_token_us=first[keep],
-        service=named.filter(kept).to_pylist(), use_case=use_case.filter(kept).to_pylist(),
-        model=model.filter(kept).to_pylist(), requests=np.maximum(number, 1)[keep],
-        input_tokens=given[keep], cached_input_tokens=cached[keep], output_tokens=tokens["output_tokens"][keep],
-        units=units[keep], unit=unit.filter(kept).to_pylist(), status=status.filter(kept).to_pylist(),
-        id=ids.filter(kept).to_pylist(),
+        lines=block.lines[keep], start_us=start[keep], end_us=end[keep], first_token_us=first[keep],
+        service=service.filter(kept).to_pylist(), use_case=use_case.filter(kept).to_pylist(),
+        model=model.filter(kept).to_pylist(), requests=number[keep], input_tokens=given[keep],
+        cached_input_tokens=cached[keep], output_tokens=output[keep], units=units[keep],
+        unit=unit.filter(kept).to_pylist(), status=status.filter(kept).to_pylist(), id=ids.filter(kept).to_pylist(),
     )  # fmt: skip
     return result, block.rejects + marks.rejects()
 
 
-def _identity(column: pa.Array) -> pa.Array:
-    """Identifiers may be numbers in JSON and Parquet; they are compared as texts."""
-    return column.cast(pa.string()) if pa.types.is_integer(column.type) else column
+def _times(block: Block, marks: Marks) -> tuple[Ints, Ints, Ints]:
+    start = columns.instants(block.column("start"), "start", marks, required=True)
+    end = columns.instants(block.column("end"), "end", marks, required=False)
+    first = columns.instants(block.column("first_token"), "first_token", marks, required=False)
+    marks.mark((end != UNKNOWN) & (end < start), "end", "before start")
+    outside = (first < start) | ((end != UNKNOWN) & (first > end))
+    marks.mark((first != UNKNOWN) & outside, "first_token", "not between start and end")
+    return start, end, first
 
 
-def _name_services(
-    service: pa.Array, model: pa.Array, marks: Marks, services_of_model: Callable[[str], set[str]]
-) -> pa.Array:
-    unnamed = np.asarray(pc.equal(service, "")) & ~marks.bad
+def _counts(block: Block, marks: Marks) -> tuple[Ints, ...]:
+    number, given, cached, output = (columns.counts(block.column(name), name, marks) for name in COUNTS)
+    marks.mark(number == 0, "requests", "must be at least 1")
+    marks.mark(
+        (given != UNKNOWN) & (cached > given),
+        "cached_input_tokens",
+        "above input_tokens, of which it is a part",
+    )
+    return np.where(number == UNKNOWN, 1, number), given, cached, output
+
+
+def _names(block: Block, marks: Marks, services_of_model: Callable[[str], set[str]]) -> tuple[pa.Array, pa.Array, pa.Array]:
+    found = []
+    for name in ("service", "use_case", "model"):
+        column = columns.texts(block.column(name), name, marks, required=False)
+        kept = np.asarray(pc.and_(pc.starts_with(column, "("), pc.not_equal(column, UNKNOWN_USE_CASE)))
+        marks.mark(kept, name, "begins with a bracket, which is kept for (idle) and (unattributed)")
+        found.append(column)
+    service, use_case, model = found
+    use_case = pc.if_else(pc.equal(use_case, ""), UNKNOWN_USE_CASE, use_case)
+    return _name_services(service, model, marks, services_of_model), use_case, model
+
+
+def _name_services(service: pa.Array, model: pa.Array, marks: Marks, services_of_model: Callable[[str], set[str]]) -> pa.Array:
+    """Services, those left out by the model that they run."""
+    unnamed = np.asarray(pc.equal(service, ""))
     if not unnamed.any():
         return service
-    names = service.to_pylist()
-    for index in np.flatnonzero(unnamed).tolist():
-        found = services_of_model(model[index].as_py()) if model[index].as_py() else set()
-        if len(found) == 1:
-            names[index] = next(iter(found))
-        elif found:
-            marks.mark_one(index, "service", "empty, and the model is served by several services")
-        else:
-            marks.mark_one(index, "service", "empty, and no declared service serves the model")
+    names, models = np.asarray(service.to_pylist(), dtype=object), np.asarray(model.to_pylist(), dtype=object)
+    for each in sorted(set(models[unnamed])):
+        rows = unnamed & (models == each)
+        serving = services_of_model(each) if each else set()
+        if len(serving) == 1:
+            names[rows] = next(iter(serving))
+            continue
+        told = "no declared service serves the model" if each else "so is the model"
+        marks.mark(rows, "service", f"empty, and {'several services serve the model' if serving else told}")
     return pa.array(names, pa.string())
 
 
-_NUMBERS = ("start_us", "end_us", "first_token_us", "requests", "input_tokens", "cached_input_tokens", "output_tokens")
+# What a request is compared by; the identity, where it has one, stands beside.
+_NUMBERS = (
+    "start_us",
+    "end_us",
+    "first_token_us",
+    "requests",
+    "input_tokens",
+    "cached_input_tokens",
+    "output_tokens",
+)
 _TEXTS = ("service", "use_case", "model", "unit", "status")
 _FIXED = struct.Struct(">7qd")
 
@@ -173,6 +196,7 @@ def keys(requests: Requests, seen: dict[bytes, int]) -> tuple[list[bytes], list[
 
 def from_records(records: list[RequestRecord], lines: Ints) -> Requests:
     """The same columns from records that came over the wire."""
+
     def ints(name: str) -> Ints:
         return np.array([_known(getattr(record, name)) for record in records], dtype=np.int64)
 

@@ -1,6 +1,7 @@
-"""This file takes in distinct users per publication cell (contract, section 5b), for disclosure control.
+"""This file brings in how many distinct users a publication cell had (contract, section 5b): counts, never names.
 
-Numbers only: who the users are is never read. No row means unknown, and unknown means suppressed.
+A cell is a period, a service and a use case; an empty service or use case is the margin over all of
+them, for distinct counts do not add.
 """
 
 from __future__ import annotations
@@ -10,31 +11,37 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import Connection, select
+from numpy.typing import NDArray
+from sqlalchemy import Connection, select, tuple_
 
 from footprint import tables
 from footprint.ledger import columns
-from footprint.ledger.accept import Outcome
-from footprint.ledger.files import Block, UnreadableFile
+from footprint.ledger.blocks import Block, UnreadableFile
+from footprint.ledger.outcome import CONFLICT, Outcome
 from footprint.ledger.rejects import Marks, Reject
 from footprint.store import Store, table
 
 REQUIRED = ("period", "service", "use_case", "users")
-PERIOD = r"^\d{4}(-Q[1-4]|-(0[1-9]|1[0-2]))?$"
+COLUMNS = (*REQUIRED, "max_share", "teams")
+_PERIOD = r"^\d{4}(-(Q[1-4]|0[1-9]|1[0-2]))?$"
+_AT_ONCE = 500
+
 Cell = tuple[str, str, str]
+Told = tuple[int, float | None, int | None]
 
 
 @dataclass(frozen=True, slots=True)
-class UserRows:
-    """Cells of a block with their line: period, service, use case (empty: a margin), users, largest share, teams."""
+class Cells:
+    """Publication cells and what is told of each: users, share of the largest, teams."""
 
-    lines: list[int]
+    lines: NDArray[np.int64]
     cells: list[Cell]
-    values: list[tuple[int, float | None, int | None]]
+    told: list[Told]
 
 
-def parse_users(path: str, blocks: Iterable[Block]) -> Iterator[tuple[UserRows, list[Reject]]]:
+def parse_users(path: str, blocks: Iterable[Block]) -> Iterator[tuple[Cells, list[Reject]]]:
     """Cells and rejects of each block.
 
     Raises
@@ -44,53 +51,59 @@ def parse_users(path: str, blocks: Iterable[Block]) -> Iterator[tuple[UserRows, 
     """
     checked = False
     for block in blocks:
-        missing = [name for name in REQUIRED if name not in block.columns]
-        if not checked and missing and (block.columns or not block.rejects):
-            raise UnreadableFile(f"{path}: required column missing: {', '.join(missing)}; nothing was stored")
-        checked = True
-        yield _rows(block)
+        if not checked and (block.columns or not block.rejects):
+            missing = [name for name in REQUIRED if name not in block.columns]
+            if missing:
+                raise UnreadableFile(f"{path}: required column missing: {', '.join(missing)}; nothing was stored")
+            checked = True
+        yield _cells(block)
 
 
-def _rows(block: Block) -> tuple[UserRows, list[Reject]]:
+def _cells(block: Block) -> tuple[Cells, list[Reject]]:
     marks = Marks(block.lines)
     period = columns.texts(block.column("period"), "period", marks, required=True)
-    known = pc.match_substring_regex(period, PERIOD)
-    marks.mark(~np.asarray(known), "period", "must be a year, a quarter (2026-Q3) or a month (2026-07)")
-    service = columns.texts(block.column("service"), "service", marks, required=False)
-    use_case = columns.texts(block.column("use_case"), "use_case", marks, required=False)
+    wrong = ~np.asarray(pc.match_substring_regex(period, _PERIOD))
+    marks.mark(wrong, "period", "must be written as 2026, 2026-Q3 or 2026-07")
+    named = [columns.texts(block.column(name), name, marks, required=False) for name in ("service", "use_case")]
     users = columns.counts(block.column("users"), "users", marks)
-    marks.mark(users < 0, "users", "empty; a cell nobody counted is left out")
+    marks.mark(users == columns.UNKNOWN, "users", "empty; leave the row out where it is not known")
     share = columns.numbers(block.column("max_share"), "max_share", marks)
-    with np.errstate(invalid="ignore"):
-        marks.mark(share > 1, "max_share", "above 1")
+    marks.mark(share > 1, "max_share", "above 1; it is a share, not a percentage")
     teams = columns.counts(block.column("teams"), "teams", marks)
-    index = np.flatnonzero(~marks.bad).tolist()
-    cells = [(period[i].as_py(), service[i].as_py(), use_case[i].as_py()) for i in index]
-    values = [
-        (int(users[i]), None if np.isnan(share[i]) else float(share[i]), None if teams[i] < 0 else int(teams[i]))
-        for i in index
-    ]
-    return UserRows([int(block.lines[i]) for i in index], cells, values), block.rejects + marks.rejects()
+    keep = ~marks.bad
+    kept = pa.array(keep)
+    texts = [column.filter(kept).to_pylist() for column in (period, *named)]
+    numbers = zip(users[keep].tolist(), share[keep].tolist(), teams[keep].tolist(), strict=True)
+    told: list[Told] = [(u, None if s != s else s, None if t < 0 else t) for u, s, t in numbers]  # noqa: PLR0124 - NaN
+    return Cells(block.lines[keep], list(zip(*texts, strict=True)), told), block.rejects + marks.rejects()
 
 
-def accept_users(store: Store, connection: Connection, rows: UserRows, batch_id: int) -> Outcome:
-    """Store cells within a transaction; the same again is a duplicate, another count a conflict, the first stays."""
+def accept_users(store: Store, cells: Cells, connection: Connection, batch_id: int) -> Outcome:
+    """Store cells within a transaction: the same again is a duplicate, another count a conflict, the first stays."""
     outcome = Outcome()
-    target = table(tables.Users)
-    there: dict[Cell, Any] = {
-        (row.period, row.service, row.use_case): (row.users, row.max_share, row.teams)
-        for row in connection.execute(select(target).where(target.c.period.in_({cell[0] for cell in rows.cells})))
-    }
-    fresh = []
-    for line, cell, values in zip(rows.lines, rows.cells, rows.values, strict=True):
-        if cell not in there:
-            there[cell] = values
-            names = ("period", "service", "use_case", "users", "max_share", "teams")
-            fresh.append({**dict(zip(names, (*cell, *values), strict=True)), "batch_id": batch_id})
-        elif there[cell] == values:
+    known = _known(connection, cells.cells)
+    claims, rows = [], []
+    for line, cell, told in zip(cells.lines.tolist(), cells.cells, cells.told, strict=True):
+        if cell not in known:
+            known[cell] = told
+            rows.append((*cell, *told, batch_id))
+        elif known[cell] == told:
             outcome.duplicates += 1
+            claims.append((*cell, batch_id))
         else:
-            outcome.rejects.append(Reject(line, "users", "conflict: another count is known for this cell; the first stays"))
-    store.insert_new(connection, tables.Users, fresh)
-    outcome.accepted = len(fresh)
+            reason = f"{CONFLICT}: other counts are known for this cell; the first stay"
+            outcome.rejects.append(Reject(line, "users", reason))
+    store.insert_many(connection, "users", (*REQUIRED, "max_share", "teams", "batch_id"), rows)
+    store.insert_many(connection, "usersclaim", ("period", "service", "use_case", "batch_id"), claims)
+    outcome.accepted += len(rows)
     return outcome
+
+
+def _known(connection: Connection, cells: list[Cell]) -> dict[Cell, Told]:
+    target = table(tables.Users)
+    found: dict[Cell, Told] = {}
+    for start in range(0, len(cells), _AT_ONCE):
+        key: Any = tuple_(target.c.period, target.c.service, target.c.use_case)
+        rows = connection.execute(select(target).where(key.in_(cells[start : start + _AT_ONCE])))
+        found |= {(r.period, r.service, r.use_case): (r.users, r.max_share, r.teams) for r in rows}
+    return found
