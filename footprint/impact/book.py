@@ -61,9 +61,7 @@ class FactorBook:
     """All factors at hand; later rows of one kind and place take over from earlier ones."""
 
     def __init__(self, factors: Iterable[Factor]) -> None:
-        self.factors = tuple(
-            sorted(factors, key=lambda f: (f.kind, f.where, f.valid_from, f.retrieved, f.bundle, f.source))
-        )
+        self.factors = tuple(sorted(factors, key=lambda f: (f.kind, f.where, f.valid_from, f.retrieved, f.bundle, f.source)))
         self._by_place: dict[tuple[str, str], list[Factor]] = {}
         for factor in self.factors:
             self._by_place.setdefault((factor.kind, factor.where), []).append(factor)
@@ -99,9 +97,7 @@ class FactorBook:
             for day in (factor.valid_from, factor.valid_to)
             if day is not None
         }
-        return sorted(
-            from_datetime(datetime.datetime(day.year, day.month, day.day, tzinfo=zone)) for day in days
-        )
+        return sorted(from_datetime(datetime.datetime(day.year, day.month, day.day, tzinfo=zone)) for day in days)
 
     def digest(self) -> str:
         """The same for books that say the same."""
@@ -174,6 +170,4 @@ def shipped_book() -> FactorBook:
     """The book that is shipped under ``data/factors``, one bundle."""
     folder = data_path("factors")
     bundle = (folder / "BUNDLE").read_text(encoding="utf-8").strip()
-    return FactorBook(
-        factor for path in sorted(folder.glob("*.csv")) for factor in read_factors(path, bundle)
-    )
+    return FactorBook(factor for path in sorted(folder.glob("*.csv")) for factor in read_factors(path, bundle))

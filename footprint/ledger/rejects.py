@@ -46,12 +46,16 @@ class Marks:
 
 def write_rejects(path: Path, rejects: list[Reject]) -> None:
     """JSON Lines, replaced whole; an earlier file is removed when nothing was refused."""
-    if not rejects:
+    if path.exists() and not path.is_file():  # /dev/null, a pipe
+        path.write_text(_lines(rejects), encoding="utf-8")
+    elif rejects:
+        temporary = path.with_name(path.name + ".part")
+        temporary.write_text(_lines(rejects), encoding="utf-8")
+        temporary.replace(path)
+    else:
         path.unlink(missing_ok=True)
-        return
-    temporary = path.with_name(path.name + ".part")
-    with temporary.open("w", encoding="utf-8") as file:
-        for reject in rejects:
-            line = {"line": reject.line, "column": reject.column, "reason": reject.reason}
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
-    temporary.replace(path)
+
+
+def _lines(rejects: list[Reject]) -> str:
+    told = ({"line": r.line, "column": r.column, "reason": r.reason} for r in rejects)
+    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in told)

@@ -38,9 +38,7 @@ HELD = {
 
 def rows() -> list[dict[str, Any]]:
     names = HEADER.split(",")
-    return [
-        {name: cell or None for name, cell in zip(names, line.split(","), strict=True)} for line in LINES[1:]
-    ]
+    return [{name: cell or None for name, cell in zip(names, line.split(","), strict=True)} for line in LINES[1:]]
 
 
 def as_csv(folder: Path) -> Path:
@@ -255,9 +253,7 @@ def test_a_header_without_a_required_column_stores_nothing(sqlite: Store, tmp_pa
         ("e.parquet.gz", gzip.compress(b"PAR1")[:-4]), (".", None),
     ],
 )  # fmt: skip
-def test_what_is_no_file_of_its_kind_is_said_to_be_none(
-    sqlite: Store, tmp_path: Path, name: str, content: bytes | None
-) -> None:
+def test_what_is_no_file_of_its_kind_is_said_to_be_none(sqlite: Store, tmp_path: Path, name: str, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(UnreadableFile):
@@ -280,7 +276,13 @@ def test_lines_are_counted_as_an_editor_counts_them(sqlite: Store, tmp_path: Pat
 
 
 def test_one_device_is_one_component_and_the_first_stays(sqlite: Store, tmp_path: Path) -> None:
-    lines = [HEADER, f"{START_S},a,x,gpu,,1,", f"{START_S + 1},a,x,cpu,,1,", f"{START_S + 2},a,x,gpu,,1,", f"{START_S},b,x,cpu,,1,"]
+    lines = [
+        HEADER,
+        f"{START_S},a,x,gpu,,1,",
+        f"{START_S + 1},a,x,cpu,,1,",
+        f"{START_S + 2},a,x,gpu,,1,",
+        f"{START_S},b,x,cpu,,1,",
+    ]
     done = import_energy(sqlite, write(tmp_path / "e.csv", lines), NOW_US)
     assert done.accepted == 3
     assert [(reject.line, reject.column) for reject in done.rejects] == [(3, "component")]

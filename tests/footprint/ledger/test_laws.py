@@ -54,9 +54,7 @@ def brought(folder: Path, kind: str, files: list[list[str]]) -> tuple[Store, lis
     for number, rows in enumerate(files):
         header = ENERGY if kind == "energy" else REQUESTS
         path = write(place / f"{number}.csv", [header, *rows])
-        done.append(
-            import_energy(store, path, NOW_US) if kind == "energy" else import_requests(store, config(), path, NOW_US)
-        )
+        done.append(import_energy(store, path, NOW_US) if kind == "energy" else import_requests(store, config(), path, NOW_US))
     store.close()
     return store, done
 

@@ -128,7 +128,12 @@ def test_an_id_names_a_request_within_its_service(store: Store, tmp_path: Path) 
 
 
 def test_one_id_twice_in_a_file_is_one_request(sqlite: Store, tmp_path: Path) -> None:
-    lines = ["start,service,use_case,output_tokens,id", f"{START_S},chat,u,5,r1", f"{START_S},chat,u,5,r1", f"{START_S},chat,u,6,r1"]
+    lines = [
+        "start,service,use_case,output_tokens,id",
+        f"{START_S},chat,u,5,r1",
+        f"{START_S},chat,u,5,r1",
+        f"{START_S},chat,u,6,r1",
+    ]
     done = bring(sqlite, write(tmp_path / "r.csv", lines))
     assert (done.accepted, done.duplicates, [reject.line for reject in done.rejects]) == (1, 1, [4])
 
@@ -150,7 +155,11 @@ def test_nothing_but_the_columns_of_the_contract_is_looked_at(sqlite: Store, tmp
         GOOD | {"service": f"({SECRET}"}, GOOD | {"units": SECRET}, {SECRET: SECRET},
     ]  # fmt: skip
     header = f"start,service,use_case,prompt,{SECRET}"
-    cells = [f'{START_S},chat,u,"{SECRET}\n{START_S},{SECRET},u,a,b",{SECRET}', f"{SECRET},{SECRET}", f'{START_S},chat,u,"{SECRET}']
+    cells = [
+        f'{START_S},chat,u,"{SECRET}\n{START_S},{SECRET},u,a,b",{SECRET}',
+        f"{SECRET},{SECRET}",
+        f'{START_S},chat,u,"{SECRET}',
+    ]
     as_json = bring(sqlite, write(tmp_path / "r.jsonl", [*(json.dumps(row) for row in rows), SECRET]))
     as_csv = bring(sqlite, write(tmp_path / "r.csv", [header, *cells]))
     write_rejects(tmp_path / "rejects.jsonl", as_json.rejects + as_csv.rejects)
@@ -171,7 +180,11 @@ def test_an_id_is_not_kept_as_it_is(sqlite: Store, tmp_path: Path) -> None:
 
 def test_a_long_request_marks_every_day_it_touches(sqlite: Store, tmp_path: Path) -> None:
     day = START_S // 86_400
-    lines = ["start,end,service,use_case", f"{START_S + 5},{START_S + 2 * 86_400},chat,u", f"{START_S},{START_S + 500 * 86_400},x,u"]
+    lines = [
+        "start,end,service,use_case",
+        f"{START_S + 5},{START_S + 2 * 86_400},chat,u",
+        f"{START_S},{START_S + 500 * 86_400},x,u",
+    ]
     bring(sqlite, write(tmp_path / "r.csv", lines))
     days = ledgers.service_days(sqlite)
     assert {d for service, d in days if service == "chat"} == {day, day + 1, day + 2}

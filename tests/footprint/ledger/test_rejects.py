@@ -1,0 +1,37 @@
+"""The file of refused lines: where and why, replaced whole, gone when nothing was refused."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from footprint.ledger.rejects import Marks, Reject, write_rejects
+
+
+def test_each_reject_is_a_line_of_json(tmp_path: Path) -> None:
+    path = tmp_path / "e.csv.rejected.jsonl"
+    write_rejects(path, [Reject(3, "time", "empty"), Reject(9, "power_w", "négatif")])
+    found = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert found == [
+        {"line": 3, "column": "time", "reason": "empty"}, {"line": 9, "column": "power_w", "reason": "négatif"},
+    ]  # fmt: skip
+    write_rejects(path, [Reject(1, "line", "not CSV")])
+    assert len(path.read_text(encoding="utf-8").splitlines()) == 1
+    write_rejects(path, [])
+    write_rejects(path, [])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_device_is_written_to_as_it_is() -> None:
+    write_rejects(Path("/dev/null"), [Reject(1, "line", "not CSV")])
+    write_rejects(Path("/dev/null"), [])
+    assert not Path("/dev/null").is_file()
+
+
+def test_the_first_reason_of_a_row_stays() -> None:
+    marks = Marks(np.array([5, 6, 7]))
+    marks.mark(np.array([False, True, True]), "time", "empty")
+    marks.mark(np.array([True, True, False]), "host", "empty")
+    marks.mark_one(1, "device", "empty")
+    assert marks.rejects() == [Reject(5, "host", "empty"), Reject(6, "time", "empty"), Reject(7, "time", "empty")]
+    assert marks.bad.all()
