@@ -38,7 +38,11 @@ check: $(VENV)/.test ## lint, types, which way imports run
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.test ## one table of ratios, ours over a peer's or a limit, measured in one run
+$(VENV)/.bench: $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --group bench
+	@touch $@
+
+bench: $(VENV)/.bench ## one table of ratios, ours over a peer's or a limit, measured in one run
 	$(BIN)/python -m tests.benchmarks.bench
 
 agent-size: $(VENV)/.test ## memory and processor time of the agent alone, on simulated sensors

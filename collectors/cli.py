@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 
 from collectors.base import Unavailable
 from collectors.config import BadConfig, load
@@ -27,12 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
             command.add_argument("--with-parent", action="store_true", help="stop when the process that started it ends")
     given = parser.parse_args(arguments)
     try:
-        if given.command == "run":
-            from collectors.run import run
-
-            run(load(given.config), with_parent=given.with_parent)
-            return 0
-        return _probe() if given.command == "probe" else _list()
+        return _do(given)
     except (BadConfig, ValueError) as bad:
         print(f"footprint-agent: {bad}", file=sys.stderr)
         return CONFIGURATION
@@ -46,31 +40,15 @@ def main(arguments: list[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _probe() -> int:
-    from collectors.registry import open_collectors
+def _do(given: argparse.Namespace) -> int:
+    if given.command == "run":
+        from collectors.run import run
 
-    working, reasons = open_collectors()
-    time.sleep(0.2)  # a load is a difference: it needs two instants
-    found = 0
-    for collector in working:
-        for sample in collector.collect(time.time_ns() // 1000, time.monotonic_ns() // 1000):
-            counter, power = sample.counter_uj, sample.power_uw or 0
-            said = f"{counter / 1e6:.3f} J" if counter is not None else f"{power / 1e6:.1f} W"
-            quality = "C, estimated" if sample.source == "estimate" else "A"
-            place = sample.alias or sample.device
-            print(f"{collector.name:6} {place:8} {sample.component:5} {said:>18}  {quality}  {sample.model}")
-            found += 1
-        collector.close()
-    for why in reasons.values():
-        print(f"footprint-agent: {why}", file=sys.stderr)
-    return 0 if found else UNAVAILABLE
+        run(load(given.config), with_parent=given.with_parent)
+        return 0
+    from collectors.probe import listing, probe
 
-
-def _list() -> int:
-    from collectors.registry import COLLECTORS, FALL_BACK
-
-    for make in (*COLLECTORS, FALL_BACK):
-        module = sys.modules[make.__module__]  # type: ignore[attr-defined]
-        first = (module.__doc__ or "").splitlines()[0].removeprefix("This file ")
-        print(f"{make.name:6} {first}")  # type: ignore[attr-defined]
+    if given.command == "probe":
+        return 0 if probe(load(given.config)) else UNAVAILABLE
+    print("\n".join(listing()))
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +16,41 @@ class BadConfig(Exception):
 
 @dataclass(frozen=True, slots=True)
 class AgentConfig:
-    """What the agent is told."""
+    """What the agent is told; the defaults are those of footprint.toml. ``sysfs`` and ``proc`` are where it looks."""
 
-    server: str
-    token_file: Path
-    host: str
-    sample_s: float
-    interval_s: float
-    spool: Path
-    spool_max_mb: int
-    ca_file: Path | None
-    metrics_port: int
-    processes: tuple[str, ...]
+    server: str = "http://127.0.0.1:8050"
+    token_file: Path = Path("agent.token")
+    host: str = "localhost"
+    sample_s: float = 1.0
+    interval_s: float = 10.0
+    spool: Path = Path("spool")
+    spool_max_mb: float = 512
+    ca_file: Path | None = None
+    metrics_port: int = 0
+    processes: tuple[str, ...] = ()
+    discover: bool = True
+    nvml_power: str = "average"
+    nvml_scope: str = "auto"
+    rapl_zone: str = "package"
+    bmc_s: float = 10.0
+    redfish_url: str = ""
+    redfish_user: str = ""
+    redfish_password_file: Path | None = None
+    redfish_ca_file: Path | None = None
+    redfish_chassis: tuple[str, ...] = ()
+    sysfs: Path = Path("/sys")
+    proc: Path = Path("/proc")
+
+    @property
+    def sample_us(self) -> int:
+        """How often sensors are read [µs]."""
+        return round(self.sample_s * 1e6)
 
 
-_DEFAULTS: dict[str, Any] = {
-    "server": "http://127.0.0.1:8050", "token_file": "agent.token", "host": "", "sample_s": 1, "interval_s": 10,
-    "spool": "spool", "spool_max_mb": 512, "ca_file": "", "metrics_port": 0, "processes": [],
+_CHOICES = {
+    "nvml_power": ("average", "instant"), "nvml_scope": ("auto", "gpu", "module"), "rapl_zone": ("package", "psys"),
 }  # fmt: skip
+_KEYS = {field.name: field for field in fields(AgentConfig) if field.name not in ("sysfs", "proc")}
 
 
 def load(given: str | None) -> AgentConfig:
@@ -45,22 +62,35 @@ def load(given: str | None) -> AgentConfig:
         If it cannot be right.
     """
     path = _find(given)
-    values = _DEFAULTS | _section(path) | _environment()
-    unknown = set(values) - set(_DEFAULTS)
+    values = _section(path) | _environment()
+    unknown = set(values) - set(_KEYS)
     if unknown:
         raise BadConfig(f"{path or 'environment'}: unknown key in [agent]: {', '.join(sorted(unknown))}")
     base = path.resolve().parent if path else Path.cwd()
     try:
         config = AgentConfig(
-            server=str(values["server"]), token_file=base / str(values["token_file"]),
-            host=str(values["host"] or socket.gethostname()), sample_s=float(values["sample_s"]),
-            interval_s=float(values["interval_s"]), spool=base / str(values["spool"]),
-            spool_max_mb=int(values["spool_max_mb"]), ca_file=base / values["ca_file"] if values["ca_file"] else None,
-            metrics_port=int(values["metrics_port"]), processes=tuple(map(str, values["processes"])),
+            **{name: _value(name, values.get(name, _KEYS[name].default), base) for name in _KEYS},
+            sysfs=Path(os.environ.get("FOOTPRINT_SYSFS", "/sys")), proc=Path(os.environ.get("FOOTPRINT_PROC", "/proc")),
         )  # fmt: skip
     except (TypeError, ValueError) as bad:
         raise BadConfig(f"{path or 'environment'}: [agent]: {bad}") from None
     return _checked(config, path)
+
+
+def _value(name: str, value: Any, base: Path) -> Any:
+    """A value as the type of its key; paths are relative to the file's folder."""
+    kind = str(_KEYS[name].type)
+    if name == "host":
+        return socket.gethostname() if value in ("", "localhost") else str(value)
+    if kind.startswith("Path"):
+        return base / str(value) if value else None
+    if kind.startswith("tuple"):
+        return tuple(map(str, value))
+    if kind == "bool":
+        if not isinstance(value, bool):
+            raise ValueError(f"{name} must be true or false")
+        return value
+    return {"float": float, "int": int, "str": str}[kind](value)
 
 
 def _checked(config: AgentConfig, path: Path | None) -> AgentConfig:
@@ -71,8 +101,13 @@ def _checked(config: AgentConfig, path: Path | None) -> AgentConfig:
         problem = "sample_s must be from 0.1 to 5 seconds"
     elif config.interval_s < config.sample_s:
         problem = "interval_s must be at least sample_s"
-    elif config.spool_max_mb < 1:
-        problem = "spool_max_mb must be at least 1"
+    elif config.spool_max_mb <= 0:
+        problem = "spool_max_mb must be above 0"
+    elif config.bmc_s < 1:
+        problem = "bmc_s must be at least 1"
+    for name, choices in _CHOICES.items():
+        if getattr(config, name) not in choices:
+            problem = f"{name} is {getattr(config, name)!r}; it must be one of {', '.join(choices)}"
     if problem:
         raise BadConfig(f"{path or 'environment'}: [agent]: {problem}")
     return config
@@ -85,7 +120,7 @@ def _find(given: str | None) -> Path | None:
         return Path(given)
     home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
     places = (Path("footprint.toml"), Path(home, "footprint", "footprint.toml"), Path("/etc/footprint/footprint.toml"))
-    return next((path for path in places if path.is_file()), None)
+    return next((path for path in places if os.path.isfile(path)), None)  # False too where we may not look
 
 
 def _section(path: Path | None) -> dict[str, Any]:

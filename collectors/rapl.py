@@ -1,14 +1,16 @@
 """This file reads CPU packages and memory through RAPL, as the kernel's powercap shows it.
 
-Requirements: /sys/class/powercap/intel-rapl:* (Intel, and AMD from Zen on); ``energy_uj`` readable: since
-Linux 5.10 by root only, unless the administrator gives it to a group.
+Requirements: /sys/class/powercap/intel-rapl* (Intel, and AMD from Zen on); ``energy_uj`` readable: since
+Linux 5.10 by root only, unless the administrator gives it to a group (deploy/60-footprint-rapl.rules).
 
 Metrics
 -------
 package   energy_uj [µJ], starts again from 0 after max_energy_range_uj; device cpu:N
 dram      the same of the memory of a package, where there is one; device dram:N
+psys      the same of the whole platform, only if ``[agent] rapl_zone = "psys"``, and then alone; device psys:0
 
-The platform zone (psys) holds the others and is never read; MMIO shows the same registers again.
+Zones nest (psys holds package, package holds core and uncore) and are never summed but for package and dram.
+MSR, MMIO and TPMI show the same package: it is read once. Dies that mirror each other's counter count once.
 """
 
 from __future__ import annotations
@@ -19,74 +21,115 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from collectors.base import Sample, Unavailable
+from collectors.base import Channel, Collector, Refused, Sample, Unavailable
+from collectors.config import AgentConfig
+from collectors.metering import most_uj
+from collectors.twins import Twins
 
 _PACKAGE = re.compile(r"^package-(\d+)(?:-die-(\d+))?$")
-REMEDY = (
-    "readable by root only: sudo chgrp footprint {0} && sudo chmod g+r {0} (or run the agent with CAP_DAC_READ_SEARCH)"
+_INTERFACES = ("intel-rapl:", "intel-rapl-tpmi:", "intel-rapl-mmio:")  # the first that shows a package is read
+BURST = 1.5  # a package may exceed its short-term limit for moments that the kernel does not show
+_UNLIMITED_UW = 2_000 * 1_000_000  # "no limit" is written as some thousand watts
+_PERMISSION = (
+    "{0} is readable by root only (since Linux 5.10): install deploy/60-footprint-rapl.rules as "
+    "/etc/udev/rules.d/60-footprint-rapl.rules, then: sudo udevadm trigger -c add -s powercap"
 )
+_MOST_BYTES = 32
 
 
 @dataclass(slots=True)
 class _Zone:
     descriptor: int
-    device: str
-    component: str
-    wrap_uj: int
-    limit_uw: int
+    channel: Channel
+    package: int
 
 
-class RaplCollector:
+class RaplCollector(Collector):
     """Energy of each CPU package and of its memory."""
 
     name = "rapl"
+    covers = "cpu"
 
-    def __init__(self, sysfs: Path | None = None) -> None:
-        root = (sysfs or Path(os.environ.get("FOOTPRINT_SYSFS", "/sys"))) / "class" / "powercap"
+    def __init__(self, config: AgentConfig) -> None:
+        root = config.sysfs / "class" / "powercap"
+        self._period_us = round(config.sample_s * 1e6)
         self._zones: list[_Zone] = []
-        refused: Path | None = None
-        for path, device, component in _zones(root):
+        self._remarks: list[str] = []
+        for path, device, component, package in _zones(root, psys=config.rapl_zone == "psys"):
             try:
-                self._zones.append(_open(path, device, component))
+                self._zones.append(self._open(path, device, component, package))
             except PermissionError:
-                refused = path / "energy_uj"
-            except (OSError, ValueError):
-                continue  # a zone without a counter
+                self._remarks.append(_PERMISSION.format(path / "energy_uj"))
+            except (OSError, ValueError) as bad:
+                self._remarks.append(f"{path}: not read: {bad}")
         if not self._zones:
-            why = REMEDY.format(refused) if refused else f"no package zone under {root} (a virtual machine, or no driver)"
-            raise Unavailable(f"RAPL: {why}")
+            if self._remarks:
+                raise Refused(f"RAPL: {self._remarks[0]}")
+            raise Unavailable(f"RAPL: no {config.rapl_zone} zone under {root} (a virtual machine?)")
+        self._pairs = [(zone.descriptor, zone.channel) for zone in self._zones]
+        self._twins = Twins({zone.channel.device: zone.package for zone in self._zones if zone.channel.component == "cpu"})
 
-    def collect(self, at_us: int, mono_us: int) -> Iterator[Sample]:
+    def _open(self, path: Path, device: str, component: str, package: int) -> _Zone:
+        wrap_uj = int(_read(path / "max_energy_range_uj") or 0)
+        if wrap_uj <= 0:
+            raise ValueError("a counter whose range is not known (max_energy_range_uj) cannot be corrected")
+        limit_uw = _limit_uw(path)
+        if most_uj(limit_uw, 2 * self._period_us) >= wrap_uj:
+            raise ValueError(
+                f"its counter could wrap unseen between two samples {self._period_us / 1e6:g} s apart; lower [agent] sample_s"
+            )
+        descriptor = os.open(path / "energy_uj", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            int(os.pread(descriptor, _MOST_BYTES, 0))
+        except (OSError, ValueError):
+            os.close(descriptor)
+            raise
+        source = "rapl-psys" if device.startswith("psys") else "rapl"
+        return _Zone(descriptor, Channel(device, component, source, wrap_uj, limit_uw), package)
+
+    def collect(self, at_us: int, mono_us: int) -> list[Sample]:
         """One sample a zone; a zone that cannot be read now gives none."""
-        for zone in self._zones:
+        found = []
+        for descriptor, channel in self._pairs:
             try:
-                counter = int(os.pread(zone.descriptor, 32, 0))
+                found.append(Sample(channel, at_us, mono_us, int(os.pread(descriptor, _MOST_BYTES, 0))))
             except (OSError, ValueError):
                 continue
-            yield Sample(
-                at_us, mono_us, zone.device, zone.component, "rapl", counter_uj=counter, wrap_uj=zone.wrap_uj,
-                limit_uw=zone.limit_uw,
-            )  # fmt: skip
+        return found if self._twins.decided else self._twins.sort_out(found)
+
+    def remarks(self) -> Iterator[str]:
+        """Zones that are there and not read, and dies that mirror others."""
+        yield from self._remarks
+        for device, other in self._twins.mirrors.items():
+            yield f"{device} mirrors {other} and is not counted"
 
     def close(self) -> None:
         """Close the files."""
         for zone in self._zones:
             os.close(zone.descriptor)
-        self._zones = []
+        self._zones, self._pairs = [], []
 
 
-def _zones(root: Path) -> Iterator[tuple[Path, str, str]]:
-    """(folder, device, component) of each package and its memory, once."""
+def _zones(root: Path, *, psys: bool) -> Iterator[tuple[Path, str, str, int]]:
+    """(folder, device, component, package) of what is to be read, each once."""
     packages: dict[str, Path] = {}
-    for path in sorted(root.glob("intel-rapl:*"), key=lambda p: p.name):
-        name = _read(path / "name")
-        if path.name.count(":") == 1 and _PACKAGE.match(name):
-            packages.setdefault(name, path)
-    for index, (_, path) in enumerate(sorted(packages.items(), key=lambda item: _order(item[0]))):
-        yield path, f"cpu:{index}", "cpu"
+    for interface in _INTERFACES:
+        for path in sorted(root.glob(f"{interface}*"), key=lambda p: p.name):
+            name = _read(path / "name")
+            if path.name.count(":") != 1:
+                continue
+            if psys and name == "psys":
+                yield path, "psys:0", "cpu", 0
+                return
+            if _PACKAGE.match(name):
+                packages.setdefault(name, path)
+    if psys:
+        return
+    for index, (name, path) in enumerate(sorted(packages.items(), key=lambda item: _order(item[0]))):
+        yield path, f"cpu:{index}", "cpu", _order(name)[0]
         for part in sorted({*path.glob(f"{path.name}:*"), *root.glob(f"{path.name}:*")}, key=lambda p: p.name):
             if _read(part / "name") == "dram":
-                yield part, f"dram:{index}", "dram"
+                yield part, f"dram:{index}", "dram", _order(name)[0]
                 break
 
 
@@ -95,22 +138,18 @@ def _order(name: str) -> tuple[int, int]:
     return (int(found[1]), int(found[2] or 0)) if found else (0, 0)
 
 
+def _limit_uw(path: Path) -> int:
+    """The most power [µW] that can be believed of a zone, from its own limits; 0 where they say nothing."""
+    found = []
+    for name in ("constraint_0_max_power_uw", "constraint_0_power_limit_uw", "constraint_1_power_limit_uw"):
+        text = _read(path / name)
+        if text.isdigit() and 0 < int(text) < _UNLIMITED_UW:
+            found.append(int(text))
+    return round(BURST * max(found)) if found else 0
+
+
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="ascii").strip()
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return ""
-
-
-def _open(path: Path, device: str, component: str) -> _Zone:
-    wrap_uj = int(_read(path / "max_energy_range_uj") or 0)
-    if wrap_uj <= 0:
-        raise ValueError("a counter without its range cannot be corrected")
-    limit_uw = int(_read(path / "constraint_0_max_power_uw") or 0)
-    descriptor = os.open(path / "energy_uj", os.O_RDONLY)
-    try:
-        int(os.pread(descriptor, 32, 0))
-    except (OSError, ValueError):
-        os.close(descriptor)
-        raise
-    return _Zone(descriptor, device, component, wrap_uj, limit_uw)

@@ -34,9 +34,10 @@ class Shipper:
         self._tls = ssl.create_default_context(cafile=ca_file) if self._url.scheme == "https" else None
         self._bytes = FIRST_BYTES
         self._wait_s = 0.0
+        self._connection: http.client.HTTPConnection | None = None  # kept: a handshake costs more than all the sampling
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="ship", daemon=True)
-        self.shipped = self.refused = self.failures = 0
+        self.shipped = self.rejected = self.failures = 0
         self.last_error = ""
 
     def start(self) -> None:
@@ -52,6 +53,7 @@ class Shipper:
         while not self._stop.wait(self._wait_s or self._every_s):
             self.ship_waiting()
         self.ship_waiting()
+        self._hang_up()
 
     def ship_waiting(self) -> None:
         """Send until nothing waits, or something fails."""
@@ -74,9 +76,13 @@ class Shipper:
         """Post lines; whether they were answered for."""
         status, retry_after, body = self._post(gzip.compress(b"\n".join(lines), 6))
         if status == _OK:
-            answer = json.loads(body)
-            self.shipped += int(answer["accepted"]) + int(answer["duplicate"])
-            self._set_aside(lines, answer["rejected"])
+            try:
+                answer = json.loads(body)
+                taken, rejected = int(answer["accepted"]) + int(answer["duplicate"]), list(answer["rejected"])
+            except (ValueError, KeyError, TypeError):
+                raise ValueError("the answer is not that of a footprint server (a proxy between?)") from None
+            self.shipped += taken
+            self._set_aside(lines, rejected)
             self._say("")
             return True
         if status == _TOO_LARGE and self._bytes > LEAST_BYTES:
@@ -89,30 +95,51 @@ class Shipper:
         return False
 
     def _post(self, body: bytes) -> tuple[int, float, bytes]:
-        host, port = self._url.hostname or "", self._url.port
-        connection: http.client.HTTPConnection
-        if self._tls is not None:
-            connection = http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=self._tls)
-        else:
-            connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+        """One request over the connection that is kept, or over a new one where that has gone stale meanwhile."""
+        token = self._token_file.read_text(encoding="utf-8").strip()
+        headers = {
+            "Authorization": f"Bearer {token}", "Content-Type": "application/x-ndjson", "Content-Encoding": "gzip",
+        }  # fmt: skip
+        if self._connection is not None:
+            try:
+                return self._ask(self._connection, body, headers)
+            except (OSError, http.client.HTTPException):
+                self._hang_up()
+        self._connection = self._connect()
         try:
-            token = self._token_file.read_text(encoding="utf-8").strip()
-            headers = {
-                "Authorization": f"Bearer {token}", "Content-Type": "application/x-ndjson", "Content-Encoding": "gzip",
-            }  # fmt: skip
-            connection.request("POST", self._url.path.rstrip("/") + "/api/v1/ingest", body, headers)
-            response = connection.getresponse()
-            wait = response.getheader("Retry-After") or "0"
-            return response.status, float(wait) if wait.isdigit() else 0.0, response.read()
-        finally:
-            connection.close()
+            return self._ask(self._connection, body, headers)
+        except BaseException:
+            self._hang_up()
+            raise
+
+    def _connect(self) -> http.client.HTTPConnection:
+        host, port = self._url.hostname or "", self._url.port
+        if self._tls is not None:
+            return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=self._tls)
+        return http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+
+    def _ask(
+        self, connection: http.client.HTTPConnection, body: bytes, headers: dict[str, str]
+    ) -> tuple[int, float, bytes]:
+        connection.request("POST", self._url.path.rstrip("/") + "/api/v1/ingest", body, headers)
+        response = connection.getresponse()
+        wait = response.getheader("Retry-After") or "0"
+        said = response.status, float(wait) if wait.isdigit() else 0.0, response.read()
+        if response.will_close:
+            self._hang_up()
+        return said
+
+    def _hang_up(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
 
     def _set_aside(self, lines: list[bytes], rejected: list[dict[str, object]]) -> None:
         """Refused lines are kept for people to look at, once."""
         if not rejected:
             return
-        self.refused += len(rejected)
-        with (self._spool.segments() or [Path()])[0].parent.joinpath("rejected.jsonl").open("ab") as file:
+        self.rejected += len(rejected)
+        with (self._spool.folder / "rejected.jsonl").open("ab") as file:
             for each in rejected[:1000]:
                 number = int(str(each["line"]))
                 file.write(json.dumps({"reason": each["reason"]}).encode()[:-1] + b', "record": ' + lines[number - 1] + b"}\n")

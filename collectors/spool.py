@@ -1,12 +1,13 @@
 """This file keeps records on disk until the server has answered for them.
 
-Plain files of JSON lines, one a segment, each written once and synchronised before its records count.
-A torn last line (the power failed) is left out; ``kill -9`` loses nothing that was written. When the
-spool is full the oldest segment goes, counted and said: energy stays in the cumulative counters.
+Plain files of JSON lines, one a segment, each written whole, synchronised and then named: ``kill -9`` and a failing power
+supply leave a segment whole or not at all. When the spool or the disk is full the oldest are kept and the newest refused,
+said aloud by who calls: energy stays in the cumulative counters, and the next record that fits holds it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,61 +15,59 @@ from pathlib import Path
 BYTES_PER_MB = 1_000_000
 
 
+class SpoolFull(OSError):
+    """No room for more; what is there stays."""
+
+
 class Spool:
     """A folder of segments; the numbers in their names give the order."""
 
-    def __init__(self, folder: Path, max_mb: int) -> None:
-        self._folder = folder
-        self._max_bytes = max_mb * BYTES_PER_MB
-        self.lost_segments = 0
+    def __init__(self, folder: Path, max_mb: float) -> None:
+        self.folder = folder
+        self._max_bytes = int(max_mb * BYTES_PER_MB)
+        self.unreadable = 0
         folder.mkdir(parents=True, exist_ok=True)
         for torn in folder.glob("*.part"):
             torn.unlink(missing_ok=True)
-        found = self.segments()
+        found = sorted(folder.glob("*.ndjson"))
         self._next = int(found[-1].stem) + 1 if found else 0
-        self._sizes = {path: path.stat().st_size for path in found}
+        self._sizes = {path: path.stat().st_size for path in found}  # in order, oldest first
 
     def append(self, lines: Sequence[str]) -> None:
         """Write lines as one segment; they are on disk when this returns.
 
         Raises
         ------
+        SpoolFull
+            If they would exceed the size of the spool.
         OSError
             If the disk cannot take them; nothing counts then.
         """
         if not lines:
             return
         data = ("\n".join(lines) + "\n").encode()
-        path = self._folder / f"{self._next:012d}.ndjson"
+        if self.size_bytes() + len(data) > self._max_bytes:
+            raise SpoolFull(f"the spool {self.folder} holds its {self._max_bytes / BYTES_PER_MB:g} MB")
+        path = self.folder / f"{self._next:012d}.ndjson"
         part = path.with_suffix(".part")
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
-            os.write(descriptor, data)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.rename(part, path)
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+            _write(part, data)
+            os.rename(part, path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise
+        _synchronise(self.folder)
         self._next += 1
         self._sizes[path] = len(data)
-        self._make_room()
-
-    def _make_room(self) -> None:
-        while self.size_bytes() > self._max_bytes and len(self._sizes) > 1:
-            self.delete([min(self._sizes)])
-            self.lost_segments += 1
 
     def size_bytes(self) -> int:
         """Bytes that wait."""
-        return sum(self._sizes.values())
+        return sum(list(self._sizes.values()))
 
     def segments(self) -> list[Path]:
         """Segments in order, oldest first."""
-        return sorted(self._folder.glob("*.ndjson"))
+        return list(self._sizes)
 
     def read(self, max_bytes: int) -> tuple[list[Path], list[bytes]]:
         """The oldest segments up to about ``max_bytes`` (at least one), and their whole lines."""
@@ -76,7 +75,11 @@ class Spool:
         lines: list[bytes] = []
         size = 0
         for path in self.segments():
-            data = path.read_bytes()
+            try:
+                data = path.read_bytes()
+            except OSError:
+                self._set_aside(path)
+                continue
             if chosen and size + len(data) > max_bytes:
                 break
             chosen.append(path)
@@ -84,8 +87,34 @@ class Spool:
             lines += [line for line in data.split(b"\n")[:-1] if line]
         return chosen, lines
 
+    def _set_aside(self, path: Path) -> None:
+        """A segment that cannot be read must not hold up those behind it."""
+        self.unreadable += 1
+        self._sizes.pop(path, None)
+        with contextlib.suppress(OSError):
+            path.rename(path.with_suffix(".unreadable"))
+
     def delete(self, paths: Sequence[Path]) -> None:
         """Remove segments that were answered for."""
         for path in paths:
             path.unlink(missing_ok=True)
             self._sizes.pop(path, None)
+
+
+def _write(path: Path, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _synchronise(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -15,24 +15,25 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from collectors.base import Sample, Unavailable
+from collectors.base import Channel, Collector, Sample, Unavailable
+from collectors.config import AgentConfig
 
 AT_REST = 0.1  # share of the TDP drawn at no load (CodeCarbon, CPU load mode)
 
 
-class TdpCollector:
+class TdpCollector(Collector):
     """Power of the CPU by a model."""
 
     name = "tdp"
+    covers = "cpu"
 
-    def __init__(self, proc: Path | None = None) -> None:
-        self._stat = (proc or Path(os.environ.get("FOOTPRINT_PROC", "/proc"))) / "stat"
-        self.tdp_w, self.model = _tdp()
+    def __init__(self, config: AgentConfig) -> None:
+        self._stat = config.proc / "stat"
+        self._tdp_w, model = _tdp()
+        self._channel = Channel("cpu:0", "cpu", "estimate", model=model)
         self._before = _busy_and_all(self._stat)
 
     def collect(self, at_us: int, mono_us: int) -> Iterator[Sample]:
@@ -43,11 +44,15 @@ class TdpCollector:
             return
         self._before = now
         load = min(max(busy / whole, 0.0), 1.0)
-        power_uw = round(self.tdp_w * (AT_REST + (1 - AT_REST) * load) * 1e6)
-        yield Sample(at_us, mono_us, "cpu:0", "cpu", "estimate", power_uw=power_uw, model=self.model)
+        power_uw = round(self._tdp_w * (AT_REST + (1 - AT_REST) * load) * 1e6)
+        yield Sample(self._channel, at_us, mono_us, None, power_uw)
 
-    def close(self) -> None:
-        """Nothing is held."""
+    def remarks(self) -> Iterator[str]:
+        """That figures are estimates."""
+        yield (
+            f"cpu:0: no sensor of the CPU can be read; its energy is ESTIMATED (quality C) from a TDP of "
+            f"{self._tdp_w:g} W ({self._channel.model or 'model not known'}) and the load"
+        )
 
 
 def _tdp() -> tuple[float, str]:
@@ -76,11 +81,3 @@ def _busy_and_all(stat: Path) -> tuple[int, int]:
     idle = ticks[3] + ticks[4]
     return sum(ticks) - idle, sum(ticks)
 
-
-def announce(collector: TdpCollector) -> None:
-    """Say once that figures are estimates."""
-    print(
-        f"footprint-agent: no sensor of the CPU can be read; its energy is ESTIMATED (quality C) from a TDP of "
-        f"{collector.tdp_w:g} W ({collector.model or 'model not known'}) and the load",
-        file=sys.stderr,
-    )

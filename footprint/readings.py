@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from footprint.instants import BadInstant, format_instant, parse_instant
@@ -21,7 +21,17 @@ COMPONENTS = ("gpu", "cpu", "dram", "host")
 # The method of a reading is stated by its source, never guessed from its values. A source that
 # is in none of these sets is graded by the quantity that it gives.
 ESTIMATE_SOURCES = frozenset({"estimate", "tdp"})
-POWER_SOURCES = frozenset({"nvml-power", "hwmon-power", "ipmi", "redfish"})
+POWER_SOURCES = frozenset({"nvml-power", "hwmon-power", "ipmi", "redfish", "amd-power", "acpi-power"})
+MODELLED = "-mig"  # ends the source of an instance that bears a share of its board's energy
+
+# Circumstances of a device or a group that are kept beside its energy; one may be followed by ``/`` and a group.
+CONTEXT = frozenset({
+    "power_limit_uw", "clock_sm_hz", "clock_memory_hz", "memory_used_bytes", "busy_us", "holding",
+})  # fmt: skip
+
+# What a record says of itself, kept as bits with the reading.
+FLAG_GAP, FLAG_RESET, FLAG_CLOSED, FLAG_UNSYNCHRONISED = 1, 2, 4, 8
+_FLAGS = {"gap": FLAG_GAP, "reset": FLAG_RESET, "closed": FLAG_CLOSED, "unsynchronised": FLAG_UNSYNCHRONISED}
 
 STATUSES = ("ok", "error", "cancelled")
 
@@ -40,12 +50,19 @@ class BadLine(FootprintError):
 
 
 def grade_of(source: str, *, counter: bool) -> str:
-    """Rank of a stream: ``counter`` before ``power`` before ``estimate``; one of them counts at a time."""
+    """Rank of a stream: ``counter``, ``power``, ``modelled``, ``estimate``; the first there is counts."""
     if source in ESTIMATE_SOURCES or source.startswith("estimate"):
         return "estimate"
-    if source in POWER_SOURCES or not counter:
+    if source.endswith(MODELLED):
+        return "modelled"
+    if source in POWER_SOURCES or source.startswith("nvml-power") or not counter:
         return "power"
     return "counter"
+
+
+def flags_of(status: str, sync: str) -> int:
+    """What a record says of itself, as bits."""
+    return _FLAGS.get(status, 0) | _FLAGS.get(sync, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +96,7 @@ class EnergyReading:
 
 @dataclass(frozen=True, slots=True)
 class ActivityReading:
-    """Cumulative CPU time [µs] of one group of processes on a host at an instant.
+    """Cumulative CPU time [µs] of one group of processes on a host at an instant, and its memory then [bytes].
 
     The group ``(host)`` is everything that ran; ``capacity_us`` is what the host could have run.
     """
@@ -93,6 +110,28 @@ class ActivityReading:
     at_us: int
     cpu_us: int
     capacity_us: int
+    memory_bytes: int | None = None
+    agent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ContextReading:
+    """Circumstances of a device at an instant: whole numbers by name, those of ``CONTEXT``.
+
+    ``busy_us`` is the cumulative time in which it computed; ``holding/GROUP`` is 1 while a process of that group
+    computes on it, and 0 once it no longer does. What is not told again has not changed.
+    """
+
+    KIND: ClassVar[str] = "context"
+
+    host: str
+    device: str
+    component: str
+    source: str
+    epoch: str
+    seq: int
+    at_us: int
+    values: dict[str, int]
     agent: str = ""
 
 
@@ -122,7 +161,7 @@ class RequestRecord:
     id: str = ""
 
 
-Record = EnergyReading | ActivityReading | RequestRecord
+Record = EnergyReading | ActivityReading | ContextReading | RequestRecord
 
 NAME_MAX = 200
 # Of requests and tokens in one record; beyond it lies no window that anybody served, and sums stay in 64 bits.
@@ -133,7 +172,8 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 def to_line(record: Record) -> str:
     """One JSON line, without line end; fields at their default are left out, instants are RFC 3339."""
     fields: dict[str, Any] = {"kind": record.KIND}
-    for name, value in asdict(record).items():
+    for name in record.__slots__:
+        value = getattr(record, name)
         if value is None or value == "" or (name == "mono_us" and value == 0):
             continue
         if name in ("at_us", "start_us", "end_us", "first_token_us"):
@@ -159,7 +199,7 @@ def from_line(line: str | bytes) -> Record:
         raise BadLine("line", "not a JSON object")
     parse = _PARSERS.get(str(fields.get("kind", "")))
     if parse is None:
-        raise BadLine("kind", "must be energy, activity or request")
+        raise BadLine("kind", "must be energy, activity, context or request")
     return parse(fields)
 
 
@@ -195,6 +235,30 @@ def _activity(fields: dict[str, Any]) -> ActivityReading:
         at_us=_instant(fields, "at"),
         cpu_us=_count(fields, "cpu_us"),
         capacity_us=_count(fields, "capacity_us"),
+        memory_bytes=_count(fields, "memory_bytes") if fields.get("memory_bytes") is not None else None,
+        agent=_text(fields, "agent", default=""),
+    )
+
+
+def _context(fields: dict[str, Any]) -> ContextReading:
+    component = _text(fields, "component")
+    if component not in COMPONENTS:
+        raise BadLine("component", f"must be one of {', '.join(COMPONENTS)}")
+    values = fields.get("values")
+    if not isinstance(values, dict) or not values:
+        raise BadLine("values", "not an object, or empty")
+    for name in values:
+        if name.partition("/")[0] not in CONTEXT or len(name) > NAME_MAX or not is_storable(name):
+            raise BadLine("values", f"must be of {', '.join(sorted(CONTEXT))}")
+    return ContextReading(
+        host=_text(fields, "host"),
+        device=_text(fields, "device"),
+        component=component,
+        source=_text(fields, "source"),
+        epoch=_text(fields, "epoch"),
+        seq=_count(fields, "seq"),
+        at_us=_instant(fields, "at"),
+        values={name: _count(values, name) for name in values},
         agent=_text(fields, "agent", default=""),
     )
 
@@ -302,5 +366,6 @@ def _instant(fields: dict[str, Any], name: str) -> int:
 _PARSERS: dict[str, Callable[[dict[str, Any]], Record]] = {
     "energy": _energy,
     "activity": _activity,
+    "context": _context,
     "request": _request,
 }

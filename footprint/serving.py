@@ -62,7 +62,8 @@ def serve(
         schedule = Schedule(config_file) if scheduler else None
         app, gateway = build(config, store, schedule)
         server = _Server(
-            uvicorn.Config(app, config.bind, config.port, log_level="warning", lifespan="off", timeout_graceful_shutdown=3),
+            uvicorn.Config(app, config.bind, config.port, log_level="warning", lifespan="off", timeout_graceful_shutdown=3,
+                timeout_keep_alive=75),
             listening,
         )  # fmt: skip
         if gateway is not None:

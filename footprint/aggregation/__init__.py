@@ -14,5 +14,5 @@ Any sequence of runs over one ledger ends in the same rows, for a row depends on
 configuration, the factor book and the method, and on nothing else.
 """
 
-METHOD_VERSION = "1.0"
+METHOD_VERSION = "1.1"
 AGENT_KIND = "agent"  # of a batch that an agent or a gateway shipped: more of its day may come by itself

@@ -11,6 +11,7 @@ from footprint.aggregation.placing import tenures
 from footprint.attribution.spans import (
     COUNTER,
     ESTIMATE,
+    MODELLED,
     POWER,
     Spans,
     clip,
@@ -22,9 +23,13 @@ from footprint.ledger.reading import LedgerView, StreamInfo
 from footprint.units import US_PER_DAY
 
 CPU_QUANTITY, BUSY, CAPACITY, GROUP = "cpu", "(host)", "(capacity)", "group:"
-_METHOD = {"counter": COUNTER, "power": POWER, "estimate": ESTIMATE}
-# One kind of reading counts at a time: a counter, a power that the agent integrated, a power, an estimate.
-_RANK = {("energy", "counter"): 0, ("energy", "power"): 1, ("power", "power"): 2, ("energy", "estimate"): 3}
+_METHOD = {"counter": COUNTER, "power": POWER, "modelled": MODELLED, "estimate": ESTIMATE}
+# One kind of reading counts at a time: a counter, a power that the agent integrated, a power, a share, an estimate.
+_RANK = {
+    ("energy", "counter"): 0, ("energy", "power"): 1, ("power", "power"): 2, ("energy", "modelled"): 3,
+    ("energy", "estimate"): 4,
+}  # fmt: skip
+ENERGY_QUANTITIES = ("energy", "power")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,7 @@ class DeviceSpans:
 
 def device_spans(view: LedgerView, host: str, day: int) -> list[DeviceSpans]:
     """Devices of a host with the spans that touch a UTC day, sorted by name."""
-    streams = [stream for stream in view.streams().get(host, []) if stream.quantity != CPU_QUANTITY]
+    streams = [stream for stream in view.streams().get(host, []) if stream.quantity in ENERGY_QUANTITIES]
     aliases = view.aliases(host)
     found: dict[str, list[tuple[int, Spans]]] = {}
     described: dict[str, StreamInfo] = {}
@@ -75,7 +80,7 @@ def stream_spans(view: LedgerView, stream: StreamInfo, day: int) -> Spans:
         return Spans.none()
     samples = view.samples(stream.id, start_us, end_us)
     limits = view.gap_limits(stream.id, samples, day)
-    method = _METHOD[stream.grade]
+    method = _METHOD.get(stream.grade, COUNTER)
     spans = power_spans(samples, limits, method) if stream.quantity == "power" else counter_spans(samples, limits, method)
     return spans[(spans.end_us > start_us) & (spans.start_us < end_us)]
 

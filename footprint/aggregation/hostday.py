@@ -11,10 +11,10 @@ import numpy as np
 
 from footprint.aggregation import METHOD_VERSION
 from footprint.aggregation.basis import Basis, basis_at
-from footprint.aggregation.devices import BUSY, CAPACITY, DeviceSpans, cpu_spans, device_spans
+from footprint.aggregation.devices import BUSY, CAPACITY, CPU_QUANTITY, GROUP, DeviceSpans, cpu_spans, device_spans
 from footprint.aggregation.learning import QuietDays
 from footprint.aggregation.logs import ServiceLogs
-from footprint.aggregation.placing import held_devices
+from footprint.aggregation.placing import Held, held_by_processes, held_devices, service_of
 from footprint.assumptions import assumption
 from footprint.attribution.idle import DAYS
 from footprint.attribution.rounding import Ints
@@ -29,14 +29,16 @@ from footprint.attribution.shard import (
     ShardRows,
     attribute,
 )
-from footprint.attribution.spans import METHODS, Spans
+from footprint.attribution.spans import BRIDGED, COUNTER, METHODS, Samples, Spans
 from footprint.attribution.weights import DeclaredWeights
-from footprint.config import Config
+from footprint.config import FOREVER_US, Config
 from footprint.impact.book import FactorBook
 from footprint.ledger.reading import LedgerView, fingerprint
+from footprint.ledger.wire import CONTEXT_GRADE
 from footprint.units import US_PER_DAY, US_PER_HOUR, US_PER_S
 
 QUARTER_HOUR_US = US_PER_HOUR // 4
+HOLDING = "holding/"
 _WINTER, _SUMMER = datetime.datetime(2026, 1, 1), datetime.datetime(2026, 7, 1)  # noqa: DTZ001 - local by definition
 
 
@@ -66,15 +68,34 @@ class Host:
         named = {stream.device for stream in self.streams}
         self.aliases = view.aliases(name)
         self.held = held_devices(config.placements, name, self.aliases, named)
-        self.groups = {
-            service.name: service.processes for service in config.services
-            if {f"group:{group}" for group in service.processes} & named
-        }  # fmt: skip
+        self.held += self._seen_computing({held.device for held in self.held})
+        self.groups = self._groups()
         self.services = sorted({held.service for held in self.held} | set(self.groups))
         self.quiet = QuietDays(view, logs, name, self.held)
         self.devices = functools.lru_cache(maxsize=3)(lambda day: device_spans(view, name, day))
         self.inputs = functools.cache(self._inputs)
         self._rules = fingerprint([METHOD_VERSION, config.facts_digest(), book.digest()])
+
+    def _seen_computing(self, placed: set[str]) -> list[Held]:
+        """Tenures of devices that the configuration places nobody on, by whose processes computed on them."""
+        seen: dict[str, dict[str, Samples]] = {}
+        for stream in self.streams:
+            if stream.quantity.startswith(HOLDING) and stream.device not in placed:
+                told = self.view.samples(stream.id, 0, FOREVER_US)
+                seen.setdefault(stream.device, {})[stream.quantity.removeprefix(HOLDING)] = told
+        services = self.config.services
+        return [held for device in sorted(seen) for held in held_by_processes(device, seen[device], services)]
+
+    def _groups(self) -> dict[str, list[str]]:
+        """Groups of processes seen here, by the service whose rules they meet; a group is one service's only."""
+        found: dict[str, list[str]] = {}
+        for stream in self.streams:
+            if stream.quantity == CPU_QUANTITY and stream.device.startswith(GROUP):
+                group = stream.device.removeprefix(GROUP)
+                service = service_of(group, self.config.services)
+                if service is not None:
+                    found.setdefault(service, []).append(group)
+        return found
 
     def days(self) -> list[int]:
         """UTC days that a reading of this host touches, those that a counter bridges among them."""
@@ -82,7 +103,7 @@ class Host:
         for stream in self.streams:
             days = self.view.days_of(stream.id)
             held = days.day[days.last_us >= days.first_us]
-            if not len(held):
+            if not len(held) or stream.grade == CONTEXT_GRADE:
                 continue
             whole = stream.quantity == "energy"
             found.update(range(int(held[0]), int(held[-1]) + 1) if whole else held.tolist())
@@ -141,7 +162,8 @@ class Host:
     def _segments(self, start_us: int, end_us: int) -> Ints:
         zones = {site.zone for site in self.config.sites} | {self.config.zone}
         changes = {
-            *self.config.edges_us(), *(alias.since_us for alias in self.aliases),
+            *self.config.edges_us(), *(edge for held in self.held for edge in (held.since_us, held.until_us)),
+            *(alias.since_us for alias in self.aliases),
             *self.book.edges_us([self.config.electricity], self.config.timezone, zones),
         }  # fmt: skip
         inside = [edge for edge in changes if start_us < edge < end_us]
@@ -213,5 +235,6 @@ def _facts(basis: Basis) -> HostFacts:
 def _method(spans: Spans) -> str:
     """How most of the energy was read; a bridged counter is a counter."""
     energy = np.bincount(spans.method, weights=spans.energy_uj, minlength=len(METHODS))
-    energy[0] += energy[3]
-    return METHODS[int(np.argmax(energy[:3]))]
+    energy[COUNTER] += energy[BRIDGED]
+    energy[BRIDGED] = 0
+    return METHODS[int(np.argmax(energy))]

@@ -13,11 +13,12 @@ import numpy as np
 from sqlalchemy import select
 
 from footprint import tables
-from footprint.aggregation.devices import DeviceSpans
+from footprint.aggregation.devices import DeviceSpans, stream_spans
 from footprint.aggregation.logs import ServiceLogs
 from footprint.aggregation.placing import Held
 from footprint.attribution.idle import DAYS, NEAR_US, QuietDay, idle_power_uw, quiet_day
 from footprint.attribution.requests import Flight, Log
+from footprint.attribution.spans import Spans
 from footprint.ledger.reading import LedgerView
 from footprint.store import table
 from footprint.units import US_PER_DAY
@@ -80,7 +81,13 @@ class QuietDays:
         low, high = int(spans.start_us[0]) - NEAR_US, int(spans.end_us[-1]) + NEAR_US
         logs = [self._logs.over(service, low, high).log for service in services]
         flight = Flight(_together(logs), np.array([start_us, end_us], dtype=np.int64))
-        return quiet_day(spans, flight, (start_us, end_us))
+        return quiet_day(spans, flight, (start_us, end_us), self._busy(held.device, day))
+
+    def _busy(self, device: str, day: int) -> Spans | None:
+        """Time in which a device computed anything, as spans; None where no agent said."""
+        streams = self._view.streams().get(self._host, [])
+        mine = next((stream for stream in streams if (stream.device, stream.quantity) == (device, "busy_us")), None)
+        return None if mine is None else stream_spans(self._view, mine, day)
 
 
 def _together(logs: Sequence[Log]) -> Log:

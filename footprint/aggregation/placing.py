@@ -1,12 +1,23 @@
-"""This file resolves placements: which device of a host each service holds, from when to when."""
+"""This file resolves placements: which device of a host each service holds, from when to when.
+
+What the configuration says comes first. A device that it places nobody on is held by the services whose
+processes compute on it, as the agent saw them: nobody has to write a list of devices.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
-from footprint.config import ALWAYS, FOREVER_US, Placement
+from footprint.attribution.spans import Samples
+from footprint.config import ALWAYS, FOREVER_US, Placement, ServiceFact
 from footprint.ledger.reading import Alias
+from footprint.units import US_PER_HOUR
+
+# The agent tells each hour who computes on a device; after two hours of silence nobody knows.
+TOLD_FOR_US = 2 * US_PER_HOUR
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +60,45 @@ def held_devices(
             if begin < end:
                 found.append(Held(placement.service, device, placement.share, begin, end))
     return found
+
+
+def service_of(group: str, services: Sequence[ServiceFact]) -> str | None:
+    """The first service whose rules (``processes``, names or patterns) a group of processes meets."""
+    return next(
+        (service.name for service in services if any(fnmatchcase(group, rule) for rule in service.processes)), None
+    )
+
+
+def held_by_processes(device: str, seen: Mapping[str, Samples], services: Sequence[ServiceFact]) -> list[Held]:
+    """Tenures of the services whose processes computed on a device; ``seen`` tells by group 1 from an instant, 0 from another.
+
+    Where several services, or one and processes of nobody, computed at once, each holds an equal share: who
+    drew how much is not seen.
+    """
+    periods = [(since, until, service_of(group, services)) for group, told in seen.items() for since, until in _held(told)]
+    edges = sorted({edge for since, until, _ in periods for edge in (since, until)})
+    found: list[Held] = []
+    for since, until in itertools.pairwise(edges):
+        parties = {service for begin, end, service in periods if begin <= since and until <= end}
+        for service in sorted(filter(None, parties)):
+            now = Held(service, device, 1 / len(parties), since, until)
+            before = next((held for held in reversed(found) if held.service == service), None)
+            if before is not None and (before.until_us, before.share) == (since, now.share):
+                found[found.index(before)] = Held(service, device, now.share, before.since_us, until)
+            else:
+                found.append(now)
+    return found
+
+
+def _held(told: Samples) -> Iterable[tuple[int, int]]:
+    """Stretches [since, until) in which a group held the device; silence ends one."""
+    times, values = told.time_us.tolist(), told.value.tolist()
+    since = None
+    for index, (at, value) in enumerate(zip(times, values, strict=True)):
+        if value and since is None:
+            since = at
+        following = times[index + 1] if index + 1 < len(times) else None
+        silent = following is None or following > at + TOLD_FOR_US
+        if since is not None and (not value or silent):
+            yield since, at if not value else at + TOLD_FOR_US
+            since = None

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from footprint.attribution.requests import Flight
 from footprint.attribution.rounding import Ints, sums
@@ -24,6 +25,7 @@ BIN_RATIO = math.log(1.005)
 HALF_WIDTH_BINS = 10  # the mode is the mean within about 5 % of itself
 TAIL_US = 15 * US_PER_S  # after a request the device is still warm
 NEAR_US = 3600 * US_PER_S  # the model is surely loaded within an hour of a request
+NOTABLY_BUSY = 0.02  # of a span; utilisation is told in whole percent
 ENOUGH_US = 30 * US_PER_S
 ENOUGH_NEAR_US = 600 * US_PER_S
 
@@ -34,29 +36,33 @@ Histogram = dict[int, tuple[int, int]]  # bin -> (time [µs], energy [µJ])
 class QuietDay:
     """Power histograms of the quiet spans of one placed device on one day; additive.
 
-    ``near`` holds those within an hour of a request, when the model was surely loaded.
+    ``near`` holds those within an hour of a request, when the model was surely loaded. The other two hold the
+    same of spans in which the device computed although no request is known: traffic that nobody logged, or a program
+    that spins while it waits.
     """
 
     quiet: Histogram = field(default_factory=dict)
     near: Histogram = field(default_factory=dict)
+    busy_quiet: Histogram = field(default_factory=dict)
+    busy_near: Histogram = field(default_factory=dict)
 
     def to_json(self) -> dict[str, dict[str, list[int]]]:
         """As plain JSON."""
         return {
-            name: {str(b): list(pair) for b, pair in sorted(histogram.items())}
-            for name, histogram in (("quiet", self.quiet), ("near", self.near))
+            name: {str(b): list(pair) for b, pair in sorted(getattr(self, name).items())} for name in self.__slots__
         }
 
     @classmethod
     def from_json(cls, value: dict[str, dict[str, list[int]]]) -> QuietDay:
         """From what ``to_json`` gave."""
-        return cls(*({int(b): (p[0], p[1]) for b, p in value[name].items()} for name in ("quiet", "near")))
+        return cls(*({int(b): (p[0], p[1]) for b, p in value.get(name, {}).items()} for name in cls.__slots__))
 
 
-def quiet_day(spans: Spans, flight: Flight, day: tuple[int, int]) -> QuietDay:
+def quiet_day(spans: Spans, flight: Flight, day: tuple[int, int], busy: Spans | None = None) -> QuietDay:
     """What one day says of the idle power of one placed device.
 
-    A span is quiet where no request of any service on the device overlaps it or ended in the 15 s before.
+    A span is quiet where no request of any service on the device overlaps it or ended in the 15 s before. ``busy``
+    are spans whose "energy" is the time [µs] in which the device computed, None where nobody says.
     """
     inside = (spans.start_us >= day[0]) & (spans.start_us < day[1]) & (spans.method != BRIDGED)
     spans = spans[inside]
@@ -64,8 +70,18 @@ def quiet_day(spans: Spans, flight: Flight, day: tuple[int, int]) -> QuietDay:
         return QuietDay()
     count, _ = flight.overlapping(spans.start_us - TAIL_US, spans.end_us)
     around, _ = flight.overlapping(spans.start_us - NEAR_US, spans.end_us + NEAR_US)
-    quiet = count == 0
-    return QuietDay(_histogram(spans[quiet]), _histogram(spans[quiet & (around > 0)]))
+    quiet, near, computing = count == 0, (count == 0) & (around > 0), _computing(spans, busy)
+    chosen = quiet & ~computing, near & ~computing, quiet & computing, near & computing
+    return QuietDay(*(_histogram(spans[each]) for each in chosen))
+
+
+def _computing(spans: Spans, busy: Spans | None) -> NDArray[np.bool_]:
+    """Spans that overlap one in which the device computed for a notable part of the time."""
+    if busy is None or not len(busy):
+        return np.zeros(len(spans), dtype=bool)
+    busy = busy[busy.energy_uj > NOTABLY_BUSY * (busy.end_us - busy.start_us)]
+    first = np.searchsorted(busy.end_us, spans.start_us, side="right")
+    return np.searchsorted(busy.start_us, spans.end_us, side="left") > first
 
 
 def _histogram(spans: Spans) -> Histogram:
@@ -89,13 +105,17 @@ def merge(histograms: Iterable[Histogram]) -> Histogram:
 
 
 def idle_power_uw(days: Iterable[QuietDay]) -> int | None:
-    """Idle power [µW] learnt from days, or None where they hold less than half a minute of quiet."""
+    """Idle power [µW] learnt from days, or None where they hold less than half a minute of quiet.
+
+    Spans in which the device computed count only where there are no others: it may have spun.
+    """
     days = list(days)
-    near = merge(day.near for day in days)
-    if _time(near) >= ENOUGH_NEAR_US:
-        return _mode_uw(near)
-    quiet = merge(day.quiet for day in days)
-    return _mode_uw(quiet) if _time(quiet) >= ENOUGH_US else None
+    for near, quiet in (("near", "quiet"), ("busy_near", "busy_quiet")):
+        for name, enough_us in ((near, ENOUGH_NEAR_US), (quiet, ENOUGH_US)):
+            found = merge(getattr(day, name) for day in days)
+            if _time(found) >= enough_us:
+                return _mode_uw(found)
+    return None
 
 
 def _time(histogram: Histogram) -> int:

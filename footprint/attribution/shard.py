@@ -24,7 +24,7 @@ from footprint.attribution.host import (
 )
 from footprint.attribution.requests import Flight, Log
 from footprint.attribution.rounding import Floats, Ints, sums
-from footprint.attribution.spans import BRIDGED, ESTIMATE, Spans, cut
+from footprint.attribution.spans import BRIDGED, ESTIMATE, MODELLED, Spans, cut
 from footprint.attribution.split import split_placement
 from footprint.attribution.weights import Weights
 from footprint.readings import FootprintError
@@ -308,7 +308,7 @@ class _Work:
         return frame[[*KEY_COLUMNS, *columns]]
 
     def _grade(self, frame: pd.DataFrame) -> None:
-        """Bridged energy is B, estimated energy C, in the proportions of the device in the window."""
+        """Bridged and modelled energy is B, estimated energy C, in the proportions of the device in the window."""
         device, window = frame["device"].to_numpy(), frame["window"].to_numpy()
         energy = (frame["active_uj"] + frame["idle_uj"] + frame["host_uj"]).to_numpy()
         for name, (bridged, estimated) in self.grades.items():
@@ -342,8 +342,8 @@ def _by_window(spans: Spans, edges_us: Ints) -> Floats:
 def _grade_shares(pieces: Spans, window: Ints, total: Ints) -> tuple[Floats, Floats]:
     whole = np.maximum(total, 1)
     shares = [
-        np.bincount(window, weights=np.where(pieces.method == method, pieces.energy_uj, 0), minlength=len(total)) / whole
-        for method in (BRIDGED, ESTIMATE)
+        np.bincount(window, weights=np.where(np.isin(pieces.method, of), pieces.energy_uj, 0), minlength=len(total)) / whole
+        for of in ((BRIDGED, MODELLED), (ESTIMATE,))
     ]
     return shares[0], shares[1]
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from footprint.attribution.rounding import Ints, cumulative_part
 from footprint.units import PJ_PER_UJ, US_PER_DAY, US_PER_S
 
-# How the energy of a span was obtained, from best to worst.
-COUNTER, POWER, ESTIMATE, BRIDGED = 0, 1, 2, 3
-METHODS = ("counter", "power", "estimate", "bridged")
+# How the energy of a span was obtained; the numbers are kept, their order says nothing.
+COUNTER, POWER, ESTIMATE, BRIDGED, MODELLED = 0, 1, 2, 3, 4
+METHODS = ("counter", "power", "estimate", "bridged", "modelled")
 
 MIN_GAP_US = 5 * US_PER_S
 GAP_MEDIANS = 3

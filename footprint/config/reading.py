@@ -43,7 +43,8 @@ SECTIONS: dict[str, set[str]] = {
     "server": {"bind", "port"},
     "agent": {
         "server", "token_file", "host", "sample_s", "interval_s", "spool", "spool_max_mb", "ca_file",
-        "metrics_port", "processes",
+        "metrics_port", "processes", "discover", "nvml_power", "nvml_scope", "rapl_zone", "bmc_s", "redfish_url",
+        "redfish_user", "redfish_password_file", "redfish_ca_file", "redfish_chassis",
     },
     "attribution": {"idle_policy", "window_s"},
     "factors": {"electricity"},
@@ -76,7 +77,7 @@ def find_config(given: str | None = None) -> Path | None:
         Path(home) / "footprint" / "footprint.toml",
         Path("/etc/footprint/footprint.toml"),
     ):
-        if path.is_file():
+        if os.path.isfile(path):  # False too where we may not look
             return path
     return None
 
@@ -375,7 +376,7 @@ class _Reader:
                 until_us=until,
             )
             facts.append((index, fact))
-        own = ServiceFact(OWN_SERVICE, processes=(OWN_SERVICE,))
+        own = ServiceFact(OWN_SERVICE, processes=(OWN_SERVICE, f"{OWN_SERVICE}-agent"))
         declared = any(fact.name == OWN_SERVICE for _, fact in facts)
         return (*self._in_turn("service", facts), *(() if declared else (own,)))
 

@@ -21,8 +21,8 @@ from footprint.ledger.outcome import Outcome, add_batch
 from footprint.ledger.rejects import Reject
 from footprint.ledger.requests import UNKNOWN_USE_CASE, Requests, from_records
 from footprint.ledger.streams import StreamIds
-from footprint.ledger.wire import Numbered, from_wire, places_of, settle
-from footprint.readings import ActivityReading, BadLine, EnergyReading, RequestRecord, from_line
+from footprint.ledger.wire import Numbered, Place, from_wire, places_of, settle
+from footprint.readings import ActivityReading, BadLine, ContextReading, EnergyReading, Record, RequestRecord, from_line
 from footprint.store import Store, table
 from footprint.units import US_PER_DAY
 
@@ -46,7 +46,7 @@ class Inbox:
 
     def accept(self, host: str | None, lines: Iterable[bytes], now_us: int) -> Shipment:
         """Store lines of one shipment; readings must be of ``host``, whose token sent them."""
-        found: dict[type, list[Numbered]] = {EnergyReading: [], ActivityReading: [], RequestRecord: []}
+        found: dict[type, list[Numbered]] = {kind: [] for kind in (EnergyReading, ActivityReading, ContextReading, RequestRecord)}
         shipment = Shipment()
         for number, line in enumerate(lines, 1):
             if not line.strip():
@@ -57,11 +57,12 @@ class Inbox:
                 shipment.rejects.append(Reject(number, bad.column, bad.reason))
             else:
                 found[type(record)].append((number, record))
-        self._store_all(shipment, found[EnergyReading], found[ActivityReading], found[RequestRecord], now_us)
+        readings = from_wire(found[EnergyReading], found[ActivityReading], found[ContextReading])
+        self._store_all(shipment, readings, places_of(found[EnergyReading]), found[RequestRecord], now_us)
         shipment.rejects.sort(key=lambda reject: reject.line)
         return shipment
 
-    def _checked(self, host: str | None, record: EnergyReading | ActivityReading | RequestRecord) -> Any:
+    def _checked(self, host: str | None, record: Record) -> Any:
         if not isinstance(record, RequestRecord):
             if host is not None and record.host != host:
                 raise BadLine("host", "the token may not write for this host")
@@ -78,11 +79,9 @@ class Inbox:
         return record if record.use_case else replace(record, use_case=UNKNOWN_USE_CASE)
 
     def _store_all(
-        self, shipment: Shipment, energy: list[Numbered], activity: list[Numbered], requests: list[Numbered], now_us: int
-    ) -> None:  # fmt: skip
-        readings = from_wire(energy, activity)
+        self, shipment: Shipment, readings: Readings, places: dict[Place, int], requests: list[Numbered], now_us: int
+    ) -> None:
         columns = from_records([r for _, r in requests], np.array([n for n, _ in requests], dtype=np.int64))
-        places = places_of(energy)
         # Names and streams have transactions of their own, hence come first.
         ids = self._streams.of(readings.streams)
         names = self._store.name_ids({*readings.epoch, *columns.names(), *(text for place in places for text in place)})

@@ -9,39 +9,38 @@ from sqlalchemy import Connection, select
 
 from footprint import tables
 from footprint.ledger.energy import Readings, StreamKey
-from footprint.readings import grade_of
+from footprint.readings import flags_of, grade_of
 from footprint.store import Store, table
 
 Numbered = tuple[int, Any]  # a record and the line on which it came
+CONTEXT_GRADE = "context"  # circumstances: kept beside the readings, and never counted as energy
 Place = tuple[str, str, str]  # host, place (gpu:0), identity of the device in it
 
 
-def from_wire(energy: list[Numbered], activity: list[Numbered]) -> Readings:
-    """Energy and CPU time as readings of streams."""
+def from_wire(energy: list[Numbered], activity: list[Numbered], context: list[Numbered]) -> Readings:
+    """Energy, CPU time and circumstances as readings of streams."""
     streams: dict[StreamKey, int] = {}
     epochs: dict[str, int] = {}
     rows: list[tuple[int, ...]] = []
 
-    def row(number: int, key: StreamKey, record: Any, value: int, covered_us: int, mono_us: int) -> None:
+    def row(number: int, key: StreamKey, record: Any, value: int, covered_us: int = -1, mono_us: int = 0, flags: int = 0) -> None:
         stream, epoch = streams.setdefault(key, len(streams)), epochs.setdefault(record.epoch, len(epochs))
-        rows.append((number, record.at_us, stream, value, covered_us, epoch, record.seq, mono_us, 0))
+        rows.append((number, record.at_us, stream, value, covered_us, epoch, record.seq, mono_us, flags))
 
     for number, r in energy:
         grade = grade_of(r.source, counter=True)
         key = StreamKey(r.host, r.device, "energy", grade, r.component, r.source, r.model)
-        row(number, key, r, r.energy_uj, r.covered_us, r.mono_us)
+        row(number, key, r, r.energy_uj, r.covered_us, r.mono_us, flags_of(r.status, r.sync))
     for number, r in activity:
-        name = "(host)" if r.group == "(host)" else f"group:{r.group}"
-        row(number, StreamKey(r.host, name, "cpu", "counter", "cpu", "proc"), r, r.cpu_us, -1, 0)
+        name = r.group if r.group == "(host)" else f"group:{r.group}"
+        row(number, StreamKey(r.host, name, "cpu", "counter", "cpu", "proc"), r, r.cpu_us)
         if r.group == "(host)":
-            row(
-                number,
-                StreamKey(r.host, "(capacity)", "cpu", "counter", "cpu", "proc"),
-                r,
-                r.capacity_us,
-                -1,
-                0,
-            )
+            row(number, StreamKey(r.host, "(capacity)", "cpu", "counter", "cpu", "proc"), r, r.capacity_us)
+        elif r.memory_bytes is not None:
+            row(number, StreamKey(r.host, name, "memory_used_bytes", CONTEXT_GRADE, "cpu", "proc"), r, r.memory_bytes)
+    for number, r in context:
+        for quantity, value in r.values.items():
+            row(number, StreamKey(r.host, r.device, quantity, CONTEXT_GRADE, r.component, r.source), r, value)
     columns = np.array(rows, dtype=np.int64).reshape(-1, 9)
     lines, time_us, stream, value, covered_us, epoch, seq, mono_us, flags = (columns[:, i] for i in range(9))
     return Readings(list(streams), lines, time_us, stream, value, covered_us, list(epochs), epoch, seq, mono_us, flags)

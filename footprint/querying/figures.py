@@ -133,7 +133,7 @@ def _causes(basis: Basis, of: dict[str, int]) -> Iterable[tuple[str, float, Esti
     facility = abs(of["facility_uj"])
     estimated = max(of["grade_c_uj"] - (facility if basis.pue_assumed else 0), 0) / UJ_PER_KWH
     yield "gain estimate", estimated * pue.value, assumption("gain_estimate")
-    kind = "counter" if basis.method == "counter" else "power"
+    kind = basis.method if basis.method in ("counter", "modelled") else "power"
     name = f"gain {basis.component} {kind} {basis.device_model}"
     yield name, (it_kwh - estimated) * pue.value, assumption(f"gain_{basis.component}_{kind}")
     accelerator = of["active_uj"] + of["idle_uj"]

@@ -22,10 +22,15 @@ from tests.simulation.sensors import build_nvml, powercap
 
 LIMIT_MIB = 32
 LIMIT_CORE = 0.001
-ALLOWED = ("footprint", "footprint.readings", "footprint.instants", "footprint.units")
+ALLOWED = (
+    "footprint", "footprint.readings", "footprint.instants", "footprint.units", "footprint.assumptions", "footprint.data",
+    "footprint.estimate",
+)  # fmt: skip
 
 
 class _Server(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"  # connections are kept, as our server does
+
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         body = json.dumps({"accepted": 1, "duplicate": 0, "rejected": []}).encode()
@@ -53,19 +58,28 @@ def serve(folder: Path) -> int:
     return int(server.server_address[1])
 
 
-def weigh(seconds: int, folder: Path) -> tuple[float, float]:
-    """Resident memory [MiB] at the end, and share of a core used after the first ten seconds."""
-    counters = powercap(folder / "sys", sockets=2, dram=True)
+def start_agent(folder: Path) -> tuple[subprocess.Popen[bytes], dict[str, str]]:
+    """The agent on simulated sensors, shipping over TLS, /metrics on; and the variables that name the sensors."""
+    powercap(folder / "sys", sockets=2, dram=True)
     library = build_nvml(folder)
     (folder / "token").write_text("fp_test")
-    environment = os.environ | {
-        "FOOTPRINT_SYSFS": str(folder / "sys"), "FOOTPRINT_AGENT__SERVER": f"https://localhost:{serve(folder)}",
-        "FOOTPRINT_AGENT__TOKEN_FILE": str(folder / "token"), "FOOTPRINT_AGENT__SPOOL": str(folder / "spool"),
-        "FOOTPRINT_AGENT__CA_FILE": str(folder / "cert.pem"), "FOOTPRINT_AGENT__METRICS_PORT": "19107",
-        "FOOTPRINT_AGENT__HOST": "bench", "NVML_SIM_GPUS": "8",
+    sensors = {
+        "FOOTPRINT_SYSFS": str(folder / "sys"), "NVML_SIM_GPUS": "8",
         "LD_LIBRARY_PATH": str(library.parent) if library else "",
     }  # fmt: skip
-    agent = subprocess.Popen([sys.executable, "-m", "collectors", "run"], env=environment)
+    told = {
+        "FOOTPRINT_AGENT__SERVER": f"https://localhost:{serve(folder)}",
+        "FOOTPRINT_AGENT__TOKEN_FILE": str(folder / "token"), "FOOTPRINT_AGENT__SPOOL": str(folder / "spool"),
+        "FOOTPRINT_AGENT__CA_FILE": str(folder / "cert.pem"), "FOOTPRINT_AGENT__METRICS_PORT": "19107",
+        "FOOTPRINT_AGENT__HOST": "bench",
+    }  # fmt: skip
+    return subprocess.Popen([sys.executable, "-m", "collectors", "run"], env=os.environ | sensors | told), sensors
+
+
+def weigh(seconds: int, folder: Path) -> tuple[float, float]:
+    """Resident memory [MiB] at the end, and share of a core used after the first ten seconds."""
+    agent, _ = start_agent(folder)
+    counters = sorted((folder / "sys").rglob("energy_uj"))
     try:
         begun, used = 0.0, 0.0
         for second in range(seconds):
@@ -73,18 +87,23 @@ def weigh(seconds: int, folder: Path) -> tuple[float, float]:
             for index, path in enumerate(counters):
                 path.write_text(str(10**9 + second * 150_000_000 + index))
             if second == min(10, seconds // 2):
-                begun, used = time.monotonic(), _cpu_s(agent.pid)
-        status = Path(f"/proc/{agent.pid}/status").read_text()
-        resident = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
-        return resident / 1024, (_cpu_s(agent.pid) - used) / (time.monotonic() - begun)
+                begun, used = time.monotonic(), cpu_s(agent.pid)
+        return resident_mib(agent.pid), (cpu_s(agent.pid) - used) / (time.monotonic() - begun)
     finally:
         agent.terminate()
         agent.wait(15)
 
 
-def _cpu_s(pid: int) -> float:
-    parts = Path(f"/proc/{pid}/schedstat").read_text().split()
-    return int(parts[0]) / 1e9  # time on a processor, in ns; ticks are too coarse for so little
+def resident_mib(pid: int) -> float:
+    """Resident memory of a process [MiB]."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) / 1024
+
+
+def cpu_s(pid: int) -> float:
+    """Time on a processor of all threads of a process, in seconds; ticks are too coarse for so little."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
 
 
 def foreign_imports() -> list[str]:

@@ -1,4 +1,7 @@
-"""This file measures what costs time against a peer doing as much, in one run: a table of ratios, ours over the peer's."""
+"""This file measures what costs time against a peer doing as much, in one run: a table of ratios, ours over the peer's.
+
+Times are in seconds unless the row says otherwise; a peer that is not installed is absent.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import pandas as pd
 
 from footprint.ledger.importing import import_energy, import_requests
 from footprint.store import Store
+from tests.benchmarks import agent_peer, rapl_sample
 from tests.walk import DAY_S, NOW_US, ask, compute, config, energy_lines, request_lines, write
 
 REPEATS = 3
@@ -29,7 +33,7 @@ def best(act: Callable[[], object]) -> float:
 
 def main() -> None:
     """Print the table."""
-    rows = []
+    rows: list[tuple[str, float, float | None]] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         energy = write(folder / "energy.csv", energy_lines(DAY_S, 86_400, 2))
@@ -58,9 +62,11 @@ def main() -> None:
         rows.append(("second aggregate (nothing to do) / first", best(lambda: compute(store, facts)), first))
         hours = best(lambda: ask(store, facts, group=("service", "use_case"), every="hour"))
         rows.append(("query by hour and use case / query of all", hours, best(lambda: ask(store, facts))))
-    print(f"{'what':58} {'ours s':>9} {'peer s':>9} {'ratio':>8}")
-    for what, ours, peer in rows:
-        print(f"{what:58} {ours:9.4f} {peer:9.4f} {ours / peer:8.2f}")
+    rows += [*rapl_sample.rows(), *agent_peer.rows()]
+    print(f"{'what':58} {'ours':>9} {'peer':>9} {'ratio':>8}")
+    for what, mine, peer in rows:
+        theirs, ratio = ("absent", "") if peer is None else (f"{peer:9.3g}", f"{mine / peer:8.3f}")
+        print(f"{what:58} {mine:9.3g} {theirs:>9} {ratio:>8}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""This file simulates sensors: a powercap tree, and an NVML library compiled from fixtures/nvml/nvml_sim.c."""
+"""This file simulates the files of sensors: powercap zones, hardware monitors, processes; and compiles the NVML library."""
 
 from __future__ import annotations
 
@@ -10,27 +10,75 @@ SOURCE = Path(__file__).resolve().parents[1] / "fixtures" / "nvml" / "nvml_sim.c
 RANGE_UJ = 262_143_328_850
 
 
-def powercap(root: Path, sockets: int, *, dram: bool, mmio: bool = False, psys: bool = False) -> list[Path]:
-    """A tree as under /sys; the counters that may be advanced."""
+class Zone:
+    """One powercap zone of a tree, whose counter can be advanced by a known energy."""
+
+    def __init__(self, folder: Path, name: str, counter_uj: int, range_uj: int = RANGE_UJ, limit_w: int = 350) -> None:
+        folder.mkdir(parents=True)
+        self.file, self.value, self.range_uj = folder / "energy_uj", counter_uj, range_uj
+        for file, text in (("name", name), ("max_energy_range_uj", range_uj), ("constraint_0_max_power_uw", limit_w * 1_000_000)):
+            (folder / file).write_text(f"{text}\n")
+        self.add(0)
+
+    def add(self, energy_uj: int) -> None:
+        """Use energy; the counter starts again after its range, as the kernel's does."""
+        self.value = (self.value + energy_uj) % self.range_uj
+        self.file.write_text(f"{self.value}\n")
+
+
+def powercap(
+    root: Path, sockets: int, *, dram: bool = False, mmio: bool = False, tpmi: bool = False, psys: bool = False,
+    range_uj: int = RANGE_UJ,
+) -> list[Zone]:  # fmt: skip
+    """A tree as under /sys; the zones that may be advanced, package and memory of each socket in turn."""
     base = root / "class" / "powercap"
     found = []
     for socket in range(sockets):
-        found.append(_zone(base / f"intel-rapl:{socket}", f"package-{socket}", 1000 + socket))
+        found.append(Zone(base / f"intel-rapl:{socket}", f"package-{socket}", 1000 + socket, range_uj))
+        Zone(base / f"intel-rapl:{socket}" / f"intel-rapl:{socket}:1", "core", 700 + socket)
         if dram:
-            found.append(_zone(base / f"intel-rapl:{socket}" / f"intel-rapl:{socket}:0", "dram", 500 + socket))
-        if mmio:
-            _zone(base / f"intel-rapl-mmio:{socket}", f"package-{socket}", 1000 + socket)
+            found.append(Zone(base / f"intel-rapl:{socket}" / f"intel-rapl:{socket}:0", "dram", 500 + socket, range_uj // 4))
+        for wanted, interface in ((mmio, "intel-rapl-mmio"), (tpmi, "intel-rapl-tpmi")):
+            if wanted:
+                Zone(base / f"{interface}:{socket}", f"package-{socket}", 1000 + socket)
     if psys:
-        _zone(base / f"intel-rapl:{sockets}", "psys", 9000)
+        found.append(Zone(base / f"intel-rapl:{sockets}", "psys", 9000))
     return found
 
 
-def _zone(folder: Path, name: str, counter: int) -> Path:
+def dies(root: Path, count: int, *, mirrored: bool) -> list[Zone]:
+    """One package of several dies; mirrored ones show the counter of the first, and are to be advanced with it."""
+    base = root / "class" / "powercap"
+    return [Zone(base / f"intel-rapl:{die}", f"package-0-die-{die}", 10**9 * (1 if mirrored else die + 1)) for die in range(count)]
+
+
+def monitor(root: Path, index: int, driver: str, bus: str = "", **files: object) -> Path:
+    """One hardware monitor; its folder."""
+    folder = root / "class" / "hwmon" / f"hwmon{index}"
     folder.mkdir(parents=True)
-    for file, text in (("name", name), ("max_energy_range_uj", RANGE_UJ), ("constraint_0_max_power_uw", 350_000_000)):
-        (folder / file).write_text(f"{text}\n")
-    (folder / "energy_uj").write_text(f"{counter}\n")
-    return folder / "energy_uj"
+    for name, text in ({"name": driver} | files).items():
+        (folder / name).write_text(f"{text}\n")
+    if bus:
+        device = root / "devices" / bus
+        device.mkdir(parents=True, exist_ok=True)
+        (folder / "device").symlink_to(device)
+    return folder
+
+
+def process(proc: Path, pid: int, *, parent: int = 1, ticks: int = 0, start: int = 1, pages: int = 0, cgroup: str = "", command: str = "") -> None:
+    """One process as /proc shows it."""
+    folder = proc / str(pid)
+    folder.mkdir(parents=True, exist_ok=True)
+    after = ["S", str(parent), *["0"] * 9, str(ticks), "0", *["0"] * 6, str(start), "0", str(pages), "0", "0"]
+    (folder / "stat").write_text(f"{pid} (a (name) with) brackets) {' '.join(after)}\n")
+    (folder / "cgroup").write_text(cgroup or "0::/\n")
+    (folder / "cmdline").write_text(command.replace(" ", "\0"))
+
+
+def host_time(proc: Path, busy_ticks: int, idle_ticks: int) -> None:
+    """What /proc/stat says of all processors together."""
+    proc.mkdir(parents=True, exist_ok=True)
+    (proc / "stat").write_text(f"cpu {busy_ticks} 0 0 {idle_ticks} 0 0 0 0 0 0\n")
 
 
 def build_nvml(folder: Path) -> Path | None:
@@ -40,5 +88,6 @@ def build_nvml(folder: Path) -> Path | None:
         return None
     target = folder / "lib" / "libnvidia-ml.so.1"
     target.parent.mkdir(parents=True, exist_ok=True)
-    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", str(target), str(SOURCE)], check=True)
+    flags = ["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-Wl,-soname,libnvidia-ml.so.1"]
+    subprocess.run([compiler, *flags, "-o", str(target), str(SOURCE)], check=True)
     return target

@@ -1,0 +1,48 @@
+"""This file reads Intel GPUs that have an energy counter (drivers xe and i915).
+
+Requirements: /sys/class/hwmon of the driver; no root.
+
+Metrics
+-------
+energy   energy1_input [µJ], the card, else the package; device gpu-<bus>, source xe-energy or i915-energy
+
+These counters leap by terawatts at some changes of power state: what is above the card's limit x time is not believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from collectors.base import Channel, Collector, Sample, Unavailable
+from collectors.config import AgentConfig
+from collectors.hwmon import Monitor, monitors
+
+BELIEVED = 1.2
+
+
+class IntelCollector(Collector):
+    """Energy of every Intel GPU that counts it."""
+
+    name = "intel"
+    covers = "gpu-intel"
+
+    def __init__(self, config: AgentConfig) -> None:
+        self._cards: list[tuple[Monitor, Channel]] = []
+        for card in monitors(config.sysfs, "xe", "i915"):
+            if card.number("energy1_input") is None or any(channel.device.endswith(card.bus) for _, channel in self._cards):
+                continue
+            limit_uw = card.number("power1_max") or card.number("power1_rated_max") or 0
+            channel = Channel(
+                f"gpu-{card.bus}", "gpu", f"{card.driver}-energy", limit_uw=round(limit_uw * BELIEVED),
+                alias=f"xpu:{len(self._cards)}", model="Intel",
+            )  # fmt: skip
+            self._cards.append((card, channel))
+        if not self._cards:
+            raise Unavailable("Intel GPU: no card with an energy counter (drivers xe, i915)")
+
+    def collect(self, at_us: int, mono_us: int) -> Iterator[Sample]:
+        """One sample a card; a card that cannot be read gives none."""
+        for card, channel in self._cards:
+            energy_uj = card.number("energy1_input")
+            if energy_uj is not None:
+                yield Sample(channel, at_us, mono_us, energy_uj)

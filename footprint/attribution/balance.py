@@ -1,0 +1,51 @@
+"""This file compares a whole-server meter with the sensors of the parts: wall = parts + unseen, and the uplift between them.
+
+The uplift k = wall / parts of a host is what a host without a meter of its own is multiplied by. It is
+measured only over windows that both watched from end to end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from footprint.attribution.rounding import Ints, sums
+from footprint.attribution.spans import Spans, cut
+from footprint.estimate import Estimate
+
+LEAST_WINDOWS = 12  # an hour of five-minute windows, before a spread says anything
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """Energies [µJ] of a host over the windows that its meter and all its parts watched whole."""
+
+    wall_uj: Ints
+    parts_uj: Ints
+
+    @property
+    def uplift(self) -> Estimate | None:
+        """Wall over parts: the ratio of the sums, with the 2.5 and 97.5 % quantiles over windows as bounds."""
+        known = self.parts_uj > 0
+        if known.sum() < LEAST_WINDOWS:
+            return None
+        whole = float(self.wall_uj[known].sum() / self.parts_uj[known].sum())
+        low, high = np.quantile(self.wall_uj[known] / self.parts_uj[known], [0.025, 0.975])
+        return Estimate(whole, min(float(low), whole), max(float(high), whole))
+
+
+def balance(parts: Sequence[Spans], walls: Sequence[Spans], edges_us: Ints) -> Balance:
+    """Energies by window of sorted edges, of windows that every part and every meter watched to 99 %."""
+    whole = np.ones(len(edges_us) - 1, dtype=bool)
+    totals = []
+    for group in (walls, parts):
+        energy = np.zeros(len(edges_us) - 1, dtype=np.int64)
+        for spans in group:
+            pieces, window, _ = cut(spans, edges_us)
+            energy += sums(pieces.energy_uj, window, len(energy))
+            seen = sums(pieces.seen_us, window, len(energy))
+            whole &= seen >= 0.99 * np.diff(edges_us)
+        totals.append(energy)
+    return Balance(totals[0][whole], totals[1][whole])

@@ -1,0 +1,119 @@
+"""Every metric that the agent documents is there, has its help and type, and moves."""
+
+import re
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from collectors.agent import Agent
+from collectors.base import Channel, Collector, Context, Sample, Unavailable, Use
+from collectors.config import AgentConfig
+from collectors.exposition import METRICS, describe
+from collectors.groups import Groups
+from collectors.metrics import MetricsPort
+from collectors.sensors import Sensors
+from collectors.ship import Shipper
+from collectors.spool import Spool
+
+S = 1_000_000
+GPU = Channel("GPU-1", "gpu", "nvml-energy", limit_uw=1000 * S, alias="gpu:0")
+
+
+class Simulated(Collector):
+    """A GPU of 300 W whose counter is set anew once, and read wrongly at the end; half of the time it computes."""
+
+    name, covers = "simulated", "gpu"
+
+    def __init__(self, config: AgentConfig) -> None:
+        self.tick = 0
+
+    def collect(self, at_us: int, mono_us: int) -> Iterator[Sample]:
+        self.tick += 1
+        counter_j = self.tick * 300 + (10**9 if self.tick >= 5 else 0)
+        yield Sample(GPU, at_us, mono_us, counter_j * S if self.tick < 9 else 9)
+
+    def context(self) -> Iterator[Context]:
+        yield Context("GPU-1", "gpu", "nvml", {"busy_us": self.tick * S // 2}, {1: Use(10**9, 0)})
+
+
+class Broken(Collector):
+    """Opens, and never gives anything."""
+
+    name, covers = "broken", "cpu"
+
+    def __init__(self, config: AgentConfig) -> None:
+        pass
+
+    def collect(self, at_us: int, mono_us: int) -> Iterator[Sample]:
+        raise Unavailable("broken")
+
+
+def parsed(text: str) -> dict[str, float]:
+    """Sum of the values of each name."""
+    found: dict[str, float] = {}
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            name, value = re.fullmatch(r"(\w+)(?:\{.*\})? (\S+)", line).groups()  # type: ignore[union-attr]
+            found[name] = found.get(name, 0) + float(value)
+    return found
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Agent:
+    proc = tmp_path / "proc"
+    (proc / "1").mkdir(parents=True)
+    config = AgentConfig(host="a", spool=tmp_path / "spool", proc=proc, sysfs=tmp_path / "sys", processes=("own=pid:1",))
+    return Agent(config, Sensors(config, (Simulated, Broken)), Spool(config.spool, 0.01), Groups(config.processes, proc, config.sysfs), "boot")
+
+
+def second(agent: Agent, at_s: int) -> None:
+    """The host a second later: two processors, of which group `own` uses a half."""
+    (agent.config.proc / "stat").write_text(f"cpu {at_s * 50} 0 0 {at_s * 150} 0 0 0 0\n")
+    fields = ["S", "0", *["0"] * 9, str(at_s * 50), "0", *["0"] * 6, "7", "0", str(100 + at_s)]
+    (agent.config.proc / "1" / "stat").write_text(f"1 (serve) {' '.join(fields)} 0 0\n")
+    agent.sample(at_s * S, at_s * S)
+
+
+def test_every_documented_metric_moves(agent: Agent) -> None:
+    shipper = Shipper(agent.spool, "http://127.0.0.1:1", Path("no token"), None, 1)
+    agent.sync = "unsynchronised"
+    for at_s in range(1, 4):
+        second(agent, at_s)
+    agent.record(3 * S, 3 * S)
+    before = parsed(describe(agent, shipper, 0.5))
+    agent.sync = "synchronised"
+    for at_s in range(4, 10):
+        second(agent, at_s)
+    shipper.ship_waiting()
+    shipper.shipped = shipper.rejected = 1  # what a server answers is proved in test_ship.py
+    for at_s in range(10, 60):
+        agent.record(at_s * S, at_s * S)  # until the spool of 10 kB is full
+    text = describe(agent, shipper, 0.6)
+    after = parsed(text)
+    still = {name for name, _, _ in METRICS if after.get(name) == before.get(name)}
+    assert still == {"footprint_agent_info"}
+    for name, kind, _ in METRICS:
+        assert f"# TYPE {name} {kind}\n" in text
+        assert (name.endswith("_total")) == (kind == "counter")
+
+
+def test_no_metric_is_one_of_emissions_and_all_are_in_base_units() -> None:
+    for name, _, said in METRICS:
+        assert not re.search(r"co2|carbon|emission|gram", name + said, re.IGNORECASE)
+        assert not re.search(r"_(kwh|wh|mj|uj|us|ms|kb|mb|minutes|hours)(_|$)", name)
+
+
+def test_metrics_are_served_on_the_loopback_and_nothing_else_is(agent: Agent) -> None:
+    port = MetricsPort(0, lambda: "footprint_agent_info 1.0\n")
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port.port}/metrics") as answer:
+            assert answer.read() == b"footprint_agent_info 1.0\n"
+            assert answer.headers["Content-Type"].startswith("text/plain")
+        with urllib.request.urlopen(f"http://127.0.0.1:{port.port}/healthz") as answer:
+            assert answer.status == 200
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(f"http://127.0.0.1:{port.port}/etc/passwd")
+    finally:
+        port.close()

@@ -1,0 +1,150 @@
+"""Real agents killed with -9 again and again, the disk filled and the network cut in between, against a real server."""
+
+import itertools
+import os
+import random
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import uvicorn
+from sqlalchemy import select
+
+from footprint import tables
+from footprint.api import create_api
+from footprint.ledger.reading import LedgerView
+from footprint.ledger.shipping import Inbox
+from footprint.store import Store, table
+from footprint.tokens import add_token
+from tests.simulation.sensors import host_time, powercap
+from tests.walk import config
+
+US = 1_000_000
+WATTS = 200
+
+
+class Relay:
+    """A way to the server that can be cut, before a shipment or after it was stored and before its answer."""
+
+    def __init__(self, port: int) -> None:
+        self.target, self.mode = port, "open"
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listening.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self.listening.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client, suppress(OSError):
+            if self.mode == "cut":
+                return
+            with socket.create_connection(("127.0.0.1", self.target)) as server:
+                threading.Thread(target=self._pump, args=(client, server), daemon=True).start()
+                while data := server.recv(65536):
+                    if self.mode != "open":
+                        return  # the server has stored it, and nobody hears of it
+                    client.sendall(data)
+
+    def _pump(self, client: socket.socket, server: socket.socket) -> None:
+        with suppress(OSError):
+            while data := client.recv(65536):
+                server.sendall(data)
+
+    def close(self) -> None:
+        self.listening.close()
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[Store, Relay, str]]:
+    store, facts = Store(f"sqlite:///{tmp_path / 'store.db'}"), config()
+    api = create_api(facts, store, Inbox(store, facts.services_of_model), lambda: time.time_ns() // 1000)
+    server = uvicorn.Server(uvicorn.Config(api, "127.0.0.1", 0, log_level="error", lifespan="off"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    relay = Relay(server.servers[0].sockets[0].getsockname()[1])
+    yield store, relay, add_token(store, "a", 1)
+    relay.close()
+    server.should_exit = True
+    thread.join(10)
+    store.close()
+
+
+def agent(folder: Path, relay: Relay) -> subprocess.Popen[bytes]:
+    given = os.environ | {
+        "FOOTPRINT_SYSFS": str(folder / "sys"), "FOOTPRINT_PROC": str(folder / "proc"), "FOOTPRINT_AGENT__HOST": "a",
+        "FOOTPRINT_AGENT__SERVER": f"http://127.0.0.1:{relay.port}", "FOOTPRINT_AGENT__SAMPLE_S": "0.1",
+        "FOOTPRINT_AGENT__INTERVAL_S": "0.1", "FOOTPRINT_AGENT__TOKEN_FILE": str(folder / "token"),
+        "FOOTPRINT_AGENT__SPOOL": str(folder / "spool"), "FOOTPRINT_AGENT__DISCOVER": "false", "PYTHONPATH": str(Path.cwd()),
+    }  # fmt: skip
+    with (folder / "agent.log").open("ab") as log:
+        return subprocess.Popen([sys.executable, "-m", "collectors", "run"], env=given, cwd=folder, stderr=log)
+
+
+def meter(zone: object, stop: threading.Event) -> None:
+    """A package that draws 200 W, wherever the agent is."""
+    while not stop.wait(0.02):
+        zone.add(WATTS * US // 50)  # type: ignore[attr-defined]
+
+
+def wait_for_a_record(memory: Path) -> None:
+    until = time.monotonic() + 20
+    while time.monotonic() < until and not (memory.exists() and "cpu:0" in memory.read_text()):
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("kills", [20, pytest.param(1000, marks=pytest.mark.slow)])
+def test_kills(served: tuple[Store, Relay, str], tmp_path: Path, kills: int) -> None:
+    store, relay, token = served
+    luck = random.Random(kills)
+    (zone,) = powercap(tmp_path / "sys", 1)
+    host_time(tmp_path / "proc", 10, 90)
+    (tmp_path / "proc/sys/kernel/random").mkdir(parents=True)
+    (tmp_path / "proc/sys/kernel/random/boot_id").write_text("one-boot\n")  # a kill is no reboot
+    (tmp_path / "token").write_text(token)
+    begun, stop = zone.value, threading.Event()
+    process = agent(tmp_path, relay)
+    wait_for_a_record(tmp_path / "spool" / "meters.json")  # the counter stood still until it was read first
+    threading.Thread(target=meter, args=(zone, stop), daemon=True).start()
+    for number in range(kills):
+        relay.mode = luck.choice(["open", "open", "open", "cut", "deaf"])
+        time.sleep(luck.uniform(0.1, 0.9) if kills < 100 else luck.uniform(0.1, 0.5))
+        if number % 5 == 3:  # the disk is full for the rest of this life
+            with suppress(ProcessLookupError):
+                resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, 0))
+            time.sleep(0.2)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process = agent(tmp_path, relay)
+    stop.set()
+    relay.mode = "open"
+    time.sleep(2)
+    process.terminate()
+    process.wait(20)
+    assert process.returncode == 0
+    assert not list((tmp_path / "spool").glob("*.ndjson"))
+    assert not (tmp_path / "spool" / "rejected.jsonl").exists()  # no conflict, no line that could not be read
+    with store.read() as connection:
+        view = LedgerView(store, connection)
+        (stream,) = [s for s in view.streams()["a"] if (s.device, s.quantity) == ("cpu:0", "energy")]
+        readings = connection.execute(select(table(tables.Reading)).where(table(tables.Reading).c.stream_id == stream.id)).all()
+    readings = sorted(readings, key=lambda row: row.time_us)
+    assert len({row.epoch_id for row in readings}) == 1
+    assert all(b.value >= a.value for a, b in itertools.pairwise(readings))
+    assert readings[-1].value - readings[0].value == zone.value - begun  # every joule
+    assert len(readings) >= kills

@@ -1,0 +1,39 @@
+"""This file drives the simulated NVML library within the test's own process, on a simulated clock."""
+
+from __future__ import annotations
+
+import ctypes
+from pathlib import Path
+
+import pynvml
+
+S = 1_000_000
+
+
+class SimulatedNvml:
+    """The library with one scenario loaded; the real binding calls it."""
+
+    def __init__(self, library: Path, scenario: str, folder: Path) -> None:
+        self._library = ctypes.CDLL(str(library))
+        self._library.sim_true_uj.restype = ctypes.c_ulonglong
+        self._library.sim_set_time_us.argtypes = [ctypes.c_ulonglong]
+        path = folder / "scenario.txt"
+        path.write_text(scenario, encoding="utf-8")
+        self._library.sim_load(str(path).encode())
+        self._before = pynvml.nvmlLib
+        self.go(0)
+        pynvml.nvmlLib = self._library
+        pynvml._nvmlGetFunctionPointer_cache.clear()
+
+    def go(self, at_s: float) -> None:
+        """Let the simulated clock stand at an instant."""
+        self._library.sim_set_time_us(round(at_s * S))
+
+    def true_uj(self, index: int) -> int:
+        """What a board really used since the beginning [µJ]."""
+        return int(self._library.sim_true_uj(index))
+
+    def close(self) -> None:
+        """Give the binding back."""
+        pynvml.nvmlLib = self._before
+        pynvml._nvmlGetFunctionPointer_cache.clear()
