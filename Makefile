@@ -21,16 +21,25 @@ chromium:
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get -qq update && apt-get -qq install -y chromium >/dev/null; } \
 	  || { echo "Chromium is needed by the browser tests: sudo apt-get install chromium"; exit 1; }
 
+servers:
+	@{ command -v prometheus && command -v victoria-metrics; } >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get -qq update && apt-get -qq install -y prometheus victoria-metrics >/dev/null; } \
+	  || { echo "Two servers are needed by the tests: sudo apt-get install prometheus victoria-metrics"; exit 1; }
+
 run: $(VENV)/.run ## the service on this machine, at http://127.0.0.1:8050 (PORT=… for another)
 	@FOOTPRINT_SERVER__PORT=$(or $(PORT),8050) exec $(BIN)/footprint up
 
 demo: $(VENV)/.run ## a simulated organisation at http://127.0.0.1:8051, with a store of its own
 	@exec $(BIN)/python -m tests.simulation.demo --port $(or $(PORT),8051)
 
-test: $(VENV)/.test chromium ## every test but the slow ones
+test: $(VENV)/.test chromium servers ## every test but the slow ones
 	$(BIN)/python -m pytest -q -m "not slow and not gpu"
 
-test-all: $(VENV)/.test chromium check ## the slow ones too, and the checks
+$(VENV)-litellm/.proxy: Makefile
+	$(PYTHON) -m venv $(VENV)-litellm
+	$(VENV)-litellm/bin/python -m pip install --quiet 'litellm[proxy]==1.106.2' prometheus-client
+	@touch $@
+
+test-all: $(VENV)/.test $(VENV)-litellm/.proxy chromium servers check ## the slow ones too, and the checks
 	HYPOTHESIS_PROFILE=full $(BIN)/python -m pytest -q -m "not gpu"
 
 check: $(VENV)/.test ## lint, types, which way imports run
@@ -48,4 +57,4 @@ bench: $(VENV)/.bench ## one table of ratios, ours over a peer's or a limit, mea
 agent-size: $(VENV)/.test ## memory and processor time of the agent alone, on simulated sensors
 	$(BIN)/python -m tests.benchmarks.agent_size
 
-.PHONY: help chromium run demo test test-all check bench agent-size
+.PHONY: help chromium servers run demo test test-all check bench agent-size

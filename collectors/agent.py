@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from collectors import state
 from collectors.base import Context, Sample
 from collectors.circumstances import Circumstances
 from collectors.config import AgentConfig
+from collectors.follow import Follower
 from collectors.groups import Groups, Usage
-from collectors.metering import CLOSED, Meter, advance, begin, record
+from collectors.metering import CLOSED, Meter, advance, begin, is_credible, record
 from collectors.proc import PAGE_BYTES, ProcessTable
 from collectors.sensors import Sensors
 from collectors.sharing import begun, share
@@ -44,6 +46,8 @@ class Agent:
     edges: list[str] = field(default_factory=list)
     usage: dict[str, Usage] = field(default_factory=dict)
     busy_us: dict[str, int] = field(default_factory=dict)
+    sources: list[Callable[[], Iterable[Sample]]] = field(default_factory=list)  # samples that other programs took
+    followers: list[Follower] = field(default_factory=list)
     circumstances: Circumstances = field(default_factory=Circumstances)
     samples: int = 0
     refused: int = 0
@@ -56,6 +60,12 @@ class Agent:
         self.sensors.look(mono_us)
         for each in self.sensors.collect(at_us, mono_us):
             self.take(each)
+        covered = self.sensors.components()
+        for source in self.sources:
+            for each in source():
+                # What a sensor of our own measures would be counted twice.
+                if each.channel.component not in covered:
+                    self.take(each)
 
     def take(self, sample: Sample) -> None:
         """One sample of one device."""
@@ -64,6 +74,8 @@ class Agent:
         place = channel.device, channel.source
         before = self.meters.get(place)
         if before is None:
+            if not is_credible(sample):
+                return
             self.meters[place] = self._opened(begin(sample, self.boot))
             return
         after, closed = advance(before, sample, self.boot, self.config.sample_us)
@@ -81,7 +93,7 @@ class Agent:
         """The board was partitioned anew: parts that stay go on, others end here, new ones begin here."""
         device = after.last.channel.device
         if not before.last.channel.parts:
-            self._edge(after, CLOSED)
+            after = self._edge(after, CLOSED)
         old, new = self.instances.pop(device, {}), begun(after, self.boot)
         for name in old.keys() - new.keys():
             self._edge(old[name], CLOSED)
@@ -112,17 +124,22 @@ class Agent:
     def record(self, at_us: int, mono_us: int) -> None:
         """One record a device that was read since the last, of CPU times and circumstances, onto the disk."""
         contexts = list(self.sensors.context())
+        requests = [line for follower in self.followers for line in follower.read()]
         lines = [*self._energy(), *self._activity(contexts, at_us, mono_us), *self._circumstances(contexts, at_us)]
         self.seq += 1
-        whole = [*self.edges, *lines]
+        whole = [*self.edges, *lines, *requests]
+        logs = {follower.pattern: follower.ahead() for follower in self.followers}
         try:
-            state.save(self.spool.folder, self.boot, *self._remembered(), whole)
+            state.save(self.spool.folder, self.boot, *self._remembered(), whole, logs)
             self.spool.append(whole)
         except OSError as bad:
             # The oldest are kept; energy stays in the counters and comes with the next record that fits.
+            # Requests are read again from their logs.
             self.refused += len(lines)
             self._say_full(str(bad))
             return
+        for follower in self.followers:
+            follower.keep()
         self.edges.clear()
         self._say_full("")
 
@@ -192,11 +209,11 @@ class Agent:
 
     def recall(self) -> None:
         """Go on with the counters of an earlier run of this boot; unseen time stays uncovered."""
-        meters, instances, self.edges = state.load(self.spool.folder, self.boot)
+        meters, instances, self.edges, logs = state.load(self.spool.folder, self.boot)
+        for follower in self.followers:
+            follower.places = logs.get(follower.pattern, {})
         self.meters = {(meter.last.channel.device, meter.last.channel.source): meter for meter in meters}
-        self.instances = {
-            board: {meter.last.channel.device: meter for meter in parts} for board, parts in instances.items()
-        }
+        self.instances = {board: {meter.last.channel.device: meter for meter in parts} for board, parts in instances.items()}
 
 
 def own_usage(table: ProcessTable) -> Usage:

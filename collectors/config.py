@@ -5,13 +5,27 @@ from __future__ import annotations
 import os
 import socket
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 
 class BadConfig(Exception):
     """A configuration that cannot be right, with its file or variable and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A gateway's log on this host: its path, which may be a pattern, the field map that reads it, and what that leaves open."""
+
+    log: str
+    form: str
+    service: str = ""
+    use_case: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +52,11 @@ class AgentConfig:
     redfish_password_file: Path | None = None
     redfish_ca_file: Path | None = None
     redfish_chassis: tuple[str, ...] = ()
+    otlp_port: int = 0
+    scrape: tuple[str, ...] = ()
+    scrape_s: float = 10.0
+    otlp_tokens: str = "spans"
+    gateways: tuple[Gateway, ...] = ()
     sysfs: Path = Path("/sys")
     proc: Path = Path("/proc")
 
@@ -47,10 +66,41 @@ class AgentConfig:
         return round(self.sample_s * 1e6)
 
 
+@dataclass(frozen=True, slots=True)
+class Organisation:
+    """What a reader of logs needs of the rest of the file: in which zone months are cut, and which service serves a model."""
+
+    zone: ZoneInfo
+    service_of_model: dict[str, str]
+
+
+def organisation(given: str | None) -> Organisation:
+    """From the same file as the agent's section.
+
+    Raises
+    ------
+    BadConfig
+        If it cannot be right.
+    """
+    from zoneinfo import ZoneInfo  # noqa: PLC0415 - only a reader of logs needs it
+
+    path = _find(given)
+    document = _document(path)
+    try:
+        zone = ZoneInfo(str(document.get("organisation", {}).get("timezone", "Europe/Paris")))
+    except (KeyError, ValueError, OSError):
+        raise BadConfig(f"{path}: [organisation] timezone is no zone of the tz database") from None
+    serving: dict[str, set[str]] = {}
+    for block in document.get("service", []):
+        serving.setdefault(str(block.get("model", "")), set()).add(str(block.get("name", "")))
+    return Organisation(zone, {model: next(iter(names)) for model, names in serving.items() if model and len(names) == 1})
+
+
 _CHOICES = {
     "nvml_power": ("average", "instant"), "nvml_scope": ("auto", "gpu", "module"), "rapl_zone": ("package", "psys"),
+    "otlp_tokens": ("spans", "metrics"),
 }  # fmt: skip
-_KEYS = {field.name: field for field in fields(AgentConfig) if field.name not in ("sysfs", "proc")}
+_KEYS = {field.name: field for field in fields(AgentConfig) if field.name not in ("sysfs", "proc", "gateways")}
 
 
 def load(given: str | None) -> AgentConfig:
@@ -62,7 +112,8 @@ def load(given: str | None) -> AgentConfig:
         If it cannot be right.
     """
     path = _find(given)
-    values = _section(path) | _environment()
+    document = _document(path)
+    values = _section(path, document) | _environment()
     unknown = set(values) - set(_KEYS)
     if unknown:
         raise BadConfig(f"{path or 'environment'}: unknown key in [agent]: {', '.join(sorted(unknown))}")
@@ -70,6 +121,7 @@ def load(given: str | None) -> AgentConfig:
     try:
         config = AgentConfig(
             **{name: _value(name, values.get(name, _KEYS[name].default), base) for name in _KEYS},
+            gateways=tuple(_gateways(path, document, base)),
             sysfs=Path(os.environ.get("FOOTPRINT_SYSFS", "/sys")), proc=Path(os.environ.get("FOOTPRINT_PROC", "/proc")),
         )  # fmt: skip
     except (TypeError, ValueError) as bad:
@@ -103,8 +155,8 @@ def _checked(config: AgentConfig, path: Path | None) -> AgentConfig:
         problem = "interval_s must be at least sample_s"
     elif config.spool_max_mb <= 0:
         problem = "spool_max_mb must be above 0"
-    elif config.bmc_s < 1:
-        problem = "bmc_s must be at least 1"
+    elif config.bmc_s < 1 or config.scrape_s < 1:
+        problem = "bmc_s and scrape_s must be at least 1"
     for name, choices in _CHOICES.items():
         if getattr(config, name) not in choices:
             problem = f"{name} is {getattr(config, name)!r}; it must be one of {', '.join(choices)}"
@@ -123,13 +175,27 @@ def _find(given: str | None) -> Path | None:
     return next((path for path in places if os.path.isfile(path)), None)  # False too where we may not look
 
 
-def _section(path: Path | None) -> dict[str, Any]:
+def _document(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8")).get("agent", {})
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as bad:
         raise BadConfig(f"{path}: {bad}") from None
+
+
+def _gateways(path: Path | None, document: dict[str, Any], base: Path) -> Iterator[Gateway]:
+    """The [[gateway]] blocks that name a log of this host."""
+    for block in document.get("gateway", []):
+        if block.get("log"):
+            if not isinstance(block.get("as"), str):
+                raise BadConfig(f"{path}: [[gateway]] {block.get('name', '')}: as is missing, the field map that reads its log")
+            rules = tuple(map(str, block.get("use_case", ())))
+            yield Gateway(str(base / str(block["log"])), block["as"], str(block.get("service", "")), rules)
+
+
+def _section(path: Path | None, document: dict[str, Any]) -> dict[str, Any]:
+    found = document.get("agent", {})
     if not isinstance(found, dict):
         raise BadConfig(f"{path}: [agent] must be a table")
     return found

@@ -24,6 +24,7 @@ METRICS: tuple[tuple[str, str, str], ...] = (
     ("footprint_agent_doubted_samples", "gauge", "Samples of counters that are not believed yet."),
     ("footprint_agent_collector_failures_total", "counter", "Failures of one collector; the others went on."),
     ("footprint_agent_records_refused_total", "counter", "Records refused because the spool or the disk was full."),
+    ("footprint_agent_log_lines_refused_total", "counter", "Lines of gateways' logs that are no requests."),
     ("footprint_agent_spool_bytes", "gauge", "Records that wait to be shipped."),
     ("footprint_agent_shipped_records_total", "counter", "Records that the server answered for."),
     ("footprint_agent_rejected_records_total", "counter", "Records that the server rejected, kept in rejected.jsonl."),
@@ -65,6 +66,7 @@ def _values(agent: Agent, shipper: Shipper, cpu_s: float) -> Iterator[tuple[str,
     failures: Values = [({"collector": name}, float(count)) for name, count in sorted(agent.sensors.failures.items())]
     yield "footprint_agent_collector_failures_total", failures
     yield "footprint_agent_records_refused_total", [({}, agent.refused)]
+    yield "footprint_agent_log_lines_refused_total", [({}, sum(follower.refused for follower in agent.followers))]
     yield "footprint_agent_spool_bytes", [({}, agent.spool.size_bytes())]
     yield "footprint_agent_shipped_records_total", [({}, shipper.shipped)]
     yield "footprint_agent_rejected_records_total", [({}, shipper.rejected)]

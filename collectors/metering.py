@@ -53,6 +53,11 @@ def begin(sample: Sample, boot: str, seq: int = 0, resets: int = 0) -> Meter:
     return Meter(sample, f"{boot}/{sample.at_us}", seq, resets=resets)
 
 
+def is_credible(sample: Sample) -> bool:
+    """Whether a device can draw the power that a sample says; a counter is judged by what it gains."""
+    return not (sample.power_uw and 0 < sample.channel.limit_uw < sample.power_uw)
+
+
 def most_uj(limit_uw: int, elapsed_us: int) -> int:
     """The most energy [µJ] that a device of a power limit [µW] can have drawn in a time [µs]."""
     return (limit_uw or _NO_LIMIT_UW) * (elapsed_us + REFRESH_US) // PJ_PER_UJ
@@ -91,8 +96,8 @@ def advance(meter: Meter, sample: Sample, boot: str, sample_us: int = US_PER_S) 
             return _doubted(meter, sample, boot)
         added_pj = gained * PJ_PER_UJ
     elif sample.power_uw is not None and last.power_uw is not None:
-        if channel.limit_uw and sample.power_uw > channel.limit_uw:
-            return meter, None  # no device draws that: misread
+        if not is_credible(sample):
+            return meter, None  # misread
         # µW x µs = pJ; the mean of two integers in halves, so twice the sum is kept whole.
         added_pj = (sample.power_uw + last.power_uw) * seen_us // 2
     else:

@@ -38,6 +38,7 @@ FIRST_WAIT_US, LONGEST_WAIT_US = 5 * 1_000_000, 300 * 1_000_000
 _UNSUPPORTED = (pynvml.NVML_ERROR_NOT_SUPPORTED, pynvml.NVML_ERROR_FUNCTION_NOT_FOUND)
 _FIELDS = {"average": pynvml.NVML_FI_DEV_POWER_AVERAGE, "instant": pynvml.NVML_FI_DEV_POWER_INSTANT}
 COUNTER, USAGE = "counter", "usage"
+MODULE_SOURCE = "nvml-energy-module"
 
 
 @dataclass(slots=True)
@@ -47,7 +48,8 @@ class _Gpu:
     kind: str  # COUNTER, USAGE, or a key of _FIELDS
     instances: list[tuple[Any, Part]] = field(default_factory=list)
     busy_read_us: int = -1
-    asked_us: int = 0
+    processes_read_us: int = -1
+    told_us: int = 0  # NVML's own time of the newest of its samples of processes
 
 
 class NvmlCollector(Collector):
@@ -61,24 +63,31 @@ class NvmlCollector(Collector):
         self._gpus: list[_Gpu] = []
         self._busy_us: dict[str, int] = {}  # over reopenings, hence not in _Gpu
         self._shown: set[str] = set()
-        self._missing = False
         self._open_again_us, self._wait_us = 0, FIRST_WAIT_US
+        self._missing = 0  # GPUs that the driver counts and that cannot be read: they may come back
+        self._mono_us = 0
         self._open()
 
     def _open(self) -> None:
+        opened = False
         try:
             pynvml.nvmlInit()
+            opened = True
             count = pynvml.nvmlDeviceGetCount()
         except pynvml.NVMLError as bad:
+            if opened:
+                self.close()  # the library counts its openings, and starts afresh only when all are closed
             raise Unavailable(f"NVML: {bad} (no NVIDIA driver, or its libnvidia-ml.so.1 is not found)") from None
         self._gpus = [gpu for index in range(count) if (gpu := self._describe(index)) is not None]
-        self._shown, self._missing = _listed(self._listing), len(self._gpus) < count
+        self._missing = count - len(self._gpus)
+        self._shown = _listed(self._listing)
         if not self._gpus:
             self.close()
             raise Unavailable(f"NVML: none of {count} GPUs can be read")
 
     def collect(self, at_us: int, mono_us: int) -> Iterator[Sample]:
         """One sample a GPU; those that cannot be read now give none."""
+        self._mono_us = mono_us
         if not self._gpus and not self._try_again(mono_us):
             return
         failed = 0
@@ -129,7 +138,7 @@ class NvmlCollector(Collector):
             device, source = gpu.channel.device, self.name
             values = _circumstances(gpu.handle) | {"busy_us": self._busy_us.get(device)}
             told = {name: value for name, value in values.items() if value is not None}
-            yield Context(device, "gpu", source, told, None if gpu.instances else _processes(gpu))
+            yield Context(device, "gpu", source, told, None if gpu.instances else _processes(gpu, self._mono_us))
             for handle, part in gpu.instances:
                 yield Context(part.device, "gpu", source, {}, _uses(handle))
             self._refresh_instances(gpu)
@@ -162,7 +171,9 @@ class NvmlCollector(Collector):
             return None
         kind, source = self._kind(handle)
         alias = f"gpu:{index}"
-        channel = Channel(uuid, "gpu", source, limit_uw=_limit_uw(handle), alias=alias, model=model)
+        # The limit is the GPU's: it says nothing of a module, whose CPU draws too.
+        limit_uw = 0 if source == MODULE_SOURCE else _limit_uw(handle)
+        channel = Channel(uuid, "gpu", source, limit_uw=limit_uw, alias=alias, model=model)
         instances = _instances(handle, alias, model)
         return _Gpu(handle, _with_parts(channel, instances), kind, instances)
 
@@ -176,7 +187,7 @@ class NvmlCollector(Collector):
             except pynvml.NVMLError as bad:
                 supported = bad.value not in _UNSUPPORTED
             if supported:
-                return COUNTER, "nvml-energy-module" if module else "nvml-energy"
+                return COUNTER, MODULE_SOURCE if module else "nvml-energy"
         for kind in sorted(_FIELDS, key=lambda name: name != self._power):
             if _field_uw(handle, _FIELDS[kind], pynvml.NVML_POWER_SCOPE_GPU) is not None:
                 return kind, f"nvml-power-{kind}"
@@ -250,18 +261,22 @@ def _uses(handle: Any) -> dict[int, Use] | None:
     return {process.pid: Use(process.usedGpuMemory, None) for process in found}
 
 
-def _processes(gpu: _Gpu) -> dict[int, Use] | None:
-    """Processes that compute on a whole board, with memory and the time that they computed since asked last."""
+def _processes(gpu: _Gpu, mono_us: int) -> dict[int, Use] | None:
+    """Processes that compute on a whole board, with memory and the time that they computed since asked last.
+
+    Time is our own: NVML tells only of processes that did something, so that its last sample may be hours old.
+    """
+    elapsed_us = mono_us - gpu.processes_read_us if gpu.processes_read_us >= 0 else 0
+    gpu.processes_read_us = mono_us
     uses = _uses(gpu.handle)
     if not uses:
         return uses
-    since_us = gpu.asked_us
+    since_us = gpu.told_us
     percents: dict[int, list[int]] = {}
     with contextlib.suppress(pynvml.NVMLError):  # none lately, or not supported
         for sample in pynvml.nvmlDeviceGetProcessUtilization(gpu.handle, since_us):
-            gpu.asked_us = max(gpu.asked_us, sample.timeStamp)
+            gpu.told_us = max(gpu.told_us, sample.timeStamp)
             percents.setdefault(sample.pid, []).append(sample.smUtil)
-    elapsed_us = gpu.asked_us - since_us if since_us else 0
     return {
         pid: Use(use.memory_bytes, sum(found) * elapsed_us // len(found) // 100 if (found := percents.get(pid)) else 0)
         for pid, use in uses.items()

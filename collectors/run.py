@@ -8,12 +8,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from collectors.agent import Agent
 from collectors.base import Unavailable
 from collectors.clock import boot_id, now_us, sync_state
 from collectors.config import AgentConfig
 from collectors.exposition import describe
+from collectors.follow import Follower
 from collectors.groups import Groups
 from collectors.metrics import MetricsPort
 from collectors.notify import notify
@@ -22,6 +24,10 @@ from collectors.sensors import Sensors
 from collectors.ship import Shipper
 from collectors.spool import Spool
 
+if TYPE_CHECKING:
+    from collectors.otlp import OtlpPort
+    from collectors.scrape import Scraper
+
 
 def make_agent(config: AgentConfig, *, alone: bool = True) -> Agent:
     """An agent with the sensors of this host, which goes on from what an earlier run of this boot left."""
@@ -29,13 +35,16 @@ def make_agent(config: AgentConfig, *, alone: bool = True) -> Agent:
     boot = boot_id(config.proc)
     agent = Agent(
         config, Sensors(config, COLLECTORS), Spool(config.spool, config.spool_max_mb), groups, boot, alone,
-        started=f"{boot}/{now_us()[0]}",
+        started=f"{boot}/{now_us()[0]}", followers=[Follower(gateway) for gateway in config.gateways],
     )  # fmt: skip
     agent.recall()
     return agent
 
 
-def run(config: AgentConfig, *, with_parent: bool = False) -> None:
+OTLP_PORT = 4318  # OTLP over HTTP, where nothing else is said
+
+
+def run(config: AgentConfig, *, with_parent: bool = False, otlp: bool = False) -> None:
     """Sample, record and ship until told to stop.
 
     Raises
@@ -55,6 +64,8 @@ def run(config: AgentConfig, *, with_parent: bool = False) -> None:
     port = None
     if config.metrics_port:
         port = MetricsPort(config.metrics_port, lambda: describe(agent, shipper, time.process_time()))
+    received = _listen(config, agent) if otlp or config.otlp_port else None
+    scraper = _scrape(config, agent) if config.scrape else None
     shipper.start()
     parent = os.getppid()
     try:
@@ -64,8 +75,27 @@ def run(config: AgentConfig, *, with_parent: bool = False) -> None:
         agent.record(*now_us())
         shipper.stop()
         agent.sensors.close()
-        if port is not None:
-            port.close()
+        for each in (port, received, scraper):
+            if each is not None:
+                each.close()
+
+
+def _listen(config: AgentConfig, agent: Agent) -> OtlpPort:
+    """Receive OTLP: requests go to the spool at once, energies to their meters with the next sample."""
+    from collectors.otlp import OtlpPort  # noqa: PLC0415 - an HTTP server costs memory that few agents need
+
+    port = OtlpPort(config.otlp_port or OTLP_PORT, config.otlp_tokens, agent.spool.append)
+    agent.sources.append(port.take)
+    return port
+
+
+def _scrape(config: AgentConfig, agent: Agent) -> Scraper:
+    """Read other exporters of this host beside the loop."""
+    from collectors.scrape import Scraper  # noqa: PLC0415 - few agents need it
+
+    scraper = Scraper(config.scrape, config.scrape_s)
+    agent.sources.append(scraper.take)
+    return scraper
 
 
 def _greet(sensors: Sensors) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from collectors.base import Collector, Context, Refused, Sample, Unavailable
 from collectors.config import AgentConfig
 
+_COMPONENT = {"gpu": "gpu", "cpu": "cpu", "dram": "dram", "wall": "host"}
 LOOK_AGAIN_US = 60 * 1_000_000
 
 
@@ -68,6 +69,10 @@ class Sensors:
                 yield from collector.context()
             except Exception as bad:
                 self._failed(collector, bad)
+
+    def components(self) -> set[str]:
+        """Components that a working collector measures."""
+        return {_COMPONENT[make.covers.partition("-")[0]] for make in self.working if make.covers.partition("-")[0] in _COMPONENT}
 
     def remarks(self) -> Iterator[str]:
         """What could be measured better, with the remedy."""

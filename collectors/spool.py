@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,6 +27,7 @@ class Spool:
         self.folder = folder
         self._max_bytes = int(max_mb * BYTES_PER_MB)
         self.unreadable = 0
+        self._lock = threading.Lock()  # requests that are received come from another thread
         folder.mkdir(parents=True, exist_ok=True)
         for torn in folder.glob("*.part"):
             torn.unlink(missing_ok=True)
@@ -45,7 +47,10 @@ class Spool:
         """
         if not lines:
             return
-        data = ("\n".join(lines) + "\n").encode()
+        with self._lock:
+            self._append(("\n".join(lines) + "\n").encode())
+
+    def _append(self, data: bytes) -> None:
         if self.size_bytes() + len(data) > self._max_bytes:
             raise SpoolFull(f"the spool {self.folder} holds its {self._max_bytes / BYTES_PER_MB:g} MB")
         path = self.folder / f"{self._next:012d}.ndjson"

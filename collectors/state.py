@@ -16,14 +16,16 @@ from collectors.base import Channel, Part, Sample
 from collectors.metering import Meter
 
 NAME = "meters.json"
+Places = dict[str, tuple[int, int]]  # path -> (file number, offset read up to)
 _CHANNEL = [field.name for field in fields(Channel) if field.name != "parts"]
 _METER = [field.name for field in fields(Meter) if field.name not in ("last", "doubt")]
 
 
 def save(
-    folder: Path, boot: str, meters: Iterable[Meter], instances: Mapping[str, Iterable[Meter]], pending: list[str]
-) -> None:
-    """Replace the file; ``instances`` are the meters of the parts of partitioned boards.
+    folder: Path, boot: str, meters: Iterable[Meter], instances: Mapping[str, Iterable[Meter]], pending: list[str],
+    logs: Mapping[str, Places],
+) -> None:  # fmt: skip
+    """Replace the file; ``instances`` are the meters of the parts of partitioned boards, ``logs`` how far logs were read.
 
     Raises
     ------
@@ -32,28 +34,29 @@ def save(
     """
     kept = {
         "boot": boot, "meters": [_from_meter(meter) for meter in meters], "pending": pending,
-        "instances": {board: [_from_meter(meter) for meter in parts] for board, parts in instances.items()},
+        "instances": {board: [_from_meter(meter) for meter in parts] for board, parts in instances.items()}, "logs": dict(logs),
     }  # fmt: skip
     part = folder / (NAME + ".part")
     part.write_text(json.dumps(kept), encoding="utf-8")
     part.replace(folder / NAME)
 
 
-def load(folder: Path, boot: str) -> tuple[list[Meter], dict[str, list[Meter]], list[str]]:
-    """Meters of this boot, those of instances by board, and records that may not be on disk.
+def load(folder: Path, boot: str) -> tuple[list[Meter], dict[str, list[Meter]], list[str], dict[str, Places]]:
+    """Meters of this boot, those of instances by board, records that may not be on disk, and how far logs were read.
 
-    Records of the boot before are told still. There is nothing where there is nothing to go on from.
+    Records and logs are those of the boot before, too. There is nothing where there is nothing to go on from.
     """
     try:
         kept = json.loads((folder / NAME).read_text(encoding="utf-8"))
         pending = [str(line) for line in kept["pending"]]
+        logs = {pattern: {path: (n, at) for path, (n, at) in places.items()} for pattern, places in kept["logs"].items()}
         if kept["boot"] != boot:
-            return [], {}, pending
+            return [], {}, pending, logs
         meters = [_to_meter(fields) for fields in kept["meters"]]
         instances = {board: [_to_meter(fields) for fields in parts] for board, parts in kept["instances"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return [], {}, []  # an unreadable memory is no memory: the next samples open new epochs
-    return meters, instances, pending
+        return [], {}, [], {}  # an unreadable memory is no memory: the next samples open new epochs
+    return meters, instances, pending, logs
 
 
 def _from_meter(meter: Meter) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from footprint.aggregation.devices import device_spans
+from footprint.aggregation.devices import ENERGY_QUANTITIES, device_spans
 from footprint.attribution.balance import Balance, balance
 from footprint.ledger.reading import LedgerView
 from footprint.units import US_PER_DAY
@@ -15,7 +15,7 @@ from footprint.units import US_PER_DAY
 def balances(view: LedgerView, window_us: int, from_us: int, to_us: int) -> Iterator[tuple[str, Balance]]:
     """Balance of each host that has a whole-server meter, over [from, to)."""
     for host, streams in sorted(view.streams().items()):
-        if not any(stream.component == "host" for stream in streams):
+        if not any(stream.component == "host" and stream.quantity in ENERGY_QUANTITIES for stream in streams):
             continue
         days = range(from_us // US_PER_DAY, -(-to_us // US_PER_DAY))
         found = [_of_day(view, host, day, window_us, from_us, to_us) for day in days]

@@ -9,6 +9,8 @@ import typer
 from footprint.cli import asking, factors, importing, running
 from footprint.cli.shared import CheckFailed, Exit, Unavailable, UsageError
 from footprint.config import ConfigError
+from footprint.exporters import SourceUnavailable
+from footprint.fieldmaps import BadMap
 from footprint.querying.question import BadQuestion
 from footprint.readings import FootprintError
 
@@ -28,6 +30,8 @@ app.command("aggregate")(asking.aggregate)
 app.command("query")(asking.query)
 app.command("check")(asking.check)
 app.command("balance")(asking.balance)
+app.command("unlogged")(asking.unlogged)
+app.command("hosted")(asking.hosted)
 app.add_typer(factors.app, name="factors")
 app.add_typer(running.token_app, name="token")
 app.command("doctor")(running.doctor)
@@ -37,6 +41,8 @@ _EXITS: tuple[tuple[type[FootprintError], Exit], ...] = (
     (BadQuestion, Exit.USAGE),
     (UsageError, Exit.USAGE),
     (Unavailable, Exit.UNAVAILABLE),
+    (SourceUnavailable, Exit.UNAVAILABLE),
+    (BadMap, Exit.CONFIGURATION),
     (CheckFailed, Exit.CHECK_FAILED),
 )
 
@@ -70,7 +76,10 @@ def status_of(arguments: list[str] | None = None) -> int:
 
 
 def _missing(missing: ModuleNotFoundError) -> int:
-    extras = {"dash": "dashboard", "plotly": "dashboard", "psycopg": "postgres", "codecarbon": "tdp"}
+    extras = {
+        "ecologits": "hosted", "httpx": "prometheus", "dash": "dashboard", "plotly": "dashboard", "psycopg": "postgres",
+        "codecarbon": "tdp",
+    }  # fmt: skip
     name = (missing.name or "").partition(".")[0]
     if name in ("footprint", "collectors", "dashboards"):
         raise missing

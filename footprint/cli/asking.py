@@ -167,3 +167,49 @@ def balance(
         say("no host has a whole-server meter (component host) in the period")
         return Exit.NO_DATA
     return Exit.OK
+
+
+def unlogged(
+    from_: FromOption = None, to: ToOption = None, config: ConfigOption = None,
+    form: FormatOption = Format.table, output: OutputOption = None,
+) -> int:  # fmt: skip
+    """Requests and tokens that inference servers counted and no gateway logged, by service."""
+    from footprint.ledger.reading import LedgerView
+    from footprint.querying.question import parse_bound
+    from footprint.querying.unlogged import MEASURES
+    from footprint.querying.unlogged import unlogged as ask
+
+    facts, store = opened(config)
+    with store.read() as connection:
+        extent = LedgerView(store, connection).extent_us()
+    bounds = [parse_bound(name, text, facts.timezone) for name, text in (("from", from_), ("to", to))]
+    rows: list[dict[str, Any]] = []
+    if extent is not None:
+        start, end = (given if given is not None else known for given, known in zip(bounds, extent, strict=True))
+        period = {"period_start": format_instant(start), "period_end": format_instant(end)}
+        rows = [row | period for row in ask(store, facts, start, end, now_us())]
+    told = [f"{kind}_{measure}" for measure in MEASURES for kind in ("served", "logged", "unlogged")]
+    emit(["service", "period_start", "period_end", *told], rows, form, output)
+    if not rows:
+        say("no inference server's own counters are known; `footprint import prometheus URL` brings them")
+        return Exit.NO_DATA
+    return Exit.OK
+
+
+def hosted(
+    from_: FromOption = None, to: ToOption = None, config: ConfigOption = None,
+    form: FormatOption = Format.table, output: OutputOption = None,
+) -> int:  # fmt: skip
+    """What hosted models are modelled to consume (EcoLogits, quality C); beside the measurement where there is one."""
+    from footprint.querying.hosted import COLUMNS
+    from footprint.querying.hosted import hosted as ask
+    from footprint.querying.question import parse_bound
+
+    facts, store = opened(config)
+    bounds = [parse_bound(name, text, facts.timezone) for name, text in (("from", from_), ("to", to))]
+    rows = ask(store, facts, bounds[0], bounds[1], now_us())
+    emit(list(COLUMNS), rows, form, output)
+    if not rows:
+        say('no requests of a service that is declared modelled_as = "provider/model"')
+        return Exit.NO_DATA
+    return Exit.OK

@@ -42,12 +42,48 @@ def energy(files: Files, rejects: RejectsOption = None, config: ConfigOption = N
 
 
 @app.command("requests")
-def requests(files: Files, rejects: RejectsOption = None, config: ConfigOption = None) -> int:
+def requests(
+    files: Files, rejects: RejectsOption = None, config: ConfigOption = None,
+    as_: Annotated[
+        str | None, typer.Option("--as", metavar="NAME", help="Another program's log: a [[gateway]], a shipped map, a TOML file.")
+    ] = None,
+) -> int:  # fmt: skip
     """Requests of the gateways: when, for which service and use case, how many tokens."""
-    from footprint.ledger.importing import import_requests
+    from footprint.ledger.importing import import_foreign, import_requests
 
     facts, store = opened(config)
-    return _each(files, rejects, lambda path: import_requests(store, facts, path, now_us()))
+    if as_ is None:
+        return _each(files, rejects, lambda path: import_requests(store, facts, path, now_us()))
+    found = facts.field_map(as_)
+    return _each(files, rejects, lambda path: import_foreign(store, facts, path, found, now_us()))
+
+
+@app.command("prometheus")
+def prometheus(
+    url: Annotated[str, typer.Argument(metavar="URL", help="A Prometheus or VictoriaMetrics, such as http://prometheus:9090.")],
+    from_: Annotated[str | None, typer.Option("--from", metavar="T", help="Default: an hour ago.")] = None,
+    to: Annotated[str | None, typer.Option("--to", metavar="T", help="Default: now.")] = None,
+    exporter: Annotated[str, typer.Option(help="Only this exporter's metrics, where several show the same.")] = "",
+    host_label: Annotated[str, typer.Option(help="The label that names the host; default the first usual one.")] = "",
+    config: ConfigOption = None,
+) -> int:
+    """Energy and counts that exporters and gateways gave to a Prometheus: raw samples; may be stopped and begun again."""
+    from footprint.ledger.prometheus import import_prometheus
+    from footprint.ledger.prometheus_requests import import_gateway_counters
+    from footprint.querying.question import parse_bound
+    from footprint.units import US_PER_HOUR
+
+    facts, store = opened(config)
+    now = now_us()
+    start, end = parse_bound("from", from_, facts.timezone), parse_bound("to", to, facts.timezone)
+    start, end = now - US_PER_HOUR if start is None else start, now if end is None else end
+    done = import_prometheus(store, url, start, end, now, exporter=exporter, host_label=host_label)
+    asked = import_gateway_counters(store, facts, url, start, end, now) if not exporter else None
+    for each in filter(None, (done, asked)):
+        say(_told(each, Path()))
+    if not any(each.accepted or each.duplicates for each in filter(None, (done, asked))):
+        say("nothing new that the table of exporters knows (data/exporters.csv)")
+    return Exit.OK
 
 
 @app.command("users")

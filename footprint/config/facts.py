@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from footprint.assumptions import assumption
 from footprint.estimate import Estimate
+from footprint.fieldmaps import FieldMap, load_map
 
 ALWAYS = -(2**62)
 FOREVER_US = 2**62
@@ -53,11 +54,15 @@ class HostFact:
 
 @dataclass(frozen=True, slots=True)
 class ServiceFact:
-    """A deployed model endpoint; ``processes`` names the process groups that run it."""
+    """A deployed model endpoint; ``processes`` names the process groups that run it.
+
+    ``modelled_as`` is the provider and model of EcoLogits that stand for it where nobody measures it.
+    """
 
     name: str
     model: str = ""
     processes: tuple[str, ...] = ()
+    modelled_as: str = ""
     since_us: int = ALWAYS
     until_us: int = FOREVER_US
 
@@ -84,6 +89,16 @@ class UseCaseFact:
     owner: str = ""
     since_us: int = ALWAYS
     until_us: int = FOREVER_US
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayFact:
+    """A gateway's log: which field map reads it, and what takes over from the map's own service and use-case rules."""
+
+    name: str
+    form: str
+    service: str = ""
+    use_case: tuple[str, ...] = ()
 
 
 Dated = TypeVar("Dated", SiteFact, HostFact, ServiceFact, UseCaseFact)
@@ -116,6 +131,7 @@ class Config:
     services: tuple[ServiceFact, ...] = ()
     placements: tuple[Placement, ...] = ()
     use_cases: tuple[UseCaseFact, ...] = ()
+    gateways: tuple[GatewayFact, ...] = ()
     agent: Mapping[str, Any] = field(default_factory=dict)  # as written: the agent itself reads and checks it
     path: Path | None = None
 
@@ -150,6 +166,19 @@ class Config:
     def services_of_model(self, model: str) -> set[str]:
         """Names of the services declared to serve a model."""
         return {service.name for service in self.services if service.model == model}
+
+    def field_map(self, name: str) -> FieldMap:
+        """The field map of a declared gateway, of a shipped name, or of a TOML file.
+
+        Raises
+        ------
+        BadMap
+            If there is none, or it cannot be right.
+        """
+        for gateway in self.gateways:
+            if gateway.name == name:
+                return load_map(gateway.form, service=gateway.service, use_case=gateway.use_case)
+        return load_map(name)
 
     def facts_digest(self) -> str:
         """The same for configurations under which the same rows come out."""

@@ -20,6 +20,7 @@ from footprint.config.facts import (
     FOREVER_US,
     OWN_SERVICE,
     Config,
+    GatewayFact,
     HostFact,
     Placement,
     ServiceFact,
@@ -45,6 +46,7 @@ SECTIONS: dict[str, set[str]] = {
         "server", "token_file", "host", "sample_s", "interval_s", "spool", "spool_max_mb", "ca_file",
         "metrics_port", "processes", "discover", "nvml_power", "nvml_scope", "rapl_zone", "bmc_s", "redfish_url",
         "redfish_user", "redfish_password_file", "redfish_ca_file", "redfish_chassis",
+        "otlp_port", "otlp_tokens", "scrape", "scrape_s",
     },
     "attribution": {"idle_policy", "window_s"},
     "factors": {"electricity"},
@@ -52,9 +54,10 @@ SECTIONS: dict[str, set[str]] = {
 BLOCKS: dict[str, set[str]] = {
     "site": {"name", "zone", "pue", "wue_l_per_kwh", "market_factor_g_per_kwh", "market_evidence"} | _DATES,
     "host": {"name", "site", "uplift", "embodied"} | _DATES,
-    "service": {"name", "model", "devices", "processes"} | _DATES,
+    "service": {"name", "model", "devices", "processes", "modelled_as"} | _DATES,
     "placement": {"service", "devices", "share"} | _DATES,
     "use_case": {"name", "charter", "decided", "owner"} | _DATES,
+    "gateway": {"name", "as", "log", "service", "use_case"},
 }
 
 
@@ -128,6 +131,7 @@ def _config(document: Document, path: Path | None) -> Config:
         services=services,
         placements=reader.placements(),
         use_cases=reader.use_cases(),
+        gateways=reader.gateways(),
         agent=document.data.get("agent", {}),
         path=path,
     )
@@ -372,6 +376,7 @@ class _Reader:
                 name=self._name("service", index, block),
                 model=str(block.get("model", "")),
                 processes=tuple(self._texts("service", index, block, "processes")),
+                modelled_as=str(block.get("modelled_as", "")),
                 since_us=since,
                 until_us=until,
             )
@@ -379,6 +384,18 @@ class _Reader:
         own = ServiceFact(OWN_SERVICE, processes=(OWN_SERVICE, f"{OWN_SERVICE}-agent"))
         declared = any(fact.name == OWN_SERVICE for _, fact in facts)
         return (*self._in_turn("service", facts), *(() if declared else (own,)))
+
+    def gateways(self) -> tuple[GatewayFact, ...]:
+        """The [[gateway]] blocks; ``log`` is the agent's, which reads it on the gateway's host."""
+        found = []
+        for index, block in self._blocks("gateway"):
+            if not isinstance(block.get("as"), str):
+                raise self.document.error("as is missing: the field map that reads the log", "gateway", index)
+            found.append(GatewayFact(
+                self._name("gateway", index, block), block["as"], str(block.get("service", "")),
+                tuple(self._texts("gateway", index, block, "use_case")),
+            ))  # fmt: skip
+        return tuple(found)
 
     def use_cases(self) -> tuple[UseCaseFact, ...]:
         """The [[use_case]] blocks, each cut where the next block of its name begins."""

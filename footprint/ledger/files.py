@@ -16,17 +16,20 @@ from typing import Any
 
 from footprint.ledger.blocks import Block, UnreadableFile
 from footprint.ledger.csv_lines import csv_blocks
-from footprint.ledger.json_lines import json_blocks
+from footprint.ledger.json_lines import Shape, json_blocks
 from footprint.ledger.lines import Bytes, Lines
 from footprint.ledger.parquet import MAGIC, parquet_blocks
 
 _JSON_NAMES = (".jsonl", ".ndjson", ".json")
 
 
-def read_blocks(path: str, digest: Any = None, wanted: Collection[str] | None = None) -> Iterator[Block]:
+def read_blocks(
+    path: str, digest: Any = None, wanted: Collection[str] | None = None, shape: Shape | None = None
+) -> Iterator[Block]:
     """Blocks of a file, or of standard input for ``-``.
 
-    ``digest`` is fed the bytes as they stand on disk; of columns not ``wanted`` nothing is looked at.
+    ``digest`` is fed the bytes as they stand on disk; of columns not ``wanted`` nothing is looked at. ``shape`` makes
+    of a JSON object the columns of a row, or None.
 
     Raises
     ------
@@ -42,7 +45,7 @@ def read_blocks(path: str, digest: Any = None, wanted: Collection[str] | None = 
             lines = Lines(Bytes(raw, digest))
             first = lines.peek()
             if name.endswith(_JSON_NAMES) or first.lstrip()[:1] == b"{":
-                yield from json_blocks(lines, wanted)
+                yield from json_blocks(lines, wanted, shape)
             elif first.strip():
                 yield from csv_blocks(path, lines, wanted)
             else:

@@ -15,15 +15,18 @@ from sqlalchemy import Connection, update
 
 from footprint import tables
 from footprint.config import Config
+from footprint.fieldmaps import FieldMap
 from footprint.instants import format_instant
 from footprint.ledger import energy, requests, users
 from footprint.ledger.accept import accept_readings, accept_requests
 from footprint.ledger.batches import forget_claims_of_copy
 from footprint.ledger.blocks import Block, UnreadableFile
 from footprint.ledger.files import new_digest, read_blocks
+from footprint.ledger.foreign import foreign_blocks
 from footprint.ledger.outcome import Outcome, add_batch
 from footprint.ledger.rejects import Reject
 from footprint.ledger.streams import StreamIds
+from footprint.readings import RequestRecord
 from footprint.store import Store, table
 
 
@@ -62,6 +65,26 @@ def import_energy(store: Store, path: str, now_us: int, progress: Progress | Non
     return _import(store, path, "energy", parts(), digest, now_us, progress)
 
 
+def import_readings(
+    store: Store, name: str, found: Iterable[tuple[energy.Readings, list[int]]], now_us: int, progress: Progress | None = None
+) -> Imported:
+    """Readings that a source gave, as one batch under a name; with each the numbers of its streams."""
+
+    def parts() -> Iterator[_Part]:
+        for readings, ids in found:
+            names = store.name_ids({epoch for epoch in readings.epoch if epoch})
+            epochs = [names[epoch] if epoch else 0 for epoch in readings.epoch]
+            yield partial(_accept_named, store, readings, ids, epochs), []
+
+    return _import(store, name, "energy", parts(), new_digest(), now_us, progress)
+
+
+def _accept_named(
+    store: Store, readings: energy.Readings, ids: list[int], epochs: list[int], connection: Connection, batch: int
+) -> Outcome:
+    return accept_readings(store, connection, ids, epochs, readings, batch, claim=True)
+
+
 def _accept_readings(store: Store, readings: energy.Readings, ids: list[int], connection: Connection, batch: int) -> Outcome:
     return accept_readings(store, connection, ids, [0], readings, batch, claim=True)
 
@@ -87,6 +110,29 @@ def import_requests(
             yield accept if len(found) else None, rejects
 
     return _import(store, path, "requests", parts(), digest, now_us, progress)
+
+
+def import_foreign(
+    store: Store, config: Config, path: str, found: FieldMap, now_us: int, progress: Progress | None = None
+) -> Imported:
+    """Requests of one file of another program, read by a field map.
+
+    Raises
+    ------
+    UnreadableFile
+        If it cannot be read; nothing is stored then.
+    """
+    digest = new_digest()
+    return import_requests(store, config, path, now_us, progress, foreign_blocks(path, found, digest), digest)
+
+
+def import_request_records(
+    store: Store, name: str, records: list[RequestRecord], lines: requests.Ints, now_us: int
+) -> Imported:
+    """Requests that a source gave, as one batch under a name."""
+    found = requests.from_records(records, lines)
+    accept = partial(_accept_requests, store, found, store.name_ids(found.names()), {})
+    return _import(store, name, "requests", [(accept if records else None, [])], new_digest(), now_us, None)
 
 
 def _accept_requests(
@@ -176,4 +222,7 @@ def _write_down(connection: Connection, batch: int, result: Imported, more: Outc
     )  # fmt: skip
 
 
-__all__ = ["Imported", "UnreadableFile", "import_energy", "import_requests", "import_users"]
+__all__ = [
+    "Imported", "UnreadableFile", "import_energy", "import_foreign", "import_readings", "import_request_records",
+    "import_requests", "import_users",
+]  # fmt: skip

@@ -24,7 +24,7 @@ LIMIT_MIB = 32
 LIMIT_CORE = 0.001
 ALLOWED = (
     "footprint", "footprint.readings", "footprint.instants", "footprint.units", "footprint.assumptions", "footprint.data",
-    "footprint.estimate",
+    "footprint.estimate", "footprint.fieldmaps",
 )  # fmt: skip
 
 

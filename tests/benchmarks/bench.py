@@ -6,6 +6,7 @@ Times are in seconds unless the row says otherwise; a peer that is not installed
 from __future__ import annotations
 
 import csv
+import json
 import tempfile
 import time
 from collections.abc import Callable
@@ -13,7 +14,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from footprint.ledger.importing import import_energy, import_requests
+from footprint.config import parse_config
+from footprint.fieldmaps import load_map
+from footprint.ledger.importing import import_energy, import_foreign, import_requests
 from footprint.store import Store
 from tests.benchmarks import agent_peer, rapl_sample
 from tests.walk import DAY_S, NOW_US, ask, compute, config, energy_lines, request_lines, write
@@ -29,6 +32,18 @@ def best(act: Callable[[], object]) -> float:
         act()
         found.append(time.perf_counter() - begun)
     return min(found)
+
+
+def foreign_log(path: Path, count: int) -> list[str]:
+    """A gateway's log of payloads of 400 bytes; its lines."""
+    lines = [
+        json.dumps({
+            "startTime": DAY_S + n, "endTime": DAY_S + n + 2.5, "model_group": "m", "prompt_tokens": n % 2000, "completion_tokens": n % 500,
+            "status": "success", "litellm_call_id": f"{n:032x}", "metadata": {"requester_metadata": {"use_case": "drafting"}}, "messages": "x" * 200,
+        }) for n in range(count)
+    ]  # fmt: skip
+    path.write_text("\n".join(lines) + "\n")
+    return lines
 
 
 def main() -> None:
@@ -51,6 +66,10 @@ def main() -> None:
 
         ours = best(lambda: import_energy(fresh(), energy, NOW_US))
         rows.append(("import of 172,804 readings / pandas.read_csv", ours, best(lambda: pd.read_csv(energy))))
+        lines = foreign_log(folder / "gateway.jsonl", 28_185)
+        served = parse_config('[[service]]\nname = "chat"\nmodel = "m"\n')
+        ours = best(lambda: import_foreign(fresh(), served, str(folder / "gateway.jsonl"), load_map("litellm"), NOW_US))
+        rows.append(("import of 28,185 LiteLLM payloads / json.loads", ours, best(lambda: [json.loads(line) for line in lines])))
         ours = best(lambda: import_requests(fresh(), facts, requests, NOW_US))
         rows.append(("import of 28,185 requests / csv.DictReader", ours, best(read_requests)))
         store = fresh()

@@ -9,8 +9,9 @@ import pytest
 
 from collectors.agent import Agent
 from collectors.base import Channel, Collector, Context, Sample, Unavailable, Use
-from collectors.config import AgentConfig
+from collectors.config import AgentConfig, Gateway
 from collectors.exposition import METRICS, describe
+from collectors.follow import Follower
 from collectors.groups import Groups
 from collectors.metrics import MetricsPort
 from collectors.sensors import Sensors
@@ -65,7 +66,9 @@ def agent(tmp_path: Path) -> Agent:
     proc = tmp_path / "proc"
     (proc / "1").mkdir(parents=True)
     config = AgentConfig(host="a", spool=tmp_path / "spool", proc=proc, sysfs=tmp_path / "sys", processes=("own=pid:1",))
-    return Agent(config, Sensors(config, (Simulated, Broken)), Spool(config.spool, 0.01), Groups(config.processes, proc, config.sysfs), "boot")
+    follower = Follower(Gateway(str(tmp_path / "requests.jsonl"), "footprint"))
+    groups = Groups(config.processes, proc, config.sysfs)
+    return Agent(config, Sensors(config, (Simulated, Broken)), Spool(config.spool, 0.01), groups, "boot", followers=[follower])
 
 
 def second(agent: Agent, at_s: int) -> None:
@@ -86,6 +89,7 @@ def test_every_documented_metric_moves(agent: Agent) -> None:
     agent.sync = "synchronised"
     for at_s in range(4, 10):
         second(agent, at_s)
+    Path(agent.followers[0].pattern).write_text("no request\n")
     shipper.ship_waiting()
     shipper.shipped = shipper.rejected = 1  # what a server answers is proved in test_ship.py
     for at_s in range(10, 60):

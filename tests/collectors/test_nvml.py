@@ -210,7 +210,36 @@ def test_circumstances_are_told_when_they_change(load: Load, tmp_path: Path) -> 
     assert seen["busy_us"][-1] == (100, round((100 - 14) * S * 0.5))
     assert seen["holding/(unknown)"] == [(20, 1), (80, 0)]
     assert seen["memory_used_bytes/(unknown)"] == [(20, 4096), (80, 0)]
-    assert seen["busy_us/(unknown)"][-1] == (70, 20 * S)
+    assert seen["busy_us/(unknown)"][-1] == (70, 60 * S * 4 // 10)  # asked every ten seconds, since the first time
+
+
+def test_a_process_that_slept_is_busy_only_since_it_woke(load: Load, tmp_path: Path) -> None:
+    nvml = load("gpu power=300\nat 0 process 0 77 4096\nat 85 computes 0 77 50\n")
+    agent = make(tmp_path, NvmlCollector)
+    run(agent, nvml, 100)
+    told = [r.values["busy_us/(unknown)"] for r in circumstances(agent) if "busy_us/(unknown)" in r.values]
+    assert told[-1] <= 20 * S * 0.5
+
+
+def test_c16_a_first_power_that_no_board_draws_is_not_begun_with(load: Load, tmp_path: Path) -> None:
+    nvml = load("gpu power=9000 counter=0 fields=0 limit=300\nat 2.5 power 0 200\n")
+    agent = make(tmp_path, NvmlCollector)
+    run(agent, nvml, 33)
+    assert used_uj(energy(agent), "GPU-sim-0") == 200 * 30 * S
+
+
+def test_c12_a_module_is_not_judged_by_the_limit_of_its_gpu(load: Load, tmp_path: Path) -> None:
+    nvml = load("gpu power=1000 limit=700 module=1\n")
+    agent = make(tmp_path, NvmlCollector)
+    run(agent, nvml, 30)
+    assert used_uj(energy(agent), "GPU-sim-0") == 1000 * 30 * S
+
+
+def test_a_gpu_that_was_lost_before_the_agent_began_is_found_when_it_is_back(load: Load, tmp_path: Path) -> None:
+    nvml = load("gpu power=300\ngpu power=100\nat 0 lost 1\nat 20 back 1\n")
+    agent = make(tmp_path, NvmlCollector)
+    run(agent, nvml, 120)
+    assert used_uj(energy(agent), "GPU-sim-1") >= 100 * 60 * S
 
 
 def test_no_driver_and_no_gpu_say_so(load: Load, tmp_path: Path) -> None:

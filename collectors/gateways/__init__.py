@@ -1,0 +1,1 @@
+"""This package holds what runs inside gateways: files that are copied there, each alone."""

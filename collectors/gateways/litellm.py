@@ -1,0 +1,102 @@
+"""This file is a callback of the LiteLLM proxy: one line a request, of an explicit list of fields, in a file for the agent.
+
+Requirements: LiteLLM's own environment and nothing else; copy this file beside the proxy's configuration:
+
+    litellm_settings:
+      callbacks: ["footprint_litellm.handler"]       # this file, copied as footprint_litellm.py
+
+    FOOTPRINT_REQUESTS   the file, default ./footprint-requests.jsonl; several workers and proxies may share it
+    FOOTPRINT_USE_CASE   where the use case stands, in order, by comma: metadata.NAME, tag.NAME (a tag "NAME:value"), header.NAME,
+                         team, key; default metadata.use_case,tag.use_case,header.x-use-case,team,key
+
+Kept: times, model, tokens, status, the call's number. Prompts, answers, users, keys and addresses are never looked at.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+try:
+    from litellm.integrations.custom_logger import CustomLogger
+except ModuleNotFoundError:  # read or tested outside of the proxy
+    CustomLogger = object
+
+RULES = "metadata.use_case,tag.use_case,header.x-use-case,team,key"
+
+
+def row_of(payload: dict[str, Any], rules: str = RULES) -> dict[str, Any]:
+    """Columns of a request from LiteLLM's standard logging payload; nothing that is not named here is looked at."""
+    metadata = payload.get("metadata") or {}
+    details = (metadata.get("usage_object") or {}).get("prompt_tokens_details") or {}
+    found: dict[str, Any] = {
+        "start": payload.get("startTime"), "end": payload.get("endTime"), "first_token": payload.get("completionStartTime"),
+        "model": payload.get("model_group") or payload.get("model"), "input_tokens": payload.get("prompt_tokens"),
+        "cached_input_tokens": details.get("cached_tokens"), "output_tokens": payload.get("completion_tokens"),
+        "status": "ok" if payload.get("status") == "success" else "error", "id": payload.get("litellm_call_id"),
+        "use_case": use_case_of(payload, metadata, rules),
+    }  # fmt: skip
+    if found["first_token"] is not None and not (found["start"] or 0) <= found["first_token"] <= (found["end"] or 0):
+        del found["first_token"]  # a call that failed has none, and LiteLLM may say when it gave up
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def use_case_of(payload: dict[str, Any], metadata: dict[str, Any], rules: str) -> str:
+    """The first name that a rule finds, or empty."""
+    asked = metadata.get("requester_metadata") or {}
+    for rule in rules.split(","):
+        kind, _, name = rule.strip().partition(".")
+        value: Any = None
+        if kind == "metadata":
+            value = asked.get(name)
+        elif kind == "tag":
+            tags = (tag for tag in payload.get("request_tags") or () if isinstance(tag, str))
+            value = next((tag.partition(":")[2].strip() for tag in tags if tag.partition(":")[0] == name), None)
+        elif kind == "header":
+            value = (metadata.get("requester_custom_headers") or {}).get(name)
+        elif kind in ("team", "key"):
+            value = metadata.get(f"user_api_key_{kind}_alias")
+        if isinstance(value, str) and value:
+            return value
+    return ""
+
+
+class Footprint(CustomLogger):  # type: ignore[misc]
+    """Appends each request to the file; a line is one write, so that processes may share it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.path = os.environ.get("FOOTPRINT_REQUESTS", "footprint-requests.jsonl")
+        self.rules = os.environ.get("FOOTPRINT_USE_CASE", RULES)
+
+    def keep(self, kwargs: dict[str, Any]) -> None:
+        """One request, whatever became of it."""
+        payload = kwargs.get("standard_logging_object")
+        if not payload:
+            return
+        line = json.dumps(row_of(payload, self.rules), ensure_ascii=False) + "\n"
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+        try:
+            os.write(descriptor, line.encode())
+        finally:
+            os.close(descriptor)
+
+    async def async_log_success_event(self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any) -> None:
+        """A request that was answered."""
+        self.keep(kwargs)
+
+    async def async_log_failure_event(self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any) -> None:
+        """A request that failed or was given up: it may have used energy all the same."""
+        self.keep(kwargs)
+
+    def log_success_event(self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any) -> None:
+        """As above, where LiteLLM is called without a loop."""
+        self.keep(kwargs)
+
+    def log_failure_event(self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any) -> None:
+        """As above."""
+        self.keep(kwargs)
+
+
+handler = Footprint()

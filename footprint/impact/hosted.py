@@ -1,0 +1,80 @@
+"""This file models what a hosted model consumes, with EcoLogits (MPL-2.0): no meter stands there, hence quality C.
+
+EcoLogits' energy and emissions of one request are affine in its output tokens (a first token, then one after the other),
+so that requests and tokens alone give their sum: two questions tell the two coefficients.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from footprint.estimate import Estimate
+from footprint.readings import FootprintError
+
+_FEW, _MANY = 1, 1001
+
+
+class UnknownModel(FootprintError):
+    """A provider or a model that EcoLogits does not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Modelled:
+    """What a number of requests and output tokens is modelled to consume; bounds are EcoLogits' own range."""
+
+    energy_kwh: Estimate
+    gwp_g: Estimate
+    embodied_g: Estimate
+    version: str
+
+
+def modelled(name: str, requests: int, output_tokens: int) -> Modelled:
+    """Consumption of requests to ``provider/model``.
+
+    Raises
+    ------
+    UnknownModel
+        If EcoLogits does not know it.
+    ModuleNotFoundError
+        If EcoLogits is not installed (the extra ``hosted``).
+    """
+    few, many, version = _coefficients(name)
+    found = []
+    for before, after in zip(few, many, strict=True):
+        slope = tuple((b - a) / (_MANY - _FEW) for a, b in zip(before, after, strict=True))
+        fixed = tuple(a - _FEW * s for a, s in zip(before, slope, strict=True))
+        low, high = (requests * f + output_tokens * s for f, s in zip(fixed, slope, strict=True))
+        found.append(Estimate((low + high) / 2, low, high))
+    energy, usage, embodied = found
+    return Modelled(energy, usage.scaled(1000), embodied.scaled(1000), version)
+
+
+Bounds = tuple[float, float]
+
+
+@cache
+def _coefficients(name: str) -> tuple[list[Bounds], list[Bounds], str]:
+    import ecologits  # noqa: PLC0415 - an extra
+    from ecologits.tracers.utils import llm_impacts  # noqa: PLC0415
+
+    provider, _, model = name.partition("/")
+    logging.getLogger("ecologits").setLevel(logging.ERROR)  # that a model's architecture is not public is in its range
+    answers = []
+    for tokens in (_FEW, _MANY):
+        try:
+            answer: Any = llm_impacts(provider, model, tokens, math.inf)
+        except KeyError:
+            raise UnknownModel(f"EcoLogits knows no provider {provider!r} (modelled_as is provider/model)") from None
+        if answer.errors:
+            raise UnknownModel(f"EcoLogits: {answer.errors[0]}")
+        answers.append([_bounds(answer.energy), _bounds(answer.usage.gwp), _bounds(answer.embodied.gwp)])
+    return answers[0], answers[1], f"ecologits {ecologits.__version__}"
+
+
+def _bounds(impact: Any) -> Bounds:
+    value = impact.value
+    return (float(value.min), float(value.max)) if hasattr(value, "min") else (float(value), float(value))

@@ -1,0 +1,197 @@
+"""Energy from a real Prometheus and a real VictoriaMetrics that scraped exporters through wraps, reloads, gaps and renamed labels."""
+
+import itertools
+import random
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+
+from footprint.aggregation.devices import device_spans
+from footprint.attribution.spans import BRIDGED
+from footprint.exporters import Overlap, SourceUnavailable
+from footprint.ledger.importing import import_requests
+from footprint.ledger.prometheus import import_prometheus
+from footprint.ledger.reading import LedgerView
+from footprint.querying.unlogged import unlogged
+from footprint.store import Store
+from tests.e2e.test_up import free_port
+from tests.walk import DAY_S, NOW_US, ask, compute, config, write
+
+S = 1_000_000
+STEP_S, LENGTH_S = 15, 3 * 3600
+WRAP_J = 262_143.328850
+RELOAD_S, RENAME_S, GAP_S = 5000, 7000, (9000, 9600)
+
+
+@dataclass
+class World:
+    """What devices really used, and what exporters showed of it: lines of OpenMetrics by name."""
+
+    lines: dict[str, list[str]] = field(default_factory=dict)
+    truth: dict[tuple[str, int], int] = field(default_factory=dict)  # (device, second) -> µJ since the beginning
+
+    def show(self, name: str, labels: str, value: float | str, at_s: int) -> None:
+        self.lines.setdefault(name, []).append(f"{name}{{{labels}}} {value} {DAY_S + at_s}")
+
+
+def simulate() -> World:
+    luck, world = random.Random(4), World()
+    cpu, gpu, anew = 200_000 * S, 0, 0
+    for at in range(0, LENGTH_S + 1, STEP_S):
+        cpu += luck.randrange(350 * STEP_S) * S
+        gpu += luck.randrange(700 * STEP_S) * 1000 * 1000
+        world.truth["cpu:0", at], world.truth["GPU-1", at] = cpu, gpu
+        anew = gpu if at == (RELOAD_S // STEP_S + 1) * STEP_S else anew
+        if GAP_S[0] <= at < GAP_S[1]:
+            continue
+        raw = (cpu / S) % WRAP_J
+        for path in ("intel-rapl:0", "intel-rapl-mmio:0"):
+            world.show("node_rapl_package_joules_total", f'index="0",path="/sys/class/powercap/{path}",instance="inf-01:9100"', f"{raw:.6f}", at)
+        host = 'Hostname="inf-01"' if at < RENAME_S else 'hostname="inf-01"'
+        shown = (gpu - anew) // 1000
+        for instance in (1, 2):
+            blank = 9223372036854775794 if at % 600 == 300 else shown
+            world.show("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", f'UUID="GPU-1",GPU_I_ID="{instance}",{host},instance="10.0.0.1:9400"', blank, at)
+        served = at // STEP_S * 3 if at < 6000 else (at - 6000) // STEP_S * 3  # the server was started anew
+        for name, each in (("vllm:request_success_total", 1), ("vllm:generation_tokens_total", 40)):
+            for engine in "01":
+                world.show(name, f'model_name="org/m",engine="{engine}",instance="inf-01:8000"', served * each, at)
+        world.show("ipmi_dcmi_power_consumption_watts", 'instance="inf-01:9290"', 0 if at % 300 == 0 else 900, at)
+    return world
+
+
+WORLD = simulate()
+
+
+def wait_for(url: str) -> None:
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        try:
+            if httpx.get(url, timeout=2).status_code == 200:
+                return
+        except httpx.HTTPError:
+            time.sleep(0.1)
+    raise AssertionError(url)
+
+
+def open_metrics() -> str:
+    """The history as OpenMetrics: by name, by series, in order of time."""
+    parts = []
+    for name, lines in WORLD.lines.items():
+        kind = "counter" if name.endswith("_total") else "unknown"
+        parts += [f"# TYPE {name.removesuffix('_total')} {kind}", *sorted(lines, key=lambda line: line.rpartition("}")[0])]
+    return "\n".join([*parts, "# EOF"]) + "\n"
+
+
+@pytest.fixture(scope="module", params=["prometheus", "victoria-metrics"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder, port = tmp_path_factory.mktemp("tsdb"), free_port()
+    url = f"http://127.0.0.1:{port}"
+    if request.param == "prometheus":
+        (folder / "history.om").write_text(open_metrics())
+        subprocess.run(["promtool", "tsdb", "create-blocks-from", "openmetrics", str(folder / "history.om"), str(folder / "data")], check=True, capture_output=True)
+        (folder / "prometheus.yml").write_text("global: {}\n")
+        command = ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data", f"--web.listen-address=127.0.0.1:{port}", "--storage.tsdb.retention.time=30y"]
+    else:
+        command = ["victoria-metrics", f"-storageDataPath={folder}/data", f"-httpListenAddr=127.0.0.1:{port}", "-retentionPeriod=30y"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(f"{url}/-/ready" if request.param == "prometheus" else f"{url}/health")
+        if request.param == "victoria-metrics":
+            body = "".join(f"{line}000\n" for lines in WORLD.lines.values() for line in lines)  # milliseconds here
+            assert httpx.post(f"{url}/api/v1/import/prometheus", content=body).status_code == 204
+            httpx.get(f"{url}/internal/force_flush")
+        yield url
+    finally:
+        process.terminate()
+        process.wait(20)
+        shutil.rmtree(folder)
+
+
+def bring(store: Store, url: str, *edges_s: int) -> list[tuple[int, int]]:
+    done = [import_prometheus(store, url, (DAY_S + a) * S, (DAY_S + b) * S, NOW_US) for a, b in itertools.pairwise(edges_s)]
+    assert not any(each.rejects for each in done)
+    return [(each.accepted, each.duplicates) for each in done]
+
+
+def spans_of(store: Store) -> dict[str, list[tuple[int, int, int, bool]]]:
+    """(start, end, energy, bridged) of each span by device, seconds since the beginning."""
+    with store.read() as connection:
+        found = device_spans(LedgerView(store, connection), "inf-01", DAY_S // 86_400)
+    return {
+        each.device: [
+            (int(a) // S - DAY_S, int(b) // S - DAY_S, int(e), bool(m == BRIDGED))
+            for a, b, e, m in zip(each.spans.start_us, each.spans.end_us, each.spans.energy_uj, each.spans.method, strict=True)
+        ]
+        for each in found
+    }
+
+
+def test_energy_is_the_truth_where_raw_samples_allow_it(server: str, sqlite: Store) -> None:
+    bring(sqlite, server, 0, LENGTH_S + 1)
+    found = spans_of(sqlite)
+    assert set(found) == {"cpu:0", "GPU-1", "wall"}
+    for device in ("cpu:0", "GPU-1"):
+        for start, end, energy, _ in found[device]:
+            assert energy == pytest.approx(WORLD.truth[device, end] - WORLD.truth[device, start], abs=1000)
+        held = sum(end - start for start, end, _, _ in found[device])
+        # Lost: of the register the gap, in which it may have wrapped; of the GPU one interval of its reload, or two at a blank.
+        lost = LENGTH_S - held
+        assert lost == (GAP_S[1] - GAP_S[0] + STEP_S if device == "cpu:0" else pytest.approx(STEP_S, abs=STEP_S))
+    assert sum(end - start for start, end, _, bridged in found["GPU-1"] if bridged) == GAP_S[1] - GAP_S[0] + STEP_S
+    wall = sum(energy for _, _, energy, _ in found["wall"])
+    seen = sum(end - start for start, end, _, _ in found["wall"])
+    assert wall == 900 * seen * S  # zeros were no readings
+    assert seen == pytest.approx(LENGTH_S - (GAP_S[1] - GAP_S[0]), abs=120)
+
+
+def test_a_backfill_in_pieces_and_again_gives_the_same(server: str, sqlite: Store, tmp_path: Path) -> None:
+    bring(sqlite, server, 0, LENGTH_S + 1)
+    other = Store(f"sqlite:///{tmp_path / 'pieces.db'}")
+    pieces = bring(other, server, 0, 1800, 4007, 7200, LENGTH_S + 1)
+    assert all(accepted for accepted, _ in pieces)
+    assert spans_of(other) == spans_of(sqlite)
+    again = bring(other, server, 0, LENGTH_S + 1)
+    assert [accepted for accepted, _ in again] == [0]
+    assert spans_of(other) == spans_of(sqlite)
+    other.close()
+
+
+def test_traffic_that_no_gateway_logged_is_told_with_its_size(server: str, sqlite: Store, tmp_path: Path) -> None:
+    bring(sqlite, server, 0, LENGTH_S + 1)
+    facts = config('[[service]]\nname = "chat"\nmodel = "org/m"\n')
+    lines = [f"{DAY_S + 15 * n},{DAY_S + 15 * n + 10},chat,drafting,100,r{n}" for n in range(100)]
+    import_requests(sqlite, facts, write(tmp_path / "r.csv", ["start,end,service,use_case,output_tokens,id", *lines]), NOW_US)
+    compute(sqlite, facts)
+    (row,) = unlogged(sqlite, facts, DAY_S * S, (DAY_S + LENGTH_S) * S, NOW_US)
+    # Three requests of each engine in each interval, but for the one in which the server was started anew.
+    served = (LENGTH_S // STEP_S - 1) * 3 * 2
+    assert (row["service"], row["served_requests"], row["logged_requests"], row["unlogged_requests"]) == ("chat", served, 100, served - 100)
+    assert row["unlogged_output_tokens"] == served * 40 - 100 * 100
+    assert row["served_input_tokens"] is None
+    assert row["unlogged_input_tokens"] is None
+    assert not [each for each in ask(sqlite, facts, group=("device",)) if each["device"].startswith("served")]
+
+
+@pytest.mark.parametrize("server", ["victoria-metrics"], indirect=True)  # the one that takes samples from outside
+def test_two_exporters_of_one_group_are_refused_and_nothing_is_stored(server: str, sqlite: Store) -> None:
+    line = f'kepler_node_cpu_active_joules_total{{zone="package",path="p",node_name="inf-01"}} 5 {DAY_S}000\n'
+    assert httpx.post(f"{server}/api/v1/import/prometheus", content=line).status_code == 204
+    httpx.get(f"{server}/internal/force_flush")
+    with pytest.raises(Overlap, match="kepler and node_exporter"):
+        bring(sqlite, server, 0, 600)
+    with sqlite.read() as connection:
+        assert LedgerView(sqlite, connection).streams() == {}
+    done = import_prometheus(sqlite, server, DAY_S * S, (DAY_S + 600) * S, NOW_US, exporter="node_exporter")
+    assert done.accepted
+
+
+def test_a_server_that_is_none_is_said(sqlite: Store) -> None:
+    with pytest.raises(SourceUnavailable, match="127"):
+        bring(sqlite, "http://127.0.0.1:1", 0, 60)
