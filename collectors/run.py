@@ -55,7 +55,8 @@ def run(config: AgentConfig, *, with_parent: bool = False, otlp: bool = False) -
     agent = make_agent(config, alone=not with_parent)
     agent.sensors.look(now_us()[1])
     _greet(agent.sensors)
-    if not agent.sensors.working:
+    # A gateway's host may have no sensor at all: it has requests to tell.
+    if not (agent.sensors.working or config.gateways or config.scrape or otlp or config.otlp_port):
         raise Unavailable("no sensor can be read on this host")
     shipper = Shipper(agent.spool, config.server, config.token_file, config.ca_file, config.interval_s / 2)
     stop = threading.Event()

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -286,3 +287,25 @@ def test_read_prints_request_lines_that_import_takes(tmp_path: Path) -> None:
     again = subprocess.run([*command[:-1], "--as", "litellm", "log.jsonl"], cwd=tmp_path, env=given, capture_output=True, text=True, check=False)
     assert again.returncode == 5
     assert "0 new, 2 already known, 1 refused" in again.stderr
+
+
+def test_the_agent_of_a_gateway_needs_no_sensor(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").write_text(line(1) + line(2))
+    (tmp_path / "footprint.toml").write_text('[[gateway]]\nname = "proxy"\nas = "litellm"\nlog = "log.jsonl"\n')
+    given = os.environ | {
+        "PYTHONPATH": str(Path.cwd()), "FOOTPRINT_SYSFS": str(tmp_path / "sys"), "FOOTPRINT_PROC": str(tmp_path / "proc"), "FOOTPRINT_AGENT__SAMPLE_S": "0.1",
+        "FOOTPRINT_AGENT__INTERVAL_S": "0.2", "FOOTPRINT_AGENT__SERVER": "http://127.0.0.1:1",
+    }  # fmt: skip
+    agent = subprocess.Popen([sys.executable, "-m", "collectors", "run"], cwd=tmp_path, env=given, stderr=subprocess.PIPE, text=True)
+    try:
+        until = time.monotonic() + 20
+        found: list[str] = []
+        while len(found) < 2 and agent.poll() is None and time.monotonic() < until:
+            time.sleep(0.1)
+            segments = sorted((tmp_path / "spool").glob("*.ndjson"))
+            found = [json.loads(raw)["id"] for path in segments for raw in path.read_text().splitlines() if '"kind":"request"' in raw]
+    finally:
+        agent.terminate()
+        said = agent.communicate(timeout=20)[1]
+    assert sorted(found) == ["c1", "c2"], said
+    assert agent.returncode == 0
