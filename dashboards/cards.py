@@ -37,7 +37,7 @@ def card(title: str, shown: str, unit: str, below: str, mark: Any) -> html.Secti
 def bars(rows: list[Row], column: str, language: str, address: str, title: str) -> html.Section:
     """Energy of each row of a grouping, as a table whose cells are bars: sums of parts are the whole."""
     known = [row for row in rows if row["energy_kwh"] is not None]
-    largest = max((row["energy_high_kwh"] for row in known), default=0.0)
+    largest = max((row["energy_high_kwh"] for row in rows if row["energy_high_kwh"] is not None), default=0.0)
     size, unit = energy_unit(max((row["energy_kwh"] for row in known), default=0.0))
     ordered = sorted(rows, key=lambda row: (row[column] in GREY, -(row["energy_kwh"] or 0.0), row[column]))
     head = [say(language, "name"), "", unit, say(language, "interval"), say(language, "quality")]
@@ -61,10 +61,12 @@ def bars(rows: list[Row], column: str, language: str, address: str, title: str) 
 
 def _bar(row: Row, column: str, size: float, largest: float, language: str) -> html.Tr:
     name = say(language, row[column]) if row[column] in GREY else row[column]
-    if row["energy_kwh"] is None:
+    if row["energy_high_kwh"] is None:
         unknown = say(language, "unknown")
         return html.Tr([html.Th(name, scope="row"), html.Td(), html.Td(unknown), html.Td(), html.Td()])
-    width = 100 * row["energy_kwh"] / largest if largest > 0 else 0.0
+    # Requests that were only counted have a range and no value.
+    ranged = row["energy_kwh"] is None
+    width = 100 * row["energy_kwh"] / largest if largest > 0 and not ranged else 0.0
     low, high = (100 * row[k] / largest if largest > 0 else 0.0 for k in ("energy_low_kwh", "energy_high_kwh"))
     kind = {"(idle)": "idle", "(unattributed)": "nobody"}.get(row[column], f"quality-{row['quality']}")
     drawn = html.Div(
@@ -74,7 +76,7 @@ def _bar(row: Row, column: str, size: float, largest: float, language: str) -> h
         ],
         className="track", **ASIDE,
     )  # fmt: skip
-    cells = [number(row["energy_kwh"] / size, language),
+    cells = [say(language, "unknown") if ranged else number(row["energy_kwh"] / size, language),
              interval(row["energy_low_kwh"] / size, row["energy_high_kwh"] / size, language), row["quality"]]  # fmt: skip
     return html.Tr([html.Th(name, scope="row"), html.Td(drawn, className="drawn"), *(html.Td(text) for text in cells)])
 

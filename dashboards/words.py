@@ -35,6 +35,8 @@ _WORDS: dict[str, tuple[str, str]] = {
     "undeclared-service": ("Un service n’est pas déclaré dans la configuration.", "A service is not declared in the configuration."),
     "undeclared-use-case": ("Un usage n’a pas de statut dans la charte.", "A use case has no status in the charter."),
     "idle-not-learnt": ("La puissance à vide n’est pas encore apprise : tout est compté actif.", "Idle power is not learnt yet: all is counted active."),
+    "split-suspect": ("La répartition entre usages repose sur un journal douteux ; l’intervalle en tient compte.", "The split over use cases rests on a doubtful log; the interval allows for it."),
+    "split-by-declared-weights": ("La répartition entre usages suit des poids déclarés par jeton, faute d’un ajustement fiable.", "The split over use cases follows declared weights per token, for lack of a fit that stands."),
     "(idle)": ("(à vide)", "(idle)"), "(unattributed)": ("(non attribué)", "(unattributed)"),
     "source": ("Source : Footprint, méthode {method}, facteurs {factors}", "Source: Footprint, method {method}, factors {factors}"),
     "data": ("Données", "Data"), "table": ("Tableau", "Table"),

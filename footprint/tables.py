@@ -238,12 +238,26 @@ class Token(SQLModel, table=True):
 
 
 class Statistics(SQLModel, table=True):
-    """What one day of a placed device says of its idle power; JSON, additive over days."""
+    """What one day of a placed device says of its idle power, or a service's of what requests cost; JSON, additive over days."""
 
-    stream_key: str = Field(primary_key=True)  # host/device/service
+    stream_key: str = Field(primary_key=True)  # host/device/service, or "host/step service devices"
     day: int = _big(key=True)
     inputs: str  # fingerprint of what it was computed from
     content: str
+
+
+class Split(SQLModel, table=True):
+    """How the shared energy of one service on one host was divided on a day, by which fit, and why so; JSON."""
+
+    __tablename__ = "footprint_split"
+    __table_args__ = (Index("footprint_split_shard", "shard_id"), {"sqlite_with_rowid": False})
+
+    day: int = _big(key=True)
+    host_id: int = _big(key=True)
+    service_id: int = _big(key=True)
+    status: str
+    content: str
+    shard_id: int = _big()
 
 
 class Shard(SQLModel, table=True):

@@ -14,6 +14,7 @@ US_PER_S = 1_000_000
 S_PER_HOUR = 3_600
 US_PER_HOUR = S_PER_HOUR * US_PER_S
 US_PER_DAY = 24 * US_PER_HOUR
+UW_PER_W = 1_000_000
 PJ_PER_UJ = 1_000_000  # a power in µW times a time in µs is an energy in pJ
 
 INT64_MAX = 2**63 - 1

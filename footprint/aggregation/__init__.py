@@ -4,6 +4,7 @@ placing.py      which service holds which device when, places resolved to identi
 devices.py      the samples of a host's day -> spans by device, and CPU time by group
 logs.py         the requests of a service around a day -> the log that attribution takes
 learning.py     what 28 days say of the idle power of a placed device
+fits.py         what 28 days say of what requests cost: the step model of each service on a host
 basis.py        the facts and factors behind a row
 hostday.py      all of that together: the rows of one host on one day
 serviceday.py   requests and tokens of one service on one day
@@ -14,5 +15,5 @@ Any sequence of runs over one ledger ends in the same rows, for a row depends on
 configuration, the factor book and the method, and on nothing else.
 """
 
-METHOD_VERSION = "1.1"
+METHOD_VERSION = "2.0"
 AGENT_KIND = "agent"  # of a batch that an agent or a gateway shipped: more of its day may come by itself

@@ -36,6 +36,7 @@ class Basis:
     device_model: str
     method: str
     idle_known: bool
+    split: str = ""  # how shared energy was divided: a status of the step model, "" where nothing is placed
     method_version: str = METHOD_VERSION
 
     def to_json(self) -> str:
@@ -58,7 +59,7 @@ def bounds(estimate: Estimate) -> tuple[float, float, float]:
 
 def basis_at(
     config: Config, book: FactorBook, host: str, instant_us: int,
-    *, component: str, device_model: str, method: str, idle_known: bool,
+    *, component: str, device_model: str, method: str, idle_known: bool, split: str = "",
 ) -> Basis:  # fmt: skip
     """What holds for a device of a host at an instant; a factor that is missing stays missing."""
     fact = config.host_at(host, instant_us)
@@ -74,5 +75,5 @@ def basis_at(
         factor=bounds(found.estimate()) if found else None,
         factor_id=f"{found.kind}/{found.where}/{found.valid_from}" if found else "",
         factor_version=found.bundle if found else "",
-        component=component, device_model=device_model, method=method, idle_known=idle_known,
+        component=component, device_model=device_model, method=method, idle_known=idle_known, split=split,
     )  # fmt: skip

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import datetime
 import functools
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from footprint.aggregation import METHOD_VERSION
 from footprint.aggregation.basis import Basis, basis_at
 from footprint.aggregation.devices import BUSY, CAPACITY, CPU_QUANTITY, GROUP, DeviceSpans, cpu_spans, device_spans
+from footprint.aggregation.fits import Fits, placement_of
 from footprint.aggregation.learning import QuietDays
-from footprint.aggregation.logs import ServiceLogs
+from footprint.aggregation.logs import ServiceLog, ServiceLogs
 from footprint.aggregation.placing import Held, held_by_processes, held_devices, service_of
 from footprint.assumptions import assumption
 from footprint.attribution.idle import DAYS
+from footprint.attribution.requests import Log
 from footprint.attribution.rounding import Ints
 from footprint.attribution.shard import (
     HOST_DEVICE,
@@ -30,12 +33,13 @@ from footprint.attribution.shard import (
     attribute,
 )
 from footprint.attribution.spans import BRIDGED, COUNTER, METHODS, Samples, Spans
-from footprint.attribution.weights import DeclaredWeights
+from footprint.attribution.step.model import Diagnosis, StepFit, idle_powers_uw
+from footprint.attribution.weights import DeclaredWeights, Weights
 from footprint.config import FOREVER_US, Config
 from footprint.impact.book import FactorBook
 from footprint.ledger.reading import LedgerView, fingerprint
 from footprint.ledger.wire import CONTEXT_GRADE
-from footprint.units import US_PER_DAY, US_PER_HOUR, US_PER_S
+from footprint.units import US_PER_DAY, US_PER_HOUR, US_PER_S, UW_PER_W
 
 QUARTER_HOUR_US = US_PER_HOUR // 4
 HOLDING = "holding/"
@@ -50,6 +54,21 @@ def grain_us(config: Config) -> int:
 
 
 @dataclass(frozen=True, slots=True)
+class Split:
+    """How the shared energy of one service on one host was divided on a day: the input of attribution, and why so.
+
+    ``shares`` are those of the model, with their half-widths, by (use case, model); ``wasted`` is, by these and a
+    status, the part of the use case's energy that went into requests that failed or were given up, and their number.
+    """
+
+    given: ServiceInput
+    diagnosis: Diagnosis | None
+    shares: dict[tuple[str, str], tuple[float, float]]
+    wasted: dict[tuple[str, str, str], tuple[float, int]]
+    fit: StepFit | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class HostDay:
     """Rows of one host and day; ``segments_us`` are the instants at which facts change, ``slots_us`` the slots' edges."""
 
@@ -57,6 +76,7 @@ class HostDay:
     segments_us: Ints
     result: ShardRows
     bases: dict[tuple[str, str, int], Basis]  # by device, service and segment
+    splits: dict[str, Split]  # by service
 
 
 class Host:
@@ -71,7 +91,8 @@ class Host:
         self.held += self._seen_computing({held.device for held in self.held})
         self.groups = self._groups()
         self.services = sorted({held.service for held in self.held} | set(self.groups))
-        self.quiet = QuietDays(view, logs, name, self.held)
+        self.fits = Fits(view, logs, name, self.held, config.window_s * US_PER_S)
+        self.quiet = QuietDays(view, logs, name, self.held, self._lag_us)
         self.devices = functools.lru_cache(maxsize=3)(lambda day: device_spans(view, name, day))
         self.inputs = functools.cache(self._inputs)
         self._rules = fingerprint([METHOD_VERSION, config.facts_digest(), book.digest()])
@@ -145,19 +166,32 @@ class Host:
         devices = self.devices(day)
         index = {service: number for number, service in enumerate(self.services)}
         placed = {device.device: self._placed(device.device, day, index) for device in devices}
+        splits = {service: self._split(service, day, devices, placed) for service in self.services}
+        placed = self._with_fitted_idle(placed, splits, devices)
         bases = {
-            (device, service, number): self._basis(device, service, int(segment), devices, placed)
+            (device, service, number): self._basis(device, service, int(segment), devices, placed, splits)
             for device in [*placed, HOST_DEVICE] for service in ["", *self.services]
             for number, segment in enumerate(segments.tolist())
         }  # fmt: skip
         shard = ShardInput(
             slots_us=slots, segments_us=segments, window_us=self.config.window_s * US_PER_S,
             devices=[DeviceInput(self.name, d.device, d.component, d.spans, placed[d.device]) for d in devices],
-            services=self._service_inputs(devices, start_us, end_us),
+            services=[splits[service].given for service in self.services],
             facts=lambda _, segment: _facts(bases[HOST_DEVICE, "", segment]),
             cpu_time=self._cpu_time(day, index),
         )  # fmt: skip
-        return HostDay(slots, segments, attribute(shard), bases)
+        return HostDay(slots, segments, attribute(shard), bases, splits)
+
+    def learnt(self) -> list[tuple[str, int, str, str]]:
+        """What was learnt of days since this was last asked: what of, day, fingerprint, content."""
+        found = [
+            (key, day, inputs, json.dumps(quiet.to_json(), separators=(",", ":")))
+            for (key, day), (inputs, quiet) in sorted(self.quiet.fresh.items())
+        ]
+        found += [(key, day, inputs, content) for (key, day), (inputs, content) in sorted(self.fits.fresh.items())]
+        self.quiet.fresh.clear()
+        self.fits.fresh.clear()
+        return found
 
     def _segments(self, start_us: int, end_us: int) -> Ints:
         zones = {site.zone for site in self.config.sites} | {self.config.zone}
@@ -180,7 +214,7 @@ class Host:
 
     def _basis(
         self, device: str, service: str, instant_us: int, devices: Sequence[DeviceSpans],
-        placed: dict[str, tuple[PlacedService, ...]],
+        placed: dict[str, tuple[PlacedService, ...]], splits: dict[str, Split],
     ) -> Basis:  # fmt: skip
         found = next((d for d in devices if d.device == device), None)
         unknown = {self.services[p.service] for p in placed.get(device, ()) if p.idle_uw is None}
@@ -188,19 +222,65 @@ class Host:
             self.config, self.book, self.name, instant_us,
             component=found.component if found else "host", device_model=found.model if found else "",
             method=_method(found.spans) if found else "", idle_known=service not in unknown,
+            split=_status(splits[service]) if service else "",
         )  # fmt: skip
 
-    def _service_inputs(self, devices: Sequence[DeviceSpans], start_us: int, end_us: int) -> list[ServiceInput]:
-        lows = [int(device.spans.start_us[0]) for device in devices if len(device.spans)]
-        highs = [int(device.spans.end_us[-1]) for device in devices if len(device.spans)]
-        low, high = min([start_us, *lows]), max([end_us, *highs])
+    def _split(
+        self, service: str, day: int, devices: Sequence[DeviceSpans], placed: dict[str, tuple[PlacedService, ...]]
+    ) -> Split:
+        """How the shared energy of a service is divided: by its fit, or by declared weights where there is none that stands."""
+        placement = placement_of(self.held, service, day)
+        known = self.fits.log(service, devices, day)
+        diagnosis, log = None, known.log
+        if placement is not None and len(log) and any(device in placed for device, _ in placement.devices):
+            idle_w = self._idle_w(placement.devices, service, placed)
+            fit, weights, log = self.fits.fit(placement, day, self.inputs, self.devices, idle_w)
+            diagnosis = fit.diagnosis
+            if weights is not None and fit.fit is not None:
+                given = ServiceInput(service, known.keys, log, weights, (), weights.half)
+                shares = weights.shares(fit.fit)
+                pairs = zip(shares.tolist(), (shares * weights.half).tolist(), strict=True)
+                shares_of = dict(zip(known.keys, pairs, strict=True))
+                return Split(given, diagnosis, shares_of, wasted_of(known, log, weights, day), fit)
         w_in = assumption("weight_input_token")
-        found = []
-        for service in self.services:
-            known = self.logs.over(service, low, high)
-            scenarios = DeclaredWeights(known.log, w_in.low), DeclaredWeights(known.log, w_in.high)
-            found.append(ServiceInput(service, known.keys, known.log, DeclaredWeights(known.log), scenarios))
-        return found
+        scenarios = DeclaredWeights(log, w_in.low), DeclaredWeights(log, w_in.high)
+        declared = DeclaredWeights(log)
+        given = ServiceInput(service, known.keys, log, declared, scenarios)
+        return Split(given, diagnosis, {}, wasted_of(known, log, declared, day))
+
+    def _with_fitted_idle(
+        self, placed: dict[str, tuple[PlacedService, ...]], splits: dict[str, Split], devices: Sequence[DeviceSpans]
+    ) -> dict[str, tuple[PlacedService, ...]]:
+        """The placements, with idle powers of the fit where quiet seconds told none."""
+        energy = {device.device: int(device.spans.energy_uj.sum()) for device in devices}
+        result = {device: list(each) for device, each in placed.items()}
+        for number, service in enumerate(self.services):
+            fit = splits[service].fit
+            mine = [(device, place) for device, each in placed.items() for place, p in enumerate(each) if p.service == number]
+            if fit is None or not mine:
+                continue
+            learnt = [placed[device][place].idle_uw for device, place in mine]
+            powers = idle_powers_uw(fit, learnt, [energy[device] for device, _ in mine])
+            for (device, place), power in zip(mine, powers, strict=True):
+                result[device][place] = replace(result[device][place], idle_uw=power)
+        return {device: tuple(each) for device, each in result.items()}
+
+    def _idle_w(
+        self, devices: Sequence[tuple[str, float]], service: str, placed: dict[str, tuple[PlacedService, ...]]
+    ) -> float | None:
+        """Idle power [W] of all devices of a placement together, the service's share of each; None where one is not known."""
+        total = 0.0
+        for device, share in devices:
+            mine = [each for each in placed.get(device, ()) if self.services[each.service] == service]
+            if not mine or mine[0].idle_uw is None:
+                return None
+            total += mine[0].idle_uw / UW_PER_W * share
+        return total
+
+    def _lag_us(self, service: str, day: int) -> int:
+        placement = placement_of(self.held, service, day)
+        said = self.fits.day(placement, day, self.inputs, self.devices) if placement is not None else None
+        return round(said.lag_s * US_PER_S) if said is not None else 0
 
     def _cpu_time(self, day: int, index: dict[str, int]) -> dict[str, CpuTime]:
         if not self.groups:
@@ -226,6 +306,30 @@ def _together(spans: Sequence[Spans]) -> Spans:
     first = parts[0][same]
     energy = sum(part.energy_uj[same] for part in parts)
     return Spans(first.start_us, first.end_us, np.asarray(energy), first.seen_us, first.method)
+
+
+def wasted_of(known: ServiceLog, log: Log, weights: Weights, day: int) -> dict[tuple[str, str, str], tuple[float, int]]:
+    """By (use case, model, status): part of the model energy of a day in requests that served nobody, and their number."""
+    if not known.wasted:
+        return {}
+    everyone = np.arange(len(log))
+    start, end = np.maximum(log.start_us, day * US_PER_DAY), np.minimum(log.end_us, (day + 1) * US_PER_DAY)
+    energy = np.where(end > start, weights.energies(everyone, start, np.maximum(end, start)), 0.0)
+    whole = np.bincount(log.key, weights=energy, minlength=len(known.keys))
+    ends_here = (log.end_us > day * US_PER_DAY) & (log.end_us <= (day + 1) * US_PER_DAY)
+    found = {}
+    for status, places in sorted(known.wasted.items()):
+        part = np.bincount(log.key[places], weights=energy[places], minlength=len(known.keys))
+        count = np.bincount(log.key[places], weights=(log.weight * ends_here)[places], minlength=len(known.keys))
+        for key, name in enumerate(known.keys):
+            if part[key] > 0 or count[key] > 0:
+                share = float(part[key] / whole[key]) if whole[key] > 0 else 0.0
+                found[*name, status] = share, round(float(count[key]))
+    return found
+
+
+def _status(split: Split) -> str:
+    return split.diagnosis.status if split.diagnosis is not None else ""
 
 
 def _facts(basis: Basis) -> HostFacts:

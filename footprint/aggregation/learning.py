@@ -17,20 +17,21 @@ from footprint.aggregation.devices import DeviceSpans, stream_spans
 from footprint.aggregation.logs import ServiceLogs
 from footprint.aggregation.placing import Held
 from footprint.attribution.idle import DAYS, NEAR_US, QuietDay, idle_power_uw, quiet_day
-from footprint.attribution.requests import Flight, Log
+from footprint.attribution.requests import Flight, Log, shifted, with_doubt
 from footprint.attribution.spans import Spans
 from footprint.ledger.reading import LedgerView
 from footprint.store import table
 from footprint.units import US_PER_DAY
 
 DayDevices = Callable[[int], Sequence[DeviceSpans]]
+Lag = Callable[[str, int], int]  # service and day -> what is added to the stamps of its log [µs]
 
 
 class QuietDays:
     """Quiet days of the placed devices of one host; those computed anew are left in ``fresh`` to be stored."""
 
-    def __init__(self, view: LedgerView, logs: ServiceLogs, host: str, held: Sequence[Held]) -> None:
-        self._view, self._logs, self._host, self._held = view, logs, host, held
+    def __init__(self, view: LedgerView, logs: ServiceLogs, host: str, held: Sequence[Held], lag: Lag) -> None:
+        self._view, self._logs, self._host, self._held, self._lag = view, logs, host, held, lag
         self._known: dict[tuple[str, int], tuple[str, QuietDay]] = {}
         self.fresh: dict[tuple[str, int], tuple[str, QuietDay]] = {}
         self._load()
@@ -79,7 +80,7 @@ class QuietDays:
             if h.device == held.device and h.since_us < end_us and h.until_us > start_us
         })  # fmt: skip
         low, high = int(spans.start_us[0]) - NEAR_US, int(spans.end_us[-1]) + NEAR_US
-        logs = [self._logs.over(service, low, high).log for service in services]
+        logs = [shifted(with_doubt(self._logs.over(service, low, high).log), self._lag(service, day)) for service in services]
         flight = Flight(_together(logs), np.array([start_us, end_us], dtype=np.int64))
         return quiet_day(spans, flight, (start_us, end_us), self._busy(held.device, day))
 

@@ -14,14 +14,19 @@ from footprint.ledger.reading import LedgerView, RequestColumns
 from footprint.units import US_PER_HOUR, US_PER_S
 
 _KEPT = 64
+WASTED = ("error", "cancelled")  # statuses of requests whose energy served nobody
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceLog:
-    """The log of a service over some time, with the (use case, model) of each of its keys."""
+    """The log of a service over some time, with the (use case, model) of each of its keys.
+
+    ``wasted`` says which requests gave nobody anything: by status, their places in the log.
+    """
 
     keys: tuple[tuple[str, str], ...]
     log: Log
+    wasted: dict[str, np.ndarray[tuple[int], np.dtype[np.int64]]]
 
 
 class ServiceLogs:
@@ -51,7 +56,11 @@ class ServiceLogs:
             found.output_tokens, found.first_token_us, self._config.window_s * US_PER_S,
             token_weight(found.input_tokens, found.cached_input_tokens, found.output_tokens),
         )  # fmt: skip
-        return ServiceLog(named, log)
+        statuses = self._view.store.texts(self._view.connection, np.unique(found.status).tolist())
+        wasted = {
+            text: np.flatnonzero(found.status == number) for number, text in statuses.items() if text in WASTED
+        }
+        return ServiceLog(named, log, wasted)
 
 
 def keys_of(

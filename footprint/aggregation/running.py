@@ -77,19 +77,13 @@ class _Run:
             (row.members, row.day): (row.fingerprint, bool(row.provisional))
             for row in connection.execute(select(shard.c.members, shard.c.day, shard.c.fingerprint, shard.c.provisional))
         }
-        self.live = {
-            row.name for row in connection.execute(select(batch.c.name).where(batch.c.kind == AGENT_KIND).distinct())
-        }
-        self.hosts = {
-            name: Host(self.view, self.config, self.book, self.logs, name) for name in sorted(self.view.streams())
-        }
+        self.live = {row.name for row in connection.execute(select(batch.c.name).where(batch.c.kind == AGENT_KIND).distinct())}
+        self.hosts = {name: Host(self.view, self.config, self.book, self.logs, name) for name in sorted(self.view.streams())}
 
     def wanted(self) -> Iterator[tuple[str, int]]:
         """Every shard that the ledger calls for, in order of time, so that each day finds its past learnt."""
         found = [(day, f"host {name}") for name, host in self.hosts.items() for day in host.days()]
-        found += [
-            (day, f"service {name}") for name in self.view.service_days() for day in service_days(self.view, name)
-        ]
+        found += [(day, f"service {name}") for name in self.view.service_days() for day in service_days(self.view, name)]
         return ((members, day) for day, members in sorted(found))
 
     def bring_up_to_date(self, members: str, day: int, *, again: bool) -> None:
@@ -112,8 +106,7 @@ class _Run:
         if kind == "host":
             host = self.hosts[name]
             result = host.compute(day)
-            store_host_day(self.store, self.config, name, result, host.quiet.fresh, mark)
-            host.quiet.fresh.clear()
+            store_host_day(self.store, self.config, name, result, host.learnt(), mark)
         else:
             edges = day_edges(day, grain_us(self.config))
             counted = count_service_day(self.view, self.config, name, int(edges[0]), int(edges[-1]), edges)

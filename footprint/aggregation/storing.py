@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -13,14 +13,16 @@ from sqlalchemy import Connection, delete, insert, select, text
 from footprint import tables
 from footprint.aggregation.hostday import HostDay
 from footprint.aggregation.serviceday import COUNTED, ServiceDay
-from footprint.attribution.idle import QuietDay
 from footprint.attribution.shard import ENERGY_COLUMNS, OTHER_COLUMNS, UNATTRIBUTED_NAME
 from footprint.config import Config
 from footprint.store import Store, table
 
-_ROW_TABLES = (tables.Row, tables.Count, tables.Straddle, tables.Seen)
+_ROW_TABLES = (tables.Row, tables.Count, tables.Straddle, tables.Seen, tables.Split)
 # Words in place of a use case, a model or a charter status where nobody's request bears the energy.
 KEPT_WORDS = ("(idle)", UNATTRIBUTED_NAME)
+
+
+Learnt = tuple[str, int, str, str]  # what it is of, day, fingerprint, content
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ def remove(store: Store, members: str, day: int) -> None:
 
 
 def store_host_day(
-    store: Store, config: Config, name: str, done: HostDay, fresh: dict[tuple[str, int], tuple[str, QuietDay]], mark: Mark
+    store: Store, config: Config, name: str, done: HostDay, learnt: Sequence[Learnt], mark: Mark
 ) -> None:  # fmt: skip
     """Rows, coverage and what was learnt of one host and day, in one transaction."""
     rows = done.result.rows
@@ -75,7 +77,7 @@ def store_host_day(
         charter_of(config, use_case, int(done.slots_us[slot]))
         for use_case, slot in zip(rows["use_case"], rows["slot"].tolist(), strict=True)
     ]
-    names = store.name_ids(texts | set(charters))
+    names = store.name_ids(texts | set(charters) | set(done.splits))
     with store.begin() as connection:
         bases = _basis_ids(store, connection, done)
         shard_id = forget(store, connection, mark)
@@ -99,7 +101,11 @@ def store_host_day(
         )  # fmt: skip
         store.insert_many(connection, table(tables.Row), columns, records)
         _store_seen(store, connection, done, names, name, shard_id)
-        _store_quiet(store, connection, fresh)
+        _store_splits(store, connection, done, names, name, mark, shard_id)
+        rows_learnt = [
+            {"stream_key": key, "day": day, "inputs": inputs, "content": content} for key, day, inputs, content in learnt
+        ]
+        store.upsert(connection, tables.Statistics, rows_learnt)
 
 
 def charter_of(config: Config, use_case: str, instant_us: int) -> str:
@@ -111,19 +117,13 @@ def _basis_ids(store: Store, connection: Connection, done: HostDay) -> dict[tupl
     target = table(tables.Basis)
     content = {place: basis.to_json() for place, basis in done.bases.items()}
     digests = {line: hashlib.blake2b(line.encode(), digest_size=16).hexdigest() for line in set(content.values())}
-    store.insert_new(
-        connection, tables.Basis, [{"digest": digest, "content": line} for line, digest in sorted(digests.items())]
-    )
-    found = connection.execute(
-        select(target.c.id, target.c.digest).where(target.c.digest.in_(sorted(digests.values())))
-    )
+    store.insert_new(connection, tables.Basis, [{"digest": digest, "content": line} for line, digest in sorted(digests.items())])
+    found = connection.execute(select(target.c.id, target.c.digest).where(target.c.digest.in_(sorted(digests.values()))))
     ids = {row.digest: row.id for row in found}
     return {place: ids[digests[line]] for place, line in content.items()}
 
 
-def _store_seen(
-    store: Store, connection: Connection, done: HostDay, names: dict[str, int], host: str, shard_id: int
-) -> None:
+def _store_seen(store: Store, connection: Connection, done: HostDay, names: dict[str, int], host: str, shard_id: int) -> None:
     columns = (
         "slot", "host_id", "device_id", "first_us", "last_us", "measured_us", "bridged_us", "modelled_us",
         "energy_uj", "shard_id",
@@ -140,12 +140,22 @@ def _store_seen(
     store.insert_many(connection, table(tables.Seen), columns, records)
 
 
-def _store_quiet(store: Store, connection: Connection, fresh: dict[tuple[str, int], tuple[str, QuietDay]]) -> None:
-    rows = [
-        {"stream_key": key, "day": day, "inputs": inputs, "content": json.dumps(quiet.to_json(), separators=(",", ":"))}
-        for (key, day), (inputs, quiet) in sorted(fresh.items())
-    ]
-    store.upsert(connection, tables.Statistics, rows)
+def _store_splits(
+    store: Store, connection: Connection, done: HostDay, names: dict[str, int], host: str, mark: Mark, shard_id: int
+) -> None:
+    records = []
+    for service, split in sorted(done.splits.items()):
+        if split.diagnosis is None and not split.wasted:
+            continue
+        content = {
+            **(split.diagnosis.to_json() if split.diagnosis is not None else {}),
+            "shares": [[*key, share, half] for key, (share, half) in sorted(split.shares.items())],
+            "wasted": [[*key, part, count] for key, (part, count) in sorted(split.wasted.items())],
+        }
+        status = split.diagnosis.status if split.diagnosis is not None else ""
+        text_ = json.dumps(content, ensure_ascii=False, sort_keys=True)
+        records.append((mark.day, names[host], names[service], status, text_, shard_id))
+    store.insert_many(connection, table(tables.Split), ("day", "host_id", "service_id", "status", "content", "shard_id"), records)
 
 
 def store_service_day(store: Store, config: Config, service: str, done: ServiceDay, mark: Mark) -> None:
@@ -174,9 +184,7 @@ def store_service_day(store: Store, config: Config, service: str, done: ServiceD
 
 
 def _with_charter(config: Config, frame: pd.DataFrame, instant: str) -> pd.DataFrame:
-    found = [
-        charter_of(config, use_case, at) for use_case, at in zip(frame["use_case"], frame[instant].tolist(), strict=True)
-    ]
+    found = [charter_of(config, use_case, at) for use_case, at in zip(frame["use_case"], frame[instant].tolist(), strict=True)]
     return frame.assign(charter=pd.Series(found, index=frame.index, dtype=object))
 
 

@@ -7,7 +7,7 @@ its tokens as weight: it is shared by tokens alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +72,19 @@ def build_log(
         first_token_us=first_token_us,
         arrival=arrival,
     )
+
+
+def with_doubt(log: Log) -> Log:
+    """The log with counts made longer by their own length at both ends: what ended in them began before, and ran on."""
+    longer = np.where((log.weight != 1) | log.arrival, log.end_us - log.start_us, 0)
+    return replace(log, start_us=log.start_us - longer, end_us=log.end_us + longer)
+
+
+def shifted(log: Log, shift_us: int) -> Log:
+    """The log with its stamps moved."""
+    told = log.first_token_us >= 0
+    first = np.where(told, log.first_token_us + shift_us, log.first_token_us)
+    return replace(log, start_us=log.start_us + shift_us, end_us=log.end_us + shift_us, first_token_us=first)
 
 
 class Flight:

@@ -36,6 +36,8 @@ KEY_COLUMNS = ("slot", "segment", "host", "device", "service", "use_case", "mode
 # Beside the energies: by how much the active part would differ under the lowest and the highest
 # weights; what was shared by a model; what is modelled (B) or assumed (C) rather than measured.
 OTHER_COLUMNS = ("spread_a_uj", "spread_b_uj", "modelled_uj", "grade_b_uj", "grade_c_uj")
+AMOUNTS = (*ENERGY_COLUMNS, *OTHER_COLUMNS)
+COLUMNS = ("window", "device", "key", *AMOUNTS)
 
 
 class ClosureError(FootprintError):
@@ -72,7 +74,8 @@ class ServiceInput:
     keys: tuple[tuple[str, str], ...]
     log: Log
     weights: Weights
-    scenarios: tuple[Weights, Weights]
+    scenarios: tuple[Weights, ...]  # two, or none where ``half`` says how sure the split is
+    half: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,24 +180,26 @@ class _Work:
             (host, HOST_DEVICE) for host in sorted({d.host for d in shard.devices})
         ]
         self.device_index = {name: index for index, name in enumerate(self.devices)}
-        self.parts: list[pd.DataFrame] = []
+        self.parts: list[dict[str, Ints]] = []
+        self.read: dict[tuple[str, str], int] = {}
         self.unplaced: dict[tuple[str, str], Ints] = {}
-        self.grades: dict[tuple[str, str], tuple[Floats, Floats]] = {}
+        self.grades = np.zeros((2, len(self.devices), self.windows))
         self.segment = np.searchsorted(shard.segments_us, self.edges[:-1], side="right") - 1
 
     def add(self, name: tuple[str, str], window: Ints, key: Ints, **columns: Ints) -> None:
         """Rows of one device."""
         zero = np.zeros(len(window), dtype=np.int64)
-        frame = {column: columns.get(column, zero) for column in (*ENERGY_COLUMNS, *OTHER_COLUMNS)}
+        amounts = {column: columns.get(column, zero) for column in AMOUNTS}
         device = np.full(len(window), self.device_index[name], dtype=np.int64)
-        self.parts.append(pd.DataFrame({"window": window, "device": device, "key": key, **frame}))
+        self.parts.append({"window": window, "device": device, "key": key, **amounts})
 
     def place(self, device: DeviceInput) -> None:
         """Energy of one device to the services placed on it; what is left to nobody, or to the host."""
         name = (device.host, device.device)
         pieces, window, _ = cut(device.spans, self.edges)
         total = sums(pieces.energy_uj, window, self.windows)
-        self.grades[name] = _grade_shares(pieces, window, total)
+        self.read[name] = int(pieces.energy_uj.sum())
+        self.grades[:, self.device_index[name]] = _grade_shares(pieces, window, total)
         accelerator = np.full(self.windows, device.component == "gpu")
         for placed in device.placed:
             held = (self.edges[:-1] >= placed.since_us) & (self.edges[1:] <= placed.until_us)
@@ -202,7 +207,7 @@ class _Work:
             service = self.shard.services[placed.service]
             rows = split_placement(
                 device.spans, placed.idle_uw, self.flights[placed.service], service.weights,
-                self.shard.window_us, service.scenarios, held, placed.share,
+                self.shard.window_us, service.scenarios, service.half, held, placed.share,
             )  # fmt: skip
             self.add(
                 name, rows.window, rows.key + 2 + self.base[placed.service],
@@ -217,19 +222,16 @@ class _Work:
     def complete(self, host: str) -> None:
         """The rest of a host: unplaced CPU and memory, what no sensor sees, and the facility."""
         own = [index for index, (name, _) in enumerate(self.devices) if name == host]
-        rows = self._frame(own)
+        rows = self._rows(own)
         following = self._following(host, rows)
         unplaced = {name: energy for name, energy in self.unplaced.items() if name[0] == host}
         for name, energy in unplaced.items():
             window, key, part = spread(energy, following, 0)
             self.add(name, window, key, host_uj=part)
-        placed = (rows["active_uj"] + rows["idle_uj"]).to_numpy()
-        parts = sums(placed, rows["window"].to_numpy(), self.windows) + sum(unplaced.values())
+        parts = sums(rows["active_uj"] + rows["idle_uj"], rows["window"], self.windows) + sum(unplaced.values())
         facts = [self.shard.facts(host, int(segment)) for segment in self.segment]
         wall, wall_us = self._wall(host)
-        extra = uncovered_energy(
-            parts, wall, wall_us, np.diff(self.edges), np.array([fact.uplift for fact in facts])
-        )
+        extra = uncovered_energy(parts, wall, wall_us, np.diff(self.edges), np.array([fact.uplift for fact in facts]))
         window, key, part = spread(extra, following, 0)
         read = (wall_us * 2 > np.diff(self.edges))[window]
         assumed = np.array([fact.uplift_assumed for fact in facts])[window]
@@ -240,9 +242,14 @@ class _Work:
             grade_b_uj=np.where(read | assumed, 0, size), grade_c_uj=np.where(~read & assumed, size, 0),
         )  # fmt: skip
 
-    def _frame(self, devices: list[int]) -> pd.DataFrame:
-        frame = pd.concat(self.parts, ignore_index=True) if self.parts else _no_rows()
-        return frame[frame["device"].isin(devices)]
+    def _rows(self, devices: list[int] | None = None) -> dict[str, Ints]:
+        """Columns of all rows so far, or of those of some devices."""
+        none = np.zeros(0, dtype=np.int64)
+        columns = {name: np.concatenate([none, *(part[name] for part in self.parts)]) for name in COLUMNS}
+        if devices is None:
+            return columns
+        mine = np.isin(columns["device"], devices)
+        return {name: column[mine] for name, column in columns.items()}
 
     def _wall(self, host: str) -> tuple[Ints, Ints]:
         energy, time = np.zeros(self.windows, dtype=np.int64), np.zeros(self.windows, dtype=np.int64)
@@ -253,9 +260,8 @@ class _Work:
                 time += sums(pieces.end_us - pieces.start_us, window, self.windows)
         return energy, time
 
-    def _following(self, host: str, rows: pd.DataFrame) -> Following:
-        energy = (rows["active_uj"] + rows["idle_uj"]).to_numpy()
-        accelerators = follow_accelerators(rows["window"].to_numpy(), rows["key"].to_numpy(), energy)
+    def _following(self, host: str, rows: dict[str, Ints]) -> Following:
+        accelerators = follow_accelerators(rows["window"], rows["key"], rows["active_uj"] + rows["idle_uj"])
         known = self.shard.cpu_time.get(host)
         if known is None:
             return accelerators
@@ -281,52 +287,56 @@ class _Work:
 
     def finish(self) -> pd.DataFrame:
         """Rows by slot, with facility and grades; checked for closure."""
-        frame = pd.concat(self.parts, ignore_index=True) if self.parts else _no_rows()
-        frame = frame.groupby(["window", "device", "key"], as_index=False, sort=True).sum()
-        self._grade(frame)
-        hosts = np.array([host for host, _ in self.devices], dtype=object)[frame["device"].to_numpy()]
-        it = (frame["active_uj"] + frame["idle_uj"] + frame["host_uj"]).to_numpy()
+        rows = _summed(self._rows(), ("window", "device", "key"))
+        self._grade(rows)
+        hosts = np.array([host for host, _ in self.devices], dtype=object)[rows["device"]]
+        it = rows["active_uj"] + rows["idle_uj"] + rows["host_uj"]
         for host in sorted(set(hosts)):
             mine = np.flatnonzero(hosts == host)
             facts = [self.shard.facts(host, int(segment)) for segment in self.segment]
-            window = frame["window"].to_numpy()[mine]
+            window = rows["window"][mine]
             part = facility_part(it[mine], window, np.array([fact.pue for fact in facts]))
             assumed = np.array([fact.pue_assumed for fact in facts])[window]
-            frame.loc[mine, "facility_uj"] = part
-            frame.loc[mine, "grade_b_uj"] += np.where(assumed, 0, np.abs(part))
-            frame.loc[mine, "grade_c_uj"] += np.where(assumed, np.abs(part), 0)
-        self._check(frame)
+            rows["facility_uj"][mine] = part
+            rows["grade_b_uj"][mine] += np.where(assumed, 0, np.abs(part))
+            rows["grade_c_uj"][mine] += np.where(assumed, np.abs(part), 0)
+        self._widen(rows, hosts)
+        self._check(rows)
         slot = np.searchsorted(self.shard.slots_us, self.edges[:-1], side="right") - 1
-        frame["slot"] = slot[frame["window"].to_numpy()]
-        frame["segment"] = self.segment[frame["window"].to_numpy()]
-        columns = [*ENERGY_COLUMNS, *OTHER_COLUMNS]
-        frame = frame.groupby(["slot", "segment", "device", "key"], as_index=False, sort=True)[columns].sum()
-        names = np.array([*self.devices], dtype=object).reshape(-1, 2)[frame["device"].to_numpy()]
-        keys = np.array(self.names, dtype=object).reshape(-1, 3)[frame["key"].to_numpy()]
-        frame["host"], frame["device"] = names[:, 0], names[:, 1]
-        frame["service"], frame["use_case"], frame["model"] = keys[:, 0], keys[:, 1], keys[:, 2]
-        return frame[[*KEY_COLUMNS, *columns]]
+        rows["slot"], rows["segment"] = slot[rows["window"]], self.segment[rows["window"]]
+        rows = _summed(rows, ("slot", "segment", "device", "key"))
+        names = np.array([*self.devices], dtype=object).reshape(-1, 2)[rows["device"]]
+        keys = np.array(self.names, dtype=object).reshape(-1, 3)[rows["key"]]
+        named = {
+            "host": names[:, 0], "device": names[:, 1], "service": keys[:, 0], "use_case": keys[:, 1], "model": keys[:, 2]
+        }  # fmt: skip
+        return pd.DataFrame({name: named[name] if name in named else rows[name] for name in (*KEY_COLUMNS, *AMOUNTS)})
 
-    def _grade(self, frame: pd.DataFrame) -> None:
+    def _grade(self, rows: dict[str, Ints]) -> None:
         """Bridged and modelled energy is B, estimated energy C, in the proportions of the device in the window."""
-        device, window = frame["device"].to_numpy(), frame["window"].to_numpy()
-        energy = (frame["active_uj"] + frame["idle_uj"] + frame["host_uj"]).to_numpy()
-        for name, (bridged, estimated) in self.grades.items():
-            mine = np.flatnonzero(device == self.device_index[name])
-            for column, share in (("grade_b_uj", bridged), ("grade_c_uj", estimated)):
-                part = np.rint(energy[mine] * share[window[mine]]).astype(np.int64)
-                frame.loc[mine, column] += part
+        energy = rows["active_uj"] + rows["idle_uj"] + rows["host_uj"]
+        for column, shares in zip(("grade_b_uj", "grade_c_uj"), self.grades, strict=True):
+            rows[column] += np.rint(energy * shares[rows["device"], rows["window"]]).astype(np.int64)
 
-    def _check(self, frame: pd.DataFrame) -> None:
-        device = frame["device"].to_numpy()
-        for index, (host, name) in enumerate(self.devices):
-            if name == HOST_DEVICE:
-                continue
-            mine = frame[device == index]
-            given = int((mine["active_uj"] + mine["idle_uj"] + mine["host_uj"]).sum())
-            spans = next(d.spans for d in self.shard.devices if (d.host, d.device) == (host, name))
-            pieces, _, _ = cut(spans, self.edges)
-            read = int(pieces.energy_uj.sum())
+    def _widen(self, rows: dict[str, Ints], hosts: np.ndarray[tuple[int], np.dtype[np.object_]]) -> None:
+        """Let the range of what bears no energy of its own hold the host's part of it too."""
+        accelerator = rows["active_uj"] + rows["idle_uj"]
+        ranged = (accelerator == 0) & (rows["spread_b_uj"] > 0) & (rows["spread_a_uj"] == 0)
+        for host in sorted(set(hosts[ranged])):
+            mine = np.flatnonzero(hosts == host)
+            window = rows["window"][mine]
+            placed = sums(accelerator[mine], window, self.windows)
+            whole = placed + sums(rows["host_uj"][mine], window, self.windows)
+            ratio = np.where(placed > 0, whole / np.maximum(placed, 1), 1.0)
+            wide = np.flatnonzero(ranged & (hosts == host))
+            wider = rows["spread_b_uj"][wide] * ratio[rows["window"][wide]]
+            rows["spread_b_uj"][wide] = np.rint(wider).astype(np.int64)
+
+    def _check(self, rows: dict[str, Ints]) -> None:
+        energy = rows["active_uj"] + rows["idle_uj"] + rows["host_uj"]
+        made = sums(energy, rows["device"], len(self.devices))
+        for (host, name), read in self.read.items():
+            given = int(made[self.device_index[host, name]])
             if given != read and not self._is_wall(host, name):
                 raise ClosureError(f"{host}/{name}: rows hold {given} µJ of {read} µJ read")
 
@@ -339,15 +349,23 @@ def _by_window(spans: Spans, edges_us: Ints) -> Floats:
     return np.bincount(window, weights=pieces.energy_uj, minlength=len(edges_us) - 1).astype(np.float64)
 
 
-def _grade_shares(pieces: Spans, window: Ints, total: Ints) -> tuple[Floats, Floats]:
+def _grade_shares(pieces: Spans, window: Ints, total: Ints) -> Floats:
+    """Shares of a device's energy in each window that are modelled, and estimated, shape (2, windows)."""
     whole = np.maximum(total, 1)
-    shares = [
+    return np.stack([
         np.bincount(window, weights=np.where(np.isin(pieces.method, of), pieces.energy_uj, 0), minlength=len(total)) / whole
         for of in ((BRIDGED, MODELLED), (ESTIMATE,))
-    ]
-    return shares[0], shares[1]
+    ])  # fmt: skip
 
 
-def _no_rows() -> pd.DataFrame:
-    columns = ("window", "device", "key", *ENERGY_COLUMNS, *OTHER_COLUMNS)
-    return pd.DataFrame({column: np.zeros(0, dtype=np.int64) for column in columns})
+def _summed(rows: dict[str, Ints], by: tuple[str, ...]) -> dict[str, Ints]:
+    """Exact sums of the amounts of rows that are alike, sorted."""
+    code = np.zeros(len(rows[by[0]]), dtype=np.int64)
+    for name in by:
+        code = code * (int(rows[name].max(initial=0)) + 1) + rows[name]
+    order = np.argsort(code, kind="stable")
+    first = np.flatnonzero(np.diff(code[order], prepend=-1) != 0)
+    found = {name: rows[name][order][first] for name in by}
+    if not len(first):
+        return found | {name: rows[name] for name in AMOUNTS}
+    return found | {name: np.add.reduceat(rows[name][order], first) for name in AMOUNTS}

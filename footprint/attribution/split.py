@@ -9,6 +9,7 @@ that is divided by the requests' model energies in it. A span that none overlaps
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,9 +20,10 @@ from footprint.attribution.requests import Flight
 from footprint.attribution.rounding import Floats, Ints, cumulative_part, split_integers, sums
 from footprint.attribution.spans import Spans, cut, expand
 from footprint.attribution.weights import Weights
-from footprint.units import PJ_PER_UJ
+from footprint.units import PJ_PER_UJ, US_PER_HOUR
 
 CONCURRENT = 0.1  # share of a cell's busy time with two requests or more, above which a model divides it
+AS_BOUND = math.sqrt(3) / 2  # of a half-width of 95 %, the bound of a rectangular law that has it at U = 2u
 IDLE, UNATTRIBUTED = -1, -2  # keys of the rows that no request bears
 
 
@@ -57,6 +59,7 @@ def split_placement(
     weights: Weights,
     window_us: int,
     scenarios: Sequence[Weights] = (),
+    half: Floats | None = None,
     held: NDArray[np.bool_] | None = None,
     share: float = 1.0,
 ) -> SplitRows:
@@ -70,6 +73,8 @@ def split_placement(
         Idle power [µW] of the loaded device, None where it could not be learnt.
     scenarios
         Other weights, whose difference tells how sure the split is.
+    half
+        Where a fit says so itself: half-width of about 95 % of what each key's shared energy is, relative, shape (keys,).
     held
         Windows in which the service is placed on the device, shape (windows,); all if None.
     share
@@ -89,20 +94,53 @@ def split_placement(
     piece_active = energy - piece_idle
 
     count, key = flight.overlapping(spans.start_us, spans.end_us)
-    shared = (count > 0) & (key < 0)
+    shared = (count > 0) & ((key < 0) | weights.coarse)
     owner = np.where(count == 0, UNATTRIBUTED, key)[span]
     alone = ~shared[span]
     active = sums(piece_active[alone], window[alone] * keys + owner[alone] + 2, windows * keys)
-    cell = _cells(spans, shared, flight, window_us)
+    cell = _cells(spans, shared, flight, window_us) if not weights.coarse else _hours(spans, shared)
     part, *others = (
-        _share_cells(cell[span], window, piece_active, spans, cell, flight, each, keys)
-        for each in (weights, *scenarios)
+        _share_cells(cell[span], window, piece_active, spans, cell, flight, each, keys) for each in (weights, *scenarios)
     )
     active += part
     idle_rows = _share_idle(piece_idle, window, spans, idle, flight, keys)
-    spread = np.stack([other - part for other in others], axis=1) if others else np.zeros((len(part), 0), np.int64)
+    if half is not None:
+        of_key = np.concatenate([[0.0, 0.0], half[: keys - 2]]) * AS_BOUND
+        wide = np.rint(np.abs(part) * np.tile(of_key, windows)).astype(np.int64)
+        spread = np.stack([-wide, wide], axis=1)
+    else:
+        spread = np.stack([other - part for other in others], axis=1) if others else np.zeros((len(part), 0), np.int64)
+    _only_a_range(flight, keys, active, idle_rows, part, spread)
     place = np.flatnonzero((active != 0) | (idle_rows != 0) | (spread != 0).any(axis=1))
     return SplitRows(place // keys, place % keys - 2, active[place], idle_rows[place], part[place], spread[place])
+
+
+def _only_a_range(flight: Flight, keys: int, active: Ints, idle: Ints, part: Ints, spread: Ints) -> None:
+    """Leave what counts without tokens used to nobody, with a range from nothing to all of it, where several ran.
+
+    Arrays by (window, key), flat, are changed in place. A count of requests does not say how they divide energy.
+    """
+    log = flight.log
+    blind = (log.input_tokens < 0) & (log.output_tokens < 0)
+    # A minute in which one request was counted looks like a request of a minute; the others tell.
+    if not (blind & (log.arrival | (log.weight != 1))).any() or not spread.shape[1]:
+        return
+    there, unknown = np.zeros(len(active), dtype=bool), np.zeros(len(active), dtype=bool)
+    place = flight.pair_window * keys + log.key[flight.pair_request] + 2
+    there[place] = True
+    unknown[place[blind[flight.pair_request]]] = True
+    several = there.reshape(-1, keys).sum(axis=1) > 1
+    ranged = (unknown.reshape(-1, keys) & several[:, None]).any(axis=0)
+    # A use case that shares any window has no value in the others either: a sum of some of it would be read as all.
+    taken = np.flatnonzero(unknown & np.tile(ranged, len(several)))
+    if not len(taken):
+        return
+    window = taken // keys
+    total = sums(active[taken] + idle[taken], window, len(several))
+    for values in (active, idle, part):
+        np.add.at(values, window * keys + UNATTRIBUTED + 2, values[taken])
+        values[taken] = 0
+    spread[taken, 0], spread[taken, 1] = 0, np.rint(total[window] * AS_BOUND).astype(np.int64)
 
 
 def _cells(spans: Spans, shared: NDArray[np.bool_], flight: Flight, window_us: int) -> Ints:
@@ -129,6 +167,17 @@ def _cells(spans: Spans, shared: NDArray[np.bool_], flight: Flight, window_us: i
     return cell
 
 
+def _hours(spans: Spans, shared: NDArray[np.bool_]) -> Ints:
+    """As ``_cells``, where stamps say too little of who ran when: all shared spans of an hour are one cell."""
+    cell = np.full(len(spans), -1, dtype=np.int64)
+    index = np.flatnonzero(shared)
+    first, last = spans.start_us[index] // US_PER_HOUR, (spans.end_us[index] - 1) // US_PER_HOUR
+    new = np.ones(len(index), dtype=bool)
+    new[1:] = (first[1:] != first[:-1]) | (first[1:] != last[1:]) | (first[:-1] != last[:-1])
+    cell[index] = np.cumsum(new) - 1
+    return cell
+
+
 def _share_cells(
     piece_cell: Ints,
     window: Ints,
@@ -145,8 +194,10 @@ def _share_cells(
     inside = piece_cell >= 0
     if not inside.any():
         return result
-    first = np.flatnonzero((cell >= 0) & (np.diff(cell, prepend=-1) != 0))
-    last = np.flatnonzero((cell >= 0) & (np.diff(cell, append=-1) != 0))
+    # A cell of an hour may have spans between its own in which nobody ran.
+    own = np.flatnonzero(cell >= 0)
+    first = own[np.diff(cell[own], prepend=-1) != 0]
+    last = own[np.diff(cell[own], append=-1) != 0]
     cell_start, cell_end = spans.start_us[first], spans.end_us[last]
     share = _cell_shares(cell_start, cell_end, flight, weights, keys)
 

@@ -20,14 +20,13 @@ class Weights(Protocol):
     """Model energy of requests within spans of time."""
 
     method: str
+    coarse: bool  # the log says too little of who ran when, for single spans to be anybody's alone
 
     def energies(self, request: Ints, start_us: Ints, end_us: Ints) -> Floats:
         """Model energy (any unit, not negative) of requests within [start, end), shape (n,)."""
 
 
-def token_weight(
-    input_tokens: Ints, cached_tokens: Ints, output_tokens: Ints, weight_input: float | None = None
-) -> Floats:
+def token_weight(input_tokens: Ints, cached_tokens: Ints, output_tokens: Ints, weight_input: float | None = None) -> Floats:
     """Declared weight of tokens in output tokens, shape (n,); unknown counts (-1) weigh nothing."""
     w_in = assumption("weight_input_token").value if weight_input is None else weight_input
     w_out = assumption("weight_output_token").value
@@ -39,7 +38,7 @@ def token_weight(
 class DeclaredWeights:
     """The declared token weights over one log; a request of unknown tokens weighs as the mean of its duration."""
 
-    method = "declared"
+    method, coarse = "declared", False
 
     def __init__(self, log: Log, weight_input: float | None = None) -> None:
         self._start_us, self._end_us = log.start_us, log.end_us

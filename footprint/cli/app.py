@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from footprint.cli import asking, factors, importing, running
+from footprint.cli import asking, auditing, factors, importing, running
 from footprint.cli.shared import CheckFailed, Exit, Unavailable, UsageError
 from footprint.config import ConfigError
 from footprint.exporters import SourceUnavailable
@@ -29,7 +29,12 @@ app.add_typer(importing.app, name="import")
 app.command("aggregate")(asking.aggregate)
 app.command("query")(asking.query)
 app.command("check")(asking.check)
-app.command("balance")(asking.balance)
+app.command("balance")(auditing.balance)
+app.command("coverage")(auditing.coverage)
+app.command("splits")(auditing.splits)
+app.command("uncertainty")(auditing.uncertainty)
+app.command("change")(auditing.change)
+app.command("avoidable")(auditing.avoidable)
 app.command("unlogged")(asking.unlogged)
 app.command("hosted")(asking.hosted)
 app.add_typer(factors.app, name="factors")

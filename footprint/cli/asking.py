@@ -19,7 +19,7 @@ from footprint.cli.shared import (
     say,
 )
 from footprint.instants import format_instant
-from footprint.units import US_PER_DAY, US_PER_S, kwh_from_uj
+from footprint.units import US_PER_DAY, US_PER_S
 
 FromOption = Annotated[str | None, typer.Option("--from", metavar="T", help="RFC 3339, or a date of the organisation.")]
 ToOption = Annotated[str | None, typer.Option("--to", metavar="T", help="End, not included.")]
@@ -108,6 +108,7 @@ def check(
 ) -> int:  # fmt: skip
     """Freshness and coverage, one line each; for cron and CI."""
     from footprint.ledger.reading import LedgerView
+    from footprint.querying.closure import closure
 
     facts, store = opened(config)
     now = now_us()
@@ -124,48 +125,12 @@ def check(
         {"check": "coverage of the last seven days", "value": coverage, "limit": min_coverage,
          "met": coverage is not None and coverage >= min_coverage},
     ]  # fmt: skip
+    open_ = [row["host"] for row in closure(store, facts, now - 7 * US_PER_DAY, None) if not row["closes"]]
+    rows.append({"check": "hosts whose balance of seven days does not close", "value": len(open_), "limit": 0, "met": not open_})
     emit(["check", "value", "limit", "met"], rows, form, output)
     failed = [str(row["check"]) for row in rows if not row["met"]]
     if failed:
         raise CheckFailed(f"not met: {', '.join(failed)}")
-    return Exit.OK
-
-
-def balance(
-    from_: FromOption = None, to: ToOption = None, config: ConfigOption = None,
-    form: FormatOption = Format.table, output: OutputOption = None,
-) -> int:  # fmt: skip
-    """Wall = parts + unseen, by host with a whole-server meter, and the uplift to declare where there is none."""
-    from footprint.aggregation.balancing import balances
-    from footprint.ledger.reading import LedgerView
-    from footprint.querying.question import parse_bound
-
-    facts, store = opened(config)
-    bounds = [parse_bound(name, text, facts.timezone) for name, text in (("from", from_), ("to", to))]
-    columns = [
-        "host", "period_start", "period_end", "wall_kwh", "parts_kwh", "unseen_kwh", "uplift", "uplift_low", "uplift_high",
-        "windows",
-    ]  # fmt: skip
-    rows: list[dict[str, Any]] = []
-    with store.read() as connection:
-        view = LedgerView(store, connection)
-        extent = view.extent_us()
-        if extent is not None:
-            start, end = (given if given is not None else known for given, known in zip(bounds, extent, strict=True))
-            for host, found in balances(view, facts.window_s * US_PER_S, start, end):
-                wall, parts, uplift = int(found.wall_uj.sum()), int(found.parts_uj.sum()), found.uplift
-                rows.append({
-                    "host": host, "period_start": format_instant(start), "period_end": format_instant(end),
-                    "wall_kwh": kwh_from_uj(wall), "parts_kwh": kwh_from_uj(parts), "unseen_kwh": kwh_from_uj(wall - parts),
-                    "uplift": uplift and uplift.value, "uplift_low": uplift and uplift.low,
-                    "uplift_high": uplift and uplift.high, "windows": len(found.wall_uj),
-                })  # fmt: skip
-                if uplift is not None:
-                    say(f'[[host]] name = "{host}": uplift = [{uplift.low:.3f}, {uplift.value:.3f}, {uplift.high:.3f}]')
-    emit(columns, rows, form, output)
-    if not rows:
-        say("no host has a whole-server meter (component host) in the period")
-        return Exit.NO_DATA
     return Exit.OK
 
 

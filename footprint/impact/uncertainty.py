@@ -10,7 +10,12 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 
+from footprint.assumptions import assumption
 from footprint.estimate import COVERAGE_FACTOR, Estimate
+
+# Causes whose error is the same in two figures that name it alike: it cancels in their ratio. How energy was divided
+# on one day says nothing of another, so that its error does not.
+SYSTEMATIC = ("gain ", "pue ", "uplift ", "factor ")
 
 
 class Budget:
@@ -32,8 +37,42 @@ class Budget:
             for cause in [cause for cause in side if cause.startswith(prefix)]:
                 side[cause] *= factor
 
+    def causes(self) -> dict[str, tuple[float, float]]:
+        """Half-widths U = 2u towards low and towards high of each cause, in the unit of the figure."""
+        names = sorted({*self._low, *self._high})
+        return {name: (COVERAGE_FACTOR * self._low[name], COVERAGE_FACTOR * self._high[name]) for name in names}
+
     def interval(self, value: float) -> tuple[float, float]:
         """About 95 %: value - U and value + U, U = 2u."""
         low = math.sqrt(math.fsum(u * u for u in self._low.values()))
         high = math.sqrt(math.fsum(u * u for u in self._high.values()))
         return value - COVERAGE_FACTOR * low, value + COVERAGE_FACTOR * high
+
+
+def ratio_of(before: float, before_budget: Budget, after: float, after_budget: Budget) -> Estimate:
+    """after / before with its interval of about 95 %, where what errs alike in both cancels (JCGM 100:2008, 5.2.2).
+
+    u²(ln b/a) = u_a² + u_b² - 2 r u_a u_b, with r = 1 less what a systematic error changes from period to period.
+
+    Raises
+    ------
+    ValueError
+        If one of the figures is not above zero.
+    """
+    if before <= 0 or after <= 0:
+        raise ValueError("a ratio needs two figures above zero")
+    first, second = before_budget.causes(), after_budget.causes()
+    down = up = 0.0
+    for cause in sorted({*first, *second}):
+        mine, theirs = second.get(cause, (0.0, 0.0)), first.get(cause, (0.0, 0.0))
+        r = assumption("stability_of_systematic_errors").value if cause.startswith(SYSTEMATIC) else 0.0
+        a_low, a_high, b_low, b_high = theirs[0] / before, theirs[1] / before, mine[0] / after, mine[1] / after
+        down += _difference(b_low, a_low, r)
+        up += _difference(b_high, a_high, r)
+    ratio = after / before
+    return Estimate(ratio, max(ratio * (1 - math.sqrt(down)), 0.0), ratio * (1 + math.sqrt(up)))
+
+
+def _difference(one: float, other: float, r: float) -> float:
+    """Variance of the difference of two errors of correlation r."""
+    return max(one * one + other * other - 2 * r * one * other, 0.0)

@@ -71,6 +71,7 @@ class RequestColumns:
     input_tokens: Ints
     cached_input_tokens: Ints
     output_tokens: Ints
+    status: Ints
 
     def __len__(self) -> int:
         return len(self.start_us)
@@ -201,7 +202,7 @@ class LedgerView:
             target = table(tables.Request)
             names = (
                 "start_us", "end_us", "first_token_us", "use_case_id", "model_id", "requests", "input_tokens",
-                "cached_input_tokens", "output_tokens",
+                "cached_input_tokens", "output_tokens", "status_id",
             )  # fmt: skip
             columns = [func.coalesce(target.c[name], -1) for name in names]
             found = self.connection.execute(
@@ -213,8 +214,8 @@ class LedgerView:
                 ).order_by(target.c.start_us, target.c.key)
             )  # fmt: skip
             rows = [tuple(row) for row in found]
-        table_of = np.array(rows, dtype=np.int64).reshape(-1, 9)
-        return RequestColumns(*(np.ascontiguousarray(table_of[:, index]) for index in range(9)))
+        table_of = np.array(rows, dtype=np.int64).reshape(-1, 10)
+        return RequestColumns(*(np.ascontiguousarray(table_of[:, index]) for index in range(10)))
 
     def extent_us(self) -> tuple[int, int] | None:
         """The first and the last instant of any reading or request, or None for an empty ledger."""

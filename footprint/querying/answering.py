@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,7 +40,7 @@ class Answer:
 
 
 @dataclass(slots=True)
-class _Group:
+class Group:
     """What goes into one row."""
 
     cells: list[tuple[Place, list[int]]] = field(default_factory=list)
@@ -49,29 +50,64 @@ class _Group:
     hosts: set[str] = field(default_factory=set)
 
 
-def query(store: Store, config: Config, question: Question, now_us: int, book: FactorBook | None = None) -> Answer:
-    """Rows of the contract's section 6; none where the period holds nothing."""
-    columns = [*question.group, *COLUMNS]
+@dataclass(slots=True)
+class Gathered:
+    """Everything that the rows of a question are made of; ``groups`` by period and names."""
+
+    source: Source
+    question: Question
+    periods: list[tuple[int, int]]
+    groups: dict[tuple[int, Names], Group]
+    watched: Watch
+
+    @property
+    def apart(self) -> bool:
+        """Whether rows hold some use cases of a service and not others."""
+        named = {*self.question.group, *(name for name, _ in self.question.where)}
+        return bool(named & {"use_case", "model", "charter"})
+
+    def times(self, period: int, group: Group) -> tuple[int, int, int]:
+        """(read, known, expected) device-µs of a row."""
+        start_us, end_us = self.periods[period]
+        return self.watched.measure(_where(self.question, group, self.watched), start_us, max(end_us, start_us + 1))
+
+
+@contextmanager
+def gathered(
+    store: Store, config: Config, question: Question, now_us: int, book: FactorBook | None = None
+) -> Iterator[Gathered | None]:
+    """What the rows of a question are made of, as the store is at one moment; None where the period holds nothing."""
     with store.read() as connection:
         source = Source(LedgerView(store, connection), config, book or shipped_book())
         extent = source.view.extent_us()
         if extent is None:
-            return Answer(columns, [])
+            yield None
+            return
         start_us = extent[0] if question.from_us is None else question.from_us
         # Half-open, and yet the last instant counts: what ends there belongs to the period that it closes.
         end_us, closing = (extent[1], 1) if question.to_us is None else (question.to_us, 0)
         if start_us >= end_us + closing:
-            return Answer(columns, [])
+            yield None
+            return
         periods = cut_periods(question.every, start_us, max(end_us, start_us + 1), config.timezone)
         summed = _stretched(source, periods, question)
         groups = _groups(source, question, summed)
-        watched = watch(source, periods[0][0], periods[-1][1], summed, now_us)
-        open_days = _open_days(source)
-        rows = []
-        for (period, names), group in groups.items():
-            row = _row(source, question, group, watched, periods[period], open_days)
+        yield Gathered(source, question, periods, groups, watch(source, periods[0][0], periods[-1][1], summed, now_us))
+
+
+def query(store: Store, config: Config, question: Question, now_us: int, book: FactorBook | None = None) -> Answer:
+    """Rows of the contract's section 6; none where the period holds nothing."""
+    columns = [*question.group, *COLUMNS]
+    rows = []
+    with gathered(store, config, question, now_us, book) as found:
+        if found is None:
+            return Answer(columns, [])
+        open_days = _open_days(found.source)
+        for (period, names), group in found.groups.items():
+            row = _row(found, period, group, open_days)
             if row is not None:
-                rows.append((names, periods[period][0], {**dict(zip(question.group, names, strict=True)), **row}))
+                named = dict(zip(question.group, names, strict=True))
+                rows.append((names, found.periods[period][0], {**named, **row}))
     rows.sort(key=lambda row: row[:2])
     return Answer(columns, [row for _, _, row in rows])
 
@@ -90,10 +126,10 @@ def _stretched(source: Source, periods: Sequence[tuple[int, int]], question: Que
 
 def _groups(
     source: Source, question: Question, periods: list[tuple[int, int]]
-) -> dict[tuple[int, Names], _Group]:
+) -> dict[tuple[int, Names], Group]:
     wanted = {*question.group, *(name for name, _ in question.where)}
     cells, owner = _energy(source, question, periods, wanted)
-    groups: dict[tuple[int, Names], _Group] = defaultdict(_Group)
+    groups: dict[tuple[int, Names], Group] = defaultdict(Group)
     for place, amounts in cells.items():
         values = _values(place)
         if _chosen(question, values):
@@ -140,7 +176,7 @@ def _chosen(question: Question, values: dict[str, str]) -> bool:
     return all(values[name] in wanted for name, wanted in allowed.items())
 
 
-def _add_counts(groups: dict[tuple[int, Names], _Group], question: Question, counts: Counts) -> None:
+def _add_counts(groups: dict[tuple[int, Names], Group], question: Question, counts: Counts) -> None:
     for (period, service, use_case, model, charter), amounts in counts.items():
         values = {"service": service, "use_case": use_case, "model": model, "charter": charter}
         if _chosen(question, values):
@@ -157,18 +193,17 @@ def _open_days(source: Source) -> set[tuple[str, int]]:
     return {(row.members.removeprefix("host "), row.day) for row in rows if row.members.startswith("host ")}
 
 
-def _row(
-    source: Source, question: Question, group: _Group, watched: Watch, period: tuple[int, int],
-    open_days: set[tuple[str, int]],
-) -> dict[str, Any] | None:  # fmt: skip
-    start_us, end_us = period
-    where = _where(question, group, watched)
-    read, known, expected = watched.measure(where, start_us, max(end_us, start_us + 1))
+def _row(found: Gathered, period: int, group: Group, open_days: set[tuple[str, int]]) -> dict[str, Any] | None:
+    source, question = found.source, found.question
+    start_us, end_us = found.periods[period]
+    read, known, expected = found.times(period, group)
     counted = requests_figures([amounts for _, amounts in group.counts])
     if not any(any(amounts) for _, amounts in group.cells) and not counted["requests"]:
         return None
     split = not ({*question.group, *(name for name, _ in question.where)} & PLACES)
-    figures = energy_figures(group.cells, source.config, known=known, expected=expected, read=read)
+    figures = energy_figures(
+        group.cells, source.config, known=known, expected=expected, read=read, apart=found.apart
+    )
     days = range(start_us // US_PER_DAY, (max(end_us, start_us + 1) - 1) // US_PER_DAY + 1)
     provisional = any((host, day) in open_days for host in group.hosts for day in days)
     row: dict[str, Any] = dict.fromkeys(COLUMNS)
@@ -186,7 +221,7 @@ def _row(
     return row
 
 
-def _where(question: Question, group: _Group, watched: Watch) -> list[tuple[tuple[str, str], int, int]]:
+def _where(question: Question, group: Group, watched: Watch) -> list[tuple[tuple[str, str], int, int]]:
     """The devices whose coverage is the row's."""
     wanted = {*question.group, *(name for name, _ in question.where)}
     if wanted & {"service", "use_case", "model", "charter"}:

@@ -19,14 +19,15 @@ from footprint.units import US_PER_DAY, US_PER_S
 SEEN_US = 7 * US_PER_DAY
 Device = tuple[str, str]  # host, device
 Span = tuple[int, int]
+Stretch = tuple[int, int, int, int, int]  # start, end, read, known (read, or bridged by a counter), modelled [µs]
 
 
 @dataclass(slots=True)
 class DeviceTime:
-    """When one device should have been read, and what was: stretches of (start, end, read µs, known µs)."""
+    """When one device should have been read, and what was."""
 
     expected: list[Span] = field(default_factory=list)
-    read: list[tuple[int, int, int, int]] = field(default_factory=list)
+    read: list[Stretch] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -55,11 +56,28 @@ class Watch:
             if time is None or low >= high:
                 continue
             expected += sum(max(min(b, high) - max(a, low), 0) for a, b in time.expected)
-            for a, b, seen, told in time.read:
+            for a, b, seen, told, _ in time.read:
                 part = max(min(b, high) - max(a, low), 0) / max(b - a, 1)
                 read += seen * part
                 known += told * part
         return round(read), round(known), round(expected)
+
+
+def coverage_ledger(watched: Watch, periods: Sequence[Span]) -> Iterable[tuple[int, Device, dict[str, float]]]:
+    """Seconds of each device by period: expected, measured by a sensor, modelled, interpolated over a gap, missing."""
+    for index, (start_us, end_us) in enumerate(periods):
+        for device, time in sorted(watched.devices.items()):
+            read, known, expected = watched.measure([(device, 0, FOREVER_US)], start_us, end_us)
+            if not expected and not read:
+                continue
+            modelled = sum(
+                told * max(min(b, end_us) - max(a, start_us), 0) / max(b - a, 1) for a, b, _, _, told in time.read
+            )
+            amounts = {
+                "expected_s": expected, "measured_s": read - modelled, "modelled_s": modelled,
+                "interpolated_s": known - read, "missing_s": max(expected - known, 0),
+            }  # fmt: skip
+            yield index, device, {name: amount / US_PER_S for name, amount in amounts.items()}
 
 
 def watch(
@@ -96,20 +114,20 @@ def _expect_placements_unread(source: Source, tenures: dict[str, list[tuple[Devi
 
 def _seen(
     source: Source, start_us: int, end_us: int, cut: dict[int, list[int]]
-) -> Iterable[tuple[Device, tuple[int, int, int, int]]]:
+) -> Iterable[tuple[Device, Stretch]]:
     grain = grain_us(source.config)
     rows = source.view.connection.exec_driver_sql(
-        "SELECT host_id, device_id, slot, first_us, last_us, measured_us, bridged_us FROM footprint_seen "
+        "SELECT host_id, device_id, slot, first_us, last_us, measured_us, bridged_us, modelled_us FROM footprint_seen "
         f"WHERE slot >= {(start_us - start_us % grain) // US_PER_S} AND slot < {-(-end_us // US_PER_S)}"
     ).all()
     texts = source.view.store.texts(source.view.connection, {x for row in rows for x in row[:2]})
     for row in rows:
         if int(row[2]) * US_PER_S not in cut:
-            yield (texts[row[0]], texts[row[1]]), (row[3], row[4], row[5], row[5] + row[6])
+            yield (texts[row[0]], texts[row[1]]), (row[3], row[4], row[5], row[5] + row[6], row[7])
     yield from _seen_anew(source, cut)
 
 
-def _seen_anew(source: Source, cut: dict[int, list[int]]) -> Iterable[tuple[Device, tuple[int, int, int, int]]]:
+def _seen_anew(source: Source, cut: dict[int, list[int]]) -> Iterable[tuple[Device, Stretch]]:
     by_day: dict[int, list[int]] = defaultdict(list)
     for slot, edges in cut.items():
         by_day[slot // US_PER_DAY] += edges
@@ -124,17 +142,17 @@ def _seen_anew(source: Source, cut: dict[int, list[int]]) -> Iterable[tuple[Devi
                     begin = int(done.slots_us[place])
                     if begin - begin % grain in cut:
                         measured, bridged = int(seen.measured_us[index]), int(seen.bridged_us[index])
-                        stretch = int(seen.first_us[index]), int(seen.last_us[index]), measured, measured + bridged
-                        yield device, stretch
+                        within = int(seen.first_us[index]), int(seen.last_us[index])
+                        yield device, (*within, measured, measured + bridged, int(seen.modelled_us[index]))
 
 
-def _after_seen(read: Sequence[tuple[int, int, int, int]]) -> list[Span]:
-    return [(start, end + SEEN_US) for start, end, _, _ in read]
+def _after_seen(read: Sequence[Stretch]) -> list[Span]:
+    return [(start, end + SEEN_US) for start, end, *_ in read]
 
 
-def _by_day(read: Sequence[tuple[int, int, int, int]]) -> list[Span]:
+def _by_day(read: Sequence[Stretch]) -> list[Span]:
     days: dict[int, Span] = {}
-    for start, end, _, _ in read:
+    for start, end, *_ in read:
         day = start // US_PER_DAY
         low, high = days.get(day, (start, end))
         days[day] = min(low, start), max(high, end)

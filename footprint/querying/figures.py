@@ -9,6 +9,7 @@ from footprint.aggregation.basis import Basis
 from footprint.aggregation.serviceday import COUNTED
 from footprint.assumptions import assumption
 from footprint.attribution.shard import HOST_DEVICE, IDLE_NAME, UNATTRIBUTED_NAME
+from footprint.attribution.step.model import REFUSED, SUSPECT
 from footprint.config import Config
 from footprint.estimate import Estimate
 from footprint.impact.operational import operational_g
@@ -35,11 +36,14 @@ def requests_figures(counts: Iterable[Sequence[int | None]]) -> dict[str, int | 
     return found
 
 
-def energy_figures(cells: Sequence[Cell], config: Config, *, known: int, expected: int, read: int) -> dict[str, Any]:
+def energy_figures(
+    cells: Sequence[Cell], config: Config, *, known: int, expected: int, read: int, apart: bool
+) -> dict[str, Any]:
     """Energy, emissions, their bounds and quality of one row; empty where nothing was read.
 
     ``known`` and ``expected`` are device-µs: what lacks is allowed for in the upper bound, at the mean power of what
-    was read and a third more (assumption ``gap_allowance``).
+    was read and a third more (assumption ``gap_allowance``). ``apart``: the row holds some use cases of a service and
+    not others, so that how its energy was divided counts.
     """
     if not cells and not read:
         return {}
@@ -47,9 +51,8 @@ def energy_figures(cells: Sequence[Cell], config: Config, *, known: int, expecte
     energy_uj = sum(total[name] for name in _PARTS.values())
     figures: dict[str, Any] = {column: kwh_from_uj(total[name]) for column, name in _PARTS.items()}
     figures["energy_kwh"] = kwh_from_uj(energy_uj)
-    gap = max(expected - known, 0) / known if known > 0 else 0.0
-    allowance = gap * assumption("gap_allowance").high
-    energy, emitted, grams = budgets(cells)
+    allowance = gap_allowance(known, expected)
+    energy, emitted, grams = budgets(cells, apart=apart)
     low, high = energy.interval(kwh_from_uj(energy_uj))
     figures["energy_low_kwh"] = _towards_zero(low, energy_uj)
     figures["energy_high_kwh"] = high + max(kwh_from_uj(energy_uj), 0.0) * allowance
@@ -59,9 +62,18 @@ def energy_figures(cells: Sequence[Cell], config: Config, *, known: int, expecte
         figures["co2e_location_low_g"] = _towards_zero(low, grams)
         figures["co2e_location_high_g"] = high + max(grams, 0.0) * allowance
     figures["quality"] = quality_letter(total, energy_uj)
+    if not energy_uj and total["spread_b_uj"] > 0:
+        # Counts without tokens: a range, and no value (their energy stands in ``(unattributed)``).
+        figures |= dict.fromkeys((*_PARTS, "energy_kwh", "co2e_location_g")) | {"quality": "C"}
     figures["method_version"] = "+".join(sorted({place.basis.method_version for place, _ in cells}))
     figures["factor_version"] = "+".join(sorted({place.basis.factor_version for place, _ in cells} - {""}))
     return figures
+
+
+def gap_allowance(known: int, expected: int) -> float:
+    """What may have been used while nothing was read, relative to what was."""
+    gap = max(expected - known, 0) / known if known > 0 else 0.0
+    return gap * assumption("gap_allowance").high
 
 
 def _towards_zero(low: float, value: float) -> float:
@@ -79,11 +91,11 @@ def quality_letter(total: dict[str, int], energy_uj: int) -> str:
     return "B" if assumed + modelled > BEARS * energy_uj else "A"
 
 
-def budgets(cells: Sequence[Cell]) -> tuple[Budget, Budget, float | None]:
+def budgets(cells: Sequence[Cell], *, apart: bool) -> tuple[Budget, Budget, float | None]:
     """Uncertainty budgets of energy [kWh] and of emissions [g], and the emissions; None where a factor is missing."""
     energy, emitted = Budget(), Budget()
     grams: float | None = 0.0
-    sensed = uplifted = 0.0
+    sensed = uplifted = accelerator = followed = 0.0
     for place, amounts in cells:
         of = dict(zip(AMOUNTS, amounts, strict=True))
         basis = place.basis
@@ -95,10 +107,12 @@ def budgets(cells: Sequence[Cell]) -> tuple[Budget, Budget, float | None]:
         elif whole:
             grams = None
         intensity = factor.value if factor else 0.0
-        for cause, sensitivity_kwh, bounds in _causes(basis, of):
+        for cause, sensitivity_kwh, bounds in _causes(place, of, apart=apart):
             energy.add(cause, sensitivity_kwh, bounds)
             emitted.add(cause, sensitivity_kwh * intensity, bounds)
         it = of["active_uj"] + of["idle_uj"] + of["host_uj"]
+        accelerator += of["active_uj"] + of["idle_uj"]
+        followed += of["host_uj"]
         if basis.component == "host":
             uplifted += _by_uplift(basis, of)
         else:
@@ -109,6 +123,10 @@ def budgets(cells: Sequence[Cell]) -> tuple[Budget, Budget, float | None]:
             budget.scale("gain gpu", 1 + uplifted / sensed)
             budget.scale("gain cpu", 1 + uplifted / sensed)
             budget.scale("gain dram", 1 + uplifted / sensed)
+    if accelerator > 0 and followed > 0:
+        # So does, with the split of the accelerators, the host energy that follows them.
+        for budget in (energy, emitted):
+            budget.scale("split ", 1 + followed / accelerator)
     return energy, emitted, grams
 
 
@@ -117,8 +135,9 @@ def _by_uplift(basis: Basis, of: dict[str, int]) -> float:
     return max(of["grade_b_uj"] + of["grade_c_uj"] - abs(of["facility_uj"]), 0)
 
 
-def _causes(basis: Basis, of: dict[str, int]) -> Iterable[tuple[str, float, Estimate]]:
+def _causes(place: Place, of: dict[str, int], *, apart: bool) -> Iterable[tuple[str, float, Estimate]]:
     """(cause, sensitivity [kWh per unit of the cause], bounds) of one cell."""
+    basis = place.basis
     it_kwh = (of["active_uj"] + of["idle_uj"] + of["host_uj"]) / UJ_PER_KWH
     pue = Estimate(*basis.pue)
     yield (f"pue {'assumed' if basis.pue_assumed else basis.site}"), it_kwh, pue
@@ -136,16 +155,14 @@ def _causes(basis: Basis, of: dict[str, int]) -> Iterable[tuple[str, float, Esti
     kind = basis.method if basis.method in ("counter", "modelled") else "power"
     name = f"gain {basis.component} {kind} {basis.device_model}"
     yield name, (it_kwh - estimated) * pue.value, assumption(f"gain_{basis.component}_{kind}")
-    accelerator = of["active_uj"] + of["idle_uj"]
-    if accelerator > 0 and (of["spread_a_uj"] or of["spread_b_uj"]):
+    # How energy is divided over use cases is no error of what holds all of them.
+    if apart and (of["spread_a_uj"] or of["spread_b_uj"]):
         ends = 0, of["spread_a_uj"], of["spread_b_uj"]
-        carried = pue.value / UJ_PER_KWH  # host energy that follows it errs on its own row
-        yield "split", carried, Estimate(0.0, float(min(ends)), float(max(ends)))
+        carried = pue.value / UJ_PER_KWH
+        yield f"split {place.service}", carried, Estimate(0.0, float(min(ends)), float(max(ends)))
 
 
-def flags_of(
-    config: Config, cells: Sequence[Cell], services: set[str], use_cases: set[str], hosts: set[str]
-) -> list[str]:
+def flags_of(config: Config, cells: Sequence[Cell], services: set[str], use_cases: set[str], hosts: set[str]) -> list[str]:
     """What a reader must know of a row: what was assumed, what nobody declared."""
     found = set()
     for place, amounts in cells:
@@ -155,6 +172,8 @@ def flags_of(
             found.add("assumed-uplift")
         if not place.basis.idle_known:
             found.add("idle-not-learnt")
+        if place.basis.split in (SUSPECT, REFUSED) and (amounts[_INDEX["modelled_uj"]] or amounts[_INDEX["spread_b_uj"]]):
+            found.add({SUSPECT: "split-suspect", REFUSED: "split-by-declared-weights"}[place.basis.split])
     kept = {IDLE_NAME, UNATTRIBUTED_NAME, ""}
     if any(not config.declares_host(host) for host in hosts):
         found.add("undeclared-host")

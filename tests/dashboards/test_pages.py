@@ -53,6 +53,19 @@ def test_a_period_that_reaches_before_the_first_reading_expects_nothing_there() 
     assert [question.from_us for question in asked] == [None]
 
 
+def test_a_range_without_a_value_is_drawn_as_a_range() -> None:
+    from dashboards.cards import bars
+
+    known = {"use_case": "drafting", "energy_kwh": 2.0, "energy_low_kwh": 1.5, "energy_high_kwh": 2.5, "quality": "B"}
+    ranged = {"use_case": "counted", "energy_kwh": None, "energy_low_kwh": 0.0, "energy_high_kwh": 5.0, "quality": "C"}
+    nothing = {"use_case": "unread", "energy_kwh": None, "energy_low_kwh": None, "energy_high_kwh": None, "quality": None}
+    drawn = str(bars([known, ranged, nothing], "use_case", "en", "/x", "By use case"))
+    assert "[0, 5]" in drawn
+    assert drawn.count("unknown") == 2
+    assert "'width': '100.00%'" in drawn
+    assert "'width': '40.00%'" in drawn
+
+
 def test_a_period_not_yet_over_is_drawn_apart_and_nothing_is_drawn_for_what_was_not_read() -> None:
     from dashboards.figures import trend
 

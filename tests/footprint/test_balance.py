@@ -41,10 +41,15 @@ def test_the_command_prints_the_balance_and_the_line_to_declare(tmp_path: Path, 
     assert status_of(["balance", "--format", "json"]) == 7
     assert status_of(["import", "energy", write(tmp_path / "e.csv", lines)]) == 0
     capsys.readouterr()
+    assert status_of(["balance", "--format", "json"]) == 6
+    assert status_of(["aggregate"]) == 0
+    capsys.readouterr()
     assert status_of(["balance", "--format", "json"]) == 0
     said = capsys.readouterr()
     rows = json.loads(said.out)["rows"]
-    assert [row["host"] for row in rows] == ["a"]
+    assert [row["host"] for row in rows] == ["a", "b"]
+    assert all(row["closes"] for row in rows)
+    assert rows[1]["uplift"] is None
     assert rows[0]["uplift"] == pytest.approx(1.5)
     assert rows[0]["unseen_kwh"] == pytest.approx(150 * 7200 / 3.6e6, rel=0.1)
-    assert 'uplift = [1.500, 1.500, 1.500]' in said.err
+    assert 'uplift = [1.500, 1.500, 1.500]  # calibrated on' in said.err

@@ -1,7 +1,7 @@
 """This file makes a simulated organisation in ./footprint-demo and serves it, marked as a demonstration everywhere.
 
-Two hosts of four GPUs, three services and six use cases over three weeks; energy follows the requests
-by a known law (idle + energy per token), so that what the pages show can be checked.
+Two hosts, three services and seven use cases over three weeks, of servers whose true energy per request is known
+(tests/simulation/server.py): what the pages show can be checked against ``truth.csv`` beside the store.
 """
 
 from __future__ import annotations
@@ -11,13 +11,17 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from tests.simulation.server import DAY_S, LARGE, SMALL, Day, Kind, Server, counters_j, simulate
+
 FOLDER = Path("footprint-demo")
-STEP_S = 60
+STEP_S = 20
 DAYS = 21
+LOST = 9, 30_000  # days ago, and for how long a host was silent
 CONFIG = """[organisation]
 name = "Office de démonstration"
 timezone = "Europe/Paris"
@@ -45,12 +49,12 @@ devices = ["demo-inf-01/gpu:0", "demo-inf-01/gpu:1", "demo-inf-01/gpu:2", "demo-
 
 [[service]]
 name = "code"
-model = "demo-32b-code"
-devices = ["demo-inf-02/gpu:0", "demo-inf-02/gpu:1"]
+model = "demo-8b-code"
+devices = ["demo-inf-02/gpu:0"]
 
 [[service]]
-name = "transcription"
-model = "demo-asr"
+name = "embeddings"
+model = "demo-embed"
 devices = ["demo-inf-02/gpu:2"]
 
 [[use_case]]
@@ -66,46 +70,84 @@ charter = "authorised"
 name = "traduction"
 charter = "under-study"
 [[use_case]]
-name = "comptes rendus"
+name = "rapports de nuit"
+charter = "authorised"
+[[use_case]]
+name = "indexation"
 charter = "recommended"
 """
-# Service -> (host, GPUs, idle W each, joules per output token, use cases with their share)
-SERVICES = {
-    "chat": ("demo-inf-01", (0, 1, 2, 3), 70.0, 1.1, {"recherche documentaire": 0.5, "rédaction": 0.3, "traduction": 0.2}),
-    "code": ("demo-inf-02", (0, 1), 80.0, 1.6, {"aide au code": 0.9, "relecture": 0.1}),
-    "transcription": ("demo-inf-02", (2,), 55.0, 0.5, {"comptes rendus": 1.0}),
-}
+# Service -> host, first GPU, law. The law of each is a server of the simulation with kinds of its own.
+SERVICES: dict[str, tuple[str, int, Server]] = {
+    "chat": ("demo-inf-01", 0, replace(LARGE, kinds=(
+        Kind("recherche documentaire", 1500, 3800, 180, 0.5), Kind("rédaction", 1400, 500, 420),
+        Kind("traduction", 700, 900, 900, 0.6), Kind("rapports de nuit", 60, 6500, 1300, 0.4, "night"),
+    ))),
+    "code": ("demo-inf-02", 0, replace(SMALL, kinds=(
+        Kind("aide au code", 3200, 1500, 120, 0.7, cached=0.5), Kind("relecture", 260, 4000, 300, 0.5),
+    ))),
+    "embeddings": ("demo-inf-02", 2, replace(SMALL, idle_w=55.0, prefill_j=0.004, kinds=(
+        Kind("indexation", 2600, 450, 0, 0.4, "bursts"),
+    ))),
+}  # fmt: skip
 
 
-def simulate(folder: Path, end_s: int, luck: np.random.Generator) -> None:
-    """Contract files of the weeks before ``end_s``."""
-    times = np.arange(end_s - DAYS * 86_400, end_s, STEP_S)
-    hour, weekday = (times // 3600 + 2) % 24, (times // 86_400 + 4) % 7
-    busy = np.where((hour >= 8) & (hour < 19) & (weekday >= 1) & (weekday <= 5), 1.0, 0.06)
-    power: dict[tuple[str, str, str], np.ndarray] = {}  # type: ignore[type-arg]
-    with (folder / "requests.csv").open("w", encoding="utf-8") as out:
-        out.write("start,end,service,use_case,requests,input_tokens,output_tokens\n")
-        for service, (host, gpus, idle_w, j_per_token, use_cases) in SERVICES.items():
-            tokens = np.zeros(len(times))
-            for use_case, share in use_cases.items():
-                counts = luck.poisson(6 * share * busy)
-                made = counts * luck.integers(80, 400, len(times))
-                tokens += made
-                for index in np.flatnonzero(counts).tolist():
-                    out.write(f"{times[index]},{times[index] + STEP_S},{service},{use_case},{counts[index]},"
-                              f"{counts[index] * 600},{made[index]}\n")  # fmt: skip
-            for gpu in gpus:
-                active = tokens * j_per_token / STEP_S / len(gpus)
-                power[host, f"gpu:{gpu}", "gpu"] = idle_w + active + luck.normal(0, 1, len(times))
-    power["demo-inf-02", "gpu:3", "gpu"] = 52 + luck.normal(0, 1, len(times))
-    for host in ("demo-inf-01", "demo-inf-02"):
-        power[host, "cpu:0", "cpu"] = 90 + 60 * busy + luck.normal(0, 4, len(times))
-    missing = (times > end_s - 9 * 86_400) & (times < end_s - 9 * 86_400 + 30_000)
-    with (folder / "energy.csv").open("w", encoding="utf-8") as out:
-        out.write("time,host,device,component,power_w\n")
-        for (host, device, component), watts in power.items():
-            kept = ~missing if host == "demo-inf-02" else np.ones(len(times), dtype=bool)
-            out.writelines(f"{t},{host},{device},{component},{w:.2f}\n" for t, w in zip(times[kept], watts[kept], strict=True))
+def write_organisation(folder: Path, end_s: int, seed: int) -> None:
+    """Contract files of the weeks before ``end_s``, and the truth beside them."""
+    luck = np.random.default_rng(seed)
+    first = end_s - DAYS * DAY_S
+    silent = end_s - LOST[0] * DAY_S
+    with (
+        (folder / "requests.csv").open("w", encoding="utf-8") as requests,
+        (folder / "energy.csv").open("w", encoding="utf-8") as energy,
+        (folder / "truth.csv").open("w", encoding="utf-8") as truth,
+    ):
+        requests.write("start,end,service,use_case,requests,input_tokens,cached_input_tokens,output_tokens,status\n")
+        energy.write("time,host,device,component,energy_j\n")
+        truth.write("day_start,service,use_case,active_j\n")
+        for service, (host, gpu, law) in SERVICES.items():
+            level = np.zeros(law.devices)
+            for number in range(DAYS):
+                begin = first + number * DAY_S
+                weekend = time.gmtime(begin + DAY_S // 2).tm_wday >= 5
+                kinds = tuple(replace(kind, per_day=kind.per_day * (0.06 if weekend else 1.0)) for kind in law.kinds)
+                day = simulate(replace(law, kinds=kinds), seed * 1000 + number)
+                _write_requests(requests, day, service, begin, luck)
+                level = _write_energy(energy, day, host, gpu, begin, level, seed, (silent, silent + LOST[1]))
+                for kind, joules in zip(law.kinds, np.bincount(day.use_case, day.true_j, len(kinds)), strict=True):
+                    truth.write(f"{begin},{service},{kind.name},{joules:.3f}\n")
+        _write_others(energy, first, end_s, luck)
+
+
+def _write_requests(out, day: Day, service: str, begin: int, luck: np.random.Generator) -> None:  # type: ignore[no-untyped-def]
+    fate = luck.choice(["ok", "error", "cancelled"], len(day.start_s), p=[0.965, 0.02, 0.015])
+    for i in range(len(day.start_s)):
+        out.write(
+            f"{begin + day.start_s[i]:.3f},{begin + day.end_s[i]:.3f},{service},{day.server.kinds[day.use_case[i]].name},1,"
+            f"{day.input_tokens[i]},{day.cached_tokens[i]},{day.output_tokens[i]},{fate[i]}\n"
+        )
+
+
+def _write_energy(out, day: Day, host: str, gpu: int, begin: int, level, seed: int, silent: tuple[int, int]):  # type: ignore[no-untyped-def]
+    """Counters go on from day to day; a silent host's counters go on unread."""
+    counters = counters_j(day, seed)
+    for device in range(day.server.devices):
+        for second in range(0, DAY_S, STEP_S):
+            at = begin + second
+            if host == "demo-inf-02" and silent[0] < at < silent[1]:
+                continue
+            out.write(f"{at},{host},gpu:{gpu + device},gpu,{level[device] + counters[device, second]:.3f}\n")
+    return level + counters[:, -1]
+
+
+def _write_others(out, first: int, end_s: int, luck: np.random.Generator) -> None:  # type: ignore[no-untyped-def]
+    """A GPU that nobody uses, and the processors."""
+    for host, device, component, watts in (
+        ("demo-inf-02", "gpu:3", "gpu", 52.0), ("demo-inf-01", "cpu:0", "cpu", 110.0), ("demo-inf-02", "cpu:0", "cpu", 85.0)
+    ):  # fmt: skip
+        joules = 0.0
+        for at in range(first, end_s, 60):
+            out.write(f"{at},{host},{device},{component},{joules:.3f}\n")
+            joules += 60 * (watts + luck.normal(0, 2))
 
 
 def main() -> int:
@@ -120,7 +162,7 @@ def main() -> int:
     config = ["--config", str(FOLDER / "footprint.toml")]
     if not (FOLDER / "footprint.db").exists():
         print("simulating three weeks of an organisation …", file=sys.stderr)
-        simulate(FOLDER, int(time.time()) // 3600 * 3600, np.random.default_rng(2026))
+        write_organisation(FOLDER, int(time.time()) // 3600 * 3600, seed=2026)
         for kind in ("energy", "requests"):
             subprocess.run([program, "import", kind, str(FOLDER / f"{kind}.csv"), *config], check=True)
         subprocess.run([program, "aggregate", *config], check=True)

@@ -1,0 +1,303 @@
+"""This file fits one placement over its days, says whether the fit can be believed, and gives requests their model energy."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from footprint.attribution.requests import Log
+from footprint.attribution.rounding import Floats, Ints
+from footprint.attribution.step.counts import COUNT_NAMES
+from footprint.attribution.step.day import DayStatistics, Laid
+from footprint.attribution.step.features import CONTEXT, NAMES, READING, STEPS
+from footprint.attribution.step.fitting import (
+    HELD_BY,
+    IDLE,
+    READ_BY,
+    TAUS_S,
+    Fit,
+    Form,
+    Windows,
+    choose,
+    condition,
+    cross_validated,
+    design,
+    fit,
+    other_forms,
+    resampled,
+    together,
+)
+from footprint.units import US_PER_S, UW_PER_W
+
+OK, SUSPECT, REFUSED = "ok", "log-suspect", "refused"
+LEAST_WINDOWS, LEAST_BUSY, LEAST_REQUESTS = 48, 24, 300  # four hours, two of them at work
+QUIET = 0.005  # share of time with nothing in flight, under which idle power must come from elsewhere
+FREE_IDLE_WINDOWS = 144  # twelve hours, under which idle power that is known is not fitted again
+MOST_CONDITION = 300.0
+SUSPICIOUS = 0.01  # residual over energy above idle
+WORTHLESS = 0.20
+NO_BETTER = 0.9  # of the error of output tokens alone
+QUIET_TAU = TAUS_S.index(20.0)
+RESAMPLES = 100
+# Half-width = sqrt((1.96 sd)^2 + (2.5 rms deviation of forms)^2 + (1 % of the share)^2), calibrated on simulated
+# servers (project's study of attribution, section 3).
+FORM_FACTOR, FLOOR, FORM_LIMIT = 2.5, 0.01, 1.5
+COARSE_FACTOR = 3.0  # stamps in whole seconds misplace short requests whole
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """How a placement's energy was divided on a day and why; energies in joules, times in seconds."""
+
+    status: str
+    reason: str
+    windows: int
+    days: int
+    requests: int
+    quiet: float
+    condition: float
+    residual: float
+    cross_validated: float
+    lag_s: float
+    prefill_s: float
+    slots: int
+    misfit: float
+    first_token_logged: bool
+    whole_second_stamps: bool
+    late_s: float
+    counted: bool
+    coefficients: dict[str, float]
+    awake_tau_s: float | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """As plain JSON; what is not a number is None."""
+        plain = dataclasses.asdict(self)
+        return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in plain.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class StepFit:
+    """A fit with its diagnosis and the fits that tell how sure it is; None as ``fit`` where it is refused."""
+
+    diagnosis: Diagnosis
+    fit: Fit | None
+    drawn: tuple[Fit, ...] = ()
+    others: tuple[Fit, ...] = ()
+
+
+def fit_days(days: Sequence[DayStatistics], idle_w: float | None) -> StepFit:
+    """Fit a placement on its days, the last of which is the one to be divided.
+
+    ``idle_w`` is the idle power [W] of all its loaded devices learnt from quiet seconds, None where there were none.
+    """
+    windows = together([day.windows for day in days])
+    length = float(windows.length_s.sum())
+    quiet = 1 - float(windows.awake_s[:, QUIET_TAU].sum()) / length if length else 0.0
+    pinned = quiet < QUIET or len(windows) < FREE_IDLE_WINDOWS
+    if days[-1].counted and idle_w is None:
+        # A minute of counts is quiet only when nothing ended in it; what is always on is then told by the slowest minutes.
+        pinned = False
+    known = _known(days, windows, quiet, condition(windows, idle_known=pinned) if length else math.nan)
+    reason = _too_little(windows, known, idle_known=idle_w is not None or not pinned)
+    if reason:
+        return StepFit(replace(known, reason=reason), None)
+    form, error = choose(windows, idle_w if pinned else None)
+    found = fit(windows, form)
+    known = replace(known, residual=_relative(windows, found), cross_validated=error)
+    plain = Form(columns=("out",), idle_w=form.idle_w, counted=("counted-out",))
+    no_better = error > NO_BETTER * cross_validated(windows, plain) and known.residual > SUSPICIOUS
+    if known.residual > WORTHLESS or no_better:
+        reason = f"the log explains the energy no better than output tokens alone (residual {100 * known.residual:.1f} %)"
+        return StepFit(replace(known, reason=reason), None)
+    drawn = resampled(windows, form, RESAMPLES, seed=20_260_701)
+    others = []
+    for other, wider in other_forms(windows, form):
+        chosen = windows.wider(wider) if wider > 1 else windows
+        if len(chosen) >= LEAST_WINDOWS // 3 and (wider > 1 or cross_validated(windows, other) <= FORM_LIMIT * error):
+            others.append(fit(chosen, other))
+    suspect = _suspect(known)
+    diagnosis = replace(
+        known, status=SUSPECT if suspect else OK, reason="; ".join(suspect),
+        coefficients={name: value for name, value in found.coefficients.items() if value},
+        awake_tau_s=TAUS_S[form.awake_tau] if form.awake_tau >= 0 else None,
+    )  # fmt: skip
+    return StepFit(diagnosis, found, tuple(drawn), tuple(others))
+
+
+def _known(days: Sequence[DayStatistics], windows: Windows, quiet: float, cond: float) -> Diagnosis:
+    """What is known before anything is fitted: refused until it stands."""
+    last = days[-1]
+    return Diagnosis(
+        status=REFUSED, reason="", windows=len(windows), days=len(days), requests=sum(day.requests for day in days),
+        quiet=quiet, condition=cond, residual=math.nan, cross_validated=math.nan, lag_s=last.lag_s,
+        prefill_s=last.prefill_s, slots=last.slots, misfit=last.misfit, first_token_logged=last.logged_first,
+        whole_second_stamps=last.whole_seconds, late_s=last.late_s, counted=last.counted,
+        coefficients={},
+    )  # fmt: skip
+
+
+def _too_little(windows: Windows, known: Diagnosis, *, idle_known: bool) -> str:
+    """Why nothing can be fitted; empty where it can."""
+    busy = int((windows.features.sum(axis=1) > 0).sum())
+    if len(windows) < LEAST_WINDOWS or busy < LEAST_BUSY:
+        return (
+            f"{len(windows)} windows read from end to end, {busy} of them with tokens; "
+            f"{LEAST_WINDOWS} and {LEAST_BUSY} are the least"
+        )
+    if known.requests < LEAST_REQUESTS:
+        return f"{known.requests} requests; {LEAST_REQUESTS} are the least"
+    if not idle_known:
+        return "no quiet second, and no idle power from elsewhere: what is always on cannot be told from the work"
+    if windows.features[:, : len(NAMES)].any() and known.condition > MOST_CONDITION:
+        return f"reading, writing and steps rise and fall together (condition {known.condition:.0f}): nothing tells them apart"
+    return ""
+
+
+def _suspect(known: Diagnosis) -> list[str]:
+    """What makes a fit that stands doubtful."""
+    found = [f"residual {100 * known.residual:.1f} %"] if known.residual > SUSPICIOUS else []
+    if known.whole_second_stamps and not known.counted:
+        found.append("stamps in whole seconds")
+    if known.counted:
+        found.append("counts of requests, not single ones")
+    if known.late_s:
+        found.append(f"ends stamped about {known.late_s:g} s after the work was done")
+    return found
+
+
+def _relative(windows: Windows, found: Fit) -> float:
+    """Root mean square of the residuals over the mean energy above idle of a window."""
+    names, matrix, target = design(windows, found.form)
+    vector = np.array([found.coefficients[name] for name in names])
+    idle = found.coefficients.get(IDLE, 0.0) if found.form.idle_w is None else 0.0
+    above = float((target - idle * windows.length_s).mean())
+    return float(np.sqrt(((target - matrix @ vector) ** 2).mean()) / above) if above > 0 else float("inf")
+
+
+def idle_powers_uw(found: StepFit, learnt_uw: Sequence[int | None], energy_uj: Sequence[int]) -> list[int | None]:
+    """Idle power [µW] of each device of a placement: as learnt from quiet seconds, else as fitted, by the devices' energies.
+
+    Counts do not say when a server was quiet: of them the fitted one is taken.
+    """
+    fitted_w = found.diagnosis.coefficients.get(IDLE, 0.0)
+    counted = found.diagnosis.counted
+    if not fitted_w or (None not in learnt_uw and not counted):
+        return list(learnt_uw)
+    whole = max(sum(energy_uj), 1)
+    by_energy = [round(fitted_w * UW_PER_W * energy / whole) for energy in energy_uj]
+    return [mine if counted or known is None else known for known, mine in zip(learnt_uw, by_energy, strict=True)]
+
+
+class StepWeights:
+    """Model energies [J] of the requests of one log under a fit."""
+
+    method = "step"
+
+    def __init__(self, log: Log, laid: Laid, found: StepFit) -> None:
+        if found.fit is None:
+            raise ValueError("a fit that was refused gives no energies")
+        self._log, self._laid, self._fit = log, laid, found
+        self._shift_us = round(laid.shift_s * US_PER_S)
+        self.coarse = found.diagnosis.whole_second_stamps or len(laid.counts) > 0
+        self._rates(found.fit)
+        self._summed = self._sums()
+        self.half = self._half_widths()
+
+    def _rates(self, found: Fit) -> None:
+        laid, log, f = self._laid, self._log, self._laid.features
+        size = len(log)
+        cost = found.vector(NAMES)
+        reading = f.total[:, :READING] @ cost[:READING] + f.requests.fresh * self._own(found, READ_BY)[f.requests.key]
+        t = f.timing
+        read_s = np.maximum(t.first_s - t.read_s, 1e-6)
+        self._single = np.full(size, -1)
+        self._single[f.requests.index] = np.arange(len(f.requests))
+        self._read_from, self._read_to, self._read_w = t.first_s - read_s, t.first_s, reading / read_s
+        by_name = dict(zip(NAMES, cost.tolist(), strict=True))
+        self._level = by_name["out"] * f.ticks + sum(
+            by_name[name] * level for name, level in zip(STEPS, f.levels, strict=True)
+        )
+        self._context = by_name["outctx"] / CONTEXT
+        self._written_at = t.clock.at(t.first_s)
+        # Everything else draws evenly over its time.
+        self._even_w = np.zeros(size)
+        seconds = np.maximum(log.end_us - log.start_us, 1) / US_PER_S
+        counts = laid.counts
+        self._even_w[counts.index] = counts.total @ found.vector(COUNT_NAMES) / seconds[counts.index]
+        self._even_w[laid.held] = self._own(found, HELD_BY)[log.key[laid.held]]
+
+    def _own(self, found: Fit, prefix: str) -> Floats:
+        """Coefficients that each key of the log has of its own, shape (keys,)."""
+        by_column = np.array([found.coefficients.get(prefix + name, 0.0) for name in self._laid.keys])
+        return by_column[self._laid.column]
+
+    def energies(self, request: Ints, start_us: Ints, end_us: Ints) -> Floats:
+        """Model energy [J] within [start, end), shape (n,)."""
+        laid, log = self._laid, self._log
+        begin = (start_us - laid.origin_us) / US_PER_S
+        finish = (end_us - laid.origin_us) / US_PER_S
+        single = self._single[request]
+        result = self._even_w[request] * (finish - begin)
+        # What the model places a little before or after a coarse stamp belongs within it.
+        begin = np.where(start_us <= log.start_us[request], -np.inf, begin)
+        finish = np.where(end_us >= log.end_us[request], np.inf, finish)
+        at = np.flatnonzero(single >= 0)
+        if not len(at):
+            return np.asarray(result)
+        which, begin, finish = single[at], begin[at], finish[at]
+        reads = np.minimum(finish, self._read_to[which]) - np.maximum(begin, self._read_from[which])
+        total = self._read_w[which] * np.maximum(reads, 0.0)
+        f = laid.features
+        first, end = f.timing.first_s[which], f.requests.end_s[which]
+        begin, finish = np.maximum(begin, first), np.minimum(finish, end)
+        finish = np.maximum(finish, begin)
+        pace = f.pace[which]
+        total += pace * (np.interp(finish, f.grid_s, self._level) - np.interp(begin, f.grid_s, self._level))
+        low, high = np.interp(begin, f.grid_s, f.ticks), np.interp(finish, f.grid_s, f.ticks)
+        fresh = f.requests.fresh[which]
+        written = high * high - low * low
+        total += self._context * pace * ((fresh - pace * self._written_at[which]) * (high - low) + pace * written / 2)
+        result[at] = np.maximum(total, 0.0)
+        return np.asarray(result)
+
+    def _sums(self) -> tuple[Floats, Floats, Floats, Floats]:
+        """By key of the log: features of single requests, those of counts, fresh tokens, seconds of records without tokens."""
+        laid, log, f = self._laid, self._log, self._laid.features
+        size = len(laid.column)
+
+        def summed(key: Ints, values: Floats) -> Floats:
+            return np.bincount(key, weights=values, minlength=size).astype(np.float64)
+
+        single = np.stack([summed(f.requests.key, column) for column in f.total.T], axis=1)
+        counted = np.stack([summed(laid.counts.key, column) for column in laid.counts.total.T], axis=1)
+        seconds = (log.end_us - log.start_us)[laid.held] / US_PER_S
+        return single, counted, summed(f.requests.key, f.requests.fresh), summed(log.key[laid.held], seconds)
+
+    def by_key(self, found: Fit) -> Floats:
+        """Model energy of each key of the log over all of it [J], under any fit, shape (keys,)."""
+        single, counted, fresh, seconds = self._summed
+        own = fresh * self._own(found, READ_BY) + seconds * self._own(found, HELD_BY)
+        return np.asarray(single @ found.vector(NAMES) + counted @ found.vector(COUNT_NAMES) + own)
+
+    def shares(self, found: Fit) -> Floats:
+        """Share of each key, shape (keys,)."""
+        energy = self.by_key(found)
+        return energy / max(float(energy.sum()), 1e-300)
+
+    def _half_widths(self) -> Floats:
+        """Half-width of about 95 % of each key's share, relative to the share, shape (keys,)."""
+        found = self._fit
+        assert found.fit is not None
+        share = self.shares(found.fit)
+        spread = np.stack([self.shares(each) for each in found.drawn]).std(axis=0) if found.drawn else np.zeros_like(share)
+        moved = np.zeros_like(share)
+        if found.others:
+            moved = np.sqrt(((np.stack([self.shares(each) for each in found.others]) - share) ** 2).mean(axis=0))
+        coarse = COARSE_FACTOR if self.coarse else 1.0
+        suspicion = max(found.diagnosis.residual / SUSPICIOUS, coarse)
+        half = np.sqrt((1.96 * spread) ** 2 + (FORM_FACTOR * moved) ** 2 + (FLOOR * share) ** 2) * suspicion
+        return np.asarray(half / np.maximum(share, 1e-12))

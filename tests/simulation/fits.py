@@ -1,0 +1,122 @@
+"""This file runs the attribution of a simulated day of one service and compares it with the truth; shared by tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from footprint.attribution.idle import idle_power_uw, quiet_day
+from footprint.attribution.requests import Flight, Log, shifted, with_doubt
+from footprint.attribution.rounding import Floats
+from footprint.attribution.spans import Samples, Spans, counter_spans
+from footprint.attribution.split import split_placement
+from footprint.attribution.step.day import DayStatistics, Laid, day_statistics
+from footprint.attribution.step.model import Diagnosis, StepWeights, fit_days, idle_powers_uw
+from tests.simulation.server import DAY_S, VARIANTS, Day, Server, any_server, counters_j, simulate
+
+S = 1_000_000
+WINDOW_US = 300 * S
+FOREVER = (0, 2**62)
+
+
+def server(name: str) -> Server:
+    """A named kind of server, or the number of a random one."""
+    return VARIANTS[name] if name in VARIANTS else any_server(int(name))
+
+
+def log_of(day: Day, *, first_token: bool = False) -> Log:
+    """The log that a gateway would have, in milliseconds."""
+    def us(seconds: Floats) -> np.ndarray:  # type: ignore[type-arg]
+        return np.rint(seconds * 1e3).astype(np.int64) * 1000
+
+    count = len(day.start_s)
+    first = us(day.first_s) if first_token else np.full(count, -1)
+    return Log(
+        us(day.start_s), np.maximum(us(day.end_s), us(day.start_s) + 1), day.use_case.astype(np.int64), np.ones(count),
+        day.input_tokens, day.cached_tokens, day.output_tokens, first, np.zeros(count, dtype=bool),
+    )  # fmt: skip
+
+
+def counts_of(day: Day, *, tokens: bool = True, window_s: int = 60) -> Log:
+    """The same as counts per minute and use case, at completion."""
+    window = (day.end_s // window_s).astype(np.int64)
+    found, place = np.unique(window * 100 + day.use_case, return_inverse=True)
+    requests = np.bincount(place)
+    columns = [np.bincount(place, weights=each).astype(np.int64) for each in (day.input_tokens, day.cached_tokens, day.output_tokens)]
+    if not tokens:
+        columns = [np.full(len(found), -1)] * 3
+    return Log(
+        found // 100 * window_s * S, (found // 100 + 1) * window_s * S, found % 100, requests.astype(np.float64), *columns,
+        np.full(len(found), -1), np.zeros(len(found), dtype=bool),
+    )  # fmt: skip
+
+
+def spans_of(day: Day, seed: int) -> list[Spans]:
+    """Spans of each device, from its counter once a second."""
+    found = []
+    for row in np.rint(counters_j(day, seed) * 1e6).astype(np.int64):
+        count = DAY_S + 1
+        samples = Samples(np.arange(count, dtype=np.int64) * S, row, np.full(count, -1), np.zeros(count, dtype=np.int64))
+        found.append(counter_spans(samples, 5 * S))
+    return found
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Shares of the split by use case, the truth, half-widths relative to the model's shares, and why."""
+
+    diagnosis: Diagnosis
+    shares: Floats
+    truth: Floats
+    half: Floats
+    model: Floats
+    said: DayStatistics
+    laid: Laid
+
+    @property
+    def total(self) -> float:
+        """Sum of |share error|."""
+        return float(np.abs(self.shares - self.truth).sum())
+
+    @property
+    def worst(self) -> float:
+        """Largest relative error of a use case above 2 % of the energy."""
+        big = self.truth > 0.02
+        return float((np.abs(self.shares - self.truth) / self.truth)[big].max())
+
+    def held(self) -> list[bool]:
+        """Whether the stated interval holds the truth, of each use case above half a percent."""
+        inside = np.abs(self.model - self.truth) <= self.half * self.model
+        return inside[self.truth > 0.005].tolist()
+
+
+def judge(name: str, seed: int, change: Callable[[Day], Log] = log_of, *, idle: float | None = None) -> Judged:
+    """One simulated day, attributed; ``change`` makes the log, ``idle`` is known from elsewhere [relative to the truth]."""
+    law = server(name)
+    day = simulate(law, seed)
+    log, devices = change(day), spans_of(day, seed)
+    names = [kind.name for kind in law.kinds]
+    said, laid = day_statistics(log, names, devices, FOREVER, 0, WINDOW_US)
+    log = shifted(log, round(said.lag_s * S))
+    hours = np.arange(0, (DAY_S + 1) * S, 3600 * S, dtype=np.int64)
+    doubt = Flight(with_doubt(log), hours)
+    powers = [idle_power_uw([quiet_day(spans, doubt, (0, DAY_S * S))]) for spans in devices]
+    if idle is not None:
+        powers = [round(law.idle_w * idle * 1e6)] * law.devices
+    idle_w = None if None in powers else sum(power or 0 for power in powers) / 1e6
+    fit = fit_days([said], idle_w)
+    truth = day.truth()
+    nothing = np.zeros(len(names))
+    if fit.fit is None:
+        return Judged(fit.diagnosis, nothing, truth, nothing, nothing, said, laid)
+    powers = idle_powers_uw(fit, powers, [int(spans.energy_uj.sum()) for spans in devices])
+    weights = StepWeights(log, laid, fit)
+    active = np.zeros(len(names))
+    flight = Flight(log, hours)
+    for spans, power in zip(devices, powers, strict=True):
+        rows = split_placement(spans, power, flight, weights, WINDOW_US, half=weights.half)
+        mine = rows.key >= 0
+        active += np.bincount(rows.key[mine], weights=rows.active_uj[mine], minlength=len(names))
+    return Judged(fit.diagnosis, active / active.sum(), truth, weights.half, weights.shares(fit.fit), said, laid)

@@ -1,0 +1,359 @@
+"""This file simulates an inference server with continuous batching, of which the true energy of every request is known.
+
+Requests queue for a slot (first come, first served), are prefilled one after the other, and then all advance
+together, one token a decode step. A step costs a fixed amount, shared by whoever runs in it, and amounts per
+token that grow with the context. What is published of it is what a site has: cumulative counters once a second
+with the gain error of their sensor, and a log of starts, ends and tokens.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import deque
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+DAY_S = 86_400
+BLOCK = 64  # steps that are taken at once where nothing joins or leaves
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One use case: how much it asks, when, and of what shape. Token counts are log-normal."""
+
+    name: str
+    per_day: float
+    input_median: float
+    output_median: float
+    spread: float = 0.7
+    hours: str = "office"  # office | night | flat | day | bursts
+    cached: float = 0.0  # mean share of the input that a prefix cache holds
+
+
+@dataclass(frozen=True)
+class Server:
+    """The law of one server: energies in joules of all its devices together, times in seconds."""
+
+    name: str
+    kinds: tuple[Kind, ...]
+    devices: int = 1
+    idle_w: float = 90.0  # of each device
+    step_s: float = 0.012
+    step_s_per_sequence: float = 0.0001
+    step_j: float = 3.1  # the pass over the weights, shared by whoever runs
+    token_j: float = 0.068
+    context_j: float = 0.012  # per token and thousand tokens of context
+    prefill_s: float = 0.00005  # per input token
+    prefill_j: float = 0.026
+    prefill_square_j: float = 0.000002  # per input token squared, over 2000
+    slots: int = 256
+    experts: float = 0.0  # sequences at which a mixture of experts reads most of its weights; 0: a dense model
+    stall: bool = False  # prefill stops decoding
+    draft: float = 0.0  # tokens accepted beyond the first by speculative decoding, in the mean
+    busy_w: float = 0.0  # drawn while anything runs, whatever it is
+    tail_s: float = 0.0
+    tail_w: float = 0.0  # drawn for a while after the last request
+    idle_drift: float = 0.0  # slow change of idle power over the day, relative
+    noise: float = 0.015  # of each second's power
+    cache_logged: bool = True
+
+
+@dataclass(frozen=True)
+class Day:
+    """What happened: the log, the true joules of each request above idle, and the power of all devices by second."""
+
+    server: Server
+    start_s: Floats  # since the day's start
+    end_s: Floats
+    first_s: Floats
+    use_case: Ints
+    input_tokens: Ints
+    cached_tokens: Ints
+    output_tokens: Ints
+    true_j: Floats
+    idle_j: Floats  # by second, all devices
+    above_j: Floats  # by second, all devices; what nobody's request bears (tail, busy power) included
+
+    def truth(self) -> Floats:
+        """Share of each use case in the energy of all requests."""
+        found = np.bincount(self.use_case, weights=self.true_j, minlength=len(self.server.kinds))
+        return found / found.sum()
+
+
+_HOURS = {
+    "office": [.05, .04, .04, .04, .05, .1, .3, .8, 1.6, 2.2, 2.4, 2.2, 1.4, 1.8, 2.3, 2.3, 2.0, 1.5, .8, .5, .3, .2, .1, .08],
+    "night": [3, 3.4, 3.2, 2.6, 1.6, .6, .2, .1, .05, .05, .05, .05, .05, .05, .05, .05, .05, .1, .2, .4, .8, 1.4, 2.0, 2.6],
+    "flat": [1.0] * 24,
+    "day": [0.0] * 7 + [1.0] * 11 + [0.0] * 6,
+    "bursts": [0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 8, 0, 0, 0, 2, 0],
+}  # fmt: skip
+
+
+def _arrivals(kind: Kind, luck: np.random.Generator) -> Floats:
+    weight = np.array(_HOURS[kind.hours]) / sum(_HOURS[kind.hours])
+    counts = luck.poisson(kind.per_day * weight)
+    return np.sort(np.concatenate([luck.uniform(h * 3600, h * 3600 + 3595, n) for h, n in enumerate(counts)]))
+
+
+def _tokens(median: float, spread: float, size: int, luck: np.random.Generator, most: int) -> Ints:
+    drawn = np.exp(luck.normal(math.log(max(median, 1e-9)), spread, size))
+    return np.clip(np.rint(drawn), 1 if median >= 1 else 0, most).astype(np.int64)
+
+
+def simulate(server: Server, seed: int) -> Day:
+    """One day of a server."""
+    luck = np.random.default_rng(seed)
+    starts, kinds, inputs, cached, outputs = [], [], [], [], []
+    for number, kind in enumerate(server.kinds):
+        at = _arrivals(kind, luck)
+        given = _tokens(kind.input_median, kind.spread, len(at), luck, 24_000)
+        starts.append(at)
+        kinds.append(np.full(len(at), number))
+        inputs.append(given)
+        outputs.append(_tokens(kind.output_median, kind.spread, len(at), luck, 4_000))
+        hit = luck.uniform(0, 1, len(at)) < kind.cached
+        cached.append(np.where(hit, (given * luck.uniform(0.5, 0.95, len(at))).astype(np.int64), 0))
+    order = np.argsort(np.concatenate(starts), kind="stable")
+    start, use_case, n, hit, out = (np.concatenate(each)[order] for each in (starts, kinds, inputs, cached, outputs))
+    run = _Run(server, start, n - hit, n, out, luck)
+    first, end = run.serve()
+    above = np.diff(_energy_at(run.blocks, np.arange(DAY_S + 1.0)))
+    idle = server.devices * server.idle_w * (1 + server.idle_drift * np.sin(2 * np.pi * np.arange(DAY_S) / DAY_S))
+    return Day(
+        server, start, end, first, use_case, n, hit if server.cache_logged else np.zeros_like(hit), out, run.true_j, idle, above
+    )
+
+
+class _Run:
+    """The server at work: blocks of time with their energy, and what each request truly took."""
+
+    def __init__(self, server: Server, start: Floats, fresh: Ints, n: Ints, out: Ints, luck: np.random.Generator) -> None:
+        self.server, self.start, self.fresh, self.n, self.out, self.luck = server, start, fresh, n, out, luck
+        self.true_j = np.zeros(len(start))
+        self.blocks: list[tuple[float, float, float]] = []  # begin, end, joules
+        self.first = np.zeros(len(start))
+        self.end = np.full(len(start), np.inf)
+
+    def serve(self) -> tuple[Floats, Floats]:  # noqa: PLR0912, PLR0915 - one loop, in the order of what happens
+        s, law = self.server, self._prefill_law
+        queue: deque[int] = deque()
+        prefilled: list[tuple[float, int]] = []  # when decoding can begin
+        running: list[int] = []
+        left: dict[int, int] = {}
+        context: dict[int, int] = {}
+        now, arrived, free, held = 0.0, 0, 0.0, 0
+        total = len(self.start)
+        idle_since = 0.0
+        while arrived < total or queue or prefilled or running:
+            while arrived < total and self.start[arrived] <= now:
+                queue.append(arrived)
+                arrived += 1
+            while queue and held < s.slots:
+                index = queue.popleft()
+                begin = max(self.start[index], free, now if held else self.start[index])
+                seconds, joules = law(int(self.fresh[index]))
+                self.true_j[index] += joules
+                if joules:
+                    self.blocks.append((begin, begin + max(seconds, 1e-6), joules))
+                free = begin + seconds
+                held += 1
+                heapq.heappush(prefilled, (free, index))
+            while prefilled and prefilled[0][0] <= now:
+                _, index = heapq.heappop(prefilled)
+                self.first[index] = now
+                if self.out[index] == 0:
+                    self.end[index] = now
+                    held -= 1
+                    continue
+                running.append(index)
+                left[index], context[index] = int(self.out[index]), int(self.n[index])
+            upcoming = min(
+                prefilled[0][0] if prefilled else math.inf,
+                self.start[arrived] if arrived < total and held < s.slots else math.inf,
+            )
+            if not running:
+                if upcoming == math.inf:
+                    continue
+                if not prefilled:
+                    self._rest(idle_since if idle_since else now, now, upcoming)
+                now = max(now, upcoming)
+                continue
+            if s.stall and prefilled and free > now:
+                upcoming = now = max(now, prefilled[0][0])
+                continue
+            size = len(running)
+            taken = 1.0 + (s.draft * self.luck.uniform(0.8, 1.2) if s.draft else 0.0)
+            seconds = s.step_s + s.step_s_per_sequence * size
+            steps = max(1, min(BLOCK, math.ceil(min(left[i] for i in running) / taken)))
+            if upcoming < math.inf:
+                steps = max(1, min(steps, math.ceil((upcoming - now) / seconds)))
+            share = 1.0 if not s.experts else 1.0 - math.exp(-size / s.experts)
+            shared = s.step_j * share * steps / size
+            joules = 0.0
+            for i in running:
+                made = min(steps * taken, left[i])
+                mine = shared + made * s.token_j + s.context_j * made * (context[i] + made / 2) / 1000
+                self.true_j[i] += mine
+                joules += mine
+                context[i] += int(made)
+                left[i] -= math.ceil(made)
+            self.blocks.append((now, now + steps * seconds, joules))
+            now += steps * seconds
+            idle_since = now
+            for i in [i for i in running if left[i] <= 0]:
+                running.remove(i)
+                self.end[i] = now
+                held -= 1
+        return self.first, self.end
+
+    def _rest(self, since: float, now: float, until: float) -> None:
+        s = self.server
+        if s.tail_w and s.tail_s:
+            stop = min(until, now + s.tail_s)
+            if stop > now:
+                self.blocks.append((now, stop, s.tail_w * s.devices * (stop - now)))
+
+    def _prefill_law(self, tokens: int) -> tuple[float, float]:
+        s = self.server
+        return s.prefill_s * tokens, s.prefill_j * tokens + s.prefill_square_j * tokens * tokens
+
+
+def _energy_at(blocks: list[tuple[float, float, float]], at_s: Floats) -> Floats:
+    """Joules of blocks, which may overlap, up to each instant."""
+    begin, end, joules = (np.array(each) for each in zip(*blocks, strict=True))
+    power = joules / (end - begin)
+    times = np.concatenate([begin, end])
+    change = np.concatenate([power, -power])
+    order = np.argsort(times, kind="stable")
+    times, level = times[order], np.cumsum(change[order])
+    energy = np.concatenate([[0.0], np.cumsum(level[:-1] * np.diff(times))])
+    return np.interp(at_s, times, energy)
+
+
+# --- what a site would have of it ---
+
+
+def counters_j(day: Day, seed: int, *, gain: float = 0.03) -> Floats:
+    """Cumulative joules of each device at each second, shape (devices, 86401): with noise and a gain error each."""
+    luck = np.random.default_rng(seed + 7_000_003)
+    s = day.server
+    busy_w = np.where(day.above_j > 0, s.busy_w * s.devices, 0.0)
+    power = (day.idle_j + day.above_j + busy_w) / s.devices
+    result = np.zeros((s.devices, DAY_S + 1))
+    for device in range(s.devices):
+        read = power * (1 + luck.normal(0, s.noise, DAY_S)) * (1 + luck.uniform(-gain, gain))
+        result[device, 1:] = np.cumsum(read)
+    return result
+
+
+def write_files(
+    day: Day, folder: Path, *, host: str, service: str, begin_s: int, seed: int = 1, gain: float = 0.03, first_token: bool = False,
+    name: str = "", places: tuple[str, ...] = (),
+) -> tuple[Path, Path]:  # fmt: skip
+    """Energy and request files of the contract."""
+    counters = counters_j(day, seed, gain=gain)
+    energy, requests = folder / f"{name}energy.csv", folder / f"{name}requests.csv"
+    with energy.open("w", encoding="utf-8") as out:
+        out.write("time,host,device,component,energy_j\n")
+        for device in range(day.server.devices):
+            place = places[device] if places else f"gpu:{device}"
+            out.writelines(
+                f"{begin_s + second},{host},{place},gpu,{value:.6f}\n" for second, value in enumerate(counters[device].tolist())
+            )
+    with requests.open("w", encoding="utf-8") as out:
+        out.write("start,end,first_token,service,use_case,requests,input_tokens,cached_input_tokens,output_tokens\n")
+        for i in range(len(day.start_s)):
+            first = f"{begin_s + day.first_s[i]:.3f}" if first_token else ""
+            out.write(
+                f"{begin_s + day.start_s[i]:.3f},{begin_s + day.end_s[i]:.3f},{first},{service},"
+                f"{day.server.kinds[day.use_case[i]].name},1,{day.input_tokens[i]},{day.cached_tokens[i]},{day.output_tokens[i]}\n"
+            )
+    return energy, requests
+
+
+# --- the kinds of server of the study ---
+
+_OFFICE = (
+    Kind("chat", 24_000, 350, 260),
+    Kind("documents", 12_000, 3800, 180, 0.5),
+    Kind("code", 9000, 1500, 520, 0.8),
+    Kind("classify", 30_000, 420, 6, 0.4),
+    Kind("reports", 900, 6500, 1300, 0.4, "night"),
+)
+_SMALL = (
+    Kind("autocomplete", 60_000, 700, 24, 0.5),
+    Kind("chat", 20_000, 300, 220),
+    Kind("extract", 12_000, 2200, 60, 0.6, "bursts"),
+    Kind("reports", 700, 4200, 900, 0.4, "night"),
+)
+LARGE = Server(
+    "large", _OFFICE, devices=4, idle_w=95.0, step_s=0.022, step_s_per_sequence=0.00015, step_j=27.0, token_j=0.37, context_j=0.06,
+    prefill_s=0.00012, prefill_j=0.23, prefill_square_j=0.000012, slots=128,
+)  # fmt: skip
+SMALL = Server("small", _SMALL)
+
+
+def _busier(server: Server, factor: float) -> tuple[Kind, ...]:
+    return tuple(replace(kind, per_day=kind.per_day * factor) for kind in server.kinds)
+
+
+VARIANTS: dict[str, Server] = {
+    s.name: s for s in (
+        LARGE,
+        SMALL,
+        replace(LARGE, name="weights-high", step_j=45.0, token_j=0.2),
+        replace(LARGE, name="weights-low", step_j=8.0, token_j=0.8),
+        replace(LARGE, name="context-high", context_j=0.35),
+        replace(LARGE, name="context-none", context_j=0.0, prefill_square_j=0.0),
+        replace(LARGE, name="prefill-slow", prefill_s=0.00025),
+        replace(LARGE, name="low-load", kinds=_busier(LARGE, 0.15)),
+        replace(LARGE, name="high-load", kinds=_busier(LARGE, 2.2)),
+        replace(LARGE, name="saturated", slots=13),
+        replace(LARGE, name="flat", kinds=tuple(replace(k, hours="flat", per_day=k.per_day * 1.7) for k in _OFFICE)),
+        replace(LARGE, name="short", kinds=tuple(replace(k, output_median=max(k.output_median / 12, 2)) for k in _OFFICE)),
+        replace(LARGE, name="experts", experts=16.0, step_j=60.0, token_j=0.3),
+        replace(SMALL, name="experts-small", experts=8.0, step_j=8.0, kinds=_busier(SMALL, 2)),
+        replace(LARGE, name="draft", draft=1.4),
+        replace(LARGE, name="cache-unlogged", cache_logged=False, kinds=tuple(
+            replace(k, cached=c) for k, c in zip(_OFFICE, (0.6, 0.2, 0.7, 0.0, 0.0), strict=True))),
+        replace(LARGE, name="cache", kinds=tuple(
+            replace(k, cached=c) for k, c in zip(_OFFICE, (0.6, 0.2, 0.7, 0.0, 0.0), strict=True))),
+        replace(LARGE, name="busy-power", busy_w=60.0, step_j=20.0),
+        replace(LARGE, name="stall", stall=True, prefill_s=0.0002),
+        replace(LARGE, name="idle-drift", idle_drift=0.03),
+        replace(SMALL, name="tail", tail_s=20.0, tail_w=30.0),
+    )
+}  # fmt: skip
+
+
+def any_server(seed: int) -> Server:
+    """A server drawn at random: of any size, load and shape of use."""
+    luck = np.random.default_rng(seed + 99_991)
+    large = luck.random() < 0.5
+    base = LARGE if large else SMALL
+    load = float(np.exp(luck.uniform(np.log(0.3), np.log(1.6))))
+    kinds = tuple(
+        Kind(
+            f"use-{number}", float(np.exp(luck.uniform(np.log(300), np.log(8000)))) * load,
+            float(np.exp(luck.uniform(np.log(80), np.log(6000)))), float(np.exp(luck.uniform(np.log(4), np.log(900)))),
+            float(luck.uniform(0.3, 0.9)), str(luck.choice(["office", "office", "night", "flat", "bursts"])),
+            float(luck.choice([0.0, 0.0, 0.5])),
+        )
+        for number in range(int(luck.integers(3, 7)))
+    )  # fmt: skip
+    return replace(
+        base, name=f"random-{seed}", kinds=kinds, devices=int(luck.choice([1, 2, 4])) if large else 1,
+        idle_w=float(luck.uniform(50, 120)), step_s=base.step_s * float(luck.uniform(0.6, 1.6)),
+        step_j=base.step_j * float(luck.uniform(0.4, 1.8)), token_j=base.token_j * float(luck.uniform(0.5, 2.5)),
+        context_j=base.context_j * float(luck.choice([0.0, 0.5, 1.0, 4.0])), prefill_s=base.prefill_s * float(luck.uniform(0.5, 3)),
+        prefill_j=base.prefill_j * float(luck.uniform(0.4, 1.8)), slots=int(luck.choice([12, 24, 64, 256])),
+        experts=float(luck.choice([0.0, 0.0, 0.0, 8.0, 20.0])), stall=bool(luck.random() < 0.2),
+        draft=float(luck.choice([0.0, 0.0, 0.0, 1.2])), noise=float(luck.uniform(0.01, 0.03)),
+    )  # fmt: skip
