@@ -31,6 +31,8 @@ _WORDS: dict[str, tuple[str, str]] = {
     "final": ("Journées closes.", "Closed days."),
     "assumed-pue": ("Le PUE du site n’est pas déclaré : 1,5 [1,2 ; 1,8] est supposé.", "The site’s PUE is not declared: 1.5 [1.2, 1.8] is assumed."),
     "assumed-uplift": ("Le rapport entre prise et capteurs n’est pas déclaré : 1,20 [1,05 ; 1,35] est supposé.", "Wall power over sensors is not declared: 1.20 [1.05, 1.35] is assumed."),
+    "assumed-wue": ("Le WUE du site n’est pas déclaré : 0,43 L/kWh [0 ; 1,8] est supposé.", "The site’s WUE is not declared: 0.43 L/kWh [0, 1.8] is assumed."),
+    "embodied-life-over": ("Un serveur a dépassé sa durée de vie déclarée : sa fabrication n’est plus comptée.", "A host is past its declared life: making it is no longer counted."),
     "undeclared-host": ("Un serveur n’est pas déclaré dans la configuration.", "A host is not declared in the configuration."),
     "undeclared-service": ("Un service n’est pas déclaré dans la configuration.", "A service is not declared in the configuration."),
     "undeclared-use-case": ("Un usage n’a pas de statut dans la charte.", "A use case has no status in the charter."),

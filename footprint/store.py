@@ -21,7 +21,7 @@ from footprint import tables
 from footprint.bulk import insert_rows
 from footprint.readings import FootprintError
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
 _BUSY_S = 60
 _WRITER_LOCK = 0x666F6F74  # any number, the same for all that write into one PostgreSQL database
 _PARAMETERS = 30_000  # SQLite and PostgreSQL both bound the parameters of one statement

@@ -260,6 +260,30 @@ class Split(SQLModel, table=True):
     shard_id: int = _big()
 
 
+class Intensity(SQLModel, table=True):
+    """Carbon intensity of a zone from an instant on, as one source told it at one time; never changed."""
+
+    series: str = Field(primary_key=True)
+    zone: str = Field(primary_key=True)
+    start_us: int = _big(key=True)
+    retrieved_us: int = _big(key=True)
+    length_us: int = _big()
+    g_per_kwh: float
+    estimated: bool
+
+
+class StoredFactor(SQLModel, table=True):
+    """One row of the factor book that an operator imported, as a line of CSV; a bundle never changes."""
+
+    __tablename__ = "stored_factor"
+
+    bundle: str = Field(primary_key=True)
+    number: int = _big(key=True)
+    sha256: str
+    imported_us: int = _big()
+    line: str
+
+
 class Shard(SQLModel, table=True):
     """One placement group on one day, as it was last computed, and from what."""
 
@@ -284,7 +308,7 @@ class Basis(SQLModel, table=True):
 
 
 class Row(SQLModel, table=True):
-    """Energy of one (host, device, service, use case, model) in one slot: four additive parts [µJ]."""
+    """Energy of one (host, device, service, use case, model) in one slot: four additive parts [µJ]; embodied emissions [µg]."""
 
     __tablename__ = "footprint_row"
     __table_args__ = (Index("footprint_row_shard", "shard_id"), {"sqlite_with_rowid": False})
@@ -306,6 +330,7 @@ class Row(SQLModel, table=True):
     modelled_uj: int = _big()
     grade_b_uj: int = _big()
     grade_c_uj: int = _big()
+    embodied_ug: int = _big()
     shard_id: int = _big()
 
 

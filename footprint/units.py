@@ -6,6 +6,9 @@ project is a row under ``data/`` with its source.
 
 from __future__ import annotations
 
+UG_PER_G = 1_000_000
+G_PER_KG = 1_000
+HOURS_PER_YEAR = 8_760
 UJ_PER_J = 1_000_000
 UJ_PER_KWH = 3_600_000_000_000
 J_PER_KWH = 3_600_000

@@ -10,9 +10,11 @@ import json
 from dataclasses import asdict, dataclass
 
 from footprint.aggregation import METHOD_VERSION
+from footprint.assumptions import assumption
 from footprint.config import Config
 from footprint.estimate import Estimate
-from footprint.impact.book import FactorBook, MissingFactor
+from footprint.impact.book import Factor, FactorBook, MissingFactor
+from footprint.impact.embodied import is_over
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,15 @@ class Basis:
     device_model: str
     method: str
     idle_known: bool
+    market: float | None = None  # g/kWh, where there is evidence
+    wue: tuple[float, float, float] = (0.0, 0.0, 0.0)  # L per kWh of IT
+    wue_assumed: bool = False
+    water: tuple[float, float, float] | None = None  # L per kWh of the facility, off site
+    adpe_kgsb_per_kwh: float | None = None
+    primary_mj_per_kwh: float | None = None
+    price_eur_per_kwh: float | None = None
+    embodied_known: bool = False
+    life_over: bool = False  # past its declared life, a host has no embodied impact left to spread
     split: str = ""  # how shared energy was divided: a status of the step model, "" where nothing is placed
     method_version: str = METHOD_VERSION
 
@@ -47,7 +58,7 @@ class Basis:
     def from_json(cls, text: str) -> Basis:
         """From what ``to_json`` gave."""
         fields = json.loads(text)
-        for name in ("uplift", "pue", "factor"):
+        for name in ("uplift", "pue", "factor", "wue", "water"):
             fields[name] = None if fields[name] is None else tuple(fields[name])
         return cls(**fields)
 
@@ -57,6 +68,17 @@ def bounds(estimate: Estimate) -> tuple[float, float, float]:
     return estimate.value, estimate.low, estimate.high
 
 
+IMPACT_KINDS = ("water_offsite", "adpe", "primary_energy", "electricity_price")
+
+
+def _factor_at(config: Config, book: FactorBook, kind: str, zone: str, instant_us: int) -> Factor | None:
+    """The factor that holds, None where there is none: what is missing stays missing."""
+    try:
+        return book.find(kind, zone, instant_us, config.timezone)
+    except MissingFactor:
+        return None
+
+
 def basis_at(
     config: Config, book: FactorBook, host: str, instant_us: int,
     *, component: str, device_model: str, method: str, idle_known: bool, split: str = "",
@@ -64,11 +86,19 @@ def basis_at(
     """What holds for a device of a host at an instant; a factor that is missing stays missing."""
     fact = config.host_at(host, instant_us)
     site = config.site_at(fact.site, instant_us)
-    try:
-        found = book.find(config.electricity, site.zone, instant_us, config.timezone)
-    except MissingFactor:
-        found = None
+    found = _factor_at(config, book, config.electricity, site.zone, instant_us)
+    wue = site.wue_l_per_kwh or assumption("wue_assumed")
+    found_water = _factor_at(config, book, "water_offsite", site.zone, instant_us)
+    adpe = _factor_at(config, book, "adpe", site.zone, instant_us)
+    primary = _factor_at(config, book, "primary_energy", site.zone, instant_us)
+    price = _factor_at(config, book, "electricity_price", site.zone, instant_us)
     return Basis(
+        market=site.market_factor_g_per_kwh if site.market_evidence else None,
+        wue=bounds(wue), wue_assumed=site.wue_l_per_kwh is None,
+        water=bounds(found_water.estimate()) if found_water else None,
+        adpe_kgsb_per_kwh=adpe.value if adpe else None, primary_mj_per_kwh=primary.value if primary else None,
+        price_eur_per_kwh=price.value if price else None,
+        embodied_known=fact.server_embodied_kgco2e is not None, life_over=is_over(fact, instant_us),
         host=host, site=site.name, zone=site.zone,
         uplift=bounds(fact.uplift), uplift_assumed=fact.uplift_assumed,
         pue=bounds(site.pue), pue_assumed=site.pue_assumed,

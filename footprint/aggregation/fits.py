@@ -61,10 +61,16 @@ def placement_of(held: Sequence[Held], service: str, day: int) -> Placement | No
 
 
 class Fits:
-    """Statistics and fits of the services of one host; statistics computed anew are left in ``fresh`` to be stored."""
+    """Statistics and fits of the services of one host; statistics computed anew are left in ``fresh`` to be stored.
 
-    def __init__(self, view: LedgerView, logs: ServiceLogs, host: str, held: Sequence[Held], window_us: int) -> None:
+    ``elsewhere`` are services that are placed on other hosts too.
+    """
+
+    def __init__(
+        self, view: LedgerView, logs: ServiceLogs, host: str, held: Sequence[Held], window_us: int, elsewhere: set[str]
+    ) -> None:
         self._view, self._logs, self._host, self._held, self._window_us = view, logs, host, held, window_us
+        self._elsewhere = elsewhere
         self._known: dict[tuple[str, int], tuple[str, DayStatistics]] = {}
         self._texts: dict[tuple[str, int], tuple[str, str]] = {}
         self._laid: dict[tuple[str, int], tuple[Log, Laid]] = {}
@@ -125,7 +131,7 @@ class Fits:
         last = self.day(placement, day, inputs, devices)
         if not days or last is None or days[-1] is not last:
             days = [*days, last] if last is not None else days
-        found = fit_days(days, idle_w)
+        found = fit_days(days, idle_w, replicas=placement.service in self._elsewhere)
         log = shifted(known.log, round(found.diagnosis.lag_s * US_PER_S))
         if found.fit is None:
             return found, None, log

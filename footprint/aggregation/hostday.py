@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from footprint.aggregation import METHOD_VERSION
-from footprint.aggregation.basis import Basis, basis_at
+from footprint.aggregation.basis import IMPACT_KINDS, Basis, basis_at
 from footprint.aggregation.devices import BUSY, CAPACITY, CPU_QUANTITY, GROUP, DeviceSpans, cpu_spans, device_spans
 from footprint.aggregation.fits import Fits, placement_of
 from footprint.aggregation.learning import QuietDays
@@ -37,6 +37,7 @@ from footprint.attribution.step.model import Diagnosis, StepFit, idle_powers_uw
 from footprint.attribution.weights import DeclaredWeights, Weights
 from footprint.config import FOREVER_US, Config
 from footprint.impact.book import FactorBook
+from footprint.impact.embodied import embodied_ug_per_s, end_of_life_us
 from footprint.ledger.reading import LedgerView, fingerprint
 from footprint.ledger.wire import CONTEXT_GRADE
 from footprint.units import US_PER_DAY, US_PER_HOUR, US_PER_S, UW_PER_W
@@ -91,7 +92,8 @@ class Host:
         self.held += self._seen_computing({held.device for held in self.held})
         self.groups = self._groups()
         self.services = sorted({held.service for held in self.held} | set(self.groups))
-        self.fits = Fits(view, logs, name, self.held, config.window_s * US_PER_S)
+        elsewhere = {placement.service for placement in config.placements if placement.host != name}
+        self.fits = Fits(view, logs, name, self.held, config.window_s * US_PER_S, elsewhere)
         self.quiet = QuietDays(view, logs, name, self.held, self._lag_us)
         self.devices = functools.lru_cache(maxsize=3)(lambda day: device_spans(view, name, day))
         self.inputs = functools.cache(self._inputs)
@@ -173,11 +175,15 @@ class Host:
             for device in [*placed, HOST_DEVICE] for service in ["", *self.services]
             for number, segment in enumerate(segments.tolist())
         }  # fmt: skip
+        models = [device.model for device in devices if device.component == "gpu"]
+        rates = [
+            embodied_ug_per_s(self.config.host_at(self.name, at), models, self.book, at) for at in segments.tolist()
+        ]
         shard = ShardInput(
             slots_us=slots, segments_us=segments, window_us=self.config.window_s * US_PER_S,
             devices=[DeviceInput(self.name, d.device, d.component, d.spans, placed[d.device]) for d in devices],
             services=[splits[service].given for service in self.services],
-            facts=lambda _, segment: _facts(bases[HOST_DEVICE, "", segment]),
+            facts=lambda _, segment: _facts(bases[HOST_DEVICE, "", segment], rates[segment]),
             cpu_time=self._cpu_time(day, index),
         )  # fmt: skip
         return HostDay(slots, segments, attribute(shard), bases, splits)
@@ -198,7 +204,8 @@ class Host:
         changes = {
             *self.config.edges_us(), *(edge for held in self.held for edge in (held.since_us, held.until_us)),
             *(alias.since_us for alias in self.aliases),
-            *self.book.edges_us([self.config.electricity], self.config.timezone, zones),
+            *self.book.edges_us([self.config.electricity, *IMPACT_KINDS], self.config.timezone, zones),
+            *(end for fact in self.config.hosts if (end := end_of_life_us(fact)) is not None),
         }  # fmt: skip
         inside = [edge for edge in changes if start_us < edge < end_us]
         return np.array(sorted([start_us, *inside]), dtype=np.int64)
@@ -332,8 +339,8 @@ def _status(split: Split) -> str:
     return split.diagnosis.status if split.diagnosis is not None else ""
 
 
-def _facts(basis: Basis) -> HostFacts:
-    return HostFacts(basis.uplift[0], basis.uplift_assumed, basis.pue[0], basis.pue_assumed)
+def _facts(basis: Basis, embodied_ug_per_s: float) -> HostFacts:
+    return HostFacts(basis.uplift[0], basis.uplift_assumed, basis.pue[0], basis.pue_assumed, embodied_ug_per_s)
 
 
 def _method(spans: Spans) -> str:

@@ -79,6 +79,7 @@ def attribute_frames(
         facts = HostFacts(_of(uplift, host), False, _of(pue, host), False)
         mine = {device: found for (name, device), found in spans.items() if name == host}
         work = _Host(host, mine, [each for each in held if each.host == host], logs, window_s * US_PER_S)
+        work.elsewhere = {each.service for each in held if each.host != host}
         for day in work.days():
             rows, found = work.attribute(day, facts, every_s * US_PER_S)
             frames.append(rows)
@@ -119,6 +120,7 @@ class _Host:
         self.services = sorted({each.service for each in held if each.service in logs})
         self.said: dict[str, list[DayStatistics]] = {service: [] for service in self.services}
         self.quiet: dict[tuple[str, str], list[QuietDay]] = {}
+        self.elsewhere: set[str] = set()
 
     def days(self) -> list[int]:
         """UTC days that a reading touches."""
@@ -138,7 +140,7 @@ class _Host:
             mine = [each for each in self.held if each.service == service]
             powers = [(self._idle_uw(each), each.share) for each in mine]
             idle_w = None if any(uw is None for uw, _ in powers) else sum(uw * share for uw, share in powers if uw) / UW_PER_W
-            fit = fit_days(self.said[service], idle_w)
+            fit = fit_days(self.said[service], idle_w, replicas=service in self.elsewhere)
             diagnoses[service] = fit.diagnosis
             energy = [int(self.spans[each.device][1].energy_uj.sum()) if each.device in self.spans else 0 for each in mine]
             fitted = idle_powers_uw(fit, [uw for uw, _ in powers], energy)

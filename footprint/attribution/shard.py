@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from footprint.attribution.coverage import Coverage, device_coverage
+from footprint.attribution.embodied import embodied_parts
 from footprint.attribution.host import (
     Following,
     facility_part,
@@ -28,14 +29,15 @@ from footprint.attribution.spans import BRIDGED, ESTIMATE, MODELLED, Spans, cut
 from footprint.attribution.split import split_placement
 from footprint.attribution.weights import Weights
 from footprint.readings import FootprintError
+from footprint.units import US_PER_S
 
 IDLE_NAME, UNATTRIBUTED_NAME, HOST_DEVICE = "(idle)", "(unattributed)", "(host)"
 NOBODY = (UNATTRIBUTED_NAME, UNATTRIBUTED_NAME, UNATTRIBUTED_NAME)
 ENERGY_COLUMNS = ("active_uj", "idle_uj", "host_uj", "facility_uj")
 KEY_COLUMNS = ("slot", "segment", "host", "device", "service", "use_case", "model")
 # Beside the energies: by how much the active part would differ under the lowest and the highest
-# weights; what was shared by a model; what is modelled (B) or assumed (C) rather than measured.
-OTHER_COLUMNS = ("spread_a_uj", "spread_b_uj", "modelled_uj", "grade_b_uj", "grade_c_uj")
+# weights; what was shared by a model; what is modelled (B) or assumed (C) rather than measured; embodied emissions.
+OTHER_COLUMNS = ("spread_a_uj", "spread_b_uj", "modelled_uj", "grade_b_uj", "grade_c_uj", "embodied_ug")
 AMOUNTS = (*ENERGY_COLUMNS, *OTHER_COLUMNS)
 COLUMNS = ("window", "device", "key", *AMOUNTS)
 
@@ -86,6 +88,7 @@ class HostFacts:
     uplift_assumed: bool
     pue: float
     pue_assumed: bool
+    embodied_ug_per_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +185,11 @@ class _Work:
         self.device_index = {name: index for index, name in enumerate(self.devices)}
         self.parts: list[dict[str, Ints]] = []
         self.read: dict[tuple[str, str], int] = {}
+        self.accelerators: set[int] = set()
+        self.seen: dict[str, tuple[Ints, Ints]] = {
+            host: (np.full(self.windows, np.iinfo(np.int64).max), np.zeros(self.windows, dtype=np.int64))
+            for host, _ in self.devices
+        }  # fmt: skip
         self.unplaced: dict[tuple[str, str], Ints] = {}
         self.grades = np.zeros((2, len(self.devices), self.windows))
         self.segment = np.searchsorted(shard.segments_us, self.edges[:-1], side="right") - 1
@@ -199,6 +207,8 @@ class _Work:
         pieces, window, _ = cut(device.spans, self.edges)
         total = sums(pieces.energy_uj, window, self.windows)
         self.read[name] = int(pieces.energy_uj.sum())
+        np.minimum.at(self.seen[device.host][0], window, pieces.start_us)
+        np.maximum.at(self.seen[device.host][1], window, pieces.end_us)
         self.grades[:, self.device_index[name]] = _grade_shares(pieces, window, total)
         accelerator = np.full(self.windows, device.component == "gpu")
         for placed in device.placed:
@@ -215,6 +225,8 @@ class _Work:
                 spread_a_uj=rows.spread_uj[:, 0], spread_b_uj=rows.spread_uj[:, 1],
             )  # fmt: skip
             total = total - sums(rows.active_uj + rows.idle_uj, rows.window, self.windows)
+        if accelerator.any():
+            self.accelerators.add(self.device_index[name])
         left = np.flatnonzero((total != 0) & accelerator)
         self.add(name, left, np.zeros(len(left), dtype=np.int64), active_uj=total[left])
         self.unplaced[name] = np.where(accelerator, 0, total)
@@ -300,6 +312,12 @@ class _Work:
             rows["facility_uj"][mine] = part
             rows["grade_b_uj"][mine] += np.where(assumed, 0, np.abs(part))
             rows["grade_c_uj"][mine] += np.where(assumed, np.abs(part), 0)
+            begin, finish = self.seen[host]
+            rate = np.array([fact.embodied_ug_per_s for fact in facts])
+            whole_ug = np.rint(rate * np.maximum(finish - begin, 0) / US_PER_S).astype(np.int64)
+            device = rows["device"][mine]
+            held = np.isin(device, sorted(self.accelerators)).astype(np.int64)
+            rows["embodied_ug"][mine] = embodied_parts(window, device, rows["idle_uj"][mine], it[mine], held, whole_ug)
         self._widen(rows, hosts)
         self._check(rows)
         slot = np.searchsorted(self.shard.slots_us, self.edges[:-1], side="right") - 1

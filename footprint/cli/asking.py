@@ -33,13 +33,13 @@ def aggregate(
 ) -> int:  # fmt: skip
     """Attribution and impact for what is not done yet, or again for the times named."""
     from footprint.aggregation.running import aggregate as compute
-    from footprint.impact.book import shipped_book
+    from footprint.ledger.factors import book_of
     from footprint.querying.question import parse_bound
 
     facts, store = opened(config)
     from_us, to_us = parse_bound("from", from_, facts.timezone), parse_bound("to", to, facts.timezone)
     again = all_ or from_us is not None or to_us is not None
-    done = compute(store, facts, shipped_book(), now_us(), from_us, to_us, again=again, progress=_progress)
+    done = compute(store, facts, book_of(store), now_us(), from_us, to_us, again=again, progress=_progress)
     said = f"{done.computed} days of hosts and services computed, {done.unchanged} as they were"
     if done.removed:
         said += f", {done.removed} removed"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from footprint.cli.asking import FromOption, ToOption
 from footprint.cli.output import Format, emit
-from footprint.cli.shared import Exit, FormatOption, OutputOption, UsageError
+from footprint.cli.shared import ConfigOption, Exit, FormatOption, OutputOption, UsageError, now_us, opened, say
+from footprint.units import US_PER_S
 
 app = typer.Typer(help="The versioned factor book.", no_args_is_help=True)
 
@@ -26,14 +30,15 @@ def list_(
     kind: Annotated[str | None, typer.Option(help="Kinds that begin with this, such as carbon_intensity.")] = None,
     where: Annotated[str | None, typer.Option(help="A country or grid zone.")] = None,
     form: FormatOption = Format.table, output: OutputOption = None,
-    config: Annotated[str | None, typer.Option("--config", metavar="FILE")] = None,
+    config: ConfigOption = None,
 ) -> int:  # fmt: skip
     """Factors, in order of kind, place and date."""
-    del config  # the shipped book is the same for every configuration
-    from footprint.impact.book import COLUMNS, shipped_book
+    from footprint.impact.book import COLUMNS
+    from footprint.ledger.factors import book_of
 
+    _, store = opened(config)
     rows = [
-        _row(factor) for factor in shipped_book().factors
+        _row(factor) for factor in book_of(store).factors
         if (kind is None or factor.kind.startswith(kind)) and (where is None or factor.where == where)
     ]  # fmt: skip
     emit(COLUMNS, rows, form, output)
@@ -45,18 +50,97 @@ def show(
     kind: str, where: str,
     at: Annotated[str | None, typer.Option(help="A date or an instant; default now.")] = None,
     form: FormatOption = Format.table, output: OutputOption = None,
-    config: Annotated[str | None, typer.Option("--config", metavar="FILE")] = None,
+    config: ConfigOption = None,
 ) -> int:  # fmt: skip
     """The factor that holds at a place and an instant."""
-    from footprint.cli.shared import now_us
-    from footprint.config import load_config
-    from footprint.impact.book import COLUMNS, shipped_book
+    from footprint.impact.book import COLUMNS
+    from footprint.ledger.factors import book_of
     from footprint.querying.question import parse_bound
 
-    facts = load_config(config)
-    if not kind.startswith(("carbon_intensity",)) and not any(f.kind == kind for f in shipped_book().factors):
+    facts, store = opened(config)
+    book = book_of(store)
+    if not kind.startswith(("carbon_intensity",)) and not any(f.kind == kind for f in book.factors):
         raise UsageError(f"no factor of kind {kind!r}; `footprint factors list` shows the kinds")
     instant = parse_bound("at", at, facts.timezone)
-    found = shipped_book().find(kind, where, now_us() if instant is None else instant, facts.timezone)
+    found = book.find(kind, where, now_us() if instant is None else instant, facts.timezone)
     emit(COLUMNS, [_row(found)], form, output)
+    return Exit.OK
+
+
+@app.command("import")
+def import_(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="CSV with the columns of data/factors.")],
+    bundle: Annotated[str | None, typer.Option(help="Name of the bundle; default the file's name and digest.")] = None,
+    config: ConfigOption = None,
+) -> int:  # fmt: skip
+    """Keep the factors of a file; `footprint factors diff FILE` first shows what they would change."""
+    from footprint.ledger.factors import import_factors
+
+    _, store = opened(config)
+    done = import_factors(store, file, bundle, now_us())
+    state = "already known" if done.known else "imported; `footprint aggregate` computes what rests on them"
+    say(f"{file}: {done.rows} factors, bundle {done.bundle} (sha256 {done.sha256[:16]}…), {state}")
+    return Exit.OK
+
+
+@app.command("diff")
+def diff(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="CSV with the columns of data/factors.")],
+    config: ConfigOption = None, form: FormatOption = Format.table, output: OutputOption = None,
+) -> int:  # fmt: skip
+    """What a file of factors would change in the figures: both values, the energy that rests on them, both results."""
+    from footprint.impact.book import FactorBook
+    from footprint.ledger.factors import book_of, read_bundle
+    from footprint.querying.revising import COLUMNS, revision
+
+    facts, store = opened(config)
+    before = book_of(store)
+    factors, _, _ = read_bundle(file, None, now_us())
+    rows = revision(store, facts, before, FactorBook([*before.factors, *factors]))
+    emit(list(COLUMNS), rows, form, output)
+    if not rows:
+        say("no figure rests on a factor that this file would change")
+    return Exit.OK
+
+
+@app.command("fetch")
+def fetch(
+    source: Annotated[str, typer.Argument(help="eco2mix or electricity-maps.")],
+    zone: Annotated[str | None, typer.Option(help="Grid zone; default the organisation's.")] = None,
+    from_: FromOption = None, to: ToOption = None,
+    key_file: Annotated[Path | None, typer.Option(help="File with the key; else the source's environment variable.")] = None,
+    url: Annotated[str, typer.Option(help="Another address of the same interface.")] = "",
+    config: ConfigOption = None,
+) -> int:  # fmt: skip
+    """Ask a live source for carbon intensities, day by day from where it last ended, and keep them."""
+    from footprint.ledger.intensity import fetch as ask
+    from footprint.ledger.sources import SOURCES
+    from footprint.querying.question import parse_bound
+
+    if source not in SOURCES:
+        raise UsageError(f"no source {source!r}; there are {', '.join(sorted(SOURCES))}")
+    facts, store = opened(config)
+    known = SOURCES[source]
+    key = key_file.read_text(encoding="utf-8").strip() if key_file else os.environ.get(known.key_variable or "-", "")
+    from_us, to_us = parse_bound("from", from_, facts.timezone), parse_bound("to", to, facts.timezone)
+    now = now_us()
+    kept = ask(store, source, zone or facts.zone, from_us, now if to_us is None else to_us, now, key=key, url=url)
+    say(f"{source} {zone or facts.zone}: {kept} samples new or changed; {known.scope}; {known.licence}")
+    return Exit.OK
+
+
+@app.command("series")
+def series(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="CSV with the columns time and g_per_kwh.")],
+    name: Annotated[str, typer.Option(help="Name of the series.")],
+    zone: Annotated[str | None, typer.Option(help="Grid zone; default the organisation's.")] = None,
+    length_s: Annotated[int, typer.Option(min=60, max=86_400, help="How long a sample holds, at most.")] = 3600,
+    config: ConfigOption = None,
+) -> int:  # fmt: skip
+    """Keep a series of carbon intensities from a file."""
+    from footprint.ledger.intensity import keep, read_series
+
+    facts, store = opened(config)
+    kept = keep(store, name, zone or facts.zone, read_series(file), length_s * US_PER_S, now_us())
+    say(f"{file}: {kept} samples new or changed, series {name}, zone {zone or facts.zone}")
     return Exit.OK

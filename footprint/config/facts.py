@@ -40,7 +40,7 @@ class SiteFact:
 
 @dataclass(frozen=True, slots=True)
 class HostFact:
-    """An inference server: where it stands, and its wall power over the sum of its sensors."""
+    """An inference server: where it stands, its wall power over the sum of its sensors, and what it took to make it."""
 
     name: str
     site: str
@@ -48,6 +48,8 @@ class HostFact:
     uplift_assumed: bool = False
     server_embodied_kgco2e: float | None = None
     lifetime_years: float | None = None
+    in_service_us: int | None = None
+    accelerator_embodied_kgco2e: float | None = None
     since_us: int = ALWAYS
     until_us: int = FOREVER_US
 
@@ -126,6 +128,7 @@ class Config:
     idle_policy: str = "by-use"
     window_s: int = 300
     electricity: str = "carbon_intensity"
+    live: tuple[str, ...] = ()  # sources of carbon intensity that the server asks by itself; none unless declared
     sites: tuple[SiteFact, ...] = ()
     hosts: tuple[HostFact, ...] = ()
     services: tuple[ServiceFact, ...] = ()

@@ -35,6 +35,8 @@ from footprint.units import S_PER_HOUR
 CHARTER_STATUSES = ("recommended", "authorised", "under-study", "proscribed")
 IDLE_POLICIES = ("by-use", "by-reservation", "equal")
 _DATES = {"since", "until"}
+LIVE_SOURCES = {"eco2mix", "electricity-maps"}  # a test holds them against footprint.ledger.sources
+_EMBODIED = {"server_kgco2e", "accelerator_kgco2e", "lifetime_years", "in_service"}
 
 # Every key that a configuration may hold; a key that is not here is refused, for a misspelt
 # "pue" that silently became the default would be a wrong figure.
@@ -49,7 +51,7 @@ SECTIONS: dict[str, set[str]] = {
         "otlp_port", "otlp_tokens", "scrape", "scrape_s",
     },
     "attribution": {"idle_policy", "window_s"},
-    "factors": {"electricity"},
+    "factors": {"electricity", "live"},
 }  # fmt: skip
 BLOCKS: dict[str, set[str]] = {
     "site": {"name", "zone", "pue", "wue_l_per_kwh", "market_factor_g_per_kwh", "market_evidence"} | _DATES,
@@ -126,6 +128,7 @@ def _config(document: Document, path: Path | None) -> Config:
         idle_policy=_one_of(document, "attribution", "idle_policy", IDLE_POLICIES, "by-use"),
         window_s=_window(document),
         electricity=_text(document, "factors", "electricity", "carbon_intensity"),
+        live=_live(document),
         sites=reader.sites(),
         hosts=reader.hosts(),
         services=services,
@@ -142,6 +145,16 @@ def _config(document: Document, path: Path | None) -> Config:
                 "host", index, "site",
             )  # fmt: skip
     return config
+
+
+def _live(document: Document) -> tuple[str, ...]:
+    given = document.data.get("factors", {}).get("live", [])
+    if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
+        raise document.error('live must be a list of sources, such as ["eco2mix"]', "factors", 0, "live")
+    known = sorted(LIVE_SOURCES)
+    if set(given) - LIVE_SOURCES:
+        raise document.error(f"live names a source that is not known; there are {', '.join(known)}", "factors", 0, "live")
+    return tuple(given)
 
 
 def _refuse_unknown_keys(document: Document) -> None:
@@ -342,30 +355,35 @@ class _Reader:
         facts = []
         for index, block in self._blocks("host"):
             uplift = self._estimate("host", index, block, "uplift", "uplift_declared", 1.0)
-            server, years = self._embodied(index, block)
             since, until = self._dates("host", index, block)
             fact = HostFact(
                 name=self._name("host", index, block),
                 site=str(block.get("site", ASSUMED_SITE)),
                 uplift=uplift or assumption("uplift_assumed"),
                 uplift_assumed=uplift is None,
-                server_embodied_kgco2e=server,
-                lifetime_years=years,
+                **self._embodied(index, block),
                 since_us=since,
                 until_us=until,
             )
             facts.append((index, fact))
         return self._in_turn("host", facts)
 
-    def _embodied(self, index: int, block: dict[str, Any]) -> tuple[float | None, float | None]:
+    def _embodied(self, index: int, block: dict[str, Any]) -> dict[str, Any]:
         embodied = block.get("embodied", {})
-        if not isinstance(embodied, dict) or set(embodied) - {"server_kgco2e", "lifetime_years"}:
-            raise self.document.error("embodied must be { server_kgco2e = …, lifetime_years = … }", "host", index, "embodied")
-        server = self._number("host", index, embodied, "server_kgco2e")
+        if not isinstance(embodied, dict) or set(embodied) - _EMBODIED:
+            raise self.document.error(
+                "embodied must be { server_kgco2e = …, accelerator_kgco2e = …, lifetime_years = …, in_service = … }", "host",
+                index, "embodied",
+            )  # fmt: skip
         years = self._number("host", index, embodied, "lifetime_years")
         if years == 0:
             raise self.document.error("lifetime_years must be above 0", "host", index, "embodied")
-        return server, years
+        return {
+            "server_embodied_kgco2e": self._number("host", index, embodied, "server_kgco2e"),
+            "accelerator_embodied_kgco2e": self._number("host", index, embodied, "accelerator_kgco2e"),
+            "lifetime_years": years,
+            "in_service_us": self._date("host", index, embodied, "in_service", ALWAYS) if "in_service" in embodied else None,
+        }
 
     def services(self) -> tuple[ServiceFact, ...]:
         """The [[service]] blocks, each cut where the next block of its name begins."""

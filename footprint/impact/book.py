@@ -7,7 +7,7 @@ import datetime
 import hashlib
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -49,6 +49,7 @@ class Factor:
     licence: str
     retrieved: str
     bundle: str
+    imported_us: int = 0  # 0: shipped
 
     def estimate(self) -> Estimate:
         """The value with its bounds; those of an annual factor in general where it states none."""
@@ -57,11 +58,16 @@ class Factor:
         return assumption("factor_annual").scaled(self.value)
 
 
+def _order(factor: Factor) -> tuple[object, ...]:
+    f = factor
+    return f.kind, f.where, f.imported_us > 0, f.valid_from, f.imported_us, f.retrieved, f.bundle, f.source
+
+
 class FactorBook:
-    """All factors at hand; later rows of one kind and place take over from earlier ones."""
+    """All factors at hand; later rows of one kind and place take over from earlier ones, imported from shipped ones."""
 
     def __init__(self, factors: Iterable[Factor]) -> None:
-        self.factors = tuple(sorted(factors, key=lambda f: (f.kind, f.where, f.valid_from, f.retrieved, f.bundle, f.source)))
+        self.factors = tuple(sorted(factors, key=_order))
         self._by_place: dict[tuple[str, str], list[Factor]] = {}
         for factor in self.factors:
             self._by_place.setdefault((factor.kind, factor.where), []).append(factor)
@@ -108,7 +114,7 @@ class FactorBook:
         return {where for _, where in self._by_place if where}
 
 
-def parse_factors(lines: Iterable[str], name: str, bundle: str) -> list[Factor]:
+def parse_factors(lines: Iterable[str], name: str, bundle: str, *, imported_us: int = 0) -> list[Factor]:
     """Factors from the lines of a CSV file with the columns of ``data/factors``.
 
     Raises
@@ -123,7 +129,7 @@ def parse_factors(lines: Iterable[str], name: str, bundle: str) -> list[Factor]:
     factors = []
     for row in reader:
         try:
-            factors.append(_factor(row, bundle))
+            factors.append(replace(_factor(row, bundle), imported_us=imported_us))
         except (ValueError, TypeError) as bad:
             raise BadFactor(f"{name}:{reader.line_num}: {bad}") from None
     return factors

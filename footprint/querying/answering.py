@@ -14,8 +14,9 @@ from footprint import tables
 from footprint.aggregation.hostday import grain_us
 from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.config import Config
-from footprint.impact.book import FactorBook, shipped_book
+from footprint.impact.book import FactorBook
 from footprint.instants import format_instant
+from footprint.ledger.factors import book_of
 from footprint.ledger.reading import LedgerView
 from footprint.querying.cells import NAMED, Cells, Place, Source, gather
 from footprint.querying.counts import Counts, gather_counts
@@ -78,7 +79,7 @@ def gathered(
 ) -> Iterator[Gathered | None]:
     """What the rows of a question are made of, as the store is at one moment; None where the period holds nothing."""
     with store.read() as connection:
-        source = Source(LedgerView(store, connection), config, book or shipped_book())
+        source = Source(LedgerView(store, connection), config, book or book_of(store))
         extent = source.view.extent_us()
         if extent is None:
             yield None

@@ -13,8 +13,9 @@ from footprint.aggregation.hostday import Host, grain_us
 from footprint.aggregation.logs import ServiceLogs
 from footprint.attribution.shard import HOST_DEVICE, IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.config import Config
-from footprint.impact.book import FactorBook, shipped_book
+from footprint.impact.book import FactorBook
 from footprint.instants import format_instant
+from footprint.ledger.factors import book_of
 from footprint.ledger.reading import LedgerView
 from footprint.store import Store
 from footprint.units import US_PER_DAY, US_PER_S, kwh_from_uj
@@ -42,7 +43,7 @@ def closure(
         bounds = f"slot >= {start // US_PER_S} AND slot < {end // US_PER_S}"
         read = _read(view, bounds)
         made = _made(view, bounds)
-        stale = _stale(view, config, book or shipped_book(), start, end)
+        stale = _stale(view, config, book or book_of(store), start, end)
     rows = []
     for host in sorted({*read, *made, *stale}):
         parts, wall = read.get(host, (0, None))

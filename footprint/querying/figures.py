@@ -15,7 +15,7 @@ from footprint.estimate import Estimate
 from footprint.impact.operational import operational_g
 from footprint.impact.uncertainty import Budget
 from footprint.querying.cells import AMOUNTS, Place
-from footprint.units import UJ_PER_KWH, kwh_from_uj
+from footprint.units import UG_PER_G, UJ_PER_KWH, kwh_from_uj
 
 Cell = tuple[Place, list[int]]
 BEARS = 0.10  # share of a row's energy above which a quality letter is the row's
@@ -23,6 +23,7 @@ _PARTS = {
     "accelerator_active_kwh": "active_uj", "accelerator_idle_kwh": "idle_uj", "host_kwh": "host_uj",
     "facility_kwh": "facility_uj",
 }  # fmt: skip
+_IMPACTS = ("co2e_market_g", "embodied_g", "water_l", "adpe_kgsb", "primary_energy_mj", "cost_eur")
 _INDEX = {name: index for index, name in enumerate(AMOUNTS)}
 
 
@@ -62,12 +63,42 @@ def energy_figures(
         figures["co2e_location_low_g"] = _towards_zero(low, grams)
         figures["co2e_location_high_g"] = high + max(grams, 0.0) * allowance
     figures["quality"] = quality_letter(total, energy_uj)
+    figures |= impact_figures(cells)
     if not energy_uj and total["spread_b_uj"] > 0:
         # Counts without tokens: a range, and no value (their energy stands in ``(unattributed)``).
-        figures |= dict.fromkeys((*_PARTS, "energy_kwh", "co2e_location_g")) | {"quality": "C"}
+        figures |= dict.fromkeys((*_PARTS, *_IMPACTS, "energy_kwh", "co2e_location_g")) | {"quality": "C"}
     figures["method_version"] = "+".join(sorted({place.basis.method_version for place, _ in cells}))
     figures["factor_version"] = "+".join(sorted({place.basis.factor_version for place, _ in cells} - {""}))
     return figures
+
+
+def impact_figures(cells: Sequence[Cell]) -> dict[str, float | None]:
+    """Impacts beside location-based emissions; None where a fact or a factor is missing for some of the energy.
+
+    Market-based: E x the contract's factor, with evidence only (GHG Protocol Scope 2, 2015). Water: IT x WUE + E x the
+    water of power plants. ADPe and primary energy: those of the electricity. Embodied: what was spread over reserved time.
+    Cost: E x a dated price, which the operator enters (kind ``electricity_price``, EUR/kWh).
+    """
+    sums: dict[str, float | None] = dict.fromkeys(_IMPACTS, 0.0)
+
+    def add(name: str, amount: float, factor: float | None) -> None:
+        before = sums[name]
+        sums[name] = None if before is None or (factor is None and amount) else before + amount * (factor or 0.0)
+
+    for place, amounts in cells:
+        of = dict(zip(AMOUNTS, amounts, strict=True))
+        basis = place.basis
+        whole_kwh = sum(of[name] for name in _PARTS.values()) / UJ_PER_KWH
+        it_kwh = whole_kwh - of["facility_uj"] / UJ_PER_KWH
+        add("co2e_market_g", whole_kwh, basis.market)
+        add("water_l", whole_kwh, basis.water[0] if basis.water else None)
+        add("water_l", it_kwh, basis.wue[0])
+        add("adpe_kgsb", whole_kwh, basis.adpe_kgsb_per_kwh)
+        add("primary_energy_mj", whole_kwh, basis.primary_mj_per_kwh)
+        add("cost_eur", whole_kwh, basis.price_eur_per_kwh)
+        embodied_g = of["embodied_ug"] / UG_PER_G
+        add("embodied_g", embodied_g if basis.embodied_known else whole_kwh, 1.0 if basis.embodied_known else None)
+    return sums
 
 
 def gap_allowance(known: int, expected: int) -> float:
@@ -114,7 +145,7 @@ def budgets(cells: Sequence[Cell], *, apart: bool) -> tuple[Budget, Budget, floa
         accelerator += of["active_uj"] + of["idle_uj"]
         followed += of["host_uj"]
         if basis.component == "host":
-            uplifted += _by_uplift(basis, of)
+            uplifted += added_by_uplift(basis, of)
         else:
             sensed += it
     if sensed > 0 and uplifted > 0:
@@ -130,7 +161,7 @@ def budgets(cells: Sequence[Cell], *, apart: bool) -> tuple[Budget, Budget, floa
     return energy, emitted, grams
 
 
-def _by_uplift(basis: Basis, of: dict[str, int]) -> float:
+def added_by_uplift(basis: Basis, of: dict[str, int]) -> float:
     """Energy [µJ] of a ``(host)`` row that an uplift, not a whole-server meter, added."""
     return max(of["grade_b_uj"] + of["grade_c_uj"] - abs(of["facility_uj"]), 0)
 
@@ -142,7 +173,7 @@ def _causes(place: Place, of: dict[str, int], *, apart: bool) -> Iterable[tuple[
     pue = Estimate(*basis.pue)
     yield (f"pue {'assumed' if basis.pue_assumed else basis.site}"), it_kwh, pue
     if basis.component == "host":
-        added = _by_uplift(basis, of) / UJ_PER_KWH
+        added = added_by_uplift(basis, of) / UJ_PER_KWH
         uplift = Estimate(*basis.uplift)
         if added and uplift.value > 1:
             name = "assumed" if basis.uplift_assumed else basis.host
@@ -170,6 +201,10 @@ def flags_of(config: Config, cells: Sequence[Cell], services: set[str], use_case
             found.add("assumed-pue")
         if place.basis.uplift_assumed and place.basis.component == "host" and any(amounts):
             found.add("assumed-uplift")
+        if place.basis.wue_assumed and place.basis.water is not None:
+            found.add("assumed-wue")
+        if place.basis.life_over:
+            found.add("embodied-life-over")
         if not place.basis.idle_known:
             found.add("idle-not-learnt")
         if place.basis.split in (SUSPECT, REFUSED) and (amounts[_INDEX["modelled_uj"]] or amounts[_INDEX["spread_b_uj"]]):

@@ -19,7 +19,7 @@ COLUMNS = (
     "accelerator_active_kwh", "accelerator_idle_kwh", "host_kwh", "facility_kwh", "energy_kwh", "energy_low_kwh",
     "energy_high_kwh", "co2e_location_g", "co2e_location_low_g", "co2e_location_high_g", "co2e_market_g",
     "embodied_g", "water_l", "adpe_kgsb", "primary_energy_mj", "sci_g_per_request", "coverage", "quality",
-    "method_version", "factor_version", "status", "flags",
+    "method_version", "factor_version", "status", "flags", "cost_eur",
 )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from footprint.aggregation.hostday import grain_us
 from footprint.attribution.rounding import split_integers
 from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.querying.cells import AMOUNTS, Cells, Source, periods_sql, sum_sql, whole_slots
+from footprint.querying.months import month_span
 from footprint.querying.periods import cut_periods
 
 UseCase = tuple[str, str, str]  # use case, model, charter
@@ -29,8 +30,7 @@ def months_of(source: Source, start_us: int, end_us: int) -> list[tuple[int, int
     """The whole calendar months that [start, end) touches."""
     zone = source.config.timezone
     clipped = cut_periods("month", start_us, end_us, zone)
-    first = cut_periods("month", clipped[0][0] - 32 * 86_400 * _MILLION, clipped[0][0] + 1, zone)[-1][0]
-    last = cut_periods("month", clipped[-1][0], clipped[-1][0] + 64 * 86_400 * _MILLION, zone)[0][1]
+    first, last = month_span(start_us, end_us, zone)
     edges = [first, *(start for start, _ in clipped[1:]), last]
     return list(itertools.pairwise(edges))
 

@@ -97,7 +97,7 @@ def test_what_nobody_declared_is_shown_assumed_and_flagged(sqlite: Store, tmp_pa
     rows = {r["service"]: r for r in ask(sqlite, given, group=("service",))}
     assert rows["(unattributed)"]["energy_kwh"] == pytest.approx(100 * 7200 / KWH * 1.2 * 1.5, rel=1e-9)
     assert rows["(unattributed)"]["quality"] == "C"
-    assert set(rows["(unattributed)"]["flags"].split("+")) == {"assumed-pue", "assumed-uplift", "undeclared-host"}
+    assert set(rows["(unattributed)"]["flags"].split("+")) == {"assumed-pue", "assumed-uplift", "assumed-wue", "undeclared-host"}
     assert rows["mystery"]["requests"] == 1
     assert rows["mystery"]["energy_kwh"] is None
     assert "undeclared-service" in rows["mystery"]["flags"]

@@ -120,3 +120,29 @@ def judge(name: str, seed: int, change: Callable[[Day], Log] = log_of, *, idle: 
         mine = rows.key >= 0
         active += np.bincount(rows.key[mine], weights=rows.active_uj[mine], minlength=len(names))
     return Judged(fit.diagnosis, active / active.sum(), truth, weights.half, weights.shares(fit.fit), said, laid)
+
+
+def judge_replicas(name: str, seeds: tuple[int, ...]) -> tuple[float, list[Diagnosis]]:
+    """Sum of |share error| of a service on as many hosts as seeds, each with a day of its own, behind one log."""
+    law = server(name)
+    days = [simulate(law, seed) for seed in seeds]
+    logs = [log_of(day) for day in days]
+    log = Log(*(np.concatenate([getattr(each, field) for each in logs]) for field in Log.__slots__))
+    log = log[np.argsort(log.start_us, kind="stable")]
+    names = [kind.name for kind in law.kinds]
+    truth = np.sum([np.bincount(day.use_case, weights=day.true_j, minlength=len(names)) for day in days], axis=0)
+    hours = np.arange(0, (DAY_S + 1) * S, 3600 * S, dtype=np.int64)
+    flight, active, diagnoses = Flight(log, hours), np.zeros(len(names)), []
+    for day, seed in zip(days, seeds, strict=True):
+        devices = spans_of(day, seed)
+        said, laid = day_statistics(log, names, devices, FOREVER, 0, WINDOW_US)
+        powers = [idle_power_uw([quiet_day(spans, flight, (0, DAY_S * S))]) for spans in devices]
+        idle_w = None if None in powers else sum(power or 0 for power in powers) / 1e6
+        fit = fit_days([said], idle_w, replicas=True)
+        weights = StepWeights(shifted(log, round(said.lag_s * S)), laid, fit)
+        diagnoses.append(fit.diagnosis)
+        for spans, power in zip(devices, powers, strict=True):
+            rows = split_placement(spans, power, flight, weights, WINDOW_US, half=weights.half)
+            mine = rows.key >= 0
+            active += np.bincount(rows.key[mine], weights=rows.active_uj[mine], minlength=len(names))
+    return float(np.abs(active / active.sum() - truth / truth.sum()).sum()), diagnoses

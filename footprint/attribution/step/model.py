@@ -39,7 +39,7 @@ QUIET = 0.005  # share of time with nothing in flight, under which idle power mu
 FREE_IDLE_WINDOWS = 144  # twelve hours, under which idle power that is known is not fitted again
 MOST_CONDITION = 300.0
 SUSPICIOUS = 0.01  # residual over energy above idle
-WORTHLESS = 0.20
+WORTHLESS, WORTHLESS_REPLICAS = 0.20, 0.60
 NO_BETTER = 0.9  # of the error of output tokens alone
 QUIET_TAU = TAUS_S.index(20.0)
 RESAMPLES = 100
@@ -70,6 +70,7 @@ class Diagnosis:
     whole_second_stamps: bool
     late_s: float
     counted: bool
+    replicas: bool
     coefficients: dict[str, float]
     awake_tau_s: float | None = None
 
@@ -89,10 +90,12 @@ class StepFit:
     others: tuple[Fit, ...] = ()
 
 
-def fit_days(days: Sequence[DayStatistics], idle_w: float | None) -> StepFit:
+def fit_days(days: Sequence[DayStatistics], idle_w: float | None, *, replicas: bool = False) -> StepFit:
     """Fit a placement on its days, the last of which is the one to be divided.
 
     ``idle_w`` is the idle power [W] of all its loaded devices learnt from quiet seconds, None where there were none.
+    ``replicas`` says that the log is that of several hosts: which of them a request went to nobody says, so that residuals
+    are large and yet mean little.
     """
     windows = together([day.windows for day in days])
     length = float(windows.length_s.sum())
@@ -101,7 +104,8 @@ def fit_days(days: Sequence[DayStatistics], idle_w: float | None) -> StepFit:
     if days[-1].counted and idle_w is None:
         # A minute of counts is quiet only when nothing ended in it; what is always on is then told by the slowest minutes.
         pinned = False
-    known = _known(days, windows, quiet, condition(windows, idle_known=pinned) if length else math.nan)
+    cond = condition(windows, idle_known=pinned) if length else math.nan
+    known = replace(_known(days, windows, quiet, cond), replicas=replicas)
     reason = _too_little(windows, known, idle_known=idle_w is not None or not pinned)
     if reason:
         return StepFit(replace(known, reason=reason), None)
@@ -110,7 +114,7 @@ def fit_days(days: Sequence[DayStatistics], idle_w: float | None) -> StepFit:
     known = replace(known, residual=_relative(windows, found), cross_validated=error)
     plain = Form(columns=("out",), idle_w=form.idle_w, counted=("counted-out",))
     no_better = error > NO_BETTER * cross_validated(windows, plain) and known.residual > SUSPICIOUS
-    if known.residual > WORTHLESS or no_better:
+    if known.residual > (WORTHLESS_REPLICAS if replicas else WORTHLESS) or no_better:
         reason = f"the log explains the energy no better than output tokens alone (residual {100 * known.residual:.1f} %)"
         return StepFit(replace(known, reason=reason), None)
     drawn = resampled(windows, form, RESAMPLES, seed=20_260_701)
@@ -136,7 +140,7 @@ def _known(days: Sequence[DayStatistics], windows: Windows, quiet: float, cond: 
         quiet=quiet, condition=cond, residual=math.nan, cross_validated=math.nan, lag_s=last.lag_s,
         prefill_s=last.prefill_s, slots=last.slots, misfit=last.misfit, first_token_logged=last.logged_first,
         whole_second_stamps=last.whole_seconds, late_s=last.late_s, counted=last.counted,
-        coefficients={},
+        replicas=False, coefficients={},
     )  # fmt: skip
 
 
@@ -160,6 +164,8 @@ def _too_little(windows: Windows, known: Diagnosis, *, idle_known: bool) -> str:
 def _suspect(known: Diagnosis) -> list[str]:
     """What makes a fit that stands doubtful."""
     found = [f"residual {100 * known.residual:.1f} %"] if known.residual > SUSPICIOUS else []
+    if known.replicas:
+        found.append("one log for several hosts")
     if known.whole_second_stamps and not known.counted:
         found.append("stamps in whole seconds")
     if known.counted:
@@ -297,7 +303,9 @@ class StepWeights:
         moved = np.zeros_like(share)
         if found.others:
             moved = np.sqrt(((np.stack([self.shares(each) for each in found.others]) - share) ** 2).mean(axis=0))
-        coarse = COARSE_FACTOR if self.coarse else 1.0
-        suspicion = max(found.diagnosis.residual / SUSPICIOUS, coarse)
+        coarse = COARSE_FACTOR if self.coarse or found.diagnosis.replicas else 1.0
+        # The residual of one replica is mostly which requests came to it; resampling hours holds that.
+        misfit = 0.0 if found.diagnosis.replicas else found.diagnosis.residual / SUSPICIOUS
+        suspicion = max(misfit, coarse)
         half = np.sqrt((1.96 * spread) ** 2 + (FORM_FACTOR * moved) ** 2 + (FLOOR * share) ** 2) * suspicion
         return np.asarray(half / np.maximum(share, 1e-12))

@@ -16,7 +16,7 @@ from footprint.attribution.step.fitting import Windows, fit
 from footprint.attribution.step.model import OK, REFUSED, SUSPECT, StepFit, StepWeights, fit_days
 from footprint.attribution.step.packing import packed, unpacked
 from footprint.attribution.step.timing import admitted
-from tests.simulation.fits import FOREVER, WINDOW_US, S, counts_of, judge, log_of, server, spans_of
+from tests.simulation.fits import FOREVER, WINDOW_US, S, counts_of, judge, judge_replicas, log_of, server, spans_of
 from tests.simulation.server import DAY_S, LARGE, VARIANTS, Day, Kind, simulate
 
 # By convention, not by error: power that is drawn while anything runs is nobody's in the simulation's truth.
@@ -164,6 +164,13 @@ def test_minutes_of_token_counts_come_within_ten_percent(name: str) -> None:
     assert found.total <= 0.10
     assert found.diagnosis.status == SUSPECT
     assert all(found.held())
+
+
+def test_several_hosts_behind_one_log_are_fitted_apart() -> None:
+    """Which host a request went to nobody says: residuals are large, and shares are right all the same."""
+    error, diagnoses = judge_replicas("low-load", (1, 2, 3))
+    assert error <= 0.03
+    assert all(each.status == SUSPECT and "several hosts" in each.reason for each in diagnoses)
 
 
 def test_embeddings_have_nothing_but_reading() -> None:

@@ -1,0 +1,48 @@
+"""This file spreads what it took to make a host over its time and over whoever held it then.
+
+M = TE x (TiR / EL) (Software Carbon Intensity, ISO/IEC 21031:2024, 5.3): by reserved time, idle included, not by use.
+Each accelerator bears the same part of its host; within an accelerator the requests in flight share its time equally,
+as they share its idle power, and the rest of the time is ``(idle)``'s or nobody's.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from footprint.attribution.rounding import Floats, Ints, split_integers
+
+
+def embodied_parts(
+    window: Ints, device: Ints, idle_uj: Ints, energy_uj: Ints, accelerator: Ints, whole_ug: Ints
+) -> Ints:
+    """Embodied emissions [µg] of rows of one host, shape (n,), that sum in each window to ``whole_ug``.
+
+    Parameters
+    ----------
+    window, device
+        Of each row.
+    idle_uj, energy_uj
+        Idle energy, which tells time in flight, and all IT energy of each row; where a device's idle energy is not known,
+        its energy is followed.
+    accelerator
+        1 for rows of an accelerator; a host without any is divided over all its rows.
+    whole_ug
+        By window, shape (windows,).
+    """
+    windows = len(whole_ug)
+    devices = int(device.max(initial=0)) + 1
+    has = np.bincount(window, weights=accelerator, minlength=windows) > 0
+    bears = (accelerator > 0) | ~has[window]
+    place = window * devices + device
+    size = windows * devices
+    held = np.where(bears, idle_uj, 0)
+    idle = np.bincount(place, weights=held, minlength=size)
+    energy = np.bincount(place, weights=np.where(bears, np.maximum(energy_uj, 0), 0), minlength=size)
+    count = np.bincount(place, weights=bears.astype(np.float64), minlength=size)
+    weight: Floats = np.where(idle[place] > 0, held / np.maximum(idle[place], 1.0), 0.0)
+    by_energy = np.maximum(energy_uj, 0) / np.maximum(energy[place], 1.0)
+    weight = np.where((idle[place] <= 0) & (energy[place] > 0), by_energy, weight)
+    weight = np.where((idle[place] <= 0) & (energy[place] <= 0), 1.0 / np.maximum(count[place], 1.0), weight)
+    weight = np.where(bears, weight, 0.0)
+    there = np.bincount(window, minlength=windows) > 0
+    return split_integers(np.where(there, whole_ug, 0), weight, window)

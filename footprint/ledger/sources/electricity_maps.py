@@ -1,0 +1,35 @@
+"""This file asks Electricity Maps (v3) for the carbon intensity of consumption, hour by hour, with a key.
+
+The raw series is not to be published again by its terms; what is made of it is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from footprint.instants import format_instant
+from footprint.ledger.sources.base import BadAnswer, Request, Sample, Source, sample
+from footprint.units import US_PER_HOUR
+
+
+def _ask(zone: str, start_us: int, end_us: int, key: str) -> Request:
+    parameters = {"zone": zone, "start": format_instant(start_us), "end": format_instant(end_us)}
+    return Request("/v3/carbon-intensity/past-range", parameters, {"auth-token": key})
+
+
+def _read(body: Any) -> list[Sample]:
+    """Samples of ``past-range`` (data), ``history`` and ``latest`` (one)."""
+    if not isinstance(body, dict):
+        raise BadAnswer("no object")
+    told = [body] if "carbonIntensity" in body else body.get("data", body.get("history"))
+    if not isinstance(told, list):
+        raise BadAnswer(f"no data: {body.get('error', body.get('message', 'nothing said'))}")
+    found = [sample(row.get("datetime"), row.get("carbonIntensity"), estimated=bool(row.get("isEstimated"))) for row in told]
+    return [each for each in found if each is not None]
+
+
+SOURCE = Source(
+    name="electricity-maps", url="https://api.electricitymaps.com", zones=(), length_us=US_PER_HOUR,
+    scope="life cycle, consumption mix with exchanges", licence="commercial terms; the raw series is not published",
+    key_variable="ELECTRICITYMAPS_TOKEN", ask=_ask, read=_read,
+)  # fmt: skip

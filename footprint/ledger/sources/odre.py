@@ -1,0 +1,44 @@
+"""This file asks ODRE for eco2mix of RTE: direct emissions of French production, every quarter of an hour, without a key.
+
+They are no life-cycle figures: no upstream, no imports. They tell when, not how much in an inventory.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from footprint.instants import format_instant
+from footprint.ledger.sources.base import BadAnswer, Request, Sample, Source, sample
+from footprint.units import US_PER_S
+
+DATASET = "eco2mix-national-tr"
+
+
+def _ask(zone: str, start_us: int, end_us: int, key: str) -> Request:
+    del zone, key
+    where = (
+        f"date_heure >= date'{format_instant(start_us)}' and date_heure < date'{format_instant(end_us)}' and taux_co2 is not null"
+    )
+    parameters = {"select": "date_heure,taux_co2", "where": where, "order_by": "date_heure", "timezone": "UTC"}
+    return Request(f"/api/explore/v2.1/catalog/datasets/{DATASET}/exports/json", parameters, {})
+
+
+def _read(body: Any) -> list[Sample]:
+    """Samples of the three shapes of the API: v2.1 records, its export (a bare list), and v1."""
+    if isinstance(body, dict) and "results" in body:
+        rows = body["results"]
+    elif isinstance(body, dict) and "records" in body:
+        rows = [record.get("fields", {}) for record in body["records"]]
+    elif isinstance(body, list):
+        rows = body
+    else:
+        raise BadAnswer("neither records nor results")
+    found = [sample(row.get("date_heure"), row.get("taux_co2")) for row in rows]
+    return [each for each in found if each is not None]
+
+
+SOURCE = Source(
+    name="eco2mix", url="https://odre.opendatasoft.com", zones=("FR",), length_us=900 * US_PER_S,
+    scope="direct emissions of national production; no upstream, no imports", licence="Licence Ouverte 2.0",
+    key_variable="", ask=_ask, read=_read,
+)  # fmt: skip
