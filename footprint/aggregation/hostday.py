@@ -40,7 +40,7 @@ from footprint.impact.book import FactorBook
 from footprint.impact.embodied import embodied_ug_per_s, end_of_life_us
 from footprint.ledger.reading import LedgerView, fingerprint
 from footprint.ledger.wire import CONTEXT_GRADE
-from footprint.units import US_PER_DAY, US_PER_HOUR, US_PER_S, UW_PER_W
+from footprint.units import S_PER_HOUR, US_PER_DAY, US_PER_HOUR, US_PER_S, UW_PER_W
 
 QUARTER_HOUR_US = US_PER_HOUR // 4
 HOLDING = "holding/"
@@ -50,7 +50,7 @@ _WINTER, _SUMMER = datetime.datetime(2026, 1, 1), datetime.datetime(2026, 7, 1) 
 def grain_us(config: Config) -> int:
     """Length of a stored row's slot: an hour, or a quarter where the organisation's zone is not whole hours from UTC."""
     offsets = {config.timezone.utcoffset(_WINTER), config.timezone.utcoffset(_SUMMER)}
-    whole = all(offset is not None and offset.total_seconds() % 3600 == 0 for offset in offsets)
+    whole = all(offset is not None and offset.total_seconds() % S_PER_HOUR == 0 for offset in offsets)
     return US_PER_HOUR if whole else QUARTER_HOUR_US
 
 

@@ -16,6 +16,7 @@ from footprint.aggregation.serviceday import COUNTED, ServiceDay
 from footprint.attribution.shard import ENERGY_COLUMNS, OTHER_COLUMNS, UNATTRIBUTED_NAME
 from footprint.config import Config
 from footprint.store import Store, table
+from footprint.units import US_PER_S
 
 _ROW_TABLES = (tables.Row, tables.Count, tables.Straddle, tables.Seen, tables.Split)
 # Words in place of a use case, a model or a charter status where nobody's request bears the energy.
@@ -82,7 +83,7 @@ def store_host_day(
         bases = _basis_ids(store, connection, done)
         shard_id = forget(store, connection, mark)
         records = list(zip(
-            [int(done.slots_us[slot]) // 1_000_000 for slot in rows["slot"].tolist()],
+            [int(done.slots_us[slot]) // US_PER_S for slot in rows["slot"].tolist()],
             [names[name]] * len(rows),
             *([names[value] for value in rows[column]] for column in ("device", "service", "use_case", "model")),
             [
@@ -132,7 +133,7 @@ def _store_seen(store: Store, connection: Connection, done: HostDay, names: dict
     for (_, device), coverage in done.result.coverage.items():
         size = len(coverage.slot)
         records += zip(
-            (done.slots_us[coverage.slot] // 1_000_000).tolist(), [names[host]] * size, [names[device]] * size,
+            (done.slots_us[coverage.slot] // US_PER_S).tolist(), [names[host]] * size, [names[device]] * size,
             coverage.first_us.tolist(), coverage.last_us.tolist(), coverage.measured_us.tolist(),
             coverage.bridged_us.tolist(), coverage.modelled_us.tolist(), coverage.energy_uj.tolist(),
             [shard_id] * size, strict=True,
@@ -169,7 +170,7 @@ def store_service_day(store: Store, config: Config, service: str, done: ServiceD
     names = store.name_ids(texts)
     with store.begin() as connection:
         shard_id = forget(store, connection, mark)
-        slots = [slot // 1_000_000 for slot in counts["slot_us"].tolist()] if len(counts) else []
+        slots = [slot // US_PER_S for slot in counts["slot_us"].tolist()] if len(counts) else []
         store.insert_many(
             connection, table(tables.Count),
             ("slot", "service_id", "use_case_id", "model_id", "charter_id", *COUNTED, "shard_id"),

@@ -21,7 +21,7 @@ from footprint.attribution.step.day import DayStatistics, Laid, day_statistics
 from footprint.attribution.step.model import Diagnosis, StepWeights, fit_days, idle_powers_uw
 from footprint.attribution.weights import DeclaredWeights, token_weight
 from footprint.readings import FootprintError
-from footprint.units import US_PER_DAY, US_PER_S, UW_PER_W
+from footprint.units import S_PER_HOUR, US_PER_DAY, US_PER_S, UW_PER_W
 
 ENERGY = ("active_uj", "idle_uj", "host_uj", "facility_uj")
 KEYS = ("interval_start", "host", "device", "service", "use_case", "model")
@@ -42,7 +42,8 @@ class Attributed:
 
 def attribute_frames(
     readings: pd.DataFrame, placements: pd.DataFrame, requests: pd.DataFrame, *,
-    uplift: float | Mapping[str, float] = 1.0, pue: float | Mapping[str, float] = 1.0, window_s: int = 300, every_s: int = 3600,
+    uplift: float | Mapping[str, float] = 1.0, pue: float | Mapping[str, float] = 1.0, window_s: int = 300,
+    every_s: int = S_PER_HOUR,
 ) -> Attributed:  # fmt: skip
     """Divide the energy of readings over the use cases of requests.
 

@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from footprint.attribution.requests import Flight
 from footprint.attribution.rounding import Ints, sums
 from footprint.attribution.spans import BRIDGED, Spans
-from footprint.units import PJ_PER_UJ, US_PER_S
+from footprint.units import PJ_PER_UJ, US_PER_HOUR, US_PER_S
 
 DAYS = 28  # idle power of a day is learnt on it and the 27 before
 BIN_RATIO = math.log(1.005)
 HALF_WIDTH_BINS = 10  # the mode is the mean within about 5 % of itself
 TAIL_US = 15 * US_PER_S  # after a request the device is still warm
-NEAR_US = 3600 * US_PER_S  # the model is surely loaded within an hour of a request
+NEAR_US = US_PER_HOUR  # the model is surely loaded within an hour of a request
 NOTABLY_BUSY = 0.02  # of a span; utilisation is told in whole percent
 ENOUGH_US = 30 * US_PER_S
 ENOUGH_NEAR_US = 600 * US_PER_S

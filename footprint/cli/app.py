@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from footprint.cli import asking, auditing, factors, importing, running
+from footprint.cli import asking, auditing, factors, impacts, importing, running
 from footprint.cli.shared import CheckFailed, Exit, Unavailable, UsageError
 from footprint.config import ConfigError
 from footprint.exporters import SourceUnavailable
@@ -35,11 +35,14 @@ app.command("splits")(auditing.splits)
 app.command("uncertainty")(auditing.uncertainty)
 app.command("change")(auditing.change)
 app.command("avoidable")(auditing.avoidable)
-app.command("scores")(auditing.scores)
-app.command("inventory")(auditing.inventory)
-app.command("hourly")(auditing.hourly)
-app.command("what-if")(auditing.what_if)
-app.command("export")(auditing.export)
+app.command("scores")(impacts.scores)
+app.command("inventory")(impacts.inventory)
+app.command("hourly")(impacts.hourly)
+app.command("what-if")(impacts.what_if)
+app.command("sensitivity")(impacts.sensitivity)
+app.command("methods")(impacts.methods)
+app.command("facts")(impacts.facts)
+app.command("export")(impacts.export)
 app.command("unlogged")(asking.unlogged)
 app.command("hosted")(asking.hosted)
 app.add_typer(factors.app, name="factors")

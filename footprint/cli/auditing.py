@@ -17,13 +17,15 @@ GroupOption = Annotated[str | None, typer.Option("--group", help="As of query; b
 WhereOption = Annotated[list[str] | None, typer.Option("--where", metavar="NAME=VALUE", help="As of query; may be repeated.")]
 
 
-def _bounds(facts: Config, from_: str | None, to: str | None) -> tuple[int | None, int | None]:
+def bounds_of(facts: Config, from_: str | None, to: str | None) -> tuple[int | None, int | None]:
+    """A period of two options [µs]."""
     from footprint.querying.question import parse_bound
 
     return parse_bound("from", from_, facts.timezone), parse_bound("to", to, facts.timezone)
 
 
-def _print(columns: list[str], rows: list[dict[str, Any]], form: Format, output: Any, nothing: str) -> int:
+def print_rows(columns: list[str], rows: list[dict[str, Any]], form: Format, output: Any, nothing: str) -> int:
+    """Print a table; without rows say why, and exit 7."""
     emit(columns, rows, form, output)
     if not rows:
         say(nothing)
@@ -41,7 +43,7 @@ def balance(
     from footprint.querying.closure import COLUMNS, closure
 
     facts, store = opened(config)
-    bounds = _bounds(facts, from_, to)
+    bounds = bounds_of(facts, from_, to)
     rows = closure(store, facts, *bounds)
     uplifts: dict[str, dict[str, Any]] = {}
     with store.read() as connection:
@@ -63,7 +65,7 @@ def balance(
                     )
     none = dict.fromkeys(("parts_kwh", "uplift", "uplift_low", "uplift_high", "windows"))
     rows = [{**row, **none, **uplifts.get(row["host"], {})} for row in rows]
-    status = _print([*COLUMNS, *none], rows, form, output, "no reading in the period")
+    status = print_rows([*COLUMNS, *none], rows, form, output, "no reading in the period")
     failed = [row["host"] for row in rows if not row["closes"]]
     if failed:
         raise CheckFailed(f"the balance does not close: {', '.join(failed)}")
@@ -90,7 +92,7 @@ def coverage(
                 period = {"period_start": format_instant(start), "period_end": format_instant(end)}
                 rows.append({"host": host, "device": device, **period, **amounts})
     seconds = [f"{kind}_s" for kind in ("expected", "measured", "modelled", "interpolated", "missing")]
-    return _print(["host", "device", "period_start", "period_end", *seconds], rows, form, output, "no reading in the period")
+    return print_rows(["host", "device", "period_start", "period_end", *seconds], rows, form, output, "no reading in the period")
 
 
 def splits(
@@ -102,10 +104,10 @@ def splits(
     from footprint.querying import splits as reading
 
     facts, store = opened(config)
-    bounds = _bounds(facts, from_, to)
+    bounds = bounds_of(facts, from_, to)
     rows = reading.shares(store, *bounds) if shares else reading.splits(store, *bounds)
     columns = list(reading.SHARE_COLUMNS if shares else reading.COLUMNS)
-    return _print(columns, rows, form, output, "no service with requests was placed on a device in the period")
+    return print_rows(columns, rows, form, output, "no service with requests was placed on a device in the period")
 
 
 def avoidable(
@@ -117,8 +119,8 @@ def avoidable(
     from footprint.querying.avoidable import avoidable as ask
 
     facts, store = opened(config)
-    rows = ask(store, facts, *_bounds(facts, from_, to))
-    return _print(list(COLUMNS), rows, form, output, "nothing avoidable is known in the period")
+    rows = ask(store, facts, *bounds_of(facts, from_, to))
+    return print_rows(list(COLUMNS), rows, form, output, "nothing avoidable is known in the period")
 
 
 def uncertainty(
@@ -133,7 +135,7 @@ def uncertainty(
     facts, store = opened(config)
     question = parse_question(facts.timezone, group=group, every=every, from_=from_, to=to, where=where or ())
     rows = causes(store, facts, question, now_us())
-    return _print([*question.group, *COLUMNS], rows, form, output, "no data in the period")
+    return print_rows([*question.group, *COLUMNS], rows, form, output, "no data in the period")
 
 
 def change(
@@ -156,101 +158,4 @@ def change(
             raise BadQuestion(f"period {text!r} must be written FROM/TO")
         questions.append(parse_question(facts.timezone, group=group, from_=start, to=end, where=where or ()))
     rows = ask(store, facts, questions[0], questions[1], now_us())
-    return _print([*questions[1].group, *CHANGE_COLUMNS], rows, form, output, "no data in either period")
-
-
-LanguageOption = Annotated[str, typer.Option("--lang", help="fr or en, of labels and boundaries.")]
-
-
-def scores(
-    group: GroupOption = None, every: Annotated[str, typer.Option(help="As of query.")] = "all",
-    from_: FromOption = None, to: ToOption = None, where: WhereOption = None, language: LanguageOption = "en",
-    config: ConfigOption = None, form: FormatOption = Format.table, output: OutputOption = None,
-) -> int:  # fmt: skip
-    """SCI per request and per 1,000 output tokens, energy per request, each with its formula and boundary."""
-    from footprint.impact.scores import SCORES
-
-    return _scored(SCORES, group, every, (from_, to), where, language, config, form, output)
-
-
-def inventory(
-    group: GroupOption = None, every: Annotated[str, typer.Option(help="As of query.")] = "year",
-    from_: FromOption = None, to: ToOption = None, where: WhereOption = None, language: LanguageOption = "en",
-    config: ConfigOption = None, form: FormatOption = Format.csv, output: OutputOption = None,
-) -> int:  # fmt: skip
-    """Lines for a greenhouse gas inventory: scope 2 by location and by market, scope 3 capital goods."""
-    from footprint.impact.scores import INVENTORY
-
-    return _scored(INVENTORY, group, every, (from_, to), where, language, config, form, output)
-
-
-def _scored(
-    registry: Any, group: Any, every: str, bounds: Any, where: Any, language: str, config: Any, form: Any, output: Any
-) -> int:
-    from footprint.querying import parse_question
-    from footprint.querying.question import BadQuestion
-    from footprint.querying.scoring import COLUMNS
-    from footprint.querying.scoring import scores as ask
-
-    if language not in ("fr", "en"):
-        raise BadQuestion(f"lang {language!r} is not known; it may be fr, en")
-    facts, store = opened(config)
-    question = parse_question(facts.timezone, group=group, every=every, from_=bounds[0], to=bounds[1], where=where or ())
-    rows = ask(store, facts, question, registry, language, now_us())
-    return _print([*question.group, *COLUMNS], rows, form, output, "no data in the period")
-
-
-def hourly(
-    series: Annotated[str, typer.Argument(help="A series that was fetched or imported, such as eco2mix.")],
-    group: GroupOption = None, every: Annotated[str, typer.Option(help="As of query.")] = "all",
-    from_: FromOption = None, to: ToOption = None, config: ConfigOption = None,
-    form: FormatOption = Format.table, output: OutputOption = None,
-) -> int:  # fmt: skip
-    """The time-aware figure: energy of each hour x the intensity of that hour; beside the yearly one, never added to it."""
-    from footprint.querying import parse_question
-    from footprint.querying.hourly import COLUMNS
-    from footprint.querying.hourly import hourly as ask
-
-    facts, store = opened(config)
-    question = parse_question(facts.timezone, group=group, every=every, from_=from_, to=to)
-    rows = ask(store, facts, question, series)
-    return _print([*question.group, *COLUMNS], rows, form, output, "no data in the period")
-
-
-def what_if(
-    zone: Annotated[str | None, typer.Option(help="Another grid zone.")] = None,
-    pue: Annotated[float | None, typer.Option(min=1.0, help="Another PUE.")] = None,
-    uplift: Annotated[float | None, typer.Option(min=1.0, help="Another uplift.")] = None,
-    lifetime_years: Annotated[float | None, typer.Option(min=0.5, help="Another life of servers.")] = None,
-    group: GroupOption = None, every: Annotated[str, typer.Option(help="As of query.")] = "all",
-    from_: FromOption = None, to: ToOption = None, where: WhereOption = None, config: ConfigOption = None,
-    form: FormatOption = Format.table, output: OutputOption = None,
-) -> int:  # fmt: skip
-    """What the same work would have cost elsewhere: a scenario, not a measurement."""
-    from footprint.querying import parse_question
-    from footprint.querying.question import BadQuestion
-    from footprint.querying.scenario import COLUMNS, Facts, scenario
-
-    asked = Facts(zone, pue, uplift, lifetime_years)
-    if asked == Facts():
-        raise BadQuestion("nothing is asked: --zone, --pue, --uplift or --lifetime-years")
-    facts, store = opened(config)
-    question = parse_question(facts.timezone, group=group, every=every, from_=from_, to=to, where=where or ())
-    rows = scenario(store, facts, question, asked, now_us())
-    return _print([*question.group, *COLUMNS], rows, form, output, "no data in the period")
-
-
-def export(
-    form_: Annotated[str, typer.Argument(metavar="FORM", help="codecarbon: the columns of its emissions.csv.")],
-    from_: FromOption = None, to: ToOption = None, config: ConfigOption = None,
-    form: FormatOption = Format.csv, output: OutputOption = None,
-) -> int:  # fmt: skip
-    """Figures in the columns of another program."""
-    from footprint.querying.exporting import COLUMNS, codecarbon_rows
-    from footprint.querying.question import BadQuestion
-
-    if form_ != "codecarbon":
-        raise BadQuestion(f"no form {form_!r}; there is codecarbon")
-    facts, store = opened(config)
-    rows = codecarbon_rows(store, facts, *_bounds(facts, from_, to), now_us())
-    return _print(list(COLUMNS), rows, form, output, "no data in the period")
+    return print_rows([*questions[1].group, *CHANGE_COLUMNS], rows, form, output, "no data in either period")

@@ -16,10 +16,14 @@ from footprint.units import US_PER_S
 app = typer.Typer(help="The versioned factor book.", no_args_is_help=True)
 
 
-def _row(factor: Any) -> dict[str, Any]:
+def _columns() -> tuple[str, ...]:
     from footprint.impact.book import COLUMNS
 
-    row = {name: getattr(factor, name) for name in COLUMNS}
+    return (*COLUMNS, "sha256")
+
+
+def _row(factor: Any) -> dict[str, Any]:
+    row = {name: getattr(factor, name) for name in _columns()}
     for name in ("valid_from", "valid_to"):
         row[name] = None if row[name] is None else row[name].isoformat()
     return row
@@ -33,7 +37,6 @@ def list_(
     config: ConfigOption = None,
 ) -> int:  # fmt: skip
     """Factors, in order of kind, place and date."""
-    from footprint.impact.book import COLUMNS
     from footprint.ledger.factors import book_of
 
     _, store = opened(config)
@@ -41,7 +44,7 @@ def list_(
         _row(factor) for factor in book_of(store).factors
         if (kind is None or factor.kind.startswith(kind)) and (where is None or factor.where == where)
     ]  # fmt: skip
-    emit(COLUMNS, rows, form, output)
+    emit(_columns(), rows, form, output)
     return Exit.OK if rows else Exit.NO_DATA
 
 
@@ -53,7 +56,6 @@ def show(
     config: ConfigOption = None,
 ) -> int:  # fmt: skip
     """The factor that holds at a place and an instant."""
-    from footprint.impact.book import COLUMNS
     from footprint.ledger.factors import book_of
     from footprint.querying.question import parse_bound
 
@@ -63,7 +65,7 @@ def show(
         raise UsageError(f"no factor of kind {kind!r}; `footprint factors list` shows the kinds")
     instant = parse_bound("at", at, facts.timezone)
     found = book.find(kind, where, now_us() if instant is None else instant, facts.timezone)
-    emit(COLUMNS, [_row(found)], form, output)
+    emit(_columns(), [_row(found)], form, output)
     return Exit.OK
 
 

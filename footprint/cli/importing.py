@@ -86,6 +86,32 @@ def prometheus(
     return Exit.OK
 
 
+@app.command("codecarbon")
+def codecarbon(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="CodeCarbon's emissions.csv: training and batch jobs.")],
+    host: Annotated[str, typer.Option(help="The host on which they ran; the file does not say.")] = "codecarbon",
+    use_case: Annotated[str, typer.Option(help="The use case of the jobs.")] = "batch",
+    rejects: RejectsOption = None, config: ConfigOption = None,
+) -> int:  # fmt: skip
+    """Energy of jobs that CodeCarbon measured or modelled; graded C. What our agent measured then is refused."""
+    from footprint.ledger.codecarbon import placements_of
+    from footprint.ledger.importing import import_codecarbon
+    from footprint.ledger.rejects import write_rejects
+
+    facts, store = opened(config)
+    done, runs = import_codecarbon(store, facts, file, host, use_case, now_us())
+    refused = [reject for each in done for reject in each.rejects]
+    target = rejects or Path(f"{Path(file).name}.rejected.jsonl")
+    write_rejects(target, refused)
+    for each in done:
+        say(_told(each, target))
+    placed = {(placement.host, placement.device) for placement in facts.placements}
+    missing = [line for line in placements_of(host, runs) if not any(f"{h}/{d}" in line for h, d in placed)]
+    if missing:
+        say("their energy is (unattributed) until devices are placed:\n  " + "\n  ".join(missing))
+    return Exit.INCOMPLETE if refused else Exit.OK
+
+
 @app.command("users")
 def users(files: Files, rejects: RejectsOption = None, config: ConfigOption = None) -> int:
     """Distinct users per publication cell, for disclosure control."""

@@ -31,6 +31,8 @@ class SiteFact:
     zone: str
     pue: Estimate
     pue_assumed: bool = False
+    pue_category: int | None = None  # of ISO/IEC 30134-2: where IT energy is metered, 1 UPS, 2 PDU, 3 equipment
+    pue_evidence: str = ""
     wue_l_per_kwh: Estimate | None = None
     market_factor_g_per_kwh: float | None = None
     market_evidence: str = ""

@@ -33,9 +33,10 @@ from footprint.instants import BadInstant, from_datetime, parse_instant
 from footprint.units import S_PER_HOUR
 
 CHARTER_STATUSES = ("recommended", "authorised", "under-study", "proscribed")
+PUE_CATEGORIES = (1, 2, 3)
 IDLE_POLICIES = ("by-use", "by-reservation", "equal")
 _DATES = {"since", "until"}
-LIVE_SOURCES = {"eco2mix", "electricity-maps"}  # a test holds them against footprint.ledger.sources
+LIVE_SOURCES = {"eco2mix", "electricity-maps", "neso", "watttime-marginal"}  # a test holds them against footprint.ledger.sources
 _EMBODIED = {"server_kgco2e", "accelerator_kgco2e", "lifetime_years", "in_service"}
 
 # Every key that a configuration may hold; a key that is not here is refused, for a misspelt
@@ -54,7 +55,8 @@ SECTIONS: dict[str, set[str]] = {
     "factors": {"electricity", "live"},
 }  # fmt: skip
 BLOCKS: dict[str, set[str]] = {
-    "site": {"name", "zone", "pue", "wue_l_per_kwh", "market_factor_g_per_kwh", "market_evidence"} | _DATES,
+    "site": {"name", "zone", "pue", "pue_category", "pue_evidence",
+             "wue_l_per_kwh", "market_factor_g_per_kwh", "market_evidence"} | _DATES,
     "host": {"name", "site", "uplift", "embodied"} | _DATES,
     "service": {"name", "model", "devices", "processes", "modelled_as"} | _DATES,
     "placement": {"service", "devices", "share"} | _DATES,
@@ -323,6 +325,17 @@ class _Reader:
         around = assumption(spread).scaled(float(value))
         return Estimate(around.value, max(around.low, floor), around.high)
 
+    def _category(self, index: int, block: dict[str, Any]) -> int | None:
+        category = block.get("pue_category")
+        if category is not None and category not in PUE_CATEGORIES:
+            raise self.document.error(
+                "pue_category must be 1, 2 or 3, the category of ISO/IEC 30134-2: IT energy metered at the UPS, the PDU, or the "
+                "equipment itself", "site", index, "pue_category",
+            )  # fmt: skip
+        if category is not None and "pue" not in block:
+            raise self.document.error("pue_category says how a pue was metered; add pue = …", "site", index, "pue_category")
+        return category
+
     def sites(self) -> tuple[SiteFact, ...]:
         """The [[site]] blocks, each cut where the next block of its name begins."""
         facts = []
@@ -341,6 +354,8 @@ class _Reader:
                 zone=_zone(self.document, block.get("zone", self.zone), "site", index),
                 pue=pue or assumption("pue_assumed"),
                 pue_assumed=pue is None,
+                pue_category=self._category(index, block),
+                pue_evidence=str(block.get("pue_evidence", "")),
                 wue_l_per_kwh=self._estimate("site", index, block, "wue_l_per_kwh", None, 0.0),
                 market_factor_g_per_kwh=market,
                 market_evidence=str(block.get("market_evidence", "")),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import datetime
 import hashlib
+import io
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -17,6 +18,7 @@ from footprint.data import data_path
 from footprint.estimate import Estimate
 from footprint.instants import from_datetime
 from footprint.readings import FootprintError
+from footprint.units import US_PER_S
 
 COLUMNS = (
     "kind", "where", "valid_from", "valid_to", "value", "low", "high", "unit", "scope", "source", "licence",
@@ -50,6 +52,7 @@ class Factor:
     retrieved: str
     bundle: str
     imported_us: int = 0  # 0: shipped
+    sha256: str = field(default="", repr=False)  # of the file that it came in; says nothing of what it is worth
 
     def estimate(self) -> Estimate:
         """The value with its bounds; those of an annual factor in general where it states none."""
@@ -80,7 +83,7 @@ class FactorBook:
         MissingFactor
             If there is none; world averages never stand in.
         """
-        day = datetime.datetime.fromtimestamp(instant_us // 1_000_000, tz=zone).date()
+        day = datetime.datetime.fromtimestamp(instant_us // US_PER_S, tz=zone).date()
         found = [
             factor
             for factor in self._by_place.get((kind, where), ())
@@ -114,7 +117,7 @@ class FactorBook:
         return {where for _, where in self._by_place if where}
 
 
-def parse_factors(lines: Iterable[str], name: str, bundle: str, *, imported_us: int = 0) -> list[Factor]:
+def parse_factors(lines: Iterable[str], name: str, bundle: str, *, imported_us: int = 0, sha256: str = "") -> list[Factor]:
     """Factors from the lines of a CSV file with the columns of ``data/factors``.
 
     Raises
@@ -129,7 +132,7 @@ def parse_factors(lines: Iterable[str], name: str, bundle: str, *, imported_us: 
     factors = []
     for row in reader:
         try:
-            factors.append(replace(_factor(row, bundle), imported_us=imported_us))
+            factors.append(replace(_factor(row, bundle), imported_us=imported_us, sha256=sha256))
         except (ValueError, TypeError) as bad:
             raise BadFactor(f"{name}:{reader.line_num}: {bad}") from None
     return factors
@@ -165,8 +168,9 @@ def read_factors(path: Path, bundle: str) -> list[Factor]:
         If the file cannot be read or a row cannot be right.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return parse_factors(file, str(path), bundle)
+        raw = path.read_bytes()
+        text = io.StringIO(raw.decode("utf-8"), newline="")
+        return parse_factors(text, str(path), bundle, sha256=hashlib.sha256(raw).hexdigest())
     except (OSError, UnicodeDecodeError) as bad:
         raise BadFactor(f"{path}: cannot be read: {bad}") from None
 

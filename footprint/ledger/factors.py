@@ -41,7 +41,7 @@ def read_bundle(path: str, bundle: str | None, imported_us: int) -> tuple[list[F
         raise BadFactor(f"{path}: cannot be read: {bad}") from None
     sha256 = hashlib.sha256(raw).hexdigest()
     name = bundle or f"{Path(path).stem}-{sha256[:8]}"
-    factors = parse_factors(io.StringIO(text, newline=""), path, name, imported_us=imported_us)
+    factors = parse_factors(io.StringIO(text, newline=""), path, name, imported_us=imported_us, sha256=sha256)
     if not factors:
         raise BadFactor(f"{path}: holds no factor")
     return factors, name, sha256
@@ -92,7 +92,8 @@ def stored_factors(store: Store) -> list[Factor]:
         rows = connection.execute(select(target).order_by(target.c.imported_us, target.c.bundle, target.c.number)).all()
     found: list[Factor] = []
     for row in rows:
-        found += parse_factors([",".join(_FIELDS), row.line], row.bundle, row.bundle, imported_us=row.imported_us)
+        lines = [",".join(_FIELDS), row.line]
+        found += parse_factors(lines, row.bundle, row.bundle, imported_us=row.imported_us, sha256=row.sha256)
     return found
 
 

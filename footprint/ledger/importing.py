@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Connection, update
 
 from footprint import tables
 from footprint.config import Config
 from footprint.fieldmaps import FieldMap
 from footprint.instants import format_instant
-from footprint.ledger import energy, requests, users
+from footprint.ledger import codecarbon, energy, requests, users
 from footprint.ledger.accept import accept_readings, accept_requests
 from footprint.ledger.batches import forget_claims_of_copy
 from footprint.ledger.blocks import Block, UnreadableFile
@@ -133,6 +134,28 @@ def import_request_records(
     found = requests.from_records(records, lines)
     accept = partial(_accept_requests, store, found, store.name_ids(found.names()), {})
     return _import(store, name, "requests", [(accept if records else None, [])], new_digest(), now_us, None)
+
+
+def import_codecarbon(
+    store: Store, config: Config, path: str, host: str, use_case: str, now_us: int
+) -> tuple[list[Imported], list[codecarbon.Run]]:
+    """Runs of CodeCarbon's ``emissions.csv`` as readings of a host and as requests; also the runs that were taken.
+
+    Raises
+    ------
+    UnreadableFile
+        If the file cannot be read or lacks a column; nothing is stored then.
+    """
+    runs, rejects = codecarbon.read_runs(path, config.timezone)
+    runs, twice = codecarbon.refuse_measured(store, host, runs)
+    found = codecarbon.readings_of(host, runs)
+    epochs = store.name_ids(set(found.epoch))
+    accept = partial(_accept_named, store, found, StreamIds(store).of(found.streams), [epochs[e] for e in found.epoch])
+    parts: list[_Part] = [(accept if runs else None, [*rejects, *twice])]
+    energy_done = _import(store, path, "energy", parts, new_digest(), now_us, None)
+    lines = np.array([run.line for run in runs], dtype=np.int64)
+    jobs = import_request_records(store, path, codecarbon.jobs_of(runs, use_case), lines, now_us)
+    return [energy_done, jobs], runs
 
 
 def _accept_requests(

@@ -28,7 +28,7 @@ from footprint.units import US_PER_DAY, US_PER_S
 
 NAMED = ("service", "use_case", "model", "device", "charter")  # columns of a row that are numbers of names
 AMOUNTS = (*ENERGY_COLUMNS, *OTHER_COLUMNS)
-_MILLION = 1_000_000
+_MILLION = 10**6
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,13 @@ from footprint.impact.hourly import Hours, hours_of
 from footprint.instants import format_instant
 from footprint.ledger.intensity import values
 from footprint.ledger.reading import LedgerView
+from footprint.ledger.sources import SOURCES
 from footprint.querying.cells import load_bases
 from footprint.querying.months import month_span
 from footprint.querying.periods import cut_periods
 from footprint.querying.question import BadQuestion, Question
 from footprint.store import Store
-from footprint.units import UJ_PER_KWH, US_PER_HOUR, US_PER_S
+from footprint.units import S_PER_HOUR, UJ_PER_KWH, US_PER_HOUR, US_PER_S
 
 COLUMNS = ("period_start", "period_end", "series", "energy_kwh", "co2e_hourly_g", "mean_g_per_kwh", "filled_share", "flags")
 GROUPS = ("service", "use_case", "model", "device", "host", "charter", "site")
@@ -24,16 +25,23 @@ _NAMED = ("service", "use_case", "model", "device", "host", "charter")
 _ENERGY = "active_uj + idle_uj + host_uj + facility_uj"
 
 
-def hourly(store: Store, config: Config, question: Question, series: str) -> list[dict[str, Any]]:
+def hourly(
+    store: Store, config: Config, question: Question, series: str, *, shift_hours: int = 0, advice: bool = False
+) -> list[dict[str, Any]]:
     """Rows by group and period; emissions are None where a month of a zone is unknown altogether.
+
+    ``shift_hours`` takes the intensity of so many hours later, for scenarios.
 
     Raises
     ------
     BadQuestion
-        If the full view is asked for, or a grouping that rows do not have.
+        If the full view is asked for, or a marginal series for more than advice.
     """
     if question.view != "active" or question.where:
         raise BadQuestion("hourly figures have the active view only, and no where")
+    if series in SOURCES and SOURCES[series].marginal and not advice:
+        raise BadQuestion(f"{series} is a marginal series: it says when to run (what-if --shift-hours), not what was emitted")
+    shift_us = shift_hours * US_PER_HOUR
     with store.read() as connection:
         view = LedgerView(store, connection)
         extent = view.extent_us()
@@ -45,13 +53,13 @@ def hourly(store: Store, config: Config, question: Question, series: str) -> lis
         start, end = start - start % US_PER_HOUR, end + -end % US_PER_HOUR
         columns = ", ".join(f"{name}_id" for name in _NAMED)
         found = connection.exec_driver_sql(
-            f"SELECT slot / 3600, basis_id, {columns}, SUM({_ENERGY}) FROM footprint_row WHERE slot >= {start // US_PER_S} "
-            f"AND slot < {end // US_PER_S} GROUP BY slot / 3600, basis_id, {columns}"
+            f"SELECT slot / {S_PER_HOUR}, basis_id, {columns}, SUM({_ENERGY}) FROM footprint_row "
+            f"WHERE slot >= {start // US_PER_S} AND slot < {end // US_PER_S} GROUP BY slot / {S_PER_HOUR}, basis_id, {columns}"
         ).all()
         texts = store.texts(connection, {x for row in found for x in row[2:8]})
         bases = load_bases(view, {int(row[1]) for row in found})
     zones = {basis.zone for basis in bases.values()}
-    low, high = month_span(start, end, config.timezone)
+    low, high = month_span(start + min(shift_us, 0), end + max(shift_us, 0), config.timezone)
     hours: dict[str, Hours] = {zone: hours_of(*values(store, series, zone, low, high), config.timezone) for zone in zones}
     periods = cut_periods(question.every, start, end, config.timezone)
     starts = [each[0] for each in periods]
@@ -62,7 +70,7 @@ def hourly(store: Store, config: Config, question: Question, series: str) -> lis
         period = max(bisect_right(starts, hour_us) - 1, 0)
         mine = sums[tuple(names[name] for name in question.group), period]
         mine[0] += kwh
-        at = hours[basis.zone].at(hour_us)
+        at = hours[basis.zone].at(hour_us + shift_us)
         if at is None:
             mine[3] += kwh
         else:

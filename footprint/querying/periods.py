@@ -7,7 +7,7 @@ import itertools
 from zoneinfo import ZoneInfo
 
 from footprint.instants import from_datetime, to_datetime
-from footprint.units import US_PER_HOUR
+from footprint.units import US_PER_HOUR, US_PER_S
 
 _MONTHS = {"month": 1, "quarter": 3, "year": 12}
 
@@ -32,7 +32,7 @@ def _begin(every: str, instant_us: int, zone: ZoneInfo) -> int:
     if every == "hour":
         # Hours of a zone that is not whole hours from UTC begin where its clock says so.
         offset = local.utcoffset() or datetime.timedelta(0)
-        shift = int(offset.total_seconds()) * 1_000_000 % US_PER_HOUR
+        shift = int(offset.total_seconds()) * US_PER_S % US_PER_HOUR
         return (instant_us + shift) // US_PER_HOUR * US_PER_HOUR - shift
     day = local.date()
     if every == "week":

@@ -23,7 +23,7 @@ from footprint.querying.periods import cut_periods
 
 UseCase = tuple[str, str, str]  # use case, model, charter
 Weights = dict[tuple[int, str], dict[UseCase, float]]  # (month, service) -> use case -> weight
-_MILLION = 1_000_000
+_MILLION = 10**6
 
 
 def months_of(source: Source, start_us: int, end_us: int) -> list[tuple[int, int]]:

@@ -6,27 +6,38 @@ uplift k put on them. A whole-server meter's reading is not changed by an uplift
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Any
 
 from footprint.assumptions import assumption
 from footprint.config import Config
 from footprint.impact.book import FactorBook
 from footprint.impact.operational import operational_g
+from footprint.impact.uncertainty import Budget
 from footprint.instants import format_instant
 from footprint.ledger.factors import book_of
-from footprint.querying.answering import gathered
+from footprint.querying.answering import gathered, query
 from footprint.querying.cells import AMOUNTS
-from footprint.querying.figures import added_by_uplift
-from footprint.querying.question import Question
+from footprint.querying.figures import added_by_uplift, budgets
+from footprint.querying.hourly import hourly
+from footprint.querying.question import BadQuestion, Question
 from footprint.store import Store
 from footprint.units import UG_PER_G, kwh_from_uj
 
 LABEL = "scenario, not a measurement"
 COLUMNS = (
-    "period_start", "period_end", "energy_kwh", "scenario_energy_kwh", "co2e_location_g", "scenario_co2e_location_g",
-    "embodied_g", "scenario_embodied_g", "formula", "label",
+    "period_start", "period_end", "energy_kwh", "scenario_energy_kwh", "scenario_energy_low_kwh", "scenario_energy_high_kwh",
+    "co2e_location_g", "scenario_co2e_location_g", "embodied_g", "scenario_embodied_g", "formula", "label",
 )  # fmt: skip
+MODEL_COLUMNS = (
+    "period_start", "period_end", "output_tokens", "energy_kwh", "scenario_energy_kwh", "scenario_energy_low_kwh",
+    "scenario_energy_high_kwh", "co2e_location_g", "scenario_co2e_location_g", "formula", "label",
+)  # fmt: skip
+MODEL_FORMULA = "E' = T x E_B / T_B, T output tokens, B as it was measured and loaded in the same period"
+SHIFT_COLUMNS = ("period_start", "period_end", "series", "energy_kwh", "co2e_hourly_g", "scenario_co2e_hourly_g", "filled_share",
+                 "formula", "label")  # fmt: skip
+SHIFT_FORMULA = "O' = sum over hours of E(h) x I(h + {})"
 FORMULA = "E' = (parts + added x (k' - 1)/(k - 1)) x PUE'; O' = E' x I'; M' = M x EL / EL'"
 
 
@@ -59,14 +70,15 @@ def scenario(store: Store, config: Config, question: Question, facts: Facts, now
             start, end = found.periods[period]
             rows.append({
                 **dict(zip(question.group, names, strict=True)), "period_start": format_instant(start),
-                "period_end": format_instant(end), **_sums(group.cells, config, book, facts, start), "formula": FORMULA,
-                "label": LABEL,
+                "period_end": format_instant(end),
+                **_sums(group.cells, config, book, facts, start, budgets(group.cells, apart=found.apart)[0]),
+                "formula": FORMULA, "label": LABEL,
             })  # fmt: skip
     return rows
 
 
 def _sums(
-    cells: list[tuple[Any, list[int]]], config: Config, book: FactorBook, facts: Facts, at_us: int
+    cells: list[tuple[Any, list[int]]], config: Config, book: FactorBook, facts: Facts, at_us: int, budget: Budget
 ) -> dict[str, float | None]:
     was = would = 0.0
     grams: float | None = 0.0
@@ -94,7 +106,63 @@ def _sums(
             lived = config.host_at(basis.host, at_us).lifetime_years or assumption("embodied_lifetime").value
             embodied += mine
             would_embodied += mine * (lived / facts.lifetime_years if facts.lifetime_years else 1.0)
+    # What the scenario sets is set; what sensors and the split leave open stays open, in proportion.
+    replaced = [name for name, value in (("pue ", facts.pue), ("uplift ", facts.uplift)) if value is not None]
+    left = [half for cause, half in budget.causes().items() if not cause.startswith(tuple(replaced))]
+    scale = would / was if was else 0.0
+    low, high = (scale * math.sqrt(math.fsum(half[side] ** 2 for half in left)) for side in (0, 1))
+    would_kwh = kwh_from_uj(round(would))
     return {
-        "energy_kwh": kwh_from_uj(round(was)), "scenario_energy_kwh": kwh_from_uj(round(would)), "co2e_location_g": grams,
+        "energy_kwh": kwh_from_uj(round(was)), "scenario_energy_kwh": would_kwh,
+        "scenario_energy_low_kwh": max(would_kwh - low, 0.0), "scenario_energy_high_kwh": would_kwh + high,
+        "co2e_location_g": grams,
         "scenario_co2e_location_g": would_grams, "embodied_g": embodied, "scenario_embodied_g": would_embodied,
     }  # fmt: skip
+
+
+def other_model(store: Store, config: Config, question: Question, model: str, now_us: int) -> list[dict[str, Any]]:
+    """Rows by group and period: as it was, and as another model would have done it, by what that model took in the same period.
+
+    The interval is that of the other model's energy. Tokens of two models are not the same text: the figure says nothing of
+    quality.
+
+    Raises
+    ------
+    BadQuestion
+        If the other model made no output token in the period.
+    """
+    other = replace(question, group=(), where=(("model", model),), every=question.every)
+    measured = {row["period_start"]: row for row in query(store, config, other, now_us).rows}
+    if not any(row["output_tokens"] for row in measured.values()):
+        raise BadQuestion(f"model {model!r} made no output token in the period, so that nothing is known of it")
+    rows = []
+    for row in query(store, config, question, now_us).rows:
+        would: dict[str, Any] = dict.fromkeys(MODEL_COLUMNS)
+        would |= {name: row[name] for name in (*question.group, "period_start", "period_end", "output_tokens", "energy_kwh")}
+        would |= {"co2e_location_g": row["co2e_location_g"], "formula": MODEL_FORMULA, "label": LABEL}
+        there = measured.get(row["period_start"])
+        if row["output_tokens"] and there is not None and there["output_tokens"]:
+            part = row["output_tokens"] / there["output_tokens"]
+            for name, of in (("", "energy_kwh"), ("low_", "energy_low_kwh"), ("high_", "energy_high_kwh")):
+                would[f"scenario_energy_{name}kwh"] = part * there[of]
+            grams = there["co2e_location_g"]
+            would["scenario_co2e_location_g"] = None if grams is None else part * grams
+        rows.append(would)
+    return rows
+
+
+def other_hours(store: Store, config: Config, question: Question, series: str, shift_hours: int) -> list[dict[str, Any]]:
+    """Rows by group and period: hourly emissions as they were, and with every hour's work so many hours later.
+
+    Its formula names the shift. The energy is the same; a marginal series may be asked here, for advice.
+    """
+    was = hourly(store, config, question, series, advice=True)
+    would = hourly(store, config, question, series, shift_hours=shift_hours, advice=True)
+    return [
+        {
+            **{name: row[name] for name in (*question.group, *SHIFT_COLUMNS[:5])},
+            "scenario_co2e_hourly_g": there["co2e_hourly_g"], "filled_share": there["filled_share"],
+            "formula": SHIFT_FORMULA.format(f"{shift_hours:+d} h"), "label": LABEL,
+        }
+        for row, there in zip(was, would, strict=True)
+    ]  # fmt: skip

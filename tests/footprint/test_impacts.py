@@ -278,7 +278,6 @@ def test_an_export_has_the_columns_of_codecarbon_and_its_sums(
         Energy.from_energy(kWh=sum(row["energy_consumed"] for row in given["rows"])), GeoMetadata("FRA", "France")
     )
     assert sum(row["emissions"] for row in given["rows"]) == pytest.approx(theirs, rel=1e-3)
-    assert status_of(["export", "boamps"]) == 2
 
 
 def test_a_price_that_the_operator_enters_gives_euros(sqlite: Store, tmp_path: Path) -> None:
@@ -301,3 +300,111 @@ def test_a_price_that_the_operator_enters_gives_euros(sqlite: Store, tmp_path: P
 def test_every_factor_file_states_its_licence() -> None:
     assert all(factor.licence and "AGPL" not in factor.licence for factor in shipped_book().factors)
     assert NOW_US > 0
+
+
+@pytest.fixture
+def walked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Path:
+    """A folder in which the walk of CONFIG was done, with tokens and two models."""
+    monkeypatch.chdir(tmp_path)
+    second = '[[service]]\nname = "big"\nmodel = "m2"\ndevices = ["a/gpu:1"]\n'
+    text = CONFIG.replace('name = "chat"\ndevices = ["a/gpu:0", "a/gpu:1"]', 'name = "chat"\nmodel = "m1"\ndevices = ["a/gpu:0"]') + second
+    (tmp_path / "footprint.toml").write_text(text.replace("pue = 1.5\n", 'pue = 1.5\npue_category = 2\npue_evidence = "audit"\n'))
+    requests = ["start,end,service,use_case,output_tokens", f"{DAY_S + 600},{DAY_S + 1800},chat,x,900", f"{DAY_S + 600},{DAY_S + 1800},big,x,300"]
+    assert status_of(["import", "energy", write(tmp_path / "e.csv", power())]) == 0
+    assert status_of(["import", "requests", write(tmp_path / "r.csv", requests)]) == 0
+    assert status_of(["aggregate"]) == 0
+    capsys.readouterr()
+    return tmp_path
+
+
+def asked(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[str, object]]:
+    capsys.readouterr()
+    assert status_of([*arguments, "--format", "json"]) == 0
+    return list(json.loads(capsys.readouterr().out)["rows"])
+
+
+def test_another_model_is_judged_by_what_it_took(walked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    by_model = {row["model"]: row for row in asked(capsys, "query", "--group", "model")}
+    (row,) = asked(capsys, "what-if", "--model", "m2", "--group", "service", "--where", "service=chat", "--where", "use_case=x")
+    assert row["scenario_energy_kwh"] == pytest.approx(3 * float(str(by_model["m2"]["energy_kwh"])), rel=0.5)
+    (m2,) = asked(capsys, "query", "--where", "model=m2")
+    assert row["scenario_energy_kwh"] == pytest.approx(900 / 300 * float(str(m2["energy_kwh"])), rel=1e-12)
+    assert row["scenario_energy_low_kwh"] < row["scenario_energy_kwh"] < row["scenario_energy_high_kwh"]  # type: ignore[operator]
+    assert row["label"] == "scenario, not a measurement"
+    assert status_of(["what-if", "--model", "m3"]) == 2
+    assert status_of(["what-if", "--model", "m2", "--pue", "1.2"]) == 2
+    assert walked.is_dir()
+
+
+def test_other_hours_shift_the_series_and_not_the_energy(walked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All energy between 0 and 2 h UTC; the series is 10 g in the first six hours and 40 g after."""
+    lines = ["time,g_per_kwh", *(f"{DAY_S + 3600 * h},{10 if h < 6 else 40}" for h in range(24))]
+    assert status_of(["factors", "series", write(walked / "s.csv", lines), "--name", "mine", "--zone", "FR"]) == 0
+    (row,) = asked(capsys, "what-if", "--shift-hours", "6", "--series", "mine")
+    energy = float(str(row["energy_kwh"]))
+    assert (row["co2e_hourly_g"], row["scenario_co2e_hourly_g"]) == (pytest.approx(10 * energy), pytest.approx(40 * energy))
+    assert "I(h + +6 h)" in str(row["formula"])
+    assert status_of(["what-if", "--shift-hours", "6"]) == 2
+    assert status_of(["hourly", "watttime-marginal"]) == 2
+
+
+def test_sensitivity_shows_each_table_and_each_life(walked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (whole,) = asked(capsys, "query")
+    rows = {(row["figure"], row["variant"]): row for row in asked(capsys, "sensitivity")}
+    energy = float(str(whole["energy_kwh"]))
+    for kind, grams in (("carbon_intensity", 44.2), ("carbon_intensity_boavizta", 98.0), ("carbon_intensity_ecologits", 41.44)):
+        assert rows["co2e_location_g", kind]["value"] == pytest.approx(grams * energy, rel=1e-9)
+        assert rows["co2e_location_g", kind]["source"]
+    assert rows["co2e_location_g", "carbon_intensity"]["ratio"] == pytest.approx(1.0)
+    lives = [rows["embodied_g", f"life of {years} years"]["ratio"] for years in (3, 5, 6)]
+    assert lives == [pytest.approx(5 / 3), pytest.approx(1.0), pytest.approx(5 / 6)]
+    low, high = (rows["water_l", f"{end} factors, on and off site"]["value"] for end in ("low", "high"))
+    assert low <= whole["water_l"] <= high  # type: ignore[operator]
+    assert walked.is_dir()
+
+
+def test_facts_are_dated_records_with_their_category(walked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = asked(capsys, "facts")
+    pue = next(row for row in rows if row["fact"] == "pue" and row["of"] == "p")
+    assert (pue["value"], pue["assumed"], pue["category"], pue["evidence"]) == (1.5, False, "ISO/IEC 30134-2, category 2", "audit")
+    assumed = next(row for row in rows if row["fact"] == "pue" and row["assumed"])
+    assert (assumed["low"], assumed["value"], assumed["high"]) == (1.2, 1.5, 1.8)
+    with pytest.raises(ConfigError, match="pue_category must be 1, 2 or 3"):
+        config(CONFIG.replace("pue = 1.5\n", "pue = 1.5\npue_category = 4\n"))
+    with pytest.raises(ConfigError, match="add pue"):
+        config(CONFIG.replace("pue = 1.5\n", "pue_category = 1\n"))
+    assert walked.is_dir()
+
+
+def test_the_registry_of_methods_tells_of_every_column() -> None:
+    from footprint.querying.methods import METHODS, described
+    from footprint.querying.question import COLUMNS
+
+    told = {row["figure"] for row in described("en")}
+    besides = {"period_start", "period_end", "method_version", "factor_version", "status", "flags"}
+    assert set(COLUMNS) - besides <= told
+    assert all(text for method in METHODS for text in (*method.label, *method.words, method.formula, method.source))
+    french, english = described("fr"), described("en")
+    assert [row["figure"] for row in french] == [row["figure"] for row in english]
+    assert not {row["words"] for row in french} & {row["words"] for row in english}
+
+
+def test_boamps_reports_hold_what_the_format_requires(walked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = {row["service"]: row for row in asked(capsys, "query", "--group", "service")}
+    assert status_of(["export", "boamps", "--output", "reports"]) == 0
+    reports = {path.stem: json.loads(path.read_text()) for path in sorted((walked / "reports").iterdir())}
+    assert set(reports) == {"boamps-big", "boamps-chat"}
+    for name, report in reports.items():
+        row = rows[name.removeprefix("boamps-")]
+        assert {"task", "measures", "infrastructure"} <= set(report)
+        assert {"taskStage", "taskFamily", "algorithms", "dataset"} <= set(report["task"])
+        assert report["measures"][0]["powerConsumption"] == row["energy_kwh"]
+        assert report["infrastructure"]["infraType"] in ("publicCloud", "privateCloud", "onPremise", "other")
+        assert all({"componentType", "nbComponent"} <= set(each) for each in report["infrastructure"]["components"])
+        assert report["quality"] in ("high", "medium", "low")
+        assert report["header"]["publisher"]["confidentialityLevel"] == "internal"
+        assert report["environment"]["country"] == "FR"
+    assert reports["boamps-chat"]["task"]["dataset"] == [{"dataQuantity": 900, "dataType": "token", "dataUsage": "output"}]
+    assert status_of(["export", "boamps"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    assert status_of(["export", "other"]) == 2

@@ -269,3 +269,34 @@ def test_the_server_asks_only_what_is_declared(tmp_path: Path, monkeypatch: pyte
         refresh_once(str(tmp_path / "footprint.toml"))
     (tmp_path / "footprint.toml").write_text("")
     assert refresh_once(str(tmp_path / "footprint.toml")) == 0
+
+
+def test_great_britain_is_asked_by_the_half_hour(sqlite: Store, grid: Grid) -> None:
+    """Shape of the public documentation; a forecast stands in, marked, where nothing was measured."""
+    grid.answers = [body_of({"data": [
+        {"from": "2025-08-22T00:00Z", "to": "2025-08-22T00:30Z", "intensity": {"forecast": 120, "actual": 118, "index": "low"}},
+        {"from": "2025-08-22T00:30Z", "to": "2025-08-22T01:00Z", "intensity": {"forecast": 121, "actual": None, "index": "low"}},
+    ]})]  # fmt: skip
+    assert fetch(sqlite, grid, name="neso", zone="GB") == 2
+    assert grid.asked[0][0] == "/intensity/2025-08-22T00:00:00Z/2025-08-23T00:00:00Z"
+    _, values, _ = intensity.values(sqlite, "neso", "GB", DAY_US, DAY_US + 24 * H)
+    assert values.tolist() == [118.0, 121.0]
+    assert [each.estimated for each in SOURCES["neso"].read(json.loads(grid.answers[0](None, {})[2]))] == [False, True]  # type: ignore[arg-type]
+    with pytest.raises(SourceUnavailable, match="GB only"):
+        fetch(sqlite, grid, name="neso", zone="FR")
+
+
+def test_marginal_rates_are_converted_and_kept_apart(sqlite: Store, grid: Grid) -> None:
+    """1000 lb/MWh are 453.59 g/kWh; another unit is refused."""
+    told = {"data": [{"point_time": "2025-08-22T00:00:00+00:00", "value": 1000.0}], "meta": {"region": "FR", "units": "lbs_co2_per_mwh"}}
+    grid.answers = [body_of(told)]
+    assert fetch(sqlite, grid, name="watttime-marginal", key="secret") == 1
+    assert grid.asked[0][2]["authorization"] == "Bearer secret"
+    _, values, _ = intensity.values(sqlite, "watttime-marginal", "FR", DAY_US, DAY_US + 24 * H)
+    assert values.tolist() == [pytest.approx(453.59237)]
+    assert [name for name, source in SOURCES.items() if source.marginal] == ["watttime-marginal"]
+    grid.answers = [body_of({**told, "meta": {"units": "kg"}})]
+    with pytest.raises(SourceUnavailable, match="not lbs_co2_per_mwh"):
+        fetch(sqlite, grid, name="watttime-marginal", key="secret")
+    with pytest.raises(SourceUnavailable, match="WATTTIME_TOKEN"):
+        fetch(sqlite, grid, name="watttime-marginal")

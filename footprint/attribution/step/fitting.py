@@ -16,6 +16,7 @@ from scipy.optimize import nnls
 from footprint.attribution.rounding import Floats, Ints
 from footprint.attribution.step.counts import COUNT_NAMES
 from footprint.attribution.step.features import NAMES, STEPS
+from footprint.units import S_PER_HOUR
 
 TAUS_S = (0.0, 2.0, 5.0, 10.0, 20.0, 60.0)  # the first is time in flight itself
 FOLDS = 8
@@ -189,7 +190,7 @@ def cross_validated(w: Windows, form: Form) -> float:
     """Weighted squared error per window, of windows in hours that the fit did not see."""
     _, matrix, target = design(w, form)
     system = System.of(matrix, target, weights_of(w))
-    fold = (w.start_s // 3600).astype(np.int64) % FOLDS
+    fold = (w.start_s // S_PER_HOUR).astype(np.int64) % FOLDS
     error = 0.0
     for one in range(FOLDS):
         out = fold == one
@@ -244,7 +245,7 @@ def resampled(w: Windows, form: Form, times: int, seed: int) -> list[Fit]:
     """Fits of whole hours drawn with replacement (block bootstrap), the same for the same seed."""
     names, matrix, target = design(w, form)
     system = System.of(matrix, target, weights_of(w))
-    hours, place = np.unique((w.start_s // 3600).astype(np.int64), return_inverse=True)
+    hours, place = np.unique((w.start_s // S_PER_HOUR).astype(np.int64), return_inverse=True)
     luck = np.random.default_rng(seed)
     found = []
     for _ in range(times):

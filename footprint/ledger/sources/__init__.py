@@ -4,7 +4,7 @@ A source says what to ask for a zone and a day, and turns an answer into samples
 are ``ledger/intensity.py``'s. Nothing is asked unless somebody says so.
 """
 
-from footprint.ledger.sources import electricity_maps, odre
+from footprint.ledger.sources import electricity_maps, neso, odre, watttime
 from footprint.ledger.sources.base import Source
 
-SOURCES: dict[str, Source] = {each.SOURCE.name: each.SOURCE for each in (odre, electricity_maps)}
+SOURCES: dict[str, Source] = {each.SOURCE.name: each.SOURCE for each in (odre, electricity_maps, neso, watttime)}

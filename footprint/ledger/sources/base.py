@@ -49,6 +49,7 @@ class Source:
     key_variable: str  # of the environment; empty: no key is needed
     ask: Callable[[str, int, int, str], Request]
     read: Callable[[Any], list[Sample]]
+    marginal: bool = False  # what one kilowatt-hour more would emit: advice, never a figure
 
 
 def sample(time: object, value: object, *, estimated: bool = False) -> Sample | None:

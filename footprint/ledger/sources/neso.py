@@ -1,0 +1,36 @@
+"""This file asks the National Energy System Operator for the carbon intensity of Great Britain, every half hour, without a key.
+
+Operational emissions of generation, imports included; no upstream. A forecast stands where nothing was measured yet, and is
+marked as an estimate.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from footprint.instants import format_instant
+from footprint.ledger.sources.base import BadAnswer, Request, Sample, Source, sample
+from footprint.units import US_PER_S
+
+
+def _ask(zone: str, start_us: int, end_us: int, key: str) -> Request:
+    del zone, key
+    return Request(f"/intensity/{format_instant(start_us)}/{format_instant(end_us)}", {}, {"accept": "application/json"})
+
+
+def _read(body: Any) -> list[Sample]:
+    if not isinstance(body, dict) or not isinstance(body.get("data"), list):
+        raise BadAnswer("no data")
+    found = []
+    for row in body["data"]:
+        told = row.get("intensity") or {}
+        measured = told.get("actual")
+        found.append(sample(row.get("from"), told.get("forecast") if measured is None else measured, estimated=measured is None))
+    return [each for each in found if each is not None]
+
+
+SOURCE = Source(
+    name="neso", url="https://api.carbonintensity.org.uk", zones=("GB",), length_us=1800 * US_PER_S,
+    scope="operational emissions of generation and imports; no upstream", licence="CC-BY-4.0", key_variable="",
+    ask=_ask, read=_read,
+)  # fmt: skip

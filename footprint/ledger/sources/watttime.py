@@ -1,0 +1,39 @@
+"""This file asks WattTime (v3) for marginal operating emissions, every five minutes, with a token of a login.
+
+A marginal rate says what one kilowatt-hour more would emit: advice on when to run, and never a figure of an inventory. The
+series is called so, and no inventory asks for it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from footprint.instants import format_instant
+from footprint.ledger.sources.base import BadAnswer, Request, Sample, Source, sample
+from footprint.units import US_PER_S
+
+G_PER_KWH_OF_LB_PER_MWH = 0.45359237  # the international pound [kg], by definition (1959)
+
+
+def _ask(zone: str, start_us: int, end_us: int, key: str) -> Request:
+    parameters = {"region": zone, "start": format_instant(start_us), "end": format_instant(end_us), "signal_type": "co2_moer"}
+    return Request("/v3/historical", parameters, {"authorization": f"Bearer {key}"})
+
+
+def _read(body: Any) -> list[Sample]:
+    if not isinstance(body, dict) or not isinstance(body.get("data"), list):
+        raise BadAnswer(f"no data: {body.get('error', 'nothing said') if isinstance(body, dict) else 'no object'}")
+    units = (body.get("meta") or {}).get("units", "")
+    if units != "lbs_co2_per_mwh":
+        raise BadAnswer(f"units {units!r} are not lbs_co2_per_mwh")
+    rows = [(row.get("point_time"), row.get("value")) for row in body["data"]]
+    found = [sample(at, None if value is None else float(value) * G_PER_KWH_OF_LB_PER_MWH) for at, value in rows]
+    return [each for each in found if each is not None]
+
+
+SOURCE = Source(
+    name="watttime-marginal", url="https://api.watttime.org", zones=(), length_us=300 * US_PER_S,
+    scope="marginal operating emissions: when to run, never an inventory",
+    licence="commercial terms; the raw series is not published",
+    key_variable="WATTTIME_TOKEN", ask=_ask, read=_read, marginal=True,
+)  # fmt: skip
