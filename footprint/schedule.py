@@ -1,14 +1,12 @@
-"""This file runs aggregation every few seconds, in a child process, so that it never holds up ingest or pages.
+"""This file starts the jobs that are due, in a child process, so that they never hold up ingest or pages.
 
 What is to be done comes from the store, not from the scheduler's memory: a restart forgets nothing.
 """
 
 from __future__ import annotations
 
-import datetime
 import logging
 import multiprocessing
-import os
 import signal
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -16,59 +14,26 @@ from concurrent.futures.process import BrokenProcessPool
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
-EVERY_S = 10
-REFRESH_S = 3600
+from footprint.config import Config, load_config
+from footprint.jobs import JOBS, is_due, job_named, run_job
+from footprint.store import Store
+
+WORKERS = 2  # that a long check does not hold up aggregation
+LOOK_S = 30  # how often it is looked whether a job of an hour or a day is due
 _log = logging.getLogger("footprint.schedule")
 
 
-def aggregate_once(config_file: str | None) -> int:
-    """One run, in the child; how many shards it computed."""
-    from footprint.aggregation.running import aggregate  # noqa: PLC0415 - the parent need not load it
-    from footprint.config import load_config  # noqa: PLC0415
-    from footprint.ledger.factors import book_of  # noqa: PLC0415
-    from footprint.store import Store  # noqa: PLC0415
-
+def job_once(config_file: str | None, name: str, only_if_due: bool = False) -> str | None:
+    """One run of a job, in the child; None where it was not due, or another server is at it."""
     config = load_config(config_file)
     store = Store(config.store_url, demo=config.demo)
     try:
-        return aggregate(store, config, book_of(store), time.time_ns() // 1000).computed
+        job, now_us = job_named(name), time.time_ns() // 1000
+        if only_if_due and not is_due(store, job, now_us):
+            return None
+        return run_job(store, config, job, now_us)
     finally:
         store.close()
-
-
-def refresh_once(config_file: str | None) -> int:
-    """Ask each live source that the configuration names for what is new, in the child; how many samples were.
-
-    Raises
-    ------
-    SourceUnavailable
-        If one does not answer as it should; the others are asked all the same.
-    """
-    from footprint.config import load_config  # noqa: PLC0415
-    from footprint.exporters import SourceUnavailable  # noqa: PLC0415
-    from footprint.ledger.intensity import fetch  # noqa: PLC0415
-    from footprint.ledger.sources import SOURCES  # noqa: PLC0415
-    from footprint.store import Store  # noqa: PLC0415
-
-    config = load_config(config_file)
-    store = Store(config.store_url, demo=config.demo)
-    kept, failed = 0, []
-    try:
-        now_us = time.time_ns() // 1000
-        for name in config.live:
-            zones = sorted({config.zone, *(site.zone for site in config.sites)})
-            for zone in zones:
-                if name in SOURCES and (not SOURCES[name].zones or zone in SOURCES[name].zones):
-                    key = os.environ.get(SOURCES[name].key_variable or "-", "")
-                    try:
-                        kept += fetch(store, name, zone, None, now_us, now_us, key=key)
-                    except SourceUnavailable as bad:
-                        failed.append(str(bad))
-    finally:
-        store.close()
-    if failed:
-        raise SourceUnavailable("; ".join(failed))
-    return kept
 
 
 def _child() -> None:
@@ -79,47 +44,36 @@ def _child() -> None:
 class Schedule:
     """The scheduler and its child."""
 
-    def __init__(self, config_file: str | None, every_s: int = EVERY_S, *, live: bool = False) -> None:
+    def __init__(self, config_file: str | None, config: Config) -> None:
         self._config_file = config_file
         self._pool = self._new_pool()
         self.last_done_us = 0
         self.failures = 0
         self._scheduler = BackgroundScheduler(timezone="UTC")
-        self._scheduler.add_job(
-            self._run, "interval", seconds=every_s, id="aggregate", max_instances=1, coalesce=True,
-            misfire_grace_time=None,
-        )  # fmt: skip
-        if live:
-            self._scheduler.add_job(
-                self._refresh, "interval", seconds=REFRESH_S, id="refresh", max_instances=1, coalesce=True,
-                misfire_grace_time=None, next_run_time=datetime.datetime.now(datetime.UTC),
-            )  # fmt: skip
+        for job in JOBS:
+            if job.due(config):
+                seldom = job.every_s > LOOK_S
+                self._scheduler.add_job(
+                    self._run, "interval", seconds=LOOK_S if seldom else job.every_s, args=[job.name, seldom], id=job.name,
+                    max_instances=1, coalesce=True, misfire_grace_time=None,
+                )  # fmt: skip
 
     @staticmethod
     def _new_pool() -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=_child)
+        return ProcessPoolExecutor(WORKERS, mp_context=multiprocessing.get_context("spawn"), initializer=_child)
 
-    def _run(self) -> None:
+    def _run(self, name: str, only_if_due: bool) -> None:
         try:
-            self._pool.submit(aggregate_once, self._config_file).result()
-        except BrokenProcessPool:
-            self.failures += 1
-            self._pool = self._new_pool()
-        except Exception:
-            self.failures += 1
-            _log.exception("aggregation failed")
-        else:
-            self.last_done_us = time.time_ns() // 1000
-
-    def _refresh(self) -> None:
-        try:
-            self._pool.submit(refresh_once, self._config_file).result()
+            self._pool.submit(job_once, self._config_file, name, only_if_due).result()
         except BrokenProcessPool:
             self.failures += 1
             self._pool = self._new_pool()
         except Exception as bad:
             self.failures += 1
-            _log.warning("live factors: %s", bad)
+            _log.warning("%s failed: %s: %s", name, type(bad).__name__, bad)
+        else:
+            if name == "aggregate":
+                self.last_done_us = time.time_ns() // 1000
 
     def start(self) -> None:
         """Begin."""

@@ -59,7 +59,7 @@ def serve(
 ) -> None:  # fmt: skip
     """Serve until interrupted; ``listening`` is called with the port once requests are answered."""
     with contextlib.ExitStack() as stack:
-        schedule = Schedule(config_file, live=bool(config.live)) if scheduler else None
+        schedule = Schedule(config_file, config) if scheduler else None
         app, gateway = build(config, store, schedule)
         server = _Server(
             uvicorn.Config(app, config.bind, config.port, log_level="warning", lifespan="off", timeout_graceful_shutdown=3,

@@ -7,12 +7,16 @@ goes through one transaction of ``Store.begin``.
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import hashlib
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, func, insert, select, text
+from sqlalchemy import Connection, Engine, String, Table, column, create_engine, event, func, insert, inspect, select, text
+from sqlalchemy import table as table_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel
@@ -21,7 +25,9 @@ from footprint import tables
 from footprint.bulk import insert_rows
 from footprint.readings import FootprintError
 
-SCHEMA_VERSION = "2"
+SCHEMA = "0003"  # the latest step under migrations/versions
+OLDEST = "0002"  # of stores made before there were steps, whose meta says schema 2
+_VERSIONS = table_("alembic_version", column("version_num", String))
 _BUSY_S = 60
 _WRITER_LOCK = 0x666F6F74  # any number, the same for all that write into one PostgreSQL database
 _PARAMETERS = 30_000  # SQLite and PostgreSQL both bound the parameters of one statement
@@ -78,25 +84,86 @@ class Store:
                 connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
             yield connection
 
+    @contextlib.contextmanager
+    def exclusively(self, name: str, *, wait: bool = False) -> Iterator[bool]:
+        """Whether nobody else holds the lock of that name, which is held until the block ends, or the process dies.
+
+        An advisory lock of PostgreSQL, a locked file beside a SQLite store. ``wait`` takes its turn.
+        """
+        if self.dialect == "sqlite":
+            with self._locked_file(name, wait=wait) as mine:
+                yield mine
+            return
+        number = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=6).digest(), "big")
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            if wait:
+                connection.execute(select(func.pg_advisory_lock(number)))
+            mine = wait or bool(connection.execute(select(func.pg_try_advisory_lock(number))).scalar())
+            try:
+                yield mine
+            finally:
+                if mine:
+                    connection.execute(select(func.pg_advisory_unlock(number)))
+
+    @contextlib.contextmanager
+    def _locked_file(self, name: str, *, wait: bool) -> Iterator[bool]:
+        path = self.url.removeprefix("sqlite:///")
+        with open(f"{path}.{name}.lock", "w", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                yield False
+                return
+            yield True
+
     def _prepare(self, demo: bool | None) -> None:
         try:
             with self.begin() as connection:
-                SQLModel.metadata.create_all(connection)
-                meta = {"schema": SCHEMA_VERSION}
+                if "meta" in inspect(connection).get_table_names():
+                    self._bring_forward(connection)
+                else:
+                    SQLModel.metadata.create_all(connection)
+                    _stamp(connection, SCHEMA)
                 if demo is not None:
-                    meta["demo"] = str(int(demo))
-                self.insert_new(connection, tables.Meta, [{"key": k, "value": v} for k, v in meta.items()])
-                found = {row.key: row.value for row in connection.execute(select(table(tables.Meta)))}
-                self._refuse_other(found, demo)
+                    self.insert_new(connection, tables.Meta, [{"key": "demo", "value": str(int(demo))}])
+                self._refuse_other(self.meta(connection), demo)
         except DBAPIError as bad:
             self.close()
             raise StoreError(f"cannot open the store {self.engine.url!r}: {bad.orig}") from None
 
-    def _refuse_other(self, found: dict[str, str], demo: bool | None) -> None:
-        if found["schema"] != SCHEMA_VERSION:
+    def _bring_forward(self, connection: Connection) -> None:
+        """Take the steps that a store lacks, within the transaction: all of them or none."""
+        found = self._revision(connection)
+        if found == SCHEMA:
+            return
+        from alembic import command  # noqa: PLC0415 - a second that most starts do not need
+        from alembic.config import Config as AlembicConfig  # noqa: PLC0415
+        from alembic.script import ScriptDirectory  # noqa: PLC0415
+
+        config = AlembicConfig(attributes={"connection": connection})
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        known = {step.revision for step in ScriptDirectory.from_config(config).walk_revisions()}
+        if found not in known:
             raise StoreError(
-                f"the store has schema {found['schema']}, this program has {SCHEMA_VERSION}; use the release that made it"
+                f"the store has schema {found}, this program knows up to {SCHEMA}: a newer release made it; use that, for "
+                "there is no way back (`footprint restore` takes a backup of before)"
             )
+        command.upgrade(config, "head")
+        self.log(connection, time.time_ns() // 1000, "schema", f"from {found} to {SCHEMA}")
+
+    def _revision(self, connection: Connection) -> str:
+        if "alembic_version" in inspect(connection).get_table_names():
+            return str(connection.execute(select(_VERSIONS.c.version_num)).scalar_one())
+        if self.meta(connection).get("schema") != "2":
+            raise StoreError("the store is of a development version from before schema 2, which no release made")
+        _stamp(connection, OLDEST)
+        return OLDEST
+
+    def meta(self, connection: Connection) -> dict[str, str]:
+        """What the store says of itself."""
+        return {row.key: row.value for row in connection.execute(select(table(tables.Meta)))}
+
+    def _refuse_other(self, found: dict[str, str], demo: bool | None) -> None:
         if demo is not None and found["demo"] != str(int(demo)):
             kind = "demonstration" if found["demo"] == "1" else "real"
             raise StoreError(f"the store holds {kind} data, which never mixes; name another in [store] url")
@@ -160,6 +227,12 @@ class Store:
     def log(self, connection: Connection, at_us: int, kind: str, said: str) -> None:
         """Write down what happened to the ledger itself."""
         connection.execute(insert(table(tables.Event)).values(at_us=at_us, kind=kind, text=said))
+
+
+def _stamp(connection: Connection, revision: str) -> None:
+    """Write down the schema of a store that no step was taken on yet."""
+    connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
+    connection.execute(insert(_VERSIONS).values(version_num=revision))
 
 
 def _engine(url: str) -> Engine:

@@ -397,3 +397,40 @@ class Event(SQLModel, table=True):
     at_us: int = _big()
     kind: str
     text: str
+
+
+class Sealed(SQLModel, table=True):
+    """A part of a source's day that stands in a file for good: readings of a host, requests of a service, events.
+
+    ``retired`` says that its rows no longer stand in SQL. Each is a link of its source's chain: ``seq`` and ``link`` (sha256).
+    """
+
+    __table_args__ = (Index("sealed_day", "source", "day"),)
+
+    source: str = Field(primary_key=True)
+    seq: int = _big(key=True)
+    day: int = _big()
+    part: int = _big()
+    file: str
+    sha256: str
+    link: str
+    rows: int = _big()
+    first_us: int = _big()
+    last_us: int = _big()
+    state: str  # fingerprint of what the ledger held of that day when it was sealed
+    batches: str  # numbers of the batches of its rows, JSON
+    sealed_us: int = _big()
+    retired: bool = False
+
+
+class Job(SQLModel, table=True):
+    """One run of a job of the scheduler."""
+
+    __table_args__ = (Index("job_name", "name", "started_us"),)
+
+    id: int | None = _number()
+    name: str
+    started_us: int = _big()
+    ended_us: int | None = _big(nullable=True)
+    status: str  # running | done | failed
+    said: str = ""

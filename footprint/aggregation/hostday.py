@@ -133,7 +133,12 @@ class Host:
         return sorted(found)
 
     def _inputs(self, day: int) -> str:
-        """Fingerprint of what the ledger says of this host around a day; empty where it says nothing."""
+        """Fingerprint of what the ledger says of this host around a day, and of the facts; empty where there is no reading."""
+        told = self.data(day, tuple(self.services))
+        return fingerprint([self._rules, told]) if told else ""
+
+    def data(self, day: int, services: tuple[str, ...]) -> str:
+        """Fingerprint of what the ledger says of this host and some services around a day; empty where there is no reading."""
         parts: list[object] = []
         low, high = day - 1, day + 1
         for stream in self.streams:
@@ -148,10 +153,10 @@ class Host:
             low, high = min(low, int(here.min()) - 1), max(high, int(here.max()) + 1)
         if not parts:
             return ""
-        for service in self.services:
+        for service in services:
             known = self.view.service_days().get(service, {})
             parts.append((service, [(d, known[d][1]) for d in sorted(known) if low <= d <= high]))
-        return fingerprint([self._rules, self.aliases, *parts])
+        return fingerprint([self.aliases, *parts])
 
     def fingerprint(self, day: int) -> str:
         """Of everything that the rows of a day are computed from; empty where there is no reading."""

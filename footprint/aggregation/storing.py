@@ -35,6 +35,7 @@ class Mark:
     fingerprint: str
     computed_us: int
     provisional: bool
+    facts: str = ""  # what an edit without a date does not change, of days that are sealed
 
 
 def forget(store: Store, connection: Connection, mark: Mark) -> int:
@@ -46,7 +47,7 @@ def forget(store: Store, connection: Connection, mark: Mark) -> int:
     found = connection.execute(select(shard.c.id).where(same)).scalar()
     values = {
         "day": mark.day, "members": mark.members, "fingerprint": mark.fingerprint, "computed_us": mark.computed_us,
-        "provisional": mark.provisional, "facts": "",
+        "provisional": mark.provisional, "facts": mark.facts,
     }  # fmt: skip
     if found is None:
         return int(connection.execute(insert(shard).values(**values).returning(shard.c.id)).scalar_one())

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DBAPIError
 
 from footprint.api import figures, health, ingest
+from footprint.api.ingest import Gate
 from footprint.config import Config
 from footprint.ledger.shipping import Inbox
 from footprint.querying.question import BadQuestion
@@ -19,7 +20,8 @@ from footprint.store import Store
 
 
 def create_api(
-    config: Config, store: Store, inbox: Inbox, clock: Callable[[], int], schedule: Schedule | None = None
+    config: Config, store: Store, inbox: Inbox, clock: Callable[[], int], schedule: Schedule | None = None,
+    gate: Gate | None = None,
 ) -> FastAPI:
     """The API over one store; ``clock`` gives the instant in µs."""
     api = FastAPI(
@@ -27,7 +29,7 @@ def create_api(
     )
     api.include_router(health.router(config, store, clock, schedule))
     api.include_router(figures.router(config, store, clock))
-    api.include_router(ingest.router(store, inbox, clock))
+    api.include_router(ingest.router(store, inbox, clock, gate))
 
     @api.api_route("/api/{path:path}", methods=["GET", "POST", "PUT", "DELETE", "PATCH"], include_in_schema=False)
     def unknown(path: str) -> JSONResponse:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from footprint import tables
 from footprint.config import Config
+from footprint.jobs import failures, latest_runs
 from footprint.querying import Question, query
 from footprint.schedule import Schedule
 from footprint.store import Store, table
@@ -40,6 +41,7 @@ def router(config: Config, store: Store, clock: Callable[[], int], schedule: Sch
         lines = _ledger(store, clock()) + _figures(config, store, clock())
         if schedule is not None:
             lines += _metric("aggregation_failures_total", "counter", "Runs that failed.", [("", schedule.failures)])
+        lines += _jobs(store, clock())
         return PlainTextResponse("".join(lines), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return routes
@@ -48,6 +50,20 @@ def router(config: Config, store: Store, clock: Callable[[], int], schedule: Sch
 def _metric(name: str, kind: str, said: str, values: list[tuple[str, float]]) -> list[str]:
     head = [f"# HELP footprint_{name} {said}\n", f"# TYPE footprint_{name} {kind}\n"]
     return head + [f"footprint_{name}{labels} {value!r}\n" for labels, value in values]
+
+
+def _jobs(store: Store, now_us: int) -> list[str]:
+    """Duration, age and failures of the jobs, as their last runs tell."""
+    runs = latest_runs(store)
+    ended = [run for run in runs if run["ended_us"] is not None]
+    lasted = [(f'{{job="{run["name"]}"}}', (run["ended_us"] - run["started_us"]) / US_PER_S) for run in ended]
+    ages = [(f'{{job="{run["name"]}"}}', (now_us - run["started_us"]) / US_PER_S) for run in runs]
+    failed = [(f'{{job="{name}"}}', float(number)) for name, number in sorted(failures(store).items())]
+    return [
+        *_metric("job_duration_seconds", "gauge", "How long the last run of a job took.", sorted(lasted)),
+        *_metric("job_age_seconds", "gauge", "When the last run of a job began.", sorted(ages)),
+        *_metric("job_failed_runs", "gauge", "Failed runs among those that are kept.", failed),
+    ]
 
 
 def _ledger(store: Store, now_us: int) -> list[str]:

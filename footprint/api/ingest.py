@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections import Counter
 from collections.abc import Callable
 
 from fastapi import APIRouter, Request
@@ -15,6 +16,10 @@ from footprint.tokens import host_of
 
 MAX_BODY = 8 << 20
 MAX_PLAIN = 64 << 20
+# Back-pressure: what waits for the store is bounded, in all and of one host; who comes too often is told when to come again.
+MOST_WAITING = 64
+MOST_OF_A_HOST = 4
+RETRY_AFTER_S = 5
 
 
 class _TooLarge(Exception):
@@ -25,9 +30,30 @@ class _BadBody(Exception):
     pass
 
 
-def router(store: Store, inbox: Inbox, clock: Callable[[], int]) -> APIRouter:
+class Gate:
+    """Counts what is being stored: only so much at a time, of all hosts and of one."""
+
+    def __init__(self, most: int = MOST_WAITING, most_of_a_host: int = MOST_OF_A_HOST) -> None:
+        self.most, self.most_of_a_host = most, most_of_a_host
+        self.inside: Counter[str] = Counter()
+
+    def refusal(self, host: str) -> JSONResponse | None:
+        """429 for a host that sends too much at once, 503 where all together do; None where there is room."""
+        if self.inside[host] >= self.most_of_a_host:
+            return _later({"error": f"{host} already sends {self.most_of_a_host} shipments at once"}, 429)
+        if self.inside.total() >= self.most:
+            return _later({"error": "the server stores as fast as it can"}, 503)
+        return None
+
+
+def _later(said: dict[str, str], status: int) -> JSONResponse:
+    return JSONResponse(said, status, {"Retry-After": str(RETRY_AFTER_S)})
+
+
+def router(store: Store, inbox: Inbox, clock: Callable[[], int], gate: Gate | None = None) -> APIRouter:
     """The route, over one store."""
     routes = APIRouter()
+    gate = gate or Gate()
 
     @routes.post("/api/v1/ingest", summary="Readings, CPU times and requests, one JSON object a line")
     async def ingest(request: Request) -> JSONResponse:
@@ -36,6 +62,16 @@ def router(store: Store, inbox: Inbox, clock: Callable[[], int]) -> APIRouter:
         if host is None:
             headers = {"WWW-Authenticate": "Bearer"}
             return JSONResponse({"error": "no valid token; `footprint token add HOST` gives one"}, 401, headers)
+        refused = gate.refusal(host)
+        if refused is not None:
+            return refused
+        gate.inside[host] += 1
+        try:
+            return await _stored(request, host)
+        finally:
+            gate.inside[host] -= 1
+
+    async def _stored(request: Request, host: str) -> JSONResponse:
         try:
             body = await _body(request)
             lines = _plain(body, request.headers.get("content-encoding", "")).split(b"\n")

@@ -39,7 +39,8 @@ def aggregate(
     facts, store = opened(config)
     from_us, to_us = parse_bound("from", from_, facts.timezone), parse_bound("to", to, facts.timezone)
     again = all_ or from_us is not None or to_us is not None
-    done = compute(store, facts, book_of(store), now_us(), from_us, to_us, again=again, progress=_progress)
+    with store.exclusively("aggregate", wait=True):
+        done = compute(store, facts, book_of(store), now_us(), from_us, to_us, again=again, progress=_progress)
     said = f"{done.computed} days of hosts and services computed, {done.unchanged} as they were"
     if done.removed:
         said += f", {done.removed} removed"

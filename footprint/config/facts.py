@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -124,6 +124,12 @@ class Config:
     timezone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Europe/Paris"))
     zone: str = "FR"
     store_url: str = "sqlite:///footprint.db"
+    sealed: str = ""  # folder or URL of sealed days; empty: beside the store
+    seal_after_days: int = 2
+    keep_days: int = 62  # in SQL; what attribution asks of the past is 28
+    signing_key: str = ""  # of minisign, for heads of the chains; no signature without
+    fleet_scheduler: str = ""  # of a Dask cluster
+    fleet_workers: int = 1  # local processes that compute
     bind: str = "127.0.0.1"
     port: int = 8050
     demo: bool = False
@@ -184,6 +190,23 @@ class Config:
             if gateway.name == name:
                 return load_map(gateway.form, service=gateway.service, use_case=gateway.use_case)
         return load_map(name)
+
+    def sealed_url(self) -> str:
+        """Where sealed days stand."""
+        if self.sealed:
+            return self.sealed
+        if self.store_url.startswith("sqlite:///"):
+            path = Path(self.store_url.removeprefix("sqlite:///"))
+            return str(path.resolve().with_suffix(".sealed"))
+        return str((self.path.resolve().parent if self.path else Path.cwd()) / "footprint.sealed")
+
+    def dated_digest(self, day_us: int, end_us: int) -> str:
+        """The same for configurations whose dated facts say the same of a stretch of time: an edit without a date is none."""
+        facts: tuple[Any, ...] = (*self.sites, *self.hosts, *self.services, *self.placements, *self.use_cases)
+        dated = [fact for fact in facts if fact.since_us != ALWAYS and fact.since_us < end_us and fact.until_us > day_us]
+        # Where a fact ends that holds, another begins or none: its own begin is what an edit moves.
+        said = [replace(fact, until_us=FOREVER_US) for fact in dated]
+        return hashlib.blake2b(repr(said).encode(), digest_size=12).hexdigest()
 
     def facts_digest(self) -> str:
         """The same for configurations under which the same rows come out."""

@@ -33,6 +33,7 @@ from footprint.instants import BadInstant, from_datetime, parse_instant
 from footprint.units import S_PER_HOUR
 
 CHARTER_STATUSES = ("recommended", "authorised", "under-study", "proscribed")
+KEEP_AT_LEAST = 3  # days: a day may be open, and be asked of by its neighbours
 PUE_CATEGORIES = (1, 2, 3)
 IDLE_POLICIES = ("by-use", "by-reservation", "equal")
 _DATES = {"since", "until"}
@@ -43,7 +44,8 @@ _EMBODIED = {"server_kgco2e", "accelerator_kgco2e", "lifetime_years", "in_servic
 # "pue" that silently became the default would be a wrong figure.
 SECTIONS: dict[str, set[str]] = {
     "organisation": {"name", "timezone", "zone", "demo"},
-    "store": {"url"},
+    "store": {"url", "sealed", "seal_after_days", "keep_days", "signing_key"},
+    "fleet": {"scheduler", "workers"},
     "server": {"bind", "port"},
     "agent": {
         "server", "token_file", "host", "sample_s", "interval_s", "spool", "spool_max_mb", "ca_file",
@@ -125,6 +127,12 @@ def _config(document: Document, path: Path | None) -> Config:
         zone=zone,
         demo=bool(organisation.get("demo", False)),
         store_url=_store_url(_text(document, "store", "url", "sqlite:///footprint.db"), path),
+        sealed=_place(_text(document, "store", "sealed", ""), path),
+        seal_after_days=_whole(document, "store", "seal_after_days", 2, 0),
+        keep_days=_whole(document, "store", "keep_days", 62, KEEP_AT_LEAST),
+        signing_key=_place(_text(document, "store", "signing_key", ""), path),
+        fleet_scheduler=_text(document, "fleet", "scheduler", ""),
+        fleet_workers=_whole(document, "fleet", "workers", 1, 1),
         bind=_text(document, "server", "bind", "127.0.0.1"),
         port=_port(document),
         idle_policy=_one_of(document, "attribution", "idle_policy", IDLE_POLICIES, "by-use"),
@@ -240,6 +248,20 @@ def _store_url(url: str, path: Path | None) -> str:
     if not url.startswith(prefix) or url.startswith(prefix + "/") or path is None:
         return url
     return f"{prefix}{path.resolve().parent / url.removeprefix(prefix)}"
+
+
+def _place(text: str, path: Path | None) -> str:
+    """A folder or file relative to the configuration that names it; an address stays as it is."""
+    if not text or "://" in text or path is None:
+        return text
+    return str(path.resolve().parent / text)
+
+
+def _whole(document: Document, table: str, key: str, default: int, least: int) -> int:
+    value = document.data.get(table, {}).get(key, default)
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise document.error(f"{key} must be a whole number of at least {least}", table, 0, key)
+    return value
 
 
 class _Reader:

@@ -72,6 +72,7 @@ class FactorBook:
     def __init__(self, factors: Iterable[Factor]) -> None:
         self.factors = tuple(sorted(factors, key=_order))
         self._by_place: dict[tuple[str, str], list[Factor]] = {}
+        self._digest = ""
         for factor in self.factors:
             self._by_place.setdefault((factor.kind, factor.where), []).append(factor)
 
@@ -110,7 +111,9 @@ class FactorBook:
 
     def digest(self) -> str:
         """The same for books that say the same."""
-        return hashlib.blake2b(repr(self.factors).encode(), digest_size=12).hexdigest()
+        if not self._digest:
+            self._digest = hashlib.blake2b(repr(self.factors).encode(), digest_size=12).hexdigest()
+        return self._digest
 
     def places(self) -> set[str]:
         """Every place that some factor names."""

@@ -10,6 +10,11 @@ accept.py     readings -> the store: identity, duplicates, conflicts; accept_req
 streams.py    the numbers of series of readings; days.py: days that change are versioned
 importing.py  a file, block by block; shipping.py and wire.py: what agents and gateways send
 batches.py    what was imported, and taking it back
-reading.py    what the ledger holds of a time, for attribution
+reading.py    what the ledger holds of a time, for attribution, wherever a day lies
+sealing.py    closed days -> Parquet files with a hash chain (segments.py: rows <-> bytes; vault.py: the folder or object storage)
+retired.py    days that left SQL, read from their files; retired_batches.py: taking back what stands in them
+verifier.py   checks a sealed folder with the standard library alone; signing.py: minisign
+retention.py  of every table what, why and for how long; erasing. backup.py: the whole store in one file
+factors.py, intensity.py, sources/: the factor book and series that were imported or fetched; codecarbon.py: its jobs
 rejects.py    lines that were refused: where and why, never what they said of people
 """

@@ -19,8 +19,10 @@ from footprint.ledger.days import mark_service_days, mark_stream_days
 from footprint.ledger.energy import Readings
 from footprint.ledger.outcome import CONFLICT, Outcome, add_batch
 from footprint.ledger.rejects import Reject
+from footprint.ledger.retired import Retired, any_retired
 from footprint.ledger.streams import StreamIds
 from footprint.store import Store, table
+from footprint.units import US_PER_DAY
 
 Ints = NDArray[np.int64]
 Row = tuple[Any, ...]
@@ -50,6 +52,9 @@ def accept_readings(
     order = _once(outcome, readings, stream_id)
     if not len(order):
         return outcome
+    order = _pass_over_retired(store, connection, outcome, readings, stream_id, order, batch_id if claim else None)
+    if not len(order):
+        return outcome
     epoch = np.array(epochs, dtype=np.int64)[readings.epoch_index]
     columns = (
         stream_id, readings.time_us, readings.value, readings.covered_us, epoch, readings.seq, readings.mono_us,
@@ -63,6 +68,36 @@ def accept_readings(
     outcome.accepted += len(rows)
     mark_stream_days(store, connection, stream_id[order], readings.time_us[order])
     return outcome
+
+
+def _pass_over_retired(
+    store: Store, connection: Connection, outcome: Outcome, readings: Readings, stream_id: Ints, order: Ints, claimant: int | None
+) -> Ints:
+    """Judge the rows that stand in a sealed file and no longer in SQL; the others."""
+    days = readings.time_us[order] // US_PER_DAY
+    if not any_retired(connection, int(days.min()), int(days.max())):
+        return order
+    retired = Retired(store, connection)
+    left = np.ones(len(order), dtype=bool)
+    for stream in np.unique(readings.stream[order]).tolist():
+        key = readings.streams[stream]
+        mine = readings.stream[order] == stream
+        for day in sorted(set(days[mine].tolist()) & retired.days(f"host {key.host}")):
+            sealed = retired.readings(f"host {key.host}", day, key.device, key.quantity, key.grade)
+            rows = np.flatnonzero(mine & (days == day))
+            place = np.searchsorted(sealed[:, 0], readings.time_us[order[rows]])
+            inside = place < len(sealed)
+            known = np.zeros(len(rows), dtype=bool)
+            known[inside] = sealed[place[inside], 0] == readings.time_us[order[rows[inside]]]
+            equal = np.zeros(len(rows), dtype=bool)
+            equal[known] = sealed[place[known], 1] == readings.value[order[rows[known]]]
+            outcome.duplicates += int(equal.sum())
+            _refuse(outcome, readings, order[rows[known & ~equal]])
+            left[rows[known]] = False
+            if claimant is not None:
+                claims = [(int(readings.time_us[row]), int(stream_id[row]), claimant) for row in order[rows[equal]].tolist()]
+                store.insert_many(connection, "readingclaim", ("time_us", "stream_id", "batch_id"), claims)
+    return order[left]
 
 
 def _insert_all(store: Store, connection: Connection, rows: list[Row]) -> bool:

@@ -13,7 +13,9 @@ from footprint.ledger.days import mark_service_days
 from footprint.ledger.outcome import CONFLICT, Outcome
 from footprint.ledger.rejects import Reject
 from footprint.ledger.requests import UNKNOWN, Requests, keys
+from footprint.ledger.retired import Retired, any_retired
 from footprint.store import Store
+from footprint.units import US_PER_DAY
 
 Ints = NDArray[np.int64]
 REQUEST_COLUMNS = (
@@ -30,6 +32,7 @@ def accept_requests(
     outcome = Outcome()
     found, contents = keys(requests, seen)
     order = _once(outcome, requests, found, contents)
+    order = _pass_over_retired(store, connection, outcome, requests, found, contents, order, batch_id if claim else None)
     columns = _columns(requests, names, found, contents, batch_id)
     rows = [tuple(column[index] for column in columns) for index in order]
     savepoint = connection.begin_nested()
@@ -54,6 +57,35 @@ def accept_requests(
     services = np.array([names[requests.service[index]] for index in order], dtype=np.int64)
     mark_service_days(store, connection, services, requests.start_us[kept], requests.end_us[kept])
     return outcome
+
+
+def _pass_over_retired(
+    store: Store, connection: Connection, outcome: Outcome, requests: Requests, found: list[bytes], contents: list[bytes],
+    order: list[int], claimant: int | None,
+) -> list[int]:  # fmt: skip
+    """Judge the requests that stand in a sealed file and no longer in SQL; the others."""
+    if not order:
+        return order
+    days = requests.start_us // US_PER_DAY
+    if not any_retired(connection, int(days[order].min()), int(days[order].max())):
+        return order
+    retired = Retired(store, connection)
+    left, claims = [], []
+    known: dict[tuple[str, int], dict[bytes, bytes]] = {}
+    for index in order:
+        place = requests.service[index], int(days[index])
+        if place not in known:
+            source = f"service {place[0]}"
+            known[place] = retired.contents(source, place[1]) if place[1] in retired.days(source) else {}
+        before = known[place].get(found[index])
+        if before is None:
+            left.append(index)
+            continue
+        _judge(outcome, requests, index, equal=before == contents[index])
+        if claimant is not None and before == contents[index]:
+            claims.append((found[index], claimant))
+    store.insert_many(connection, "requestclaim", ("key", "batch_id"), claims)
+    return left
 
 
 def _once(outcome: Outcome, requests: Requests, found: list[bytes], contents: list[bytes]) -> list[int]:

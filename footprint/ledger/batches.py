@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Table, delete, func, insert, select, update
 
 from footprint import tables
 from footprint.ledger.days import mark_service_days
+from footprint.ledger.retired_batches import retired_go
 from footprint.readings import FootprintError
 from footprint.store import Store, table
 from footprint.units import US_PER_DAY
@@ -72,7 +73,8 @@ def withdraw(store: Store, batch: int, reason: str, now_us: int) -> int:
         _forget_claims(connection, batch)
         for kind in (_READINGS, _REQUESTS, _USERS):
             _hand_over(connection, kind, batch)
-        gone = _readings_go(connection, batch) + _requests_go(store, connection, batch) + _go(connection, _USERS, batch)
+        retired = retired_go(store, connection, batch)
+        gone = retired + _readings_go(connection, batch) + _requests_go(store, connection, batch) + _go(connection, _USERS, batch)
         connection.execute(update(target).where(target.c.id == batch).values(withdrawn_us=now_us, reason=reason))
         store.log(connection, now_us, "withdraw", f"batch {batch} ({row.kind} {row.name}): {gone} rows; {reason}")
     return gone

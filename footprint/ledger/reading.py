@@ -17,6 +17,7 @@ from sqlalchemy import Connection, func, select
 
 from footprint import tables
 from footprint.attribution.spans import Samples, gap_limit_us
+from footprint.ledger.retired import Retired
 from footprint.store import Store, table
 from footprint.units import US_PER_DAY
 
@@ -88,6 +89,8 @@ class LedgerView:
         self._days: dict[int, StreamDays] | None = None
         self._service_days: dict[str, dict[int, tuple[int, int]]] | None = None
         self._service_ids: dict[str, int] = {}
+        self._by_id: dict[int, StreamInfo] | None = None
+        self.retired = Retired(store, connection)
 
     def streams(self) -> dict[str, list[StreamInfo]]:
         """Streams by host."""
@@ -145,6 +148,10 @@ class LedgerView:
 
     def samples(self, stream: int, start_us: int, end_us: int) -> Samples:
         """Samples of a stream in [start, end), with the neighbours on either side."""
+        info = self._info(stream)
+        days = self.retired.days(f"host {info.host}") if info is not None else frozenset()
+        if info is not None and days and not info.quantity.startswith("holding/"):
+            return self._samples_of_days(info, days, start_us, end_us)
         target = table(tables.Reading)
         base = select(target.c.time_us, target.c.value, target.c.covered_us, target.c.epoch_id).where(
             target.c.stream_id == stream
@@ -157,6 +164,49 @@ class LedgerView:
             rows += [tuple(row) for row in self.connection.execute(part)]
         columns = np.array(rows, dtype=np.int64).reshape(-1, 4)
         return Samples(columns[:, 0], columns[:, 1], columns[:, 2], columns[:, 3])
+
+    def _info(self, stream: int) -> StreamInfo | None:
+        if self._by_id is None:
+            self._by_id = {info.id: info for infos in self.streams().values() for info in infos}
+        return self._by_id.get(stream)
+
+    def _samples_of_days(self, info: StreamInfo, retired: frozenset[int], start_us: int, end_us: int) -> Samples:
+        """Samples that may lie in sealed files: whole days, as many on either side as the neighbours need."""
+        known = self.days_of(info.id)
+        held = known.day[known.last_us >= known.first_us].tolist()
+        inside = [day for day in held if start_us // US_PER_DAY <= day <= (end_us - 1) // US_PER_DAY]
+        parts = [self._day(info, day, day in retired) for day in inside]
+        for earlier in (True, False):
+            beyond = [day for day in held if (day < start_us // US_PER_DAY if earlier else day > (end_us - 1) // US_PER_DAY)]
+            missing = NEIGHBOURS - sum(
+                int(((part[:, 0] < start_us) if earlier else (part[:, 0] >= end_us)).sum()) for part in parts
+            )
+            for day in reversed(beyond) if earlier else beyond:
+                if missing <= 0:
+                    break
+                part = self._day(info, day, day in retired)
+                parts = [part, *parts] if earlier else [*parts, part]
+                missing -= len(part)
+        rows = np.concatenate(parts) if parts else np.zeros((0, 4), dtype=np.int64)
+        low, high = np.searchsorted(rows[:, 0], [start_us, end_us]).tolist()
+        rows = rows[max(low - NEIGHBOURS, 0) : high + NEIGHBOURS]
+        return Samples(*(np.ascontiguousarray(rows[:, column]) for column in range(4)))
+
+    def _day(self, info: StreamInfo, day: int, retired: bool) -> Ints:
+        """(time, value, covered, epoch) of a stream on a day: what stands in SQL, and in files where the day was retired."""
+        target = table(tables.Reading)
+        found = self.connection.execute(
+            select(target.c.time_us, target.c.value, target.c.covered_us, target.c.epoch_id)
+            .where(target.c.stream_id == info.id, target.c.time_us >= day * US_PER_DAY, target.c.time_us < (day + 1) * US_PER_DAY)
+            .order_by(target.c.time_us)
+        )  # fmt: skip
+        rows = np.array([tuple(row) for row in found], dtype=np.int64).reshape(-1, 4)
+        if not retired:
+            return rows
+        sealed = self.retired.readings(f"host {info.host}", day, info.device, info.quantity, info.grade)
+        rows = np.concatenate([sealed, rows])
+        _, first = np.unique(rows[:, 0], return_index=True)
+        return rows[first]
 
     def gap_limits(self, stream: int, samples: Samples, day: int) -> Ints:
         """For each sample, the spacing [µs] above which the span that it begins is a gap: by the UTC day of its start."""
@@ -185,13 +235,11 @@ class LedgerView:
         return _spacings[key]
 
     def _times(self, stream: int, day: int) -> Ints:
-        target = table(tables.Reading)
-        end_us = (day + 1) * US_PER_DAY
-        mine = select(target.c.time_us).where(target.c.stream_id == stream).order_by(target.c.time_us)
-        inside = mine.where(target.c.time_us >= day * US_PER_DAY, target.c.time_us < end_us)
-        after = mine.where(target.c.time_us >= end_us).limit(1)
-        found = [row[0] for part in (inside, after) for row in self.connection.execute(part)]
-        return np.array(found, dtype=np.int64)
+        """Instants of a day, and the one after them."""
+        start_us, end_us = day * US_PER_DAY, (day + 1) * US_PER_DAY
+        times = self.samples(stream, start_us, end_us).time_us
+        low, high = np.searchsorted(times, [start_us, end_us]).tolist()
+        return times[low : high + 1]
 
     def requests(self, service: str, start_us: int, end_us: int) -> RequestColumns:
         """Requests of a service in flight at some time of [start, end), arrivals of unknown duration by their start."""
@@ -214,6 +262,22 @@ class LedgerView:
                 ).order_by(target.c.start_us, target.c.key)
             )  # fmt: skip
             rows = [tuple(row) for row in found]
+            retired = self.retired.days(f"service {service}")
+            begin = min(*first, start_us) // US_PER_DAY
+            sealed = [
+                row for day in range(begin, (end_us - 1) // US_PER_DAY + 1) if day in retired
+                for row in self.retired.requests(f"service {service}", day)
+                if row[0][0] < end_us and (row[0][1] == -1 or row[0][1] >= start_us)
+            ]  # fmt: skip
+            if sealed:
+                keyed = self.connection.execute(
+                    select(*columns, target.c.key).where(
+                        target.c.service_id == self._service_ids[service], target.c.start_us >= min(*first, start_us),
+                        target.c.start_us < end_us, (target.c.end_us.is_(None)) | (target.c.end_us >= start_us),
+                    )
+                )  # fmt: skip
+                both = [(tuple(row)[:-1], bytes(row[-1])) for row in keyed] + sealed
+                rows = [row for row, _ in sorted(both, key=lambda item: (item[0][0], item[1]))]
         table_of = np.array(rows, dtype=np.int64).reshape(-1, 10)
         return RequestColumns(*(np.ascontiguousarray(table_of[:, index]) for index in range(10)))
 
@@ -226,10 +290,10 @@ class LedgerView:
         requests = self.connection.execute(
             select(func.min(request.c.start_us), func.max(func.coalesce(request.c.end_us, request.c.start_us)))
         ).one()
-        found = [pair for pair in (readings, requests) if pair[0] is not None]
+        found = [(int(low), int(high)) for low, high in (readings, requests, self.retired.extent_us()) if low is not None]
         if not found:
             return None
-        return min(pair[0] for pair in found), max(pair[1] for pair in found)
+        return min(low for low, _ in found), max(high for _, high in found)
 
 
 def fingerprint(parts: Iterable[object]) -> str:

@@ -94,7 +94,13 @@ def gather(source: Source, periods: Sequence[tuple[int, int]], columns: Iterable
         _add(cells, place, amounts)
     for place, amounts in _computed(source, periods, kept, grain):
         _add(cells, place, amounts)
-    return dict(cells)
+    # One order, whatever database: sums of floats over cells are then the same to the last bit.
+    order = {id(place.basis): place.basis.to_json() for place in cells}
+    return dict(sorted(cells.items(), key=lambda item: (*_names(item[0]), order[id(item[0].basis)])))
+
+
+def _names(place: Place) -> tuple[int | str, ...]:
+    return place.period, place.service, place.use_case, place.model, place.device, place.charter
 
 
 def _add(cells: Cells, place: Place, amounts: Sequence[int]) -> None:

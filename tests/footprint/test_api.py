@@ -6,6 +6,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from footprint.api import create_api
+from footprint.api.ingest import Gate
 from footprint.ledger.shipping import Inbox
 from footprint.readings import ActivityReading, EnergyReading, RequestRecord, to_line
 from footprint.store import Store
@@ -100,3 +101,33 @@ def test_a_demonstration_counts_no_real_requests(sqlite: Store, monkeypatch: pyt
     app, gateway = serving.build(facts, sqlite, None)
     assert gateway is None
     assert "demonstration" in TestClient(app).get("/api/v1/footprint").json()["columns"]
+
+
+def test_who_sends_too_much_at_once_is_told_when_to_come_again(store: Store) -> None:
+    facts = config()
+    gate = Gate(most=3, most_of_a_host=2)
+    api = create_api(facts, store, Inbox(store, facts.services_of_model), lambda: NOW_US, gate=gate)
+    client = TestClient(api)
+    headers = {"Authorization": f"Bearer {add_token(store, 'a', NOW_US)}"}
+    gate.inside["a"] = 2
+    answer = client.post("/api/v1/ingest", content="\n".join(lines()), headers=headers)
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "5")
+    gate.inside.clear()
+    gate.inside["b"] = 3
+    assert client.post("/api/v1/ingest", content="\n".join(lines()), headers=headers).status_code == 503
+    gate.inside.clear()
+    assert client.post("/api/v1/ingest", content="\n".join(lines()), headers=headers).json()["accepted"] > 0
+    assert gate.inside.total() == 0
+    assert client.post("/api/v1/ingest", content=b"\x1f\x8bno", headers={**headers, "Content-Encoding": "gzip"}).status_code == 400
+    assert gate.inside.total() == 0
+
+
+def test_a_database_that_is_away_is_said_so_and_nothing_is_answered_for(served: tuple[TestClient, dict[str, str], Store]) -> None:
+    client, headers, store = served
+    with store.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE reading RENAME TO elsewhere")
+    answer = client.post("/api/v1/ingest", content=body(lines()), headers=headers)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
+    with store.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO reading")
+    assert client.post("/api/v1/ingest", content=body(lines()), headers=headers).json()["accepted"] == 37

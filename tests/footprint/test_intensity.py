@@ -23,7 +23,7 @@ from footprint.impact.hourly import hours_of
 from footprint.instants import parse_instant
 from footprint.ledger import intensity
 from footprint.ledger.sources import SOURCES
-from footprint.schedule import refresh_once
+from footprint.schedule import job_once
 from footprint.store import Store
 from tests.walk import DAY_S, write
 
@@ -266,9 +266,9 @@ def test_the_server_asks_only_what_is_declared(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "footprint.toml").write_text('[factors]\nlive = ["electricity-maps"]\n')
     monkeypatch.delenv("ELECTRICITYMAPS_TOKEN", raising=False)
     with pytest.raises(SourceUnavailable, match="ELECTRICITYMAPS_TOKEN"):
-        refresh_once(str(tmp_path / "footprint.toml"))
+        job_once(str(tmp_path / "footprint.toml"), "refresh")
     (tmp_path / "footprint.toml").write_text("")
-    assert refresh_once(str(tmp_path / "footprint.toml")) == 0
+    assert job_once(str(tmp_path / "footprint.toml"), "refresh") == "0 samples new or changed"
 
 
 def test_great_britain_is_asked_by_the_half_hour(sqlite: Store, grid: Grid) -> None:

@@ -1,0 +1,145 @@
+"""This file says of every table what it holds, why, for how long, and whether that is about persons; and erases by these rules.
+
+The record for a register of processing (GDPR, article 30) is generated from here: what is not here cannot be in the store, for
+a test holds this list against the tables.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select, update
+
+from footprint import tables
+from footprint.config import Config
+from footprint.instants import format_instant
+from footprint.ledger.sealing import SealError, canonical
+from footprint.ledger.vault import Vault, link_name
+from footprint.ledger.verifier import sha256_of
+from footprint.store import Store, table
+from footprint.units import US_PER_DAY
+
+FOREVER = ("tant que le service existe", "as long as the service exists")
+ERASED_UNTIL = "erased_until"  # of Meta: a UTC day; requests of days before it were erased
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What one or several tables hold; words are (French, English). ``kept`` may name {keep_days}."""
+
+    tables: tuple[str, ...]
+    holds: tuple[str, str]
+    kept: tuple[str, str]
+    persons: tuple[str, str]
+
+
+_NONE = ("aucune donnée personnelle", "no personal data")
+_SEALED = (
+    "{keep_days} jours en base, puis fichiers scellés, sans limite",
+    "{keep_days} days in the database, then sealed files, without limit",
+)
+RULES: tuple[Rule, ...] = (
+    Rule(("reading", "readingclaim", "withdrawnreading", "streamday", "stream", "alias"),
+         ("relevés d’énergie et de temps de calcul des machines", "readings of energy and computing time of machines"),
+         _SEALED, _NONE),
+    Rule(("request", "requestclaim", "withdrawnrequest", "serviceday"),
+         ("requêtes : instants, service, usage, modèle, nombres de jetons ; ni texte, ni nom, ni adresse",
+          "requests: instants, service, use case, model, numbers of tokens; no text, name or address"),
+         ("{keep_days} jours en base, puis fichiers scellés, jusqu’à leur effacement (footprint ledger erase)",
+          "{keep_days} days in the database, then sealed files, until they are erased (footprint ledger erase)"),
+         ("aucun identifiant ; un service d’une seule personne peut révéler son activité, d’où le secret statistique",
+          "no identifier; a service of one person may reveal their activity, hence disclosure control")),
+    Rule(("users", "usersclaim", "withdrawnusers"),
+         ("nombres d’utilisateurs distincts par cellule de publication", "numbers of distinct users per publication cell"),
+         FOREVER,
+         ("des nombres ; les identifiants ne quittent pas la passerelle", "numbers; identifiers never leave the gateway")),
+    Rule(("footprint_row", "footprint_count", "footprint_straddle", "footprint_seen", "footprint_split", "shard", "basis",
+          "statistics"),
+         ("figures calculées, par heure, service et usage", "computed figures, by hour, service and use case"), FOREVER,
+         ("comme les requêtes, agrégé", "as requests, aggregated")),
+    Rule(("intensity", "stored_factor"), ("facteurs et séries d’intensité", "factors and series of intensity"), FOREVER, _NONE),
+    Rule(("token",), ("empreintes des jetons des agents", "digests of agents’ tokens"), FOREVER, _NONE),
+    Rule(("batch", "event", "sealed", "job", "meta", "name"),
+         ("ce qui arriva au registre lui-même : lots, retraits, réglages",
+          "what happened to the ledger itself: batches, withdrawals, settings"), FOREVER, _NONE),
+)  # fmt: skip
+COLUMNS = ("tables", "holds", "kept", "persons")
+
+
+def rules(config: Config, language: str) -> list[dict[str, Any]]:
+    """Rows of the rules in one language (fr, en)."""
+    chosen = 0 if language == "fr" else 1
+    return [
+        {
+            "tables": ", ".join(rule.tables), "holds": rule.holds[chosen],
+            "kept": rule.kept[chosen].format(keep_days=config.keep_days), "persons": rule.persons[chosen],
+        }
+        for rule in RULES
+    ]  # fmt: skip
+
+
+def register(config: Config, language: str) -> str:
+    """The record of processing, as Markdown in one language."""
+    french = language == "fr"
+    head = [
+        "# Registre des traitements : footprint" if french else "# Record of processing: footprint",
+        "",
+        f"- **{'Responsable' if french else 'Controller'}**: {config.organisation or '…'}",
+        "- **Finalité** : mesurer et publier l’énergie et les émissions des services d’IA ; jamais évaluer personne." if french
+        else "- **Purpose**: measure and publish energy and emissions of AI services; never to assess persons.",
+        "- **Jamais enregistré** : texte des requêtes et des réponses, noms, adresses, identifiants d’utilisateurs." if french
+        else "- **Never stored**: texts of requests and answers, names, addresses, identifiers of users.",
+        "- **Destinataires** : le comité de suivi et le public, après secret statistique (5 utilisateurs au moins)." if french
+        else "- **Recipients**: the follow-up body and the public, after disclosure control (5 users at least).",
+        f"- **{'Effacement' if french else 'Erasure'}**: `footprint ledger erase --before DATE`",
+        "",
+        "| tables | contient | conservé | personnes |" if french else "| tables | holds | kept | persons |",
+        "|---|---|---|---|",
+    ]  # fmt: skip
+    return "\n".join(head + [f"| {' | '.join(str(row[name]) for name in COLUMNS)} |" for row in rules(config, language)]) + "\n"
+
+
+def erase_requests(store: Store, vault: Vault, before_day: int, reason: str, now_us: int) -> int:
+    """Erase sealed requests of days before one; how many files went. Their figures stand and are never computed again.
+
+    Raises
+    ------
+    SealError
+        If requests of these days still stand in SQL, or a day is not computed: what would be lost was not used yet.
+    """
+    target, request, shard = table(tables.Sealed), table(tables.Request), table(tables.Shard)
+    with store.begin() as connection:
+        left = connection.execute(select(request.c.key).where(request.c.start_us < before_day * US_PER_DAY).limit(1)).first()
+        if left is not None:
+            raise SealError("requests of these days still stand in SQL; they are sealed and retired first ([store] keep_days)")
+        mine = target.c.source.startswith("service ") & (target.c.day < before_day) & (target.c.file != "")
+        parts = connection.execute(select(target).where(mine).order_by(target.c.source, target.c.seq)).all()
+        computed = {(row.members, row.day) for row in connection.execute(select(shard.c.members, shard.c.day))}
+        missing = [part for part in parts if (part.source, part.day) not in computed]
+        if missing:
+            raise SealError(f"{missing[0].source} of {format_instant(missing[0].day * US_PER_DAY)[:10]} is not computed yet")
+        store.upsert(connection, tables.Meta, [{"key": ERASED_UNTIL, "value": str(before_day)}])
+        for part in parts:
+            last = connection.execute(
+                select(target).where(target.c.source == part.source).order_by(target.c.seq.desc()).limit(1)
+            ).one()
+            link = {
+                "source": part.source, "day": part.day, "part": part.part, "erased": part.file, "sha256": part.sha256,
+                "reason": reason, "sealed_us": now_us, "seq": last.seq + 1, "previous": last.link,
+            }  # fmt: skip
+            raw = canonical(link)
+            vault.write(link_name(part.source, last.seq + 1), raw)
+            row = dict(last._mapping) | {
+                "seq": last.seq + 1, "day": part.day, "part": part.part, "file": "", "sha256": part.sha256,
+                "link": sha256_of(raw), "rows": 0, "first_us": 0, "last_us": -1, "batches": "[]", "sealed_us": now_us,
+                "retired": True,
+                "state": "erased",
+            }  # fmt: skip
+            store.insert_new(connection, tables.Sealed, [row])
+            same = (target.c.source == part.source) & (target.c.seq == part.seq)
+            connection.execute(update(target).where(same).values(file=""))
+        store.log(connection, now_us, "erase", f"requests of {len(parts)} sealed parts before day {before_day}: {reason}")
+    for part in parts:
+        vault.erase(part.file)
+    return len(parts)

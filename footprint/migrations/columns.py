@@ -1,0 +1,20 @@
+"""This file makes the columns that migrations are written with."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+
+def big(name: str, *, nullable: bool = False) -> sa.Column[int]:
+    """A whole number of 64 bits."""
+    return sa.Column(name, sa.BigInteger(), autoincrement=False, nullable=nullable)
+
+
+def number(name: str) -> sa.Column[int]:
+    """A key that the database numbers itself."""
+    return sa.Column(name, sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True, autoincrement=True)
+
+
+def words(name: str) -> sa.Column[str]:
+    """A text."""
+    return sa.Column(name, sa.String(), nullable=False)

@@ -1,0 +1,252 @@
+"""This file measures the ledger: import against bare inserts, the chain of hashes, days from files, shipments of many agents.
+
+The bare insert puts tuples that are in memory into the same table of a database of its own, in chunks as large, with the same
+durability; ours also parses, checks, looks for duplicates and versions the days.
+"""
+
+from __future__ import annotations
+
+import gzip
+import http.client
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from sqlalchemy import select
+
+from footprint import tables
+from footprint.config import parse_config
+from footprint.ledger.importing import import_energy
+from footprint.ledger.sealing import rows_of, seal
+from footprint.ledger.segments import pack
+from footprint.ledger.vault import Vault
+from footprint.ledger.verifier import row_digests
+from footprint.readings import EnergyReading, to_line
+from footprint.store import Store, table
+from footprint.tokens import add_token
+from tests.walk import DAY_S, NOW_US, compute
+
+READINGS, CHUNK = 1_000_000, 50_000
+AGENTS, THREADS, LINES = 1000, 40, 60
+HOSTS = 6
+Row = tuple[str, float, float | None]
+
+
+def readings_file(path: Path, hosts: int, devices: int, seconds: range) -> int:
+    """A CSV file of power readings in the order of time; how many."""
+    luck = np.random.default_rng(1)
+    count = 0
+    with path.open("w", encoding="utf-8") as file:
+        file.write("time,host,device,component,power_w\n")
+        for second in seconds:
+            watts = luck.integers(60, 700, hosts * devices).tolist()
+            file.writelines(
+                f"{DAY_S + second},h{n // devices},gpu:{n % devices},gpu,{watt}\n" for n, watt in enumerate(watts)
+            )
+            count += len(watts)
+    return count
+
+
+def imports(folder: Path) -> list[Row]:
+    """Import into SQLite against executemany of the same rows into the same table."""
+    path = folder / "readings.csv"
+    count = readings_file(path, 5, 8, range(READINGS // 40))
+    store = Store(f"sqlite:///{folder / 'ours.db'}")
+    begun = time.perf_counter()
+    done = import_energy(store, str(path), NOW_US)
+    ours = time.perf_counter() - begun
+    assert done.accepted == count
+    reading = table(tables.Reading)
+    with store.read() as connection:
+        rows = [tuple(row) for row in connection.execute(select(reading))]
+    bare = Store(f"sqlite:///{folder / 'bare.db'}")
+    names = ", ".join(column.name for column in reading.columns)
+    marks = ", ".join("?" * len(reading.columns))
+    begun = time.perf_counter()
+    for start in range(0, len(rows), CHUNK):
+        with bare.begin() as connection:
+            connection.exec_driver_sql(f"INSERT INTO reading ({names}) VALUES ({marks})", rows[start : start + CHUNK])
+    theirs = time.perf_counter() - begun
+    bare.close()
+    with store.read() as connection:
+        day = DAY_S // 86_400
+        sealed_rows = rows_of(store, connection, "host h0", day)
+    begun = time.perf_counter()
+    row_digests(list(zip(*sealed_rows, strict=True)), len(sealed_rows))
+    digest_us = (time.perf_counter() - begun) / len(sealed_rows) * 1e6
+    begun = time.perf_counter()
+    raw = pack("host h0", day, sealed_rows)
+    pack_us = (time.perf_counter() - begun) / len(sealed_rows) * 1e6
+    store.close()
+    return [
+        (f"import of {count:,} readings / executemany into SQLite", ours, theirs),
+        ("chain of hashes [µs a row] / 10 µs", digest_us, 10.0),
+        ("sealing as Parquet with it [µs a row] / 10 µs", pack_us, 10.0),
+        ("  its file [bytes a row] / 72 bytes of integers", len(raw) / len(sealed_rows), 72.0),
+    ]
+
+
+def days(folder: Path) -> list[Row]:
+    """A day computed from files against the same from SQL; twice the hosts; two workers of a cluster against two processes."""
+    facts = parse_config('[organisation]\ntimezone = "UTC"\n')
+    found: dict[int, float] = {}
+    for hosts in (HOSTS, 2 * HOSTS):
+        path = folder / f"fleet{hosts}.csv"
+        readings_file(path, hosts, 8, range(0, 86_400 * 8, 60))
+        store = Store(f"sqlite:///{folder / f'fleet{hosts}.db'}")
+        import_energy(store, str(path), NOW_US)
+        begun = time.perf_counter()
+        compute(store, facts)
+        found[hosts] = time.perf_counter() - begun
+        store.close()
+    store = Store(f"sqlite:///{folder / f'fleet{HOSTS}.db'}")
+    seal(store, Vault(str(folder / "sealed")), NOW_US, after_days=2, keep_days=3)
+    begun = time.perf_counter()
+    compute(store, facts, again=True)
+    from_files = time.perf_counter() - begun
+    rows: list[Row] = [
+        ("days computed from sealed files / from SQL", from_files, found[HOSTS]),
+        ("twice the hosts / twice the time", found[2 * HOSTS], 2 * found[HOSTS]),
+    ]
+    try:
+        from distributed import LocalCluster
+    except ModuleNotFoundError:
+        return rows
+    whole = Store(f"sqlite:///{folder / f'fleet{2 * HOSTS}.db'}")
+    two = _seconds_of_two(folder, facts)
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+        on_cluster = replace(facts, fleet_scheduler=cluster.scheduler_address)
+        compute(whole, on_cluster, again=True)  # workers have loaded what they need
+        begun = time.perf_counter()
+        compute(whole, on_cluster, again=True)
+        rows.append(("two Dask workers / two processes on half each", time.perf_counter() - begun, two))
+    store.close()
+    whole.close()
+    return rows
+
+
+HALF = """
+import sys, time
+from footprint.config import parse_config
+from footprint.store import Store
+from tests.walk import compute
+store, facts = Store(sys.argv[1]), parse_config('[organisation]\\ntimezone = "UTC"\\n')
+compute(store, facts, again=True)
+print("ready", flush=True); sys.stdin.readline()
+begun = time.perf_counter(); compute(store, facts, again=True); print(time.perf_counter() - begun)
+"""
+
+
+def _seconds_of_two(folder: Path, facts: object) -> float:
+    """Two processes of their own, each with half of the hosts in a store of its own."""
+    del facts
+    stores = []
+    for half in range(2):
+        path = folder / f"half{half}.db"
+        if not path.exists():
+            store = Store(f"sqlite:///{path}")
+            import_energy(store, str(folder / f"fleet{HOSTS}.csv"), NOW_US)
+            store.close()
+        stores.append(path)
+    root = Path(__file__).parents[2]
+    children = [
+        subprocess.Popen([sys.executable, "-c", HALF, f"sqlite:///{path}"], cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for path in stores
+    ]
+    for child in children:
+        assert child.stdout is not None
+        child.stdout.readline()
+    told = [child.communicate("go\n")[0] for child in children]
+    return max(float(text) for text in told)
+
+
+def shipments(folder: Path) -> list[Row]:
+    """A thousand agents on the loopback, each with one shipment at a time over a connection of its own."""
+    store = Store(f"sqlite:///{folder / 'footprint.db'}")
+    tokens = {f"h{n}": add_token(store, f"h{n}", NOW_US) for n in range(AGENTS)}
+    port = 18_099
+    (folder / "footprint.toml").write_text(f"[server]\nport = {port}\n")
+    server = subprocess.Popen(
+        [sys.executable, "-c", "from footprint.cli import main; main()", "serve", "--no-scheduler"], cwd=folder, stderr=subprocess.DEVNULL
+    )
+    waits: list[float] = []
+    try:
+        _wait(port)
+        work = list(tokens.items())
+        lock = threading.Lock()
+
+        def agents() -> None:
+            while True:
+                with lock:
+                    if not work:
+                        return
+                    host, token = work.pop()
+                lines = [
+                    to_line(EnergyReading(host, "GPU-x", "gpu", "nvml-energy", "e", n, (DAY_S + n) * 10**6, n * 10**9, n * 10**6))
+                    for n in range(LINES)
+                ]
+                body = gzip.compress("\n".join(lines).encode(), 1)
+                begun = time.perf_counter()
+                while True:
+                    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+                    connection.request("POST", "/api/v1/ingest", body, {"Authorization": f"Bearer {token}", "Content-Encoding": "gzip"})
+                    answer = connection.getresponse()
+                    answer.read()
+                    connection.close()
+                    if answer.status == 200:
+                        break
+                    time.sleep(0.05)
+                with lock:
+                    waits.append(time.perf_counter() - begun)
+
+        begun = time.perf_counter()
+        threads = [threading.Thread(target=agents) for _ in range(THREADS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        took = time.perf_counter() - begun
+    finally:
+        server.kill()
+        server.wait()
+    with store.read() as connection:
+        stored = len(connection.execute(select(table(tables.Reading).c.time_us)).all())
+    assert stored == AGENTS * LINES
+    store.close()
+    p99 = statistics.quantiles(waits, n=100)[98]
+    return [
+        (f"shipments of {AGENTS} agents: readings a second", stored / took, None),
+        ("  99 of 100 are answered within [s] / 1 s", p99, 1.0),
+    ]
+
+
+def _wait(port: int) -> None:
+    for _ in range(300):
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+            connection.request("GET", "/healthz")
+            if connection.getresponse().status == 200:
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise RuntimeError("the server does not answer")
+
+
+def rows() -> list[Row]:
+    """Ratios of this file."""
+    found: list[Row] = []
+    for measure in (imports, days, shipments):
+        with tempfile.TemporaryDirectory() as name:
+            found += measure(Path(name))
+    return found
+
+
+if __name__ == "__main__":
+    for what, mine, peer in rows():
+        print(f"{what:58} {mine:9.3g} {'' if peer is None else f'{peer:9.3g} {mine / peer:8.3f}'}")

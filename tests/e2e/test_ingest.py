@@ -1,0 +1,106 @@
+"""Many agents, one server that is killed again and again: every reading once, and the balance closes."""
+
+from __future__ import annotations
+
+import gzip
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from footprint.readings import EnergyReading, to_line
+from footprint.store import Store
+from footprint.tokens import add_token
+from tests.ledgers import readings
+from tests.walk import DAY_S, NOW_US
+
+US = 1_000_000
+HOSTS, SHIPMENTS, LINES = 60, 12, 20
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Server:
+    """The program's own server; killed without a word, and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self.folder = folder
+        (folder / "footprint.toml").write_text(f"[server]\nport = {self.port}\n")
+        self.process = self.start()
+
+    def start(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-c", "from footprint.cli import main; main()", "serve", "--no-scheduler"]
+        return subprocess.Popen(command, cwd=self.folder, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self.process = self.start()
+
+
+def ship(port: int, token: str, host: str, failed: list[str]) -> None:
+    """What an agent does: the same lines again until a 200 answered for them."""
+    for shipment in range(SHIPMENTS):
+        lines = [
+            to_line(EnergyReading(host, "GPU-x", "gpu", "nvml-energy", "e", n, (DAY_S + 10 * n) * US, n * 3000 * US, n * 10 * US))
+            for n in range(shipment * LINES, (shipment + 1) * LINES)
+        ]
+        body = gzip.compress("\n".join(lines).encode())
+        end = time.monotonic() + 120
+        while True:
+            try:
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+                connection.request("POST", "/api/v1/ingest", body, {"Authorization": f"Bearer {token}", "Content-Encoding": "gzip"})
+                answer = connection.getresponse()
+                answer.read()
+                if answer.status == 200:
+                    break
+                if answer.status not in (429, 503):
+                    failed.append(f"{host}: {answer.status}")
+                    return
+            except (OSError, http.client.HTTPException):
+                pass
+            if time.monotonic() > end:
+                failed.append(f"{host}: no answer")
+                return
+            time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_nothing_is_lost_and_nothing_twice_while_the_server_is_killed(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path / 'footprint.db'}")
+    tokens = {f"h{n}": add_token(store, f"h{n}", NOW_US) for n in range(HOSTS)}
+    server = Server(tmp_path)
+    failed: list[str] = []
+    threads = [threading.Thread(target=ship, args=(server.port, token, host, failed)) for host, token in tokens.items()]
+    try:
+        for thread in threads:
+            thread.start()
+        for _ in range(4):
+            time.sleep(3.0)
+            server.kill()
+        for thread in threads:
+            thread.join()
+    finally:
+        server.process.kill()
+        server.process.wait()
+    assert failed == []
+    found = readings(store)
+    expected = {
+        (host, "GPU-x", "gpu", "energy", "counter", (DAY_S + 10 * n) * US, n * 3000 * US) for host in tokens for n in range(SHIPMENTS * LINES)
+    }
+    assert found == expected
+    assert os.path.exists(tmp_path / "footprint.db")
+    store.close()
