@@ -1,80 +1,199 @@
-"""This file mounts the pages on the API's application; each request gets its own language."""
+"""This file mounts the pages on the API's application; the address of a page decides all of it, with the reader's language."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any
+from importlib.metadata import version
+from typing import Any, Protocol
 from urllib.parse import parse_qs
 
-from dash import Dash, Input, Output, State, dcc, html
+from dash import Dash, Input, Output, State, dcc, html, no_update
 from fastapi import FastAPI
+from sqlalchemy.exc import DBAPIError
 
-from dashboards.pages import overview
+from dashboards.cards import ASIDE, CURRENT, message
+from dashboards.pages import charter, compare, editions, entities, explain, help, methods, overview, quality, readings  # noqa: A004
+from dashboards.view import THEMES, Context, View
 from dashboards.words import LANGUAGES, say
+from footprint.aggregation import METHOD_VERSION
 from footprint.config import Config
 from footprint.querying import Answer, Question
 from footprint.querying import query as ask_store
 from footprint.store import Store
 
-PAGES = (overview,)
+
+class Page(Protocol):
+    """What a page is: where it stands, what its entry is called, and what it shows."""
+
+    PATH: str
+    TITLE: str
+
+    def content(self, context: Context) -> list[Any]:
+        """The page for one view."""
+        ...
+
+
+# The entries of the navigation, in order; those behind figures are found through them.
+NAVIGATION: tuple[Any, ...] = (overview, *entities.PAGES, compare, charter, quality, editions, methods, help)
+BEHIND: tuple[Any, ...] = (explain, readings)
+PAGES: dict[str, Any] = {page.PATH: page for page in (*NAVIGATION, *BEHIND)}
+
+NOT_PAGES = ("/api", "/_dash", "/_reload", "/assets", "/healthz", "/readyz", "/metrics", "/_favicon", "/favicon")
+
 REFRESH_MS = 10_000
 KEPT_S = 5.0
-_KEPT = 64
+_KEPT = 256
 _language: ContextVar[str] = ContextVar("language", default="fr")
+_theme: ContextVar[str] = ContextVar("theme", default="auto")
 
 
 def mount(
-    api: FastAPI, store: Store, config: Config, clock: Callable[[], int],
+    api: FastAPI,
+    store: Store,
+    config: Config,
+    clock: Callable[[], int],
     query: Callable[[Store, Config, Question, int], Answer] = ask_store,
-) -> Any:  # fmt: skip
+) -> Any:
     """The ASGI application of API and pages together."""
     make: Any = _LocalisedDash
     dash = make(
-        __name__, server=api, backend="fastapi", title="Footprint", update_title=None, serve_locally=True,
-        suppress_callback_exceptions=True, websocket_callbacks=False,
-    )  # fmt: skip
+        __name__,
+        server=api,
+        backend="fastapi",
+        title="Footprint",
+        update_title=None,
+        serve_locally=True,
+        suppress_callback_exceptions=True,
+        websocket_callbacks=False,
+    )
     dash.layout = lambda: _layout(config, _language.get())
     remembered = _Remembered(lambda question: query(store, config, question, clock()))
 
+    def context(path: str, search: str, language: str) -> Context:
+        return Context(config, store, remembered, clock(), View.parse(path, search, language))
+
     @dash.callback(  # type: ignore[untyped-decorator,unused-ignore]
-        Output("main", "children"), Input("address", "search"), Input("tick", "n_intervals"), State("language", "data")
+        Output("page", "children"),
+        Output("settled", "data"),
+        Input("address", "pathname"),
+        Input("address", "search"),
+        Input("tick", "n_intervals"),
+        State("language", "data"),
+        State("settled", "data"),
     )
-    def show(search: str | None, _ticks: int | None, language: str) -> Any:
-        asked = parse_qs((search or "").removeprefix("?"))
-        period = _one_of(asked, "period", overview.PERIODS, "30d")
-        view = _one_of(asked, "view", overview.VIEWS, "active")
-        return overview.content(config, remembered, clock(), language, period, view)
+    def show(path: str | None, search: str | None, _ticks: int | None, language: str, settled: str | None) -> Any:
+        here = (path or "") + (search or "")
+        if here == settled:
+            return no_update, no_update  # a page that shows something stays as the reader left it
+        return page_of(context(path or "/", search or "", language)), here if _shows_data(context, path, search, language) else ""
 
-    return _Languages(api)
+    @dash.callback(  # type: ignore[untyped-decorator,unused-ignore]
+        Output("power", "figure"),
+        Input("live", "n_intervals"),
+        State("address", "pathname"),
+        State("address", "search"),
+        State("language", "data"),
+        prevent_initial_call=True,
+    )
+    def power(_ticks: int | None, path: str, search: str, language: str) -> Any:
+        here = context(path, search, language)
+        found = entities.power_figure(here, here.view.get("name"))
+        return no_update if found is None else found[0]
+
+    @dash.callback(  # type: ignore[untyped-decorator,unused-ignore]
+        Output("live", "disabled"),
+        Output("pause", "children"),
+        Input("pause", "n_clicks"),
+        State("live", "disabled"),
+        State("language", "data"),
+        prevent_initial_call=True,
+    )
+    def pause(_clicks: int | None, disabled: bool | None, language: str) -> Any:
+        return not disabled, say(language, "pause" if disabled else "resume")
+
+    return _Readers(api)
 
 
-def _one_of(asked: dict[str, list[str]], name: str, allowed: tuple[str, ...], default: str) -> str:
-    value = asked.get(name, [default])[0]
-    return value if value in allowed else default
+def _shows_data(context: Callable[..., Context], path: str | None, search: str | None, language: str) -> bool:
+    """Whether there is anything to show yet; until then the page asks again by itself."""
+    try:
+        here = context(path or "/", search or "", language)
+        return bool(here.ask(Question()).rows)
+    except DBAPIError:
+        return False
+
+
+def page_of(context: Context) -> Any:
+    """Header, page, footer of a view; a store that is away is said, and the frame stays."""
+    view, language = context.view, context.view.language
+    page = PAGES.get(view.path)
+    try:
+        content = page.content(context) if page is not None else help.missing(context)
+    except DBAPIError:
+        content = [message(say(language, "away_title"), say(language, "away"))]
+    return [_header(context), html.Main([each for each in content if each is not None], id="main", tabIndex=-1), _footer(context)]
+
+
+def _header(context: Context) -> html.Header:
+    view, language = context.view, context.view.language
+    entries = [
+        html.Li(html.A(say(language, page.TITLE), href=view.link(page.PATH), **(CURRENT if view.path == page.PATH else {})))
+        for page in NAVIGATION
+    ]
+    languages = [
+        html.A(code.upper(), href=view.link(lang=code), lang=code, hrefLang=code, **(CURRENT if code == language else {}))
+        for code in LANGUAGES
+    ]
+    themes = [
+        html.A(say(language, theme), href=view.link(theme=theme), **(CURRENT if theme == view.theme else {})) for theme in THEMES
+    ]
+    pages: dict[str, Any] = {"aria-label": say(language, "navigation")}
+    settings: dict[str, Any] = {"aria-label": f"{say(language, 'language')}, {say(language, 'theme')}"}
+    mark = html.Span([html.Span(className="mark", **ASIDE), "Footprint"], className="wordmark")
+    return html.Header(
+        [
+            html.Div(
+                [
+                    html.A(mark, href=view.link("/"), className="home"),
+                    html.Span(context.config.organisation, className="organisation"),
+                ]
+            ),
+            html.Nav(html.Ul(entries), className="pages", **pages),
+            html.Nav(
+                [*languages, html.Span(say(language, "theme"), className="label"), *themes], className="settings", **settings
+            ),
+        ]
+    )
+
+
+def _footer(context: Context) -> html.Footer:
+    view, language = context.view, context.view.language
+    return html.Footer(
+        className="page-footer",
+        children=[
+            html.Span(say(language, "footer", version=version("footprint"), method=METHOD_VERSION)),
+            html.A(say(language, "accessibility"), href=view.link("/help") + "#accessibility"),
+        ],
+    )
 
 
 def _layout(config: Config, language: str) -> html.Div:
-    others = [
-        html.A(code.upper(), href=f"?lang={code}", lang=code, hrefLang=code, className="choice",
-               **(overview.CURRENT if code == language else {}))
-        for code in LANGUAGES
-    ]  # fmt: skip
-    banner = [html.P(say(language, "demo"), className="demo", role="note")] if config.demo else []
-    return html.Div([
-        html.A(say(language, "skip"), href="#main", className="skip"),
-        *banner,
-        html.Header([
-            html.Span("Footprint", className="wordmark"),
-            html.Span(config.organisation, className="organisation"),
-            html.Nav(others, className="languages"),
-        ]),
-        html.Main(id="main", tabIndex=-1),
-        dcc.Location(id="address", refresh=False),
-        dcc.Interval(id="tick", interval=REFRESH_MS),
-        dcc.Store(id="language", data=language),
-    ])  # fmt: skip
+    named: dict[str, Any] = {"aria-label": say(language, "demo")}
+    banner = [html.Div(html.P(say(language, "demo")), className="demo", role="region", **named)] if config.demo else []
+    return html.Div(
+        [
+            html.A(say(language, "skip"), href="#main", className="skip"),
+            *banner,
+            html.Div(id="page"),
+            dcc.Location(id="address", refresh=False),
+            dcc.Interval(id="tick", interval=REFRESH_MS),
+            dcc.Store(id="language", data=language),
+            dcc.Store(id="settled", data=""),
+        ],
+        className="demonstration" if config.demo else "",
+    )
 
 
 class _Remembered:
@@ -96,16 +215,17 @@ class _Remembered:
 
 
 class _LocalisedDash(Dash):  # type: ignore[misc,unused-ignore]
-    """A Dash whose page says in which language it is written."""
+    """A Dash whose page says in which language it is written, and in which theme."""
 
     def interpolate_index(self, *args: Any, **parts: Any) -> str:
-        language = _language.get()
         page: str = super().interpolate_index(*args, **parts)  # type: ignore[no-untyped-call,unused-ignore]
-        return page.replace("<html>", f'<html lang="{language}">', 1)
+        page = page.replace("<html>", f'<html lang="{_language.get()}" data-theme="{_theme.get()}">', 1)
+        # Dash keeps its scripts in a footer, which would be a landmark without content beside the page's own.
+        return page.replace("<footer>", "<div hidden>").replace("</footer>", "</div>")
 
 
-class _Languages:
-    """Chooses the language of a request: the address, else what the browser prefers, else French."""
+class _Readers:
+    """Chooses language and theme of a request: the address, else what the browser prefers, else French."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
@@ -113,13 +233,34 @@ class _Languages:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
             _language.set(_chosen(scope))
+            asked = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("theme", ["auto"])[0]
+            _theme.set(asked if asked in THEMES else "auto")
+            scope, send = _page_scope(scope, send)
         await self._app(scope, receive, send)
+
+
+def _page_scope(scope: Any, send: Any) -> tuple[Any, Any]:
+    """Dash answers at one address; every page is that document, which then asks for its own content.
+
+    (Without a lifespan Dash sets up no route for everything, and its own would answer 200 for what is not there.)
+    """
+    path = scope["path"]
+    if scope["method"] not in ("GET", "HEAD") or path.startswith(NOT_PAGES) or path == "/":
+        return scope, send
+    here = {**scope, "path": "/", "raw_path": b"/"}
+    if path in PAGES:
+        return here, send
+
+    async def not_found(message: Any) -> None:
+        await send({**message, "status": 404} if message["type"] == "http.response.start" else message)
+
+    return here, not_found
 
 
 def _chosen(scope: Any) -> Any:
     headers = {name.lower(): value.decode("latin-1") for name, value in scope.get("headers", ())}
     # A callback's own address has no language: that of the page it was sent from has.
-    for query in (scope.get("query_string", b"").decode(), headers.get(b"referer", "").partition("?")[2]):
+    for query in (scope.get("query_string", b"").decode("latin-1"), headers.get(b"referer", "").partition("?")[2]):
         asked = parse_qs(query).get("lang", [""])[0]
         if asked in LANGUAGES:
             return asked

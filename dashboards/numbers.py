@@ -43,9 +43,18 @@ def interval(low: float, high: float, language: str) -> str:
     return f"[{number(low, language)}{between}{number(high, language)}]"
 
 
-def percent(share: float, language: str) -> str:
-    """A share as a percentage; 100 % only where nothing lacks."""
+def signed(share: float, language: str, *, bare: bool = False) -> str:
+    """A change as a percentage with its sign, a true minus; ``bare`` leaves the percent sign to the reader."""
+    sign = "+" if share > 0 else "\u2212" if share < 0 else ""
+    text = f"{sign}{number(round(abs(share) * 100, 1 if abs(share) < 0.1 else 0), language)}"
+    return text if bare else f"{text}\u202f%" if language == "fr" else f"{text}%"
+
+
+def percent(share: float, language: str, *, floor: bool = True) -> str:
+    """A share as a percentage; 100 % only where nothing lacks. ``floor=False`` rounds, for changes."""
     shown = math.floor(share * 1000) / 10 if share < 1 else 100.0
+    if not floor:
+        shown = round(share * 100, 1 if share < 0.1 else 0)
     return f"{number(shown, language)}\u202f%" if language == "fr" else f"{number(shown, language)}%"
 
 

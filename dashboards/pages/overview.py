@@ -1,185 +1,155 @@
-"""This file is the first page: energy, emissions and requests of the whole organisation, and how sure that is."""
+"""This file is the first page: energy, emissions and requests of the whole organisation, where they go, and how sure that is."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlencode
 
-from dash import dcc, html
-from sqlalchemy.exc import DBAPIError
+from dash import html
 
-from dashboards import figures
-from dashboards.cards import badge, bars, card, message
-from dashboards.numbers import energy_unit, interval, mass_unit, moment, number, percent
+from dashboards import charts, parts
+from dashboards.cards import bars, block, graph, name_of, safely, table
+from dashboards.numbers import energy_unit, number, percent
+from dashboards.view import Context
 from dashboards.words import say
-from footprint.config import Config
-from footprint.instants import format_instant, from_datetime, parse_instant, to_datetime
-from footprint.querying import Answer, Question
+from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
 
-PATH, TITLE = "/", "title"
-PERIODS = ("today", "7d", "30d", "quarter", "all")
-VIEWS = ("active", "full")
-FEW_DAYS = 3  # up to so many, the trend is shown by hour
-CURRENT: dict[str, Any] = {"aria-current": "true"}
-Ask = Callable[[Question], Answer]
+PATH, TITLE = "/", "nav_overview"
+MOST_NODES = 9  # of one column of the flows; the smallest are drawn together
 
 
-def begin_of(period: str, config: Config, now_us: int) -> int | None:
-    """Where a period begins, at a midnight of the organisation; None for all there is."""
-    today = to_datetime(now_us).astimezone(config.timezone).replace(hour=0, minute=0, second=0, microsecond=0)
-    days = {"today": 0, "7d": 6, "30d": 29}
-    if period in days:
-        day = (today - timedelta(days=days[period])).date()
-    elif period == "quarter":
-        day = today.date().replace(month=(today.month - 1) // 3 * 3 + 1, day=1)
-    else:
-        return None
-    return from_datetime(datetime(day.year, day.month, day.day, tzinfo=config.timezone))
-
-
-def content(config: Config, ask: Ask, now_us: int, language: str, period: str, view: str) -> Any:
+def content(context: Context) -> list[Any]:
     """The page; what cannot be read is said, and the page stays."""
-    controls = _controls(language, period, view)
-    begin = begin_of(period, config, now_us)
-    try:
-        whole = ask(Question(view=view)).rows
-        if begin is not None and whole and parse_instant(whole[0]["period_start"]) < begin:
-            whole = ask(Question(from_us=begin, view=view)).rows
-        else:
-            begin = None  # all there is lies within the period: before it nothing was expected
-        if not whole:
-            return [controls, message(say(language, "empty_title"), say(language, "empty"))]
-        every = "day"
-        steps = ask(Question(every=every, from_us=begin, view=view)).rows
-        if len(steps) <= FEW_DAYS:
-            every = "hour"
-            steps = ask(Question(every=every, from_us=begin, view=view)).rows
-        services = ask(Question(group=("service",), from_us=begin, view=view)).rows
-        use_cases = ask(Question(group=("use_case",), from_us=begin, view=view)).rows
-    except DBAPIError:
-        return [controls, message(say(language, "away_title"), say(language, "away"))]
-    address = {"view": view, **({"from": format_instant(begin)} if begin is not None else {})}
+    view, language = context.view, context.view.language
+    rows = context.rows()
+    if not rows:
+        return [parts.filters(context), *parts.nothing(context)]
+    whole = rows[0]
+    before, ratio, requests = parts.change_of(context)
+    use_cases, services = context.rows(group=("use_case",)), context.rows(group=("service",))
     return [
-        controls,
-        *_head(whole[0], config, language),
-        _cards(whole[0], language),
-        html.Div([_trend(steps, every, config, language, address), _seen(whole[0], language)], className="row wide"),
+        parts.filters(context),
+        safely(lambda: parts.day_strip(context, whole), context),
+        *parts.headline(context, whole, ratio, requests),
+        parts.key_figures(context, whole, before, ratio, requests),
+        html.Div([safely(lambda: parts.trend(context, whole), context), parts.facts(context, whole)], className="row wide"),
         html.Div(
             [
-                bars(services, "service", language, _data(address, group="service"), say(language, "by_service")),
-                bars(use_cases, "use_case", language, _data(address, group="use_case"), say(language, "by_use_case")),
+                bars(
+                    use_cases,
+                    "use_case",
+                    language,
+                    context.data(group="use_case"),
+                    shares_title(use_cases, "use_case", language, "by_use_case"),
+                    lambda name: view.link("/use-cases", name=name),
+                ),
+                bars(
+                    services,
+                    "service",
+                    language,
+                    context.data(group="service"),
+                    shares_title(services, "service", language, "by_service"),
+                    lambda name: view.link("/services", name=name),
+                ),
             ],
+            className="row",
+        ),
+        safely(lambda: flows(context), context),
+        html.Div(
+            [safely(lambda: parts.calendar(context, whole), context), safely(lambda: parts.seen(context), context)],
             className="row",
         ),
     ]
 
 
-def _data(address: dict[str, str], **more: str) -> str:
-    return f"/api/v1/footprint?{urlencode({**address, **more, 'format': 'csv'})}"
-
-
-def _controls(language: str, period: str, view: str) -> html.Nav:
-    def links(name: str, current: str, values: tuple[str, ...]) -> list[Any]:
-        state = {"lang": language, "period": period, "view": view}
-        return [
-            html.A(say(language, value), href=f"?{urlencode({**state, name: value})}", className="choice",
-                   **(CURRENT if value == current else {}))
-            for value in values
-        ]  # fmt: skip
-
-    named: dict[str, Any] = {"aria-label": say(language, "periods")}
-    return html.Nav(
-        [
-            html.Span(say(language, "periods"), className="label"), *links("period", period, PERIODS),
-            html.Span(say(language, "views"), className="label"), *links("view", view, VIEWS),
-        ],
-        className="controls", **named,
-    )  # fmt: skip
-
-
-def _head(row: dict[str, Any], config: Config, language: str) -> list[Any]:
-    dates = {name: moment(row[f"period_{name}"], config.timezone, language) for name in ("start", "end")}
-    if row["energy_kwh"] is None:
-        title = say(language, "empty_title")
-    else:
-        size, unit = energy_unit(row["energy_kwh"])
-        energy = f"{number(row['energy_kwh'] / size, language)}\u00a0{unit}"
-        key = "headline" if row["requests"] else "headline_alone"
-        title = say(language, key, energy=energy, requests=number(row["requests"] or 0, language))
-    return [html.H1(title), html.P(say(language, "lead", zone=str(config.timezone), **dates), className="lead")]
-
-
-def _cards(row: dict[str, Any], language: str) -> html.Div:
-    mark = badge(row["quality"], language)
-    unknown = say(language, "unknown")
-    found = []
-    for title, name, unit_of in (("energy", "energy_{}kwh", energy_unit), ("co2e", "co2e_location_{}g", mass_unit)):
-        value, low, high = (row[name.format(part)] for part in ("", "low_", "high_"))
-        if value is None:
-            found.append(card(say(language, title), unknown, "", "", None))
-            continue
-        size, unit = unit_of(value)
-        bounds = interval(low / size, high / size, language)
-        found.append(card(say(language, title), number(value / size, language), unit, bounds, mark))
-    requests = row["requests"]
-    shown = unknown if requests is None else number(requests, language)
-    found.append(card(say(language, "requests"), shown, "", say(language, "counted"), badge("A" if requests else None, language)))
-    if requests and row["energy_kwh"] is not None:
-        # Thousand requests, and Wh in a kWh: the two thousands are not the same one.
-        each, low, high = (row[f"energy_{part}kwh"] * 1000 * 1000 / requests for part in ("", "low_", "high_"))
-        found.append(card(say(language, "per_thousand"), number(each, language), "Wh", interval(low, high, language), mark))
-    else:
-        found.append(card(say(language, "per_thousand"), unknown, "", "", None))
-    return html.Div(found, className="cards")
-
-
-def _trend(rows: list[dict[str, Any]], every: str, config: Config, language: str, address: dict[str, str]) -> html.Section:
-    size, unit = energy_unit(max((row["energy_kwh"] or 0.0 for row in rows), default=0.0))
-    title = say(language, "trend")
-    body = [
-        html.Tr([
-            html.Td(moment(row["period_start"], config.timezone, language)),
-            html.Td(number(row["energy_kwh"] / size, language)),
-            html.Td(interval(row["energy_low_kwh"] / size, row["energy_high_kwh"] / size, language)),
-        ])
-        for row in rows if row["energy_kwh"] is not None
-    ]  # fmt: skip
-    head = [say(language, "period"), unit, say(language, "interval")]
-    return html.Section(
-        [
-            html.H2(title),
-            html.P(say(language, "trend_sub", unit=unit, step=say(language, every)), className="sub"),
-            dcc.Graph(
-                figure=figures.trend(rows, size, unit, config.timezone, language), id="trend",
-                config={"displayModeBar": False, "responsive": True}, style={"height": "300px"},
-            ),
-            html.Details([
-                html.Summary(say(language, "table")),
-                html.Table([
-                    html.Caption(title, className="hidden"),
-                    html.Thead(html.Tr([html.Th(text, scope="col") for text in head])), html.Tbody(body),
-                ]),
-            ]),
-            html.P(html.A(say(language, "data"), href=_data(address, every=every)), className="source"),
-        ],
-        className="block",
-    )  # fmt: skip
-
-
-def _seen(row: dict[str, Any], language: str) -> html.Section:
-    covered = say(language, "not_covered")
-    if row["coverage"] is not None:
-        covered = say(language, "covered", share=percent(row["coverage"], language))
-    status = say(language, "provisional" if "provisional" in row["status"] else "final")
-    flags = [say(language, flag) for flag in row["flags"].split("+") if flag]
-    source = say(language, "source", method=row["method_version"] or "–", factors=row["factor_version"] or "–")
-    return html.Section(
-        [
-            html.H2(say(language, "coverage")),
-            html.Ol([html.Li(text) for text in (covered, status, *flags)], className="facts"),
-            html.P(source, className="source"),
-        ],
-        className="block",
+def shares_title(rows: list[dict[str, Any]], column: str, language: str, otherwise: str) -> str:
+    """Who makes up most of the energy, as a finding."""
+    known = sorted((r for r in rows if r["energy_kwh"] and not r[column].startswith("(")), key=lambda r: -r["energy_kwh"])
+    total = sum(row["energy_kwh"] or 0.0 for row in rows)
+    if not known or total <= 0:
+        return say(language, otherwise)
+    first = name_of(known[0][column], language)
+    if column == "use_case":  # a phrase; names of services, models and hosts stay as they are written
+        first = first[:1].upper() + first[1:]
+    if len(known) < 3:
+        return say(language, "share_one", first=first, share=percent(known[0]["energy_kwh"] / total, language, floor=False))
+    share = (known[0]["energy_kwh"] + known[1]["energy_kwh"]) / total
+    return say(
+        language,
+        "share_two",
+        first=first,
+        second=name_of(known[1][column], language),
+        share=percent(share, language, floor=False),
     )
+
+
+def flows(context: Context) -> Any:
+    """Host -> service -> use case, with idle, building and what nobody explains in sight."""
+    language = context.view.language
+    if set(dict(context.view.filters)) & {"site"}:
+        return None
+    rows = [
+        row for row in context.rows(group=("host", "service", "use_case"), view="active") if row["energy_kwh"] and row["host"]
+    ]
+    total = sum(row["energy_kwh"] for row in rows)
+    if total <= 0:
+        return None
+    size, unit = energy_unit(total)
+    amounts: dict[tuple[str, str, str], float] = {}
+    building = say(language, "building")
+    aside = 0.0
+
+    def add(begin: str, end: str, kwh: float, colour: str) -> None:
+        if kwh > 0:
+            amounts[begin, end, colour] = amounts.get((begin, end, colour), 0.0) + kwh / size
+
+    hosts, services, uses = (_largest(rows, column) for column in ("host", "service", "use_case"))
+    for row in rows:
+        host, service, use = f"h {hosts[row['host']]}", f"s {services[row['service']]}", f"u {uses[row['use_case']]}"
+        it = row["energy_kwh"] - row["facility_kwh"]
+        colour = charts.IDLE if row["use_case"] in (IDLE_NAME, UNATTRIBUTED_NAME) else charts.DATA
+        add(host, "u building", row["facility_kwh"], charts.BUILDING)
+        aside += row["facility_kwh"] + (it if colour == charts.IDLE else 0.0)
+        if row["service"] == UNATTRIBUTED_NAME:
+            add(host, f"u {UNATTRIBUTED_NAME}", it, charts.IDLE)
+        else:
+            add(host, service, it, charts.DATA)
+            add(service, use, it, colour)
+    found = [(begin, end, amount, colour) for (begin, end, colour), amount in sorted(amounts.items())]
+    sums: dict[str, float] = {}
+    for begin, end, amount, _ in found:
+        sums[end] = sums.get(end, 0.0) + amount
+        if begin.startswith("h "):
+            sums[begin] = sums.get(begin, 0.0) + amount
+    labels = {
+        node: f"{building if node == 'u building' else name_of(node[2:], language)} {number(amount, language)}"
+        for node, amount in sums.items()
+    }
+    share = percent(aside / total, language, floor=False)
+    finding = say(language, "flows", share=share)
+    head = [say(language, "from"), say(language, "into"), unit]
+    told = [
+        (labels[begin].rsplit(" ", 1)[0], labels[end].rsplit(" ", 1)[0], number(amount, language))
+        for begin, end, amount, _ in found
+    ]
+    sub = say(language, "flows_sub", unit=unit)
+    return block(
+        finding,
+        sub,
+        graph(charts.sankey([(*flow,) for flow in found], labels), "flows", finding),
+        language,
+        table=table(head, told, finding, first=True),
+        data=[("CSV", context.data(group="host,service,use_case"))],
+        wide=True,
+        identity="flows-card",
+    )
+
+
+def _largest(rows: list[dict[str, Any]], column: str) -> dict[str, str]:
+    """Each name, or one word for the smallest where there are too many."""
+    sums: dict[str, float] = {}
+    for row in rows:
+        sums[row[column]] = sums.get(row[column], 0.0) + row["energy_kwh"]
+    kept = sorted(sums, key=lambda name: (not name.startswith("("), -sums[name]))[
+        : MOST_NODES if len(sums) > MOST_NODES else None
+    ]
+    return {name: name if name in kept else f"… (+{len(sums) - len(kept)})" for name in sums}

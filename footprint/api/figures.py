@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -44,14 +44,26 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         )
         answer = query(store, config, question, clock())
         columns, rows = answer.columns, answer.rows
-        if config.demo:
-            columns, rows = [*columns, "demonstration"], [{**row, "demonstration": True} for row in rows]
-        headers = {"Cache-Control": "no-store"}
-        if wanted is not Format.json:
-            headers["Content-Disposition"] = f'attachment; filename="footprint.{wanted}"'
-        return Response(render(columns, rows, wanted), media_type=_MEDIA[wanted], headers=headers)
+        return answer_with(columns, rows, wanted, config, "footprint")
 
     return routes
+
+
+def answer_with(columns: list[str], rows: list[dict[str, Any]], form: str, config: Config, name: str) -> Response:
+    """A table in the format asked for; one of a demonstration says so.
+
+    Raises
+    ------
+    BadQuestion
+        If there is no such format.
+    """
+    wanted = _format(form, "")
+    if config.demo:
+        columns, rows = [*columns, "demonstration"], [{**row, "demonstration": True} for row in rows]
+    headers = {"Cache-Control": "no-store"}
+    if wanted is not Format.json:
+        headers["Content-Disposition"] = f'attachment; filename="{name}.{wanted}"'
+    return Response(render(columns, rows, wanted), media_type=_MEDIA[wanted], headers=headers)
 
 
 def _format(form: str | None, accept: str) -> Format:

@@ -64,6 +64,11 @@ def change(store: Store, config: Config, before: Question, after: Question, now_
     return rows
 
 
+def budget_of(store: Store, config: Config, question: Question, now_us: int) -> tuple[float, Budget] | None:
+    """Energy [kWh] of a question without groups, with its uncertainty budget; None where there is none."""
+    return _budgets(store, config, question, now_us).get(())
+
+
 def _budgets(store: Store, config: Config, question: Question, now_us: int) -> dict[tuple[str, ...], tuple[float, Budget]]:
     with gathered(store, config, question, now_us) as found:
         if found is None:

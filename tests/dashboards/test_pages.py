@@ -1,15 +1,24 @@
 """Numbers as readers write them, and a page for every state."""
 
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 
-from dashboards.numbers import energy_unit, interval, number, percent
-from dashboards.pages import overview
-from dashboards.words import _WORDS, say
-from footprint.querying import Answer, Question
-from tests.walk import NOW_US, config
+from dashboards.app import PAGES, page_of
+from dashboards.cards import safely
+from dashboards.numbers import energy_unit, interval, number, percent, signed
+from dashboards.view import Context, View
+from dashboards.words import catalogue, say
+from footprint.querying import Answer, Question, query
+from footprint.store import Store
+from tests.walk import DAY_S, NOW_US, START, bring, compute, config, energy_lines, request_lines
 
 
 def test_numbers_follow_the_language() -> None:
@@ -19,6 +28,7 @@ def test_numbers_follow_the_language() -> None:
     assert interval(1.5, 2, "en") == "[1.5, 2]"
     assert percent(0.99999, "en") == "99.9%"
     assert energy_unit(0.0005) == (1e-6, "mWh")
+    assert (signed(-0.04, "fr"), signed(0.22, "en")) == ("\u22124\u202f%", "+22%")
 
 
 @given(st.floats(1e-9, 1e9))
@@ -27,30 +37,97 @@ def test_three_digits_are_within_half_a_percent(value: float) -> None:
     assert shown == pytest.approx(value, rel=0.006, abs=1e-12)
 
 
-def test_every_sentence_exists_in_both_languages() -> None:
-    assert all(len(pair) == 2 and all(pair) for pair in _WORDS.values())
+def test_every_sentence_exists_in_both_languages_with_the_same_places() -> None:
+    french, english = catalogue("fr"), catalogue("en")
+    assert set(french) == set(english)
+    for key, text in french.items():
+        assert text, key
+        assert english[key], key
+        assert set(re.findall(r"{(\w+)}", text)) == set(re.findall(r"{(\w+)}", english[key])), key
     assert say("fr", "assumed-pue").count("\u00a0") >= 1
 
 
-def test_a_page_without_data_says_what_is_awaited_and_one_without_store_stays() -> None:
-    empty = overview.content(config(), lambda question: Answer([], []), NOW_US, "en", "all", "active")
-    assert "No reading yet" in str(empty)
+def test_every_sentence_that_pages_ask_for_is_in_the_catalogues() -> None:
+    root = Path(__file__).parents[2] / "dashboards"
+    asked = {
+        key for path in root.rglob("*.py") for key in re.findall(r'say\(\w*(?:\.view)?\.?language, "([^"{]+)"', path.read_text())
+    }
+    assert len(asked) > 60
+    assert asked <= set(catalogue("fr"))
 
+
+def context_of(
+    ask: Callable[[Question], Answer], path: str = "/", search: str = "", language: str = "en", store: Store | None = None
+) -> Context:
+    return Context(config(), store, ask, NOW_US, View.parse(path, search, language))
+
+
+def test_a_page_without_data_says_what_is_awaited_and_one_without_store_stays() -> None:
     def away(question: Question) -> Answer:
         raise OperationalError("SELECT", {}, Exception("gone"))
 
-    assert "does not answer" in str(overview.content(config(), away, NOW_US, "en", "all", "active"))
+    for path in PAGES:
+        empty = str(page_of(context_of(lambda question: Answer([], []), path)))
+        assert "Overview" in empty
+        assert "'0'" not in empty
+    assert "No reading yet" in str(page_of(context_of(lambda question: Answer([], []))))
+    assert "does not answer" in str(page_of(context_of(away)))
+    assert "no such page" in str(page_of(context_of(away, "/nowhere")))
 
 
-def test_a_period_that_reaches_before_the_first_reading_expects_nothing_there() -> None:
-    asked: list[Question] = []
+def test_a_card_that_fails_says_so_and_the_others_stay(caplog: pytest.LogCaptureFixture) -> None:
+    here = context_of(lambda question: Answer([], []))
 
+    def broken() -> object:
+        raise ValueError("a bug of ours")
+
+    said = str(safely(broken, here))
+    assert "the others stay" in said
+    assert "a bug of ours" not in said
+    assert "a bug of ours" in caplog.text
+
+
+@pytest.fixture
+def walked(sqlite: Store, tmp_path: Path) -> Store:
+    bring(sqlite, config(), tmp_path, energy_lines(START, 3 * 86_400, 60), request_lines(START, 3 * 86_400, 400))
+    compute(sqlite, config())
+    return sqlite
+
+
+@pytest.mark.parametrize("language", ["fr", "en"])
+def test_every_page_shows_figures_with_their_intervals(walked: Store, language: str) -> None:
     def ask(question: Question) -> Answer:
-        asked.append(question)
-        return Answer([], [])
+        return query(walked, config(), question, NOW_US)
 
-    overview.content(config(), ask, NOW_US, "fr", "30d", "active")
-    assert [question.from_us for question in asked] == [None]
+    search = "?period=2026-Q3"
+    for path in PAGES:
+        shown = str(page_of(context_of(ask, path, search, language, walked)))
+        assert "card_failed" not in shown
+        assert say(language, "card_failed", error="")[:20] not in shown, path
+        if path not in ("/help", "/editions", "/methods", "/readings", "/compare"):
+            assert "[" in shown, path
+    for path, name in (("/services", "chat"), ("/use-cases", "drafting"), ("/hosts", "a"), ("/models", "m1")):
+        shown = str(page_of(context_of(ask, path, f"{search}&name={name}", language, walked)))
+        assert f"H1(children='{name}')" in shown or f"H1('{name}')" in shown
+    assert "raw" in str(page_of(context_of(ask, "/readings", f"?of=a&device=gpu:0&day={DAY_S // 86400}", "en", walked))).lower()
+    assert say(language, "entity_none") in str(page_of(context_of(ask, "/services", "?name=nobody", language, walked)))
+
+
+def test_pages_say_the_figures_of_the_command_line(walked: Store) -> None:
+    row = query(walked, config(), Question(group=("use_case",)), NOW_US).rows[0]
+    shown = str(page_of(context_of(lambda q: query(walked, config(), q, NOW_US), "/use-cases", "?period=all", "en", walked)))
+    size, _ = energy_unit(max(r["energy_kwh"] for r in query(walked, config(), Question(group=("use_case",)), NOW_US).rows))
+    assert number(row["energy_kwh"] / size, "en") in shown
+    assert interval(row["energy_low_kwh"] / size, row["energy_high_kwh"] / size, "en") in shown
+
+
+def test_a_comparison_is_as_wide_as_its_interval(walked: Store) -> None:
+    here = context_of(
+        lambda q: query(walked, config(), q, NOW_US), "/compare", "?period=all&kind=use_case&a=drafting&b=coding", "en", walked
+    )
+    shown = str(page_of(here))
+    assert "no measurable difference" in shown or "times the energy of" in shown
+    assert "Output tokens per request" in shown
 
 
 def test_a_range_without_a_value_is_drawn_as_a_range() -> None:
@@ -69,7 +146,13 @@ def test_a_range_without_a_value_is_drawn_as_a_range() -> None:
 def test_a_period_not_yet_over_is_drawn_apart_and_nothing_is_drawn_for_what_was_not_read() -> None:
     from dashboards.figures import trend
 
-    days = ["2026-07-01T00:00:00Z", "2026-07-02T00:00:00Z", "2026-07-03T00:00:00Z", "2026-07-04T00:00:00Z", "2026-07-04T05:00:00Z"]
+    days = [
+        "2026-07-01T00:00:00Z",
+        "2026-07-02T00:00:00Z",
+        "2026-07-03T00:00:00Z",
+        "2026-07-04T00:00:00Z",
+        "2026-07-04T05:00:00Z",
+    ]
     energies = [3.0, None, 2.0, 0.5]
     rows = [
         {"period_start": a, "period_end": b, "energy_kwh": e, "energy_low_kwh": e and e / 2, "energy_high_kwh": e and e * 2}

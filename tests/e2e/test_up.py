@@ -55,7 +55,7 @@ def test_up_measures_itself_shows_it_and_leaves_nothing_behind(tmp_path: Path) -
         assert (tmp_path / "agent.token").stat().st_mode & 0o777 == 0o600
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM)
-            for language, title in (("fr", "Par service"), ("en", "By service")):
+            for language, title in (("fr", "L’énergie au fil du temps"), ("en", "Energy over time")):
                 page = browser.new_page()
                 errors: list[str] = []
                 elsewhere: list[str] = []

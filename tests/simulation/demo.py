@@ -94,7 +94,7 @@ SERVICES: dict[str, tuple[str, int, Server]] = {
 def write_organisation(folder: Path, end_s: int, seed: int) -> None:
     """Contract files of the weeks before ``end_s``, and the truth beside them."""
     luck = np.random.default_rng(seed)
-    first = end_s - DAYS * DAY_S
+    first = end_s - end_s % DAY_S - DAYS * DAY_S  # days begin at midnight, and the last one is cut at ``end_s``
     silent = end_s - LOST[0] * DAY_S
     with (
         (folder / "requests.csv").open("w", encoding="utf-8") as requests,
@@ -106,34 +106,38 @@ def write_organisation(folder: Path, end_s: int, seed: int) -> None:
         truth.write("day_start,service,use_case,active_j\n")
         for service, (host, gpu, law) in SERVICES.items():
             level = np.zeros(law.devices)
-            for number in range(DAYS):
+            for number in range(DAYS + 1):
                 begin = first + number * DAY_S
                 weekend = time.gmtime(begin + DAY_S // 2).tm_wday >= 5
                 kinds = tuple(replace(kind, per_day=kind.per_day * (0.06 if weekend else 1.0)) for kind in law.kinds)
                 day = simulate(replace(law, kinds=kinds), seed * 1000 + number)
-                _write_requests(requests, day, service, begin, luck)
-                level = _write_energy(energy, day, host, gpu, begin, level, seed, (silent, silent + LOST[1]))
+                _write_requests(requests, day, service, begin, end_s, luck)
+                level = _write_energy(energy, day, host, gpu, begin, end_s, level, seed, (silent, silent + LOST[1]))
                 for kind, joules in zip(law.kinds, np.bincount(day.use_case, day.true_j, len(kinds)), strict=True):
                     truth.write(f"{begin},{service},{kind.name},{joules:.3f}\n")
         _write_others(energy, first, end_s, luck)
 
 
-def _write_requests(out, day: Day, service: str, begin: int, luck: np.random.Generator) -> None:  # type: ignore[no-untyped-def]
+def _write_requests(out, day: Day, service: str, begin: int, end_s: int, luck: np.random.Generator) -> None:  # type: ignore[no-untyped-def]
     fate = luck.choice(["ok", "error", "cancelled"], len(day.start_s), p=[0.965, 0.02, 0.015])
     for i in range(len(day.start_s)):
+        if begin + day.end_s[i] >= end_s:
+            continue
         out.write(
             f"{begin + day.start_s[i]:.3f},{begin + day.end_s[i]:.3f},{service},{day.server.kinds[day.use_case[i]].name},1,"
             f"{day.input_tokens[i]},{day.cached_tokens[i]},{day.output_tokens[i]},{fate[i]}\n"
         )
 
 
-def _write_energy(out, day: Day, host: str, gpu: int, begin: int, level, seed: int, silent: tuple[int, int]):  # type: ignore[no-untyped-def]
+def _write_energy(  # type: ignore[no-untyped-def]
+    out, day: Day, host: str, gpu: int, begin: int, end_s: int, level, seed: int, silent: tuple[int, int]
+):
     """Counters go on from day to day; a silent host's counters go on unread."""
     counters = counters_j(day, seed)
     for device in range(day.server.devices):
         for second in range(0, DAY_S, STEP_S):
             at = begin + second
-            if host == "demo-inf-02" and silent[0] < at < silent[1]:
+            if at > end_s or (host == "demo-inf-02" and silent[0] < at < silent[1]):
                 continue
             out.write(f"{at},{host},gpu:{gpu + device},gpu,{level[device] + counters[device, second]:.3f}\n")
     return level + counters[:, -1]

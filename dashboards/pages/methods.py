@@ -1,0 +1,84 @@
+"""This file prints the registry of methods and the factors of the organisation's zone: generated, never written by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dash import html
+
+from dashboards.cards import block, scrolled, table
+from dashboards.numbers import number
+from dashboards.view import Context
+from dashboards.words import say
+from footprint.aggregation import METHOD_VERSION
+from footprint.impact.book import shipped_book
+from footprint.ledger.factors import book_of
+from footprint.querying.facts import declared
+from footprint.querying.methods import described
+
+PATH, TITLE = "/methods", "nav_methods"
+
+
+def content(context: Context) -> list[Any]:
+    """Methods, declared facts, factors."""
+    language, zone = context.view.language, context.config.zone
+    title = say(language, "methods_title")
+    head = [say(language, name) for name in ("name", "words", "formula", "unit", "source_word")]
+    labels: dict[str, tuple[Any, ...]] = {}
+    for row in described(language):
+        labels.setdefault(row["label"], (row["label"], row["words"], row["formula"], row["unit"], row["source"]))
+    book = book_of(context.store) if context.store is not None else shipped_book()
+    factors = [factor for factor in book.factors if factor.where in (zone, "")]
+    told = [
+        (
+            f"{factor.kind}{' · ' + say(language, 'inventory_factor') if factor.kind == context.config.electricity else ''}",
+            number(factor.value, language, 4),
+            factor.unit,
+            factor.valid_from.isoformat(),
+            factor.source,
+            factor.licence,
+        )
+        for factor in factors
+    ]
+    facts = [
+        (
+            f"{row['fact']} {row['of']}",
+            number(row["value"], language),
+            f"[{number(row['low'], language)} ; {number(row['high'], language)}]",
+            row["category"] or "",
+            say(language, "yes" if row["assumed"] else "no"),
+        )
+        for row in declared(context.config)
+    ]
+
+    def wide(heads: list[str], rows: list[tuple[Any, ...]], caption: str) -> html.Div:
+        return scrolled(table(heads, rows, caption), caption, "prose")
+
+    return [
+        html.H1(title),
+        html.P(say(language, "methods_lead", version=METHOD_VERSION), className="lead"),
+        block(
+            title,
+            "",
+            wide(head, list(labels.values()), title),
+            language,
+            data=[("CSV", f"/api/v1/tables/methods?format=csv&lang={language}")],
+            wide=True,
+        ),
+        block(
+            say(language, "step_facts"),
+            "",
+            wide([say(language, n) for n in ("fact", "value", "interval", "condition", "estimated")], facts, "facts"),
+            language,
+            data=[("CSV", "/api/v1/tables/facts?format=csv")],
+            wide=True,
+        ),
+        block(
+            say(language, "factors_title", zone=zone),
+            say(language, "factors_sub"),
+            wide([say(language, n) for n in ("factor", "value", "unit", "valid", "source_word", "licence")], told, "factors"),
+            language,
+            data=[("CSV", "/api/v1/tables/factors?format=csv")],
+            wide=True,
+        ),
+    ]

@@ -1,0 +1,158 @@
+"""This file says how far figures can be trusted: what was seen, whether sums close, how energy was divided, what is open."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dash import html
+
+from dashboards import parts
+from dashboards.cards import ASIDE, block, safely, scrolled, table
+from dashboards.numbers import energy_unit, moment, number, percent
+from dashboards.view import Context
+from dashboards.words import say
+from footprint.instants import format_instant
+from footprint.jobs import latest_runs
+from footprint.querying.causes import causes
+from footprint.querying.closure import closure
+from footprint.querying.splits import splits
+from footprint.units import US_PER_S
+
+PATH, TITLE = "/quality", "nav_quality"
+MOST_SPLITS = 60
+
+
+def content(context: Context) -> list[Any]:
+    """Cards from what the eye sees first to what an auditor asks last."""
+    language = context.view.language
+    rows = context.rows()
+    if not rows or context.store is None:
+        return [parts.filters(context), *parts.nothing(context)]
+    whole = rows[0]
+    title = say(language, "quality_unknown")
+    if whole["coverage"] is not None:
+        title = say(language, "quality_title", share=percent(whole["coverage"], language))
+    return [
+        parts.filters(context),
+        parts.day_strip(context, whole),
+        html.H1(title),
+        html.P(parts.period_words(context), className="lead"),
+        html.Div([safely(lambda: parts.seen(context), context), parts.facts(context, whole)], className="row wide"),
+        html.Div([safely(lambda: _causes(context), context), safely(lambda: _balance(context), context)], className="row"),
+        safely(lambda: _splits(context), context),
+        safely(lambda: _jobs(context), context),
+    ]
+
+
+def _causes(context: Context) -> Any:
+    """What makes the total uncertain, the largest first: a tornado."""
+    language = context.view.language
+    assert context.store is not None
+    found = causes(context.store, context.config, context.question(), context.now_us)
+    if not found:
+        return None
+    largest = max(max(row["low_kwh"], row["high_kwh"]) for row in found)
+    size, unit = energy_unit(largest)
+    body = []
+    for row in found:
+        sides = [
+            html.Div(
+                html.Div(className=f"side {side}", style={"width": f"{100 * row[f'{side}_kwh'] / largest:.1f}%"}),
+                className=f"half {side}",
+            )
+            for side in ("low", "high")
+        ]
+        amounts = [number(row[f"{side}_kwh"] / size, language) for side in ("low", "high")]
+        body.append((row["cause"], html.Div(sides, className="tornado", **ASIDE), *amounts))
+    title = say(language, "causes_title", cause=found[0]["cause"])
+    head = [say(language, "cause"), "", say(language, "low"), say(language, "high")]
+    return block(
+        title,
+        say(language, "causes_sub", unit=unit),
+        scrolled(table(head, body, title), title),
+        language,
+        data=[("CSV", "/api/v1/tables/uncertainty?format=csv")],
+    )
+
+
+def _balance(context: Context) -> Any:
+    language = context.view.language
+    assert context.store is not None
+    found = closure(context.store, context.config, *context.view.bounds(context.config, context.now_us))
+    bad = [row["host"] for row in found if not row["closes"]]
+    size, unit = energy_unit(max((row["meter_kwh"] or 0.0 for row in found), default=0.0))
+    said = say(language, "balance_bad", hosts=", ".join(bad)) if bad else say(language, "balance_ok")
+    head = [
+        say(language, "host"),
+        *(f"{say(language, name)}, {unit}" for name in ("meter", "services_sum", "(idle)", "(unattributed)")),
+        say(language, "residual"),
+        say(language, "closes"),
+    ]
+    body = [
+        (
+            row["host"],
+            *(
+                number((row[name] or 0.0) / size, language)
+                for name in ("meter_kwh", "services_kwh", "idle_kwh", "unattributed_kwh")
+            ),
+            str(row["residual_uj"]),
+            say(language, "yes" if row["closes"] else "no"),
+        )
+        for row in found
+    ]
+    title = say(language, "balance_title")
+    return block(
+        title,
+        said,
+        scrolled(table(head, body, title), title),
+        language,
+        data=[("CSV", "/api/v1/tables/balance?format=csv")],
+    )
+
+
+def _splits(context: Context) -> Any:
+    language = context.view.language
+    assert context.store is not None
+    found = splits(context.store, *context.view.bounds(context.config, context.now_us))
+    head = [say(language, name) for name in ("date", "service", "host", "status", "reason", "requests", "fit_residual")]
+    body = [
+        (
+            row["date"],
+            row["service"],
+            row["host"],
+            row["status"],
+            row["reason"] or "",
+            number(row["requests"] or 0, language),
+            "" if row["residual"] is None else percent(row["residual"], language, floor=False),
+        )
+        for row in found[-MOST_SPLITS:]
+    ]
+    title = say(language, "splits_title")
+    return block(
+        title,
+        say(language, "splits_sub"),
+        scrolled(table(head, body, title), title, "tall"),
+        language,
+        data=[("CSV", "/api/v1/tables/splits?format=csv")],
+        wide=True,
+    )
+
+
+def _jobs(context: Context) -> Any:
+    language = context.view.language
+    assert context.store is not None
+    found = latest_runs(context.store)
+    head = [say(language, name) for name in ("job", "status", "started", "duration", "said")]
+    body = [
+        (
+            run["name"],
+            run["status"],
+            moment(format_instant(run["started_us"]), context.config.timezone, language),
+            "" if run["ended_us"] is None else number((run["ended_us"] - run["started_us"]) / US_PER_S, language),
+            run["said"],
+        )
+        for run in found
+    ]
+    title = say(language, "jobs_title")
+    shown = scrolled(table(head, body, title), title) if body else html.P(say(language, "jobs_none"))
+    return block(title, "", shown, language, data=[("CSV", "/api/v1/tables/jobs?format=csv")], wide=True)

@@ -1,0 +1,50 @@
+"""This file shows raw readings of one device on one day: the end of every chain of questions."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from dash import html
+
+from dashboards.cards import block, message, scrolled, table
+from dashboards.view import Context
+from dashboards.words import say
+from footprint.instants import format_instant
+from footprint.querying.raw import readings_of
+from footprint.units import US_PER_DAY, US_PER_S
+
+PATH, TITLE = "/readings", "readings_of"
+SHOWN = 200
+
+
+def content(context: Context) -> list[Any]:
+    """A table of the first readings, and where all of them are."""
+    view, language = context.view, context.view.language
+    host, device, day = view.get("of"), view.get("device"), view.get("day")
+    back = html.P(html.A(f"← {say(language, 'explain')}", href=view.link("/explain")), className="back")
+    if context.store is None or not day.lstrip("-").isdigit():
+        return [back, message(say(language, "readings_none"), say(language, "readings_none_text"))]
+    found = readings_of(context.store, host, device, int(day) * US_PER_DAY, (int(day) + 1) * US_PER_DAY)
+    if not found:
+        return [back, message(say(language, "readings_none"), say(language, "readings_none_text"))]
+    date = datetime.fromtimestamp(int(day) * US_PER_DAY / US_PER_S, UTC).date().isoformat()
+    title = say(language, "readings_title", device=device, host=host)
+    sub = say(language, "readings_sub", date=date, count=str(len(found)), shown=str(min(len(found), SHOWN)))
+    head = [say(language, name) for name in ("time", "quantity", "value", "unit", "status")]
+    body = [(row["time"], row["quantity"], row["value"], row["unit"], row["grade"]) for row in found[:SHOWN]]
+    address = "/api/v1/readings?" + urlencode(
+        {
+            "host": host,
+            "device": device,
+            "from": format_instant(int(day) * US_PER_DAY),
+            "to": format_instant((int(day) + 1) * US_PER_DAY),
+        }
+    )
+    data = [(form.upper(), f"{address}&format={form}") for form in ("csv", "json", "parquet")]
+    return [
+        back,
+        html.H1(title),
+        block(sub, "", scrolled(table(head, body, title), title, "tall"), language, data=data, wide=True),
+    ]

@@ -1,0 +1,197 @@
+"""The dashboard as people meet it, in Chromium: every page, both languages, both themes, by keyboard, narrow, without a store."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from footprint.store import Store
+from tests.e2e.test_up import CHROMIUM, free_port
+from tests.walk import CONFIG, START, bring, compute, config, energy_lines, request_lines
+
+pytestmark = pytest.mark.browser
+PAGES = {
+    "/": "", "/use-cases": "", "/use-cases?name=drafting": "", "/services?name=chat": "", "/models": "", "/hosts?name=a": "",
+    "/compare?kind=use_case": "", "/charter": "", "/quality": "", "/editions": "", "/methods": "", "/help": "",
+    "/explain?figure=co2e_location_g": "", "/readings?of=a&device=gpu:0&day=20635": "",
+}  # fmt: skip
+
+
+def served(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
+    port = free_port()
+    command = [sys.executable, "-c", "from footprint.cli import main; main()", "serve", "--no-scheduler"]
+    environment = os.environ | {"FOOTPRINT_SERVER__PORT": str(port)}
+    process = subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True)
+    base = f"http://127.0.0.1:{port}"
+    for _ in range(200):
+        try:
+            with urllib.request.urlopen(f"{base}/healthz", timeout=2):
+                return process, base
+        except OSError:
+            time.sleep(0.1)
+    raise RuntimeError("the server does not answer")
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("dashboard")
+    (folder / "footprint.toml").write_text(CONFIG)
+    store = Store(f"sqlite:///{folder / 'footprint.db'}", demo=False)
+    bring(store, config(), folder, energy_lines(START, 3 * 86_400, 60), request_lines(START, 3 * 86_400, 400))
+    compute(store, config())
+    store.close()
+    process, address = served(folder)
+    yield address
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM)
+        yield found
+        found.close()
+
+
+def opened(
+    browser: Any, base: str, path: str, language: str = "en", theme: str = "light", width: int = 1280
+) -> tuple[Any, list[str], list[str]]:
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    errors: list[str] = []
+    elsewhere: list[str] = []
+    page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda bad: errors.append(str(bad)))
+    page.on("request", lambda r: None if r.url.startswith((base, "data:", "ws:", "blob:")) else elsewhere.append(r.url))
+    sign = "&" if "?" in path else "?"
+    page.goto(f"{base}{path}{sign}lang={language}&theme={theme}&period=all")
+    page.locator("main h1").first.wait_for(timeout=30_000)
+    return page, errors, elsewhere
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("language", ["fr", "en"])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_page_has_a_violation_in_either_language_and_theme(browser: Any, base: str, language: str, theme: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    said: list[tuple[str, ...]] = []
+    for path in PAGES:
+        page, errors, elsewhere = opened(browser, base, path, language, theme)
+        if page.locator(".js-plotly-plot").count():
+            page.wait_for_timeout(400)
+        for each in Axe().run(page).response["violations"]:
+            said += [(path, each["id"], node["html"][:160], node.get("failureSummary", "")[:200]) for node in each["nodes"][:2]]
+        assert (path, errors, elsewhere) == (path, [], [])
+        assert page.locator("html").get_attribute("lang") == language
+        assert page.locator("h1").count() >= 1
+        page.close()
+    assert said == []
+
+
+def test_every_page_opens_without_an_error_and_asks_nobody_else(browser: Any, base: str) -> None:
+    for path in PAGES:
+        page, errors, elsewhere = opened(browser, base, path)
+        assert (path, errors, elsewhere) == (path, [], [])
+        bare = page.evaluate("[...document.querySelectorAll('.js-plotly-plot')].filter(c => !c.closest('section.block')).length")
+        assert (path, bare) == (path, 0)
+        page.close()
+
+
+def test_from_the_overview_to_the_raw_readings_in_four_clicks_and_back_by_a_link(browser: Any, base: str) -> None:
+    page, errors, _ = opened(browser, base, "/")
+    page.get_by_role("link", name="Where this figure comes from").first.click()
+    page.get_by_role("heading", name="Where this figure comes from: Energy").wait_for(timeout=20_000)
+    page.get_by_role("link", name="Readings 2026").first.click()
+    page.get_by_role("heading", level=1, name="Raw readings of").wait_for(timeout=20_000)
+    shown = page.locator("main table tbody tr").first.inner_text()
+    again = browser.new_page()
+    again.goto(page.url)
+    again.get_by_role("heading", level=1, name="Raw readings of").wait_for(timeout=20_000)
+    assert again.locator("main table tbody tr").first.inner_text() == shown
+    assert errors == []
+    for each in (page, again):
+        each.close()
+
+
+def test_everything_is_reached_by_keyboard(browser: Any, base: str) -> None:
+    page, _, _ = opened(browser, base, "/")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    reached = set()
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("(document.activeElement.textContent || '').trim().slice(0, 40)"))
+    assert any(text.startswith("Period") for text in reached)
+    assert "Quality" in reached
+    page.locator(".menu summary").first.focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.tagName") == "A"
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**period=7d**")
+    page.close()
+
+
+def test_a_narrow_screen_needs_no_sideways_scrolling(browser: Any, base: str) -> None:
+    for path in PAGES:
+        page, _, _ = opened(browser, base, path, width=320)
+        page.wait_for_timeout(200)
+        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert (path, wide) == (path, 0)
+        page.close()
+
+
+def test_what_is_not_there_is_said_and_answered_404(browser: Any, base: str) -> None:
+    page = browser.new_page()
+    answer = page.goto(f"{base}/nowhere?lang=en")
+    assert answer.status == 404
+    page.get_by_role("heading", name="There is no such page").wait_for(timeout=20_000)
+    page.close()
+    with pytest.raises(urllib.error.HTTPError):
+        urllib.request.urlopen(f"{base}/api/v1/nothing", timeout=5)
+
+
+def test_the_power_of_a_host_can_be_paused(browser: Any, base: str) -> None:
+    page, errors, _ = opened(browser, base, "/hosts?name=a")
+    button = page.get_by_role("button", name="Pause")
+    button.click()
+    page.get_by_role("button", name="Resume").wait_for(timeout=10_000)
+    assert errors == []
+    page.close()
+
+
+def test_a_store_that_is_away_is_said_and_the_page_comes_back(browser: Any, tmp_path: Path) -> None:
+    (tmp_path / "footprint.toml").write_text(CONFIG)
+    store = Store(f"sqlite:///{tmp_path / 'footprint.db'}", demo=False)
+    bring(store, config(), tmp_path, energy_lines(START, 7200, 60), request_lines(START, 7200, 40))
+    compute(store, config())
+    process, address = served(tmp_path)
+    try:
+        with store.begin() as connection:
+            connection.exec_driver_sql("ALTER TABLE stream RENAME TO elsewhere")
+        page = browser.new_page()
+        page.goto(f"{address}/?lang=en&period=all")
+        page.get_by_role("heading", name="The store does not answer").wait_for(timeout=20_000)
+        assert "0 kWh" not in page.locator("main").inner_text()
+        with store.begin() as connection:
+            connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO stream")
+        page.locator(".cards .figure").first.wait_for(timeout=30_000)
+        page.close()
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        store.close()
