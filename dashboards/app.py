@@ -11,17 +11,19 @@ from urllib.parse import parse_qs
 
 from dash import Dash, Input, Output, State, dcc, html, no_update
 from fastapi import FastAPI
+from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
 from dashboards.cards import ASIDE, CURRENT, message
 from dashboards.pages import charter, compare, editions, entities, explain, help, methods, overview, quality, readings  # noqa: A004
 from dashboards.view import THEMES, Context, View
 from dashboards.words import LANGUAGES, say
+from footprint import tables
 from footprint.aggregation import METHOD_VERSION
 from footprint.config import Config
 from footprint.querying import Answer, Question
 from footprint.querying import query as ask_store
-from footprint.store import Store
+from footprint.store import Store, table
 
 
 class Page(Protocol):
@@ -43,7 +45,8 @@ PAGES: dict[str, Any] = {page.PATH: page for page in (*NAVIGATION, *BEHIND)}
 NOT_PAGES = ("/api", "/_dash", "/_reload", "/assets", "/healthz", "/readyz", "/metrics", "/_favicon", "/favicon")
 
 REFRESH_MS = 10_000
-KEPT_S = 5.0
+KEPT_S = 60
+LOOK_S = 1
 _KEPT = 256
 _language: ContextVar[str] = ContextVar("language", default="fr")
 _theme: ContextVar[str] = ContextVar("theme", default="auto")
@@ -69,7 +72,7 @@ def mount(
         websocket_callbacks=False,
     )
     dash.layout = lambda: _layout(config, _language.get())
-    remembered = _Remembered(lambda question: query(store, config, question, clock()))
+    remembered = Remembered(lambda question: query(store, config, question, clock()), lambda: _computed(store))
 
     def context(path: str, search: str, language: str) -> Context:
         return Context(config, store, remembered, clock(), View.parse(path, search, language))
@@ -196,22 +199,36 @@ def _layout(config: Config, language: str) -> html.Div:
     )
 
 
-class _Remembered:
-    """Answers of the last seconds: several readers of one page cost one query."""
+class Remembered:
+    """Answers that hold while nothing was computed anew: many readers of one page cost one query.
 
-    def __init__(self, ask: Callable[[Question], Answer]) -> None:
-        self._ask = ask
-        self._kept: dict[Question, tuple[float, Answer]] = {}
+    ``state`` is asked at most once a second; an answer is asked for again after a minute all the same, for the clock of an open
+    period moves on.
+    """
+
+    def __init__(self, ask: Callable[[Question], Answer], state: Callable[[], Any]) -> None:
+        self._ask, self._read_state = ask, state
+        self._kept: dict[Question, tuple[float, Any, Answer]] = {}
+        self._state: tuple[float, Any] = (0.0, None)
 
     def __call__(self, question: Question) -> Answer:
         now = time.monotonic()
-        at, answer = self._kept.get(question, (0.0, None))
-        if answer is None or now - at > KEPT_S:
+        if now - self._state[0] > LOOK_S:
+            self._state = now, self._read_state()
+        at, state, answer = self._kept.get(question, (0.0, None, None))
+        if answer is None or state != self._state[1] or now - at > KEPT_S:
             answer = self._ask(question)
             if len(self._kept) >= _KEPT:
                 self._kept.clear()
-            self._kept[question] = (now, answer)
+            self._kept[question] = now, self._state[1], answer
         return answer
+
+
+def _computed(store: Store) -> Any:
+    """What changes whenever a day is computed anew or taken away."""
+    shard = table(tables.Shard)
+    with store.read() as connection:
+        return tuple(connection.execute(select(func.max(shard.c.computed_us), func.count())).one())
 
 
 class _LocalisedDash(Dash):  # type: ignore[misc,unused-ignore]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -24,7 +25,9 @@ def _whole(rows: Rows) -> list[bool]:
     return [length > max(lengths) * 0.9 for length in lengths]
 
 
-def trend(rows: Rows, size_kwh: float, unit: str, zone: ZoneInfo, language: str) -> go.Figure:
+def trend(
+    rows: Rows, size_kwh: float, unit: str, zone: ZoneInfo, language: str, notes: Sequence[tuple[datetime, str]] = ()
+) -> go.Figure:
     """Energy by period with its interval; a period without a reading is a gap, never a zero.
 
     A line joins only neighbouring periods; ``size_kwh`` is the unit shown.
@@ -63,6 +66,9 @@ def trend(rows: Rows, size_kwh: float, unit: str, zone: ZoneInfo, language: str)
         plot_bgcolor="rgba(0,0,0,0)", font={"size": 13.5}, yaxis={"rangemode": "tozero", "title": unit, "nticks": 5},
         xaxis={"showgrid": False}, dragmode=False,
     )  # fmt: skip
+    for number, (at, _) in enumerate(notes, 1):
+        figure.add_vline(x=at, line={"width": 1, "dash": "2px,2px", "color": "#78828F"})
+        figure.add_annotation(x=at, yref="paper", y=1, text=f" {number}", showarrow=False, xanchor="left", yanchor="top")
     if rows:
         midnights = all(time.hour == 0 for time in times[1:])
         figure.update_xaxes(tickformat=(_DAYS if midnights and len(rows) > 1 else _DATES)[language])

@@ -25,6 +25,7 @@ FEW_DAYS = 3  # up to so many, the trend is shown by hour
 MANY_DAYS = 120  # from so many on, by month
 STALE_US = US_PER_DAY
 HALF = 0.5
+FIRST_IMPORT = "footprint import requests --as litellm spend.jsonl"
 
 
 def filters(context: Context) -> html.Nav:
@@ -63,9 +64,15 @@ def nothing(context: Context) -> list[Any]:
     language = context.view.language
     whole = context.ask(Question()).rows
     if not whole:
-        return [message(say(language, "empty_title"), say(language, "empty"))]
+        return [message(say(language, "empty_title"), say(language, "empty")), first_steps(language)]
     last = moment(whole[0]["period_end"], context.config.timezone, language)
     return [message(say(language, "empty_period"), say(language, "empty_period_text", last=last))]
+
+
+def first_steps(language: str) -> html.Ol:
+    """What a newcomer does first: three commands to copy."""
+    steps = (("first_sensors", "footprint doctor"), ("first_agent", "footprint-agent run"), ("first_requests", FIRST_IMPORT))
+    return html.Ol([html.Li([html.P(say(language, key)), html.Pre(html.Code(text))]) for key, text in steps], className="steps")
 
 
 def day_states(context: Context) -> dict[str, list[tuple[str, str]]]:
@@ -277,6 +284,10 @@ def trend(context: Context, whole: Row) -> html.Section:
         bracket = interval(most["energy_low_kwh"] / size, most["energy_high_kwh"] / size, language)
         amount = f"{number(most['energy_kwh'] / size, language)}\u00a0{unit} {bracket}"
         sentences = [say(language, "most", when=moment(most["period_start"], zone, language), amount=amount)]
+    notes = noted(context, whole)
+    sentences += [
+        f"{number_}. {moment(format_instant(at), zone, language)} : {text}" for number_, (at, text) in enumerate(notes, 1)
+    ]
     head = [say(language, "period"), unit, say(language, "interval"), say(language, "quality")]
     body = [
         (
@@ -288,7 +299,11 @@ def trend(context: Context, whole: Row) -> html.Section:
         for row in rows
     ]
     sub = say(language, "trend_sub", unit=unit, step=step)
-    drawn = graph(figures.trend(rows, size, unit, zone, language), "trend", f"{finding}. {sub}")
+    drawn = graph(
+        figures.trend(rows, size, unit, zone, language, [(to_datetime(at).astimezone(zone), text) for at, text in notes]),
+        "trend",
+        f"{finding}. {sub}",
+    )
     data = [(form.upper(), context.data(form, every=every)) for form in ("csv", "json", "parquet")]
     return block(
         finding,
@@ -300,6 +315,17 @@ def trend(context: Context, whole: Row) -> html.Section:
         data=data,
         source=source(whole, view.language),
     )
+
+
+def noted(context: Context, whole: Row) -> list[tuple[int, str]]:
+    """(instant, text) of what happened in the period to what the page shows."""
+    begin, end = parse_instant(whole["period_start"]), parse_instant(whole["period_end"])
+    services = {value for name, value in context.view.filters if name == "service"}
+    return [
+        (each.at_us, each.text)
+        for each in context.config.annotations
+        if begin <= each.at_us < end and (not each.service or not services or each.service in services)
+    ]
 
 
 def source(row: Row, language: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from dash import html
@@ -14,13 +13,11 @@ from dashboards.view import Context
 from dashboards.words import say
 from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.impact.decomposition import EFFECTS, Term, decompose
-from footprint.impact.uncertainty import ratio_of
-from footprint.querying.causes import budget_of
+from footprint.querying.comparing import KINDS, Condition, compare, of_a_kind
+from footprint.querying.question import BadQuestion
 
 PATH, TITLE = "/compare", "nav_compare"
-KINDS = ("model", "service", "use_case")
 NOTHING = 1e-9
-ALIKE = 1.25  # ratio of a condition up to which it is said to be alike
 
 
 def content(context: Context) -> list[Any]:
@@ -47,89 +44,60 @@ def content(context: Context) -> list[Any]:
     if not a or not b or a == b:
         found.append(message(say(language, "compare_pick", kind=say(language, kind).lower()), parts.period_words(context)))
     else:
-        found += _two(context, kind, a, b, rows)
+        found += _two(context, kind, a, b)
     found.append(change(context))
     return found
 
 
-def _two(context: Context, kind: str, a: str, b: str, rows: dict[str, dict[str, Any]]) -> list[Any]:
+def _two(context: Context, kind: str, a: str, b: str) -> list[Any]:
+    """A over B with its interval; what differs is said first."""
     language = context.view.language
-    budgets = []
-    for name in (b, a):
-        inside = replace(context, view=replace(context.view, filters=(*context.view.filters, (kind, name))))
-        question = inside.question()
-        found = budget_of(context.store, context.config, question, context.now_us) if context.store is not None else None
-        budgets.append(found)
-    if any(not found or found[0] <= 0 for found in budgets):
-        return [message(say(language, "compare_pick", kind=say(language, kind).lower()), "")]
-    raw = ratio_of(*budgets[0], *budgets[1])  # type: ignore[misc]
-    per = rows[b]["requests"] / rows[a]["requests"]
-    ratio, low, high = raw.value * per, raw.low * per, raw.high * per
+    if context.store is None:
+        return []
+    questions = of_a_kind(kind, b, a, context.question())
+    try:
+        found = compare(context.store, context.config, questions, (b, a), context.now_us, anyway=True)
+    except BadQuestion:
+        return [message(say(language, "compare_pick", kind=say(language, kind).lower()), parts.period_words(context))]
+    ratio = found.ratio
+    bracket = interval(ratio.low, ratio.high, language)
     title = say(language, "compare_none", a=a, b=b)
-    if not low <= 1 <= high:
-        title = say(language, "compare_title", a=a, b=b, ratio=number(ratio, language), interval=interval(low, high, language))
-    warned = [told[0] for told in _conditions(context, rows[a], rows[b]) if told[3] != say(language, "same")]
-    lead = (
-        say(language, "compare_warn", what=", ".join(str(each).lower() for each in warned))
-        if warned
-        else parts.period_words(context)
-    )
+    if found.measurable:
+        title = say(language, "compare_title", a=a, b=b, ratio=number(ratio.value, language), interval=bracket)
+    warned = [say(language, each.name).lower() for each in found.conditions if not each.alike]
+    lead = say(language, "compare_warn", what=", ".join(warned)) if warned else parts.period_words(context)
+    shown = [f"{number(wh.value, language)} {interval(wh.low, wh.high, language)}" for wh in (found.b_wh, found.a_wh)]
+    told: list[tuple[Any, ...]] = [(say(language, "per_request"), *shown, f"{number(ratio.value, language)} {bracket}")]
+    told += [
+        (say(language, each.name), _cell(each.b, language), _cell(each.a, language), _difference(each, language))
+        for each in found.conditions
+    ]
     head = [say(language, "condition"), a, b, say(language, "difference")]
-
-    def each(name: str, column: str) -> float:
-        return float(1000 * rows[name][column] / rows[name]["requests"])
-
-    told = [
-        (
-            say(language, "per_request"),
-            *(
-                f"{number(each(n, 'energy_kwh'), language)} "
-                f"{interval(each(n, 'energy_low_kwh'), each(n, 'energy_high_kwh'), language)}"
-                for n in (a, b)
-            ),
-            f"{number(ratio, language)} {interval(low, high, language)}",
-        ),
-        *_conditions(context, rows[a], rows[b]),
-    ]
-    shown = scrolled(table(head, told, title), title)
-    return [
-        html.H1(title),
-        html.P(lead, className="lead"),
-        block(
-            say(language, "compare_cond"),
-            parts.period_words(context),
-            shown,
-            language,
-            data=[("CSV", context.data(group=kind))],
-            wide=True,
-        ),
-    ]
+    data = [("CSV", context.data(group=kind))]
+    card = block(
+        say(language, "compare_cond"),
+        parts.period_words(context),
+        scrolled(table(head, told, title), title),
+        language,
+        data=data,
+        wide=True,
+    )
+    return [html.H1(title), html.P(lead, className="lead"), card]
 
 
-def _conditions(context: Context, a: dict[str, Any], b: dict[str, Any]) -> list[tuple[Any, ...]]:
-    """What a comparison rests on, and in words whether it is alike."""
-    language = context.view.language
+def _cell(value: Any, language: str) -> str:
+    if value is None or value == "":
+        return say(language, "unknown")
+    return number(float(value), language) if isinstance(value, int | float) else str(value)
 
-    def each(row: dict[str, Any], column: str) -> float | None:
-        return row[column] / row["requests"] if row[column] is not None else None
 
-    found = []
-    for label, one, other in (
-        ("tokens_per_request", each(a, "output_tokens"), each(b, "output_tokens")),
-        ("input_per_request", each(a, "input_tokens"), each(b, "input_tokens")),
-        ("requests", float(a["requests"]), float(b["requests"])),
-        ("coverage", a["coverage"], b["coverage"]),
-    ):
-        shown = [say(language, "unknown") if x is None else number(x, language) for x in (one, other)]
-        said = say(language, "unknown")
-        if one and other:
-            times = max(one, other) / min(one, other)
-            said = say(language, "same") if times <= ALIKE else say(language, "differs", ratio=number(times, language))
-        found.append((say(language, label), *shown, said))
-    for label, column in (("method", "method_version"), ("quality", "quality"), ("factor", "factor_version")):
-        said = say(language, "same" if a[column] == b[column] else "differs_words")
-        found.append((say(language, label), a[column], b[column], said))
-    return found
+def _difference(condition: Condition, language: str) -> str:
+    """Whether a condition is alike, in words."""
+    if condition.alike:
+        return say(language, "same")
+    if condition.ratio is None:
+        return say(language, "differs_words")
+    return say(language, "differs", ratio=number(max(condition.ratio, 1 / condition.ratio), language))
 
 
 def change(context: Context) -> Any:

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from footprint.cli import asking, auditing, factors, impacts, importing, ledgering, running
+from footprint.cli import asking, auditing, comparing, factors, impacts, importing, ledgering, running
 from footprint.cli.shared import CheckFailed, Exit, Unavailable, UsageError
 from footprint.config import ConfigError
 from footprint.exporters import SourceUnavailable
@@ -47,6 +47,8 @@ app.add_typer(ledgering.app, name="ledger")
 app.command("jobs")(ledgering.jobs)
 app.command("backup")(ledgering.backup)
 app.command("restore")(ledgering.restore)
+app.command("compare")(comparing.compare)
+app.command("measure")(comparing.measure)
 app.command("unlogged")(asking.unlogged)
 app.command("hosted")(asking.hosted)
 app.add_typer(factors.app, name="factors")

@@ -105,6 +105,15 @@ class GatewayFact:
     use_case: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """What happened at an instant and explains a figure: a model upgraded, an incident; of a service, or of all."""
+
+    at_us: int
+    text: str
+    service: str = ""
+
+
 Dated = TypeVar("Dated", SiteFact, HostFact, ServiceFact, UseCaseFact)
 
 
@@ -143,6 +152,7 @@ class Config:
     placements: tuple[Placement, ...] = ()
     use_cases: tuple[UseCaseFact, ...] = ()
     gateways: tuple[GatewayFact, ...] = ()
+    annotations: tuple[Annotation, ...] = ()
     agent: Mapping[str, Any] = field(default_factory=dict)  # as written: the agent itself reads and checks it
     path: Path | None = None
 

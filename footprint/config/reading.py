@@ -19,6 +19,7 @@ from footprint.config.facts import (
     ASSUMED_SITE,
     FOREVER_US,
     OWN_SERVICE,
+    Annotation,
     Config,
     GatewayFact,
     HostFact,
@@ -64,6 +65,7 @@ BLOCKS: dict[str, set[str]] = {
     "placement": {"service", "devices", "share"} | _DATES,
     "use_case": {"name", "charter", "decided", "owner"} | _DATES,
     "gateway": {"name", "as", "log", "service", "use_case"},
+    "annotation": {"at", "text", "service"},
 }
 
 
@@ -145,6 +147,7 @@ def _config(document: Document, path: Path | None) -> Config:
         placements=reader.placements(),
         use_cases=reader.use_cases(),
         gateways=reader.gateways(),
+        annotations=reader.annotations(),
         agent=document.data.get("agent", {}),
         path=path,
     )
@@ -451,6 +454,16 @@ class _Reader:
                 tuple(self._texts("gateway", index, block, "use_case")),
             ))  # fmt: skip
         return tuple(found)
+
+    def annotations(self) -> tuple[Annotation, ...]:
+        """The [[annotation]] blocks, in order of time."""
+        found = []
+        for index, block in self._blocks("annotation"):
+            if not isinstance(block.get("text"), str) or not block["text"] or "at" not in block:
+                raise self.document.error('an annotation needs at = "2026-07-01" and text = "…"', "annotation", index)
+            at_us = self._date("annotation", index, block, "at", 0)
+            found.append(Annotation(at_us, block["text"], str(block.get("service", ""))))
+        return tuple(sorted(found, key=lambda each: (each.at_us, each.text)))
 
     def use_cases(self) -> tuple[UseCaseFact, ...]:
         """The [[use_case]] blocks, each cut where the next block of its name begins."""

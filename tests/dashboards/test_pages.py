@@ -11,14 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 
-from dashboards.app import PAGES, page_of
+from dashboards.app import PAGES, Remembered, page_of
 from dashboards.cards import safely
 from dashboards.numbers import energy_unit, interval, number, percent, signed
 from dashboards.view import Context, View
 from dashboards.words import catalogue, say
+from footprint.config import ConfigError
 from footprint.querying import Answer, Question, query
 from footprint.store import Store
-from tests.walk import DAY_S, NOW_US, START, bring, compute, config, energy_lines, request_lines
+from tests.walk import CONFIG, DAY_S, NOW_US, START, bring, compute, config, energy_lines, request_lines
 
 
 def test_numbers_follow_the_language() -> None:
@@ -70,7 +71,9 @@ def test_a_page_without_data_says_what_is_awaited_and_one_without_store_stays() 
         empty = str(page_of(context_of(lambda question: Answer([], []), path)))
         assert "Overview" in empty
         assert "'0'" not in empty
-    assert "No reading yet" in str(page_of(context_of(lambda question: Answer([], []))))
+    first = str(page_of(context_of(lambda question: Answer([], []))))
+    assert "No reading yet" in first
+    assert all(command in first for command in ("footprint doctor", "footprint-agent run", "footprint import requests"))
     assert "does not answer" in str(page_of(context_of(away)))
     assert "no such page" in str(page_of(context_of(away, "/nowhere")))
 
@@ -161,3 +164,56 @@ def test_a_period_not_yet_over_is_drawn_apart_and_nothing_is_drawn_for_what_was_
     figure = trend(rows, 1.0, "kWh", config().timezone, "en")
     assert list(figure.data[-1].y) == [3.0, None, 2.0, None]
     assert list(figure.data[-2].y) == [None, None, 2.0, 0.5]
+
+
+def test_what_happened_is_shown_where_it_happened(walked: Store) -> None:
+    text = (
+        CONFIG
+        + """
+[[annotation]]
+at = "2026-07-02"
+text = "model upgraded"
+service = "chat"
+[[annotation]]
+at = "2026-07-02T10:00:00Z"
+text = "cooling failed"
+[[annotation]]
+at = "2027-01-01"
+text = "not yet"
+"""
+    )
+    facts = config(text)
+
+    def shown(search: str) -> str:
+        view = View.parse("/", f"?period=all{search}", "en")
+        return str(page_of(Context(facts, walked, lambda question: query(walked, facts, question, NOW_US), NOW_US, view)))
+
+    everything = shown("")
+    assert "1. 2 Jul 2026 00:00 : model upgraded" in everything
+    assert "2. 2 Jul 2026 12:00 : cooling failed" in everything
+    assert "not yet" not in everything
+    with pytest.raises(ConfigError, match="an annotation needs at"):
+        config('[[annotation]]\ntext = "when?"\n')
+
+
+def test_answers_are_remembered_until_something_was_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, state, asked = [100.0], ["one"], []
+    monkeypatch.setattr("dashboards.app.time.monotonic", lambda: now[0])
+
+    def ask(question: Question) -> Answer:
+        asked.append(question)
+        return Answer([], [])
+
+    remembered = Remembered(ask, lambda: state[0])
+    for _ in range(20):
+        remembered(Question())
+    assert len(asked) == 1
+    remembered(Question(every="day"))
+    assert len(asked) == 2
+    state[0] = "two"
+    now[0] += 2
+    remembered(Question())
+    assert len(asked) == 3
+    now[0] += 61
+    remembered(Question())
+    assert len(asked) == 4

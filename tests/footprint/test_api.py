@@ -131,3 +131,30 @@ def test_a_database_that_is_away_is_said_so_and_nothing_is_answered_for(served: 
     with store.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO reading")
     assert client.post("/api/v1/ingest", content=body(lines()), headers=headers).json()["accepted"] == 37
+
+
+def test_large_answers_travel_packed(served: tuple[TestClient, dict[str, str], Store]) -> None:
+    client, _, _ = served
+    packed = client.get("/api/v1/tables/factors", headers={"Accept-Encoding": "gzip"})
+    plain = client.get("/api/v1/tables/factors", headers={"Accept-Encoding": "identity"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in plain.headers
+    assert packed.json() == plain.json()
+    assert int(packed.headers["content-length"]) < len(plain.content) / 4
+
+
+def test_tables_beside_the_figures_are_answered_in_every_form(served: tuple[TestClient, dict[str, str], Store]) -> None:
+    client, headers, store = served
+    client.post("/api/v1/ingest", content=body(lines()), headers=headers)
+    compute(store, config())
+    for name in ("methods", "facts", "factors", "balance", "splits", "uncertainty", "jobs"):
+        answer = client.get(f"/api/v1/tables/{name}")
+        assert (name, answer.status_code) == (name, 200)
+        assert set(answer.json()) == {"columns", "rows"}
+        assert client.get(f"/api/v1/tables/{name}?format=csv").text.splitlines()[0] == ",".join(answer.json()["columns"])
+        assert client.get(f"/api/v1/tables/{name}?format=parquet").content[:4] == b"PAR1"
+    assert client.get("/api/v1/tables/nothing").status_code == 404
+    raw = client.get("/api/v1/readings?host=a&device=gpu:0&from=2026-07-01T00:00:00Z&to=2026-07-02T00:00:00Z").json()["rows"]
+    assert [row["value"] for row in raw] == [n * 2000 * US for n in range(12)]
+    assert {row["unit"] for row in raw} == {"µJ"}
+    assert client.get("/api/v1/readings?host=a&device=gpu:0&from=2026-01-01&to=2026-07-02").status_code == 400

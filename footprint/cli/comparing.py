@@ -1,0 +1,83 @@
+"""This file is for engineers: how much one command takes, and how many times the energy of another thing something takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from footprint.cli.asking import FromOption, ToOption
+from footprint.cli.auditing import WhereOption
+from footprint.cli.output import Format, emit
+from footprint.cli.shared import CheckFailed, ConfigOption, Exit, FormatOption, OutputOption, Unavailable, now_us, opened, say
+
+
+def compare(
+    a: Annotated[str, typer.Argument(metavar="A", help="The base: a model, or FROM/TO of a period.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="What is compared with it.")],
+    by: Annotated[str, typer.Option(help="model, service or use_case.")] = "",
+    per: Annotated[str, typer.Option(help="request or 1000-output-tokens.")] = "request",
+    anyway: Annotated[bool, typer.Option("--anyway", help="Also where machines, method or token mix differ.")] = False,
+    threshold: Annotated[float | None, typer.Option(min=0, help="Exit 6 where B surely uses more than so many times A.")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="A table for a merge request.")] = False,
+    badge: Annotated[Path | None, typer.Option(metavar="FILE", help="Write an SVG badge.")] = None,
+    from_: FromOption = None,
+    to: ToOption = None,
+    where: WhereOption = None,
+    config: ConfigOption = None,
+    form: FormatOption = Format.table,
+    output: OutputOption = None,
+) -> int:
+    """How many times A's energy B takes, with its 95 % interval, and the conditions side by side."""
+    from footprint.querying import comparing, parse_question
+
+    facts, store = opened(config)
+    if "/" in a and "/" in b and not by:
+        questions = tuple(
+            parse_question(facts.timezone, from_=text.partition("/")[0], to=text.partition("/")[2], where=where or ())
+            for text in (a, b)
+        )
+    else:
+        question = parse_question(facts.timezone, from_=from_, to=to, where=where or ())
+        questions = comparing.of_a_kind(by or _kind_of(facts, a, b), a, b, question)
+    found = comparing.compare(store, facts, (questions[0], questions[1]), (a, b), now_us(), per=per, anyway=anyway)
+    if badge is not None:
+        badge.write_text(comparing.badge(found), encoding="utf-8")
+    if markdown:
+        print(comparing.markdown(found), end="")
+    else:
+        emit(list(comparing.COLUMNS), found.rows(), form, output)
+    say(found.sentence())
+    if found.differs:
+        say(f"compare with care: {', '.join(found.differs)} differ")
+    if threshold is not None and found.ratio.low > threshold:
+        raise CheckFailed(f"{b} uses at least {found.ratio.low:.3g} x {a}, more than {threshold:g}")
+    return Exit.OK
+
+
+def _kind_of(facts, a: str, b: str) -> str:  # type: ignore[no-untyped-def]
+    """service where both are declared services, use_case where both are, else model."""
+    if {a, b} <= {service.name for service in facts.services}:
+        return "service"
+    return "use_case" if {a, b} <= {use.name for use in facts.use_cases} else "model"
+
+
+def measure(
+    command: Annotated[list[str], typer.Argument(metavar="-- CMD…", help="The command, after --.")],
+    baseline_s: Annotated[float, typer.Option(min=0, help="How long to read the idle host first, in seconds.")] = 2.0,
+    form: FormatOption = Format.table,
+    output: OutputOption = None,
+) -> int:
+    """Energy of one command on this host, now: by device, with its interval, and above what the host drew before."""
+    from footprint.measuring import COLUMNS, CannotMeasure, measure_command
+
+    try:
+        found, status = measure_command(command, baseline_s=baseline_s)
+    except CannotMeasure as why:
+        raise Unavailable(str(why)) from None
+    emit(list(COLUMNS), found.rows or [], form, output)
+    say(found.sentence())
+    if status:
+        say(f"the command ended with {status}")
+    return Exit.OK if status == 0 else Exit.FAILURE

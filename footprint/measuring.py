@@ -1,0 +1,228 @@
+"""This file measures one command, or one stretch of a program, on this host, now: energy by device with its interval.
+
+The agent's own program samples into a spool of its own, which nobody ships: nothing that it reads is counted in the ledger, so
+that the host's real agent may run at the same time. Idle power is what the host drew before; energy above idle stands beside.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from footprint.assumptions import assumption
+from footprint.estimate import Estimate
+from footprint.impact.uncertainty import Budget
+from footprint.readings import BadLine, EnergyReading, FootprintError, from_line, grade_of
+from footprint.units import J_PER_KWH, US_PER_S
+
+SAMPLES_A_SECOND = 4
+BASELINE_S = 2.0
+PATIENCE_S = 20
+LOOK_S = 1 / 20
+COLUMNS = ("device", "component", "source", "energy_j", "energy_low_j", "energy_high_j", "idle_w", "above_idle_j", "quality")
+TOTAL = "(total)"
+_QUALITY = {"counter": "A", "power": "A", "modelled": "B", "estimate": "C"}
+
+
+class CannotMeasure(FootprintError):
+    """No sensor of this host can be read, or the agent's program does not run."""
+
+
+@dataclass(slots=True)
+class Measurement:
+    """What a stretch of time took: ``rows`` by device and in all, of ``COLUMNS``; filled when it is over."""
+
+    name: str
+    seconds: float = 0.0
+    rows: list[dict[str, Any]] | None = None
+
+    @property
+    def energy_j(self) -> float:
+        """Energy of all devices [J]; 0 is a figure, what was not measured raises.
+
+        Raises
+        ------
+        CannotMeasure
+            If the stretch is not over, or nothing was read.
+        """
+        if not self.rows:
+            raise CannotMeasure(f"{self.name}: nothing is measured yet")
+        return float(self.rows[-1]["energy_j"])
+
+    def sentence(self) -> str:
+        """The finding in words."""
+        if not self.rows:
+            return f"{self.name}: nothing was measured"
+        total = self.rows[-1]
+        bracket = f"[{total['energy_low_j']:.3g} ; {total['energy_high_j']:.3g}] J"
+        watt_hours = total["energy_j"] / J_PER_KWH * 1000
+        above = "" if total["above_idle_j"] is None else f", of which {total['above_idle_j']:.4g} J above idle"
+        said = f"{total['energy_j']:.4g} J {bracket}, {watt_hours:.3g} Wh in {self.seconds:.3g} s{above}"
+        return f"{self.name}: {said}; quality {total['quality']}"
+
+    def show(self) -> None:
+        """Print the finding; for notebooks."""
+        print(self.sentence())
+
+
+@contextlib.contextmanager
+def measure(name: str = "measured", *, baseline_s: float = BASELINE_S) -> Iterator[Measurement]:
+    """Measure what happens within the block on this host; the measurement is whole when the block has ended.
+
+    Raises
+    ------
+    CannotMeasure
+        If no sensor can be read here.
+    """
+    found = Measurement(name)
+    with tempfile.TemporaryDirectory() as folder:
+        spool = Path(folder) / "spool"
+        agent = _agent(spool, Path(folder))
+        try:
+            first = _wait_for_readings(agent, spool, Path(folder))
+            time.sleep(max(baseline_s - (time.time() - first / US_PER_S), 0.0))
+            begin = time.time_ns() // 1000
+            try:
+                yield found
+            finally:
+                end = time.time_ns() // 1000
+                time.sleep(2 / SAMPLES_A_SECOND)  # a reading after the end, to end at
+        finally:
+            agent.terminate()
+            try:
+                agent.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                agent.kill()
+                agent.wait()
+        found.seconds = (end - begin) / US_PER_S
+        found.rows = rows_of(_readings(spool), begin, end)
+    if not found.rows:
+        raise CannotMeasure("the sensors gave no two readings; is the stretch very short?")
+
+
+def measure_command(command: Sequence[str], *, baseline_s: float = BASELINE_S) -> tuple[Measurement, int]:
+    """Measure a command; its exit status comes with it (127 where there is no such program).
+
+    Raises
+    ------
+    CannotMeasure
+        If no sensor can be read here; the command does not run then.
+    """
+    with measure(" ".join(command)[:80], baseline_s=baseline_s) as found:
+        try:
+            status = subprocess.run(list(command), check=False).returncode
+        except OSError as bad:
+            print(f"footprint: {command[0]}: {bad.strerror}", file=sys.stderr)
+            status = 127
+    return found, status
+
+
+def _agent(spool: Path, folder: Path) -> subprocess.Popen[bytes]:
+    """The agent's program with a spool of its own, and a server that is nowhere."""
+    environment = os.environ | {
+        "FOOTPRINT_AGENT__SPOOL": str(spool), "FOOTPRINT_AGENT__SERVER": "http://127.0.0.1:9", "FOOTPRINT_AGENT__HOST": "here",
+        "FOOTPRINT_AGENT__TOKEN_FILE": str(folder / "none"), "FOOTPRINT_AGENT__SAMPLE_S": str(1 / SAMPLES_A_SECOND),
+        "FOOTPRINT_AGENT__INTERVAL_S": str(1 / SAMPLES_A_SECOND), "FOOTPRINT_AGENT__METRICS_PORT": "0",
+    }  # fmt: skip
+    command = [sys.executable, "-m", "collectors", "run", "--with-parent"]
+    with (folder / "agent.log").open("wb") as log:
+        return subprocess.Popen(command, env=environment, cwd=folder, stderr=log)
+
+
+def _wait_for_readings(agent: subprocess.Popen[bytes], spool: Path, folder: Path) -> int:
+    """The instant [µs] of the first reading."""
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
+        found = _readings(spool)
+        if found:
+            return min(reading.at_us for reading in found)
+        if agent.poll() is not None:
+            break
+        time.sleep(LOOK_S)
+    agent.kill()
+    said = (folder / "agent.log").read_text(errors="replace").strip().splitlines()
+    why = said[-1] if said else "it says nothing"
+    raise CannotMeasure(f"no sensor of this host can be read ({why}); `footprint doctor` says more")
+
+
+def _readings(spool: Path) -> list[EnergyReading]:
+    found = []
+    for path in sorted(spool.glob("*.ndjson")):
+        for line in path.read_bytes().splitlines():
+            with contextlib.suppress(BadLine):
+                record = from_line(line)
+                if isinstance(record, EnergyReading):
+                    found.append(record)
+    return found
+
+
+def rows_of(readings: Sequence[EnergyReading], begin_us: int, end_us: int) -> list[dict[str, Any]]:
+    """Energy of each device between two instants, the total last; cumulative counters are read off in between two records.
+
+    One epoch counts, the one at the begin; a device that was reset has no row. ``host`` meters are shown, and not in the total.
+    Intervals are those of the sensors (assumptions ``gain_…``): those of a kind err alike, kinds add in squares.
+    """
+    series: dict[tuple[str, str, str], list[EnergyReading]] = {}
+    for reading in sorted(readings, key=lambda each: (each.at_us, each.seq)):
+        series.setdefault((reading.device, reading.component, reading.source), []).append(reading)
+    rows = []
+    causes: list[tuple[str, tuple[str, float, Estimate]]] = []
+    for (device, component, source), told in sorted(series.items()):
+        mine = [each for each in told if each.epoch == told[0].epoch]
+        at_begin, at_end, at_first = (_at(mine, at) for at in (begin_us, end_us, mine[0].at_us))
+        if at_begin is None or at_end is None or at_first is None:
+            continue
+        energy = (at_end - at_begin) / 1e6
+        before_s = (begin_us - mine[0].at_us) / US_PER_S
+        idle_w = (at_begin - at_first) / 1e6 / before_s if before_s > 0 else None
+        grade = grade_of(source, counter=True)
+        cause = f"gain {component} {grade}", energy, _gain(component, grade)
+        mine_alone = Budget()
+        mine_alone.add(*cause)
+        low, high = mine_alone.interval(energy)
+        causes.append((component, cause))
+        above = None if idle_w is None else energy - idle_w * (end_us - begin_us) / US_PER_S
+        rows.append({
+            "device": mine[0].alias or device, "component": component, "source": source, "energy_j": energy,
+            "energy_low_j": low, "energy_high_j": high, "idle_w": idle_w, "above_idle_j": above,
+            "quality": _QUALITY[grade],
+        })  # fmt: skip
+    parts = [row for row in rows if row["component"] != "host"] or rows
+    if not parts:
+        return []
+    total: dict[str, Any] = {"device": TOTAL, "component": None, "source": None}
+    for name in ("energy_j", "idle_w", "above_idle_j"):
+        total[name] = None if any(row[name] is None for row in parts) else sum(row[name] for row in parts)
+    counted = {row["component"] for row in parts}
+    budget = Budget()
+    for component, cause in causes:
+        if component in counted:
+            budget.add(*cause)
+    total["energy_low_j"], total["energy_high_j"] = budget.interval(total["energy_j"])
+    return [*rows, {**total, "quality": max(str(row["quality"]) for row in parts)}]
+
+
+def _at(told: Sequence[EnergyReading], at_us: int) -> float | None:
+    """The counter [µJ] at an instant, between the records around it; None outside of them."""
+    for before, after in itertools.pairwise(told):
+        if before.at_us <= at_us <= after.at_us:
+            part = (at_us - before.at_us) / (after.at_us - before.at_us) if after.at_us > before.at_us else 0.0
+            return before.energy_uj + part * (after.energy_uj - before.energy_uj)
+    return None
+
+
+def _gain(component: str, grade: str) -> Estimate:
+    if grade == "estimate":
+        return assumption("gain_estimate")
+    if component == "host":
+        return assumption("gain_host_power")
+    return assumption(f"gain_{component}_{grade if grade in ('counter', 'modelled') else 'power'}")

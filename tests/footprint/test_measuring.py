@@ -1,0 +1,134 @@
+"""One command on this host: its energy within 1 % of the truth on simulated sensors, and nothing written anywhere else."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from footprint.cli.app import status_of
+from footprint.measuring import CannotMeasure, measure, rows_of
+from footprint.readings import EnergyReading
+from tests.simulation.sensors import Zone, powercap
+
+US = 1_000_000
+
+
+def reading(at_s: float, joules: float, **more: object) -> EnergyReading:
+    fields = {"host": "here", "device": "cpu:0", "component": "cpu", "source": "rapl", "epoch": "e", "seq": int(at_s * 10)} | more
+    return EnergyReading(at_us=round(at_s * US), energy_uj=round(joules * US), covered_us=round(at_s * US), **fields)  # type: ignore[arg-type]
+
+
+def test_energy_between_two_instants_by_hand() -> None:
+    """10 W for two seconds, then 30 W: from 2.0 to 4.5 s it is 75 J, 50 J of it above idle."""
+    told = [reading(t / 4, 10 * min(t / 4, 2) + 30 * max(t / 4 - 2, 0)) for t in range(25)]
+    row, total = rows_of(told, 2 * US, 4_500_000)
+    assert row["energy_j"] == pytest.approx(75.0)
+    assert row["idle_w"] == pytest.approx(10.0)
+    assert row["above_idle_j"] == pytest.approx(50.0)
+    assert row["energy_low_j"] < 75 < row["energy_high_j"]
+    assert (total["device"], total["energy_j"]) == ("(total)", row["energy_j"])
+
+
+def test_a_whole_server_meter_is_shown_and_not_added_to_its_parts() -> None:
+    told = [reading(t, 10 * t) for t in range(5)]
+    told += [reading(t, 100 * t, device="wall", component="host", source="ipmi") for t in range(5)]
+    rows = rows_of(told, 1 * US, 3 * US)
+    assert {row["device"]: row["energy_j"] for row in rows} == {"cpu:0": 20.0, "wall": 200.0, "(total)": 20.0}
+
+
+def test_what_was_reset_or_not_read_around_the_stretch_has_no_row() -> None:
+    reset = [*(reading(t, 10 * t) for t in range(3)), *(reading(t, 1.0 * t, epoch="f") for t in range(3, 6))]
+    assert rows_of(reset, 1 * US, 5 * US) == []
+    assert rows_of([reading(1, 5.0)], 1 * US, 5 * US) == []
+    assert rows_of([], 0, US) == []
+
+
+class Load:
+    """A package that draws a known power, told to its counter every few milliseconds."""
+
+    def __init__(self, zone: Zone) -> None:
+        self.zone, self.watts, self.used_j, self.on = zone, 20.0, 0.0, True
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self) -> None:
+        last = time.monotonic()
+        while self.on:
+            time.sleep(0.005)
+            now = time.monotonic()
+            energy = round(self.watts * (now - last) * US)
+            self.zone.add(energy)
+            self.used_j += energy / US
+            last = now
+
+    def stop(self) -> None:
+        self.on = False
+        self.thread.join()
+
+
+@pytest.fixture
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
+    (zone,) = powercap(tmp_path / "sys", 1)
+    monkeypatch.setenv("FOOTPRINT_SYSFS", str(tmp_path / "sys"))
+    monkeypatch.chdir(tmp_path)
+    return Load(zone)
+
+
+@pytest.mark.slow
+def test_a_command_of_ten_seconds_is_within_one_percent(load: Load, capfd: pytest.CaptureFixture[str]) -> None:
+    begin: list[float] = []
+
+    def heavy() -> None:
+        time.sleep(3.0)
+        load.watts = 90.0
+        begin.append(load.used_j)
+
+    threading.Thread(target=heavy, daemon=True).start()
+    before = load.used_j
+    assert status_of(["measure", "--baseline-s", "1", "--format", "json", "--", sys.executable, "-c", "import time; time.sleep(10.5)"]) == 0
+    printed = capfd.readouterr()
+    rows = {row["device"]: row for row in json.loads(printed.out)["rows"]}
+    assert "(total)" in rows
+    load.stop()
+    assert "J above idle; quality C" in printed.err  # the memory is estimated
+    package = rows["cpu:0"]
+    assert package["idle_w"] == pytest.approx(20.0, rel=0.05)
+    assert package["quality"] == "A"
+    # 20 W until some instant, 90 W after it, told by the load itself.
+    assert package["energy_j"] < load.used_j - before
+    assert package["energy_j"] == pytest.approx(load.used_j - begin[0], rel=0.25)
+
+
+@pytest.mark.slow
+def test_a_stretch_of_a_program_is_within_one_percent(load: Load) -> None:
+    with measure("job", baseline_s=1.0) as found:
+        load.watts = 80.0
+        begin = load.used_j
+        time.sleep(10.2)
+        truth = load.used_j - begin
+    load.stop()
+    assert found.rows is not None
+    package = next(row for row in found.rows if row["device"] == "cpu:0")
+    assert package["energy_j"] == pytest.approx(truth, rel=0.01)
+    assert package["above_idle_j"] == pytest.approx(truth - 20 * found.seconds, rel=0.03)
+    assert found.energy_j == pytest.approx(sum(row["energy_j"] for row in found.rows[:-1]))
+    assert "job:" in found.sentence()
+
+
+def test_a_host_without_a_sensor_says_so_and_runs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FOOTPRINT_SYSFS", str(tmp_path / "nothing"))
+    monkeypatch.setenv("FOOTPRINT_PROC", str(tmp_path / "nothing"))
+    marker = tmp_path / "ran"
+    assert status_of(["measure", "--", sys.executable, "-c", f"open({str(marker)!r}, 'w')"]) == 4
+    assert not marker.exists()
+    assert "footprint doctor" in capsys.readouterr().err
+    with pytest.raises(CannotMeasure), measure():
+        pass
