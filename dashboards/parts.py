@@ -246,10 +246,13 @@ def interval_signed(low: float, high: float, language: str) -> str:
 def headline(context: Context, row: Row, ratio: Any, requests: float | None) -> list[Any]:
     """The finding, and a sentence below it: never more than the interval of the change allows."""
     language = context.view.language
-    size, unit = energy_unit(row["energy_kwh"] or 0.0)
-    energy = f"{number((row['energy_kwh'] or 0.0) / size, language)}\u00a0{unit}"
     dates = {name: moment(row[f"period_{name}"], context.config.timezone, language) for name in ("start", "end")}
     lead = say(language, "lead", **dates, zone=str(context.config.timezone))
+    if row["energy_kwh"] is None:
+        title = say(language, "headline_unread", requests=number(row["requests"] or 0, language))
+        return [html.H1(title), html.P(lead, className="lead")]
+    size, unit = energy_unit(row["energy_kwh"])
+    energy = f"{number(row['energy_kwh'] / size, language)}\u00a0{unit}"
     if ratio is None:
         key = "headline" if row["requests"] else "headline_alone"
         return [

@@ -109,7 +109,9 @@ def change(context: Context) -> Any:
         {f"{row['service']}/{row['use_case']}": term for row in rows if (term := _term(row)) is not None}
         for rows in (before, after)
     ]
-    if not before or not (set(terms[0]) & set(terms[1])):
+    # A sum that leaves out what no factor is known for would be another sum.
+    unknown = any(row["energy_kwh"] and row["co2e_location_g"] is None for row in (*before, *after))
+    if not before or unknown or not (set(terms[0]) & set(terms[1])):
         return block(say(language, "change_title", change="–"), "", html.P(say(language, "change_none")), language, wide=True)
     effects = dict(decompose(*terms))
     sums = [sum(row["co2e_location_g"] or 0.0 for row in rows) for rows in (before, after)]

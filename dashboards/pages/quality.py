@@ -63,8 +63,8 @@ def _causes(context: Context) -> Any:
             for side in ("low", "high")
         ]
         amounts = [number(row[f"{side}_kwh"] / size, language) for side in ("low", "high")]
-        body.append((row["cause"], html.Div(sides, className="tornado", **ASIDE), *amounts))
-    title = say(language, "causes_title", cause=found[0]["cause"])
+        body.append((_cause(row["cause"], language), html.Div(sides, className="tornado", **ASIDE), *amounts))
+    title = say(language, "causes_title", cause=_cause(found[0]["cause"], language))
     head = [say(language, "cause"), "", say(language, "low"), say(language, "high")]
     return block(
         title,
@@ -73,6 +73,12 @@ def _causes(context: Context) -> Any:
         language,
         data=[("CSV", "/api/v1/tables/uncertainty?format=csv")],
     )
+
+
+def _cause(cause: str, language: str) -> str:
+    """A cause in words: its kind, and what it is of."""
+    kind, _, of = cause.partition(" ")
+    return f"{say(language, f'cause_{kind}')} {of}".strip()
 
 
 def _balance(context: Context) -> Any:

@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 from footprint import tables
 from footprint.config import Config
 from footprint.instants import format_instant
-from footprint.ledger.sealing import SealError, canonical
+from footprint.ledger.sealing import SealError, canonical, row_of
 from footprint.ledger.vault import Vault, link_name
 from footprint.ledger.verifier import sha256_of
 from footprint.store import Store, table
@@ -126,17 +126,11 @@ def erase_requests(store: Store, vault: Vault, before_day: int, reason: str, now
             ).one()
             link = {
                 "source": part.source, "day": part.day, "part": part.part, "erased": part.file, "sha256": part.sha256,
-                "reason": reason, "sealed_us": now_us, "seq": last.seq + 1, "previous": last.link,
+                "reason": reason, "sealed_us": now_us, "state": part.state, "seq": last.seq + 1, "previous": last.link,
             }  # fmt: skip
             raw = canonical(link)
             vault.write(link_name(part.source, last.seq + 1), raw)
-            row = dict(last._mapping) | {
-                "seq": last.seq + 1, "day": part.day, "part": part.part, "file": "", "sha256": part.sha256,
-                "link": sha256_of(raw), "rows": 0, "first_us": 0, "last_us": -1, "batches": "[]", "sealed_us": now_us,
-                "retired": True,
-                "state": "erased",
-            }  # fmt: skip
-            store.insert_new(connection, tables.Sealed, [row])
+            store.insert_new(connection, tables.Sealed, [row_of(link, last.seq + 1, sha256_of(raw))])
             same = (target.c.source == part.source) & (target.c.seq == part.seq)
             connection.execute(update(target).where(same).values(file=""))
         store.log(connection, now_us, "erase", f"requests of {len(parts)} sealed parts before day {before_day}: {reason}")

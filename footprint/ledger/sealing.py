@@ -64,8 +64,7 @@ def seal(
         for day, state in days:
             if chain.state(day) != state:
                 _seal_day(store, vault, chain, source, day, state, now_us, done)
-    if done.parts or done.adopted or not vault.names("heads"):
-        done.head = _add_head(store, vault, now_us, signing_key)
+    done.head = _add_head(store, vault, now_us, signing_key)
     for source, days in wanted:
         for day, state in days:
             if kind_of(source) != EVENTS and day <= now_us // US_PER_DAY - keep_days:
@@ -110,9 +109,8 @@ class _Chain:
             rows = connection.execute(select(target).where(target.c.source == source).order_by(target.c.seq)).all()
         self.rows: list[dict[str, Any]] = [dict(row._mapping) for row in rows]
         for number, link, raw in vault.chain(source, len(self.rows)):
-            if not link.get("erased"):
-                self._keep(_row_of(link, number, sha256_of(raw)))
-                done.adopted += 1
+            self._keep(row_of(link, number, sha256_of(raw)))
+            done.adopted += 1
 
     def state(self, day: int) -> str:
         """What the ledger held of a day when its last part was sealed; empty where none was."""
@@ -127,7 +125,7 @@ class _Chain:
         number = len(self.rows)
         raw = canonical({**link, "seq": number, "previous": self.rows[-1]["link"] if self.rows else ""})
         self.vault.write(link_name(self.source, number), raw)
-        self._keep(_row_of(json.loads(raw), number, sha256_of(raw)))
+        self._keep(row_of(json.loads(raw), number, sha256_of(raw)))
 
     def _keep(self, row: dict[str, Any]) -> None:
         with self.store.begin() as connection:
@@ -140,11 +138,12 @@ def canonical(content: dict[str, Any]) -> bytes:
     return (json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":")) + "\n").encode()
 
 
-def _row_of(link: dict[str, Any], number: int, link_sha: str) -> dict[str, Any]:
-    names = ("source", "day", "part", "file", "sha256", "rows", "first_us", "last_us", "state", "sealed_us")
+def row_of(link: dict[str, Any], number: int, link_sha: str) -> dict[str, Any]:
+    names = ("source", "day", "part", "sha256", "state", "sealed_us")
     return {
-        **{name: link.get(name, 0) for name in names}, "seq": number, "link": link_sha,
-        "batches": json.dumps(link.get("batches", [])), "retired": False,
+        **{name: link[name] for name in names}, "seq": number, "link": link_sha, "file": link.get("file", ""),
+        "rows": link.get("rows", 0), "first_us": link.get("first_us", 0), "last_us": link.get("last_us", -1),
+        "batches": json.dumps(link.get("batches", [])), "retired": bool(link.get("erased")),
     }  # fmt: skip
 
 
@@ -251,20 +250,23 @@ def table_rows(found: Any) -> list[tuple[Any, ...]]:
 
 
 def _add_head(store: Store, vault: Vault, now_us: int, signing_key: str) -> str:
-    """A head over the chains of all sources; its sha256."""
+    """A head over the chains of all sources, unless the last one knows them as they are; the sha256 of the last."""
     target = table(tables.Sealed)
     with store.read() as connection:
         links = select(target.c.source, target.c.seq, target.c.link).order_by(target.c.source, target.c.seq)
         rows = connection.execute(links).all()
     last = {folder_name(row.source): [int(row.seq) + 1, row.link] for row in rows}
-    heads = vault.names("heads")
-    heads = [name for name in heads if name.endswith(".json")]
-    previous = sha256_of(vault.read(heads[-1])) if heads else ""
+    heads = [name for name in vault.names("heads") if name.endswith(".json")]
+    before = vault.read(heads[-1]) if heads else b""
+    previous = sha256_of(before) if before else ""
+    if before and json.loads(before)["sources"] == last:
+        return previous
     raw = canonical({"at": format_instant(now_us), "previous": previous, "seq": len(heads), "sources": last})
     name = f"heads/{len(heads):08d}.json"
+    signature = sign(raw, signing_key, f"footprint head {len(heads)}") if signing_key else b""
     vault.write(name, raw)
-    if signing_key:
-        vault.write(f"{name}.minisig", sign(raw, signing_key, f"footprint head {len(heads)}"))
+    if signature:
+        vault.write(f"{name}.minisig", signature)
     with store.begin() as connection:
         store.upsert(connection, tables.Meta, [{"key": "head", "value": sha256_of(raw)}])
     return sha256_of(raw)

@@ -17,9 +17,10 @@ from dashboards.numbers import energy_unit, interval, number, percent, signed
 from dashboards.view import Context, View
 from dashboards.words import catalogue, say
 from footprint.config import ConfigError
+from footprint.ledger.importing import import_requests
 from footprint.querying import Answer, Question, query
 from footprint.store import Store
-from tests.walk import CONFIG, DAY_S, NOW_US, START, bring, compute, config, energy_lines, request_lines
+from tests.walk import CONFIG, DAY_S, NOW_US, START, bring, compute, config, energy_lines, request_lines, write
 
 
 def test_numbers_follow_the_language() -> None:
@@ -217,3 +218,22 @@ def test_answers_are_remembered_until_something_was_computed(monkeypatch: pytest
     now[0] += 61
     remembered(Question())
     assert len(asked) == 4
+
+
+def test_requests_without_a_reading_are_no_energy_of_zero(sqlite: Store, tmp_path: Path) -> None:
+    import_requests(sqlite, config(), write(tmp_path / "r.csv", request_lines(START, 7200, 20)), NOW_US)
+    compute(sqlite, config())
+    for language, said in (("en", "20 requests, and no energy was read"), ("fr", "20 requêtes, et aucune énergie relevée")):
+        for path in ("/", "/services?name=chat"):
+            page, _, search = path.partition("?")
+            here = context_of(lambda q: query(sqlite, config(), q, NOW_US), page, f"?period=all&{search}", language, sqlite)
+            shown = str(page_of(here))
+            assert "0 mWh" not in shown.replace("\u00a0", " ")
+            if page == "/":
+                assert said in shown
+
+
+def test_causes_are_said_in_words(walked: Store) -> None:
+    shown = str(page_of(context_of(lambda q: query(walked, config(), q, NOW_US), "/quality", "?period=all", "fr", walked)))
+    assert "prise sur capteurs" in shown
+    assert "cause_" not in shown

@@ -114,3 +114,32 @@ def test_erased_requests_stay_erased_and_their_figures_stand(store: Store, tmp_p
     import_requests(store, FACTS, str(tmp_path / "r.csv"), NOW_US)
     assert compute(store, FACTS).computed == 0
     assert printed(store)[:400] == before[:400]
+
+
+def test_an_erasure_that_is_cut_off_is_adopted_and_no_link_written_over(
+    sqlite: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring_all(sqlite, tmp_path)
+    compute(sqlite, FACTS)
+    vault = Vault(str(tmp_path / "sealed"))
+    seal(sqlite, vault, NOW_US, after_days=2, keep_days=3)
+    whole, writes = Vault.write, []
+
+    def cut(self: Vault, name: str, raw: bytes) -> None:
+        whole(self, name, raw)
+        writes.append(name)
+        raise OSError("the power went")
+
+    monkeypatch.setattr(Vault, "write", cut)
+    with pytest.raises(OSError, match="power"):
+        erase_requests(sqlite, vault, DAY + 10, "thirteen months", NOW_US)
+    monkeypatch.setattr(Vault, "write", whole)
+    link = (tmp_path / "sealed" / writes[0]).read_bytes()
+    seal(sqlite, vault, NOW_US, after_days=2, keep_days=3)
+    assert (tmp_path / "sealed" / writes[0]).read_bytes() == link
+    assert erase_requests(sqlite, vault, DAY + 10, "thirteen months", NOW_US) == 2
+    seal(sqlite, vault, NOW_US, after_days=2, keep_days=3)
+    faults, notes = verifier.verify(tmp_path / "sealed")
+    assert faults == []
+    assert not any("under no head" in note for note in notes)
+    assert seal(sqlite, vault, NOW_US, after_days=2, keep_days=3).parts == 0
