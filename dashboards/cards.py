@@ -10,7 +10,7 @@ from typing import Any
 from dash import dcc, html
 from sqlalchemy.exc import DBAPIError
 
-from dashboards.numbers import energy_unit, interval, number
+from footprint.wording.numbers import energy_unit, interval, number
 from dashboards.view import Context, View
 from dashboards.words import say
 

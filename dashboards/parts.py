@@ -10,7 +10,7 @@ from dash import html
 
 from dashboards import figures
 from dashboards.cards import ASIDE, badge, block, card, graph, menu, message, name_of, ruler, strip, table
-from dashboards.numbers import energy_unit, interval, mass_unit, moment, number, percent, signed
+from footprint.wording.numbers import energy_unit, interval, mass_unit, moment, number, percent, signed
 from dashboards.view import FILTERS, PERIODS, VERSUS, VIEWS, Context
 from dashboards.words import say
 from footprint.impact.uncertainty import ratio_of

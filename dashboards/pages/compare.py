@@ -8,7 +8,7 @@ from dash import html
 
 from dashboards import parts
 from dashboards.cards import ASIDE, block, menu, message, scrolled, table
-from dashboards.numbers import interval, mass_unit, number, signed
+from footprint.wording.numbers import interval, mass_unit, number, signed
 from dashboards.view import Context
 from dashboards.words import say
 from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME

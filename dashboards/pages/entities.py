@@ -11,7 +11,7 @@ from dash import dcc, html
 
 from dashboards import charts, parts
 from dashboards.cards import bars, block, graph, message, name_of, safely, scrolled, table
-from dashboards.numbers import energy_unit, interval, number
+from footprint.wording.numbers import energy_unit, interval, number
 from dashboards.pages.overview import shares_title
 from dashboards.view import Context
 from dashboards.words import say

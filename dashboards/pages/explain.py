@@ -9,7 +9,7 @@ from dash import html
 
 from dashboards import parts
 from dashboards.cards import block, message, scrolled, table
-from dashboards.numbers import energy_unit, interval, mass_unit, number
+from footprint.wording.numbers import energy_unit, interval, mass_unit, number
 from dashboards.view import FIGURES, Context
 from dashboards.words import say
 from footprint.instants import parse_instant

@@ -7,7 +7,7 @@ from typing import Any
 from dash import html
 
 from dashboards.cards import block, scrolled, table
-from dashboards.numbers import number
+from footprint.wording.numbers import number
 from dashboards.view import Context
 from dashboards.words import say
 from footprint.aggregation import METHOD_VERSION

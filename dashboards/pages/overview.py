@@ -8,7 +8,7 @@ from dash import html
 
 from dashboards import charts, parts
 from dashboards.cards import bars, block, graph, name_of, safely, table
-from dashboards.numbers import energy_unit, number, percent
+from footprint.wording.numbers import energy_unit, number, percent
 from dashboards.view import Context
 from dashboards.words import say
 from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME

@@ -8,7 +8,7 @@ from dash import html
 
 from dashboards import parts
 from dashboards.cards import ASIDE, block, safely, scrolled, table
-from dashboards.numbers import energy_unit, moment, number, percent
+from footprint.wording.numbers import energy_unit, moment, number, percent
 from dashboards.view import Context
 from dashboards.words import say
 from footprint.instants import format_instant

@@ -1,0 +1,349 @@
+"""This file is what an edition says, free of any form: figures, and the sections, sentences, tables and charts that cite them.
+
+HTML, PDF and annexes are made of these types and of nothing else, so that a figure reads the same in all of them.
+Everything is bilingual here; a form chooses one language. Values are in the units that they name, and are never rounded;
+``showing.py`` alone rounds. What is suppressed has no value here at all: a form cannot leak what it never received.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Language = Literal["fr", "en"]
+Letter = Literal["A", "B", "C", "D", ""]
+# Flags in brackets, after the ONS: c confidential, e estimated, p provisional, r revised, u low coverage, x unavailable,
+# z not applicable, low rounds to zero.
+Flag = Literal["c", "e", "p", "r", "u", "x", "z", "low"]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A phrase in both languages. In a sentence, ``{name}`` stands for one of its references."""
+
+    fr: str
+    en: str
+
+    def in_(self, language: str) -> str:
+        """The phrase in one of the languages."""
+        return self.fr if language == "fr" else self.en
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One published number: what it is, its value with bounds of about 95 %, how it is known, and where it comes from.
+
+    ``value`` is None where it is suppressed (``conf_status`` "C") or unknown (``obs_status`` "M"); then so are its bounds.
+    ``display`` is (size, unit): the unit shown, and how many of ``unit`` one of it is, the same in both languages.
+    ``question`` holds the parameters of ``footprint query`` that give the rows it is made of, and ``formula`` how.
+    """
+
+    id: str  # F-2026Q3-07; DEMO-F-2026Q3-07 in a demonstration
+    indicator: str  # a name of querying/methods.py or impact/scores.py, or one that editions/indicators.py defines
+    label: Text
+    kind: Literal["level", "change", "share", "ratio", "count"]  # a change and a share are fractions (0.22 is 22 %)
+    unit: str
+    period: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    display: tuple[float, str] = (1.0, "")
+    where: tuple[tuple[str, str], ...] = ()  # the cell: service, use_case, model …; empty is the whole organisation
+    quality: Letter = ""
+    coverage: float | None = None
+    obs_status: Literal["A", "E", "P", "U", "M"] = "A"  # SDMX CL_OBS_STATUS
+    conf_status: Literal["F", "C"] = "F"  # SDMX CL_CONF_STATUS
+    flags: tuple[Flag, ...] = ()
+    method_version: str = ""
+    factor_version: str = ""
+    question: Mapping[str, str | list[str]] = field(default_factory=dict)
+    formula: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A figure cited: its value (bold) and interval, or one of the two; ``note`` prints the end of its id beside it."""
+
+    figure: str  # Figure.id
+    form: Literal["full", "value", "interval", "value-unit"] = "full"
+    note: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A cell without a value: a flag in brackets, with its key under the table."""
+
+    flag: Flag
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A phrase with figures in it: ``Text`` whose ``{name}`` are ``refs``. ``evidence`` are the figures that it rests on."""
+
+    text: Text
+    refs: Mapping[str, Ref] = field(default_factory=dict)
+    evidence: tuple[str, ...] = ()
+
+
+Cell = Text | Ref | Mark | Sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table; the ``figure`` kind prints value and interval in two columns of their own under one head."""
+
+    head: Text
+    kind: Literal["text", "value", "interval", "change", "badge", "code"] = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row; ``part`` is indented below the row before, ``apart`` stands below a hairline, ``total`` above nothing."""
+
+    cells: tuple[Cell, ...]
+    look: Literal["", "part", "apart", "total"] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table; ``name`` is that of its CSV in the annexes."""
+
+    name: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    caption: Text
+    kind: Literal["table"] = "table"
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraphs:
+    """Sentences, as paragraphs or as bullets; ``lead`` are the main points."""
+
+    sentences: tuple[Sentence, ...]
+    look: Literal["plain", "bullets", "lead", "box"] = "plain"
+    kind: Literal["paragraphs"] = "paragraphs"
+
+
+State = Literal["final", "provisional", "missing", "suppressed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One month of a trend; missing months have no value, and the line leaves a gap."""
+
+    month: str  # 2026-07
+    value: float | None
+    low: float | None
+    high: float | None
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """A line with its band by month; ``breaks`` are (month from which on, name before, name after) of method versions."""
+
+    unit: str
+    points: tuple[Point, ...]
+    breaks: tuple[tuple[str, str, str], ...] = ()
+    kind: Literal["trend"] = "trend"
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One ranked bar with its whisker. ``look`` says what it is: a use, (idle), (unattributed), or a cell not shown."""
+
+    label: Text
+    figure: str  # Figure.id: value, interval, quality
+    look: Literal["use", "idle", "unattributed", "other"] = "use"
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """Ranked bars; idle and unattributed stand last, below a hairline."""
+
+    unit: str
+    bars: tuple[Bar, ...]
+    kind: Literal["bars"] = "bars"
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One cause of a change."""
+
+    label: Text
+    figure: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waterfall:
+    """From one total to the other by effects that sum to the difference; totals are points, for the scale may be cut."""
+
+    unit: str
+    before: Effect
+    effects: tuple[Effect, ...]
+    after: Effect
+    kind: Literal["waterfall"] = "waterfall"
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """One bar of a hundred per cent by how it is known: A measured, B, C, D, and what is missing."""
+
+    parts: tuple[tuple[Literal["A", "B", "C", "D", "missing"], str], ...]  # (look, Figure.id of a share)
+    kind: Literal["shares"] = "shares"
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two measured options of one use: the current one, the best one, their ratio, and of how many requests."""
+
+    label: Text
+    current: str
+    best: str
+    ratio: str  # Figure.id of a ratio; no measurable difference where its interval holds 1
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dumbbell:
+    """Current against best measured, interval by interval."""
+
+    unit: str
+    pairs: tuple[Pair, ...]
+    kind: Literal["dumbbell"] = "dumbbell"
+
+
+@dataclass(frozen=True, slots=True)
+class Swing:
+    """What one parameter moves the published value by, as it runs through its interval (both signed, in the chart's unit)."""
+
+    label: Text
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tornado:
+    """Sorted swings around the published value."""
+
+    unit: str
+    centre: str  # Figure.id
+    swings: tuple[Swing, ...]
+    kind: Literal["tornado"] = "tornado"
+
+
+@dataclass(frozen=True, slots=True)
+class Stacks:
+    """Stacked columns by quarter; ``parts`` names the layers from the bottom, ``columns`` their figures in that order."""
+
+    unit: str
+    parts: tuple[Text, ...]
+    columns: tuple[tuple[str, tuple[str, ...]], ...]  # (2026-Q3, ids; "" where unknown)
+    kind: Literal["stacks"] = "stacks"
+
+
+@dataclass(frozen=True, slots=True)
+class Vintages:
+    """One period as it was published again and again: (version, day, value, low, high)."""
+
+    unit: str
+    published: tuple[tuple[str, str, float, float, float], ...]
+    kind: Literal["vintages"] = "vintages"
+
+
+Drawing = Trend | Bars | Waterfall | Shares | Dumbbell | Tornado | Stacks | Vintages
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A drawing with what a reader who does not see it reads instead; ``name`` is that of its SVG in the annexes."""
+
+    name: str
+    drawing: Drawing
+    alternative: Text
+    kind: Literal["chart"] = "chart"
+
+
+Block = Paragraphs | Table | Chart
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of an edition: a finding as title, a label and a reading note at the side, blocks, a source line."""
+
+    name: str
+    label: Text  # "Tableau 1"
+    note: Text  # how to read it
+    title: Text  # the finding
+    subtitle: Text  # what, unit, place, period
+    blocks: tuple[Block, ...]
+    source: Text
+    figures: tuple[str, ...] = ()  # ids named in the source line
+    committee: bool = False  # words of the committee: typographically apart, never a statistic
+    annex: bool = False  # after the four pages
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """One day of the strip: the worst state of any host."""
+
+    date: str
+    state: Literal["measured", "estimated", "missing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Masthead:
+    """Everything above the first line: who says it, of what, when, in which version."""
+
+    organisation: str
+    producer: str
+    contact: str
+    period: str  # 2026-Q3
+    period_label: Text  # "Troisième trimestre 2026"
+    version: int
+    status: Literal["draft", "provisional", "final", "revised"]
+    released: str  # RFC 3339; empty for a draft
+    final_on: str  # a date; empty where nothing is announced
+    next_release: str
+    address: str  # of this edition, for the code and the citation; empty where the organisation declared none
+    demo: bool
+    timezone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What the figures rest on, for verification: versions, and hashes of the sealed days of the ledger."""
+
+    method_version: str
+    factor_version: str
+    code_version: str
+    ledger: str  # identity of the store
+    heads: tuple[tuple[str, str], ...]  # (day, head of the hash chain over all sources)
+    inputs: str  # fingerprint of every day that the figures were computed from
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """One version of one period's report, complete."""
+
+    masthead: Masthead
+    headline: Sentence
+    strip: tuple[Day, ...]
+    coverage: str  # Figure.id
+    sections: tuple[Section, ...]
+    figures: tuple[Figure, ...]
+    basis: Basis
+
+    def figure(self, identity: str) -> Figure:
+        """A figure by its id.
+
+        Raises
+        ------
+        KeyError
+            If the edition has none of that id.
+        """
+        for figure in self.figures:
+            if figure.id == identity:
+                return figure
+        raise KeyError(identity)

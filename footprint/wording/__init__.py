@@ -1,0 +1,5 @@
+"""How numbers, dates and sentences are written in French and English; the same for pages, editions and messages.
+
+numbers.py    values, units, intervals, changes, dates
+catalogue.py  gettext catalogues of sentences, by key
+"""

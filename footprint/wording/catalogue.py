@@ -1,0 +1,33 @@
+"""This file reads gettext catalogues, and says a sentence of one in a language."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from babel.messages.pofile import read_po
+
+LANGUAGES = ("fr", "en")
+NBSP, THIN = "\u00a0", "\u202f"
+
+
+@cache
+def catalogue(folder: Path, language: str) -> dict[str, str]:
+    """Sentences of a language by key, from ``folder/LANGUAGE.po``."""
+    with (folder / f"{language}.po").open("rb") as file:
+        return {str(message.id): str(message.string) for message in read_po(file) if message.id}
+
+
+def sentence(folder: Path, language: str, key: str, **values: str) -> str:
+    """A sentence in a language, the key itself where there is none (a name from the data); French gets its no-break spaces."""
+    text = catalogue(folder, language).get(key, key)
+    if text is not key and language == "fr":
+        text = typographic(text)
+    return text.format(**values) if values else text
+
+
+def typographic(text: str) -> str:
+    """French text with its no-break spaces before double punctuation, units of a hundred and thousands."""
+    for mark in (" :", " ;", " !", " ?", " %"):
+        text = text.replace(mark, NBSP + mark[1] if mark == " :" else THIN + mark[1])
+    return text.replace("1 000", f"1{THIN}000").replace("« ", f"«{NBSP}").replace(" »", f"{NBSP}»")
