@@ -10,9 +10,9 @@ from typing import Any
 from dash import dcc, html
 from sqlalchemy.exc import DBAPIError
 
-from footprint.wording.numbers import energy_unit, interval, number
 from dashboards.view import Context, View
 from dashboards.words import say
+from footprint.wording.numbers import energy_unit, interval, number
 
 Row = dict[str, Any]
 ASIDE: dict[str, Any] = {"aria-hidden": "true"}  # drawn for the eye; the words beside it say the same

@@ -10,7 +10,6 @@ from dash import html
 
 from dashboards import figures
 from dashboards.cards import ASIDE, badge, block, card, graph, menu, message, name_of, ruler, strip, table
-from footprint.wording.numbers import energy_unit, interval, mass_unit, moment, number, percent, signed
 from dashboards.view import FILTERS, PERIODS, VERSUS, VIEWS, Context
 from dashboards.words import say
 from footprint.impact.uncertainty import ratio_of
@@ -19,6 +18,7 @@ from footprint.querying import Question
 from footprint.querying.calendar import hours
 from footprint.querying.causes import budget_of
 from footprint.units import US_PER_DAY
+from footprint.wording.numbers import energy_unit, interval, mass_unit, moment, number, percent, signed
 
 Row = dict[str, Any]
 FEW_DAYS = 3  # up to so many, the trend is shown by hour

@@ -8,10 +8,10 @@ from dash import html
 
 from dashboards import parts
 from dashboards.cards import ASIDE
-from footprint.wording.numbers import energy_unit, interval, number, percent
 from dashboards.view import Context
 from dashboards.words import say
 from footprint.config.facts import UNDECLARED, at
+from footprint.wording.numbers import energy_unit, interval, number, percent
 
 PATH, TITLE = "/charter", "nav_charter"
 COLUMNS = ("recommended", "authorised", "under-study", "proscribed", UNDECLARED)

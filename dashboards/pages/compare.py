@@ -8,13 +8,13 @@ from dash import html
 
 from dashboards import parts
 from dashboards.cards import ASIDE, block, menu, message, scrolled, table
-from footprint.wording.numbers import interval, mass_unit, number, signed
 from dashboards.view import Context
 from dashboards.words import say
 from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.impact.decomposition import EFFECTS, Term, decompose
 from footprint.querying.comparing import KINDS, Condition, compare, of_a_kind
 from footprint.querying.question import BadQuestion
+from footprint.wording.numbers import interval, mass_unit, number, signed
 
 PATH, TITLE = "/compare", "nav_compare"
 NOTHING = 1e-9

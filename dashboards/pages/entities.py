@@ -11,13 +11,13 @@ from dash import dcc, html
 
 from dashboards import charts, parts
 from dashboards.cards import bars, block, graph, message, name_of, safely, scrolled, table
-from footprint.wording.numbers import energy_unit, interval, number
 from dashboards.pages.overview import shares_title
 from dashboards.view import Context
 from dashboards.words import say
 from footprint.config.facts import UNDECLARED, at
 from footprint.ledger.reading import LedgerView
 from footprint.units import US_PER_HOUR, US_PER_S
+from footprint.wording.numbers import energy_unit, interval, number
 
 LIVE_MS = 10_000
 

@@ -9,7 +9,6 @@ from dash import html
 
 from dashboards import parts
 from dashboards.cards import block, message, scrolled, table
-from footprint.wording.numbers import energy_unit, interval, mass_unit, number
 from dashboards.view import FIGURES, Context
 from dashboards.words import say
 from footprint.instants import parse_instant
@@ -17,6 +16,7 @@ from footprint.querying.answering import gathered
 from footprint.querying.closure import closure
 from footprint.querying.methods import METHODS
 from footprint.units import US_PER_DAY
+from footprint.wording.numbers import energy_unit, interval, mass_unit, number
 
 PATH, TITLE = "/explain", "explain"
 PARTS = ("accelerator_active_kwh", "accelerator_idle_kwh", "host_kwh", "facility_kwh")

@@ -7,7 +7,6 @@ from typing import Any
 from dash import html
 
 from dashboards.cards import block, scrolled, table
-from footprint.wording.numbers import number
 from dashboards.view import Context
 from dashboards.words import say
 from footprint.aggregation import METHOD_VERSION
@@ -15,6 +14,7 @@ from footprint.impact.book import shipped_book
 from footprint.ledger.factors import book_of
 from footprint.querying.facts import declared
 from footprint.querying.methods import described
+from footprint.wording.numbers import number
 
 PATH, TITLE = "/methods", "nav_methods"
 

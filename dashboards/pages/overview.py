@@ -8,10 +8,10 @@ from dash import html
 
 from dashboards import charts, parts
 from dashboards.cards import bars, block, graph, name_of, safely, table
-from footprint.wording.numbers import energy_unit, number, percent
 from dashboards.view import Context
 from dashboards.words import say
 from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
+from footprint.wording.numbers import energy_unit, number, percent
 
 PATH, TITLE = "/", "nav_overview"
 MOST_NODES = 9  # of one column of the flows; the smallest are drawn together

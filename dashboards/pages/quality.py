@@ -8,7 +8,6 @@ from dash import html
 
 from dashboards import parts
 from dashboards.cards import ASIDE, block, safely, scrolled, table
-from footprint.wording.numbers import energy_unit, moment, number, percent
 from dashboards.view import Context
 from dashboards.words import say
 from footprint.instants import format_instant
@@ -17,6 +16,7 @@ from footprint.querying.causes import causes
 from footprint.querying.closure import closure
 from footprint.querying.splits import splits
 from footprint.units import US_PER_S
+from footprint.wording.numbers import energy_unit, moment, number, percent
 
 PATH, TITLE = "/quality", "nav_quality"
 MOST_SPLITS = 60

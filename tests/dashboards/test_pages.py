@@ -13,13 +13,13 @@ from sqlalchemy.exc import OperationalError
 
 from dashboards.app import PAGES, Remembered, page_of
 from dashboards.cards import safely
-from footprint.wording.numbers import energy_unit, interval, number, percent, signed
 from dashboards.view import Context, View
 from dashboards.words import catalogue, say
 from footprint.config import ConfigError
 from footprint.ledger.importing import import_requests
 from footprint.querying import Answer, Question, query
 from footprint.store import Store
+from footprint.wording.numbers import energy_unit, interval, number, percent, signed
 from tests.walk import CONFIG, DAY_S, NOW_US, START, bring, compute, config, energy_lines, request_lines, write
 
 
