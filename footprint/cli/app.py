@@ -11,6 +11,7 @@ from footprint.cli.shared import CheckFailed, Exit, Unavailable, UsageError
 from footprint.config import ConfigError
 from footprint.exporters import SourceUnavailable
 from footprint.fieldmaps import BadMap
+from footprint.periods import BadPeriod
 from footprint.querying.question import BadQuestion
 from footprint.readings import FootprintError
 
@@ -58,6 +59,7 @@ app.command("doctor")(running.doctor)
 _EXITS: tuple[tuple[type[FootprintError], Exit], ...] = (
     (ConfigError, Exit.CONFIGURATION),
     (BadQuestion, Exit.USAGE),
+    (BadPeriod, Exit.USAGE),
     (UsageError, Exit.USAGE),
     (Unavailable, Exit.UNAVAILABLE),
     (SourceUnavailable, Exit.UNAVAILABLE),

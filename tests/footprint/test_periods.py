@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from footprint.instants import format_instant
-from footprint.querying.named import named_period, period_at
-from footprint.querying.question import BadQuestion
+from footprint.periods import BadPeriod, named_period, period_at
 
 PARIS = ZoneInfo("Europe/Paris")
 NAMES = st.one_of(
@@ -44,5 +43,5 @@ def test_periods_tile_time_and_keep_their_names(name: str, by: int) -> None:
 
 @pytest.mark.parametrize("name", ["2026-Q5", "2026-13", "26", "2026-7", "2026-Q3 to", "0000", "2026/07"])
 def test_what_is_no_period_is_said(name: str) -> None:
-    with pytest.raises(BadQuestion, match="must be written 2026, 2026-Q3 or 2026-07"):
+    with pytest.raises(BadPeriod, match="must be written 2026, 2026-Q3 or 2026-07"):
         named_period(name)

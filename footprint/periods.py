@@ -1,4 +1,4 @@
-"""This file knows the periods that have a name: a year (2026), a quarter (2026-Q3), a month (2026-07), in the organisation's zone."""
+"""This file knows the periods that have a name: 2026, 2026-Q3, 2026-07, cut in the organisation's zone."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from footprint.instants import from_datetime, to_datetime
-from footprint.querying.question import BadQuestion
+from footprint.readings import FootprintError
 
 _NAME = re.compile(r"(\d{4})(?:-Q([1-4])|-(0[1-9]|1[0-2]))?")
 MONTHS_OF = {"month": 1, "quarter": 3, "year": 12}
+
+
+class BadPeriod(FootprintError):
+    """A text that names no period."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -53,12 +57,12 @@ def named_period(text: str) -> Period:
 
     Raises
     ------
-    BadQuestion
+    BadPeriod
         If it is not one.
     """
     found = _NAME.fullmatch(text.strip())
     if not found or not 1 <= int(found[1]) < 9999:
-        raise BadQuestion(f"period {text!r} must be written 2026, 2026-Q3 or 2026-07")
+        raise BadPeriod(f"period {text!r} must be written 2026, 2026-Q3 or 2026-07")
     year, quarter, month = int(found[1]), found[2], found[3]
     if quarter:
         return Period(year, 3 * int(quarter) - 2, 3)
