@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from footprint.assumptions import assumption
+from footprint.config.editions import EditionRules
 from footprint.estimate import Estimate
 from footprint.fieldmaps import FieldMap, load_map
 
@@ -153,6 +154,7 @@ class Config:
     use_cases: tuple[UseCaseFact, ...] = ()
     gateways: tuple[GatewayFact, ...] = ()
     annotations: tuple[Annotation, ...] = ()
+    editions: EditionRules = field(default_factory=EditionRules)
     agent: Mapping[str, Any] = field(default_factory=dict)  # as written: the agent itself reads and checks it
     path: Path | None = None
 
@@ -209,6 +211,15 @@ class Config:
             path = Path(self.store_url.removeprefix("sqlite:///"))
             return str(path.resolve().with_suffix(".sealed"))
         return str((self.path.resolve().parent if self.path else Path.cwd()) / "footprint.sealed")
+
+    def editions_url(self) -> str:
+        """Where published editions stand."""
+        if self.editions.folder:
+            return self.editions.folder
+        if self.store_url.startswith("sqlite:///"):
+            path = Path(self.store_url.removeprefix("sqlite:///"))
+            return str(path.resolve().with_suffix(".editions"))
+        return str((self.path.resolve().parent if self.path else Path.cwd()) / "footprint.editions")
 
     def dated_digest(self, day_us: int, end_us: int) -> str:
         """The same for configurations whose dated facts say the same of a stretch of time: an edit without a date is none."""

@@ -14,6 +14,8 @@ from zoneinfo import ZoneInfo
 
 from footprint.assumptions import assumption
 from footprint.config.document import ConfigError, Document, parse_document, read_document
+from footprint.config.editions import KEYS as EDITION_KEYS
+from footprint.config.editions import EditionRules, read_rules
 from footprint.config.facts import (
     ALWAYS,
     ASSUMED_SITE,
@@ -56,6 +58,7 @@ SECTIONS: dict[str, set[str]] = {
     },
     "attribution": {"idle_policy", "window_s"},
     "factors": {"electricity", "live"},
+    "editions": EDITION_KEYS,
 }  # fmt: skip
 BLOCKS: dict[str, set[str]] = {
     "site": {"name", "zone", "pue", "pue_category", "pue_evidence",
@@ -148,6 +151,7 @@ def _config(document: Document, path: Path | None) -> Config:
         use_cases=reader.use_cases(),
         gateways=reader.gateways(),
         annotations=reader.annotations(),
+        editions=_editions(document, path),
         agent=document.data.get("agent", {}),
         path=path,
     )
@@ -158,6 +162,11 @@ def _config(document: Document, path: Path | None) -> Config:
                 "host", index, "site",
             )  # fmt: skip
     return config
+
+
+def _editions(document: Document, path: Path | None) -> EditionRules:
+    rules = read_rules(document)
+    return replace(rules, folder=_place(rules.folder, path), decisions=_place(rules.decisions, path))
 
 
 def _live(document: Document) -> tuple[str, ...]:

@@ -103,9 +103,9 @@ def query(store: Store, config: Config, question: Question, now_us: int, book: F
     with gathered(store, config, question, now_us, book) as found:
         if found is None:
             return Answer(columns, [])
-        open_days = _open_days(found.source)
+        open_days = open_days_of(found.source)
         for (period, names), group in found.groups.items():
-            row = _row(found, period, group, open_days)
+            row = row_of(found, period, group, open_days)
             if row is not None:
                 named = dict(zip(question.group, names, strict=True))
                 rows.append((names, found.periods[period][0], {**named, **row}))
@@ -187,14 +187,15 @@ def _add_counts(groups: dict[tuple[int, Names], Group], question: Question, coun
             group.use_cases.add(use_case)
 
 
-def _open_days(source: Source) -> set[tuple[str, int]]:
+def open_days_of(source: Source) -> set[tuple[str, int]]:
     """(host, day) that were computed provisionally."""
     target = table(tables.Shard)
     rows = source.view.connection.execute(select(target.c.members, target.c.day).where(target.c.provisional))
     return {(row.members.removeprefix("host "), row.day) for row in rows if row.members.startswith("host ")}
 
 
-def _row(found: Gathered, period: int, group: Group, open_days: set[tuple[str, int]]) -> dict[str, Any] | None:
+def row_of(found: Gathered, period: int, group: Group, open_days: set[tuple[str, int]]) -> dict[str, Any] | None:
+    """The columns of one row; None where it holds neither energy nor requests."""
     source, question = found.source, found.question
     start_us, end_us = found.periods[period]
     read, known, expected = found.times(period, group)
