@@ -20,6 +20,7 @@ from footprint.store import Store, table
 from footprint.units import US_PER_S
 
 RUNNING, DONE, FAILED = "running", "done", "failed"
+ANNOUNCE = "announce"
 KEPT_RUNS = 100  # of each job
 TELL_US = 5 * US_PER_S  # between two notes of progress
 
@@ -99,6 +100,13 @@ def _verify(store: Store, config: Config, now_us: int, tell: Tell) -> str:
     return "as it was sealed, and every balance closes"
 
 
+def _announce(store: Store, config: Config, now_us: int, tell: Tell) -> str:
+    from footprint.announcing import announce  # noqa: PLC0415
+
+    tell("looking")
+    return announce(store, config, now_us)
+
+
 class VerificationFailed(FootprintError):
     """Sealed files or balances do not stand as they should."""
 
@@ -108,6 +116,7 @@ JOBS: tuple[JobKind, ...] = (
     JobKind("refresh", 3600, _refresh, lambda config: bool(config.live)),
     JobKind("seal", 3600, _seal, lambda config: not config.demo),
     JobKind("verify", 86_400, _verify, lambda config: not config.demo),
+    JobKind(ANNOUNCE, 60, _announce, lambda config: config.notify.wanted),
 )
 
 

@@ -38,6 +38,10 @@ class Period:
         months = self.year * 12 + self.month - 1 + by * self.length
         return Period(months // 12, months % 12 + 1, self.length)
 
+    def since(self, earlier: Period) -> int:
+        """How many of its length it comes after another."""
+        return ((self.year - earlier.year) * 12 + self.month - earlier.month) // self.length
+
     def year_before(self) -> Period:
         """The same period of the year before."""
         return Period(self.year - 1, self.month, self.length)

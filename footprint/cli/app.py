@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from footprint.cli import asking, auditing, comparing, factors, impacts, importing, ledgering, running
+from footprint.cli import asking, auditing, comparing, factors, following, impacts, importing, ledgering, running
 from footprint.cli.shared import CheckFailed, Exit, Unavailable, UsageError
 from footprint.config import ConfigError
 from footprint.exporters import SourceUnavailable
@@ -30,6 +30,8 @@ app.add_typer(importing.app, name="import")
 app.command("aggregate")(asking.aggregate)
 app.command("query")(asking.query)
 app.command("check")(asking.check)
+app.command("objectives")(following.objectives)
+app.command("notify")(following.notify)
 app.command("balance")(auditing.balance)
 app.command("coverage")(auditing.coverage)
 app.command("splits")(auditing.splits)

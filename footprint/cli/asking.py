@@ -107,9 +107,10 @@ def check(
     max_age_s: Annotated[int, typer.Option(min=1, help="Oldest acceptable last reading, in seconds.")] = 600,
     config: ConfigOption = None, form: FormatOption = Format.table, output: OutputOption = None,
 ) -> int:  # fmt: skip
-    """Freshness and coverage, one line each; for cron and CI."""
+    """Freshness, coverage, balance, budgets and targets, one line each; for cron and CI. Exit 6 where one is not met."""
     from footprint.ledger.reading import LedgerView
     from footprint.querying.closure import closure
+    from footprint.querying.objectives import EXCEEDED, standings
 
     facts, store = opened(config)
     now = now_us()
@@ -128,6 +129,10 @@ def check(
     ]  # fmt: skip
     open_ = [row["host"] for row in closure(store, facts, now - 7 * US_PER_DAY, None) if not row["closes"]]
     rows.append({"check": "hosts whose balance of seven days does not close", "value": len(open_), "limit": 0, "met": not open_})
+    for found in standings(store, facts, now):
+        value = found.figure.value if found.figure else None
+        named = f"objective {found.objective.name}, {found.period}: {found.state}"
+        rows.append({"check": named, "value": value, "limit": found.limit, "met": found.state != EXCEEDED})
     emit(["check", "value", "limit", "met"], rows, form, output)
     failed = [str(row["check"]) for row in rows if not row["met"]]
     if failed:

@@ -14,6 +14,8 @@ from zoneinfo import ZoneInfo
 
 from footprint.assumptions import assumption
 from footprint.config.editions import EditionRules
+from footprint.config.notify import Notify
+from footprint.config.objectives import Objective
 from footprint.estimate import Estimate
 from footprint.fieldmaps import FieldMap, load_map
 
@@ -155,6 +157,8 @@ class Config:
     gateways: tuple[GatewayFact, ...] = ()
     annotations: tuple[Annotation, ...] = ()
     editions: EditionRules = field(default_factory=EditionRules)
+    objectives: tuple[Objective, ...] = ()
+    notify: Notify = field(default_factory=Notify)
     agent: Mapping[str, Any] = field(default_factory=dict)  # as written: the agent itself reads and checks it
     path: Path | None = None
 

@@ -30,6 +30,10 @@ from footprint.config.facts import (
     SiteFact,
     UseCaseFact,
 )
+from footprint.config.notify import KEYS as NOTIFY_KEYS
+from footprint.config.notify import read_notify
+from footprint.config.objectives import KEYS as OBJECTIVE_KEYS
+from footprint.config.objectives import read_objectives
 from footprint.estimate import Estimate
 from footprint.impact.zones import is_zone
 from footprint.instants import BadInstant, from_datetime, parse_instant
@@ -59,6 +63,7 @@ SECTIONS: dict[str, set[str]] = {
     "attribution": {"idle_policy", "window_s"},
     "factors": {"electricity", "live"},
     "editions": EDITION_KEYS,
+    "notify": NOTIFY_KEYS,
 }  # fmt: skip
 BLOCKS: dict[str, set[str]] = {
     "site": {"name", "zone", "pue", "pue_category", "pue_evidence",
@@ -69,6 +74,7 @@ BLOCKS: dict[str, set[str]] = {
     "use_case": {"name", "charter", "decided", "owner"} | _DATES,
     "gateway": {"name", "as", "log", "service", "use_case"},
     "annotation": {"at", "text", "service"},
+    "objective": OBJECTIVE_KEYS,
 }
 
 
@@ -152,6 +158,8 @@ def _config(document: Document, path: Path | None) -> Config:
         gateways=reader.gateways(),
         annotations=reader.annotations(),
         editions=_editions(document, path),
+        objectives=read_objectives(reader),
+        notify=read_notify(document, path),
         agent=document.data.get("agent", {}),
         path=path,
     )
@@ -284,10 +292,12 @@ class _Reader:
         self.timezone = timezone
         self.zone = zone
 
-    def _blocks(self, table: str) -> Iterable[tuple[int, dict[str, Any]]]:
+    def blocks(self, table: str) -> Iterable[tuple[int, dict[str, Any]]]:
+        """Blocks of a table with their place."""
         return enumerate(self.document.data.get(table, []))
 
-    def _name(self, table: str, index: int, block: dict[str, Any], key: str = "name") -> str:
+    def name_of(self, table: str, index: int, block: dict[str, Any], key: str = "name") -> str:
+        """The name of a block, which no bracket may begin."""
         name = block.get(key)
         if not isinstance(name, str) or not name:
             raise self.document.error(f'{table} without {key}; add {key} = "…"', table, index, key)
@@ -373,8 +383,8 @@ class _Reader:
     def sites(self) -> tuple[SiteFact, ...]:
         """The [[site]] blocks, each cut where the next block of its name begins."""
         facts = []
-        for index, block in self._blocks("site"):
-            name = self._name("site", index, block)
+        for index, block in self.blocks("site"):
+            name = self.name_of("site", index, block)
             pue = self._estimate("site", index, block, "pue", "pue_declared", 1.0)
             market = self._number("site", index, block, "market_factor_g_per_kwh")
             if market is not None and not block.get("market_evidence"):
@@ -402,11 +412,11 @@ class _Reader:
     def hosts(self) -> tuple[HostFact, ...]:
         """The [[host]] blocks, each cut where the next block of its name begins."""
         facts = []
-        for index, block in self._blocks("host"):
+        for index, block in self.blocks("host"):
             uplift = self._estimate("host", index, block, "uplift", "uplift_declared", 1.0)
             since, until = self._dates("host", index, block)
             fact = HostFact(
-                name=self._name("host", index, block),
+                name=self.name_of("host", index, block),
                 site=str(block.get("site", ASSUMED_SITE)),
                 uplift=uplift or assumption("uplift_assumed"),
                 uplift_assumed=uplift is None,
@@ -437,10 +447,10 @@ class _Reader:
     def services(self) -> tuple[ServiceFact, ...]:
         """The [[service]] blocks, each cut where the next block of its name begins."""
         facts = []
-        for index, block in self._blocks("service"):
+        for index, block in self.blocks("service"):
             since, until = self._dates("service", index, block)
             fact = ServiceFact(
-                name=self._name("service", index, block),
+                name=self.name_of("service", index, block),
                 model=str(block.get("model", "")),
                 processes=tuple(self._texts("service", index, block, "processes")),
                 modelled_as=str(block.get("modelled_as", "")),
@@ -455,11 +465,11 @@ class _Reader:
     def gateways(self) -> tuple[GatewayFact, ...]:
         """The [[gateway]] blocks; ``log`` is the agent's, which reads it on the gateway's host."""
         found = []
-        for index, block in self._blocks("gateway"):
+        for index, block in self.blocks("gateway"):
             if not isinstance(block.get("as"), str):
                 raise self.document.error("as is missing: the field map that reads the log", "gateway", index)
             found.append(GatewayFact(
-                self._name("gateway", index, block), block["as"], str(block.get("service", "")),
+                self.name_of("gateway", index, block), block["as"], str(block.get("service", "")),
                 tuple(self._texts("gateway", index, block, "use_case")),
             ))  # fmt: skip
         return tuple(found)
@@ -467,7 +477,7 @@ class _Reader:
     def annotations(self) -> tuple[Annotation, ...]:
         """The [[annotation]] blocks, in order of time."""
         found = []
-        for index, block in self._blocks("annotation"):
+        for index, block in self.blocks("annotation"):
             if not isinstance(block.get("text"), str) or not block["text"] or "at" not in block:
                 raise self.document.error('an annotation needs at = "2026-07-01" and text = "…"', "annotation", index)
             at_us = self._date("annotation", index, block, "at", 0)
@@ -477,7 +487,7 @@ class _Reader:
     def use_cases(self) -> tuple[UseCaseFact, ...]:
         """The [[use_case]] blocks, each cut where the next block of its name begins."""
         facts = []
-        for index, block in self._blocks("use_case"):
+        for index, block in self.blocks("use_case"):
             charter = block.get("charter", "under-study")
             if charter not in CHARTER_STATUSES:
                 raise self.document.error(
@@ -486,7 +496,7 @@ class _Reader:
                 )  # fmt: skip
             since, until = self._dates("use_case", index, block)
             fact = UseCaseFact(
-                name=self._name("use_case", index, block),
+                name=self.name_of("use_case", index, block),
                 charter=charter,
                 decided=str(block.get("decided", "")),
                 owner=str(block.get("owner", "")),
@@ -528,8 +538,8 @@ class _Reader:
         """Devices of the [[service]] and [[placement]] blocks; overlaps above a whole device are refused."""
         found: list[tuple[str, int, Placement]] = []
         for table, name_key in (("service", "name"), ("placement", "service")):
-            for index, block in self._blocks(table):
-                service = self._name(table, index, block, name_key)
+            for index, block in self.blocks(table):
+                service = self.name_of(table, index, block, name_key)
                 since, until = self._dates(table, index, block)
                 for device in self._texts(table, index, block, "devices"):
                     host, slash, local = device.partition("/")

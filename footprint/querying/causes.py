@@ -69,6 +69,16 @@ def budget_of(store: Store, config: Config, question: Question, now_us: int) -> 
     return _budgets(store, config, question, now_us).get(())
 
 
+def emissions_budget_of(store: Store, config: Config, question: Question, now_us: int) -> tuple[float, Budget] | None:
+    """Location-based emissions [g] of a question without groups, with their budget; None where a factor is missing."""
+    with gathered(store, config, question, now_us) as found:
+        group = found.groups.get((0, ())) if found is not None else None
+        if found is None or group is None or not group.cells:
+            return None
+        _, budget, grams = budgets(group.cells, apart=found.apart)
+        return None if grams is None else (grams, budget)
+
+
 def _budgets(store: Store, config: Config, question: Question, now_us: int) -> dict[tuple[str, ...], tuple[float, Budget]]:
     with gathered(store, config, question, now_us) as found:
         if found is None:

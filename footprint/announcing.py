@@ -1,0 +1,161 @@
+"""This file tells people what is wrong or due: each matter once when it begins, and once when it is settled.
+
+What was told stands among the events of the ledger (kinds ``announced`` and ``settled``), so that a restart tells nothing twice
+and what could not be delivered is tried again. A new kind of matter is one function and one line in ``WATCHED``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+
+from footprint import tables
+from footprint.config import Config
+from footprint.instants import format_instant
+from footprint.jobs import ANNOUNCE, FAILED, latest_runs
+from footprint.notifying import Attachment, Message, NotDelivered, deliver
+from footprint.querying.objectives import EXCEEDED, standings
+from footprint.store import Store, table
+from footprint.units import US_PER_DAY, US_PER_S
+from footprint.wording.numbers import moment
+
+ANNOUNCED, SETTLED = "announced", "settled"
+FORGOTTEN_US = 30 * US_PER_DAY  # a host that was silent for so long was taken out of service
+
+Pair = tuple[str, str]  # French, English
+
+
+@dataclass(frozen=True, slots=True)
+class Matter:
+    """Something that people should know while it stands; ``key`` is the same as long as it is the same matter.
+
+    Where the end of a matter is worth telling, ``_ENDS`` says how.
+    """
+
+    key: str
+    event: str
+    subject: Pair
+    text: Pair
+    attachments: tuple[Attachment, ...] = ()
+
+
+def silent_agents(store: Store, config: Config, now_us: int) -> Iterator[Matter]:
+    """Hosts that used to tell readings and have not for ``[notify] silent_after_s``."""
+    stream, day = table(tables.Stream), table(tables.StreamDay)
+    last = func.max(day.c.last_us).label("last_us")
+    with store.read() as connection:
+        rows = connection.execute(
+            select(stream.c.host_id, last).where(day.c.stream_id == stream.c.id).group_by(stream.c.host_id)
+        ).all()
+        names = store.texts(connection, {row.host_id for row in rows})
+    for host_id, last_us in sorted(rows, key=lambda row: names[row.host_id]):
+        silent_us = now_us - int(last_us)
+        if config.notify.silent_after_s * US_PER_S < silent_us < FORGOTTEN_US:
+            host, at = names[host_id], format_instant(int(last_us))
+            when = [moment(at, config.timezone, language) for language in ("fr", "en")]
+            yield Matter(
+                f"silent-agent {host}", "silent-agent",
+                (f"{host} : aucun relevé depuis le {when[0]}", f"{host}: no reading since {when[1]}"),
+                (
+                    (f"Le dernier relevé de {host} date du {when[0]} ({config.timezone}). Ce qui suit manque : la "
+                     f"couverture baisse, aucune valeur n’est supposée.\nSur {host} : systemctl status footprint-agent ; footprint-agent probe"),
+                    (f"The last reading of {host} is of {when[1]} ({config.timezone}). What follows is missing: coverage "
+                     f"falls, and no value is supposed.\nOn {host}: systemctl status footprint-agent; footprint-agent probe"),
+                ),
+            )  # fmt: skip
+
+
+def failed_jobs(store: Store, config: Config, now_us: int) -> Iterator[Matter]:
+    """Jobs of the scheduler whose last run that ended failed."""
+    seen: set[str] = {ANNOUNCE}  # whose own failure nobody could be told of
+    for run in latest_runs(store, every=True):
+        name, said = run["name"], run["said"]
+        if name in seen or run["ended_us"] is None:
+            continue
+        seen.add(name)
+        if run["status"] == FAILED:
+            yield Matter(
+                f"job-failed {name}", "job-failed", (f"La tâche {name} a échoué", f"The job {name} failed"),
+                (f"La tâche {name} a échoué : {said}\nfootprint jobs en dit plus.",
+                 f"The job {name} failed: {said}\nfootprint jobs says more."),
+            )  # fmt: skip
+
+
+def exceeded_objectives(store: Store, config: Config, now_us: int) -> Iterator[Matter]:
+    """Budgets and targets that are surely exceeded in the period that runs."""
+    for found in standings(store, config, now_us):
+        if found.state == EXCEEDED:
+            name, period = found.objective.name, found.period
+            yield Matter(
+                f"objective {name} {period}", "objective-exceeded",
+                (f"Objectif dépassé : {name}, {period}", f"Objective exceeded: {name}, {period}"),
+                (
+                    ("Tout l’intervalle à 95 % est au-dessus de la limite. footprint objectives donne les valeurs "
+                     f"de « {name} » pour {period}."),
+                    ("The whole 95 % interval is above the limit. footprint objectives gives the values of "
+                     f"“{name}” in {period}."),
+                ),
+            )  # fmt: skip
+
+
+WATCHED: tuple[Callable[[Store, Config, int], Iterable[Matter]], ...] = (silent_agents, failed_jobs, exceeded_objectives)
+
+
+def announce(store: Store, config: Config, now_us: int, watched: Iterable[Callable[..., Iterable[Matter]]] = WATCHED) -> str:
+    """Tell what is new and what is settled; what to say of it.
+
+    Raises
+    ------
+    NotDelivered
+        If something could not be told; it is tried again at the next run, and what was delivered is not told twice.
+    """
+    standing = {matter.key: matter for watch in watched for matter in watch(store, config, now_us)}
+    told = _told(store)
+    failed: list[str] = []
+    sent = 0
+    for key, matter in sorted(standing.items()):
+        if key not in told:
+            sent += _tell(store, config, now_us, ANNOUNCED, matter, failed)
+    for key in sorted(told - set(standing)):
+        if key.partition(" ")[0] in _ENDS:
+            sent += _tell(store, config, now_us, SETTLED, _settled(key), failed)
+    if failed:
+        raise NotDelivered("; ".join(dict.fromkeys(failed)))
+    return f"{len(standing)} matters stand, {sent} told"
+
+
+_ENDS = {"silent-agent": ("relevés à nouveau", "readings again"), "job-failed": ("réussit à nouveau", "succeeds again")}
+
+
+def _settled(key: str) -> Matter:
+    event, _, name = key.partition(" ")
+    french, english = _ENDS[event]
+    said = f"{name} : {french}", f"{name}: {english}"
+    return Matter(key, event, said, said)
+
+
+def _tell(store: Store, config: Config, now_us: int, kind: str, matter: Matter, failed: list[str]) -> int:
+    chosen = 0 if config.notify.language == "fr" else 1
+    mark = ("[DÉMO] ", "[DEMO] ")[chosen] if config.demo else ""
+    subject = f"{mark}{config.organisation or 'Footprint'} · {matter.subject[chosen]}"
+    message = Message(matter.event, subject, matter.text[chosen] + "\n", format_instant(now_us), matter.attachments)
+    try:
+        deliver(config.notify, message)
+    except NotDelivered as bad:
+        failed.append(str(bad))
+        return 0
+    with store.begin() as connection:
+        store.log(connection, now_us, kind, matter.key)
+    return 1
+
+
+def _told(store: Store) -> set[str]:
+    """Keys that were announced and not settled since."""
+    event = table(tables.Event)
+    wanted = event.c.kind.in_((ANNOUNCED, SETTLED))
+    with store.read() as connection:
+        rows = connection.execute(select(event.c.kind, event.c.text).where(wanted).order_by(event.c.id)).all()
+    state = {row.text: row.kind for row in rows}
+    return {key for key, kind in state.items() if kind == ANNOUNCED}
