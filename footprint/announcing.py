@@ -60,7 +60,8 @@ def silent_agents(store: Store, config: Config, now_us: int) -> Iterator[Matter]
                 (f"{host} : aucun relevé depuis le {when[0]}", f"{host}: no reading since {when[1]}"),
                 (
                     (f"Le dernier relevé de {host} date du {when[0]} ({config.timezone}). Ce qui suit manque : la "
-                     f"couverture baisse, aucune valeur n’est supposée.\nSur {host} : systemctl status footprint-agent ; footprint-agent probe"),
+                     f"couverture baisse, aucune valeur n’est supposée.\n"
+                     f"Sur {host} : systemctl status footprint-agent ; footprint-agent probe"),
                     (f"The last reading of {host} is of {when[1]} ({config.timezone}). What follows is missing: coverage "
                      f"falls, and no value is supposed.\nOn {host}: systemctl status footprint-agent; footprint-agent probe"),
                 ),
