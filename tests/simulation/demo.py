@@ -1,7 +1,8 @@
 """This file makes a simulated organisation in ./footprint-demo and serves it, marked as a demonstration everywhere.
 
-Two hosts, three services and seven use cases over three weeks, of servers whose true energy per request is known
-(tests/simulation/server.py): what the pages show can be checked against ``truth.csv`` beside the store.
+Three hosts, six services and seven use cases over three weeks, of servers whose true energy per request is known
+(tests/simulation/server.py): what the pages show can be checked against ``truth.csv`` beside the store. On the third host
+three models are tried for the use case that a fourth answers elsewhere, so that there is something to compare.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from tests.simulation.server import DAY_S, LARGE, SMALL, Day, Kind, Server, coun
 FOLDER = Path("footprint-demo")
 STEP_S = 20
 DAYS = 21
+FOOTPRINT = [sys.executable, "-c", "from footprint.cli import main; main()"]
 LOST = 9, 30_000  # days ago, and for how long a host was silent
 CONFIG = """[organisation]
 name = "Office de démonstration"
@@ -42,6 +44,11 @@ name = "demo-inf-02"
 site = "demo-1"
 uplift = 1.22
 
+[[host]]
+name = "demo-inf-03"
+site = "demo-1"
+uplift = 1.22
+
 [[service]]
 name = "chat"
 model = "demo-24b"
@@ -56,6 +63,21 @@ devices = ["demo-inf-02/gpu:0"]
 name = "embeddings"
 model = "demo-embed"
 devices = ["demo-inf-02/gpu:2"]
+
+[[service]]
+name = "essai-24b-fp8"
+model = "demo-24b-fp8"
+devices = ["demo-inf-03/gpu:0"]
+
+[[service]]
+name = "essai-12b"
+model = "demo-12b"
+devices = ["demo-inf-03/gpu:1"]
+
+[[service]]
+name = "essai-8b"
+model = "demo-8b"
+devices = ["demo-inf-03/gpu:2"]
 
 [[use_case]]
 name = "aide au code"
@@ -76,6 +98,7 @@ charter = "authorised"
 name = "indexation"
 charter = "recommended"
 """
+_TRIED = (Kind("traduction", 320, 900, 900, 0.6),)  # as in "chat": the same texts, another model
 # Service -> host, first GPU, law. The law of each is a server of the simulation with kinds of its own.
 SERVICES: dict[str, tuple[str, int, Server]] = {
     "chat": ("demo-inf-01", 0, replace(LARGE, kinds=(
@@ -88,13 +111,16 @@ SERVICES: dict[str, tuple[str, int, Server]] = {
     "embeddings": ("demo-inf-02", 2, replace(SMALL, idle_w=55.0, prefill_j=0.004, kinds=(
         Kind("indexation", 2600, 450, 0, 0.4, "bursts"),
     ))),
+    "essai-24b-fp8": ("demo-inf-03", 0, replace(LARGE, devices=1, step_s=0.03, step_j=10.5, token_j=0.25, kinds=_TRIED)),
+    "essai-12b": ("demo-inf-03", 1, replace(SMALL, step_s=0.018, step_j=7.0, token_j=0.13, prefill_j=0.05, kinds=_TRIED)),
+    "essai-8b": ("demo-inf-03", 2, replace(SMALL, kinds=_TRIED)),
 }  # fmt: skip
 
 
-def write_organisation(folder: Path, end_s: int, seed: int) -> None:
-    """Contract files of the weeks before ``end_s``, and the truth beside them."""
+def write_organisation(folder: Path, end_s: int, seed: int, days: int = DAYS) -> None:
+    """Contract files of the days before ``end_s``, and the truth beside them."""
     luck = np.random.default_rng(seed)
-    first = end_s - end_s % DAY_S - DAYS * DAY_S  # days begin at midnight, and the last one is cut at ``end_s``
+    first = end_s - end_s % DAY_S - days * DAY_S  # days begin at midnight, and the last one is cut at ``end_s``
     silent = end_s - LOST[0] * DAY_S
     with (
         (folder / "requests.csv").open("w", encoding="utf-8") as requests,
@@ -106,7 +132,7 @@ def write_organisation(folder: Path, end_s: int, seed: int) -> None:
         truth.write("day_start,service,use_case,active_j\n")
         for service, (host, gpu, law) in SERVICES.items():
             level = np.zeros(law.devices)
-            for number in range(DAYS + 1):
+            for number in range(days + 1):
                 begin = first + number * DAY_S
                 weekend = time.gmtime(begin + DAY_S // 2).tm_wday >= 5
                 kinds = tuple(replace(kind, per_day=kind.per_day * (0.06 if weekend else 1.0)) for kind in law.kinds)
@@ -146,12 +172,25 @@ def _write_energy(  # type: ignore[no-untyped-def]
 def _write_others(out, first: int, end_s: int, luck: np.random.Generator) -> None:  # type: ignore[no-untyped-def]
     """A GPU that nobody uses, and the processors."""
     for host, device, component, watts in (
-        ("demo-inf-02", "gpu:3", "gpu", 52.0), ("demo-inf-01", "cpu:0", "cpu", 110.0), ("demo-inf-02", "cpu:0", "cpu", 85.0)
+        ("demo-inf-02", "gpu:3", "gpu", 52.0), ("demo-inf-01", "cpu:0", "cpu", 110.0), ("demo-inf-02", "cpu:0", "cpu", 85.0),
+        ("demo-inf-03", "cpu:0", "cpu", 80.0),
     ):  # fmt: skip
         joules = 0.0
         for at in range(first, end_s, 60):
             out.write(f"{at},{host},{device},{component},{joules:.3f}\n")
             joules += 60 * (watts + luck.normal(0, 2))
+
+
+def prepare(folder: Path, *, end_s: int, days: int = DAYS, seed: int = 2026) -> Path:
+    """A store of the simulated organisation in ``folder``, made where there is none; its configuration."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "footprint.toml"
+    config.write_text(CONFIG, encoding="utf-8")
+    if not (folder / "footprint.db").exists():
+        write_organisation(folder, end_s, seed, days)
+        for command in (*(["import", kind, str(folder / f"{kind}.csv")] for kind in ("energy", "requests")), ["aggregate"]):
+            subprocess.run([*FOOTPRINT, *command, "--config", str(config)], check=True, stdout=subprocess.DEVNULL)
+    return config
 
 
 def main() -> int:
@@ -160,20 +199,13 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=8051)
     parser.add_argument("--prepare-only", action="store_true")
     given = parser.parse_args()
-    FOLDER.mkdir(exist_ok=True)
-    (FOLDER / "footprint.toml").write_text(CONFIG, encoding="utf-8")
-    program = str(Path(sys.executable).with_name("footprint"))
-    config = ["--config", str(FOLDER / "footprint.toml")]
     if not (FOLDER / "footprint.db").exists():
-        print("simulating three weeks of an organisation …", file=sys.stderr)
-        write_organisation(FOLDER, int(time.time()) // 3600 * 3600, seed=2026)
-        for kind in ("energy", "requests"):
-            subprocess.run([program, "import", kind, str(FOLDER / f"{kind}.csv"), *config], check=True)
-        subprocess.run([program, "aggregate", *config], check=True)
+        print("simulating three weeks of an organisation (about a minute) …", file=sys.stderr)
+    config = prepare(FOLDER, end_s=int(time.time()) // 3600 * 3600)
     if given.prepare_only:
         return 0
     os.environ["FOOTPRINT_SERVER__PORT"] = str(given.port)
-    os.execv(program, [program, "serve", *config])
+    os.execv(FOOTPRINT[0], [*FOOTPRINT, "serve", "--config", str(config)])
     return None
 
 
