@@ -10,7 +10,7 @@ from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DBAPIError
 
-from footprint.api import figures, health, ingest, tables
+from footprint.api import benchmarks, figures, health, ingest, tables
 from footprint.api.ingest import Gate
 from footprint.config import Config
 from footprint.ledger.shipping import Inbox
@@ -34,6 +34,7 @@ def create_api(
     api.include_router(health.router(config, store, clock, schedule))
     api.include_router(figures.router(config, store, clock))
     api.include_router(tables.router(config, store, clock))
+    api.include_router(benchmarks.router(config))
     api.include_router(ingest.router(store, inbox, clock, gate))
 
     @api.api_route("/api/{path:path}", methods=["GET", "POST", "PUT", "DELETE", "PATCH"], include_in_schema=False)

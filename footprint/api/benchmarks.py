@@ -1,0 +1,28 @@
+"""This file answers for benchmarks: results beside production, and public references, which are never ranked with them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from footprint.api.figures import answer_with
+from footprint.config import Config
+from footprint.efficiency import benchmark_rows, references, rows
+
+FormatQuery = Annotated[str, Query(alias="format", description="json, csv or parquet")]
+
+
+def router(config: Config) -> APIRouter:
+    """The routes, over the results kept beside the ledger."""
+    routes = APIRouter()
+
+    @routes.get("/api/v1/benchmarks", summary="Benchmark results by model and concurrency")
+    def benchmarks(form: FormatQuery = "json") -> Response:
+        return answer_with(list(rows.COLUMNS), benchmark_rows(config), form, config, "benchmarks")
+
+    @routes.get("/api/v1/benchmarks/references", summary="Public references: other hardware, other load")
+    def public(form: FormatQuery = "json") -> Response:
+        return answer_with(list(references.COLUMNS), references.reference_rows(), form, config, "references")
+
+    return routes
