@@ -19,6 +19,8 @@ REASONS = {
     "footprint/exporters.py": "the largest counter that fits 64 bits",
     "footprint/cli/asking.py": "the default of an option, shown in its help",
     "footprint/querying/boamps.py": "limits of another program's words of quality",
+    "footprint/querying/models.py": "the 95th percentile that the columns name",
+    "footprint/querying/steps.py": "the width of a bin",
     "dashboards/": "sizes and shapes of what is drawn",
     "collectors/": "time limits, periods and paces of programs; factors of estimates are in data/",
 }

@@ -10,7 +10,7 @@ from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DBAPIError
 
-from footprint.api import benchmarks, figures, health, ingest, tables
+from footprint.api import benchmarks, engineering, figures, health, ingest, tables
 from footprint.api.ingest import Gate
 from footprint.config import Config
 from footprint.ledger.shipping import Inbox
@@ -33,6 +33,7 @@ def create_api(
     api.add_middleware(GZipMiddleware, minimum_size=LEAST_PACKED, compresslevel=LEVEL)
     api.include_router(health.router(config, store, clock, schedule))
     api.include_router(figures.router(config, store, clock))
+    api.include_router(engineering.router(config, store, clock))
     api.include_router(tables.router(config, store, clock))
     api.include_router(benchmarks.router(config))
     api.include_router(ingest.router(store, inbox, clock, gate))

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 
+from footprint.api import engineering
 from footprint.api.figures import answer_with
 from footprint.config import Config
 from footprint.instants import format_instant
@@ -103,7 +104,7 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         form: Annotated[str, Query(alias="format", description="json, csv or parquet")] = "json",
     ) -> Response:
         if name not in known:
-            return JSONResponse({"error": f"no table {name}; there are {', '.join(sorted(known))}"}, 404)
+            return JSONResponse({"error": f"no table {name}; there are {', '.join(sorted({*known, *engineering.NAMES}))}"}, 404)
         return answer_with(*known[name](bounded(from_, to), "fr" if lang == "fr" else "en"), form, config, name)
 
     @routes.get("/api/v1/readings", summary="Raw readings of one device, at most a month at a time")

@@ -114,12 +114,11 @@ def avoidable(
     from_: FromOption = None, to: ToOption = None, config: ConfigOption = None,
     form: FormatOption = Format.table, output: OutputOption = None,
 ) -> int:  # fmt: skip
-    """Energy that served nobody, by cause: hours awake without a request, failed and cancelled requests."""
-    from footprint.querying.avoidable import COLUMNS
-    from footprint.querying.avoidable import avoidable as ask
+    """Energy that served nobody, by cause: hours awake without a request, failed and cancelled requests; who mends it."""
+    from footprint.querying.register import COLUMNS, register
 
     facts, store = opened(config)
-    rows = ask(store, facts, *bounds_of(facts, from_, to))
+    rows = register(store, facts, *bounds_of(facts, from_, to))
     return print_rows(list(COLUMNS), rows, form, output, "nothing avoidable is known in the period")
 
 

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from footprint.assumptions import assumption
 from footprint.config.editions import EditionRules
+from footprint.config.engineering import Action, Evaluation
 from footprint.config.notify import Notify
 from footprint.config.objectives import Objective
 from footprint.estimate import Estimate
@@ -158,6 +159,8 @@ class Config:
     annotations: tuple[Annotation, ...] = ()
     editions: EditionRules = field(default_factory=EditionRules)
     objectives: tuple[Objective, ...] = ()
+    evaluations: tuple[Evaluation, ...] = ()
+    actions: tuple[Action, ...] = ()
     notify: Notify = field(default_factory=Notify)
     agent: Mapping[str, Any] = field(default_factory=dict)  # as written: the agent itself reads and checks it
     path: Path | None = None

@@ -16,6 +16,7 @@ from footprint.assumptions import assumption
 from footprint.config.document import ConfigError, Document, parse_document, read_document
 from footprint.config.editions import KEYS as EDITION_KEYS
 from footprint.config.editions import EditionRules, read_rules
+from footprint.config.engineering import ACTION_KEYS, EVALUATION_KEYS, read_actions, read_evaluations
 from footprint.config.facts import (
     ALWAYS,
     ASSUMED_SITE,
@@ -74,6 +75,8 @@ BLOCKS: dict[str, set[str]] = {
     "use_case": {"name", "charter", "decided", "owner"} | _DATES,
     "gateway": {"name", "as", "log", "service", "use_case"},
     "annotation": {"at", "text", "service"},
+    "evaluation": EVALUATION_KEYS,
+    "action": ACTION_KEYS,
     "objective": OBJECTIVE_KEYS,
 }
 
@@ -159,6 +162,8 @@ def _config(document: Document, path: Path | None) -> Config:
         annotations=reader.annotations(),
         editions=_editions(document, path),
         objectives=read_objectives(reader),
+        evaluations=read_evaluations(reader),
+        actions=read_actions(reader),
         notify=read_notify(document, path),
         agent=document.data.get("agent", {}),
         path=path,

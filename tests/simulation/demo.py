@@ -79,6 +79,44 @@ name = "essai-8b"
 model = "demo-8b"
 devices = ["demo-inf-03/gpu:2"]
 
+[[evaluation]]
+model = "demo-24b"
+use_case = "traduction"
+score = [0.84, 0.87, 0.90]
+answers = 200
+source = "simulated blind test"
+[[evaluation]]
+model = "demo-24b-fp8"
+use_case = "traduction"
+score = [0.83, 0.86, 0.89]
+answers = 200
+source = "simulated blind test"
+[[evaluation]]
+model = "demo-12b"
+use_case = "traduction"
+score = [0.75, 0.79, 0.83]
+answers = 200
+source = "simulated blind test"
+[[evaluation]]
+model = "demo-8b"
+use_case = "traduction"
+score = [0.66, 0.70, 0.74]
+answers = 200
+source = "simulated blind test"
+
+[[action]]
+cause = "empty hours, nights and weekends"
+service = "embeddings"
+owner = "exploitation"
+status = "under-way"
+since = "2026-09-01"
+text = "éteindre de 20 h à 7 h"
+[[action]]
+cause = "failed requests"
+service = "chat"
+owner = "passerelle"
+status = "open"
+
 [[use_case]]
 name = "aide au code"
 charter = "authorised"
