@@ -71,7 +71,7 @@ def tried(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Config, dict
     """One day of two models that answer the same use cases."""
     folder = tmp_path_factory.mktemp("tried")
     facts, store = parse_config(TEXT), Store(f"sqlite:///{folder / 'store.db'}")
-    days = {"large": simulate(LARGE, 1), "small": simulate(replace(SMALL, kinds=KINDS), 2)}
+    days = {"large": simulate(LARGE, 1), "small": simulate(replace(SMALL, kinds=tuple(replace(kind, hours="day") for kind in KINDS)), 2)}
     for place, (service, day) in enumerate(days.items()):
         energy, requests = write_files(
             day, folder, host="h", service=service, begin_s=DAY_S, seed=place, gain=0.0, name=service, places=(f"gpu:{place}",)
