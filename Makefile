@@ -32,7 +32,7 @@ demo: $(VENV)/.run ## a simulated organisation at http://127.0.0.1:8051, with a 
 	@exec $(BIN)/python -m tests.simulation.demo --port $(or $(PORT),8051)
 
 test: $(VENV)/.test chromium servers ## every test but the slow ones
-	$(BIN)/python -m pytest -q -m "not slow and not gpu"
+	$(BIN)/python -m pytest -q -n auto --dist loadfile -m "not slow and not gpu"
 
 $(VENV)-litellm/.proxy: Makefile
 	$(PYTHON) -m venv $(VENV)-litellm
@@ -40,7 +40,7 @@ $(VENV)-litellm/.proxy: Makefile
 	@touch $@
 
 test-all: $(VENV)/.test $(VENV)-litellm/.proxy chromium servers check ## the slow ones too, and the checks
-	HYPOTHESIS_PROFILE=full $(BIN)/python -m pytest -q -m "not gpu"
+	HYPOTHESIS_PROFILE=full $(BIN)/python -m pytest -q -n auto --dist loadfile -m "not gpu"
 
 check: $(VENV)/.test ## lint, types, which way imports run
 	$(BIN)/ruff check .
