@@ -15,13 +15,14 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
 from footprint.assumptions import assumption
 from footprint.estimate import Estimate
 from footprint.impact.uncertainty import Budget
-from footprint.readings import BadLine, EnergyReading, FootprintError, from_line, grade_of
+from footprint.readings import BadLine, ContextReading, EnergyReading, FootprintError, from_line, grade_of
 from footprint.units import J_PER_KWH, US_PER_S
 
 SAMPLES_A_SECOND = 4
@@ -42,6 +43,7 @@ class Measurement:
     """What a stretch of time took: ``rows`` by device and in all, of ``COLUMNS``; filled when it is over."""
 
     name: str
+    begin_us: int = 0
     seconds: float = 0.0
     rows: list[dict[str, Any]] | None = None
 
@@ -69,9 +71,123 @@ class Measurement:
         said = f"{total['energy_j']:.4g} J {bracket}, {watt_hours:.3g} Wh in {self.seconds:.3g} s{above}"
         return f"{self.name}: {said}; quality {total['quality']}"
 
-    def show(self) -> None:
-        """Print the finding; for notebooks."""
+    def show(self) -> Measurement:
+        """Print the finding; in a notebook its table follows, as the value of the cell."""
         print(self.sentence())
+        return self
+
+    def _repr_html_(self) -> str:
+        """The finding as a table, where notebooks ask for one."""
+        if not self.rows:
+            return f"<p>{escape(self.sentence())}</p>"
+        titles = ("device", "energy J", "95 % interval", "idle W", "quality")
+        head = "".join(f"<th scope='col'>{title}</th>" for title in titles)
+        body = "".join(_html_row(row) for row in self.rows)
+        caption = f"<caption style='text-align:left'>{escape(self.sentence())}</caption>"
+        return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _html_row(row: dict[str, Any]) -> str:
+    """Whole server meters are shown, and not in the total."""
+    idle = "" if row["idle_w"] is None else f"{row['idle_w']:.3g}"
+    bracket = f"[{row['energy_low_j']:.3g} ; {row['energy_high_j']:.3g}]"
+    cells = "".join(f"<td>{escape(cell)}</td>" for cell in (f"{row['energy_j']:.4g}", bracket, idle, str(row["quality"])))
+    return f"<tr><th scope='row'>{escape(str(row['device']))}</th>{cells}</tr>"
+
+
+class Sensors:
+    """The sensors of this host while the block lasts, read by the agent's own program into a spool that nobody ships.
+
+    Raises
+    ------
+    CannotMeasure
+        On entering, if no sensor can be read here.
+    """
+
+    def __init__(self, samples_a_second: int = SAMPLES_A_SECOND) -> None:
+        self.samples_a_second = samples_a_second
+        self._folder = tempfile.TemporaryDirectory()
+        self._spool = Path(self._folder.name) / "spool"
+        self._agent: subprocess.Popen[bytes] | None = None
+        self._read: set[str] = set()
+        self._energy: list[EnergyReading] = []
+        self._context: list[ContextReading] = []
+
+    def __enter__(self) -> Sensors:
+        self._agent = _agent(self._spool, Path(self._folder.name), self.samples_a_second)
+        try:
+            self._wait_for_readings(self._agent)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop reading; what was read stays known."""
+        if self._agent is not None:
+            self._agent.terminate()
+            try:
+                self._agent.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                self._agent.kill()
+                self._agent.wait()
+            self._agent = None
+            self._look()
+        self._folder.cleanup()
+
+    def readings(self) -> list[EnergyReading]:
+        """Every reading since the begin, in the order in which they came."""
+        self._look()
+        return self._energy
+
+    def circumstances(self) -> list[ContextReading]:
+        """Clocks, power limits and the like since the begin."""
+        self._look()
+        return self._context
+
+    def wait_beyond(self, at_us: int) -> None:
+        """Wait until every device has a reading after an instant, to end a stretch at; a while at most."""
+        patience = time.monotonic() + PATIENCE_S / 10
+        while time.monotonic() < patience:
+            last: dict[tuple[str, str], int] = {}
+            for reading in self.readings():
+                last[reading.device, reading.source] = reading.at_us
+            if last and min(last.values()) > at_us:
+                return
+            time.sleep(1 / self.samples_a_second)
+
+    def rows(self, begin_us: int, end_us: int) -> list[dict[str, Any]]:
+        """Energy between two instants, of ``COLUMNS``."""
+        return rows_of(self.readings(), begin_us, end_us)
+
+    def _look(self) -> None:
+        """Take in what the agent has written since: each of its files once, for it writes them whole."""
+        for path in sorted(self._spool.glob("*.ndjson")):
+            if path.name in self._read:
+                continue
+            self._read.add(path.name)
+            for line in path.read_bytes().splitlines():
+                with contextlib.suppress(BadLine):
+                    record = from_line(line)
+                    if isinstance(record, EnergyReading):
+                        self._energy.append(record)
+                    elif isinstance(record, ContextReading):
+                        self._context.append(record)
+
+    def _wait_for_readings(self, agent: subprocess.Popen[bytes]) -> None:
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end:
+            if self.readings():
+                return
+            if agent.poll() is not None:
+                break
+            time.sleep(LOOK_S)
+        said = (Path(self._folder.name) / "agent.log").read_text(errors="replace").strip().splitlines()
+        why = said[-1] if said else "it says nothing"
+        raise CannotMeasure(f"no sensor of this host can be read ({why}); `footprint doctor` says more")
 
 
 @contextlib.contextmanager
@@ -84,27 +200,17 @@ def measure(name: str = "measured", *, baseline_s: float = BASELINE_S) -> Iterat
         If no sensor can be read here.
     """
     found = Measurement(name)
-    with tempfile.TemporaryDirectory() as folder:
-        spool = Path(folder) / "spool"
-        agent = _agent(spool, Path(folder))
+    with Sensors() as sensors:
+        first_us = min(reading.at_us for reading in sensors.readings())
+        time.sleep(max(baseline_s - (time.time() - first_us / US_PER_S), 0.0))
+        found.begin_us = time.time_ns() // 1000
         try:
-            first = _wait_for_readings(agent, spool, Path(folder))
-            time.sleep(max(baseline_s - (time.time() - first / US_PER_S), 0.0))
-            begin = time.time_ns() // 1000
-            try:
-                yield found
-            finally:
-                end = time.time_ns() // 1000
-                time.sleep(2 / SAMPLES_A_SECOND)  # a reading after the end, to end at
+            yield found
         finally:
-            agent.terminate()
-            try:
-                agent.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                agent.kill()
-                agent.wait()
-        found.seconds = (end - begin) / US_PER_S
-        found.rows = rows_of(_readings(spool), begin, end)
+            end_us = time.time_ns() // 1000
+            found.seconds = (end_us - found.begin_us) / US_PER_S
+            sensors.wait_beyond(end_us)
+    found.rows = sensors.rows(found.begin_us, end_us)
     if not found.rows:
         raise CannotMeasure("the sensors gave no two readings; is the stretch very short?")
 
@@ -126,43 +232,16 @@ def measure_command(command: Sequence[str], *, baseline_s: float = BASELINE_S) -
     return found, status
 
 
-def _agent(spool: Path, folder: Path) -> subprocess.Popen[bytes]:
+def _agent(spool: Path, folder: Path, samples_a_second: int) -> subprocess.Popen[bytes]:
     """The agent's program with a spool of its own, and a server that is nowhere."""
     environment = os.environ | {
         "FOOTPRINT_AGENT__SPOOL": str(spool), "FOOTPRINT_AGENT__SERVER": "http://127.0.0.1:9", "FOOTPRINT_AGENT__HOST": "here",
-        "FOOTPRINT_AGENT__TOKEN_FILE": str(folder / "none"), "FOOTPRINT_AGENT__SAMPLE_S": str(1 / SAMPLES_A_SECOND),
-        "FOOTPRINT_AGENT__INTERVAL_S": str(1 / SAMPLES_A_SECOND), "FOOTPRINT_AGENT__METRICS_PORT": "0",
+        "FOOTPRINT_AGENT__TOKEN_FILE": str(folder / "none"), "FOOTPRINT_AGENT__SAMPLE_S": str(1 / samples_a_second),
+        "FOOTPRINT_AGENT__INTERVAL_S": str(1 / samples_a_second), "FOOTPRINT_AGENT__METRICS_PORT": "0",
     }  # fmt: skip
     command = [sys.executable, "-m", "collectors", "run", "--with-parent"]
     with (folder / "agent.log").open("wb") as log:
         return subprocess.Popen(command, env=environment, cwd=folder, stderr=log)
-
-
-def _wait_for_readings(agent: subprocess.Popen[bytes], spool: Path, folder: Path) -> int:
-    """The instant [µs] of the first reading."""
-    end = time.monotonic() + PATIENCE_S
-    while time.monotonic() < end:
-        found = _readings(spool)
-        if found:
-            return min(reading.at_us for reading in found)
-        if agent.poll() is not None:
-            break
-        time.sleep(LOOK_S)
-    agent.kill()
-    said = (folder / "agent.log").read_text(errors="replace").strip().splitlines()
-    why = said[-1] if said else "it says nothing"
-    raise CannotMeasure(f"no sensor of this host can be read ({why}); `footprint doctor` says more")
-
-
-def _readings(spool: Path) -> list[EnergyReading]:
-    found = []
-    for path in sorted(spool.glob("*.ndjson")):
-        for line in path.read_bytes().splitlines():
-            with contextlib.suppress(BadLine):
-                record = from_line(line)
-                if isinstance(record, EnergyReading):
-                    found.append(record)
-    return found
 
 
 def rows_of(readings: Sequence[EnergyReading], begin_us: int, end_us: int) -> list[dict[str, Any]]:

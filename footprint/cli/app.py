@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from footprint.cli import asking, auditing, comparing, factors, following, impacts, importing, ledgering, running
+from footprint.cli import asking, auditing, benchmarking, comparing, factors, following, impacts, importing, ledgering, running
 from footprint.cli.shared import CheckFailed, Exit, Unavailable, UsageError
 from footprint.config import ConfigError
 from footprint.exporters import SourceUnavailable
@@ -52,6 +52,7 @@ app.command("backup")(ledgering.backup)
 app.command("restore")(ledgering.restore)
 app.command("compare")(comparing.compare)
 app.command("measure")(comparing.measure)
+app.add_typer(benchmarking.app, name="bench-model")
 app.command("unlogged")(asking.unlogged)
 app.command("hosted")(asking.hosted)
 app.add_typer(factors.app, name="factors")

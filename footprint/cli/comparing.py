@@ -14,7 +14,7 @@ from footprint.cli.shared import CheckFailed, ConfigOption, Exit, FormatOption, 
 
 
 def compare(
-    a: Annotated[str, typer.Argument(metavar="A", help="The base: a model, or FROM/TO of a period.")],
+    a: Annotated[str, typer.Argument(metavar="A", help="The base: a model, FROM/TO of a period, or a benchmark's .json.")],
     b: Annotated[str, typer.Argument(metavar="B", help="What is compared with it.")],
     by: Annotated[str, typer.Option(help="model, service or use_case.")] = "",
     per: Annotated[str, typer.Option(help="request or 1000-output-tokens.")] = "request",
@@ -30,6 +30,10 @@ def compare(
     output: OutputOption = None,
 ) -> int:
     """How many times A's energy B takes, with its 95 % interval, and the conditions side by side."""
+    if all(Path(each).suffix == ".json" and Path(each).is_file() for each in (a, b)):
+        from footprint.cli import benchmarking
+
+        return benchmarking.compare(Path(a), Path(b), anyway=anyway, threshold=threshold, config=config, form=form, output=output)
     from footprint.querying import comparing, parse_question
 
     facts, store = opened(config)

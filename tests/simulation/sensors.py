@@ -23,7 +23,11 @@ class Zone:
     def add(self, energy_uj: int) -> None:
         """Use energy; the counter starts again after its range, as the kernel's does."""
         self.value = (self.value + energy_uj) % self.range_uj
-        self.file.write_text(f"{self.value}\n")
+        # Of one width and in place: who reads meanwhile sees the one value or the other, as of the kernel, and never none.
+        if not self.file.exists():
+            self.file.write_text("")
+        with self.file.open("r+b", buffering=0) as file:
+            file.write(f"{self.value:020d}\n".encode())
 
 
 def powercap(

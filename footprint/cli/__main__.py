@@ -1,0 +1,5 @@
+"""This file lets ``python -m footprint.cli`` be the command ``footprint``."""
+
+from footprint.cli import main
+
+main()

@@ -1,0 +1,50 @@
+"""This file shows how far something long has come, on standard error: a bar on a terminal, else a line now and then.
+
+On a terminal after half a second; elsewhere a line every tenth of the way or every 30 seconds (clig.dev).
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TextIO
+
+WIDTH, AFTER_S, LINE_S = 20, 1 / 2, 30
+
+
+def span(seconds: float) -> str:
+    """A duration as people say it: 45 s, 12 min, 1 h 05 min."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+class Progress:
+    """Shows ``done`` of ``total``; the end of the bar is cleared, so that messages start on a line of their own."""
+
+    def __init__(self, title: str, out: TextIO | None = None) -> None:
+        self._title, self._out = title, out or sys.stderr
+        self._terminal = self._out.isatty()
+        self._begun = self._said = time.monotonic()
+        self._tenth = -1
+        self._shown = False
+
+    def __call__(self, done: int, total: int, label: str, left_s: float) -> None:
+        now = time.monotonic()
+        text = f"{self._title} {done}/{total} points" + (f" · {label}" if label else "")
+        text += f" · {span(left_s)} left" if left_s > 0 else ""
+        if self._terminal:
+            if now - self._begun >= AFTER_S:
+                full = WIDTH * done // total
+                bar = "▓" * full + "░" * (WIDTH - full)
+                print(f"\r\x1b[K{text.replace(self._title, f'{self._title} {bar}', 1)}", end="", file=self._out, flush=True)
+                self._shown = True
+        elif 10 * done // total > self._tenth or now - self._said >= LINE_S:
+            self._tenth, self._said = 10 * done // total, now
+            print(text, file=self._out, flush=True)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._shown:
+            print("\r\x1b[K", end="", file=self._out, flush=True)

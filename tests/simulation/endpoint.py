@@ -1,0 +1,204 @@
+"""This file serves a simulated model over HTTP, in real time: OpenAI-compatible, streaming, with known energy per step.
+
+    python tests/simulation/endpoint.py --sysfs DIR [--step-j …]
+
+The law is that of ``server.py`` without contexts: requests wait for the step under way, are prefilled, and then all advance
+together, one token a decode step. A step takes ``step_s`` and ``step_j + running x token_j``, a prefilled token
+``prefill_j``; beside them the host draws ``idle_w``. All of it goes to the RAPL counter of a fixture tree as time passes.
+``GET /truth`` tells steps, tokens, joules and the mean time of a step; a prompt's length is its words, an answer's the
+number after ``tokens=`` in its prompt.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import re
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from tests.simulation.sensors import Zone, powercap
+
+TICK_S = 0.005
+EMPTY = {"id": "x", "object": "chat.completion.chunk", "created": 0}
+
+
+@dataclass(slots=True)
+class Law:
+    """Energies in joules, times in seconds."""
+
+    idle_w: float = 10.0
+    step_s: float = 0.025
+    step_j: float = 3.1
+    token_j: float = 0.4
+    prefill_s: float = 0.0
+    prefill_j: float = 0.0
+    slots: int = 256
+
+
+@dataclass(slots=True)
+class Truth:
+    """What really happened."""
+
+    steps: int = 0
+    tokens: int = 0
+    prefilled: int = 0
+    step_seconds: float = 0.0
+    joules: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """One under way."""
+
+    given: int
+    left: int
+    pieces: asyncio.Queue[str | None] = field(default_factory=asyncio.Queue)
+
+
+class Model:
+    """The decode loop, and the counter that it drives."""
+
+    def __init__(self, law: Law, zone: Zone) -> None:
+        self.law, self.zone, self.truth = law, zone, Truth()
+        self.waiting: list[Request] = []
+        self.running: list[Request] = []
+        self.arrived = asyncio.Event()
+        self._power_w = 0.0
+
+    async def meter(self) -> None:
+        """Idle power, and the energy of what runs, to the counter as time passes."""
+        last = time.monotonic()
+        while True:
+            await asyncio.sleep(TICK_S)
+            now = time.monotonic()
+            self._add(self.law.idle_w * (now - last))
+            last = now
+
+    def _add(self, joules: float) -> None:
+        self.truth.joules += joules
+        self.zone.add(round(joules * 1e6))
+
+    async def decode(self) -> None:
+        """Steps without end; between them, whoever waits joins."""
+        law = self.law
+        while True:
+            while self.waiting and len(self.running) < law.slots:
+                request = self.waiting.pop(0)
+                if law.prefill_s:
+                    await asyncio.sleep(law.prefill_s * request.given)
+                self._add(law.prefill_j * request.given)
+                self.truth.prefilled += request.given
+                self.running.append(request)
+            if not self.running:
+                self.arrived.clear()
+                await self.arrived.wait()
+                continue
+            begin = time.monotonic()
+            joules = law.step_j + law.token_j * len(self.running)
+            for part in range(1, 6):  # energy comes as the step goes on, not at its end
+                await asyncio.sleep(max(begin + law.step_s * part / 5 - time.monotonic(), 0))
+                self._add(joules / 5)
+            self.truth.steps += 1
+            self.truth.step_seconds += time.monotonic() - begin
+            self.truth.tokens += len(self.running)
+            for request in self.running:
+                request.left -= 1
+                request.pieces.put_nowait(" word")
+                if not request.left:
+                    request.pieces.put_nowait(None)
+            self.running = [request for request in self.running if request.left]
+
+
+class Server:
+    """HTTP/1.1, as much of it as a streaming client needs."""
+
+    def __init__(self, model: Model, options: argparse.Namespace) -> None:
+        self.model, self.options = model, options
+        self.limited = options.limit_first
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, request after request."""
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                lines = head.decode().split("\r\n")
+                headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+                body = await reader.readexactly(int(headers.get("content-length", 0)))
+                await self._answer(lines[0].split()[1], headers, body, writer)
+        writer.close()
+
+    async def _answer(self, path: str, headers: dict[str, str], body: bytes, writer: asyncio.StreamWriter) -> None:
+        if self.options.key and headers.get("authorization") != f"Bearer {self.options.key}":
+            await self._json(writer, 401, {"error": "a key is needed"})
+        elif path == "/truth":
+            await self._json(writer, 200, asdict(self.model.truth))
+        elif path == "/v1/models":
+            await self._json(writer, 200, {"data": [{"id": "simulated"}]})
+        elif path != "/v1/chat/completions":
+            await self._json(writer, 404, {"error": "not here"})
+        elif self.limited > 0:
+            self.limited -= 1
+            await self._json(writer, 429, {"error": "slowly"}, "Retry-After: 1\r\n")
+        else:
+            await self._stream(json.loads(body), writer)
+
+    async def _json(self, writer: asyncio.StreamWriter, status: int, told: object, more: str = "") -> None:
+        raw = json.dumps(told).encode()
+        writer.write(f"HTTP/1.1 {status} X\r\nServer: simulated/1\r\nContent-Length: {len(raw)}\r\n{more}\r\n".encode() + raw)
+        await writer.drain()
+
+    async def _stream(self, asked: dict[str, object], writer: asyncio.StreamWriter) -> None:
+        text = " ".join(str(each["content"]) for each in asked["messages"])  # type: ignore[index, attr-defined]
+        found = re.search(r"tokens=(\d+)", text)
+        length = min(int(found.group(1)) if found else 60, int(asked["max_tokens"]))  # type: ignore[call-overload]
+        request = Request(len(text.split()), length)
+        writer.write(b"HTTP/1.1 200 OK\r\nServer: simulated/1\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        if length and not self.options.silent:
+            self.model.waiting.append(request)
+            self.model.arrived.set()
+            while (piece := await request.pieces.get()) is not None:
+                self._event(writer, {**EMPTY, "choices": [{"index": 0, "delta": {"content": piece}}]})
+                await writer.drain()
+        usage = {"prompt_tokens": request.given, "completion_tokens": 0 if self.options.silent else length}
+        if not self.options.no_usage:
+            self._event(writer, {**EMPTY, "choices": [], "usage": usage})
+        raw = b"data: [DONE]\n\n"
+        writer.write(f"{len(raw):x}\r\n".encode() + raw + b"\r\n0\r\n\r\n")
+        await writer.drain()
+
+    @staticmethod
+    def _event(writer: asyncio.StreamWriter, told: object) -> None:
+        raw = b"data: " + json.dumps(told).encode() + b"\n\n"
+        writer.write(f"{len(raw):x}\r\n".encode() + raw + b"\r\n")
+
+
+async def main(options: argparse.Namespace) -> None:
+    """Serve until killed; the address is printed."""
+    (zone,) = powercap(Path(options.sysfs), 1)
+    law = Law(**{name: getattr(options, name) for name in Law.__dataclass_fields__})
+    model = Model(law, zone)
+    server = await asyncio.start_server(Server(model, options).handle, "127.0.0.1", 0)
+    print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
+    await asyncio.gather(server.serve_forever(), model.meter(), model.decode())
+
+
+def parser() -> argparse.ArgumentParser:
+    """Options: the law, and ways to misbehave."""
+    found = argparse.ArgumentParser()
+    found.add_argument("--sysfs", required=True)
+    for name, value in asdict(Law()).items():
+        found.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
+    found.add_argument("--key", default="")
+    found.add_argument("--limit-first", type=int, default=0)
+    found.add_argument("--no-usage", action="store_true")
+    found.add_argument("--silent", action="store_true")
+    return found
+
+
+if __name__ == "__main__":
+    asyncio.run(main(parser().parse_args()))
