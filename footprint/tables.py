@@ -434,3 +434,20 @@ class Job(SQLModel, table=True):
     ended_us: int | None = _big(nullable=True)
     status: str  # running | done | failed
     said: str = ""
+
+
+class PublishedEdition(SQLModel, table=True):
+    """One version of a published edition: never changed, never deleted. ``content`` is everything to build it again, packed."""
+
+    __tablename__ = "published_edition"
+
+    period: str = Field(primary_key=True)
+    version: int = _big(key=True)
+    status: str  # provisional | final | revised
+    kind: str  # routine | major | unscheduled; empty for a first version
+    released_us: int = _big()
+    method_version: str
+    factor_version: str
+    code_version: str
+    files: str  # sha256 by name, JSON
+    content: bytes

@@ -6,7 +6,19 @@ import sys
 
 import typer
 
-from footprint.cli import asking, auditing, benchmarking, comparing, factors, following, impacts, importing, ledgering, running
+from footprint.cli import (
+    asking,
+    auditing,
+    benchmarking,
+    comparing,
+    factors,
+    following,
+    impacts,
+    importing,
+    ledgering,
+    reporting,
+    running,
+)
 from footprint.cli.shared import CheckFailed, Exit, Unavailable, UsageError
 from footprint.config import ConfigError
 from footprint.exporters import SourceUnavailable
@@ -47,6 +59,7 @@ app.command("methods")(impacts.methods)
 app.command("facts")(impacts.facts)
 app.command("export")(impacts.export)
 app.add_typer(ledgering.app, name="ledger")
+app.add_typer(reporting.app, name="report")
 app.command("jobs")(ledgering.jobs)
 app.command("backup")(ledgering.backup)
 app.command("restore")(ledgering.restore)

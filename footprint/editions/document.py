@@ -42,7 +42,8 @@ class Figure:
     id: str  # F-2026Q3-07; DEMO-F-2026Q3-07 in a demonstration
     indicator: str  # a name of querying/methods.py or impact/scores.py, or one that editions/indicators.py defines
     label: Text
-    kind: Literal["level", "change", "share", "ratio", "count"]  # a change and a share are fractions (0.22 is 22 %)
+    kind: Literal["level", "change", "share", "ratio", "count", "effect"]  # a change and a share are fractions (0.22 is 22 %);
+    # an effect is a level with its sign
     unit: str
     period: str
     value: float | None

@@ -42,6 +42,15 @@ class Budget:
         names = sorted({*self._low, *self._high})
         return {name: (COVERAGE_FACTOR * self._low[name], COVERAGE_FACTOR * self._high[name]) for name in names}
 
+    def part(self, factor: float = 1.0, only: tuple[str, ...] = ("",), without: tuple[str, ...] = ()) -> Budget:
+        """A budget of the causes that begin with one of ``only`` and none of ``without``, times a factor."""
+        found = Budget()
+        for mine, theirs in ((found._low, self._low), (found._high, self._high)):
+            for cause, u in theirs.items():
+                if cause.startswith(only) and not (without and cause.startswith(without)):
+                    mine[cause] = u * factor
+        return found
+
     def interval(self, value: float) -> tuple[float, float]:
         """About 95 %: value - U and value + U, U = 2u."""
         low = math.sqrt(math.fsum(u * u for u in self._low.values()))

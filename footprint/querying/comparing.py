@@ -6,6 +6,7 @@ or the mix of tokens differ, the two are not comparable, and the ratio is given 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -81,7 +82,9 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class _Side:
+class Side:
+    """One of two things compared: its row, its energy [kWh] with its budget, the models of its accelerators."""
+
     row: dict[str, Any]
     budget: tuple[float, Any]
     machines: tuple[str, ...]
@@ -109,6 +112,17 @@ def compare(
     if per not in PERS:
         raise BadQuestion(f"per {per!r} is not known; it may be {', '.join(PERS)}")
     a, b = (_side(store, config, question, name, PERS[per], now_us) for question, name in zip(questions, names, strict=True))
+    return compare_sides(a, b, names, per=per, anyway=anyway)
+
+
+def compare_sides(a: Side, b: Side, names: tuple[str, str], *, per: str = "request", anyway: bool = False) -> Comparison:
+    """b over a of two sides that hold energy and something to divide it by.
+
+    Raises
+    ------
+    NotComparable
+        If machines, method or mix of tokens differ, unless ``anyway``.
+    """
     raw = ratio_of(*a.budget, *b.budget)
     counts = [side.row[PERS[per]] for side in (a, b)]
     scale = counts[0] / counts[1]
@@ -149,18 +163,21 @@ def of_a_kind(kind: str, a: str, b: str, question: Question) -> tuple[Question, 
     return one, other
 
 
-def _side(store: Store, config: Config, question: Question, name: str, count: str, now_us: int) -> _Side:
+def _side(store: Store, config: Config, question: Question, name: str, count: str, now_us: int) -> Side:
     rows = query(store, config, question, now_us).rows
     budget = budget_of(store, config, question, now_us)
     if not rows or budget is None or budget[0] <= 0:
         raise BadQuestion(f"{name}: no energy in the period")
     if not rows[0][count]:
         raise BadQuestion(f"{name}: no {count.replace('_', ' ')} in the period to divide by")
-    machines: set[str] = set()
     with gathered(store, config, question, now_us) as found:
-        for group in (found.groups if found is not None else {}).values():
-            machines |= {place.basis.device_model for place, _ in group.cells if place.basis.component == "gpu"}
-    return _Side(rows[0], budget, tuple(sorted(filter(None, machines))))
+        cells = [cell for group in (found.groups if found is not None else {}).values() for cell in group.cells]
+    return Side(rows[0], budget, machines_of(cells))
+
+
+def machines_of(cells: Iterable[tuple[Any, Any]]) -> tuple[str, ...]:
+    """Models of the accelerators that cells were drawn by, sorted."""
+    return tuple(sorted({place.basis.device_model for place, _ in cells if place.basis.component == "gpu"} - {""}))
 
 
 def _wh(row: dict[str, Any], count: float, per: str) -> Estimate:
@@ -168,7 +185,7 @@ def _wh(row: dict[str, Any], count: float, per: str) -> Estimate:
     return Estimate(row["energy_kwh"] * factor, row["energy_low_kwh"] * factor, row["energy_high_kwh"] * factor)
 
 
-def _conditions(a: _Side, b: _Side) -> tuple[Condition, ...]:
+def _conditions(a: Side, b: Side) -> tuple[Condition, ...]:
     limit = assumption("comparison_alike").value
 
     def number(name: str, one: float | None, other: float | None) -> Condition:
@@ -178,7 +195,7 @@ def _conditions(a: _Side, b: _Side) -> tuple[Condition, ...]:
     def word(name: str, one: Any, other: Any) -> Condition:
         return Condition(name, one, other, None, one == other)
 
-    def each(side: _Side, column: str) -> float | None:
+    def each(side: Side, column: str) -> float | None:
         return side.row[column] / side.row["requests"] if side.row[column] is not None and side.row["requests"] else None
 
     return (

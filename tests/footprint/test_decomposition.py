@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footprint.impact.decomposition import EFFECTS, Term, decompose
+from footprint.impact.decomposition import EFFECTS, IdleTerm, Term, decompose, decompose_idle
 
 
 def term(requests: float, tokens_each: float, kwh_per_token: float, pue: float, grid: float) -> Term:
@@ -23,7 +23,7 @@ def test_the_worked_example() -> None:
     found = decompose(BEFORE, AFTER)
     expected = {
         "new": 8118.0, "stopped": -1684.8, "efficiency": -6541.4, "grid": -8796.7, "overhead": -831.8, "length": 2162.8,
-        "volume": 11001.8, "mix": 1239.6,
+        "volume": 11001.8, "mix": 1239.6, "timing": 0.0,
     }  # fmt: skip
     assert found == {name: pytest.approx(expected[name], abs=0.06) for name in EFFECTS}
     assert sum(found.values()) == pytest.approx(4667.6, abs=0.05)
@@ -43,3 +43,27 @@ def test_the_effects_sum_to_the_change(before: dict[str, Term], after: dict[str,
 @given(_SIDE)
 def test_nothing_changed_is_no_effect(side: dict[str, Term]) -> None:
     assert all(effect == 0 for effect in decompose(side, side).values())
+
+
+def test_a_grid_and_its_hours_are_two_effects() -> None:
+    """The mean falls by a tenth and the use moves into hours a tenth dirtier than it: the two are told apart."""
+    before, after = Term(100, 1000, 10, 1.5, 50), Term(100, 1000, 10, 1.5, 45, 1.1)
+    found = decompose({"a": before}, {"a": after})
+    assert found["grid"] < 0 < found["timing"]
+    assert found["grid"] + found["timing"] == pytest.approx(after.grams - before.grams, abs=1e-9)
+
+
+_IDLE = st.builds(IdleTerm, *(st.floats(1e-3, 1e6) for _ in range(2)), st.floats(1, 3), st.floats(1, 1000), st.floats(0.5, 2))
+
+
+@given(*(st.dictionaries(st.sampled_from(["a", "b", "c"]), _IDLE, max_size=3) for _ in range(2)))
+def test_idle_effects_sum_to_the_change(before: dict[str, IdleTerm], after: dict[str, IdleTerm]) -> None:
+    change = sum(t.grams for t in after.values()) - sum(t.grams for t in before.values())
+    scale = max(sum(t.grams for t in (*before.values(), *after.values())), 1e-9)
+    assert sum(decompose_idle(before, after).values()) == pytest.approx(change, abs=1e-9 * scale)
+
+
+def test_hours_off_are_an_effect_of_hours() -> None:
+    found = decompose_idle({"a": IdleTerm(100, 60, 1.3, 50)}, {"a": IdleTerm(60, 60, 1.3, 50)})
+    assert found["idle_hours"] == pytest.approx(-40 * 0.06 * 1.3 * 50)
+    assert found["idle_power"] == 0

@@ -1,0 +1,191 @@
+"""This file drafts, publishes, lists, compares and verifies periodic editions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from footprint.cli.output import Format, emit
+from footprint.cli.shared import CheckFailed, ConfigOption, Exit, FormatOption, OutputOption, now_us, opened, say
+from footprint.instants import format_instant
+
+app = typer.Typer(help="Periodic editions: drafted, published once and for all, verified.", no_args_is_help=True)
+PeriodArgument = Annotated[str, typer.Argument(metavar="PERIOD", help="2026-Q3, 2026-07 or 2026.")]
+EditionArgument = Annotated[str, typer.Argument(metavar="EDITION", help="2026-Q3.v1, or 2026-Q3 for its last version.")]
+LIST_COLUMNS = (
+    "edition", "period", "version", "status", "kind", "released", "method_version", "factor_version", "code_version", "causes",
+    "sha256",
+)  # fmt: skip
+FIGURE_COLUMNS = (
+    "figure_id", "indicator", "label", "cell", "period", "value", "low", "high", "unit", "quality", "coverage", "obs_status",
+    "conf_status", "flags", "method_version", "factor_version",
+)  # fmt: skip
+
+
+@app.command("build")
+def build(
+    period: PeriodArgument,
+    output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Folder to write the draft into.")] = Path("."),
+    config: ConfigOption = None,
+) -> int:
+    """Draft the edition of a period into a folder; nothing is published."""
+    from footprint.editions.gathering import NoData
+    from footprint.editions.publishing import draft
+    from footprint.editions.rendering import files_of
+
+    facts, store = opened(config)
+    try:
+        found = draft(store, facts, period, now_us())
+    except NoData as nothing:
+        say(str(nothing))
+        return Exit.NO_DATA
+    files = files_of(found.edition)
+    for name, raw in sorted(files.items()):
+        _write(output / name, raw)
+    version, figures = found.edition.masthead.version, len(found.edition.figures)
+    say(f"{period}: draft of version {version}, {figures} figures, {len(files)} files in {output}")
+    return Exit.OK
+
+
+def _write(path: Path, raw: bytes) -> None:
+    """Under its name only once it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(raw)
+    part.replace(path)
+
+
+@app.command("publish")
+def publish(
+    period: PeriodArgument,
+    final: Annotated[bool, typer.Option("--final", help="Final before its day.")] = False,
+    kind: Annotated[str, typer.Option(help="Of a revision: routine, major or unscheduled; default: found out.")] = "",
+    reason: Annotated[str, typer.Option(help="Words on why; needed where a revision is unscheduled.")] = "",
+    anyway: Annotated[bool, typer.Option("--anyway", help="Also where no figure changed by more than the threshold.")] = False,
+    config: ConfigOption = None,
+) -> int:
+    """Freeze the edition of a period; refused (exit 6) where a check fails. What is published never changes."""
+    from footprint.editions.gathering import NoData
+    from footprint.editions.publishing import NotPublishable
+    from footprint.editions.publishing import publish as freeze
+
+    facts, store = opened(config)
+    try:
+        found = freeze(store, facts, period, now_us(), final=final, kind=kind, reason=reason, anyway=anyway)
+    except NoData as nothing:
+        say(str(nothing))
+        return Exit.NO_DATA
+    except NotPublishable as refused:
+        raise CheckFailed(str(refused)) from None
+    causes = "".join(f"; {each.cause} {each.energy_kwh:+.6g} kWh" for each in found.context.changes)
+    say(f"{found.name} is published, {found.status}{causes}: {facts.editions_url()}/{found.period}/v{found.version}")
+    return Exit.OK
+
+
+@app.command("list")
+def list_(
+    config: ConfigOption = None, form: FormatOption = Format.table, output: OutputOption = None,
+) -> int:  # fmt: skip
+    """Every version that was published, with its status, its causes and the digest of its files."""
+    from footprint.editions.shelf import published_editions
+
+    _, store = opened(config)
+    rows = [edition_row(each) for each in published_editions(store)]
+    emit(list(LIST_COLUMNS), rows, form, output)
+    if not rows:
+        say("nothing is published yet; `footprint report publish 2026-Q3` publishes")
+        return Exit.NO_DATA
+    return Exit.OK
+
+
+def edition_row(published: Any) -> dict[str, Any]:
+    """A version as a row of ``footprint report list`` and of the API."""
+    return {
+        "edition": published.name, "period": published.period, "version": published.version, "status": published.status,
+        "kind": published.kind, "released": format_instant(published.released_us), "method_version": published.method_version,
+        "factor_version": published.factor_version, "code_version": published.code_version,
+        "causes": "+".join(each.cause for each in published.context.changes), "sha256": published.digest(),
+    }  # fmt: skip
+
+
+@app.command("calendar")
+def calendar(
+    config: ConfigOption = None, form: FormatOption = Format.table, output: OutputOption = None,
+) -> int:  # fmt: skip
+    """When each edition is announced for, and when it came."""
+    from footprint.editions.calendar import COLUMNS
+    from footprint.editions.calendar import calendar as announced
+    from footprint.editions.shelf import published_editions
+
+    facts, store = opened(config)
+    emit(list(COLUMNS), announced(facts, published_editions(store), now_us()), form, output)
+    return Exit.OK
+
+
+@app.command("show")
+def show(
+    edition: EditionArgument, config: ConfigOption = None, form: FormatOption = Format.table, output: OutputOption = None,
+) -> int:  # fmt: skip
+    """The figures of a published edition, as they were published."""
+    from footprint.editions.serial import from_json
+    from footprint.editions.shelf import published_edition
+
+    _, store = opened(config)
+    emit(list(FIGURE_COLUMNS), figure_rows(from_json(published_edition(store, edition).report)), form, output)
+    return Exit.OK
+
+
+def figure_rows(edition: Any) -> list[dict[str, Any]]:
+    """Figures as rows; labels in English, as the columns are."""
+    return [
+        {
+            "figure_id": each.id, "indicator": each.indicator, "label": each.label.en,
+            "cell": ";".join(f"{name}={value}" for name, value in each.where), "period": each.period, "value": each.value,
+            "low": each.low, "high": each.high, "unit": each.unit, "quality": each.quality, "coverage": each.coverage,
+            "obs_status": each.obs_status, "conf_status": each.conf_status, "flags": "+".join(each.flags),
+            "method_version": each.method_version, "factor_version": each.factor_version,
+        }
+        for each in edition.figures
+    ]  # fmt: skip
+
+
+@app.command("diff")
+def diff(
+    before: EditionArgument, after: EditionArgument, config: ConfigOption = None, form: FormatOption = Format.table,
+    output: OutputOption = None,
+) -> int:  # fmt: skip
+    """Figures that two versions give otherwise, and the causes of the later one."""
+    from footprint.editions.differing import COLUMNS, differences, rows_of
+    from footprint.editions.serial import from_json
+    from footprint.editions.shelf import published_edition
+
+    _, store = opened(config)
+    old, new = published_edition(store, before), published_edition(store, after)
+    emit(list(COLUMNS), rows_of(differences(old, from_json(new.report), new.figures)), form, output)
+    for each in new.context.changes:
+        grams = "unknown" if each.co2e_g is None else f"{each.co2e_g:+.6g} gCO2e"
+        say(f"{each.cause}: {each.energy_kwh:+.6g} kWh, {grams}")
+    return Exit.OK
+
+
+@app.command("verify")
+def verify(
+    edition: EditionArgument, config: ConfigOption = None, form: FormatOption = Format.table, output: OutputOption = None,
+) -> int:  # fmt: skip
+    """Build a published edition again from the ledger: identical, or what differs (exit 6)."""
+    from footprint.editions.shelf import published_edition
+    from footprint.editions.verifying import COLUMNS
+    from footprint.editions.verifying import verify as compare
+
+    facts, store = opened(config)
+    published = published_edition(store, edition)
+    rows = compare(store, facts, published, now_us())
+    emit(list(COLUMNS), rows, form, output)
+    differ = [str(row["what"]) for row in rows if not row["same"]]
+    if differ:
+        more = f" and {len(differ) - 5} more" if len(differ) > 5 else ""
+        raise CheckFailed(f"{published.name} differs: {', '.join(differ[:5])}{more}")
+    say(f"{published.name}: identical")
+    return Exit.OK

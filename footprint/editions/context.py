@@ -1,0 +1,95 @@
+"""This file holds what an edition says and the ledger does not know: its version, its instants, what was published before.
+
+It is recorded at publication, so that an edition can be built again, byte by byte, whatever has been published since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Status = Literal["draft", "provisional", "final", "revised"]
+Bounds = tuple[float | None, float | None, float | None]  # value, low, high
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One cause of a revision, and what it moved: energy [kWh], emissions [g] (None where they are unknown)."""
+
+    cause: str  # late-data | factors | method | facts
+    energy_kwh: float
+    co2e_g: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Vintage:
+    """An edition that was published before: its figures by key, so that old and new can be told."""
+
+    period: str
+    version: int
+    status: Status
+    released: str
+    method_version: str
+    factor_version: str
+    kind: str = ""  # routine | major | unscheduled; empty for a first version
+    reason: str = ""
+    figures: Mapping[str, Bounds] = field(default_factory=dict)
+    changes: tuple[Change, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the committee wrote: French, English (the same where one is missing), a date, and what it is about."""
+
+    date: str
+    fr: str
+    en: str
+    effect_fr: str = ""
+    effect_en: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Of one version of one edition; ``cut_us`` is the instant up to which links of the sealed days count."""
+
+    period: str
+    version: int = 1
+    status: Status = "draft"
+    released: str = ""
+    cut_us: int = 0
+    code_version: str = ""
+    final_on: str = ""
+    next_release: str = ""
+    kind: str = ""
+    reason: str = ""
+    numbers: Mapping[str, int] = field(default_factory=dict)  # figure key -> number, of the version before
+    vintages: tuple[Vintage, ...] = ()
+    changes: tuple[Change, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    delays: tuple[tuple[str, int, int], ...] = ()  # (edition, days allowed, days taken) of what was published before
+
+    def latest(self, period: str) -> Vintage | None:
+        """The last version of a period that was published before this one."""
+        found = [each for each in self.vintages if each.period == period]
+        return max(found, key=lambda each: each.version, default=None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Context:
+        """From what ``to_json`` gave."""
+        vintages = tuple(
+            Vintage(**{
+                **each, "figures": {key: tuple(value) for key, value in each["figures"].items()},
+                "changes": tuple(Change(**one) for one in each["changes"]),
+            })
+            for each in found["vintages"]
+        )  # fmt: skip
+        return cls(**{
+            **found, "vintages": vintages, "changes": tuple(Change(**each) for each in found["changes"]),
+            "decisions": tuple(Decision(**each) for each in found["decisions"]),
+            "delays": tuple((name, allowed, taken) for name, allowed, taken in found["delays"]),
+        })  # fmt: skip

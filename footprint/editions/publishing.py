@@ -1,0 +1,235 @@
+"""This file drafts editions and publishes them: checked, frozen, numbered; a revision is a further version with its causes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+
+from footprint.config import Config
+from footprint.editions.building import build
+from footprint.editions.calendar import release_date
+from footprint.editions.context import Bounds, Context, Status, Vintage
+from footprint.editions.decisions import read_decisions
+from footprint.editions.differing import diff_csv, differences, matters
+from footprint.editions.document import Edition, Figure
+from footprint.editions.evidence import Evidence, changes_between, evidence_of
+from footprint.editions.facts import Facts
+from footprint.editions.figures import PUBLISH_FROM
+from footprint.editions.gathering import gather
+from footprint.editions.measures import KEY
+from footprint.editions.rendering import REPORT, files_of
+from footprint.editions.serial import from_json, to_json
+from footprint.editions.shelf import SUMS, Published, folder_of, keep, published_editions, put, shelf_of
+from footprint.instants import format_instant
+from footprint.periods import Period, named_period
+from footprint.readings import FootprintError
+from footprint.store import Store
+from footprint.units import US_PER_DAY, US_PER_S
+
+DIFF = "diff.csv"
+KINDS = ("routine", "major", "unscheduled")
+SUM_TOLERANCE = 1e-9  # relative: parts and whole
+
+
+class NotPublishable(FootprintError):
+    """An edition that may not be published; the message says every check that fails."""
+
+
+class NothingChanged(NotPublishable):
+    """A version that would say what the last one says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An edition that nobody has published; ``figures`` by their key."""
+
+    edition: Edition
+    facts: Facts
+    figures: Mapping[str, Figure]
+
+
+def draft(store: Store, config: Config, period: str, now_us: int, context: Context | None = None) -> Draft:
+    """The edition of a period as the ledger has it now.
+
+    Raises
+    ------
+    NoData
+        If the ledger holds nothing of it.
+    BadPeriod
+        If it has no such name.
+    """
+    told = context or context_of(store, config, named_period(period), now_us)
+    facts = gather(store, config, told, now_us)
+    edition, book = build(facts)
+    return Draft(edition, facts, book.keys())
+
+
+def context_of(store: Store, config: Config, period: Period, now_us: int) -> Context:
+    """What the edition of a period would say besides the ledger, as a draft of its next version."""
+    published = published_editions(store)
+    mine = [each for each in published if each.period == str(period)]
+    before = mine or [each for each in published if named_period(each.period) < period]
+    return Context(
+        period=str(period), version=len(mine) + 1, cut_us=now_us, code_version=version("footprint"),
+        final_on=release_date(config, period, config.editions.final_day),
+        next_release=release_date(config, period.shifted(1), config.editions.provisional_day),
+        numbers=_numbers(before[-1]) if before else {}, vintages=tuple(_vintage(each) for each in published),
+        decisions=read_decisions(config, str(period)), delays=tuple(_delays(config, published)),
+    )  # fmt: skip
+
+
+def _numbers(published: Published) -> dict[str, int]:
+    """Keys and numbers of a version, and of those before it that it no longer names."""
+    found = dict(published.context.numbers)
+    return found | {key: int(identity.rsplit("-", 1)[1]) for key, identity in published.figures.items()}
+
+
+def _vintage(published: Published) -> Vintage:
+    """What the next editions need of one: its key figures."""
+    edition = from_json(published.report)
+    length = named_period(published.period).length
+    wanted = {f"{measure.indicator}||+0m{length}" for measure in KEY}
+    figures: dict[str, Bounds] = {}
+    for key, identity in published.figures.items():
+        if key in wanted:
+            figure = edition.figure(identity)
+            figures[key] = figure.value, figure.low, figure.high
+    context = published.context
+    return Vintage(
+        published.period, published.version, context.status, context.released, published.method_version,
+        published.factor_version, context.kind, context.reason, figures, context.changes,
+    )  # fmt: skip
+
+
+def _delays(config: Config, published: Sequence[Published]) -> Iterable[tuple[str, int, int]]:
+    """Of every first version: days allowed and days taken after the period's end."""
+    for each in published:
+        if each.version == 1:
+            end = named_period(each.period).bounds_us(config.timezone)[1]
+            yield each.name, config.editions.provisional_day, (each.released_us - end) // US_PER_DAY + 1
+
+
+def publish(
+    store: Store, config: Config, period: str, now_us: int, *, final: bool = False, kind: str = "", reason: str = "",
+    anyway: bool = False,
+) -> Published:  # fmt: skip
+    """Freeze the edition of a period as its next version: files on the shelf, digests and content in SQL.
+
+    ``anyway`` publishes a change below the threshold; ``kind`` is that of a revision, found out where it is not given.
+
+    Raises
+    ------
+    NotPublishable
+        If a check fails (it says which), or nothing changed since the last version.
+    NoData
+        If the ledger holds nothing of the period.
+    """
+    if kind and kind not in KINDS:
+        raise NotPublishable(f"kind {kind!r} is not known; it may be {', '.join(KINDS)}")
+    if kind == "unscheduled" and not reason:
+        raise NotPublishable("an unscheduled revision says what was wrong: --reason …")
+    now_us -= now_us % US_PER_S
+    named = named_period(period)
+    with store.exclusively("publish", wait=True):
+        earlier = published_editions(store, str(named))
+        for each in earlier:
+            shelve(config, each)
+        first = draft(store, config, period, now_us)
+        refuse(first, now_us)
+        start, end = named.bounds_us(config.timezone)
+        evidence = evidence_of(store, config, start, end, first.edition.basis.method_version)
+        context = _to_release(config, first, earlier, evidence, now_us, final=final, kind=kind, reason=reason, anyway=anyway)
+        edition, book = build(replace(first.facts, context=context))
+        files = files_of(edition)
+        if earlier:
+            files[DIFF] = diff_csv(differences(earlier[-1], edition, {key: f.id for key, f in book.keys().items()}))
+        found = Published(
+            str(named), context.version, context.status, context.kind, now_us, edition.basis.method_version,
+            edition.basis.factor_version, context.code_version, _digests(files), context, evidence, to_json(edition),
+            {key: figure.id for key, figure in book.keys().items()},
+        )  # fmt: skip
+        # In SQL first: should the files be cut off, the next run writes the same ones.
+        keep(store, found)
+        put(shelf_of(config), found.period, found.version, {**files, SUMS: found.sums()})
+        return found
+
+
+def _digests(files: Mapping[str, bytes]) -> dict[str, str]:
+    return {name: hashlib.sha256(raw).hexdigest() for name, raw in sorted(files.items())}
+
+
+def shelve(config: Config, published: Published) -> None:
+    """Write the files of a published version that a shelf lacks, from what SQL kept of it."""
+    vault = shelf_of(config)
+    if vault.exists(f"{folder_of(published.period, published.version)}/{SUMS}"):
+        return
+    files = files_of(from_json(published.report))
+    # What another release of the program would draw otherwise is not what was published.
+    same = {name: raw for name, raw in files.items() if published.files.get(name) == hashlib.sha256(raw).hexdigest()}
+    put(vault, published.period, published.version, {**same, SUMS: published.sums()})
+
+
+def refuse(found: Draft, now_us: int) -> None:
+    """Check what may be published.
+
+    Raises
+    ------
+    NotPublishable
+        With every check that fails.
+    """
+    facts, faults = found.facts, []
+    if now_us < facts.period.bounds_us(facts.config.timezone)[1]:
+        faults.append(f"{facts.period} is not over yet")
+    faults += [f"the balance of {row['host']} does not close: {row['reason']}" for row in facts.closure if not row["closes"]]
+    row = facts.now.row
+    if row["coverage"] is None or row["coverage"] < PUBLISH_FROM:
+        told = "unknown" if row["coverage"] is None else f"{row['coverage']:.1%}"
+        faults.append(f"coverage is {told}, and under {PUBLISH_FROM:.0%} nothing is published")
+    if row["status"] == "provisional":
+        faults.append("days of the period are computed provisionally: footprint aggregate once they are closed")
+    faults += _sums(facts)
+    if faults:
+        raise NotPublishable(f"{facts.period} cannot be published: {'; '.join(faults)}")
+
+
+def _sums(facts: Facts) -> Iterable[str]:
+    """Parts that do not sum to the whole."""
+    whole = facts.now.row["energy_kwh"]
+    for name, rows in (("use cases", facts.uses), ("services", facts.services)):
+        parts = sum(asked.row["energy_kwh"] or 0.0 for asked in rows.get(str(facts.period), {}).values())
+        if abs(parts - whole) > SUM_TOLERANCE * max(abs(whole), 1.0):
+            yield f"energy of {name} sums to {parts:.9g} kWh and not to {whole:.9g} kWh"
+
+
+def _to_release(
+    config: Config, found: Draft, earlier: Sequence[Published], evidence: Evidence, now_us: int, *, final: bool, kind: str,
+    reason: str, anyway: bool,
+) -> Context:  # fmt: skip
+    """The context of the version to publish, once it is clear that there is something to say."""
+    period = found.facts.period
+    due = period.bounds_us(config.timezone)[1] + config.editions.final_day * US_PER_DAY
+    status: Status = "final" if final or now_us >= due else "provisional"
+    base = replace(found.facts.context, status=status, released=format_instant(now_us), cut_us=now_us, reason=reason)
+    if not earlier:
+        return base
+    last = earlier[-1]
+    told = differences(last, found.edition, {key: figure.id for key, figure in found.figures.items()})
+    if last.status in ("final", "revised"):
+        status = "revised"
+    settled = status == "final" and last.status == "provisional"
+    if not told and not settled:
+        raise NothingChanged(f"nothing changed since {last.name}: every figure is the same")
+    if told and not settled and not anyway and not any(matters(each) for each in told):
+        most = max(abs(each.relative or 0.0) for each in told)
+        raise NothingChanged(
+            f"no figure changed since {last.name} by more than 2 % or half of its interval's half-width (at most {most:.2%}): "
+            "the next edition will tell; --anyway publishes a version all the same"
+        )
+    changes = changes_between(last.evidence, evidence)
+    found_kind = kind or ("major" if any(each.cause == "method" for each in changes) else "routine")
+    return replace(base, status=status, kind=found_kind if told else "", changes=changes)
+
+
+__all__ = ["DIFF", "REPORT", "Draft", "NotPublishable", "NothingChanged", "context_of", "draft", "publish", "refuse", "shelve"]

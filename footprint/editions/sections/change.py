@@ -1,0 +1,154 @@
+"""This file says why more or less: the change of emissions divided over its causes, which sum to it without rest."""
+
+from __future__ import annotations
+
+from footprint.editions.document import (
+    Chart,
+    Column,
+    Effect,
+    Figure,
+    Paragraphs,
+    Ref,
+    Row,
+    Section,
+    Sentence,
+    Table,
+    Text,
+    Waterfall,
+)
+from footprint.editions.effects import Effects, effects_of
+from footprint.editions.facts import Facts
+from footprint.editions.figures import FigureBook
+from footprint.editions.measures import ENERGY, LOCATION
+from footprint.editions.sections.key import source
+from footprint.editions.words import NOTHING, short, t
+
+LABELS: dict[str, Text] = {
+    "method": t("Méthode, facteurs, relevés tardifs", "Method, factors, late readings"), "volume": t("Volume", "Volume"),
+    "mix": t("Structure", "Mix"), "length": t("Longueur", "Length"), "efficiency": t("Efficacité", "Efficiency"),
+    "idle": t("À vide", "Idle"), "overhead": t("Bâtiment (PUE)", "Overhead (PUE)"), "grid": t("Mix électrique", "Grid"),
+    "timing": t("Heures de consommation", "Hours of consumption"), "new": t("Nouveaux usages", "New uses"),
+    "stopped": t("Usages arrêtés", "Stopped uses"), "unattributed": t("Non attribué", "Not attributed"),
+}  # fmt: skip
+FORMULAS = {
+    "method": "before, as known now - before, as published", "idle": "L x ln of powered device-hours, and of mean idle power",
+    "new": "sum over uses without a period before", "stopped": "-sum over uses without this period",
+    "unattributed": "what no use explains, after - before",
+}  # fmt: skip
+
+
+def section(facts: Facts, book: FigureBook) -> Section | None:
+    """From the period before to this one."""
+    found = effects(facts)
+    if found is None:
+        return None
+    measure = LOCATION if found.unit == "gCO2e" else ENERGY
+    shown = measure.display(max(abs(found.before), abs(found.after)))
+    before = _before(facts, book, found, shown)
+    after = book.level(measure, facts.now, facts.period)
+    ids = {name: _effect(facts, book, found, name, shown) for name in found.by_cause}
+    drawn = Waterfall(
+        shown[1], Effect(short(facts.previous), before), tuple(Effect(LABELS[name], ids[name]) for name in ids),
+        Effect(short(facts.period), after),
+    )  # fmt: skip
+    rows = [Row((short(facts.previous), Ref(before, "value"), Ref(before, "interval")), "total")]
+    rows += [Row((LABELS[name], Ref(ids[name], "value"), Ref(ids[name], "interval"))) for name in ids]
+    rows.append(Row((short(facts.period), Ref(after, "value"), Ref(after, "interval")), "total"))
+    columns = (Column(t("cause", "cause")), Column(t(f"effet, {shown[1]}", f"effect, {shown[1]}"), "value"),
+               Column(t("intervalle", "interval"), "interval"))  # fmt: skip
+    what = t("Variation du CO₂e selon le lieu", "Change of location-based CO₂e") if found.unit == "gCO2e" else t(
+        "Variation de l’énergie", "Change of energy")  # fmt: skip
+    return Section(
+        "decomposition", NOTHING,
+        t("Décomposition LMDI. La somme des effets égale la variation ; le résidu est nul.",
+          "LMDI decomposition. Effects sum to the change; the residual is nil."),
+        _title(found), Text(f"{what.fr}, {shown[1]}, {short(facts.previous).fr} → {short(facts.period).fr}",
+                            f"{what.en}, {shown[1]}, {short(facts.previous).en} → {short(facts.period).en}"),
+        (Chart("decomposition", drawn, _alternative(found)), Paragraphs(_sentences(found, ids)),
+         Table("decomposition", columns, tuple(rows), t("Effets par cause", "Effects by cause"))), source(facts),
+    )  # fmt: skip
+
+
+def effects(facts: Facts) -> Effects | None:
+    """Causes of the change since the period before; None where it is not known."""
+    before = facts.quarters.get(str(facts.previous))
+    if before is None:
+        return None
+    vintage = facts.context.latest(str(facts.previous))
+    told = vintage.figures.get(f"{LOCATION.indicator}||+0m{facts.period.length}") if vintage else None
+    grams = before.row["co2e_location_g"] is not None and facts.now.row["co2e_location_g"] is not None
+    published = told[0] if told and grams else None
+    pairs = [facts.pairs.get(str(period), {}) for period in (facts.previous, facts.period)]
+    return effects_of(before, facts.now, pairs[0], pairs[1], published)
+
+
+def _before(facts: Facts, book: FigureBook, found: Effects, shown: tuple[float, str]) -> str:
+    """The total that the bars begin at: as an edition published it, where one did."""
+    asked = facts.quarters[str(facts.previous)]
+    measure = LOCATION if found.unit == "gCO2e" else ENERGY
+    if not found.published:
+        return book.level(measure, asked, facts.previous, display=shown)
+    vintage = facts.context.latest(str(facts.previous))
+    bounds = vintage.figures[f"{measure.indicator}||+0m{facts.period.length}"] if vintage else (None, None, None)
+    return book.plain(f"{measure.indicator}|published|{book.offset(facts.previous)}", Figure(
+        id="", indicator=measure.indicator, label=measure.label, kind="level", unit=measure.unit, period=str(facts.previous),
+        value=bounds[0], low=bounds[1], high=bounds[2], display=shown, quality=asked.row["quality"],
+        coverage=asked.row["coverage"], question=book.question(facts.previous, ()),
+        method_version=vintage.method_version if vintage else "", factor_version=vintage.factor_version if vintage else "",
+        formula=f"as published, version {vintage.version}" if vintage else "",
+    ))  # fmt: skip
+
+
+def _effect(facts: Facts, book: FigureBook, found: Effects, name: str, shown: tuple[float, str]) -> str:
+    value, half = found.by_cause[name]
+    measure = LOCATION if found.unit == "gCO2e" else ENERGY
+    return book.plain(f"effect_{name}|{measure.indicator}|{book.offset(facts.previous)}", Figure(
+        id="", indicator=f"effect_{name}", label=LABELS[name], kind="effect", unit=measure.unit, period=str(facts.period),
+        value=value, low=value - half if half else None, high=value + half if half else None, display=shown,
+        quality=facts.now.row["quality"], question=book.question(facts.period, ()) | {"against": str(facts.previous)},
+        formula=FORMULAS.get(name, f"sum over uses of L(after, before) x ln({name} after / {name} before)"),
+    ))  # fmt: skip
+
+
+def _outstanding(found: Effects, sign: int) -> str | None:
+    """The largest effect in a direction whose interval leaves 0 out."""
+    told = [(sign * value, name) for name, (value, half) in found.by_cause.items() if sign * value > half and name != "method"]
+    return max(told)[1] if told else None
+
+
+def _title(found: Effects) -> Text:
+    up, down = _outstanding(found, 1), _outstanding(found, -1)
+    if up and down:
+        return Text(f"Plus par : {LABELS[up].fr.lower()}. Moins par : {LABELS[down].fr.lower()}".replace(" :", "\u00a0:"),
+                    f"More through {LABELS[up].en.lower()}, less through {LABELS[down].en.lower()}")  # fmt: skip
+    if up or down:
+        name = LABELS[up or down or ""]
+        return Text(f"Première cause\u00a0: {name.fr.lower()}", f"First cause: {name.en.lower()}")
+    return t("Aucune cause mesurable", "No measurable cause")
+
+
+def _sentences(found: Effects, ids: dict[str, str]) -> tuple[Sentence, ...]:
+    """At most three, from the table: what added most, what took most away, what is due to figures and not to facts."""
+    told = []
+    for sign, fr, en in ((1, "Ce qui ajoute le plus : {cause}, {{value}}.", "What added most: {cause}, {{value}}."),
+                         (-1, "Ce qui retranche le plus : {cause}, {{value}}.", "What took most away: {cause}, {{value}}.")):  # fmt: skip
+        name = _outstanding(found, sign)
+        if name is not None:
+            text = t(fr.format(cause=LABELS[name].fr.lower()), en.format(cause=LABELS[name].en.lower()))
+            told.append(Sentence(text, {"value": Ref(ids[name])}, (ids[name],)))
+    if "method" in found.by_cause and found.published:
+        text = t("Ce que l’édition précédente ne pouvait savoir (méthode, facteurs, relevés tardifs) : {value}.",
+                 "What the edition before could not know (method, factors, late readings): {value}.")  # fmt: skip
+        told.append(Sentence(text, {"value": Ref(ids["method"])}, (ids["method"],)))
+    if not told:
+        told.append(Sentence(t("Aucun effet n’est mesurable.", "No effect is measurable.")))
+    return tuple(told)
+
+
+def _alternative(found: Effects) -> Text:
+    up = [LABELS[name] for name, (value, _) in found.by_cause.items() if value > 0]
+    down = [LABELS[name] for name, (value, _) in found.by_cause.items() if value < 0]
+    return t(
+        f"En hausse : {', '.join(x.fr.lower() for x in up) or 'rien'}. En baisse : {', '.join(x.fr.lower() for x in down) or 'rien'}.",
+        f"Upwards: {', '.join(x.en.lower() for x in up) or 'none'}. Downwards: {', '.join(x.en.lower() for x in down) or 'none'}.",
+    )

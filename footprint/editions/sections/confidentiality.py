@@ -1,0 +1,29 @@
+"""This file says how persons are protected: the rule, how much is not shown because of it, and what is never collected."""
+
+from __future__ import annotations
+
+from footprint.editions.document import Figure, Paragraphs, Ref, Section, Sentence
+from footprint.editions.facts import Facts
+from footprint.editions.figures import FigureBook
+from footprint.editions.words import NOTHING, t
+
+
+def section(facts: Facts, book: FigureBook) -> Section:
+    """Counted at the end: every confidential cell of the edition."""
+    hidden = sum(figure.conf_status == "C" for figure in book.figures())
+    identity = book.plain("confidential_cells|", Figure(
+        id="", indicator="confidential_cells", label=t("Valeurs confidentielles", "Confidential values"), kind="count", unit="1",
+        period=str(facts.period), value=float(hidden), display=(1.0, ""), formula="number of figures marked [c]",
+    ))  # fmt: skip
+    told = (
+        Sentence(t("Jamais collectés : questions, réponses, noms, identifiants et adresses des utilisateurs.",
+                   "Never collected: prompts, answers, names, identifiers and addresses of users.")),
+        Sentence(t("Une valeur par usage n’est publiée que si assez de personnes distinctes y ont part et qu’aucune n’y domine ; "
+                   "elle est sinon marquée [c], ainsi que celles qui la trahiraient.",
+                   "A value by use is published only if enough distinct persons share in it and none dominates; else it is marked "
+                   "[c], and so are those that would give it away.")),
+        Sentence(t("Valeurs marquées [c] dans cette édition : {value}.", "Values marked [c] in this edition: {value}."),
+                 {"value": Ref(identity, "value")}, (identity,)),
+    )  # fmt: skip
+    return Section("confidentiality", t("Confidentialité", "Confidentiality"), NOTHING,
+                   t("Personne n’est observé", "Nobody is watched"), NOTHING, (Paragraphs(told, "box"),), NOTHING)  # fmt: skip

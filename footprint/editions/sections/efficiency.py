@@ -1,0 +1,108 @@
+"""This file says what models need for the same work: equal conditions only, and no difference where the interval holds 1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from footprint.editions.document import Block, Chart, Column, Dumbbell, Figure, Pair, Ref, Row, Section, Table, Text
+from footprint.editions.facts import KEPT_NAMES, Facts
+from footprint.editions.figures import FigureBook
+from footprint.editions.measures import PER_REQUESTS, PER_TOKENS, TOKENS
+from footprint.editions.sections.key import source, with_unit
+from footprint.editions.sections.uses import cell
+from footprint.editions.words import NOTHING, named, spelt, t
+from footprint.estimate import Estimate
+
+
+def section(facts: Facts, book: FigureBook) -> Section | None:
+    """Energy for a thousand output tokens by model, and for a request of uses that several models serve."""
+    models = sorted(
+        (names for names, asked in facts.models.items() if names[0] and names[0] not in KEPT_NAMES and PER_TOKENS.of(asked)),
+        key=lambda names: (PER_TOKENS.of(facts.models[names]) or (0.0,))[0],
+    )
+    blocks: list[Block] = []
+    pairs = [_pair(book, told) for told in facts.comparisons if not facts.hidden((("use_case", told["use_case"]),), str(facts.period))]
+    if pairs:
+        blocks.append(Chart("efficiency", Dumbbell("Wh", tuple(pairs)), _alternative(facts)))
+    if models:
+        blocks.append(_table(facts, book, [names[0] for names in models]))
+    if not blocks:
+        return None
+    return Section(
+        "by_model", NOTHING, t("Mêmes machines, même méthode, mélange de jetons comparable ; sinon rien n’est comparé.",
+                               "Same machines, same method, comparable mix of tokens; else nothing is compared."),
+        _title(facts), t("Énergie par réponse et pour 1 000 jetons produits, par modèle",
+                         "Energy per response and per 1,000 output tokens, by model"),
+        tuple(blocks), source(facts),
+    )  # fmt: skip
+
+
+def _measurable(ratio: Estimate) -> bool:
+    return not ratio.low <= 1 <= ratio.high
+
+
+def _title(facts: Facts) -> Text:
+    told = facts.comparisons
+    better = sum(_measurable(each["ratio"]) for each in told)
+    if not told:
+        return t("L’énergie que demande chaque modèle", "The energy that each model takes")
+    if not better:
+        return t("Aucune option mesurablement plus sobre", "No measurably more frugal option")
+    number = spelt(better)
+    uses = ("usage", "use") if better == 1 else ("usages", "uses")
+    return Text(f"Une option plus sobre existe pour {number.fr.lower()} {uses[0]} sur {len(told)}",
+                f"A more frugal option exists for {number.en.lower()} of {len(told)} uses")  # fmt: skip
+
+
+def _pair(book: FigureBook, told: Mapping[str, object]) -> Pair:
+    use_case, ids = str(told["use_case"]), {}
+    for side in ("current", "best"):
+        estimate, model = told[f"{side}_wh"], str(told[side])
+        assert isinstance(estimate, Estimate)
+        where = (("use_case", use_case), ("model", model))
+        ids[side] = book.plain(f"wh_per_request|{use_case}|{side}", _figure(
+            "wh_per_request", t("Wh par réponse", "Wh per response"), estimate, where, "E / requests", "Wh"))  # fmt: skip
+    ratio = told["ratio"]
+    assert isinstance(ratio, Estimate)
+    ids["ratio"] = book.plain(f"frugal_ratio|{use_case}", _figure(
+        "frugal_ratio", t("Actuel sur meilleur mesuré", "Current over best measured"),
+        Estimate(1 / ratio.value, 1 / ratio.high, 1 / ratio.low) if ratio.low > 0 else Estimate.exactly(1 / ratio.value),
+        (("use_case", use_case),), f"{told['current']} / {told['best']}", "1"))  # fmt: skip
+    count = told["n"]
+    return Pair(named(use_case), ids["current"], ids["best"], ids["ratio"], int(count) if isinstance(count, int) else 0)
+
+
+def _figure(indicator: str, label: Text, value: Estimate, where: tuple[tuple[str, str], ...], formula: str, unit: str) -> Figure:
+    return Figure(
+        id="", indicator=indicator, label=label, kind="ratio", unit=unit, period="", value=value.value, low=value.low,
+        high=value.high, where=where, display=(1.0, unit if unit != "1" else ""), formula=formula,
+    )  # fmt: skip
+
+
+def _table(facts: Facts, book: FigureBook, models: list[str]) -> Table:
+    measures = (TOKENS, PER_TOKENS, PER_REQUESTS)
+    largest = max(facts.models[name,].row["output_tokens"] or 0 for name in models)
+    shown = TOKENS.display(largest)
+    rows = []
+    for name in models:
+        where = (("model", name),)
+        ids = [
+            book.level(measure, facts.models[name,], facts.period, where=where, display=shown if measure is TOKENS else None)
+            for measure in measures
+        ]
+        rows.append(Row((
+            named(name), cell(book, ids[0], "value"), cell(book, ids[1], "value"), cell(book, ids[1], "interval"),
+            cell(book, ids[2], "value"), Ref(ids[1]),
+        )))  # fmt: skip
+    columns = (
+        Column(t("modèle", "model")), Column(with_unit(TOKENS.label, shown[1]), "value"),
+        Column(PER_TOKENS.label, "value"), Column(t("intervalle", "interval"), "interval"), Column(PER_REQUESTS.label, "value"),
+        Column(t("qualité", "quality"), "badge"),
+    )  # fmt: skip
+    return Table("by_model", columns, tuple(rows), t("Énergie par modèle, tous usages confondus", "Energy by model, all uses together"))
+
+
+def _alternative(facts: Facts) -> Text:
+    names = [(str(each["use_case"]), str(each["current"]), str(each["best"])) for each in facts.comparisons]
+    return t("; ".join(f"{use} : {current}, et {best}" for use, current, best in names).replace(";", " ;") + ".",
+             "; ".join(f"{use}: {current}, and {best}" for use, current, best in names) + ".")  # fmt: skip

@@ -1,0 +1,126 @@
+"""This file lists what was corrected: old, new, cause and date, since the version before and in earlier periods."""
+
+from __future__ import annotations
+
+from footprint.editions.context import Change, Vintage
+from footprint.editions.document import (
+    Block,
+    Cell,
+    Chart,
+    Column,
+    Figure,
+    Paragraphs,
+    Ref,
+    Row,
+    Section,
+    Sentence,
+    Table,
+    Text,
+    Vintages,
+)
+from footprint.editions.facts import Asked, Facts
+from footprint.editions.figures import FigureBook
+from footprint.editions.measures import ENERGY, LOCATION, Measure
+from footprint.editions.words import NOTHING, both_dates, joined, short, t
+from footprint.instants import parse_instant, to_datetime
+from footprint.periods import Period, named_period
+
+CAUSES = {
+    "late-data": t("relevés tardifs", "late readings"), "factors": t("facteurs", "factors"), "method": t("méthode", "method"),
+    "facts": t("faits déclarés (PUE, placements…)", "declared facts (PUE, placements…)"),
+}  # fmt: skip
+KINDS = {
+    "routine": t("révision courante", "routine revision"), "major": t("révision majeure", "major revision"),
+    "unscheduled": t("correction d’erreur", "correction of an error"), "": NOTHING,
+}  # fmt: skip
+REVISED = 1e-9  # relative: below, two values are the same
+
+
+def section(facts: Facts, book: FigureBook) -> Section:
+    """A table of this period's versions and of earlier periods that say otherwise today."""
+    rows = [row for row in _rows(facts, book) if row is not None]
+    if not rows:
+        text = t("Aucun chiffre publié n’a été révisé.", "No published figure was revised.")
+        return _made(facts, (Paragraphs((Sentence(text),)),))
+    columns = (
+        Column(t("période", "period")), Column(t("indicateur", "indicator")), Column(t("ancien", "old"), "value"),
+        Column(t("nouveau", "new"), "value"), Column(t("cause", "cause")), Column(t("publié le", "published")),
+    )  # fmt: skip
+    table = Table("revisions", columns, tuple(rows), t("Révisions", "Revisions"))
+    drawn = _vintages(facts, book)
+    return _made(facts, (table, *((drawn,) if drawn else ())))
+
+
+def _made(facts: Facts, blocks: tuple[Block, ...]) -> Section:
+    reason = facts.context.reason
+    note = joined(t("Toutes les versions restent en ligne.", "All versions stay online."), KINDS[facts.context.kind], Text(reason, reason))
+    return Section("revisions", t("Révisions", "Revisions"), note, t("Ce qui a été corrigé", "What was corrected"), NOTHING, blocks, NOTHING)
+
+
+def _rows(facts: Facts, book: FigureBook) -> list[Row | None]:
+    told = []
+    own = facts.context.latest(str(facts.period))
+    if own is not None:
+        told += [_row(facts, book, facts.period, measure, own, facts.context.changes, facts.now) for measure in (ENERGY, LOCATION)]
+    for period in (facts.previous, facts.year_ago):
+        vintage = facts.context.latest(str(period))
+        asked = facts.quarters.get(str(period))
+        if vintage is not None and asked is not None:
+            told += [_row(facts, book, period, measure, vintage, (), asked) for measure in (ENERGY, LOCATION)]
+    return told
+
+
+def _row(
+    facts: Facts, book: FigureBook, period: Period, measure: Measure, vintage: Vintage, changes: tuple[Change, ...], asked: Asked
+) -> Row | None:
+    """Of one indicator; None where it stands as it was published."""
+    old = vintage.figures.get(f"{measure.indicator}||+0m{facts.period.length}", (None, None, None))
+    told = measure.of(asked)
+    if old[0] is None or told is None or abs(told[0] - old[0]) <= REVISED * abs(old[0]):
+        return None
+    new = book.level(measure, asked, period)
+    before = book.plain(f"{measure.indicator}|v{vintage.version}|{book.offset(period)}", Figure(
+        id="", indicator=measure.indicator, label=measure.label, kind="level", unit=measure.unit, period=str(period), value=old[0],
+        low=old[1], high=old[2], display=book[new].display, question=book.question(period, ()),
+        method_version=vintage.method_version, factor_version=vintage.factor_version,
+        formula=f"as published, version {vintage.version}",
+    ))  # fmt: skip
+    cells: tuple[Cell, ...] = (
+        short(period), measure.label, Ref(before, "value-unit"), Ref(new, "value-unit"), _cause(measure, vintage, changes, asked),
+        _day(facts, vintage),
+    )  # fmt: skip
+    return Row(cells)
+
+
+def _cause(measure: Measure, vintage: Vintage, changes: tuple[Change, ...], asked: Asked) -> Text:
+    """What moved the indicator, largest first; of an earlier period, what its versions tell."""
+    moved = [(abs(each.energy_kwh if measure is ENERGY else each.co2e_g or 0.0), each.cause) for each in changes]
+    names = [cause for size, cause in sorted(moved, reverse=True) if size > 0]
+    if not names and vintage.method_version != asked.row["method_version"]:
+        names = ["method"]
+    if not names and vintage.factor_version != asked.row["factor_version"] and measure is LOCATION:
+        names = ["factors"]
+    texts = [CAUSES[name] for name in names] or [CAUSES["late-data"]]
+    return Text(", ".join(text.fr for text in texts), ", ".join(text.en for text in texts))
+
+
+def _day(facts: Facts, vintage: Vintage) -> Text:
+    return both_dates(to_datetime(parse_instant(vintage.released)).astimezone(facts.config.timezone).date())
+
+
+def _vintages(facts: Facts, book: FigureBook) -> Chart | None:
+    """The period as each version gave it; a line of one point says nothing."""
+    key = f"{ENERGY.indicator}||+0m{facts.period.length}"
+    size, unit = book[book.level(ENERGY, facts.now, facts.period)].display
+    told = []
+    for vintage in sorted(facts.context.vintages, key=lambda each: each.version):
+        value, low, high = vintage.figures.get(key, (None, None, None))
+        if vintage.period == str(facts.period) and value is not None and low is not None and high is not None:
+            told.append((f"v{vintage.version}", vintage.released[:10], value / size, low / size, high / size))
+    now = ENERGY.of(facts.now)
+    if not told or now is None or now[1] is None or now[2] is None:
+        return None
+    told.append((f"v{facts.context.version}", facts.context.released[:10], now[0] / size, now[1] / size, now[2] / size))
+    text = t(f"Énergie de {named_period(str(facts.period))} en {len(told)} versions.",
+             f"Energy of {named_period(str(facts.period))} in {len(told)} versions.")  # fmt: skip
+    return Chart("vintages", Vintages(unit, tuple(told)), text)

@@ -1,0 +1,115 @@
+"""This file says what makes the published value uncertain, cause by cause, the largest first."""
+
+from __future__ import annotations
+
+import math
+
+from footprint.editions.document import (
+    Chart,
+    Column,
+    Figure,
+    Paragraphs,
+    Ref,
+    Row,
+    Section,
+    Sentence,
+    Swing,
+    Table,
+    Text,
+    Tornado,
+)
+from footprint.editions.facts import Facts
+from footprint.editions.figures import FigureBook
+from footprint.editions.measures import ENERGY, LOCATION, Measure
+from footprint.editions.sections.key import source
+from footprint.editions.words import NOTHING, t
+
+MOST = 6
+Cause = tuple[str, float, float]  # name of the budget, half-width towards low and high, in the figure's unit
+
+
+def section(facts: Facts, book: FigureBook) -> Section | None:
+    """Swings around the headline value, and the budget as a table."""
+    causes, measure = ranked(facts)
+    if not causes:
+        return None
+    centre = book.level(measure, facts.now, facts.period)
+    if book[centre].value is None:
+        return None
+    size, unit = book[centre].display
+    swings = tuple(Swing(words(name), -low / size, high / size) for name, low, high in causes[:MOST])
+    variance = math.fsum((low * low + high * high) / 2 for _, low, high in causes)
+    rows = []
+    for name, low, high in causes:
+        identity = book.plain(f"variance|{name}", Figure(
+            id="", indicator="share_of_variance", label=words(name), kind="share", unit="1", period=str(facts.period),
+            value=(low * low + high * high) / 2 / variance, where=(("cause", name),), formula="u² of the cause / sum of u²",
+        ))  # fmt: skip
+        swing = book.plain(f"swing|{name}", Figure(
+            id="", indicator="half_width", label=words(name), kind="level", unit=measure.unit, period=str(facts.period),
+            value=(low + high) / 2, display=(size, unit), where=(("cause", name),), formula="U = 2 u",
+        ))  # fmt: skip
+        rows.append(Row((words(name), Ref(swing, "value"), Ref(identity, "value"))))
+    columns = (Column(t("cause", "cause")), Column(t(f"demi-largeur, {unit}", f"half-width, {unit}"), "value"),
+               Column(t("part de la variance", "share of variance"), "value"))  # fmt: skip
+    first = words(causes[0][0])
+    return Section(
+        "uncertainty_budget", NOTHING, t("Effet sur la valeur publiée quand chaque paramètre parcourt son intervalle.",
+                                         "Effect on the published value as each parameter runs through its interval."),
+        Text(f"Première source d’incertitude\u00a0: {_lower(first.fr)}", f"First source of uncertainty: {_lower(first.en)}"),
+        t(f"{unit} autour de la valeur publiée", f"{unit} around the published value"),
+        (Chart("uncertainty", Tornado(unit, centre, swings), _alternative(causes)),
+         Paragraphs((Sentence(t(
+             "Non chiffrés : le choix du périmètre, et ce que les capteurs d’un même modèle auraient tous de faux au-delà de leur "
+             "notice. Méthode : GUM au premier ordre, causes communes additionnées, U = 2 u.",
+             "Not quantified: the choice of boundary, and what all sensors of a model might get wrong beyond their notice. "
+             "Method: first-order GUM, common causes added up, U = 2 u.")),)),
+         Table("uncertainty_budget", columns, tuple(rows), t("Budget d’incertitude", "Uncertainty budget"))),
+        source(facts),
+    )  # fmt: skip
+
+
+def ranked(facts: Facts) -> tuple[list[Cause], Measure]:
+    """Causes by what they move, largest first, of emissions; of energy where emissions are not known."""
+    grams = facts.now.row["co2e_location_g"]
+    measure, budget = (LOCATION, facts.now.grams) if grams is not None else (ENERGY, facts.now.energy)
+    value = (grams if grams is not None else facts.now.row["energy_kwh"]) or 0.0
+    found = [(name, low, high) for name, (low, high) in budget.causes().items() if low or high]
+    if facts.now.gap and value > 0:
+        found.append(("gaps", 0.0, value * facts.now.gap))
+    return sorted(found, key=lambda cause: (-(cause[1] ** 2 + cause[2] ** 2), cause[0])), measure
+
+
+def words(cause: str) -> Text:  # noqa: PLR0911 - one line a kind of cause
+    """A cause of the budget in words."""
+    kind, _, rest = cause.partition(" ")
+    if cause == "gaps":
+        return t("Temps non relevé", "Time not read")
+    if kind == "pue":
+        return t("PUE supposé", "Assumed PUE") if rest == "assumed" else t(f"PUE de {rest}", f"PUE of {rest}")
+    if kind == "uplift":
+        return t("Surcoût supposé des serveurs", "Assumed uplift of servers") if rest == "assumed" else t(
+            f"Surcoût du serveur {rest}", f"Uplift of server {rest}")  # fmt: skip
+    if kind == "factor":
+        series, _, place = rest.partition("/")
+        where = place.partition("/")[0]
+        return t(f"Facteur du réseau ({where})", f"Grid factor ({where})") if series.startswith("carbon_intensity") else t(
+            f"Facteur {series} ({where})", f"Factor {series} ({where})")  # fmt: skip
+    if kind == "split":
+        return t(f"Répartition de {rest}", f"Split of {rest}")
+    parts = rest.split(" ", 2)
+    names = {"gpu": ("GPU", "GPU"), "cpu": ("processeurs", "CPU"), "dram": ("mémoire", "memory"), "host": ("serveur", "server")}
+    if parts[0] in names:
+        model = f" {parts[2]}" if len(parts) > 2 and parts[2] else ""
+        return t(f"Étalonnage des capteurs, {names[parts[0]][0]}{model}", f"Sensor calibration, {names[parts[0]][1]}{model}")
+    return t("Étalonnage des capteurs", "Sensor calibration") if rest != "estimate" else t("Modèle sans capteur", "Model without sensor")
+
+
+def _lower(text: str) -> str:
+    return text if text[:3].isupper() else text[:1].lower() + text[1:]
+
+
+def _alternative(causes: list[Cause]) -> Text:
+    names = [words(name) for name, _, _ in causes[:MOST]]
+    return t(f"De la plus à la moins influente : {' ; '.join(name.fr for name in names)}.",
+             f"From the most to the least influential: {'; '.join(name.en for name in names)}.")  # fmt: skip

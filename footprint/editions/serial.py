@@ -1,0 +1,36 @@
+"""This file writes an edition as JSON and reads it again: the same edition, the same bytes."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+from footprint.editions.document import Edition
+
+SCHEMA_VERSION = "1"
+
+
+@cache
+def _adapter() -> Any:
+    from pydantic import TypeAdapter  # noqa: PLC0415 - half a second that listing editions does not need
+
+    return TypeAdapter(Edition)
+
+
+def to_json(edition: Edition) -> bytes:
+    """One document: ``schema_version``, ``demonstration`` where it is one, and the edition; keys in one order."""
+    told: dict[str, Any] = {"schema_version": SCHEMA_VERSION}
+    if edition.masthead.demo:
+        told["demonstration"] = True
+    told |= _adapter().dump_python(edition, mode="json")
+    return (json.dumps(told, ensure_ascii=False, sort_keys=True, indent=1) + "\n").encode()
+
+
+def from_json(raw: bytes) -> Edition:
+    """The edition that ``to_json`` wrote."""
+    told = json.loads(raw)
+    for key in ("schema_version", "demonstration"):
+        told.pop(key, None)
+    found: Edition = _adapter().validate_python(told)
+    return found
