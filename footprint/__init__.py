@@ -3,8 +3,18 @@
 For notebooks and programs, each loaded when it is first asked for, so that the agent loads none of it:
 
 query(...)             figures as a pandas DataFrame, as ``footprint query`` prints them
+compare(a, b)          how many times the energy of one model, service, use case or period another takes
+models(...)            energy a response, response time and score of models
+tokens_by_step(...)    energy per token by how many are written together
+phases(...)            a mean request: reading, writing, idle, host, building
+avoidable(...)         energy that served nobody, and who does what about it
+uncertainty(...)       what makes a figure uncertain
+splits(...)            how the energy of each service was divided
+raw_readings(...)      what every figure rests on
+factors_diff(file)     what another set of factors would change
 measure("job")         energy of a stretch of this program on this host
 attribute_frames(...)  attribution over frames of one's own
+pictures               drawings of these frames, as SVG
 """
 
 from __future__ import annotations
@@ -13,12 +23,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from footprint.attribution.frames import attribute_frames
+    from footprint.engineering import avoidable, compare, models, phases, tokens_by_step
     from footprint.measuring import measure
-    from footprint.tabling import query
+    from footprint.tabling import factors_diff, query, raw_readings, splits, uncertainty
 
-__all__ = ["attribute_frames", "measure", "query"]
+__all__ = [
+    "attribute_frames", "avoidable", "compare", "factors_diff", "measure", "models", "phases", "query", "raw_readings", "splits",
+    "tokens_by_step", "uncertainty",
+]  # fmt: skip
 
-_FOUND_IN = {"query": "footprint.tabling", "measure": "footprint.measuring", "attribute_frames": "footprint.attribution.frames"}
+_FOUND_IN = {
+    **dict.fromkeys(("query", "uncertainty", "splits", "raw_readings", "factors_diff"), "footprint.tabling"),
+    **dict.fromkeys(("compare", "models", "tokens_by_step", "phases", "avoidable"), "footprint.engineering"),
+    "measure": "footprint.measuring", "attribute_frames": "footprint.attribution.frames",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

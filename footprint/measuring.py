@@ -192,7 +192,7 @@ class Sensors:
 
 @contextlib.contextmanager
 def measure(name: str = "measured", *, baseline_s: float = BASELINE_S) -> Iterator[Measurement]:
-    """Measure what happens within the block on this host; the measurement is whole when the block has ended.
+    """Measure what happens within the block on this host [J], by device; it is whole when the block has ended.
 
     Raises
     ------

@@ -21,6 +21,7 @@ REASONS = {
     "footprint/querying/boamps.py": "limits of another program's words of quality",
     "footprint/querying/models.py": "the 95th percentile that the columns name",
     "footprint/querying/steps.py": "the width of a bin",
+    "footprint/pictures.py": "sizes of what is drawn",
     "dashboards/": "sizes and shapes of what is drawn",
     "collectors/": "time limits, periods and paces of programs; factors of estimates are in data/",
 }

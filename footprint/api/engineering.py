@@ -9,9 +9,8 @@ from fastapi import APIRouter, Query, Response
 
 from footprint.api.figures import answer_with
 from footprint.config import Config
-from footprint.querying import Question, parse_question
+from footprint.querying import Question, parse_question, registering
 from footprint.querying import models as choosing
-from footprint.querying import register as registering
 from footprint.querying import steps as stepping
 from footprint.store import Store
 

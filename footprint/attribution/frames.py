@@ -45,7 +45,7 @@ def attribute_frames(
     uplift: float | Mapping[str, float] = 1.0, pue: float | Mapping[str, float] = 1.0, window_s: int = 300,
     every_s: int = S_PER_HOUR,
 ) -> Attributed:  # fmt: skip
-    """Divide the energy of readings over the use cases of requests.
+    """Divide the energy of readings over the use cases of requests: four parts [µJ, integers] that sum to what was read.
 
     Parameters
     ----------

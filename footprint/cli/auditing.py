@@ -115,7 +115,7 @@ def avoidable(
     form: FormatOption = Format.table, output: OutputOption = None,
 ) -> int:  # fmt: skip
     """Energy that served nobody, by cause: hours awake without a request, failed and cancelled requests; who mends it."""
-    from footprint.querying.register import COLUMNS, register
+    from footprint.querying.registering import COLUMNS, register
 
     facts, store = opened(config)
     rows = register(store, facts, *bounds_of(facts, from_, to))

@@ -9,7 +9,7 @@ coverage.py   how much of the time that should have been read was read
 frontier.py   what no other option dominates, quantiles with bounds, binned medians: arithmetic
 models.py     what models cost and are worth, and the best alternative of each use case
 steps.py      energy per token by tokens a step; joules of a request by phase
-register.py   avoidable energy, with who does what about it
+registering.py  avoidable energy, with who does what about it
 answering.py  all of that, and impact with its bounds, as rows
 """
 

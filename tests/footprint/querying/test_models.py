@@ -16,7 +16,7 @@ from footprint.ledger.importing import import_energy, import_requests
 from footprint.ledger.shipping import Inbox
 from footprint.querying import Question, avoidable
 from footprint.querying.models import COLUMNS, alternatives, models
-from footprint.querying.register import register
+from footprint.querying.registering import register
 from footprint.querying.steps import phases, tokens_by_step
 from footprint.store import Store
 from footprint.units import J_PER_KWH

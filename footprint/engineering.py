@@ -1,0 +1,83 @@
+"""This file gives engineers what they compare models by, in notebooks: ratios, models, steps, phases, avoidable energy.
+
+Frames as those of ``tabling.py``; joules, watt-hours and seconds, in the names of the columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from footprint.querying import comparing, parse_question, registering
+from footprint.querying import models as choosing
+from footprint.querying import steps as stepping
+from footprint.querying.comparing import Comparison
+from footprint.tabling import framed, now_us, opened
+
+
+def compare(
+    a: str, b: str, *, by: str = "model", per: str = "request", from_: str | None = None, to: str | None = None,
+    where: Iterable[str] = (), anyway: bool = False, config: str | None = None,
+) -> Comparison:  # fmt: skip
+    """How many times the energy of ``a`` per request (or per 1000 output tokens) ``b`` takes [1], with about 95 % bounds.
+
+    ``by`` is model, service or use_case; two periods are written ``FROM/TO``. ``.sentence()`` says it, ``.ratio`` is the number
+    with its bounds, ``.a_wh`` and ``.b_wh`` the energies [Wh], ``.rows()`` the conditions. ``anyway`` compares also what differs.
+
+    Raises
+    ------
+    NotComparable
+        If machines, method or mix of tokens differ.
+    BadQuestion
+        If there is no energy, or nothing to divide by.
+    """
+    with opened(config) as (store, facts):
+        if "/" in a and "/" in b:
+            one, other = (
+                parse_question(facts.timezone, from_=text.partition("/")[0], to=text.partition("/")[2], where=where)
+                for text in (a, b)
+            )
+        else:
+            question = parse_question(facts.timezone, from_=from_, to=to, where=where)
+            one, other = comparing.of_a_kind(by, a, b, question)
+        return comparing.compare(store, facts, (one, other), (a, b), now_us(), per=per, anyway=anyway)
+
+
+def models(
+    use_case: str = "", *, from_: str | None = None, to: str | None = None, where: Iterable[str] = (), max_s: float | None = None,
+    min_score: float | None = None, config: str | None = None,
+) -> pd.DataFrame:  # fmt: skip
+    """Models by use case: energy a response [Wh], 95th percentile of response times [s], score, what nothing dominates.
+
+    ``max_s`` [s] and ``min_score`` are limits; see footprint/querying/models.py for the columns.
+    """
+    with opened(config) as (store, facts):
+        question = parse_question(facts.timezone, from_=from_, to=to, where=where)
+        rows = choosing.models(
+            store, facts, question, now_us(), use_case=use_case, max_s=max_s, min_score=min_score
+        )  # fmt: skip
+        return framed(rows, choosing.COLUMNS, facts)
+
+
+def tokens_by_step(*, from_: str | None = None, to: str | None = None, config: str | None = None) -> pd.DataFrame:
+    """Energy of accelerators per output token [J] by tokens a decode step [1]: medians and quartiles, by service and host."""
+    with opened(config) as (store, facts):
+        question = parse_question(facts.timezone, from_=from_, to=to)
+        return framed(stepping.tokens_by_step(store, question.from_us, question.to_us), stepping.STEP_COLUMNS, facts)
+
+
+def phases(
+    *, from_: str | None = None, to: str | None = None, where: Iterable[str] = (), config: str | None = None
+) -> pd.DataFrame:
+    """A mean request of each service by phase [J]: reading, writing, idle while it ran, host, building; waiting for nobody."""
+    with opened(config) as (store, facts):
+        question = parse_question(facts.timezone, from_=from_, to=to, where=where)
+        return framed(stepping.phases(store, facts, question, now_us()), stepping.PHASE_COLUMNS, facts)
+
+
+def avoidable(*, from_: str | None = None, to: str | None = None, config: str | None = None) -> pd.DataFrame:
+    """Energy that served nobody [kWh], by cause, with owner and status of what is done about it."""
+    with opened(config) as (store, facts):
+        question = parse_question(facts.timezone, from_=from_, to=to)
+        return framed(registering.register(store, facts, question.from_us, question.to_us), registering.COLUMNS, facts)
