@@ -11,6 +11,9 @@ from footprint.cli.asking import FromOption, ToOption
 from footprint.cli.auditing import WhereOption
 from footprint.cli.output import Format, emit
 from footprint.cli.shared import CheckFailed, ConfigOption, Exit, FormatOption, OutputOption, Unavailable, now_us, opened, say
+from footprint.config import Config, load_config
+from footprint.instants import format_instant
+from footprint.units import US_PER_S
 
 
 def compare(
@@ -70,6 +73,7 @@ def _kind_of(facts, a: str, b: str) -> str:  # type: ignore[no-untyped-def]
 def measure(
     command: Annotated[list[str], typer.Argument(metavar="-- CMD…", help="The command, after --.")],
     baseline_s: Annotated[float, typer.Option(min=0, help="How long to read the idle host first, in seconds.")] = 2.0,
+    config: ConfigOption = None,
     form: FormatOption = Format.table,
     output: OutputOption = None,
 ) -> int:
@@ -82,6 +86,26 @@ def measure(
         raise Unavailable(str(why)) from None
     emit(list(COLUMNS), found.rows or [], form, output)
     say(found.sentence())
+    _say_where(load_config(config), found.begin_us, found.seconds)
     if status:
         say(f"the command ended with {status}")
     return Exit.OK if status == 0 else Exit.FAILURE
+
+
+def _say_where(facts: Config, begin_us: int, seconds: float) -> None:
+    """Where this host's own agent has recorded the same time; nothing where no server answers."""
+    import socket
+    from urllib.parse import urlencode
+    from urllib.request import urlopen
+
+    host = str(facts.agent.get("host") or socket.gethostname())
+    server = str(facts.agent.get("server") or f"http://{facts.bind}:{facts.port}").rstrip("/")
+    try:
+        with urlopen(f"{server}/healthz", timeout=1):
+            pass
+    except (OSError, ValueError):
+        return
+    since, until = (format_instant(at) for at in (begin_us, begin_us + round(seconds * US_PER_S)))
+    data = urlencode({"group": "host,device", "where": f"host={host}", "from": since, "to": until})
+    say(f"what this host's agent recorded: {server}/hosts?{urlencode({'name': host, 'period': 'today'})}")
+    say(f"of this very stretch, as data:   {server}/api/v1/footprint?{data}")

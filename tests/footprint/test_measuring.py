@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from footprint.cli.app import status_of
-from footprint.measuring import CannotMeasure, measure, rows_of
+from footprint.efficiency.sensing_ledger import readings_of
+from footprint.ledger.reading import LedgerView
+from footprint.ledger.shipping import Inbox
+from footprint.measuring import CannotMeasure, Measurement, measure, rows_of
 from footprint.readings import EnergyReading
+from footprint.store import Store
 from tests.simulation.sensors import Zone, powercap
 
 US = 1_000_000
@@ -118,6 +125,77 @@ def test_a_stretch_of_a_program_is_within_one_percent(load: Load) -> None:
     assert package["above_idle_j"] == pytest.approx(truth - 20 * found.seconds, rel=0.03)
     assert found.energy_j == pytest.approx(sum(row["energy_j"] for row in found.rows[:-1]))
     assert "job:" in found.sentence()
+
+
+@pytest.mark.slow
+def test_with_the_real_agent_running_nothing_is_counted_twice(load: Load, tmp_path: Path, sqlite: Store) -> None:
+    """The agent of the host ships what the package drew, once; the measurement finds the same, and leaves nothing behind."""
+    environment = os.environ | {
+        "FOOTPRINT_AGENT__SPOOL": str(tmp_path / "spool"), "FOOTPRINT_AGENT__SERVER": "http://127.0.0.1:9", "FOOTPRINT_AGENT__HOST": "inf-01",
+        "FOOTPRINT_AGENT__SAMPLE_S": "0.5", "FOOTPRINT_AGENT__INTERVAL_S": "0.5", "FOOTPRINT_AGENT__TOKEN_FILE": str(tmp_path / "none"),
+    }  # fmt: skip
+    agent = subprocess.Popen([sys.executable, "-m", "collectors", "run"], env=environment, cwd=tmp_path, stderr=subprocess.DEVNULL)
+    try:
+        with measure("job", baseline_s=1.0) as found:
+            load.watts = 80.0
+            begin = load.used_j
+            time.sleep(10.2)
+            truth = load.used_j - begin
+        time.sleep(1.0)
+    finally:
+        agent.terminate()
+        agent.wait(timeout=20)
+    load.stop()
+    assert found.rows is not None
+    assert next(row for row in found.rows if row["device"] == "cpu:0")["energy_j"] == pytest.approx(truth, rel=0.01)
+
+    lines = [line for path in sorted((tmp_path / "spool").glob("*.ndjson")) for line in path.read_bytes().splitlines()]
+    Inbox(sqlite, lambda _: set()).accept("inf-01", lines, time.time_ns() // 1000)
+    end_us = found.begin_us + round(found.seconds * US)
+    kept = [each for each in readings_of(sqlite, "inf-01", found.begin_us, end_us) if each.source == "counter"]
+    package = next(row for row in rows_of(kept, found.begin_us, end_us) if row["device"] == "cpu:0")
+    assert package["energy_j"] == pytest.approx(truth, rel=0.01)
+    with sqlite.read() as connection:
+        assert set(LedgerView(sqlite, connection).streams()) == {"inf-01"}  # and not the host of the measurement's own spool
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"sys", "spool"}
+
+
+class _Healthy(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_where_a_server_answers_the_page_of_this_host_is_named(load: Load, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Healthy)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}"
+    (tmp_path / "footprint.toml").write_text(f'[agent]\nserver = "{address}"\nhost = "inf-01"\n')
+    command = ["measure", "--baseline-s", "0.5", "--", sys.executable, "-c", "import time; time.sleep(1)"]
+    try:
+        assert status_of(command) == 0
+    finally:
+        server.shutdown()
+        server.server_close()
+    said = capfd.readouterr().err
+    assert f"{address}/hosts?name=inf-01&period=today" in said
+    assert f"{address}/api/v1/footprint?group=host%2Cdevice&where=host%3Dinf-01&from=20" in said
+    assert status_of(command) == 0
+    load.stop()
+    assert "/hosts" not in capfd.readouterr().err  # nobody answers any more: no address that leads nowhere
+
+
+def test_in_a_notebook_a_measurement_is_a_table() -> None:
+    told = [reading(t / 4, 10 * min(t / 4, 2) + 30 * max(t / 4 - 2, 0)) for t in range(25)]
+    found = Measurement("<job>", seconds=2.5, rows=rows_of(told, 2 * US, 4_500_000))
+    page = found._repr_html_()
+    assert "<th scope='row'>cpu:0</th><td>75</td>" in page
+    assert "&lt;job&gt;: 75 J" in page
+    assert found.show() is found
+    assert "nothing was measured" in Measurement("job")._repr_html_()
 
 
 def test_a_host_without_a_sensor_says_so_and_runs_nothing(
