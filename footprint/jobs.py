@@ -107,6 +107,12 @@ def _announce(store: Store, config: Config, now_us: int, tell: Tell) -> str:
     return announce(store, config, now_us)
 
 
+def _draft(store: Store, config: Config, now_us: int, tell: Tell) -> str:
+    from footprint.editions.drafting import draft_due  # noqa: PLC0415
+
+    return draft_due(store, config, now_us, tell)
+
+
 class VerificationFailed(FootprintError):
     """Sealed files or balances do not stand as they should."""
 
@@ -116,6 +122,7 @@ JOBS: tuple[JobKind, ...] = (
     JobKind("refresh", 3600, _refresh, lambda config: bool(config.live)),
     JobKind("seal", 3600, _seal, lambda config: not config.demo),
     JobKind("verify", 86_400, _verify, lambda config: not config.demo),
+    JobKind("draft", 86_400, _draft),
     JobKind(ANNOUNCE, 60, _announce, lambda config: config.notify.wanted),
 )
 

@@ -1,17 +1,106 @@
-"""This file lists published editions; until the first one it says so."""
+"""This file lists published editions, every version with its files, and the release calendar; until the first it says so."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from dashboards.cards import message
+from dash import html
+
+from dashboards.cards import block, message, scrolled, table
 from dashboards.view import Context
 from dashboards.words import say
+from footprint.editions.calendar import calendar
+from footprint.editions.headline import headline_of
+from footprint.editions.serial import from_json
+from footprint.editions.shelf import Published, published_editions
+from footprint.editions.words import long
+from footprint.instants import format_instant
+from footprint.periods import named_period
+from footprint.wording.numbers import moment
 
 PATH, TITLE = "/editions", "nav_editions"
+FORMS = (("report.html", "HTML"), ("report.pdf", "PDF"))
+BESIDE = (("annexes.zip", "ZIP"), ("report.json", "JSON"), ("diff.csv", "CSV"))
 
 
 def content(context: Context) -> list[Any]:
-    """The state without an edition."""
+    """Editions by period, newest first; what is announced."""
     language = context.view.language
-    return [message(say(language, "editions_title"), say(language, "editions_text"))]
+    found = published_editions(context.store) if context.store is not None else []
+    announced = _calendar(context, found)
+    if not found:
+        return [message(say(language, "editions_title"), say(language, "editions_text")), announced]
+    periods = sorted({each.period for each in found}, key=lambda name: (named_period(name), name), reverse=True)
+    return [
+        html.H1(say(language, "nav_editions")),
+        html.P(say(language, "editions_lead"), className="lead"),
+        *[_period(context, [each for each in found if each.period == period]) for period in periods],
+        announced,
+    ]
+
+
+def _period(context: Context, versions: list[Published]) -> html.Section:
+    """The last version with its finding; those before it in a table that unfolds."""
+    language, last = context.view.language, versions[-1]
+    title = long(named_period(last.period)).in_(language)
+    head = [say(language, name) for name in ("version", "status", "released", "cause", "downloads")]
+    rows = [_row(context, each) for each in reversed(versions)]
+    return block(
+        title,
+        headline_of(from_json(last.report), language),
+        scrolled(table(head, rows, title), title, "prose"),
+        language,
+        data=[("JSON", f"/api/v1/reports/{last.period}")],
+        wide=True,
+    )
+
+
+def _row(context: Context, published: Published) -> tuple[Any, ...]:
+    language = context.view.language
+    causes = ", ".join(say(language, f"cause_{each.cause}") for each in published.context.changes)
+    kind = say(language, f"kind_{published.kind}") if published.kind else ""
+    return (
+        f"v{published.version}",
+        say(language, f"edition_{published.status}"),
+        moment(format_instant(published.released_us), context.config.timezone, language),
+        " · ".join(part for part in (kind, causes) if part),
+        html.Span(_downloads(published, language), className="downloads"),
+    )
+
+
+def _downloads(published: Published, language: str) -> list[Any]:
+    """Links to what the version holds, in the reader's language first."""
+    at = f"/api/v1/reports/{published.period}/v{published.version}"
+    links: list[Any] = []
+    for spoken in (language, "en" if language == "fr" else "fr"):
+        for name, form in FORMS:
+            if f"{spoken}/{name}" in published.files:
+                reads = form == "HTML"
+                href = f"/editions/{published.period}/v{published.version}/{spoken}" if reads else f"{at}/{spoken}/{name}"
+                links.append(html.A(f"{form} {spoken.upper()}", href=href, hrefLang=spoken))
+    links += [html.A(form, href=f"{at}/{name}") for name, form in BESIDE if name in published.files]
+    return [part for link in links for part in (link, " ")]
+
+
+def _calendar(context: Context, found: list[Published]) -> html.Section:
+    language, zone = context.view.language, context.config.timezone
+    head = [say(language, name) for name in ("period", "release", "announced", "released", "state")]
+    rows = [
+        (
+            long(named_period(row["period"])).in_(language),
+            say(language, f"edition_{row['release']}"),
+            moment(row["announced"], zone, language),
+            moment(row["released"], zone, language) if row["released"] else "",
+            say(language, f"release_{row['state'].replace(' ', '_')}"),
+        )
+        for row in calendar(context.config, found, context.now_us)
+    ]
+    title = say(language, "editions_calendar")
+    return block(
+        title,
+        say(language, "editions_calendar_sub"),
+        scrolled(table(head, rows, title), title, "prose"),
+        language,
+        data=[("CSV", "/api/v1/reports/calendar?format=csv")],
+        wide=True,
+    )
