@@ -19,11 +19,10 @@ from footprint.impact.book import FactorBook
 from footprint.instants import to_datetime
 from footprint.ledger.factors import book_of
 from footprint.periods import Period, named_period, period_at
-from footprint.querying.answering import Gathered, gathered, open_days_of, row_of
+from footprint.querying.answering import Told, gathered, told
 from footprint.querying.avoidable import avoidable
 from footprint.querying.closure import closure
 from footprint.querying.comparing import Comparison, NotComparable, Side, compare_sides, machines_of
-from footprint.querying.figures import budgets, gap_allowance
 from footprint.querying.hourly import hourly
 from footprint.querying.periods import cut_periods
 from footprint.querying.question import BadQuestion, Question
@@ -58,12 +57,9 @@ class Ledger:
         with gathered(self.store, self.config, question, self.now_us, self.book) as all_:
             if all_ is None:
                 return {}
-            open_days = open_days_of(all_.source)
-            for (period, names), mine in sorted(all_.groups.items()):
-                row = row_of(all_, period, mine, open_days)
-                if row is not None:
-                    name = str(period_at(all_.periods[period][0], self.config.timezone, length))
-                    found.setdefault(name, {})[names] = _asked(all_, period, mine, row)
+            for each in told(all_):
+                name = str(period_at(all_.periods[each.period][0], self.config.timezone, length))
+                found.setdefault(name, {})[each.names] = _asked(each)
         return dict(found)
 
     def cover(self, start_us: int, end_us: int) -> Cover:
@@ -82,10 +78,8 @@ class Ledger:
             return cover_of(found.watched, days, {host: self.config.host_at(host, end_us - 1).site for host in hosts})
 
 
-def _asked(all_: Gathered, period: int, mine: Any, row: dict[str, Any]) -> Asked:
-    energy, grams, _ = budgets(mine.cells, apart=all_.apart)
-    _, known, expected = all_.times(period, mine)
-    return Asked(row, energy, grams, gap_allowance(known, expected), known / US_PER_HOUR)
+def _asked(each: Told) -> Asked:
+    return Asked(each.row, each.energy, each.grams, each.gap, each.known_us / US_PER_HOUR)
 
 
 def gather(store: Store, config: Config, context: Context, now_us: int, book: FactorBook | None = None) -> Facts:
@@ -176,17 +170,16 @@ def _comparisons(ledger: Ledger, start: int, end: int) -> Iterable[Mapping[str, 
     with gathered(ledger.store, ledger.config, question, ledger.now_us, ledger.book) as found:
         if found is None:
             return
-        open_days = open_days_of(found.source)
-        for (period, (use_case, model)), mine in sorted(found.groups.items()):
-            row = row_of(found, period, mine, open_days)
-            if row and model and not {use_case, model} & {*KEPT_NAMES} and row["requests"] and (row["energy_kwh"] or 0) > 0:
-                budget = budgets(mine.cells, apart=found.apart)[0]
-                sides.setdefault(use_case, {})[model] = Side(row, (row["energy_kwh"], budget), machines_of(mine.cells))
+        for each in told(found):
+            (use_case, model), row = each.names, each.row
+            if model and not {use_case, model} & {*KEPT_NAMES} and row["requests"] and (row["energy_kwh"] or 0) > 0:
+                budget = row["energy_kwh"], each.energy
+                sides.setdefault(use_case, {})[model] = Side(row, budget, machines_of(each.group.cells))
     for use_case, models in sorted(sides.items()):
         current = max(sorted(models), key=lambda name: models[name].row["requests"])
-        told = list(_better(models, current))
-        if told:
-            best = min(told, key=lambda each: each.ratio.value)
+        better = list(_better(models, current))
+        if better:
+            best = min(better, key=lambda each: each.ratio.value)
             yield {"use_case": use_case, "current": best.a, "best": best.b, "current_wh": best.a_wh, "best_wh": best.b_wh,
                    "ratio": best.ratio, "n": min(models[best.a].row["requests"], models[best.b].row["requests"])}  # fmt: skip
 
@@ -194,11 +187,11 @@ def _comparisons(ledger: Ledger, start: int, end: int) -> Iterable[Mapping[str, 
 def _better(models: Mapping[str, Side], current: str) -> Iterable[Comparison]:
     for other in sorted(set(models) - {current}):
         try:
-            told = compare_sides(models[current], models[other], (current, other))
+            found = compare_sides(models[current], models[other], (current, other))
         except NotComparable:
             continue
-        if told.ratio.value < 1:
-            yield told
+        if found.ratio.value < 1:
+            yield found
 
 
 def heads(store: Store, start_us: int, end_us: int, cut_us: int) -> tuple[tuple[str, str], ...]:
@@ -226,8 +219,8 @@ def inputs(store: Store, start_us: int, end_us: int) -> str:
     inside = (target.c.day >= start_us // US_PER_DAY) & (target.c.day <= (end_us - 1) // US_PER_DAY)
     with store.read() as connection:
         rows: Sequence[Any] = connection.execute(select(target.c.members, target.c.day, target.c.fingerprint).where(inside)).all()
-    told = sorted((row.members, int(row.day), row.fingerprint) for row in rows)
-    return hashlib.sha256(repr(told).encode()).hexdigest()
+    marks = sorted((row.members, int(row.day), row.fingerprint) for row in rows)
+    return hashlib.sha256(repr(marks).encode()).hexdigest()
 
 
 def identity(store: Store) -> str:

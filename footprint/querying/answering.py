@@ -15,13 +15,14 @@ from footprint.aggregation.hostday import grain_us
 from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.config import Config
 from footprint.impact.book import FactorBook
+from footprint.impact.uncertainty import Budget
 from footprint.instants import format_instant
 from footprint.ledger.factors import book_of
 from footprint.ledger.reading import LedgerView
 from footprint.querying.cells import NAMED, Cells, Place, Source, gather
 from footprint.querying.counts import Counts, gather_counts
 from footprint.querying.coverage import Watch, watch
-from footprint.querying.figures import energy_figures, flags_of, requests_figures
+from footprint.querying.figures import budgets, energy_figures, flags_of, gap_allowance, requests_figures
 from footprint.querying.periods import cut_periods
 from footprint.querying.question import COLUMNS, PLACES, Question
 from footprint.querying.respread import month_of, month_weights, months_of, respread
@@ -96,6 +97,33 @@ def gathered(
         yield Gathered(source, question, periods, groups, watch(source, periods[0][0], periods[-1][1], summed, now_us))
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A row with what makes it uncertain: budgets of its energy [kWh] and emissions [g], the allowance for gaps, time known [µs]."""
+
+    period: int
+    names: Names
+    row: dict[str, Any]
+    energy: Budget
+    grams: Budget
+    gap: float
+    known_us: int
+    group: Group
+
+
+def told(found: Gathered) -> list[Told]:
+    """The rows of a question by period and names, each with its budgets."""
+    open_days = _open_days(found.source)
+    rows = []
+    for (period, names), group in sorted(found.groups.items(), key=lambda item: item[0]):
+        row = _row(found, period, group, open_days)
+        if row is not None:
+            energy, grams, _ = budgets(group.cells, apart=found.apart)
+            _, known, expected = found.times(period, group)
+            rows.append(Told(period, names, row, energy, grams, gap_allowance(known, expected), known, group))
+    return rows
+
+
 def query(store: Store, config: Config, question: Question, now_us: int, book: FactorBook | None = None) -> Answer:
     """Rows of the contract's section 6; none where the period holds nothing."""
     columns = [*question.group, *COLUMNS]
@@ -103,9 +131,9 @@ def query(store: Store, config: Config, question: Question, now_us: int, book: F
     with gathered(store, config, question, now_us, book) as found:
         if found is None:
             return Answer(columns, [])
-        open_days = open_days_of(found.source)
+        open_days = _open_days(found.source)
         for (period, names), group in found.groups.items():
-            row = row_of(found, period, group, open_days)
+            row = _row(found, period, group, open_days)
             if row is not None:
                 named = dict(zip(question.group, names, strict=True))
                 rows.append((names, found.periods[period][0], {**named, **row}))
@@ -187,15 +215,14 @@ def _add_counts(groups: dict[tuple[int, Names], Group], question: Question, coun
             group.use_cases.add(use_case)
 
 
-def open_days_of(source: Source) -> set[tuple[str, int]]:
+def _open_days(source: Source) -> set[tuple[str, int]]:
     """(host, day) that were computed provisionally."""
     target = table(tables.Shard)
     rows = source.view.connection.execute(select(target.c.members, target.c.day).where(target.c.provisional))
     return {(row.members.removeprefix("host "), row.day) for row in rows if row.members.startswith("host ")}
 
 
-def row_of(found: Gathered, period: int, group: Group, open_days: set[tuple[str, int]]) -> dict[str, Any] | None:
-    """The columns of one row; None where it holds neither energy nor requests."""
+def _row(found: Gathered, period: int, group: Group, open_days: set[tuple[str, int]]) -> dict[str, Any] | None:
     source, question = found.source, found.question
     start_us, end_us = found.periods[period]
     read, known, expected = found.times(period, group)
