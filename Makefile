@@ -54,7 +54,10 @@ $(VENV)/.bench: $(VENV)/.test
 bench: $(VENV)/.bench ## one table of ratios, ours over a peer's or a limit, measured in one run
 	$(BIN)/python -m tests.benchmarks.bench
 
+notebooks: $(VENV)/.test ## every notebook from top to bottom, outputs kept
+	$(BIN)/python -m tests.notebooks
+
 agent-size: $(VENV)/.test ## memory and processor time of the agent alone, on simulated sensors
 	$(BIN)/python -m tests.benchmarks.agent_size
 
-.PHONY: help chromium servers run demo test test-all check bench agent-size
+.PHONY: help chromium servers run demo test test-all check bench notebooks agent-size

@@ -9,6 +9,7 @@ tokens_by_step(...)    energy per token by how many are written together
 phases(...)            a mean request: reading, writing, idle, host, building
 avoidable(...)         energy that served nobody, and who does what about it
 uncertainty(...)       what makes a figure uncertain
+sensitivity(...)       figures under other factors and other lives of servers
 splits(...)            how the energy of each service was divided
 raw_readings(...)      what every figure rests on
 factors_diff(file)     what another set of factors would change
@@ -25,15 +26,16 @@ if TYPE_CHECKING:
     from footprint.attribution.frames import attribute_frames
     from footprint.engineering import avoidable, compare, models, phases, tokens_by_step
     from footprint.measuring import measure
-    from footprint.tabling import factors_diff, query, raw_readings, splits, uncertainty
+    from footprint.tabling import factors_diff, query, raw_readings, sensitivity, splits, uncertainty
 
 __all__ = [
-    "attribute_frames", "avoidable", "compare", "factors_diff", "measure", "models", "phases", "query", "raw_readings", "splits",
+    "attribute_frames", "avoidable", "compare", "factors_diff", "measure", "models", "phases", "query", "raw_readings",
+    "sensitivity", "splits",
     "tokens_by_step", "uncertainty",
 ]  # fmt: skip
 
 _FOUND_IN = {
-    **dict.fromkeys(("query", "uncertainty", "splits", "raw_readings", "factors_diff"), "footprint.tabling"),
+    **dict.fromkeys(("query", "uncertainty", "splits", "raw_readings", "factors_diff", "sensitivity"), "footprint.tabling"),
     **dict.fromkeys(("compare", "models", "tokens_by_step", "phases", "avoidable"), "footprint.engineering"),
     "measure": "footprint.measuring", "attribute_frames": "footprint.attribution.frames",
 }  # fmt: skip

@@ -16,7 +16,8 @@ from typing import Any
 from footprint.wording.numbers import estimate, number
 
 Row = Mapping[str, Any]
-WIDTH, ROW, LEFT, RIGHT, TOP, FOOT = 760.0, 34.0, 190.0, 170.0, 62.0, 46.0
+WIDTH, ROW, RIGHT, TOP, FOOT = 760.0, 34.0, 170.0, 62.0, 46.0
+LETTER = 7.4  # of a bold letter, in the mean
 _TEXT = "13.5px 'Source Sans 3',Arial,sans-serif"
 _LOOKS = {
     "paper": "fill:#FBFAF7", "t": f"fill:#47515F;font:{_TEXT}", "strong": "fill:#16202E;font-weight:600", "muted": "fill:#626B79",
@@ -61,19 +62,20 @@ def bars(
     """Ranked bars from 0, each with its value (times ``factor``) and interval in words; ``marked`` is drawn in orange."""
     known = [row for row in _rows(rows) if _is(row[value])]
     ends = [row[high] if high and _is(row[high]) else row[value] for row in known]
-    scale = (WIDTH - LEFT - RIGHT) / max(max(ends, default=0.0), 1e-300)
+    left = _left(known, name)
+    scale = (WIDTH - left - RIGHT) / max(max(ends, default=0.0), 1e-300)
     parts = []
     for place, row in enumerate(known):
         y = TOP + ROW * place
         kind = "more" if row[name] == marked else "idle" if str(row[name]).startswith("(") else "data"
-        parts += [_text(LEFT - 10, y + 15, str(row[name]), "strong" if row[name] == marked else "", "end")]
-        parts += [_rect(LEFT, y + 3, row[value] * scale, 14, kind)]
+        parts += [_text(left - 10, y + 15, str(row[name]), "strong" if row[name] == marked else "", "end")]
+        parts += [_rect(left, y + 3, row[value] * scale, 14, kind)]
         if low and high and _is(row[low]):
-            parts += _whisker(LEFT + row[low] * scale, LEFT + row[high] * scale, y + 10)
+            parts += _whisker(left + row[low] * scale, left + row[high] * scale, y + 10)
         bounds = [row[end] * factor if end and _is(row[end]) else None for end in (low, high)]
         shown = estimate(row[value] * factor, bounds[0], bounds[1], language)
-        parts += [_text(LEFT + ends[place] * scale + 10, y + 15, shown.value, "strong"), ""]
-        parts += [_text(LEFT + ends[place] * scale + 16 + 8 * len(shown.value), y + 15, shown.interval, "muted")]
+        parts += [_text(left + ends[place] * scale + 10, y + 15, shown.value, "strong"), ""]
+        parts += [_text(left + ends[place] * scale + 16 + 8 * len(shown.value), y + 15, shown.interval, "muted")]
     return _framed(title, unit, parts, TOP + ROW * len(known) + 8)
 
 
@@ -84,21 +86,24 @@ def stacks(
     """Bars of parts in a fixed order; ``parts`` says by column what it is called and its class. The sum stands at the end."""
     known = _rows(rows)
     sums = [sum(row[column] or 0.0 for column in parts) for row in known]
-    scale = (WIDTH - LEFT - 110) / max(max(sums, default=0.0), 1e-300)
-    drawn, x = [], LEFT
+    left = _left(known, name)
+    scale = (WIDTH - left - 110) / max(max(sums, default=0.0), 1e-300)
+    drawn, x, top = [], left, TOP - 2
     shown = {column: said for column, said in parts.items() if any(row[column] for row in known)}
     for said, kind in shown.values():
-        drawn += [_rect(x, TOP - 2, 12, 12, kind), _text(x + 17, TOP + 9, said)]
-        x += 34 + 7.0 * len(said)
+        if x + 17 + LETTER * len(said) > WIDTH:
+            x, top = left, top + 20
+        drawn += [_rect(x, top, 12, 12, kind), _text(x + 17, top + 11, said)]
+        x += 36 + 6.4 * len(said)
     for place, (row, total) in enumerate(zip(known, sums, strict=True)):
-        x, y = LEFT, TOP + 24 + ROW * place
-        drawn.append(_text(LEFT - 10, y + 15, str(row[name]), "", "end"))
+        x, y = left, top + 26 + ROW * place
+        drawn.append(_text(left - 10, y + 15, str(row[name]), "", "end"))
         for column, (_, kind) in parts.items():
             # Two pixels of paper lie between neighbours: their lightness is nearly the same.
             drawn.append(_rect(x, y + 2, max((row[column] or 0.0) * scale - 2, 0), 16, kind))
             x += (row[column] or 0.0) * scale
         drawn.append(_text(x + 8, y + 15, number(total * factor, language), "strong"))
-    return _framed(title, unit, drawn, TOP + 32 + ROW * len(known))
+    return _framed(title, unit, drawn, top + 34 + ROW * len(known))
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,18 +213,19 @@ def dumbbells(
     """Two values of each row with intervals (columns ``…_low``, ``…_high``): the first hollow, the second solid."""
     known = _rows(rows)
     largest = max((row[f"{which}_high"] for row in known for which in (first, second)), default=1.0)
-    scale = (WIDTH - LEFT - 250) / largest
+    left = _left(known, name)
+    scale = (WIDTH - left - 250) / largest
     drawn = [
-        f'<circle cx="{LEFT + 6}" cy="{TOP + 4}" r="5.5" class="hollow"/>', _text(LEFT + 18, TOP + 9, words[0]),
-        f'<circle cx="{LEFT + 44 + 7.2 * len(words[0])}" cy="{TOP + 4}" r="5.5" class="data"/>',
-        _text(LEFT + 56 + 7.2 * len(words[0]), TOP + 9, words[1]),
+        f'<circle cx="{left + 6}" cy="{TOP + 4}" r="5.5" class="hollow"/>', _text(left + 18, TOP + 9, words[0]),
+        f'<circle cx="{left + 44 + 7.2 * len(words[0])}" cy="{TOP + 4}" r="5.5" class="data"/>',
+        _text(left + 56 + 7.2 * len(words[0]), TOP + 9, words[1]),
     ]  # fmt: skip
     for place, row in enumerate(known):
         y = TOP + 40 + ROW * place
-        at = {which: LEFT + row[which] * scale for which in (first, second)}
-        drawn += [_text(LEFT - 10, y + 5, str(row[name]), "", "end"), _line(min(at.values()), y, max(at.values()), y, "axis")]
+        at = {which: left + row[which] * scale for which in (first, second)}
+        drawn += [_text(left - 10, y + 5, str(row[name]), "", "end"), _line(min(at.values()), y, max(at.values()), y, "axis")]
         for which in (first, second):
-            ends = [LEFT + row[f"{which}_{end}"] * scale for end in ("low", "high")]
+            ends = [left + row[f"{which}_{end}"] * scale for end in ("low", "high")]
             drawn.append(_rect(ends[0], y - 5, ends[1] - ends[0], 10, "band"))
             kind = "hollow" if which == first else "data"
             drawn.append(f'<circle cx="{at[which]:.1f}" cy="{y:.1f}" r="5.5" class="{kind}"/>')
@@ -248,6 +254,11 @@ def _rect(x: float, y: float, width: float, height: float, kind: str) -> str:
 
 def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
     return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" class="{kind}"/>'
+
+
+def _left(rows: list[dict[str, Any]], name: str) -> float:
+    """Room for the longest name."""
+    return min(max(LETTER * max((len(str(row[name])) for row in rows), default=0) + 24, 120.0), 300.0)
 
 
 def _rows(rows: Any) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from footprint.config import Config, load_config
 from footprint.querying import Question, parse_question, raw, revising
 from footprint.querying import causes as causing
 from footprint.querying import query as ask
+from footprint.querying import sensitivity as varying
 from footprint.querying import splits as dividing
 from footprint.querying.methods import METHODS
 from footprint.store import Store
@@ -76,6 +77,23 @@ def uncertainty(
         question = _asked(facts, group, every, from_, to, where)
         rows = causing.causes(store, facts, question, now_us())
         return framed(rows, [*question.group, *causing.COLUMNS], facts)
+
+
+def sensitivity(
+    group: str | Sequence[str] = (), *, from_: str | None = None, to: str | None = None, where: Iterable[str] = (),
+    config: str | None = None,
+) -> pd.DataFrame:  # fmt: skip
+    """The same figures under other factor tables, lives of servers and water factors; ``ratio`` to what is published [1].
+
+    Raises
+    ------
+    BadQuestion
+        If a parameter cannot be understood.
+    """
+    with opened(config) as (store, facts):
+        question = _asked(facts, group, "all", from_, to, where)
+        rows = varying.sensitivity(store, facts, question, now_us())
+        return framed(rows, [*question.group, *varying.COLUMNS], facts)
 
 
 def splits(*, from_: str | None = None, to: str | None = None, config: str | None = None) -> pd.DataFrame:

@@ -23,6 +23,7 @@ FOLDER = Path("footprint-demo")
 STEP_S = 20
 DAYS = 21
 FOOTPRINT = [sys.executable, "-c", "from footprint.cli import main; main()"]
+WEEK_END_S = 1_782_691_200  # 2026-06-29T00:00:00Z
 LOST = 9, 30_000  # days ago, and for how long a host was silent
 CONFIG = """[organisation]
 name = "Office de démonstration"
@@ -219,16 +220,22 @@ def _write_others(out, first: int, end_s: int, luck: np.random.Generator) -> Non
             joules += 60 * (watts + luck.normal(0, 2))
 
 
-def prepare(folder: Path, *, end_s: int, days: int = DAYS, seed: int = 2026) -> Path:
+def prepare(folder: Path, *, end_s: int, days: int = DAYS, seed: int = 2026, quiet: bool = False) -> Path:
     """A store of the simulated organisation in ``folder``, made where there is none; its configuration."""
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "footprint.toml"
     config.write_text(CONFIG, encoding="utf-8")
+    nowhere = subprocess.DEVNULL if quiet else None
     if not (folder / "footprint.db").exists():
         write_organisation(folder, end_s, seed, days)
         for command in (*(["import", kind, str(folder / f"{kind}.csv")] for kind in ("energy", "requests")), ["aggregate"]):
-            subprocess.run([*FOOTPRINT, *command, "--config", str(config)], check=True, stdout=subprocess.DEVNULL)
+            subprocess.run([*FOOTPRINT, *command, "--config", str(config)], check=True, stdout=subprocess.DEVNULL, stderr=nowhere)
     return config
+
+
+def a_week(folder: Path = Path("simulated")) -> str:
+    """The configuration of one simulated week, 22 to 28 June 2026, for notebooks; made where it is not there yet."""
+    return str(prepare(folder, end_s=WEEK_END_S, days=7, quiet=True))
 
 
 def main() -> int:

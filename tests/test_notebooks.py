@@ -1,0 +1,58 @@
+"""Every notebook runs from top to bottom in under a minute, says its question first, and keeps outputs without a path of a machine."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from tests.notebooks import MOST_S, executed, notebooks
+
+PUBLIC = re.compile(r"^(?:import|from) (?P<module>[\w.]+)", re.MULTILINE)
+# What a notebook may use: the package's public names, their errors and numbers, the simulation, the tools of everybody.
+ALLOWED = ("footprint", "footprint.wording.numbers", "footprint.querying.comparing", "tests.simulation", "numpy", "pandas")
+STANDARD = ("sys", "pathlib", "json", "zipfile", "hashlib", "subprocess", "io", "textwrap")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all: the first notebook simulates the week, the others read it."""
+    return tmp_path_factory.mktemp("notebooks")
+
+
+@pytest.mark.parametrize("path", notebooks(), ids=lambda path: path.stem)
+def test_a_notebook_runs_from_top_to_bottom_and_shows_a_picture(path: Path, folder: Path) -> None:
+    begun = time.monotonic()
+    notebook = executed(path, folder)
+    assert time.monotonic() - begun < 2 * MOST_S  # twice, on a machine that others use
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert any("image/svg+xml" in output.get("data", {}) for output in outputs)
+    assert not [output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"]
+
+
+@pytest.mark.parametrize("path", notebooks(), ids=lambda path: path.stem)
+def test_a_notebook_asks_one_question_with_public_names_and_keeps_clean_outputs(path: Path) -> None:
+    notebook: Any = nbformat.read(path, as_version=4)
+    first = notebook.cells[0].source
+    assert first.splitlines()[0].endswith("?")
+    assert "minute" in first
+    assert "simulated" in first
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    imported = {found["module"] for found in PUBLIC.finditer(code)}
+    assert not [module for module in imported if not module.startswith("tests.simulation") and module not in (*ALLOWED, *STANDARD)]
+    kept = path.read_text(encoding="utf-8")
+    assert not re.search(r"/(?:home|root|tmp|work|usr|Users)/", kept)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert any(cell.outputs for cell in cells)
+    assert len(kept) < 200_000
+
+
+def test_the_list_of_notebooks_names_each() -> None:
+    told = (notebooks()[0].parent / "README.md").read_text(encoding="utf-8")
+    assert [path.name for path in notebooks() if path.name not in told] == []
+    assert len(notebooks()) >= 5
