@@ -114,8 +114,8 @@ async def run(plan: Plan, source: Source, folder: Path, progress: Progress) -> R
             finally:
                 ticking.cancel()
             taken.append(time.monotonic() - begin)
+            _same_machine(folder, asdict(machine) | {"engine": plan.engine or engine})
             keep(folder / f"{slot.name}.json", asdict(found))
-            keep(folder / MACHINE, asdict(machine) | {"engine": plan.engine or engine})
             done[slot.name] = found
         progress(len(slots), len(slots), "grading" if plan.grader else "", 0)
         scores = await _scores(client, plan, folder)
@@ -148,11 +148,25 @@ def opened(folder: Path, settings: dict[str, Any]) -> dict[str, Done]:
         keep(path, settings)
         return {}
     before = json.loads(path.read_text(encoding="utf-8"))
-    differs = sorted(name for name in settings if before.get(name) != settings[name])
+    _refuse_other(folder, before, settings)
+    return {path.stem: _read(path) for path in sorted(folder.glob("r*-c*.json"))}
+
+
+def _same_machine(folder: Path, machine: dict[str, Any]) -> None:
+    """A benchmark that goes on after a driver was replaced is another one."""
+    path = folder / MACHINE
+    if not path.exists():
+        keep(path, machine)
+        return
+    before, told = json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(machine))
+    _refuse_other(folder, before, told)
+
+
+def _refuse_other(folder: Path, before: dict[str, Any], told: dict[str, Any]) -> None:
+    differs = sorted(name for name in told if before.get(name) != told[name])
     if differs:
         said = f"{folder} holds points of another {', '.join(differs)}"
         raise OtherSettings(f"{said}; name another --output, or remove that folder")
-    return {path.stem: _read(path) for path in sorted(folder.glob("r*-c*.json"))}
 
 
 def _read(path: Path) -> Done:

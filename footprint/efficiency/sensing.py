@@ -178,7 +178,8 @@ def energy_of(
     parts = [row for row in rows if row["device"] != TOTAL and row["component"] in {reading.component for reading in mine}]
     lost = sorted({each.alias or each.device for each in mine} - {row["device"] for row in parts})
     if lost or not parts:
-        raise CannotMeasure(f"{', '.join(lost) or 'no device'} was not read from begin to end of the point (reset, or lost)")
+        what = f"{', '.join(lost)} was not read" if lost else "nothing was read"
+        raise CannotMeasure(f"{what} from begin to end of the point (reset, or lost)")
     if all(row["quality"] == "C" for row in parts) and not allow_estimate:
         raise CannotMeasure(
             "nothing here measures energy, there is an estimate only; `footprint doctor` names the remedy, "

@@ -107,8 +107,18 @@ def test_a_key_comes_of_a_file_and_a_limit_of_the_rate_is_waited_for(
     endpoint = serve("--key", "opensesame", "--limit-first", "2", "--step-s", "0.01")
     (tmp_path / "key").write_text("opensesame\n")
     command = ["bench-model", endpoint.url, "--prompts", str(prompts), "--concurrency", "2", "--repeats", "1", "--least-s", "1", *QUICK]
+    subprocess.run(["minisign", "-G", "-W", "-s", "mine", "-p", "mine.pub"], check=True, capture_output=True)
+    (tmp_path / "footprint.toml").write_text('[store]\nsigning_key = "mine"\n')
     assert status_of([*command, "--key-file", "key", "--output", "r.json"]) == 0
-    assert "opensesame" not in (tmp_path / "r.json").read_text() + capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "r.json written and r.json.minisig; sha256 " in said
+    assert "opensesame" not in (tmp_path / "r.json").read_text() + said
+    assert status_of(["bench-model", "show", "r.json"]) == 0
+    assert "signature good" in capsys.readouterr().err
+    (tmp_path / "r.json").write_text((tmp_path / "r.json").read_text().replace('"seed": 1', '"seed": 3'))
+    for verb in ("show", "import"):
+        assert status_of(["bench-model", verb, "r.json"]) == 6
+        assert "its signature is not good" in capsys.readouterr().err
     assert status_of([*command, "--key-file", "absent"]) == 2
 
 

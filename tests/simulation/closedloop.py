@@ -1,0 +1,82 @@
+"""This file runs the protocol in virtual time: clients in a closed loop on the step law, seen as the protocol sees them.
+
+Requests of drawn prompts, whose answers have lengths of their own and differ from draw to draw, end in the same functions that
+a real run ends in (steady state, mix of prompts, result). Energy is the law's, with the errors that sensors and sessions have.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from footprint.efficiency.document import Energy, Point, Result
+from footprint.efficiency.endpoint import Target
+from footprint.efficiency.prompts import Prompts
+from footprint.efficiency.running import Done, Plan, put_together
+from footprint.efficiency.schedule import Slot, prompt_order, slots
+from footprint.efficiency.sensing import Local
+from footprint.efficiency.steady import Answered, drawn, steady, stretch
+
+PIECE = 10  # tokens that come together
+MACHINE = {"host": "inf-01", "models": ["NVIDIA H100"], "devices": ["gpu:0"], "driver": "560.1", "power_limit_w": 700.0, "engine": ""}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A served model: energies of a step, seconds of a step, median length of its answers and how draws of one prompt differ."""
+
+    step_j: float = 3.1
+    token_j: float = 0.068
+    step_s: float = 0.0125
+    tokens: float = 150.0
+    prompt_spread: float = 0.6
+    draw_spread: float = 0.15
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Relative standard deviations: of a session, of a repeat, of a point; and the gain of the host's sensor."""
+
+    gain: float = 0.0
+    session: float = 0.005
+    repeat: float = 0.01
+    point: float = 0.01
+
+
+def run(model: Model, errors: Errors, seed: int, *, levels: tuple[int, ...] = (1, 4, 16), repeats: int = 5, seconds: float = 60.0, count: int = 40) -> Result:
+    """A benchmark of a model, in virtual time."""
+    luck = np.random.default_rng(seed)
+    lengths = np.exp(np.random.default_rng(7).normal(math.log(model.tokens), model.prompt_spread, count))  # of the prompts, for any model
+    lines = tuple({"prompt": str(n)} for n in range(count))
+    plan = Plan(Target("", f"model-{seed}", 4000, 1.0), Prompts(lines, "0" * 64), levels, repeats, seed=1)
+    session = math.exp(errors.gain + luck.normal(0, errors.session))
+    factors = [session * math.exp(luck.normal(0, errors.repeat)) for _ in range(repeats)]
+    done = [
+        _point(model, slot, lengths, factors[slot.repeat] * math.exp(luck.normal(0, errors.point)), luck, seconds)
+        for slot in slots(levels, repeats, 1) if slot.concurrency
+    ]  # fmt: skip
+    return put_together(plan, Local("inf-01"), dict(MACHINE), done, ())
+
+
+def _point(model: Model, slot: Slot, lengths: np.ndarray, factor: float, luck: np.random.Generator, seconds: float) -> Done:
+    order = prompt_order(len(lengths), slot, 1)
+    answered = []
+    free = [0.0] * slot.concurrency
+    last_start = 0.0
+    while last_start < seconds:
+        last_start = heapq.heappop(free)
+        prompt = next(order)
+        tokens = max(round(lengths[prompt] * math.exp(luck.normal(0, model.draw_spread))), 1)
+        ends = last_start + model.step_s * np.minimum(np.arange(1, tokens + PIECE, PIECE), tokens)
+        answered.append(Answered(prompt, last_start, float(ends[-1]), tuple(ends.tolist()), 50, tokens))
+        heapq.heappush(free, float(ends[-1]))
+    found = stretch(answered, slot.concurrency)
+    assert found is not None
+    served = steady(answered, *found)
+    steps = (found[1] - found[0]) / model.step_s
+    joules = steps * (model.step_j + model.token_j * served.in_flight) * factor
+    energy = Energy(0, found[1] - found[0], joules, joules * 0.95, joules * 1.05, {"gpu": joules}, "A", 600)
+    return Done(Point(slot.concurrency, slot.repeat, energy, served), tuple(drawn(answered, *found)))
