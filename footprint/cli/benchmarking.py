@@ -172,7 +172,7 @@ def _source(facts: Config, store: Any, host: str, devices: Any, allow_estimate: 
 
 
 def _show(result: Any, form: Format, output: Path | None = None) -> None:
-    from footprint.efficiency.levels import fit_of
+    from footprint.efficiency.levels import fit_of, idle_of
     from footprint.efficiency.rows import COLUMNS, rows_of
 
     rows = rows_of(result)
@@ -191,6 +191,9 @@ def _show(result: Any, form: Format, output: Path | None = None) -> None:
         a_said, b_said = (f"{each.value:.3g} [{each.low:.3g} ; {each.high:.3g}]" for each in (a, b))
         said = f"J per output token = {a_said} + {b_said} / batch"
         say(f"{said}, for a batch of {fitted.batch_low:.3g} to {fitted.batch_high:.3g}; mean error {fitted.mean_error:.1%}")
+    idle = idle_of(result)
+    if idle is not None:
+        say(f"the loaded model at rest: {idle.value:.3g} W [{idle.low:.3g} ; {idle.high:.3g}]")
     busy = max(point.steady.client_busy for point in result.served())
     if busy > 4 / 5:
         say(f"this client took {busy:.0%} of a core: latencies may be its own, not the server's")

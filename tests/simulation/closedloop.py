@@ -28,12 +28,15 @@ MACHINE = {"host": "inf-01", "models": ["NVIDIA H100"], "devices": ["gpu:0"], "d
 class Model:
     """A served model: energies of a step, seconds of a step, median length of its answers and how draws of one prompt differ."""
 
+    name: str = "simulated"
     step_j: float = 3.1
     token_j: float = 0.068
     step_s: float = 0.0125
     tokens: float = 150.0
     prompt_spread: float = 0.6
     draw_spread: float = 0.15
+    idle_w: float = 0.0  # measured at rest, where it is above 0; it is within the energy of a step
+    score: float = 0.0  # share of its answers that a grader finds right, where it is above 0
 
 
 @dataclass(frozen=True)
@@ -46,22 +49,31 @@ class Errors:
     point: float = 0.01
 
 
-def run(model: Model, errors: Errors, seed: int, *, levels: tuple[int, ...] = (1, 4, 16), repeats: int = 5, seconds: float = 60.0, count: int = 40) -> Result:
+def run(
+    model: Model, errors: Errors, seed: int, *, levels: tuple[int, ...] = (1, 4, 16), repeats: int = 5, seconds: float = 60.0,
+    count: int = 40, begin_s: int = 1_790_000_000, machine: dict[str, object] = MACHINE, demonstration: bool = False,
+) -> Result:  # fmt: skip
     """A benchmark of a model, in virtual time."""
     luck = np.random.default_rng(seed)
     lengths = np.exp(np.random.default_rng(7).normal(math.log(model.tokens), model.prompt_spread, count))  # of the prompts, for any model
     lines = tuple({"prompt": str(n)} for n in range(count))
-    plan = Plan(Target("", f"model-{seed}", 4000, 1.0), Prompts(lines, "0" * 64), levels, repeats, seed=1)
+    grader = "simulated blind test" if model.score else ""
+    target = Target("", model.name, 4000, 1.0)
+    plan = Plan(target, Prompts(lines, "0" * 64), levels, repeats, seed=1, grader=grader, demonstration=demonstration)
     session = math.exp(errors.gain + luck.normal(0, errors.session))
     factors = [session * math.exp(luck.normal(0, errors.repeat)) for _ in range(repeats)]
     done = [
-        _point(model, slot, lengths, factors[slot.repeat] * math.exp(luck.normal(0, errors.point)), luck, seconds)
-        for slot in slots(levels, repeats, 1) if slot.concurrency
+        _point(model, slot, lengths, factors[slot.repeat] * math.exp(luck.normal(0, errors.point)), luck, seconds, begin_s * 1_000_000)
+        for slot in slots(levels, repeats, 1) if slot.concurrency or model.idle_w
     ]  # fmt: skip
-    return put_together(plan, Local("inf-01"), dict(MACHINE), done, ())
+    scores = tuple(float(luck.random() < model.score) for _ in lines) if model.score else ()
+    return put_together(plan, Local("inf-01"), dict(machine), done, scores)
 
 
-def _point(model: Model, slot: Slot, lengths: np.ndarray, factor: float, luck: np.random.Generator, seconds: float) -> Done:
+def _point(model: Model, slot: Slot, lengths: np.ndarray, factor: float, luck: np.random.Generator, seconds: float, begin_us: int) -> Done:
+    if not slot.concurrency:
+        at_rest = model.idle_w * seconds * factor
+        return Done(Point(0, slot.repeat, _energy(at_rest, seconds, begin_us), None), ())
     order = prompt_order(len(lengths), slot, 1)
     answered = []
     free = [0.0] * slot.concurrency
@@ -78,5 +90,9 @@ def _point(model: Model, slot: Slot, lengths: np.ndarray, factor: float, luck: n
     served = steady(answered, *found)
     steps = (found[1] - found[0]) / model.step_s
     joules = steps * (model.step_j + model.token_j * served.in_flight) * factor
-    energy = Energy(0, found[1] - found[0], joules, joules * 0.95, joules * 1.05, {"gpu": joules}, "A", 600)
+    energy = _energy(joules, found[1] - found[0], begin_us)
     return Done(Point(slot.concurrency, slot.repeat, energy, served), tuple(drawn(answered, *found)))
+
+
+def _energy(joules: float, seconds: float, begin_us: int) -> Energy:
+    return Energy(begin_us, seconds, joules, joules * 0.95, joules * 1.05, {"gpu": joules}, "A", 600)

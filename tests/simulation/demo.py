@@ -17,6 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
+from footprint.efficiency.record import write as write_result
+from tests.simulation.closedloop import MACHINE, Errors, Model, run
 from tests.simulation.server import DAY_S, LARGE, SMALL, Day, Kind, Server, counters_j, simulate
 
 FOLDER = Path("footprint-demo")
@@ -230,7 +232,27 @@ def prepare(folder: Path, *, end_s: int, days: int = DAYS, seed: int = 2026, qui
         write_organisation(folder, end_s, seed, days)
         for command in (*(["import", kind, str(folder / f"{kind}.csv")] for kind in ("energy", "requests")), ["aggregate"]):
             subprocess.run([*FOOTPRINT, *command, "--config", str(config)], check=True, stdout=subprocess.DEVNULL, stderr=nowhere)
+        files = [str(path) for path in write_benchmarks(folder / "benchmarks", end_s, seed)]
+        subprocess.run([*FOOTPRINT, "bench-model", "import", *files, "--config", str(config)], check=True, stderr=nowhere)
     return config
+
+
+def write_benchmarks(folder: Path, end_s: int, seed: int) -> list[Path]:
+    """Results of the benchmark protocol for the models that are tried, in virtual time, by the laws of their servers."""
+    folder.mkdir(exist_ok=True)
+    machine = MACHINE | {"host": "demo-inf-03", "engine": "simulated"}
+    found = []
+    for service, score in (("essai-24b-fp8", 0.86), ("essai-12b", 0.79), ("essai-8b", 0.70)):
+        law, name = SERVICES[service][2], service.replace("essai", "demo")
+        # The idle power that a step's time holds is the step's: the law of the simulation has it apart.
+        model = Model(name, law.step_j + law.idle_w * law.step_s, law.token_j, law.step_s, 250, idle_w=law.idle_w, score=score)
+        result = run(
+            model, Errors(), seed + len(found), levels=(1, 2, 4, 8, 16, 32), repeats=3, begin_s=end_s - 5 * DAY_S, machine=machine,
+            demonstration=True,
+        )  # fmt: skip
+        found.append(folder / f"{name}.json")
+        write_result(found[-1], result)
+    return found
 
 
 def a_week(folder: Path = Path("simulated")) -> str:

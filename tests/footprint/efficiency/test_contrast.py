@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -137,4 +138,6 @@ def test_import_and_list(files: tuple[str, str], tmp_path: Path, capsys: pytest.
     assert status_of(["bench-model", "references", "--format", "json"]) == 0
     assert "other hardware" in capsys.readouterr().out
     assert status_of(["bench-model", "show", files[0]]) == 0
-    assert "/ batch, for a batch of 0.98 to 62.7" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "/ batch, for a batch of 0.98 to 62.7" in said
+    assert re.search(r"at rest: \d.* W \[", said)

@@ -1,0 +1,30 @@
+"""The demonstration's benchmarks are marked as such, are those of its servers' laws, and enter no other store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from footprint.cli.app import status_of
+from footprint.efficiency.levels import fit_of, idle_of, score_of
+from footprint.efficiency.record import read
+from tests.simulation.demo import SERVICES, write_benchmarks
+
+
+def test_results_of_the_models_that_are_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    paths = write_benchmarks(tmp_path / "made", 1_790_000_000, 2026)
+    assert [path.stem for path in paths] == ["demo-24b-fp8", "demo-12b", "demo-8b"]
+    for path in paths:
+        found, law = read(path).result, SERVICES[path.stem.replace("demo", "essai")][2]
+        assert found.demonstration
+        fitted, idle, score = fit_of(found), idle_of(found), score_of(found)
+        assert fitted is not None
+        assert fitted.b_j.low <= law.step_j + law.idle_w * law.step_s <= fitted.b_j.high
+        assert fitted.a_j.low <= law.token_j <= fitted.a_j.high
+        assert idle is not None
+        assert idle.low <= law.idle_w <= idle.high
+        assert score is not None
+    assert status_of(["bench-model", "import", *map(str, paths)]) == 1
+    assert "the two never mix" in capsys.readouterr().err
