@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from footprint.assumptions import assumption
+from footprint.config.disclosure import DisclosureRules
 from footprint.config.editions import EditionRules
 from footprint.config.engineering import Action, Evaluation
 from footprint.config.notify import Notify
@@ -158,6 +159,7 @@ class Config:
     gateways: tuple[GatewayFact, ...] = ()
     annotations: tuple[Annotation, ...] = ()
     editions: EditionRules = field(default_factory=EditionRules)
+    disclosure: DisclosureRules = field(default_factory=DisclosureRules)
     objectives: tuple[Objective, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
     actions: tuple[Action, ...] = ()

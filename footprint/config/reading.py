@@ -13,6 +13,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from footprint.assumptions import assumption
+from footprint.config.disclosure import KEYS as DISCLOSURE_KEYS
+from footprint.config.disclosure import read_disclosure
 from footprint.config.document import ConfigError, Document, parse_document, read_document
 from footprint.config.editions import KEYS as EDITION_KEYS
 from footprint.config.editions import EditionRules, read_rules
@@ -64,6 +66,7 @@ SECTIONS: dict[str, set[str]] = {
     "attribution": {"idle_policy", "window_s"},
     "factors": {"electricity", "live"},
     "editions": EDITION_KEYS,
+    "disclosure": DISCLOSURE_KEYS,
     "notify": NOTIFY_KEYS,
 }  # fmt: skip
 BLOCKS: dict[str, set[str]] = {
@@ -161,6 +164,7 @@ def _config(document: Document, path: Path | None) -> Config:
         gateways=reader.gateways(),
         annotations=reader.annotations(),
         editions=_editions(document, path),
+        disclosure=read_disclosure(document),
         objectives=read_objectives(reader),
         evaluations=read_evaluations(reader),
         actions=read_actions(reader),

@@ -1,0 +1,52 @@
+"""This file reads ``[disclosure]``: how many users a cell must have before it is shown to readers who may not see everything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from footprint.config.document import Document
+
+TABLE = "disclosure"
+KEYS = {"profile", "min_users", "dominance", "min_teams"}
+FEWEST_USERS = 3  # of two users, each knows what the other did
+PROFILES: Mapping[str, int] = {"default": 5, "strict": 11, "floor": FEWEST_USERS}  # the least number of distinct users
+DOMINANCE = 0.85
+
+
+@dataclass(frozen=True, slots=True)
+class DisclosureRules:
+    """Users that a cell must have, the largest share of tokens one of them may have, and teams (0: not asked for)."""
+
+    profile: str = "default"
+    min_users: int = PROFILES["default"]
+    dominance: float = DOMINANCE
+    min_teams: int = 0
+
+
+def read_disclosure(document: Document) -> DisclosureRules:
+    """The rules that a document declares; ``min_users`` takes over from the profile.
+
+    Raises
+    ------
+    ConfigError
+        If they would protect nobody.
+    """
+    given: dict[str, Any] = document.data.get(TABLE, {})
+    profile = given.get("profile", "default")
+    if profile not in PROFILES:
+        raise document.error(f"profile is {profile!r}; it must be one of {', '.join(PROFILES)}", TABLE, 0, "profile")
+    users = given.get("min_users", PROFILES[profile])
+    if not isinstance(users, int) or isinstance(users, bool) or users < FEWEST_USERS:
+        raise document.error(
+            f"min_users is {users!r}; in a cell of fewer than {FEWEST_USERS} users each sees what the others did: "
+            f"set {FEWEST_USERS} or more ({PROFILES['default']} is usual, {PROFILES['strict']} strict)", TABLE, 0, "min_users",
+        )  # fmt: skip
+    share = given.get("dominance", DOMINANCE)
+    if not isinstance(share, int | float) or isinstance(share, bool) or not 0.5 <= share < 1:
+        raise document.error("dominance is the largest share one user may have, from 0.5 to below 1", TABLE, 0, "dominance")
+    teams = given.get("min_teams", 0)
+    if not isinstance(teams, int) or isinstance(teams, bool) or teams < 0:
+        raise document.error("min_teams must be a whole number of at least 0", TABLE, 0, "min_teams")
+    return DisclosureRules(profile, users, float(share), teams)
