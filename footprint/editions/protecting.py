@@ -147,7 +147,10 @@ def _cells(store: Store, config: Config, around: Period, now_us: int, book: Fact
                 for column, measure in measures.items():
                     amounts[key][measure] += float(row[column] or 0)
     told = _users(store, {key[0] for key in amounts})
-    return [_cell(key, told.get(key), dict(found)) for key, found in sorted(amounts.items())]
+    names = (*MEASURES, FULL)
+    return [
+        _cell(key, told.get(key), {name: found.get(name, 0.0) for name in names}) for key, found in sorted(amounts.items())
+    ]
 
 
 def _cell(key: Key, told: Told | None, amounts: dict[str, float]) -> Cell:
