@@ -100,6 +100,8 @@ class Reading(SQLModel, table=True):
 class StreamDay(SQLModel, table=True):
     """What the ledger holds of a stream on a day; ``version`` grows with every change."""
 
+    __table_args__ = (Index("streamday_first", "first_us", "last_us"), Index("streamday_last", "last_us", "first_us"))
+
     stream_id: int = _big(key=True)
     day: int = _big(key=True)
     first_us: int = _big()
@@ -287,7 +289,11 @@ class StoredFactor(SQLModel, table=True):
 class Shard(SQLModel, table=True):
     """One placement group on one day, as it was last computed, and from what."""
 
-    __table_args__ = (Index("shard_identity", "day", "members", unique=True),)
+    __table_args__ = (
+        Index("shard_identity", "day", "members", unique=True),
+        Index("shard_open", "provisional", "day", "members"),
+        Index("shard_computed", "computed_us"),
+    )
 
     id: int | None = _number()
     day: int = _big()
@@ -353,10 +359,16 @@ class Count(SQLModel, table=True):
 
 
 class Straddle(SQLModel, table=True):
-    """A window of several requests that crosses slots: divided by time over the periods of each query."""
+    """A window of several requests that crosses slots: divided by time over the periods of each query.
+
+    ``crosses`` says what else it crosses, of the zone that sums are kept for: 0 no midnight, 1 one, 2 the end of a month.
+    """
 
     __tablename__ = "footprint_straddle"
-    __table_args__ = (Index("footprint_straddle_end", "end_us"),)
+    __table_args__ = (
+        Index("footprint_straddle_end", "crosses", "end_us"),
+        Index("footprint_straddle_shard", "shard_id"),
+    )
 
     id: int | None = _number()
     start_us: int = _big()
@@ -370,6 +382,7 @@ class Straddle(SQLModel, table=True):
     cached_input_tokens: int | None = _big(nullable=True)
     output_tokens: int | None = _big(nullable=True)
     shard_id: int = _big()
+    crosses: int = _big()
 
 
 class Seen(SQLModel, table=True):
@@ -388,6 +401,75 @@ class Seen(SQLModel, table=True):
     modelled_us: int = _big()
     energy_uj: int = _big()
     shard_id: int = _big()
+
+
+class RowSum(SQLModel, table=True):
+    """Rows of one host summed over a day or a month of the organisation's zone, which begins at ``start`` [s].
+
+    ``level``: 1 day, 2 month, by use case; 3 day, 4 month, all use cases together (``use_case_id`` 0, but for idle and
+    unattributed energy). ``divided`` counts the rows of which part was shared by a model.
+    """
+
+    __tablename__ = "footprint_row_sum"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    level: int = _big(key=True)
+    start: int = _big(key=True)
+    host_id: int = _big(key=True)
+    device_id: int = _big(key=True)
+    service_id: int = _big(key=True)
+    use_case_id: int = _big(key=True)
+    model_id: int = _big(key=True)
+    charter_id: int = _big(key=True)
+    basis_id: int = _big(key=True)
+    active_uj: int = _big()
+    idle_uj: int = _big()
+    host_uj: int = _big()
+    facility_uj: int = _big()
+    spread_a_uj: int = _big()
+    spread_b_uj: int = _big()
+    modelled_uj: int = _big()
+    grade_b_uj: int = _big()
+    grade_c_uj: int = _big()
+    embodied_ug: int = _big()
+    divided: int = _big()
+
+
+class CountSum(SQLModel, table=True):
+    """Counts of one service summed over a day or a month, ``level`` as in ``RowSum``, with the windows wholly within it."""
+
+    __tablename__ = "footprint_count_sum"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    level: int = _big(key=True)
+    start: int = _big(key=True)
+    service_id: int = _big(key=True)
+    use_case_id: int = _big(key=True)
+    model_id: int = _big(key=True)
+    charter_id: int = _big(key=True)
+    requests: int = _big()
+    input_tokens: int | None = _big(nullable=True)
+    cached_input_tokens: int | None = _big(nullable=True)
+    output_tokens: int | None = _big(nullable=True)
+
+
+class SeenSum(SQLModel, table=True):
+    """What was read of one device over a day (``level`` 1) or a month (2); ``gap_us`` is the longest time between two days."""
+
+    __tablename__ = "footprint_seen_sum"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    level: int = _big(key=True)
+    start: int = _big(key=True)
+    host_id: int = _big(key=True)
+    device_id: int = _big(key=True)
+    first_us: int = _big()
+    last_us: int = _big()
+    measured_us: int = _big()
+    bridged_us: int = _big()
+    modelled_us: int = _big()
+    energy_uj: int = _big()
+    gap_us: int = _big()
 
 
 class Event(SQLModel, table=True):

@@ -6,6 +6,7 @@ computed again only when the ledger changed.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -72,16 +73,16 @@ class Fits:
         self._view, self._logs, self._host, self._held, self._window_us = view, logs, host, held, window_us
         self._elsewhere = elsewhere
         self._known: dict[tuple[str, int], tuple[str, DayStatistics]] = {}
-        self._texts: dict[tuple[str, int], tuple[str, str]] = {}
         self._laid: dict[tuple[str, int], tuple[Log, Laid]] = {}
         self.fresh: dict[tuple[str, int], tuple[str, str]] = {}
-        self._load()
 
-    def _load(self) -> None:
+    @functools.cached_property
+    def _texts(self) -> dict[tuple[str, int], tuple[str, str]]:
+        """What the store keeps, read when it is first asked for."""
         target = table(tables.Statistics)
         prefix = f"{self._host}/step "
-        for row in self._view.connection.execute(select(target).where(target.c.stream_key.startswith(prefix, autoescape=True))):
-            self._texts[row.stream_key, row.day] = (row.inputs, row.content)
+        rows = self._view.connection.execute(select(target).where(target.c.stream_key.startswith(prefix, autoescape=True)))
+        return {(row.stream_key, row.day): (row.inputs, row.content) for row in rows}
 
     def log(self, service: str, devices: Sequence[DeviceSpans], day: int) -> ServiceLog:
         """The log of a service around a day, over all that the spans of the day's devices cover."""

@@ -97,7 +97,11 @@ class Host:
         self.quiet = QuietDays(view, logs, name, self.held, self._lag_us)
         self.devices = functools.lru_cache(maxsize=3)(lambda day: device_spans(view, name, day))
         self.inputs = functools.cache(self._inputs)
-        self._rules = fingerprint([METHOD_VERSION, config.facts_digest(), book.digest()])
+
+    @functools.cached_property
+    def _rules(self) -> str:
+        """Fingerprint of the method, the facts and the factors: asked for by aggregation alone."""
+        return fingerprint([METHOD_VERSION, self.config.facts_digest(), self.book.digest()])
 
     def _seen_computing(self, placed: set[str]) -> list[Held]:
         """Tenures of devices that the configuration places nobody on, by whose processes computed on them."""

@@ -6,6 +6,7 @@ that, and computed again only when the ledger changed.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Sequence
 
@@ -32,15 +33,15 @@ class QuietDays:
 
     def __init__(self, view: LedgerView, logs: ServiceLogs, host: str, held: Sequence[Held], lag: Lag) -> None:
         self._view, self._logs, self._host, self._held, self._lag = view, logs, host, held, lag
-        self._known: dict[tuple[str, int], tuple[str, QuietDay]] = {}
         self.fresh: dict[tuple[str, int], tuple[str, QuietDay]] = {}
-        self._load()
 
-    def _load(self) -> None:
+    @functools.cached_property
+    def _known(self) -> dict[tuple[str, int], tuple[str, QuietDay]]:
+        """What the store keeps, read when it is first asked for: a question that computes nothing anew needs none of it."""
         target = table(tables.Statistics)
         keys = {self._key(held) for held in self._held}
-        for row in self._view.connection.execute(select(target).where(target.c.stream_key.in_(sorted(keys)))):
-            self._known[row.stream_key, row.day] = (row.inputs, QuietDay.from_json(json.loads(row.content)))
+        rows = self._view.connection.execute(select(target).where(target.c.stream_key.in_(sorted(keys))))
+        return {(row.stream_key, row.day): (row.inputs, QuietDay.from_json(json.loads(row.content))) for row in rows}
 
     def _key(self, held: Held) -> str:
         return f"{self._host}/{held.device}/{held.service}"

@@ -19,6 +19,7 @@ from footprint.aggregation.logs import ServiceLogs
 from footprint.aggregation.mapping import Computed, compute_days, computed_elsewhere, executor_of
 from footprint.aggregation.serviceday import ServiceDay, service_days, service_fingerprint
 from footprint.aggregation.storing import Mark, remove, store_host_day, store_service_day
+from footprint.aggregation.summing import rebuild
 from footprint.config import Config
 from footprint.impact.book import FactorBook
 from footprint.ledger.reading import LedgerView, fingerprint
@@ -54,6 +55,7 @@ def aggregate(
         If rows would not sum to the readings: nothing of that day is stored.
     """
     done = Done()
+    rebuild(store, config.timezone)
     run = _Run(store, config, book, now_us, done, progress)
     with store.read() as connection:
         run.read(connection)
@@ -180,7 +182,7 @@ class _Run:
         """Remove shards of which the ledger, after a withdrawal, no longer says anything."""
         wanted = set(self.wanted())
         for members, day in sorted(self.known.keys() - wanted):
-            remove(self.store, members, day)
+            remove(self.store, self.config, members, day)
             self.done.removed += 1
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, delete, insert, select, text
 from footprint import tables
 from footprint.aggregation.hostday import HostDay
 from footprint.aggregation.serviceday import COUNTED, ServiceDay
+from footprint.aggregation.summing import crossing, keeps, sum_host, sum_service
 from footprint.attribution.shard import ENERGY_COLUMNS, OTHER_COLUMNS, UNATTRIBUTED_NAME
 from footprint.config import Config
 from footprint.store import Store, table
@@ -58,12 +59,17 @@ def forget(store: Store, connection: Connection, mark: Mark) -> int:
     return int(found)
 
 
-def remove(store: Store, members: str, day: int) -> None:
+def remove(store: Store, config: Config, members: str, day: int) -> None:
     """Take a shard out of which the ledger no longer says anything."""
     shard = table(tables.Shard)
+    kind, _, name = members.partition(" ")
+    names = store.name_ids([name])
     with store.begin() as connection:
         number = forget(store, connection, Mark(members, day, "", 0, False))
         connection.execute(delete(shard).where(shard.c.id == number))
+        if keeps(store, connection, config.timezone, 0):
+            follow = sum_host if kind == "host" else sum_service
+            follow(store, connection, config.timezone, name, names[name], day)
 
 
 def store_host_day(
@@ -108,6 +114,12 @@ def store_host_day(
             {"stream_key": key, "day": day, "inputs": inputs, "content": content} for key, day, inputs, content in learnt
         ]
         store.upsert(connection, tables.Statistics, rows_learnt)
+        if keeps(store, connection, config.timezone, _largest(rows, (*ENERGY_COLUMNS, *OTHER_COLUMNS))):
+            sum_host(store, connection, config.timezone, name, names[name], mark.day)
+
+
+def _largest(frame: pd.DataFrame, columns: Sequence[str]) -> int:
+    return int(frame[list(columns)].abs().max().max()) if len(frame) else 0
 
 
 def charter_of(config: Config, use_case: str, instant_us: int) -> str:
@@ -179,10 +191,17 @@ def store_service_day(store: Store, config: Config, service: str, done: ServiceD
         )  # fmt: skip
         store.insert_many(
             connection, table(tables.Straddle),
-            ("start_us", "end_us", "service_id", "use_case_id", "model_id", "charter_id", *COUNTED, "shard_id"),
-            list(zip(straddles["start_us"].tolist(), straddles["end_us"].tolist(),
-                     *_counted(straddles, service, names), [shard_id] * len(straddles), strict=True)),
+            ("start_us", "end_us", "service_id", "use_case_id", "model_id", "charter_id", *COUNTED, "shard_id", "crosses"),
+            list(zip(straddles["start_us"].tolist(), straddles["end_us"].tolist(), *_counted(straddles, service, names),
+                     [shard_id] * len(straddles), _crossed(config, straddles), strict=True)),
         )  # fmt: skip
+        if keeps(store, connection, config.timezone, max(_largest(frame, COUNTED) for frame in (counts, straddles))):
+            sum_service(store, connection, config.timezone, service, names[service], mark.day)
+
+
+def _crossed(config: Config, windows: pd.DataFrame) -> list[int]:
+    ends = zip(windows["start_us"].tolist(), windows["end_us"].tolist(), strict=True)
+    return [crossing(config.timezone, start, end) for start, end in ends]
 
 
 def _with_charter(config: Config, frame: pd.DataFrame, instant: str) -> pd.DataFrame:

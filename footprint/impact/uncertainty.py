@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Mapping
 
 from footprint.assumptions import assumption
 from footprint.estimate import COVERAGE_FACTOR, Estimate
@@ -24,6 +25,14 @@ class Budget:
     def __init__(self) -> None:
         self._low: dict[str, float] = defaultdict(float)
         self._high: dict[str, float] = defaultdict(float)
+
+    @classmethod
+    def of(cls, uncertainties: Mapping[str, tuple[float, float]]) -> Budget:
+        """From standard uncertainties (towards low, towards high) by cause, in the unit of the figure."""
+        found = cls()
+        for cause, (low, high) in uncertainties.items():
+            found._low[cause], found._high[cause] = low, high
+        return found
 
     def add(self, cause: str, sensitivity: float, bounds: Estimate) -> None:
         """A contribution of ``sensitivity`` (figure per unit of the cause) times the spread of the cause."""
@@ -51,11 +60,16 @@ class Budget:
                     mine[cause] = u * factor
         return found
 
-    def interval(self, value: float) -> tuple[float, float]:
-        """About 95 %: value - U and value + U, U = 2u."""
+    def half_widths(self) -> tuple[float, float]:
+        """About 95 %: U = 2u towards low and towards high."""
         low = math.sqrt(math.fsum(u * u for u in self._low.values()))
         high = math.sqrt(math.fsum(u * u for u in self._high.values()))
-        return value - COVERAGE_FACTOR * low, value + COVERAGE_FACTOR * high
+        return COVERAGE_FACTOR * low, COVERAGE_FACTOR * high
+
+    def interval(self, value: float) -> tuple[float, float]:
+        """About 95 %: value - U and value + U, U = 2u."""
+        low, high = self.half_widths()
+        return value - low, value + high
 
 
 def ratio_of(before: float, before_budget: Budget, after: float, after_budget: Budget) -> Estimate:

@@ -2,33 +2,49 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import select
 
 from footprint import tables
 from footprint.aggregation.hostday import grain_us
-from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
+from footprint.attribution.shard import ENERGY_COLUMNS, IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.config import Config
 from footprint.impact.book import FactorBook
 from footprint.impact.uncertainty import Budget
 from footprint.instants import format_instant
 from footprint.ledger.factors import book_of
 from footprint.ledger.reading import LedgerView
-from footprint.querying.cells import NAMED, Cells, Place, Source, gather
+from footprint.querying.cells import Source, gather, undeclared_uses
+from footprint.querying.columns import NAMED, CellTable, Ints, Place, combined, part_of, table_of
 from footprint.querying.counts import Counts, gather_counts
 from footprint.querying.coverage import Watch, watch
-from footprint.querying.figures import budgets, energy_figures, flags_of, gap_allowance, requests_figures
+from footprint.querying.figures import (
+    Declared,
+    budgets,
+    energy_figures,
+    flags_of,
+    gap_allowance,
+    requests_figures,
+    summed_figures,
+)
 from footprint.querying.periods import cut_periods
 from footprint.querying.question import COLUMNS, PLACES, Question
 from footprint.querying.respread import month_of, month_weights, months_of, respread
+from footprint.querying.summed import Sums
 from footprint.store import Store, table
 from footprint.units import US_PER_DAY
 
+USES = frozenset({"use_case", "model", "charter"})  # what tells use cases of a service apart
 Names = tuple[str, ...]
 
 
@@ -43,13 +59,30 @@ class Answer:
 
 @dataclass(slots=True)
 class Group:
-    """What goes into one row."""
+    """What goes into one row: the cells that ``chosen`` says of the table, counts, and the names that stand in it."""
 
-    cells: list[tuple[Place, list[int]]] = field(default_factory=list)
+    table: CellTable | None = None
+    chosen: Ints | None = None
+    number: int = -1  # of the sums, where it has cells
     counts: list[tuple[str, list[int | None]]] = field(default_factory=list)
     services: set[str] = field(default_factory=set)
     use_cases: set[str] = field(default_factory=set)
     hosts: set[str] = field(default_factory=set)
+    raised: set[str] = field(default_factory=set)  # flags of the bases
+
+    @property
+    def devices(self) -> set[str]:
+        """Devices of the cells."""
+        if self.table is None or self.chosen is None:
+            return set()
+        return {self.table.texts[code] for code in set(self.table.names["device"][self.chosen].tolist())}
+
+    @property
+    def cells(self) -> list[tuple[Place, list[int]]]:
+        """The cells one by one, in order."""
+        if self.table is None or self.chosen is None:
+            return []
+        return list(self.table.cells(self.chosen.tolist()))
 
 
 @dataclass(slots=True)
@@ -60,18 +93,38 @@ class Gathered:
     question: Question
     periods: list[tuple[int, int]]
     groups: dict[tuple[int, Names], Group]
+    sums: Sums | None
+    declared: Declared
     watched: Watch
 
     @property
     def apart(self) -> bool:
         """Whether rows hold some use cases of a service and not others."""
-        named = {*self.question.group, *(name for name, _ in self.question.where)}
-        return bool(named & {"use_case", "model", "charter"})
+        return bool(_wanted(self.question) & USES)
 
     def times(self, period: int, group: Group) -> tuple[int, int, int]:
         """(read, known, expected) device-µs of a row."""
         start_us, end_us = self.periods[period]
         return self.watched.measure(_where(self.question, group, self.watched), start_us, max(end_us, start_us + 1))
+
+    def budgets(self, group: Group) -> tuple[Budget, Budget]:
+        """The uncertainty budgets of a row: of its energy [kWh] and of its emissions [g]."""
+        if self.sums is not None and group.number >= 0:
+            return self.sums.budgets(group.number)
+        energy, emitted, _ = budgets(group.cells, apart=self.apart)
+        return energy, emitted
+
+    def grams(self, group: Group) -> float | None:
+        """Location-based emissions of a row [g]; None where a factor is missing for some of its energy."""
+        if self.sums is not None and group.number >= 0:
+            return self.sums.grams[group.number]
+        return budgets(group.cells, apart=self.apart)[2]
+
+    def energy_uj(self, group: Group) -> int:
+        """Energy of a row [µJ]."""
+        if self.sums is not None and group.number >= 0:
+            return sum(self.sums.totals[group.number][name] for name in ENERGY_COLUMNS)
+        return sum(sum(amounts[: len(ENERGY_COLUMNS)]) for _, amounts in group.cells)
 
 
 @contextmanager
@@ -93,13 +146,14 @@ def gathered(
             return
         periods = cut_periods(question.every, start_us, max(end_us, start_us + 1), config.timezone)
         summed = _stretched(source, periods, question)
-        groups = _groups(source, question, summed)
-        yield Gathered(source, question, periods, groups, watch(source, periods[0][0], periods[-1][1], summed, now_us))
+        groups, sums = _groups(source, question, summed)
+        watched = watch(source, periods[0][0], periods[-1][1], summed, now_us)
+        yield Gathered(source, question, periods, groups, sums, Declared.of(config), watched)
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A row with what makes it uncertain: budgets of its energy [kWh] and emissions [g], the allowance for gaps, time known [µs]."""
+    """A row with what makes it uncertain: budgets of energy [kWh] and emissions [g], the allowance for gaps, time known [µs]."""
 
     period: int
     names: Names
@@ -113,12 +167,12 @@ class Told:
 
 def told(found: Gathered) -> list[Told]:
     """The rows of a question by period and names, each with its budgets."""
-    open_days = _open_days(found.source)
     rows = []
+    summed, open_days = _summed(found), _open_days(found.source)
     for (period, names), group in sorted(found.groups.items(), key=lambda item: item[0]):
-        row = _row(found, period, group, open_days)
+        row = _row(found, period, group, summed, open_days)
         if row is not None:
-            energy, grams, _ = budgets(group.cells, apart=found.apart)
+            energy, grams = found.budgets(group)
             _, known, expected = found.times(period, group)
             rows.append(Told(period, names, row, energy, grams, gap_allowance(known, expected), known, group))
     return rows
@@ -127,18 +181,21 @@ def told(found: Gathered) -> list[Told]:
 def query(store: Store, config: Config, question: Question, now_us: int, book: FactorBook | None = None) -> Answer:
     """Rows of the contract's section 6; none where the period holds nothing."""
     columns = [*question.group, *COLUMNS]
-    rows = []
     with gathered(store, config, question, now_us, book) as found:
-        if found is None:
-            return Answer(columns, [])
-        open_days = _open_days(found.source)
-        for (period, names), group in found.groups.items():
-            row = _row(found, period, group, open_days)
-            if row is not None:
-                named = dict(zip(question.group, names, strict=True))
-                rows.append((names, found.periods[period][0], {**named, **row}))
+        return Answer(columns, [] if found is None else rows_of(found))
+
+
+def rows_of(found: Gathered) -> list[dict[str, Any]]:
+    """The rows of a question, by names and period."""
+    rows = []
+    summed, open_days = _summed(found), _open_days(found.source)
+    for (period, names), group in found.groups.items():
+        row = _row(found, period, group, summed, open_days)
+        if row is not None:
+            named = dict(zip(found.question.group, names, strict=True))
+            rows.append((names, found.periods[period][0], {**named, **row}))
     rows.sort(key=lambda row: row[:2])
-    return Answer(columns, [row for _, _, row in rows])
+    return [row for _, _, row in rows]
 
 
 def _stretched(source: Source, periods: Sequence[tuple[int, int]], question: Question) -> list[tuple[int, int]]:
@@ -153,56 +210,112 @@ def _stretched(source: Source, periods: Sequence[tuple[int, int]], question: Que
     return found
 
 
+def _wanted(question: Question) -> set[str]:
+    return {*question.group, *(name for name, _ in question.where)}
+
+
 def _groups(
     source: Source, question: Question, periods: list[tuple[int, int]]
-) -> dict[tuple[int, Names], Group]:
-    wanted = {*question.group, *(name for name, _ in question.where)}
-    cells, owner = _energy(source, question, periods, wanted)
+) -> tuple[dict[tuple[int, Names], Group], Sums | None]:
+    """Rows to be by period and names, and the sums of those with cells."""
+    wanted = _wanted(question)
+    together = question.view == "active" and not wanted & USES
+    cells, owner = _energy(source, question, periods, wanted, together=together)
     groups: dict[tuple[int, Names], Group] = defaultdict(Group)
-    for place, amounts in cells.items():
-        values = _values(place)
-        if _chosen(question, values):
-            group = groups[owner[place.period], tuple(values[name] for name in question.group)]
-            group.cells.append((place, amounts))
-            group.services.add(place.service)
-            group.use_cases.add(place.use_case)
-            group.hosts.add(place.basis.host)
+    places, order, starts = _grouped(cells, question, owner)
+    sums = Sums(cells, order, starts, apart=bool(wanted & USES)) if cells.small and len(starts) else None
+    bounds = [*starts.tolist(), len(order)]
+    services, use_cases, hosts = (_sets(cells, name, order, bounds) for name in ("service", "use_case", "host"))
+    raised = cells.raised(order, starts, together=together)
+    for number, place in enumerate(places):
+        mine = order[bounds[number] : bounds[number + 1]]
+        groups[place] = Group(cells, mine, number, [], services[number], use_cases[number], hosts[number], raised[number])
+    if together:
+        _add_undeclared(groups, source, question, periods)
     if not wanted & PLACES:
-        _add_counts(groups, question, gather_counts(source, periods, wanted))
-    return groups
+        _add_counts(groups, question, gather_counts(source, periods, wanted, question.where if question.view == "active" else ()))
+    return groups, sums
+
+
+def _sets(cells: CellTable, name: str, order: Ints, bounds: Sequence[int]) -> list[set[str]]:
+    """The names of one column in each group of cells."""
+    codes, texts = cells.codes(name)
+    told = codes[order].tolist()
+    return [{texts[code] for code in set(told[low:high])} for low, high in itertools.pairwise(bounds)]
+
+
+def _grouped(cells: CellTable, question: Question, owner: list[int]) -> tuple[list[tuple[int, Names]], Ints, Ints]:
+    """The groups in order, their cells one group after the other, and where each begins."""
+    columns = [cells.codes(name) for name in question.group]
+    period = np.array(owner, dtype=np.int64)[cells.period]
+    chosen = np.flatnonzero(_chosen_cells(cells, question))
+    key = combined([(period, len(owner)), *((codes, len(texts)) for codes, texts in columns)])[chosen]
+    ranked = np.argsort(key, kind="stable")
+    order = chosen[ranked]
+    starts = np.flatnonzero(np.diff(key[ranked], prepend=-1))
+    places = [
+        (int(period[first]), tuple(texts[int(codes[first])] for codes, texts in columns)) for first in order[starts].tolist()
+    ]  # fmt: skip
+    return places, order, starts
+
+
+def _chosen_cells(cells: CellTable, question: Question) -> NDArray[np.bool_]:
+    """Same name: or; different names: and."""
+    chosen = np.ones(len(cells), dtype=bool)
+    for name, allowed in _allowed(question).items():
+        codes, texts = cells.codes(name)
+        chosen &= np.isin(codes, [number for number, text in enumerate(texts) if text in allowed])
+    return chosen
+
+
+def _allowed(question: Question) -> dict[str, set[str]]:
+    allowed: dict[str, set[str]] = defaultdict(set)
+    for name, value in question.where:
+        allowed[name].add(value)
+    return allowed
+
+
+def _add_undeclared(
+    groups: dict[tuple[int, Names], Group], source: Source, question: Question, periods: list[tuple[int, int]]
+) -> None:
+    """Where use cases stand together, those that nobody declared are looked for, for a flag names them."""
+    unknown = undeclared_uses(source, periods)
+    if not unknown or not groups:
+        return
+    asked = replace(question, where=(*question.where, *(("use_case", name) for name in unknown)))
+    columns = {name for name in _wanted(asked) if name in NAMED}
+    cells = gather(source, periods, columns, asked.where)
+    places, order, starts = _grouped(cells, asked, list(range(len(periods))))
+    names = _sets(cells, "use_case", order, [*starts.tolist(), len(order)])
+    for place, found in zip(places, names, strict=True):
+        groups[place].use_cases |= found
 
 
 def _energy(
-    source: Source, question: Question, periods: list[tuple[int, int]], wanted: set[str]
-) -> tuple[Cells, list[int]]:
+    source: Source, question: Question, periods: list[tuple[int, int]], wanted: set[str], *, together: bool
+) -> tuple[CellTable, list[int]]:
     """Cells, and the period asked for of each period of theirs."""
     columns = {name for name in wanted if name in NAMED}
     if question.view == "active":
-        return gather(source, periods, {*columns, "use_case"}), list(range(len(periods)))
+        found = gather(source, periods, {*columns, "use_case"}, question.where, together=together)
+        return found, list(range(len(periods)))
     months = months_of(source, periods[0][0], periods[-1][1])
     pieces, owner = [], []
     for index, (start, end) in enumerate(periods):
         for part in cut_periods("month", start, end, source.config.timezone):
             pieces.append(part)
             owner.append(index)
-    cells = gather(source, pieces, {*columns, "use_case", "model", "charter"})
+    # Idle energy is divided within a service: of the others nothing needs to be read.
+    services = tuple(each for each in question.where if each[0] == "service")
+    cells = gather(source, pieces, {*columns, "use_case", "model", "charter"}, services)
     month = [month_of(months, start) for start, _ in pieces]
-    return respread(cells, month, month_weights(source, months)), owner
-
-
-def _values(place: Place) -> dict[str, str]:
-    return {
-        "service": place.service, "use_case": place.use_case, "model": place.model, "device": place.device,
-        "charter": place.charter, "host": place.basis.host, "site": place.basis.site,
-    }  # fmt: skip
+    spread = respread(dict(cells.cells()), month, month_weights(source, months, services))
+    return table_of([part_of(spread.items())]), owner
 
 
 def _chosen(question: Question, values: dict[str, str]) -> bool:
     """Same name: or; different names: and."""
-    allowed: dict[str, set[str]] = defaultdict(set)
-    for name, value in question.where:
-        allowed[name].add(value)
-    return all(values[name] in wanted for name, wanted in allowed.items())
+    return all(values[name] in wanted for name, wanted in _allowed(question).items())
 
 
 def _add_counts(groups: dict[tuple[int, Names], Group], question: Question, counts: Counts) -> None:
@@ -215,28 +328,72 @@ def _add_counts(groups: dict[tuple[int, Names], Group], question: Question, coun
             group.use_cases.add(use_case)
 
 
-def _open_days(source: Source) -> set[tuple[str, int]]:
-    """(host, day) that were computed provisionally."""
+def _open_days(source: Source) -> dict[str, list[int]]:
+    """Days by host that were computed provisionally."""
     target = table(tables.Shard)
     rows = source.view.connection.execute(select(target.c.members, target.c.day).where(target.c.provisional))
-    return {(row.members.removeprefix("host "), row.day) for row in rows if row.members.startswith("host ")}
+    found: dict[str, list[int]] = defaultdict(list)
+    for row in rows:
+        kind, _, name = row.members.partition(" ")
+        if kind == "host":
+            found[name].append(row.day)
+    return found
 
 
-def _row(found: Gathered, period: int, group: Group, open_days: set[tuple[str, int]]) -> dict[str, Any] | None:
-    source, question = found.source, found.question
-    start_us, end_us = found.periods[period]
-    read, known, expected = found.times(period, group)
-    counted = requests_figures([amounts for _, amounts in group.counts])
-    if not any(any(amounts) for _, amounts in group.cells) and not counted["requests"]:
+@dataclass(slots=True)
+class _Summed:
+    """Figures of all groups with cells, by their number."""
+
+    half: list[tuple[tuple[float, float], tuple[float, float]]]
+    impacts: list[dict[str, float | None]]
+    methods: list[set[str]]
+    factors: list[set[str]]
+    present: list[bool]
+
+
+def _summed(found: Gathered) -> _Summed | None:
+    sums = found.sums
+    if sums is None:
         return None
-    split = not ({*question.group, *(name for name, _ in question.where)} & PLACES)
-    figures = energy_figures(
-        group.cells, source.config, known=known, expected=expected, read=read, apart=found.apart
-    )
-    days = range(start_us // US_PER_DAY, (max(end_us, start_us + 1) - 1) // US_PER_DAY + 1)
-    provisional = any((host, day) in open_days for host in group.hosts for day in days)
+    impacts = sums.impacts()
+    by_group = [dict(zip(impacts, values, strict=True)) for values in zip(*impacts.values(), strict=True)]
+    methods, factors = sums.texts(attrgetter("method_version")), sums.texts(attrgetter("factor_version"))
+    return _Summed(sums.half_widths(), by_group, methods, factors, sums.any_amount())
+
+
+def _figures(
+    found: Gathered, group: Group, summed: _Summed | None, times: tuple[int, int, int]
+) -> tuple[bool, dict[str, Any]]:
+    """Whether a row holds any energy, and the figures of it."""
+    read, known, expected = times
+    if summed is None or found.sums is None or group.number < 0:
+        cells = group.cells
+        figures = energy_figures(cells, found.source.config, known=known, expected=expected, read=read, apart=found.apart)
+        return any(any(amounts) for _, amounts in cells), figures
+    number = group.number
+    figures = summed_figures(
+        found.sums.totals[number], found.sums.grams[number], summed.half[number], summed.impacts[number],
+        (summed.methods[number], summed.factors[number]), gap_allowance(known, expected),
+    )  # fmt: skip
+    return summed.present[number], figures
+
+
+def _row(
+    found: Gathered, period: int, group: Group, summed: _Summed | None, open_days: dict[str, list[int]]
+) -> dict[str, Any] | None:
+    question = found.question
+    start_us, end_us = found.periods[period]
+    times = found.times(period, group)
+    read, _, expected = times
+    counted = requests_figures([amounts for _, amounts in group.counts])
+    present, figures = _figures(found, group, summed, times)
+    if not present and not counted["requests"]:
+        return None
+    split = not _wanted(question) & PLACES
+    first, last = start_us // US_PER_DAY, (max(end_us, start_us + 1) - 1) // US_PER_DAY
+    provisional = any(first <= day <= last for host in group.hosts & open_days.keys() for day in open_days[host])
     row: dict[str, Any] = dict.fromkeys(COLUMNS)
-    row |= {"period_start": format_instant(start_us), "period_end": format_instant(end_us)}
+    row |= {"period_start": _written(start_us), "period_end": _written(end_us)}
     row |= counted if split else {}
     row |= figures
     kept = group.use_cases <= {IDLE_NAME, UNATTRIBUTED_NAME}
@@ -246,21 +403,24 @@ def _row(found: Gathered, period: int, group: Group, open_days: set[tuple[str, i
         row["sci_g_per_request"] = sum(parts) / counted["requests"]
     row["coverage"] = min(read / expected, 1.0) if expected else None
     row["status"] = "provisional" if provisional else "final"
-    row["flags"] = "+".join(flags_of(source.config, group.cells, group.services, group.use_cases, group.hosts))
+    row["flags"] = "+".join(flags_of(found.declared, group.raised, group.services, group.use_cases, group.hosts))
     return row
+
+
+_written = lru_cache(maxsize=10_000)(format_instant)
 
 
 def _where(question: Question, group: Group, watched: Watch) -> list[tuple[tuple[str, str], int, int]]:
     """The devices whose coverage is the row's."""
-    wanted = {*question.group, *(name for name, _ in question.where)}
+    wanted = _wanted(question)
     if wanted & {"service", "use_case", "model", "charter"}:
         found = watched.of_services(sorted(group.services), group.hosts)
     else:
-        found = [(device, 0, 2**62) for device in sorted(watched.devices)]
+        found = watched.of_hosts(group.hosts if wanted & {"host", "site"} else None)
     if wanted & {"host", "site"}:
         found = [item for item in found if item[0][0] in group.hosts]
     if "device" in wanted:
-        devices = {place.device for place, _ in group.cells}
+        devices = group.devices
         named = [item for item in found if item[0][1] in devices]
         found = named or [item for item in found if item[0][0] in group.hosts]
     return found

@@ -8,7 +8,7 @@ from footprint.config import Config
 from footprint.impact.uncertainty import Budget, ratio_of
 from footprint.instants import format_instant
 from footprint.querying.answering import gathered
-from footprint.querying.figures import budgets, gap_allowance
+from footprint.querying.figures import gap_allowance
 from footprint.querying.question import Question
 from footprint.store import Store
 from footprint.units import UJ_PER_KWH
@@ -16,7 +16,6 @@ from footprint.units import UJ_PER_KWH
 COLUMNS = ("period_start", "period_end", "energy_kwh", "cause", "low_kwh", "high_kwh", "share_of_variance")
 CHANGE_COLUMNS = ("before_kwh", "after_kwh", "ratio", "ratio_low", "ratio_high")
 GAP = "gaps"
-_PARTS = slice(0, 4)  # of a cell's amounts: the four parts of energy
 
 
 def causes(store: Store, config: Config, question: Question, now_us: int) -> list[dict[str, Any]]:
@@ -29,9 +28,9 @@ def causes(store: Store, config: Config, question: Question, now_us: int) -> lis
         if found is None:
             return rows
         for (period, names), group in sorted(found.groups.items()):
-            whole = sum(sum(amounts[_PARTS]) for _, amounts in group.cells) / UJ_PER_KWH
+            whole = found.energy_uj(group) / UJ_PER_KWH
             _, known, expected = found.times(period, group)
-            budget = budgets(group.cells, apart=found.apart)[0].causes()
+            budget = found.budgets(group)[0].causes()
             budget[GAP] = 0.0, max(whole, 0.0) * gap_allowance(known, expected)
             variance = sum((low * low + high * high) / 2 for low, high in budget.values())
             start, end = found.periods[period]
@@ -73,10 +72,10 @@ def emissions_budget_of(store: Store, config: Config, question: Question, now_us
     """Location-based emissions [g] of a question without groups, with their budget; None where a factor is missing."""
     with gathered(store, config, question, now_us) as found:
         group = found.groups.get((0, ())) if found is not None else None
-        if found is None or group is None or not group.cells:
+        if found is None or group is None or group.number < 0:
             return None
-        _, budget, grams = budgets(group.cells, apart=found.apart)
-        return None if grams is None else (grams, budget)
+        grams = found.grams(group)
+        return None if grams is None else (grams, found.budgets(group)[1])
 
 
 def _budgets(store: Store, config: Config, question: Question, now_us: int) -> dict[tuple[str, ...], tuple[float, Budget]]:
@@ -84,9 +83,6 @@ def _budgets(store: Store, config: Config, question: Question, now_us: int) -> d
         if found is None:
             return {}
         return {
-            names: (
-                sum(sum(amounts[_PARTS]) for _, amounts in group.cells) / UJ_PER_KWH,
-                budgets(group.cells, apart=found.apart)[0],
-            )
-            for (_, names), group in found.groups.items() if group.cells
+            names: (found.energy_uj(group) / UJ_PER_KWH, found.budgets(group)[0])
+            for (_, names), group in found.groups.items() if group.number >= 0
         }  # fmt: skip

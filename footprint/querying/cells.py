@@ -1,50 +1,40 @@
-"""This file gathers energy: cells by period, group and basis, summed in SQL from the stored rows.
+"""This file gathers energy: cells by period, group and basis, added up in SQL from sums by month and day, and from rows.
 
-A slot that an edge of a period cuts is computed anew from the ledger, cut there. Sums are taken as
-quotient and remainder by 10^6, for 2^63 µJ is no more than 2.56 GWh, and put together as Python integers.
+A slot that an edge of a period cuts is computed anew from the ledger, cut there. Sums are taken of what lies above and
+below 20 bits, for 2^63 µJ is no more than 2.56 GWh, and put together where there is room.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
+from weakref import WeakKeyDictionary
+from zoneinfo import ZoneInfo
 
+import numpy as np
 from sqlalchemy import select
 
 from footprint import tables
 from footprint.aggregation.basis import Basis
 from footprint.aggregation.hostday import Host, HostDay, grain_us
 from footprint.aggregation.logs import ServiceLogs
-from footprint.aggregation.storing import charter_of
-from footprint.attribution.shard import ENERGY_COLUMNS, OTHER_COLUMNS
+from footprint.aggregation.storing import KEPT_WORDS, charter_of
+from footprint.aggregation.summing import DAY, DAY_USES, DIVIDED, MONTH, MONTH_USES, kept_numbers, kind_of_use, stamp
 from footprint.config import Config
 from footprint.impact.book import FactorBook
 from footprint.ledger.reading import LedgerView
-from footprint.store import table
-from footprint.units import US_PER_DAY, US_PER_S
+from footprint.querying.columns import AMOUNTS, BITS, NAMED, CellTable, Ints, Part, Place, part_of, table_of
+from footprint.store import Store, table
+from footprint.stretches import DAYS, MONTHS, SLOTS, cut, day_of, identity, midnight_s, month_of
+from footprint.units import S_PER_HOUR, US_PER_DAY, US_PER_S
 
-NAMED = ("service", "use_case", "model", "device", "charter")  # columns of a row that are numbers of names
-AMOUNTS = (*ENERGY_COLUMNS, *OTHER_COLUMNS)
 _MILLION = 10**6
+_bases: WeakKeyDictionary[Store, dict[int, Basis]] = WeakKeyDictionary()
 
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """What the energy of a cell belongs to; names that were not asked for are empty."""
-
-    period: int
-    service: str
-    use_case: str
-    model: str
-    device: str
-    charter: str
-    basis: Basis
-
-
-Cells = dict[Place, list[int]]  # AMOUNTS in µJ, Python integers
 
 
 @dataclass(slots=True)
@@ -55,8 +45,24 @@ class Source:
     config: Config
     book: FactorBook
     _days: dict[tuple[str, int, tuple[int, ...]], HostDay] = field(default_factory=dict)
+    _stamp: str | None = None
     _logs: ServiceLogs | None = None
     _hosts: dict[str, Host] = field(default_factory=dict)
+
+    def summed_in(self) -> ZoneInfo | None:
+        """The organisation's zone, where the store keeps sums by its days; else None."""
+        if self._stamp is None:
+            self._stamp = stamp(self.view.store, self.view.connection)
+        zone = self.config.timezone
+        return zone if self._stamp and self._stamp == identity(zone) else None
+
+    def numbers(self, texts: set[str]) -> dict[str, int]:
+        """The number of each text that the store knows."""
+        if not texts:
+            return {}
+        name = table(tables.Name)
+        rows = self.view.connection.execute(select(name.c.id, name.c.text).where(name.c.text.in_(sorted(texts))))
+        return {row.text: row.id for row in rows}
 
     def hosts(self) -> dict[str, Host]:
         """Hosts of the ledger."""
@@ -85,28 +91,28 @@ def cut_slots(periods: Sequence[tuple[int, int]], grain: int) -> dict[int, list[
     return {slot: sorted(edges) for slot, edges in sorted(found.items())}
 
 
-def gather(source: Source, periods: Sequence[tuple[int, int]], columns: Iterable[str]) -> Cells:
-    """Energy of periods [start, end) in µs, which are disjoint and sorted; ``columns`` of NAMED are told apart."""
+def gather(
+    source: Source, periods: Sequence[tuple[int, int]], columns: Iterable[str], where: Iterable[tuple[str, str]] = (),
+    *, together: bool = False,
+) -> CellTable:  # fmt: skip
+    """Energy of periods [start, end) in µs, which are disjoint and sorted; ``columns`` of NAMED are told apart.
+
+    ``where`` may be used to read less; who asks chooses all the same. ``together``: of the use cases only idle and
+    unattributed energy are told apart, and model and charter status are not.
+    """
     kept = [name for name in NAMED if name in {"service", *columns}]
     grain = grain_us(source.config)
-    cells: Cells = defaultdict(lambda: [0] * len(AMOUNTS))
-    for place, amounts in _stored(source, periods, kept, grain):
-        _add(cells, place, amounts)
-    for place, amounts in _computed(source, periods, kept, grain):
-        _add(cells, place, amounts)
-    # One order, whatever database: sums of floats over cells are then the same to the last bit.
-    order = {id(place.basis): place.basis.to_json() for place in cells}
-    return dict(sorted(cells.items(), key=lambda item: (*_names(item[0]), order[id(item[0].basis)])))
+    parts = list(_stored(source, whole_slots(periods, grain), kept, tuple(where), together=together))
+    anew = list(_computed(source, periods, kept, grain))
+    if anew:
+        parts.append(part_of([(_joined(place, together=together), amounts) for place, amounts in anew]))
+    return table_of(parts)
 
 
-def _names(place: Place) -> tuple[int | str, ...]:
-    return place.period, place.service, place.use_case, place.model, place.device, place.charter
-
-
-def _add(cells: Cells, place: Place, amounts: Sequence[int]) -> None:
-    mine = cells[place]
-    for index, amount in enumerate(amounts):
-        mine[index] += amount
+def _joined(place: Place, *, together: bool) -> Place:
+    if not together or place.use_case in KEPT_WORDS:
+        return place
+    return replace(place, use_case="", model="", charter="")
 
 
 def whole_slots(periods: Sequence[tuple[int, int]], grain: int) -> list[tuple[int, int, int]]:
@@ -130,40 +136,110 @@ def sum_sql(column: str) -> str:
     return f"SUM({column} / {_MILLION}), SUM({column} - {column} / {_MILLION} * {_MILLION})"
 
 
+def stretches_of(source: Source, whole: Sequence[tuple[int, int, int]]) -> dict[int, list[tuple[int, int, int]]]:
+    """(period, first, last) [s] by the kind of what to read there: the coarsest sums that fit, rows at the ends."""
+    found: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
+    for index, first, last in whole:
+        for each in cut(source.summed_in(), first, last):
+            found[each.kind].append((index, each.first, each.last))
+    return dict(sorted(found.items()))
+
+
+def chosen_sql(source: Source, where: Iterable[tuple[str, str]], columns: Collection[str]) -> str:
+    """SQL for those conditions that name a column of the table: same name, or; different names, and."""
+    wanted: dict[str, list[str]] = defaultdict(list)
+    for name, value in where:
+        if name in columns:
+            wanted[name].append(value)
+    numbers = source.numbers({value for values in wanted.values() for value in values})
+    return "".join(
+        f" AND {name}_id IN ({', '.join(str(numbers.get(value, -1)) for value in values)})"
+        for name, values in sorted(wanted.items())
+    )
+
+
 def _stored(
-    source: Source, periods: Sequence[tuple[int, int]], kept: Sequence[str], grain: int
-) -> Iterator[tuple[Place, list[int]]]:
-    whole = whole_slots(periods, grain)
-    if not whole:
-        return
-    keys = ", ".join(["period.number", *(f"r.{name}_id" for name in kept), "r.basis_id"])
-    sums = ", ".join(sum_sql(f"r.{name}") for name in AMOUNTS)
-    rows = source.view.connection.exec_driver_sql(
-        f"{periods_sql(whole)} SELECT {keys}, {sums} FROM period "
-        "JOIN footprint_row r ON r.slot >= period.first AND r.slot < period.last "
-        f"GROUP BY {keys}"
-    ).all()
-    width = 2 + len(kept)
-    texts = source.view.store.texts(source.view.connection, {x for row in rows for x in row[1 : width - 1]})
-    bases = load_bases(source.view, {row[width - 1] for row in rows})
-    for row in rows:
-        named: dict[str, Any] = dict.fromkeys(NAMED, "")
-        named |= {name: texts[number] for name, number in zip(kept, row[1 : width - 1], strict=True)}
-        parts = [int(part) for part in row[width:]]
-        amounts = [high * _MILLION + low for high, low in zip(parts[::2], parts[1::2], strict=True)]
-        yield Place(period=int(row[0]), basis=bases[row[width - 1]], **named), amounts
+    source: Source, whole: Sequence[tuple[int, int, int]], kept: Sequence[str], where: tuple[tuple[str, str], ...],
+    *, together: bool,
+) -> Iterator[Part]:  # fmt: skip
+    conditions = chosen_sql(source, where, {"service", "device", "host"} if together else {*NAMED, "host"})
+    levels = {DAYS: DAY, MONTHS: MONTH} if together else {DAYS: DAY_USES, MONTHS: MONTH_USES}
+    for kind, ranges in stretches_of(source, whole).items():
+        columns = [f"{name}_id" for name in kept]
+        keys = ", ".join(["number", *columns, "basis_id"])
+        if kind == SLOTS and together:
+            use_case = kind_of_use(kept_numbers(source.view.store, source.view.connection))
+            keys = keys.replace("use_case_id", use_case)
+        sums = ", ".join(f"{_sum(f'{name} >> {BITS}')}, {_sum(f'{name} & {2**BITS - 1}')}" for name in AMOUNTS)
+        divided = DIVIDED if kind == SLOTS else "divided"
+        level = "" if kind == SLOTS else f"level = {levels[kind]} AND "
+        name, at = ("footprint_row", "slot") if kind == SLOTS else ("footprint_row_sum", "start")
+        rows = numbers_of(
+            source,
+            f"{periods_sql(ranges)} SELECT {keys}, {_sum(divided)}, {sums} FROM period CROSS JOIN {name} r "
+            f"WHERE {level}r.{at} >= period.first AND r.{at} < period.last{conditions} GROUP BY {keys}",
+            2 + len(kept) + 1 + 2 * len(AMOUNTS),
+        )
+        if len(rows):
+            yield _part(source, rows, kept)
+
+
+def _sum(expression: str) -> str:
+    return f"CAST(SUM({expression}) AS BIGINT)"
+
+
+def undeclared_uses(source: Source, periods: Sequence[tuple[int, int]]) -> list[str]:
+    """Use cases of rows about these periods that nobody declared; where there are no sums, of all rows in them."""
+    zone = source.summed_in()
+    low, high = periods[0][0] // US_PER_S, -(-periods[-1][1] // US_PER_S)
+    of = f"footprint_row WHERE slot >= {low - S_PER_HOUR} AND slot < {high}"
+    if zone is not None:
+        first, last = (midnight_s(zone, month_of(day_of(zone, at))[0]) for at in (low, high))
+        of = f"footprint_row_sum WHERE level = {MONTH_USES} AND start >= {first} AND start <= {last}"
+    rows = source.view.connection.exec_driver_sql(f"SELECT DISTINCT use_case_id FROM {of}").all()
+    texts = source.view.store.texts(source.view.connection, {row[0] for row in rows})
+    declared = {use_case.name for use_case in source.config.use_cases}
+    return sorted(set(texts.values()) - declared - {*KEPT_WORDS, ""})
+
+
+def numbers_of(source: Source, statement: str, width: int) -> Ints:
+    """Rows of integers as an array of so many columns."""
+    cursor = source.view.connection.connection.cursor()
+    try:
+        cursor.execute(statement)
+        rows = cursor.fetchall()
+    finally:
+        cursor.close()
+    return np.fromiter(chain.from_iterable(rows), dtype=np.int64, count=len(rows) * width).reshape(-1, width)
+
+
+def _part(source: Source, rows: Ints, kept: Sequence[str]) -> Part:
+    view, width = source.view, 1 + len(kept)
+    names = {}
+    for place, name in enumerate(kept, 1):
+        found, codes = np.unique(rows[:, place], return_inverse=True)
+        texts = view.store.texts(view.connection, [number for number in found.tolist() if number])
+        names[name] = codes, [texts.get(number, "") for number in found.tolist()]
+    found, codes = np.unique(rows[:, width], return_inverse=True)
+    bases = load_bases(view, found.tolist())
+    amounts = rows[:, width + 2 :]
+    return Part(
+        rows[:, 0], names, (codes, [bases[number] for number in found.tolist()]), amounts[:, ::2], amounts[:, 1::2],
+        rows[:, width + 1],
+    )  # fmt: skip
 
 
 def load_bases(view: LedgerView, numbers: Iterable[int]) -> dict[int, Basis]:
-    """Bases by their number."""
+    """Bases by their number; one that was read is kept, for it never changes."""
     target = table(tables.Basis)
-    wanted = sorted(set(numbers))
-    found: dict[int, Basis] = {}
-    for start in range(0, len(wanted), 10_000):
-        chosen = target.c.id.in_(wanted[start : start + 10_000])
+    known = _bases.setdefault(view.store, {})
+    wanted = set(numbers)
+    missing = sorted(wanted - known.keys())
+    for start in range(0, len(missing), 10_000):
+        chosen = target.c.id.in_(missing[start : start + 10_000])
         for row in view.connection.execute(select(target.c.id, target.c.content).where(chosen)):
-            found[row.id] = Basis.from_json(row.content)
-    return found
+            known[row.id] = Basis.from_json(row.content)
+    return {number: known[number] for number in wanted}
 
 
 def _computed(

@@ -5,18 +5,18 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
-from sqlalchemy import select
 
-from footprint import tables
 from footprint.aggregation.hostday import grain_us
 from footprint.aggregation.serviceday import COUNTED, count_service_day
 from footprint.aggregation.storing import charter_of
+from footprint.aggregation.summing import DAY, DAY_USES, MONTH, MONTH_USES
 from footprint.attribution.rounding import split_integer
-from footprint.querying.cells import Source, cut_slots, periods_sql, whole_slots
-from footprint.store import table
-from footprint.units import US_PER_DAY
+from footprint.querying.cells import Source, chosen_sql, cut_slots, periods_sql, stretches_of, whole_slots
+from footprint.stretches import DAYS, MONTHS, SLOTS
+from footprint.units import US_PER_DAY, US_PER_S
 
 NAMED = ("service", "use_case", "model", "charter")
 Key = tuple[int, str, str, str, str]  # period, then NAMED
@@ -24,11 +24,19 @@ Counts = dict[Key, list[int | None]]  # COUNTED; None where nobody told
 _Found = tuple[Key, Sequence[int | None]]
 
 
-def gather_counts(source: Source, periods: Sequence[tuple[int, int]], columns: Iterable[str]) -> Counts:
-    """Counts of periods [start, end) in µs, which are disjoint and sorted; ``columns`` of NAMED are told apart."""
-    kept = {"service", *columns}
+def gather_counts(
+    source: Source, periods: Sequence[tuple[int, int]], columns: Iterable[str], where: Iterable[tuple[str, str]] = ()
+) -> Counts:
+    """Counts of periods [start, end) in µs, which are disjoint and sorted; ``columns`` of NAMED are told apart.
+
+    ``where`` may be used to read less; who asks chooses all the same.
+    """
+    kept = [name for name in NAMED if name in {"service", *columns}]
+    conditions = chosen_sql(source, where, NAMED)
+    stretches = stretches_of(source, whole_slots(periods, grain_us(source.config)))
     counts: Counts = defaultdict(lambda: [None] * len(COUNTED))
-    for parts in (_stored(source, periods), _cut(source, periods), _straddling(source, periods)):
+    stored = _stored(source, stretches, kept, conditions)
+    for parts in (stored, _cut(source, periods), _straddling(source, periods, stretches, conditions)):
         for (period, *names), amounts in parts:
             service, use_case, model, charter = (
                 name if column in kept else "" for name, column in zip(names, NAMED, strict=True)
@@ -40,21 +48,26 @@ def gather_counts(source: Source, periods: Sequence[tuple[int, int]], columns: I
     return dict(counts)
 
 
-def _stored(source: Source, periods: Sequence[tuple[int, int]]) -> Iterator[_Found]:
-    whole = whole_slots(periods, grain_us(source.config))
-    if not whole:
-        return
-    keys = "period.number, c.service_id, c.use_case_id, c.model_id, c.charter_id"
-    sums = ", ".join(f"SUM(c.{name})" for name in COUNTED)
-    rows = source.view.connection.exec_driver_sql(
-        f"{periods_sql(whole)} SELECT {keys}, {sums} FROM period "
-        "JOIN footprint_count c ON c.slot >= period.first AND c.slot < period.last "
-        f"GROUP BY {keys}"
-    ).all()
-    texts = source.view.store.texts(source.view.connection, {x for row in rows for x in row[1:5]})
-    for row in rows:
-        service, use_case, model, charter = (texts[number] for number in row[1:5])
-        yield (row[0], service, use_case, model, charter), [None if x is None else int(x) for x in row[5:]]
+def _stored(
+    source: Source, stretches: dict[int, list[tuple[int, int, int]]], kept: Sequence[str], conditions: str
+) -> Iterator[_Found]:
+    together = not {"use_case", "model", "charter"} & set(kept)
+    levels = {DAYS: DAY, MONTHS: MONTH} if together else {DAYS: DAY_USES, MONTHS: MONTH_USES}
+    for kind, ranges in stretches.items():
+        keys = ", ".join(["period.number", *(f"c.{name}_id" for name in kept)])
+        sums = ", ".join(f"SUM(c.{name})" for name in COUNTED)
+        of, at = ("footprint_count", "slot") if kind == SLOTS else ("footprint_count_sum", "start")
+        level = "" if kind == SLOTS else f"c.level = {levels[kind]} AND "
+        rows = source.view.connection.exec_driver_sql(
+            f"{periods_sql(ranges)} SELECT {keys}, {sums} FROM period CROSS JOIN {of} c "
+            f"WHERE {level}c.{at} >= period.first AND c.{at} < period.last{conditions} GROUP BY {keys}"
+        ).all()
+        width = 1 + len(kept)
+        texts = source.view.store.texts(source.view.connection, {x for row in rows for x in row[1:width]})
+        for row in rows:
+            named = dict(zip(kept, (texts[number] for number in row[1:width]), strict=True))
+            service, use_case, model, charter = (named.get(name, "") for name in NAMED)
+            yield (row[0], service, use_case, model, charter), [None if x is None else int(x) for x in row[width:]]
 
 
 def _cut(source: Source, periods: Sequence[tuple[int, int]]) -> Iterator[_Found]:
@@ -87,16 +100,41 @@ def _period_of(periods: Sequence[tuple[int, int]], instant_us: int) -> int | Non
     return place if place >= 0 and instant_us < periods[place][1] else None
 
 
-def _straddling(source: Source, periods: Sequence[tuple[int, int]]) -> Iterator[_Found]:
-    target = table(tables.Straddle)
-    rows = source.view.connection.execute(
-        select(target).where(target.c.end_us > periods[0][0], target.c.start_us < periods[-1][1])
-    ).all()
-    wanted = {x for r in rows for x in (r.service_id, r.use_case_id, r.model_id, r.charter_id)}
-    texts = source.view.store.texts(source.view.connection, wanted)
-    for row in rows:
-        names = texts[row.service_id], texts[row.use_case_id], texts[row.model_id], texts[row.charter_id]
-        yield from _divide(periods, row.start_us, row.end_us, names, [getattr(row, name) for name in COUNTED])
+def _straddling(
+    source: Source, periods: Sequence[tuple[int, int]], stretches: dict[int, list[tuple[int, int, int]]], conditions: str
+) -> Iterator[_Found]:
+    """Windows that no sum holds: of slots those that cross slots, of days those that cross midnights, of months their ends."""
+    found: dict[int, Sequence[Any]] = {}
+    for least, start_us, end_us in _looked_at(source, periods, stretches):
+        columns = ", ".join(("id", "start_us", "end_us", *(f"{name}_id" for name in NAMED), *COUNTED))
+        rows = source.view.connection.exec_driver_sql(
+            f"SELECT {columns} FROM footprint_straddle WHERE crosses IN ({', '.join(map(str, range(least, 3)))}) "
+            f"AND end_us > {start_us} AND start_us < {end_us}{conditions}"
+        )
+        found |= {row[0]: row for row in rows}
+    texts = source.view.store.texts(source.view.connection, {x for row in found.values() for x in row[3:7]})
+    for number in sorted(found):
+        row = found[number]
+        service, use_case, model, charter = (texts[x] for x in row[3:7])
+        yield from _divide(periods, row[1], row[2], (service, use_case, model, charter), row[7:])
+
+
+def _looked_at(
+    source: Source, periods: Sequence[tuple[int, int]], stretches: dict[int, list[tuple[int, int, int]]]
+) -> Iterator[tuple[int, int, int]]:
+    """(least that is crossed, start, end) [µs] of where to look for windows."""
+    least = {SLOTS: 0, DAYS: 1, MONTHS: 2}
+    for kind, ranges in stretches.items():
+        merged: list[list[int]] = []
+        for _, first, last in sorted(ranges, key=lambda each: each[1]):
+            if merged and merged[-1][1] == first:
+                merged[-1][1] = last
+            else:
+                merged.append([first, last])
+        yield from ((least[kind], first * US_PER_S, last * US_PER_S) for first, last in merged)
+    grain = grain_us(source.config)
+    for slot in cut_slots(periods, grain):
+        yield 0, max(slot, periods[0][0]), min(slot + grain, periods[-1][1])
 
 
 def _divide(

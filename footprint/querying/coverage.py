@@ -6,14 +6,18 @@ before; of a host that nobody declared, what its own readings span on each UTC d
 
 from __future__ import annotations
 
+import itertools
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from footprint.aggregation.hostday import grain_us
+from footprint.aggregation.summing import DAY_USES, MONTH_USES
 from footprint.attribution.shard import UNATTRIBUTED_NAME
 from footprint.config import FOREVER_US
-from footprint.querying.cells import Source, cut_slots
+from footprint.querying.cells import Source, cut_slots, numbers_of
+from footprint.stretches import DAYS, SLOTS, cut, day_of, midnight_s, month_of
 from footprint.units import US_PER_DAY, US_PER_S
 
 SEEN_US = 7 * US_PER_DAY
@@ -24,10 +28,31 @@ Stretch = tuple[int, int, int, int, int]  # start, end, read, known (read, or br
 
 @dataclass(slots=True)
 class DeviceTime:
-    """When one device should have been read, and what was."""
+    """When one device should have been read, and what was: stretches that follow one another."""
 
     expected: list[Span] = field(default_factory=list)
     read: list[Stretch] = field(default_factory=list)
+    _starts: list[int] = field(default_factory=list)
+    _ends: list[int] = field(default_factory=list)
+    _sums: list[list[int]] = field(default_factory=list)  # of read, known, modelled, before each stretch
+
+    def close(self) -> None:
+        """Put the stretches in order and add them up; nothing is added afterwards."""
+        self.read.sort()
+        self._starts, self._ends = [each[0] for each in self.read], [each[1] for each in self.read]
+        self._sums = [list(itertools.accumulate((each[part] for each in self.read), initial=0)) for part in (2, 3, 4)]
+
+    def seen(self, low: int, high: int) -> list[float]:
+        """(read, known, modelled) [µs] in [low, high): a stretch that an end cuts counts in part, by time."""
+        first, last = bisect_left(self._starts, low), bisect_right(self._ends, high)
+        # Up to ``first`` a stretch begins before, from ``last`` on it ends after; both are in part, or not at all.
+        found = [float(part[last] - part[first]) if first < last else 0.0 for part in self._sums]
+        cuts = {*range(max(first - 1, 0), first), *range(last, min(last + 1, len(self.read)))}
+        for index in cuts:
+            a, b, *amounts = self.read[index]
+            share = max(min(b, high) - max(a, low), 0) / max(b - a, 1)
+            found = [sum_ + amount * share for sum_, amount in zip(found, amounts, strict=True)]
+        return found
 
 
 @dataclass(slots=True)
@@ -36,6 +61,7 @@ class Watch:
 
     devices: dict[Device, DeviceTime]
     tenures: dict[str, list[tuple[Device, int, int]]]  # service -> (device, since, until)
+    _by_host: dict[str, list[tuple[Device, int, int]]] = field(default_factory=dict)
 
     def of_services(self, services: Iterable[str], hosts: set[str]) -> list[tuple[Device, int, int]]:
         """Where and when to look for the coverage of services; a service without a device, on all its hosts."""
@@ -47,6 +73,14 @@ class Watch:
                 found.update((device, 0, FOREVER_US) for device in self.devices if device[0] in hosts)
         return sorted(found)
 
+    def of_hosts(self, hosts: set[str] | None) -> list[tuple[Device, int, int]]:
+        """All devices, or those of some hosts."""
+        if not self._by_host:
+            for device in sorted(self.devices):
+                self._by_host.setdefault(device[0], []).append((device, 0, 2**62))
+        chosen = self._by_host if hosts is None else sorted(hosts & self._by_host.keys())
+        return [place for host in chosen for place in self._by_host[host]]
+
     def measure(self, where: Iterable[tuple[Device, int, int]], start_us: int, end_us: int) -> tuple[int, int, int]:
         """(read, known, expected) [µs] over [start, end); known is read, or bridged by a counter."""
         read = known = expected = 0.0
@@ -56,10 +90,9 @@ class Watch:
             if time is None or low >= high:
                 continue
             expected += sum(max(min(b, high) - max(a, low), 0) for a, b in time.expected)
-            for a, b, seen, told, _ in time.read:
-                part = max(min(b, high) - max(a, low), 0) / max(b - a, 1)
-                read += seen * part
-                known += told * part
+            seen, told, _ = time.seen(low, high)
+            read += seen
+            known += told
         return round(read), round(known), round(expected)
 
 
@@ -70,9 +103,7 @@ def coverage_ledger(watched: Watch, periods: Sequence[Span]) -> Iterable[tuple[i
             read, known, expected = watched.measure([(device, 0, FOREVER_US)], start_us, end_us)
             if not expected and not read:
                 continue
-            modelled = sum(
-                told * max(min(b, end_us) - max(a, start_us), 0) / max(b - a, 1) for a, b, _, _, told in time.read
-            )
+            modelled = time.seen(start_us, end_us)[2]
             amounts = {
                 "expected_s": expected, "measured_s": read - modelled, "modelled_s": modelled,
                 "interpolated_s": known - read, "missing_s": max(expected - known, 0),
@@ -85,14 +116,18 @@ def watch(
 ) -> Watch:
     """What was expected of every device, and read, around [start, end); ``summed`` are the periods of the sums."""
     devices: dict[Device, DeviceTime] = defaultdict(DeviceTime)
-    for device, stretch in _seen(source, start_us - SEEN_US, end_us, cut_slots(summed, grain_us(source.config))):
-        devices[device].read.append(stretch)
     tenures: dict[str, list[tuple[Device, int, int]]] = defaultdict(list)
     for name, host in source.hosts().items():
         for held in host.held:
             tenures[held.service].append(((name, held.device), held.since_us, held.until_us))
     _expect_placements_unread(source, tenures)
+    edges = {edge for period in summed for edge in period}
+    edges |= {edge for held in tenures.values() for _, since, until in held for edge in (since, until)}
+    slots = cut_slots(summed, grain_us(source.config))
+    for device, stretch in _seen(source, start_us - SEEN_US, end_us, slots, edges):
+        devices[device].read.append(stretch)
     for (host_name, _), time in devices.items():
+        time.close()
         declared = source.config.declares_host(host_name)
         time.expected = _after_seen(time.read) if declared else _by_day(time.read)
     for service in tenures.values():
@@ -100,6 +135,7 @@ def watch(
             if source.config.declares_host(device[0]):
                 devices[device].expected.append((since, until))
     for time in devices.values():
+        time.close()
         time.expected = _union((max(a, start_us), min(b, end_us, now_us)) for a, b in time.expected)
     return Watch(dict(devices), dict(tenures))
 
@@ -113,18 +149,73 @@ def _expect_placements_unread(source: Source, tenures: dict[str, list[tuple[Devi
 
 
 def _seen(
-    source: Source, start_us: int, end_us: int, cut: dict[int, list[int]]
+    source: Source, start_us: int, end_us: int, slots: dict[int, list[int]], edges: set[int]
 ) -> Iterable[tuple[Device, Stretch]]:
+    """What was read of each device, as coarsely as edges allow: no stretch has an edge within it but those of slots not cut."""
     grain = grain_us(source.config)
-    rows = source.view.connection.exec_driver_sql(
-        "SELECT host_id, device_id, slot, first_us, last_us, measured_us, bridged_us, modelled_us FROM footprint_seen "
-        f"WHERE slot >= {(start_us - start_us % grain) // US_PER_S} AND slot < {-(-end_us // US_PER_S)}"
-    ).all()
+    start_us -= start_us % grain
+    inside = sorted({start_us, -(-end_us // grain) * grain, *(e - e % grain for e in edges), *(e + -e % grain for e in edges)})
+    inside = [edge for edge in inside if start_us <= edge <= -(-end_us // grain) * grain]
+    pieces: dict[int, list[Span]] = defaultdict(list)
+    for low, high in itertools.pairwise(inside):
+        for each in cut(source.summed_in(), low // US_PER_S, high // US_PER_S):
+            pieces[each.kind].append((each.first, each.last))
+    undeclared = _undeclared_hosts(source) if len(pieces) > 1 or SLOTS not in pieces else []
+    rows = [row for kind, spans in pieces.items() for row in _read(source, kind, spans, undeclared)]
+    if undeclared:
+        # Of a host that nobody declared what is expected goes by the UTC day, which no sum of other days tells.
+        whole = [(low // US_PER_S, high // US_PER_S) for low, high in itertools.pairwise(inside)]
+        rows += _read(source, SLOTS, whole, undeclared, only=True)
     texts = source.view.store.texts(source.view.connection, {x for row in rows for x in row[:2]})
-    for row in rows:
-        if int(row[2]) * US_PER_S not in cut:
-            yield (texts[row[0]], texts[row[1]]), (row[3], row[4], row[5], row[5] + row[6], row[7])
-    yield from _seen_anew(source, cut)
+    for host, device, slot, first, last, measured, bridged, modelled in rows:
+        if slot * US_PER_S not in slots:
+            yield (texts[host], texts[device]), (first, last, measured, measured + bridged, modelled)
+    yield from _seen_anew(source, slots)
+
+
+def _undeclared_hosts(source: Source) -> list[int]:
+    names = {name for name in source.hosts() if not source.config.declares_host(name)}
+    return sorted(source.numbers(names).values())
+
+
+def _read(source: Source, kind: int, spans: Sequence[Span], undeclared: Sequence[int], *, only: bool = False) -> list[list[int]]:
+    """Rows of (host, device, slot, first, last, measured, bridged, modelled): of slots, or of days where a month has holes."""
+    listed = ", ".join(map(str, undeclared))
+    hosts = f" AND host_id {'' if only else 'NOT '}IN ({listed})" if undeclared else ""
+    values = ", ".join(f"({first}, {last})" for first, last in spans)
+    told = "first_us, last_us, measured_us, bridged_us, modelled_us"
+    if kind == SLOTS:
+        of, at, slot = "footprint_seen", "slot", "slot"
+    else:
+        of, at, slot = "footprint_seen_sum", "start", "-1"
+
+    def rows(condition: str) -> list[list[int]]:
+        statement = (
+            f"WITH span(first, last) AS (VALUES {values}) SELECT host_id, device_id, {slot}, {told} FROM span CROSS JOIN {of} "
+            f"WHERE {condition}{at} >= span.first AND {at} < span.last{hosts}"
+        )
+        found: list[list[int]] = numbers_of(source, statement, 8).tolist()
+        return found
+
+    if kind == SLOTS:
+        return rows("")
+    if kind == DAYS:
+        return rows(f"level = {DAY_USES} AND ")
+    found = rows(f"level = {MONTH_USES} AND gap_us <= {SEEN_US} AND ")
+    holed = numbers_of(
+        source,
+        f"WITH span(first, last) AS (VALUES {values}) SELECT host_id, device_id, start FROM span CROSS JOIN footprint_seen_sum "
+        f"WHERE level = {MONTH_USES} AND gap_us > {SEEN_US} AND start >= span.first AND start < span.last{hosts}", 3,
+    ).tolist()  # fmt: skip
+    zone = source.config.timezone
+    for host, device, start in holed:
+        following = midnight_s(zone, month_of(day_of(zone, start))[1])
+        found += numbers_of(
+            source,
+            f"SELECT host_id, device_id, -1, {told} FROM footprint_seen_sum WHERE level = {DAY_USES} AND start >= {start} "
+            f"AND start < {following} AND host_id = {host} AND device_id = {device}", 8,
+        ).tolist()  # fmt: skip
+    return found
 
 
 def _seen_anew(source: Source, cut: dict[int, list[int]]) -> Iterable[tuple[Device, Stretch]]:

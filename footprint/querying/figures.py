@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from footprint.aggregation.basis import Basis
 from footprint.aggregation.serviceday import COUNTED
 from footprint.assumptions import assumption
 from footprint.attribution.shard import HOST_DEVICE, IDLE_NAME, UNATTRIBUTED_NAME
-from footprint.attribution.step.model import REFUSED, SUSPECT
 from footprint.config import Config
 from footprint.estimate import Estimate
 from footprint.impact.operational import operational_g
 from footprint.impact.uncertainty import Budget
-from footprint.querying.cells import AMOUNTS, Place
+from footprint.querying.columns import AMOUNTS, Place
 from footprint.units import UG_PER_G, UJ_PER_KWH, kwh_from_uj
 
 Cell = tuple[Place, list[int]]
@@ -49,26 +49,34 @@ def energy_figures(
     if not cells and not read:
         return {}
     total = {name: sum(amounts[_INDEX[name]] for _, amounts in cells) for name in AMOUNTS}
+    energy, emitted, grams = budgets(cells, apart=apart)
+    half = energy.half_widths(), emitted.half_widths()
+    versions = {place.basis.method_version for place, _ in cells}, {place.basis.factor_version for place, _ in cells}
+    return summed_figures(total, grams, half, impact_figures(cells), versions, gap_allowance(known, expected))
+
+
+def summed_figures(
+    total: dict[str, int], grams: float | None, half: tuple[tuple[float, float], tuple[float, float]],
+    impacts: dict[str, float | None], versions: tuple[set[str], set[str]], allowance: float,
+) -> dict[str, Any]:  # fmt: skip
+    """Figures of one row from its sums: ``half`` are the half-widths of energy [kWh] and of emissions [g]."""
     energy_uj = sum(total[name] for name in _PARTS.values())
     figures: dict[str, Any] = {column: kwh_from_uj(total[name]) for column, name in _PARTS.items()}
-    figures["energy_kwh"] = kwh_from_uj(energy_uj)
-    allowance = gap_allowance(known, expected)
-    energy, emitted, grams = budgets(cells, apart=apart)
-    low, high = energy.interval(kwh_from_uj(energy_uj))
-    figures["energy_low_kwh"] = _towards_zero(low, energy_uj)
-    figures["energy_high_kwh"] = high + max(kwh_from_uj(energy_uj), 0.0) * allowance
+    energy_kwh = kwh_from_uj(energy_uj)
+    figures["energy_kwh"] = energy_kwh
+    figures["energy_low_kwh"] = _towards_zero(energy_kwh - half[0][0], energy_uj)
+    figures["energy_high_kwh"] = energy_kwh + half[0][1] + max(energy_kwh, 0.0) * allowance
     figures["co2e_location_g"] = grams
     if grams is not None:
-        low, high = emitted.interval(grams)
-        figures["co2e_location_low_g"] = _towards_zero(low, grams)
-        figures["co2e_location_high_g"] = high + max(grams, 0.0) * allowance
+        figures["co2e_location_low_g"] = _towards_zero(grams - half[1][0], grams)
+        figures["co2e_location_high_g"] = grams + half[1][1] + max(grams, 0.0) * allowance
     figures["quality"] = quality_letter(total, energy_uj)
-    figures |= impact_figures(cells)
+    figures |= impacts
     if not energy_uj and total["spread_b_uj"] > 0:
         # Counts without tokens: a range, and no value (their energy stands in ``(unattributed)``).
         figures |= dict.fromkeys((*_PARTS, *_IMPACTS, "energy_kwh", "co2e_location_g")) | {"quality": "C"}
-    figures["method_version"] = "+".join(sorted({place.basis.method_version for place, _ in cells}))
-    figures["factor_version"] = "+".join(sorted({place.basis.factor_version for place, _ in cells} - {""}))
+    figures["method_version"] = "+".join(sorted(versions[0]))
+    figures["factor_version"] = "+".join(sorted(versions[1] - {""}))
     return figures
 
 
@@ -193,27 +201,31 @@ def _causes(place: Place, of: dict[str, int], *, apart: bool) -> Iterable[tuple[
         yield f"split {place.service}", carried, Estimate(0.0, float(min(ends)), float(max(ends)))
 
 
-def flags_of(config: Config, cells: Sequence[Cell], services: set[str], use_cases: set[str], hosts: set[str]) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """Names that the configuration declares, and those that need no declaration."""
+
+    hosts: frozenset[str]
+    services: frozenset[str]
+    use_cases: frozenset[str]
+
+    @classmethod
+    def of(cls, config: Config) -> Declared:
+        """Of a configuration."""
+        kept = {IDLE_NAME, UNATTRIBUTED_NAME, ""}
+        return cls(
+            frozenset(host.name for host in config.hosts), frozenset({service.name for service in config.services} | kept),
+            frozenset({use_case.name for use_case in config.use_cases} | kept),
+        )  # fmt: skip
+
+
+def flags_of(declared: Declared, raised: set[str], services: set[str], use_cases: set[str], hosts: set[str]) -> list[str]:
     """What a reader must know of a row: what was assumed, what nobody declared."""
-    found = set()
-    for place, amounts in cells:
-        if place.basis.pue_assumed:
-            found.add("assumed-pue")
-        if place.basis.uplift_assumed and place.basis.component == "host" and any(amounts):
-            found.add("assumed-uplift")
-        if place.basis.wue_assumed and place.basis.water is not None:
-            found.add("assumed-wue")
-        if place.basis.life_over:
-            found.add("embodied-life-over")
-        if not place.basis.idle_known:
-            found.add("idle-not-learnt")
-        if place.basis.split in (SUSPECT, REFUSED) and (amounts[_INDEX["modelled_uj"]] or amounts[_INDEX["spread_b_uj"]]):
-            found.add({SUSPECT: "split-suspect", REFUSED: "split-by-declared-weights"}[place.basis.split])
-    kept = {IDLE_NAME, UNATTRIBUTED_NAME, ""}
-    if any(not config.declares_host(host) for host in hosts):
+    found = set(raised)
+    if not hosts <= declared.hosts:
         found.add("undeclared-host")
-    if services - kept - {service.name for service in config.services}:
+    if not services <= declared.services:
         found.add("undeclared-service")
-    if use_cases - kept - {use_case.name for use_case in config.use_cases}:
+    if not use_cases <= declared.use_cases:
         found.add("undeclared-use-case")
     return sorted(found)

@@ -15,9 +15,11 @@ from dataclasses import replace
 import numpy as np
 
 from footprint.aggregation.hostday import grain_us
+from footprint.aggregation.summing import MONTH_USES
 from footprint.attribution.rounding import split_integers
 from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
-from footprint.querying.cells import AMOUNTS, Cells, Source, periods_sql, sum_sql, whole_slots
+from footprint.querying.cells import Source, chosen_sql, periods_sql, sum_sql, whole_slots
+from footprint.querying.columns import AMOUNTS, NAMED, Cells
 from footprint.querying.months import month_span
 from footprint.querying.periods import cut_periods
 
@@ -35,17 +37,20 @@ def months_of(source: Source, start_us: int, end_us: int) -> list[tuple[int, int
     return list(itertools.pairwise(edges))
 
 
-def month_weights(source: Source, months: Sequence[tuple[int, int]]) -> Weights:
-    """Weights of every service's use cases in each month, by the policy of the configuration.
+def month_weights(source: Source, months: Sequence[tuple[int, int]], where: Sequence[tuple[str, str]] = ()) -> Weights:
+    """Weights of every service's use cases in each month, by the policy of the configuration; ``where`` names services.
 
     ``by-use``: energy above idle; ``by-reservation``: the hours in which the use case ran; ``equal``.
     """
     policy = source.config.idle_policy
     keys = "period.number, r.service_id, r.use_case_id, r.model_id, r.charter_id"
+    # Hours in which a use case ran on any host are no sum over hosts: they are counted in the rows.
+    summed = source.summed_in() is not None and policy != "by-reservation"
+    of, at = (f"footprint_row_sum r ON r.level = {MONTH_USES} AND", "start") if summed else ("footprint_row r ON", "slot")
     rows = source.view.connection.exec_driver_sql(
         f"{periods_sql(whole_slots(months, grain_us(source.config)))} SELECT {keys}, {sum_sql('r.active_uj')}, "
-        "COUNT(DISTINCT r.slot) FROM period JOIN footprint_row r ON r.slot >= period.first AND r.slot < period.last "
-        f"GROUP BY {keys}"
+        f"COUNT(DISTINCT r.{at}) FROM period JOIN {of} r.{at} >= period.first AND r.{at} < period.last"
+        f"{chosen_sql(source, where, NAMED)} GROUP BY {keys}"
     ).all()
     texts = source.view.store.texts(source.view.connection, {x for row in rows for x in row[1:5]})
     found: Weights = defaultdict(dict)

@@ -18,7 +18,7 @@ from footprint.impact.uncertainty import Budget
 from footprint.instants import format_instant
 from footprint.ledger.factors import book_of
 from footprint.querying.answering import gathered, query
-from footprint.querying.cells import AMOUNTS
+from footprint.querying.columns import AMOUNTS
 from footprint.querying.figures import added_by_uplift, budgets
 from footprint.querying.hourly import hourly
 from footprint.querying.question import BadQuestion, Question

@@ -15,7 +15,7 @@ from footprint.impact.operational import operational_g
 from footprint.instants import format_instant
 from footprint.ledger.factors import book_of
 from footprint.querying.answering import gathered
-from footprint.querying.cells import AMOUNTS
+from footprint.querying.columns import AMOUNTS
 from footprint.querying.figures import impact_figures
 from footprint.querying.question import Question
 from footprint.store import Store
