@@ -81,7 +81,7 @@ class Sums:
         self._table = table
         self._group = np.repeat(np.arange(self.groups), np.diff([*starts.tolist(), len(order)]))
         self._basis = table.basis[order]
-        amounts = table.amounts[order]
+        amounts = table.amounts[order].astype(np.int64)
         self._of = {name: amounts[:, index] for name, index in _INDEX.items()}
         self._services = table.names["service"][order]
         told = [terms_of(basis) for basis in table.bases]
