@@ -17,7 +17,8 @@ from footprint.efficiency.document import Point, Result, Steady
 from footprint.efficiency.fit import Fit, fit
 from footprint.estimate import Estimate
 
-# Where fewer of those in flight than this were past their first token, they waited for the server: the batch is not known.
+# Part of the time in flight past the first token, against what it is at best in this benchmark. Where it falls below, requests
+# waited for the server, and those in flight are not the batch. Short answers have a small part at any concurrency.
 _LEAST_DECODING = 4 / 5
 
 
@@ -66,15 +67,15 @@ def idle_of(result: Result) -> Estimate | None:
 
 def levels_of(result: Result) -> list[Level]:
     """The result by concurrency, in order."""
-    idle = idle_of(result)
+    idle, best = idle_of(result), best_part(result)
     found = []
     for concurrency in sorted({point.concurrency for point in result.served()}):
         points = [point for point in result.served() if point.concurrency == concurrency]
-        found.append(_level(concurrency, points, None if idle is None else idle.value))
+        found.append(_level(concurrency, points, None if idle is None else idle.value, best))
     return found
 
 
-def _level(concurrency: int, points: list[Point], idle_w: float | None) -> Level:
+def _level(concurrency: int, points: list[Point], idle_w: float | None, best: float) -> Level:
     steadies = [point.steady for point in points if point.steady is not None]
     seconds, requests = sum(p.energy.seconds for p in points), sum(s.requests for s in steadies)
     gain = gain_of(points)
@@ -87,7 +88,7 @@ def _level(concurrency: int, points: list[Point], idle_w: float | None) -> Level
         return fmean(told) if told else None
 
     return Level(
-        concurrency, len(points), mean(lambda s: s.in_flight), any(waited(point) for point in points),
+        concurrency, len(points), mean(lambda s: s.in_flight), any(waited(point, best) for point in points),
         mean_of([p.j_per_request for p in points], gain), mean_of([p.j_per_token for p in points], gain),
         sum(s.output_tokens for s in steadies) / seconds, sum(s.output_tokens for s in steadies) / requests,
         None if idle_w is None else idle_w * seconds / requests, sum(p.energy.energy_j for p in points) / seconds,
@@ -97,17 +98,21 @@ def _level(concurrency: int, points: list[Point], idle_w: float | None) -> Level
     )  # fmt: skip
 
 
-def waited(point: Point) -> bool:
+def best_part(result: Result) -> float:
+    """Part of the time in flight that comes after the first token, where it is largest."""
+    return max(p.steady.decoding / p.steady.in_flight for p in result.served() if p.steady is not None)
+
+
+def waited(point: Point, best: float) -> bool:
     """Whether requests waited so long for their first token that those in flight are not the batch."""
     assert point.steady is not None
-    return point.steady.decoding < _LEAST_DECODING * point.steady.in_flight
+    return point.steady.decoding < _LEAST_DECODING * best * point.steady.in_flight
 
 
 def fit_of(result: Result) -> Fit | None:
     """a and b over every repeat of every level at which the batch is known; None where there are fewer than three batches."""
-    points = [point for point in result.served() if not waited(point)]
-    if not points:
-        return None
+    best = best_part(result)
+    points = [point for point in result.served() if not waited(point, best)]
     batches = [point.steady.in_flight for point in points if point.steady is not None]
     return fit(batches, [point.j_per_token for point in points], gain_of(points))
 

@@ -166,6 +166,13 @@ def test_levels_at_which_requests_waited_are_no_batch() -> None:
     assert fitted.batch_high == pytest.approx(32 * 0.98)
 
 
+def test_short_answers_are_not_taken_for_waiting() -> None:
+    """Of answers of three tokens a third of the time is before the first, at any concurrency: that is no queue."""
+    made = result()
+    points = tuple(replace(p, steady=replace(p.steady, decoding=p.steady.in_flight * 0.6)) if p.steady is not None else p for p in made.points)
+    assert not any(level.waited for level in levels_of(replace(made, points=points)))
+
+
 def test_idle_is_unknown_where_it_was_not_measured() -> None:
     assert idle_of(result(idle=False)) is None
     assert rows_of(result(idle=False))[0]["idle_w"] is None
