@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
 from dashboards.cards import ASIDE, CURRENT, message
-from dashboards.pages import charter, compare, editions, entities, explain, help, methods, overview, quality, readings  # noqa: A004
+from dashboards.pages import charter, compare, editions, efficiency, entities, explain, help, methods, overview, quality, readings  # noqa: A004
 from dashboards.view import THEMES, Context, View
 from dashboards.words import LANGUAGES, say
 from footprint import tables
@@ -38,7 +38,7 @@ class Page(Protocol):
 
 
 # The entries of the navigation, in order; those behind figures are found through them.
-NAVIGATION: tuple[Any, ...] = (overview, *entities.PAGES, compare, charter, quality, editions, methods, help)
+NAVIGATION: tuple[Any, ...] = (overview, *entities.PAGES, compare, efficiency, charter, quality, editions, methods, help)
 BEHIND: tuple[Any, ...] = (explain, readings)
 PAGES: dict[str, Any] = {page.PATH: page for page in (*NAVIGATION, *BEHIND)}
 

@@ -18,9 +18,12 @@ from footprint.wording.numbers import estimate, number
 Row = Mapping[str, Any]
 WIDTH, ROW, RIGHT, TOP, FOOT = 760.0, 34.0, 170.0, 62.0, 46.0
 LETTER = 7.4  # of a bold letter, in the mean
+CLOSE = 15.0  # of two lines of text
 _TEXT = "13.5px 'Source Sans 3',Arial,sans-serif"
+_HALO = "paint-order:stroke;stroke:#FBFAF7;stroke-width:3px"  # what lies under a text does not run through it
 _LOOKS = {
-    "paper": "fill:#FBFAF7", "t": f"fill:#47515F;font:{_TEXT}", "strong": "fill:#16202E;font-weight:600", "muted": "fill:#626B79",
+    "paper": "fill:#FBFAF7", "t": f"fill:#47515F;font:{_TEXT};{_HALO}",
+    "strong": "fill:#16202E;font-weight:600", "muted": "fill:#626B79",
     "title": "fill:#16202E;font:600 17px 'Source Serif 4 Display',Georgia,serif", "data": "fill:#12436D", "host": "fill:#4F8FD8",
     "idle": "fill:#78828F", "facility": "fill:#A87F6E", "more": "fill:#E05C14", "band": "fill:#C9DAEC", "wash": "fill:#F3F1EB",
     "none": "fill:none;stroke:#78828F;stroke-dasharray:2 2", "hollow": "fill:none;stroke:#78828F;stroke-width:2",
@@ -34,12 +37,13 @@ _STYLE = "".join(f".fp .{name}{{{look}}}" for name, look in _LOOKS.items())
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A drawing: ``label`` says in words what it shows, ``inner`` is SVG without its frame; sizes in px."""
+    """A drawing: ``label`` says in words what it shows, ``inner`` is SVG without its frame; px, ``top`` of them empty."""
 
     label: str
     inner: str
     width: float
     height: float
+    top: float = 0.0
 
     def _repr_svg_(self) -> str:
         return self.svg()
@@ -49,7 +53,8 @@ class Picture:
 
     def svg(self, *, style: bool = True) -> str:
         """The whole SVG; without ``style`` its classes are the page's to colour."""
-        size = f'viewBox="0 0 {self.width:g} {self.height:g}" width="{self.width:g}" height="{self.height:g}"'
+        tall = self.height - self.top
+        size = f'viewBox="0 {self.top:g} {self.width:g} {tall:g}" width="{self.width:g}" height="{tall:g}"'
         within = f'<style>{_STYLE}</style><rect width="100%" height="100%" class="paper"/>' if style else ""
         named = f'class="fp" role="img" aria-label="{escape(self.label)}"'
         return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {named}>{within}{self.inner}</svg>'
@@ -174,11 +179,12 @@ def plane(
     for line, kind in lines:
         drawn.append(f'<path d="M{" L".join("%.1f %.1f" % put(*point) for point in line)}" class="{kind}"/>')  # noqa: UP031
     for spot in spots:
-        drawn += _spot(spot, put, (left, right))
+        drawn += _spot(spot, put)
+    drawn += _names(spots, put, right)
     return _framed(title, y.label, drawn, height)
 
 
-def _spot(spot: Spot, put: Any, ends: tuple[float, float]) -> list[str]:
+def _spot(spot: Spot, put: Any) -> list[str]:
     at, level = put(spot.x, spot.y)
     found = []
     if spot.x_ends:
@@ -186,9 +192,24 @@ def _spot(spot: Spot, put: Any, ends: tuple[float, float]) -> list[str]:
     if spot.y_ends:
         found.append(_line(at, put(spot.x, spot.y_ends[0])[1], at, put(spot.x, spot.y_ends[1])[1], "whisker"))
     found.append(f'<circle cx="{at:.1f}" cy="{level:.1f}" r="{7 if spot.bold else 5.5}" class="{spot.kind}"/>')
-    room = at + 14 + 7.2 * len(spot.name) <= ends[1]
-    beside, anchor = (at + 10, "start") if room else (at - 10, "end")
-    return [*found, _text(beside, level - 9, spot.name, "strong" if spot.bold else "", anchor)]
+    return found
+
+
+def _names(spots: Sequence[Spot], put: Any, right: float) -> list[str]:
+    """Names beside their things, each on a line of its own: one that would lie on another goes below it."""
+    found: list[str] = []
+    taken: list[tuple[float, float, float]] = []  # from, to, level
+    for spot in sorted((each for each in spots if each.name), key=lambda each: put(each.x, each.y)[1]):
+        at, level = put(spot.x, spot.y)
+        wide, level = LETTER * len(spot.name), level - 9
+        begin, anchor = (at + 10, "start") if at + 14 + wide <= right else (at - 10 - wide, "end")
+        for low, high, other in taken:
+            if begin < high and low < begin + wide and abs(other - level) < CLOSE:
+                level = other + CLOSE
+        taken.append((begin, begin + wide, level))
+        place = begin if anchor == "start" else begin + wide
+        found.append(_text(place, level, spot.name, "strong" if spot.bold else "", anchor))
+    return found
 
 
 def _limits(washed: tuple[float | None, str], y: Axis, frame: tuple[float, float, float, float]) -> list[str]:
@@ -235,7 +256,9 @@ def dumbbells(
 
 def _framed(title: str, unit: str, parts: list[str], height: float) -> Picture:
     head = [_text(8, 22, title, "title"), _text(8, 46, unit, "muted")]
-    return Picture(f"{title} ({unit})" if unit else title, "".join([*head, *parts]), WIDTH, height)
+    label = f"{title} ({unit})" if title and unit else title or unit
+    # Without a title of its own (a page has one) its room is cut off.
+    return Picture(label, "".join([*head, *parts]), WIDTH, height, 0.0 if title else 28.0)
 
 
 def _whisker(low: float, high: float, y: float) -> list[str]:

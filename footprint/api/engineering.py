@@ -47,7 +47,7 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
     ) -> Response:  # fmt: skip
         question, now = asked(from_, to, where), clock()
         known = choosing.models(store, config, question, now, max_s=max_s, min_score=min_score)
-        rows = choosing.alternatives(store, config, question, now, known)
+        rows = choosing.alternatives(store, config, question, now, known, chosen=min_score is not None)
         return answer_with(list(choosing.ALTERNATIVE_COLUMNS), rows, form, config, "alternatives")
 
     @routes.get("/api/v1/tables/steps", summary="Joules per output token by tokens a decode step, binned")

@@ -66,11 +66,14 @@ def models(
     return sorted(rows, key=lambda row: (row["use_case"], row["wh_per_response"], row["model"]))
 
 
-def alternatives(store: Store, config: Config, question: Question, now_us: int, rows: list[Row]) -> list[Row]:
+def alternatives(
+    store: Store, config: Config, question: Question, now_us: int, rows: list[Row], *, chosen: bool = False
+) -> list[Row]:  # fmt: skip
     """Rows by use case that more than one model answers: the one that most requests took, and the best measured other one.
 
-    The best is that of the least energy a response among those of ``models`` that meet the limits. ``ratio`` is current over
-    alternative, with its own interval; ``differs`` says in what the two are not comparable.
+    The best is that of the least energy a response among those of ``models`` that meet the limits; unless a score was ``chosen``
+    as limit, one whose answers are surely worse than the current model's is none. ``ratio`` is current over alternative, with its
+    own interval; ``differs`` says in what the two are not comparable.
     """
     by_use: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
@@ -78,7 +81,7 @@ def alternatives(store: Store, config: Config, question: Question, now_us: int, 
     found = []
     for use_case, mine in sorted(by_use.items()):
         current = max(mine, key=lambda row: (row["requests"], row["model"]))
-        others = [row for row in mine if row is not current and row["meets_limits"]]
+        others = [row for row in mine if row is not current and row["meets_limits"] and (chosen or not _worse(row, current))]
         if not others:
             continue
         best = min(others, key=lambda row: (row["wh_per_response"], row["model"]))
@@ -90,6 +93,11 @@ def alternatives(store: Store, config: Config, question: Question, now_us: int, 
             continue
         found.append(_alternative(use_case, current, best, compared))
     return found
+
+
+def _worse(row: Row, than: Row) -> bool:
+    """Whether the intervals of two scores leave no doubt."""
+    return None not in (row["score_high"], than["score_low"]) and row["score_high"] < than["score_low"]
 
 
 def _alternative(use_case: str, current: Row, best: Row, compared: Comparison) -> Row:

@@ -22,7 +22,7 @@ from tests.walk import CONFIG, START, bring, compute, config, energy_lines, requ
 pytestmark = pytest.mark.browser
 PAGES = {
     "/": "", "/use-cases": "", "/use-cases?name=drafting": "", "/services?name=chat": "", "/models": "", "/hosts?name=a": "",
-    "/compare?kind=use_case": "", "/charter": "", "/quality": "", "/editions": "", "/methods": "", "/help": "",
+    "/compare?kind=use_case": "", "/charter": "", "/quality": "", "/editions": "", "/efficiency": "", "/methods": "", "/help": "",
     "/explain?figure=co2e_location_g": "", "/readings?of=a&device=gpu:0&day=20635": "",
 }  # fmt: skip
 

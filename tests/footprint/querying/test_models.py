@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
@@ -12,7 +10,6 @@ from footprint.api import create_api
 from footprint.api.engineering import NAMES
 from footprint.config import Config, ConfigError, parse_config
 from footprint.config.engineering import CAUSES
-from footprint.ledger.importing import import_energy, import_requests
 from footprint.ledger.shipping import Inbox
 from footprint.querying import Question, avoidable
 from footprint.querying.models import COLUMNS, alternatives, models
@@ -20,66 +17,14 @@ from footprint.querying.registering import register
 from footprint.querying.steps import phases, tokens_by_step
 from footprint.store import Store
 from footprint.units import J_PER_KWH
-from tests.simulation.server import SMALL, Day, Kind, simulate, write_files
-from tests.walk import CONFIG, DAY_S, NOW_US, ask, compute, config
-
-TEXT = """
-[organisation]
-timezone = "UTC"
-[[site]]
-name = "s"
-pue = [1, 1, 1]
-[[host]]
-name = "h"
-site = "s"
-uplift = [1, 1, 1]
-[[service]]
-name = "large"
-model = "m-large"
-devices = ["h/gpu:0"]
-[[service]]
-name = "small"
-model = "m-small"
-devices = ["h/gpu:1"]
-[[evaluation]]
-model = "m-large"
-score = [0.8, 0.9, 0.95]
-answers = 100
-source = "a test"
-[[evaluation]]
-model = "m-small"
-use_case = "letters"
-score = 0.7
-source = "a test"
-[[action]]
-cause = "empty hours, nights and weekends"
-service = "small"
-owner = "operations"
-status = "under-way"
-since = "2026-07-01"
-[[action]]
-cause = "failed requests"
-owner = "gateway"
-status = "done"
-"""
-KINDS = (Kind("letters", 6000, 800, 300), Kind("notes", 900, 4000, 40))
-LARGE = replace(SMALL, step_j=12.0, step_s=0.03, token_j=0.3, prefill_j=0.1, kinds=KINDS)
+from tests.simulation.server import Day
+from tests.tried import TEXT, two_models
+from tests.walk import CONFIG, NOW_US, ask, config
 
 
 @pytest.fixture(scope="module")
 def tried(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Config, dict[str, Day]]:
-    """One day of two models that answer the same use cases."""
-    folder = tmp_path_factory.mktemp("tried")
-    facts, store = parse_config(TEXT), Store(f"sqlite:///{folder / 'store.db'}")
-    days = {"large": simulate(LARGE, 1), "small": simulate(replace(SMALL, kinds=tuple(replace(kind, hours="day") for kind in KINDS)), 2)}
-    for place, (service, day) in enumerate(days.items()):
-        energy, requests = write_files(
-            day, folder, host="h", service=service, begin_s=DAY_S, seed=place, gain=0.0, name=service, places=(f"gpu:{place}",)
-        )
-        import_energy(store, str(energy), NOW_US)
-        import_requests(store, facts, str(requests), NOW_US)
-    compute(store, facts)
-    return store, facts, days
+    return two_models(tmp_path_factory.mktemp("tried"))
 
 
 def test_models_of_a_use_case_with_their_times_scores_and_what_is_not_dominated(tried: tuple[Store, Config, dict[str, Day]]) -> None:
@@ -115,7 +60,7 @@ def test_limits_leave_out_what_does_not_keep_them_or_is_unknown(tried: tuple[Sto
 def test_the_alternative_is_the_one_that_takes_least_with_the_ratio_of_compare(tried: tuple[Store, Config, dict[str, Day]]) -> None:
     store, facts, _ = tried
     rows = models(store, facts, Question(), NOW_US)
-    found = {row["use_case"]: row for row in alternatives(store, facts, Question(), NOW_US, rows)}
+    found = {row["use_case"]: row for row in alternatives(store, facts, Question(), NOW_US, rows, chosen=True)}
     for use_case in ("letters", "notes"):
         row = found[use_case]
         mine = {each["model"]: each for each in rows if each["use_case"] == use_case}
@@ -124,8 +69,17 @@ def test_the_alternative_is_the_one_that_takes_least_with_the_ratio_of_compare(t
         assert row["ratio"] == pytest.approx(expected, rel=1e-6)
         assert row["ratio_low"] < row["ratio"] < row["ratio_high"]
         assert row["measurable"] is (not row["ratio_low"] <= 1 <= row["ratio_high"])
+    # Of letters both have a score: the small one's is surely lower, and is an alternative only where the reader says what is enough.
+    assert found_unless_worse(store, facts) == ["notes"]
     strict = models(store, facts, Question(), NOW_US, min_score=0.99)
     assert alternatives(store, facts, Question(), NOW_US, strict) == []
+
+
+def found_unless_worse(store: Store, facts: Config) -> list[str]:
+    rows = models(store, facts, Question(), NOW_US)
+    current = {use: max((r for r in rows if r["use_case"] == use), key=lambda r: r["requests"])["model"] for use in ("letters", "notes")}
+    assert current["letters"] in ("m-large", "m-small")
+    return [row["use_case"] for row in alternatives(store, facts, Question(), NOW_US, rows) if row["current"] == "m-large"]
 
 
 def test_energy_per_token_falls_with_tokens_a_step_as_the_server_says(tried: tuple[Store, Config, dict[str, Day]]) -> None:

@@ -1,0 +1,208 @@
+"""This file helps to choose: which model takes least for a use at the limits asked for, what load and idle cost, what is wasted.
+
+``task``, ``max_s`` (response time) and ``min_score`` in the address decide what is shown; ``by`` is score or latency.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from typing import Any
+
+from dash import html
+
+from dashboards import parts
+from dashboards.cards import block, menu, message, safely, table
+from dashboards.view import Context
+from dashboards.words import say
+from dashboards.working import by_phase, links, picture, steps, waste
+from footprint.pictures import Axis, Spot, dumbbells, plane, stair
+from footprint.querying.models import alternatives, models
+from footprint.wording.numbers import bracket, estimate, number
+
+PATH, TITLE = "/efficiency", "nav_efficiency"
+Row = dict[str, Any]
+TIMES, SCORES = (5, 10, 20, 30, 60, 120), (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9)
+
+
+def content(context: Context) -> list[Any]:
+    """The choice first, then how the load works, then what served nobody."""
+    view, language = context.view, context.view.language
+    if context.store is None or not context.rows():
+        return [parts.filters(context), *parts.nothing(context)]
+    max_s, min_score = _limit(view.get("max_s")), _limit(view.get("min_score"))
+    rows = models(
+        context.store, context.config, context.question(), context.now_us, max_s=max_s, min_score=min_score, ask=context.ask
+    )
+    by_use: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_use[row["use_case"]].append(row)
+    ranked = sorted(by_use, key=lambda use: (-len(by_use[use]), -sum(row["requests"] for row in by_use[use]), use))
+    found = alternatives(context.store, context.config, context.question(), context.now_us, rows, chosen=min_score is not None)
+    several = any(len(mine) > 1 for mine in by_use.values())
+    head: list[Any] = [html.H1(_headline(found, several, language)), html.P(parts.period_words(context), className="lead")]
+    if not ranked:
+        head = [message(say(language, "eff_none"), parts.period_words(context))]
+    task = view.get("task") if view.get("task") in by_use else (ranked[0] if ranked else "")
+    mine = by_use.get(task, [])
+    by = _by(context, mine)
+    return [
+        parts.filters(context),
+        *head,
+        *([_choices(context, task, ranked, by, mine)] if ranked else []),
+        safely(lambda: _frontier(context, task, mine, by, (max_s, min_score)), context) if mine else None,
+        safely(lambda: _alternatives(context, found), context) if found else None,
+        safely(lambda: steps(context), context),
+        safely(lambda: by_phase(context), context),
+        safely(lambda: waste(context), context),
+    ]
+
+
+def _limit(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and value >= 0 else None
+
+
+def _by(context: Context, rows: list[Row]) -> str:
+    """Score where one is known, unless the address asks for response times."""
+    scored = any(row["score"] is not None for row in rows)
+    return "latency" if context.view.get("by") == "latency" or not scored else "score"
+
+
+def _headline(found: list[Row], several: bool, language: str) -> str:
+    sure = [row for row in found if row["measurable"] and row["ratio_low"] > 1 and not row["differs"]]
+    if not sure:
+        return say(language, "eff_no_better" if several else "eff_alone")
+    best = max(sure, key=lambda row: row["current_requests"] * (row["current_wh"] - row["alternative_wh"]))
+    shown = estimate(best["ratio"], best["ratio_low"], best["ratio_high"], language)
+    values = {name: best[name] for name in ("use_case", "current", "alternative")}
+    return say(language, "eff_headline", **values, ratio=shown.value, interval=shown.interval)
+
+
+def _choices(context: Context, task: str, ranked: list[str], by: str, rows: list[Row]) -> html.Nav:
+    view, language = context.view, context.view.language
+    none = say(language, "eff_no_limit")
+    shown = [
+        menu(view, "task", say(language, "use_case"), task, [(use, use) for use in ranked]),
+        menu(view, "by", say(language, "eff_by"), say(language, f"eff_{by}"),
+             [(each, say(language, f"eff_{each}")) for each in ("score", "latency")]),
+        menu(view, "max_s", say(language, "eff_max_s"), _said(view.get("max_s"), none, " s", language),
+             [("", none), *((f"{each}", f"{each} s") for each in TIMES)]),
+    ]  # fmt: skip
+    if any(row["score"] is not None for row in rows):
+        scores = [("", none), *((f"{each:g}", number(each, language)) for each in SCORES)]
+        now = _said(view.get("min_score"), none, "", language)
+        shown.append(menu(view, "min_score", say(language, "eff_min_score"), now, scores))
+    named: dict[str, Any] = {"aria-label": say(language, "eff_limits")}
+    return html.Nav(shown, className="filters", **named)
+
+
+def _said(text: str, none: str, unit: str, language: str) -> str:
+    value = _limit(text)
+    return none if value is None else f"{number(value, language)}{unit}"
+
+
+def _frontier(context: Context, task: str, rows: list[Row], by: str, limits: tuple[float | None, float | None]) -> Any:
+    """Wh per response against score or response time; the staircase goes through what no other model beats."""
+    language = context.view.language
+    worth = "score" if by == "score" else "latency_p95_s"
+    ends = ("score_low", "score_high") if by == "score" else ("latency_low_s", "latency_high_s")
+    known = [row for row in rows if row[worth] is not None]
+    current = max(rows, key=lambda row: (row["requests"], row["model"]))["model"]
+    kept = [row for row in known if row["meets_limits"]]
+    best = min(kept, key=lambda row: row["wh_per_response"], default=None)
+    title = say(language, "eff_frontier_none", use_case=task)
+    if best is not None:
+        shown = estimate(best["wh_per_response"], best["wh_low"], best["wh_high"], language)
+        title = say(language, "eff_frontier", use_case=task, model=best["model"], wh=shown.value, interval=shown.interval)
+    sub = say(language, f"eff_frontier_{by}", period=parts.period_words(context))
+    body: Any = html.P(say(language, "eff_frontier_unknown"))
+    if known:
+        body = picture(_plane(known, worth, ends, current, by, limits, language), f"{title}. {sub}")
+    columns = ("eff_wh", "interval", "eff_latency", "interval", "eff_score", "interval", "eff_undominated", "eff_meets")
+    head = [say(language, name) for name in ("model", "requests", *columns)]
+    told = [
+        (row["model"], number(row["requests"], language), *_figure(row, "wh_per_response", "wh_low", "wh_high", language),
+         *_figure(row, "latency_p95_s", "latency_low_s", "latency_high_s", language),
+         *_figure(row, "score", "score_low", "score_high", language),
+         _yes(row[f"undominated_{by}"], language), _yes(row["meets_limits"], language))
+        for row in rows
+    ]  # fmt: skip
+    data = links(context, "models", use_case=task, max_s=limits[0], min_score=limits[1])
+    sentences = [say(language, "eff_frontier_note", current=current)]
+    return block(
+        title, sub, body, language, sentences=sentences, table=table(head, told, title), data=data, wide=True,
+        identity="eff-frontier",
+    )  # fmt: skip
+
+
+def _plane(
+    rows: list[Row], worth: str, ends: tuple[str, str], current: str, by: str, limits: tuple[float | None, float | None],
+    language: str,
+) -> Any:  # fmt: skip
+    mark = f"undominated_{by}"
+    spots = [
+        Spot(
+            row["wh_per_response"], row[worth], row["model"], (row["wh_low"], row["wh_high"]), (row[ends[0]], row[ends[1]]),
+            "more" if row["model"] == current else "data" if row[mark] else "idle", row["model"] == current,
+        )
+        for row in rows
+    ]  # fmt: skip
+    low, high = min(row["wh_low"] for row in rows), max(row["wh_high"] for row in rows)
+    x = Axis(max(low, high * 1e-4) / 1.5, high * 1.5, say(language, "eff_wh"), log=True)
+    least, most = min(row[ends[0]] for row in rows), max(row[ends[1]] for row in rows)
+    room = (most - least or abs(most) or 1.0) * 0.3
+    y = Axis(least - room, most + room, say(language, "eff_score"))
+    if by == "latency":
+        y = Axis(0.0, most * 1.15, say(language, "eff_latency_axis"), inverted=True)
+    best = sorted((row["wh_per_response"], row[worth]) for row in rows if row[mark])
+    washed = (limits[0], say(language, "eff_too_slow")) if by == "latency" else (limits[1], say(language, "eff_too_poor"))
+    return plane(spots, x, y, title="", lines=[(stair(best, x.high), "stair")], washed=washed, language=language)
+
+
+def _figure(row: Row, value: str, low: str, high: str, language: str) -> tuple[str, str]:
+    if row[value] is None:
+        return say(language, "unknown"), ""
+    shown = estimate(row[value], row[low], row[high], language)
+    return shown.value, shown.interval
+
+
+def _yes(value: bool | None, language: str) -> str:
+    return "–" if value is None else say(language, "yes" if value else "no")
+
+
+def _alternatives(context: Context, found: list[Row]) -> Any:
+    """Each use case that several models answer: the one that most requests took, the best measured other one, their ratio."""
+    language = context.view.language
+    drawn, told = [], []
+    for row in found:
+        shown = estimate(row["ratio"], row["ratio_low"], row["ratio_high"], language)
+        words = say(language, "eff_times", ratio=shown.value, interval=shown.interval)
+        if not row["measurable"]:
+            words = say(language, "no_difference")
+        counts = " / ".join(number(row[f"{which}_requests"], language) for which in ("current", "alternative"))
+        drawn.append({**row, "said": f"{words} · n {counts}"})
+        wh = [
+            bracket(number(row[f"{which}_wh_low"], language), number(row[f"{which}_wh_high"], language), language)
+            for which in ("current", "alternative")
+        ]
+        told.append((
+            row["use_case"], row["current"], f"{number(row['current_wh'], language)} {wh[0]}", row["alternative"],
+            f"{number(row['alternative_wh'], language)} {wh[1]}", words, counts,
+            say(language, "eff_differs", what=row["differs"]) if row["differs"] else say(language, "same"),
+        ))  # fmt: skip
+    better = sum(row["measurable"] and row["ratio_low"] > 1 and not row["differs"] for row in found)
+    title = say(language, "eff_alternatives", better=str(better), uses=str(len(found)))
+    names = say(language, "eff_current"), say(language, "eff_best")
+    unit = say(language, "eff_wh")
+    body = dumbbells(drawn, "use_case", "current_wh", "alternative_wh", "said", unit=unit, title="", words=names)
+    columns = ("use_case", "eff_current", "eff_wh", "eff_best", "eff_wh", "eff_ratio", "requests", "condition")
+    head = [say(language, name) for name in columns]
+    sub = f"{say(language, 'eff_alternatives_sub')} {parts.period_words(context)}"
+    return block(
+        title, sub, picture(body, f"{title}. {sub}"), language, sentences=[say(language, "eff_alternatives_note")],
+        table=table(head, told, title), data=links(context, "alternatives"), wide=True, identity="eff-alternatives",
+    )  # fmt: skip
