@@ -222,19 +222,27 @@ def compare(
     b: Annotated[Path, typer.Argument(metavar="B.json", help="What is compared with it.")],
     anyway: Annotated[bool, typer.Option("--anyway", help="Also where conditions differ.")] = False,
     threshold: Annotated[float | None, typer.Option(min=0, help="Exit 6 where B surely takes more than so many times A.")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="A table for a merge request.")] = False,
+    badge: Annotated[Path | None, typer.Option(metavar="FILE", help="Write an SVG badge.")] = None,
     public_key: PublicKeyOption = "",
     config: ConfigOption = None,
     form: FormatOption = Format.table,
     output: OutputOption = None,
 ) -> int:
     """How many times A's energy B takes, paired by prompts and concurrency, and whether that is a difference at all."""
+    from footprint.efficiency import merging
     from footprint.efficiency.contrast import COLUMNS, contrast
     from footprint.efficiency.record import read
 
     signing_key = load_config(config).signing_key
     results = [_readable(path, public_key, signing_key, read).result for path in (a, b)]
     found = contrast(results[0], results[1], anyway=anyway)
-    emit(list(COLUMNS), list(found.rows), form, output)
+    if badge is not None:
+        badge.write_text(merging.badge(found), encoding="utf-8")
+    if markdown:
+        print(merging.markdown(found), end="")
+    else:
+        emit(list(COLUMNS), list(found.rows), form, output)
     say(found.sentence())
     if found.differs:
         say(f"compare with care: {', '.join(found.differs)} differ")

@@ -10,7 +10,18 @@ import typer
 from footprint.cli.asking import FromOption, ToOption
 from footprint.cli.auditing import WhereOption
 from footprint.cli.output import Format, emit
-from footprint.cli.shared import CheckFailed, ConfigOption, Exit, FormatOption, OutputOption, Unavailable, now_us, opened, say
+from footprint.cli.shared import (
+    CheckFailed,
+    ConfigOption,
+    Exit,
+    FormatOption,
+    OutputOption,
+    Unavailable,
+    UsageError,
+    now_us,
+    opened,
+    say,
+)
 from footprint.config import Config, load_config
 from footprint.instants import format_instant
 from footprint.units import US_PER_S
@@ -36,7 +47,12 @@ def compare(
     if all(Path(each).suffix == ".json" and Path(each).is_file() for each in (a, b)):
         from footprint.cli import benchmarking
 
-        return benchmarking.compare(Path(a), Path(b), anyway=anyway, threshold=threshold, config=config, form=form, output=output)
+        if by or from_ or to or where or per != "request":
+            raise UsageError("--by, --per, --from, --to and --where are of production; two benchmarks are compared as they are")
+        return benchmarking.compare(
+            Path(a), Path(b), anyway=anyway, threshold=threshold, markdown=markdown, badge=badge, config=config, form=form,
+            output=output,
+        )  # fmt: skip
     from footprint.querying import comparing, parse_question
 
     facts, store = opened(config)

@@ -10,7 +10,7 @@ running.py     the whole benchmark, point by point, each on disk when it is done
 document.py    a result: points and conditions, as a JSON document
 levels.py      points of one concurrency put together, with intervals (pure)
 fit.py         energy per token = a + b / batch (pure)
-contrast.py    two results: is there a difference? (pure)
+contrast.py    two results: is there a difference? (pure); merging.py: for a merge request
 record.py      result files: written whole, signed, checked, kept beside the sealed days
 rows.py        what pages, the API and notebooks read: results as rows
 references.py  public references, other hardware and other load

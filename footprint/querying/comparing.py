@@ -19,6 +19,7 @@ from footprint.querying.causes import budget_of
 from footprint.querying.question import BadQuestion, Question
 from footprint.readings import FootprintError
 from footprint.store import Store
+from footprint.wording.badges import svg
 
 KINDS = ("model", "service", "use_case")
 PERS = {"request": "requests", "1000-output-tokens": "output_tokens"}
@@ -225,16 +226,8 @@ def markdown(found: Comparison) -> str:
 
 
 def badge(found: Comparison) -> str:
-    """A small SVG: the ratio with its interval; no colour that judges."""
+    """A small SVG: the ratio with its interval."""
     text = "no measurable difference"
     if found.measurable:
         text = f"{found.ratio.value:.3g} x [{found.ratio.low:.3g} ; {found.ratio.high:.3g}]"
-    label, unit = f"Wh per {found.per}", 7
-    left, right = unit * len(label) + 12, unit * len(text) + 12
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + right}" height="20" role="img" aria-label="{label}: {text}">'
-        f"<title>{label}: {text}</title>"
-        f'<rect width="{left}" height="20" fill="#16202E"/><rect x="{left}" width="{right}" height="20" fill="#12436D"/>'
-        f'<g fill="#FFFFFF" font-family="Arial, sans-serif" font-size="12"><text x="6" y="14">{label}</text>'
-        f'<text x="{left + 6}" y="14">{text}</text></g></svg>\n'
-    )
+    return svg(f"Wh per {found.per}", text)

@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -25,7 +26,8 @@ def pair(seed: int, factor: float) -> tuple[Truth, Truth]:
     return one, replace(one, a_j=one.a_j * factor, b_j=one.b_j * factor)
 
 
-def claimed(factor: float, sets: int = 200) -> int:
+def claimed(factor: float, sets: int = 100) -> int:
+    """Differences claimed of so many pairs; the whole chain, 200 pairs, is in test_virtual.py."""
     count = 0
     for number in range(sets):
         a, b = (result(truth, seed=2 * number + which, idle=False, model="ab"[which]) for which, truth in enumerate(pair(number, factor)))
@@ -34,11 +36,11 @@ def claimed(factor: float, sets: int = 200) -> int:
 
 
 def test_a_difference_of_five_percent_is_found_in_at_least_four_of_five() -> None:
-    assert claimed(1.05) >= 160
+    assert claimed(1.05) >= 80
 
 
 def test_no_difference_is_wrongly_claimed_in_at_most_one_of_twenty() -> None:
-    assert claimed(1.0) <= 10
+    assert claimed(1.0) <= 5
 
 
 def test_the_interval_holds_the_true_ratio() -> None:
@@ -121,6 +123,21 @@ def test_the_command_says_the_ratio_and_fails_on_a_regression(files: tuple[str, 
 def test_compare_takes_two_result_files_too(files: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     assert status_of(["compare", *files, "--threshold", "1.5"]) == 6
     assert "model-b takes 1.8" in capsys.readouterr().err
+    assert status_of(["compare", *files, "--by", "model"]) == 2
+    assert "are of production" in capsys.readouterr().err
+
+
+def test_for_a_merge_request(files: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of(["compare", *files, "--markdown", "--badge", "b.svg"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("**model-b takes 1.8")
+    assert said[2] == "| | model-a | model-b | |"
+    assert all(line.count("|") == 5 for line in said[2:])
+    drawn = (tmp_path / "b.svg").read_text()
+    ElementTree.fromstring(drawn)
+    assert "J per request: 1.8" in drawn
+    assert status_of(["compare", files[0], files[0], "--badge", "b.svg"]) == 0
+    assert "no difference shown" in (tmp_path / "b.svg").read_text()
 
 
 def test_a_file_that_is_none_is_named(files: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
