@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Status = Literal["draft", "provisional", "final", "revised"]
+Key = tuple[str, str, str]  # period, service, use case; empty is the margin
 Bounds = tuple[float | None, float | None, float | None]  # value, low, high
 
 
@@ -67,6 +68,8 @@ class Context:
     vintages: tuple[Vintage, ...] = ()
     changes: tuple[Change, ...] = ()
     decisions: tuple[Decision, ...] = ()
+    shown: tuple[Key, ...] = ()  # cells that were published before: they cannot be unpublished
+    kept: tuple[Key, ...] = ()  # cells that were hidden before: they stay so
     delays: tuple[tuple[str, int, int], ...] = ()  # (edition, days allowed, days taken) of what was published before
 
     def latest(self, period: str) -> Vintage | None:
@@ -90,6 +93,7 @@ class Context:
         )  # fmt: skip
         return cls(**{
             **found, "vintages": vintages, "changes": tuple(Change(**each) for each in found["changes"]),
+            "shown": tuple((a, b, c) for a, b, c in found["shown"]), "kept": tuple((a, b, c) for a, b, c in found["kept"]),
             "decisions": tuple(Decision(**each) for each in found["decisions"]),
             "delays": tuple((name, allowed, taken) for name, allowed, taken in found["delays"]),
         })  # fmt: skip

@@ -33,10 +33,11 @@ class Effects:
 
 def effects_of(
     before: Asked, after: Asked, pairs_before: ByNames, pairs_after: ByNames, published: float | None = None,
-    timing: tuple[float, float] | None = None,
+    timing: tuple[float, float] | None = None, confidential: frozenset[str] = frozenset(),
 ) -> Effects | None:  # fmt: skip
     """Causes of the change of two periods; None where one of them has no energy.
 
+    Uses that began or stopped join the mix where one of them is ``confidential``: a bar of their own would tell of it.
     ``published`` is what the last edition of the period before said: what differs from it today is the first cause.
     ``timing`` are the means of a series by the hour over the yearly one, before and after, where the figure is counted so.
     """
@@ -58,6 +59,9 @@ def effects_of(
         "new": tuple(sorted({use for _, use in set(sides[1].uses) - going})),
         "stopped": tuple(sorted({use for _, use in set(sides[0].uses) - going})),
     }
+    if confidential & {*named["new"], *named["stopped"]}:
+        found["mix"] += found.pop("new") + found.pop("stopped")
+        named = {}
     scale = max(abs(known), abs(totals[1]))
     dust = [name for name, value in found.items() if abs(value) <= DUST * scale]
     rest = math.fsum(found.pop(name) for name in dust)

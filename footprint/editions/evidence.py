@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -72,7 +73,8 @@ def _print(view: LedgerView, host: str, day: int) -> str:
     for stream in view.streams().get(host, []):
         days = view.days_of(stream.id)
         near = [(d, v) for d, v in zip(days.day.tolist(), days.version.tolist(), strict=True) if day - 1 <= d <= day + 1]
-        parts.append((stream.device, stream.quantity, stream.grade, near))
+        if near:
+            parts.append((stream.device, stream.quantity, stream.grade, near))
     return fingerprint(parts)
 
 
@@ -94,14 +96,26 @@ def changes_between(before: Evidence, after: Evidence) -> tuple[Change, ...]:
         for cause, kwh, grams in _parts(was, now, ratios.get(place[0], 1.0), method=method):
             sums[cause][0] += kwh
             sums[cause][1] += grams
-    return tuple(
-        Change(cause, kwh, grams if known else None)
-        for cause, (kwh, grams) in sums.items()
-        if max(abs(kwh), abs(grams)) > _DUST
-    )
+    return tuple(Change(cause, kwh, grams if known else None) for cause, (kwh, grams) in _without_dust(sums, before, after).items())
 
 
-_DUST = 1e-9  # kWh, g: what rounding leaves
+def _without_dust(sums: Mapping[str, list[float]], before: Evidence, after: Evidence) -> dict[str, list[float]]:
+    """Causes that moved more than rounding does; what rounding left stays in the sum, with the largest of them."""
+    scale = [_DUST * max(abs(side) for side in pair) for pair in zip(_totals(before), _totals(after), strict=True)]
+    kept = {cause: list(moved) for cause, moved in sums.items() if any(abs(x) > s for x, s in zip(moved, scale, strict=True))}
+    for index in (0, 1):
+        if kept:
+            largest = max(kept, key=lambda cause: abs(kept[cause][index]))
+            kept[largest][index] += math.fsum(moved[index] for cause, moved in sums.items() if cause not in kept)
+    return kept
+
+
+def _totals(side: Evidence) -> tuple[float, float]:
+    days = side.days.values()
+    return math.fsum(kwh_from_uj(e.it_uj + e.facility_uj) for e in days), math.fsum(e.grams or 0.0 for e in days)
+
+
+_DUST = 1e-10  # of the whole
 
 
 def _method_ratios(before: Evidence, after: Evidence) -> dict[str, float]:

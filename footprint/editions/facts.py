@@ -49,6 +49,17 @@ ByNames = Mapping[Names, Asked]
 
 
 @dataclass(frozen=True, slots=True)
+class Box:
+    """The rules of disclosure control, and how much is hidden because of them in the period."""
+
+    min_users: int
+    dominance: float
+    primary: int
+    secondary: int
+    fewest_users_shown: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Seconds:
     """Device-seconds: expected, read by a sensor, modelled, bridged by a counter; the rest is missing."""
 
@@ -116,6 +127,7 @@ class Facts:
     inputs: str = ""
     ledger: str = ""
     hidden: Hidden = nothing_hidden
+    box: Box | None = None
 
     @property
     def previous(self) -> Period:
@@ -133,10 +145,11 @@ class Facts:
         return next((each for each in (self.year_ago, self.previous) if str(each) in self.quarters), None)
 
     def ranked(self) -> list[str]:
-        """Use cases of the period that may be shown, by energy; without idle and unattributed."""
+        """Use cases of the period by energy, then those that are confidential by name, for their rank would tell of them."""
         mine = self.uses.get(str(self.period), {})
         told = [name for (name,), asked in mine.items() if asked.row["energy_kwh"] is not None and name not in KEPT_NAMES]
-        return sorted(told, key=lambda name: (-mine[name,].row["energy_kwh"], name))
+        hidden = {name for name in told if self.hidden((("use_case", name),), str(self.period))}
+        return sorted(told, key=lambda name: (name in hidden, 0.0 if name in hidden else -mine[name,].row["energy_kwh"], name))
 
     @property
     def now(self) -> Asked:

@@ -79,7 +79,11 @@ def effects(facts: Facts) -> Effects | None:
     grams = before.row["co2e_location_g"] is not None and facts.now.row["co2e_location_g"] is not None
     published = told[0] if told and grams else None
     pairs = [facts.pairs.get(str(period), {}) for period in (facts.previous, facts.period)]
-    return effects_of(before, facts.now, pairs[0], pairs[1], published)
+    confidential = frozenset(
+        use for period, rows in zip((facts.previous, facts.period), pairs, strict=True) for _, use in rows
+        if facts.hidden((("use_case", use),), str(period))
+    )  # fmt: skip
+    return effects_of(before, facts.now, pairs[0], pairs[1], published, confidential=confidential)
 
 
 def _before(facts: Facts, book: FigureBook, found: Effects, shown: tuple[float, str]) -> str:

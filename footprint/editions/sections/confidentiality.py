@@ -18,6 +18,7 @@ def section(facts: Facts, book: FigureBook) -> Section:
     told = (
         Sentence(t("Jamais collectés : questions, réponses, noms, identifiants et adresses des utilisateurs.",
                    "Never collected: prompts, answers, names, identifiers and addresses of users.")),
+        *_rule(facts),
         Sentence(t("Une valeur par usage n’est publiée que si assez de personnes distinctes y ont part et qu’aucune n’y domine ; "
                    "elle est sinon marquée [c], ainsi que celles qui la trahiraient.",
                    "A value by use is published only if enough distinct persons share in it and none dominates; else it is marked "
@@ -27,3 +28,16 @@ def section(facts: Facts, book: FigureBook) -> Section:
     )  # fmt: skip
     return Section("confidentiality", t("Confidentialité", "Confidentiality"), NOTHING,
                    t("Personne n’est observé", "Nobody is watched"), NOTHING, (Paragraphs(told, "box"),), NOTHING)  # fmt: skip
+
+
+def _rule(facts: Facts) -> tuple[Sentence, ...]:
+    box = facts.box
+    if box is None:
+        return ()
+    fewest = "" if box.fewest_users_shown is None else f" La plus petite valeur publiée en compte {box.fewest_users_shown}."
+    least = "" if box.fewest_users_shown is None else f" The smallest value published has {box.fewest_users_shown}."
+    return (Sentence(t(
+        f"Règle : au moins {box.min_users} personnes distinctes, aucune au-delà de {box.dominance:.0%} du volume.{fewest} "
+        f"Cellules masquées : {box.primary} par la règle, {box.secondary} pour les protéger.".replace("%", " %"),
+        f"Rule: at least {box.min_users} distinct persons, none above {box.dominance:.0%} of the volume.{least} "
+        f"Cells hidden: {box.primary} by the rule, {box.secondary} to protect them.")),)  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from footprint.editions.document import Block, Chart, Column, Dumbbell, Figure, Pair, Ref, Row, Section, Table, Text
 from footprint.editions.facts import KEPT_NAMES, Facts
@@ -21,7 +22,7 @@ def section(facts: Facts, book: FigureBook) -> Section | None:
         key=lambda names: (PER_TOKENS.of(facts.models[names]) or (0.0,))[0],
     )
     blocks: list[Block] = []
-    pairs = [_pair(book, told) for told in facts.comparisons if not facts.hidden((("use_case", told["use_case"]),), str(facts.period))]
+    pairs = [_pair(book, told) for told in _shown(facts)]
     if pairs:
         blocks.append(Chart("efficiency", Dumbbell("Wh", tuple(pairs)), _alternative(facts)))
     if models:
@@ -37,12 +38,23 @@ def section(facts: Facts, book: FigureBook) -> Section | None:
     )  # fmt: skip
 
 
+def _shown(facts: Facts) -> list[Mapping[str, Any]]:
+    """Comparisons of which no cell is confidential: a use, and what each of its two models did for it."""
+
+    def hidden(told: Mapping[str, Any]) -> bool:
+        use = ("use_case", told["use_case"])
+        cells = ((use,), *((use, ("model", told[side])) for side in ("current", "best")))
+        return any(facts.hidden(cell, str(facts.period)) for cell in cells)
+
+    return [told for told in facts.comparisons if not hidden(told)]
+
+
 def _measurable(ratio: Estimate) -> bool:
     return not ratio.low <= 1 <= ratio.high
 
 
 def _title(facts: Facts) -> Text:
-    told = facts.comparisons
+    told = _shown(facts)
     better = sum(_measurable(each["ratio"]) for each in told)
     if not told:
         return t("L’énergie que demande chaque modèle", "The energy that each model takes")
@@ -103,6 +115,6 @@ def _table(facts: Facts, book: FigureBook, models: list[str]) -> Table:
 
 
 def _alternative(facts: Facts) -> Text:
-    names = [(str(each["use_case"]), str(each["current"]), str(each["best"])) for each in facts.comparisons]
+    names = [(str(each["use_case"]), str(each["current"]), str(each["best"])) for each in _shown(facts)]
     return t("; ".join(f"{use} : {current}, et {best}" for use, current, best in names).replace(";", " ;") + ".",
              "; ".join(f"{use}: {current}, and {best}" for use, current, best in names) + ".")  # fmt: skip

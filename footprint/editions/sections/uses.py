@@ -102,8 +102,8 @@ def _others(facts: Facts, book: FigureBook, ranked: list[str], shown: dict[str, 
         mine = facts.uses[str(facts.period)]
         return [Bar(named(name), _level(facts, book, ENERGY, name, mine[name,], shown)) for name in rest]
     where = tuple(("use_case", name) for name in behind)
-    if any(facts.hidden((pair,), str(facts.period)) for pair in where):
-        return []  # with the others beside it, the sum would tell what is confidential
+    if sum(facts.hidden((pair,), str(facts.period)) for pair in where) == 1:
+        return []  # with the others in the table, the sum would tell the one that is confidential
     told = ENERGY.of(together)
     identity = book.level(ENERGY, together if told else None, facts.period, where=(("use_cases", "others"),), display=shown["energy_kwh"])
     return [Bar(t(f"Autres usages ({len(behind)})", f"Other uses ({len(behind)})"), identity, "other")]
