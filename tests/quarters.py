@@ -9,7 +9,7 @@ from pathlib import Path
 from footprint.aggregation.running import aggregate
 from footprint.config import Config, load_config
 from footprint.ledger.factors import book_of
-from footprint.ledger.importing import import_energy, import_requests
+from footprint.ledger.importing import import_energy, import_requests, import_users
 from footprint.store import Store
 
 CONFIG = """
@@ -93,6 +93,24 @@ def request_lines(start_s: int, end_s: int, *, growth: float = 0.0, seed: int = 
     return lines
 
 
+USERS = {("chat", "drafting"): 40, ("chat", "search"): 30, ("chat", "translation"): 3, ("code", "coding"): 25}
+
+
+def user_lines(start: str, end: str) -> list[str]:
+    """Distinct users of every cell and margin, by month and quarter; three people translate."""
+    lines = ["period,service,use_case,users,max_share"]
+    months, day = [], datetime.date.fromisoformat(start).replace(day=1)
+    while day.isoformat() < end:
+        months.append(day)
+        day = (day + datetime.timedelta(days=32)).replace(day=1)
+    names = sorted({f"{m:%Y-%m}" for m in months} | {f"{m.year}-Q{(m.month + 2) // 3}" for m in months})
+    for name in names:
+        lines += [f"{name},{service},{use},{count},0.3" for (service, use), count in USERS.items()]
+        lines += [f"{name},,{use},{count},0.3" for (_, use), count in USERS.items()]
+        lines += [f"{name},chat,,60,0.2", f"{name},code,,25,0.2", f"{name},,,80,0.2"]
+    return lines
+
+
 def organisation(folder: Path, start: str, end: str, text: str = CONFIG, **options: float) -> tuple[Config, Store]:
     """A store with readings and requests of [start, end), computed."""
     folder.mkdir(exist_ok=True)
@@ -112,6 +130,9 @@ def bring(store: Store, config: Config, folder: Path, start: str, end: str, **op
     path = folder / f"requests-{start}.csv"
     path.write_text("\n".join(request_lines(seconds(start), seconds(end), **options)) + "\n", encoding="utf-8")  # type: ignore[arg-type]
     import_requests(store, config, str(path), now_us)
+    path = folder / f"users-{start}.csv"
+    path.write_text("\n".join(user_lines(start, end)) + "\n", encoding="utf-8")
+    import_users(store, str(path), now_us)
 
 
 def compute(store: Store, config: Config, day: str) -> None:

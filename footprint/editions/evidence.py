@@ -96,7 +96,8 @@ def changes_between(before: Evidence, after: Evidence) -> tuple[Change, ...]:
         for cause, kwh, grams in _parts(was, now, ratios.get(place[0], 1.0), method=method):
             sums[cause][0] += kwh
             sums[cause][1] += grams
-    return tuple(Change(cause, kwh, grams if known else None) for cause, (kwh, grams) in _without_dust(sums, before, after).items())
+    kept = _without_dust(sums, before, after)
+    return tuple(Change(cause, kwh, grams if known else None) for cause, (kwh, grams) in kept.items())
 
 
 def _without_dust(sums: Mapping[str, list[float]], before: Evidence, after: Evidence) -> dict[str, list[float]]:
@@ -145,4 +146,7 @@ def _parts(was: HostEvidence, now: HostEvidence, ratio: float, *, method: bool) 
         found.append(("late-data", it - moved, (it - moved) * factor_was))
     else:
         found.append(("method" if method else "facts", it, it * factor_was))
-    return found
+    # A building's part without IT energy to carry it: what is declared of the building.
+    rest = whole_now - whole_was - sum(kwh for _, kwh, _ in found)
+    grams = whole_now * factor_now - whole_was * factor_was - sum(g for _, _, g in found)
+    return [*found, ("facts", rest, grams)]

@@ -18,6 +18,7 @@ from footprint.editions.evidence import Evidence, changes_between, evidence_of
 from footprint.editions.facts import Facts
 from footprint.editions.figures import PUBLISH_FROM
 from footprint.editions.gathering import gather
+from footprint.editions.hiding import protect
 from footprint.editions.measures import KEY
 from footprint.editions.rendering import REPORT, files_of
 from footprint.editions.serial import from_json, to_json
@@ -61,7 +62,7 @@ def draft(store: Store, config: Config, period: str, now_us: int, context: Conte
         If it has no such name.
     """
     told = context or context_of(store, config, named_period(period), now_us)
-    facts = gather(store, config, told, now_us)
+    facts = protect(store, config, told, gather(store, config, told, now_us), told.cut_us)
     edition, book = build(facts)
     return Draft(edition, facts, book.keys())
 

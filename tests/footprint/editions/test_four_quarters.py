@@ -34,7 +34,9 @@ def value(published: Published, key: str) -> float:
     return found
 
 
-def test_four_quarters_and_three_kinds_of_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_four_quarters_and_three_kinds_of_revision(  # noqa: PLR0915 - one story
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config, store = organisation(tmp_path / "office", "2025-09-30", "2026-10-01", growth=0.6)
     folder = tmp_path / "office"
     quarters = {"2025-Q4": "2026-01-14", "2026-Q1": "2026-04-14", "2026-Q2": "2026-07-14", "2026-Q3": "2026-10-14"}

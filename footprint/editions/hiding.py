@@ -1,0 +1,59 @@
+"""This file says which cells of an edition are confidential: as disclosure control decided, and as other cells follow it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from footprint.config import Config
+from footprint.editions.context import Context
+from footprint.editions.facts import KEPT_NAMES, Box, Facts, Where
+from footprint.editions.protecting import Protected, protected
+from footprint.impact.book import FactorBook
+from footprint.periods import named_period
+from footprint.store import Store
+
+PERSONAL = frozenset({"service", "use_case", "charter", "model"})
+
+
+class Cells:
+    """Statuses of the cells of an edition's periods; a cell that nobody decided on is confidential."""
+
+    def __init__(self, config: Config, facts: Facts, decided: Mapping[str, Protected]) -> None:
+        self._config, self._facts, self._decided = config, facts, decided
+
+    def __call__(self, where: Where, period: str) -> bool:
+        cell = dict(where)
+        if not set(cell) & PERSONAL:
+            return False
+        found = self._decided.get(period)
+        if found is None:
+            return True
+        if "charter" in cell:
+            return self._charter_hides(found, period, cell["charter"])
+        use_case = cell.get("use_case", "")
+        if "model" not in cell:
+            return not found.shows(period, cell.get("service", ""), use_case)
+        services = self._config.services_of_model(cell["model"])
+        return not services or any(not found.shows(period, service, use_case) for service in sorted(services))
+
+    def _charter_hides(self, found: Protected, period: str, status: str) -> bool:
+        """A status is shown where every use of it is: the sum of all but one would tell that one."""
+        start, end = named_period(period).bounds_us(self._config.timezone)
+        uses = {name for (name,) in self._facts.uses.get(period, {}) if name not in KEPT_NAMES}
+        mine = {name for name in uses if status in {self._config.charter_at(name, at) for at in (start, end - 1)}}
+        return any(not found.shows(period, "", name) for name in mine)
+
+
+def protect(
+    store: Store, config: Config, context: Context, facts: Facts, now_us: int, book: FactorBook | None = None
+) -> Facts:
+    """The same facts, knowing what they may not show."""
+    periods = sorted({*facts.uses, *facts.charters, *facts.pairs, str(facts.period)})
+    decided = {
+        period: protected(store, config, period, now_us, known=context.shown, kept=context.kept, book=book) for period in periods
+    }
+    mine = decided[str(facts.period)]
+    counts = mine.counts([str(facts.period)])
+    box = Box(mine.rules.min_users, mine.rules.dominance, counts.primary, counts.secondary, counts.fewest_users_shown)
+    return replace(facts, hidden=Cells(config, facts, decided), box=box)
