@@ -6,6 +6,7 @@ output.py     tables as text, CSV, JSON and Parquet
 importing.py  import energy, requests, users, list, withdraw
 asking.py     aggregate, query, check
 factors.py    factors list, show
+benchmarking.py  bench-model: run, show, compare, import, list, references; progress.py: its bar
 running.py    init, up, serve, token, doctor
 """
 

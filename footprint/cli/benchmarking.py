@@ -1,10 +1,4 @@
-"""This file is for engineers who choose a model: the benchmark protocol against an endpoint, and what its results say.
-
-    footprint bench-model http://127.0.0.1:8000            the whole protocol, about an hour
-    footprint bench-model http://127.0.0.1:8000 --concurrency 1,8 --least-s 20 --repeats 3    a quick look
-    footprint bench-model compare a.json b.json
-    footprint bench-model import a.json
-"""
+"""This file is for engineers who choose a model: the benchmark protocol against an endpoint, and what its results say."""
 
 from __future__ import annotations
 
@@ -43,7 +37,15 @@ class _UrlFirst(typer.core.TyperGroup):
         return super().parse_args(ctx, args)
 
 
-app = typer.Typer(cls=_UrlFirst, no_args_is_help=True, help="Energy of a served model, by protocol: bench-model URL.")
+_HELP = """Energy of a served model, by the benchmark protocol.
+
+\b
+footprint bench-model http://127.0.0.1:8000 --prompts mine.jsonl   all of it, about an hour
+footprint bench-model http://127.0.0.1:8000 --concurrency 1,8,32 --repeats 3 --least-s 20 --least-updates 0   a look
+footprint bench-model compare a.json b.json                        is B better than A?
+footprint bench-model import a.json                                beside production
+"""
+app = typer.Typer(cls=_UrlFirst, no_args_is_help=True, help=_HELP)
 PublicKeyOption = Annotated[str, typer.Option("--public-key", help="Of minisign, to check the signature with.")]
 
 

@@ -66,6 +66,7 @@ def test_a_short_run_goes_on_where_it_stopped_and_keeps_no_word(
     assert "Traceback" not in said
     kept = {path.name: path.stat().st_mtime_ns for path in folder.glob("r0-c*.json")}
     assert 1 <= len(kept) <= 2
+    assert not any("SECRET" in path.read_text() or endpoint.url in path.read_text() for path in folder.iterdir())
     assert not (tmp_path / "r.json").exists()
 
     assert status_of([*command, "--seed", "2"]) == 1
