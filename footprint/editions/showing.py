@@ -6,7 +6,6 @@ their interval bears. What has no value is a flag in brackets, never blank and n
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from footprint.editions.document import Figure, Ref
@@ -14,6 +13,7 @@ from footprint.wording.numbers import bracket, estimate, fixed, number
 
 THIN, NBSP = "\u202f", "\u00a0"
 EXACT = "exact"  # the word is the same in both languages
+HALF_POINT, TENTH = 0.5, 0.1  # in points of a hundred
 BESIDE = ("u", "r", "low")  # flags that stand beside a value; the others say why there is none, or are told by the badge
 _LONG = {"gCO2e": "g\u00a0CO₂e", "kgCO2e": "kg\u00a0CO₂e"}
 _WORDS = {"million": ("millions", "million"), "billion": ("milliards", "billion")}  # (French, English)
@@ -92,26 +92,33 @@ def _change(figure: Figure, language: str) -> tuple[str, str]:
     return _points(figure, language, sign=True)
 
 
+def _effect(figure: Figure, language: str) -> tuple[str, str]:
+    """A part of a change, in the unit of the level, with its sign."""
+    told, interval = _level(figure, language)
+    return (f"+{told}" if figure.value and figure.value > 0 and not told.startswith("\u2212") else told), interval
+
+
 def _share(figure: Figure, language: str) -> tuple[str, str]:
     return _points(figure, language, sign=False)
 
 
 def _points(figure: Figure, language: str, *, sign: bool) -> tuple[str, str]:
     assert figure.value is not None
-    bounds = None if figure.low is None or figure.high is None else (100 * figure.low, 100 * figure.high)
-    value = 100 * figure.value
-    decimals = places(value if bounds is None else (bounds[1] - bounds[0]) / 2)
-    percent = f"{THIN}%" if language == "fr" else "%"
-    interval = ""
-    if bounds is not None and bounds[0] < bounds[1]:
-        interval = bracket(*(_signed(bound, decimals, language, sign=sign) for bound in bounds), language)
-    return _signed(value, decimals, language, sign=sign) + percent, interval
+    value, percent = 100 * figure.value, f"{THIN}%" if language == "fr" else "%"
+    if figure.low is None or figure.high is None:
+        return _signed(value, places(value, value), language, sign=sign) + percent, ""
+    low, high = 100 * figure.low, 100 * figure.high
+    decimals = places((high - low) / 2, value)
+    told = [_signed(each, decimals, language, sign=sign) for each in (low, value, high)]
+    # An interval narrower than what is printed says nothing.
+    return told[1] + percent, "" if told[0] == told[2] else bracket(told[0], told[2], language)
 
 
-def places(size: float) -> int:
-    """Decimals of a percentage: none from one point on; below, as many as show the first digit, two at most."""
-    size = abs(size)
-    return 0 if size >= 1 or size == 0 else min(max(-math.floor(math.log10(size)), 1), 2)
+def places(half_width: float, value: float) -> int:
+    """Decimals of a percentage: whole points, a tenth where the interval or the value is smaller, a hundredth below a tenth."""
+    if abs(half_width) >= HALF_POINT or value == 0:
+        return 0
+    return 1 if abs(value) >= TENTH else 2
 
 
 def _signed(value: float, decimals: int, language: str, *, sign: bool) -> str:
@@ -143,4 +150,4 @@ def _count(figure: Figure, language: str) -> tuple[str, str]:
     return number(figure.value / figure.display[0], language), ""
 
 
-_WRITERS = {"level": _level, "change": _change, "share": _share, "ratio": _ratio, "count": _count}
+_WRITERS = {"level": _level, "change": _change, "share": _share, "ratio": _ratio, "count": _count, "effect": _effect}

@@ -1,0 +1,27 @@
+"""Charts of an edition as SVG: one file a kind, one line each in ``DRAWERS``.
+
+A drawer takes a drawing, the figures by id and a language, and fills a canvas; ``drawn`` gives the document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from footprint.editions.document import Chart, Figure
+from footprint.editions.forms.charts import bars, dumbbell, shares, stacks, strip, tornado, trend, vintages, waterfall
+from footprint.editions.forms.svg import Canvas
+
+__all__ = ["DRAWERS", "drawn", "strip"]
+
+Drawer = Callable[[Any, Mapping[str, Figure], str, str, str], Canvas]
+DRAWERS: dict[str, Drawer] = {
+    "trend": trend.draw, "bars": bars.draw, "waterfall": waterfall.draw, "shares": shares.draw, "dumbbell": dumbbell.draw,
+    "tornado": tornado.draw, "stacks": stacks.draw, "vintages": vintages.draw,
+}  # fmt: skip
+
+
+def drawn(chart: Chart, figures: Mapping[str, Figure], language: str, title: str) -> str:
+    """A chart as an SVG document, with its title and its text alternative inside."""
+    draw = DRAWERS[chart.drawing.kind]
+    return draw(chart.drawing, figures, language, title, chart.alternative.in_(language)).svg()

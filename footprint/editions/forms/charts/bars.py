@@ -1,0 +1,51 @@
+"""This file draws ranked bars with their whiskers; idle and unattributed stand last, below a hairline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from footprint.editions.document import Bar, Bars, Figure
+from footprint.editions.forms.svg import WIDTH, Canvas, shortened
+from footprint.editions.showing import shown
+
+ROW, BAR, TOP = 27.0, 14.0, 4.0
+LABELS, LEFT, RIGHT, VALUE, LETTER = 178.0, 188.0, 470.0, 532.0, 636.0
+LOOKS = {"A": "solid", "B": "solid", "C": "hatched", "D": "outline", "": "solid"}
+
+
+def draw(drawing: Bars, figures: Mapping[str, Figure], language: str, title: str, alternative: str) -> Canvas:
+    """The bars; they start at 0."""
+    apart = next((index for index, bar in enumerate(drawing.bars) if bar.look in ("idle", "unattributed")), None)
+    gap = 14.0 if apart else 0.0
+    canvas = Canvas(WIDTH, TOP + ROW * len(drawing.bars) + gap + 4, title, alternative)
+    most = max((_end(figures[bar.figure]) for bar in drawing.bars), default=0.0) or 1.0
+    top = TOP
+    for index, bar in enumerate(drawing.bars):
+        if apart and index == apart:
+            canvas.line(0, top + gap / 2, WIDTH, top + gap / 2, colour="rule")
+            top += gap
+        _bar(canvas, bar, figures[bar.figure], top, (RIGHT - LEFT) / most, language)
+        top += ROW
+    return canvas
+
+
+def _end(figure: Figure) -> float:
+    return max(figure.high or 0.0, figure.value or 0.0)
+
+
+def _bar(canvas: Canvas, bar: Bar, figure: Figure, top: float, scale: float, language: str) -> None:
+    middle = top + ROW / 2
+    canvas.text(LABELS, middle + 4.5, shortened(bar.label.in_(language), LABELS), anchor="end")
+    told = shown(figure, language)
+    if figure.value is None:
+        canvas.text(LEFT, middle + 4.5, told.value, colour="ink2")
+        canvas.text(VALUE, middle + 4.5, told.value, anchor="end", bold=True)
+        return
+    look = "dotted" if bar.look == "unattributed" else LOOKS[figure.quality]
+    colour = {"idle": "idle", "unattributed": "ink"}.get(bar.look, "data")
+    canvas.bar(LEFT, middle - BAR / 2, figure.value * scale, BAR, colour=colour, look=look)
+    if figure.low is not None and figure.high is not None:
+        canvas.whisker(LEFT + max(figure.low, 0.0) * scale, LEFT + figure.high * scale, middle)
+    canvas.text(VALUE, middle + 4.5, told.value, anchor="end", bold=True)
+    canvas.text(VALUE + 8, middle + 4.5, told.interval, colour="ink2")
+    canvas.text(LETTER, middle + 4.5, told.badge, anchor="end", bold=True)

@@ -1,0 +1,41 @@
+"""This file draws one bar of a hundred per cent: how the energy is known, and what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from footprint.editions.document import Figure, Shares
+from footprint.editions.forms.svg import WIDTH, Canvas, width_of
+from footprint.editions.showing import shown
+
+TOP, BAR = 26.0, 26.0
+_WORDS = {  # (French, English)
+    "A": ("mesuré (A)", "measured (A)"), "B": ("en partie modélisé (B)", "partly modelled (B)"),
+    "C": ("estimé (C)", "estimated (C)"), "D": ("fournisseur (D)", "supplier’s word (D)"), "missing": ("manquant", "missing"),
+}  # fmt: skip
+_LOOKS = {
+    "A": ("data", "solid"), "B": ("data2", "solid"), "C": ("data", "hatched"), "D": ("data", "outline"),
+    "missing": ("ink", "dotted"),
+}  # fmt: skip
+
+
+def draw(drawing: Shares, figures: Mapping[str, Figure], language: str, title: str, alternative: str) -> Canvas:
+    """The parts in their order; a label stands above its part where there is room, the others in a line below."""
+    canvas = Canvas(WIDTH, TOP + BAR + 26, title, alternative)
+    parts = [(look, figures[identity]) for look, identity in drawing.parts if figures[identity].value]
+    total = sum(figure.value or 0.0 for _, figure in parts) or 1.0
+    left, free, below = 0.0, 0.0, []
+    for look, figure in parts:
+        width = WIDTH * (figure.value or 0.0) / total
+        colour, kind = _LOOKS[look]
+        canvas.bar(left, TOP, max(width - 2, 1.0), BAR, colour=colour, look=kind)  # 2 px of paper between neighbours
+        said = f"{shown(figure, language).value} {_WORDS[look][language != 'fr']}"
+        if width_of(said) < max(width, 0) and left >= free:
+            canvas.text(left, TOP - 8, said, bold=True)
+            free = left + width_of(said) + 8
+        else:
+            below.append(said)
+        left += width
+    if below:
+        canvas.text(WIDTH, TOP + BAR + 19, ", ".join(below), colour="ink2", anchor="end")
+    return canvas

@@ -1,0 +1,29 @@
+"""This file draws the day strip: a cell a day, full where measured, hatched where estimated in part, empty where missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from footprint.editions.document import Day
+from footprint.editions.forms.svg import Canvas, hatch
+
+WIDTH, HEIGHT = 832.0, 9.0  # the full width of the paper's text
+
+
+def draw(days: Sequence[Day], title: str, alternative: str) -> Canvas:
+    """Runs of days of one state."""
+    canvas = Canvas(WIDTH, HEIGHT, title, alternative)
+    cell, left = WIDTH / max(len(days), 1), 0.0
+    for state, run in groupby(days, key=lambda day: day.state):
+        width = cell * len(list(run))
+        if state == "measured":
+            canvas.bar(left, 0, width, HEIGHT, colour="data")
+        elif state == "estimated":
+            canvas.bar(left, 0, width, HEIGHT, colour="band")
+            for x1, y1, x2, y2 in hatch(left, 0, width, HEIGHT, 4):
+                canvas.line(x1, y1, x2, y2, colour="data", width=1.4)
+        else:
+            canvas.bar(left + 0.75, 0.75, width - 1.5, HEIGHT - 1.5, colour="ink3", look="dotted")
+        left += width
+    return canvas

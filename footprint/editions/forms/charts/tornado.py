@@ -1,0 +1,37 @@
+"""This file draws what each cause can move a published value by, sorted, around that value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from footprint.editions.document import Figure, Tornado
+from footprint.editions.forms.svg import WIDTH, Canvas, shortened
+from footprint.editions.showing import shown
+from footprint.wording.numbers import number
+
+ROW, BAR, TOP = 28.0, 16.0, 4.0
+LABELS, LEFT, RIGHT = 208.0, 262.0, 586.0
+_WORDS = {"fr": "valeur publiée", "en": "published value"}
+
+
+def draw(drawing: Tornado, figures: Mapping[str, Figure], language: str, title: str, alternative: str) -> Canvas:
+    """Bars to the left and to the right of the value, with what they move at either end."""
+    bottom = TOP + ROW * len(drawing.swings)
+    canvas = Canvas(WIDTH, bottom + 26, title, alternative)
+    left = max((-min(swing.low, 0.0) for swing in drawing.swings), default=0.0)
+    right = max((max(swing.high, 0.0) for swing in drawing.swings), default=0.0)
+    scale = (RIGHT - LEFT) / (left + right) if left + right else 0.0
+    zero = LEFT + left * scale
+    for index, swing in enumerate(drawing.swings):
+        middle = TOP + ROW * (index + 0.5)
+        canvas.text(LABELS, middle + 4.5, shortened(swing.label.in_(language), LABELS), anchor="end")
+        low, high = min(swing.low, 0.0) * scale, max(swing.high, 0.0) * scale
+        canvas.bar(zero + low, middle - BAR / 2, -low, BAR, colour="data2")
+        canvas.bar(zero, middle - BAR / 2, high, BAR, colour="data")
+        canvas.text(zero + low - 6, middle + 4.5, f"−{number(-swing.low, language, 2)}" if swing.low else "0", anchor="end",
+                    colour="ink2")  # fmt: skip
+        canvas.text(zero + high + 6, middle + 4.5, f"+{number(swing.high, language, 2)}" if swing.high else "0", colour="ink2")
+    canvas.line(zero, TOP - 2, zero, bottom + 4, width=1.4)
+    told = shown(figures[drawing.centre], language)
+    canvas.text(zero, bottom + 20, f"{told.with_unit} ({_WORDS[language]})", anchor="middle", colour="ink2")
+    return canvas

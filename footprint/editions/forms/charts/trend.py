@@ -1,0 +1,137 @@
+"""This file draws a line of months with its band: gaps where months are missing, dashes where they are provisional."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from itertools import pairwise
+
+from babel.dates import format_date
+
+from footprint.editions.document import Figure, Point, Trend
+from footprint.editions.forms.svg import WIDTH, Canvas, ticks, width_of
+from footprint.wording.numbers import estimate, number
+
+LEFT, RIGHT, TOP, BOTTOM = 48.0, 498.0, 34.0, 206.0
+HEIGHT = 250.0
+_WORDS = {"fr": ("manquant", "provisoire", "méthode"), "en": ("missing", "provisional", "method")}
+
+
+def draw(drawing: Trend, _: Mapping[str, Figure], language: str, title: str, alternative: str) -> Canvas:
+    """The trend; y begins at 0."""
+    canvas = Canvas(WIDTH, HEIGHT, title, alternative)
+    points = drawing.points
+    marks = ticks(max((point.high or point.value or 0.0 for point in points), default=0.0), 4)
+    step = (RIGHT - LEFT) / max(len(points) - 1, 1)
+
+    def x(index: float) -> float:
+        return LEFT + step * index
+
+    def y(value: float) -> float:
+        return BOTTOM - (BOTTOM - TOP) * value / marks[-1]
+
+    canvas.text(0, 14, drawing.unit, colour="ink3")
+    for mark in marks:
+        canvas.line(LEFT, y(mark), RIGHT, y(mark), colour="strong" if mark == 0 else "rule")
+        canvas.text(LEFT - 8, y(mark) + 4.5, number(mark, language), colour="ink2", anchor="end")
+    _months(canvas, points, x, language)
+    _missing(canvas, points, x, step, language)
+    for first, run in _runs(points):
+        _band(canvas, run, first, x, y)
+    for first, run in _runs(points):
+        for (one, here), (other, there) in pairwise(enumerate(run, first)):
+            dash = "6 5" if "provisional" in (here.state, there.state) else ""
+            canvas.path([(x(one), y(here.value or 0.0)), (x(other), y(there.value or 0.0))], colour="data", dash=dash)
+        for index, point in enumerate(run, first):
+            if point.state == "provisional" or len(run) == 1:
+                canvas.dot(x(index), y(point.value or 0.0), 4, colour="data", hollow=point.state == "provisional")
+    _breaks(canvas, drawing, x, language)
+    _last(canvas, drawing, x, y, language)
+    return canvas
+
+
+def _runs(points: tuple[Point, ...]) -> Iterator[tuple[int, list[Point]]]:
+    """Stretches of months with a value."""
+    run: list[Point] = []
+    for index, point in enumerate(points):
+        if point.value is not None:
+            run.append(point)
+        elif run:
+            yield index - len(run), run
+            run = []
+    if run:
+        yield len(points) - len(run), run
+
+
+def _band(canvas: Canvas, run: list[Point], first: int, x, y) -> None:  # type: ignore[no-untyped-def]
+    known = [(x(index), point) for index, point in enumerate(run, first) if point.low is not None and point.high is not None]
+    for (left, here), (right, there) in pairwise(known):
+        provisional = "provisional" in (here.state, there.state)
+        shape = [(left, y(here.high)), (right, y(there.high)), (right, y(there.low)), (left, y(here.low))]
+        canvas.area(shape, colour="band", opacity=0.5 if provisional else 1.0)
+        if provisional:
+            for edge in ((shape[0], shape[1]), (shape[3], shape[2])):
+                canvas.path(edge, colour="data2", width=0.8, dash="3 3")
+    if len(known) == 1:
+        at, point = known[0]
+        canvas.line(at, y(point.low), at, y(point.high), colour="data", width=1.4)
+
+
+def _months(canvas: Canvas, points: tuple[Point, ...], x, language: str) -> None:  # type: ignore[no-untyped-def]
+    """Each third month by name; the year in bold below its first."""
+    told_year, every = "", 1 if len(points) <= 8 else 3
+    for index, point in enumerate(points):
+        year, month = point.month.split("-")
+        if (int(month) - 1) % every and index:
+            continue
+        if index and index < every and every > 1:
+            continue  # too close to the first
+        canvas.text(x(index), BOTTOM + 19, format_date(date(int(year), int(month), 1), "MMM", locale=language), colour="ink2",
+                    anchor="middle")  # fmt: skip
+        if year != told_year:
+            canvas.text(x(index), BOTTOM + 37, year, anchor="middle", bold=True)
+            told_year = year
+
+
+def _missing(canvas: Canvas, points: tuple[Point, ...], x, step: float, language: str) -> None:  # type: ignore[no-untyped-def]
+    index = 0
+    while index < len(points):
+        length = next((n for n, point in enumerate(points[index:]) if point.value is not None), len(points) - index)
+        if length:
+            flag = "[c]" if any(point.state == "suppressed" for point in points[index : index + length]) else "[x]"
+            left, right = max(x(index - 0.5), LEFT), min(x(index + length - 0.5), RIGHT)
+            canvas.area([(left, TOP), (right, TOP), (right, BOTTOM), (left, BOTTOM)], colour="wash")
+            middle, word = (left + right) / 2, _WORDS[language][0]
+            half = width_of(word) / 2
+            if flag == "[x]":
+                canvas.text(min(max(middle, half), WIDTH - half), TOP - 6, word, colour="ink2", anchor="middle")
+            canvas.text(middle, TOP + 20, flag, colour="ink2", anchor="middle")
+        index += max(length, 1)
+
+
+def _breaks(canvas: Canvas, drawing: Trend, x, language: str) -> None:  # type: ignore[no-untyped-def]
+    months = [point.month for point in drawing.points]
+    for month, before, after in drawing.breaks:
+        if month in months:
+            at = x(months.index(month) - 0.5)
+            canvas.line(at, TOP - 16, at, BOTTOM, width=1.4)
+            canvas.text(at - 5, TOP - 8, f"{_WORDS[language][2]} {before}", colour="ink2", anchor="end")
+            canvas.text(at + 5, TOP - 8, after, colour="ink2")
+
+
+def _last(canvas: Canvas, drawing: Trend, x, y, language: str) -> None:  # type: ignore[no-untyped-def]
+    """Value, interval and month beside the last point."""
+    known = [(index, point) for index, point in enumerate(drawing.points) if point.value is not None]
+    if not known:
+        return
+    index, point = known[-1]
+    assert point.value is not None
+    told = estimate(point.value, point.low, point.high, language)
+    at = min(max(y(point.value), TOP + 6), BOTTOM - 34)
+    year, month = (int(part) for part in point.month.split("-"))
+    when = format_date(date(year, month, 1), "MMM y", locale=language)
+    left = x(index) + 12
+    canvas.dot(x(index), y(point.value), 4, colour="data", hollow=point.state == "provisional")
+    canvas.text(left, at - 1, f"{told.value}\u00a0{drawing.unit}", bold=True)
+    canvas.text(left, at + 16, told.interval, colour="ink2")
+    canvas.text(left, at + 33, f"{when}, {_WORDS[language][1]}" if point.state == "provisional" else when, colour="ink2")

@@ -1,0 +1,58 @@
+"""This file draws how one total became another: an effect a row, ▲ for more and ▼ for less; totals are points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from footprint.editions.document import Figure, Waterfall
+from footprint.editions.forms.svg import WIDTH, Canvas, shortened
+from footprint.editions.showing import shown
+
+ROW, BAR, TOP = 25.0, 15.0, 4.0
+LABELS, LEFT, RIGHT, MARK, VALUE, END = 168.0, 182.0, 470.0, 482.0, 552.0, 638.0
+
+
+def draw(drawing: Waterfall, figures: Mapping[str, Figure], language: str, title: str, alternative: str) -> Canvas:
+    """The effects, in the order given; the scale is that of the totals, and may start above 0."""
+    rows = len(drawing.effects) + 2
+    canvas = Canvas(WIDTH, TOP + ROW * rows + 4, title, alternative)
+    size = figures[drawing.before.figure].display[0]
+    levels = [figures[drawing.before.figure].value or 0.0]
+    for effect in drawing.effects:
+        levels.append(levels[-1] + (figures[effect.figure].value or 0.0))
+    low, high = min(levels), max(levels)
+    pad = (high - low) * 0.08 or max(abs(high), 1.0) * 0.08
+
+    def x(value: float) -> float:
+        return LEFT + (RIGHT - LEFT) * (value - low + pad) / (high - low + 2 * pad)
+
+    def total(row: int, level: float, at: str) -> None:
+        middle = TOP + ROW * (row + 0.5)
+        end = drawing.before if row == 0 else drawing.after
+        canvas.text(LABELS, middle + 4.5, shortened(end.label.in_(language), LABELS), anchor="end", bold=True)
+        canvas.line(LEFT, middle, x(level), middle, colour="rule")
+        canvas.dot(x(level), middle, 5, colour="idle")
+        told = shown(figures[at], language)
+        canvas.text(END, middle + 4.5, told.with_unit, anchor="end", bold=True)
+
+    total(0, levels[0], drawing.before.figure)
+    for number, effect in enumerate(drawing.effects):
+        figure, middle = figures[effect.figure], TOP + ROW * (number + 1.5)
+        begin, end, more = levels[number], levels[number + 1], levels[number + 1] >= levels[number]
+        canvas.line(x(begin), middle - ROW + (5 if number == 0 else BAR / 2), x(begin), middle - BAR / 2, colour="strong")
+        canvas.bar(x(min(begin, end)), middle - BAR / 2, x(max(begin, end)) - x(min(begin, end)), BAR,
+                   colour="more" if more else "data")  # fmt: skip
+        if figure.low is not None and figure.high is not None:
+            half = (figure.high - figure.low) / 2
+            canvas.whisker(x(end - half), x(end + half), middle)
+        canvas.text(LABELS, middle + 4.5, shortened(effect.label.in_(language), LABELS), anchor="end")
+        told = shown(figure, language)
+        if figure.value:
+            canvas.text(MARK, middle + 4, "▲" if more else "▼", colour="moretext" if more else "data", size=9)
+        canvas.text(VALUE, middle + 4.5, told.value, anchor="end", bold=True)
+        canvas.text(VALUE + 6, middle + 4.5, told.interval, colour="ink2", size=11.5)
+    last = TOP + ROW * (rows - 1.5)
+    canvas.line(x(levels[-1]), last + BAR / 2, x(levels[-1]), last + ROW - 5, colour="strong")
+    total(rows - 1, levels[-1], drawing.after.figure)
+    assert size
+    return canvas
