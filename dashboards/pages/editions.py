@@ -75,8 +75,7 @@ def _downloads(published: Published, language: str) -> list[Any]:
     for spoken in (language, "en" if language == "fr" else "fr"):
         for name, form in FORMS:
             if f"{spoken}/{name}" in published.files:
-                reads = form == "HTML"
-                href = f"/editions/{published.period}/v{published.version}/{spoken}" if reads else f"{at}/{spoken}/{name}"
+                href = f"/editions/{published.period}/v{published.version}/{spoken}/{name}"
                 links.append(html.A(f"{form} {spoken.upper()}", href=href, hrefLang=spoken))
     links += [html.A(form, href=f"{at}/{name}") for name, form in BESIDE if name in published.files]
     return [part for link in links for part in (link, " ")]

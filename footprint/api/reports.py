@@ -62,15 +62,12 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
     @routes.get("/editions/{period}/{version}", include_in_schema=False)
     def edition(period: str, version: str, request: Request, lang: str = "") -> Response:
         language = lang if lang in ("fr", "en") else _preferred(request.headers.get("accept-language", ""))
-        return RedirectResponse(f"/editions/{period}/{version}/{language}", status_code=307)
+        return RedirectResponse(f"/editions/{period}/{version}/{language}/report.html", status_code=307)
 
-    @routes.get("/editions/{period}/{version}/{language}", include_in_schema=False)
-    def page(period: str, version: str, language: str) -> Response:
-        published = _published(store, period, version)
-        name = f"{language}/report.html"
-        if published is None or name not in published.files:
-            return _absent(f"no edition {version!r} of {period!r} in {language!r}")
-        return _frozen(config, published, name)
+    @routes.get("/editions/{period}/{version}/{name:path}", include_in_schema=False)
+    def shown(period: str, version: str, name: str) -> Response:
+        """As the files lie beside each other, so that links between them hold."""
+        return file(period, version, name)
 
     return routes
 

@@ -114,7 +114,8 @@ def status_of(arguments: list[str] | None = None) -> int:
 
 def _missing(missing: ModuleNotFoundError) -> int:
     extras = {
-        "ecologits": "hosted", "httpx": "prometheus", "dash": "dashboard", "plotly": "dashboard", "psycopg": "postgres",
+        "ecologits": "hosted", "typst": "report", "segno": "report",
+        "httpx": "prometheus", "dash": "dashboard", "plotly": "dashboard", "psycopg": "postgres",
         "codecarbon": "tdp",
     }  # fmt: skip
     name = (missing.name or "").partition(".")[0]

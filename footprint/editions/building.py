@@ -51,6 +51,7 @@ def masthead(facts: Facts) -> Masthead:
         period=str(facts.period), period_label=long(facts.period), version=context.version, status=context.status,
         released=context.released, final_on=context.final_on if context.status in ("draft", "provisional") else "",
         next_release=context.next_release, address=address, demo=config.demo, timezone=str(config.timezone),
+        licence=rules.licence,
     )  # fmt: skip
 
 

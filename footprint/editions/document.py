@@ -310,6 +310,7 @@ class Masthead:
     address: str  # of this edition, for the code and the citation; empty where the organisation declared none
     demo: bool
     timezone: str
+    licence: str = ""  # of the published data
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from footprint.editions.rendering import REPORT, files_of
 from footprint.editions.serial import from_json, to_json
 from footprint.editions.shelf import SUMS, Published, folder_of, keep, published_editions, put, shelf_of
 from footprint.instants import format_instant
+from footprint.ledger.signing import sign
 from footprint.periods import Period, named_period
 from footprint.readings import FootprintError
 from footprint.store import Store
@@ -169,8 +170,15 @@ def publish(
         )  # fmt: skip
         # In SQL first: should the files be cut off, the next run writes the same ones.
         keep(store, found)
-        put(shelf_of(config), found.period, found.version, {**files, SUMS: found.sums()})
+        put(shelf_of(config), found.period, found.version, {**files, SUMS: found.sums(), **_signature(config, found)})
         return found
+
+
+def _signature(config: Config, published: Published) -> dict[str, bytes]:
+    """The signature of a version's SHA256SUMS, where a key is configured; it stands beside what it signs."""
+    if not config.signing_key:
+        return {}
+    return {f"{SUMS}.minisig": sign(published.sums(), config.signing_key, f"footprint edition {published.name}")}
 
 
 def _digests(files: Mapping[str, bytes]) -> dict[str, str]:

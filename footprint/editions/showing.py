@@ -54,7 +54,8 @@ def shown(figure: Figure, language: str) -> Shown:
     if figure.kind == "count" and not interval:
         interval = EXACT
     beside = " ".join(f"[{flag}]" for flag in figure.flags if flag in BESIDE)
-    return Shown(value, unit_of(figure.display[1], language), interval, figure.quality, beside)
+    unit = "" if figure.kind in ("change", "share") else unit_of(figure.display[1], language)
+    return Shown(value, unit, interval, figure.quality, beside)
 
 
 def cited(figure: Figure, ref: Ref, language: str) -> tuple[str, str]:

@@ -46,10 +46,12 @@ def render(sheet: Sheet) -> str:
     side = "".join(f"<dt>{escape(label)}</dt><dd>{'<br>'.join(map(escape, lines))}</dd>" for label, lines in sheet.side)
     address = f'<a href="{escape(sheet.address)}">{escape(sheet.address)}</a>' if sheet.address else ""
     return (
-        f'<!DOCTYPE html><html lang="{language}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, '
-        f'initial-scale=1"><title>{escape(title)}</title><meta name="generator" content="Footprint"><style>{_style()}</style></head>'
+        f'<!DOCTYPE html><html lang="{language}"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{escape(title)}</title>'
+        f'<meta name="generator" content="Footprint"><style>{_style()}</style></head>'
         f'<body><a class="skip" href="#main">{SKIP[language]}</a>{demo}{head}<main id="main"><h1>{escape(sheet.title)}</h1>'
-        f'<div class="lead"><aside aria-label="{escape(phrases.STATUS.in_(language))}"><dl>{side}</dl></aside><div>{opening}</div></div>'
+        f'<div class="lead"><aside aria-label="{escape(phrases.STATUS.in_(language))}"><dl>{side}</dl></aside>'
+        f"<div>{opening}</div></div>"
         + "".join(_section(section, language) for section in sheet.sections if section.title)
         + f"</main><footer><span>{escape(sheet.footer)}</span><span>{address}</span></footer></body></html>\n"
     )
@@ -65,7 +67,8 @@ def _section(section: SectionSheet, language: str) -> str:
     label = f"<strong>{escape(section.label)}</strong>" if section.label else ""
     note = f"<br>{escape(section.note)}" if section.note else ""
     return (
-        f'<section class="part" aria-labelledby="{section.name}"><aside aria-label="{escape(section.label or section.title)}">{label}{note}</aside>'
+        f'<section class="part" aria-labelledby="{section.name}"><aside aria-label="{escape(section.label or section.title)}">'
+        f"{label}{note}</aside>"
         f'<div{" class=committee" if section.committee else ""}>{told}<h2 id="{section.name}">{escape(section.title)}</h2>{sub}'
         f"{blocks}{source}</div></section>"
     )
@@ -77,7 +80,8 @@ def _folded(block: BlockSheet, language: str) -> str:
 
 def _block(block: BlockSheet, language: str) -> str:
     if isinstance(block, ChartSheet):
-        return f'<figure><div class="scroll">{block.svg}</div></figure>'
+        named = escape(block.alternative)
+        return f'<figure><div class="scroll" tabindex="0" role="group" aria-label="{named}">{block.svg}</div></figure>'
     if isinstance(block, ParagraphsSheet):
         if block.look == "bullets":
             return "<ul>" + "".join(f"<li>{_runs(item, language)}</li>" for item in block.items) + "</ul>"
@@ -90,7 +94,9 @@ def _table(table: TableSheet, language: str) -> str:
     def attributes(column: int) -> str:
         return ' class="r"' if table.heads[column][1] == "right" else ""
 
-    head = "".join(f'<th scope="col"{attributes(i)}>{escape(text)}</th>' for i, (text, _) in enumerate(table.heads))
+    head = "".join(
+        f'<th scope="col"{attributes(i)}>{escape(text)}</th>' if text else "<td></td>" for i, (text, _) in enumerate(table.heads)
+    )
     body = ""
     for look, cells in table.rows:
         row = "".join(
@@ -103,8 +109,8 @@ def _table(table: TableSheet, language: str) -> str:
     key = f'<p class="key">{"".join(keys)}</p>' if keys else ""
     named = escape(table.caption)
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{named}"><table><caption>{named}</caption><thead><tr>{head}</tr>'
-        f"</thead><tbody>{body}</tbody></table></div>{key}"
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{named}"><table><caption>{named}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{key}"
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import calendar
 import json
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -46,7 +47,8 @@ def render(sheet: Sheet, released: str, attached: Sequence[Attached] = ()) -> by
     import typst  # noqa: PLC0415 - an extra
 
     files: dict[str, bytes] = {
-        "main": (Path(__file__).parent / "edition.typ").read_bytes(), "strip.svg": sheet.strip.encode(), "mark.svg": MARK.encode(),
+        "main.typ": (Path(__file__).parent / "edition.typ").read_bytes(), "strip.svg": sheet.strip.encode(),
+        "mark.svg": MARK.encode(),
         **{f"{letter}.svg": badge(letter).encode() for letter in "ABCD"}, **{each.name: each.content for each in attached},
     }  # fmt: skip
     told = _told(sheet, files)
@@ -55,10 +57,14 @@ def render(sheet: Sheet, released: str, attached: Sequence[Attached] = ()) -> by
         for each in attached
     ]  # fmt: skip
     files["sheet.json"] = json.dumps(told, ensure_ascii=False).encode()
-    made: bytes = typst.compile(
-        files, format="pdf", font_paths=[str(_fonts())], ignore_system_fonts=True, pdf_standards=STANDARDS,
-        timestamp=_seconds(released, sheet),
-    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as here:
+        for name, raw in files.items():
+            (Path(here) / name).write_bytes(raw)
+        compile_: Any = typst.compile
+        made: bytes = compile_(
+            str(Path(here) / "main.typ"), root=here, format="pdf", font_paths=[str(_fonts())], ignore_system_fonts=True,
+            pdf_standards=STANDARDS, timestamp=_seconds(released, sheet),
+        )  # fmt: skip
     return made
 
 
@@ -145,7 +151,8 @@ def _block(block: BlockSheet, language: str, files: dict[str, bytes]) -> dict[st
 def column_weights(block: TableSheet, long: int = 24, most: int = 160) -> dict[int, float]:
     """Shares of the width for columns whose text wraps, the first alone where none does; others are as wide as they need."""
     longest = [
-        max((sum(len(run.text) for run in cells[column]) for _, cells in block.rows), default=0) for column in range(len(block.heads))
+        max((sum(len(run.text) for run in cells[column]) for _, cells in block.rows), default=0)
+        for column in range(len(block.heads))
     ]
     found = {
         column: min(length, most) / long for column, length in enumerate(longest)

@@ -116,7 +116,7 @@ class Sheet:
     figures: Mapping[str, Figure] = field(default_factory=dict)
 
 
-def lay_out(edition: Edition, language: str, licence: str = "") -> Sheet:
+def lay_out(edition: Edition, language: str) -> Sheet:
     """The sheet of an edition."""
     figures = {figure.id: figure for figure in edition.figures}
     head = edition.masthead
@@ -131,7 +131,7 @@ def lay_out(edition: Edition, language: str, licence: str = "") -> Sheet:
         strip=strip.draw(edition.strip, phrases.STRIP.in_(language), alternative).svg(), strip_alternative=alternative,
         covered=tuple(run for run in (Run(before), Run(share, "strong"), Run(after)) if run.text),
         side=tuple(_side(edition, language)), sections=tuple(_section(each, figures, language) for each in edition.sections),
-        footer=_footer(edition, language, licence), address=head.address, demo=head.demo,
+        footer=_footer(edition, language), address=head.address, demo=head.demo,
         identity=f"{head.period}.v{head.version}", figures=figures,
     )  # fmt: skip
 
@@ -175,11 +175,11 @@ def _side(edition: Edition, language: str) -> Iterator[tuple[str, tuple[str, ...
         yield phrases.CHECK.in_(language), (phrases.CHECK_HOW.in_(language).format(id=edition.figures[0].id),)
 
 
-def _footer(edition: Edition, language: str, licence: str) -> str:
+def _footer(edition: Edition, language: str) -> str:
     head, basis = edition.masthead, edition.basis
     told = phrases.FOOTER.in_(language).format(
         period=head.period, version=head.version, status=phrases.STATUSES[head.status].in_(language).lower(),
-        method=basis.method_version, factors=basis.factor_version, licence=licence,
+        method=basis.method_version, factors=basis.factor_version, licence=head.licence,
     )  # fmt: skip
     return told.removesuffix(" · ")
 

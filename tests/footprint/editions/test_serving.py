@@ -47,7 +47,7 @@ def test_reports_over_http(office: Office) -> None:
         answer = client.get(address)
         assert (answer.status_code, "error" in answer.json()) == (404, True), address
     assert client.get("/api/v1/reports?format=csv").text.startswith("edition,period,version,status")
-    assert client.get("/editions/2026-09/v1", headers={"accept-language": "de, en;q=0.8"}).headers["location"].endswith("/v1/en")
+    assert client.get("/editions/2026-09/v1", headers={"accept-language": "de, en;q=0.8"}).headers["location"].endswith("/v1/en/report.html")
     # What was changed behind our back is not served as if it had been published.
     (folder / "quarters.editions" / "2026-09" / "v1" / "report.json").write_bytes(b"{}")
     assert client.get("/api/v1/reports/2026-09/v1").status_code == 500
