@@ -228,6 +228,6 @@ def identity(store: Store) -> str:
     target = table(tables.Batch)
     with store.read() as connection:
         row = connection.execute(
-            select(target.c.name, target.c.sha256, target.c.imported_us).order_by(target.c.id).limit(1)
+            select(target.c.sha256, target.c.imported_us).order_by(target.c.id).limit(1)
         ).first()
     return hashlib.sha256(repr(tuple(row) if row else ()).encode()).hexdigest()[:16]
