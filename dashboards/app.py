@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -11,19 +12,18 @@ from urllib.parse import parse_qs
 
 from dash import Dash, Input, Output, State, dcc, html, no_update
 from fastapi import FastAPI
-from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
 from dashboards.cards import ASIDE, CURRENT, message
 from dashboards.pages import charter, compare, editions, efficiency, entities, explain, help, methods, overview, quality, readings  # noqa: A004
 from dashboards.view import THEMES, Context, View
 from dashboards.words import LANGUAGES, say
-from footprint import tables
 from footprint.aggregation import METHOD_VERSION
+from footprint.aggregation.storing import changes
 from footprint.config import Config
 from footprint.querying import Answer, Question
 from footprint.querying import query as ask_store
-from footprint.store import Store, table
+from footprint.store import Store
 
 
 class Page(Protocol):
@@ -210,8 +210,14 @@ class Remembered:
         self._ask, self._read_state = ask, state
         self._kept: dict[Question, tuple[float, Any, Answer]] = {}
         self._state: tuple[float, Any] = (0.0, None)
+        self._busy: dict[Question, threading.Lock] = {}
 
     def __call__(self, question: Question) -> Answer:
+        # Of many readers who ask the same at once, one asks the store and the others wait for what it says.
+        with self._busy.setdefault(question, threading.Lock()):
+            return self._answered(question)
+
+    def _answered(self, question: Question) -> Answer:
         now = time.monotonic()
         if now - self._state[0] > LOOK_S:
             self._state = now, self._read_state()
@@ -220,15 +226,15 @@ class Remembered:
             answer = self._ask(question)
             if len(self._kept) >= _KEPT:
                 self._kept.clear()
+                self._busy.clear()
             self._kept[question] = now, self._state[1], answer
         return answer
 
 
 def _computed(store: Store) -> Any:
     """What changes whenever a day is computed anew or taken away."""
-    shard = table(tables.Shard)
     with store.read() as connection:
-        return tuple(connection.execute(select(func.max(shard.c.computed_us), func.count())).one())
+        return changes(connection)
 
 
 class _LocalisedDash(Dash):  # type: ignore[misc,unused-ignore]

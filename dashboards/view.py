@@ -13,6 +13,7 @@ from footprint.config import Config
 from footprint.instants import format_instant, from_datetime, parse_instant, to_datetime
 from footprint.querying import Answer, Question
 from footprint.store import Store
+from footprint.units import US_PER_HOUR
 
 PERIODS = ("today", "7d", "30d", "quarter", "year", "all")
 VERSUS = ("prev", "yoy", "none")
@@ -122,6 +123,7 @@ class View:
         if begin is None or self.versus == "none":
             return None
         end = min(end or now_us, now_us)
+        end -= (end - begin) % US_PER_HOUR  # whole hours: a cut within one would have to be computed anew
         if self.versus == "prev":
             return (2 * begin - end, begin) if end > begin else None
         back = [_year_before(at, config) for at in (begin, end)]

@@ -13,6 +13,7 @@ from footprint.instants import from_datetime, to_datetime
 from footprint.units import US_PER_S
 
 SLOTS, DAYS, MONTHS = 0, 1, 2  # what a stretch is made of
+_QUARTER_S = 900
 _FIRST, _LAST = datetime.date(2015, 1, 1), datetime.date(2045, 1, 1)  # over these a zone's midnights are its identity
 
 
@@ -30,6 +31,17 @@ def midnight_s(zone: ZoneInfo, day: int) -> int:
     """The instant [s] at which a day of the zone begins; ``day`` as ``date.toordinal`` counts."""
     date = datetime.date.fromordinal(day)
     return from_datetime(datetime.datetime(date.year, date.month, date.day, tzinfo=zone)) // US_PER_S
+
+
+@lru_cache(maxsize=2_000)
+def hours_of(zone: ZoneInfo, day: int) -> dict[int, tuple[int, int]]:
+    """[first, last) in seconds of each hour of the clock on a day; one that the clock shows twice lasts longer."""
+    found: dict[int, tuple[int, int]] = {}
+    start, end = midnight_s(zone, day), midnight_s(zone, day + 1)
+    for at in range(start, end, _QUARTER_S):
+        hour = to_datetime(at * US_PER_S).astimezone(zone).hour
+        found[hour] = min(found.get(hour, (at, at))[0], at), at + _QUARTER_S
+    return found
 
 
 def day_of(zone: ZoneInfo, instant_s: int) -> int:

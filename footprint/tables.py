@@ -472,6 +472,44 @@ class SeenSum(SQLModel, table=True):
     gap_us: int = _big()
 
 
+class HourSum(SQLModel, table=True):
+    """Energy [mJ] of a day by hour of the organisation's clock; empty where no row begins. ``level`` as in ``RowSum``: 1 or 3."""
+
+    __tablename__ = "footprint_hour_sum"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    level: int = _big(key=True)
+    start: int = _big(key=True)
+    host_id: int = _big(key=True)
+    service_id: int = _big(key=True)
+    use_case_id: int = _big(key=True)
+    model_id: int = _big(key=True)
+    h00: int | None = _big(nullable=True)
+    h01: int | None = _big(nullable=True)
+    h02: int | None = _big(nullable=True)
+    h03: int | None = _big(nullable=True)
+    h04: int | None = _big(nullable=True)
+    h05: int | None = _big(nullable=True)
+    h06: int | None = _big(nullable=True)
+    h07: int | None = _big(nullable=True)
+    h08: int | None = _big(nullable=True)
+    h09: int | None = _big(nullable=True)
+    h10: int | None = _big(nullable=True)
+    h11: int | None = _big(nullable=True)
+    h12: int | None = _big(nullable=True)
+    h13: int | None = _big(nullable=True)
+    h14: int | None = _big(nullable=True)
+    h15: int | None = _big(nullable=True)
+    h16: int | None = _big(nullable=True)
+    h17: int | None = _big(nullable=True)
+    h18: int | None = _big(nullable=True)
+    h19: int | None = _big(nullable=True)
+    h20: int | None = _big(nullable=True)
+    h21: int | None = _big(nullable=True)
+    h22: int | None = _big(nullable=True)
+    h23: int | None = _big(nullable=True)
+
+
 class Event(SQLModel, table=True):
     """What happened to the ledger itself: imports, withdrawals, configuration, versions."""
 

@@ -39,9 +39,26 @@ class Mark:
     facts: str = ""  # what an edit without a date does not change, of days that are sealed
 
 
+CHANGES = "changes"  # of Meta: how often rows were changed
+
+
+def changes(connection: Connection) -> str:
+    """What is another text whenever rows were changed."""
+    meta = table(tables.Meta)
+    return str(connection.execute(select(meta.c.value).where(meta.c.key == CHANGES)).scalar() or "")
+
+
+def _count_change(connection: Connection) -> None:
+    connection.exec_driver_sql(
+        f"INSERT INTO meta (key, value) VALUES ('{CHANGES}', '1') "
+        "ON CONFLICT (key) DO UPDATE SET value = CAST(CAST(meta.value AS BIGINT) + 1 AS VARCHAR)"
+    )
+
+
 def forget(store: Store, connection: Connection, mark: Mark) -> int:
     """Remove the rows of a shard; the number under which the new ones stand."""
     shard = table(tables.Shard)
+    _count_change(connection)
     if store.dialect == "postgresql":  # SQLite has one writer at a time already
         connection.execute(text("LOCK TABLE shard IN EXCLUSIVE MODE"))
     same = (shard.c.day == mark.day) & (shard.c.members == mark.members)

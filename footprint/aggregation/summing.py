@@ -23,6 +23,7 @@ DAY_USES, MONTH_USES, DAY, MONTH = 1, 2, 3, 4
 _S_PER_DAY = 86_400
 _NAMED = ("host_id", "device_id", "service_id")
 _USES = ("use_case_id", "model_id", "charter_id")
+_ENERGY = " + ".join(ENERGY_COLUMNS)
 _AMOUNTS = (*ENERGY_COLUMNS, *OTHER_COLUMNS)
 _COUNTED = ("requests", "input_tokens", "cached_input_tokens", "output_tokens")
 _ROW_KEYS = (*_NAMED, *_USES, "basis_id")
@@ -58,7 +59,8 @@ def sum_host(store: Store, connection: Connection, zone: ZoneInfo, host: str, nu
         mine = f"shard_id IN ({_listed(_shards(connection, f'host {host}', start, end))})"
         _clear(connection, tables.RowSum, (DAY_USES, DAY), start, number)
         _clear(connection, tables.SeenSum, (DAY_USES,), start, number)
-        _sum_day(store, connection, f"{mine} AND +slot >= {start} AND +slot < {end}", start)
+        _clear(connection, tables.HourSum, (DAY_USES, DAY), start, number)
+        _sum_day(store, connection, zone, day, f"{mine} AND +slot >= {start} AND +slot < {end}")
     for first, following in sorted({stretches.month_of(day) for day in days}):
         _sum_month(connection, zone, first, following, number)
 
@@ -80,8 +82,10 @@ def _clear(connection: Connection, model: type, levels: Sequence[int], start: in
     connection.execute(delete(target).where(mine))
 
 
-def _sum_day(store: Store, connection: Connection, chosen: str, start: int) -> None:
-    """Sums of a day from rows: ``chosen`` says which, the day begins at ``start``."""
+def _sum_day(store: Store, connection: Connection, zone: ZoneInfo, day: int, chosen: str) -> None:
+    """Sums of a day from rows: ``chosen`` says which."""
+    start = stretches.midnight_s(zone, day)
+    _sum_hours(connection, zone, day, chosen)
     keys = ", ".join(_ROW_KEYS)
     sums = ", ".join(f"SUM({name})" for name in _AMOUNTS)
     _insert(
@@ -93,6 +97,28 @@ def _sum_day(store: Store, connection: Connection, chosen: str, start: int) -> N
     _insert(
         connection, "footprint_seen_sum", _SEEN,
         f"SELECT {DAY_USES}, {start}, host_id, device_id, {told} FROM footprint_seen WHERE {chosen} GROUP BY host_id, device_id",
+    )  # fmt: skip
+
+
+def _sum_hours(connection: Connection, zone: ZoneInfo, day: int, chosen: str) -> None:
+    start = stretches.midnight_s(zone, day)
+    keys = ("host_id", "service_id", "use_case_id", "model_id")
+    ranges = stretches.hours_of(zone, day)
+    told = [f"slot >= {ranges[hour][0]} AND slot < {ranges[hour][1]}" if hour in ranges else "1 = 0" for hour in range(24)]
+    sums = ", ".join(f"SUM(CASE WHEN {each} THEN ({_ENERGY}) / 1000 END)" for each in told)
+    columns = [f"h{hour:02}" for hour in range(24)]
+    _insert(
+        connection, "footprint_hour_sum", ("level", "start", *keys, *columns),
+        f"SELECT {DAY_USES}, {start}, {', '.join(keys)}, {sums} FROM footprint_row WHERE {chosen} GROUP BY {', '.join(keys)}",
+    )  # fmt: skip
+    again = ", ".join(f"SUM({column})" for column in columns)
+    mine = "" if "shard_id" not in chosen else (
+        f" AND host_id IN (SELECT DISTINCT host_id FROM footprint_row WHERE {chosen})"
+    )  # fmt: skip
+    _insert(
+        connection, "footprint_hour_sum", ("level", "start", *keys, *columns),
+        f"SELECT {DAY}, {start}, host_id, service_id, 0, 0, {again} FROM footprint_hour_sum "
+        f"WHERE level = {DAY_USES} AND start = {start}{mine} GROUP BY host_id, service_id",
     )  # fmt: skip
 
 
@@ -241,7 +267,7 @@ def rebuild(store: Store, zone: ZoneInfo) -> bool:
         if _too_large(connection):
             set_stamp(store, connection, TOO_LARGE)
             return False
-        for model in (tables.RowSum, tables.CountSum, tables.SeenSum):
+        for model in (tables.RowSum, tables.CountSum, tables.SeenSum, tables.HourSum):
             connection.execute(delete(table(model)))
         extent = _extent(connection)
         set_stamp(store, connection, working)
@@ -293,7 +319,7 @@ def _build_month(store: Store, connection: Connection, zone: ZoneInfo, first: in
         connection.execute(changed)
     for day in range(first, following):
         low, high = stretches.midnight_s(zone, day), stretches.midnight_s(zone, day + 1)
-        _sum_day(store, connection, f"slot >= {low} AND slot < {high}", low)
+        _sum_day(store, connection, zone, day, f"slot >= {low} AND slot < {high}")
         _count_day(connection, f"slot >= {low} AND slot < {high}", "1 = 1", low, high)
     _sum_month(connection, zone, first, following, None)
     _count_month(connection, zone, first, following, "")

@@ -24,6 +24,7 @@ from footprint.units import US_PER_DAY
 Ints = NDArray[np.int64]
 NEIGHBOURS = 2
 _SPACINGS_KEPT = 100_000
+_MOST_SERVICES = 400  # of one statement
 _spacings: OrderedDict[tuple[str, int, int, int, int], int] = OrderedDict()
 
 
@@ -281,16 +282,39 @@ class LedgerView:
         table_of = np.array(rows, dtype=np.int64).reshape(-1, 10)
         return RequestColumns(*(np.ascontiguousarray(table_of[:, index]) for index in range(10)))
 
+    def _requests_extent(self) -> tuple[int, int] | None:
+        """First start and last end of requests from the index and the days of services; None where these do not tell.
+
+        The request that ends last is in flight on the last day of its service, and no request of a service that has no
+        later day ends later.
+        """
+        rows = self.connection.exec_driver_sql("SELECT service_id, MAX(day) FROM serviceday GROUP BY service_id").all()
+        if not rows or len(rows) > _MOST_SERVICES:
+            return None
+        last = max(day for _, day in rows)
+        starts = " UNION ALL ".join(f"SELECT MIN(start_us) AS at FROM request WHERE service_id = {number}" for number, _ in rows)
+        ends = " UNION ALL ".join(
+            f"SELECT MAX(COALESCE(end_us, start_us)) AS at FROM request WHERE service_id = {number} AND start_us >= "
+            f"(SELECT first_us FROM serviceday WHERE service_id = {number} AND day = {last})"
+            for number, day in rows if day == last
+        )  # fmt: skip
+        low = self.connection.exec_driver_sql(f"SELECT MIN(at) FROM ({starts}) AS told").scalar()
+        high = self.connection.exec_driver_sql(f"SELECT MAX(at) FROM ({ends}) AS told").scalar()
+        # What was taken back leaves days behind on which nothing is in flight any more.
+        return None if low is None or high is None or high < last * US_PER_DAY else (int(low), int(high))
+
     def extent_us(self) -> tuple[int, int] | None:
         """The first and the last instant of any reading or request, or None for an empty ledger."""
         day, request = table(tables.StreamDay), table(tables.Request)
-        readings = self.connection.execute(
-            select(func.min(day.c.first_us), func.max(day.c.last_us)).where(day.c.last_us >= day.c.first_us)
-        ).one()
-        requests = self.connection.execute(
+        held = select(day.c.first_us, day.c.last_us).where(day.c.last_us >= day.c.first_us).limit(1)
+        first = self.connection.execute(held.order_by(day.c.first_us)).first()
+        last = self.connection.execute(held.order_by(day.c.last_us.desc())).first()
+        readings = (None, None) if first is None or last is None else (first[0], last[1])
+        requests = self._requests_extent() or self.connection.execute(
             select(func.min(request.c.start_us), func.max(func.coalesce(request.c.end_us, request.c.start_us)))
         ).one()
-        found = [(int(low), int(high)) for low, high in (readings, requests, self.retired.extent_us()) if low is not None]
+        spans = (readings, requests, self.retired.extent_us())
+        found = [(int(low), int(high)) for low, high in spans if low is not None and high is not None]
         if not found:
             return None
         return min(low for low, _ in found), max(high for _, high in found)

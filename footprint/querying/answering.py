@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from sqlalchemy import select
 
 from footprint import tables
 from footprint.aggregation.hostday import grain_us
+from footprint.aggregation.storing import changes
 from footprint.attribution.shard import ENERGY_COLUMNS, IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.config import Config
 from footprint.impact.book import FactorBook
@@ -42,7 +44,7 @@ from footprint.querying.question import COLUMNS, PLACES, Question
 from footprint.querying.respread import month_of, month_weights, months_of, respread
 from footprint.querying.summed import Sums
 from footprint.store import Store, table
-from footprint.units import US_PER_DAY
+from footprint.units import UJ_PER_KWH, US_PER_DAY
 
 USES = frozenset({"use_case", "model", "charter"})  # what tells use cases of a service apart
 Names = tuple[str, ...]
@@ -182,7 +184,55 @@ def query(store: Store, config: Config, question: Question, now_us: int, book: F
     """Rows of the contract's section 6; none where the period holds nothing."""
     columns = [*question.group, *COLUMNS]
     with gathered(store, config, question, now_us, book) as found:
-        return Answer(columns, [] if found is None else rows_of(found))
+        if found is None:
+            return Answer(columns, [])
+        if not question.group and question.every == "all":
+            _total(found)
+        return Answer(columns, rows_of(found))
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """Energy [kWh] and emissions [g] of a question without groups, with their budgets."""
+
+    energy_kwh: float
+    energy: Budget
+    grams: float | None
+    emitted: Budget
+
+
+def total_of(store: Store, config: Config, question: Question, now_us: int) -> Total | None:
+    """The total of a question without groups; None where there is none.
+
+    What was told once holds while no row changed: a page asks for the figures of a question and for their budgets.
+    """
+    with store.read() as connection:
+        known = _totals.get(store, {}).get(question)
+        if known is not None and known[0] == changes(connection) and known[1] is config:
+            return known[2]
+    with gathered(store, config, question, now_us) as found:
+        return None if found is None else _total(found)
+
+
+_totals: WeakKeyDictionary[Store, dict[Question, tuple[str, Config, Total | None]]] = WeakKeyDictionary()
+_KEPT = 256
+
+
+def _total(found: Gathered) -> Total | None:
+    """The total, kept where it rests on stored rows alone."""
+    question, source = found.question, found.source
+    group = found.groups.get((0, ()))
+    total = None
+    if group is not None and group.number >= 0:
+        energy, emitted = found.budgets(group)
+        total = Total(found.energy_uj(group) / UJ_PER_KWH, energy, found.grams(group), emitted)
+    edges = (question.from_us, question.to_us)
+    if all(edge is None or edge % grain_us(source.config) == 0 for edge in edges):
+        kept = _totals.setdefault(source.view.store, {})
+        if len(kept) >= _KEPT:
+            kept.clear()
+        kept[question] = changes(source.view.connection), source.config, total
+    return total
 
 
 def rows_of(found: Gathered) -> list[dict[str, Any]]:

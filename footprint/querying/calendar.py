@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 
-from sqlalchemy import select
-
-from footprint import tables
+from footprint.aggregation.summing import DAY, DAY_USES
 from footprint.config import Config
+from footprint.impact.book import shipped_book
 from footprint.instants import to_datetime
-from footprint.store import Store, table
+from footprint.ledger.reading import LedgerView
+from footprint.querying.cells import Source, chosen_sql
+from footprint.store import Store
+from footprint.stretches import SLOTS, Stretch, cut
 from footprint.units import UJ_PER_KWH, US_PER_S
 
 NAMED = ("service", "use_case", "model", "host")
@@ -23,20 +26,34 @@ def hours(
 
     Of the two hours of one name in the autumn, both are in that one.
     """
-    with store.read() as connection:
-        name = table(tables.Name)
-        allowed: dict[str, list[int]] = {}
-        for column, value in where:
-            if column in NAMED:
-                number = connection.execute(select(name.c.id).where(name.c.text == value)).scalar()
-                allowed.setdefault(column, []).append(-1 if number is None else int(number))
-        chosen = "".join(f" AND {column}_id IN ({', '.join(map(str, ids))})" for column, ids in sorted(allowed.items()))
-        rows = connection.exec_driver_sql(
-            f"SELECT slot, SUM(({_ENERGY}) / 1000) FROM footprint_row WHERE slot >= {from_us // US_PER_S} "
-            f"AND slot < {-(-to_us // US_PER_S)}{chosen} GROUP BY slot"
-        ).all()
     found: dict[tuple[str, int], float] = defaultdict(float)
-    for slot, total in rows:
-        local = to_datetime(int(slot) * US_PER_S).astimezone(config.timezone)
-        found[local.date().isoformat(), local.hour] += int(total) * 1000 / UJ_PER_KWH
+    with store.read() as connection:
+        source = Source(LedgerView(store, connection), config, shipped_book())
+        conditions = chosen_sql(source, where, NAMED)
+        for each in cut(source.summed_in(), from_us // US_PER_S, -(-to_us // US_PER_S)):
+            read = _by_slot if each.kind == SLOTS else _by_day
+            for date, hour, energy_mj in read(source, each, conditions):
+                found[date, hour] += energy_mj * 1000 / UJ_PER_KWH
     return dict(found)
+
+
+def _by_slot(source: Source, stretch: Stretch, conditions: str) -> Iterator[tuple[str, int, int]]:
+    rows = source.view.connection.exec_driver_sql(
+        f"SELECT slot, SUM(({_ENERGY}) / 1000) FROM footprint_row WHERE slot >= {stretch.first} AND slot < {stretch.last}"
+        f"{conditions} GROUP BY slot ORDER BY slot"
+    )
+    for slot, total in rows:
+        local = to_datetime(int(slot) * US_PER_S).astimezone(source.config.timezone)
+        yield local.date().isoformat(), local.hour, int(total)
+
+
+def _by_day(source: Source, stretch: Stretch, conditions: str) -> Iterator[tuple[str, int, int]]:
+    level = DAY_USES if "use_case_id" in conditions or "model_id" in conditions else DAY
+    sums = ", ".join(f"SUM(h{hour:02})" for hour in range(24))
+    rows = source.view.connection.exec_driver_sql(
+        f"SELECT start, {sums} FROM footprint_hour_sum WHERE level = {level} AND start >= {stretch.first} "
+        f"AND start < {stretch.last}{conditions} GROUP BY start ORDER BY start"
+    )
+    for start, *hours_ in rows:
+        date = to_datetime(int(start) * US_PER_S).astimezone(source.config.timezone).date().isoformat()
+        yield from ((date, hour, int(energy)) for hour, energy in enumerate(hours_) if energy is not None)

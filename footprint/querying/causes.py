@@ -7,7 +7,7 @@ from typing import Any
 from footprint.config import Config
 from footprint.impact.uncertainty import Budget, ratio_of
 from footprint.instants import format_instant
-from footprint.querying.answering import gathered
+from footprint.querying.answering import gathered, total_of
 from footprint.querying.figures import gap_allowance
 from footprint.querying.question import Question
 from footprint.store import Store
@@ -65,17 +65,14 @@ def change(store: Store, config: Config, before: Question, after: Question, now_
 
 def budget_of(store: Store, config: Config, question: Question, now_us: int) -> tuple[float, Budget] | None:
     """Energy [kWh] of a question without groups, with its uncertainty budget; None where there is none."""
-    return _budgets(store, config, question, now_us).get(())
+    total = total_of(store, config, question, now_us)
+    return None if total is None else (total.energy_kwh, total.energy)
 
 
 def emissions_budget_of(store: Store, config: Config, question: Question, now_us: int) -> tuple[float, Budget] | None:
     """Location-based emissions [g] of a question without groups, with their budget; None where a factor is missing."""
-    with gathered(store, config, question, now_us) as found:
-        group = found.groups.get((0, ())) if found is not None else None
-        if found is None or group is None or group.number < 0:
-            return None
-        grams = found.grams(group)
-        return None if grams is None else (grams, found.budgets(group)[1])
+    total = total_of(store, config, question, now_us)
+    return None if total is None or total.grams is None else (total.grams, total.emitted)
 
 
 def _budgets(store: Store, config: Config, question: Question, now_us: int) -> dict[tuple[str, ...], tuple[float, Budget]]:

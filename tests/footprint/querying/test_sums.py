@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from footprint.impact.book import shipped_book
 from footprint.ledger.batches import list_batches, withdraw
 from footprint.querying import Question, query
 from footprint.querying.answering import gathered
+from footprint.querying.calendar import hours
 from footprint.querying.figures import budgets, energy_figures
 from footprint.store import Store, table
 from tests.walk import DAY_S, NOW_US, bring, compute, config, energy_lines, request_lines, write
@@ -28,7 +31,7 @@ from tests.walk import DAY_S, NOW_US, bring, compute, config, energy_lines, requ
 ZONES = ("Europe/Paris", "Asia/Kolkata", "America/St_Johns", "Australia/Lord_Howe", "America/Havana", "UTC", "Asia/Kathmandu")
 FIRST_DAY = 20_500  # 2026-02-16: three months with a change of clocks in most of these zones
 DAYS = 100
-TABLES = (tables.RowSum, tables.CountSum, tables.SeenSum)
+TABLES = (tables.RowSum, tables.CountSum, tables.SeenSum, tables.HourSum)
 CONFIG = """
 [organisation]
 timezone = "{zone}"
@@ -154,11 +157,17 @@ def questions(facts: Config, luck: random.Random) -> Question:
 
 
 def without_sums(store: Store, facts: Config, question: Question) -> list[dict[str, Any]]:
+    with unsummed(store):
+        return query(store, facts, question, NOW_US).rows
+
+
+@contextmanager
+def unsummed(store: Store) -> Iterator[None]:
     with store.begin() as connection:
         kept = stamp(store, connection)
         set_stamp(store, connection, "")
     try:
-        return query(store, facts, question, NOW_US).rows
+        yield
     finally:
         with store.begin() as connection:
             set_stamp(store, connection, kept)
@@ -177,6 +186,14 @@ def test_sums_give_what_hourly_rows_give(store: Store, zone: str) -> None:
         rows = query(store, facts, asked, NOW_US).rows
         assert rows == without_sums(store, facts, asked), asked
         kinds.add(bool(rows))
+        ends = (asked.from_us or FIRST_DAY * 86_400_000_000, asked.to_us or (FIRST_DAY + DAYS) * 86_400_000_000)
+        if ends[0] < ends[1]:
+            plain = tuple(each for each in asked.where if each[0] in ("service", "use_case", "model", "host"))
+            shown = hours(store, facts, *ends, plain)
+            with unsummed(store):
+                slots = hours(store, facts, *ends, plain)
+            assert shown.keys() == slots.keys()
+            assert shown == pytest.approx(slots, rel=1e-9)
     assert True in kinds
 
 
@@ -255,7 +272,7 @@ def test_sums_follow_every_change_of_rows(store: Store, tmp_path: Path) -> None:
     for batch in list_batches(store):
         withdraw(store, batch["id"], "a test", NOW_US)
     compute(store, facts)
-    assert contents(store) == [[], [], []]
+    assert contents(store) == [[], [], [], []]
 
 
 def made_anew(store: Store, facts: Config) -> None:
