@@ -90,13 +90,26 @@ class Host:
         self.aliases = view.aliases(name)
         self.held = held_devices(config.placements, name, self.aliases, named)
         self.held += self._seen_computing({held.device for held in self.held})
-        self.groups = self._groups()
-        self.services = sorted({held.service for held in self.held} | set(self.groups))
-        elsewhere = {placement.service for placement in config.placements if placement.host != name}
-        self.fits = Fits(view, logs, name, self.held, config.window_s * US_PER_S, elsewhere)
-        self.quiet = QuietDays(view, logs, name, self.held, self._lag_us)
         self.devices = functools.lru_cache(maxsize=3)(lambda day: device_spans(view, name, day))
         self.inputs = functools.cache(self._inputs)
+
+    # What only a computation needs is made when it is first asked for: every question looks at every host.
+
+    @functools.cached_property
+    def services(self) -> list[str]:
+        """Services that are placed here, or whose processes were seen here."""
+        return sorted({held.service for held in self.held} | set(self.groups))
+
+    @functools.cached_property
+    def fits(self) -> Fits:
+        """Fits of the services."""
+        elsewhere = {placement.service for placement in self.config.placements if placement.host != self.name}
+        return Fits(self.view, self.logs, self.name, self.held, self.config.window_s * US_PER_S, elsewhere)
+
+    @functools.cached_property
+    def quiet(self) -> QuietDays:
+        """Idle powers as quiet days tell them."""
+        return QuietDays(self.view, self.logs, self.name, self.held, self._lag_us)
 
     @functools.cached_property
     def _rules(self) -> str:
@@ -113,7 +126,8 @@ class Host:
         services = self.config.services
         return [held for device in sorted(seen) for held in held_by_processes(device, seen[device], services)]
 
-    def _groups(self) -> dict[str, list[str]]:
+    @functools.cached_property
+    def groups(self) -> dict[str, list[str]]:
         """Groups of processes seen here, by the service whose rules they meet; a group is one service's only."""
         found: dict[str, list[str]] = {}
         for stream in self.streams:

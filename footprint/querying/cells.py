@@ -6,6 +6,8 @@ below 20 bits, for 2^63 µJ is no more than 2.56 GWh, and put together where the
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -170,18 +172,32 @@ def _stored(
         if kind == SLOTS and together:
             use_case = kind_of_use(kept_numbers(source.view.store, source.view.connection))
             keys = keys.replace("use_case_id", use_case)
-        sums = ", ".join(f"{_sum(f'{name} >> {BITS}')}, {_sum(f'{name} & {2**BITS - 1}')}" for name in AMOUNTS)
         divided = DIVIDED if kind == SLOTS else "divided"
         level = "" if kind == SLOTS else f"level = {levels[kind]} AND "
         name, at = ("footprint_row", "slot") if kind == SLOTS else ("footprint_row_sum", "start")
-        rows = numbers_of(
-            source,
-            f"{periods_sql(ranges)} SELECT {keys}, {_sum(divided)}, {sums} FROM period CROSS JOIN {name} r "
-            f"WHERE {level}r.{at} >= period.first AND r.{at} < period.last{conditions} GROUP BY {keys}",
-            2 + len(kept) + 1 + 2 * len(AMOUNTS),
+        statement = (
+            f"{periods_sql(ranges)} SELECT {keys}, {_sum(divided)}, {{sums}} FROM period CROSS JOIN {name} r "
+            f"WHERE {level}r.{at} >= period.first AND r.{at} < period.last{conditions} GROUP BY {keys}"
         )
+        rows = _summed(source, statement, 2 + len(kept) + 1)
         if len(rows):
             yield _part(source, rows, kept)
+
+
+def _summed(source: Source, statement: str, keys: int) -> Ints:
+    """Rows of keys and sums of AMOUNTS, above and below BITS.
+
+    SQLite says where a sum has no room in 64 bits, which is next to never: only then are the two halves summed apart.
+    """
+    if source.view.store.dialect == "sqlite":
+        with contextlib.suppress(sqlite3.OperationalError):
+            sums = ", ".join(f"SUM({name})" for name in AMOUNTS)
+            rows = numbers_of(source, statement.format(sums=sums), keys + len(AMOUNTS))
+            whole = rows[:, keys:]
+            halves = np.stack([whole >> BITS, whole & (2**BITS - 1)], axis=2).reshape(len(rows), -1)
+            return np.concatenate([rows[:, :keys], halves], axis=1)
+    sums = ", ".join(f"{_sum(f'{name} >> {BITS}')}, {_sum(f'{name} & {2**BITS - 1}')}" for name in AMOUNTS)
+    return numbers_of(source, statement.format(sums=sums), keys + 2 * len(AMOUNTS))
 
 
 def _sum(expression: str) -> str:

@@ -46,8 +46,13 @@ class DeviceTime:
         """(read, known, modelled) [µs] in [low, high): a stretch that an end cuts counts in part, by time."""
         first, last = bisect_left(self._starts, low), bisect_right(self._ends, high)
         # Up to ``first`` a stretch begins before, from ``last`` on it ends after; both are in part, or not at all.
-        found = [float(part[last] - part[first]) if first < last else 0.0 for part in self._sums]
-        cuts = {*range(max(first - 1, 0), first), *range(last, min(last + 1, len(self.read)))}
+        reads, knowns, modelled = self._sums
+        found = [0.0, 0.0, 0.0]
+        if first < last:
+            found = [float(part[last] - part[first]) for part in (reads, knowns, modelled)]
+        before, after = first - 1, last
+        cuts = [before] if before >= 0 and self._ends[before] > low else []
+        cuts += [after] if after < len(self.read) and self._starts[after] < high and after not in cuts else []
         for index in cuts:
             a, b, *amounts = self.read[index]
             share = max(min(b, high) - max(a, low), 0) / max(b - a, 1)
@@ -126,13 +131,12 @@ def watch(
     slots = cut_slots(summed, grain_us(source.config))
     for device, stretch in _seen(source, start_us - SEEN_US, end_us, slots, edges):
         devices[device].read.append(stretch)
+    declared = {host.name for host in source.config.hosts}
     for (host_name, _), time in devices.items():
-        time.close()
-        declared = source.config.declares_host(host_name)
-        time.expected = _after_seen(time.read) if declared else _by_day(time.read)
+        time.expected = _after_seen(time.read) if host_name in declared else _by_day(time.read)
     for service in tenures.values():
         for device, since, until in service:
-            if source.config.declares_host(device[0]):
+            if device[0] in declared:
                 devices[device].expected.append((since, until))
     for time in devices.values():
         time.close()
@@ -174,7 +178,7 @@ def _seen(
 
 
 def _undeclared_hosts(source: Source) -> list[int]:
-    names = {name for name in source.hosts() if not source.config.declares_host(name)}
+    names = set(source.hosts()) - {host.name for host in source.config.hosts}
     return sorted(source.numbers(names).values())
 
 
