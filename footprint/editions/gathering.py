@@ -67,7 +67,7 @@ class Ledger:
         self.asked += 1
         zone = self.config.timezone
         question = Question(group=("host",), from_us=start_us, to_us=end_us)
-        with gathered(self.store, self.config, question, self.now_us, self.book) as found:
+        with gathered(self.store, self.config, question, self.now_us, self.book, by_slot=True) as found:
             if found is None:
                 return Cover()
             days = [

@@ -131,9 +131,12 @@ class Gathered:
 
 @contextmanager
 def gathered(
-    store: Store, config: Config, question: Question, now_us: int, book: FactorBook | None = None
+    store: Store, config: Config, question: Question, now_us: int, book: FactorBook | None = None, *, by_slot: bool = False
 ) -> Iterator[Gathered | None]:
-    """What the rows of a question are made of, as the store is at one moment; None where the period holds nothing."""
+    """What the rows of a question are made of, as the store is at one moment; None where the period holds nothing.
+
+    ``by_slot``: coverage is to be looked at within the periods too, slot by slot.
+    """
     with store.read() as connection:
         source = Source(LedgerView(store, connection), config, book or book_of(store))
         extent = source.view.extent_us()
@@ -149,7 +152,7 @@ def gathered(
         periods = cut_periods(question.every, start_us, max(end_us, start_us + 1), config.timezone)
         summed = _stretched(source, periods, question)
         groups, sums = _groups(source, question, summed)
-        watched = watch(source, periods[0][0], periods[-1][1], summed, now_us)
+        watched = watch(source, periods[0][0], periods[-1][1], summed, now_us, by_slot=by_slot)
         yield Gathered(source, question, periods, groups, sums, Declared.of(config), watched)
 
 

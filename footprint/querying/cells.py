@@ -194,7 +194,7 @@ def _summed(source: Source, statement: str, keys: int) -> Ints:
             sums = ", ".join(f"SUM({name})" for name in AMOUNTS)
             rows = numbers_of(source, statement.format(sums=sums), keys + len(AMOUNTS))
             whole = rows[:, keys:]
-            halves = np.stack([whole >> BITS, whole & (2**BITS - 1)], axis=2).reshape(len(rows), -1)
+            halves = np.stack([whole >> BITS, whole & (2**BITS - 1)], axis=2).reshape(len(rows), 2 * len(AMOUNTS))
             return np.concatenate([rows[:, :keys], halves], axis=1)
     sums = ", ".join(f"{_sum(f'{name} >> {BITS}')}, {_sum(f'{name} & {2**BITS - 1}')}" for name in AMOUNTS)
     return numbers_of(source, statement.format(sums=sums), keys + 2 * len(AMOUNTS))

@@ -11,6 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo
 
 from footprint.aggregation.hostday import grain_us
 from footprint.aggregation.summing import DAY_USES, MONTH_USES
@@ -117,9 +118,12 @@ def coverage_ledger(watched: Watch, periods: Sequence[Span]) -> Iterable[tuple[i
 
 
 def watch(
-    source: Source, start_us: int, end_us: int, summed: Sequence[tuple[int, int]], now_us: int
+    source: Source, start_us: int, end_us: int, summed: Sequence[tuple[int, int]], now_us: int, *, by_slot: bool = False
 ) -> Watch:
-    """What was expected of every device, and read, around [start, end); ``summed`` are the periods of the sums."""
+    """What was expected of every device, and read, around [start, end); ``summed`` are the periods of the sums.
+
+    Stretches are as long as the periods allow, for sums over these; ``by_slot`` leaves them as short as they are stored.
+    """
     devices: dict[Device, DeviceTime] = defaultdict(DeviceTime)
     tenures: dict[str, list[tuple[Device, int, int]]] = defaultdict(list)
     for name, host in source.hosts().items():
@@ -129,7 +133,8 @@ def watch(
     edges = {edge for period in summed for edge in period}
     edges |= {edge for held in tenures.values() for _, since, until in held for edge in (since, until)}
     slots = cut_slots(summed, grain_us(source.config))
-    for device, stretch in _seen(source, start_us - SEEN_US, end_us, slots, edges):
+    zone = None if by_slot else source.summed_in()
+    for device, stretch in _seen(source, (start_us - SEEN_US, end_us), slots, edges, zone):
         devices[device].read.append(stretch)
     declared = {host.name for host in source.config.hosts}
     for (host_name, _), time in devices.items():
@@ -153,16 +158,16 @@ def _expect_placements_unread(source: Source, tenures: dict[str, list[tuple[Devi
 
 
 def _seen(
-    source: Source, start_us: int, end_us: int, slots: dict[int, list[int]], edges: set[int]
+    source: Source, span: Span, slots: dict[int, list[int]], edges: set[int], zone: ZoneInfo | None
 ) -> Iterable[tuple[Device, Stretch]]:
     """What was read of each device, as coarsely as edges allow: no stretch has an edge within it but those of slots not cut."""
-    grain = grain_us(source.config)
+    grain, (start_us, end_us) = grain_us(source.config), span
     start_us -= start_us % grain
     inside = sorted({start_us, -(-end_us // grain) * grain, *(e - e % grain for e in edges), *(e + -e % grain for e in edges)})
     inside = [edge for edge in inside if start_us <= edge <= -(-end_us // grain) * grain]
     pieces: dict[int, list[Span]] = defaultdict(list)
     for low, high in itertools.pairwise(inside):
-        for each in cut(source.summed_in(), low // US_PER_S, high // US_PER_S):
+        for each in cut(zone, low // US_PER_S, high // US_PER_S):
             pieces[each.kind].append((each.first, each.last))
     undeclared = _undeclared_hosts(source) if len(pieces) > 1 or SLOTS not in pieces else []
     rows = [row for kind, spans in pieces.items() for row in _read(source, kind, spans, undeclared)]
