@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
-from importlib.metadata import version
 from typing import Any, Protocol
 from urllib.parse import parse_qs
 
@@ -14,11 +13,11 @@ from dash import Dash, Input, Output, State, dcc, html, no_update
 from fastapi import FastAPI
 from sqlalchemy.exc import DBAPIError
 
-from dashboards.cards import ASIDE, CURRENT, message
+from dashboards.cards import message
+from dashboards.frame import footer, header, printed, skeleton
 from dashboards.pages import charter, compare, editions, efficiency, entities, explain, help, methods, overview, quality, readings  # noqa: A004
 from dashboards.view import THEMES, Context, View
 from dashboards.words import LANGUAGES, say
-from footprint.aggregation import METHOD_VERSION
 from footprint.aggregation.storing import changes
 from footprint.config import Config
 from footprint.querying import Answer, Question
@@ -37,10 +36,11 @@ class Page(Protocol):
         ...
 
 
-# The entries of the navigation, in order; those behind figures are found through them.
-NAVIGATION: tuple[Any, ...] = (overview, *entities.PAGES, compare, efficiency, charter, quality, editions, methods, help)
+# The entries of the header, in order, at most eight; those behind *More*; those that are found through a figure.
+NAVIGATION: tuple[Any, ...] = (overview, *entities.FIRST, compare, charter, quality, editions, methods)
+MORE: tuple[Any, ...] = (efficiency, *entities.MORE, help)
 BEHIND: tuple[Any, ...] = (explain, readings)
-PAGES: dict[str, Any] = {page.PATH: page for page in (*NAVIGATION, *BEHIND)}
+PAGES: dict[str, Any] = {page.PATH: page for page in (*NAVIGATION, *MORE, *BEHIND)}
 
 NOT_PAGES = ("/api", "/_dash", "/_reload", "/assets", "/healthz", "/readyz", "/metrics", "/_favicon", "/favicon")
 
@@ -50,6 +50,7 @@ LOOK_S = 1
 _KEPT = 256
 _language: ContextVar[str] = ContextVar("language", default="fr")
 _theme: ContextVar[str] = ContextVar("theme", default="auto")
+_print: ContextVar[bool] = ContextVar("print", default=False)
 
 
 def mount(
@@ -136,60 +137,20 @@ def page_of(context: Context) -> Any:
         content = page.content(context) if page is not None else help.missing(context)
     except DBAPIError:
         content = [message(say(language, "away_title"), say(language, "away"))]
-    return [_header(context), html.Main([each for each in content if each is not None], id="main", tabIndex=-1), _footer(context)]
-
-
-def _header(context: Context) -> html.Header:
-    view, language = context.view, context.view.language
-    entries = [
-        html.Li(html.A(say(language, page.TITLE), href=view.link(page.PATH), **(CURRENT if view.path == page.PATH else {})))
-        for page in NAVIGATION
-    ]
-    languages = [
-        html.A(code.upper(), href=view.link(lang=code), lang=code, hrefLang=code, **(CURRENT if code == language else {}))
-        for code in LANGUAGES
-    ]
-    themes = [
-        html.A(say(language, theme), href=view.link(theme=theme), **(CURRENT if theme == view.theme else {})) for theme in THEMES
-    ]
-    pages: dict[str, Any] = {"aria-label": say(language, "navigation")}
-    settings: dict[str, Any] = {"aria-label": f"{say(language, 'language')}, {say(language, 'theme')}"}
-    mark = html.Span([html.Span(className="mark", **ASIDE), "Footprint"], className="wordmark")
-    return html.Header(
-        [
-            html.Div(
-                [
-                    html.A(mark, href=view.link("/"), className="home"),
-                    html.Span(context.config.organisation, className="organisation"),
-                ]
-            ),
-            html.Nav(html.Ul(entries), className="pages", **pages),
-            html.Nav(
-                [*languages, html.Span(say(language, "theme"), className="label"), *themes], className="settings", **settings
-            ),
-        ]
-    )
-
-
-def _footer(context: Context) -> html.Footer:
-    view, language = context.view, context.view.language
-    return html.Footer(
-        className="page-footer",
-        children=[
-            html.Span(say(language, "footer", version=version("footprint"), method=METHOD_VERSION)),
-            html.A(say(language, "accessibility"), href=view.link("/help") + "#accessibility"),
-        ],
-    )
+    shown = [printed(context), *(each for each in content if each is not None)]
+    return [header(context, NAVIGATION, MORE), html.Main(shown, id="main", tabIndex=-1), footer(context, MORE)]
 
 
 def _layout(config: Config, language: str) -> html.Div:
     named: dict[str, Any] = {"aria-label": say(language, "demo")}
+    spoken: dict[str, Any] = {"aria-live": "polite"}
     banner = [html.Div(html.P(say(language, "demo")), className="demo", role="region", **named)] if config.demo else []
     return html.Div(
         [
             html.A(say(language, "skip"), href="#main", className="skip"),
             *banner,
-            html.Div(id="page"),
+            html.Div(skeleton(language), id="page"),
+            html.Div(id="spoken", className="hidden", role="status", **spoken),
             dcc.Location(id="address", refresh=False),
             dcc.Interval(id="tick", interval=REFRESH_MS),
             dcc.Store(id="language", data=language),
@@ -242,7 +203,8 @@ class _LocalisedDash(Dash):  # type: ignore[misc,unused-ignore]
 
     def interpolate_index(self, *args: Any, **parts: Any) -> str:
         page: str = super().interpolate_index(*args, **parts)  # type: ignore[no-untyped-call,unused-ignore]
-        page = page.replace("<html>", f'<html lang="{_language.get()}" data-theme="{_theme.get()}">', 1)
+        print_view = " data-print" if _print.get() else ""
+        page = page.replace("<html>", f'<html lang="{_language.get()}" data-theme="{_theme.get()}"{print_view}>', 1)
         # Dash keeps its scripts in a footer, which would be a landmark without content beside the page's own.
         return page.replace("<footer>", "<div hidden>").replace("</footer>", "</div>")
 
@@ -256,8 +218,10 @@ class _Readers:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
             _language.set(_chosen(scope))
-            asked = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("theme", ["auto"])[0]
-            _theme.set(asked if asked in THEMES else "auto")
+            asked = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+            theme = asked.get("theme", ["auto"])[0]
+            _print.set(asked.get("print", [""])[0] == "1")
+            _theme.set("light" if _print.get() else theme if theme in THEMES else "auto")
             scope, send = _page_scope(scope, send)
         await self._app(scope, receive, send)
 

@@ -1,4 +1,4 @@
-"""This file makes the parts of a page: figures with their intervals, cards, bars, strips, tables, source lines."""
+"""This file makes the parts of a page: key figures with their intervals, cards with their controls, tables, menus, states."""
 
 from __future__ import annotations
 
@@ -12,51 +12,59 @@ from sqlalchemy.exc import DBAPIError
 
 from dashboards.view import Context, View
 from dashboards.words import say
-from footprint.wording.numbers import energy_unit, interval, number
 
 Row = dict[str, Any]
 ASIDE: dict[str, Any] = {"aria-hidden": "true"}  # drawn for the eye; the words beside it say the same
 GREY = ("(idle)", "(unattributed)")
 GRAPH: Any = {"displayModeBar": False, "responsive": True}
 CURRENT: dict[str, Any] = {"aria-current": "true"}
+EDGE = 18.0  # percent: a name nearer to an end of its ruler is set inwards
 _log = logging.getLogger("footprint.dashboards")
 
 
-def badge(letter: str | None, language: str) -> Any:
-    """The quality of a figure, as a letter with its words."""
+def badge(letter: str | None, language: str, words: str = "") -> Any:
+    """The quality of a figure: square, letter, words."""
     if not letter:
         return None
-    return html.Span(
-        [html.Span(className=f"square square-{letter}", **ASIDE), say(language, f"quality_{letter}")], className="badge"
-    )
+    told = words or say(language, f"quality_{letter}").removeprefix(letter).strip()
+    square = html.Span(className=f"square square-{letter}", **ASIDE)
+    return html.Span([square, html.Span([html.B(letter), f" {told}"])], className="badge")
 
 
-def ruler(low: float, value: float, high: float, reference: float | None) -> html.Div:
-    """The interval as a band with its point, and where the reference lies; scales of rulers are independent."""
+def ruler(low: float, value: float, high: float, reference: float | None, name: str = "") -> html.Div:
+    """The interval as a band with its point, and where the named reference lies; scales of rulers are independent."""
     known = [low, high, value, *([reference] if reference is not None else [])]
     begin, end = min(known), max(known)
     margin = (end - begin) * 0.25 or 1.0
 
-    def place(at: float) -> str:
-        return f"{100 * (at - begin + margin) / (end - begin + 2 * margin):.1f}%"
+    def place(at: float) -> float:
+        return 100 * (at - begin + margin) / (end - begin + 2 * margin)
 
-    parts = [
-        html.Div(className="ruler-band", style={"left": place(low), "width": f"calc({place(high)} - {place(low)})"}),
-        html.Div(className="ruler-point", style={"left": place(value)}),
-    ]
-    parts += [html.Div(className="ruler-reference", style={"left": place(reference)})] if reference is not None else []
+    parts: list[Any] = [html.Div(className="ruler-axis")]
+    if high > low:
+        band = {"left": f"{place(low):.1f}%", "width": f"{place(high) - place(low):.1f}%"}
+        parts.append(html.Div(className="ruler-band", style=band))
+    parts.append(html.Div(className="ruler-point", style={"left": f"{place(value):.1f}%"}))
+    if reference is not None:
+        at = place(reference)
+        side = "left" if at < EDGE else "right" if at > 100 - EDGE else ""
+        parts.append(html.Div(className="ruler-reference", style={"left": f"{at:.1f}%"}))
+        parts.append(html.Div(name, className=f"ruler-name {side}".strip(), style={"left": f"{at:.1f}%"}))
     return html.Div(parts, className="ruler", **ASIDE)
 
 
-def card(title: str, shown: str, unit: str, below: str, mark: Any, drawn: Any = None, more: Sequence[Any] = ()) -> html.Section:
+def card(
+    title: str, shown: str, unit: str, below: str, mark: Any, drawn: Any = None, change: Any = None, why: Any = None
+) -> html.Section:
     """One figure: it never stands without its interval and its quality."""
     return html.Section(
         [
             html.Div([html.H2(title), mark], className="card-head"),
-            html.P([html.Span(shown, className="figure"), html.Span(f"\u00a0{unit}", className="unit")]),
+            html.P([html.Span(shown, className="figure"), html.Span(unit, className="unit")], className="figure-line"),
             html.P(below, className="interval"),
             drawn,
-            *(html.P(each, className="more") for each in more),
+            html.P(change, className="moved"),
+            html.P(why, className="why"),
         ],
         className="card",
     )
@@ -74,24 +82,44 @@ def block(
     source: str = "",
     wide: bool = False,
     identity: str = "",
+    picture: bool | None = None,
 ) -> html.Section:
-    """A card: the finding as title, what is shown, the chart, sentences, its table, where its data stand."""
-    below: list[Any] = [html.Span(source)] if source else []
-    below += [html.A(f"{say(language, 'data')} {name}", href=address) for name, address in data]
-    unfolds = [html.Details([html.Summary(say(language, "table")), scrolled(table, finding)])] if table else []
+    """A card: the finding as title, what is shown, the chart, sentences, its table, where its data stand.
+
+    ``picture``: whether it can be taken away as SVG and PNG; by default where it has a table beside its chart.
+    """
     named: dict[str, Any] = {"id": identity} if identity else {}
+    unfolds = [html.Div(scrolled(table, finding), className="as-table")] if table is not None else []
+    acts = _acts(language, data, switched=table is not None, picture=table is not None if picture is None else picture)
     return html.Section(
         [
             html.H2(finding),
-            html.P(sub, className="sub"),
-            html.Div(body, className="body"),
-            *(html.P(text, className="sentence") for text in sentences),
+            html.P(sub, className="sub") if sub else None,
+            html.Div(body, className="body as-chart" if table is not None else "body"),
             *unfolds,
-            html.P(below, className="source"),
+            *(html.P(text, className="sentence") for text in sentences),
+            html.Div([html.Span(source, className="source"), acts], className="foot") if source or acts else None,
         ],
         className=f"block {'wide' if wide else ''} {identity}".strip(),
         **named,
     )
+
+
+def _acts(language: str, data: Sequence[tuple[str, str]], *, switched: bool, picture: bool) -> Any:
+    """Chart, Table, Data: words on controls, the active one bold."""
+    acts: list[Any] = []
+    if switched:
+        for kind, pressed in (("chart", "true"), ("table", "false")):
+            named: dict[str, Any] = {"data-show": kind, "aria-pressed": pressed}
+            acts.append(html.Button(say(language, kind), type="button", **named))
+    links = [html.Li(html.A(name, href=address)) for name, address in data]
+    if picture:
+        for form in ("svg", "png"):
+            asked: dict[str, Any] = {"data-picture": form}
+            links.append(html.Li(html.Button(say(language, f"picture_{form}"), type="button", **asked)))
+    if links:
+        acts.append(html.Details([html.Summary(say(language, "data")), html.Ul(links)], className="menu"))
+    return html.Div(acts, className="acts") if acts else None
 
 
 def scrolled(content: Any, label: str, more: str = "") -> html.Div:
@@ -100,14 +128,21 @@ def scrolled(content: Any, label: str, more: str = "") -> html.Div:
     return html.Div(content, className=f"scroll {more}".strip(), tabIndex=0, role="region", **named)
 
 
-def graph(figure: Any, identity: str, label: str) -> Any:
+def graph(figure: Any, identity: str, label: str, more: str = "") -> Any:
     """A Plotly chart that a screen reader is told of by one sentence; its table says the rest."""
     named: dict[str, Any] = {"role": "img", "aria-label": label}
-    return html.Div(dcc.Graph(figure=figure, id=identity, config=GRAPH, style={"height": f"{figure.layout.height}px"}), **named)
+    drawn = dcc.Graph(figure=figure, id=identity, config=GRAPH, style={"height": f"{figure.layout.height}px"})
+    return html.Div(drawn, className=more, **named)
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[Any]], caption: str, *, first: bool = True) -> html.Table:
-    """A table with its heads; the first cell of a row is its head."""
+def table(
+    head: Sequence[str], rows: Iterable[Sequence[Any]], caption: str, *, first: bool = True, intervals: Sequence[int] = ()
+) -> html.Table:
+    """A table with its heads; the first cell of a row is its head. Columns in ``intervals`` belong to the figure before them."""
+
+    def kind(column: int) -> str:
+        return "iv" if column in intervals else ""
+
     body = []
     for row in rows:
         cells = list(row)
@@ -115,14 +150,16 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]], caption: str, *, f
             html.Tr(
                 [
                     html.Th(cells[0], scope="row") if first else html.Td(cells[0]),
-                    *(html.Td("" if c is None else c) for c in cells[1:]),
+                    *(html.Td("" if c is None else c, className=kind(n)) for n, c in enumerate(cells[1:], 1)),
                 ]
             )
         )
     return html.Table(
         [
             html.Caption(caption, className="hidden"),
-            html.Thead(html.Tr([html.Th(text, scope="col") if text else html.Td() for text in head])),
+            html.Thead(
+                html.Tr([html.Th(text, scope="col", className=kind(n)) if text else html.Td() for n, text in enumerate(head)])
+            ),
             html.Tbody(body),
         ]
     )
@@ -133,62 +170,20 @@ def name_of(name: str, language: str) -> str:
     return say(language, name) if name.startswith("(") else name
 
 
-def bars(
-    rows: list[Row], column: str, language: str, address: str, title: str, link: Callable[[str], str] | None = None
-) -> html.Section:
-    """Energy of each row of a grouping, as a table whose cells are bars: sums of parts are the whole."""
-    known = [row for row in rows if row["energy_kwh"] is not None]
-    largest = max((row["energy_high_kwh"] for row in rows if row["energy_high_kwh"] is not None), default=0.0)
-    size, unit = energy_unit(max((row["energy_kwh"] for row in known), default=0.0))
-    ordered = sorted(rows, key=lambda row: (row[column] in GREY, -(row["energy_kwh"] or 0.0), row[column]))
-    head = [say(language, "name"), "", unit, say(language, "interval"), say(language, "quality")]
-    drawn = html.Table(
-        [
-            html.Caption(title, className="hidden"),
-            html.Thead(html.Tr([html.Th(text, scope="col") if text else html.Td() for text in head])),
-            html.Tbody([_bar(row, column, size, largest, language, link) for row in ordered]),
-        ],
-        className="bars",
-    )
-    return block(
-        title, say(language, "bars_sub"), drawn, language, sentences=[say(language, "bars_note")], data=[("CSV", address)]
-    )
-
-
-def _bar(row: Row, column: str, size: float, largest: float, language: str, link: Callable[[str], str] | None) -> html.Tr:
-    shown: Any = name_of(row[column], language)
-    if link is not None and not row[column].startswith("("):
-        shown = html.A(shown, href=link(row[column]))
-    if row["energy_high_kwh"] is None:
-        unknown = say(language, "unknown")
-        return html.Tr([html.Th(shown, scope="row"), html.Td(), html.Td(unknown), html.Td(), html.Td()])
-    # Requests that were only counted have a range and no value.
-    ranged = row["energy_kwh"] is None
-    width = 100 * row["energy_kwh"] / largest if largest > 0 and not ranged else 0.0
-    low, high = (100 * row[k] / largest if largest > 0 else 0.0 for k in ("energy_low_kwh", "energy_high_kwh"))
-    kind = {"(idle)": "idle", "(unattributed)": "nobody"}.get(row[column], f"quality-{row['quality']}")
-    drawn = html.Div(
-        [
-            html.Div(className=f"bar {kind}", style={"width": f"{max(width, 0):.2f}%"}),
-            html.Div(className="whisker", style={"left": f"{max(low, 0):.2f}%", "width": f"{max(high - low, 0):.2f}%"}),
-        ],
-        className="track",
-        **ASIDE,
-    )
-    cells = [
-        say(language, "unknown") if ranged else number(row["energy_kwh"] / size, language),
-        interval(row["energy_low_kwh"] / size, row["energy_high_kwh"] / size, language),
-        row["quality"],
-    ]
-    return html.Tr([html.Th(shown, scope="row"), html.Td(drawn, className="drawn"), *(html.Td(text) for text in cells)])
-
-
 def strip(states: Sequence[tuple[str, str]], label: str) -> html.Div:
-    """One cell a day: measured, estimated, missing; (date, state)."""
+    """Runs of days: measured, estimated, missing; from (date, state) of each day."""
     named: dict[str, Any] = {"role": "img", "aria-label": label}
-    return html.Div(
-        [html.Span(className=f"cell {state}", title=f"{day} {state}") for day, state in states], className="strip", **named
-    )
+    runs: list[tuple[str, str, str, int]] = []
+    for day, state in states:
+        if runs and runs[-1][2] == state:
+            runs[-1] = (runs[-1][0], day, state, runs[-1][3] + 1)
+        else:
+            runs.append((day, day, state, 1))
+    cells = [
+        html.Span(className=f"cell {state}", title=f"{first} – {last}" if days > 1 else first, style={"flexGrow": days})
+        for first, last, state, days in runs
+    ]
+    return html.Div(cells, className="strip", **named)
 
 
 def message(title: str, text: str, level: Any = html.H1) -> html.Div:
@@ -205,7 +200,10 @@ def safely(make: Callable[[], Any], context: Context) -> Any:
     except Exception:
         error = uuid.uuid4().hex[:8]
         _log.exception("card failed, error %s", error)
-        return html.Section(html.P(say(context.view.language, "card_failed", error=error), role="status"), className="block")
+        language = context.view.language
+        said = say(language, "card_failed", error=error)
+        again = html.A(say(language, "again"), href=context.view.link())
+        return html.Section(html.P([said, " ", again], role="status"), className="block failed")
 
 
 def menu(view: View, name: str, label: str, current: str, choices: Sequence[tuple[str, str]]) -> html.Details:

@@ -11,9 +11,10 @@ from urllib.parse import parse_qs, urlencode
 
 from footprint.config import Config
 from footprint.instants import format_instant, from_datetime, parse_instant, to_datetime
+from footprint.periods import named_period
 from footprint.querying import Answer, Question
 from footprint.store import Store
-from footprint.units import US_PER_HOUR
+from footprint.units import US_PER_DAY, US_PER_HOUR, US_PER_S
 
 PERIODS = ("today", "7d", "30d", "quarter", "year", "all")
 VERSUS = ("prev", "yoy", "none")
@@ -21,8 +22,10 @@ VIEWS = ("active", "full")
 THEMES = ("auto", "light", "dark")
 FILTERS = ("service", "use_case", "model", "host", "site")
 FIGURES = ("energy_kwh", "co2e_location_g", "requests", "wh_thousand")
-_NAMED = re.compile(r"(\d{4})(?:-Q([1-4])|-(0[1-9]|1[0-2]))?")
+_NAMED = re.compile(r"([1-9]\d{3})(?:-Q([1-4])|-(0[1-9]|1[0-2]))?")
 _DAYS = {"today": 1, "7d": 7, "30d": 30}
+_RELATIVE = re.compile(r"now(?:-(\d{1,6})([smhdw]))?")
+_LENGTHS_US = {"s": US_PER_S, "m": 60 * US_PER_S, "h": US_PER_HOUR, "d": US_PER_DAY, "w": 7 * US_PER_DAY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class View:
             value = asked.get(name, [default])[0]
             return value if value in allowed else default
 
-        period = asked.get("period", ["30d"])[0]
+        period, versus = asked.get("period", ["30d"])[0], asked.get("vs", ["prev"])[0]
         filters = [(name, value) for name in FILTERS for value in asked.get(name, []) if value]
         known = {"lang", "theme", "period", "vs", "view", "from", "to", *FILTERS}
         return cls(
@@ -57,7 +60,7 @@ class View:
             language=language,
             theme=one("theme", THEMES, "auto"),
             period=period if period in PERIODS or _NAMED.fullmatch(period) else "30d",
-            versus=one("vs", VERSUS, "prev"),
+            versus=versus if versus in VERSUS or _NAMED.fullmatch(versus) else "prev",
             view=one("view", VIEWS, "active"),
             since=_date(asked.get("from", [""])[0]),
             until=_date(asked.get("to", [""])[0]),
@@ -99,7 +102,7 @@ class View:
     def bounds(self, config: Config, now_us: int) -> tuple[int | None, int | None]:
         """[from, to) of the period, cut at midnights of the organisation; None where it is open."""
         if self.since or self.until:
-            return tuple(_midnight(date.fromisoformat(text), config) if text else None for text in (self.since, self.until))  # type: ignore[return-value]
+            return _instant(self.since, config, now_us), _instant(self.until, config, now_us)
         begin, end = self._days(config, now_us)
         return (None if begin is None else _midnight(begin, config), None if end is None else _midnight(end, config))
 
@@ -120,6 +123,8 @@ class View:
     def earlier(self, config: Config, now_us: int) -> tuple[int, int] | None:
         """The period that this one is compared with, as long as what has passed of it; None where there is none."""
         begin, end = self.bounds(config, now_us)
+        if _NAMED.fullmatch(self.versus):
+            return named_period(self.versus).bounds_us(config.timezone)
         if begin is None or self.versus == "none":
             return None
         end = min(end or now_us, now_us)
@@ -151,10 +156,23 @@ class View:
 
 
 def _date(text: str) -> str:
+    """A date, or an instant relative to now as Grafana writes it; empty where it is neither."""
+    if _RELATIVE.fullmatch(text):
+        return text
     try:
         return date.fromisoformat(text).isoformat() if text else ""
     except ValueError:
         return ""
+
+
+def _instant(text: str, config: Config, now_us: int) -> int | None:
+    """[µs] of a bound as the address writes it."""
+    if not text:
+        return None
+    relative = _RELATIVE.fullmatch(text)
+    if relative is None:
+        return _midnight(date.fromisoformat(text), config)
+    return now_us - int(relative[1] or 0) * _LENGTHS_US[relative[2] or "s"]
 
 
 def _midnight(day: date, config: Config) -> int:

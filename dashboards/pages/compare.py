@@ -7,17 +7,14 @@ from typing import Any
 from dash import html
 
 from dashboards import parts
-from dashboards.cards import ASIDE, block, menu, message, scrolled, table
+from dashboards.cards import block, menu, message, scrolled, table
 from dashboards.view import Context
 from dashboards.words import say
-from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
-from footprint.impact.decomposition import EFFECTS, Term, decompose
 from footprint.querying.comparing import KINDS, Condition, compare, of_a_kind
 from footprint.querying.question import BadQuestion
-from footprint.wording.numbers import interval, mass_unit, number, signed
+from footprint.wording.numbers import estimate, number
 
 PATH, TITLE = "/compare", "nav_compare"
-NOTHING = 1e-9
 
 
 def content(context: Context) -> list[Any]:
@@ -45,7 +42,7 @@ def content(context: Context) -> list[Any]:
         found.append(message(say(language, "compare_pick", kind=say(language, kind).lower()), parts.period_words(context)))
     else:
         found += _two(context, kind, a, b)
-    found.append(change(context))
+    found.append(parts.change(context))
     return found
 
 
@@ -60,14 +57,15 @@ def _two(context: Context, kind: str, a: str, b: str) -> list[Any]:
     except BadQuestion:
         return [message(say(language, "compare_pick", kind=say(language, kind).lower()), parts.period_words(context))]
     ratio = found.ratio
-    bracket = interval(ratio.low, ratio.high, language)
+    written = estimate(ratio.value, ratio.low, ratio.high, language)
     title = say(language, "compare_none", a=a, b=b)
     if found.measurable:
-        title = say(language, "compare_title", a=a, b=b, ratio=number(ratio.value, language), interval=bracket)
+        title = say(language, "compare_title", a=a, b=b, ratio=written.value, interval=written.interval)
     warned = [say(language, each.name).lower() for each in found.conditions if not each.alike]
     lead = say(language, "compare_warn", what=", ".join(warned)) if warned else parts.period_words(context)
-    shown = [f"{number(wh.value, language)} {interval(wh.low, wh.high, language)}" for wh in (found.b_wh, found.a_wh)]
-    told: list[tuple[Any, ...]] = [(say(language, "per_request"), *shown, f"{number(ratio.value, language)} {bracket}")]
+    each = [estimate(wh.value, wh.low, wh.high, language) for wh in (found.b_wh, found.a_wh)]
+    shown = [f"{one.value} {one.interval}" for one in each]
+    told: list[tuple[Any, ...]] = [(say(language, "per_request"), *shown, f"{written.value} {written.interval}")]
     told += [
         (say(language, each.name), _cell(each.b, language), _cell(each.a, language), _difference(each, language))
         for each in found.conditions
@@ -98,71 +96,3 @@ def _difference(condition: Condition, language: str) -> str:
     if condition.ratio is None:
         return say(language, "differs_words")
     return say(language, "differs", ratio=number(max(condition.ratio, 1 / condition.ratio), language))
-
-
-def change(context: Context) -> Any:
-    """Why emissions changed from the period of comparison to this one: a waterfall of effects that sum exactly."""
-    language = context.view.language
-    group = {"group": ("service", "use_case"), "view": "active"}
-    after, before = context.rows(**group), context.earlier(**group)
-    terms = [
-        {f"{row['service']}/{row['use_case']}": term for row in rows if (term := _term(row)) is not None}
-        for rows in (before, after)
-    ]
-    # A sum that leaves out what no factor is known for would be another sum.
-    unknown = any(row["energy_kwh"] and row["co2e_location_g"] is None for row in (*before, *after))
-    if not before or unknown or not (set(terms[0]) & set(terms[1])):
-        return block(say(language, "change_title", change="–"), "", html.P(say(language, "change_none")), language, wide=True)
-    effects = dict(decompose(*terms))
-    sums = [sum(row["co2e_location_g"] or 0.0 for row in rows) for rows in (before, after)]
-    effects["rest"] = sums[1] - sums[0] - sum(effects.values())
-    # What logarithms of equal numbers leave is no effect.
-    effects = {name: 0.0 if abs(value) < NOTHING * max(sums) else value for name, value in effects.items()}
-    size, unit = mass_unit(max(sums))
-    largest = max(*(abs(value) for value in effects.values()), 1e-300)
-    rows = []
-    for name in (*EFFECTS, "rest"):
-        value = effects[name]
-        kind = "more" if value > 0 else "less"
-        mark = "▲" if value > 0 else "▼" if value < 0 else ""
-        drawn = html.Div(
-            html.Div(className=f"effect {kind}", style={"width": f"{50 * abs(value) / largest:.2f}%"}),
-            className="effects",
-            **ASIDE,
-        )
-        sign = "+" if value > 0 else "\u2212" if value < 0 else ""
-        rows.append((say(language, name), drawn, f"{mark} {sign}{number(abs(value) / size, language)}"))
-    ends = [
-        (say(language, name), "", number(total / size, language)) for name, total in zip(("before", "after"), sums, strict=True)
-    ]
-    head = [say(language, "effect"), "", unit]
-    moved = signed(sums[1] / sums[0] - 1, language) if sums[0] else "–"
-    title = say(language, "change_title", change=moved)
-    sub = say(language, "change_sub", unit=unit, before=say(language, context.view.versus), after=parts.period_words(context))
-    shown = html.Div(table(head, [ends[0], *rows, ends[1]], title), className="waterfall")
-    return block(
-        title,
-        sub,
-        shown,
-        language,
-        sentences=[say(language, "change_note")],
-        data=[("CSV", context.data(group="service,use_case"))],
-        wide=True,
-        identity="change",
-    )
-
-
-def _term(row: dict[str, Any]) -> Term | None:
-    """What the decomposition needs of a use; None where something is not there, or is idle or nobody's."""
-    if (
-        row["use_case"] in (IDLE_NAME, UNATTRIBUTED_NAME)
-        or not row["requests"]
-        or not row["energy_kwh"]
-        or not row["co2e_location_g"]
-    ):
-        return None
-    tokens = (row["input_tokens"] or 0) + (row["output_tokens"] or 0)
-    it = row["energy_kwh"] - row["facility_kwh"]
-    if not tokens or it <= 0:
-        return None
-    return Term(row["requests"], tokens, it, row["energy_kwh"] / it, row["co2e_location_g"] / row["energy_kwh"])

@@ -39,6 +39,18 @@ def content(context: Context) -> list[Any]:
     ]
 
 
+def latest(context: Context) -> Any:
+    """The last published edition in one line, for the first page; None until there is one."""
+    language = context.view.language
+    found = published_editions(context.store) if context.store is not None else []
+    if not found:
+        return None
+    last = max(found, key=lambda each: (named_period(each.period), each.released_us))
+    title = long(named_period(last.period)).in_(language)
+    links = [html.A(say(language, "read_edition"), href=context.view.link(PATH))]
+    return html.Section([html.H2(title), html.P(headline_of(from_json(last.report), language)), *links], className="edition")
+
+
 def _period(context: Context, versions: list[Published]) -> html.Section:
     """The last version with its finding; those before it in a table that unfolds."""
     language, last = context.view.language, versions[-1]

@@ -16,7 +16,7 @@ from footprint.querying.answering import gathered
 from footprint.querying.closure import closure
 from footprint.querying.methods import METHODS
 from footprint.units import US_PER_DAY
-from footprint.wording.numbers import energy_unit, interval, mass_unit, number
+from footprint.wording.numbers import energy_unit, estimate, interval, mass_unit, number
 
 PATH, TITLE = "/explain", "explain"
 PARTS = ("accelerator_active_kwh", "accelerator_idle_kwh", "host_kwh", "facility_kwh")
@@ -66,7 +66,8 @@ def _value(row: dict[str, Any], figure: str, language: str) -> str:
         if not row["requests"]:
             return say(language, "unknown")
         each = [1e6 * row[name] / row["requests"] for name in ("energy_kwh", "energy_low_kwh", "energy_high_kwh")]
-        return f"{number(each[0], language)}\u00a0Wh {interval(each[1], each[2], language)}"
+        shown = estimate(each[0], each[1], each[2], language)
+        return f"{shown.value}\u00a0Wh {shown.interval}"
     names = (
         figure,
         figure.replace("_kwh", "_low_kwh").replace("_g", "_low_g"),
@@ -76,7 +77,8 @@ def _value(row: dict[str, Any], figure: str, language: str) -> str:
         return say(language, "unknown")
     size, unit = (energy_unit if figure.endswith("kwh") else mass_unit)(row[figure])
     value, low, high = (row[name] / size for name in names)
-    return f"{number(value, language)}\u00a0{unit} {interval(low, high, language)} · {say(language, 'quality_' + row['quality'])}"
+    shown = estimate(value, low, high, language)
+    return f"{shown.value}\u00a0{unit} {shown.interval} · {say(language, 'quality_' + row['quality'])}"
 
 
 def _formula(row: dict[str, Any], figure: str, language: str) -> html.Table:

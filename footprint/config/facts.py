@@ -112,11 +112,31 @@ class GatewayFact:
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """What happened at an instant and explains a figure: a model upgraded, an incident; of a service, or of all."""
+    """What happened and explains a figure: a model upgraded, an incident; of one service, use case, host, model, or of all.
+
+    It lasts from ``at_us`` until ``until_us``, which is later; what happened at an instant ends a microsecond after it.
+    """
 
     at_us: int
-    text: str
+    text: str  # in any language; french and english where both were written
     service: str = ""
+    until_us: int = 0
+    english: str = ""
+    use_case: str = ""
+    host: str = ""
+    model: str = ""
+
+    def words(self, language: str) -> str:
+        """What happened, in the reader's language where it was written in it."""
+        return self.english if language == "en" and self.english else self.text
+
+    def concerns(self, filters: Iterable[tuple[str, str]]) -> bool:
+        """Whether it explains a view of what these filters leave."""
+        for name in ("service", "use_case", "host", "model"):
+            mine, asked = getattr(self, name), {value for column, value in filters if column == name}
+            if mine and asked and mine not in asked:
+                return False
+        return True
 
 
 Dated = TypeVar("Dated", SiteFact, HostFact, ServiceFact, UseCaseFact)

@@ -77,7 +77,7 @@ BLOCKS: dict[str, set[str]] = {
     "placement": {"service", "devices", "share"} | _DATES,
     "use_case": {"name", "charter", "decided", "owner"} | _DATES,
     "gateway": {"name", "as", "log", "service", "use_case"},
-    "annotation": {"at", "text", "service"},
+    "annotation": {"at", "until", "text", "fr", "en", "service", "use_case", "host", "model"},
     "evaluation": EVALUATION_KEYS,
     "action": ACTION_KEYS,
     "objective": OBJECTIVE_KEYS,
@@ -487,10 +487,18 @@ class _Reader:
         """The [[annotation]] blocks, in order of time."""
         found = []
         for index, block in self.blocks("annotation"):
-            if not isinstance(block.get("text"), str) or not block["text"] or "at" not in block:
-                raise self.document.error('an annotation needs at = "2026-07-01" and text = "…"', "annotation", index)
+            texts = {key: block[key] for key in ("text", "fr", "en") if key in block}
+            if not texts or "at" not in block or not all(isinstance(text, str) and text for text in texts.values()):
+                raise self.document.error(
+                    'an annotation needs at = "2026-07-01" and text = "…", or fr = "…" and en = "…"', "annotation", index
+                )
             at_us = self._date("annotation", index, block, "at", 0)
-            found.append(Annotation(at_us, block["text"], str(block.get("service", ""))))
+            until_us = self._date("annotation", index, block, "until", at_us + 1)
+            if until_us <= at_us:
+                raise self.document.error("an annotation ends (until) before it begins (at)", "annotation", index, "until")
+            of = {key: str(block.get(key, "")) for key in ("service", "use_case", "host", "model")}
+            french = texts.get("fr", texts.get("text", texts.get("en", "")))
+            found.append(Annotation(at_us, french, until_us=until_us, english=texts.get("en", texts.get("text", "")), **of))
         return tuple(sorted(found, key=lambda each: (each.at_us, each.text)))
 
     def use_cases(self) -> tuple[UseCaseFact, ...]:

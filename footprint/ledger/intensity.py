@@ -190,3 +190,15 @@ def values(store: Store, series: str, zone: str, start_us: int, end_us: int) -> 
         starts, np.array([latest[s][0] for s in starts.tolist()], dtype=np.float64),
         np.array([latest[s][1] for s in starts.tolist()], dtype=np.int64),
     )  # fmt: skip
+
+
+def known_series(store: Store, zone: str, start_us: int, end_us: int) -> list[str]:
+    """Names of the series that tell something of a zone in [start, end), in code-point order."""
+    target = table(tables.Intensity)
+    with store.read() as connection:
+        found = connection.execute(
+            select(target.c.series)
+            .where(target.c.zone == zone, target.c.start_us >= start_us, target.c.start_us < end_us)
+            .distinct()
+        ).scalars()
+        return sorted(found)

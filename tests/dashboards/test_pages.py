@@ -19,7 +19,7 @@ from footprint.config import ConfigError
 from footprint.ledger.importing import import_requests
 from footprint.querying import Answer, Question, query
 from footprint.store import Store
-from footprint.wording.numbers import energy_unit, interval, number, percent, signed
+from footprint.wording.numbers import energy_unit, estimate, interval, number, percent, signed
 from tests.walk import CONFIG, DAY_S, NOW_US, START, bring, compute, config, energy_lines, request_lines, write
 
 
@@ -121,8 +121,9 @@ def test_pages_say_the_figures_of_the_command_line(walked: Store) -> None:
     row = query(walked, config(), Question(group=("use_case",)), NOW_US).rows[0]
     shown = str(page_of(context_of(lambda q: query(walked, config(), q, NOW_US), "/use-cases", "?period=all", "en", walked)))
     size, _ = energy_unit(max(r["energy_kwh"] for r in query(walked, config(), Question(group=("use_case",)), NOW_US).rows))
-    assert number(row["energy_kwh"] / size, "en") in shown
-    assert repr(interval(row["energy_low_kwh"] / size, row["energy_high_kwh"] / size, "en"))[1:-1] in shown
+    written = estimate(row["energy_kwh"] / size, row["energy_low_kwh"] / size, row["energy_high_kwh"] / size, "en")
+    assert written.value in shown
+    assert repr(written.interval)[1:-1] in shown
 
 
 def test_a_comparison_is_as_wide_as_its_interval(walked: Store) -> None:
@@ -135,14 +136,14 @@ def test_a_comparison_is_as_wide_as_its_interval(walked: Store) -> None:
 
 
 def test_a_range_without_a_value_is_drawn_as_a_range() -> None:
-    from dashboards.cards import bars
+    from dashboards.bars import bars
 
     known = {"use_case": "drafting", "energy_kwh": 2.0, "energy_low_kwh": 1.5, "energy_high_kwh": 2.5, "quality": "B"}
     ranged = {"use_case": "counted", "energy_kwh": None, "energy_low_kwh": 0.0, "energy_high_kwh": 5.0, "quality": "C"}
     nothing = {"use_case": "unread", "energy_kwh": None, "energy_low_kwh": None, "energy_high_kwh": None, "quality": None}
     drawn = str(bars([known, ranged, nothing], "use_case", "en", "/x", "By use case"))
     assert r"[0\xa0to\xa05]" in drawn
-    assert drawn.count("unknown") == 2
+    assert drawn.count("[x]") == 4  # as bars and as a table
     assert "'width': '100.00%'" in drawn
     assert "'width': '40.00%'" in drawn
 
@@ -163,8 +164,11 @@ def test_a_period_not_yet_over_is_drawn_apart_and_nothing_is_drawn_for_what_was_
         for a, b, e in zip(days, days[1:], energies, strict=False)
     ]
     figure = trend(rows, 1.0, "kWh", config().timezone, "en")
-    assert list(figure.data[-1].y) == [3.0, None, 2.0, None]
-    assert list(figure.data[-2].y) == [None, None, 2.0, 0.5]
+    assert list(figure.data[-2].y) == [3.0, None, 2.0, None]
+    assert list(figure.data[-1].y) == [None, None, 2.0, 0.5]
+    assert [shape.fillcolor for shape in figure.layout.shapes] == ["#F3F1EB"]
+    assert any("[x]" in note.text for note in figure.layout.annotations)
+    assert any(note.text.startswith("<b>0.50") and "provisional" in note.text for note in figure.layout.annotations)
 
 
 def test_what_happened_is_shown_where_it_happened(walked: Store) -> None:

@@ -1,0 +1,44 @@
+"""Parts that several pages share, each in a file of its own.
+
+filters.py   period, comparison, filters            heads.py     the finding on top, and the states without a figure
+days.py      day strip, coverage by host            keys.py      key figures, and how sure a change is
+trend.py     energy over time                       calendar.py  hours of days, and the grid's intensity beside them
+flows.py     host -> service -> use                 change.py    why emissions changed, effect by effect
+facts.py     what changed, what a reader must know  made_of.py   active, idle, host, building
+"""
+
+from dashboards.cards import name_of
+from dashboards.parts.calendar import calendar
+from dashboards.parts.change import change
+from dashboards.parts.days import day_states, day_strip, seen
+from dashboards.parts.facts import facts
+from dashboards.parts.filters import filters, period_words, reference_words
+from dashboards.parts.flows import flows
+from dashboards.parts.heads import first_steps, headline, nothing, shares_title, source
+from dashboards.parts.keys import change_of, key_figures
+from dashboards.parts.made_of import made_of
+from dashboards.parts.trend import noted, trend
+
+__all__ = [
+    "calendar",
+    "change",
+    "change_of",
+    "day_states",
+    "day_strip",
+    "facts",
+    "filters",
+    "first_steps",
+    "flows",
+    "headline",
+    "key_figures",
+    "made_of",
+    "name_of",
+    "noted",
+    "nothing",
+    "period_words",
+    "reference_words",
+    "seen",
+    "shares_title",
+    "source",
+    "trend",
+]

@@ -1,0 +1,149 @@
+"""This file draws what was seen: the strip of days on top of a page, and one row of days a host."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from babel.dates import format_date
+from dash import html
+
+from dashboards.cards import ASIDE, Row, block, strip, table
+from dashboards.parts.heads import source
+from dashboards.view import Context
+from dashboards.words import say
+from footprint.instants import parse_instant, to_datetime
+from footprint.units import US_PER_DAY
+from footprint.wording.numbers import moment, percent
+
+STATES = ("measured", "estimated", "missing")
+STALE_US = US_PER_DAY
+HALF, MOST = 0.5, 0.9
+MOST_LABELS = 4
+
+
+def day_states(context: Context) -> dict[str, list[tuple[str, str]]]:
+    """Host -> (date, state) of each day of the period: measured, estimated, missing."""
+    rows = [row for row in context.rows(group=("host",), every="day", view="active") if row["host"]]
+    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    if not rows:
+        return {}
+    zone = context.config.timezone
+    state = {(row["host"], _day(row["period_start"], zone)): _state(row) for row in rows}
+    days = sorted({day for _, day in state})
+    first, last = (datetime.fromisoformat(text) for text in (days[0], days[-1]))
+    every = [(first + timedelta(days=n)).date().isoformat() for n in range((last - first).days + 1)]
+    for host in sorted({host for host, _ in state}):
+        found[host] = [(day, state.get((host, day), "missing")) for day in every]
+    return dict(found)
+
+
+def _state(row: Row) -> str:
+    if not row["coverage"] or row["coverage"] < HALF:
+        return "missing"
+    return "estimated" if row["quality"] in ("C", "D") or row["coverage"] < MOST else "measured"
+
+
+def _day(text: str, zone: Any) -> str:
+    return to_datetime(parse_instant(text)).astimezone(zone).date().isoformat()
+
+
+def day_strip(context: Context, whole: Row) -> html.Div:
+    """The strip on top of a page: a day takes the worst state of any of its hosts."""
+    language = context.view.language
+    worst = STATES[::-1]
+    by_day: dict[str, str] = {}
+    for states in day_states(context).values():
+        for day, state in states:
+            by_day[day] = min(by_day.get(day, "measured"), state, key=worst.index)
+    status = say(language, "status_provisional" if "provisional" in whole["status"] else "status_final")
+    end = moment(whole["period_end"], context.config.timezone, language)
+    told = say(language, "data_to", end=end, zone=str(context.config.timezone))
+    share = say(language, "not_covered")
+    if whole["coverage"] is not None:
+        share = say(language, "strip_measured", share=percent(whole["coverage"], language))
+    stale: list[Any] = []
+    ends = context.view.bounds(context.config, context.now_us)[1]
+    if (ends is None or ends > context.now_us) and context.now_us - parse_instant(whole["period_end"]) > STALE_US:
+        stale = [html.P(say(language, "stale", last=end), className="stale", role="status")]
+    return html.Div(
+        [
+            strip(sorted(by_day.items()), say(language, "strip_label")),
+            html.P([html.Span([html.B(status), f" · {told}"]), html.Span(share)], className="under-strip"),
+            *stale,
+        ]
+    )
+
+
+def seen(context: Context, whole: Row | None = None) -> html.Section:
+    """One row a host, runs of days, the percentage of days measured; what lacks is said."""
+    language = context.view.language
+    found = day_states(context)
+    rows, told = [], []
+    for host, states in found.items():
+        share = sum(state == "measured" for _, state in states) / len(states)
+        label = f"{host} : {percent(share, language)} {say(language, 'measured')}"
+        name = html.Span(html.A(host, href=context.view.link("/hosts", name=host)), className="strip-name")
+        rows.append(html.Div([name, strip(states, label), html.B(percent(share, language))], className="strip-row"))
+        counts = [sum(state == kind for _, state in states) for kind in STATES]
+        told.append((host, *(str(each) for each in counts), percent(share, language)))
+    key = [html.Span([html.Span(className=f"cell {kind}", **ASIDE), say(language, kind)], className="key") for kind in STATES]
+    head = [say(language, "host"), *(say(language, kind) for kind in STATES), say(language, "coverage_short")]
+    days = [day for day, _ in next(iter(found.values()), [])]
+    return block(
+        say(language, "seen_title"),
+        say(language, "seen_sub"),
+        [_axis(days, language), *rows, html.P(key, className="keys")],
+        language,
+        sentences=_gaps(found, language),
+        table=table(head, told, say(language, "seen_title")),
+        data=[(form.upper(), context.data(form, group="host", every="day")) for form in ("csv", "json", "parquet")],
+        source=source(whole, language) if whole else "",
+    )
+
+
+def _axis(days: list[str], language: str) -> html.Div:
+    labels = [
+        html.Span(words, className="axis-label", style={"left": f"{at:.1f}%"})
+        for at, words in day_labels(days, language, MOST_LABELS)
+    ]
+    return html.Div(labels, className="strip-axis", **ASIDE)
+
+
+def day_labels(days: list[str], language: str, most: int) -> list[tuple[float, str]]:
+    """(place in percent, words) under a row of days: months where there are several, else days."""
+    if not days:
+        return []
+    months = [n for n, day in enumerate(days) if day.endswith("-01")]
+    if len(days) > 62:
+        step = -(-len(months) // most) or 1
+        chosen, form = months[::step], "MMMM"
+    else:
+        step = max(-(-len(days) // most), 1)
+        chosen, form = list(range(0, len(days), step)), "d MMM"
+    return [
+        (100 * n / len(days), str(format_date(date.fromisoformat(days[n]), form, locale=language)))
+        for n in chosen
+        if n < len(days) * 0.93
+    ]
+
+
+def _gaps(found: dict[str, list[tuple[str, str]]], language: str) -> list[str]:
+    """The longest silence of each host that had one, in words."""
+    said = []
+    for host, states in found.items():
+        runs: list[list[str]] = [[]]
+        for day, state in states:
+            if state == "missing":
+                runs[-1].append(day)
+            elif runs[-1]:
+                runs.append([])
+        longest = max(runs, key=len)
+        if longest:
+            first, last = (
+                str(format_date(date.fromisoformat(each), "d MMM", locale=language)) for each in (longest[0], longest[-1])
+            )
+            key = "gap_days" if len(longest) > 1 else "gap_day"
+            said.append(say(language, key, host=host, first=first, last=last))
+    return [" ".join(said)] if said else []

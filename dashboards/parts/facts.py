@@ -1,0 +1,62 @@
+"""This file says in sentences what changed, and what a reader must know: coverage, what was assumed, what nobody declared."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dash import html
+
+from dashboards.cards import Row, block
+from dashboards.parts.change import change_in
+from dashboards.parts.filters import reference_words
+from dashboards.parts.heads import source
+from dashboards.view import Context
+from dashboards.words import say
+from footprint.wording.numbers import estimate, mass_unit, percent
+
+MOST = 3
+
+
+def facts(context: Context, row: Row) -> html.Section:
+    """At most three findings, then the reading notes."""
+    language = context.view.language
+    found = [*_changes(context), *_idle(row, language)][:MOST]
+    covered = say(language, "not_covered")
+    if row["coverage"] is not None:
+        covered = say(language, "covered", share=percent(row["coverage"], language))
+    status = say(language, "provisional" if "provisional" in row["status"] else "final")
+    notes = [covered, status, *(say(language, flag) for flag in row["flags"].split("+") if flag)]
+    body: list[Any] = [html.Ol([html.Li(text) for text in found], className="facts")] if found else []
+    body.append(html.Ul([html.Li(text) for text in notes], className="notes"))
+    return block(
+        say(language, "facts_title"),
+        say(language, "facts_sub"),
+        body,
+        language,
+        source=source(row, language),
+        identity="facts-card",
+    )
+
+
+def _changes(context: Context) -> list[str]:
+    """The two effects that moved emissions most, in words."""
+    language = context.view.language
+    change = change_in(context)
+    if change is None:
+        return []
+    size, unit = mass_unit(max(change.before, change.after))
+    largest = sorted((each for each in change.effects if each[1]), key=lambda each: -abs(each[1]))[:2]
+    return [
+        say(
+            language, "effect_up" if grams > 0 else "effect_down", effect=say(language, f"because_{name}"),
+            amount=f"{estimate(abs(grams) / size, None, None, language).value}\u00a0{unit}", before=reference_words(context),
+        )
+        for name, grams in largest
+    ]  # fmt: skip
+
+
+def _idle(row: Row, language: str) -> list[str]:
+    """How much accelerators draw while they wait."""
+    if not row["energy_kwh"] or row["accelerator_idle_kwh"] is None:
+        return []
+    return [say(language, "idle_share", share=percent(row["accelerator_idle_kwh"] / row["energy_kwh"], language, floor=False))]

@@ -1,0 +1,108 @@
+"""This file offers what a reader may choose: period, comparison, filters; each choice is a link, hence an address."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+
+from babel.dates import format_date
+from dash import html
+
+from dashboards.cards import menu
+from dashboards.view import FILTERS, PERIODS, VERSUS, VIEWS, Context
+from dashboards.words import say
+from footprint.instants import to_datetime
+from footprint.periods import BadPeriod, Period, named_period, period_at
+from footprint.units import US_PER_DAY
+
+QUARTERS = 4  # past quarters that the menu offers by name
+
+
+def filters(context: Context) -> html.Nav:
+    """Period, comparison, and one menu a filter; folded into one button on a narrow screen."""
+    view, language = context.view, context.view.language
+    now = period_at(context.now_us, context.config.timezone)
+    quarters = [now.shifted(-back) for back in range(1, QUARTERS + 1)]
+    periods = [(each, say(language, each)) for each in PERIODS] + [(str(q), period_name(q, language)) for q in quarters]
+    chosen = period_words(context)
+    folded: dict[str, Any] = {"aria-expanded": "false", "data-fold": "filters"}
+    parts: list[Any] = [
+        html.Button(
+            f"{chosen}, {say(language, 'vs')} {reference_words(context)}",
+            type="button",
+            className="fold button",
+            **folded,
+        ),
+        menu(view, "period", say(language, "periods"), chosen, periods),
+        menu(view, "vs", say(language, "vs"), reference_words(context), [(each, _versus(context, each)) for each in VERSUS]),
+        menu(view, "view", say(language, "views"), say(language, view.view), [(each, say(language, each)) for each in VIEWS]),
+    ]
+    known = {
+        "service": [s.name for s in context.config.services],
+        "use_case": [u.name for u in context.config.use_cases],
+        "site": [s.name for s in context.config.sites],
+        "host": [h.name for h in context.config.hosts],
+    }
+    filtered = dict(view.filters)
+    for name in FILTERS:
+        names = sorted({*known.get(name, ()), *([filtered[name]] if name in filtered else [])})
+        if names:
+            everything = say(language, "every_service")
+            choices = [("", everything), *((n, n) for n in names)]
+            parts.append(menu(view, name, say(language, name), filtered.get(name, everything), choices))
+    if view.filters:
+        parts.append(html.A(say(language, "reset"), href=view.link(**dict.fromkeys(FILTERS, None)), className="choice"))
+    named: dict[str, Any] = {"aria-label": say(language, "filters")}
+    return html.Nav(parts, className="filters", **named)
+
+
+def period_name(period: Period, language: str) -> str:
+    """T3 2026, sept. 2026, 2026."""
+    if period.length == 3:
+        return f"{'T' if language == 'fr' else 'Q'}{(period.month + 2) // 3} {period.year}"
+    if period.length == 1:
+        return str(format_date(date(period.year, period.month, 1), "MMM y", locale=language))
+    return str(period.year)
+
+
+def _named(text: str) -> Period | None:
+    try:
+        return named_period(text)
+    except BadPeriod:
+        return None
+
+
+def period_words(context: Context) -> str:
+    """The period as people say it."""
+    view, language = context.view, context.view.language
+    if view.since or view.until:
+        begin, end = view.bounds(context.config, context.now_us)
+        return f"{_day(context, begin)} – {_day(context, end, last=True)}"
+    named = _named(view.period)
+    return say(language, view.period) if named is None else period_name(named, language)
+
+
+def reference_words(context: Context) -> str:
+    """The period of comparison as people say it."""
+    view = context.view
+    return _versus(context, view.versus)
+
+
+def _versus(context: Context, versus: str) -> str:
+    view, language = context.view, context.view.language
+    asked = _named(versus)
+    if asked is not None:
+        return period_name(asked, language)
+    named = None if view.since or view.until else _named(view.period)
+    if named is None or versus == "none":
+        return say(language, versus)
+    return period_name(named.shifted(-1) if versus == "prev" else named.year_before(), language)
+
+
+def _day(context: Context, at_us: int | None, *, last: bool = False) -> str:
+    if at_us is None:
+        return "…"
+    local = to_datetime(at_us).astimezone(context.config.timezone)
+    if last and (local.hour, local.minute) == (0, 0):
+        local -= timedelta(microseconds=US_PER_DAY // 2)
+    return str(format_date(local.date(), "d MMM y", locale=context.view.language))
