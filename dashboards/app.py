@@ -81,6 +81,7 @@ def mount(
     @dash.callback(  # type: ignore[untyped-decorator,unused-ignore]
         Output("page", "children"),
         Output("settled", "data"),
+        Output("tick", "disabled"),
         Input("address", "pathname"),
         Input("address", "search"),
         Input("tick", "n_intervals"),
@@ -90,8 +91,11 @@ def mount(
     def show(path: str | None, search: str | None, _ticks: int | None, language: str, settled: str | None) -> Any:
         here = (path or "") + (search or "")
         if here == settled:
-            return no_update, no_update  # a page that shows something stays as the reader left it
-        return page_of(context(path or "/", search or "", language)), here if _shows_data(context, path, search, language) else ""
+            return no_update, no_update, True  # a page that shows something stays as the reader left it
+        shown = page_of(context(path or "/", search or "", language))
+        done = _shows_data(context, path, search, language)
+        # Only what has nothing to show asks again: a page slower than the clock would else be asked for again and again.
+        return shown, here if done else "", done
 
     @dash.callback(  # type: ignore[untyped-decorator,unused-ignore]
         Output("power", "figure"),
@@ -152,7 +156,7 @@ def _layout(config: Config, language: str) -> html.Div:
             html.Div(skeleton(language), id="page"),
             html.Div(id="spoken", className="hidden", role="status", **spoken),
             dcc.Location(id="address", refresh=False),
-            dcc.Interval(id="tick", interval=REFRESH_MS),
+            dcc.Interval(id="tick", interval=REFRESH_MS, disabled=True),
             dcc.Store(id="language", data=language),
             dcc.Store(id="settled", data=""),
         ],

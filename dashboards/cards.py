@@ -128,10 +128,10 @@ def scrolled(content: Any, label: str, more: str = "") -> html.Div:
     return html.Div(content, className=f"scroll {more}".strip(), tabIndex=0, role="region", **named)
 
 
-def graph(figure: Any, identity: str, label: str, more: str = "") -> Any:
+def graph(figure: Any, identity: str, label: str, more: str = "", locale: dict[str, Any] | None = None) -> Any:
     """A Plotly chart that a screen reader is told of by one sentence; its table says the rest."""
     named: dict[str, Any] = {"role": "img", "aria-label": label}
-    drawn = dcc.Graph(figure=figure, id=identity, config=GRAPH, style={"height": f"{figure.layout.height}px"})
+    drawn = dcc.Graph(figure=figure, id=identity, config=GRAPH | (locale or {}), style={"height": f"{figure.layout.height}px"})
     return html.Div(drawn, className=more, **named)
 
 

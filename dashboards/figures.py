@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import plotly.graph_objects as go
-from babel.dates import format_date, format_datetime
+from babel.dates import format_date, format_datetime, get_day_names, get_month_names
 
 from dashboards.words import say
 from footprint.wording.numbers import estimate
@@ -117,8 +117,7 @@ def trend(
     if known:
         _last(figure, known[-1], unit, language, len(rows))
         span = max(p.end for p in points) - times[0]
-        figure.update_xaxes(range=[times[0] - span / 40, max(times) + span / 40], showgrid=False, zeroline=False)
-        figure.update_xaxes(**_ticks(points, language))
+        figure.update_xaxes(range=[times[0] - span / 40, max(times) + span / 40], **time_axis())
     return figure
 
 
@@ -169,24 +168,26 @@ def _last(figure: go.Figure, p: Point, unit: str, language: str, count: int) -> 
     )
 
 
-def _ticks(points: list[Point], language: str) -> dict[str, Any]:
-    """Days, hours or months, and the year (or day) in bold below the first of them."""
-    length = max((p.end - p.at for p in points if p.value is not None), default=timedelta(days=1))
-    starts = [p.at for p in points if p.value is not None or p.method]
-    if length > timedelta(days=20):
-        form, bold = "MMM", "y"
-    elif length >= timedelta(hours=20):
-        form, bold = "d MMM", "y"
-    else:
-        form, bold = "HH:mm", "d MMM"
-    step = max(-(-len(starts) // MOST_TICKS), 1)
-    values, texts, said = [], [], ""
-    for at in starts[::step]:
-        below = str(format_datetime(at, bold, locale=language))
-        values.append(at)
-        texts.append(str(format_datetime(at, form, locale=language)) + (f"<br><b>{below}</b>" if below != said else ""))
-        said = below
-    return {"tickmode": "array", "tickvals": values, "ticktext": texts}
+def time_axis() -> dict[str, Any]:
+    """Hours, days or months as the width allows, and below the first of them the day or the year."""
+    stops = (
+        {"dtickrange": [None, 43_200_000], "value": "%H:%M\n%-d %b"},
+        {"dtickrange": [43_200_000, "M1"], "value": "%-d %b\n%Y"},
+        {"dtickrange": ["M1", None], "value": "%b\n%Y"},
+    )
+    return {"showgrid": False, "zeroline": False, "nticks": MOST_TICKS, "tickformatstops": list(stops), "tickangle": 0}
+
+
+def locale_of(language: str) -> dict[str, Any]:
+    """How Plotly writes months and numbers, from CLDR: nothing is fetched."""
+    months = {width: list(get_month_names(width, locale=language).values()) for width in ("wide", "abbreviated")}
+    days = {width: list(get_day_names(width, locale=language).values()) for width in ("wide", "abbreviated")}
+    words = {
+        "months": months["wide"], "shortMonths": months["abbreviated"], "days": days["wide"][-1:] + days["wide"][:-1],
+        "shortDays": days["abbreviated"][-1:] + days["abbreviated"][:-1], "decimal": "," if language == "fr" else ".",
+        "thousands": "\u202f" if language == "fr" else ",",
+    }  # fmt: skip
+    return {"locale": language, "locales": {language: {"dictionary": {}, "format": words}}}
 
 
 def spread(slots: Sequence[tuple[str, float, float, float]], unit: str, zone_words: str) -> go.Figure:
@@ -245,7 +246,7 @@ def powers(
     figure.update_layout(
         yaxis={"rangemode": "tozero", "nticks": 5, "domain": [0.3, 1] if below else [0, 1]},
         yaxis2={"visible": False, "domain": [0, 0.2], "autorange": "reversed"},
-        xaxis={"showgrid": False, "anchor": "free", "position": 0, "nticks": MOST_TICKS, "tickformat": "%H:%M"},
+        xaxis={**time_axis(), "anchor": "free", "position": 0},
     )
     figure.add_annotation(x=0, xref="paper", y=1.1, yref="paper", text="W", showarrow=False, xanchor="right", xshift=-12)
     if below:

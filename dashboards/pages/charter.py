@@ -7,11 +7,12 @@ from typing import Any
 from dash import html
 
 from dashboards import parts
-from dashboards.cards import ASIDE
+from dashboards.cards import ASIDE, block, scrolled, table
+from dashboards.drawing import Drawing, document
 from dashboards.view import Context
 from dashboards.words import say
 from footprint.config.facts import UNDECLARED, at
-from footprint.wording.numbers import energy_unit, interval, number, percent
+from footprint.wording.numbers import energy_unit, estimate, percent
 
 PATH, TITLE = "/charter", "nav_charter"
 COLUMNS = ("recommended", "authorised", "under-study", "proscribed", UNDECLARED)
@@ -19,7 +20,7 @@ COLUMNS = ("recommended", "authorised", "under-study", "proscribed", UNDECLARED)
 
 def content(context: Context) -> list[Any]:
     """Five columns of cards: four of the charter, and the undeclared."""
-    view, language = context.view, context.view.language
+    language = context.view.language
     rows = {row["use_case"]: row for row in context.rows(group=("use_case",)) if not row["use_case"].startswith("(")}
     by_status: dict[str, list[str]] = {status: [] for status in COLUMNS}
     for name in sorted({*rows, *(use.name for use in context.config.use_cases)}):
@@ -30,35 +31,63 @@ def content(context: Context) -> list[Any]:
     if undecided and total:
         title = say(language, "charter_title", share=percent(undecided / total, language, floor=False))
     largest = max((row["energy_kwh"] or 0.0 for row in rows.values()), default=0.0)
-    columns: list[Any] = [
-        html.Section(
-            [
-                html.H2(say(language, status)),
-                *[_card(context, name, rows.get(name), largest) for name in _ordered(names, rows)],
-                *([] if names else [html.P(say(language, "no_use"), className="sub")]),
-            ],
-            className="charter-column",
-        )
-        for status, names in by_status.items()
+    traces = _traces(context)
+    columns: list[Any] = []
+    for status, names in by_status.items():
+        cards = [_card(context, name, rows.get(name), largest, traces.get(name, [])) for name in _ordered(names, rows)]
+        shown = html.Div(cards, className="uses") if cards else html.P(say(language, "no_use"), className="sub")
+        kind = "charter-column undecided" if status == UNDECLARED else "charter-column"
+        columns.append(html.Section([html.H2(say(language, status)), shown], className=kind))
+    head = [say(language, name) for name in ("use_case", "charter_status", "decided", "owner")]
+    told = [
+        (use.name, say(language, use.charter), use.decided or say(language, "unknown"), use.owner)
+        for use in sorted(context.config.use_cases, key=lambda use: use.decided, reverse=True)
     ]
     return [
         parts.filters(context),
         html.H1(title),
         html.P(say(language, "charter_lead", period=parts.period_words(context)), className="lead"),
         html.Div(columns, className="charter"),
-        html.P(say(language, "committee"), className="committee"),
-        html.P(
-            html.A(f"{say(language, 'data')} CSV", href=view.data(context.config, context.now_us, group="use_case,charter")),
-            className="source",
+        block(
+            say(language, "decisions_title"),
+            say(language, "decisions_sub"),
+            scrolled(table(head, told, say(language, "decisions_title")), say(language, "decisions_title"), "prose"),
+            language,
+            data=[(form.upper(), context.data(form, group="use_case,charter")) for form in ("csv", "json", "parquet")],
+            wide=True,
         ),
     ]
+
+
+def _traces(context: Context) -> dict[str, list[float | None]]:
+    """Energy of each use day by day, in order; a day without a reading is None."""
+    days: dict[str, dict[str, float | None]] = {}
+    for row in context.rows(group=("use_case",), every="day"):
+        days.setdefault(row["period_start"], {})[row["use_case"]] = row["energy_kwh"]
+    names = {name for found in days.values() for name in found}
+    return {name: [days[day].get(name) for day in sorted(days)] for name in names}
+
+
+def _spark(values: list[float | None], language: str) -> Any:
+    """The course of a use over the period, its own scale from zero; gaps stay open."""
+    known = [value for value in values if value is not None]
+    if len(known) < 3 or max(known) <= 0:
+        return None
+    points, pen = [], "M"
+    for n, value in enumerate(values):
+        if value is None:
+            pen = "M"
+            continue
+        points.append(f"{pen}{100 * n / (len(values) - 1):.1f} {27 - 25 * value / max(known):.1f}")
+        pen = "L"
+    return Drawing(document(100, 28, [f'<path d="{" ".join(points)}"/>'], stretched=True), say(language, "spark"), "spark")
 
 
 def _ordered(names: list[str], rows: dict[str, Any]) -> list[str]:
     return sorted(names, key=lambda name: -((rows.get(name) or {}).get("energy_kwh") or 0.0))
 
 
-def _card(context: Context, name: str, row: dict[str, Any] | None, largest: float) -> html.Article:
+def _card(context: Context, name: str, row: dict[str, Any] | None, largest: float, trace: list[float | None]) -> html.Article:
     view, language = context.view, context.view.language
     fact = at(context.config.use_cases, name, context.now_us)
     said = [fact.decided, fact.owner] if fact is not None else [say(language, "not_decided")]
@@ -74,11 +103,7 @@ def _card(context: Context, name: str, row: dict[str, Any] | None, largest: floa
                 html.Div(className=f"bar quality-{row['quality']}", style={"width": f"{width:.1f}%"}), className="track", **ASIDE
             )
         )
-        shown = f"{number(row['energy_kwh'] / size, language)}\u00a0{unit} "
-        told.append(
-            html.P(
-                [html.B(shown), interval(row["energy_low_kwh"] / size, row["energy_high_kwh"] / size, language)],
-                className="interval",
-            )
-        )
+        shown = estimate(row["energy_kwh"] / size, row["energy_low_kwh"] / size, row["energy_high_kwh"] / size, language)
+        told.append(html.P([html.B(f"{shown.value}\u00a0{unit} "), shown.interval], className="interval"))
+        told.append(_spark(trace, language))
     return html.Article(told, className="use")

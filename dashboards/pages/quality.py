@@ -37,7 +37,7 @@ def content(context: Context) -> list[Any]:
         parts.day_strip(context, whole),
         html.H1(title),
         html.P(parts.period_words(context), className="lead"),
-        html.Div([safely(lambda: parts.seen(context), context), parts.facts(context, whole)], className="row wide"),
+        html.Div([safely(lambda: parts.seen(context, whole), context), parts.facts(context, whole)], className="row wide"),
         html.Div([safely(lambda: _causes(context), context), safely(lambda: _balance(context), context)], className="row"),
         safely(lambda: _splits(context), context),
         safely(lambda: _jobs(context), context),
@@ -137,7 +137,7 @@ def _splits(context: Context) -> Any:
     return block(
         title,
         say(language, "splits_sub"),
-        scrolled(table(head, body, title), title, "tall"),
+        scrolled(table(head, body, title), title, "tall prose"),
         language,
         data=[("CSV", "/api/v1/tables/splits?format=csv")],
         wide=True,
@@ -160,5 +160,5 @@ def _jobs(context: Context) -> Any:
         for run in found
     ]
     title = say(language, "jobs_title")
-    shown = scrolled(table(head, body, title), title) if body else html.P(say(language, "jobs_none"))
+    shown = scrolled(table(head, body, title), title, "prose") if body else html.P(say(language, "jobs_none"))
     return block(title, "", shown, language, data=[("CSV", "/api/v1/tables/jobs?format=csv")], wide=True)

@@ -72,7 +72,8 @@ def day_strip(context: Context, whole: Row) -> html.Div:
             strip(sorted(by_day.items()), say(language, "strip_label")),
             html.P([html.Span([html.B(status), f" · {told}"]), html.Span(share)], className="under-strip"),
             *stale,
-        ]
+        ],
+        className="day-strip",
     )
 
 

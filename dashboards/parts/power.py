@@ -57,7 +57,10 @@ def power(context: Context, host: str) -> Any:
     return block(
         title,
         sub,
-        [graph(figure, "power", f"{title}. {sub}", "power"), html.P([*live, " ", say(language, "live")], className="sub")],
+        [
+            graph(figure, "power", f"{title}. {sub}", "power", figures.locale_of(language)),
+            html.P([*live, " ", say(language, "live")], className="sub"),
+        ],
         language,
         sentences=[say(language, "power_key")],
         table=table(head, told, title),

@@ -47,7 +47,13 @@ def trend(context: Context, whole: Row) -> html.Section:
     ]
     sub = say(language, "trend_sub", unit=unit, step=say(language, STEPS[every]), period=period_words(context), zone=str(zone))
     happened = [(to_datetime(at).astimezone(zone), text) for at, text in notes]
-    drawn = graph(figures.trend(rows, size, unit, zone, language, happened), "trend", f"{finding}. {sub}", "trend")
+    drawn = graph(
+        figures.trend(rows, size, unit, zone, language, happened),
+        "trend",
+        f"{finding}. {sub}",
+        "trend",
+        figures.locale_of(language),
+    )
     return block(
         finding,
         sub,

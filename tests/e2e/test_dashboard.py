@@ -136,7 +136,7 @@ def test_everything_is_reached_by_keyboard(browser: Any, base: str) -> None:
         reached.add(page.evaluate("(document.activeElement.textContent || '').trim().slice(0, 40)"))
     assert any(text.startswith("Period") for text in reached)
     assert "Quality" in reached
-    page.locator(".menu summary").first.focus()
+    page.locator(".filters .menu summary").first.focus()
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.tagName") == "A"
