@@ -110,9 +110,9 @@
       svg.appendChild(make("title", {}, card.querySelector("h2").textContent));
       svg.appendChild(make("rect", { width: width, height: height, fill: "#FFFFFF" }));
       svg.appendChild(body);
-      lines.forEach((line, n) => svg.appendChild(make("text", { x: MARGIN, y: base.height + MARGIN + 20 + 18 * n, "font-size": 12.5, "font-family": "Source Sans 3, Arial, sans-serif", fill: "#626B79" }, line)));
+      lines.forEach((line, n) => svg.appendChild(make("text", { x: MARGIN, y: base.height + MARGIN + 20 + 18 * n, "font-size": 12.5, "font-family": "'Source Sans 3', Arial, sans-serif", fill: "#626B79" }, line)));
       if (footer.dataset.demo) {
-        svg.appendChild(make("text", { x: width / 2, y: height / 2, transform: `rotate(-24 ${width / 2} ${height / 2})`, "text-anchor": "middle", "font-size": Math.min(width / 9, 84), "font-weight": 600, "font-family": "Source Sans 3, Arial, sans-serif", fill: "#16202E", "fill-opacity": 0.12 }, footer.dataset.demo));
+        svg.appendChild(make("text", { x: width / 2, y: height / 2, transform: `rotate(-24 ${width / 2} ${height / 2})`, "text-anchor": "middle", "font-size": Math.min(width / 9, 84), "font-weight": 600, "font-family": "'Source Sans 3', Arial, sans-serif", fill: "#16202E", "fill-opacity": 0.12 }, footer.dataset.demo));
       }
       return { text: new XMLSerializer().serializeToString(svg), width: width, height: height };
     } finally {

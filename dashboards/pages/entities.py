@@ -185,9 +185,7 @@ def _decisions(context: Context, name: str) -> Any:
         body.append((fact.decided or since or say(language, "unknown"), say(language, fact.charter), fact.owner or "", since))
     head = [say(language, each) for each in ("decided", "charter_status", "owner", "holds_since")]
     title = say(language, "decisions_title")
-    return block(
-        title, say(language, "decisions_sub"), html.Div(table(head, body, title), className="prose"), language, wide=True
-    )
+    return block(title, say(language, "decisions_sub"), scrolled(table(head, body, title), title, "prose"), language, wide=True)
 
 
 __all__ = ["FIRST", "MORE", "PAGES", "Entities", "power_figure"]

@@ -22,7 +22,7 @@ from tests.walk import CONFIG, START, bring, compute, config, energy_lines, requ
 pytestmark = pytest.mark.browser
 PAGES = {
     "/": "", "/use-cases": "", "/use-cases?name=drafting": "", "/services?name=chat": "", "/models": "", "/hosts?name=a": "",
-    "/compare?kind=use_case": "", "/charter": "", "/quality": "", "/editions": "", "/efficiency": "", "/methods": "", "/help": "",
+    "/compare?kind=use_case": "", "/charter": "", "/quality": "", "/editions": "", "/efficiency": "", "/methods": "", "/help": "", "/sites": "",
     "/explain?figure=co2e_location_g": "", "/readings?of=a&device=gpu:0&day=20635": "",
 }  # fmt: skip
 
@@ -195,3 +195,89 @@ def test_a_store_that_is_away_is_said_and_the_page_comes_back(browser: Any, tmp_
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         store.close()
+
+
+def test_from_page_to_page_the_program_stays_and_focus_goes_to_the_title(browser: Any, base: str) -> None:
+    page, errors, _ = opened(browser, base, "/charter")
+    page.evaluate("window.kept = 1")
+    page.locator("header").get_by_role("link", name="Help").or_(
+        page.locator(".page-footer").get_by_role("link", name="Help")
+    ).last.click()
+    page.get_by_role("heading", level=1, name="Reading these pages").wait_for(timeout=20_000)
+    page.wait_for_function("document.activeElement.tagName === 'H1'", timeout=5000)
+    assert page.evaluate("window.kept") == 1
+    assert page.title() == "Reading these pages · Footprint"
+    page.wait_for_function("document.getElementById('spoken').textContent === 'Reading these pages'", timeout=5000)
+    page.go_back()
+    page.wait_for_function("!document.title.startsWith('Reading')", timeout=20_000)
+    page.locator(".charter").wait_for(timeout=20_000)
+    page.locator(".languages").get_by_role("link", name="FR").click()
+    page.wait_for_function("document.documentElement.lang === 'fr'", timeout=20_000)
+    assert page.evaluate("window.kept") is None  # another language is another document
+    assert errors == []
+    page.close()
+
+
+def test_cards_turn_into_tables_by_button_and_by_key_and_keys_can_be_switched_off(browser: Any, base: str) -> None:
+    page, _, _ = opened(browser, base, "/hosts?name=a")
+    card = page.locator(".block:has(.as-table)").first
+    table = card.locator(".as-table")
+    assert not table.is_visible()
+    card.get_by_role("button", name="Table").click()
+    assert table.is_visible()
+    assert card.get_by_role("button", name="Table").get_attribute("aria-pressed") == "true"
+    page.keyboard.press("t")
+    assert not table.is_visible()
+    page.evaluate("localStorage.setItem('footprint-keys-off', '1')")
+    page.keyboard.press("t")
+    assert not table.is_visible()
+    page.close()
+
+
+def test_every_card_is_a_picture_with_its_source_burnt_in(browser: Any, base: str) -> None:
+    import re
+    from xml.etree import ElementTree
+
+    page, errors, elsewhere = opened(browser, base, "/hosts?name=a", theme="dark")
+    page.wait_for_timeout(500)
+    made = page.evaluate(
+        "[...document.querySelectorAll('.block:has(.as-table)')].map((card) => window.footprint_picture(card).text)"
+    )
+    titles = page.locator(".block:has(.as-table) > h2").all_inner_texts()
+    assert len(made) >= 4
+    for text, title in zip(made, titles, strict=True):
+        root = ElementTree.fromstring(text)
+        told = " ".join("".join(root.itertext()).split())
+        assert title.split()[0] in told
+        assert "Licence Ouverte 2.0" in told
+        assert f"{base}/hosts" in told
+        assert not re.search(r'href="http|url\(http|var\(--', text)
+        assert "DEMONSTRATION" not in told  # nothing here is simulated by us
+    assert page.locator("html").get_attribute("data-theme") == "dark"  # the reader's page stays as it was
+    with page.expect_download() as saved:
+        card = page.locator(".block:has(.as-table)").first
+        card.locator("summary", has_text="Data").click()
+        card.get_by_role("button", name="PNG picture").click()
+    assert saved.value.suggested_filename.endswith(".png")
+    assert Path(saved.value.path()).read_bytes()[:4] == b"\x89PNG"
+    assert (errors, elsewhere) == ([], [])
+    page.close()
+
+
+def test_the_print_view_opens_tables_and_leaves_the_controls_out(browser: Any, base: str) -> None:
+    page, _, _ = opened(browser, base, "/hosts?name=a&print=1")
+    assert not page.locator(".pages").is_visible()
+    assert not page.locator(".filters").first.is_visible()
+    assert page.locator(".as-table").first.is_visible()
+    assert "Period: all" in page.locator(".print-only").inner_text()
+    assert "/hosts?" in page.locator(".print-only .address").inner_text()
+    page.close()
+
+
+def test_a_page_weighs_less_than_a_megabyte_without_plotly(browser: Any, base: str) -> None:
+    page = browser.new_page()
+    page.goto(f"{base}/?lang=en&period=all")
+    page.locator(".cards .figure").first.wait_for(timeout=30_000)
+    shown = int("".join(c for c in page.locator("#weight").inner_text() if c.isdigit()))
+    assert 0 < shown < 1000
+    page.close()
