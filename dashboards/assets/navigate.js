@@ -4,7 +4,7 @@
   let moved = false, samePage = false;
   function here(link) {
     const url = new URL(link.href, window.location.href);
-    if (url.origin !== window.location.origin || url.pathname.startsWith("/api/") || link.target || link.hasAttribute("download")) { return null; }
+    if (url.origin !== window.location.origin || !/^\/[a-z-]*$/.test(url.pathname) || link.target || link.hasAttribute("download")) { return null; }
     if (url.pathname === window.location.pathname && url.search === window.location.search && url.hash) { return null; }
     const now = new URLSearchParams(window.location.search), then = url.searchParams;
     // Language, theme and print are words of the whole document.
