@@ -152,7 +152,11 @@ def gathered(
         periods = cut_periods(question.every, start_us, max(end_us, start_us + 1), config.timezone)
         summed = _stretched(source, periods, question)
         groups, sums = _groups(source, question, summed)
-        watched = watch(source, periods[0][0], periods[-1][1], summed, now_us, by_slot=by_slot)
+        told: tuple[set[str], set[str]] | None = None
+        if question.where and _wanted(question) & {"service", "host", "site", *USES}:
+            every = groups.values()
+            told = set().union(*(each.services for each in every)), set().union(*(each.hosts for each in every))
+        watched = watch(source, periods[0][0], periods[-1][1], summed, now_us, by_slot=by_slot, of=told)
         yield Gathered(source, question, periods, groups, sums, Declared.of(config), watched)
 
 

@@ -118,11 +118,13 @@ def coverage_ledger(watched: Watch, periods: Sequence[Span]) -> Iterable[tuple[i
 
 
 def watch(
-    source: Source, start_us: int, end_us: int, summed: Sequence[tuple[int, int]], now_us: int, *, by_slot: bool = False
-) -> Watch:
+    source: Source, start_us: int, end_us: int, summed: Sequence[tuple[int, int]], now_us: int,
+    *, by_slot: bool = False, of: tuple[set[str], set[str]] | None = None,
+) -> Watch:  # fmt: skip
     """What was expected of every device, and read, around [start, end); ``summed`` are the periods of the sums.
 
     Stretches are as long as the periods allow, for sums over these; ``by_slot`` leaves them as short as they are stored.
+    ``of`` are services and hosts: of the devices of others nothing is asked.
     """
     devices: dict[Device, DeviceTime] = defaultdict(DeviceTime)
     tenures: dict[str, list[tuple[Device, int, int]]] = defaultdict(list)
@@ -132,16 +134,17 @@ def watch(
     _expect_placements_unread(source, tenures)
     edges = {edge for period in summed for edge in period}
     edges |= {edge for held in tenures.values() for _, since, until in held for edge in (since, until)}
+    hosts = None if of is None else of[1] | {held[0][0] for service in of[0] for held in tenures.get(service, ())}
     slots = cut_slots(summed, grain_us(source.config))
     zone = None if by_slot else source.summed_in()
-    for device, stretch in _seen(source, (start_us - SEEN_US, end_us), slots, edges, zone):
+    for device, stretch in _seen(source, (start_us - SEEN_US, end_us), slots, edges, zone, hosts):
         devices[device].read.append(stretch)
     declared = {host.name for host in source.config.hosts}
     for (host_name, _), time in devices.items():
         time.expected = _after_seen(time.read) if host_name in declared else _by_day(time.read)
     for service in tenures.values():
         for device, since, until in service:
-            if device[0] in declared:
+            if device[0] in declared and (hosts is None or device[0] in hosts):
                 devices[device].expected.append((since, until))
     for time in devices.values():
         time.close()
@@ -158,7 +161,7 @@ def _expect_placements_unread(source: Source, tenures: dict[str, list[tuple[Devi
 
 
 def _seen(
-    source: Source, span: Span, slots: dict[int, list[int]], edges: set[int], zone: ZoneInfo | None
+    source: Source, span: Span, slots: dict[int, list[int]], edges: set[int], zone: ZoneInfo | None, hosts: set[str] | None
 ) -> Iterable[tuple[Device, Stretch]]:
     """What was read of each device, as coarsely as edges allow: no stretch has an edge within it but those of slots not cut."""
     grain, (start_us, end_us) = grain_us(source.config), span
@@ -169,17 +172,23 @@ def _seen(
     for low, high in itertools.pairwise(inside):
         for each in cut(zone, low // US_PER_S, high // US_PER_S):
             pieces[each.kind].append((each.first, each.last))
+    only = "" if hosts is None else f" AND host_id IN ({', '.join(map(str, sorted(source.numbers(hosts).values()))) or -1})"
     undeclared = _undeclared_hosts(source) if len(pieces) > 1 or SLOTS not in pieces else []
-    rows = [row for kind, spans in pieces.items() for row in _read(source, kind, spans, undeclared)]
+    rows = [row for kind, spans in pieces.items() for row in _read(source, kind, spans, only + _among(undeclared, among=False))]
     if undeclared:
         # Of a host that nobody declared what is expected goes by the UTC day, which no sum of other days tells.
         whole = [(low // US_PER_S, high // US_PER_S) for low, high in itertools.pairwise(inside)]
-        rows += _read(source, SLOTS, whole, undeclared, only=True)
+        rows += _read(source, SLOTS, whole, only + _among(undeclared, among=True))
     texts = source.view.store.texts(source.view.connection, {x for row in rows for x in row[:2]})
     for host, device, slot, first, last, measured, bridged, modelled in rows:
         if slot * US_PER_S not in slots:
             yield (texts[host], texts[device]), (first, last, measured, measured + bridged, modelled)
-    yield from _seen_anew(source, slots)
+    yield from _seen_anew(source, slots, hosts)
+
+
+def _among(numbers: Sequence[int], *, among: bool) -> str:
+    listed = ", ".join(map(str, numbers))
+    return f" AND host_id {'' if among else 'NOT '}IN ({listed})" if numbers else ""
 
 
 def _undeclared_hosts(source: Source) -> list[int]:
@@ -187,10 +196,8 @@ def _undeclared_hosts(source: Source) -> list[int]:
     return sorted(source.numbers(names).values())
 
 
-def _read(source: Source, kind: int, spans: Sequence[Span], undeclared: Sequence[int], *, only: bool = False) -> list[list[int]]:
+def _read(source: Source, kind: int, spans: Sequence[Span], hosts: str) -> list[list[int]]:
     """Rows of (host, device, slot, first, last, measured, bridged, modelled): of slots, or of days where a month has holes."""
-    listed = ", ".join(map(str, undeclared))
-    hosts = f" AND host_id {'' if only else 'NOT '}IN ({listed})" if undeclared else ""
     values = ", ".join(f"({first}, {last})" for first, last in spans)
     told = "first_us, last_us, measured_us, bridged_us, modelled_us"
     if kind == SLOTS:
@@ -227,13 +234,13 @@ def _read(source: Source, kind: int, spans: Sequence[Span], undeclared: Sequence
     return found
 
 
-def _seen_anew(source: Source, cut: dict[int, list[int]]) -> Iterable[tuple[Device, Stretch]]:
+def _seen_anew(source: Source, cut: dict[int, list[int]], hosts: set[str] | None) -> Iterable[tuple[Device, Stretch]]:
     by_day: dict[int, list[int]] = defaultdict(list)
     for slot, edges in cut.items():
         by_day[slot // US_PER_DAY] += edges
     for day, edges in by_day.items():
         for name, host in source.hosts().items():
-            if day not in host.days():
+            if (hosts is not None and name not in hosts) or day not in host.days():
                 continue
             done = source.cut_day(name, day, tuple(edges))
             grain = grain_us(source.config)

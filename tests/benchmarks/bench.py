@@ -18,7 +18,7 @@ from footprint.config import parse_config
 from footprint.fieldmaps import load_map
 from footprint.ledger.importing import import_energy, import_foreign, import_requests
 from footprint.store import Store
-from tests.benchmarks import agent_peer, attribution, ledger, rapl_sample
+from tests.benchmarks import agent_peer, attribution, ledger, pages, rapl_sample
 from tests.walk import DAY_S, NOW_US, ask, compute, config, energy_lines, request_lines, write
 
 REPEATS = 3
@@ -81,7 +81,7 @@ def main() -> None:
         rows.append(("second aggregate (nothing to do) / first", best(lambda: compute(store, facts)), first))
         hours = best(lambda: ask(store, facts, group=("service", "use_case"), every="hour"))
         rows.append(("query by hour and use case / query of all", hours, best(lambda: ask(store, facts))))
-    rows += [*attribution.rows(), *ledger.rows(), *rapl_sample.rows(), *agent_peer.rows()]
+    rows += [*attribution.rows(), *ledger.rows(), *rapl_sample.rows(), *agent_peer.rows(), *pages.rows()]
     print(f"{'what':58} {'ours':>9} {'peer':>9} {'ratio':>8}")
     for what, mine, peer in rows:
         theirs, ratio = ("absent", "") if peer is None else (f"{peer:9.3g}", f"{mine / peer:8.3f}")

@@ -1,0 +1,105 @@
+"""Twenty readers at once on a store of a whole organisation, each choosing other filters, while the agent ships: nobody fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from footprint.store import Store
+from footprint.tokens import make_token
+from tests.benchmarks.large import build, config_text
+from tests.e2e.test_dashboard import served
+from tests.ledgers import count
+
+pytestmark = pytest.mark.slow
+READERS, ROUNDS, SERVICES, USES, DAYS = 20, 3, 50, 20, 40
+PERIODS = ("30d", "7d", "2026-01", "2026-02", "all")
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    folder = tmp_path_factory.mktemp("large")
+    (folder / "footprint.toml").write_text(config_text(SERVICES, USES), encoding="utf-8")
+    build(folder / "footprint.db", DAYS, SERVICES, USES)[0].close()
+    process, address = served(folder)
+    yield address, folder
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def page(base: str, search: str) -> tuple[int, str, float]:
+    """The content of the overview, as Dash asks for it; status, body and seconds."""
+    body = {
+        "output": "..page.children...settled.data..",
+        "outputs": [{"id": "page", "property": "children"}, {"id": "settled", "property": "data"}],
+        "inputs": [
+            {"id": "address", "property": "pathname", "value": "/"}, {"id": "address", "property": "search", "value": search},
+            {"id": "tick", "property": "n_intervals", "value": None},
+        ],
+        "state": [{"id": "language", "property": "data", "value": "en"}, {"id": "settled", "property": "data", "value": ""}],
+        "changedPropIds": ["address.search"],
+    }  # fmt: skip
+    request = urllib.request.Request(
+        f"{base}/_dash-update-component", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    begun = time.perf_counter()
+    with urllib.request.urlopen(request, timeout=120) as answer:
+        return answer.status, answer.read().decode(), time.perf_counter() - begun
+
+
+def searches(reader: int) -> list[str]:
+    return [
+        f"?lang=en&period={PERIODS[(reader + turn) % len(PERIODS)]}&service=service-{(7 * reader + turn) % SERVICES:02}"
+        for turn in range(ROUNDS)
+    ]  # fmt: skip
+
+
+def test_twenty_readers_and_the_ingest_are_all_served(base: tuple[str, Path], capsys: Any) -> None:
+    address, folder = base
+    store = Store(f"sqlite:///{folder / 'footprint.db'}")
+    from footprint import tables
+
+    token = make_token(store, "host-000", 1)
+    before = count(store, tables.Reading)
+    sent, stop = [0], threading.Event()
+
+    def ship() -> None:
+        while not stop.is_set():
+            second = 1_800_000_000 + sent[0]
+            line = json.dumps({
+                "type": "energy", "time": f"{second}", "host": "host-000", "device": "gpu:0", "component": "gpu", "source": "nvml-energy",
+                "energy_j": float(sent[0]), "seq": sent[0], "epoch": "e",
+            })  # fmt: skip
+            request = urllib.request.Request(
+                f"{address}/api/v1/ingest", (line + "\n").encode(),
+                {"Content-Type": "application/x-ndjson", "Authorization": f"Bearer {token}"},
+            )  # fmt: skip
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                assert answer.status == 200
+            sent[0] += 1
+            time.sleep(0.05)
+
+    agent = threading.Thread(target=ship)
+    agent.start()
+    with ThreadPoolExecutor(READERS) as pool:
+        answers = [each for found in pool.map(lambda n: [page(address, each) for each in searches(n)], range(READERS)) for each in found]
+    stop.set()
+    agent.join()
+    assert [status for status, _, _ in answers] == [200] * READERS * ROUNDS
+    assert not [body for _, body, _ in answers if "card_failed" in body or "does not answer" in body or "kWh" not in body]
+    assert sent[0] > 0
+    assert count(store, tables.Reading) - before == sent[0]
+    store.close()
+    taken = sorted(seconds for _, _, seconds in answers)
+    with capsys.disabled():
+        print(f"\n{len(taken)} pages, p50 {taken[len(taken) // 2]:.2f} s, p95 {taken[int(len(taken) * 0.95)]:.2f} s; {sent[0]} ingests")
