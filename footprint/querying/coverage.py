@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import itertools
 from bisect import bisect_left, bisect_right
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo
 
 from footprint.aggregation.hostday import grain_us
+from footprint.aggregation.storing import changes
 from footprint.aggregation.summing import DAY_USES, MONTH_USES
 from footprint.attribution.shard import UNATTRIBUTED_NAME
 from footprint.config import FOREVER_US
 from footprint.querying.cells import Source, cut_slots, numbers_of
+from footprint.store import Store
 from footprint.stretches import DAYS, SLOTS, cut, day_of, midnight_s, month_of
 from footprint.units import US_PER_DAY, US_PER_S
 
@@ -82,8 +85,10 @@ class Watch:
     def of_hosts(self, hosts: set[str] | None) -> list[tuple[Device, int, int]]:
         """All devices, or those of some hosts."""
         if not self._by_host:
+            found: dict[str, list[tuple[Device, int, int]]] = {}
             for device in sorted(self.devices):
-                self._by_host.setdefault(device[0], []).append((device, 0, 2**62))
+                found.setdefault(device[0], []).append((device, 0, 2**62))
+            self._by_host = found
         chosen = self._by_host if hosts is None else sorted(hosts & self._by_host.keys())
         return [place for host in chosen for place in self._by_host[host]]
 
@@ -126,7 +131,6 @@ def watch(
     Stretches are as long as the periods allow, for sums over these; ``by_slot`` leaves them as short as they are stored.
     ``of`` are services and hosts: of the devices of others nothing is asked.
     """
-    devices: dict[Device, DeviceTime] = defaultdict(DeviceTime)
     tenures: dict[str, list[tuple[Device, int, int]]] = defaultdict(list)
     for name, host in source.hosts().items():
         for held in host.held:
@@ -137,9 +141,38 @@ def watch(
     hosts = None if of is None else of[1] | {held[0][0] for service in of[0] for held in tenures.get(service, ())}
     slots = cut_slots(summed, grain_us(source.config))
     zone = None if by_slot else source.summed_in()
+    declared = frozenset(host.name for host in source.config.hosts)
+    span = start_us, end_us, min(end_us, now_us)
+    if slots:
+        return _watched(source, span, slots, edges, zone, hosts, tenures, declared)
+    # The questions of a page look at the same devices over the same time.
+    key = (
+        changes(source.view.connection), span, frozenset(edges), zone, None if hosts is None else frozenset(hosts),
+        tuple((service, *held) for service in sorted(tenures) for held in sorted(tenures[service])), declared,
+        grain_us(source.config),
+    )  # fmt: skip
+    kept = _kept.setdefault(source.view.store, OrderedDict())
+    found = kept.get(key)
+    if found is None:
+        found = kept[key] = _watched(source, span, slots, edges, zone, hosts, tenures, declared)
+        while len(kept) > _MOST_KEPT:
+            kept.popitem(last=False)
+    return found
+
+
+_kept: WeakKeyDictionary[Store, OrderedDict[object, Watch]] = WeakKeyDictionary()
+_MOST_KEPT = 32
+
+
+def _watched(
+    source: Source, span: tuple[int, int, int], slots: dict[int, list[int]], edges: set[int], zone: ZoneInfo | None,
+    hosts: set[str] | None, tenures: dict[str, list[tuple[Device, int, int]]], declared: frozenset[str],
+) -> Watch:  # fmt: skip
+    """What ``watch`` says, read from the store; ``span`` is (start, end, the end of what can be expected by now)."""
+    devices: dict[Device, DeviceTime] = defaultdict(DeviceTime)
+    start_us, end_us, until_us = span
     for device, stretch in _seen(source, (start_us - SEEN_US, end_us), slots, edges, zone, hosts):
         devices[device].read.append(stretch)
-    declared = {host.name for host in source.config.hosts}
     for (host_name, _), time in devices.items():
         time.expected = _after_seen(time.read) if host_name in declared else _by_day(time.read)
     for service in tenures.values():
@@ -148,7 +181,7 @@ def watch(
                 devices[device].expected.append((since, until))
     for time in devices.values():
         time.close()
-        time.expected = _union((max(a, start_us), min(b, end_us, now_us)) for a, b in time.expected)
+        time.expected = _union((max(a, start_us), min(b, until_us)) for a, b in time.expected)
     return Watch(dict(devices), dict(tenures))
 
 

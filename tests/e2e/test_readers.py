@@ -15,15 +15,17 @@ from typing import Any
 
 import pytest
 
+from footprint import tables
+from footprint.readings import EnergyReading, to_line
 from footprint.store import Store
-from footprint.tokens import make_token
+from footprint.tokens import add_token
 from tests.benchmarks.large import build, config_text
 from tests.e2e.test_dashboard import served
 from tests.ledgers import count
 
 pytestmark = pytest.mark.slow
 READERS, ROUNDS, SERVICES, USES, DAYS = 20, 3, 50, 20, 40
-PERIODS = ("30d", "7d", "2026-01", "2026-02", "all")
+PERIODS = ("2026-01", "2026-02", "2026-Q1", "2026", "all")
 
 
 @pytest.fixture(scope="module")
@@ -67,22 +69,17 @@ def searches(reader: int) -> list[str]:
 def test_twenty_readers_and_the_ingest_are_all_served(base: tuple[str, Path], capsys: Any) -> None:
     address, folder = base
     store = Store(f"sqlite:///{folder / 'footprint.db'}")
-    from footprint import tables
-
-    token = make_token(store, "host-000", 1)
+    token = add_token(store, "host-000", 1)
     before = count(store, tables.Reading)
     sent, stop = [0], threading.Event()
 
     def ship() -> None:
         while not stop.is_set():
-            second = 1_800_000_000 + sent[0]
-            line = json.dumps({
-                "type": "energy", "time": f"{second}", "host": "host-000", "device": "gpu:0", "component": "gpu", "source": "nvml-energy",
-                "energy_j": float(sent[0]), "seq": sent[0], "epoch": "e",
-            })  # fmt: skip
+            at = (1_800_000_000 + sent[0]) * 1_000_000
+            line = to_line(EnergyReading("host-000", "gpu:0", "gpu", "nvml-energy", "e", sent[0], at, sent[0] * 1_000_000, at))
             request = urllib.request.Request(
                 f"{address}/api/v1/ingest", (line + "\n").encode(),
-                {"Content-Type": "application/x-ndjson", "Authorization": f"Bearer {token}"},
+                {"Authorization": f"Bearer {token}"},
             )  # fmt: skip
             with urllib.request.urlopen(request, timeout=60) as answer:
                 assert answer.status == 200
