@@ -118,7 +118,6 @@ class Facts:
     cover: Cover
     closure: tuple[Mapping[str, Any], ...]
     sensitivity: tuple[Mapping[str, Any], ...]
-    avoidable: tuple[Mapping[str, Any], ...]
     comparisons: tuple[Mapping[str, Any], ...]
     others: tuple[tuple[str, ...], Asked | None] = ((), None)  # uses behind the first ten, together
     hourly: Mapping[str, float] = field(default_factory=dict)  # period -> mean g/kWh by the hour, where a series is known

@@ -20,7 +20,6 @@ from footprint.instants import to_datetime
 from footprint.ledger.factors import book_of
 from footprint.periods import Period, named_period, period_at
 from footprint.querying.answering import Told, gathered, told
-from footprint.querying.avoidable import avoidable
 from footprint.querying.closure import closure
 from footprint.querying.comparing import Comparison, NotComparable, Side, compare_sides, machines_of
 from footprint.querying.hourly import hourly
@@ -75,7 +74,8 @@ class Ledger:
                 for start, end in cut_periods("day", start_us, end_us, zone)
             ]
             hosts = {host for host, _ in found.watched.devices}
-            return cover_of(found.watched, days, {host: self.config.host_at(host, end_us - 1).site for host in hosts})
+            sites = {host: self.config.host_at(host, end_us - 1).site for host in hosts}
+            return cover_of(found.watched, days, sites)
 
 
 def _asked(each: Told) -> Asked:
@@ -112,7 +112,6 @@ def gather(store: Store, config: Config, context: Context, now_us: int, book: Fa
         pairs=ledger.rows(("service", "use_case"), kind, before, end), cover=ledger.cover(start, end),
         closure=tuple(closure(store, config, start, end, held)),
         sensitivity=tuple(sensitivity(store, config, Question(from_us=start, to_us=end), ledger.now_us)),
-        avoidable=tuple(avoidable(store, config, start, end)),
         comparisons=tuple(_comparisons(ledger, start, end)),
         hourly=_hourly(store, config, period, kind), factors=tuple(_factors(held, config, whole[str(period)][()])),
         heads=heads(store, start, end, context.cut_us), inputs=inputs(store, start, end), ledger=identity(store),
