@@ -14,7 +14,7 @@ from footprint.impact.book import shipped_book
 from footprint.ledger.factors import book_of
 from footprint.querying.facts import declared
 from footprint.querying.methods import described
-from footprint.wording.numbers import number
+from footprint.wording.numbers import interval, number
 
 PATH, TITLE = "/methods", "nav_methods"
 
@@ -33,8 +33,10 @@ def content(context: Context) -> list[Any]:
         (
             f"{factor.kind}{' · ' + say(language, 'inventory_factor') if factor.kind == context.config.electricity else ''}",
             number(factor.value, language, 4),
+            interval(factor.low, factor.high, language) if factor.low is not None and factor.high is not None else "",
             factor.unit,
             factor.valid_from.isoformat(),
+            factor.bundle,
             factor.source,
             factor.licence,
         )
@@ -44,7 +46,7 @@ def content(context: Context) -> list[Any]:
         (
             f"{row['fact']} {row['of']}",
             number(row["value"], language),
-            f"[{number(row['low'], language)} ; {number(row['high'], language)}]",
+            interval(row["low"], row["high"], language),
             row["category"] or "",
             say(language, "yes" if row["assumed"] else "no"),
         )
@@ -62,7 +64,7 @@ def content(context: Context) -> list[Any]:
             "",
             wide(head, list(labels.values()), title),
             language,
-            data=[("CSV", f"/api/v1/tables/methods?format=csv&lang={language}")],
+            data=_forms("methods", f"&lang={language}"),
             wide=True,
         ),
         block(
@@ -70,15 +72,24 @@ def content(context: Context) -> list[Any]:
             "",
             wide([say(language, n) for n in ("fact", "value", "interval", "condition", "estimated")], facts, "facts"),
             language,
-            data=[("CSV", "/api/v1/tables/facts?format=csv")],
+            data=_forms("facts"),
             wide=True,
         ),
         block(
             say(language, "factors_title", zone=zone),
             say(language, "factors_sub"),
-            wide([say(language, n) for n in ("factor", "value", "unit", "valid", "source_word", "licence")], told, "factors"),
+            wide(
+                [say(language, n) for n in ("factor", "value", "interval", "unit", "valid", "bundle", "source_word", "licence")],
+                told,
+                "factors",
+            ),
             language,
-            data=[("CSV", "/api/v1/tables/factors?format=csv")],
+            data=_forms("factors"),
             wide=True,
         ),
     ]
+
+
+def _forms(name: str, more: str = "") -> list[tuple[str, str]]:
+    """Where a table stands at the API."""
+    return [(form.upper(), f"/api/v1/tables/{name}?format={form}{more}") for form in ("csv", "json", "parquet")]

@@ -71,7 +71,7 @@ def _causes(context: Context) -> Any:
         say(language, "causes_sub", unit=unit),
         scrolled(table(head, body, title), title),
         language,
-        data=[("CSV", "/api/v1/tables/uncertainty?format=csv")],
+        data=_forms("uncertainty"),
     )
 
 
@@ -112,7 +112,7 @@ def _balance(context: Context) -> Any:
         said,
         scrolled(table(head, body, title), title),
         language,
-        data=[("CSV", "/api/v1/tables/balance?format=csv")],
+        data=_forms("balance"),
     )
 
 
@@ -139,7 +139,7 @@ def _splits(context: Context) -> Any:
         say(language, "splits_sub"),
         scrolled(table(head, body, title), title, "tall prose"),
         language,
-        data=[("CSV", "/api/v1/tables/splits?format=csv")],
+        data=_forms("splits"),
         wide=True,
     )
 
@@ -161,4 +161,9 @@ def _jobs(context: Context) -> Any:
     ]
     title = say(language, "jobs_title")
     shown = scrolled(table(head, body, title), title, "prose") if body else html.P(say(language, "jobs_none"))
-    return block(title, "", shown, language, data=[("CSV", "/api/v1/tables/jobs?format=csv")], wide=True)
+    return block(title, "", shown, language, data=_forms("jobs"), wide=True)
+
+
+def _forms(name: str) -> list[tuple[str, str]]:
+    """Where a table stands at the API."""
+    return [(form.upper(), f"/api/v1/tables/{name}?format={form}") for form in ("csv", "json", "parquet")]

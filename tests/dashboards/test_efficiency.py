@@ -36,7 +36,7 @@ def test_every_card_is_made_with_its_table_and_data(tried: tuple[Store, Config, 
         assert f"id='{card}'" in page, card
     for name in ("models", "steps", "phases", "avoidable"):
         assert f"/api/v1/tables/{name}?" in page, name
-    assert "class=\"fp\"" in page
+    assert 'class="fp"' in page
     assert not re.search(r"\beff_\w+", page)
 
 
