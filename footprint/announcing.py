@@ -1,7 +1,7 @@
 """This file tells people what is wrong or due: each matter once when it begins, and once when it is settled.
 
 What was told stands among the events of the ledger (kinds ``announced`` and ``settled``), so that a restart tells nothing twice
-and what could not be delivered is tried again. A new kind of matter is one function and one line in ``WATCHED``.
+and what could not be delivered is tried again. A new kind of matter is one function and one line in ``watched``.
 """
 
 from __future__ import annotations
@@ -101,10 +101,19 @@ def exceeded_objectives(store: Store, config: Config, now_us: int) -> Iterator[M
             )  # fmt: skip
 
 
-WATCHED: tuple[Callable[[Store, Config, int], Iterable[Matter]], ...] = (silent_agents, failed_jobs, exceeded_objectives)
+Watch = Callable[[Store, Config, int], Iterable[Matter]]
 
 
-def announce(store: Store, config: Config, now_us: int, watched: Iterable[Callable[..., Iterable[Matter]]] = WATCHED) -> str:
+def watched() -> tuple[Watch, ...]:
+    """What is looked at, in order."""
+    from footprint.editions import announcements  # noqa: PLC0415 - it names what a matter is
+
+    return (
+        silent_agents, failed_jobs, exceeded_objectives, announcements.drafted, announcements.released, announcements.late,
+    )  # fmt: skip
+
+
+def announce(store: Store, config: Config, now_us: int) -> str:
     """Tell what is new and what is settled; what to say of it.
 
     Raises
@@ -112,7 +121,7 @@ def announce(store: Store, config: Config, now_us: int, watched: Iterable[Callab
     NotDelivered
         If something could not be told; it is tried again at the next run, and what was delivered is not told twice.
     """
-    standing = {matter.key: matter for watch in watched for matter in watch(store, config, now_us)}
+    standing = {matter.key: matter for watch in watched() for matter in watch(store, config, now_us)}
     told = _told(store)
     failed: list[str] = []
     sent = 0
@@ -127,7 +136,10 @@ def announce(store: Store, config: Config, now_us: int, watched: Iterable[Callab
     return f"{len(standing)} matters stand, {sent} told"
 
 
-_ENDS = {"silent-agent": ("relevés à nouveau", "readings again"), "job-failed": ("réussit à nouveau", "succeeds again")}
+_ENDS = {
+    "silent-agent": ("relevés à nouveau", "readings again"), "job-failed": ("réussit à nouveau", "succeeds again"),
+    "release-missed": ("a paru", "has been released"),
+}
 
 
 def _settled(key: str) -> Matter:

@@ -13,10 +13,11 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from footprint.api.figures import answer_with
 from footprint.cli.reporting import LIST_COLUMNS, edition_row
 from footprint.config import Config
+from footprint.editions import landing
 from footprint.editions.calendar import COLUMNS as CALENDAR_COLUMNS
 from footprint.editions.calendar import calendar
 from footprint.editions.rendering import REPORT
-from footprint.editions.shelf import Published, folder_of, published_editions, shelf_of
+from footprint.editions.shelf import SUMS, Published, folder_of, published_editions, shelf_of
 from footprint.store import Store
 
 FOREVER = "public, max-age=31536000, immutable"
@@ -55,9 +56,25 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
     @routes.get("/api/v1/reports/{period}/{version}/{name:path}", summary="A file of a version, as it was frozen")
     def file(period: str, version: str, name: str) -> Response:
         published = _published(store, period, version)
+        if published is not None and name == SUMS:
+            return Response(published.sums(), media_type="text/plain; charset=utf-8", headers={"Cache-Control": FOREVER})
         if published is None or name not in published.files:
             return _absent(f"no file {name!r} in version {version!r} of {period!r}")
         return _frozen(config, published, name)
+
+    @routes.get("/publications", include_in_schema=False)
+    def publications(request: Request, lang: str = "") -> Response:
+        language = lang if lang in landing.LANGUAGES else _preferred(request.headers.get("accept-language", ""))
+        return RedirectResponse(f"/editions/{landing.name_of(language)}", status_code=307)
+
+    @routes.get("/editions/index.{language}.html", include_in_schema=False)
+    def all_editions(language: str) -> Response:
+        vault = shelf_of(config)
+        if language not in landing.LANGUAGES:
+            return _absent(f"no page of editions in {language!r}")
+        name = landing.name_of(language)
+        raw = vault.read(name) if vault.exists(name) else landing.pages(store, config, clock())[language]
+        return Response(raw, media_type=_TYPES[".html"], headers={"Content-Security-Policy": POLICY})
 
     @routes.get("/editions/{period}/{version}", include_in_schema=False)
     def edition(period: str, version: str, request: Request, lang: str = "") -> Response:

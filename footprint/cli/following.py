@@ -33,7 +33,7 @@ def notify(
     config: ConfigOption = None, form: FormatOption = Format.table, output: OutputOption = None,
 ) -> int:  # fmt: skip
     """Matters that stand now and that people are told of by e-mail or webhook, as [notify] declares."""
-    from footprint.announcing import WATCHED
+    from footprint.announcing import watched
     from footprint.notifying import Message, deliver
 
     facts, store = opened(config)
@@ -48,7 +48,7 @@ def notify(
     chosen = 0 if facts.notify.language == "fr" else 1
     rows = [
         {"event": matter.event, "subject": matter.subject[chosen], "text": matter.text[chosen]}
-        for watch in WATCHED for matter in watch(store, facts, now_us())
+        for watch in watched() for matter in watch(store, facts, now_us())
     ]  # fmt: skip
     emit(["event", "subject", "text"], rows, form, output)
     if not rows:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 
 from footprint.config import Config
+from footprint.editions import landing
 from footprint.editions.building import build
 from footprint.editions.calendar import release_date
 from footprint.editions.context import Bounds, Context, Key, Status, Vintage
@@ -171,6 +172,7 @@ def publish(
         # In SQL first: should the files be cut off, the next run writes the same ones.
         keep(store, found)
         put(shelf_of(config), found.period, found.version, {**files, SUMS: found.sums(), **_signature(config, found)})
+        landing.write(store, config, now_us)
         return found
 
 

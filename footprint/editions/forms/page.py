@@ -22,7 +22,8 @@ FORMS = {"fr": "Autres formes", "en": "Other forms"}
 
 
 @cache
-def _style() -> str:
+def style() -> str:
+    """The style sheet of an edition, in one line."""
     return (Path(__file__).parent / "page.css").read_text(encoding="utf-8").replace("\n", "")
 
 
@@ -42,13 +43,13 @@ def render(sheet: Sheet) -> str:
         f'<div class="strip">{sheet.strip}</div><p class="under"><span>{escape(phrases.STRIP.in_(language))}</span>'
         f"<span>{_runs(sheet.covered, language)}</span></p></header>"
     )
-    opening = "".join(_block(block, language) for section in sheet.sections if not section.title for block in section.blocks)
+    opening = "".join(block_html(block, language) for section in sheet.sections if not section.title for block in section.blocks)
     side = "".join(f"<dt>{escape(label)}</dt><dd>{'<br>'.join(map(escape, lines))}</dd>" for label, lines in sheet.side)
     address = f'<a href="{escape(sheet.address)}">{escape(sheet.address)}</a>' if sheet.address else ""
     return (
         f'<!DOCTYPE html><html lang="{language}"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{escape(title)}</title>'
-        f'<meta name="generator" content="Footprint"><style>{_style()}</style></head>'
+        f'<meta name="generator" content="Footprint"><style>{style()}</style></head>'
         f'<body><a class="skip" href="#main">{SKIP[language]}</a>{demo}{head}<main id="main"><h1>{escape(sheet.title)}</h1>'
         f'<div class="lead"><aside aria-label="{escape(phrases.STATUS.in_(language))}"><dl>{side}</dl></aside>'
         f"<div>{opening}</div></div>"
@@ -62,7 +63,7 @@ def _section(section: SectionSheet, language: str) -> str:
     source = f'<p class="source">{escape(section.source)}</p>' if section.source else ""
     told = f'<p class="committee-words">{escape(phrases.COMMITTEE.in_(language))}</p>' if section.committee else ""
     drawn = any(isinstance(block, ChartSheet) for block in section.blocks)
-    blocks = "".join(_folded(block, language) if drawn and isinstance(block, TableSheet) else _block(block, language)
+    blocks = "".join(_folded(block, language) if drawn and isinstance(block, TableSheet) else block_html(block, language)
                      for block in section.blocks)  # fmt: skip
     label = f"<strong>{escape(section.label)}</strong>" if section.label else ""
     note = f"<br>{escape(section.note)}" if section.note else ""
@@ -75,10 +76,11 @@ def _section(section: SectionSheet, language: str) -> str:
 
 
 def _folded(block: BlockSheet, language: str) -> str:
-    return f"<details><summary>{TABLE[language]}</summary>{_block(block, language)}</details>"
+    return f"<details><summary>{TABLE[language]}</summary>{block_html(block, language)}</details>"
 
 
-def _block(block: BlockSheet, language: str) -> str:
+def block_html(block: BlockSheet, language: str) -> str:
+    """A chart, a table or paragraphs."""
     if isinstance(block, ChartSheet):
         named = escape(block.alternative)
         return f'<figure><div class="scroll" tabindex="0" role="group" aria-label="{named}">{block.svg}</div></figure>'

@@ -26,9 +26,9 @@ FIRST, LATER, LAST = instant("2026-10-12"), instant("2026-10-20"), instant("2026
 
 
 def files(folder: Path) -> dict[str, str]:
-    """Digest of every file on the shelf."""
+    """Digest of every file of an edition; the page that lists them all is none."""
     shelf = folder / "quarters.editions"
-    return {str(path.relative_to(shelf)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(shelf.rglob("*")) if path.is_file()}
+    return {str(path.relative_to(shelf)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(shelf.rglob("*")) if path.is_file() and path.parent != shelf}
 
 
 def late(store: Store, folder: Path, day: str = "2026-09-10") -> None:
