@@ -22,6 +22,13 @@ REASONS = {
     "footprint/querying/models.py": "the 95th percentile that the columns name",
     "footprint/querying/steps.py": "the width of a bin",
     "footprint/pictures.py": "sizes of what is drawn",
+    "footprint/editions/forms/": "sizes and shapes of what is drawn and printed",
+    "footprint/config/disclosure.py": "rules of disclosure control, declared and stated in every edition",
+    "footprint/editions/disclosure/": "the protection that the attack test asks for; the largest integer that a float holds",
+    "footprint/editions/covering.py": "policy of publication: when a day counts as read in full",
+    "footprint/editions/differing.py": "policy of publication: from which change on a revision is published",
+    "footprint/editions/figures.py": "policy of publication: from which coverage on a figure is flagged",
+    "footprint/editions/sections/coverage.py": "from which share on a sentence says nearly all",
     "dashboards/": "sizes and shapes of what is drawn",
     "collectors/": "time limits, periods and paces of programs; factors of estimates are in data/",
 }

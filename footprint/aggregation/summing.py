@@ -14,13 +14,13 @@ from sqlalchemy import Connection, delete, select
 from footprint import stretches, tables
 from footprint.attribution.shard import ENERGY_COLUMNS, IDLE_NAME, OTHER_COLUMNS, UNATTRIBUTED_NAME
 from footprint.store import Store, table
-from footprint.units import US_PER_S
+from footprint.units import US_PER_DAY, US_PER_S
 
 META = "sums"  # of Meta: the identity of the zone that sums are cut in
 TOO_LARGE = "none: too large"
 LARGEST = 10**15  # of one row: a month of quarter hours of it is less than 2^63
 DAY_USES, MONTH_USES, DAY, MONTH = 1, 2, 3, 4
-_S_PER_DAY = 86_400
+_S_PER_DAY = US_PER_DAY // US_PER_S
 _NAMED = ("host_id", "device_id", "service_id")
 _USES = ("use_case_id", "model_id", "charter_id")
 _ENERGY = " + ".join(ENERGY_COLUMNS)
