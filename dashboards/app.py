@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
-from contextvars import ContextVar
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar, copy_context
+from functools import partial
 from typing import Any, Protocol
 from urllib.parse import parse_qs
 
@@ -47,6 +50,7 @@ NOT_PAGES = ("/api", "/_dash", "/_reload", "/assets", "/healthz", "/readyz", "/m
 REFRESH_MS = 10_000
 KEPT_S = 60
 LOOK_S = 1
+PAGES_AT_ONCE = 2  # the others wait their turn, so that the server always answers
 _KEPT = 256
 _language: ContextVar[str] = ContextVar("language", default="fr")
 _theme: ContextVar[str] = ContextVar("theme", default="auto")
@@ -88,12 +92,12 @@ def mount(
         State("language", "data"),
         State("settled", "data"),
     )
-    def show(path: str | None, search: str | None, _ticks: int | None, language: str, settled: str | None) -> Any:
+    async def show(path: str | None, search: str | None, _ticks: int | None, language: str, settled: str | None) -> Any:
         here = (path or "") + (search or "")
         if here == settled:
             return no_update, no_update, True  # a page that shows something stays as the reader left it
-        shown = page_of(context(path or "/", search or "", language))
-        done = _shows_data(context, path, search, language)
+        shown = await _aside(page_of, context(path or "/", search or "", language))
+        done = await _aside(_shows_data, context, path, search, language)
         # Only what has nothing to show asks again: a page slower than the clock would else be asked for again and again.
         return shown, here if done else "", done
 
@@ -105,9 +109,9 @@ def mount(
         State("language", "data"),
         prevent_initial_call=True,
     )
-    def power(_ticks: int | None, path: str, search: str, language: str) -> Any:
+    async def power(_ticks: int | None, path: str, search: str, language: str) -> Any:
         here = context(path, search, language)
-        found = entities.power_figure(here, here.view.get("name"))
+        found = await _aside(entities.power_figure, here, here.view.get("name"))
         return no_update if found is None else found[0]
 
     @dash.callback(  # type: ignore[untyped-decorator,unused-ignore]
@@ -122,6 +126,14 @@ def mount(
         return not disabled, say(language, "pause" if disabled else "resume")
 
     return _Readers(api)
+
+
+_hands = ThreadPoolExecutor(max_workers=PAGES_AT_ONCE, thread_name_prefix="page")
+
+
+async def _aside(act: Callable[..., Any], *given: Any) -> Any:
+    """What an act gives, in a thread: Dash would have a page hold up all that the server does, the ingest of agents first."""
+    return await asyncio.get_running_loop().run_in_executor(_hands, partial(copy_context().run, act, *given))
 
 
 def _shows_data(context: Callable[..., Context], path: str | None, search: str | None, language: str) -> bool:

@@ -41,14 +41,16 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]
 
 def page(base: str, search: str) -> tuple[int, str, float]:
     """The content of the overview, as Dash asks for it; status, body and seconds."""
+    with urllib.request.urlopen(f"{base}/_dash-dependencies", timeout=60) as answer:
+        asked = next(each for each in json.load(answer) if each["output"].startswith("..page.children"))
+    outputs = [name.rpartition(".") for name in asked["output"].strip(".").split("...")]
+    given = {"address.pathname": "/", "address.search": search, "language.data": "en", "settled.data": ""}
     body = {
-        "output": "..page.children...settled.data..",
-        "outputs": [{"id": "page", "property": "children"}, {"id": "settled", "property": "data"}],
-        "inputs": [
-            {"id": "address", "property": "pathname", "value": "/"}, {"id": "address", "property": "search", "value": search},
-            {"id": "tick", "property": "n_intervals", "value": None},
-        ],
-        "state": [{"id": "language", "property": "data", "value": "en"}, {"id": "settled", "property": "data", "value": ""}],
+        "output": asked["output"], "outputs": [{"id": name, "property": part} for name, _, part in outputs],
+        **{
+            kind: [{"id": e["id"], "property": e["property"], "value": given.get(f"{e['id']}.{e['property']}")} for e in asked[kind]]
+            for kind in ("inputs", "state")
+        },
         "changedPropIds": ["address.search"],
     }  # fmt: skip
     request = urllib.request.Request(
