@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import time
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from tests.notebooks import MOST_S, executed, notebooks
 PUBLIC = re.compile(r"^(?:import|from) (?P<module>[\w.]+)", re.MULTILINE)
 # What a notebook may use: the package's public names, their errors and numbers, the simulation, the tools of everybody.
 ALLOWED = ("footprint", "footprint.wording.numbers", "footprint.querying.comparing", "tests.simulation", "numpy", "pandas")
-STANDARD = ("sys", "pathlib", "json", "zipfile", "hashlib", "subprocess", "io", "textwrap")
+STANDARD = ("sys", "pathlib", "json", "zipfile", "hashlib", "subprocess", "io", "textwrap", "random")
 
 
 @pytest.fixture(scope="module")
@@ -24,11 +24,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("notebooks")
 
 
+def spent_s() -> float:
+    """Processor time of the kernels that have ended: what a machine of its own would take, whoever else is at work."""
+    found = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return found.ru_utime + found.ru_stime
+
+
 @pytest.mark.parametrize("path", notebooks(), ids=lambda path: path.stem)
 def test_a_notebook_runs_from_top_to_bottom_and_shows_a_picture(path: Path, folder: Path) -> None:
-    begun = time.monotonic()
+    begun = spent_s()
     notebook = executed(path, folder)
-    assert time.monotonic() - begun < 2 * MOST_S  # twice, on a machine that others use
+    assert spent_s() - begun < MOST_S
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert any("image/svg+xml" in output.get("data", {}) for output in outputs)
     assert not [output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"]
