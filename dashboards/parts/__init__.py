@@ -9,7 +9,7 @@ facts.py     what changed, what a reader must know  made_of.py   active, idle, h
 
 from dashboards.cards import name_of
 from dashboards.parts.calendar import calendar
-from dashboards.parts.change import change
+from dashboards.parts.change import change, change_in
 from dashboards.parts.days import day_states, day_strip, seen
 from dashboards.parts.facts import facts
 from dashboards.parts.filters import filters, period_words, reference_words
@@ -22,6 +22,7 @@ from dashboards.parts.trend import noted, trend
 __all__ = [
     "calendar",
     "change",
+    "change_in",
     "change_of",
     "day_states",
     "day_strip",

@@ -2,61 +2,58 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from dash import html
 
-from dashboards.cards import ASIDE, Row, block, table
+from dashboards.cards import ASIDE, block, table
 from dashboards.parts.filters import period_words, reference_words
 from dashboards.parts.heads import point
+from dashboards.parts.keys import comparable
 from dashboards.view import Context
 from dashboards.words import say
-from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
-from footprint.impact.decomposition import EFFECTS, Term, decompose
-from footprint.wording.numbers import estimate, mass_unit
+from footprint.editions.effects import Effects, effects_of
+from footprint.editions.facts import Asked
+from footprint.querying import Question
+from footprint.querying.answering import gathered, told
+from footprint.units import US_PER_HOUR
+from footprint.wording.numbers import estimate, mass_unit, number
 
-NOTHING = 1e-9
-REST = "rest"
-GROUP: dict[str, Any] = {"group": ("service", "use_case"), "view": "active"}
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Emissions [g] before and after, and the effects [g] that make the difference, in the order of their bars."""
-
-    before: float
-    after: float
-    effects: tuple[tuple[str, float], ...]
+NAMES = {"idle": "(idle)", "unattributed": "(unattributed)"}  # effects that are called as their rows are
+Finding = Callable[[], Effects | None]
 
 
-def change_in(context: Context) -> Change | None:
-    """Why emissions changed; None where there is nothing to compare, or no factor for a part."""
-    after, before = context.rows(**GROUP), context.earlier(**GROUP)
-    terms = [
-        {f"{row['service']}/{row['use_case']}": term for row in rows if (term := _term(row)) is not None}
-        for rows in (before, after)
-    ]
-    # A sum that leaves out what no factor is known for would be another sum.
-    unknown = any(row["energy_kwh"] and row["co2e_location_g"] is None for row in (*before, *after))
-    if not before or unknown or not (set(terms[0]) & set(terms[1])):
+def change_in(context: Context) -> Effects | None:
+    """Why emissions changed, as editions say it; None where there is nothing to compare."""
+    bounds = context.view.earlier(context.config, context.now_us)
+    if context.store is None or bounds is None or comparable(context) is None:
         return None
-    effects = dict(decompose(*terms))
-    sums = [sum(row["co2e_location_g"] or 0.0 for row in rows) for rows in (before, after)]
-    effects[REST] = sums[1] - sums[0] - sum(effects.values())
-    # What logarithms of equal numbers leave is no effect.
-    kept = tuple((name, 0.0 if abs(value) < NOTHING * max(sums) else value) for name, value in _ordered(effects))
-    return Change(sums[0], sums[1], kept)
+    before = {"from_us": bounds[0], "to_us": bounds[1], "view": "active"}
+    sides = [_asked(context, context.question(**options)) for options in (before, {"view": "active"})]
+    pairs = [
+        _asked(context, context.question(group=("service", "use_case"), **options)) for options in (before, {"view": "active"})
+    ]
+    if any(() not in side for side in sides):
+        return None
+    found = effects_of(sides[0][()], sides[1][()], pairs[0], pairs[1])
+    # Without a factor for a part of the energy, a sum of emissions would be another sum.
+    return found if found is not None and found.unit == "gCO2e" else None
 
 
-def _ordered(effects: dict[str, float]) -> list[tuple[str, float]]:
-    return [(name, effects[name]) for name in (*EFFECTS, REST) if name != "timing" or effects[name]]
+def _asked(context: Context, question: Question) -> dict[tuple[str, ...], Asked]:
+    """Rows with their budgets by names."""
+    assert context.store is not None
+    with gathered(context.store, context.config, question, context.now_us) as found:
+        rows = told(found) if found is not None else []
+        return {each.names: Asked(each.row, each.energy, each.grams, each.gap, each.known_us / US_PER_HOUR) for each in rows}
 
 
-def change(context: Context, *, wide: bool = True) -> Any:
-    """The card."""
+def change(context: Context, finding: Finding | None = None, *, wide: bool = True) -> Any:
+    """The card; ``finding`` gives what was found already."""
     language = context.view.language
-    found = change_in(context)
+    found = (finding or partial(change_in, context))()
     if found is None:
         said = html.P(say(language, "change_none"), className="sentence")
         return block(say(language, "change_title_none"), "", said, language, wide=wide)
@@ -72,7 +69,9 @@ def change(context: Context, *, wide: bool = True) -> Any:
         html.Div(_waterfall(found, size, unit, language, title, context), className="waterfall"),
         language,
         sentences=[say(language, "change_note", total=f"{_sign(found.after - found.before)}{total}\u00a0{unit}")],
-        table=table([say(language, "effect"), unit], _told(found, size, language), title),
+        table=table(
+            [say(language, "effect"), unit, say(language, "interval")], _told(found, size, language), title, intervals=(2,)
+        ),
         data=[(form.upper(), context.data(form, group="service,use_case")) for form in ("csv", "json", "parquet")],
         source=say(language, "source_lmdi"),
         wide=wide,
@@ -88,19 +87,31 @@ def _sign(value: float) -> str:
     return "+" if value > 0 else "\u2212" if value < 0 else ""
 
 
-def _told(found: Change, size: float, language: str) -> list[tuple[str, str]]:
-    body = [(say(language, "before"), _written(found.before / size, language))]
-    body += [(say(language, name), f"{_sign(value)}{_written(abs(value) / size, language)}") for name, value in found.effects]
-    return [*body, (say(language, "after"), _written(found.after / size, language))]
+def effect_name(name: str, language: str) -> str:
+    """An effect as people read it."""
+    return say(language, NAMES.get(name, name))
 
 
-def _waterfall(found: Change, size: float, unit: str, language: str, title: str, context: Context) -> html.Table:
+def _effect(value: float, width: float, size: float, language: str) -> tuple[str, str]:
+    """An effect with its sign, and its half-width."""
+    shown = estimate(abs(value) / size, (abs(value) - width) / size, (abs(value) + width) / size, language)
+    return f"{_sign(value)}{shown.value}", f"±{number(width / size, language, 2)}" if width > 0 else ""
+
+
+def _told(found: Effects, size: float, language: str) -> list[tuple[str, str, str]]:
+    body = [(say(language, "before"), _written(found.before / size, language), "")]
+    body += [(effect_name(name, language), *_effect(*each, size, language)) for name, each in found.by_cause.items()]
+    return [*body, (say(language, "after"), _written(found.after / size, language), "")]
+
+
+def _waterfall(found: Effects, size: float, unit: str, language: str, title: str, context: Context) -> html.Table:
     """One effect a row, each where the one before ends; totals are points, so that the scale may start above zero."""
     level, levels = found.before, [found.before]
-    for _, value in found.effects:
+    for value, _ in found.by_cause.values():
         level += value
         levels.append(level)
-    low, high = min(levels), max(levels)
+    ends = [*zip(levels[1:], (width for _, width in found.by_cause.values()), strict=True), (found.before, 0.0)]
+    low, high = min(end - width for end, width in ends), max(end + width for end, width in ends)
     span = (high - low) or max(high, 1.0)
     low, high = low - span * 0.06, high + span * 0.06
 
@@ -111,40 +122,29 @@ def _waterfall(found: Change, size: float, unit: str, language: str, title: str,
         drawn: list[Any] = [html.Div(className="total-point", style={"left": f"{place(grams):.2f}%"})]
         drawn += [html.Div(className="joint", style={"left": f"{place(grams):.2f}%"})] if joint else []
         shown = f"{_written(grams / size, language)}\u00a0{unit}"
-        cells = [html.Td(html.Div(drawn, className="fall", **ASIDE), className="drawn"), html.Td(shown)]
+        cells = [html.Td(html.Div(drawn, className="fall", **ASIDE), className="drawn"), html.Td(shown), html.Td(className="iv")]
         return html.Tr([html.Th(name, scope="row"), *cells], className="total")
 
     rows = [total(reference_words(context), found.before, joint=True)]
-    for (name, value), start, end in zip(found.effects, levels, levels[1:], strict=False):
+    for (name, (value, width)), start, end in zip(found.by_cause.items(), levels, levels[1:], strict=False):
         kind = "more" if value > 0 else "less"
         style = {"left": f"{place(min(start, end)):.2f}%", "width": f"{abs(place(end) - place(start)):.2f}%"}
         drawn = [
             html.Div(className=f"step {kind}", style=style),
             html.Div(className="joint", style={"left": f"{place(end):.2f}%"}),
         ]
+        if width > 0:
+            reach = {"left": f"{place(end - width):.2f}%", "width": f"{place(end + width) - place(end - width):.2f}%"}
+            drawn.append(html.Div(className="whisker", style=reach))
         mark = "▲" if value > 0 else "▼" if value < 0 else ""
-        written: list[Any] = [
-            html.Span(mark, className=f"sign {'up' if value > 0 else 'down'}", **ASIDE),
-            f"{_sign(value)}{_written(abs(value) / size, language)}",
+        shown, spread = _effect(value, width, size, language)
+        written: list[Any] = [html.Span(mark, className=f"sign {'up' if value > 0 else 'down'}", **ASIDE), shown]
+        cells = [
+            html.Td(html.Div(drawn, className="fall", **ASIDE), className="drawn"),
+            html.Td(written),
+            html.Td(spread, className="iv"),
         ]
-        cells = [html.Td(html.Div(drawn, className="fall", **ASIDE), className="drawn"), html.Td(written)]
-        rows.append(html.Tr([html.Th(say(language, name), scope="row"), *cells]))
+        rows.append(html.Tr([html.Th(effect_name(name, language), scope="row"), *cells]))
     rows.append(total(period_words(context), found.after, joint=False))
-    head = html.Tr([html.Th(text, scope="col") for text in (say(language, "effect"), say(language, "chart"), unit)])
+    head = html.Tr([html.Th(text, scope="col") for text in (say(language, "effect"), say(language, "chart"), unit, "±")])
     return html.Table([html.Caption(title, className="hidden"), html.Thead(head), html.Tbody(rows)])
-
-
-def _term(row: Row) -> Term | None:
-    """What the decomposition needs of a use; None where something is not there, or is idle or nobody's."""
-    if (
-        row["use_case"] in (IDLE_NAME, UNATTRIBUTED_NAME)
-        or not row["requests"]
-        or not row["energy_kwh"]
-        or not row["co2e_location_g"]
-    ):
-        return None
-    tokens = (row["input_tokens"] or 0) + (row["output_tokens"] or 0)
-    it = row["energy_kwh"] - row["facility_kwh"]
-    if not tokens or it <= 0:
-        return None
-    return Term(row["requests"], tokens, it, row["energy_kwh"] / it, row["co2e_location_g"] / row["energy_kwh"])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from dash import html
 
 from dashboards.cards import Row, block
-from dashboards.parts.change import change_in
+from dashboards.parts.change import Finding, change_in
 from dashboards.parts.filters import reference_words
 from dashboards.parts.heads import source
 from dashboards.view import Context
@@ -17,10 +18,10 @@ from footprint.wording.numbers import estimate, mass_unit, percent
 MOST = 3
 
 
-def facts(context: Context, row: Row) -> html.Section:
+def facts(context: Context, row: Row, finding: Finding | None = None) -> html.Section:
     """At most three findings, then the reading notes."""
     language = context.view.language
-    found = [*_changes(context), *_idle(row, language)][:MOST]
+    found = [*_changes(context, finding), *_idle(row, language)][:MOST]
     covered = say(language, "not_covered")
     if row["coverage"] is not None:
         covered = say(language, "covered", share=percent(row["coverage"], language))
@@ -38,21 +39,22 @@ def facts(context: Context, row: Row) -> html.Section:
     )
 
 
-def _changes(context: Context) -> list[str]:
-    """The two effects that moved emissions most, in words."""
+def _changes(context: Context, finding: Finding | None) -> list[str]:
+    """The two effects that moved emissions most and are surer than they are wide, in words."""
     language = context.view.language
-    change = change_in(context)
+    change = (finding or partial(change_in, context))()
     if change is None:
         return []
     size, unit = mass_unit(max(change.before, change.after))
-    largest = sorted((each for each in change.effects if each[1]), key=lambda each: -abs(each[1]))[:2]
-    return [
-        say(
-            language, "effect_up" if grams > 0 else "effect_down", effect=say(language, f"because_{name}"),
-            amount=f"{estimate(abs(grams) / size, None, None, language).value}\u00a0{unit}", before=reference_words(context),
-        )
-        for name, grams in largest
-    ]  # fmt: skip
+    sure = [(name, *each) for name, each in change.by_cause.items() if abs(each[0]) > each[1]]
+    said = []
+    for name, grams, width in sorted(sure, key=lambda each: -abs(each[1]))[:2]:
+        shown = estimate(abs(grams) / size, (abs(grams) - width) / size, (abs(grams) + width) / size, language)
+        key = "effect_up" if grams > 0 else "effect_down"
+        because = say(language, f"because_{name}")
+        amount = f"{shown.value}\u00a0{unit} {shown.interval}".strip()
+        said.append(say(language, key, effect=because, amount=amount, before=reference_words(context)))
+    return said
 
 
 def _idle(row: Row, language: str) -> list[str]:

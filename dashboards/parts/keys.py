@@ -28,15 +28,8 @@ def change_of(context: Context, budget: Any = budget_of) -> tuple[Row | None, An
     ``budget`` answers for energy, or for emissions.
     """
     bounds = context.view.earlier(context.config, context.now_us)
-    before = context.earlier()
-    if not before or bounds is None or not before[0]["energy_kwh"] or context.store is None:
-        return None, None, None
-    # Half a period of readings is no period to compare with.
-    if (
-        before[0]["coverage"] is None
-        or before[0]["coverage"] < HALF
-        or parse_instant(before[0]["period_start"]) > bounds[0] + US_PER_DAY
-    ):
+    before = comparable(context)
+    if before is None or bounds is None or context.store is None:
         return None, None, None
     questions = [context.question(from_us=bounds[0], to_us=bounds[1]), context.question()]
     budgets = [budget(context.store, context.config, question, context.now_us) for question in questions]
@@ -45,9 +38,19 @@ def change_of(context: Context, budget: Any = budget_of) -> tuple[Row | None, An
     ratio = ratio_of(*budgets[0], *budgets[1])
     after = context.rows()
     requests = None
-    if before[0]["requests"] and after and after[0]["requests"]:
-        requests = after[0]["requests"] / before[0]["requests"]
-    return before[0], ratio, requests
+    if before["requests"] and after and after[0]["requests"]:
+        requests = after[0]["requests"] / before["requests"]
+    return before, ratio, requests
+
+
+def comparable(context: Context) -> Row | None:
+    """The row of the period of comparison; None where there is none, or where half of it or less was read."""
+    bounds = context.view.earlier(context.config, context.now_us)
+    before = context.earlier()
+    if not before or bounds is None or not before[0]["energy_kwh"]:
+        return None
+    late = parse_instant(before[0]["period_start"]) > bounds[0] + US_PER_DAY
+    return None if before[0]["coverage"] is None or before[0]["coverage"] < HALF or late else before[0]
 
 
 def key_figures(context: Context, row: Row, before: Row | None, ratio: Any, requests: float | None) -> html.Div:
