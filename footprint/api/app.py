@@ -10,7 +10,7 @@ from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DBAPIError
 
-from footprint.api import benchmarks, engineering, figures, health, ingest, reports, tables
+from footprint.api import benchmarks, engineering, figures, health, ingest, reports, tables, tracing
 from footprint.api.ingest import Gate
 from footprint.config import Config
 from footprint.ledger.shipping import Inbox
@@ -37,6 +37,7 @@ def create_api(
     api.include_router(tables.router(config, store, clock))
     api.include_router(benchmarks.router(config))
     api.include_router(reports.router(config, store, clock))
+    api.include_router(tracing.router(config, store, clock))
     api.include_router(ingest.router(store, inbox, clock, gate))
 
     @api.api_route("/api/{path:path}", methods=["GET", "POST", "PUT", "DELETE", "PATCH"], include_in_schema=False)

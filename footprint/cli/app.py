@@ -18,6 +18,7 @@ from footprint.cli import (
     ledgering,
     reporting,
     running,
+    tracing,
 )
 from footprint.cli.shared import CheckFailed, Exit, Unavailable, UsageError
 from footprint.config import ConfigError
@@ -60,6 +61,7 @@ app.command("facts")(impacts.facts)
 app.command("export")(impacts.export)
 app.add_typer(ledgering.app, name="ledger")
 app.add_typer(reporting.app, name="report")
+app.command("trace")(tracing.trace)
 app.command("jobs")(ledgering.jobs)
 app.command("backup")(ledgering.backup)
 app.command("restore")(ledgering.restore)

@@ -189,3 +189,33 @@ def verify(
         raise CheckFailed(f"{published.name} differs: {', '.join(differ[:5])}{more}")
     say(f"{published.name}: identical")
     return Exit.OK
+
+
+@app.command("exclusions")
+def exclusions(
+    edition: EditionArgument, config: ConfigOption = None, form: FormatOption = Format.table, output: OutputOption = None,
+) -> int:  # fmt: skip
+    """What the figures of a period do not hold: devices not read, hosted models, what is out of the boundary."""
+    from footprint.editions.auditing import EXCLUSION_COLUMNS
+    from footprint.editions.auditing import exclusions as ask
+
+    facts, store = opened(config)
+    emit(list(EXCLUSION_COLUMNS), ask(store, facts, edition.partition(".v")[0], now_us()), form, output)
+    return Exit.OK
+
+
+@app.command("sample")
+def sample(
+    edition: EditionArgument, size: Annotated[int, typer.Option(min=1, help="How many figures.")] = 5,
+    seed: Annotated[int, typer.Option(help="The same seed draws the same figures.")] = 1,
+    config: ConfigOption = None, form: FormatOption = Format.table, output: OutputOption = None,
+) -> int:  # fmt: skip
+    """Figures of a published edition drawn at random, with the command that checks each."""
+    from footprint.editions.auditing import SAMPLE_COLUMNS
+    from footprint.editions.auditing import sample as draw
+    from footprint.editions.serial import from_json
+    from footprint.editions.shelf import published_edition
+
+    _, store = opened(config)
+    emit(list(SAMPLE_COLUMNS), draw(from_json(published_edition(store, edition).report), size, seed), form, output)
+    return Exit.OK
