@@ -9,6 +9,7 @@ from dash import html
 
 from dashboards import parts
 from dashboards.cards import block, message, scrolled, table
+from dashboards.pages import trace
 from dashboards.view import FIGURES, Context
 from dashboards.words import say
 from footprint.instants import parse_instant
@@ -25,8 +26,10 @@ MOST_ROWS = 60
 
 
 def content(context: Context) -> list[Any]:
-    """The steps, one card each, in the order in which a sceptic asks."""
+    """The steps, one card each, in the order in which a sceptic asks; a published figure by its id."""
     view, language = context.view, context.view.language
+    if context.store is not None and "F-" in view.get("figure"):
+        return trace.content(context, view.get("figure"))
     figure = view.get("figure") if view.get("figure") in FIGURES else "energy_kwh"
     rows = context.rows()
     if not rows or context.store is None or rows[0]["energy_kwh"] is None:

@@ -136,3 +136,29 @@ def test_auditors_draw_figures_and_see_what_is_left_out(office: Office, capsys: 
     assert "training of models" in capsys.readouterr().out
     rows = auditing.exclusions(store, config, "2026-07", NOW)
     assert {row["kind"] for row in rows} == {"gap", "boundary"}  # the first days of July had no readings
+
+
+@pytest.mark.parametrize("language", ["fr", "en"])
+def test_the_page_says_the_string_of_the_edition_and_every_level(office: Office, language: str) -> None:
+    from dashboards.app import page_of
+    from dashboards.view import Context, View
+    from footprint.querying import query
+
+    config, store, _ = office
+    report = from_json(publish(store, config, "2026-Q3", NOW).report)
+    figure = named(report.figures, "energy_kwh")
+
+    def page(identity: str) -> str:
+        view = View.parse("/explain", f"?figure={identity}", language)
+        return str(page_of(Context(config, store, lambda question: query(store, config, question, NOW), NOW, view)))
+
+    told = shown(figure, language)
+    text = page(figure.id)
+    assert repr(told.with_unit)[1:-1] in text
+    assert repr(told.interval)[1:-1] in text
+    assert f"footprint trace {figure.id} --verify" in text
+    assert all(f"{number}. " in text for number in range(1, 8))
+    hidden = next(each for each in report.figures if each.conf_status == "C")
+    assert "[c]" in page(hidden.id)
+    assert "2. " not in page(hidden.id).replace("2.0", "")
+    assert ("aucun chiffre publié" if language == "fr" else "no published figure") in page("F-2026Q3-9999")
