@@ -61,7 +61,8 @@ def _level(place: int, level: Level, identity: str, language: str) -> Any:
         body = table(list(level.columns), cells, title)
     sub = say(language, "trace_rows", count=number(len(level.rows), language), sha256=level.sha256[:16])
     if len(level.rows) > MOST_ROWS:
-        sub += " " + say(language, "trace_first", count=str(MOST_ROWS), command=f"footprint trace {identity} --level {level.name}")
+        whole = f"footprint trace {identity} --level {level.name}"
+        sub += " " + say(language, "trace_first", count=str(MOST_ROWS), command=whole)
     return block(title, sub, scrolled(body, title), language, wide=True)
 
 
