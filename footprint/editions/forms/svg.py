@@ -11,6 +11,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 WIDTH = 640.0  # of a chart in the text column; 137 mm on paper, where its text is then about 8 pt
 SIZE = 13.0
+SMALL, LINE = 12.0, 12.5  # of a name on two lines, and from one to the other: less than the rows of every chart
 FAMILY = "Source Sans 3, Arial, sans-serif"
 # Light values of the visual language; dark ones are set by class in forms/page.css.
 COLOURS = {
@@ -42,6 +43,16 @@ def shortened(text: str, room: float, size: float = SIZE) -> str:
     return text.rstrip() + "…"
 
 
+def wrapped(text: str, room: float, size: float = SIZE) -> list[str]:
+    """A text on one line where it fits, else on two, cut between words; what still does not fit is shortened."""
+    words = text.split(" ")
+    if width_of(text, size) <= room or len(words) == 1:
+        return [shortened(text, room, size)]
+    # As much as fits stands above, and one word at least.
+    count = max((n for n in range(1, len(words)) if width_of(" ".join(words[:n]), size) <= room), default=1)
+    return [shortened(" ".join(part), room, size) for part in (words[:count], words[count:])]
+
+
 class Canvas:
     """One drawing; y grows downwards, units are those of the view box."""
 
@@ -63,6 +74,14 @@ class Canvas:
             "text", content=said, x=x, y=y, fill=COLOURS[colour], class_=colour, text_anchor=anchor, font_size=size,
             font_weight=600 if bold else 400,
         )  # fmt: skip
+
+    def label(self, x: float, middle: float, said: str, room: float, *, bold: bool = False) -> None:
+        """The name of a row, to the left of ``x`` and around ``middle``: on two lines, a little smaller, where it is long."""
+        size = SIZE if width_of(said) <= room else SMALL
+        lines = wrapped(said, room, size)
+        for index, each in enumerate(lines):
+            top = middle + 4.5 + LINE * (index - (len(lines) - 1) / 2)
+            self.text(x, top, each, anchor="end", bold=bold, size=size)
 
     def line(
         self, x1: float, y1: float, x2: float, y2: float, *, colour: str = "ink", width: float = 1.0, dash: str = ""

@@ -22,11 +22,25 @@ import pikepdf
 import pytest
 
 from footprint.config import load_config
-from footprint.editions.document import Bar, Bars, Chart, Day, Edition, Figure, Paragraphs, Ref, Section, Sentence, Text
+from footprint.editions.document import (
+    Bar,
+    Bars,
+    Chart,
+    Day,
+    Edition,
+    Effect,
+    Figure,
+    Paragraphs,
+    Ref,
+    Section,
+    Sentence,
+    Text,
+    Waterfall,
+)
 from footprint.editions.forms.annexes import NAMES, figure_rows
-from footprint.editions.forms.charts import drawn, strip
+from footprint.editions.forms.charts import drawn, strip, waterfall
 from footprint.editions.forms.sheet import lay_out
-from footprint.editions.forms.svg import SIZE, WIDTH, hatch, shortened, ticks, width_of
+from footprint.editions.forms.svg import SIZE, WIDTH, hatch, shortened, ticks, width_of, wrapped
 from footprint.editions.publishing import draft
 from footprint.editions.rendering import files_of
 from footprint.editions.serial import to_json
@@ -237,6 +251,22 @@ def test_small_laws_of_drawing() -> None:
     assert shortened("abc", 100) == "abc"
     assert shortened("Codification automatique des professions", 120).endswith("…")
     assert width_of(shortened("W" * 80, 120)) <= 120
+    long = "Étalonnage des capteurs, processeur"
+    assert wrapped("abc", 100) == ["abc"]
+    assert " ".join(wrapped(long, 208)) == long
+    assert all(width_of(line) <= 120 for line in wrapped("Codification automatique des professions et des secteurs", 120))
+
+
+def test_a_wide_interval_of_an_effect_stays_off_names_and_values() -> None:
+    total = Figure("a", "operational_gco2e", Text("CO2e", "CO2e"), "level", "kg", "2026-Q3", 10.0, display=(1.0, "kg"))
+    effect = replace(total, id="b", kind="effect", value=1.0, low=-40.0, high=42.0)
+    named = [Effect(Text(name, name), name) for name in "aba"]
+    drawing = Waterfall("kg", named[0], (named[1],), named[2])
+    root = ElementTree.fromstring(drawn(Chart("w", drawing, Text("x", "x")), {"a": total, "b": effect}, "en", "x"))
+    ends = [float(line.attrib[end]) for line in root.iter("{http://www.w3.org/2000/svg}line") for end in ("x1", "x2")]
+    assert min(ends) >= waterfall.LEFT
+    assert max(ends) <= waterfall.RIGHT
+    assert drawn(Chart("w", replace(drawing, effects=()), Text("x", "x")), {"a": total}, "en", "x")
     assert width_of("1", SIZE) > 0
     for high in (0.0, 0.3, 1.0, 7.0, 41.0, 99.9, 100.0, 1234.0, 5e6):
         marks = ticks(high)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from footprint.editions.document import Bar, Bars, Figure
-from footprint.editions.forms.svg import WIDTH, Canvas, shortened
+from footprint.editions.forms.svg import WIDTH, Canvas
 from footprint.editions.showing import shown
 
 ROW, BAR, TOP = 27.0, 14.0, 4.0
@@ -35,7 +35,7 @@ def _end(figure: Figure) -> float:
 
 def _bar(canvas: Canvas, bar: Bar, figure: Figure, top: float, scale: float, language: str) -> None:
     middle = top + ROW / 2
-    canvas.text(LABELS, middle + 4.5, shortened(bar.label.in_(language), LABELS), anchor="end")
+    canvas.label(LABELS, middle, bar.label.in_(language), LABELS)
     told = shown(figure, language)
     if figure.value is None:
         canvas.text(LEFT, middle + 4.5, told.value, colour="ink2")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from footprint.editions.document import Dumbbell, Figure, Pair
-from footprint.editions.forms.svg import WIDTH, Canvas, shortened, ticks
+from footprint.editions.forms.svg import WIDTH, Canvas, ticks
 from footprint.editions.showing import shown
 from footprint.wording.numbers import number
 
@@ -43,7 +43,7 @@ def draw(drawing: Dumbbell, figures: Mapping[str, Figure], language: str, title:
 
 
 def _pair(canvas: Canvas, pair: Pair, figures, middle: float, x, language: str, none: tuple[str, str]) -> None:  # type: ignore[no-untyped-def]
-    canvas.text(LABELS, middle + 4.5, shortened(pair.label.in_(language), LABELS), anchor="end")
+    canvas.label(LABELS, middle, pair.label.in_(language), LABELS)
     best, current, ratio = figures[pair.best], figures[pair.current], figures[pair.ratio]
     if best.value is None or current.value is None:
         canvas.text(LEFT + 8, middle + 4.5, shown(current, language).value, colour="ink2")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from footprint.editions.document import Figure, Tornado
-from footprint.editions.forms.svg import WIDTH, Canvas, shortened
+from footprint.editions.forms.svg import WIDTH, Canvas
 from footprint.editions.showing import shown
 from footprint.wording.numbers import number
 
@@ -24,7 +24,7 @@ def draw(drawing: Tornado, figures: Mapping[str, Figure], language: str, title: 
     zero = LEFT + left * scale
     for index, swing in enumerate(drawing.swings):
         middle = TOP + ROW * (index + 0.5)
-        canvas.text(LABELS, middle + 4.5, shortened(swing.label.in_(language), LABELS), anchor="end")
+        canvas.label(LABELS, middle, swing.label.in_(language), LABELS)
         low, high = min(swing.low, 0.0) * scale, max(swing.high, 0.0) * scale
         canvas.bar(zero + low, middle - BAR / 2, -low, BAR, colour="data2")
         canvas.bar(zero, middle - BAR / 2, high, BAR, colour="data")

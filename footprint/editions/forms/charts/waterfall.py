@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from footprint.editions.document import Figure, Waterfall
-from footprint.editions.forms.svg import WIDTH, Canvas, shortened
+from footprint.editions.forms.svg import WIDTH, Canvas
 from footprint.editions.showing import shown
 
 ROW, BAR, TOP = 25.0, 15.0, 4.0
@@ -20,7 +20,10 @@ def draw(drawing: Waterfall, figures: Mapping[str, Figure], language: str, title
     levels = [figures[drawing.before.figure].value or 0.0]
     for effect in drawing.effects:
         levels.append(levels[-1] + (figures[effect.figure].value or 0.0))
-    low, high = min(levels), max(levels)
+    halves = [_half(figures[effect.figure]) for effect in drawing.effects]
+    # Whiskers stand inside as well: a wide interval must not run over the names or the values.
+    low = min(levels[:1] + [level - half for level, half in zip(levels[1:], halves, strict=True)])
+    high = max(levels[:1] + [level + half for level, half in zip(levels[1:], halves, strict=True)])
     pad = (high - low) * 0.08 or max(abs(high), 1.0) * 0.08
 
     def x(value: float) -> float:
@@ -29,7 +32,7 @@ def draw(drawing: Waterfall, figures: Mapping[str, Figure], language: str, title
     def total(row: int, level: float, at: str) -> None:
         middle = TOP + ROW * (row + 0.5)
         end = drawing.before if row == 0 else drawing.after
-        canvas.text(LABELS, middle + 4.5, shortened(end.label.in_(language), LABELS), anchor="end", bold=True)
+        canvas.label(LABELS, middle, end.label.in_(language), LABELS, bold=True)
         canvas.line(LEFT, middle, x(level), middle, colour="rule")
         canvas.dot(x(level), middle, 5, colour="idle")
         told = shown(figures[at], language)
@@ -43,12 +46,11 @@ def draw(drawing: Waterfall, figures: Mapping[str, Figure], language: str, title
         canvas.bar(x(min(begin, end)), middle - BAR / 2, x(max(begin, end)) - x(min(begin, end)), BAR,
                    colour="more" if more else "data")  # fmt: skip
         if figure.low is not None and figure.high is not None:
-            half = (figure.high - figure.low) / 2
-            canvas.whisker(x(end - half), x(end + half), middle)
-        canvas.text(LABELS, middle + 4.5, shortened(effect.label.in_(language), LABELS), anchor="end")
+            canvas.whisker(x(end - halves[number]), x(end + halves[number]), middle)
+        canvas.label(LABELS, middle, effect.label.in_(language), LABELS)
         told = shown(figure, language)
         if figure.value:
-            canvas.text(MARK, middle + 4, "▲" if more else "▼", colour="moretext" if more else "data", size=9)
+            canvas.text(MARK, middle + 4, "▲" if more else "▼", colour="moretext" if more else "data", size=11)
         canvas.text(VALUE, middle + 4.5, told.value, anchor="end", bold=True)
         canvas.text(VALUE + 6, middle + 4.5, told.interval, colour="ink2", size=11.5)
     last = TOP + ROW * (rows - 1.5)
@@ -56,3 +58,8 @@ def draw(drawing: Waterfall, figures: Mapping[str, Figure], language: str, title
     total(rows - 1, levels[-1], drawing.after.figure)
     assert size
     return canvas
+
+
+def _half(figure: Figure) -> float:
+    """Half of the interval of an effect; 0 where it has none."""
+    return 0.0 if figure.low is None or figure.high is None else (figure.high - figure.low) / 2
