@@ -266,6 +266,12 @@ def test_a_wide_interval_of_an_effect_stays_off_names_and_values() -> None:
     ends = [float(line.attrib[end]) for line in root.iter("{http://www.w3.org/2000/svg}line") for end in ("x1", "x2")]
     assert min(ends) >= waterfall.LEFT
     assert max(ends) <= waterfall.RIGHT
+    small = replace(effect, value=0.0266, low=0.0215, high=0.0317)
+    root = ElementTree.fromstring(drawn(Chart("w", drawing, Text("x", "x")), {"a": total, "b": small}, "en", "x"))
+    texts = list(root.iter("{http://www.w3.org/2000/svg}text"))
+    assert any("0.0317" in str(text.text) for text in texts)
+    starts = [text for text in texts if text.attrib["text-anchor"] == "start"]
+    assert all(float(text.attrib["x"]) + width_of(str(text.text), float(text.attrib["font-size"])) <= WIDTH for text in starts)
     assert drawn(Chart("w", replace(drawing, effects=()), Text("x", "x")), {"a": total}, "en", "x")
     assert width_of("1", SIZE) > 0
     for high in (0.0, 0.3, 1.0, 7.0, 41.0, 99.9, 100.0, 1234.0, 5e6):

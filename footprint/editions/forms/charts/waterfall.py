@@ -9,7 +9,7 @@ from footprint.editions.forms.svg import WIDTH, Canvas
 from footprint.editions.showing import shown
 
 ROW, BAR, TOP = 25.0, 15.0, 4.0
-LABELS, LEFT, RIGHT, MARK, VALUE, END = 168.0, 182.0, 470.0, 482.0, 552.0, 638.0
+LABELS, LEFT, RIGHT, MARK, VALUE, END = 168.0, 182.0, 458.0, 470.0, 542.0, 638.0
 
 
 def draw(drawing: Waterfall, figures: Mapping[str, Figure], language: str, title: str, alternative: str) -> Canvas:
