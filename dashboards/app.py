@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 from urllib.parse import parse_qs
@@ -16,13 +17,31 @@ from dash import Dash, Input, Output, State, dcc, html, no_update
 from fastapi import FastAPI
 from sqlalchemy.exc import DBAPIError
 
-from dashboards.cards import message
+from dashboards import parts
+from dashboards.cards import message, refused_words
 from dashboards.frame import footer, header, printed, skeleton
-from dashboards.pages import charter, compare, editions, efficiency, entities, explain, help, methods, overview, quality, readings  # noqa: A004
-from dashboards.view import THEMES, Context, View
+from dashboards.pages import (
+    access,
+    charter,
+    compare,
+    editions,
+    efficiency,
+    entities,
+    explain,
+    help,  # noqa: A004
+    methods,
+    overview,
+    quality,
+    readings,
+)
+from dashboards.view import NAMED_PERIOD, THEMES, Context, View
 from dashboards.words import LANGUAGES, say
+from footprint.access import Refused, Role, allows
+from footprint.access.guarding import PAGE, Sight, current_role
+from footprint.access.knowing import mode_of
 from footprint.aggregation.storing import changes
 from footprint.config import Config
+from footprint.periods import period_at
 from footprint.querying import Answer, Question
 from footprint.querying import query as ask_store
 from footprint.store import Store
@@ -42,10 +61,25 @@ class Page(Protocol):
 # The entries of the header, in order, at most eight; those behind *More*; those that are found through a figure.
 NAVIGATION: tuple[Any, ...] = (overview, *entities.FIRST, compare, charter, quality, editions, methods)
 MORE: tuple[Any, ...] = (efficiency, *entities.MORE, help)
-BEHIND: tuple[Any, ...] = (explain, readings)
+BEHIND: tuple[Any, ...] = (explain, readings, access)
 PAGES: dict[str, Any] = {page.PATH: page for page in (*NAVIGATION, *MORE, *BEHIND)}
 
-NOT_PAGES = ("/api", "/_dash", "/_reload", "/assets", "/healthz", "/readyz", "/metrics", "/_favicon", "/favicon")
+# Pages that hold nothing below the organisation's total: they may read the store in any role.
+OPEN_PAGES = (editions.PATH, methods.PATH)
+NOT_PAGES = (
+    "/auth",
+    "/api",
+    "/editions/",
+    "/publications",
+    "/_dash",
+    "/_reload",
+    "/assets",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/_favicon",
+    "/favicon",
+)
 
 REFRESH_MS = 10_000
 KEPT_S = 60
@@ -79,8 +113,20 @@ def mount(
     dash.layout = lambda: _layout(config, _language.get())
     remembered = Remembered(lambda question: query(store, config, question, clock()), lambda: _computed(store))
 
+    sight = Sight(store, config, clock)
+
     def context(path: str, search: str, language: str) -> Context:
-        return Context(config, store, remembered, clock(), View.parse(path, search, language))
+        role, view = current_role(), View.parse(path, search, language)
+        if role is Role.PUBLIC and path == "/":
+            view = replace(view, path=editions.PATH)
+        return Context(
+            config,
+            store if may_read(role, view) else None,
+            lambda question: sight.ask(question, remembered),
+            clock(),
+            for_role(view, role, config, clock()),
+            role=role,
+        )
 
     @dash.callback(  # type: ignore[untyped-decorator,unused-ignore]
         Output("page", "children"),
@@ -125,6 +171,7 @@ def mount(
     def pause(_clicks: int | None, disabled: bool | None, language: str) -> Any:
         return not disabled, say(language, "pause" if disabled else "resume")
 
+    api.state.scripts = tuple(f"'{digest}'" if not digest.startswith("'") else digest for digest in dash.csp_hashes())
     return _Readers(api)
 
 
@@ -136,6 +183,23 @@ async def _aside(act: Callable[..., Any], *given: Any) -> Any:
     return await asyncio.get_running_loop().run_in_executor(_hands, partial(copy_context().run, act, *given))
 
 
+def may_read(role: Role, view: View) -> bool:
+    """Whether a page may read the store by itself: what it then shows no rule protects."""
+    if role.sees_uses or view.path in OPEN_PAGES:
+        return True
+    below = view.path in ("/use-cases", charter.PATH) or "use_case" in {name for name, _ in (*view.filters, *view.rest)}
+    return role.sees_services and not below and view.get("kind") != "use_case"
+
+
+def for_role(view: View, role: Role, config: Config, now_us: int) -> View:
+    """Protected figures are those of calendar periods: where the address names no period, the last quarter that is over."""
+    named = view.since or view.until or NAMED_PERIOD.fullmatch(view.period)
+    below = view.path in ("/use-cases", charter.PATH, efficiency.PATH)
+    if role.sees_uses or named or (role.sees_services and not below):
+        return view
+    return replace(view, period=str(period_at(now_us, config.timezone).shifted(-1)))
+
+
 def _shows_data(context: Callable[..., Context], path: str | None, search: str | None, language: str) -> bool:
     """Whether there is anything to show yet; until then the page asks again by itself."""
     try:
@@ -143,18 +207,33 @@ def _shows_data(context: Callable[..., Context], path: str | None, search: str |
         return bool(here.ask(Question()).rows)
     except DBAPIError:
         return False
+    except Refused:
+        return True  # what may not be seen does not come by waiting
 
 
 def page_of(context: Context) -> Any:
     """Header, page, footer of a view; a store that is away is said, and the frame stays."""
     view, language = context.view, context.view.language
-    page = PAGES.get(view.path)
+    page = PAGES.get(view.path) if allows(context.role, view.path) else None
     try:
         content = page.content(context) if page is not None else help.missing(context)
     except DBAPIError:
         content = [message(say(language, "away_title"), say(language, "away"))]
+    except Refused as refused:
+        content = [parts.filters(context), message(say(language, "refused_title"), f"[c] {refused_words(refused, language)}")]
     shown = [printed(context), *(each for each in content if each is not None)]
-    return [header(context, NAVIGATION, MORE), html.Main(shown, id="main", tabIndex=-1), footer(context, MORE)]
+    first, more = _entries(context, NAVIGATION), _entries(context, (*MORE, access))
+    return [header(context, first, more), html.Main(shown, id="main", tabIndex=-1), footer(context, more)]
+
+
+def _entries(context: Context, pages: tuple[Any, ...]) -> list[Any]:
+    """The pages that the reader's role may see; the log is for where readers are told apart."""
+    role, apart = context.role, mode_of(context.config) != "open"
+    return [
+        page
+        for page in pages
+        if allows(role, page.PATH) and (page is not access or apart) and (page is not overview or role is not Role.PUBLIC)
+    ]
 
 
 def _layout(config: Config, language: str) -> html.Div:
@@ -250,9 +329,9 @@ def _page_scope(scope: Any, send: Any) -> tuple[Any, Any]:
     path = scope["path"]
     if scope["method"] not in ("GET", "HEAD") or path.startswith(NOT_PAGES) or path == "/":
         return scope, send
-    here = {**scope, "path": "/", "raw_path": b"/"}
+    here = {**scope, "path": "/", "raw_path": b"/", PAGE: path}
     if path in PAGES:
-        return here, send
+        return here, send  # the guard answers 404 where the role may not
 
     async def not_found(message: Any) -> None:
         await send({**message, "status": 404} if message["type"] == "http.response.start" else message)

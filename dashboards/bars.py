@@ -8,7 +8,7 @@ from typing import Any
 from dash import html
 
 from dashboards.cards import ASIDE, GREY, Row, block, name_of, table
-from dashboards.words import say
+from dashboards.words import absent, say
 from footprint.wording.numbers import energy_unit, estimate, interval, number, percent
 
 Link = Callable[[str], str] | None
@@ -88,7 +88,7 @@ def _table(rows: list[Row], column: str, size: float, unit: str, language: str, 
 def shown_of(row: Row, size: float, language: str) -> tuple[str, str]:
     """Energy of a row as it is written: its value and its interval; ``[x]`` where nobody knows it."""
     if row["energy_high_kwh"] is None:
-        return say(language, "unknown"), ""
+        return absent(row, language), ""
     if row["energy_kwh"] is None:  # requests that were only counted have a range and no value
         return say(language, "unknown"), interval(row["energy_low_kwh"] / size, row["energy_high_kwh"] / size, language)
     shown = estimate(row["energy_kwh"] / size, row["energy_low_kwh"] / size, row["energy_high_kwh"] / size, language)

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from dashboards.view import Context, View
 from dashboards.words import say
+from footprint.access import Refused
 
 Row = dict[str, Any]
 ASIDE: dict[str, Any] = {"aria-hidden": "true"}  # drawn for the eye; the words beside it say the same
@@ -191,12 +192,19 @@ def message(title: str, text: str, level: Any = html.H1) -> html.Div:
     return html.Div([level(title), html.P(text, className="lead")], className="message", role="status")
 
 
+def refused_words(refused: Refused, language: str) -> str:
+    """Why a figure is not shown to this role, in the reader's language; the API's own sentence is English."""
+    return say(language, "refused") if language != "en" else f"{say(language, 'refused')} ({refused})"
+
+
 def safely(make: Callable[[], Any], context: Context) -> Any:
     """A card; where it cannot be made it says so, with a number that the log knows, and the others stay."""
     try:
         return make()
     except DBAPIError:
         raise
+    except Refused as refused:
+        return html.Section(html.P(f"[c] {refused_words(refused, context.view.language)}", role="status"), className="block")
     except Exception:
         error = uuid.uuid4().hex[:8]
         _log.exception("card failed, error %s", error)

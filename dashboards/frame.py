@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
+from urllib.parse import urlencode
 
 from dash import html
 
@@ -13,6 +14,8 @@ from dashboards.drawing import Drawing
 from dashboards.parts.filters import period_words, reference_words
 from dashboards.view import THEMES, Context
 from dashboards.words import LANGUAGES, say
+from footprint.access import Role
+from footprint.access.knowing import mode_of
 from footprint.aggregation import METHOD_VERSION
 from footprint.instants import format_instant
 from footprint.wording.numbers import moment
@@ -56,12 +59,31 @@ def header(context: Context, first: Sequence[Any], more: Sequence[Any]) -> html.
             html.Nav(html.Ul(entries), className="pages", **pages),
             html.Button("Menu", type="button", className="unfold", **unfold),
             html.Nav(
-                [html.Span(languages, className="languages"), _menu(say(language, "theme"), themes), _share(context)],
+                [
+                    html.Span(languages, className="languages"),
+                    _menu(say(language, "theme"), themes),
+                    _share(context),
+                    *_who(context),
+                ],
                 className="settings",
                 **settings,
             ),
         ]
     )
+
+
+def _who(context: Context) -> list[Any]:
+    """The role of the reader, and signing in or out where there is a sign-in."""
+    language, mode = context.view.language, mode_of(context.config)
+    if mode == "open" and context.role is Role.ADMINISTRATOR:
+        return []
+    told: list[Any] = [html.Span(say(language, f"role_{context.role}"), className="role")]
+    if mode == "oidc" and context.role is Role.PUBLIC:
+        address = f"/auth/login?{urlencode({'next': context.view.link()})}"
+        told.append(html.A(say(language, "sign_in"), href=address))
+    elif mode == "oidc":
+        told.append(html.A(say(language, "sign_out"), href="/auth/logout"))
+    return told
 
 
 def _menu(title: str, items: list[Any]) -> html.Details:

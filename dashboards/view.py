@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
+from footprint.access import Role
 from footprint.config import Config
 from footprint.instants import format_instant, from_datetime, parse_instant, to_datetime
 from footprint.periods import named_period
@@ -22,7 +23,7 @@ VIEWS = ("active", "full")
 THEMES = ("auto", "light", "dark")
 FILTERS = ("service", "use_case", "model", "host", "site")
 FIGURES = ("energy_kwh", "co2e_location_g", "requests", "wh_thousand")
-_NAMED = re.compile(r"([1-9]\d{3})(?:-Q([1-4])|-(0[1-9]|1[0-2]))?")
+NAMED_PERIOD = re.compile(r"([1-9]\d{3})(?:-Q([1-4])|-(0[1-9]|1[0-2]))?")
 _DAYS = {"today": 1, "7d": 7, "30d": 30}
 _RELATIVE = re.compile(r"now(?:-(\d{1,6})([smhdw]))?")
 _LENGTHS_US = {"s": US_PER_S, "m": 60 * US_PER_S, "h": US_PER_HOUR, "d": US_PER_DAY, "w": 7 * US_PER_DAY}
@@ -59,8 +60,8 @@ class View:
             path=path or "/",
             language=language,
             theme=one("theme", THEMES, "auto"),
-            period=period if period in PERIODS or _NAMED.fullmatch(period) else "30d",
-            versus=versus if versus in VERSUS or _NAMED.fullmatch(versus) else "prev",
+            period=period if period in PERIODS or NAMED_PERIOD.fullmatch(period) else "30d",
+            versus=versus if versus in VERSUS or NAMED_PERIOD.fullmatch(versus) else "prev",
             view=one("view", VIEWS, "active"),
             since=_date(asked.get("from", [""])[0]),
             until=_date(asked.get("to", [""])[0]),
@@ -108,7 +109,7 @@ class View:
 
     def _days(self, config: Config, now_us: int) -> tuple[date | None, date | None]:
         today = to_datetime(now_us).astimezone(config.timezone).date()
-        named = _NAMED.fullmatch(self.period)
+        named = NAMED_PERIOD.fullmatch(self.period)
         if named:
             year, quarter, month = int(named[1]), named[2], named[3]
             first = int(month) if month else 3 * int(quarter) - 2 if quarter else 1
@@ -123,7 +124,7 @@ class View:
     def earlier(self, config: Config, now_us: int) -> tuple[int, int] | None:
         """The period that this one is compared with, as long as what has passed of it; None where there is none."""
         begin, end = self.bounds(config, now_us)
-        if _NAMED.fullmatch(self.versus):
+        if NAMED_PERIOD.fullmatch(self.versus):
             return named_period(self.versus).bounds_us(config.timezone)
         if begin is None or self.versus == "none":
             return None
@@ -187,7 +188,7 @@ def _year_before(at_us: int, config: Config) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a page is made of."""
+    """What a page is made of; where ``role`` sees protected figures only there is no ``store`` to ask past ``ask``."""
 
     config: Config
     store: Store | None
@@ -195,6 +196,7 @@ class Context:
     now_us: int
     view: View
     failed: list[str] = field(default_factory=list)
+    role: Role = Role.ADMINISTRATOR
 
     def question(self, **options: Any) -> Question:
         """The question of this view; where its period begins before the first reading, nothing was expected there."""

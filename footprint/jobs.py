@@ -113,6 +113,13 @@ def _draft(store: Store, config: Config, now_us: int, tell: Tell) -> str:
     return draft_due(store, config, now_us, tell)
 
 
+def _forget(store: Store, config: Config, now_us: int, tell: Tell) -> str:
+    from footprint.access.noting import forget  # noqa: PLC0415
+
+    tell("access log")
+    return f"{forget(store, now_us, config.access.log_days)} accesses older than {config.access.log_days} days erased"
+
+
 class VerificationFailed(FootprintError):
     """Sealed files or balances do not stand as they should."""
 
@@ -123,6 +130,7 @@ JOBS: tuple[JobKind, ...] = (
     JobKind("seal", 3600, _seal, lambda config: not config.demo),
     JobKind("verify", 86_400, _verify, lambda config: not config.demo),
     JobKind("draft", 86_400, _draft),
+    JobKind("forget", 86_400, _forget, lambda config: config.access.mode in ("header", "oidc")),
     JobKind(ANNOUNCE, 60, _announce, lambda config: config.notify.wanted),
 )
 

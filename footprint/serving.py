@@ -63,7 +63,7 @@ def serve(
         app, gateway = build(config, store, schedule)
         server = _Server(
             uvicorn.Config(app, config.bind, config.port, log_level="warning", lifespan="off", timeout_graceful_shutdown=3,
-                timeout_keep_alive=75),
+                timeout_keep_alive=75, proxy_headers=False),  # who is asking decides; a header would let anyone be the proxy
             listening,
         )  # fmt: skip
         if gateway is not None:

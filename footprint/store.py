@@ -25,7 +25,7 @@ from footprint import tables
 from footprint.bulk import insert_rows
 from footprint.readings import FootprintError
 
-SCHEMA = "0006"  # the latest step under migrations/versions
+SCHEMA = "0007"  # the latest step under migrations/versions
 OLDEST = "0002"  # of stores made before there were steps, whose meta says schema 2
 _VERSIONS = table_("alembic_version", column("version_num", String))
 _BUSY_S = 60

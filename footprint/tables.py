@@ -556,6 +556,20 @@ class Job(SQLModel, table=True):
     said: str = ""
 
 
+class Access(SQLModel, table=True):
+    """One access to unprotected cells: in which role and to what; who it was is never known here."""
+
+    __table_args__ = (Index("access_at", "at_us"),)
+
+    id: int | None = _number()
+    at_us: int = _big()
+    role: str
+    method: str
+    path: str
+    query: str
+    cells: str
+
+
 class PublishedEdition(SQLModel, table=True):
     """One version of a published edition: never changed, never deleted. ``content`` is everything to build it again, packed."""
 

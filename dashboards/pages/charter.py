@@ -10,7 +10,7 @@ from dashboards import parts
 from dashboards.cards import ASIDE, block, scrolled, table
 from dashboards.drawing import Drawing, document
 from dashboards.view import Context
-from dashboards.words import say
+from dashboards.words import absent, say
 from footprint.config.facts import UNDECLARED, at
 from footprint.wording.numbers import energy_unit, estimate, percent
 
@@ -94,7 +94,7 @@ def _card(context: Context, name: str, row: dict[str, Any] | None, largest: floa
     told: list[Any] = [html.H3(html.A(name, href=view.link("/use-cases", name=name)))]
     told += [html.P(" · ".join(each for each in said if each), className="sub")]
     if row is None or row["energy_kwh"] is None:
-        told.append(html.P(say(language, "unknown"), className="interval"))
+        told.append(html.P(absent(row or {}, language), className="interval"))
     else:
         size, unit = energy_unit(row["energy_kwh"])
         width = 100 * row["energy_kwh"] / largest if largest > 0 else 0.0

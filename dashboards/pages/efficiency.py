@@ -54,7 +54,7 @@ def content(context: Context) -> list[Any]:
         safely(lambda: _alternatives(context, found), context) if found else None,
         safely(lambda: steps(context), context),
         safely(lambda: by_phase(context), context),
-        safely(lambda: waste(context), context),
+        safely(lambda: waste(context), context) if context.role.sees_uses else None,  # it names use cases
     ]
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DBAPIError
 
-from footprint.api import benchmarks, engineering, figures, health, ingest, reports, tables, tracing
+from footprint.access import knowing
+from footprint.access.guarding import Guard
+from footprint.api import access, benchmarks, engineering, figures, health, ingest, reports, tables, tracing
 from footprint.api.ingest import Gate
 from footprint.config import Config
 from footprint.ledger.shipping import Inbox
@@ -18,19 +21,33 @@ from footprint.querying.question import BadQuestion
 from footprint.readings import FootprintError
 from footprint.schedule import Schedule
 from footprint.store import Store
+from footprint.units import S_PER_HOUR
 
+_POLICY = (
+    "default-src 'self'; script-src {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+    "font-src 'self' data:; worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'; "
+    "frame-ancestors 'none'"
+)
 LEAST_PACKED, LEVEL = 2000, 4  # bytes; pages and tables shrink to a quarter, at little cost
 
 
 def create_api(
     config: Config, store: Store, inbox: Inbox, clock: Callable[[], int], schedule: Schedule | None = None,
-    gate: Gate | None = None,
+    gate: Gate | None = None, provider: Any = None,
 ) -> FastAPI:
-    """The API over one store; ``clock`` gives the instant in µs."""
+    """The API over one store; ``clock`` gives the instant in µs. ``provider``: a transport to the sign-in provider, in tests.
+
+    Raises
+    ------
+    ConfigError
+        If a secret that sign-in needs cannot be read.
+    """
     api = FastAPI(
         title="Footprint", version=version("footprint"), openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None
     )
     api.add_middleware(GZipMiddleware, minimum_size=LEAST_PACKED, compresslevel=LEVEL)
+    api.state.scripts = ()  # of pages: what a policy lets run, by its hash
+    api.add_middleware(Guard, store=store, config=config, clock=clock, policy=lambda: policy_of(api.state.scripts))
     api.include_router(health.router(config, store, clock, schedule))
     api.include_router(figures.router(config, store, clock))
     api.include_router(engineering.router(config, store, clock))
@@ -38,6 +55,9 @@ def create_api(
     api.include_router(benchmarks.router(config))
     api.include_router(reports.router(config, store, clock))
     api.include_router(tracing.router(config, store, clock))
+    api.include_router(access.router(config, store))
+    if knowing.mode_of(config) == "oidc":
+        _sign_in(api, config, clock, provider)
     api.include_router(ingest.router(store, inbox, clock, gate))
 
     @api.api_route("/api/{path:path}", methods=["GET", "POST", "PUT", "DELETE", "PATCH"], include_in_schema=False)
@@ -59,3 +79,23 @@ def create_api(
         )
 
     return api
+
+
+def policy_of(scripts: Sequence[str]) -> str:
+    """The content security policy: this host alone, and of inline scripts those with these hashes; Plotly writes styles."""
+    return _POLICY.format(scripts=" ".join(["'self'", *scripts]))
+
+
+def _sign_in(api: FastAPI, config: Config, clock: Callable[[], int], provider: Any) -> None:
+    """Sessions in a signed cookie that holds a role and its end; the provider's routes."""
+    from starlette.middleware.sessions import SessionMiddleware  # noqa: PLC0415 - needs itsdangerous, which open servers do without
+
+    from footprint.access import signin  # noqa: PLC0415
+    from footprint.access.secrets import session_key  # noqa: PLC0415
+
+    rules = config.access
+    api.include_router(signin.router(rules, clock, provider))
+    api.add_middleware(
+        SessionMiddleware, secret_key=session_key(rules.session_key_file), session_cookie="footprint",
+        max_age=rules.session_hours * S_PER_HOUR, same_site="lax", https_only=rules.secure,
+    )  # fmt: skip

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
+from footprint.access.guarding import Sight
 from footprint.api.figures import answer_with
 from footprint.config import Config
-from footprint.querying import Question, parse_question, registering
+from footprint.querying import Answer, Question, parse_question, query, registering
 from footprint.querying import models as choosing
 from footprint.querying import steps as stepping
 from footprint.store import Store
@@ -30,13 +31,19 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
     def asked(from_: str | None, to: str | None, where: list[str] | None) -> Question:
         return parse_question(config.timezone, from_=from_, to=to, where=where or ())
 
+    sight = Sight(store, config, clock)
+
+    def seen(question: Question) -> Answer:
+        """Models are shown by use case: those that the reader may not see are left out."""
+        return sight.ask(question, lambda each: query(store, config, each, clock()))
+
     @routes.get("/api/v1/tables/models", summary="Wh per response, response time and score of models by use case")
     def models(
         from_: FromQuery = None, to: str | None = None, where: WhereQuery = None, use_case: str = "", max_s: TimeQuery = None,
         min_score: ScoreQuery = None, form: FormatQuery = "json",
     ) -> Response:  # fmt: skip
         rows = choosing.models(
-            store, config, asked(from_, to, where), clock(), use_case=use_case, max_s=max_s, min_score=min_score
+            store, config, asked(from_, to, where), clock(), use_case=use_case, max_s=max_s, min_score=min_score, ask=seen
         )
         return answer_with(list(choosing.COLUMNS), rows, form, config, "models")
 
@@ -46,7 +53,7 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         min_score: ScoreQuery = None, form: FormatQuery = "json",
     ) -> Response:  # fmt: skip
         question, now = asked(from_, to, where), clock()
-        known = choosing.models(store, config, question, now, max_s=max_s, min_score=min_score)
+        known = choosing.models(store, config, question, now, max_s=max_s, min_score=min_score, ask=seen)
         rows = choosing.alternatives(store, config, question, now, known, chosen=min_score is not None)
         return answer_with(list(choosing.ALTERNATIVE_COLUMNS), rows, form, config, "alternatives")
 

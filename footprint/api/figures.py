@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
+from footprint.access.guarding import Sight
 from footprint.cli.output import Format, render
 from footprint.config import Config
 from footprint.querying import BadQuestion, parse_question, query
@@ -23,6 +24,7 @@ _KNOWN = {"group", "every", "from", "to", "where", "view", "format"}
 def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
     """The route, over one store."""
     routes = APIRouter()
+    sight = Sight(store, config, clock)
 
     @routes.get("/api/v1/footprint", summary="Energy, requests and emissions by period and group")
     def footprint(
@@ -42,7 +44,7 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         question = parse_question(
             config.timezone, group=group, every=every, from_=from_, to=to, where=where or (), view=view
         )
-        answer = query(store, config, question, clock())
+        answer = sight.ask(question, lambda asked: query(store, config, asked, clock()))
         columns, rows = answer.columns, answer.rows
         return answer_with(columns, rows, wanted, config, "footprint")
 

@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
 from footprint import tables
+from footprint.access.guarding import current_role
 from footprint.config import Config
 from footprint.jobs import failures, latest_runs
 from footprint.querying import Question, query
@@ -79,7 +80,9 @@ def _ledger(store: Store, now_us: int) -> list[str]:
 
 
 def _figures(config: Config, store: Store, now_us: int) -> list[str]:
-    rows = query(store, config, Question(group=("service",)), now_us).rows
+    # Whoever may not see a service's figures at any instant is given the whole: small services are cells like others.
+    group = ("service",) if current_role().sees_services else ()
+    rows = [{"service": "", **row} for row in query(store, config, Question(group=group), now_us).rows]
     energy = [(_label(row["service"]), row["energy_kwh"] * J_PER_KWH) for row in rows if row["energy_kwh"] is not None]
     grams = [(_label(row["service"]), row["co2e_location_g"]) for row in rows if row["co2e_location_g"] is not None]
     requests = [(_label(row["service"]), row["requests"]) for row in rows if row["requests"] is not None]
@@ -91,5 +94,7 @@ def _figures(config: Config, store: Store, now_us: int) -> list[str]:
 
 
 def _label(service: str) -> str:
+    if not service:
+        return ""
     escaped = service.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
     return f'{{service="{escaped}"}}'

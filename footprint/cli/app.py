@@ -7,6 +7,7 @@ import sys
 import typer
 
 from footprint.cli import (
+    accessing,
     asking,
     auditing,
     benchmarking,
@@ -62,6 +63,7 @@ app.command("export")(impacts.export)
 app.add_typer(ledgering.app, name="ledger")
 app.add_typer(reporting.app, name="report")
 app.command("trace")(tracing.trace)
+app.add_typer(accessing.app, name="access")
 app.command("jobs")(ledgering.jobs)
 app.command("backup")(ledgering.backup)
 app.command("restore")(ledgering.restore)

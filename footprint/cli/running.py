@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from footprint.access.knowing import said_at_start
 from footprint.cli.output import Format, emit
 from footprint.cli.shared import (
     ConfigOption,
@@ -92,6 +93,8 @@ def _file(config: str | None) -> str | None:
 
 def _greet(config: Config, port: int) -> None:
     address = f"[{config.bind}]" if ":" in config.bind else config.bind
+    if warning := said_at_start(config):
+        say(warning)
     say(f"dashboard at http://{address}:{port} (Ctrl-C to stop)")
 
 

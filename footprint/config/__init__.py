@@ -4,6 +4,7 @@ facts.py     what the rest of the program sees
 document.py  TOML text, environment overrides, and the line of each key
 reading.py   document -> facts, refusing what cannot be right with file, line and remedy
 objectives.py, notify.py   budgets and targets; to whom the service writes
+access.py    who may see what: sign-in, roles
 """
 
 from footprint.config.document import ConfigError

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from footprint.assumptions import assumption
+from footprint.config.access import AccessRules
 from footprint.config.disclosure import DisclosureRules
 from footprint.config.editions import EditionRules
 from footprint.config.engineering import Action, Evaluation
@@ -179,6 +180,7 @@ class Config:
     gateways: tuple[GatewayFact, ...] = ()
     annotations: tuple[Annotation, ...] = ()
     editions: EditionRules = field(default_factory=EditionRules)
+    access: AccessRules = field(default_factory=AccessRules)
     disclosure: DisclosureRules = field(default_factory=DisclosureRules)
     objectives: tuple[Objective, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()

@@ -13,6 +13,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from footprint.assumptions import assumption
+from footprint.config.access import KEYS as ACCESS_KEYS
+from footprint.config.access import read_access
 from footprint.config.disclosure import KEYS as DISCLOSURE_KEYS
 from footprint.config.disclosure import read_disclosure
 from footprint.config.document import ConfigError, Document, parse_document, read_document
@@ -68,6 +70,7 @@ SECTIONS: dict[str, set[str]] = {
     "editions": EDITION_KEYS,
     "disclosure": DISCLOSURE_KEYS,
     "notify": NOTIFY_KEYS,
+    "access": ACCESS_KEYS,
 }  # fmt: skip
 BLOCKS: dict[str, set[str]] = {
     "site": {"name", "zone", "pue", "pue_category", "pue_evidence",
@@ -169,6 +172,7 @@ def _config(document: Document, path: Path | None) -> Config:
         evaluations=read_evaluations(reader),
         actions=read_actions(reader),
         notify=read_notify(document, path),
+        access=read_access(document, path),
         agent=document.data.get("agent", {}),
         path=path,
     )

@@ -26,7 +26,7 @@ ERASED_UNTIL = "erased_until"  # of Meta: a UTC day; requests of days before it 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What one or several tables hold; words are (French, English). ``kept`` may name {keep_days}."""
+    """What one or several tables hold; words are (French, English). ``kept`` may name {keep_days} and {log_days}."""
 
     tables: tuple[str, ...]
     holds: tuple[str, str]
@@ -60,6 +60,12 @@ RULES: tuple[Rule, ...] = (
          ("figures calculées, par heure, service et usage", "computed figures, by hour, service and use case"), FOREVER,
          ("comme les requêtes, agrégé", "as requests, aggregated")),
     Rule(("intensity", "stored_factor"), ("facteurs et séries d’intensité", "factors and series of intensity"), FOREVER, _NONE),
+    Rule(("access",),
+         ("accès aux cellules non protégées : instant, rôle, ce qui fut demandé",
+          "accesses to unprotected cells: instant, role, what was asked"),
+         ("{log_days} jours", "{log_days} days"),
+         ("ni nom ni adresse ; un rôle que tient une seule personne la désigne",
+          "no name and no address; a role that one person holds points to them")),
     Rule(("token",), ("empreintes des jetons des agents", "digests of agents’ tokens"), FOREVER, _NONE),
     Rule(("batch", "event", "sealed", "job", "meta", "name"),
          ("ce qui arriva au registre lui-même : lots, retraits, réglages",
@@ -74,7 +80,8 @@ def rules(config: Config, language: str) -> list[dict[str, Any]]:
     return [
         {
             "tables": ", ".join(rule.tables), "holds": rule.holds[chosen],
-            "kept": rule.kept[chosen].format(keep_days=config.keep_days), "persons": rule.persons[chosen],
+            "kept": rule.kept[chosen].format(keep_days=config.keep_days, log_days=config.access.log_days),
+            "persons": rule.persons[chosen],
         }
         for rule in RULES
     ]  # fmt: skip

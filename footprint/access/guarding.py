@@ -1,0 +1,162 @@
+"""This file stands before everything: who asks, whether they may, what is noted before it is answered, and security headers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import func, select
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse
+
+from footprint import tables
+from footprint.access.knowing import role_of
+from footprint.access.noting import cells_of, note
+from footprint.access.roles import Role, permission_of
+from footprint.access.seeing import Shows, below_service, see
+from footprint.config import Config
+from footprint.editions.protecting import Protected, protected
+from footprint.periods import MONTHS_OF, named_period, period_at
+from footprint.querying.answering import Answer
+from footprint.querying.question import Question
+from footprint.store import Store, table
+
+LOOK_S, KEPT_S = 1.0, 600.0  # how often the store is looked at, and how long a decision stands (a quarter ends meanwhile)
+PAGE = "footprint.page"  # of a scope: the page that a document is for, where its address was rewritten
+_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+)
+
+
+@dataclass(slots=True)
+class Visit:
+    """One request: its role, and the unprotected cells that it was given."""
+
+    role: Role
+    cells: list[str] = field(default_factory=list)
+
+
+# Outside a request (a command, a notebook, a test) nobody stands between the store and its owner.
+_visit: ContextVar[Visit | None] = ContextVar("visit", default=None)
+
+
+def current_role() -> Role:
+    """The role of the request that is answered."""
+    visit = _visit.get()
+    return Role.ADMINISTRATOR if visit is None else visit.role
+
+
+class Sight:
+    """Questions as the role of the current request may see their answers."""
+
+    def __init__(self, store: Store, config: Config, clock: Callable[[], int]) -> None:
+        self._store, self._config, self._clock = store, config, clock
+        self._state: tuple[float, Any] = (-LOOK_S, None)
+        self._decided: dict[str, tuple[Any, float, Protected]] = {}
+
+    def ask(self, question: Question, ask: Callable[[Question], Answer]) -> Answer:
+        """The answer, protected for the current role; unprotected cells below service level are noted.
+
+        Raises
+        ------
+        Refused
+            If the role may not ask that.
+        """
+        visit, role = _visit.get(), current_role()
+        answer = see(question, role, ask, self._shows(), self._config.timezone)
+        if visit is not None and role.sees_uses and below_service(question):
+            visit.cells.append(cells_of(question, len(answer.rows)))
+        return answer
+
+    def _shows(self) -> Shows:
+        """Whether a cell may be shown; a quarter is decided anew when something was computed or a number of users came."""
+        zone = self._config.timezone
+
+        def shows(period: str, service: str, use_case: str) -> bool:
+            named = named_period(period)
+            if named.length != MONTHS_OF["year"]:
+                named = period_at(named.bounds_us(zone)[0], zone, MONTHS_OF["quarter"])
+            return self._protected(str(named)).shows(period, service, use_case)
+
+        return shows
+
+    def _protected(self, around: str) -> Protected:
+        now = time.monotonic()
+        if now - self._state[0] > LOOK_S:
+            self._state = now, _stands(self._store)
+        state, at, found = self._decided.get(around, (None, 0.0, None))
+        if found is None or state != self._state[1] or now - at > KEPT_S:
+            found = protected(self._store, self._config, around, self._clock())
+            self._decided[around] = self._state[1], now, found
+        return found
+
+
+def _stands(store: Store) -> Any:
+    """What changes whenever a day is computed anew, or numbers of users come or go."""
+    shard, users = table(tables.Shard), table(tables.Users)
+    with store.read() as connection:
+        computed = tuple(connection.execute(select(func.max(shard.c.computed_us), func.count())).one())
+        return computed, frozenset(tuple(row) for row in connection.execute(select(users)))
+
+
+class Guard:
+    """The ASGI layer; ``noting`` is false where everything is open, for nobody is told apart there."""
+
+    def __init__(self, app: Any, store: Store, config: Config, clock: Callable[[], int], policy: Callable[[], str]) -> None:
+        self._app, self._store, self._config, self._clock, self._policy = app, store, config, clock, policy
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self._app(scope, receive, send)
+            else:  # no page needs a socket, and nobody stands before one
+                await receive()
+                await send({"type": "websocket.close", "code": 1008})
+            return
+        visit = Visit(role_of(scope, self._config, self._clock()))
+        path = scope.get(PAGE) or scope["path"]
+        permission = permission_of(path)
+        allowed = permission is not None and visit.role in permission.roles
+        if allowed and permission is not None and permission.noted and visit.role.sees_uses:
+            visit.cells.append(path.rsplit("/", 1)[-1])
+        answering = self._answering(scope, visit, send, hidden=not allowed)
+        if not allowed and scope["path"].startswith("/api"):
+            await JSONResponse({"error": f"no such address: {scope['path']}"}, status_code=404)(scope, receive, answering)
+            return
+        token = _visit.set(visit)
+        try:
+            await self._app(scope, receive, answering)
+        finally:
+            _visit.reset(token)
+
+    def _answering(self, scope: Any, visit: Visit, send: Any, *, hidden: bool) -> Any:
+        async def answer(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                if visit.cells and message["status"] < 400:
+                    await run_in_threadpool(self._note, scope, visit)
+                page = hidden and PAGE in scope
+                message = {**message, "headers": self._headed(message), **({"status": 404} if page else {})}
+            await send(message)
+
+        return answer
+
+    def _note(self, scope: Any, visit: Visit) -> None:
+        if self._config.access.mode in ("header", "oidc"):
+            query = scope.get("query_string", b"").decode("latin-1")
+            note(self._store, self._clock(), visit.role, scope["method"], scope.get(PAGE) or scope["path"], query, visit.cells)
+
+    def _headed(self, message: Any) -> list[tuple[bytes, bytes]]:
+        headers = list(message.get("headers", ()))
+        given = {name.lower() for name, _ in headers}
+        added = [*_HEADERS, (b"content-security-policy", self._policy().encode("latin-1"))]
+        if self._config.access.secure:
+            added.append((b"strict-transport-security", b"max-age=31536000"))
+        if self._config.access.mode in ("header", "oidc") and b"cache-control" not in given:
+            added.append((b"cache-control", b"private, no-cache"))  # what one role was given is nobody else's
+        return headers + [(name, value) for name, value in added if name not in given]

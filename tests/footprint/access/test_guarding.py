@@ -1,0 +1,226 @@
+"""What each role is given of one quarter: protected figures alike at pages and API, and a log that knows roles only."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from footprint.access.noting import accesses, forget
+from footprint.cli.app import status_of
+from footprint.editions.protecting import protected
+from footprint.ledger.retention import register
+from footprint.querying import GROUPS, Question, query
+from footprint.store import Store
+from tests.footprint.access.conftest import FACTS, NOW_US, Reader, page
+from tests.walk import config
+
+Q3 = "from=2026-07-01&to=2026-10-01"
+# Fractions: two counts of requests may be equal by chance (suppression is joint, another test sees that every figure goes).
+TELLING = ("energy_kwh", "co2e_location_g", "energy_low_kwh", "energy_high_kwh", "water_l", "accelerator_active_kwh")
+
+
+def rows_of(reader: Reader, role: str, asked: str) -> list[dict[str, Any]]:
+    answer = reader(role).get(f"/api/v1/footprint?{asked}")
+    assert answer.status_code == 200, answer.text
+    return list(answer.json()["rows"])
+
+
+def test_a_committee_sees_protected_figures_and_an_officer_all(reader: Reader) -> None:
+    asked = f"group=service,use_case&{Q3}"
+    full = {(r["service"], r["use_case"]): r for r in rows_of(reader, "officer", asked)}
+    seen = {(r["service"], r["use_case"]): r for r in rows_of(reader, "committee", asked)}
+    assert seen.keys() == full.keys()
+    assert seen["chat", "secrets"]["conf_status"] == "C"
+    hidden = [names for names, row in seen.items() if row["conf_status"] == "C"]
+    assert 2 <= len(hidden) < len(seen)  # the cell of three users, and what would give it away
+    for names, row in seen.items():
+        figures = {k: v for k, v in row.items() if k != "conf_status"}
+        if names in hidden:
+            kept = ("service", "use_case", "period_start", "period_end", "method_version", "factor_version", "status", "flags")
+            assert all(value is None for name, value in figures.items() if name not in kept)
+        else:
+            assert figures == full[names]
+    assert "conf_status" not in full["chat", "secrets"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (f"group=use_case&every=day&{Q3}", "calendar month"), ("group=use_case&from=2026-07-02&to=2026-10-01", "whole calendar months"),
+        (f"group=host,service&{Q3}", "host, device or site"), (f"where=device=GPU-x&{Q3}", "host, device or site"),
+        (f"where=charter=proscribed&every=hour&{Q3}", "calendar month"),
+    ],
+)  # fmt: skip
+def test_questions_without_protected_cells_are_refused_with_what_may_be_asked(asked: str, said: str, reader: Reader) -> None:
+    answer = reader("committee").get(f"/api/v1/footprint?{asked}")
+    assert answer.status_code == 400
+    assert said in answer.json()["error"]
+
+
+def test_an_engineer_sees_services_and_devices_but_no_hidden_use_case(reader: Reader) -> None:
+    assert all(row["energy_kwh"] is not None for row in rows_of(reader, "engineer", f"group=host,device,service&every=day&{Q3}"))
+    uses = rows_of(reader, "engineer", f"group=service,use_case&{Q3}")
+    assert {row["conf_status"] for row in uses} == {"F", "C"}
+    assert "use case" in reader("engineer").get(f"/api/v1/footprint?group=device,use_case&{Q3}").json()["error"]
+
+
+def test_sums_of_shown_cells_are_shown_and_others_hidden(reader: Reader) -> None:
+    by_status = {r["charter"]: r for r in rows_of(reader, "committee", f"group=charter&every=quarter&{Q3}")}
+    assert by_status["proscribed"]["energy_kwh"] is None or protected_shows(reader, "secrets")
+    both = rows_of(reader, "committee", f"where=use_case=secrets&where=use_case=search&where=service=chat&{Q3}")
+    assert both[0]["conf_status"] == "C"
+    two = rows_of(reader, "committee", "group=service&from=2026-07-01&to=2026-09-01")
+    assert {row["conf_status"] for row in two} <= {"F", "C"}
+
+
+def protected_shows(reader: Reader, use_case: str) -> bool:
+    found = rows_of(reader, "committee", f"group=use_case&every=quarter&{Q3}")
+    return all(row["conf_status"] == "F" for row in found if row["use_case"] == use_case)
+
+
+def test_what_is_not_over_is_hidden_below_the_total(reader: Reader) -> None:
+    assert rows_of(reader, "committee", "")[0]["conf_status"] == "F"
+    found = rows_of(reader, "committee", "group=service&from=2026-09-30&to=2026-10-02")
+    assert {row["conf_status"] for row in found} == {"C"}
+
+
+HIDDEN_WINDOWS = st.sampled_from(["2026-07-01", "2026-08-01", "2026-09-01", "2026-10-01", "2026-07-15", None])
+QUESTIONS = st.fixed_dictionaries(
+    {
+        "group": st.lists(st.sampled_from(GROUPS), unique=True, max_size=3),
+        "every": st.sampled_from(["day", "week", "month", "quarter", "year", "all"]),
+        "from": HIDDEN_WINDOWS, "to": HIDDEN_WINDOWS, "view": st.sampled_from(["active", "full"]),
+        "where": st.lists(
+            st.sampled_from(["service=chat", "service=code", "use_case=secrets", "use_case=search", "charter=proscribed", "model=large"]),
+            unique=True, max_size=3,
+        ),
+    }
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def secrets(quarter: Store) -> list[float]:
+    """Every figure of every hidden cell, in both views."""
+    facts, found = config(FACTS), []
+    table = protected(quarter, facts, "2026-Q3", NOW_US)
+    groups: list[tuple[str, ...]] = [("service", "use_case"), ("service",), ("use_case",)]
+    for group in groups:
+        for every in ("month", "quarter"):
+            for view in ("active", "full"):
+                start, end = (int(at) for at in (1_782_864_000e6, 1_790_812_800e6))
+                for row in query(quarter, facts, Question(group, every, start, end, view=view), NOW_US).rows:
+                    month = row["period_start"][:7]
+                    period = "2026-Q3" if every == "quarter" else month
+                    if not table.shows(period, row.get("service", ""), row.get("use_case", "")):
+                        found += [row[name] for name in TELLING if row[name]]
+    assert len(found) > 20
+    return found
+
+
+@given(asked=QUESTIONS, role=st.sampled_from(["committee", "engineer"]))
+def test_no_suppressed_figure_is_in_any_answer(asked: dict[str, Any], role: str, reader: Reader, secrets: list[float]) -> None:
+    if role == "engineer" and not {"use_case", "charter"} & {*asked["group"], *(w.partition("=")[0] for w in asked["where"])}:
+        return  # what engineers see of services is theirs
+    told = [("group", ",".join(asked["group"])), ("every", asked["every"]), ("view", asked["view"])]
+    told += [(name, asked[name]) for name in ("from", "to") if asked[name]] + [("where", each) for each in asked["where"]]
+    answer = reader(role).get("/api/v1/footprint", params=told)
+    assert answer.status_code in (200, 400)
+    numbers = [v for row in answer.json().get("rows", []) for n, v in row.items() if n in TELLING and v]
+    for number in numbers:
+        assert not any(math.isclose(number, secret, rel_tol=1e-9) for secret in secrets), (asked, number)
+
+
+@pytest.mark.parametrize("path", ["/", "/use-cases", "/services", "/models", "/charter", "/compare", "/explain", "/quality"])
+@pytest.mark.parametrize("search", ["?lang=en", "?lang=en&period=2026-Q3&use_case=secrets&name=chat"])
+def test_pages_of_a_committee_hold_no_suppressed_figure(path: str, search: str, reader: Reader, secrets: list[float]) -> None:
+    told = json.loads(page(reader("committee"), path, search))
+    numbers = [n for n in _numbers(told) if n > 1e-6]
+    exact = [n for n in numbers for secret in secrets if secret > 100 and math.isclose(n, secret, rel_tol=1e-9)]
+    assert not exact
+    if path == "/use-cases" and "name" not in search and "use_case=" not in search:
+        assert "[c] confidential" in json.dumps(told)
+
+
+def _numbers(told: Any) -> list[float]:
+    if isinstance(told, dict):
+        return [n for each in told.values() for n in _numbers(each)]
+    if isinstance(told, list):
+        return [n for each in told for n in _numbers(each)]
+    if isinstance(told, str):
+        text = told.replace(",", "")
+        return [float(part) for part in text.split() if part.replace(".", "", 1).isdigit()]
+    return [float(told)] if isinstance(told, int | float) and not isinstance(told, bool) else []
+
+
+def test_the_page_and_its_twin_show_the_same(reader: Reader) -> None:
+    shown = page(reader("committee"), "/use-cases", "?lang=en&period=2026-Q3")
+    rows = rows_of(reader, "committee", f"group=use_case&{Q3}")
+    assert any(row["conf_status"] == "C" for row in rows)
+    hidden = sum(row["conf_status"] == "C" for row in rows)  # the page shows each in its chart and in its tables
+    assert shown.count("[c] confidential") >= hidden
+    assert shown.count("[c] confidential") % hidden == 0
+
+
+def test_the_first_page_of_the_public_is_that_of_the_editions(reader: Reader) -> None:
+    shown = page(reader("public"), "/")
+    assert shown.count("kWh") == 0
+    assert "Public reader" in shown
+    assert '"settled":{"data":"\\u002f?lang=en"}' in shown  # it stays as it is
+
+
+def test_metrics_tell_the_public_the_whole_only(reader: Reader) -> None:
+    told = {role: reader(role).get("/metrics").text for role in ("public", "committee", "engineer")}
+    assert 'footprint_energy_joules_total{service="chat"}' in told["engineer"]
+    for role in ("public", "committee"):
+        assert "service=" not in told[role]
+        assert "\nfootprint_energy_joules_total " in told[role]
+
+
+def test_unprotected_cells_are_noted_before_they_are_answered_and_nobody_is_named(reader: Reader, quarter: Store) -> None:
+    before = len(accesses(quarter, None, None))
+    rows_of(reader, "committee", f"group=use_case&{Q3}")
+    rows_of(reader, "engineer", f"group=service&{Q3}")
+    rows_of(reader, "officer", f"group=service&{Q3}")
+    assert len(accesses(quarter, None, None)) == before
+    rows_of(reader, "officer", f"group=use_case&{Q3}")
+    page(reader("administrator"), "/charter", "?lang=en&period=2026-Q3")
+    noted = accesses(quarter, None, None)[before:]
+    assert [(row["role"], row["method"], row["path"]) for row in noted] == [
+        ("officer", "GET", "/api/v1/footprint"), ("administrator", "POST", "/_dash-update-component"),
+    ]  # fmt: skip
+    assert noted[0]["query"] == f"group=use_case&{Q3}"
+    assert "use_case every all 2026-07-01T00:00:00Z/2026-10-01T00:00:00Z" in noted[0]["cells"]
+    assert set(noted[0]) == {"time", "role", "method", "path", "query", "cells"}
+    shown = reader("administrator").get("/api/v1/access?format=csv").text
+    assert shown.startswith("time,role,method,path,query,cells")
+    assert "officer" in page(reader("administrator"), "/access").lower()
+
+
+def test_the_log_on_the_command_line_and_its_end(quarter: Store, reader: Reader, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows_of(reader, "officer", f"group=use_case&{Q3}")
+    file = tmp_path / "footprint.toml"
+    file.write_text(f'[store]\nurl = "{quarter.url}"\n')
+    assert status_of(["access", "list", "--config", str(file), "--format", "csv"]) == 0
+    assert capsys.readouterr().out.startswith("time,role,method,path,query,cells\n2026-10-02T00:00:00Z,officer")
+    assert status_of(["access", "list", "--config", str(file), "--to", "2026-01-01"]) == 7
+    assert "nothing is noted" in capsys.readouterr().err
+    assert "365 days" in register(config(FACTS), "en")
+    kept = len(accesses(quarter, None, None))
+    assert forget(quarter, NOW_US, 1) == 0
+    assert forget(quarter, NOW_US + 3 * 86_400_000_000, 1) == kept
+
+
+def test_answers_bear_security_headers(reader: Reader) -> None:
+    for path in ("/", "/api/v1/footprint", "/healthz", "/api/v1/nothing"):
+        headers = reader("officer").get(path).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "same-origin"
+        assert "default-src 'self'" in headers["content-security-policy"]
+        assert "script-src 'self' 'sha256-" in headers["content-security-policy"] or path != "/"
+        assert "no-" in headers["cache-control"]
