@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import parse_qs
 
 from dash import Dash, Input, Output, State, dcc, html, no_update
@@ -86,6 +86,7 @@ KEPT_S = 60
 LOOK_S = 1
 PAGES_AT_ONCE = 2  # the others wait their turn, so that the server always answers
 _KEPT = 256
+PAGES_KEPT = 64  # a page weighs up to a megabyte
 _language: ContextVar[str] = ContextVar("language", default="fr")
 _theme: ContextVar[str] = ContextVar("theme", default="auto")
 _print: ContextVar[bool] = ContextVar("print", default=False)
@@ -111,8 +112,9 @@ def mount(
         websocket_callbacks=False,
     )
     dash.layout = lambda: _layout(config, _language.get())
-    remembered = Remembered(lambda question: query(store, config, question, clock()), lambda: _computed(store))
-
+    remembered: Remembered[Question, Answer] = Remembered(
+        lambda question: query(store, config, question, clock()), lambda: _computed(store)
+    )
     sight = Sight(store, config, clock)
 
     def context(path: str, search: str, language: str) -> Context:
@@ -128,6 +130,12 @@ def mount(
             role=role,
         )
 
+    def made(asked: Asked) -> tuple[Any, bool]:
+        shown = page_of(context(asked.path, asked.search, asked.language))
+        return shown, _shows_data(context, asked.path, asked.search, asked.language)
+
+    pages = Remembered(made, lambda: _stands(store), PAGES_KEPT)
+
     @dash.callback(  # type: ignore[untyped-decorator,unused-ignore]
         Output("page", "children"),
         Output("settled", "data"),
@@ -142,8 +150,10 @@ def mount(
         here = (path or "") + (search or "")
         if here == settled:
             return no_update, no_update, True  # a page that shows something stays as the reader left it
-        shown = await _aside(page_of, context(path or "/", search or "", language))
-        done = await _aside(_shows_data, context, path, search, language)
+        asked = Asked(current_role(), path or "/", search or "", language)
+        # What an officer is shown is noted each time: it is made each time.
+        kept = mode_of(config) == "open" or not asked.role.sees_uses
+        shown, done = await _aside(pages if kept else made, asked)
         # Only what has nothing to show asks again: a page slower than the clock would else be asked for again and again.
         return shown, here if done else "", done
 
@@ -255,42 +265,65 @@ def _layout(config: Config, language: str) -> html.Div:
     )
 
 
-class Remembered:
-    """Answers that hold while nothing was computed anew: many readers of one page cost one query.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a page is made of: who sees it, its address, its language."""
 
-    ``state`` is asked at most once a second; an answer is asked for again after a minute all the same, for the clock of an open
+    role: Role
+    path: str
+    search: str
+    language: str
+
+
+Key = TypeVar("Key")
+Found = TypeVar("Found")
+
+
+class Remembered(Generic[Key, Found]):
+    """Answers, or pages, that hold while nothing was computed anew: many readers of one page cost one.
+
+    ``state`` is asked at most once a second; what is kept is made again after a minute all the same, for the clock of an open
     period moves on.
     """
 
-    def __init__(self, ask: Callable[[Question], Answer], state: Callable[[], Any]) -> None:
-        self._ask, self._read_state = ask, state
-        self._kept: dict[Question, tuple[float, Any, Answer]] = {}
+    def __init__(self, make: Callable[[Key], Found], state: Callable[[], Any], most: int = _KEPT) -> None:
+        self._make, self._read_state, self._most = make, state, most
+        self._kept: dict[Key, tuple[float, Any, Found]] = {}
         self._state: tuple[float, Any] = (0.0, None)
-        self._busy: dict[Question, threading.Lock] = {}
+        self._busy: dict[Key, threading.Lock] = {}
 
-    def __call__(self, question: Question) -> Answer:
-        # Of many readers who ask the same at once, one asks the store and the others wait for what it says.
-        with self._busy.setdefault(question, threading.Lock()):
-            return self._answered(question)
+    def __call__(self, key: Key) -> Found:
+        # Of many readers who ask the same at once, one has it made and the others wait for it.
+        with self._busy.setdefault(key, threading.Lock()):
+            return self._found(key)
 
-    def _answered(self, question: Question) -> Answer:
+    def _found(self, key: Key) -> Found:
         now = time.monotonic()
         if now - self._state[0] > LOOK_S:
             self._state = now, self._read_state()
-        at, state, answer = self._kept.get(question, (0.0, None, None))
-        if answer is None or state != self._state[1] or now - at > KEPT_S:
-            answer = self._ask(question)
-            if len(self._kept) >= _KEPT:
-                self._kept.clear()
-                self._busy.clear()
-            self._kept[question] = now, self._state[1], answer
-        return answer
+        kept = self._kept.get(key)
+        if kept is not None and kept[1] == self._state[1] and now - kept[0] <= KEPT_S:
+            return kept[2]
+        found = self._make(key)
+        if len(self._kept) >= self._most:
+            self._kept.clear()
+            self._busy.clear()
+        self._kept[key] = now, self._state[1], found
+        return found
 
 
 def _computed(store: Store) -> Any:
     """What changes whenever a day is computed anew or taken away."""
     with store.read() as connection:
         return changes(connection)
+
+
+def _stands(store: Store) -> Any:
+    """The same, for whole pages; while the store is away no page is that of a moment before."""
+    try:
+        return _computed(store)
+    except DBAPIError:
+        return object()
 
 
 class _LocalisedDash(Dash):  # type: ignore[misc,unused-ignore]

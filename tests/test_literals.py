@@ -22,6 +22,7 @@ REASONS = {
     "footprint/querying/models.py": "the 95th percentile that the columns name",
     "footprint/querying/steps.py": "the width of a bin",
     "footprint/pictures.py": "sizes of what is drawn",
+    "footprint/access/": "how long a decision stands before it is looked at again",
     "footprint/editions/forms/": "sizes and shapes of what is drawn and printed",
     "footprint/config/disclosure.py": "rules of disclosure control, declared and stated in every edition",
     "footprint/editions/disclosure/": "the protection that the attack test asks for; the largest integer that a float holds",

@@ -20,8 +20,8 @@ SHOWN_DAYS, MOST_ROWS = 30, 200
 def content(context: Context) -> list[Any]:
     """The last accesses, newest first."""
     language = context.view.language
-    assert context.store is not None
-    found = accesses(context.store, context.now_us - SHOWN_DAYS * US_PER_DAY, None)
+    since = context.now_us - SHOWN_DAYS * US_PER_DAY
+    found = accesses(context.store, since, None) if context.store is not None else []
     title = say(language, "access_title", number=str(len(found)), days=str(SHOWN_DAYS))
     rows = [
         (
