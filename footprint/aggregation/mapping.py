@@ -7,6 +7,7 @@ bit, for a day depends on the store and on nothing else. Workers read the store 
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.process
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
@@ -26,6 +27,7 @@ from footprint.store import Store
 DAYS_A_TASK = 31
 AHEAD = 2  # tasks a worker that wait their turn: bounds what is in memory
 ATTEMPTS = 3
+GRACE_S = 10  # for processes to end by themselves
 
 
 class FleetError(FootprintError):
@@ -97,10 +99,24 @@ def executor_of(config: Config) -> Iterator[tuple[Executor, int] | None]:
             executor = client.get_executor(pure=False, retries=ATTEMPTS)  # type: ignore[no-untyped-call]
             yield executor, max(len(client.scheduler_info()["workers"]), 1)
     elif config.fleet_workers > 1:
-        with _processes(config.fleet_workers) as pool:
+        before = set(multiprocessing.active_children())
+        pool = _processes(config.fleet_workers)
+        try:
             yield pool, config.fleet_workers
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            _end(set(multiprocessing.active_children()) - before)
     else:
         yield None
+
+
+def _end(children: Iterable[multiprocessing.process.BaseProcess]) -> None:
+    """See processes out: one that was started while its pool broke waits for work for ever, and the pool for it."""
+    for child in children:
+        child.join(GRACE_S)
+        if child.is_alive():
+            child.kill()
+            child.join()
 
 
 def _processes(number: int) -> ProcessPoolExecutor:
