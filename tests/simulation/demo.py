@@ -2,7 +2,8 @@
 
 Three hosts, six services and seven use cases over three weeks, of servers whose true energy per request is known
 (tests/simulation/server.py): what the pages show can be checked against ``truth.csv`` beside the store. On the third host
-three models are tried for the use case that a fourth answers elsewhere, so that there is something to compare.
+three models are tried for the use case that a fourth answers elsewhere, so that there is something to compare. Before these
+weeks lie five quarters in coarse data (year.py), each with its published edition.
 """
 
 from __future__ import annotations
@@ -17,21 +18,32 @@ from pathlib import Path
 
 import numpy as np
 
+from footprint.config import load_config
+from footprint.editions.calendar import release_us
+from footprint.editions.publishing import publish
+from footprint.editions.shelf import published_editions
 from footprint.efficiency.record import write as write_result
+from footprint.store import Store
 from tests.simulation.closedloop import MACHINE, Errors, Model, run
 from tests.simulation.server import DAY_S, LARGE, SMALL, Day, Kind, Server, counters_j, simulate
+from tests.simulation.year import QUARTERS, Year, configuration, write_year
 
 FOLDER = Path("footprint-demo")
 STEP_S = 20
 DAYS = 21
 FOOTPRINT = [sys.executable, "-c", "from footprint.cli import main; main()"]
 WEEK_END_S = 1_782_691_200  # 2026-06-29T00:00:00Z
+UNTIL = "past-until"  # in the folder: the instant [s] up to which the past reaches
 LOST = 9, 30_000  # days ago, and for how long a host was silent
 CONFIG = """[organisation]
 name = "Office de démonstration"
 timezone = "Europe/Paris"
 zone = "FR"
 demo = true
+
+[editions]
+producer = "Direction des services numériques (démonstration)"
+contact = "footprint@example.org"
 
 [[site]]
 name = "demo-1"
@@ -222,19 +234,63 @@ def _write_others(out, first: int, end_s: int, luck: np.random.Generator) -> Non
             joules += 60 * (watts + luck.normal(0, 2))
 
 
-def prepare(folder: Path, *, end_s: int, days: int = DAYS, seed: int = 2026, quiet: bool = False) -> Path:
-    """A store of the simulated organisation in ``folder``, made where there is none; its configuration."""
+def prepare(folder: Path, *, end_s: int, days: int = DAYS, seed: int = 2026, quiet: bool = False, past: bool = False) -> Path:
+    """A store of the simulated organisation in ``folder``, made where there is none; its configuration.
+
+    ``past``: with the files of the five quarters before, which ``add_past`` brings in.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    config = folder / "footprint.toml"
+    config, nowhere = folder / "footprint.toml", subprocess.DEVNULL if quiet else None
+    if (folder / "footprint.db").exists():
+        return config
+    weeks_s = end_s - end_s % DAY_S - days * DAY_S
     config.write_text(CONFIG, encoding="utf-8")
-    nowhere = subprocess.DEVNULL if quiet else None
-    if not (folder / "footprint.db").exists():
-        write_organisation(folder, end_s, seed, days)
-        for command in (*(["import", kind, str(folder / f"{kind}.csv")] for kind in ("energy", "requests")), ["aggregate"]):
-            subprocess.run([*FOOTPRINT, *command, "--config", str(config)], check=True, stdout=subprocess.DEVNULL, stderr=nowhere)
-        files = [str(path) for path in write_benchmarks(folder / "benchmarks", end_s, seed)]
-        subprocess.run([*FOOTPRINT, "bench-model", "import", *files, "--config", str(config)], check=True, stderr=nowhere)
+    if past:
+        config.write_text(with_past(write_year(folder, weeks_s, seed), weeks_s), encoding="utf-8")
+        (folder / UNTIL).write_text(str(weeks_s), encoding="utf-8")
+    write_organisation(folder, end_s, seed, days)
+    results = [str(path) for path in write_benchmarks(folder / "benchmarks", end_s, seed)]
+    files = [["import", kind, str(folder / f"{kind}.csv")] for kind in ("energy", "requests")]
+    for command in (*files, ["aggregate"], ["bench-model", "import", *results]):
+        subprocess.run([*FOOTPRINT, *command, "--config", str(config)], check=True, stdout=subprocess.DEVNULL, stderr=nowhere)
     return config
+
+
+def add_past(folder: Path) -> None:
+    """Bring in the quarters before, and publish an edition of each; what is there already stays as it is."""
+    config, year = folder / "footprint.toml", Year(int((folder / UNTIL).read_text(encoding="utf-8")))
+    files = [["import", kind, str(folder / f"{kind}-year.csv")] for kind in ("energy", "requests", "users")]
+    for command in (*files, ["aggregate"]):
+        subprocess.run([*FOOTPRINT, *command, "--config", str(config)], check=True, stdout=subprocess.DEVNULL)
+    publish_past(config, year)
+
+
+def with_past(year: Year, weeks_s: int) -> str:
+    """The configuration with what the past knew: the model before, services that came and went, what was tried lately only."""
+    text = CONFIG
+    for service in SERVICES:
+        block = text.index(f'[[service]]\nname = "{service}"\n')
+        if service == "chat":  # its two models stand in the past's own blocks
+            text = text[:block] + text[text.index("[[service]]", block + 1) :]
+        elif service.startswith("essai"):
+            text = text.replace(f'name = "{service}"\n', f'name = "{service}"\nsince = "{year.date(weeks_s)}"\n', 1)
+    return text + "\n" + configuration(year)
+
+
+def publish_past(config: Path, year: Year) -> None:
+    """The editions of the quarters that are over, each on the day that it was announced for."""
+    facts = load_config(str(config))
+    store = Store(facts.store_url, demo=facts.demo)
+    try:
+        published = {each.period for each in published_editions(store)}
+        for period in (year.last.shifted(-back) for back in range(QUARTERS, 0, -1)):
+            if str(period) in published:
+                continue
+            at_us = min(release_us(facts, period, facts.editions.provisional_day), int(time.time()) * 1_000_000)
+            print(f"publishing {period} …", file=sys.stderr)
+            publish(store, facts, str(period), at_us)
+    finally:
+        store.close()
 
 
 def write_benchmarks(folder: Path, end_s: int, seed: int) -> list[Path]:
@@ -261,18 +317,26 @@ def a_week(folder: Path = Path("simulated")) -> str:
 
 
 def main() -> int:
-    """Simulate what is not there yet, and serve."""
+    """Simulate what is not there yet, and serve; the past comes in meanwhile."""
     parser = argparse.ArgumentParser(description="A simulated organisation.")
     parser.add_argument("--port", type=int, default=8051)
     parser.add_argument("--prepare-only", action="store_true")
+    parser.add_argument("--past-only", action="store_true")
     given = parser.parse_args()
+    if given.past_only:
+        add_past(FOLDER)
+        print("demonstration: five quarters and their editions are in; see /editions", file=sys.stderr)
+        return 0
     if not (FOLDER / "footprint.db").exists():
         print("simulating three weeks of an organisation (about a minute) …", file=sys.stderr)
-    config = prepare(FOLDER, end_s=int(time.time()) // 3600 * 3600)
+    config = prepare(FOLDER, end_s=int(time.time()) // 3600 * 3600, past=True)
     if given.prepare_only:
         return 0
+    print("five quarters before them, with their editions, come in while you look (some minutes) …", file=sys.stderr)
+    subprocess.Popen([sys.executable, "-m", "tests.simulation.demo", "--past-only"])
     os.environ["FOOTPRINT_SERVER__PORT"] = str(given.port)
-    os.execv(FOOTPRINT[0], [*FOOTPRINT, "serve", "--config", str(config)])
+    # Nothing arrives here but the past, whose own process computes it.
+    os.execv(FOOTPRINT[0], [*FOOTPRINT, "serve", "--no-scheduler", "--config", str(config)])
     return None
 
 
