@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 from footprint.config.document import Document
@@ -12,6 +12,7 @@ from footprint.periods import MONTHS_OF, BadPeriod, Period, named_period
 METRICS = ("energy_kwh", "co2e_location_g", "wh_per_1000_requests", "requests")
 KEYS = {"name", "metric", "service", "use_case", "at_most", "every", "baseline", "target", "due", "owner"}
 _EVERY = tuple(MONTHS_OF)
+_PERIODS = ("baseline", "due")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,18 @@ class Objective:
     baseline: Period | None = None
     target: float | None = None
     due: Period | None = None
+
+
+def to_plain(objective: Objective) -> dict[str, Any]:
+    """As JSON; an edition keeps what was decided when it was published."""
+    told = {field.name: getattr(objective, field.name) for field in fields(objective)}
+    return {**told, "where": [list(pair) for pair in objective.where], **{key: told[key] and str(told[key]) for key in _PERIODS}}
+
+
+def from_plain(told: Mapping[str, Any]) -> Objective:
+    """From what ``to_plain`` gave."""
+    periods = {key: named_period(told[key]) if told[key] else None for key in _PERIODS}
+    return Objective(**{**told, "where": tuple((name, value) for name, value in told["where"]), **periods})
 
 
 class Blocks(Protocol):

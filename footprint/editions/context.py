@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from footprint.config.objectives import Objective, from_plain, to_plain
+
 Status = Literal["draft", "provisional", "final", "revised"]
 Key = tuple[str, str, str]  # period, service, use case; empty is the margin
 Bounds = tuple[float | None, float | None, float | None]  # value, low, high
@@ -70,6 +72,7 @@ class Context:
     decisions: tuple[Decision, ...] = ()
     shown: tuple[Key, ...] = ()  # cells that were published before: they cannot be unpublished
     kept: tuple[Key, ...] = ()  # cells that were hidden before: they stay so
+    objectives: tuple[Objective, ...] = ()  # as they were declared when it was published
     delays: tuple[tuple[str, int, int], ...] = ()  # (edition, days allowed, days taken) of what was published before
 
     def latest(self, period: str) -> Vintage | None:
@@ -79,7 +82,8 @@ class Context:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
-        return asdict(self)
+        told = {**asdict(self), "objectives": [to_plain(each) for each in self.objectives]}
+        return told if self.objectives else {name: value for name, value in told.items() if name != "objectives"}
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Context:
@@ -95,5 +99,6 @@ class Context:
             **found, "vintages": vintages, "changes": tuple(Change(**each) for each in found["changes"]),
             "shown": tuple((a, b, c) for a, b, c in found["shown"]), "kept": tuple((a, b, c) for a, b, c in found["kept"]),
             "decisions": tuple(Decision(**each) for each in found["decisions"]),
+            "objectives": tuple(from_plain(each) for each in found.get("objectives", ())),
             "delays": tuple((name, allowed, taken) for name, allowed, taken in found["delays"]),
         })  # fmt: skip

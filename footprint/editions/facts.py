@@ -12,6 +12,7 @@ from footprint.editions.context import Context
 from footprint.impact.book import Factor
 from footprint.impact.uncertainty import Budget
 from footprint.periods import Period
+from footprint.querying.objectives import Standing
 
 Names = tuple[str, ...]
 Where = tuple[tuple[str, str], ...]
@@ -125,6 +126,7 @@ class Facts:
     heads: tuple[tuple[str, str], ...] = ()
     inputs: str = ""
     ledger: str = ""
+    objectives: tuple[Standing, ...] = ()
     hidden: Hidden = nothing_hidden
     box: Box | None = None
 

@@ -23,6 +23,7 @@ from footprint.querying.answering import Told, gathered, told
 from footprint.querying.closure import closure
 from footprint.querying.comparing import Comparison, NotComparable, Side, compare_sides, machines_of
 from footprint.querying.hourly import hourly
+from footprint.querying.objectives import standings
 from footprint.querying.periods import cut_periods
 from footprint.querying.question import BadQuestion, Question
 from footprint.querying.sensitivity import sensitivity
@@ -115,6 +116,7 @@ def gather(store: Store, config: Config, context: Context, now_us: int, book: Fa
         comparisons=tuple(_comparisons(ledger, start, end)),
         hourly=_hourly(store, config, period, kind), factors=tuple(_factors(held, config, whole[str(period)][()])),
         heads=heads(store, start, end, context.cut_us), inputs=inputs(store, start, end), ledger=identity(store),
+        objectives=tuple(standings(store, config, ledger.now_us, period, context.objectives)),
     )  # fmt: skip
     behind = tuple(facts.ranked()[SHOWN_USES:])
     if len(behind) > 1:

@@ -80,7 +80,8 @@ def context_of(store: Store, config: Config, period: Period, now_us: int) -> Con
         final_on=release_date(config, period, config.editions.final_day),
         next_release=release_date(config, period.shifted(1), config.editions.provisional_day),
         numbers=_numbers(before[-1]) if before else {}, vintages=tuple(_vintage(each) for each in published),
-        shown=shown, kept=kept, decisions=read_decisions(config, str(period)), delays=tuple(_delays(config, published)),
+        shown=shown, kept=kept, decisions=read_decisions(config, str(period)), objectives=config.objectives,
+        delays=tuple(_delays(config, published)),
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ where the interval holds the limit, nothing is claimed. A budget whose period st
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,10 +55,12 @@ class Standing:
         }  # fmt: skip
 
 
-def standings(store: Store, config: Config, now_us: int, period: Period | None = None) -> list[Standing]:
+def standings(
+    store: Store, config: Config, now_us: int, period: Period | None = None, objectives: Iterable[Objective] | None = None
+) -> list[Standing]:
     """Every objective in ``period``, or in the one of its kind that runs now; those of another length are left out."""
     found = []
-    for objective in config.objectives:
+    for objective in config.objectives if objectives is None else objectives:
         at = period or period_at(now_us, config.timezone, objective.months)
         if at.length == objective.months:
             found.append(standing(store, config, objective, at, now_us))

@@ -18,6 +18,7 @@ from footprint.editions.sections import (
     key,
     limits,
     methods,
+    objectives,
     points,
     quality,
     revisions,
@@ -29,7 +30,7 @@ from footprint.editions.sections import (
 Write = Callable[[Facts, FigureBook], Section | None]  # None: nothing is known of it
 
 SECTIONS: tuple[Write, ...] = (
-    points.section, key.section, trend.section, uses.section, charter.section, change.section, efficiency.section,
-    coverage.section, uncertainty.section, limits.section, revisions.section, confidentiality.section, decisions.section,
-    quality.section, methods.section, definitions.section,
+    points.section, key.section, trend.section, uses.section, charter.section, change.section, objectives.section,
+    efficiency.section, coverage.section, uncertainty.section, limits.section, revisions.section, confidentiality.section,
+    decisions.section, quality.section, methods.section, definitions.section,
 )  # fmt: skip

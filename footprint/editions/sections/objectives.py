@@ -1,0 +1,82 @@
+"""This file says how budgets and targets stand: kept or exceeded only where the whole interval says so."""
+
+from __future__ import annotations
+
+from footprint.editions.document import Cell, Column, Figure, Mark, Ref, Row, Section, Table, Text
+from footprint.editions.facts import Facts
+from footprint.editions.figures import FigureBook, without_value
+from footprint.editions.sections.key import source
+from footprint.editions.words import same, short, t
+from footprint.querying.objectives import EXCEEDED, KEPT, NOT_MEASURABLE, RUNNING, UNITS, UNKNOWN, Standing
+from footprint.wording.numbers import energy_unit, mass_unit, number, signed
+
+STATES = {
+    KEPT: t("tenu", "kept"), EXCEEDED: t("dépassé", "exceeded"), NOT_MEASURABLE: t("non mesurable", "not measurable"),
+    RUNNING: t("en cours", "running"), UNKNOWN: t("inconnu", "unknown"),
+}  # fmt: skip
+
+
+def section(facts: Facts, book: FigureBook) -> Section | None:
+    """A row an objective of the period's length; nothing where none was declared."""
+    if not facts.objectives:
+        return None
+    columns = (
+        Column(t("objectif", "objective")), Column(t("mesuré", "measured"), "change"), Column(t("limite", "limit")),
+        Column(t("état", "state")), Column(t("responsable", "owner")),
+    )  # fmt: skip
+    rows = tuple(_row(facts, book, each) for each in facts.objectives)
+    exceeded = sum(each.state == EXCEEDED and not facts.hidden(each.objective.where, str(facts.period)) for each in facts.objectives)
+    title = t("Les objectifs déclarés", "The objectives declared")
+    if exceeded:
+        title = t(f"{exceeded} sur {len(rows)} objectifs dépassés", f"{exceeded} of {len(rows)} objectives exceeded")
+    return Section(
+        "objectives", t("Objectifs", "Objectives"),
+        t("Tenu ou dépassé seulement si tout l’intervalle le dit.", "Kept or exceeded only where the whole interval says so."),
+        title, t("Budgets de la période, et chemin vers les cibles", "Budgets of the period, and the way to targets"),
+        (Table("objectives", columns, rows, t("Objectifs et mesures", "Objectives and measures")),), source(facts),
+    )  # fmt: skip
+
+
+def _row(facts: Facts, book: FigureBook, found: Standing) -> Row:
+    hidden = facts.hidden(found.objective.where, str(facts.period))
+    identity = book.plain(f"objective|{found.objective.name}", _figure(facts, found, hidden=hidden))
+    figure = book[identity]
+    limit: Cell = _limit(found, figure.display) if not hidden else Mark("c")
+    measured: Cell = Ref(identity) if figure.value is not None else Mark("c" if hidden else "x")
+    state: Cell = Mark("c") if hidden else STATES[found.state]
+    return Row((_name(found), measured, limit, state, same(found.objective.owner)))
+
+
+def _name(found: Standing) -> Text:
+    due = found.objective.due
+    told = same(found.objective.name)
+    return Text(f"{told.fr}, {short(due).fr}", f"{told.en}, {short(due).en}") if due else told
+
+
+def _figure(facts: Facts, found: Standing, *, hidden: bool) -> Figure:
+    objective, told = found.objective, found.figure
+    change = objective.baseline is not None
+    unit = "1" if change else UNITS[objective.metric]
+    kind = "change" if change else "count" if objective.metric == "requests" else "level"
+    shown = {"energy_kwh": energy_unit, "co2e_location_g": mass_unit}.get(objective.metric)
+    display = (1.0, "" if unit == "1" else unit)
+    if shown is not None and told is not None and not change:
+        display = shown(told.value)
+    exact = told is None or told.low == told.high
+    figure = Figure(
+        id="", indicator=f"objective_{objective.metric}", label=_name(found), kind=kind, unit=unit,  # type: ignore[arg-type]
+        period=str(facts.period), value=told.value if told else None, low=None if exact or told is None else told.low,
+        high=None if exact or told is None else told.high, display=display, where=objective.where,
+        quality=facts.now.row["quality"] or "",
+        formula=f"{objective.metric} against {objective.baseline}" if change else objective.metric,
+    )  # fmt: skip
+    if hidden:
+        return without_value(figure, "c")
+    return figure if told is not None else without_value(figure, "x")
+
+
+def _limit(found: Standing, display: tuple[float, str]) -> Text:
+    if found.objective.baseline is not None:
+        return Text(signed(found.limit, "fr"), signed(found.limit, "en"))
+    size, unit = display
+    return Text(*(f"{number(found.limit / size, language)}\u00a0{unit}".strip("\u00a0") for language in ("fr", "en")))
