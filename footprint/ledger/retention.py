@@ -55,7 +55,7 @@ RULES: tuple[Rule, ...] = (
          FOREVER,
          ("des nombres ; les identifiants ne quittent pas la passerelle", "numbers; identifiers never leave the gateway")),
     Rule(("footprint_row", "footprint_count", "footprint_straddle", "footprint_seen", "footprint_split", "shard", "basis",
-          "statistics", "footprint_row_sum", "footprint_count_sum", "footprint_seen_sum",
+          "statistics", "published_edition", "footprint_row_sum", "footprint_count_sum", "footprint_seen_sum",
           "footprint_hour_sum"),
          ("figures calculées, par heure, service et usage", "computed figures, by hour, service and use case"), FOREVER,
          ("comme les requêtes, agrégé", "as requests, aggregated")),

@@ -69,7 +69,7 @@ def browser() -> Iterator[Any]:
 def opened(
     browser: Any, base: str, path: str, language: str = "en", theme: str = "light", width: int = 1280
 ) -> tuple[Any, list[str], list[str]]:
-    page = browser.new_page(viewport={"width": width, "height": 900})
+    page = browser.new_page(bypass_csp=True, viewport={"width": width, "height": 900})
     errors: list[str] = []
     elsewhere: list[str] = []
     page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
@@ -117,7 +117,7 @@ def test_from_the_overview_to_the_raw_readings_in_four_clicks_and_back_by_a_link
     page.get_by_role("link", name="Readings 2026").first.click()
     page.get_by_role("heading", level=1, name="Raw readings of").wait_for(timeout=20_000)
     shown = page.locator("main table tbody tr").first.inner_text()
-    again = browser.new_page()
+    again = browser.new_page(bypass_csp=True)
     again.goto(page.url)
     again.get_by_role("heading", level=1, name="Raw readings of").wait_for(timeout=20_000)
     assert again.locator("main table tbody tr").first.inner_text() == shown
@@ -156,7 +156,7 @@ def test_a_narrow_screen_needs_no_sideways_scrolling(browser: Any, base: str) ->
 
 
 def test_what_is_not_there_is_said_and_answered_404(browser: Any, base: str) -> None:
-    page = browser.new_page()
+    page = browser.new_page(bypass_csp=True)
     answer = page.goto(f"{base}/nowhere?lang=en")
     assert answer.status == 404
     page.get_by_role("heading", name="There is no such page").wait_for(timeout=20_000)
@@ -183,7 +183,7 @@ def test_a_store_that_is_away_is_said_and_the_page_comes_back(browser: Any, tmp_
     try:
         with store.begin() as connection:
             connection.exec_driver_sql("ALTER TABLE stream RENAME TO elsewhere")
-        page = browser.new_page()
+        page = browser.new_page(bypass_csp=True)
         page.goto(f"{address}/?lang=en&period=all")
         page.get_by_role("heading", name="The store does not answer").wait_for(timeout=20_000)
         assert "0 kWh" not in page.locator("main").inner_text()
@@ -275,7 +275,7 @@ def test_the_print_view_opens_tables_and_leaves_the_controls_out(browser: Any, b
 
 
 def test_a_page_weighs_less_than_a_megabyte_without_plotly(browser: Any, base: str) -> None:
-    page = browser.new_page()
+    page = browser.new_page(bypass_csp=True)
     page.goto(f"{base}/?lang=en&period=all")
     page.locator(".cards .figure").first.wait_for(timeout=30_000)
     shown = int("".join(c for c in page.locator("#weight").inner_text() if c.isdigit()))

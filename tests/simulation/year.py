@@ -23,7 +23,7 @@ from footprint.periods import Period, period_at
 ZONE = ZoneInfo("Europe/Paris")
 S = 1_000_000
 HOUR_S, DAY_S, STEP_S = 3600, 86_400, 900
-WINDOW_H = 1
+WINDOW_H = 6
 QUARTERS = 5
 IDLE_W, CPU_W = 70.0, 95.0
 GROWTH = 0.06  # of the volume, a month

@@ -127,6 +127,8 @@ def secrets(quarter: Store) -> list[float]:
 def test_no_suppressed_figure_is_in_any_answer(asked: dict[str, Any], role: str, reader: Reader, secrets: list[float]) -> None:
     if role == "engineer" and not {"use_case", "charter"} & {*asked["group"], *(w.partition("=")[0] for w in asked["where"])}:
         return  # what engineers see of services is theirs
+    if not asked["group"] and not asked["where"]:
+        return  # the organisation's total is public, and may chance to equal a cell
     told = [("group", ",".join(asked["group"])), ("every", asked["every"]), ("view", asked["view"])]
     told += [(name, asked[name]) for name in ("from", "to") if asked[name]] + [("where", each) for each in asked["where"]]
     answer = reader(role).get("/api/v1/footprint", params=told)

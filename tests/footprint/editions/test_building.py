@@ -185,6 +185,6 @@ def test_few_questions(office: tuple[Config, Store, Path], monkeypatch: pytest.M
     config, store, _ = office
     asked = []
     true = module.gathered
-    monkeypatch.setattr(module, "gathered", lambda *given: asked.append(given) or true(*given))
+    monkeypatch.setattr(module, "gathered", lambda *given, **named: asked.append(given) or true(*given, **named))
     gather(store, config, Context("2026-09"), NOW_US)
     assert len(asked) <= 10
