@@ -134,7 +134,7 @@ def mount(
         shown = page_of(context(asked.path, asked.search, asked.language))
         return shown, _shows_data(context, asked.path, asked.search, asked.language)
 
-    pages = Remembered(made, lambda: _stands(store), PAGES_KEPT)
+    pages = Remembered(made, lambda: _stands(store), PAGES_KEPT, lambda found: found[1])  # one without figures is asked for again
 
     @dash.callback(  # type: ignore[untyped-decorator,unused-ignore]
         Output("page", "children"),
@@ -286,8 +286,11 @@ class Remembered(Generic[Key, Found]):
     period moves on.
     """
 
-    def __init__(self, make: Callable[[Key], Found], state: Callable[[], Any], most: int = _KEPT) -> None:
-        self._make, self._read_state, self._most = make, state, most
+    def __init__(
+        self, make: Callable[[Key], Found], state: Callable[[], Any], most: int = _KEPT,
+        worth: Callable[[Found], bool] = lambda found: True,
+    ) -> None:  # fmt: skip
+        self._make, self._read_state, self._most, self._worth = make, state, most, worth
         self._kept: dict[Key, tuple[float, Any, Found]] = {}
         self._state: tuple[float, Any] = (0.0, None)
         self._busy: dict[Key, threading.Lock] = {}
@@ -305,6 +308,8 @@ class Remembered(Generic[Key, Found]):
         if kept is not None and kept[1] == self._state[1] and now - kept[0] <= KEPT_S:
             return kept[2]
         found = self._make(key)
+        if not self._worth(found):
+            return found
         if len(self._kept) >= self._most:
             self._kept.clear()
             self._busy.clear()

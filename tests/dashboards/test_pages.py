@@ -252,3 +252,10 @@ def test_a_page_is_made_once_for_many_readers_and_anew_when_something_changed() 
     state[0] = 1
     assert pages("a") == "a3"
     assert [pages("c"), pages("a"), pages("d"), pages("a")] == ["c4", "a3", "d5", "a6"]  # two at most are kept
+
+
+def test_what_is_not_worth_keeping_is_made_again() -> None:
+    made: list[str] = []
+    pages: Remembered[str, str] = Remembered(lambda key: made.append(key) or "away", lambda: 0, 2, lambda found: found != "away")  # type: ignore[func-returns-value]
+    assert [pages("a"), pages("a")] == ["away", "away"]
+    assert made == ["a", "a"]
