@@ -1,9 +1,9 @@
 """This file gives an answer as a role may see it: the only way in which figures reach a reader. Pure.
 
 A row is shown if it is a cell of the protected table that may be shown, or a sum of such cells: a sum of shown cells tells
-nothing new. All else keeps its names and its period and loses every figure. What the table has no cells for (a window below
-a month, a use case on a host) is refused, for by subtraction it could give a hidden cell away. Which cells may be shown is
-decided in ``footprint.editions.disclosure``.
+nothing new. All else keeps its names and its period and loses every figure. What the table has no cells for (a window below a
+month, of totals too; a use case on a host) is refused, for by subtraction it could give a hidden cell away. Which cells
+may be shown is decided in ``footprint.editions.disclosure``.
 """
 
 from __future__ import annotations
@@ -68,15 +68,14 @@ def check(question: Question, role: Role, zone: ZoneInfo) -> None:
     named = _named(question)
     if named & PLACES and not role.sees_services:
         raise Refused("figures by host, device or site are not shown to this role; ask by service or use case")
-    if not below_service(question):
-        return
     if named & PLACES:
         raise Refused("use cases are not shown by host, device or site; ask by service and use case")
     if question.every not in _CALENDAR:
-        raise Refused(f"use cases are shown by calendar month, quarter or year, not by {question.every}")
+        # A day on which one cell alone drew energy is that cell, in a service's total and in the organisation's.
+        raise Refused(f"protected figures are shown by calendar month, quarter or year, not by {question.every}")
     for bound in (question.from_us, question.to_us):
         if bound is not None and period_at(bound, zone, 1).bounds_us(zone)[0] != bound:
-            raise Refused("use cases are shown for whole calendar months: from and to must be the first of a month")
+            raise Refused("protected figures are shown for whole calendar months: from and to must be the first of a month")
 
 
 def _named(question: Question) -> set[str]:
