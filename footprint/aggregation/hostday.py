@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import functools
 import json
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -92,6 +93,7 @@ class Host:
         self.held += self._seen_computing({held.device for held in self.held})
         self.devices = functools.lru_cache(maxsize=3)(lambda day: device_spans(view, name, day))
         self.inputs = functools.cache(self._inputs)
+        self._asked_days = functools.cache(self._days_of_service)
 
     # What only a computation needs is made when it is first asked for: every question looks at every host.
 
@@ -115,6 +117,21 @@ class Host:
     def _rules(self) -> str:
         """Fingerprint of the method, the facts and the factors: asked for by aggregation alone."""
         return fingerprint([METHOD_VERSION, self.config.facts_digest(), self.book.digest()])
+
+    @functools.cached_property
+    def _read_days(self) -> list[tuple[int, list[int], list[int]]]:
+        """Of each stream the days that hold readings, in order, and their versions."""
+        found = []
+        for stream in self.streams:
+            days = self.view.days_of(stream.id)
+            held = days.last_us >= days.first_us
+            found.append((stream.id, days.day[held].tolist(), days.version[held].tolist()))
+        return found
+
+    def _days_of_service(self, service: str) -> tuple[dict[int, tuple[int, int]], list[int]]:
+        """What is known of a service by day, and its days in order."""
+        known = self.view.service_days().get(service, {})
+        return known, sorted(known)
 
     def _seen_computing(self, placed: set[str]) -> list[Held]:
         """Tenures of devices that the configuration places nobody on, by whose processes computed on them."""
@@ -159,21 +176,19 @@ class Host:
         """Fingerprint of what the ledger says of this host and some services around a day; empty where there is no reading."""
         parts: list[object] = []
         low, high = day - 1, day + 1
-        for stream in self.streams:
-            days = self.view.days_of(stream.id)
-            held = np.flatnonzero(days.last_us >= days.first_us)
-            place = int(np.searchsorted(days.day[held], day))
-            near = held[max(place - 1, 0) : place + 2]
-            here = days.day[near]
-            if not len(near) or (here < day).all() or (here > day).all():
+        for stream, days, versions in self._read_days:
+            place = bisect_left(days, day)
+            near = slice(max(place - 1, 0), place + 2)
+            here = days[near]
+            if not here or here[-1] < day or here[0] > day:
                 continue
-            parts.append((stream.id, list(zip(here.tolist(), days.version[near].tolist(), strict=True))))
-            low, high = min(low, int(here.min()) - 1), max(high, int(here.max()) + 1)
+            parts.append((stream, list(zip(here, versions[near], strict=True))))
+            low, high = min(low, here[0] - 1), max(high, here[-1] + 1)
         if not parts:
             return ""
         for service in services:
-            known = self.view.service_days().get(service, {})
-            parts.append((service, [(d, known[d][1]) for d in sorted(known) if low <= d <= high]))
+            known, days = self._asked_days(service)
+            parts.append((service, [(d, known[d][1]) for d in days[bisect_left(days, low) : bisect_right(days, high)]]))
         return fingerprint([self.aliases, *parts])
 
     def fingerprint(self, day: int) -> str:

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
+from sqlalchemy import select
+
+from footprint import tables
 from footprint.aggregation.hostday import Host, grain_us
 from footprint.aggregation.logs import ServiceLogs
 from footprint.attribution.shard import HOST_DEVICE, IDLE_NAME, UNATTRIBUTED_NAME
@@ -17,7 +20,7 @@ from footprint.impact.book import FactorBook
 from footprint.instants import format_instant
 from footprint.ledger.factors import book_of
 from footprint.ledger.reading import LedgerView
-from footprint.store import Store
+from footprint.store import Store, table
 from footprint.units import US_PER_DAY, US_PER_S, kwh_from_uj
 
 TOLERANCE_UJ = 0  # integers: what does not sum exactly is a fault
@@ -70,7 +73,9 @@ def _read(view: LedgerView, bounds: str) -> dict[str, tuple[int, int | None]]:
         (host, stream.device) for host, streams in view.streams().items() for stream in streams if stream.component == "host"
     }
     found: dict[str, tuple[int, int | None]] = {}
-    rows = view.connection.exec_driver_sql(f"SELECT host_id, device_id, energy_uj FROM footprint_seen WHERE {bounds}").all()
+    rows = view.connection.exec_driver_sql(
+        f"SELECT host_id, device_id, SUM(energy_uj) FROM footprint_seen WHERE {bounds} GROUP BY host_id, device_id, slot / 86400"
+    ).all()
     texts = view.store.texts(view.connection, {x for row in rows for x in row[:2]})
     for host_id, device_id, energy in rows:
         host, device = texts[host_id], texts[device_id]
@@ -80,18 +85,31 @@ def _read(view: LedgerView, bounds: str) -> dict[str, tuple[int, int | None]]:
 
 
 def _made(view: LedgerView, bounds: str) -> dict[str, dict[str, int]]:
-    """By host: energy of the rows of the parts, by what it is; and what no sensor sees."""
+    """By host: energy of the rows of the parts, by what it is; and what no sensor sees.
+
+    Every row is read, not its sums, so that a row changed by hand is seen. Slots are summed first: rows lie in that order.
+    """
+    name, energy = table(tables.Name), "active_uj + idle_uj + host_uj"
+    wanted = select(name.c.text, name.c.id).where(name.c.text.in_((IDLE_NAME, UNATTRIBUTED_NAME)))
+    kept = {row.text: int(row.id) for row in view.connection.execute(wanted)}
+    idle, unattributed = (
+        f"SUM(CASE WHEN use_case_id = {kept.get(each, -1)} THEN {energy} ELSE 0 END)" for each in (IDLE_NAME, UNATTRIBUTED_NAME)
+    )
     rows = view.connection.exec_driver_sql(
-        "SELECT host_id, device_id, use_case_id, service_id, SUM(active_uj + idle_uj + host_uj) FROM footprint_row "
-        f"WHERE {bounds} GROUP BY host_id, device_id, use_case_id, service_id, slot / 86400"
+        "SELECT host_id, device_id, SUM(whole), SUM(idle), SUM(unattributed) FROM ("
+        f"SELECT slot, host_id, device_id, SUM({energy}) AS whole, {idle} AS idle, {unattributed} AS unattributed "
+        f"FROM footprint_row WHERE {bounds} GROUP BY slot, host_id, device_id) AS slots GROUP BY host_id, device_id, slot / 86400"
     ).all()
-    texts = view.store.texts(view.connection, {x for row in rows for x in row[:4]})
+    texts = view.store.texts(view.connection, {x for row in rows for x in row[:2]})
     found: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for host_id, device_id, use_case_id, _, energy in rows:
-        use_case = texts[use_case_id]
-        kind = {IDLE_NAME: "idle", UNATTRIBUTED_NAME: "unattributed"}.get(use_case, "services")
-        kind = "unseen" if texts[device_id] == HOST_DEVICE else kind
-        found[texts[host_id]][kind] += int(energy)
+    for host_id, device_id, *amounts in rows:
+        mine, (whole, idle_uj, unattributed_uj) = found[texts[host_id]], map(int, amounts)
+        if texts[device_id] == HOST_DEVICE:
+            mine["unseen"] += whole
+        else:
+            mine["idle"] += idle_uj
+            mine["unattributed"] += unattributed_uj
+            mine["services"] += whole - idle_uj - unattributed_uj
     return {host: dict(kinds) for host, kinds in found.items()}
 
 
