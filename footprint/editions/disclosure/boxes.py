@@ -191,6 +191,8 @@ def _holds(board: Board, target: Index, shape: _Shape, steps: Steps, both: bool)
                 gives_up, gives_down = _give(corner >= needed, sign * moving)
                 up, down = up & gives_up, down & gives_down
         holds &= up & down if both else up | down
+        if not holds.any():
+            return holds
     for linked in board.ratios:
         holds = holds & _ratios_hold(board, linked, target, shape, steps)
     return holds

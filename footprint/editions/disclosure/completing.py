@@ -16,6 +16,7 @@ from scipy.sparse import coo_array, csr_array, eye_array, hstack, vstack
 from footprint.editions.disclosure.boxes import Board
 from footprint.editions.disclosure.cube import Bools, Cube, Floats, Index, families
 from footprint.editions.disclosure.programs import Rows, minimise
+from footprint.editions.disclosure.yielding import gives_way
 
 _FAR = 1e9  # in units of the cell: as far as a move may go upwards
 _MOVES = 1e-7  # of the move wanted: more is a move, less is the solver's arithmetic
@@ -34,6 +35,8 @@ def cheapest_move(board: Board, target: Index, way: int) -> Bools | None:
     followers = {link[0] for link in board.ratios}
     for measure, links in grouped.items():
         if measure in followers or board.room[measure][target] <= 0:
+            continue
+        if gives_way(board, target, measure, links):
             continue
         price = np.where(board.hidden | touched, 0.0, board.cost)
         moved = _solve(board, price, measure, links, target, way)
