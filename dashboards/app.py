@@ -168,6 +168,8 @@ def mount(
     async def power(_ticks: int | None, path: str, search: str, language: str) -> Any:
         here = context(path, search, language)
         found = await _aside(entities.power_figure, here, here.view.get("name"))
+        if not here.role.sees_services:
+            return no_update  # the address is what the reader says it is: the role decides, not the page
         return no_update if found is None else found[0]
 
     @dash.callback(  # type: ignore[untyped-decorator,unused-ignore]

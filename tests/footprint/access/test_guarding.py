@@ -225,3 +225,21 @@ def test_answers_bear_security_headers(reader: Reader) -> None:
         assert "default-src 'self'" in headers["content-security-policy"]
         assert "script-src 'self' 'sha256-" in headers["content-security-policy"] or path != "/"
         assert "no-" in headers["cache-control"]
+
+
+@pytest.mark.parametrize("path", ["/", "/methods", "/editions", "/hosts", "/explain"])
+@pytest.mark.parametrize("role", ["public", "committee", "engineer"])
+def test_the_power_of_a_host_is_drawn_again_for_roles_not_for_addresses(role: str, path: str, reader: Reader) -> None:
+    asked = {
+        "output": "power.figure", "outputs": {"id": "power", "property": "figure"},
+        "inputs": [{"id": "live", "property": "n_intervals", "value": 1}],
+        "state": [
+            {"id": "address", "property": "pathname", "value": path},
+            {"id": "address", "property": "search", "value": "?name=a&figure=F-2026Q3-01"},
+            {"id": "language", "property": "data", "value": "en"},
+        ],
+        "changedPropIds": ["live.n_intervals"],
+    }  # fmt: skip
+    answer = reader(role).post("/_dash-update-component", json=asked)
+    assert answer.status_code == 200
+    assert ("figure" in answer.text) == (role == "engineer")
