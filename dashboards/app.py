@@ -33,6 +33,7 @@ from dashboards.pages import (
     overview,
     quality,
     readings,
+    trace,
 )
 from dashboards.view import NAMED_PERIOD, THEMES, Context, View
 from dashboards.words import LANGUAGES, say
@@ -167,9 +168,9 @@ def mount(
     )
     async def power(_ticks: int | None, path: str, search: str, language: str) -> Any:
         here = context(path, search, language)
-        found = await _aside(entities.power_figure, here, here.view.get("name"))
         if not here.role.sees_services:
             return no_update  # the address is what the reader says it is: the role decides, not the page
+        found = await _aside(entities.power_figure, here, here.view.get("name"))
         return no_update if found is None else found[0]
 
     @dash.callback(  # type: ignore[untyped-decorator,unused-ignore]
@@ -197,8 +198,8 @@ async def _aside(act: Callable[..., Any], *given: Any) -> Any:
 
 def may_read(role: Role, view: View) -> bool:
     """Whether a page may read the store by itself: what it then shows no rule protects."""
-    if role.sees_uses or view.path in OPEN_PAGES:
-        return True
+    if role.sees_uses or view.path in OPEN_PAGES or trace.followed(view):
+        return True  # a published figure: its page shows each role what it may see
     below = view.path in ("/use-cases", charter.PATH) or "use_case" in {name for name, _ in (*view.filters, *view.rest)}
     return role.sees_services and not below and view.get("kind") != "use_case"
 

@@ -28,8 +28,8 @@ MOST_ROWS = 60
 def content(context: Context) -> list[Any]:
     """The steps, one card each, in the order in which a sceptic asks; a published figure by its id."""
     view, language = context.view, context.view.language
-    if context.store is not None and "F-" in view.get("figure"):
-        return trace.content(context, view.get("figure"))
+    if context.store is not None and trace.followed(view):
+        return trace.content(context, trace.followed(view))
     figure = view.get("figure") if view.get("figure") in FIGURES else "energy_kwh"
     rows = context.rows()
     if not rows or context.store is None or rows[0]["energy_kwh"] is None:

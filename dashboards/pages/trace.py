@@ -7,10 +7,11 @@ from typing import Any
 from dash import html
 
 from dashboards.cards import block, message, scrolled, table
-from dashboards.view import Context
+from dashboards.view import Context, View
 from dashboards.words import say
+from footprint.access.guarding import noted
 from footprint.editions import tracing
-from footprint.editions.gathering import NoData
+from footprint.editions.shelf import NoSuchEdition
 from footprint.editions.showing import shown
 from footprint.querying.lineage import Level
 from footprint.wording.numbers import number
@@ -19,34 +20,53 @@ MOST_ROWS = 30
 LEFT_OUT = ("figure", "label", "shown")  # they stand above
 
 
+def followed(view: View) -> str:
+    """The id of the published figure that an address is about; empty where it is about live figures."""
+    return view.get("figure") if view.path == "/explain" and "F-" in view.get("figure") else ""
+
+
 def content(context: Context, identity: str) -> list[Any]:
-    """A card a level, from the definition to where readings came from; the state where there is no such figure."""
+    """A card a level, from the definition to where readings came from; the state where there is no such figure.
+
+    Rows tell of every use of a device and hour: who sees protected figures is shown what the edition says, and no row.
+    """
     language = context.view.language
     assert context.store is not None
     try:
-        found = tracing.find(context.store, context.config, identity, context.now_us, context.view.get("edition"))
-    except (tracing.NoSuchFigure, NoData):
-        found = None
-    if found is None or found.published is None:
+        found = tracing.find(
+            context.store, context.config, identity, context.now_us, context.view.get("edition"), drafts=False
+        )
+    except (tracing.NoSuchFigure, NoSuchEdition):
         return [message(say(language, "trace_unknown", figure=identity), say(language, "trace_unknown_text"))]
     told = shown(found.figure, language)
-    levels = tracing.follow(context.store, context.config, found, context.now_us, language=language)
+    levels = [tracing.definition(found, language)]
+    if context.role.sees_uses:
+        levels = tracing.follow(context.store, context.config, found, context.now_us, language=language)
+        noted(f"trace {found.figure.id}")
     head = found.edition.masthead
     stands = html.A(found.name, href=f"/editions/{head.period}/v{head.version}/{language}/report.html")
     return [
         html.H1(say(language, "explain_title", label=found.figure.label.in_(language))),
         html.P([html.B(told.with_unit), f" {told.interval} {told.flags} · {identity} · ", stands], className="lead"),
-        *(_level(number_, level, identity, language) for number_, level in enumerate(levels, 1)),
-        *([] if len(levels) > 1 else [html.P(say(language, "trace_confidential"), role="status")]),
+        *(_level(number_, level, found.command, language) for number_, level in enumerate(levels, 1)),
+        *([html.P(say(language, why), role="status")] if (why := _stops(context, found)) else []),
         block(
             say(language, "trace_again"), say(language, "trace_again_text"),
-            html.Pre(html.Code(f"footprint trace {identity} --verify")), language,
-            data=[("JSON", f"/api/v1/trace/{identity}?verify=true&lang={language}")],
+            html.Pre(html.Code(f"{found.command} --verify")), language,
+            data=[("JSON", f"/api/v1/trace/{identity}?edition={found.name}&verify=true&lang={language}")]
+            if context.role.sees_uses else [],
         ),
     ]  # fmt: skip
 
 
-def _level(place: int, level: Level, identity: str, language: str) -> Any:
+def _stops(context: Context, found: tracing.Traced) -> str:
+    """Why no row is shown; empty where they are."""
+    if found.figure.conf_status == "C":
+        return "trace_confidential"
+    return "" if context.role.sees_uses else "trace_protected"
+
+
+def _level(place: int, level: Level, command: str, language: str) -> Any:
     title = f"{place}. {say(language, f'trace_{level.name}')}"
     if level.name == "definition":
         (row,) = level.rows
@@ -61,7 +81,7 @@ def _level(place: int, level: Level, identity: str, language: str) -> Any:
         body = table(list(level.columns), cells, title)
     sub = say(language, "trace_rows", count=number(len(level.rows), language), sha256=level.sha256[:16])
     if len(level.rows) > MOST_ROWS:
-        whole = f"footprint trace {identity} --level {level.name}"
+        whole = f"{command} --level {level.name}"
         sub += " " + say(language, "trace_first", count=str(MOST_ROWS), command=whole)
     return block(title, sub, scrolled(body, title), language, wide=True)
 

@@ -52,6 +52,13 @@ def current_role() -> Role:
     return Role.ADMINISTRATOR if visit is None else visit.role
 
 
+def noted(cells: str) -> None:
+    """What a page shows without asking ``Sight``: written down as what is asked through it."""
+    visit = _visit.get()
+    if visit is not None and visit.role.sees_uses:
+        visit.cells.append(cells)
+
+
 class Sight:
     """Questions as the role of the current request may see their answers."""
 

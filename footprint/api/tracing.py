@@ -10,7 +10,6 @@ from fastapi.responses import JSONResponse
 from footprint.cli.tracing import document
 from footprint.config import Config
 from footprint.editions import tracing
-from footprint.editions.gathering import NoData
 from footprint.editions.shelf import NoSuchEdition
 from footprint.store import Store
 
@@ -22,10 +21,8 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
     @routes.get("/api/v1/trace/{figure}", summary="From a published figure down to the readings")
     def trace(figure: str, edition: str = "", lang: str = "en", verify: bool = False) -> JSONResponse:
         try:
-            found = tracing.find(store, config, figure, clock(), edition)
-        except (tracing.NoSuchFigure, NoSuchEdition, NoData):
-            found = None
-        if found is None or found.published is None:
+            found = tracing.find(store, config, figure, clock(), edition, drafts=False)
+        except (tracing.NoSuchFigure, NoSuchEdition):
             return JSONResponse({"error": f"no published figure {figure!r}"}, 404)
         told = tracing.difference(found.figure, tracing.recomputed(store, config, found, clock())) if verify else None
         levels = tracing.follow(store, config, found, clock(), language="fr" if lang == "fr" else "en")

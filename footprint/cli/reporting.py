@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from footprint.cli.impacts import LanguageOption, language_of
 from footprint.cli.output import Format, emit
 from footprint.cli.shared import CheckFailed, ConfigOption, Exit, FormatOption, OutputOption, now_us, opened, say
 from footprint.instants import format_instant
@@ -20,7 +21,7 @@ LIST_COLUMNS = (
 )  # fmt: skip
 FIGURE_COLUMNS = (
     "figure_id", "indicator", "label", "cell", "period", "value", "low", "high", "unit", "quality", "coverage", "obs_status",
-    "conf_status", "flags", "method_version", "factor_version",
+    "conf_status", "flags", "method_version", "factor_version", "shown",
 )  # fmt: skip
 
 
@@ -126,26 +127,30 @@ def calendar(
 
 @app.command("show")
 def show(
-    edition: EditionArgument, config: ConfigOption = None, form: FormatOption = Format.table, output: OutputOption = None,
+    edition: EditionArgument, language: LanguageOption = "en", config: ConfigOption = None, form: FormatOption = Format.table,
+    output: OutputOption = None,
 ) -> int:  # fmt: skip
-    """The figures of a published edition, as they were published."""
+    """The figures of a published edition, as they were published: as its pages write them, and as numbers."""
     from footprint.editions.serial import from_json
     from footprint.editions.shelf import published_edition
 
+    language_of(language)
     _, store = opened(config)
-    emit(list(FIGURE_COLUMNS), figure_rows(from_json(published_edition(store, edition).report)), form, output)
+    emit(list(FIGURE_COLUMNS), figure_rows(from_json(published_edition(store, edition).report), language), form, output)
     return Exit.OK
 
 
-def figure_rows(edition: Any) -> list[dict[str, Any]]:
-    """Figures as rows; labels in English, as the columns are."""
+def figure_rows(edition: Any, language: str) -> list[dict[str, Any]]:
+    """Figures as rows; labels, and ``shown`` as pages write it, in a language."""
+    from footprint.editions.showing import shown
+
     return [
         {
-            "figure_id": each.id, "indicator": each.indicator, "label": each.label.en,
+            "figure_id": each.id, "indicator": each.indicator, "label": each.label.in_(language),
             "cell": ";".join(f"{name}={value}" for name, value in each.where), "period": each.period, "value": each.value,
             "low": each.low, "high": each.high, "unit": each.unit, "quality": each.quality, "coverage": each.coverage,
             "obs_status": each.obs_status, "conf_status": each.conf_status, "flags": "+".join(each.flags),
-            "method_version": each.method_version, "factor_version": each.factor_version,
+            "method_version": each.method_version, "factor_version": each.factor_version, "shown": shown(each, language).full,
         }
         for each in edition.figures
     ]  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from footprint.cli.impacts import LanguageOption, language_of
 from footprint.cli.output import Format, emit
 from footprint.cli.shared import CheckFailed, ConfigOption, Exit, FormatOption, OutputOption, UsageError, now_us, opened, say
 
@@ -26,24 +27,27 @@ def trace(
     host: Annotated[str, typer.Option(help="Hours and readings of this host.")] = "",
     device: Annotated[str, typer.Option(help="Readings of this device.")] = "",
     day: Annotated[str, typer.Option(metavar="DATE", help="Hours and readings of this UTC day.")] = "",
-    language: Annotated[str, typer.Option("--lang", help="fr or en.")] = "en",
-    config: ConfigOption = None, form: FormatOption = Format.table, output: OutputOption = None,
+    language: LanguageOption = "en", config: ConfigOption = None, form: FormatOption = Format.table, output: OutputOption = None,
 ) -> int:  # fmt: skip
     """From a published figure down to the readings: definition, formula, facts, days, hours, readings, where they came from."""
     from footprint.editions import tracing
-    from footprint.instants import parse_instant
-    from footprint.units import US_PER_DAY
+    from footprint.editions.gathering import NoData
 
+    language_of(language)
     if level and level not in tracing.LEVELS:
         raise UsageError(f"--level {level!r} is not known; it may be {', '.join(tracing.LEVELS)}")
+    at = _day(day) if day else None
     facts, store = opened(config)
-    found = tracing.find(store, facts, figure, now_us(), edition)
-    at = parse_instant(f"{day}T00:00:00Z") // US_PER_DAY if day else None
+    try:
+        found = tracing.find(store, facts, figure, now_us(), edition)
+    except NoData as nothing:
+        say(str(nothing))
+        return Exit.NO_DATA
     told = None
     if verify:
         told = tracing.difference(found.figure, tracing.recomputed(store, facts, found, now_us()))
     levels = tracing.follow(
-        store, facts, found, now_us(), language="fr" if language == "fr" else "en", host=host, device=device, day=at
+        store, facts, found, now_us(), language=language, host=host, device=device, day=at
     )
     if level:
         chosen = next((each for each in levels if each.name == level), None)
@@ -55,7 +59,7 @@ def trace(
     elif form is Format.json:
         _write(output, json.dumps(document(found, levels, told), ensure_ascii=False, indent=1) + "\n")
     elif form is Format.table:
-        _write(output, _text(figure, levels))
+        _write(output, _text(found, levels))
     else:
         raise UsageError(f"--format {form.value} prints one level: add --level days, for example")
     if told is not None:
@@ -63,6 +67,17 @@ def trace(
         if not told.startswith("identical"):
             raise CheckFailed(f"{figure} {told}")
     return Exit.OK
+
+
+def _day(text: str) -> int:
+    """Days since the epoch of a UTC date."""
+    from footprint.instants import BadInstant, parse_instant
+    from footprint.units import US_PER_DAY
+
+    try:
+        return parse_instant(f"{text}T00:00:00Z") // US_PER_DAY
+    except BadInstant:
+        raise UsageError(f"--day {text!r} must be written 2026-09-10") from None
 
 
 def document(found: Any, levels: list[Any], told: str | None) -> dict[str, Any]:
@@ -84,11 +99,11 @@ def _write(output: Path | None, text: str) -> None:
     part.replace(output)
 
 
-def _text(figure: str, levels: list[Any]) -> str:
+def _text(found: Any, levels: list[Any]) -> str:
     """For people: the definition line by line, then the head of every level."""
     from footprint.cli.output import render
 
-    (told,) = levels[0].rows
+    (told,), figure = levels[0].rows, found.figure.id
     lines = [f"{figure}  {told['shown']}  {told['label']}", ""]
     lines += [f"  {name:15} {told[name]}" for name in levels[0].columns if told[name] not in (None, "", figure)]
     for number, each in enumerate(levels[1:], 2):
@@ -97,8 +112,8 @@ def _text(figure: str, levels: list[Any]) -> str:
         shown = render(list(each.columns), each.rows[:SHOWN], Format.table).decode().rstrip("\n")
         lines += [f"   {line}" for line in shown.splitlines()]
         if head:
-            lines.append(f"   all of them: footprint trace {figure} --level {each.name} --format csv")
+            lines.append(f"   all of them: {found.command} --level {each.name} --format csv")
     if len(levels) == 1:
         lines += ["", "  confidential: the rows behind it would tell it, and are not shown"]
-    lines += ["", f"computed again: footprint trace {figure} --verify", ""]
+    lines += ["", f"computed again: {found.command} --verify", ""]
     return "\n".join(lines)

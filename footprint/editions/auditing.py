@@ -9,6 +9,7 @@ from footprint.config import Config
 from footprint.config.facts import at
 from footprint.editions.document import Edition
 from footprint.editions.showing import shown
+from footprint.editions.tracing import trace_command
 from footprint.instants import format_instant
 from footprint.periods import named_period
 from footprint.querying.answering import gathered
@@ -61,7 +62,7 @@ def sample(edition: Edition, size: int, seed: int, language: str = "en") -> list
             "figure_id": figure.id, "label": figure.label.in_(language),
             "cell": ";".join(f"{name}={value}" for name, value in figure.where), "period": figure.period,
             "shown": shown(figure, language).full, "conf_status": figure.conf_status,
-            "command": f"footprint trace {figure.id} --verify",
+            "command": f"{trace_command(figure, edition)} --verify",
         }
         for figure in chosen
     ]  # fmt: skip

@@ -9,7 +9,6 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from footprint.config import Config
 from footprint.editions.document import Edition, Figure
@@ -22,7 +21,7 @@ from footprint.querying import lineage, parse_question
 from footprint.querying.answering import query
 from footprint.querying.lineage import Level
 from footprint.querying.methods import METHODS
-from footprint.querying.question import BadQuestion, Question
+from footprint.querying.question import GROUPS, BadQuestion, Question
 from footprint.store import Store
 from footprint.units import US_PER_DAY
 
@@ -30,7 +29,7 @@ LEVELS = ("definition", "formula", "facts", "days", "hours", "readings", "origin
 DEFINITION = ("figure", "edition", "indicator", "label", "period", "cell", "shown", "value", "low", "high", "unit", "quality",
               "coverage", "formula", "words", "source", "question", "method_version", "factor_version", "flags")  # fmt: skip
 FORMULA = ("name", "value", "unit")
-_ID = re.compile(r"(?:DEMO-)?F-(\d{4})(Q\d|\d\d)?-\d+")
+_ID = re.compile(r"(?:DEMO-)?F-(?!0000|9999)(\d{4})(Q[1-4]|0[1-9]|1[0-2])?-\d+")
 _PARTS = (
     ("accelerator_active_kwh", "kWh"), ("accelerator_idle_kwh", "kWh"), ("host_kwh", "kWh"), ("facility_kwh", "kWh"),
     ("energy_kwh", "kWh"), ("requests", "1"), ("input_tokens", "1"), ("output_tokens", "1"), ("co2e_location_g", "gCO2e"),
@@ -56,14 +55,29 @@ class Traced:
         head = self.edition.masthead
         return f"{head.period}.v{head.version}" + ("" if self.published else " (draft)")
 
+    @property
+    def command(self) -> str:
+        """The command line that follows it in this edition, whatever is published after it."""
+        return trace_command(self.figure, self.edition) if self.published else f"footprint trace {self.figure.id}"
 
-def find(store: Store, config: Config, identity: str, now_us: int, edition: str = "") -> Traced:
-    """A figure by its id, in a named edition, else in the last version of its period, else in the draft of it.
+
+def trace_command(figure: Figure, edition: Edition) -> str:
+    """The command line that follows a figure of a published edition."""
+    head = edition.masthead
+    return f"footprint trace {figure.id} --edition {head.period}.v{head.version}"
+
+
+def find(store: Store, config: Config, identity: str, now_us: int, edition: str = "", *, drafts: bool = True) -> Traced:
+    """A figure by its id, in a named edition, else in the last version of its period, else (``drafts``) in the draft of it.
 
     Raises
     ------
     NoSuchFigure
         If the id is not one, or the edition has none of it.
+    NoSuchEdition
+        If the named edition was not published.
+    NoData
+        If there is nothing to draft of its period.
     """
     found = _ID.fullmatch(identity)
     if not found:
@@ -71,6 +85,8 @@ def find(store: Store, config: Config, identity: str, now_us: int, edition: str 
     period = found[1] + (f"-{found[2]}" if found[2] else "")
     last = next(reversed(published_editions(store, period)), None)
     published = published_edition(store, edition) if edition else last
+    if published is None and not drafts:
+        raise NoSuchFigure(f"{identity}: no edition of {period} is published")
     report = from_json(published.report) if published else draft(store, config, period, now_us).edition
     for figure in report.figures:
         if figure.id == identity:
@@ -81,11 +97,23 @@ def find(store: Store, config: Config, identity: str, now_us: int, edition: str 
 
 def question_of(config: Config, figure: Figure) -> Question:
     """The question whose rows a figure is made of."""
-    asked: Mapping[str, Any] = figure.question
-    where = asked.get("where") or ()
-    return parse_question(
-        config.timezone, from_=asked.get("from"), to=asked.get("to"), where=[where] if isinstance(where, str) else where
-    )
+    asked = _asked(figure)
+    return parse_question(config.timezone, from_=_one(asked["from"]), to=_one(asked["to"]), where=asked["where"])
+
+
+def _asked(figure: Figure) -> Mapping[str, list[str]]:
+    """The parameters of its query; a cause of uncertainty has no rows of its own, it stands on those of the whole."""
+    told = {}
+    for name in ("group", "from", "to", "where"):
+        values = figure.question.get(name) or []
+        told[name] = [values] if isinstance(values, str) else list(values)
+    told["group"] = [each for each in told["group"] if set(each.split(",")) <= set(GROUPS)]
+    told["where"] = [each for each in told["where"] if each.partition("=")[0] in GROUPS]
+    return told
+
+
+def _one(values: list[str]) -> str | None:
+    return values[0] if values else None
 
 
 def definition(traced: Traced, language: str) -> Level:
@@ -106,11 +134,7 @@ def definition(traced: Traced, language: str) -> Level:
 
 def command(figure: Figure) -> str:
     """The command line that gives the rows of a figure."""
-    told = ["footprint query"]
-    for name in ("group", "from", "to", "where"):
-        values = figure.question.get(name) or ()
-        told += [f"--{name} {_quoted(value)}" for value in ([values] if isinstance(values, str) else values)]
-    return " ".join(told)
+    return " ".join(["footprint query", *(f"--{name} {_quoted(each)}" for name, told in _asked(figure).items() for each in told)])
 
 
 def _quoted(value: str) -> str:

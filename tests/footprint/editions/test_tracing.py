@@ -2,27 +2,51 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import shlex
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from fastapi.testclient import TestClient
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import event
 
+from footprint.access.noting import accesses
 from footprint.api.app import create_api
 from footprint.cli.app import status_of
-from footprint.config import Config
+from footprint.cli.reporting import figure_rows
+from footprint.config import Config, load_config
 from footprint.editions import auditing, tracing
-from footprint.editions.document import Figure
+from footprint.editions.document import Edition, Figure, Text
+from footprint.editions.forms import annexes
 from footprint.editions.publishing import publish
 from footprint.editions.serial import from_json
 from footprint.editions.showing import shown
 from footprint.ledger.importing import import_energy
 from footprint.ledger.shipping import Inbox
+from footprint.querying import parse_question
 from footprint.store import Store
+from tests.footprint.access.conftest import HEADER, PROXY, by_header, page
 from tests.quarters import compute, instant, seconds
 
 Office = tuple[Config, Store, Path]
 NOW = instant("2026-10-12")
+MOST_STATEMENTS = 90  # 77 of seven levels, whatever the period
+
+
+@pytest.fixture(scope="session")
+def drafted(made: Path) -> Edition:
+    config = load_config(str(made / "footprint.toml"))
+    store = Store(config.store_url, demo=config.demo)
+    try:
+        return tracing.draft(store, config, "2026-Q3", NOW).edition
+    finally:
+        store.close()
 
 
 def named(figures: tuple[Figure, ...], indicator: str, **where: str) -> Figure:
@@ -111,6 +135,13 @@ def test_an_id_that_is_none_is_answered_with_those_near(office: Office, capsys: 
     assert status_of(["trace", "F-2026Q3-9999", *place]) == 2
     assert "near are F-2026Q3-" in capsys.readouterr().err
     assert status_of(["trace", "energy", *place]) == 2
+    assert status_of(["trace", "F-2026Q9-01", *place]) == 2
+    assert status_of(["trace", "F-2026Q3-01", "--edition", "2026-Q3.v9", *place]) == 1
+    assert status_of(["trace", "F-2026Q3-01", "--lang", "de", *place]) == 2
+    capsys.readouterr()
+    assert status_of(["trace", "F-2026Q3-01", "--day", "soon", *place]) == 2
+    assert "--day 'soon' must be written 2026-09-10" in capsys.readouterr().err
+    assert status_of(["trace", "F-2031Q1-01", *place]) == 7  # nothing to draft
 
 
 def test_over_http_only_what_is_published(office: Office) -> None:
@@ -120,7 +151,43 @@ def test_over_http_only_what_is_published(office: Office) -> None:
     figure = named(from_json(publish(store, config, "2026-Q3", NOW).report).figures, "energy_kwh")
     told = client.get(f"/api/v1/trace/{figure.id}?verify=true").json()
     assert (told["recomputed"], len(told["levels"])) == ("identical", 7)
-    assert client.get("/api/v1/trace/F-2026Q3-9999").json() == {"error": "no published figure 'F-2026Q3-9999'"}
+    for missing in ("F-2026Q3-9999", "F-2026Q9-01", "F-0000-01", "F-2031Q1-01", "energy", f"{figure.id}?edition=2026-Q3.v9"):
+        answer = client.get(f"/api/v1/trace/{missing}")
+        assert (answer.status_code, answer.json()) == (404, {"error": f"no published figure {missing.partition('?')[0]!r}"})
+
+
+def test_every_figure_of_an_edition_is_followed_and_its_command_is_one(office: Office) -> None:
+    config, store, _ = office
+    published = publish(store, config, "2026-Q3", NOW)
+    report = from_json(published.report)
+    assert any(name == "cause" for figure in report.figures for name, _ in figure.where)  # they have no rows of their own
+    for figure in report.figures:
+        levels = tracing.follow(store, config, tracing.Traced(figure, report, published), NOW)
+        assert [level.name for level in levels] == list(tracing.LEVELS[: len(levels)])
+        asked = shlex.split(tracing.command(figure))[2:]
+        assert set(asked[::2]) <= {"--group", "--from", "--to", "--where"}
+        named = [value for option, value in zip(asked[::2], asked[1::2], strict=True) if option == "--where"]
+        parse_question(config.timezone, where=named)
+
+
+def test_a_trace_asks_no_more_of_a_quarter_than_of_a_month(office: Office) -> None:
+    config, store, _ = office
+    report = from_json(publish(store, config, "2026-Q3", NOW).report)
+    counts = []
+    for period in ("2026-08", "2026-Q3"):
+        figure = next(f for f in report.figures if f.indicator == "energy_kwh" and not f.where and f.period == period)
+        statements: list[str] = []
+        with store.read() as connection:
+            engine = connection.engine
+        record = lambda *told, into=statements: into.append(told[2])  # noqa: E731 - a listener that can be taken off again
+        event.listen(engine, "before_cursor_execute", record)
+        try:
+            assert len(tracing.follow(store, config, tracing.Traced(figure, report, None), NOW)) == len(tracing.LEVELS)
+        finally:
+            event.remove(engine, "before_cursor_execute", record)
+        counts.append(len(statements))
+    assert 0 < counts[1] <= counts[0] + 1
+    assert counts[1] < MOST_STATEMENTS
 
 
 def test_auditors_draw_figures_and_see_what_is_left_out(office: Office, capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,6 +198,7 @@ def test_auditors_draw_figures_and_see_what_is_left_out(office: Office, capsys: 
     assert one != other
     assert len({row["figure_id"] for row in one}) == 5
     place = ["--config", str(folder / "footprint.toml")]
+    assert {row["command"] for row in one} == {f"footprint trace {row['figure_id']} --edition 2026-Q3.v1 --verify" for row in one}
     assert status_of(["report", "sample", "2026-Q3", "--size", "3", *place]) == 0
     assert status_of(["report", "exclusions", "2026-Q3.v1", *place]) == 0
     assert "training of models" in capsys.readouterr().out
@@ -156,9 +224,82 @@ def test_the_page_says_the_string_of_the_edition_and_every_level(office: Office,
     text = page(figure.id)
     assert repr(told.with_unit)[1:-1] in text
     assert repr(told.interval)[1:-1] in text
-    assert f"footprint trace {figure.id} --verify" in text
+    assert f"footprint trace {figure.id} --edition 2026-Q3.v1 --verify" in text
     assert all(f"{number}. " in text for number in range(1, 8))
     hidden = next(each for each in report.figures if each.conf_status == "C")
     assert "[c]" in page(hidden.id)
     assert "2. " not in page(hidden.id).replace("2.0", "")
     assert ("aucun chiffre publié" if language == "fr" else "no published figure") in page("F-2026Q3-9999")
+    assert ("aucun chiffre publié" if language == "fr" else "no published figure") in page(f"{figure.id}&edition=2026-Q3.v9")
+    assert ("aucun chiffre publié" if language == "fr" else "no published figure") in page("F-2026Q9-01")
+
+
+def test_rows_behind_a_figure_are_for_who_sees_uses_and_that_is_noted(office: Office) -> None:
+    from dashboards.app import mount
+
+    config, store, _ = office
+    facts = replace(config, access=by_header().access)
+    figure = named(from_json(publish(store, config, "2026-Q3", NOW).report).figures, "energy_kwh")
+    app = mount(create_api(facts, store, Inbox(store, facts.services_of_model), lambda: NOW), store, facts, lambda: NOW)
+    browsers = {role: TestClient(app, client=PROXY, headers={HEADER: role}) for role in ("public", "committee", "engineer", "officer")}
+    pages = {role: page(browser, "/explain", f"?figure={figure.id}&lang=en") for role, browser in browsers.items()}
+    value = json.dumps(shown(figure, "en").with_unit)[1:-1]
+    assert {role for role, text in pages.items() if value in text} == {"committee", "engineer", "officer"}  # as published
+    assert {role for role, text in pages.items() if "drafting" in text} == {"officer"}  # hours of a use on a device
+    assert {role for role, text in pages.items() if "2. " in text.replace("2.0", "")} == {"officer"}
+    assert "/api/v1/trace" not in pages["committee"] + pages["engineer"]
+    assert [(row["role"], row["cells"]) for row in accesses(store, None, None)] == [("officer", f"trace {figure.id}")]
+    answers = {role: browser.get(f"/api/v1/trace/{figure.id}").status_code for role, browser in browsers.items()}
+    assert answers == {"public": 404, "committee": 404, "engineer": 404, "officer": 200}
+
+
+def test_one_string_at_the_command_line_the_page_and_the_api(office: Office, capsys: pytest.CaptureFixture[str]) -> None:
+    from dashboards.app import page_of
+    from dashboards.view import Context, View
+    from footprint.access import Role
+    from footprint.querying import query
+
+    config, store, folder = office
+    report = from_json(publish(store, config, "2026-Q3", NOW).report)
+    place = ["--config", str(folder / "footprint.toml")]
+    client = TestClient(create_api(config, store, Inbox(store, config.services_of_model), lambda: NOW))
+    for language in ("fr", "en"):
+        assert status_of(["report", "show", "2026-Q3", "--lang", language, "--format", "csv", *place]) == 0
+        rows = {row["figure_id"]: row for row in csv.DictReader(io.StringIO(capsys.readouterr().out))}
+        assert set(rows) == {figure.id for figure in report.figures}
+        for figure in report.figures:
+            told = shown(figure, language)
+            assert rows[figure.id]["shown"] == told.full
+            view = View.parse("/explain", f"?figure={figure.id}", language)
+            context = Context(config, store, lambda question: query(store, config, question, NOW), NOW, view, role=Role.COMMITTEE)
+            text = str(page_of(context))
+            assert repr(told.with_unit)[1:-1] in text
+            assert repr(told.interval)[1:-1] in text
+        for row in auditing.sample(report, 4, 7, language):
+            answer = client.get(f"/api/v1/trace/{row['figure_id']}?lang={language}").json()
+            assert answer["levels"][0]["rows"][0]["shown"] == row["shown"] == rows[row["figure_id"]]["shown"]
+            assert status_of(["trace", row["figure_id"], "--lang", language, *place]) == 0
+            assert capsys.readouterr().out.startswith(f"{row['figure_id']}  {row['shown']}  ")
+
+
+NUMBERS = st.one_of(st.none(), st.floats(-1e9, 1e9))
+
+
+@given(kind=st.sampled_from(["level", "change", "share", "ratio", "count", "effect"]), value=NUMBERS, below=st.floats(1e-6, 1e6),
+       above=st.floats(1e-6, 1e6), language=st.sampled_from(["fr", "en"]))  # fmt: skip
+def test_any_figure_is_one_string_in_rows_samples_and_definitions(
+    kind: Literal["level", "change", "share", "ratio", "count", "effect"], value: float | None, below: float, above: float,
+    language: str, drafted: Edition,
+) -> None:  # fmt: skip
+    bounds = (None, None) if value is None else (value - below, value + above)
+    if kind in ("ratio", "count"):
+        value, bounds = value and abs(value), (None, None)
+    figure = Figure("F-2026Q3-07", "energy_kwh", Text("Énergie", "Energy"), kind, "kWh", "2026-Q3", value, *bounds)
+    edition = replace(drafted, sections=(), figures=(figure,))
+    told = shown(figure, language).full
+    assert [row["shown"] for row in figure_rows(edition, language)] == [told]
+    assert [row["shown"] for row in auditing.sample(edition, 1, 1, language)] == [told]
+    assert tracing.definition(tracing.Traced(figure, edition, None), language).rows[0]["shown"] == told
+    (row,) = annexes.figure_rows(edition)
+    again = replace(figure, **{name: None if row[name] is None else float(str(row[name])) for name in ("value", "low", "high")})
+    assert shown(again, language).full == told
