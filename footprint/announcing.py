@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from footprint import tables
 from footprint.config import Config
@@ -17,12 +17,11 @@ from footprint.instants import format_instant
 from footprint.jobs import ANNOUNCE, FAILED, latest_runs
 from footprint.notifying import Attachment, Message, NotDelivered, deliver
 from footprint.querying.objectives import EXCEEDED, standings
+from footprint.querying.silence import SILENT, last_heard
 from footprint.store import Store, table
-from footprint.units import US_PER_DAY, US_PER_S
 from footprint.wording.numbers import moment
 
 ANNOUNCED, SETTLED = "announced", "settled"
-FORGOTTEN_US = 30 * US_PER_DAY  # a host that was silent for so long was taken out of service
 
 Pair = tuple[str, str]  # French, English
 
@@ -43,17 +42,9 @@ class Matter:
 
 def silent_agents(store: Store, config: Config, now_us: int) -> Iterator[Matter]:
     """Hosts that used to tell readings and have not for ``[notify] silent_after_s``."""
-    stream, day = table(tables.Stream), table(tables.StreamDay)
-    last = func.max(day.c.last_us).label("last_us")
-    with store.read() as connection:
-        rows = connection.execute(
-            select(stream.c.host_id, last).where(day.c.stream_id == stream.c.id).group_by(stream.c.host_id)
-        ).all()
-        names = store.texts(connection, {row.host_id for row in rows})
-    for host_id, last_us in sorted(rows, key=lambda row: names[row.host_id]):
-        silent_us = now_us - int(last_us)
-        if config.notify.silent_after_s * US_PER_S < silent_us < FORGOTTEN_US:
-            host, at = names[host_id], format_instant(int(last_us))
+    for heard in last_heard(store, config, now_us):
+        if heard.state == SILENT:
+            host, at = heard.host, format_instant(heard.last_us)
             when = [moment(at, config.timezone, language) for language in ("fr", "en")]
             yield Matter(
                 f"silent-agent {host}", "silent-agent",

@@ -7,7 +7,7 @@ from typing import Any
 from dash import html
 
 from dashboards import parts
-from dashboards.cards import ASIDE, block, scrolled, table
+from dashboards.cards import ASIDE, block, safely, scrolled, table
 from dashboards.drawing import Drawing, document
 from dashboards.view import Context
 from dashboards.words import absent, say
@@ -48,6 +48,7 @@ def content(context: Context) -> list[Any]:
         html.H1(title),
         html.P(say(language, "charter_lead", period=parts.period_words(context)), className="lead"),
         html.Div(columns, className="charter"),
+        safely(lambda: parts.objectives(context), context),
         block(
             say(language, "decisions_title"),
             say(language, "decisions_sub"),

@@ -39,6 +39,7 @@ def content(context: Context) -> list[Any]:
         html.P(parts.period_words(context), className="lead"),
         html.Div([safely(lambda: parts.seen(context, whole), context), parts.facts(context, whole)], className="row wide"),
         html.Div([safely(lambda: _causes(context), context), safely(lambda: _balance(context), context)], className="row"),
+        safely(lambda: parts.silent(context), context),
         safely(lambda: _splits(context), context),
         safely(lambda: _jobs(context), context),
     ]

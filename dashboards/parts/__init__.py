@@ -5,6 +5,7 @@ days.py      day strip, coverage by host            keys.py      key figures, an
 trend.py     energy over time                       calendar.py  hours of days, and the grid's intensity beside them
 flows.py     host -> service -> use                 change.py    why emissions changed, effect by effect
 facts.py     what changed, what a reader must know  made_of.py   active, idle, host, building
+silent.py    agents that fell silent                objectives.py  budgets and targets, and how they stand
 """
 
 from dashboards.cards import name_of
@@ -17,6 +18,8 @@ from dashboards.parts.flows import flows
 from dashboards.parts.heads import first_steps, headline, nothing, shares_title, source
 from dashboards.parts.keys import change_of, key_figures
 from dashboards.parts.made_of import made_of
+from dashboards.parts.objectives import objectives
+from dashboards.parts.silent import silent
 from dashboards.parts.trend import noted, trend
 
 __all__ = [
@@ -36,10 +39,12 @@ __all__ = [
     "name_of",
     "noted",
     "nothing",
+    "objectives",
     "period_words",
     "reference_words",
     "seen",
     "shares_title",
+    "silent",
     "source",
     "trend",
 ]

@@ -59,9 +59,9 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission(r"/use-cases|/services|/models|/charter|/compare|/explain|/quality", SIGNED_IN),
     Permission(r"/api/v1/tables/facts", SIGNED_IN),
     Permission(r"/hosts|/sites|/readings|/efficiency|/api/v1/readings", UNPROTECTED),
-    Permission(r"/api/v1/tables/(balance|splits|uncertainty|jobs|steps|phases|models|alternatives)", UNPROTECTED),
+    Permission(r"/api/v1/tables/(balance|splits|uncertainty|jobs|silent|steps|phases|models|alternatives)", UNPROTECTED),
     Permission(r"/api/v1/benchmarks", UNPROTECTED),
-    Permission(r"/api/v1/tables/avoidable|/trace|/api/v1/trace(/.*)?", USES, noted=True),  # down to the readings
+    Permission(r"/api/v1/tables/(avoidable|objectives)|/trace|/api/v1/trace(/.*)?", USES, noted=True),  # down to the readings
     Permission(r"/access|/api/v1/access", ADMINISTRATORS),
 )
 _COMPILED = tuple((re.compile(each.path), each) for each in PERMISSIONS)

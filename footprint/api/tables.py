@@ -14,11 +14,13 @@ from footprint.config import Config
 from footprint.instants import format_instant
 from footprint.jobs import latest_runs
 from footprint.ledger.factors import book_of
-from footprint.querying import Question, parse_question, raw
+from footprint.periods import BadPeriod, named_period
+from footprint.querying import Question, parse_question, raw, silence
 from footprint.querying import causes as causing
 from footprint.querying import closure as closing
 from footprint.querying import facts as declaring
 from footprint.querying import methods as describing
+from footprint.querying import objectives as keeping
 from footprint.querying import splits as dividing
 from footprint.querying.question import BadQuestion
 from footprint.store import Store
@@ -85,6 +87,9 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
             for run in latest_runs(store)
         ]
 
+    def silent(_: Question, __: str) -> Table:
+        return list(silence.COLUMNS), [heard.row() for heard in silence.last_heard(store, config, clock())]
+
     known: dict[str, Callable[[Question, str], Table]] = {
         "methods": methods,
         "facts": facts,
@@ -93,7 +98,20 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         "splits": splits,
         "uncertainty": uncertainty,
         "jobs": jobs,
+        "silent": silent,
     }
+
+    @routes.get("/api/v1/tables/objectives", summary="How each budget and target stands, in a period or in the one that runs")
+    def objectives(
+        period: str | None = None,
+        form: Annotated[str, Query(alias="format", description="json, csv or parquet")] = "json",
+    ) -> Response:
+        try:
+            at = named_period(period) if period else None
+        except BadPeriod as bad:
+            raise BadQuestion(str(bad)) from None
+        found = keeping.standings(store, config, clock(), at)
+        return answer_with(list(keeping.COLUMNS), [each.row() for each in found], form, config, "objectives")
 
     @routes.get("/api/v1/tables/{name}", summary="Tables beside the figures: " + ", ".join(sorted(known)))
     def tables(
@@ -104,7 +122,8 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         form: Annotated[str, Query(alias="format", description="json, csv or parquet")] = "json",
     ) -> Response:
         if name not in known:
-            return JSONResponse({"error": f"no table {name}; there are {', '.join(sorted({*known, *engineering.NAMES}))}"}, 404)
+            names = ", ".join(sorted({*known, *engineering.NAMES, "objectives"}))
+            return JSONResponse({"error": f"no table {name}; there are {names}"}, 404)
         return answer_with(*known[name](bounded(from_, to), "fr" if lang == "fr" else "en"), form, config, name)
 
     @routes.get("/api/v1/readings", summary="Raw readings of one device, at most a month at a time")

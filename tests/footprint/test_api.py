@@ -147,13 +147,16 @@ def test_tables_beside_the_figures_are_answered_in_every_form(served: tuple[Test
     client, headers, store = served
     client.post("/api/v1/ingest", content=body(lines()), headers=headers)
     compute(store, config())
-    for name in ("methods", "facts", "factors", "balance", "splits", "uncertainty", "jobs"):
+    for name in ("methods", "facts", "factors", "balance", "splits", "uncertainty", "jobs", "silent", "objectives"):
         answer = client.get(f"/api/v1/tables/{name}")
         assert (name, answer.status_code) == (name, 200)
         assert set(answer.json()) == {"columns", "rows"}
         assert client.get(f"/api/v1/tables/{name}?format=csv").text.splitlines()[0] == ",".join(answer.json()["columns"])
         assert client.get(f"/api/v1/tables/{name}?format=parquet").content[:4] == b"PAR1"
     assert client.get("/api/v1/tables/nothing").status_code == 404
+    bad = client.get("/api/v1/tables/objectives?period=2026-Q9")
+    assert bad.status_code == 400
+    assert "2026-Q9" in bad.json()["error"]
     raw = client.get("/api/v1/readings?host=a&device=gpu:0&from=2026-07-01T00:00:00Z&to=2026-07-02T00:00:00Z").json()["rows"]
     assert [row["value"] for row in raw] == [n * 2000 * US for n in range(12)]
     assert {row["unit"] for row in raw} == {"µJ"}

@@ -30,6 +30,7 @@ TABLE = {
     "/api/v1/readings?host=a&device=gpu:0&from=2026-07-01&to=2026-07-02": UNPROTECTED,
     "/api/v1/tables/balance": UNPROTECTED, "/api/v1/tables/splits": UNPROTECTED, "/api/v1/tables/uncertainty": UNPROTECTED,
     "/api/v1/tables/jobs": UNPROTECTED, "/api/v1/tables/steps": UNPROTECTED, "/api/v1/tables/phases": UNPROTECTED,
+    "/api/v1/tables/silent": UNPROTECTED, "/api/v1/tables/objectives": {O, A},
     "/api/v1/tables/avoidable": {O, A}, "/api/v1/tables/models?from=2026-07-01&to=2026-10-01": UNPROTECTED,
     "/api/v1/tables/alternatives?from=2026-07-01&to=2026-10-01": UNPROTECTED, "/efficiency": UNPROTECTED,
     "/access": {A}, "/api/v1/access": {A},

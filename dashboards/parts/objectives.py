@@ -1,0 +1,74 @@
+"""This file shows how each budget and target stands: what was measured, with its interval, against its limit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dashboards.cards import block, scrolled, table
+from dashboards.view import NAMED_PERIOD, Context
+from dashboards.words import say
+from footprint.editions.words import short
+from footprint.periods import named_period
+from footprint.querying.objectives import EXCEEDED, KEPT, UNITS, Standing, standings
+from footprint.wording.numbers import energy_unit, estimate, mass_unit, number, signed
+
+
+def objectives(context: Context) -> Any:
+    """Objectives of the period that the address names, else of the one of their kind that runs now.
+
+    None where none was declared, and for a role that may not read the store: an objective may be about a protected cell.
+    """
+    view, language = context.view, context.view.language
+    if context.store is None or not context.role.sees_uses or not context.config.objectives:
+        return None
+    named = view.period if NAMED_PERIOD.fullmatch(view.period) and not (view.since or view.until) else ""
+    found = standings(context.store, context.config, context.now_us, named_period(named) if named else None)
+    title = _finding(found, language)
+    columns = ("objective", "objective_of", "period", "objective_measured", "interval", "objective_limit", "state", "owner")
+    body = [_row(each, language) for each in found]
+    asked = f"&period={named}" if named else ""
+    return block(
+        title,
+        say(language, "objectives_sub"),
+        scrolled(table([say(language, name) for name in columns], body, title, intervals=(4,)), title, "prose") if body else None,
+        language,
+        data=[(form.upper(), f"/api/v1/tables/objectives?format={form}{asked}") for form in ("csv", "json", "parquet")],
+        wide=True,
+    )
+
+
+def _finding(found: list[Standing], language: str) -> str:
+    exceeded = sum(each.state == EXCEEDED for each in found)
+    if not found:
+        return say(language, "objectives_other_period")
+    if exceeded:
+        return say(language, "objectives_exceeded", number=str(exceeded), all=str(len(found)))
+    return say(language, "objectives_kept" if all(each.state == KEPT for each in found) else "objectives_none_exceeded")
+
+
+def _row(found: Standing, language: str) -> tuple[Any, ...]:
+    objective = found.objective
+    value, interval, limit = _written(found, language)
+    name = objective.name + (
+        f" ({say(language, 'objective_due', period=short(objective.due).in_(language))})" if objective.due else ""
+    )
+    of = " · ".join(value_ for _, value_ in objective.where) or say(language, "objective_whole")
+    state = say(language, f"objective_{found.state.replace(' ', '_')}")
+    return name, of, short(found.period).in_(language), value, interval, limit, state, objective.owner
+
+
+def _written(found: Standing, language: str) -> tuple[str, str, str]:
+    """Value, interval and limit, in one unit; a change in percent."""
+    objective, figure = found.objective, found.figure
+    if objective.baseline is not None:
+        size, unit = 0.01, "\u202f%" if language == "fr" else "%"
+        limit = signed(found.limit, language)
+    else:
+        choose = {"energy_kwh": energy_unit, "co2e_location_g": mass_unit}.get(objective.metric)
+        size, unit = choose(figure.value if figure else found.limit) if choose else (1.0, UNITS[objective.metric])
+        unit = "" if unit == "1" else f"\u00a0{unit}"
+        limit = f"{number(found.limit / size, language)}{unit}"
+    if figure is None:
+        return say(language, "unknown"), "", limit
+    shown = estimate(figure.value / size, figure.low / size, figure.high / size, language)
+    return f"{shown.value}{unit}", shown.interval, limit
