@@ -16,6 +16,7 @@ from footprint.store import Store
 from footprint.units import US_PER_S, kwh_from_uj
 
 ORDER = ("late-data", "method", "facts", "factors")
+CARRIED = 100  # a building's energy above so many times that of IT is not drawn because of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +135,8 @@ def _parts(was: HostEvidence, now: HostEvidence, ratio: float, *, method: bool) 
     whole_was, whole_now = (kwh_from_uj(e.it_uj + e.facility_uj) for e in (was, now))
     factor_now = (now.grams or 0.0) / whole_now if whole_now else 0.0
     factor_was = (was.grams or 0.0) / whole_was if whole_was else factor_now
-    overhead_now = whole_now / kwh_from_uj(now.it_uj) if now.it_uj else 1.0
-    overhead_was = whole_was / kwh_from_uj(was.it_uj) if was.it_uj else overhead_now
+    overhead_now = _overhead(now) or 1.0
+    overhead_was = _overhead(was) or overhead_now
     it = kwh_from_uj(now.it_uj - was.it_uj) * overhead_was
     moved = kwh_from_uj(was.it_uj) * (ratio - 1.0) * overhead_was if method else 0.0
     found = [("factors", 0.0, whole_now * (factor_now - factor_was))]
@@ -146,7 +147,13 @@ def _parts(was: HostEvidence, now: HostEvidence, ratio: float, *, method: bool) 
         found.append(("late-data", it - moved, (it - moved) * factor_was))
     else:
         found.append(("method" if method else "facts", it, it * factor_was))
-    # A building's part without IT energy to carry it: what is declared of the building.
+    # A building's part without the IT energy to carry it: what is declared of the building.
     rest = whole_now - whole_was - sum(kwh for _, kwh, _ in found)
     grams = whole_now * factor_now - whole_was * factor_was - sum(g for _, _, g in found)
     return [*found, ("facts", rest, grams)]
+
+
+def _overhead(of: HostEvidence) -> float | None:
+    """Whole energy over IT energy; None where the building's is no share of it, but stands for itself."""
+    whole_uj = of.it_uj + of.facility_uj
+    return whole_uj / of.it_uj if of.it_uj and whole_uj <= CARRIED * of.it_uj else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from footprint.editions.evidence import Evidence, HostEvidence, changes_between
@@ -21,6 +21,10 @@ def whole(side: Evidence) -> tuple[float, float]:
 
 
 @given(_SIDE, _SIDE)
+@example(
+    Evidence("2.1", {("a", 0): HostEvidence("x", 1, 29_157_086_120, 0.0)}),
+    Evidence("2.0", {("a", 0): HostEvidence("x", 2_129_676_552, 0, 0.0)}),
+)
 def test_causes_sum_to_the_change_of_energy(before: Evidence, after: Evidence) -> None:
     changes = changes_between(before, after)
     was, now = whole(before)[0], whole(after)[0]
