@@ -22,6 +22,7 @@ from footprint.editions.document import (
 from footprint.editions.facts import Facts
 from footprint.editions.figures import FigureBook
 from footprint.editions.sections import SECTIONS
+from footprint.editions.sections.annotations import annotated
 from footprint.editions.sections.coverage import coverage_of
 from footprint.editions.sections.points import headline
 from footprint.editions.words import long
@@ -34,6 +35,7 @@ def build(facts: Facts) -> tuple[Edition, FigureBook]:
     book = FigureBook(facts)
     coverage, head = coverage_of(facts, book), headline(facts, book)
     written = [section for section in (write(facts, book) for write in SECTIONS) if section is not None]
+    written = list(annotated(written, facts, book))  # once every figure that a note may touch is there
     days = tuple(Day(date, facts.cover.worst[date]) for date in sorted(facts.cover.worst))  # type: ignore[arg-type]
     return Edition(
         masthead=masthead(facts), headline=head, strip=days, coverage=coverage, sections=tuple(_numbered(written)),

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from footprint.config.facts import Annotation
 from footprint.config.objectives import Objective, from_plain, to_plain
 
 Status = Literal["draft", "provisional", "final", "revised"]
@@ -73,6 +74,7 @@ class Context:
     shown: tuple[Key, ...] = ()  # cells that were published before: they cannot be unpublished
     kept: tuple[Key, ...] = ()  # cells that were hidden before: they stay so
     objectives: tuple[Objective, ...] = ()  # as they were declared when it was published
+    annotations: tuple[Annotation, ...] = ()  # what happened, as it was written when it was published
     delays: tuple[tuple[str, int, int], ...] = ()  # (edition, days allowed, days taken) of what was published before
 
     def latest(self, period: str) -> Vintage | None:
@@ -83,7 +85,7 @@ class Context:
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         told = {**asdict(self), "objectives": [to_plain(each) for each in self.objectives]}
-        return told if self.objectives else {name: value for name, value in told.items() if name != "objectives"}
+        return {name: value for name, value in told.items() if value or name not in ("objectives", "annotations")}
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Context:
@@ -100,5 +102,6 @@ class Context:
             "shown": tuple((a, b, c) for a, b, c in found["shown"]), "kept": tuple((a, b, c) for a, b, c in found["kept"]),
             "decisions": tuple(Decision(**each) for each in found["decisions"]),
             "objectives": tuple(from_plain(each) for each in found.get("objectives", ())),
+            "annotations": tuple(Annotation(**each) for each in found.get("annotations", ())),
             "delays": tuple((name, allowed, taken) for name, allowed, taken in found["delays"]),
         })  # fmt: skip

@@ -119,10 +119,10 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Paragraphs:
-    """Sentences, as paragraphs or as bullets; ``lead`` are the main points."""
+    """Sentences, as paragraphs, bullets or by numbers from 1; ``lead`` are the main points."""
 
     sentences: tuple[Sentence, ...]
-    look: Literal["plain", "bullets", "lead", "box"] = "plain"
+    look: Literal["plain", "bullets", "numbered", "lead", "box"] = "plain"
     kind: Literal["paragraphs"] = "paragraphs"
 
 
@@ -141,12 +141,28 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
+class Happening:
+    """What happened and explains a figure: its first and last day, words, what it is about (empty is everything).
+
+    ``figures`` are the ids of figures that hold it: of its own cell or of the whole, in a period that it falls in.
+    """
+
+    number: int  # on the chart and in the list
+    start: str  # a date, in the organisation's zone
+    end: str
+    words: Text
+    where: tuple[tuple[str, str], ...] = ()  # service, use_case, model, host
+    figures: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Trend:
     """A line with its band by month; ``breaks`` are (month from which on, name before, name after) of method versions."""
 
     unit: str
     points: tuple[Point, ...]
     breaks: tuple[tuple[str, str, str], ...] = ()
+    happenings: tuple[Happening, ...] = ()
     kind: Literal["trend"] = "trend"
 
 

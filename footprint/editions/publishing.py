@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 
 from footprint.config import Config
+from footprint.config.facts import Annotation
 from footprint.editions import landing
 from footprint.editions.building import build
 from footprint.editions.calendar import release_date
@@ -81,8 +82,14 @@ def context_of(store: Store, config: Config, period: Period, now_us: int) -> Con
         next_release=release_date(config, period.shifted(1), config.editions.provisional_day),
         numbers=_numbers(before[-1]) if before else {}, vintages=tuple(_vintage(each) for each in published),
         shown=shown, kept=kept, decisions=read_decisions(config, str(period)), objectives=config.objectives,
-        delays=tuple(_delays(config, published)),
+        annotations=_annotations(config, period), delays=tuple(_delays(config, published)),
     )  # fmt: skip
+
+
+def _annotations(config: Config, period: Period) -> tuple[Annotation, ...]:
+    """What happened before the end of a period: what an edition can tell of."""
+    end = period.bounds_us(config.timezone)[1]
+    return tuple(each for each in config.annotations if each.at_us < end)
 
 
 def _told_before(published: Sequence[Published]) -> tuple[tuple[Key, ...], tuple[Key, ...]]:

@@ -85,8 +85,9 @@ def block_html(block: BlockSheet, language: str) -> str:
         named = escape(block.alternative)
         return f'<figure><div class="scroll" tabindex="0" role="group" aria-label="{named}">{block.svg}</div></figure>'
     if isinstance(block, ParagraphsSheet):
-        if block.look == "bullets":
-            return "<ul>" + "".join(f"<li>{_runs(item, language)}</li>" for item in block.items) + "</ul>"
+        if block.look in ("bullets", "numbered"):
+            tag = "ul" if block.look == "bullets" else "ol"
+            return f"<{tag}>" + "".join(f"<li>{_runs(item, language)}</li>" for item in block.items) + f"</{tag}>"
         inside = "".join(f"<p>{_runs(item, language)}</p>" for item in block.items)
         return inside if block.look == "lead" else f'<div class="{block.look}">{inside}</div>'
     return _table(block, language)

@@ -117,11 +117,11 @@ class Canvas:
             for x1, y1, x2, y2 in hatch(x, y, width, height):
                 self.line(x1, y1, x2, y2, colour=colour, width=1.6)
 
-    def dot(self, x: float, y: float, radius: float, *, colour: str, hollow: bool = False) -> None:
+    def dot(self, x: float, y: float, radius: float, *, colour: str, hollow: bool = False, width: float = 2.0) -> None:
         """A point; hollow ones are provisional, or what is compared with."""
         self._add(
             "circle", cx=x, cy=y, r=radius, fill=COLOURS["paper" if hollow else colour],
-            class_=f"{'paper' if hollow else colour} s-{colour}", stroke=COLOURS[colour], stroke_width=2,
+            class_=f"{'paper' if hollow else colour} s-{colour}", stroke=COLOURS[colour], stroke_width=width,
         )  # fmt: skip
 
     def whisker(self, x1: float, x2: float, y: float, *, cap: float = 4.0) -> None:

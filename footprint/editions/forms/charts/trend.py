@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Iterator, Mapping
 from datetime import date
 from itertools import pairwise
@@ -14,6 +15,7 @@ from footprint.wording.numbers import estimate, number
 
 LEFT, RIGHT, TOP, BOTTOM = 48.0, 498.0, 34.0, 206.0
 HEIGHT = 250.0
+CIRCLE = 7.5  # around the number of an event
 _WORDS = {"fr": ("manquant", "provisoire", "méthode"), "en": ("missing", "provisional", "method")}
 
 
@@ -46,6 +48,7 @@ def draw(drawing: Trend, _: Mapping[str, Figure], language: str, title: str, alt
             if point.state == "provisional" or len(run) == 1:
                 canvas.dot(x(index), y(point.value or 0.0), 4, colour="data", hollow=point.state == "provisional")
     _breaks(canvas, drawing, x, language)
+    _happenings(canvas, drawing, x)
     _last(canvas, drawing, x, y, language)
     return canvas
 
@@ -117,6 +120,24 @@ def _breaks(canvas: Canvas, drawing: Trend, x, language: str) -> None:  # type: 
             canvas.line(at, TOP - 16, at, BOTTOM, width=1.4)
             canvas.text(at - 5, TOP - 8, f"{_WORDS[language][2]} {before}", colour="ink2", anchor="end")
             canvas.text(at + 5, TOP - 8, after, colour="ink2")
+
+
+def _happenings(canvas: Canvas, drawing: Trend, x) -> None:  # type: ignore[no-untyped-def]
+    """A numbered circle on the axis with a dotted line above it; one that would touch the last stands above it."""
+    first, *_ = (point.month.split("-") for point in drawing.points)
+    at_last, height = -1e9, 0
+    for each in drawing.happenings:
+        day = date.fromisoformat(each.start)
+        months = (day.year - int(first[0])) * 12 + day.month - int(first[1])
+        share = (day.day - 1) / monthrange(day.year, day.month)[1]
+        at = min(max(x(months - 0.5 + share), LEFT), RIGHT)  # a month lies half to the left and half to the right of its point
+        height = height + 1 if at - at_last < 2 * CIRCLE + 1 else 0
+        at_last = at
+        middle = BOTTOM - height * (2 * CIRCLE + 1)
+        if not height:
+            canvas.line(at, BOTTOM - CIRCLE, at, TOP, colour="ink3", dash="1 3")
+        canvas.dot(at, middle, CIRCLE, colour="ink", hollow=True, width=1.2)
+        canvas.text(at, middle + 3.8, str(each.number), anchor="middle", bold=True, size=11)
 
 
 def _last(canvas: Canvas, drawing: Trend, x, y, language: str) -> None:  # type: ignore[no-untyped-def]

@@ -1,0 +1,157 @@
+"""This file tells what happened and explains a figure: numbered on the trend, listed under it with the figures that it touches.
+
+A note that names a confidential cell, in its fields or in its words, is confidential as that cell is: it is counted, and no
+more. Its date alone would say on which days of an open total to look for a closed one.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from footprint.config.facts import Annotation
+from footprint.editions.document import Chart, Figure, Happening, Paragraphs, Section, Sentence, Text, Trend
+from footprint.editions.facts import KEPT_NAMES, Facts, Where
+from footprint.editions.figures import FigureBook
+from footprint.editions.measures import ENERGY
+from footprint.editions.sections.key import source
+from footprint.editions.words import NOTHING, both_dates, joined, t
+from footprint.instants import to_datetime
+from footprint.periods import named_period, period_at
+
+MOST_LISTED = 9  # notes; the latest ones, and how many came before
+MOST_FIGURES = 6  # ids beside one, the longest periods first
+COLUMNS = ("service", "use_case", "model", "host")
+KINDS = {
+    "service": t("service {}", "service {}"), "use_case": t("usage {}", "use {}"), "model": t("modèle {}", "model {}"),
+    "host": t("hôte {}", "host {}"),
+}  # fmt: skip
+
+
+def annotated(sections: Iterable[Section], facts: Facts, book: FigureBook) -> Iterator[Section]:
+    """The same sections, with what happened on the trend and under it; before the uses where there is no trend."""
+    open_, closed = split(facts)
+    listed = [_happening(number, each, facts, book) for number, each in enumerate(open_[-MOST_LISTED:], 1)]
+    told, earlier = _told(listed, max(len(open_) - MOST_LISTED, 0), closed), list(sections)
+    drawn = any(section.name == "trend" for section in earlier)
+    for section in earlier:
+        if told and section.name == "trend":
+            yield replace(section, note=joined(section.note, _NOTE) if listed else section.note,
+                          blocks=(*(_marked(block, listed) for block in section.blocks), *told))  # fmt: skip
+            continue
+        yield section
+        if told and section.name == "key_figures" and not drawn:
+            title = t("Ce qui s’est passé", "What happened")
+            label = t("Événements", "Events")
+            yield Section("annotations", label, NOTHING, title, NOTHING, told, source(facts))
+
+
+_NOTE = t("Cercle : événement, expliqué dessous.", "Circle: an event, explained below.")
+
+
+def split(facts: Facts) -> tuple[list[Annotation], int]:
+    """Notes since the first month that is known which may be told, oldest first; and how many may not."""
+    zone = facts.config.timezone
+    begin = named_period(min(facts.months, default=str(facts.period))).bounds_us(zone)[0]
+    end = facts.period.bounds_us(zone)[1]
+    mine = [each for each in facts.context.annotations if each.at_us < end and each.until_us > begin]
+    told = [each for each in mine if not confidential(each, facts, begin, end)]
+    return told, len(mine) - len(told)
+
+
+def confidential(note: Annotation, facts: Facts, begin_us: int, end_us: int) -> bool:
+    """Whether a note names a cell that is hidden in the period of the edition, or in one that the note falls in."""
+    zone, length = facts.config.timezone, facts.period.length
+    first = period_at(max(note.at_us, begin_us), zone, length)
+    last = period_at(min(note.until_us, end_us) - 1, zone, length)
+    periods = {str(facts.period), *(str(first.shifted(step)) for step in range(last.since(first) + 1))}
+    where = tuple((name, value) for name, value in _where(note) if name != "host")
+    if any(facts.hidden((pair,), period) for period in periods for pair in where):
+        return True
+    if len(where) > 1 and any(facts.hidden(where, period) for period in periods):
+        return True
+    return any(_names(name, f"{note.text}\n{note.english}") for name in _hidden_names(facts, periods))
+
+
+def _hidden_names(facts: Facts, periods: Iterable[str]) -> set[str]:
+    """Services, uses and models whose figures are confidential in one of these periods."""
+    found = set()
+    for period in periods:
+        for column, rows in (("use_case", facts.uses), ("service", facts.services), ("model", {str(facts.period): facts.models})):
+            names = {name for (name,) in rows.get(period, {}) if name and name not in KEPT_NAMES}
+            found |= {name for name in names if facts.hidden(((column, name),), period)}
+    return found
+
+
+def _names(name: str, text: str) -> bool:
+    """Whether a text holds a name as a word of its own."""
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE) is not None
+
+
+def _where(note: Annotation) -> Where:
+    return tuple((name, getattr(note, name)) for name in COLUMNS if getattr(note, name))
+
+
+def _happening(number: int, note: Annotation, facts: Facts, book: FigureBook) -> Happening:
+    zone, where = facts.config.timezone, _where(note)
+    start, end = (to_datetime(at).astimezone(zone).date().isoformat() for at in (note.at_us, note.until_us - 1))
+    touched = [figure for figure in book.figures() if _touches(note, dict(where), figure, facts)]
+    touched.sort(key=lambda figure: (-named_period(figure.period).length, not figure.where, len(figure.id), figure.id))
+    ids = tuple(figure.id for figure in touched[:MOST_FIGURES])
+    return Happening(number, start, end, Text(note.words("fr"), note.words("en")), where, ids)
+
+
+def _touches(note: Annotation, where: dict[str, str], figure: Figure, facts: Facts) -> bool:
+    """Whether the energy of a figure holds what happened: of its cell or of the whole, in a period that the note falls in."""
+    if (figure.indicator, figure.kind) != (ENERGY.indicator, "level") or figure.value is None or not figure.period:
+        return False
+    begin, end = named_period(figure.period).bounds_us(facts.config.timezone)
+    return note.at_us < end and note.until_us > begin and set(figure.where) <= set(where.items())
+
+
+def _marked(block: object, listed: list[Happening]) -> Chart:
+    assert isinstance(block, Chart)
+    assert isinstance(block.drawing, Trend)
+    if not listed:
+        return block
+    drawing = replace(block.drawing, happenings=tuple(listed))
+    count = t(f"Événements marqués : {len(listed)}.", f"Events marked: {len(listed)}.")
+    return replace(block, drawing=drawing, alternative=joined(block.alternative, count))
+
+
+def _told(listed: list[Happening], earlier: int, closed: int) -> tuple[Paragraphs, ...]:
+    blocks = [Paragraphs(tuple(_sentence(each) for each in listed), "numbered")] if listed else []
+    rest = []
+    if earlier:
+        rest.append(Sentence(t(f"Événements plus anciens, non repris : {earlier}.", f"Earlier events, not listed: {earlier}.")))
+    if closed:
+        rest.append(Sentence(t(
+            f"[c] Événements non publiés : {closed} ; ils nomment des cellules dont les chiffres ne le sont pas.",
+            f"[c] Events not published: {closed}; they name cells whose figures are not published.",
+        )))  # fmt: skip
+    return (*blocks, Paragraphs(tuple(rest))) if rest else tuple(blocks)
+
+
+def _sentence(each: Happening) -> Sentence:
+    """Date, words, what it is about, which figures hold it."""
+    about = [Text(*(KINDS[name].in_(language).format(value) for language in ("fr", "en"))) for name, value in each.where]
+    of = joined(*about, by=", ")
+    when, words, ids = _when(each), each.words, ", ".join(each.figures)
+    fr = f"{when.fr}\u00a0: {words.fr}" + (f" ({of.fr})" if about else "") + (f". Chiffres concernés\u00a0: {ids}" if ids else "")
+    en = f"{when.en}: {words.en}" + (f" ({of.en})" if about else "") + (f". Figures concerned: {ids}" if ids else "")
+    return Sentence(Text(_literal(f"{fr}."), _literal(f"{en}.")), {}, each.figures)
+
+
+def _literal(text: str) -> str:
+    """A phrase of somebody's own words: its braces are no references."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def _when(each: Happening) -> Text:
+    first, last = (both_dates(datetime.date.fromisoformat(day)) for day in (each.start, each.end))
+    if each.start == each.end:
+        return first
+    return Text(f"Du {first.fr} au {last.fr}", f"From {first.en} to {last.en}")
+
