@@ -42,6 +42,7 @@ from footprint.access.guarding import PAGE, Sight, current_role
 from footprint.access.knowing import mode_of
 from footprint.aggregation.storing import changes
 from footprint.config import Config
+from footprint.editions.shelf import Issue, newest
 from footprint.periods import period_at
 from footprint.querying import Answer, Question
 from footprint.querying import query as ask_store
@@ -129,6 +130,7 @@ def mount(
             clock(),
             for_role(view, role, config, clock()),
             role=role,
+            published=partial(_newest, store),
         )
 
     def made(asked: Asked) -> tuple[Any, bool]:
@@ -194,6 +196,14 @@ _hands = ThreadPoolExecutor(max_workers=PAGES_AT_ONCE, thread_name_prefix="page"
 async def _aside(act: Callable[..., Any], *given: Any) -> Any:
     """What an act gives, in a thread: Dash would have a page hold up all that the server does, the ingest of agents first."""
     return await asyncio.get_running_loop().run_in_executor(_hands, partial(copy_context().run, act, *given))
+
+
+def _newest(store: Store, period: str) -> Issue | None:
+    """The newest edition of a period; of a store that is away, none: the frame of a page stands without it."""
+    try:
+        return newest(store, period)
+    except DBAPIError:
+        return None
 
 
 def may_read(role: Role, view: View) -> bool:

@@ -12,6 +12,7 @@ from dash import html
 from dashboards.cards import CURRENT
 from dashboards.drawing import Drawing
 from dashboards.parts.filters import period_words, reference_words
+from dashboards.parts.published import frozen, published_words
 from dashboards.view import THEMES, Context
 from dashboards.words import LANGUAGES, say
 from footprint.access import Role
@@ -91,14 +92,14 @@ def _menu(title: str, items: list[Any]) -> html.Details:
 
 
 def _share(context: Context) -> html.Details:
-    """The canonical address of this view, to copy; that of what was published; the print view."""
+    """The canonical address of this view, to copy; that of its period as it was published; the print view."""
     view, language = context.view, context.view.language
     copied: dict[str, Any] = {"data-copy": view.link(), "data-done": say(language, "copied")}
     return _menu(
         say(language, "share"),
         [
             html.Li(html.Button(say(language, "copy_live"), type="button", **copied)),
-            html.Li(html.A(say(language, "frozen"), href=view.link("/editions"))),
+            *frozen(context),
             html.Li(html.A(say(language, "print_view"), href=view.link(print="1"))),
         ],
     )
@@ -109,7 +110,8 @@ def printed(context: Context) -> html.Div:
     view, language = context.view, context.view.language
     filtered = ", ".join(f"{say(language, name).lower()} {value}" for name, value in view.filters) or say(language, "no_filter")
     said = say(language, "printed", period=period_words(context), before=reference_words(context), filters=filtered)
-    return html.Div([html.P(said), html.P(view.link(), className="address")], className="print-only")
+    told = [part for part in (said, published_words(context)) if part]
+    return html.Div([*map(html.P, told), html.P(view.link(), className="address")], className="print-only")
 
 
 def footer(context: Context, more: Sequence[Any]) -> html.Footer:

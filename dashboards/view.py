@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlencode
 
 from footprint.access import Role
 from footprint.config import Config
+from footprint.editions.shelf import Issue
 from footprint.instants import format_instant, from_datetime, parse_instant, to_datetime
 from footprint.periods import named_period
 from footprint.querying import Answer, Question
@@ -197,6 +198,7 @@ class Context:
     view: View
     failed: list[str] = field(default_factory=list)
     role: Role = Role.ADMINISTRATOR
+    published: Callable[[str], Issue | None] = lambda period: None  # the newest edition of a period
 
     def question(self, **options: Any) -> Question:
         """The question of this view; where its period begins before the first reading, nothing was expected there."""

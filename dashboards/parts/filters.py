@@ -9,6 +9,7 @@ from babel.dates import format_date
 from dash import html
 
 from dashboards.cards import menu
+from dashboards.parts.published import published
 from dashboards.view import FILTERS, PERIODS, VERSUS, VIEWS, Context
 from dashboards.words import say
 from footprint.instants import to_datetime
@@ -34,6 +35,7 @@ def filters(context: Context) -> html.Nav:
             **folded,
         ),
         menu(view, "period", say(language, "periods"), chosen, periods),
+        *published(context),
         menu(view, "vs", say(language, "vs"), reference_words(context), [(each, _versus(context, each)) for each in VERSUS]),
         menu(view, "view", say(language, "views"), say(language, view.view), [(each, say(language, each)) for each in VIEWS]),
     ]

@@ -65,6 +65,24 @@ class Published:
         return "".join(f"{digest}  {name}\n" for name, digest in sorted(self.files.items())).encode()
 
 
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """A published version by name alone: what a page needs to point at it."""
+
+    period: str
+    version: int
+    status: str
+
+    @property
+    def name(self) -> str:
+        """2026-Q3 v1."""
+        return f"{self.period} v{self.version}"
+
+    def address(self, language: str) -> str:
+        """Where its document stands, on this server."""
+        return f"/editions/{self.period}/v{self.version}/{language}/report.html"
+
+
 def shelf_of(config: Config) -> Vault:
     """Where published editions stand."""
     return Vault(config.editions_url())
@@ -118,6 +136,15 @@ def published_editions(store: Store, period: str | None = None) -> list[Publishe
         asked = asked.where(target.c.period == period)
     with store.read() as connection:
         return [_published(row) for row in connection.execute(asked)]
+
+
+def newest(store: Store, period: str) -> Issue | None:
+    """The last version of a period, without its content; None where none was published."""
+    target = table(tables.PublishedEdition)
+    asked = select(target.c.version, target.c.status).where(target.c.period == period).order_by(target.c.version.desc()).limit(1)
+    with store.read() as connection:
+        row = connection.execute(asked).first()
+    return None if row is None else Issue(period, row.version, row.status)
 
 
 def _published(row: Any) -> Published:
