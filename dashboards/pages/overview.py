@@ -24,10 +24,11 @@ def content(context: Context) -> list[Any]:
         return [parts.filters(context), *parts.nothing(context)]
     whole = rows[0]
     before, ratio, requests = parts.change_of(context)
-    finding = cache(partial(parts.change_in, context))  # two cards tell of it
+    # Two cards each tell of these.
+    finding, days = cache(partial(parts.change_in, context)), cache(partial(parts.day_states, context))
     return [
         parts.filters(context),
-        safely(lambda: parts.day_strip(context, whole), context),
+        safely(lambda: parts.day_strip(context, whole, days), context),
         *parts.headline(context, whole, ratio, requests),
         parts.key_figures(context, whole, before, ratio, requests),
         _row(context, lambda: parts.trend(context, whole), lambda: parts.facts(context, whole, finding), kind="row wide"),
@@ -35,7 +36,7 @@ def content(context: Context) -> list[Any]:
             context, lambda: _ranked(context, whole, "use_case", "/use-cases"), lambda: parts.change(context, finding, wide=False)
         ),
         safely(lambda: parts.flows(context, whole), context),
-        _row(context, lambda: parts.calendar(context, whole), lambda: parts.seen(context, whole)),
+        _row(context, lambda: parts.calendar(context, whole), lambda: parts.seen(context, whole, days)),
         _row(context, lambda: _ranked(context, whole, "service", "/services"), lambda: parts.made_of(context, whole)),
         safely(lambda: latest(context), context),
     ]

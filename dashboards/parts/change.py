@@ -32,8 +32,9 @@ def change_in(context: Context) -> Effects | None:
         return None
     before = {"from_us": bounds[0], "to_us": bounds[1], "view": "active"}
     sides = [_asked(context, context.question(**options)) for options in (before, {"view": "active"})]
-    pairs = [
-        _asked(context, context.question(group=("service", "use_case"), **options)) for options in (before, {"view": "active"})
+    pairs = [  # how sure an effect is follows from the totals
+        _asked(context, context.question(group=("service", "use_case"), **options), budgeted=False)
+        for options in (before, {"view": "active"})
     ]
     if any(() not in side for side in sides):
         return None
@@ -42,11 +43,11 @@ def change_in(context: Context) -> Effects | None:
     return found if found is not None and found.unit == "gCO2e" else None
 
 
-def _asked(context: Context, question: Question) -> dict[tuple[str, ...], Asked]:
-    """Rows with their budgets by names."""
+def _asked(context: Context, question: Question, *, budgeted: bool = True) -> dict[tuple[str, ...], Asked]:
+    """Rows by names, with their budgets where these are looked at."""
     assert context.store is not None
     with gathered(context.store, context.config, question, context.now_us) as found:
-        rows = told(found) if found is not None else []
+        rows = told(found, budgeted=budgeted) if found is not None else []
         return {each.names: Asked(each.row, each.energy, each.grams, each.gap, each.known_us / US_PER_HOUR) for each in rows}
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from babel.dates import format_date
@@ -23,7 +25,10 @@ HALF, MOST = 0.5, 0.9
 MOST_LABELS = 4
 
 
-def day_states(context: Context) -> dict[str, list[tuple[str, str]]]:
+States = dict[str, list[tuple[str, str]]]  # host -> (date, state) of each day
+
+
+def day_states(context: Context) -> States:
     """Host -> (date, state) of each day of the period: measured, estimated, missing."""
     rows = [row for row in context.rows(group=("host",), every="day", view="active") if row["host"]]
     found: dict[str, list[tuple[str, str]]] = defaultdict(list)
@@ -49,12 +54,12 @@ def _day(text: str, zone: Any) -> str:
     return to_datetime(parse_instant(text)).astimezone(zone).date().isoformat()
 
 
-def day_strip(context: Context, whole: Row) -> html.Div:
-    """The strip on top of a page: a day takes the worst state of any of its hosts."""
+def day_strip(context: Context, whole: Row, found: Callable[[], States] | None = None) -> html.Div:
+    """The strip on top of a page: a day takes the worst state of any of its hosts; ``found`` gives what was found already."""
     language = context.view.language
     worst = STATES[::-1]
     by_day: dict[str, str] = {}
-    for states in day_states(context).values():
+    for states in (found or partial(day_states, context))().values():
         for day, state in states:
             by_day[day] = min(by_day.get(day, "measured"), state, key=worst.index)
     status = say(language, "status_provisional" if "provisional" in whole["status"] else "status_final")
@@ -77,12 +82,12 @@ def day_strip(context: Context, whole: Row) -> html.Div:
     )
 
 
-def seen(context: Context, whole: Row | None = None) -> html.Section:
+def seen(context: Context, whole: Row | None = None, found: Callable[[], States] | None = None) -> html.Section:
     """One row a host, runs of days, the percentage of days measured; what lacks is said."""
     language = context.view.language
-    found = day_states(context)
+    by_host = (found or partial(day_states, context))()
     rows, told = [], []
-    for host, states in found.items():
+    for host, states in by_host.items():
         share = sum(state == "measured" for _, state in states) / len(states)
         label = f"{host} : {percent(share, language)} {say(language, 'measured')}"
         name = html.Span(html.A(host, href=context.view.link("/hosts", name=host)), className="strip-name")
@@ -91,13 +96,13 @@ def seen(context: Context, whole: Row | None = None) -> html.Section:
         told.append((host, *(str(each) for each in counts), percent(share, language)))
     key = [html.Span([html.Span(className=f"cell {kind}", **ASIDE), say(language, kind)], className="key") for kind in STATES]
     head = [say(language, "host"), *(say(language, kind) for kind in STATES), say(language, "coverage_short")]
-    days = [day for day, _ in next(iter(found.values()), [])]
+    days = [day for day, _ in next(iter(by_host.values()), [])]
     return block(
         say(language, "seen_title"),
         say(language, "seen_sub"),
         [_axis(days, language), *rows, html.P(key, className="keys")],
         language,
-        sentences=_gaps(found, language),
+        sentences=_gaps(by_host, language),
         table=table(head, told, say(language, "seen_title")),
         data=[(form.upper(), context.data(form, group="host", every="day")) for form in ("csv", "json", "parquet")],
         source=source(whole, language) if whole else "",

@@ -6,7 +6,7 @@ import datetime
 import functools
 import json
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -91,11 +91,22 @@ class Host:
         self.aliases = view.aliases(name)
         self.held = held_devices(config.placements, name, self.aliases, named)
         self.held += self._seen_computing({held.device for held in self.held})
-        self.devices = functools.lru_cache(maxsize=3)(lambda day: device_spans(view, name, day))
-        self.inputs = functools.cache(self._inputs)
-        self._asked_days = functools.cache(self._days_of_service)
 
     # What only a computation needs is made when it is first asked for: every question looks at every host.
+
+    @functools.cached_property
+    def devices(self) -> Callable[[int], list[DeviceSpans]]:
+        """Spans of every device, by day; those of the last three are kept."""
+        return functools.lru_cache(maxsize=3)(lambda day: device_spans(self.view, self.name, day))
+
+    @functools.cached_property
+    def inputs(self) -> Callable[[int], str]:
+        """Inputs of attribution by day, kept."""
+        return functools.cache(self._inputs)
+
+    @functools.cached_property
+    def _asked_days(self) -> Callable[[str], tuple[dict[int, tuple[int, int]], list[int]]]:
+        return functools.cache(self._days_of_service)
 
     @functools.cached_property
     def services(self) -> list[str]:

@@ -27,7 +27,7 @@ from footprint.instants import format_instant
 from footprint.ledger.factors import book_of
 from footprint.ledger.reading import LedgerView
 from footprint.querying.cells import Source, gather, undeclared_uses
-from footprint.querying.columns import NAMED, CellTable, Ints, Place, combined, part_of, table_of
+from footprint.querying.columns import NAMED, CellTable, Ints, Place, combined
 from footprint.querying.counts import Counts, gather_counts
 from footprint.querying.coverage import Watch, watch
 from footprint.querying.figures import (
@@ -98,6 +98,7 @@ class Gathered:
     sums: Sums | None
     declared: Declared
     watched: Watch
+    _times: dict[object, tuple[int, int, int]] = field(default_factory=dict)
 
     @property
     def apart(self) -> bool:
@@ -107,7 +108,12 @@ class Gathered:
     def times(self, period: int, group: Group) -> tuple[int, int, int]:
         """(read, known, expected) device-µs of a row."""
         start_us, end_us = self.periods[period]
-        return self.watched.measure(_where(self.question, group, self.watched), start_us, max(end_us, start_us + 1))
+        devices = frozenset(group.devices) if "device" in self.question.group else None
+        place = period, frozenset(group.services), frozenset(group.hosts), devices  # all that _where looks at
+        if place not in self._times:
+            where = _where(self.question, group, self.watched)
+            self._times[place] = self.watched.measure(where, start_us, max(end_us, start_us + 1))
+        return self._times[place]
 
     def budgets(self, group: Group) -> tuple[Budget, Budget]:
         """The uncertainty budgets of a row: of its energy [kWh] and of its emissions [g]."""
@@ -174,14 +180,14 @@ class Told:
     group: Group
 
 
-def told(found: Gathered) -> list[Told]:
-    """The rows of a question by period and names, each with its budgets."""
+def told(found: Gathered, *, budgeted: bool = True) -> list[Told]:
+    """The rows of a question by period and names, each with its budgets: empty ones where nobody looks at them."""
     rows = []
     summed, open_days = _summed(found), _open_days(found.source)
     for (period, names), group in sorted(found.groups.items(), key=lambda item: item[0]):
         row = _row(found, period, group, summed, open_days)
         if row is not None:
-            energy, grams = found.budgets(group)
+            energy, grams = found.budgets(group) if budgeted else (Budget(), Budget())
             _, known, expected = found.times(period, group)
             rows.append(Told(period, names, row, energy, grams, gap_allowance(known, expected), known, group))
     return rows
@@ -366,8 +372,7 @@ def _energy(
     services = tuple(each for each in question.where if each[0] == "service")
     cells = gather(source, pieces, {*columns, "use_case", "model", "charter"}, services)
     month = [month_of(months, start) for start, _ in pieces]
-    spread = respread(dict(cells.cells()), month, month_weights(source, months, services))
-    return table_of([part_of(spread.items())]), owner
+    return respread(cells, month, month_weights(source, months, services)), owner
 
 
 def _chosen(question: Question, values: dict[str, str]) -> bool:

@@ -184,6 +184,18 @@ def _amounts(high: Ints, low: Ints) -> NDArray[np.int64] | NDArray[np.object_]:
     return wide
 
 
+def part_at(table: CellTable, chosen: Ints) -> Part:
+    """Some cells of a table as a part, to be put together with others."""
+    names = {name: (codes[chosen], table.texts) for name, codes in table.names.items()}
+    basis = table.basis[chosen], table.bases
+    return Part(table.period[chosen], names, basis, *halves(table.amounts[chosen]), table.divided[chosen])
+
+
+def halves(amounts: NDArray[np.int64] | NDArray[np.object_]) -> tuple[Ints, Ints]:
+    """What lies above and below BITS of amounts, each of their shape."""
+    return (amounts >> BITS).astype(np.int64), (amounts & (2**BITS - 1)).astype(np.int64)
+
+
 def part_of(cells: Iterable[tuple[Place, Sequence[int]]], divided: Iterable[int] | None = None) -> Part:
     """Cells one by one as a part, to be put together with others."""
     found = list(cells)

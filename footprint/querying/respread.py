@@ -19,7 +19,7 @@ from footprint.aggregation.summing import MONTH_USES
 from footprint.attribution.rounding import split_integers
 from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.querying.cells import Source, chosen_sql, periods_sql, sum_sql, whole_slots
-from footprint.querying.columns import AMOUNTS, NAMED, Cells
+from footprint.querying.columns import NAMED, CellTable, halves, part_at, table_of
 from footprint.querying.months import month_span
 from footprint.querying.periods import cut_periods
 
@@ -64,34 +64,44 @@ def month_weights(source: Source, months: Sequence[tuple[int, int]], where: Sequ
     return dict(found)
 
 
-def respread(cells: Cells, months: Sequence[int], weights: Weights) -> Cells:
+def respread(table: CellTable, months: Sequence[int], weights: Weights) -> CellTable:
     """Cells in which ``(idle)`` stands with the use cases; ``months[period]`` is the month of each period.
 
     Every amount is divided in integers, so that the sum over all cells stays what it was.
     """
-    result: dict[object, list[int]] = defaultdict(lambda: [0] * len(AMOUNTS))
-    for place, amounts in cells.items():
-        shares = weights.get((months[place.period], place.service), {})
-        if place.use_case != IDLE_NAME or not shares:
-            parts = [(place, amounts)]
-        else:
-            names = sorted(shares)
-            weight = np.array([shares[name] for name in names])
-            columns = np.stack([_split(amount, weight) for amount in amounts])
-            parts = [
-                (replace(place, use_case=use_case, model=model, charter=charter), columns[:, index].tolist())
-                for index, (use_case, model, charter) in enumerate(names)
-            ]
-        for target, values in parts:
-            mine = result[target]
-            for index, value in enumerate(values):
-                mine[index] += int(value)
-    return dict(result)  # type: ignore[arg-type]
+    chosen, uses = _spreadable(table, months, weights)
+    if not chosen:
+        return table
+    group = np.repeat(np.arange(len(chosen)), [len(each) for each in uses])
+    weight = np.array([share for shares in uses for _, share in sorted(shares.items())])
+    amounts = table.amounts[chosen].astype(np.int64)
+    spread = np.stack([split_integers(column, weight, group) for column in amounts.T], axis=1)
+    cells = np.array(chosen, dtype=np.int64)[group]
+    names = {name: (table.names[name][cells], table.texts) for name in NAMED}
+    for place, name in enumerate(_TOLD):
+        told = [use[place] for shares in uses for use in sorted(shares)]
+        texts = sorted(set(told))
+        number = {text: index for index, text in enumerate(texts)}
+        names[name] = np.array([number[text] for text in told], dtype=np.int64), texts
+    kept = np.setdiff1d(np.arange(len(table)), chosen)
+    high, low = halves(spread)
+    return table_of([part_at(table, kept), replace(part_at(table, cells), names=names, high=high, low=low)])
 
 
-def _split(amount: int, weight: np.ndarray[tuple[int], np.dtype[np.float64]]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    group = np.zeros(len(weight), dtype=np.int64)
-    return split_integers(np.array([amount], dtype=np.int64), weight, group)
+_TOLD = ("use_case", "model", "charter")  # in the order of UseCase
+
+
+def _spreadable(table: CellTable, months: Sequence[int], weights: Weights) -> tuple[list[int], list[dict[UseCase, float]]]:
+    """The cells of idle energy that there are use cases for, and these with their weights."""
+    chosen, uses = [], []
+    idle = table.texts.index(IDLE_NAME) if IDLE_NAME in table.texts else -1
+    for index in np.flatnonzero(table.names["use_case"] == idle).tolist():
+        service = table.texts[int(table.names["service"][index])]
+        shares = weights.get((months[int(table.period[index])], service))
+        if shares:
+            chosen.append(index)
+            uses.append(shares)
+    return chosen, uses
 
 
 def month_of(months: Sequence[tuple[int, int]], instant_us: int) -> int:
