@@ -49,7 +49,7 @@ def content(context: Context) -> list[Any]:
             language,
             source=parts.source(row, language),
         ),
-        block(f"2. {say(language, 'step_formula')}", method.formula, _formula(row, figure, language), language),
+        block(f"2. {say(language, 'step_formula')}", method.formula_in(language), _formula(row, figure, language), language),
         block(f"3. {say(language, 'step_facts')}", "", scrolled(_facts(context), say(language, "step_facts")), language),
         block(
             f"4. {say(language, 'step_rows')}",

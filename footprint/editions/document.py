@@ -87,7 +87,19 @@ class Sentence:
     evidence: tuple[str, ...] = ()
 
 
-Cell = Text | Ref | Mark | Sentence
+@dataclass(frozen=True, slots=True)
+class Cited:
+    """A source: words of the edition's language around titles of others, each with its language where that is another one."""
+
+    fr: tuple[tuple[str, str], ...]  # (text, language or empty)
+    en: tuple[tuple[str, str], ...]
+
+    def in_(self, language: str) -> tuple[tuple[str, str], ...]:
+        """Its parts in one of the languages."""
+        return self.fr if language == "fr" else self.en
+
+
+Cell = Text | Ref | Mark | Sentence | Cited
 
 
 @dataclass(frozen=True, slots=True)

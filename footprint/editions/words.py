@@ -9,9 +9,10 @@ from babel.lists import format_list
 
 from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.config.facts import UNDECLARED
-from footprint.editions.document import Text
+from footprint.editions.document import Cited, Text
 from footprint.periods import Period
 from footprint.wording.catalogue import typographic
+from footprint.wording.sources import source_in
 
 _ORDINALS = ("Premier", "Deuxième", "Troisième", "Quatrième"), ("First", "Second", "Third", "Fourth")
 
@@ -24,6 +25,11 @@ def t(fr: str, en: str) -> Text:
 def same(text: str) -> Text:
     """A name from the data, which has one language."""
     return Text(text, text)
+
+
+def cited(source: str) -> Cited:
+    """A source of the factor book in both languages."""
+    return Cited(tuple(source_in(source, "fr")), tuple(source_in(source, "en")))
 
 
 NOTHING = Text("", "")

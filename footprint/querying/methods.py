@@ -31,6 +31,11 @@ class Method:
     source: str
     words: tuple[str, str]
     computed_by: Callable[..., Any]
+    french: str = ""  # the formula in French, where it holds words
+
+    def formula_in(self, language: str) -> str:
+        """The formula as the language writes it."""
+        return self.french if language == "fr" and self.french else self.formula
 
 
 METHODS: tuple[Method, ...] = (
@@ -39,6 +44,7 @@ METHODS: tuple[Method, ...] = (
         ("Requêtes et jetons", "Requests and tokens"), "sum over requests that end in the period", "gateways’ logs",
         ("Comptés par les passerelles. Une requête compte là où elle finit ; une fenêtre de plusieurs se répartit sur le temps.",
          "Counted by the gateways. A request counts where it ends; a window of several is divided by time."), requests_figures,
+        "somme des requêtes qui finissent dans la période",
     ),
     Method(
         ("energy_kwh", "accelerator_active_kwh", "accelerator_idle_kwh", "host_kwh", "facility_kwh"), "kWh",
@@ -48,15 +54,17 @@ METHODS: tuple[Method, ...] = (
          "bâtiment. Ce qu’aucun service n’explique reste visible, non attribué."),
          ("What meters read, divided without rest: above idle, idle, the rest of the server, then the building. What no service "
          "explains stays in sight, unattributed.")), energy_figures,
+        "E = (actif + au repos + reste du serveur) x PUE",
     ),
     Method(
         ("energy_low_kwh", "energy_high_kwh", "co2e_location_low_g", "co2e_location_high_g"), "kWh; gCO2e",
-        ("Intervalle à 95 %", "95 % interval"), "U = 2 u; u² = sum over causes of (sum of c u)²",
+        ("Intervalle à 95 %", "95% interval"), "U = 2 u; u² = sum over causes of (sum of c u)²",
         "JCGM 100:2008 (GUM), 5.1, 5.2, 6.3",
         (("Les erreurs d’une même cause (un modèle de capteur, un PUE, un facteur) s’ajoutent ; celles de causes différentes "
          "s’ajoutent en carrés. Ce qui n’a pas été relevé élargit vers le haut."),
          ("Errors of one cause (a sensor model, a PUE, a factor) add up; those of different causes add in squares. What was not "
          "read widens towards high.")), Budget.interval,
+        "U = 2 u ; u² = somme sur les causes de (somme des c u)²",
     ),
     Method(
         ("co2e_location_g",), "gCO2e", ("Émissions d’exploitation, selon le lieu", "Operational emissions, location-based"),
@@ -69,6 +77,7 @@ METHODS: tuple[Method, ...] = (
         "E x factor of the contract", "GHG Protocol Scope 2 Guidance, 2015",
         ("L’énergie, fois le facteur d’un contrat dont la preuve est déclarée ; vide sans preuve.",
          "Energy times the factor of a contract whose evidence is declared; empty without evidence."), impact_figures,
+        "E x facteur du contrat",
     ),
     Method(
         ("embodied_g",), "gCO2e", ("Émissions de fabrication", "Embodied emissions"), "M = TE x TiR / EL",
@@ -83,6 +92,7 @@ METHODS: tuple[Method, ...] = (
         "ISO/IEC 30134-9 (WUE); factors of the book",
         ("Sur site : énergie informatique fois WUE. Hors site : eau des centrales électriques, dont les sources se contredisent.",
          "On site: IT energy times WUE. Off site: water of power plants, on which sources disagree."), impact_figures,
+        "IT x WUE + E x eau des centrales",
     ),
     Method(
         ("adpe_kgsb", "primary_energy_mj"), "kgSb; MJ",
@@ -90,23 +100,27 @@ METHODS: tuple[Method, ...] = (
         "E x factor of the zone", "factors of the book (ADPe, primary energy of electricity)",
         ("De l’électricité seule ; vide où aucun facteur n’est connu. La fabrication des machines n’y est pas.",
          "Of electricity alone; empty where no factor is known. The making of machines is not in it."), impact_figures,
+        "E x facteur de la zone",
     ),
     Method(
         ("cost_eur",), "EUR", ("Coût de l’électricité", "Cost of electricity"), "E x dated price",
         "price entered by the operator",
         ("L’énergie, fois un prix daté que l’exploitant a saisi ; vide sans prix.",
          "Energy times a dated price that the operator entered; empty without one."), impact_figures,
+        "E x prix daté",
     ),
     Method(
         ("coverage",), "1", ("Taux de couverture", "Coverage"), "device-seconds read / expected", "this project; DESIGN.md",
         ("Part du temps des appareils attendus qui a vraiment été relevée. Une lecture manquée n’est jamais un zéro.",
          "Share of the expected devices’ time that was really read. A missed reading is never a zero."), Watch.measure,
+        "secondes d’appareil relevées / attendues",
     ),
     Method(
-        ("quality",), "A–D", ("Qualité", "Quality"), "worst letter bearing more than 10 % of the energy",
+        ("quality",), "A–D", ("Qualité", "Quality"), "worst letter bearing more than 10% of the energy",
         "this project; DESIGN.md",
         ("A mesuré ; B en partie modélisé ou déclaré ; C estimé ou supposé ; D parole du fournisseur.",
          "A measured; B partly modelled or declared; C estimated or assumed; D the supplier’s word."), quality_letter,
+        "pire lettre qui porte plus de 10 % de l’énergie",
     ),
 )  # fmt: skip
 
@@ -116,7 +130,7 @@ def described(language: str) -> list[dict[str, Any]]:
     chosen = 0 if language == "fr" else 1
     rows = [
         {
-            "figure": figure, "label": method.label[chosen], "unit": method.unit, "formula": method.formula,
+            "figure": figure, "label": method.label[chosen], "unit": method.unit, "formula": method.formula_in(language),
             "source": method.source, "words": method.words[chosen],
             "computed_by": f"{method.computed_by.__module__}.{method.computed_by.__qualname__}", "version": METHOD_VERSION,
         }

@@ -2,4 +2,6 @@
 
 numbers.py    values, units, intervals, changes, dates
 catalogue.py  gettext catalogues of sentences, by key
+sources.py    sources: words of ours in the language, titles of others in their own
+tokens.py     colours of the visual language
 """

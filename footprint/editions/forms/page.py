@@ -10,6 +10,8 @@ from pathlib import Path
 from footprint.editions.forms import phrases
 from footprint.editions.forms.print import MARK, badge
 from footprint.editions.forms.sheet import BlockSheet, ChartSheet, ParagraphsSheet, Run, SectionSheet, Sheet, TableSheet
+from footprint.editions.forms.svg import COLOURS
+from footprint.wording.tokens import colours, declarations
 
 _TAGS = {
     "": "{}", "strong": "<strong>{}</strong>", "quiet": '<span class="q">{}</span>', "note": '<span class="n">{}</span>',
@@ -23,8 +25,13 @@ FORMS = {"fr": "Autres formes", "en": "Other forms"}
 
 @cache
 def style() -> str:
-    """The style sheet of an edition, in one line."""
-    return (Path(__file__).parent / "page.css").read_text(encoding="utf-8").replace("\n", "")
+    """The style sheet of an edition, in one line: the colours of either theme, of charts by class, then the layout."""
+    themes = (
+        f":root{{color-scheme:light dark;{declarations('light')}}}"
+        f"@media (prefers-color-scheme:dark){{:root{{{declarations('dark')}}}}}"
+    )
+    charts = "".join(f"svg .{name}{{fill:var(--{name})}}svg .s-{name}{{stroke:var(--{name})}}" for name in colours())
+    return themes + charts + (Path(__file__).parent / "page.css").read_text(encoding="utf-8").replace("\n", "")
 
 
 def render(sheet: Sheet) -> str:
@@ -118,7 +125,12 @@ def _table(table: TableSheet, language: str) -> str:
 
 
 def _runs(runs: Iterable[Run], language: str) -> str:
-    return "".join(_badge(run.text) if run.look == "badge" else _TAGS[run.look].format(escape(run.text)) for run in runs)
+    return "".join(_badge(run.text) if run.look == "badge" else _run(run) for run in runs)
+
+
+def _run(run: Run) -> str:
+    text = _TAGS[run.look].format(escape(run.text))
+    return f'<span lang="{run.language}">{text}</span>' if run.language else text
 
 
 def _badge(letter: str) -> str:
@@ -128,9 +140,9 @@ def _badge(letter: str) -> str:
 def _hidden(svg: str) -> str:
     """A drawing that says nothing beyond the letter beside it; its colours follow the theme."""
     return (
-        svg.replace("<svg ", '<svg aria-hidden="true" ', 1).replace('fill="#12436D"', 'fill="currentColor"')
-        .replace('stroke="#12436D"', 'stroke="currentColor"').replace('fill="#FFFFFF"', 'fill="none"')
+        svg.replace("<svg ", '<svg aria-hidden="true" ', 1).replace(f'"{COLOURS["data"]}"', '"currentColor"')
+        .replace(f'fill="{COLOURS["paper"]}"', 'fill="none"')
     )  # fmt: skip
 
 
-MARK_HTML = MARK.replace("<svg ", '<svg aria-hidden="true" ', 1).replace("#16202E", "currentColor")
+MARK_HTML = MARK.replace("<svg ", '<svg aria-hidden="true" ', 1).replace(COLOURS["ink"], "currentColor")

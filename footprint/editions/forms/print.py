@@ -87,7 +87,8 @@ def _told(sheet: Sheet, files: dict[str, bytes]) -> dict[str, Any]:
     data = _data_of(main, language)
     annex = [each for each in body if each.annex]
     told: dict[str, Any] = {
-        "language": language, "title": sheet.title, "subject": sheet.subject, "period": sheet.period, "released": sheet.released,
+        "language": language, "colours": COLOURS,
+        "title": sheet.title, "subject": sheet.subject, "period": sheet.period, "released": sheet.released,
         "organisation": sheet.organisation, "demo": sheet.demo, "demo_words": phrases.DEMO.in_(language), "footer": sheet.footer,
         "strip_alternative": sheet.strip_alternative, "strip_note": phrases.STRIP.in_(language), "covered": _runs(sheet.covered),
         "side": [{"label": label, "lines": lines} for label, lines in sheet.side], "code": bool(sheet.address),
@@ -162,7 +163,7 @@ def column_weights(block: TableSheet, long: int = 24, most: int = 160) -> dict[i
 
 
 def _runs(runs: Sequence[Run]) -> list[dict[str, str]]:
-    return [{"text": run.text, "look": run.look} for run in runs]
+    return [{"text": run.text, "look": run.look, "language": run.language} for run in runs]
 
 
 def code(address: str) -> bytes:
@@ -190,6 +191,7 @@ def badge(letter: str) -> str:
 
 
 MARK = (
-    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 26 12" width="26" height="12"><g stroke="#16202E" stroke-width="2" '
-    'fill="none"><path d="M1 1V11M25 1V11M1 6H25"/></g><circle cx="13" cy="6" r="4.2" fill="#16202E"/></svg>'
+    f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 26 12" width="26" height="12"><g stroke="{COLOURS["ink"]}" '
+    'stroke-width="2" fill="none"><path d="M1 1V11M25 1V11M1 6H25"/></g>'
+    f'<circle cx="13" cy="6" r="4.2" fill="{COLOURS["ink"]}"/></svg>'
 )

@@ -14,6 +14,7 @@ from babel.dates import format_date, format_datetime
 from footprint.editions.document import (
     Cell,
     Chart,
+    Cited,
     Column,
     Edition,
     Figure,
@@ -36,10 +37,14 @@ ALIGN = {"value": "right", "change": "left", "interval": "left", "badge": "right
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A stretch of text of one look: plain, strong, quiet (intervals), note (ids), badge, flag, code."""
+    """A stretch of text of one look: plain, strong, quiet (intervals), note (ids), badge, flag, code.
+
+    ``language`` is its own, where that is not the sheet's.
+    """
 
     text: str
     look: str = ""
+    language: str = ""
 
 
 Runs = tuple[Run, ...]
@@ -259,6 +264,8 @@ def _cell(cell: Cell, column: Column, figures: Mapping[str, Figure], language: s
         return (Run(f"[{cell.flag}]", "flag"),)
     if isinstance(cell, Sentence):
         return sentence(cell, figures, language)
+    if isinstance(cell, Cited):
+        return tuple(Run(text, "", own) for text, own in cell.in_(language))
     if isinstance(cell, Text):
         look = "strong" if strong and column.kind == "value" else "code" if column.kind == "code" else ""
         return (Run(cell.in_(language), look),)

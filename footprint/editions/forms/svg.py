@@ -9,16 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from xml.sax.saxutils import escape, quoteattr
 
+from footprint.wording.tokens import colours
+
 WIDTH = 640.0  # of a chart in the text column; 137 mm on paper, where its text is then about 8 pt
 SIZE = 13.0
 SMALL, LINE = 12.0, 12.5  # of a name on two lines, and from one to the other: less than the rows of every chart
 FAMILY = "Source Sans 3, Arial, sans-serif"
-# Light values of the visual language; dark ones are set by class in forms/page.css.
-COLOURS = {
-    "paper": "#FFFFFF", "wash": "#F3F1EB", "ink": "#16202E", "ink2": "#47515F", "ink3": "#626B79", "rule": "#D9D6CD",
-    "strong": "#827F77", "data": "#12436D", "data2": "#4F8FD8", "band": "#C9DAEC", "more": "#E05C14", "moretext": "#A33F06",
-    "idle": "#78828F", "facility": "#A87F6E", "brown": "#603008",
-}  # fmt: skip
+# On paper, so that the paper is white; a page sets the colours of its theme by class.
+COLOURS = {**colours("light"), "paper": "#FFFFFF"}
 # Advances of Source Sans 3 Semibold, thousandths of the size, upwards to 25; the widest face in use, so that nothing is clipped.
 _ADVANCES = {
     140: "\u202f", 210: " \u00a0", 275: "iI|'ijl.,:;·’ìíîï", 350: "!()-[]f{}/tr", 425: "ş", 450: "szc?*çž", 500: "xvyzJ_éèêëeFL",

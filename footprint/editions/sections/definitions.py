@@ -11,7 +11,7 @@ from footprint.querying.methods import METHODS
 
 def section(facts: Facts, book: FigureBook) -> Section:
     """Eleven words with their formulas, the citation, the licence."""
-    rows = tuple(Row((t(*method.label), t(*method.words), Text(method.formula, method.formula))) for method in METHODS)
+    rows = tuple(Row((t(*method.label), t(*method.words), t(*(method.formula_in(language) for language in ("fr", "en"))))) for method in METHODS)
     columns = (Column(t("terme", "term")), Column(t("définition", "definition")), Column(t("formule", "formula"), "code"))
     rules, context, period = facts.config.editions, facts.context, long(facts.period)
     who = rules.producer or facts.config.organisation or "Footprint"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from footprint.editions.document import Column, Paragraphs, Row, Section, Sentence, Table
 from footprint.editions.facts import Facts
 from footprint.editions.figures import FigureBook
-from footprint.editions.words import NOTHING, same, t
+from footprint.editions.words import NOTHING, cited, same, t
 from footprint.wording.numbers import number
 
 
@@ -16,7 +16,7 @@ def section(facts: Facts, book: FigureBook) -> Section:
         Row((
             same(f"{factor.kind}, {factor.where}"),
             t(f"{number(factor.value, 'fr', 4)} {factor.unit}", f"{number(factor.value, 'en', 4)} {factor.unit}"),
-            same(factor.valid_from.isoformat()), same(factor.source), same(factor.licence), same(factor.bundle),
+            same(factor.valid_from.isoformat()), cited(factor.source), cited(factor.licence), same(factor.bundle),
         ))
         for factor in facts.factors
     )  # fmt: skip

@@ -38,8 +38,7 @@ def _bar(canvas: Canvas, bar: Bar, figure: Figure, top: float, scale: float, lan
     canvas.label(LABELS, middle, bar.label.in_(language), LABELS)
     told = shown(figure, language)
     if figure.value is None:
-        canvas.text(LEFT, middle + 4.5, told.value, colour="ink2")
-        canvas.text(VALUE, middle + 4.5, told.value, anchor="end", bold=True)
+        canvas.text(LEFT, middle + 4.5, told.value, colour="ink-2")  # once: where the bar would start
         return
     look = "dotted" if bar.look == "unattributed" else LOOKS[figure.quality]
     colour = {"idle": "idle", "unattributed": "ink"}.get(bar.look, "data")
@@ -47,5 +46,5 @@ def _bar(canvas: Canvas, bar: Bar, figure: Figure, top: float, scale: float, lan
     if figure.low is not None and figure.high is not None:
         canvas.whisker(LEFT + max(figure.low, 0.0) * scale, LEFT + figure.high * scale, middle)
     canvas.text(VALUE, middle + 4.5, told.value, anchor="end", bold=True)
-    canvas.text(VALUE + 8, middle + 4.5, told.interval, colour="ink2")
+    canvas.text(VALUE + 8, middle + 4.5, told.interval, colour="ink-2")
     canvas.text(LETTER, middle + 4.5, told.badge, anchor="end", bold=True)

@@ -27,10 +27,10 @@ def draw(drawing: Dumbbell, figures: Mapping[str, Figure], language: str, title:
     def x(value: float) -> float:
         return LEFT + (RIGHT - LEFT) * value / marks[-1]
 
-    canvas.text(0, 14, drawing.unit, colour="ink3")
+    canvas.text(0, 14, drawing.unit, colour="ink-3")
     for mark in marks:
-        canvas.line(x(mark), TOP, x(mark), bottom, colour="strong" if mark == 0 else "rule")
-        canvas.text(x(mark), bottom + 18, number(mark, language), colour="ink2", anchor="middle")
+        canvas.line(x(mark), TOP, x(mark), bottom, colour="rule-strong" if mark == 0 else "rule")
+        canvas.text(x(mark), bottom + 18, number(mark, language), colour="ink-2", anchor="middle")
     best, current, none = _WORDS[language]
     if drawing.pairs:
         canvas.dot(LEFT + 6, 10, 4.5, colour="data")
@@ -46,18 +46,18 @@ def _pair(canvas: Canvas, pair: Pair, figures, middle: float, x, language: str, 
     canvas.label(LABELS, middle, pair.label.in_(language), LABELS)
     best, current, ratio = figures[pair.best], figures[pair.current], figures[pair.ratio]
     if best.value is None or current.value is None:
-        canvas.text(LEFT + 8, middle + 4.5, shown(current, language).value, colour="ink2")
+        canvas.text(LEFT + 8, middle + 4.5, shown(current, language).value, colour="ink-2")
         return
     for figure, colour in ((best, "band"), (current, "rule")):
         if figure.low is not None and figure.high is not None:
             canvas.bar(x(figure.low), middle - 7, x(figure.high) - x(figure.low), 14, colour=colour)
-    canvas.line(x(best.value), middle, x(current.value), middle, colour="ink3", width=1.4)
+    canvas.line(x(best.value), middle, x(current.value), middle, colour="ink-3", width=1.4)
     canvas.dot(x(best.value), middle, 5, colour="data")
     canvas.dot(x(current.value), middle, 5, colour="ink", hollow=True)
     sure = ratio.value is not None and (ratio.low is None or ratio.high is None or not ratio.low <= 1 <= ratio.high)
     if sure:
         canvas.text(END, middle - 3, shown(ratio, language).value, anchor="end", bold=True)
-        canvas.text(END, middle + 13, f"n\u00a0=\u00a0{number(pair.n, language, 12)}", colour="ink2", anchor="end")
+        canvas.text(END, middle + 13, f"n\u00a0=\u00a0{number(pair.n, language, 12)}", colour="ink-2", anchor="end")
     else:
         canvas.text(END, middle - 3, none[0], anchor="end", bold=True)
         canvas.text(END, middle + 13, none[1], anchor="end", bold=True)

@@ -14,16 +14,16 @@ _WORDS = {  # (French, English)
     "C": ("estimé (C)", "estimated (C)"), "D": ("fournisseur (D)", "supplier’s word (D)"), "missing": ("manquant", "missing"),
 }  # fmt: skip
 _LOOKS = {
-    "A": ("data", "solid"), "B": ("data2", "solid"), "C": ("data", "hatched"), "D": ("data", "outline"),
+    "A": ("data", "solid"), "B": ("data-2", "solid"), "C": ("data", "hatched"), "D": ("data", "outline"),
     "missing": ("ink", "dotted"),
 }  # fmt: skip
 
 
 def draw(drawing: Shares, figures: Mapping[str, Figure], language: str, title: str, alternative: str) -> Canvas:
     """The parts in their order; a label stands above its part where there is room, the others in a line below."""
-    canvas = Canvas(WIDTH, TOP + BAR + 26, title, alternative)
     parts = [(look, figures[identity]) for look, identity in drawing.parts if figures[identity].value]
     total = sum(figure.value or 0.0 for _, figure in parts) or 1.0
+    canvas = Canvas(WIDTH, TOP + BAR + 4, title, alternative)
     left, free, below = 0.0, 0.0, []
     for look, figure in parts:
         width = WIDTH * (figure.value or 0.0) / total
@@ -37,5 +37,6 @@ def draw(drawing: Shares, figures: Mapping[str, Figure], language: str, title: s
             below.append(said)
         left += width
     if below:
-        canvas.text(WIDTH, TOP + BAR + 19, ", ".join(below), colour="ink2", anchor="end")
+        canvas.height += 22
+        canvas.text(WIDTH, TOP + BAR + 19, ", ".join(below), colour="ink-2", anchor="end")
     return canvas

@@ -9,7 +9,7 @@ from footprint.editions.forms.svg import WIDTH, Canvas, width_of
 from footprint.editions.showing import shown
 
 ROW, BAR, TOP, LEFT, RIGHT = 30.0, 18.0, 30.0, 76.0, 560.0
-LOOKS = (("data", "solid"), ("data2", "solid"), ("data", "hatched"), ("more", "solid"), ("idle", "dotted"))
+LOOKS = (("data", "solid"), ("data-2", "solid"), ("data", "hatched"), ("increase", "solid"), ("idle", "dotted"))
 
 
 def draw(drawing: Stacks, figures: Mapping[str, Figure], language: str, title: str, alternative: str) -> Canvas:
@@ -23,7 +23,7 @@ def draw(drawing: Stacks, figures: Mapping[str, Figure], language: str, title: s
     for index, (name, ids) in enumerate(drawing.columns):
         middle, left = top + ROW * (index + 0.5), LEFT
         if not any(ids):
-            canvas.text(left + 8, middle + 4.5, "[x]", colour="ink2")
+            canvas.text(left + 8, middle + 4.5, "[x]", colour="ink-2")
         canvas.text(0, middle + 4.5, _quarter(name, language), bold=index == len(drawing.columns) - 1)
         hidden = ""
         for layer, identity in enumerate(ids):
@@ -38,7 +38,7 @@ def draw(drawing: Stacks, figures: Mapping[str, Figure], language: str, title: s
                 canvas.bar(left, middle - BAR / 2, max(width - 2, 0.6), BAR, colour=colour, look=look)
                 left += width
         if hidden:
-            canvas.text(left + 8, middle + 4.5, hidden, colour="ink2")
+            canvas.text(left + 8, middle + 4.5, hidden, colour="ink-2")
     return canvas
 
 
@@ -67,5 +67,5 @@ def _legend(canvas: Canvas, drawing: Stacks, language: str) -> None:
             left, top = 0.0, top + 20
         colour, look = LOOKS[layer % len(LOOKS)]
         canvas.bar(left, top, 14, 11, colour=colour, look=look)
-        canvas.text(left + 20, top + 10, said, colour="ink2")
+        canvas.text(left + 20, top + 10, said, colour="ink-2")
         left += width

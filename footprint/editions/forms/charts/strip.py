@@ -24,6 +24,6 @@ def draw(days: Sequence[Day], title: str, alternative: str) -> Canvas:
             for x1, y1, x2, y2 in hatch(left, 0, width, HEIGHT, 4):
                 canvas.line(x1, y1, x2, y2, colour="data", width=1.4)
         else:
-            canvas.bar(left + 0.75, 0.75, width - 1.5, HEIGHT - 1.5, colour="ink3", look="dotted")
+            canvas.bar(left + 0.75, 0.75, width - 1.5, HEIGHT - 1.5, colour="ink-3", look="dotted")
         left += width
     return canvas

@@ -26,12 +26,12 @@ def draw(drawing: Tornado, figures: Mapping[str, Figure], language: str, title: 
         middle = TOP + ROW * (index + 0.5)
         canvas.label(LABELS, middle, swing.label.in_(language), LABELS)
         low, high = min(swing.low, 0.0) * scale, max(swing.high, 0.0) * scale
-        canvas.bar(zero + low, middle - BAR / 2, -low, BAR, colour="data2")
+        canvas.bar(zero + low, middle - BAR / 2, -low, BAR, colour="data-2")
         canvas.bar(zero, middle - BAR / 2, high, BAR, colour="data")
         canvas.text(zero + low - 6, middle + 4.5, f"−{number(-swing.low, language, 2)}" if swing.low else "0", anchor="end",
-                    colour="ink2")  # fmt: skip
-        canvas.text(zero + high + 6, middle + 4.5, f"+{number(swing.high, language, 2)}" if swing.high else "0", colour="ink2")
+                    colour="ink-2")  # fmt: skip
+        canvas.text(zero + high + 6, middle + 4.5, f"+{number(swing.high, language, 2)}" if swing.high else "0", colour="ink-2")
     canvas.line(zero, TOP - 2, zero, bottom + 4, width=1.4)
     told = shown(figures[drawing.centre], language)
-    canvas.text(zero, bottom + 20, f"{told.with_unit} ({_WORDS[language]})", anchor="middle", colour="ink2")
+    canvas.text(zero, bottom + 20, f"{told.with_unit} ({_WORDS[language]})", anchor="middle", colour="ink-2")
     return canvas

@@ -32,10 +32,10 @@ def draw(drawing: Trend, _: Mapping[str, Figure], language: str, title: str, alt
     def y(value: float) -> float:
         return BOTTOM - (BOTTOM - TOP) * value / marks[-1]
 
-    canvas.text(0, 14, drawing.unit, colour="ink3")
+    canvas.text(0, 14, drawing.unit, colour="ink-3")
     for mark in marks:
-        canvas.line(LEFT, y(mark), RIGHT, y(mark), colour="strong" if mark == 0 else "rule")
-        canvas.text(LEFT - 8, y(mark) + 4.5, number(mark, language), colour="ink2", anchor="end")
+        canvas.line(LEFT, y(mark), RIGHT, y(mark), colour="rule-strong" if mark == 0 else "rule")
+        canvas.text(LEFT - 8, y(mark) + 4.5, number(mark, language), colour="ink-2", anchor="end")
     _months(canvas, points, x, language)
     _missing(canvas, points, x, step, language)
     for first, run in _runs(points):
@@ -74,7 +74,7 @@ def _band(canvas: Canvas, run: list[Point], first: int, x, y) -> None:  # type: 
         canvas.area(shape, colour="band", opacity=0.5 if provisional else 1.0)
         if provisional:
             for edge in ((shape[0], shape[1]), (shape[3], shape[2])):
-                canvas.path(edge, colour="data2", width=0.8, dash="3 3")
+                canvas.path(edge, colour="data-2", width=0.8, dash="3 3")
     if len(known) == 1:
         at, point = known[0]
         canvas.line(at, y(point.low), at, y(point.high), colour="data", width=1.4)
@@ -89,7 +89,7 @@ def _months(canvas: Canvas, points: tuple[Point, ...], x, language: str) -> None
             continue
         if index and index < every and every > 1:
             continue  # too close to the first
-        canvas.text(x(index), BOTTOM + 19, format_date(date(int(year), int(month), 1), "MMM", locale=language), colour="ink2",
+        canvas.text(x(index), BOTTOM + 19, format_date(date(int(year), int(month), 1), "MMM", locale=language), colour="ink-2",
                     anchor="middle")  # fmt: skip
         if year != told_year:
             canvas.text(x(index), BOTTOM + 37, year, anchor="middle", bold=True)
@@ -107,8 +107,8 @@ def _missing(canvas: Canvas, points: tuple[Point, ...], x, step: float, language
             middle, word = (left + right) / 2, _WORDS[language][0]
             half = width_of(word) / 2
             if flag == "[x]":
-                canvas.text(min(max(middle, half), WIDTH - half), TOP - 6, word, colour="ink2", anchor="middle")
-            canvas.text(middle, TOP + 20, flag, colour="ink2", anchor="middle")
+                canvas.text(min(max(middle, half), WIDTH - half), TOP - 6, word, colour="ink-2", anchor="middle")
+            canvas.text(middle, TOP + 20, flag, colour="ink-2", anchor="middle")
         index += max(length, 1)
 
 
@@ -118,8 +118,8 @@ def _breaks(canvas: Canvas, drawing: Trend, x, language: str) -> None:  # type: 
         if month in months:
             at = x(months.index(month) - 0.5)
             canvas.line(at, TOP - 16, at, BOTTOM, width=1.4)
-            canvas.text(at - 5, TOP - 8, f"{_WORDS[language][2]} {before}", colour="ink2", anchor="end")
-            canvas.text(at + 5, TOP - 8, after, colour="ink2")
+            canvas.text(at - 5, TOP - 8, f"{_WORDS[language][2]} {before}", colour="ink-2", anchor="end")
+            canvas.text(at + 5, TOP - 8, after, colour="ink-2")
 
 
 def _happenings(canvas: Canvas, drawing: Trend, x) -> None:  # type: ignore[no-untyped-def]
@@ -135,7 +135,7 @@ def _happenings(canvas: Canvas, drawing: Trend, x) -> None:  # type: ignore[no-u
         at_last = at
         middle = BOTTOM - height * (2 * CIRCLE + 1)
         if not height:
-            canvas.line(at, BOTTOM - CIRCLE, at, TOP, colour="ink3", dash="1 3")
+            canvas.line(at, BOTTOM - CIRCLE, at, TOP, colour="ink-3", dash="1 3")
         canvas.dot(at, middle, CIRCLE, colour="ink", hollow=True, width=1.2)
         canvas.text(at, middle + 3.8, str(each.number), anchor="middle", bold=True, size=11)
 
@@ -154,5 +154,5 @@ def _last(canvas: Canvas, drawing: Trend, x, y, language: str) -> None:  # type:
     left = x(index) + 12
     canvas.dot(x(index), y(point.value), 4, colour="data", hollow=point.state == "provisional")
     canvas.text(left, at - 1, f"{told.value}\u00a0{drawing.unit}", bold=True)
-    canvas.text(left, at + 16, told.interval, colour="ink2")
-    canvas.text(left, at + 33, f"{when}, {_WORDS[language][1]}" if point.state == "provisional" else when, colour="ink2")
+    canvas.text(left, at + 16, told.interval, colour="ink-2")
+    canvas.text(left, at + 33, f"{when}, {_WORDS[language][1]}" if point.state == "provisional" else when, colour="ink-2")

@@ -29,5 +29,5 @@ def draw(drawing: Vintages, _: Mapping[str, Figure], language: str, title: str, 
         canvas.dot(LEFT + (value - low) * scale, middle, 4.5, colour="data", hollow=not last)
         told = estimate(value, below, above, language)
         canvas.text(VALUE, middle + 4.5, told.value, anchor="end", bold=True)
-        canvas.text(VALUE + 8, middle + 4.5, told.interval, colour="ink2")
+        canvas.text(VALUE + 8, middle + 4.5, told.interval, colour="ink-2")
     return canvas

@@ -42,19 +42,19 @@ def draw(drawing: Waterfall, figures: Mapping[str, Figure], language: str, title
     for number, effect in enumerate(drawing.effects):
         figure, middle = figures[effect.figure], TOP + ROW * (number + 1.5)
         begin, end, more = levels[number], levels[number + 1], levels[number + 1] >= levels[number]
-        canvas.line(x(begin), middle - ROW + (5 if number == 0 else BAR / 2), x(begin), middle - BAR / 2, colour="strong")
+        canvas.line(x(begin), middle - ROW + (5 if number == 0 else BAR / 2), x(begin), middle - BAR / 2, colour="rule-strong")
         canvas.bar(x(min(begin, end)), middle - BAR / 2, x(max(begin, end)) - x(min(begin, end)), BAR,
-                   colour="more" if more else "data")  # fmt: skip
+                   colour="increase" if more else "data")  # fmt: skip
         if figure.low is not None and figure.high is not None:
             canvas.whisker(x(end - halves[number]), x(end + halves[number]), middle)
         canvas.label(LABELS, middle, effect.label.in_(language), LABELS)
         told = shown(figure, language)
         if figure.value:
-            canvas.text(MARK, middle + 4, "▲" if more else "▼", colour="moretext" if more else "data", size=11)
+            canvas.text(MARK, middle + 4, "▲" if more else "▼", colour="increase-text" if more else "data", size=11)
         canvas.text(VALUE, middle + 4.5, told.value, anchor="end", bold=True)
-        canvas.text(VALUE + 6, middle + 4.5, told.interval, colour="ink2", size=11.5)
+        canvas.text(VALUE + 6, middle + 4.5, told.interval, colour="ink-2", size=11.5)
     last = TOP + ROW * (rows - 1.5)
-    canvas.line(x(levels[-1]), last + BAR / 2, x(levels[-1]), last + ROW - 5, colour="strong")
+    canvas.line(x(levels[-1]), last + BAR / 2, x(levels[-1]), last + ROW - 5, colour="rule-strong")
     total(rows - 1, levels[-1], drawing.after.figure)
     assert size
     return canvas
