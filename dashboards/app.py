@@ -35,7 +35,7 @@ from dashboards.pages import (
     readings,
     trace,
 )
-from dashboards.view import NAMED_PERIOD, THEMES, Context, View
+from dashboards.view import NAMED_PERIOD, THEMES, Context, View, protects
 from dashboards.words import LANGUAGES, say
 from footprint.access import Refused, Role, allows
 from footprint.access.guarding import PAGE, Sight, current_role
@@ -216,9 +216,7 @@ def may_read(role: Role, view: View) -> bool:
 
 def for_role(view: View, role: Role, config: Config, now_us: int) -> View:
     """Protected figures are those of calendar periods: where the address names no period, the last quarter that is over."""
-    named = view.since or view.until or NAMED_PERIOD.fullmatch(view.period)
-    below = view.path in ("/use-cases", charter.PATH, efficiency.PATH)
-    if role.sees_uses or named or (role.sees_services and not below):
+    if view.since or view.until or NAMED_PERIOD.fullmatch(view.period) or not protects(role, view):
         return view
     return replace(view, period=str(period_at(now_us, config.timezone).shifted(-1)))
 

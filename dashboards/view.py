@@ -23,6 +23,7 @@ VERSUS = ("prev", "yoy", "none")
 VIEWS = ("active", "full")
 THEMES = ("auto", "light", "dark")
 FILTERS = ("service", "use_case", "model", "host", "site")
+ABOUT_USES = ("/use-cases", "/charter", "/efficiency")  # pages whose figures stand below service level
 FIGURES = ("energy_kwh", "co2e_location_g", "requests", "wh_thousand")
 NAMED_PERIOD = re.compile(r"([1-9]\d{3})(?:-Q([1-4])|-(0[1-9]|1[0-2]))?")
 _DAYS = {"today": 1, "7d": 7, "30d": 30}
@@ -185,6 +186,11 @@ def _year_before(at_us: int, config: Config) -> int:
     then = to_datetime(at_us).astimezone(config.timezone)
     day = 28 if (then.month, then.day) == (2, 29) else then.day
     return from_datetime(then.replace(year=then.year - 1, day=day))
+
+
+def protects(role: Role, view: View) -> bool:
+    """Whether a page shows a role protected figures only: of whole months that are over, by service and use case."""
+    return not role.sees_uses and (not role.sees_services or view.path in ABOUT_USES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ def content(context: Context) -> list[Any]:
             row["category"] or "",
             say(language, "yes" if row["assumed"] else "no"),
         )
-        for row in declared(context.config)
+        for row in declared(context.config, hosts=context.role.sees_services)
     ]
 
     def wide(heads: list[str], rows: list[tuple[Any, ...]], caption: str) -> html.Div:

@@ -28,7 +28,9 @@ Finding = Callable[[], Effects | None]
 def change_in(context: Context) -> Effects | None:
     """Why emissions changed, as editions say it; None where there is nothing to compare."""
     bounds = context.view.earlier(context.config, context.now_us)
-    if context.store is None or bounds is None or comparable(context) is None:
+    if context.store is None or not context.role.sees_uses:
+        return None  # effects are sums over use cases: of few, and over any days, they would give one away
+    if bounds is None or comparable(context) is None:
         return None
     before = {"from_us": bounds[0], "to_us": bounds[1], "view": "active"}
     sides = [_asked(context, context.question(**options)) for options in (before, {"view": "active"})]
@@ -56,7 +58,7 @@ def change(context: Context, finding: Finding | None = None, *, wide: bool = Tru
     language = context.view.language
     found = (finding or partial(change_in, context))()
     if found is None:
-        said = html.P(say(language, "change_none"), className="sentence")
+        said = html.P(say(language, "change_none" if context.role.sees_uses else "change_protected"), className="sentence")
         return block(say(language, "change_title_none"), "", said, language, wide=wide)
     size, unit = mass_unit(max(found.before, found.after))
     moved = f"{point(found.after / found.before - 1, language)}\u202f%" if found.before else "–"

@@ -10,21 +10,24 @@ from dash import html
 
 from dashboards.cards import menu
 from dashboards.parts.published import published
-from dashboards.view import FILTERS, PERIODS, VERSUS, VIEWS, Context
+from dashboards.view import FILTERS, PERIODS, VERSUS, VIEWS, Context, protects
 from dashboards.words import say
 from footprint.instants import to_datetime
-from footprint.periods import BadPeriod, Period, named_period, period_at
+from footprint.periods import MONTHS_OF, BadPeriod, Period, named_period, period_at
+from footprint.querying.question import PLACES
 from footprint.units import US_PER_DAY
 
-QUARTERS = 4  # past quarters that the menu offers by name
+QUARTERS, MONTHS = 4, 3  # past ones that the menu offers by name; months to who sees periods that are over only
 
 
 def filters(context: Context) -> html.Nav:
     """Period, comparison, and one menu a filter; folded into one button on a narrow screen."""
     view, language = context.view, context.view.language
-    now = period_at(context.now_us, context.config.timezone)
-    quarters = [now.shifted(-back) for back in range(1, QUARTERS + 1)]
-    periods = [(each, say(language, each)) for each in PERIODS] + [(str(q), period_name(q, language)) for q in quarters]
+    quarters = _over(context, "quarter", QUARTERS)
+    protected = protects(context.role, view)
+    periods = [] if protected else [(each, say(language, each)) for each in PERIODS]
+    named_periods = [*_over(context, "month", MONTHS), *quarters, *_over(context, "year", 1)] if protected else quarters
+    periods += [(str(each), period_name(each, language)) for each in named_periods]
     chosen = period_words(context)
     folded: dict[str, Any] = {"aria-expanded": "false", "data-fold": "filters"}
     parts: list[Any] = [
@@ -46,7 +49,7 @@ def filters(context: Context) -> html.Nav:
         "host": [h.name for h in context.config.hosts],
     }
     filtered = dict(view.filters)
-    for name in FILTERS:
+    for name in [name for name in FILTERS if not protected or name not in PLACES]:
         names = sorted({*known.get(name, ()), *([filtered[name]] if name in filtered else [])})
         if names:
             everything = say(language, "every_service")
@@ -56,6 +59,12 @@ def filters(context: Context) -> html.Nav:
         parts.append(html.A(say(language, "reset"), href=view.link(**dict.fromkeys(FILTERS, None)), className="choice"))
     named: dict[str, Any] = {"aria-label": say(language, "filters")}
     return html.Nav(parts, className="filters", **named)
+
+
+def _over(context: Context, length: str, count: int) -> list[Period]:
+    """The last periods of a length that are over, the latest first."""
+    now = period_at(context.now_us, context.config.timezone, MONTHS_OF[length])
+    return [now.shifted(-back) for back in range(1, count + 1)]
 
 
 def period_name(period: Period, language: str) -> str:

@@ -41,6 +41,8 @@ def headline(context: Context, row: Row, ratio: Any, requests: float | None) -> 
     language = context.view.language
     dates = {name: moment(row[f"period_{name}"], context.config.timezone, language) for name in ("start", "end")}
     lead = say(language, "lead", **dates, zone=str(context.config.timezone))
+    if row.get("conf_status") == "C":
+        return [html.H1(say(language, "headline_hidden")), html.P(say(language, "lead_hidden"), className="lead")]
     if row["energy_kwh"] is None:
         title = say(language, "headline_unread", requests=number(row["requests"] or 0, language))
         return [html.H1(title), html.P(lead, className="lead")]

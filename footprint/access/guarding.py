@@ -16,7 +16,7 @@ from footprint import tables
 from footprint.access.knowing import role_of
 from footprint.access.noting import cells_of, note
 from footprint.access.roles import Role, permission_of
-from footprint.access.seeing import Shows, below_service, see
+from footprint.access.seeing import Refused, Shows, below_service, see
 from footprint.config import Config
 from footprint.editions.protecting import Protected, protected
 from footprint.periods import MONTHS_OF, named_period, period_at
@@ -76,10 +76,27 @@ class Sight:
             If the role may not ask that.
         """
         visit, role = _visit.get(), current_role()
-        answer = see(question, role, ask, self._shows(), self._config.timezone)
+        zone = self._config.timezone
+        answer = see(question, role, ask, self._shows(), zone, period_at(self._clock(), zone, 1).bounds_us(zone)[0])
         if visit is not None and role.sees_uses and below_service(question):
             visit.cells.append(cells_of(question, len(answer.rows)))
         return answer
+
+    def admit(self, question: Question) -> None:
+        """Let a table that reads the store by itself answer: noted, or refused, where it would tell of use cases.
+
+        Raises
+        ------
+        Refused
+            If it would, and the role sees protected figures only.
+        """
+        visit, role = _visit.get(), current_role()
+        if not below_service(question):
+            return
+        if not role.sees_uses:
+            raise Refused("this table tells of services; figures of a use case are at /api/v1/footprint")
+        if visit is not None:
+            visit.cells.append(cells_of(question, 1))
 
     def _shows(self) -> Shows:
         """Whether a cell may be shown; a quarter is decided anew when something was computed or a number of users came."""
@@ -133,7 +150,7 @@ class Guard:
         if allowed and permission is not None and permission.noted and visit.role.sees_uses:
             visit.cells.append(path.rsplit("/", 1)[-1])
         answering = self._answering(scope, visit, send, hidden=not allowed)
-        if not allowed and scope["path"].startswith("/api"):
+        if not allowed and PAGE not in scope:
             await JSONResponse({"error": f"no such address: {scope['path']}"}, status_code=404)(scope, receive, answering)
             return
         token = _visit.set(visit)

@@ -2,8 +2,9 @@
 
 A row is shown if it is a cell of the protected table that may be shown, or a sum of such cells: a sum of shown cells tells
 nothing new. All else keeps its names and its period and loses every figure. What the table has no cells for (a window below a
-month, of totals too; a use case on a host) is refused, for by subtraction it could give a hidden cell away. Which cells
-may be shown is decided in ``footprint.editions.disclosure``.
+month, of totals too; a use case on a host) is refused, for by subtraction it could give a hidden cell away; a month that is
+not over is hidden, for it would be such a window to who comes again. Which cells may be shown is decided in
+``footprint.editions.disclosure``.
 """
 
 from __future__ import annotations
@@ -38,8 +39,10 @@ def below_service(question: Question) -> bool:
     return bool(_named(question) & {"use_case", "charter"})
 
 
-def see(question: Question, role: Role, ask: Ask, shows: Shows, zone: ZoneInfo) -> Answer:
+def see(question: Question, role: Role, ask: Ask, shows: Shows, zone: ZoneInfo, over_us: int) -> Answer:
     """The answer to a question as a role may see it; ``shows`` says of a cell whether it may be shown.
+
+    Protected figures are of months that ended by ``over_us``: who asks a running total again and again would see every day of it.
 
     Raises
     ------
@@ -51,7 +54,10 @@ def see(question: Question, role: Role, ask: Ask, shows: Shows, zone: ZoneInfo) 
     check(question, role, zone)
     answer = ask(question)
     hidden = _Table(question, ask, shows, zone).hidden
-    rows = [_hide(question, row) if hidden(row) else {**row, CONF_STATUS: FREE} for row in answer.rows]
+    rows = [
+        _hide(question, row) if parse_instant(row["period_end"]) > over_us or hidden(row) else {**row, CONF_STATUS: FREE}
+        for row in answer.rows
+    ]
     return Answer([*answer.columns, CONF_STATUS], rows, answer.notes)
 
 

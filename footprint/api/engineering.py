@@ -67,7 +67,9 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
     def phases(
         from_: FromQuery = None, to: str | None = None, where: WhereQuery = None, form: FormatQuery = "json"
     ) -> Response:  # fmt: skip
-        rows = stepping.phases(store, config, asked(from_, to, where), clock())
+        question = asked(from_, to, where)
+        sight.admit(question)
+        rows = stepping.phases(store, config, question, clock())
         return answer_with(list(stepping.PHASE_COLUMNS), rows, form, config, "phases")
 
     @routes.get("/api/v1/tables/avoidable", summary="Energy that served nobody, by cause, with owner and status")

@@ -39,7 +39,10 @@ def router(config: Config, store: Store, clock: Callable[[], int], schedule: Sch
 
     @routes.get("/metrics", include_in_schema=False)
     def metrics() -> PlainTextResponse:
-        lines = _ledger(store, clock()) + _figures(config, store, clock())
+        lines = _age(store, clock())
+        # Counters are read again and again: to who sees protected figures they would tell of every minute.
+        if current_role().sees_services:
+            lines += _ledger(store) + _figures(config, store, clock())
         if schedule is not None:
             lines += _metric("aggregation_failures_total", "counter", "Runs that failed.", [("", schedule.failures)])
         lines += _jobs(store, clock())
@@ -67,22 +70,24 @@ def _jobs(store: Store, now_us: int) -> list[str]:
     ]
 
 
-def _ledger(store: Store, now_us: int) -> list[str]:
-    day, batch = table(tables.StreamDay), table(tables.Batch)
+def _age(store: Store, now_us: int) -> list[str]:
+    day = table(tables.StreamDay)
     with store.read() as connection:
         last = connection.execute(select(func.max(day.c.last_us))).scalar()
+    if last is None:
+        return []
+    return _metric("last_reading_age_seconds", "gauge", "Age of the latest reading.", [("", (now_us - int(last)) / US_PER_S)])
+
+
+def _ledger(store: Store) -> list[str]:
+    batch = table(tables.Batch)
+    with store.read() as connection:
         accepted = connection.execute(select(func.sum(batch.c.accepted))).scalar() or 0
-    lines = _metric("ledger_rows_total", "counter", "Readings and requests accepted.", [("", int(accepted))])
-    if last is not None:
-        age_s = (now_us - int(last)) / US_PER_S
-        lines += _metric("last_reading_age_seconds", "gauge", "Age of the latest reading.", [("", age_s)])
-    return lines
+    return _metric("ledger_rows_total", "counter", "Readings and requests accepted.", [("", int(accepted))])
 
 
 def _figures(config: Config, store: Store, now_us: int) -> list[str]:
-    # Whoever may not see a service's figures at any instant is given the whole: small services are cells like others.
-    group = ("service",) if current_role().sees_services else ()
-    rows = [{"service": "", **row} for row in query(store, config, Question(group=group), now_us).rows]
+    rows = query(store, config, Question(group=("service",)), now_us).rows
     energy = [(_label(row["service"]), row["energy_kwh"] * J_PER_KWH) for row in rows if row["energy_kwh"] is not None]
     grams = [(_label(row["service"]), row["co2e_location_g"]) for row in rows if row["co2e_location_g"] is not None]
     requests = [(_label(row["service"]), row["requests"]) for row in rows if row["requests"] is not None]
@@ -94,7 +99,5 @@ def _figures(config: Config, store: Store, now_us: int) -> list[str]:
 
 
 def _label(service: str) -> str:
-    if not service:
-        return ""
     escaped = service.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
     return f'{{service="{escaped}"}}'

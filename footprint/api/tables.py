@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 
+from footprint.access.guarding import current_role
 from footprint.api import engineering
 from footprint.api.figures import answer_with
 from footprint.config import Config
@@ -41,7 +42,7 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         return list(describing.COLUMNS), describing.described(language)
 
     def facts(_: Question, __: str) -> Table:
-        return list(declaring.COLUMNS), declaring.declared(config)
+        return list(declaring.COLUMNS), declaring.declared(config, hosts=current_role().sees_services)
 
     def factors(_: Question, __: str) -> Table:
         names = [

@@ -12,8 +12,14 @@ COLUMNS = ("fact", "of", "since", "until", "value", "low", "high", "unit", "assu
 PUE_STANDARD = "ISO/IEC 30134-2, category {}"
 
 
-def declared(config: Config) -> list[dict[str, Any]]:
-    """Rows in the order of the configuration; the site that stands in where none is declared comes last."""
+HOSTS = "(hosts)"
+
+
+def declared(config: Config, *, hosts: bool = True) -> list[dict[str, Any]]:
+    """Rows in the order of the configuration; the site that stands in where none is declared comes last.
+
+    Without ``hosts`` their names are left out: each value once, of ``(hosts)``.
+    """
     rows: list[dict[str, Any]] = []
 
     def add(fact: str, of: Any, estimate: Any, unit: str, **more: Any) -> None:
@@ -31,4 +37,7 @@ def declared(config: Config) -> list[dict[str, Any]]:
             add("wue", site, site.wue_l_per_kwh, "L/kWh of IT")
     for host in config.hosts:
         add("uplift", host, host.uplift, "1", assumed=host.uplift_assumed)
-    return rows
+    if hosts:
+        return rows
+    unnamed = [{**row, "of": HOSTS} if row["fact"] == "uplift" else row for row in rows]
+    return [row for place, row in enumerate(unnamed) if row not in unnamed[:place]]

@@ -25,17 +25,21 @@ START, END = (int(datetime(2026, month, 1, tzinfo=UTC).timestamp()) for month in
 NOW_US = (END + 86_400) * S
 PROXY = ("127.0.0.1", 50_000)
 HEADER = "X-Forwarded-Groups"
-FACTS = """
+HOST = "gpu-node-17"  # a name that nothing else in an answer could be
+FACTS = f"""
 [organisation]
 timezone = "UTC"
+[[host]]
+name = "{HOST}"
+uplift = 1.2
 [[service]]
 name = "chat"
 model = "large"
-devices = ["a/gpu:0"]
+devices = ["{HOST}/gpu:0"]
 [[service]]
 name = "code"
 model = "small"
-devices = ["a/gpu:1"]
+devices = ["{HOST}/gpu:1"]
 [[use_case]]
 name = "secrets"
 charter = "proscribed"
@@ -66,7 +70,7 @@ def quarter(tmp_path_factory: pytest.TempPathFactory) -> Store:
     facts = config(FACTS)
     energy, requests = ["time,host,device,component,energy_j"], ["start,end,service,use_case,requests,input_tokens,output_tokens"]
     for number, at in enumerate(range(START, END, 6 * 3600)):
-        energy += [f"{at},a,gpu:{gpu},gpu,{number * 6 * 3600 * (200 + 50 * gpu)}" for gpu in (0, 1)]
+        energy += [f"{at},{HOST},gpu:{gpu},gpu,{number * 6 * 3600 * (200 + 50 * gpu)}" for gpu in (0, 1)]
     cells = [("chat", use, *told) for use, told in CHAT.items()] + [("code", use, *told) for use, told in CODE.items()]
     for at in range(START, END - 86_400, 86_400):
         requests += [f"{at},{at + 43_200},{s},{use},{count},{count * 900},{count * 200}" for s, use, count, _ in cells]

@@ -8,16 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
 from footprint.access.noting import accesses, forget
+from footprint.api import create_api
 from footprint.cli.app import status_of
 from footprint.editions.protecting import protected
 from footprint.ledger.retention import register
+from footprint.ledger.shipping import Inbox
 from footprint.querying import GROUPS, Question, query
 from footprint.store import Store
-from tests.footprint.access.conftest import FACTS, NOW_US, Reader, page
+from tests.footprint.access.conftest import FACTS, HEADER, HOST, NOW_US, PROXY, Reader, by_header, page
 from tests.walk import config
 
 Q3 = "from=2026-07-01&to=2026-10-01"
@@ -175,12 +178,24 @@ def test_the_first_page_of_the_public_is_that_of_the_editions(reader: Reader) ->
     assert '"settled":{"data":"\\u002f?lang=en"}' in shown  # it stays as it is
 
 
-def test_metrics_tell_the_public_the_whole_only(reader: Reader) -> None:
+def test_metrics_tell_who_sees_protected_figures_how_the_service_is_and_nothing_to_subtract(reader: Reader) -> None:
     told = {role: reader(role).get("/metrics").text for role in ("public", "committee", "engineer")}
     assert 'footprint_energy_joules_total{service="chat"}' in told["engineer"]
+    assert "\nfootprint_ledger_rows_total " in told["engineer"]
     for role in ("public", "committee"):
-        assert "service=" not in told[role]
-        assert "\nfootprint_energy_joules_total " in told[role]
+        assert "\nfootprint_last_reading_age_seconds " in told[role]
+        assert not {"energy", "co2e", "requests", "rows"} & set(told[role].replace("_", " ").split())
+
+
+def test_a_total_that_still_grows_is_hidden_for_who_asks_again_would_see_each_day(quarter: Store) -> None:
+    facts = by_header()
+    september = 1_789_000_000 * 1_000_000  # the 10th
+    api = create_api(facts, quarter, Inbox(quarter, facts.services_of_model), lambda: september)
+    for role, statuses in (("committee", ["F", "F", "C"]), ("engineer", [None] * 3)):
+        browser = TestClient(api, client=PROXY, headers={HEADER: role})
+        assert [row.get("conf_status") for row in browser.get("/api/v1/footprint?every=month").json()["rows"]] == statuses
+        (whole,) = browser.get("/api/v1/footprint").json()["rows"]
+        assert (whole["energy_kwh"] is None) == (role == "committee")
 
 
 def test_unprotected_cells_are_noted_before_they_are_answered_and_nobody_is_named(reader: Reader, quarter: Store) -> None:
@@ -235,7 +250,7 @@ def test_the_power_of_a_host_is_drawn_again_for_roles_not_for_addresses(role: st
         "inputs": [{"id": "live", "property": "n_intervals", "value": 1}],
         "state": [
             {"id": "address", "property": "pathname", "value": path},
-            {"id": "address", "property": "search", "value": "?name=a&figure=F-2026Q3-01"},
+            {"id": "address", "property": "search", "value": f"?name={HOST}&figure=F-2026Q3-01"},
             {"id": "language", "property": "data", "value": "en"},
         ],
         "changedPropIds": ["live.n_intervals"],

@@ -14,7 +14,7 @@ from footprint.api import create_api
 from footprint.config.access import ROLES
 from footprint.ledger.shipping import Inbox
 from footprint.store import Store
-from tests.footprint.access.conftest import NOW_US, Reader, by_header, page
+from tests.footprint.access.conftest import HOST, NOW_US, Reader, by_header, page
 from tests.walk import config
 
 P, C, O, E, A = Role  # noqa: E741
@@ -27,7 +27,7 @@ TABLE = {
     "/api/v1/footprint": SIGNED, "/api/v1/tables/facts": SIGNED, "/use-cases": SIGNED, "/services": SIGNED, "/models": SIGNED,
     "/charter": SIGNED, "/compare": SIGNED, "/explain": SIGNED, "/quality": SIGNED,
     "/hosts": UNPROTECTED, "/sites": UNPROTECTED, "/readings": UNPROTECTED, "/api/v1/benchmarks": UNPROTECTED,
-    "/api/v1/readings?host=a&device=gpu:0&from=2026-07-01&to=2026-07-02": UNPROTECTED,
+    f"/api/v1/readings?host={HOST}&device=gpu:0&from=2026-07-01&to=2026-07-02": UNPROTECTED,
     "/api/v1/tables/balance": UNPROTECTED, "/api/v1/tables/splits": UNPROTECTED, "/api/v1/tables/uncertainty": UNPROTECTED,
     "/api/v1/tables/jobs": UNPROTECTED, "/api/v1/tables/steps": UNPROTECTED, "/api/v1/tables/phases": UNPROTECTED,
     "/api/v1/tables/silent": UNPROTECTED, "/api/v1/tables/objectives": {O, A},
