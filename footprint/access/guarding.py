@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +18,10 @@ from footprint.access.noting import cells_of, note
 from footprint.access.roles import Role, permission_of
 from footprint.access.seeing import Refused, Shows, below_service, see
 from footprint.config import Config
+from footprint.editions.before import releases, told_before
+from footprint.editions.context import Key
 from footprint.editions.protecting import Protected, protected
+from footprint.editions.shelf import published_editions
 from footprint.periods import MONTHS_OF, named_period, period_at
 from footprint.querying.answering import Answer
 from footprint.querying.question import Question
@@ -66,6 +69,7 @@ class Sight:
         self._store, self._config, self._clock = store, config, clock
         self._state: tuple[float, Any] = (-LOOK_S, None)
         self._decided: dict[str, tuple[Any, float, Protected]] = {}
+        self._before: tuple[Any, tuple[Any, Any]] = (None, ((), ()))
 
     def ask(self, question: Question, ask: Callable[[Question], Answer]) -> Answer:
         """The answer, protected for the current role; unprotected cells below service level are noted.
@@ -116,17 +120,27 @@ class Sight:
             self._state = now, _stands(self._store)
         state, at, found = self._decided.get(around, (None, 0.0, None))
         if found is None or state != self._state[1] or now - at > KEPT_S:
-            found = protected(self._store, self._config, around, self._clock())
+            shown, kept = self._published()
+            found = protected(self._store, self._config, around, self._clock(), known=shown, kept=kept)
             self._decided[around] = self._state[1], now, found
         return found
 
 
+    def _published(self) -> tuple[Collection[Key], Collection[Key]]:
+        """Cells that editions showed or hid: what a page shows beside them must not give a hidden one away."""
+        released = releases(self._store)
+        if released != self._before[0]:
+            self._before = released, told_before(published_editions(self._store))
+        return self._before[1]
+
+
 def _stands(store: Store) -> Any:
-    """What changes whenever a day is computed anew, or numbers of users come or go."""
+    """What changes whenever a day is computed anew, numbers of users come or go, or an edition is published."""
     shard, users = table(tables.Shard), table(tables.Users)
     with store.read() as connection:
         computed = tuple(connection.execute(select(func.max(shard.c.computed_us), func.count())).one())
-        return computed, frozenset(tuple(row) for row in connection.execute(select(users)))
+        told = frozenset(tuple(row) for row in connection.execute(select(users)))
+    return computed, told, releases(store)
 
 
 class Guard:

@@ -10,9 +10,10 @@ from importlib.metadata import version
 from footprint.config import Config
 from footprint.config.facts import Annotation
 from footprint.editions import landing
+from footprint.editions.before import told_before
 from footprint.editions.building import build
 from footprint.editions.calendar import release_date
-from footprint.editions.context import Bounds, Context, Key, Status, Vintage
+from footprint.editions.context import Bounds, Context, Status, Vintage
 from footprint.editions.decisions import read_decisions
 from footprint.editions.differing import diff_csv, differences, matters
 from footprint.editions.document import Edition, Figure
@@ -75,7 +76,7 @@ def context_of(store: Store, config: Config, period: Period, now_us: int) -> Con
     published = published_editions(store)
     mine = [each for each in published if each.period == str(period)]
     before = mine or [each for each in published if named_period(each.period) < period]
-    shown, kept = _told_before(published)
+    shown, kept = told_before(published)
     return Context(
         period=str(period), version=len(mine) + 1, cut_us=now_us, code_version=version("footprint"),
         final_on=release_date(config, period, config.editions.final_day),
@@ -90,21 +91,6 @@ def _annotations(config: Config, period: Period) -> tuple[Annotation, ...]:
     """What happened before the end of a period: what an edition can tell of."""
     end = period.bounds_us(config.timezone)[1]
     return tuple(each for each in config.annotations if each.at_us < end)
-
-
-def _told_before(published: Sequence[Published]) -> tuple[tuple[Key, ...], tuple[Key, ...]]:
-    """Cells that earlier editions showed, and those that they hid."""
-    shown, kept = set[Key](), set[Key]()
-    for each in published:
-        for figure in from_json(each.report).figures:
-            cell = dict(figure.where)
-            if cell and set(cell) <= {"service", "use_case"}:
-                key = figure.period, cell.get("service", ""), cell.get("use_case", "")
-                if figure.conf_status == "C":
-                    kept.add(key)
-                elif figure.value is not None:
-                    shown.add(key)
-    return tuple(sorted(shown)), tuple(sorted(kept - shown))
 
 
 def _numbers(published: Published) -> dict[str, int]:
