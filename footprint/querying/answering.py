@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import select
 
 from footprint import tables
@@ -26,9 +23,7 @@ from footprint.impact.uncertainty import Budget
 from footprint.instants import format_instant
 from footprint.ledger.factors import book_of
 from footprint.ledger.reading import LedgerView
-from footprint.querying.cells import Source, gather, undeclared_uses
-from footprint.querying.columns import NAMED, CellTable, Ints, Place, combined
-from footprint.querying.counts import Counts, gather_counts
+from footprint.querying.cells import Source
 from footprint.querying.coverage import Watch, watch
 from footprint.querying.figures import (
     Declared,
@@ -39,15 +34,12 @@ from footprint.querying.figures import (
     requests_figures,
     summed_figures,
 )
+from footprint.querying.grouping import USES, Group, Names, columns_of, groups_of
 from footprint.querying.periods import cut_periods
 from footprint.querying.question import COLUMNS, PLACES, Question
-from footprint.querying.respread import month_of, month_weights, months_of, respread
 from footprint.querying.summed import Sums
 from footprint.store import Store, table
 from footprint.units import UJ_PER_KWH, US_PER_DAY
-
-USES = frozenset({"use_case", "model", "charter"})  # what tells use cases of a service apart
-Names = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,34 +49,6 @@ class Answer:
     columns: list[str]
     rows: list[dict[str, Any]]
     notes: list[str] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Group:
-    """What goes into one row: the cells that ``chosen`` says of the table, counts, and the names that stand in it."""
-
-    table: CellTable | None = None
-    chosen: Ints | None = None
-    number: int = -1  # of the sums, where it has cells
-    counts: list[tuple[str, list[int | None]]] = field(default_factory=list)
-    services: set[str] = field(default_factory=set)
-    use_cases: set[str] = field(default_factory=set)
-    hosts: set[str] = field(default_factory=set)
-    raised: set[str] = field(default_factory=set)  # flags of the bases
-
-    @property
-    def devices(self) -> set[str]:
-        """Devices of the cells."""
-        if self.table is None or self.chosen is None:
-            return set()
-        return {self.table.texts[code] for code in set(self.table.names["device"][self.chosen].tolist())}
-
-    @property
-    def cells(self) -> list[tuple[Place, list[int]]]:
-        """The cells one by one, in order."""
-        if self.table is None or self.chosen is None:
-            return []
-        return list(self.table.cells(self.chosen.tolist()))
 
 
 @dataclass(slots=True)
@@ -103,7 +67,7 @@ class Gathered:
     @property
     def apart(self) -> bool:
         """Whether rows hold some use cases of a service and not others."""
-        return bool(_wanted(self.question) & USES)
+        return bool(columns_of(self.question) & USES)
 
     def times(self, period: int, group: Group) -> tuple[int, int, int]:
         """(read, known, expected) device-µs of a row."""
@@ -157,9 +121,9 @@ def gathered(
             return
         periods = cut_periods(question.every, start_us, max(end_us, start_us + 1), config.timezone)
         summed = _stretched(source, periods, question)
-        groups, sums = _groups(source, question, summed)
+        groups, sums = groups_of(source, question, summed)
         told: tuple[set[str], set[str]] | None = None
-        if question.where and _wanted(question) & {"service", "host", "site", *USES}:
+        if question.where and columns_of(question) & {"service", "host", "site", *USES}:
             every = groups.values()
             told = set().union(*(each.services for each in every)), set().union(*(each.hosts for each in every))
         watched = watch(source, periods[0][0], periods[-1][1], summed, now_us, by_slot=by_slot, of=told)
@@ -273,123 +237,6 @@ def _stretched(source: Source, periods: Sequence[tuple[int, int]], question: Que
     return found
 
 
-def _wanted(question: Question) -> set[str]:
-    return {*question.group, *(name for name, _ in question.where)}
-
-
-def _groups(
-    source: Source, question: Question, periods: list[tuple[int, int]]
-) -> tuple[dict[tuple[int, Names], Group], Sums | None]:
-    """Rows to be by period and names, and the sums of those with cells."""
-    wanted = _wanted(question)
-    together = question.view == "active" and not wanted & USES
-    cells, owner = _energy(source, question, periods, wanted, together=together)
-    groups: dict[tuple[int, Names], Group] = defaultdict(Group)
-    places, order, starts = _grouped(cells, question, owner)
-    sums = Sums(cells, order, starts, apart=bool(wanted & USES)) if cells.small and len(starts) else None
-    bounds = [*starts.tolist(), len(order)]
-    services, use_cases, hosts = (_sets(cells, name, order, bounds) for name in ("service", "use_case", "host"))
-    raised = cells.raised(order, starts, together=together)
-    for number, place in enumerate(places):
-        mine = order[bounds[number] : bounds[number + 1]]
-        groups[place] = Group(cells, mine, number, [], services[number], use_cases[number], hosts[number], raised[number])
-    if together:
-        _add_undeclared(groups, source, question, periods)
-    if not wanted & PLACES:
-        _add_counts(groups, question, gather_counts(source, periods, wanted, question.where if question.view == "active" else ()))
-    return groups, sums
-
-
-def _sets(cells: CellTable, name: str, order: Ints, bounds: Sequence[int]) -> list[set[str]]:
-    """The names of one column in each group of cells."""
-    codes, texts = cells.codes(name)
-    told = codes[order].tolist()
-    return [{texts[code] for code in set(told[low:high])} for low, high in itertools.pairwise(bounds)]
-
-
-def _grouped(cells: CellTable, question: Question, owner: list[int]) -> tuple[list[tuple[int, Names]], Ints, Ints]:
-    """The groups in order, their cells one group after the other, and where each begins."""
-    columns = [cells.codes(name) for name in question.group]
-    period = np.array(owner, dtype=np.int64)[cells.period]
-    chosen = np.flatnonzero(_chosen_cells(cells, question))
-    key = combined([(period, len(owner)), *((codes, len(texts)) for codes, texts in columns)])[chosen]
-    ranked = np.argsort(key, kind="stable")
-    order = chosen[ranked]
-    starts = np.flatnonzero(np.diff(key[ranked], prepend=-1))
-    places = [
-        (int(period[first]), tuple(texts[int(codes[first])] for codes, texts in columns)) for first in order[starts].tolist()
-    ]  # fmt: skip
-    return places, order, starts
-
-
-def _chosen_cells(cells: CellTable, question: Question) -> NDArray[np.bool_]:
-    """Same name: or; different names: and."""
-    chosen = np.ones(len(cells), dtype=bool)
-    for name, allowed in _allowed(question).items():
-        codes, texts = cells.codes(name)
-        chosen &= np.isin(codes, [number for number, text in enumerate(texts) if text in allowed])
-    return chosen
-
-
-def _allowed(question: Question) -> dict[str, set[str]]:
-    allowed: dict[str, set[str]] = defaultdict(set)
-    for name, value in question.where:
-        allowed[name].add(value)
-    return allowed
-
-
-def _add_undeclared(
-    groups: dict[tuple[int, Names], Group], source: Source, question: Question, periods: list[tuple[int, int]]
-) -> None:
-    """Where use cases stand together, those that nobody declared are looked for, for a flag names them."""
-    unknown = undeclared_uses(source, periods)
-    if not unknown or not groups:
-        return
-    asked = replace(question, where=(*question.where, *(("use_case", name) for name in unknown)))
-    columns = {name for name in _wanted(asked) if name in NAMED}
-    cells = gather(source, periods, columns, asked.where)
-    places, order, starts = _grouped(cells, asked, list(range(len(periods))))
-    names = _sets(cells, "use_case", order, [*starts.tolist(), len(order)])
-    for place, found in zip(places, names, strict=True):
-        groups[place].use_cases |= found
-
-
-def _energy(
-    source: Source, question: Question, periods: list[tuple[int, int]], wanted: set[str], *, together: bool
-) -> tuple[CellTable, list[int]]:
-    """Cells, and the period asked for of each period of theirs."""
-    columns = {name for name in wanted if name in NAMED}
-    if question.view == "active":
-        found = gather(source, periods, {*columns, "use_case"}, question.where, together=together)
-        return found, list(range(len(periods)))
-    months = months_of(source, periods[0][0], periods[-1][1])
-    pieces, owner = [], []
-    for index, (start, end) in enumerate(periods):
-        for part in cut_periods("month", start, end, source.config.timezone):
-            pieces.append(part)
-            owner.append(index)
-    # Idle energy is divided within a service: of the others nothing needs to be read.
-    services = tuple(each for each in question.where if each[0] == "service")
-    cells = gather(source, pieces, {*columns, "use_case", "model", "charter"}, services)
-    month = [month_of(months, start) for start, _ in pieces]
-    return respread(cells, month, month_weights(source, months, services)), owner
-
-
-def _chosen(question: Question, values: dict[str, str]) -> bool:
-    """Same name: or; different names: and."""
-    return all(values[name] in wanted for name, wanted in _allowed(question).items())
-
-
-def _add_counts(groups: dict[tuple[int, Names], Group], question: Question, counts: Counts) -> None:
-    for (period, service, use_case, model, charter), amounts in counts.items():
-        values = {"service": service, "use_case": use_case, "model": model, "charter": charter}
-        if _chosen(question, values):
-            group = groups[period, tuple(values[name] for name in question.group)]
-            group.counts.append((service, amounts))
-            group.services.add(service)
-            group.use_cases.add(use_case)
-
-
 def _open_days(source: Source) -> dict[str, list[int]]:
     """Days by host that were computed provisionally."""
     target = table(tables.Shard)
@@ -451,7 +298,7 @@ def _row(
     present, figures = _figures(found, group, summed, times)
     if not present and not counted["requests"]:
         return None
-    split = not _wanted(question) & PLACES
+    split = not columns_of(question) & PLACES
     first, last = start_us // US_PER_DAY, (max(end_us, start_us + 1) - 1) // US_PER_DAY
     provisional = any(first <= day <= last for host in group.hosts & open_days.keys() for day in open_days[host])
     row: dict[str, Any] = dict.fromkeys(COLUMNS)
@@ -474,7 +321,7 @@ _written = lru_cache(maxsize=10_000)(format_instant)
 
 def _where(question: Question, group: Group, watched: Watch) -> list[tuple[tuple[str, str], int, int]]:
     """The devices whose coverage is the row's."""
-    wanted = _wanted(question)
+    wanted = columns_of(question)
     if wanted & {"service", "use_case", "model", "charter"}:
         found = watched.of_services(sorted(group.services), group.hosts)
     else:
