@@ -7,6 +7,7 @@ from typing import Any
 from dash import html
 
 from dashboards.cards import block, scrolled, table
+from dashboards.parts.bundles import bundles, cited
 from dashboards.view import Context
 from dashboards.words import say
 from footprint.aggregation import METHOD_VERSION
@@ -20,7 +21,7 @@ PATH, TITLE = "/methods", "nav_methods"
 
 
 def content(context: Context) -> list[Any]:
-    """Methods, declared facts, factors."""
+    """Methods, declared facts, factors, and what changed from one bundle of factors to another."""
     language, zone = context.view.language, context.config.zone
     title = say(language, "methods_title")
     head = [say(language, name) for name in ("name", "words", "formula", "unit", "source_word")]
@@ -37,8 +38,8 @@ def content(context: Context) -> list[Any]:
             factor.unit,
             factor.valid_from.isoformat(),
             factor.bundle,
-            factor.source,
-            factor.licence,
+            html.Span(cited(factor.source, language)),
+            html.Span(cited(factor.licence, language)),
         )
         for factor in factors
     ]
@@ -87,6 +88,7 @@ def content(context: Context) -> list[Any]:
             data=_forms("factors"),
             wide=True,
         ),
+        bundles(context, book),
     ]
 
 

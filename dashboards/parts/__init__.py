@@ -6,7 +6,7 @@ trend.py     energy over time                       calendar.py  hours of days, 
 flows.py     host -> service -> use                 change.py    why emissions changed, effect by effect
 facts.py     what changed, what a reader must know  made_of.py   active, idle, host, building
 silent.py    agents that fell silent                objectives.py  budgets and targets, and how they stand
-published.py the edition of the period, where there is one
+published.py the edition of the period              bundles.py   what a bundle of factors changed against another
 """
 
 from dashboards.cards import name_of

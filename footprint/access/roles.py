@@ -53,7 +53,7 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission(r"/auth/(login|callback|logout)", EVERYONE),
     Permission(r"/api/v1/ingest|/api/v1/openapi\.json", EVERYONE),  # ingest: by its own tokens
     Permission(r"/api/v1/reports(/.*)?|/editions(/.*)?|/publications", EVERYONE),
-    Permission(r"/api/v1/tables/(methods|factors)|/api/v1/benchmarks/references", EVERYONE),
+    Permission(r"/api/v1/tables/(methods|factors|bundles)|/api/v1/benchmarks/references", EVERYONE),
     Permission(r"/|/methods|/help", EVERYONE),  # the first page of the public is that of the editions
     Permission(r"/api/v1/footprint", SIGNED_IN),
     Permission(r"/use-cases|/services|/models|/charter|/compare|/explain|/quality", SIGNED_IN),

@@ -17,6 +17,7 @@ from footprint.jobs import latest_runs
 from footprint.ledger.factors import book_of
 from footprint.periods import BadPeriod, named_period
 from footprint.querying import Question, parse_question, raw, silence
+from footprint.querying import bundles as bundling
 from footprint.querying import causes as causing
 from footprint.querying import closure as closing
 from footprint.querying import facts as declaring
@@ -114,6 +115,17 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         found = keeping.standings(store, config, clock(), at)
         return answer_with(list(keeping.COLUMNS), [each.row() for each in found], form, config, "objectives")
 
+    @routes.get("/api/v1/tables/bundles", summary="What one bundle of factors changed against another, by factor and place")
+    def bundles(
+        before: str | None = None,
+        after: str | None = None,
+        form: Annotated[str, Query(alias="format", description="json, csv or parquet")] = "json",
+    ) -> Response:
+        book = book_of(store)
+        names = bundling.bundles_of(book)
+        rows = bundling.differences(book, config, before or names[max(len(names) - 2, 0)], after or names[-1])
+        return answer_with(list(bundling.COLUMNS), rows, form, config, "bundles")
+
     @routes.get("/api/v1/tables/{name}", summary="Tables beside the figures: " + ", ".join(sorted(known)))
     def tables(
         name: str,
@@ -123,7 +135,7 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         form: Annotated[str, Query(alias="format", description="json, csv or parquet")] = "json",
     ) -> Response:
         if name not in known:
-            names = ", ".join(sorted({*known, *engineering.NAMES, "objectives"}))
+            names = ", ".join(sorted({*known, *engineering.NAMES, "bundles", "objectives"}))
             return JSONResponse({"error": f"no table {name}; there are {names}"}, 404)
         return answer_with(*known[name](bounded(from_, to), "fr" if lang == "fr" else "en"), form, config, name)
 

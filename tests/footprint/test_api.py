@@ -147,7 +147,7 @@ def test_tables_beside_the_figures_are_answered_in_every_form(served: tuple[Test
     client, headers, store = served
     client.post("/api/v1/ingest", content=body(lines()), headers=headers)
     compute(store, config())
-    for name in ("methods", "facts", "factors", "balance", "splits", "uncertainty", "jobs", "silent", "objectives"):
+    for name in ("methods", "facts", "factors", "balance", "splits", "uncertainty", "jobs", "silent", "objectives", "bundles"):
         answer = client.get(f"/api/v1/tables/{name}")
         assert (name, answer.status_code) == (name, 200)
         assert set(answer.json()) == {"columns", "rows"}
