@@ -56,7 +56,7 @@ ROUTES: dict[str, tuple[str, ...]] = {
     "/api/v1/tables/models": (Q3, f"{Q3}&use_case=secrets", f"{Q3}&where=service=chat"),
     "/api/v1/tables/alternatives": (Q3,), "/api/v1/tables/steps": (Q3,), "/api/v1/tables/avoidable": (Q3,),
     "/api/v1/tables/phases": (Q3, f"{Q3}&where=use_case=secrets", f"{Q3}&where=charter=proscribed"),
-    "/api/v1/tables/objectives": ("",),
+    "/api/v1/tables/bundles": ("",), "/api/v1/tables/objectives": ("",),
     "/api/v1/tables/{name}": ("name=methods", "name=facts", "name=factors", f"name=balance&{Q3}", f"name=splits&{Q3}",
                               f"name=uncertainty&{Q3}", "name=jobs", "name=silent"),
     "/api/v1/readings": (f"host={HOST}&device=gpu:0&from=2026-07-01&to=2026-07-03",),
