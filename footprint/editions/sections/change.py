@@ -18,7 +18,7 @@ from footprint.editions.document import (
 )
 from footprint.editions.effects import Effects, effects_of
 from footprint.editions.facts import Facts
-from footprint.editions.figures import FigureBook
+from footprint.editions.figures import FigureBook, base_is_bad
 from footprint.editions.measures import ENERGY, LOCATION
 from footprint.editions.sections.key import source
 from footprint.editions.words import NOTHING, short, t
@@ -70,9 +70,9 @@ def section(facts: Facts, book: FigureBook) -> Section | None:
 
 
 def effects(facts: Facts) -> Effects | None:
-    """Causes of the change since the period before; None where it is not known."""
+    """Causes of the change since the period before; None where too little of it, or of this one, was read to be published."""
     before = facts.quarters.get(str(facts.previous))
-    if before is None:
+    if before is None or base_is_bad(before) or base_is_bad(facts.now):
         return None
     vintage = facts.context.latest(str(facts.previous))
     told = vintage.figures.get(f"{LOCATION.indicator}||+0m{facts.period.length}") if vintage else None

@@ -188,3 +188,10 @@ def test_few_questions(office: tuple[Config, Store, Path], monkeypatch: pytest.M
     monkeypatch.setattr(module, "gathered", lambda *given, **named: asked.append(given) or true(*given, **named))
     gather(store, config, Context("2026-09"), NOW_US)
     assert len(asked) <= 10
+
+
+def test_a_period_of_which_a_day_was_read_explains_no_change(office: tuple[Config, Store, Path], edition: Edition) -> None:
+    config, store, _ = office
+    august = build(gather(store, config, Context("2026-08"), NOW_US))[0]
+    assert "decomposition" in {each.name for each in edition.sections}
+    assert "decomposition" not in {each.name for each in august.sections}
