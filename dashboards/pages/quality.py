@@ -8,8 +8,10 @@ from dash import html
 
 from dashboards import parts
 from dashboards.cards import ASIDE, block, safely, scrolled, table
+from dashboards.reasons import reason_words
 from dashboards.view import Context
 from dashboards.words import say
+from footprint.editions.sections.uncertainty import lowered, words
 from footprint.instants import format_instant
 from footprint.jobs import latest_runs
 from footprint.querying.causes import causes
@@ -64,8 +66,8 @@ def _causes(context: Context) -> Any:
             for side in ("low", "high")
         ]
         amounts = [number(row[f"{side}_kwh"] / size, language) for side in ("low", "high")]
-        body.append((_cause(row["cause"], language), html.Div(sides, className="tornado", **ASIDE), *amounts))
-    title = say(language, "causes_title", cause=_cause(found[0]["cause"], language))
+        body.append((words(row["cause"]).in_(language), html.Div(sides, className="tornado", **ASIDE), *amounts))
+    title = say(language, "causes_title", cause=lowered(words(found[0]["cause"]).in_(language)))
     head = [say(language, "cause"), "", say(language, "low"), say(language, "high")]
     return block(
         title,
@@ -74,12 +76,6 @@ def _causes(context: Context) -> Any:
         language,
         data=_forms("uncertainty"),
     )
-
-
-def _cause(cause: str, language: str) -> str:
-    """A cause in words: its kind, and what it is of."""
-    kind, _, of = cause.partition(" ")
-    return f"{say(language, f'cause_{kind}')} {of}".strip()
 
 
 def _balance(context: Context) -> Any:
@@ -127,8 +123,8 @@ def _splits(context: Context) -> Any:
             row["date"],
             row["service"],
             row["host"],
-            row["status"],
-            row["reason"] or "",
+            say(language, f"split_{row['status']}"),
+            reason_words(row["reason"] or "", language),
             number(row["requests"] or 0, language),
             "" if row["residual"] is None else percent(row["residual"], language, floor=False),
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -16,12 +15,12 @@ from dashboards.parts.heads import source
 from dashboards.view import Context
 from dashboards.words import say
 from footprint.instants import parse_instant, to_datetime
+from footprint.querying.answering import gathered
 from footprint.units import US_PER_DAY
 from footprint.wording.numbers import moment, percent
 
 STATES = ("measured", "estimated", "missing")
 STALE_US = US_PER_DAY
-HALF, MOST = 0.5, 0.9
 MOST_LABELS = 4
 
 
@@ -29,29 +28,27 @@ States = dict[str, list[tuple[str, str]]]  # host -> (date, state) of each day
 
 
 def day_states(context: Context) -> States:
-    """Host -> (date, state) of each day of the period: measured, estimated, missing."""
-    rows = [row for row in context.rows(group=("host",), every="day", view="active") if row["host"]]
-    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    if not rows:
+    """What the time of each host's devices was on each day of the period; none where a role sees no hosts."""
+    if context.store is None:
         return {}
-    zone = context.config.timezone
-    state = {(row["host"], _day(row["period_start"], zone)): _state(row) for row in rows}
+    question = context.question(group=("host",), every="day", view="active")
+    zone, state = context.config.timezone, {}
+    with gathered(context.store, context.config, question, context.now_us) as found:
+        if found is not None:
+            starts = [_day(start_us, zone) for start_us, _ in found.periods]
+            for (period, (host,)), group in found.groups.items():
+                if host:
+                    state[host, starts[period]] = found.state(period, group)
     days = sorted({day for _, day in state})
+    if not days:
+        return {}
     first, last = (datetime.fromisoformat(text) for text in (days[0], days[-1]))
     every = [(first + timedelta(days=n)).date().isoformat() for n in range((last - first).days + 1)]
-    for host in sorted({host for host, _ in state}):
-        found[host] = [(day, state.get((host, day), "missing")) for day in every]
-    return dict(found)
+    return {host: [(day, state.get((host, day), "missing")) for day in every] for host in sorted({host for host, _ in state})}
 
 
-def _state(row: Row) -> str:
-    if not row["coverage"] or row["coverage"] < HALF:
-        return "missing"
-    return "estimated" if row["quality"] in ("C", "D") or row["coverage"] < MOST else "measured"
-
-
-def _day(text: str, zone: Any) -> str:
-    return to_datetime(parse_instant(text)).astimezone(zone).date().isoformat()
+def _day(at_us: int, zone: Any) -> str:
+    return to_datetime(at_us).astimezone(zone).date().isoformat()
 
 
 def day_strip(context: Context, whole: Row, found: Callable[[], States] | None = None) -> html.Div:

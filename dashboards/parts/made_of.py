@@ -9,6 +9,7 @@ from dash import html
 from dashboards.cards import ASIDE, Row, block, table
 from dashboards.parts.filters import period_words, reference_words
 from dashboards.parts.heads import source
+from dashboards.parts.keys import comparable
 from dashboards.view import Context
 from dashboards.words import say
 from footprint.wording.numbers import energy_unit, estimate, percent
@@ -20,8 +21,8 @@ NARROW = 0.09  # a smaller share has no place for its words
 def made_of(context: Context, whole: Row) -> Any:
     """One row a period, the order never changes; None where nothing was read."""
     language = context.view.language
-    before = context.earlier()
-    rows = [(reference_words(context), before[0])] if before and before[0]["energy_kwh"] else []
+    before = comparable(context)
+    rows = [] if before is None else [(reference_words(context), before)]
     rows.append((period_words(context), whole))
     rows = [(name, row) for name, row in rows if row["energy_kwh"] and all((row[part] or 0.0) >= 0 for part in PARTS)]
     if not rows or rows[-1][1] is not whole:

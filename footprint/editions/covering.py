@@ -6,10 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from footprint.editions.facts import Cover, Gap, Seconds
-from footprint.querying.coverage import DeviceTime, Watch
+from footprint.querying.coverage import DeviceTime, Watch, state_of
 from footprint.units import S_PER_HOUR, US_PER_HOUR, US_PER_S
 
-LACKING = 0.02  # share of a host's day from which on it is said to be in part missing, or in part estimated
 KEPT_GAPS = 5
 Day = tuple[str, int, int]  # date, start, end [µs]
 
@@ -45,9 +44,8 @@ def cover_of(watched: Watch, days: Sequence[Day], sites: dict[str, str]) -> Cove
 
 
 def _state(amount: Seconds) -> str:
-    if amount.missing > LACKING * amount.expected:
-        return "missing"
-    return "estimated" if amount.modelled + amount.bridged > LACKING * amount.expected else "measured"
+    read = amount.measured + amount.modelled
+    return state_of(read, read + amount.bridged, amount.expected, amount.modelled)
 
 
 def _of_day(time: DeviceTime, start_us: int, end_us: int) -> Seconds:

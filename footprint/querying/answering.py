@@ -24,7 +24,7 @@ from footprint.instants import format_instant
 from footprint.ledger.factors import book_of
 from footprint.ledger.reading import LedgerView
 from footprint.querying.cells import Source
-from footprint.querying.coverage import Watch, watch
+from footprint.querying.coverage import Watch, state_of, watch
 from footprint.querying.figures import (
     Declared,
     budgets,
@@ -78,6 +78,12 @@ class Gathered:
             where = _where(self.question, group, self.watched)
             self._times[place] = self.watched.measure(where, start_us, max(end_us, start_us + 1))
         return self._times[place]
+
+    def state(self, period: int, group: Group) -> str:
+        """What the devices' time of a row was: measured, in part estimated, or in part missing."""
+        start_us, end_us = self.periods[period]
+        where = _where(self.question, group, self.watched)
+        return state_of(*self.times(period, group), self.watched.modelled(where, start_us, max(end_us, start_us + 1)))
 
     def budgets(self, group: Group) -> tuple[Budget, Budget]:
         """The uncertainty budgets of a row: of its energy [kWh] and of its emissions [g]."""

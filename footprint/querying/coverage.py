@@ -25,6 +25,7 @@ from footprint.stretches import DAYS, SLOTS, cut, day_of, midnight_s, month_of
 from footprint.units import US_PER_DAY, US_PER_S
 
 SEEN_US = 7 * US_PER_DAY
+LACKING = 0.02  # share of a host's day from which on it is said to be in part missing, or in part estimated
 Device = tuple[str, str]  # host, device
 Span = tuple[int, int]
 Stretch = tuple[int, int, int, int, int]  # start, end, read, known (read, or bridged by a counter), modelled [µs]
@@ -105,6 +106,19 @@ class Watch:
             read += seen
             known += told
         return round(read), round(known), round(expected)
+
+
+    def modelled(self, where: Iterable[tuple[Device, int, int]], start_us: int, end_us: int) -> int:
+        """What was read of a model, not of a sensor [µs], over [start, end)."""
+        spans = ((self.devices.get(device), max(start_us, since), min(end_us, until)) for device, since, until in where)
+        return round(sum(time.seen(low, high)[2] for time, low, high in spans if time is not None and low < high))
+
+
+def state_of(read: float, known: float, expected: float, modelled: float) -> str:
+    """What the time of a host's devices in a day was: measured, in part estimated, or in part missing; any one unit."""
+    if expected <= 0 or expected - known > LACKING * expected:
+        return "missing"
+    return "estimated" if modelled + known - read > LACKING * expected else "measured"
 
 
 def coverage_ledger(watched: Watch, periods: Sequence[Span]) -> Iterable[tuple[int, Device, dict[str, float]]]:

@@ -239,7 +239,7 @@ def test_requests_without_a_reading_are_no_energy_of_zero(sqlite: Store, tmp_pat
 
 def test_causes_are_said_in_words(walked: Store) -> None:
     shown = str(page_of(context_of(lambda q: query(walked, config(), q, NOW_US), "/quality", "?period=all", "fr", walked)))
-    assert "prise sur capteurs" in shown
+    assert "Étalonnage des capteurs, GPU" in shown
     assert "cause_" not in shown
 
 

@@ -48,7 +48,7 @@ def test_a_period_that_goes_on_without_readings_is_stale_and_its_figures_stay(wa
 def test_a_period_seen_in_part_says_which_days_are_missing(walked: Store) -> None:
     page = shown(walked)
     assert "cell missing" in page
-    assert "was not seen" in page
+    assert "Readings of a are missing" in page
     assert "[x]" in page
 
 

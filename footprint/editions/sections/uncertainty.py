@@ -56,7 +56,7 @@ def section(facts: Facts, book: FigureBook) -> Section | None:
     return Section(
         "uncertainty_budget", NOTHING, t("Effet sur la valeur publiée quand chaque paramètre parcourt son intervalle.",
                                          "Effect on the published value as each parameter runs through its interval."),
-        Text(f"Première source d’incertitude\u00a0: {_lower(first.fr)}", f"First source of uncertainty: {_lower(first.en)}"),
+        Text(f"Première source d’incertitude\u00a0: {lowered(first.fr)}", f"First source of uncertainty: {lowered(first.en)}"),
         t(f"{unit} autour de la valeur publiée", f"{unit} around the published value"),
         (Chart("uncertainty", Tornado(unit, centre, swings), _alternative(causes)),
          Paragraphs((Sentence(t(
@@ -105,7 +105,8 @@ def words(cause: str) -> Text:  # noqa: PLR0911 - one line a kind of cause
     return t("Étalonnage des capteurs", "Sensor calibration") if rest != "estimate" else t("Modèle sans capteur", "Model without sensor")
 
 
-def _lower(text: str) -> str:
+def lowered(text: str) -> str:
+    """A cause within a sentence: an abbreviation keeps its capitals."""
     return text if text[:3].isupper() else text[:1].lower() + text[1:]
 
 
