@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from footprint.editions.document import Edition, Figure, Ref, Table, Text
 from footprint.editions.forms.sheet import ChartSheet, Sheet, TableSheet
 from footprint.editions.serial import to_json
+from footprint.editions.showing import shown
 from footprint.querying.methods import described
 
 CONF_LEVEL = 0.95
@@ -39,6 +40,7 @@ COLUMNS: tuple[tuple[str, str, str], ...] = (  # name, type (Table Schema), what
     ("figure_id", "string", "footprint trace takes it"),
 )  # fmt: skip
 NAMES = tuple(name for name, _, _ in COLUMNS)
+PRINTED = ("figure_id", "label", "cell", "period", "shown", "quality", "flags")  # of every figure, in a language
 _PLACES = {"geo": "site", "service": "service", "use_case": "use_case", "model": "model", "charter_status": "charter"}
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -87,6 +89,7 @@ def contents(edition: Edition, sheets: Mapping[str, Sheet]) -> dict[str, bytes]:
     files["lineage.jsonl"] = b"".join(_line(figure) for figure in edition.figures)
     for language, sheet in sheets.items():
         files |= _printed(language, sheet)
+        files[f"tables/{language}/figures.csv"] = as_csv(PRINTED, _as_printed(edition, language))
     files["datapackage.json"] = _json(_package(edition, files))
     return files
 
@@ -110,6 +113,15 @@ def figure_rows(edition: Edition) -> list[dict[str, Any]]:
             "vintage": vintage, "figure_id": figure.id,
         })  # fmt: skip
     return rows
+
+
+def _as_printed(edition: Edition, language: str) -> Iterable[Mapping[str, Any]]:
+    """Every figure by its id, as pages and print write it."""
+    for figure in edition.figures:
+        told = shown(figure, language)
+        cell = ";".join(f"{name}={value}" for name, value in figure.where)
+        yield {"figure_id": figure.id, "label": figure.label.in_(language), "cell": cell, "period": figure.period,
+               "shown": told.full, "quality": told.badge, "flags": told.flags}  # fmt: skip
 
 
 def _charters(edition: Edition) -> dict[str, str]:
