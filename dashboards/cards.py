@@ -204,7 +204,9 @@ def safely(make: Callable[[], Any], context: Context) -> Any:
     except DBAPIError:
         raise
     except Refused as refused:
-        return html.Section(html.P(f"[c] {refused_words(refused, context.view.language)}", role="status"), className="block")
+        language = context.view.language
+        why = html.P(f"[c] {refused_words(refused, language)}", className="sentence", role="status")
+        return block(say(language, "refused_title"), "", why, language)
     except Exception:
         error = uuid.uuid4().hex[:8]
         _log.exception("card failed, error %s", error)

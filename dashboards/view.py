@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
-from footprint.access import Role
+from footprint.access import Refused, Role
 from footprint.config import Config
 from footprint.editions.shelf import Issue
 from footprint.instants import format_instant, from_datetime, parse_instant, to_datetime
@@ -130,6 +130,9 @@ class View:
             return named_period(self.versus).bounds_us(config.timezone)
         if begin is None or self.versus == "none":
             return None
+        named = None if self.since or self.until else NAMED_PERIOD.fullmatch(self.period)
+        if named and self.versus == "prev" and end is not None and end <= now_us:
+            return named_period(self.period).shifted(-1).bounds_us(config.timezone)  # the quarter before, however long
         end = min(end or now_us, now_us)
         end -= (end - begin) % US_PER_HOUR  # whole hours: a cut within one would have to be computed anew
         if self.versus == "prev":
@@ -224,6 +227,12 @@ class Context:
         bounds = self.view.earlier(self.config, self.now_us)
         if bounds is None:
             return []
+        try:
+            return self._earlier(bounds, options)
+        except Refused:  # what the period is compared with may not be shown; the period itself may
+            return []
+
+    def _earlier(self, bounds: tuple[int, int], options: dict[str, Any]) -> list[dict[str, Any]]:
         return self.ask(self.view.question(self.config, self.now_us, from_us=bounds[0], to_us=bounds[1], **options)).rows
 
     def data(self, form: str = "csv", **options: str) -> str:

@@ -9,8 +9,9 @@ from dash import html
 from dashboards import parts
 from dashboards.cards import ASIDE, block, safely, scrolled, table
 from dashboards.drawing import Drawing, document
-from dashboards.view import Context
+from dashboards.view import Context, protects
 from dashboards.words import absent, say
+from footprint.access.seeing import CONFIDENTIAL
 from footprint.config.facts import UNDECLARED, at
 from footprint.wording.numbers import energy_unit, estimate, percent
 
@@ -28,7 +29,8 @@ def content(context: Context) -> list[Any]:
     total = sum(row["energy_kwh"] or 0.0 for row in rows.values())
     undecided = sum(rows[name]["energy_kwh"] or 0.0 for name in by_status[UNDECLARED] if name in rows)
     title = say(language, "charter_all")
-    if undecided and total:
+    hidden = any(row.get("conf_status") == CONFIDENTIAL for row in rows.values())  # a share of what is shown is none of all
+    if undecided and total and not hidden:
         title = say(language, "charter_title", share=percent(undecided / total, language, floor=False))
     largest = max((row["energy_kwh"] or 0.0 for row in rows.values()), default=0.0)
     traces = _traces(context)
@@ -61,7 +63,9 @@ def content(context: Context) -> list[Any]:
 
 
 def _traces(context: Context) -> dict[str, list[float | None]]:
-    """Energy of each use day by day, in order; a day without a reading is None."""
+    """Energy of each use day by day, in order; a day without a reading is None. Nothing to who sees whole months only."""
+    if protects(context.role, context.view):
+        return {}
     days: dict[str, dict[str, float | None]] = {}
     for row in context.rows(group=("use_case",), every="day"):
         days.setdefault(row["period_start"], {})[row["use_case"]] = row["energy_kwh"]

@@ -38,7 +38,9 @@ def content(context: Context) -> list[Any]:
         className="filters",
     )
     found: list[Any] = [parts.filters(context), choices]
-    if not a or not b or a == b:
+    if context.store is None:
+        found.append(message(say(language, "refused_title"), f"[c] {say(language, 'compare_published')}"))
+    elif not a or not b or a == b:
         found.append(message(say(language, "compare_pick", kind=say(language, kind).lower()), parts.period_words(context)))
     else:
         found += _two(context, kind, a, b)
@@ -49,8 +51,7 @@ def content(context: Context) -> list[Any]:
 def _two(context: Context, kind: str, a: str, b: str) -> list[Any]:
     """A over B with its interval; what differs is said first."""
     language = context.view.language
-    if context.store is None:
-        return []
+    assert context.store is not None
     questions = of_a_kind(kind, b, a, context.question())
     try:
         found = compare(context.store, context.config, questions, (b, a), context.now_us, anyway=True)

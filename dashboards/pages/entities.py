@@ -15,6 +15,7 @@ from dashboards.parts.power import power, power_figure
 from dashboards.parts.spread import spread
 from dashboards.view import Context
 from dashboards.words import say
+from footprint.access.seeing import CONFIDENTIAL
 from footprint.config.facts import ALWAYS, UNDECLARED, UseCaseFact, at
 from footprint.instants import format_instant
 from footprint.wording.numbers import energy_unit, moment, number, percent
@@ -93,12 +94,16 @@ def _line(kind: Entities, context: Context, row: Row, size: float) -> list[Any]:
     bracketed = name.startswith("(") or not name
     shown: Any = name_of(name, language) if bracketed else html.A(name, href=view.link(kind.PATH, name=name))
     cells: list[Any] = [shown or say(language, "unknown"), *shown_of(row, size, language), row["quality"]]
-    if kind.column not in PLACES:
+    hidden = row.get("conf_status") == CONFIDENTIAL
+    if hidden:
+        cells += ([] if kind.column in PLACES else ["[c]", ""]) + ["[c]"]
+    elif kind.column not in PLACES:
         counted = row["requests"] and not bracketed
         cells.append(number(row["requests"], language, 9) if counted else say(language, "not_applicable"))
         known = counted and row["energy_kwh"] is not None
         cells.append(number(1000 * row["energy_kwh"] / row["requests"], language) if known else "")
-    cells.append(percent(row["coverage"], language) if row["coverage"] is not None else say(language, "unknown"))
+    if not hidden:
+        cells.append(percent(row["coverage"], language) if row["coverage"] is not None else say(language, "unknown"))
     if kind.column == "use_case":
         cells.append("" if bracketed else say(language, context.config.charter_at(name, context.now_us)))
     return cells
@@ -112,6 +117,12 @@ def _one(kind: Entities, context: Context, name: str) -> list[Any]:
     if not rows:
         return [parts.filters(context), back, message(say(language, "entity_none"), say(language, "entity_none_text"))]
     whole = rows[0]
+    if whole.get("conf_status") == CONFIDENTIAL:
+        hidden = say(language, "entity_hidden", period=parts.period_words(context))
+        return [
+            parts.filters(context), back, *_stamp(kind, context, name), html.H1(name), html.P(f"[c] {hidden}", className="lead"),
+            _decisions(context, name) if kind.column == "use_case" else None,
+        ]  # fmt: skip
     before, ratio, requests = parts.change_of(inside)
     cards = [_beside(inside, column, whole, context) for column in kind.beside]
     cards += [lambda: parts.made_of(inside, whole), lambda: spread(inside, whole)]

@@ -12,6 +12,7 @@ from dashboards.cards import block, message, scrolled, table
 from dashboards.pages import trace
 from dashboards.view import FIGURES, Context
 from dashboards.words import say
+from footprint.access.seeing import CONFIDENTIAL
 from footprint.instants import parse_instant
 from footprint.querying.answering import gathered
 from footprint.querying.closure import closure
@@ -32,7 +33,10 @@ def content(context: Context) -> list[Any]:
         return trace.content(context, trace.followed(view))
     figure = view.get("figure") if view.get("figure") in FIGURES else "energy_kwh"
     rows = context.rows()
-    if not rows or context.store is None or rows[0]["energy_kwh"] is None:
+    if rows and rows[0].get("conf_status") == CONFIDENTIAL:
+        hidden = say(language, "entity_hidden", period=parts.period_words(context))
+        return [parts.filters(context), message(say(language, "refused_title"), f"[c] {hidden}")]
+    if not rows or rows[0]["energy_kwh"] is None:
         return [parts.filters(context), *parts.nothing(context)]
     row = rows[0]
     method = next(m for m in METHODS if _METHOD.get(figure, figure) in m.figures)
@@ -50,6 +54,14 @@ def content(context: Context) -> list[Any]:
             source=parts.source(row, language),
         ),
         block(f"2. {say(language, 'step_formula')}", method.formula_in(language), _formula(row, figure, language), language),
+        *(_below(context) if context.store is not None else [html.P(f"[c] {say(language, 'trace_protected')}", role="status")]),
+    ]
+
+
+def _below(context: Context) -> list[Any]:
+    """What stands under a figure, to who may see hosts and days."""
+    language = context.view.language
+    return [
         block(f"3. {say(language, 'step_facts')}", "", scrolled(_facts(context), say(language, "step_facts")), language),
         block(
             f"4. {say(language, 'step_rows')}",

@@ -7,13 +7,16 @@ from typing import Any
 from dash import html
 
 from dashboards import parts
-from dashboards.cards import ASIDE, block, safely, scrolled, table
+from dashboards.cards import ASIDE, Row, badge, block, safely, scrolled, table
+from dashboards.parts.filters import period_name
 from dashboards.reasons import reason_words
 from dashboards.view import Context
-from dashboards.words import say
+from dashboards.words import absent, say
+from footprint.access.seeing import CONFIDENTIAL
 from footprint.editions.sections.uncertainty import lowered, words
-from footprint.instants import format_instant
+from footprint.instants import format_instant, parse_instant
 from footprint.jobs import latest_runs
+from footprint.periods import period_at
 from footprint.querying.causes import causes
 from footprint.querying.closure import closure
 from footprint.querying.splits import splits
@@ -28,12 +31,22 @@ def content(context: Context) -> list[Any]:
     """Cards from what the eye sees first to what an auditor asks last."""
     language = context.view.language
     rows = context.rows()
-    if not rows or context.store is None:
+    if not rows:
         return [parts.filters(context), *parts.nothing(context)]
     whole = rows[0]
     title = say(language, "quality_unknown")
+    if whole.get("conf_status") == CONFIDENTIAL:
+        return [parts.filters(context), *parts.headline(context, whole, None, None)]
     if whole["coverage"] is not None:
         title = say(language, "quality_title", share=percent(whole["coverage"], language))
+    if context.store is None:
+        return [
+            parts.filters(context),
+            parts.day_strip(context, whole),
+            html.H1(title),
+            html.P(parts.period_words(context), className="lead"),
+            html.Div([safely(lambda: _months(context, whole), context), parts.facts(context, whole)], className="row wide"),
+        ]
     return [
         parts.filters(context),
         parts.day_strip(context, whole),
@@ -45,6 +58,31 @@ def content(context: Context) -> list[Any]:
         safely(lambda: _splits(context), context),
         safely(lambda: _jobs(context), context),
     ]
+
+
+def _months(context: Context, whole: Row) -> Any:
+    """How well each month was measured: to who sees protected figures, who is shown no host and no day."""
+    language, zone = context.view.language, context.config.timezone
+    head = [say(language, name) for name in ("period", "coverage_short", "quality", "quality_half", "status")]
+    body = []
+    for row in context.rows(every="month"):
+        month = period_name(period_at(parse_instant(row["period_start"]), zone, 1), language)
+        if row["energy_kwh"] is None or row["coverage"] is None:
+            body.append((month, absent(row, language), "", "", ""))
+            continue
+        half = (row["energy_high_kwh"] - row["energy_low_kwh"]) / 2 / row["energy_kwh"] if row["energy_kwh"] else 0.0
+        status = say(language, "status_provisional" if "provisional" in row["status"] else "status_final")
+        body.append((
+            month, percent(row["coverage"], language), badge(row["quality"], language),
+            f"±{percent(half, language, floor=False)}", status,
+        ))  # fmt: skip
+    title = say(language, "quality_months")
+    return block(
+        title, say(language, "quality_months_sub"), scrolled(table(head, body, title), title), language,
+        sentences=[say(language, "quality_protected")],
+        data=[(form.upper(), context.data(form, every="month")) for form in ("csv", "json", "parquet")],
+        source=parts.source(whole, language),
+    )  # fmt: skip
 
 
 def _causes(context: Context) -> Any:

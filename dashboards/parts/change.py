@@ -58,8 +58,8 @@ def change(context: Context, finding: Finding | None = None, *, wide: bool = Tru
     language = context.view.language
     found = (finding or partial(change_in, context))()
     if found is None:
-        said = html.P(say(language, "change_none" if context.role.sees_uses else "change_protected"), className="sentence")
-        return block(say(language, "change_title_none"), "", said, language, wide=wide)
+        why, title = ("change_none", "change_title_none") if context.role.sees_uses else ("change_protected", "change_of_what")
+        return block(say(language, title), "", html.P(say(language, why), className="sentence"), language, wide=wide)
     size, unit = mass_unit(max(found.before, found.after))
     moved = f"{point(found.after / found.before - 1, language)}\u202f%" if found.before else "–"
     moved = moved if language == "fr" else moved.replace("\u202f%", "%")

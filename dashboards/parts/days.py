@@ -12,7 +12,7 @@ from dash import html
 
 from dashboards.cards import ASIDE, Row, block, strip, table
 from dashboards.parts.heads import source
-from dashboards.view import Context
+from dashboards.view import Context, protects
 from dashboards.words import say
 from footprint.instants import parse_instant, to_datetime
 from footprint.querying.answering import gathered
@@ -71,7 +71,7 @@ def day_strip(context: Context, whole: Row, found: Callable[[], States] | None =
         stale = [html.P(say(language, "stale", last=end), className="stale", role="status")]
     return html.Div(
         [
-            strip(sorted(by_day.items()), say(language, "strip_label")),
+            strip(sorted(by_day.items()), say(language, "strip_label")) if by_day else None,
             html.P([html.Span([html.B(status), f" · {told}"]), html.Span(share)], className="under-strip"),
             *stale,
         ],
@@ -79,9 +79,11 @@ def day_strip(context: Context, whole: Row, found: Callable[[], States] | None =
     )
 
 
-def seen(context: Context, whole: Row | None = None, found: Callable[[], States] | None = None) -> html.Section:
-    """One row a host, runs of days, the percentage of days measured; what lacks is said."""
+def seen(context: Context, whole: Row | None = None, found: Callable[[], States] | None = None) -> Any:
+    """One row a host, runs of days, the percentage of days measured; what lacks is said. None to who may not see hosts."""
     language = context.view.language
+    if protects(context.role, context.view):
+        return None
     by_host = (found or partial(day_states, context))()
     rows, told = [], []
     for host, states in by_host.items():

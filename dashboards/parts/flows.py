@@ -23,7 +23,7 @@ Amounts = dict[tuple[str, str, str], float]
 def flows(context: Context, whole: Row | None = None) -> Any:
     """The card; None where a filter leaves nothing to divide."""
     language = context.view.language
-    if set(dict(context.view.filters)) & {"site"}:
+    if not context.role.sees_uses or set(dict(context.view.filters)) & {"site"}:
         return None
     rows = [r for r in context.rows(group=("host", "service", "use_case"), view="active") if r["energy_kwh"] and r["host"]]
     total = sum(row["energy_kwh"] for row in rows)

@@ -8,8 +8,9 @@ from dash import html
 
 from dashboards.cards import Row, message, name_of
 from dashboards.parts.filters import period_words, reference_words
-from dashboards.view import Context
+from dashboards.view import Context, protects
 from dashboards.words import say
+from footprint.access.seeing import CONFIDENTIAL
 from footprint.querying import Question
 from footprint.wording.numbers import energy_unit, estimate, fixed, moment, number, percent
 
@@ -23,6 +24,8 @@ def nothing(context: Context) -> list[Any]:
     if not whole:
         return [message(say(language, "empty_title"), say(language, "empty")), first_steps(language)]
     last = moment(whole[0]["period_end"], context.config.timezone, language)
+    if protects(context.role, context.view):
+        return [message(say(language, "empty_period"), say(language, "empty_period_protected", last=last))]
     return [
         message(say(language, "empty_period"), say(language, "empty_period_text", last=last)),
         html.P(html.A(say(language, "to_all"), href=context.view.link(period="all", **{"from": "", "to": ""}))),
@@ -41,7 +44,7 @@ def headline(context: Context, row: Row, ratio: Any, requests: float | None) -> 
     language = context.view.language
     dates = {name: moment(row[f"period_{name}"], context.config.timezone, language) for name in ("start", "end")}
     lead = say(language, "lead", **dates, zone=str(context.config.timezone))
-    if row.get("conf_status") == "C":
+    if row.get("conf_status") == CONFIDENTIAL:
         return [html.H1(say(language, "headline_hidden")), html.P(say(language, "lead_hidden"), className="lead")]
     if row["energy_kwh"] is None:
         title = say(language, "headline_unread", requests=number(row["requests"] or 0, language))
@@ -92,7 +95,9 @@ def point(share: float, language: str) -> str:
 
 
 def shares_title(rows: list[Row], column: str, language: str, otherwise: str) -> str:
-    """Who makes up most of the energy, as a finding."""
+    """Who makes up most of the energy, as a finding; where a row is hidden, nobody can be said to."""
+    if any(row.get("conf_status") == CONFIDENTIAL for row in rows):
+        return otherwise
     known = sorted(
         (r for r in rows if r["energy_kwh"] and r[column] and not r[column].startswith("(")), key=lambda r: -r["energy_kwh"]
     )

@@ -72,7 +72,7 @@ def changed(context: Context, found: Any) -> Any:
     """A change with its own interval, or that none can be measured."""
     language = context.view.language
     if found is None:
-        return say(language, "no_reference")
+        return say(language, "no_reference" if context.role.sees_services else "reference_published")
     value = point(found.value - 1, language) + ("\u202f%" if language == "fr" else "%")
     over = say(language, "over_year" if context.view.versus == "yoy" else "over_period")
     if found.low == found.high:

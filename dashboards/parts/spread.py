@@ -13,7 +13,7 @@ from dashboards import figures
 from dashboards.cards import Row, block, graph, table
 from dashboards.parts.filters import period_words
 from dashboards.parts.heads import source
-from dashboards.view import Context
+from dashboards.view import Context, protects
 from dashboards.words import say
 from footprint.instants import parse_instant
 from footprint.units import US_PER_DAY
@@ -25,7 +25,9 @@ LEAST_REQUESTS = 5  # of a step; fewer say little of a usual request
 
 
 def spread(context: Context, whole: Row) -> Any:
-    """The card; None where there are too few hours with requests."""
+    """The card; None where there are too few hours with requests, and to who sees whole months only."""
+    if protects(context.role, context.view):
+        return None
     language, zone = context.view.language, context.config.timezone
     length = (parse_instant(whole["period_end"]) - parse_instant(whole["period_start"])) / US_PER_DAY
     hourly = length <= BY_HOUR_DAYS

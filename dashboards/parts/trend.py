@@ -6,11 +6,12 @@ from dash import html
 
 from dashboards import figures
 from dashboards.bars import shown_of
-from dashboards.cards import Row, block, graph, table
+from dashboards.cards import Row, block, graph, refused_words, table
 from dashboards.parts.filters import period_words
 from dashboards.parts.heads import source
-from dashboards.view import Context
+from dashboards.view import Context, protects
 from dashboards.words import say
+from footprint.access import Refused
 from footprint.instants import format_instant, parse_instant, to_datetime
 from footprint.units import US_PER_DAY
 from footprint.wording.numbers import energy_unit, moment, percent
@@ -25,6 +26,8 @@ def every_of(context: Context, whole: Row) -> str:
     asked = context.view.get("every")
     if asked in STEPS:
         return asked
+    if protects(context.role, context.view):
+        return "month"
     length = (parse_instant(whole["period_end"]) - parse_instant(whole["period_start"])) / US_PER_DAY
     return "hour" if length <= FEW_DAYS else "month" if length > MANY_DAYS else "day"
 
@@ -33,7 +36,12 @@ def trend(context: Context, whole: Row) -> html.Section:
     """Energy by hour, day or month with its band."""
     language, zone = context.view.language, context.config.timezone
     every = every_of(context, whole)
-    rows = context.rows(every=every)
+    try:
+        rows = context.rows(every=every)
+    except Refused as refused:
+        by_month = html.A(say(language, "trend_months"), href=context.view.link(every="month"))
+        said = html.P([f"[c] {refused_words(refused, language)} ", by_month], className="sentence", role="status")
+        return block(say(language, "trend"), period_words(context), said, language)
     size, unit = energy_unit(max((row["energy_kwh"] or 0.0 for row in rows), default=0.0))
     finding, sentences = _finding(rows, size, unit, context)
     notes = noted(context, whole)

@@ -162,6 +162,28 @@ def _numbers(told: Any) -> list[float]:
     return [float(told)] if isinstance(told, int | float) and not isinstance(told, bool) else []
 
 
+@pytest.mark.parametrize("path", ["/", "/use-cases", "/services", "/models", "/charter", "/compare", "/explain", "/quality"])
+def test_no_page_of_a_committee_is_refused_whole_nor_says_that_nothing_was_read(path: str, reader: Reader) -> None:
+    told = page(reader("committee"), path, "?lang=en&period=2026-Q3")
+    assert "No reading in this period" not in told
+    assert "are those of whole months" not in told  # a card that asks for days is left out
+    assert "shown once the month is over" not in told
+    running = page(reader("committee"), path, "?lang=en&period=2026-10")
+    assert "kWh" not in running or path in ("/charter", "/compare", "/models", "/services", "/use-cases")
+
+
+def test_a_hidden_use_says_so_and_a_daily_trend_is_a_sentence_with_a_way_on(reader: Reader) -> None:
+    told = page(reader("committee"), "/use-cases", "?lang=en&period=2026-Q3&name=secrets")
+    assert "[c] Figures not shown, Q3 2026" in told
+    assert "kWh" not in told
+    daily = page(reader("committee"), "/", "?lang=en&period=2026-Q3&every=day")
+    assert "that day\\u2019s total would give it away" in daily
+    assert "every=month" in daily
+    assert "block failed" not in daily
+    listed = page(reader("committee"), "/use-cases", "?lang=en&period=2026-Q3")
+    assert "make up" not in listed  # a share of what is shown is none of all
+
+
 def test_the_page_and_its_twin_show_the_same(reader: Reader) -> None:
     shown = page(reader("committee"), "/use-cases", "?lang=en&period=2026-Q3")
     rows = rows_of(reader, "committee", f"group=use_case&{Q3}")
