@@ -3,37 +3,46 @@
 Three hosts, six services and seven use cases over three weeks, of servers whose true energy per request is known
 (tests/simulation/server.py): what the pages show can be checked against ``truth.csv`` beside the store. On the third host
 three models are tried for the use case that a fourth answers elsewhere, so that there is something to compare. Before these
-weeks lie five quarters in coarse data (year.py), each with its published edition.
+weeks lie five quarters in coarse data (year.py), each with its published editions: they are brought in arrival by arrival while
+the pages are already there, and each edition is published from what had arrived on its day.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from footprint.config import load_config
+from footprint.aggregation.running import aggregate
+from footprint.config import Config, load_config
 from footprint.editions.calendar import release_us
 from footprint.editions.publishing import publish
 from footprint.editions.shelf import published_editions
 from footprint.efficiency.record import write as write_result
+from footprint.ledger.factors import book_of
+from footprint.ledger.importing import import_energy, import_requests, import_users
 from footprint.store import Store
+from footprint.units import US_PER_S
 from tests.simulation.closedloop import MACHINE, Errors, Model, run
 from tests.simulation.server import DAY_S, LARGE, SMALL, Day, Kind, Server, counters_j, simulate
-from tests.simulation.year import QUARTERS, Year, configuration, write_year
+from tests.simulation.year import FINAL_DAY, PLACES, PROVISIONAL_DAY, QUARTERS, Year, configuration, decisions, write_year
 
 FOLDER = Path("footprint-demo")
-STEP_S = 20
+STEP_S, STEP_BESIDE_A_PAST_S = 20, 60
 DAYS = 21
 FOOTPRINT = [sys.executable, "-c", "from footprint.cli import main; main()"]
 WEEK_END_S = 1_782_691_200  # 2026-06-29T00:00:00Z
 UNTIL = "past-until"  # in the folder: the instant [s] up to which the past reaches
+HERE = "past-complete"  # in the folder once it is in
+WATCH_S = 0.5
 LOST = 9, 30_000  # days ago, and for how long a host was silent
 CONFIG = """[organisation]
 name = "Office de démonstration"
@@ -170,8 +179,8 @@ SERVICES: dict[str, tuple[str, int, Server]] = {
 }  # fmt: skip
 
 
-def write_organisation(folder: Path, end_s: int, seed: int, days: int = DAYS) -> None:
-    """Contract files of the days before ``end_s``, and the truth beside them."""
+def write_organisation(folder: Path, end_s: int, seed: int, days: int = DAYS, step_s: int = STEP_S) -> None:
+    """Contract files of the days before ``end_s``, GPUs read every ``step_s``, and the truth beside them."""
     luck = np.random.default_rng(seed)
     first = end_s - end_s % DAY_S - days * DAY_S  # days begin at midnight, and the last one is cut at ``end_s``
     silent = end_s - LOST[0] * DAY_S
@@ -191,7 +200,7 @@ def write_organisation(folder: Path, end_s: int, seed: int, days: int = DAYS) ->
                 kinds = tuple(replace(kind, per_day=kind.per_day * (0.06 if weekend else 1.0)) for kind in law.kinds)
                 day = simulate(replace(law, kinds=kinds), seed * 1000 + number)
                 _write_requests(requests, day, service, begin, end_s, luck)
-                level = _write_energy(energy, day, host, gpu, begin, end_s, level, seed, (silent, silent + LOST[1]))
+                level = _write_energy(energy, day, host, gpu, begin, end_s, level, seed, (silent, silent + LOST[1]), step_s)
                 for kind, joules in zip(law.kinds, np.bincount(day.use_case, day.true_j, len(kinds)), strict=True):
                     truth.write(f"{begin},{service},{kind.name},{joules:.3f}\n")
         _write_others(energy, first, end_s, luck)
@@ -209,12 +218,12 @@ def _write_requests(out, day: Day, service: str, begin: int, end_s: int, luck: n
 
 
 def _write_energy(  # type: ignore[no-untyped-def]
-    out, day: Day, host: str, gpu: int, begin: int, end_s: int, level, seed: int, silent: tuple[int, int]
+    out, day: Day, host: str, gpu: int, begin: int, end_s: int, level, seed: int, silent: tuple[int, int], step_s: int
 ):
     """Counters go on from day to day; a silent host's counters go on unread."""
     counters = counters_j(day, seed)
     for device in range(day.server.devices):
-        for second in range(0, DAY_S, STEP_S):
+        for second in range(0, DAY_S, step_s):
             at = begin + second
             if at > end_s or (host == "demo-inf-02" and silent[0] < at < silent[1]):
                 continue
@@ -245,52 +254,68 @@ def prepare(folder: Path, *, end_s: int, days: int = DAYS, seed: int = 2026, qui
         return config
     weeks_s = end_s - end_s % DAY_S - days * DAY_S
     config.write_text(CONFIG, encoding="utf-8")
+    environ = dict(os.environ)
     if past:
-        config.write_text(with_past(write_year(folder, weeks_s, seed), weeks_s), encoding="utf-8")
+        year = write_year(folder, weeks_s, seed)
+        config.write_text(with_past(year, weeks_s), encoding="utf-8")
+        (folder / "decisions.toml").write_text(decisions(year), encoding="utf-8")
         (folder / UNTIL).write_text(str(weeks_s), encoding="utf-8")
-    write_organisation(folder, end_s, seed, days)
+        environ["FOOTPRINT_FLEET__WORKERS"] = str(min(os.cpu_count() or 1, len({host for host, _, _ in SERVICES.values()})))
+    write_organisation(folder, end_s, seed, days, STEP_BESIDE_A_PAST_S if past else STEP_S)
     results = [str(path) for path in write_benchmarks(folder / "benchmarks", end_s, seed)]
     files = [["import", kind, str(folder / f"{kind}.csv")] for kind in ("energy", "requests")]
     for command in (*files, ["aggregate"], ["bench-model", "import", *results]):
-        subprocess.run([*FOOTPRINT, *command, "--config", str(config)], check=True, stdout=subprocess.DEVNULL, stderr=nowhere)
+        subprocess.run(
+            [*FOOTPRINT, *command, "--config", str(config)], check=True, stdout=subprocess.DEVNULL, stderr=nowhere, env=environ
+        )
     return config
 
 
 def add_past(folder: Path) -> None:
-    """Bring in the quarters before, and publish an edition of each; what is there already stays as it is."""
-    config, year = folder / "footprint.toml", Year(int((folder / UNTIL).read_text(encoding="utf-8")))
-    files = [["import", kind, str(folder / f"{kind}-year.csv")] for kind in ("energy", "requests", "users")]
-    for command in (*files, ["aggregate"]):
-        subprocess.run([*FOOTPRINT, *command, "--config", str(config)], check=True, stdout=subprocess.DEVNULL)
-    publish_past(config, year)
+    """Bring in the quarters before, arrival by arrival, and publish each edition on its day; what is there already stays."""
+    if (folder / HERE).exists():
+        return
+    config, year = load_config(str(folder / "footprint.toml")), Year(int((folder / UNTIL).read_text(encoding="utf-8")))
+    store = Store(config.store_url, demo=config.demo)
+    try:
+        now_us = int(time.time()) * US_PER_S
+        import_users(store, str(folder / "past-users.csv"), now_us)
+        for number, at_s in enumerate(year.arrivals):
+            import_energy(store, str(folder / f"past-{number}-energy.csv"), now_us)
+            import_requests(store, config, str(folder / f"past-{number}-requests.csv"), now_us)
+            last = at_s == year.end_s
+            with store.exclusively("aggregate", wait=True):
+                # The days after the last arrival come from the detailed weeks: they wait until the past is whole.
+                aggregate(store, config, book_of(store), now_us, None, None if last else at_s * US_PER_S)
+            _release(store, config, year, at_s)
+        (folder / HERE).touch()
+    finally:
+        store.close()
+
+
+def _release(store: Store, config: Config, year: Year, at_s: int) -> None:
+    """Publish the editions that were announced for a day: a quarter's first, then its final one."""
+    there = {(each.period, each.version) for each in published_editions(store)}
+    for back in range(1, QUARTERS + 1):
+        period = year.last.shifted(-back)
+        for version, day in ((1, PROVISIONAL_DAY), (2, FINAL_DAY)):
+            if year.release_s(back, day) == at_s and (str(period), version) not in there:
+                publish(store, config, str(period), release_us(config, period, day), final=version == 2)
+                print(f"demonstration: {period}, version {version}, is published; see /editions", file=sys.stderr, flush=True)
 
 
 def with_past(year: Year, weeks_s: int) -> str:
     """The configuration with what the past knew: the model before, services that came and went, what was tried lately only."""
-    text = CONFIG
-    for service in SERVICES:
-        block = text.index(f'[[service]]\nname = "{service}"\n')
-        if service == "chat":  # its two models stand in the past's own blocks
-            text = text[:block] + text[text.index("[[service]]", block + 1) :]
-        elif service.startswith("essai"):
-            text = text.replace(f'name = "{service}"\n', f'name = "{service}"\nsince = "{year.date(weeks_s)}"\n', 1)
+    text = CONFIG.replace("[editions]\n", '[editions]\ndecisions = "decisions.toml"\n')
+    # Windows of attribution as long as the coarse readings; shorter ones would say the same of them, three times over.
+    text = text.replace("[[site]]", "[attribution]\nwindow_s = 900\n\n[[site]]", 1)
+    text = text.replace("uplift = 1.22\n", "uplift = 1.22\nembodied = { server_kgco2e = 3900, lifetime_years = 5 }\n")
+    for own in ('[[service]]\nname = "chat"\n', '[[use_case]]\nname = "traduction"\n'):  # these stand in the past's own blocks
+        block = text.index(own)
+        text = text[:block] + text[text.index(own[: own.index("]]") + 2], block + 1) :]
+    for service, begin in [(name, weeks_s) for name in SERVICES if name.startswith("essai")] + [("embeddings", year.runs(PLACES[3])[0])]:
+        text = text.replace(f'name = "{service}"\n', f'name = "{service}"\nsince = "{year.date(begin)}"\n', 1)
     return text + "\n" + configuration(year)
-
-
-def publish_past(config: Path, year: Year) -> None:
-    """The editions of the quarters that are over, each on the day that it was announced for."""
-    facts = load_config(str(config))
-    store = Store(facts.store_url, demo=facts.demo)
-    try:
-        published = {each.period for each in published_editions(store)}
-        for period in (year.last.shifted(-back) for back in range(QUARTERS, 0, -1)):
-            if str(period) in published:
-                continue
-            at_us = min(release_us(facts, period, facts.editions.provisional_day), int(time.time()) * 1_000_000)
-            print(f"publishing {period} …", file=sys.stderr)
-            publish(store, facts, str(period), at_us)
-    finally:
-        store.close()
 
 
 def write_benchmarks(folder: Path, end_s: int, seed: int) -> list[Path]:
@@ -324,6 +349,7 @@ def main() -> int:
     parser.add_argument("--past-only", action="store_true")
     given = parser.parse_args()
     if given.past_only:
+        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
         add_past(FOLDER)
         print("demonstration: five quarters and their editions are in; see /editions", file=sys.stderr)
         return 0
@@ -332,12 +358,20 @@ def main() -> int:
     config = prepare(FOLDER, end_s=int(time.time()) // 3600 * 3600, past=True)
     if given.prepare_only:
         return 0
-    print("five quarters before them, with their editions, come in while you look (some minutes) …", file=sys.stderr)
-    subprocess.Popen([sys.executable, "-m", "tests.simulation.demo", "--past-only"])
+    if not (FOLDER / HERE).exists():
+        print("five quarters before them, with their editions, come in while you look (some minutes) …", file=sys.stderr)
+        subprocess.Popen([sys.executable, "-m", "tests.simulation.demo", "--past-only"], start_new_session=True)
     os.environ["FOOTPRINT_SERVER__PORT"] = str(given.port)
     # Nothing arrives here but the past, whose own process computes it.
     os.execv(FOOTPRINT[0], [*FOOTPRINT, "serve", "--no-scheduler", "--config", str(config)])
     return None
+
+
+def _end_with(parent: int) -> None:
+    """End this process, which has a session of its own, when the server is gone: whatever is half done goes on next time."""
+    while os.getppid() == parent:
+        time.sleep(WATCH_S)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 if __name__ == "__main__":

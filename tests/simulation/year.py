@@ -1,16 +1,19 @@
 """This file simulates an organisation over five quarters and what follows them, coarsely: counters every quarter of an hour,
-requests as windows of six hours per use case, distinct users per publication cell, and the truth beside them. So few windows
-fit no step model: what requests cost is divided by declared weights and flagged as such, and a day takes little to compute.
+requests as hourly counts per use case, distinct users per publication cell, and the truth beside them. What a request takes
+is linear in its tokens, so that the true energy of every use case is known and attribution can be held against it.
 
-What happens in it is told by the names below: volume grows, nights and weekends are calm, the large model gives way to a smaller
-one, one service stops and another begins, a collector is silent for a night, a server idles through a weekend; one use case has
-three users, another is one user's. All of it comes from one seed and an end.
+What happens in it is told by the names below: volume grows, nights are calm and Sundays silent, the large model gives way to a
+smaller one, a service stops and another begins, a collector tells some readings weeks late and loses others; one use case has three
+users, another is one user's. All of it comes from one seed and an end.
+
+Files are those that had arrived at each release of an edition (``arrivals``), so that editions can be published as they would
+have been: from what was known on their day.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,27 +26,54 @@ from footprint.periods import Period, period_at
 ZONE = ZoneInfo("Europe/Paris")
 S = 1_000_000
 HOUR_S, DAY_S, STEP_S = 3600, 86_400, 900
-WINDOW_H = 6
 QUARTERS = 5
-IDLE_W, CPU_W = 70.0, 95.0
-GROWTH = 0.06  # of the volume, a month
-OLD_MODEL = 1.7  # what a token of the model before cost, to one of today's
+PROVISIONAL_DAY, FINAL_DAY = 15, 60  # after a quarter's end, as in the configuration by default
+GROWTH = 0.035  # of the volume, a month
+OLD_MODEL = 1.7  # what a token of the model before took, to one of today's
+NOISE = 0.004  # of an hour's energy
 MARGIN_SHARE = 0.6  # of the users that parts do not share, in a margin
 
 
 @dataclass(frozen=True, slots=True)
+class Law:
+    """What a service takes: watts of each device at rest, joules of a fresh input token and of an output token."""
+
+    idle_w: float
+    input_j: float
+    output_j: float
+
+
+# As in the detailed weeks, where these come from batches: 19 J a token is the large model at its usual concurrency.
+LAWS = {
+    "chat": Law(95.0, 0.23, 19.0), "code": Law(90.0, 0.026, 3.1), "embeddings": Law(55.0, 0.0053, 0.0),
+    "synthese": Law(90.0, 0.06, 6.0),
+}  # fmt: skip
+CPU_W = {"demo-inf-01": 110.0, "demo-inf-02": 85.0}
+
+
+@dataclass(frozen=True, slots=True)
 class Use:
-    """A use case on a service: requests on a working day at the end, tokens of each, J a request, and who uses it."""
+    """A use case on a service: requests on a working day at the end, tokens of each, and who uses it."""
 
     service: str
     name: str
     per_day: float
     input_tokens: int
     output_tokens: int
-    joules: float
     users: int
     max_share: float = 0.12
     night: bool = False
+
+    @property
+    def cached_tokens(self) -> int:
+        """Of the input, a third."""
+        return self.input_tokens // 3
+
+    @property
+    def joules(self) -> float:
+        """Of a request above idle, with today's model."""
+        law = LAWS[self.service]
+        return (self.input_tokens - self.cached_tokens) * law.input_j + self.output_tokens * law.output_j
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +90,18 @@ class Place:
 PLACES = (
     Place("chat", "demo-inf-01", ("gpu:0", "gpu:1", "gpu:2", "gpu:3")),
     Place("code", "demo-inf-02", ("gpu:0",)),
-    Place("embeddings", "demo-inf-02", ("gpu:2",)),
-    Place("synthese", "demo-inf-03", ("gpu:3",), last=4),  # stopped after the second quarter
-    Place("transcription", "demo-inf-03", ("gpu:4",), first=1),  # new in the last whole quarter
+    Place("synthese", "demo-inf-02", ("gpu:1",), last=4),  # stopped after the second quarter
+    Place("embeddings", "demo-inf-02", ("gpu:2",), first=2),  # began in the fourth
 )
 USES = (
-    Use("chat", "recherche documentaire", 1500, 3800, 180, 900.0, 180), Use("chat", "rédaction", 1400, 500, 420, 1100.0, 140),
-    Use("chat", "traduction", 700, 900, 900, 2100.0, 60), Use("chat", "rapports de nuit", 60, 6500, 1300, 3900.0, 9, night=True),
-    Use("chat", "contentieux", 90, 2500, 700, 1900.0, 3), Use("code", "aide au code", 3200, 1500, 120, 210.0, 75),
-    Use("code", "relecture", 260, 4000, 300, 560.0, 14, 0.92), Use("embeddings", "indexation", 2600, 450, 0, 12.0, 12),
-    Use("embeddings", "recherche documentaire", 900, 60, 0, 3.0, 170), Use("synthese", "synthèse de réunions", 240, 5200, 650, 1300.0, 48),
-    Use("synthese", "traduction", 120, 900, 900, 900.0, 22), Use("transcription", "synthèse de réunions", 300, 4800, 600, 700.0, 66),
-    Use("transcription", "transcription", 420, 2200, 1500, 620.0, 54),
+    Use("chat", "recherche documentaire", 1500, 3800, 180, 180), Use("chat", "rédaction", 1400, 500, 420, 140),
+    Use("chat", "traduction", 700, 900, 900, 60), Use("chat", "rapports de nuit", 60, 6500, 1300, 9, night=True),
+    Use("chat", "contentieux", 90, 2500, 700, 3), Use("code", "aide au code", 3200, 1500, 120, 75),
+    Use("code", "relecture", 260, 4000, 300, 14, 0.92), Use("embeddings", "indexation", 2600, 450, 0, 12),
+    Use("synthese", "synthèse de réunions", 240, 5200, 650, 48), Use("synthese", "traduction", 120, 900, 900, 22),
 )  # fmt: skip
-UNUSED = ("demo-inf-02", "gpu:3")
-HOSTS = ("demo-inf-01", "demo-inf-02", "demo-inf-03")
+UNUSED = ("demo-inf-02", "gpu:3", 52.0)  # host, device, watts: there since the quarter in which everything ends
+HOSTS = ("demo-inf-01", "demo-inf-02")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,21 +131,46 @@ class Year:
         return self.begin_s(QUARTERS - 2) + 45 * DAY_S
 
     @property
-    def silent(self) -> tuple[int, int]:
-        """A collector of the second host is silent for a night of the fourth quarter."""
-        begin = self.begin_s(2) + 40 * DAY_S + 20 * HOUR_S
-        return begin, begin + 11 * HOUR_S
+    def late(self) -> tuple[tuple[int, int, int], ...]:
+        """(from, to, when it came) of readings of the second host that arrived weeks late: of the second and the fourth quarter."""
+        found = []
+        for back, day, days in ((4, 60, 12), (2, 50, 9)):
+            begin = self.begin_s(back) + day * DAY_S
+            found.append((begin, begin + days * DAY_S, self.release_s(back, PROVISIONAL_DAY) + 5 * DAY_S))
+        return tuple(found)
 
     @property
-    def forgotten(self) -> tuple[int, int]:
-        """The first host idles through a weekend of the last whole quarter: nobody asks anything."""
-        day = self.begin_s(1) // DAY_S + 30
-        saturday = day + (2 - day) % 7  # 1970-01-03 was one
-        return saturday * DAY_S, (saturday + 2) * DAY_S
+    def lost(self) -> tuple[int, int]:
+        """Readings of the second host that nobody has: three days of the third quarter, its disk was full."""
+        begin = self.begin_s(3) + 40 * DAY_S
+        return begin, begin + 3 * DAY_S
+
+    @property
+    def decided_s(self) -> int:
+        """The committee decides on translation: in the fourth quarter."""
+        return self.begin_s(2) + 41 * DAY_S
+
+    def release_s(self, back: int, day: int) -> int:
+        """Midnight UTC of the day on which the edition of a quarter is released."""
+        return self.begin_s(back - 1) + (day - 1) * DAY_S
+
+    @property
+    def releases(self) -> tuple[tuple[int, Period], ...]:
+        """(midnight of the day, quarter) of every release up to the end, in order."""
+        found = [
+            (self.release_s(back, day), self.last.shifted(-back))
+            for back in range(QUARTERS, 0, -1) for day in (PROVISIONAL_DAY, FINAL_DAY)
+        ]  # fmt: skip
+        return tuple(sorted(each for each in found if each[0] <= self.end_s))
+
+    @property
+    def arrivals(self) -> tuple[int, ...]:
+        """Until when the files of each arrival tell [s], in order: the releases, and the end."""
+        return (*(at for at, _ in self.releases), self.end_s)
 
     def runs(self, place: Place) -> tuple[int, int]:
-        """[from, to) of a service [s]."""
-        return self.begin_s(place.first), self.begin_s(place.last - 1) if place.last else self.end_s
+        """[from, to) of a service [s]; what stops does so a day early, so that no hour of it falls into the next quarter."""
+        return self.begin_s(place.first), self.begin_s(place.last - 1) - DAY_S if place.last else self.end_s
 
     def date(self, instant_s: int) -> str:
         """A date for the configuration."""
@@ -126,105 +178,184 @@ class Year:
 
 
 def configuration(year: Year) -> str:
-    """Blocks of footprint.toml for what the detailed weeks do not know: the model before, other services, annotations."""
+    """Blocks of footprint.toml for what the detailed weeks do not know: the model before, another service, decisions, goals."""
     chat = ", ".join(f'"demo-inf-01/{device}"' for device in PLACES[0].devices)
-    changed = year.date(year.model_changed_s)
-    blocks = [f'[[service]]\nname = "chat"\nmodel = "demo-70b"\ndevices = [{chat}]\nuntil = "{changed}"\n',
-              f'[[service]]\nname = "chat"\nmodel = "demo-24b"\ndevices = [{chat}]\nsince = "{changed}"\n']  # fmt: skip
-    for place in PLACES[3:]:
-        begin, end = year.runs(place)
-        until = f'until = "{year.date(end)}"\n' if place.last else ""
-        devices = ", ".join(f'"{place.host}/{device}"' for device in place.devices)
-        blocks.append(
-            f'[[service]]\nname = "{place.service}"\nmodel = "demo-{place.service}"\ndevices = [{devices}]\n'
-            f'since = "{year.date(begin)}"\n{until}'
-        )
-    for name, charter in (("synthèse de réunions", "authorised"), ("transcription", "under-study"), ("contentieux", "proscribed")):
+    changed, decided = year.date(year.model_changed_s), year.date(year.decided_s)
+    stopped = year.runs(PLACES[2])
+    blocks = [
+        f'[[service]]\nname = "chat"\nmodel = "demo-70b"\ndevices = [{chat}]\nuntil = "{changed}"\n',
+        f'[[service]]\nname = "chat"\nmodel = "demo-24b"\ndevices = [{chat}]\nsince = "{changed}"\n',
+        (f'[[service]]\nname = "synthese"\nmodel = "demo-synthese"\ndevices = ["demo-inf-02/gpu:1"]\n'
+        f'since = "{year.date(stopped[0])}"\nuntil = "{year.date(stopped[1])}"\n'),
+        f'[[use_case]]\nname = "traduction"\ncharter = "under-study"\nuntil = "{decided}"\n',
+        (f'[[use_case]]\nname = "traduction"\ncharter = "authorised"\nsince = "{decided}"\n'
+        'decided = "comité de la charte : autorisée avec le modèle demo-24b"\n'),
+    ]
+    for name, charter in (("synthèse de réunions", "authorised"), ("contentieux", "proscribed"), ("relecture", "authorised")):
         blocks.append(f'[[use_case]]\nname = "{name}"\ncharter = "{charter}"\n')
-    for at, text, service in (
-        (year.model_changed_s, "chat : demo-24b remplace demo-70b", "chat"), (year.begin_s(1), "ouverture de transcription", "transcription"),
-        (year.runs(PLACES[3])[1], "arrêt de synthese", "synthese"), (year.silent[0], "collecteur de demo-inf-02 muet une nuit", ""),
-    ):  # fmt: skip
-        blocks.append(f'[[annotation]]\nat = "{year.date(at)}"\ntext = "{text}"\n' + (f'service = "{service}"\n' if service else ""))
+    lost = year.lost
+    for at, until, french, english, of in (
+        (year.model_changed_s, 0, "chat : demo-24b remplace demo-70b", "chat: demo-24b replaces demo-70b", 'service = "chat"'),
+        (stopped[1], 0, "arrêt de synthese", "synthese is stopped", 'service = "synthese"'),
+        (year.runs(PLACES[3])[0], 0, "ouverture d'embeddings", "embeddings begins", 'service = "embeddings"'),
+        (year.decided_s, 0, "la charte autorise la traduction", "the charter authorises translation", 'use_case = "traduction"'),
+        (lost[0], lost[1], "disque plein : relevés perdus", "disk full: readings lost", 'host = "demo-inf-02"'),
+    ):
+        end = f'until = "{year.date(until)}"\n' if until else ""
+        blocks.append(f'[[annotation]]\nat = "{year.date(at)}"\n{end}fr = "{french}"\nen = "{english}"\n{of}\n')
+    blocks.append(OBJECTIVES.format(first=year.last.shifted(-QUARTERS), due=year.last))
     return "\n".join(blocks)
 
 
+OBJECTIVES = """[[objective]]
+name = "chat : énergie d'un trimestre"
+metric = "energy_kwh"
+service = "chat"
+at_most = 2500
+every = "quarter"
+owner = "services numériques"
+
+[[objective]]
+name = "code : énergie d'un trimestre"
+metric = "energy_kwh"
+service = "code"
+at_most = 400
+every = "quarter"
+owner = "services numériques"
+
+[[objective]]
+name = "chat : énergie par requête"
+metric = "wh_per_1000_requests"
+service = "chat"
+baseline = "{first}"
+target = -0.4
+due = "{due}"
+owner = "comité de la charte"
+"""
+DECISIONS = """# What the committee wrote, by period; no figure.
+[[decision]]
+period = "{period}"
+date = "{date}"
+fr = "Autoriser la traduction avec demo-24b, après six mois d'étude."
+en = "Authorise translation with demo-24b, after six months of study."
+effect_fr = "Décision prise ; l'effet se lira au trimestre suivant."
+effect_en = "Decided; its effect will show in the next quarter."
+"""
+
+
+def decisions(year: Year) -> str:
+    """The committee's own words, as the file beside the editions has them."""
+    return DECISIONS.format(period=period_at(year.decided_s * S, ZONE), date=year.date(year.decided_s)[:10])
+
+
 def write_year(folder: Path, end_s: int, seed: int) -> Year:
-    """Contract files (``energy-year.csv``, ``requests-year.csv``, ``users-year.csv``) up to a midnight UTC, and the truth beside them."""
+    """Contract files of each arrival up to a midnight UTC (``past-0-energy.csv``, …), of users, and the truth beside them."""
     year = Year(end_s - end_s % DAY_S)
     luck = np.random.default_rng(seed)
     hours = np.arange(year.start_s, year.end_s, HOUR_S)
     asked = {use: _requests(use, year, hours, luck) for use in USES}
-    _write_requests(folder / "requests-year.csv", asked, hours)
-    _write_energy(folder / "energy-year.csv", asked, year, hours, luck)
-    _write_truth(folder / "truth-year.csv", asked, year, hours)
-    _write_users(folder / "users-year.csv", asked, hours)
+    _write_requests(folder, asked, year, hours)
+    _write_energy(folder, asked, year, hours, luck)
+    _write_truth(folder / "past-truth.csv", asked, year, hours)
+    _write_users(folder / "past-users.csv", asked, hours)
     return year
 
 
 Counts = np.ndarray[tuple[int], np.dtype[np.int64]]
+Joules = np.ndarray[tuple[int], np.dtype[np.float64]]
 
 
 def _requests(use: Use, year: Year, hours: Counts, luck: np.random.Generator) -> Counts:
-    """Requests in each hour: by the hour of the working day, a tenth at weekends, none while its service is not there."""
+    """Requests in each hour: by the hour of the day, few on Saturdays, none on Sundays or while its service is not there.
+
+    Never one alone: a count of one would look like a request that ran for an hour.
+    """
     place = next(place for place in PLACES if place.service == use.service)
     begin, end = year.runs(place)
     hour, day = hours // HOUR_S % 24, hours // DAY_S
-    weekend = np.isin(day % 7, (2, 3))
     shape = np.isin(hour, (0, 1, 2, 3)) / 4.0 if use.night else np.where((hour >= 6) & (hour < 18), np.sin((hour - 5) / 14 * np.pi), 0.0)
-    shape = shape / shape[:24].sum() * np.where(weekend, 0.1, 1.0)
+    shape = shape / shape[:24].sum() * np.where(day % 7 == 2, 0.1, np.where(day % 7 == 3, 0.0, 1.0))  # 1970-01-03 was a Saturday
     growth = (1 + GROWTH) ** ((hours - year.end_s) / (30.4 * DAY_S))
     lively = luck.lognormal(0, 0.08, len(hours) // 24 + 1)[(hours - hours[0]) // DAY_S]
     found = luck.poisson(use.per_day * shape * growth * lively)
-    found[(hours < begin) | (hours >= end)] = 0
-    if place.host == "demo-inf-01":
-        found[(hours >= year.forgotten[0]) & (hours < year.forgotten[1])] = 0
+    found[(hours < begin) | (hours >= end) | (found == 1)] = 0
     return found
 
 
-def _joules(use: Use, year: Year, hours: Counts) -> np.ndarray:  # type: ignore[type-arg]
+def _joules(use: Use, year: Year, hours: Counts) -> Joules:
+    """Of a request in each hour, above idle."""
     old = (use.service == "chat") & (hours < year.model_changed_s)
     return use.joules * np.where(old, OLD_MODEL, 1.0)
 
 
-def _write_requests(path: Path, asked: dict[Use, Counts], hours: Counts) -> None:
-    starts = hours[::WINDOW_H].tolist()
-    with path.open("w", encoding="utf-8") as out:
-        out.write("start,end,service,use_case,requests,input_tokens,cached_input_tokens,output_tokens\n")
-        for use, counts in asked.items():
-            for at, n in zip(starts, counts.reshape(-1, WINDOW_H).sum(axis=1).tolist(), strict=True):
-                if n:
-                    tokens = ",".join(str(n * each) for each in (use.input_tokens, use.input_tokens // 3, use.output_tokens))
-                    out.write(f"{at},{at + WINDOW_H * HOUR_S},{use.service},{use.name},{n},{tokens}\n")
+def _write_requests(folder: Path, asked: dict[Use, Counts], year: Year, hours: Counts) -> None:
+    for number, (first, last) in enumerate(zip((0, *year.arrivals), year.arrivals, strict=False)):
+        with (folder / f"past-{number}-requests.csv").open("w", encoding="utf-8") as out:
+            out.write("start,end,service,use_case,requests,input_tokens,cached_input_tokens,output_tokens\n")
+            chosen = (hours >= first) & (hours < last)
+            for use, counts in asked.items():
+                for at, n in zip(hours[chosen].tolist(), counts[chosen].tolist(), strict=True):
+                    if n:
+                        tokens = f"{n * use.input_tokens},{n * use.cached_tokens},{n * use.output_tokens}"
+                        out.write(f"{at},{at + HOUR_S},{use.service},{use.name},{n},{tokens}\n")
 
 
-def _write_energy(path: Path, asked: dict[Use, Counts], year: Year, hours: Counts, luck: np.random.Generator) -> None:
-    """Cumulative counters of every device; a silent host's go on unread. The last stands a second before the end."""
+def _write_energy(folder: Path, asked: dict[Use, Counts], year: Year, hours: Counts, luck: np.random.Generator) -> None:
+    """Cumulative counters of every device. The last stands a second before the end."""
     at = np.arange(year.start_s, year.end_s + 1, STEP_S)
     at[-1] -= 1
-    active = defaultdict(lambda: np.zeros(len(hours)))
+    active: dict[str, Joules] = defaultdict(lambda: np.zeros(len(hours)))
     for use, counts in asked.items():
-        active[use.service] += counts * _joules(use, year, hours) * luck.normal(1, 0.02, len(hours))
-    with path.open("w", encoding="utf-8") as out:
+        active[use.service] += counts * _joules(use, year, hours) * luck.normal(1, NOISE, len(hours))
+    files = [(folder / f"past-{number}-energy.csv").open("w", encoding="utf-8") for number in range(len(year.arrivals))]
+    for out in files:
         out.write("time,host,device,component,energy_j\n")
-        for host in HOSTS:
-            work = np.zeros(len(hours))
-            for place in (place for place in PLACES if place.host == host):
-                work += active[place.service]
-                begin, end = year.runs(place)
-                for device in place.devices:
-                    joules = IDLE_W * STEP_S + np.repeat(active[place.service] / len(place.devices), 4) / 4
-                    _write_counter(out, host, device, "gpu", at, joules, (begin, end), year)
-            _write_counter(out, host, "cpu:0", "cpu", at, CPU_W * STEP_S + np.repeat(0.12 * work, 4) / 4, (at[0], at[-1] + 1), year)
-        _write_counter(out, *UNUSED, "gpu", at, np.full(len(at) - 1, 52.0 * STEP_S), (at[0], at[-1] + 1), year)
+
+    def write(host: str, device: str, component: str, joules: Joules, there: tuple[int, int]) -> None:
+        counter, arrival = _counter(host, at, joules, there, year)
+        for t, j, number in zip(at.tolist(), counter.tolist(), arrival.tolist(), strict=True):
+            if number >= 0:
+                files[number].write(f"{t},{host},{device},{component},{j:.3f}\n")
+
+    _write_devices(write, active, year, at)
+    for out in files:
+        out.close()
 
 
-def _write_counter(out, host: str, device: str, component: str, at, joules, there: tuple[int, int], year: Year) -> None:  # type: ignore[no-untyped-def]
-    read = (at >= there[0]) & (at <= there[1])
-    if host == "demo-inf-02":
-        read &= (at < year.silent[0]) | (at > year.silent[1])
+def _write_devices(
+    write: Callable[[str, str, str, Joules, tuple[int, int]], None], active: dict[str, Joules], year: Year, at: Counts
+) -> None:
+    always = int(at[0]), int(at[-1]) + 1
+    for host in HOSTS:
+        work = np.zeros(len(at) - 1)
+        for place in (place for place in PLACES if place.host == host):
+            mine = np.repeat(active[place.service], HOUR_S // STEP_S) / (HOUR_S // STEP_S)
+            work += mine
+            for device in place.devices:
+                write(host, device, "gpu", LAWS[place.service].idle_w * STEP_S + mine / len(place.devices), year.runs(place))
+        write(host, "cpu:0", "cpu", CPU_W[host] * STEP_S + 0.03 * work, always)
+    host, device, watts = UNUSED
+    write(host, device, "gpu", np.full(len(at) - 1, watts * STEP_S), (year.begin_s(0), always[1]))
+
+
+def _counter(host: str, at: Counts, joules: Joules, there: tuple[int, int], year: Year) -> tuple[Joules, Counts]:
+    """A counter at each instant, and with which arrival it came; -1 where it was never read.
+
+    Where readings were lost or late, the host began anew afterwards: what they would have told nobody else tells.
+    """
     counter = np.concatenate([[0.0], np.cumsum(joules)])
-    out.writelines(f"{t},{host},{device},{component},{j:.3f}\n" for t, j in zip(at[read].tolist(), counter[read].tolist(), strict=True))
+    arrival = np.searchsorted(year.arrivals, at, side="left")
+    arrival[(at < there[0]) | (at > there[1])] = -1
+    if host == "demo-inf-02":
+        lost = year.lost
+        arrival[(at > lost[0]) & (at < lost[1])] = -1
+        for end in sorted(each[1] for each in (*year.late, lost)):
+            after = at >= end
+            if after.any():
+                counter[after] -= counter[after][0]
+        for begin, end, came in year.late:
+            arrival[(at > begin) & (at < end) & (arrival >= 0)] = np.searchsorted(year.arrivals, came, side="left")
+    return counter, arrival
 
 
 def _months(hours: Counts) -> list[Period]:
