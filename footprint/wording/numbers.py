@@ -32,11 +32,12 @@ def mass_unit(grams: float) -> tuple[float, str]:
 
 
 def number(value: float, language: str, significant: int = SIGNIFICANT) -> str:
-    """A number to so many significant digits, never more whole digits dropped."""
+    """A number to so many significant digits, never more whole digits dropped, with a true minus."""
     if value == 0 or not math.isfinite(value):
         return "0" if value == 0 else "–"
     decimals = max(significant - 1 - math.floor(math.log10(abs(value))), 0)
-    return format_decimal(round(value, decimals), format="#,##0." + "#" * decimals if decimals else "#,##0", locale=language)
+    pattern = "#,##0." + "#" * decimals if decimals else "#,##0"
+    return str(format_decimal(round(value, decimals), format=pattern, locale=language)).replace("-", "\u2212")
 
 
 def interval(low: float, high: float, language: str) -> str:

@@ -176,14 +176,14 @@ def _printed(language: str, sheet: Sheet) -> dict[str, bytes]:
     """Tables as they are printed, charts with their alternatives, in one language."""
     files: dict[str, bytes] = {}
     for section in sheet.sections:
-        for number, block in enumerate(section.blocks):
-            if isinstance(block, TableSheet):
-                rows = [["".join(run.text for run in cell) for cell in cells] for _, cells in block.rows]
-                out = io.StringIO()
-                csv.writer(out, lineterminator="\n").writerows([[text for text, _ in block.heads], *rows])
-                name = section.name if number == 0 or len(section.blocks) == 1 else f"{section.name}-{number}"
-                files[f"tables/{language}/{name}.csv"] = out.getvalue().encode()
-            elif isinstance(block, ChartSheet):
+        tables = [block for block in section.blocks if isinstance(block, TableSheet)]
+        for number, table in enumerate(tables):
+            rows = [["".join(run.text for run in cell) for cell in cells] for _, cells in table.rows]
+            out = io.StringIO()
+            csv.writer(out, lineterminator="\n").writerows([[text for text, _ in table.heads], *rows])
+            files[f"tables/{language}/{section.name}{f'-{number + 1}' if number else ''}.csv"] = out.getvalue().encode()
+        for block in section.blocks:
+            if isinstance(block, ChartSheet):
                 files[f"figures/{language}/{block.name}.svg"] = block.svg.encode()
                 files[f"figures/{language}/{block.name}.txt"] = f"{section.title}\n{block.alternative}\n".encode()
     return files

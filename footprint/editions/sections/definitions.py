@@ -28,5 +28,5 @@ def section(facts: Facts, book: FigureBook) -> Section:
     )  # fmt: skip
     return Section(
         "definitions", t("Définitions", "Definitions"), NOTHING, t("Définitions et citation", "Definitions and citation"), NOTHING,
-        (Table("definitions", columns, rows, t("Définitions", "Definitions")), Paragraphs(told, "box")), NOTHING, annex=True,
+        (Paragraphs(told, "box"), Table("definitions", columns, rows, t("Définitions", "Definitions"))), NOTHING, annex=True,
     )  # fmt: skip

@@ -28,13 +28,23 @@ def section(facts: Facts, book: FigureBook) -> Section | None:
     exceeded = sum(each.state == EXCEEDED and not facts.hidden(each.objective.where, str(facts.period)) for each in facts.objectives)
     title = t("Les objectifs déclarés", "The objectives declared")
     if exceeded:
-        title = t(f"{exceeded} sur {len(rows)} objectifs dépassés", f"{exceeded} of {len(rows)} objectives exceeded")
+        title = _exceeded(exceeded, len(rows))
     return Section(
         "objectives", t("Objectifs", "Objectives"),
         t("Tenu ou dépassé seulement si tout l’intervalle le dit.", "Kept or exceeded only where the whole interval says so."),
         title, t("Budgets de la période, et chemin vers les cibles", "Budgets of the period, and the way to targets"),
         (Table("objectives", columns, rows, t("Objectifs et mesures", "Objectives and measures")),), source(facts),
     )  # fmt: skip
+
+
+def _exceeded(count: int, of: int) -> Text:
+    """How many were exceeded: one, all, or some of them."""
+    many = count > 1
+    if count == of:
+        if many:
+            return t("Les objectifs déclarés sont dépassés", "The objectives declared are exceeded")
+        return t("L’objectif déclaré est dépassé", "The objective declared is exceeded")
+    return t(f"{count} objectif{'s' * many} sur {of} dépassé{'s' * many}", f"{count} of {of} objectives exceeded")
 
 
 def _row(facts: Facts, book: FigureBook, found: Standing) -> Row:

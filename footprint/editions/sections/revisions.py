@@ -48,13 +48,17 @@ def section(facts: Facts, book: FigureBook) -> Section:
     )  # fmt: skip
     table = Table("revisions", columns, tuple(rows), t("Révisions", "Revisions"))
     drawn = _vintages(facts, book)
-    return _made(facts, (table, *((drawn,) if drawn else ())))
+    if drawn is None:
+        return _made(facts, (table,))
+    unit, period = book[book.level(ENERGY, facts.now, facts.period)].display[1], short(facts.period)
+    said = t(f"Énergie, {period.fr}, {unit}, version par version", f"Energy, {period.en}, {unit}, version by version")
+    return _made(facts, (table, drawn), said)
 
 
-def _made(facts: Facts, blocks: tuple[Block, ...]) -> Section:
+def _made(facts: Facts, blocks: tuple[Block, ...], subtitle: Text = NOTHING) -> Section:
     reason = facts.context.reason
     note = joined(t("Toutes les versions restent en ligne.", "All versions stay online."), KINDS[facts.context.kind], Text(reason, reason))
-    return Section("revisions", t("Révisions", "Revisions"), note, t("Ce qui a été corrigé", "What was corrected"), NOTHING, blocks, NOTHING)
+    return Section("revisions", t("Révisions", "Revisions"), note, t("Ce qui a été corrigé", "What was corrected"), subtitle, blocks, NOTHING)
 
 
 def _rows(facts: Facts, book: FigureBook) -> list[Row | None]:

@@ -309,6 +309,13 @@ def test_a_wide_interval_of_an_effect_stays_off_names_and_values() -> None:
     assert any("0.0317" in str(text.text) for text in texts)
     starts = [text for text in texts if text.attrib["text-anchor"] == "start"]
     assert all(float(text.attrib["x"]) + width_of(str(text.text), float(text.attrib["font-size"])) <= WIDTH for text in starts)
+    tiny = replace(effect, value=0.000103, low=0.000083, high=0.000123)  # columns give way: nothing is cut off at the edge
+    root = ElementTree.fromstring(drawn(Chart("w", drawing, Text("x", "x")), {"a": total, "b": tiny}, "en", "x"))
+    texts = list(root.iter("{http://www.w3.org/2000/svg}text"))
+    ends = [float(text.attrib["x"]) + width_of(str(text.text), float(text.attrib["font-size"])) for text in texts if text.attrib["text-anchor"] == "start"]
+    assert max(ends) <= WIDTH
+    (sign,) = [float(text.attrib["x"]) for text in texts if text.text == "▲"]
+    assert max(float(bar.attrib["x"]) + float(bar.attrib["width"]) for bar in root.iter("{http://www.w3.org/2000/svg}rect")) < sign
     assert drawn(Chart("w", replace(drawing, effects=()), Text("x", "x")), {"a": total}, "en", "x")
     assert width_of("1", SIZE) > 0
     for high in (0.0, 0.3, 1.0, 7.0, 41.0, 99.9, 100.0, 1234.0, 5e6):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footprint.wording.numbers import Shown, energy_unit, estimate, mass_unit
+from footprint.wording.numbers import Shown, energy_unit, estimate, interval, mass_unit, number
 
 THIN, NBSP, MINUS = "\u202f", "\u00a0", "\u2212"
 
@@ -44,3 +44,10 @@ def test_units_change_where_no_digit_is_lost() -> None:
     assert energy_unit(1000.0) == (1e3, "MWh")
     assert mass_unit(9_999_000.0) == (1e3, "kg")
     assert mass_unit(10_000_000.0) == (1e6, "t")
+
+
+def test_a_number_below_zero_has_a_true_minus_with_an_interval_and_without() -> None:
+    assert number(-3.0, "fr") == "\u22123"
+    assert number(-1234.5, "en") == "\u22121,234"
+    assert estimate(-3.0, None, None, "en").value == "\u22123"
+    assert interval(-2.0, 1.0, "en") == "[\u22122\u00a0to\u00a01]"

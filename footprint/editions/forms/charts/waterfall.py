@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from footprint.editions.document import Figure, Waterfall
-from footprint.editions.forms.svg import WIDTH, Canvas
-from footprint.editions.showing import shown
+from footprint.editions.forms.svg import WIDTH, Canvas, width_of
+from footprint.editions.showing import Shown, shown
 
 ROW, BAR, TOP = 25.0, 15.0, 4.0
 LABELS, LEFT, RIGHT, MARK, VALUE, END = 168.0, 182.0, 458.0, 470.0, 542.0, 638.0
+BESIDE, SMALLER = 6.0, 11.5  # from a value to its interval, and the size of that
 
 
 def draw(drawing: Waterfall, figures: Mapping[str, Figure], language: str, title: str, alternative: str) -> Canvas:
     """The effects, in the order given; the scale is that of the totals, and may start above 0."""
     rows = len(drawing.effects) + 2
     canvas = Canvas(WIDTH, TOP + ROW * rows + 4, title, alternative)
-    size = figures[drawing.before.figure].display[0]
+    right, mark, value_at = _columns([shown(figures[effect.figure], language) for effect in drawing.effects])
     levels = [figures[drawing.before.figure].value or 0.0]
     for effect in drawing.effects:
         levels.append(levels[-1] + (figures[effect.figure].value or 0.0))
@@ -27,7 +28,7 @@ def draw(drawing: Waterfall, figures: Mapping[str, Figure], language: str, title
     pad = (high - low) * 0.08 or max(abs(high), 1.0) * 0.08
 
     def x(value: float) -> float:
-        return LEFT + (RIGHT - LEFT) * (value - low + pad) / (high - low + 2 * pad)
+        return LEFT + (right - LEFT) * (value - low + pad) / (high - low + 2 * pad)
 
     def total(row: int, level: float, at: str) -> None:
         middle = TOP + ROW * (row + 0.5)
@@ -50,14 +51,20 @@ def draw(drawing: Waterfall, figures: Mapping[str, Figure], language: str, title
         canvas.label(LABELS, middle, effect.label.in_(language), LABELS)
         told = shown(figure, language)
         if figure.value:
-            canvas.text(MARK, middle + 4, "▲" if more else "▼", colour="increase-text" if more else "data", size=11)
-        canvas.text(VALUE, middle + 4.5, told.value, anchor="end", bold=True)
-        canvas.text(VALUE + 6, middle + 4.5, told.interval, colour="ink-2", size=11.5)
+            canvas.text(mark, middle + 4, "▲" if more else "▼", colour="increase-text" if more else "data", size=11)
+        canvas.text(value_at, middle + 4.5, told.value, anchor="end", bold=True)
+        canvas.text(value_at + BESIDE, middle + 4.5, told.interval, colour="ink-2", size=SMALLER)
     last = TOP + ROW * (rows - 1.5)
     canvas.line(x(levels[-1]), last + BAR / 2, x(levels[-1]), last + ROW - 5, colour="rule-strong")
     total(rows - 1, levels[-1], drawing.after.figure)
-    assert size
     return canvas
+
+
+def _columns(told: Sequence[Shown]) -> tuple[float, float, float]:
+    """(end of the bars, sign, end of the value): further to the left where an effect has many digits."""
+    value_at = min(VALUE, END - BESIDE - max((width_of(each.interval, SMALLER) for each in told), default=0.0))
+    mark = min(MARK, value_at - 18 - max((width_of(each.value) for each in told), default=0.0))
+    return min(RIGHT, mark - 12), mark, value_at
 
 
 def _half(figure: Figure) -> float:
