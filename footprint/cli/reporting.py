@@ -65,6 +65,9 @@ def publish(
     kind: Annotated[str, typer.Option(help="Of a revision: routine, major or unscheduled; default: found out.")] = "",
     reason: Annotated[str, typer.Option(help="Words on why; needed where a revision is unscheduled.")] = "",
     anyway: Annotated[bool, typer.Option("--anyway", help="Also where no figure changed by more than the threshold.")] = False,
+    accept_exposed: Annotated[
+        str, typer.Option(metavar="REASON", help="Why, where what must be shown gives hidden cells away; the edition tells.")
+    ] = "",
     config: ConfigOption = None,
 ) -> int:
     """Freeze the edition of a period; refused (exit 6) where a check fails. What is published never changes."""
@@ -74,12 +77,16 @@ def publish(
 
     facts, store = opened(config)
     try:
-        found = freeze(store, facts, period, now_us(), final=final, kind=kind, reason=reason, anyway=anyway)
+        found = freeze(
+            store, facts, period, now_us(), final=final, kind=kind, reason=reason, anyway=anyway, accepted=accept_exposed
+        )
     except NoData as nothing:
         say(str(nothing))
         return Exit.NO_DATA
     except NotPublishable as refused:
         raise CheckFailed(str(refused)) from None
+    if found.context.accepted:
+        say(f"{found.name}: hidden cells can be derived from what it shows; it says so, and why: {found.context.accepted}")
     causes = "".join(f"; {each.cause} {each.energy_kwh:+.6g} kWh" for each in found.context.changes)
     say(f"{found.name} is published, {found.status}{causes}: {facts.editions_url()}/{found.period}/v{found.version}")
     return Exit.OK

@@ -75,6 +75,7 @@ class Context:
     kept: tuple[Key, ...] = ()  # cells that were hidden before: they stay so
     objectives: tuple[Objective, ...] = ()  # as they were declared when it was published
     annotations: tuple[Annotation, ...] = ()  # what happened, as it was written when it was published
+    accepted: str = ""  # why it was published though hidden cells can be derived; empty where none can
     delays: tuple[tuple[str, int, int], ...] = ()  # (edition, days allowed, days taken) of what was published before
 
     def latest(self, period: str) -> Vintage | None:
@@ -85,7 +86,7 @@ class Context:
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         told = {**asdict(self), "objectives": [to_plain(each) for each in self.objectives]}
-        return {name: value for name, value in told.items() if value or name not in ("objectives", "annotations")}
+        return {name: value for name, value in told.items() if value or name not in ("objectives", "annotations", "accepted")}
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Context:

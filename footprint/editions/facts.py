@@ -51,13 +51,17 @@ ByNames = Mapping[Names, Asked]
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """The rules of disclosure control, and how much is hidden because of them in the period."""
+    """The rules of disclosure control, and how much is hidden because of them in the period.
+
+    ``exposed`` are hidden cells (service, use case) that what must be shown gives away all the same.
+    """
 
     min_users: int
     dominance: float
     primary: int
     secondary: int
     fewest_users_shown: int | None
+    exposed: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

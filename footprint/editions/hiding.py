@@ -55,5 +55,8 @@ def protect(
     }
     mine = decided[str(facts.period)]
     counts = mine.counts([str(facts.period)])
-    box = Box(mine.rules.min_users, mine.rules.dominance, counts.primary, counts.secondary, counts.fewest_users_shown)
+    exposed = tuple(sorted(key[1:] for key in mine.protection.exposed if key[0] == str(facts.period)))
+    box = Box(
+        mine.rules.min_users, mine.rules.dominance, counts.primary, counts.secondary, counts.fewest_users_shown, exposed
+    )
     return replace(facts, hidden=Cells(config, facts, decided), box=box)

@@ -126,11 +126,12 @@ def _delays(config: Config, published: Sequence[Published]) -> Iterable[tuple[st
 
 def publish(
     store: Store, config: Config, period: str, now_us: int, *, final: bool = False, kind: str = "", reason: str = "",
-    anyway: bool = False,
+    anyway: bool = False, accepted: str = "",
 ) -> Published:  # fmt: skip
     """Freeze the edition of a period as its next version: files on the shelf, digests and content in SQL.
 
     ``anyway`` publishes a change below the threshold; ``kind`` is that of a revision, found out where it is not given.
+    ``accepted`` are words on why it is published though hidden cells can be derived; the edition bears them.
 
     Raises
     ------
@@ -150,10 +151,12 @@ def publish(
         for each in earlier:
             shelve(config, each)
         first = draft(store, config, period, now_us)
-        refuse(first, now_us)
+        refuse(first, now_us, accepted)
         start, end = named.bounds_us(config.timezone)
         evidence = evidence_of(store, config, start, end, first.edition.basis.method_version)
         context = _to_release(config, first, earlier, evidence, now_us, final=final, kind=kind, reason=reason, anyway=anyway)
+        exposed = first.facts.box is not None and bool(first.facts.box.exposed)
+        context = replace(context, accepted=accepted.strip() if exposed else "")
         edition, book = build(replace(first.facts, context=context))
         files = files_of(edition)
         if earlier:
@@ -192,8 +195,8 @@ def shelve(config: Config, published: Published) -> None:
     put(vault, published.period, published.version, {**same, SUMS: published.sums()})
 
 
-def refuse(found: Draft, now_us: int) -> None:
-    """Check what may be published.
+def refuse(found: Draft, now_us: int, accepted: str = "") -> None:
+    """Check what may be published; ``accepted`` are words on why hidden cells that can be derived are no reason not to.
 
     Raises
     ------
@@ -211,6 +214,12 @@ def refuse(found: Draft, now_us: int) -> None:
     if row["status"] == "provisional":
         faults.append("days of the period are computed provisionally: footprint aggregate once they are closed")
     faults += _sums(facts)
+    if facts.box is not None and facts.box.exposed and not accepted.strip():
+        cells = ", ".join(" x ".join(name for name in cell if name) or "the total" for cell in facts.box.exposed)
+        faults.append(
+            f"what must be shown (the total, or what was published before) gives hidden cells away: {cells}; "
+            'give numbers of users of more cells, or publish all the same with --accept-exposed "REASON", which the edition tells'
+        )
     if faults:
         raise NotPublishable(f"{facts.period} cannot be published: {'; '.join(faults)}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from footprint.editions.document import Figure, Paragraphs, Ref, Section, Sentence
 from footprint.editions.facts import Facts
 from footprint.editions.figures import FigureBook
+from footprint.editions.protecting import rules_of
 from footprint.editions.words import NOTHING, t
 
 
@@ -23,11 +24,36 @@ def section(facts: Facts, book: FigureBook) -> Section:
                    "elle est sinon marquée [c], ainsi que celles qui la trahiraient.",
                    "A value by use is published only if enough distinct persons share in it and none dominates; else it is marked "
                    "[c], and so are those that would give it away.")),
+        *_unrounded(facts),
+        *_accepted(facts),
         Sentence(t("Valeurs marquées [c] dans cette édition : {value}.", "Values marked [c] in this edition: {value}."),
                  {"value": Ref(identity, "value")}, (identity,)),
     )  # fmt: skip
     return Section("confidentiality", t("Confidentialité", "Confidentiality"), NOTHING,
                    t("Personne n’est observé", "Nobody is watched"), NOTHING, (Paragraphs(told, "box"),), NOTHING)  # fmt: skip
+
+
+def _unrounded(facts: Facts) -> tuple[Sentence, ...]:
+    """Why cells are hidden and counts left as they are."""
+    within = rules_of(facts.config).protection
+    fr, en = (", sauf ce qui suit", ", but for what follows") if facts.context.accepted else ("", "")
+    return (Sentence(t(
+        "Les comptages ne sont pas arrondis : un arrondi ne protège pas de qui soustrait une édition d’une autre, et les parties "
+        "ne feraient plus le total. On masque, et aucun chiffre masqué ne se déduit de ce qui est montré à "
+        f"{within:.0%} près{fr}.".replace("%", " %"),
+        "Counts are not rounded: rounding does not protect from who subtracts one edition from another, and parts would no longer "
+        f"sum to the whole. Cells are hidden instead, and no hidden figure can be derived to within {within:.0%} from what is "
+        f"shown{en}.")),)  # fmt: skip
+
+
+def _accepted(facts: Facts) -> tuple[Sentence, ...]:
+    """What can be derived all the same, and why it is published."""
+    if facts.box is None or not facts.context.accepted:
+        return ()
+    many, why = len(facts.box.exposed), facts.context.accepted.rstrip(".").replace("{", "(").replace("}", ")")
+    return (Sentence(t(
+        f"Cellules masquées qui se déduisent de totaux montrés : {many}. Publié malgré cela : {why}.",
+        f"Hidden cells that can be derived from totals that are shown: {many}. Published all the same: {why}.")),)  # fmt: skip
 
 
 def _rule(facts: Facts) -> tuple[Sentence, ...]:

@@ -10,15 +10,17 @@ import pytest
 
 from footprint.cli.app import status_of
 from footprint.config import Config, load_config
+from footprint.editions.context import Context
 from footprint.editions.differing import differences
 from footprint.editions.publishing import NothingChanged, NotPublishable, publish
 from footprint.editions.serial import from_json
-from footprint.editions.shelf import ImmutableEdition, put, shelf_of
+from footprint.editions.shelf import ImmutableEdition, published_editions, put, shelf_of
 from footprint.editions.verifying import verify
 from footprint.ledger.backup import backup, restore
 from footprint.ledger.factors import import_factors
 from footprint.ledger.importing import import_energy
 from footprint.store import Store
+from tests import quarters
 from tests.quarters import CONFIG, compute, instant, seconds
 
 Office = tuple[Config, Store, Path]
@@ -184,3 +186,35 @@ def test_the_command_line(office: Office, capsys: pytest.CaptureFixture[str], tm
     assert status_of(["report", "diff", "2026-08.v1", "2026-08.v1"]) == 0
     assert status_of(["report", "calendar", "--format", "csv"]) == 0
     assert capsys.readouterr().out.count("provisional") >= 2
+
+
+def test_hidden_cells_that_the_total_gives_away_are_published_with_a_reason_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of one use alone, of three persons: its requests are the organisation's."""
+    monkeypatch.setattr(quarters, "USES", {"chat": (("translation", 3),)})
+    monkeypatch.setattr(quarters, "USERS", {("chat", "translation"): 3})
+    config, store = quarters.organisation(tmp_path / "office", "2026-08-31", "2026-10-01")
+    file = str(tmp_path / "office" / "footprint.toml")
+    with pytest.raises(NotPublishable, match=r"gives hidden cells away: .*chat x translation.*--accept-exposed \"REASON\""):
+        publish(store, config, "2026-09", FIRST)
+    with pytest.raises(NotPublishable):
+        publish(store, config, "2026-09", FIRST, accepted="  ")
+    assert status_of(["report", "publish", "2026-09", "--config", file]) == 6
+    assert "--accept-exposed" in capsys.readouterr().err
+    assert status_of(["report", "publish", "2026-09", "--config", file, "--accept-exposed", "The {three} persons agreed."]) == 0
+    assert "it says so, and why: The {three} persons agreed." in capsys.readouterr().err
+    (found,) = published_editions(store)
+    assert found.context.accepted == "The {three} persons agreed."
+    assert Context.from_json(found.context.to_json()) == found.context
+    assert "Published all the same: The (three) persons agreed." in found.report.decode()
+    assert all(row["same"] for row in verify(store, config, found, LAST))
+
+
+def test_a_reason_where_nothing_is_exposed_is_not_told(office: Office) -> None:
+    config, store, _ = office
+    found = publish(store, config, "2026-09", FIRST, accepted="no need")
+    assert found.context.accepted == ""
+    assert "accepted" not in found.context.to_json()
+    told = found.report.decode()
+    assert "Counts are not rounded" in told
+    assert "Les comptages ne sont pas arrondis" in told
+    assert "Published all the same" not in told
