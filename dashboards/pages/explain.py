@@ -54,7 +54,7 @@ def content(context: Context) -> list[Any]:
             source=parts.source(row, language),
         ),
         block(f"2. {say(language, 'step_formula')}", method.formula_in(language), _formula(row, figure, language), language),
-        *(_below(context) if context.store is not None else [html.P(f"[c] {say(language, 'trace_protected')}", role="status")]),
+        *(_below(context) if context.store is not None else [html.P(f"[c] {say(language, 'explain_protected')}", role="status")]),
     ]
 
 

@@ -9,6 +9,7 @@ from dash import html
 from dashboards.cards import badge, block, message, scrolled, table
 from dashboards.view import Context
 from dashboards.words import say
+from footprint.access import Role
 
 PATH, TITLE = "/help", "nav_help"
 WORDS = ("coverage", "idle", "unattributed", "pue", "location", "interval", "use_case")
@@ -79,5 +80,7 @@ def _accessibility(language: str) -> list[Any]:
 
 def missing(context: Context) -> list[Any]:
     """What is said where there is no page."""
-    language = context.view.language
-    return [message(say(language, "not_found"), say(language, "not_found_text"))]
+    view, language, public = context.view, context.view.language, context.role is Role.PUBLIC
+    back = html.A(say(language, "nav_editions" if public else "nav_overview"), href=view.link("/editions" if public else "/"))
+    text = say(language, "not_found_public" if public else "not_found_text")
+    return [message(say(language, "not_found"), text), html.P(back)]

@@ -14,10 +14,11 @@ import httpx
 from authlib.integrations.base_client.errors import OAuthError
 from authlib.integrations.starlette_client import OAuth
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import PlainTextResponse, RedirectResponse
+from fastapi.responses import RedirectResponse
 from joserfc.errors import JoseError
 
 from footprint.access.knowing import SESSION_ROLE, SESSION_UNTIL, role_of_groups
+from footprint.access.saying import AWAY, REFUSED, page
 from footprint.access.secrets import secret_of
 from footprint.config.access import AccessRules
 from footprint.units import S_PER_HOUR, US_PER_S
@@ -26,8 +27,6 @@ NEXT = "next"
 LEEWAY_S = 30  # by which the provider's clock may differ
 TIMEOUT_S = 10.0
 _log = logging.getLogger(__name__)
-_REFUSED = "Sign-in failed: the provider's answer is not to a question of ours, or no longer valid. Go back and sign in again."
-_AWAY = "Sign-in is not possible now: the provider does not answer. What is public can be read without."
 
 
 def local_path(text: str) -> str:
@@ -61,7 +60,7 @@ def router(rules: AccessRules, clock: Callable[[], int], transport: httpx.AsyncB
             answer: Response = await provider.authorize_redirect(request, f"{rules.address}/auth/callback")
         except (httpx.HTTPError, ValueError) as bad:
             _log.warning("the sign-in provider %s: %s", rules.issuer, type(bad).__name__)
-            return PlainTextResponse(_AWAY, 503, headers={"Retry-After": "30"})
+            return page(AWAY, request.headers.get("accept-language", ""), 503, {"Retry-After": "30"})
         request.session[NEXT] = back
         return answer
 
@@ -79,10 +78,10 @@ def router(rules: AccessRules, clock: Callable[[], int], transport: httpx.AsyncB
             claims = None
         except httpx.HTTPError as bad:
             _log.warning("the sign-in provider %s: %s", rules.issuer, type(bad).__name__)
-            return PlainTextResponse(_AWAY, 503, headers={"Retry-After": "30"})
+            return page(AWAY, request.headers.get("accept-language", ""), 503, {"Retry-After": "30"})
         request.session.clear()
         if not claims:
-            return PlainTextResponse(_REFUSED, 400)
+            return page(REFUSED, request.headers.get("accept-language", ""), 400)
         groups = claims.get(rules.groups_claim) or []
         role = role_of_groups(rules, [groups] if isinstance(groups, str) else [str(each) for each in groups])
         request.session[SESSION_ROLE] = role.value

@@ -9,14 +9,15 @@ import pytest
 from fastapi.testclient import TestClient
 
 from dashboards.app import mount
-from footprint.access import guarding
+from footprint.access import Role, guarding
 from footprint.api import create_api
 from footprint.config import Config
 from footprint.editions.before import told_before
 from footprint.editions.disclosure import Key, Published, attack
+from footprint.editions.drafting import draft_due
 from footprint.editions.protecting import Protected, protected, rules_of
 from footprint.editions.publishing import publish
-from footprint.editions.shelf import published_editions
+from footprint.editions.shelf import published_editions, shelf_of
 from footprint.instants import parse_instant
 from footprint.ledger.importing import import_users
 from footprint.ledger.shipping import Inbox
@@ -82,12 +83,25 @@ def recovered(editions: list[Published], truth: Protected, within: float) -> set
     return {key for (number, key), bounds in found if any(b.recovers(amounts[number, key][m], within) for m, b in bounds.items())}
 
 
+def drafts_stay_inside(config: Config, store: Store) -> None:
+    """A draft lies on the shelf beside the editions; nobody is served it, however he writes its address."""
+    assert "is drafted" in draft_due(store, config, NOW_US, lambda _: None)
+    assert shelf_of(config).exists(f"drafts/{Q3}/report.json")
+    browser = committee(config, store)
+    for role in Role:
+        for path in (f"drafts/{Q3}", f"drafts/{Q3}/report.json", f"{Q3}/v1/../../drafts/{Q3}/report.json", f"{Q3}/v1/%2e%2e%2f%2e%2e%2fdrafts/{Q3}/report.json"):
+            for at in ("/editions", "/api/v1/reports"):
+                answer = browser.get(f"{at}/{path}", headers={HEADER: role})
+                assert answer.status_code == 404, (role, path)
+
+
 def test_pages_and_a_published_edition_together_give_no_hidden_cell_away(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guarding, "LOOK_S", -1.0)  # one server all along, which looks at every question
     config, store, folder = office
     within = rules_of(config).protection
     browser = committee(config, store)
     assert told_on_pages(browser, config).hidden
+    drafts_stay_inside(config, store)
     publish(store, config, Q3, NOW_US)
     edition = as_told(protected(store, config, Q3, NOW_US), Q3)
     come(store, folder)

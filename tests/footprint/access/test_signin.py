@@ -135,6 +135,7 @@ def test_a_token_that_is_not_ours_lets_nobody_in(wrong: Callable[[Provider], Non
     answer = office.sign_in(browser)
     assert answer.status_code == 400
     assert "Sign-in failed" in answer.text
+    assert answer.text.index("Connexion refusée") < answer.text.index("Sign-in failed")  # French, where nothing else is preferred
     assert seen(browser) == 404
 
 
@@ -193,7 +194,10 @@ def test_a_provider_that_is_away_is_said_and_the_public_part_stays(sqlite: Store
     inbox = Inbox(sqlite, office.config.services_of_model)
     api = create_api(office.config, sqlite, inbox, lambda: 0, provider=httpx.MockTransport(away))
     browser = TestClient(api, base_url=ADDRESS)
-    assert browser.get("/auth/login").status_code == 503
+    away = browser.get("/auth/login", headers={"Accept-Language": "en-GB,en;q=0.9"})
+    assert (away.status_code, away.headers["content-type"]) == (503, "text/html; charset=utf-8")
+    assert '<html lang="en">' in away.text
+    assert away.text.index("Sign-in is not possible now") < away.text.index("Connexion impossible")
     assert browser.get("/api/v1/reports").status_code == 200
 
 
