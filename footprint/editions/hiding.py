@@ -32,6 +32,8 @@ class Cells:
         if "charter" in cell:
             return self._charter_hides(found, period, cell["charter"])
         use_case = cell.get("use_case", "")
+        if set(cell) == {"use_case"} and _nothing(found, period, use_case):
+            return False
         if "model" not in cell:
             return not found.shows(period, cell.get("service", ""), use_case)
         services = self._config.services_of_model(cell["model"])
@@ -43,6 +45,11 @@ class Cells:
         uses = {name for (name,) in self._facts.uses.get(period, {}) if name not in KEPT_NAMES}
         mine = {name for name in uses if status in {self._config.charter_at(name, at) for at in (start, end - 1)}}
         return any(not found.shows(period, "", name) for name in mine)
+
+
+def _nothing(found: Protected, period: str, use_case: str) -> bool:
+    """Whether a period that was decided on has no idle, or no unattributed energy: that is unknown to it, and no secret."""
+    return use_case in KEPT_NAMES and (period, "", "") in found.cells and (period, "", use_case) not in found.cells
 
 
 def protect(

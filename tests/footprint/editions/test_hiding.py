@@ -58,3 +58,15 @@ def test_without_counts_of_users_no_use_is_shown(office: Office) -> None:
     assert mine
     assert all(f.conf_status == "C" and f.value is None for f in mine)
     assert edition.figure(edition.coverage).value is not None
+
+
+def test_what_no_user_can_have_is_unknown_where_it_is_not_and_no_secret(office: Office) -> None:
+    config, store, _ = office
+    hidden = draft(store, config, "2026-Q3", NOW_US).facts.hidden
+    rows = {row["use_case"] for row in query(store, config, Question(group=("use_case",)), NOW_US).rows}
+    assert "(unattributed)" not in rows
+    assert not hidden((("use_case", "(unattributed)"),), "2026-Q3")
+    assert not hidden((("use_case", "(idle)"),), "2026-Q3")
+    assert hidden((("use_case", "nobody declared it"),), "2026-Q3")
+    assert hidden((("use_case", "(unattributed)"),), "2027-Q1")  # on which nobody decided
+    assert hidden((("service", "chat"), ("use_case", "(unattributed)")), "2026-Q3")
