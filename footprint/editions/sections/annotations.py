@@ -97,7 +97,7 @@ def _where(note: Annotation) -> Where:
 def _happening(number: int, note: Annotation, facts: Facts, book: FigureBook) -> Happening:
     zone, where = facts.config.timezone, _where(note)
     start, end = (to_datetime(at).astimezone(zone).date().isoformat() for at in (note.at_us, note.until_us - 1))
-    touched = [figure for figure in book.figures() if _touches(note, dict(where), figure, facts)]
+    touched = [figure for key, figure in book.keys().items() if _touches(note, dict(where), figure, facts) and _today(key, figure, book)]
     touched.sort(key=lambda figure: (-named_period(figure.period).length, not figure.where, len(figure.id), figure.id))
     ids = tuple(figure.id for figure in touched[:MOST_FIGURES])
     return Happening(number, start, end, Text(note.words("fr"), note.words("en")), where, ids)
@@ -109,6 +109,11 @@ def _touches(note: Annotation, where: dict[str, str], figure: Figure, facts: Fac
         return False
     begin, end = named_period(figure.period).bounds_us(facts.config.timezone)
     return note.at_us < end and note.until_us > begin and set(figure.where) <= set(where.items())
+
+
+def _today(key: str, figure: Figure, book: FigureBook) -> bool:
+    """Whether it is what this edition says, and not what an earlier version said."""
+    return key == book.key(figure.indicator, named_period(figure.period), figure.where)
 
 
 def _marked(block: object, listed: list[Happening]) -> Chart:

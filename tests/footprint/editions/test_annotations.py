@@ -20,9 +20,10 @@ from footprint.editions.rendering import files_of
 from footprint.editions.sections.annotations import MOST_LISTED
 from footprint.editions.serial import from_json, to_json
 from footprint.editions.verifying import verify
+from footprint.ledger.importing import import_energy
 from footprint.periods import named_period
 from footprint.store import Store
-from tests.quarters import instant
+from tests.quarters import compute, instant, seconds
 
 Office = tuple[Config, Store, Path]
 NOW = instant("2026-10-12")
@@ -87,6 +88,23 @@ def test_what_happened_is_numbered_dated_and_names_the_figures_that_hold_it(fact
         assert {figure.indicator for figure in figures} == {"energy_kwh"}
         assert all(figure.value is not None for figure in figures)
         assert all(set(figure.where) <= set(each.where) for figure in figures)
+
+
+def test_what_an_earlier_version_said_is_not_among_them(office: Office) -> None:
+    _, store, folder = office
+    config, _ = noted(folder)
+    publish(store, config, "2026-Q3", NOW)
+    start = seconds("2026-09-10")
+    lines = ["time,host,device,component,energy_j", *(f"{start + 600 * n},a,gpu:2,gpu,{n * 240000.0:.1f}" for n in range(144))]
+    (folder / "late.csv").write_text("\n".join(lines) + "\n")
+    import_energy(store, str(folder / "late.csv"), NOW)
+    compute(store, config, "2026-10-13")
+    edition = draft(store, config, "2026-Q3", instant("2026-10-14")).edition
+    before = {figure.id for figure in edition.figures if figure.formula.startswith("as published")}
+    assert before
+    told = [identity for each in trend_of(edition).happenings for identity in each.figures]
+    assert told
+    assert not before & set(told)
 
 
 def test_every_form_tells_it_in_its_language(facts: Facts) -> None:
