@@ -353,6 +353,7 @@ def main() -> int:
         add_past(FOLDER)
         print("demonstration: five quarters and their editions are in; see /editions", file=sys.stderr)
         return 0
+    os.environ["FOOTPRINT_SERVER__PORT"] = str(given.port)  # commands name the page where it will be
     if not (FOLDER / "footprint.db").exists():
         print("simulating three weeks of an organisation (about a minute) …", file=sys.stderr)
     config = prepare(FOLDER, end_s=int(time.time()) // 3600 * 3600, past=True)
@@ -361,7 +362,6 @@ def main() -> int:
     if not (FOLDER / HERE).exists():
         print("five quarters before them, with their editions, come in while you look (some minutes) …", file=sys.stderr)
         subprocess.Popen([sys.executable, "-m", "tests.simulation.demo", "--past-only"], start_new_session=True)
-    os.environ["FOOTPRINT_SERVER__PORT"] = str(given.port)
     # Nothing arrives here but the past, whose own process computes it.
     os.execv(FOOTPRINT[0], [*FOOTPRINT, "serve", "--no-scheduler", "--config", str(config)])
     return None
