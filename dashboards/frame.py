@@ -79,7 +79,9 @@ def _who(context: Context) -> list[Any]:
     if mode == "open" and context.role is Role.ADMINISTRATOR:
         return []
     told: list[Any] = [html.Span(say(language, f"role_{context.role}"), className="role")]
-    if mode == "oidc" and context.role is Role.PUBLIC:
+    if mode == "header" and context.role is Role.PUBLIC and context.config.access.sign_in:
+        told.append(html.A(say(language, "sign_in"), href=context.config.access.sign_in))
+    elif mode == "oidc" and context.role is Role.PUBLIC:
         address = f"/auth/login?{urlencode({'next': context.view.link()})}"
         told.append(html.A(say(language, "sign_in"), href=address))
     elif mode == "oidc":

@@ -13,7 +13,7 @@ from footprint.config.document import Document
 TABLE = "access"
 KEYS = {
     "mode", "roles", "default_role", "groups_header", "trusted", "issuer", "client_id", "client_secret_file", "groups_claim",
-    "scope", "address", "session_hours", "session_key_file", "log_days",
+    "scope", "address", "session_hours", "session_key_file", "log_days", "sign_in",
 }  # fmt: skip
 MODES = ("open", "public", "header", "oidc")
 ROLES = ("public", "committee", "officer", "engineer", "administrator")  # a test holds them against footprint.access.roles
@@ -39,6 +39,7 @@ class AccessRules:
     session_hours: int = 8
     session_key_file: str = "session.key"
     log_days: int = 365
+    sign_in: str = ""  # mode "header": where the proxy signs readers in, such as /oauth2/sign_in; empty shows no link
 
     @property
     def secure(self) -> bool:
@@ -69,7 +70,13 @@ def read_access(document: Document, path: Path | None) -> AccessRules:
         _beside(reader.text("client_secret_file"), path), reader.text("groups_claim", "groups"), reader.text("scope", "openid"),
         reader.text("address").rstrip("/"), reader.whole("session_hours", 8, MOST_HOURS),
         _beside(reader.text("session_key_file", "session.key"), path), reader.whole("log_days", 365, 3 * 365),
+        reader.text("sign_in"),
     )  # fmt: skip
+    if rules.sign_in and (mode != "header" or not rules.sign_in.startswith(("/", "https://")) or rules.sign_in.startswith("//")):
+        raise document.error(
+            'sign_in is for mode "header", a path of this host such as "/oauth2/sign_in" or an address that begins with https://',
+            TABLE, 0, "sign_in",
+        )  # fmt: skip
     if mode == "header" and not rules.trusted:
         raise document.error(
             'mode "header" needs trusted: the addresses of the proxy, such as ["127.0.0.1"]; anyone else could send the header',

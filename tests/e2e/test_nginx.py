@@ -25,6 +25,7 @@ ACCESS = """
 [access]
 mode = "header"
 trusted = ["127.0.0.1"]
+sign_in = "/oauth2/sign_in"
 roles = { committee = ["footprint-committee"], officer = ["footprint-officers"], engineer = ["footprint-engineers"], administrator = ["footprint-administrators"] }
 """
 AROUND = """

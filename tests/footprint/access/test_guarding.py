@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dashboards.app import mount
 from footprint.access.noting import accesses, forget
 from footprint.api import create_api
 from footprint.cli.app import status_of
@@ -198,6 +200,16 @@ def test_the_first_page_of_the_public_is_that_of_the_editions(reader: Reader) ->
     assert shown.count("kWh") == 0
     assert "Public reader" in shown
     assert '"settled":{"data":"\\u002f?lang=en"}' in shown  # it stays as it is
+
+
+def test_who_is_not_signed_in_is_shown_where_the_proxy_signs_in(quarter: Store) -> None:
+    rules = replace(by_header().access, sign_in="/oauth2/sign_in")
+    facts = replace(by_header(), access=rules)
+    api = create_api(facts, quarter, Inbox(quarter, facts.services_of_model), lambda: NOW_US)
+    app = mount(api, quarter, facts, lambda: NOW_US)
+    for role, shown in (("public", True), ("committee", False), ("officer", False)):
+        told = page(TestClient(app, client=PROXY, headers={HEADER: role}), "/editions").replace("\\u002f", "/")
+        assert ("/oauth2/sign_in" in told) is shown
 
 
 def test_metrics_tell_who_sees_protected_figures_how_the_service_is_and_nothing_to_subtract(reader: Reader) -> None:

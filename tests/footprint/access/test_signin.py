@@ -227,6 +227,11 @@ GOOD = 'mode = "oidc"\naddress = "https://a.org"\nissuer = "https://b.org"\nclie
         ('mode = "header"\nroles = { officer = ["x"] }', "needs trusted"),
         ('mode = "header"\ntrusted = ["300.1.1.1"]', ":3: trusted must be a list of addresses"),
         ('mode = "header"\ntrusted = ["::1"]', "nobody would be more than public"),
+        ('mode = "public"\nsign_in = "/oauth2/sign_in"', "sign_in is for mode"),
+        *(
+            (f'mode = "header"\ntrusted = ["::1"]\ndefault_role = "committee"\nsign_in = "{bad}"', "sign_in is for mode")
+            for bad in ("//elsewhere.example", "javascript:alert(1)", "http://elsewhere.example", "oauth2")
+        ),
         ('mode = "header"\ntrusted = ["::1"]\nroles = { boss = ["x"] }', ":4: no role 'boss'"),
         ('mode = "header"\ntrusted = ["::1"]\nroles = { officer = "x" }', "roles must be written"),
         ('mode = "oidc"\nissuer = "https://b.org"', 'mode "oidc" needs client_id'),
