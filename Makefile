@@ -31,8 +31,11 @@ run: $(VENV)/.run ## the service on this machine, at http://127.0.0.1:8050 (PORT
 demo: $(VENV)/.run ## a simulated organisation at http://127.0.0.1:8051, with a store of its own
 	@exec $(BIN)/python -m tests.simulation.demo --port $(or $(PORT),8051)
 
+# One worker more than there are cores, for some tests only wait; a file stays with its worker, files with slow tests come first.
+PYTEST = $(BIN)/python -m pytest -q -n $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder
+
 test: $(VENV)/.test chromium servers ## every test but the slow ones
-	$(BIN)/python -m pytest -q -n auto --dist loadfile -m "not slow and not gpu"
+	$(PYTEST) -m "not slow and not gpu"
 
 $(VENV)-litellm/.proxy: Makefile
 	$(PYTHON) -m venv $(VENV)-litellm
@@ -40,7 +43,7 @@ $(VENV)-litellm/.proxy: Makefile
 	@touch $@
 
 test-all: $(VENV)/.test $(VENV)-litellm/.proxy chromium servers check ## the slow ones too, and the checks
-	HYPOTHESIS_PROFILE=full $(BIN)/python -m pytest -q -n auto --dist loadfile -m "not gpu"
+	HYPOTHESIS_PROFILE=full $(PYTEST) -m "not gpu"
 
 check: $(VENV)/.test ## lint, types, which way imports run
 	$(BIN)/ruff check .

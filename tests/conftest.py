@@ -16,8 +16,15 @@ from sqlalchemy import create_engine, text
 from footprint.store import Store
 
 settings.register_profile("quick", max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-settings.register_profile("full", max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+settings.register_profile("full", max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first, so that no worker is left with the longest of them at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="session")
