@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import date
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,7 @@ from dashboards.view import Context, protects
 from dashboards.words import say
 from footprint.instants import parse_instant, to_datetime
 from footprint.querying.answering import gathered
+from footprint.querying.coverage import UNEXPECTED
 from footprint.units import US_PER_DAY
 from footprint.wording.numbers import moment, percent
 
@@ -32,19 +33,14 @@ def day_states(context: Context) -> States:
     if context.store is None:
         return {}
     question = context.question(group=("host",), every="day", view="active")
-    zone, state = context.config.timezone, {}
     with gathered(context.store, context.config, question, context.now_us) as found:
-        if found is not None:
-            starts = [_day(start_us, zone) for start_us, _ in found.periods]
-            for (period, (host,)), group in found.groups.items():
-                if host:
-                    state[host, starts[period]] = found.state(period, group)
-    days = sorted({day for _, day in state})
-    if not days:
-        return {}
-    first, last = (datetime.fromisoformat(text) for text in (days[0], days[-1]))
-    every = [(first + timedelta(days=n)).date().isoformat() for n in range((last - first).days + 1)]
-    return {host: [(day, state.get((host, day), "missing")) for day in every] for host in sorted({host for host, _ in state})}
+        if found is None:
+            return {}
+        days = [_day(start_us, context.config.timezone) for start_us, _ in found.periods]
+        states = {host: told for (host,), told in sorted(found.states().items()) if host}
+    expected = [n for n in range(len(days)) if any(told[n] != UNEXPECTED for told in states.values())]
+    span = slice(expected[0], expected[-1] + 1) if expected else slice(0)
+    return {host: list(zip(days, told, strict=True))[span] for host, told in states.items()}
 
 
 def _day(at_us: int, zone: Any) -> str:
@@ -54,11 +50,11 @@ def _day(at_us: int, zone: Any) -> str:
 def day_strip(context: Context, whole: Row, found: Callable[[], States] | None = None) -> html.Div:
     """The strip on top of a page: a day takes the worst state of any of its hosts; ``found`` gives what was found already."""
     language = context.view.language
-    worst = STATES[::-1]
+    worst = (*STATES[::-1], UNEXPECTED)
     by_day: dict[str, str] = {}
     for states in (found or partial(day_states, context))().values():
         for day, state in states:
-            by_day[day] = min(by_day.get(day, "measured"), state, key=worst.index)
+            by_day[day] = min(by_day.get(day, UNEXPECTED), state, key=worst.index)
     status = say(language, "status_provisional" if "provisional" in whole["status"] else "status_final")
     end = moment(whole["period_end"], context.config.timezone, language)
     told = say(language, "data_to", end=end, zone=str(context.config.timezone))
@@ -87,7 +83,8 @@ def seen(context: Context, whole: Row | None = None, found: Callable[[], States]
     by_host = (found or partial(day_states, context))()
     rows, told = [], []
     for host, states in by_host.items():
-        share = sum(state == "measured" for _, state in states) / len(states)
+        expected = sum(state != UNEXPECTED for _, state in states)
+        share = sum(state == "measured" for _, state in states) / max(expected, 1)
         label = f"{host} : {percent(share, language)} {say(language, 'measured')}"
         name = html.Span(html.A(host, href=context.view.link("/hosts", name=host)), className="strip-name")
         rows.append(html.Div([name, strip(states, label), html.B(percent(share, language))], className="strip-row"))
@@ -150,5 +147,6 @@ def _gaps(found: dict[str, list[tuple[str, str]]], language: str) -> list[str]:
                 str(format_date(date.fromisoformat(each), "d MMM", locale=language)) for each in (longest[0], longest[-1])
             )
             key = "gap_days" if len(longest) > 1 else "gap_day"
-            said.append(say(language, key, host=host, first=first, last=last))
+            # An abbreviated month ends with the point that would end the sentence.
+            said.append(say(language, key, host=host, first=first, last=last).replace("..", "."))
     return [" ".join(said)] if said else []

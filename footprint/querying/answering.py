@@ -79,11 +79,18 @@ class Gathered:
             self._times[place] = self.watched.measure(where, start_us, max(end_us, start_us + 1))
         return self._times[place]
 
-    def state(self, period: int, group: Group) -> str:
-        """What the devices' time of a row was: measured, in part estimated, or in part missing."""
-        start_us, end_us = self.periods[period]
-        where = _where(self.question, group, self.watched)
-        return state_of(*self.times(period, group), self.watched.modelled(where, start_us, max(end_us, start_us + 1)))
+    def states(self) -> dict[Names, list[str]]:
+        """What the devices' time was in every period, by names of rows: measured, in part estimated or missing, not expected."""
+        named: dict[Names, Group] = defaultdict(Group)
+        for (_, names), group in self.groups.items():
+            named[names].services |= group.services
+            named[names].hosts |= group.hosts
+        found = {}
+        for names, group in named.items():
+            where = _where(self.question, group, self.watched)
+            spans = [(start_us, max(end_us, start_us + 1)) for start_us, end_us in self.periods]
+            found[names] = [state_of(*self.watched.measure(where, *span), self.watched.modelled(where, *span)) for span in spans]
+        return found
 
     def budgets(self, group: Group) -> tuple[Budget, Budget]:
         """The uncertainty budgets of a row: of its energy [kWh] and of its emissions [g]."""

@@ -26,6 +26,7 @@ from footprint.units import US_PER_DAY, US_PER_S
 
 SEEN_US = 7 * US_PER_DAY
 LACKING = 0.02  # share of a host's day from which on it is said to be in part missing, or in part estimated
+UNEXPECTED = "unexpected"  # nobody placed a device there yet, or none any more
 Device = tuple[str, str]  # host, device
 Span = tuple[int, int]
 Stretch = tuple[int, int, int, int, int]  # start, end, read, known (read, or bridged by a counter), modelled [µs]
@@ -115,8 +116,10 @@ class Watch:
 
 
 def state_of(read: float, known: float, expected: float, modelled: float) -> str:
-    """What the time of a host's devices in a day was: measured, in part estimated, or in part missing; any one unit."""
-    if expected <= 0 or expected - known > LACKING * expected:
+    """What the time of a host's devices in a day was: measured, in part estimated or missing, or not expected; any one unit."""
+    if expected <= 0 and read <= 0:
+        return UNEXPECTED
+    if expected - known > LACKING * expected:
         return "missing"
     return "estimated" if modelled + known - read > LACKING * expected else "measured"
 

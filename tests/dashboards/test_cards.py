@@ -115,3 +115,20 @@ def test_objectives_are_shown_to_nobody_who_may_not_see_uses(walked: Store) -> N
     for role in Role:
         assert (parts.objectives(replace(at, role=role)) is not None) == role.sees_uses
     assert parts.objectives(replace(at, store=None)) is None
+
+
+def test_a_host_that_came_later_was_not_missing_before_and_a_silent_day_is(sqlite: Store, tmp_path: Path) -> None:
+    two = CONFIG + '[[host]]\nname = "b"\nsite = "paris-1"\n'
+    facts = parse_config(two)
+    later = START + 2 * 86_400
+    energy = energy_lines(START, 86_400, 60) + energy_lines(later, 86_400, 60)[1:]
+    energy += [line.replace(",a,", ",b,") for line in energy_lines(later, 86_400, 60)[1:]]
+    bring(sqlite, facts, tmp_path, energy, request_lines(START, 3600, 5))
+    compute(sqlite, facts)
+    days = parts.days.day_states(here(sqlite, two, now_us=(later + 86_400) * S))
+    states = {host: dict(told) for host, told in days.items()}
+    assert len({*map(tuple, states.values())}) == 1
+    first, *_, last = sorted(states["a"])
+    assert states["b"][first] == "unexpected"
+    assert "missing" in states["a"].values()
+    assert "missing" not in [state for day, state in states["b"].items() if day < last]
