@@ -170,8 +170,8 @@ class Year:
         return (*(at for at, _ in self.releases), self.end_s)
 
     def runs(self, place: Place) -> tuple[int, int]:
-        """[from, to) of a service [s]; what begins on a GPU that another service left does so one reading later."""
-        begin = self.start_s if place.first == QUARTERS else self._quarter_s(place.first) + STEP_S
+        """[from, to) of a service [s]; what begins on a GPU that another service left does so an hour later."""
+        begin = self.start_s if place.first == QUARTERS else self._quarter_s(place.first) + HOUR_S
         return begin, self._quarter_s(place.last - 1) if place.last else self.end_s
 
     def _quarter_s(self, back: int) -> int:
