@@ -124,7 +124,7 @@ def store_host_day(
             "slot", "host_id", "device_id", "service_id", "use_case_id", "model_id", "basis_id", "charter_id",
             *ENERGY_COLUMNS, *OTHER_COLUMNS, "shard_id",
         )  # fmt: skip
-        store.insert_many(connection, table(tables.Row), columns, records)
+        store.insert_many(connection, table(tables.Row), columns, _one_a_key(records, columns.index("active_uj")))
         _store_seen(store, connection, done, names, name, shard_id)
         _store_splits(store, connection, done, names, name, mark, shard_id)
         rows_learnt = [
@@ -133,6 +133,18 @@ def store_host_day(
         store.upsert(connection, tables.Statistics, rows_learnt)
         if keeps(store, connection, config.timezone, _largest(rows, (*ENERGY_COLUMNS, *OTHER_COLUMNS))):
             sum_host(store, connection, config.timezone, name, names[name], mark.day)
+
+
+def _one_a_key(records: Sequence[tuple[int, ...]], size: int) -> list[tuple[int, ...]]:
+    """Records of one key (the first ``size`` values) added up: facts that change within a slot may be others' than a row's."""
+    found: dict[tuple[int, ...], tuple[int, ...]] = {}
+    for record in records:
+        key, known = record[:size], found.get(record[:size])
+        amounts = record[size:-1]
+        if known is not None:
+            amounts = tuple(a + b for a, b in zip(known[size:-1], amounts, strict=True))
+        found[key] = (*key, *amounts, record[-1])
+    return list(found.values())
 
 
 def _largest(frame: pd.DataFrame, columns: Sequence[str]) -> int:
