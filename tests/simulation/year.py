@@ -203,7 +203,7 @@ def configuration(year: Year) -> str:
     for at, until, french, english, of in (
         (year.model_changed_s, 0, "chat : demo-24b remplace demo-70b", "chat: demo-24b replaces demo-70b", 'service = "chat"'),
         (stopped[1], 0, "arrêt de synthese", "synthese is stopped", 'service = "synthese"'),
-        (year.runs(PLACES[3])[0], 0, "ouverture d'embeddings", "embeddings begins", 'service = "embeddings"'),
+        (year.runs(PLACES[3])[0], 0, "ouverture d’embeddings", "embeddings begins", 'service = "embeddings"'),
         (year.decided_s, 0, "la charte autorise la traduction", "the charter authorises translation", 'use_case = "traduction"'),
         (lost[0], lost[1], "disque plein : relevés perdus", "disk full: readings lost", 'host = "demo-inf-02"'),
     ):
@@ -214,7 +214,7 @@ def configuration(year: Year) -> str:
 
 
 OBJECTIVES = """[[objective]]
-name = "chat : énergie d'un trimestre"
+name = "chat : énergie d’un trimestre"
 metric = "energy_kwh"
 service = "chat"
 at_most = 3300
@@ -222,7 +222,7 @@ every = "quarter"
 owner = "services numériques"
 
 [[objective]]
-name = "code : énergie d'un trimestre"
+name = "code : énergie d’un trimestre"
 metric = "energy_kwh"
 service = "code"
 at_most = 400
@@ -242,9 +242,9 @@ DECISIONS = """# What the committee wrote, by period; no figure.
 [[decision]]
 period = "{period}"
 date = "{date}"
-fr = "Autoriser la traduction avec demo-24b, après six mois d'étude."
+fr = "Autoriser la traduction avec demo-24b, après six mois d’étude."
 en = "Authorise translation with demo-24b, after six months of study."
-effect_fr = "Décision prise ; l'effet se lira au trimestre suivant."
+effect_fr = "Décision prise ; l’effet se lira au trimestre suivant."
 effect_en = "Decided; its effect will show in the next quarter."
 """
 
