@@ -53,7 +53,8 @@ ByNames = Mapping[Names, Asked]
 class Box:
     """The rules of disclosure control, and how much is hidden because of them in the period.
 
-    ``exposed`` are hidden cells (service, use case) that what must be shown gives away all the same.
+    ``exposed`` are hidden cells (service, use case) that what must be shown gives away all the same; ``uncounted`` others of
+    these, of which nobody told the users: they are hidden to be safe, and are no reason not to publish.
     """
 
     min_users: int
@@ -62,6 +63,7 @@ class Box:
     secondary: int
     fewest_users_shown: int | None
     exposed: tuple[tuple[str, str], ...] = ()
+    uncounted: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

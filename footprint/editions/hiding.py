@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from footprint.config import Config
 from footprint.editions.context import Context
+from footprint.editions.disclosure.rules import Reason
 from footprint.editions.facts import KEPT_NAMES, Box, Facts, Where
 from footprint.editions.protecting import Protected, protected
 from footprint.impact.book import FactorBook
@@ -62,8 +63,10 @@ def protect(
     }
     mine = decided[str(facts.period)]
     counts = mine.counts([str(facts.period)])
-    exposed = tuple(sorted(key[1:] for key in mine.protection.exposed if key[0] == str(facts.period)))
+    exposed = sorted(key for key in mine.protection.exposed if key[0] == str(facts.period))
+    uncounted = [key for key in exposed if mine.protection.reasons.get(key) is Reason.UNKNOWN_USERS]
     box = Box(
-        mine.rules.min_users, mine.rules.dominance, counts.primary, counts.secondary, counts.fewest_users_shown, exposed
+        mine.rules.min_users, mine.rules.dominance, counts.primary, counts.secondary, counts.fewest_users_shown,
+        tuple(key[1:] for key in exposed if key not in uncounted), tuple(key[1:] for key in uncounted),
     )
     return replace(facts, hidden=Cells(config, facts, decided), box=box)

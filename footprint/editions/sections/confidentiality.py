@@ -25,6 +25,7 @@ def section(facts: Facts, book: FigureBook) -> Section:
                    "A value by use is published only if enough distinct persons share in it and none dominates; else it is marked "
                    "[c], and so are those that would give it away.")),
         *_unrounded(facts),
+        *_uncounted(facts),
         *_accepted(facts),
         Sentence(t("Valeurs marquées [c] dans cette édition : {value}.", "Values marked [c] in this edition: {value}."),
                  {"value": Ref(identity, "value")}, (identity,)),
@@ -36,7 +37,8 @@ def section(facts: Facts, book: FigureBook) -> Section:
 def _unrounded(facts: Facts) -> tuple[Sentence, ...]:
     """Why cells are hidden and counts left as they are."""
     within = rules_of(facts.config).protection
-    fr, en = (", sauf ce qui suit", ", but for what follows") if facts.context.accepted else ("", "")
+    excepted = facts.context.accepted or (facts.box is not None and facts.box.uncounted)
+    fr, en = (", sauf ce qui suit", ", but for what follows") if excepted else ("", "")
     return (Sentence(t(
         "Les comptages ne sont pas arrondis : un arrondi ne protège pas de qui soustrait une édition d’une autre, et les parties "
         "ne feraient plus le total. On masque, et aucun chiffre masqué ne se déduit de ce qui est montré à "
@@ -44,6 +46,16 @@ def _unrounded(facts: Facts) -> tuple[Sentence, ...]:
         "Counts are not rounded: rounding does not protect from who subtracts one edition from another, and parts would no longer "
         f"sum to the whole. Cells are hidden instead, and no hidden figure can be derived to within {within:.0%} from what is "
         f"shown{en}.")),)  # fmt: skip
+
+
+def _uncounted(facts: Facts) -> tuple[Sentence, ...]:
+    """What is hidden because nobody counted its users, and can be derived all the same."""
+    many = 0 if facts.box is None else len(facts.box.uncounted)
+    if not many:
+        return ()
+    return (Sentence(t(
+        f"Cellules masquées faute de nombre d’utilisateurs, et qui se déduisent de totaux montrés : {many}.",
+        f"Cells that are hidden for want of a number of users, and can be derived from totals that are shown: {many}.")),)  # fmt: skip
 
 
 def _accepted(facts: Facts) -> tuple[Sentence, ...]:

@@ -218,3 +218,16 @@ def test_a_reason_where_nothing_is_exposed_is_not_told(office: Office) -> None:
     assert "Counts are not rounded" in told
     assert "Les comptages ne sont pas arrondis" in told
     assert "Published all the same" not in told
+
+
+def test_what_nobody_counted_the_users_of_is_hidden_and_no_reason_not_to_publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One service alone: its margin is the total, which is shown; that it is hidden for want of a number is told."""
+    monkeypatch.setattr(quarters, "USES", {"chat": (("translation", 3), ("drafting", 5))})
+    monkeypatch.setattr(quarters, "USERS", {})
+    monkeypatch.setattr(quarters, "user_lines", lambda *_: ["period,service,use_case,users,max_share"])
+    config, store = quarters.organisation(tmp_path / "office", "2026-08-31", "2026-10-01")
+    found = publish(store, config, "2026-09", FIRST)
+    told = found.report.decode()
+    assert "hidden for want of a number of users, and can be derived from totals that are shown" in told
+    assert "but for what follows" in told
+    assert found.context.accepted == ""

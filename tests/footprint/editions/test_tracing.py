@@ -282,7 +282,7 @@ def test_one_string_at_the_command_line_the_page_and_the_api(office: Office, cap
             assert capsys.readouterr().out.startswith(f"{row['figure_id']}  {row['shown']}  ")
 
 
-NUMBERS = st.one_of(st.none(), st.floats(-1e9, 1e9))
+NUMBERS = st.one_of(st.none(), st.just(0.0), st.floats(1e-9, 1e9), st.floats(-1e9, -1e-9))
 
 
 @given(kind=st.sampled_from(["level", "change", "share", "ratio", "count", "effect"]), value=NUMBERS, below=st.floats(1e-6, 1e6),

@@ -43,6 +43,11 @@ def test_a_and_b_within_five_percent_in_one_real_time_run(serve: Serve, tmp_path
     assert found.conditions.engine == "simulated/1"
 
 
+def _listening() -> None:
+    """Tests that were started in the background ignore Ctrl-C, and so would their children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_a_short_run_goes_on_where_it_stopped_and_keeps_no_word(
     serve: Serve, prompts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -54,7 +59,7 @@ def test_a_short_run_goes_on_where_it_stopped_and_keeps_no_word(
     )
     command = ["bench-model", endpoint.url, "--prompts", str(prompts), "--concurrency", "1,3", "--repeats", "1", "--least-s", "1", *QUICK]
     command += ["--output", "r.json", "--grader", f"{sys.executable} grader.py"]
-    first = subprocess.Popen([sys.executable, "-m", "footprint.cli", *command], stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=os.environ)
+    first = subprocess.Popen([sys.executable, "-m", "footprint.cli", *command], stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=os.environ, preexec_fn=_listening)  # noqa: PLW1509 - sets a default, nothing else
     folder = tmp_path / "r.json.points"
     end = time.monotonic() + 60
     while not list(folder.glob("r0-c*.json")) and time.monotonic() < end:
