@@ -17,6 +17,7 @@ from footprint.editions.disclosure.cube import Bools, Cube, Index, cube_of, fami
 from footprint.editions.disclosure.rules import HIDING, Cell, Key, Reason, Rules, Status, primary_reason
 
 COST = ("energy_kwh", "requests")  # what is lost is counted in the first of these that the cells have
+_APART = 1.1  # times the protection asked for: of 201 organisations four gave a cell away to 14 % without it, and none with it
 _SAME = 1e-9  # a ratio that varies by less says nothing new
 
 
@@ -93,7 +94,9 @@ def _board(cube: Cube, rules: Rules, hidden: Bools, fixed: Bools) -> Board:
                 ratios.append((name, other, ratio))
             else:
                 del room[name]
-    return Board(cube, room, cost, hidden, rules.protection, tuple(ratios), rules.ratio_known)
+    # Where ratios differ from cell to cell a reader cuts off a corner of what each measure alone could be.
+    protection = rules.protection * (_APART if ratios else 1.0)
+    return Board(cube, room, cost, hidden, protection, tuple(ratios), rules.ratio_known)
 
 
 def _hide_beside(board: Board, safe: Bools, fixed: Bools) -> set[Key]:

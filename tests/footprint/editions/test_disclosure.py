@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from footprint.config import ConfigError, parse_config
@@ -269,6 +269,8 @@ def test_no_reader_recovers_a_hidden_cell(seed: int, services: int, uses: int, f
 
 @settings(max_examples=10)
 @given(st.integers(0, 10**6))
+@example(476)
+@example(23)
 def test_intensities_that_change_with_month_and_service_help_no_reader(seed: int) -> None:
     cells = organisation(seed, 3, 3, intensity=(52.0, 0.2))
     assert recovered(cells, protect(cells, RULES)) == []
