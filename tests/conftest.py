@@ -16,7 +16,7 @@ from sqlalchemy import create_engine, text
 from footprint.store import Store
 
 settings.register_profile("quick", max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-settings.register_profile("full", max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+settings.register_profile("full", max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from fastapi.responses import HTMLResponse
 
+from footprint.wording.tokens import declarations
+
 # It stands alone: the pages' own style sheets are not asked for where the sign-in is away.
-_STYLE = """
-:root { color-scheme: light dark; --paper: #FBFAF7; --ink: #16202E; --ink-2: #47515F; --link: #0B5CAD; --rule: #D9D6CD; }
-@media (prefers-color-scheme: dark) {
-  :root { --paper: #12161C; --ink: #ECEAE4; --ink-2: #B6BCC6; --link: #8FC3F3; --rule: #2E3540; }
-}
+_STYLE = f"""
+:root {{ color-scheme: light dark; {declarations()} }}
+@media (prefers-color-scheme: dark) {{ :root {{ {declarations("dark")} }} }}
+""" + """
 body { margin: 0; background: var(--paper); color: var(--ink); font: 18px/1.5 "Source Sans 3", Arial, sans-serif; }
 main { max-width: 40rem; margin: 0 auto; padding: 4rem 1.5rem; }
 .brand { font-weight: 700; } h1, h2 { font-family: "Source Serif 4 Display", Georgia, serif; font-weight: 600; line-height: 1.2; }

@@ -14,7 +14,7 @@ from footprint import tables
 from footprint.aggregation.hostday import HostDay
 from footprint.aggregation.serviceday import COUNTED, ServiceDay
 from footprint.aggregation.summing import crossing, keeps, sum_host, sum_service
-from footprint.attribution.shard import ENERGY_COLUMNS, OTHER_COLUMNS, UNATTRIBUTED_NAME
+from footprint.attribution.shard import ENERGY_COLUMNS, OTHER_COLUMNS, UNATTRIBUTED_NAME, ClosureError
 from footprint.config import Config
 from footprint.store import Store, table
 from footprint.units import US_PER_S
@@ -124,7 +124,9 @@ def store_host_day(
             "slot", "host_id", "device_id", "service_id", "use_case_id", "model_id", "basis_id", "charter_id",
             *ENERGY_COLUMNS, *OTHER_COLUMNS, "shard_id",
         )  # fmt: skip
-        store.insert_many(connection, table(tables.Row), columns, _one_a_key(records, columns.index("active_uj")))
+        kept = _one_a_key(records, columns.index("active_uj"))
+        if store.insert_many(connection, table(tables.Row), columns, kept) != len(kept):
+            raise ClosureError(f"host {name}, UTC day {mark.day}: rows of this day are there already; nothing of it was stored")
         _store_seen(store, connection, done, names, name, shard_id)
         _store_splits(store, connection, done, names, name, mark, shard_id)
         rows_learnt = [

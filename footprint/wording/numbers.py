@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import math
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,7 +38,7 @@ def number(value: float, language: str, significant: int = SIGNIFICANT) -> str:
         return "0" if value == 0 else "–"
     decimals = max(significant - 1 - math.floor(math.log10(abs(value))), 0)
     pattern = "#,##0." + "#" * decimals if decimals else "#,##0"
-    return str(format_decimal(round(value, decimals), format=pattern, locale=language)).replace("-", "\u2212")
+    return _written(round(value, decimals), pattern, language).replace("-", "\u2212")
 
 
 def interval(low: float, high: float, language: str) -> str:
@@ -79,8 +80,16 @@ def fixed(value: float, decimals: int, language: str) -> str:
     """A number to so many decimals (below zero: to tens, hundreds …), with a true minus."""
     rounded = round(value, decimals)
     pattern = "#,##0." + "0" * decimals if decimals > 0 else "#,##0"
-    written = str(format_decimal(abs(rounded), format=pattern, locale=language))
+    written = _written(abs(rounded), pattern, language)
     return written if rounded >= 0 else f"\u2212{written}"
+
+
+def _written(value: float, pattern: str, language: str) -> str:
+    with decimal.localcontext(prec=_EVERY_DIGIT):  # of decimal's own 28 digits, the largest floats would be refused
+        return str(format_decimal(value, format=pattern, locale=language))
+
+
+_EVERY_DIGIT = 700  # before and after the point, of any float
 
 
 def signed(share: float, language: str, *, bare: bool = False) -> str:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from sqlalchemy import text
 
+from footprint.attribution.shard import ClosureError
+from footprint.store import Store
 from tests.quarters import CONFIG, organisation
+from tests.walk import START, ask, bring, compute, config, energy_lines, request_lines
 
 
 def test_a_service_that_begins_within_an_hour_leaves_every_joule_in_a_row(tmp_path: Path) -> None:
@@ -20,3 +24,15 @@ def test_a_service_that_begins_within_an_hour_leaves_every_joule_in_a_row(tmp_pa
     gpus = [int(b[1]) - int(a[1]) for a, b in zip(stored, read, strict=True)]
     assert min(gpus) > 80 * 3600 * 1_000_000
     assert max(gpus) < 91 * 3600 * 1_000_000
+
+
+def test_a_row_that_is_there_already_ends_the_day_and_what_stood_stays(store: Store, tmp_path: Path) -> None:
+    """What would be left out in silence is an energy lost: as where rows do not sum to the readings, nothing is stored."""
+    bring(store, config(), tmp_path, energy_lines(START, 7200), request_lines(START, 7200, 20))
+    compute(store, config())
+    before = ask(store, config(), group=("service",))
+    with store.begin() as connection:
+        connection.execute(text("UPDATE footprint_row SET shard_id = shard_id + 1000"))
+    with pytest.raises(ClosureError, match="rows of this day are there already"):
+        compute(store, config(), again=True)
+    assert ask(store, config(), group=("service",)) == before

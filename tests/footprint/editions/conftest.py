@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from footprint.config import Config, load_config
+from footprint.editions import tracing
+from footprint.editions.document import Edition
 from footprint.store import Store
-from tests.quarters import organisation
+from tests.quarters import instant, organisation
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +20,17 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _, store = organisation(folder, "2026-07-31", "2026-10-01", growth=0.4)
     store.close()
     return folder
+
+
+@pytest.fixture(scope="session")
+def drafted(made: Path) -> Edition:
+    """The draft of its third quarter."""
+    config = load_config(str(made / "footprint.toml"))
+    store = Store(config.store_url, demo=config.demo)
+    try:
+        return tracing.draft(store, config, "2026-Q3", instant("2026-10-12")).edition
+    finally:
+        store.close()
 
 
 @pytest.fixture

@@ -20,7 +20,6 @@ from dashboards.pages import trace
 from dashboards.view import Context, View
 from footprint.access import Role
 from footprint.cli.reporting import figure_rows
-from footprint.config import load_config
 from footprint.editions import auditing, tracing
 from footprint.editions.document import (
     Bar,
@@ -41,23 +40,12 @@ from footprint.editions.document import (
 from footprint.editions.rendering import files_of
 from footprint.editions.serial import from_json
 from footprint.editions.showing import BESIDE, shown
-from footprint.store import Store
 from tests.quarters import instant
 
 NOW = instant("2026-10-12")
 LANGUAGES = ("fr", "en")
 UNITS = ((1.0, "kWh"), (1000.0, "MWh"), (1000.0, "kg"), (1e6, "million"), (1.0, "gCO2e"))
 Strings = Mapping[str, str]  # by id
-
-
-@pytest.fixture(scope="session")
-def drafted(made: Path) -> Edition:
-    config = load_config(str(made / "footprint.toml"))
-    store = Store(config.store_url, demo=config.demo)
-    try:
-        return tracing.draft(store, config, "2026-Q3", NOW).edition
-    finally:
-        store.close()
 
 
 @st.composite

@@ -20,7 +20,7 @@ from footprint.access.noting import accesses
 from footprint.api.app import create_api
 from footprint.cli.app import status_of
 from footprint.cli.reporting import figure_rows
-from footprint.config import Config, load_config
+from footprint.config import Config
 from footprint.editions import auditing, tracing
 from footprint.editions.document import Edition, Figure, Text
 from footprint.editions.forms import annexes
@@ -37,16 +37,6 @@ from tests.quarters import compute, instant, seconds
 Office = tuple[Config, Store, Path]
 NOW = instant("2026-10-12")
 MOST_STATEMENTS = 90  # 77 of seven levels, whatever the period
-
-
-@pytest.fixture(scope="session")
-def drafted(made: Path) -> Edition:
-    config = load_config(str(made / "footprint.toml"))
-    store = Store(config.store_url, demo=config.demo)
-    try:
-        return tracing.draft(store, config, "2026-Q3", NOW).edition
-    finally:
-        store.close()
 
 
 def named(figures: tuple[Figure, ...], indicator: str, **where: str) -> Figure:
@@ -282,7 +272,7 @@ def test_one_string_at_the_command_line_the_page_and_the_api(office: Office, cap
             assert capsys.readouterr().out.startswith(f"{row['figure_id']}  {row['shown']}  ")
 
 
-NUMBERS = st.one_of(st.none(), st.just(0.0), st.floats(1e-9, 1e9), st.floats(-1e9, -1e-9))
+NUMBERS = st.one_of(st.none(), st.floats(-1e9, 1e9))
 
 
 @given(kind=st.sampled_from(["level", "change", "share", "ratio", "count", "effect"]), value=NUMBERS, below=st.floats(1e-6, 1e6),
