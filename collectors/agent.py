@@ -8,22 +8,22 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from collectors import state
-from collectors.base import Context, Sample
-from collectors.circumstances import Circumstances
+from collectors import checkpoint
+from collectors.base import DeviceContext, Sample
 from collectors.config import AgentConfig
-from collectors.follow import Follower
-from collectors.groups import Groups, Usage
-from collectors.metering import CLOSED, Meter, advance, begin, is_credible, record
-from collectors.proc import PAGE_BYTES, ProcessTable
-from collectors.sensors import Sensors
-from collectors.sharing import begun, share
+from collectors.device_context import Circumstances
+from collectors.log_tailer import Follower
+from collectors.mig_split import begun, share
+from collectors.process_groups import Groups, Usage
+from collectors.procfs import PAGE_BYTES, ProcessTable
+from collectors.sensor_set import Sensors
 from collectors.spool import Spool
-from footprint.readings import ActivityReading, ContextReading, to_line
+from footprint.core.counter_correction import CLOSED, Meter, advance, begin, is_credible, record
+from footprint.core.records import ActivityReading, ContextReading, to_line
 
 VERSION = "0.2.0"
 HOST_GROUP, OWN_GROUP = "(host)", "footprint-agent"
-MOST_EDGES = 10_000
+MAX_EDGES = 10_000
 
 
 @dataclass(slots=True)
@@ -117,7 +117,7 @@ class Agent:
 
     def _edge(self, meter: Meter, status: str = "") -> Meter:
         found, meter = record(meter, self.config.host, self.sync, VERSION, status)
-        if found is not None and len(self.edges) < MOST_EDGES:
+        if found is not None and len(self.edges) < MAX_EDGES:
             self.edges.append(to_line(found))
         return meter
 
@@ -130,7 +130,7 @@ class Agent:
         whole = [*self.edges, *lines, *requests]
         logs = {follower.pattern: follower.ahead() for follower in self.followers}
         try:
-            state.save(self.spool.folder, self.boot, *self._remembered(), whole, logs)
+            checkpoint.save(self.spool.folder, self.boot, *self._remembered(), whole, logs)
             self.spool.append(whole)
         except OSError as bad:
             # The oldest are kept; energy stays in the counters and comes with the next record that fits.
@@ -167,7 +167,7 @@ class Agent:
                 self.meters[place] = tell(meter)
         return lines
 
-    def _activity(self, contexts: list[Context], at_us: int, mono_us: int) -> list[str]:
+    def _activity(self, contexts: list[DeviceContext], at_us: int, mono_us: int) -> list[str]:
         try:
             busy_us, whole_us = self.groups.table.host_us()
         except (OSError, ValueError):
@@ -180,14 +180,21 @@ class Agent:
         self.usage = usage
         found += [
             ActivityReading(
-                self.config.host, name, self.started or self.boot, self.seq, at_us, group.cpu_us, whole_us,
-                group.memory_bytes or None, VERSION,
+                self.config.host,
+                name,
+                self.started or self.boot,
+                self.seq,
+                at_us,
+                group.cpu_us,
+                whole_us,
+                group.memory_bytes or None,
+                VERSION,
             )
             for name, group in sorted(usage.items())
-        ]  # fmt: skip
+        ]
         return [to_line(each) for each in found]
 
-    def _circumstances(self, contexts: list[Context], at_us: int) -> list[str]:
+    def _circumstances(self, contexts: list[DeviceContext], at_us: int) -> list[str]:
         lines = []
         for context in contexts:
             if "busy_us" in context.values:
@@ -195,9 +202,16 @@ class Agent:
             values = self.circumstances.changed(context, self.groups.group_of, at_us)
             if values:
                 reading = ContextReading(
-                    self.config.host, context.device, context.component, context.source, self.started or self.boot,
-                    self.seq, at_us, values, VERSION,
-                )  # fmt: skip
+                    self.config.host,
+                    context.device,
+                    context.component,
+                    context.source,
+                    self.started or self.boot,
+                    self.seq,
+                    at_us,
+                    values,
+                    VERSION,
+                )
                 lines.append(to_line(reading))
         return lines
 
@@ -209,7 +223,7 @@ class Agent:
 
     def recall(self) -> None:
         """Go on with the counters of an earlier run of this boot; unseen time stays uncovered."""
-        meters, instances, self.edges, logs = state.load(self.spool.folder, self.boot)
+        meters, instances, self.edges, logs = checkpoint.load(self.spool.folder, self.boot)
         for follower in self.followers:
             follower.places = logs.get(follower.pattern, {})
         self.meters = {(meter.last.channel.device, meter.last.channel.source): meter for meter in meters}

@@ -21,20 +21,20 @@ from typing import Any
 
 from collectors.base import Channel, Collector, Sample, Unavailable
 from collectors.config import AgentConfig
+from collectors.counter_validation import CounterValidation
 from collectors.hwmon import Monitor, monitors
-from collectors.trial import Trial
 
 UW_PER_W = 1_000_000
 BELIEVED = 1.2
-_MOST_UW = 5_000 * UW_PER_W
+_MAX_UW = 5_000 * UW_PER_W
 
 
 @dataclass(slots=True)
-class _Gpu:
+class _AmdGpu:
     what: Any  # a handle of amdsmi, or a Monitor
     power: Channel
     energy: Channel
-    trial: Trial = field(default_factory=Trial)
+    trial: CounterValidation = field(default_factory=CounterValidation)
 
 
 class AmdCollector(Collector):
@@ -88,7 +88,7 @@ def _amdsmi() -> Any:
     return amdsmi
 
 
-def _by_smi(smi: Any) -> list[_Gpu]:
+def _by_smi(smi: Any) -> list[_AmdGpu]:
     found = []
     for index, handle in enumerate(smi.amdsmi_get_processor_handles()):
         identity = _ask(smi.amdsmi_get_gpu_device_uuid, handle) or _ask(smi.amdsmi_get_gpu_device_bdf, handle)
@@ -100,7 +100,7 @@ def _by_smi(smi: Any) -> list[_Gpu]:
     return found
 
 
-def _by_monitor(config: AgentConfig) -> list[_Gpu]:
+def _by_monitor(config: AgentConfig) -> list[_AmdGpu]:
     cards = [card for card in monitors(config.sysfs, "amdgpu") if _monitor_power_uw(card) is not None]
     return [
         _gpu(card, f"gpu-{card.bus}", index, "AMD", card.number("power1_cap_max") or card.number("power1_cap") or 0)
@@ -108,16 +108,16 @@ def _by_monitor(config: AgentConfig) -> list[_Gpu]:
     ]
 
 
-def _gpu(what: Any, device: str, index: int, model: str, limit_uw: int) -> _Gpu:
+def _gpu(what: Any, device: str, index: int, model: str, limit_uw: int) -> _AmdGpu:
     power = Channel(device, "gpu", "amd-power", limit_uw=round(limit_uw * BELIEVED), alias=f"amd:{index}", model=model)
-    return _Gpu(what, power, replace(power, source="amd-energy"))
+    return _AmdGpu(what, power, replace(power, source="amd-energy"))
 
 
 def _smi_power_uw(smi: Any, handle: Any) -> int | None:
     said = _ask(smi.amdsmi_get_power_info, handle) or {}
     for name in ("current_socket_power", "socket_power", "average_socket_power"):
         watts = _number(said.get(name))  # "N/A" where the board does not say, 0 on the second die of an MI250
-        if watts and watts * UW_PER_W <= _MOST_UW:
+        if watts and watts * UW_PER_W <= _MAX_UW:
             return round(watts * UW_PER_W)
     return None
 

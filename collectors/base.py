@@ -14,12 +14,12 @@ class Unavailable(Exception):
     """A sensor that cannot be read here; the message gives the reason and the remedy."""
 
 
-class Refused(Unavailable):
+class PermissionRequired(Unavailable):
     """A sensor that is there and may not be read as things stand: somebody should act on the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class DevicePart:
     """A part of a device that has no sensor of its own (an instance of a partitioned GPU): it bears its weight's share."""
 
     device: str
@@ -46,7 +46,7 @@ class Channel:
     alias: str = ""
     model: str = ""
     period_us: int = 0
-    parts: tuple[Part, ...] = ()
+    parts: tuple[DevicePart, ...] = ()
 
 
 class Sample(NamedTuple):
@@ -62,7 +62,7 @@ class Sample(NamedTuple):
     power_uw: int | None = None
 
 
-class Use(NamedTuple):
+class ProcessUsage(NamedTuple):
     """What one process holds of a device: memory [bytes], and time computed [µs] since asked last; None where nobody says."""
 
     memory_bytes: int | None
@@ -70,8 +70,8 @@ class Use(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
-    """Circumstances of a device that are not energy: whole numbers by name (``footprint.readings.CONTEXT``).
+class DeviceContext:
+    """Circumstances of a device that are not energy: whole numbers by name (``footprint.core.records.CONTEXT``).
 
     ``processes`` are those that compute on it, by process number; None where nobody can say.
     """
@@ -80,7 +80,7 @@ class Context:
     component: str
     source: str
     values: Mapping[str, int] = field(default_factory=dict)
-    processes: Mapping[int, Use] | None = None
+    processes: Mapping[int, ProcessUsage] | None = None
 
 
 class Collector:
@@ -112,7 +112,7 @@ class Collector:
         """
         raise NotImplementedError
 
-    def context(self) -> Iterable[Context]:
+    def context(self) -> Iterable[DeviceContext]:
         """Circumstances of the devices, where the source knows any."""
         return ()
 

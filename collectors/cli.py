@@ -8,7 +8,7 @@ import sys
 
 from collectors.base import Unavailable
 from collectors.config import BadConfig, load, organisation
-from footprint.fieldmaps import BadMap, load_map
+from footprint.core.log_formats import BadMap, load_map
 
 FAILURE, CONFIGURATION, UNAVAILABLE, INCOMPLETE, INTERRUPTED = 1, 3, 4, 5, 130
 
@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _do(given: argparse.Namespace) -> int:
     if given.command == "run":
-        from collectors.run import run
+        from collectors.main_loop import run
 
         run(load(given.config), with_parent=given.with_parent, otlp=given.otlp)
         return 0
@@ -65,8 +65,8 @@ def _do(given: argparse.Namespace) -> int:
 
 
 def _read(given: argparse.Namespace) -> int:
-    from collectors.follow import read_file
-    from footprint.distinct import COLUMNS, DistinctUsers
+    from collectors.log_tailer import read_file
+    from footprint.core.user_counts import COLUMNS, DistinctUsers
 
     found, facts = load_map(given.form), organisation(given.config)
     users = DistinctUsers(found, facts.zone, facts.service_of_model) if given.users else None

@@ -97,9 +97,11 @@ def organisation(given: str | None) -> Organisation:
 
 
 _CHOICES = {
-    "nvml_power": ("average", "instant"), "nvml_scope": ("auto", "gpu", "module"), "rapl_zone": ("package", "psys"),
+    "nvml_power": ("average", "instant"),
+    "nvml_scope": ("auto", "gpu", "module"),
+    "rapl_zone": ("package", "psys"),
     "otlp_tokens": ("spans", "metrics"),
-}  # fmt: skip
+}
 _KEYS = {field.name: field for field in fields(AgentConfig) if field.name not in ("sysfs", "proc", "gateways")}
 
 
@@ -122,8 +124,9 @@ def load(given: str | None) -> AgentConfig:
         config = AgentConfig(
             **{name: _value(name, values.get(name, _KEYS[name].default), base) for name in _KEYS},
             gateways=tuple(_gateways(path, document, base)),
-            sysfs=Path(os.environ.get("FOOTPRINT_SYSFS", "/sys")), proc=Path(os.environ.get("FOOTPRINT_PROC", "/proc")),
-        )  # fmt: skip
+            sysfs=Path(os.environ.get("FOOTPRINT_SYSFS", "/sys")),
+            proc=Path(os.environ.get("FOOTPRINT_PROC", "/proc")),
+        )
     except (TypeError, ValueError) as bad:
         raise BadConfig(f"{path or 'environment'}: [agent]: {bad}") from None
     return _checked(config, path)

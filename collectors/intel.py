@@ -33,9 +33,13 @@ class IntelCollector(Collector):
                 continue
             limit_uw = card.number("power1_max") or card.number("power1_rated_max") or 0
             channel = Channel(
-                f"gpu-{card.bus}", "gpu", f"{card.driver}-energy", limit_uw=round(limit_uw * BELIEVED),
-                alias=f"xpu:{len(self._cards)}", model="Intel",
-            )  # fmt: skip
+                f"gpu-{card.bus}",
+                "gpu",
+                f"{card.driver}-energy",
+                limit_uw=round(limit_uw * BELIEVED),
+                alias=f"xpu:{len(self._cards)}",
+                model="Intel",
+            )
             self._cards.append((card, channel))
         if not self._cards:
             raise Unavailable("Intel GPU: no card with an energy counter (drivers xe, i915)")

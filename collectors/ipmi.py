@@ -17,14 +17,14 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 
+from collectors.background_reader import SlowReader
 from collectors.base import Channel, Collector, Sample, Unavailable
-from collectors.clock import now_us
+from collectors.clocks import now_us
 from collectors.config import AgentConfig
-from collectors.slow import SlowReader
 
 COMMANDS = (("ipmitool", "dcmi", "power", "reading"), ("ipmi-dcmi", "--get-system-power-statistics"))
 TIMEOUT_S = 20
-MOST_W = 30_000  # no server of a rack draws 30 kW; 24-bit overflows lie above
+MAX_W = 30_000  # no server of a rack draws 30 kW; 24-bit overflows lie above
 _POWER = re.compile(r"^\s*(?:Instantaneous power reading|Current Power)\s*:\s*(\d+)", re.MULTILINE | re.IGNORECASE)
 _STATE = re.compile(r"^\s*(?:Power reading state is|Power Measurement)\s*:\s*(\w+)", re.MULTILINE | re.IGNORECASE)
 
@@ -40,7 +40,7 @@ class IpmiCollector(Collector):
         if found is None:
             raise Unavailable("IPMI: neither ipmitool nor ipmi-dcmi is installed (apt-get install ipmitool)")
         self._command = found
-        self._channel = Channel("wall", "host", "ipmi", limit_uw=MOST_W * 1_000_000, period_us=round(config.bmc_s * 1e6))
+        self._channel = Channel("wall", "host", "ipmi", limit_uw=MAX_W * 1_000_000, period_us=round(config.bmc_s * 1e6))
         self._first = self._read(*now_us())
         self._reader = SlowReader(self._read, config.bmc_s)
 
@@ -78,6 +78,6 @@ def parse_dcmi(text: str) -> int:
         raise Unavailable("IPMI: no power reading (DCMI is not supported by this service processor)")
     if state is not None and state[1].lower() not in ("activated", "active"):
         raise Unavailable(f"IPMI: power reading is {state[1]} (activate it in the service processor)")
-    if not 0 < int(power[1]) <= MOST_W:
+    if not 0 < int(power[1]) <= MAX_W:
         raise Unavailable(f"IPMI: {power[1]} W is no power of a running server (not supported, or overflowed)")
     return int(power[1])

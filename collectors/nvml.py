@@ -27,7 +27,7 @@ from typing import Any
 
 import pynvml
 
-from collectors.base import Channel, Collector, Context, Part, Sample, Unavailable, Use
+from collectors.base import Channel, Collector, DeviceContext, DevicePart, ProcessUsage, Sample, Unavailable
 from collectors.config import AgentConfig
 
 UJ_PER_MJ = 1000  # NVML counts millijoules and milliwatts
@@ -42,11 +42,11 @@ MODULE_SOURCE = "nvml-energy-module"
 
 
 @dataclass(slots=True)
-class _Gpu:
+class _NvmlGpu:
     handle: Any
     channel: Channel
     kind: str  # COUNTER, USAGE, or a key of _FIELDS
-    instances: list[tuple[Any, Part]] = field(default_factory=list)
+    instances: list[tuple[Any, DevicePart]] = field(default_factory=list)
     busy_read_us: int = -1
     processes_read_us: int = -1
     told_us: int = 0  # NVML's own time of the newest of its samples of processes
@@ -60,7 +60,7 @@ class NvmlCollector(Collector):
 
     def __init__(self, config: AgentConfig) -> None:
         self._power, self._scope, self._listing = config.nvml_power, config.nvml_scope, config.proc / "driver/nvidia/gpus"
-        self._gpus: list[_Gpu] = []
+        self._gpus: list[_NvmlGpu] = []
         self._busy_us: dict[str, int] = {}  # over reopenings, hence not in _Gpu
         self._shown: set[str] = set()
         self._open_again_us, self._wait_us = 0, FIRST_WAIT_US
@@ -119,7 +119,7 @@ class NvmlCollector(Collector):
             self._open_again_us = mono_us + self._wait_us
         return bool(self._gpus)
 
-    def _watch_busy(self, gpu: _Gpu, mono_us: int) -> None:
+    def _watch_busy(self, gpu: _NvmlGpu, mono_us: int) -> None:
         """Add utilisation x time, in which the board computed anything at all."""
         device = gpu.channel.device
         try:
@@ -130,7 +130,7 @@ class NvmlCollector(Collector):
             self._busy_us[device] = self._busy_us.get(device, 0) + percent * (mono_us - gpu.busy_read_us) // 100
         gpu.busy_read_us = mono_us
 
-    def context(self) -> Iterator[Context]:
+    def context(self) -> Iterator[DeviceContext]:
         """Circumstances of each GPU, and of each instance who computes on it."""
         if _listed(self._listing) != self._shown:
             self._gpus, self._open_again_us = [], 0  # one was plugged in or taken out
@@ -138,12 +138,12 @@ class NvmlCollector(Collector):
             device, source = gpu.channel.device, self.name
             values = _circumstances(gpu.handle) | {"busy_us": self._busy_us.get(device)}
             told = {name: value for name, value in values.items() if value is not None}
-            yield Context(device, "gpu", source, told, None if gpu.instances else _processes(gpu, self._mono_us))
+            yield DeviceContext(device, "gpu", source, told, None if gpu.instances else _processes(gpu, self._mono_us))
             for handle, part in gpu.instances:
-                yield Context(part.device, "gpu", source, {}, _uses(handle))
+                yield DeviceContext(part.device, "gpu", source, {}, _uses(handle))
             self._refresh_instances(gpu)
 
-    def _refresh_instances(self, gpu: _Gpu) -> None:
+    def _refresh_instances(self, gpu: _NvmlGpu) -> None:
         """Instances come and go without a driver reload; the board stays what it is."""
         instances = _instances(gpu.handle, gpu.channel.alias, gpu.channel.model)
         if [part for _, part in instances] != list(gpu.channel.parts):
@@ -163,7 +163,7 @@ class NvmlCollector(Collector):
         with contextlib.suppress(pynvml.NVMLError):  # it was not open
             pynvml.nvmlShutdown()
 
-    def _describe(self, index: int) -> _Gpu | None:
+    def _describe(self, index: int) -> _NvmlGpu | None:
         try:
             handle = pynvml.nvmlDeviceGetHandleByIndex(index)
             uuid, model = _text(pynvml.nvmlDeviceGetUUID(handle)), _text(pynvml.nvmlDeviceGetName(handle))
@@ -175,7 +175,7 @@ class NvmlCollector(Collector):
         limit_uw = 0 if source == MODULE_SOURCE else _limit_uw(handle)
         channel = Channel(uuid, "gpu", source, limit_uw=limit_uw, alias=alias, model=model)
         instances = _instances(handle, alias, model)
-        return _Gpu(handle, _with_parts(channel, instances), kind, instances)
+        return _NvmlGpu(handle, _with_parts(channel, instances), kind, instances)
 
     def _kind(self, handle: Any) -> tuple[str, str]:
         """How a GPU is read, and the name of that source."""
@@ -194,7 +194,7 @@ class NvmlCollector(Collector):
         return USAGE, "nvml-power"
 
 
-def _sample(gpu: _Gpu, at_us: int, mono_us: int) -> Sample:
+def _sample(gpu: _NvmlGpu, at_us: int, mono_us: int) -> Sample:
     if gpu.kind == COUNTER:
         energy_uj = pynvml.nvmlDeviceGetTotalEnergyConsumption(gpu.handle) * UJ_PER_MJ
         return Sample(gpu.channel, at_us, mono_us, energy_uj)
@@ -223,7 +223,7 @@ def _limit_uw(handle: Any) -> int:
     return round(highest * UJ_PER_MJ * BELIEVED)
 
 
-def _instances(handle: Any, alias: str, model: str) -> list[tuple[Any, Part]]:
+def _instances(handle: Any, alias: str, model: str) -> list[tuple[Any, DevicePart]]:
     """Instances of a partitioned GPU with their slices; none where it is whole."""
     if not _maybe(lambda: pynvml.nvmlDeviceGetMigMode(handle)[0]):
         return []
@@ -235,11 +235,11 @@ def _instances(handle: Any, alias: str, model: str) -> list[tuple[Any, Part]]:
             uuid = _text(pynvml.nvmlDeviceGetUUID(instance))
         except pynvml.NVMLError:
             continue  # no instance at this index
-        found.append((instance, Part(uuid, f"{alias}:{index}", max(slices, 1), model)))
+        found.append((instance, DevicePart(uuid, f"{alias}:{index}", max(slices, 1), model)))
     return found
 
 
-def _with_parts(channel: Channel, instances: list[tuple[Any, Part]]) -> Channel:
+def _with_parts(channel: Channel, instances: list[tuple[Any, DevicePart]]) -> Channel:
     return replace(channel, parts=tuple(part for _, part in instances))
 
 
@@ -252,16 +252,16 @@ def _circumstances(handle: Any) -> dict[str, int | None]:
     }
 
 
-def _uses(handle: Any) -> dict[int, Use] | None:
+def _uses(handle: Any) -> dict[int, ProcessUsage] | None:
     """Processes that compute, with their memory; None where the driver does not say."""
     try:
         found = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
     except pynvml.NVMLError:
         return None
-    return {process.pid: Use(process.usedGpuMemory, None) for process in found}
+    return {process.pid: ProcessUsage(process.usedGpuMemory, None) for process in found}
 
 
-def _processes(gpu: _Gpu, mono_us: int) -> dict[int, Use] | None:
+def _processes(gpu: _NvmlGpu, mono_us: int) -> dict[int, ProcessUsage] | None:
     """Processes that compute on a whole board, with memory and the time that they computed since asked last.
 
     Time is our own: NVML tells only of processes that did something, so that its last sample may be hours old.
@@ -278,7 +278,7 @@ def _processes(gpu: _Gpu, mono_us: int) -> dict[int, Use] | None:
             gpu.told_us = max(gpu.told_us, sample.timeStamp)
             percents.setdefault(sample.pid, []).append(sample.smUtil)
     return {
-        pid: Use(use.memory_bytes, sum(found) * elapsed_us // len(found) // 100 if (found := percents.get(pid)) else 0)
+        pid: ProcessUsage(use.memory_bytes, sum(found) * elapsed_us // len(found) // 100 if (found := percents.get(pid)) else 0)
         for pid, use in uses.items()
     }
 

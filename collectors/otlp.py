@@ -24,11 +24,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from collectors.base import Channel, Sample
-from collectors.clock import now_us
-from collectors.follow import request_line
-from footprint.fieldmaps import load_map
+from collectors.clocks import now_us
+from collectors.log_tailer import request_line
+from footprint.core.log_formats import load_map
 
-MOST_BYTES = 8_000_000
+MAX_BYTES = 8_000_000
 UJ_PER_J = 1_000_000
 EXPORT_US = 60 * 1_000_000  # how often exporters export unless told otherwise
 _COMPONENT = {"gpu": "gpu", "cpu": "cpu", "memory": "dram"}
@@ -100,10 +100,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         size = int(self.headers.get("Content-Length") or 0)
-        body = self.rfile.read(min(size, MOST_BYTES + 1))
+        body = self.rfile.read(min(size, MAX_BYTES + 1))
         if self.path not in ("/v1/traces", "/v1/metrics"):
             return self._answer(404)
-        if size > MOST_BYTES:
+        if size > MAX_BYTES:
             self.close_connection = True
             return self._answer(413)
         try:
@@ -182,12 +182,14 @@ def spans_of(document: Document) -> Iterator[dict[str, Any]]:
         for scope in resource.get("scopeSpans", ()):
             for span in scope.get("spans", ()):
                 yield {
-                    "start_unix_ns": span.get("startTimeUnixNano"), "end_unix_ns": span.get("endTimeUnixNano"),
+                    "start_unix_ns": span.get("startTimeUnixNano"),
+                    "end_unix_ns": span.get("endTimeUnixNano"),
                     "kind": _number(span.get("kind"), "SPAN_KIND_CLIENT", 3),
                     "span_id": f"{span.get('traceId')}/{span.get('spanId')}",
                     "status_code": _number((span.get("status") or {}).get("code", 0), "STATUS_CODE_ERROR", 2),
-                    "attributes": attributes_of(span.get("attributes")), "resource": of_resource,
-                }  # fmt: skip
+                    "attributes": attributes_of(span.get("attributes")),
+                    "resource": of_resource,
+                }
 
 
 def _number(value: Any, name: str, number: int) -> Any:
@@ -252,10 +254,16 @@ class TokenWindows:
                 start_ns, count, tokens = before[0], count - before[1], tokens - before[2]
             if count <= 0 or not start_ns < end_ns:
                 continue
-            window = found.setdefault((*who, str(end_ns)), {
-                "start": repr(start_ns / 1e9), "end": repr(end_ns / 1e9), "model": model, "use_case": use_case,
-                "id": "/".join((*who, str(end_ns))),
-            })  # fmt: skip
+            window = found.setdefault(
+                (*who, str(end_ns)),
+                {
+                    "start": repr(start_ns / 1e9),
+                    "end": repr(end_ns / 1e9),
+                    "model": model,
+                    "use_case": use_case,
+                    "id": "/".join((*who, str(end_ns))),
+                },
+            )
             window[column] = round(tokens)
             if kind == "input":
                 window["requests"] = count

@@ -6,16 +6,14 @@ import sys
 import time
 
 from collectors.base import Collector, Sample
-from collectors.clock import now_us, sync_state
+from collectors.clocks import now_us, sync_state
 from collectors.config import AgentConfig
 from collectors.registry import COLLECTORS
-from collectors.sensors import Sensors
-from footprint.readings import grade_of
+from collectors.sensor_set import Sensors
+from footprint.core.records import grade_of
 
 WAIT_S = 0.25  # a power from a counter is a difference: it needs two instants
-QUALITY = {
-    "counter": "A, counter", "power": "A, polled power", "modelled": "B, shared by a model", "estimate": "C, estimated",
-}  # fmt: skip
+QUALITY = {"counter": "A, counter", "power": "A, polled power", "modelled": "B, shared by a model", "estimate": "C, estimated"}
 
 
 def probe(config: AgentConfig) -> bool:

@@ -21,10 +21,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from collectors.base import Channel, Collector, Refused, Sample, Unavailable
+from collectors.base import Channel, Collector, PermissionRequired, Sample, Unavailable
 from collectors.config import AgentConfig
-from collectors.metering import most_uj
-from collectors.twins import Twins
+from collectors.mirrored_counters import MirroredCounters
+from footprint.core.counter_correction import most_uj
 
 _PACKAGE = re.compile(r"^package-(\d+)(?:-die-(\d+))?$")
 _INTERFACES = ("intel-rapl:", "intel-rapl-tpmi:", "intel-rapl-mmio:")  # the first that shows a package is read
@@ -34,7 +34,7 @@ _PERMISSION = (
     "{0} is readable by root only (since Linux 5.10): install deploy/60-footprint-rapl.rules as "
     "/etc/udev/rules.d/60-footprint-rapl.rules, then: sudo udevadm trigger -c add -s powercap"
 )
-_MOST_BYTES = 32
+_MAX_BYTES = 32
 
 
 @dataclass(slots=True)
@@ -64,10 +64,12 @@ class RaplCollector(Collector):
                 self._remarks.append(f"{path}: not read: {bad}")
         if not self._zones:
             if self._remarks:
-                raise Refused(f"RAPL: {self._remarks[0]}")
+                raise PermissionRequired(f"RAPL: {self._remarks[0]}")
             raise Unavailable(f"RAPL: no {config.rapl_zone} zone under {root} (a virtual machine?)")
         self._pairs = [(zone.descriptor, zone.channel) for zone in self._zones]
-        self._twins = Twins({zone.channel.device: zone.package for zone in self._zones if zone.channel.component == "cpu"})
+        self._twins = MirroredCounters(
+            {zone.channel.device: zone.package for zone in self._zones if zone.channel.component == "cpu"}
+        )
 
     def _open(self, path: Path, device: str, component: str, package: int) -> _Zone:
         wrap_uj = int(_read(path / "max_energy_range_uj") or 0)
@@ -80,7 +82,7 @@ class RaplCollector(Collector):
             )
         descriptor = os.open(path / "energy_uj", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            int(os.pread(descriptor, _MOST_BYTES, 0))
+            int(os.pread(descriptor, _MAX_BYTES, 0))
         except (OSError, ValueError):
             os.close(descriptor)
             raise
@@ -92,7 +94,7 @@ class RaplCollector(Collector):
         found = []
         for descriptor, channel in self._pairs:
             try:
-                found.append(Sample(channel, at_us, mono_us, int(os.pread(descriptor, _MOST_BYTES, 0))))
+                found.append(Sample(channel, at_us, mono_us, int(os.pread(descriptor, _MAX_BYTES, 0))))
             except (OSError, ValueError):
                 continue
         return found if self._twins.decided else self._twins.sort_out(found)

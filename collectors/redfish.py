@@ -18,16 +18,16 @@ import ssl
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from collectors.background_reader import SlowReader
 from collectors.base import Channel, Collector, Sample, Unavailable
-from collectors.clock import now_us
+from collectors.clocks import now_us
 from collectors.config import AgentConfig
-from collectors.slow import SlowReader
 
 if TYPE_CHECKING:
     import httpx
 
 TIMEOUT_S = 20
-MOST_W = 200_000
+MAX_W = 200_000
 
 
 class RedfishCollector(Collector):
@@ -38,7 +38,7 @@ class RedfishCollector(Collector):
 
     def __init__(self, config: AgentConfig) -> None:
         if not config.redfish_url:
-            raise Unavailable("Redfish: not configured ([agent] redfish_url = \"https://bmc…\")")
+            raise Unavailable('Redfish: not configured ([agent] redfish_url = "https://bmc…")')
         self._client = _client(config)
         self._period_us = round(config.bmc_s * 1e6)
         self._chassis = list(config.redfish_chassis) or self._only_chassis()
@@ -83,7 +83,7 @@ class RedfishCollector(Collector):
             if power_w is None:
                 # Some of the chassis alone would pass for the server.
                 raise Unavailable(f"Redfish: chassis {name} reports no power")
-            channel = Channel(f"wall:{name}", "host", "redfish", limit_uw=MOST_W * 1_000_000, period_us=self._period_us)
+            channel = Channel(f"wall:{name}", "host", "redfish", limit_uw=MAX_W * 1_000_000, period_us=self._period_us)
             found.append(Sample(channel, at_us, mono_us, None, round(power_w * 1e6)))
         return found
 
@@ -105,7 +105,7 @@ def parse_power(document: dict[str, Any]) -> float | None:
     controls = document.get("PowerControl") or []
     if reading is None and controls:
         reading = controls[0].get("PowerConsumedWatts")
-    if isinstance(reading, bool) or not isinstance(reading, int | float) or not 0 < reading <= MOST_W:
+    if isinstance(reading, bool) or not isinstance(reading, int | float) or not 0 < reading <= MAX_W:
         return None
     return float(reading)
 

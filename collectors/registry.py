@@ -5,7 +5,7 @@ from __future__ import annotations
 from collectors.acpi import AcpiCollector
 from collectors.amd import AmdCollector
 from collectors.base import Collector
-from collectors.dram import DramCollector
+from collectors.dram_estimate import DramCollector
 from collectors.intel import IntelCollector
 from collectors.ipmi import IpmiCollector
 from collectors.nvml import NvmlCollector
@@ -15,6 +15,13 @@ from collectors.tdp import TdpCollector
 
 # Of those that cover the same, the first that works counts.
 COLLECTORS: tuple[type[Collector], ...] = (
-    NvmlCollector, AmdCollector, IntelCollector, RaplCollector, TdpCollector, DramCollector,
-    RedfishCollector, IpmiCollector, AcpiCollector,
-)  # fmt: skip
+    NvmlCollector,
+    AmdCollector,
+    IntelCollector,
+    RaplCollector,
+    TdpCollector,
+    DramCollector,
+    RedfishCollector,
+    IpmiCollector,
+    AcpiCollector,
+)

@@ -80,4 +80,3 @@ def _busy_and_all(stat: Path) -> tuple[int, int]:
         raise Unavailable(f"TDP model: {stat}: {bad}") from None
     idle = ticks[3] + ticks[4]
     return sum(ticks) - idle, sum(ticks)
-

@@ -18,8 +18,8 @@ from fastapi import FastAPI
 from sqlalchemy.exc import DBAPIError
 
 from dashboards import parts
-from dashboards.cards import message, refused_words
-from dashboards.frame import footer, header, printed, skeleton
+from dashboards.components import message, refused_words
+from dashboards.layout import footer, header, printed, skeleton
 from dashboards.pages import (
     access,
     charter,
@@ -35,18 +35,18 @@ from dashboards.pages import (
     readings,
     trace,
 )
-from dashboards.view import NAMED_PERIOD, THEMES, Context, View, protects
-from dashboards.words import LANGUAGES, say
-from footprint.access import Refused, Role, allows
-from footprint.access.guarding import PAGE, Sight, current_role
-from footprint.access.knowing import mode_of
-from footprint.aggregation.storing import changes
+from dashboards.translations import LANGUAGES, say
+from dashboards.url_state import NAMED_PERIOD, THEMES, PageContext, View, protects
+from footprint.access import AccessRefused, Role, allows
+from footprint.access.authentication import mode_of
+from footprint.access.middleware import PAGE, AuthorizedQueries, current_role
+from footprint.aggregation.result_writer import data_version
+from footprint.calendar.periods import period_at
 from footprint.config import Config
-from footprint.editions.shelf import Issue, newest
-from footprint.periods import period_at
-from footprint.querying import Answer, Question
-from footprint.querying import query as ask_store
-from footprint.store import Store
+from footprint.editions.repository import Release, newest
+from footprint.figures import Query, QueryResult
+from footprint.figures import run_query as ask_store
+from footprint.storage.database import Store
 
 
 class Page(Protocol):
@@ -55,7 +55,7 @@ class Page(Protocol):
     PATH: str
     TITLE: str
 
-    def content(self, context: Context) -> list[Any]:
+    def content(self, context: PageContext) -> list[Any]:
         """The page for one view."""
         ...
 
@@ -99,7 +99,7 @@ def mount(
     store: Store,
     config: Config,
     clock: Callable[[], int],
-    query: Callable[[Store, Config, Question, int], Answer] = ask_store,
+    query: Callable[[Store, Config, Query, int], QueryResult] = ask_store,
 ) -> Any:
     """The ASGI application of API and pages together."""
     make: Any = _LocalisedDash
@@ -114,18 +114,18 @@ def mount(
         websocket_callbacks=False,
     )
     dash.layout = lambda: _layout(config, _language.get())
-    remembered: Remembered[Question, Answer] = Remembered(
+    remembered: TtlCache[Query, QueryResult] = TtlCache(
         lambda question: query(store, config, question, clock()), lambda: _computed(store)
     )
-    sight = Sight(store, config, clock)
+    sight = AuthorizedQueries(store, config, clock)
 
-    def context(path: str, search: str, language: str) -> Context:
+    def context(path: str, search: str, language: str) -> PageContext:
         role, view = current_role(), View.parse(path, search, language)
         if role is Role.PUBLIC and path == "/":
             view = replace(view, path=editions.PATH)
-        return Context(
+        return PageContext(
             config,
-            store if may_read(role, view) else None,
+            store if may_bypass_policy(role, view) else None,
             lambda question: sight.ask(question, remembered),
             clock(),
             for_role(view, role, config, clock()),
@@ -133,11 +133,11 @@ def mount(
             published=partial(_newest, store),
         )
 
-    def made(asked: Asked) -> tuple[Any, bool]:
+    def made(asked: PageRequest) -> tuple[Any, bool]:
         shown = page_of(context(asked.path, asked.search, asked.language))
         return shown, _shows_data(context, asked.path, asked.search, asked.language)
 
-    pages = Remembered(made, lambda: _stands(store), PAGES_KEPT, lambda found: found[1])  # one without figures is asked for again
+    pages = TtlCache(made, lambda: _stands(store), PAGES_KEPT, lambda found: found[1])  # one without figures is asked for again
 
     @dash.callback(  # type: ignore[untyped-decorator,unused-ignore]
         Output("page", "children"),
@@ -153,10 +153,10 @@ def mount(
         here = (path or "") + (search or "")
         if here == settled:
             return no_update, no_update, True  # a page that shows something stays as the reader left it
-        asked = Asked(current_role(), path or "/", search or "", language)
+        asked = PageRequest(current_role(), path or "/", search or "", language)
         # What an officer is shown is noted each time: it is made each time.
         kept = mode_of(config) == "open" or not asked.role.sees_uses
-        shown, done = await _aside(pages if kept else made, asked)
+        shown, done = await run_in_page_thread(pages if kept else made, asked)
         # Only what has nothing to show asks again: a page slower than the clock would else be asked for again and again.
         return shown, here if done else "", done
 
@@ -172,7 +172,7 @@ def mount(
         here = context(path, search, language)
         if not here.role.sees_services:
             return no_update  # the address is what the reader says it is: the role decides, not the page
-        found = await _aside(entities.power_figure, here, here.view.get("name"))
+        found = await run_in_page_thread(entities.power_figure, here, here.view.get("name"))
         return no_update if found is None else found[0]
 
     @dash.callback(  # type: ignore[untyped-decorator,unused-ignore]
@@ -193,12 +193,12 @@ def mount(
 _hands = ThreadPoolExecutor(max_workers=PAGES_AT_ONCE, thread_name_prefix="page")
 
 
-async def _aside(act: Callable[..., Any], *given: Any) -> Any:
+async def run_in_page_thread(act: Callable[..., Any], *given: Any) -> Any:
     """What an act gives, in a thread: Dash would have a page hold up all that the server does, the ingest of agents first."""
     return await asyncio.get_running_loop().run_in_executor(_hands, partial(copy_context().run, act, *given))
 
 
-def _newest(store: Store, period: str) -> Issue | None:
+def _newest(store: Store, period: str) -> Release | None:
     """The newest edition of a period; of a store that is away, none: the frame of a page stands without it."""
     try:
         return newest(store, period)
@@ -206,7 +206,7 @@ def _newest(store: Store, period: str) -> Issue | None:
         return None
 
 
-def may_read(role: Role, view: View) -> bool:
+def may_bypass_policy(role: Role, view: View) -> bool:
     """Whether a page may read the store by itself: what it then shows no rule protects."""
     if role.sees_uses or view.path in OPEN_PAGES or trace.followed(view):
         return True  # a published figure: its page shows each role what it may see
@@ -221,18 +221,18 @@ def for_role(view: View, role: Role, config: Config, now_us: int) -> View:
     return replace(view, period=str(period_at(now_us, config.timezone).shifted(-1)))
 
 
-def _shows_data(context: Callable[..., Context], path: str | None, search: str | None, language: str) -> bool:
+def _shows_data(context: Callable[..., PageContext], path: str | None, search: str | None, language: str) -> bool:
     """Whether there is anything to show yet; until then the page asks again by itself."""
     try:
         here = context(path or "/", search or "", language)
-        return bool(here.ask(Question()).rows)
+        return bool(here.ask(Query()).rows)
     except DBAPIError:
         return False
-    except Refused:
+    except AccessRefused:
         return True  # what may not be seen does not come by waiting
 
 
-def page_of(context: Context) -> Any:
+def page_of(context: PageContext) -> Any:
     """Header, page, footer of a view; a store that is away is said, and the frame stays."""
     view, language = context.view, context.view.language
     page = PAGES.get(view.path) if allows(context.role, view.path) else None
@@ -240,14 +240,14 @@ def page_of(context: Context) -> Any:
         content = page.content(context) if page is not None else help.missing(context)
     except DBAPIError:
         content = [message(say(language, "away_title"), say(language, "away"))]
-    except Refused as refused:
+    except AccessRefused as refused:
         content = [parts.filters(context), message(say(language, "refused_title"), f"[c] {refused_words(refused, language)}")]
     shown = [printed(context), *(each for each in content if each is not None)]
     first, more = _entries(context, NAVIGATION), _entries(context, (*MORE, access))
     return [header(context, first, more), html.Main(shown, id="main", tabIndex=-1), footer(context, more)]
 
 
-def _entries(context: Context, pages: tuple[Any, ...]) -> list[Any]:
+def _entries(context: PageContext, pages: tuple[Any, ...]) -> list[Any]:
     """The pages that the reader's role may see; the log is for where readers are told apart."""
     role, apart = context.role, mode_of(context.config) != "open"
     return [
@@ -277,7 +277,7 @@ def _layout(config: Config, language: str) -> html.Div:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PageRequest:
     """What a page is made of: who sees it, its address, its language."""
 
     role: Role
@@ -290,7 +290,7 @@ Key = TypeVar("Key")
 Found = TypeVar("Found")
 
 
-class Remembered(Generic[Key, Found]):
+class TtlCache(Generic[Key, Found]):
     """Answers, or pages, that hold while nothing was computed anew: many readers of one page cost one.
 
     ``state`` is asked at most once a second; what is kept is made again after a minute all the same, for the clock of an open
@@ -298,9 +298,12 @@ class Remembered(Generic[Key, Found]):
     """
 
     def __init__(
-        self, make: Callable[[Key], Found], state: Callable[[], Any], most: int = _KEPT,
+        self,
+        make: Callable[[Key], Found],
+        state: Callable[[], Any],
+        most: int = _KEPT,
         worth: Callable[[Found], bool] = lambda found: True,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._make, self._read_state, self._most, self._worth = make, state, most, worth
         self._kept: dict[Key, tuple[float, Any, Found]] = {}
         self._state: tuple[float, Any] = (0.0, None)
@@ -331,7 +334,7 @@ class Remembered(Generic[Key, Found]):
 def _computed(store: Store) -> Any:
     """What changes whenever a day is computed anew or taken away."""
     with store.read() as connection:
-        return changes(connection)
+        return data_version(connection)
 
 
 def _stands(store: Store) -> Any:

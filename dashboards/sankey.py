@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dashboards.drawing import document, line, path, rect, text
+from dashboards.svg_component import document, line, path, rect, text
 
 WIDTH, BAND, TOP = 1100.0, 430.0, 30.0
 NODE, GAP, OUT_GAP = 9.0, 14.0, 30.0
 COLUMNS = (124.0, 450.0, 790.0)  # left edges of hosts, services, ends
-LEAST = 1.5  # no flow is too thin to be seen
+MIN = 1.5  # no flow is too thin to be seen
 LABEL = 18.0  # what a name needs
 
 
@@ -75,7 +75,7 @@ def _place(nodes: Sequence[Node], amounts: dict[str, float], scale: float) -> tu
     for column in range(3):
         y, passed = TOP, False
         for node in (n for n in nodes if n.column == column):
-            height = max(amounts[node.name] * scale, LEAST)
+            height = max(amounts[node.name] * scale, MIN)
             if node.outflow and not passed:
                 hairline, passed, y = y + OUT_GAP / 2 - GAP, True, y + OUT_GAP - GAP
             placed[node.name] = _Placed(y + max(LABEL - height, 0) / 2, height)

@@ -23,22 +23,35 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from footprint.attribution.frames import attribute_frames
-    from footprint.engineering import avoidable, compare, models, phases, tokens_by_step
-    from footprint.measuring import measure
-    from footprint.tabling import factors_diff, query, raw_readings, sensitivity, splits, uncertainty
+    from footprint.notebook.attribution_frames import attribute_frames
+    from footprint.notebook.efficiency import avoidable, compare, models, phases, tokens_by_step
+    from footprint.notebook.frames import factors_diff, query, raw_readings, sensitivity, splits, uncertainty
+    from footprint.notebook.measurement import measure
 
 __all__ = [
-    "attribute_frames", "avoidable", "compare", "factors_diff", "measure", "models", "phases", "query", "raw_readings",
-    "sensitivity", "splits",
-    "tokens_by_step", "uncertainty",
-]  # fmt: skip
+    "attribute_frames",
+    "avoidable",
+    "compare",
+    "factors_diff",
+    "measure",
+    "models",
+    "phases",
+    "query",
+    "raw_readings",
+    "sensitivity",
+    "splits",
+    "tokens_by_step",
+    "uncertainty",
+]
 
 _FOUND_IN = {
-    **dict.fromkeys(("query", "uncertainty", "splits", "raw_readings", "factors_diff", "sensitivity"), "footprint.tabling"),
-    **dict.fromkeys(("compare", "models", "tokens_by_step", "phases", "avoidable"), "footprint.engineering"),
-    "measure": "footprint.measuring", "attribute_frames": "footprint.attribution.frames",
-}  # fmt: skip
+    **dict.fromkeys(
+        ("query", "uncertainty", "splits", "raw_readings", "factors_diff", "sensitivity"), "footprint.notebook.frames"
+    ),
+    **dict.fromkeys(("compare", "models", "tokens_by_step", "phases", "avoidable"), "footprint.notebook.efficiency"),
+    "measure": "footprint.notebook.measurement",
+    "attribute_frames": "footprint.notebook.attribution_frames",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from sqlalchemy import create_engine, text
 
-from footprint.store import Store
+from footprint.storage.database import Store
 
 settings.register_profile("quick", max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 settings.register_profile("full", max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))

@@ -6,31 +6,34 @@ from typing import Any
 
 from sqlalchemy import select
 
-from footprint import tables
-from footprint.store import Store, table
+from footprint.storage import schema
+from footprint.storage.database import Store, table
 
 
 def readings(store: Store) -> set[tuple[Any, ...]]:
     """Host, device, component, quantity, grade, instant and value of every reading that counts."""
-    reading, stream = table(tables.Reading), table(tables.Stream)
+    reading, stream = table(schema.Reading), table(schema.Stream)
     with store.read() as connection:
         rows = connection.execute(
             select(
-                stream.c.host_id, stream.c.device_id, stream.c.component, stream.c.quantity, stream.c.grade,
-                reading.c.time_us, reading.c.value,
+                stream.c.host_id,
+                stream.c.device_id,
+                stream.c.component,
+                stream.c.quantity,
+                stream.c.grade,
+                reading.c.time_us,
+                reading.c.value,
             ).where(reading.c.stream_id == stream.c.id)
-        ).all()  # fmt: skip
+        ).all()
         names = store.texts(connection, {number for row in rows for number in row[:2]})
     return {(names[row[0]], names[row[1]], *row[2:]) for row in rows}
 
 
 def requests(store: Store) -> list[tuple[Any, ...]]:
     """Everything that is kept of every request that counts, sorted."""
-    target = table(tables.Request)
+    target = table(schema.RequestRow)
     named = ("service_id", "use_case_id", "model_id", "unit_id", "status_id")
-    plain = (
-        "start_us", "end_us", "first_token_us", "requests", "input_tokens", "cached_input_tokens", "output_tokens", "units",
-    )  # fmt: skip
+    plain = ("start_us", "end_us", "first_token_us", "requests", "input_tokens", "cached_input_tokens", "output_tokens", "units")
     with store.read() as connection:
         rows = connection.execute(select(*(target.c[name] for name in (*named, *plain)))).all()
         names = store.texts(connection, {number for row in rows for number in row[: len(named)]})
@@ -40,7 +43,7 @@ def requests(store: Store) -> list[tuple[Any, ...]]:
 
 def stream_days(store: Store) -> dict[tuple[str, int], tuple[int, int, int]]:
     """(Device, day) -> first instant, last instant, version; a device has one stream in these tests."""
-    day, stream = table(tables.StreamDay), table(tables.Stream)
+    day, stream = table(schema.StreamDay), table(schema.Stream)
     with store.read() as connection:
         rows = connection.execute(
             select(stream.c.device_id, day.c.day, day.c.first_us, day.c.last_us, day.c.version).where(
@@ -54,7 +57,7 @@ def stream_days(store: Store) -> dict[tuple[str, int], tuple[int, int, int]]:
 def service_days(store: Store) -> dict[tuple[str, int], tuple[int, int]]:
     """(Service, day) -> earliest start of a request in flight on it, version."""
     with store.read() as connection:
-        rows = connection.execute(select(table(tables.ServiceDay))).all()
+        rows = connection.execute(select(table(schema.ServiceDayRow))).all()
         names = store.texts(connection, {row.service_id for row in rows})
     return {(names[row.service_id], row.day): (row.first_us, row.version) for row in rows}
 

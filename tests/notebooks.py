@@ -12,7 +12,7 @@ from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "notebooks"
-MOST_S = 60  # from top to bottom
+MAX_S = 60  # from top to bottom
 
 
 def notebooks() -> list[Path]:
@@ -24,7 +24,7 @@ def executed(path: Path, folder: Path) -> Any:
     """A notebook with its outputs, run in a folder; a cell that fails raises."""
     os.environ["PYTHONPATH"] = str(ROOT)
     notebook: Any = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=3 * MOST_S, kernel_name="python3", resources={"metadata": {"path": str(folder)}}).execute()
+    NotebookClient(notebook, timeout=3 * MAX_S, kernel_name="python3", resources={"metadata": {"path": str(folder)}}).execute()
     notebook.metadata.get("language_info", {}).pop("version", None)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)

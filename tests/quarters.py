@@ -6,11 +6,11 @@ import datetime
 import random
 from pathlib import Path
 
-from footprint.aggregation.running import aggregate
+from footprint.aggregation.aggregate import aggregate
 from footprint.config import Config, load_config
-from footprint.ledger.factors import book_of
-from footprint.ledger.importing import import_energy, import_requests, import_users
-from footprint.store import Store
+from footprint.ledger.factor_store import book_of
+from footprint.ledger.importers import import_energy, import_requests, import_users
+from footprint.storage.database import Store
 
 CONFIG = """
 [organisation]
@@ -89,7 +89,9 @@ def request_lines(start_s: int, end_s: int, *, growth: float = 0.0, seed: int = 
         for service, uses in USES.items():
             for use_case, weight in uses:
                 count = max(round(weight * (1 + growth * share) * luck.uniform(4, 6)), 1)
-                lines.append(f"{at},{at + HOUR_S - 1},{service},{use_case},{count},{count * 400},{count * luck.randint(150, 250)},{use_case}{at}")
+                lines.append(
+                    f"{at},{at + HOUR_S - 1},{service},{use_case},{count},{count * 400},{count * luck.randint(150, 250)},{use_case}{at}"
+                )
     return lines
 
 

@@ -22,14 +22,11 @@ AZURE = {"code": "AzureLLMInferenceTrace_code.csv.gz", "conversation": "AzureLLM
 
 needs_runs = pytest.mark.skipif(not RUNS, reason="no recordings of matched runs beside the repository")
 needs_azure = pytest.mark.skipif(
-    not (RECORDINGS / "azure-llm-2023").is_dir(),
-    reason="no recordings of the Azure traces beside the repository",
+    not (RECORDINGS / "azure-llm-2023").is_dir(), reason="no recordings of the Azure traces beside the repository"
 )
 
 ENERGY_COLUMNS = ("time", "host", "device", "component", "power_w", "source")
-REQUEST_COLUMNS = (
-    "start", "end", "service", "use_case", "model", "requests", "input_tokens", "output_tokens", "id",
-)  # fmt: skip
+REQUEST_COLUMNS = ("start", "end", "service", "use_case", "model", "requests", "input_tokens", "output_tokens", "id")
 
 
 def write_energy(run: Path, target: Path, *, cpu: bool = False) -> Path:
@@ -84,9 +81,16 @@ def _request_rows(run: Path, service: str) -> Iterator[tuple[object, ...]]:
         size = int(row["batch_size"]) if batch else 1
         given, total = int(row["input_tokens_per_seq"]), int(row["total_tokens_per_seq"])
         yield (
-            start, round(start + duration_s, 6), service, "inference" if batch else row["phase"], row["model"], size,
-            given * size, (total - given) * size, f"{run.name}/{row['phase']}",
-        )  # fmt: skip
+            start,
+            round(start + duration_s, 6),
+            service,
+            "inference" if batch else row["phase"],
+            row["model"],
+            size,
+            given * size,
+            (total - given) * size,
+            f"{run.name}/{row['phase']}",
+        )
 
 
 def _azure_rows(service: str) -> Iterator[tuple[object, ...]]:

@@ -11,43 +11,105 @@ from typing import Any
 
 import pytest
 
+from collectors.checkpoint import load, save
 from collectors.config import Gateway
-from collectors.follow import LONGEST_LINE, Follower
 from collectors.gateways.litellm import row_of
-from collectors.state import load, save
-from footprint.fieldmaps import BadMap, load_map, request_of, shipped_maps
-from footprint.ledger.importing import import_foreign
-from footprint.readings import RequestRecord, from_line
-from footprint.store import Store
+from collectors.log_tailer import LONGEST_LINE, Follower
+from footprint.core.log_formats import BadMap, load_map, request_of, shipped_maps
+from footprint.core.records import RequestRecord, from_line
+from footprint.ledger.importers import import_foreign
+from footprint.storage.database import Store
 from tests.collectors.agents import make
 from tests.walk import DAY_S, NOW_US, ask, config
 
 RECORDED = Path(__file__).resolve().parents[2] / "shared" / "recordings" / "litellm" / "standard_logging_payload.jsonl.gz"
 SECRET = "Hortense"
 PERSONAL = {
-    "messages": [{"role": "user", "content": SECRET}], "response": {"choices": [{"message": {"content": SECRET}}]}, "end_user": SECRET,
-    "requester_ip_address": SECRET, "user": SECRET, "prompt": SECRET, "user_agent": SECRET, "remote_addr": SECRET, "content": SECRET,
-}  # fmt: skip
+    "messages": [{"role": "user", "content": SECRET}],
+    "response": {"choices": [{"message": {"content": SECRET}}]},
+    "end_user": SECRET,
+    "requester_ip_address": SECRET,
+    "user": SECRET,
+    "prompt": SECRET,
+    "user_agent": SECRET,
+    "remote_addr": SECRET,
+    "content": SECRET,
+}
 AT = DAY_S + 100
 # One row of each program, and what it says.
 ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "litellm": (
-        {"startTime": AT + 0.25, "endTime": AT + 2.5, "completionStartTime": AT + 0.5, "model_group": "m", "prompt_tokens": 10,
-         "completion_tokens": 20, "status": "failure", "litellm_call_id": "c1", "request_tags": ["User-Agent: x", "use_case:drafting"],
-         "metadata": {"user_api_key_user_email": SECRET, "user_api_key_team_alias": "team", "requester_metadata": {"other": SECRET},
-                      "usage_object": {"prompt_tokens_details": {"cached_tokens": 4}}}},
-        {"start": AT + 0.25, "end": AT + 2.5, "first_token": AT + 0.5, "model": "m", "input_tokens": 10, "cached_input_tokens": 4,
-         "output_tokens": 20, "status": "error", "id": "c1", "use_case": "drafting"},
+        {
+            "startTime": AT + 0.25,
+            "endTime": AT + 2.5,
+            "completionStartTime": AT + 0.5,
+            "model_group": "m",
+            "prompt_tokens": 10,
+            "completion_tokens": 20,
+            "status": "failure",
+            "litellm_call_id": "c1",
+            "request_tags": ["User-Agent: x", "use_case:drafting"],
+            "metadata": {
+                "user_api_key_user_email": SECRET,
+                "user_api_key_team_alias": "team",
+                "requester_metadata": {"other": SECRET},
+                "usage_object": {"prompt_tokens_details": {"cached_tokens": 4}},
+            },
+        },
+        {
+            "start": AT + 0.25,
+            "end": AT + 2.5,
+            "first_token": AT + 0.5,
+            "model": "m",
+            "input_tokens": 10,
+            "cached_input_tokens": 4,
+            "output_tokens": 20,
+            "status": "error",
+            "id": "c1",
+            "use_case": "drafting",
+        },
     ),
     "litellm-spend": (
-        {"startTime": "2026-07-01T00:01:40.000Z", "endTime": "2026-07-01T00:01:42.000Z", "model_group": "m", "prompt_tokens": 10,
-         "completion_tokens": 20, "request_id": "c1", "metadata": {"user_api_key_alias": "key", "status": "success"}, "request_tags": []},
-        {"start": "2026-07-01T00:01:40.000Z", "end": "2026-07-01T00:01:42.000Z", "model": "m", "input_tokens": 10, "output_tokens": 20,
-         "status": "ok", "id": "c1", "use_case": "key"},
+        {
+            "startTime": "2026-07-01T00:01:40.000Z",
+            "endTime": "2026-07-01T00:01:42.000Z",
+            "model_group": "m",
+            "prompt_tokens": 10,
+            "completion_tokens": 20,
+            "request_id": "c1",
+            "metadata": {"user_api_key_alias": "key", "status": "success"},
+            "request_tags": [],
+        },
+        {
+            "start": "2026-07-01T00:01:40.000Z",
+            "end": "2026-07-01T00:01:42.000Z",
+            "model": "m",
+            "input_tokens": 10,
+            "output_tokens": 20,
+            "status": "ok",
+            "id": "c1",
+            "use_case": "key",
+        },
     ),
     "opengatellm": (
-        {"datetime": "2026-07-01T00:01:40Z", "model": "m", "prompt_tokens": 10, "completion_tokens": 20, "status": 200, "request_id": "r", "token_name": "drafting"},
-        {"start": "2026-07-01T00:01:40Z", "model": "m", "input_tokens": 10, "output_tokens": 20, "status": "ok", "id": "r", "use_case": "drafting"},
+        {
+            "datetime": "2026-07-01T00:01:40Z",
+            "model": "m",
+            "prompt_tokens": 10,
+            "completion_tokens": 20,
+            "status": 200,
+            "request_id": "r",
+            "token_name": "drafting",
+        },
+        {
+            "start": "2026-07-01T00:01:40Z",
+            "model": "m",
+            "input_tokens": 10,
+            "output_tokens": 20,
+            "status": "ok",
+            "id": "r",
+            "use_case": "drafting",
+        },
     ),
     "open-webui": (
         {"id": "a", "role": "assistant", "timestamp": AT, "model": "m", "usage": {"prompt_eval_count": 10, "eval_count": 20}},
@@ -58,28 +120,90 @@ ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"start": str(AT - 0.75), "end": f"{AT}.500", "service": "chat", "status": "error", "id": "r", "use_case": ""},
     ),
     "envoy": (
-        {"start_time_s": AT, "duration": 1500, "upstream_cluster": "chat", "response_code": 200, "x_request_id": "r", "x_use_case": "drafting"},
+        {
+            "start_time_s": AT,
+            "duration": 1500,
+            "upstream_cluster": "chat",
+            "response_code": 200,
+            "x_request_id": "r",
+            "x_use_case": "drafting",
+        },
         {"start": AT, "end": str(AT + 1.5), "service": "chat", "status": "ok", "id": "r", "use_case": "drafting"},
     ),
     "envoy-ai-gateway": (
-        {"start_time_s": AT, "duration": 1500, "gen_ai.response.model": "m", "gen_ai.usage.input_tokens": 10, "gen_ai.usage.output_tokens": 20,
-         "response_code": 429, "x-request-id": "r", "x-use-case": "drafting"},
-        {"start": AT, "end": str(AT + 1.5), "model": "m", "input_tokens": 10, "output_tokens": 20, "status": "error", "id": "r", "use_case": "drafting"},
+        {
+            "start_time_s": AT,
+            "duration": 1500,
+            "gen_ai.response.model": "m",
+            "gen_ai.usage.input_tokens": 10,
+            "gen_ai.usage.output_tokens": 20,
+            "response_code": 429,
+            "x-request-id": "r",
+            "x-use-case": "drafting",
+        },
+        {
+            "start": AT,
+            "end": str(AT + 1.5),
+            "model": "m",
+            "input_tokens": 10,
+            "output_tokens": 20,
+            "status": "error",
+            "id": "r",
+            "use_case": "drafting",
+        },
     ),
     "opencost-inference": (
-        {"window_start": "2026-07-01T00:00:00Z", "window_end": "2026-07-01T01:00:00Z", "model": "m", "requests": "7", "inputTokens": "10", "outputTokens": "20", "namespace": "ns"},
-        {"start": "2026-07-01T00:00:00Z", "end": "2026-07-01T01:00:00Z", "model": "m", "requests": "7", "input_tokens": "10", "output_tokens": "20", "use_case": "ns"},
+        {
+            "window_start": "2026-07-01T00:00:00Z",
+            "window_end": "2026-07-01T01:00:00Z",
+            "model": "m",
+            "requests": "7",
+            "inputTokens": "10",
+            "outputTokens": "20",
+            "namespace": "ns",
+        },
+        {
+            "start": "2026-07-01T00:00:00Z",
+            "end": "2026-07-01T01:00:00Z",
+            "model": "m",
+            "requests": "7",
+            "input_tokens": "10",
+            "output_tokens": "20",
+            "use_case": "ns",
+        },
     ),
     "otlp": (
-        {"start_unix_ns": str(AT * 10**9), "end_unix_ns": str(AT * 10**9 + 1_500_000_000), "kind": 3, "span_id": "t/s", "status_code": 0, "resource": {"service.name": "drafting"},
-         "attributes": {"gen_ai.operation.name": "chat", "gen_ai.response.model": "m", "gen_ai.usage.prompt_tokens": 10, "gen_ai.usage.output_tokens": 20, "gen_ai.input.messages": SECRET}},
-        {"start": str(float(AT)), "end": str(AT + 1.5), "model": "m", "input_tokens": 10, "output_tokens": 20, "status": "ok", "id": "t/s", "use_case": "drafting"},
+        {
+            "start_unix_ns": str(AT * 10**9),
+            "end_unix_ns": str(AT * 10**9 + 1_500_000_000),
+            "kind": 3,
+            "span_id": "t/s",
+            "status_code": 0,
+            "resource": {"service.name": "drafting"},
+            "attributes": {
+                "gen_ai.operation.name": "chat",
+                "gen_ai.response.model": "m",
+                "gen_ai.usage.prompt_tokens": 10,
+                "gen_ai.usage.output_tokens": 20,
+                "gen_ai.input.messages": SECRET,
+            },
+        },
+        {
+            "start": str(float(AT)),
+            "end": str(AT + 1.5),
+            "model": "m",
+            "input_tokens": 10,
+            "output_tokens": 20,
+            "status": "ok",
+            "id": "t/s",
+            "use_case": "drafting",
+        },
     ),
     "footprint": (
         {"start": str(AT), "end": str(AT + 1), "service": "chat", "use_case": "drafting", "output_tokens": 20, "id": "r"},
         {"start": str(AT), "end": str(AT + 1), "service": "chat", "use_case": "drafting", "output_tokens": 20, "id": "r"},
     ),
-}  # fmt: skip
+}
 FACTS = '[[service]]\nname = "chat"\nmodel = "m"\n[[gateway]]\nname = "proxy"\nas = "litellm"\nservice = "given"\nuse_case = ["metadata.none", "request_tags =~ ^other:(.+)"]\n'
 
 
@@ -96,7 +220,12 @@ def test_a_row_as_its_program_writes_it(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(set(ROWS) - {"opencost-inference"}))
 def test_a_log_full_of_personal_data_leaves_none_in_the_store(sqlite: Store, tmp_path: Path, name: str) -> None:
     document, _ = ROWS[name]
-    lines = [json.dumps(PERSONAL | document), json.dumps(PERSONAL), f"{SECRET} no json", json.dumps({**PERSONAL, **document, "status": SECRET})]
+    lines = [
+        json.dumps(PERSONAL | document),
+        json.dumps(PERSONAL),
+        f"{SECRET} no json",
+        json.dumps({**PERSONAL, **document, "status": SECRET}),
+    ]
     (tmp_path / "log.jsonl").write_text("\n".join(lines) + "\n")
     facts = config(FACTS)
     done = import_foreign(sqlite, facts, str(tmp_path / "log.jsonl"), load_map(name), NOW_US)
@@ -142,11 +271,16 @@ def test_recorded_payloads_of_a_proxy_import_whole_and_the_callback_says_the_sam
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("[fields]\nend = 'x'\n", "start is missing"), ("[fields]\nstart = 'x'\nprompt = 'y'\n", "no column"), ("form = 1\n", "unknown key"),
-        ("[fields]\nstart = {path = 'x', unit = 'h'}\n", "units are"), ("[fields]\nstart = {path = 'x', match = '('}\n", "start: "),
-        ("format = 'xml'\n[fields]\nstart = 'x'\n", "must be one of"), ("[fields]\nstart = 3\n", "must be a path"), ("[", "own.toml: "),
+        ("[fields]\nend = 'x'\n", "start is missing"),
+        ("[fields]\nstart = 'x'\nprompt = 'y'\n", "no column"),
+        ("form = 1\n", "unknown key"),
+        ("[fields]\nstart = {path = 'x', unit = 'h'}\n", "units are"),
+        ("[fields]\nstart = {path = 'x', match = '('}\n", "start: "),
+        ("format = 'xml'\n[fields]\nstart = 'x'\n", "must be one of"),
+        ("[fields]\nstart = 3\n", "must be a path"),
+        ("[", "own.toml: "),
     ],
-)  # fmt: skip
+)
 def test_a_map_that_cannot_be_right_is_refused(tmp_path: Path, text: str, why: str) -> None:
     (tmp_path / "own.toml").write_text(text)
     with pytest.raises(BadMap, match=why):
@@ -161,16 +295,31 @@ def test_an_unknown_map_names_those_that_are_shipped() -> None:
 def test_hostile_logs_are_refused_line_by_line_and_the_rest_is_kept(sqlite: Store, tmp_path: Path) -> None:
     good = ROWS["litellm"][0]
     lines = [
-        json.dumps(good).encode(), b"\x00\x01\xff\xfe", b"x" * 2_000_000, json.dumps(good | {"litellm_call_id": "c2", "prompt_tokens": -1}).encode(),
-        json.dumps(good | {"litellm_call_id": "c3", "startTime": "yesterday"}).encode(), json.dumps(good | {"litellm_call_id": "c4", "endTime": 1}).encode(),
-        json.dumps(good | {"completion_tokens": 99}).encode(), "{\"é".encode("latin-1"), json.dumps(good | {"litellm_call_id": "c5"}).encode(), b"[1]", b"",
-    ]  # fmt: skip
+        json.dumps(good).encode(),
+        b"\x00\x01\xff\xfe",
+        b"x" * 2_000_000,
+        json.dumps(good | {"litellm_call_id": "c2", "prompt_tokens": -1}).encode(),
+        json.dumps(good | {"litellm_call_id": "c3", "startTime": "yesterday"}).encode(),
+        json.dumps(good | {"litellm_call_id": "c4", "endTime": 1}).encode(),
+        json.dumps(good | {"completion_tokens": 99}).encode(),
+        '{"é'.encode("latin-1"),
+        json.dumps(good | {"litellm_call_id": "c5"}).encode(),
+        b"[1]",
+        b"",
+    ]
     (tmp_path / "log.jsonl").write_bytes(b"\n".join(lines))
     done = import_foreign(sqlite, config(FACTS), str(tmp_path / "log.jsonl"), load_map("litellm"), NOW_US)
     assert done.accepted == 2
     assert [(reject.line, reject.column) for reject in done.rejects] == [
-        (2, "line"), (3, "line"), (4, "input_tokens"), (5, "start"), (6, "end"), (7, "id"), (8, "line"), (10, "line"),
-    ]  # fmt: skip
+        (2, "line"),
+        (3, "line"),
+        (4, "input_tokens"),
+        (5, "start"),
+        (6, "end"),
+        (7, "id"),
+        (8, "line"),
+        (10, "line"),
+    ]
 
 
 def follow(path: Path, name: str = "litellm") -> Follower:
@@ -274,7 +423,12 @@ def test_read_prints_request_lines_that_import_takes(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_text(line(1) + "no json\n" + line(2))
     given = os.environ | {"PYTHONPATH": str(Path.cwd())}
     done = subprocess.run(
-        [sys.executable, "-m", "collectors", "read", "--as", "litellm", "log.jsonl"], cwd=tmp_path, env=given, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "collectors", "read", "--as", "litellm", "log.jsonl"],
+        cwd=tmp_path,
+        env=given,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 5
     assert "1 lines cannot be read, first: log.jsonl line 2" in done.stderr
@@ -284,7 +438,9 @@ def test_read_prints_request_lines_that_import_takes(tmp_path: Path) -> None:
     brought = subprocess.run(command, cwd=tmp_path, env=given, input=done.stdout, capture_output=True, text=True, check=False)
     assert brought.returncode == 0, brought.stderr
     assert "2 new" in brought.stderr
-    again = subprocess.run([*command[:-1], "--as", "litellm", "log.jsonl"], cwd=tmp_path, env=given, capture_output=True, text=True, check=False)
+    again = subprocess.run(
+        [*command[:-1], "--as", "litellm", "log.jsonl"], cwd=tmp_path, env=given, capture_output=True, text=True, check=False
+    )
     assert again.returncode == 5
     assert "0 new, 2 already known, 1 refused" in again.stderr
 
@@ -293,17 +449,25 @@ def test_the_agent_of_a_gateway_needs_no_sensor(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_text(line(1) + line(2))
     (tmp_path / "footprint.toml").write_text('[[gateway]]\nname = "proxy"\nas = "litellm"\nlog = "log.jsonl"\n')
     given = os.environ | {
-        "PYTHONPATH": str(Path.cwd()), "FOOTPRINT_SYSFS": str(tmp_path / "sys"), "FOOTPRINT_PROC": str(tmp_path / "proc"), "FOOTPRINT_AGENT__SAMPLE_S": "0.1",
-        "FOOTPRINT_AGENT__INTERVAL_S": "0.2", "FOOTPRINT_AGENT__SERVER": "http://127.0.0.1:1",
-    }  # fmt: skip
-    agent = subprocess.Popen([sys.executable, "-m", "collectors", "run"], cwd=tmp_path, env=given, stderr=subprocess.PIPE, text=True)
+        "PYTHONPATH": str(Path.cwd()),
+        "FOOTPRINT_SYSFS": str(tmp_path / "sys"),
+        "FOOTPRINT_PROC": str(tmp_path / "proc"),
+        "FOOTPRINT_AGENT__SAMPLE_S": "0.1",
+        "FOOTPRINT_AGENT__INTERVAL_S": "0.2",
+        "FOOTPRINT_AGENT__SERVER": "http://127.0.0.1:1",
+    }
+    agent = subprocess.Popen(
+        [sys.executable, "-m", "collectors", "run"], cwd=tmp_path, env=given, stderr=subprocess.PIPE, text=True
+    )
     try:
         until = time.monotonic() + 20
         found: list[str] = []
         while len(found) < 2 and agent.poll() is None and time.monotonic() < until:
             time.sleep(0.1)
             segments = sorted((tmp_path / "spool").glob("*.ndjson"))
-            found = [json.loads(raw)["id"] for path in segments for raw in path.read_text().splitlines() if '"kind":"request"' in raw]
+            found = [
+                json.loads(raw)["id"] for path in segments for raw in path.read_text().splitlines() if '"kind":"request"' in raw
+            ]
     finally:
         agent.terminate()
         said = agent.communicate(timeout=20)[1]

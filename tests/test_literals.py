@@ -10,25 +10,25 @@ ROOT = Path(__file__).parents[1]
 PLAIN = {0.0, 0.5, 1.0, 2.0, *(10.0**n for n in range(-12, 13)), 1e-300, 2000.0, 1000.0}
 # What may stay, with its reason: procedure, not knowledge of the world.
 REASONS = {
-    "footprint/units.py": "definitions of units",
+    "footprint/core/units.py": "definitions of units",
     "footprint/attribution/step/": "grids and tolerances of the numerical search; the study gives them, DESIGN.md cites it",
     "footprint/attribution/balance.py": "the 2.5 and 97.5 % quantiles of a 95 % interval; a guard of a window's length",
     "footprint/attribution/idle.py": "tolerances of the idle search, stated beside them",
-    "footprint/ledger/intensity.py": "waits and time limits of a client",
+    "footprint/ledger/intensity_series.py": "waits and time limits of a client",
     "footprint/ledger/sources/watttime.py": "the international pound, a definition",
-    "footprint/exporters.py": "the largest counter that fits 64 bits",
-    "footprint/cli/asking.py": "the default of an option, shown in its help",
-    "footprint/querying/boamps.py": "limits of another program's words of quality",
-    "footprint/querying/models.py": "the 95th percentile that the columns name",
-    "footprint/querying/steps.py": "the width of a bin",
-    "footprint/pictures.py": "sizes of what is drawn",
+    "footprint/core/prometheus_metrics.py": "the largest counter that fits 64 bits",
+    "footprint/cli/query.py": "the default of an option, shown in its help",
+    "footprint/queries/boamps_export.py": "limits of another program's words of quality",
+    "footprint/queries/model_comparison.py": "the 95th percentile that the columns name",
+    "footprint/queries/batch_efficiency.py": "the width of a bin",
+    "footprint/charts/figures.py": "sizes of what is drawn",
     "footprint/access/": "how long a decision stands before it is looked at again",
     "footprint/editions/forms/": "sizes and shapes of what is drawn and printed",
-    "footprint/querying/coverage.py": "policy of publication: when a day counts as read in full",
+    "footprint/figures/coverage.py": "policy of publication: when a day counts as read in full",
     "footprint/config/disclosure.py": "rules of disclosure control, declared and stated in every edition",
-    "footprint/editions/disclosure/": "the protection that the attack test asks for; the largest integer that a float holds",
-    "footprint/editions/differing.py": "policy of publication: from which change on a revision is published",
-    "footprint/editions/figures.py": "policy of publication: from which coverage on a figure is flagged",
+    "footprint/disclosure/": "the protection that the attack test asks for; the largest integer that a float holds",
+    "footprint/editions/diff.py": "policy of publication: from which change on a revision is published",
+    "footprint/editions/figure_registry.py": "policy of publication: from which coverage on a figure is flagged",
     "footprint/editions/sections/coverage.py": "from which share on a sentence says nearly all",
     "dashboards/": "sizes and shapes of what is drawn",
     "collectors/": "time limits, periods and paces of programs; factors of estimates are in data/",
@@ -56,7 +56,7 @@ def test_numbers_of_the_world_are_rows_of_data() -> None:
 
 def test_units_have_one_place() -> None:
     found = []
-    for path in sources("footprint/impact", "footprint/attribution", "footprint/querying", "footprint/aggregation"):
+    for path in sources("footprint/impact", "footprint/attribution", "footprint/figures", "footprint/aggregation"):
         name = path.relative_to(ROOT).as_posix()
         found += [f"{name}:{line}: {value}" for line, value in literals(path) if type(value) is int and value in CALENDAR]
     assert found == []

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from footprint.config import parse_config
-from footprint.ledger.importing import import_energy, import_requests
-from footprint.store import Store
+from footprint.ledger.importers import import_energy, import_requests
+from footprint.storage.database import Store
 from tests import recordings
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from footprint.cli.output import Format, render
-from footprint.ledger.importing import import_energy, import_requests
-from footprint.querying import Question, query
-from footprint.store import Store
+from footprint.core.table_output import Format, render
+from footprint.figures import Query, run_query
+from footprint.ledger.importers import import_energy, import_requests
+from footprint.storage.database import Store
 from tests.walk import CONFIG, DAY_S, NOW_US, START, config, energy_lines, request_lines, write
 
 FACTS = config(CONFIG)
@@ -15,15 +15,17 @@ DAY = DAY_S // 86_400
 HOURS = 40  # over two midnights
 ENERGY, REQUESTS = energy_lines(START, HOURS * 3600, 60), request_lines(START, HOURS * 3600, 300)
 QUESTIONS = [
-    Question(), Question(group=("use_case", "service"), every="day"), Question(group=("host", "device")),
-    Question(group=("service",), every="hour", view="full"),
-    Question(group=("use_case",), from_us=(START + 20_001) * 1_000_000, to_us=(START + 100_003) * 1_000_000),
-]  # fmt: skip
+    Query(),
+    Query(group=("use_case", "service"), every="day"),
+    Query(group=("host", "device")),
+    Query(group=("service",), every="hour", view="full"),
+    Query(group=("use_case",), from_us=(START + 20_001) * 1_000_000, to_us=(START + 100_003) * 1_000_000),
+]
 
 
 def printed(store: Store) -> bytes:
     """Every question's answer, as the command line prints it."""
-    answers = [query(store, FACTS, question, NOW_US) for question in QUESTIONS]
+    answers = [run_query(store, FACTS, question, NOW_US) for question in QUESTIONS]
     return b"".join(render(answer.columns, answer.rows, Format.json) for answer in answers)
 
 

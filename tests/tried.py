@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from footprint.config import Config, parse_config
-from footprint.ledger.importing import import_energy, import_requests
-from footprint.store import Store
+from footprint.ledger.importers import import_energy, import_requests
+from footprint.storage.database import Store
 from tests.simulation.server import SMALL, Day, Kind, simulate, write_files
 from tests.walk import DAY_S, NOW_US, compute
 
@@ -58,8 +58,9 @@ def two_models(folder: Path) -> tuple[Store, Config, dict[str, Day]]:
     """The store, its configuration, and the truth by service."""
     facts, store = parse_config(TEXT), Store(f"sqlite:///{folder / 'store.db'}")
     days = {
-        "large": simulate(LARGE, 1), "small": simulate(replace(SMALL, kinds=tuple(replace(kind, hours="day") for kind in KINDS)), 2),
-    }  # fmt: skip
+        "large": simulate(LARGE, 1),
+        "small": simulate(replace(SMALL, kinds=tuple(replace(kind, hours="day") for kind in KINDS)), 2),
+    }
     for place, (service, day) in enumerate(days.items()):
         energy, requests = write_files(
             day, folder, host="h", service=service, begin_s=DAY_S, seed=place, gain=0.0, name=service, places=(f"gpu:{place}",)

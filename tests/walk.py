@@ -6,12 +6,12 @@ import random
 from pathlib import Path
 from typing import Any
 
-from footprint.aggregation.running import aggregate
+from footprint.aggregation.aggregate import aggregate
 from footprint.config import Config, parse_config
-from footprint.impact.book import shipped_book
-from footprint.ledger.importing import import_energy, import_requests
-from footprint.querying import Question, query
-from footprint.store import Store
+from footprint.figures import Query, run_query
+from footprint.impact.factor_book import shipped_book
+from footprint.ledger.importers import import_energy, import_requests
+from footprint.storage.database import Store
 
 DAY_S = 1_782_864_000  # 2026-07-01T00:00:00Z
 START = DAY_S + 8 * 3600
@@ -81,4 +81,4 @@ def compute(store: Store, facts: Config, **options: Any) -> Any:
 
 
 def ask(store: Store, facts: Config, **options: Any) -> list[dict[str, Any]]:
-    return query(store, facts, Question(**options), NOW_US).rows
+    return run_query(store, facts, Query(**options), NOW_US).rows

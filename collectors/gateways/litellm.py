@@ -31,12 +31,17 @@ def row_of(payload: dict[str, Any], rules: str = RULES) -> dict[str, Any]:
     metadata = payload.get("metadata") or {}
     details = (metadata.get("usage_object") or {}).get("prompt_tokens_details") or {}
     found: dict[str, Any] = {
-        "start": payload.get("startTime"), "end": payload.get("endTime"), "first_token": payload.get("completionStartTime"),
-        "model": payload.get("model_group") or payload.get("model"), "input_tokens": payload.get("prompt_tokens"),
-        "cached_input_tokens": details.get("cached_tokens"), "output_tokens": payload.get("completion_tokens"),
-        "status": "ok" if payload.get("status") == "success" else "error", "id": payload.get("litellm_call_id"),
+        "start": payload.get("startTime"),
+        "end": payload.get("endTime"),
+        "first_token": payload.get("completionStartTime"),
+        "model": payload.get("model_group") or payload.get("model"),
+        "input_tokens": payload.get("prompt_tokens"),
+        "cached_input_tokens": details.get("cached_tokens"),
+        "output_tokens": payload.get("completion_tokens"),
+        "status": "ok" if payload.get("status") == "success" else "error",
+        "id": payload.get("litellm_call_id"),
         "use_case": use_case_of(payload, metadata, rules),
-    }  # fmt: skip
+    }
     if found["first_token"] is not None and not (found["start"] or 0) <= found["first_token"] <= (found["end"] or 0):
         del found["first_token"]  # a call that failed has none, and LiteLLM may say when it gave up
     return {name: value for name, value in found.items() if value is not None}

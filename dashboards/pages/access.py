@@ -6,22 +6,22 @@ from typing import Any
 
 from dash import html
 
-from dashboards.cards import block, scrolled, table
-from dashboards.view import Context
-from dashboards.words import say
-from footprint.access.noting import accesses
-from footprint.units import US_PER_DAY
-from footprint.wording.numbers import moment
+from dashboards.components import block, scrolled, table
+from dashboards.translations import say
+from dashboards.url_state import PageContext
+from footprint.access.audit_log import read
+from footprint.core.units import US_PER_DAY
+from footprint.i18n.formatting import moment
 
 PATH, TITLE = "/access", "nav_access"
-SHOWN_DAYS, MOST_ROWS = 30, 200
+SHOWN_DAYS, MAX_ROWS = 30, 200
 
 
-def content(context: Context) -> list[Any]:
+def content(context: PageContext) -> list[Any]:
     """The last accesses, newest first."""
     language = context.view.language
     since = context.now_us - SHOWN_DAYS * US_PER_DAY
-    found = accesses(context.store, since, None) if context.store is not None else []
+    found = read(context.store, since, None) if context.store is not None else []
     title = say(language, "access_title", number=str(len(found)), days=str(SHOWN_DAYS))
     rows = [
         (
@@ -30,7 +30,7 @@ def content(context: Context) -> list[Any]:
             f"{row['path']}?{row['query']}" if row["query"] else row["path"],
             row["cells"],
         )
-        for row in reversed(found[-MOST_ROWS:])
+        for row in reversed(found[-MAX_ROWS:])
     ]
     head = [say(language, name) for name in ("access_time", "access_role", "access_asked", "access_cells")]
     return [

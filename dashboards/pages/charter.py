@@ -7,19 +7,19 @@ from typing import Any
 from dash import html
 
 from dashboards import parts
-from dashboards.cards import ASIDE, block, safely, scrolled, table
-from dashboards.drawing import Drawing, document
-from dashboards.view import Context, protects
-from dashboards.words import absent, say
-from footprint.access.seeing import CONFIDENTIAL
-from footprint.config.facts import UNDECLARED, at
-from footprint.wording.numbers import energy_unit, estimate, percent
+from dashboards.components import ASIDE, block, error_boundary, scrolled, table
+from dashboards.svg_component import Drawing, document
+from dashboards.translations import absent, say
+from dashboards.url_state import PageContext, protects
+from footprint.access.authorization import CONFIDENTIAL
+from footprint.config.models import UNDECLARED, at
+from footprint.i18n.formatting import energy_unit, estimate, percent
 
 PATH, TITLE = "/charter", "nav_charter"
 COLUMNS = ("recommended", "authorised", "under-study", "proscribed", UNDECLARED)
 
 
-def content(context: Context) -> list[Any]:
+def content(context: PageContext) -> list[Any]:
     """Five columns of cards: four of the charter, and the undeclared."""
     language = context.view.language
     rows = {row["use_case"]: row for row in context.rows(group=("use_case",)) if not row["use_case"].startswith("(")}
@@ -50,7 +50,7 @@ def content(context: Context) -> list[Any]:
         html.H1(title),
         html.P(say(language, "charter_lead", period=parts.period_words(context)), className="lead"),
         html.Div(columns, className="charter"),
-        safely(lambda: parts.objectives(context), context),
+        error_boundary(lambda: parts.objectives(context), context),
         block(
             say(language, "decisions_title"),
             say(language, "decisions_sub"),
@@ -62,7 +62,7 @@ def content(context: Context) -> list[Any]:
     ]
 
 
-def _traces(context: Context) -> dict[str, list[float | None]]:
+def _traces(context: PageContext) -> dict[str, list[float | None]]:
     """Energy of each use day by day, in order; a day without a reading is None. Nothing to who sees whole months only."""
     if protects(context.role, context.view):
         return {}
@@ -92,7 +92,7 @@ def _ordered(names: list[str], rows: dict[str, Any]) -> list[str]:
     return sorted(names, key=lambda name: -((rows.get(name) or {}).get("energy_kwh") or 0.0))
 
 
-def _card(context: Context, name: str, row: dict[str, Any] | None, largest: float, trace: list[float | None]) -> html.Article:
+def _card(context: PageContext, name: str, row: dict[str, Any] | None, largest: float, trace: list[float | None]) -> html.Article:
     view, language = context.view, context.view.language
     fact = at(context.config.use_cases, name, context.now_us)
     said = [fact.decided, fact.owner] if fact is not None else [say(language, "not_decided")]

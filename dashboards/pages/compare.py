@@ -7,17 +7,17 @@ from typing import Any
 from dash import html
 
 from dashboards import parts
-from dashboards.cards import block, menu, message, scrolled, table
-from dashboards.view import Context
-from dashboards.words import say
-from footprint.querying.comparing import KINDS, Condition, compare, of_a_kind
-from footprint.querying.question import BadQuestion
-from footprint.wording.numbers import estimate, number
+from dashboards.components import block, menu, message, scrolled, table
+from dashboards.translations import say
+from dashboards.url_state import PageContext
+from footprint.figures.query import BadQuery
+from footprint.i18n.formatting import estimate, number
+from footprint.queries.comparison import KINDS, Condition, compare, of_a_kind
 
 PATH, TITLE = "/compare", "nav_compare"
 
 
-def content(context: Context) -> list[Any]:
+def content(context: PageContext) -> list[Any]:
     """Two of a kind, and two periods."""
     view, language = context.view, context.view.language
     kind = view.get("kind") if view.get("kind") in KINDS else "model"
@@ -48,14 +48,14 @@ def content(context: Context) -> list[Any]:
     return found
 
 
-def _two(context: Context, kind: str, a: str, b: str) -> list[Any]:
+def _two(context: PageContext, kind: str, a: str, b: str) -> list[Any]:
     """A over B with its interval; what differs is said first."""
     language = context.view.language
     assert context.store is not None
     questions = of_a_kind(kind, b, a, context.question())
     try:
         found = compare(context.store, context.config, questions, (b, a), context.now_us, anyway=True)
-    except BadQuestion:
+    except BadQuery:
         return [message(say(language, "compare_pick", kind=say(language, kind).lower()), parts.period_words(context))]
     ratio = found.ratio
     written = estimate(ratio.value, ratio.low, ratio.high, language)

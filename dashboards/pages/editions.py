@@ -6,24 +6,24 @@ from typing import Any
 
 from dash import html
 
-from dashboards.cards import block, message, scrolled, table
-from dashboards.view import Context
-from dashboards.words import say
-from footprint.editions.calendar import calendar
+from dashboards.components import block, message, scrolled, table
+from dashboards.translations import say
+from dashboards.url_state import PageContext
+from footprint.calendar.periods import named_period
+from footprint.core.timestamps import format_instant
 from footprint.editions.headline import headline_of
-from footprint.editions.serial import from_json
-from footprint.editions.shelf import Published, published_editions
-from footprint.editions.words import long
-from footprint.instants import format_instant
-from footprint.periods import named_period
-from footprint.wording.numbers import moment
+from footprint.editions.release_calendar import calendar
+from footprint.editions.repository import PublishedEdition, published_editions
+from footprint.editions.serialization import from_json
+from footprint.editions.texts import long
+from footprint.i18n.formatting import moment
 
 PATH, TITLE = "/editions", "nav_editions"
 FORMS = (("report.html", "HTML"), ("report.pdf", "PDF"))
 BESIDE = (("annexes.zip", "ZIP"), ("report.json", "JSON"), ("diff.csv", "CSV"))
 
 
-def content(context: Context) -> list[Any]:
+def content(context: PageContext) -> list[Any]:
     """Editions by period, newest first; what is announced."""
     language = context.view.language
     found = published_editions(context.store) if context.store is not None else []
@@ -39,7 +39,7 @@ def content(context: Context) -> list[Any]:
     ]
 
 
-def latest(context: Context) -> Any:
+def latest(context: PageContext) -> Any:
     """The last published edition in one line, for the first page; None until there is one."""
     language = context.view.language
     found = published_editions(context.store) if context.store is not None else []
@@ -51,7 +51,7 @@ def latest(context: Context) -> Any:
     return html.Section([html.H2(title), html.P(headline_of(from_json(last.report), language)), *links], className="edition")
 
 
-def _period(context: Context, versions: list[Published]) -> html.Section:
+def _period(context: PageContext, versions: list[PublishedEdition]) -> html.Section:
     """The last version with its finding; those before it in a table that unfolds."""
     language, last = context.view.language, versions[-1]
     title = long(named_period(last.period)).in_(language)
@@ -67,7 +67,7 @@ def _period(context: Context, versions: list[Published]) -> html.Section:
     )
 
 
-def _row(context: Context, published: Published) -> tuple[Any, ...]:
+def _row(context: PageContext, published: PublishedEdition) -> tuple[Any, ...]:
     language = context.view.language
     causes = ", ".join(say(language, f"cause_{each.cause}") for each in published.context.changes)
     kind = say(language, f"kind_{published.kind}") if published.kind else ""
@@ -80,7 +80,7 @@ def _row(context: Context, published: Published) -> tuple[Any, ...]:
     )
 
 
-def _downloads(published: Published, language: str) -> list[Any]:
+def _downloads(published: PublishedEdition, language: str) -> list[Any]:
     """Links to what the version holds, in the reader's language first."""
     at = f"/api/v1/reports/{published.period}/v{published.version}"
     links: list[Any] = []
@@ -93,7 +93,7 @@ def _downloads(published: Published, language: str) -> list[Any]:
     return [part for link in links for part in (link, " ")]
 
 
-def _calendar(context: Context, found: list[Published]) -> html.Section:
+def _calendar(context: PageContext, found: list[PublishedEdition]) -> html.Section:
     language, zone = context.view.language, context.config.timezone
     head = [say(language, name) for name in ("period", "release", "announced", "released", "state")]
     rows = [

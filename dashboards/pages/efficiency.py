@@ -12,20 +12,20 @@ from typing import Any
 from dash import html
 
 from dashboards import parts
-from dashboards.cards import block, menu, message, safely, table
-from dashboards.view import Context
-from dashboards.words import say
-from dashboards.working import by_phase, links, picture, steps, waste
-from footprint.pictures import Axis, Spot, dumbbells, plane, stair
-from footprint.querying.models import alternatives, models
-from footprint.wording.numbers import bracket, estimate, number
+from dashboards.components import block, error_boundary, menu, message, table
+from dashboards.service_cards import by_phase, links, picture, steps, waste
+from dashboards.translations import say
+from dashboards.url_state import PageContext
+from footprint.charts.figures import Axis, Spot, dumbbells, plane, stair
+from footprint.i18n.formatting import bracket, estimate, number
+from footprint.queries.model_comparison import alternatives, models
 
 PATH, TITLE = "/efficiency", "nav_efficiency"
 Row = dict[str, Any]
 TIMES, SCORES = (5, 10, 20, 30, 60, 120), (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9)
 
 
-def content(context: Context) -> list[Any]:
+def content(context: PageContext) -> list[Any]:
     """The choice first, then how the load works, then what served nobody."""
     view, language = context.view, context.view.language
     if context.store is None or not context.rows():
@@ -50,11 +50,11 @@ def content(context: Context) -> list[Any]:
         parts.filters(context),
         *head,
         *([_choices(context, task, ranked, by, mine)] if ranked else []),
-        safely(lambda: _frontier(context, task, mine, by, (max_s, min_score)), context) if mine else None,
-        safely(lambda: _alternatives(context, found), context) if found else None,
-        safely(lambda: steps(context), context),
-        safely(lambda: by_phase(context), context),
-        safely(lambda: waste(context), context) if context.role.sees_uses else None,  # it names use cases
+        error_boundary(lambda: _frontier(context, task, mine, by, (max_s, min_score)), context) if mine else None,
+        error_boundary(lambda: _alternatives(context, found), context) if found else None,
+        error_boundary(lambda: steps(context), context),
+        error_boundary(lambda: by_phase(context), context),
+        error_boundary(lambda: waste(context), context) if context.role.sees_uses else None,  # it names use cases
     ]
 
 
@@ -66,7 +66,7 @@ def _limit(text: str) -> float | None:
     return value if math.isfinite(value) and value >= 0 else None
 
 
-def _by(context: Context, rows: list[Row]) -> str:
+def _by(context: PageContext, rows: list[Row]) -> str:
     """Score where one is known, unless the address asks for response times."""
     scored = any(row["score"] is not None for row in rows)
     return "latency" if context.view.get("by") == "latency" or not scored else "score"
@@ -82,16 +82,26 @@ def _headline(found: list[Row], several: bool, language: str) -> str:
     return say(language, "eff_headline", **values, ratio=shown.value, interval=shown.interval)
 
 
-def _choices(context: Context, task: str, ranked: list[str], by: str, rows: list[Row]) -> html.Nav:
+def _choices(context: PageContext, task: str, ranked: list[str], by: str, rows: list[Row]) -> html.Nav:
     view, language = context.view, context.view.language
     none = say(language, "eff_no_limit")
     shown = [
         menu(view, "task", say(language, "use_case"), task, [(use, use) for use in ranked]),
-        menu(view, "by", say(language, "eff_by"), say(language, f"eff_{by}"),
-             [(each, say(language, f"eff_{each}")) for each in ("score", "latency")]),
-        menu(view, "max_s", say(language, "eff_max_s"), _said(view.get("max_s"), none, " s", language),
-             [("", none), *((f"{each}", f"{each} s") for each in TIMES)]),
-    ]  # fmt: skip
+        menu(
+            view,
+            "by",
+            say(language, "eff_by"),
+            say(language, f"eff_{by}"),
+            [(each, say(language, f"eff_{each}")) for each in ("score", "latency")],
+        ),
+        menu(
+            view,
+            "max_s",
+            say(language, "eff_max_s"),
+            _said(view.get("max_s"), none, " s", language),
+            [("", none), *((f"{each}", f"{each} s") for each in TIMES)],
+        ),
+    ]
     if any(row["score"] is not None for row in rows):
         scores = [("", none), *((f"{each:g}", number(each, language)) for each in SCORES)]
         now = _said(view.get("min_score"), none, "", language)
@@ -105,7 +115,7 @@ def _said(text: str, none: str, unit: str, language: str) -> str:
     return none if value is None else f"{number(value, language)}{unit}"
 
 
-def _frontier(context: Context, task: str, rows: list[Row], by: str, limits: tuple[float | None, float | None]) -> Any:
+def _frontier(context: PageContext, task: str, rows: list[Row], by: str, limits: tuple[float | None, float | None]) -> Any:
     """Wh per response against score or response time; the staircase goes through what no other model beats."""
     language = context.view.language
     worth = "score" if by == "score" else "latency_p95_s"
@@ -125,32 +135,54 @@ def _frontier(context: Context, task: str, rows: list[Row], by: str, limits: tup
     columns = ("eff_wh", "interval", "eff_latency", "interval", "eff_score", "interval", "eff_undominated", "eff_meets")
     head = [say(language, name) for name in ("model", "requests", *columns)]
     told = [
-        (row["model"], number(row["requests"], language), *_figure(row, "wh_per_response", "wh_low", "wh_high", language),
-         *_figure(row, "latency_p95_s", "latency_low_s", "latency_high_s", language),
-         *_figure(row, "score", "score_low", "score_high", language),
-         _yes(row[f"undominated_{by}"], language), _yes(row["meets_limits"], language))
+        (
+            row["model"],
+            number(row["requests"], language),
+            *_figure(row, "wh_per_response", "wh_low", "wh_high", language),
+            *_figure(row, "latency_p95_s", "latency_low_s", "latency_high_s", language),
+            *_figure(row, "score", "score_low", "score_high", language),
+            _yes(row[f"undominated_{by}"], language),
+            _yes(row["meets_limits"], language),
+        )
         for row in rows
-    ]  # fmt: skip
+    ]
     data = links(context, "models", use_case=task, max_s=limits[0], min_score=limits[1])
     sentences = [say(language, "eff_frontier_note", current=current)]
     return block(
-        title, sub, body, language, sentences=sentences, table=table(head, told, title), data=data, wide=True,
+        title,
+        sub,
+        body,
+        language,
+        sentences=sentences,
+        table=table(head, told, title),
+        data=data,
+        wide=True,
         identity="eff-frontier",
-    )  # fmt: skip
+    )
 
 
 def _plane(
-    rows: list[Row], worth: str, ends: tuple[str, str], current: str, by: str, limits: tuple[float | None, float | None],
+    rows: list[Row],
+    worth: str,
+    ends: tuple[str, str],
+    current: str,
+    by: str,
+    limits: tuple[float | None, float | None],
     language: str,
-) -> Any:  # fmt: skip
+) -> Any:
     mark = f"undominated_{by}"
     spots = [
         Spot(
-            row["wh_per_response"], row[worth], row["model"], (row["wh_low"], row["wh_high"]), (row[ends[0]], row[ends[1]]),
-            "more" if row["model"] == current else "data" if row[mark] else "idle", row["model"] == current,
+            row["wh_per_response"],
+            row[worth],
+            row["model"],
+            (row["wh_low"], row["wh_high"]),
+            (row[ends[0]], row[ends[1]]),
+            "more" if row["model"] == current else "data" if row[mark] else "idle",
+            row["model"] == current,
         )
         for row in rows
-    ]  # fmt: skip
+    ]
     low, high = min(row["wh_low"] for row in rows), max(row["wh_high"] for row in rows)
     x = Axis(max(low, high * 1e-4) / 1.5, high * 1.5, say(language, "eff_wh"), log=True)
     least, most = min(row[ends[0]] for row in rows), max(row[ends[1]] for row in rows)
@@ -174,7 +206,7 @@ def _yes(value: bool | None, language: str) -> str:
     return "–" if value is None else say(language, "yes" if value else "no")
 
 
-def _alternatives(context: Context, found: list[Row]) -> Any:
+def _alternatives(context: PageContext, found: list[Row]) -> Any:
     """Each use case that several models answer: the one that most requests took, the best measured other one, their ratio."""
     language = context.view.language
     drawn, told = [], []
@@ -189,11 +221,18 @@ def _alternatives(context: Context, found: list[Row]) -> Any:
             bracket(number(row[f"{which}_wh_low"], language), number(row[f"{which}_wh_high"], language), language)
             for which in ("current", "alternative")
         ]
-        told.append((
-            row["use_case"], row["current"], f"{number(row['current_wh'], language)} {wh[0]}", row["alternative"],
-            f"{number(row['alternative_wh'], language)} {wh[1]}", words, counts,
-            say(language, "eff_differs", what=row["differs"]) if row["differs"] else say(language, "same"),
-        ))  # fmt: skip
+        told.append(
+            (
+                row["use_case"],
+                row["current"],
+                f"{number(row['current_wh'], language)} {wh[0]}",
+                row["alternative"],
+                f"{number(row['alternative_wh'], language)} {wh[1]}",
+                words,
+                counts,
+                say(language, "eff_differs", what=row["differs"]) if row["differs"] else say(language, "same"),
+            )
+        )
     better = sum(row["measurable"] and row["ratio_low"] > 1 and not row["differs"] for row in found)
     title = say(language, "eff_alternatives", better=str(better), uses=str(len(found)))
     names = say(language, "eff_current"), say(language, "eff_best")
@@ -203,6 +242,13 @@ def _alternatives(context: Context, found: list[Row]) -> Any:
     head = [say(language, name) for name in columns]
     sub = f"{say(language, 'eff_alternatives_sub')} {parts.period_words(context)}"
     return block(
-        title, sub, picture(body, f"{title}. {sub}"), language, sentences=[say(language, "eff_alternatives_note")],
-        table=table(head, told, title), data=links(context, "alternatives"), wide=True, identity="eff-alternatives",
-    )  # fmt: skip
+        title,
+        sub,
+        picture(body, f"{title}. {sub}"),
+        language,
+        sentences=[say(language, "eff_alternatives_note")],
+        table=table(head, told, title),
+        data=links(context, "alternatives"),
+        wide=True,
+        identity="eff-alternatives",
+    )

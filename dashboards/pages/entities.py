@@ -9,16 +9,16 @@ from typing import Any
 from dash import html
 
 from dashboards import parts
-from dashboards.bars import bars, shown_of
-from dashboards.cards import Row, block, message, name_of, safely, scrolled, table
+from dashboards.components import Row, block, error_boundary, message, name_of, scrolled, table
 from dashboards.parts.power import power, power_figure
-from dashboards.parts.spread import spread
-from dashboards.view import Context
-from dashboards.words import say
-from footprint.access.seeing import CONFIDENTIAL
-from footprint.config.facts import ALWAYS, UNDECLARED, UseCaseFact, at
-from footprint.instants import format_instant
-from footprint.wording.numbers import energy_unit, moment, number, percent
+from dashboards.parts.request_distribution import spread
+from dashboards.ranked_bars import bars, shown_of
+from dashboards.translations import say
+from dashboards.url_state import PageContext
+from footprint.access.authorization import CONFIDENTIAL
+from footprint.config.models import ALWAYS, UNDECLARED, UseCaseFact, at
+from footprint.core.timestamps import format_instant
+from footprint.i18n.formatting import energy_unit, moment, number, percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Entities:
     column: str
     beside: tuple[str, ...]
 
-    def content(self, context: Context) -> list[Any]:
+    def content(self, context: PageContext) -> list[Any]:
         """The list, or the entity that ``name`` names."""
         name = context.view.get("name")
         return _one(self, context, name) if name else _all(self, context)
@@ -49,7 +49,7 @@ PAGES = (*FIRST, *MORE)
 PLACES = ("host", "site")  # requests cannot be divided over these
 
 
-def _all(kind: Entities, context: Context) -> list[Any]:
+def _all(kind: Entities, context: PageContext) -> list[Any]:
     view, language = context.view, context.view.language
     rows = context.rows(group=(kind.column,))
     if not rows:
@@ -66,13 +66,18 @@ def _all(kind: Entities, context: Context) -> list[Any]:
     whole = context.rows()[0]
     return [
         parts.filters(context),
-        safely(lambda: parts.day_strip(context, whole), context),
+        error_boundary(lambda: parts.day_strip(context, whole), context),
         html.H1(title),
         html.P(parts.period_words(context), className="lead"),
         html.Div(
             bars(
-                rows, kind.column, language, context.data(group=kind.column), say(language, "all_of", kind=named),
-                lambda name: view.link(kind.PATH, name=name), source=parts.source(whole, language),
+                rows,
+                kind.column,
+                language,
+                context.data(group=kind.column),
+                say(language, "all_of", kind=named),
+                lambda name: view.link(kind.PATH, name=name),
+                source=parts.source(whole, language),
             ),
             className="row single",
         ),
@@ -85,10 +90,10 @@ def _all(kind: Entities, context: Context) -> list[Any]:
             source=parts.source(whole, language),
             wide=True,
         ),
-    ]  # fmt: skip
+    ]
 
 
-def _line(kind: Entities, context: Context, row: Row, size: float) -> list[Any]:
+def _line(kind: Entities, context: PageContext, row: Row, size: float) -> list[Any]:
     view, language = context.view, context.view.language
     name = row[kind.column]
     bracketed = name.startswith("(") or not name
@@ -109,7 +114,7 @@ def _line(kind: Entities, context: Context, row: Row, size: float) -> list[Any]:
     return cells
 
 
-def _one(kind: Entities, context: Context, name: str) -> list[Any]:
+def _one(kind: Entities, context: PageContext, name: str) -> list[Any]:
     view, language = context.view, context.view.language
     inside = replace(context, view=replace(view, filters=(*view.filters, (kind.column, name))))
     rows = inside.rows()
@@ -120,32 +125,36 @@ def _one(kind: Entities, context: Context, name: str) -> list[Any]:
     if whole.get("conf_status") == CONFIDENTIAL:
         hidden = say(language, "entity_hidden", period=parts.period_words(context))
         return [
-            parts.filters(context), back, *_stamp(kind, context, name), html.H1(name), html.P(f"[c] {hidden}", className="lead"),
+            parts.filters(context),
+            back,
+            *_stamp(kind, context, name),
+            html.H1(name),
+            html.P(f"[c] {hidden}", className="lead"),
             _decisions(context, name) if kind.column == "use_case" else None,
-        ]  # fmt: skip
+        ]
     before, ratio, requests = parts.change_of(inside)
     cards = [_beside(inside, column, whole, context) for column in kind.beside]
     cards += [lambda: parts.made_of(inside, whole), lambda: spread(inside, whole)]
     cards += [lambda: parts.seen(inside, whole)] if kind.column in PLACES else []
     cards += [lambda: parts.calendar(inside, whole)]
-    shown = [made for make in cards if (made := safely(make, inside)) is not None]
+    shown = [made for make in cards if (made := error_boundary(make, inside)) is not None]
     return [
         parts.filters(context),
         back,
         *_stamp(kind, context, name),
         html.H1(name),
         html.P(_lead(kind, inside, context, whole), className="lead"),
-        safely(lambda: parts.day_strip(inside, whole), inside) if kind.column in PLACES else None,
+        error_boundary(lambda: parts.day_strip(inside, whole), inside) if kind.column in PLACES else None,
         parts.key_figures(inside, whole, before, ratio, requests),
-        html.Div([safely(lambda: parts.trend(inside, whole), inside), parts.facts(inside, whole)], className="row wide"),
-        safely(lambda: power(inside, name), inside) if kind.column == "host" else None,
+        html.Div([error_boundary(lambda: parts.trend(inside, whole), inside), parts.facts(inside, whole)], className="row wide"),
+        error_boundary(lambda: power(inside, name), inside) if kind.column == "host" else None,
         html.Div(shown, className="row"),
-        safely(lambda: parts.flows(inside, whole), inside),
+        error_boundary(lambda: parts.flows(inside, whole), inside),
         _decisions(context, name) if kind.column == "use_case" else None,
     ]
 
 
-def _lead(kind: Entities, inside: Context, context: Context, whole: Row) -> str:
+def _lead(kind: Entities, inside: PageContext, context: PageContext, whole: Row) -> str:
     """Which part of all energy this is."""
     language = context.view.language
     everything = context.rows()
@@ -155,11 +164,11 @@ def _lead(kind: Entities, inside: Context, context: Context, whole: Row) -> str:
     return say(language, "part_of", kind=say(language, kind.column), share=share, period=parts.period_words(context))
 
 
-def _beside(inside: Context, column: str, whole: Row, context: Context) -> Callable[[], Any]:
+def _beside(inside: PageContext, column: str, whole: Row, context: PageContext) -> Callable[[], Any]:
     return lambda: _ranked(inside, column, whole, context)
 
 
-def _ranked(inside: Context, column: str, whole: Row, context: Context) -> Any:
+def _ranked(inside: PageContext, column: str, whole: Row, context: PageContext) -> Any:
     view, language = context.view, context.view.language
     rows = inside.rows(group=(column,))
     path = next((each.PATH for each in PAGES if each.column == column), None)
@@ -169,7 +178,7 @@ def _ranked(inside: Context, column: str, whole: Row, context: Context) -> Any:
     return bars(rows, column, language, inside.data(group=column), title, link, sub=sub, source=parts.source(whole, language))
 
 
-def _stamp(kind: Entities, context: Context, name: str) -> list[Any]:
+def _stamp(kind: Entities, context: PageContext, name: str) -> list[Any]:
     """What the charter says of a use case, in a frame above its name."""
     if kind.column != "use_case":
         return []
@@ -184,7 +193,7 @@ def _stamp(kind: Entities, context: Context, name: str) -> list[Any]:
     return [html.P(told, className="stamp")]
 
 
-def _decisions(context: Context, name: str) -> Any:
+def _decisions(context: PageContext, name: str) -> Any:
     """The history of decisions on a use case, in the committee's words, apart from statistics."""
     language, zone = context.view.language, context.config.timezone
     facts: list[UseCaseFact] = [fact for fact in context.config.use_cases if fact.name == name]

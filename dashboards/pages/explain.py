@@ -8,25 +8,25 @@ from urllib.parse import urlencode
 from dash import html
 
 from dashboards import parts
-from dashboards.cards import block, message, scrolled, table
+from dashboards.components import block, message, scrolled, table
 from dashboards.pages import trace
-from dashboards.view import FIGURES, Context
-from dashboards.words import say
-from footprint.access.seeing import CONFIDENTIAL
-from footprint.instants import parse_instant
-from footprint.querying.answering import gathered
-from footprint.querying.closure import closure
-from footprint.querying.methods import METHODS
-from footprint.units import US_PER_DAY
-from footprint.wording.numbers import energy_unit, estimate, interval, mass_unit, number
+from dashboards.translations import say
+from dashboards.url_state import FIGURES, PageContext
+from footprint.access.authorization import CONFIDENTIAL
+from footprint.core.timestamps import parse_instant
+from footprint.core.units import US_PER_DAY
+from footprint.figures.engine import open_result
+from footprint.i18n.formatting import energy_unit, estimate, interval, mass_unit, number
+from footprint.queries.energy_balance import energy_balance
+from footprint.queries.methods import METHODS
 
 PATH, TITLE = "/explain", "explain"
 PARTS = ("accelerator_active_kwh", "accelerator_idle_kwh", "host_kwh", "facility_kwh")
 _METHOD = {"wh_thousand": "energy_kwh"}
-MOST_ROWS = 60
+MAX_ROWS = 60
 
 
-def content(context: Context) -> list[Any]:
+def content(context: PageContext) -> list[Any]:
     """The steps, one card each, in the order in which a sceptic asks; a published figure by its id."""
     view, language = context.view, context.view.language
     if context.store is not None and trace.followed(view):
@@ -58,7 +58,7 @@ def content(context: Context) -> list[Any]:
     ]
 
 
-def _below(context: Context) -> list[Any]:
+def _below(context: PageContext) -> list[Any]:
     """What stands under a figure, to who may see hosts and days."""
     language = context.view.language
     return [
@@ -108,12 +108,12 @@ def _formula(row: dict[str, Any], figure: str, language: str) -> html.Table:
     return table([say(language, "name"), unit], body, say(language, "step_formula"))
 
 
-def _facts(context: Context) -> html.Table:
+def _facts(context: PageContext) -> html.Table:
     """The distinct facts and factors under the rows of the figure."""
     language = context.view.language
     assert context.store is not None
     found: dict[tuple[Any, ...], None] = {}
-    with gathered(context.store, context.config, context.question(), context.now_us) as together:
+    with open_result(context.store, context.config, context.question(), context.now_us) as together:
         for group in (together.groups if together is not None else {}).values():
             for place, _ in group.cells:
                 b = place.basis
@@ -130,7 +130,7 @@ def _facts(context: Context) -> html.Table:
     return table(head, sorted(found), say(language, "step_facts"))
 
 
-def _rows(context: Context) -> Any:
+def _rows(context: PageContext) -> Any:
     view, language = context.view, context.view.language
     rows = [row for row in context.rows(group=("host", "device"), every="day") if row["energy_kwh"]]
     rows.sort(key=lambda row: -row["energy_kwh"])
@@ -138,7 +138,7 @@ def _rows(context: Context) -> Any:
         return message(say(language, "unknown"), "")
     size, unit = energy_unit(rows[0]["energy_kwh"])
     body = []
-    for row in rows[:MOST_ROWS]:
+    for row in rows[:MAX_ROWS]:
         day = row["period_start"][:10]
         utc = parse_instant(row["period_end"]) - 1
         link: Any = ""
@@ -159,10 +159,10 @@ def _rows(context: Context) -> Any:
     return table(head, body, say(language, "step_rows"))
 
 
-def _checked(context: Context) -> str:
+def _checked(context: PageContext) -> str:
     """The balance of the period: what meters read against what rows sum to."""
     language = context.view.language
     assert context.store is not None
-    found = closure(context.store, context.config, *context.view.bounds(context.config, context.now_us))
+    found = energy_balance(context.store, context.config, *context.view.bounds(context.config, context.now_us))
     bad = [row["host"] for row in found if not row["closes"]]
     return say(language, "not_recomputed", hosts=", ".join(bad)) if bad else say(language, "recomputed")

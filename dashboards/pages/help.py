@@ -6,21 +6,27 @@ from typing import Any
 
 from dash import html
 
-from dashboards.cards import badge, block, message, scrolled, table
-from dashboards.view import Context
-from dashboards.words import say
+from dashboards.components import badge, block, message, scrolled, table
+from dashboards.translations import say
+from dashboards.url_state import PageContext
 from footprint.access import Role
 
 PATH, TITLE = "/help", "nav_help"
 WORDS = ("coverage", "idle", "unattributed", "pue", "location", "interval", "use_case")
 FLAGS = ("x", "c", "e", "p", "r", "u", "z", "low")
 KEYS = (
-    ("g o", "nav_overview"), ("g u", "nav_use_cases"), ("g s", "nav_services"), ("g c", "nav_compare"), ("g q", "nav_quality"),
-    ("g m", "nav_methods"), ("t", "key_table"), ("?", "nav_help"),
-)  # fmt: skip
+    ("g o", "nav_overview"),
+    ("g u", "nav_use_cases"),
+    ("g s", "nav_services"),
+    ("g c", "nav_compare"),
+    ("g q", "nav_quality"),
+    ("g m", "nav_methods"),
+    ("t", "key_table"),
+    ("?", "nav_help"),
+)
 
 
-def content(context: Context) -> list[Any]:
+def content(context: PageContext) -> list[Any]:
     """Glossary in both languages, letters and flags, keys, accessibility declaration, how to cite, about."""
     language = context.view.language
     return [
@@ -65,7 +71,7 @@ def _keys(language: str) -> html.Section:
     return block(title, "", [shown, html.P(off)], language)
 
 
-def _citing(context: Context) -> html.Section:
+def _citing(context: PageContext) -> html.Section:
     language = context.view.language
     cited = say(
         language, "cite_text", organisation=context.config.organisation or "Footprint", licence=context.config.editions.licence
@@ -78,7 +84,7 @@ def _accessibility(language: str) -> list[Any]:
     return [*told, html.P(say(language, "accessibility_contact"), className="sentence")]
 
 
-def missing(context: Context) -> list[Any]:
+def missing(context: PageContext) -> list[Any]:
     """What is said where there is no page."""
     view, language, public = context.view, context.view.language, context.role is Role.PUBLIC
     back = html.A(say(language, "nav_editions" if public else "nav_overview"), href=view.link("/editions" if public else "/"))

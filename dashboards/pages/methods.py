@@ -6,21 +6,21 @@ from typing import Any
 
 from dash import html
 
-from dashboards.cards import block, scrolled, table
+from dashboards.components import block, scrolled, table
 from dashboards.parts.bundles import bundles, cited
-from dashboards.view import Context
-from dashboards.words import say
+from dashboards.translations import say
+from dashboards.url_state import PageContext
 from footprint.aggregation import METHOD_VERSION
-from footprint.impact.book import shipped_book
-from footprint.ledger.factors import book_of
-from footprint.querying.facts import declared
-from footprint.querying.methods import described
-from footprint.wording.numbers import interval, number
+from footprint.i18n.formatting import interval, number
+from footprint.impact.factor_book import shipped_book
+from footprint.ledger.factor_store import book_of
+from footprint.queries.declared_facts import declared
+from footprint.queries.methods import described
 
 PATH, TITLE = "/methods", "nav_methods"
 
 
-def content(context: Context) -> list[Any]:
+def content(context: PageContext) -> list[Any]:
     """Methods, declared facts, factors, and what changed from one bundle of factors to another."""
     language, zone = context.view.language, context.config.zone
     title = say(language, "methods_title")
@@ -61,12 +61,7 @@ def content(context: Context) -> list[Any]:
         html.H1(title),
         html.P(say(language, "methods_lead", version=METHOD_VERSION), className="lead"),
         block(
-            title,
-            "",
-            wide(head, list(labels.values()), title),
-            language,
-            data=_forms("methods", f"&lang={language}"),
-            wide=True,
+            title, "", wide(head, list(labels.values()), title), language, data=_forms("methods", f"&lang={language}"), wide=True
         ),
         block(
             say(language, "step_facts"),

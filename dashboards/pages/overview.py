@@ -8,16 +8,16 @@ from typing import Any
 from dash import html
 
 from dashboards import parts
-from dashboards.bars import bars
-from dashboards.cards import safely
+from dashboards.components import error_boundary
 from dashboards.pages.editions import latest
-from dashboards.view import Context
-from dashboards.words import say
+from dashboards.ranked_bars import bars
+from dashboards.translations import say
+from dashboards.url_state import PageContext
 
 PATH, TITLE = "/", "nav_overview"
 
 
-def content(context: Context) -> list[Any]:
+def content(context: PageContext) -> list[Any]:
     """The page; what cannot be read is said, and the page stays."""
     rows = context.rows()
     if not rows:
@@ -28,29 +28,33 @@ def content(context: Context) -> list[Any]:
     finding, days = cache(partial(parts.change_in, context)), cache(partial(parts.day_states, context))
     return [
         parts.filters(context),
-        safely(lambda: parts.day_strip(context, whole, days), context),
+        error_boundary(lambda: parts.day_strip(context, whole, days), context),
         *parts.headline(context, whole, ratio, requests),
         parts.key_figures(context, whole, before, ratio, requests),
         _row(context, lambda: parts.trend(context, whole), lambda: parts.facts(context, whole, finding), kind="row wide"),
         _row(
             context, lambda: _ranked(context, whole, "use_case", "/use-cases"), lambda: parts.change(context, finding, wide=False)
         ),
-        safely(lambda: parts.flows(context, whole), context),
+        error_boundary(lambda: parts.flows(context, whole), context),
         _row(context, lambda: parts.calendar(context, whole), lambda: parts.seen(context, whole, days)),
         _row(context, lambda: _ranked(context, whole, "service", "/services"), lambda: parts.made_of(context, whole)),
-        safely(lambda: latest(context), context),
+        error_boundary(lambda: latest(context), context),
     ]
 
 
-def _row(context: Context, *cards: Any, kind: str = "row") -> html.Div:
-    return html.Div([safely(make, context) for make in cards], className=kind)
+def _row(context: PageContext, *cards: Any, kind: str = "row") -> html.Div:
+    return html.Div([error_boundary(make, context) for make in cards], className=kind)
 
 
-def _ranked(context: Context, whole: dict[str, Any], column: str, path: str) -> html.Section:
+def _ranked(context: PageContext, whole: dict[str, Any], column: str, path: str) -> html.Section:
     language = context.view.language
     rows = context.rows(group=(column,))
     return bars(
-        rows, column, language, context.data(group=column),
+        rows,
+        column,
+        language,
+        context.data(group=column),
         parts.shares_title(rows, column, language, say(language, f"by_{column}")),
-        lambda name: context.view.link(path, name=name), source=parts.source(whole, language),
-    )  # fmt: skip
+        lambda name: context.view.link(path, name=name),
+        source=parts.source(whole, language),
+    )

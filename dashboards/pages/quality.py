@@ -7,27 +7,27 @@ from typing import Any
 from dash import html
 
 from dashboards import parts
-from dashboards.cards import ASIDE, Row, badge, block, safely, scrolled, table
+from dashboards.components import ASIDE, Row, badge, block, error_boundary, scrolled, table
+from dashboards.diagnosis_messages import reason_words
 from dashboards.parts.filters import period_name
-from dashboards.reasons import reason_words
-from dashboards.view import Context
-from dashboards.words import absent, say
-from footprint.access.seeing import CONFIDENTIAL
+from dashboards.translations import absent, say
+from dashboards.url_state import PageContext
+from footprint.access.authorization import CONFIDENTIAL
+from footprint.calendar.periods import period_at
+from footprint.core.timestamps import format_instant, parse_instant
+from footprint.core.units import US_PER_S
 from footprint.editions.sections.uncertainty import lowered, words
-from footprint.instants import format_instant, parse_instant
-from footprint.jobs import latest_runs
-from footprint.periods import period_at
-from footprint.querying.causes import causes
-from footprint.querying.closure import closure
-from footprint.querying.splits import splits
-from footprint.units import US_PER_S
-from footprint.wording.numbers import energy_unit, moment, number, percent
+from footprint.i18n.formatting import energy_unit, moment, number, percent
+from footprint.queries.energy_balance import energy_balance
+from footprint.queries.split_diagnostics import splits
+from footprint.queries.uncertainty_budget import uncertainty_budget
+from footprint.server.jobs import latest_runs
 
 PATH, TITLE = "/quality", "nav_quality"
-MOST_SPLITS = 60
+MAX_SPLITS = 60
 
 
-def content(context: Context) -> list[Any]:
+def content(context: PageContext) -> list[Any]:
     """Cards from what the eye sees first to what an auditor asks last."""
     language = context.view.language
     rows = context.rows()
@@ -45,22 +45,29 @@ def content(context: Context) -> list[Any]:
             parts.day_strip(context, whole),
             html.H1(title),
             html.P(parts.period_words(context), className="lead"),
-            html.Div([safely(lambda: _months(context, whole), context), parts.facts(context, whole)], className="row wide"),
+            html.Div(
+                [error_boundary(lambda: _months(context, whole), context), parts.facts(context, whole)], className="row wide"
+            ),
         ]
     return [
         parts.filters(context),
         parts.day_strip(context, whole),
         html.H1(title),
         html.P(parts.period_words(context), className="lead"),
-        html.Div([safely(lambda: parts.seen(context, whole), context), parts.facts(context, whole)], className="row wide"),
-        html.Div([safely(lambda: _causes(context), context), safely(lambda: _balance(context), context)], className="row"),
-        safely(lambda: parts.silent(context), context),
-        safely(lambda: _splits(context), context),
-        safely(lambda: _jobs(context), context),
+        html.Div(
+            [error_boundary(lambda: parts.seen(context, whole), context), parts.facts(context, whole)], className="row wide"
+        ),
+        html.Div(
+            [error_boundary(lambda: _causes(context), context), error_boundary(lambda: _balance(context), context)],
+            className="row",
+        ),
+        error_boundary(lambda: parts.silent(context), context),
+        error_boundary(lambda: _splits(context), context),
+        error_boundary(lambda: _jobs(context), context),
     ]
 
 
-def _months(context: Context, whole: Row) -> Any:
+def _months(context: PageContext, whole: Row) -> Any:
     """How well each month was measured: to who sees protected figures, who is shown no host and no day."""
     language, zone = context.view.language, context.config.timezone
     head = [say(language, name) for name in ("period", "coverage_short", "quality", "quality_half", "status")]
@@ -72,24 +79,32 @@ def _months(context: Context, whole: Row) -> Any:
             continue
         half = (row["energy_high_kwh"] - row["energy_low_kwh"]) / 2 / row["energy_kwh"] if row["energy_kwh"] else 0.0
         status = say(language, "status_provisional" if "provisional" in row["status"] else "status_final")
-        body.append((
-            month, percent(row["coverage"], language), badge(row["quality"], language),
-            f"±{percent(half, language, floor=False)}", status,
-        ))  # fmt: skip
+        body.append(
+            (
+                month,
+                percent(row["coverage"], language),
+                badge(row["quality"], language),
+                f"±{percent(half, language, floor=False)}",
+                status,
+            )
+        )
     title = say(language, "quality_months")
     return block(
-        title, say(language, "quality_months_sub"), scrolled(table(head, body, title), title), language,
+        title,
+        say(language, "quality_months_sub"),
+        scrolled(table(head, body, title), title),
+        language,
         sentences=[say(language, "quality_protected")],
         data=[(form.upper(), context.data(form, every="month")) for form in ("csv", "json", "parquet")],
         source=parts.source(whole, language),
-    )  # fmt: skip
+    )
 
 
-def _causes(context: Context) -> Any:
+def _causes(context: PageContext) -> Any:
     """What makes the total uncertain, the largest first: a tornado."""
     language = context.view.language
     assert context.store is not None
-    found = causes(context.store, context.config, context.question(), context.now_us)
+    found = uncertainty_budget(context.store, context.config, context.question(), context.now_us)
     if not found:
         return None
     largest = max(max(row["low_kwh"], row["high_kwh"]) for row in found)
@@ -116,10 +131,10 @@ def _causes(context: Context) -> Any:
     )
 
 
-def _balance(context: Context) -> Any:
+def _balance(context: PageContext) -> Any:
     language = context.view.language
     assert context.store is not None
-    found = closure(context.store, context.config, *context.view.bounds(context.config, context.now_us))
+    found = energy_balance(context.store, context.config, *context.view.bounds(context.config, context.now_us))
     bad = [row["host"] for row in found if not row["closes"]]
     size, unit = energy_unit(max((row["meter_kwh"] or 0.0 for row in found), default=0.0))
     said = say(language, "balance_bad", hosts=", ".join(bad)) if bad else say(language, "balance_ok")
@@ -142,16 +157,10 @@ def _balance(context: Context) -> Any:
         for row in found
     ]
     title = say(language, "balance_title")
-    return block(
-        title,
-        said,
-        scrolled(table(head, body, title), title),
-        language,
-        data=_forms("balance"),
-    )
+    return block(title, said, scrolled(table(head, body, title), title), language, data=_forms("balance"))
 
 
-def _splits(context: Context) -> Any:
+def _splits(context: PageContext) -> Any:
     language = context.view.language
     assert context.store is not None
     found = splits(context.store, *context.view.bounds(context.config, context.now_us))
@@ -166,7 +175,7 @@ def _splits(context: Context) -> Any:
             number(row["requests"] or 0, language),
             "" if row["residual"] is None else percent(row["residual"], language, floor=False),
         )
-        for row in found[-MOST_SPLITS:]
+        for row in found[-MAX_SPLITS:]
     ]
     title = say(language, "splits_title")
     return block(
@@ -179,7 +188,7 @@ def _splits(context: Context) -> Any:
     )
 
 
-def _jobs(context: Context) -> Any:
+def _jobs(context: PageContext) -> Any:
     language = context.view.language
     assert context.store is not None
     found = latest_runs(context.store)

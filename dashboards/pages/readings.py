@@ -8,18 +8,18 @@ from urllib.parse import urlencode
 
 from dash import html
 
-from dashboards.cards import block, message, scrolled, table
-from dashboards.view import Context
-from dashboards.words import say
-from footprint.instants import format_instant
-from footprint.querying.raw import readings_of
-from footprint.units import US_PER_DAY, US_PER_S
+from dashboards.components import block, message, scrolled, table
+from dashboards.translations import say
+from dashboards.url_state import PageContext
+from footprint.core.timestamps import format_instant
+from footprint.core.units import US_PER_DAY, US_PER_S
+from footprint.queries.raw_readings import readings_of
 
 PATH, TITLE = "/readings", "readings_of"
 SHOWN = 200
 
 
-def content(context: Context) -> list[Any]:
+def content(context: PageContext) -> list[Any]:
     """A table of the first readings, and where all of them are."""
     view, language = context.view, context.view.language
     host, device, day = view.get("of"), view.get("device"), view.get("day")

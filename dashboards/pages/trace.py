@@ -6,17 +6,17 @@ from typing import Any
 
 from dash import html
 
-from dashboards.cards import block, message, scrolled, table
-from dashboards.view import Context, View
-from dashboards.words import say
-from footprint.access.guarding import noted
-from footprint.editions import tracing
-from footprint.editions.shelf import NoSuchEdition
-from footprint.editions.showing import shown
-from footprint.querying.lineage import Level
-from footprint.wording.numbers import number
+from dashboards.components import block, message, scrolled, table
+from dashboards.translations import say
+from dashboards.url_state import PageContext, View
+from footprint.access.middleware import record_access
+from footprint.editions import provenance
+from footprint.editions.figure_format import shown
+from footprint.editions.repository import NoSuchEdition
+from footprint.i18n.formatting import number
+from footprint.queries.lineage import LineageLevel
 
-MOST_ROWS = 30
+MAX_ROWS = 30
 LEFT_OUT = ("figure", "label", "shown")  # they stand above
 
 
@@ -25,7 +25,7 @@ def followed(view: View) -> str:
     return view.get("figure") if view.path == "/explain" and "F-" in view.get("figure") else ""
 
 
-def content(context: Context, identity: str) -> list[Any]:
+def content(context: PageContext, identity: str) -> list[Any]:
     """A card a level, from the definition to where readings came from; the state where there is no such figure.
 
     Rows tell of every use of a device and hour: who sees protected figures is shown what the edition says, and no row.
@@ -33,16 +33,16 @@ def content(context: Context, identity: str) -> list[Any]:
     language = context.view.language
     assert context.store is not None
     try:
-        found = tracing.find(
+        found = provenance.find(
             context.store, context.config, identity, context.now_us, context.view.get("edition"), drafts=False
         )
-    except (tracing.NoSuchFigure, NoSuchEdition):
+    except (provenance.NoSuchFigure, NoSuchEdition):
         return [message(say(language, "trace_unknown", figure=identity), say(language, "trace_unknown_text"))]
     told = shown(found.figure, language)
-    levels = [tracing.definition(found, language)]
+    levels = [provenance.definition(found, language)]
     if context.role.sees_uses:
-        levels = tracing.follow(context.store, context.config, found, context.now_us, language=language)
-        noted(f"trace {found.figure.id}")
+        levels = provenance.follow(context.store, context.config, found, context.now_us, language=language)
+        record_access(f"trace {found.figure.id}")
     head = found.edition.masthead
     stands = html.A(found.name, href=f"/editions/{head.period}/v{head.version}/{language}/report.html")
     return [
@@ -51,22 +51,25 @@ def content(context: Context, identity: str) -> list[Any]:
         *(_level(number_, level, found.command, language) for number_, level in enumerate(levels, 1)),
         *([html.P(say(language, why), role="status")] if (why := _stops(context, found)) else []),
         block(
-            say(language, "trace_again"), say(language, "trace_again_text"),
-            html.Pre(html.Code(f"{found.command} --verify")), language,
+            say(language, "trace_again"),
+            say(language, "trace_again_text"),
+            html.Pre(html.Code(f"{found.command} --verify")),
+            language,
             data=[("JSON", f"/api/v1/trace/{identity}?edition={found.name}&verify=true&lang={language}")]
-            if context.role.sees_uses else [],
+            if context.role.sees_uses
+            else [],
         ),
-    ]  # fmt: skip
+    ]
 
 
-def _stops(context: Context, found: tracing.Traced) -> str:
+def _stops(context: PageContext, found: provenance.Traced) -> str:
     """Why no row is shown; empty where they are."""
     if found.figure.conf_status == "C":
         return "trace_confidential"
     return "" if context.role.sees_uses else "trace_protected"
 
 
-def _level(place: int, level: Level, command: str, language: str) -> Any:
+def _level(place: int, level: LineageLevel, command: str, language: str) -> Any:
     title = f"{place}. {say(language, f'trace_{level.name}')}"
     if level.name == "definition":
         (row,) = level.rows
@@ -76,13 +79,13 @@ def _level(place: int, level: Level, command: str, language: str) -> Any:
             title,
         )
     else:
-        rows = level.rows[:MOST_ROWS]
+        rows = level.rows[:MAX_ROWS]
         cells = [tuple(_cell(row[name], language) for name in level.columns) for row in rows]
         body = table(list(level.columns), cells, title)
     sub = say(language, "trace_rows", count=number(len(level.rows), language), sha256=level.sha256[:16])
-    if len(level.rows) > MOST_ROWS:
+    if len(level.rows) > MAX_ROWS:
         whole = f"{command} --level {level.name}"
-        sub += " " + say(language, "trace_first", count=str(MOST_ROWS), command=whole)
+        sub += " " + say(language, "trace_first", count=str(MAX_ROWS), command=whole)
     return block(title, sub, scrolled(body, title), language, wide=True)
 
 

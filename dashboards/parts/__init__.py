@@ -9,18 +9,18 @@ silent.py    agents that fell silent                objectives.py  budgets and t
 published.py the edition of the period              bundles.py   what a bundle of factors changed against another
 """
 
-from dashboards.cards import name_of
+from dashboards.components import name_of
 from dashboards.parts.calendar import calendar
-from dashboards.parts.change import change, change_in
-from dashboards.parts.days import day_states, day_strip, seen
-from dashboards.parts.facts import facts
+from dashboards.parts.change_waterfall import change, change_in
+from dashboards.parts.day_strip import day_states, day_strip, seen
+from dashboards.parts.energy_breakdown import made_of
 from dashboards.parts.filters import filters, period_words, reference_words
-from dashboards.parts.flows import flows
-from dashboards.parts.heads import first_steps, headline, nothing, shares_title, source
-from dashboards.parts.keys import change_of, key_figures
-from dashboards.parts.made_of import made_of
+from dashboards.parts.headlines import first_steps, headline, nothing, shares_title, source
+from dashboards.parts.key_figures import change_of, key_figures
+from dashboards.parts.notices import facts
 from dashboards.parts.objectives import objectives
-from dashboards.parts.silent import silent
+from dashboards.parts.sankey import flows
+from dashboards.parts.silent_agents import silent
 from dashboards.parts.trend import noted, trend
 
 __all__ = [

@@ -7,19 +7,19 @@ from urllib.parse import urlencode
 
 from dash import html
 
-from dashboards.cards import block, menu, scrolled, table
-from dashboards.view import Context
-from dashboards.words import say
-from footprint.impact.book import FactorBook
-from footprint.querying.bundles import bundles_of, differences
-from footprint.querying.methods import described
-from footprint.wording.numbers import interval, number, signed
-from footprint.wording.sources import source_in
+from dashboards.components import block, menu, scrolled, table
+from dashboards.translations import say
+from dashboards.url_state import PageContext
+from footprint.i18n.formatting import interval, number, signed
+from footprint.i18n.source_titles import source_in
+from footprint.impact.factor_book import FactorBook
+from footprint.queries.bundle_diff import bundles_of, differences
+from footprint.queries.methods import described
 
 Row = dict[str, Any]
 
 
-def bundles(context: Context, book: FactorBook) -> html.Section:
+def bundles(context: PageContext, book: FactorBook) -> html.Section:
     """The last two bundles, or those that the address names; of the organisation's own places."""
     view, language, config = context.view, context.view.language, context.config
     names = bundles_of(book)

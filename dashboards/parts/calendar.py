@@ -7,31 +7,31 @@ from typing import Any
 
 from dash import html
 
-from dashboards.cards import ASIDE, Row, block, table
-from dashboards.drawing import Drawing, document
-from dashboards.parts.days import day_labels
-from dashboards.parts.heads import source
-from dashboards.view import Context
-from dashboards.words import say
-from footprint.instants import parse_instant, to_datetime
-from footprint.ledger.intensity import known_series, values
-from footprint.querying.calendar import hours
-from footprint.units import US_PER_DAY
-from footprint.wording.numbers import energy_unit, number
+from dashboards.components import ASIDE, Row, block, table
+from dashboards.parts.day_strip import day_labels
+from dashboards.parts.headlines import source
+from dashboards.svg_component import Drawing, document
+from dashboards.translations import say
+from dashboards.url_state import PageContext
+from footprint.core.timestamps import parse_instant, to_datetime
+from footprint.core.units import US_PER_DAY
+from footprint.i18n.formatting import energy_unit, number
+from footprint.ledger.intensity_series import known_series, values
+from footprint.queries.hourly_profile import hours
 
-MOST_DAYS = 92
+MAX_DAYS = 92
 HOURS = (0, 6, 12, 18)
 STEPS = 6
 Cells = dict[tuple[str, int], float]
 
 
-def calendar(context: Context, whole: Row) -> Any:
+def calendar(context: PageContext, whole: Row) -> Any:
     """Energy by hour of the day and by day; nights, week-ends and forgotten servers are seen at once."""
     language, zone = context.view.language, context.config.timezone
     if context.store is None:
         return None
     end = parse_instant(whole["period_end"])
-    begin = max(parse_instant(whole["period_start"]), end - MOST_DAYS * US_PER_DAY)
+    begin = max(parse_instant(whole["period_start"]), end - MAX_DAYS * US_PER_DAY)
     found = hours(context.store, context.config, begin, end, context.view.filters)
     if not found:
         return None
@@ -125,7 +125,7 @@ def _days(days: list[str], language: str) -> html.Div:
     return html.Div(labels, className="days", **ASIDE)
 
 
-def _grid(context: Context, begin_us: int, end_us: int) -> tuple[str, Cells]:
+def _grid(context: PageContext, begin_us: int, end_us: int) -> tuple[str, Cells]:
     """(name, (date, hour) -> g/kWh) of the series that the store knows for the organisation's zone; nothing where none is."""
     assert context.store is not None
     zone = context.config.zone

@@ -8,19 +8,19 @@ from typing import Any
 from babel.dates import format_date
 from dash import html
 
-from dashboards.cards import menu
-from dashboards.parts.published import published
-from dashboards.view import FILTERS, PERIODS, VERSUS, VIEWS, Context, protects
-from dashboards.words import say
-from footprint.instants import to_datetime
-from footprint.periods import MONTHS_OF, BadPeriod, Period, named_period, period_at
-from footprint.querying.question import PLACES
-from footprint.units import US_PER_DAY
+from dashboards.components import menu
+from dashboards.parts.edition_link import published
+from dashboards.translations import say
+from dashboards.url_state import FILTERS, PERIODS, VERSUS, VIEWS, PageContext, protects
+from footprint.calendar.periods import MONTHS_OF, BadPeriod, Period, named_period, period_at
+from footprint.core.timestamps import to_datetime
+from footprint.core.units import US_PER_DAY
+from footprint.figures.query import PLACES
 
 QUARTERS, MONTHS = 4, 3  # past ones that the menu offers by name; months to who sees periods that are over only
 
 
-def filters(context: Context) -> html.Nav:
+def filters(context: PageContext) -> html.Nav:
     """Period, comparison, and one menu a filter; folded into one button on a narrow screen."""
     view, language = context.view, context.view.language
     quarters = _over(context, "quarter", QUARTERS)
@@ -32,10 +32,7 @@ def filters(context: Context) -> html.Nav:
     folded: dict[str, Any] = {"aria-expanded": "false", "data-fold": "filters"}
     parts: list[Any] = [
         html.Button(
-            f"{chosen}, {say(language, 'vs')} {reference_words(context)}",
-            type="button",
-            className="fold button",
-            **folded,
+            f"{chosen}, {say(language, 'vs')} {reference_words(context)}", type="button", className="fold button", **folded
         ),
         menu(view, "period", say(language, "periods"), chosen, periods),
         *published(context),
@@ -61,7 +58,7 @@ def filters(context: Context) -> html.Nav:
     return html.Nav(parts, className="filters", **named)
 
 
-def _over(context: Context, length: str, count: int) -> list[Period]:
+def _over(context: PageContext, length: str, count: int) -> list[Period]:
     """The last periods of a length that are over, the latest first."""
     now = period_at(context.now_us, context.config.timezone, MONTHS_OF[length])
     return [now.shifted(-back) for back in range(1, count + 1)]
@@ -83,7 +80,7 @@ def _named(text: str) -> Period | None:
         return None
 
 
-def period_words(context: Context) -> str:
+def period_words(context: PageContext) -> str:
     """The period as people say it."""
     view, language = context.view, context.view.language
     if view.since or view.until:
@@ -93,13 +90,13 @@ def period_words(context: Context) -> str:
     return say(language, view.period) if named is None else period_name(named, language)
 
 
-def reference_words(context: Context) -> str:
+def reference_words(context: PageContext) -> str:
     """The period of comparison as people say it."""
     view = context.view
     return _versus(context, view.versus)
 
 
-def _versus(context: Context, versus: str) -> str:
+def _versus(context: PageContext, versus: str) -> str:
     view, language = context.view, context.view.language
     asked = _named(versus)
     if asked is not None:
@@ -110,7 +107,7 @@ def _versus(context: Context, versus: str) -> str:
     return period_name(named.shifted(-1) if versus == "prev" else named.year_before(), language)
 
 
-def _day(context: Context, at_us: int | None, *, last: bool = False) -> str:
+def _day(context: PageContext, at_us: int | None, *, last: bool = False) -> str:
     if at_us is None:
         return "…"
     local = to_datetime(at_us).astimezone(context.config.timezone)

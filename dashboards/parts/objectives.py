@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from dashboards.cards import block, scrolled, table
-from dashboards.view import NAMED_PERIOD, Context
-from dashboards.words import say
-from footprint.editions.words import short
-from footprint.periods import named_period
-from footprint.querying.objectives import EXCEEDED, KEPT, UNITS, Standing, standings
-from footprint.wording.numbers import energy_unit, estimate, mass_unit, number, signed
+from dashboards.components import block, scrolled, table
+from dashboards.translations import say
+from dashboards.url_state import NAMED_PERIOD, PageContext
+from footprint.calendar.periods import named_period
+from footprint.editions.texts import short
+from footprint.i18n.formatting import energy_unit, estimate, mass_unit, number, signed
+from footprint.queries.objectives import EXCEEDED, KEPT, UNITS, Standing, standings
 
 
-def objectives(context: Context) -> Any:
+def objectives(context: PageContext) -> Any:
     """Objectives of the period that the address names, else of the one of their kind that runs now.
 
     None where none was declared, and for a role that may not read the store: an objective may be about a protected cell.

@@ -10,24 +10,24 @@ import numpy as np
 from babel.dates import format_datetime
 from dash import dcc, html
 
-from dashboards import figures
-from dashboards.cards import block, graph, table
-from dashboards.figures import Ran
-from dashboards.view import Context
-from dashboards.words import say
-from footprint.ledger.reading import LedgerView
-from footprint.units import US_PER_HOUR, US_PER_S
-from footprint.wording.numbers import number
+from dashboards import plotly_figures
+from dashboards.components import block, graph, table
+from dashboards.plotly_figures import Ran
+from dashboards.translations import say
+from dashboards.url_state import PageContext
+from footprint.core.units import US_PER_HOUR, US_PER_S
+from footprint.i18n.formatting import number
+from footprint.ledger.ledger_view import LedgerView
 
 LIVE_MS = 10_000
 SHOWN_US = US_PER_HOUR // 6  # ten minutes: single requests can be told apart
 SILENT = 10  # steps without a sample are a silence
-MOST_RAN = 160
-MOST_ROWS = 8
+MAX_RAN = 160
+MAX_ROWS = 8
 Traces = dict[str, tuple[list[datetime], list[float | None]]]
 
 
-def power(context: Context, host: str) -> Any:
+def power(context: PageContext, host: str) -> Any:
     """Watts of each device over the last minutes that were read; goes on by itself, until it is paused."""
     language = context.view.language
     found = power_figure(context, host)
@@ -38,9 +38,13 @@ def power(context: Context, host: str) -> Any:
     title = say(language, "power_title", watts=number(largest, language))
     last = max(times[-1] for times, _ in traces.values())
     sub = say(
-        language, "power_sub", host=host, end=format_datetime(last, "d MMM y HH:mm", locale=language),
-        minutes=str(SHOWN_US // US_PER_S // 60), zone=str(context.config.timezone),
-    )  # fmt: skip
+        language,
+        "power_sub",
+        host=host,
+        end=format_datetime(last, "d MMM y HH:mm", locale=language),
+        minutes=str(SHOWN_US // US_PER_S // 60),
+        zone=str(context.config.timezone),
+    )
     head = [say(language, "device"), say(language, "least_w"), say(language, "median_w"), say(language, "most_w")]
     told = []
     for device, (_, watts) in sorted(traces.items()):
@@ -58,7 +62,7 @@ def power(context: Context, host: str) -> Any:
         title,
         sub,
         [
-            graph(figure, "power", f"{title}. {sub}", "power", figures.locale_of(language)),
+            graph(figure, "power", f"{title}. {sub}", "power", plotly_figures.locale_of(language)),
             html.P([*live, " ", say(language, "live")], className="sub"),
         ],
         language,
@@ -69,7 +73,7 @@ def power(context: Context, host: str) -> Any:
     )
 
 
-def power_figure(context: Context, host: str) -> Any:
+def power_figure(context: PageContext, host: str) -> Any:
     """The chart of the powers of a host, and its traces; None where nothing was read."""
     if context.store is None:
         return None
@@ -102,7 +106,7 @@ def power_figure(context: Context, host: str) -> Any:
         ran = _ran(view, context, host, begin, end, local)
     if not traces:
         return None
-    return figures.powers(traces, ran, _merged(silences), context.view.language), traces
+    return plotly_figures.powers(traces, ran, _merged(silences), context.view.language), traces
 
 
 def _watts(time_us: Any, value: Any, *, counter: bool) -> tuple[list[int], list[float | None]]:
@@ -132,7 +136,7 @@ def _merged(spans: list[tuple[datetime, datetime]]) -> list[tuple[datetime, date
     return found
 
 
-def _ran(view: LedgerView, context: Context, host: str, begin_us: int, end_us: int, local: Any) -> Sequence[Ran]:
+def _ran(view: LedgerView, context: PageContext, host: str, begin_us: int, end_us: int, local: Any) -> Sequence[Ran]:
     """Requests of the services placed on a host, each in the first row that is free."""
     services = {p.service for p in context.config.placements if p.host == host and p.since_us < end_us and p.until_us > begin_us}
     found: list[tuple[int, int | None, int]] = []
@@ -145,10 +149,10 @@ def _ran(view: LedgerView, context: Context, host: str, begin_us: int, end_us: i
         ]
     free: list[int] = []
     placed: list[Ran] = []
-    for start, first, end in sorted(found, key=lambda each: (each[0], each[2]))[-MOST_RAN:]:
+    for start, first, end in sorted(found, key=lambda each: (each[0], each[2]))[-MAX_RAN:]:
         row = next((n for n, until in enumerate(free) if until <= start), len(free))
-        if row >= MOST_ROWS:
-            row = MOST_ROWS - 1
+        if row >= MAX_ROWS:
+            row = MAX_ROWS - 1
         if row == len(free):
             free.append(end)
         free[row] = max(free[row], end)

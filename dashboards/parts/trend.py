@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from dash import html
 
-from dashboards import figures
-from dashboards.bars import shown_of
-from dashboards.cards import Row, block, graph, refused_words, table
+from dashboards import plotly_figures
+from dashboards.components import Row, block, graph, refused_words, table
 from dashboards.parts.filters import period_words
-from dashboards.parts.heads import source
-from dashboards.view import Context, protects
-from dashboards.words import say
-from footprint.access import Refused
-from footprint.instants import format_instant, parse_instant, to_datetime
-from footprint.units import US_PER_DAY
-from footprint.wording.numbers import energy_unit, moment, percent
+from dashboards.parts.headlines import source
+from dashboards.ranked_bars import shown_of
+from dashboards.translations import say
+from dashboards.url_state import PageContext, protects
+from footprint.access import AccessRefused
+from footprint.core.timestamps import format_instant, parse_instant, to_datetime
+from footprint.core.units import US_PER_DAY
+from footprint.i18n.formatting import energy_unit, moment, percent
 
 FEW_DAYS = 3  # up to so many, the trend is shown by hour
 MANY_DAYS = 120  # from so many on, by month
 STEPS = {"hour": "hour", "day": "day", "week": "week", "month": "months", "quarter": "quarters"}
 
 
-def every_of(context: Context, whole: Row) -> str:
+def every_of(context: PageContext, whole: Row) -> str:
     """The steps that the address asks for, else those that suit the length of the period."""
     asked = context.view.get("every")
     if asked in STEPS:
@@ -32,13 +32,13 @@ def every_of(context: Context, whole: Row) -> str:
     return "hour" if length <= FEW_DAYS else "month" if length > MANY_DAYS else "day"
 
 
-def trend(context: Context, whole: Row) -> html.Section:
+def trend(context: PageContext, whole: Row) -> html.Section:
     """Energy by hour, day or month with its band."""
     language, zone = context.view.language, context.config.timezone
     every = every_of(context, whole)
     try:
         rows = context.rows(every=every)
-    except Refused as refused:
+    except AccessRefused as refused:
         by_month = html.A(say(language, "trend_months"), href=context.view.link(every="month"))
         said = html.P([f"[c] {refused_words(refused, language)} ", by_month], className="sentence", role="status")
         return block(say(language, "trend"), period_words(context), said, language)
@@ -56,11 +56,11 @@ def trend(context: Context, whole: Row) -> html.Section:
     sub = say(language, "trend_sub", unit=unit, step=say(language, STEPS[every]), period=period_words(context), zone=str(zone))
     happened = [(to_datetime(at).astimezone(zone), text) for at, text in notes]
     drawn = graph(
-        figures.trend(rows, size, unit, zone, language, happened),
+        plotly_figures.trend(rows, size, unit, zone, language, happened),
         "trend",
         f"{finding}. {sub}",
         "trend",
-        figures.locale_of(language),
+        plotly_figures.locale_of(language),
     )
     return block(
         finding,
@@ -78,7 +78,7 @@ def _covered(row: Row, language: str) -> str:
     return "" if row["coverage"] is None else percent(row["coverage"], language)
 
 
-def _finding(rows: list[Row], size: float, unit: str, context: Context) -> tuple[str, list[str]]:
+def _finding(rows: list[Row], size: float, unit: str, context: PageContext) -> tuple[str, list[str]]:
     """The largest and the smallest step that were seen whole, as title and sentence."""
     language, zone = context.view.language, context.config.timezone
     known = [row for row in rows if row["energy_kwh"] is not None]
@@ -91,7 +91,7 @@ def _finding(rows: list[Row], size: float, unit: str, context: Context) -> tuple
     return say(language, "trend"), [say(language, "most", when=when, amount=amount)]
 
 
-def noted(context: Context, whole: Row) -> list[tuple[int, str]]:
+def noted(context: PageContext, whole: Row) -> list[tuple[int, str]]:
     """(instant, text) of what happened in the period to what the page shows."""
     begin, end = parse_instant(whole["period_start"]), parse_instant(whole["period_end"])
     return [

@@ -10,7 +10,7 @@ secrets.py    keys and secrets in files that only their owner reads
 noting.py     the access log: role and what was asked, never who
 """
 
+from footprint.access.authorization import AccessRefused, authorize_answer
 from footprint.access.roles import Role, allows
-from footprint.access.seeing import Refused, see
 
-__all__ = ["Refused", "Role", "allows", "see"]
+__all__ = ["AccessRefused", "Role", "allows", "authorize_answer"]

@@ -6,9 +6,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from footprint.api.figures import answer_with
+from footprint.api.footprint import answer_with
+from footprint.benchmark import benchmark_rows, reference_results, result_rows
 from footprint.config import Config
-from footprint.efficiency import benchmark_rows, references, rows
 
 FormatQuery = Annotated[str, Query(alias="format", description="json, csv or parquet")]
 
@@ -19,10 +19,10 @@ def router(config: Config) -> APIRouter:
 
     @routes.get("/api/v1/benchmarks", summary="Benchmark results by model and concurrency")
     def benchmarks(form: FormatQuery = "json") -> Response:
-        return answer_with(list(rows.COLUMNS), benchmark_rows(config), form, config, "benchmarks")
+        return answer_with(list(result_rows.COLUMNS), benchmark_rows(config), form, config, "benchmarks")
 
     @routes.get("/api/v1/benchmarks/references", summary="Public references: other hardware, other load")
     def public(form: FormatQuery = "json") -> Response:
-        return answer_with(list(references.COLUMNS), references.reference_rows(), form, config, "references")
+        return answer_with(list(reference_results.COLUMNS), reference_results.reference_rows(), form, config, "references")
 
     return routes

@@ -9,14 +9,14 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
-from footprint import tables
-from footprint.access.guarding import current_role
+from footprint.access.middleware import current_role
 from footprint.config import Config
-from footprint.jobs import failures, latest_runs
-from footprint.querying import Question, query
-from footprint.schedule import Schedule
-from footprint.store import Store, table
-from footprint.units import J_PER_KWH, US_PER_S
+from footprint.core.units import J_PER_KWH, US_PER_S
+from footprint.figures import Query, run_query
+from footprint.server.jobs import failures, latest_runs
+from footprint.server.scheduler import Schedule
+from footprint.storage import schema
+from footprint.storage.database import Store, table
 
 
 def router(config: Config, store: Store, clock: Callable[[], int], schedule: Schedule | None) -> APIRouter:
@@ -31,7 +31,7 @@ def router(config: Config, store: Store, clock: Callable[[], int], schedule: Sch
     def readyz() -> JSONResponse:
         try:
             with store.read() as connection:
-                connection.execute(select(table(tables.Meta).c.key).limit(1)).all()
+                connection.execute(select(table(schema.Meta).c.key).limit(1)).all()
         except DBAPIError:
             return JSONResponse({"status": "the store does not answer"}, 503)
         failing = schedule is not None and schedule.failures > 0 and schedule.last_done_us == 0
@@ -71,7 +71,7 @@ def _jobs(store: Store, now_us: int) -> list[str]:
 
 
 def _age(store: Store, now_us: int) -> list[str]:
-    day = table(tables.StreamDay)
+    day = table(schema.StreamDay)
     with store.read() as connection:
         last = connection.execute(select(func.max(day.c.last_us))).scalar()
     if last is None:
@@ -80,14 +80,14 @@ def _age(store: Store, now_us: int) -> list[str]:
 
 
 def _ledger(store: Store) -> list[str]:
-    batch = table(tables.Batch)
+    batch = table(schema.Batch)
     with store.read() as connection:
         accepted = connection.execute(select(func.sum(batch.c.accepted))).scalar() or 0
     return _metric("ledger_rows_total", "counter", "Readings and requests accepted.", [("", int(accepted))])
 
 
 def _figures(config: Config, store: Store, now_us: int) -> list[str]:
-    rows = query(store, config, Question(group=("service",)), now_us).rows
+    rows = run_query(store, config, Query(group=("service",)), now_us).rows
     energy = [(_label(row["service"]), row["energy_kwh"] * J_PER_KWH) for row in rows if row["energy_kwh"] is not None]
     grams = [(_label(row["service"]), row["co2e_location_g"]) for row in rows if row["co2e_location_g"] is not None]
     requests = [(_label(row["service"]), row["requests"]) for row in rows if row["requests"] is not None]

@@ -10,15 +10,15 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
-from footprint.ledger.shipping import Inbox
-from footprint.store import Store
-from footprint.tokens import host_of
+from footprint.access.agent_tokens import host_of
+from footprint.ledger.ingest import IngestService
+from footprint.storage.database import Store
 
 MAX_BODY = 8 << 20
 MAX_PLAIN = 64 << 20
 # Back-pressure: what waits for the store is bounded, in all and of one host; who comes too often is told when to come again.
-MOST_WAITING = 64
-MOST_OF_A_HOST = 4
+MAX_WAITING = 64
+MAX_OF_A_HOST = 4
 RETRY_AFTER_S = 5
 
 
@@ -30,10 +30,10 @@ class _BadBody(Exception):
     pass
 
 
-class Gate:
+class AdmissionControl:
     """Counts what is being stored: only so much at a time, of all hosts and of one."""
 
-    def __init__(self, most: int = MOST_WAITING, most_of_a_host: int = MOST_OF_A_HOST) -> None:
+    def __init__(self, most: int = MAX_WAITING, most_of_a_host: int = MAX_OF_A_HOST) -> None:
         self.most, self.most_of_a_host = most, most_of_a_host
         self.inside: Counter[str] = Counter()
 
@@ -50,10 +50,10 @@ def _later(said: dict[str, str], status: int) -> JSONResponse:
     return JSONResponse(said, status, {"Retry-After": str(RETRY_AFTER_S)})
 
 
-def router(store: Store, inbox: Inbox, clock: Callable[[], int], gate: Gate | None = None) -> APIRouter:
+def router(store: Store, inbox: IngestService, clock: Callable[[], int], gate: AdmissionControl | None = None) -> APIRouter:
     """The route, over one store."""
     routes = APIRouter()
-    gate = gate or Gate()
+    gate = gate or AdmissionControl()
 
     @routes.post("/api/v1/ingest", summary="Readings, CPU times and requests, one JSON object a line")
     async def ingest(request: Request) -> JSONResponse:

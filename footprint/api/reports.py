@@ -10,15 +10,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 
-from footprint.api.figures import answer_with
-from footprint.cli.reporting import LIST_COLUMNS, edition_row
+from footprint.api.footprint import answer_with
+from footprint.cli.report import LIST_COLUMNS, edition_row
 from footprint.config import Config
-from footprint.editions import landing
-from footprint.editions.calendar import COLUMNS as CALENDAR_COLUMNS
-from footprint.editions.calendar import calendar
-from footprint.editions.rendering import REPORT
-from footprint.editions.shelf import SUMS, Published, folder_of, published_editions, shelf_of
-from footprint.store import Store
+from footprint.editions import publications_page
+from footprint.editions.release_calendar import COLUMNS as CALENDAR_COLUMNS
+from footprint.editions.release_calendar import calendar
+from footprint.editions.render import REPORT
+from footprint.editions.repository import SUMS, PublishedEdition, folder_of, published_editions, shelf_of
+from footprint.storage.database import Store
 
 FOREVER = "public, max-age=31536000, immutable"
 # An edition is one file: it loads nothing and runs nothing.
@@ -64,16 +64,16 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
 
     @routes.get("/publications", include_in_schema=False)
     def publications(request: Request, lang: str = "") -> Response:
-        language = lang if lang in landing.LANGUAGES else _preferred(request.headers.get("accept-language", ""))
-        return RedirectResponse(f"/editions/{landing.name_of(language)}", status_code=307)
+        language = lang if lang in publications_page.LANGUAGES else _preferred(request.headers.get("accept-language", ""))
+        return RedirectResponse(f"/editions/{publications_page.name_of(language)}", status_code=307)
 
     @routes.get("/editions/index.{language}.html", include_in_schema=False)
     def all_editions(language: str) -> Response:
         vault = shelf_of(config)
-        if language not in landing.LANGUAGES:
+        if language not in publications_page.LANGUAGES:
             return _absent(f"no page of editions in {language!r}")
-        name = landing.name_of(language)
-        raw = vault.read(name) if vault.exists(name) else landing.pages(store, config, clock())[language]
+        name = publications_page.name_of(language)
+        raw = vault.read(name) if vault.exists(name) else publications_page.pages(store, config, clock())[language]
         return Response(raw, media_type=_TYPES[".html"], headers={"Content-Security-Policy": POLICY})
 
     @routes.get("/editions/{period}/{version}", include_in_schema=False)
@@ -89,11 +89,11 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
     return routes
 
 
-def _published(store: Store, period: str, version: str) -> Published | None:
+def _published(store: Store, period: str, version: str) -> PublishedEdition | None:
     return next((each for each in published_editions(store, period) if f"v{each.version}" == version), None)
 
 
-def _files(published: Published) -> dict[str, dict[str, str]]:
+def _files(published: PublishedEdition) -> dict[str, dict[str, str]]:
     at = f"/api/v1/reports/{published.period}/v{published.version}"
     return {name: {"sha256": digest, "href": f"{at}/{name}"} for name, digest in sorted(published.files.items())}
 
@@ -102,7 +102,7 @@ def _absent(said: str) -> JSONResponse:
     return JSONResponse({"error": said}, status_code=404)
 
 
-def _frozen(config: Config, published: Published, name: str) -> Response:
+def _frozen(config: Config, published: PublishedEdition, name: str) -> Response:
     """The bytes that were published; anything else under that name is an error, never an answer."""
     raw = _read(config, published, name)
     if raw is None or hashlib.sha256(raw).hexdigest() != published.files[name]:
@@ -116,7 +116,7 @@ def _frozen(config: Config, published: Published, name: str) -> Response:
     return Response(raw, media_type=kind, headers=headers)
 
 
-def _read(config: Config, published: Published, name: str) -> bytes | None:
+def _read(config: Config, published: PublishedEdition, name: str) -> bytes | None:
     """From the shelf; the report itself also from SQL, where a replica has no shelf."""
     vault, place = shelf_of(config), f"{folder_of(published.period, published.version)}/{name}"
     if vault.exists(place):

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from footprint.attribution.rounding import Ints, sums
-from footprint.attribution.spans import Spans, cut
-from footprint.estimate import Estimate
+from footprint.attribution.energy_intervals import Spans, cut
+from footprint.attribution.largest_remainder import Ints, sums
+from footprint.core.estimate import Estimate
 
-LEAST_WINDOWS = 12  # an hour of five-minute windows, before a spread says anything
+MIN_WINDOWS = 12  # an hour of five-minute windows, before a spread says anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Balance:
     def uplift(self) -> Estimate | None:
         """Wall over parts: the ratio of the sums, with the 2.5 and 97.5 % quantiles over windows as bounds."""
         known = self.parts_uj > 0
-        if known.sum() < LEAST_WINDOWS:
+        if known.sum() < MIN_WINDOWS:
             return None
         whole = float(self.wall_uj[known].sum() / self.parts_uj[known].sum())
         low, high = np.quantile(self.wall_uj[known] / self.parts_uj[known], [0.025, 0.975])

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from footprint.attribution.rounding import Ints, sums
-from footprint.attribution.spans import BRIDGED, ESTIMATE, Spans, cut
+from footprint.attribution.energy_intervals import BRIDGED, ESTIMATE, Spans, cut
+from footprint.attribution.largest_remainder import Ints, sums
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,11 @@ def device_coverage(spans: Spans, edges_us: Ints) -> Coverage:
     np.minimum.at(first, place, pieces.start_us)
     np.maximum.at(last, place, pieces.end_us)
     return Coverage(
-        found, first, last, sums(pieces.seen_us, place, size), sums(bridged, place, size),
-        sums(modelled, place, size), sums(pieces.energy_uj, place, size),
-    )  # fmt: skip
+        found,
+        first,
+        last,
+        sums(pieces.seen_us, place, size),
+        sums(bridged, place, size),
+        sums(modelled, place, size),
+        sums(pieces.energy_uj, place, size),
+    )

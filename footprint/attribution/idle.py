@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from footprint.attribution.requests import Flight
-from footprint.attribution.rounding import Ints, sums
-from footprint.attribution.spans import BRIDGED, Spans
-from footprint.units import PJ_PER_UJ, US_PER_HOUR, US_PER_S
+from footprint.attribution.energy_intervals import BRIDGED, Spans
+from footprint.attribution.largest_remainder import Ints, sums
+from footprint.attribution.request_log import Flight
+from footprint.core.units import PJ_PER_UJ, US_PER_HOUR, US_PER_S
 
 DAYS = 28  # idle power of a day is learnt on it and the 27 before
 BIN_RATIO = math.log(1.005)
@@ -48,9 +48,7 @@ class QuietDay:
 
     def to_json(self) -> dict[str, dict[str, list[int]]]:
         """As plain JSON."""
-        return {
-            name: {str(b): list(pair) for b, pair in sorted(getattr(self, name).items())} for name in self.__slots__
-        }
+        return {name: {str(b): list(pair) for b, pair in sorted(getattr(self, name).items())} for name in self.__slots__}
 
     @classmethod
     def from_json(cls, value: dict[str, dict[str, list[int]]]) -> QuietDay:

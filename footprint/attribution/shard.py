@@ -15,7 +15,8 @@ import pandas as pd
 
 from footprint.attribution.coverage import Coverage, device_coverage
 from footprint.attribution.embodied import embodied_parts
-from footprint.attribution.host import (
+from footprint.attribution.energy_intervals import BRIDGED, ESTIMATE, MODELLED, Spans, cut
+from footprint.attribution.host_energy import (
     Following,
     facility_part,
     follow_accelerators,
@@ -23,13 +24,12 @@ from footprint.attribution.host import (
     spread,
     uncovered_energy,
 )
-from footprint.attribution.requests import Flight, Log
-from footprint.attribution.rounding import Floats, Ints, sums
-from footprint.attribution.spans import BRIDGED, ESTIMATE, MODELLED, Spans, cut
+from footprint.attribution.largest_remainder import Floats, Ints, sums
+from footprint.attribution.request_log import Flight, Log
 from footprint.attribution.split import split_placement
-from footprint.attribution.weights import Weights
-from footprint.readings import FootprintError
-from footprint.units import US_PER_S
+from footprint.attribution.token_weights import Weights
+from footprint.core.records import FootprintError
+from footprint.core.units import US_PER_S
 
 IDLE_NAME, UNATTRIBUTED_NAME, HOST_DEVICE = "(idle)", "(unattributed)", "(host)"
 NOBODY = (UNATTRIBUTED_NAME, UNATTRIBUTED_NAME, UNATTRIBUTED_NAME)
@@ -189,7 +189,7 @@ class _Work:
         self.seen: dict[str, tuple[Ints, Ints]] = {
             host: (np.full(self.windows, np.iinfo(np.int64).max), np.zeros(self.windows, dtype=np.int64))
             for host, _ in self.devices
-        }  # fmt: skip
+        }
         self.unplaced: dict[tuple[str, str], Ints] = {}
         self.grades = np.zeros((2, len(self.devices), self.windows))
         self.segment = np.searchsorted(shard.segments_us, self.edges[:-1], side="right") - 1
@@ -216,14 +216,26 @@ class _Work:
             accelerator |= held
             service = self.shard.services[placed.service]
             rows = split_placement(
-                device.spans, placed.idle_uw, self.flights[placed.service], service.weights,
-                self.shard.window_us, service.scenarios, service.half, held, placed.share,
-            )  # fmt: skip
+                device.spans,
+                placed.idle_uw,
+                self.flights[placed.service],
+                service.weights,
+                self.shard.window_us,
+                service.scenarios,
+                service.half,
+                held,
+                placed.share,
+            )
             self.add(
-                name, rows.window, rows.key + 2 + self.base[placed.service],
-                active_uj=rows.active_uj, idle_uj=rows.idle_uj, modelled_uj=rows.modelled_uj,
-                spread_a_uj=rows.spread_uj[:, 0], spread_b_uj=rows.spread_uj[:, 1],
-            )  # fmt: skip
+                name,
+                rows.window,
+                rows.key + 2 + self.base[placed.service],
+                active_uj=rows.active_uj,
+                idle_uj=rows.idle_uj,
+                modelled_uj=rows.modelled_uj,
+                spread_a_uj=rows.spread_uj[:, 0],
+                spread_b_uj=rows.spread_uj[:, 1],
+            )
             total = total - sums(rows.active_uj + rows.idle_uj, rows.window, self.windows)
         if accelerator.any():
             self.accelerators.add(self.device_index[name])
@@ -250,9 +262,13 @@ class _Work:
         # What a whole-server meter adds is measured; what an uplift adds is modelled or assumed.
         size = np.abs(part)
         self.add(
-            (host, HOST_DEVICE), window, key, host_uj=part,
-            grade_b_uj=np.where(read | assumed, 0, size), grade_c_uj=np.where(~read & assumed, size, 0),
-        )  # fmt: skip
+            (host, HOST_DEVICE),
+            window,
+            key,
+            host_uj=part,
+            grade_b_uj=np.where(read | assumed, 0, size),
+            grade_c_uj=np.where(~read & assumed, size, 0),
+        )
 
     def _rows(self, devices: list[int] | None = None) -> dict[str, Ints]:
         """Columns of all rows so far, or of those of some devices."""
@@ -325,9 +341,7 @@ class _Work:
         rows = _summed(rows, ("slot", "segment", "device", "key"))
         names = np.array([*self.devices], dtype=object).reshape(-1, 2)[rows["device"]]
         keys = np.array(self.names, dtype=object).reshape(-1, 3)[rows["key"]]
-        named = {
-            "host": names[:, 0], "device": names[:, 1], "service": keys[:, 0], "use_case": keys[:, 1], "model": keys[:, 2]
-        }  # fmt: skip
+        named = {"host": names[:, 0], "device": names[:, 1], "service": keys[:, 0], "use_case": keys[:, 1], "model": keys[:, 2]}
         return pd.DataFrame({name: named[name] if name in named else rows[name] for name in (*KEY_COLUMNS, *AMOUNTS)})
 
     def _grade(self, rows: dict[str, Ints]) -> None:
@@ -370,10 +384,12 @@ def _by_window(spans: Spans, edges_us: Ints) -> Floats:
 def _grade_shares(pieces: Spans, window: Ints, total: Ints) -> Floats:
     """Shares of a device's energy in each window that are modelled, and estimated, shape (2, windows)."""
     whole = np.maximum(total, 1)
-    return np.stack([
-        np.bincount(window, weights=np.where(np.isin(pieces.method, of), pieces.energy_uj, 0), minlength=len(total)) / whole
-        for of in ((BRIDGED, MODELLED), (ESTIMATE,))
-    ])  # fmt: skip
+    return np.stack(
+        [
+            np.bincount(window, weights=np.where(np.isin(pieces.method, of), pieces.energy_uj, 0), minlength=len(total)) / whole
+            for of in ((BRIDGED, MODELLED), (ESTIMATE,))
+        ]
+    )
 
 
 def _summed(rows: dict[str, Ints], by: tuple[str, ...]) -> dict[str, Ints]:

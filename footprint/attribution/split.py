@@ -16,11 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from footprint.attribution.requests import Flight
-from footprint.attribution.rounding import Floats, Ints, cumulative_part, split_integers, sums
-from footprint.attribution.spans import Spans, cut, expand
-from footprint.attribution.weights import Weights
-from footprint.units import PJ_PER_UJ, US_PER_HOUR
+from footprint.attribution.energy_intervals import Spans, cut, expand
+from footprint.attribution.largest_remainder import Floats, Ints, cumulative_part, split_integers, sums
+from footprint.attribution.request_log import Flight
+from footprint.attribution.token_weights import Weights
+from footprint.core.units import PJ_PER_UJ, US_PER_HOUR
 
 CONCURRENT = 0.1  # share of a cell's busy time with two requests or more, above which a model divides it
 AS_BOUND = math.sqrt(3) / 2  # of a half-width of 95 %, the bound of a rectangular law that has it at U = 2u
@@ -179,14 +179,7 @@ def _hours(spans: Spans, shared: NDArray[np.bool_]) -> Ints:
 
 
 def _share_cells(
-    piece_cell: Ints,
-    window: Ints,
-    piece_active: Ints,
-    spans: Spans,
-    cell: Ints,
-    flight: Flight,
-    weights: Weights,
-    keys: int,
+    piece_cell: Ints, window: Ints, piece_active: Ints, spans: Spans, cell: Ints, flight: Flight, weights: Weights, keys: int
 ) -> Ints:
     """Energy of shared spans by (window, key), flat, shape (windows x keys,)."""
     windows = len(flight.edges_us) - 1

@@ -6,28 +6,28 @@ import sys
 
 import typer
 
+from footprint.calendar.periods import BadPeriod
 from footprint.cli import (
-    accessing,
-    asking,
-    auditing,
-    benchmarking,
-    comparing,
+    access,
+    audit,
+    bench_model,
+    compare,
     factors,
-    following,
-    impacts,
-    importing,
-    ledgering,
-    reporting,
-    running,
-    tracing,
+    impact,
+    imports,
+    ledger,
+    objectives,
+    query,
+    report,
+    serve,
+    trace,
 )
-from footprint.cli.shared import CheckFailed, Exit, Unavailable, UsageError
+from footprint.cli.options import CheckFailed, Exit, SensorUnavailable, UsageError
 from footprint.config import ConfigError
-from footprint.exporters import SourceUnavailable
-from footprint.fieldmaps import BadMap
-from footprint.periods import BadPeriod
-from footprint.querying.question import BadQuestion
-from footprint.readings import FootprintError
+from footprint.core.log_formats import BadMap
+from footprint.core.prometheus_metrics import SourceUnavailable
+from footprint.core.records import FootprintError
+from footprint.figures.query import BadQuery
 
 app = typer.Typer(
     name="footprint",
@@ -37,51 +37,51 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command("init")(running.init)
-app.command("up")(running.up)
-app.command("serve")(running.serve)
-app.add_typer(importing.app, name="import")
-app.command("aggregate")(asking.aggregate)
-app.command("query")(asking.query)
-app.command("check")(asking.check)
-app.command("objectives")(following.objectives)
-app.command("notify")(following.notify)
-app.command("balance")(auditing.balance)
-app.command("coverage")(auditing.coverage)
-app.command("splits")(auditing.splits)
-app.command("uncertainty")(auditing.uncertainty)
-app.command("change")(auditing.change)
-app.command("avoidable")(auditing.avoidable)
-app.command("scores")(impacts.scores)
-app.command("inventory")(impacts.inventory)
-app.command("hourly")(impacts.hourly)
-app.command("what-if")(impacts.what_if)
-app.command("sensitivity")(impacts.sensitivity)
-app.command("methods")(impacts.methods)
-app.command("facts")(impacts.facts)
-app.command("export")(impacts.export)
-app.add_typer(ledgering.app, name="ledger")
-app.add_typer(reporting.app, name="report")
-app.command("trace")(tracing.trace)
-app.add_typer(accessing.app, name="access")
-app.command("jobs")(ledgering.jobs)
-app.command("backup")(ledgering.backup)
-app.command("restore")(ledgering.restore)
-app.command("compare")(comparing.compare)
-app.command("measure")(comparing.measure)
-app.add_typer(benchmarking.app, name="bench-model")
-app.command("unlogged")(asking.unlogged)
-app.command("hosted")(asking.hosted)
+app.command("init")(serve.init)
+app.command("up")(serve.up)
+app.command("serve")(serve.serve)
+app.add_typer(imports.app, name="import")
+app.command("aggregate")(query.aggregate)
+app.command("query")(query.query)
+app.command("check")(query.check)
+app.command("objectives")(objectives.objectives)
+app.command("notify")(objectives.notify)
+app.command("balance")(audit.balance)
+app.command("coverage")(audit.coverage)
+app.command("splits")(audit.splits)
+app.command("uncertainty")(audit.uncertainty)
+app.command("change")(audit.change)
+app.command("avoidable")(audit.avoidable)
+app.command("scores")(impact.scores)
+app.command("inventory")(impact.inventory)
+app.command("hourly")(impact.hourly)
+app.command("what-if")(impact.what_if)
+app.command("sensitivity")(impact.sensitivity)
+app.command("methods")(impact.methods)
+app.command("facts")(impact.facts)
+app.command("export")(impact.export)
+app.add_typer(ledger.app, name="ledger")
+app.add_typer(report.app, name="report")
+app.command("trace")(trace.trace)
+app.add_typer(access.app, name="access")
+app.command("jobs")(ledger.jobs)
+app.command("backup")(ledger.backup)
+app.command("restore")(ledger.restore)
+app.command("compare")(compare.compare)
+app.command("measure")(compare.measure)
+app.add_typer(bench_model.app, name="bench-model")
+app.command("unlogged")(query.unlogged)
+app.command("hosted")(query.hosted)
 app.add_typer(factors.app, name="factors")
-app.add_typer(running.token_app, name="token")
-app.command("doctor")(running.doctor)
+app.add_typer(serve.token_app, name="token")
+app.command("doctor")(serve.doctor)
 
 _EXITS: tuple[tuple[type[FootprintError], Exit], ...] = (
     (ConfigError, Exit.CONFIGURATION),
-    (BadQuestion, Exit.USAGE),
+    (BadQuery, Exit.USAGE),
     (BadPeriod, Exit.USAGE),
     (UsageError, Exit.USAGE),
-    (Unavailable, Exit.UNAVAILABLE),
+    (SensorUnavailable, Exit.UNAVAILABLE),
     (SourceUnavailable, Exit.UNAVAILABLE),
     (BadMap, Exit.CONFIGURATION),
     (CheckFailed, Exit.CHECK_FAILED),
@@ -118,14 +118,17 @@ def status_of(arguments: list[str] | None = None) -> int:
 
 def _missing(missing: ModuleNotFoundError) -> int:
     extras = {
-        "ecologits": "hosted", "typst": "report", "segno": "report",
-        "httpx": "prometheus", "dash": "dashboard", "plotly": "dashboard", "psycopg": "postgres",
+        "ecologits": "hosted",
+        "typst": "report",
+        "segno": "report",
+        "httpx": "prometheus",
+        "dash": "dashboard",
+        "plotly": "dashboard",
+        "psycopg": "postgres",
         "codecarbon": "tdp",
-    }  # fmt: skip
+    }
     name = (missing.name or "").partition(".")[0]
     if name in ("footprint", "collectors", "dashboards"):
         raise missing
-    print(
-        f"footprint: {name} is not installed; pip install 'footprint[{extras.get(name, 'server')}]'", file=sys.stderr
-    )
+    print(f"footprint: {name} is not installed; pip install 'footprint[{extras.get(name, 'server')}]'", file=sys.stderr)
     return Exit.FAILURE

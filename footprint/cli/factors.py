@@ -8,16 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
-from footprint.cli.asking import FromOption, ToOption
-from footprint.cli.output import Format, emit
-from footprint.cli.shared import ConfigOption, Exit, FormatOption, OutputOption, UsageError, now_us, opened, say
-from footprint.units import US_PER_S
+from footprint.cli.options import ConfigOption, Exit, FormatOption, OutputOption, UsageError, now_us, opened, say
+from footprint.cli.query import FromOption, ToOption
+from footprint.core.table_output import Format, emit
+from footprint.core.units import US_PER_S
 
 app = typer.Typer(help="The versioned factor book.", no_args_is_help=True)
 
 
 def _columns() -> tuple[str, ...]:
-    from footprint.impact.book import COLUMNS
+    from footprint.impact.factor_book import COLUMNS
 
     return (*COLUMNS, "sha256")
 
@@ -33,31 +33,35 @@ def _row(factor: Any) -> dict[str, Any]:
 def list_(
     kind: Annotated[str | None, typer.Option(help="Kinds that begin with this, such as carbon_intensity.")] = None,
     where: Annotated[str | None, typer.Option(help="A country or grid zone.")] = None,
-    form: FormatOption = Format.table, output: OutputOption = None,
+    form: FormatOption = Format.table,
+    output: OutputOption = None,
     config: ConfigOption = None,
-) -> int:  # fmt: skip
+) -> int:
     """Factors, in order of kind, place and date."""
-    from footprint.ledger.factors import book_of
+    from footprint.ledger.factor_store import book_of
 
     _, store = opened(config)
     rows = [
-        _row(factor) for factor in book_of(store).factors
+        _row(factor)
+        for factor in book_of(store).factors
         if (kind is None or factor.kind.startswith(kind)) and (where is None or factor.where == where)
-    ]  # fmt: skip
+    ]
     emit(_columns(), rows, form, output)
     return Exit.OK if rows else Exit.NO_DATA
 
 
 @app.command("show")
 def show(
-    kind: str, where: str,
+    kind: str,
+    where: str,
     at: Annotated[str | None, typer.Option(help="A date or an instant; default now.")] = None,
-    form: FormatOption = Format.table, output: OutputOption = None,
+    form: FormatOption = Format.table,
+    output: OutputOption = None,
     config: ConfigOption = None,
-) -> int:  # fmt: skip
+) -> int:
     """The factor that holds at a place and an instant."""
-    from footprint.ledger.factors import book_of
-    from footprint.querying.question import parse_bound
+    from footprint.figures.query import parse_bound
+    from footprint.ledger.factor_store import book_of
 
     facts, store = opened(config)
     book = book_of(store)
@@ -74,9 +78,9 @@ def import_(
     file: Annotated[str, typer.Argument(metavar="FILE", help="CSV with the columns of data/factors.")],
     bundle: Annotated[str | None, typer.Option(help="Name of the bundle; default the file's name and digest.")] = None,
     config: ConfigOption = None,
-) -> int:  # fmt: skip
+) -> int:
     """Keep the factors of a file; `footprint factors diff FILE` first shows what they would change."""
-    from footprint.ledger.factors import import_factors
+    from footprint.ledger.factor_store import import_factors
 
     _, store = opened(config)
     done = import_factors(store, file, bundle, now_us())
@@ -88,12 +92,14 @@ def import_(
 @app.command("diff")
 def diff(
     file: Annotated[str, typer.Argument(metavar="FILE", help="CSV with the columns of data/factors.")],
-    config: ConfigOption = None, form: FormatOption = Format.table, output: OutputOption = None,
-) -> int:  # fmt: skip
+    config: ConfigOption = None,
+    form: FormatOption = Format.table,
+    output: OutputOption = None,
+) -> int:
     """What a file of factors would change in the figures: both values, the energy that rests on them, both results."""
-    from footprint.impact.book import FactorBook
-    from footprint.ledger.factors import book_of, read_bundle
-    from footprint.querying.revising import COLUMNS, revision
+    from footprint.impact.factor_book import FactorBook
+    from footprint.ledger.factor_store import book_of, read_bundle
+    from footprint.queries.factor_diff import COLUMNS, revision
 
     facts, store = opened(config)
     before = book_of(store)
@@ -109,15 +115,16 @@ def diff(
 def fetch(
     source: Annotated[str, typer.Argument(help="eco2mix or electricity-maps.")],
     zone: Annotated[str | None, typer.Option(help="Grid zone; default the organisation's.")] = None,
-    from_: FromOption = None, to: ToOption = None,
+    from_: FromOption = None,
+    to: ToOption = None,
     key_file: Annotated[Path | None, typer.Option(help="File with the key; else the source's environment variable.")] = None,
     url: Annotated[str, typer.Option(help="Another address of the same interface.")] = "",
     config: ConfigOption = None,
-) -> int:  # fmt: skip
+) -> int:
     """Ask a live source for carbon intensities, day by day from where it last ended, and keep them."""
-    from footprint.ledger.intensity import fetch as ask
+    from footprint.figures.query import parse_bound
+    from footprint.ledger.intensity_series import fetch as ask
     from footprint.ledger.sources import SOURCES
-    from footprint.querying.question import parse_bound
 
     if source not in SOURCES:
         raise UsageError(f"no source {source!r}; there are {', '.join(sorted(SOURCES))}")
@@ -138,9 +145,9 @@ def series(
     zone: Annotated[str | None, typer.Option(help="Grid zone; default the organisation's.")] = None,
     length_s: Annotated[int, typer.Option(min=60, max=86_400, help="How long a sample holds, at most.")] = 3600,
     config: ConfigOption = None,
-) -> int:  # fmt: skip
+) -> int:
     """Keep a series of carbon intensities from a file."""
-    from footprint.ledger.intensity import keep, read_series
+    from footprint.ledger.intensity_series import keep, read_series
 
     facts, store = opened(config)
     kept = keep(store, name, zone or facts.zone, read_series(file), length_s * US_PER_S, now_us())

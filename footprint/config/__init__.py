@@ -7,8 +7,8 @@ objectives.py, notify.py   budgets and targets; to whom the service writes
 access.py    who may see what: sign-in, roles
 """
 
-from footprint.config.document import ConfigError
-from footprint.config.facts import (
+from footprint.config.loader import find_config, load_config, parse_config
+from footprint.config.models import (
     ALWAYS,
     ASSUMED_SITE,
     FOREVER_US,
@@ -19,7 +19,7 @@ from footprint.config.facts import (
     SiteFact,
     UseCaseFact,
 )
-from footprint.config.reading import find_config, load_config, parse_config
+from footprint.config.toml_document import ConfigError
 
 __all__ = [
     "ALWAYS",

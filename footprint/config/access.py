@@ -8,17 +8,30 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from footprint.config.document import Document
+from footprint.config.toml_document import Document
 
 TABLE = "access"
 KEYS = {
-    "mode", "roles", "default_role", "groups_header", "trusted", "issuer", "client_id", "client_secret_file", "groups_claim",
-    "scope", "address", "session_hours", "session_key_file", "log_days", "sign_in",
-}  # fmt: skip
+    "mode",
+    "roles",
+    "default_role",
+    "groups_header",
+    "trusted",
+    "issuer",
+    "client_id",
+    "client_secret_file",
+    "groups_claim",
+    "scope",
+    "address",
+    "session_hours",
+    "session_key_file",
+    "log_days",
+    "sign_in",
+}
 MODES = ("open", "public", "header", "oidc")
 ROLES = ("public", "committee", "officer", "engineer", "administrator")  # a test holds them against footprint.access.roles
 LOOPBACK = ("localhost", "::1")
-MOST_HOURS = 24
+MAX_HOURS = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,28 +73,41 @@ def read_access(document: Document, path: Path | None) -> AccessRules:
     ConfigError
         If it cannot be right, or would let in whom it should not.
     """
-    reader = _Reader(document)
+    reader = _AccessReader(document)
     mode = reader.one_of("mode", MODES, "") if "mode" in reader.given else ""
     if reader.given and not mode:
         raise document.error(f"access needs its mode: one of {', '.join(MODES)}", TABLE)
     rules = AccessRules(
-        mode, reader.roles(), reader.one_of("default_role", ROLES, "public"), reader.text("groups_header", "X-Forwarded-Groups"),
-        reader.networks(), reader.text("issuer").rstrip("/"), reader.text("client_id"),
-        _beside(reader.text("client_secret_file"), path), reader.text("groups_claim", "groups"), reader.text("scope", "openid"),
-        reader.text("address").rstrip("/"), reader.whole("session_hours", 8, MOST_HOURS),
-        _beside(reader.text("session_key_file", "session.key"), path), reader.whole("log_days", 365, 3 * 365),
+        mode,
+        reader.roles(),
+        reader.one_of("default_role", ROLES, "public"),
+        reader.text("groups_header", "X-Forwarded-Groups"),
+        reader.networks(),
+        reader.text("issuer").rstrip("/"),
+        reader.text("client_id"),
+        _beside(reader.text("client_secret_file"), path),
+        reader.text("groups_claim", "groups"),
+        reader.text("scope", "openid"),
+        reader.text("address").rstrip("/"),
+        reader.whole("session_hours", 8, MAX_HOURS),
+        _beside(reader.text("session_key_file", "session.key"), path),
+        reader.whole("log_days", 365, 3 * 365),
         reader.text("sign_in"),
-    )  # fmt: skip
+    )
     if rules.sign_in and (mode != "header" or not rules.sign_in.startswith(("/", "https://")) or rules.sign_in.startswith("//")):
         raise document.error(
             'sign_in is for mode "header", a path of this host such as "/oauth2/sign_in" or an address that begins with https://',
-            TABLE, 0, "sign_in",
-        )  # fmt: skip
+            TABLE,
+            0,
+            "sign_in",
+        )
     if mode == "header" and not rules.trusted:
         raise document.error(
             'mode "header" needs trusted: the addresses of the proxy, such as ["127.0.0.1"]; anyone else could send the header',
-            TABLE, 0, "mode",
-        )  # fmt: skip
+            TABLE,
+            0,
+            "mode",
+        )
     if mode == "oidc":
         _complete(document, rules)
     if mode in ("header", "oidc") and not rules.roles and rules.default_role == "public":
@@ -102,13 +128,14 @@ def _complete(document: Document, rules: AccessRules) -> None:
         if parts.scheme == "http" and not is_loopback(parts.hostname):
             raise document.error(f"{key} must begin with https://: secrets would travel in clear", TABLE, 0, key)
     if urlsplit(rules.address).path:
-        raise document.error("address must be that of the root: pages under a path of another site are not supported", TABLE, 0,
-                             "address")  # fmt: skip
+        raise document.error(
+            "address must be that of the root: pages under a path of another site are not supported", TABLE, 0, "address"
+        )
     if "openid" not in rules.scope.split():
         raise document.error('scope must contain "openid"', TABLE, 0, "scope")
 
 
-class _Reader:
+class _AccessReader:
     def __init__(self, document: Document) -> None:
         self.document = document
         self.given: dict[str, Any] = document.data.get(TABLE, {})

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from footprint.config.document import Document
+from footprint.config.toml_document import Document
 
 TABLE = "disclosure"
 KEYS = {"profile", "min_users", "dominance", "min_teams"}
@@ -41,8 +41,11 @@ def read_disclosure(document: Document) -> DisclosureRules:
     if not isinstance(users, int) or isinstance(users, bool) or users < FEWEST_USERS:
         raise document.error(
             f"min_users is {users!r}; in a cell of fewer than {FEWEST_USERS} users each sees what the others did: "
-            f"set {FEWEST_USERS} or more ({PROFILES['default']} is usual, {PROFILES['strict']} strict)", TABLE, 0, "min_users",
-        )  # fmt: skip
+            f"set {FEWEST_USERS} or more ({PROFILES['default']} is usual, {PROFILES['strict']} strict)",
+            TABLE,
+            0,
+            "min_users",
+        )
     share = given.get("dominance", DOMINANCE)
     if not isinstance(share, int | float) or isinstance(share, bool) or not 0.5 <= share < 1:
         raise document.error("dominance is the largest share one user may have, from 0.5 to below 1", TABLE, 0, "dominance")

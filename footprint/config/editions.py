@@ -5,13 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from footprint.config.document import Document
+from footprint.config.toml_document import Document
 
 TABLE = "editions"
 KEYS = {
-    "folder", "producer", "contact", "address", "licence", "provisional_day", "final_day", "release_hour", "decisions",
+    "folder",
+    "producer",
+    "contact",
+    "address",
+    "licence",
+    "provisional_day",
+    "final_day",
+    "release_hour",
+    "decisions",
     "seen_before",
-}  # fmt: skip
+}
 LICENCE = "Licence Ouverte 2.0"
 
 
@@ -47,9 +55,13 @@ def read_rules(document: Document) -> EditionRules:
     if texts["address"] and not texts["address"].startswith(("https://", "http://")):
         raise document.error("address must begin with https:// or http://", TABLE, 0, "address")
     return EditionRules(
-        **texts, licence=_text(document, "licence") or LICENCE, provisional_day=provisional, final_day=final,
-        release_hour=_whole(document, "release_hour", 12, 0, 23), seen_before=_names(document),
-    )  # fmt: skip
+        **texts,
+        licence=_text(document, "licence") or LICENCE,
+        provisional_day=provisional,
+        final_day=final,
+        release_hour=_whole(document, "release_hour", 12, 0, 23),
+        seen_before=_names(document),
+    )
 
 
 def _given(document: Document, key: str, default: Any) -> Any:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from footprint.config.document import Document
+from footprint.config.toml_document import Document
 
 KEYS = {"smtp", "smtp_user", "smtp_password_file", "smtp_tls", "sender", "recipients", "webhook", "language", "silent_after_s"}
 _TLS = ("starttls", "tls", "none")
@@ -70,6 +70,13 @@ def read_notify(document: Document, path: Path | None) -> Notify:
     if password and path is not None:
         password = str(path.resolve().parent / password)
     return Notify(
-        smtp, text("smtp_user"), password, one_of("smtp_tls", _TLS, "starttls"), text("sender"), tuple(recipients), webhook,
-        one_of("language", _LANGUAGES, "fr"), after,
-    )  # fmt: skip
+        smtp,
+        text("smtp_user"),
+        password,
+        one_of("smtp_tls", _TLS, "starttls"),
+        text("sender"),
+        tuple(recipients),
+        webhook,
+        one_of("language", _LANGUAGES, "fr"),
+        after,
+    )

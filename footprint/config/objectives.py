@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
-from footprint.config.document import Document
-from footprint.periods import MONTHS_OF, BadPeriod, Period, named_period
+from footprint.calendar.periods import MONTHS_OF, BadPeriod, Period, named_period
+from footprint.config.toml_document import Document
 
 METRICS = ("energy_kwh", "co2e_location_g", "wh_per_1000_requests", "requests")
 KEYS = {"name", "metric", "service", "use_case", "at_most", "every", "baseline", "target", "due", "owner"}

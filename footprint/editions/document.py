@@ -72,7 +72,7 @@ class Ref:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class FigureMark:
     """A cell without a value: a flag in brackets, with its key under the table."""
 
     flag: Flag
@@ -99,7 +99,7 @@ class Cited:
         return self.fr if language == "fr" else self.en
 
 
-Cell = Text | Ref | Mark | Sentence | Cited
+Cell = Text | Ref | FigureMark | Sentence | Cited
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TableRow:
     """One row; ``part`` is indented below the row before, ``apart`` stands below a hairline, ``total`` above nothing."""
 
     cells: tuple[Cell, ...]
@@ -124,7 +124,7 @@ class Table:
 
     name: str
     columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
     caption: Text
     kind: Literal["table"] = "table"
 
@@ -142,7 +142,7 @@ State = Literal["final", "provisional", "missing", "suppressed"]
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class MainPoint:
     """One month of a trend; missing months have no value, and the line leaves a gap."""
 
     month: str  # 2026-07
@@ -153,7 +153,7 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class EditionEvent:
     """What happened and explains a figure: its first and last day, words, what it is about (empty is everything).
 
     ``figures`` are the ids of figures that hold it: of its own cell or of the whole, in a period that it falls in.
@@ -172,9 +172,9 @@ class Trend:
     """A line with its band by month; ``breaks`` are (month from which on, name before, name after) of method versions."""
 
     unit: str
-    points: tuple[Point, ...]
+    points: tuple[MainPoint, ...]
     breaks: tuple[tuple[str, str, str], ...] = ()
-    happenings: tuple[Happening, ...] = ()
+    happenings: tuple[EditionEvent, ...] = ()
     kind: Literal["trend"] = "trend"
 
 
@@ -342,7 +342,7 @@ class Masthead:
 
 
 @dataclass(frozen=True, slots=True)
-class Basis:
+class EditionBasis:
     """What the figures rest on, for verification: versions, and hashes of the sealed days of the ledger."""
 
     method_version: str
@@ -363,7 +363,7 @@ class Edition:
     coverage: str  # Figure.id
     sections: tuple[Section, ...]
     figures: tuple[Figure, ...]
-    basis: Basis
+    basis: EditionBasis
 
     def figure(self, identity: str) -> Figure:
         """A figure by its id.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from footprint.editions.document import Edition, Figure
-from footprint.wording.numbers import estimate, percent
+from footprint.i18n.formatting import estimate, percent
 
 
 def headline_of(edition: Edition, language: str) -> str:

@@ -74,11 +74,14 @@ def decompose(before: Mapping[str, Term], after: Mapping[str, Term]) -> dict[str
         weight = log_mean(now.grams, was.grams)
         shares = was.requests / totals[0], now.requests / totals[1]
         ratios = {
-            "volume": totals[1] / totals[0], "mix": shares[1] / shares[0],
+            "volume": totals[1] / totals[0],
+            "mix": shares[1] / shares[0],
             "length": (now.tokens / now.requests) / (was.tokens / was.requests),
-            "efficiency": (now.it_kwh / now.tokens) / (was.it_kwh / was.tokens), "overhead": now.pue / was.pue,
-            "grid": now.g_per_kwh / was.g_per_kwh, "timing": now.timing / was.timing,
-        }  # fmt: skip
+            "efficiency": (now.it_kwh / now.tokens) / (was.it_kwh / was.tokens),
+            "overhead": now.pue / was.pue,
+            "grid": now.g_per_kwh / was.g_per_kwh,
+            "timing": now.timing / was.timing,
+        }
         for effect, ratio in ratios.items():
             effects[effect] += weight * math.log(ratio)
     return effects
@@ -93,9 +96,12 @@ def decompose_idle(before: Mapping[str, IdleTerm], after: Mapping[str, IdleTerm]
         was, now = before[name], after[name]
         weight = log_mean(now.grams, was.grams)
         ratios = {
-            "idle_hours": now.hours / was.hours, "idle_power": now.watts / was.watts, "overhead": now.pue / was.pue,
-            "grid": now.g_per_kwh / was.g_per_kwh, "timing": now.timing / was.timing,
-        }  # fmt: skip
+            "idle_hours": now.hours / was.hours,
+            "idle_power": now.watts / was.watts,
+            "overhead": now.pue / was.pue,
+            "grid": now.g_per_kwh / was.g_per_kwh,
+            "timing": now.timing / was.timing,
+        }
         for effect, ratio in ratios.items():
             effects[effect] += weight * math.log(ratio)
     return effects

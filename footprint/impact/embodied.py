@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from footprint.assumptions import assumption
-from footprint.config.facts import HostFact
-from footprint.impact.book import FactorBook
-from footprint.units import G_PER_KG, HOURS_PER_YEAR, S_PER_HOUR, UG_PER_G, US_PER_S
+from footprint.config.models import HostFact
+from footprint.core.assumptions import assumption
+from footprint.core.units import G_PER_KG, HOURS_PER_YEAR, S_PER_HOUR, UG_PER_G, US_PER_S
+from footprint.impact.factor_book import FactorBook
 
 ACCELERATOR = "embodied_accelerator_"
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from footprint.estimate import Estimate
-from footprint.readings import FootprintError
+from footprint.core.estimate import Estimate
+from footprint.core.records import FootprintError
 
 _FEW, _MANY = 1, 1001
 

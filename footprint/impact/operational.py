@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from footprint.units import UJ_PER_KWH
+from footprint.core.units import UJ_PER_KWH
 
 
 def operational_g(energy_uj: float, intensity_g_per_kwh: float) -> float:

@@ -11,8 +11,8 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping
 
-from footprint.assumptions import assumption
-from footprint.estimate import COVERAGE_FACTOR, Estimate
+from footprint.core.assumptions import assumption
+from footprint.core.estimate import COVERAGE_FACTOR, Estimate
 
 # Causes whose error is the same in two figures that name it alike: it cancels in their ratio. How energy was divided
 # on one day says nothing of another, so that its error does not.

@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 from sqlalchemy import Column, Connection, Table, func, select, text
 from sqlmodel import SQLModel
 
-from footprint import tables
+from footprint.core.records import FootprintError
 from footprint.ledger.verifier import sha256_of
-from footprint.readings import FootprintError
-from footprint.store import SCHEMA, Store, table
+from footprint.storage import schema
+from footprint.storage.database import SCHEMA, Store, table
 
 ROWS = 100_000
 CONTENTS = "backup.json"
@@ -96,7 +96,7 @@ def restore(store: Store, path: Path) -> dict[str, int]:
 
 
 def _refuse_full(store: Store, connection: Connection) -> None:
-    for model in (tables.Reading, tables.Request, tables.Batch):
+    for model in (schema.Reading, schema.RequestRow, schema.Batch):
         if connection.execute(select(func.count()).select_from(table(model))).scalar():
             raise BackupError(f"the store {store.engine.url!r} is not empty; name a new one in [store] url")
     for target in _tables():

@@ -19,7 +19,7 @@ class Reject:
     reason: str
 
 
-class Marks:
+class ColumnErrors:
     """What is wrong with the rows of one block; the first reason of a row stays."""
 
     def __init__(self, lines: NDArray[np.int64]) -> None:

@@ -11,14 +11,14 @@ from typing import Any
 
 from sqlalchemy import select, update
 
-from footprint import tables
 from footprint.config import Config
-from footprint.instants import format_instant
-from footprint.ledger.sealing import SealError, canonical, row_of
-from footprint.ledger.vault import Vault, link_name
+from footprint.core.timestamps import format_instant
+from footprint.core.units import US_PER_DAY
+from footprint.ledger.archive_writer import SealError, canonical, row_of
+from footprint.ledger.object_store import Vault, link_name
 from footprint.ledger.verifier import sha256_of
-from footprint.store import Store, table
-from footprint.units import US_PER_DAY
+from footprint.storage import schema
+from footprint.storage.database import Store, table
 
 FOREVER = ("tant que le service existe", "as long as the service exists")
 ERASED_UNTIL = "erased_until"  # of Meta: a UTC day; requests of days before it were erased
@@ -40,37 +40,77 @@ _SEALED = (
     "{keep_days} days in the database, then sealed files, without limit",
 )
 RULES: tuple[Rule, ...] = (
-    Rule(("reading", "readingclaim", "withdrawnreading", "streamday", "stream", "alias"),
-         ("relevés d’énergie et de temps de calcul des machines", "readings of energy and computing time of machines"),
-         _SEALED, _NONE),
-    Rule(("request", "requestclaim", "withdrawnrequest", "serviceday"),
-         ("requêtes : instants, service, usage, modèle, nombres de jetons ; ni texte, ni nom, ni adresse",
-          "requests: instants, service, use case, model, numbers of tokens; no text, name or address"),
-         ("{keep_days} jours en base, puis fichiers scellés, jusqu’à leur effacement (footprint ledger erase)",
-          "{keep_days} days in the database, then sealed files, until they are erased (footprint ledger erase)"),
-         ("aucun identifiant ; un service d’une seule personne peut révéler son activité, d’où le secret statistique",
-          "no identifier; a service of one person may reveal their activity, hence disclosure control")),
-    Rule(("users", "usersclaim", "withdrawnusers"),
-         ("nombres d’utilisateurs distincts par cellule de publication", "numbers of distinct users per publication cell"),
-         FOREVER,
-         ("des nombres ; les identifiants ne quittent pas la passerelle", "numbers; identifiers never leave the gateway")),
-    Rule(("footprint_row", "footprint_count", "footprint_straddle", "footprint_seen", "footprint_split", "shard", "basis",
-          "statistics", "published_edition", "footprint_row_sum", "footprint_count_sum", "footprint_seen_sum",
-          "footprint_hour_sum"),
-         ("figures calculées, par heure, service et usage", "computed figures, by hour, service and use case"), FOREVER,
-         ("comme les requêtes, agrégé", "as requests, aggregated")),
+    Rule(
+        ("reading", "readingclaim", "withdrawnreading", "streamday", "stream", "alias"),
+        ("relevés d’énergie et de temps de calcul des machines", "readings of energy and computing time of machines"),
+        _SEALED,
+        _NONE,
+    ),
+    Rule(
+        ("request", "requestclaim", "withdrawnrequest", "serviceday"),
+        (
+            "requêtes : instants, service, usage, modèle, nombres de jetons ; ni texte, ni nom, ni adresse",
+            "requests: instants, service, use case, model, numbers of tokens; no text, name or address",
+        ),
+        (
+            "{keep_days} jours en base, puis fichiers scellés, jusqu’à leur effacement (footprint ledger erase)",
+            "{keep_days} days in the database, then sealed files, until they are erased (footprint ledger erase)",
+        ),
+        (
+            "aucun identifiant ; un service d’une seule personne peut révéler son activité, d’où le secret statistique",
+            "no identifier; a service of one person may reveal their activity, hence disclosure control",
+        ),
+    ),
+    Rule(
+        ("users", "usersclaim", "withdrawnusers"),
+        ("nombres d’utilisateurs distincts par cellule de publication", "numbers of distinct users per publication cell"),
+        FOREVER,
+        ("des nombres ; les identifiants ne quittent pas la passerelle", "numbers; identifiers never leave the gateway"),
+    ),
+    Rule(
+        (
+            "footprint_row",
+            "footprint_count",
+            "footprint_straddle",
+            "footprint_seen",
+            "footprint_split",
+            "shard",
+            "basis",
+            "statistics",
+            "published_edition",
+            "footprint_row_sum",
+            "footprint_count_sum",
+            "footprint_seen_sum",
+            "footprint_hour_sum",
+        ),
+        ("figures calculées, par heure, service et usage", "computed figures, by hour, service and use case"),
+        FOREVER,
+        ("comme les requêtes, agrégé", "as requests, aggregated"),
+    ),
     Rule(("intensity", "stored_factor"), ("facteurs et séries d’intensité", "factors and series of intensity"), FOREVER, _NONE),
-    Rule(("access",),
-         ("accès aux cellules non protégées : instant, rôle, ce qui fut demandé",
-          "accesses to unprotected cells: instant, role, what was asked"),
-         ("{log_days} jours", "{log_days} days"),
-         ("ni nom ni adresse ; un rôle que tient une seule personne la désigne",
-          "no name and no address; a role that one person holds points to them")),
+    Rule(
+        ("access",),
+        (
+            "accès aux cellules non protégées : instant, rôle, ce qui fut demandé",
+            "accesses to unprotected cells: instant, role, what was asked",
+        ),
+        ("{log_days} jours", "{log_days} days"),
+        (
+            "ni nom ni adresse ; un rôle que tient une seule personne la désigne",
+            "no name and no address; a role that one person holds points to them",
+        ),
+    ),
     Rule(("token",), ("empreintes des jetons des agents", "digests of agents’ tokens"), FOREVER, _NONE),
-    Rule(("batch", "event", "sealed", "job", "meta", "name"),
-         ("ce qui arriva au registre lui-même : lots, retraits, réglages",
-          "what happened to the ledger itself: batches, withdrawals, settings"), FOREVER, _NONE),
-)  # fmt: skip
+    Rule(
+        ("batch", "event", "sealed", "job", "meta", "name"),
+        (
+            "ce qui arriva au registre lui-même : lots, retraits, réglages",
+            "what happened to the ledger itself: batches, withdrawals, settings",
+        ),
+        FOREVER,
+        _NONE,
+    ),
+)
 COLUMNS = ("tables", "holds", "kept", "persons")
 
 
@@ -79,12 +119,13 @@ def rules(config: Config, language: str) -> list[dict[str, Any]]:
     chosen = 0 if language == "fr" else 1
     return [
         {
-            "tables": ", ".join(rule.tables), "holds": rule.holds[chosen],
+            "tables": ", ".join(rule.tables),
+            "holds": rule.holds[chosen],
             "kept": rule.kept[chosen].format(keep_days=config.keep_days, log_days=config.access.log_days),
             "persons": rule.persons[chosen],
         }
         for rule in RULES
-    ]  # fmt: skip
+    ]
 
 
 def register(config: Config, language: str) -> str:
@@ -94,17 +135,20 @@ def register(config: Config, language: str) -> str:
         "# Registre des traitements : footprint" if french else "# Record of processing: footprint",
         "",
         f"- **{'Responsable' if french else 'Controller'}**: {config.organisation or '…'}",
-        "- **Finalité** : mesurer et publier l’énergie et les émissions des services d’IA ; jamais évaluer personne." if french
+        "- **Finalité** : mesurer et publier l’énergie et les émissions des services d’IA ; jamais évaluer personne."
+        if french
         else "- **Purpose**: measure and publish energy and emissions of AI services; never to assess persons.",
-        "- **Jamais enregistré** : texte des requêtes et des réponses, noms, adresses, identifiants d’utilisateurs." if french
+        "- **Jamais enregistré** : texte des requêtes et des réponses, noms, adresses, identifiants d’utilisateurs."
+        if french
         else "- **Never stored**: texts of requests and answers, names, addresses, identifiers of users.",
-        "- **Destinataires** : le comité de suivi et le public, après secret statistique (5 utilisateurs au moins)." if french
+        "- **Destinataires** : le comité de suivi et le public, après secret statistique (5 utilisateurs au moins)."
+        if french
         else "- **Recipients**: the follow-up body and the public, after disclosure control (5 users at least).",
         f"- **{'Effacement' if french else 'Erasure'}**: `footprint ledger erase --before DATE`",
         "",
         "| tables | contient | conservé | personnes |" if french else "| tables | holds | kept | persons |",
         "|---|---|---|---|",
-    ]  # fmt: skip
+    ]
     return "\n".join(head + [f"| {' | '.join(str(row[name]) for name in COLUMNS)} |" for row in rules(config, language)]) + "\n"
 
 
@@ -116,7 +160,7 @@ def erase_requests(store: Store, vault: Vault, before_day: int, reason: str, now
     SealError
         If requests of these days still stand in SQL, or a day is not computed: what would be lost was not used yet.
     """
-    target, request, shard = table(tables.Sealed), table(tables.Request), table(tables.Shard)
+    target, request, shard = table(schema.Sealed), table(schema.RequestRow), table(schema.Shard)
     with store.begin() as connection:
         left = connection.execute(select(request.c.key).where(request.c.start_us < before_day * US_PER_DAY).limit(1)).first()
         if left is not None:
@@ -127,18 +171,26 @@ def erase_requests(store: Store, vault: Vault, before_day: int, reason: str, now
         missing = [part for part in parts if (part.source, part.day) not in computed]
         if missing:
             raise SealError(f"{missing[0].source} of {format_instant(missing[0].day * US_PER_DAY)[:10]} is not computed yet")
-        store.upsert(connection, tables.Meta, [{"key": ERASED_UNTIL, "value": str(before_day)}])
+        store.upsert(connection, schema.Meta, [{"key": ERASED_UNTIL, "value": str(before_day)}])
         for part in parts:
             last = connection.execute(
                 select(target).where(target.c.source == part.source).order_by(target.c.seq.desc()).limit(1)
             ).one()
             link = {
-                "source": part.source, "day": part.day, "part": part.part, "erased": part.file, "sha256": part.sha256,
-                "reason": reason, "sealed_us": now_us, "state": part.state, "seq": last.seq + 1, "previous": last.link,
-            }  # fmt: skip
+                "source": part.source,
+                "day": part.day,
+                "part": part.part,
+                "erased": part.file,
+                "sha256": part.sha256,
+                "reason": reason,
+                "sealed_us": now_us,
+                "state": part.state,
+                "seq": last.seq + 1,
+                "previous": last.link,
+            }
             raw = canonical(link)
             vault.write(link_name(part.source, last.seq + 1), raw)
-            store.insert_new(connection, tables.Sealed, [row_of(link, last.seq + 1, sha256_of(raw))])
+            store.insert_new(connection, schema.Sealed, [row_of(link, last.seq + 1, sha256_of(raw))])
             same = (target.c.source == part.source) & (target.c.seq == part.seq)
             connection.execute(update(target).where(same).values(file=""))
         store.log(connection, now_us, "erase", f"requests of {len(parts)} sealed parts before day {before_day}: {reason}")

@@ -23,9 +23,15 @@ from tests.simulation.sensors import build_nvml, powercap
 LIMIT_MIB = 32
 LIMIT_CORE = 0.001
 ALLOWED = (
-    "footprint", "footprint.readings", "footprint.instants", "footprint.units", "footprint.assumptions", "footprint.data",
-    "footprint.estimate", "footprint.fieldmaps",
-)  # fmt: skip
+    "footprint",
+    "footprint.core.records",
+    "footprint.core.timestamps",
+    "footprint.core.units",
+    "footprint.core.assumptions",
+    "footprint.core.resources",
+    "footprint.core.estimate",
+    "footprint.core.log_formats",
+)
 
 
 class _Server(BaseHTTPRequestHandler):
@@ -46,10 +52,27 @@ class _Server(BaseHTTPRequestHandler):
 def serve(folder: Path) -> int:
     """A TLS server on a free port, with a certificate of its own."""
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
-         "subjectAltName=DNS:localhost", "-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")],
-        check=True, capture_output=True,
-    )  # fmt: skip
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost",
+            "-keyout",
+            str(folder / "key.pem"),
+            "-out",
+            str(folder / "cert.pem"),
+        ],
+        check=True,
+        capture_output=True,
+    )
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Server)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
@@ -64,15 +87,18 @@ def start_agent(folder: Path) -> tuple[subprocess.Popen[bytes], dict[str, str]]:
     library = build_nvml(folder)
     (folder / "token").write_text("fp_test")
     sensors = {
-        "FOOTPRINT_SYSFS": str(folder / "sys"), "NVML_SIM_GPUS": "8",
+        "FOOTPRINT_SYSFS": str(folder / "sys"),
+        "NVML_SIM_GPUS": "8",
         "LD_LIBRARY_PATH": str(library.parent) if library else "",
-    }  # fmt: skip
+    }
     told = {
         "FOOTPRINT_AGENT__SERVER": f"https://localhost:{serve(folder)}",
-        "FOOTPRINT_AGENT__TOKEN_FILE": str(folder / "token"), "FOOTPRINT_AGENT__SPOOL": str(folder / "spool"),
-        "FOOTPRINT_AGENT__CA_FILE": str(folder / "cert.pem"), "FOOTPRINT_AGENT__METRICS_PORT": "19107",
+        "FOOTPRINT_AGENT__TOKEN_FILE": str(folder / "token"),
+        "FOOTPRINT_AGENT__SPOOL": str(folder / "spool"),
+        "FOOTPRINT_AGENT__CA_FILE": str(folder / "cert.pem"),
+        "FOOTPRINT_AGENT__METRICS_PORT": "19107",
         "FOOTPRINT_AGENT__HOST": "bench",
-    }  # fmt: skip
+    }
     return subprocess.Popen([sys.executable, "-m", "collectors", "run"], env=os.environ | sensors | told), sensors
 
 
@@ -109,15 +135,17 @@ def cpu_s(pid: int) -> float:
 def foreign_imports() -> list[str]:
     """Modules that the agent loads and that are neither its own, nor the standard library's, nor pynvml."""
     script = (
-        "import sys; before = set(sys.modules); import collectors.run, collectors.cli;"
+        "import sys; before = set(sys.modules); import collectors.main_loop, collectors.cli;"
         "print('\\n'.join(sorted(set(sys.modules) - before)))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return [
-        name for name in done.stdout.split()
+        name
+        for name in done.stdout.split()
         if name.partition(".")[0] not in sys.stdlib_module_names
-        and name.partition(".")[0] not in ("pynvml", "collectors") and name not in ALLOWED
-    ]  # fmt: skip
+        and name.partition(".")[0] not in ("pynvml", "collectors")
+        and name not in ALLOWED
+    ]
 
 
 def main() -> int:

@@ -13,7 +13,7 @@ import time
 import numpy as np
 import pandas as pd
 
-from footprint.attribution.frames import attribute_frames
+from footprint.notebook.attribution_frames import attribute_frames
 from tests.simulation.fits import judge
 from tests.simulation.server import VARIANTS
 
@@ -34,13 +34,32 @@ def fleet(hosts: int, seed: int = 1) -> tuple[pd.DataFrame, pd.DataFrame, pd.Dat
             for gpu in range(4):
                 device = f"gpu:{4 * service + gpu}"
                 energy = np.concatenate([[0], np.cumsum(power / 4 * 60 * luck.normal(1, 0.01, MINUTES))])
-                readings.append(pd.DataFrame({"time": np.arange(MINUTES + 1) * 60, "host": f"h{host}", "device": device, "component": "gpu", "energy_j": energy}))
+                readings.append(
+                    pd.DataFrame(
+                        {
+                            "time": np.arange(MINUTES + 1) * 60,
+                            "host": f"h{host}",
+                            "device": device,
+                            "component": "gpu",
+                            "energy_j": energy,
+                        }
+                    )
+                )
                 placements.append({"service": name, "host": f"h{host}", "device": device})
             for use_case in range(2):
-                requests.append(pd.DataFrame({
-                    "start": minute * 60, "end": minute * 60 + 60, "service": name, "use_case": f"u{use_case}",
-                    "requests": np.maximum(tokens[use_case] // 200, 2), "input_tokens": tokens[use_case] * 3, "output_tokens": tokens[use_case],
-                }))  # fmt: skip
+                requests.append(
+                    pd.DataFrame(
+                        {
+                            "start": minute * 60,
+                            "end": minute * 60 + 60,
+                            "service": name,
+                            "use_case": f"u{use_case}",
+                            "requests": np.maximum(tokens[use_case] // 200, 2),
+                            "input_tokens": tokens[use_case] * 3,
+                            "output_tokens": tokens[use_case],
+                        }
+                    )
+                )
     return pd.concat(readings, ignore_index=True), pd.DataFrame(placements), pd.concat(requests, ignore_index=True)
 
 
@@ -64,9 +83,7 @@ def rows() -> list[tuple[str, float, float | None]]:
     begun = time.perf_counter()
     found = judge("small", 1)
     per_100k = (time.perf_counter() - begun) * 100_000 / found.diagnosis.requests
-    result: list[tuple[str, float, float | None]] = [
-        (f"service-day of 100,000 requests ({law.name}) / 5 s", per_100k, 5.0)
-    ]
+    result: list[tuple[str, float, float | None]] = [(f"service-day of 100,000 requests ({law.name}) / 5 s", per_100k, 5.0)]
     readings, placements, requests = fleet(HOSTS)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     begun = time.perf_counter()

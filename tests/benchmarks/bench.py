@@ -15,9 +15,9 @@ from pathlib import Path
 import pandas as pd
 
 from footprint.config import parse_config
-from footprint.fieldmaps import load_map
-from footprint.ledger.importing import import_energy, import_foreign, import_requests
-from footprint.store import Store
+from footprint.core.log_formats import load_map
+from footprint.ledger.importers import import_energy, import_foreign, import_requests
+from footprint.storage.database import Store
 from tests.benchmarks import agent_peer, attribution, ledger, pages, rapl_sample
 from tests.walk import DAY_S, NOW_US, ask, compute, config, energy_lines, request_lines, write
 
@@ -37,11 +37,21 @@ def best(act: Callable[[], object]) -> float:
 def foreign_log(path: Path, count: int) -> list[str]:
     """A gateway's log of payloads of 400 bytes; its lines."""
     lines = [
-        json.dumps({
-            "startTime": DAY_S + n, "endTime": DAY_S + n + 2.5, "model_group": "m", "prompt_tokens": n % 2000, "completion_tokens": n % 500,
-            "status": "success", "litellm_call_id": f"{n:032x}", "metadata": {"requester_metadata": {"use_case": "drafting"}}, "messages": "x" * 200,
-        }) for n in range(count)
-    ]  # fmt: skip
+        json.dumps(
+            {
+                "startTime": DAY_S + n,
+                "endTime": DAY_S + n + 2.5,
+                "model_group": "m",
+                "prompt_tokens": n % 2000,
+                "completion_tokens": n % 500,
+                "status": "success",
+                "litellm_call_id": f"{n:032x}",
+                "metadata": {"requester_metadata": {"use_case": "drafting"}},
+                "messages": "x" * 200,
+            }
+        )
+        for n in range(count)
+    ]
     path.write_text("\n".join(lines) + "\n")
     return lines
 

@@ -12,14 +12,14 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from footprint import tables
-from footprint.aggregation.basis import basis_at
-from footprint.aggregation.storing import KEPT_WORDS
-from footprint.aggregation.summing import rebuild
+from footprint.aggregation.calculation_basis import basis_at
+from footprint.aggregation.result_writer import KEPT_WORDS
+from footprint.aggregation.rollups import rebuild
 from footprint.config import Config, parse_config
-from footprint.impact.book import shipped_book
-from footprint.store import Store, table
-from footprint.units import US_PER_DAY
+from footprint.core.units import US_PER_DAY
+from footprint.impact.factor_book import shipped_book
+from footprint.storage import schema
+from footprint.storage.database import Store, table
 
 DAY_0 = 20_454  # 2026-01-01, counted from 1970-01-01
 STATUSES = ("recommended", "authorised", "under-study", "proscribed")
@@ -33,8 +33,9 @@ def config_text(services: int, uses: int) -> str:
     parts += [f'[[host]]\nname = "host-{n:03}"\nsite = "site-{n % 3}"\nuplift = 1.2' for n in range(2 * services)]
     parts += [
         f'[[service]]\nname = "service-{n:02}"\nmodel = "model-{n % MODELS}"\n'
-        f'devices = ["host-{2 * n:03}/gpu:0", "host-{2 * n + 1:03}/gpu:0"]' for n in range(services)
-    ]  # fmt: skip
+        f'devices = ["host-{2 * n:03}/gpu:0", "host-{2 * n + 1:03}/gpu:0"]'
+        for n in range(services)
+    ]
     parts += [f'[[use_case]]\nname = "use-{n:02}"\ncharter = "{STATUSES[n % 4]}"' for n in range(uses)]
     return "\n".join(parts) + "\n"
 
@@ -54,26 +55,50 @@ def build(path: Path, days: int = 730, services: int = 50, uses: int = 20) -> tu
 
 
 def _fill(store: Store, connection: Connection, config: Config, days: int, services: int, uses: int) -> None:
-    texts = sorted({
-        *KEPT_WORDS, "gpu:0", *(f"host-{n:03}" for n in range(2 * services)), *(f"service-{n:02}" for n in range(services)),
-        *(f"use-{n:02}" for n in range(uses)), *(f"model-{n}" for n in range(MODELS)), *STATUSES,
-    })  # fmt: skip
+    texts = sorted(
+        {
+            *KEPT_WORDS,
+            "gpu:0",
+            *(f"host-{n:03}" for n in range(2 * services)),
+            *(f"service-{n:02}" for n in range(services)),
+            *(f"use-{n:02}" for n in range(uses)),
+            *(f"model-{n}" for n in range(MODELS)),
+            *STATUSES,
+        }
+    )
     number = {text: index for index, text in enumerate(texts, 1)}
-    store.insert_new(connection, tables.Name, [{"id": index, "text": text} for text, index in number.items()])
+    store.insert_new(connection, schema.Name, [{"id": index, "text": text} for text, index in number.items()])
     templates = []
     for host in range(2 * services):
         name, service = f"host-{host:03}", f"service-{host // 2:02}"
         basis = basis_at(
-            config, shipped_book(), name, DAY_0 * US_PER_DAY, component="gpu", device_model="H100", method="counter",
-            idle_known=True, split="ok",
-        )  # fmt: skip
-        store.insert_new(connection, tables.Basis, [{"id": host + 1, "digest": f"{host:032x}", "content": basis.to_json()}])
+            config,
+            shipped_book(),
+            name,
+            DAY_0 * US_PER_DAY,
+            component="gpu",
+            device_model="H100",
+            method="counter",
+            idle_known=True,
+            split="ok",
+        )
+        store.insert_new(connection, schema.BasisRow, [{"id": host + 1, "digest": f"{host:032x}", "content": basis.to_json()}])
         model = number[f"model-{host // 2 % MODELS}"]
         mine = [use for use in range(uses) if use % 2 == host % 2]
         templates += [
-            (number[name], number["gpu:0"], number[service], number[f"use-{use:02}"], model, number[STATUSES[use % 4]], host + 1,
-             host, use + 1) for use in mine
-        ]  # fmt: skip
+            (
+                number[name],
+                number["gpu:0"],
+                number[service],
+                number[f"use-{use:02}"],
+                model,
+                number[STATUSES[use % 4]],
+                host + 1,
+                host,
+                use + 1,
+            )
+            for use in mine
+        ]
         idle = number["(idle)"]
         templates.append((number[name], number["gpu:0"], number[service], idle, number["(idle)"], idle, host + 1, host, 0))
     connection.exec_driver_sql(
@@ -85,9 +110,7 @@ def _fill(store: Store, connection: Connection, config: Config, days: int, servi
         "CREATE TEMPORARY TABLE hour AS WITH RECURSIVE h(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM h WHERE n + 1 < "
         f"{last}) SELECT n, {DAY_0} * 86400 + n * 3600 AS slot, {DAY_0} + n / 24 AS day FROM h"
     )
-    active = (
-        "CASE WHEN use = 0 THEN 0 ELSE 40000000000 + ((hour.n * 7919 + use * 104729 + host * 1299709) % 1000003) * 50000 END"
-    )
+    active = "CASE WHEN use = 0 THEN 0 ELSE 40000000000 + ((hour.n * 7919 + use * 104729 + host * 1299709) % 1000003) * 50000 END"
     idle = "CASE WHEN use = 0 THEN 300000000000 ELSE 0 END"
     connection.exec_driver_sql(
         "INSERT INTO footprint_row SELECT slot, host_id, device_id, service_id, use_case_id, model_id, basis_id, charter_id, "
@@ -113,8 +136,10 @@ def _file(store: Store, connection: Connection, number: dict[str, int], days: in
     hosts = 2 * services
     shard = [(1 + host + day * hosts, DAY_0 + day, f"host host-{host:03}") for day in range(days) for host in range(hosts)]
     shard += [
-        (hosts * days + 1 + n + day * services, DAY_0 + day, f"service service-{n:02}") for day in range(days) for n in range(services)
-    ]  # fmt: skip
+        (hosts * days + 1 + n + day * services, DAY_0 + day, f"service service-{n:02}")
+        for day in range(days)
+        for n in range(services)
+    ]
     connection.exec_driver_sql(
         "INSERT INTO shard (id, day, members, fingerprint, computed_us, provisional, facts, notes) VALUES (?, ?, ?, 'x', 1, 0, '', '[]')",
         shard,
@@ -122,18 +147,21 @@ def _file(store: Store, connection: Connection, number: dict[str, int], days: in
     streams = [(host + 1, number[f"host-{host:03}"], number["gpu:0"]) for host in range(hosts)]
     connection.exec_driver_sql(
         "INSERT INTO stream (id, host_id, device_id, component, quantity, grade, source, model) "
-        "VALUES (?, ?, ?, 'gpu', 'energy', 'counter', 'nvml-energy', 'H100')", streams,
-    )  # fmt: skip
+        "VALUES (?, ?, ?, 'gpu', 'energy', 'counter', 'nvml-energy', 'H100')",
+        streams,
+    )
     held = [
         (host + 1, DAY_0 + day, (DAY_0 + day) * US_PER_DAY, (DAY_0 + day + 1) * US_PER_DAY - 1 + (day == days - 1))
-        for host in range(hosts) for day in range(days)
-    ]  # fmt: skip
+        for host in range(hosts)
+        for day in range(days)
+    ]
     connection.exec_driver_sql("INSERT INTO streamday (stream_id, day, first_us, last_us, version) VALUES (?, ?, ?, ?, 1)", held)
     rows = [
         {"service_id": number[f"service-{n:02}"], "day": DAY_0 + day, "first_us": (DAY_0 + day) * US_PER_DAY, "version": 1}
-        for n in range(services) for day in range(days)
-    ]  # fmt: skip
-    connection.execute(table(tables.ServiceDay).insert(), rows)
+        for n in range(services)
+        for day in range(days)
+    ]
+    connection.execute(table(schema.ServiceDayRow).insert(), rows)
 
 
 if __name__ == "__main__":

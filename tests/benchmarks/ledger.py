@@ -20,16 +20,16 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy import select
 
-from footprint import tables
+from footprint.access.agent_tokens import add_token
 from footprint.config import parse_config
-from footprint.ledger.importing import import_energy
-from footprint.ledger.sealing import rows_of, seal
-from footprint.ledger.segments import pack
-from footprint.ledger.vault import Vault
+from footprint.core.records import EnergyReading, to_line
+from footprint.ledger.archive_writer import rows_of, seal
+from footprint.ledger.importers import import_energy
+from footprint.ledger.object_store import Vault
+from footprint.ledger.parquet_segments import pack
 from footprint.ledger.verifier import row_digests
-from footprint.readings import EnergyReading, to_line
-from footprint.store import Store, table
-from footprint.tokens import add_token
+from footprint.storage import schema
+from footprint.storage.database import Store, table
 from tests.walk import DAY_S, NOW_US, compute
 
 READINGS, CHUNK = 1_000_000, 50_000
@@ -46,9 +46,7 @@ def readings_file(path: Path, hosts: int, devices: int, seconds: range) -> int:
         file.write("time,host,device,component,power_w\n")
         for second in seconds:
             watts = luck.integers(60, 700, hosts * devices).tolist()
-            file.writelines(
-                f"{DAY_S + second},h{n // devices},gpu:{n % devices},gpu,{watt}\n" for n, watt in enumerate(watts)
-            )
+            file.writelines(f"{DAY_S + second},h{n // devices},gpu:{n % devices},gpu,{watt}\n" for n, watt in enumerate(watts))
             count += len(watts)
     return count
 
@@ -62,7 +60,7 @@ def imports(folder: Path) -> list[Row]:
     done = import_energy(store, str(path), NOW_US)
     ours = time.perf_counter() - begun
     assert done.accepted == count
-    reading = table(tables.Reading)
+    reading = table(schema.Reading)
     with store.read() as connection:
         rows = [tuple(row) for row in connection.execute(select(reading))]
     bare = Store(f"sqlite:///{folder / 'bare.db'}")
@@ -134,7 +132,7 @@ def days(folder: Path) -> list[Row]:
 HALF = """
 import sys, time
 from footprint.config import parse_config
-from footprint.store import Store
+from footprint.storage.database import Store
 from tests.walk import compute
 store, facts = Store(sys.argv[1]), parse_config('[organisation]\\ntimezone = "UTC"\\n')
 compute(store, facts, again=True)
@@ -156,7 +154,9 @@ def _seconds_of_two(folder: Path, facts: object) -> float:
         stores.append(path)
     root = Path(__file__).parents[2]
     children = [
-        subprocess.Popen([sys.executable, "-c", HALF, f"sqlite:///{path}"], cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", HALF, f"sqlite:///{path}"], cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         for path in stores
     ]
     for child in children:
@@ -173,7 +173,9 @@ def shipments(folder: Path) -> list[Row]:
     port = 18_099
     (folder / "footprint.toml").write_text(f"[server]\nport = {port}\n")
     server = subprocess.Popen(
-        [sys.executable, "-c", "from footprint.cli import main; main()", "serve", "--no-scheduler"], cwd=folder, stderr=subprocess.DEVNULL
+        [sys.executable, "-c", "from footprint.cli import main; main()", "serve", "--no-scheduler"],
+        cwd=folder,
+        stderr=subprocess.DEVNULL,
     )
     waits: list[float] = []
     try:
@@ -195,7 +197,9 @@ def shipments(folder: Path) -> list[Row]:
                 begun = time.perf_counter()
                 while True:
                     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-                    connection.request("POST", "/api/v1/ingest", body, {"Authorization": f"Bearer {token}", "Content-Encoding": "gzip"})
+                    connection.request(
+                        "POST", "/api/v1/ingest", body, {"Authorization": f"Bearer {token}", "Content-Encoding": "gzip"}
+                    )
                     answer = connection.getresponse()
                     answer.read()
                     connection.close()
@@ -216,7 +220,7 @@ def shipments(folder: Path) -> list[Row]:
         server.kill()
         server.wait()
     with store.read() as connection:
-        stored = len(connection.execute(select(table(tables.Reading).c.time_us)).all())
+        stored = len(connection.execute(select(table(schema.Reading).c.time_us)).all())
     assert stored == AGENTS * LINES
     store.close()
     p99 = statistics.quantiles(waits, n=100)[98]

@@ -7,19 +7,27 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from footprint.calendar.rollup_ranges import day_of, midnight_s
 from footprint.config import Config
-from footprint.querying import Question, query
-from footprint.store import Store
-from footprint.stretches import day_of, midnight_s
-from footprint.units import US_PER_S
+from footprint.core.units import US_PER_S
+from footprint.figures import Query, run_query
+from footprint.storage.database import Store
 from tests.benchmarks.large import build
 
 DAYS, SERVICES, USES = 120, 50, 20
 REPEATS = 5
 SUMS = (
-    "active_uj", "idle_uj", "host_uj", "facility_uj", "spread_a_uj", "spread_b_uj", "modelled_uj", "grade_b_uj", "grade_c_uj",
+    "active_uj",
+    "idle_uj",
+    "host_uj",
+    "facility_uj",
+    "spread_a_uj",
+    "spread_b_uj",
+    "modelled_uj",
+    "grade_b_uj",
+    "grade_c_uj",
     "embodied_ug",
-)  # fmt: skip
+)
 
 
 def rows(days: int = DAYS) -> list[tuple[str, float, float | None]]:
@@ -52,22 +60,24 @@ def _against_sql(store: Store, config: Config, now_us: int) -> list[tuple[str, f
     """Questions of a page over 30 days, and the sums that they rest on as SQL alone."""
     since = _at(config, now_us, 30)
     asked = {
-        "total": (Question(from_us=since), 3, "service_id, use_case_id, basis_id"),
-        "by day": (Question(from_us=since, every="day"), 3, "start, service_id, use_case_id, basis_id"),
-        "by service": (Question(("service",), from_us=since), 3, "service_id, use_case_id, basis_id"),
-        "by use case": (Question(("use_case",), from_us=since), 1, "service_id, use_case_id, basis_id"),
-        "by host and day": (Question(("host",), "day", since), 3, "start, service_id, use_case_id, basis_id"),
+        "total": (Query(from_us=since), 3, "service_id, use_case_id, basis_id"),
+        "by day": (Query(from_us=since, every="day"), 3, "start, service_id, use_case_id, basis_id"),
+        "by service": (Query(("service",), from_us=since), 3, "service_id, use_case_id, basis_id"),
+        "by use case": (Query(("use_case",), from_us=since), 1, "service_id, use_case_id, basis_id"),
+        "by host and day": (Query(("host",), "day", since), 3, "start, service_id, use_case_id, basis_id"),
         "of one service by day": (
-            Question((), "day", since, where=(("service", "service-07"),)), 3, "start, service_id, use_case_id, basis_id",
+            Query((), "day", since, where=(("service", "service-07"),)),
+            3,
+            "start, service_id, use_case_id, basis_id",
         ),
-    }  # fmt: skip
+    }
     found: list[tuple[str, float, float | None]] = []
     for name, (question, level, keys) in asked.items():
         sums = ", ".join(f"SUM({column})" for column in SUMS)
         where = f"level = {level} AND start >= {since // US_PER_S}"
         statement = f"SELECT {keys}, {sums} FROM footprint_row_sum WHERE {where} GROUP BY {keys}"
         peer = best(lambda statement=statement: _bare(store, statement))
-        ours = best(lambda question=question: query(store, config, question, now_us))
+        ours = best(lambda question=question: run_query(store, config, question, now_us))
         found.append((f"30 days, {name} / bare SQL on the sums", ours, peer))
     return found
 
@@ -80,8 +90,8 @@ def _bare(store: Store, statement: str) -> int:
 
 
 def _windows(store: Store, config: Config, now_us: int) -> list[tuple[str, float, float | None]]:
-    day = Question(("use_case",), from_us=_at(config, now_us, 2), to_us=_at(config, now_us, 1))
-    one = best(lambda: query(store, config, day, now_us))
-    month = best(lambda: query(store, config, Question(("use_case",), from_us=_at(config, now_us, 30)), now_us))
-    whole = best(lambda: query(store, config, Question(("use_case",)), now_us))
+    day = Query(("use_case",), from_us=_at(config, now_us, 2), to_us=_at(config, now_us, 1))
+    one = best(lambda: run_query(store, config, day, now_us))
+    month = best(lambda: run_query(store, config, Query(("use_case",), from_us=_at(config, now_us, 30)), now_us))
+    whole = best(lambda: run_query(store, config, Query(("use_case",)), now_us))
     return [("by use case, 30 days / one day", month, one), (f"by use case, all {DAYS} days / one day", whole, one)]

@@ -69,6 +69,9 @@ def rows() -> list[tuple[str, float, float | None]]:
         root = Path(folder)
         powercap(root, sockets=2, dram=True)
         mine = ours(root) / 1e6
-        found = [("RAPL sample of four zones / Zeus", zeus(root)), ("RAPL sample of four zones / CodeCarbon, two zones", codecarbon(root))]
+        found = [
+            ("RAPL sample of four zones / Zeus", zeus(root)),
+            ("RAPL sample of four zones / CodeCarbon, two zones", codecarbon(root)),
+        ]
     rows: list[tuple[str, float, float | None]] = [("RAPL sample of four zones / limit of 5 µs", mine, 5e-6)]
     return rows + [(what, mine, None if peer is None else peer / 1e6) for what, peer in found]

@@ -8,10 +8,10 @@ from pathlib import Path
 from collectors.agent import Agent
 from collectors.base import Collector
 from collectors.config import AgentConfig
-from collectors.groups import Groups
-from collectors.sensors import Sensors
+from collectors.process_groups import Groups
+from collectors.sensor_set import Sensors
 from collectors.spool import Spool
-from footprint.readings import ActivityReading, ContextReading, EnergyReading, Record, from_line
+from footprint.core.records import ActivityReading, ContextReading, EnergyReading, Record, from_line
 
 S = 1_000_000
 WALL_US = 1_790_000_000 * S  # the wall clock when the simulated one says 0

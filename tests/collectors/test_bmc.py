@@ -170,6 +170,15 @@ def test_redfish_says_what_is_wrong_with_the_password(bmc: Any, tmp_path: Path) 
         open_(redfish_url="")
 
 
-@pytest.mark.parametrize("document", [{}, {"PowerWatts": {"Reading": None}}, {"PowerControl": [{"PowerConsumedWatts": 0}]}, {"PowerWatts": {"Reading": True}}, {"PowerWatts": {"Reading": 1e9}}])
+@pytest.mark.parametrize(
+    "document",
+    [
+        {},
+        {"PowerWatts": {"Reading": None}},
+        {"PowerControl": [{"PowerConsumedWatts": 0}]},
+        {"PowerWatts": {"Reading": True}},
+        {"PowerWatts": {"Reading": 1e9}},
+    ],
+)
 def test_redfish_documents_without_a_power(document: dict[str, Any]) -> None:
     assert parse_power(document) is None

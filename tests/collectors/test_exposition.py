@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from collectors.agent import Agent
-from collectors.base import Channel, Collector, Context, Sample, Unavailable, Use
+from collectors.base import Channel, Collector, DeviceContext, ProcessUsage, Sample, Unavailable
 from collectors.config import AgentConfig, Gateway
-from collectors.exposition import METRICS, describe
-from collectors.follow import Follower
-from collectors.groups import Groups
-from collectors.metrics import MetricsPort
-from collectors.sensors import Sensors
-from collectors.ship import Shipper
+from collectors.log_tailer import Follower
+from collectors.metrics_server import MetricsPort
+from collectors.process_groups import Groups
+from collectors.prometheus_text import METRICS, describe
+from collectors.sensor_set import Sensors
+from collectors.shipper import Shipper
 from collectors.spool import Spool
 
 S = 1_000_000
@@ -35,8 +35,8 @@ class Simulated(Collector):
         counter_j = self.tick * 300 + (10**9 if self.tick >= 5 else 0)
         yield Sample(GPU, at_us, mono_us, counter_j * S if self.tick < 9 else 9)
 
-    def context(self) -> Iterator[Context]:
-        yield Context("GPU-1", "gpu", "nvml", {"busy_us": self.tick * S // 2}, {1: Use(10**9, 0)})
+    def context(self) -> Iterator[DeviceContext]:
+        yield DeviceContext("GPU-1", "gpu", "nvml", {"busy_us": self.tick * S // 2}, {1: ProcessUsage(10**9, 0)})
 
 
 class Broken(Collector):

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from collectors.cgroups import name_of, path_of, pod_names
-from collectors.groups import BadGroup, Groups, Usage
-from collectors.proc import ProcessTable
+from collectors.process_groups import BadGroup, Groups, Usage
+from collectors.procfs import ProcessTable
 from tests.simulation.sensors import host_time, process
 
 S = 1_000_000
@@ -29,7 +29,10 @@ POD = "7e1f3a0c-1111-2222-3333-444455556666"
         (f"/machine.slice/libpod-{ID}.scope/container", "container:0123456789ab"),
         ("/lxc.payload.llm/system.slice/x.service", "container:llm"),
         ("/lxc/llm", "container:llm"),
-        (f"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{POD.replace('-', '_')}.slice/cri-containerd-{ID}.scope", f"pod:{POD}"),
+        (
+            f"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{POD.replace('-', '_')}.slice/cri-containerd-{ID}.scope",
+            f"pod:{POD}",
+        ),
         (f"/kubepods/besteffort/pod{POD}/{ID}", f"pod:{POD}"),
         (f"/kubepods/pod{POD}/crio-{ID}", f"pod:{POD}"),
         ("/slurm/uid_1000/job_4711/step_0", "job:4711"),
@@ -129,11 +132,21 @@ def test_declared_groups_by_every_rule(tmp_path: Path) -> None:
     process(tmp_path / "proc", 10, command="python -m vllm serve m", cgroup="0::/system.slice/a.service\n")
     process(tmp_path / "proc", 11, parent=10, cgroup="0::/system.slice/vllm-large.service\n")
     process(tmp_path / "proc", 12, parent=11, cgroup=f"0::/kubepods.slice/kubepods-pod{POD.replace('-', '_')}.slice/x\n")
-    rules = ["tree=pid:10", "shell=cmd:vllm +serve", "unit=unit:vllm-*.service", "pod=pod:llm/embed-*", "path=cgroup:/system.slice/"]
+    rules = [
+        "tree=pid:10",
+        "shell=cmd:vllm +serve",
+        "unit=unit:vllm-*.service",
+        "pod=pod:llm/embed-*",
+        "path=cgroup:/system.slice/",
+    ]
     found = groups(tmp_path, *rules, discover=False)
     found.scan(0)
     for pid in (10, 11, 12):
-        text = (tmp_path / f"proc/{pid}/stat").read_text().replace(" 0 0 0 0 0 0 0 0 0 0 ", f" 0 0 0 0 0 0 0 0 0 {2 ** (pid - 10)} ", 1)
+        text = (
+            (tmp_path / f"proc/{pid}/stat")
+            .read_text()
+            .replace(" 0 0 0 0 0 0 0 0 0 0 ", f" 0 0 0 0 0 0 0 0 0 {2 ** (pid - 10)} ", 1)
+        )
         (tmp_path / f"proc/{pid}/stat").write_text(text)
     used = {name: usage.cpu_us // 10_000 for name, usage in found.scan(10 * S).items()}
     assert used == {"tree": 7, "shell": 1, "unit": 2, "pod": 4, "path": 3}
@@ -173,7 +186,7 @@ def test_a_scan_of_500_processes_opens_each_stat_once_and_each_control_group_onc
     script = f"""
 import sys, time
 from pathlib import Path
-from collectors.groups import Groups
+from collectors.process_groups import Groups
 found = Groups([], Path({str(tmp_path / "proc")!r}), Path({str(tmp_path / "sys")!r}))
 opened = {{}}
 def watch(event, arguments):

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors.base import Channel, Sample
-from collectors.metering import CLOSED, Meter, advance, begin, gain_uj, record
-from collectors.sharing import shares_uj
+from collectors.mig_split import shares_uj
+from footprint.core.counter_correction import CLOSED, Meter, advance, begin, gain_uj, record
 
 S = 1_000_000
 LIMIT_W = 300
@@ -20,7 +20,9 @@ def counter(channel: Channel, at_s: float, value: int, wall_s: float | None = No
 
 
 def power(at_s: float, watts: float, limit_w: int = 0) -> Sample:
-    return Sample(Channel("g", "gpu", "nvml-power", limit_uw=limit_w * S), round(at_s * S), round(at_s * S), None, round(watts * S))
+    return Sample(
+        Channel("g", "gpu", "nvml-power", limit_uw=limit_w * S), round(at_s * S), round(at_s * S), None, round(watts * S)
+    )
 
 
 def follow(meter: Meter, *samples: Sample) -> tuple[Meter, list[Meter]]:
@@ -49,7 +51,9 @@ def test_c4_a_gap_that_could_hide_a_wrap_opens_an_epoch() -> None:
     """1000 J at 300 W wrap in 3.3 s: after four, nobody knows how often."""
     assert gain_uj(counter(RAPL, 0, 0), counter(RAPL, 3, 5 * S)) == 5 * S
     assert gain_uj(counter(RAPL, 0, 0), counter(RAPL, 4, 5 * S)) is None
-    meter, closed = follow(begin(counter(RAPL, 0, 0), "b"), counter(RAPL, 1, 9 * S), counter(RAPL, 60, 20 * S), counter(RAPL, 61, 30 * S))
+    meter, closed = follow(
+        begin(counter(RAPL, 0, 0), "b"), counter(RAPL, 1, 9 * S), counter(RAPL, 60, 20 * S), counter(RAPL, 61, 30 * S)
+    )
     assert [each.energy_uj for each in closed] == [9 * S]
     assert meter.energy_uj == 10 * S
 
@@ -59,7 +63,9 @@ def test_c4_a_wrap_that_no_device_could_draw_is_none() -> None:
 
 
 @given(st.lists(st.integers(0, LIMIT_W * S), min_size=4, max_size=40), st.data())
-def test_c9_a_fall_that_the_next_sample_bears_out_closes_the_epoch_and_keeps_both_sides(used: list[int], data: st.DataObject) -> None:
+def test_c9_a_fall_that_the_next_sample_bears_out_closes_the_epoch_and_keeps_both_sides(
+    used: list[int], data: st.DataObject
+) -> None:
     at = data.draw(st.integers(1, len(used) - 2))
     values, raw = [10**12], 10**12
     for index, energy in enumerate(used):
@@ -87,7 +93,9 @@ def test_a_misread_value_is_passed_over_and_loses_nothing(used: list[int], data:
 
 def test_c16_an_increase_above_the_limit_is_doubted_and_never_counted() -> None:
     leap = 10**18
-    meter, closed = follow(begin(counter(GPU, 0, 0), "b"), counter(GPU, 1, 100 * S), counter(GPU, 2, leap), counter(GPU, 3, leap + 100 * S))
+    meter, closed = follow(
+        begin(counter(GPU, 0, 0), "b"), counter(GPU, 1, 100 * S), counter(GPU, 2, leap), counter(GPU, 3, leap + 100 * S)
+    )
     assert [each.energy_uj for each in closed] == [100 * S]
     assert meter.energy_uj == 100 * S
 

@@ -9,9 +9,9 @@ from collectors.acpi import AcpiCollector
 from collectors.amd import AmdCollector
 from collectors.base import Collector, Unavailable
 from collectors.config import AgentConfig
-from collectors.dram import DramCollector
+from collectors.counter_validation import CounterValidation
+from collectors.dram_estimate import DramCollector
 from collectors.intel import IntelCollector
-from collectors.trial import Trial
 from tests.collectors.agents import WALL_US, S, energy, make, used_uj
 from tests.simulation.sensors import monitor, powercap
 
@@ -76,7 +76,7 @@ def test_an_amd_gpu_by_its_driver(tmp_path: Path) -> None:
     assert {r.source for r in energy(agent)} == {"amd-power"}
 
 
-AMDSMI = '''
+AMDSMI = """
 clock = {"t": 0}
 FROZEN = %r
 def amdsmi_init(): pass
@@ -91,7 +91,7 @@ def amdsmi_get_power_info(handle):
 def amdsmi_get_energy_count(handle):
     ticks = 0 if handle == "frozen" else clock["t"] * 500 * 1000000 / 15.3
     return {%r: ticks + 1e6, "counter_resolution": 15.3}
-'''
+"""
 
 
 @pytest.mark.parametrize("key", ["energy_accumulator", "power"])
@@ -109,16 +109,22 @@ def test_c14_an_amd_counter_is_tried_before_it_is_believed(tmp_path: Path, monke
             agent.record(WALL_US + at * S, at * S)
     del sys.modules["amdsmi"]
     records = energy(agent)
-    assert {(r.device, r.source) for r in records} == {("gpu-good", "amd-power"), ("gpu-good", "amd-energy"), ("gpu-frozen", "amd-power")}
+    assert {(r.device, r.source) for r in records} == {
+        ("gpu-good", "amd-power"),
+        ("gpu-good", "amd-energy"),
+        ("gpu-frozen", "amd-power"),
+    }
     # 30 s by power, then by the counter, which counts in units of 15.3 µJ: nothing is lost at the change.
     assert used_uj(records, "gpu-good") == pytest.approx(500 * 100 * S, abs=200)
     assert used_uj(records, "gpu-frozen") == 500 * 100 * S
     assert [said for said in agent.sensors.remarks() if "disagrees" in said and said.startswith("amd:1")]
 
 
-@pytest.mark.parametrize(("watts_counted", "trusted"), [(100, True), (60, True), (190, True), (45, False), (210, False), (0, False)])
+@pytest.mark.parametrize(
+    ("watts_counted", "trusted"), [(100, True), (60, True), (190, True), (45, False), (210, False), (0, False)]
+)
 def test_c14_a_counter_may_differ_from_power_by_less_than_twice(watts_counted: int, trusted: bool) -> None:
-    trial = Trial()
+    trial = CounterValidation()
     for at in range(40):
         trial.add(at * S, at * watts_counted * S, 100 * S)
     assert trial.trusted is trusted

@@ -55,7 +55,10 @@ def test_the_counter_is_told_to_its_resolution_and_keyed_by_uuid(load: Load, tmp
     for index, uuid in enumerate(("GPU-a", "GPU-b")):
         assert abs(used_uj(energy(agent), uuid) - nvml.true_uj(index)) <= 1000
         assert covered_us(energy(agent), uuid) == 60 * S
-    assert {(r.device, r.alias, r.source) for r in energy(agent)} == {("GPU-a", "gpu:0", "nvml-energy"), ("GPU-b", "gpu:1", "nvml-energy")}
+    assert {(r.device, r.alias, r.source) for r in energy(agent)} == {
+        ("GPU-a", "gpu:0", "nvml-energy"),
+        ("GPU-b", "gpu:1", "nvml-energy"),
+    }
 
 
 def test_c9_a_driver_reload_opens_an_epoch_and_never_gives_negative_energy(load: Load, tmp_path: Path) -> None:

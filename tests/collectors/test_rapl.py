@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import collectors.probe
-from collectors.base import Refused, Unavailable
+from collectors.base import PermissionRequired, Unavailable
 from collectors.cli import main
 from collectors.config import AgentConfig
 from collectors.rapl import RaplCollector
@@ -26,7 +26,9 @@ def devices(found: RaplCollector) -> list[tuple[str, str]]:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="another user's rights can be taken only by root")
-def test_c1_a_counter_that_only_root_may_read_is_said_with_its_remedy_and_is_no_zero(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_c1_a_counter_that_only_root_may_read_is_said_with_its_remedy_and_is_no_zero(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for zone in powercap(tmp_path, 1):
         zone.file.chmod(0o400)
     for folder in [tmp_path, *tmp_path.parents][:-1]:
@@ -83,7 +85,9 @@ def test_c3_psys_that_is_chosen_and_absent_is_said(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("range_uj", [RANGE_UJ, 65_532_610_987])
 @given(st.lists(st.integers(0, 500 * S), min_size=20, max_size=200), st.integers(0, 2**40))
-def test_c4_each_zone_wraps_by_its_own_range(tmp_path_factory: pytest.TempPathFactory, range_uj: int, used: list[int], start: int) -> None:
+def test_c4_each_zone_wraps_by_its_own_range(
+    tmp_path_factory: pytest.TempPathFactory, range_uj: int, used: list[int], start: int
+) -> None:
     folder = tmp_path_factory.mktemp("wrap")
     package, memory = powercap(folder / "sys", 1, dram=True, range_uj=range_uj)
     package.add(range_uj - 1001 - start % (3000 * S))  # soon at the end of its range
@@ -102,14 +106,14 @@ def test_c4_each_zone_wraps_by_its_own_range(tmp_path_factory: pytest.TempPathFa
 def test_c4_a_sampling_period_that_could_hide_a_wrap_is_refused(tmp_path: Path) -> None:
     powercap(tmp_path, 1, range_uj=5_000 * S)  # 525 W believed: 9.5 s
     assert devices(collector(tmp_path, sample_s=1)) == [("cpu:0", "cpu")]
-    with pytest.raises(Refused, match="wrap unseen between two samples 5 s apart; lower"):
+    with pytest.raises(PermissionRequired, match="wrap unseen between two samples 5 s apart; lower"):
         collector(tmp_path, sample_s=5)
 
 
 def test_c5_a_counter_whose_range_is_not_known_is_refused(tmp_path: Path) -> None:
     powercap(tmp_path, 1)
     (tmp_path / "class/powercap/intel-rapl:0/max_energy_range_uj").unlink()
-    with pytest.raises(Refused, match="range is not known"):
+    with pytest.raises(PermissionRequired, match="range is not known"):
         collector(tmp_path)
 
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from collectors import state
+from collectors import checkpoint
 from collectors.agent import Agent
 from collectors.base import Channel, Sample
 from collectors.spool import Spool
-from footprint.attribution.spans import MIN_GAP_US, Samples, counter_spans
-from footprint.readings import EnergyReading, from_line
+from footprint.attribution.energy_intervals import MIN_GAP_US, Samples, counter_spans
+from footprint.core.records import EnergyReading, from_line
 from tests.collectors.agents import WALL_US, S, make
 
 LIMIT_W = 500
@@ -99,7 +99,7 @@ class World:
             self.forgotten_us += self.last_us - max(self.saved_us, self.life_us)
         self.down = self.luck.choice([0, 1, 3, 20])
         if not self.clock_only and self.luck.random() < 0.08:
-            path = self.folder / "spool" / state.NAME
+            path = self.folder / "spool" / checkpoint.NAME
             if path.exists():
                 path.write_bytes(path.read_bytes()[: self.luck.randrange(50)])
                 self.breaks += 1
@@ -136,7 +136,11 @@ class World:
         # program can tell.
         if not hidden:
             self.misread = bool(self.agent.meters) and not self.misread and luck.random() < 0.02
-        wrong = [(self.raw + self.channel.wrap_uj // 2) % self.channel.wrap_uj] if self.channel.wrap_uj else [0, self.raw // 3, 10**17]
+        wrong = (
+            [(self.raw + self.channel.wrap_uj // 2) % self.channel.wrap_uj]
+            if self.channel.wrap_uj
+            else [0, self.raw // 3, 10**17]
+        )
         value = luck.choice(wrong) if self.misread else self.raw
         if not hidden:
             self.truth[mono_us] = self.true_uj
@@ -230,8 +234,10 @@ def check(world: World) -> None:
     # The ledger's own differences are the same, whatever the order in which records came.
     rows = sorted(world.ledger.rows.values(), key=lambda r: r.at_us)
     names = {epoch: index for index, epoch in enumerate(sorted({r.epoch for r in rows}))}
-    columns = (np.array([value(r) for r in rows], dtype=np.int64) for value in (
-        lambda r: r.at_us, lambda r: r.energy_uj, lambda r: r.covered_us, lambda r: names[r.epoch]))  # fmt: skip
+    columns = (
+        np.array([value(r) for r in rows], dtype=np.int64)
+        for value in (lambda r: r.at_us, lambda r: r.energy_uj, lambda r: r.covered_us, lambda r: names[r.epoch])
+    )
     spans = counter_spans(Samples(*columns), MIN_GAP_US)
     assert int(spans.energy_uj.sum()) == held
 
@@ -243,14 +249,14 @@ FULL = 10_000 if os.environ.get("HYPOTHESIS_PROFILE") == "full" else 300
 def disk(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """A switch: while it is on, the disk takes the agent's memory as little as its records."""
     full = [False]
-    save = state.save
+    save = checkpoint.save
 
     def saved(*arguments: object) -> None:
         if full[0]:
             raise OSError(28, "No space left on device")
         save(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(state, "save", saved)
+    monkeypatch.setattr(checkpoint, "save", saved)
     return full
 
 

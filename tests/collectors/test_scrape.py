@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from collectors.scrape import Scraper
+from collectors.prometheus_scraper import Scraper
 from tests.collectors.agents import WALL_US, S, energy, make, used_uj
 from tests.collectors.test_sensors import One
 
@@ -41,7 +41,10 @@ def exporter() -> Iterator[tuple[type[Exporter], str]]:
 
 
 def node(joules: float) -> str:
-    rows = (f'node_rapl_package_joules_total{{index="0",path="/sys/class/powercap/{path}"}} {joules % WRAP_J:.6f}' for path in ("intel-rapl-mmio:0", "intel-rapl:0"))
+    rows = (
+        f'node_rapl_package_joules_total{{index="0",path="/sys/class/powercap/{path}"}} {joules % WRAP_J:.6f}'
+        for path in ("intel-rapl-mmio:0", "intel-rapl:0")
+    )
     return "\n".join([*rows, 'node_hwmon_power_average_watt{chip="x"} 5', ""])
 
 
@@ -67,7 +70,9 @@ def test_a_partitioned_board_that_is_repeated_counts_once(scraper: Scraper) -> N
     assert [(s.channel.device, s.counter_uj) for s in scraper.samples_of(text, 1, 1)] == [("GPU-1", 5 * S)]
 
 
-def test_of_two_exporters_that_show_one_group_the_first_counts_aloud(scraper: Scraper, capsys: pytest.CaptureFixture[str]) -> None:
+def test_of_two_exporters_that_show_one_group_the_first_counts_aloud(
+    scraper: Scraper, capsys: pytest.CaptureFixture[str]
+) -> None:
     text = node(100) + 'scaph_socket_energy_microjoules{socket_id="1"} 7\n'
     assert {s.channel.source for s in scraper.samples_of(text, 1, 1)} == {"node_exporter-energy"}
     assert "scaphandre and node_exporter both show this host's cpu" in capsys.readouterr().err
@@ -81,7 +86,9 @@ def test_what_a_sensor_of_our_own_measures_is_not_scraped_too(scraper: Scraper, 
     assert {device for device, _ in agent.meters} == {"one", "cpu:0"}
 
 
-def test_a_real_exporter_is_read_beside_the_loop_and_its_failures_are_said_once(exporter: tuple[type[Exporter], str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_real_exporter_is_read_beside_the_loop_and_its_failures_are_said_once(
+    exporter: tuple[type[Exporter], str], capsys: pytest.CaptureFixture[str]
+) -> None:
     handler, url = exporter
     handler.text = node(100)
     scraper = Scraper((url, "http://127.0.0.1:1/metrics"), 0.05)

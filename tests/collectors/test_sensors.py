@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from collectors.base import Channel, Collector, Sample, Unavailable
-from collectors.clock import boot_id, sync_state
+from collectors.clocks import boot_id, sync_state
 from collectors.config import AgentConfig, BadConfig, load
-from collectors.notify import notify
 from collectors.registry import COLLECTORS
-from collectors.sensors import Sensors
+from collectors.sensor_set import Sensors
+from collectors.systemd_notify import notify
 from tests.collectors.agents import S
 from tests.simulation.sensors import build_nvml, host_time, powercap
 
@@ -98,7 +98,9 @@ def test_whole_server_sources_cover_the_same_and_so_do_those_of_the_cpu() -> Non
 
 def agent(root: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     given = os.environ | {"FOOTPRINT_SYSFS": str(root / "sys"), "FOOTPRINT_PROC": str(root / "proc")} | environment
-    return subprocess.run([sys.executable, "-m", "collectors", *arguments], env=given, cwd=root, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "collectors", *arguments], env=given, cwd=root, capture_output=True, text=True, check=False
+    )
 
 
 def test_probe_says_what_is_measured_at_which_quality_and_why_the_rest_is_not(tmp_path: Path) -> None:
@@ -129,11 +131,16 @@ def test_list_names_every_collector(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("sample_s = 9", "sample_s must be from"), ("nvml_power = 'peak'", "must be one of average, instant"),
-        ("rapl_zone = 1", "must be one of package, psys"), ("watts = 1", "unknown key"), ("discover = 'yes'", "true or false"),
-        ("server = 'ftp://x'", "must begin with https"), ("bmc_s = 0", "bmc_s"), ("interval_s = 0.5", "at least sample_s"),
+        ("sample_s = 9", "sample_s must be from"),
+        ("nvml_power = 'peak'", "must be one of average, instant"),
+        ("rapl_zone = 1", "must be one of package, psys"),
+        ("watts = 1", "unknown key"),
+        ("discover = 'yes'", "true or false"),
+        ("server = 'ftp://x'", "must begin with https"),
+        ("bmc_s = 0", "bmc_s"),
+        ("interval_s = 0.5", "at least sample_s"),
     ],
-)  # fmt: skip
+)
 def test_a_configuration_that_cannot_be_right_is_refused_with_its_file(tmp_path: Path, text: str, why: str) -> None:
     (tmp_path / "footprint.toml").write_text(f"[agent]\n{text}\n")
     with pytest.raises(BadConfig, match=why) as error:

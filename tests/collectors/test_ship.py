@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from collectors.ship import LEAST_BYTES, LONGEST_WAIT_S, Shipper
+from collectors.shipper import LONGEST_WAIT_S, MIN_BYTES, Shipper
 from collectors.spool import Spool
 
 
@@ -114,7 +114,9 @@ def test_one_connection_serves_many_shipments_and_a_stale_one_is_replaced_unnoti
 
 
 @pytest.mark.parametrize("status", [401, 429, 500, 503])
-def test_a_refusal_deletes_nothing_and_is_tried_again_later(server: Server, shipper: Shipper, status: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_refusal_deletes_nothing_and_is_tried_again_later(
+    server: Server, shipper: Shipper, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     server.answer = lambda lines: (status, {"Retry-After": "77"} if status in (429, 503) else {}, {})
     shipper.ship_waiting()
     assert waiting(shipper) == 5
@@ -142,7 +144,7 @@ def test_too_large_is_sent_in_halves(server: Server, shipper: Shipper) -> None:
     while waiting(shipper):
         shipper.ship_waiting()
     assert len(server.stored) == 45
-    assert LEAST_BYTES <= shipper._bytes <= 62_500
+    assert MIN_BYTES <= shipper._bytes <= 62_500
 
 
 def test_what_the_server_rejects_is_set_aside_with_its_reason(server: Server, shipper: Shipper) -> None:

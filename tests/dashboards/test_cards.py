@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from dashboards import parts
-from dashboards.view import Context, View
-from dashboards.words import say
+from dashboards.translations import say
+from dashboards.url_state import PageContext, View
 from footprint.access import Role
+from footprint.calendar.periods import named_period
 from footprint.config import parse_config
-from footprint.instants import format_instant
-from footprint.periods import named_period
-from footprint.querying import Question, query
-from footprint.querying.silence import FORGOTTEN_US, REPORTING, RETIRED, SILENT, last_heard
-from footprint.store import Store
-from footprint.wording.numbers import estimate, moment
+from footprint.core.timestamps import format_instant
+from footprint.figures import Query, run_query
+from footprint.i18n.formatting import estimate, moment
+from footprint.queries.agent_liveness import FORGOTTEN_US, REPORTING, RETIRED, SILENT, last_heard
+from footprint.storage.database import Store
 from tests.walk import CONFIG, NOW_US, START, bring, compute, config, energy_lines, request_lines
 
 S = 1_000_000
@@ -43,10 +43,10 @@ def words(made: object) -> str:
 
 def here(
     store: Store, text: str = CONFIG, language: str = "en", search: str = "?period=2026-07", now_us: int = NOW_US
-) -> Context:
+) -> PageContext:
     facts = parse_config(text)
     view = View.parse("/charter", search, language)
-    return Context(facts, store, lambda question: query(store, facts, question, now_us), now_us, view)
+    return PageContext(facts, store, lambda question: run_query(store, facts, question, now_us), now_us, view)
 
 
 def test_a_host_reports_is_silent_or_is_retired_by_its_last_reading(walked: Store) -> None:
@@ -79,7 +79,7 @@ def test_nobody_is_said_to_report_who_does_not(walked: Store, store: Store) -> N
 @pytest.mark.parametrize("language", ["fr", "en"])
 def test_an_objective_is_shown_with_its_interval_its_limit_and_its_state_in_words(walked: Store, language: str) -> None:
     start, end = named_period("2026-07").bounds_us(config().timezone)
-    row = query(walked, config(), Question(from_us=start, to_us=end), NOW_US).rows[0]
+    row = run_query(walked, config(), Query(from_us=start, to_us=end), NOW_US).rows[0]
     budgets = BUDGET.format("few", "requests", 39) + BUDGET.format("all", "energy_kwh", row["energy_kwh"])
     shown = words(parts.objectives(here(walked, CONFIG + budgets, language)))
     assert say(language, "objectives_exceeded", number="1", all="2") in shown

@@ -7,11 +7,11 @@ import re
 import pytest
 
 from dashboards.app import page_of
-from dashboards.view import Context, View
-from dashboards.words import say
+from dashboards.translations import say
+from dashboards.url_state import PageContext, View
 from footprint.config import Config
-from footprint.querying import query
-from footprint.store import Store
+from footprint.figures import run_query
+from footprint.storage.database import Store
 from tests.simulation.server import Day
 from tests.tried import two_models
 from tests.walk import NOW_US
@@ -25,7 +25,7 @@ def tried(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Config, dict
 def shown(tried: tuple[Store, Config, dict[str, Day]], search: str = "", language: str = "en") -> str:
     store, facts, _ = tried
     view = View.parse("/efficiency", f"?period=all{search}", language)
-    return str(page_of(Context(facts, store, lambda question: query(store, facts, question, NOW_US), NOW_US, view)))
+    return str(page_of(PageContext(facts, store, lambda question: run_query(store, facts, question, NOW_US), NOW_US, view)))
 
 
 @pytest.mark.parametrize("language", ["en", "fr"])

@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 
-from dashboards.app import PAGES, Remembered, page_of
-from dashboards.cards import safely
-from dashboards.view import Context, View
-from dashboards.words import catalogue, say
+from dashboards.app import PAGES, TtlCache, page_of
+from dashboards.components import error_boundary
+from dashboards.translations import catalogue, say
+from dashboards.url_state import PageContext, View
 from footprint.config import ConfigError
-from footprint.ledger.importing import import_requests
-from footprint.querying import Answer, Question, query
-from footprint.store import Store
-from footprint.wording.numbers import energy_unit, estimate, interval, number, percent, signed
+from footprint.figures import Query, QueryResult, run_query
+from footprint.i18n.formatting import energy_unit, estimate, interval, number, percent, signed
+from footprint.ledger.importers import import_requests
+from footprint.storage.database import Store
 from tests.walk import CONFIG, DAY_S, NOW_US, START, bring, compute, config, energy_lines, request_lines, write
 
 
@@ -59,20 +59,20 @@ def test_every_sentence_that_pages_ask_for_is_in_the_catalogues() -> None:
 
 
 def context_of(
-    ask: Callable[[Question], Answer], path: str = "/", search: str = "", language: str = "en", store: Store | None = None
-) -> Context:
-    return Context(config(), store, ask, NOW_US, View.parse(path, search, language))
+    ask: Callable[[Query], QueryResult], path: str = "/", search: str = "", language: str = "en", store: Store | None = None
+) -> PageContext:
+    return PageContext(config(), store, ask, NOW_US, View.parse(path, search, language))
 
 
 def test_a_page_without_data_says_what_is_awaited_and_one_without_store_stays() -> None:
-    def away(question: Question) -> Answer:
+    def away(question: Query) -> QueryResult:
         raise OperationalError("SELECT", {}, Exception("gone"))
 
     for path in PAGES:
-        empty = str(page_of(context_of(lambda question: Answer([], []), path)))
+        empty = str(page_of(context_of(lambda question: QueryResult([], []), path)))
         assert "Overview" in empty
         assert "'0'" not in empty
-    first = str(page_of(context_of(lambda question: Answer([], []))))
+    first = str(page_of(context_of(lambda question: QueryResult([], []))))
     assert "No reading yet" in first
     assert all(command in first for command in ("footprint doctor", "footprint-agent run", "footprint import requests"))
     assert "does not answer" in str(page_of(context_of(away)))
@@ -80,12 +80,12 @@ def test_a_page_without_data_says_what_is_awaited_and_one_without_store_stays() 
 
 
 def test_a_card_that_fails_says_so_and_the_others_stay(caplog: pytest.LogCaptureFixture) -> None:
-    here = context_of(lambda question: Answer([], []))
+    here = context_of(lambda question: QueryResult([], []))
 
     def broken() -> object:
         raise ValueError("a bug of ours")
 
-    said = str(safely(broken, here))
+    said = str(error_boundary(broken, here))
     assert "the others stay" in said
     assert "a bug of ours" not in said
     assert "a bug of ours" in caplog.text
@@ -100,8 +100,8 @@ def walked(sqlite: Store, tmp_path: Path) -> Store:
 
 @pytest.mark.parametrize("language", ["fr", "en"])
 def test_every_page_shows_figures_with_their_intervals(walked: Store, language: str) -> None:
-    def ask(question: Question) -> Answer:
-        return query(walked, config(), question, NOW_US)
+    def ask(question: Query) -> QueryResult:
+        return run_query(walked, config(), question, NOW_US)
 
     search = "?period=2026-Q3"
     for path in PAGES:
@@ -118,9 +118,9 @@ def test_every_page_shows_figures_with_their_intervals(walked: Store, language: 
 
 
 def test_pages_say_the_figures_of_the_command_line(walked: Store) -> None:
-    row = query(walked, config(), Question(group=("use_case",)), NOW_US).rows[0]
-    shown = str(page_of(context_of(lambda q: query(walked, config(), q, NOW_US), "/use-cases", "?period=all", "en", walked)))
-    size, _ = energy_unit(max(r["energy_kwh"] for r in query(walked, config(), Question(group=("use_case",)), NOW_US).rows))
+    row = run_query(walked, config(), Query(group=("use_case",)), NOW_US).rows[0]
+    shown = str(page_of(context_of(lambda q: run_query(walked, config(), q, NOW_US), "/use-cases", "?period=all", "en", walked)))
+    size, _ = energy_unit(max(r["energy_kwh"] for r in run_query(walked, config(), Query(group=("use_case",)), NOW_US).rows))
     written = estimate(row["energy_kwh"] / size, row["energy_low_kwh"] / size, row["energy_high_kwh"] / size, "en")
     assert written.value in shown
     assert repr(written.interval)[1:-1] in shown
@@ -128,7 +128,11 @@ def test_pages_say_the_figures_of_the_command_line(walked: Store) -> None:
 
 def test_a_comparison_is_as_wide_as_its_interval(walked: Store) -> None:
     here = context_of(
-        lambda q: query(walked, config(), q, NOW_US), "/compare", "?period=all&kind=use_case&a=drafting&b=coding", "en", walked
+        lambda q: run_query(walked, config(), q, NOW_US),
+        "/compare",
+        "?period=all&kind=use_case&a=drafting&b=coding",
+        "en",
+        walked,
     )
     shown = str(page_of(here))
     assert "no measurable difference" in shown or "times the energy of" in shown
@@ -136,7 +140,7 @@ def test_a_comparison_is_as_wide_as_its_interval(walked: Store) -> None:
 
 
 def test_a_range_without_a_value_is_drawn_as_a_range() -> None:
-    from dashboards.bars import bars
+    from dashboards.ranked_bars import bars
 
     known = {"use_case": "drafting", "energy_kwh": 2.0, "energy_low_kwh": 1.5, "energy_high_kwh": 2.5, "quality": "B"}
     ranged = {"use_case": "counted", "energy_kwh": None, "energy_low_kwh": 0.0, "energy_high_kwh": 5.0, "quality": "C"}
@@ -149,7 +153,7 @@ def test_a_range_without_a_value_is_drawn_as_a_range() -> None:
 
 
 def test_a_period_not_yet_over_is_drawn_apart_and_nothing_is_drawn_for_what_was_not_read() -> None:
-    from dashboards.figures import trend
+    from dashboards.plotly_figures import trend
 
     days = [
         "2026-07-01T00:00:00Z",
@@ -191,7 +195,7 @@ text = "not yet"
 
     def shown(search: str) -> str:
         view = View.parse("/", f"?period=all{search}", "en")
-        return str(page_of(Context(facts, walked, lambda question: query(walked, facts, question, NOW_US), NOW_US, view)))
+        return str(page_of(PageContext(facts, walked, lambda question: run_query(walked, facts, question, NOW_US), NOW_US, view)))
 
     everything = shown("")
     assert "1. 2 Jul 2026 00:00 : model upgraded" in everything
@@ -205,22 +209,22 @@ def test_answers_are_remembered_until_something_was_computed(monkeypatch: pytest
     now, state, asked = [100.0], ["one"], []
     monkeypatch.setattr("dashboards.app.time.monotonic", lambda: now[0])
 
-    def ask(question: Question) -> Answer:
+    def ask(question: Query) -> QueryResult:
         asked.append(question)
-        return Answer([], [])
+        return QueryResult([], [])
 
-    remembered = Remembered(ask, lambda: state[0])
+    remembered = TtlCache(ask, lambda: state[0])
     for _ in range(20):
-        remembered(Question())
+        remembered(Query())
     assert len(asked) == 1
-    remembered(Question(every="day"))
+    remembered(Query(every="day"))
     assert len(asked) == 2
     state[0] = "two"
     now[0] += 2
-    remembered(Question())
+    remembered(Query())
     assert len(asked) == 3
     now[0] += 61
-    remembered(Question())
+    remembered(Query())
     assert len(asked) == 4
 
 
@@ -230,7 +234,7 @@ def test_requests_without_a_reading_are_no_energy_of_zero(sqlite: Store, tmp_pat
     for language, said in (("en", "20 requests, and no energy was read"), ("fr", "20 requêtes, et aucune énergie relevée")):
         for path in ("/", "/services?name=chat"):
             page, _, search = path.partition("?")
-            here = context_of(lambda q: query(sqlite, config(), q, NOW_US), page, f"?period=all&{search}", language, sqlite)
+            here = context_of(lambda q: run_query(sqlite, config(), q, NOW_US), page, f"?period=all&{search}", language, sqlite)
             shown = str(page_of(here))
             assert "0 mWh" not in shown.replace("\u00a0", " ")
             if page == "/":
@@ -238,7 +242,7 @@ def test_requests_without_a_reading_are_no_energy_of_zero(sqlite: Store, tmp_pat
 
 
 def test_causes_are_said_in_words(walked: Store) -> None:
-    shown = str(page_of(context_of(lambda q: query(walked, config(), q, NOW_US), "/quality", "?period=all", "fr", walked)))
+    shown = str(page_of(context_of(lambda q: run_query(walked, config(), q, NOW_US), "/quality", "?period=all", "fr", walked)))
     assert "Étalonnage des capteurs, GPU" in shown
     assert "cause_" not in shown
 
@@ -246,7 +250,7 @@ def test_causes_are_said_in_words(walked: Store) -> None:
 def test_a_page_is_made_once_for_many_readers_and_anew_when_something_changed() -> None:
     made: list[str] = []
     state = [0]
-    pages: Remembered[str, str] = Remembered(lambda key: made.append(key) or f"{key}{len(made)}", lambda: state[0], 2)  # type: ignore[func-returns-value]
+    pages: TtlCache[str, str] = TtlCache(lambda key: made.append(key) or f"{key}{len(made)}", lambda: state[0], 2)  # type: ignore[func-returns-value]
     assert [pages("a"), pages("a"), pages("b")] == ["a1", "a1", "b2"]
     pages._state = (0.0, None)  # a second later
     state[0] = 1
@@ -256,6 +260,6 @@ def test_a_page_is_made_once_for_many_readers_and_anew_when_something_changed() 
 
 def test_what_is_not_worth_keeping_is_made_again() -> None:
     made: list[str] = []
-    pages: Remembered[str, str] = Remembered(lambda key: made.append(key) or "away", lambda: 0, 2, lambda found: found != "away")  # type: ignore[func-returns-value]
+    pages: TtlCache[str, str] = TtlCache(lambda key: made.append(key) or "away", lambda: 0, 2, lambda found: found != "away")  # type: ignore[func-returns-value]
     assert [pages("a"), pages("a")] == ["away", "away"]
     assert made == ["a", "a"]

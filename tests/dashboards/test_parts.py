@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards.cards import ruler, strip
-from dashboards.parts.days import day_labels
+from dashboards.components import ruler, strip
+from dashboards.parts.day_strip import day_labels
 from dashboards.sankey import BAND, Flow, Node, draw
-from dashboards.view import View
+from dashboards.url_state import View
 from footprint.config import ConfigError
-from footprint.config.facts import Annotation
-from footprint.instants import parse_instant
+from footprint.config.models import Annotation
+from footprint.core.timestamps import parse_instant
 from tests.walk import CONFIG, NOW_US, config
 
 WIDTHS = re.compile(r'class="flow (\w+)" stroke-width="([\d.]+)"')

@@ -10,26 +10,28 @@ from typing import Any
 import pytest
 
 from dashboards.app import _newest
-from dashboards.frame import header, printed
+from dashboards.layout import header, printed
+from dashboards.parts.edition_link import edition_of
 from dashboards.parts.filters import filters
-from dashboards.parts.published import edition_of
-from dashboards.view import Context, View
+from dashboards.url_state import PageContext, View
 from footprint.access import Role
 from footprint.config import Config
-from footprint.editions.publishing import publish
-from footprint.editions.shelf import Issue, newest
-from footprint.store import Store
+from footprint.editions.publication import publish
+from footprint.editions.repository import Release, newest
+from footprint.storage.database import Store
 from tests.footprint.editions.conftest import made, office  # noqa: F401 - fixtures
 from tests.quarters import instant
 from tests.walk import NOW_US, config
 
 
-def here(search: str, editions: dict[str, int], path: str = "/") -> Context:
-    def published(period: str) -> Issue | None:
-        return Issue(period, editions[period], "final") if period in editions else None
+def here(search: str, editions: dict[str, int], path: str = "/") -> PageContext:
+    def published(period: str) -> Release | None:
+        return Release(period, editions[period], "final") if period in editions else None
 
     language = "en" if "lang=en" in search else "fr"
-    return Context(config(), None, None, NOW_US, View.parse(path, search, language), role=Role.ADMINISTRATOR, published=published)  # type: ignore[arg-type]
+    return PageContext(
+        config(), None, None, NOW_US, View.parse(path, search, language), role=Role.ADMINISTRATOR, published=published
+    )  # type: ignore[arg-type]
 
 
 def texts(part: Any) -> str:
@@ -39,12 +41,18 @@ def texts(part: Any) -> str:
 @pytest.mark.parametrize(
     ("search", "name"),
     [
-        ("?period=2026-Q3", "2026-Q3 v2"), ("?period=2026-09", "2026-09 v1"), ("?period=2025", "2025 v4"),
-        ("?from=2026-07-01&to=2026-10-01", "2026-Q3 v2"), ("?from=2026-07-01&to=2026-09-30", None),
-        ("?period=2026-Q2", None), ("?period=30d", None), ("?period=all", None), ("?from=2026-07-01", None),
+        ("?period=2026-Q3", "2026-Q3 v2"),
+        ("?period=2026-09", "2026-09 v1"),
+        ("?period=2025", "2025 v4"),
+        ("?from=2026-07-01&to=2026-10-01", "2026-Q3 v2"),
+        ("?from=2026-07-01&to=2026-09-30", None),
+        ("?period=2026-Q2", None),
+        ("?period=30d", None),
+        ("?period=all", None),
+        ("?from=2026-07-01", None),
         ("?period=2026-Q3&service=chat", "2026-Q3 v2"),
     ],
-)  # fmt: skip
+)
 def test_the_edition_is_that_of_exactly_the_period_shown(search: str, name: str | None) -> None:
     found = edition_of(here(search, {"2026-Q3": 2, "2026-09": 1, "2025": 4}))
     assert (found and found.name) == name
@@ -82,9 +90,9 @@ def test_the_newest_version_is_read_without_its_content(office: tuple[Config, St
     settings, store, _ = office
     assert newest(store, "2026-08") is None
     publish(store, settings, "2026-08", instant("2026-10-14"))
-    assert newest(store, "2026-08") == Issue("2026-08", 1, "provisional")
+    assert newest(store, "2026-08") == Release("2026-08", 1, "provisional")
     publish(store, settings, "2026-08", instant("2026-10-15"), final=True)
-    assert newest(store, "2026-08") == Issue("2026-08", 2, "final")
+    assert newest(store, "2026-08") == Release("2026-08", 2, "final")
 
 
 def test_a_store_that_is_away_names_no_edition_and_breaks_no_page(tmp_path: Path) -> None:

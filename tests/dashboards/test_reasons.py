@@ -7,7 +7,7 @@ import inspect
 
 import pytest
 
-from dashboards.reasons import reason_words
+from dashboards.diagnosis_messages import reason_words
 from footprint.attribution.step import model
 
 

@@ -10,11 +10,11 @@ import pytest
 
 from dashboards import parts
 from dashboards.app import PAGES, _layout, page_of
-from dashboards.frame import skeleton
-from dashboards.view import Context, View
+from dashboards.layout import skeleton
+from dashboards.url_state import PageContext, View
 from footprint.config import Config
-from footprint.querying import Question, query
-from footprint.store import Store
+from footprint.figures import Query, run_query
+from footprint.storage.database import Store
 from tests.walk import NOW_US, START, bring, compute, config, energy_lines, request_lines
 
 DAY_US = 86_400_000_000
@@ -32,10 +32,10 @@ def walked(sqlite: Store, tmp_path: Path) -> Store:
 def shown(store: Store, path: str = "/", search: str = "?period=all", facts: Config | None = None, now_us: int = NOW_US) -> str:
     used = facts or config()
 
-    def ask(question: Question) -> Any:
-        return query(store, used, question, now_us)
+    def ask(question: Query) -> Any:
+        return run_query(store, used, question, now_us)
 
-    return str(page_of(Context(used, store, ask, now_us, View.parse(path, search, "en"))))
+    return str(page_of(PageContext(used, store, ask, now_us, View.parse(path, search, "en"))))
 
 
 def test_a_period_that_goes_on_without_readings_is_stale_and_its_figures_stay(walked: Store) -> None:
@@ -100,9 +100,9 @@ def test_no_page_draws_a_chart_outside_a_card(walked: Store) -> None:
     def bare_of(node: Any, within: bool) -> list[str]:
         return [] if node is None or isinstance(node, str | int | float) else bare(node, inside=within)
 
-    def ask(question: Question) -> Any:
-        return query(walked, config(), question, NOW_US)
+    def ask(question: Query) -> Any:
+        return run_query(walked, config(), question, NOW_US)
 
     for path in PAGES:
-        page = page_of(Context(config(), walked, ask, NOW_US, View.parse(path, "?period=all", "en")))
+        page = page_of(PageContext(config(), walked, ask, NOW_US, View.parse(path, "?period=all", "en")))
         assert bare(page, inside=False) == [], path

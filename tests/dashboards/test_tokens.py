@@ -70,9 +70,9 @@ def test_parts_of_energy_and_directions_are_told_apart_by_every_eye(theme: str) 
 
 
 def test_marks_that_plotly_draws_hold_on_both_papers() -> None:
-    from dashboards import figures
+    from dashboards import plotly_figures
 
-    for colour in (figures.DATA, figures.IDLE, figures.FACILITY, figures.PREFILL):
+    for colour in (plotly_figures.DATA, plotly_figures.IDLE, plotly_figures.FACILITY, plotly_figures.PREFILL):
         assert all(contrast(colour, theme["paper"]) >= 3 for theme in tokens().values()), colour
 
 

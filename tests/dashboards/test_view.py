@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards.view import FILTERS, PERIODS, THEMES, VERSUS, VIEWS, View
-from footprint.instants import format_instant, parse_instant
+from dashboards.url_state import FILTERS, PERIODS, THEMES, VERSUS, VIEWS, View
+from footprint.core.timestamps import format_instant, parse_instant
 from tests.walk import config
 
 NOW_US = parse_instant("2026-11-23T15:00:00Z")

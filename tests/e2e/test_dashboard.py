@@ -15,16 +15,29 @@ from typing import Any
 
 import pytest
 
-from footprint.store import Store
+from footprint.storage.database import Store
 from tests.e2e.test_up import CHROMIUM, free_port
 from tests.walk import CONFIG, START, bring, compute, config, energy_lines, request_lines
 
 pytestmark = pytest.mark.browser
 PAGES = {
-    "/": "", "/use-cases": "", "/use-cases?name=drafting": "", "/services?name=chat": "", "/models": "", "/hosts?name=a": "",
-    "/compare?kind=use_case": "", "/charter": "", "/quality": "", "/editions": "", "/efficiency": "", "/methods": "", "/help": "", "/sites": "",
-    "/explain?figure=co2e_location_g": "", "/readings?of=a&device=gpu:0&day=20635": "",
-}  # fmt: skip
+    "/": "",
+    "/use-cases": "",
+    "/use-cases?name=drafting": "",
+    "/services?name=chat": "",
+    "/models": "",
+    "/hosts?name=a": "",
+    "/compare?kind=use_case": "",
+    "/charter": "",
+    "/quality": "",
+    "/editions": "",
+    "/efficiency": "",
+    "/methods": "",
+    "/help": "",
+    "/sites": "",
+    "/explain?figure=co2e_location_g": "",
+    "/readings?of=a&device=gpu:0&day=20635": "",
+}
 
 
 def served(folder: Path) -> tuple[subprocess.Popen[bytes], str]:

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from footprint.readings import EnergyReading, to_line
-from footprint.store import Store
-from footprint.tokens import add_token
+from footprint.access.agent_tokens import add_token
+from footprint.core.records import EnergyReading, to_line
+from footprint.storage.database import Store
 from tests.ledgers import readings
 from tests.walk import DAY_S, NOW_US
 
@@ -62,7 +62,9 @@ def ship(port: int, token: str, host: str, failed: list[str]) -> None:
         while True:
             try:
                 connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-                connection.request("POST", "/api/v1/ingest", body, {"Authorization": f"Bearer {token}", "Content-Encoding": "gzip"})
+                connection.request(
+                    "POST", "/api/v1/ingest", body, {"Authorization": f"Bearer {token}", "Content-Encoding": "gzip"}
+                )
                 answer = connection.getresponse()
                 answer.read()
                 if answer.status == 200:
@@ -99,7 +101,9 @@ def test_nothing_is_lost_and_nothing_twice_while_the_server_is_killed(tmp_path: 
     assert failed == []
     found = readings(store)
     expected = {
-        (host, "GPU-x", "gpu", "energy", "counter", (DAY_S + 10 * n) * US, n * 3000 * US) for host in tokens for n in range(SHIPMENTS * LINES)
+        (host, "GPU-x", "gpu", "energy", "counter", (DAY_S + 10 * n) * US, n * 3000 * US)
+        for host in tokens
+        for n in range(SHIPMENTS * LINES)
     }
     assert found == expected
     assert os.path.exists(tmp_path / "footprint.db")

@@ -18,12 +18,12 @@ import pytest
 import uvicorn
 from sqlalchemy import select
 
-from footprint import tables
+from footprint.access.agent_tokens import add_token
 from footprint.api import create_api
-from footprint.ledger.reading import LedgerView
-from footprint.ledger.shipping import Inbox
-from footprint.store import Store, table
-from footprint.tokens import add_token
+from footprint.ledger.ingest import IngestService
+from footprint.ledger.ledger_view import LedgerView
+from footprint.storage import schema
+from footprint.storage.database import Store, table
 from tests.simulation.sensors import host_time, powercap
 from tests.walk import config
 
@@ -71,7 +71,7 @@ class Relay:
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[tuple[Store, Relay, str]]:
     store, facts = Store(f"sqlite:///{tmp_path / 'store.db'}"), config()
-    api = create_api(facts, store, Inbox(store, facts.services_of_model), lambda: time.time_ns() // 1000)
+    api = create_api(facts, store, IngestService(store, facts.services_of_model), lambda: time.time_ns() // 1000)
     server = uvicorn.Server(uvicorn.Config(api, "127.0.0.1", 0, log_level="error", lifespan="off"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -87,11 +87,17 @@ def served(tmp_path: Path) -> Iterator[tuple[Store, Relay, str]]:
 
 def agent(folder: Path, relay: Relay) -> subprocess.Popen[bytes]:
     given = os.environ | {
-        "FOOTPRINT_SYSFS": str(folder / "sys"), "FOOTPRINT_PROC": str(folder / "proc"), "FOOTPRINT_AGENT__HOST": "a",
-        "FOOTPRINT_AGENT__SERVER": f"http://127.0.0.1:{relay.port}", "FOOTPRINT_AGENT__SAMPLE_S": "0.1",
-        "FOOTPRINT_AGENT__INTERVAL_S": "0.1", "FOOTPRINT_AGENT__TOKEN_FILE": str(folder / "token"),
-        "FOOTPRINT_AGENT__SPOOL": str(folder / "spool"), "FOOTPRINT_AGENT__DISCOVER": "false", "PYTHONPATH": str(Path.cwd()),
-    }  # fmt: skip
+        "FOOTPRINT_SYSFS": str(folder / "sys"),
+        "FOOTPRINT_PROC": str(folder / "proc"),
+        "FOOTPRINT_AGENT__HOST": "a",
+        "FOOTPRINT_AGENT__SERVER": f"http://127.0.0.1:{relay.port}",
+        "FOOTPRINT_AGENT__SAMPLE_S": "0.1",
+        "FOOTPRINT_AGENT__INTERVAL_S": "0.1",
+        "FOOTPRINT_AGENT__TOKEN_FILE": str(folder / "token"),
+        "FOOTPRINT_AGENT__SPOOL": str(folder / "spool"),
+        "FOOTPRINT_AGENT__DISCOVER": "false",
+        "PYTHONPATH": str(Path.cwd()),
+    }
     with (folder / "agent.log").open("ab") as log:
         return subprocess.Popen([sys.executable, "-m", "collectors", "run"], env=given, cwd=folder, stderr=log)
 
@@ -148,7 +154,7 @@ def test_kills(served: tuple[Store, Relay, str], tmp_path: Path, kills: int) -> 
     with store.read() as connection:
         view = LedgerView(store, connection)
         (stream,) = [s for s in view.streams()["a"] if (s.device, s.quantity) == ("cpu:0", "energy")]
-        readings = connection.execute(select(table(tables.Reading)).where(table(tables.Reading).c.stream_id == stream.id)).all()
+        readings = connection.execute(select(table(schema.Reading)).where(table(schema.Reading).c.stream_id == stream.id)).all()
     readings = sorted(readings, key=lambda row: row.time_us)
     assert len({row.epoch_id for row in readings}) == 1
     assert all(b.value >= a.value for a, b in itertools.pairwise(readings))

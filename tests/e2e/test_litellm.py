@@ -16,11 +16,11 @@ import pytest
 
 import collectors.gateways.litellm
 from collectors.config import Gateway
-from collectors.follow import Follower
+from collectors.log_tailer import Follower
 from footprint.config import Config
-from footprint.ledger.prometheus_requests import import_gateway_counters
-from footprint.ledger.shipping import Inbox
-from footprint.store import Store
+from footprint.ledger.ingest import IngestService
+from footprint.ledger.prometheus_request_import import import_gateway_counters
+from footprint.storage.database import Store
 from tests.e2e.test_up import free_port
 from tests.walk import ask, compute, config
 
@@ -52,7 +52,12 @@ def start(folder: Path, port: int) -> subprocess.Popen[bytes]:
     given |= {"FOOTPRINT_REQUESTS": str(folder / "requests.jsonl"), "LITELLM_LOCAL_MODEL_COST_MAP": "True", "NO_DOCS": "True"}
     with (folder / "proxy.log").open("ab") as log:
         process = subprocess.Popen(
-            [str(PROXY), "--config", "config.yaml", "--host", "127.0.0.1", "--port", str(port)], cwd=folder, env=given, stdout=log, stderr=log, start_new_session=True
+            [str(PROXY), "--config", "config.yaml", "--host", "127.0.0.1", "--port", str(port)],
+            cwd=folder,
+            env=given,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
     until = time.monotonic() + 120
     while time.monotonic() < until:
@@ -82,7 +87,10 @@ def ask_proxy(port: int, number: int, kind: str, model: str, use_case: str) -> N
     else:
         headers = {"x-use-case": use_case}
     headers |= {"Authorization": "Bearer sk-master"}
-    with httpx.Client(timeout=60) as client, client.stream("POST", f"http://127.0.0.1:{port}/v1/chat/completions", json=body, headers=headers) as answer:
+    with (
+        httpx.Client(timeout=60) as client,
+        client.stream("POST", f"http://127.0.0.1:{port}/v1/chat/completions", json=body, headers=headers) as answer,
+    ):
         if kind == "given up":
             return  # the client hangs up while it is answered
         answer.read()
@@ -94,7 +102,12 @@ def scraping(folder: Path, proxy_port: int, port: int) -> subprocess.Popen[bytes
         "scrape_configs: [{job_name: proxy, scrape_interval: 1s, scrape_timeout: 1s, metrics_path: /metrics/, "
         f"static_configs: [{{targets: ['127.0.0.1:{proxy_port}']}}]}}]\n"
     )
-    command = ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data", f"--web.listen-address=127.0.0.1:{port}"]
+    command = [
+        "prometheus",
+        f"--config.file={folder}/prometheus.yml",
+        f"--storage.tsdb.path={folder}/data",
+        f"--web.listen-address=127.0.0.1:{port}",
+    ]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
@@ -102,7 +115,9 @@ def lines_of(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def check_counters(facts: Config, server: str, begun_us: int, sent: list[tuple[str, str, str]], rows: list[dict[str, object]], folder: Path) -> None:
+def check_counters(
+    facts: Config, server: str, begun_us: int, sent: list[tuple[str, str, str]], rows: list[dict[str, object]], folder: Path
+) -> None:
     """The same through the proxy's own counters and a Prometheus, for a site that keeps no log."""
     other = Store(f"sqlite:///{folder / 'counters.db'}")
     now_us = time.time_ns() // 1000
@@ -129,7 +144,7 @@ def test_every_request_through_a_real_proxy_is_in_the_ledger_once(sqlite: Store,
     port = free_port()
     follower = Follower(Gateway(str(tmp_path / "requests.jsonl"), "footprint"))
     facts: Config = config(FACTS)
-    inbox = Inbox(sqlite, facts.services_of_model)
+    inbox = IngestService(sqlite, facts.services_of_model)
 
     def ship() -> int:
         done = inbox.accept("gateway", [line.encode() for line in follower.read()], 1)
@@ -174,4 +189,3 @@ def test_every_request_through_a_real_proxy_is_in_the_ledger_once(sqlite: Store,
     check_counters(facts, f"http://127.0.0.1:{scraper_port}", begun_us, sent, rows, tmp_path)
     scraper.terminate()
     scraper.wait(20)
-

@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import pytest
 
-from footprint.store import Store
+from footprint.storage.database import Store
 from tests.e2e.test_dashboard import served
 from tests.e2e.test_up import free_port
 from tests.walk import CONFIG, START, bring, compute, config, energy_lines, request_lines
@@ -91,9 +91,11 @@ class Office:
         text = SHIPPED.read_text()
         signin = self.signin.server_address[1]
         for ours, here in (
-            ("127.0.0.1:8050", f"127.0.0.1:{self.app}"), ("127.0.0.1:4180", f"127.0.0.1:{signin}"),
-            ("listen 80;", f"listen 127.0.0.1:{free_port()};"), ("listen 443 ssl;", f"listen 127.0.0.1:{self.door};"),
-        ):  # fmt: skip
+            ("127.0.0.1:8050", f"127.0.0.1:{self.app}"),
+            ("127.0.0.1:4180", f"127.0.0.1:{signin}"),
+            ("listen 80;", f"listen 127.0.0.1:{free_port()};"),
+            ("listen 443 ssl;", f"listen 127.0.0.1:{self.door};"),
+        ):
             assert text.count(ours) == 1, ours
             text = text.replace(ours, here)
         return "\n".join(line for line in text.splitlines() if not line.strip().startswith("ssl_"))
@@ -112,7 +114,9 @@ class Office:
 
     def role(self, sent: Sent, port: int = 0, peer: str = "127.0.0.1") -> str:
         """Who the service takes the sender for, by what it opens."""
-        opened = [self.ask(path, sent, port, peer)[0] == 200 for path in ("/access", "/api/v1/tables/avoidable", "/hosts", "/charter")]
+        opened = [
+            self.ask(path, sent, port, peer)[0] == 200 for path in ("/access", "/api/v1/tables/avoidable", "/hosts", "/charter")
+        ]
         return ("administrator", "officer", "engineer", "committee", "public")[(*opened, True).index(True)]
 
     def close(self) -> None:
@@ -145,9 +149,17 @@ def signed_in(groups: str) -> Sent:
 
 @pytest.mark.parametrize(
     ("groups", "role"),
-    [("footprint-committee", "committee"), ("footprint-engineers", "engineer"), ("footprint-officers", "officer"),
-     ("staff,footprint-administrators", "administrator"), ("staff", "public"), ("", "public"), ("refused", "public"), ("broken", "public")],
-)  # fmt: skip
+    [
+        ("footprint-committee", "committee"),
+        ("footprint-engineers", "engineer"),
+        ("footprint-officers", "officer"),
+        ("staff,footprint-administrators", "administrator"),
+        ("staff", "public"),
+        ("", "public"),
+        ("refused", "public"),
+        ("broken", "public"),
+    ],
+)
 def test_a_reader_has_the_role_of_the_groups_that_the_sign_in_knows(groups: str, role: str, office: Office) -> None:
     assert office.role(signed_in(groups)) == role
 
@@ -158,11 +170,16 @@ FORGED = "footprint-administrators"
 @pytest.mark.parametrize(
     "forged",
     [
-        [(GROUPS, FORGED)], [(GROUPS, FORGED), (GROUPS, FORGED)], [(GROUPS.lower(), FORGED)], [("X_Forwarded_Groups", FORGED)],
-        [("X-Auth-Request-Groups", FORGED)], [(GROUPS, FORGED), ("X-Forwarded-For", "127.0.0.1"), ("Forwarded", "for=127.0.0.1")],
-        [("Connection", f"close, {GROUPS}"), (GROUPS, FORGED)], [(GROUPS, f"staff,{FORGED}"), ("X-Real-IP", "127.0.0.1"), ("Via", "1.1 footprint")],
+        [(GROUPS, FORGED)],
+        [(GROUPS, FORGED), (GROUPS, FORGED)],
+        [(GROUPS.lower(), FORGED)],
+        [("X_Forwarded_Groups", FORGED)],
+        [("X-Auth-Request-Groups", FORGED)],
+        [(GROUPS, FORGED), ("X-Forwarded-For", "127.0.0.1"), ("Forwarded", "for=127.0.0.1")],
+        [("Connection", f"close, {GROUPS}"), (GROUPS, FORGED)],
+        [(GROUPS, f"staff,{FORGED}"), ("X-Real-IP", "127.0.0.1"), ("Via", "1.1 footprint")],
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize(("groups", "role"), [("", "public"), ("footprint-committee", "committee"), ("broken", "public")])
 def test_a_header_that_a_reader_sends_is_replaced(forged: Sent, groups: str, role: str, office: Office) -> None:
     SignIn.seen.clear()
@@ -190,7 +207,9 @@ def test_agents_and_the_inner_address_of_the_sign_in(office: Office) -> None:
     assert office.ask("/api/v1/ingest", method="POST")[0] == 401
     assert SignIn.seen == []
     assert office.ask("/_who", signed_in("footprint-officers"))[0] == 404
-    assert json.loads(office.ask("/api/v1/access", signed_in("footprint-officers"))[1]) == {"error": "no such address: /api/v1/access"}
+    assert json.loads(office.ask("/api/v1/access", signed_in("footprint-officers"))[1]) == {
+        "error": "no such address: /api/v1/access"
+    }
 
 
 def test_no_address_of_a_reader_is_kept(office: Office) -> None:

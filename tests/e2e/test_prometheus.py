@@ -12,14 +12,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from footprint.aggregation.devices import device_spans
-from footprint.attribution.spans import BRIDGED
-from footprint.exporters import Overlap, SourceUnavailable
-from footprint.ledger.importing import import_requests
-from footprint.ledger.prometheus import import_prometheus
-from footprint.ledger.reading import LedgerView
-from footprint.querying.unlogged import unlogged
-from footprint.store import Store
+from footprint.aggregation.device_energy import device_spans
+from footprint.attribution.energy_intervals import BRIDGED
+from footprint.core.prometheus_metrics import Overlap, SourceUnavailable
+from footprint.ledger.importers import import_requests
+from footprint.ledger.ledger_view import LedgerView
+from footprint.ledger.prometheus_import import import_prometheus
+from footprint.queries.unlogged_traffic import unlogged
+from footprint.storage.database import Store
 from tests.e2e.test_up import free_port
 from tests.walk import DAY_S, NOW_US, ask, compute, config, write
 
@@ -52,12 +52,22 @@ def simulate() -> World:
             continue
         raw = (cpu / S) % WRAP_J
         for path in ("intel-rapl:0", "intel-rapl-mmio:0"):
-            world.show("node_rapl_package_joules_total", f'index="0",path="/sys/class/powercap/{path}",instance="inf-01:9100"', f"{raw:.6f}", at)
+            world.show(
+                "node_rapl_package_joules_total",
+                f'index="0",path="/sys/class/powercap/{path}",instance="inf-01:9100"',
+                f"{raw:.6f}",
+                at,
+            )
         host = 'Hostname="inf-01"' if at < RENAME_S else 'hostname="inf-01"'
         shown = (gpu - anew) // 1000
         for instance in (1, 2):
             blank = 9223372036854775794 if at % 600 == 300 else shown
-            world.show("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", f'UUID="GPU-1",GPU_I_ID="{instance}",{host},instance="10.0.0.1:9400"', blank, at)
+            world.show(
+                "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION",
+                f'UUID="GPU-1",GPU_I_ID="{instance}",{host},instance="10.0.0.1:9400"',
+                blank,
+                at,
+            )
         served = at // STEP_S * 3 if at < 6000 else (at - 6000) // STEP_S * 3  # the server was started anew
         for name, each in (("vllm:request_success_total", 1), ("vllm:generation_tokens_total", 40)):
             for engine in "01":
@@ -95,11 +105,26 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     url = f"http://127.0.0.1:{port}"
     if request.param == "prometheus":
         (folder / "history.om").write_text(open_metrics())
-        subprocess.run(["promtool", "tsdb", "create-blocks-from", "openmetrics", str(folder / "history.om"), str(folder / "data")], check=True, capture_output=True)
+        subprocess.run(
+            ["promtool", "tsdb", "create-blocks-from", "openmetrics", str(folder / "history.om"), str(folder / "data")],
+            check=True,
+            capture_output=True,
+        )
         (folder / "prometheus.yml").write_text("global: {}\n")
-        command = ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data", f"--web.listen-address=127.0.0.1:{port}", "--storage.tsdb.retention.time=30y"]
+        command = [
+            "prometheus",
+            f"--config.file={folder}/prometheus.yml",
+            f"--storage.tsdb.path={folder}/data",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--storage.tsdb.retention.time=30y",
+        ]
     else:
-        command = ["victoria-metrics", f"-storageDataPath={folder}/data", f"-httpListenAddr=127.0.0.1:{port}", "-retentionPeriod=30y"]
+        command = [
+            "victoria-metrics",
+            f"-storageDataPath={folder}/data",
+            f"-httpListenAddr=127.0.0.1:{port}",
+            "-retentionPeriod=30y",
+        ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for(f"{url}/-/ready" if request.param == "prometheus" else f"{url}/health")
@@ -172,7 +197,12 @@ def test_traffic_that_no_gateway_logged_is_told_with_its_size(server: str, sqlit
     (row,) = unlogged(sqlite, facts, DAY_S * S, (DAY_S + LENGTH_S) * S, NOW_US)
     # Three requests of each engine in each interval, but for the one in which the server was started anew.
     served = (LENGTH_S // STEP_S - 1) * 3 * 2
-    assert (row["service"], row["served_requests"], row["logged_requests"], row["unlogged_requests"]) == ("chat", served, 100, served - 100)
+    assert (row["service"], row["served_requests"], row["logged_requests"], row["unlogged_requests"]) == (
+        "chat",
+        served,
+        100,
+        served - 100,
+    )
     assert row["unlogged_output_tokens"] == served * 40 - 100 * 100
     assert row["served_input_tokens"] is None
     assert row["unlogged_input_tokens"] is None

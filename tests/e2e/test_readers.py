@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from footprint import tables
-from footprint.readings import EnergyReading, to_line
-from footprint.store import Store
-from footprint.tokens import add_token
+from footprint.access.agent_tokens import add_token
+from footprint.core.records import EnergyReading, to_line
+from footprint.storage import schema
+from footprint.storage.database import Store
 from tests.benchmarks.large import build, config_text
 from tests.e2e.test_dashboard import served
 from tests.ledgers import count
@@ -46,13 +46,16 @@ def page(base: str, search: str) -> tuple[int, str, float]:
     outputs = [name.rpartition(".") for name in asked["output"].strip(".").split("...")]
     given = {"address.pathname": "/", "address.search": search, "language.data": "en", "settled.data": ""}
     body = {
-        "output": asked["output"], "outputs": [{"id": name, "property": part} for name, _, part in outputs],
+        "output": asked["output"],
+        "outputs": [{"id": name, "property": part} for name, _, part in outputs],
         **{
-            kind: [{"id": e["id"], "property": e["property"], "value": given.get(f"{e['id']}.{e['property']}")} for e in asked[kind]]
+            kind: [
+                {"id": e["id"], "property": e["property"], "value": given.get(f"{e['id']}.{e['property']}")} for e in asked[kind]
+            ]
             for kind in ("inputs", "state")
         },
         "changedPropIds": ["address.search"],
-    }  # fmt: skip
+    }
     request = urllib.request.Request(
         f"{base}/_dash-update-component", json.dumps(body).encode(), {"Content-Type": "application/json"}
     )
@@ -65,14 +68,14 @@ def searches(reader: int) -> list[str]:
     return [
         f"?lang=en&period={PERIODS[(reader + turn) % len(PERIODS)]}&service=service-{(7 * reader + turn) % SERVICES:02}"
         for turn in range(ROUNDS)
-    ]  # fmt: skip
+    ]
 
 
 def test_twenty_readers_and_the_ingest_are_all_served(base: tuple[str, Path], capsys: Any) -> None:
     address, folder = base
     store = Store(f"sqlite:///{folder / 'footprint.db'}")
     token = add_token(store, "host-000", 1)
-    before = count(store, tables.Reading)
+    before = count(store, schema.Reading)
     sent, stop = [0], threading.Event()
 
     def ship() -> None:
@@ -80,9 +83,8 @@ def test_twenty_readers_and_the_ingest_are_all_served(base: tuple[str, Path], ca
             at = (1_800_000_000 + sent[0]) * 1_000_000
             line = to_line(EnergyReading("host-000", "gpu:0", "gpu", "nvml-energy", "e", sent[0], at, sent[0] * 1_000_000, at))
             request = urllib.request.Request(
-                f"{address}/api/v1/ingest", (line + "\n").encode(),
-                {"Authorization": f"Bearer {token}"},
-            )  # fmt: skip
+                f"{address}/api/v1/ingest", (line + "\n").encode(), {"Authorization": f"Bearer {token}"}
+            )
             with urllib.request.urlopen(request, timeout=60) as answer:
                 assert answer.status == 200
             sent[0] += 1
@@ -91,14 +93,18 @@ def test_twenty_readers_and_the_ingest_are_all_served(base: tuple[str, Path], ca
     agent = threading.Thread(target=ship)
     agent.start()
     with ThreadPoolExecutor(READERS) as pool:
-        answers = [each for found in pool.map(lambda n: [page(address, each) for each in searches(n)], range(READERS)) for each in found]
+        answers = [
+            each for found in pool.map(lambda n: [page(address, each) for each in searches(n)], range(READERS)) for each in found
+        ]
     stop.set()
     agent.join()
     assert [status for status, _, _ in answers] == [200] * READERS * ROUNDS
     assert not [body for _, body, _ in answers if "card_failed" in body or "does not answer" in body or "kWh" not in body]
     assert sent[0] > 0
-    assert count(store, tables.Reading) - before == sent[0]
+    assert count(store, schema.Reading) - before == sent[0]
     store.close()
     taken = sorted(seconds for _, _, seconds in answers)
     with capsys.disabled():
-        print(f"\n{len(taken)} pages, p50 {taken[len(taken) // 2]:.2f} s, p95 {taken[int(len(taken) * 0.95)]:.2f} s; {sent[0]} ingests")
+        print(
+            f"\n{len(taken)} pages, p50 {taken[len(taken) // 2]:.2f} s, p95 {taken[int(len(taken) * 0.95)]:.2f} s; {sent[0]} ingests"
+        )

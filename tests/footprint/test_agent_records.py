@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from footprint.ledger.shipping import Inbox
-from footprint.readings import ActivityReading, ContextReading, EnergyReading, Record, to_line
-from footprint.store import Store
+from footprint.core.records import ActivityReading, ContextReading, EnergyReading, Record, to_line
+from footprint.ledger.ingest import IngestService
+from footprint.storage.database import Store
 from tests.walk import DAY_S, NOW_US, ask, bring, compute, config
 
 S = 1_000_000
@@ -31,11 +31,13 @@ processes = ["pod:llm/embed-*"]
 
 
 def ship(store: Store, records: Sequence[Record]) -> None:
-    done = Inbox(store, lambda _: set()).accept("a", [to_line(record).encode() for record in records], NOW_US)
+    done = IngestService(store, lambda _: set()).accept("a", [to_line(record).encode() for record in records], NOW_US)
     assert not done.rejects
 
 
-def board(watts: float, length_s: int = 3600, device: str = "GPU-1", source: str = "nvml-energy", alias: str = "gpu:0") -> list[Record]:
+def board(
+    watts: float, length_s: int = 3600, device: str = "GPU-1", source: str = "nvml-energy", alias: str = "gpu:0"
+) -> list[Record]:
     return [
         EnergyReading("a", device, "gpu", source, "e", s, (START + s) * S, round(watts * s * S), s * S, s * S, alias)
         for s in range(0, length_s + 1, 10)
@@ -43,7 +45,9 @@ def board(watts: float, length_s: int = 3600, device: str = "GPU-1", source: str
 
 
 def circumstances(at_s: int, **values: int) -> ContextReading:
-    return ContextReading("a", "GPU-1", "gpu", "nvml", "e", at_s, (START + at_s) * S, {k.replace("__", "/"): v for k, v in values.items()})
+    return ContextReading(
+        "a", "GPU-1", "gpu", "nvml", "e", at_s, (START + at_s) * S, {k.replace("__", "/"): v for k, v in values.items()}
+    )
 
 
 def holding(at_s: int, group: str, value: int) -> ContextReading:
@@ -121,7 +125,10 @@ def test_the_agent_itself_is_in_the_figures(sqlite: Store) -> None:
     activity: list[Record] = []
     for s in range(0, 3601, 10):
         at_us = (START + s) * S
-        activity += [ActivityReading("a", "(host)", "b", s, at_us, s * S, 4 * s * S), ActivityReading("a", "footprint-agent", "b", s, at_us, s * S // 100, 4 * s * S)]
+        activity += [
+            ActivityReading("a", "(host)", "b", s, at_us, s * S, 4 * s * S),
+            ActivityReading("a", "footprint-agent", "b", s, at_us, s * S // 100, 4 * s * S),
+        ]
     cpu = [EnergyReading("a", "cpu:0", "cpu", "rapl", "e", s, (START + s) * S, 100 * s * S, s * S) for s in range(0, 3601, 10)]
     ship(sqlite, [*cpu, *activity])
     compute(sqlite, facts)
@@ -131,7 +138,13 @@ def test_the_agent_itself_is_in_the_figures(sqlite: Store) -> None:
 
 def test_c11_a_share_of_a_board_is_graded_as_modelled(sqlite: Store) -> None:
     facts = config(FACTS + '[[placement]]\nservice = "search"\ndevices = ["a/gpu:0:1"]\n')
-    ship(sqlite, [*board(100, device="MIG-1", source="nvml-energy-mig", alias="gpu:0:1"), *board(200, device="MIG-2", source="nvml-energy-mig", alias="gpu:0:2")])
+    ship(
+        sqlite,
+        [
+            *board(100, device="MIG-1", source="nvml-energy-mig", alias="gpu:0:1"),
+            *board(200, device="MIG-2", source="nvml-energy-mig", alias="gpu:0:2"),
+        ],
+    )
     compute(sqlite, facts)
     assert by_service(sqlite, facts) == pytest.approx({"search": 100 * 3600 / KWH, "(unattributed)": 200 * 3600 / KWH}, rel=1e-6)
     row = ask(sqlite, facts)[0]
@@ -156,7 +169,9 @@ def test_idle_is_not_learnt_while_the_device_computes_for_nobody_known(sqlite: S
         busy += 0 if resting else 9 * S
     ship(sqlite, records)
     at = START + rest_s + 5000  # far from the rest: none of it is within an hour of the request
-    bring(sqlite, facts, tmp_path, ["time,host,device,component,power_w"], ["start,end,service,use_case", f"{at},{at + 5},search,u"])
+    bring(
+        sqlite, facts, tmp_path, ["time,host,device,component,power_w"], ["start,end,service,use_case", f"{at},{at + 5},search,u"]
+    )
     compute(sqlite, facts)
     idle = ask(sqlite, facts)[0]["accelerator_idle_kwh"]
     rest = 60 * length_s / KWH
@@ -165,18 +180,33 @@ def test_idle_is_not_learnt_while_the_device_computes_for_nobody_known(sqlite: S
 
 def test_circumstances_are_kept_and_count_as_no_energy(sqlite: Store) -> None:
     facts = config(FACTS)
-    ship(sqlite, [*board(300), *(circumstances(s, power_limit_uw=700 * S, clock_sm_hz=10**9, memory_used_bytes=s) for s in range(0, 3600, 60))])
+    ship(
+        sqlite,
+        [
+            *board(300),
+            *(circumstances(s, power_limit_uw=700 * S, clock_sm_hz=10**9, memory_used_bytes=s) for s in range(0, 3600, 60)),
+        ],
+    )
     compute(sqlite, facts)
     assert ask(sqlite, facts)[0]["energy_kwh"] == pytest.approx(300 * 3600 * 1.2 * 1.5 / KWH, rel=1e-6)
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("values", {}), ("values", {"watts": 1}), ("values", {"busy_us": -1}), ("values", [1]), ("component", "gpus"), ("device", "")],
+    [
+        ("values", {}),
+        ("values", {"watts": 1}),
+        ("values", {"busy_us": -1}),
+        ("values", [1]),
+        ("component", "gpus"),
+        ("device", ""),
+    ],
 )
 def test_a_circumstance_that_cannot_be_right_is_refused(sqlite: Store, field: str, value: object) -> None:
     import json
 
     line = json.loads(to_line(circumstances(0, busy_us=1))) | {field: value}
-    done = Inbox(sqlite, lambda _: set()).accept("a", [json.dumps(line).encode()], NOW_US)
-    assert [(reject.line, reject.column) for reject in done.rejects] == [(1, field if not isinstance(value, dict) or "busy_us" not in value else "busy_us")]
+    done = IngestService(sqlite, lambda _: set()).accept("a", [json.dumps(line).encode()], NOW_US)
+    assert [(reject.line, reject.column) for reject in done.rejects] == [
+        (1, field if not isinstance(value, dict) or "busy_us" not in value else "busy_us")
+    ]

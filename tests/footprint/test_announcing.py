@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 
-from footprint.announcing import announce
 from footprint.cli.app import status_of
 from footprint.config import Config, ConfigError, parse_config
 from footprint.config.notify import Notify
-from footprint.jobs import JobKind, run_job
-from footprint.notifying import Attachment, Message, NotDelivered, deliver
-from footprint.store import Store
+from footprint.server.alerts import dispatch
+from footprint.server.jobs import JobKind, run_job
+from footprint.server.notifications import Attachment, Message, NotDelivered, send
+from footprint.storage.database import Store
 from tests.walk import CONFIG, START, bring, config, energy_lines, request_lines
 
 S = 1_000_000
@@ -79,7 +79,9 @@ def hook() -> Iterator[tuple[list[dict[str, Any]], str]]:
 
 
 def notified(smtp: str = "", webhook: str = "", more: str = "", language: str = "en") -> Config:
-    mail = f'smtp = "{smtp}"\nsmtp_tls = "none"\nsender = "footprint@example.org"\nrecipients = ["a@example.org", "b@example.org"]\n'
+    mail = (
+        f'smtp = "{smtp}"\nsmtp_tls = "none"\nsender = "footprint@example.org"\nrecipients = ["a@example.org", "b@example.org"]\n'
+    )
     return parse_config(
         CONFIG + f'{more}[notify]\n{mail if smtp else ""}webhook = "{webhook}"\nlanguage = "{language}"\nsilent_after_s = 600\n'
     )
@@ -91,18 +93,18 @@ def test_a_silent_agent_is_told_once_and_again_when_it_comes_back(
     kept, smtp = post
     facts = notified(smtp, hook[1] + "/here")
     bring(store, config(), tmp_path, energy_lines(START, 600), request_lines(START, 600, 3))
-    assert announce(store, facts, END_US + 599 * S) == "0 matters stand, 0 told"
-    assert announce(store, facts, END_US + 700 * S) == "1 matters stand, 1 told"
-    assert announce(store, facts, END_US + 800 * S) == "1 matters stand, 0 told"
+    assert dispatch(store, facts, END_US + 599 * S) == "0 matters stand, 0 told"
+    assert dispatch(store, facts, END_US + 700 * S) == "1 matters stand, 1 told"
+    assert dispatch(store, facts, END_US + 800 * S) == "1 matters stand, 0 told"
     (mail,) = kept.mails
     assert mail["Subject"] == "Footprint · a: no reading since 1 Jul 2026 10:10"
     assert mail["To"] == "a@example.org, b@example.org"
     assert "systemctl status footprint-agent" in mail.get_content()
     assert [told["event"] for told in hook[0]] == ["silent-agent"]
     bring(store, config(), tmp_path, energy_lines(START + 1200, 600), request_lines(START + 1200, 600, 3))
-    assert announce(store, facts, END_US + 1300 * S) == "0 matters stand, 1 told"
+    assert dispatch(store, facts, END_US + 1300 * S) == "0 matters stand, 1 told"
     assert kept.mails[-1]["Subject"] == "Footprint · a: readings again"
-    assert announce(store, facts, END_US + 31 * 86_400 * S) == "0 matters stand, 0 told"  # taken out of service
+    assert dispatch(store, facts, END_US + 31 * 86_400 * S) == "0 matters stand, 0 told"  # taken out of service
 
 
 def test_what_the_server_refuses_is_tried_again(sqlite: Store, tmp_path: Path, post: tuple[Post, str]) -> None:
@@ -111,9 +113,9 @@ def test_what_the_server_refuses_is_tried_again(sqlite: Store, tmp_path: Path, p
     bring(sqlite, config(), tmp_path, energy_lines(START, 600), request_lines(START, 600, 3))
     kept.refuses = True
     with pytest.raises(NotDelivered, match="451"):
-        announce(sqlite, facts, END_US + 700 * S)
+        dispatch(sqlite, facts, END_US + 700 * S)
     kept.refuses = False
-    assert announce(sqlite, facts, END_US + 800 * S) == "1 matters stand, 1 told"
+    assert dispatch(sqlite, facts, END_US + 800 * S) == "1 matters stand, 1 told"
     assert len(kept.mails) == 1
 
 
@@ -131,12 +133,12 @@ def test_a_failed_job_and_an_exceeded_budget_are_told_in_french(sqlite: Store, t
 
     with pytest.raises(ValueError, match="disk full"):
         run_job(sqlite, facts, JobKind("seal", 60, fails), END_US)
-    assert announce(sqlite, facts, END_US + S) == "2 matters stand, 2 told"
+    assert dispatch(sqlite, facts, END_US + S) == "2 matters stand, 2 told"
     subjects = {mail["Subject"] for mail in kept.mails}
     assert subjects == {"Footprint · La tâche seal a échoué", "Footprint · Objectif dépassé : peu, 2026-07"}
     assert "disk full" in "".join(mail.get_content() for mail in kept.mails)
     run_job(sqlite, facts, JobKind("seal", 60, lambda *_: "well"), END_US + 2 * S)
-    assert announce(sqlite, facts, END_US + 3 * S) == "1 matters stand, 1 told"
+    assert dispatch(sqlite, facts, END_US + 3 * S) == "1 matters stand, 1 told"
     assert kept.mails[-1]["Subject"] == "Footprint · seal : réussit à nouveau"
 
 
@@ -144,20 +146,22 @@ def test_a_file_goes_with_the_mail_and_its_name_to_the_webhook(
     post: tuple[Post, str], hook: tuple[list[dict[str, Any]], str]
 ) -> None:
     pdf = Attachment("2026-Q3.pdf", "application/pdf", b"%PDF-1.7 \x00\xff")
-    deliver(notified(post[1], hook[1] + "/here").notify, Message("draft", "Projet", "é\n", "2026-10-01T00:00:00Z", (pdf,)))
+    send(notified(post[1], hook[1] + "/here").notify, Message("draft", "Projet", "é\n", "2026-10-01T00:00:00Z", (pdf,)))
     (attached,) = post[0].mails[0].iter_attachments()
     assert (attached.get_filename(), attached.get_content_type(), attached.get_content()) == (
-        "2026-Q3.pdf", "application/pdf", pdf.content
-    )  # fmt: skip
+        "2026-Q3.pdf",
+        "application/pdf",
+        pdf.content,
+    )
     assert hook[0][0]["files"] == ["2026-Q3.pdf"]
 
 
 def test_one_way_that_fails_does_not_stop_the_other(post: tuple[Post, str], hook: tuple[list[dict[str, Any]], str]) -> None:
     with pytest.raises(NotDelivered, match="answered 500"):
-        deliver(notified(post[1], hook[1] + "/broken").notify, Message("test", "x", "y\n", ""))
+        send(notified(post[1], hook[1] + "/broken").notify, Message("test", "x", "y\n", ""))
     assert len(post[0].mails) == 1
     with pytest.raises(NotDelivered, match=r"127\.0\.0\.1:9"):
-        deliver(Notify(smtp="127.0.0.1:9", sender="a@b", recipients=("c@d",), smtp_tls="none"), Message("test", "x", "y\n", ""))
+        send(Notify(smtp="127.0.0.1:9", sender="a@b", recipients=("c@d",), smtp_tls="none"), Message("test", "x", "y\n", ""))
 
 
 def test_the_commands_print_what_stands(tmp_path: Path, capsys: pytest.CaptureFixture[str], post: tuple[Post, str]) -> None:

@@ -5,12 +5,12 @@ import gzip
 import pytest
 from fastapi.testclient import TestClient
 
+from footprint.access.agent_tokens import add_token
 from footprint.api import create_api
-from footprint.api.ingest import Gate
-from footprint.ledger.shipping import Inbox
-from footprint.readings import ActivityReading, EnergyReading, RequestRecord, to_line
-from footprint.store import Store
-from footprint.tokens import add_token
+from footprint.api.ingest import AdmissionControl
+from footprint.core.records import ActivityReading, EnergyReading, RequestRecord, to_line
+from footprint.ledger.ingest import IngestService
+from footprint.storage.database import Store
 from tests.walk import DAY_S, NOW_US, compute, config
 
 US = 1_000_000
@@ -20,7 +20,9 @@ def lines(host: str = "a", count: int = 12) -> list[str]:
     found = []
     for n in range(count):
         at = (DAY_S + 10 * n) * US
-        found.append(to_line(EnergyReading(host, "GPU-x", "gpu", "nvml-energy", "e1", n, at, n * 2000 * US, n * 10 * US, alias="gpu:0")))
+        found.append(
+            to_line(EnergyReading(host, "GPU-x", "gpu", "nvml-energy", "e1", n, at, n * 2000 * US, n * 10 * US, alias="gpu:0"))
+        )
         found.append(to_line(ActivityReading(host, "(host)", "e1", n, at, n * 5 * US, n * 40 * US)))
     found.append(to_line(RequestRecord(DAY_S * US, "chat", "drafting", (DAY_S + 60) * US, output_tokens=5, id="one")))
     return found
@@ -29,7 +31,7 @@ def lines(host: str = "a", count: int = 12) -> list[str]:
 @pytest.fixture
 def served(store: Store) -> tuple[TestClient, dict[str, str], Store]:
     facts = config()
-    api = create_api(facts, store, Inbox(store, facts.services_of_model), lambda: NOW_US)
+    api = create_api(facts, store, IngestService(store, facts.services_of_model), lambda: NOW_US)
     token = add_token(store, "a", NOW_US)
     return TestClient(api), {"Authorization": f"Bearer {token}", "Content-Encoding": "gzip"}, store
 
@@ -61,11 +63,14 @@ def test_a_token_writes_for_its_own_host_only(served: tuple[TestClient, dict[str
 @pytest.mark.parametrize(
     ("headers", "content", "status"),
     [
-        ({}, b"", 401), ({"Authorization": "Bearer wrong"}, b"", 401), ({"Content-Encoding": "gzip"}, b"not gzip", 400),
-        ({"Content-Encoding": "br"}, b"", 400), ({"Content-Encoding": ""}, b"x" * (9 << 20), 413),
+        ({}, b"", 401),
+        ({"Authorization": "Bearer wrong"}, b"", 401),
+        ({"Content-Encoding": "gzip"}, b"not gzip", 400),
+        ({"Content-Encoding": "br"}, b"", 400),
+        ({"Content-Encoding": ""}, b"x" * (9 << 20), 413),
         ({"Content-Encoding": "gzip"}, gzip.compress(b" " * (65 << 20)), 413),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_taken_is_refused(
     served: tuple[TestClient, dict[str, str], Store], headers: dict[str, str], content: bytes, status: int
 ) -> None:
@@ -95,18 +100,18 @@ def test_unknown_paths_and_parameters_are_said_in_json(served: tuple[TestClient,
 
 
 def test_a_demonstration_counts_no_real_requests(sqlite: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    from footprint import serving
+    from footprint.server import main
 
     facts = config("[organisation]\ndemo = true\n")
-    app, gateway = serving.build(facts, sqlite, None)
+    app, gateway = main.build(facts, sqlite, None)
     assert gateway is None
     assert "demonstration" in TestClient(app).get("/api/v1/footprint").json()["columns"]
 
 
 def test_who_sends_too_much_at_once_is_told_when_to_come_again(store: Store) -> None:
     facts = config()
-    gate = Gate(most=3, most_of_a_host=2)
-    api = create_api(facts, store, Inbox(store, facts.services_of_model), lambda: NOW_US, gate=gate)
+    gate = AdmissionControl(most=3, most_of_a_host=2)
+    api = create_api(facts, store, IngestService(store, facts.services_of_model), lambda: NOW_US, gate=gate)
     client = TestClient(api)
     headers = {"Authorization": f"Bearer {add_token(store, 'a', NOW_US)}"}
     gate.inside["a"] = 2
@@ -118,7 +123,9 @@ def test_who_sends_too_much_at_once_is_told_when_to_come_again(store: Store) -> 
     gate.inside.clear()
     assert client.post("/api/v1/ingest", content="\n".join(lines()), headers=headers).json()["accepted"] > 0
     assert gate.inside.total() == 0
-    assert client.post("/api/v1/ingest", content=b"\x1f\x8bno", headers={**headers, "Content-Encoding": "gzip"}).status_code == 400
+    assert (
+        client.post("/api/v1/ingest", content=b"\x1f\x8bno", headers={**headers, "Content-Encoding": "gzip"}).status_code == 400
+    )
     assert gate.inside.total() == 0
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from footprint.attribution.balance import balance
-from footprint.attribution.spans import COUNTER, Spans
+from footprint.attribution.energy_intervals import COUNTER, Spans
 from footprint.cli.app import status_of
 from tests.walk import DAY_S, write
 
@@ -33,7 +33,9 @@ def test_too_few_windows_say_nothing() -> None:
     assert balance([spans(200, 0, 3000)], [spans(300, 0, 3000)], edges).uplift is None
 
 
-def test_the_command_prints_the_balance_and_the_line_to_declare(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_prints_the_balance_and_the_line_to_declare(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     lines = ["time,host,device,component,power_w,source"]
     for s in range(0, 7201, 5):
@@ -52,4 +54,4 @@ def test_the_command_prints_the_balance_and_the_line_to_declare(tmp_path: Path, 
     assert rows[1]["uplift"] is None
     assert rows[0]["uplift"] == pytest.approx(1.5)
     assert rows[0]["unseen_kwh"] == pytest.approx(150 * 7200 / 3.6e6, rel=0.1)
-    assert 'uplift = [1.500, 1.500, 1.500]  # calibrated on' in said.err
+    assert "uplift = [1.500, 1.500, 1.500]  # calibrated on" in said.err

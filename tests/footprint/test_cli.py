@@ -39,12 +39,21 @@ def test_the_walk_of_a_newcomer(home: Path, capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize(
     ("arguments", "status"),
     [
-        (["query", "--group", "colour"], 2), (["query", "--every", "decade"], 2), (["nonsense"], 2), (["query", "--from", "x"], 2),
-        (["import", "energy", "absent.csv"], 1), (["import", "list"], 7), (["query"], 7), (["aggregate"], 0),
-        (["factors", "show", "carbon_intensity", "FR"], 0), (["factors", "show", "carbon_intensity", "ZZ"], 1),
-        (["token", "revoke", "nobody"], 1), (["query", "--config", "absent.toml"], 3), (["init"], 2),
+        (["query", "--group", "colour"], 2),
+        (["query", "--every", "decade"], 2),
+        (["nonsense"], 2),
+        (["query", "--from", "x"], 2),
+        (["import", "energy", "absent.csv"], 1),
+        (["import", "list"], 7),
+        (["query"], 7),
+        (["aggregate"], 0),
+        (["factors", "show", "carbon_intensity", "FR"], 0),
+        (["factors", "show", "carbon_intensity", "ZZ"], 1),
+        (["token", "revoke", "nobody"], 1),
+        (["query", "--config", "absent.toml"], 3),
+        (["init"], 2),
     ],
-)  # fmt: skip
+)
 def test_exit_statuses(home: Path, arguments: list[str], status: int) -> None:
     assert status_of(arguments) == status
 
@@ -61,7 +70,7 @@ def test_refused_rows_are_kept_aside_and_said(home: Path) -> None:
     ("text", "said"),
     [
         ('[[site]]\nname = "s"\npue = 0.9\n', "footprint.toml:3"),
-        ('[server]\nprot = 1\n', "footprint.toml:2"),
+        ("[server]\nprot = 1\n", "footprint.toml:2"),
         ('[organisation]\nzone = "Atlantis"\n', "footprint.toml:2"),
         ('[[service]]\nname = "x"\ndevices = ["a/gpu:0"]\n[[service]]\nname = "y"\ndevices = ["a/gpu:0"]\n', "footprint.toml:6"),
     ],

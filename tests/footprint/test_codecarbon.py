@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from footprint.cli.app import status_of
-from footprint.querying.exporting import COLUMNS
+from footprint.queries.codecarbon_export import COLUMNS
 from tests.walk import DAY_S, write
 
 CONFIG = """
@@ -78,10 +78,15 @@ def test_runs_give_their_energy_once_and_nothing_between_them(here: Path, capsys
 
 def test_rows_that_cannot_be_right_are_refused_and_the_others_kept(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = emissions(
-        here / "emissions.csv", run("2026-07-01T12:00:00", 2, 1.5, run_id="a"), run("2026-07-01T11:30:00", 1, 1, run_id="overlap"),
-        run("yesterday", 1, 1, run_id="c"), run("2026-07-02T12:00:00", 0, 1, run_id="d"), run("2026-07-03T12:00:00", 1, -1, run_id="e"),
-        run("2026-07-04T12:00:00", 1, "nan", run_id="f"), run("2026-07-05T12:00:00", 1, "", run_id="g", cpu_energy="", ram_energy=""),
-    )  # fmt: skip
+        here / "emissions.csv",
+        run("2026-07-01T12:00:00", 2, 1.5, run_id="a"),
+        run("2026-07-01T11:30:00", 1, 1, run_id="overlap"),
+        run("yesterday", 1, 1, run_id="c"),
+        run("2026-07-02T12:00:00", 0, 1, run_id="d"),
+        run("2026-07-03T12:00:00", 1, -1, run_id="e"),
+        run("2026-07-04T12:00:00", 1, "nan", run_id="f"),
+        run("2026-07-05T12:00:00", 1, "", run_id="g", cpu_energy="", ram_energy=""),
+    )
     assert status_of(["import", "codecarbon", path, "--host", "train-01"]) == 5
     refused = [json.loads(line) for line in (here / "emissions.csv.rejected.jsonl").read_text().splitlines()]
     assert {row["line"] for row in refused} == {3, 4, 5, 6, 7, 8} - {2}
@@ -103,7 +108,9 @@ def test_flushes_of_one_run_are_one_run(here: Path, capsys: pytest.CaptureFixtur
 def test_what_our_agent_measured_is_not_counted_again(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = ["time,host,device,component,power_w", *(f"{DAY_S + 8 * 3600 + s},train-01,gpu:0,gpu,300" for s in range(0, 7201, 5))]
     assert status_of(["import", "energy", write(here / "e.csv", lines)]) == 0
-    path = emissions(here / "emissions.csv", run("2026-07-01T12:00:00", 2, 1.5, run_id="a"), run("2026-07-02T12:00:00", 2, 1.5, run_id="b"))
+    path = emissions(
+        here / "emissions.csv", run("2026-07-01T12:00:00", 2, 1.5, run_id="a"), run("2026-07-02T12:00:00", 2, 1.5, run_id="b")
+    )
     assert status_of(["import", "codecarbon", path, "--host", "train-01"]) == 5
     assert "count twice" in capsys.readouterr().err
     assert status_of(["aggregate"]) == 0

@@ -14,17 +14,32 @@ def term(requests: float, tokens_each: float, kwh_per_token: float, pue: float, 
     return Term(requests, tokens, tokens * kwh_per_token, pue, grid)
 
 
-BEFORE = {"chat": term(400e3, 800, 0.9e-6, 1.35, 52), "code": term(120e3, 1500, 1.4e-6, 1.35, 52), "ocr": term(30e3, 400, 2e-6, 1.35, 52)}
-AFTER = {"chat": term(520e3, 820, 0.8e-6, 1.32, 41), "code": term(180e3, 1650, 1.1e-6, 1.32, 41), "rag": term(60e3, 2500, 1e-6, 1.32, 41)}
+BEFORE = {
+    "chat": term(400e3, 800, 0.9e-6, 1.35, 52),
+    "code": term(120e3, 1500, 1.4e-6, 1.35, 52),
+    "ocr": term(30e3, 400, 2e-6, 1.35, 52),
+}
+AFTER = {
+    "chat": term(520e3, 820, 0.8e-6, 1.32, 41),
+    "code": term(180e3, 1650, 1.1e-6, 1.32, 41),
+    "rag": term(60e3, 2500, 1e-6, 1.32, 41),
+}
 
 
 def test_the_worked_example() -> None:
     """Three uses, one stopped, one new; figures of the project's method note (from 39,592.8 g to 44,260.4 g)."""
     found = decompose(BEFORE, AFTER)
     expected = {
-        "new": 8118.0, "stopped": -1684.8, "efficiency": -6541.4, "grid": -8796.7, "overhead": -831.8, "length": 2162.8,
-        "volume": 11001.8, "mix": 1239.6, "timing": 0.0,
-    }  # fmt: skip
+        "new": 8118.0,
+        "stopped": -1684.8,
+        "efficiency": -6541.4,
+        "grid": -8796.7,
+        "overhead": -831.8,
+        "length": 2162.8,
+        "volume": 11001.8,
+        "mix": 1239.6,
+        "timing": 0.0,
+    }
     assert found == {name: pytest.approx(expected[name], abs=0.06) for name in EFFECTS}
     assert sum(found.values()) == pytest.approx(4667.6, abs=0.05)
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from footprint.distinct import DistinctUsers
-from footprint.fieldmaps import load_map, request_of
-from footprint.ledger.importing import import_users
-from footprint.store import Store
+from footprint.core.log_formats import load_map, request_of
+from footprint.core.user_counts import DistinctUsers
+from footprint.ledger.importers import import_users
+from footprint.storage.database import Store
 from tests.walk import NOW_US
 
 MAP = load_map("litellm")
@@ -22,9 +22,16 @@ NAMES = ("Hortense", "Barnabé", "Clotilde")
 
 def payload(user: str | None, at_s: float, use_case: str, tokens: int, team: str = "") -> dict[str, Any]:
     return {
-        "startTime": at_s - 1, "endTime": at_s, "model_group": "m", "prompt_tokens": tokens, "completion_tokens": 0, "end_user": user,
-        "status": "success", "litellm_call_id": f"{at_s}{use_case}", "metadata": {"requester_metadata": {"use_case": use_case}, "user_api_key_team_alias": team},
-    }  # fmt: skip
+        "startTime": at_s - 1,
+        "endTime": at_s,
+        "model_group": "m",
+        "prompt_tokens": tokens,
+        "completion_tokens": 0,
+        "end_user": user,
+        "status": "success",
+        "litellm_call_id": f"{at_s}{use_case}",
+        "metadata": {"requester_metadata": {"use_case": use_case}, "user_api_key_team_alias": team},
+    }
 
 
 def rows_of(*payloads: dict[str, Any]) -> dict[tuple[str, str, str], tuple[Any, Any, Any]]:
@@ -39,9 +46,11 @@ def rows_of(*payloads: dict[str, Any]) -> dict[tuple[str, str, str], tuple[Any, 
 def test_counts_are_distinct_in_each_cell_and_each_margin() -> None:
     at = LAST_SECOND - 86_400
     found = rows_of(
-        payload("Hortense", at, "drafting", 60, "A"), payload("Hortense", at + 9, "drafting", 10, "A"), payload("Barnabé", at, "drafting", 30, "B"),
+        payload("Hortense", at, "drafting", 60, "A"),
+        payload("Hortense", at + 9, "drafting", 10, "A"),
+        payload("Barnabé", at, "drafting", 30, "B"),
         payload("Hortense", at, "search", 100, "A"),
-    )  # fmt: skip
+    )
     assert found["2026-09", "chat", "drafting"] == (2, 0.7, 2)
     assert found["2026-Q3", "chat", "search"] == (1, 1.0, 1)
     assert found["2026-Q3", "chat", ""] == found["2026-Q3", "", ""] == (2, 0.85, 2)  # not 3
@@ -71,7 +80,9 @@ def test_from_a_log_to_the_ledger_no_name_is_kept(sqlite: Store, tmp_path: Path)
     (tmp_path / "log.jsonl").write_text("\n".join([*lines, json.dumps(payload(None, LAST_SECOND, "u", 1))]) + "\n")
     (tmp_path / "footprint.toml").write_text('[[service]]\nname = "chat"\nmodel = "m"\n')
     command = [sys.executable, "-m", "collectors", "read", "--as", "litellm", "--users", "users.csv", "log.jsonl"]
-    done = subprocess.run(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(Path.cwd())}, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(Path.cwd())}, capture_output=True, text=True, check=True
+    )
     assert "1 requests name no user" in done.stderr
     with (tmp_path / "users.csv").open() as file:
         cells = {(row["period"], row["service"], row["use_case"]): row for row in csv.DictReader(file)}

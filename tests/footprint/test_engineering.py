@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 
 import footprint
+from footprint.charts.figures import Axis, Picture, Spot, bars, dumbbells, plane, stacks, stair
 from footprint.cli.app import status_of
-from footprint.pictures import Axis, Picture, Spot, bars, dumbbells, plane, stacks, stair
-from footprint.querying.comparing import NotComparable
-from footprint.tabling import unit_of
+from footprint.notebook.frames import unit_of
+from footprint.queries.comparison import NotComparable
 from tests.walk import CONFIG, START, energy_lines, request_lines, write
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -38,9 +38,13 @@ def test_compare_says_what_the_command_says(here: Path, capsys: pytest.CaptureFi
     assert status_of(["compare", "drafting", "coding", "--by", "use_case", "--anyway", "--format", "json"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
     assert (rows[0]["ratio"], rows[0]["low"], rows[0]["high"]) == (found.ratio.value, found.ratio.low, found.ratio.high)
-    periods = footprint.compare("2026-07-01T08:00:00Z/2026-07-01T09:00:00Z", "2026-07-01T09:00:00Z/2026-07-01T10:00:00Z", anyway=True)
+    periods = footprint.compare(
+        "2026-07-01T08:00:00Z/2026-07-01T09:00:00Z", "2026-07-01T09:00:00Z/2026-07-01T10:00:00Z", anyway=True
+    )
     assert periods.ratio.low < periods.ratio.value < periods.ratio.high
-    (here / "more.csv").write_text(f"start,end,service,use_case,requests,input_tokens,output_tokens\n{START + 9},{START + 99},chat,odd,1,9,9000\n")
+    (here / "more.csv").write_text(
+        f"start,end,service,use_case,requests,input_tokens,output_tokens\n{START + 9},{START + 99},chat,odd,1,9,9000\n"
+    )
     assert status_of(["import", "requests", "more.csv"]) == 0
     assert status_of(["aggregate"]) == 0
     with pytest.raises(NotComparable, match="output tokens per request"):
@@ -48,7 +52,9 @@ def test_compare_says_what_the_command_says(here: Path, capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize("command", ["uncertainty", "splits", "avoidable"])
-def test_a_frame_of_what_stands_beside_is_what_the_command_prints(here: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
+def test_a_frame_of_what_stands_beside_is_what_the_command_prints(
+    here: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
     frame = getattr(footprint, command)()
     status_of([command, "--format", "json"])
     told = json.loads(capsys.readouterr().out)
@@ -63,9 +69,18 @@ def test_readings_and_what_factors_would_change(here: Path) -> None:
     shipped = next((Path(__file__).parents[2] / "data" / "factors").glob("*.csv")).read_text().splitlines()
     names = shipped[0].split(",")
     row = dict.fromkeys(names, "") | {
-        "kind": "carbon_intensity", "where": "FR", "valid_from": "2026-01-01", "value": "60", "low": "50", "high": "70", "unit": "gCO2e/kWh",
-        "source": "a test", "licence": "none", "retrieved": "2026-07-01", "scope": "consumption",
-    }  # fmt: skip
+        "kind": "carbon_intensity",
+        "where": "FR",
+        "valid_from": "2026-01-01",
+        "value": "60",
+        "low": "50",
+        "high": "70",
+        "unit": "gCO2e/kWh",
+        "source": "a test",
+        "licence": "none",
+        "retrieved": "2026-07-01",
+        "scope": "consumption",
+    }
     path = here / "other.csv"
     pd.DataFrame([{name: row.get(name, "") for name in names}]).to_csv(path, index=False)
     changed = footprint.factors_diff(str(path))
@@ -75,7 +90,11 @@ def test_readings_and_what_factors_would_change(here: Path) -> None:
 
 def test_models_steps_and_phases_are_frames_with_units(here: Path) -> None:
     models = footprint.models(config=str(here / "footprint.toml"))
-    assert (models.attrs["units"]["wh_low"], models.attrs["units"]["latency_p95_s"], models.attrs["units"]["requests"]) == ("Wh", "s", "1")
+    assert (models.attrs["units"]["wh_low"], models.attrs["units"]["latency_p95_s"], models.attrs["units"]["requests"]) == (
+        "Wh",
+        "s",
+        "1",
+    )
     assert set(models["model"]) == {"m1"}
     phases = footprint.phases()
     assert phases.attrs["units"]["energy_low_j"] == "J"
@@ -89,7 +108,10 @@ def test_every_public_name_says_what_it_gives_and_in_which_unit() -> None:
         said = inspect.getdoc(getattr(footprint, name)) or ""
         assert re.search(r"\[(kWh|Wh|J|µJ|1)\b", said), name
         assert f"{name}(" in (footprint.__doc__ or ""), name
-        assert all(each.annotation is not inspect.Parameter.empty for each in inspect.signature(getattr(footprint, name)).parameters.values())
+        assert all(
+            each.annotation is not inspect.Parameter.empty
+            for each in inspect.signature(getattr(footprint, name)).parameters.values()
+        )
 
 
 def test_the_packages_say_that_they_are_typed() -> None:
@@ -114,7 +136,11 @@ def elements(picture: Picture) -> ElementTree.Element:
 
 
 def test_bars_are_as_long_as_their_values_and_unknown_ones_are_not_drawn() -> None:
-    rows = [{"m": "one", "v": 1.0, "l": 0.9, "h": 1.2}, {"m": "two", "v": 2.0, "l": None, "h": None}, {"m": "x", "v": None, "l": None, "h": None}]
+    rows = [
+        {"m": "one", "v": 1.0, "l": 0.9, "h": 1.2},
+        {"m": "two", "v": 2.0, "l": None, "h": None},
+        {"m": "x", "v": None, "l": None, "h": None},
+    ]
     found = elements(bars(rows, "m", "v", unit="Wh", title="A & B", low="l", high="h", marked="two"))
     drawn = [rect for rect in found.iter(f"{SVG}rect") if rect.get("class") in ("data", "more")]
     widths = [float(rect.get("width", "0")) for rect in drawn]
@@ -127,7 +153,9 @@ def test_bars_are_as_long_as_their_values_and_unknown_ones_are_not_drawn() -> No
 
 
 def test_stacks_leave_two_pixels_and_write_the_sum() -> None:
-    found = elements(stacks(pd.DataFrame([{"s": "a", "p": 1.0, "q": 3.0}]), "s", {"p": ("P", "more"), "q": ("Q", "data")}, unit="J", title="t"))
+    found = elements(
+        stacks(pd.DataFrame([{"s": "a", "p": 1.0, "q": 3.0}]), "s", {"p": ("P", "more"), "q": ("Q", "data")}, unit="J", title="t")
+    )
     assert "4" in [text.text for text in found.iter(f"{SVG}text")]
 
 

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footprint.exporters import Overlap, begin, entries, entries_of, follow, host_of, parse_exposition, refuse_overlap
+from footprint.core.prometheus_metrics import (
+    Overlap,
+    begin,
+    entries,
+    entries_of,
+    follow,
+    host_of,
+    parse_exposition,
+    refuse_overlap,
+)
 
 GOLDEN = Path(__file__).resolve().parents[1] / "fixtures" / "exposition"
 RECORDED = Path(__file__).resolve().parents[3] / "shared" / "recordings" / "exposition"
@@ -14,57 +23,77 @@ S = 1_000_000
 # What each golden file says: (host, device, component, quantity) -> µJ or µW, duplicates not yet settled.
 SAID: dict[str, dict[tuple[str, str, str, str], list[int]]] = {
     "dcgm-exporter": {
-        ("inf-01", "GPU-1", "gpu", "energy"): [5_000_000, 5_000_000], ("inf-01", "GPU-1", "gpu", "power"): [71_500_000],
+        ("inf-01", "GPU-1", "gpu", "energy"): [5_000_000, 5_000_000],
+        ("inf-01", "GPU-1", "gpu", "power"): [71_500_000],
         ("inf-01", "GPU-2", "gpu", "energy"): [],
     },
     "node_exporter": {
-        ("inf-01", "cpu:0", "cpu", "energy"): [178_236_115_840, 178_236_115_840], ("inf-01", "dram:0", "dram", "energy"): [9_000_000],
-        ("inf-01", "cpu:1", "cpu", "energy"): [262_143_000_000], ("inf-03", "dram:0", "dram", "energy"): [4_000_000],
+        ("inf-01", "cpu:0", "cpu", "energy"): [178_236_115_840, 178_236_115_840],
+        ("inf-01", "dram:0", "dram", "energy"): [9_000_000],
+        ("inf-01", "cpu:1", "cpu", "energy"): [262_143_000_000],
+        ("inf-03", "dram:0", "dram", "energy"): [4_000_000],
     },
     "ceems": {
-        ("inf-01", "cpu:0", "cpu", "energy"): [100_000_000], ("inf-01", "dram:0", "dram", "energy"): [3_000_000],
-        ("inf-01", "wall", "host", "power"): [412_000_000], ("inf-02", "wall", "host", "power"): [], ("inf-01", "wall:Self", "host", "power"): [500_000_000],
+        ("inf-01", "cpu:0", "cpu", "energy"): [100_000_000],
+        ("inf-01", "dram:0", "dram", "energy"): [3_000_000],
+        ("inf-01", "wall", "host", "power"): [412_000_000],
+        ("inf-02", "wall", "host", "power"): [],
+        ("inf-01", "wall:Self", "host", "power"): [500_000_000],
         ("inf-04", "cpu:0", "cpu", "energy"): [1_000_000],
     },
     "kepler": {
-        ("inf-01", "cpu:/sys/class/powercap/intel-rapl:0", "cpu", "energy"): [40_000_000, 60_000_000], ("inf-01", "GPU-1", "gpu", "energy"): [7_000_000],
+        ("inf-01", "cpu:/sys/class/powercap/intel-rapl:0", "cpu", "energy"): [40_000_000, 60_000_000],
+        ("inf-01", "GPU-1", "gpu", "energy"): [7_000_000],
         ("inf-02", "dram:/sys/class/powercap/intel-rapl:0:0", "dram", "energy"): [4_000_000],
     },
     "scaphandre": {("inf-01", "cpu:0", "cpu", "energy"): [123_456], ("inf-01", "dram:0", "dram", "energy"): [456]},
     "ipmi_exporter": {("inf-01", "wall", "host", "power"): [330_000_000]},
     "amd-device-metrics": {("inf-01", "U-1", "gpu", "energy"): [15_000], ("inf-01", "U-1", "gpu", "power"): [90_000_000]},
     "triton": {
-        ("inf-01", "GPU-1", "gpu", "energy"): [1_234_500_000], ("inf-01", "GPU-1", "gpu", "power"): [60_000_000],
+        ("inf-01", "GPU-1", "gpu", "energy"): [1_234_500_000],
+        ("inf-01", "GPU-1", "gpu", "power"): [60_000_000],
         ("inf-01", "served:m|1|inf-01:8002", "host", "served_requests"): [4],
     },
     "vllm": {
-        ("inf-01", "served:org/m|0|inf-01:8000", "host", "served_requests"): [7, 2], ("inf-01", "served:org/m|0|inf-01:8000", "host", "served_input_tokens"): [900],
-        ("inf-01", "served:org/m|0|inf-01:8000", "host", "served_cached_tokens"): [400], ("inf-01", "served:org/m|0|inf-01:8000", "host", "served_output_tokens"): [300],
+        ("inf-01", "served:org/m|0|inf-01:8000", "host", "served_requests"): [7, 2],
+        ("inf-01", "served:org/m|0|inf-01:8000", "host", "served_input_tokens"): [900],
+        ("inf-01", "served:org/m|0|inf-01:8000", "host", "served_cached_tokens"): [400],
+        ("inf-01", "served:org/m|0|inf-01:8000", "host", "served_output_tokens"): [300],
         ("inf-01", "served:org/m|1|inf-01:8000", "host", "served_output_tokens"): [30],
     },
     "sglang": {
-        ("inf-01", "served:m|unified|inf-01:30000", "host", "served_requests"): [5], ("inf-01", "served:m|unified|inf-01:30000", "host", "served_input_tokens"): [100],
-        ("inf-01", "served:m|unified|inf-01:30000", "host", "served_cached_tokens"): [10, 2], ("inf-01", "served:m|unified|inf-01:30000", "host", "served_output_tokens"): [60],
+        ("inf-01", "served:m|unified|inf-01:30000", "host", "served_requests"): [5],
+        ("inf-01", "served:m|unified|inf-01:30000", "host", "served_input_tokens"): [100],
+        ("inf-01", "served:m|unified|inf-01:30000", "host", "served_cached_tokens"): [10, 2],
+        ("inf-01", "served:m|unified|inf-01:30000", "host", "served_output_tokens"): [60],
     },
     "tgi": {
-        ("inf-01", "served:m|inf-01:8080", "host", "served_requests"): [3], ("inf-01", "served:m|inf-01:8080", "host", "served_input_tokens"): [50],
+        ("inf-01", "served:m|inf-01:8080", "host", "served_requests"): [3],
+        ("inf-01", "served:m|inf-01:8080", "host", "served_input_tokens"): [50],
         ("inf-01", "served:m|inf-01:8080", "host", "served_output_tokens"): [70],
     },
     "tensorrt-llm": {
-        ("inf-01", "served:m|pytorch|inf-01:8000", "host", "served_requests"): [3], ("inf-01", "served:m|pytorch|inf-01:8000", "host", "served_input_tokens"): [50],
-        ("inf-01", "served:m|pytorch|inf-01:8000", "host", "served_cached_tokens"): [5], ("inf-01", "served:m|pytorch|inf-01:8000", "host", "served_output_tokens"): [70],
+        ("inf-01", "served:m|pytorch|inf-01:8000", "host", "served_requests"): [3],
+        ("inf-01", "served:m|pytorch|inf-01:8000", "host", "served_input_tokens"): [50],
+        ("inf-01", "served:m|pytorch|inf-01:8000", "host", "served_cached_tokens"): [5],
+        ("inf-01", "served:m|pytorch|inf-01:8000", "host", "served_output_tokens"): [70],
     },
     "codecarbon": {},  # deltas are known, and not read
     "alumet": {},
     "litellm": {},  # windows of requests, in tests/footprint/test_gateway_counters.py
-    "llama.cpp": {("inf-01", "served:|inf-01:8080", "host", "served_input_tokens"): [50], ("inf-01", "served:|inf-01:8080", "host", "served_output_tokens"): [70]},
+    "llama.cpp": {
+        ("inf-01", "served:|inf-01:8080", "host", "served_input_tokens"): [50],
+        ("inf-01", "served:|inf-01:8080", "host", "served_output_tokens"): [70],
+    },
     "zeus": {("inf-01", "gpu:0", "gpu", "energy"): [12_000_000]},
     "aitra": {("inf-01", "gpu:0", "gpu", "energy"): [5_000_000]},
     "opentelemetry": {
-        ("inf-01", "GPU-1", "gpu", "energy"): [5_000_000], ("inf-01", "package-0", "cpu", "energy"): [6_000_000], ("inf-01", "wall", "host", "energy"): [70_000_000],
+        ("inf-01", "GPU-1", "gpu", "energy"): [5_000_000],
+        ("inf-01", "package-0", "cpu", "energy"): [6_000_000],
+        ("inf-01", "wall", "host", "energy"): [70_000_000],
     },
     "footprint-agent": {("inf-01", "GPU-1", "gpu", "energy"): [8_000_000], ("inf-01", "cpu:0", "cpu", "energy"): [9_000_000]},
-}  # fmt: skip
+}
 
 
 def read(path: Path) -> dict[tuple[str, str, str, str], list[int]]:
@@ -93,9 +122,11 @@ def test_every_row_of_the_table_is_met_by_a_golden_file() -> None:
     for path in GOLDEN.glob("*.prom"):
         for name, labels, _ in parse_exposition(path.read_text()):
             met |= {
-                index for index, entry in enumerate(entries())
-                if entry.name.fullmatch(name) and (entry.device_of(labels) or entry.quantity.startswith("asked_") or entry.kind == "delta")
-            }  # fmt: skip
+                index
+                for index, entry in enumerate(entries())
+                if entry.name.fullmatch(name)
+                and (entry.device_of(labels) or entry.quantity.startswith("asked_") or entry.kind == "delta")
+            }
     assert met == set(range(len(entries())))
 
 
@@ -155,11 +186,13 @@ def test_labels_of_any_text_are_read_back(labels: dict[str, str]) -> None:
     def escaped(text: str) -> str:
         return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
-    if any(len(text.splitlines()) > 1 and "\n" not in text for text in labels.values()) or any(c in t for t in labels.values() for c in "\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"):
+    if any(len(text.splitlines()) > 1 and "\n" not in text for text in labels.values()) or any(
+        c in t for t in labels.values() for c in "\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
+    ):
         return  # no exporter writes another line end
     line = "m{" + ",".join(f'{name}="{escaped(text)}"' for name, text in labels.items()) + "} 1.5"
     assert list(parse_exposition(line)) == [("m", labels, 1.5)]
 
 
 def test_lines_that_are_none_are_passed_over() -> None:
-    assert list(parse_exposition("# HELP x y\n\nx\nx one\nx{a=\"b\"} 2 1700000000000\n# EOF")) == [("x", {"a": "b"}, 2.0)]
+    assert list(parse_exposition('# HELP x y\n\nx\nx one\nx{a="b"} 2 1700000000000\n# EOF')) == [("x", {"a": "b"}, 2.0)]

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from footprint.attribution.shard import ClosureError
-from footprint.store import Store
+from footprint.storage.database import Store
 from tests.quarters import CONFIG, organisation
 from tests.walk import START, ask, bring, compute, config, energy_lines, request_lines
 
@@ -17,7 +17,9 @@ def test_a_service_that_begins_within_an_hour_leaves_every_joule_in_a_row(tmp_pa
     later = CONFIG.replace('name = "code"\n', 'name = "code"\nsince = "2026-07-01T10:15:00Z"\n', 1)
     _, store = organisation(tmp_path / "later", "2026-07-01", "2026-07-03", later)
     with store.read() as connection:
-        stored = connection.execute(text("SELECT slot, SUM(active_uj + idle_uj) FROM footprint_row GROUP BY slot ORDER BY slot")).all()
+        stored = connection.execute(
+            text("SELECT slot, SUM(active_uj + idle_uj) FROM footprint_row GROUP BY slot ORDER BY slot")
+        ).all()
         read = connection.execute(text("SELECT slot, SUM(energy_uj) FROM footprint_seen GROUP BY slot ORDER BY slot")).all()
     store.close()
     # The processor has no use case: its energy is the host's part of the rows, in every hour alike.

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from footprint import tables
-from footprint.aggregation import mapping
-from footprint.aggregation.mapping import FleetError
-from footprint.aggregation.running import aggregate
+from footprint.aggregation import executors
+from footprint.aggregation.aggregate import aggregate
+from footprint.aggregation.executors import FleetError
 from footprint.config import Config, parse_config
-from footprint.impact.book import shipped_book
-from footprint.ledger.importing import import_energy, import_requests
-from footprint.store import Store, table
+from footprint.impact.factor_book import shipped_book
+from footprint.ledger.importers import import_energy, import_requests
+from footprint.storage import schema
+from footprint.storage.database import Store, table
 from tests.simulation.server import VARIANTS, simulate, write_files
 from tests.threedays import FACTS, bring_all, printed
 from tests.walk import DAY_S, NOW_US, compute
@@ -46,16 +46,17 @@ def cluster() -> Iterator[str]:
 def rows(store: Store) -> list[tuple[object, ...]]:
     """Everything that was computed, by names."""
     with store.read() as connection:
-        found = connection.execute(select(table(tables.Row))).all()
+        found = connection.execute(select(table(schema.FigureRow))).all()
         names = ("host_id", "device_id", "service_id", "use_case_id", "model_id", "charter_id")
         texts = store.texts(connection, {getattr(row, name) for row in found for name in names})
-        bases = {row.id: row.content for row in connection.execute(select(table(tables.Basis)))}
-        kept = [c.name for c in table(tables.Row).columns if c.name not in (*names, "basis_id", "shard_id")]
+        bases = {row.id: row.content for row in connection.execute(select(table(schema.BasisRow)))}
+        kept = [c.name for c in table(schema.FigureRow).columns if c.name not in (*names, "basis_id", "shard_id")]
         told = [
-            (*(texts[getattr(row, name)] for name in names), bases[row.basis_id], *(getattr(row, name) for name in kept)) for row in found
+            (*(texts[getattr(row, name)] for name in names), bases[row.basis_id], *(getattr(row, name) for name in kept))
+            for row in found
         ]
-        splits = [row.content for row in connection.execute(select(table(tables.Split)))]
-        learnt = [(row.stream_key, row.day, row.content) for row in connection.execute(select(table(tables.Statistics)))]
+        splits = [row.content for row in connection.execute(select(table(schema.SplitRow)))]
+        learnt = [(row.stream_key, row.day, row.content) for row in connection.execute(select(table(schema.Statistics)))]
     return [*sorted(told), *sorted(splits), *sorted(learnt)]  # type: ignore[list-item]
 
 
@@ -101,7 +102,7 @@ def test_a_fitted_service_comes_out_the_same_on_a_cluster(tmp_path: Path, cluste
 def test_a_dead_worker_costs_a_retry_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here = fresh(tmp_path / "here.db")
     compute(here, FACTS)
-    monkeypatch.setattr(mapping, "DAYS_A_TASK", 1)
+    monkeypatch.setattr(executors, "DAYS_A_TASK", 1)
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
         store = fresh(tmp_path / "dies.db")
         pids = [worker.pid for worker in cluster.workers.values()]
@@ -117,7 +118,7 @@ def test_a_dead_worker_costs_a_retry_and_nothing_else(tmp_path: Path, monkeypatc
 def test_processes_that_die_are_replaced_and_told_of_in_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = fresh(tmp_path / "one.db")
     started = []
-    whole = mapping._processes
+    whole = executors._processes
 
     def doomed(number: int) -> object:
         pool = whole(number)
@@ -126,7 +127,7 @@ def test_processes_that_die_are_replaced_and_told_of_in_the_end(tmp_path: Path, 
             threading.Thread(target=_kill_soon, args=(pool,), daemon=True).start()
         return pool
 
-    monkeypatch.setattr(mapping, "_processes", doomed)
+    monkeypatch.setattr(executors, "_processes", doomed)
     assert compute(store, replace(FACTS, fleet_workers=2)).computed == 5
     here = fresh(tmp_path / "here.db")
     compute(here, FACTS)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from footprint.ledger.prometheus_requests import import_gateway_counters
-from footprint.store import Store
+from footprint.ledger.prometheus_request_import import import_gateway_counters
+from footprint.storage.database import Store
 from tests.walk import DAY_S, NOW_US, ask, compute, config
 
 S = 1_000_000
@@ -31,10 +31,13 @@ class Server:
         if path == "/api/v1/query":
             name, _, length = given["query"].partition("[")
             end, seconds = float(given["time"]), int(length.rstrip("s]"))
-            data = {"result": [
-                {"metric": {"__name__": name} | dict(labels), "values": inside} for (each, labels), values in self.series.items()
-                if each == name and (inside := [[at, str(v)] for at, v in values if end - seconds <= at <= end])
-            ]}  # fmt: skip
+            data = {
+                "result": [
+                    {"metric": {"__name__": name} | dict(labels), "values": inside}
+                    for (each, labels), values in self.series.items()
+                    if each == name and (inside := [[at, str(v)] for at, v in values if end - seconds <= at <= end])
+                ]
+            }
         return json.dumps({"status": "success", "data": data}).encode()
 
 
@@ -98,7 +101,10 @@ def test_tokens_that_come_before_their_request_wait_for_it(sqlite: Store) -> Non
     assert figures(sqlite) == {"drafting": (1, 0, 50)}
 
 
-@pytest.mark.parametrize(("labels", "use_case"), [({"team_alias": "team"}, "team"), ({"api_key_alias": "key", "team_alias": "None"}, "key"), ({}, "(unknown)")])
+@pytest.mark.parametrize(
+    ("labels", "use_case"),
+    [({"team_alias": "team"}, "team"), ({"api_key_alias": "key", "team_alias": "None"}, "key"), ({}, "(unknown)")],
+)
 def test_the_use_case_is_the_metadata_else_the_team_else_the_key(sqlite: Store, labels: dict[str, str], use_case: str) -> None:
     server = Server()
     for at in range(0, 60, 15):

@@ -9,8 +9,8 @@ from ecologits.tracers.utils import llm_impacts
 
 from footprint.cli.app import status_of
 from footprint.impact.hosted import UnknownModel, modelled
-from footprint.querying.hosted import hosted
-from footprint.store import Store
+from footprint.queries.hosted_models import hosted
+from footprint.storage.database import Store
 from tests.walk import DAY_S, NOW_US, ask, bring, compute, config, write
 
 FACTS = """
@@ -28,8 +28,13 @@ name = "other"
 """
 ENERGY = ["time,host,device,component,power_w", *(f"{DAY_S + s},a,gpu:0,gpu,300" for s in range(0, 3601, 10))]
 REQUESTS = [
-    "start,end,service,use_case,output_tokens,id", *(f"{DAY_S + 30 * n},{DAY_S + 30 * n + 9},{name},drafting,{100 + n},{name}{n}" for n in range(100) for name in ("away", "here", "other")),
-]  # fmt: skip
+    "start,end,service,use_case,output_tokens,id",
+    *(
+        f"{DAY_S + 30 * n},{DAY_S + 30 * n + 9},{name},drafting,{100 + n},{name}{n}"
+        for n in range(100)
+        for name in ("away", "here", "other")
+    ),
+]
 
 
 @pytest.mark.parametrize("name", ["openai/gpt-4o", "mistralai/mistral-small-latest"])
@@ -75,4 +80,7 @@ def test_the_command_prints_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyP
     capsys.readouterr()
     assert status_of(["hosted", "--format", "json"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
-    assert [(row["service"], row["modelled_as"]) for row in rows] == [("away", "openai/gpt-4o"), ("here", "mistralai/mistral-small-latest")]
+    assert [(row["service"], row["modelled_as"]) for row in rows] == [
+        ("away", "openai/gpt-4o"),
+        ("here", "mistralai/mistral-small-latest"),
+    ]

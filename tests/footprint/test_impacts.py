@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from footprint.attribution.embodied import embodied_parts
 from footprint.cli.app import status_of
 from footprint.config import ConfigError
-from footprint.config.facts import HostFact
-from footprint.estimate import Estimate
-from footprint.impact.book import shipped_book
+from footprint.config.models import HostFact
+from footprint.core.estimate import Estimate
 from footprint.impact.embodied import embodied_ug_per_s, end_of_life_us
-from footprint.store import Store
+from footprint.impact.factor_book import shipped_book
+from footprint.storage.database import Store
 from tests.walk import DAY_S, NOW_US, ask, bring, compute, config, write
 
 HOURS = 2
@@ -132,8 +132,13 @@ def test_accelerators_count_as_declared_or_by_their_model() -> None:
     assert end_of_life_us(fact) is None
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(0, 10**9), st.integers(-10, 10**9), st.booleans()), max_size=30),
-       st.lists(st.integers(0, 10**12), min_size=4, max_size=4))  # fmt: skip
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(0, 10**9), st.integers(-10, 10**9), st.booleans()),
+        max_size=30,
+    ),
+    st.lists(st.integers(0, 10**12), min_size=4, max_size=4),
+)
 def test_embodied_parts_sum_to_the_whole(cells: list[tuple[int, int, int, int, bool]], whole: list[int]) -> None:
     window, device, idle, energy, accelerator = (np.array([c[i] for c in cells], dtype=np.int64) for i in range(5))
     parts = embodied_parts(window, device, idle, energy, accelerator, np.array(whole, dtype=np.int64))
@@ -165,7 +170,12 @@ def test_a_revised_factor_changes_exactly_what_rests_on_it(
     capsys.readouterr()
     (before,) = printed("query")
     (changed,) = printed("factors", "diff", "ademe.csv")
-    assert (changed["kind"], changed["where"], changed["value_before"], changed["value_after"]) == ("carbon_intensity", "FR", 44.2, 52.0)
+    assert (changed["kind"], changed["where"], changed["value_before"], changed["value_after"]) == (
+        "carbon_intensity",
+        "FR",
+        44.2,
+        52.0,
+    )
     assert changed["figure_before"] == pytest.approx(before["co2e_location_g"], rel=1e-9)
     assert printed("query") == [before]  # nothing is adopted yet
 
@@ -197,7 +207,11 @@ def test_scores_say_their_formula_and_boundary(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "footprint.toml").write_text(CONFIG)
-    tokens = ["start,end,service,use_case,output_tokens", f"{DAY_S + 600},{DAY_S + 1800},chat,x,500", f"{DAY_S + 1200},{DAY_S + 1800},chat,y,"]
+    tokens = [
+        "start,end,service,use_case,output_tokens",
+        f"{DAY_S + 600},{DAY_S + 1800},chat,x,500",
+        f"{DAY_S + 1200},{DAY_S + 1800},chat,y,",
+    ]
     assert status_of(["scores"]) == 7
     assert status_of(["import", "energy", write(tmp_path / "e.csv", power())]) == 0
     assert status_of(["import", "requests", write(tmp_path / "r.csv", tokens)]) == 0
@@ -281,16 +295,19 @@ def test_an_export_has_the_columns_of_codecarbon_and_its_sums(
 
 
 def test_a_price_that_the_operator_enters_gives_euros(sqlite: Store, tmp_path: Path) -> None:
-    from footprint.ledger.factors import book_of, import_factors
+    from footprint.ledger.factor_store import book_of, import_factors
 
     facts = config(CONFIG)
     bring(sqlite, facts, tmp_path, power(), REQUESTS)
     compute(sqlite, facts)
     assert ask(sqlite, facts)[0]["cost_eur"] is None
     header = FACTORS.splitlines()[0]
-    path = write(tmp_path / "price.csv", [header, 'electricity_price,FR,2026-01-01,,0.2,,,EUR/kWh,"contract, taxes included","invoice 2026",own,2026-11-24'])
+    path = write(
+        tmp_path / "price.csv",
+        [header, 'electricity_price,FR,2026-01-01,,0.2,,,EUR/kWh,"contract, taxes included","invoice 2026",own,2026-11-24'],
+    )
     import_factors(sqlite, path, "price-2026", NOW_US)
-    from footprint.aggregation.running import aggregate
+    from footprint.aggregation.aggregate import aggregate
 
     aggregate(sqlite, facts, book_of(sqlite), NOW_US)
     (row,) = ask(sqlite, facts)
@@ -307,9 +324,16 @@ def walked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     """A folder in which the walk of CONFIG was done, with tokens and two models."""
     monkeypatch.chdir(tmp_path)
     second = '[[service]]\nname = "big"\nmodel = "m2"\ndevices = ["a/gpu:1"]\n'
-    text = CONFIG.replace('name = "chat"\ndevices = ["a/gpu:0", "a/gpu:1"]', 'name = "chat"\nmodel = "m1"\ndevices = ["a/gpu:0"]') + second
+    text = (
+        CONFIG.replace('name = "chat"\ndevices = ["a/gpu:0", "a/gpu:1"]', 'name = "chat"\nmodel = "m1"\ndevices = ["a/gpu:0"]')
+        + second
+    )
     (tmp_path / "footprint.toml").write_text(text.replace("pue = 1.5\n", 'pue = 1.5\npue_category = 2\npue_evidence = "audit"\n'))
-    requests = ["start,end,service,use_case,output_tokens", f"{DAY_S + 600},{DAY_S + 1800},chat,x,900", f"{DAY_S + 600},{DAY_S + 1800},big,x,300"]
+    requests = [
+        "start,end,service,use_case,output_tokens",
+        f"{DAY_S + 600},{DAY_S + 1800},chat,x,900",
+        f"{DAY_S + 600},{DAY_S + 1800},big,x,300",
+    ]
     assert status_of(["import", "energy", write(tmp_path / "e.csv", power())]) == 0
     assert status_of(["import", "requests", write(tmp_path / "r.csv", requests)]) == 0
     assert status_of(["aggregate"]) == 0
@@ -366,7 +390,12 @@ def test_sensitivity_shows_each_table_and_each_life(walked: Path, capsys: pytest
 def test_facts_are_dated_records_with_their_category(walked: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = asked(capsys, "facts")
     pue = next(row for row in rows if row["fact"] == "pue" and row["of"] == "p")
-    assert (pue["value"], pue["assumed"], pue["category"], pue["evidence"]) == (1.5, False, "ISO/IEC 30134-2, category 2", "audit")
+    assert (pue["value"], pue["assumed"], pue["category"], pue["evidence"]) == (
+        1.5,
+        False,
+        "ISO/IEC 30134-2, category 2",
+        "audit",
+    )
     assumed = next(row for row in rows if row["fact"] == "pue" and row["assumed"])
     assert (assumed["low"], assumed["value"], assumed["high"]) == (1.2, 1.5, 1.8)
     with pytest.raises(ConfigError, match="pue_category must be 1, 2 or 3"):
@@ -377,8 +406,8 @@ def test_facts_are_dated_records_with_their_category(walked: Path, capsys: pytes
 
 
 def test_the_registry_of_methods_tells_of_every_column() -> None:
-    from footprint.querying.methods import METHODS, described
-    from footprint.querying.question import COLUMNS
+    from footprint.figures.query import COLUMNS
+    from footprint.queries.methods import METHODS, described
 
     told = {row["figure"] for row in described("en")}
     besides = {"period_start", "period_end", "method_version", "factor_version", "status", "flags"}

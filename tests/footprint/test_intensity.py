@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 
 from footprint.cli.app import status_of
 from footprint.config import ConfigError, parse_config
-from footprint.config.reading import LIVE_SOURCES
-from footprint.exporters import SourceUnavailable
-from footprint.impact.hourly import hours_of
-from footprint.instants import parse_instant
-from footprint.ledger import intensity
+from footprint.config.loader import LIVE_SOURCES
+from footprint.core.prometheus_metrics import SourceUnavailable
+from footprint.core.timestamps import parse_instant
+from footprint.impact.hourly_intensity import hours_of
+from footprint.ledger import intensity_series
 from footprint.ledger.sources import SOURCES
-from footprint.schedule import job_once
-from footprint.store import Store
+from footprint.server.scheduler import job_once
+from footprint.storage.database import Store
 from tests.walk import DAY_S, write
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -90,23 +90,40 @@ def _iso(at_us: int) -> str:
     return str(np.datetime64(at_us, "us"))[:19] + "+00:00"
 
 
-def fetch(store: Store, grid: Grid, waits: list[float] | None = None, *, name: str = "eco2mix", zone: str = "FR",
-          from_us: int | None = DAY_US, to_us: int = DAY_US + 24 * H, key: str = "") -> int:  # fmt: skip
-    return intensity.fetch(
+def fetch(
+    store: Store,
+    grid: Grid,
+    waits: list[float] | None = None,
+    *,
+    name: str = "eco2mix",
+    zone: str = "FR",
+    from_us: int | None = DAY_US,
+    to_us: int = DAY_US + 24 * H,
+    key: str = "",
+) -> int:
+    return intensity_series.fetch(
         store, name, zone, from_us, to_us, 1, key=key, url=grid.url, sleep=(waits if waits is not None else []).append
     )
 
 
 @pytest.mark.skipif(not RECORDED.is_dir(), reason="the recordings are not part of the project")
-@pytest.mark.parametrize(("name", "count", "first"), [
-    ("eco2mix-national-tr_2025-08-22_v2_records.json", 96, ("2025-08-22T00:45:00Z", 14.0)),
-    ("eco2mix-national-tr_2023-09-21_v1_response.json", 97, ("2023-09-21T00:45:00Z", 13.0)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "count", "first"),
+    [
+        ("eco2mix-national-tr_2025-08-22_v2_records.json", 96, ("2025-08-22T00:45:00Z", 14.0)),
+        ("eco2mix-national-tr_2023-09-21_v1_response.json", 97, ("2023-09-21T00:45:00Z", 13.0)),
+    ],
+)
 def test_recorded_days_are_read(name: str, count: int, first: tuple[str, float]) -> None:
     found = SOURCES["eco2mix"].read(json.loads((RECORDED / name).read_text()))
     assert len(found) == count
     assert (found[0].start_us, found[0].g_per_kwh) == (parse_instant(first[0]), first[1])
-    wrapped = SOURCES["eco2mix"].read({"total_count": 1, "results": [{"date_heure": first[0], "taux_co2": first[1]}, {"date_heure": first[0], "taux_co2": None}]})
+    wrapped = SOURCES["eco2mix"].read(
+        {
+            "total_count": 1,
+            "results": [{"date_heure": first[0], "taux_co2": first[1]}, {"date_heure": first[0], "taux_co2": None}],
+        }
+    )
     assert len(wrapped) == 1
 
 
@@ -116,7 +133,7 @@ def test_a_day_is_asked_for_once_and_kept(sqlite: Store, grid: Grid) -> None:
     path, parameters, _ = grid.asked[0]
     assert path.endswith("/eco2mix-national-tr/exports/json")
     assert "2025-08-22T00:00:00Z" in parameters["where"]
-    starts, values, lengths = intensity.values(sqlite, "eco2mix", "FR", DAY_US, DAY_US + 24 * H)
+    starts, values, lengths = intensity_series.values(sqlite, "eco2mix", "FR", DAY_US, DAY_US + 24 * H)
     assert (len(starts), set(values.tolist()), set(lengths.tolist())) == (96, {20.0}, {H // 4})
     assert fetch(sqlite, grid) == 0  # the same again changes nothing
 
@@ -124,8 +141,8 @@ def test_a_day_is_asked_for_once_and_kept(sqlite: Store, grid: Grid) -> None:
 def test_a_revised_value_stands_beside_the_first(sqlite: Store, grid: Grid) -> None:
     grid.answers = [body_of(quarters(DAY_US)), body_of(quarters(DAY_US, 21.0))]
     fetch(sqlite, grid)
-    assert intensity.fetch(sqlite, "eco2mix", "FR", DAY_US, DAY_US + 24 * H, 2, url=grid.url, sleep=lambda _: None) == 96
-    assert set(intensity.values(sqlite, "eco2mix", "FR", 0, 2**62)[1].tolist()) == {21.0}
+    assert intensity_series.fetch(sqlite, "eco2mix", "FR", DAY_US, DAY_US + 24 * H, 2, url=grid.url, sleep=lambda _: None) == 96
+    assert set(intensity_series.values(sqlite, "eco2mix", "FR", 0, 2**62)[1].tolist()) == {21.0}
     with sqlite.read() as connection:
         assert connection.exec_driver_sql("SELECT COUNT(*) FROM intensity").scalar() == 192
 
@@ -142,8 +159,12 @@ def test_what_helps_is_tried_again_and_what_does_not_is_not(sqlite: Store, grid:
         with pytest.raises(SourceUnavailable, match="4 times"):
             fetch(sqlite, grid, from_us=DAY_US + 24 * H, to_us=DAY_US + 48 * H)
     grid.asked.clear()
-    for bad in (status(401), body_of({"error": "no such dataset"}), body_of([{"date_heure": "yesterday", "taux_co2": 3}]),
-                body_of([{"date_heure": _iso(DAY_US), "taux_co2": -3}])):  # fmt: skip
+    for bad in (
+        status(401),
+        body_of({"error": "no such dataset"}),
+        body_of([{"date_heure": "yesterday", "taux_co2": 3}]),
+        body_of([{"date_heure": _iso(DAY_US), "taux_co2": -3}]),
+    ):
         grid.answers = [bad]
         with pytest.raises(SourceUnavailable):
             fetch(sqlite, grid, from_us=DAY_US + 24 * H, to_us=DAY_US + 48 * H)
@@ -155,8 +176,8 @@ def test_a_server_that_does_not_answer_is_given_up(sqlite: Store, monkeypatch: p
         threading.Event().wait(1.0)
         return 200, {}, b"[]"
 
-    monkeypatch.setattr(intensity, "TIMEOUT_S", 0.2)
-    monkeypatch.setattr(intensity, "ATTEMPTS", 2)
+    monkeypatch.setattr(intensity_series, "TIMEOUT_S", 0.2)
+    monkeypatch.setattr(intensity_series, "ATTEMPTS", 2)
     grid.answers = [late]
     with pytest.raises(SourceUnavailable, match="2 times"):
         fetch(sqlite, grid)
@@ -167,7 +188,7 @@ def test_a_backfill_that_was_cut_off_goes_on_where_it_ended(sqlite: Store, grid:
     grid.answers = served
     with pytest.raises(SourceUnavailable):
         fetch(sqlite, grid, to_us=DAY_US + 72 * H)
-    assert len(intensity.values(sqlite, "eco2mix", "FR", 0, 2**62)[0]) == 192
+    assert len(intensity_series.values(sqlite, "eco2mix", "FR", 0, 2**62)[0]) == 192
     grid.answers = [body_of(quarters(DAY_US + 24 * H)[-1:]), body_of(quarters(DAY_US + 48 * H))]
     grid.asked.clear()
     assert fetch(sqlite, grid, from_us=None, to_us=DAY_US + 72 * H) == 96
@@ -212,7 +233,9 @@ def test_a_hole_of_46_hours_is_filled_by_the_month_and_flagged(
 ) -> None:
     """100 W x 4 days at 20 g and 40 g, two days unknown: 30 g, the month's mean, stands in for 46 hours and says so."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "footprint.toml").write_text('[organisation]\ntimezone = "UTC"\n[[site]]\nname = "p"\npue = 1.0\n[[host]]\nname = "a"\nsite = "p"\nuplift = 1.0\n')
+    (tmp_path / "footprint.toml").write_text(
+        '[organisation]\ntimezone = "UTC"\n[[site]]\nname = "p"\npue = 1.0\n[[host]]\nname = "a"\nsite = "p"\nuplift = 1.0\n'
+    )
     energy = [f"{DAY_S + s},a,gpu:0,gpu,100" for s in range(0, 4 * 86_400 + 1, 60)]
     assert status_of(["import", "energy", write(tmp_path / "e.csv", ["time,host,device,component,power_w", *energy])]) == 0
     assert status_of(["aggregate"]) == 0
@@ -240,7 +263,9 @@ def test_a_hole_of_46_hours_is_filled_by_the_month_and_flagged(
     assert status_of(["factors", "fetch", "electricity-maps"]) == 4
 
 
-def test_energy_is_weighted_by_its_hour(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_energy_is_weighted_by_its_hour(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """3 kWh in an hour of 10 g and 1 kWh in one of 50 g are 80 g; the mean of the hours would say 120 g."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "footprint.toml").write_text('[[site]]\nname = "p"\npue = 1.0\n[[host]]\nname = "a"\nsite = "p"\nuplift = 1.0\n')
@@ -273,13 +298,27 @@ def test_the_server_asks_only_what_is_declared(tmp_path: Path, monkeypatch: pyte
 
 def test_great_britain_is_asked_by_the_half_hour(sqlite: Store, grid: Grid) -> None:
     """Shape of the public documentation; a forecast stands in, marked, where nothing was measured."""
-    grid.answers = [body_of({"data": [
-        {"from": "2025-08-22T00:00Z", "to": "2025-08-22T00:30Z", "intensity": {"forecast": 120, "actual": 118, "index": "low"}},
-        {"from": "2025-08-22T00:30Z", "to": "2025-08-22T01:00Z", "intensity": {"forecast": 121, "actual": None, "index": "low"}},
-    ]})]  # fmt: skip
+    grid.answers = [
+        body_of(
+            {
+                "data": [
+                    {
+                        "from": "2025-08-22T00:00Z",
+                        "to": "2025-08-22T00:30Z",
+                        "intensity": {"forecast": 120, "actual": 118, "index": "low"},
+                    },
+                    {
+                        "from": "2025-08-22T00:30Z",
+                        "to": "2025-08-22T01:00Z",
+                        "intensity": {"forecast": 121, "actual": None, "index": "low"},
+                    },
+                ]
+            }
+        )
+    ]
     assert fetch(sqlite, grid, name="neso", zone="GB") == 2
     assert grid.asked[0][0] == "/intensity/2025-08-22T00:00:00Z/2025-08-23T00:00:00Z"
-    _, values, _ = intensity.values(sqlite, "neso", "GB", DAY_US, DAY_US + 24 * H)
+    _, values, _ = intensity_series.values(sqlite, "neso", "GB", DAY_US, DAY_US + 24 * H)
     assert values.tolist() == [118.0, 121.0]
     assert [each.estimated for each in SOURCES["neso"].read(json.loads(grid.answers[0](None, {})[2]))] == [False, True]  # type: ignore[arg-type]
     with pytest.raises(SourceUnavailable, match="GB only"):
@@ -288,11 +327,14 @@ def test_great_britain_is_asked_by_the_half_hour(sqlite: Store, grid: Grid) -> N
 
 def test_marginal_rates_are_converted_and_kept_apart(sqlite: Store, grid: Grid) -> None:
     """1000 lb/MWh are 453.59 g/kWh; another unit is refused."""
-    told = {"data": [{"point_time": "2025-08-22T00:00:00+00:00", "value": 1000.0}], "meta": {"region": "FR", "units": "lbs_co2_per_mwh"}}
+    told = {
+        "data": [{"point_time": "2025-08-22T00:00:00+00:00", "value": 1000.0}],
+        "meta": {"region": "FR", "units": "lbs_co2_per_mwh"},
+    }
     grid.answers = [body_of(told)]
     assert fetch(sqlite, grid, name="watttime-marginal", key="secret") == 1
     assert grid.asked[0][2]["authorization"] == "Bearer secret"
-    _, values, _ = intensity.values(sqlite, "watttime-marginal", "FR", DAY_US, DAY_US + 24 * H)
+    _, values, _ = intensity_series.values(sqlite, "watttime-marginal", "FR", DAY_US, DAY_US + 24 * H)
     assert values.tolist() == [pytest.approx(453.59237)]
     assert [name for name, source in SOURCES.items() if source.marginal] == ["watttime-marginal"]
     grid.answers = [body_of({**told, "meta": {"units": "kg"}})]

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from footprint import jobs
 from footprint.cli.app import status_of
 from footprint.config import parse_config
-from footprint.jobs import JOBS, JobKind, failures, is_due, job_named, latest_runs, run_job
-from footprint.readings import FootprintError
-from footprint.schedule import job_once
-from footprint.store import Store
+from footprint.core.records import FootprintError
+from footprint.server import jobs
+from footprint.server.jobs import JOBS, JobKind, failures, is_due, job_named, latest_runs, run_job
+from footprint.server.scheduler import job_once
+from footprint.storage.database import Store
 from tests.walk import CONFIG, NOW_US, START, energy_lines, request_lines, write
 
 FACTS = parse_config("")
@@ -83,7 +83,7 @@ def test_progress_is_told_while_a_job_runs(sqlite: Store, monkeypatch: pytest.Mo
     monkeypatch.setattr(jobs, "TELL_US", 0)
     seen = []
 
-    def telling(store: Store, _config: object, _now: int, tell: jobs.Tell) -> str:
+    def telling(store: Store, _config: object, _now: int, tell: jobs.ReportProgress) -> str:
         tell("host a 2026-07-01")
         seen.append(latest_runs(store)[0]["said"])
         return "well"
@@ -94,7 +94,7 @@ def test_progress_is_told_while_a_job_runs(sqlite: Store, monkeypatch: pytest.Mo
 
 def test_a_lock_ends_with_its_process(store: Store) -> None:
     code = (
-        "import sys, time; from footprint.store import Store\n"
+        "import sys, time; from footprint.storage.database import Store\n"
         "with Store(sys.argv[1]).exclusively('test') as mine:\n    print(mine, flush=True); time.sleep(60)"
     )
     child = subprocess.Popen([sys.executable, "-c", code, store.url], stdout=subprocess.PIPE, text=True)

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from footprint.ledger.sealing import seal
-from footprint.ledger.vault import Vault
-from footprint.querying import Question, lineage, query
-from footprint.store import Store
-from footprint.units import US_PER_DAY
+from footprint.core.units import US_PER_DAY
+from footprint.figures import Query, run_query
+from footprint.ledger.archive_writer import seal
+from footprint.ledger.object_store import Vault
+from footprint.queries import lineage
+from footprint.storage.database import Store
 from tests.walk import CONFIG, DAY_S, NOW_US, START, bring, compute, config, energy_lines, request_lines
 
 DAY = DAY_S // 86_400
@@ -25,8 +26,8 @@ def walked(store: Store, tmp_path: Path) -> Store:
 
 def test_levels_sum_to_the_figure(walked: Store) -> None:
     for where in ((), (("use_case", "drafting"),), (("service", "chat"),)):
-        question = Question(where=where)
-        whole = query(walked, config(), question, NOW_US).rows[0]["energy_kwh"]
+        question = Query(where=where)
+        whole = run_query(walked, config(), question, NOW_US).rows[0]["energy_kwh"]
         days = lineage.days(walked, config(), question, NOW_US)
         assert sum(row["energy_kwh"] for row in days.rows) == pytest.approx(whole, abs=1e-12)
         hours = lineage.hours(walked, config(), question, NOW_US, host="a", day=DAY)
@@ -48,7 +49,7 @@ def test_the_same_rows_have_the_same_digest_and_others_another(walked: Store) ->
 
 
 def test_facts_say_what_turned_readings_into_figures(walked: Store) -> None:
-    (row,) = lineage.facts(walked, config(), Question(), NOW_US).rows
+    (row,) = lineage.facts(walked, config(), Query(), NOW_US).rows
     assert (row["host"], row["site"], row["pue"], row["uplift"]) == ("a", "paris-1", 1.35, 1.2)
     assert row["g_per_kwh_low"] < row["g_per_kwh"] < row["g_per_kwh_high"]
     assert row["factor"]
@@ -67,6 +68,6 @@ def test_origins_name_the_import_and_then_the_sealed_file(walked: Store, tmp_pat
 
 
 def test_a_day_without_anything_has_no_rows(walked: Store) -> None:
-    later = Question(from_us=(DAY + 9) * US_PER_DAY, to_us=(DAY + 10) * US_PER_DAY)
+    later = Query(from_us=(DAY + 9) * US_PER_DAY, to_us=(DAY + 10) * US_PER_DAY)
     assert not lineage.days(walked, config(), later, NOW_US).rows
     assert not lineage.origins(walked, config(), host="a", day=DAY + 9).rows

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from footprint.benchmark.ledger_energy_source import readings_of
 from footprint.cli.app import status_of
-from footprint.efficiency.sensing_ledger import readings_of
-from footprint.ledger.reading import LedgerView
-from footprint.ledger.shipping import Inbox
-from footprint.measuring import CannotMeasure, Measurement, measure, rows_of
-from footprint.readings import EnergyReading
-from footprint.store import Store
+from footprint.core.records import EnergyReading
+from footprint.ledger.ingest import IngestService
+from footprint.ledger.ledger_view import LedgerView
+from footprint.notebook.measurement import CannotMeasure, Measurement, measure, rows_of
+from footprint.storage.database import Store
 from tests.simulation.sensors import Zone, powercap
 
 US = 1_000_000
@@ -97,7 +97,12 @@ def test_a_command_of_ten_seconds_is_within_one_percent(load: Load, capfd: pytes
 
     threading.Thread(target=heavy, daemon=True).start()
     before = load.used_j
-    assert status_of(["measure", "--baseline-s", "1", "--format", "json", "--", sys.executable, "-c", "import time; time.sleep(10.5)"]) == 0
+    assert (
+        status_of(
+            ["measure", "--baseline-s", "1", "--format", "json", "--", sys.executable, "-c", "import time; time.sleep(10.5)"]
+        )
+        == 0
+    )
     printed = capfd.readouterr()
     rows = {row["device"]: row for row in json.loads(printed.out)["rows"]}
     assert "(total)" in rows
@@ -131,10 +136,16 @@ def test_a_stretch_of_a_program_is_within_one_percent(load: Load) -> None:
 def test_with_the_real_agent_running_nothing_is_counted_twice(load: Load, tmp_path: Path, sqlite: Store) -> None:
     """The agent of the host ships what the package drew, once; the measurement finds the same, and leaves nothing behind."""
     environment = os.environ | {
-        "FOOTPRINT_AGENT__SPOOL": str(tmp_path / "spool"), "FOOTPRINT_AGENT__SERVER": "http://127.0.0.1:9", "FOOTPRINT_AGENT__HOST": "inf-01",
-        "FOOTPRINT_AGENT__SAMPLE_S": "0.5", "FOOTPRINT_AGENT__INTERVAL_S": "0.5", "FOOTPRINT_AGENT__TOKEN_FILE": str(tmp_path / "none"),
-    }  # fmt: skip
-    agent = subprocess.Popen([sys.executable, "-m", "collectors", "run"], env=environment, cwd=tmp_path, stderr=subprocess.DEVNULL)
+        "FOOTPRINT_AGENT__SPOOL": str(tmp_path / "spool"),
+        "FOOTPRINT_AGENT__SERVER": "http://127.0.0.1:9",
+        "FOOTPRINT_AGENT__HOST": "inf-01",
+        "FOOTPRINT_AGENT__SAMPLE_S": "0.5",
+        "FOOTPRINT_AGENT__INTERVAL_S": "0.5",
+        "FOOTPRINT_AGENT__TOKEN_FILE": str(tmp_path / "none"),
+    }
+    agent = subprocess.Popen(
+        [sys.executable, "-m", "collectors", "run"], env=environment, cwd=tmp_path, stderr=subprocess.DEVNULL
+    )
     try:
         with measure("job", baseline_s=1.0) as found:
             load.watts = 80.0
@@ -150,7 +161,7 @@ def test_with_the_real_agent_running_nothing_is_counted_twice(load: Load, tmp_pa
     assert next(row for row in found.rows if row["device"] == "cpu:0")["energy_j"] == pytest.approx(truth, rel=0.01)
 
     lines = [line for path in sorted((tmp_path / "spool").glob("*.ndjson")) for line in path.read_bytes().splitlines()]
-    Inbox(sqlite, lambda _: set()).accept("inf-01", lines, time.time_ns() // 1000)
+    IngestService(sqlite, lambda _: set()).accept("inf-01", lines, time.time_ns() // 1000)
     end_us = found.begin_us + round(found.seconds * US)
     kept = [each for each in readings_of(sqlite, "inf-01", found.begin_us, end_us) if each.source == "counter"]
     package = next(row for row in rows_of(kept, found.begin_us, end_us) if row["device"] == "cpu:0")
@@ -169,7 +180,9 @@ class _Healthy(BaseHTTPRequestHandler):
         pass
 
 
-def test_where_a_server_answers_the_page_of_this_host_is_named(load: Load, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_where_a_server_answers_the_page_of_this_host_is_named(
+    load: Load, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Healthy)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}"

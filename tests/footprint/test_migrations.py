@@ -13,8 +13,8 @@ from alembic.config import Config as AlembicConfig
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, inspect, text
 
-import footprint.migrations
-from footprint.store import OLDEST, SCHEMA, Store, StoreError
+import footprint.storage.migrations
+from footprint.storage.database import OLDEST, SCHEMA, Store, StoreError
 
 FOLDER = Path(footprint.migrations.__file__).parent
 
@@ -63,8 +63,9 @@ def schema(engine: Engine) -> dict[str, object]:
             found.get_pk_constraint(name)["constrained_columns"],
             sorted((i["name"] or "", tuple(i["column_names"]), bool(i["unique"])) for i in found.get_indexes(name)),
         )
-        for name in found.get_table_names() if name != "alembic_version"
-    }  # fmt: skip
+        for name in found.get_table_names()
+        if name != "alembic_version"
+    }
 
 
 def test_the_latest_step_is_the_schema_of_this_program() -> None:

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from footprint.calendar.periods import named_period
 from footprint.config import ConfigError, parse_config
-from footprint.estimate import Estimate
-from footprint.periods import named_period
-from footprint.querying import Question, query
-from footprint.querying.objectives import EXCEEDED, KEPT, NOT_MEASURABLE, RUNNING, UNKNOWN, allowed_change, standings, state_of
-from footprint.store import Store
+from footprint.core.estimate import Estimate
+from footprint.figures import Query, run_query
+from footprint.queries.objectives import EXCEEDED, KEPT, NOT_MEASURABLE, RUNNING, UNKNOWN, allowed_change, standings, state_of
+from footprint.storage.database import Store
 from tests.walk import CONFIG, NOW_US, START, bring, compute, config, energy_lines, request_lines
 
 JULY = named_period("2026-07")
@@ -53,13 +53,16 @@ def walked(store: Store, tmp_path: Path) -> Store:
 
 def test_a_budget_is_compared_with_the_figure_of_the_query(walked: Store) -> None:
     start, end = JULY.bounds_us(config().timezone)
-    row = query(walked, config(), Question(from_us=start, to_us=end), NOW_US).rows[0]
+    row = run_query(walked, config(), Query(from_us=start, to_us=end), NOW_US).rows[0]
     for metric, limit, state in (
-        ("energy_kwh", row["energy_low_kwh"] * 0.99, EXCEEDED), ("energy_kwh", row["energy_kwh"], NOT_MEASURABLE),
-        ("energy_kwh", row["energy_high_kwh"] * 1.01, KEPT), ("requests", 39, EXCEEDED), ("requests", 40, KEPT),
+        ("energy_kwh", row["energy_low_kwh"] * 0.99, EXCEEDED),
+        ("energy_kwh", row["energy_kwh"], NOT_MEASURABLE),
+        ("energy_kwh", row["energy_high_kwh"] * 1.01, KEPT),
+        ("requests", 39, EXCEEDED),
+        ("requests", 40, KEPT),
         ("co2e_location_g", row["co2e_location_high_g"] * 1.01, KEPT),
         ("wh_per_1000_requests", row["energy_kwh"] / row["requests"] * 1e6, NOT_MEASURABLE),
-    ):  # fmt: skip
+    ):
         facts = parse_config(CONFIG + BUDGET.format(metric=metric, limit=limit))
         (found,) = standings(walked, facts, NOW_US, JULY)
         assert (found.state, found.row()["period"]) == (state, "2026-07"), metric

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footprint.instants import format_instant
-from footprint.periods import BadPeriod, named_period, period_at
+from footprint.calendar.periods import BadPeriod, named_period, period_at
+from footprint.core.timestamps import format_instant
 
 PARIS = ZoneInfo("Europe/Paris")
 NAMES = st.one_of(

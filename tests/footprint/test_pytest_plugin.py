@@ -57,9 +57,21 @@ def sensors(tmp_path: Path) -> Iterator[Zone]:
 
 def run(folder: Path, *arguments: str, sysfs: str = "sys") -> subprocess.CompletedProcess[str]:
     (folder / "test_some.py").write_text(TESTS)
-    known = any(each.value == "footprint.pytest_plugin" for each in entry_points(group="pytest11"))
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--rootdir", str(folder), "-c", os.devnull, *arguments, "test_some.py"]
-    command += [] if known else ["-p", "footprint.pytest_plugin"]
+    known = any(each.value == "footprint.notebook.pytest_plugin" for each in entry_points(group="pytest11"))
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        str(folder),
+        "-c",
+        os.devnull,
+        *arguments,
+        "test_some.py",
+    ]
+    command += [] if known else ["-p", "footprint.notebook.pytest_plugin"]
     environment = os.environ | {"FOOTPRINT_SYSFS": str(folder / sysfs), "PYTHONPATH": str(ROOT)}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
@@ -79,10 +91,18 @@ def test_joules_by_test(sensors: Zone, tmp_path: Path) -> None:
 def test_no_sensor_is_said_and_fails_no_test_but_those_that_measure(tmp_path: Path) -> None:
     (tmp_path / "test_some.py").write_text("")
     done = subprocess.run(
-        [sys.executable, "-c", "import sys, footprint.pytest_plugin; print([m for m in sys.modules if m.startswith(('footprint.', 'numpy', 'pandas'))])"],
-        capture_output=True, text=True, check=True, env=os.environ | {"PYTHONPATH": str(ROOT)}, cwd=tmp_path,
-    )  # fmt: skip
-    assert done.stdout.strip() == "['footprint.pytest_plugin']"  # nothing heavy without the option
+        [
+            sys.executable,
+            "-c",
+            "import sys, footprint.notebook.pytest_plugin; print([m for m in sys.modules if m.startswith(('footprint.', 'numpy', 'pandas'))])",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+    )
+    assert done.stdout.strip() == "['footprint.notebook.pytest_plugin']"  # nothing heavy without the option
     environment = os.environ | {"FOOTPRINT_PROC": str(tmp_path / "nothing")}
     monkey = pytest.MonkeyPatch()
     monkey.setattr(os, "environ", environment)

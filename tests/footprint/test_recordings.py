@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from footprint.ledger.importing import import_energy, import_requests
-from footprint.store import Store
+from footprint.ledger.importers import import_energy, import_requests
+from footprint.storage.database import Store
 from tests.walk import NOW_US, ask, compute, config
 
 RECORDINGS = Path(__file__).resolve().parents[3] / "shared" / "recordings"
@@ -38,8 +38,10 @@ def convert(run: Path, folder: Path) -> tuple[str, str, int, float, float]:
             logged += float(row["gpu_energy_j"] or 0)
     whole = sum(
         (b[1] + a[1]) / 2 * (b[0] - a[0])
-        for samples in slots.values() for a, b in itertools.pairwise(samples) if b[0] - a[0] <= 5
-    )  # fmt: skip
+        for samples in slots.values()
+        for a, b in itertools.pairwise(samples)
+        if b[0] - a[0] <= 5
+    )
     return str(energy), str(folder / "requests.csv"), len(slots), logged, whole
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from footprint.store import Store
+from footprint.storage.database import Store
 from tests.walk import DAY_S, ask, bring, compute, config
 
 KWH = 3.6e6
@@ -28,7 +28,13 @@ CHAT = '[[service]]\nname = "chat"\ndevices = ["a/gpu:0"]\n'
 
 def test_a_whole_server_reading_is_the_it_energy_and_its_parts_are_not_added(sqlite: Store, tmp_path: Path) -> None:
     given = config(facts(CHAT))
-    bring(sqlite, given, tmp_path, lines(("gpu:0", "gpu", "", 100), ("cpu:0", "cpu", "", 50), ("wall", "host", "", 400)), NO_REQUESTS)
+    bring(
+        sqlite,
+        given,
+        tmp_path,
+        lines(("gpu:0", "gpu", "", 100), ("cpu:0", "cpu", "", 50), ("wall", "host", "", 400)),
+        NO_REQUESTS,
+    )
     compute(sqlite, given)
     row = ask(sqlite, given)[0]
     assert row["energy_kwh"] == pytest.approx(400 * 7200 / KWH * 1.5, rel=1e-9)

@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from footprint.attribution.frames import BadFrame, attribute_frames
 from footprint.cli.app import status_of
 from footprint.config import parse_config
-from footprint.ledger.importing import import_energy, import_requests
-from footprint.querying.closure import closure
-from footprint.querying.splits import shares, splits
-from footprint.store import Store
+from footprint.ledger.importers import import_energy, import_requests
+from footprint.notebook.attribution_frames import BadFrame, attribute_frames
+from footprint.queries.energy_balance import energy_balance
+from footprint.queries.split_diagnostics import shares, splits
+from footprint.storage.database import Store
 from tests.simulation.server import VARIANTS, Day, simulate, write_files
 from tests.walk import DAY_S, NOW_US, ask, compute
 
@@ -69,7 +69,11 @@ def test_what_a_use_case_used_comes_within_a_percent_of_the_truth(computed: Stor
     assert np.abs(found - day.truth()).sum() <= 0.01
     for kind, share in zip(LAW.kinds, day.truth(), strict=True):
         row = rows[kind.name]
-        assert row["energy_low_kwh"] < row["energy_kwh"] * share / found[[k.name for k in LAW.kinds].index(kind.name)] < row["energy_high_kwh"]
+        assert (
+            row["energy_low_kwh"]
+            < row["energy_kwh"] * share / found[[k.name for k in LAW.kinds].index(kind.name)]
+            < row["energy_high_kwh"]
+        )
     assert rows["chat"]["method_version"] == "2.0"
 
 
@@ -154,19 +158,21 @@ def test_request_counts_alone_give_a_range_that_holds_the_truth(day: Day, files:
 
 def test_a_period_that_does_not_close_says_why(computed: Store, files: tuple[str, str], tmp_path: Path) -> None:
     facts = parse_config(CONFIG)
-    (row,) = closure(computed, facts, None, None)
+    (row,) = energy_balance(computed, facts, None, None)
     assert (row["closes"], row["residual_uj"], row["reason"]) == (True, 0, "")
     assert row["meter_kwh"] == pytest.approx(row["services_kwh"] + row["idle_kwh"] + row["unattributed_kwh"], rel=1e-12)
     store = Store(f"sqlite:///{tmp_path / 'open.db'}")
     import_energy(store, files[0], NOW_US)
-    (row,) = closure(store, facts, None, None)
+    (row,) = energy_balance(store, facts, None, None)
     assert not row["closes"]
     assert "not computed" in row["reason"]
     compute(store, facts)
     with store.begin() as connection:
-        connection.exec_driver_sql("UPDATE footprint_row SET active_uj = active_uj + 1 WHERE active_uj > 1000000 AND slot = "
-                                   f"{DAY_S + 43_200} AND device_id = (SELECT MIN(device_id) FROM footprint_row)")  # fmt: skip
-    (row,) = closure(store, facts, None, None)
+        connection.exec_driver_sql(
+            "UPDATE footprint_row SET active_uj = active_uj + 1 WHERE active_uj > 1000000 AND slot = "
+            f"{DAY_S + 43_200} AND device_id = (SELECT MIN(device_id) FROM footprint_row)"
+        )
+    (row,) = energy_balance(store, facts, None, None)
     assert row["residual_uj"] == -1
     assert "-1 µJ" in row["reason"]
 

@@ -12,7 +12,7 @@ import pytest
 
 import footprint
 from footprint.cli.app import status_of
-from footprint.querying import BadQuestion
+from footprint.figures import BadQuery
 from tests.walk import CONFIG, START, energy_lines, request_lines, write
 
 
@@ -49,7 +49,7 @@ def test_units_and_formulas_come_with_the_frame(here: Path) -> None:
     assert frame.attrs["demonstration"] is False
     told = {name for name in frame.columns if name.rsplit("_", 1)[-1] in ("kwh", "g", "l", "kgsb", "mj", "eur")}
     assert told <= set(units)
-    with pytest.raises(BadQuestion):
+    with pytest.raises(BadQuery):
         footprint.query("colour")
 
 

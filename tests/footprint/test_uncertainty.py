@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from footprint.estimate import Estimate
+from footprint.core.estimate import Estimate
 from footprint.impact.uncertainty import Budget, ratio_of
 
 N = 200_000
@@ -70,9 +70,7 @@ def test_systematic_errors_cancel_in_a_ratio_and_those_of_the_split_do_not() -> 
     assert ratio.value == pytest.approx(0.8)
     assert (ratio.high - ratio.value) / ratio.value < level / 2
     unsure = ratio_of(100.0, _budget(100.0, split=0.1), 80.0, _budget(80.0, split=0.1))
-    assert (unsure.high - unsure.value) / unsure.value == pytest.approx(
-        math.sqrt(2 * (2 * 0.1 / math.sqrt(3)) ** 2), rel=0.1
-    )
+    assert (unsure.high - unsure.value) / unsure.value == pytest.approx(math.sqrt(2 * (2 * 0.1 / math.sqrt(3)) ** 2), rel=0.1)
 
 
 def test_the_interval_of_a_ratio_agrees_with_monte_carlo() -> None:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from footprint.ledger.batches import list_batches, withdraw
-from footprint.ledger.importing import import_energy, import_requests
-from footprint.store import Store
+from footprint.ledger.import_batches import list_batches, withdraw
+from footprint.ledger.importers import import_energy, import_requests
+from footprint.storage.database import Store
 from tests import walk
 from tests.walk import DAY_S, NOW_US, ask, bring, compute, config, energy_lines, request_lines, write
 
@@ -39,8 +39,17 @@ def walked(store: Store, tmp_path: Path) -> tuple[Store, list[str]]:
 def test_energy_is_readings_times_uplift_times_pue_for_every_grouping_and_period(walked: tuple[Store, list[str]]) -> None:
     store, lines = walked
     wanted = expected_kwh(lines)
-    groups: list[tuple[str, ...]] = [(), ("service",), ("use_case",), ("model",), ("device",), ("host",), ("site",),
-                                     ("charter",), ("service", "use_case", "device")]  # fmt: skip
+    groups: list[tuple[str, ...]] = [
+        (),
+        ("service",),
+        ("use_case",),
+        ("model",),
+        ("device",),
+        ("host",),
+        ("site",),
+        ("charter",),
+        ("service", "use_case", "device"),
+    ]
     for group in groups:
         for every in ("all", "hour", "day", "month"):
             for view in ("active", "full"):
@@ -133,9 +142,13 @@ def test_idle_is_learnt_and_stands_with_requests_while_one_runs(sqlite: Store, t
     lines = ["time,host,device,component,power_w"]
     busy = range(3600, 5400)
     lines += [f"{DAY_S + s},a,gpu:0,gpu,{250 if s in busy else 80}" for s in range(0, 7201, 5)]
-    bring(sqlite, config(), tmp_path, lines, [
-        "start,end,service,use_case,requests", f"{DAY_S + 3600},{DAY_S + 5400},chat,drafting,1",
-    ])  # fmt: skip
+    bring(
+        sqlite,
+        config(),
+        tmp_path,
+        lines,
+        ["start,end,service,use_case,requests", f"{DAY_S + 3600},{DAY_S + 5400},chat,drafting,1"],
+    )
     compute(sqlite, config())
     rows = {row["use_case"]: row for row in ask(sqlite, config(), group=("use_case",))}
     assert rows["(idle)"]["accelerator_idle_kwh"] == pytest.approx(80 * 5400 / 3.6e6, rel=0.01)
@@ -146,9 +159,13 @@ def test_idle_is_learnt_and_stands_with_requests_while_one_runs(sqlite: Store, t
 
 
 def test_a_window_of_several_requests_is_divided_by_time(sqlite: Store, tmp_path: Path) -> None:
-    bring(sqlite, config(), tmp_path, energy_lines(DAY_S, 7200), [
-        "start,end,service,use_case,requests,output_tokens", f"{DAY_S + 1800},{DAY_S + 5400},chat,drafting,101,7",
-    ])  # fmt: skip
+    bring(
+        sqlite,
+        config(),
+        tmp_path,
+        energy_lines(DAY_S, 7200),
+        ["start,end,service,use_case,requests,output_tokens", f"{DAY_S + 1800},{DAY_S + 5400},chat,drafting,101,7"],
+    )
     compute(sqlite, config())
     rows = [row for row in ask(sqlite, config(), group=("use_case",), every="hour") if row["use_case"] == "drafting"]
     assert [row["requests"] for row in rows] == [51, 50]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from footprint.editions.disclosure import Cell, Key
+from footprint.disclosure import Cell, Key
 
 MONTHS = {"2026-07": ("2026-07", "2026-Q3"), "2026-08": ("2026-08", "2026-Q3"), "2026-09": ("2026-09", "2026-Q3")}
 G_PER_KWH = 52.0
@@ -15,9 +15,14 @@ IDLE = "(idle)"
 
 
 def organisation(
-    seed: int, services: int = 6, uses: int = 4, months: Mapping[str, tuple[str, ...]] = MONTHS, *, filled: float = 0.5,
+    seed: int,
+    services: int = 6,
+    uses: int = 4,
+    months: Mapping[str, tuple[str, ...]] = MONTHS,
+    *,
+    filled: float = 0.5,
     intensity: tuple[float, float] = (G_PER_KWH, 0.0),
-) -> list[Cell]:  # fmt: skip
+) -> list[Cell]:
     """Cells of months and of what holds them; ``filled`` of the pairs of service and use case exist.
 
     ``intensity`` is the mean [g/kWh] and the relative spread over services and months.

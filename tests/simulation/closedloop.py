@@ -12,16 +12,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from footprint.efficiency.document import Energy, Point, Result
-from footprint.efficiency.endpoint import Target
-from footprint.efficiency.prompts import Prompts
-from footprint.efficiency.running import Done, Plan, put_together
-from footprint.efficiency.schedule import Slot, prompt_order, slots
-from footprint.efficiency.sensing import Local
-from footprint.efficiency.steady import Answered, drawn, steady, stretch
+from footprint.benchmark.design import Slot, prompt_order, slots
+from footprint.benchmark.energy_source import LocalEnergySource
+from footprint.benchmark.openai_client import Target
+from footprint.benchmark.prompts import Prompts
+from footprint.benchmark.result import BenchmarkResult, Energy, MeasurementPoint
+from footprint.benchmark.runner import MeasuredPoint, Plan, put_together
+from footprint.benchmark.steady_state import Answered, drawn, steady, stretch
 
 PIECE = 10  # tokens that come together
-MACHINE = {"host": "inf-01", "models": ["NVIDIA H100"], "devices": ["gpu:0"], "driver": "560.1", "power_limit_w": 700.0, "engine": ""}
+MACHINE = {
+    "host": "inf-01",
+    "models": ["NVIDIA H100"],
+    "devices": ["gpu:0"],
+    "driver": "560.1",
+    "power_limit_w": 700.0,
+    "engine": "",
+}
 
 
 @dataclass(frozen=True)
@@ -50,12 +57,23 @@ class Errors:
 
 
 def run(
-    model: Model, errors: Errors, seed: int, *, levels: tuple[int, ...] = (1, 4, 16), repeats: int = 5, seconds: float = 60.0,
-    count: int = 40, begin_s: int = 1_790_000_000, machine: dict[str, object] = MACHINE, demonstration: bool = False,
-) -> Result:  # fmt: skip
+    model: Model,
+    errors: Errors,
+    seed: int,
+    *,
+    levels: tuple[int, ...] = (1, 4, 16),
+    repeats: int = 5,
+    seconds: float = 60.0,
+    count: int = 40,
+    begin_s: int = 1_790_000_000,
+    machine: dict[str, object] = MACHINE,
+    demonstration: bool = False,
+) -> BenchmarkResult:
     """A benchmark of a model, in virtual time."""
     luck = np.random.default_rng(seed)
-    lengths = np.exp(np.random.default_rng(7).normal(math.log(model.tokens), model.prompt_spread, count))  # of the prompts, for any model
+    lengths = np.exp(
+        np.random.default_rng(7).normal(math.log(model.tokens), model.prompt_spread, count)
+    )  # of the prompts, for any model
     lines = tuple({"prompt": str(n)} for n in range(count))
     grader = "simulated blind test" if model.score else ""
     target = Target("", model.name, 4000, 1.0)
@@ -63,17 +81,28 @@ def run(
     session = math.exp(errors.gain + luck.normal(0, errors.session))
     factors = [session * math.exp(luck.normal(0, errors.repeat)) for _ in range(repeats)]
     done = [
-        _point(model, slot, lengths, factors[slot.repeat] * math.exp(luck.normal(0, errors.point)), luck, seconds, begin_s * 1_000_000)
-        for slot in slots(levels, repeats, 1) if slot.concurrency or model.idle_w
-    ]  # fmt: skip
+        _point(
+            model,
+            slot,
+            lengths,
+            factors[slot.repeat] * math.exp(luck.normal(0, errors.point)),
+            luck,
+            seconds,
+            begin_s * 1_000_000,
+        )
+        for slot in slots(levels, repeats, 1)
+        if slot.concurrency or model.idle_w
+    ]
     scores = tuple(float(luck.random() < model.score) for _ in lines) if model.score else ()
-    return put_together(plan, Local("inf-01"), dict(machine), done, scores)
+    return put_together(plan, LocalEnergySource("inf-01"), dict(machine), done, scores)
 
 
-def _point(model: Model, slot: Slot, lengths: np.ndarray, factor: float, luck: np.random.Generator, seconds: float, begin_us: int) -> Done:
+def _point(
+    model: Model, slot: Slot, lengths: np.ndarray, factor: float, luck: np.random.Generator, seconds: float, begin_us: int
+) -> MeasuredPoint:
     if not slot.concurrency:
         at_rest = model.idle_w * seconds * factor
-        return Done(Point(0, slot.repeat, _energy(at_rest, seconds, begin_us), None), ())
+        return MeasuredPoint(MeasurementPoint(0, slot.repeat, _energy(at_rest, seconds, begin_us), None), ())
     order = prompt_order(len(lengths), slot, 1)
     answered = []
     free = [0.0] * slot.concurrency
@@ -91,7 +120,7 @@ def _point(model: Model, slot: Slot, lengths: np.ndarray, factor: float, luck: n
     steps = (found[1] - found[0]) / model.step_s
     joules = steps * (model.step_j + model.token_j * served.in_flight) * factor
     energy = _energy(joules, found[1] - found[0], begin_us)
-    return Done(Point(slot.concurrency, slot.repeat, energy, served), tuple(drawn(answered, *found)))
+    return MeasuredPoint(MeasurementPoint(slot.concurrency, slot.repeat, energy, served), tuple(drawn(answered, *found)))
 
 
 def _energy(joules: float, seconds: float, begin_us: int) -> Energy:

@@ -21,16 +21,16 @@ from pathlib import Path
 
 import numpy as np
 
-from footprint.aggregation.running import aggregate
+from footprint.aggregation.aggregate import aggregate
+from footprint.benchmark.result_store import write as write_result
 from footprint.config import Config, load_config
-from footprint.editions.calendar import release_us
-from footprint.editions.publishing import publish
-from footprint.editions.shelf import published_editions
-from footprint.efficiency.record import write as write_result
-from footprint.ledger.factors import book_of
-from footprint.ledger.importing import import_energy, import_requests, import_users
-from footprint.store import Store
-from footprint.units import US_PER_S
+from footprint.core.units import US_PER_S
+from footprint.editions.publication import publish
+from footprint.editions.release_calendar import release_us
+from footprint.editions.repository import published_editions
+from footprint.ledger.factor_store import book_of
+from footprint.ledger.importers import import_energy, import_requests, import_users
+from footprint.storage.database import Store
 from tests.simulation.closedloop import MACHINE, Errors, Model, run
 from tests.simulation.server import DAY_S, LARGE, SMALL, Day, Kind, Server, counters_j, simulate
 from tests.simulation.year import FINAL_DAY, PLACES, PROVISIONAL_DAY, QUARTERS, Year, configuration, decisions, write_year
@@ -163,20 +163,33 @@ charter = "recommended"
 _TRIED = (Kind("traduction", 320, 900, 900, 0.6),)  # as in "chat": the same texts, another model
 # Service -> host, first GPU, law. The law of each is a server of the simulation with kinds of its own.
 SERVICES: dict[str, tuple[str, int, Server]] = {
-    "chat": ("demo-inf-01", 0, replace(LARGE, kinds=(
-        Kind("recherche documentaire", 1500, 3800, 180, 0.5), Kind("rédaction", 1400, 500, 420),
-        Kind("traduction", 700, 900, 900, 0.6), Kind("rapports de nuit", 60, 6500, 1300, 0.4, "night"),
-    ))),
-    "code": ("demo-inf-02", 0, replace(SMALL, kinds=(
-        Kind("aide au code", 3200, 1500, 120, 0.7, cached=0.5), Kind("relecture", 260, 4000, 300, 0.5),
-    ))),
-    "embeddings": ("demo-inf-02", 2, replace(SMALL, idle_w=55.0, prefill_j=0.004, kinds=(
-        Kind("indexation", 2600, 450, 0, 0.4, "bursts"),
-    ))),
+    "chat": (
+        "demo-inf-01",
+        0,
+        replace(
+            LARGE,
+            kinds=(
+                Kind("recherche documentaire", 1500, 3800, 180, 0.5),
+                Kind("rédaction", 1400, 500, 420),
+                Kind("traduction", 700, 900, 900, 0.6),
+                Kind("rapports de nuit", 60, 6500, 1300, 0.4, "night"),
+            ),
+        ),
+    ),
+    "code": (
+        "demo-inf-02",
+        0,
+        replace(SMALL, kinds=(Kind("aide au code", 3200, 1500, 120, 0.7, cached=0.5), Kind("relecture", 260, 4000, 300, 0.5))),
+    ),
+    "embeddings": (
+        "demo-inf-02",
+        2,
+        replace(SMALL, idle_w=55.0, prefill_j=0.004, kinds=(Kind("indexation", 2600, 450, 0, 0.4, "bursts"),)),
+    ),
     "essai-24b-fp8": ("demo-inf-03", 0, replace(LARGE, devices=1, step_s=0.03, step_j=10.5, token_j=0.25, kinds=_TRIED)),
     "essai-12b": ("demo-inf-03", 1, replace(SMALL, step_s=0.018, step_j=7.0, token_j=0.13, prefill_j=0.05, kinds=_TRIED)),
     "essai-8b": ("demo-inf-03", 2, replace(SMALL, kinds=_TRIED)),
-}  # fmt: skip
+}
 
 
 def write_organisation(folder: Path, end_s: int, seed: int, days: int = DAYS, step_s: int = STEP_S) -> None:
@@ -234,9 +247,11 @@ def _write_energy(  # type: ignore[no-untyped-def]
 def _write_others(out, first: int, end_s: int, luck: np.random.Generator) -> None:  # type: ignore[no-untyped-def]
     """A GPU that nobody uses, and the processors."""
     for host, device, component, watts in (
-        ("demo-inf-02", "gpu:3", "gpu", 52.0), ("demo-inf-01", "cpu:0", "cpu", 110.0), ("demo-inf-02", "cpu:0", "cpu", 85.0),
+        ("demo-inf-02", "gpu:3", "gpu", 52.0),
+        ("demo-inf-01", "cpu:0", "cpu", 110.0),
+        ("demo-inf-02", "cpu:0", "cpu", 85.0),
         ("demo-inf-03", "cpu:0", "cpu", 80.0),
-    ):  # fmt: skip
+    ):
         joules = 0.0
         for at in range(first, end_s, 60):
             out.write(f"{at},{host},{device},{component},{joules:.3f}\n")
@@ -313,7 +328,9 @@ def with_past(year: Year, weeks_s: int) -> str:
     for own in ('[[service]]\nname = "chat"\n', '[[use_case]]\nname = "traduction"\n'):  # these stand in the past's own blocks
         block = text.index(own)
         text = text[:block] + text[text.index(own[: own.index("]]") + 2], block + 1) :]
-    for service, begin in [(name, weeks_s) for name in SERVICES if name.startswith("essai")] + [("embeddings", year.runs(PLACES[3])[0])]:
+    for service, begin in [(name, weeks_s) for name in SERVICES if name.startswith("essai")] + [
+        ("embeddings", year.runs(PLACES[3])[0])
+    ]:
         text = text.replace(f'name = "{service}"\n', f'name = "{service}"\nsince = "{year.date(begin)}"\n', 1)
     return text + "\n" + configuration(year)
 
@@ -328,9 +345,15 @@ def write_benchmarks(folder: Path, end_s: int, seed: int) -> list[Path]:
         # The idle power that a step's time holds is the step's: the law of the simulation has it apart.
         model = Model(name, law.step_j + law.idle_w * law.step_s, law.token_j, law.step_s, 250, idle_w=law.idle_w, score=score)
         result = run(
-            model, Errors(), seed + len(found), levels=(1, 2, 4, 8, 16, 32), repeats=3, begin_s=end_s - 5 * DAY_S, machine=machine,
+            model,
+            Errors(),
+            seed + len(found),
+            levels=(1, 2, 4, 8, 16, 32),
+            repeats=3,
+            begin_s=end_s - 5 * DAY_S,
+            machine=machine,
             demonstration=True,
-        )  # fmt: skip
+        )
         found.append(folder / f"{name}.json")
         write_result(found[-1], result)
     return found

@@ -157,7 +157,9 @@ class Server:
         found = re.search(r"tokens=(\d+)", text)
         length = min(int(found.group(1)) if found else 60, int(asked["max_tokens"]))  # type: ignore[call-overload]
         request = Request(len(text.split()), length)
-        writer.write(b"HTTP/1.1 200 OK\r\nServer: simulated/1\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nServer: simulated/1\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
         if length and not self.options.silent:
             self.model.waiting.append(request)
             self.model.arrived.set()

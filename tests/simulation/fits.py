@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from footprint.attribution.energy_intervals import Samples, Spans, counter_spans
 from footprint.attribution.idle import idle_power_uw, quiet_day
-from footprint.attribution.requests import Flight, Log, shifted, with_doubt
-from footprint.attribution.rounding import Floats
-from footprint.attribution.spans import Samples, Spans, counter_spans
+from footprint.attribution.largest_remainder import Floats
+from footprint.attribution.request_log import Flight, Log, shifted, with_doubt
 from footprint.attribution.split import split_placement
-from footprint.attribution.step.day import DayStatistics, Laid, day_statistics
+from footprint.attribution.step.day_statistics import DayStatistics, Laid, day_statistics
 from footprint.attribution.step.model import Diagnosis, StepWeights, fit_days, idle_powers_uw
 from tests.simulation.server import DAY_S, VARIANTS, Day, Server, any_server, counters_j, simulate
 
@@ -28,15 +28,23 @@ def server(name: str) -> Server:
 
 def log_of(day: Day, *, first_token: bool = False) -> Log:
     """The log that a gateway would have, in milliseconds."""
+
     def us(seconds: Floats) -> np.ndarray:  # type: ignore[type-arg]
         return np.rint(seconds * 1e3).astype(np.int64) * 1000
 
     count = len(day.start_s)
     first = us(day.first_s) if first_token else np.full(count, -1)
     return Log(
-        us(day.start_s), np.maximum(us(day.end_s), us(day.start_s) + 1), day.use_case.astype(np.int64), np.ones(count),
-        day.input_tokens, day.cached_tokens, day.output_tokens, first, np.zeros(count, dtype=bool),
-    )  # fmt: skip
+        us(day.start_s),
+        np.maximum(us(day.end_s), us(day.start_s) + 1),
+        day.use_case.astype(np.int64),
+        np.ones(count),
+        day.input_tokens,
+        day.cached_tokens,
+        day.output_tokens,
+        first,
+        np.zeros(count, dtype=bool),
+    )
 
 
 def counts_of(day: Day, *, tokens: bool = True, window_s: int = 60) -> Log:
@@ -44,13 +52,20 @@ def counts_of(day: Day, *, tokens: bool = True, window_s: int = 60) -> Log:
     window = (day.end_s // window_s).astype(np.int64)
     found, place = np.unique(window * 100 + day.use_case, return_inverse=True)
     requests = np.bincount(place)
-    columns = [np.bincount(place, weights=each).astype(np.int64) for each in (day.input_tokens, day.cached_tokens, day.output_tokens)]
+    columns = [
+        np.bincount(place, weights=each).astype(np.int64) for each in (day.input_tokens, day.cached_tokens, day.output_tokens)
+    ]
     if not tokens:
         columns = [np.full(len(found), -1)] * 3
     return Log(
-        found // 100 * window_s * S, (found // 100 + 1) * window_s * S, found % 100, requests.astype(np.float64), *columns,
-        np.full(len(found), -1), np.zeros(len(found), dtype=bool),
-    )  # fmt: skip
+        found // 100 * window_s * S,
+        (found // 100 + 1) * window_s * S,
+        found % 100,
+        requests.astype(np.float64),
+        *columns,
+        np.full(len(found), -1),
+        np.zeros(len(found), dtype=bool),
+    )
 
 
 def spans_of(day: Day, seed: int) -> list[Spans]:

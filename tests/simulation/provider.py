@@ -37,9 +37,17 @@ class Provider:
     def _token(self, asked: dict[str, str]) -> str:
         now = int(time.time())
         claims = {
-            "iss": self.issuer, "aud": CLIENT, "sub": SUBJECT, "name": NAME, "email": "ada@example.org", "iat": now, "exp": now + 300,
-            "nonce": asked["nonce"], "groups": self.groups, **self.claims,
-        }  # fmt: skip
+            "iss": self.issuer,
+            "aud": CLIENT,
+            "sub": SUBJECT,
+            "name": NAME,
+            "email": "ada@example.org",
+            "iat": now,
+            "exp": now + 300,
+            "nonce": asked["nonce"],
+            "groups": self.groups,
+            **self.claims,
+        }
         return jwt.encode({"alg": self.algorithm, "kid": "one"}, claims, self.signs_with)
 
     def _app(self) -> FastAPI:
@@ -48,10 +56,13 @@ class Provider:
         @app.get("/.well-known/openid-configuration")
         def metadata() -> dict[str, Any]:
             return {
-                "issuer": self.issuer, "authorization_endpoint": f"{self.issuer}/authorize", "token_endpoint": f"{self.issuer}/token",
-                "jwks_uri": f"{self.issuer}/keys", "end_session_endpoint": f"{self.issuer}/end",
+                "issuer": self.issuer,
+                "authorization_endpoint": f"{self.issuer}/authorize",
+                "token_endpoint": f"{self.issuer}/token",
+                "jwks_uri": f"{self.issuer}/keys",
+                "end_session_endpoint": f"{self.issuer}/end",
                 "id_token_signing_alg_values_supported": ["RS256"],
-            }  # fmt: skip
+            }
 
         @app.get("/keys")
         def keys() -> dict[str, Any]:
@@ -76,12 +87,12 @@ class Provider:
                 return JSONResponse({"error": "invalid_grant"}, 400)
             if request.headers.get("authorization") != expected:
                 return JSONResponse({"error": "invalid_client"}, 401)
-            return JSONResponse({"access_token": "opaque", "token_type": "Bearer", "expires_in": 60, "id_token": self._token(asked)})
+            return JSONResponse(
+                {"access_token": "opaque", "token_type": "Bearer", "expires_in": 60, "id_token": self._token(asked)}
+            )
 
         @app.get("/end")
         def end(post_logout_redirect_uri: str) -> Response:
             return RedirectResponse(post_logout_redirect_uri, 302)
 
         return app
-
-

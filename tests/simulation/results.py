@@ -7,14 +7,27 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from footprint.efficiency.document import Conditions, Energy, Point, Result, Steady
+from footprint.benchmark.result import BenchmarkResult, Conditions, Energy, MeasurementPoint, Steady
 
 BEGIN_US = 1_790_000_000_000_000
 CONDITIONS = Conditions(
-    model="small", engine="simulated", quantisation="", host="inf-01", machines=("NVIDIA H100",), devices=("gpu:0",), driver="560.1",
-    power_limit_w=700.0, prompts_sha256="0" * 64, prompts=40, max_tokens=256, temperature=0.0, seed=1, least_s=60.0, least_updates=600,
+    model="small",
+    engine="simulated",
+    quantisation="",
+    host="inf-01",
+    machines=("NVIDIA H100",),
+    devices=("gpu:0",),
+    driver="560.1",
+    power_limit_w=700.0,
+    prompts_sha256="0" * 64,
+    prompts=40,
+    max_tokens=256,
+    temperature=0.0,
+    seed=1,
+    least_s=60.0,
+    least_updates=600,
     sensors="local",
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)
@@ -32,9 +45,13 @@ class Truth:
 
 
 def result(
-    truth: Truth = Truth(), seed: int = 1, levels: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64), repeats: int = 5, idle: bool = True,
+    truth: Truth = Truth(),
+    seed: int = 1,
+    levels: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64),
+    repeats: int = 5,
+    idle: bool = True,
     **conditions: object,
-) -> Result:  # fmt: skip
+) -> BenchmarkResult:
     """A result as the protocol would have given it."""
     luck = np.random.default_rng(seed)
     whole = math.exp(truth.gain + luck.normal(0, truth.session))
@@ -44,22 +61,32 @@ def result(
         for concurrency in (*((0,) if idle else ()), *levels):
             factor = shared * math.exp(luck.normal(0, truth.point))
             points.append(_point(truth, concurrency, repeat, factor))
-    return Result(BEGIN_US, "footprint test", False, replace(CONDITIONS, **conditions), tuple(points))  # type: ignore[arg-type]
+    return BenchmarkResult(BEGIN_US, "footprint test", False, replace(CONDITIONS, **conditions), tuple(points))  # type: ignore[arg-type]
 
 
-def _point(truth: Truth, concurrency: int, repeat: int, factor: float) -> Point:
+def _point(truth: Truth, concurrency: int, repeat: int, factor: float) -> MeasurementPoint:
     seconds = 60.0
     if concurrency == 0:
-        return Point(0, repeat, _energy(truth.idle_w * seconds * factor, seconds), None)
+        return MeasurementPoint(0, repeat, _energy(truth.idle_w * seconds * factor, seconds), None)
     batch = concurrency * 0.98
     tokens = seconds * 80 * batch
     joules = tokens * (truth.a_j + truth.b_j / batch) * factor
     steady = Steady(
-        requests=tokens / truth.tokens, output_tokens=tokens, input_tokens=tokens / 2, in_flight=batch, decoding=batch * 0.97,
-        answered=int(tokens / truth.tokens), failed=0, ttft_p50_s=0.05, ttft_p95_s=0.09, itl_p50_s=0.0125, itl_p95_s=0.02, mix=1.0,
+        requests=tokens / truth.tokens,
+        output_tokens=tokens,
+        input_tokens=tokens / 2,
+        in_flight=batch,
+        decoding=batch * 0.97,
+        answered=int(tokens / truth.tokens),
+        failed=0,
+        ttft_p50_s=0.05,
+        ttft_p95_s=0.09,
+        itl_p50_s=0.0125,
+        itl_p95_s=0.02,
+        mix=1.0,
         client_busy=0.1,
-    )  # fmt: skip
-    return Point(concurrency, repeat, _energy(joules, seconds), steady)
+    )
+    return MeasurementPoint(concurrency, repeat, _energy(joules, seconds), steady)
 
 
 def _energy(joules: float, seconds: float) -> Energy:

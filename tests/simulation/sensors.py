@@ -31,9 +31,15 @@ class Zone:
 
 
 def powercap(
-    root: Path, sockets: int, *, dram: bool = False, mmio: bool = False, tpmi: bool = False, psys: bool = False,
+    root: Path,
+    sockets: int,
+    *,
+    dram: bool = False,
+    mmio: bool = False,
+    tpmi: bool = False,
+    psys: bool = False,
     range_uj: int = RANGE_UJ,
-) -> list[Zone]:  # fmt: skip
+) -> list[Zone]:
     """A tree as under /sys; the zones that may be advanced, package and memory of each socket in turn."""
     base = root / "class" / "powercap"
     found = []
@@ -53,7 +59,9 @@ def powercap(
 def dies(root: Path, count: int, *, mirrored: bool) -> list[Zone]:
     """One package of several dies; mirrored ones show the counter of the first, and are to be advanced with it."""
     base = root / "class" / "powercap"
-    return [Zone(base / f"intel-rapl:{die}", f"package-0-die-{die}", 10**9 * (1 if mirrored else die + 1)) for die in range(count)]
+    return [
+        Zone(base / f"intel-rapl:{die}", f"package-0-die-{die}", 10**9 * (1 if mirrored else die + 1)) for die in range(count)
+    ]
 
 
 def monitor(root: Path, index: int, driver: str, bus: str = "", **files: object) -> Path:
@@ -69,7 +77,9 @@ def monitor(root: Path, index: int, driver: str, bus: str = "", **files: object)
     return folder
 
 
-def process(proc: Path, pid: int, *, parent: int = 1, ticks: int = 0, start: int = 1, pages: int = 0, cgroup: str = "", command: str = "") -> None:
+def process(
+    proc: Path, pid: int, *, parent: int = 1, ticks: int = 0, start: int = 1, pages: int = 0, cgroup: str = "", command: str = ""
+) -> None:
     """One process as /proc shows it."""
     folder = proc / str(pid)
     folder.mkdir(parents=True, exist_ok=True)

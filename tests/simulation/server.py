@@ -88,12 +88,62 @@ class Day:
 
 
 _HOURS = {
-    "office": [.05, .04, .04, .04, .05, .1, .3, .8, 1.6, 2.2, 2.4, 2.2, 1.4, 1.8, 2.3, 2.3, 2.0, 1.5, .8, .5, .3, .2, .1, .08],
-    "night": [3, 3.4, 3.2, 2.6, 1.6, .6, .2, .1, .05, .05, .05, .05, .05, .05, .05, .05, .05, .1, .2, .4, .8, 1.4, 2.0, 2.6],
+    "office": [
+        0.05,
+        0.04,
+        0.04,
+        0.04,
+        0.05,
+        0.1,
+        0.3,
+        0.8,
+        1.6,
+        2.2,
+        2.4,
+        2.2,
+        1.4,
+        1.8,
+        2.3,
+        2.3,
+        2.0,
+        1.5,
+        0.8,
+        0.5,
+        0.3,
+        0.2,
+        0.1,
+        0.08,
+    ],
+    "night": [
+        3,
+        3.4,
+        3.2,
+        2.6,
+        1.6,
+        0.6,
+        0.2,
+        0.1,
+        0.05,
+        0.05,
+        0.05,
+        0.05,
+        0.05,
+        0.05,
+        0.05,
+        0.05,
+        0.05,
+        0.1,
+        0.2,
+        0.4,
+        0.8,
+        1.4,
+        2.0,
+        2.6,
+    ],
     "flat": [1.0] * 24,
     "day": [0.0] * 7 + [1.0] * 11 + [0.0] * 6,
     "bursts": [0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 8, 0, 0, 0, 2, 0],
-}  # fmt: skip
+}
 
 
 def _arrivals(kind: Kind, luck: np.random.Generator) -> Floats:
@@ -254,9 +304,18 @@ def counters_j(day: Day, seed: int, *, gain: float = 0.03) -> Floats:
 
 
 def write_files(
-    day: Day, folder: Path, *, host: str, service: str, begin_s: int, seed: int = 1, gain: float = 0.03, first_token: bool = False,
-    name: str = "", places: tuple[str, ...] = (),
-) -> tuple[Path, Path]:  # fmt: skip
+    day: Day,
+    folder: Path,
+    *,
+    host: str,
+    service: str,
+    begin_s: int,
+    seed: int = 1,
+    gain: float = 0.03,
+    first_token: bool = False,
+    name: str = "",
+    places: tuple[str, ...] = (),
+) -> tuple[Path, Path]:
     """Energy and request files of the contract."""
     counters = counters_j(day, seed, gain=gain)
     energy, requests = folder / f"{name}energy.csv", folder / f"{name}requests.csv"
@@ -294,9 +353,20 @@ _SMALL = (
     Kind("reports", 700, 4200, 900, 0.4, "night"),
 )
 LARGE = Server(
-    "large", _OFFICE, devices=4, idle_w=95.0, step_s=0.022, step_s_per_sequence=0.00015, step_j=27.0, token_j=0.37, context_j=0.06,
-    prefill_s=0.00012, prefill_j=0.23, prefill_square_j=0.000012, slots=128,
-)  # fmt: skip
+    "large",
+    _OFFICE,
+    devices=4,
+    idle_w=95.0,
+    step_s=0.022,
+    step_s_per_sequence=0.00015,
+    step_j=27.0,
+    token_j=0.37,
+    context_j=0.06,
+    prefill_s=0.00012,
+    prefill_j=0.23,
+    prefill_square_j=0.000012,
+    slots=128,
+)
 SMALL = Server("small", _SMALL)
 
 
@@ -305,7 +375,8 @@ def _busier(server: Server, factor: float) -> tuple[Kind, ...]:
 
 
 VARIANTS: dict[str, Server] = {
-    s.name: s for s in (
+    s.name: s
+    for s in (
         LARGE,
         SMALL,
         replace(LARGE, name="weights-high", step_j=45.0, token_j=0.2),
@@ -321,16 +392,23 @@ VARIANTS: dict[str, Server] = {
         replace(LARGE, name="experts", experts=16.0, step_j=60.0, token_j=0.3),
         replace(SMALL, name="experts-small", experts=8.0, step_j=8.0, kinds=_busier(SMALL, 2)),
         replace(LARGE, name="draft", draft=1.4),
-        replace(LARGE, name="cache-unlogged", cache_logged=False, kinds=tuple(
-            replace(k, cached=c) for k, c in zip(_OFFICE, (0.6, 0.2, 0.7, 0.0, 0.0), strict=True))),
-        replace(LARGE, name="cache", kinds=tuple(
-            replace(k, cached=c) for k, c in zip(_OFFICE, (0.6, 0.2, 0.7, 0.0, 0.0), strict=True))),
+        replace(
+            LARGE,
+            name="cache-unlogged",
+            cache_logged=False,
+            kinds=tuple(replace(k, cached=c) for k, c in zip(_OFFICE, (0.6, 0.2, 0.7, 0.0, 0.0), strict=True)),
+        ),
+        replace(
+            LARGE,
+            name="cache",
+            kinds=tuple(replace(k, cached=c) for k, c in zip(_OFFICE, (0.6, 0.2, 0.7, 0.0, 0.0), strict=True)),
+        ),
         replace(LARGE, name="busy-power", busy_w=60.0, step_j=20.0),
         replace(LARGE, name="stall", stall=True, prefill_s=0.0002),
         replace(LARGE, name="idle-drift", idle_drift=0.03),
         replace(SMALL, name="tail", tail_s=20.0, tail_w=30.0),
     )
-}  # fmt: skip
+}
 
 
 def any_server(seed: int) -> Server:
@@ -341,19 +419,31 @@ def any_server(seed: int) -> Server:
     load = float(np.exp(luck.uniform(np.log(0.3), np.log(1.6))))
     kinds = tuple(
         Kind(
-            f"use-{number}", float(np.exp(luck.uniform(np.log(300), np.log(8000)))) * load,
-            float(np.exp(luck.uniform(np.log(80), np.log(6000)))), float(np.exp(luck.uniform(np.log(4), np.log(900)))),
-            float(luck.uniform(0.3, 0.9)), str(luck.choice(["office", "office", "night", "flat", "bursts"])),
+            f"use-{number}",
+            float(np.exp(luck.uniform(np.log(300), np.log(8000)))) * load,
+            float(np.exp(luck.uniform(np.log(80), np.log(6000)))),
+            float(np.exp(luck.uniform(np.log(4), np.log(900)))),
+            float(luck.uniform(0.3, 0.9)),
+            str(luck.choice(["office", "office", "night", "flat", "bursts"])),
             float(luck.choice([0.0, 0.0, 0.5])),
         )
         for number in range(int(luck.integers(3, 7)))
-    )  # fmt: skip
+    )
     return replace(
-        base, name=f"random-{seed}", kinds=kinds, devices=int(luck.choice([1, 2, 4])) if large else 1,
-        idle_w=float(luck.uniform(50, 120)), step_s=base.step_s * float(luck.uniform(0.6, 1.6)),
-        step_j=base.step_j * float(luck.uniform(0.4, 1.8)), token_j=base.token_j * float(luck.uniform(0.5, 2.5)),
-        context_j=base.context_j * float(luck.choice([0.0, 0.5, 1.0, 4.0])), prefill_s=base.prefill_s * float(luck.uniform(0.5, 3)),
-        prefill_j=base.prefill_j * float(luck.uniform(0.4, 1.8)), slots=int(luck.choice([12, 24, 64, 256])),
-        experts=float(luck.choice([0.0, 0.0, 0.0, 8.0, 20.0])), stall=bool(luck.random() < 0.2),
-        draft=float(luck.choice([0.0, 0.0, 0.0, 1.2])), noise=float(luck.uniform(0.01, 0.03)),
-    )  # fmt: skip
+        base,
+        name=f"random-{seed}",
+        kinds=kinds,
+        devices=int(luck.choice([1, 2, 4])) if large else 1,
+        idle_w=float(luck.uniform(50, 120)),
+        step_s=base.step_s * float(luck.uniform(0.6, 1.6)),
+        step_j=base.step_j * float(luck.uniform(0.4, 1.8)),
+        token_j=base.token_j * float(luck.uniform(0.5, 2.5)),
+        context_j=base.context_j * float(luck.choice([0.0, 0.5, 1.0, 4.0])),
+        prefill_s=base.prefill_s * float(luck.uniform(0.5, 3)),
+        prefill_j=base.prefill_j * float(luck.uniform(0.4, 1.8)),
+        slots=int(luck.choice([12, 24, 64, 256])),
+        experts=float(luck.choice([0.0, 0.0, 0.0, 8.0, 20.0])),
+        stall=bool(luck.random() < 0.2),
+        draft=float(luck.choice([0.0, 0.0, 0.0, 1.2])),
+        noise=float(luck.uniform(0.01, 0.03)),
+    )

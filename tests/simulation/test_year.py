@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from footprint.aggregation.running import aggregate
+from footprint.aggregation.aggregate import aggregate
 from footprint.config import load_config
-from footprint.config.reading import parse_config
-from footprint.editions.decisions import read_decisions
-from footprint.ledger.factors import book_of
-from footprint.ledger.importing import import_energy, import_requests
-from footprint.querying import parse_question, query
-from footprint.store import Store
-from footprint.units import US_PER_S
+from footprint.config.loader import parse_config
+from footprint.core.units import US_PER_S
+from footprint.editions.committee_decisions import read_decisions
+from footprint.figures import parse_query, run_query
+from footprint.ledger.factor_store import book_of
+from footprint.ledger.importers import import_energy, import_requests
+from footprint.storage.database import Store
 from tests.simulation.demo import with_past
 from tests.simulation.year import DAY_S, LAWS, NOISE, PLACES, Year, decisions, write_year
 
@@ -39,8 +39,16 @@ def told(folder: Path, year: Year, kind: str) -> pd.DataFrame:
 def test_nothing_is_known_before_it_happened_and_what_was_late_came_late(past: tuple[Path, Year]) -> None:
     folder, year = past
     assert [str(period) for _, period in year.releases] == [
-        "2025-Q3", "2025-Q3", "2025-Q4", "2025-Q4", "2026-Q1", "2026-Q1", "2026-Q2", "2026-Q2", "2026-Q3",
-    ]  # fmt: skip
+        "2025-Q3",
+        "2025-Q3",
+        "2025-Q4",
+        "2025-Q4",
+        "2026-Q1",
+        "2026-Q1",
+        "2026-Q2",
+        "2026-Q2",
+        "2026-Q3",
+    ]
     energy, ends = told(folder, year, "energy"), np.array(year.arrivals)
     assert not energy.duplicated(["host", "device", "time"]).any()
     assert (energy["time"] <= ends[energy["arrival"]]).all()
@@ -99,14 +107,16 @@ def test_idle_is_learnt_and_every_use_case_has_what_it_took(past: tuple[Path, Ye
     import_requests(store, config, str(folder / "past-0-requests.csv"), now_us)
     first_s, last_s = year.start_s + 21 * DAY_S, year.start_s + 28 * DAY_S
     aggregate(store, config, book_of(store), now_us, first_s * US_PER_S, last_s * US_PER_S)
-    question = parse_question(config.timezone, group="service,use_case", from_=year.date(first_s), to=year.date(last_s))
-    energy = {(row["service"], row["use_case"]): row for row in query(store, config, question, now_us).rows}
+    question = parse_query(config.timezone, group="service,use_case", from_=year.date(first_s), to=year.date(last_s))
+    energy = {(row["service"], row["use_case"]): row for row in run_query(store, config, question, now_us).rows}
     store.close()
     whole = sum(row["energy_kwh"] for row in energy.values())
     assert sum(row["energy_kwh"] for (_, use), row in energy.items() if use == "(unattributed)") < 0.01 * whole
     assert all(energy[place.service, "(idle)"]["accelerator_idle_kwh"] > 0 for place in PLACES[:3])
     truth = pd.read_csv(folder / "past-truth.csv")
-    truth = truth[truth["day_start"].between(first_s, last_s, inclusive="left")].groupby(["service", "use_case"])["active_j"].sum()
+    truth = (
+        truth[truth["day_start"].between(first_s, last_s, inclusive="left")].groupby(["service", "use_case"])["active_j"].sum()
+    )
     assert len(truth) == 9
     for key, joules in truth.items():
         assert energy[key]["accelerator_active_kwh"] == pytest.approx(joules / J_PER_KWH, rel=0.05), key

@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from footprint.periods import Period, period_at
+from footprint.calendar.periods import Period, period_at
 
 ZONE = ZoneInfo("Europe/Paris")
 S = 1_000_000
@@ -46,9 +46,11 @@ class Law:
 # As in the detailed weeks, where these come from batches: 19 J a token is the large model at its usual concurrency. The
 # tokens of USES are the means of those weeks.
 LAWS = {
-    "chat": Law(95.0, 0.23, 19.0), "code": Law(90.0, 0.026, 3.1), "embeddings": Law(55.0, 0.0053, 0.0),
+    "chat": Law(95.0, 0.23, 19.0),
+    "code": Law(90.0, 0.026, 3.1),
+    "embeddings": Law(55.0, 0.0053, 0.0),
     "synthese": Law(90.0, 0.06, 6.0),
-}  # fmt: skip
+}
 CPU_W = {"demo-inf-01": 110.0, "demo-inf-02": 85.0}
 
 
@@ -95,12 +97,17 @@ PLACES = (
     Place("embeddings", "demo-inf-02", ("gpu:2",), first=3),  # began in the third
 )
 USES = (
-    Use("chat", "recherche documentaire", 1500, 4300, 204, 180), Use("chat", "rédaction", 1400, 640, 537, 140),
-    Use("chat", "traduction", 700, 1080, 1080, 60), Use("chat", "rapports de nuit", 60, 7040, 1410, 9, night=True),
-    Use("chat", "contentieux", 90, 2500, 700, 3), Use("code", "aide au code", 3200, 1920, 153, 75),
-    Use("code", "relecture", 260, 4530, 340, 14, 0.92), Use("embeddings", "indexation", 2600, 487, 0, 12),
-    Use("synthese", "synthèse de réunions", 240, 5200, 650, 48), Use("synthese", "traduction", 120, 900, 900, 22),
-)  # fmt: skip
+    Use("chat", "recherche documentaire", 1500, 4300, 204, 180),
+    Use("chat", "rédaction", 1400, 640, 537, 140),
+    Use("chat", "traduction", 700, 1080, 1080, 60),
+    Use("chat", "rapports de nuit", 60, 7040, 1410, 9, night=True),
+    Use("chat", "contentieux", 90, 2500, 700, 3),
+    Use("code", "aide au code", 3200, 1920, 153, 75),
+    Use("code", "relecture", 260, 4530, 340, 14, 0.92),
+    Use("embeddings", "indexation", 2600, 487, 0, 12),
+    Use("synthese", "synthèse de réunions", 240, 5200, 650, 48),
+    Use("synthese", "traduction", 120, 900, 900, 22),
+)
 UNUSED = ("demo-inf-02", "gpu:3", 52.0)  # host, device, watts: there since the quarter in which everything ends
 HOSTS = ("demo-inf-01", "demo-inf-02")
 
@@ -160,8 +167,9 @@ class Year:
         """(midnight of the day, quarter) of every release up to the end, in order."""
         found = [
             (self.release_s(back, day), self.last.shifted(-back))
-            for back in range(QUARTERS, 0, -1) for day in (PROVISIONAL_DAY, FINAL_DAY)
-        ]  # fmt: skip
+            for back in range(QUARTERS, 0, -1)
+            for day in (PROVISIONAL_DAY, FINAL_DAY)
+        ]
         return tuple(sorted(each for each in found if each[0] <= self.end_s))
 
     @property
@@ -191,11 +199,15 @@ def configuration(year: Year) -> str:
     blocks = [
         f'[[service]]\nname = "chat"\nmodel = "demo-70b"\ndevices = [{chat}]\nuntil = "{changed}"\n',
         f'[[service]]\nname = "chat"\nmodel = "demo-24b"\ndevices = [{chat}]\nsince = "{changed}"\n',
-        (f'[[service]]\nname = "synthese"\nmodel = "demo-synthese"\ndevices = ["demo-inf-02/gpu:2"]\n'
-        f'since = "{year.date(stopped[0])}"\nuntil = "{year.date(stopped[1])}"\n'),
+        (
+            f'[[service]]\nname = "synthese"\nmodel = "demo-synthese"\ndevices = ["demo-inf-02/gpu:2"]\n'
+            f'since = "{year.date(stopped[0])}"\nuntil = "{year.date(stopped[1])}"\n'
+        ),
         f'[[use_case]]\nname = "traduction"\ncharter = "under-study"\nuntil = "{decided}"\n',
-        (f'[[use_case]]\nname = "traduction"\ncharter = "authorised"\nsince = "{decided}"\n'
-        'decided = "comité de la charte : autorisée avec le modèle demo-24b"\n'),
+        (
+            f'[[use_case]]\nname = "traduction"\ncharter = "authorised"\nsince = "{decided}"\n'
+            'decided = "comité de la charte : autorisée avec le modèle demo-24b"\n'
+        ),
     ]
     for name, charter in (("synthèse de réunions", "authorised"), ("contentieux", "proscribed"), ("relecture", "authorised")):
         blocks.append(f'[[use_case]]\nname = "{name}"\ncharter = "{charter}"\n')
@@ -279,7 +291,11 @@ def _requests(use: Use, year: Year, hours: Counts, luck: np.random.Generator) ->
     place = next(place for place in PLACES if place.service == use.service)
     begin, end = year.runs(place)
     hour, day = hours // HOUR_S % 24, hours // DAY_S
-    shape = np.isin(hour, (0, 1, 2, 3)) / 4.0 if use.night else np.where((hour >= 6) & (hour < 18), np.sin((hour - 5) / 14 * np.pi), 0.0)
+    shape = (
+        np.isin(hour, (0, 1, 2, 3)) / 4.0
+        if use.night
+        else np.where((hour >= 6) & (hour < 18), np.sin((hour - 5) / 14 * np.pi), 0.0)
+    )
     shape = shape / shape[:24].sum() * np.where(day % 7 == 2, 0.1, np.where(day % 7 == 3, 0.0, 1.0))  # 1970-01-03 was a Saturday
     growth = (1 + GROWTH) ** ((hours - year.end_s) / (30.4 * DAY_S))
     lively = luck.lognormal(0, 0.08, len(hours) // 24 + 1)[(hours - hours[0]) // DAY_S]

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from footprint.attribution.rounding import Floats
-from footprint.attribution.step.clock import Running, overlap
-from footprint.attribution.step.timing import Requests, Timing
+from footprint.attribution.largest_remainder import Floats
+from footprint.attribution.step.decode_clock import Running, overlap
+from footprint.attribution.step.request_timing import RequestTimings, Timing
 
 SATURATING = (2.0, 8.0, 32.0)
 STEPS = ("step", "step2", "step8", "step32")
@@ -37,7 +37,7 @@ class Features:
     (4, m+1) the integral of each shape over the clock, ``pace`` (n,) a request's tokens per tick.
     """
 
-    requests: Requests
+    requests: RequestTimings
     timing: Timing
     total: Floats
     grid_s: Floats
@@ -47,7 +47,7 @@ class Features:
     pace: Floats
 
 
-def features_of(requests: Requests, timing: Timing, edges_s: Floats) -> Features:
+def features_of(requests: RequestTimings, timing: Timing, edges_s: Floats) -> Features:
     """Features of all requests; ``edges_s`` are put into the grid, so that windows are cut exactly."""
     first, end, out = timing.first_s, requests.end_s, requests.output
     writes = (out > 0) & (end > first)

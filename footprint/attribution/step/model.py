@@ -9,18 +9,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from footprint.attribution.requests import Log
-from footprint.attribution.rounding import Floats, Ints
-from footprint.attribution.step.counts import COUNT_NAMES
-from footprint.attribution.step.day import DayStatistics, Laid
+from footprint.attribution.largest_remainder import Floats, Ints
+from footprint.attribution.request_log import Log
+from footprint.attribution.step.count_windows import COUNT_NAMES
+from footprint.attribution.step.day_statistics import DayStatistics, Laid
 from footprint.attribution.step.features import CONTEXT, NAMES, READING, STEPS
-from footprint.attribution.step.fitting import (
+from footprint.attribution.step.regression import (
     HELD_BY,
     IDLE,
     READ_BY,
     TAUS_S,
-    Fit,
     Form,
+    StepCoefficients,
     Windows,
     choose,
     condition,
@@ -31,13 +31,13 @@ from footprint.attribution.step.fitting import (
     resampled,
     together,
 )
-from footprint.units import US_PER_S, UW_PER_W
+from footprint.core.units import US_PER_S, UW_PER_W
 
 OK, SUSPECT, REFUSED = "ok", "log-suspect", "refused"
-LEAST_WINDOWS, LEAST_BUSY, LEAST_REQUESTS = 48, 24, 300  # four hours, two of them at work
+MIN_WINDOWS, MIN_BUSY, MIN_REQUESTS = 48, 24, 300  # four hours, two of them at work
 QUIET = 0.005  # share of time with nothing in flight, under which idle power must come from elsewhere
 FREE_IDLE_WINDOWS = 144  # twelve hours, under which idle power that is known is not fitted again
-MOST_CONDITION = 300.0
+MAX_CONDITION = 300.0
 SUSPICIOUS = 0.01  # residual over energy above idle
 WORTHLESS, WORTHLESS_REPLICAS = 0.20, 0.60
 NO_BETTER = 0.9  # of the error of output tokens alone
@@ -85,9 +85,9 @@ class StepFit:
     """A fit with its diagnosis and the fits that tell how sure it is; None as ``fit`` where it is refused."""
 
     diagnosis: Diagnosis
-    fit: Fit | None
-    drawn: tuple[Fit, ...] = ()
-    others: tuple[Fit, ...] = ()
+    fit: StepCoefficients | None
+    drawn: tuple[StepCoefficients, ...] = ()
+    others: tuple[StepCoefficients, ...] = ()
 
 
 def fit_days(days: Sequence[DayStatistics], idle_w: float | None, *, replicas: bool = False) -> StepFit:
@@ -121,14 +121,16 @@ def fit_days(days: Sequence[DayStatistics], idle_w: float | None, *, replicas: b
     others = []
     for other, wider in other_forms(windows, form):
         chosen = windows.wider(wider) if wider > 1 else windows
-        if len(chosen) >= LEAST_WINDOWS // 3 and (wider > 1 or cross_validated(windows, other) <= FORM_LIMIT * error):
+        if len(chosen) >= MIN_WINDOWS // 3 and (wider > 1 or cross_validated(windows, other) <= FORM_LIMIT * error):
             others.append(fit(chosen, other))
     suspect = _suspect(known)
     diagnosis = replace(
-        known, status=SUSPECT if suspect else OK, reason="; ".join(suspect),
+        known,
+        status=SUSPECT if suspect else OK,
+        reason="; ".join(suspect),
         coefficients={name: value for name, value in found.coefficients.items() if value},
         awake_tau_s=TAUS_S[form.awake_tau] if form.awake_tau >= 0 else None,
-    )  # fmt: skip
+    )
     return StepFit(diagnosis, found, tuple(drawn), tuple(others))
 
 
@@ -136,27 +138,40 @@ def _known(days: Sequence[DayStatistics], windows: Windows, quiet: float, cond: 
     """What is known before anything is fitted: refused until it stands."""
     last = days[-1]
     return Diagnosis(
-        status=REFUSED, reason="", windows=len(windows), days=len(days), requests=sum(day.requests for day in days),
-        quiet=quiet, condition=cond, residual=math.nan, cross_validated=math.nan, lag_s=last.lag_s,
-        prefill_s=last.prefill_s, slots=last.slots, misfit=last.misfit, first_token_logged=last.logged_first,
-        whole_second_stamps=last.whole_seconds, late_s=last.late_s, counted=last.counted,
-        replicas=False, coefficients={},
-    )  # fmt: skip
+        status=REFUSED,
+        reason="",
+        windows=len(windows),
+        days=len(days),
+        requests=sum(day.requests for day in days),
+        quiet=quiet,
+        condition=cond,
+        residual=math.nan,
+        cross_validated=math.nan,
+        lag_s=last.lag_s,
+        prefill_s=last.prefill_s,
+        slots=last.slots,
+        misfit=last.misfit,
+        first_token_logged=last.logged_first,
+        whole_second_stamps=last.whole_seconds,
+        late_s=last.late_s,
+        counted=last.counted,
+        replicas=False,
+        coefficients={},
+    )
 
 
 def _too_little(windows: Windows, known: Diagnosis, *, idle_known: bool) -> str:
     """Why nothing can be fitted; empty where it can."""
     busy = int((windows.features.sum(axis=1) > 0).sum())
-    if len(windows) < LEAST_WINDOWS or busy < LEAST_BUSY:
+    if len(windows) < MIN_WINDOWS or busy < MIN_BUSY:
         return (
-            f"{len(windows)} windows read from end to end, {busy} of them with tokens; "
-            f"{LEAST_WINDOWS} and {LEAST_BUSY} are the least"
+            f"{len(windows)} windows read from end to end, {busy} of them with tokens; {MIN_WINDOWS} and {MIN_BUSY} are the least"
         )
-    if known.requests < LEAST_REQUESTS:
-        return f"{known.requests} requests; {LEAST_REQUESTS} are the least"
+    if known.requests < MIN_REQUESTS:
+        return f"{known.requests} requests; {MIN_REQUESTS} are the least"
     if not idle_known:
         return "no quiet second, and no idle power from elsewhere: what is always on cannot be told from the work"
-    if windows.features[:, : len(NAMES)].any() and known.condition > MOST_CONDITION:
+    if windows.features[:, : len(NAMES)].any() and known.condition > MAX_CONDITION:
         return f"reading, writing and steps rise and fall together (condition {known.condition:.0f}): nothing tells them apart"
     return ""
 
@@ -175,7 +190,7 @@ def _suspect(known: Diagnosis) -> list[str]:
     return found
 
 
-def _relative(windows: Windows, found: Fit) -> float:
+def _relative(windows: Windows, found: StepCoefficients) -> float:
     """Root mean square of the residuals over the mean energy above idle of a window."""
     names, matrix, target = design(windows, found.form)
     vector = np.array([found.coefficients[name] for name in names])
@@ -213,7 +228,7 @@ class StepWeights:
         self._summed = self._sums()
         self.half = self._half_widths()
 
-    def _rates(self, found: Fit) -> None:
+    def _rates(self, found: StepCoefficients) -> None:
         laid, log, f = self._laid, self._log, self._laid.features
         size = len(log)
         cost = found.vector(NAMES)
@@ -224,9 +239,7 @@ class StepWeights:
         self._single[f.requests.index] = np.arange(len(f.requests))
         self._read_from, self._read_to, self._read_w = t.first_s - read_s, t.first_s, reading / read_s
         by_name = dict(zip(NAMES, cost.tolist(), strict=True))
-        self._level = by_name["out"] * f.ticks + sum(
-            by_name[name] * level for name, level in zip(STEPS, f.levels, strict=True)
-        )
+        self._level = by_name["out"] * f.ticks + sum(by_name[name] * level for name, level in zip(STEPS, f.levels, strict=True))
         self._context = by_name["outctx"] / CONTEXT
         self._written_at = t.clock.at(t.first_s)
         # Everything else draws evenly over its time.
@@ -236,7 +249,7 @@ class StepWeights:
         self._even_w[counts.index] = counts.total @ found.vector(COUNT_NAMES) / seconds[counts.index]
         self._even_w[laid.held] = self._own(found, HELD_BY)[log.key[laid.held]]
 
-    def _own(self, found: Fit, prefix: str) -> Floats:
+    def _own(self, found: StepCoefficients, prefix: str) -> Floats:
         """Coefficients that each key of the log has of its own, shape (keys,)."""
         by_column = np.array([found.coefficients.get(prefix + name, 0.0) for name in self._laid.keys])
         return by_column[self._laid.column]
@@ -283,13 +296,13 @@ class StepWeights:
         seconds = (log.end_us - log.start_us)[laid.held] / US_PER_S
         return single, counted, summed(f.requests.key, f.requests.fresh), summed(log.key[laid.held], seconds)
 
-    def by_key(self, found: Fit) -> Floats:
+    def by_key(self, found: StepCoefficients) -> Floats:
         """Model energy of each key of the log over all of it [J], under any fit, shape (keys,)."""
         single, counted, fresh, seconds = self._summed
         own = fresh * self._own(found, READ_BY) + seconds * self._own(found, HELD_BY)
         return np.asarray(single @ found.vector(NAMES) + counted @ found.vector(COUNT_NAMES) + own)
 
-    def shares(self, found: Fit) -> Floats:
+    def shares(self, found: StepCoefficients) -> Floats:
         """Share of each key, shape (keys,)."""
         energy = self.by_key(found)
         return energy / max(float(energy.sum()), 1e-300)

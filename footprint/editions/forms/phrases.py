@@ -3,45 +3,60 @@
 from __future__ import annotations
 
 from footprint.editions.document import Text
-from footprint.editions.words import t
+from footprint.editions.texts import tr
 
-SUBJECT = t("Empreinte des services d’IA", "Footprint of AI services")
-DRAFT, RELEASED = t("projet, non publié", "draft, not published"), t("paru le {when}", "released on {when}")
-STRIP = t("Chaque jour de la période : plein, mesuré ; hachuré, en partie estimé ; vide, manquant",
-          "Each day of the period: full, measured; hatched, estimated in part; empty, missing")  # fmt: skip
-STRIP_ALT = t("Couverture jour par jour : {measured} jours mesurés, {estimated} estimés en partie, {missing} manquants.",
-              "Coverage day by day: {measured} days measured, {estimated} estimated in part, {missing} missing.")  # fmt: skip
-COVERED = t("{share} du temps des appareils a été relevé", "{share} of device time was read")
-STATUS, PRODUCER = t("Statut", "Status"), t("Producteur", "Producer")
-CHECK = t("Vérifier un chiffre", "Check a figure")
-CHECK_HOW = t("footprint trace, et son numéro : {id}", "footprint trace, and its number: {id}")
-CONTACT, NEXT = t("Contact", "Contact"), t("Prochaine parution", "Next release")
-ADDRESS = t("Adresse", "Address")
-VERSION = t("version {version}", "version {version}")
-FINAL_ON = t("Définitive le {when}", "Final on {when}")
+SUBJECT = tr("Empreinte des services d’IA", "Footprint of AI services")
+DRAFT, RELEASED = tr("projet, non publié", "draft, not published"), tr("paru le {when}", "released on {when}")
+STRIP = tr(
+    "Chaque jour de la période : plein, mesuré ; hachuré, en partie estimé ; vide, manquant",
+    "Each day of the period: full, measured; hatched, estimated in part; empty, missing",
+)
+STRIP_ALT = tr(
+    "Couverture jour par jour : {measured} jours mesurés, {estimated} estimés en partie, {missing} manquants.",
+    "Coverage day by day: {measured} days measured, {estimated} estimated in part, {missing} missing.",
+)
+COVERED = tr("{share} du temps des appareils a été relevé", "{share} of device time was read")
+STATUS, PRODUCER = tr("Statut", "Status"), tr("Producteur", "Producer")
+CHECK = tr("Vérifier un chiffre", "Check a figure")
+CHECK_HOW = tr("footprint trace, et son numéro : {id}", "footprint trace, and its number: {id}")
+CONTACT, NEXT = tr("Contact", "Contact"), tr("Prochaine parution", "Next release")
+ADDRESS = tr("Adresse", "Address")
+VERSION = tr("version {version}", "version {version}")
+FINAL_ON = tr("Définitive le {when}", "Final on {when}")
 STATUSES = {
-    "draft": t("Projet", "Draft"), "provisional": t("Provisoire", "Provisional"), "final": t("Définitive", "Final"),
-    "revised": t("Révisée", "Revised"),
-}  # fmt: skip
+    "draft": tr("Projet", "Draft"),
+    "provisional": tr("Provisoire", "Provisional"),
+    "final": tr("Définitive", "Final"),
+    "revised": tr("Révisée", "Revised"),
+}
 QUALITIES = {
-    "A": t("mesuré", "measured"), "B": t("en partie modélisé", "partly modelled"), "C": t("estimé", "estimated"),
-    "D": t("déclaré par le fournisseur", "supplier’s word"),
-}  # fmt: skip
+    "A": tr("mesuré", "measured"),
+    "B": tr("en partie modélisé", "partly modelled"),
+    "C": tr("estimé", "estimated"),
+    "D": tr("déclaré par le fournisseur", "supplier’s word"),
+}
 FLAGS = {
-    "c": t("confidentiel : trop peu d’utilisateurs", "confidential: too few users"), "e": t("estimé", "estimated"),
-    "p": t("provisoire", "provisional"), "r": t("révisé", "revised"), "u": t("couverture sous 80 %", "coverage below 80%"),
-    "x": t("inconnu", "unknown"), "z": t("sans objet", "not applicable"), "low": t("arrondi à zéro", "rounds to zero"),
-}  # fmt: skip
-COMMITTEE = t("Rempli par le comité", "Written by the committee")
-FOOTER = t("Édition {period}, version {version}, {status} · méthode {method} · facteurs {factors} · {licence}",
-           "Edition {period}, version {version}, {status} · method {method} · factors {factors} · {licence}")  # fmt: skip
-DEMO = t("Démonstration, chiffres simulés.", "Demonstration, simulated figures.")
-ANNEX = t("Annexe", "Annex")
-TABLE_OF = t("Tableau", "Table")
-CODE_ALT = t("Code de l’adresse de cette édition", "Code of this edition’s address")
-OTHER_LANGUAGE = t("English", "Français")
-ANNEXES = t("Données (zip)", "Data (zip)")
-PDF = t("PDF", "PDF")
+    "c": tr("confidentiel : trop peu d’utilisateurs", "confidential: too few users"),
+    "e": tr("estimé", "estimated"),
+    "p": tr("provisoire", "provisional"),
+    "r": tr("révisé", "revised"),
+    "u": tr("couverture sous 80 %", "coverage below 80%"),
+    "x": tr("inconnu", "unknown"),
+    "z": tr("sans objet", "not applicable"),
+    "low": tr("arrondi à zéro", "rounds to zero"),
+}
+COMMITTEE = tr("Rempli par le comité", "Written by the committee")
+FOOTER = tr(
+    "Édition {period}, version {version}, {status} · méthode {method} · facteurs {factors} · {licence}",
+    "Edition {period}, version {version}, {status} · method {method} · factors {factors} · {licence}",
+)
+DEMO = tr("Démonstration, chiffres simulés.", "Demonstration, simulated figures.")
+ANNEX = tr("Annexe", "Annex")
+TABLE_OF = tr("Tableau", "Table")
+CODE_ALT = tr("Code de l’adresse de cette édition", "Code of this edition’s address")
+OTHER_LANGUAGE = tr("English", "Français")
+ANNEXES = tr("Données (zip)", "Data (zip)")
+PDF = tr("PDF", "PDF")
 
 
 def badge(letter: str, language: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from footprint.editions.document import Section
-from footprint.editions.facts import Facts
-from footprint.editions.figures import FigureBook
+from footprint.editions.edition_data import EditionData
+from footprint.editions.figure_registry import FigureBook
 from footprint.editions.sections import (
     change,
     charter,
@@ -15,22 +15,36 @@ from footprint.editions.sections import (
     decisions,
     definitions,
     efficiency,
-    key,
+    key_figures,
     limits,
+    main_points,
     methods,
     objectives,
-    points,
     quality,
     revisions,
     trend,
     uncertainty,
-    uses,
+    use_cases,
 )
 
-Write = Callable[[Facts, FigureBook], Section | None]  # None: nothing is known of it
+Write = Callable[[EditionData, FigureBook], Section | None]  # None: nothing is known of it
 
 SECTIONS: tuple[Write, ...] = (
-    points.section, key.section, trend.section, uses.section, charter.section, change.section, objectives.section,
-    efficiency.section, coverage.section, uncertainty.section, limits.section, revisions.section, confidentiality.section,
-    decisions.section, quality.section, methods.section, definitions.section,
-)  # fmt: skip
+    main_points.section,
+    key_figures.section,
+    trend.section,
+    use_cases.section,
+    charter.section,
+    change.section,
+    objectives.section,
+    efficiency.section,
+    coverage.section,
+    uncertainty.section,
+    limits.section,
+    revisions.section,
+    confidentiality.section,
+    decisions.section,
+    quality.section,
+    methods.section,
+    definitions.section,
+)

@@ -11,47 +11,52 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from footprint.config.facts import Annotation
-from footprint.editions.document import Chart, Figure, Happening, Paragraphs, Section, Sentence, Text, Trend
-from footprint.editions.facts import KEPT_NAMES, Facts, Where
-from footprint.editions.figures import FigureBook
-from footprint.editions.measures import ENERGY
-from footprint.editions.sections.key import source
-from footprint.editions.words import NOTHING, both_dates, joined, t
-from footprint.instants import to_datetime
-from footprint.periods import named_period, period_at
+from footprint.calendar.periods import named_period, period_at
+from footprint.config.models import Annotation
+from footprint.core.timestamps import to_datetime
+from footprint.editions.document import Chart, EditionEvent, Figure, Paragraphs, Section, Sentence, Text, Trend
+from footprint.editions.edition_data import KEPT_NAMES, EditionData, Where
+from footprint.editions.figure_registry import FigureBook
+from footprint.editions.indicators import ENERGY
+from footprint.editions.sections.key_figures import source
+from footprint.editions.texts import NOTHING, both_dates, joined, tr
 
-MOST_LISTED = 9  # notes; the latest ones, and how many came before
-MOST_FIGURES = 6  # ids beside one, the longest periods first
+MAX_LISTED = 9  # notes; the latest ones, and how many came before
+MAX_FIGURES = 6  # ids beside one, the longest periods first
 COLUMNS = ("service", "use_case", "model", "host")
 KINDS = {
-    "service": t("service {}", "service {}"), "use_case": t("usage {}", "use {}"), "model": t("modèle {}", "model {}"),
-    "host": t("hôte {}", "host {}"),
-}  # fmt: skip
+    "service": tr("service {}", "service {}"),
+    "use_case": tr("usage {}", "use {}"),
+    "model": tr("modèle {}", "model {}"),
+    "host": tr("hôte {}", "host {}"),
+}
 
 
-def annotated(sections: Iterable[Section], facts: Facts, book: FigureBook) -> Iterator[Section]:
+def annotated(sections: Iterable[Section], facts: EditionData, book: FigureBook) -> Iterator[Section]:
     """The same sections, with what happened on the trend and under it; before the uses where there is no trend."""
     open_, closed = split(facts)
-    listed = [_happening(number, each, facts, book) for number, each in enumerate(open_[-MOST_LISTED:], 1)]
-    told, earlier = _told(listed, max(len(open_) - MOST_LISTED, 0), closed), list(sections)
+    listed = [_happening(number, each, facts, book) for number, each in enumerate(open_[-MAX_LISTED:], 1)]
+    told, earlier = _told(listed, max(len(open_) - MAX_LISTED, 0), closed), list(sections)
     drawn = any(section.name == "trend" for section in earlier)
     for section in earlier:
         if told and section.name == "trend":
-            yield replace(section, note=joined(section.note, _NOTE) if listed else section.note,
-                          blocks=(*(_marked(block, listed) for block in section.blocks), *told))  # fmt: skip
+            yield replace(
+                section,
+                note=joined(section.note, _NOTE) if listed else section.note,
+                blocks=(*(_marked(block, listed) for block in section.blocks), *told),
+            )
             continue
         yield section
         if told and section.name == "key_figures" and not drawn:
-            title = t("Ce qui s’est passé", "What happened")
-            label = t("Événements", "Events")
+            title = tr("Ce qui s’est passé", "What happened")
+            label = tr("Événements", "Events")
             yield Section("annotations", label, NOTHING, title, NOTHING, told, source(facts))
 
 
-_NOTE = t("Cercle : événement, expliqué dessous.", "Circle: an event, explained below.")
+_NOTE = tr("Cercle : événement, expliqué dessous.", "Circle: an event, explained below.")
 
 
-def split(facts: Facts) -> tuple[list[Annotation], int]:
+def split(facts: EditionData) -> tuple[list[Annotation], int]:
     """Notes since the first month that is known which may be told, oldest first; and how many may not."""
     zone = facts.config.timezone
     begin = named_period(min(facts.months, default=str(facts.period))).bounds_us(zone)[0]
@@ -61,7 +66,7 @@ def split(facts: Facts) -> tuple[list[Annotation], int]:
     return told, len(mine) - len(told)
 
 
-def confidential(note: Annotation, facts: Facts, begin_us: int, end_us: int) -> bool:
+def confidential(note: Annotation, facts: EditionData, begin_us: int, end_us: int) -> bool:
     """Whether a note names a cell that is hidden in the period of the edition, or in one that the note falls in."""
     zone, length = facts.config.timezone, facts.period.length
     first = period_at(max(note.at_us, begin_us), zone, length)
@@ -75,7 +80,7 @@ def confidential(note: Annotation, facts: Facts, begin_us: int, end_us: int) -> 
     return any(_names(name, f"{note.text}\n{note.english}") for name in _hidden_names(facts, periods))
 
 
-def _hidden_names(facts: Facts, periods: Iterable[str]) -> set[str]:
+def _hidden_names(facts: EditionData, periods: Iterable[str]) -> set[str]:
     """Services, uses and models whose figures are confidential in one of these periods."""
     found = set()
     for period in periods:
@@ -94,16 +99,18 @@ def _where(note: Annotation) -> Where:
     return tuple((name, getattr(note, name)) for name in COLUMNS if getattr(note, name))
 
 
-def _happening(number: int, note: Annotation, facts: Facts, book: FigureBook) -> Happening:
+def _happening(number: int, note: Annotation, facts: EditionData, book: FigureBook) -> EditionEvent:
     zone, where = facts.config.timezone, _where(note)
     start, end = (to_datetime(at).astimezone(zone).date().isoformat() for at in (note.at_us, note.until_us - 1))
-    touched = [figure for key, figure in book.keys().items() if _touches(note, dict(where), figure, facts) and _today(key, figure, book)]
+    touched = [
+        figure for key, figure in book.keys().items() if _touches(note, dict(where), figure, facts) and _today(key, figure, book)
+    ]
     touched.sort(key=lambda figure: (-named_period(figure.period).length, not figure.where, len(figure.id), figure.id))
-    ids = tuple(figure.id for figure in touched[:MOST_FIGURES])
-    return Happening(number, start, end, Text(note.words("fr"), note.words("en")), where, ids)
+    ids = tuple(figure.id for figure in touched[:MAX_FIGURES])
+    return EditionEvent(number, start, end, Text(note.words("fr"), note.words("en")), where, ids)
 
 
-def _touches(note: Annotation, where: dict[str, str], figure: Figure, facts: Facts) -> bool:
+def _touches(note: Annotation, where: dict[str, str], figure: Figure, facts: EditionData) -> bool:
     """Whether the energy of a figure holds what happened: of its cell or of the whole, in a period that the note falls in."""
     if (figure.indicator, figure.kind) != (ENERGY.indicator, "level") or figure.value is None or not figure.period:
         return False
@@ -116,30 +123,34 @@ def _today(key: str, figure: Figure, book: FigureBook) -> bool:
     return key == book.key(figure.indicator, named_period(figure.period), figure.where)
 
 
-def _marked(block: object, listed: list[Happening]) -> Chart:
+def _marked(block: object, listed: list[EditionEvent]) -> Chart:
     assert isinstance(block, Chart)
     assert isinstance(block.drawing, Trend)
     if not listed:
         return block
     drawing = replace(block.drawing, happenings=tuple(listed))
-    count = t(f"Événements marqués : {len(listed)}.", f"Events marked: {len(listed)}.")
+    count = tr(f"Événements marqués : {len(listed)}.", f"Events marked: {len(listed)}.")
     return replace(block, drawing=drawing, alternative=joined(block.alternative, count))
 
 
-def _told(listed: list[Happening], earlier: int, closed: int) -> tuple[Paragraphs, ...]:
+def _told(listed: list[EditionEvent], earlier: int, closed: int) -> tuple[Paragraphs, ...]:
     blocks = [Paragraphs(tuple(_sentence(each) for each in listed), "numbered")] if listed else []
     rest = []
     if earlier:
-        rest.append(Sentence(t(f"Événements plus anciens, non repris : {earlier}.", f"Earlier events, not listed: {earlier}.")))
+        rest.append(Sentence(tr(f"Événements plus anciens, non repris : {earlier}.", f"Earlier events, not listed: {earlier}.")))
     if closed:
-        rest.append(Sentence(t(
-            f"[c] Événements non publiés : {closed} ; ils nomment des cellules dont les chiffres ne le sont pas.",
-            f"[c] Events not published: {closed}; they name cells whose figures are not published.",
-        )))  # fmt: skip
+        rest.append(
+            Sentence(
+                tr(
+                    f"[c] Événements non publiés : {closed} ; ils nomment des cellules dont les chiffres ne le sont pas.",
+                    f"[c] Events not published: {closed}; they name cells whose figures are not published.",
+                )
+            )
+        )
     return (*blocks, Paragraphs(tuple(rest))) if rest else tuple(blocks)
 
 
-def _sentence(each: Happening) -> Sentence:
+def _sentence(each: EditionEvent) -> Sentence:
     """Date, words, what it is about, which figures hold it."""
     about = [Text(*(KINDS[name].in_(language).format(value) for language in ("fr", "en"))) for name, value in each.where]
     of = joined(*about, by=", ")
@@ -154,9 +165,8 @@ def _literal(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
 
 
-def _when(each: Happening) -> Text:
+def _when(each: EditionEvent) -> Text:
     first, last = (both_dates(datetime.date.fromisoformat(day)) for day in (each.start, each.end))
     if each.start == each.end:
         return first
     return Text(f"Du {first.fr} au {last.fr}", f"From {first.en} to {last.en}")
-

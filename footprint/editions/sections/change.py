@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from footprint.editions.change_effects import Effects, effects_of
 from footprint.editions.document import (
     Chart,
     Column,
@@ -9,35 +10,43 @@ from footprint.editions.document import (
     Figure,
     Paragraphs,
     Ref,
-    Row,
     Section,
     Sentence,
     Table,
+    TableRow,
     Text,
     Waterfall,
 )
-from footprint.editions.effects import Effects, effects_of
-from footprint.editions.facts import Facts
-from footprint.editions.figures import FigureBook, base_is_bad
-from footprint.editions.measures import ENERGY, LOCATION
-from footprint.editions.sections.key import source
-from footprint.editions.words import NOTHING, short, t
+from footprint.editions.edition_data import EditionData
+from footprint.editions.figure_registry import FigureBook, base_is_bad
+from footprint.editions.indicators import ENERGY, LOCATION
+from footprint.editions.sections.key_figures import source
+from footprint.editions.texts import NOTHING, short, tr
 
 LABELS: dict[str, Text] = {
-    "method": t("Méthode, facteurs, relevés tardifs", "Method, factors, late readings"), "volume": t("Volume", "Volume"),
-    "mix": t("Structure", "Mix"), "length": t("Longueur", "Length"), "efficiency": t("Efficacité", "Efficiency"),
-    "idle": t("À vide", "Idle"), "overhead": t("Bâtiment (PUE)", "Overhead (PUE)"), "grid": t("Mix électrique", "Grid"),
-    "timing": t("Heures de consommation", "Hours of consumption"), "new": t("Nouveaux usages", "New uses"),
-    "stopped": t("Usages arrêtés", "Stopped uses"), "unattributed": t("Non attribué", "Not attributed"),
-}  # fmt: skip
+    "method": tr("Méthode, facteurs, relevés tardifs", "Method, factors, late readings"),
+    "volume": tr("Volume", "Volume"),
+    "mix": tr("Structure", "Mix"),
+    "length": tr("Longueur", "Length"),
+    "efficiency": tr("Efficacité", "Efficiency"),
+    "idle": tr("À vide", "Idle"),
+    "overhead": tr("Bâtiment (PUE)", "Overhead (PUE)"),
+    "grid": tr("Mix électrique", "Grid"),
+    "timing": tr("Heures de consommation", "Hours of consumption"),
+    "new": tr("Nouveaux usages", "New uses"),
+    "stopped": tr("Usages arrêtés", "Stopped uses"),
+    "unattributed": tr("Non attribué", "Not attributed"),
+}
 FORMULAS = {
-    "method": "before, as known now - before, as published", "idle": "L x ln of powered device-hours, and of mean idle power",
-    "new": "sum over uses without a period before", "stopped": "-sum over uses without this period",
+    "method": "before, as known now - before, as published",
+    "idle": "L x ln of powered device-hours, and of mean idle power",
+    "new": "sum over uses without a period before",
+    "stopped": "-sum over uses without this period",
     "unattributed": "what no use explains, after - before",
-}  # fmt: skip
+}
 
 
-def section(facts: Facts, book: FigureBook) -> Section | None:
+def section(facts: EditionData, book: FigureBook) -> Section | None:
     """From the period before to this one."""
     found = effects(facts)
     if found is None:
@@ -48,28 +57,46 @@ def section(facts: Facts, book: FigureBook) -> Section | None:
     after = book.level(measure, facts.now, facts.period)
     ids = {name: _effect(facts, book, found, name, shown) for name in found.by_cause}
     drawn = Waterfall(
-        shown[1], Effect(short(facts.previous), before), tuple(Effect(LABELS[name], ids[name]) for name in ids),
+        shown[1],
+        Effect(short(facts.previous), before),
+        tuple(Effect(LABELS[name], ids[name]) for name in ids),
         Effect(short(facts.period), after),
-    )  # fmt: skip
-    rows = [Row((short(facts.previous), Ref(before, "value"), Ref(before, "interval")), "total")]
-    rows += [Row((LABELS[name], Ref(ids[name], "value"), Ref(ids[name], "interval"))) for name in ids]
-    rows.append(Row((short(facts.period), Ref(after, "value"), Ref(after, "interval")), "total"))
-    columns = (Column(t("cause", "cause")), Column(t(f"effet, {shown[1]}", f"effect, {shown[1]}"), "value"),
-               Column(t("intervalle", "interval"), "interval"))  # fmt: skip
-    what = t("Variation du CO₂e selon le lieu", "Change of location-based CO₂e") if found.unit == "gCO2e" else t(
-        "Variation de l’énergie", "Change of energy")  # fmt: skip
+    )
+    rows = [TableRow((short(facts.previous), Ref(before, "value"), Ref(before, "interval")), "total")]
+    rows += [TableRow((LABELS[name], Ref(ids[name], "value"), Ref(ids[name], "interval"))) for name in ids]
+    rows.append(TableRow((short(facts.period), Ref(after, "value"), Ref(after, "interval")), "total"))
+    columns = (
+        Column(tr("cause", "cause")),
+        Column(tr(f"effet, {shown[1]}", f"effect, {shown[1]}"), "value"),
+        Column(tr("intervalle", "interval"), "interval"),
+    )
+    what = (
+        tr("Variation du CO₂e selon le lieu", "Change of location-based CO₂e")
+        if found.unit == "gCO2e"
+        else tr("Variation de l’énergie", "Change of energy")
+    )
     return Section(
-        "decomposition", NOTHING,
-        t("Décomposition LMDI. La somme des effets égale la variation ; le résidu est nul.",
-          "LMDI decomposition. Effects sum to the change; the residual is nil."),
-        _title(found), Text(f"{what.fr}, {shown[1]}, {short(facts.previous).fr} → {short(facts.period).fr}",
-                            f"{what.en}, {shown[1]}, {short(facts.previous).en} → {short(facts.period).en}"),
-        (Chart("decomposition", drawn, _alternative(found)), Paragraphs(_sentences(found, ids)),
-         Table("decomposition", columns, tuple(rows), t("Effets par cause", "Effects by cause"))), source(facts),
-    )  # fmt: skip
+        "decomposition",
+        NOTHING,
+        tr(
+            "Décomposition LMDI. La somme des effets égale la variation ; le résidu est nul.",
+            "LMDI decomposition. Effects sum to the change; the residual is nil.",
+        ),
+        _title(found),
+        Text(
+            f"{what.fr}, {shown[1]}, {short(facts.previous).fr} → {short(facts.period).fr}",
+            f"{what.en}, {shown[1]}, {short(facts.previous).en} → {short(facts.period).en}",
+        ),
+        (
+            Chart("decomposition", drawn, _alternative(found)),
+            Paragraphs(_sentences(found, ids)),
+            Table("decomposition", columns, tuple(rows), tr("Effets par cause", "Effects by cause")),
+        ),
+        source(facts),
+    )
 
 
-def effects(facts: Facts) -> Effects | None:
+def effects(facts: EditionData) -> Effects | None:
     """Causes of the change since the period before; None where too little of it, or of this one, was read to be published."""
     before = facts.quarters.get(str(facts.previous))
     if before is None or base_is_bad(before) or base_is_bad(facts.now):
@@ -80,13 +107,15 @@ def effects(facts: Facts) -> Effects | None:
     published = told[0] if told and grams else None
     pairs = [facts.pairs.get(str(period), {}) for period in (facts.previous, facts.period)]
     confidential = frozenset(
-        use for period, rows in zip((facts.previous, facts.period), pairs, strict=True) for _, use in rows
+        use
+        for period, rows in zip((facts.previous, facts.period), pairs, strict=True)
+        for _, use in rows
         if facts.hidden((("use_case", use),), str(period))
-    )  # fmt: skip
+    )
     return effects_of(before, facts.now, pairs[0], pairs[1], published, confidential=confidential)
 
 
-def _before(facts: Facts, book: FigureBook, found: Effects, shown: tuple[float, str]) -> str:
+def _before(facts: EditionData, book: FigureBook, found: Effects, shown: tuple[float, str]) -> str:
     """The total that the bars begin at: as an edition published it, where one did."""
     asked = facts.quarters[str(facts.previous)]
     measure = LOCATION if found.unit == "gCO2e" else ENERGY
@@ -94,24 +123,50 @@ def _before(facts: Facts, book: FigureBook, found: Effects, shown: tuple[float, 
         return book.level(measure, asked, facts.previous, display=shown)
     vintage = facts.context.latest(str(facts.previous))
     bounds = vintage.figures[f"{measure.indicator}||+0m{facts.period.length}"] if vintage else (None, None, None)
-    return book.plain(f"{measure.indicator}|published|{book.offset(facts.previous)}", Figure(
-        id="", indicator=measure.indicator, label=measure.label, kind="level", unit=measure.unit, period=str(facts.previous),
-        value=bounds[0], low=bounds[1], high=bounds[2], display=shown, quality=asked.row["quality"],
-        coverage=asked.row["coverage"], question=book.question(facts.previous, ()),
-        method_version=vintage.method_version if vintage else "", factor_version=vintage.factor_version if vintage else "",
-        formula=f"as published, version {vintage.version}" if vintage else "",
-    ))  # fmt: skip
+    return book.plain(
+        f"{measure.indicator}|published|{book.offset(facts.previous)}",
+        Figure(
+            id="",
+            indicator=measure.indicator,
+            label=measure.label,
+            kind="level",
+            unit=measure.unit,
+            period=str(facts.previous),
+            value=bounds[0],
+            low=bounds[1],
+            high=bounds[2],
+            display=shown,
+            quality=asked.row["quality"],
+            coverage=asked.row["coverage"],
+            question=book.question(facts.previous, ()),
+            method_version=vintage.method_version if vintage else "",
+            factor_version=vintage.factor_version if vintage else "",
+            formula=f"as published, version {vintage.version}" if vintage else "",
+        ),
+    )
 
 
-def _effect(facts: Facts, book: FigureBook, found: Effects, name: str, shown: tuple[float, str]) -> str:
+def _effect(facts: EditionData, book: FigureBook, found: Effects, name: str, shown: tuple[float, str]) -> str:
     value, half = found.by_cause[name]
     measure = LOCATION if found.unit == "gCO2e" else ENERGY
-    return book.plain(f"effect_{name}|{measure.indicator}|{book.offset(facts.previous)}", Figure(
-        id="", indicator=f"effect_{name}", label=LABELS[name], kind="effect", unit=measure.unit, period=str(facts.period),
-        value=value, low=value - half if half else None, high=value + half if half else None, display=shown,
-        quality=facts.now.row["quality"], question=book.question(facts.period, ()) | {"against": str(facts.previous)},
-        formula=FORMULAS.get(name, f"sum over uses of L(after, before) x ln({name} after / {name} before)"),
-    ))  # fmt: skip
+    return book.plain(
+        f"effect_{name}|{measure.indicator}|{book.offset(facts.previous)}",
+        Figure(
+            id="",
+            indicator=f"effect_{name}",
+            label=LABELS[name],
+            kind="effect",
+            unit=measure.unit,
+            period=str(facts.period),
+            value=value,
+            low=value - half if half else None,
+            high=value + half if half else None,
+            display=shown,
+            quality=facts.now.row["quality"],
+            question=book.question(facts.period, ()) | {"against": str(facts.previous)},
+            formula=FORMULAS.get(name, f"sum over uses of L(after, before) x ln({name} after / {name} before)"),
+        ),
+    )
 
 
 def _outstanding(found: Effects, sign: int) -> str | None:
@@ -123,36 +178,42 @@ def _outstanding(found: Effects, sign: int) -> str | None:
 def _title(found: Effects) -> Text:
     up, down = _outstanding(found, 1), _outstanding(found, -1)
     if up and down:
-        return Text(f"Plus par : {LABELS[up].fr.lower()}. Moins par : {LABELS[down].fr.lower()}".replace(" :", "\u00a0:"),
-                    f"More through {LABELS[up].en.lower()}, less through {LABELS[down].en.lower()}")  # fmt: skip
+        return Text(
+            f"Plus par : {LABELS[up].fr.lower()}. Moins par : {LABELS[down].fr.lower()}".replace(" :", "\u00a0:"),
+            f"More through {LABELS[up].en.lower()}, less through {LABELS[down].en.lower()}",
+        )
     if up or down:
         name = LABELS[up or down or ""]
         return Text(f"Première cause\u00a0: {name.fr.lower()}", f"First cause: {name.en.lower()}")
-    return t("Aucune cause mesurable", "No measurable cause")
+    return tr("Aucune cause mesurable", "No measurable cause")
 
 
 def _sentences(found: Effects, ids: dict[str, str]) -> tuple[Sentence, ...]:
     """At most three, from the table: what added most, what took most away, what is due to figures and not to facts."""
     told = []
-    for sign, fr, en in ((1, "Ce qui ajoute le plus : {cause}, {{value}}.", "What added most: {cause}, {{value}}."),
-                         (-1, "Ce qui retranche le plus : {cause}, {{value}}.", "What took most away: {cause}, {{value}}.")):  # fmt: skip
+    for sign, fr, en in (
+        (1, "Ce qui ajoute le plus : {cause}, {{value}}.", "What added most: {cause}, {{value}}."),
+        (-1, "Ce qui retranche le plus : {cause}, {{value}}.", "What took most away: {cause}, {{value}}."),
+    ):
         name = _outstanding(found, sign)
         if name is not None:
-            text = t(fr.format(cause=LABELS[name].fr.lower()), en.format(cause=LABELS[name].en.lower()))
+            text = tr(fr.format(cause=LABELS[name].fr.lower()), en.format(cause=LABELS[name].en.lower()))
             told.append(Sentence(text, {"value": Ref(ids[name])}, (ids[name],)))
     if "method" in found.by_cause and found.published:
-        text = t("Ce que l’édition précédente ne pouvait savoir (méthode, facteurs, relevés tardifs) : {value}.",
-                 "What the edition before could not know (method, factors, late readings): {value}.")  # fmt: skip
+        text = tr(
+            "Ce que l’édition précédente ne pouvait savoir (méthode, facteurs, relevés tardifs) : {value}.",
+            "What the edition before could not know (method, factors, late readings): {value}.",
+        )
         told.append(Sentence(text, {"value": Ref(ids["method"])}, (ids["method"],)))
     if not told:
-        told.append(Sentence(t("Aucun effet n’est mesurable.", "No effect is measurable.")))
+        told.append(Sentence(tr("Aucun effet n’est mesurable.", "No effect is measurable.")))
     return tuple(told)
 
 
 def _alternative(found: Effects) -> Text:
     up = [LABELS[name] for name, (value, _) in found.by_cause.items() if value > 0]
     down = [LABELS[name] for name, (value, _) in found.by_cause.items() if value < 0]
-    return t(
+    return tr(
         f"En hausse : {', '.join(x.fr.lower() for x in up) or 'rien'}. En baisse : {', '.join(x.fr.lower() for x in down) or 'rien'}.",
         f"Upwards: {', '.join(x.en.lower() for x in up) or 'none'}. Downwards: {', '.join(x.en.lower() for x in down) or 'none'}.",
     )

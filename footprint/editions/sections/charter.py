@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from footprint.config.facts import UNDECLARED
-from footprint.config.reading import CHARTER_STATUSES
-from footprint.editions.document import Cell, Chart, Column, Mark, Row, Section, Stacks, Table, Text
-from footprint.editions.facts import Facts
-from footprint.editions.figures import FigureBook
-from footprint.editions.gathering import CHARTER_QUARTERS
-from footprint.editions.measures import ENERGY
-from footprint.editions.sections.key import source
-from footprint.editions.sections.uses import cell
-from footprint.editions.words import NOTHING, charter, short, t
+from footprint.config.loader import CHARTER_STATUSES
+from footprint.config.models import UNDECLARED
+from footprint.editions.collect import CHARTER_QUARTERS
+from footprint.editions.document import Cell, Chart, Column, FigureMark, Section, Stacks, Table, TableRow, Text
+from footprint.editions.edition_data import EditionData
+from footprint.editions.figure_registry import FigureBook
+from footprint.editions.indicators import ENERGY
+from footprint.editions.sections.key_figures import source
+from footprint.editions.sections.use_cases import cell
+from footprint.editions.texts import NOTHING, charter, short, tr
 
 
-def section(facts: Facts, book: FigureBook) -> Section | None:
+def section(facts: EditionData, book: FigureBook) -> Section | None:
     """Columns by period; a status that never occurs is left out."""
     periods = [facts.period.shifted(back) for back in range(1 - CHARTER_QUARTERS, 1)]
     held = {names[0] for period in periods for names in facts.charters.get(str(period), {})}
@@ -30,24 +30,30 @@ def section(facts: Facts, book: FigureBook) -> Section | None:
             for status in statuses
         ]
         columns.append((str(period), tuple(ids)))
-        cells: list[Cell] = [short(period), *(cell(book, identity, "full") if identity else Mark("x") for identity in ids)]
-        rows.append(Row(tuple(cells)))
-    heads = (Column(t("période", "period")), *(Column(charter(status), "value") for status in statuses))
+        cells: list[Cell] = [short(period), *(cell(book, identity, "full") if identity else FigureMark("x") for identity in ids)]
+        rows.append(TableRow(tuple(cells)))
+    heads = (Column(tr("période", "period")), *(Column(charter(status), "value") for status in statuses))
     stacks = Stacks(shown[1], tuple(charter(status) for status in statuses), tuple(columns))
     return Section(
-        "charter", NOTHING, t("Statut en vigueur au moment de chaque requête. Sans l’énergie à vide ni non attribuée.",
-                              "Status in force when each request ran. Without idle and unattributed energy."),
-        t("Ce que la charte a décidé des usages", "What the charter decided of uses"),
-        t(f"Énergie par statut de la charte, {shown[1]}", f"Energy by charter status, {shown[1]}"),
-        (Chart("charter", stacks, _alternative(facts, statuses)),
-         Table("by_charter", heads, tuple(rows), t("Énergie par statut de la charte", "Energy by charter status"))),
+        "charter",
+        NOTHING,
+        tr(
+            "Statut en vigueur au moment de chaque requête. Sans l’énergie à vide ni non attribuée.",
+            "Status in force when each request ran. Without idle and unattributed energy.",
+        ),
+        tr("Ce que la charte a décidé des usages", "What the charter decided of uses"),
+        tr(f"Énergie par statut de la charte, {shown[1]}", f"Energy by charter status, {shown[1]}"),
+        (
+            Chart("charter", stacks, _alternative(facts, statuses)),
+            Table("by_charter", heads, tuple(rows), tr("Énergie par statut de la charte", "Energy by charter status")),
+        ),
         source(facts),
-    )  # fmt: skip
+    )
 
 
-def _alternative(facts: Facts, statuses: list[str]) -> Text:
+def _alternative(facts: EditionData, statuses: list[str]) -> Text:
     names = [charter(status) for status in statuses]
-    return t(
+    return tr(
         f"Colonnes par période, statuts de bas en haut : {', '.join(name.fr for name in names)}. Valeurs dans le tableau.",
         f"Columns by period, statuses from the bottom: {', '.join(name.en for name in names)}. Values in the table.",
     )

@@ -3,79 +3,127 @@
 from __future__ import annotations
 
 from footprint.editions.document import Figure, Paragraphs, Ref, Section, Sentence
-from footprint.editions.facts import Facts
-from footprint.editions.figures import FigureBook
-from footprint.editions.protecting import rules_of
-from footprint.editions.words import NOTHING, t
+from footprint.editions.edition_data import EditionData
+from footprint.editions.figure_registry import FigureBook
+from footprint.editions.protected_cells import rules_of
+from footprint.editions.texts import NOTHING, tr
 
 
-def section(facts: Facts, book: FigureBook) -> Section:
+def section(facts: EditionData, book: FigureBook) -> Section:
     """Counted at the end: every confidential cell of the edition."""
     hidden = sum(figure.conf_status == "C" for figure in book.figures())
-    identity = book.plain("confidential_cells|", Figure(
-        id="", indicator="confidential_cells", label=t("Valeurs confidentielles", "Confidential values"), kind="count", unit="1",
-        period=str(facts.period), value=float(hidden), display=(1.0, ""), formula="number of figures marked [c]",
-    ))  # fmt: skip
+    identity = book.plain(
+        "confidential_cells|",
+        Figure(
+            id="",
+            indicator="confidential_cells",
+            label=tr("Valeurs confidentielles", "Confidential values"),
+            kind="count",
+            unit="1",
+            period=str(facts.period),
+            value=float(hidden),
+            display=(1.0, ""),
+            formula="number of figures marked [c]",
+        ),
+    )
     told = (
-        Sentence(t("Jamais collectés : questions, réponses, noms, identifiants et adresses des utilisateurs.",
-                   "Never collected: prompts, answers, names, identifiers and addresses of users.")),
+        Sentence(
+            tr(
+                "Jamais collectés : questions, réponses, noms, identifiants et adresses des utilisateurs.",
+                "Never collected: prompts, answers, names, identifiers and addresses of users.",
+            )
+        ),
         *_rule(facts),
-        Sentence(t("Une valeur par usage n’est publiée que si assez de personnes distinctes y ont part et qu’aucune n’y domine ; "
-                   "elle est sinon marquée [c], ainsi que celles qui la trahiraient.",
-                   "A value by use is published only if enough distinct persons share in it and none dominates; else it is marked "
-                   "[c], and so are those that would give it away.")),
+        Sentence(
+            tr(
+                "Une valeur par usage n’est publiée que si assez de personnes distinctes y ont part et qu’aucune n’y domine ; "
+                "elle est sinon marquée [c], ainsi que celles qui la trahiraient.",
+                "A value by use is published only if enough distinct persons share in it and none dominates; else it is marked "
+                "[c], and so are those that would give it away.",
+            )
+        ),
         *_unrounded(facts),
         *_uncounted(facts),
         *_accepted(facts),
-        Sentence(t("Valeurs marquées [c] dans cette édition : {value}.", "Values marked [c] in this edition: {value}."),
-                 {"value": Ref(identity, "value")}, (identity,)),
-    )  # fmt: skip
-    return Section("confidentiality", t("Confidentialité", "Confidentiality"), NOTHING,
-                   t("Personne n’est observé", "Nobody is watched"), NOTHING, (Paragraphs(told, "box"),), NOTHING)  # fmt: skip
+        Sentence(
+            tr("Valeurs marquées [c] dans cette édition : {value}.", "Values marked [c] in this edition: {value}."),
+            {"value": Ref(identity, "value")},
+            (identity,),
+        ),
+    )
+    return Section(
+        "confidentiality",
+        tr("Confidentialité", "Confidentiality"),
+        NOTHING,
+        tr("Personne n’est observé", "Nobody is watched"),
+        NOTHING,
+        (Paragraphs(told, "box"),),
+        NOTHING,
+    )
 
 
-def _unrounded(facts: Facts) -> tuple[Sentence, ...]:
+def _unrounded(facts: EditionData) -> tuple[Sentence, ...]:
     """Why cells are hidden and counts left as they are."""
     within = rules_of(facts.config).protection
     excepted = facts.context.accepted or (facts.box is not None and facts.box.uncounted)
     fr, en = (", sauf ce qui suit", ", but for what follows") if excepted else ("", "")
-    return (Sentence(t(
-        "Les comptages ne sont pas arrondis : un arrondi ne protège pas de qui soustrait une édition d’une autre, et les parties "
-        "ne feraient plus le total. On masque, et aucun chiffre masqué ne se déduit de ce qui est montré à "
-        f"{within:.0%} près{fr}.".replace("%", " %"),
-        "Counts are not rounded: rounding does not protect from who subtracts one edition from another, and parts would no longer "
-        f"sum to the whole. Cells are hidden instead, and no hidden figure can be derived to within {within:.0%} from what is "
-        f"shown{en}.")),)  # fmt: skip
+    return (
+        Sentence(
+            tr(
+                "Les comptages ne sont pas arrondis : un arrondi ne protège pas de qui soustrait une édition d’une autre, et les parties "
+                "ne feraient plus le total. On masque, et aucun chiffre masqué ne se déduit de ce qui est montré à "
+                f"{within:.0%} près{fr}.".replace("%", " %"),
+                "Counts are not rounded: rounding does not protect from who subtracts one edition from another, and parts would no longer "
+                f"sum to the whole. Cells are hidden instead, and no hidden figure can be derived to within {within:.0%} from what is "
+                f"shown{en}.",
+            )
+        ),
+    )
 
 
-def _uncounted(facts: Facts) -> tuple[Sentence, ...]:
+def _uncounted(facts: EditionData) -> tuple[Sentence, ...]:
     """What is hidden because nobody counted its users, and can be derived all the same."""
     many = 0 if facts.box is None else len(facts.box.uncounted)
     if not many:
         return ()
-    return (Sentence(t(
-        f"Cellules masquées faute de nombre d’utilisateurs, et qui se déduisent de totaux montrés : {many}.",
-        f"Cells that are hidden for want of a number of users, and can be derived from totals that are shown: {many}.")),)  # fmt: skip
+    return (
+        Sentence(
+            tr(
+                f"Cellules masquées faute de nombre d’utilisateurs, et qui se déduisent de totaux montrés : {many}.",
+                f"Cells that are hidden for want of a number of users, and can be derived from totals that are shown: {many}.",
+            )
+        ),
+    )
 
 
-def _accepted(facts: Facts) -> tuple[Sentence, ...]:
+def _accepted(facts: EditionData) -> tuple[Sentence, ...]:
     """What can be derived all the same, and why it is published."""
     if facts.box is None or not facts.context.accepted:
         return ()
     many, why = len(facts.box.exposed), facts.context.accepted.rstrip(".").replace("{", "(").replace("}", ")")
-    return (Sentence(t(
-        f"Cellules masquées qui se déduisent de totaux montrés : {many}. Publié malgré cela : {why}.",
-        f"Hidden cells that can be derived from totals that are shown: {many}. Published all the same: {why}.")),)  # fmt: skip
+    return (
+        Sentence(
+            tr(
+                f"Cellules masquées qui se déduisent de totaux montrés : {many}. Publié malgré cela : {why}.",
+                f"Hidden cells that can be derived from totals that are shown: {many}. Published all the same: {why}.",
+            )
+        ),
+    )
 
 
-def _rule(facts: Facts) -> tuple[Sentence, ...]:
+def _rule(facts: EditionData) -> tuple[Sentence, ...]:
     box = facts.box
     if box is None:
         return ()
     fewest = "" if box.fewest_users_shown is None else f" La plus petite valeur publiée en compte {box.fewest_users_shown}."
     least = "" if box.fewest_users_shown is None else f" The smallest value published has {box.fewest_users_shown}."
-    return (Sentence(t(
-        f"Règle : au moins {box.min_users} personnes distinctes, aucune au-delà de {box.dominance:.0%} du volume.{fewest} "
-        f"Cellules masquées : {box.primary} par la règle, {box.secondary} pour les protéger.".replace("%", " %"),
-        f"Rule: at least {box.min_users} distinct persons, none above {box.dominance:.0%} of the volume.{least} "
-        f"Cells hidden: {box.primary} by the rule, {box.secondary} to protect them.")),)  # fmt: skip
+    return (
+        Sentence(
+            tr(
+                f"Règle : au moins {box.min_users} personnes distinctes, aucune au-delà de {box.dominance:.0%} du volume.{fewest} "
+                f"Cellules masquées : {box.primary} par la règle, {box.secondary} pour les protéger.".replace("%", " %"),
+                f"Rule: at least {box.min_users} distinct persons, none above {box.dominance:.0%} of the volume.{least} "
+                f"Cells hidden: {box.primary} by the rule, {box.secondary} to protect them.",
+            )
+        ),
+    )

@@ -4,48 +4,61 @@ from __future__ import annotations
 
 from typing import Literal
 
-from footprint.editions.document import Chart, Column, Figure, Paragraphs, Ref, Row, Section, Sentence, Shares, Table, Text
-from footprint.editions.facts import Facts, Seconds
-from footprint.editions.figures import FLAG_BELOW, FigureBook
-from footprint.editions.sections.key import source
-from footprint.editions.words import NOTHING, both_dates, joined, named, t
-from footprint.instants import to_datetime
-from footprint.units import US_PER_HOUR
+from footprint.core.timestamps import to_datetime
+from footprint.core.units import US_PER_HOUR
+from footprint.editions.document import Chart, Column, Figure, Paragraphs, Ref, Section, Sentence, Shares, Table, TableRow, Text
+from footprint.editions.edition_data import EditionData, Seconds
+from footprint.editions.figure_registry import FLAG_BELOW, FigureBook
+from footprint.editions.sections.key_figures import source
+from footprint.editions.texts import NOTHING, both_dates, joined, named, tr
 
 Part = Literal["A", "B", "C", "D", "missing"]
 PARTS: tuple[tuple[Part, str, Text], ...] = (
-    ("A", "measured_share", t("Mesuré par un capteur", "Measured by a sensor")),
-    ("B", "bridged_share", t("Compteur relu après un trou", "Counter read again after a gap")),
-    ("C", "modelled_share", t("Modélisé", "Modelled")), ("missing", "missing_share", t("Manquant", "Missing")),
-)  # fmt: skip
+    ("A", "measured_share", tr("Mesuré par un capteur", "Measured by a sensor")),
+    ("B", "bridged_share", tr("Compteur relu après un trou", "Counter read again after a gap")),
+    ("C", "modelled_share", tr("Modélisé", "Modelled")),
+    ("missing", "missing_share", tr("Manquant", "Missing")),
+)
 
 
-def section(facts: Facts, book: FigureBook) -> Section:
+def section(facts: EditionData, book: FigureBook) -> Section:
     """A bar of a hundred per cent, the sites, the gaps."""
     whole = facts.cover.whole
     ids = {name: _share(book, name, label, _part(whole, look), whole, "") for look, name, label in PARTS}
     parts = tuple((look, ids[name]) for look, name, _ in PARTS if book[ids[name]].value)
     sites = [_row(book, site, amount) for site, amount in sorted(facts.cover.sites.items()) if amount.expected]
-    columns = (Column(t("site", "site")), *(Column(label, "value") for _, _, label in PARTS))
+    columns = (Column(tr("site", "site")), *(Column(label, "value") for _, _, label in PARTS))
     blocks = [Chart("coverage", Shares(parts), _alternative(book, ids))] if parts else []
     told = _sentences(facts, ids)
     return Section(
-        "coverage", NOTHING,
-        joined(t("Part du temps des appareils attendus.", "Share of the expected devices’ time."), _flagged(facts)),
-        _title(book, ids), t("Temps des appareils, selon la manière de le connaître", "Devices’ time, by how it is known"),
-        (*blocks, Paragraphs(told), Table("coverage", columns, tuple(sites), t("Couverture par site", "Coverage by site"))),
+        "coverage",
+        NOTHING,
+        joined(tr("Part du temps des appareils attendus.", "Share of the expected devices’ time."), _flagged(facts)),
+        _title(book, ids),
+        tr("Temps des appareils, selon la manière de le connaître", "Devices’ time, by how it is known"),
+        (*blocks, Paragraphs(told), Table("coverage", columns, tuple(sites), tr("Couverture par site", "Coverage by site"))),
         source(facts),
-    )  # fmt: skip
+    )
 
 
-def coverage_of(facts: Facts, book: FigureBook) -> str:
+def coverage_of(facts: EditionData, book: FigureBook) -> str:
     """The share of the devices’ time that was read: what stands beside the strip of days."""
     value = facts.now.row["coverage"]
-    return book.plain("coverage||+0m", Figure(
-        id="", indicator="coverage", label=t("Taux de couverture", "Coverage"), kind="share", unit="1", period=str(facts.period),
-        value=value, flags=() if value is not None else ("x",), obs_status="A" if value is not None else "M",
-        formula="device-seconds read / expected",
-    ))  # fmt: skip
+    return book.plain(
+        "coverage||+0m",
+        Figure(
+            id="",
+            indicator="coverage",
+            label=tr("Taux de couverture", "Coverage"),
+            kind="share",
+            unit="1",
+            period=str(facts.period),
+            value=value,
+            flags=() if value is not None else ("x",),
+            obs_status="A" if value is not None else "M",
+            formula="device-seconds read / expected",
+        ),
+    )
 
 
 def _part(amount: Seconds, look: Part) -> float:
@@ -56,48 +69,70 @@ def _share(book: FigureBook, name: str, label: Text, part: float, whole: Seconds
     total = whole.measured + whole.bridged + whole.modelled + whole.missing
     value = part / total if total else None
     where = (("site", site),) if site else ()
-    return book.plain(f"{name}|{site}", Figure(
-        id="", indicator=name, label=label, kind="share", unit="1", period=str(book.facts.period), value=value, where=where,
-        flags=() if value is not None else ("x",), obs_status="A" if value is not None else "M",
-        formula=f"device-seconds {name.removesuffix('_share')} / expected",
-    ))  # fmt: skip
+    return book.plain(
+        f"{name}|{site}",
+        Figure(
+            id="",
+            indicator=name,
+            label=label,
+            kind="share",
+            unit="1",
+            period=str(book.facts.period),
+            value=value,
+            where=where,
+            flags=() if value is not None else ("x",),
+            obs_status="A" if value is not None else "M",
+            formula=f"device-seconds {name.removesuffix('_share')} / expected",
+        ),
+    )
 
 
-def _row(book: FigureBook, site: str, amount: Seconds) -> Row:
+def _row(book: FigureBook, site: str, amount: Seconds) -> TableRow:
     ids = [_share(book, name, label, _part(amount, look), amount, site) for look, name, label in PARTS]
-    return Row((named(site), *(Ref(identity, "value") for identity in ids)))
+    return TableRow((named(site), *(Ref(identity, "value") for identity in ids)))
 
 
-def _flagged(facts: Facts) -> Text:
+def _flagged(facts: EditionData) -> Text:
     coverage = facts.now.row["coverage"]
     if coverage is None or coverage >= FLAG_BELOW:
         return NOTHING
-    return t("Sous 80 %, un chiffre porte [u].", "Below 80%, a figure bears [u].")
+    return tr("Sous 80 %, un chiffre porte [u].", "Below 80%, a figure bears [u].")
 
 
 def _title(book: FigureBook, ids: dict[str, str]) -> Text:
     measured = book[ids["measured_share"]].value or 0.0
     if measured >= 0.995:
-        return t("Presque tout le temps des appareils est lu sur un capteur", "Nearly all device time is read from a sensor")
+        return tr("Presque tout le temps des appareils est lu sur un capteur", "Nearly all device time is read from a sensor")
     if measured >= 0.5:
-        return t("L’essentiel du temps des appareils est lu sur un capteur", "Most device time is read from a sensor")
-    return t("Moins de la moitié du temps des appareils est lue sur un capteur", "Less than half of device time is read from a sensor")
+        return tr("L’essentiel du temps des appareils est lu sur un capteur", "Most device time is read from a sensor")
+    return tr(
+        "Moins de la moitié du temps des appareils est lue sur un capteur", "Less than half of device time is read from a sensor"
+    )
 
 
-def _sentences(facts: Facts, ids: dict[str, str]) -> tuple[Sentence, ...]:
-    told = [Sentence(t("{value} du temps des appareils est lu sur un capteur.", "{value} of device time was read from a sensor."),
-                     {"value": Ref(ids["measured_share"], "value")}, (ids["measured_share"],))]  # fmt: skip
+def _sentences(facts: EditionData, ids: dict[str, str]) -> tuple[Sentence, ...]:
+    told = [
+        Sentence(
+            tr("{value} du temps des appareils est lu sur un capteur.", "{value} of device time was read from a sensor."),
+            {"value": Ref(ids["measured_share"], "value")},
+            (ids["measured_share"],),
+        )
+    ]
     if not facts.cover.gaps:
-        return (*told, Sentence(t("Aucun trou de plus d’une heure.", "No gap of more than an hour.")))
+        return (*told, Sentence(tr("Aucun trou de plus d’une heure.", "No gap of more than an hour.")))
     gap, zone = facts.cover.gaps[0], facts.config.timezone
     hours = round((gap.end_us - gap.start_us) / US_PER_HOUR)
     day = both_dates(to_datetime(gap.start_us).astimezone(zone).date())
-    text = t(f"Plus long trou : {hours} heures à partir du {day.fr}, {gap.host} ({gap.device}).",
-             f"Longest gap: {hours} hours from {day.en} on, {gap.host} ({gap.device}).")  # fmt: skip
+    text = tr(
+        f"Plus long trou : {hours} heures à partir du {day.fr}, {gap.host} ({gap.device}).",
+        f"Longest gap: {hours} hours from {day.en} on, {gap.host} ({gap.device}).",
+    )
     return (*told, Sentence(text))
 
 
 def _alternative(book: FigureBook, ids: dict[str, str]) -> Text:
     told = [(label, book[ids[name]].value or 0.0) for _, name, label in PARTS if book[ids[name]].value]
-    return t(" ; ".join(f"{label.fr.lower()} : {value * 100:.1f} %".replace(".", ",") for label, value in told) + ".",
-             "; ".join(f"{label.en.lower()}: {value * 100:.1f}%" for label, value in told) + ".")  # fmt: skip
+    return tr(
+        " ; ".join(f"{label.fr.lower()} : {value * 100:.1f} %".replace(".", ",") for label, value in told) + ".",
+        "; ".join(f"{label.en.lower()}: {value * 100:.1f}%" for label, value in told) + ".",
+    )

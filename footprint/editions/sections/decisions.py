@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import datetime
 
-from footprint.editions.document import Column, Row, Section, Table, Text
-from footprint.editions.facts import Facts
-from footprint.editions.figures import FigureBook
-from footprint.editions.words import NOTHING, both_dates, t
+from footprint.editions.document import Column, Section, Table, TableRow, Text
+from footprint.editions.edition_data import EditionData
+from footprint.editions.figure_registry import FigureBook
+from footprint.editions.texts import NOTHING, both_dates, tr
 
 
-def section(facts: Facts, book: FigureBook) -> Section | None:
+def section(facts: EditionData, book: FigureBook) -> Section | None:
     """Decisions and their follow-up; nothing where the committee wrote nothing."""
     if not facts.context.decisions:
         return None
     rows = tuple(
-        Row((_day(each.date), Text(each.fr, each.en), Text(each.effect_fr, each.effect_en))) for each in facts.context.decisions
+        TableRow((_day(each.date), Text(each.fr, each.en), Text(each.effect_fr, each.effect_en)))
+        for each in facts.context.decisions
     )
-    columns = (Column(t("date", "date")), Column(t("décision", "decision")), Column(t("suite donnée", "follow-up")))
+    columns = (Column(tr("date", "date")), Column(tr("décision", "decision")), Column(tr("suite donnée", "follow-up")))
     return Section(
-        "decisions", t("Décisions", "Decisions"), t("Texte du comité, hors statistique.", "Words of the committee, not statistics."),
-        t("Décisions et suites", "Decisions and follow-up"), NOTHING,
-        (Table("decisions", columns, rows, t("Décisions du comité", "Decisions of the committee")),), NOTHING, committee=True,
-    )  # fmt: skip
+        "decisions",
+        tr("Décisions", "Decisions"),
+        tr("Texte du comité, hors statistique.", "Words of the committee, not statistics."),
+        tr("Décisions et suites", "Decisions and follow-up"),
+        NOTHING,
+        (Table("decisions", columns, rows, tr("Décisions du comité", "Decisions of the committee")),),
+        NOTHING,
+        committee=True,
+    )
 
 
 def _day(text: str) -> Text:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from footprint.editions.document import Column, Paragraphs, Row, Section, Sentence, Table, Text
-from footprint.editions.facts import Facts
-from footprint.editions.figures import FigureBook
-from footprint.editions.words import NOTHING, long, t
-from footprint.querying.methods import METHODS
+from footprint.editions.document import Column, Paragraphs, Section, Sentence, Table, TableRow, Text
+from footprint.editions.edition_data import EditionData
+from footprint.editions.figure_registry import FigureBook
+from footprint.editions.texts import NOTHING, long, tr
+from footprint.queries.methods import METHODS
 
 
-def section(facts: Facts, book: FigureBook) -> Section:
+def section(facts: EditionData, book: FigureBook) -> Section:
     """Eleven words with their formulas, the citation, the licence."""
-    rows = tuple(Row((t(*method.label), t(*method.words), t(*(method.formula_in(language) for language in ("fr", "en"))))) for method in METHODS)
-    columns = (Column(t("terme", "term")), Column(t("définition", "definition")), Column(t("formule", "formula"), "code"))
+    rows = tuple(
+        TableRow((tr(*method.label), tr(*method.words), tr(*(method.formula_in(language) for language in ("fr", "en")))))
+        for method in METHODS
+    )
+    columns = (Column(tr("terme", "term")), Column(tr("définition", "definition")), Column(tr("formule", "formula"), "code"))
     rules, context, period = facts.config.editions, facts.context, long(facts.period)
     who = rules.producer or facts.config.organisation or "Footprint"
     address = f" {rules.address}." if rules.address else ""
@@ -21,12 +24,23 @@ def section(facts: Facts, book: FigureBook) -> Section:
         f"{who}, Footprint of AI services, {period.en[0].lower()}{period.en[1:]}, version {context.version}.{address}",
     )
     told = (
-        Sentence(t("Citer ainsi :", "Cite as:")), Sentence(cite),
-        Sentence(t(f"Données publiées sous {rules.licence}.", f"Data published under {rules.licence}.")),
-        Sentence(t("[c] confidentiel, [e] estimé, [p] provisoire, [r] révisé, [u] couverture sous 80 %, [x] inconnu, [z] sans objet.",
-                   "[c] confidential, [e] estimated, [p] provisional, [r] revised, [u] coverage below 80%, [x] unknown, [z] not applicable.")),
-    )  # fmt: skip
+        Sentence(tr("Citer ainsi :", "Cite as:")),
+        Sentence(cite),
+        Sentence(tr(f"Données publiées sous {rules.licence}.", f"Data published under {rules.licence}.")),
+        Sentence(
+            tr(
+                "[c] confidentiel, [e] estimé, [p] provisoire, [r] révisé, [u] couverture sous 80 %, [x] inconnu, [z] sans objet.",
+                "[c] confidential, [e] estimated, [p] provisional, [r] revised, [u] coverage below 80%, [x] unknown, [z] not applicable.",
+            )
+        ),
+    )
     return Section(
-        "definitions", t("Définitions", "Definitions"), NOTHING, t("Définitions et citation", "Definitions and citation"), NOTHING,
-        (Paragraphs(told, "box"), Table("definitions", columns, rows, t("Définitions", "Definitions"))), NOTHING, annex=True,
-    )  # fmt: skip
+        "definitions",
+        tr("Définitions", "Definitions"),
+        NOTHING,
+        tr("Définitions et citation", "Definitions and citation"),
+        NOTHING,
+        (Paragraphs(told, "box"), Table("definitions", columns, rows, tr("Définitions", "Definitions"))),
+        NOTHING,
+        annex=True,
+    )

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from footprint.editions.document import Block, Chart, Column, Dumbbell, Figure, Pair, Ref, Row, Section, Table, Text
-from footprint.editions.facts import KEPT_NAMES, Facts
-from footprint.editions.figures import FigureBook
-from footprint.editions.measures import PER_REQUESTS, PER_TOKENS, TOKENS
-from footprint.editions.sections.key import source, with_unit
-from footprint.editions.sections.uses import cell
-from footprint.editions.words import NOTHING, named, spelt, t
-from footprint.estimate import Estimate
+from footprint.core.estimate import Estimate
+from footprint.editions.document import Block, Chart, Column, Dumbbell, Figure, Pair, Ref, Section, Table, TableRow, Text
+from footprint.editions.edition_data import KEPT_NAMES, EditionData
+from footprint.editions.figure_registry import FigureBook
+from footprint.editions.indicators import PER_REQUESTS, PER_TOKENS, TOKENS
+from footprint.editions.sections.key_figures import source, with_unit
+from footprint.editions.sections.use_cases import cell
+from footprint.editions.texts import NOTHING, named, number_word, tr
 
 
-def section(facts: Facts, book: FigureBook) -> Section | None:
+def section(facts: EditionData, book: FigureBook) -> Section | None:
     """Energy for a thousand output tokens by model, and for a request of uses that several models serve."""
     models = sorted(
         (names for names, asked in facts.models.items() if names[0] and names[0] not in KEPT_NAMES and PER_TOKENS.of(asked)),
@@ -30,15 +30,23 @@ def section(facts: Facts, book: FigureBook) -> Section | None:
     if not blocks:
         return None
     return Section(
-        "by_model", NOTHING, t("Mêmes machines, même méthode, mélange de jetons comparable ; sinon rien n’est comparé.",
-                               "Same machines, same method, comparable mix of tokens; else nothing is compared."),
-        _title(facts), t("Énergie par réponse et pour 1 000 jetons produits, par modèle",
-                         "Energy per response and per 1,000 output tokens, by model"),
-        tuple(blocks), source(facts),
-    )  # fmt: skip
+        "by_model",
+        NOTHING,
+        tr(
+            "Mêmes machines, même méthode, mélange de jetons comparable ; sinon rien n’est comparé.",
+            "Same machines, same method, comparable mix of tokens; else nothing is compared.",
+        ),
+        _title(facts),
+        tr(
+            "Énergie par réponse et pour 1 000 jetons produits, par modèle",
+            "Energy per response and per 1,000 output tokens, by model",
+        ),
+        tuple(blocks),
+        source(facts),
+    )
 
 
-def _shown(facts: Facts) -> list[Mapping[str, Any]]:
+def _shown(facts: EditionData) -> list[Mapping[str, Any]]:
     """Comparisons of which no cell is confidential: a use, and what each of its two models did for it."""
 
     def hidden(told: Mapping[str, Any]) -> bool:
@@ -53,17 +61,19 @@ def _measurable(ratio: Estimate) -> bool:
     return not ratio.low <= 1 <= ratio.high
 
 
-def _title(facts: Facts) -> Text:
+def _title(facts: EditionData) -> Text:
     told = _shown(facts)
     better = sum(_measurable(each["ratio"]) for each in told)
     if not told:
-        return t("L’énergie que demande chaque modèle", "The energy that each model takes")
+        return tr("L’énergie que demande chaque modèle", "The energy that each model takes")
     if not better:
-        return t("Aucune option mesurablement plus sobre", "No measurably more frugal option")
-    number = spelt(better)
+        return tr("Aucune option mesurablement plus sobre", "No measurably more frugal option")
+    number = number_word(better)
     uses = ("usage", "use") if better == 1 else ("usages", "uses")
-    return Text(f"Une option plus sobre existe pour {number.fr.lower()} {uses[0]} sur {len(told)}",
-                f"A more frugal option exists for {number.en.lower()} of {len(told)} uses")  # fmt: skip
+    return Text(
+        f"Une option plus sobre existe pour {number.fr.lower()} {uses[0]} sur {len(told)}",
+        f"A more frugal option exists for {number.en.lower()} of {len(told)} uses",
+    )
 
 
 def _pair(book: FigureBook, told: Mapping[str, object]) -> Pair:
@@ -72,26 +82,45 @@ def _pair(book: FigureBook, told: Mapping[str, object]) -> Pair:
         estimate, model = told[f"{side}_wh"], str(told[side])
         assert isinstance(estimate, Estimate)
         where = (("use_case", use_case), ("model", model))
-        ids[side] = book.plain(f"wh_per_request|{use_case}|{side}", _figure(
-            "wh_per_request", t("Wh par réponse", "Wh per response"), estimate, where, "E / requests", "Wh"))  # fmt: skip
+        ids[side] = book.plain(
+            f"wh_per_request|{use_case}|{side}",
+            _figure("wh_per_request", tr("Wh par réponse", "Wh per response"), estimate, where, "E / requests", "Wh"),
+        )
     ratio = told["ratio"]
     assert isinstance(ratio, Estimate)
-    ids["ratio"] = book.plain(f"frugal_ratio|{use_case}", _figure(
-        "frugal_ratio", t("Actuel sur meilleur mesuré", "Current over best measured"),
-        Estimate(1 / ratio.value, 1 / ratio.high, 1 / ratio.low) if ratio.low > 0 else Estimate.exactly(1 / ratio.value),
-        (("use_case", use_case),), f"{told['current']} / {told['best']}", "1"))  # fmt: skip
+    ids["ratio"] = book.plain(
+        f"frugal_ratio|{use_case}",
+        _figure(
+            "frugal_ratio",
+            tr("Actuel sur meilleur mesuré", "Current over best measured"),
+            Estimate(1 / ratio.value, 1 / ratio.high, 1 / ratio.low) if ratio.low > 0 else Estimate.exactly(1 / ratio.value),
+            (("use_case", use_case),),
+            f"{told['current']} / {told['best']}",
+            "1",
+        ),
+    )
     count = told["n"]
     return Pair(named(use_case), ids["current"], ids["best"], ids["ratio"], int(count) if isinstance(count, int) else 0)
 
 
 def _figure(indicator: str, label: Text, value: Estimate, where: tuple[tuple[str, str], ...], formula: str, unit: str) -> Figure:
     return Figure(
-        id="", indicator=indicator, label=label, kind="ratio", unit=unit, period="", value=value.value, low=value.low,
-        high=value.high, where=where, display=(1.0, unit if unit != "1" else ""), formula=formula,
-    )  # fmt: skip
+        id="",
+        indicator=indicator,
+        label=label,
+        kind="ratio",
+        unit=unit,
+        period="",
+        value=value.value,
+        low=value.low,
+        high=value.high,
+        where=where,
+        display=(1.0, unit if unit != "1" else ""),
+        formula=formula,
+    )
 
 
-def _table(facts: Facts, book: FigureBook, models: list[str]) -> Table:
+def _table(facts: EditionData, book: FigureBook, models: list[str]) -> Table:
     measures = (TOKENS, PER_TOKENS, PER_REQUESTS)
     largest = max(facts.models[name,].row["output_tokens"] or 0 for name in models)
     shown = TOKENS.display(largest)
@@ -102,19 +131,34 @@ def _table(facts: Facts, book: FigureBook, models: list[str]) -> Table:
             book.level(measure, facts.models[name,], facts.period, where=where, display=shown if measure is TOKENS else None)
             for measure in measures
         ]
-        rows.append(Row((
-            named(name), cell(book, ids[0], "value"), cell(book, ids[1], "value"), cell(book, ids[1], "interval"),
-            cell(book, ids[2], "value"), Ref(ids[1]),
-        )))  # fmt: skip
+        rows.append(
+            TableRow(
+                (
+                    named(name),
+                    cell(book, ids[0], "value"),
+                    cell(book, ids[1], "value"),
+                    cell(book, ids[1], "interval"),
+                    cell(book, ids[2], "value"),
+                    Ref(ids[1]),
+                )
+            )
+        )
     columns = (
-        Column(t("modèle", "model")), Column(with_unit(TOKENS.label, shown[1]), "value"),
-        Column(PER_TOKENS.label, "value"), Column(t("intervalle", "interval"), "interval"), Column(PER_REQUESTS.label, "value"),
-        Column(t("qualité", "quality"), "badge"),
-    )  # fmt: skip
-    return Table("by_model", columns, tuple(rows), t("Énergie par modèle, tous usages confondus", "Energy by model, all uses together"))
+        Column(tr("modèle", "model")),
+        Column(with_unit(TOKENS.label, shown[1]), "value"),
+        Column(PER_TOKENS.label, "value"),
+        Column(tr("intervalle", "interval"), "interval"),
+        Column(PER_REQUESTS.label, "value"),
+        Column(tr("qualité", "quality"), "badge"),
+    )
+    return Table(
+        "by_model", columns, tuple(rows), tr("Énergie par modèle, tous usages confondus", "Energy by model, all uses together")
+    )
 
 
-def _alternative(facts: Facts) -> Text:
+def _alternative(facts: EditionData) -> Text:
     names = [(str(each["use_case"]), str(each["current"]), str(each["best"])) for each in _shown(facts)]
-    return t("; ".join(f"{use} : {current}, et {best}" for use, current, best in names).replace(";", " ;") + ".",
-             "; ".join(f"{use}: {current}, and {best}" for use, current, best in names) + ".")  # fmt: skip
+    return tr(
+        "; ".join(f"{use} : {current}, et {best}" for use, current, best in names).replace(";", " ;") + ".",
+        "; ".join(f"{use}: {current}, and {best}" for use, current, best in names) + ".",
+    )

@@ -3,85 +3,134 @@
 from __future__ import annotations
 
 from footprint.editions.document import Figure, Paragraphs, Ref, Section, Sentence
-from footprint.editions.facts import Facts
-from footprint.editions.figures import FLAG_BELOW, FigureBook
-from footprint.editions.measures import LOCATION
+from footprint.editions.edition_data import EditionData
+from footprint.editions.figure_registry import FLAG_BELOW, FigureBook
+from footprint.editions.indicators import LOCATION
 from footprint.editions.sections.uncertainty import ranked, words
-from footprint.editions.words import NOTHING, t
+from footprint.editions.texts import NOTHING, tr
 
-MOST = 6
+MAX = 6
 
 
-def section(facts: Facts, book: FigureBook) -> Section:
+def section(facts: EditionData, book: FigureBook) -> Section:
     """From the budget, from the flags of the period, then what always holds."""
-    told = [sentence for sentence in (
-        _factor(facts, book), _first_cause(facts), _coverage(facts), *_flags(facts), *_always(),
-    ) if sentence is not None]  # fmt: skip
+    told = [
+        sentence
+        for sentence in (_factor(facts, book), _first_cause(facts), _coverage(facts), *_flags(facts), *_always())
+        if sentence is not None
+    ]
     return Section(
-        "limits", t("Limites", "Limits"), t("De la plus influente à la moins influente.", "Most influential first."),
-        t("Ce que ces chiffres ne permettent pas de conclure", "What these figures do not allow to conclude"), NOTHING,
-        (Paragraphs(tuple(told[:MOST]), "bullets"),), NOTHING,
-    )  # fmt: skip
+        "limits",
+        tr("Limites", "Limits"),
+        tr("De la plus influente à la moins influente.", "Most influential first."),
+        tr("Ce que ces chiffres ne permettent pas de conclure", "What these figures do not allow to conclude"),
+        NOTHING,
+        (Paragraphs(tuple(told[:MAX]), "bullets"),),
+        NOTHING,
+    )
 
 
-def _factor(facts: Facts, book: FigureBook) -> Sentence | None:
+def _factor(facts: EditionData, book: FigureBook) -> Sentence | None:
     """How far another published table of the same grid would move emissions: no interval holds that."""
     values = [
-        (row["value"], str(row["variant"])) for row in facts.sensitivity
+        (row["value"], str(row["variant"]))
+        for row in facts.sensitivity
         if row["figure"] == "co2e_location_g" and row["value"] is not None and row["variant"] != facts.config.electricity
-    ]  # fmt: skip
+    ]
     if not values or facts.now.row["co2e_location_g"] is None:
         return None
     shown, ids = LOCATION.display(facts.now.row["co2e_location_g"]), []
     for name, (value, variant) in (("low", min(values)), ("high", max(values))):
-        ids.append(book.plain(f"sensitivity_{name}|", Figure(
-            id="", indicator=f"co2e_location_{name}_of_sources", label=LOCATION.label, kind="level", unit="gCO2e",
-            period=str(facts.period), value=value, display=shown, formula=f"E x {variant}",
-        )))  # fmt: skip
-    text = t("Facteur du réseau : selon la source publiée que l’on retient, les émissions iraient de {low} à {high}. Aucun intervalle ne le dit.",
-             "Grid factor: by the published source that one takes, emissions would run from {low} to {high}. No interval says so.")  # fmt: skip
+        ids.append(
+            book.plain(
+                f"sensitivity_{name}|",
+                Figure(
+                    id="",
+                    indicator=f"co2e_location_{name}_of_sources",
+                    label=LOCATION.label,
+                    kind="level",
+                    unit="gCO2e",
+                    period=str(facts.period),
+                    value=value,
+                    display=shown,
+                    formula=f"E x {variant}",
+                ),
+            )
+        )
+    text = tr(
+        "Facteur du réseau : selon la source publiée que l’on retient, les émissions iraient de {low} à {high}. Aucun intervalle ne le dit.",
+        "Grid factor: by the published source that one takes, emissions would run from {low} to {high}. No interval says so.",
+    )
     return Sentence(text, {"low": Ref(ids[0], "value-unit"), "high": Ref(ids[1], "value-unit")}, tuple(ids))
 
 
-def _first_cause(facts: Facts) -> Sentence | None:
+def _first_cause(facts: EditionData) -> Sentence | None:
     causes, _ = ranked(facts)
     told = [name for name, _, _ in causes if not name.startswith("factor ")]
     if not told:
         return None
     name = words(told[0])
-    return Sentence(t(f"{name.fr} : première cause d’incertitude après le facteur du réseau ; c’est là qu’une meilleure mesure servirait le plus.",
-                      f"{name.en}: first cause of uncertainty after the grid factor; a better measurement would serve most there."))  # fmt: skip
+    return Sentence(
+        tr(
+            f"{name.fr} : première cause d’incertitude après le facteur du réseau ; c’est là qu’une meilleure mesure servirait le plus.",
+            f"{name.en}: first cause of uncertainty after the grid factor; a better measurement would serve most there.",
+        )
+    )
 
 
-def _coverage(facts: Facts) -> Sentence | None:
+def _coverage(facts: EditionData) -> Sentence | None:
     coverage = facts.now.row["coverage"]
     if coverage is None or coverage >= FLAG_BELOW:
         return None
-    return Sentence(t("Couverture : plus d’un cinquième du temps des appareils n’a pas été relevé ; les variations peuvent en dépendre.",
-                      "Coverage: more than a fifth of device time was not read; changes may depend on it."))  # fmt: skip
+    return Sentence(
+        tr(
+            "Couverture : plus d’un cinquième du temps des appareils n’a pas été relevé ; les variations peuvent en dépendre.",
+            "Coverage: more than a fifth of device time was not read; changes may depend on it.",
+        )
+    )
 
 
-def _flags(facts: Facts) -> list[Sentence]:
+def _flags(facts: EditionData) -> list[Sentence]:
     flags = set((facts.now.row["flags"] or "").split("+"))
     said = {
-        "assumed-pue": t("PUE : supposé pour une partie des sites, faute de déclaration.",
-                         "PUE: assumed for some sites, for lack of a declaration."),
-        "assumed-uplift": t("Serveurs : ce que les capteurs ne voient pas est supposé, non mesuré au mur.",
-                            "Servers: what sensors do not see is assumed, not measured at the wall."),
-        "idle-not-learnt": t("À vide : la puissance au repos de certains services n’a pas pu être apprise ; tout y compte comme actif.",
-                             "Idle: the idle power of some services could not be learnt; all of it counts as active."),
-        "split-by-declared-weights": t("Répartition : certains services sont répartis par des poids déclarés, non par leurs propres mesures.",
-                                       "Split: some services are divided by declared weights, not by their own measurements."),
-    }  # fmt: skip
+        "assumed-pue": tr(
+            "PUE : supposé pour une partie des sites, faute de déclaration.",
+            "PUE: assumed for some sites, for lack of a declaration.",
+        ),
+        "assumed-uplift": tr(
+            "Serveurs : ce que les capteurs ne voient pas est supposé, non mesuré au mur.",
+            "Servers: what sensors do not see is assumed, not measured at the wall.",
+        ),
+        "idle-not-learnt": tr(
+            "À vide : la puissance au repos de certains services n’a pas pu être apprise ; tout y compte comme actif.",
+            "Idle: the idle power of some services could not be learnt; all of it counts as active.",
+        ),
+        "split-by-declared-weights": tr(
+            "Répartition : certains services sont répartis par des poids déclarés, non par leurs propres mesures.",
+            "Split: some services are divided by declared weights, not by their own measurements.",
+        ),
+    }
     return [Sentence(text) for flag, text in said.items() if flag in flags]
 
 
 def _always() -> tuple[Sentence, ...]:
     return (
-        Sentence(t("Réseau : le facteur est une moyenne annuelle. Il ne dit rien de l’effet d’une requête de plus.",
-                   "Grid: the factor is a yearly average. It says nothing of the effect of one more request.")),
-        Sentence(t("Fabrication : étalée sur une durée de vie supposée ou déclarée. Elle n’est jamais ajoutée aux émissions d’exploitation.",
-                   "Embodied: spread over an assumed or declared life. It is never added to operational emissions.")),
-        Sentence(t("Périmètre : ni l’entraînement des modèles, ni le réseau, ni les terminaux.",
-                   "Boundary: neither the training of models, nor the network, nor users’ devices.")),
-    )  # fmt: skip
+        Sentence(
+            tr(
+                "Réseau : le facteur est une moyenne annuelle. Il ne dit rien de l’effet d’une requête de plus.",
+                "Grid: the factor is a yearly average. It says nothing of the effect of one more request.",
+            )
+        ),
+        Sentence(
+            tr(
+                "Fabrication : étalée sur une durée de vie supposée ou déclarée. Elle n’est jamais ajoutée aux émissions d’exploitation.",
+                "Embodied: spread over an assumed or declared life. It is never added to operational emissions.",
+            )
+        ),
+        Sentence(
+            tr(
+                "Périmètre : ni l’entraînement des modèles, ni le réseau, ni les terminaux.",
+                "Boundary: neither the training of models, nor the network, nor users’ devices.",
+            )
+        ),
+    )

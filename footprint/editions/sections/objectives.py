@@ -2,39 +2,50 @@
 
 from __future__ import annotations
 
-from footprint.editions.document import Cell, Column, Figure, Mark, Ref, Row, Section, Table, Text
-from footprint.editions.facts import Facts
-from footprint.editions.figures import FigureBook, without_value
-from footprint.editions.sections.key import source
-from footprint.editions.words import same, short, t
-from footprint.querying.objectives import EXCEEDED, KEPT, NOT_MEASURABLE, RUNNING, UNITS, UNKNOWN, Standing
-from footprint.wording.numbers import energy_unit, mass_unit, number, signed
+from footprint.editions.document import Cell, Column, Figure, FigureMark, Ref, Section, Table, TableRow, Text
+from footprint.editions.edition_data import EditionData
+from footprint.editions.figure_registry import FigureBook, without_value
+from footprint.editions.sections.key_figures import source
+from footprint.editions.texts import short, tr, untranslated
+from footprint.i18n.formatting import energy_unit, mass_unit, number, signed
+from footprint.queries.objectives import EXCEEDED, KEPT, NOT_MEASURABLE, RUNNING, UNITS, UNKNOWN, Standing
 
 STATES = {
-    KEPT: t("tenu", "kept"), EXCEEDED: t("dépassé", "exceeded"), NOT_MEASURABLE: t("non mesurable", "not measurable"),
-    RUNNING: t("en cours", "running"), UNKNOWN: t("inconnu", "unknown"),
-}  # fmt: skip
+    KEPT: tr("tenu", "kept"),
+    EXCEEDED: tr("dépassé", "exceeded"),
+    NOT_MEASURABLE: tr("non mesurable", "not measurable"),
+    RUNNING: tr("en cours", "running"),
+    UNKNOWN: tr("inconnu", "unknown"),
+}
 
 
-def section(facts: Facts, book: FigureBook) -> Section | None:
+def section(facts: EditionData, book: FigureBook) -> Section | None:
     """A row an objective of the period's length; nothing where none was declared."""
     if not facts.objectives:
         return None
     columns = (
-        Column(t("objectif", "objective")), Column(t("mesuré", "measured"), "change"), Column(t("limite", "limit")),
-        Column(t("état", "state")), Column(t("responsable", "owner")),
-    )  # fmt: skip
+        Column(tr("objectif", "objective")),
+        Column(tr("mesuré", "measured"), "change"),
+        Column(tr("limite", "limit")),
+        Column(tr("état", "state")),
+        Column(tr("responsable", "owner")),
+    )
     rows = tuple(_row(facts, book, each) for each in facts.objectives)
-    exceeded = sum(each.state == EXCEEDED and not facts.hidden(each.objective.where, str(facts.period)) for each in facts.objectives)
-    title = t("Les objectifs déclarés", "The objectives declared")
+    exceeded = sum(
+        each.state == EXCEEDED and not facts.hidden(each.objective.where, str(facts.period)) for each in facts.objectives
+    )
+    title = tr("Les objectifs déclarés", "The objectives declared")
     if exceeded:
         title = _exceeded(exceeded, len(rows))
     return Section(
-        "objectives", t("Objectifs", "Objectives"),
-        t("Tenu ou dépassé seulement si tout l’intervalle le dit.", "Kept or exceeded only where the whole interval says so."),
-        title, t("Budgets de la période, et chemin vers les cibles", "Budgets of the period, and the way to targets"),
-        (Table("objectives", columns, rows, t("Objectifs et mesures", "Objectives and measures")),), source(facts),
-    )  # fmt: skip
+        "objectives",
+        tr("Objectifs", "Objectives"),
+        tr("Tenu ou dépassé seulement si tout l’intervalle le dit.", "Kept or exceeded only where the whole interval says so."),
+        title,
+        tr("Budgets de la période, et chemin vers les cibles", "Budgets of the period, and the way to targets"),
+        (Table("objectives", columns, rows, tr("Objectifs et mesures", "Objectives and measures")),),
+        source(facts),
+    )
 
 
 def _exceeded(count: int, of: int) -> Text:
@@ -42,28 +53,28 @@ def _exceeded(count: int, of: int) -> Text:
     many = count > 1
     if count == of:
         if many:
-            return t("Les objectifs déclarés sont dépassés", "The objectives declared are exceeded")
-        return t("L’objectif déclaré est dépassé", "The objective declared is exceeded")
-    return t(f"{count} objectif{'s' * many} sur {of} dépassé{'s' * many}", f"{count} of {of} objectives exceeded")
+            return tr("Les objectifs déclarés sont dépassés", "The objectives declared are exceeded")
+        return tr("L’objectif déclaré est dépassé", "The objective declared is exceeded")
+    return tr(f"{count} objectif{'s' * many} sur {of} dépassé{'s' * many}", f"{count} of {of} objectives exceeded")
 
 
-def _row(facts: Facts, book: FigureBook, found: Standing) -> Row:
+def _row(facts: EditionData, book: FigureBook, found: Standing) -> TableRow:
     hidden = facts.hidden(found.objective.where, str(facts.period))
     identity = book.plain(f"objective|{found.objective.name}", _figure(facts, found, hidden=hidden))
     figure = book[identity]
-    limit: Cell = _limit(found, figure.display) if not hidden else Mark("c")
-    measured: Cell = Ref(identity) if figure.value is not None else Mark("c" if hidden else "x")
-    state: Cell = Mark("c") if hidden else STATES[found.state]
-    return Row((_name(found), measured, limit, state, same(found.objective.owner)))
+    limit: Cell = _limit(found, figure.display) if not hidden else FigureMark("c")
+    measured: Cell = Ref(identity) if figure.value is not None else FigureMark("c" if hidden else "x")
+    state: Cell = FigureMark("c") if hidden else STATES[found.state]
+    return TableRow((_name(found), measured, limit, state, untranslated(found.objective.owner)))
 
 
 def _name(found: Standing) -> Text:
     due = found.objective.due
-    told = same(found.objective.name)
+    told = untranslated(found.objective.name)
     return Text(f"{told.fr}, {short(due).fr}", f"{told.en}, {short(due).en}") if due else told
 
 
-def _figure(facts: Facts, found: Standing, *, hidden: bool) -> Figure:
+def _figure(facts: EditionData, found: Standing, *, hidden: bool) -> Figure:
     objective, told = found.objective, found.figure
     change = objective.baseline is not None
     unit = "1" if change else UNITS[objective.metric]
@@ -74,12 +85,20 @@ def _figure(facts: Facts, found: Standing, *, hidden: bool) -> Figure:
         display = shown(told.value)
     exact = told is None or told.low == told.high
     figure = Figure(
-        id="", indicator=f"objective_{objective.metric}", label=_name(found), kind=kind, unit=unit,  # type: ignore[arg-type]
-        period=str(facts.period), value=told.value if told else None, low=None if exact or told is None else told.low,
-        high=None if exact or told is None else told.high, display=display, where=objective.where,
+        id="",
+        indicator=f"objective_{objective.metric}",
+        label=_name(found),
+        kind=kind,
+        unit=unit,  # type: ignore[arg-type]
+        period=str(facts.period),
+        value=told.value if told else None,
+        low=None if exact or told is None else told.low,
+        high=None if exact or told is None else told.high,
+        display=display,
+        where=objective.where,
         quality=facts.now.row["quality"] or "",
         formula=f"{objective.metric} against {objective.baseline}" if change else objective.metric,
-    )  # fmt: skip
+    )
     if hidden:
         return without_value(figure, "c")
     return figure if told is not None else without_value(figure, "x")

@@ -2,64 +2,137 @@
 
 from __future__ import annotations
 
-from footprint.editions.document import Cell, Column, Figure, Mark, Paragraphs, Ref, Row, Section, Sentence, Table, Text
-from footprint.editions.facts import Facts
-from footprint.editions.figures import FigureBook
-from footprint.editions.measures import ENERGY
-from footprint.editions.sections.key import source
-from footprint.editions.words import NOTHING, both_dates, t
-from footprint.instants import to_datetime
-from footprint.units import US_PER_HOUR
+from footprint.core.timestamps import to_datetime
+from footprint.core.units import US_PER_HOUR
+from footprint.editions.document import (
+    Cell,
+    Column,
+    Figure,
+    FigureMark,
+    Paragraphs,
+    Ref,
+    Section,
+    Sentence,
+    Table,
+    TableRow,
+    Text,
+)
+from footprint.editions.edition_data import EditionData
+from footprint.editions.figure_registry import FigureBook
+from footprint.editions.indicators import ENERGY
+from footprint.editions.sections.key_figures import source
+from footprint.editions.texts import NOTHING, both_dates, tr
 
 
-def section(facts: Facts, book: FigureBook) -> Section:
+def section(facts: EditionData, book: FigureBook) -> Section:
     """Completeness, imputation rate, mean absolute revision, punctuality, closure residual."""
-    rows = tuple(Row((label, _cell(book, identity), words)) for identity, label, words in _numbers(facts, book))
-    columns = (Column(t("indicateur", "indicator")), Column(t("valeur", "value"), "value"), Column(t("définition", "definition")))
+    rows = tuple(TableRow((label, _cell(book, identity), words)) for identity, label, words in _numbers(facts, book))
+    columns = (
+        Column(tr("indicateur", "indicator")),
+        Column(tr("valeur", "value"), "value"),
+        Column(tr("définition", "definition")),
+    )
     return Section(
-        "quality", t("Qualité", "Quality"), t("Au sens des statistiques officielles.", "As official statistics mean it."),
-        t("Cinq nombres de qualité", "Five numbers of quality"), t("Période de l’édition, sauf mention", "Period of the edition, unless said"),
-        (Table("quality", columns, rows, t("Indicateurs de qualité", "Quality indicators")), Paragraphs(_known(facts), "bullets")),
-        source(facts), annex=True,
-    )  # fmt: skip
+        "quality",
+        tr("Qualité", "Quality"),
+        tr("Au sens des statistiques officielles.", "As official statistics mean it."),
+        tr("Cinq nombres de qualité", "Five numbers of quality"),
+        tr("Période de l’édition, sauf mention", "Period of the edition, unless said"),
+        (
+            Table("quality", columns, rows, tr("Indicateurs de qualité", "Quality indicators")),
+            Paragraphs(_known(facts), "bullets"),
+        ),
+        source(facts),
+        annex=True,
+    )
 
 
 def _cell(book: FigureBook, identity: str) -> Cell:
-    return Mark(book[identity].flags[0]) if book[identity].value is None else Ref(identity, "value-unit")
+    return FigureMark(book[identity].flags[0]) if book[identity].value is None else Ref(identity, "value-unit")
 
 
-def _numbers(facts: Facts, book: FigureBook) -> list[tuple[str, Text, Text]]:
+def _numbers(facts: EditionData, book: FigureBook) -> list[tuple[str, Text, Text]]:
     def figure(name: str, label: Text, value: float | None, unit: str, kind: str, formula: str) -> str:
-        return book.plain(f"{name}|", Figure(
-            id="", indicator=name, label=label, kind=kind, unit=unit, period=str(facts.period), value=value,  # type: ignore[arg-type]
-            display=(1.0, "" if unit == "1" else unit), flags=() if value is not None else ("x",),
-            obs_status="A" if value is not None else "M", formula=formula,
-        ))  # fmt: skip
+        return book.plain(
+            f"{name}|",
+            Figure(
+                id="",
+                indicator=name,
+                label=label,
+                kind=kind,
+                unit=unit,
+                period=str(facts.period),
+                value=value,  # type: ignore[arg-type]
+                display=(1.0, "" if unit == "1" else unit),
+                flags=() if value is not None else ("x",),
+                obs_status="A" if value is not None else "M",
+                formula=formula,
+            ),
+        )
 
     whole = facts.cover.whole
     imputed = (whole.modelled + whole.bridged) / whole.expected if whole.expected else None
     residual = float(sum(abs(row["residual_uj"]) for row in facts.closure)) / 1e6 if facts.closure else None
     lateness = [taken - allowed for _, allowed, taken in facts.context.delays]
     told = (
-        ("completeness", t("Complétude", "Completeness"), facts.now.row["coverage"], "1", "share", "device-seconds read / expected",
-         t("temps des appareils relevé, sur attendu", "device time read, over expected")),
-        ("imputation_rate", t("Taux d’imputation", "Imputation rate"), imputed, "1", "share", "(modelled + bridged) / expected",
-         t("temps modélisé ou comblé par un compteur, sur attendu", "time modelled or bridged by a counter, over expected")),
-        ("mean_absolute_revision", t("Révision absolue moyenne", "Mean absolute revision"), _revision(facts), "1", "share",
-         "mean of |last - first| / first over periods published twice",
-         t("de l’énergie, de la première à la dernière version des périodes déjà publiées",
-           "of energy, from the first to the last version of periods published before")),
-        ("punctuality", t("Ponctualité", "Punctuality"), float(max(lateness)) if lateness else None, "d", "level",
-         "largest of days taken - days announced",
-         t("plus grand retard, en jours, sur la date annoncée ; négatif, en avance",
-           "largest delay, in days, on the announced date; negative, ahead of it")),
-        ("closure_residual", t("Résidu du bilan", "Closure residual"), residual, "J", "level", "sum of |read - rows| over hosts",
-         t("énergie relevée qui ne se retrouve dans aucune ligne", "energy read that stands in no row")),
-    )  # fmt: skip
-    return [(figure(name, label, value, unit, kind, formula), label, words) for name, label, value, unit, kind, formula, words in told]
+        (
+            "completeness",
+            tr("Complétude", "Completeness"),
+            facts.now.row["coverage"],
+            "1",
+            "share",
+            "device-seconds read / expected",
+            tr("temps des appareils relevé, sur attendu", "device time read, over expected"),
+        ),
+        (
+            "imputation_rate",
+            tr("Taux d’imputation", "Imputation rate"),
+            imputed,
+            "1",
+            "share",
+            "(modelled + bridged) / expected",
+            tr("temps modélisé ou comblé par un compteur, sur attendu", "time modelled or bridged by a counter, over expected"),
+        ),
+        (
+            "mean_absolute_revision",
+            tr("Révision absolue moyenne", "Mean absolute revision"),
+            _revision(facts),
+            "1",
+            "share",
+            "mean of |last - first| / first over periods published twice",
+            tr(
+                "de l’énergie, de la première à la dernière version des périodes déjà publiées",
+                "of energy, from the first to the last version of periods published before",
+            ),
+        ),
+        (
+            "punctuality",
+            tr("Ponctualité", "Punctuality"),
+            float(max(lateness)) if lateness else None,
+            "d",
+            "level",
+            "largest of days taken - days announced",
+            tr(
+                "plus grand retard, en jours, sur la date annoncée ; négatif, en avance",
+                "largest delay, in days, on the announced date; negative, ahead of it",
+            ),
+        ),
+        (
+            "closure_residual",
+            tr("Résidu du bilan", "Closure residual"),
+            residual,
+            "J",
+            "level",
+            "sum of |read - rows| over hosts",
+            tr("énergie relevée qui ne se retrouve dans aucune ligne", "energy read that stands in no row"),
+        ),
+    )
+    return [
+        (figure(name, label, value, unit, kind, formula), label, words) for name, label, value, unit, kind, formula, words in told
+    ]
 
 
-def _revision(facts: Facts) -> float | None:
+def _revision(facts: EditionData) -> float | None:
     """Relative, over the periods of which two versions were published."""
     key = f"{ENERGY.indicator}||+0m{facts.period.length}"
     of_period: dict[str, list[float]] = {}
@@ -71,22 +144,38 @@ def _revision(facts: Facts) -> float | None:
     return sum(found) / len(found) if found else None
 
 
-def _known(facts: Facts) -> tuple[Sentence, ...]:
+def _known(facts: EditionData) -> tuple[Sentence, ...]:
     told = []
     for gap in facts.cover.gaps:
         day = both_dates(to_datetime(gap.start_us).astimezone(facts.config.timezone).date())
         hours = round((gap.end_us - gap.start_us) / US_PER_HOUR)
-        told.append(Sentence(t(f"Trou connu : {gap.host}, {hours} heures à partir du {day.fr}.",
-                               f"Known gap: {gap.host}, {hours} hours from {day.en} on.")))  # fmt: skip
-    told.append(Sentence(t(
-        "Exclus : entraînement des modèles, réseau, terminaux des utilisateurs, modèles hébergés chez un fournisseur.",
-        "Excluded: training of models, network, users’ devices, models hosted by a supplier.",
-    )))  # fmt: skip
+        told.append(
+            Sentence(
+                tr(
+                    f"Trou connu : {gap.host}, {hours} heures à partir du {day.fr}.",
+                    f"Known gap: {gap.host}, {hours} hours from {day.en} on.",
+                )
+            )
+        )
+    told.append(
+        Sentence(
+            tr(
+                "Exclus : entraînement des modèles, réseau, terminaux des utilisateurs, modèles hébergés chez un fournisseur.",
+                "Excluded: training of models, network, users’ devices, models hosted by a supplier.",
+            )
+        )
+    )
     seen = facts.config.editions.seen_before
-    told.append(Sentence(
-        t(f"Ont eu connaissance de l’édition avant sa parution : {', '.join(seen)}.", f"Saw the edition before its release: {', '.join(seen)}.")
-        if seen else t("Personne n’a eu connaissance de l’édition avant sa parution.", "Nobody saw the edition before its release.")
-    ))  # fmt: skip
+    told.append(
+        Sentence(
+            tr(
+                f"Ont eu connaissance de l’édition avant sa parution : {', '.join(seen)}.",
+                f"Saw the edition before its release: {', '.join(seen)}.",
+            )
+            if seen
+            else tr("Personne n’a eu connaissance de l’édition avant sa parution.", "Nobody saw the edition before its release.")
+        )
+    )
     return tuple(told)
 
 

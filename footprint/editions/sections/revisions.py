@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from footprint.editions.context import Change, Vintage
+from footprint.calendar.periods import Period, named_period
+from footprint.core.timestamps import parse_instant, to_datetime
 from footprint.editions.document import (
     Block,
     Cell,
@@ -11,61 +12,80 @@ from footprint.editions.document import (
     Figure,
     Paragraphs,
     Ref,
-    Row,
     Section,
     Sentence,
     Table,
+    TableRow,
     Text,
     Vintages,
 )
-from footprint.editions.facts import Asked, Facts
-from footprint.editions.figures import FigureBook
-from footprint.editions.measures import ENERGY, LOCATION, Measure
-from footprint.editions.words import NOTHING, both_dates, joined, short, t
-from footprint.instants import parse_instant, to_datetime
-from footprint.periods import Period, named_period
+from footprint.editions.edition_data import EditionData, IndicatorRow
+from footprint.editions.figure_registry import FigureBook
+from footprint.editions.indicators import ENERGY, LOCATION, Measure
+from footprint.editions.release_context import Change, ReleasedVersion
+from footprint.editions.texts import NOTHING, both_dates, joined, short, tr
 
 CAUSES = {
-    "late-data": t("relevés tardifs", "late readings"), "factors": t("facteurs", "factors"), "method": t("méthode", "method"),
-    "facts": t("faits déclarés (PUE, placements…)", "declared facts (PUE, placements…)"),
-}  # fmt: skip
+    "late-data": tr("relevés tardifs", "late readings"),
+    "factors": tr("facteurs", "factors"),
+    "method": tr("méthode", "method"),
+    "facts": tr("faits déclarés (PUE, placements…)", "declared facts (PUE, placements…)"),
+}
 KINDS = {
-    "routine": t("révision courante", "routine revision"), "major": t("révision majeure", "major revision"),
-    "unscheduled": t("correction d’erreur", "correction of an error"), "": NOTHING,
-}  # fmt: skip
+    "routine": tr("révision courante", "routine revision"),
+    "major": tr("révision majeure", "major revision"),
+    "unscheduled": tr("correction d’erreur", "correction of an error"),
+    "": NOTHING,
+}
 REVISED = 1e-9  # relative: below, two values are the same
 
 
-def section(facts: Facts, book: FigureBook) -> Section:
+def section(facts: EditionData, book: FigureBook) -> Section:
     """A table of this period's versions and of earlier periods that say otherwise today."""
     rows = [row for row in _rows(facts, book) if row is not None]
     if not rows:
-        text = t("Aucun chiffre publié n’a été révisé.", "No published figure was revised.")
+        text = tr("Aucun chiffre publié n’a été révisé.", "No published figure was revised.")
         return _made(facts, (Paragraphs((Sentence(text),)),))
     columns = (
-        Column(t("période", "period")), Column(t("indicateur", "indicator")), Column(t("ancien", "old"), "value"),
-        Column(t("nouveau", "new"), "value"), Column(t("cause", "cause")), Column(t("publié le", "published")),
-    )  # fmt: skip
-    table = Table("revisions", columns, tuple(rows), t("Révisions", "Revisions"))
+        Column(tr("période", "period")),
+        Column(tr("indicateur", "indicator")),
+        Column(tr("ancien", "old"), "value"),
+        Column(tr("nouveau", "new"), "value"),
+        Column(tr("cause", "cause")),
+        Column(tr("publié le", "published")),
+    )
+    table = Table("revisions", columns, tuple(rows), tr("Révisions", "Revisions"))
     drawn = _vintages(facts, book)
     if drawn is None:
         return _made(facts, (table,))
     unit, period = book[book.level(ENERGY, facts.now, facts.period)].display[1], short(facts.period)
-    said = t(f"Énergie, {period.fr}, {unit}, version par version", f"Energy, {period.en}, {unit}, version by version")
+    said = tr(f"Énergie, {period.fr}, {unit}, version par version", f"Energy, {period.en}, {unit}, version by version")
     return _made(facts, (table, drawn), said)
 
 
-def _made(facts: Facts, blocks: tuple[Block, ...], subtitle: Text = NOTHING) -> Section:
+def _made(facts: EditionData, blocks: tuple[Block, ...], subtitle: Text = NOTHING) -> Section:
     reason = facts.context.reason
-    note = joined(t("Toutes les versions restent en ligne.", "All versions stay online."), KINDS[facts.context.kind], Text(reason, reason))
-    return Section("revisions", t("Révisions", "Revisions"), note, t("Ce qui a été corrigé", "What was corrected"), subtitle, blocks, NOTHING)
+    note = joined(
+        tr("Toutes les versions restent en ligne.", "All versions stay online."), KINDS[facts.context.kind], Text(reason, reason)
+    )
+    return Section(
+        "revisions",
+        tr("Révisions", "Revisions"),
+        note,
+        tr("Ce qui a été corrigé", "What was corrected"),
+        subtitle,
+        blocks,
+        NOTHING,
+    )
 
 
-def _rows(facts: Facts, book: FigureBook) -> list[Row | None]:
+def _rows(facts: EditionData, book: FigureBook) -> list[TableRow | None]:
     told = []
     own = facts.context.latest(str(facts.period))
     if own is not None:
-        told += [_row(facts, book, facts.period, measure, own, facts.context.changes, facts.now) for measure in (ENERGY, LOCATION)]
+        told += [
+            _row(facts, book, facts.period, measure, own, facts.context.changes, facts.now) for measure in (ENERGY, LOCATION)
+        ]
     for period in (facts.previous, facts.year_ago):
         vintage = facts.context.latest(str(period))
         asked = facts.quarters.get(str(period))
@@ -75,28 +95,51 @@ def _rows(facts: Facts, book: FigureBook) -> list[Row | None]:
 
 
 def _row(
-    facts: Facts, book: FigureBook, period: Period, measure: Measure, vintage: Vintage, changes: tuple[Change, ...], asked: Asked
-) -> Row | None:
+    facts: EditionData,
+    book: FigureBook,
+    period: Period,
+    measure: Measure,
+    vintage: ReleasedVersion,
+    changes: tuple[Change, ...],
+    asked: IndicatorRow,
+) -> TableRow | None:
     """Of one indicator; None where it stands as it was published."""
     old = vintage.figures.get(f"{measure.indicator}||+0m{facts.period.length}", (None, None, None))
     told = measure.of(asked)
     if old[0] is None or told is None or abs(told[0] - old[0]) <= REVISED * abs(old[0]):
         return None
     new = book.level(measure, asked, period)
-    before = book.plain(f"{measure.indicator}|v{vintage.version}|{book.offset(period)}", Figure(
-        id="", indicator=measure.indicator, label=measure.label, kind="level", unit=measure.unit, period=str(period), value=old[0],
-        low=old[1], high=old[2], display=book[new].display, question=book.question(period, ()),
-        method_version=vintage.method_version, factor_version=vintage.factor_version,
-        formula=f"as published, version {vintage.version}",
-    ))  # fmt: skip
+    before = book.plain(
+        f"{measure.indicator}|v{vintage.version}|{book.offset(period)}",
+        Figure(
+            id="",
+            indicator=measure.indicator,
+            label=measure.label,
+            kind="level",
+            unit=measure.unit,
+            period=str(period),
+            value=old[0],
+            low=old[1],
+            high=old[2],
+            display=book[new].display,
+            question=book.question(period, ()),
+            method_version=vintage.method_version,
+            factor_version=vintage.factor_version,
+            formula=f"as published, version {vintage.version}",
+        ),
+    )
     cells: tuple[Cell, ...] = (
-        short(period), measure.label, Ref(before, "value-unit"), Ref(new, "value-unit"), _cause(measure, vintage, changes, asked),
+        short(period),
+        measure.label,
+        Ref(before, "value-unit"),
+        Ref(new, "value-unit"),
+        _cause(measure, vintage, changes, asked),
         _day(facts, vintage),
-    )  # fmt: skip
-    return Row(cells)
+    )
+    return TableRow(cells)
 
 
-def _cause(measure: Measure, vintage: Vintage, changes: tuple[Change, ...], asked: Asked) -> Text:
+def _cause(measure: Measure, vintage: ReleasedVersion, changes: tuple[Change, ...], asked: IndicatorRow) -> Text:
     """What moved the indicator, largest first; of an earlier period, what its versions tell."""
     moved = [(abs(each.energy_kwh if measure is ENERGY else each.co2e_g or 0.0), each.cause) for each in changes]
     names = [cause for size, cause in sorted(moved, reverse=True) if size > 0]
@@ -108,11 +151,11 @@ def _cause(measure: Measure, vintage: Vintage, changes: tuple[Change, ...], aske
     return Text(", ".join(text.fr for text in texts), ", ".join(text.en for text in texts))
 
 
-def _day(facts: Facts, vintage: Vintage) -> Text:
+def _day(facts: EditionData, vintage: ReleasedVersion) -> Text:
     return both_dates(to_datetime(parse_instant(vintage.released)).astimezone(facts.config.timezone).date())
 
 
-def _vintages(facts: Facts, book: FigureBook) -> Chart | None:
+def _vintages(facts: EditionData, book: FigureBook) -> Chart | None:
     """The period as each version gave it; a line of one point says nothing."""
     key = f"{ENERGY.indicator}||+0m{facts.period.length}"
     size, unit = book[book.level(ENERGY, facts.now, facts.period)].display
@@ -125,6 +168,8 @@ def _vintages(facts: Facts, book: FigureBook) -> Chart | None:
     if not told or now is None or now[1] is None or now[2] is None:
         return None
     told.append((f"v{facts.context.version}", facts.context.released[:10], now[0] / size, now[1] / size, now[2] / size))
-    text = t(f"Énergie de {named_period(str(facts.period))} en {len(told)} versions.",
-             f"Energy of {named_period(str(facts.period))} in {len(told)} versions.")  # fmt: skip
+    text = tr(
+        f"Énergie de {named_period(str(facts.period))} en {len(told)} versions.",
+        f"Energy of {named_period(str(facts.period))} in {len(told)} versions.",
+    )
     return Chart("vintages", Vintages(unit, tuple(told)), text)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from footprint.editions.document import Chart, Point, Section, Text, Trend
-from footprint.editions.facts import Facts
-from footprint.editions.figures import FigureBook, base_is_bad
-from footprint.editions.gathering import TREND_MONTHS
-from footprint.editions.measures import ENERGY
-from footprint.editions.sections.key import source
-from footprint.editions.sections.points import change_of, measurable
-from footprint.editions.words import NOTHING, short, t, towards
-from footprint.periods import Period
-from footprint.wording.numbers import estimate
+from footprint.calendar.periods import Period
+from footprint.editions.collect import TREND_MONTHS
+from footprint.editions.document import Chart, MainPoint, Section, Text, Trend
+from footprint.editions.edition_data import EditionData
+from footprint.editions.figure_registry import FigureBook, base_is_bad
+from footprint.editions.indicators import ENERGY
+from footprint.editions.sections.key_figures import source
+from footprint.editions.sections.main_points import change_of, measurable
+from footprint.editions.texts import NOTHING, in_comparison, short, tr
+from footprint.i18n.formatting import estimate
 
 
-def section(facts: Facts, book: FigureBook) -> Section | None:
+def section(facts: EditionData, book: FigureBook) -> Section | None:
     """A line of months; a month of which nothing, or hardly anything, was read leaves a gap."""
     last = facts.period.parts(1)[-1]
     months = [last.shifted(back) for back in range(1 - TREND_MONTHS, 1)]
@@ -25,35 +25,41 @@ def section(facts: Facts, book: FigureBook) -> Section | None:
     points = [_point(facts, book, month, shown) for month in months[first:]]
     drawing = Trend(shown[1], tuple(points), tuple(_breaks(facts, months[first:])))
     return Section(
-        "trend", NOTHING, t("Bande : intervalle à 95 %. Tirets : provisoire. Trou : non publié, faute de couverture.",
-                            "Band: 95% interval. Dashes: provisional. Gap: not published, for lack of coverage."),
-        _title(facts, book), t(f"Énergie mensuelle, {shown[1]}, tous services", f"Monthly energy, {shown[1]}, all services"),
-        (Chart("trend", drawing, _alternative(points, shown[1])),), source(facts),
-    )  # fmt: skip
+        "trend",
+        NOTHING,
+        tr(
+            "Bande : intervalle à 95 %. Tirets : provisoire. Trou : non publié, faute de couverture.",
+            "Band: 95% interval. Dashes: provisional. Gap: not published, for lack of coverage.",
+        ),
+        _title(facts, book),
+        tr(f"Énergie mensuelle, {shown[1]}, tous services", f"Monthly energy, {shown[1]}, all services"),
+        (Chart("trend", drawing, _alternative(points, shown[1])),),
+        source(facts),
+    )
 
 
-def _title(facts: Facts, book: FigureBook) -> Text:
+def _title(facts: EditionData, book: FigureBook) -> Text:
     change = change_of(facts, book, ENERGY)
     if change is None or facts.base is None or change.value is None:
-        return t("L’énergie, mois par mois", "Energy, month by month")
-    against = towards(facts.base)
+        return tr("L’énergie, mois par mois", "Energy, month by month")
+    against = in_comparison(facts.base)
     if not measurable(change):
         return Text(f"Aucune variation mesurable par rapport {against.fr}", f"No measurable change against {against.en}")
     word = ("Hausse", "A rise") if change.value > 0 else ("Baisse", "A fall")
     return Text(f"{word[0]} par rapport {against.fr}", f"{word[1]} against {against.en}")
 
 
-def _point(facts: Facts, book: FigureBook, month: Period, shown: tuple[float, str]) -> Point:
+def _point(facts: EditionData, book: FigureBook, month: Period, shown: tuple[float, str]) -> MainPoint:
     asked = facts.months.get(str(month))
     figure = book[book.level(ENERGY, asked, month, display=shown)]
     if asked is None or base_is_bad(asked) or figure.value is None:
-        return Point(str(month), None, None, None, "suppressed" if figure.conf_status == "C" else "missing")
+        return MainPoint(str(month), None, None, None, "suppressed" if figure.conf_status == "C" else "missing")
     size = shown[0]
     low, high = (None if bound is None else bound / size for bound in (figure.low, figure.high))
-    return Point(str(month), figure.value / size, low, high, "provisional" if "p" in figure.flags else "final")
+    return MainPoint(str(month), figure.value / size, low, high, "provisional" if "p" in figure.flags else "final")
 
 
-def _breaks(facts: Facts, months: list[Period]) -> list[tuple[str, str, str]]:
+def _breaks(facts: EditionData, months: list[Period]) -> list[tuple[str, str, str]]:
     found, before = [], ""
     for month in months:
         asked = facts.months.get(str(month))
@@ -64,11 +70,11 @@ def _breaks(facts: Facts, months: list[Period]) -> list[tuple[str, str, str]]:
     return found
 
 
-def _alternative(points: list[Point], unit: str) -> Text:
+def _alternative(points: list[MainPoint], unit: str) -> Text:
     """Level, change, extreme: what a reader who does not see the line reads."""
     known = [point for point in points if point.value is not None]
     if not known:
-        return t("Aucun mois publié.", "No month published.")
+        return tr("Aucun mois publié.", "No month published.")
     last, most = known[-1], max(known, key=lambda point: point.value or 0.0)
     said = {}
     for language in ("fr", "en"):
@@ -77,8 +83,9 @@ def _alternative(points: list[Point], unit: str) -> Text:
         said[language] = (*names, *values)
     missing = len(points) - len(known)
     fr, en = said["fr"], said["en"]
-    return t(
+    return tr(
         f"{fr[0]} : {fr[2]} {unit}. Mois le plus élevé : {fr[1]}, {fr[3]} {unit}."
         + (f" Mois non publiés : {missing}." if missing else ""),
-        f"{en[0]}: {en[2]} {unit}. Highest month: {en[1]}, {en[3]} {unit}." + (f" Months not published: {missing}." if missing else ""),
-    )  # fmt: skip
+        f"{en[0]}: {en[2]} {unit}. Highest month: {en[1]}, {en[3]} {unit}."
+        + (f" Months not published: {missing}." if missing else ""),
+    )

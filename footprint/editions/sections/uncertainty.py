@@ -10,25 +10,25 @@ from footprint.editions.document import (
     Figure,
     Paragraphs,
     Ref,
-    Row,
     Section,
     Sentence,
     Swing,
     Table,
+    TableRow,
     Text,
     Tornado,
 )
-from footprint.editions.facts import Facts
-from footprint.editions.figures import FigureBook
-from footprint.editions.measures import ENERGY, LOCATION, Measure
-from footprint.editions.sections.key import source
-from footprint.editions.words import NOTHING, t
+from footprint.editions.edition_data import EditionData
+from footprint.editions.figure_registry import FigureBook
+from footprint.editions.indicators import ENERGY, LOCATION, Measure
+from footprint.editions.sections.key_figures import source
+from footprint.editions.texts import NOTHING, tr
 
-MOST = 6
+MAX = 6
 Cause = tuple[str, float, float]  # name of the budget, half-width towards low and high, in the figure's unit
 
 
-def section(facts: Facts, book: FigureBook) -> Section | None:
+def section(facts: EditionData, book: FigureBook) -> Section | None:
     """Swings around the headline value, and the budget as a table."""
     causes, measure = ranked(facts)
     if not causes:
@@ -37,39 +37,76 @@ def section(facts: Facts, book: FigureBook) -> Section | None:
     if book[centre].value is None:
         return None
     size, unit = book[centre].display
-    swings = tuple(Swing(words(name), -low / size, high / size) for name, low, high in causes[:MOST])
+    swings = tuple(Swing(words(name), -low / size, high / size) for name, low, high in causes[:MAX])
     variance = math.fsum((low * low + high * high) / 2 for _, low, high in causes)
     rows = []
     for name, low, high in causes:
-        identity = book.plain(f"variance|{name}", Figure(
-            id="", indicator="share_of_variance", label=words(name), kind="share", unit="1", period=str(facts.period),
-            value=(low * low + high * high) / 2 / variance, where=(("cause", name),), formula="u² of the cause / sum of u²",
-        ))  # fmt: skip
-        swing = book.plain(f"swing|{name}", Figure(
-            id="", indicator="half_width", label=words(name), kind="level", unit=measure.unit, period=str(facts.period),
-            value=(low + high) / 2, display=(size, unit), where=(("cause", name),), formula="U = 2 u",
-        ))  # fmt: skip
-        rows.append(Row((words(name), Ref(swing, "value"), Ref(identity, "value"))))
-    columns = (Column(t("cause", "cause")), Column(t(f"demi-largeur, {unit}", f"half-width, {unit}"), "value"),
-               Column(t("part de la variance", "share of variance"), "value"))  # fmt: skip
+        identity = book.plain(
+            f"variance|{name}",
+            Figure(
+                id="",
+                indicator="share_of_variance",
+                label=words(name),
+                kind="share",
+                unit="1",
+                period=str(facts.period),
+                value=(low * low + high * high) / 2 / variance,
+                where=(("cause", name),),
+                formula="u² of the cause / sum of u²",
+            ),
+        )
+        swing = book.plain(
+            f"swing|{name}",
+            Figure(
+                id="",
+                indicator="half_width",
+                label=words(name),
+                kind="level",
+                unit=measure.unit,
+                period=str(facts.period),
+                value=(low + high) / 2,
+                display=(size, unit),
+                where=(("cause", name),),
+                formula="U = 2 u",
+            ),
+        )
+        rows.append(TableRow((words(name), Ref(swing, "value"), Ref(identity, "value"))))
+    columns = (
+        Column(tr("cause", "cause")),
+        Column(tr(f"demi-largeur, {unit}", f"half-width, {unit}"), "value"),
+        Column(tr("part de la variance", "share of variance"), "value"),
+    )
     first = words(causes[0][0])
     return Section(
-        "uncertainty_budget", NOTHING, t("Effet sur la valeur publiée quand chaque paramètre parcourt son intervalle.",
-                                         "Effect on the published value as each parameter runs through its interval."),
+        "uncertainty_budget",
+        NOTHING,
+        tr(
+            "Effet sur la valeur publiée quand chaque paramètre parcourt son intervalle.",
+            "Effect on the published value as each parameter runs through its interval.",
+        ),
         Text(f"Première source d’incertitude\u00a0: {lowered(first.fr)}", f"First source of uncertainty: {lowered(first.en)}"),
-        t(f"{unit} autour de la valeur publiée", f"{unit} around the published value"),
-        (Chart("uncertainty", Tornado(unit, centre, swings), _alternative(causes)),
-         Paragraphs((Sentence(t(
-             "Non chiffrés : le choix du périmètre, et ce que les capteurs d’un même modèle auraient tous de faux au-delà de leur "
-             "notice. Méthode : GUM au premier ordre, causes communes additionnées, U = 2 u.",
-             "Not quantified: the choice of boundary, and what all sensors of a model might get wrong beyond their notice. "
-             "Method: first-order GUM, common causes added up, U = 2 u.")),)),
-         Table("uncertainty_budget", columns, tuple(rows), t("Budget d’incertitude", "Uncertainty budget"))),
+        tr(f"{unit} autour de la valeur publiée", f"{unit} around the published value"),
+        (
+            Chart("uncertainty", Tornado(unit, centre, swings), _alternative(causes)),
+            Paragraphs(
+                (
+                    Sentence(
+                        tr(
+                            "Non chiffrés : le choix du périmètre, et ce que les capteurs d’un même modèle auraient tous de faux au-delà de leur "
+                            "notice. Méthode : GUM au premier ordre, causes communes additionnées, U = 2 u.",
+                            "Not quantified: the choice of boundary, and what all sensors of a model might get wrong beyond their notice. "
+                            "Method: first-order GUM, common causes added up, U = 2 u.",
+                        )
+                    ),
+                )
+            ),
+            Table("uncertainty_budget", columns, tuple(rows), tr("Budget d’incertitude", "Uncertainty budget")),
+        ),
         source(facts),
-    )  # fmt: skip
+    )
 
 
-def ranked(facts: Facts) -> tuple[list[Cause], Measure]:
+def ranked(facts: EditionData) -> tuple[list[Cause], Measure]:
     """Causes by what they move, largest first, of emissions; of energy where emissions are not known."""
     grams = facts.now.row["co2e_location_g"]
     measure, budget = (LOCATION, facts.now.grams) if grams is not None else (ENERGY, facts.now.energy)
@@ -84,25 +121,35 @@ def words(cause: str) -> Text:  # noqa: PLR0911 - one line a kind of cause
     """A cause of the budget in words."""
     kind, _, rest = cause.partition(" ")
     if cause == "gaps":
-        return t("Temps non relevé", "Time not read")
+        return tr("Temps non relevé", "Time not read")
     if kind == "pue":
-        return t("PUE supposé", "Assumed PUE") if rest == "assumed" else t(f"PUE de {rest}", f"PUE of {rest}")
+        return tr("PUE supposé", "Assumed PUE") if rest == "assumed" else tr(f"PUE de {rest}", f"PUE of {rest}")
     if kind == "uplift":
-        return t("Surcoût supposé des serveurs", "Assumed uplift of servers") if rest == "assumed" else t(
-            f"Surcoût du serveur {rest}", f"Uplift of server {rest}")  # fmt: skip
+        return (
+            tr("Surcoût supposé des serveurs", "Assumed uplift of servers")
+            if rest == "assumed"
+            else tr(f"Surcoût du serveur {rest}", f"Uplift of server {rest}")
+        )
     if kind == "factor":
         series, _, place = rest.partition("/")
         where = place.partition("/")[0]
-        return t(f"Facteur du réseau ({where})", f"Grid factor ({where})") if series.startswith("carbon_intensity") else t(
-            f"Facteur {series} ({where})", f"Factor {series} ({where})")  # fmt: skip
+        return (
+            tr(f"Facteur du réseau ({where})", f"Grid factor ({where})")
+            if series.startswith("carbon_intensity")
+            else tr(f"Facteur {series} ({where})", f"Factor {series} ({where})")
+        )
     if kind == "split":
-        return t(f"Répartition de {rest}", f"Split of {rest}")
+        return tr(f"Répartition de {rest}", f"Split of {rest}")
     parts = rest.split(" ", 2)
     names = {"gpu": ("GPU", "GPU"), "cpu": ("processeurs", "CPU"), "dram": ("mémoire", "memory"), "host": ("serveur", "server")}
     if parts[0] in names:
         model = f" {parts[2]}" if len(parts) > 2 and parts[2] else ""
-        return t(f"Étalonnage des capteurs, {names[parts[0]][0]}{model}", f"Sensor calibration, {names[parts[0]][1]}{model}")
-    return t("Étalonnage des capteurs", "Sensor calibration") if rest != "estimate" else t("Modèle sans capteur", "Model without sensor")
+        return tr(f"Étalonnage des capteurs, {names[parts[0]][0]}{model}", f"Sensor calibration, {names[parts[0]][1]}{model}")
+    return (
+        tr("Étalonnage des capteurs", "Sensor calibration")
+        if rest != "estimate"
+        else tr("Modèle sans capteur", "Model without sensor")
+    )
 
 
 def lowered(text: str) -> str:
@@ -111,6 +158,8 @@ def lowered(text: str) -> str:
 
 
 def _alternative(causes: list[Cause]) -> Text:
-    names = [words(name) for name, _, _ in causes[:MOST]]
-    return t(f"De la plus à la moins influente : {' ; '.join(name.fr for name in names)}.",
-             f"From the most to the least influential: {'; '.join(name.en for name in names)}.")  # fmt: skip
+    names = [words(name) for name, _, _ in causes[:MAX]]
+    return tr(
+        f"De la plus à la moins influente : {' ; '.join(name.fr for name in names)}.",
+        f"From the most to the least influential: {'; '.join(name.en for name in names)}.",
+    )

@@ -5,6 +5,6 @@ are ``ledger/intensity.py``'s. Nothing is asked unless somebody says so.
 """
 
 from footprint.ledger.sources import electricity_maps, neso, odre, watttime
-from footprint.ledger.sources.base import Source
+from footprint.ledger.sources.base import IntensitySource
 
-SOURCES: dict[str, Source] = {each.SOURCE.name: each.SOURCE for each in (odre, electricity_maps, neso, watttime)}
+SOURCES: dict[str, IntensitySource] = {each.SOURCE.name: each.SOURCE for each in (odre, electricity_maps, neso, watttime)}

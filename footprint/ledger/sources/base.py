@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from footprint.instants import parse_instant
-from footprint.readings import FootprintError
+from footprint.core.records import FootprintError
+from footprint.core.timestamps import parse_instant
 
 
 class BadAnswer(FootprintError):
@@ -15,7 +15,7 @@ class BadAnswer(FootprintError):
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class IntensitySample:
     """Intensity [g/kWh] from an instant [µs] on; ``estimated`` where the source says that it did not measure."""
 
     start_us: int
@@ -24,7 +24,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class SourceRequest:
     """What to ask: path, parameters and headers."""
 
     path: str
@@ -33,7 +33,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class IntensitySource:
     """One source: where it is, for which zones, what its numbers mean, and how it is asked and read.
 
     ``ask`` gives the request for a zone over [start, end) [µs], with a key where there is one; ``read`` the samples of a body
@@ -47,12 +47,12 @@ class Source:
     scope: str
     licence: str
     key_variable: str  # of the environment; empty: no key is needed
-    ask: Callable[[str, int, int, str], Request]
-    read: Callable[[Any], list[Sample]]
+    ask: Callable[[str, int, int, str], SourceRequest]
+    read: Callable[[Any], list[IntensitySample]]
     marginal: bool = False  # what one kilowatt-hour more would emit: advice, never a figure
 
 
-def sample(time: object, value: object, *, estimated: bool = False) -> Sample | None:
+def sample(time: object, value: object, *, estimated: bool = False) -> IntensitySample | None:
     """A sample of a time and a value; None where the value is not there yet.
 
     Raises
@@ -68,4 +68,4 @@ def sample(time: object, value: object, *, estimated: bool = False) -> Sample | 
         raise BadAnswer(f"a sample of {time!r} and {value!r} cannot be read: {bad}") from None
     if not 0 <= g_per_kwh < 5000:  # coal alone emits about 1000
         raise BadAnswer(f"an intensity of {g_per_kwh:g} g/kWh cannot be right")
-    return Sample(at_us, g_per_kwh, estimated)
+    return IntensitySample(at_us, g_per_kwh, estimated)

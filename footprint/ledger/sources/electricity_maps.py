@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from footprint.instants import format_instant
-from footprint.ledger.sources.base import BadAnswer, Request, Sample, Source, sample
-from footprint.units import US_PER_HOUR
+from footprint.core.timestamps import format_instant
+from footprint.core.units import US_PER_HOUR
+from footprint.ledger.sources.base import BadAnswer, IntensitySample, IntensitySource, SourceRequest, sample
 
 
-def _ask(zone: str, start_us: int, end_us: int, key: str) -> Request:
+def _ask(zone: str, start_us: int, end_us: int, key: str) -> SourceRequest:
     parameters = {"zone": zone, "start": format_instant(start_us), "end": format_instant(end_us)}
-    return Request("/v3/carbon-intensity/past-range", parameters, {"auth-token": key})
+    return SourceRequest("/v3/carbon-intensity/past-range", parameters, {"auth-token": key})
 
 
-def _read(body: Any) -> list[Sample]:
+def _read(body: Any) -> list[IntensitySample]:
     """Samples of ``past-range`` (data), ``history`` and ``latest`` (one)."""
     if not isinstance(body, dict):
         raise BadAnswer("no object")
@@ -28,8 +28,14 @@ def _read(body: Any) -> list[Sample]:
     return [each for each in found if each is not None]
 
 
-SOURCE = Source(
-    name="electricity-maps", url="https://api.electricitymaps.com", zones=(), length_us=US_PER_HOUR,
-    scope="life cycle, consumption mix with exchanges", licence="commercial terms; the raw series is not published",
-    key_variable="ELECTRICITYMAPS_TOKEN", ask=_ask, read=_read,
-)  # fmt: skip
+SOURCE = IntensitySource(
+    name="electricity-maps",
+    url="https://api.electricitymaps.com",
+    zones=(),
+    length_us=US_PER_HOUR,
+    scope="life cycle, consumption mix with exchanges",
+    licence="commercial terms; the raw series is not published",
+    key_variable="ELECTRICITYMAPS_TOKEN",
+    ask=_ask,
+    read=_read,
+)

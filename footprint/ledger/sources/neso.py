@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from footprint.instants import format_instant
-from footprint.ledger.sources.base import BadAnswer, Request, Sample, Source, sample
-from footprint.units import US_PER_S
+from footprint.core.timestamps import format_instant
+from footprint.core.units import US_PER_S
+from footprint.ledger.sources.base import BadAnswer, IntensitySample, IntensitySource, SourceRequest, sample
 
 
-def _ask(zone: str, start_us: int, end_us: int, key: str) -> Request:
+def _ask(zone: str, start_us: int, end_us: int, key: str) -> SourceRequest:
     del zone, key
-    return Request(f"/intensity/{format_instant(start_us)}/{format_instant(end_us)}", {}, {"accept": "application/json"})
+    return SourceRequest(f"/intensity/{format_instant(start_us)}/{format_instant(end_us)}", {}, {"accept": "application/json"})
 
 
-def _read(body: Any) -> list[Sample]:
+def _read(body: Any) -> list[IntensitySample]:
     if not isinstance(body, dict) or not isinstance(body.get("data"), list):
         raise BadAnswer("no data")
     found = []
@@ -29,8 +29,14 @@ def _read(body: Any) -> list[Sample]:
     return [each for each in found if each is not None]
 
 
-SOURCE = Source(
-    name="neso", url="https://api.carbonintensity.org.uk", zones=("GB",), length_us=1800 * US_PER_S,
-    scope="operational emissions of generation and imports; no upstream", licence="CC-BY-4.0", key_variable="",
-    ask=_ask, read=_read,
-)  # fmt: skip
+SOURCE = IntensitySource(
+    name="neso",
+    url="https://api.carbonintensity.org.uk",
+    zones=("GB",),
+    length_us=1800 * US_PER_S,
+    scope="operational emissions of generation and imports; no upstream",
+    licence="CC-BY-4.0",
+    key_variable="",
+    ask=_ask,
+    read=_read,
+)

@@ -7,23 +7,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from footprint.instants import format_instant
-from footprint.ledger.sources.base import BadAnswer, Request, Sample, Source, sample
-from footprint.units import US_PER_S
+from footprint.core.timestamps import format_instant
+from footprint.core.units import US_PER_S
+from footprint.ledger.sources.base import BadAnswer, IntensitySample, IntensitySource, SourceRequest, sample
 
 DATASET = "eco2mix-national-tr"
 
 
-def _ask(zone: str, start_us: int, end_us: int, key: str) -> Request:
+def _ask(zone: str, start_us: int, end_us: int, key: str) -> SourceRequest:
     del zone, key
     where = (
         f"date_heure >= date'{format_instant(start_us)}' and date_heure < date'{format_instant(end_us)}' and taux_co2 is not null"
     )
     parameters = {"select": "date_heure,taux_co2", "where": where, "order_by": "date_heure", "timezone": "UTC"}
-    return Request(f"/api/explore/v2.1/catalog/datasets/{DATASET}/exports/json", parameters, {})
+    return SourceRequest(f"/api/explore/v2.1/catalog/datasets/{DATASET}/exports/json", parameters, {})
 
 
-def _read(body: Any) -> list[Sample]:
+def _read(body: Any) -> list[IntensitySample]:
     """Samples of the three shapes of the API: v2.1 records, its export (a bare list), and v1."""
     if isinstance(body, dict) and "results" in body:
         rows = body["results"]
@@ -37,8 +37,14 @@ def _read(body: Any) -> list[Sample]:
     return [each for each in found if each is not None]
 
 
-SOURCE = Source(
-    name="eco2mix", url="https://odre.opendatasoft.com", zones=("FR",), length_us=900 * US_PER_S,
-    scope="direct emissions of national production; no upstream, no imports", licence="Licence Ouverte 2.0",
-    key_variable="", ask=_ask, read=_read,
-)  # fmt: skip
+SOURCE = IntensitySource(
+    name="eco2mix",
+    url="https://odre.opendatasoft.com",
+    zones=("FR",),
+    length_us=900 * US_PER_S,
+    scope="direct emissions of national production; no upstream, no imports",
+    licence="Licence Ouverte 2.0",
+    key_variable="",
+    ask=_ask,
+    read=_read,
+)

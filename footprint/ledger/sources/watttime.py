@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from footprint.instants import format_instant
-from footprint.ledger.sources.base import BadAnswer, Request, Sample, Source, sample
-from footprint.units import US_PER_S
+from footprint.core.timestamps import format_instant
+from footprint.core.units import US_PER_S
+from footprint.ledger.sources.base import BadAnswer, IntensitySample, IntensitySource, SourceRequest, sample
 
 G_PER_KWH_OF_LB_PER_MWH = 0.45359237  # the international pound [kg], by definition (1959)
 
 
-def _ask(zone: str, start_us: int, end_us: int, key: str) -> Request:
+def _ask(zone: str, start_us: int, end_us: int, key: str) -> SourceRequest:
     parameters = {"region": zone, "start": format_instant(start_us), "end": format_instant(end_us), "signal_type": "co2_moer"}
-    return Request("/v3/historical", parameters, {"authorization": f"Bearer {key}"})
+    return SourceRequest("/v3/historical", parameters, {"authorization": f"Bearer {key}"})
 
 
-def _read(body: Any) -> list[Sample]:
+def _read(body: Any) -> list[IntensitySample]:
     if not isinstance(body, dict) or not isinstance(body.get("data"), list):
         raise BadAnswer(f"no data: {body.get('error', 'nothing said') if isinstance(body, dict) else 'no object'}")
     units = (body.get("meta") or {}).get("units", "")
@@ -31,9 +31,15 @@ def _read(body: Any) -> list[Sample]:
     return [each for each in found if each is not None]
 
 
-SOURCE = Source(
-    name="watttime-marginal", url="https://api.watttime.org", zones=(), length_us=300 * US_PER_S,
+SOURCE = IntensitySource(
+    name="watttime-marginal",
+    url="https://api.watttime.org",
+    zones=(),
+    length_us=300 * US_PER_S,
     scope="marginal operating emissions: when to run, never an inventory",
     licence="commercial terms; the raw series is not published",
-    key_variable="WATTTIME_TOKEN", ask=_ask, read=_read, marginal=True,
-)  # fmt: skip
+    key_variable="WATTTIME_TOKEN",
+    ask=_ask,
+    read=_read,
+    marginal=True,
+)

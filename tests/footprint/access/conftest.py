@@ -11,13 +11,13 @@ import pytest
 from fastapi.testclient import TestClient
 
 from dashboards.app import mount
-from footprint.aggregation.running import aggregate
+from footprint.aggregation.aggregate import aggregate
 from footprint.api import create_api
 from footprint.config import Config
-from footprint.impact.book import shipped_book
-from footprint.ledger.importing import import_energy, import_requests, import_users
-from footprint.ledger.shipping import Inbox
-from footprint.store import Store
+from footprint.impact.factor_book import shipped_book
+from footprint.ledger.importers import import_energy, import_requests, import_users
+from footprint.ledger.ingest import IngestService
+from footprint.storage.database import Store
 from tests.walk import config, write
 
 S = 1_000_000
@@ -94,7 +94,7 @@ def by_header(folder: Path | None = None) -> Config:
 def reader(quarter: Store) -> Reader:
     """A browser of a role, behind the proxy."""
     facts = by_header()
-    api = create_api(facts, quarter, Inbox(quarter, facts.services_of_model), lambda: NOW_US)
+    api = create_api(facts, quarter, IngestService(quarter, facts.services_of_model), lambda: NOW_US)
     app = mount(api, quarter, facts, lambda: NOW_US)
     return lambda role: TestClient(app, client=PROXY, headers={HEADER: role}, follow_redirects=False)
 
@@ -103,14 +103,19 @@ def page(browser: TestClient, path: str, search: str = "?lang=en") -> str:
     """The text of a page's content, as the callback gives it."""
     asked = {
         "output": "..page.children...settled.data...tick.disabled..",
-        "outputs": [{"id": "page", "property": "children"}, {"id": "settled", "property": "data"}, {"id": "tick", "property": "disabled"}],
+        "outputs": [
+            {"id": "page", "property": "children"},
+            {"id": "settled", "property": "data"},
+            {"id": "tick", "property": "disabled"},
+        ],
         "inputs": [
-            {"id": "address", "property": "pathname", "value": path}, {"id": "address", "property": "search", "value": search},
+            {"id": "address", "property": "pathname", "value": path},
+            {"id": "address", "property": "search", "value": search},
             {"id": "tick", "property": "n_intervals", "value": 0},
         ],
         "state": [{"id": "language", "property": "data", "value": "en"}, {"id": "settled", "property": "data", "value": ""}],
         "changedPropIds": ["address.pathname"],
-    }  # fmt: skip
+    }
     answer = browser.post("/_dash-update-component", json=asked)
     assert answer.status_code == 200, answer.text
     return answer.text

@@ -14,14 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboards.app import mount
-from footprint.access.noting import accesses, forget
+from footprint.access.audit_log import expire, read
 from footprint.api import create_api
 from footprint.cli.app import status_of
-from footprint.editions.protecting import protected
+from footprint.editions.protected_cells import protected
+from footprint.figures import GROUPS, Query, run_query
+from footprint.ledger.ingest import IngestService
 from footprint.ledger.retention import register
-from footprint.ledger.shipping import Inbox
-from footprint.querying import GROUPS, Question, query
-from footprint.store import Store
+from footprint.storage.database import Store
 from tests.footprint.access.conftest import FACTS, HEADER, HOST, NOW_US, PROXY, Reader, by_header, page
 from tests.walk import config
 
@@ -57,14 +57,17 @@ def test_a_committee_sees_protected_figures_and_an_officer_all(reader: Reader) -
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        (f"group=use_case&every=day&{Q3}", "calendar month"), ("group=use_case&from=2026-07-02&to=2026-10-01", "whole calendar months"),
-        (f"group=host,service&{Q3}", "host, device or site"), (f"where=device=GPU-x&{Q3}", "host, device or site"),
+        (f"group=use_case&every=day&{Q3}", "calendar month"),
+        ("group=use_case&from=2026-07-02&to=2026-10-01", "whole calendar months"),
+        (f"group=host,service&{Q3}", "host, device or site"),
+        (f"where=device=GPU-x&{Q3}", "host, device or site"),
         (f"where=charter=proscribed&every=hour&{Q3}", "calendar month"),
         # On the last day nothing but idle energy was drawn: that day's total is the hidden cell.
-        (f"every=day&{Q3}", "calendar month"), (f"group=service&every=day&{Q3}", "calendar month"),
+        (f"every=day&{Q3}", "calendar month"),
+        (f"group=service&every=day&{Q3}", "calendar month"),
         ("from=2026-09-30&to=2026-10-01", "whole calendar months"),
     ],
-)  # fmt: skip
+)
 def test_questions_without_protected_cells_are_refused_with_what_may_be_asked(asked: str, said: str, reader: Reader) -> None:
     answer = reader("committee").get(f"/api/v1/footprint?{asked}")
     assert answer.status_code == 400
@@ -101,13 +104,18 @@ QUESTIONS = st.fixed_dictionaries(
     {
         "group": st.lists(st.sampled_from(GROUPS), unique=True, max_size=3),
         "every": st.sampled_from(["day", "week", "month", "quarter", "year", "all"]),
-        "from": HIDDEN_WINDOWS, "to": HIDDEN_WINDOWS, "view": st.sampled_from(["active", "full"]),
+        "from": HIDDEN_WINDOWS,
+        "to": HIDDEN_WINDOWS,
+        "view": st.sampled_from(["active", "full"]),
         "where": st.lists(
-            st.sampled_from(["service=chat", "service=code", "use_case=secrets", "use_case=search", "charter=proscribed", "model=large"]),
-            unique=True, max_size=3,
+            st.sampled_from(
+                ["service=chat", "service=code", "use_case=secrets", "use_case=search", "charter=proscribed", "model=large"]
+            ),
+            unique=True,
+            max_size=3,
         ),
     }
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +128,7 @@ def secrets(quarter: Store) -> list[float]:
         for every in ("month", "quarter"):
             for view in ("active", "full"):
                 start, end = (int(at) for at in (1_782_864_000e6, 1_790_812_800e6))
-                for row in query(quarter, facts, Question(group, every, start, end, view=view), NOW_US).rows:
+                for row in run_query(quarter, facts, Query(group, every, start, end, view=view), NOW_US).rows:
                     month = row["period_start"][:7]
                     period = "2026-Q3" if every == "quarter" else month
                     if not table.shows(period, row.get("service", ""), row.get("use_case", "")):
@@ -205,7 +213,7 @@ def test_the_first_page_of_the_public_is_that_of_the_editions(reader: Reader) ->
 def test_who_is_not_signed_in_is_shown_where_the_proxy_signs_in(quarter: Store) -> None:
     rules = replace(by_header().access, sign_in="/oauth2/sign_in")
     facts = replace(by_header(), access=rules)
-    api = create_api(facts, quarter, Inbox(quarter, facts.services_of_model), lambda: NOW_US)
+    api = create_api(facts, quarter, IngestService(quarter, facts.services_of_model), lambda: NOW_US)
     app = mount(api, quarter, facts, lambda: NOW_US)
     for role, shown in (("public", True), ("committee", False), ("officer", False)):
         told = page(TestClient(app, client=PROXY, headers={HEADER: role}), "/editions").replace("\\u002f", "/")
@@ -224,7 +232,7 @@ def test_metrics_tell_who_sees_protected_figures_how_the_service_is_and_nothing_
 def test_a_total_that_still_grows_is_hidden_for_who_asks_again_would_see_each_day(quarter: Store) -> None:
     facts = by_header()
     september = 1_789_000_000 * 1_000_000  # the 10th
-    api = create_api(facts, quarter, Inbox(quarter, facts.services_of_model), lambda: september)
+    api = create_api(facts, quarter, IngestService(quarter, facts.services_of_model), lambda: september)
     for role, statuses in (("committee", ["F", "F", "C"]), ("engineer", [None] * 3)):
         browser = TestClient(api, client=PROXY, headers={HEADER: role})
         assert [row.get("conf_status") for row in browser.get("/api/v1/footprint?every=month").json()["rows"]] == statuses
@@ -233,17 +241,18 @@ def test_a_total_that_still_grows_is_hidden_for_who_asks_again_would_see_each_da
 
 
 def test_unprotected_cells_are_noted_before_they_are_answered_and_nobody_is_named(reader: Reader, quarter: Store) -> None:
-    before = len(accesses(quarter, None, None))
+    before = len(read(quarter, None, None))
     rows_of(reader, "committee", f"group=use_case&{Q3}")
     rows_of(reader, "engineer", f"group=service&{Q3}")
     rows_of(reader, "officer", f"group=service&{Q3}")
-    assert len(accesses(quarter, None, None)) == before
+    assert len(read(quarter, None, None)) == before
     rows_of(reader, "officer", f"group=use_case&{Q3}")
     page(reader("administrator"), "/charter", "?lang=en&period=2026-Q3")
-    noted = accesses(quarter, None, None)[before:]
+    noted = read(quarter, None, None)[before:]
     assert [(row["role"], row["method"], row["path"]) for row in noted] == [
-        ("officer", "GET", "/api/v1/footprint"), ("administrator", "POST", "/_dash-update-component"),
-    ]  # fmt: skip
+        ("officer", "GET", "/api/v1/footprint"),
+        ("administrator", "POST", "/_dash-update-component"),
+    ]
     assert noted[0]["query"] == f"group=use_case&{Q3}"
     assert "use_case every all 2026-07-01T00:00:00Z/2026-10-01T00:00:00Z" in noted[0]["cells"]
     assert set(noted[0]) == {"time", "role", "method", "path", "query", "cells"}
@@ -252,7 +261,9 @@ def test_unprotected_cells_are_noted_before_they_are_answered_and_nobody_is_name
     assert "officer" in page(reader("administrator"), "/access").lower()
 
 
-def test_the_log_on_the_command_line_and_its_end(quarter: Store, reader: Reader, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_log_on_the_command_line_and_its_end(
+    quarter: Store, reader: Reader, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     rows_of(reader, "officer", f"group=use_case&{Q3}")
     file = tmp_path / "footprint.toml"
     file.write_text(f'[store]\nurl = "{quarter.url}"\n')
@@ -261,9 +272,9 @@ def test_the_log_on_the_command_line_and_its_end(quarter: Store, reader: Reader,
     assert status_of(["access", "list", "--config", str(file), "--to", "2026-01-01"]) == 7
     assert "nothing is noted" in capsys.readouterr().err
     assert "365 days" in register(config(FACTS), "en")
-    kept = len(accesses(quarter, None, None))
-    assert forget(quarter, NOW_US, 1) == 0
-    assert forget(quarter, NOW_US + 3 * 86_400_000_000, 1) == kept
+    kept = len(read(quarter, None, None))
+    assert expire(quarter, NOW_US, 1) == 0
+    assert expire(quarter, NOW_US + 3 * 86_400_000_000, 1) == kept
 
 
 def test_answers_bear_security_headers(reader: Reader) -> None:
@@ -280,7 +291,8 @@ def test_answers_bear_security_headers(reader: Reader) -> None:
 @pytest.mark.parametrize("role", ["public", "committee", "engineer"])
 def test_the_power_of_a_host_is_drawn_again_for_roles_not_for_addresses(role: str, path: str, reader: Reader) -> None:
     asked = {
-        "output": "power.figure", "outputs": {"id": "power", "property": "figure"},
+        "output": "power.figure",
+        "outputs": {"id": "power", "property": "figure"},
         "inputs": [{"id": "live", "property": "n_intervals", "value": 1}],
         "state": [
             {"id": "address", "property": "pathname", "value": path},
@@ -288,7 +300,7 @@ def test_the_power_of_a_host_is_drawn_again_for_roles_not_for_addresses(role: st
             {"id": "language", "property": "data", "value": "en"},
         ],
         "changedPropIds": ["live.n_intervals"],
-    }  # fmt: skip
+    }
     answer = reader(role).post("/_dash-update-component", json=asked)
     assert answer.status_code == 200
     assert ("figure" in answer.text) == (role == "engineer")

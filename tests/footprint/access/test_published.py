@@ -9,20 +9,20 @@ import pytest
 from fastapi.testclient import TestClient
 
 from dashboards.app import mount
-from footprint.access import Role, guarding
+from footprint.access import Role, middleware
 from footprint.api import create_api
+from footprint.calendar.periods import period_at
 from footprint.config import Config
-from footprint.editions.before import told_before
-from footprint.editions.disclosure import Key, Published, attack
-from footprint.editions.drafting import draft_due
-from footprint.editions.protecting import Protected, protected, rules_of
-from footprint.editions.publishing import publish
-from footprint.editions.shelf import published_editions, shelf_of
-from footprint.instants import parse_instant
-from footprint.ledger.importing import import_users
-from footprint.ledger.shipping import Inbox
-from footprint.periods import period_at
-from footprint.store import Store
+from footprint.core.timestamps import parse_instant
+from footprint.disclosure import Key, PublishedTable, attack
+from footprint.editions.drafts import draft_due
+from footprint.editions.protected_cells import Protected, protected, rules_of
+from footprint.editions.publication import publish
+from footprint.editions.published_cells import previously_published_cells
+from footprint.editions.repository import published_editions, shelf_of
+from footprint.ledger.importers import import_users
+from footprint.ledger.ingest import IngestService
+from footprint.storage.database import Store
 from tests import quarters
 from tests.footprint.access.conftest import HEADER, PROXY, by_header
 from tests.quarters import instant, organisation
@@ -41,7 +41,7 @@ def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Office:
 
 
 def committee(config: Config, store: Store) -> TestClient:
-    api = create_api(config, store, Inbox(store, config.services_of_model), lambda: NOW_US)
+    api = create_api(config, store, IngestService(store, config.services_of_model), lambda: NOW_US)
     return TestClient(mount(api, store, config, lambda: NOW_US), client=PROXY, headers={HEADER: "committee"})
 
 
@@ -52,7 +52,7 @@ def come(store: Store, folder: Path) -> None:
     import_users(store, str(folder / "late.csv"), NOW_US)
 
 
-def told_on_pages(browser: TestClient, config: Config) -> Published:
+def told_on_pages(browser: TestClient, config: Config) -> PublishedTable:
     """Every cell that a committee is given, and those that it is told to be hidden."""
     shown: dict[Key, dict[str, float]] = {}
     hidden: set[Key] = set()
@@ -66,17 +66,17 @@ def told_on_pages(browser: TestClient, config: Config) -> Published:
                     hidden.add(key)
                 else:
                     shown[key] = {name: row[name] or 0.0 for name in MEASURES}
-    return Published(shown, frozenset(hidden))
+    return PublishedTable(shown, frozenset(hidden))
 
 
-def as_told(found: Protected, period: str = "") -> Published:
+def as_told(found: Protected, period: str = "") -> PublishedTable:
     """Everything that a decision lets be shown, of a period or of all."""
     cells = {key: cell for key, cell in found.cells.items() if not period or key[0] == period}
     hidden = found.protection.hidden() & cells.keys()
-    return Published({k: {m: c.amounts[m] for m in MEASURES} for k, c in cells.items() if k not in hidden}, hidden)
+    return PublishedTable({k: {m: c.amounts[m] for m in MEASURES} for k, c in cells.items() if k not in hidden}, hidden)
 
 
-def recovered(editions: list[Published], truth: Protected, within: float) -> set[Key]:
+def recovered(editions: list[PublishedTable], truth: Protected, within: float) -> set[Key]:
     """Cells that are hidden somewhere and that who reads all of it knows to within the protection promised."""
     amounts = {(number, key): cell.amounts for number in range(len(editions)) for key, cell in truth.cells.items()}
     found = attack(editions, amounts, within).items()
@@ -89,14 +89,19 @@ def drafts_stay_inside(config: Config, store: Store) -> None:
     assert shelf_of(config).exists(f"drafts/{Q3}/report.json")
     browser = committee(config, store)
     for role in Role:
-        for path in (f"drafts/{Q3}", f"drafts/{Q3}/report.json", f"{Q3}/v1/../../drafts/{Q3}/report.json", f"{Q3}/v1/%2e%2e%2f%2e%2e%2fdrafts/{Q3}/report.json"):
+        for path in (
+            f"drafts/{Q3}",
+            f"drafts/{Q3}/report.json",
+            f"{Q3}/v1/../../drafts/{Q3}/report.json",
+            f"{Q3}/v1/%2e%2e%2f%2e%2e%2fdrafts/{Q3}/report.json",
+        ):
             for at in ("/editions", "/api/v1/reports"):
                 answer = browser.get(f"{at}/{path}", headers={HEADER: role})
                 assert answer.status_code == 404, (role, path)
 
 
 def test_pages_and_a_published_edition_together_give_no_hidden_cell_away(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guarding, "LOOK_S", -1.0)  # one server all along, which looks at every question
+    monkeypatch.setattr(middleware, "LOOK_S", -1.0)  # one server all along, which looks at every question
     config, store, folder = office
     within = rules_of(config).protection
     browser = committee(config, store)
@@ -105,7 +110,7 @@ def test_pages_and_a_published_edition_together_give_no_hidden_cell_away(office:
     publish(store, config, Q3, NOW_US)
     edition = as_told(protected(store, config, Q3, NOW_US), Q3)
     come(store, folder)
-    _, kept = told_before(published_editions(store))
+    _, kept = previously_published_cells(published_editions(store))
     assert (Q3, "", "translation") in kept
     page = told_on_pages(browser, config)
     truth = protected(store, config, Q3, NOW_US)

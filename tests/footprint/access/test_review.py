@@ -16,14 +16,14 @@ import pytest
 from fastapi.testclient import TestClient
 
 from dashboards.app import PAGES
-from footprint.access.noting import accesses
+from footprint.access.audit_log import read
 from footprint.access.roles import Role
 from footprint.api import create_api
-from footprint.editions.protecting import Protected, protected
-from footprint.ledger.shipping import Inbox
-from footprint.querying import Question, query
-from footprint.store import Store
-from footprint.wording.numbers import estimate
+from footprint.editions.protected_cells import Protected, protected
+from footprint.figures import Query, run_query
+from footprint.i18n.formatting import estimate
+from footprint.ledger.ingest import IngestService
+from footprint.storage.database import Store
 from tests.footprint.access.conftest import FACTS, HOST, NOW_US, Reader
 from tests.walk import config
 
@@ -39,37 +39,63 @@ CALLBACKS = {
 STATES: dict[str, tuple[Any, ...]] = {
     "address.pathname": (*PAGES, "/nothing"),
     "address.search": (
-        "?lang=en&period=2026-Q3", f"?lang=en&period=2026-Q3&name={HOST}&figure=energy_kwh&task=secrets&of={HOST}&device=gpu:0&day=20635",
-        "?lang=en&period=2026-08&vs=2026-07&use_case=secrets&name=chat&kind=use_case&a=secrets&b=search", "?lang=en&period=all&service=chat",
+        "?lang=en&period=2026-Q3",
+        f"?lang=en&period=2026-Q3&name={HOST}&figure=energy_kwh&task=secrets&of={HOST}&device=gpu:0&day=20635",
+        "?lang=en&period=2026-08&vs=2026-07&use_case=secrets&name=chat&kind=use_case&a=secrets&b=search",
+        "?lang=en&period=all&service=chat",
     ),
-    "tick.n_intervals": (0,), "live.n_intervals": (3,), "pause.n_clicks": (1,), "live.disabled": (False,),
-    "language.data": ("en",), "settled.data": ("",),
-}  # fmt: skip
+    "tick.n_intervals": (0,),
+    "live.n_intervals": (3,),
+    "pause.n_clicks": (1,),
+    "live.disabled": (False,),
+    "language.data": ("en",),
+    "settled.data": ("",),
+}
 # Every route, with what to ask of it; those of Dash itself hold no figure but through callbacks.
 ROUTES: dict[str, tuple[str, ...]] = {
-    "/healthz": ("",), "/readyz": ("",), "/metrics": ("",), "/api/v1/openapi.json": ("",),
+    "/healthz": ("",),
+    "/readyz": ("",),
+    "/metrics": ("",),
+    "/api/v1/openapi.json": ("",),
     "/api/v1/footprint": tuple(
         f"{Q3}&group={group}&every={every}{more}"
         for group in ("", "service", "use_case", "service,use_case", "charter", "model", "host", "device,use_case")
         for every, more in (("all", ""), ("month", "&where=use_case=secrets"), ("month", "&view=full"), ("day", ""))
     ),
     "/api/v1/tables/models": (Q3, f"{Q3}&use_case=secrets", f"{Q3}&where=service=chat"),
-    "/api/v1/tables/alternatives": (Q3,), "/api/v1/tables/steps": (Q3,), "/api/v1/tables/avoidable": (Q3,),
+    "/api/v1/tables/alternatives": (Q3,),
+    "/api/v1/tables/steps": (Q3,),
+    "/api/v1/tables/avoidable": (Q3,),
     "/api/v1/tables/phases": (Q3, f"{Q3}&where=use_case=secrets", f"{Q3}&where=charter=proscribed"),
-    "/api/v1/tables/bundles": ("",), "/api/v1/tables/objectives": ("",),
-    "/api/v1/tables/{name}": ("name=methods", "name=facts", "name=factors", f"name=balance&{Q3}", f"name=splits&{Q3}",
-                              f"name=uncertainty&{Q3}", "name=jobs", "name=silent"),
+    "/api/v1/tables/bundles": ("",),
+    "/api/v1/tables/objectives": ("",),
+    "/api/v1/tables/{name}": (
+        "name=methods",
+        "name=facts",
+        "name=factors",
+        f"name=balance&{Q3}",
+        f"name=splits&{Q3}",
+        f"name=uncertainty&{Q3}",
+        "name=jobs",
+        "name=silent",
+    ),
     "/api/v1/readings": (f"host={HOST}&device=gpu:0&from=2026-07-01&to=2026-07-03",),
-    "/api/v1/benchmarks": ("",), "/api/v1/benchmarks/references": ("",),
-    "/api/v1/reports": ("",), "/api/v1/reports/calendar": ("",), "/api/v1/reports/{period}": ("period=2026-Q3",),
+    "/api/v1/benchmarks": ("",),
+    "/api/v1/benchmarks/references": ("",),
+    "/api/v1/reports": ("",),
+    "/api/v1/reports/calendar": ("",),
+    "/api/v1/reports/{period}": ("period=2026-Q3",),
     "/api/v1/reports/{period}/{version}": ("period=2026-Q3&version=v1",),
     "/api/v1/reports/{period}/{version}/{name:path}": ("period=drafts&version=2026-Q3&name=report.json",),
-    "/publications": ("",), "/editions/index.{language}.html": ("language=en", "language=fr"),
+    "/publications": ("",),
+    "/editions/index.{language}.html": ("language=en", "language=fr"),
     "/editions/{period}/{version}": ("period=drafts&version=2026-Q3",),
     "/editions/{period}/{version}/{name:path}": ("period=drafts&version=2026-Q3&name=report.json",),
-    "/api/v1/trace/{figure}": ("figure=F-2026Q3-01",), "/api/v1/access": ("",), "/api/v1/ingest": ("",),
+    "/api/v1/trace/{figure}": ("figure=F-2026Q3-01",),
+    "/api/v1/access": ("",),
+    "/api/v1/ingest": ("",),
     "/api/{path:path}": ("path=v2/footprint", "path=v1/tables/../footprint"),
-}  # fmt: skip
+}
 OF_DASH = re.compile(r"/(_dash|_reload|_favicon|assets)[^?]*|/\{path:path\}|/")
 NUMBERS = ("energy_kwh", "co2e_location_g")
 
@@ -82,7 +108,12 @@ class Secrets:
         self.written: set[str] = set()
         for row in rows:
             for name in NUMBERS:
-                ends = [row[name.replace(tail, f"_{end}{tail}")] for tail in ("_kwh", "_g") if name.endswith(tail) for end in ("low", "high")]
+                ends = [
+                    row[name.replace(tail, f"_{end}{tail}")]
+                    for tail in ("_kwh", "_g")
+                    if name.endswith(tail)
+                    for end in ("low", "high")
+                ]
                 if not row[name]:
                     continue
                 self.numbers.append(row[name])
@@ -122,14 +153,15 @@ def secrets(quarter: Store) -> dict[Role, Secrets]:
     groups: tuple[tuple[str, ...], ...] = ((), ("service",), ("use_case",), ("service", "use_case"))
     for group, every, view in itertools.product(groups, ("month", "quarter"), ("active", "full")):
         start, end = (int(at) for at in (1_782_864_000e6, 1_790_812_800e6))
-        for row in query(quarter, facts, Question(group, every, start, end, view=view), NOW_US).rows:
+        for row in run_query(quarter, facts, Query(group, every, start, end, view=view), NOW_US).rows:
             cell = row.get("service", ""), row.get("use_case", "")
             found[_shows(table, row, every, cell)].append((cell, row))
     hidden, shown = found[False], [row for _, row in found[True]]
     secrets = {
-        Role.PUBLIC: Secrets([row for _, row in hidden] + shown), Role.COMMITTEE: Secrets(row for _, row in hidden),
+        Role.PUBLIC: Secrets([row for _, row in hidden] + shown),
+        Role.COMMITTEE: Secrets(row for _, row in hidden),
         Role.ENGINEER: Secrets(row for cell, row in hidden if cell[1] and cell[1][0] != "("),
-    }  # fmt: skip
+    }
     same = Secrets(shown).written
     for role in (Role.COMMITTEE, Role.ENGINEER):
         secrets[role].written -= same
@@ -150,13 +182,16 @@ def told_by(browser: TestClient, callback: dict[str, Any], path: str, search: st
     """What a callback answers to who says to be at an address."""
     here = {name: values[0] for name, values in STATES.items()} | {"address.pathname": path, "address.search": search}
     given = {
-        kind: [{**each, "value": here[f"{each['id']}.{each['property']}"]} for each in callback[kind]] for kind in ("inputs", "state")
+        kind: [{**each, "value": here[f"{each['id']}.{each['property']}"]} for each in callback[kind]]
+        for kind in ("inputs", "state")
     }
     outputs = [dict(zip(("id", "property"), each.split("."), strict=True)) for each in callback["output"].strip(".").split("...")]
     asked = {
-        "output": callback["output"], "outputs": outputs if callback["output"].startswith("..") else outputs[0],
-        "changedPropIds": [f"{callback['inputs'][0]['id']}.{callback['inputs'][0]['property']}"], **given,
-    }  # fmt: skip
+        "output": callback["output"],
+        "outputs": outputs if callback["output"].startswith("..") else outputs[0],
+        "changedPropIds": [f"{callback['inputs'][0]['id']}.{callback['inputs'][0]['property']}"],
+        **given,
+    }
     answer = browser.post("/_dash-update-component", json=asked)
     assert answer.status_code in (200, 204), (callback["output"], path, answer.text[:400])
     return answer.text
@@ -200,14 +235,14 @@ def test_phases_of_a_use_case_are_refused_below_services_and_noted_of_an_officer
     asked = f"/api/v1/tables/phases?{Q3}&where=use_case=secrets"
     refused = reader("engineer").get(asked)
     assert (refused.status_code, "tells of services" in refused.json()["error"]) == (400, True)
-    before = len(accesses(quarter, None, None))
+    before = len(read(quarter, None, None))
     assert reader("officer").get(asked).status_code == 200
-    assert "use_case=secrets" in accesses(quarter, None, None)[before]["cells"]
+    assert "use_case=secrets" in read(quarter, None, None)[before]["cells"]
 
 
 def test_each_route_is_listed(sqlite: Store, reader: Reader) -> None:
     facts = config(FACTS)
-    api = create_api(facts, sqlite, Inbox(sqlite, facts.services_of_model), lambda: NOW_US)
+    api = create_api(facts, sqlite, IngestService(sqlite, facts.services_of_model), lambda: NOW_US)
     assert set(_paths(api)) == set(ROUTES)
     assert {path for path in _paths(reader("public").app._app) if not OF_DASH.fullmatch(path)} == set(ROUTES)  # type: ignore[attr-defined]
 
@@ -233,7 +268,9 @@ def test_no_route_tells_a_role_what_it_may_not_see(route: str, form: str, reader
             assert HOST not in told, (role, asked)
 
 
-@pytest.mark.parametrize("path", ["/docs", "/authority", "/metrics/", "/hosts/", "/api/v1/footprint/", "//hosts", "/editions/../metrics", "/_dashx"])
+@pytest.mark.parametrize(
+    "path", ["/docs", "/authority", "/metrics/", "/hosts/", "/api/v1/footprint/", "//hosts", "/editions/../metrics", "/_dashx"]
+)
 def test_what_has_no_rule_is_not_there(path: str, reader: Reader) -> None:
     assert reader("public").get(path).status_code in (200, 404)
     assert HOST not in reader("public").get(path).text

@@ -16,11 +16,11 @@ from fastapi.testclient import TestClient
 from joserfc.jwk import OctKey
 
 from dashboards.app import mount
-from footprint.access.signin import local_path
+from footprint.access.oidc import local_path
 from footprint.api import create_api
 from footprint.config import ConfigError, parse_config
-from footprint.ledger.shipping import Inbox
-from footprint.store import Store
+from footprint.ledger.ingest import IngestService
+from footprint.storage.database import Store
 from tests.footprint.access.conftest import FACTS, page
 from tests.simulation.provider import CLIENT, NAME, SECRET, SUBJECT, Provider
 from tests.walk import config
@@ -50,7 +50,7 @@ class Office:
         text = BY_SIGN_IN.replace("SECRET_FILE", str(secret)).replace("KEY_FILE", str(self.key_file))
         self.config, self.now_us = config(FACTS + text), time.time_ns() // 1000
         self.provider = Provider(ISSUER)
-        inbox = Inbox(store, self.config.services_of_model)
+        inbox = IngestService(store, self.config.services_of_model)
         to_provider = httpx.ASGITransport(self.provider.app)
         api = create_api(self.config, store, inbox, lambda: self.now_us, provider=to_provider)
         self.app = mount(api, store, self.config, lambda: self.now_us)
@@ -78,7 +78,9 @@ def seen(browser: TestClient) -> int:
     return browser.get("/api/v1/footprint").status_code
 
 
-def test_a_reader_signs_in_and_out_and_a_role_is_all_that_is_kept(office: Office, sqlite: Store, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_reader_signs_in_and_out_and_a_role_is_all_that_is_kept(
+    office: Office, sqlite: Store, caplog: pytest.LogCaptureFixture
+) -> None:
     browser = office.browser()
     assert seen(browser) == 404
     back = office.sign_in(browser, "/charter?lang=en&period=2026-Q3")
@@ -191,7 +193,7 @@ def test_a_provider_that_is_away_is_said_and_the_public_part_stays(sqlite: Store
     def away(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused", request=request)
 
-    inbox = Inbox(sqlite, office.config.services_of_model)
+    inbox = IngestService(sqlite, office.config.services_of_model)
     api = create_api(office.config, sqlite, inbox, lambda: 0, provider=httpx.MockTransport(away))
     browser = TestClient(api, base_url=ADDRESS)
     away = browser.get("/auth/login", headers={"Accept-Language": "en-GB,en;q=0.9"})
@@ -208,12 +210,12 @@ def test_keys_are_their_owners_alone(office: Office, sqlite: Store) -> None:
     for file, said in ((office.key_file, "chmod 600"), (Path(office.config.access.client_secret_file), "client's secret")):
         os.chmod(file, 0o640)
         with pytest.raises(ConfigError, match=said):
-            create_api(office.config, sqlite, Inbox(sqlite, office.config.services_of_model), lambda: 0)
+            create_api(office.config, sqlite, IngestService(sqlite, office.config.services_of_model), lambda: 0)
         os.chmod(file, 0o600)
     assert office.key_file.read_text() == key
     lost = replace(office.config, access=replace(office.config.access, client_secret_file="/nowhere/oidc.secret"))
     with pytest.raises(ConfigError, match="cannot be read"):
-        create_api(lost, sqlite, Inbox(sqlite, lost.services_of_model), lambda: 0)
+        create_api(lost, sqlite, IngestService(sqlite, lost.services_of_model), lambda: 0)
 
 
 GOOD = 'mode = "oidc"\naddress = "https://a.org"\nissuer = "https://b.org"\nclient_id = "c"\nclient_secret_file = "s"\ndefault_role = "officer"\n'
@@ -241,7 +243,7 @@ GOOD = 'mode = "oidc"\naddress = "https://a.org"\nissuer = "https://b.org"\nclie
         (GOOD + "session_hours = 100", "session_hours must be a whole number from 1 to 24"),
         (GOOD + "user = 1", "unknown key 'user' in access"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_section_is_refused_with_its_line(text: str, said: str) -> None:
     with pytest.raises(ConfigError) as refused:
         parse_config(f"[access]\n{text}\n")

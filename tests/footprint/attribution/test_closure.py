@@ -7,19 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from footprint.attribution.energy_intervals import Spans, cut
 from footprint.attribution.idle import idle_power_uw, quiet_day
-from footprint.attribution.requests import Flight, Log
-from footprint.attribution.shard import (
-    DeviceInput,
-    HostFacts,
-    PlacedService,
-    ServiceInput,
-    ShardInput,
-    attribute,
-)
-from footprint.attribution.spans import Spans, cut
+from footprint.attribution.request_log import Flight, Log
+from footprint.attribution.shard import DeviceInput, HostFacts, PlacedService, ServiceInput, ShardInput, attribute
 from footprint.attribution.split import AS_BOUND, UNATTRIBUTED, split_placement
-from footprint.attribution.weights import DeclaredWeights
+from footprint.attribution.token_weights import DeclaredWeights
 from tests.simulation.fits import log_of, spans_of
 from tests.simulation.server import DAY_S, VARIANTS, simulate
 
@@ -44,18 +37,35 @@ def spans(draw: st.DrawFn) -> Spans:
 @st.composite
 def logs(draw: st.DrawFn) -> Log:
     """Requests that overlap, of no duration, without tokens, counts, or none at all."""
-    rows = draw(st.lists(st.tuples(
-        st.integers(0, 9000), st.integers(0, 2000), st.integers(0, 2), st.sampled_from([1, 1, 1, 7]),
-        st.integers(-1, 500), st.integers(-1, 500), st.booleans(),
-    ), max_size=14))  # fmt: skip
+    rows = draw(
+        st.lists(
+            st.tuples(
+                st.integers(0, 9000),
+                st.integers(0, 2000),
+                st.integers(0, 2),
+                st.sampled_from([1, 1, 1, 7]),
+                st.integers(-1, 500),
+                st.integers(-1, 500),
+                st.booleans(),
+            ),
+            max_size=14,
+        )
+    )
     columns = np.array(rows, dtype=np.int64).reshape(-1, 7)
     start, length, key, weight, given_, out, arrival = columns.T
     order = np.argsort(start, kind="stable")
     known = np.full(len(start), -1)
     return Log(
-        start[order] * S, np.maximum((start + length)[order] * S, start[order] * S + 1), key[order], weight[order].astype(float),
-        given_[order], known, out[order], known, arrival[order].astype(bool),
-    )  # fmt: skip
+        start[order] * S,
+        np.maximum((start + length)[order] * S, start[order] * S + 1),
+        key[order],
+        weight[order].astype(float),
+        given_[order],
+        known,
+        out[order],
+        known,
+        arrival[order].astype(bool),
+    )
 
 
 CASES = {"quick": 300, "full": 10_000}
@@ -68,15 +78,33 @@ def cases() -> int:
 
 @settings(max_examples=cases())
 @given(
-    st.lists(spans(), min_size=1, max_size=3), st.lists(logs(), min_size=1, max_size=2),
-    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 1), st.sampled_from([1.0, 0.5, 0.3]), st.integers(0, 9000),
-                       st.integers(0, 9000), st.one_of(st.none(), st.integers(0, 10**8))), max_size=4),
-    st.booleans(), st.floats(1.0, 1.5), st.floats(1.0, 2.0), st.sampled_from(["", "cpu", "host"]),
-)  # fmt: skip
+    st.lists(spans(), min_size=1, max_size=3),
+    st.lists(logs(), min_size=1, max_size=2),
+    st.lists(
+        st.tuples(
+            st.integers(0, 2),
+            st.integers(0, 1),
+            st.sampled_from([1.0, 0.5, 0.3]),
+            st.integers(0, 9000),
+            st.integers(0, 9000),
+            st.one_of(st.none(), st.integers(0, 10**8)),
+        ),
+        max_size=4,
+    ),
+    st.booleans(),
+    st.floats(1.0, 1.5),
+    st.floats(1.0, 2.0),
+    st.sampled_from(["", "cpu", "host"]),
+)
 def test_rows_hold_every_microjoule(
-    devices: list[Spans], services: list[Log], tenures: list[tuple[int, int, float, int, int, int | None]], fitted: bool,
-    uplift: float, pue: float, other: str,
-) -> None:  # fmt: skip
+    devices: list[Spans],
+    services: list[Log],
+    tenures: list[tuple[int, int, float, int, int, int | None]],
+    fitted: bool,
+    uplift: float,
+    pue: float,
+    other: str,
+) -> None:
     placed: dict[int, list[PlacedService]] = {}
     taken = [0.0] * len(devices)
     for device, service, share, low, high, idle_uw in tenures:
@@ -93,9 +121,13 @@ def test_rows_hold_every_microjoule(
         scenarios = () if fitted else (DeclaredWeights(log, 0.05), DeclaredWeights(log, 0.6))
         given_.append(ServiceInput(f"s{number}", (("a", ""), ("b", ""), ("c", "")), log, weights, scenarios, half))
     shard = ShardInput(
-        slots_us=np.arange(0, 5 * HOUR_US, HOUR_US), segments_us=np.array([0, *sorted({t[3] * S for t in tenures if t[3]})]),
-        window_us=300 * S, devices=inputs, services=given_, facts=lambda *_: HostFacts(uplift, False, pue, False),
-    )  # fmt: skip
+        slots_us=np.arange(0, 5 * HOUR_US, HOUR_US),
+        segments_us=np.array([0, *sorted({t[3] * S for t in tenures if t[3]})]),
+        window_us=300 * S,
+        devices=inputs,
+        services=given_,
+        facts=lambda *_: HostFacts(uplift, False, pue, False),
+    )
     rows = attribute(shard).rows
     read = sum(int(cut(each, shard.slots_us)[0].energy_uj.sum()) for each in devices)
     if other == "cpu":
@@ -117,7 +149,17 @@ def test_counts_without_tokens_give_a_range_and_no_value() -> None:
     minutes = np.arange(0, 60) * 60 * S
     start = np.repeat(minutes, 2)
     unknown = np.full(120, -1)
-    log = Log(start, start + 60 * S, np.tile([0, 1], 60), np.tile([30.0, 2.0], 60), unknown, unknown, unknown, unknown, np.zeros(120, bool))
+    log = Log(
+        start,
+        start + 60 * S,
+        np.tile([0, 1], 60),
+        np.tile([30.0, 2.0], 60),
+        unknown,
+        unknown,
+        unknown,
+        unknown,
+        np.zeros(120, bool),
+    )
     seconds = np.arange(0, 3600) * S
     power = Spans(seconds, seconds + S, np.full(3600, 300 * S), np.full(3600, S), np.zeros(3600, np.int8))
     flight = Flight(log, np.array([0, HOUR_US]))

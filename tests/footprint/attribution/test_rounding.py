@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footprint.attribution.rounding import cumulative_part, split_integer
+from footprint.attribution.largest_remainder import cumulative_part, split_integer
 
 weights = st.lists(st.floats(0, 1e12, allow_nan=False), min_size=1, max_size=30)
 

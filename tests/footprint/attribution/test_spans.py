@@ -2,16 +2,7 @@
 
 import numpy as np
 
-from footprint.attribution.spans import (
-    BRIDGED,
-    COUNTER,
-    Samples,
-    counter_spans,
-    cut,
-    fill,
-    gap_limit_us,
-    power_spans,
-)
+from footprint.attribution.energy_intervals import BRIDGED, COUNTER, Samples, counter_spans, cut, fill, gap_limit_us, power_spans
 
 S = 1_000_000
 
@@ -19,9 +10,11 @@ S = 1_000_000
 def samples(times_s: list[float], values: list[int], epoch: list[int] | None = None) -> Samples:
     n = len(times_s)
     return Samples(
-        np.array([round(t * S) for t in times_s], dtype=np.int64), np.array(values, dtype=np.int64),
-        np.full(n, -1, dtype=np.int64), np.array(epoch or [0] * n, dtype=np.int64),
-    )  # fmt: skip
+        np.array([round(t * S) for t in times_s], dtype=np.int64),
+        np.array(values, dtype=np.int64),
+        np.full(n, -1, dtype=np.int64),
+        np.array(epoch or [0] * n, dtype=np.int64),
+    )
 
 
 def test_a_counter_that_falls_was_reset_and_that_time_has_no_span() -> None:

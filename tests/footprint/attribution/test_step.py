@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footprint.attribution.requests import Log
-from footprint.attribution.step.day import DayStatistics, day_statistics
+from footprint.attribution.request_log import Log
+from footprint.attribution.step.day_statistics import DayStatistics, day_statistics
 from footprint.attribution.step.features import window_totals
-from footprint.attribution.step.fitting import Windows, fit
 from footprint.attribution.step.model import OK, REFUSED, SUSPECT, StepFit, StepWeights, fit_days
-from footprint.attribution.step.packing import packed, unpacked
-from footprint.attribution.step.timing import admitted
+from footprint.attribution.step.regression import Windows, fit
+from footprint.attribution.step.request_timing import admitted
+from footprint.attribution.step.serialization import packed, unpacked
 from tests.simulation.fits import FOREVER, WINDOW_US, S, counts_of, judge, judge_replicas, log_of, server, spans_of
 from tests.simulation.server import DAY_S, LARGE, VARIANTS, Day, Kind, simulate
 
@@ -210,7 +210,10 @@ def test_days_add_up_and_are_kept_bit_for_bit() -> None:
     for number in range(3):
         day = simulate(law, 10 + number)
         moved = replace_start(log_of(day), number * DAY_S * S)
-        spans = [replace(each, start_us=each.start_us + number * DAY_S * S, end_us=each.end_us + number * DAY_S * S) for each in spans_of(day, 10)]
+        spans = [
+            replace(each, start_us=each.start_us + number * DAY_S * S, end_us=each.end_us + number * DAY_S * S)
+            for each in spans_of(day, 10)
+        ]
         days.append(day_statistics(moved, names, spans, FOREVER, number * DAY_S * S, WINDOW_US)[0])
     again = [unpacked(packed(day)) for day in days]
     for before, after in zip(days, again, strict=True):

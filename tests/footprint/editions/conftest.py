@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from footprint.config import Config, load_config
-from footprint.editions import tracing
+from footprint.editions import provenance
 from footprint.editions.document import Edition
-from footprint.store import Store
+from footprint.storage.database import Store
 from tests.quarters import instant, organisation
 
 
@@ -28,7 +28,7 @@ def drafted(made: Path) -> Edition:
     config = load_config(str(made / "footprint.toml"))
     store = Store(config.store_url, demo=config.demo)
     try:
-        return tracing.draft(store, config, "2026-Q3", instant("2026-10-12")).edition
+        return provenance.draft(store, config, "2026-Q3", instant("2026-10-12")).edition
     finally:
         store.close()
 

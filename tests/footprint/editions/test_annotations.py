@@ -8,21 +8,21 @@ from pathlib import Path
 
 import pytest
 
+from footprint.calendar.periods import named_period
 from footprint.config import Config, load_config
-from footprint.config.facts import Annotation
-from footprint.editions.building import build
-from footprint.editions.context import Context
+from footprint.config.models import Annotation
+from footprint.editions.builder import build
 from footprint.editions.document import Chart, Edition, Trend
-from footprint.editions.facts import Facts
+from footprint.editions.edition_data import EditionData
 from footprint.editions.forms.charts import drawn
-from footprint.editions.publishing import context_of, draft, publish
-from footprint.editions.rendering import files_of
-from footprint.editions.sections.annotations import MOST_LISTED
-from footprint.editions.serial import from_json, to_json
-from footprint.editions.verifying import verify
-from footprint.ledger.importing import import_energy
-from footprint.periods import named_period
-from footprint.store import Store
+from footprint.editions.publication import context_of, draft, publish
+from footprint.editions.release_context import ReleaseContext
+from footprint.editions.render import files_of
+from footprint.editions.sections.annotations import MAX_LISTED
+from footprint.editions.serialization import from_json, to_json
+from footprint.editions.verification import verify
+from footprint.ledger.importers import import_energy
+from footprint.storage.database import Store
 from tests.quarters import compute, instant, seconds
 
 Office = tuple[Config, Store, Path]
@@ -55,7 +55,7 @@ text = "long before"
 
 
 @pytest.fixture(scope="session")
-def facts(made: Path) -> Facts:
+def facts(made: Path) -> EditionData:
     config, store = noted(made)
     try:
         return draft(store, config, "2026-Q3", NOW).facts
@@ -73,11 +73,16 @@ def noted(folder: Path, blocks: str = BLOCKS) -> tuple[Config, Store]:
 
 
 def trend_of(edition: Edition) -> Trend:
-    (found,) = [block.drawing for section in edition.sections for block in section.blocks if isinstance(block, Chart) and isinstance(block.drawing, Trend)]
+    (found,) = [
+        block.drawing
+        for section in edition.sections
+        for block in section.blocks
+        if isinstance(block, Chart) and isinstance(block.drawing, Trend)
+    ]
     return found
 
 
-def test_what_happened_is_numbered_dated_and_names_the_figures_that_hold_it(facts: Facts) -> None:
+def test_what_happened_is_numbered_dated_and_names_the_figures_that_hold_it(facts: EditionData) -> None:
     edition, _ = build(facts)
     first, second = trend_of(edition).happenings
     assert (first.number, first.start, first.end, first.where) == (1, "2026-08-03", "2026-08-04", (("host", "a"),))
@@ -107,13 +112,21 @@ def test_what_an_earlier_version_said_is_not_among_them(office: Office) -> None:
     assert not before & set(told)
 
 
-def test_every_form_tells_it_in_its_language(facts: Facts) -> None:
+def test_every_form_tells_it_in_its_language(facts: EditionData) -> None:
     edition, _ = build(facts)
     assert from_json(to_json(edition)) == edition
     files = files_of(edition)
     for language, words, others in (
-        ("fr", "10 sept. 2026 : modèle {remplacé} &amp; relancé (service chat). Chiffres concernés : F-2026Q3-", "model {upgraded}"),
-        ("en", "10 Sept 2026: model {upgraded} &amp; restarted (service chat). Figures concerned: F-2026Q3-", "modèle {remplacé}"),
+        (
+            "fr",
+            "10 sept. 2026 : modèle {remplacé} &amp; relancé (service chat). Chiffres concernés : F-2026Q3-",
+            "model {upgraded}",
+        ),
+        (
+            "en",
+            "10 Sept 2026: model {upgraded} &amp; restarted (service chat). Figures concerned: F-2026Q3-",
+            "modèle {remplacé}",
+        ),
     ):
         page = re.sub("[\u00a0\u202f]", " ", files[f"{language}/report.html"].decode())
         assert f"<li>{words}" in page
@@ -123,7 +136,7 @@ def test_every_form_tells_it_in_its_language(facts: Facts) -> None:
     assert re.findall(r'font-size="11"[^>]*>(\d+)<', picture) == ["1", "2"]
 
 
-def test_what_names_a_hidden_use_in_its_fields_or_in_its_words_is_counted_and_no_more(facts: Facts) -> None:
+def test_what_names_a_hidden_use_in_its_fields_or_in_its_words_is_counted_and_no_more(facts: EditionData) -> None:
     edition, _ = build(facts)
     raw = to_json(edition).decode()
     assert "moved" not in raw
@@ -145,23 +158,29 @@ def test_what_names_a_hidden_use_in_its_fields_or_in_its_words_is_counted_and_no
         (Annotation(instant("2026-09-01"), "translations of the page", until_us=instant("2026-09-02")), True),
         (Annotation(instant("2026-09-01"), "x", until_us=instant("2026-09-02"), english="the translation desk"), False),
     ],
-)  # fmt: skip
-def test_a_note_is_as_confidential_as_the_cell_that_it_names(facts: Facts, note: Annotation, told: bool) -> None:
+)
+def test_a_note_is_as_confidential_as_the_cell_that_it_names(facts: EditionData, note: Annotation, told: bool) -> None:
     edition, _ = build(replace(facts, context=replace(facts.context, annotations=(note,))))
     assert len(trend_of(edition).happenings) == told
     assert ("Événements non publiés" in to_json(edition).decode()) is not told
 
 
-def test_of_many_the_latest_are_listed_and_the_others_counted(facts: Facts) -> None:
-    many = tuple(Annotation(instant("2026-09-01", hour), f"step {hour}", until_us=instant("2026-09-01", hour) + 1) for hour in range(MOST_LISTED + 3))
+def test_of_many_the_latest_are_listed_and_the_others_counted(facts: EditionData) -> None:
+    many = tuple(
+        Annotation(instant("2026-09-01", hour), f"step {hour}", until_us=instant("2026-09-01", hour) + 1)
+        for hour in range(MAX_LISTED + 3)
+    )
     edition, _ = build(replace(facts, context=replace(facts.context, annotations=many)))
     drawing = trend_of(edition)
-    assert [each.words.en for each in drawing.happenings] == [f"step {hour}" for hour in range(3, MOST_LISTED + 3)]
+    assert [each.words.en for each in drawing.happenings] == [f"step {hour}" for hour in range(3, MAX_LISTED + 3)]
     assert "Earlier events, not listed: 3." in to_json(edition).decode()
-    assert drawn(Chart("t", drawing, edition.headline.text), {f.id: f for f in edition.figures}, "en", "t").count('font-size="11"') == MOST_LISTED
+    assert (
+        drawn(Chart("t", drawing, edition.headline.text), {f.id: f for f in edition.figures}, "en", "t").count('font-size="11"')
+        == MAX_LISTED
+    )
 
 
-def test_an_edition_without_a_trend_tells_it_all_the_same(facts: Facts) -> None:
+def test_an_edition_without_a_trend_tells_it_all_the_same(facts: EditionData) -> None:
     months = {"2026-09": facts.months["2026-09"]}
     edition, _ = build(replace(facts, months=months))
     (section,) = [each for each in edition.sections if each.name == "annotations"]
@@ -170,7 +189,7 @@ def test_an_edition_without_a_trend_tells_it_all_the_same(facts: Facts) -> None:
     assert "model {upgraded}" in files_of(edition)["en/report.html"].decode()
 
 
-def test_an_edition_without_notes_says_nothing_of_them(facts: Facts) -> None:
+def test_an_edition_without_notes_says_nothing_of_them(facts: EditionData) -> None:
     edition, _ = build(replace(facts, context=replace(facts.context, annotations=())))
     assert trend_of(edition).happenings == ()
     assert "Événements" not in to_json(edition).decode()
@@ -180,9 +199,12 @@ def test_what_was_published_keeps_its_notes_whatever_is_written_later(office: Of
     _, store, folder = office
     config, _ = noted(folder)
     found = publish(store, config, "2026-Q3", NOW)
-    assert [each.words.en for each in trend_of(from_json(found.report)).happenings] == ["panne du refroidissement", "model {upgraded} & restarted"]
+    assert [each.words.en for each in trend_of(from_json(found.report)).happenings] == [
+        "panne du refroidissement",
+        "model {upgraded} & restarted",
+    ]
     later, _ = noted(folder, BLOCKS.replace("upgraded", "dropped"))
     assert all(row["same"] for row in verify(store, later, found, NOW))
     context = context_of(store, later, named_period("2026-Q3"), NOW)
-    assert Context.from_json(context.to_json()) == context
+    assert ReleaseContext.from_json(context.to_json()) == context
     assert "annotations" not in replace(context, annotations=()).to_json()

@@ -8,14 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from footprint.editions.disclosure import Cell, Key, Published, Rules, Status, attack, protect
+from footprint.disclosure import Cell, Key, PublishedTable, Rules, Status, attack, protect
 from tests.simulation.cells import MONTHS, organisation
 
 RULES = Rules()
 ORGANISATIONS, YEAR = 1000, "2026"
 
 
-def editions(seed: int) -> Iterator[tuple[list[Cell], Published, frozenset[Key]]]:
+def editions(seed: int) -> Iterator[tuple[list[Cell], PublishedTable, frozenset[Key]]]:
     """Cells as they are then, what is published of them, and what is said to be exposed: a quarter with its months, the same
     once more after late data, and of every tenth organisation the edition of its year too.
     """
@@ -31,7 +31,7 @@ def editions(seed: int) -> Iterator[tuple[list[Cell], Published, frozenset[Key]]
         assert not {key for key in hidden & known if found.statuses[key] is Status.SECONDARY}
         known |= found.statuses.keys() - hidden
         kept |= hidden - known
-        yield cells, Published({c.key: c.amounts for c in cells if c.key not in hidden}, hidden, RULES.linked), found.exposed
+        yield cells, PublishedTable({c.key: c.amounts for c in cells if c.key not in hidden}, hidden, RULES.linked), found.exposed
 
 
 def late(cells: list[Cell], seed: int) -> list[Cell]:
@@ -47,9 +47,7 @@ def late(cells: list[Cell], seed: int) -> list[Cell]:
                 own = more.setdefault(key, {})
                 for measure, amount in added.items():
                     own[measure] = own.get(measure, 0.0) + amount
-    return [
-        replace(c, amounts={m: a + more.get(c.key, {}).get(m, 0.0) for m, a in c.amounts.items()}) for c in cells
-    ]  # fmt: skip
+    return [replace(c, amounts={m: a + more.get(c.key, {}).get(m, 0.0) for m, a in c.amounts.items()}) for c in cells]
 
 
 def recovered(seed: int) -> list[tuple[int, Key, str]]:

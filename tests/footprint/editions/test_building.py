@@ -8,32 +8,32 @@ from pathlib import Path
 
 import pytest
 
+from footprint.calendar.periods import named_period
 from footprint.config import Config
-from footprint.editions.building import build
-from footprint.editions.context import Context
-from footprint.editions.document import Chart, Edition, Mark, Paragraphs, Ref, Sentence, Table, Waterfall
-from footprint.editions.facts import Facts
-from footprint.editions.gathering import NoData, gather
-from footprint.editions.sections.points import measurable
-from footprint.editions.serial import from_json, to_json
-from footprint.periods import named_period
-from footprint.querying import Question, query
-from footprint.store import Store
+from footprint.editions.builder import build
+from footprint.editions.collect import NoData, gather
+from footprint.editions.document import Chart, Edition, FigureMark, Paragraphs, Ref, Sentence, Table, Waterfall
+from footprint.editions.edition_data import EditionData
+from footprint.editions.release_context import ReleaseContext
+from footprint.editions.sections.main_points import measurable
+from footprint.editions.serialization import from_json, to_json
+from footprint.figures import Query, run_query
+from footprint.storage.database import Store
 from tests.quarters import instant
 
 NOW_US = instant("2026-10-12")
 
 
 @pytest.fixture(scope="module")
-def facts(made: Path) -> Facts:
+def facts(made: Path) -> EditionData:
     from footprint.config import load_config
 
     config = load_config(str(made / "footprint.toml"))
-    return gather(Store(config.store_url), config, Context("2026-09"), NOW_US)
+    return gather(Store(config.store_url), config, ReleaseContext("2026-09"), NOW_US)
 
 
 @pytest.fixture(scope="module")
-def edition(facts: Facts) -> Edition:
+def edition(facts: EditionData) -> Edition:
     return build(facts)[0]
 
 
@@ -42,22 +42,36 @@ def section(edition: Edition, name: str):  # type: ignore[no-untyped-def]
 
 
 def every_sentence(edition: Edition) -> list[Sentence]:
-    return [edition.headline, *(
-        sentence for each in edition.sections for block in each.blocks if isinstance(block, Paragraphs) for sentence in block.sentences
-    )]  # fmt: skip
+    return [
+        edition.headline,
+        *(
+            sentence
+            for each in edition.sections
+            for block in each.blocks
+            if isinstance(block, Paragraphs)
+            for sentence in block.sentences
+        ),
+    ]
 
 
 def test_a_figure_is_what_its_question_answers(office: tuple[Config, Store, Path]) -> None:
     """Every level that names a column of query is that column of the row of its question, to the last bit."""
     config, store, _ = office
-    edition = build(gather(store, config, Context("2026-09"), NOW_US))[0]
+    edition = build(gather(store, config, ReleaseContext("2026-09"), NOW_US))[0]
     checked = 0
     for figure in edition.figures:
         names = {name for name, _ in figure.where}
-        if figure.kind not in ("level", "count") or figure.indicator not in ("energy_kwh", "requests", "output_tokens") or figure.value is None or names - {"use_case", "charter"}:
+        if (
+            figure.kind not in ("level", "count")
+            or figure.indicator not in ("energy_kwh", "requests", "output_tokens")
+            or figure.value is None
+            or names - {"use_case", "charter"}
+        ):
             continue
         start, end = named_period(figure.period).bounds_us(config.timezone)
-        rows = query(store, config, Question(group=tuple(sorted(names)), from_us=start, to_us=end, where=figure.where), NOW_US).rows
+        rows = run_query(
+            store, config, Query(group=tuple(sorted(names)), from_us=start, to_us=end, where=figure.where), NOW_US
+        ).rows
         assert [row[figure.indicator] for row in rows] == [figure.value], figure
         checked += 1
     assert checked > 20
@@ -87,7 +101,7 @@ def test_sentences_name_their_figures_in_both_languages(edition: Edition) -> Non
             assert text.count("{") == len(sentence.refs), text
 
 
-def test_main_points_are_at_most_five_and_claim_only_what_intervals_bear(edition: Edition, facts: Facts) -> None:
+def test_main_points_are_at_most_five_and_claim_only_what_intervals_bear(edition: Edition, facts: EditionData) -> None:
     points = section(edition, "points").blocks[0].sentences
     assert 3 <= len(points) <= 5
     energy = next(f for f in edition.figures if f.indicator == "energy_kwh" and f.kind == "change" and not f.where)
@@ -101,8 +115,10 @@ def test_main_points_are_at_most_five_and_claim_only_what_intervals_bear(edition
     assert "measurably" in headline.en
     # Without anything to compare with, no sentence compares.
     alone = build(replace(facts, quarters={"2026-09": facts.now}))[0]
-    assert all("par rapport" not in each.text.fr and "écart" not in each.text.fr for each in section(alone, "points").blocks[0].sentences)
-    assert section(alone, "key_figures").blocks[0].rows[0].cells[5] == Mark("x")
+    assert all(
+        "par rapport" not in each.text.fr and "écart" not in each.text.fr for each in section(alone, "points").blocks[0].sentences
+    )
+    assert section(alone, "key_figures").blocks[0].rows[0].cells[5] == FigureMark("x")
 
 
 def test_the_bars_sum_to_the_change(edition: Edition) -> None:
@@ -117,9 +133,11 @@ def test_the_bars_sum_to_the_change(edition: Edition) -> None:
 
 
 def test_idle_is_a_row_and_what_does_not_apply_is_marked(edition: Edition) -> None:
-    rows = {row.cells[0].en: row for block in section(edition, "by_use_case").blocks if isinstance(block, Table) for row in block.rows}
+    rows = {
+        row.cells[0].en: row for block in section(edition, "by_use_case").blocks if isinstance(block, Table) for row in block.rows
+    }
     assert rows["(idle)"].look == "apart"
-    assert rows["(idle)"].cells[1:3] == (Mark("z"), Mark("z"))
+    assert rows["(idle)"].cells[1:3] == (FigureMark("z"), FigureMark("z"))
     assert list(rows)[:2] == ["coding", "drafting"]
 
 
@@ -130,7 +148,7 @@ def test_written_and_read_again_it_is_the_same(edition: Edition) -> None:
     assert json.loads(raw)["schema_version"] == "1"
 
 
-def test_hardly_covered_is_not_published(facts: Facts) -> None:
+def test_hardly_covered_is_not_published(facts: EditionData) -> None:
     """Below 80 % a figure is flagged, below half it has no value anywhere."""
 
     def covered(share: float) -> Edition:
@@ -140,32 +158,44 @@ def test_hardly_covered_is_not_published(facts: Facts) -> None:
     flagged = next(f for f in covered(0.7).figures if f.indicator == "energy_kwh" and f.period == "2026-09" and not f.where)
     assert (flagged.flags, flagged.obs_status, flagged.value is None) == (("u",), "U", False)
     hidden = covered(0.4)
-    lacking = next(f for f in hidden.figures if f.indicator == "energy_kwh" and f.period == "2026-09" and not f.where and f.kind == "level")
+    lacking = next(
+        f for f in hidden.figures if f.indicator == "energy_kwh" and f.period == "2026-09" and not f.where and f.kind == "level"
+    )
     assert (lacking.value, lacking.flags, lacking.obs_status) == (None, ("x",), "M")
     assert section(hidden, "points").blocks[0].sentences == ()
     assert hidden.headline.text.fr == "Empreinte des services d’IA"
 
 
-def test_a_confidential_cell_has_no_value_in_any_figure(facts: Facts) -> None:
+def test_a_confidential_cell_has_no_value_in_any_figure(facts: EditionData) -> None:
     """Nor in its share, its change or its requests; the mark stands in its place."""
     hidden = replace(facts, hidden=lambda where, period: ("use_case", "drafting") in where)
     edition = build(hidden)[0]
     mine = [f for f in edition.figures if ("use_case", "drafting") in f.where]
     assert len(mine) >= 5
-    assert all(f.value is None and f.low is None and f.conf_status == "C" and f.flags == ("c",) and f.coverage is None for f in mine)
+    assert all(
+        f.value is None and f.low is None and f.conf_status == "C" and f.flags == ("c",) and f.coverage is None for f in mine
+    )
     counted = next(f for f in edition.figures if f.indicator == "confidential_cells")
     assert counted.value == sum(f.conf_status == "C" for f in edition.figures if f.id != counted.id)
     before = build(facts)[0]
-    shown = next(f.value for f in before.figures if f.where == (("use_case", "drafting"),) and f.indicator == "energy_kwh" and f.kind == "level")
+    shown = next(
+        f.value
+        for f in before.figures
+        if f.where == (("use_case", "drafting"),) and f.indicator == "energy_kwh" and f.kind == "level"
+    )
     assert repr(shown) not in to_json(edition).decode()
 
 
-def test_ids_stay_from_version_to_version(facts: Facts) -> None:
+def test_ids_stay_from_version_to_version(facts: EditionData) -> None:
     """A key that was numbered keeps its number, whatever else comes in between."""
     first, book = build(facts)
-    later, again = build(replace(facts, context=replace(facts.context, version=2, numbers=book.numbers()), uses={
-        period: {**rows, ("new use",): next(iter(rows.values()))} for period, rows in facts.uses.items()
-    }))  # fmt: skip
+    later, again = build(
+        replace(
+            facts,
+            context=replace(facts.context, version=2, numbers=book.numbers()),
+            uses={period: {**rows, ("new use",): next(iter(rows.values()))} for period, rows in facts.uses.items()},
+        )
+    )
     ids = {key: figure.id for key, figure in book.keys().items()}
     now = again.keys()
     assert all(now[key].id == identity for key, identity in ids.items() if key in now)
@@ -175,23 +205,23 @@ def test_ids_stay_from_version_to_version(facts: Facts) -> None:
 def test_nothing_known_is_no_edition(office: tuple[Config, Store, Path]) -> None:
     config, store, _ = office
     with pytest.raises(NoData, match="no data in 2025-Q1"):
-        gather(store, config, Context("2025-Q1"), NOW_US)
+        gather(store, config, ReleaseContext("2025-Q1"), NOW_US)
 
 
 def test_few_questions(office: tuple[Config, Store, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """One edition asks the ledger a dozen questions, however many uses there are."""
-    import footprint.editions.gathering as module
+    import footprint.editions.collect as module
 
     config, store, _ = office
     asked = []
-    true = module.gathered
-    monkeypatch.setattr(module, "gathered", lambda *given, **named: asked.append(given) or true(*given, **named))
-    gather(store, config, Context("2026-09"), NOW_US)
+    true = module.open_result
+    monkeypatch.setattr(module, "open_result", lambda *given, **named: asked.append(given) or true(*given, **named))
+    gather(store, config, ReleaseContext("2026-09"), NOW_US)
     assert len(asked) <= 10
 
 
 def test_a_period_of_which_a_day_was_read_explains_no_change(office: tuple[Config, Store, Path], edition: Edition) -> None:
     config, store, _ = office
-    august = build(gather(store, config, Context("2026-08"), NOW_US))[0]
+    august = build(gather(store, config, ReleaseContext("2026-08"), NOW_US))[0]
     assert "decomposition" in {each.name for each in edition.sections}
     assert "decomposition" not in {each.name for each in august.sections}

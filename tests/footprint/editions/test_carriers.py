@@ -17,10 +17,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from dashboards.pages import trace
-from dashboards.view import Context, View
+from dashboards.url_state import PageContext, View
 from footprint.access import Role
-from footprint.cli.reporting import figure_rows
-from footprint.editions import auditing, tracing
+from footprint.cli.report import figure_rows
+from footprint.editions import audit_sample, provenance
 from footprint.editions.document import (
     Bar,
     Bars,
@@ -28,18 +28,18 @@ from footprint.editions.document import (
     Column,
     Edition,
     Figure,
-    Mark,
+    FigureMark,
     Paragraphs,
     Ref,
-    Row,
     Section,
     Sentence,
     Table,
+    TableRow,
     Text,
 )
-from footprint.editions.rendering import files_of
-from footprint.editions.serial import from_json
-from footprint.editions.showing import BESIDE, shown
+from footprint.editions.figure_format import BESIDE, shown
+from footprint.editions.render import files_of
+from footprint.editions.serialization import from_json
 from tests.quarters import instant
 
 NOW = instant("2026-10-12")
@@ -63,24 +63,46 @@ def figures(draw: st.DrawFn) -> tuple[Figure, ...]:
         state = draw(st.sampled_from(["known", "known", "known", "c", "x"]))
         if state != "known":
             value, bounded = None, False
-        found.append(Figure(
-            f"F-2026Q3-{number:02d}", "energy_kwh", Text(f"Énergie {number}", f"Energy {number}"), kind, "kWh", "2026-Q3", value,  # type: ignore[arg-type]
-            None if value is None or not bounded else value - width, None if value is None or not bounded else value + width,
-            draw(st.sampled_from(UNITS)) if kind not in ("change", "share") else (1.0, ""),
-            flags=(state,) if state != "known" else draw(st.sampled_from([(), ("u",), ("e", "u"), ("p",)])),  # type: ignore[arg-type]
-            quality=draw(st.sampled_from(["A", "B", "C", "D"])), conf_status="C" if state == "c" else "F",
-            obs_status="M" if state == "x" else "A", method_version="2.0", factor_version="2026-11",
-        ))  # fmt: skip
+        found.append(
+            Figure(
+                f"F-2026Q3-{number:02d}",
+                "energy_kwh",
+                Text(f"Énergie {number}", f"Energy {number}"),
+                kind,
+                "kWh",
+                "2026-Q3",
+                value,  # type: ignore[arg-type]
+                None if value is None or not bounded else value - width,
+                None if value is None or not bounded else value + width,
+                draw(st.sampled_from(UNITS)) if kind not in ("change", "share") else (1.0, ""),
+                flags=(state,) if state != "known" else draw(st.sampled_from([(), ("u",), ("e", "u"), ("p",)])),  # type: ignore[arg-type]
+                quality=draw(st.sampled_from(["A", "B", "C", "D"])),
+                conf_status="C" if state == "c" else "F",
+                obs_status="M" if state == "x" else "A",
+                method_version="2.0",
+                factor_version="2026-11",
+            )
+        )
     return tuple(found)
 
 
 def citing(edition: Edition, told: tuple[Figure, ...]) -> Edition:
     """An edition that cites each figure in a sentence, in a row of a table, and as a bar."""
-    sentences = tuple(Sentence(Text(f"<{each.id}> {{it}} </{each.id}>", f"<{each.id}> {{it}} </{each.id}>"), {"it": Ref(each.id)}) for each in told)
-    columns = (Column(Text("chiffre", "figure")), Column(Text("valeur", "value"), "value"), Column(Text("intervalle", "interval"), "interval"),
-               Column(Text("tout", "all")), Column(Text("marque", "mark")))  # fmt: skip
-    rows = tuple(Row((Text(each.id, each.id), Ref(each.id), Ref(each.id), Ref(each.id), Mark("z"))) for each in told)
-    bars = Bars("kWh", tuple(Bar(Text(each.id, each.id), each.id) for each in told if each.kind == "level" and (each.value or 0) >= 0))
+    sentences = tuple(
+        Sentence(Text(f"<{each.id}> {{it}} </{each.id}>", f"<{each.id}> {{it}} </{each.id}>"), {"it": Ref(each.id)})
+        for each in told
+    )
+    columns = (
+        Column(Text("chiffre", "figure")),
+        Column(Text("valeur", "value"), "value"),
+        Column(Text("intervalle", "interval"), "interval"),
+        Column(Text("tout", "all")),
+        Column(Text("marque", "mark")),
+    )
+    rows = tuple(TableRow((Text(each.id, each.id), Ref(each.id), Ref(each.id), Ref(each.id), FigureMark("z"))) for each in told)
+    bars = Bars(
+        "kWh", tuple(Bar(Text(each.id, each.id), each.id) for each in told if each.kind == "level" and (each.value or 0) >= 0)
+    )
     said, nothing = Text("Chiffres", "Figures"), Text("", "")
     sections = (
         Section("cited", said, nothing, said, nothing, (Paragraphs(sentences),), nothing),
@@ -117,16 +139,19 @@ def of_print(raw: bytes, told: tuple[Figure, ...], folder: Path) -> Strings:
 def cells_of(page: str) -> dict[str, list[str]]:
     """Cells of the table of the page, by the id in the first."""
     rows = re.findall(r'<th scope="row">(F-[^<]+)</th>(.*?)</tr>', page)
-    return {identity: [bare(unescape(re.sub(r"<[^>]+>", "", cell))) for cell in re.findall(r"<td[^>]*>(.*?)</td>", rest)] for identity, rest in rows}
+    return {
+        identity: [bare(unescape(re.sub(r"<[^>]+>", "", cell))) for cell in re.findall(r"<td[^>]*>(.*?)</td>", rest)]
+        for identity, rest in rows
+    }
 
 
 def of_dashboard(edition: Edition, language: str, monkeypatch: pytest.MonkeyPatch) -> Strings:
     """The page that explains a published figure."""
     found = {}
     for each in edition.figures:
-        monkeypatch.setattr(tracing, "find", lambda *_, each=each, **__: tracing.Traced(each, edition, None))
+        monkeypatch.setattr(provenance, "find", lambda *_, each=each, **__: provenance.Traced(each, edition, None))
         view = View.parse("/explain", f"?figure={each.id}", language)
-        page = trace.content(Context(None, object(), None, NOW, view, role=Role.COMMITTEE), each.id)  # type: ignore[arg-type]
+        page = trace.content(PageContext(None, object(), None, NOW, view, role=Role.COMMITTEE), each.id)  # type: ignore[arg-type]
         value, rest = page[1].children[0].children, page[1].children[1]
         told = shown(each, language)
         found[each.id] = bare(value + rest.partition("·")[0]).removesuffix(bare(told.flags))
@@ -134,7 +159,12 @@ def of_dashboard(edition: Edition, language: str, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-@settings(max_examples=6, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=6,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(told=figures())
 def test_every_carrier_says_the_string_of_an_id(
     language: str, told: tuple[Figure, ...], drafted: Edition, tmp_path_factory: pytest.TempPathFactory
@@ -145,7 +175,9 @@ def test_every_carrier_says_the_string_of_an_id(
     sentence = {each.id: bare(one[each.id].removesuffix("exact")) for each in told}  # a sentence does not say "exact"
     page = files[f"{language}/report.html"].decode()
     with zipfile.ZipFile(io.BytesIO(files["annexes.zip"])) as pack:
-        read: Callable[[str], list[dict[str, str]]] = lambda name: list(csv.DictReader(io.TextIOWrapper(pack.open(name), "utf-8")))  # noqa: E731
+        read: Callable[[str], list[dict[str, str]]] = lambda name: list(
+            csv.DictReader(io.TextIOWrapper(pack.open(name), "utf-8"))
+        )
         printed, listed = read(f"tables/{language}/figures.csv"), read(f"tables/{language}/listed.csv")
     again = from_json(files["report.json"]).figures
     assert of_page(page, told) == sentence
@@ -153,8 +185,8 @@ def test_every_carrier_says_the_string_of_an_id(
     assert {row["figure_id"]: bare(row["shown"]) for row in printed} == one
     assert {each.id: bare(shown(each, language).full) for each in again} == one
     assert {row["figure_id"]: bare(row["shown"]) for row in figure_rows(edition, language)} == one
-    assert {row["figure_id"]: bare(row["shown"]) for row in auditing.sample(edition, len(told), 1, language)} == one
-    traced = (tracing.definition(tracing.Traced(each, edition, None), language).rows[0] for each in told)
+    assert {row["figure_id"]: bare(row["shown"]) for row in audit_sample.sample(edition, len(told), 1, language)} == one
+    traced = (provenance.definition(provenance.Traced(each, edition, None), language).rows[0] for each in told)
     assert {each.id: bare(row["shown"]) for each, row in zip(told, traced, strict=True)} == one
     with pytest.MonkeyPatch.context() as patched:
         assert of_dashboard(edition, language, patched) == one
@@ -173,8 +205,12 @@ def test_every_carrier_says_the_string_of_an_id(
 
 
 def test_a_form_that_wrote_a_figure_otherwise_would_be_seen(drafted: Edition, tmp_path: Path) -> None:
-    figure = replace(drafted.figures[0], id="F-2026Q3-01", kind="level", value=12.3456, low=11.0, high=13.7, display=(1.0, "kWh"), flags=())
+    figure = replace(
+        drafted.figures[0], id="F-2026Q3-01", kind="level", value=12.3456, low=11.0, high=13.7, display=(1.0, "kWh"), flags=()
+    )
     edition = citing(drafted, (figure,))
     files = files_of(edition)
-    assert of_page(files["en/report.html"].decode().replace("12.3", "12.4"), (figure,)) != {figure.id: bare(shown(figure, "en").full)}
+    assert of_page(files["en/report.html"].decode().replace("12.3", "12.4"), (figure,)) != {
+        figure.id: bare(shown(figure, "en").full)
+    }
     assert of_print(files["en/report.pdf"], (replace(figure, id="F-2026Q3-77"),), tmp_path) == {"F-2026Q3-77": "nothing"}

@@ -9,13 +9,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from footprint.config import ConfigError, parse_config
-from footprint.editions.disclosure import (
+from footprint.disclosure import (
     BadRules,
     Cell,
     Key,
     NotAdditive,
     Protection,
-    Published,
+    PublishedTable,
     Reason,
     Rules,
     Status,
@@ -24,7 +24,7 @@ from footprint.editions.disclosure import (
     primary_reason,
     protect,
 )
-from footprint.editions.protecting import rules_of
+from footprint.editions.protected_cells import rules_of
 from tests.simulation.cells import MONTHS, organisation
 
 RULES = Rules()
@@ -32,7 +32,9 @@ Q3 = "2026-Q3"
 HIDDEN_BY_RULE = {Reason.UNKNOWN_USERS, Reason.FEW_USERS, Reason.FEW_TEAMS, Reason.DOMINATED}
 
 
-def row(energy_kwh: float, users: int | None, requests: int = 100, **more: float) -> tuple[dict[str, float], int | None, dict[str, float]]:
+def row(
+    energy_kwh: float, users: int | None, requests: int = 100, **more: float
+) -> tuple[dict[str, float], int | None, dict[str, float]]:
     return {"energy_kwh": energy_kwh, "requests": requests}, users, more
 
 
@@ -48,10 +50,14 @@ def table(rows: dict[tuple[str, str], tuple], period: str = Q3, margins: dict[tu
     return cells + [Cell(period, *key, (margins or {}).get(key, 50), amounts=amounts) for key, amounts in sums.items()]
 
 
-def shown(cells: Iterable[Cell], protection: Protection) -> Published:
+def shown(cells: Iterable[Cell], protection: Protection) -> PublishedTable:
     hidden = protection.hidden()
-    ratios = {c.key: {"co2e_location_g": c.amounts["co2e_location_g"] / c.amounts["energy_kwh"]} for c in cells if "co2e_location_g" in c.amounts}
-    return Published({c.key: c.amounts for c in cells if c.key not in hidden}, hidden, RULES.linked, ratios)
+    ratios = {
+        c.key: {"co2e_location_g": c.amounts["co2e_location_g"] / c.amounts["energy_kwh"]}
+        for c in cells
+        if "co2e_location_g" in c.amounts
+    }
+    return PublishedTable({c.key: c.amounts for c in cells if c.key not in hidden}, hidden, RULES.linked, ratios)
 
 
 def recovered(cells: list[Cell], protection: Protection, rules: Rules = RULES) -> list[tuple[Key, str]]:
@@ -93,15 +99,21 @@ def test_what_the_rules_say_of_one_cell(cell: Cell, reason: Reason) -> None:
 def test_teams_count_where_they_are_asked_for() -> None:
     rules = Rules(min_teams=3)
     assert [primary_reason(Cell(Q3, "a", "x", 9, teams=teams), rules) for teams in (3, 2, None)] == [
-        Reason.SAFE, Reason.FEW_TEAMS, Reason.FEW_TEAMS,
-    ]  # fmt: skip
+        Reason.SAFE,
+        Reason.FEW_TEAMS,
+        Reason.FEW_TEAMS,
+    ]
 
 
 @pytest.mark.parametrize(
     ("given_", "said"),
-    [({"min_users": 2}, "min_users is 2"), ({"dominance": 0.2}, "dominance is 0.2"), ({"min_teams": 0}, "min_teams is 0"),
-     ({"protection": 0.0}, "protection is 0")],
-)  # fmt: skip
+    [
+        ({"min_users": 2}, "min_users is 2"),
+        ({"dominance": 0.2}, "dominance is 0.2"),
+        ({"min_teams": 0}, "min_teams is 0"),
+        ({"protection": 0.0}, "protection is 0"),
+    ],
+)
 def test_rules_that_protect_nobody_are_refused(given_: dict[str, float], said: str) -> None:
     with pytest.raises(BadRules, match=said):
         Rules(**given_)  # type: ignore[arg-type]
@@ -117,11 +129,14 @@ def test_configuration_declares_the_rules(text: str, users: int) -> None:
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("min_users = 2", r"footprint.toml:2: min_users is 2; in a cell of fewer than 3 users"),
-     ('profile = "none"', "footprint.toml:2: profile is 'none'; it must be one of default, strict, floor"),
-     ("dominance = 85", "dominance is the largest share"), ("min_teams = -1", "min_teams must be"),
-     ("users = 5", "unknown key 'users' in disclosure")],
-)  # fmt: skip
+    [
+        ("min_users = 2", r"footprint.toml:2: min_users is 2; in a cell of fewer than 3 users"),
+        ('profile = "none"', "footprint.toml:2: profile is 'none'; it must be one of default, strict, floor"),
+        ("dominance = 85", "dominance is the largest share"),
+        ("min_teams = -1", "min_teams must be"),
+        ("users = 5", "unknown key 'users' in disclosure"),
+    ],
+)
 def test_configuration_below_the_floor_is_refused(text: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         parse_config(f"[disclosure]\n{text}")
@@ -136,10 +151,17 @@ def test_nothing_is_hidden_where_every_cell_has_users_enough() -> None:
 
 def test_the_complement_of_one_hidden_use_is_hidden_and_the_idle_row_stays() -> None:
     """Service a: x has 3 users; y is the smaller of the two others, and so is hidden with it, here and at service b."""
-    cells = table({
-        ("a", "x"): row(10, 3), ("a", "y"): row(20, 9), ("a", "z"): row(90, 30), ("a", "(idle)"): row(30, 0, 0),
-        ("b", "x"): row(15, 12), ("b", "y"): row(25, 9), ("b", "z"): row(80, 30),
-    })  # fmt: skip
+    cells = table(
+        {
+            ("a", "x"): row(10, 3),
+            ("a", "y"): row(20, 9),
+            ("a", "z"): row(90, 30),
+            ("a", "(idle)"): row(30, 0, 0),
+            ("b", "x"): row(15, 12),
+            ("b", "y"): row(25, 9),
+            ("b", "z"): row(80, 30),
+        }
+    )
     protection = protect(cells, RULES)
     assert protection.hidden() == {(Q3, s, u) for s in ("a", "b") for u in ("x", "y")}
     assert protection.status(Q3, "a", "x") is Status.PRIMARY
@@ -149,10 +171,16 @@ def test_the_complement_of_one_hidden_use_is_hidden_and_the_idle_row_stays() -> 
 
 def test_a_row_without_requests_cannot_stand_in_for_one_with() -> None:
     """Service a has one use of 3 users and an idle row: the idle row has no requests, so the service itself must be hidden too."""
-    cells = table({
-        ("a", "x"): row(10, 3), ("a", "(idle)"): row(30, 0, 0), ("b", "x"): row(15, 12), ("b", "y"): row(25, 9),
-        ("c", "x"): row(25, 12), ("c", "y"): row(25, 9),
-    })  # fmt: skip
+    cells = table(
+        {
+            ("a", "x"): row(10, 3),
+            ("a", "(idle)"): row(30, 0, 0),
+            ("b", "x"): row(15, 12),
+            ("b", "y"): row(25, 9),
+            ("c", "x"): row(25, 12),
+            ("c", "y"): row(25, 9),
+        }
+    )
     protection = protect(cells, RULES)
     assert protection.status(Q3, "a") is Status.SECONDARY
     assert recovered(cells, protection) == []
@@ -160,17 +188,29 @@ def test_a_row_without_requests_cannot_stand_in_for_one_with() -> None:
 
 def test_two_hidden_uses_of_the_same_few_people_take_a_third_with_them() -> None:
     """x and y hide each other, but their sum could still be of three people."""
-    cells = table({("a", "x"): row(10, 3), ("a", "y"): row(12, 3), ("a", "z"): row(90, 30), ("b", "x"): row(11, 3), ("b", "y"): row(13, 3),
-                   ("b", "z"): row(80, 30)})  # fmt: skip
+    cells = table(
+        {
+            ("a", "x"): row(10, 3),
+            ("a", "y"): row(12, 3),
+            ("a", "z"): row(90, 30),
+            ("b", "x"): row(11, 3),
+            ("b", "y"): row(13, 3),
+            ("b", "z"): row(80, 30),
+        }
+    )
     protection = protect(cells, RULES)
     assert protection.status(Q3, "a", "z") is Status.SECONDARY
     assert protection.status(Q3, "b", "z") is Status.SECONDARY
 
 
 def test_a_month_takes_another_month_or_its_quarter_with_it() -> None:
-    months = [table({("a", "x"): row(10, users), ("a", "y"): row(20, 9), ("b", "x"): row(15, 12), ("b", "y"): row(25, 9)}, month)
-              for month, users in (("2026-07", 8), ("2026-08", 3), ("2026-09", 8))]  # fmt: skip
-    whole = table({("a", "x"): row(30, 8, 300), ("a", "y"): row(60, 9, 300), ("b", "x"): row(45, 12, 300), ("b", "y"): row(75, 9, 300)})
+    months = [
+        table({("a", "x"): row(10, users), ("a", "y"): row(20, 9), ("b", "x"): row(15, 12), ("b", "y"): row(25, 9)}, month)
+        for month, users in (("2026-07", 8), ("2026-08", 3), ("2026-09", 8))
+    ]
+    whole = table(
+        {("a", "x"): row(30, 8, 300), ("a", "y"): row(60, 9, 300), ("b", "x"): row(45, 12, 300), ("b", "y"): row(75, 9, 300)}
+    )
     cells = [cell for month in months for cell in month] + whole
     protection = protect(cells, RULES)
     assert protection.status("2026-08", "a", "x") is Status.PRIMARY
@@ -211,7 +251,7 @@ def test_an_attack_finds_what_was_hidden_badly() -> None:
     """The complement of one hidden use is shown: subtraction gives it, and the attack says so."""
     cells = table({("a", "x"): row(10, 3), ("a", "y"): row(20, 9)})
     hidden = frozenset({(Q3, "a", "x"), (Q3, "", "x")})
-    bounds = attack([Published({c.key: c.amounts for c in cells if c.key not in hidden}, hidden)])
+    bounds = attack([PublishedTable({c.key: c.amounts for c in cells if c.key not in hidden}, hidden)])
     assert bounds[0, (Q3, "a", "x")]["energy_kwh"].low == pytest.approx(10)
     assert bounds[0, (Q3, "a", "x")]["energy_kwh"].recovers(10, 0.15)
 
@@ -221,10 +261,10 @@ def test_an_attack_knows_both_versions() -> None:
     first = table({("a", "x"): row(10, 3), ("a", "y"): row(20, 3)})
     second = table({("a", "x"): row(10, 5), ("a", "y"): row(20.5, 9)})
     hidden = frozenset({(Q3, "a", "x"), (Q3, "a", "y"), (Q3, "", "x"), (Q3, "", "y")})
-    one = Published({c.key: c.amounts for c in first if c.key not in hidden}, hidden)
+    one = PublishedTable({c.key: c.amounts for c in first if c.key not in hidden}, hidden)
     alone = attack([one])[0, (Q3, "a", "x")]["energy_kwh"]
     assert (alone.low, alone.high) == (pytest.approx(0), pytest.approx(30))
-    both = attack([one, Published({c.key: c.amounts for c in second}, frozenset())])[0, (Q3, "a", "x")]["energy_kwh"]
+    both = attack([one, PublishedTable({c.key: c.amounts for c in second}, frozenset())])[0, (Q3, "a", "x")]["energy_kwh"]
     assert (both.low, both.high) == (pytest.approx(9.5, abs=1e-3), pytest.approx(10, abs=1e-3))
     # Hence what was hidden stays hidden, and its complement with it.
     assert {key for key, r in protect(second, RULES, kept=hidden).reasons.items() if r is Reason.KEPT} == hidden
@@ -232,7 +272,10 @@ def test_an_attack_knows_both_versions() -> None:
 
 def test_an_attack_uses_what_two_linked_measures_say_together() -> None:
     """Energy of two months leaves open how it is divided; emissions at two known intensities solve it."""
-    intensity, kwh = {"2026-07": 40.0, "2026-08": 80.0}, {("2026-07", "a"): 10.0, ("2026-08", "a"): 20.0, ("2026-07", "b"): 30.0, ("2026-08", "b"): 25.0}
+    intensity, kwh = (
+        {"2026-07": 40.0, "2026-08": 80.0},
+        {("2026-07", "a"): 10.0, ("2026-08", "a"): 20.0, ("2026-07", "b"): 30.0, ("2026-08", "b"): 25.0},
+    )
 
     def told(places: Iterable[tuple[str, str]]) -> dict[str, float]:
         found = [(kwh[place], kwh[place] * intensity[place[0]]) for place in places]
@@ -243,14 +286,16 @@ def test_an_attack_uses_what_two_linked_measures_say_together() -> None:
     }
     hidden = frozenset((month, s, "x") for month, s in kwh)
     known = {(month, s, "x"): {"co2e_location_g": intensity[month]} for month, s in kwh}
-    linked = attack([Published(shown_, hidden, RULES.linked, known)])[0, ("2026-07", "a", "x")]["energy_kwh"]
-    apart = attack([Published(shown_, hidden)])[0, ("2026-07", "a", "x")]["energy_kwh"]
+    linked = attack([PublishedTable(shown_, hidden, RULES.linked, known)])[0, ("2026-07", "a", "x")]["energy_kwh"]
+    apart = attack([PublishedTable(shown_, hidden)])[0, ("2026-07", "a", "x")]["energy_kwh"]
     assert linked.recovers(10, 0.15)
     assert not apart.recovers(10, 0.15)
 
 
 def test_numbers_that_contradict_each_other_cannot_be_attacked() -> None:
-    published = Published({(Q3, "a", ""): {"energy_kwh": 5.0}, (Q3, "a", "x"): {"energy_kwh": 9.0}}, frozenset({(Q3, "a", "y")}))
+    published = PublishedTable(
+        {(Q3, "a", ""): {"energy_kwh": 5.0}, (Q3, "a", "x"): {"energy_kwh": 9.0}}, frozenset({(Q3, "a", "y")})
+    )
     with pytest.raises(Unattackable, match="contradict"):
         attack([published])
 

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from footprint.editions.evidence import Evidence, HostEvidence, changes_between
+from footprint.editions.revision_evidence import Evidence, HostEvidence, changes_between
 
-_DAY = st.builds(
-    HostEvidence, st.sampled_from(["x", "y"]), st.integers(0, 10**15), st.integers(0, 10**15), st.floats(0, 1e7),
-)  # fmt: skip
+_DAY = st.builds(HostEvidence, st.sampled_from(["x", "y"]), st.integers(0, 10**15), st.integers(0, 10**15), st.floats(0, 1e7))
 _SIDE = st.builds(
-    Evidence, st.sampled_from(["2.0", "2.1"]), st.dictionaries(st.tuples(st.sampled_from(["a", "b"]), st.integers(0, 3)), _DAY, max_size=6)
+    Evidence,
+    st.sampled_from(["2.0", "2.1"]),
+    st.dictionaries(st.tuples(st.sampled_from(["a", "b"]), st.integers(0, 3)), _DAY, max_size=6),
 )
 
 
@@ -46,7 +46,10 @@ def test_each_cause_by_hand() -> None:
     before = Evidence("2.0", {("a", 0): day("x", 10, 1.5, 50), ("a", 1): day("x", 10, 1.5, 50)})
 
     def told(after: Evidence) -> dict[str, tuple[float, float | None]]:
-        return {each.cause: (round(each.energy_kwh, 6), each.co2e_g and round(each.co2e_g, 6)) for each in changes_between(before, after)}
+        return {
+            each.cause: (round(each.energy_kwh, 6), each.co2e_g and round(each.co2e_g, 6))
+            for each in changes_between(before, after)
+        }
 
     same = before.days["a", 1]
     assert told(Evidence("2.0", {("a", 0): day("x", 10, 1.5, 40), ("a", 1): same})) == {"factors": (0.0, -150.0)}

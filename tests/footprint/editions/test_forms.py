@@ -21,6 +21,7 @@ from xml.etree import ElementTree
 import pikepdf
 import pytest
 
+from footprint.charts.canvas import SIZE, WIDTH, hatch, shortened, ticks, width_of, wrapped
 from footprint.config import load_config
 from footprint.editions.document import (
     Bar,
@@ -37,15 +38,14 @@ from footprint.editions.document import (
     Text,
     Waterfall,
 )
-from footprint.editions.forms.annexes import NAMES, figure_rows
+from footprint.editions.figure_format import shown
 from footprint.editions.forms.charts import drawn, strip, waterfall
-from footprint.editions.forms.sheet import lay_out
-from footprint.editions.forms.svg import SIZE, WIDTH, hatch, shortened, ticks, width_of, wrapped
-from footprint.editions.publishing import draft
-from footprint.editions.rendering import files_of
-from footprint.editions.serial import to_json
-from footprint.editions.showing import shown
-from footprint.store import Store
+from footprint.editions.forms.data_package import NAMES, figure_rows
+from footprint.editions.forms.layout import lay_out
+from footprint.editions.publication import draft
+from footprint.editions.render import files_of
+from footprint.editions.serialization import to_json
+from footprint.storage.database import Store
 
 NOW_US = 1_790_900_000_000_000
 
@@ -64,16 +64,50 @@ def edition(made: Path) -> Edition:
 def with_hard_cases(edition: Edition) -> Edition:
     """A cell that is hidden, a name that is long, words of the committee, days of every state."""
     name = "Codification automatique des professions et des secteurs d’activité"
-    hidden = Figure("F-2026Q3-98", "energy_kwh", Text("Énergie", "Energy"), "level", "kWh", "2026-Q3", None, where=(("use_case", name),),
-                    flags=("c",), conf_status="C")  # fmt: skip
-    open_ = replace(hidden, id="F-2026Q3-99", value=12.0, low=10.0, high=15.0, flags=(), conf_status="F", quality="C", display=(1.0, "kWh"))
-    bars = Bars("kWh", (Bar(Text(name, name), open_.id), Bar(Text("secret", "secret"), hidden.id), Bar(Text("(à vide)", "(idle)"), open_.id, "idle")))
+    hidden = Figure(
+        "F-2026Q3-98",
+        "energy_kwh",
+        Text("Énergie", "Energy"),
+        "level",
+        "kWh",
+        "2026-Q3",
+        None,
+        where=(("use_case", name),),
+        flags=("c",),
+        conf_status="C",
+    )
+    open_ = replace(
+        hidden, id="F-2026Q3-99", value=12.0, low=10.0, high=15.0, flags=(), conf_status="F", quality="C", display=(1.0, "kWh")
+    )
+    bars = Bars(
+        "kWh",
+        (
+            Bar(Text(name, name), open_.id),
+            Bar(Text("secret", "secret"), hidden.id),
+            Bar(Text("(à vide)", "(idle)"), open_.id, "idle"),
+        ),
+    )
     extra = (
-        Section("hard", Text("Figure 9", "Figure 9"), Text("note", "note"), Text("Cas difficiles & <limites>", "Hard cases & <limits>"),
-                Text("", ""), (Chart("hard", bars, Text("Un, deux.", "One, two.")),), Text("Source", "Source")),
-        Section("committee", Text("Décisions", "Decisions"), Text("", ""), Text("Ce que le comité a décidé", "What the committee decided"),
-                Text("", ""), (Paragraphs((Sentence(Text("Étudier {x}.", "Study {x}."), {"x": Ref(open_.id)}),)),), Text("", ""), committee=True),
-    )  # fmt: skip
+        Section(
+            "hard",
+            Text("Figure 9", "Figure 9"),
+            Text("note", "note"),
+            Text("Cas difficiles & <limites>", "Hard cases & <limits>"),
+            Text("", ""),
+            (Chart("hard", bars, Text("Un, deux.", "One, two.")),),
+            Text("Source", "Source"),
+        ),
+        Section(
+            "committee",
+            Text("Décisions", "Decisions"),
+            Text("", ""),
+            Text("Ce que le comité a décidé", "What the committee decided"),
+            Text("", ""),
+            (Paragraphs((Sentence(Text("Étudier {x}.", "Study {x}."), {"x": Ref(open_.id)}),)),),
+            Text("", ""),
+            committee=True,
+        ),
+    )
     days = (*edition.strip[:-2], Day("2026-09-29", "estimated"), Day("2026-09-30", "missing"))
     return replace(edition, sections=(*edition.sections, *extra), figures=(*edition.figures, hidden, open_), strip=days)
 
@@ -90,7 +124,9 @@ def texts(files: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> 
     for language in ("fr", "en"):
         page = folder / f"{language}.pdf"
         page.write_bytes(files[f"{language}/report.pdf"])
-        found[f"{language} pdf"] = subprocess.run(["pdftotext", "-layout", str(page), "-"], capture_output=True, check=True).stdout.decode()
+        found[f"{language} pdf"] = subprocess.run(
+            ["pdftotext", "-layout", str(page), "-"], capture_output=True, check=True
+        ).stdout.decode()
         found[f"{language} html"] = unescape(re.sub(r"<[^>]+>", "", files[f"{language}/report.html"].decode()))
     return {name: re.sub(r"[\s\u00a0\u202f]+", "", text) for name, text in found.items()}
 
@@ -105,7 +141,15 @@ def test_every_number_that_is_cited_reads_the_same_in_all_forms(edition: Edition
     lead = next(section for section in edition.sections if section.name == "points")
     cited = [ref.figure for block in lead.blocks for sentence in block.sentences for ref in sentence.refs.values()]  # type: ignore[union-attr]
     whole = set(cited)
-    cited += [cell.figure for section in edition.sections for block in section.blocks if block.kind == "table" for row in block.rows for cell in row.cells if isinstance(cell, Ref)]
+    cited += [
+        cell.figure
+        for section in edition.sections
+        for block in section.blocks
+        if block.kind == "table"
+        for row in block.rows
+        for cell in row.cells
+        if isinstance(cell, Ref)
+    ]
     assert len(set(cited)) > 40
     for identity in cited:
         told = shown(edition.figure(identity), language)
@@ -171,9 +215,11 @@ def test_the_pdf_is_tagged_for_readers_and_for_archives(files: dict[str, bytes],
 
 @pytest.mark.parametrize(
     ("language", "heading", "item", "annex", "before"),
-    [("fr", "Cinq nombres de qualité", "Personne n’a eu connaissance", "Annexe", "Personne n’est observé"),
-     ("en", "Five numbers of quality", "Nobody saw the edition", "Annex", "Nobody is watched")],
-)  # fmt: skip
+    [
+        ("fr", "Cinq nombres de qualité", "Personne n’a eu connaissance", "Annexe", "Personne n’est observé"),
+        ("en", "Five numbers of quality", "Nobody saw the edition", "Annex", "Nobody is watched"),
+    ],
+)
 def test_short_lists_stay_with_their_section_and_the_annex_leaves_no_blank_page(
     files: dict[str, bytes], tmp_path: Path, language: str, heading: str, item: str, annex: str, before: str
 ) -> None:
@@ -216,15 +262,19 @@ def walked(node: Any) -> Any:
             yield from walked(kid)
 
 
-def test_the_same_edition_gives_the_same_bytes_wherever_it_is_made(edition: Edition, files: dict[str, bytes], tmp_path: Path) -> None:
+def test_the_same_edition_gives_the_same_bytes_wherever_it_is_made(
+    edition: Edition, files: dict[str, bytes], tmp_path: Path
+) -> None:
     (tmp_path / "report.json").write_bytes(to_json(edition))
     program = (
-        "import sys, hashlib, json; from footprint.editions.serial import from_json; from footprint.editions.rendering import files_of\n"
+        "import sys, hashlib, json; from footprint.editions.serialization import from_json; from footprint.editions.render import files_of\n"
         "found = files_of(from_json(open(sys.argv[1], 'rb').read()))\n"
         "print(json.dumps({name: hashlib.sha256(raw).hexdigest() for name, raw in found.items()}))"
     )
     elsewhere = os.environ | {"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo", "LC_ALL": "C", "LANG": "C"}
-    done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "report.json")], env=elsewhere, capture_output=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "report.json")], env=elsewhere, capture_output=True, check=True
+    )
     import hashlib
 
     assert json.loads(done.stdout) == {name: hashlib.sha256(raw).hexdigest() for name, raw in files.items()}
@@ -238,7 +288,16 @@ def test_the_data_package_is_read_by_another_program(files: dict[str, bytes], tm
         names = set(pack.namelist())
     report = Package(str(tmp_path / "datapackage.json")).validate()
     assert report.valid, report.flatten(["rowNumber", "fieldName", "type", "note"])
-    assert {"figures.csv", "by_use_case.csv", "figures.parquet", "methods.json", "esms.json", "lineage.jsonl", "figures/fr/hard.svg", "figures/en/hard.txt"} <= names
+    assert {
+        "figures.csv",
+        "by_use_case.csv",
+        "figures.parquet",
+        "methods.json",
+        "esms.json",
+        "lineage.jsonl",
+        "figures/fr/hard.svg",
+        "figures/en/hard.txt",
+    } <= names
     sums = dict(line.split("  ")[::-1] for line in (tmp_path / "SHA256SUMS").read_text().splitlines())
     assert set(sums) == names - {"SHA256SUMS"}
     assert subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=tmp_path, check=False).returncode == 0
@@ -259,7 +318,9 @@ def test_rows_of_the_data_give_the_strings_of_the_page_again(edition: Edition, f
 def test_a_hidden_cell_has_no_value_anywhere(edition: Edition, files: dict[str, bytes]) -> None:
     (row,) = [row for row in figure_rows(edition) if row["figure_id"] == "F-2026Q3-98"]
     assert (row["value"], row["low"], row["high"], row["conf_status"]) == (None, None, None, "C")
-    chart = next(block for section in edition.sections for block in section.blocks if block.kind == "chart" and block.name == "hard")
+    chart = next(
+        block for section in edition.sections for block in section.blocks if block.kind == "chart" and block.name == "hard"
+    )
     assert isinstance(chart, Chart)
     drawing = drawn(chart, {figure.id: figure for figure in edition.figures}, "fr", "t")
     assert drawing.count("[c]") == 1
@@ -312,10 +373,16 @@ def test_a_wide_interval_of_an_effect_stays_off_names_and_values() -> None:
     tiny = replace(effect, value=0.000103, low=0.000083, high=0.000123)  # columns give way: nothing is cut off at the edge
     root = ElementTree.fromstring(drawn(Chart("w", drawing, Text("x", "x")), {"a": total, "b": tiny}, "en", "x"))
     texts = list(root.iter("{http://www.w3.org/2000/svg}text"))
-    ends = [float(text.attrib["x"]) + width_of(str(text.text), float(text.attrib["font-size"])) for text in texts if text.attrib["text-anchor"] == "start"]
+    ends = [
+        float(text.attrib["x"]) + width_of(str(text.text), float(text.attrib["font-size"]))
+        for text in texts
+        if text.attrib["text-anchor"] == "start"
+    ]
     assert max(ends) <= WIDTH
     (sign,) = [float(text.attrib["x"]) for text in texts if text.text == "▲"]
-    assert max(float(bar.attrib["x"]) + float(bar.attrib["width"]) for bar in root.iter("{http://www.w3.org/2000/svg}rect")) < sign
+    assert (
+        max(float(bar.attrib["x"]) + float(bar.attrib["width"]) for bar in root.iter("{http://www.w3.org/2000/svg}rect")) < sign
+    )
     assert drawn(Chart("w", replace(drawing, effects=()), Text("x", "x")), {"a": total}, "en", "x")
     assert width_of("1", SIZE) > 0
     for high in (0.0, 0.3, 1.0, 7.0, 41.0, 99.9, 100.0, 1234.0, 5e6):

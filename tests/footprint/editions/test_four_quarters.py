@@ -8,27 +8,31 @@ from pathlib import Path
 
 import pytest
 
-from footprint.aggregation import hostday, running
-from footprint.aggregation.basis import Basis
+from footprint.aggregation import aggregate, host_day
+from footprint.aggregation.calculation_basis import CalculationBasis
 from footprint.config import load_config
-from footprint.editions.publishing import publish
-from footprint.editions.serial import from_json
-from footprint.editions.shelf import Published, published_editions
-from footprint.editions.verifying import verify
+from footprint.editions.publication import publish
+from footprint.editions.repository import PublishedEdition, published_editions
+from footprint.editions.serialization import from_json
+from footprint.editions.verification import verify
 from footprint.ledger.backup import backup, restore
-from footprint.ledger.factors import import_factors
-from footprint.ledger.importing import import_energy
-from footprint.store import Store
+from footprint.ledger.factor_store import import_factors
+from footprint.ledger.importers import import_energy
+from footprint.storage.database import Store
 from tests.quarters import CONFIG, compute, instant, organisation, seconds
 
 pytestmark = pytest.mark.slow
 
 
 def files(folder: Path) -> dict[str, str]:
-    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.rglob("*")) if path.is_file() and path.parent != folder}
+    return {
+        str(path): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.parent != folder
+    }
 
 
-def value(published: Published, key: str) -> float:
+def value(published: PublishedEdition, key: str) -> float:
     found = from_json(published.report).figure(published.figures[key]).value
     assert found is not None
     return found
@@ -50,7 +54,10 @@ def test_four_quarters_and_three_kinds_of_revision(  # noqa: PLR0915 - one story
 
     # Late readings, in the second quarter.
     start = seconds("2026-05-12")
-    lines = ["time,host,device,component,energy_j", *(f"{start + 600 * n},a,gpu:2,gpu,{n * 600 * 900.0:.1f}" for n in range(5 * 144))]
+    lines = [
+        "time,host,device,component,energy_j",
+        *(f"{start + 600 * n},a,gpu:2,gpu,{n * 600 * 900.0:.1f}" for n in range(5 * 144)),
+    ]
     (folder / "late.csv").write_text("\n".join(lines) + "\n")
     import_energy(store, str(folder / "late.csv"), instant("2026-10-20"))
     compute(store, config, "2026-10-20")
@@ -70,14 +77,14 @@ def test_four_quarters_and_three_kinds_of_revision(  # noqa: PLR0915 - one story
     assert factor.status == "final"  # more than sixty days after its end
 
     # A method that sees more of the servers.
-    true = hostday.basis_at
+    true = host_day.basis_at
 
-    def newer(*given: object, **named: object) -> Basis:
+    def newer(*given: object, **named: object) -> CalculationBasis:
         return replace(true(*given, **named), method_version="2.1")  # type: ignore[arg-type]
 
-    monkeypatch.setattr(hostday, "basis_at", newer)
-    monkeypatch.setattr(hostday, "METHOD_VERSION", "2.1")
-    monkeypatch.setattr(running, "METHOD_VERSION", "2.1")
+    monkeypatch.setattr(host_day, "basis_at", newer)
+    monkeypatch.setattr(host_day, "METHOD_VERSION", "2.1")
+    monkeypatch.setattr(aggregate, "METHOD_VERSION", "2.1")
     (folder / "footprint.toml").write_text(CONFIG.replace("uplift = 1.2", "uplift = 1.3"))
     config = load_config(str(folder / "footprint.toml"))
     compute(store, config, "2026-10-22")

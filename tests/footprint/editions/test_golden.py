@@ -9,18 +9,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from footprint.config import Config
-from footprint.editions.building import build
-from footprint.editions.context import Context
-from footprint.editions.gathering import gather
-from footprint.editions.hiding import protect
-from footprint.store import Store
+from footprint.editions.builder import build
+from footprint.editions.collect import gather
+from footprint.editions.confidentiality import protect
+from footprint.editions.release_context import ReleaseContext
+from footprint.storage.database import Store
 from tests.quarters import instant
 
 GOLDEN = Path(__file__).parents[2] / "fixtures" / "editions" / "golden.csv"
 
 
 def lines(config: Config, store: Store) -> list[str]:
-    context = Context("2026-Q3", cut_us=instant("2026-10-12"), code_version="golden")
+    context = ReleaseContext("2026-Q3", cut_us=instant("2026-10-12"), code_version="golden")
     facts = gather(store, config, context, context.cut_us)
     edition, _ = build(protect(store, config, context, facts, context.cut_us))
     found = ["figure_id,indicator,cell,period,value,low,high,flags"]

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from footprint.config import Config
 from footprint.editions.document import Chart, Table
-from footprint.editions.publishing import draft
-from footprint.editions.serial import to_json
-from footprint.querying import Question, query
-from footprint.store import Store
+from footprint.editions.publication import draft
+from footprint.editions.serialization import to_json
+from footprint.figures import Query, run_query
+from footprint.storage.database import Store
 from tests.quarters import instant
 
 Office = tuple[Config, Store, Path]
@@ -24,7 +24,7 @@ def test_three_people_translate_and_nobody_can_tell_how_much(office: Office) -> 
     assert "translation" in hidden
     assert len(hidden - {None}) >= 2  # one alone would be the total less the others
     start, end = found.facts.period.bounds_us(config.timezone)
-    rows = query(store, config, Question(group=("use_case",), from_us=start, to_us=end), NOW_US).rows
+    rows = run_query(store, config, Query(group=("use_case",), from_us=start, to_us=end), NOW_US).rows
     raw = to_json(edition).decode()
     for row in rows:
         for column in ("energy_kwh", "requests", "co2e_location_g"):
@@ -63,7 +63,7 @@ def test_without_counts_of_users_no_use_is_shown(office: Office) -> None:
 def test_what_no_user_can_have_is_unknown_where_it_is_not_and_no_secret(office: Office) -> None:
     config, store, _ = office
     hidden = draft(store, config, "2026-Q3", NOW_US).facts.hidden
-    rows = {row["use_case"] for row in query(store, config, Question(group=("use_case",)), NOW_US).rows}
+    rows = {row["use_case"] for row in run_query(store, config, Query(group=("use_case",)), NOW_US).rows}
     assert "(unattributed)" not in rows
     assert not hidden((("use_case", "(unattributed)"),), "2026-Q3")
     assert not hidden((("use_case", "(idle)"),), "2026-Q3")

@@ -9,16 +9,17 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from footprint.announcing import watched
 from footprint.api.app import create_api
 from footprint.config import Config
-from footprint.editions import announcements, landing
-from footprint.editions.drafting import draft_due
-from footprint.editions.publishing import publish
-from footprint.editions.shelf import shelf_of
-from footprint.ledger.shipping import Inbox
-from footprint.store import Store
-from footprint.units import US_PER_DAY
+from footprint.core.units import US_PER_DAY
+from footprint.editions import publications_page
+from footprint.editions.drafts import draft_due
+from footprint.editions.publication import publish
+from footprint.editions.repository import shelf_of
+from footprint.ledger.ingest import IngestService
+from footprint.server import edition_alerts
+from footprint.server.alerts import alert_rules
+from footprint.storage.database import Store
 from tests.quarters import instant
 
 Office = tuple[Config, Store, Path]
@@ -27,7 +28,7 @@ NOW = instant("2026-10-12")
 
 def test_before_the_first_edition_the_page_says_so(office: Office) -> None:
     config, store, _ = office
-    told = landing.pages(store, config, NOW)
+    told = publications_page.pages(store, config, NOW)
     assert "Aucune édition n’est encore parue." in told["fr"].decode()
     assert "15 Oct 2026" in told["en"].decode()  # what is announced
 
@@ -47,7 +48,7 @@ def test_the_page_holds_what_was_published_in_one_small_file(office: Office) -> 
 def test_every_link_of_the_page_leads_to_a_file(office: Office) -> None:
     config, store, _ = office
     publish(store, config, "2026-Q3", NOW)
-    client = TestClient(create_api(config, store, Inbox(store, config.services_of_model), lambda: NOW))
+    client = TestClient(create_api(config, store, IngestService(store, config.services_of_model), lambda: NOW))
     page = client.get("/publications", headers={"accept-language": "en"})
     assert page.url.path == "/editions/index.en.html"
     links = re.findall(r'href="([^"#]+)"', page.text)
@@ -59,27 +60,27 @@ def test_every_link_of_the_page_leads_to_a_file(office: Office) -> None:
 
 def test_a_draft_is_told_with_its_pdf_then_the_release_then_what_is_late(office: Office) -> None:
     config, store, _ = office
-    assert not list(announcements.drafted(store, config, NOW))
+    assert not list(edition_alerts.drafted(store, config, NOW))
     draft_due(store, config, NOW, lambda _: None)
-    (matter,) = announcements.drafted(store, config, NOW)
+    (matter,) = edition_alerts.drafted(store, config, NOW)
     assert [each.name for each in matter.attachments] == ["2026-Q3-draft.fr.pdf", "2026-Q3-draft.en.pdf"]
     assert all(each.content.startswith(b"%PDF") for each in matter.attachments)
-    assert not list(announcements.late(store, config, NOW))
-    (late,) = announcements.late(store, config, instant("2026-10-16"))
+    assert not list(edition_alerts.late(store, config, NOW))
+    (late,) = edition_alerts.late(store, config, instant("2026-10-16"))
     assert late.key == "release-missed 2026-Q3 provisional"
     published = publish(store, config, "2026-Q3", instant("2026-10-16"))
-    assert not list(announcements.late(store, config, instant("2026-10-16")))
-    assert not list(announcements.drafted(store, config, instant("2026-10-16")))
-    (news,) = announcements.released(store, config, published.released_us)
+    assert not list(edition_alerts.late(store, config, instant("2026-10-16")))
+    assert not list(edition_alerts.drafted(store, config, instant("2026-10-16")))
+    (news,) = edition_alerts.released(store, config, published.released_us)
     assert (news.key, len(news.attachments)) == ("published 2026-Q3.v1", 2)
     assert "footprint.example.org/editions/2026-Q3/v1" in news.text[1]
-    assert not list(announcements.released(store, config, published.released_us + 30 * US_PER_DAY))
+    assert not list(edition_alerts.released(store, config, published.released_us + 30 * US_PER_DAY))
 
 
-@pytest.mark.parametrize("watch", [announcements.drafted, announcements.released, announcements.late])
+@pytest.mark.parametrize("watch", [edition_alerts.drafted, edition_alerts.released, edition_alerts.late])
 def test_nothing_is_told_of_an_organisation_without_data(sqlite: Store, watch: object, tmp_path: Path) -> None:
     from footprint.config import parse_config
 
     config = parse_config(f'[editions]\nfolder = "{tmp_path / "shelf"}"\n')
-    assert watch in watched()
+    assert watch in alert_rules()
     assert not list(watch(sqlite, config, NOW))  # type: ignore[operator]

@@ -6,15 +6,15 @@ from datetime import UTC, datetime
 
 import pytest
 
-from footprint.aggregation.running import aggregate
+from footprint.aggregation.aggregate import aggregate
+from footprint.calendar.periods import BadPeriod
 from footprint.config import Config
-from footprint.editions.disclosure import Reason, Status
-from footprint.editions.protecting import MEASURES, OTHER, Protected, protected
-from footprint.impact.book import shipped_book
-from footprint.ledger.importing import import_energy, import_requests, import_users
-from footprint.periods import BadPeriod
-from footprint.querying import Question, query
-from footprint.store import Store
+from footprint.disclosure import Reason, Status
+from footprint.editions.protected_cells import MEASURES, OTHER, Protected, protected
+from footprint.figures import Query, run_query
+from footprint.impact.factor_book import shipped_book
+from footprint.ledger.importers import import_energy, import_requests, import_users
+from footprint.storage.database import Store
 from tests.walk import config, write
 
 FACTS = config("""
@@ -32,11 +32,25 @@ START, END = (int(datetime(2026, month, 1, tzinfo=UTC).timestamp()) for month in
 NOW_US = END * S + 86_400 * S
 USERS = [
     "period,service,use_case,users,max_share,teams",
-    *(f"{period},{service},{use},{users},0.4,4" for period in ("2026-07", "2026-08", "2026-09", "2026-Q3")
-      for service, use, users in [("chat", "drafting", 40), ("chat", "search", 25), ("chat", "secrets", 3), ("code", "drafting", 12),
-                                  ("code", "search", 9), ("code", "secrets", 8), ("chat", "", 60), ("code", "", 20), ("", "drafting", 45),
-                                  ("", "search", 30), ("", "secrets", 10), ("", "", 70)]),
-]  # fmt: skip
+    *(
+        f"{period},{service},{use},{users},0.4,4"
+        for period in ("2026-07", "2026-08", "2026-09", "2026-Q3")
+        for service, use, users in [
+            ("chat", "drafting", 40),
+            ("chat", "search", 25),
+            ("chat", "secrets", 3),
+            ("code", "drafting", 12),
+            ("code", "search", 9),
+            ("code", "secrets", 8),
+            ("chat", "", 60),
+            ("code", "", 20),
+            ("", "drafting", 45),
+            ("", "search", 30),
+            ("", "secrets", 10),
+            ("", "", 70),
+        ]
+    ),
+]
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +64,13 @@ def quarter(tmp_path_factory: pytest.TempPathFactory) -> Store:
             energy.append(f"{at},a,gpu:{gpu},gpu,{number * 6 * 3600 * (200 + 50 * gpu)}")
     for at in range(START, END - 86_400, 86_400):
         for service, use, count in (
-            ("chat", "drafting", 50), ("chat", "search", 30), ("chat", "secrets", 20), ("code", "drafting", 25), ("code", "search", 40),
+            ("chat", "drafting", 50),
+            ("chat", "search", 30),
+            ("chat", "secrets", 20),
+            ("code", "drafting", 25),
+            ("code", "search", 40),
             ("code", "secrets", 15),
-        ):  # fmt: skip
+        ):
             requests.append(f"{at},{at + 43_200},{service},{use},{count},{count * 900},{count * 200}")
     import_energy(store, write(folder / "energy.csv", energy), NOW_US)
     import_requests(store, FACTS, write(folder / "requests.csv", requests), NOW_US)
@@ -88,7 +106,9 @@ def test_other_uses_make_a_table_add_up(known: Protected, quarter: Store) -> Non
     total = known.cells["2026-Q3", "chat", ""].amounts
     for measure in (*MEASURES, "energy_full_kwh"):
         assert others.amounts[measure] + sum(cell.amounts[measure] for cell in shown) == pytest.approx(total[measure])
-    answer = query(quarter, FACTS, Question(("service",), from_us=START * S, to_us=END * S, where=(("service", "chat"),)), NOW_US)
+    answer = run_query(
+        quarter, FACTS, Query(("service",), from_us=START * S, to_us=END * S, where=(("service", "chat"),)), NOW_US
+    )
     assert total["energy_kwh"] == pytest.approx(answer.rows[0]["energy_kwh"])
     assert known.counts().merged >= 8  # of both services, in four periods
 
@@ -100,7 +120,9 @@ def test_a_month_is_decided_with_its_quarter(known: Protected, quarter: Store) -
 def test_a_year_rests_on_its_quarters(known: Protected, quarter: Store) -> None:
     later_us = int(datetime(2027, 1, 2, tzinfo=UTC).timestamp()) * S
     year = protected(quarter, FACTS, "2026", later_us)
-    assert {key: status for key, status in year.protection.statuses.items() if key in known.protection.statuses} == known.protection.statuses
+    assert {
+        key: status for key, status in year.protection.statuses.items() if key in known.protection.statuses
+    } == known.protection.statuses
     assert year.status("2026", "chat", "secrets") is Status.PRIMARY  # nobody told its users
     assert year.shows("2026")
 

@@ -10,16 +10,16 @@ import pytest
 
 from footprint.cli.app import status_of
 from footprint.config import Config, load_config
-from footprint.editions.context import Context
-from footprint.editions.differing import differences
-from footprint.editions.publishing import NothingChanged, NotPublishable, publish
-from footprint.editions.serial import from_json
-from footprint.editions.shelf import ImmutableEdition, published_editions, put, shelf_of
-from footprint.editions.verifying import verify
+from footprint.editions.diff import differences
+from footprint.editions.publication import NothingChanged, NotPublishable, publish
+from footprint.editions.release_context import ReleaseContext
+from footprint.editions.repository import ImmutableEdition, published_editions, shelf_of, write_files
+from footprint.editions.serialization import from_json
+from footprint.editions.verification import verify
 from footprint.ledger.backup import backup, restore
-from footprint.ledger.factors import import_factors
-from footprint.ledger.importing import import_energy
-from footprint.store import Store
+from footprint.ledger.factor_store import import_factors
+from footprint.ledger.importers import import_energy
+from footprint.storage.database import Store
 from tests import quarters
 from tests.quarters import CONFIG, compute, instant, seconds
 
@@ -30,7 +30,11 @@ FIRST, LATER, LAST = instant("2026-10-12"), instant("2026-10-20"), instant("2026
 def files(folder: Path) -> dict[str, str]:
     """Digest of every file of an edition; the page that lists them all is none."""
     shelf = folder / "quarters.editions"
-    return {str(path.relative_to(shelf)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(shelf.rglob("*")) if path.is_file() and path.parent != shelf}
+    return {
+        str(path.relative_to(shelf)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(shelf.rglob("*"))
+        if path.is_file() and path.parent != shelf
+    }
 
 
 def late(store: Store, folder: Path, day: str = "2026-09-10") -> None:
@@ -108,7 +112,9 @@ def test_a_declared_fact_is_told_from_late_readings(office: Office) -> None:
     second = publish(store, config, "2026-09", LATER)
     changes = {each.cause: each.energy_kwh for each in second.context.changes}
     assert changes["facts"] < 0 < changes["late-data"]
-    values = [next(f for f in from_json(e.report).figures if f.id == e.figures["energy_kwh||+0m1"]).value for e in (first, second)]
+    values = [
+        next(f for f in from_json(e.report).figures if f.id == e.figures["energy_kwh||+0m1"]).value for e in (first, second)
+    ]
     assert sum(changes.values()) == pytest.approx(values[1] - values[0], abs=1e-9)  # type: ignore[operator]
 
 
@@ -132,7 +138,7 @@ def test_what_is_published_never_changes(office: Office) -> None:
     config, store, folder = office
     first = publish(store, config, "2026-09", FIRST)
     with pytest.raises(ImmutableEdition, match="holds something else"):
-        put(shelf_of(config), "2026-09", 1, {"report.json": b"{}"})
+        write_files(shelf_of(config), "2026-09", 1, {"report.json": b"{}"})
     path = folder / "quarters.editions" / "2026-09" / "v1"
     kept = files(folder)
     (path / "report.json").unlink()
@@ -159,7 +165,9 @@ def test_another_machine_verifies_a_clone(office: Office, tmp_path: Path) -> Non
     assert all(row["same"] for row in rows), rows
 
 
-def test_the_command_line(office: Office, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_line(
+    office: Office, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every command of the contract, its columns and exit codes."""
     _, _, folder = office
     monkeypatch.chdir(folder)
@@ -188,7 +196,9 @@ def test_the_command_line(office: Office, capsys: pytest.CaptureFixture[str], tm
     assert capsys.readouterr().out.count("provisional") >= 2
 
 
-def test_hidden_cells_that_the_total_gives_away_are_published_with_a_reason_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_hidden_cells_that_the_total_gives_away_are_published_with_a_reason_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Of one use alone, of three persons: its requests are the organisation's."""
     monkeypatch.setattr(quarters, "USES", {"chat": (("translation", 3),)})
     monkeypatch.setattr(quarters, "USERS", {("chat", "translation"): 3})
@@ -204,7 +214,7 @@ def test_hidden_cells_that_the_total_gives_away_are_published_with_a_reason_only
     assert "it says so, and why: The {three} persons agreed." in capsys.readouterr().err
     (found,) = published_editions(store)
     assert found.context.accepted == "The {three} persons agreed."
-    assert Context.from_json(found.context.to_json()) == found.context
+    assert ReleaseContext.from_json(found.context.to_json()) == found.context
     assert "Published all the same: The (three) persons agreed." in found.report.decode()
     assert all(row["same"] for row in verify(store, config, found, LAST))
 
@@ -220,7 +230,9 @@ def test_a_reason_where_nothing_is_exposed_is_not_told(office: Office) -> None:
     assert "Published all the same" not in told
 
 
-def test_what_nobody_counted_the_users_of_is_hidden_and_no_reason_not_to_publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_nobody_counted_the_users_of_is_hidden_and_no_reason_not_to_publish(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One service alone: its margin is the total, which is shown; that it is hidden for want of a number is told."""
     monkeypatch.setattr(quarters, "USES", {"chat": (("translation", 3), ("drafting", 5))})
     monkeypatch.setattr(quarters, "USERS", {})

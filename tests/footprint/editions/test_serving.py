@@ -11,12 +11,12 @@ from fastapi.testclient import TestClient
 from dashboards.app import mount
 from footprint.api import create_api
 from footprint.config import Config
-from footprint.editions.calendar import calendar
-from footprint.editions.drafting import draft_due
-from footprint.editions.publishing import publish
-from footprint.editions.shelf import published_editions
-from footprint.ledger.shipping import Inbox
-from footprint.store import Store
+from footprint.editions.drafts import draft_due
+from footprint.editions.publication import publish
+from footprint.editions.release_calendar import calendar
+from footprint.editions.repository import published_editions
+from footprint.ledger.ingest import IngestService
+from footprint.storage.database import Store
 from tests.quarters import instant
 
 Office = tuple[Config, Store, Path]
@@ -24,7 +24,9 @@ NOW_US = instant("2026-10-14")
 
 
 def client_of(config: Config, store: Store) -> TestClient:
-    return TestClient(create_api(config, store, Inbox(store, config.services_of_model), lambda: NOW_US), follow_redirects=False)
+    return TestClient(
+        create_api(config, store, IngestService(store, config.services_of_model), lambda: NOW_US), follow_redirects=False
+    )
 
 
 def test_reports_over_http(office: Office) -> None:
@@ -41,13 +43,20 @@ def test_reports_over_http(office: Office) -> None:
         assert hashlib.sha256(answer.content).hexdigest() == first.files["report.json"]
         assert "immutable" in answer.headers["cache-control"]
     for address in (
-        "/api/v1/reports/2026-09/v2", "/api/v1/reports/2026-09/v1/../../decisions.toml", "/api/v1/reports/2026-09/v1/SHA256SUM",
-        "/api/v1/reports/2026-09/v1/%2e%2e/%2e%2e/decisions.toml", "/editions/2026-09/v1/de",
-    ):  # fmt: skip
+        "/api/v1/reports/2026-09/v2",
+        "/api/v1/reports/2026-09/v1/../../decisions.toml",
+        "/api/v1/reports/2026-09/v1/SHA256SUM",
+        "/api/v1/reports/2026-09/v1/%2e%2e/%2e%2e/decisions.toml",
+        "/editions/2026-09/v1/de",
+    ):
         answer = client.get(address)
         assert (answer.status_code, "error" in answer.json()) == (404, True), address
     assert client.get("/api/v1/reports?format=csv").text.startswith("edition,period,version,status")
-    assert client.get("/editions/2026-09/v1", headers={"accept-language": "de, en;q=0.8"}).headers["location"].endswith("/v1/en/report.html")
+    assert (
+        client.get("/editions/2026-09/v1", headers={"accept-language": "de, en;q=0.8"})
+        .headers["location"]
+        .endswith("/v1/en/report.html")
+    )
     # What was changed behind our back is not served as if it had been published.
     (folder / "quarters.editions" / "2026-09" / "v1" / "report.json").write_bytes(b"{}")
     assert client.get("/api/v1/reports/2026-09/v1").status_code == 500
@@ -56,10 +65,10 @@ def test_reports_over_http(office: Office) -> None:
 @pytest.mark.parametrize("language", ["fr", "en"])
 def test_the_page_lists_versions_and_the_calendar(office: Office, language: str) -> None:
     from dashboards.pages import editions
-    from dashboards.view import Context, View
+    from dashboards.url_state import PageContext, View
 
     config, store, _ = office
-    here = Context(config, store, None, NOW_US, View.parse("/editions", f"?lang={language}", language))  # type: ignore[arg-type]
+    here = PageContext(config, store, None, NOW_US, View.parse("/editions", f"?lang={language}", language))  # type: ignore[arg-type]
     said = str(editions.content(here))
     assert ("Aucune édition" if language == "fr" else "No edition") in said
     publish(store, config, "2026-08", NOW_US)
@@ -71,7 +80,7 @@ def test_the_page_lists_versions_and_the_calendar(office: Office, language: str)
 
 def test_the_dashboard_does_not_take_the_address_of_an_edition(office: Office) -> None:
     config, store, _ = office
-    api = create_api(config, store, Inbox(store, config.services_of_model), lambda: NOW_US)
+    api = create_api(config, store, IngestService(store, config.services_of_model), lambda: NOW_US)
     client = TestClient(mount(api, store, config, lambda: NOW_US), follow_redirects=False)
     assert client.get("/editions/2026-09/v1/fr").status_code == 404
     assert client.get("/editions?lang=fr").status_code == 200
@@ -86,7 +95,10 @@ def test_the_calendar_says_what_is_late(office: Office) -> None:
     late = {(row["period"], row["release"]): row["state"] for row in calendar(config, [], instant("2026-10-16"))}
     assert late["2026-Q3", "provisional"] == "late"
     publish(store, config, "2026-Q3", instant("2026-10-16"), anyway=True)
-    after = {(row["period"], row["release"]): row["state"] for row in calendar(config, published_editions(store), instant("2026-10-17"))}
+    after = {
+        (row["period"], row["release"]): row["state"]
+        for row in calendar(config, published_editions(store), instant("2026-10-17"))
+    }
     assert after["2026-Q3", "provisional"] == "published late"
 
 

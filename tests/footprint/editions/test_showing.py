@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from footprint.editions.document import Figure, Ref, Text
-from footprint.editions.showing import cited, places, shown
+from footprint.editions.figure_format import cited, places, shown
 
-BASE = Figure("F-2026Q3-07", "energy_kwh", Text("Énergie", "Energy"), "level", "kWh", "2026-Q3", 1240.2, 1150.4, 1329.6, (1.0, "kWh"))
+BASE = Figure(
+    "F-2026Q3-07", "energy_kwh", Text("Énergie", "Energy"), "level", "kWh", "2026-Q3", 1240.2, 1150.4, 1329.6, (1.0, "kWh")
+)
 T, N, M = "\u202f", "\u00a0", "\u2212"
 
 
@@ -25,30 +27,46 @@ T, N, M = "\u202f", "\u00a0", "\u2212"
         ({"kind": "share", "value": 0.66, "low": 0.63, "high": 0.68}, f"66{T}% [63{T};{N}68]", f"66% [63{N}to{N}68]"),
         ({"kind": "share", "value": 0.533, "low": 0.53299, "high": 0.53301}, f"53,3{T}%", "53.3%"),
         ({"kind": "share", "value": 0.0, "low": None, "high": None}, f"0{T}%", "0%"),
-        ({"kind": "ratio", "value": 2.7, "low": 2.1, "high": 3.6, "display": (1.0, "")}, f"×{N}2,70 [2,10{T};{N}3,60]", f"×{N}2.70 [2.10{N}to{N}3.60]"),
-        ({"kind": "ratio", "value": 0.5, "low": 0.4, "high": 0.625, "display": (1.0, "")}, f"÷{N}2,00 [1,60{T};{N}2,50]", f"÷{N}2.00 [1.60{N}to{N}2.50]"),
-        ({"kind": "count", "value": 3196420.0, "low": None, "high": None, "display": (1e6, "million")}, f"3,2{N}millions exact", f"3.2{N}million exact"),
+        (
+            {"kind": "ratio", "value": 2.7, "low": 2.1, "high": 3.6, "display": (1.0, "")},
+            f"×{N}2,70 [2,10{T};{N}3,60]",
+            f"×{N}2.70 [2.10{N}to{N}3.60]",
+        ),
+        (
+            {"kind": "ratio", "value": 0.5, "low": 0.4, "high": 0.625, "display": (1.0, "")},
+            f"÷{N}2,00 [1,60{T};{N}2,50]",
+            f"÷{N}2.00 [1.60{N}to{N}2.50]",
+        ),
+        (
+            {"kind": "count", "value": 3196420.0, "low": None, "high": None, "display": (1e6, "million")},
+            f"3,2{N}millions exact",
+            f"3.2{N}million exact",
+        ),
         ({"kind": "count", "value": 78023.0, "low": None, "high": None, "display": (1.0, "")}, f"78{T}023 exact", "78,023 exact"),
-        ({"kind": "effect", "value": 14.8, "low": 14.4, "high": 15.2, "display": (1.0, "kg")}, f"+14,80{N}kg [14,40{T};{N}15,20]", f"+14.80{N}kg [14.40{N}to{N}15.20]"),
+        (
+            {"kind": "effect", "value": 14.8, "low": 14.4, "high": 15.2, "display": (1.0, "kg")},
+            f"+14,80{N}kg [14,40{T};{N}15,20]",
+            f"+14.80{N}kg [14.40{N}to{N}15.20]",
+        ),
         ({"value": None, "low": None, "high": None, "flags": ("c",), "conf_status": "C"}, "[c]", "[c]"),
         ({"value": None, "low": None, "high": None}, "[x]", "[x]"),
     ],
-)  # fmt: skip
+)
 def test_each_kind_is_written_as_people_read_it(changes: dict[str, object], fr: str, en: str) -> None:
     figure = replace(BASE, **changes)  # type: ignore[arg-type]
     assert shown(figure, "fr").full == fr
     assert shown(figure, "en").full == en
 
 
-@given(
-    st.sampled_from(["level", "change", "share", "effect"]), st.floats(-1e6, 1e6), st.floats(1e-6, 1e5), st.floats(1e-6, 1e5)
-)
+@given(st.sampled_from(["level", "change", "share", "effect"]), st.floats(-1e6, 1e6), st.floats(1e-6, 1e5), st.floats(1e-6, 1e5))
 def test_french_and_english_are_the_same_number(kind: str, value: float, below: float, above: float) -> None:
     figure = replace(BASE, kind=kind, value=value, low=value - below, high=value + above)
     fr, en = (shown(figure, language) for language in ("fr", "en"))
 
     def number(text: str, decimal: str, thousands: str) -> float:
-        return float(text.replace(thousands, "").replace(decimal, ".").replace(M, "-").replace("%", "").replace(T, "").strip("+ "))
+        return float(
+            text.replace(thousands, "").replace(decimal, ".").replace(M, "-").replace("%", "").replace(T, "").strip("+ ")
+        )
 
     assert number(fr.value, ",", T) == number(en.value, ".", ",")
     assert bool(fr.interval) == bool(en.interval)

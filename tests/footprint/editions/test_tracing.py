@@ -16,57 +16,62 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import event
 
-from footprint.access.noting import accesses
+from footprint.access.audit_log import read
 from footprint.api.app import create_api
 from footprint.cli.app import status_of
-from footprint.cli.reporting import figure_rows
+from footprint.cli.report import figure_rows
 from footprint.config import Config
-from footprint.editions import auditing, tracing
+from footprint.editions import audit_sample, provenance
 from footprint.editions.document import Edition, Figure, Text
-from footprint.editions.forms import annexes
-from footprint.editions.publishing import publish
-from footprint.editions.serial import from_json
-from footprint.editions.showing import shown
-from footprint.ledger.importing import import_energy
-from footprint.ledger.shipping import Inbox
-from footprint.querying import parse_question
-from footprint.store import Store
+from footprint.editions.figure_format import shown
+from footprint.editions.forms import data_package
+from footprint.editions.publication import publish
+from footprint.editions.serialization import from_json
+from footprint.figures import parse_query
+from footprint.ledger.importers import import_energy
+from footprint.ledger.ingest import IngestService
+from footprint.storage.database import Store
 from tests.footprint.access.conftest import HEADER, PROXY, by_header, page
 from tests.quarters import compute, instant, seconds
 
 Office = tuple[Config, Store, Path]
 NOW = instant("2026-10-12")
-MOST_STATEMENTS = 90  # 77 of seven levels, whatever the period
+MAX_STATEMENTS = 90  # 77 of seven levels, whatever the period
 
 
 def named(figures: tuple[Figure, ...], indicator: str, **where: str) -> Figure:
-    return next(f for f in figures if f.indicator == indicator and dict(f.where) == where and f.kind == "level" and f.period == "2026-Q3")
+    return next(
+        f for f in figures if f.indicator == indicator and dict(f.where) == where and f.kind == "level" and f.period == "2026-Q3"
+    )
 
 
 def test_a_figure_is_followed_to_its_readings_and_computed_again(office: Office) -> None:
     config, store, _ = office
     published = publish(store, config, "2026-Q3", NOW)
     figure = named(from_json(published.report).figures, "energy_kwh")
-    found = tracing.find(store, config, figure.id, NOW)
+    found = provenance.find(store, config, figure.id, NOW)
     assert (found.name, found.figure) == ("2026-Q3.v1", figure)
-    levels = {level.name: level for level in tracing.follow(store, config, found, NOW)}
-    assert tuple(levels) == tracing.LEVELS
+    levels = {level.name: level for level in provenance.follow(store, config, found, NOW)}
+    assert tuple(levels) == provenance.LEVELS
     assert sum(row["energy_kwh"] for row in levels["days"].rows) == pytest.approx(figure.value, rel=1e-12)
     assert {row["name"]: row["value"] for row in levels["formula"].rows}["energy_kwh"] == figure.value
     assert levels["readings"].rows
     assert levels["origins"].rows
     assert levels["definition"].rows[0]["question"] == "footprint query --from 2026-07-01 --to 2026-10-01"
-    assert tracing.difference(figure, tracing.recomputed(store, config, found, NOW)) == "identical"
+    assert provenance.difference(figure, provenance.recomputed(store, config, found, NOW)) == "identical"
 
 
 def test_every_open_figure_is_computed_again_to_the_last_bit(office: Office) -> None:
     config, store, _ = office
     report = from_json(publish(store, config, "2026-Q3", NOW).report)
-    found = tracing.find(store, config, report.figures[0].id, NOW)
-    again = {figure.id: figure for figure in tracing.draft(store, config, "2026-Q3", NOW, found.published.context).edition.figures}  # type: ignore[union-attr]
-    assert {tracing.difference(figure, again.get(figure.id)) for figure in report.figures} <= {
-        "identical", "identical: confidential, as published"
-    }  # fmt: skip
+    found = provenance.find(store, config, report.figures[0].id, NOW)
+    again = {
+        figure.id: figure for figure in provenance.draft(store, config, "2026-Q3", NOW, found.published.context).edition.figures
+    }  # type: ignore[union-attr]
+    assert {provenance.difference(figure, again.get(figure.id)) for figure in report.figures} <= {
+        "identical",
+        "identical: confidential, as published",
+    }
 
 
 def test_late_readings_make_it_differ_and_the_command_says_so(office: Office, capsys: pytest.CaptureFixture[str]) -> None:
@@ -91,26 +96,35 @@ def test_levels_stand_alone_and_as_one_document(office: Office, capsys: pytest.C
     config, store, folder = office
     figure = named(from_json(publish(store, config, "2026-Q3", NOW).report).figures, "energy_kwh")
     place = ["--config", str(folder / "footprint.toml")]
-    assert status_of(["trace", figure.id, "--level", "readings", "--device", "cpu:0", "--day", "2026-09-10", "--format", "csv", *place]) == 0
+    assert (
+        status_of(
+            ["trace", figure.id, "--level", "readings", "--device", "cpu:0", "--day", "2026-09-10", "--format", "csv", *place]
+        )
+        == 0
+    )
     rows = capsys.readouterr().out.splitlines()
     assert len(rows) == 25
     assert rows[1].startswith("2026-09-10T00:00:00Z,a,cpu:0,cpu,")
     assert status_of(["trace", figure.id, "--format", "json", *place]) == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["schema_version"], document["figure"], [level["name"] for level in document["levels"]]) == (
-        "1", figure.id, list(tracing.LEVELS)
-    )  # fmt: skip
+        "1",
+        figure.id,
+        list(provenance.LEVELS),
+    )
     assert status_of(["trace", figure.id, "--format", "csv", *place]) == 2
     assert status_of(["trace", figure.id, "--level", "bottom", *place]) == 2
 
 
-def test_what_is_confidential_is_followed_no_further_than_its_definition(office: Office, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_confidential_is_followed_no_further_than_its_definition(
+    office: Office, capsys: pytest.CaptureFixture[str]
+) -> None:
     config, store, folder = office
     report = from_json(publish(store, config, "2026-Q3", NOW).report)
     hidden = [figure for figure in report.figures if figure.conf_status == "C"]
     assert hidden  # the office tells no users of its use cases
-    found = tracing.find(store, config, hidden[0].id, NOW)
-    (only,) = tracing.follow(store, config, found, NOW)
+    found = provenance.find(store, config, hidden[0].id, NOW)
+    (only,) = provenance.follow(store, config, found, NOW)
     assert only.rows[0]["shown"] == "[c]"
     assert (only.rows[0]["value"], only.rows[0]["coverage"]) == (None, None)
     assert status_of(["trace", hidden[0].id, "--config", str(folder / "footprint.toml")]) == 0
@@ -136,7 +150,7 @@ def test_an_id_that_is_none_is_answered_with_those_near(office: Office, capsys: 
 
 def test_over_http_only_what_is_published(office: Office) -> None:
     config, store, _ = office
-    client = TestClient(create_api(config, store, Inbox(store, config.services_of_model), lambda: NOW))
+    client = TestClient(create_api(config, store, IngestService(store, config.services_of_model), lambda: NOW))
     assert client.get("/api/v1/trace/F-2026Q3-01").status_code == 404
     figure = named(from_json(publish(store, config, "2026-Q3", NOW).report).figures, "energy_kwh")
     told = client.get(f"/api/v1/trace/{figure.id}?verify=true").json()
@@ -152,12 +166,12 @@ def test_every_figure_of_an_edition_is_followed_and_its_command_is_one(office: O
     report = from_json(published.report)
     assert any(name == "cause" for figure in report.figures for name, _ in figure.where)  # they have no rows of their own
     for figure in report.figures:
-        levels = tracing.follow(store, config, tracing.Traced(figure, report, published), NOW)
-        assert [level.name for level in levels] == list(tracing.LEVELS[: len(levels)])
-        asked = shlex.split(tracing.command(figure))[2:]
+        levels = provenance.follow(store, config, provenance.Traced(figure, report, published), NOW)
+        assert [level.name for level in levels] == list(provenance.LEVELS[: len(levels)])
+        asked = shlex.split(provenance.command(figure))[2:]
         assert set(asked[::2]) <= {"--group", "--from", "--to", "--where"}
         named = [value for option, value in zip(asked[::2], asked[1::2], strict=True) if option == "--where"]
-        parse_question(config.timezone, where=named)
+        parse_query(config.timezone, where=named)
 
 
 def test_a_trace_asks_no_more_of_a_quarter_than_of_a_month(office: Office) -> None:
@@ -172,18 +186,18 @@ def test_a_trace_asks_no_more_of_a_quarter_than_of_a_month(office: Office) -> No
         record = lambda *told, into=statements: into.append(told[2])  # noqa: E731 - a listener that can be taken off again
         event.listen(engine, "before_cursor_execute", record)
         try:
-            assert len(tracing.follow(store, config, tracing.Traced(figure, report, None), NOW)) == len(tracing.LEVELS)
+            assert len(provenance.follow(store, config, provenance.Traced(figure, report, None), NOW)) == len(provenance.LEVELS)
         finally:
             event.remove(engine, "before_cursor_execute", record)
         counts.append(len(statements))
     assert 0 < counts[1] <= counts[0] + 1
-    assert counts[1] < MOST_STATEMENTS
+    assert counts[1] < MAX_STATEMENTS
 
 
 def test_auditors_draw_figures_and_see_what_is_left_out(office: Office, capsys: pytest.CaptureFixture[str]) -> None:
     config, store, folder = office
     report = from_json(publish(store, config, "2026-Q3", NOW).report)
-    one, same, other = (auditing.sample(report, 5, seed) for seed in (1, 1, 2))
+    one, same, other = (audit_sample.sample(report, 5, seed) for seed in (1, 1, 2))
     assert one == same
     assert one != other
     assert len({row["figure_id"] for row in one}) == 5
@@ -192,15 +206,15 @@ def test_auditors_draw_figures_and_see_what_is_left_out(office: Office, capsys: 
     assert status_of(["report", "sample", "2026-Q3", "--size", "3", *place]) == 0
     assert status_of(["report", "exclusions", "2026-Q3.v1", *place]) == 0
     assert "training of models" in capsys.readouterr().out
-    rows = auditing.exclusions(store, config, "2026-07", NOW)
+    rows = audit_sample.exclusions(store, config, "2026-07", NOW)
     assert {row["kind"] for row in rows} == {"gap", "boundary"}  # the first days of July had no readings
 
 
 @pytest.mark.parametrize("language", ["fr", "en"])
 def test_the_page_says_the_string_of_the_edition_and_every_level(office: Office, language: str) -> None:
     from dashboards.app import page_of
-    from dashboards.view import Context, View
-    from footprint.querying import query
+    from dashboards.url_state import PageContext, View
+    from footprint.figures import run_query
 
     config, store, _ = office
     report = from_json(publish(store, config, "2026-Q3", NOW).report)
@@ -208,7 +222,7 @@ def test_the_page_says_the_string_of_the_edition_and_every_level(office: Office,
 
     def page(identity: str) -> str:
         view = View.parse("/explain", f"?figure={identity}", language)
-        return str(page_of(Context(config, store, lambda question: query(store, config, question, NOW), NOW, view)))
+        return str(page_of(PageContext(config, store, lambda question: run_query(store, config, question, NOW), NOW, view)))
 
     told = shown(figure, language)
     text = page(figure.id)
@@ -230,29 +244,31 @@ def test_rows_behind_a_figure_are_for_who_sees_uses_and_that_is_noted(office: Of
     config, store, _ = office
     facts = replace(config, access=by_header().access)
     figure = named(from_json(publish(store, config, "2026-Q3", NOW).report).figures, "energy_kwh")
-    app = mount(create_api(facts, store, Inbox(store, facts.services_of_model), lambda: NOW), store, facts, lambda: NOW)
-    browsers = {role: TestClient(app, client=PROXY, headers={HEADER: role}) for role in ("public", "committee", "engineer", "officer")}
+    app = mount(create_api(facts, store, IngestService(store, facts.services_of_model), lambda: NOW), store, facts, lambda: NOW)
+    browsers = {
+        role: TestClient(app, client=PROXY, headers={HEADER: role}) for role in ("public", "committee", "engineer", "officer")
+    }
     pages = {role: page(browser, "/explain", f"?figure={figure.id}&lang=en") for role, browser in browsers.items()}
     value = json.dumps(shown(figure, "en").with_unit)[1:-1]
     assert {role for role, text in pages.items() if value in text} == {"committee", "engineer", "officer"}  # as published
     assert {role for role, text in pages.items() if "drafting" in text} == {"officer"}  # hours of a use on a device
     assert {role for role, text in pages.items() if "2. " in text.replace("2.0", "")} == {"officer"}
     assert "/api/v1/trace" not in pages["committee"] + pages["engineer"]
-    assert [(row["role"], row["cells"]) for row in accesses(store, None, None)] == [("officer", f"trace {figure.id}")]
+    assert [(row["role"], row["cells"]) for row in read(store, None, None)] == [("officer", f"trace {figure.id}")]
     answers = {role: browser.get(f"/api/v1/trace/{figure.id}").status_code for role, browser in browsers.items()}
     assert answers == {"public": 404, "committee": 404, "engineer": 404, "officer": 200}
 
 
 def test_one_string_at_the_command_line_the_page_and_the_api(office: Office, capsys: pytest.CaptureFixture[str]) -> None:
     from dashboards.app import page_of
-    from dashboards.view import Context, View
+    from dashboards.url_state import PageContext, View
     from footprint.access import Role
-    from footprint.querying import query
+    from footprint.figures import run_query
 
     config, store, folder = office
     report = from_json(publish(store, config, "2026-Q3", NOW).report)
     place = ["--config", str(folder / "footprint.toml")]
-    client = TestClient(create_api(config, store, Inbox(store, config.services_of_model), lambda: NOW))
+    client = TestClient(create_api(config, store, IngestService(store, config.services_of_model), lambda: NOW))
     for language in ("fr", "en"):
         assert status_of(["report", "show", "2026-Q3", "--lang", language, "--format", "csv", *place]) == 0
         rows = {row["figure_id"]: row for row in csv.DictReader(io.StringIO(capsys.readouterr().out))}
@@ -261,11 +277,13 @@ def test_one_string_at_the_command_line_the_page_and_the_api(office: Office, cap
             told = shown(figure, language)
             assert rows[figure.id]["shown"] == told.full
             view = View.parse("/explain", f"?figure={figure.id}", language)
-            context = Context(config, store, lambda question: query(store, config, question, NOW), NOW, view, role=Role.COMMITTEE)
+            context = PageContext(
+                config, store, lambda question: run_query(store, config, question, NOW), NOW, view, role=Role.COMMITTEE
+            )
             text = str(page_of(context))
             assert repr(told.with_unit)[1:-1] in text
             assert repr(told.interval)[1:-1] in text
-        for row in auditing.sample(report, 4, 7, language):
+        for row in audit_sample.sample(report, 4, 7, language):
             answer = client.get(f"/api/v1/trace/{row['figure_id']}?lang={language}").json()
             assert answer["levels"][0]["rows"][0]["shown"] == row["shown"] == rows[row["figure_id"]]["shown"]
             assert status_of(["trace", row["figure_id"], "--lang", language, *place]) == 0
@@ -275,12 +293,21 @@ def test_one_string_at_the_command_line_the_page_and_the_api(office: Office, cap
 NUMBERS = st.one_of(st.none(), st.floats(-1e9, 1e9))
 
 
-@given(kind=st.sampled_from(["level", "change", "share", "ratio", "count", "effect"]), value=NUMBERS, below=st.floats(1e-6, 1e6),
-       above=st.floats(1e-6, 1e6), language=st.sampled_from(["fr", "en"]))  # fmt: skip
+@given(
+    kind=st.sampled_from(["level", "change", "share", "ratio", "count", "effect"]),
+    value=NUMBERS,
+    below=st.floats(1e-6, 1e6),
+    above=st.floats(1e-6, 1e6),
+    language=st.sampled_from(["fr", "en"]),
+)
 def test_any_figure_is_one_string_in_rows_samples_and_definitions(
-    kind: Literal["level", "change", "share", "ratio", "count", "effect"], value: float | None, below: float, above: float,
-    language: str, drafted: Edition,
-) -> None:  # fmt: skip
+    kind: Literal["level", "change", "share", "ratio", "count", "effect"],
+    value: float | None,
+    below: float,
+    above: float,
+    language: str,
+    drafted: Edition,
+) -> None:
     bounds = (None, None) if value is None else (value - below, value + above)
     if kind in ("ratio", "count"):
         value, bounds = value and abs(value), (None, None)
@@ -288,8 +315,8 @@ def test_any_figure_is_one_string_in_rows_samples_and_definitions(
     edition = replace(drafted, sections=(), figures=(figure,))
     told = shown(figure, language).full
     assert [row["shown"] for row in figure_rows(edition, language)] == [told]
-    assert [row["shown"] for row in auditing.sample(edition, 1, 1, language)] == [told]
-    assert tracing.definition(tracing.Traced(figure, edition, None), language).rows[0]["shown"] == told
-    (row,) = annexes.figure_rows(edition)
+    assert [row["shown"] for row in audit_sample.sample(edition, 1, 1, language)] == [told]
+    assert provenance.definition(provenance.Traced(figure, edition, None), language).rows[0]["shown"] == told
+    (row,) = data_package.figure_rows(edition)
     again = replace(figure, **{name: None if row[name] is None else float(str(row[name])) for name in ("value", "low", "high")})
     assert shown(again, language).full == told

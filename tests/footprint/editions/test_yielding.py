@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from footprint.editions.disclosure import Cell, Protection, Rules, completing, protect
-from footprint.editions.disclosure.boxes import Board
-from footprint.editions.disclosure.cube import Index
+from footprint.disclosure import Cell, Protection, Rules, optimal_suppression, protect
+from footprint.disclosure.hypercube import SuppressionProblem
+from footprint.disclosure.table import Index
 
 MONTHS = ("2026-07", "2026-08", "2026-09")
 RULES = Rules()
@@ -27,32 +27,45 @@ def cells(seed: int, services: int, uses: int, unknown: float) -> list[Cell]:
                 for key in ((p, a, b) for p in (month, "2026-Q3") for a in (f"service-{s}", "") for b in (use, "")):
                     amounts[key] = amounts.get(key, 0) + own
     return [
-        Cell(*key, users=None if luck.random() < unknown else 100,
-             amounts=dict(zip(("requests", "energy_kwh", "co2e_location_g"), map(float, own), strict=True)))
+        Cell(
+            *key,
+            users=None if luck.random() < unknown else 100,
+            amounts=dict(zip(("requests", "energy_kwh", "co2e_location_g"), map(float, own), strict=True)),
+        )
         for key, own in sorted(amounts.items())
-    ]  # fmt: skip
+    ]
 
 
 def protected(monkeypatch: pytest.MonkeyPatch, given: list[Cell], *, by_programs: bool) -> tuple[Protection, int]:
     """What is decided, and how many programs were solved for it."""
     solved: list[Index] = []
-    real = completing._solve
+    real = optimal_suppression._solve
 
-    def counted(board: Board, price: object, measure: str, links: object, target: Index, way: int) -> object:
+    def counted(board: SuppressionProblem, price: object, measure: str, links: object, target: Index, way: int) -> object:
         solved.append(target)
         return real(board, price, measure, links, target, way)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(completing, "_solve", counted)
+        patch.setattr(optimal_suppression, "_solve", counted)
         if by_programs:
-            patch.setattr(completing, "gives_way", lambda *_: False)
+            patch.setattr(optimal_suppression, "is_feasible_with_hidden_cells", lambda *_: False)
         return protect(given, RULES), len(solved)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("seed", "services", "uses", "unknown"), [
-    (1, 9, 8, 1.0), (2, 12, 8, 0.9), (3, 8, 9, 0.7), (4, 9, 9, 0.5), (5, 4, 3, 1.0), (6, 10, 2, 0.8), (7, 2, 9, 0.9), (8, 9, 8, 0.3),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("seed", "services", "uses", "unknown"),
+    [
+        (1, 9, 8, 1.0),
+        (2, 12, 8, 0.9),
+        (3, 8, 9, 0.7),
+        (4, 9, 9, 0.5),
+        (5, 4, 3, 1.0),
+        (6, 10, 2, 0.8),
+        (7, 2, 9, 0.9),
+        (8, 9, 8, 0.3),
+    ],
+)
 def test_nothing_else_is_decided_than_by_programs(
     monkeypatch: pytest.MonkeyPatch, seed: int, services: int, uses: int, unknown: float
 ) -> None:

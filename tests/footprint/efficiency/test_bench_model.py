@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from footprint.benchmark.concurrency_levels import fit_of, idle_of
+from footprint.benchmark.result_store import read
 from footprint.cli.app import status_of
-from footprint.efficiency.levels import fit_of, idle_of
-from footprint.efficiency.record import read
 from tests.footprint.efficiency.conftest import Endpoint
 
 Serve = Callable[..., Endpoint]
@@ -57,9 +57,28 @@ def test_a_short_run_goes_on_where_it_stopped_and_keeps_no_word(
         "import json, sys\nfor line in sys.stdin:\n    told = json.loads(line)\n"
         "    print(json.dumps({'score': 1.0 if told['answer'] and 'reference' in told else 0.0}))\n"
     )
-    command = ["bench-model", endpoint.url, "--prompts", str(prompts), "--concurrency", "1,3", "--repeats", "1", "--least-s", "1", *QUICK]
+    command = [
+        "bench-model",
+        endpoint.url,
+        "--prompts",
+        str(prompts),
+        "--concurrency",
+        "1,3",
+        "--repeats",
+        "1",
+        "--least-s",
+        "1",
+        *QUICK,
+    ]
     command += ["--output", "r.json", "--grader", f"{sys.executable} grader.py"]
-    first = subprocess.Popen([sys.executable, "-m", "footprint.cli", *command], stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=os.environ, preexec_fn=_listening)  # noqa: PLW1509 - sets a default, nothing else
+    first = subprocess.Popen(
+        [sys.executable, "-m", "footprint.cli", *command],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ,
+        preexec_fn=_listening,
+    )
     folder = tmp_path / "r.json.points"
     end = time.monotonic() + 60
     while not list(folder.glob("r0-c*.json")) and time.monotonic() < end:
@@ -94,11 +113,14 @@ def test_a_short_run_goes_on_where_it_stopped_and_keeps_no_word(
     assert "exists and is left as it is" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("options", "status", "said"), [
-    (["--key", "k"], 4, "lets us not in (401); --key-file"),
-    (["--no-usage"], 1, "stream_options.include_usage"),
-    (["--silent"], 1, "the model answered nothing"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "status", "said"),
+    [
+        (["--key", "k"], 4, "lets us not in (401); --key-file"),
+        (["--no-usage"], 1, "stream_options.include_usage"),
+        (["--silent"], 1, "the model answered nothing"),
+    ],
+)
 def test_endpoints_of_which_nothing_can_be_measured(
     serve: Serve, prompts: Path, capsys: pytest.CaptureFixture[str], options: list[str], status: int, said: str
 ) -> None:
@@ -112,7 +134,19 @@ def test_a_key_comes_of_a_file_and_a_limit_of_the_rate_is_waited_for(
 ) -> None:
     endpoint = serve("--key", "opensesame", "--limit-first", "2", "--step-s", "0.01")
     (tmp_path / "key").write_text("opensesame\n")
-    command = ["bench-model", endpoint.url, "--prompts", str(prompts), "--concurrency", "2", "--repeats", "1", "--least-s", "1", *QUICK]
+    command = [
+        "bench-model",
+        endpoint.url,
+        "--prompts",
+        str(prompts),
+        "--concurrency",
+        "2",
+        "--repeats",
+        "1",
+        "--least-s",
+        "1",
+        *QUICK,
+    ]
     subprocess.run(["minisign", "-G", "-W", "-s", "mine", "-p", "mine.pub"], check=True, capture_output=True)
     (tmp_path / "footprint.toml").write_text('[store]\nsigning_key = "mine"\n')
     assert status_of([*command, "--key-file", "key", "--output", "r.json"]) == 0
@@ -128,8 +162,10 @@ def test_a_key_comes_of_a_file_and_a_limit_of_the_rate_is_waited_for(
     assert status_of([*command, "--key-file", "absent"]) == 2
 
 
-def test_a_limit_that_stays_is_said(serve: Serve, prompts: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("footprint.efficiency.running.MOST_RETRIES", 1)
+def test_a_limit_that_stays_is_said(
+    serve: Serve, prompts: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("footprint.benchmark.runner.MOST_RETRIES", 1)
     endpoint = serve("--limit-first", "1000")
     assert status_of(["bench-model", endpoint.url, "--prompts", str(prompts), "--concurrency", "1", *QUICK]) == 1
     assert "asks to wait 1 s, 2 times; raise its limit or lower --concurrency" in capsys.readouterr().err
@@ -160,7 +196,19 @@ def test_where_no_sensor_measures_there_is_no_benchmark(
     serve: Serve, prompts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     endpoint = serve("--step-s", "0.01")
-    command = ["bench-model", endpoint.url, "--prompts", str(prompts), "--concurrency", "1", "--repeats", "1", "--least-s", "1", *QUICK]
+    command = [
+        "bench-model",
+        endpoint.url,
+        "--prompts",
+        str(prompts),
+        "--concurrency",
+        "1",
+        "--repeats",
+        "1",
+        "--least-s",
+        "1",
+        *QUICK,
+    ]
     assert status_of([*command, "--device", "gpu:7"]) == 4
     assert "no sensor reads gpu:7 here; there are cpu:0" in capsys.readouterr().err
     monkeypatch.setenv("FOOTPRINT_SYSFS", str(tmp_path / "nothing"))

@@ -11,9 +11,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from footprint.benchmark.compare import UnlikeBenchmarks, contrast
+from footprint.benchmark.result_store import write
 from footprint.cli.app import status_of
-from footprint.efficiency.contrast import UnlikeBenchmarks, contrast
-from footprint.efficiency.record import write
 from tests.simulation.results import Truth, result
 
 # What a benchmark errs by: a sensor's gain up to 5 %, sessions by 0.5 %, repeats by 1 %, points by 2 %.
@@ -30,7 +30,10 @@ def claimed(factor: float, sets: int = 100) -> int:
     """Differences claimed of so many pairs; the whole chain, 200 pairs, is in test_virtual.py."""
     count = 0
     for number in range(sets):
-        a, b = (result(truth, seed=2 * number + which, idle=False, model="ab"[which]) for which, truth in enumerate(pair(number, factor)))
+        a, b = (
+            result(truth, seed=2 * number + which, idle=False, model="ab"[which])
+            for which, truth in enumerate(pair(number, factor))
+        )
         count += contrast(a, b).different
     return count
 
@@ -72,11 +75,20 @@ def test_a_longer_answer_costs_more_per_request_at_the_same_energy_per_token() -
     assert found.per_request.value == pytest.approx(2.0)
 
 
-@pytest.mark.parametrize(("name", "value", "word"), [
-    ("prompts_sha256", "f" * 64, "prompts"), ("max_tokens", 99, "max tokens"), ("temperature", 0.7, "temperature"),
-    ("machines", ("NVIDIA A100",), "machines"), ("driver", "999", "driver"), ("power_limit_w", 350.0, "power limit"),
-    ("host", "inf-02", "host"), ("sensors", "ledger", "sensors"), ("seed", 2, "seed"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "value", "word"),
+    [
+        ("prompts_sha256", "f" * 64, "prompts"),
+        ("max_tokens", 99, "max tokens"),
+        ("temperature", 0.7, "temperature"),
+        ("machines", ("NVIDIA A100",), "machines"),
+        ("driver", "999", "driver"),
+        ("power_limit_w", 350.0, "power limit"),
+        ("host", "inf-02", "host"),
+        ("sensors", "ledger", "sensors"),
+        ("seed", 2, "seed"),
+    ],
+)
 def test_unlike_conditions_are_refused_and_named(name: str, value: object, word: str) -> None:
     made = result()
     other = replace(made, conditions=replace(made.conditions, **{name: value}))  # type: ignore[arg-type]
@@ -106,7 +118,9 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
     return "a.json", "b.json"
 
 
-def test_the_command_says_the_ratio_and_fails_on_a_regression(files: tuple[str, str], capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_the_command_says_the_ratio_and_fails_on_a_regression(
+    files: tuple[str, str], capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
     assert status_of(["bench-model", "compare", *files, "--format", "json"]) == 0
     out, err = capsysbinary.readouterr()
     first = json.loads(out)["rows"][0]

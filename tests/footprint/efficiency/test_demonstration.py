@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from footprint.benchmark.concurrency_levels import fit_of, idle_of, score_of
+from footprint.benchmark.result_store import read
 from footprint.cli.app import status_of
-from footprint.efficiency.levels import fit_of, idle_of, score_of
-from footprint.efficiency.record import read
 from tests.simulation.demo import SERVICES, write_benchmarks
 
 
-def test_results_of_the_models_that_are_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_results_of_the_models_that_are_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     paths = write_benchmarks(tmp_path / "made", 1_790_000_000, 2026)
     assert [path.stem for path in paths] == ["demo-24b-fp8", "demo-12b", "demo-8b"]

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footprint.efficiency.schedule import Slot, left, prompt_order, remaining_s, slots
-from footprint.efficiency.steady import Answered, drawn, lengths, mix, steady, stretch
+from footprint.benchmark.design import Slot, left, prompt_order, remaining_s, slots
+from footprint.benchmark.steady_state import Answered, drawn, lengths, mix, steady, stretch
 
 
 def answer(start: float, first: float, end: float, tokens: int = 10, prompt: int = 0) -> Answered:
@@ -64,7 +64,10 @@ def test_one_after_another_is_steady_from_the_first_token_to_the_last() -> None:
     assert stretch(told, 1) == (0.2, 5)
 
 
-@given(st.lists(st.tuples(st.floats(0, 50), st.floats(0.01, 2), st.floats(0.01, 20), st.integers(1, 40)), min_size=1, max_size=30), st.integers(1, 8))
+@given(
+    st.lists(st.tuples(st.floats(0, 50), st.floats(0.01, 2), st.floats(0.01, 20), st.integers(1, 40)), min_size=1, max_size=30),
+    st.integers(1, 8),
+)
 def test_steady_laws(raw: list[tuple[float, float, float, int]], concurrency: int) -> None:
     told = [answer(start, start + wait, start + wait + run, tokens) for start, wait, run, tokens in raw]
     whole = steady(told, -1, 1000)

@@ -12,14 +12,14 @@ import pytest
 from fastapi.testclient import TestClient
 
 from footprint.api.app import create_api
+from footprint.benchmark import COLUMNS, benchmark_rows, reference_rows, rows_of
+from footprint.benchmark.batch_model import fit
+from footprint.benchmark.concurrency_levels import fit_of, idle_of, levels_of
+from footprint.benchmark.result import BadResult, from_bytes
+from footprint.benchmark.result_store import CHECKED, UNCHECKED, UNSIGNED, Tampered, keep, kept_results, read, write
 from footprint.config import Config, load_config
-from footprint.efficiency import COLUMNS, benchmark_rows, reference_rows, rows_of
-from footprint.efficiency.document import BadResult, from_bytes
-from footprint.efficiency.fit import fit
-from footprint.efficiency.levels import fit_of, idle_of, levels_of
-from footprint.efficiency.record import CHECKED, UNCHECKED, UNSIGNED, Tampered, keep, kept_results, read, write
-from footprint.ledger.shipping import Inbox
-from footprint.store import Store
+from footprint.ledger.ingest import IngestService
+from footprint.storage.database import Store
 from tests.simulation.results import Truth, result
 
 
@@ -47,22 +47,35 @@ def test_a_document_is_read_as_it_was_written() -> None:
 
 def test_nothing_that_was_asked_or_answered_is_in_a_document() -> None:
     told = json.loads(result().to_bytes())
-    assert set(told) == {"kind", "schema_version", "made_us", "program", "demonstration", "conditions", "points", "scores", "grader"}
+    assert set(told) == {
+        "kind",
+        "schema_version",
+        "made_us",
+        "program",
+        "demonstration",
+        "conditions",
+        "points",
+        "scores",
+        "grader",
+    }
 
 
-@pytest.mark.parametrize(("change", "said"), [
-    (lambda d: d.pop("points"), "points"),
-    (lambda d: d.update(kind="other"), "not a benchmark result"),
-    (lambda d: d.update(schema_version=99), "schema 99"),
-    (lambda d: d.update(points=[]), "without any point"),
-    (lambda d: d["points"].append(d["points"][0]), "stands twice"),
-    (lambda d: d["points"][0]["energy"].update(energy_j=-1.0), "not above zero"),
-    (lambda d: d["points"][0]["energy"].update(seconds=0), "not above zero"),
-    (lambda d: d["points"][0]["energy"].update(high_j=0.5), "outside of its interval"),
-    (lambda d: d["points"][0].update(concurrency=4, repeat=77), "none under load"),
-    (lambda d: d["points"][1]["steady"].update(output_tokens="many"), "output_tokens"),
-    (lambda d: d["conditions"].pop("model"), "model"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda d: d.pop("points"), "points"),
+        (lambda d: d.update(kind="other"), "not a benchmark result"),
+        (lambda d: d.update(schema_version=99), "schema 99"),
+        (lambda d: d.update(points=[]), "without any point"),
+        (lambda d: d["points"].append(d["points"][0]), "stands twice"),
+        (lambda d: d["points"][0]["energy"].update(energy_j=-1.0), "not above zero"),
+        (lambda d: d["points"][0]["energy"].update(seconds=0), "not above zero"),
+        (lambda d: d["points"][0]["energy"].update(high_j=0.5), "outside of its interval"),
+        (lambda d: d["points"][0].update(concurrency=4, repeat=77), "none under load"),
+        (lambda d: d["points"][1]["steady"].update(output_tokens="many"), "output_tokens"),
+        (lambda d: d["conditions"].pop("model"), "model"),
+    ],
+)
 def test_what_cannot_be_is_refused(change, said: str) -> None:  # type: ignore[no-untyped-def]
     told = json.loads(result(repeats=2).to_bytes())
     change(told)
@@ -157,7 +170,8 @@ def test_levels_at_which_requests_waited_are_no_batch() -> None:
     """16 slots: of 64 in flight 16 are served, the energy per token is that of 16; the fit leaves them out and says so."""
     made = result()
     points = tuple(
-        replace(p, steady=replace(p.steady, decoding=16.0)) if p.steady is not None and p.concurrency == 64 else p for p in made.points
+        replace(p, steady=replace(p.steady, decoding=16.0)) if p.steady is not None and p.concurrency == 64 else p
+        for p in made.points
     )
     found = replace(made, points=points)
     assert [level.waited for level in levels_of(found)] == [False] * 6 + [True]
@@ -169,7 +183,10 @@ def test_levels_at_which_requests_waited_are_no_batch() -> None:
 def test_short_answers_are_not_taken_for_waiting() -> None:
     """Of answers of three tokens a third of the time is before the first, at any concurrency: that is no queue."""
     made = result()
-    points = tuple(replace(p, steady=replace(p.steady, decoding=p.steady.in_flight * 0.6)) if p.steady is not None else p for p in made.points)
+    points = tuple(
+        replace(p, steady=replace(p.steady, decoding=p.steady.in_flight * 0.6)) if p.steady is not None else p
+        for p in made.points
+    )
     assert not any(level.waited for level in levels_of(replace(made, points=points)))
 
 
@@ -182,11 +199,15 @@ def test_the_api_shows_results_and_references(tmp_path: Path, config: Config, sq
     path = tmp_path / "r.json"
     write(path, result())
     keep(config, path)
-    client = TestClient(create_api(config, sqlite, Inbox(sqlite, lambda _: set()), lambda: 0))
+    client = TestClient(create_api(config, sqlite, IngestService(sqlite, lambda _: set()), lambda: 0))
     told = client.get("/api/v1/benchmarks").json()
     assert told["columns"] == list(COLUMNS)
     assert len(told["rows"]) == 7
-    assert client.get("/api/v1/benchmarks?format=csv").text.splitlines()[0].startswith("model,concurrency,repeats,batch,j_per_request")
+    assert (
+        client.get("/api/v1/benchmarks?format=csv")
+        .text.splitlines()[0]
+        .startswith("model,concurrency,repeats,batch,j_per_request")
+    )
     public = client.get("/api/v1/benchmarks/references").json()["rows"]
     assert len(public) == len(reference_rows())
 
@@ -194,7 +215,12 @@ def test_the_api_shows_results_and_references(tmp_path: Path, config: Config, sq
 def test_every_public_reference_says_its_source_and_is_labelled() -> None:
     rows = reference_rows()
     assert len(rows) >= 20
-    assert all(row["source"] and row["licence"] and row["retrieved"] and row["label"] == "other hardware, other load" for row in rows)
+    assert all(
+        row["source"] and row["licence"] and row["retrieved"] and row["label"] == "other hardware, other load" for row in rows
+    )
     eight = next(row for row in rows if "8B" in row["model"] and row["concurrency"] == 64)
     assert eight["j_per_output_token"] == pytest.approx(0.119, abs=0.001)  # as the leaderboard prints it
-    assert all(row["j_per_request"] == pytest.approx(row["j_per_output_token"] * row["output_tokens_per_request"], rel=0.01) for row in rows)
+    assert all(
+        row["j_per_request"] == pytest.approx(row["j_per_output_token"] * row["output_tokens_per_request"], rel=0.01)
+        for row in rows
+    )

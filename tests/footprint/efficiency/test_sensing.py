@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from footprint.benchmark import ledger_energy_source
+from footprint.benchmark.energy_source import driver_of, energy_of, models_of, updates_of
+from footprint.benchmark.ledger_energy_source import LedgerEnergySource
+from footprint.benchmark.result_store import read
 from footprint.cli.app import status_of
-from footprint.efficiency import sensing_ledger
-from footprint.efficiency.record import read
-from footprint.efficiency.sensing import driver_of, energy_of, models_of, updates_of
-from footprint.efficiency.sensing_ledger import Ledger
-from footprint.ledger.shipping import Inbox
-from footprint.measuring import CannotMeasure
-from footprint.readings import EnergyReading, to_line
-from footprint.store import Store
+from footprint.core.records import EnergyReading, to_line
+from footprint.ledger.ingest import IngestService
+from footprint.notebook.measurement import CannotMeasure
+from footprint.storage.database import Store
 from tests.footprint.efficiency.conftest import Endpoint
 
 US = 1_000_000
@@ -29,7 +29,15 @@ BEGIN = 1_790_000_000 * US
 
 
 def told(watts: float, *, seconds: int = 20, since_us: int = BEGIN, **more: object) -> list[EnergyReading]:
-    fields = {"host": "inf-01", "device": "gpu-a", "component": "gpu", "source": "nvml-energy", "epoch": "e", "alias": "gpu:0", "model": "NVIDIA H100"} | more
+    fields = {
+        "host": "inf-01",
+        "device": "gpu-a",
+        "component": "gpu",
+        "source": "nvml-energy",
+        "epoch": "e",
+        "alias": "gpu:0",
+        "model": "NVIDIA H100",
+    } | more
     return [
         EnergyReading(at_us=since_us + t * US, energy_uj=round(watts * t * US), covered_us=t * US, seq=t, **fields)  # type: ignore[arg-type]
         for t in range(seconds + 1)
@@ -37,7 +45,11 @@ def told(watts: float, *, seconds: int = 20, since_us: int = BEGIN, **more: obje
 
 
 def test_components_add_up_and_a_whole_server_meter_is_not_added() -> None:
-    readings = [*told(300), *told(100, device="cpu:0", alias="", component="cpu", source="rapl"), *told(600, device="wall", alias="", component="host", source="ipmi")]
+    readings = [
+        *told(300),
+        *told(100, device="cpu:0", alias="", component="cpu", source="rapl"),
+        *told(600, device="wall", alias="", component="host", source="ipmi"),
+    ]
     found = energy_of(readings, BEGIN + 5 * US, BEGIN + 15 * US)
     assert found.energy_j == pytest.approx(4000)
     assert found.components == {"gpu": pytest.approx(3000), "cpu": pytest.approx(1000)}
@@ -77,10 +89,10 @@ def test_models_and_driver_in_words() -> None:
 
 def test_the_ledger_tells_the_same_as_the_sensors(sqlite: Store) -> None:
     readings = [*told(300), *told(100, device="cpu:0", alias="", component="cpu", source="rapl")]
-    Inbox(sqlite, lambda _: set()).accept("inf-01", [to_line(each).encode() for each in readings], BEGIN + 30 * US)
+    IngestService(sqlite, lambda _: set()).accept("inf-01", [to_line(each).encode() for each in readings], BEGIN + 30 * US)
 
     async def both() -> tuple[float, tuple[str, ...]]:
-        async with Ledger(sqlite, "inf-01").watching() as watch:
+        async with LedgerEnergySource(sqlite, "inf-01").watching() as watch:
             object.__setattr__(watch, "since_us", BEGIN)
             found = await watch.energy(BEGIN + 5 * US, BEGIN + 15 * US)
             return found.energy_j, watch.machine().devices
@@ -89,10 +101,10 @@ def test_the_ledger_tells_the_same_as_the_sensors(sqlite: Store) -> None:
 
 
 def test_a_host_of_which_nothing_comes_is_waited_for_and_named(sqlite: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sensing_ledger, "PATIENCE_S", 0)
+    monkeypatch.setattr(ledger_energy_source, "PATIENCE_S", 0)
 
     async def never() -> None:
-        async with Ledger(sqlite, "inf-02").watching() as watch:
+        async with LedgerEnergySource(sqlite, "inf-02").watching() as watch:
             await watch.energy(BEGIN, BEGIN + US)
 
     with pytest.raises(CannotMeasure, match="no readings of inf-02 over this point; does its agent run"):
@@ -106,14 +118,20 @@ def test_a_model_on_another_host_is_measured_by_what_its_agent_ships(
     endpoint = serve("--step-s", "0.01")
     (tmp_path / "footprint.toml").write_text(f'[store]\nurl = "{sqlite.url}"\n')
     environment = os.environ | {
-        "FOOTPRINT_AGENT__SPOOL": str(tmp_path / "spool"), "FOOTPRINT_AGENT__SERVER": "http://127.0.0.1:9", "FOOTPRINT_AGENT__HOST": "inf-01",
-        "FOOTPRINT_AGENT__SAMPLE_S": "0.2", "FOOTPRINT_AGENT__INTERVAL_S": "0.2", "FOOTPRINT_AGENT__TOKEN_FILE": str(tmp_path / "none"),
-    }  # fmt: skip
-    agent = subprocess.Popen([sys.executable, "-m", "collectors", "run"], env=environment, cwd=tmp_path, stderr=subprocess.DEVNULL)
+        "FOOTPRINT_AGENT__SPOOL": str(tmp_path / "spool"),
+        "FOOTPRINT_AGENT__SERVER": "http://127.0.0.1:9",
+        "FOOTPRINT_AGENT__HOST": "inf-01",
+        "FOOTPRINT_AGENT__SAMPLE_S": "0.2",
+        "FOOTPRINT_AGENT__INTERVAL_S": "0.2",
+        "FOOTPRINT_AGENT__TOKEN_FILE": str(tmp_path / "none"),
+    }
+    agent = subprocess.Popen(
+        [sys.executable, "-m", "collectors", "run"], env=environment, cwd=tmp_path, stderr=subprocess.DEVNULL
+    )
     on, seen = True, set()
 
     def ship() -> None:
-        inbox = Inbox(sqlite, lambda _: set())
+        inbox = IngestService(sqlite, lambda _: set())
         while on:
             for path in sorted((tmp_path / "spool").glob("*.ndjson")):
                 if path.name not in seen:
@@ -125,7 +143,9 @@ def test_a_model_on_another_host_is_measured_by_what_its_agent_ships(
     shipping.start()
     command = ["bench-model", endpoint.url, "--prompts", str(prompts), "--concurrency", "2", "--repeats", "1", "--least-s", "4"]
     try:
-        status = status_of([*command, "--rest-s", "2", "--warm-up-s", "1", "--device", "cpu:0", "--host", "inf-01", "--output", "r.json"])
+        status = status_of(
+            [*command, "--rest-s", "2", "--warm-up-s", "1", "--device", "cpu:0", "--host", "inf-01", "--output", "r.json"]
+        )
     finally:
         on = False
         shipping.join()

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from footprint.efficiency.contrast import contrast
-from footprint.efficiency.levels import fit_of
+from footprint.benchmark.compare import contrast
+from footprint.benchmark.concurrency_levels import fit_of
 from tests.simulation.closedloop import Errors, Model, run
 
 

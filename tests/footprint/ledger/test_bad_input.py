@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from footprint.ledger.files import UnreadableFile
-from footprint.ledger.importing import import_energy, import_requests
+from footprint.ledger.importers import import_energy, import_requests
+from footprint.ledger.readers import UnreadableFile
 from footprint.ledger.rejects import write_rejects
-from footprint.store import Store
+from footprint.storage.database import Store
 from tests.walk import NOW_US, config, write
 
 HEADER = "time,host,device,component,power_w"
@@ -81,8 +81,17 @@ def test_a_request_that_cannot_have_happened_is_refused(
     sqlite: Store, tmp_path: Path, fields: dict[str, object], column: str
 ) -> None:
     facts = config('[[service]]\nname="x"\nmodel="shared"\n[[service]]\nname="y"\nmodel="shared"\n')
-    good = {"start": "2026-07-01T00:00:00Z", "end": "2026-07-01T00:00:09Z", "service": "chat", "use_case": "u",
-            "model": "m", "input_tokens": 10, "output_tokens": 2, "cached_input_tokens": 1, "status": "ok"}  # fmt: skip
+    good = {
+        "start": "2026-07-01T00:00:00Z",
+        "end": "2026-07-01T00:00:09Z",
+        "service": "chat",
+        "use_case": "u",
+        "model": "m",
+        "input_tokens": 10,
+        "output_tokens": 2,
+        "cached_input_tokens": 1,
+        "status": "ok",
+    }
     path = write(tmp_path / "r.jsonl", [json.dumps(good), json.dumps(good | fields)])
     done = import_requests(sqlite, facts, path, NOW_US)
     assert done.accepted == 1

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from footprint import tables
-from footprint.ledger.batches import NoSuchBatch, list_batches, withdraw
-from footprint.ledger.importing import Imported, import_energy, import_requests
-from footprint.store import Store
+from footprint.ledger.import_batches import NoSuchBatch, list_batches, withdraw
+from footprint.ledger.importers import Imported, import_energy, import_requests
+from footprint.storage import schema
+from footprint.storage.database import Store
 from tests import ledgers
 from tests.walk import NOW_US, config, write
 
@@ -42,14 +42,15 @@ def test_withdrawn_readings_are_kept_apart_and_their_days_change(store: Store, t
     }
     assert withdraw(store, gone, "wrong node", NOW_US) == 20
     assert len(ledgers.readings(store)) == 100
-    assert ledgers.count(store, tables.WithdrawnReading) == 20
+    assert ledgers.count(store, schema.WithdrawnReading) == 20
     assert ledgers.stream_days(store) == {
         ("gpu:0", DAY): (DAY_S * US, (DAY_S + 99) * US, 3),
         ("gpu:0", DAY + 1): (0, -1, 2),  # empty, and changed
     }
     assert [(row["id"], row["withdrawn_us"], row["reason"]) for row in list_batches(store)] == [
-        (keep, None, ""), (gone, NOW_US, "wrong node"),
-    ]  # fmt: skip
+        (keep, None, ""),
+        (gone, NOW_US, "wrong node"),
+    ]
 
 
 def test_a_day_that_was_emptied_begins_anew(store: Store, tmp_path: Path) -> None:
@@ -95,7 +96,7 @@ def test_withdrawn_requests_are_kept_apart_and_their_days_change(store: Store, t
     assert {day for _, day in before} == {DAY}
     assert withdraw(store, first, "-", NOW_US) == 7
     assert len(ledgers.requests(store)) == 3
-    assert ledgers.count(store, tables.WithdrawnRequest) == 7
+    assert ledgers.count(store, schema.WithdrawnRequest) == 7
     assert ledgers.service_days(store)["chat", DAY][1] == before["chat", DAY][1] + 1
     assert withdraw(store, second, "-", NOW_US) == 3
     assert ledgers.requests(store) == []

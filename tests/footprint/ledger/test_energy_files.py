@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from footprint.ledger.files import UnreadableFile
-from footprint.ledger.importing import import_energy
-from footprint.store import Store
+from footprint.ledger.importers import import_energy
+from footprint.ledger.readers import UnreadableFile
+from footprint.storage.database import Store
 from tests import ledgers
 from tests.walk import NOW_US, write
 
@@ -105,9 +105,7 @@ def as_wide_csv(folder: Path) -> Path:
     return Path(write(folder / "e.csv", found))
 
 
-FORMATS = [
-    as_csv, as_gzip, as_two_gzip_members, as_json, as_json_gzip, as_parquet, as_parquet_gzip, as_windows_csv, as_wide_csv,
-]  # fmt: skip
+FORMATS = [as_csv, as_gzip, as_two_gzip_members, as_json, as_json_gzip, as_parquet, as_parquet_gzip, as_windows_csv, as_wide_csv]
 
 
 @pytest.mark.parametrize("made", FORMATS, ids=lambda made: made.__name__)
@@ -156,11 +154,26 @@ def test_times_are_rfc_3339_or_unix_seconds(sqlite: Store, tmp_path: Path, time:
 @pytest.mark.parametrize(
     "time",
     [
-        "2026-07-01T00:00:00", "2026-07-01", "01/07/2026 00:00", "yesterday", "", "nan", "inf", "1782864000000", "-5", "1e99",
-        "2026-07-01T24:00:00Z", "2026-07-01T00:00:00+25:00", "2026-13-01T00:00:00Z", "2026-02-30T00:00:00Z", "1_782_864_000",
-        "10000-01-01T00:00:00Z", "٢٠٢٦", "1" * 400,
+        "2026-07-01T00:00:00",
+        "2026-07-01",
+        "01/07/2026 00:00",
+        "yesterday",
+        "",
+        "nan",
+        "inf",
+        "1782864000000",
+        "-5",
+        "1e99",
+        "2026-07-01T24:00:00Z",
+        "2026-07-01T00:00:00+25:00",
+        "2026-13-01T00:00:00Z",
+        "2026-02-30T00:00:00Z",
+        "1_782_864_000",
+        "10000-01-01T00:00:00Z",
+        "٢٠٢٦",
+        "1" * 400,
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("as_json_line", [False, True])
 def test_what_is_no_instant_is_refused(sqlite: Store, tmp_path: Path, time: str, as_json_line: bool) -> None:
     if as_json_line:
@@ -176,10 +189,16 @@ def test_what_is_no_instant_is_refused(sqlite: Store, tmp_path: Path, time: str,
 @pytest.mark.parametrize(
     ("cell", "value_uj"),
     [
-        ("0", 0), ("0.0000004", 0), ("0.0000006", 1), ("1e3", 10**9), ("+5.", 5_000_000), (".5", 500_000),
-        ("123456789012.345678", 123_456_789_012_345_678), ("9007199254.740993", 9_007_199_254_740_993),
+        ("0", 0),
+        ("0.0000004", 0),
+        ("0.0000006", 1),
+        ("1e3", 10**9),
+        ("+5.", 5_000_000),
+        (".5", 500_000),
+        ("123456789012.345678", 123_456_789_012_345_678),
+        ("9007199254.740993", 9_007_199_254_740_993),
     ],
-)  # fmt: skip
+)
 def test_counters_are_exact_to_the_microjoule(sqlite: Store, tmp_path: Path, cell: str, value_uj: int) -> None:
     done = import_energy(sqlite, write(tmp_path / "e.csv", [HEADER, f"{START_S},a,gpu:0,gpu,{cell},,"]), NOW_US)
     assert done.rejects == []
@@ -248,11 +267,18 @@ def test_a_header_without_a_required_column_stores_nothing(sqlite: Store, tmp_pa
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("no-such.csv", None), ("e.csv", b""), ("e.csv", b"\n\n"), ("e.csv", b"\xff\xfe\x00"), ("e.csv.gz", b"\x1f\x8b"),
-        ("e.csv", b"time,time,host,device,component,power_w\n"), ("e.parquet", b"PAR1 and no more"), ("e.parquet", b""),
-        ("e.parquet.gz", gzip.compress(b"PAR1", mtime=0)[:-4]), (".", None),
+        ("no-such.csv", None),
+        ("e.csv", b""),
+        ("e.csv", b"\n\n"),
+        ("e.csv", b"\xff\xfe\x00"),
+        ("e.csv.gz", b"\x1f\x8b"),
+        ("e.csv", b"time,time,host,device,component,power_w\n"),
+        ("e.parquet", b"PAR1 and no more"),
+        ("e.parquet", b""),
+        ("e.parquet.gz", gzip.compress(b"PAR1", mtime=0)[:-4]),
+        (".", None),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_file_of_its_kind_is_said_to_be_none(sqlite: Store, tmp_path: Path, name: str, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
@@ -268,8 +294,17 @@ def test_a_file_with_a_header_and_no_rows_is_empty_and_right(sqlite: Store, tmp_
 
 
 def test_lines_are_counted_as_an_editor_counts_them(sqlite: Store, tmp_path: Path) -> None:
-    lines = ["", HEADER, "", f"{START_S},a,gpu:0,gpu,,1,", "", "torn,line", f"{START_S + 1},a,gpu:0,gpu,,x,", "",
-             f"{START_S + 2},a,gpu:0,gpu,,1,"]  # fmt: skip
+    lines = [
+        "",
+        HEADER,
+        "",
+        f"{START_S},a,gpu:0,gpu,,1,",
+        "",
+        "torn,line",
+        f"{START_S + 1},a,gpu:0,gpu,,x,",
+        "",
+        f"{START_S + 2},a,gpu:0,gpu,,1,",
+    ]
     done = import_energy(sqlite, write(tmp_path / "e.csv", lines), NOW_US)
     assert done.accepted == 2
     assert [(reject.line, reject.column) for reject in done.rejects] == [(6, "line"), (7, "power_w")]

@@ -13,18 +13,18 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import event
 
-from footprint import tables
+from footprint.access.agent_tokens import add_token
 from footprint.api import create_api
+from footprint.core.records import EnergyReading, to_line
+from footprint.figures import Query, run_query
 from footprint.ledger import verifier
-from footprint.ledger.importing import import_energy
-from footprint.ledger.sealing import seal
-from footprint.ledger.shipping import Inbox
-from footprint.ledger.vault import Vault, VaultError
-from footprint.querying import Question, query
-from footprint.querying.closure import closure
-from footprint.readings import EnergyReading, to_line
-from footprint.store import Store
-from footprint.tokens import add_token
+from footprint.ledger.archive_writer import seal
+from footprint.ledger.importers import import_energy
+from footprint.ledger.ingest import IngestService
+from footprint.ledger.object_store import Vault, VaultError
+from footprint.queries.energy_balance import energy_balance
+from footprint.storage import schema
+from footprint.storage.database import Store
 from tests.ledgers import count
 from tests.threedays import FACTS, bring_all, printed
 from tests.walk import DAY_S, NOW_US, compute, write
@@ -33,13 +33,17 @@ US = 1_000_000
 
 
 def closes(store: Store) -> bool:
-    found = closure(store, FACTS, None, None)
+    found = energy_balance(store, FACTS, None, None)
     return bool(found) and all(row["closes"] for row in found)
 
 
 def hours(days: range, device: str) -> list[str]:
     """Readings of one device every ten minutes."""
-    return [f"{DAY_S + 86_400 * day + second},a,{device},gpu,{100 + second // 600}" for day in days for second in range(0, 86_400, 600)]
+    return [
+        f"{DAY_S + 86_400 * day + second},a,{device},gpu,{100 + second // 600}"
+        for day in days
+        for second in range(0, 86_400, 600)
+    ]
 
 
 HEAD = "time,host,device,component,power_w"
@@ -61,19 +65,19 @@ def test_a_year_of_late_data_at_once(sqlite: Store, tmp_path: Path) -> None:
     whole = Store(f"sqlite:///{tmp_path / 'whole.db'}")
     import_energy(whole, write(tmp_path / "all.csv", [HEAD, *sorted([*hours(year, "gpu:0"), *hours(year, "gpu:1")])]), NOW_US)
     compute(whole, FACTS)
-    question = Question(group=("device",), every="month")
-    assert query(sqlite, FACTS, question, NOW_US).rows == query(whole, FACTS, question, NOW_US).rows
+    question = Query(group=("device",), every="month")
+    assert run_query(sqlite, FACTS, question, NOW_US).rows == run_query(whole, FACTS, question, NOW_US).rows
     whole.close()
 
 
 def test_a_place_for_sealed_days_that_cannot_be_written_loses_nothing(store: Store, tmp_path: Path) -> None:
     bring_all(store, tmp_path)
     compute(store, FACTS)
-    before, readings = printed(store), count(store, tables.Reading)
+    before, readings = printed(store), count(store, schema.Reading)
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(VaultError, match="cannot write"):
         seal(store, Vault(str(tmp_path / "file" / "sealed")), NOW_US, after_days=2, keep_days=3)
-    assert count(store, tables.Reading) == readings
+    assert count(store, schema.Reading) == readings
     assert printed(store) == before
     assert seal(store, Vault(str(tmp_path / "sealed")), NOW_US, after_days=2, keep_days=3).retired > 0
     compute(store, FACTS, again=True)
@@ -82,7 +86,7 @@ def test_a_place_for_sealed_days_that_cannot_be_written_loses_nothing(store: Sto
 
 
 def test_a_full_disk_of_the_server_answers_for_nothing_that_it_did_not_keep(sqlite: Store) -> None:
-    api = create_api(FACTS, sqlite, Inbox(sqlite, FACTS.services_of_model), lambda: NOW_US)
+    api = create_api(FACTS, sqlite, IngestService(sqlite, FACTS.services_of_model), lambda: NOW_US)
     client = TestClient(api)
     headers = {"Authorization": f"Bearer {add_token(sqlite, 'a', NOW_US)}"}
 
@@ -99,7 +103,7 @@ def test_a_full_disk_of_the_server_answers_for_nothing_that_it_did_not_keep(sqli
     event.listen(sqlite.engine, "begin", lambda c: limits.append(c.exec_driver_sql(f"PRAGMA max_page_count={pages}").scalar()))
     answer = client.post("/api/v1/ingest", content=body(5000), headers=headers)
     assert answer.status_code == 503
-    assert count(sqlite, tables.Reading) == 5000
+    assert count(sqlite, schema.Reading) == 5000
     pages = 10**6
     assert client.post("/api/v1/ingest", content=body(5000), headers=headers).json()["accepted"] == 5000
     compute(sqlite, FACTS)

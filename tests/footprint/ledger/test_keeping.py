@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from sqlmodel import SQLModel
 
-from footprint import tables
 from footprint.cli.app import status_of
 from footprint.ledger import verifier
+from footprint.ledger.archive_writer import SealError, seal
 from footprint.ledger.backup import BackupError, backup, restore
-from footprint.ledger.importing import import_energy, import_requests
+from footprint.ledger.importers import import_energy, import_requests
+from footprint.ledger.object_store import Vault
 from footprint.ledger.retention import RULES, erase_requests
-from footprint.ledger.sealing import SealError, seal
-from footprint.ledger.vault import Vault
-from footprint.store import Store
+from footprint.storage import schema
+from footprint.storage.database import Store
 from tests.ledgers import count
 from tests.threedays import DAY, FACTS, bring_all, printed
 from tests.walk import CONFIG, NOW_US, compute, write
@@ -28,14 +28,16 @@ def test_a_backup_is_the_same_store_on_either_database(store: Store, sqlite: Sto
     compute(store, FACTS)
     before = printed(store)
     rows = backup(store, tmp_path / "b.zip", NOW_US)
-    assert rows["reading"] == count(store, tables.Reading)
+    assert rows["reading"] == count(store, schema.Reading)
     assert restore(sqlite, tmp_path / "b.zip") == rows
     assert printed(sqlite) == before
     assert compute(sqlite, FACTS).computed == 0
     # And it goes on: numbers that the database gives out do not begin again.
     again = backup(sqlite, tmp_path / "c.zip", NOW_US)
     assert again == rows
-    late = import_energy(sqlite, write(tmp_path / "l.csv", ["time,host,device,component,power_w", "1782979203,z,gpu:0,gpu,5"]), NOW_US)
+    late = import_energy(
+        sqlite, write(tmp_path / "l.csv", ["time,host,device,component,power_w", "1782979203,z,gpu:0,gpu,5"]), NOW_US
+    )
     assert late.accepted == 1
 
 
@@ -66,7 +68,7 @@ def test_what_is_no_backup_or_no_empty_store_is_refused(sqlite: Store, tmp_path:
             (tmp_path / name).write_text(CONFIG)
         with pytest.raises(BackupError):
             restore(new, tmp_path / name)
-    assert count(new, tables.Reading) == 0
+    assert count(new, schema.Reading) == 0
     new.close()
 
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footprint import tables
-from footprint.ledger import lines
-from footprint.ledger.importing import import_energy, import_requests
-from footprint.store import Store
+from footprint.ledger import line_reader
+from footprint.ledger.importers import import_energy, import_requests
+from footprint.storage import schema
+from footprint.storage.database import Store
 from tests import ledgers
 from tests.walk import NOW_US, config, write
 
@@ -103,8 +103,8 @@ def test_the_size_of_chunks_makes_no_difference(tmp_path: Path, monkeypatch: pyt
     path = write(tmp_path / "e.csv", [ENERGY, *rows])
     whole, _ = brought(tmp_path, "energy", [])
     first = import_energy(whole, path, NOW_US)
-    monkeypatch.setattr(lines, "CHUNK_BYTES", size)
-    monkeypatch.setattr(lines, "READ_BYTES", size // 3)
+    monkeypatch.setattr(line_reader, "CHUNK_BYTES", size)
+    monkeypatch.setattr(line_reader, "READ_BYTES", size // 3)
     small, _ = brought(tmp_path, "energy", [])
     done = import_energy(small, path, NOW_US)
     assert (done.accepted, done.rejects) == (40, first.rejects)
@@ -122,14 +122,14 @@ def test_a_second_import_changes_nothing_and_says_so(store: Store, tmp_path: Pat
     assert [done.accepted for done in second] == [0, 0]
     assert [done.duplicates for done in second] == [500, 401 + first[1].duplicates]
     assert (held(store), ledgers.stream_days(store), ledgers.service_days(store)) == before
-    assert ledgers.count(store, tables.ReadingClaim) == ledgers.count(store, tables.RequestClaim) == 0
+    assert ledgers.count(store, schema.ReadingClaim) == ledgers.count(store, schema.RequestClaim) == 0
 
 
 def test_an_interrupted_import_keeps_whole_blocks_and_the_next_brings_the_rest(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lines, "CHUNK_BYTES", 4096)
-    monkeypatch.setattr(lines, "READ_BYTES", 4096)
+    monkeypatch.setattr(line_reader, "CHUNK_BYTES", 4096)
+    monkeypatch.setattr(line_reader, "READ_BYTES", 4096)
     path = write(tmp_path / "e.csv", [ENERGY, *(f"{START_S + n},a,gpu:0,gpu,,{n},x" for n in range(1000))])
 
     def interrupt(rows: int) -> None:

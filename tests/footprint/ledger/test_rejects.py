@@ -5,16 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from footprint.ledger.rejects import Marks, Reject, write_rejects
+from footprint.ledger.rejects import ColumnErrors, Reject, write_rejects
 
 
 def test_each_reject_is_a_line_of_json(tmp_path: Path) -> None:
     path = tmp_path / "e.csv.rejected.jsonl"
     write_rejects(path, [Reject(3, "time", "empty"), Reject(9, "power_w", "négatif")])
     found = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    assert found == [
-        {"line": 3, "column": "time", "reason": "empty"}, {"line": 9, "column": "power_w", "reason": "négatif"},
-    ]  # fmt: skip
+    assert found == [{"line": 3, "column": "time", "reason": "empty"}, {"line": 9, "column": "power_w", "reason": "négatif"}]
     write_rejects(path, [Reject(1, "line", "not CSV")])
     assert len(path.read_text(encoding="utf-8").splitlines()) == 1
     write_rejects(path, [])
@@ -29,7 +27,7 @@ def test_a_device_is_written_to_as_it_is() -> None:
 
 
 def test_the_first_reason_of_a_row_stays() -> None:
-    marks = Marks(np.array([5, 6, 7]))
+    marks = ColumnErrors(np.array([5, 6, 7]))
     marks.mark(np.array([False, True, True]), "time", "empty")
     marks.mark(np.array([True, True, False]), "host", "empty")
     marks.mark_one(1, "device", "empty")

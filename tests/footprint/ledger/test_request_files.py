@@ -9,10 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from footprint.config import Config, parse_config
-from footprint.ledger.files import UnreadableFile
-from footprint.ledger.importing import import_requests
+from footprint.ledger.importers import import_requests
+from footprint.ledger.readers import UnreadableFile
 from footprint.ledger.rejects import write_rejects
-from footprint.store import Store
+from footprint.storage.database import Store
 from tests import ledgers
 from tests.walk import NOW_US, write
 
@@ -62,18 +62,35 @@ GOOD = {"start": START_S, "end": START_S + 9, "service": "chat", "use_case": "u"
 @pytest.mark.parametrize(
     ("fields", "column"),
     [
-        ({"start": None}, "start"), ({"start": "2026-07-01T00:00:00"}, "start"), ({"end": START_S - 1}, "end"),
-        ({"end": "soon"}, "end"), ({"first_token": START_S - 1}, "first_token"), ({"first_token": START_S + 10}, "first_token"),
-        ({"cached_input_tokens": 11}, "cached_input_tokens"), ({"cached_input_tokens": -1}, "cached_input_tokens"),
-        ({"input_tokens": -1}, "input_tokens"), ({"input_tokens": 1.5}, "input_tokens"), ({"output_tokens": "many"}, "output_tokens"),
-        ({"output_tokens": True}, "output_tokens"), ({"output_tokens": 10**16}, "output_tokens"),
-        ({"output_tokens": 10**40}, "output_tokens"), ({"output_tokens": float("nan")}, "output_tokens"),
-        ({"output_tokens": "1e999999999"}, "output_tokens"), ({"requests": 0}, "requests"), ({"requests": -2}, "requests"),
-        ({"units": -1}, "units"), ({"units": "many"}, "units"), ({"status": "fine"}, "status"),
-        ({"service": "(idle)"}, "service"), ({"use_case": "(idle)"}, "use_case"), ({"model": "(unattributed)"}, "model"),
-        ({"service": "", "model": "shared"}, "service"), ({"use_case": "x" * 201}, "use_case"), ({"id": ["r1"]}, "id"),
+        ({"start": None}, "start"),
+        ({"start": "2026-07-01T00:00:00"}, "start"),
+        ({"end": START_S - 1}, "end"),
+        ({"end": "soon"}, "end"),
+        ({"first_token": START_S - 1}, "first_token"),
+        ({"first_token": START_S + 10}, "first_token"),
+        ({"cached_input_tokens": 11}, "cached_input_tokens"),
+        ({"cached_input_tokens": -1}, "cached_input_tokens"),
+        ({"input_tokens": -1}, "input_tokens"),
+        ({"input_tokens": 1.5}, "input_tokens"),
+        ({"output_tokens": "many"}, "output_tokens"),
+        ({"output_tokens": True}, "output_tokens"),
+        ({"output_tokens": 10**16}, "output_tokens"),
+        ({"output_tokens": 10**40}, "output_tokens"),
+        ({"output_tokens": float("nan")}, "output_tokens"),
+        ({"output_tokens": "1e999999999"}, "output_tokens"),
+        ({"requests": 0}, "requests"),
+        ({"requests": -2}, "requests"),
+        ({"units": -1}, "units"),
+        ({"units": "many"}, "units"),
+        ({"status": "fine"}, "status"),
+        ({"service": "(idle)"}, "service"),
+        ({"use_case": "(idle)"}, "use_case"),
+        ({"model": "(unattributed)"}, "model"),
+        ({"service": "", "model": "shared"}, "service"),
+        ({"use_case": "x" * 201}, "use_case"),
+        ({"id": ["r1"]}, "id"),
     ],
-)  # fmt: skip
+)
 def test_a_request_that_cannot_be_right_is_refused_and_the_others_are_kept(
     sqlite: Store, tmp_path: Path, fields: dict[str, Any], column: str
 ) -> None:
@@ -94,18 +111,23 @@ def test_whole_numbers_may_be_written_in_every_way(sqlite: Store, tmp_path: Path
 
 def test_parquet_columns_may_be_typed_in_every_way(sqlite: Store, tmp_path: Path) -> None:
     columns = {
-        "start": pa.array([float(START_S), START_S + 1.5]), "end": pa.array([START_S + 9, None], pa.int64()),
-        "service": pa.array(["chat", "chat"]), "use_case": pa.array([b"u", b"v"], pa.binary()),
-        "input_tokens": pa.array([5, 6], pa.uint16()), "output_tokens": pa.array([3.0, None], pa.float64()),
-        "units": pa.array([1, None], pa.int8()), "id": pa.array([1, 2], pa.int64()),
+        "start": pa.array([float(START_S), START_S + 1.5]),
+        "end": pa.array([START_S + 9, None], pa.int64()),
+        "service": pa.array(["chat", "chat"]),
+        "use_case": pa.array([b"u", b"v"], pa.binary()),
+        "input_tokens": pa.array([5, 6], pa.uint16()),
+        "output_tokens": pa.array([3.0, None], pa.float64()),
+        "units": pa.array([1, None], pa.int8()),
+        "id": pa.array([1, 2], pa.int64()),
         "prompt": pa.array([[SECRET], None], pa.list_(pa.string())),
-    }  # fmt: skip
+    }
     pq.write_table(pa.table(columns), tmp_path / "r.parquet")
     done = bring(sqlite, str(tmp_path / "r.parquet"))
     assert done.rejects == []
     assert [(row[1], row[5], row[9], row[11]) for row in ledgers.requests(sqlite)] == [
-        ("u", START_S * US, 5, 3), ("v", START_S * US + 1_500_000, 6, None)
-    ]  # fmt: skip
+        ("u", START_S * US, 5, 3),
+        ("v", START_S * US + 1_500_000, 6, None),
+    ]
 
 
 @pytest.mark.parametrize("header", ["end,service,use_case", "start,service", "start,use_case"])
@@ -151,9 +173,13 @@ def test_nothing_but_the_columns_of_the_contract_is_looked_at(sqlite: Store, tmp
     """Prompts, answers, users and addresses reach neither the database, nor its journal, nor the rejects."""
     rows = [
         GOOD | {"prompt": SECRET, "messages": [{"role": "user", "content": SECRET}], "user": SECRET, "ip": SECRET},
-        GOOD | {"start": SECRET, "end": SECRET}, GOOD | {"status": SECRET}, GOOD | {"output_tokens": SECRET},
-        GOOD | {"service": f"({SECRET}"}, GOOD | {"units": SECRET}, {SECRET: SECRET},
-    ]  # fmt: skip
+        GOOD | {"start": SECRET, "end": SECRET},
+        GOOD | {"status": SECRET},
+        GOOD | {"output_tokens": SECRET},
+        GOOD | {"service": f"({SECRET}"},
+        GOOD | {"units": SECRET},
+        {SECRET: SECRET},
+    ]
     header = f"start,service,use_case,prompt,{SECRET}"
     cells = [
         f'{START_S},chat,u,"{SECRET}\n{START_S},{SECRET},u,a,b",{SECRET}',

@@ -14,21 +14,28 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from footprint import tables
 from footprint.ledger import verifier
-from footprint.ledger.batches import withdraw
-from footprint.ledger.importing import import_energy, import_requests
-from footprint.ledger.reading import LedgerView
-from footprint.ledger.sealing import SealedDays, seal
-from footprint.ledger.vault import Vault, VaultError
-from footprint.store import Store
+from footprint.ledger.archive_writer import SealedDays, seal
+from footprint.ledger.import_batches import withdraw
+from footprint.ledger.importers import import_energy, import_requests
+from footprint.ledger.ledger_view import LedgerView
+from footprint.ledger.object_store import Vault, VaultError
+from footprint.storage import schema
+from footprint.storage.database import Store
 from tests.ledgers import count
 from tests.threedays import ENERGY, FACTS, REQUESTS, bring_all, printed
 from tests.walk import CONFIG, NOW_US, START, compute, config, write
 
 
 def sealed(store: Store, folder: Path, **options: Any) -> SealedDays:
-    return seal(store, Vault(str(folder)), NOW_US, after_days=options.pop("after_days", 2), keep_days=options.pop("keep_days", 3), **options)
+    return seal(
+        store,
+        Vault(str(folder)),
+        NOW_US,
+        after_days=options.pop("after_days", 2),
+        keep_days=options.pop("keep_days", 3),
+        **options,
+    )
 
 
 def faults(folder: Path) -> list[str]:
@@ -39,7 +46,7 @@ def test_figures_are_the_same_to_the_byte_when_days_stand_in_files(store: Store,
     bring_all(store, tmp_path)
     compute(store, FACTS)
     before = printed(store)
-    readings, requests = count(store, tables.Reading), count(store, tables.Request)
+    readings, requests = count(store, schema.Reading), count(store, schema.RequestRow)
     done = sealed(store, tmp_path / "sealed")
     assert (done.parts, done.supplements) == (5, 0)  # two or three days of a host, of a service, of events
     assert done.rows == readings + requests
@@ -59,7 +66,9 @@ def test_sealing_twice_the_same_ledger_gives_the_same_files(tmp_path: Path) -> N
         bring_all(store, tmp_path)
         sealed(store, tmp_path / name)
         store.close()
-        folders.append({p.relative_to(tmp_path / name): p.read_bytes() for p in (tmp_path / name / "days").rglob("host*.parquet")})
+        folders.append(
+            {p.relative_to(tmp_path / name): p.read_bytes() for p in (tmp_path / name / "days").rglob("host*.parquet")}
+        )
     assert folders[0] == folders[1]
     assert folders[0]
 
@@ -246,7 +255,7 @@ def test_nothing_leaves_sql_that_its_file_does_not_hold(sqlite: Store, tmp_path:
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(Exception, match=r"nothing was taken out|not what was sealed|cannot be read"):
         sealed(sqlite, tmp_path / "sealed")
-    assert count(sqlite, tables.Request) == len(REQUESTS) - 1
+    assert count(sqlite, schema.RequestRow) == len(REQUESTS) - 1
 
 
 def test_object_storage_by_url_holds_the_same(sqlite: Store, tmp_path: Path) -> None:

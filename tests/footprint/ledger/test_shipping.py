@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from footprint import tables
-from footprint.ledger.batches import list_batches, withdraw
-from footprint.ledger.shipping import Inbox
-from footprint.readings import ActivityReading, EnergyReading, RequestRecord, to_line
-from footprint.store import Store, table
+from footprint.core.records import ActivityReading, EnergyReading, RequestRecord, to_line
+from footprint.ledger.import_batches import list_batches, withdraw
+from footprint.ledger.ingest import IngestService
+from footprint.storage import schema
+from footprint.storage.database import Store, table
 from tests import ledgers
 from tests.walk import DAY_S, NOW_US
 
@@ -26,13 +26,13 @@ def energy(n: int, device: str = "GPU-x", epoch: str = "e1", alias: str = "gpu:0
     return to_line(EnergyReading(host, device, "gpu", "nvml-energy", epoch, n, at_us, n * 7, n * US, alias=alias)).encode()
 
 
-def inbox(store: Store) -> Inbox:
-    return Inbox(store, lambda model: {"chat"} if model == "m1" else {"x", "y"} if model == "shared" else set())
+def inbox(store: Store) -> IngestService:
+    return IngestService(store, lambda model: {"chat"} if model == "m1" else {"x", "y"} if model == "shared" else set())
 
 
 def aliases(store: Store) -> list[tuple[str, str, int]]:
     with store.read() as connection:
-        rows = connection.execute(select(table(tables.Alias)).order_by("since_us")).all()
+        rows = connection.execute(select(table(schema.AliasRow)).order_by("since_us")).all()
         names = store.texts(connection, {number for row in rows for number in (row.place_id, row.device_id)})
     return [(names[row.place_id], names[row.device_id], row.since_us // US - DAY_S) for row in rows]
 
@@ -88,12 +88,22 @@ REQUEST = {"kind": "request", "start": DAY_S, "end": DAY_S + 5, "service": "chat
 @pytest.mark.parametrize(
     ("fields", "column"),
     [
-        ({"service": ""}, "service"), ({"service": "", "model": "shared"}, "service"), ({"service": "(idle)"}, "service"),
-        ({"use_case": "(idle)"}, "use_case"), ({"end": DAY_S - 1}, "end"), ({"end": -1}, "end"), ({"requests": 0}, "requests"),
-        ({"first_token": DAY_S + 6}, "first_token"), ({"output_tokens": 10**16}, "output_tokens"), ({"kind": []}, "kind"),
-        ({"use_case": "a\0b"}, "use_case"), ({"use_case": "\ud800"}, "use_case"), ({"start": [1]}, "start"), ({"start": None}, "start"),
+        ({"service": ""}, "service"),
+        ({"service": "", "model": "shared"}, "service"),
+        ({"service": "(idle)"}, "service"),
+        ({"use_case": "(idle)"}, "use_case"),
+        ({"end": DAY_S - 1}, "end"),
+        ({"end": -1}, "end"),
+        ({"requests": 0}, "requests"),
+        ({"first_token": DAY_S + 6}, "first_token"),
+        ({"output_tokens": 10**16}, "output_tokens"),
+        ({"kind": []}, "kind"),
+        ({"use_case": "a\0b"}, "use_case"),
+        ({"use_case": "\ud800"}, "use_case"),
+        ({"start": [1]}, "start"),
+        ({"start": None}, "start"),
     ],
-)  # fmt: skip
+)
 def test_a_request_that_cannot_be_right_is_refused(store: Store, fields: dict[str, object], column: str) -> None:
     lines = [json.dumps(REQUEST | fields).encode(), json.dumps(REQUEST).encode()]
     done = inbox(store).accept(None, lines, NOW_US)

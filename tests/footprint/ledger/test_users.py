@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from footprint import tables
-from footprint.ledger.batches import withdraw
-from footprint.ledger.files import UnreadableFile
-from footprint.ledger.importing import import_users
-from footprint.store import Store, table
+from footprint.ledger.import_batches import withdraw
+from footprint.ledger.importers import import_users
+from footprint.ledger.readers import UnreadableFile
+from footprint.storage import schema
+from footprint.storage.database import Store, table
 from tests import ledgers
 from tests.walk import NOW_US, write
 
@@ -18,7 +18,7 @@ HEADER = "period,service,use_case,users,max_share,teams"
 
 def cells(store: Store) -> set[tuple[object, ...]]:
     with store.read() as connection:
-        rows = connection.execute(select(table(tables.Users)))
+        rows = connection.execute(select(table(schema.Users)))
         return {(r.period, r.service, r.use_case, r.users, r.max_share, r.teams) for r in rows}
 
 
@@ -40,12 +40,21 @@ def test_periods_are_years_quarters_and_months(sqlite: Store, tmp_path: Path, pe
 @pytest.mark.parametrize(
     ("cell", "column"),
     [
-        (",chat,,5,,", "period"), ("2026-Q0,chat,,5,,", "period"), ("2026-13,chat,,5,,", "period"), ("2026Q3,chat,,5,,", "period"),
-        ("2026-7,chat,,5,,", "period"), ("2026-07-01,chat,,5,,", "period"), ("2026,chat,,,,", "users"), ("2026,chat,,-1,,", "users"),
-        ("2026,chat,,1.5,,", "users"), ("2026,chat,,5,40,", "max_share"), ("2026,chat,,5,-0.1,", "max_share"),
-        ("2026,chat,,5,nan,", "max_share"), ("2026,chat,,5,,few", "teams"),
+        (",chat,,5,,", "period"),
+        ("2026-Q0,chat,,5,,", "period"),
+        ("2026-13,chat,,5,,", "period"),
+        ("2026Q3,chat,,5,,", "period"),
+        ("2026-7,chat,,5,,", "period"),
+        ("2026-07-01,chat,,5,,", "period"),
+        ("2026,chat,,,,", "users"),
+        ("2026,chat,,-1,,", "users"),
+        ("2026,chat,,1.5,,", "users"),
+        ("2026,chat,,5,40,", "max_share"),
+        ("2026,chat,,5,-0.1,", "max_share"),
+        ("2026,chat,,5,nan,", "max_share"),
+        ("2026,chat,,5,,few", "teams"),
     ],
-)  # fmt: skip
+)
 def test_a_cell_that_cannot_be_right_is_refused(sqlite: Store, tmp_path: Path, cell: str, column: str) -> None:
     done = import_users(sqlite, write(tmp_path / "u.csv", [HEADER, cell, "2026,ok,,1,1,1"]), NOW_US)
     assert done.accepted == 1
@@ -73,4 +82,4 @@ def test_withdrawn_cells_are_unknown_again_unless_another_file_vouches_for_them(
     assert cells(store) == {("2026", "chat", "", 2, None, None)}
     assert withdraw(store, two.batch, "wrong too", NOW_US) == 1
     assert cells(store) == set()
-    assert ledgers.count(store, tables.WithdrawnUsers) == 2
+    assert ledgers.count(store, schema.WithdrawnUsers) == 2

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from sqlalchemy import event
 
-from footprint.querying.closure import closure
-from footprint.store import Store
+from footprint.queries.energy_balance import energy_balance
+from footprint.storage.database import Store
 from tests.threedays import FACTS, HOURS, bring_all
 from tests.walk import START, compute
 
@@ -22,7 +22,7 @@ def asked(store: Store, hours: int) -> int:
     record = lambda *told: statements.append(told[2])  # noqa: E731 - a listener that can be taken off again
     event.listen(engine, "before_cursor_execute", record)
     try:
-        rows = closure(store, FACTS, START * 1_000_000, START * 1_000_000 + hours * HOUR_US)
+        rows = energy_balance(store, FACTS, START * 1_000_000, START * 1_000_000 + hours * HOUR_US)
     finally:
         event.remove(engine, "before_cursor_execute", record)
     assert rows

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footprint.querying.frontier import Option, binned, geometric, quantile, undominated
+from footprint.queries.pareto import Option, binned, geometric, quantile, undominated
 
 SMALL = st.integers(0, 6).map(float)  # so that ties happen
 OPTIONS = st.lists(st.tuples(SMALL, SMALL), max_size=12).map(

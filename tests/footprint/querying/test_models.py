@@ -7,16 +7,17 @@ import pytest
 from fastapi.testclient import TestClient
 
 from footprint.api import create_api
-from footprint.api.engineering import NAMES
+from footprint.api.efficiency import NAMES
 from footprint.config import Config, ConfigError, parse_config
-from footprint.config.engineering import CAUSES
-from footprint.ledger.shipping import Inbox
-from footprint.querying import Question, avoidable
-from footprint.querying.models import COLUMNS, alternatives, models
-from footprint.querying.registering import register
-from footprint.querying.steps import phases, tokens_by_step
-from footprint.store import Store
-from footprint.units import J_PER_KWH
+from footprint.config.evaluations import CAUSES
+from footprint.core.units import J_PER_KWH
+from footprint.figures import Query
+from footprint.ledger.ingest import IngestService
+from footprint.queries import avoidable_energy
+from footprint.queries.action_register import register
+from footprint.queries.batch_efficiency import phases, tokens_by_step
+from footprint.queries.model_comparison import COLUMNS, alternatives, models
+from footprint.storage.database import Store
 from tests.simulation.server import Day
 from tests.tried import TEXT, two_models
 from tests.walk import CONFIG, NOW_US, ask, config
@@ -27,9 +28,11 @@ def tried(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Config, dict
     return two_models(tmp_path_factory.mktemp("tried"))
 
 
-def test_models_of_a_use_case_with_their_times_scores_and_what_is_not_dominated(tried: tuple[Store, Config, dict[str, Day]]) -> None:
+def test_models_of_a_use_case_with_their_times_scores_and_what_is_not_dominated(
+    tried: tuple[Store, Config, dict[str, Day]],
+) -> None:
     store, facts, days = tried
-    rows = {(row["use_case"], row["model"]): row for row in models(store, facts, Question(), NOW_US)}
+    rows = {(row["use_case"], row["model"]): row for row in models(store, facts, Query(), NOW_US)}
     assert len(rows) == 4
     letters = {name: rows["letters", f"m-{name}"] for name in ("large", "small")}
     for name, row in letters.items():
@@ -50,17 +53,19 @@ def test_models_of_a_use_case_with_their_times_scores_and_what_is_not_dominated(
 
 def test_limits_leave_out_what_does_not_keep_them_or_is_unknown(tried: tuple[Store, Config, dict[str, Day]]) -> None:
     store, facts, _ = tried
-    rows = {row["model"]: row for row in models(store, facts, Question(), NOW_US, use_case="letters", min_score=0.85)}
+    rows = {row["model"]: row for row in models(store, facts, Query(), NOW_US, use_case="letters", min_score=0.85)}
     assert (rows["m-large"]["meets_limits"], rows["m-small"]["meets_limits"]) == (True, False)
     assert (rows["m-large"]["undominated_latency"], rows["m-small"]["undominated_latency"]) == (True, None)
-    noted = {row["model"]: row for row in models(store, facts, Question(), NOW_US, use_case="notes", min_score=0.1)}
+    noted = {row["model"]: row for row in models(store, facts, Query(), NOW_US, use_case="notes", min_score=0.1)}
     assert noted["m-small"]["meets_limits"] is False
 
 
-def test_the_alternative_is_the_one_that_takes_least_with_the_ratio_of_compare(tried: tuple[Store, Config, dict[str, Day]]) -> None:
+def test_the_alternative_is_the_one_that_takes_least_with_the_ratio_of_compare(
+    tried: tuple[Store, Config, dict[str, Day]],
+) -> None:
     store, facts, _ = tried
-    rows = models(store, facts, Question(), NOW_US)
-    found = {row["use_case"]: row for row in alternatives(store, facts, Question(), NOW_US, rows, chosen=True)}
+    rows = models(store, facts, Query(), NOW_US)
+    found = {row["use_case"]: row for row in alternatives(store, facts, Query(), NOW_US, rows, chosen=True)}
     for use_case in ("letters", "notes"):
         row = found[use_case]
         mine = {each["model"]: each for each in rows if each["use_case"] == use_case}
@@ -71,15 +76,17 @@ def test_the_alternative_is_the_one_that_takes_least_with_the_ratio_of_compare(t
         assert row["measurable"] is (not row["ratio_low"] <= 1 <= row["ratio_high"])
     # Of letters both have a score: the small one's is surely lower, and is an alternative only where the reader says what is enough.
     assert found_unless_worse(store, facts) == ["notes"]
-    strict = models(store, facts, Question(), NOW_US, min_score=0.99)
-    assert alternatives(store, facts, Question(), NOW_US, strict) == []
+    strict = models(store, facts, Query(), NOW_US, min_score=0.99)
+    assert alternatives(store, facts, Query(), NOW_US, strict) == []
 
 
 def found_unless_worse(store: Store, facts: Config) -> list[str]:
-    rows = models(store, facts, Question(), NOW_US)
-    current = {use: max((r for r in rows if r["use_case"] == use), key=lambda r: r["requests"])["model"] for use in ("letters", "notes")}
+    rows = models(store, facts, Query(), NOW_US)
+    current = {
+        use: max((r for r in rows if r["use_case"] == use), key=lambda r: r["requests"])["model"] for use in ("letters", "notes")
+    }
     assert current["letters"] in ("m-large", "m-small")
-    return [row["use_case"] for row in alternatives(store, facts, Question(), NOW_US, rows) if row["current"] == "m-large"]
+    return [row["use_case"] for row in alternatives(store, facts, Query(), NOW_US, rows) if row["current"] == "m-large"]
 
 
 def test_energy_per_token_falls_with_tokens_a_step_as_the_server_says(tried: tuple[Store, Config, dict[str, Day]]) -> None:
@@ -97,9 +104,11 @@ def test_energy_per_token_falls_with_tokens_a_step_as_the_server_says(tried: tup
         assert row["j_per_output_token_q1"] <= row["j_per_output_token"] <= row["j_per_output_token_q3"]
 
 
-def test_phases_sum_to_the_energy_of_a_request_and_reading_costs_what_it_truly_does(tried: tuple[Store, Config, dict[str, Day]]) -> None:
+def test_phases_sum_to_the_energy_of_a_request_and_reading_costs_what_it_truly_does(
+    tried: tuple[Store, Config, dict[str, Day]],
+) -> None:
     store, facts, days = tried
-    rows = {row["service"]: row for row in phases(store, facts, Question(), NOW_US)}
+    rows = {row["service"]: row for row in phases(store, facts, Query(), NOW_US)}
     for service, row in rows.items():
         parts = sum(row[name] for name in ("prefill_j", "decode_j", "undivided_j", "idle_j", "host_j", "facility_j"))
         assert parts == pytest.approx(row["energy_j"])
@@ -112,7 +121,9 @@ def test_phases_sum_to_the_energy_of_a_request_and_reading_costs_what_it_truly_d
     for service, row in rows.items():
         total = (row["energy_j"] + row["awake_j"]) * row["requests"] / J_PER_KWH
         unattributed = sum(
-            r["energy_kwh"] for r in ask(store, facts, group=("service", "use_case")) if (r["service"], r["use_case"]) == (service, "(unattributed)")
+            r["energy_kwh"]
+            for r in ask(store, facts, group=("service", "use_case"))
+            if (r["service"], r["use_case"]) == (service, "(unattributed)")
         )
         assert total + unattributed == pytest.approx(whole[service]["energy_kwh"])
 
@@ -130,15 +141,15 @@ def test_the_register_says_who_mends_what_and_keeps_what_no_longer_occurs(tried:
 
 def test_an_empty_store_has_no_models_no_steps_and_a_register_of_unknown_energy(sqlite: Store) -> None:
     facts = parse_config(TEXT)
-    assert models(sqlite, facts, Question(), NOW_US) == []
+    assert models(sqlite, facts, Query(), NOW_US) == []
     assert tokens_by_step(sqlite, None, None) == []
-    assert phases(sqlite, facts, Question(), NOW_US) == []
+    assert phases(sqlite, facts, Query(), NOW_US) == []
     assert [row["energy_kwh"] for row in register(sqlite, facts, None, None)] == [None, None]
 
 
 def test_every_table_is_answered_over_http(tried: tuple[Store, Config, dict[str, Day]]) -> None:
     store, facts, _ = tried
-    client = TestClient(create_api(facts, store, Inbox(store, facts.services_of_model), lambda: NOW_US))
+    client = TestClient(create_api(facts, store, IngestService(store, facts.services_of_model), lambda: NOW_US))
     for name in NAMES:
         answer = client.get(f"/api/v1/tables/{name}").json()
         assert answer["rows"], name
@@ -150,7 +161,7 @@ def test_every_table_is_answered_over_http(tried: tuple[Store, Config, dict[str,
 
 
 def test_causes_of_the_configuration_are_those_of_the_register() -> None:
-    assert set(CAUSES) == {avoidable.NIGHT, avoidable.DAY_TIME, *avoidable._CAUSES.values()}
+    assert set(CAUSES) == {avoidable_energy.NIGHT, avoidable_energy.DAY_TIME, *avoidable_energy._CAUSES.values()}
 
 
 @pytest.mark.parametrize(
@@ -167,9 +178,7 @@ def test_causes_of_the_configuration_are_those_of_the_register() -> None:
         ('[[action]]\ncause = "failed requests"\nowner = "x"\nstatus = "open"\nsince = "soon"\n', "since is 'soon'"),
         ('[[action]]\ncause = "failed requests"\nowner = "x"\nstatus = "open"\nwho = "y"\n', "who"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_right_is_refused(block: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         config(CONFIG + block)
-
-

@@ -9,35 +9,44 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footprint.aggregation.basis import basis_at
-from footprint.attribution.rounding import split_integer
+from footprint.aggregation.calculation_basis import basis_at
+from footprint.attribution.largest_remainder import split_integer
 from footprint.config import parse_config
-from footprint.impact.book import shipped_book
-from footprint.querying.columns import AMOUNTS, Cells, Place, part_of, table_of
-from footprint.querying.respread import Weights, respread
+from footprint.figures.cell_table import AMOUNTS, CellKey, Cells, part_of, table_of
+from footprint.figures.idle_redistribution import Weights, respread
+from footprint.impact.factor_book import shipped_book
 
 _CONFIG = parse_config('[[site]]\nname = "s"\n[[host]]\nname = "a"\nsite = "s"\n[[host]]\nname = "b"\nsite = "s"\n')
 _BASES = [
-    basis_at(_CONFIG, shipped_book(), host, 0, component="gpu", device_model="H100", method="counter", idle_known=True, split="ok")
+    basis_at(
+        _CONFIG, shipped_book(), host, 0, component="gpu", device_model="H100", method="counter", idle_known=True, split="ok"
+    )
     for host in ("a", "b")
 ]
 _PLACE = st.builds(
-    Place, period=st.integers(0, 3), service=st.sampled_from(["chat", "code", ""]),
-    use_case=st.sampled_from(["(idle)", "(unattributed)", "mail", "notes"]), model=st.sampled_from(["m", "(idle)"]),
-    device=st.just(""), charter=st.sampled_from(["authorised", ""]), basis=st.sampled_from(_BASES),
-)  # fmt: skip
+    CellKey,
+    period=st.integers(0, 3),
+    service=st.sampled_from(["chat", "code", ""]),
+    use_case=st.sampled_from(["(idle)", "(unattributed)", "mail", "notes"]),
+    model=st.sampled_from(["m", "(idle)"]),
+    device=st.just(""),
+    charter=st.sampled_from(["authorised", ""]),
+    basis=st.sampled_from(_BASES),
+)
 _CELLS = st.dictionaries(
     _PLACE, st.lists(st.integers(-(10**15), 10**15), min_size=len(AMOUNTS), max_size=len(AMOUNTS)), min_size=1, max_size=12
 )
 _USE = st.tuples(st.sampled_from(["mail", "notes", "new"]), st.sampled_from(["m", "n"]), st.sampled_from(["authorised", ""]))
 _WEIGHTS = st.dictionaries(
-    st.tuples(st.integers(0, 1), st.sampled_from(["chat", "code"])), st.dictionaries(_USE, st.floats(0, 1e18), max_size=5), max_size=4
+    st.tuples(st.integers(0, 1), st.sampled_from(["chat", "code"])),
+    st.dictionaries(_USE, st.floats(0, 1e18), max_size=5),
+    max_size=4,
 )
 MONTHS = (0, 0, 1, 1)
 
 
 def one_by_one(cells: Cells, weights: Weights) -> Cells:
-    found: dict[Place, list[int]] = defaultdict(lambda: [0] * len(AMOUNTS))
+    found: dict[CellKey, list[int]] = defaultdict(lambda: [0] * len(AMOUNTS))
     for place, amounts in cells.items():
         shares = weights.get((MONTHS[place.period], place.service), {})
         uses = sorted(shares) if place.use_case == "(idle)" else []

@@ -15,23 +15,24 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from footprint import stretches, tables
-from footprint.aggregation.basis import basis_at
-from footprint.aggregation.summing import LARGEST, TOO_LARGE, crossing, rebuild, set_stamp, stamp
+from footprint.aggregation.calculation_basis import basis_at
+from footprint.aggregation.rollups import LARGEST, TOO_LARGE, crossing, rebuild, rollup_zone, set_stamp
+from footprint.calendar import rollup_ranges
 from footprint.config import Config, parse_config
-from footprint.impact.book import shipped_book
-from footprint.ledger.batches import list_batches, withdraw
-from footprint.querying import Question, query
-from footprint.querying.answering import gathered
-from footprint.querying.calendar import hours
-from footprint.querying.figures import budgets, energy_figures
-from footprint.store import Store, table
+from footprint.figures import Query, run_query
+from footprint.figures.engine import open_result
+from footprint.figures.row_metrics import budgets, energy_figures
+from footprint.impact.factor_book import shipped_book
+from footprint.ledger.import_batches import list_batches, withdraw
+from footprint.queries.hourly_profile import hours
+from footprint.storage import schema
+from footprint.storage.database import Store, table
 from tests.walk import DAY_S, NOW_US, bring, compute, config, energy_lines, request_lines, write
 
 ZONES = ("Europe/Paris", "Asia/Kolkata", "America/St_Johns", "Australia/Lord_Howe", "America/Havana", "UTC", "Asia/Kathmandu")
 FIRST_DAY = 20_500  # 2026-02-16: three months with a change of clocks in most of these zones
 DAYS = 100
-TABLES = (tables.RowSum, tables.CountSum, tables.SeenSum, tables.HourSum)
+TABLES = (schema.RowSum, schema.CountSum, schema.SeenSum, schema.HourSum)
 CONFIG = """
 [organisation]
 timezone = "{zone}"
@@ -72,23 +73,37 @@ def fill(store: Store, facts: Config, seed: int, grain: int) -> None:
     luck = random.Random(seed)
     places = [
         (host, device, service, use, model, charter)
-        for host, device, service in (("a", "gpu:0", "chat"), ("b", "gpu:0", "chat"), ("b", "gpu:1", "code"), ("c", "gpu:0", "(unattributed)"))
-        for use, model, charter in (
-            ("drafting", "m", "authorised"), ("secret", "m", "undeclared"), ("(idle)", "(idle)", "(idle)"),
+        for host, device, service in (
+            ("a", "gpu:0", "chat"),
+            ("b", "gpu:0", "chat"),
+            ("b", "gpu:1", "code"),
+            ("c", "gpu:0", "(unattributed)"),
         )
-    ]  # fmt: skip
+        for use, model, charter in (
+            ("drafting", "m", "authorised"),
+            ("secret", "m", "undeclared"),
+            ("(idle)", "(idle)", "(idle)"),
+        )
+    ]
     names = store.name_ids({text for place in places for text in place})
     with store.begin() as connection:
         numbers = {}
         for host in ("a", "b", "c"):
             for index, status in enumerate(("ok", "refused")):
                 basis = basis_at(
-                    facts, shipped_book(), host, FIRST_DAY * 86_400_000_000, component="gpu", device_model="H100",
-                    method="counter", idle_known=bool(index), split=status,
-                )  # fmt: skip
+                    facts,
+                    shipped_book(),
+                    host,
+                    FIRST_DAY * 86_400_000_000,
+                    component="gpu",
+                    device_model="H100",
+                    method="counter",
+                    idle_known=bool(index),
+                    split=status,
+                )
                 numbers[host, index] = len(numbers) + 1
                 row = {"id": len(numbers), "digest": f"{host}{index}", "content": basis.to_json()}
-                store.insert_new(connection, tables.Basis, [row])
+                store.insert_new(connection, schema.BasisRow, [row])
         rows, counts, seen, windows = [], [], [], []
         hole = range(FIRST_DAY + 30, FIRST_DAY + 30 + luck.choice([0, 3, 12]))
         for slot in range(FIRST_DAY * 86_400, (FIRST_DAY + DAYS) * 86_400, grain):
@@ -101,7 +116,11 @@ def fill(store: Store, facts: Config, seed: int, grain: int) -> None:
                 seen.append((slot, names[host], names[device], begin, begin + read + 100_000_000, read, 50_000_000, 7, 10**9, 1))
             for host, device, service, use, model, charter in luck.sample(places, 4):
                 amounts = [luck.randrange(10**13) for _ in range(4)]
-                amounts += [luck.randrange(-(10**9), 10**9), luck.choice([0, luck.randrange(-(10**9), 10**9)]), luck.choice([0, 10**9])]
+                amounts += [
+                    luck.randrange(-(10**9), 10**9),
+                    luck.choice([0, luck.randrange(-(10**9), 10**9)]),
+                    luck.choice([0, 10**9]),
+                ]
                 amounts += [luck.randrange(10**12) for _ in range(3)]
                 key = (slot, *(names[text] for text in (host, device, service, use, model)))
                 rows.append((*key, numbers[host, luck.randrange(2)], names[charter], *amounts, 1))
@@ -113,21 +132,44 @@ def fill(store: Store, facts: Config, seed: int, grain: int) -> None:
                 end = start + luck.choice([1, 5, 30, 900]) * 3_600_000_000
                 windows.append((start, end, *(names[x] for x in ("chat", use, model, charter)), 1001, *told, 1, 2))
         put = store.insert_many
-        put(connection, table(tables.Row), [c.name for c in table(tables.Row).columns], rows)
-        put(connection, table(tables.Count), [c.name for c in table(tables.Count).columns], counts)
-        put(connection, table(tables.Seen), [c.name for c in table(tables.Seen).columns], seen)
-        put(connection, table(tables.Straddle), [c.name for c in table(tables.Straddle).columns if c.name != "id"], windows)
-        store.insert_new(connection, tables.Stream, [
-            {"id": index, "host_id": names[host], "device_id": names["gpu:0"], "component": "gpu", "quantity": "energy",
-             "grade": "counter", "source": "x", "model": ""} for index, host in enumerate("abc", 1)
-        ])  # fmt: skip
-        store.insert_new(connection, tables.StreamDay, [
-            {"stream_id": 1, "day": day, "first_us": day * 86_400_000_000, "last_us": (day + 1) * 86_400_000_000 - 1, "version": 1}
-            for day in (FIRST_DAY, FIRST_DAY + DAYS - 1)
-        ])  # fmt: skip
+        put(connection, table(schema.FigureRow), [c.name for c in table(schema.FigureRow).columns], rows)
+        put(connection, table(schema.Count), [c.name for c in table(schema.Count).columns], counts)
+        put(connection, table(schema.Seen), [c.name for c in table(schema.Seen).columns], seen)
+        put(connection, table(schema.Straddle), [c.name for c in table(schema.Straddle).columns if c.name != "id"], windows)
+        store.insert_new(
+            connection,
+            schema.Stream,
+            [
+                {
+                    "id": index,
+                    "host_id": names[host],
+                    "device_id": names["gpu:0"],
+                    "component": "gpu",
+                    "quantity": "energy",
+                    "grade": "counter",
+                    "source": "x",
+                    "model": "",
+                }
+                for index, host in enumerate("abc", 1)
+            ],
+        )
+        store.insert_new(
+            connection,
+            schema.StreamDay,
+            [
+                {
+                    "stream_id": 1,
+                    "day": day,
+                    "first_us": day * 86_400_000_000,
+                    "last_us": (day + 1) * 86_400_000_000 - 1,
+                    "version": 1,
+                }
+                for day in (FIRST_DAY, FIRST_DAY + DAYS - 1)
+            ],
+        )
 
 
-def questions(facts: Config, luck: random.Random) -> Question:
+def questions(facts: Config, luck: random.Random) -> Query:
     """Any question whose ends lie at edges of slots."""
     edges = [None, None]
     if luck.random() < 0.9:
@@ -141,30 +183,42 @@ def questions(facts: Config, luck: random.Random) -> Question:
         elif shape == "hour":
             bounds.append((day * 24 + luck.randrange(24)) * 3_600_000_000)
         else:
-            local = stretches.day_of(facts.timezone, day * 86_400)
-            local = stretches.month_of(local)[0] if shape == "month" else local
-            bounds.append(stretches.midnight_s(facts.timezone, local) * 1_000_000)
+            local = rollup_ranges.day_of(facts.timezone, day * 86_400)
+            local = rollup_ranges.month_of(local)[0] if shape == "month" else local
+            bounds.append(rollup_ranges.midnight_s(facts.timezone, local) * 1_000_000)
     if None not in bounds and bounds[0] >= bounds[1]:
         bounds = [None, None]
     full = luck.random() < 0.3
-    known = ("service", "use_case", "model", "charter") if full else ("service", "use_case", "model", "device", "host", "site", "charter")
+    known = (
+        ("service", "use_case", "model", "charter")
+        if full
+        else ("service", "use_case", "model", "device", "host", "site", "charter")
+    )
     group = tuple(luck.sample(known, luck.randrange(3)))
-    values = {"service": "chat", "use_case": "secret", "model": "m", "device": "gpu:0", "host": "b", "site": "one", "charter": "(idle)"}
+    values = {
+        "service": "chat",
+        "use_case": "secret",
+        "model": "m",
+        "device": "gpu:0",
+        "host": "b",
+        "site": "one",
+        "charter": "(idle)",
+    }
     where = tuple((name, values[name]) for name in luck.sample(known, luck.randrange(3)))
     if where and where[0][0] == "service":
         where = (*where, ("service", "code"), ("service", "nobody"))
-    return Question(group, luck.choice(["all", "day", "week", "month", "quarter"]), *bounds, where, "full" if full else "active")
+    return Query(group, luck.choice(["all", "day", "week", "month", "quarter"]), *bounds, where, "full" if full else "active")
 
 
-def without_sums(store: Store, facts: Config, question: Question) -> list[dict[str, Any]]:
+def without_sums(store: Store, facts: Config, question: Query) -> list[dict[str, Any]]:
     with unsummed(store):
-        return query(store, facts, question, NOW_US).rows
+        return run_query(store, facts, question, NOW_US).rows
 
 
 @contextmanager
 def unsummed(store: Store) -> Iterator[None]:
     with store.begin() as connection:
-        kept = stamp(store, connection)
+        kept = rollup_zone(store, connection)
         set_stamp(store, connection, "")
     try:
         yield
@@ -183,7 +237,7 @@ def test_sums_give_what_hourly_rows_give(store: Store, zone: str) -> None:
     kinds = set()
     for _ in range(12):
         asked = questions(facts, luck)
-        rows = query(store, facts, asked, NOW_US).rows
+        rows = run_query(store, facts, asked, NOW_US).rows
         assert rows == without_sums(store, facts, asked), asked
         kinds.add(bool(rows))
         ends = (asked.from_us or FIRST_DAY * 86_400_000_000, asked.to_us or (FIRST_DAY + DAYS) * 86_400_000_000)
@@ -203,7 +257,7 @@ def test_sums_give_what_hourly_rows_give(store: Store, zone: str) -> None:
 def test_whatever_is_asked(sums: tuple[Store, Config], seed: int) -> None:
     store, facts = sums
     asked = questions(facts, random.Random(seed))
-    assert query(store, facts, asked, NOW_US).rows == without_sums(store, facts, asked)
+    assert run_query(store, facts, asked, NOW_US).rows == without_sums(store, facts, asked)
 
 
 @pytest.fixture(scope="module", params=["Europe/Paris", "America/St_Johns"])
@@ -222,7 +276,7 @@ def test_many_rows_at_once_are_what_each_is_by_itself(sums: tuple[Store, Config]
     for _ in range(15):
         asked = questions(facts, luck)
         rows = {}
-        with gathered(store, facts, asked, NOW_US) as found:
+        with open_result(store, facts, asked, NOW_US) as found:
             if found is None:
                 continue
             for place, group in found.groups.items():
@@ -235,7 +289,7 @@ def test_many_rows_at_once_are_what_each_is_by_itself(sums: tuple[Store, Config]
                         assert {c: half for c, half in one.causes().items() if any(half)} == {
                             c: half for c, half in other.causes().items() if any(half)
                         }
-        for row in query(store, facts, asked, NOW_US).rows:
+        for row in run_query(store, facts, asked, NOW_US).rows:
             names = tuple(row[name] for name in asked.group)
             alone = next(v for (n, _), v in rows.items() if n == names and v.get("energy_kwh") == row["energy_kwh"])
             assert {name: row[name] for name in alone} == alone
@@ -258,10 +312,12 @@ def test_sums_follow_every_change_of_rows(store: Store, tmp_path: Path) -> None:
     assert all(first)
     compute(store, facts, again=True, from_us=(DAY_S + 30 * 86_400) * 1_000_000, to_us=(DAY_S + 31 * 86_400) * 1_000_000)
     assert contents(store) == first
-    other = write(tmp_path / "other.csv", request_lines(start + 86_400, 7200, 30, seed=9)[:1] + [
-        line.replace(",r", ",other") for line in request_lines(start + 86_400, 7200, 30, seed=9)[1:]
-    ])  # fmt: skip
-    from footprint.ledger.importing import import_requests
+    other = write(
+        tmp_path / "other.csv",
+        request_lines(start + 86_400, 7200, 30, seed=9)[:1]
+        + [line.replace(",r", ",other") for line in request_lines(start + 86_400, 7200, 30, seed=9)[1:]],
+    )
+    from footprint.ledger.importers import import_requests
 
     import_requests(store, facts, other, NOW_US)
     compute(store, facts)
@@ -286,14 +342,14 @@ def test_another_zone_is_never_answered_from_sums_of_this_one(sqlite: Store, tmp
     bring(sqlite, facts, tmp_path, energy_lines(DAY_S, 4 * 86_400, 900), request_lines(DAY_S, 4 * 86_400, 50))
     compute(sqlite, facts)
     moved = replace(facts, timezone=ZoneInfo("America/New_York"))
-    asked = Question(every="day")
-    before = query(sqlite, moved, asked, NOW_US).rows
+    asked = Query(every="day")
+    before = run_query(sqlite, moved, asked, NOW_US).rows
     with sqlite.read() as connection:
-        assert stamp(sqlite, connection) == stretches.identity(facts.timezone)
+        assert rollup_zone(sqlite, connection) == rollup_ranges.identity(facts.timezone)
     compute(sqlite, moved)
     with sqlite.read() as connection:
-        assert stamp(sqlite, connection) == stretches.identity(moved.timezone)
-    assert query(sqlite, moved, asked, NOW_US).rows == before == without_sums(sqlite, moved, asked)
+        assert rollup_zone(sqlite, connection) == rollup_ranges.identity(moved.timezone)
+    assert run_query(sqlite, moved, asked, NOW_US).rows == before == without_sums(sqlite, moved, asked)
 
 
 def test_rows_too_large_to_be_summed_are_read_as_they_are(sqlite: Store) -> None:
@@ -303,8 +359,8 @@ def test_rows_too_large_to_be_summed_are_read_as_they_are(sqlite: Store) -> None
         connection.exec_driver_sql(f"UPDATE footprint_row SET active_uj = {2**62} WHERE active_uj > {10**12}")
     assert not rebuild(sqlite, facts.timezone)
     with sqlite.read() as connection:
-        assert stamp(sqlite, connection) == TOO_LARGE
-    row = query(sqlite, facts, Question(), NOW_US).rows[0]
+        assert rollup_zone(sqlite, connection) == TOO_LARGE
+    row = run_query(sqlite, facts, Query(), NOW_US).rows[0]
     assert row["accelerator_active_kwh"] > 2**63 / 3.6e12
     assert LARGEST * 31 * 25 * 4 < 2**63
 
@@ -314,20 +370,20 @@ def test_a_stretch_is_tiled_by_its_parts(zone: str) -> None:
     found, luck = ZoneInfo(zone), random.Random(1)
     for _ in range(300):
         low, high = sorted(luck.randrange(1_760_000_000 // 900, 1_830_000_000 // 900) * 900 for _ in range(2))
-        parts = list(stretches.cut(found, low, high))
+        parts = list(rollup_ranges.cut(found, low, high))
         edges = [low, *(part.last for part in parts)]
         assert [part.first for part in parts] == edges[:-1]
         assert (edges[-1] == high) or low == high
         for part in parts:
-            if part.kind != stretches.SLOTS:
-                assert stretches.midnight_s(found, stretches.day_of(found, part.first)) == part.first
-        assert all(part.kind != stretches.SLOTS for part in parts[1:-1])
-    assert list(stretches.cut(None, 0, 10)) == [stretches.Stretch(stretches.SLOTS, 0, 10)]
+            if part.kind != rollup_ranges.SLOTS:
+                assert rollup_ranges.midnight_s(found, rollup_ranges.day_of(found, part.first)) == part.first
+        assert all(part.kind != rollup_ranges.SLOTS for part in parts[1:-1])
+    assert list(rollup_ranges.cut(None, 0, 10)) == [rollup_ranges.Stretch(rollup_ranges.SLOTS, 0, 10)]
 
 
 def test_what_a_window_crosses() -> None:
     zone = ZoneInfo("Europe/Paris")
-    first = stretches.midnight_s(zone, stretches.day_of(zone, DAY_S)) * 1_000_000
+    first = rollup_ranges.midnight_s(zone, rollup_ranges.day_of(zone, DAY_S)) * 1_000_000
     hour = 3_600_000_000
     assert crossing(zone, first, first + 24 * hour) == 0
     assert crossing(zone, first + 23 * hour, first + 25 * hour) == 1

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footprint.wording.numbers import Shown, energy_unit, estimate, interval, mass_unit, number
+from footprint.i18n.formatting import FormattedEstimate, energy_unit, estimate, interval, mass_unit, number
 
 THIN, NBSP, MINUS = "\u202f", "\u00a0", "\u2212"
 
@@ -28,7 +28,7 @@ THIN, NBSP, MINUS = "\u202f", "\u00a0", "\u2212"
 def test_value_and_interval_are_rounded_to_one_place(
     figures: tuple[float, float | None, float | None], language: str, value: str, interval: str
 ) -> None:
-    assert estimate(*figures, language) == Shown(value, interval)
+    assert estimate(*figures, language) == FormattedEstimate(value, interval)
 
 
 @given(st.floats(-1e9, 1e9), st.floats(1e-6, 1e6), st.floats(1e-6, 1e6))

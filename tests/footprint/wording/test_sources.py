@@ -8,11 +8,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footprint.impact.book import shipped_book
-from footprint.wording.sources import PHRASES, TITLES, source_in
+from footprint.i18n.source_titles import PHRASES, TITLES, source_in
+from footprint.impact.factor_book import shipped_book
 
 # Names of projects, people and licences, which have no language.
-NAMES = {"CEEMS", "CodeCarbon", "EcoLogits", "Boavizta", "BoaviztAPI", "Arcep", "Falk", "et", "al", "CC-BY-4", "MIT", "MPL-2", "next", "ink"}
+NAMES = {
+    "CEEMS",
+    "CodeCarbon",
+    "EcoLogits",
+    "Boavizta",
+    "BoaviztAPI",
+    "Arcep",
+    "Falk",
+    "et",
+    "al",
+    "CC-BY-4",
+    "MIT",
+    "MPL-2",
+    "next",
+    "ink",
+}
 
 
 def told(source: str, language: str) -> str:
@@ -24,15 +39,25 @@ def told(source: str, language: str) -> str:
     [
         (
             "Our World in Data, carbon intensity of electricity (Ember), 2024; read in the table of CEEMS, carbon-intensity-owid.csv",
-            [("Our World in Data, carbon intensity of electricity (Ember)", "en"), (", 2024\u202f; lu dans la table de CEEMS, carbon-intensity-owid.csv", "")],
-            [("Our World in Data, carbon intensity of electricity (Ember), 2024; read in the table of CEEMS, carbon-intensity-owid.csv", "")],
+            [
+                ("Our World in Data, carbon intensity of electricity (Ember)", "en"),
+                (", 2024\u202f; lu dans la table de CEEMS, carbon-intensity-owid.csv", ""),
+            ],
+            [
+                (
+                    "Our World in Data, carbon intensity of electricity (Ember), 2024; read in the table of CEEMS, carbon-intensity-owid.csv",
+                    "",
+                )
+            ],
         ),
         ("RTE, Bilan électrique 2023", [("RTE, Bilan électrique 2023", "")], [("RTE, Bilan électrique", "fr"), (" 2023", "")]),
         ("MPL-2.0; fact cited", [("MPL-2.0\u202f; fait cité", "")], [("MPL-2.0; fact cited", "")]),
         ("", [], []),
     ],
-)  # fmt: skip
-def test_words_of_ours_are_translated_and_titles_stay_with_their_language(source: str, fr: list[tuple[str, str]], en: list[tuple[str, str]]) -> None:
+)
+def test_words_of_ours_are_translated_and_titles_stay_with_their_language(
+    source: str, fr: list[tuple[str, str]], en: list[tuple[str, str]]
+) -> None:
     assert source_in(source, "fr") == fr
     assert source_in(source, "en") == en
 

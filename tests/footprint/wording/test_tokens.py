@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from footprint.charts.canvas import COLOURS
+from footprint.charts.palette import colours, declarations
 from footprint.editions.forms.charts import strip
-from footprint.editions.forms.page import style
-from footprint.editions.forms.print import MARK, badge
-from footprint.editions.forms.svg import COLOURS
-from footprint.wording.tokens import colours, declarations
+from footprint.editions.forms.html import style
+from footprint.editions.forms.pdf import MARK, badge
 from tests.dashboards.test_tokens import tokens
 
 FORMS = Path(__file__).parents[3] / "footprint" / "editions" / "forms"
@@ -33,7 +33,9 @@ def test_pages_set_both_themes_and_each_class_that_charts_use() -> None:
     css = style()
     for theme in ("light", "dark"):
         assert declarations(theme) in css  # type: ignore[arg-type]
-    classes = set(re.findall(r'colour="([\w-]+)"', "".join(path.read_text(encoding="utf-8") for path in (FORMS / "charts").glob("*.py"))))
+    classes = set(
+        re.findall(r'colour="([\w-]+)"', "".join(path.read_text(encoding="utf-8") for path in (FORMS / "charts").glob("*.py")))
+    )
     assert len(classes) > 8
     assert classes <= set(COLOURS)
     for name in classes:

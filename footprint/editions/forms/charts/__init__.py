@@ -8,17 +8,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from footprint.charts.canvas import Canvas
 from footprint.editions.document import Chart, Figure
 from footprint.editions.forms.charts import bars, dumbbell, shares, stacks, strip, tornado, trend, vintages, waterfall
-from footprint.editions.forms.svg import Canvas
 
 __all__ = ["DRAWERS", "drawn", "strip"]
 
 Drawer = Callable[[Any, Mapping[str, Figure], str, str, str], Canvas]
 DRAWERS: dict[str, Drawer] = {
-    "trend": trend.draw, "bars": bars.draw, "waterfall": waterfall.draw, "shares": shares.draw, "dumbbell": dumbbell.draw,
-    "tornado": tornado.draw, "stacks": stacks.draw, "vintages": vintages.draw,
-}  # fmt: skip
+    "trend": trend.draw,
+    "bars": bars.draw,
+    "waterfall": waterfall.draw,
+    "shares": shares.draw,
+    "dumbbell": dumbbell.draw,
+    "tornado": tornado.draw,
+    "stacks": stacks.draw,
+    "vintages": vintages.draw,
+}
 
 
 def drawn(chart: Chart, figures: Mapping[str, Figure], language: str, title: str) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from footprint.charts.canvas import WIDTH, Canvas
 from footprint.editions.document import Bar, Bars, Figure
-from footprint.editions.forms.svg import WIDTH, Canvas
-from footprint.editions.showing import shown
+from footprint.editions.figure_format import shown
 
 ROW, BAR, TOP = 27.0, 14.0, 4.0
 LABELS, LEFT, RIGHT, VALUE, LETTER = 178.0, 188.0, 470.0, 532.0, 636.0

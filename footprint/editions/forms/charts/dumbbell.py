@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from footprint.charts.canvas import WIDTH, Canvas, ticks
 from footprint.editions.document import Dumbbell, Figure, Pair
-from footprint.editions.forms.svg import WIDTH, Canvas, ticks
-from footprint.editions.showing import shown
-from footprint.wording.numbers import number
+from footprint.editions.figure_format import shown
+from footprint.i18n.formatting import number
 
 ROW, TOP = 40.0, 26.0
 LABELS, LEFT, RIGHT, END = 168.0, 182.0, 500.0, 638.0

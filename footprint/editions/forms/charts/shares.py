@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from footprint.charts.canvas import WIDTH, Canvas, width_of
 from footprint.editions.document import Figure, Shares
-from footprint.editions.forms.svg import WIDTH, Canvas, width_of
-from footprint.editions.showing import shown
+from footprint.editions.figure_format import shown
 
 TOP, BAR = 26.0, 26.0
 _WORDS = {  # (French, English)
-    "A": ("mesuré (A)", "measured (A)"), "B": ("en partie modélisé (B)", "partly modelled (B)"),
-    "C": ("estimé (C)", "estimated (C)"), "D": ("fournisseur (D)", "supplier’s word (D)"), "missing": ("manquant", "missing"),
-}  # fmt: skip
+    "A": ("mesuré (A)", "measured (A)"),
+    "B": ("en partie modélisé (B)", "partly modelled (B)"),
+    "C": ("estimé (C)", "estimated (C)"),
+    "D": ("fournisseur (D)", "supplier’s word (D)"),
+    "missing": ("manquant", "missing"),
+}
 _LOOKS = {
-    "A": ("data", "solid"), "B": ("data-2", "solid"), "C": ("data", "hatched"), "D": ("data", "outline"),
+    "A": ("data", "solid"),
+    "B": ("data-2", "solid"),
+    "C": ("data", "hatched"),
+    "D": ("data", "outline"),
     "missing": ("ink", "dotted"),
-}  # fmt: skip
+}
 
 
 def draw(drawing: Shares, figures: Mapping[str, Figure], language: str, title: str, alternative: str) -> Canvas:

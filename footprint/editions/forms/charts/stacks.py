@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from footprint.charts.canvas import WIDTH, Canvas, width_of
 from footprint.editions.document import Figure, Stacks
-from footprint.editions.forms.svg import WIDTH, Canvas, width_of
-from footprint.editions.showing import shown
+from footprint.editions.figure_format import shown
 
 ROW, BAR, TOP, LEFT, RIGHT = 30.0, 18.0, 30.0, 76.0, 560.0
 LOOKS = (("data", "solid"), ("data-2", "solid"), ("data", "hatched"), ("increase", "solid"), ("idle", "dotted"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
+from footprint.charts.canvas import Canvas, hatch
 from footprint.editions.document import Day
-from footprint.editions.forms.svg import Canvas, hatch
 
 WIDTH, HEIGHT = 832.0, 9.0  # the full width of the paper's text
 

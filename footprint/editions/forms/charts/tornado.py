@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from footprint.charts.canvas import WIDTH, Canvas
 from footprint.editions.document import Figure, Tornado
-from footprint.editions.forms.svg import WIDTH, Canvas
-from footprint.editions.showing import shown
-from footprint.wording.numbers import number
+from footprint.editions.figure_format import shown
+from footprint.i18n.formatting import number
 
 ROW, BAR, TOP = 28.0, 16.0, 4.0
 LABELS, LEFT, RIGHT = 208.0, 262.0, 586.0
@@ -28,8 +28,13 @@ def draw(drawing: Tornado, figures: Mapping[str, Figure], language: str, title: 
         low, high = min(swing.low, 0.0) * scale, max(swing.high, 0.0) * scale
         canvas.bar(zero + low, middle - BAR / 2, -low, BAR, colour="data-2")
         canvas.bar(zero, middle - BAR / 2, high, BAR, colour="data")
-        canvas.text(zero + low - 6, middle + 4.5, f"−{number(-swing.low, language, 2)}" if swing.low else "0", anchor="end",
-                    colour="ink-2")  # fmt: skip
+        canvas.text(
+            zero + low - 6,
+            middle + 4.5,
+            f"−{number(-swing.low, language, 2)}" if swing.low else "0",
+            anchor="end",
+            colour="ink-2",
+        )
         canvas.text(zero + high + 6, middle + 4.5, f"+{number(swing.high, language, 2)}" if swing.high else "0", colour="ink-2")
     canvas.line(zero, TOP - 2, zero, bottom + 4, width=1.4)
     told = shown(figures[drawing.centre], language)

@@ -9,9 +9,9 @@ from itertools import pairwise
 
 from babel.dates import format_date
 
-from footprint.editions.document import Figure, Point, Trend
-from footprint.editions.forms.svg import WIDTH, Canvas, ticks, width_of
-from footprint.wording.numbers import estimate, number
+from footprint.charts.canvas import WIDTH, Canvas, ticks, width_of
+from footprint.editions.document import Figure, MainPoint, Trend
+from footprint.i18n.formatting import estimate, number
 
 LEFT, RIGHT, TOP, BOTTOM = 48.0, 498.0, 34.0, 206.0
 HEIGHT = 250.0
@@ -53,9 +53,9 @@ def draw(drawing: Trend, _: Mapping[str, Figure], language: str, title: str, alt
     return canvas
 
 
-def _runs(points: tuple[Point, ...]) -> Iterator[tuple[int, list[Point]]]:
+def _runs(points: tuple[MainPoint, ...]) -> Iterator[tuple[int, list[MainPoint]]]:
     """Stretches of months with a value."""
-    run: list[Point] = []
+    run: list[MainPoint] = []
     for index, point in enumerate(points):
         if point.value is not None:
             run.append(point)
@@ -66,7 +66,7 @@ def _runs(points: tuple[Point, ...]) -> Iterator[tuple[int, list[Point]]]:
         yield len(points) - len(run), run
 
 
-def _band(canvas: Canvas, run: list[Point], first: int, x, y) -> None:  # type: ignore[no-untyped-def]
+def _band(canvas: Canvas, run: list[MainPoint], first: int, x, y) -> None:  # type: ignore[no-untyped-def]
     known = [(x(index), point) for index, point in enumerate(run, first) if point.low is not None and point.high is not None]
     for (left, here), (right, there) in pairwise(known):
         provisional = "provisional" in (here.state, there.state)
@@ -80,7 +80,7 @@ def _band(canvas: Canvas, run: list[Point], first: int, x, y) -> None:  # type: 
         canvas.line(at, y(point.low), at, y(point.high), colour="data", width=1.4)
 
 
-def _months(canvas: Canvas, points: tuple[Point, ...], x, language: str) -> None:  # type: ignore[no-untyped-def]
+def _months(canvas: Canvas, points: tuple[MainPoint, ...], x, language: str) -> None:  # type: ignore[no-untyped-def]
     """Each third month by name; the year in bold below its first."""
     told_year, every = "", 1 if len(points) <= 8 else 3
     for index, point in enumerate(points):
@@ -89,14 +89,19 @@ def _months(canvas: Canvas, points: tuple[Point, ...], x, language: str) -> None
             continue
         if index and index < every and every > 1:
             continue  # too close to the first
-        canvas.text(x(index), BOTTOM + 19, format_date(date(int(year), int(month), 1), "MMM", locale=language), colour="ink-2",
-                    anchor="middle")  # fmt: skip
+        canvas.text(
+            x(index),
+            BOTTOM + 19,
+            format_date(date(int(year), int(month), 1), "MMM", locale=language),
+            colour="ink-2",
+            anchor="middle",
+        )
         if year != told_year:
             canvas.text(x(index), BOTTOM + 37, year, anchor="middle", bold=True)
             told_year = year
 
 
-def _missing(canvas: Canvas, points: tuple[Point, ...], x, step: float, language: str) -> None:  # type: ignore[no-untyped-def]
+def _missing(canvas: Canvas, points: tuple[MainPoint, ...], x, step: float, language: str) -> None:  # type: ignore[no-untyped-def]
     index = 0
     while index < len(points):
         length = next((n for n, point in enumerate(points[index:]) if point.value is not None), len(points) - index)

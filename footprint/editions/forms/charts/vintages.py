@@ -7,9 +7,9 @@ from datetime import datetime
 
 from babel.dates import format_date
 
+from footprint.charts.canvas import WIDTH, Canvas
 from footprint.editions.document import Figure, Vintages
-from footprint.editions.forms.svg import WIDTH, Canvas
-from footprint.wording.numbers import estimate
+from footprint.i18n.formatting import estimate
 
 ROW, TOP, LEFT, RIGHT, VALUE = 30.0, 4.0, 190.0, 470.0, 532.0
 

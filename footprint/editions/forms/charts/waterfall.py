@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from footprint.charts.canvas import WIDTH, Canvas, width_of
 from footprint.editions.document import Figure, Waterfall
-from footprint.editions.forms.svg import WIDTH, Canvas, width_of
-from footprint.editions.showing import Shown, shown
+from footprint.editions.figure_format import FormattedFigure, shown
 
 ROW, BAR, TOP = 25.0, 15.0, 4.0
 LABELS, LEFT, RIGHT, MARK, VALUE, END = 168.0, 182.0, 458.0, 470.0, 542.0, 638.0
@@ -44,8 +44,13 @@ def draw(drawing: Waterfall, figures: Mapping[str, Figure], language: str, title
         figure, middle = figures[effect.figure], TOP + ROW * (number + 1.5)
         begin, end, more = levels[number], levels[number + 1], levels[number + 1] >= levels[number]
         canvas.line(x(begin), middle - ROW + (5 if number == 0 else BAR / 2), x(begin), middle - BAR / 2, colour="rule-strong")
-        canvas.bar(x(min(begin, end)), middle - BAR / 2, x(max(begin, end)) - x(min(begin, end)), BAR,
-                   colour="increase" if more else "data")  # fmt: skip
+        canvas.bar(
+            x(min(begin, end)),
+            middle - BAR / 2,
+            x(max(begin, end)) - x(min(begin, end)),
+            BAR,
+            colour="increase" if more else "data",
+        )
         if figure.low is not None and figure.high is not None:
             canvas.whisker(x(end - halves[number]), x(end + halves[number]), middle)
         canvas.label(LABELS, middle, effect.label.in_(language), LABELS)
@@ -60,7 +65,7 @@ def draw(drawing: Waterfall, figures: Mapping[str, Figure], language: str, title
     return canvas
 
 
-def _columns(told: Sequence[Shown]) -> tuple[float, float, float]:
+def _columns(told: Sequence[FormattedFigure]) -> tuple[float, float, float]:
     """(end of the bars, sign, end of the value): further to the left where an effect has many digits."""
     value_at = min(VALUE, END - BESIDE - max((width_of(each.interval, SMALLER) for each in told), default=0.0))
     mark = min(MARK, value_at - 18 - max((width_of(each.value) for each in told), default=0.0))

@@ -1,0 +1,152 @@
+"""This file draws what was seen: the strip of days on top of a page, and one row of days a host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from functools import partial
+from typing import Any
+
+from babel.dates import format_date
+from dash import html
+
+from dashboards.components import ASIDE, Row, block, strip, table
+from dashboards.parts.headlines import source
+from dashboards.translations import say
+from dashboards.url_state import PageContext, protects
+from footprint.core.timestamps import parse_instant, to_datetime
+from footprint.core.units import US_PER_DAY
+from footprint.figures.coverage import UNEXPECTED
+from footprint.figures.engine import open_result
+from footprint.i18n.formatting import moment, percent
+
+STATES = ("measured", "estimated", "missing")
+STALE_US = US_PER_DAY
+MAX_LABELS = 4
+
+
+States = dict[str, list[tuple[str, str]]]  # host -> (date, state) of each day
+
+
+def day_states(context: PageContext) -> States:
+    """What the time of each host's devices was on each day of the period; none where a role sees no hosts."""
+    if context.store is None:
+        return {}
+    question = context.question(group=("host",), every="day", view="active")
+    with open_result(context.store, context.config, question, context.now_us) as found:
+        if found is None:
+            return {}
+        days = [_day(start_us, context.config.timezone) for start_us, _ in found.periods]
+        states = {host: told for (host,), told in sorted(found.states().items()) if host}
+    expected = [n for n in range(len(days)) if any(told[n] != UNEXPECTED for told in states.values())]
+    span = slice(expected[0], expected[-1] + 1) if expected else slice(0)
+    return {host: list(zip(days, told, strict=True))[span] for host, told in states.items()}
+
+
+def _day(at_us: int, zone: Any) -> str:
+    return to_datetime(at_us).astimezone(zone).date().isoformat()
+
+
+def day_strip(context: PageContext, whole: Row, found: Callable[[], States] | None = None) -> html.Div:
+    """The strip on top of a page: a day takes the worst state of any of its hosts; ``found`` gives what was found already."""
+    language = context.view.language
+    worst = (*STATES[::-1], UNEXPECTED)
+    by_day: dict[str, str] = {}
+    for states in (found or partial(day_states, context))().values():
+        for day, state in states:
+            by_day[day] = min(by_day.get(day, UNEXPECTED), state, key=worst.index)
+    status = say(language, "status_provisional" if "provisional" in whole["status"] else "status_final")
+    end = moment(whole["period_end"], context.config.timezone, language)
+    told = say(language, "data_to", end=end, zone=str(context.config.timezone))
+    share = say(language, "not_covered")
+    if whole["coverage"] is not None:
+        share = say(language, "strip_measured", share=percent(whole["coverage"], language))
+    stale: list[Any] = []
+    ends = context.view.bounds(context.config, context.now_us)[1]
+    if (ends is None or ends > context.now_us) and context.now_us - parse_instant(whole["period_end"]) > STALE_US:
+        stale = [html.P(say(language, "stale", last=end), className="stale", role="status")]
+    return html.Div(
+        [
+            strip(sorted(by_day.items()), say(language, "strip_label")) if by_day else None,
+            html.P([html.Span([html.B(status), f" · {told}"]), html.Span(share)], className="under-strip"),
+            *stale,
+        ],
+        className="day-strip",
+    )
+
+
+def seen(context: PageContext, whole: Row | None = None, found: Callable[[], States] | None = None) -> Any:
+    """One row a host, runs of days, the percentage of days measured; what lacks is said. None to who may not see hosts."""
+    language = context.view.language
+    if protects(context.role, context.view):
+        return None
+    by_host = (found or partial(day_states, context))()
+    rows, told = [], []
+    for host, states in by_host.items():
+        expected = sum(state != UNEXPECTED for _, state in states)
+        share = sum(state == "measured" for _, state in states) / max(expected, 1)
+        label = f"{host} : {percent(share, language)} {say(language, 'measured')}"
+        name = html.Span(html.A(host, href=context.view.link("/hosts", name=host)), className="strip-name")
+        rows.append(html.Div([name, strip(states, label), html.B(percent(share, language))], className="strip-row"))
+        counts = [sum(state == kind for _, state in states) for kind in STATES]
+        told.append((host, *(str(each) for each in counts), percent(share, language)))
+    key = [html.Span([html.Span(className=f"cell {kind}", **ASIDE), say(language, kind)], className="key") for kind in STATES]
+    head = [say(language, "host"), *(say(language, kind) for kind in STATES), say(language, "coverage_short")]
+    days = [day for day, _ in next(iter(by_host.values()), [])]
+    return block(
+        say(language, "seen_title"),
+        say(language, "seen_sub"),
+        [_axis(days, language), *rows, html.P(key, className="keys")],
+        language,
+        sentences=_gaps(by_host, language),
+        table=table(head, told, say(language, "seen_title")),
+        data=[(form.upper(), context.data(form, group="host", every="day")) for form in ("csv", "json", "parquet")],
+        source=source(whole, language) if whole else "",
+    )
+
+
+def _axis(days: list[str], language: str) -> html.Div:
+    labels = [
+        html.Span(words, className="axis-label", style={"left": f"{at:.1f}%"})
+        for at, words in day_labels(days, language, MAX_LABELS)
+    ]
+    return html.Div(labels, className="strip-axis", **ASIDE)
+
+
+def day_labels(days: list[str], language: str, most: int) -> list[tuple[float, str]]:
+    """(place in percent, words) under a row of days: months where there are several, else days."""
+    if not days:
+        return []
+    months = [n for n, day in enumerate(days) if day.endswith("-01")]
+    if len(days) > 62:
+        step = -(-len(months) // most) or 1
+        chosen, form = months[::step], "MMMM"
+    else:
+        step = max(-(-len(days) // most), 1)
+        chosen, form = list(range(0, len(days), step)), "d MMM"
+    return [
+        (100 * n / len(days), str(format_date(date.fromisoformat(days[n]), form, locale=language)))
+        for n in chosen
+        if n < len(days) * 0.93
+    ]
+
+
+def _gaps(found: dict[str, list[tuple[str, str]]], language: str) -> list[str]:
+    """The longest silence of each host that had one, in words."""
+    said = []
+    for host, states in found.items():
+        runs: list[list[str]] = [[]]
+        for day, state in states:
+            if state == "missing":
+                runs[-1].append(day)
+            elif runs[-1]:
+                runs.append([])
+        longest = max(runs, key=len)
+        if longest:
+            first, last = (
+                str(format_date(date.fromisoformat(each), "d MMM", locale=language)) for each in (longest[0], longest[-1])
+            )
+            key = "gap_days" if len(longest) > 1 else "gap_day"
+            # An abbreviated month ends with the point that would end the sentence.
+            said.append(say(language, key, host=host, first=first, last=last).replace("..", "."))
+    return [" ".join(said)] if said else []

@@ -1,0 +1,179 @@
+"""This file shows key figures: value, interval, quality, where they lie against the period before, and their change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dash import html
+
+from dashboards.components import Row, badge, card, ruler
+from dashboards.parts.filters import reference_words
+from dashboards.parts.headlines import point, points
+from dashboards.translations import say
+from dashboards.url_state import PageContext
+from footprint.core.estimate import Estimate
+from footprint.core.timestamps import parse_instant
+from footprint.core.units import US_PER_DAY
+from footprint.i18n.formatting import energy_unit, estimate, mass_unit, number
+from footprint.impact.uncertainty import ratio_of
+from footprint.queries.uncertainty_budget import budget_of, emissions_budget_of
+
+HALF = 0.5
+MILLION = 1_000_000
+
+
+def change_of(context: PageContext, budget: Any = budget_of) -> tuple[Row | None, Any, float | None]:
+    """(row before, ratio of energy with its interval, ratio of requests) against the period of comparison; None where unknown.
+
+    ``budget`` answers for energy, or for emissions.
+    """
+    bounds = context.view.earlier(context.config, context.now_us)
+    before = comparable(context)
+    if before is None or bounds is None or context.store is None:
+        return None, None, None
+    questions = [context.question(from_us=bounds[0], to_us=bounds[1]), context.question()]
+    budgets = [budget(context.store, context.config, question, context.now_us) for question in questions]
+    if any(not found or found[0] <= 0 for found in budgets):
+        return None, None, None
+    ratio = ratio_of(*budgets[0], *budgets[1])
+    after = context.rows()
+    requests = None
+    if before["requests"] and after and after[0]["requests"]:
+        requests = after[0]["requests"] / before["requests"]
+    return before, ratio, requests
+
+
+def comparable(context: PageContext) -> Row | None:
+    """The row of the period of comparison; None where there is none, or where half of it or less was read."""
+    bounds = context.view.earlier(context.config, context.now_us)
+    before = context.earlier()
+    if not before or bounds is None or not before[0]["energy_kwh"]:
+        return None
+    late = parse_instant(before[0]["period_start"]) > bounds[0] + US_PER_DAY
+    return None if before[0]["coverage"] is None or before[0]["coverage"] < HALF or late else before[0]
+
+
+def key_figures(context: PageContext, row: Row, before: Row | None, ratio: Any, requests: float | None) -> html.Div:
+    """Energy, emissions, requests, energy of a thousand requests."""
+    found = [
+        _energy(context, row, before, ratio),
+        _emissions(context, row, before),
+        _requests(context, row, before, requests),
+        _each(context, row, before, ratio, requests),
+    ]
+    return html.Div([each for each in found if each is not None], className="cards")
+
+
+def _why(context: PageContext, figure: str) -> html.A:
+    return html.A(say(context.view.language, "explain"), href=context.view.link("/explain", figure=figure))
+
+
+def changed(context: PageContext, found: Any) -> Any:
+    """A change with its own interval, or that none can be measured."""
+    language = context.view.language
+    if found is None:
+        return say(language, "no_reference" if context.role.sees_services else "reference_published")
+    value = point(found.value - 1, language) + ("\u202f%" if language == "fr" else "%")
+    over = say(language, "over_year" if context.view.versus == "yoy" else "over_period")
+    if found.low == found.high:
+        return [html.B(value), f" {over}"]
+    bracket = points(found.low - 1, found.high - 1, language)
+    if found.low <= 1 <= found.high:
+        return [
+            html.B(value),
+            f" {bracket} : {say(language, 'not_measurable')}".replace(" : ", "\u00a0: " if language == "fr" else ": "),
+        ]
+    return [html.B(value), f" {bracket} {over}"]
+
+
+def _drawn(context: PageContext, values: tuple[float, float, float], reference: float | None) -> Any:
+    return ruler(values[1], values[0], values[2], reference, reference_words(context))
+
+
+def _energy(context: PageContext, row: Row, before: Row | None, ratio: Any) -> Any:
+    language = context.view.language
+    if row["energy_kwh"] is None:
+        return None
+    size, unit = energy_unit(row["energy_kwh"])
+    values = row["energy_kwh"] / size, row["energy_low_kwh"] / size, row["energy_high_kwh"] / size
+    shown = estimate(values[0], values[1], values[2], language)
+    drawn = _drawn(context, values, before["energy_kwh"] / size if before else None)
+    mark = badge(row["quality"], language)
+    return card(
+        say(language, "energy"),
+        shown.value,
+        unit,
+        shown.interval,
+        mark,
+        drawn,
+        changed(context, ratio),
+        _why(context, "energy_kwh"),
+    )
+
+
+def _emissions(context: PageContext, row: Row, before: Row | None) -> Any:
+    language = context.view.language
+    if row["co2e_location_g"] is None:
+        return None
+    size, unit = mass_unit(row["co2e_location_g"])
+    values = row["co2e_location_g"] / size, row["co2e_location_low_g"] / size, row["co2e_location_high_g"] / size
+    shown = estimate(values[0], values[1], values[2], language)
+    was = before["co2e_location_g"] / size if before and before["co2e_location_g"] is not None else None
+    ratio = change_of(context, emissions_budget_of)[1] if was else None
+    return card(
+        say(language, "co2e"),
+        shown.value,
+        unit,
+        shown.interval,
+        badge(row["quality"], language),
+        _drawn(context, values, was),
+        changed(context, ratio),
+        _why(context, "co2e_location_g"),
+    )
+
+
+def _requests(context: PageContext, row: Row, before: Row | None, requests: float | None) -> Any:
+    language = context.view.language
+    if not row["requests"]:
+        return None
+    count = row["requests"]
+    many = count >= MILLION
+    value = number(count / MILLION, language) if many else number(count, language, 9)
+    exact = say(language, "exact_count", count=number(count, language, 9)) if many else say(language, "exact")
+    unit = say(language, "million") if many else ""
+    was = before["requests"] if before and before["requests"] else None
+    drawn = _drawn(context, (count, count, count), was) if was else None
+    moved = Estimate.exactly(requests) if requests else None
+    return card(
+        say(language, "requests"),
+        value,
+        unit,
+        exact,
+        badge("A", language, say(language, "counted_word")),
+        drawn,
+        changed(context, moved),
+        _why(context, "requests"),
+    )
+
+
+def _each(context: PageContext, row: Row, before: Row | None, ratio: Any, requests: float | None) -> Any:
+    language = context.view.language
+    if not row["requests"] or row["energy_kwh"] is None:
+        return None
+    per = 1e6 / row["requests"]
+    values = row["energy_kwh"] * per, row["energy_low_kwh"] * per, row["energy_high_kwh"] * per
+    shown = estimate(values[0], values[1], values[2], language)
+    was = 1e6 * before["energy_kwh"] / before["requests"] if before and before["requests"] else None
+    moved = None
+    if ratio is not None and requests:
+        moved = Estimate(ratio.value / requests, ratio.low / requests, ratio.high / requests)
+    return card(
+        say(language, "per_thousand"),
+        shown.value,
+        "Wh",
+        shown.interval,
+        badge(row["quality"], language),
+        _drawn(context, values, was),
+        changed(context, moved),
+        _why(context, "wh_thousand"),
+    )

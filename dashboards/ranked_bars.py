@@ -1,0 +1,125 @@
+"""This file ranks: a table whose cells are bars with whiskers; idle and unattributed stand last, below a hairline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from dash import html
+
+from dashboards.components import ASIDE, GREY, Row, block, name_of, table
+from dashboards.translations import absent, say
+from footprint.i18n.formatting import energy_unit, estimate, interval, number, percent
+
+Link = Callable[[str], str] | None
+MAX_BARS = 12
+
+
+def bars(
+    rows: list[Row],
+    column: str,
+    language: str,
+    address: str,
+    title: str,
+    link: Link = None,
+    *,
+    sub: str = "",
+    source: str = "",
+    sentences: Sequence[str] = (),
+) -> html.Section:
+    """Energy of each row of a grouping: sums of parts are the whole."""
+    known = [row for row in rows if row["energy_kwh"] is not None]
+    largest = max((row["energy_high_kwh"] for row in rows if row["energy_high_kwh"] is not None), default=0.0)
+    size, unit = energy_unit(max((row["energy_kwh"] for row in known), default=0.0))
+    ordered = sorted(rows, key=lambda row: (row[column] in GREY, -(row["energy_kwh"] or 0.0), row[column]))
+    named = [row for row in ordered if row[column] not in GREY]
+    rest = [row for row in ordered if row[column] in GREY]
+    head = [say(language, "name"), say(language, "chart"), unit, say(language, "interval"), say(language, "quality")]
+    bodies = [
+        html.Tbody([_bar(row, column, size, largest, language, link) for row in part], className=kind)
+        for part, kind in ((named[:MAX_BARS], "named"), (rest, "rest"))
+        if part
+    ]
+    drawn = html.Table(
+        [html.Caption(title, className="hidden"), html.Thead(html.Tr([html.Th(text, scope="col") for text in head])), *bodies],
+        className="bars",
+    )
+    told = [say(language, "bars_more", count=str(len(named) - MAX_BARS))] if len(named) > MAX_BARS else []
+    forms = [(form.upper(), address.replace("format=csv", f"format={form}")) for form in ("csv", "json", "parquet")]
+    return block(
+        title,
+        sub or say(language, "bars_sub_unit", unit=unit),
+        drawn,
+        language,
+        sentences=[*sentences, *told, *_key(ordered, column, language)],
+        table=_table(ordered, column, size, unit, language, title),
+        data=forms,
+        source=source,
+    )
+
+
+def _key(rows: list[Row], column: str, language: str) -> list[str]:
+    """What patterns mean, of those that are drawn."""
+    found = [say(language, "key_estimated")] if any(row["quality"] == "C" and row[column] not in GREY for row in rows) else []
+    found += [say(language, "key_declared")] if any(row["quality"] == "D" for row in rows) else []
+    found += [say(language, "key_nobody")] if any(row[column] == "(unattributed)" for row in rows) else []
+    return [" ".join(found)] if found else []
+
+
+def _table(rows: list[Row], column: str, size: float, unit: str, language: str, title: str) -> html.Table:
+    """The same as a table, with what bars have no place for."""
+    head = [say(language, column), unit, say(language, "interval"), say(language, "quality")]
+    head += [say(language, "requests"), say(language, "per_request"), say(language, "coverage_short")]
+    body = []
+    for row in rows:
+        requests, energy = row.get("requests"), row["energy_kwh"]
+        counted = bool(requests) and row[column] not in GREY
+        shown = shown_of(row, size, language)
+        body.append(
+            [
+                name_of(row[column], language) or say(language, "unknown"),
+                shown[0],
+                shown[1],
+                row["quality"],
+                number(requests or 0, language) if counted else say(language, "not_applicable"),
+                number(1000 * energy / (requests or 1), language) if counted and energy is not None else "",
+                percent(row["coverage"], language) if row.get("coverage") is not None else "",
+            ]
+        )
+    return table(head, body, title, intervals=(2,))
+
+
+def shown_of(row: Row, size: float, language: str) -> tuple[str, str]:
+    """Energy of a row as it is written: its value and its interval; ``[x]`` where nobody knows it."""
+    if row["energy_high_kwh"] is None:
+        return absent(row, language), ""
+    if row["energy_kwh"] is None:  # requests that were only counted have a range and no value
+        return say(language, "unknown"), interval(row["energy_low_kwh"] / size, row["energy_high_kwh"] / size, language)
+    shown = estimate(row["energy_kwh"] / size, row["energy_low_kwh"] / size, row["energy_high_kwh"] / size, language)
+    return shown.value, shown.interval
+
+
+def _bar(row: Row, column: str, size: float, largest: float, language: str, link: Link) -> html.Tr:
+    shown: Any = name_of(row[column], language) or say(language, "unknown")
+    if link is not None and row[column] and not row[column].startswith("("):
+        shown = html.A(shown, href=link(row[column]))
+    value, bracket = shown_of(row, size, language)
+    cells = [
+        html.Td(value, className="value"),
+        html.Td(bracket, className="iv"),
+        html.Td(row["quality"] or "", className="letter"),
+    ]
+    if row["energy_high_kwh"] is None:
+        return html.Tr([html.Th(shown, scope="row"), html.Td(className="drawn"), *cells])
+    width = 100 * (row["energy_kwh"] or 0.0) / largest if largest > 0 else 0.0
+    low, high = (100 * row[k] / largest if largest > 0 else 0.0 for k in ("energy_low_kwh", "energy_high_kwh"))
+    kind = {"(idle)": "idle", "(unattributed)": "nobody"}.get(row[column], f"quality-{row['quality']}")
+    drawn = html.Div(
+        [
+            html.Div(className=f"bar {kind}", style={"width": f"{max(width, 0):.2f}%"}),
+            html.Div(className="whisker", style={"left": f"{max(low, 0):.2f}%", "width": f"{max(high - low, 0):.2f}%"}),
+        ],
+        className="track",
+        **ASIDE,
+    )
+    return html.Tr([html.Th(shown, scope="row"), html.Td(drawn, className="drawn"), *cells])

@@ -1,0 +1,28 @@
+"""This file says every sentence of the pages in French or English: gettext catalogues under ``locale/``, by key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from footprint.i18n import catalogue as catalogues
+from footprint.i18n.catalogue import LANGUAGES, NBSP, THIN
+
+__all__ = ["LANGUAGES", "NBSP", "THIN", "absent", "catalogue", "say"]
+_FOLDER = Path(__file__).parent / "locale"
+
+
+def catalogue(language: str) -> dict[str, str]:
+    """Sentences of a language by key."""
+    return catalogues.catalogue(_FOLDER, language)
+
+
+def absent(row: Mapping[str, Any], language: str) -> str:
+    """The mark of a row whose figure is not there: suppressed `[c]` with the reason, or unknown."""
+    return say(language, "suppressed" if row.get("conf_status") == "C" else "unknown")
+
+
+def say(language: str, key: str, **values: str) -> str:
+    """A sentence of the pages in a language."""
+    return catalogues.sentence(_FOLDER, language, key, **values)

@@ -1,0 +1,195 @@
+"""This file decides what is to be computed: days not done, done provisionally, or done from something that changed since.
+
+What to do comes from the store, never from memory: the scheduler and ``footprint aggregate`` are this one function.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+
+from sqlalchemy import select
+
+from footprint.aggregation import AGENT_KIND, METHOD_VERSION
+from footprint.aggregation.executors import Computed, compute_days, computed_elsewhere, executor_of
+from footprint.aggregation.host_day import Host
+from footprint.aggregation.request_logs import ServiceLogs
+from footprint.aggregation.result_writer import ShardStamp, remove, store_host_day, store_service_day
+from footprint.aggregation.rollups import rebuild
+from footprint.aggregation.service_day import ServiceDay, service_days, service_fingerprint
+from footprint.config import Config
+from footprint.core.units import US_PER_DAY, US_PER_S
+from footprint.impact.factor_book import FactorBook
+from footprint.ledger.ledger_view import LedgerView, fingerprint
+from footprint.storage import schema
+from footprint.storage.database import Store, table
+
+CLOSED_AFTER_US = 120 * US_PER_S
+
+Progress = Callable[[str, int], None]
+
+
+@dataclass(slots=True)
+class AggregationSummary:
+    """What a run did: shards computed, those already as they should be, those removed, and what to say of it."""
+
+    computed: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    provisional: int = 0
+    kept: int = 0  # of those unchanged: sealed days that an edit without a date does not reach
+    notes: list[str] = field(default_factory=list)
+
+
+def aggregate(
+    store: Store,
+    config: Config,
+    book: FactorBook,
+    now_us: int,
+    from_us: int | None = None,
+    to_us: int | None = None,
+    *,
+    again: bool = False,
+    progress: Progress | None = None,
+) -> AggregationSummary:
+    """Compute every day that is not done; with ``again`` also those of [from, to) that are.
+
+    Raises
+    ------
+    ClosureError
+        If rows would not sum to the readings: nothing of that day is stored.
+    """
+    done = AggregationSummary()
+    rebuild(store, config.timezone)
+    run = _Run(store, config, book, now_us, done, progress)
+    with store.read() as connection:
+        run.read(connection)
+        marks = {}
+        for members, day in run.wanted():
+            if day < run.erased_until:
+                continue  # what it was computed from is gone: its figures stand
+            chosen = (from_us is None or (day + 1) * US_PER_DAY > from_us) and (to_us is None or day * US_PER_DAY < to_us)
+            mark = run.stale(members, day, again=again) if chosen else None
+            if mark is not None:
+                marks[members, day] = mark
+        run.compute(marks)
+        if done.kept:
+            done.notes.append(
+                f"{done.kept} sealed days of hosts and services keep the facts under which they were computed: an edit without a "
+                "date changes no sealed day; give it its date (since = …) where it is to reach them"
+            )
+        if from_us is None and to_us is None:
+            run.clear_away()
+    return done
+
+
+class _Run:
+    def __init__(
+        self, store: Store, config: Config, book: FactorBook, now_us: int, done: AggregationSummary, progress: Progress | None
+    ) -> None:
+        self.store, self.config, self.book, self.now_us = store, config, book, now_us
+        self.done, self.progress = done, progress
+
+    def read(self, connection) -> None:  # type: ignore[no-untyped-def]
+        self.view = LedgerView(self.store, connection)
+        self.logs = ServiceLogs(self.view, self.config)
+        shard, batch = table(schema.Shard), table(schema.Batch)
+        self.known = {
+            (row.members, row.day): (row.fingerprint, bool(row.provisional), row.facts)
+            for row in connection.execute(
+                select(shard.c.members, shard.c.day, shard.c.fingerprint, shard.c.provisional, shard.c.facts)
+            )
+        }
+        self.erased_until = int(self.store.meta(connection).get("erased_until", -(2**31)))
+        sealed = table(schema.Sealed)
+        self.sealed = {(row.source, row.day) for row in connection.execute(select(sealed.c.source, sealed.c.day).distinct())}
+        self.live = {row.name for row in connection.execute(select(batch.c.name).where(batch.c.kind == AGENT_KIND).distinct())}
+        self.hosts = {name: Host(self.view, self.config, self.book, self.logs, name) for name in sorted(self.view.streams())}
+
+    def wanted(self) -> Iterator[tuple[str, int]]:
+        """Every shard that the ledger calls for, in order of time, so that each day finds its past learnt."""
+        found = [(day, f"host {name}") for name, host in self.hosts.items() for day in host.days()]
+        found += [(day, f"service {name}") for name in self.view.service_days() for day in service_days(self.view, name)]
+        return ((members, day) for day, members in sorted(found))
+
+    def stale(self, members: str, day: int, *, again: bool) -> ShardStamp | None:
+        """What a shard is to be computed under; None where it stands as it should."""
+        kind, _, name = members.partition(" ")
+        print_ = self.hosts[name].fingerprint(day) if kind == "host" else service_fingerprint(self.view, self.config, name, day)
+        if not print_:
+            return None
+        provisional = self._is_live(kind, name, day) and self.now_us < (day + 1) * US_PER_DAY + CLOSED_AFTER_US
+        self.done.provisional += provisional
+        known = self.known.get((members, day))
+        if not again and known is not None and known[:2] == (print_, provisional):
+            self.done.unchanged += 1
+            return None
+        edited = known is not None and known[0] != print_ and (members, day) in self.sealed
+        if known is not None and edited and known[2] and self._keeps_facts(members, day, known[2]):
+            self.done.kept += 1
+            self.done.unchanged += 1
+            return None
+        return ShardStamp(members, day, print_, self.now_us, provisional, self._facts_print(members, day))
+
+    def _keeps_facts(self, members: str, day: int, said: str) -> bool:
+        """Whether a sealed day rests on the same readings, requests, factors, method and dated facts as when it was computed.
+
+        What else differs is an edit without a date, which changes no day already sealed.
+        """
+        services = json.loads(said)["services"]
+        return self._facts_print(members, day, services) == said
+
+    def _facts_print(self, members: str, day: int, services: list[str] | None = None) -> str:
+        kind, _, name = members.partition(" ")
+        dated = self.config.dated_digest(day * US_PER_DAY, (day + 1) * US_PER_DAY)
+        if kind == "host":
+            host = self.hosts[name]
+            chosen = host.services if services is None else services
+            told = [host.data(each, tuple(chosen)) for each in (day - 1, day, day + 1)]
+            state = fingerprint([METHOD_VERSION, self.book.digest(), dated, *told])
+        else:
+            chosen = []
+            state = fingerprint([METHOD_VERSION, dated, self.view.service_days()[name][day]])
+        return json.dumps({"services": chosen, "state": state}, sort_keys=True)
+
+    def compute(self, marks: dict[tuple[str, int], ShardStamp]) -> None:
+        """Compute shards, here or elsewhere, and store each as it comes."""
+        with executor_of(self.config) as elsewhere:
+            for done in self._computed(marks, elsewhere):
+                mark = marks[done.members, done.day]
+                if self.progress is not None:
+                    self.progress(done.members, done.day)
+                name = done.members.partition(" ")[2]
+                if isinstance(done.result, ServiceDay):
+                    store_service_day(self.store, self.config, name, done.result, mark)
+                else:
+                    store_host_day(self.store, self.config, name, done.result, done.learnt, mark)
+                self.done.computed += 1
+
+    def _computed(self, marks: dict[tuple[str, int], ShardStamp], elsewhere: tuple[Executor, int] | None) -> Iterator[Computed]:
+        if elsewhere is None:
+            for members, day in sorted(marks, key=lambda place: (place[1], place[0])):
+                yield from compute_days(self.view, self.config, self.hosts.get(_host_of(members)), members, [day])
+            return
+        wanted: dict[str, list[int]] = {}
+        for members, day in sorted(marks):
+            wanted.setdefault(members, []).append(day)
+        yield from computed_elsewhere(*elsewhere, self.store, self.config, self.book, wanted)
+
+    def _is_live(self, kind: str, name: str, day: int) -> bool:
+        """Whether more may still come by itself: an agent or a gateway shipped for that day; imports are closed at once."""
+        return f"{kind} {name} {day}" in self.live
+
+    def clear_away(self) -> None:
+        """Remove shards of which the ledger, after a withdrawal, no longer says anything."""
+        wanted = set(self.wanted())
+        for members, day in sorted(self.known.keys() - wanted):
+            remove(self.store, self.config, members, day)
+            self.done.removed += 1
+
+
+def _host_of(members: str) -> str:
+    kind, _, name = members.partition(" ")
+    return name if kind == "host" else ""

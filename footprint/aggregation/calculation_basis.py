@@ -1,0 +1,128 @@
+"""This file gathers the facts and factors behind a row: everything that turns its energy into impact, and their bounds.
+
+A basis is kept as JSON beside the rows, so that a figure can be followed to what it rests on after
+the configuration and the factor book have changed.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+from footprint.aggregation import METHOD_VERSION
+from footprint.config import Config
+from footprint.core.assumptions import assumption
+from footprint.core.estimate import Estimate
+from footprint.impact.embodied import is_over
+from footprint.impact.factor_book import Factor, FactorBook, MissingFactor
+
+
+@dataclass(frozen=True, slots=True)
+class CalculationBasis:
+    """Facts of one device over one segment of time; bounds as (value, low, high), a factor in g/kWh.
+
+    ``method`` is how most of the device's energy of the day was read: counter, power or estimate.
+    """
+
+    host: str
+    site: str
+    zone: str
+    uplift: tuple[float, float, float]
+    uplift_assumed: bool
+    pue: tuple[float, float, float]
+    pue_assumed: bool
+    factor: tuple[float, float, float] | None
+    factor_id: str
+    factor_version: str
+    component: str
+    device_model: str
+    method: str
+    idle_known: bool
+    market: float | None = None  # g/kWh, where there is evidence
+    wue: tuple[float, float, float] = (0.0, 0.0, 0.0)  # L per kWh of IT
+    wue_assumed: bool = False
+    water: tuple[float, float, float] | None = None  # L per kWh of the facility, off site
+    adpe_kgsb_per_kwh: float | None = None
+    primary_mj_per_kwh: float | None = None
+    price_eur_per_kwh: float | None = None
+    embodied_known: bool = False
+    life_over: bool = False  # past its declared life, a host has no embodied impact left to spread
+    split: str = ""  # how shared energy was divided: a status of the step model, "" where nothing is placed
+    method_version: str = METHOD_VERSION
+
+    def to_json(self) -> str:
+        """One line, the same for the same facts."""
+        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> CalculationBasis:
+        """From what ``to_json`` gave."""
+        fields = json.loads(text)
+        for name in ("uplift", "pue", "factor", "wue", "water"):
+            fields[name] = None if fields[name] is None else tuple(fields[name])
+        return cls(**fields)
+
+
+def bounds(estimate: Estimate) -> tuple[float, float, float]:
+    """(value, low, high)."""
+    return estimate.value, estimate.low, estimate.high
+
+
+IMPACT_KINDS = ("water_offsite", "adpe", "primary_energy", "electricity_price")
+
+
+def _factor_at(config: Config, book: FactorBook, kind: str, zone: str, instant_us: int) -> Factor | None:
+    """The factor that holds, None where there is none: what is missing stays missing."""
+    try:
+        return book.find(kind, zone, instant_us, config.timezone)
+    except MissingFactor:
+        return None
+
+
+def basis_at(
+    config: Config,
+    book: FactorBook,
+    host: str,
+    instant_us: int,
+    *,
+    component: str,
+    device_model: str,
+    method: str,
+    idle_known: bool,
+    split: str = "",
+) -> CalculationBasis:
+    """What holds for a device of a host at an instant; a factor that is missing stays missing."""
+    fact = config.host_at(host, instant_us)
+    site = config.site_at(fact.site, instant_us)
+    found = _factor_at(config, book, config.electricity, site.zone, instant_us)
+    wue = site.wue_l_per_kwh or assumption("wue_assumed")
+    found_water = _factor_at(config, book, "water_offsite", site.zone, instant_us)
+    adpe = _factor_at(config, book, "adpe", site.zone, instant_us)
+    primary = _factor_at(config, book, "primary_energy", site.zone, instant_us)
+    price = _factor_at(config, book, "electricity_price", site.zone, instant_us)
+    return CalculationBasis(
+        market=site.market_factor_g_per_kwh if site.market_evidence else None,
+        wue=bounds(wue),
+        wue_assumed=site.wue_l_per_kwh is None,
+        water=bounds(found_water.estimate()) if found_water else None,
+        adpe_kgsb_per_kwh=adpe.value if adpe else None,
+        primary_mj_per_kwh=primary.value if primary else None,
+        price_eur_per_kwh=price.value if price else None,
+        embodied_known=fact.server_embodied_kgco2e is not None,
+        life_over=is_over(fact, instant_us),
+        host=host,
+        site=site.name,
+        zone=site.zone,
+        uplift=bounds(fact.uplift),
+        uplift_assumed=fact.uplift_assumed,
+        pue=bounds(site.pue),
+        pue_assumed=site.pue_assumed,
+        factor=bounds(found.estimate()) if found else None,
+        factor_id=f"{found.kind}/{found.where}/{found.valid_from}" if found else "",
+        factor_version=found.bundle if found else "",
+        component=component,
+        device_model=device_model,
+        method=method,
+        idle_known=idle_known,
+        split=split,
+    )

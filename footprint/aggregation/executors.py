@@ -1,0 +1,169 @@
+"""This file computes days of hosts and services elsewhere: in local processes, or on a Dask cluster, with one function.
+
+A task is a host or a service with some of its days, in order; what it gives is what the same days give in this process, bit for
+bit, for a day depends on the store and on nothing else. Workers read the store by its URL and write nothing.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.process
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from footprint.aggregation.host_day import Host, HostDay, grain_us
+from footprint.aggregation.request_logs import ServiceLogs
+from footprint.aggregation.service_day import ServiceDay, count_service_day, day_edges
+from footprint.config import Config
+from footprint.core.records import FootprintError
+from footprint.impact.factor_book import FactorBook
+from footprint.ledger.ledger_view import LedgerView
+from footprint.storage.database import Store
+
+DAYS_A_TASK = 31
+AHEAD = 2  # tasks a worker that wait their turn: bounds what is in memory
+ATTEMPTS = 3
+GRACE_S = 10  # for processes to end by themselves
+
+
+class FleetError(FootprintError):
+    """The cluster does not answer, or workers die again and again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """One computed day: rows of a host with what was learnt, or counts of a service."""
+
+    members: str
+    day: int
+    result: HostDay | ServiceDay
+    learnt: tuple[tuple[str, int, str, str], ...] = ()
+
+
+def compute_days(view: LedgerView, config: Config, host: Host | None, members: str, days: Sequence[int]) -> Iterator[Computed]:
+    """Days of one host or service, in order."""
+    for day in days:
+        if host is not None:
+            result = host.compute(day)
+            yield Computed(members, day, result, tuple(host.learnt()))
+        else:
+            edges = day_edges(day, grain_us(config))
+            name = members.partition(" ")[2]
+            yield Computed(members, day, count_service_day(view, config, name, int(edges[0]), int(edges[-1]), edges))
+
+
+def _task(url: str, config: Config, book: FactorBook, members: str, days: Sequence[int]) -> list[Computed]:
+    """What a worker does: a connection of its own, and nothing kept."""
+    store = Store(url)
+    try:
+        with store.read() as connection:
+            view = LedgerView(store, connection)
+            kind, _, name = members.partition(" ")
+            host = Host(view, config, book, ServiceLogs(view, config), name) if kind == "host" else None
+            return [_slim(each) for each in compute_days(view, config, host, members, days)]
+    finally:
+        store.close()
+
+
+def _slim(done: Computed) -> Computed:
+    """Without what only the computation needed: logs and weights do not travel."""
+    if isinstance(done.result, ServiceDay):
+        return done
+    splits = {name: replace(split, given=None, fit=None) for name, split in done.result.splits.items()}  # type: ignore[arg-type]
+    return replace(done, result=replace(done.result, splits=splits))
+
+
+@contextmanager
+def executor_of(config: Config) -> Iterator[tuple[Executor, int] | None]:
+    """Where days are computed, and how many workers there are; None is this process.
+
+    Raises
+    ------
+    FleetError
+        If the cluster does not answer.
+    """
+    if config.fleet_scheduler:
+        try:
+            from distributed import Client  # noqa: PLC0415 - an extra
+        except ModuleNotFoundError:
+            raise FleetError("[fleet] scheduler needs Dask; pip install 'footprint[fleet]'") from None
+        try:
+            client = Client(config.fleet_scheduler, timeout="10s")  # type: ignore[no-untyped-call]
+        except OSError as bad:
+            raise FleetError(f"no Dask scheduler answers at {config.fleet_scheduler}: {bad}") from None
+        with client:
+            executor = client.get_executor(pure=False, retries=ATTEMPTS)  # type: ignore[no-untyped-call]
+            yield executor, max(len(client.scheduler_info()["workers"]), 1)
+    elif config.fleet_workers > 1:
+        before = set(multiprocessing.active_children())
+        pool = _processes(config.fleet_workers)
+        try:
+            yield pool, config.fleet_workers
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            _end(set(multiprocessing.active_children()) - before)
+    else:
+        yield None
+
+
+def _end(children: Iterable[multiprocessing.process.BaseProcess]) -> None:
+    """See processes out: one that was started while its pool broke waits for work for ever, and the pool for it."""
+    for child in children:
+        child.join(GRACE_S)
+        if child.is_alive():
+            child.kill()
+            child.join()
+
+
+def _processes(number: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(number, mp_context=multiprocessing.get_context("spawn"))
+
+
+def computed_elsewhere(
+    executor: Executor, workers: int, store: Store, config: Config, book: FactorBook, wanted: Mapping[str, Sequence[int]]
+) -> Iterator[Computed]:
+    """Every wanted day of every member, as they come; days of one member in order, the next ones once these are taken.
+
+    Raises
+    ------
+    FleetError
+        If workers died three times over.
+    """
+    left = {members: deque(_chunks(days)) for members, days in sorted(wanted.items())}
+    ready = deque(left)
+    running: dict[Future[list[Computed]], tuple[str, list[int]]] = {}
+    pool, died = executor, 0
+    try:
+        while ready or running:
+            while ready and len(running) < AHEAD * workers:
+                members = ready.popleft()
+                days = left[members].popleft()
+                running[pool.submit(_task, store.url, config, book, members, days)] = (members, days)
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                members, days = running.pop(future)
+                try:
+                    yield from future.result()
+                except BrokenProcessPool:
+                    died += 1
+                    if died >= ATTEMPTS:
+                        raise FleetError(f"workers died {died} times, last at {members}; is there memory enough?") from None
+                    # Everything that ran in it is gone with it, and begins again.
+                    for lost, days_lost in [(members, days), *running.values()]:
+                        left[lost].appendleft(days_lost)
+                        ready.append(lost)
+                    running.clear()
+                    pool = _processes(workers)
+                    break
+                if left[members]:
+                    ready.append(members)
+    finally:
+        if pool is not executor:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _chunks(days: Sequence[int]) -> Iterable[list[int]]:
+    return [list(days[start : start + DAYS_A_TASK]) for start in range(0, len(days), DAYS_A_TASK)]

@@ -1,0 +1,98 @@
+"""This file learns the idle power of a placed device from its day and the 27 before, and keeps what each day said.
+
+What a day says is additive and depends on that day's ledger only; it is stored with a fingerprint of
+that, and computed again only when the ledger changed.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from sqlalchemy import select
+
+from footprint.aggregation.device_energy import DeviceSpans, stream_spans
+from footprint.aggregation.placements import Tenure
+from footprint.aggregation.request_logs import ServiceLogs
+from footprint.attribution.energy_intervals import Spans
+from footprint.attribution.idle import DAYS, NEAR_US, QuietDay, idle_power_uw, quiet_day
+from footprint.attribution.request_log import Flight, Log, shifted, with_doubt
+from footprint.core.units import US_PER_DAY
+from footprint.ledger.ledger_view import LedgerView
+from footprint.storage import schema
+from footprint.storage.database import table
+
+DayDevices = Callable[[int], Sequence[DeviceSpans]]
+Lag = Callable[[str, int], int]  # service and day -> what is added to the stamps of its log [µs]
+
+
+class IdlePowerEstimator:
+    """Quiet days of the placed devices of one host; those computed anew are left in ``fresh`` to be stored."""
+
+    def __init__(self, view: LedgerView, logs: ServiceLogs, host: str, held: Sequence[Tenure], lag: Lag) -> None:
+        self._view, self._logs, self._host, self._held, self._lag = view, logs, host, held, lag
+        self.fresh: dict[tuple[str, int], tuple[str, QuietDay]] = {}
+
+    @functools.cached_property
+    def _known(self) -> dict[tuple[str, int], tuple[str, QuietDay]]:
+        """What the store keeps, read when it is first asked for: a question that computes nothing anew needs none of it."""
+        target = table(schema.Statistics)
+        keys = {self._key(held) for held in self._held}
+        rows = self._view.connection.execute(select(target).where(target.c.stream_key.in_(sorted(keys))))
+        return {(row.stream_key, row.day): (row.inputs, QuietDay.from_json(json.loads(row.content))) for row in rows}
+
+    def _key(self, held: Tenure) -> str:
+        return f"{self._host}/{held.device}/{held.service}"
+
+    def idle_uw(self, held: Tenure, day: int, inputs: Callable[[int], str], devices: DayDevices) -> int | None:
+        """Idle power [µW] of a device loaded with a service, as learnt for a day; None where it cannot be learnt.
+
+        ``inputs`` is the fingerprint of the host's ledger on a day (empty: nothing there), ``devices`` its spans.
+        """
+        days = []
+        for each in range(day - DAYS + 1, day + 1):
+            found = inputs(each)
+            if not found:
+                continue
+            place = self._key(held), each
+            if self._known.get(place, ("", None))[0] != found:
+                self._known[place] = self.fresh[place] = (found, self._learn(held, each, devices(each)))
+            days.append(self._known[place][1])
+        return idle_power_uw(days)
+
+    def _learn(self, held: Tenure, day: int, devices: Sequence[DeviceSpans]) -> QuietDay:
+        start_us, end_us = day * US_PER_DAY, (day + 1) * US_PER_DAY
+        found = [device.spans for device in devices if device.device == held.device]
+        if not found:
+            return QuietDay()
+        # Another tenure of the same service on the device is its own; all of them say the same thing.
+        tenures = [h for h in self._held if (h.device, h.service) == (held.device, held.service)]
+        spans = found[0]
+        inside = np.zeros(len(spans), dtype=bool)
+        for tenure in tenures:
+            inside |= (spans.start_us >= tenure.since_us) & (spans.end_us <= tenure.until_us)
+        spans = spans[inside]
+        if not len(spans):
+            return QuietDay()
+        services = sorted(
+            {h.service for h in self._held if h.device == held.device and h.since_us < end_us and h.until_us > start_us}
+        )
+        low, high = int(spans.start_us[0]) - NEAR_US, int(spans.end_us[-1]) + NEAR_US
+        logs = [shifted(with_doubt(self._logs.over(service, low, high).log), self._lag(service, day)) for service in services]
+        flight = Flight(_together(logs), np.array([start_us, end_us], dtype=np.int64))
+        return quiet_day(spans, flight, (start_us, end_us), self._busy(held.device, day))
+
+    def _busy(self, device: str, day: int) -> Spans | None:
+        """Time in which a device computed anything, as spans; None where no agent said."""
+        streams = self._view.streams().get(self._host, [])
+        mine = next((stream for stream in streams if (stream.device, stream.quantity) == (device, "busy_us")), None)
+        return None if mine is None else stream_spans(self._view, mine, day)
+
+
+def _together(logs: Sequence[Log]) -> Log:
+    """One log of several services; keys do not matter here."""
+    if len(logs) == 1:
+        return logs[0]
+    return Log(*(np.concatenate([getattr(log, name) for log in logs]) for name in Log.__slots__))

@@ -1,0 +1,100 @@
+"""This file resolves placements: which device of a host each service holds, from when to when.
+
+What the configuration says comes first. A device that it places nobody on is held by the services whose
+processes compute on it, as the agent saw them: nobody has to write a list of devices.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from footprint.attribution.energy_intervals import Samples
+from footprint.config import ALWAYS, FOREVER_US, Placement, ServiceFact
+from footprint.core.units import US_PER_HOUR
+from footprint.ledger.ledger_view import Alias
+
+# The agent tells each hour who computes on a device; after two hours of silence nobody knows.
+HOLDING_TIMEOUT_US = 2 * US_PER_HOUR
+
+
+@dataclass(frozen=True, slots=True)
+class Tenure:
+    """A service on a device of a host over [since, until), by the device's identity."""
+
+    service: str
+    device: str
+    share: float
+    since_us: int
+    until_us: int
+
+
+def tenures_of(place: str, aliases: Iterable[Alias], own_readings: bool) -> list[tuple[str, int, int]]:
+    """(device, since, until) of one place of a host, for all time.
+
+    Before its first device was named, a place is itself a device where a file gave readings under
+    its name, and else already held that first device.
+    """
+    mine = [alias for alias in aliases if alias.place == place]
+    if not mine:
+        return [(place, ALWAYS, FOREVER_US)]
+    ends = [alias.since_us for alias in mine[1:]] + [FOREVER_US]
+    found = [(alias.device, alias.since_us, end) for alias, end in zip(mine, ends, strict=True)]
+    if own_readings:
+        return [(place, ALWAYS, mine[0].since_us), *found]
+    return [(found[0][0], ALWAYS, found[0][2]), *found[1:]]
+
+
+def held_devices(placements: Sequence[Placement], host: str, aliases: Sequence[Alias], named: set[str]) -> list[Tenure]:
+    """Every tenure of a service on a device of one host; ``named`` are the devices with readings of their own."""
+    found = []
+    for placement in placements:
+        if placement.host != host:
+            continue
+        for device, since, until in tenures_of(placement.device, aliases, placement.device in named):
+            begin, end = max(since, placement.since_us), min(until, placement.until_us)
+            if begin < end:
+                found.append(Tenure(placement.service, device, placement.share, begin, end))
+    return found
+
+
+def service_of(group: str, services: Sequence[ServiceFact]) -> str | None:
+    """The first service whose rules (``processes``, names or patterns) a group of processes meets."""
+    return next((service.name for service in services if any(fnmatchcase(group, rule) for rule in service.processes)), None)
+
+
+def held_by_processes(device: str, seen: Mapping[str, Samples], services: Sequence[ServiceFact]) -> list[Tenure]:
+    """Tenures of the services whose processes computed on a device; ``seen`` tells by group 1 from an instant, 0 from another.
+
+    Where several services, or one and processes of nobody, computed at once, each holds an equal share: who
+    drew how much is not seen.
+    """
+    periods = [(since, until, service_of(group, services)) for group, told in seen.items() for since, until in _held(told)]
+    edges = sorted({edge for since, until, _ in periods for edge in (since, until)})
+    found: list[Tenure] = []
+    for since, until in itertools.pairwise(edges):
+        parties = {service for begin, end, service in periods if begin <= since and until <= end}
+        for service in sorted(filter(None, parties)):
+            now = Tenure(service, device, 1 / len(parties), since, until)
+            before = next((held for held in reversed(found) if held.service == service), None)
+            if before is not None and (before.until_us, before.share) == (since, now.share):
+                found[found.index(before)] = Tenure(service, device, now.share, before.since_us, until)
+            else:
+                found.append(now)
+    return found
+
+
+def _held(told: Samples) -> Iterable[tuple[int, int]]:
+    """Stretches [since, until) in which a group held the device; silence ends one."""
+    times, values = told.time_us.tolist(), told.value.tolist()
+    since = None
+    for index, (at, value) in enumerate(zip(times, values, strict=True)):
+        if value and since is None:
+            since = at
+        following = times[index + 1] if index + 1 < len(times) else None
+        silent = following is None or following > at + HOLDING_TIMEOUT_US
+        if since is not None and (not value or silent):
+            yield since, at if not value else at + HOLDING_TIMEOUT_US
+            since = None

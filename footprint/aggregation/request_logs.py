@@ -1,0 +1,106 @@
+"""This file turns the requests of one service around a day into the log that attribution takes."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+
+from footprint.attribution.request_log import Log, build_log
+from footprint.attribution.token_weights import token_weight
+from footprint.config import Config
+from footprint.core.units import US_PER_HOUR, US_PER_S
+from footprint.ledger.ledger_view import LedgerView, RequestColumns
+
+_KEPT = 64
+WASTED = ("error", "cancelled")  # statuses of requests whose energy served nobody
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceLog:
+    """The log of a service over some time, with the (use case, model) of each of its keys.
+
+    ``wasted`` says which requests gave nobody anything: by status, their places in the log.
+    """
+
+    keys: tuple[tuple[str, str], ...]
+    log: Log
+    wasted: dict[str, np.ndarray[tuple[int], np.dtype[np.int64]]]
+
+
+class ServiceLogs:
+    """Logs of services, the latest of them kept: every host of a service asks for the same."""
+
+    def __init__(self, view: LedgerView, config: Config) -> None:
+        self._view, self._config = view, config
+        self._kept: OrderedDict[tuple[str, int, int], ServiceLog] = OrderedDict()
+
+    def over(self, service: str, start_us: int, end_us: int) -> ServiceLog:
+        """Requests in flight in [start, end), which is widened to whole hours."""
+        start_us -= start_us % US_PER_HOUR
+        end_us += -end_us % US_PER_HOUR
+        place = service, start_us, end_us
+        if place not in self._kept:
+            self._kept[place] = self._read(service, start_us, end_us)
+            while len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(place)
+        return self._kept[place]
+
+    def _read(self, service: str, start_us: int, end_us: int) -> ServiceLog:
+        found = self._view.requests(service, start_us, end_us)
+        named, key = keys_of(self._view, self._config, service, found)
+        log = build_log(
+            found.start_us,
+            found.end_us,
+            key,
+            found.requests,
+            found.input_tokens,
+            found.cached_input_tokens,
+            found.output_tokens,
+            found.first_token_us,
+            self._config.window_s * US_PER_S,
+            token_weight(found.input_tokens, found.cached_input_tokens, found.output_tokens),
+        )
+        statuses = self._view.store.texts(self._view.connection, np.unique(found.status).tolist())
+        wasted = {text: np.flatnonzero(found.status == number) for number, text in statuses.items() if text in WASTED}
+        return ServiceLog(named, log, wasted)
+
+
+def keys_of(
+    view: LedgerView, config: Config, service: str, found: RequestColumns
+) -> tuple[tuple[tuple[str, str], ...], np.ndarray[tuple[int], np.dtype[np.int64]]]:
+    """The distinct (use case, model) of requests, sorted, and which of them each request has.
+
+    A request that names no model has the one declared for its service at its start.
+    """
+    pairs, place = np.unique(np.stack([found.use_case, found.model]), axis=1, return_inverse=True)
+    texts = view.store.texts(view.connection, np.unique(pairs).tolist())
+    use_cases = [texts[number] for number in pairs[0].tolist()]
+    models = [texts[number] for number in pairs[1].tolist()]
+    place = place.ravel()
+    names: dict[tuple[str, str], int] = {}
+    key = np.zeros(len(found), dtype=np.int64)
+    for index, (use_case, model) in enumerate(zip(use_cases, models, strict=True)):
+        mine = np.flatnonzero(place == index)
+        for declared, rows in _declared(config, service, model, mine, found.start_us):
+            key[rows] = names.setdefault((use_case, declared), len(names))
+    order = sorted(names)
+    renumber = np.zeros(max(len(names), 1), dtype=np.int64)
+    for new, name in enumerate(order):
+        renumber[names[name]] = new
+    return tuple(order), renumber[key]
+
+
+def _declared(config: Config, service: str, model: str, rows: np.ndarray, start_us: np.ndarray):  # type: ignore[no-untyped-def, type-arg]
+    if model:
+        return [(model, rows)]
+    facts = [fact for fact in config.services if fact.name == service]
+    left, parts = np.ones(len(rows), dtype=bool), []
+    for fact in facts:
+        held = (start_us[rows] >= fact.since_us) & (start_us[rows] < fact.until_us)
+        parts.append((fact.model, rows[held]))
+        left &= ~held
+    parts.append(("", rows[left]))
+    return [(name, part) for name, part in parts if len(part)]

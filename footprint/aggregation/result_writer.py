@@ -1,0 +1,291 @@
+"""This file writes the rows of one host or service and day into the store, replacing what was there, whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from sqlalchemy import Connection, delete, insert, select, text
+
+from footprint.aggregation.host_day import HostDay
+from footprint.aggregation.rollups import crossing, rollups_current, sum_host, sum_service
+from footprint.aggregation.service_day import COUNTED, ServiceDay
+from footprint.attribution.shard import ENERGY_COLUMNS, OTHER_COLUMNS, UNATTRIBUTED_NAME, ClosureError
+from footprint.config import Config
+from footprint.core.units import US_PER_S
+from footprint.storage import schema
+from footprint.storage.database import Store, table
+
+_ROW_TABLES = (schema.FigureRow, schema.Count, schema.Straddle, schema.Seen, schema.SplitRow)
+# Words in place of a use case, a model or a charter status where nobody's request bears the energy.
+KEPT_WORDS = ("(idle)", UNATTRIBUTED_NAME)
+
+
+Learnt = tuple[str, int, str, str]  # what it is of, day, fingerprint, content
+
+
+@dataclass(frozen=True, slots=True)
+class ShardStamp:
+    """What was computed when, and from what."""
+
+    members: str  # "host NAME" or "service NAME"
+    day: int
+    fingerprint: str
+    computed_us: int
+    provisional: bool
+    facts: str = ""  # what an edit without a date does not change, of days that are sealed
+
+
+CHANGES = "changes"  # of Meta: how often rows were changed
+
+
+def data_version(connection: Connection) -> str:
+    """What is another text whenever rows were changed."""
+    meta = table(schema.Meta)
+    return str(connection.execute(select(meta.c.value).where(meta.c.key == CHANGES)).scalar() or "")
+
+
+def _count_change(connection: Connection) -> None:
+    connection.exec_driver_sql(
+        f"INSERT INTO meta (key, value) VALUES ('{CHANGES}', '1') "
+        "ON CONFLICT (key) DO UPDATE SET value = CAST(CAST(meta.value AS BIGINT) + 1 AS VARCHAR)"
+    )
+
+
+def replace_shard(store: Store, connection: Connection, mark: ShardStamp) -> int:
+    """Remove the rows of a shard; the number under which the new ones stand."""
+    shard = table(schema.Shard)
+    _count_change(connection)
+    if store.dialect == "postgresql":  # SQLite has one writer at a time already
+        connection.execute(text("LOCK TABLE shard IN EXCLUSIVE MODE"))
+    same = (shard.c.day == mark.day) & (shard.c.members == mark.members)
+    found = connection.execute(select(shard.c.id).where(same)).scalar()
+    values = {
+        "day": mark.day,
+        "members": mark.members,
+        "fingerprint": mark.fingerprint,
+        "computed_us": mark.computed_us,
+        "provisional": mark.provisional,
+        "facts": mark.facts,
+    }
+    if found is None:
+        return int(connection.execute(insert(shard).values(**values).returning(shard.c.id)).scalar_one())
+    for model in _ROW_TABLES:
+        target = table(model)
+        connection.execute(delete(target).where(target.c.shard_id == found))
+    connection.execute(shard.update().where(shard.c.id == found).values(**values))
+    return int(found)
+
+
+def remove(store: Store, config: Config, members: str, day: int) -> None:
+    """Take a shard out of which the ledger no longer says anything."""
+    shard = table(schema.Shard)
+    kind, _, name = members.partition(" ")
+    names = store.name_ids([name])
+    with store.begin() as connection:
+        number = replace_shard(store, connection, ShardStamp(members, day, "", 0, False))
+        connection.execute(delete(shard).where(shard.c.id == number))
+        if rollups_current(store, connection, config.timezone, 0):
+            follow = sum_host if kind == "host" else sum_service
+            follow(store, connection, config.timezone, name, names[name], day)
+
+
+def store_host_day(store: Store, config: Config, name: str, done: HostDay, learnt: Sequence[Learnt], mark: ShardStamp) -> None:
+    """Rows, coverage and what was learnt of one host and day, in one transaction."""
+    rows = done.result.rows
+    seen = done.result.coverage
+    texts = {name, *(device for _, device in seen)}
+    for column in ("device", "service", "use_case", "model"):
+        texts.update(rows[column].unique())
+    charters = [
+        charter_of(config, use_case, int(done.slots_us[slot]))
+        for use_case, slot in zip(rows["use_case"], rows["slot"].tolist(), strict=True)
+    ]
+    names = store.name_ids(texts | set(charters) | set(done.splits))
+    with store.begin() as connection:
+        bases = _basis_ids(store, connection, done)
+        shard_id = replace_shard(store, connection, mark)
+        records = list(
+            zip(
+                [int(done.slots_us[slot]) // US_PER_S for slot in rows["slot"].tolist()],
+                [names[name]] * len(rows),
+                *([names[value] for value in rows[column]] for column in ("device", "service", "use_case", "model")),
+                [
+                    bases[device, service if (device, service, segment) in bases else "", segment]
+                    if (device, service, segment) in bases
+                    else bases[device, "", segment]
+                    for device, service, segment in zip(rows["device"], rows["service"], rows["segment"].tolist(), strict=True)
+                ],
+                [names[charter] for charter in charters],
+                *(rows[column].tolist() for column in (*ENERGY_COLUMNS, *OTHER_COLUMNS)),
+                [shard_id] * len(rows),
+                strict=True,
+            )
+        )
+        columns = (
+            "slot",
+            "host_id",
+            "device_id",
+            "service_id",
+            "use_case_id",
+            "model_id",
+            "basis_id",
+            "charter_id",
+            *ENERGY_COLUMNS,
+            *OTHER_COLUMNS,
+            "shard_id",
+        )
+        kept = _one_a_key(records, columns.index("active_uj"))
+        if store.insert_many(connection, table(schema.FigureRow), columns, kept) != len(kept):
+            raise ClosureError(f"host {name}, UTC day {mark.day}: rows of this day are there already; nothing of it was stored")
+        _store_seen(store, connection, done, names, name, shard_id)
+        _store_splits(store, connection, done, names, name, mark, shard_id)
+        rows_learnt = [
+            {"stream_key": key, "day": day, "inputs": inputs, "content": content} for key, day, inputs, content in learnt
+        ]
+        store.upsert(connection, schema.Statistics, rows_learnt)
+        if rollups_current(store, connection, config.timezone, _largest(rows, (*ENERGY_COLUMNS, *OTHER_COLUMNS))):
+            sum_host(store, connection, config.timezone, name, names[name], mark.day)
+
+
+def _one_a_key(records: Sequence[tuple[int, ...]], size: int) -> list[tuple[int, ...]]:
+    """Records of one key (the first ``size`` values) added up: facts that change within a slot may be others' than a row's."""
+    found: dict[tuple[int, ...], tuple[int, ...]] = {}
+    for record in records:
+        key, known = record[:size], found.get(record[:size])
+        amounts = record[size:-1]
+        if known is not None:
+            amounts = tuple(a + b for a, b in zip(known[size:-1], amounts, strict=True))
+        found[key] = (*key, *amounts, record[-1])
+    return list(found.values())
+
+
+def _largest(frame: pd.DataFrame, columns: Sequence[str]) -> int:
+    return int(frame[list(columns)].abs().max().max()) if len(frame) else 0
+
+
+def charter_of(config: Config, use_case: str, instant_us: int) -> str:
+    """Charter status of a use case; the kept words stand for themselves."""
+    return use_case if use_case in KEPT_WORDS else config.charter_at(use_case, instant_us)
+
+
+def _basis_ids(store: Store, connection: Connection, done: HostDay) -> dict[tuple[str, str, int], int]:
+    target = table(schema.BasisRow)
+    content = {place: basis.to_json() for place, basis in done.bases.items()}
+    digests = {line: hashlib.blake2b(line.encode(), digest_size=16).hexdigest() for line in set(content.values())}
+    store.insert_new(
+        connection, schema.BasisRow, [{"digest": digest, "content": line} for line, digest in sorted(digests.items())]
+    )
+    found = connection.execute(select(target.c.id, target.c.digest).where(target.c.digest.in_(sorted(digests.values()))))
+    ids = {row.digest: row.id for row in found}
+    return {place: ids[digests[line]] for place, line in content.items()}
+
+
+def _store_seen(store: Store, connection: Connection, done: HostDay, names: dict[str, int], host: str, shard_id: int) -> None:
+    columns = (
+        "slot",
+        "host_id",
+        "device_id",
+        "first_us",
+        "last_us",
+        "measured_us",
+        "bridged_us",
+        "modelled_us",
+        "energy_uj",
+        "shard_id",
+    )
+    records: list[tuple[int, ...]] = []
+    for (_, device), coverage in done.result.coverage.items():
+        size = len(coverage.slot)
+        records += zip(
+            (done.slots_us[coverage.slot] // US_PER_S).tolist(),
+            [names[host]] * size,
+            [names[device]] * size,
+            coverage.first_us.tolist(),
+            coverage.last_us.tolist(),
+            coverage.measured_us.tolist(),
+            coverage.bridged_us.tolist(),
+            coverage.modelled_us.tolist(),
+            coverage.energy_uj.tolist(),
+            [shard_id] * size,
+            strict=True,
+        )
+    store.insert_many(connection, table(schema.Seen), columns, records)
+
+
+def _store_splits(
+    store: Store, connection: Connection, done: HostDay, names: dict[str, int], host: str, mark: ShardStamp, shard_id: int
+) -> None:
+    records = []
+    for service, split in sorted(done.splits.items()):
+        if split.diagnosis is None and not split.wasted:
+            continue
+        content = {
+            **(split.diagnosis.to_json() if split.diagnosis is not None else {}),
+            "shares": [[*key, share, half] for key, (share, half) in sorted(split.shares.items())],
+            "wasted": [[*key, part, count] for key, (part, count) in sorted(split.wasted.items())],
+        }
+        status = split.diagnosis.status if split.diagnosis is not None else ""
+        text_ = json.dumps(content, ensure_ascii=False, sort_keys=True)
+        records.append((mark.day, names[host], names[service], status, text_, shard_id))
+    store.insert_many(
+        connection, table(schema.SplitRow), ("day", "host_id", "service_id", "status", "content", "shard_id"), records
+    )
+
+
+def store_service_day(store: Store, config: Config, service: str, done: ServiceDay, mark: ShardStamp) -> None:
+    """Counts of one service and day, in one transaction."""
+    counts = _with_charter(config, done.counts, "slot_us")
+    straddles = _with_charter(config, done.straddles, "at_us")
+    texts: set[str] = {service}
+    for frame in (counts, straddles):
+        for column in ("use_case", "model", "charter"):
+            texts.update(frame[column].unique())
+    names = store.name_ids(texts)
+    with store.begin() as connection:
+        shard_id = replace_shard(store, connection, mark)
+        slots = [slot // US_PER_S for slot in counts["slot_us"].tolist()] if len(counts) else []
+        store.insert_many(
+            connection,
+            table(schema.Count),
+            ("slot", "service_id", "use_case_id", "model_id", "charter_id", *COUNTED, "shard_id"),
+            list(zip(slots, *_counted(counts, service, names), [shard_id] * len(counts), strict=True)),
+        )
+        store.insert_many(
+            connection,
+            table(schema.Straddle),
+            ("start_us", "end_us", "service_id", "use_case_id", "model_id", "charter_id", *COUNTED, "shard_id", "crosses"),
+            list(
+                zip(
+                    straddles["start_us"].tolist(),
+                    straddles["end_us"].tolist(),
+                    *_counted(straddles, service, names),
+                    [shard_id] * len(straddles),
+                    _crossed(config, straddles),
+                    strict=True,
+                )
+            ),
+        )
+        if rollups_current(store, connection, config.timezone, max(_largest(frame, COUNTED) for frame in (counts, straddles))):
+            sum_service(store, connection, config.timezone, service, names[service], mark.day)
+
+
+def _crossed(config: Config, windows: pd.DataFrame) -> list[int]:
+    ends = zip(windows["start_us"].tolist(), windows["end_us"].tolist(), strict=True)
+    return [crossing(config.timezone, start, end) for start, end in ends]
+
+
+def _with_charter(config: Config, frame: pd.DataFrame, instant: str) -> pd.DataFrame:
+    found = [charter_of(config, use_case, at) for use_case, at in zip(frame["use_case"], frame[instant].tolist(), strict=True)]
+    return frame.assign(charter=pd.Series(found, index=frame.index, dtype=object))
+
+
+def _counted(frame: pd.DataFrame, service: str, names: dict[str, int]) -> Iterable[list[int | None]]:
+    yield [names[service]] * len(frame)
+    for column in ("use_case", "model", "charter"):
+        yield [names[value] for value in frame[column]]
+    for column in COUNTED:
+        yield [None if value < 0 else value for value in frame[column].tolist()]

@@ -1,0 +1,356 @@
+"""This file keeps sums of stored rows by day and month of the organisation's zone, exact to the integer and never stale.
+
+They change in the transaction that changes the rows, and are summed anew from them: a sum is never corrected by a difference.
+``Meta`` says which zone they are cut in; where that is not the configuration's, nobody reads them until ``rebuild`` made others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection, delete, select
+
+from footprint.attribution.shard import ENERGY_COLUMNS, IDLE_NAME, OTHER_COLUMNS, UNATTRIBUTED_NAME
+from footprint.calendar import rollup_ranges
+from footprint.core.units import US_PER_DAY, US_PER_S
+from footprint.storage import schema
+from footprint.storage.database import Store, table
+
+META = "sums"  # of Meta: the identity of the zone that sums are cut in
+TOO_LARGE = "none: too large"
+LARGEST = 10**15  # of one row: a month of quarter hours of it is less than 2^63
+DAY_USES, MONTH_USES, DAY, MONTH = 1, 2, 3, 4
+_S_PER_DAY = US_PER_DAY // US_PER_S
+_NAMED = ("host_id", "device_id", "service_id")
+_USES = ("use_case_id", "model_id", "charter_id")
+_ENERGY = " + ".join(ENERGY_COLUMNS)
+_AMOUNTS = (*ENERGY_COLUMNS, *OTHER_COLUMNS)
+_COUNTED = ("requests", "input_tokens", "cached_input_tokens", "output_tokens")
+_ROW_KEYS = (*_NAMED, *_USES, "basis_id")
+DIVIDED = "CASE WHEN modelled_uj <> 0 OR spread_b_uj <> 0 THEN 1 ELSE 0 END"
+
+
+def rollup_zone(store: Store, connection: Connection) -> str:
+    """The identity of the zone that the store's sums are cut in; empty where there are none that hold."""
+    meta = table(schema.Meta)
+    return str(connection.execute(select(meta.c.value).where(meta.c.key == META)).scalar() or "")
+
+
+def set_stamp(store: Store, connection: Connection, said: str) -> None:
+    """Say in which zone sums are cut; an empty text, that they do not hold."""
+    store.upsert(connection, schema.Meta, [{"key": META, "value": said}])
+
+
+def rollups_current(store: Store, connection: Connection, zone: ZoneInfo, largest: int) -> bool:
+    """Whether sums are to follow a change of rows; where they cannot, they are given up, and questions go to the rows."""
+    said = rollup_zone(store, connection)
+    if said == rollup_ranges.identity(zone) and largest <= LARGEST:
+        return True
+    if said not in ("", TOO_LARGE):
+        set_stamp(store, connection, "" if largest <= LARGEST else TOO_LARGE)
+    return False
+
+
+def sum_host(store: Store, connection: Connection, zone: ZoneInfo, host: str, number: int, utc_day: int) -> None:
+    """Sum anew the days and months of a host that a UTC day touches."""
+    days = rollup_ranges.days_touched(zone, utc_day * _S_PER_DAY, (utc_day + 1) * _S_PER_DAY)
+    for day in days:
+        start, end = rollup_ranges.midnight_s(zone, day), rollup_ranges.midnight_s(zone, day + 1)
+        mine = f"shard_id IN ({_listed(_shards(connection, f'host {host}', start, end))})"
+        _clear(connection, schema.RowSum, (DAY_USES, DAY), start, number)
+        _clear(connection, schema.SeenSum, (DAY_USES,), start, number)
+        _clear(connection, schema.HourSum, (DAY_USES, DAY), start, number)
+        _sum_day(store, connection, zone, day, f"{mine} AND +slot >= {start} AND +slot < {end}")
+    for first, following in sorted({rollup_ranges.month_of(day) for day in days}):
+        _sum_month(connection, zone, first, following, number)
+
+
+def _shards(connection: Connection, members: str, start: int, end: int) -> list[int]:
+    shard = table(schema.Shard)
+    days = range(start // _S_PER_DAY, (end - 1) // _S_PER_DAY + 1)
+    chosen = shard.c.day.in_(days) & (shard.c.members == members)
+    return sorted(connection.execute(select(shard.c.id).where(chosen)).scalars()) or [-1]
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    return ", ".join(str(int(number)) for number in numbers)
+
+
+def _clear(connection: Connection, model: type, levels: Sequence[int], start: int, host: int) -> None:
+    target = table(model)
+    mine = target.c.level.in_(levels) & (target.c.start == start) & (target.c.host_id == host)
+    connection.execute(delete(target).where(mine))
+
+
+def _sum_day(store: Store, connection: Connection, zone: ZoneInfo, day: int, chosen: str) -> None:
+    """Sums of a day from rows: ``chosen`` says which."""
+    start = rollup_ranges.midnight_s(zone, day)
+    _sum_hours(connection, zone, day, chosen)
+    keys = ", ".join(_ROW_KEYS)
+    sums = ", ".join(f"SUM({name})" for name in _AMOUNTS)
+    _insert(
+        connection,
+        "footprint_row_sum",
+        ("level", "start", *_ROW_KEYS, *_AMOUNTS, "divided"),
+        f"SELECT {DAY_USES}, {start}, {keys}, {sums}, SUM({DIVIDED}) FROM footprint_row WHERE {chosen} GROUP BY {keys}",
+    )
+    _sum_together(store, connection, DAY_USES, DAY, chosen, start)
+    told = "MIN(first_us), MAX(last_us), SUM(measured_us), SUM(bridged_us), SUM(modelled_us), SUM(energy_uj), 0"
+    _insert(
+        connection,
+        "footprint_seen_sum",
+        _SEEN,
+        f"SELECT {DAY_USES}, {start}, host_id, device_id, {told} FROM footprint_seen WHERE {chosen} GROUP BY host_id, device_id",
+    )
+
+
+def _sum_hours(connection: Connection, zone: ZoneInfo, day: int, chosen: str) -> None:
+    start = rollup_ranges.midnight_s(zone, day)
+    keys = ("host_id", "service_id", "use_case_id", "model_id")
+    ranges = rollup_ranges.hours_of(zone, day)
+    told = [f"slot >= {ranges[hour][0]} AND slot < {ranges[hour][1]}" if hour in ranges else "1 = 0" for hour in range(24)]
+    sums = ", ".join(f"SUM(CASE WHEN {each} THEN ({_ENERGY}) / 1000 END)" for each in told)
+    columns = [f"h{hour:02}" for hour in range(24)]
+    _insert(
+        connection,
+        "footprint_hour_sum",
+        ("level", "start", *keys, *columns),
+        f"SELECT {DAY_USES}, {start}, {', '.join(keys)}, {sums} FROM footprint_row WHERE {chosen} GROUP BY {', '.join(keys)}",
+    )
+    again = ", ".join(f"SUM({column})" for column in columns)
+    mine = "" if "shard_id" not in chosen else (f" AND host_id IN (SELECT DISTINCT host_id FROM footprint_row WHERE {chosen})")
+    _insert(
+        connection,
+        "footprint_hour_sum",
+        ("level", "start", *keys, *columns),
+        f"SELECT {DAY}, {start}, host_id, service_id, 0, 0, {again} FROM footprint_hour_sum "
+        f"WHERE level = {DAY_USES} AND start = {start}{mine} GROUP BY host_id, service_id",
+    )
+
+
+_SEEN = (
+    "level",
+    "start",
+    "host_id",
+    "device_id",
+    "first_us",
+    "last_us",
+    "measured_us",
+    "bridged_us",
+    "modelled_us",
+    "energy_uj",
+    "gap_us",
+)
+
+
+def kind_of_use(kept: Sequence[int]) -> str:
+    """SQL for the use case of a row where all use cases stand together: idle, unattributed, or 0."""
+    return f"CASE WHEN use_case_id IN ({_listed(kept)}) THEN use_case_id ELSE 0 END"
+
+
+def kept_numbers(store: Store, connection: Connection) -> list[int]:
+    """Numbers of the names of idle and unattributed energy, as far as the store knows them."""
+    name = table(schema.Name)
+    found = connection.execute(select(name.c.id).where(name.c.text.in_((IDLE_NAME, UNATTRIBUTED_NAME)))).scalars()
+    return sorted(found) or [-1]
+
+
+def _sum_together(store: Store, connection: Connection, of: int, level: int, chosen: str, start: int) -> None:
+    kind = kind_of_use(kept_numbers(store, connection))
+    named = ", ".join(_NAMED)
+    sums = ", ".join(f"SUM({name})" for name in _AMOUNTS)
+    _insert(
+        connection,
+        "footprint_row_sum",
+        ("level", "start", *_ROW_KEYS, *_AMOUNTS, "divided"),
+        f"SELECT {level}, {start}, {named}, {kind}, 0, 0, basis_id, {sums}, SUM({DIVIDED}) FROM footprint_row "
+        f"WHERE {chosen} GROUP BY {named}, {kind}, basis_id",
+    )
+
+
+def _insert(connection: Connection, name: str, columns: Sequence[str], chosen: str) -> None:
+    connection.exec_driver_sql(f"INSERT INTO {name} ({', '.join(columns)}) {chosen}")
+
+
+def _sum_month(connection: Connection, zone: ZoneInfo, first: int, following: int, host: int | None) -> None:
+    """Sums of a month from its days: of one host, or of all."""
+    start = rollup_ranges.midnight_s(zone, first)
+    days = _listed(rollup_ranges.midnight_s(zone, day) for day in range(first, following))
+    mine = f" AND host_id = {host}" if host is not None else ""
+    if host is not None:
+        _clear(connection, schema.RowSum, (MONTH_USES, MONTH), start, host)
+        _clear(connection, schema.SeenSum, (MONTH_USES,), start, host)
+    keys = ", ".join(_ROW_KEYS)
+    sums = ", ".join(f"SUM({name})" for name in (*_AMOUNTS, "divided"))
+    for of, level in ((DAY_USES, MONTH_USES), (DAY, MONTH)):
+        _insert(
+            connection,
+            "footprint_row_sum",
+            ("level", "start", *_ROW_KEYS, *_AMOUNTS, "divided"),
+            f"SELECT {level}, {start}, {keys}, {sums} FROM footprint_row_sum WHERE level = {of} AND start IN ({days}){mine} "
+            f"GROUP BY {keys}",
+        )
+    told = "MIN(first_us), MAX(last_us), SUM(measured_us), SUM(bridged_us), SUM(modelled_us), SUM(energy_uj)"
+    before = "LAG(last_us) OVER (PARTITION BY host_id, device_id ORDER BY start)"
+    _insert(
+        connection,
+        "footprint_seen_sum",
+        _SEEN,
+        f"SELECT {MONTH_USES}, {start}, host_id, device_id, {told}, MAX(COALESCE(gap, 0)) FROM ("
+        "SELECT host_id, device_id, first_us, last_us, measured_us, bridged_us, modelled_us, energy_uj, "
+        f"first_us - {before} AS gap FROM footprint_seen_sum WHERE level = {DAY_USES} AND start IN ({days}){mine}) AS days "
+        "GROUP BY host_id, device_id",
+    )
+
+
+def crossing(zone: ZoneInfo, start_us: int, end_us: int) -> int:
+    """What a window crosses: 0 no midnight, 1 one, 2 the end of a month."""
+    first = rollup_ranges.day_of(zone, start_us // US_PER_S)
+    if end_us <= rollup_ranges.midnight_s(zone, first + 1) * US_PER_S:
+        return 0
+    return 1 if end_us <= rollup_ranges.midnight_s(zone, rollup_ranges.month_of(first)[1]) * US_PER_S else 2
+
+
+def sum_service(store: Store, connection: Connection, zone: ZoneInfo, service: str, number: int, utc_day: int) -> None:
+    """Sum anew the days and months of a service that a UTC day touches."""
+    days = rollup_ranges.days_touched(zone, utc_day * _S_PER_DAY, (utc_day + 1) * _S_PER_DAY)
+    target = table(schema.CountSum)
+    for day in days:
+        start, end = rollup_ranges.midnight_s(zone, day), rollup_ranges.midnight_s(zone, day + 1)
+        mine = f"shard_id IN ({_listed(_shards(connection, f'service {service}', start, end))})"
+        chosen = target.c.level.in_((DAY_USES, DAY)) & (target.c.start == start) & (target.c.service_id == number)
+        connection.execute(delete(target).where(chosen))
+        _count_day(connection, f"{mine} AND +slot >= {start} AND +slot < {end}", mine, start, end, f" AND service_id = {number}")
+    for first, following in sorted({rollup_ranges.month_of(day) for day in days}):
+        start = rollup_ranges.midnight_s(zone, first)
+        chosen = target.c.level.in_((MONTH_USES, MONTH)) & (target.c.start == start) & (target.c.service_id == number)
+        connection.execute(delete(target).where(chosen))
+        _count_month(connection, zone, first, following, f" AND service_id = {number}")
+
+
+_COUNT_KEYS = ("service_id", *_USES)
+
+
+def _count_day(connection: Connection, counts: str, windows: str, start: int, end: int, mine: str = "") -> None:
+    """Sums of a day: of the counts and of the windows that conditions choose, windows only where they lie wholly within it."""
+    columns, sums = ", ".join((*_COUNT_KEYS, *_COUNTED)), ", ".join(f"SUM({name})" for name in _COUNTED)
+    keys = ", ".join(_COUNT_KEYS)
+    within = _within(0, start, end)
+    _insert(
+        connection,
+        "footprint_count_sum",
+        ("level", "start", *_COUNT_KEYS, *_COUNTED),
+        f"SELECT {DAY_USES}, {start}, {keys}, {sums} FROM ("
+        f"SELECT {columns} FROM footprint_count WHERE {counts} UNION ALL "
+        f"SELECT {columns} FROM footprint_straddle WHERE {windows} AND {within}) AS told GROUP BY {keys}",
+    )
+    _count_together(connection, DAY_USES, DAY, start, mine)
+
+
+def _within(crosses: int, start: int, end: int) -> str:
+    low, high = start * US_PER_S, end * US_PER_S
+    return f"crosses = {crosses} AND end_us > {low} AND end_us <= {high} AND start_us >= {low}"
+
+
+def _count_month(connection: Connection, zone: ZoneInfo, first: int, following: int, mine: str) -> None:
+    start, end = rollup_ranges.midnight_s(zone, first), rollup_ranges.midnight_s(zone, following)
+    days = _listed(rollup_ranges.midnight_s(zone, day) for day in range(first, following))
+    columns, sums = ", ".join((*_COUNT_KEYS, *_COUNTED)), ", ".join(f"SUM({name})" for name in _COUNTED)
+    keys = ", ".join(_COUNT_KEYS)
+    within = _within(1, start, end)
+    _insert(
+        connection,
+        "footprint_count_sum",
+        ("level", "start", *_COUNT_KEYS, *_COUNTED),
+        f"SELECT {MONTH_USES}, {start}, {keys}, {sums} FROM ("
+        f"SELECT {columns} FROM footprint_count_sum WHERE level = {DAY_USES} AND start IN ({days}){mine} UNION ALL "
+        f"SELECT {columns} FROM footprint_straddle WHERE {within}{mine}) AS told GROUP BY {keys}",
+    )
+    _count_together(connection, MONTH_USES, MONTH, start, mine)
+
+
+def _count_together(connection: Connection, of: int, level: int, start: int, mine: str) -> None:
+    """Counts of all use cases of a service together."""
+    sums = ", ".join(f"SUM({name})" for name in _COUNTED)
+    _insert(
+        connection,
+        "footprint_count_sum",
+        ("level", "start", *_COUNT_KEYS, *_COUNTED),
+        f"SELECT {level}, {start}, service_id, 0, 0, 0, {sums} FROM footprint_count_sum "
+        f"WHERE level = {of} AND start = {start}{mine} GROUP BY service_id",
+    )
+
+
+def rebuild(store: Store, zone: ZoneInfo) -> bool:
+    """Make all sums anew where the store has none of this zone; month by month, each a transaction. Whether there was need.
+
+    Rows that another process stores meanwhile take the mark away, and the next run begins again.
+    """
+    wanted = rollup_ranges.identity(zone)
+    with store.begin() as connection:
+        if rollup_zone(store, connection) in (wanted, TOO_LARGE):
+            return False
+        working = f"making {wanted}"
+        if _too_large(connection):
+            set_stamp(store, connection, TOO_LARGE)
+            return False
+        for model in (schema.RowSum, schema.CountSum, schema.SeenSum, schema.HourSum):
+            connection.execute(delete(table(model)))
+        extent = _extent(connection)
+        set_stamp(store, connection, working)
+    if extent is not None:
+        day, last = rollup_ranges.day_of(zone, extent[0]), rollup_ranges.day_of(zone, extent[1])
+        while day <= last:
+            first, following = rollup_ranges.month_of(day)
+            with store.begin() as connection:
+                _build_month(store, connection, zone, first, following)
+            day = following
+    with store.begin() as connection:
+        if rollup_zone(store, connection) == working:
+            set_stamp(store, connection, wanted)
+            return True
+    return False
+
+
+def _too_large(connection: Connection) -> bool:
+    large = " OR ".join(f"ABS({name}) > {LARGEST}" for name in _AMOUNTS)
+    counted = " OR ".join(f"{name} > {LARGEST}" for name in _COUNTED)
+    return any(
+        connection.exec_driver_sql(f"SELECT 1 FROM {name} WHERE {bad} LIMIT 1").first() is not None
+        for name, bad in (
+            ("footprint_row", large),
+            ("footprint_count", counted),
+            ("footprint_straddle", counted),
+            ("footprint_seen", f"ABS(energy_uj) > {LARGEST}"),
+        )
+    )
+
+
+def _extent(connection: Connection) -> tuple[int, int] | None:
+    """First and last instant [s] that a row begins at or a window touches."""
+    found: list[int] = []
+    for name in ("footprint_row", "footprint_count", "footprint_seen"):
+        found += [x for x in connection.exec_driver_sql(f"SELECT MIN(slot), MAX(slot) FROM {name}").one() if x is not None]
+    told = connection.exec_driver_sql("SELECT MIN(start_us), MAX(end_us) FROM footprint_straddle").one()
+    found += [int(x) // US_PER_S for x in told if x is not None]
+    return (min(found), max(found)) if found else None
+
+
+def _build_month(store: Store, connection: Connection, zone: ZoneInfo, first: int, following: int) -> None:
+    begin, end = rollup_ranges.midnight_s(zone, first), rollup_ranges.midnight_s(zone, following)
+    straddle = table(schema.Straddle)
+    rows = connection.execute(
+        select(straddle.c.id, straddle.c.start_us, straddle.c.end_us).where(
+            straddle.c.start_us >= begin * US_PER_S, straddle.c.start_us < end * US_PER_S
+        )
+    ).all()
+    for number, start_us, end_us in rows:
+        changed = straddle.update().where(straddle.c.id == number).values(crosses=crossing(zone, start_us, end_us))
+        connection.execute(changed)
+    for day in range(first, following):
+        low, high = rollup_ranges.midnight_s(zone, day), rollup_ranges.midnight_s(zone, day + 1)
+        _sum_day(store, connection, zone, day, f"slot >= {low} AND slot < {high}")
+        _count_day(connection, f"slot >= {low} AND slot < {high}", "1 = 1", low, high)
+    _sum_month(connection, zone, first, following, None)
+    _count_month(connection, zone, first, following, "")

@@ -1,0 +1,31 @@
+"""This file answers where a published figure comes from, as ``footprint trace`` does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+
+from footprint.cli.trace import document
+from footprint.config import Config
+from footprint.editions import provenance
+from footprint.editions.repository import NoSuchEdition
+from footprint.storage.database import Store
+
+
+def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
+    """The route, over one store; drafts are not answered for."""
+    routes = APIRouter()
+
+    @routes.get("/api/v1/trace/{figure}", summary="From a published figure down to the readings")
+    def trace(figure: str, edition: str = "", lang: str = "en", verify: bool = False) -> JSONResponse:
+        try:
+            found = provenance.find(store, config, figure, clock(), edition, drafts=False)
+        except (provenance.NoSuchFigure, NoSuchEdition):
+            return JSONResponse({"error": f"no published figure {figure!r}"}, 404)
+        told = provenance.difference(found.figure, provenance.recomputed(store, config, found, clock())) if verify else None
+        levels = provenance.follow(store, config, found, clock(), language="fr" if lang == "fr" else "en")
+        return JSONResponse(document(found, levels, told))
+
+    return routes

@@ -1,0 +1,113 @@
+"""This file completes the energy of a host: what its accelerators do not hold, and whom that follows.
+
+IT energy of a host and window is its whole-server reading where there is one, else uplift x the sum
+of the parts. What is neither an accelerator's follows the CPU time of the services where all of them
+are known by it, else their accelerator energy; with nothing to follow it is ``(unattributed)``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from footprint.attribution.largest_remainder import Floats, Ints, round_to_totals, split_integers, sums
+
+
+def uncovered_energy(parts_uj: Ints, wall_uj: Ints, wall_us: Ints, window_us: Ints, uplift: Floats) -> Ints:
+    """What the sensors of the parts do not hold, by window [µJ], shape (windows,); negative where the wall reads less.
+
+    ``wall_us`` is how much of a window the whole-server reading spans: all of it or nothing, for
+    windows are cut where it begins and ends.
+    """
+    read = wall_us * 2 > window_us
+    unseen = np.rint(parts_uj * (uplift - 1.0)).astype(np.int64)
+    return np.where(read, wall_uj - parts_uj, unseen)
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """Weights by which unplaced energy of one host follows its rows: parallel arrays, window, key and weight."""
+
+    window: Ints
+    key: Ints
+    weight: Floats
+
+
+def follow_accelerators(window: Ints, key: Ints, energy_uj: Ints) -> Following:
+    """Host energy follows accelerator energy, of placed and unplaced devices alike."""
+    return Following(window, key, energy_uj.astype(np.float64))
+
+
+def follow_cpu_time(
+    accelerators: Following, service_of_key: Ints, cpu_us: Floats, rest_us: Floats, cpu_rows: Following, unattributed_key: int
+) -> Following:
+    """Host energy follows CPU time, in the windows in which all services with accelerator energy are known by it.
+
+    Parameters
+    ----------
+    accelerators
+        Rows of accelerator energy on the host.
+    service_of_key
+        Service of each key, shape (keys,); -1 for no service.
+    cpu_us
+        CPU time by window and service, shape (windows, services).
+    rest_us
+        CPU time of everything else, shape (windows,).
+    cpu_rows
+        CPU time of services without an accelerator on this host, by window and key.
+    """
+    windows, services = cpu_us.shape
+    if not services:
+        return accelerators
+    service = service_of_key[accelerators.key]
+    placed = service >= 0
+    place = accelerators.window[placed] * services + service[placed]
+    energy = np.bincount(place, weights=accelerators.weight[placed], minlength=windows * services)
+    energy = energy.reshape(windows, services)
+    known = (cpu_us.sum(axis=1) > 0) & ~((energy > 0) & (cpu_us <= 0)).any(axis=1)
+    own = known[accelerators.window] & placed
+    of_service = cpu_us[accelerators.window, np.maximum(service, 0)]
+    total = energy[accelerators.window, np.maximum(service, 0)]
+    scaled = of_service * accelerators.weight / np.where(total > 0, total, 1.0)
+    kept = np.flatnonzero(known)
+    other = known[cpu_rows.window]
+    return Following(
+        np.concatenate(
+            [accelerators.window[~known[accelerators.window]], accelerators.window[own], cpu_rows.window[other], kept]
+        ),
+        np.concatenate(
+            [
+                accelerators.key[~known[accelerators.window]],
+                accelerators.key[own],
+                cpu_rows.key[other],
+                np.full(len(kept), unattributed_key),
+            ]
+        ),
+        np.concatenate([accelerators.weight[~known[accelerators.window]], scaled[own], cpu_rows.weight[other], rest_us[kept]]),
+    )
+
+
+def spread(energy_uj: Ints, following: Following, unattributed_key: int) -> tuple[Ints, Ints, Ints]:
+    """Energy by window [µJ], of any sign, over the rows that it follows: window, key and energy of each part."""
+    weight = np.maximum(following.weight, 0.0)
+    bears = np.bincount(following.window, weights=weight, minlength=len(energy_uj)) > 0
+    lone = np.flatnonzero(~bears)
+    use = bears[following.window] & (weight > 0)
+    window = np.concatenate([following.window[use], lone])
+    key = np.concatenate([following.key[use], np.full(len(lone), unattributed_key)])
+    weight = np.concatenate([weight[use], np.ones(len(lone))])
+    keys = int(key.max(initial=0)) + 1
+    pair, place = np.unique(window * keys + key, return_inverse=True)
+    parts = split_integers(energy_uj, np.bincount(place, weights=weight).astype(np.float64), pair // keys)
+    keep = parts != 0
+    return pair[keep] // keys, pair[keep] % keys, parts[keep]
+
+
+def facility_part(it_uj: Ints, window: Ints, pue: Floats) -> Ints:
+    """(PUE - 1) x IT energy of rows [µJ], shape (n,); ``pue`` is by window.
+
+    The parts of a window sum to the rounded facility energy of the window (ISO/IEC 30134-2: PUE = facility / IT).
+    """
+    whole = np.rint(sums(it_uj, window, len(pue)) * (pue - 1.0)).astype(np.int64)
+    return round_to_totals(it_uj * (pue[window] - 1.0), whole, window)

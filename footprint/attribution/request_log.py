@@ -1,0 +1,160 @@
+"""This file is the log of one service: which requests, of which use case and model, were in flight when.
+
+A request is in flight over [start, end). A record of n requests over a window counts as n in
+flight throughout. An arrival of unknown duration stands for its whole window of attribution, with
+its tokens as weight: it is shared by tokens alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from footprint.attribution.energy_intervals import expand
+from footprint.attribution.largest_remainder import Floats, Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """Requests of one service, arrays of shape (n,).
+
+    ``key`` says which of the service's (use case, model) pairs a request belongs to; ``weight``
+    is how many requests it counts for while in flight; tokens are -1 where unknown.
+    """
+
+    start_us: Ints
+    end_us: Ints
+    key: Ints
+    weight: Floats
+    input_tokens: Ints
+    cached_tokens: Ints
+    output_tokens: Ints
+    first_token_us: Ints
+    arrival: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.start_us)
+
+    def __getitem__(self, index: NDArray[np.bool_] | Ints) -> Log:
+        return Log(*(getattr(self, name)[index] for name in self.__slots__))
+
+
+def build_log(
+    start_us: Ints,
+    end_us: Ints,
+    key: Ints,
+    requests: Ints,
+    input_tokens: Ints,
+    cached_tokens: Ints,
+    output_tokens: Ints,
+    first_token_us: Ints,
+    window_us: int,
+    arrival_tokens: Floats,
+) -> Log:
+    """A log from columns in which -1 means unknown; ``arrival_tokens`` weighs arrivals against each other."""
+    arrival = end_us < 0
+    opened = start_us - start_us % window_us
+    weight = requests.astype(np.float64)
+    if arrival.any():
+        mean = arrival_tokens[arrival].mean()
+        weight[arrival] = arrival_tokens[arrival] / mean if mean > 0 else weight[arrival]
+    return Log(
+        start_us=np.where(arrival, opened, start_us),
+        # A request of no duration was still there: for one microsecond.
+        end_us=np.where(arrival, opened + window_us, np.maximum(end_us, start_us + 1)),
+        key=key,
+        weight=weight,
+        input_tokens=input_tokens,
+        cached_tokens=cached_tokens,
+        output_tokens=output_tokens,
+        first_token_us=first_token_us,
+        arrival=arrival,
+    )
+
+
+def with_doubt(log: Log) -> Log:
+    """The log with counts made longer by their own length at both ends: what ended in them began before, and ran on."""
+    longer = np.where((log.weight != 1) | log.arrival, log.end_us - log.start_us, 0)
+    return replace(log, start_us=log.start_us - longer, end_us=log.end_us + longer)
+
+
+def shifted(log: Log, shift_us: int) -> Log:
+    """The log with its stamps moved."""
+    told = log.first_token_us >= 0
+    first = np.where(told, log.first_token_us + shift_us, log.first_token_us)
+    return replace(log, start_us=log.start_us + shift_us, end_us=log.end_us + shift_us, first_token_us=first)
+
+
+class Flight:
+    """Who is in flight when, cut at the edges of windows; made once for a service, used for each of its devices.
+
+    ``grid_us`` (m+1,) are the instants at which anything changes, ``in_flight`` (m,) the weight
+    between them, ``window`` (m,) the window. A pair is a request within a window.
+    """
+
+    def __init__(self, log: Log, edges_us: Ints) -> None:
+        self.log = log
+        self.edges_us = edges_us
+        low, high = edges_us[0], edges_us[-1]
+        start, end = np.clip(log.start_us, low, high), np.clip(log.end_us, low, high)
+        self.grid_us = np.unique(np.concatenate([start, end, edges_us]))
+        begin, finish = np.searchsorted(self.grid_us, start), np.searchsorted(self.grid_us, end)
+        change = np.zeros(len(self.grid_us))
+        count = np.zeros(len(self.grid_us), dtype=np.int64)
+        np.add.at(change, begin, log.weight)
+        np.add.at(change, finish, -log.weight)
+        np.add.at(count, begin, 1)
+        np.add.at(count, finish, -1)
+        # Weights are floats whose running sum need not come back to zero; counts do.
+        self.in_flight = np.where(np.cumsum(count)[:-1] > 0, np.cumsum(change)[:-1], 0.0)
+        self.window = np.searchsorted(edges_us, self.grid_us[:-1], side="right") - 1
+        length = np.diff(self.grid_us)
+        self._busy_us = _running(np.where(np.cumsum(count)[:-1] > 0, length, 0))
+        self._concurrent_us = _running(np.where(np.cumsum(count)[:-1] > 1, length, 0))
+        self._pairs(start, end)
+        by_start, by_end = np.argsort(log.start_us, kind="stable"), np.argsort(log.end_us, kind="stable")
+        self._starts, self._ends = log.start_us[by_start], log.end_us[by_end]
+        self._key_started = _running(log.key[by_start])
+        self._key_ended = _running(log.key[by_end])
+        self._square_started = _running(log.key[by_start] ** 2)
+        self._square_ended = _running(log.key[by_end] ** 2)
+
+    def _pairs(self, start: Ints, end: Ints) -> None:
+        first = np.searchsorted(self.edges_us, start, side="right") - 1
+        last = np.searchsorted(self.edges_us, end, side="left") - 1
+        inside = end > start
+        self.pair_request, self.pair_window = expand(first, np.where(inside, last - first + 1, 0))
+        begin = np.maximum(start[self.pair_request], self.edges_us[self.pair_window])
+        finish = np.minimum(end[self.pair_request], self.edges_us[self.pair_window + 1])
+        self.pair_begin = np.searchsorted(self.grid_us, begin)
+        self.pair_finish = np.searchsorted(self.grid_us, finish)
+
+    def overlapping(self, start_us: Ints, end_us: Ints) -> tuple[Ints, Ints]:
+        """For spans [start, end): how many requests overlap, and their key where it is one key (else -1)."""
+        started = np.searchsorted(self._starts, end_us, side="left")
+        ended = np.searchsorted(self._ends, start_us, side="right")
+        count = started - ended
+        key = self._key_started[started] - self._key_ended[ended]
+        square = self._square_started[started] - self._square_ended[ended]
+        # All keys are the same exactly where the sum of squares reaches the Cauchy-Schwarz bound.
+        same = (count > 0) & (count * square == key * key)
+        return count, np.where(same, key // np.maximum(count, 1), -1)
+
+    def concurrency(self, start_us: Ints, end_us: Ints) -> Floats:
+        """Share of the busy time of spans [start, end) in which two requests or more were in flight."""
+        grid = self.grid_us.astype(np.float64)
+        busy = np.interp(end_us, grid, self._busy_us) - np.interp(start_us, grid, self._busy_us)
+        both = np.interp(end_us, grid, self._concurrent_us) - np.interp(start_us, grid, self._concurrent_us)
+        return np.where(busy > 0, both / np.maximum(busy, 1.0), 0.0)
+
+    def at(self, instant_us: Ints) -> Ints:
+        """How many requests are in flight both just before and just after an instant."""
+        started = np.searchsorted(self._starts, instant_us, side="left")
+        ended = np.searchsorted(self._ends, instant_us, side="right")
+        return started - ended
+
+
+def _running(values: Ints) -> Ints:
+    return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(values)])

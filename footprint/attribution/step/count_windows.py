@@ -1,0 +1,66 @@
+"""This file takes windows of counts, where no single request is known: tokens per minute and use case, from counters.
+
+The power of a server saturates with the rate of its tokens; a mixture of 1 - exp(-rate/q) terms follows any such
+curve, each divided over the use cases by their output tokens. What a count cannot tell is who ran together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from footprint.attribution.largest_remainder import Floats, Ints
+from footprint.attribution.request_log import Log
+from footprint.attribution.step.decode_clock import overlap
+from footprint.attribution.step.features import CONTEXT
+from footprint.attribution.token_weights import token_weight
+from footprint.core.units import US_PER_S
+
+RATES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)  # tokens per second at which a term saturates
+COUNT_NAMES = ("counted-in", "counted-inctx", "counted-out", "counted-outctx", *(f"rate{int(rate)}" for rate in RATES))
+
+
+@dataclass(frozen=True, slots=True)
+class WindowCounts:
+    """Records of counts: place in the log, begin and end [s], features (n, len(COUNT_NAMES)); their key."""
+
+    index: Ints
+    start_s: Floats
+    end_s: Floats
+    total: Floats
+    key: Ints
+
+    def __len__(self) -> int:
+        return len(self.start_s)
+
+
+def counts_of(log: Log, origin_us: int, shift_s: float = 0.0) -> WindowCounts:
+    """The records of a log that stand for several requests, or for one of unknown duration, and whose tokens are known."""
+    known = (log.input_tokens >= 0) | (log.output_tokens >= 0)
+    index = np.flatnonzero(known & (log.arrival | (log.weight != 1)))
+    start = (log.start_us[index] - origin_us) / US_PER_S + shift_s
+    end = (log.end_us[index] - origin_us) / US_PER_S + shift_s
+    fresh = np.maximum(log.input_tokens[index], 0) - np.maximum(log.cached_tokens[index], 0)
+    out = np.maximum(log.output_tokens[index], 0).astype(np.float64)
+    # Records of one window share its rate; where windows do not line up, each has the rate of its own beginning.
+    length = np.maximum(end - start, 1e-6)
+    tokens = token_weight(log.input_tokens[index], log.cached_tokens[index], log.output_tokens[index])
+    made = np.where(out > 0, out, 1e-9 * tokens)
+    window, place = np.unique(np.stack([start, end]), axis=1, return_inverse=True)
+    place = place.ravel()
+    whole = np.bincount(place, weights=made, minlength=window.shape[1])[place]
+    part = np.where(whole > 0, made / np.where(whole > 0, whole, 1.0), 0.0)
+    rate = whole / length
+    shapes = [part * length * (1.0 - np.exp(-rate / scale)) for scale in RATES]
+    fresh = np.maximum(fresh, 0).astype(np.float64)
+    each = np.maximum(log.weight[index], 1.0)
+    context = (fresh + out / 2) / each / CONTEXT
+    total = np.stack([fresh, fresh * fresh / each / 2000.0, out, out * context, *shapes], axis=1)
+    return WindowCounts(index, start, end, total, log.key[index])
+
+
+def count_totals(counts: WindowCounts, edges_s: Floats) -> Floats:
+    """Features by window, shape (windows, len(COUNT_NAMES)): each record evenly over its time."""
+    length = np.maximum(counts.end_s - counts.start_s, 1e-6)
+    return np.stack([overlap(edges_s, counts.start_s, counts.end_s, column / length) for column in counts.total.T], axis=1)

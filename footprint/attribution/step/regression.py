@@ -1,0 +1,281 @@
+"""This file finds what a feature costs: energy of windows = idle power x time + coefficients x features, none of them negative.
+
+Weighted least squares with weights 1/energy (JCGM 100:2008, H.3, extended by the sign), over windows of all days
+that a placement has; extensions are taken only where blocked cross-validation over whole hours asks for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+
+from footprint.attribution.largest_remainder import Floats, Ints
+from footprint.attribution.step.count_windows import COUNT_NAMES
+from footprint.attribution.step.features import NAMES, STEPS
+from footprint.core.units import S_PER_HOUR
+
+TAUS_S = (0.0, 2.0, 5.0, 10.0, 20.0, 60.0)  # the first is time in flight itself
+FOLDS = 8
+NOISE = 0.004  # of the energy above the least
+# What a request costs beside its tokens is tried only to see how much the shares depend on it.
+USUAL = tuple(name for name in NAMES if name != "request")
+ALL_NAMES = (*NAMES, *COUNT_NAMES)
+AWAKE_GAIN, READING_GAIN = 0.5, 0.9  # what cross-validation must fall to, before a column is added
+IDLE, AWAKE, READ_BY, HELD_BY = "idle", "awake", "in/", "held/"
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """What windows of one placement say, arrays of shape (w, …): additive over days by laying them end to end.
+
+    ``start_s`` seconds since 1970, ``length_s``, ``energy_j`` of all devices; ``features`` (w, len(ALL_NAMES)), ``awake_s``
+    (w, len(TAUS_S)) seconds in which something ran or had just ended; ``reading`` (w, keys) fresh input tokens by use
+    case, ``held_s`` (w, keys) seconds in flight of records without tokens (training, images), ``keys`` their names.
+    """
+
+    start_s: Floats
+    length_s: Floats
+    energy_j: Floats
+    features: Floats
+    awake_s: Floats
+    reading: Floats
+    held_s: Floats
+    keys: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.start_s)
+
+    def __getitem__(self, index: NDArray[np.bool_] | Ints) -> Windows:
+        arrays = {name: getattr(self, name)[index] for name in self.__slots__ if name != "keys"}
+        return Windows(**arrays, keys=self.keys)
+
+    def wider(self, times: int) -> Windows:
+        """Windows that many times as long; those of which a part is missing are left out."""
+        if not len(self):
+            return self
+        step = float(np.median(self.length_s)) * times
+        found, place = np.unique(np.floor(self.start_s / step + 1e-6).astype(np.int64), return_inverse=True)
+
+        def summed(values: Floats) -> Floats:
+            total = np.zeros((len(found), *values.shape[1:]))
+            np.add.at(total, place, values)
+            return total
+
+        joined = Windows(
+            np.asarray(found * step),
+            summed(self.length_s),
+            summed(self.energy_j),
+            summed(self.features),
+            summed(self.awake_s),
+            summed(self.reading),
+            summed(self.held_s),
+            self.keys,
+        )
+        return joined[joined.length_s > 0.99 * step]
+
+
+def together(days: Sequence[Windows]) -> Windows:
+    """Windows of several days, with the keys of all of them."""
+    keys = tuple(sorted({key for day in days for key in day.keys}))
+    place = {key: index for index, key in enumerate(keys)}
+
+    def widened(day: Windows, values: Floats) -> Floats:
+        result = np.zeros((len(day), len(keys)))
+        result[:, [place[key] for key in day.keys]] = values
+        return result
+
+    def joined(name: str) -> Floats:
+        return np.concatenate([getattr(day, name) for day in days])
+
+    return Windows(
+        joined("start_s"),
+        joined("length_s"),
+        joined("energy_j"),
+        joined("features"),
+        joined("awake_s"),
+        np.concatenate([widened(day, day.reading) for day in days]),
+        np.concatenate([widened(day, day.held_s) for day in days]),
+        keys,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Which columns a fit has; ``idle_w`` is subtracted where idle power is known from elsewhere, None: it is fitted."""
+
+    columns: tuple[str, ...] = USUAL
+    awake_tau: int = -1  # index into TAUS_S; -1: no such column
+    tail_only: bool = False  # the awake column leaves out the time in flight
+    by_key: bool = False  # reading costs each use case its own
+    idle_w: float | None = None
+    counted: tuple[str, ...] = COUNT_NAMES
+
+
+@dataclass(frozen=True, slots=True)
+class StepCoefficients:
+    """Coefficients by column name (W, J/token, J/step, J per unit of feature), of one form."""
+
+    form: Form
+    coefficients: dict[str, float]
+    residual: float  # weighted sum of squares, per window
+
+    def vector(self, names: Sequence[str] = NAMES) -> Floats:
+        """Coefficients of the features, shape (len(names),)."""
+        return np.array([self.coefficients.get(name, 0.0) for name in names])
+
+
+def design(w: Windows, form: Form) -> tuple[list[str], Floats, Floats]:
+    """Names, columns (w, k) and right-hand side (w,) of a form."""
+    columns: list[tuple[str, Floats]] = []
+    target = w.energy_j
+    if form.idle_w is None:
+        columns.append((IDLE, w.length_s))
+    else:
+        target = target - form.idle_w * w.length_s
+    for name in form.columns:
+        if name == "in" and form.by_key:
+            columns += [(READ_BY + key, w.reading[:, i]) for i, key in enumerate(w.keys)]
+        else:
+            columns.append((name, w.features[:, ALL_NAMES.index(name)]))
+    columns += [(name, w.features[:, ALL_NAMES.index(name)]) for name in form.counted]
+    columns += [(HELD_BY + key, w.held_s[:, i]) for i, key in enumerate(w.keys) if w.held_s[:, i].any()]
+    if form.awake_tau >= 0:
+        awake = w.awake_s[:, form.awake_tau] - (w.awake_s[:, 0] if form.tail_only else 0.0)
+        columns.append((AWAKE, awake))
+    kept = [(name, column) for name, column in columns if column.any()]
+    return [name for name, _ in kept], np.stack([column for _, column in kept], axis=1), target
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """Weighted rows of a least-squares problem, columns scaled by their maximum so that none drowns the others."""
+
+    rows: Floats
+    target: Floats
+    scale: Floats
+
+    @classmethod
+    def of(cls, matrix: Floats, target: Floats, weight: Floats) -> System:
+        """From columns (w, k), right-hand side (w,) and weights (w,)."""
+        scale = np.maximum(np.abs(matrix).max(axis=0, initial=0.0), 1e-300)
+        root = np.sqrt(weight)
+        return cls(matrix / scale * root[:, None], target * root, scale)
+
+    def solve(self, chosen: NDArray[np.bool_] | None = None, times: Floats | None = None) -> Floats:
+        """Non-negative coefficients (k,) of all rows, of some, or of each row so many ``times``."""
+        rows, target = (self.rows, self.target) if chosen is None else (self.rows[chosen], self.target[chosen])
+        if times is not None:
+            root = np.sqrt(times[times > 0])
+            rows, target = rows[times > 0] * root[:, None], target[times > 0] * root
+        return np.asarray(nnls(rows, target, maxiter=30 * rows.shape[1] + 100)[0] / self.scale)
+
+    def error(self, found: Floats, chosen: NDArray[np.bool_] | slice = slice(None)) -> float:
+        """Weighted sum of squares that coefficients leave."""
+        left = self.target[chosen] - self.rows[chosen] @ (found * self.scale)
+        return float((left * left).sum())
+
+
+def solve(matrix: Floats, target: Floats, weight: Floats) -> Floats:
+    """Non-negative least squares of weighted rows."""
+    return System.of(matrix, target, weight).solve()
+
+
+def weights_of(w: Windows) -> Floats:
+    """1/energy: the noise of a sensor grows as its reading."""
+    return 1.0 / np.maximum(w.energy_j, 1e-3 * max(float(np.median(w.energy_j)), 1e-9))
+
+
+def fit(w: Windows, form: Form) -> StepCoefficients:
+    """Coefficients of one form over windows."""
+    names, matrix, target = design(w, form)
+    system = System.of(matrix, target, weights_of(w))
+    found = system.solve()
+    return StepCoefficients(form, dict(zip(names, found.tolist(), strict=True)), system.error(found) / len(w))
+
+
+def cross_validated(w: Windows, form: Form) -> float:
+    """Weighted squared error per window, of windows in hours that the fit did not see."""
+    _, matrix, target = design(w, form)
+    system = System.of(matrix, target, weights_of(w))
+    fold = (w.start_s // S_PER_HOUR).astype(np.int64) % FOLDS
+    error = 0.0
+    for one in range(FOLDS):
+        out = fold == one
+        if out.any() and not out.all():
+            error += system.error(system.solve(~out), out)
+    return error / len(w)
+
+
+def choose(w: Windows, idle_w: float | None) -> tuple[Form, float]:
+    """The form of a placement, and its cross-validated error."""
+    form = Form(idle_w=idle_w)
+    error = cross_validated(w, form)
+    if idle_w is None and w.features[:, : len(NAMES)].any():
+        # Time in flight alone (tau 0) is never a column: power by time and energy by step fit alike, and the first
+        # would be nobody's.
+        forms = [replace(form, awake_tau=tau, tail_only=only) for tau in range(1, len(TAUS_S)) for only in (True, False)]
+        tried = [(cross_validated(w, each), number) for number, each in enumerate(forms)]
+        if min(tried)[0] < AWAKE_GAIN * error:
+            error, form = min(tried)[0], forms[min(tried)[1]]
+    split = replace(form, by_key=True)
+    # At the noise of the meters nothing is left for a use case of its own to explain.
+    if len(w.keys) > 1 and relative(w, error) > NOISE:
+        other = cross_validated(w, split)
+        if other < READING_GAIN * error:
+            form, error = split, other
+    return form, error
+
+
+def relative(w: Windows, error: float) -> float:
+    """Root of a weighted squared error over the mean energy above the least of a window: what was not explained."""
+    above = float(w.energy_j.mean() - w.energy_j.min())
+    return float(np.sqrt(error * w.energy_j.mean())) / above if above > 0 else float("inf")
+
+
+def other_forms(w: Windows, form: Form) -> list[tuple[Form, int]]:
+    """Forms that another hand might have chosen, and how much wider windows: by how much shares differ is their error of form."""
+    dense = tuple(name for name in form.columns if name not in STEPS[1:])
+    flat = tuple(name for name in form.columns if name != "inctx")
+    others = [
+        (form, 2),
+        (form, 3),
+        (replace(form, columns=dense), 1),
+        (replace(form, columns=flat), 1),
+        (replace(form, columns=(*form.columns, "request")), 1),
+    ]
+    if len(w.keys) > 1:
+        others.append((replace(form, by_key=not form.by_key), 1))
+    if form.idle_w is None:
+        others.append((replace(form, awake_tau=3 if form.awake_tau < 0 else -1, tail_only=False), 1))
+        others.append((replace(form, awake_tau=3, tail_only=True), 1))
+    return others
+
+
+def resampled(w: Windows, form: Form, times: int, seed: int) -> list[StepCoefficients]:
+    """Fits of whole hours drawn with replacement (block bootstrap), the same for the same seed."""
+    names, matrix, target = design(w, form)
+    system = System.of(matrix, target, weights_of(w))
+    hours, place = np.unique((w.start_s // S_PER_HOUR).astype(np.int64), return_inverse=True)
+    luck = np.random.default_rng(seed)
+    found = []
+    for _ in range(times):
+        drawn = np.bincount(luck.integers(0, len(hours), len(hours)), minlength=len(hours)).astype(np.float64)
+        each = system.solve(times=drawn[place])
+        found.append(StepCoefficients(form, dict(zip(names, each.tolist(), strict=True)), 0.0))
+    return found
+
+
+def condition(w: Windows, *, idle_known: bool) -> float:
+    """Condition number of [1, in, out, step], each scaled to unit length: above 300 they cannot be told apart.
+
+    Where idle power is known from elsewhere, the constant is not among them.
+    """
+    constant = [] if idle_known else [w.length_s]
+    columns = np.stack([*constant, *(w.features[:, NAMES.index(name)] for name in ("in", "out", "step"))], axis=1)
+    norm = np.linalg.norm(columns, axis=0)
+    columns = columns[:, norm > 0] / norm[norm > 0]
+    return float(np.linalg.cond(columns)) if columns.size else float("inf")

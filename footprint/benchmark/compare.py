@@ -1,0 +1,198 @@
+"""This file compares two benchmark results: how many times A's energy B takes, and whether that is a difference at all.
+
+Paired by concurrency and by the draw of prompts (result for result, the same seed draws the same prompts in the same order).
+Of each pair the logarithm of the ratio counts: what errs alike in both, such as the gain of one host's sensor, is not in it.
+Two things are, and add in squares: how the repeats differ, and what changes from one session on a host to the next
+(assumption ``benchmark_reproducibility``), which no number of repeats within a session can show.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import Any
+
+from scipy import stats
+
+from footprint.benchmark.concurrency_levels import ConcurrencyLevel, gain_of, levels_of, score_of
+from footprint.benchmark.result import BenchmarkResult, Conditions, MeasurementPoint
+from footprint.core.assumptions import assumption
+from footprint.core.estimate import COVERAGE_FACTOR, Estimate
+from footprint.core.records import FootprintError
+
+COLUMNS = ("what", "a", "b", "ratio", "low", "high", "difference")
+MIN_REPEATS = 2
+# What must be the same, or a ratio would say something else than it seems to: in words, and where it stands.
+_ALIKE: tuple[tuple[str, str], ...] = (
+    ("prompts", "prompts_sha256"),
+    ("max tokens", "max_tokens"),
+    ("temperature", "temperature"),
+    ("host", "host"),
+    ("machines", "machines"),
+    ("devices", "devices"),
+    ("driver", "driver"),
+    ("power limit", "power_limit_w"),
+    ("sensors", "sensors"),
+    ("seed", "seed"),
+)
+# What may well be what is compared: shown with its difference, and no reason to refuse.
+_SHOWN: tuple[tuple[str, str], ...] = (("model", "model"), ("engine", "engine"), ("quantisation", "quantisation"))
+
+
+# What stands beside the energy: a model that takes less and answers later, or less, is another bargain.
+_BESIDE: tuple[tuple[str, Callable[[ConcurrencyLevel], float | None]], ...] = (
+    ("s to first token, median,", lambda level: level.ttft_p50_s),
+    ("s to first token, 95 %,", lambda level: level.ttft_p95_s),
+    ("s between tokens, median,", lambda level: level.itl_p50_s),
+    ("output tokens per request", lambda level: level.output_tokens_per_request),
+)
+
+
+class UnlikeBenchmarks(FootprintError):
+    """Two results whose ratio would say something else than it seems to; the message says what differs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """B over A, per request and per output token, in all and by concurrency; ``differs`` names conditions that do."""
+
+    a: str
+    b: str
+    per_request: Estimate
+    per_token: Estimate
+    levels: tuple[tuple[int, Estimate], ...]  # per request
+    differs: tuple[str, ...]
+    rows: tuple[dict[str, Any], ...]
+
+    @property
+    def different(self) -> bool:
+        """Whether the interval of the ratio per request leaves 1 out."""
+        return not self.per_request.low <= 1 <= self.per_request.high
+
+    def sentence(self) -> str:
+        """The finding in words."""
+        ratio = self.per_request
+        shown = f"{ratio.value:.3g} x [{ratio.low:.3g} ; {ratio.high:.3g}]"
+        if not self.different:
+            return f"{self.b} and {self.a}: no difference shown in energy per request, {shown}"
+        return f"{self.b} takes {shown} the energy of {self.a} per request"
+
+
+def contrast(a: BenchmarkResult, b: BenchmarkResult, *, anyway: bool = False) -> Contrast:
+    """B over A over the concurrencies that both have; their geometric mean counts in all.
+
+    Raises
+    ------
+    UnlikeBenchmarks
+        If conditions differ, unless ``anyway``; if they share no concurrency, or one has a single repeat.
+    """
+    differs = tuple(word for word, name in _ALIKE if getattr(a.conditions, name) != getattr(b.conditions, name))
+    if differs and not anyway:
+        raise UnlikeBenchmarks(
+            f"{a.conditions.model} and {b.conditions.model} were measured with different {', '.join(differs)}; "
+            "--anyway gives their ratio all the same"
+        )
+    grids = [_grid(each) for each in (a, b)]
+    shared = sorted(set(grids[0]) & set(grids[1]))
+    if not shared:
+        raise UnlikeBenchmarks("the two results share no concurrency")
+    repeats = min(len(grid[level]) for grid in grids for level in shared)
+    if repeats < MIN_REPEATS:
+        raise UnlikeBenchmarks("one repeat shows no difference: at least two are needed, the protocol asks for five")
+    # One sensor's error cancels; two hosts have a sensor each.
+    gain = 0.0 if (a.conditions.host, a.conditions.devices) == (b.conditions.host, b.conditions.devices) else _gains(a, b)
+    per_request, per_token = (
+        _ratio([[of(grids[1][c][r]) / of(grids[0][c][r]) for c in shared] for r in range(repeats)], gain)
+        for of in (_per_request, _per_token)
+    )
+    levels = tuple(
+        (c, _ratio([[_per_request(grids[1][c][r]) / _per_request(grids[0][c][r])] for r in range(repeats)], gain)) for c in shared
+    )
+    rows = (*_energy_rows(a, b, per_request, per_token, levels), *_condition_rows(a.conditions, b.conditions))
+    return Contrast(a.conditions.model, b.conditions.model, per_request, per_token, levels, differs, rows)
+
+
+def _per_request(point: MeasurementPoint) -> float:
+    return point.j_per_request
+
+
+def _per_token(point: MeasurementPoint) -> float:
+    return point.j_per_token
+
+
+def _grid(result: BenchmarkResult) -> dict[int, list[MeasurementPoint]]:
+    """Points by concurrency, in the order of the repeats."""
+    found: dict[int, list[MeasurementPoint]] = {}
+    for point in sorted(result.served(), key=lambda each: each.repeat):
+        found.setdefault(point.concurrency, []).append(point)
+    return found
+
+
+def _gains(a: BenchmarkResult, b: BenchmarkResult) -> float:
+    return math.hypot(gain_of(a.served()), gain_of(b.served()))
+
+
+def _ratio(by_repeat: Sequence[Sequence[float]], gain: float) -> Estimate:
+    """Geometric mean of ratios with its interval of 95 %.
+
+    A repeat is one observation, the mean over its concurrencies: what drifts from hour to hour falls on all of them together,
+    and they are not independent. Student's t over repeats; reproducibility of two sessions and gains add in squares.
+    """
+    means = [fmean(math.log(value) for value in repeat) for repeat in by_repeat]
+    spread = float(stats.t.ppf(1 - 1 / 40, len(means) - 1)) * stdev(means) / math.sqrt(len(means))
+    session = COVERAGE_FACTOR * math.sqrt(2) * assumption("benchmark_reproducibility").u_high
+    half = math.sqrt(spread**2 + session**2 + gain**2)
+    mean = fmean(means)
+    return Estimate(math.exp(mean), math.exp(mean - half), math.exp(mean + half))
+
+
+def _energy_rows(
+    a: BenchmarkResult, b: BenchmarkResult, per_request: Estimate, per_token: Estimate, levels: Sequence[tuple[int, Estimate]]
+) -> list[dict[str, Any]]:
+    at_a, at_b = ({level.concurrency: level for level in levels_of(each)} for each in (a, b))
+    rows = [
+        _row("J per request, all concurrencies", None, None, per_request),
+        _row("J per output token, all concurrencies", None, None, per_token),
+        *(_row(f"J per request at {c}", at_a[c].j_per_request.value, at_b[c].j_per_request.value, ratio) for c, ratio in levels),
+    ]
+    rows += [_plain(f"{name} at {c}", of(at_a[c]), of(at_b[c])) for name, of in _BESIDE for c, _ in levels]
+    one, other = (score_of(each) for each in (a, b))
+    if one is not None or other is not None:
+        rows.append(_plain("score of the grader", None if one is None else one.value, None if other is None else other.value))
+    return rows
+
+
+def _condition_rows(a: Conditions, b: Conditions) -> list[dict[str, Any]]:
+    rows = []
+    for word, name in (*_SHOWN, *_ALIKE):
+        one, other = (_text(getattr(each, name)) for each in (a, b))
+        rows.append(
+            {
+                "what": word,
+                "a": one,
+                "b": other,
+                "ratio": None,
+                "low": None,
+                "high": None,
+                "difference": "" if one == other else "differs",
+            }
+        )
+    return rows
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    return "" if value is None else str(value)[:24]
+
+
+def _row(what: str, a: float | None, b: float | None, ratio: Estimate) -> dict[str, Any]:
+    said = "no difference shown" if ratio.low <= 1 <= ratio.high else "B takes more" if ratio.value > 1 else "B takes less"
+    return {"what": what, "a": a, "b": b, "ratio": ratio.value, "low": ratio.low, "high": ratio.high, "difference": said}
+
+
+def _plain(what: str, a: float | None, b: float | None) -> dict[str, Any]:
+    ratio = b / a if a and b else None
+    return {"what": what, "a": a, "b": b, "ratio": ratio, "low": None, "high": None, "difference": ""}

@@ -1,0 +1,216 @@
+"""This file gives the energy of a stretch of time: from the sensors of this host, or from the ledger's readings of another."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Protocol
+
+from footprint.benchmark.result import Energy
+from footprint.core.records import ContextReading, EnergyReading
+from footprint.core.units import US_PER_S, UW_PER_W
+from footprint.notebook.measurement import TOTAL, CannotMeasure, SensorProgram, rows_of
+
+SAMPLES_A_SECOND = 10  # the agent's most
+DRIVER = re.compile(r"NVRM version:.*?\s(\d+\.\d+(?:\.\d+)?)\s")
+_BEARS = 1 / 10  # of the energy, from which on a quality letter counts for the whole (contract, section 6)
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What energy is counted of."""
+
+    host: str
+    models: tuple[str, ...]
+    devices: tuple[str, ...]
+    driver: str
+    power_limit_w: float | None
+
+
+class EnergyWatch(Protocol):
+    """Readings while a point lasts."""
+
+    def updates(self, begin_us: int, end_us: int) -> int:
+        """How often the counter that tells most of the energy was seen to change."""
+
+    async def energy(self, begin_us: int, end_us: int) -> Energy:
+        """Energy of the devices counted between two instants."""
+
+    def machine(self) -> Machine:
+        """What they are of."""
+
+
+class EnergySource(Protocol):
+    """Where readings come from."""
+
+    @property
+    def kind(self) -> str:
+        """local, or ledger."""
+
+    def watching(self) -> AbstractAsyncContextManager[EnergyWatch]:
+        """Readings from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalEnergySource:
+    """The sensors of this host. Devices by place or identity; all of them where none is named."""
+
+    host: str
+    devices: tuple[str, ...] = ()
+    driver: str = ""
+    allow_estimate: bool = False
+    kind: str = "local"
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[EnergyWatch]:
+        """The agent's program runs as long as the point lasts.
+
+        Raises
+        ------
+        CannotMeasure
+            If nothing here measures energy: no sensor can be read, or all there is is an estimate.
+        """
+        sensors = SensorProgram(SAMPLES_A_SECOND)
+        try:
+            await asyncio.to_thread(sensors.__enter__)
+            yield _LocalWatch(self, sensors)
+        finally:
+            await asyncio.to_thread(sensors.close)
+
+
+@dataclass(frozen=True, slots=True)
+class _LocalWatch:
+    source: LocalEnergySource
+    sensors: SensorProgram
+
+    def _mine(self) -> list[EnergyReading]:
+        return chosen(self.sensors.readings(), self.source.devices)
+
+    def updates(self, begin_us: int, end_us: int) -> int:
+        """As the protocol says."""
+        return updates_of(self._mine(), begin_us, end_us)
+
+    async def energy(self, begin_us: int, end_us: int) -> Energy:
+        """Waits for a reading after the end."""
+        await asyncio.to_thread(self.sensors.wait_beyond, end_us)
+        clock = _clock_hz(self.sensors.circumstances(), begin_us, end_us)
+        return energy_of(self._mine(), begin_us, end_us, clock, allow_estimate=self.source.allow_estimate)
+
+    def machine(self) -> Machine:
+        """Models and limits, as the sensors tell them."""
+        mine = counted(self._mine())
+        limits = {c.device: c.values["power_limit_uw"] for c in self.sensors.circumstances() if "power_limit_uw" in c.values}
+        limit = sum(limits.values()) / UW_PER_W if limits else None
+        return Machine(self.source.host, models_of(mine), places_of(mine), self.source.driver, limit)
+
+
+def driver_of(proc_version: str) -> str:
+    """The NVIDIA driver's version, of /proc/driver/nvidia/version; empty where it does not say."""
+    found = DRIVER.search(proc_version)
+    return found.group(1) if found else ""
+
+
+def chosen(readings: Sequence[EnergyReading], devices: Sequence[str]) -> list[EnergyReading]:
+    """Readings of the devices named, by place or identity; of all where none is.
+
+    Raises
+    ------
+    CannotMeasure
+        If a device that was named is not read.
+    """
+    if not devices:
+        return list(readings)
+    names = {reading.device for reading in readings} | {reading.alias for reading in readings}
+    missing = sorted(set(devices) - names)
+    if missing:
+        there = ", ".join(sorted({reading.alias or reading.device for reading in readings}))
+        raise CannotMeasure(f"no sensor reads {', '.join(missing)} here; there are {there}")
+    return [reading for reading in readings if reading.device in devices or reading.alias in devices]
+
+
+def counted(readings: Sequence[EnergyReading]) -> list[EnergyReading]:
+    """Without meters of the whole server where its parts are read: they would count twice."""
+    parts = [reading for reading in readings if reading.component != "host"]
+    return parts or list(readings)
+
+
+def models_of(readings: Sequence[EnergyReading]) -> tuple[str, ...]:
+    """Models of the devices, with how many there are of each."""
+    models = {reading.device: reading.model for reading in readings if reading.model}
+    return tuple(f"{count} x {model}" if count > 1 else model for model, count in sorted(Counter(models.values()).items()))
+
+
+def places_of(readings: Sequence[EnergyReading]) -> tuple[str, ...]:
+    """Devices by their place."""
+    return tuple(sorted({reading.alias or reading.device for reading in readings}))
+
+
+def updates_of(readings: Sequence[EnergyReading], begin_us: int, end_us: int) -> int:
+    """Changes seen of the counter that tells most of the energy."""
+    series: dict[tuple[str, str, str], list[int]] = {}
+    for reading in counted(readings):
+        if begin_us <= reading.at_us <= end_us:
+            series.setdefault((reading.device, reading.component, reading.source), []).append(reading.energy_uj)
+    if not series:
+        return 0
+    told = max(series.values(), key=lambda values: values[-1] - values[0])
+    return sum(before != after for before, after in pairwise(told))
+
+
+def energy_of(
+    readings: Sequence[EnergyReading], begin_us: int, end_us: int, clock_hz: float | None = None, *, allow_estimate: bool = False
+) -> Energy:
+    """Energy between two instants, all devices that were read at its begin.
+
+    Raises
+    ------
+    CannotMeasure
+        If a device was reset or lost in it, or nothing but an estimate was read.
+    """
+    rows = rows_of(readings, begin_us, end_us)
+    mine = counted(readings)
+    parts = [row for row in rows if row["device"] != TOTAL and row["component"] in {reading.component for reading in mine}]
+    lost = sorted({each.alias or each.device for each in mine} - {row["device"] for row in parts})
+    if lost or not parts:
+        what = f"{', '.join(lost)} was not read" if lost else "nothing was read"
+        raise CannotMeasure(f"{what} from begin to end of the point (reset, or lost)")
+    if all(row["quality"] == "C" for row in parts) and not allow_estimate:
+        raise CannotMeasure(
+            "nothing here measures energy, there is an estimate only; `footprint doctor` names the remedy, "
+            "--allow-estimate records it all the same, as quality C"
+        )
+    total = rows[-1]
+    components: dict[str, float] = {}
+    by_quality: dict[str, float] = {}
+    for row in parts:
+        components[row["component"]] = components.get(row["component"], 0.0) + row["energy_j"]
+        by_quality[row["quality"]] = by_quality.get(row["quality"], 0.0) + row["energy_j"]
+    quality = max(letter for letter, energy in by_quality.items() if energy > _BEARS * total["energy_j"])
+    return Energy(
+        begin_us,
+        (end_us - begin_us) / US_PER_S,
+        total["energy_j"],
+        total["energy_low_j"],
+        total["energy_high_j"],
+        components,
+        quality,
+        updates_of(readings, begin_us, end_us),
+        clock_hz,
+    )
+
+
+def _clock_hz(told: Sequence[ContextReading], begin_us: int, end_us: int) -> float | None:
+    """Mean clock of the processors of the boards within a stretch; None where nobody says."""
+    values = [c.values["clock_sm_hz"] for c in told if "clock_sm_hz" in c.values and begin_us <= c.at_us <= end_us]
+    return sum(values) / len(values) if values else None
+
+
+def wall_us(monotonic_s: float) -> int:
+    """The instant [µs] at which the monotonic clock shows so much, by how the two stand to each other now."""
+    return time.time_ns() // 1000 + round((monotonic_s - time.monotonic()) * US_PER_S)

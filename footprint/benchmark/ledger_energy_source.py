@@ -1,0 +1,112 @@
+"""This file takes the energy of a stretch from the ledger: of a host that runs the model, whose agent ships its readings here.
+
+The agent samples once a second or so, and its clock is another: over a minute that is an error of the order of a percent at
+most where both follow NTP. Readings come some ten seconds after their time; they are waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from footprint.benchmark.energy_source import EnergyWatch, Machine, chosen, counted, energy_of, models_of, places_of, updates_of
+from footprint.benchmark.result import Energy
+from footprint.core.records import EnergyReading
+from footprint.core.units import US_PER_S
+from footprint.ledger.ledger_view import LedgerView
+from footprint.notebook.measurement import CannotMeasure
+from footprint.storage.database import Store
+
+PATIENCE_S, LOOK_S = 120, 2
+_SOURCES = {"counter": "counter", "modelled": "counter-mig", "power": "power", "estimate": "estimate"}
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEnergySource:
+    """Readings of one host in a store. Devices by place or identity; all of them where none is named."""
+
+    store: Store
+    host: str
+    devices: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """As the protocol says."""
+        return "ledger"
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[EnergyWatch]:
+        """Nothing is started: the host's own agent runs.
+
+        Raises
+        ------
+        CannotMeasure
+            If the ledger has no cumulative reading of that host.
+        """
+        yield _LedgerWatch(self, time.time_ns() // 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class _LedgerWatch:
+    source: LedgerEnergySource
+    since_us: int
+
+    def _mine(self, until_us: int) -> list[EnergyReading]:
+        return chosen(readings_of(self.source.store, self.source.host, self.since_us, until_us), self.source.devices)
+
+    def updates(self, begin_us: int, end_us: int) -> int:
+        """Of what has come by now."""
+        return updates_of(self._mine(end_us), begin_us, end_us)
+
+    async def energy(self, begin_us: int, end_us: int) -> Energy:
+        """Waits for the readings, two minutes at most."""
+        patience = time.monotonic() + PATIENCE_S
+        while True:
+            mine = self._mine(end_us)
+            last = {reading.device: reading.at_us for reading in mine}
+            if last and min(last.values()) > end_us:
+                return energy_of(mine, begin_us, end_us)
+            if time.monotonic() > patience:
+                raise CannotMeasure(
+                    f"the ledger has no readings of {self.source.host} over this point; does its agent run and ship here, "
+                    "and is the host's name the one that it ships under?"
+                )
+            await asyncio.sleep(LOOK_S)
+
+    def machine(self) -> Machine:
+        """What the ledger knows of the devices; a driver and limits it does not."""
+        mine = counted(self._mine(time.time_ns() // 1000))
+        return Machine(self.source.host, models_of(mine), places_of(mine), "", None)
+
+
+def readings_of(store: Store, host: str, begin_us: int, end_us: int) -> list[EnergyReading]:
+    """Cumulative readings of a host from just before a stretch to just after it, as the agent would tell them."""
+    found = []
+    with store.read() as connection:
+        view = LedgerView(store, connection)
+        places = {alias.device: alias.place for alias in view.aliases(host)}
+        for stream in view.streams().get(host, []):
+            if stream.quantity != "energy":
+                continue
+            samples = view.samples(stream.id, begin_us, end_us + US_PER_S)
+            columns = (samples.time_us.tolist(), samples.value.tolist(), samples.covered_us.tolist(), samples.epoch.tolist())
+            found += [
+                EnergyReading(
+                    host,
+                    stream.device,
+                    stream.component,
+                    _SOURCES.get(stream.grade, stream.grade),
+                    str(epoch),
+                    number,
+                    at,
+                    value,
+                    covered,
+                    alias=places.get(stream.device, ""),
+                    model=stream.model,
+                )
+                for number, (at, value, covered, epoch) in enumerate(zip(*columns, strict=True))
+            ]
+    return found

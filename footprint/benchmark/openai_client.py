@@ -1,0 +1,227 @@
+"""This file speaks to an OpenAI-compatible endpoint: one streamed answer to one prompt, and when its pieces came.
+
+POST …/chat/completions with ``stream`` and ``stream_options.include_usage``: counts of tokens are the server's own, its last
+piece tells them. GET …/models names what is served.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any
+
+import httpx
+
+from footprint.benchmark.steady_state import Answered
+from footprint.core.records import FootprintError
+
+CONNECT_S, LONGEST_RETRY_S = 10, 300
+_PATH = "/chat/completions"
+_SAID = 200  # characters of a server's own words
+
+
+class EndpointUnavailable(FootprintError):
+    """The endpoint cannot be reached, or lets nobody in."""
+
+
+class EndpointError(FootprintError):
+    """The endpoint answers what no benchmark can be made of."""
+
+
+class RequestFailed(FootprintError):
+    """One request that was not answered to its end; others may be."""
+
+
+class RateLimited(FootprintError):
+    """The endpoint takes no more requests for a while."""
+
+    def __init__(self, retry_s: float) -> None:
+        super().__init__(f"the endpoint limits the rate (429), and asks to wait {retry_s:g} s")
+        self.retry_s = retry_s
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is asked of whom. The key is sent and never written anywhere."""
+
+    url: str
+    model: str
+    max_tokens: int
+    temperature: float
+    key: str = ""
+    timeout_s: float = 600
+
+
+def base_of(url: str) -> str:
+    """The address below which paths of the API stand: with /v1 where only a host was given.
+
+    Raises
+    ------
+    EndpointUnavailable
+        If it is no address.
+    """
+    try:
+        found = httpx.URL(url)
+    except (httpx.InvalidURL, TypeError):
+        found = httpx.URL("")
+    if found.scheme not in ("http", "https") or not found.host:
+        raise EndpointUnavailable(f"{url!r} is no address; http://HOST:PORT/v1 is one")
+    text = str(found).rstrip("/").removesuffix(_PATH)
+    return text if found.path.strip("/") else f"{text}/v1"
+
+
+def client_of(target: Target, connections: int) -> httpx.AsyncClient:
+    """A client that keeps as many connections as requests may be in flight."""
+    headers = {"Authorization": f"Bearer {target.key}"} if target.key else {}
+    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
+    timeout = httpx.Timeout(target.timeout_s, connect=CONNECT_S)
+    return httpx.AsyncClient(headers=headers, limits=limits, timeout=timeout)
+
+
+async def served(client: httpx.AsyncClient, url: str) -> tuple[list[str], str]:
+    """(models, engine) that an endpoint names; no engine where it does not say.
+
+    Raises
+    ------
+    EndpointUnavailable
+        If it cannot be reached or lets nobody in.
+    """
+    try:
+        response = await client.get(f"{base_of(url)}/models")
+    except httpx.HTTPError as bad:
+        raise _unreachable(url, bad) from None
+    _refuse(response.status_code, response.headers, url, "")
+    try:
+        models = [str(each["id"]) for each in response.json()["data"]]
+    except (ValueError, KeyError, TypeError):
+        models = []
+    return models, str(response.headers.get("server", ""))
+
+
+async def ask(
+    client: httpx.AsyncClient,
+    target: Target,
+    prompt: int,
+    messages: list[dict[str, Any]],
+    on_first: Callable[[], None] = lambda: None,
+) -> tuple[Answered, str]:
+    """One answer: counts and instants [s, monotonic], and its text for a grader.
+
+    Raises
+    ------
+    EndpointUnavailable
+        If it cannot be reached or lets nobody in.
+    EndpointError
+        If the stream ends without usage.
+    RateLimited
+        On 429.
+    RequestFailed
+        If the answer is empty or breaks off.
+    """
+    body = {
+        "model": target.model,
+        "messages": messages,
+        "max_tokens": target.max_tokens,
+        "temperature": target.temperature,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    arrivals: list[float] = []
+    pieces: list[str] = []
+    usage: dict[str, Any] | None = None
+    start = time.monotonic()
+    try:
+        async with client.stream("POST", base_of(target.url) + _PATH, json=body) as response:
+            if response.status_code != HTTPStatus.OK:
+                _refuse(response.status_code, response.headers, target.url, (await response.aread()).decode(errors="replace"))
+            async for line in response.aiter_lines():
+                told = _document(line)
+                if told is None:
+                    continue
+                piece = _piece(told)
+                if piece is not None:
+                    arrivals.append(time.monotonic())
+                    pieces.append(piece)
+                    if len(arrivals) == 1:
+                        on_first()
+                usage = told.get("usage") or usage
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as bad:
+        raise _unreachable(target.url, bad) from None
+    except httpx.HTTPError as bad:
+        raise RequestFailed(f"the answer broke off: {bad or type(bad).__name__}") from None
+    end = time.monotonic()
+    return _answered(prompt, start, end, arrivals, usage), "".join(pieces)
+
+
+def _document(line: str) -> dict[str, Any] | None:
+    """The JSON of one server-sent event; None for whatever else a stream holds."""
+    if not line.startswith("data:"):
+        return None
+    text = line[5:].strip()
+    if text == "[DONE]":
+        return None
+    try:
+        told = json.loads(text)
+    except ValueError:
+        raise RequestFailed("the stream holds what is no JSON") from None
+    if isinstance(told, dict) and told.get("error"):
+        raise RequestFailed(f"the server says in its stream: {str(told['error'])[:_SAID]}")
+    return told if isinstance(told, dict) else None
+
+
+def _piece(told: dict[str, Any]) -> str | None:
+    """Text that came with an event; reasoning and calls of tools are output tokens too. None where nothing came."""
+    found = None
+    for choice in told.get("choices") or ():
+        delta = choice.get("delta") or {}
+        text = "".join(str(delta.get(name) or "") for name in ("reasoning_content", "reasoning", "content"))
+        if text or delta.get("tool_calls"):
+            found = (found or "") + text
+    return found
+
+
+def _answered(prompt: int, start: float, end: float, arrivals: list[float], usage: dict[str, Any] | None) -> Answered:
+    if usage is None:
+        raise EndpointError(
+            "the stream ended without usage: tokens cannot be counted; the server must support stream_options.include_usage"
+        )
+    output, given = usage.get("completion_tokens"), usage.get("prompt_tokens")
+    if not isinstance(output, int) or not isinstance(given, int):
+        raise EndpointError("the usage in the stream has no prompt_tokens or completion_tokens")
+    if not arrivals or output < 1:
+        raise RequestFailed("the model answered nothing")
+    return Answered(prompt, start, end, tuple(arrivals), given, output)
+
+
+def _refuse(status: int, headers: httpx.Headers, url: str, said: str) -> None:
+    """Errors by status; nothing where it is none."""
+    words = " ".join(said.split())[:_SAID]
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        raise EndpointUnavailable(f"{url} lets us not in ({status}); --key-file names a file with its key")
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        raise RateLimited(min(_retry_s(headers.get("retry-after", "")), LONGEST_RETRY_S))
+    if status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
+        place = f"{base_of(url)}{_PATH}"
+        raise EndpointError(f"{place} is not there ({status} {words}); is it the address of the API, and the model's name?")
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise RequestFailed(f"the server answers {status} {words}")
+    if status >= HTTPStatus.BAD_REQUEST:
+        raise EndpointError(f"the server refuses the request ({status}): {words}")
+
+
+def _retry_s(text: str) -> float:
+    """Retry-After: seconds, or a date; a second where it is neither."""
+    if text.strip().isdigit():
+        return float(text)
+    try:
+        return max(parsedate_to_datetime(text).timestamp() - time.time(), 1.0)
+    except (ValueError, TypeError):
+        return 1.0
+
+
+def _unreachable(url: str, bad: Exception) -> EndpointUnavailable:
+    return EndpointUnavailable(f"{url} does not answer ({bad or type(bad).__name__}); is the server up, and the address right?")

@@ -1,0 +1,68 @@
+"""This file reads the prompts of a benchmark: JSON Lines, whose sha256 stands in the result; they themselves nowhere.
+
+A line is ``{"prompt": "…"}`` or ``{"messages": [{"role": …, "content": …}, …]}``; whatever else it holds (``id``,
+``reference`` …) goes to the grader with it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from footprint.core.records import FootprintError
+from footprint.core.resources import data_path
+from footprint.ledger.verifier import sha256_of
+
+ENOUGH = 1000  # the protocol's; fewer are said, not refused
+
+
+class BadPrompts(FootprintError):
+    """A file of prompts that cannot be used; the line is named, its content is not shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """Lines as they were read, the messages of each, and the hash of the whole file."""
+
+    lines: tuple[dict[str, Any], ...]
+    sha256: str
+
+    def messages(self, index: int) -> list[dict[str, Any]]:
+        """What is sent for one of them."""
+        line = self.lines[index]
+        return list(line["messages"]) if "messages" in line else [{"role": "user", "content": line["prompt"]}]
+
+
+def read_prompts(path: Path | None) -> Prompts:
+    """Prompts of a file; without one, the small set that is shipped.
+
+    Raises
+    ------
+    BadPrompts
+        If it cannot be read, is empty, or a line is no prompt.
+    """
+    path = path or data_path("prompts.jsonl")
+    try:
+        raw = path.read_bytes()
+    except OSError as bad:
+        raise BadPrompts(f"{path}: {bad.strerror}") from None
+    lines = tuple(_line(path, number, text) for number, text in enumerate(raw.splitlines(), 1) if text.strip())
+    if not lines:
+        raise BadPrompts(f'{path}: no prompt in it; one a line, {{"prompt": "…"}}')
+    return Prompts(lines, sha256_of(raw))
+
+
+def _line(path: Path, number: int, text: bytes) -> dict[str, Any]:
+    try:
+        told = json.loads(text)
+    except ValueError:
+        told = None
+    if isinstance(told, dict):
+        prompt, messages = told.get("prompt"), told.get("messages")
+        if messages is None and isinstance(prompt, str) and prompt.strip():
+            return told
+        if isinstance(messages, list) and messages and all(isinstance(each, dict) and "role" in each for each in messages):
+            return told
+    raise BadPrompts(f'{path}: line {number} is no prompt; {{"prompt": "…"}} or {{"messages": [{{"role": …, "content": …}}]}}')

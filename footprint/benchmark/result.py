@@ -1,0 +1,213 @@
+"""This file holds a benchmark's result: conditions and points, as a JSON document that says its schema.
+
+Everything else (levels, fit, intervals) follows from the points, and is computed when it is asked for. Nothing of what was
+asked or answered is in it: counts, instants, joules and scores only.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any, get_type_hints
+
+from footprint.core.records import FootprintError
+
+KIND, SCHEMA_VERSION = "footprint-benchmark", 1
+
+
+class BadResult(FootprintError):
+    """A file that is no benchmark result, or one that cannot be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What the figures hold for; an empty text or None is unknown."""
+
+    model: str  # as served
+    engine: str
+    quantisation: str
+    host: str
+    machines: tuple[str, ...]  # models of the devices whose energy is counted
+    devices: tuple[str, ...]
+    driver: str
+    power_limit_w: float | None
+    prompts_sha256: str
+    prompts: int
+    max_tokens: int
+    temperature: float
+    seed: int
+    least_s: float
+    least_updates: int
+    sensors: str  # local, or ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Energy:
+    """Of a stretch of time: joules of the devices counted, in all and by component, with the interval of their sensors."""
+
+    begin_us: int
+    seconds: float
+    energy_j: float
+    low_j: float
+    high_j: float
+    components: dict[str, float]
+    quality: str
+    updates: int  # of the counter that tells most of the energy
+    clock_sm_hz: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Steady:
+    """What was served in that stretch. Requests cut by its ends count by the share of their tokens within it."""
+
+    requests: float
+    output_tokens: float
+    input_tokens: float
+    in_flight: float  # mean
+    decoding: float  # mean, past their first token
+    answered: int
+    failed: int
+    ttft_p50_s: float
+    ttft_p95_s: float
+    itl_p50_s: float | None  # None where answers have one token
+    itl_p95_s: float | None
+    mix: float  # mean length of the answers to all prompts over that of the prompts drawn here; 1 where each was drawn as often
+    client_busy: float  # share of one core that the client itself took
+
+
+@dataclass(frozen=True, slots=True)
+class MeasurementPoint:
+    """One concurrency, once. Concurrency 0 is the loaded model at rest; it has no ``steady``."""
+
+    concurrency: int
+    repeat: int
+    energy: Energy
+    steady: Steady | None
+
+    @property
+    def watts(self) -> float:
+        """Mean power [W]."""
+        return self.energy.energy_j / self.energy.seconds
+
+    @property
+    def j_per_token(self) -> float:
+        """Energy per output token [J]; the input's prefill is within."""
+        assert self.steady is not None
+        return self.energy.energy_j / self.steady.output_tokens
+
+    @property
+    def j_per_request(self) -> float:
+        """Energy per request [J], for the mix of all prompts."""
+        assert self.steady is not None
+        return self.energy.energy_j / self.steady.requests * self.steady.mix
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkResult:
+    """A benchmark: ``scores`` are the grader's, in the order of the prompts (None: not graded)."""
+
+    made_us: int
+    program: str
+    demonstration: bool
+    conditions: Conditions
+    points: tuple[MeasurementPoint, ...]
+    scores: tuple[float | None, ...] = ()
+    grader: str = ""
+
+    def served(self) -> list[MeasurementPoint]:
+        """Points with requests."""
+        return [point for point in self.points if point.steady is not None]
+
+    def idle(self) -> list[MeasurementPoint]:
+        """Points of the loaded model at rest."""
+        return [point for point in self.points if point.steady is None]
+
+    def to_bytes(self) -> bytes:
+        """The document, as it is written and signed."""
+        told = {"kind": KIND, "schema_version": SCHEMA_VERSION, **asdict(self)}
+        return (json.dumps(told, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+def from_bytes(raw: bytes) -> BenchmarkResult:
+    """A result of its document.
+
+    Raises
+    ------
+    BadResult
+        If it is none, of a newer schema, or says what cannot be (no duration, a negative energy, a share above one).
+    """
+    try:
+        told = json.loads(raw)
+        if not isinstance(told, dict) or told.get("kind") != KIND:
+            raise BadResult(f"not a benchmark result (kind {KIND} expected)")
+        if told.get("schema_version") != SCHEMA_VERSION:
+            raise BadResult(f"schema {told.get('schema_version')} of a benchmark result; this program knows {SCHEMA_VERSION}")
+        points = tuple(_point(each) for each in told["points"])
+        conditions = _plain(Conditions, told["conditions"])
+        scores = tuple(None if score is None else float(score) for score in told["scores"])
+        made_us, program, grader = int(told["made_us"]), str(told["program"]), str(told["grader"])
+        found = BenchmarkResult(made_us, program, bool(told["demonstration"]), conditions, points, scores, grader)
+    except (ValueError, KeyError, TypeError, AttributeError) as bad:
+        raise BadResult(f"not a benchmark result: {type(bad).__name__} {bad}") from None
+    _check(found)
+    return found
+
+
+def point_from(told: dict[str, Any]) -> MeasurementPoint:
+    """A point as ``dataclasses.asdict`` wrote it.
+
+    Raises
+    ------
+    BadResult
+        If it is none.
+    """
+    try:
+        return _point(told)
+    except (ValueError, KeyError, TypeError) as bad:
+        raise BadResult(f"not a point of a benchmark: {bad}") from None
+
+
+def _point(told: dict[str, Any]) -> MeasurementPoint:
+    steady = None if told["steady"] is None else _plain(Steady, told["steady"])
+    return MeasurementPoint(int(told["concurrency"]), int(told["repeat"]), _plain(Energy, told["energy"]), steady)
+
+
+def _plain(kind: Any, told: dict[str, Any]) -> Any:
+    """A flat dataclass of its fields; a wrong type is refused, a whole number may stand for a decimal one."""
+    hints = get_type_hints(kind)
+    values = {}
+    for name in (field.name for field in fields(kind)):
+        value, hint = told[name], str(hints[name])
+        if "tuple" in hint:
+            value = tuple(str(each) for each in value)
+        elif "dict" in hint:
+            value = {str(key): float(number) for key, number in value.items()}
+        elif value is None and "None" in hint:
+            pass
+        elif "float" in hint and isinstance(value, int | float) and not isinstance(value, bool):
+            value = float(value)
+        elif not isinstance(value, str if hints[name] is str else int) or isinstance(value, bool):
+            raise BadResult(f"{name} = {value!r} is not of the kind expected")
+        values[name] = value
+    return kind(**values)
+
+
+def _check(found: BenchmarkResult) -> None:
+    """What cannot be is refused here, so that no page has to think of it."""
+    if not found.served():
+        raise BadResult("a benchmark without any point")
+    if len({(point.concurrency, point.repeat) for point in found.points}) != len(found.points):
+        raise BadResult("a point stands twice")
+    for point in found.points:
+        where = f"concurrency {point.concurrency}, repeat {point.repeat}"
+        energy, steady = point.energy, point.steady
+        numbers = [energy.seconds, energy.energy_j]
+        if steady is not None:
+            numbers += [steady.requests, steady.output_tokens, steady.in_flight, steady.mix]
+        if not all(math.isfinite(each) and each > 0 for each in numbers):
+            raise BadResult(f"{where}: a duration, energy or count is not above zero")
+        if not energy.low_j <= energy.energy_j <= energy.high_j:
+            raise BadResult(f"{where}: the energy is outside of its interval")
+        if (point.concurrency == 0) != (steady is None):
+            raise BadResult(f"{where}: requests at rest, or none under load")

@@ -1,0 +1,139 @@
+"""This file gives benchmark results as rows: one a model and concurrency, for pages, the API, notebooks and tables.
+
+Energies in joules, times in seconds. ``a_j`` and ``b_j`` are those of the whole result, the same in each of its rows, and hold
+from ``batch_low`` to ``batch_high``. None is unknown. ``source`` says which result, by the first digits of its hash.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from footprint.benchmark.batch_model import BatchFit
+from footprint.benchmark.concurrency_levels import ConcurrencyLevel, fit_of, idle_of, levels_of, score_of
+from footprint.benchmark.result import BenchmarkResult
+from footprint.benchmark.result_store import Kept, kept_results
+from footprint.config import Config
+from footprint.core.estimate import Estimate
+from footprint.core.timestamps import format_instant
+from footprint.core.units import US_PER_S
+
+_WITH_BOUNDS = ("j_per_request", "j_per_output_token", "score", "a_j", "b_j", "idle_w")
+
+
+def _columns() -> tuple[str, ...]:
+    plain = (
+        "model",
+        "concurrency",
+        "repeats",
+        "batch",
+        "j_per_request",
+        "j_per_output_token",
+        "idle_j_per_request",
+        "output_tokens_per_request",
+        "tokens_per_s",
+        "watts",
+        "ttft_p50_s",
+        "ttft_p95_s",
+        "itl_p50_s",
+        "itl_p95_s",
+        "score",
+        "a_j",
+        "b_j",
+        "batch_low",
+        "batch_high",
+        "fit_mean_error",
+        "idle_w",
+        "waited",
+        "failed",
+        "quality",
+        "machines",
+        "host",
+        "driver",
+        "power_limit_w",
+        "engine",
+        "quantisation",
+        "prompts",
+        "prompts_sha256",
+        "max_tokens",
+        "temperature",
+        "grader",
+        "date",
+        "source",
+        "signature",
+        "demonstration",
+    )
+    found: list[str] = []
+    for name in plain:
+        found += [name, f"{name}_low", f"{name}_high"] if name in _WITH_BOUNDS else [name]
+    return tuple(found)
+
+
+COLUMNS = _columns()
+
+
+def benchmark_rows(config: Config) -> list[dict[str, Any]]:
+    """Rows of every result that was imported, newest first, each by concurrency; none where there is no result."""
+    return [row for kept in kept_results(config) for row in rows_of(kept.result, kept)]
+
+
+def rows_of(result: BenchmarkResult, kept: Kept | None = None) -> list[dict[str, Any]]:
+    """Rows of one result, by concurrency."""
+    fitted, idle, score, conditions = fit_of(result), idle_of(result), score_of(result), result.conditions
+    same: dict[str, Any] = {
+        **_of_fit(fitted),
+        "machines": ", ".join(conditions.machines),
+        "grader": result.grader or None,
+        "date": format_instant(result.made_us // US_PER_S * US_PER_S),
+        "demonstration": result.demonstration,
+        "source": None if kept is None else f"benchmark {kept.sha256[:12]}",
+        "signature": None if kept is None else kept.signature,
+        **{name: getattr(conditions, name) or None for name in ("host", "driver", "engine", "quantisation", "power_limit_w")},
+        **{name: getattr(conditions, name) for name in ("model", "prompts", "prompts_sha256", "max_tokens", "temperature")},
+        **_bounded("idle_w", idle),
+        **_bounded("score", score),
+    }
+    return [{name: (same | _of_level(level)).get(name) for name in COLUMNS} for level in levels_of(result)]
+
+
+def _of_fit(fitted: BatchFit | None) -> dict[str, float | None]:
+    if fitted is None:
+        return {}
+    return {
+        "batch_low": fitted.batch_low,
+        "batch_high": fitted.batch_high,
+        "fit_mean_error": fitted.mean_error,
+        **_bounded("a_j", fitted.a_j),
+        **_bounded("b_j", fitted.b_j),
+    }
+
+
+def _of_level(level: ConcurrencyLevel) -> dict[str, Any]:
+    names = (
+        "concurrency",
+        "repeats",
+        "batch",
+        "waited",
+        "tokens_per_s",
+        "output_tokens_per_request",
+        "idle_j_per_request",
+        "watts",
+        "ttft_p50_s",
+        "ttft_p95_s",
+        "itl_p50_s",
+        "itl_p95_s",
+        "quality",
+        "failed",
+    )
+    return {
+        **{name: getattr(level, name) for name in names},
+        **_bounded("j_per_request", level.j_per_request),
+        **_bounded("j_per_output_token", level.j_per_token),
+    }
+
+
+def _bounded(name: str, value: Estimate | None) -> dict[str, float | None]:
+    return {
+        name: None if value is None else value.value,
+        f"{name}_low": None if value is None else value.low,
+        f"{name}_high": None if value is None else value.high,
+    }

@@ -1,0 +1,137 @@
+"""This file keeps result files: written whole, signed with minisign where a key is configured, checked when they are read.
+
+Kept beside the sealed days as ``benchmarks/SHA256.json`` (and ``.minisig``): never changed, never twice; the name says what the
+bytes must be.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from footprint.benchmark.result import BadResult, BenchmarkResult, from_bytes
+from footprint.config import Config
+from footprint.ledger.minisign import SigningError, check, public_key_of, sign
+from footprint.ledger.object_store import Vault
+from footprint.ledger.verifier import sha256_of
+
+FOLDER, SIGNATURE = "benchmarks", ".minisig"
+UNSIGNED, UNCHECKED, CHECKED = "none", "not checked", "good"
+
+
+class Tampered(BadResult):
+    """A result whose bytes are not those that were signed or kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A result with the hash of its bytes, and what is known of its signature."""
+
+    sha256: str
+    signature: str
+    result: BenchmarkResult
+
+
+def write(path: Path, result: BenchmarkResult, signing_key: str = "") -> str:
+    """Write a result, under its name only once it is whole, and its signature beside it; its sha256.
+
+    Raises
+    ------
+    SigningError
+        If it is to be signed and cannot be; the result is written then all the same.
+    """
+    raw = result.to_bytes()
+    _replace(path, raw)
+    if signing_key:
+        name = f"footprint benchmark of {result.conditions.model}"
+        _replace(signature_of(path), sign(raw, signing_key, name))
+    return sha256_of(raw)
+
+
+def signature_of(path: Path) -> Path:
+    """Where a file's signature stands."""
+    return path.with_name(path.name + SIGNATURE)
+
+
+def _replace(path: Path, raw: bytes) -> None:
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(raw)
+    part.replace(path)
+
+
+def read(path: Path, public_key: str = "", signing_key: str = "") -> Kept:
+    """A result of a file, its signature checked where there is one and a key to check it with.
+
+    Raises
+    ------
+    BadResult
+        If it is none.
+    Tampered
+        If its bytes are not those that were signed.
+    """
+    try:
+        raw = path.read_bytes()
+        beside = signature_of(path)
+        signature = beside.read_bytes() if beside.is_file() else None
+    except OSError as bad:
+        raise BadResult(f"{path}: {bad.strerror}") from None
+    try:
+        return _checked(raw, signature, public_key or public_key_of(signing_key))
+    except BadResult as bad:
+        raise type(bad)(f"{path}: {bad}") from None
+
+
+@lru_cache(maxsize=64)  # pages ask again and again for what never changes
+def _checked(raw: bytes, signature: bytes | None, public_key: str) -> Kept:
+    said = UNSIGNED if signature is None else UNCHECKED
+    if signature is not None and public_key:
+        try:
+            check(raw, signature, public_key)
+        except SigningError as bad:
+            raise Tampered(f"its signature is not good: {bad}") from None
+        said = CHECKED
+    return Kept(sha256_of(raw), said, from_bytes(raw))
+
+
+def keep(config: Config, path: Path, public_key: str = "") -> tuple[Kept, bool]:
+    """Bring a result beside the ledger; with it, whether it is new there.
+
+    Raises
+    ------
+    BadResult
+        If it is none, was changed after it was signed, or is a demonstration's (or not) where the store is not (or is).
+    """
+    found = read(path, public_key, config.signing_key)
+    if found.result.demonstration != config.demo:
+        kinds = ("measured", "a demonstration's") if config.demo else ("a demonstration's", "not a demonstration's")
+        raise BadResult(f"{path}: the result is {kinds[0]}, the store is {kinds[1]}; the two never mix")
+    vault, name = Vault(config.sealed_url()), f"{FOLDER}/{found.sha256}.json"
+    beside = signature_of(path)
+    if beside.is_file() and not vault.exists(name + SIGNATURE):
+        vault.write(name + SIGNATURE, beside.read_bytes())
+    if vault.exists(name):
+        return found, False
+    vault.write(name, path.read_bytes())
+    return found, True
+
+
+def kept_results(config: Config) -> list[Kept]:
+    """Every result kept, newest first.
+
+    Raises
+    ------
+    Tampered
+        If a file is not what its name says.
+    """
+    vault = Vault(config.sealed_url())
+    public_key = public_key_of(config.signing_key)
+    names = vault.names(FOLDER)
+    found = []
+    for name in (each for each in names if each.endswith(".json")):
+        raw = vault.read(name)
+        if sha256_of(raw) != name.removeprefix(f"{FOLDER}/").removesuffix(".json"):
+            raise Tampered(f"{name} under {vault.url}: its bytes are not those that were kept; take it from a backup")
+        signature = vault.read(name + SIGNATURE) if name + SIGNATURE in names else None
+        found.append(_checked(raw, signature, public_key))
+    return sorted(found, key=lambda kept: (-kept.result.made_us, kept.sha256))

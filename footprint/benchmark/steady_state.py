@@ -1,0 +1,117 @@
+"""This file finds the steady state of a point, and what was served in it. Pure.
+
+Steady from when as many requests as may be in flight have their first token, to the last instant at which they are all there
+(ML.ENERGY benchmark v3 has the same rule): filling up and running dry are no state of a service. Energy per token is the energy
+of that stretch over the output tokens that came in it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from footprint.benchmark.result import Steady
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One request: instants in seconds of one clock; ``arrivals`` are those of the pieces in which its tokens came."""
+
+    prompt: int  # index
+    start_s: float
+    end_s: float
+    arrivals: tuple[float, ...]
+    input_tokens: int
+    output_tokens: int
+
+    @property
+    def first_s(self) -> float:
+        """When the first token came."""
+        return self.arrivals[0]
+
+    def share(self, begin_s: float, end_s: float) -> float:
+        """Share of its tokens that came within a stretch, (begin, end]."""
+        within = bisect_right(self.arrivals, end_s) - bisect_right(self.arrivals, begin_s)
+        return within / len(self.arrivals)
+
+
+def stretch(answered: Sequence[Answered], concurrency: int) -> tuple[float, float] | None:
+    """(begin, end) [s] of the steady state; None where so many were never in flight together, or not for any time."""
+    if len(answered) < concurrency:
+        return None
+    begin = sorted(each.first_s for each in answered)[concurrency - 1]
+    end = sorted(each.end_s for each in answered)[len(answered) - concurrency]
+    return (begin, end) if end > begin else None
+
+
+def lengths(points: Iterable[Sequence[tuple[int, float, float]]]) -> dict[int, float]:
+    """Mean output tokens of each prompt over points, each of which tells (prompt, requests, output tokens)."""
+    requests: dict[int, float] = {}
+    tokens: dict[int, float] = {}
+    for point in points:
+        for prompt, count, output in point:
+            requests[prompt] = requests.get(prompt, 0.0) + count
+            tokens[prompt] = tokens.get(prompt, 0.0) + output
+    return {prompt: tokens[prompt] / count for prompt, count in requests.items() if count > 0}
+
+
+def mix(drawn: Sequence[tuple[int, float, float]], mean_length: dict[int, float]) -> float:
+    """Mean answer over all prompts, over the mean answer of those drawn: by it two draws of prompts are comparable."""
+    whole = sum(mean_length.values()) / len(mean_length)
+    here = sum(count * mean_length[prompt] for prompt, count, _ in drawn) / sum(count for _, count, _ in drawn)
+    return whole / here
+
+
+def drawn(answered: Sequence[Answered], begin_s: float, end_s: float) -> list[tuple[int, float, float]]:
+    """(prompt, requests, output tokens) of a stretch, by prompt; requests that its ends cut count by their share."""
+    found: dict[int, tuple[float, float]] = {}
+    for each in answered:
+        part = each.share(begin_s, end_s)
+        if part > 0:
+            count, tokens = found.get(each.prompt, (0.0, 0.0))
+            found[each.prompt] = count + part, tokens + part * each.output_tokens
+    return [(prompt, *told) for prompt, told in sorted(found.items())]
+
+
+def steady(answered: Sequence[Answered], begin_s: float, end_s: float, *, failed: int = 0, client_busy: float = 0.0) -> Steady:
+    """What was served in a stretch; latencies are of requests that started, and of tokens that came, within it."""
+    shares = [(each, each.share(begin_s, end_s)) for each in answered]
+    firsts = sorted(e.first_s - e.start_s for e in answered if begin_s <= e.start_s and e.first_s <= end_s)
+    firsts = firsts or sorted(e.first_s - e.start_s for e in answered)  # one long answer filled the stretch
+    gaps = sorted(gap for each in answered for gap in _gaps(each, begin_s, end_s))
+    return Steady(
+        requests=sum(share for _, share in shares),
+        output_tokens=sum(share * each.output_tokens for each, share in shares),
+        input_tokens=sum(share * each.input_tokens for each, share in shares),
+        in_flight=_mean_count([(e.start_s, e.end_s) for e in answered], begin_s, end_s),
+        decoding=_mean_count([(e.first_s, e.end_s) for e in answered], begin_s, end_s),
+        answered=sum(begin_s < each.end_s <= end_s for each in answered),
+        failed=failed,
+        ttft_p50_s=quantile(firsts, 50),
+        ttft_p95_s=quantile(firsts, 95),
+        itl_p50_s=quantile(gaps, 50) if gaps else None,
+        itl_p95_s=quantile(gaps, 95) if gaps else None,
+        mix=1.0,
+        client_busy=client_busy,
+    )
+
+
+def _gaps(each: Answered, begin_s: float, end_s: float) -> list[float]:
+    """Time between tokens [s]: between two pieces, over the tokens that a piece holds in the mean."""
+    per_piece = max(each.output_tokens / len(each.arrivals), 1.0)
+    low, high = bisect_left(each.arrivals, begin_s), bisect_right(each.arrivals, end_s)
+    return [(after - before) / per_piece for before, after in pairwise(each.arrivals[low:high])]
+
+
+def _mean_count(stretches: Iterable[tuple[float, float]], begin_s: float, end_s: float) -> float:
+    return sum(max(min(end, end_s) - max(start, begin_s), 0.0) for start, end in stretches) / (end_s - begin_s)
+
+
+def quantile(ordered: Sequence[float], percent: int) -> float:
+    """The value below which so many percent lie, between the two nearest."""
+    place = (len(ordered) - 1) * percent / 100
+    low = int(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)

@@ -1,0 +1,83 @@
+"""This file knows the periods that have a name: 2026, 2026-Q3, 2026-07, cut in the organisation's zone."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from footprint.core.records import FootprintError
+from footprint.core.timestamps import from_datetime, to_datetime
+
+_NAME = re.compile(r"(\d{4})(?:-Q([1-4])|-(0[1-9]|1[0-2]))?")
+MONTHS_OF = {"month": 1, "quarter": 3, "year": 12}
+
+
+class BadPeriod(FootprintError):
+    """A text that names no period."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Period:
+    """A calendar month, quarter or year; ordered by its first month."""
+
+    year: int
+    month: int  # the first
+    length: int  # months: 1, 3 or 12
+
+    def __str__(self) -> str:
+        if self.length == MONTHS_OF["year"]:
+            return f"{self.year:04}"
+        if self.length == MONTHS_OF["quarter"]:
+            return f"{self.year:04}-Q{(self.month + 2) // 3}"
+        return f"{self.year:04}-{self.month:02}"
+
+    def shifted(self, by: int) -> Period:
+        """The period as long, so many of its kind later (or earlier)."""
+        months = self.year * 12 + self.month - 1 + by * self.length
+        return Period(months // 12, months % 12 + 1, self.length)
+
+    def since(self, earlier: Period) -> int:
+        """How many of its length it comes after another."""
+        return ((self.year - earlier.year) * 12 + self.month - earlier.month) // self.length
+
+    def year_before(self) -> Period:
+        """The same period of the year before."""
+        return Period(self.year - 1, self.month, self.length)
+
+    def parts(self, length: int) -> tuple[Period, ...]:
+        """The periods of ``length`` months that it is made of."""
+        return tuple(Period(self.year, self.month + offset, length) for offset in range(0, self.length, length))
+
+    def bounds_us(self, zone: ZoneInfo) -> tuple[int, int]:
+        """[start, end) in µs, cut at midnights of the zone."""
+        following = self.shifted(1)
+        return _midnight(self.year, self.month, zone), _midnight(following.year, following.month, zone)
+
+
+def named_period(text: str) -> Period:
+    """The period of a name.
+
+    Raises
+    ------
+    BadPeriod
+        If it is not one.
+    """
+    found = _NAME.fullmatch(text.strip())
+    if not found or not 1 <= int(found[1]) < 9999:
+        raise BadPeriod(f"period {text!r} must be written 2026, 2026-Q3 or 2026-07")
+    year, quarter, month = int(found[1]), found[2], found[3]
+    if quarter:
+        return Period(year, 3 * int(quarter) - 2, 3)
+    return Period(year, int(month), 1) if month else Period(year, 1, 12)
+
+
+def period_at(instant_us: int, zone: ZoneInfo, length: int = 3) -> Period:
+    """The period of ``length`` months that an instant lies in."""
+    local = to_datetime(instant_us).astimezone(zone)
+    return Period(local.year, (local.month - 1) // length * length + 1, length)
+
+
+def _midnight(year: int, month: int, zone: ZoneInfo) -> int:
+    return from_datetime(datetime(year, month, 1, tzinfo=zone))

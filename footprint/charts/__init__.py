@@ -1,0 +1,1 @@
+"""Charts: one SVG canvas and one palette for pages, editions and notebooks."""

@@ -1,0 +1,197 @@
+"""This file starts things: a configuration, the service with its agent, the server alone, tokens, and the doctor."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from footprint.access.authentication import startup_warning
+from footprint.cli.options import (
+    ConfigOption,
+    Exit,
+    FormatOption,
+    OutputOption,
+    SensorUnavailable,
+    UsageError,
+    now_us,
+    open_store,
+    opened,
+    say,
+)
+from footprint.config import Config, find_config, load_config
+from footprint.core.resources import data_path
+from footprint.core.table_output import Format, emit
+from footprint.core.timestamps import format_instant
+
+if TYPE_CHECKING:
+    from footprint.storage.database import Store
+
+token_app = typer.Typer(help="Tokens with which agents ship.", no_args_is_help=True)
+
+
+def init(directory: Annotated[Path, typer.Argument(metavar="[DIR]")] = Path()) -> int:
+    """Write a commented footprint.toml."""
+    target = directory / "footprint.toml"
+    if target.exists():
+        raise UsageError(f"{target} exists and is left as it is")
+    directory.mkdir(parents=True, exist_ok=True)
+    target.write_text(data_path("footprint.toml").read_text(encoding="utf-8"), encoding="utf-8")
+    say(f"{target} written; edit it, then `footprint up --config {target}`")
+    return Exit.OK
+
+
+def serve(
+    no_scheduler: Annotated[bool, typer.Option("--no-scheduler", help="A replica that only reads.")] = False,
+    config: ConfigOption = None,
+) -> int:
+    """Ingest endpoint, API, dashboard and scheduler."""
+    from footprint.server.main import serve as run
+
+    facts, store = opened(config)
+    _require_port(facts)
+    run(facts, store, _file(config), scheduler=not no_scheduler, listening=lambda port: _greet(facts, port))
+    return Exit.OK
+
+
+def up(config: ConfigOption = None) -> int:
+    """The whole service on this machine: the agent on this host, and the server."""
+    from footprint.server.main import serve as run
+
+    facts = load_config(config)
+    _require_port(facts)
+    store = open_store(facts)
+    agent: list[subprocess.Popen[bytes]] = []
+
+    def listening(port: int) -> None:
+        agent.append(_start_agent(facts, store, config, port))
+        _greet(facts, port)
+
+    try:
+        run(facts, store, _file(config), listening=listening)
+    finally:
+        for process in agent:
+            process.terminate()
+        for process in agent:
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        store.close()
+    return Exit.OK
+
+
+def _file(config: str | None) -> str | None:
+    found = find_config(config)
+    return None if found is None else str(found)
+
+
+def _greet(config: Config, port: int) -> None:
+    address = f"[{config.bind}]" if ":" in config.bind else config.bind
+    if warning := startup_warning(config):
+        say(warning)
+    say(f"dashboard at http://{address}:{port} (Ctrl-C to stop)")
+
+
+def _require_port(config: Config) -> None:
+    family = socket.AF_INET6 if ":" in config.bind else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((config.bind, config.port))
+        except OSError as bad:
+            raise SensorUnavailable(
+                f"cannot listen at {config.bind}:{config.port}: {bad.strerror}; "
+                "choose another with PORT=… make run, or [server] port"
+            ) from None
+
+
+def _start_agent(config: Config, store: Store, config_file: str | None, port: int) -> subprocess.Popen[bytes]:
+    """The agent's own program, told where this server listens and which processes are the service's."""
+    host = str(config.agent.get("host") or socket.gethostname())
+    base = config.path.resolve().parent if config.path else Path.cwd()
+    token_file = base / str(config.agent.get("token_file") or "agent.token")
+    _own_token(store, host, token_file)
+    loopback = "127.0.0.1" if config.bind in ("0.0.0.0", "") else config.bind
+    environment = os.environ | {
+        "FOOTPRINT_AGENT__SERVER": f"http://{loopback}:{port}",
+        "FOOTPRINT_AGENT__TOKEN_FILE": str(token_file),
+        "FOOTPRINT_AGENT__HOST": host,
+        "FOOTPRINT_AGENT__SPOOL": str(base / str(config.agent.get("spool") or "spool")),
+    }
+    processes = [*config.agent.get("processes", ())]
+    processes = [entry for entry in processes if not entry.startswith("footprint=")]
+    entries = ", ".join(f"'{entry}'" for entry in [*processes, f"footprint=pid:{os.getpid()}"])
+    environment["FOOTPRINT_AGENT__PROCESSES"] = f"[{entries}]"
+    command = [sys.executable, "-m", "collectors", "run", "--with-parent"]
+    if config_file:
+        command += ["--config", config_file]
+    return subprocess.Popen(command, env=environment)
+
+
+def _own_token(store: Store, host: str, path: Path) -> None:
+    """A token of this machine's own, in a file that only its owner reads; kept while the store knows it."""
+    from footprint.access.agent_tokens import add_token, host_of
+
+    if path.is_file() and host_of(store, path.read_text(encoding="utf-8").strip()) == host:
+        return
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(add_token(store, host, now_us()) + "\n")
+
+
+@token_app.command("add")
+def token_add(host: str, config: ConfigOption = None) -> int:
+    """A token for the agent of a host, printed once; an earlier one no longer works."""
+    from footprint.access.agent_tokens import add_token
+
+    _, store = opened(config)
+    print(add_token(store, host, now_us()))
+    say(f"write it into the token_file of {host} (mode 0600); it may write for that host only")
+    return Exit.OK
+
+
+@token_app.command("list")
+def token_list(config: ConfigOption = None, form: FormatOption = Format.table, output: OutputOption = None) -> int:
+    """Hosts that have a token."""
+    from footprint.access.agent_tokens import list_tokens
+
+    _, store = opened(config)
+    rows: list[dict[str, Any]] = [
+        {
+            "host": row["host"],
+            "created": format_instant(row["created_us"]),
+            "revoked": None if row["revoked_us"] is None else format_instant(row["revoked_us"]),
+        }
+        for row in list_tokens(store)
+    ]
+    emit(["host", "created", "revoked"], rows, form, output)
+    return Exit.OK
+
+
+@token_app.command("revoke")
+def token_revoke(host: str, config: ConfigOption = None) -> int:
+    """Refuse the token of a host from now on."""
+    from footprint.access.agent_tokens import revoke_token
+
+    _, store = opened(config)
+    revoke_token(store, host, now_us())
+    say(f"the token of {host} is refused from now on")
+    return Exit.OK
+
+
+def doctor(config: ConfigOption = None) -> int:
+    """What can be measured here, what cannot, and the one-line remedy."""
+    facts, store = opened(config)
+    say(f"configuration: {facts.path or 'none found, defaults hold'}")
+    say(f"store: {store.engine.url!r} opens; {'demonstration' if facts.demo else 'real'} data")
+    command = [sys.executable, "-m", "collectors", "probe"]
+    if facts.path:
+        command += ["--config", str(facts.path)]
+    return subprocess.run(command, check=False).returncode

@@ -1,0 +1,282 @@
+"""This file holds what is declared: sites, hosts, services, placements and use cases, each with its dates.
+
+Facts are frozen, and every one is valid over a half-open span of time ``[since_us, until_us)``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from footprint.config.access import AccessRules
+from footprint.config.disclosure import DisclosureRules
+from footprint.config.editions import EditionRules
+from footprint.config.evaluations import Action, Evaluation
+from footprint.config.notify import Notify
+from footprint.config.objectives import Objective
+from footprint.core.assumptions import assumption
+from footprint.core.estimate import Estimate
+from footprint.core.log_formats import FieldMap, load_map
+
+ALWAYS = -(2**62)
+FOREVER_US = 2**62
+ASSUMED_SITE = "(undeclared)"  # the site of a host that names none
+OWN_SERVICE = "footprint"  # this service, which measures itself first
+UNDECLARED = "(undeclared)"  # the charter status of a use case that nobody decided on
+
+
+@dataclass(frozen=True, slots=True)
+class SiteFact:
+    """A building: its grid zone, its PUE and what it uses of water."""
+
+    name: str
+    zone: str
+    pue: Estimate
+    pue_assumed: bool = False
+    pue_category: int | None = None  # of ISO/IEC 30134-2: where IT energy is metered, 1 UPS, 2 PDU, 3 equipment
+    pue_evidence: str = ""
+    wue_l_per_kwh: Estimate | None = None
+    market_factor_g_per_kwh: float | None = None
+    market_evidence: str = ""
+    since_us: int = ALWAYS
+    until_us: int = FOREVER_US
+
+
+@dataclass(frozen=True, slots=True)
+class HostFact:
+    """An inference server: where it stands, its wall power over the sum of its sensors, and what it took to make it."""
+
+    name: str
+    site: str
+    uplift: Estimate
+    uplift_assumed: bool = False
+    server_embodied_kgco2e: float | None = None
+    lifetime_years: float | None = None
+    in_service_us: int | None = None
+    accelerator_embodied_kgco2e: float | None = None
+    since_us: int = ALWAYS
+    until_us: int = FOREVER_US
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceFact:
+    """A deployed model endpoint; ``processes`` names the process groups that run it.
+
+    ``modelled_as`` is the provider and model of EcoLogits that stand for it where nobody measures it.
+    """
+
+    name: str
+    model: str = ""
+    processes: tuple[str, ...] = ()
+    modelled_as: str = ""
+    since_us: int = ALWAYS
+    until_us: int = FOREVER_US
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A service on a device of a host for a time; ``share`` 1.0 is the whole device."""
+
+    service: str
+    host: str
+    device: str
+    share: float = 1.0
+    since_us: int = ALWAYS
+    until_us: int = FOREVER_US
+
+
+@dataclass(frozen=True, slots=True)
+class UseCaseFact:
+    """The business purpose of requests, and what the charter decided of it."""
+
+    name: str
+    charter: str = UNDECLARED
+    decided: str = ""
+    owner: str = ""
+    since_us: int = ALWAYS
+    until_us: int = FOREVER_US
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayFact:
+    """A gateway's log: which field map reads it, and what takes over from the map's own service and use-case rules."""
+
+    name: str
+    form: str
+    service: str = ""
+    use_case: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """What happened and explains a figure: a model upgraded, an incident; of one service, use case, host, model, or of all.
+
+    It lasts from ``at_us`` until ``until_us``, which is later; what happened at an instant ends a microsecond after it.
+    """
+
+    at_us: int
+    text: str  # in any language; french and english where both were written
+    service: str = ""
+    until_us: int = 0
+    english: str = ""
+    use_case: str = ""
+    host: str = ""
+    model: str = ""
+
+    def words(self, language: str) -> str:
+        """What happened, in the reader's language where it was written in it."""
+        return self.english if language == "en" and self.english else self.text
+
+    def concerns(self, filters: Iterable[tuple[str, str]]) -> bool:
+        """Whether it explains a view of what these filters leave."""
+        for name in ("service", "use_case", "host", "model"):
+            mine, asked = getattr(self, name), {value for column, value in filters if column == name}
+            if mine and asked and mine not in asked:
+                return False
+        return True
+
+
+Dated = TypeVar("Dated", SiteFact, HostFact, ServiceFact, UseCaseFact)
+
+
+def at(facts: Iterable[Dated], name: str, instant_us: int) -> Dated | None:
+    """The fact of that name valid at an instant, or None."""
+    for fact in facts:
+        if fact.name == name and fact.since_us <= instant_us < fact.until_us:
+            return fact
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that ``footprint.toml`` declares, with the defaults for what it does not."""
+
+    organisation: str = ""
+    timezone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Europe/Paris"))
+    zone: str = "FR"
+    store_url: str = "sqlite:///footprint.db"
+    sealed: str = ""  # folder or URL of sealed days; empty: beside the store
+    seal_after_days: int = 2
+    keep_days: int = 62  # in SQL; what attribution asks of the past is 28
+    signing_key: str = ""  # of minisign, for heads of the chains; no signature without
+    fleet_scheduler: str = ""  # of a Dask cluster
+    fleet_workers: int = 1  # local processes that compute
+    bind: str = "127.0.0.1"
+    port: int = 8050
+    demo: bool = False
+    idle_policy: str = "by-use"
+    window_s: int = 300
+    electricity: str = "carbon_intensity"
+    live: tuple[str, ...] = ()  # sources of carbon intensity that the server asks by itself; none unless declared
+    sites: tuple[SiteFact, ...] = ()
+    hosts: tuple[HostFact, ...] = ()
+    services: tuple[ServiceFact, ...] = ()
+    placements: tuple[Placement, ...] = ()
+    use_cases: tuple[UseCaseFact, ...] = ()
+    gateways: tuple[GatewayFact, ...] = ()
+    annotations: tuple[Annotation, ...] = ()
+    editions: EditionRules = field(default_factory=EditionRules)
+    access: AccessRules = field(default_factory=AccessRules)
+    disclosure: DisclosureRules = field(default_factory=DisclosureRules)
+    objectives: tuple[Objective, ...] = ()
+    evaluations: tuple[Evaluation, ...] = ()
+    actions: tuple[Action, ...] = ()
+    notify: Notify = field(default_factory=Notify)
+    agent: Mapping[str, Any] = field(default_factory=dict)  # as written: the agent itself reads and checks it
+    path: Path | None = None
+
+    def site_at(self, name: str, instant_us: int) -> SiteFact:
+        """The declared site, or one with the assumed PUE in the organisation's grid zone."""
+        fact = at(self.sites, name, instant_us)
+        if fact is not None:
+            return fact
+        return SiteFact(name or ASSUMED_SITE, self.zone, assumption("pue_assumed"), pue_assumed=True)
+
+    def host_at(self, name: str, instant_us: int) -> HostFact:
+        """The declared host, or one with the assumed uplift at an undeclared site."""
+        fact = at(self.hosts, name, instant_us)
+        if fact is not None:
+            return fact
+        return HostFact(name, ASSUMED_SITE, assumption("uplift_assumed"), uplift_assumed=True)
+
+    def declares_host(self, name: str) -> bool:
+        """Whether a block of the configuration names this host."""
+        return any(host.name == name for host in self.hosts)
+
+    def charter_at(self, use_case: str, instant_us: int) -> str:
+        """Charter status of a use case at an instant; ``(undeclared)`` where none was decided."""
+        fact = at(self.use_cases, use_case, instant_us)
+        return fact.charter if fact else UNDECLARED
+
+    def model_at(self, service: str, instant_us: int) -> str:
+        """The model that a service is declared to run at an instant, or an empty text."""
+        fact = at(self.services, service, instant_us)
+        return fact.model if fact else ""
+
+    def services_of_model(self, model: str) -> set[str]:
+        """Names of the services declared to serve a model."""
+        return {service.name for service in self.services if service.model == model}
+
+    def field_map(self, name: str) -> FieldMap:
+        """The field map of a declared gateway, of a shipped name, or of a TOML file.
+
+        Raises
+        ------
+        BadMap
+            If there is none, or it cannot be right.
+        """
+        for gateway in self.gateways:
+            if gateway.name == name:
+                return load_map(gateway.form, service=gateway.service, use_case=gateway.use_case)
+        return load_map(name)
+
+    def sealed_url(self) -> str:
+        """Where sealed days stand."""
+        if self.sealed:
+            return self.sealed
+        if self.store_url.startswith("sqlite:///"):
+            path = Path(self.store_url.removeprefix("sqlite:///"))
+            return str(path.resolve().with_suffix(".sealed"))
+        return str((self.path.resolve().parent if self.path else Path.cwd()) / "footprint.sealed")
+
+    def editions_url(self) -> str:
+        """Where published editions stand."""
+        if self.editions.folder:
+            return self.editions.folder
+        if self.store_url.startswith("sqlite:///"):
+            path = Path(self.store_url.removeprefix("sqlite:///"))
+            return str(path.resolve().with_suffix(".editions"))
+        return str((self.path.resolve().parent if self.path else Path.cwd()) / "footprint.editions")
+
+    def dated_digest(self, day_us: int, end_us: int) -> str:
+        """The same for configurations whose dated facts say the same of a stretch of time: an edit without a date is none."""
+        facts: tuple[Any, ...] = (*self.sites, *self.hosts, *self.services, *self.placements, *self.use_cases)
+        dated = [fact for fact in facts if fact.since_us != ALWAYS and fact.since_us < end_us and fact.until_us > day_us]
+        # Where a fact ends that holds, another begins or none: its own begin is what an edit moves.
+        said = [replace(fact, until_us=FOREVER_US) for fact in dated]
+        return hashlib.blake2b(repr(said).encode(), digest_size=12).hexdigest()
+
+    def facts_digest(self) -> str:
+        """The same for configurations under which the same rows come out."""
+        facts = (
+            str(self.timezone),
+            self.zone,
+            self.window_s,
+            self.electricity,
+            self.sites,
+            self.hosts,
+            self.services,
+            self.placements,
+            self.use_cases,
+        )
+        return hashlib.blake2b(repr(facts).encode(), digest_size=12).hexdigest()
+
+    def edges_us(self) -> list[int]:
+        """Instants at which any dated fact begins or ends, sorted."""
+        facts: tuple[Any, ...] = (*self.sites, *self.hosts, *self.services, *self.placements, *self.use_cases)
+        edges = {edge for fact in facts for edge in (fact.since_us, fact.until_us)}
+        return sorted(edges - {ALWAYS, FOREVER_US})

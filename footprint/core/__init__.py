@@ -1,0 +1,1 @@
+"""Core vocabulary: records, timestamps, units and shipped tables. Standard library only, for the agent imports it."""

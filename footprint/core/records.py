@@ -1,0 +1,369 @@
+"""This file is the vocabulary that the agent and the server share: what one line on the wire says.
+
+Standard library only, for it runs beside the GPUs. The wire holds cumulative counters at
+instants, never energy per interval: a lost record then costs resolution and never joules, and
+retries, reordering and ``kill -9`` need no special code.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from footprint.core.timestamps import BadTimestamp, format_instant, parse_instant
+from footprint.core.units import INT64_MAX
+
+COMPONENTS = ("gpu", "cpu", "dram", "host")
+
+# The method of a reading is stated by its source, never guessed from its values. A source that
+# is in none of these sets is graded by the quantity that it gives.
+ESTIMATE_SOURCES = frozenset({"estimate", "tdp"})
+POWER_SOURCES = frozenset({"nvml-power", "hwmon-power", "ipmi", "redfish", "amd-power", "acpi-power"})
+MODELLED = "-mig"  # ends the source of an instance that bears a share of its board's energy
+
+# Circumstances of a device or a group that are kept beside its energy; one may be followed by ``/`` and a group.
+CONTEXT = frozenset({"power_limit_uw", "clock_sm_hz", "clock_memory_hz", "memory_used_bytes", "busy_us", "holding"})
+
+# What a record says of itself, kept as bits with the reading.
+FLAG_GAP, FLAG_RESET, FLAG_CLOSED, FLAG_UNSYNCHRONISED = 1, 2, 4, 8
+_FLAGS = {"gap": FLAG_GAP, "reset": FLAG_RESET, "closed": FLAG_CLOSED, "unsynchronised": FLAG_UNSYNCHRONISED}
+
+STATUSES = ("ok", "error", "cancelled")
+
+
+class FootprintError(Exception):
+    """Base of the errors that a person can act upon; the message says what, why and the remedy."""
+
+
+class BadLine(FootprintError):
+    """A line that cannot be right: the column at fault and the reason, never the line's content."""
+
+    def __init__(self, column: str, reason: str) -> None:
+        super().__init__(f"{column}: {reason}")
+        self.column = column
+        self.reason = reason
+
+
+def grade_of(source: str, *, counter: bool) -> str:
+    """Rank of a stream: ``counter``, ``power``, ``modelled``, ``estimate``; the first there is counts."""
+    if source in ESTIMATE_SOURCES or source.startswith("estimate"):
+        return "estimate"
+    if source.endswith(MODELLED):
+        return "modelled"
+    if source in POWER_SOURCES or source.startswith("nvml-power") or not counter:
+        return "power"
+    return "counter"
+
+
+def flags_of(status: str, sync: str) -> int:
+    """What a record says of itself, as bits."""
+    return _FLAGS.get(status, 0) | _FLAGS.get(sync, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyReading:
+    """A corrected cumulative energy at an instant: wraps undone, one epoch per boot or driver load.
+
+    ``energy_uj`` and ``covered_us`` count from the start of the epoch: the difference of two
+    readings of one epoch is the energy [µJ] of the time between them, and how much of that time
+    [µs] was really watched. ``mono_us`` is the monotonic clock, which no NTP step moves.
+    ``alias`` is the place in which people know the device (``gpu:0``) where ``device`` is its identity.
+    """
+
+    KIND: ClassVar[str] = "energy"
+
+    host: str
+    device: str
+    component: str
+    source: str
+    epoch: str
+    seq: int
+    at_us: int
+    energy_uj: int
+    covered_us: int
+    mono_us: int = 0
+    alias: str = ""
+    model: str = ""
+    sync: str = "unknown"
+    status: str = "ok"
+    agent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityReading:
+    """Cumulative CPU time [µs] of one group of processes on a host at an instant, and its memory then [bytes].
+
+    The group ``(host)`` is everything that ran; ``capacity_us`` is what the host could have run.
+    """
+
+    KIND: ClassVar[str] = "activity"
+
+    host: str
+    group: str
+    epoch: str
+    seq: int
+    at_us: int
+    cpu_us: int
+    capacity_us: int
+    memory_bytes: int | None = None
+    agent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ContextReading:
+    """Circumstances of a device at an instant: whole numbers by name, those of ``CONTEXT``.
+
+    ``busy_us`` is the cumulative time in which it computed; ``holding/GROUP`` is 1 while a process of that group
+    computes on it, and 0 once it no longer does. What is not told again has not changed.
+    """
+
+    KIND: ClassVar[str] = "context"
+
+    host: str
+    device: str
+    component: str
+    source: str
+    epoch: str
+    seq: int
+    at_us: int
+    values: dict[str, int]
+    agent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRecord:
+    """One request, or a window of several: when, for which service and use case, how many tokens.
+
+    ``end_us`` is None for an arrival of unknown duration. Cached tokens are a part of the input.
+    What was asked, what was answered and who asked have no field here, on purpose.
+    """
+
+    KIND: ClassVar[str] = "request"
+
+    start_us: int
+    service: str
+    use_case: str
+    end_us: int | None = None
+    first_token_us: int | None = None
+    model: str = ""
+    requests: int = 1
+    input_tokens: int | None = None
+    cached_input_tokens: int | None = None
+    output_tokens: int | None = None
+    units: float | None = None
+    unit: str = ""
+    status: str = ""
+    id: str = ""
+
+
+Record = EnergyReading | ActivityReading | ContextReading | RequestRecord
+
+NAME_MAX = 200
+# Of requests and tokens in one record; beyond it lies no window that anybody served, and sums stay in 64 bits.
+COUNT_MAX = 10**15
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def to_line(record: Record) -> str:
+    """One JSON line, without line end; fields at their default are left out, instants are RFC 3339."""
+    fields: dict[str, Any] = {"kind": record.KIND}
+    for name in record.__slots__:
+        value = getattr(record, name)
+        if value is None or value == "" or (name == "mono_us" and value == 0):
+            continue
+        if name in ("at_us", "start_us", "end_us", "first_token_us"):
+            fields[name.removesuffix("_us")] = format_instant(value)
+        else:
+            fields[name] = value
+    return json.dumps(fields, separators=(",", ":"), ensure_ascii=False)
+
+
+def from_line(line: str | bytes) -> Record:
+    """The record that a JSON line says.
+
+    Raises
+    ------
+    BadLine
+        If it cannot be right; the error names the column and never repeats the content.
+    """
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError):
+        raise BadLine("line", "not JSON") from None
+    if not isinstance(fields, dict):
+        raise BadLine("line", "not a JSON object")
+    parse = _PARSERS.get(str(fields.get("kind", "")))
+    if parse is None:
+        raise BadLine("kind", "must be energy, activity, context or request")
+    return parse(fields)
+
+
+def _energy(fields: dict[str, Any]) -> EnergyReading:
+    component = _text(fields, "component")
+    if component not in COMPONENTS:
+        raise BadLine("component", f"must be one of {', '.join(COMPONENTS)}")
+    return EnergyReading(
+        host=_text(fields, "host"),
+        device=_text(fields, "device"),
+        component=component,
+        source=_text(fields, "source"),
+        epoch=_text(fields, "epoch"),
+        seq=_count(fields, "seq"),
+        at_us=_instant(fields, "at"),
+        energy_uj=_count(fields, "energy_uj"),
+        covered_us=_count(fields, "covered_us"),
+        mono_us=_count(fields, "mono_us", default=0),
+        alias=_text(fields, "alias", default=""),
+        model=_text(fields, "model", default=""),
+        sync=_text(fields, "sync", default="unknown"),
+        status=_text(fields, "status", default="ok"),
+        agent=_text(fields, "agent", default=""),
+    )
+
+
+def _activity(fields: dict[str, Any]) -> ActivityReading:
+    return ActivityReading(
+        host=_text(fields, "host"),
+        group=_text(fields, "group"),
+        epoch=_text(fields, "epoch"),
+        seq=_count(fields, "seq"),
+        at_us=_instant(fields, "at"),
+        cpu_us=_count(fields, "cpu_us"),
+        capacity_us=_count(fields, "capacity_us"),
+        memory_bytes=_count(fields, "memory_bytes") if fields.get("memory_bytes") is not None else None,
+        agent=_text(fields, "agent", default=""),
+    )
+
+
+def _context(fields: dict[str, Any]) -> ContextReading:
+    component = _text(fields, "component")
+    if component not in COMPONENTS:
+        raise BadLine("component", f"must be one of {', '.join(COMPONENTS)}")
+    values = fields.get("values")
+    if not isinstance(values, dict) or not values:
+        raise BadLine("values", "not an object, or empty")
+    for name in values:
+        if name.partition("/")[0] not in CONTEXT or len(name) > NAME_MAX or not is_storable(name):
+            raise BadLine("values", f"must be of {', '.join(sorted(CONTEXT))}")
+    return ContextReading(
+        host=_text(fields, "host"),
+        device=_text(fields, "device"),
+        component=component,
+        source=_text(fields, "source"),
+        epoch=_text(fields, "epoch"),
+        seq=_count(fields, "seq"),
+        at_us=_instant(fields, "at"),
+        values={name: _count(values, name) for name in values},
+        agent=_text(fields, "agent", default=""),
+    )
+
+
+def _request(fields: dict[str, Any]) -> RequestRecord:
+    record = RequestRecord(
+        start_us=_instant(fields, "start"),
+        end_us=_instant(fields, "end") if fields.get("end") is not None else None,
+        first_token_us=_instant(fields, "first_token") if fields.get("first_token") is not None else None,
+        service=_text(fields, "service", default=""),
+        use_case=_text(fields, "use_case", default=""),
+        model=_text(fields, "model", default=""),
+        requests=_count(fields, "requests", default=1, most=COUNT_MAX),
+        input_tokens=_maybe_count(fields, "input_tokens"),
+        cached_input_tokens=_maybe_count(fields, "cached_input_tokens"),
+        output_tokens=_maybe_count(fields, "output_tokens"),
+        units=_maybe_number(fields, "units"),
+        unit=_text(fields, "unit", default=""),
+        status=_text(fields, "status", default=""),
+        id=_text(fields, "id", default=""),
+    )
+    check_request(record)
+    return record
+
+
+def check_request(record: RequestRecord) -> None:
+    """Refuse a request that cannot have happened.
+
+    Raises
+    ------
+    BadLine
+        ``end`` before ``start``, a first token outside, cached above input, an unknown status, no request at all.
+    """
+    if record.end_us is not None and record.end_us < record.start_us:
+        raise BadLine("end", "before start")
+    first, end = record.first_token_us, record.end_us
+    if first is not None and (first < record.start_us or (end is not None and first > end)):
+        raise BadLine("first_token", "not between start and end")
+    if record.requests < 1:
+        raise BadLine("requests", "must be at least 1")
+    cached, given = record.cached_input_tokens, record.input_tokens
+    if cached is not None and given is not None and cached > given:
+        raise BadLine("cached_input_tokens", "above input_tokens, of which it is a part")
+    if record.status and record.status not in STATUSES:
+        raise BadLine("status", f"must be one of {', '.join(STATUSES)}")
+
+
+def _text(fields: dict[str, Any], name: str, default: str | None = None) -> str:
+    value = fields.get(name, default)
+    if value is None:
+        raise BadLine(name, "missing")
+    if not isinstance(value, str):
+        raise BadLine(name, "not a text")
+    if default is None and not value.strip():
+        raise BadLine(name, "empty")
+    if len(value) > NAME_MAX:
+        raise BadLine(name, f"longer than {NAME_MAX} characters")
+    if not is_storable(value):
+        raise BadLine(name, "holds a character that no store keeps")
+    return value.strip()
+
+
+def is_storable(text: str) -> bool:
+    """Whether every store keeps a text as it is: no NUL, and no half of a surrogate pair."""
+    return "\0" not in text and not _SURROGATE.search(text)
+
+
+def _count(fields: dict[str, Any], name: str, default: int | None = None, most: int = INT64_MAX) -> int:
+    value = fields.get(name, default)
+    if value is None:
+        raise BadLine(name, "missing")
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise BadLine(name, "not a whole number")
+    if not 0 <= value <= most:
+        raise BadLine(name, "negative" if value < 0 else "too large")
+    return value
+
+
+def _maybe_count(fields: dict[str, Any], name: str) -> int | None:
+    return _count(fields, name, most=COUNT_MAX) if fields.get(name) is not None else None
+
+
+def _maybe_number(fields: dict[str, Any], name: str) -> float | None:
+    value = fields.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < float("inf"):
+        raise BadLine(name, "not a number of at least 0")
+    return float(value)
+
+
+def _instant(fields: dict[str, Any], name: str) -> int:
+    value = fields.get(name)
+    if value is None:
+        raise BadLine(name, "missing")
+    try:
+        instant_us = parse_instant(value if isinstance(value, str) else repr(value))
+    except BadTimestamp as bad:
+        raise BadLine(name, str(bad)) from None
+    if instant_us < 0:
+        raise BadLine(name, "time out of range (before 1970)")
+    return instant_us
+
+
+_PARSERS: dict[str, Callable[[dict[str, Any]], Record]] = {
+    "energy": _energy,
+    "activity": _activity,
+    "context": _context,
+    "request": _request,
+}

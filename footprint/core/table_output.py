@@ -1,0 +1,94 @@
+"""This file prints tables: for people as text, for programs as CSV, JSON or Parquet."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+
+class Format(StrEnum):
+    """Ways to print a table."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+    parquet = "parquet"
+
+
+def render(columns: Sequence[str], rows: Sequence[dict[str, Any]], form: Format) -> bytes:
+    """A table in one of the formats; numbers in CSV and JSON are shortest round-trip decimals, None is empty."""
+    if form is Format.json:
+        document = {"columns": list(columns), "rows": [{name: row.get(name) for name in columns} for row in rows]}
+        return (json.dumps(document, ensure_ascii=False) + "\n").encode()
+    if form is Format.csv:
+        return _csv(columns, rows)
+    if form is Format.parquet:
+        return _parquet(columns, rows)
+    return _text(columns, rows)
+
+
+def _csv(columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> bytes:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow(["" if row.get(name) is None else _plain(row[name]) for name in columns])
+    return out.getvalue().encode()
+
+
+def _plain(value: Any) -> Any:
+    return repr(value) if isinstance(value, float) else value
+
+
+def _parquet(columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.table({name: pa.array([row.get(name) for row in rows]) for name in columns})
+    out = io.BytesIO()
+    pq.write_table(table, out)
+    return out.getvalue()
+
+
+def _text(columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> bytes:
+    """Aligned text; columns in which no row says anything are left out, and named below."""
+    shown = [name for name in columns if any(row.get(name) not in (None, "") for row in rows)] if rows else [*columns]
+    cells = [[_short(row.get(name)) for name in shown] for row in rows]
+    widths = [max([len(name), *(len(line[index]) for line in cells)]) for index, name in enumerate(shown)]
+    right = [all(not isinstance(row.get(name), str) for row in rows) for name in shown]
+    lines = ["  ".join(_pad(name, widths[i], right[i]) for i, name in enumerate(shown)).rstrip()]
+    lines += ["  ".join(_pad(cell, widths[i], right[i]) for i, cell in enumerate(line)).rstrip() for line in cells]
+    hidden = [name for name in columns if name not in shown]
+    if hidden and rows:
+        lines.append(f"(empty in every row: {', '.join(hidden)})")
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _pad(text: str, width: int, right: bool) -> str:
+    return text.rjust(width) if right else text.ljust(width)
+
+
+def _short(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return str(value)
+
+
+def emit(columns: Sequence[str], rows: Sequence[dict[str, Any]], form: Format = Format.table, output: Path | None = None) -> None:
+    """Write a table to standard output or to a file, which is replaced whole."""
+    data = render(columns, rows, form)
+    if output is None or str(output) == "-":
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    part = output.with_name(output.name + ".part")
+    part.write_bytes(data)
+    part.replace(output)

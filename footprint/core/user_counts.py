@@ -1,0 +1,67 @@
+"""This file counts distinct users per publication cell while a log is read, for disclosure control (contract, 5b).
+
+Who a user is never leaves this file: names become keyed digests as they come, the key lives in memory only and dies
+with the count, and what is given out are numbers. Distinct counts do not add, so that margins are counted too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from datetime import datetime, tzinfo
+from typing import Any
+
+from footprint.core.log_formats import FieldMap, value_at
+from footprint.core.timestamps import BadTimestamp, parse_instant, to_datetime
+
+COLUMNS = ("period", "service", "use_case", "users", "max_share", "teams")
+Cell = tuple[str, str, str]
+
+
+class DistinctUsers:
+    """Users, their tokens and their teams by cell: month and quarter, service, use case, and every margin."""
+
+    def __init__(self, found: FieldMap, zone: tzinfo, service_of_model: Mapping[str, str]) -> None:
+        self._map, self._zone, self._service_of_model = found, zone, service_of_model
+        self._key = secrets.token_bytes(32)
+        self._tokens: dict[Cell, dict[bytes, int]] = defaultdict(lambda: defaultdict(int))
+        self._teams: dict[Cell, set[bytes]] = defaultdict(set)
+        self.unnamed = 0
+
+    def add(self, document: Mapping[str, Any], row: Mapping[str, Any]) -> None:
+        """One request: the row as it was logged, and its columns by the map; one that names no user is counted apart."""
+        user = value_at(self._map.user, document) if self._map.user else None
+        if user in (None, ""):
+            self.unnamed += 1
+            return
+        try:
+            moment = to_datetime(parse_instant(str(row.get("end") or row["start"]))).astimezone(self._zone)
+        except (BadTimestamp, KeyError):
+            return  # no request
+        service = str(row.get("service") or self._service_of_model.get(str(row.get("model", "")), ""))
+        tokens = sum(int(row[name]) for name in ("input_tokens", "output_tokens") if str(row.get(name, "")).isdigit())
+        team = value_at(self._map.team, document) if self._map.team else None
+        for cell in _cells(moment, service, str(row.get("use_case", ""))):
+            self._tokens[cell][self._digest(user)] += tokens
+            if team not in (None, ""):
+                self._teams[cell].add(self._digest(team))
+
+    def _digest(self, name: Any) -> bytes:
+        return hashlib.blake2b(str(name).encode("utf-8", "replace"), key=self._key, digest_size=16).digest()
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """One row a cell, in order; ``max_share`` is of tokens, empty where there are none."""
+        for cell in sorted(self._tokens):
+            tokens = self._tokens[cell]
+            whole = sum(tokens.values())
+            share = round(max(tokens.values()) / whole, 6) if whole else ""
+            teams = len(self._teams[cell]) if cell in self._teams else ""
+            yield dict(zip(COLUMNS, (*cell, len(tokens), share, teams), strict=True))
+
+
+def _cells(moment: datetime, service: str, use_case: str) -> Iterator[Cell]:
+    quarter = f"{moment.year}-Q{(moment.month + 2) // 3}"
+    for period in (f"{moment.year}-{moment.month:02d}", quarter):
+        yield from dict.fromkeys((period, s, u) for s in (service, "") for u in (use_case, ""))

@@ -1,0 +1,270 @@
+"""This file attacks what is published: how closely can a reader who knows all of it derive what is hidden?
+
+The reader knows every shown cell, that amounts are not negative, that a margin is the sum of its parts, what a linked measure
+is a multiple of, and every edition and version at once: late data only add. Each bound is the answer of a linear program
+(HiGHS), so that no reader can do better. Nothing here knows how cells were chosen: it may be asked of any table.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array, vstack
+from scipy.sparse.csgraph import connected_components
+
+from footprint.calendar.periods import named_period
+from footprint.core.records import FootprintError
+from footprint.disclosure.linear_program import Rows, minimise
+from footprint.disclosure.primary_suppression import Key
+from footprint.disclosure.table import Floats
+
+RATIO_KNOWN = 0.01
+_TOLERANCE = 1e-6  # of the scale: sums of published numbers, and the solver
+
+
+class Unattackable(FootprintError):
+    """Published numbers that no amounts could give: a sum is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedTable:
+    """One edition, or one version of it: amounts of the shown cells, and the keys that are marked as hidden.
+
+    ``ratios`` are what a reader knows of linked measures of a hidden cell from elsewhere (a table of factors); without it, the
+    ratio of its service in its period counts as known where that is shown.
+    """
+
+    shown: Mapping[Key, Mapping[str, float]]
+    hidden: frozenset[Key]
+    linked: tuple[tuple[str, str], ...] = ()
+    ratios: Mapping[Key, Mapping[str, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Between what a reader knows a hidden amount to lie."""
+
+    low: float
+    high: float
+
+    def recovers(self, truth: float, within: float) -> bool:
+        """Whether nothing is left but what lies within that of the truth: [truth (1 - within), truth (1 + within)]."""
+        return self.nears_from_below(truth, within) and self.nears_from_above(truth, within)
+
+    def nears_from_below(self, truth: float, within: float) -> bool:
+        """Whether the lower bound comes nearer to the truth than ``within`` of it; of nothing, nothing is learnt."""
+        return truth > 0 and self.low > truth * (1 - within + _TOLERANCE)
+
+    def nears_from_above(self, truth: float, within: float) -> bool:
+        """Whether the upper bound comes nearer to the truth than ``within`` of it."""
+        return truth > 0 and self.high < truth * (1 + within - _TOLERANCE)
+
+
+Place = tuple[int, Key]  # (number of the edition, key)
+Truth = Mapping[Place, Mapping[str, float]]
+_Row = tuple[dict[int, float], float, float]  # coefficients by variable, least, most
+
+
+def attack(
+    editions: Sequence[PublishedTable], truth: Truth | None = None, within: float = 0.15
+) -> dict[Place, dict[str, Bounds]]:
+    """Bounds of every hidden cell of editions, in their order of publication, by measure.
+
+    With ``truth`` the answer is less work and serves to judge only: bounds stop where they no longer recover a cell.
+    """
+    measures = sorted({m for edition in editions for amounts in edition.shown.values() for m in amounts})
+    links = {name: other for edition in editions for name, other in edition.linked if name in measures and other in measures}
+    found: dict[Place, dict[str, Bounds]] = defaultdict(dict)
+    for measure in measures:
+        if measure in links:
+            continue
+        followers = [name for name, other in links.items() if other == measure]
+        _Attack(editions, [measure, *followers]).run(found, truth, within)
+    return dict(found)
+
+
+def leaves_of(keys: Iterable[Key]) -> dict[Key, list[Key]]:
+    """For every key, the finest keys that it is the sum of: of a finest one, itself."""
+    keys = list(keys)
+    above = {name: _holding(name, {key[0] for key in keys}) for name in {key[0] for key in keys}}
+    there, sums = set(keys), set()
+    for key in keys:
+        sums |= {up for up in _above(key, above) if up != key}
+    found: dict[Key, list[Key]] = {key: [] for key in keys}
+    for key in keys:
+        if key not in sums:
+            for up in _above(key, above):
+                if up in there:
+                    found[up].append(key)
+    return found
+
+
+def _holding(name: str, names: set[str]) -> list[str]:
+    own = named_period(name)
+    spans = {other: named_period(other) for other in names}
+    return [
+        other
+        for other, span in spans.items()
+        if span.year == own.year and span.month <= own.month and own.month + own.length <= span.month + span.length
+    ]
+
+
+def _above(key: Key, above: Mapping[str, list[str]]) -> set[Key]:
+    return {(p, s, u) for p in above[key[0]] for s in (key[1], "") for u in (key[2], "")}
+
+
+class _Attack:
+    """One system of a measure and those that are a multiple of it, over all editions."""
+
+    def __init__(self, editions: Sequence[PublishedTable], measures: list[str]) -> None:
+        self.editions, self.measures = editions, measures
+        self.leaves = [leaves_of([*edition.shown, *edition.hidden]) for edition in editions]
+        self.numbers: dict[tuple[int, Key, str], int] = {}
+        self.rows: list[_Row] = []
+        for number, edition in enumerate(editions):
+            for key in sorted(edition.hidden):
+                if self.leaves[number][key] == [key]:
+                    for measure in measures:
+                        self.numbers[number, key, measure] = len(self.numbers)
+        for number in range(len(editions)):
+            self._sums(number)
+            self._ratios(number)
+        for later in range(1, len(editions)):
+            for earlier in range(later):
+                self._late_adds(earlier, later)
+
+    def expression(self, number: int, key: Key, measure: str) -> tuple[dict[int, float], float]:
+        """A cell as a sum of unknowns and a known rest."""
+        unknown, rest = {}, 0.0
+        for leaf in self.leaves[number][key]:
+            variable = self.numbers.get((number, leaf, measure))
+            if variable is None:
+                rest += self.editions[number].shown[leaf].get(measure, 0.0)
+            else:
+                unknown[variable] = 1.0
+        return unknown, rest
+
+    def _sums(self, number: int) -> None:
+        for key, amounts in self.editions[number].shown.items():
+            for measure in self.measures:
+                unknown, rest = self.expression(number, key, measure)
+                if unknown:
+                    self.rows.append((unknown, amounts[measure] - rest, amounts[measure] - rest))
+
+    def _ratios(self, number: int) -> None:
+        base, edition = self.measures[0], self.editions[number]
+        for (own, key, measure), variable in self.numbers.items():
+            if own != number or measure == base:
+                continue
+            told = edition.shown.get((key[0], key[1], ""), {})
+            ratio = edition.ratios.get(key, {}).get(measure) or (told[measure] / told[base] if told.get(base) else None)
+            if ratio is not None:
+                other = self.numbers[number, key, base]
+                self.rows.append(({variable: 1.0, other: -ratio * (1 + RATIO_KNOWN)}, -np.inf, 0.0))
+                self.rows.append(({variable: 1.0, other: -ratio * (1 - RATIO_KNOWN)}, 0.0, np.inf))
+
+    def _late_adds(self, earlier: int, later: int) -> None:
+        for key in self.leaves[earlier].keys() & self.leaves[later].keys():
+            for measure in self.measures:
+                old, old_rest = self._known_or_sum(earlier, key, measure)
+                new, new_rest = self._known_or_sum(later, key, measure)
+                if old or new:
+                    both = {**new, **{variable: -factor for variable, factor in old.items()}}
+                    self.rows.append((both, old_rest - new_rest, np.inf))
+
+    def _known_or_sum(self, number: int, key: Key, measure: str) -> tuple[dict[int, float], float]:
+        shown = self.editions[number].shown.get(key)
+        return self.expression(number, key, measure) if shown is None else ({}, shown[measure])
+
+    def run(self, found: dict[Place, dict[str, Bounds]], truth: Truth | None, within: float) -> None:
+        """Add bounds of every hidden cell."""
+        asked: dict[tuple[Place, str], tuple[dict[int, float], float]] = {}
+        for number, edition in enumerate(self.editions):
+            for key in sorted(edition.hidden):
+                for measure in self.measures:
+                    asked[(number, key), measure] = self.expression(number, key, measure)
+        system = _System(len(self.numbers), self.rows, [each for each, _ in asked.values()])
+        for (place, measure), (unknown, rest) in asked.items():
+            wanted = None
+            if truth is not None:
+                amount = truth[place][measure]
+                wanted = amount * (1 - within) - rest, amount * (1 + within) - rest
+            low, high = system.bounds(unknown, wanted)
+            found[place][measure] = Bounds(max(low, 0.0) + rest, high + rest)
+
+
+@dataclass(frozen=True, slots=True)
+class _Program:
+    """One independent part: its variables, rows that are sums, rows that are limits, and the unit of its amounts."""
+
+    places: NDArray[np.intp]
+    equal: Rows
+    below: Rows
+    scale: float
+
+
+class _System:
+    """Rows over variables that are not negative, taken apart into independent parts."""
+
+    def __init__(self, count: int, rows: list[_Row], together: list[dict[int, float]]) -> None:
+        self.matrix, self.least, self.most = _matrix(count, rows)
+        groups = [list(row[0]) for row in rows] + [list(each) for each in together]
+        pairs = [(group[0], other) for group in groups if group for other in group]
+        graph = coo_array((np.ones(len(pairs)), tuple(zip(*pairs, strict=True)) if pairs else ([], [])), shape=(count, count))
+        self.part = connected_components(graph, directed=False)[1] if count else np.zeros(0, dtype=np.int32)
+        row_of = [self.part[group[0]] if group else -1 for group in groups[: len(rows)]]
+        self.row_part = np.asarray(row_of, dtype=np.int64)
+        self.seen: dict[int, list[Floats]] = defaultdict(list)
+        self.cut: dict[int, _Program] = {}
+
+    def bounds(self, unknown: dict[int, float], wanted: tuple[float, float] | None) -> tuple[float, float]:
+        """Least and most of a sum of variables; no further than ``wanted`` where it is given."""
+        if not unknown:
+            return 0.0, 0.0
+        part = int(self.part[next(iter(unknown))])
+        program = self._program(part)
+        goal = np.zeros(len(program.places))
+        goal[np.searchsorted(program.places, list(unknown))] = 1.0
+        found = []
+        for sign in (1.0, -1.0):
+            known = [float(goal @ point) for point in self.seen[part]]
+            if wanted and known and (min(known) <= wanted[0] if sign > 0 else max(known) >= wanted[1]):
+                found.append(min(known) if sign > 0 else max(known))
+                continue
+            found.append(self._solve(part, goal, program, sign))
+        return found[0], found[1]
+
+    def _solve(self, part: int, goal: Floats, program: _Program, sign: float) -> float:
+        said, point = minimise(sign * goal, program.equal, program.below)
+        if said == "unbounded":
+            return np.inf if sign < 0 else 0.0
+        if said == "infeasible":
+            raise Unattackable("the published numbers contradict each other: no amounts give all of their sums")
+        self.seen[part].append(point * program.scale)
+        return float(goal @ point) * program.scale
+
+    def _program(self, part: int) -> _Program:
+        if part not in self.cut:
+            places, rows = np.flatnonzero(self.part == part), np.flatnonzero(self.row_part == part)
+            matrix, least, most = self.matrix[rows][:, places], self.least[rows], self.most[rows]
+            finite = np.concatenate([least[np.isfinite(least)], most[np.isfinite(most)]])
+            scale = float(np.abs(finite).max()) if finite.size and np.abs(finite).max() > 0 else 1.0
+            same = least == most
+            above, under = np.isfinite(most) & ~same, np.isfinite(least) & ~same
+            # Published sums are exact to rounding only; a little slack keeps the truth inside.
+            limit = np.concatenate([most[above], -least[under]]) / scale + _TOLERANCE
+            below = vstack([matrix[above], -matrix[under]]).tocsr(), limit
+            self.cut[part] = _Program(places, (matrix[same], least[same] / scale), below, scale)
+        return self.cut[part]
+
+
+def _matrix(count: int, rows: list[_Row]) -> tuple[Any, Floats, Floats]:
+    data = [(i, j, v) for i, (row, _, _) in enumerate(rows) for j, v in row.items()]
+    at = tuple(zip(*[(i, j) for i, j, _ in data], strict=True)) if data else ([], [])
+    matrix = coo_array(([v for _, _, v in data], at), shape=(len(rows), count)).tocsr()
+    return matrix, np.asarray([row[1] for row in rows], float), np.asarray([row[2] for row in rows], float)

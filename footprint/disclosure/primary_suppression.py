@@ -1,0 +1,127 @@
+"""This file is the vocabulary of disclosure control: cells, the rules that they are held against, and what becomes of them.
+
+The unit that is protected is the distinct user. Rules after INSEE's for business tables (fewest units in a cell, largest
+contributor), with users for businesses: J. Hundepool et al., Statistical Disclosure Control, Wiley 2012, chapter 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from footprint.config.disclosure import DOMINANCE, FEWEST_USERS, PROFILES
+from footprint.core.records import FootprintError
+
+Key = tuple[str, str, str]  # period (2026, 2026-Q3, 2026-07), service, use case; an empty name is the margin over all
+
+
+class BadRules(FootprintError):
+    """Rules under which nobody would be protected."""
+
+
+class NotAdditive(FootprintError):
+    """Cells of which a margin is not the sum of its parts: protection would rest on equations that do not hold."""
+
+
+class Status(StrEnum):
+    """What becomes of a cell: shown, hidden by a rule, or hidden so that another cannot be derived."""
+
+    PUBLIC = "public"
+    PRIMARY = "primary"
+    SECONDARY = "secondary"
+
+
+class Reason(StrEnum):
+    """Why a cell has its status."""
+
+    SAFE = "safe"
+    NOBODY = "nobody"  # no request: nobody's use can be told from it
+    NO_USERS_BY_NATURE = "by-nature"  # (idle), (unattributed)
+    TOTAL = "total"  # of the organisation
+    UNKNOWN_USERS = "unknown-users"
+    FEW_USERS = "few-users"
+    FEW_TEAMS = "few-teams"
+    DOMINATED = "dominated"
+    KEPT = "kept"  # hidden in an earlier edition, from which it could be derived now
+    COMPLEMENT = "complement"  # a hidden cell could be derived from it
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One row of one period: who used it, and its amounts by measure (additive, not negative; each in one unit).
+
+    ``users`` are distinct, None where nobody counted them; ``max_share`` is the share of tokens of the largest, None where
+    it was not told: dominance is not tested then.
+    """
+
+    period: str
+    service: str
+    use_case: str
+    users: int | None
+    max_share: float | None = None
+    teams: int | None = None
+    amounts: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def key(self) -> Key:
+        """What identifies it."""
+        return self.period, self.service, self.use_case
+
+    @property
+    def by_nature(self) -> bool:
+        """Whether it is a row that no user can have: (idle), (unattributed)."""
+        return self.use_case.startswith("(") or self.service.startswith("(")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """When a cell is hidden, and how well.
+
+    ``min_users`` distinct users at least; no user above ``dominance`` of the tokens; ``min_teams`` teams where set; nobody
+    may derive a hidden amount to within ``protection`` of it. ``linked`` names measures that are a multiple of another by a
+    factor that a reader may know to within ``ratio_known``: one of the two gives the other.
+
+    Raises
+    ------
+    BadRules
+        If they are below the floor.
+    """
+
+    min_users: int = PROFILES["default"]
+    dominance: float = DOMINANCE
+    min_teams: int | None = None
+    protection: float = 0.15
+    linked: tuple[tuple[str, str], ...] = (("co2e_location_g", "energy_kwh"), ("water_l", "energy_kwh"))
+    ratio_known: float = 0.01
+
+    def __post_init__(self) -> None:
+        if self.min_users < FEWEST_USERS:
+            raise BadRules(
+                f"min_users is {self.min_users}: a cell of fewer than {FEWEST_USERS} users shows each what the others did; "
+                f"set {FEWEST_USERS} or more ({PROFILES['default']} is usual, {PROFILES['strict']} strict)"
+            )
+        if not 0.5 <= self.dominance < 1:
+            raise BadRules(f"dominance is {self.dominance:g}: it is the largest share one user may have, from 0.5 to below 1")
+        if self.min_teams is not None and self.min_teams < 1:
+            raise BadRules(f"min_teams is {self.min_teams}: set at least 1, or leave it out")
+        if not 0 < self.protection <= 1:
+            raise BadRules(f"protection is {self.protection:g}: it is a fraction of the amount, above 0 and at most 1")
+
+
+def primary_reason(cell: Cell, rules: Rules) -> Reason:
+    """What the rules say of one cell by itself; amounts named ``requests`` tell where nobody was."""
+    teams_told = rules.min_teams is None or (cell.teams is not None and cell.teams >= rules.min_teams)
+    said = (
+        (Reason.TOTAL, not cell.service and not cell.use_case),
+        (Reason.NO_USERS_BY_NATURE, cell.by_nature),
+        (Reason.NOBODY, not cell.users and (cell.amounts.get("requests") == 0 or not any(cell.amounts.values()))),
+        (Reason.UNKNOWN_USERS, cell.users is None),
+        (Reason.FEW_USERS, (cell.users or 0) < rules.min_users),
+        (Reason.FEW_TEAMS, not teams_told),
+        (Reason.DOMINATED, (cell.max_share or 0.0) > rules.dominance),
+    )
+    return next((reason for reason, holds in said if holds), Reason.SAFE)
+
+
+HIDING = frozenset({Reason.UNKNOWN_USERS, Reason.FEW_USERS, Reason.FEW_TEAMS, Reason.DOMINATED})

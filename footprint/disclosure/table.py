@@ -1,0 +1,144 @@
+"""This file lays cells out as a cube of periods, services and use cases, each with its margins, and checks that they add up.
+
+The last place of the second and third axis is the margin (an empty name). A period whose months or quarters are there too
+is their margin. What no cell was given for is a known zero among the parts, and not published among the margins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from footprint.calendar.periods import Period, named_period
+from footprint.disclosure.primary_suppression import Cell, Key, NotAdditive
+
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+Index = tuple[int, int, int]
+ADDS_WITHIN = 1e-6  # of the larger: sums of doubles, and impacts that were computed row by row
+
+
+@dataclass(frozen=True, slots=True)
+class Cube:
+    """Amounts by measure [T, S, U]; ``given`` where a cell was given; ``parents`` the next period above each, or -1."""
+
+    periods: tuple[str, ...]
+    services: tuple[str, ...]
+    use_cases: tuple[str, ...]
+    parents: tuple[int, ...]
+    given: Bools
+    amounts: dict[str, Floats]
+
+    @property
+    def leaves(self) -> tuple[int, ...]:
+        """Periods that no other given period is a part of."""
+        return tuple(t for t in range(len(self.periods)) if t not in self.parents)
+
+    def chain(self, t: int) -> tuple[int, ...]:
+        """A period and everything above it."""
+        found = [t]
+        while self.parents[found[-1]] >= 0:
+            found.append(self.parents[found[-1]])
+        return tuple(found)
+
+    def key(self, index: Index) -> Key:
+        """The key of a place."""
+        return self.periods[index[0]], self.services[index[1]], self.use_cases[index[2]]
+
+    def marked(self, keys: Collection[Key]) -> Bools:
+        """True at the places of keys; those that are not here are passed over."""
+        places = self.places(keys)
+        found = np.zeros(self.given.shape, dtype=bool)
+        for index in places.values():
+            found[index] = True
+        return found
+
+    def places(self, keys: Iterable[Key]) -> dict[Key, Index]:
+        """Places of keys."""
+        t, s, u = ({name: i for i, name in enumerate(axis)} for axis in (self.periods, self.services, self.use_cases))
+        return {k: (t[k[0]], s[k[1]], u[k[2]]) for k in keys if k[0] in t and k[1] in s and k[2] in u}
+
+
+def cube_of(cells: Collection[Cell]) -> Cube:
+    """The cube of cells.
+
+    Raises
+    ------
+    NotAdditive
+        If a margin is not the sum of its parts, or an amount is negative.
+    BadPeriod
+        If a period is not a month, quarter or year.
+    """
+    spans = {name: named_period(name) for name in {cell.period for cell in cells}}
+    periods = tuple(sorted(spans, key=lambda name: (spans[name].length, name)))
+    axes = (
+        periods,
+        (*sorted({cell.service for cell in cells} - {""}), ""),
+        (*sorted({cell.use_case for cell in cells} - {""}), ""),
+    )
+    parents = tuple(_parent(i, [spans[name] for name in periods]) for i in range(len(periods)))
+    shape = (len(axes[0]), len(axes[1]), len(axes[2]))
+    measures = sorted({measure for cell in cells for measure in cell.amounts})
+    found = Cube(*axes, parents, np.zeros(shape, dtype=bool), {measure: np.zeros(shape) for measure in measures})
+    places = found.places([cell.key for cell in cells])
+    for cell in cells:
+        index = places[cell.key]
+        if found.given[index]:
+            raise NotAdditive(f"the cell {cell.key} is given twice")
+        found.given[index] = True
+        for measure, amount in cell.amounts.items():
+            if not amount >= 0:
+                raise NotAdditive(f"{measure} of {cell.key} is {amount:g}; amounts are known and not negative")
+            found.amounts[measure][index] = amount
+    for measure in measures:
+        _check(found, measure)
+    return found
+
+
+def _parent(number: int, spans: list[Period]) -> int:
+    """The shortest period that holds one of them and is longer."""
+    own = spans[number]
+    holding = [
+        i
+        for i, other in enumerate(spans)
+        if other.length > own.length
+        and other.year == own.year
+        and other.month <= own.month
+        and own.month + own.length <= other.month + other.length
+    ]
+    return min(holding, key=lambda i: spans[i].length, default=-1)
+
+
+Places = tuple[slice | int | list[int], ...]
+
+
+def families(cube: Cube) -> list[tuple[int, Places, Places]]:
+    """(axis, margins, parts) of every kind of sum, as places of arrays: over services, use cases, shorter periods."""
+    every = slice(None)
+    over: list[tuple[int, Places, Places]] = [
+        (1, (every, -1, every), (every, slice(0, -1), every)),
+        (2, (every, every, -1), (every, every, slice(0, -1))),
+    ]
+    for t in sorted(set(cube.parents) - {-1}):
+        parts = [i for i, parent in enumerate(cube.parents) if parent == t]
+        over += [(0, (t, every, every), (parts, every, every))]
+    return over
+
+
+def _check(cube: Cube, measure: str) -> None:
+    amounts = cube.amounts[measure]
+    for axis, margin, parts in families(cube):
+        told, summed, given = amounts[margin], amounts[parts].sum(axis=axis), cube.given[margin]
+        wrong = given & (np.abs(told - summed) > ADDS_WITHIN * np.maximum(told, summed) + 1e-9)
+        if wrong.any():
+            names = np.empty(amounts.shape, dtype=object)
+            for index in np.ndindex(amounts.shape):
+                names[index] = cube.key(index)
+            where = tuple(int(i) for i in np.argwhere(wrong)[0])
+            raise NotAdditive(
+                f"{measure} of {names[margin][where]} is {told[where]:g}, and its parts sum to {summed[where]:g}; "
+                "give every part, idle and unattributed rows too"
+            )

@@ -1,0 +1,84 @@
+"""This file gives auditors what an edition leaves out, and figures drawn at random to check."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from footprint.calendar.periods import named_period
+from footprint.config import Config
+from footprint.config.models import at
+from footprint.core.timestamps import format_instant
+from footprint.core.units import S_PER_HOUR
+from footprint.editions.document import Edition
+from footprint.editions.figure_format import shown
+from footprint.editions.provenance import trace_command
+from footprint.figures.coverage import coverage_ledger
+from footprint.figures.engine import open_result
+from footprint.figures.query import Query
+from footprint.storage.database import Store
+
+EXCLUSION_COLUMNS = ("kind", "what", "period_start", "period_end", "missing_h", "expected_h", "why")
+SAMPLE_COLUMNS = ("figure_id", "label", "cell", "period", "shown", "conf_status", "command")
+BOUNDARY = (
+    ("training of models", "the boundary is that of use: SCI for AI, consumer"),
+    ("network", "no meter of ours stands there"),
+    ("users' devices", "no meter of ours stands there"),
+)
+
+
+def exclusions(store: Store, config: Config, period: str, now_us: int) -> list[dict[str, Any]]:
+    """What a period's figures do not hold: time of devices not read (an hour a day or more), hosted models, the boundary."""
+    start_us, end_us = named_period(period).bounds_us(config.timezone)
+    rows: list[dict[str, Any]] = []
+    question = Query(group=("host", "device"), every="day", from_us=start_us, to_us=end_us)
+    with open_result(store, config, question, now_us) as found:
+        if found is not None:
+            for index, (host, device), amounts in coverage_ledger(found.watched, found.periods):
+                if amounts["missing_s"] >= S_PER_HOUR:
+                    start, end = found.periods[index]
+                    rows.append(
+                        _row(
+                            "gap",
+                            f"{host}/{device}",
+                            format_instant(start),
+                            format_instant(end),
+                            amounts["missing_s"] / S_PER_HOUR,
+                            amounts["expected_s"] / S_PER_HOUR,
+                            "expected and not read; the upper bound allows for it",
+                        )
+                    )
+    named = {service.name for service in config.services if service.modelled_as}
+    hosted = sorted(name for name in named if at(config.services, name, end_us - 1))
+    rows += [_row("hosted model", name, why="no meter; footprint hosted models it, apart") for name in hosted]
+    return rows + [_row("boundary", what, why=why) for what, why in BOUNDARY]
+
+
+def _row(
+    kind: str,
+    what: str,
+    start: str | None = None,
+    end: str | None = None,
+    missing_h: float | None = None,
+    expected_h: float | None = None,
+    why: str = "",
+) -> dict[str, Any]:
+    return dict(zip(EXCLUSION_COLUMNS, (kind, what, start, end, missing_h, expected_h, why), strict=True))
+
+
+def sample(edition: Edition, size: int, seed: int, language: str = "en") -> list[dict[str, Any]]:
+    """Figures drawn at random, the same for a seed, each with the command that follows and checks it."""
+    figures = sorted(edition.figures, key=lambda figure: figure.id)
+    chosen = random.Random(seed).sample(figures, min(size, len(figures)))
+    return [
+        {
+            "figure_id": figure.id,
+            "label": figure.label.in_(language),
+            "cell": ";".join(f"{name}={value}" for name, value in figure.where),
+            "period": figure.period,
+            "shown": shown(figure, language).full,
+            "conf_status": figure.conf_status,
+            "command": f"{trace_command(figure, edition)} --verify",
+        }
+        for figure in chosen
+    ]

@@ -1,0 +1,108 @@
+"""This file puts an edition together from facts: sections in their order, labels numbered, figures cited by their sections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from footprint.editions.document import (
+    Cell,
+    Chart,
+    Day,
+    Edition,
+    EditionBasis,
+    Masthead,
+    Paragraphs,
+    Ref,
+    Section,
+    Sentence,
+    Table,
+    Text,
+)
+from footprint.editions.edition_data import EditionData
+from footprint.editions.figure_registry import FigureBook
+from footprint.editions.sections import SECTIONS
+from footprint.editions.sections.annotations import annotated
+from footprint.editions.sections.coverage import coverage_of
+from footprint.editions.sections.main_points import headline
+from footprint.editions.texts import long
+
+MAX_CITED = 4  # ids in the source line of a section
+
+
+def build(facts: EditionData) -> tuple[Edition, FigureBook]:
+    """The edition, and its book: the number of each key, which the next version keeps."""
+    book = FigureBook(facts)
+    coverage, head = coverage_of(facts, book), headline(facts, book)
+    written = [section for section in (write(facts, book) for write in SECTIONS) if section is not None]
+    written = list(annotated(written, facts, book))  # once every figure that a note may touch is there
+    days = tuple(Day(date, facts.cover.worst[date]) for date in sorted(facts.cover.worst))  # type: ignore[arg-type]
+    return Edition(
+        masthead=masthead(facts),
+        headline=head,
+        strip=days,
+        coverage=coverage,
+        sections=tuple(_numbered(written)),
+        figures=book.figures(),
+        basis=basis(facts),
+    ), book
+
+
+def masthead(facts: EditionData) -> Masthead:
+    """Who says it, of what, when, in which version."""
+    config, context = facts.config, facts.context
+    rules = config.editions
+    address = f"{rules.address.rstrip('/')}/editions/{context.period}/v{context.version}" if rules.address else ""
+    return Masthead(
+        organisation=config.organisation,
+        producer=rules.producer or config.organisation,
+        contact=rules.contact,
+        period=str(facts.period),
+        period_label=long(facts.period),
+        version=context.version,
+        status=context.status,
+        released=context.released,
+        final_on=context.final_on if context.status in ("draft", "provisional") else "",
+        next_release=context.next_release,
+        address=address,
+        demo=config.demo,
+        timezone=str(config.timezone),
+        licence=rules.licence,
+    )
+
+
+def basis(facts: EditionData) -> EditionBasis:
+    """What the figures rest on."""
+    row = facts.now.row
+    versions = row["method_version"] or "", row["factor_version"] or "", facts.context.code_version
+    return EditionBasis(*versions, facts.ledger, facts.heads, facts.inputs)
+
+
+def _numbered(sections: Iterable[Section]) -> Iterable[Section]:
+    """Figure 1, Tableau 1 where a section has no label of its own, and the ids that its source line names."""
+    figures = tables = 0
+    for section in sections:
+        label = section.label
+        if not label.fr and section.title.fr:
+            if any(isinstance(block, Chart) for block in section.blocks):
+                figures += 1
+                label = Text(f"Figure {figures}", f"Figure {figures}")
+            else:
+                tables += 1
+                label = Text(f"Tableau {tables}", f"Table {tables}")
+        cited = tuple(dict.fromkeys(_cited(section)))[:MAX_CITED] if section.source.fr else ()
+        yield replace(section, label=label, figures=section.figures or cited)
+
+
+def _cited(section: Section) -> Iterable[str]:
+    for block in section.blocks:
+        cells: Iterable[Cell] = ()
+        if isinstance(block, Table):
+            cells = (cell for row in block.rows for cell in row.cells)
+        elif isinstance(block, Paragraphs):
+            cells = block.sentences
+        for cell in cells:
+            if isinstance(cell, Ref):
+                yield cell.figure
+            elif isinstance(cell, Sentence):
+                yield from (ref.figure for ref in cell.refs.values())

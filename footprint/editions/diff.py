@@ -1,0 +1,153 @@
+"""This file tells two versions of an edition apart, figure by figure."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from footprint.editions.document import Edition, Figure
+from footprint.editions.repository import PublishedEdition
+from footprint.editions.serialization import from_json
+
+SAME = 1e-9  # relative: below, two values are the same
+REVISE_SHARE = 0.02  # a change above this, or above half of the interval's half-width, is published (C5)
+COLUMNS = (
+    "figure_id",
+    "indicator",
+    "cell",
+    "period",
+    "unit",
+    "old",
+    "old_low",
+    "old_high",
+    "new",
+    "new_low",
+    "new_high",
+    "change",
+    "change_ratio",
+    "above_threshold",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A figure that two versions give otherwise; None where one of them does not have it, or not its value."""
+
+    key: str
+    old: Figure | None
+    new: Figure | None
+
+    @property
+    def figure(self) -> Figure:
+        """The figure as the later version names it."""
+        found = self.new or self.old
+        assert found is not None
+        return found
+
+    @property
+    def relative(self) -> float | None:
+        """(new - old) / old."""
+        old, new = _value(self.old), _value(self.new)
+        return None if old is None or new is None or not old else (new - old) / abs(old)
+
+
+def _value(figure: Figure | None) -> float | None:
+    return None if figure is None else figure.value
+
+
+def matters(found: Difference) -> bool:
+    """Whether a change is large enough to publish a version for it."""
+    old, new = found.old, found.new
+    if old is None or new is None or (old.value is None) != (new.value is None):
+        return True
+    if old.value is None or new.value is None:
+        return False
+    change = abs(new.value - old.value)
+    half = (old.high - old.low) / 2 if old.low is not None and old.high is not None else 0.0
+    if half and change > half / 2:
+        return True
+    # A change and a share are fractions already: two points, and not two hundredths of a fraction near 0.
+    base = 1.0 if old.kind in ("change", "share") else abs(old.value)
+    return change > REVISE_SHARE * base and old.kind != "effect"
+
+
+def differences(before: PublishedEdition, after: Edition, ids: Mapping[str, str]) -> list[Difference]:
+    """Figures whose values differ, or that only one of them has; ``ids`` by key of the later one."""
+    return compared(from_json(before.report), before.figures, after, ids)
+
+
+def compared(before: Edition, old_ids: Mapping[str, str], after: Edition, new_ids: Mapping[str, str]) -> list[Difference]:
+    """The same of two editions; what stands on versions alone (ids of the version before, counts of revisions) is left out."""
+    olds, news = ({figure.id: figure for figure in edition.figures} for edition in (before, after))
+    found = []
+    for key in sorted(set(old_ids) | set(new_ids)):
+        old, new = olds.get(old_ids.get(key, "")), news.get(new_ids.get(key, ""))
+        if _of_versions(key) or (old is not None and new is not None and _same(old, new)):
+            continue
+        found.append(Difference(key, old, new))
+    return found
+
+
+def _of_versions(key: str) -> bool:
+    """Figures that cite earlier versions, and those that grow with their number."""
+    name, _, rest = key.partition("|")
+    return rest.startswith(("v", "published")) or name in ("mean_absolute_revision", "punctuality", "effect_method")
+
+
+def _same(old: Figure, new: Figure) -> bool:
+    if old.conf_status != new.conf_status:
+        return False
+    for a, b in ((old.value, new.value), (old.low, new.low), (old.high, new.high)):
+        if (a is None) != (b is None):
+            return False
+        if a is not None and b is not None and abs(a - b) > SAME * max(abs(a), abs(b), SAME):
+            return False
+    return True
+
+
+def rows_of(found: Sequence[Difference]) -> list[dict[str, Any]]:
+    """Differences as rows of the diff CSV."""
+    return [
+        {
+            "figure_id": each.figure.id,
+            "indicator": each.figure.indicator,
+            "cell": ";".join(f"{name}={value}" for name, value in each.figure.where),
+            "period": each.figure.period,
+            "unit": each.figure.unit,
+            **_bounds("old", each.old),
+            **_bounds("new", each.new),
+            "change": _change(each),
+            "change_ratio": each.relative,
+            "above_threshold": matters(each),
+        }
+        for each in found
+    ]
+
+
+def _bounds(name: str, figure: Figure | None) -> dict[str, float | None]:
+    values = (None, None, None) if figure is None else (figure.value, figure.low, figure.high)
+    return dict(zip((name, f"{name}_low", f"{name}_high"), values, strict=True))
+
+
+def _change(found: Difference) -> float | None:
+    old, new = _value(found.old), _value(found.new)
+    return None if old is None or new is None else new - old
+
+
+def diff_csv(found: Sequence[Difference]) -> bytes:
+    """The differences in the annexes of a revision; numbers are shortest round-trip decimals, None is empty."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for row in rows_of(found):
+        writer.writerow({name: _plain(value) for name, value in row.items()})
+    return out.getvalue().encode()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else repr(value) if isinstance(value, float) else value

@@ -1,0 +1,166 @@
+"""This file holds what the sections of an edition are written from: rows with their budgets, and what is known besides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
+from footprint.calendar.periods import Period
+from footprint.config import Config
+from footprint.editions.release_context import ReleaseContext
+from footprint.impact.factor_book import Factor
+from footprint.impact.uncertainty import Budget
+from footprint.queries.objectives import Standing
+
+Names = tuple[str, ...]
+Where = tuple[tuple[str, str], ...]
+KEPT_NAMES = (IDLE_NAME, UNATTRIBUTED_NAME)
+SHOWN_USES = 10
+Hidden = Callable[[Where, str], bool]  # (cell, period): whether it is confidential
+
+
+def nothing_hidden(where: Where, period: str) -> bool:
+    """Of figures about the whole organisation."""
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class IndicatorRow:
+    """One row of the contract's section 6, with the uncertainty budgets of its energy [kWh] and emissions [g].
+
+    ``gap`` is what may have been used while nothing was read, relative to what was; ``known_h`` device-hours that were read,
+    or bridged by a counter.
+    """
+
+    row: Mapping[str, Any]
+    energy: Budget
+    grams: Budget
+    gap: float
+    known_h: float
+
+    @property
+    def it_kwh(self) -> float:
+        """Energy without the building's part [kWh]."""
+        return float(self.row["energy_kwh"] - self.row["facility_kwh"])
+
+
+ByNames = Mapping[Names, IndicatorRow]
+
+
+@dataclass(frozen=True, slots=True)
+class SuppressionSummary:
+    """The rules of disclosure control, and how much is hidden because of them in the period.
+
+    ``exposed`` are hidden cells (service, use case) that what must be shown gives away all the same; ``uncounted`` others of
+    these, of which nobody told the users: they are hidden to be safe, and are no reason not to publish.
+    """
+
+    min_users: int
+    dominance: float
+    primary: int
+    secondary: int
+    fewest_users_shown: int | None
+    exposed: tuple[tuple[str, str], ...] = ()
+    uncounted: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """Device-seconds: expected, read by a sensor, modelled, bridged by a counter; the rest is missing."""
+
+    expected: float = 0.0
+    measured: float = 0.0
+    modelled: float = 0.0
+    bridged: float = 0.0
+
+    def __add__(self, other: Seconds) -> Seconds:
+        return Seconds(
+            self.expected + other.expected,
+            self.measured + other.measured,
+            self.modelled + other.modelled,
+            self.bridged + other.bridged,
+        )
+
+    @property
+    def missing(self) -> float:
+        """What nobody knows anything of."""
+        return max(self.expected - self.measured - self.modelled - self.bridged, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A stretch in which a host's devices were expected and nothing of one was read [µs]."""
+
+    host: str
+    device: str
+    start_us: int
+    end_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageReport:
+    """What was read and when: by day (every host counts for the worst), by site, and the longest gaps, longest first."""
+
+    whole: Seconds = field(default_factory=Seconds)
+    days: Mapping[str, Seconds] = field(default_factory=dict)
+    worst: Mapping[str, str] = field(default_factory=dict)  # day -> measured | estimated | missing
+    sites: Mapping[str, Seconds] = field(default_factory=dict)
+    gaps: tuple[Gap, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EditionData:
+    """Everything that an edition says, before it is said; quarters and months by name."""
+
+    config: Config
+    context: ReleaseContext
+    period: Period
+    quarters: Mapping[str, IndicatorRow]
+    months: Mapping[str, IndicatorRow]
+    uses: Mapping[str, ByNames]  # period -> (use case,)
+    services: Mapping[str, ByNames]
+    charters: Mapping[str, ByNames]
+    models: ByNames  # of the period
+    pairs: Mapping[str, ByNames]  # period -> (service, use case): this one and the one before
+    cover: CoverageReport
+    closure: tuple[Mapping[str, Any], ...]
+    sensitivity: tuple[Mapping[str, Any], ...]
+    comparisons: tuple[Mapping[str, Any], ...]
+    others: tuple[tuple[str, ...], IndicatorRow | None] = ((), None)  # uses behind the first ten, together
+    hourly: Mapping[str, float] = field(default_factory=dict)  # period -> mean g/kWh by the hour, where a series is known
+    factors: tuple[Factor, ...] = ()
+    heads: tuple[tuple[str, str], ...] = ()
+    inputs: str = ""
+    ledger: str = ""
+    objectives: tuple[Standing, ...] = ()
+    hidden: Hidden = nothing_hidden
+    box: SuppressionSummary | None = None
+
+    @property
+    def previous(self) -> Period:
+        """The period before."""
+        return self.period.shifted(-1)
+
+    @property
+    def year_ago(self) -> Period:
+        """The same period of the year before."""
+        return self.period.year_before()
+
+    @property
+    def base(self) -> Period | None:
+        """What this period is compared with: a year ago where that is known, else the period before."""
+        return next((each for each in (self.year_ago, self.previous) if str(each) in self.quarters), None)
+
+    def ranked(self) -> list[str]:
+        """Use cases of the period by energy, then those that are confidential by name, for their rank would tell of them."""
+        mine = self.uses.get(str(self.period), {})
+        told = [name for (name,), asked in mine.items() if asked.row["energy_kwh"] is not None and name not in KEPT_NAMES]
+        hidden = {name for name in told if self.hidden((("use_case", name),), str(self.period))}
+        return sorted(told, key=lambda name: (name in hidden, 0.0 if name in hidden else -mine[name,].row["energy_kwh"], name))
+
+    @property
+    def now(self) -> IndicatorRow:
+        """The period of the edition."""
+        return self.quarters[str(self.period)]

@@ -1,0 +1,154 @@
+"""This file writes a figure as people read it: one place for every form, so that an id has one spelling in each language.
+
+Values are rounded by their interval (``wording/numbers.estimate``); changes and shares to whole points, or to the place that
+their interval bears. What has no value is a flag in brackets, never blank and never 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from footprint.editions.document import Figure, Ref
+from footprint.i18n.formatting import bracket, estimate, fixed, number
+
+THIN, NBSP = "\u202f", "\u00a0"
+EXACT = "exact"  # the word is the same in both languages
+HALF_POINT, TENTH = 0.5, 0.1  # in points of a hundred
+BESIDE = ("u", "r", "low")  # flags that stand beside a value; the others say why there is none, or are told by the badge
+_LONG = {"gCO2e": "g\u00a0CO₂e", "kgCO2e": "kg\u00a0CO₂e"}
+_WORDS = {"million": ("millions", "million"), "billion": ("milliards", "billion")}  # (French, English)
+
+
+@dataclass(frozen=True, slots=True)
+class FormattedFigure:
+    """A figure in one language: value, unit (empty for changes, shares and ratios), interval in brackets, badge, flags."""
+
+    value: str
+    unit: str
+    interval: str
+    badge: str
+    flags: str
+
+    @property
+    def with_unit(self) -> str:
+        """Value and unit, which do not break."""
+        return f"{self.value}{NBSP}{self.unit}" if self.unit and self.known else self.value
+
+    @property
+    def known(self) -> bool:
+        """Whether there is a value."""
+        return not self.value.startswith("[")
+
+    @property
+    def full(self) -> str:
+        """Value, unit and interval in one line."""
+        return f"{self.with_unit} {self.interval}".strip()
+
+
+def shown(figure: Figure, language: str) -> FormattedFigure:
+    """The strings of a figure."""
+    if figure.value is None:
+        flag = figure.flags[0] if figure.flags else "x"
+        return FormattedFigure(f"[{flag}]", "", "", figure.quality, "")
+    value, interval = _WRITERS.get(figure.kind, _level)(figure, language)
+    if figure.kind == "count" and not interval:
+        interval = EXACT
+    beside = " ".join(f"[{flag}]" for flag in figure.flags if flag in BESIDE)
+    unit = "" if figure.kind in ("change", "share") else unit_of(figure.display[1], language)
+    return FormattedFigure(value, unit, interval, figure.quality, beside)
+
+
+def cited(figure: Figure, ref: Ref, language: str) -> tuple[str, str]:
+    """(bold part, quiet part) of a figure where it is cited."""
+    told = shown(figure, language)
+    if ref.form == "interval":
+        return "", told.interval
+    if ref.form == "value":
+        return told.value, ""
+    return told.with_unit, told.interval if ref.form == "full" and told.interval != EXACT else ""
+
+
+def unit_of(unit: str, language: str) -> str:
+    """A unit as the language writes it."""
+    if unit in _WORDS:
+        return _WORDS[unit][language != "fr"]
+    return _LONG.get(unit, unit.replace("CO2e", "CO₂e"))
+
+
+def short_id(figure: Figure) -> str:
+    """What is printed beside a sentence: the last part of the id."""
+    return figure.id.rpartition("-")[2]
+
+
+def _level(figure: Figure, language: str) -> tuple[str, str]:
+    size = figure.display[0]
+    assert figure.value is not None
+    low, high = (None if bound is None else bound / size for bound in (figure.low, figure.high))
+    told = estimate(figure.value / size, low, high, language)
+    return told.value, told.interval
+
+
+def _change(figure: Figure, language: str) -> tuple[str, str]:
+    """In points of a hundred, with a sign: −4 % [−9 ; +1]."""
+    return _points(figure, language, sign=True)
+
+
+def _effect(figure: Figure, language: str) -> tuple[str, str]:
+    """A part of a change, in the unit of the level, with its sign."""
+    told, interval = _level(figure, language)
+    return (f"+{told}" if figure.value and figure.value > 0 and not told.startswith("\u2212") else told), interval
+
+
+def _share(figure: Figure, language: str) -> tuple[str, str]:
+    return _points(figure, language, sign=False)
+
+
+def _points(figure: Figure, language: str, *, sign: bool) -> tuple[str, str]:
+    assert figure.value is not None
+    value, percent = 100 * figure.value, f"{THIN}%" if language == "fr" else "%"
+    if figure.low is None or figure.high is None:
+        return _signed(value, places(value, value), language, sign=sign) + percent, ""
+    low, high = 100 * figure.low, 100 * figure.high
+    decimals = places((high - low) / 2, value)
+    told = [_signed(each, decimals, language, sign=sign) for each in (low, value, high)]
+    # An interval narrower than what is printed says nothing.
+    return told[1] + percent, "" if told[0] == told[2] else bracket(told[0], told[2], language)
+
+
+def places(half_width: float, value: float) -> int:
+    """Decimals of a percentage: whole points, a tenth where the interval or the value is smaller, a hundredth below a tenth."""
+    if abs(half_width) >= HALF_POINT or value == 0:
+        return 0
+    return 1 if abs(value) >= TENTH else 2
+
+
+def _signed(value: float, decimals: int, language: str, *, sign: bool) -> str:
+    text = fixed(value, decimals, language)
+    return f"+{text}" if sign and round(value, decimals) > 0 else text
+
+
+def _ratio(figure: Figure, language: str) -> tuple[str, str]:
+    """A number of its own unit, or how many times: 2,7 times more, or ÷ 2,7 where it is below one."""
+    if figure.display[1]:
+        return _level(figure, language)
+    assert figure.value is not None
+    value, low, high = figure.value, figure.low, figure.high
+    mark = "×"
+    if 0 < value < 1:
+        mark, value = "÷", 1 / value
+        low, high = (None, None) if not low or not high else (1 / high, 1 / low)
+    told = estimate(value, low, high, language)
+    return f"{mark}{NBSP}{told.value}", told.interval
+
+
+def _count(figure: Figure, language: str) -> tuple[str, str]:
+    """Exact: three significant digits where the unit is not 1, every digit where it is."""
+    assert figure.value is not None
+    if figure.low is not None and figure.high is not None:
+        return _level(figure, language)
+    if figure.display[0] == 1:
+        return fixed(figure.value, 0, language), ""
+    return number(figure.value / figure.display[0], language), ""
+
+
+_WRITERS = {"level": _level, "change": _change, "share": _share, "ratio": _ratio, "count": _count, "effect": _effect}

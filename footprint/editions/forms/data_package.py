@@ -1,0 +1,292 @@
+"""This file packs the data of an edition: a Frictionless Data Package in a zip, the same bytes from the same edition.
+
+Every CSV of figures has the same columns, those of an SDMX data message in plain words; ``_T`` is the total of a dimension.
+Files are stored, not compressed: compression differs from one library version to the next, and the digests would with it.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from footprint.editions.document import Edition, Figure, Ref, Table, Text
+from footprint.editions.figure_format import shown
+from footprint.editions.forms.layout import ChartSheet, Sheet, TableSheet
+from footprint.editions.serialization import to_json
+from footprint.queries.methods import described
+
+CONF_LEVEL = 0.95
+TOTAL = "_T"  # SDMX: no breakdown by this dimension
+COLUMNS: tuple[tuple[str, str, str], ...] = (  # name, type (Table Schema), what it is
+    ("period", "string", "2026-Q3, 2026-07 or 2026, in the organisation's zone"),
+    ("geo", "string", "site; _T all"),
+    ("service", "string", "_T all"),
+    ("use_case", "string", "_T all"),
+    ("model", "string", "_T all"),
+    ("charter_status", "string", "what the charter decided; _T all, _Z not applicable"),
+    ("indicator", "string", "name of the registry of methods (methods.json)"),
+    ("kind", "string", "level, change, share, …"),
+    ("unit", "string", "unit of value, low and high; 1 for fractions and counts"),
+    ("value", "number", "empty where conf_status is C or obs_status is M"),
+    ("low", "number", "bound of about 95 %"),
+    ("high", "number", "bound of about 95 %"),
+    ("conf_level", "number", "of low and high; empty without bounds"),
+    ("obs_status", "string", "SDMX CL_OBS_STATUS: A, E, P, U, M"),
+    ("conf_status", "string", "SDMX CL_CONF_STATUS: F, C"),
+    ("quality", "string", "A measured, B partly modelled, C estimated, D supplier's word"),
+    ("coverage_ratio", "number", "share of the expected device time that was read"),
+    ("method_version", "string", ""),
+    ("factor_version", "string", ""),
+    ("vintage", "string", "edition and version"),
+    ("figure_id", "string", "footprint trace takes it"),
+)
+NAMES = tuple(name for name, _, _ in COLUMNS)
+PRINTED = ("figure_id", "label", "cell", "period", "shown", "quality", "flags")  # of every figure, in a language
+_PLACES = {"geo": "site", "service": "service", "use_case": "use_case", "model": "model", "charter_status": "charter"}
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def _whole(figure: Figure) -> bool:
+    return not figure.where and figure.kind in ("level", "count", "ratio") and not figure.indicator.startswith("effect_")
+
+
+def _by(*names: str) -> Callable[[Figure], bool]:
+    return lambda figure: {name for name, _ in figure.where} == set(names)
+
+
+# CSV -> which figures are in it.
+PARTS: tuple[tuple[str, Callable[[Figure], bool]], ...] = (
+    ("figures", lambda figure: True),
+    ("key_figures", _whole),
+    ("by_use_case", _by("use_case")),
+    ("by_service", _by("service")),
+    ("by_model", _by("model")),
+    ("by_charter", _by("charter")),
+    ("decomposition", lambda figure: figure.indicator.startswith("effect_")),
+)
+
+
+def pack(edition: Edition, sheets: Mapping[str, Sheet]) -> bytes:
+    """The zip; ``sheets`` by language. It is signed from outside, for a signature needs a key that a clone does not have."""
+    files = contents(edition, sheets)
+    sums = "".join(f"{hashlib.sha256(raw).hexdigest()}  {name}\n" for name, raw in sorted(files.items())).encode()
+    files["SHA256SUMS"] = sums
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as pack_:
+        for name, raw in sorted(files.items()):
+            entry = zipfile.ZipInfo(name, _EPOCH)
+            entry.external_attr = 0o644 << 16
+            pack_.writestr(entry, raw)
+    return out.getvalue()
+
+
+def contents(edition: Edition, sheets: Mapping[str, Sheet]) -> dict[str, bytes]:
+    """Files by name."""
+    rows = figure_rows(edition)
+    files = {"report.json": to_json(edition)}
+    for name, wanted in PARTS:
+        chosen = [row for row, figure in zip(rows, edition.figures, strict=True) if wanted(figure)]
+        files[f"{name}.csv"] = as_csv(NAMES, chosen)
+    files["figures.parquet"] = _parquet(rows)
+    files["coverage_daily.csv"] = as_csv(("date", "state"), [{"date": day.date, "state": day.state} for day in edition.strip])
+    files["methods.json"] = _json({language: described(language) for language in ("fr", "en")})
+    files["esms.json"] = _json(esms(edition))
+    files["lineage.jsonl"] = b"".join(_line(figure) for figure in edition.figures)
+    for language, sheet in sheets.items():
+        files |= _printed(language, sheet)
+        files[f"tables/{language}/figures.csv"] = as_csv(PRINTED, _as_printed(edition, language))
+    files["datapackage.json"] = _json(_package(edition, files))
+    return files
+
+
+def figure_rows(edition: Edition) -> list[dict[str, Any]]:
+    """Every figure as a row of COLUMNS; what is confidential or unknown has no value, and says so."""
+    vintage, charters = f"{edition.masthead.period}.v{edition.masthead.version}", _charters(edition)
+    rows = []
+    for figure in edition.figures:
+        where = dict(figure.where)
+        bounded = figure.low is not None and figure.high is not None
+        row: dict[str, Any] = {name: where.get(key, TOTAL) for name, key in _PLACES.items()}
+        if "use_case" in where and "charter" not in where:
+            row["charter_status"] = charters.get(where["use_case"], "_Z")
+        rows.append(
+            row
+            | {
+                "period": figure.period or edition.masthead.period,
+                "indicator": figure.indicator,
+                "kind": figure.kind,
+                "unit": figure.unit,
+                "value": figure.value,
+                "low": figure.low,
+                "high": figure.high,
+                "conf_level": CONF_LEVEL if bounded else None,
+                "obs_status": figure.obs_status,
+                "conf_status": figure.conf_status,
+                "quality": figure.quality,
+                "coverage_ratio": figure.coverage,
+                "method_version": figure.method_version,
+                "factor_version": figure.factor_version,
+                "vintage": vintage,
+                "figure_id": figure.id,
+            }
+        )
+    return rows
+
+
+def _as_printed(edition: Edition, language: str) -> Iterable[Mapping[str, Any]]:
+    """Every figure by its id, as pages and print write it."""
+    for figure in edition.figures:
+        told = shown(figure, language)
+        cell = ";".join(f"{name}={value}" for name, value in figure.where)
+        yield {
+            "figure_id": figure.id,
+            "label": figure.label.in_(language),
+            "cell": cell,
+            "period": figure.period,
+            "shown": told.full,
+            "quality": told.badge,
+            "flags": told.flags,
+        }
+
+
+def _charters(edition: Edition) -> dict[str, str]:
+    """Charter status of each use case, as the table of uses has it."""
+    found: dict[str, str] = {}
+    figures = {figure.id: dict(figure.where) for figure in edition.figures}
+    for section in edition.sections:
+        for block in section.blocks:
+            if isinstance(block, Table) and block.name == "by_use_case":
+                for row in block.rows:
+                    names = {figures[cell.figure].get("use_case", "") for cell in row.cells if isinstance(cell, Ref)} - {""}
+                    status = row.cells[1] if len(row.cells) > 1 else None
+                    if len(names) == 1 and isinstance(status, Text):
+                        found[names.pop()] = status.en
+    return found
+
+
+def as_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
+    """UTF-8, comma, point, shortest decimals that read back the same; empty where unknown."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(["" if row[name] is None else row[name] for name in columns] for row in rows)
+    return out.getvalue().encode()
+
+
+def _parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    kinds = {"number": pa.float64(), "string": pa.string()}
+    schema = pa.schema([(name, kinds[kind]) for name, kind, _ in COLUMNS])
+    numbers = {name for name, kind, _ in COLUMNS if kind == "number"}
+    told = [
+        {name: float(row[name]) if name in numbers and row[name] is not None else row[name] for name in NAMES} for row in rows
+    ]
+    out = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(told, schema), out, compression="none")
+    return out.getvalue()
+
+
+def _json(told: Any) -> bytes:
+    return (json.dumps(told, ensure_ascii=False, sort_keys=True, indent=1) + "\n").encode()
+
+
+def _line(figure: Figure) -> bytes:
+    """Where a figure comes from: the question that gives its rows, and how they make it."""
+    told = {
+        "figure_id": figure.id,
+        "indicator": figure.indicator,
+        "period": figure.period,
+        "where": dict(figure.where),
+        "question": dict(figure.question),
+        "formula": figure.formula,
+        "method_version": figure.method_version,
+        "factor_version": figure.factor_version,
+    }
+    return (json.dumps(told, ensure_ascii=False, sort_keys=True) + "\n").encode()
+
+
+def _printed(language: str, sheet: Sheet) -> dict[str, bytes]:
+    """Tables as they are printed, charts with their alternatives, in one language."""
+    files: dict[str, bytes] = {}
+    for section in sheet.sections:
+        tables = [block for block in section.blocks if isinstance(block, TableSheet)]
+        for number, table in enumerate(tables):
+            rows = [["".join(run.text for run in cell) for cell in cells] for _, cells in table.rows]
+            out = io.StringIO()
+            csv.writer(out, lineterminator="\n").writerows([[text for text, _ in table.heads], *rows])
+            files[f"tables/{language}/{section.name}{f'-{number + 1}' if number else ''}.csv"] = out.getvalue().encode()
+        for block in section.blocks:
+            if isinstance(block, ChartSheet):
+                files[f"figures/{language}/{block.name}.svg"] = block.svg.encode()
+                files[f"figures/{language}/{block.name}.txt"] = f"{section.title}\n{block.alternative}\n".encode()
+    return files
+
+
+def _package(edition: Edition, files: Mapping[str, bytes]) -> dict[str, Any]:
+    """The descriptor (Frictionless Data Package 1): a schema for each CSV of figures, digests for all of them."""
+    head = edition.masthead
+    fields = [{"name": name, "type": kind, "description": said} for name, kind, said in COLUMNS]
+    days = [{"name": "date", "type": "date"}, {"name": "state", "type": "string"}]
+    resources = [
+        {
+            "name": name.replace("_", "-"),
+            "path": f"{name}.csv",
+            "profile": "tabular-data-resource",
+            "encoding": "utf-8",
+            "format": "csv",
+            "mediatype": "text/csv",
+            "bytes": len(files[f"{name}.csv"]),
+            "hash": f"sha256:{hashlib.sha256(files[f'{name}.csv']).hexdigest()}",
+            "schema": {"fields": fields if name != "coverage_daily" else days, "missingValues": [""]},
+        }
+        for name in (*(name for name, _ in PARTS), "coverage_daily")
+    ]
+    told: dict[str, Any] = {
+        "name": f"footprint-{head.period.lower()}-v{head.version}",
+        "title": f"{head.organisation}, footprint of AI services, {head.period}",
+        "profile": "data-package",
+        "version": f"{head.version}.0.0",
+        "resources": resources,
+        "licenses": [{"name": "other-open", "title": head.licence}],
+        "sources": [{"title": head.producer}],
+    }
+    if head.released:
+        told["created"] = head.released
+    if head.address:
+        told["homepage"] = head.address
+    if head.demo:
+        told["demonstration"] = True
+    return told
+
+
+def esms(edition: Edition) -> dict[str, str]:
+    """Reference metadata under the headings of ESMS, the Euro SDMX Metadata Structure, as far as an edition knows them."""
+    head, basis = edition.masthead, edition.basis
+    return {
+        "contact": f"{head.producer}; {head.contact}".strip("; "),
+        "metadata_update": head.released or "draft",
+        "statistical_presentation": "energy, emissions and counts of AI services by service, use case and model",
+        "unit_of_measure": "kWh, gCO2e, 1",
+        "reference_period": head.period,
+        "institutional_mandate": "follow-up of the ecological impact of generative AI, asked for by staff representatives",
+        "confidentiality": "cells of too few distinct users, of a dominant one, or that give such a cell away, are suppressed",
+        "release_policy": "announced calendar; published files never change, a revision is a further version",
+        "frequency_of_dissemination": "quarterly",
+        "accessibility_and_clarity": f"HTML, PDF/UA-1, CSV, JSON, Parquet; {head.licence}",
+        "quality_management": "every version is rebuilt from the ledger by footprint report verify",
+        "relevance": "users, technicians, deciders and staff representatives",
+        "accuracy": "bounds of about 95 % beside each value",
+        "timeliness_and_punctuality": f"released {head.released or 'not yet'}; final on {head.final_on or 'release'}",
+        "coherence_and_comparability": f"method {basis.method_version}, factors {basis.factor_version}; breaks are told",
+        "cost_and_burden": "no survey; readings of machines and counts of gateways",
+        "data_revision": "routine, major or unscheduled, with causes and both values",
+        "statistical_processing": "metering, attribution, impact: methods.json",
+        "comment": "demonstration" if head.demo else "",
+    }

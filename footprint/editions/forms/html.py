@@ -1,0 +1,155 @@
+"""This file writes a sheet as one HTML file: no script, nothing from elsewhere, charts inline with their tables behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from html import escape
+from pathlib import Path
+
+from footprint.charts.canvas import COLOURS
+from footprint.charts.palette import colours, declarations
+from footprint.editions.forms import phrases
+from footprint.editions.forms.layout import BlockSheet, ChartSheet, ParagraphsSheet, SectionSheet, Sheet, TableSheet, TextRun
+from footprint.editions.forms.pdf import MARK, badge
+
+_TAGS = {
+    "": "{}",
+    "strong": "<strong>{}</strong>",
+    "quiet": '<span class="q">{}</span>',
+    "note": '<span class="n">{}</span>',
+    "flag": '<span class="f">{}</span>',
+    "code": "<code>{}</code>",
+}
+_ROWS = {"part": "part-row", "apart": "apart", "total": "total"}
+SKIP = {"fr": "Aller au contenu", "en": "Skip to content"}
+TABLE = {"fr": "Tableau", "en": "Table"}
+FORMS = {"fr": "Autres formes", "en": "Other forms"}
+
+
+@cache
+def style() -> str:
+    """The style sheet of an edition, in one line: the colours of either theme, of charts by class, then the layout."""
+    themes = (
+        f":root{{color-scheme:light dark;{declarations('light')}}}"
+        f"@media (prefers-color-scheme:dark){{:root{{{declarations('dark')}}}}}"
+    )
+    charts = "".join(f"svg .{name}{{fill:var(--{name})}}svg .s-{name}{{stroke:var(--{name})}}" for name in colours())
+    return themes + charts + (Path(__file__).parent / "page.css").read_text(encoding="utf-8").replace("\n", "")
+
+
+def render(sheet: Sheet) -> str:
+    """The document; beside it are expected ``report.pdf``, the other language's folder and ``annexes.zip``."""
+    language, title = sheet.language, f"{sheet.title} – {sheet.subject}, {sheet.period}"
+    other = "en" if language == "fr" else "fr"
+    demo = f'<div class="demo" role="note">{escape(phrases.DEMO.in_(language))}</div>' if sheet.demo else ""
+    nav = (
+        f'<nav aria-label="{FORMS[language]}"><a href="../{other}/report.html" lang="{other}" hreflang="{other}">'
+        f'{phrases.OTHER_LANGUAGE.in_(language)}</a> · <a href="report.pdf">{phrases.PDF.in_(language)}</a> · '
+        f'<a href="../annexes.zip">{phrases.ANNEXES.in_(language)}</a></nav>'
+    )
+    head = (
+        f'<header><div class="top"><span class="mark">{MARK_HTML}Footprint</span><span>{escape(sheet.subject)} · '
+        f"<strong>{escape(sheet.period)}</strong> · {escape(sheet.released)}</span>{nav}</div>"
+        f'<div class="strip">{sheet.strip}</div><p class="under"><span>{escape(phrases.STRIP.in_(language))}</span>'
+        f"<span>{_runs(sheet.covered, language)}</span></p></header>"
+    )
+    opening = "".join(block_html(block, language) for section in sheet.sections if not section.title for block in section.blocks)
+    side = "".join(f"<dt>{escape(label)}</dt><dd>{'<br>'.join(map(escape, lines))}</dd>" for label, lines in sheet.side)
+    address = f'<a href="{escape(sheet.address)}">{escape(sheet.address)}</a>' if sheet.address else ""
+    return (
+        f'<!DOCTYPE html><html lang="{language}"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{escape(title)}</title>'
+        f'<meta name="generator" content="Footprint"><style>{style()}</style></head>'
+        f'<body><a class="skip" href="#main">{SKIP[language]}</a>{demo}{head}<main id="main"><h1>{escape(sheet.title)}</h1>'
+        f'<div class="lead"><aside aria-label="{escape(phrases.STATUS.in_(language))}"><dl>{side}</dl></aside>'
+        f"<div>{opening}</div></div>"
+        + "".join(_section(section, language) for section in sheet.sections if section.title)
+        + f"</main><footer><span>{escape(sheet.footer)}</span><span>{address}</span></footer></body></html>\n"
+    )
+
+
+def _section(section: SectionSheet, language: str) -> str:
+    sub = f'<p class="sub">{escape(section.subtitle)}</p>' if section.subtitle else ""
+    source = f'<p class="source">{escape(section.source)}</p>' if section.source else ""
+    told = f'<p class="committee-words">{escape(phrases.COMMITTEE.in_(language))}</p>' if section.committee else ""
+    drawn = any(isinstance(block, ChartSheet) for block in section.blocks)
+    blocks = "".join(
+        _folded(block, language) if drawn and isinstance(block, TableSheet) else block_html(block, language)
+        for block in section.blocks
+    )
+    label = f"<strong>{escape(section.label)}</strong>" if section.label else ""
+    note = f"<br>{escape(section.note)}" if section.note else ""
+    return (
+        f'<section class="part" aria-labelledby="{section.name}"><aside aria-label="{escape(section.label or section.title)}">'
+        f"{label}{note}</aside>"
+        f'<div{" class=committee" if section.committee else ""}>{told}<h2 id="{section.name}">{escape(section.title)}</h2>{sub}'
+        f"{blocks}{source}</div></section>"
+    )
+
+
+def _folded(block: BlockSheet, language: str) -> str:
+    return f"<details><summary>{TABLE[language]}</summary>{block_html(block, language)}</details>"
+
+
+def block_html(block: BlockSheet, language: str) -> str:
+    """A chart, a table or paragraphs."""
+    if isinstance(block, ChartSheet):
+        named = escape(block.alternative)
+        return f'<figure><div class="scroll" tabindex="0" role="group" aria-label="{named}">{block.svg}</div></figure>'
+    if isinstance(block, ParagraphsSheet):
+        if block.look in ("bullets", "numbered"):
+            tag = "ul" if block.look == "bullets" else "ol"
+            return f"<{tag}>" + "".join(f"<li>{_runs(item, language)}</li>" for item in block.items) + f"</{tag}>"
+        inside = "".join(f"<p>{_runs(item, language)}</p>" for item in block.items)
+        return inside if block.look == "lead" else f'<div class="{block.look}">{inside}</div>'
+    return _table(block, language)
+
+
+def _table(table: TableSheet, language: str) -> str:
+    def attributes(column: int) -> str:
+        return ' class="r"' if table.heads[column][1] == "right" else ""
+
+    head = "".join(
+        f'<th scope="col"{attributes(i)}>{escape(text)}</th>' if text else "<td></td>" for i, (text, _) in enumerate(table.heads)
+    )
+    body = ""
+    for look, cells in table.rows:
+        row = "".join(
+            f'<th scope="row">{_runs(cell, language)}</th>' if i == 0 else f"<td{attributes(i)}>{_runs(cell, language)}</td>"
+            for i, cell in enumerate(cells)
+        )
+        body += f"<tr{f' class={_ROWS[look]}' if look else ''}>{row}</tr>"
+    keys = [f"<span>{_badge(letter)} {escape(phrases.badge(letter, language))}</span>" for letter in table.badges]
+    keys += [f"<span>[{flag}] {escape(phrases.flag(flag).in_(language))}</span>" for flag in table.flags]
+    key = f'<p class="key">{"".join(keys)}</p>' if keys else ""
+    named = escape(table.caption)
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{named}"><table><caption>{named}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{key}"
+    )
+
+
+def _runs(runs: Iterable[TextRun], language: str) -> str:
+    return "".join(_badge(run.text) if run.look == "badge" else _run(run) for run in runs)
+
+
+def _run(run: TextRun) -> str:
+    text = _TAGS[run.look].format(escape(run.text))
+    return f'<span lang="{run.language}">{text}</span>' if run.language else text
+
+
+def _badge(letter: str) -> str:
+    return f'<span class="badge">{_hidden(badge(letter))}{letter}</span>'
+
+
+def _hidden(svg: str) -> str:
+    """A drawing that says nothing beyond the letter beside it; its colours follow the theme."""
+    return (
+        svg.replace("<svg ", '<svg aria-hidden="true" ', 1)
+        .replace(f'"{COLOURS["data"]}"', '"currentColor"')
+        .replace(f'fill="{COLOURS["paper"]}"', 'fill="none"')
+    )
+
+
+MARK_HTML = MARK.replace("<svg ", '<svg aria-hidden="true" ', 1).replace(COLOURS["ink"], "currentColor")

@@ -1,0 +1,255 @@
+"""This file lists what editions measure: where each level and each change comes from, with an interval of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from footprint.core.assumptions import assumption
+from footprint.core.estimate import Estimate
+from footprint.editions.document import Text
+from footprint.editions.edition_data import IndicatorRow
+from footprint.editions.texts import tr
+from footprint.i18n.formatting import energy_unit, mass_unit
+from footprint.impact.uncertainty import Budget, ratio_of
+
+Told = tuple[float, float | None, float | None]  # value, low, high
+PUE = ("pue ",)
+_PER = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One indicator: its level in a row, and how sure its change from one row to another is."""
+
+    indicator: str
+    label: Text
+    unit: str
+    formula: str
+    of: Callable[[IndicatorRow], Told | None]
+    ratio: Callable[[IndicatorRow, IndicatorRow], Estimate | None]  # (before, after)
+    kind: Literal["level", "ratio", "count"] = "level"
+    shown: Callable[[float], tuple[float, str]] | None = None
+
+    def display(self, value: float | None) -> tuple[float, str]:
+        """(size, unit) in which a value is shown."""
+        if self.shown is not None and value is not None:
+            return self.shown(value)
+        return 1.0, self.unit if self.unit != "1" else ""
+
+
+def ratio_with_gaps(
+    before: IndicatorRow, after: IndicatorRow, values: tuple[float, float], budgets: tuple[Budget, Budget]
+) -> Estimate | None:
+    """after / before; what was not read in one of the two widens its side, for it can only be more."""
+    if values[0] <= 0 or values[1] <= 0:
+        return None
+    found = ratio_of(values[0], budgets[0], values[1], budgets[1])
+    low = ((found.value - found.low) ** 2 + (found.value * before.gap) ** 2) ** 0.5
+    high = ((found.high - found.value) ** 2 + (found.value * after.gap) ** 2) ** 0.5
+    return Estimate(found.value, max(found.value - low, 0.0), found.value + high)
+
+
+def energy_ratio(before: IndicatorRow, after: IndicatorRow) -> Estimate | None:
+    """Of energy, the building's part in it."""
+    values = before.row["energy_kwh"], after.row["energy_kwh"]
+    return None if None in values else ratio_with_gaps(before, after, values, (before.energy, after.energy))
+
+
+def _grams_ratio(before: IndicatorRow, after: IndicatorRow) -> Estimate | None:
+    values = before.row["co2e_location_g"], after.row["co2e_location_g"]
+    return None if None in values else ratio_with_gaps(before, after, values, (before.grams, after.grams))
+
+
+def _energy(asked: IndicatorRow) -> Told | None:
+    row = asked.row
+    return None if row["energy_kwh"] is None else (row["energy_kwh"], row["energy_low_kwh"], row["energy_high_kwh"])
+
+
+def _grams(asked: IndicatorRow) -> Told | None:
+    row = asked.row
+    return (
+        None
+        if row["co2e_location_g"] is None
+        else (row["co2e_location_g"], row["co2e_location_low_g"], row["co2e_location_high_g"])
+    )
+
+
+def _it_budget(asked: IndicatorRow) -> Budget:
+    whole = asked.row["energy_kwh"]
+    return asked.energy.part(asked.it_kwh / whole if whole else 1.0, without=PUE)
+
+
+def _it(asked: IndicatorRow) -> Told | None:
+    if asked.row["energy_kwh"] is None:
+        return None
+    value = asked.it_kwh
+    low, high = _it_budget(asked).interval(value)
+    return value, max(low, 0.0), high + max(value, 0.0) * asked.gap
+
+
+def _it_ratio(before: IndicatorRow, after: IndicatorRow) -> Estimate | None:
+    if None in (before.row["energy_kwh"], after.row["energy_kwh"]):
+        return None
+    return ratio_with_gaps(before, after, (before.it_kwh, after.it_kwh), (_it_budget(before), _it_budget(after)))
+
+
+def _market(asked: IndicatorRow) -> Told | None:
+    """The contract's factor is taken as it is: what is not known of it is not known of the energy."""
+    grams, energy = asked.row["co2e_market_g"], _energy(asked)
+    if grams is None or energy is None or energy[1] is None or energy[2] is None:
+        return None
+    factor = grams / energy[0] if energy[0] else 0.0
+    return grams, energy[1] * factor, energy[2] * factor
+
+
+def _scaled(found: Estimate | None, before: float | None, after: float | None) -> Estimate | None:
+    """A ratio divided by (or of) numbers that are exact."""
+    return found.scaled(after / before) if found is not None and before and after else None
+
+
+def _market_ratio(before: IndicatorRow, after: IndicatorRow) -> Estimate | None:
+    def factor(asked: IndicatorRow) -> float | None:
+        grams, energy = asked.row["co2e_market_g"], asked.row["energy_kwh"]
+        return grams / energy if grams and energy else None
+
+    return _scaled(energy_ratio(before, after), factor(before), factor(after))
+
+
+def _embodied_budget(grams: float) -> Budget:
+    found = Budget()
+    found.add("factor embodied", grams, assumption("embodied_server"))
+    return found
+
+
+def _embodied(asked: IndicatorRow) -> Told | None:
+    grams = asked.row["embodied_g"]
+    if grams is None:
+        return None
+    low, high = _embodied_budget(grams).interval(grams)
+    return grams, max(low, 0.0), high
+
+
+def _embodied_ratio(before: IndicatorRow, after: IndicatorRow) -> Estimate | None:
+    values = before.row["embodied_g"], after.row["embodied_g"]
+    if not values[0] or not values[1]:
+        return None
+    return ratio_of(values[0], _embodied_budget(values[0]), values[1], _embodied_budget(values[1]))
+
+
+def _counted(
+    column: str,
+) -> tuple[Callable[[IndicatorRow], Told | None], Callable[[IndicatorRow, IndicatorRow], Estimate | None]]:
+    """Counts are exact: gateways counted them."""
+
+    def of(asked: IndicatorRow) -> Told | None:
+        value = asked.row[column]
+        return None if value is None else (float(value), None, None)
+
+    def ratio(before: IndicatorRow, after: IndicatorRow) -> Estimate | None:
+        values = before.row[column], after.row[column]
+        return Estimate.exactly(values[1] / values[0]) if values[0] and values[1] is not None else None
+
+    return of, ratio
+
+
+def _per(column: str) -> tuple[Callable[[IndicatorRow], Told | None], Callable[[IndicatorRow, IndicatorRow], Estimate | None]]:
+    """Energy over a thousand of what was counted."""
+
+    def of(asked: IndicatorRow) -> Told | None:
+        energy, count = _energy(asked), asked.row[column]
+        if energy is None or not count or energy[1] is None or energy[2] is None:
+            return None
+        each = _PER * 1000 / count  # Wh for a thousand
+        return energy[0] * each, energy[1] * each, energy[2] * each
+
+    def ratio(before: IndicatorRow, after: IndicatorRow) -> Estimate | None:
+        return _scaled(energy_ratio(before, after), after.row[column], before.row[column])
+
+    return of, ratio
+
+
+def _energy_unit(kwh: float) -> tuple[float, str]:
+    """Kilowatt-hours up to ten megawatt-hours, as with masses: else digits are lost that the interval still shows."""
+    return (1.0, "kWh") if 1 <= abs(kwh) < 10_000 else energy_unit(kwh)
+
+
+def _count_unit(value: float) -> tuple[float, str]:
+    return (1e6, "million") if abs(value) >= 1e6 else (1.0, "")
+
+
+ENERGY = Measure(
+    "energy_kwh", tr("Énergie", "Energy"), "kWh", "E = (active + idle + host) x PUE", _energy, energy_ratio, shown=_energy_unit
+)
+IT_ENERGY = Measure(
+    "it_energy_kwh",
+    tr("dont équipements informatiques", "of which IT equipment"),
+    "kWh",
+    "energy_kwh - facility_kwh",
+    _it,
+    _it_ratio,
+    shown=_energy_unit,
+)
+LOCATION = Measure(
+    "co2e_location_g",
+    tr("CO₂e selon le lieu", "CO₂e, location-based"),
+    "gCO2e",
+    "O = E x I",
+    _grams,
+    _grams_ratio,
+    shown=mass_unit,
+)
+MARKET = Measure(
+    "co2e_market_g",
+    tr("CO₂e selon le marché", "CO₂e, market-based"),
+    "gCO2e",
+    "E x factor of the contract",
+    _market,
+    _market_ratio,
+    shown=mass_unit,
+)
+EMBODIED = Measure(
+    "embodied_g",
+    tr("CO₂e de fabrication", "CO₂e, embodied"),
+    "gCO2e",
+    "M = TE x TiR / EL",
+    _embodied,
+    _embodied_ratio,
+    shown=mass_unit,
+)
+REQUESTS = Measure(
+    "requests",
+    tr("Requêtes", "Requests"),
+    "1",
+    "sum over requests that end in the period",
+    *_counted("requests"),
+    kind="count",
+    shown=_count_unit,
+)
+TOKENS = Measure(
+    "output_tokens",
+    tr("Jetons produits", "Output tokens"),
+    "1",
+    "sum over requests that end in the period",
+    *_counted("output_tokens"),
+    kind="count",
+    shown=_count_unit,
+)
+PER_REQUESTS = Measure(
+    "wh_per_1000_requests",
+    tr("Wh pour 1 000 requêtes", "Wh per 1,000 requests"),
+    "Wh",
+    "E / requests x 1000",
+    *_per("requests"),
+    kind="ratio",
+)
+PER_TOKENS = Measure(
+    "wh_per_1000_output_tokens",
+    tr("Wh pour 1 000 jetons produits", "Wh per 1,000 output tokens"),
+    "Wh",
+    "E / output tokens x 1000",
+    *_per("output_tokens"),
+    kind="ratio",
+)
+KEY: tuple[Measure, ...] = (ENERGY, IT_ENERGY, LOCATION, MARKET, EMBODIED, REQUESTS, TOKENS, PER_REQUESTS)

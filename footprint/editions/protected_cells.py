@@ -1,0 +1,176 @@
+"""This file reads who used what and what it cost, and says which cells of a period may be shown; pages and editions ask here.
+
+A quarter is decided with its months, a year after its quarters, whose cells then count as shown or as hidden for good. So what
+is shown of a quarter does not depend on what comes after it, and nothing of a quarter that is not over is shown but totals.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from footprint.calendar.periods import MONTHS_OF, Period, named_period, period_at
+from footprint.config import Config
+from footprint.core.timestamps import parse_instant
+from footprint.disclosure import Cell, Key, Protection, Rules, Status, protect
+from footprint.figures import Query, run_query
+from footprint.impact.factor_book import FactorBook
+from footprint.ledger.user_count_file import Told
+from footprint.storage import schema
+from footprint.storage.database import Store, table
+
+# What is held against attack: every amount that adds up. Other figures of a cell are made of these and share its status.
+MEASURES = ("requests", "input_tokens", "output_tokens", "energy_kwh", "co2e_location_g", "embodied_g", "water_l")
+FULL = "energy_full_kwh"  # energy_kwh of the view in which idle energy is spread over use cases
+OTHER = "(other)"
+_QUARTER, _YEAR = MONTHS_OF["quarter"], MONTHS_OF["year"]
+
+
+@dataclass(frozen=True, slots=True)
+class UserCounts:
+    """What a confidentiality box tells. ``merged`` are sums of hidden cells that a reader can form, shown as other uses."""
+
+    shown: int
+    primary: int
+    secondary: int
+    merged: int
+    exposed: int
+    fewest_users_shown: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Protected:
+    """Statuses of the cells of a period and of everything it is made of; ``cells`` by key."""
+
+    period: str
+    rules: Rules
+    protection: Protection
+    cells: Mapping[Key, Cell]
+
+    def status(self, period: str, service: str = "", use_case: str = "") -> Status:
+        """Of one cell; an empty name is the margin. What is not there is hidden, for nobody knows its users."""
+        return self.protection.status(period, service, use_case)
+
+    def shows(self, period: str, service: str = "", use_case: str = "") -> bool:
+        """Whether a cell may be shown, with all its figures."""
+        return self.status(period, service, use_case) is Status.PUBLIC
+
+    def others(self, period: str, service: str = "") -> Cell | None:
+        """The hidden use cases of a service (or of all) as one row, so that a table adds up; None unless its total is shown.
+
+        A reader can subtract what is shown from the total, so it tells nothing new. Its users are those of its largest part,
+        the least that they can be; its use case is ``(other)``.
+        """
+        if not self.shows(period, service):
+            return None
+        parts = [cell for key, cell in self.cells.items() if key[:2] == (period, service) and key[2] and not self.shows(*key)]
+        if len(parts) < 2:
+            return None
+        amounts: dict[str, float] = defaultdict(float)
+        for part in parts:
+            for measure, amount in part.amounts.items():
+                amounts[measure] += amount
+        users = max((part.users or 0 for part in parts), default=0)
+        return Cell(period, service, OTHER, users, None, None, dict(amounts))
+
+    def counts(self, periods: Collection[str] = ()) -> UserCounts:
+        """For the confidentiality box: of these periods, or of all."""
+        statuses = {key: s for key, s in self.protection.statuses.items() if not periods or key[0] in periods}
+        shown = [self.cells[key] for key, status in statuses.items() if status is Status.PUBLIC]
+        users = [cell.users for cell in shown if cell.users and not cell.by_nature and (cell.service or cell.use_case)]
+        merged = {key[:2] for key in statuses if self.others(*key[:2]) is not None}
+        return UserCounts(
+            len(shown),
+            sum(s is Status.PRIMARY for s in statuses.values()),
+            sum(s is Status.SECONDARY for s in statuses.values()),
+            len(merged),
+            sum(key in self.protection.exposed for key in statuses),
+            min(users, default=None),
+        )
+
+
+def rules_of(config: Config) -> Rules:
+    """The rules that a configuration declares."""
+    declared = config.disclosure
+    return Rules(declared.min_users, declared.dominance, declared.min_teams or None)
+
+
+def protected(
+    store: Store,
+    config: Config,
+    period: str,
+    now_us: int,
+    *,
+    known: Collection[Key] = (),
+    kept: Collection[Key] = (),
+    book: FactorBook | None = None,
+) -> Protected:
+    """What may be shown of a month, quarter or year, and of the quarters and months that it is made of.
+
+    A month is decided with its quarter. ``known`` are cells that were published before, ``kept`` those that were hidden then
+    (earlier versions and editions): the ones cannot be unpublished, the others stay hidden.
+
+    Raises
+    ------
+    BadPeriod
+        If it is no period.
+    """
+    asked = named_period(period)
+    around = asked if asked.length == _YEAR else period_at(asked.bounds_us(config.timezone)[0], config.timezone, _QUARTER)
+    rules = rules_of(config)
+    cells = _cells(store, config, around, now_us, book)
+    shown, hidden = set(known), set(kept)
+    if around.length == _YEAR:
+        for quarter in around.parts(_QUARTER):
+            names = {str(quarter), *map(str, quarter.parts(1))}
+            own = protect([cell for cell in cells if cell.period in names], rules, shown, hidden)
+            hidden |= own.hidden() - shown
+            shown |= own.statuses.keys() - own.hidden()
+    found = protect(cells, rules, shown, hidden)
+    return Protected(period, rules, found, {cell.key: cell for cell in cells})
+
+
+def _cells(store: Store, config: Config, around: Period, now_us: int, book: FactorBook | None) -> list[Cell]:
+    """Cells of a quarter or year that is over, and of the shorter periods within; of one that is not, none."""
+    start_us, end_us = around.bounds_us(config.timezone)
+    quarters = [q for q in around.parts(_QUARTER) if q.bounds_us(config.timezone)[1] <= now_us]
+    if not quarters:
+        return []
+    whole = {str(quarter): _above(quarter, around, end_us <= now_us) for quarter in quarters}
+    amounts: dict[Key, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    to_us = quarters[-1].bounds_us(config.timezone)[1]
+    for view, measures in (("active", {name: name for name in MEASURES}), ("full", {"energy_kwh": FULL})):
+        question = Query(("service", "use_case"), "month", start_us, to_us, view=view)
+        for row in run_query(store, config, question, now_us, book).rows:
+            month = period_at(parse_instant(row["period_start"]), config.timezone, 1)
+            quarter = period_at(month.bounds_us(config.timezone)[0], config.timezone, _QUARTER)
+            for key in _margins((str(month), *whole[str(quarter)]), row["service"], row["use_case"]):
+                for column, measure in measures.items():
+                    amounts[key][measure] += float(row[column] or 0)
+    told = _users(store, {key[0] for key in amounts})
+    names = (*MEASURES, FULL)
+    return [_cell(key, told.get(key), {name: found.get(name, 0.0) for name in names}) for key, found in sorted(amounts.items())]
+
+
+def _cell(key: Key, told: Told | None, amounts: dict[str, float]) -> Cell:
+    users, share, teams = told or (None, None, None)
+    return Cell(*key, users=users, max_share=share, teams=teams, amounts=amounts)
+
+
+def _above(quarter: Period, around: Period, over: bool) -> tuple[str, ...]:
+    """The periods that a month of a quarter counts in, beside itself."""
+    return (str(quarter), str(around)) if over and around != quarter else (str(quarter),)
+
+
+def _margins(periods: Collection[str], service: str, use_case: str) -> list[Key]:
+    return [(period, s, u) for period in periods for s in {service, ""} for u in {use_case, ""}]
+
+
+def _users(store: Store, periods: Collection[str]) -> dict[Key, Told]:
+    target = table(schema.Users)
+    with store.read() as connection:
+        rows = connection.execute(select(target).where(target.c.period.in_(sorted(periods)))).all()
+    return {(row.period, row.service, row.use_case): (row.users, row.max_share, row.teams) for row in rows}

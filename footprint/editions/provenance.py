@@ -1,0 +1,242 @@
+"""This file follows a published figure down to the readings, and computes it again from the ledger.
+
+What is confidential is followed no further than its definition: the rows behind it would tell it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from footprint.config import Config
+from footprint.core.timestamps import parse_instant
+from footprint.core.units import US_PER_DAY
+from footprint.editions.document import Edition, Figure
+from footprint.editions.figure_format import shown
+from footprint.editions.publication import draft
+from footprint.editions.repository import PublishedEdition, published_edition, published_editions
+from footprint.editions.serialization import from_json
+from footprint.figures import parse_query
+from footprint.figures.engine import run_query
+from footprint.figures.query import GROUPS, BadQuery, Query
+from footprint.queries import lineage
+from footprint.queries.lineage import LineageLevel
+from footprint.queries.methods import METHODS
+from footprint.storage.database import Store
+
+LEVELS = ("definition", "formula", "facts", "days", "hours", "readings", "origins")
+DEFINITION = (
+    "figure",
+    "edition",
+    "indicator",
+    "label",
+    "period",
+    "cell",
+    "shown",
+    "value",
+    "low",
+    "high",
+    "unit",
+    "quality",
+    "coverage",
+    "formula",
+    "words",
+    "source",
+    "question",
+    "method_version",
+    "factor_version",
+    "flags",
+)
+FORMULA = ("name", "value", "unit")
+_ID = re.compile(r"(?:DEMO-)?F-(?!0000|9999)(\d{4})(Q[1-4]|0[1-9]|1[0-2])?-\d+")
+_PARTS = (
+    ("accelerator_active_kwh", "kWh"),
+    ("accelerator_idle_kwh", "kWh"),
+    ("host_kwh", "kWh"),
+    ("facility_kwh", "kWh"),
+    ("energy_kwh", "kWh"),
+    ("requests", "1"),
+    ("input_tokens", "1"),
+    ("output_tokens", "1"),
+    ("co2e_location_g", "gCO2e"),
+    ("co2e_market_g", "gCO2e"),
+    ("embodied_g", "gCO2e"),
+    ("coverage", "1"),
+)
+
+
+class NoSuchFigure(BadQuery):
+    """An id that no edition has; the message names those that come near."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """A figure, the edition that it stands in, and that edition as it was published (None for a draft)."""
+
+    figure: Figure
+    edition: Edition
+    published: PublishedEdition | None
+
+    @property
+    def name(self) -> str:
+        """2026-Q3.v1; a draft is named so."""
+        head = self.edition.masthead
+        return f"{head.period}.v{head.version}" + ("" if self.published else " (draft)")
+
+    @property
+    def command(self) -> str:
+        """The command line that follows it in this edition, whatever is published after it."""
+        return trace_command(self.figure, self.edition) if self.published else f"footprint trace {self.figure.id}"
+
+
+def trace_command(figure: Figure, edition: Edition) -> str:
+    """The command line that follows a figure of a published edition."""
+    head = edition.masthead
+    return f"footprint trace {figure.id} --edition {head.period}.v{head.version}"
+
+
+def find(store: Store, config: Config, identity: str, now_us: int, edition: str = "", *, drafts: bool = True) -> Traced:
+    """A figure by its id, in a named edition, else in the last version of its period, else (``drafts``) in the draft of it.
+
+    Raises
+    ------
+    NoSuchFigure
+        If the id is not one, or the edition has none of it.
+    NoSuchEdition
+        If the named edition was not published.
+    NoData
+        If there is nothing to draft of its period.
+    """
+    found = _ID.fullmatch(identity)
+    if not found:
+        raise NoSuchFigure(f"{identity!r} is no figure; ids are written F-2026Q3-07 and stand beside each published figure")
+    period = found[1] + (f"-{found[2]}" if found[2] else "")
+    last = next(reversed(published_editions(store, period)), None)
+    published = published_edition(store, edition) if edition else last
+    if published is None and not drafts:
+        raise NoSuchFigure(f"{identity}: no edition of {period} is published")
+    report = from_json(published.report) if published else draft(store, config, period, now_us).edition
+    for figure in report.figures:
+        if figure.id == identity:
+            return Traced(figure, report, published)
+    near = difflib.get_close_matches(identity, [figure.id for figure in report.figures], 3, 0.0)
+    raise NoSuchFigure(f"{identity} is not in {report.masthead.period}.v{report.masthead.version}; near are {', '.join(near)}")
+
+
+def question_of(config: Config, figure: Figure) -> Query:
+    """The question whose rows a figure is made of."""
+    asked = _asked(figure)
+    return parse_query(config.timezone, from_=_one(asked["from"]), to=_one(asked["to"]), where=asked["where"])
+
+
+def _asked(figure: Figure) -> Mapping[str, list[str]]:
+    """The parameters of its query; a cause of uncertainty has no rows of its own, it stands on those of the whole."""
+    told = {}
+    for name in ("group", "from", "to", "where"):
+        values = figure.question.get(name) or []
+        told[name] = [values] if isinstance(values, str) else list(values)
+    told["group"] = [each for each in told["group"] if set(each.split(",")) <= set(GROUPS)]
+    told["where"] = [each for each in told["where"] if each.partition("=")[0] in GROUPS]
+    return told
+
+
+def _one(values: list[str]) -> str | None:
+    return values[0] if values else None
+
+
+def definition(traced: Traced, language: str) -> LineageLevel:
+    """What a figure is: words, formula, source, and the command that asks for its rows."""
+    figure = traced.figure
+    method = next((each for each in METHODS if figure.indicator in each.figures), None)
+    told = {
+        "figure": figure.id,
+        "edition": traced.name,
+        "indicator": figure.indicator,
+        "label": figure.label.in_(language),
+        "period": figure.period,
+        "cell": ";".join(f"{name}={value}" for name, value in figure.where),
+        "value": figure.value,
+        "shown": shown(figure, language).full,
+        "low": figure.low,
+        "high": figure.high,
+        "unit": figure.unit,
+        "quality": figure.quality,
+        "coverage": figure.coverage,
+        "formula": figure.formula,
+        "words": method.words[language != "fr"] if method else "",
+        "source": method.source if method else "",
+        "question": command(figure),
+        "method_version": figure.method_version,
+        "factor_version": figure.factor_version,
+        "flags": "+".join(figure.flags),
+    }
+    return LineageLevel("definition", DEFINITION, [told])
+
+
+def command(figure: Figure) -> str:
+    """The command line that gives the rows of a figure."""
+    return " ".join(["footprint query", *(f"--{name} {_quoted(each)}" for name, told in _asked(figure).items() for each in told)])
+
+
+def _quoted(value: str) -> str:
+    return f"'{value}'" if re.search(r"[^\w=:,./-]", value) else value
+
+
+def follow(
+    store: Store,
+    config: Config,
+    traced: Traced,
+    now_us: int,
+    *,
+    language: str = "en",
+    host: str = "",
+    device: str = "",
+    day: int | None = None,
+) -> list[LineageLevel]:
+    """Every level from the definition to the origins of readings; hours and readings are those of the day that bears most."""
+    levels = [definition(traced, language)]
+    if traced.figure.conf_status == "C":
+        return levels
+    question = question_of(config, traced.figure)
+    levels += [_formula(store, config, question, now_us), lineage.facts(store, config, question, now_us)]
+    days = lineage.days(store, config, question, now_us)
+    levels.append(LineageLevel(days.name, days.columns, sorted(days.rows, key=lambda row: -(row["energy_kwh"] or 0.0))))
+    chosen = [row for row in levels[-1].rows if host in ("", row["host"]) and device in ("", row["device"])]
+    sensed = [row for row in chosen if not row["device"].startswith("(")] or chosen
+    if not sensed:
+        return levels
+    host, device = host or sensed[0]["host"], device or sensed[0]["device"]
+    at = (parse_instant(sensed[0]["period_end"]) - 1) // US_PER_DAY if day is None else day
+    levels.append(lineage.hours(store, config, question, now_us, host=host, day=at))
+    levels.append(lineage.readings(store, host=host, device=device, day=at))
+    levels.append(lineage.origins(store, config, host=host, day=at))
+    return levels
+
+
+def _formula(store: Store, config: Config, question: Query, now_us: int) -> LineageLevel:
+    """The parts that the ledger gives today, of which the formula is made."""
+    rows = run_query(store, config, question, now_us).rows
+    told = [{"name": name, "value": row[name], "unit": unit} for row in rows for name, unit in _PARTS if row[name] is not None]
+    return LineageLevel("formula", FORMULA, told)
+
+
+def recomputed(store: Store, config: Config, traced: Traced, now_us: int) -> Figure | None:
+    """The figure as the ledger gives it now, in the edition built again as it was published; None where it is gone."""
+    context = traced.published.context if traced.published else None
+    again = draft(store, config, traced.edition.masthead.period, now_us, context)
+    return next((figure for figure in again.edition.figures if figure.id == traced.figure.id), None)
+
+
+def difference(before: Figure, after: Figure | None) -> str:
+    """``identical``, or what differs; what is confidential is not told."""
+    if after is None:
+        return "differs: the ledger gives no such figure any more"
+    if "C" in (before.conf_status, after.conf_status):
+        same = before.conf_status == after.conf_status
+        return "identical: confidential, as published" if same else "differs: its confidentiality changed"
+    moved = [name for name in ("value", "low", "high") if getattr(before, name) != getattr(after, name)]
+    if not moved:
+        return "identical"
+    return "differs: " + ", ".join(f"{name} {getattr(before, name)!r} -> {getattr(after, name)!r}" for name in moved)

@@ -1,0 +1,318 @@
+"""This file drafts editions and publishes them: checked, frozen, numbered; a revision is a further version with its causes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+
+from footprint.calendar.periods import Period, named_period
+from footprint.config import Config
+from footprint.config.models import Annotation
+from footprint.core.records import FootprintError
+from footprint.core.timestamps import format_instant
+from footprint.core.units import US_PER_DAY, US_PER_S
+from footprint.editions import publications_page
+from footprint.editions.builder import build
+from footprint.editions.collect import gather
+from footprint.editions.committee_decisions import read_decisions
+from footprint.editions.confidentiality import protect
+from footprint.editions.diff import diff_csv, differences, matters
+from footprint.editions.document import Edition, Figure
+from footprint.editions.edition_data import EditionData
+from footprint.editions.figure_registry import PUBLISH_FROM
+from footprint.editions.indicators import KEY
+from footprint.editions.published_cells import previously_published_cells
+from footprint.editions.release_calendar import release_date
+from footprint.editions.release_context import Bounds, ReleaseContext, ReleasedVersion, Status
+from footprint.editions.render import REPORT, files_of
+from footprint.editions.repository import SUMS, PublishedEdition, folder_of, published_editions, save, shelf_of, write_files
+from footprint.editions.revision_evidence import Evidence, changes_between, evidence_of
+from footprint.editions.serialization import from_json, to_json
+from footprint.ledger.minisign import sign
+from footprint.storage.database import Store
+
+DIFF = "diff.csv"
+KINDS = ("routine", "major", "unscheduled")
+SUM_TOLERANCE = 1e-9  # relative: parts and whole
+
+
+class NotPublishable(FootprintError):
+    """An edition that may not be published; the message says every check that fails."""
+
+
+class NothingChanged(NotPublishable):
+    """A version that would say what the last one says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An edition that nobody has published; ``figures`` by their key."""
+
+    edition: Edition
+    facts: EditionData
+    figures: Mapping[str, Figure]
+
+
+def draft(store: Store, config: Config, period: str, now_us: int, context: ReleaseContext | None = None) -> Draft:
+    """The edition of a period as the ledger has it now.
+
+    Raises
+    ------
+    NoData
+        If the ledger holds nothing of it.
+    BadPeriod
+        If it has no such name.
+    """
+    told = context or context_of(store, config, named_period(period), now_us)
+    facts = protect(store, config, told, gather(store, config, told, now_us), told.cut_us)
+    edition, book = build(facts)
+    return Draft(edition, facts, book.keys())
+
+
+def context_of(store: Store, config: Config, period: Period, now_us: int) -> ReleaseContext:
+    """What the edition of a period would say besides the ledger, as a draft of its next version."""
+    published = published_editions(store)
+    mine = [each for each in published if each.period == str(period)]
+    before = mine or [each for each in published if named_period(each.period) < period]
+    shown, kept = previously_published_cells(published)
+    return ReleaseContext(
+        period=str(period),
+        version=len(mine) + 1,
+        cut_us=now_us,
+        code_version=version("footprint"),
+        final_on=release_date(config, period, config.editions.final_day),
+        next_release=release_date(config, period.shifted(1), config.editions.provisional_day),
+        numbers=_numbers(before[-1]) if before else {},
+        vintages=tuple(_vintage(each) for each in published),
+        shown=shown,
+        kept=kept,
+        decisions=read_decisions(config, str(period)),
+        objectives=config.objectives,
+        annotations=_annotations(config, period),
+        delays=tuple(_delays(config, published)),
+    )
+
+
+def _annotations(config: Config, period: Period) -> tuple[Annotation, ...]:
+    """What happened before the end of a period: what an edition can tell of."""
+    end = period.bounds_us(config.timezone)[1]
+    return tuple(each for each in config.annotations if each.at_us < end)
+
+
+def _numbers(published: PublishedEdition) -> dict[str, int]:
+    """Keys and numbers of a version, and of those before it that it no longer names."""
+    found = dict(published.context.numbers)
+    return found | {key: int(identity.rsplit("-", 1)[1]) for key, identity in published.figures.items()}
+
+
+def _vintage(published: PublishedEdition) -> ReleasedVersion:
+    """What the next editions need of one: its key figures."""
+    edition = from_json(published.report)
+    length = named_period(published.period).length
+    wanted = {f"{measure.indicator}||+0m{length}" for measure in KEY}
+    figures: dict[str, Bounds] = {}
+    for key, identity in published.figures.items():
+        if key in wanted:
+            figure = edition.figure(identity)
+            figures[key] = figure.value, figure.low, figure.high
+    context = published.context
+    return ReleasedVersion(
+        published.period,
+        published.version,
+        context.status,
+        context.released,
+        published.method_version,
+        published.factor_version,
+        context.kind,
+        context.reason,
+        figures,
+        context.changes,
+    )
+
+
+def _delays(config: Config, published: Sequence[PublishedEdition]) -> Iterable[tuple[str, int, int]]:
+    """Of every first version: days allowed and days taken after the period's end."""
+    for each in published:
+        if each.version == 1:
+            end = named_period(each.period).bounds_us(config.timezone)[1]
+            yield each.name, config.editions.provisional_day, (each.released_us - end) // US_PER_DAY + 1
+
+
+def publish(
+    store: Store,
+    config: Config,
+    period: str,
+    now_us: int,
+    *,
+    final: bool = False,
+    kind: str = "",
+    reason: str = "",
+    anyway: bool = False,
+    accepted: str = "",
+) -> PublishedEdition:
+    """Freeze the edition of a period as its next version: files on the shelf, digests and content in SQL.
+
+    ``anyway`` publishes a change below the threshold; ``kind`` is that of a revision, found out where it is not given.
+    ``accepted`` are words on why it is published though hidden cells can be derived; the edition bears them.
+
+    Raises
+    ------
+    NotPublishable
+        If a check fails (it says which), or nothing changed since the last version.
+    NoData
+        If the ledger holds nothing of the period.
+    """
+    if kind and kind not in KINDS:
+        raise NotPublishable(f"kind {kind!r} is not known; it may be {', '.join(KINDS)}")
+    if kind == "unscheduled" and not reason:
+        raise NotPublishable("an unscheduled revision says what was wrong: --reason …")
+    now_us -= now_us % US_PER_S
+    named = named_period(period)
+    with store.exclusively("publish", wait=True):
+        earlier = published_editions(store, str(named))
+        for each in earlier:
+            restore_files(config, each)
+        first = draft(store, config, period, now_us)
+        check_publishable(first, now_us, accepted)
+        start, end = named.bounds_us(config.timezone)
+        evidence = evidence_of(store, config, start, end, first.edition.basis.method_version)
+        context = _to_release(config, first, earlier, evidence, now_us, final=final, kind=kind, reason=reason, anyway=anyway)
+        exposed = first.facts.box is not None and bool(first.facts.box.exposed)
+        context = replace(context, accepted=accepted.strip() if exposed else "")
+        edition, book = build(replace(first.facts, context=context))
+        files = files_of(edition)
+        if earlier:
+            files[DIFF] = diff_csv(differences(earlier[-1], edition, {key: f.id for key, f in book.keys().items()}))
+        found = PublishedEdition(
+            str(named),
+            context.version,
+            context.status,
+            context.kind,
+            now_us,
+            edition.basis.method_version,
+            edition.basis.factor_version,
+            context.code_version,
+            _digests(files),
+            context,
+            evidence,
+            to_json(edition),
+            {key: figure.id for key, figure in book.keys().items()},
+        )
+        # In SQL first: should the files be cut off, the next run writes the same ones.
+        save(store, found)
+        write_files(shelf_of(config), found.period, found.version, {**files, SUMS: found.sums(), **_signature(config, found)})
+        publications_page.write(store, config, now_us)
+        return found
+
+
+def _signature(config: Config, published: PublishedEdition) -> dict[str, bytes]:
+    """The signature of a version's SHA256SUMS, where a key is configured; it stands beside what it signs."""
+    if not config.signing_key:
+        return {}
+    return {f"{SUMS}.minisig": sign(published.sums(), config.signing_key, f"footprint edition {published.name}")}
+
+
+def _digests(files: Mapping[str, bytes]) -> dict[str, str]:
+    return {name: hashlib.sha256(raw).hexdigest() for name, raw in sorted(files.items())}
+
+
+def restore_files(config: Config, published: PublishedEdition) -> None:
+    """Write the files of a published version that a shelf lacks, from what SQL kept of it."""
+    vault = shelf_of(config)
+    if vault.exists(f"{folder_of(published.period, published.version)}/{SUMS}"):
+        return
+    files = files_of(from_json(published.report))
+    # What another release of the program would draw otherwise is not what was published.
+    same = {name: raw for name, raw in files.items() if published.files.get(name) == hashlib.sha256(raw).hexdigest()}
+    write_files(vault, published.period, published.version, {**same, SUMS: published.sums()})
+
+
+def check_publishable(found: Draft, now_us: int, accepted: str = "") -> None:
+    """Check what may be published; ``accepted`` are words on why hidden cells that can be derived are no reason not to.
+
+    Raises
+    ------
+    NotPublishable
+        With every check that fails.
+    """
+    facts, faults = found.facts, []
+    if now_us < facts.period.bounds_us(facts.config.timezone)[1]:
+        faults.append(f"{facts.period} is not over yet")
+    faults += [f"the balance of {row['host']} does not close: {row['reason']}" for row in facts.closure if not row["closes"]]
+    row = facts.now.row
+    if row["coverage"] is None or row["coverage"] < PUBLISH_FROM:
+        told = "unknown" if row["coverage"] is None else f"{row['coverage']:.1%}"
+        faults.append(f"coverage is {told}, and under {PUBLISH_FROM:.0%} nothing is published")
+    if row["status"] == "provisional":
+        faults.append("days of the period are computed provisionally: footprint aggregate once they are closed")
+    faults += _sums(facts)
+    if facts.box is not None and facts.box.exposed and not accepted.strip():
+        cells = ", ".join(" x ".join(name for name in cell if name) or "the total" for cell in facts.box.exposed)
+        faults.append(
+            f"what must be shown (the total, or what was published before) gives hidden cells away: {cells}; "
+            'give numbers of users of more cells, or publish all the same with --accept-exposed "REASON", which the edition tells'
+        )
+    if faults:
+        raise NotPublishable(f"{facts.period} cannot be published: {'; '.join(faults)}")
+
+
+def _sums(facts: EditionData) -> Iterable[str]:
+    """Parts that do not sum to the whole."""
+    whole = facts.now.row["energy_kwh"]
+    for name, rows in (("use cases", facts.uses), ("services", facts.services)):
+        parts = sum(asked.row["energy_kwh"] or 0.0 for asked in rows.get(str(facts.period), {}).values())
+        if abs(parts - whole) > SUM_TOLERANCE * max(abs(whole), 1.0):
+            yield f"energy of {name} sums to {parts:.9g} kWh and not to {whole:.9g} kWh"
+
+
+def _to_release(
+    config: Config,
+    found: Draft,
+    earlier: Sequence[PublishedEdition],
+    evidence: Evidence,
+    now_us: int,
+    *,
+    final: bool,
+    kind: str,
+    reason: str,
+    anyway: bool,
+) -> ReleaseContext:
+    """The context of the version to publish, once it is clear that there is something to say."""
+    period = found.facts.period
+    due = period.bounds_us(config.timezone)[1] + config.editions.final_day * US_PER_DAY
+    status: Status = "final" if final or now_us >= due else "provisional"
+    base = replace(found.facts.context, status=status, released=format_instant(now_us), cut_us=now_us, reason=reason)
+    if not earlier:
+        return base
+    last = earlier[-1]
+    told = differences(last, found.edition, {key: figure.id for key, figure in found.figures.items()})
+    if last.status in ("final", "revised"):
+        status = "revised"
+    settled = status == "final" and last.status == "provisional"
+    if not told and not settled:
+        raise NothingChanged(f"nothing changed since {last.name}: every figure is the same")
+    if told and not settled and not anyway and not any(matters(each) for each in told):
+        most = max(abs(each.relative or 0.0) for each in told)
+        raise NothingChanged(
+            f"no figure changed since {last.name} by more than 2 % or half of its interval's half-width (at most {most:.2%}): "
+            "the next edition will tell; --anyway publishes a version all the same"
+        )
+    changes = changes_between(last.evidence, evidence)
+    found_kind = kind or ("major" if any(each.cause == "method" for each in changes) else "routine")
+    return replace(base, status=status, kind=found_kind if told else "", changes=changes)
+
+
+__all__ = [
+    "DIFF",
+    "REPORT",
+    "Draft",
+    "NotPublishable",
+    "NothingChanged",
+    "check_publishable",
+    "context_of",
+    "draft",
+    "publish",
+    "restore_files",
+]

@@ -1,0 +1,57 @@
+"""This file is the release calendar: when each edition is announced for, and when it came."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from typing import Any
+
+from footprint.calendar.periods import Period, named_period, period_at
+from footprint.config import Config
+from footprint.core.timestamps import format_instant, from_datetime, to_datetime
+from footprint.editions.repository import PublishedEdition
+
+COLUMNS = ("period", "release", "announced", "edition", "released", "state")
+AHEAD = 2  # periods to come that are announced
+
+
+def release_us(config: Config, period: Period, days: int) -> int:
+    """The instant of a release so many days after a period's end, at the declared hour of the organisation's clock."""
+    end = to_datetime(period.bounds_us(config.timezone)[1]).astimezone(config.timezone).date()
+    day = end - datetime.timedelta(days=1) + datetime.timedelta(days=days)
+    clock = datetime.datetime(day.year, day.month, day.day, config.editions.release_hour, tzinfo=config.timezone)
+    return from_datetime(clock)
+
+
+def release_date(config: Config, period: Period, days: int) -> str:
+    """The same as a date of the organisation."""
+    return to_datetime(release_us(config, period, days)).astimezone(config.timezone).date().isoformat()
+
+
+def calendar(config: Config, published: Sequence[PublishedEdition], now_us: int) -> list[dict[str, Any]]:
+    """Rows by period and release, in order: what was announced, what came, what is due or late."""
+    current = period_at(now_us, config.timezone)
+    quarters = [named_period(each.period) for each in published if named_period(each.period).length == 3]
+    first = min([*quarters, current.shifted(-1)])
+    last, rows = current.shifted(AHEAD - 1), []
+    period = first
+    while period <= last:
+        mine = [each for each in published if each.period == str(period)]
+        for release, days in (("provisional", config.editions.provisional_day), ("final", config.editions.final_day)):
+            due = release_us(config, period, days)
+            came = next((each for each in mine if release == "provisional" or each.status in ("final", "revised")), None)
+            state = "published" if came else "late" if now_us > due else "announced"
+            if came and came.released_us > due:
+                state = "published late"
+            rows.append(
+                {
+                    "period": str(period),
+                    "release": release,
+                    "announced": format_instant(due),
+                    "edition": came and came.name,
+                    "released": came and format_instant(came.released_us),
+                    "state": state,
+                }
+            )
+        period = period.shifted(1)
+    return rows

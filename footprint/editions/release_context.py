@@ -1,0 +1,116 @@
+"""This file holds what an edition says and the ledger does not know: its version, its instants, what was published before.
+
+It is recorded at publication, so that an edition can be built again, byte by byte, whatever has been published since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from footprint.config.models import Annotation
+from footprint.config.objectives import Objective, from_plain, to_plain
+
+Status = Literal["draft", "provisional", "final", "revised"]
+Key = tuple[str, str, str]  # period, service, use case; empty is the margin
+Bounds = tuple[float | None, float | None, float | None]  # value, low, high
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One cause of a revision, and what it moved: energy [kWh], emissions [g] (None where they are unknown)."""
+
+    cause: str  # late-data | factors | method | facts
+    energy_kwh: float
+    co2e_g: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasedVersion:
+    """An edition that was published before: its figures by key, so that old and new can be told."""
+
+    period: str
+    version: int
+    status: Status
+    released: str
+    method_version: str
+    factor_version: str
+    kind: str = ""  # routine | major | unscheduled; empty for a first version
+    reason: str = ""
+    figures: Mapping[str, Bounds] = field(default_factory=dict)
+    changes: tuple[Change, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the committee wrote: French, English (the same where one is missing), a date, and what it is about."""
+
+    date: str
+    fr: str
+    en: str
+    effect_fr: str = ""
+    effect_en: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseContext:
+    """Of one version of one edition; ``cut_us`` is the instant up to which links of the sealed days count."""
+
+    period: str
+    version: int = 1
+    status: Status = "draft"
+    released: str = ""
+    cut_us: int = 0
+    code_version: str = ""
+    final_on: str = ""
+    next_release: str = ""
+    kind: str = ""
+    reason: str = ""
+    numbers: Mapping[str, int] = field(default_factory=dict)  # figure key -> number, of the version before
+    vintages: tuple[ReleasedVersion, ...] = ()
+    changes: tuple[Change, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    shown: tuple[Key, ...] = ()  # cells that were published before: they cannot be unpublished
+    kept: tuple[Key, ...] = ()  # cells that were hidden before: they stay so
+    objectives: tuple[Objective, ...] = ()  # as they were declared when it was published
+    annotations: tuple[Annotation, ...] = ()  # what happened, as it was written when it was published
+    accepted: str = ""  # why it was published though hidden cells can be derived; empty where none can
+    delays: tuple[tuple[str, int, int], ...] = ()  # (edition, days allowed, days taken) of what was published before
+
+    def latest(self, period: str) -> ReleasedVersion | None:
+        """The last version of a period that was published before this one."""
+        found = [each for each in self.vintages if each.period == period]
+        return max(found, key=lambda each: each.version, default=None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        told = {**asdict(self), "objectives": [to_plain(each) for each in self.objectives]}
+        return {name: value for name, value in told.items() if value or name not in ("objectives", "annotations", "accepted")}
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> ReleaseContext:
+        """From what ``to_json`` gave."""
+        vintages = tuple(
+            ReleasedVersion(
+                **{
+                    **each,
+                    "figures": {key: tuple(value) for key, value in each["figures"].items()},
+                    "changes": tuple(Change(**one) for one in each["changes"]),
+                }
+            )
+            for each in found["vintages"]
+        )
+        return cls(
+            **{
+                **found,
+                "vintages": vintages,
+                "changes": tuple(Change(**each) for each in found["changes"]),
+                "shown": tuple((a, b, c) for a, b, c in found["shown"]),
+                "kept": tuple((a, b, c) for a, b, c in found["kept"]),
+                "decisions": tuple(Decision(**each) for each in found["decisions"]),
+                "objectives": tuple(from_plain(each) for each in found.get("objectives", ())),
+                "annotations": tuple(Annotation(**each) for each in found.get("annotations", ())),
+                "delays": tuple((name, allowed, taken) for name, allowed, taken in found["delays"]),
+            }
+        )

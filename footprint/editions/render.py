@@ -1,0 +1,30 @@
+"""This file makes the files of an edition: what is published, and nothing else; the same edition gives the same bytes."""
+
+from __future__ import annotations
+
+from footprint.editions.document import Edition
+from footprint.editions.forms import data_package, html, pdf
+from footprint.editions.forms.layout import lay_out
+from footprint.editions.serialization import to_json
+
+REPORT, ANNEXES = "report.json", "annexes.zip"
+LANGUAGES = ("fr", "en")
+_DESCRIPTION = {"fr": "Données de l’édition", "en": "Data of the edition"}
+
+
+def files_of(edition: Edition) -> dict[str, bytes]:
+    """Bytes by name: ``report.json``, each language as HTML and PDF, and the data, which the PDF holds too.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If the extra ``report`` is not installed.
+    """
+    sheets = {language: lay_out(edition, language) for language in LANGUAGES}
+    data = data_package.pack(edition, sheets)
+    files = {REPORT: to_json(edition), ANNEXES: data}
+    for language, sheet in sheets.items():
+        attached = pdf.Attached(ANNEXES, data, _DESCRIPTION[language])
+        files[f"{language}/report.html"] = html.render(sheet).encode()
+        files[f"{language}/report.pdf"] = pdf.render(sheet, edition.masthead.released, [attached])
+    return files

@@ -1,0 +1,190 @@
+"""This file keeps published editions: a row of SQL with everything to build it again, and files that are never written twice.
+
+PERIOD/vVERSION/… beside SHA256SUMS; a folder, or object storage by URL.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import insert, select
+
+from footprint.config import Config
+from footprint.core.records import FootprintError
+from footprint.editions.release_context import ReleaseContext
+from footprint.editions.revision_evidence import Evidence
+from footprint.ledger.object_store import Vault
+from footprint.storage import schema
+from footprint.storage.database import Store, table
+
+SUMS = "SHA256SUMS"
+
+
+class NoSuchEdition(FootprintError):
+    """A period or version that was not published; the message says what was."""
+
+
+class ImmutableEdition(FootprintError):
+    """Files of a published edition that do not hold what was published."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedEdition:
+    """One published version; ``files`` are sha256 by name."""
+
+    period: str
+    version: int
+    status: str
+    kind: str
+    released_us: int
+    method_version: str
+    factor_version: str
+    code_version: str
+    files: Mapping[str, str]
+    context: ReleaseContext
+    evidence: Evidence
+    report: bytes
+    figures: Mapping[str, str]  # key -> id
+
+    @property
+    def name(self) -> str:
+        """2026-Q3.v1."""
+        return f"{self.period}.v{self.version}"
+
+    def digest(self) -> str:
+        """Of all its files: the sha256 of its SHA256SUMS."""
+        return hashlib.sha256(self.sums()).hexdigest()
+
+    def sums(self) -> bytes:
+        """Its SHA256SUMS, as ``sha256sum -c`` reads it."""
+        return "".join(f"{digest}  {name}\n" for name, digest in sorted(self.files.items())).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A published version by name alone: what a page needs to point at it."""
+
+    period: str
+    version: int
+    status: str
+
+    @property
+    def name(self) -> str:
+        """2026-Q3 v1."""
+        return f"{self.period} v{self.version}"
+
+    def address(self, language: str) -> str:
+        """Where its document stands, on this server."""
+        return f"/editions/{self.period}/v{self.version}/{language}/report.html"
+
+
+def shelf_of(config: Config) -> Vault:
+    """Where published editions stand."""
+    return Vault(config.editions_url())
+
+
+def folder_of(period: str, version: int) -> str:
+    """Of a version, on the shelf."""
+    return f"{period}/v{version}"
+
+
+def write_files(vault: Vault, period: str, version: int, files: Mapping[str, bytes]) -> None:
+    """Write files that are not there; one that is there must hold the same.
+
+    Raises
+    ------
+    ImmutableEdition
+        If a file of that version holds something else: what was published never changes.
+    """
+    folder = folder_of(period, version)
+    for name, raw in sorted(files.items()):
+        place = f"{folder}/{name}"
+        if not vault.exists(place):
+            vault.write(place, raw)
+        elif vault.read(place) != raw:
+            raise ImmutableEdition(f"{vault.url}/{place} holds something else; a published file never changes: move it away")
+
+
+def save(store: Store, published: PublishedEdition) -> None:
+    """Write down what was published, in SQL."""
+    content = {
+        "context": published.context.to_json(),
+        "evidence": published.evidence.to_json(),
+        "report": published.report.decode(),
+        "figures": dict(published.figures),
+    }
+    row = {
+        "period": published.period,
+        "version": published.version,
+        "status": published.status,
+        "kind": published.kind,
+        "released_us": published.released_us,
+        "method_version": published.method_version,
+        "factor_version": published.factor_version,
+        "code_version": published.code_version,
+        "files": json.dumps(dict(published.files), sort_keys=True),
+        "content": zlib.compress(json.dumps(content, sort_keys=True, ensure_ascii=False).encode(), 9),
+    }
+    with store.begin() as connection:
+        connection.execute(insert(table(schema.PublishedEditionRow)).values(**row))
+        store.log(connection, published.released_us, "published", f"{published.name}, {published.status}")
+
+
+def published_editions(store: Store, period: str | None = None) -> list[PublishedEdition]:
+    """Everything that was published, by period and version."""
+    target = table(schema.PublishedEditionRow)
+    asked = select(target).order_by(target.c.period, target.c.version)
+    if period is not None:
+        asked = asked.where(target.c.period == period)
+    with store.read() as connection:
+        return [_published(row) for row in connection.execute(asked)]
+
+
+def newest(store: Store, period: str) -> Release | None:
+    """The last version of a period, without its content; None where none was published."""
+    target = table(schema.PublishedEditionRow)
+    asked = select(target.c.version, target.c.status).where(target.c.period == period).order_by(target.c.version.desc()).limit(1)
+    with store.read() as connection:
+        row = connection.execute(asked).first()
+    return None if row is None else Release(period, row.version, row.status)
+
+
+def _published(row: Any) -> PublishedEdition:
+    content = json.loads(zlib.decompress(bytes(row.content)))
+    return PublishedEdition(
+        row.period,
+        row.version,
+        row.status,
+        row.kind,
+        row.released_us,
+        row.method_version,
+        row.factor_version,
+        row.code_version,
+        json.loads(row.files),
+        ReleaseContext.from_json(content["context"]),
+        Evidence.from_json(content["evidence"]),
+        content["report"].encode(),
+        content["figures"],
+    )
+
+
+def published_edition(store: Store, name: str) -> PublishedEdition:
+    """An edition by its name: ``2026-Q3.v1``, or ``2026-Q3`` for its last version.
+
+    Raises
+    ------
+    NoSuchEdition
+        If it was not published.
+    """
+    period, _, version = name.partition(".v")
+    found = published_editions(store, period)
+    chosen = [each for each in found if not version or str(each.version) == version]
+    if not chosen:
+        had = ", ".join(each.name for each in found) or "no version of it"
+        raise NoSuchEdition(f"{name} was not published; {had} was (`footprint report list`)")
+    return chosen[-1]

@@ -1,0 +1,159 @@
+"""This file records, day by day and host by host, what the headline figures rest on, so that a revision can name its causes."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from footprint.config import Config
+from footprint.core.units import US_PER_S, kwh_from_uj
+from footprint.editions.release_context import Change
+from footprint.figures.energy_cells import load_bases
+from footprint.ledger.ledger_view import LedgerView, fingerprint
+from footprint.storage.database import Store
+
+ORDER = ("late-data", "method", "facts", "factors")
+CARRIED = 100  # a building's energy above so many times that of IT is not drawn because of it
+
+
+@dataclass(frozen=True, slots=True)
+class HostEvidence:
+    """A host's UTC day: fingerprint of its readings, IT and building energy [µJ], emissions [g] (None: no factor)."""
+
+    data: str
+    it_uj: int
+    facility_uj: int
+    grams: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Of a period, by host and day; with the versions under which it was computed."""
+
+    method_version: str = ""
+    days: Mapping[tuple[str, int], HostEvidence] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        rows = [[host, day, e.data, e.it_uj, e.facility_uj, e.grams] for (host, day), e in sorted(self.days.items())]
+        return {"method_version": self.method_version, "days": rows}
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Evidence:
+        """From what ``to_json`` gave."""
+        days = {(row[0], int(row[1])): HostEvidence(*row[2:]) for row in found["days"]}
+        return cls(found["method_version"], days)
+
+
+def evidence_of(store: Store, config: Config, start_us: int, end_us: int, method_version: str) -> Evidence:
+    """What the stored rows of [start, end) and the ledger say now."""
+    with store.read() as connection:
+        view = LedgerView(store, connection)
+        rows = connection.exec_driver_sql(
+            "SELECT host_id, slot / 86400, basis_id, SUM(active_uj + idle_uj + host_uj), SUM(facility_uj) FROM footprint_row "
+            f"WHERE slot >= {start_us // US_PER_S} AND slot < {end_us // US_PER_S} GROUP BY host_id, slot / 86400, basis_id"
+        ).all()
+        texts = store.texts(connection, {row[0] for row in rows})
+        bases = load_bases(view, {int(row[2]) for row in rows})
+        sums: dict[tuple[str, int], list[Any]] = defaultdict(lambda: [0, 0, 0.0])
+        for host, day, basis, it, facility in rows:
+            mine, factor = sums[texts[host], int(day)], bases[int(basis)].factor
+            mine[0] += int(it)
+            mine[1] += int(facility)
+            mine[2] = None if mine[2] is None or factor is None else mine[2] + kwh_from_uj(int(it) + int(facility)) * factor[0]
+        prints = {place: _print(view, *place) for place in sums}
+    return Evidence(method_version, {place: HostEvidence(prints[place], *mine) for place, mine in sums.items()})
+
+
+def _print(view: LedgerView, host: str, day: int) -> str:
+    """Fingerprint of the readings of a host around a day: versions grow with any change."""
+    parts: list[object] = []
+    for stream in view.streams().get(host, []):
+        days = view.days_of(stream.id)
+        near = [(d, v) for d, v in zip(days.day.tolist(), days.version.tolist(), strict=True) if day - 1 <= d <= day + 1]
+        if near:
+            parts.append((stream.device, stream.quantity, stream.grade, near))
+    return fingerprint(parts)
+
+
+def changes_between(before: Evidence, after: Evidence) -> tuple[Change, ...]:
+    """What moved energy and emissions, told apart by computing each with the other's values; the parts sum to the change.
+
+    Factors: today's energy with today's factor, less the same with the factor of then. Facts: IT energy with today's building
+    share, less with that of then. What is left of a day is late data where its readings changed, method (or undated facts)
+    where they did not; where both changed, the method moves the day as it moved the days of that host whose readings stand.
+    """
+    method = before.method_version != after.method_version
+    ratios = _method_ratios(before, after) if method else {}
+    sums: dict[str, list[float]] = {cause: [0.0, 0.0] for cause in ORDER}
+    known = True
+    empty = HostEvidence("", 0, 0, 0.0)
+    for place in sorted(set(before.days) | set(after.days)):
+        was, now = before.days.get(place, empty), after.days.get(place, empty)
+        known = known and was.grams is not None and now.grams is not None
+        for cause, kwh, grams in _parts(was, now, ratios.get(place[0], 1.0), method=method):
+            sums[cause][0] += kwh
+            sums[cause][1] += grams
+    kept = _without_dust(sums, before, after)
+    return tuple(Change(cause, kwh, grams if known else None) for cause, (kwh, grams) in kept.items())
+
+
+def _without_dust(sums: Mapping[str, list[float]], before: Evidence, after: Evidence) -> dict[str, list[float]]:
+    """Causes that moved more than rounding does; what rounding left stays in the sum, with the largest of them."""
+    scale = [_DUST * max(abs(side) for side in pair) for pair in zip(_totals(before), _totals(after), strict=True)]
+    kept = {cause: list(moved) for cause, moved in sums.items() if any(abs(x) > s for x, s in zip(moved, scale, strict=True))}
+    for index in (0, 1):
+        if kept:
+            largest = max(kept, key=lambda cause: abs(kept[cause][index]))
+            kept[largest][index] += math.fsum(moved[index] for cause, moved in sums.items() if cause not in kept)
+    return kept
+
+
+def _totals(side: Evidence) -> tuple[float, float]:
+    days = side.days.values()
+    return math.fsum(kwh_from_uj(e.it_uj + e.facility_uj) for e in days), math.fsum(e.grams or 0.0 for e in days)
+
+
+_DUST = 1e-10  # of the whole
+
+
+def _method_ratios(before: Evidence, after: Evidence) -> dict[str, float]:
+    """By host: IT energy today over that of then, on the days whose readings stand."""
+    sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for place in set(before.days) & set(after.days):
+        if before.days[place].data == after.days[place].data:
+            sums[place[0]][0] += before.days[place].it_uj
+            sums[place[0]][1] += after.days[place].it_uj
+    return {host: now / was for host, (was, now) in sums.items() if was}
+
+
+def _parts(was: HostEvidence, now: HostEvidence, ratio: float, *, method: bool) -> list[tuple[str, float, float]]:
+    """(cause, kWh, g) of one host's day."""
+    whole_was, whole_now = (kwh_from_uj(e.it_uj + e.facility_uj) for e in (was, now))
+    factor_now = (now.grams or 0.0) / whole_now if whole_now else 0.0
+    factor_was = (was.grams or 0.0) / whole_was if whole_was else factor_now
+    overhead_now = _overhead(now) or 1.0
+    overhead_was = _overhead(was) or overhead_now
+    it = kwh_from_uj(now.it_uj - was.it_uj) * overhead_was
+    moved = kwh_from_uj(was.it_uj) * (ratio - 1.0) * overhead_was if method else 0.0
+    found = [("factors", 0.0, whole_now * (factor_now - factor_was))]
+    building = kwh_from_uj(now.it_uj) * (overhead_now - overhead_was)
+    found.append(("facts", building, building * factor_was))
+    if was.data != now.data:
+        found.append(("method", moved, moved * factor_was))
+        found.append(("late-data", it - moved, (it - moved) * factor_was))
+    else:
+        found.append(("method" if method else "facts", it, it * factor_was))
+    # A building's part without the IT energy to carry it: what is declared of the building.
+    rest = whole_now - whole_was - sum(kwh for _, kwh, _ in found)
+    grams = whole_now * factor_now - whole_was * factor_was - sum(g for _, _, g in found)
+    return [*found, ("facts", rest, grams)]
+
+
+def _overhead(of: HostEvidence) -> float | None:
+    """Whole energy over IT energy; None where the building's is no share of it, but stands for itself."""
+    whole_uj = of.it_uj + of.facility_uj
+    return whole_uj / of.it_uj if of.it_uj and whole_uj <= CARRIED * of.it_uj else None

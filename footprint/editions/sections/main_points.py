@@ -1,0 +1,191 @@
+"""This file writes the main points and the headline: each a claim that names the figures it needs, and is silent without them."""
+
+from __future__ import annotations
+
+from footprint.core.estimate import Estimate
+from footprint.editions.document import Figure, Paragraphs, Ref, Section, Sentence, Text
+from footprint.editions.edition_data import KEPT_NAMES, EditionData
+from footprint.editions.figure_registry import FigureBook
+from footprint.editions.indicators import ENERGY, LOCATION, PER_REQUESTS, REQUESTS, Measure
+from footprint.editions.texts import NOTHING, in_comparison, in_sentence, joined, listed, number_word, tr
+
+MAX = 5
+LEADING = 2  # uses that the fourth point names
+
+
+def section(facts: EditionData, book: FigureBook) -> Section:
+    """At most five sentences, in the same order each quarter."""
+    claims = (
+        _level(
+            facts,
+            book,
+            ENERGY,
+            tr("Les services d’IA ont consommé {value}, refroidissement compris", "AI services used {value}, cooling included"),
+        ),
+        _level(
+            facts, book, LOCATION, tr("Les émissions d’exploitation atteignent {value}", "Operational emissions reached {value}")
+        ),
+        _level(
+            facts, book, PER_REQUESTS, tr("Chaque millier de requêtes demande {value}", "Every thousand requests took {value}")
+        ),
+        _leading(facts, book),
+        _overhead(facts, book),
+    )
+    told = tuple(claim for claim in claims if claim is not None)[:MAX]
+    return Section("points", NOTHING, NOTHING, NOTHING, NOTHING, (Paragraphs(told, "lead"),), NOTHING)
+
+
+def measurable(change: Figure) -> bool | None:
+    """Whether the interval of a change leaves 0 out; None where the change is not known."""
+    if change.value is None:
+        return None
+    if change.low is None or change.high is None:
+        return change.value != 0
+    return not change.low <= 0 <= change.high
+
+
+def change_of(facts: EditionData, book: FigureBook, measure: Measure) -> Figure | None:
+    """The change of the whole against what the period is compared with; None where there is nothing to compare with."""
+    base = facts.base
+    if base is None:
+        return None
+    identity = book.change(measure, facts.now, facts.quarters[str(base)], (facts.period, base))
+    return book[identity]
+
+
+def _level(facts: EditionData, book: FigureBook, measure: Measure, beginning: Text) -> Sentence | None:
+    """A level, and its change where that is known."""
+    level = book.level(measure, facts.now, facts.period)
+    if book[level].value is None:
+        return None
+    refs, evidence = {"value": Ref(level, note=True)}, [level]
+    change = change_of(facts, book, measure)
+    sure = None if change is None else measurable(change)
+    if change is None or sure is None or facts.base is None:
+        return Sentence(joined(beginning, tr(".", "."), by=""), refs, tuple(evidence))
+    against, period = in_sentence(facts.base), tr("soit", "that is")
+    if sure:
+        said = Text(
+            f", {period.fr} {{change}} par rapport {in_comparison(facts.base).fr}.",
+            f", {period.en} {{change}} against {against.en}.",
+        )
+    else:
+        said = Text(
+            f". L’écart avec {against.fr} n’est pas mesurable\u00a0: {{change}}.",
+            f". The difference from {against.en} is not measurable: {{change}}.",
+        )
+    refs["change"] = Ref(change.id)
+    return Sentence(joined(beginning, said, by=""), refs, (level, change.id))
+
+
+def _leading(facts: EditionData, book: FigureBook) -> Sentence | None:
+    """What part of the energy the largest uses take."""
+    mine = facts.uses.get(str(facts.period), {})
+    names = [name for name in facts.ranked() if not facts.hidden((("use_case", name),), str(facts.period))][:LEADING]
+    if len(names) < LEADING or len(facts.ranked()) <= LEADING:
+        return None
+    whole = facts.now.row["energy_kwh"]
+    asked = [mine[name,] for name in names]
+    energy = sum(each.row["energy_kwh"] for each in asked)
+    # Gains and PUE err alike in part and whole; how energy was divided does not, and is what is left.
+    split = sum(_half(each.energy.part(only=("split ",)).interval(0.0)) for each in asked)
+    share = Estimate(energy / whole, max(energy - split, 0.0) / whole, min((energy + split) / whole, 1.0))
+    label = tr("Part des deux premiers usages dans l’énergie", "Share of the two largest uses in energy")
+    identity = book.share(
+        "leading_share",
+        label,
+        share,
+        f"({' + '.join(names)}) / energy_kwh",
+        question={**book.question(facts.period, ()), "group": "use_case", "where": [f"use_case={name}" for name in names]},
+    )
+    if book[identity].value is None:
+        return None
+    who, count = listed(names), number_word(len(names))
+    text = Text(
+        f"{count.fr} usages, {who.fr}, font {{share}} de l’énergie.",
+        f"{count.en} uses, {who.en}, make up {{share}} of the energy.",
+    )
+    return Sentence(text, {"share": Ref(identity, note=True)}, (identity,))
+
+
+def _half(bounds: tuple[float, float]) -> float:
+    return (bounds[1] - bounds[0]) / 2
+
+
+def _overhead(facts: EditionData, book: FigureBook) -> Sentence | None:
+    """What part of the energy reaches no use that is known: idle, building, unattributed."""
+    mine, whole = facts.uses.get(str(facts.period), {}), facts.now.row["energy_kwh"]
+    if not whole:
+        return None
+    apart = sum(mine[name,].it_kwh for name in KEPT_NAMES if (name,) in mine)
+    facility = facts.now.row["facility_kwh"]
+    value = (apart + facility) / whole
+    pue = facts.now.energy.part(only=("pue ",)).interval(0.0)
+    half = _half(pue) * (whole - facility - apart) / whole / whole
+    share = Estimate(value, max(value - half, 0.0), min(value + half, 1.0))
+    label = tr("Part à vide, du bâtiment et non attribuée", "Idle, building and unattributed share")
+    identity = book.share("overhead_share", label, share, "(IT energy of (idle) and (unattributed) + facility_kwh) / energy_kwh")
+    if book[identity].value is None:
+        return None
+    text = tr(
+        "{share} de l’énergie part à vide, en refroidissement, ou reste sans usage connu.",
+        "{share} of the energy went idle, into cooling, or has no known use.",
+    )
+    return Sentence(text, {"share": Ref(identity, note=True)}, (identity,))
+
+
+def headline(facts: EditionData, book: FigureBook) -> Sentence:
+    """The finding in one line: a change only where its interval leaves 0 out."""
+    energy = change_of(facts, book, ENERGY)
+    sure = None if energy is None else measurable(energy)
+    if energy is None or sure is None:
+        level = book.level(ENERGY, facts.now, facts.period)
+        if book[level].value is None:
+            return Sentence(tr("Empreinte des services d’IA", "Footprint of AI services"))
+        text = tr("Les services d’IA ont consommé {value}", "AI services used {value}")
+        return Sentence(text, {"value": Ref(level, "value-unit")}, (level,))
+    if sure:
+        risen = (energy.value or 0) > 0
+        text = (
+            tr("La consommation a augmenté de {size}", "Consumption rose by {size}")
+            if risen
+            else tr("La consommation a diminué de {size}", "Consumption fell by {size}")
+        )
+        return Sentence(text, {"size": Ref(_size(book, energy), "value")}, (energy.id,))
+    text = tr("La consommation n’a pas mesurablement changé", "Consumption did not change measurably")
+    requests = change_of(facts, book, REQUESTS)
+    if requests is None or not requests.value or abs(requests.value) < 0.01:
+        return Sentence(text, {}, (energy.id,))
+    more = (
+        tr(", pour {size} de requêtes en plus", ", with {size} more requests")
+        if requests.value > 0
+        else tr(", pour {size} de requêtes en moins", ", with {size} fewer requests")
+    )
+    return Sentence(joined(text, more, by=""), {"size": Ref(_size(book, requests), "value")}, (energy.id, requests.id))
+
+
+def _size(book: FigureBook, change: Figure) -> str:
+    """How large a change is, without its sign: a figure of its own."""
+    low, high = change.low, change.high
+    negative = (change.value or 0) < 0
+    bounds = (None, None) if low is None or high is None else (-high, -low) if negative else (low, high)
+    sized = Figure(
+        id="",
+        indicator=f"{change.indicator}_change_size",
+        label=change.label,
+        kind="share",
+        unit="1",
+        period=change.period,
+        value=abs(change.value or 0),
+        low=bounds[0],
+        high=bounds[1],
+        quality=change.quality,
+        coverage=change.coverage,
+        obs_status=change.obs_status,
+        flags=change.flags,
+        method_version=change.method_version,
+        factor_version=change.factor_version,
+        question=change.question,
+        formula=f"|{change.formula}|",
+    )
+    return book.plain(f"{change.indicator}|size", sized)

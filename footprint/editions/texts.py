@@ -1,0 +1,127 @@
+"""This file says periods, names and statuses in both languages, with the typography of each."""
+
+from __future__ import annotations
+
+import datetime
+
+from babel.dates import format_date
+from babel.lists import format_list
+
+from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
+from footprint.calendar.periods import Period
+from footprint.config.models import UNDECLARED
+from footprint.editions.document import Cited, Text
+from footprint.i18n.catalogue import typographic
+from footprint.i18n.source_titles import source_in
+
+_ORDINALS = ("Premier", "Deuxième", "Troisième", "Quatrième"), ("First", "Second", "Third", "Fourth")
+
+
+def tr(fr: str, en: str) -> Text:
+    """A phrase; French gets its no-break spaces."""
+    return Text(typographic(fr), en)
+
+
+def untranslated(text: str) -> Text:
+    """A name from the data, which has one language."""
+    return Text(text, text)
+
+
+def cited(source: str) -> Cited:
+    """A source of the factor book in both languages."""
+    return Cited(tuple(source_in(source, "fr")), tuple(source_in(source, "en")))
+
+
+NOTHING = Text("", "")
+
+
+def named(name: str) -> Text:
+    """A service, use case, model or site; those in brackets in words."""
+    if name == IDLE_NAME:
+        return Text("(à vide)", "(idle)")
+    if name == UNATTRIBUTED_NAME:
+        return Text("(non attribué)", "(not attributed)")
+    return untranslated(name) if name else Text("(sans nom)", "(no name)")
+
+
+CHARTER = {
+    "recommended": Text("recommandé", "recommended"),
+    "authorised": Text("autorisé", "authorised"),
+    "under-study": Text("à l’étude", "under study"),
+    "proscribed": Text("proscrit", "proscribed"),
+    UNDECLARED: Text("non déclaré", "not declared"),
+}
+
+
+def charter(status: str) -> Text:
+    """What the charter decided."""
+    return CHARTER.get(status, named(status))
+
+
+def short(period: Period) -> Text:
+    """As the head of a column: T3 2026, Q3 2026; a month, a year."""
+    if period.length == 3:
+        quarter = (period.month + 2) // 3
+        return Text(f"T{quarter}\u00a0{period.year}", f"Q{quarter}\u00a0{period.year}")
+    if period.length == 12:
+        return untranslated(str(period.year))
+    return both_dates(datetime.date(period.year, period.month, 1), "MMM y")
+
+
+def long(period: Period) -> Text:
+    """As in a title: Troisième trimestre 2026."""
+    if period.length == 3:
+        place = (period.month - 1) // 3
+        return Text(f"{_ORDINALS[0][place]} trimestre {period.year}", f"{_ORDINALS[1][place]} quarter {period.year}")
+    if period.length == 12:
+        return Text(f"Année {period.year}", f"Year {period.year}")
+    day = datetime.date(period.year, period.month, 1)
+    found = both_dates(day, "MMMM y")
+    return Text(found.fr[:1].upper() + found.fr[1:], found.en)
+
+
+def in_sentence(period: Period) -> Text:
+    """In a sentence: le troisième trimestre 2026; the third quarter of 2026."""
+    if period.length == 3:
+        found = long(period)
+        ordinal = found.en.split(" ", 1)[0].lower()
+        return Text(f"le {found.fr[0].lower()}{found.fr[1:]}", f"the {ordinal} quarter of {period.year}")
+    if period.length == 12:
+        return Text(f"l’année {period.year}", f"{period.year}")
+    found = both_dates(datetime.date(period.year, period.month, 1), "MMMM y")
+    return Text(f"le mois de {found.fr}" if found.fr[0] not in "ao" else f"le mois d’{found.fr}", found.en)
+
+
+def in_comparison(period: Period) -> Text:
+    """What a change is against: au troisième trimestre 2025."""
+    found = in_sentence(period)
+    return Text(f"au {found.fr[3:]}" if found.fr.startswith("le ") else f"à {found.fr}", found.en)
+
+
+def both_dates(day: datetime.date, pattern: str = "d MMM y") -> Text:
+    """A date in both languages."""
+    fr, en = (str(format_date(day, pattern, locale=language)) for language in ("fr", "en_GB"))
+    if pattern.startswith("d ") and day.day == 1:
+        fr = fr.replace("1 ", "1er ", 1)
+    return Text(fr.replace(" ", "\u00a0"), en.replace(" ", "\u00a0"))
+
+
+def listed(names: list[str]) -> Text:
+    """Names one after the other, with the word before the last."""
+    texts = [named(name) for name in names]
+    return Text(
+        str(format_list([each.fr for each in texts], locale="fr")), str(format_list([each.en for each in texts], locale="en_GB"))
+    )
+
+
+def joined(*parts: Text, by: str = " ") -> Text:
+    """Phrases one after the other."""
+    kept = [part for part in parts if part.fr or part.en]
+    return Text(by.join(part.fr for part in kept), by.join(part.en for part in kept))
+
+
+def number_word(count: int) -> Text:
+    """A number of things at the beginning of a sentence: up to nine in letters; feminine in French where it shows (un)."""
+    fr = ("Aucun", "Un", "Deux", "Trois", "Quatre", "Cinq", "Six", "Sept", "Huit", "Neuf")
+    en = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
+    return Text(fr[count], en[count]) if 0 <= count < len(fr) else untranslated(str(count))

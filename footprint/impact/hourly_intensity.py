@@ -1,0 +1,62 @@
+"""This file makes hours of a series of carbon intensity, and fills those that it does not know by the month's mean, flagged.
+
+The time-aware figure is O = sum over hours of E x I (Software Carbon Intensity, ISO/IEC 21031:2024, 5.2, with I of the hour); it
+stands beside the yearly one and is never added to it.
+"""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from footprint.attribution.largest_remainder import Floats, Ints
+from footprint.core.timestamps import to_datetime
+from footprint.core.units import US_PER_HOUR
+
+MIN = 0.5  # of an hour that samples must cover
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """Intensity [g/kWh] of UTC hours, keyed by their first instant [µs]; ``filled`` where the month's mean stands in."""
+
+    known: dict[int, float]
+    month_mean: dict[tuple[int, int], float]
+    zone: ZoneInfo
+
+    def at(self, hour_us: int) -> tuple[float, bool] | None:
+        """(intensity, whether it was filled) of an hour; None where the whole month is unknown."""
+        if hour_us in self.known:
+            return self.known[hour_us], False
+        mean = self.month_mean.get(_month(hour_us, self.zone))
+        return None if mean is None else (mean, True)
+
+
+def hours_of(start_us: Ints, g_per_kwh: Floats, length_us: Ints, zone: ZoneInfo) -> Hours:
+    """Hours from samples in order of time, each of which holds for its length or until the next; months are those of ``zone``."""
+    if not len(start_us):
+        return Hours({}, {}, zone)
+    end = np.minimum(start_us + length_us, np.append(start_us[1:], start_us[-1] + length_us[-1]))
+    seconds: dict[int, float] = {}
+    amount: dict[int, float] = {}
+    for begin, finish, value in zip(start_us.tolist(), end.tolist(), g_per_kwh.tolist(), strict=True):
+        at = begin
+        while at < finish:
+            hour = at - at % US_PER_HOUR
+            part = min(finish, hour + US_PER_HOUR) - at
+            seconds[hour] = seconds.get(hour, 0.0) + part
+            amount[hour] = amount.get(hour, 0.0) + part * value
+            at += part
+    known = {hour: amount[hour] / seconds[hour] for hour in seconds if seconds[hour] >= MIN * US_PER_HOUR}
+    by_month: dict[tuple[int, int], list[float]] = {}
+    for hour, value in known.items():
+        by_month.setdefault(_month(hour, zone), []).append(value)
+    return Hours(known, {month: float(np.mean(found)) for month, found in by_month.items()}, zone)
+
+
+def _month(hour_us: int, zone: ZoneInfo) -> tuple[int, int]:
+    local: datetime.datetime = to_datetime(hour_us).astimezone(zone)
+    return local.year, local.month

@@ -1,0 +1,131 @@
+"""This file cuts a stream of bytes, plain or gzip, into chunks of whole lines that know their numbers."""
+
+from __future__ import annotations
+
+import codecs
+import zlib
+from collections.abc import Iterator
+from typing import IO, Any
+
+from footprint.ledger.record_batch import CHUNK_BYTES, LONGEST_LINE
+from footprint.ledger.rejects import Reject
+
+READ_BYTES = 1 << 20
+_GZIP = b"\x1f\x8b"
+
+
+class HashedStream:
+    """Bytes of a stream, hashed as they come, unpacked where they are gzip."""
+
+    def __init__(self, raw: IO[bytes], digest: Any = None) -> None:
+        self._raw, self._digest = raw, digest
+        self._pending = self._read(len(_GZIP))
+        self._gzip: Any = _gunzip() if self._pending == _GZIP else None
+        self.torn = ""  # why the stream ends before its end
+
+    def _read(self, size: int) -> bytes:
+        data = self._raw.read(size)
+        if self._digest is not None:
+            self._digest.update(data)
+        return data
+
+    def read(self) -> bytes:
+        """Some bytes more, none at the end."""
+        while not self.torn:
+            data, self._pending = self._pending or self._read(READ_BYTES), b""
+            if self._gzip is None:
+                return data
+            plain = self._unpacked(data) if data else self._gzip.flush()
+            if not (plain or data or self._gzip.eof):
+                self.torn = "the gzip file ends in the middle"
+            if plain or not data:
+                return bytes(plain)
+        return b""
+
+    def _unpacked(self, data: bytes) -> bytes:
+        if self._gzip.eof:  # one member after the other, as `cat a.gz b.gz` makes them; padding is passed over
+            if not data.startswith(_GZIP):
+                return b""
+            self._gzip = _gunzip()
+        try:
+            plain = bytes(self._gzip.decompress(data, CHUNK_BYTES))
+        except zlib.error:
+            self.torn = "the gzip file is damaged from here on"
+            while self._read(READ_BYTES):  # the digest is that of the whole file
+                pass
+            return b""
+        self._pending = self._gzip.unconsumed_tail or self._gzip.unused_data
+        return plain
+
+
+def _gunzip() -> Any:
+    return zlib.decompressobj(wbits=31)
+
+
+class LineChunks:
+    """Whole lines in chunks, each with the number of its first line; a line beyond all bounds is refused."""
+
+    def __init__(self, stream: HashedStream) -> None:
+        self._stream = stream
+        self._rest = b""
+        self._ended = False
+        self.number = 1
+        self.rejects: list[Reject] = []
+        self._fill(len(codecs.BOM_UTF8))
+        self._rest = self._rest.removeprefix(codecs.BOM_UTF8)
+
+    @property
+    def torn(self) -> str:
+        """Why the stream ends before its end; empty where it does not, as far as it was read."""
+        return self._stream.torn
+
+    def peek(self) -> bytes:
+        """The first line that is not blank, which stays."""
+        while True:
+            while b"\n" not in self._rest and not self._ended and len(self._rest) <= LONGEST_LINE:
+                self._more()
+            line, end, rest = self._rest.partition(b"\n")
+            if line.strip() or not end:
+                return line
+            self._rest, self.number = rest, self.number + 1
+
+    def take(self) -> bytes:
+        """The first line that is not blank, which goes."""
+        line = self.peek()
+        self._rest = self._rest[len(line) + 1 :]
+        self.number += 1
+        return line
+
+    def _fill(self, size: int) -> None:
+        while len(self._rest) < size and not self._ended:
+            self._more()
+
+    def _more(self) -> None:
+        data = self._stream.read()
+        self._ended = not data
+        self._rest += data
+
+    def chunks(self) -> Iterator[tuple[int, bytes]]:
+        """(number of the first line, whole lines); only the last line of the stream may lack its end."""
+        while True:
+            self._fill(CHUNK_BYTES)
+            cut = self._rest.rfind(b"\n") + 1
+            if not cut and len(self._rest) > LONGEST_LINE:
+                self._skip_long_line()
+                continue
+            data, self._rest = self._rest[:cut] or self._rest, self._rest[cut:] if cut else b""
+            if not data:
+                break
+            number = self.number
+            self.number += data.count(b"\n")
+            yield number, data
+        if self.torn:
+            self.rejects.append(Reject(self.number, "line", self.torn))
+
+    def _skip_long_line(self) -> None:
+        self.rejects.append(Reject(self.number, "line", f"longer than {LONGEST_LINE} bytes"))
+        while b"\n" not in self._rest and not self._ended:
+            self._rest = b""
+            self._more()
+        _, _, self._rest = self._rest.partition(b"\n")
+        self.number += 1

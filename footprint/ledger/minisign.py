@@ -1,0 +1,74 @@
+"""This file signs with minisign, where a key is configured; the program and the key are the operator's."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from footprint.core.records import FootprintError
+
+PROGRAM = "minisign"
+
+
+class SigningError(FootprintError):
+    """Something was to be signed and cannot be."""
+
+
+def sign(content: bytes, key_file: str, comment: str) -> bytes:
+    """The signature (.minisig) of some bytes by a key without a password.
+
+    Raises
+    ------
+    SigningError
+        If minisign or the key is not there, or it refuses.
+    """
+    program = shutil.which(PROGRAM)
+    if program is None:
+        raise SigningError(f"{PROGRAM} is not installed (Debian: apt install {PROGRAM}), and [store] signing_key asks for it")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "content"
+        path.write_bytes(content)
+        command = [program, "-S", "-W", "-s", key_file, "-m", str(path), "-t", comment]
+        done = subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL)
+        signature = path.with_name("content.minisig")
+        if done.returncode or not signature.is_file():
+            raise SigningError(f"{PROGRAM} did not sign with {key_file}: {done.stderr.decode(errors='replace').strip()}")
+        return signature.read_bytes()
+
+
+def check(content: bytes, signature: bytes, public_key: str) -> None:
+    """Check a signature (.minisig) of some bytes; ``public_key`` is the key itself, as in the second line of its file.
+
+    Raises
+    ------
+    SigningError
+        If minisign is not there, or the signature is not that key's of these bytes.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "content"
+        path.write_bytes(content)
+        path.with_name("content.minisig").write_bytes(signature)
+        done = _minisign("-V", "-q", "-P", public_key, "-m", str(path))
+        if done.returncode:
+            raise SigningError(done.stderr.decode(errors="replace").strip() or "the signature does not fit")
+
+
+@cache
+def public_key_of(key_file: str) -> str:
+    """The public key of a secret one without a password; empty where there is no key, or it cannot be told."""
+    if not key_file or shutil.which(PROGRAM) is None:
+        return ""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "public"
+        done = _minisign("-R", "-s", key_file, "-p", str(path))
+        return path.read_text(encoding="utf-8").splitlines()[1] if done.returncode == 0 and path.is_file() else ""
+
+
+def _minisign(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+    program = shutil.which(PROGRAM)
+    if program is None:
+        raise SigningError(f"{PROGRAM} is not installed (Debian: apt install {PROGRAM}), and a signature is to be checked")
+    return subprocess.run([program, *arguments], capture_output=True, check=False, stdin=subprocess.DEVNULL)

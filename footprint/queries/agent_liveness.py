@@ -1,0 +1,55 @@
+"""This file says of each host when an agent last told a reading of it, and which hosts fell silent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select
+
+from footprint.config import Config
+from footprint.core.timestamps import format_instant
+from footprint.core.units import US_PER_DAY, US_PER_S
+from footprint.storage import schema
+from footprint.storage.database import Store, table
+
+REPORTING, SILENT, RETIRED = "reporting", "silent", "retired"
+FORGOTTEN_US = 30 * US_PER_DAY  # a host that was silent for so long was taken out of service
+COLUMNS = ("host", "last_reading", "silent_s", "state")
+
+
+@dataclass(frozen=True, slots=True)
+class LastHeard:
+    """A host's last reading [µs], how long ago that is [µs], and what follows of it."""
+
+    host: str
+    last_us: int
+    silent_us: int
+    state: str
+
+    def row(self) -> dict[str, Any]:
+        """As a row of COLUMNS."""
+        return {
+            "host": self.host,
+            "last_reading": format_instant(self.last_us),
+            "silent_s": self.silent_us / US_PER_S,
+            "state": self.state,
+        }
+
+
+def last_heard(store: Store, config: Config, now_us: int) -> list[LastHeard]:
+    """Every host of the ledger by name; silent is one without a reading for more than ``[notify] silent_after_s``."""
+    stream, day = table(schema.Stream), table(schema.StreamDay)
+    last = func.max(day.c.last_us).label("last_us")
+    with store.read() as connection:
+        rows = connection.execute(
+            select(stream.c.host_id, last).where(day.c.stream_id == stream.c.id).group_by(stream.c.host_id)
+        ).all()
+        names = store.texts(connection, {row.host_id for row in rows})
+    found = []
+    for row in rows:
+        silent_us = now_us - int(row.last_us)
+        state = REPORTING if silent_us <= config.notify.silent_after_s * US_PER_S else SILENT
+        state = RETIRED if state == SILENT and silent_us >= FORGOTTEN_US else state
+        found.append(LastHeard(names[row.host_id], int(row.last_us), silent_us, state))
+    return sorted(found, key=lambda each: each.host)

@@ -1,0 +1,53 @@
+"""This file lists what is declared of sites and hosts: dated records with their bounds, and whether they are assumed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from footprint.config import Config
+from footprint.config.models import ALWAYS, ASSUMED_SITE, FOREVER_US
+from footprint.core.timestamps import format_instant
+
+COLUMNS = ("fact", "of", "since", "until", "value", "low", "high", "unit", "assumed", "category", "evidence")
+PUE_STANDARD = "ISO/IEC 30134-2, category {}"
+
+
+HOSTS = "(hosts)"
+
+
+def declared(config: Config, *, hosts: bool = True) -> list[dict[str, Any]]:
+    """Rows in the order of the configuration; the site that stands in where none is declared comes last.
+
+    Without ``hosts`` their names are left out: each value once, of ``(hosts)``.
+    """
+    rows: list[dict[str, Any]] = []
+
+    def add(fact: str, of: Any, estimate: Any, unit: str, **more: Any) -> None:
+        since, until = of.since_us, of.until_us
+        rows.append(
+            dict.fromkeys(COLUMNS)
+            | {
+                "fact": fact,
+                "of": of.name,
+                "since": None if since == ALWAYS else format_instant(since),
+                "until": None if until == FOREVER_US else format_instant(until),
+                "value": estimate.value,
+                "low": estimate.low,
+                "high": estimate.high,
+                "unit": unit,
+                "assumed": False,
+                **more,
+            }
+        )
+
+    for site in (*config.sites, config.site_at(ASSUMED_SITE, 0)):
+        category = PUE_STANDARD.format(site.pue_category) if site.pue_category else None
+        add("pue", site, site.pue, "1", assumed=site.pue_assumed, category=category, evidence=site.pue_evidence or None)
+        if site.wue_l_per_kwh is not None:
+            add("wue", site, site.wue_l_per_kwh, "L/kWh of IT")
+    for host in config.hosts:
+        add("uplift", host, host.uplift, "1", assumed=host.uplift_assumed)
+    if hosts:
+        return rows
+    unnamed = [{**row, "of": HOSTS} if row["fact"] == "uplift" else row for row in rows]
+    return [row for place, row in enumerate(unnamed) if row not in unnamed[:place]]

@@ -1,0 +1,59 @@
+"""This file sums energy by hour of the day and by day, as the organisation's clocks show them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from footprint.aggregation.rollups import DAY, DAY_USES
+from footprint.calendar.rollup_ranges import SLOTS, Stretch, cut
+from footprint.config import Config
+from footprint.core.timestamps import to_datetime
+from footprint.core.units import UJ_PER_KWH, US_PER_S
+from footprint.figures.energy_cells import CellSource, chosen_sql
+from footprint.impact.factor_book import shipped_book
+from footprint.ledger.ledger_view import LedgerView
+from footprint.storage.database import Store
+
+NAMED = ("service", "use_case", "model", "host")
+_ENERGY = "active_uj + idle_uj + host_uj + facility_uj"
+
+
+def hours(
+    store: Store, config: Config, from_us: int, to_us: int, where: tuple[tuple[str, str], ...] = ()
+) -> dict[tuple[str, int], float]:
+    """(date, hour) -> energy [kWh] of the slots that begin in [from, to); an hour without a row is not there, and not 0.
+
+    Of the two hours of one name in the autumn, both are in that one.
+    """
+    found: dict[tuple[str, int], float] = defaultdict(float)
+    with store.read() as connection:
+        source = CellSource(LedgerView(store, connection), config, shipped_book())
+        conditions = chosen_sql(source, where, NAMED)
+        for each in cut(source.summed_in(), from_us // US_PER_S, -(-to_us // US_PER_S)):
+            read = _by_slot if each.kind == SLOTS else _by_day
+            for date, hour, energy_mj in read(source, each, conditions):
+                found[date, hour] += energy_mj * 1000 / UJ_PER_KWH
+    return dict(found)
+
+
+def _by_slot(source: CellSource, stretch: Stretch, conditions: str) -> Iterator[tuple[str, int, int]]:
+    rows = source.view.connection.exec_driver_sql(
+        f"SELECT slot, SUM(({_ENERGY}) / 1000) FROM footprint_row WHERE slot >= {stretch.first} AND slot < {stretch.last}"
+        f"{conditions} GROUP BY slot ORDER BY slot"
+    )
+    for slot, total in rows:
+        local = to_datetime(int(slot) * US_PER_S).astimezone(source.config.timezone)
+        yield local.date().isoformat(), local.hour, int(total)
+
+
+def _by_day(source: CellSource, stretch: Stretch, conditions: str) -> Iterator[tuple[str, int, int]]:
+    level = DAY_USES if "use_case_id" in conditions or "model_id" in conditions else DAY
+    sums = ", ".join(f"SUM(h{hour:02})" for hour in range(24))
+    rows = source.view.connection.exec_driver_sql(
+        f"SELECT start, {sums} FROM footprint_hour_sum WHERE level = {level} AND start >= {stretch.first} "
+        f"AND start < {stretch.last}{conditions} GROUP BY start ORDER BY start"
+    )
+    for start, *hours_ in rows:
+        date = to_datetime(int(start) * US_PER_S).astimezone(source.config.timezone).date().isoformat()
+        yield from ((date, hour, int(energy)) for hour, energy in enumerate(hours_) if energy is not None)

@@ -1,0 +1,39 @@
+"""This file gives raw readings of a device over a time, wherever the day lies: what every figure rests on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from footprint.core.timestamps import format_instant
+from footprint.ledger.ledger_view import LedgerView
+from footprint.storage.database import Store
+
+COLUMNS = ("time", "host", "device", "component", "quantity", "grade", "value", "unit")
+_UNITS = {"energy": "µJ", "power": "µW", "cpu": "µs"}
+
+
+def readings_of(store: Store, host: str, device: str, from_us: int, to_us: int) -> list[dict[str, Any]]:
+    """Readings of every stream of a device, by stream and time, values as they are kept; ``device`` by identity or place."""
+    found: list[dict[str, Any]] = []
+    with store.read() as connection:
+        view = LedgerView(store, connection)
+        names = {device, *(alias.device for alias in view.aliases(host) if alias.place == device)}
+        for stream in view.streams().get(host, []):
+            if stream.device not in names:
+                continue
+            samples = view.samples(stream.id, from_us, to_us)
+            for at, value in zip(samples.time_us.tolist(), samples.value.tolist(), strict=True):
+                if from_us <= at < to_us:
+                    found.append(
+                        {
+                            "time": format_instant(at),
+                            "host": host,
+                            "device": stream.device,
+                            "component": stream.component,
+                            "quantity": stream.quantity,
+                            "grade": stream.grade,
+                            "value": value,
+                            "unit": _UNITS.get(stream.quantity, ""),
+                        }
+                    )
+    return found

@@ -1,0 +1,1 @@
+"""Server: process, scheduler, jobs, alerts, notifications and self-metering."""

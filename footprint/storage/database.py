@@ -1,0 +1,265 @@
+"""This file opens the SQL store, and holds what differs between SQLite and PostgreSQL.
+
+SQLite runs in WAL mode with full synchronisation: what is answered for is on disk. Every change
+goes through one transaction of ``Store.begin``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, String, Table, column, create_engine, event, func, insert, inspect, select, text
+from sqlalchemy import table as table_
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import SQLModel
+
+from footprint.core.records import FootprintError
+from footprint.storage import schema
+from footprint.storage.bulk_insert import insert_rows
+
+SCHEMA = "0007"  # the latest step under migrations/versions
+OLDEST = "0002"  # of stores made before there were steps, whose meta says schema 2
+_VERSIONS = table_("alembic_version", column("version_num", String))
+_BUSY_S = 60
+_WRITER_LOCK = 0x666F6F74  # any number, the same for all that write into one PostgreSQL database
+_PARAMETERS = 30_000  # SQLite and PostgreSQL both bound the parameters of one statement
+
+
+class StoreError(FootprintError):
+    """The store cannot be opened or is not what the configuration says."""
+
+
+def table(model: type[SQLModel]) -> Table:
+    """The table behind a SQLModel class."""
+    return model.__table__  # type: ignore[attr-defined, no-any-return]
+
+
+class Store:
+    """One SQL database, by URL; creates its tables when they are missing."""
+
+    def __init__(self, url: str, *, demo: bool | None = None) -> None:
+        self.url = url
+        self.engine = _engine(url)
+        self._names: dict[str, int] = {}
+        self._texts: dict[int, str] = {}
+        self._lock = threading.Lock()
+        self._prepare(demo)
+
+    @property
+    def dialect(self) -> str:
+        """``sqlite`` or ``postgresql``."""
+        return self.engine.dialect.name
+
+    def close(self) -> None:
+        """Give connections back."""
+        self.engine.dispose()
+
+    @contextlib.contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A transaction that writes, one at a time; committed when the block ends well."""
+        with self.engine.begin() as connection:
+            if self.dialect == "sqlite":
+                # Take the write lock at once: a read that later wants to write cannot wait for it.
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            else:
+                # The same order of things as in SQLite: no two writers deadlock, nor miss what the other does.
+                connection.execute(select(func.pg_advisory_xact_lock(_WRITER_LOCK)))
+            yield connection
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A consistent view of the store, for reading."""
+        with self.engine.connect() as connection:
+            if self.dialect == "sqlite":
+                connection.exec_driver_sql("BEGIN")
+            else:
+                connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+            yield connection
+
+    @contextlib.contextmanager
+    def exclusively(self, name: str, *, wait: bool = False) -> Iterator[bool]:
+        """Whether nobody else holds the lock of that name, which is held until the block ends, or the process dies.
+
+        An advisory lock of PostgreSQL, a locked file beside a SQLite store. ``wait`` takes its turn.
+        """
+        if self.dialect == "sqlite":
+            with self._locked_file(name, wait=wait) as mine:
+                yield mine
+            return
+        number = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=6).digest(), "big")
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            if wait:
+                connection.execute(select(func.pg_advisory_lock(number)))
+            mine = wait or bool(connection.execute(select(func.pg_try_advisory_lock(number))).scalar())
+            try:
+                yield mine
+            finally:
+                if mine:
+                    connection.execute(select(func.pg_advisory_unlock(number)))
+
+    @contextlib.contextmanager
+    def _locked_file(self, name: str, *, wait: bool) -> Iterator[bool]:
+        path = self.url.removeprefix("sqlite:///")
+        with open(f"{path}.{name}.lock", "w", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                yield False
+                return
+            yield True
+
+    def _prepare(self, demo: bool | None) -> None:
+        try:
+            with self.begin() as connection:
+                if "meta" in inspect(connection).get_table_names():
+                    self._bring_forward(connection)
+                else:
+                    SQLModel.metadata.create_all(connection)
+                    _stamp(connection, SCHEMA)
+                if demo is not None:
+                    self.insert_new(connection, schema.Meta, [{"key": "demo", "value": str(int(demo))}])
+                self._refuse_other(self.meta(connection), demo)
+        except DBAPIError as bad:
+            self.close()
+            raise StoreError(f"cannot open the store {self.engine.url!r}: {bad.orig}") from None
+
+    def _bring_forward(self, connection: Connection) -> None:
+        """Take the steps that a store lacks, within the transaction: all of them or none."""
+        found = self._revision(connection)
+        if found == SCHEMA:
+            return
+        from alembic import command  # noqa: PLC0415 - a second that most starts do not need
+        from alembic.config import Config as AlembicConfig  # noqa: PLC0415
+        from alembic.script import ScriptDirectory  # noqa: PLC0415
+
+        config = AlembicConfig(attributes={"connection": connection})
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        known = {step.revision for step in ScriptDirectory.from_config(config).walk_revisions()}
+        if found not in known:
+            raise StoreError(
+                f"the store has schema {found}, this program knows up to {SCHEMA}: a newer release made it; use that, for "
+                "there is no way back (`footprint restore` takes a backup of before)"
+            )
+        command.upgrade(config, "head")
+        self.log(connection, time.time_ns() // 1000, "schema", f"from {found} to {SCHEMA}")
+
+    def _revision(self, connection: Connection) -> str:
+        if "alembic_version" in inspect(connection).get_table_names():
+            return str(connection.execute(select(_VERSIONS.c.version_num)).scalar_one())
+        if self.meta(connection).get("schema") != "2":
+            raise StoreError("the store is of a development version from before schema 2, which no release made")
+        _stamp(connection, OLDEST)
+        return OLDEST
+
+    def meta(self, connection: Connection) -> dict[str, str]:
+        """What the store says of itself."""
+        return {row.key: row.value for row in connection.execute(select(table(schema.Meta)))}
+
+    def _refuse_other(self, found: dict[str, str], demo: bool | None) -> None:
+        if demo is not None and found["demo"] != str(int(demo)):
+            kind = "demonstration" if found["demo"] == "1" else "real"
+            raise StoreError(f"the store holds {kind} data, which never mixes; name another in [store] url")
+
+    def insert(self, model: type[SQLModel]) -> Any:
+        """An INSERT of the dialect's own, which may say what to do on conflict."""
+        return (sqlite if self.dialect == "sqlite" else postgresql).insert(table(model))
+
+    def insert_new(self, connection: Connection, model: type[SQLModel], rows: Sequence[dict[str, Any]]) -> int:
+        """Insert rows whose key is not there yet; how many were."""
+        if not rows:
+            return 0
+        return int(connection.execute(self.insert(model).on_conflict_do_nothing(), rows).rowcount)
+
+    def upsert(self, connection: Connection, model: type[SQLModel], rows: Sequence[dict[str, Any]]) -> None:
+        """Insert rows, or replace those of the same primary key."""
+        if not rows:
+            return
+        keys = [column.name for column in table(model).primary_key]
+        statement = self.insert(model)
+        values = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=values), rows)
+
+    def insert_many(self, connection: Connection, target: Table | str, columns: Sequence[str], rows: list[Any]) -> int:
+        """Insert tuples as they are, the fast way; a row whose key is there already is left out. How many went in."""
+        return insert_rows(connection, target if isinstance(target, str) else target.name, columns, rows)
+
+    def name_ids(self, texts: Iterable[str]) -> dict[str, int]:
+        """The number of each text, given out where it has none yet; a transaction of its own, never undone."""
+        wanted = set(texts)
+        missing = sorted(wanted - self._names.keys())
+        if missing:
+            with self._lock, self.begin() as connection:
+                self.insert_new(connection, schema.Name, [{"text": name} for name in missing])
+                found = self._load(connection, schema.Name.text, missing)
+            self._names |= {row.text: row.id for row in found}
+        return {name: self._names[name] for name in wanted}
+
+    def texts(self, connection: Connection, ids: Iterable[int]) -> dict[int, str]:
+        """The text of each number."""
+        wanted = set(ids)
+        missing = sorted(wanted - self._texts.keys())
+        self._texts |= {row.id: row.text for row in self._load(connection, schema.Name.id, missing)}
+        return {number: self._texts[number] for number in wanted}
+
+    def _load(self, connection: Connection, column: Any, values: Sequence[Any]) -> list[Any]:
+        rows: list[Any] = []
+        for start in range(0, len(values), _PARAMETERS):
+            chosen = column.in_(values[start : start + _PARAMETERS])
+            rows += connection.execute(select(table(schema.Name)).where(chosen)).all()
+        return rows
+
+    def least(self, *values: Any) -> Any:
+        """SQL for the smallest of values, which the two dialects name differently."""
+        return func.min(*values) if self.dialect == "sqlite" else func.least(*values)
+
+    def greatest(self, *values: Any) -> Any:
+        """SQL for the largest of values."""
+        return func.max(*values) if self.dialect == "sqlite" else func.greatest(*values)
+
+    def log(self, connection: Connection, at_us: int, kind: str, said: str) -> None:
+        """Write down what happened to the ledger itself."""
+        connection.execute(insert(table(schema.Event)).values(at_us=at_us, kind=kind, text=said))
+
+
+def _stamp(connection: Connection, revision: str) -> None:
+    """Write down the schema of a store that no step was taken on yet."""
+    connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
+    connection.execute(insert(_VERSIONS).values(version_num=revision))
+
+
+def _engine(url: str) -> Engine:
+    if url.startswith("sqlite:"):
+        path = url.removeprefix("sqlite:///")
+        if path and path != ":memory:" and not Path(path).resolve().parent.is_dir():
+            raise StoreError(f"no folder for the store {path}; create {Path(path).parent}")
+        engine = create_engine(url, connect_args={"timeout": _BUSY_S, "check_same_thread": False})
+        event.listen(engine, "connect", _on_connect)
+        return engine
+    try:
+        return create_engine(url, pool_pre_ping=True)
+    except ModuleNotFoundError as missing:
+        raise StoreError(f"{missing.name} is not installed; pip install 'footprint[postgres]'") from None
+    except Exception as bad:
+        raise StoreError(f"[store] url cannot be used: {bad}") from None
+
+
+def _on_connect(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # BEGIN is ours to say, see Store.begin
+    cursor = connection.cursor()
+    for pragma in (
+        f"busy_timeout={_BUSY_S * 1000}",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "cache_size=-65536",
+        "temp_store=MEMORY",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

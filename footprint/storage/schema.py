@@ -1,0 +1,631 @@
+"""This file declares every SQL table, and nothing else does.
+
+Instants are integers [µs], energies integers [µJ], powers integers [µW]: no zone can be lost and no
+joule rounded. Names (hosts, services, …) stand once in ``name`` and are referred to by number.
+``day`` is a UTC day, counted from 1970-01-01; ``slot`` an instant [s] at which a row's time begins.
+"""
+
+# No ``from __future__ import annotations`` here: SQLModel reads the annotations.
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary
+from sqlmodel import Field, SQLModel
+
+# An integer key that SQLite numbers itself, and that is 64 bits wide in PostgreSQL.
+_Key = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _big(*, key: bool = False, nullable: bool = False) -> Any:
+    return Field(sa_column=Column(BigInteger, primary_key=key, nullable=nullable, autoincrement=False))
+
+
+def _number() -> Any:
+    return Field(default=None, sa_column=Column(_Key, primary_key=True, autoincrement=True))
+
+
+class Meta(SQLModel, table=True):
+    """What this store is: schema version, whether it holds demonstration data, its identity."""
+
+    __tablename__ = "meta"
+
+    key: str = Field(primary_key=True)
+    value: str
+
+
+class Name(SQLModel, table=True):
+    """A text that rows refer to by number."""
+
+    __tablename__ = "name"
+
+    id: int | None = _number()
+    text: str = Field(unique=True)
+
+
+class Batch(SQLModel, table=True):
+    """What was brought in together: a file, or what one host shipped in a day. Never deleted."""
+
+    __tablename__ = "batch"
+
+    __table_args__ = (Index("batch_name", "kind", "name"),)
+
+    id: int | None = _number()
+    kind: str
+    name: str
+    sha256: str
+    imported_us: int = _big()
+    accepted: int = _big()
+    duplicates: int = _big()
+    rejected: int = _big()
+    withdrawn_us: int | None = _big(nullable=True)
+    reason: str = ""
+
+
+class Stream(SQLModel, table=True):
+    """One series of readings: what of which device, by which kind of method."""
+
+    __tablename__ = "stream"
+
+    __table_args__ = (Index("stream_identity", "host_id", "device_id", "quantity", "grade", unique=True),)
+
+    id: int | None = _number()
+    host_id: int = _big()
+    device_id: int = _big()
+    component: str
+    quantity: str
+    grade: str
+    source: str
+    model: str
+
+
+class AliasRow(SQLModel, table=True):
+    """The identity (a UUID) of the device that stands in a place (``gpu:0``) of a host, from an instant on."""
+
+    __tablename__ = "alias"
+
+    host_id: int = _big(key=True)
+    place_id: int = _big(key=True)
+    since_us: int = _big(key=True)
+    device_id: int = _big()
+
+
+class Reading(SQLModel, table=True):
+    """One sample: a cumulative energy [µJ], a power [µW] or a cumulative CPU time [µs] at an instant.
+
+    The key begins with the stream: what attribution asks for is a stretch of one stream.
+    """
+
+    __tablename__ = "reading"
+
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    stream_id: int = _big(key=True)
+    time_us: int = _big(key=True)
+    value: int = _big()
+    covered_us: int = _big()  # cumulative time watched; -1 where the source does not say
+    epoch_id: int = _big()  # 0 where the source has none
+    seq: int = _big()
+    mono_us: int = _big()
+    flags: int = _big()
+    batch_id: int = _big()
+
+
+class StreamDay(SQLModel, table=True):
+    """What the ledger holds of a stream on a day; ``version`` grows with every change."""
+
+    __tablename__ = "streamday"
+
+    __table_args__ = (Index("streamday_first", "first_us", "last_us"), Index("streamday_last", "last_us", "first_us"))
+
+    stream_id: int = _big(key=True)
+    day: int = _big(key=True)
+    first_us: int = _big()
+    last_us: int = _big()
+    version: int = _big()
+
+
+class RequestRow(SQLModel, table=True):
+    """One request, or a window of several. No prompt, answer, user or address has a column."""
+
+    __tablename__ = "request"
+
+    __table_args__ = (Index("request_service_start", "service_id", "start_us"), {"sqlite_with_rowid": False})
+
+    key: bytes = Field(sa_column=Column(LargeBinary(16), primary_key=True))
+    start_us: int = _big()
+    end_us: int | None = _big(nullable=True)
+    first_token_us: int | None = _big(nullable=True)
+    service_id: int = _big()
+    use_case_id: int = _big()
+    model_id: int = _big()
+    requests: int = _big()
+    input_tokens: int | None = _big(nullable=True)
+    cached_input_tokens: int | None = _big(nullable=True)
+    output_tokens: int | None = _big(nullable=True)
+    units: float | None = None
+    unit_id: int = _big()
+    status_id: int = _big()
+    content: bytes = Field(sa_column=Column(LargeBinary(8), nullable=False))  # digest, to tell a conflict
+    batch_id: int = _big()
+
+
+class ServiceDayRow(SQLModel, table=True):
+    """What the ledger holds of a service on a day: requests in flight on it began at ``first_us`` or later."""
+
+    __tablename__ = "serviceday"
+
+    service_id: int = _big(key=True)
+    day: int = _big(key=True)
+    first_us: int = _big()
+    version: int = _big()
+
+
+class ReadingClaim(SQLModel, table=True):
+    """A reading that a file vouches for although another brought it first; kept for withdrawals."""
+
+    __tablename__ = "readingclaim"
+
+    time_us: int = _big(key=True)
+    stream_id: int = _big(key=True)
+    batch_id: int = _big(key=True)
+
+
+class RequestClaim(SQLModel, table=True):
+    """A request that a file vouches for although another brought it first; kept for withdrawals."""
+
+    __tablename__ = "requestclaim"
+
+    key: bytes = Field(sa_column=Column(LargeBinary(16), primary_key=True))
+    batch_id: int = _big(key=True)
+
+
+class WithdrawnReading(SQLModel, table=True):
+    """A reading that was taken back: kept, and counted nowhere."""
+
+    __tablename__ = "withdrawnreading"
+
+    id: int | None = _number()
+    time_us: int = _big()
+    stream_id: int = _big()
+    value: int = _big()
+    covered_us: int = _big()
+    epoch_id: int = _big()
+    seq: int = _big()
+    mono_us: int = _big()
+    flags: int = _big()
+    batch_id: int = _big()
+
+
+class WithdrawnRequest(SQLModel, table=True):
+    """A request that was taken back: kept, and counted nowhere."""
+
+    __tablename__ = "withdrawnrequest"
+
+    id: int | None = _number()
+    key: bytes = Field(sa_column=Column(LargeBinary(16), nullable=False))
+    start_us: int = _big()
+    end_us: int | None = _big(nullable=True)
+    first_token_us: int | None = _big(nullable=True)
+    service_id: int = _big()
+    use_case_id: int = _big()
+    model_id: int = _big()
+    requests: int = _big()
+    input_tokens: int | None = _big(nullable=True)
+    cached_input_tokens: int | None = _big(nullable=True)
+    output_tokens: int | None = _big(nullable=True)
+    units: float | None = None
+    unit_id: int = _big()
+    status_id: int = _big()
+    content: bytes = Field(sa_column=Column(LargeBinary(8), nullable=False))
+    batch_id: int = _big()
+
+
+class Users(SQLModel, table=True):
+    """Distinct users of a publication cell, for disclosure control; empty names are margins."""
+
+    __tablename__ = "users"
+
+    period: str = Field(primary_key=True)
+    service: str = Field(primary_key=True)
+    use_case: str = Field(primary_key=True)
+    users: int = _big()
+    max_share: float | None = None
+    teams: int | None = _big(nullable=True)
+    batch_id: int = _big()
+
+
+class UsersClaim(SQLModel, table=True):
+    """A cell that a file vouches for although another brought it first; kept for withdrawals."""
+
+    __tablename__ = "usersclaim"
+
+    period: str = Field(primary_key=True)
+    service: str = Field(primary_key=True)
+    use_case: str = Field(primary_key=True)
+    batch_id: int = _big(key=True)
+
+
+class WithdrawnUsers(SQLModel, table=True):
+    """A cell that was taken back: kept, and counted nowhere."""
+
+    __tablename__ = "withdrawnusers"
+
+    id: int | None = _number()
+    period: str
+    service: str
+    use_case: str
+    users: int = _big()
+    max_share: float | None = None
+    teams: int | None = _big(nullable=True)
+    batch_id: int = _big()
+
+
+class Token(SQLModel, table=True):
+    """A token that lets one host ship; only its digest is kept."""
+
+    __tablename__ = "token"
+
+    host: str = Field(primary_key=True)
+    digest: str
+    created_us: int = _big()
+    revoked_us: int | None = _big(nullable=True)
+
+
+class Statistics(SQLModel, table=True):
+    """What one day of a placed device says of its idle power, or a service's of what requests cost; JSON, additive over days."""
+
+    __tablename__ = "statistics"
+
+    stream_key: str = Field(primary_key=True)  # host/device/service, or "host/step service devices"
+    day: int = _big(key=True)
+    inputs: str  # fingerprint of what it was computed from
+    content: str
+
+
+class SplitRow(SQLModel, table=True):
+    """How the shared energy of one service on one host was divided on a day, by which fit, and why so; JSON."""
+
+    __tablename__ = "footprint_split"
+    __table_args__ = (Index("footprint_split_shard", "shard_id"), {"sqlite_with_rowid": False})
+
+    day: int = _big(key=True)
+    host_id: int = _big(key=True)
+    service_id: int = _big(key=True)
+    status: str
+    content: str
+    shard_id: int = _big()
+
+
+class Intensity(SQLModel, table=True):
+    """Carbon intensity of a zone from an instant on, as one source told it at one time; never changed."""
+
+    __tablename__ = "intensity"
+
+    series: str = Field(primary_key=True)
+    zone: str = Field(primary_key=True)
+    start_us: int = _big(key=True)
+    retrieved_us: int = _big(key=True)
+    length_us: int = _big()
+    g_per_kwh: float
+    estimated: bool
+
+
+class StoredFactor(SQLModel, table=True):
+    """One row of the factor book that an operator imported, as a line of CSV; a bundle never changes."""
+
+    __tablename__ = "stored_factor"
+
+    bundle: str = Field(primary_key=True)
+    number: int = _big(key=True)
+    sha256: str
+    imported_us: int = _big()
+    line: str
+
+
+class Shard(SQLModel, table=True):
+    """One placement group on one day, as it was last computed, and from what."""
+
+    __tablename__ = "shard"
+
+    __table_args__ = (
+        Index("shard_identity", "day", "members", unique=True),
+        Index("shard_open", "provisional", "day", "members"),
+        Index("shard_computed", "computed_us"),
+    )
+
+    id: int | None = _number()
+    day: int = _big()
+    members: str
+    fingerprint: str
+    computed_us: int = _big()
+    provisional: bool
+    facts: str
+    notes: str = "[]"
+
+
+class BasisRow(SQLModel, table=True):
+    """Everything that turns a row's energy into impact: facts of its host, site and grid, and their bounds; JSON."""
+
+    __tablename__ = "basis"
+
+    id: int | None = _number()
+    digest: str = Field(unique=True)
+    content: str
+
+
+class FigureRow(SQLModel, table=True):
+    """Energy of one (host, device, service, use case, model) in one slot: four additive parts [µJ]; embodied emissions [µg]."""
+
+    __tablename__ = "footprint_row"
+    __table_args__ = (Index("footprint_row_shard", "shard_id"), {"sqlite_with_rowid": False})
+
+    slot: int = _big(key=True)
+    host_id: int = _big(key=True)
+    device_id: int = _big(key=True)
+    service_id: int = _big(key=True)
+    use_case_id: int = _big(key=True)
+    model_id: int = _big(key=True)
+    basis_id: int = _big(key=True)
+    charter_id: int = _big()
+    active_uj: int = _big()
+    idle_uj: int = _big()
+    host_uj: int = _big()
+    facility_uj: int = _big()
+    spread_a_uj: int = _big()
+    spread_b_uj: int = _big()
+    modelled_uj: int = _big()
+    grade_b_uj: int = _big()
+    grade_c_uj: int = _big()
+    embodied_ug: int = _big()
+    shard_id: int = _big()
+
+
+class Count(SQLModel, table=True):
+    """Requests and tokens of one (service, use case, model) that ended in one slot; tokens nobody told are empty."""
+
+    __tablename__ = "footprint_count"
+    __table_args__ = (Index("footprint_count_shard", "shard_id"), {"sqlite_with_rowid": False})
+
+    slot: int = _big(key=True)
+    service_id: int = _big(key=True)
+    use_case_id: int = _big(key=True)
+    model_id: int = _big(key=True)
+    charter_id: int = _big()
+    requests: int = _big()
+    input_tokens: int | None = _big(nullable=True)
+    cached_input_tokens: int | None = _big(nullable=True)
+    output_tokens: int | None = _big(nullable=True)
+    shard_id: int = _big()
+
+
+class Straddle(SQLModel, table=True):
+    """A window of several requests that crosses slots: divided by time over the periods of each query.
+
+    ``crosses`` says what else it crosses, of the zone that sums are kept for: 0 no midnight, 1 one, 2 the end of a month.
+    """
+
+    __tablename__ = "footprint_straddle"
+    __table_args__ = (Index("footprint_straddle_end", "crosses", "end_us"), Index("footprint_straddle_shard", "shard_id"))
+
+    id: int | None = _number()
+    start_us: int = _big()
+    end_us: int = _big()
+    service_id: int = _big()
+    use_case_id: int = _big()
+    model_id: int = _big()
+    charter_id: int = _big()
+    requests: int = _big()
+    input_tokens: int | None = _big(nullable=True)
+    cached_input_tokens: int | None = _big(nullable=True)
+    output_tokens: int | None = _big(nullable=True)
+    shard_id: int = _big()
+    crosses: int = _big()
+
+
+class Seen(SQLModel, table=True):
+    """How much of a slot one device was read: measured, bridged by its counter, modelled [µs]."""
+
+    __tablename__ = "footprint_seen"
+    __table_args__ = (Index("footprint_seen_shard", "shard_id"), {"sqlite_with_rowid": False})
+
+    slot: int = _big(key=True)
+    host_id: int = _big(key=True)
+    device_id: int = _big(key=True)
+    first_us: int = _big()
+    last_us: int = _big()
+    measured_us: int = _big()
+    bridged_us: int = _big()
+    modelled_us: int = _big()
+    energy_uj: int = _big()
+    shard_id: int = _big()
+
+
+class RowSum(SQLModel, table=True):
+    """Rows of one host summed over a day or a month of the organisation's zone, which begins at ``start`` [s].
+
+    ``level``: 1 day, 2 month, by use case; 3 day, 4 month, all use cases together (``use_case_id`` 0, but for idle and
+    unattributed energy). ``divided`` counts the rows of which part was shared by a model.
+    """
+
+    __tablename__ = "footprint_row_sum"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    level: int = _big(key=True)
+    start: int = _big(key=True)
+    host_id: int = _big(key=True)
+    device_id: int = _big(key=True)
+    service_id: int = _big(key=True)
+    use_case_id: int = _big(key=True)
+    model_id: int = _big(key=True)
+    charter_id: int = _big(key=True)
+    basis_id: int = _big(key=True)
+    active_uj: int = _big()
+    idle_uj: int = _big()
+    host_uj: int = _big()
+    facility_uj: int = _big()
+    spread_a_uj: int = _big()
+    spread_b_uj: int = _big()
+    modelled_uj: int = _big()
+    grade_b_uj: int = _big()
+    grade_c_uj: int = _big()
+    embodied_ug: int = _big()
+    divided: int = _big()
+
+
+class CountSum(SQLModel, table=True):
+    """Counts of one service summed over a day or a month, ``level`` as in ``RowSum``, with the windows wholly within it."""
+
+    __tablename__ = "footprint_count_sum"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    level: int = _big(key=True)
+    start: int = _big(key=True)
+    service_id: int = _big(key=True)
+    use_case_id: int = _big(key=True)
+    model_id: int = _big(key=True)
+    charter_id: int = _big(key=True)
+    requests: int = _big()
+    input_tokens: int | None = _big(nullable=True)
+    cached_input_tokens: int | None = _big(nullable=True)
+    output_tokens: int | None = _big(nullable=True)
+
+
+class SeenSum(SQLModel, table=True):
+    """What was read of one device over a day (``level`` 1) or a month (2); ``gap_us`` is the longest time between two days."""
+
+    __tablename__ = "footprint_seen_sum"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    level: int = _big(key=True)
+    start: int = _big(key=True)
+    host_id: int = _big(key=True)
+    device_id: int = _big(key=True)
+    first_us: int = _big()
+    last_us: int = _big()
+    measured_us: int = _big()
+    bridged_us: int = _big()
+    modelled_us: int = _big()
+    energy_uj: int = _big()
+    gap_us: int = _big()
+
+
+class HourSum(SQLModel, table=True):
+    """Energy [mJ] of a day by hour of the organisation's clock; empty where no row begins. ``level`` as in ``RowSum``: 1 or 3."""
+
+    __tablename__ = "footprint_hour_sum"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    level: int = _big(key=True)
+    start: int = _big(key=True)
+    host_id: int = _big(key=True)
+    service_id: int = _big(key=True)
+    use_case_id: int = _big(key=True)
+    model_id: int = _big(key=True)
+    h00: int | None = _big(nullable=True)
+    h01: int | None = _big(nullable=True)
+    h02: int | None = _big(nullable=True)
+    h03: int | None = _big(nullable=True)
+    h04: int | None = _big(nullable=True)
+    h05: int | None = _big(nullable=True)
+    h06: int | None = _big(nullable=True)
+    h07: int | None = _big(nullable=True)
+    h08: int | None = _big(nullable=True)
+    h09: int | None = _big(nullable=True)
+    h10: int | None = _big(nullable=True)
+    h11: int | None = _big(nullable=True)
+    h12: int | None = _big(nullable=True)
+    h13: int | None = _big(nullable=True)
+    h14: int | None = _big(nullable=True)
+    h15: int | None = _big(nullable=True)
+    h16: int | None = _big(nullable=True)
+    h17: int | None = _big(nullable=True)
+    h18: int | None = _big(nullable=True)
+    h19: int | None = _big(nullable=True)
+    h20: int | None = _big(nullable=True)
+    h21: int | None = _big(nullable=True)
+    h22: int | None = _big(nullable=True)
+    h23: int | None = _big(nullable=True)
+
+
+class Event(SQLModel, table=True):
+    """What happened to the ledger itself: imports, withdrawals, configuration, versions."""
+
+    __tablename__ = "event"
+
+    id: int | None = _number()
+    at_us: int = _big()
+    kind: str
+    text: str
+
+
+class Sealed(SQLModel, table=True):
+    """A part of a source's day that stands in a file for good: readings of a host, requests of a service, events.
+
+    ``retired`` says that its rows no longer stand in SQL. Each is a link of its source's chain: ``seq`` and ``link`` (sha256).
+    """
+
+    __tablename__ = "sealed"
+
+    __table_args__ = (Index("sealed_day", "source", "day"),)
+
+    source: str = Field(primary_key=True)
+    seq: int = _big(key=True)
+    day: int = _big()
+    part: int = _big()
+    file: str
+    sha256: str
+    link: str
+    rows: int = _big()
+    first_us: int = _big()
+    last_us: int = _big()
+    state: str  # fingerprint of what the ledger held of that day when it was sealed
+    batches: str  # numbers of the batches of its rows, JSON
+    sealed_us: int = _big()
+    retired: bool = False
+
+
+class Job(SQLModel, table=True):
+    """One run of a job of the scheduler."""
+
+    __tablename__ = "job"
+
+    __table_args__ = (Index("job_name", "name", "started_us"),)
+
+    id: int | None = _number()
+    name: str
+    started_us: int = _big()
+    ended_us: int | None = _big(nullable=True)
+    status: str  # running | done | failed
+    said: str = ""
+
+
+class Access(SQLModel, table=True):
+    """One access to unprotected cells: in which role and to what; who it was is never known here."""
+
+    __tablename__ = "access"
+
+    __table_args__ = (Index("access_at", "at_us"),)
+
+    id: int | None = _number()
+    at_us: int = _big()
+    role: str
+    method: str
+    path: str
+    query: str
+    cells: str
+
+
+class PublishedEditionRow(SQLModel, table=True):
+    """One version of a published edition: never changed, never deleted. ``content`` is everything to build it again, packed."""
+
+    __tablename__ = "published_edition"
+
+    period: str = Field(primary_key=True)
+    version: int = _big(key=True)
+    status: str  # provisional | final | revised
+    kind: str  # routine | major | unscheduled; empty for a first version
+    released_us: int = _big()
+    method_version: str
+    factor_version: str
+    code_version: str
+    files: str  # sha256 by name, JSON
+    content: bytes
