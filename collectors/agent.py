@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from collectors import checkpoint
-from collectors.base import DeviceContext, Sample
+from collectors.base import DeviceContext
 from collectors.config import AgentConfig
 from collectors.device_context import Circumstances
 from collectors.log_tailer import Follower
@@ -20,6 +20,7 @@ from collectors.sensor_set import Sensors
 from collectors.spool import Spool
 from footprint.core.counter_correction import CLOSED, Meter, advance, begin, is_credible, record
 from footprint.core.records import ActivityReading, ContextReading, to_line
+from footprint.core.samples import Sample
 
 VERSION = "0.2.0"
 HOST_GROUP, OWN_GROUP = "(host)", "footprint-agent"

@@ -19,10 +19,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from collectors.base import Channel, Collector, Sample, Unavailable
+from collectors.base import Collector, Unavailable
 from collectors.config import AgentConfig
 from collectors.counter_validation import CounterValidation
 from collectors.hwmon import Monitor, monitors
+from footprint.core.samples import Channel, Sample
 
 UW_PER_W = 1_000_000
 BELIEVED = 1.2

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 
-from collectors.base import Sample, Unavailable
+from collectors.base import Unavailable
 from collectors.clocks import now_us
+from footprint.core.samples import Sample
 
 Read = Callable[[int, int], list[Sample]]
 

@@ -12,8 +12,8 @@ from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
 
-from collectors.base import Channel, DevicePart, Sample
 from footprint.core.counter_correction import Meter
+from footprint.core.samples import Channel, DevicePart, Sample
 
 NAME = "meters.json"
 Places = dict[str, tuple[int, int]]  # path -> (file number, offset read up to)

@@ -12,9 +12,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from collectors.base import Channel, Collector, Sample, Unavailable
+from collectors.base import Collector, Unavailable
 from collectors.config import AgentConfig
 from footprint.core.assumptions import assumption
+from footprint.core.samples import Channel, Sample
 
 KB = 1024
 BYTES_PER_GB = 1_000_000_000

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from collectors.base import Channel, Collector, Sample, Unavailable
+from collectors.base import Collector, Unavailable
 from collectors.config import AgentConfig
 from collectors.hwmon import Monitor, monitors
+from footprint.core.samples import Channel, Sample
 
 BELIEVED = 1.2
 

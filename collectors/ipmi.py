@@ -18,9 +18,10 @@ import subprocess
 from collections.abc import Iterator
 
 from collectors.background_reader import SlowReader
-from collectors.base import Channel, Collector, Sample, Unavailable
+from collectors.base import Collector, Unavailable
 from collectors.clocks import now_us
 from collectors.config import AgentConfig
+from footprint.core.samples import Channel, Sample
 
 COMMANDS = (("ipmitool", "dcmi", "power", "reading"), ("ipmi-dcmi", "--get-system-power-statistics"))
 TIMEOUT_S = 20

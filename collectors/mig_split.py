@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from collectors.base import Channel, DevicePart, Sample
 from footprint.core.counter_correction import Meter, begin
+from footprint.core.samples import Channel, DevicePart, Sample
 from footprint.core.units import PJ_PER_UJ
 
 SUFFIX = "-mig"

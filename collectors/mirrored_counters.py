@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from collectors.base import Sample
+from footprint.core.samples import Sample
 
 ENOUGH_UJ = 20 * 1_000_000  # energy over which two counters are compared
 SAME_UJ = 100_000  # the two files are not read at one instant: 0.1 J is a kilowatt for 0.1 ms

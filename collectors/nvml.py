@@ -27,8 +27,9 @@ from typing import Any
 
 import pynvml
 
-from collectors.base import Channel, Collector, DeviceContext, DevicePart, ProcessUsage, Sample, Unavailable
+from collectors.base import Collector, DeviceContext, ProcessUsage, Unavailable
 from collectors.config import AgentConfig
+from footprint.core.samples import Channel, DevicePart, Sample
 
 UJ_PER_MJ = 1000  # NVML counts millijoules and milliwatts
 HZ_PER_MHZ = 1_000_000

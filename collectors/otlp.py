@@ -23,10 +23,10 @@ from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from collectors.base import Channel, Sample
 from collectors.clocks import now_us
 from collectors.log_tailer import request_line
 from footprint.core.log_formats import load_map
+from footprint.core.samples import Channel, Sample
 
 MAX_BYTES = 8_000_000
 UJ_PER_J = 1_000_000

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 import time
 
-from collectors.base import Collector, Sample
+from collectors.base import Collector
 from collectors.clocks import now_us, sync_state
 from collectors.config import AgentConfig
 from collectors.registry import COLLECTORS
 from collectors.sensor_set import Sensors
 from footprint.core.records import grade_of
+from footprint.core.samples import Sample
 
 WAIT_S = 0.25  # a power from a counter is a difference: it needs two instants
 QUALITY = {"counter": "A, counter", "power": "A, polled power", "modelled": "B, shared by a model", "estimate": "C, estimated"}

@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
 from collectors.background_reader import SlowReader
-from collectors.base import Channel, Sample, Unavailable
+from collectors.base import Unavailable
 from footprint.core.prometheus_metrics import Entry, entries_of, parse_exposition
+from footprint.core.samples import Channel, Sample
 
 TIMEOUT_S = 10
 MAX_BYTES = 32_000_000

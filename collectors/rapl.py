@@ -21,10 +21,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from collectors.base import Channel, Collector, PermissionRequired, Sample, Unavailable
+from collectors.base import Collector, PermissionRequired, Unavailable
 from collectors.config import AgentConfig
 from collectors.mirrored_counters import MirroredCounters
 from footprint.core.counter_correction import most_uj
+from footprint.core.samples import Channel, Sample
 
 _PACKAGE = re.compile(r"^package-(\d+)(?:-die-(\d+))?$")
 _INTERFACES = ("intel-rapl:", "intel-rapl-tpmi:", "intel-rapl-mmio:")  # the first that shows a package is read

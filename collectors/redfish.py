@@ -19,9 +19,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from collectors.background_reader import SlowReader
-from collectors.base import Channel, Collector, Sample, Unavailable
+from collectors.base import Collector, Unavailable
 from collectors.clocks import now_us
 from collectors.config import AgentConfig
+from footprint.core.samples import Channel, Sample
 
 if TYPE_CHECKING:
     import httpx

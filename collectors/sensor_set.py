@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from collectors.base import Collector, DeviceContext, PermissionRequired, Sample, Unavailable
+from collectors.base import Collector, DeviceContext, PermissionRequired, Unavailable
 from collectors.config import AgentConfig
+from footprint.core.samples import Sample
 
 _COMPONENT = {"gpu": "gpu", "cpu": "cpu", "dram": "dram", "wall": "host"}
 LOOK_AGAIN_US = 60 * 1_000_000

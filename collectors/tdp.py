@@ -18,8 +18,9 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from collectors.base import Channel, Collector, Sample, Unavailable
+from collectors.base import Collector, Unavailable
 from collectors.config import AgentConfig
+from footprint.core.samples import Channel, Sample
 
 AT_REST = 0.1  # share of the TDP drawn at no load (CodeCarbon, CPU load mode)
 

@@ -21,7 +21,7 @@ from footprint.i18n.formatting import energy_unit, moment, number, percent
 from footprint.queries.energy_balance import energy_balance
 from footprint.queries.split_diagnostics import splits
 from footprint.queries.uncertainty_budget import uncertainty_budget
-from footprint.server.jobs import latest_runs
+from footprint.server.job_runs import latest_runs
 
 PATH, TITLE = "/quality", "nav_quality"
 MAX_SPLITS = 60

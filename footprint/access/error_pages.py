@@ -15,7 +15,7 @@ _STYLE = (
 :root {{ color-scheme: light dark; {declarations()} }}
 @media (prefers-color-scheme: dark) {{ :root {{ {declarations("dark")} }} }}
 """
-     """
+    """
 body { margin: 0; background: var(--paper); color: var(--ink); font: 18px/1.5 "Source Sans 3", Arial, sans-serif; }
 main { max-width: 40rem; margin: 0 auto; padding: 4rem 1.5rem; }
 .brand { font-weight: 700; } h1, h2 { font-family: "Source Serif 4 Display", Georgia, serif; font-weight: 600; line-height: 1.2; }

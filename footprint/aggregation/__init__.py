@@ -16,4 +16,3 @@ configuration, the factor book and the method, and on nothing else.
 """
 
 METHOD_VERSION = "2.0"
-AGENT_KIND = "agent"  # of a batch that an agent or a gateway shipped: more of its day may come by itself

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import select
 
-from footprint.aggregation import AGENT_KIND, METHOD_VERSION
+from footprint.aggregation import METHOD_VERSION
 from footprint.aggregation.executors import Computed, compute_days, computed_elsewhere, executor_of
 from footprint.aggregation.host_day import Host
 from footprint.aggregation.request_logs import ServiceLogs
@@ -22,6 +22,7 @@ from footprint.aggregation.service_day import ServiceDay, service_days, service_
 from footprint.config import Config
 from footprint.core.units import US_PER_DAY, US_PER_S
 from footprint.impact.factor_book import FactorBook
+from footprint.ledger.ingest import AGENT_KIND
 from footprint.ledger.ledger_view import LedgerView, fingerprint
 from footprint.storage import schema
 from footprint.storage.database import Store, table

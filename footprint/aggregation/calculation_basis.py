@@ -7,13 +7,14 @@ the configuration and the factor book have changed.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from footprint.aggregation import METHOD_VERSION
-from footprint.config import Config
+from footprint.config import Config, HostFact
 from footprint.core.assumptions import assumption
 from footprint.core.estimate import Estimate
-from footprint.impact.embodied import is_over
+from footprint.impact.embodied import accelerator_kgco2e, embodied_ug_per_s, end_of_life_us
 from footprint.impact.factor_book import Factor, FactorBook, MissingFactor
 
 
@@ -109,7 +110,7 @@ def basis_at(
         primary_mj_per_kwh=primary.value if primary else None,
         price_eur_per_kwh=price.value if price else None,
         embodied_known=fact.server_embodied_kgco2e is not None,
-        life_over=is_over(fact, instant_us),
+        life_over=is_past_life(fact, instant_us),
         host=host,
         site=site.name,
         zone=site.zone,
@@ -126,3 +127,21 @@ def basis_at(
         idle_known=idle_known,
         split=split,
     )
+
+
+def is_past_life(fact: HostFact, instant_us: int) -> bool:
+    """Whether a host is past its declared life."""
+    end_us = end_of_life_us(fact.in_service_us, fact.lifetime_years)
+    return end_us is not None and instant_us >= end_us
+
+
+def host_embodied_ug_per_s(fact: HostFact, accelerators: Sequence[str], book: FactorBook, instant_us: int) -> float:
+    """Embodied emissions of a host [µgCO2e/s]; 0 where its server is not declared or its life is over.
+
+    ``accelerators`` are the models of its accelerators. Each counts as declared (``accelerator_kgco2e``), else by the book.
+    """
+    if fact.server_embodied_kgco2e is None or is_past_life(fact, instant_us):
+        return 0.0
+    declared = fact.accelerator_embodied_kgco2e
+    each = [declared if declared is not None else accelerator_kgco2e(model, book) for model in accelerators]
+    return embodied_ug_per_s(fact.server_embodied_kgco2e, each, fact.lifetime_years)

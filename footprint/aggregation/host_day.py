@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from footprint.aggregation import METHOD_VERSION
-from footprint.aggregation.calculation_basis import IMPACT_KINDS, CalculationBasis, basis_at
+from footprint.aggregation.calculation_basis import IMPACT_KINDS, CalculationBasis, basis_at, host_embodied_ug_per_s
 from footprint.aggregation.device_energy import BUSY, CAPACITY, CPU_QUANTITY, GROUP, DeviceSpans, cpu_spans, device_spans
 from footprint.aggregation.idle_power import IdlePowerEstimator
 from footprint.aggregation.placements import Tenure, held_by_processes, held_devices, service_of
@@ -38,7 +38,7 @@ from footprint.attribution.token_weights import DeclaredWeights, Weights
 from footprint.config import FOREVER_US, Config
 from footprint.core.assumptions import assumption
 from footprint.core.units import S_PER_HOUR, US_PER_DAY, US_PER_HOUR, US_PER_S, UW_PER_W
-from footprint.impact.embodied import embodied_ug_per_s, end_of_life_us
+from footprint.impact.embodied import end_of_life_us
 from footprint.impact.factor_book import FactorBook
 from footprint.ledger.ledger_view import LedgerView, fingerprint
 from footprint.ledger.wire_format import CONTEXT_GRADE
@@ -226,7 +226,7 @@ class Host:
             for number, segment in enumerate(segments.tolist())
         }
         models = [device.model for device in devices if device.component == "gpu"]
-        rates = [embodied_ug_per_s(self.config.host_at(self.name, at), models, self.book, at) for at in segments.tolist()]
+        rates = [host_embodied_ug_per_s(self.config.host_at(self.name, at), models, self.book, at) for at in segments.tolist()]
         shard = ShardInput(
             slots_us=slots,
             segments_us=segments,
@@ -256,7 +256,7 @@ class Host:
             *(edge for held in self.held for edge in (held.since_us, held.until_us)),
             *(alias.since_us for alias in self.aliases),
             *self.book.edges_us([self.config.electricity, *IMPACT_KINDS], self.config.timezone, zones),
-            *(end for fact in self.config.hosts if (end := end_of_life_us(fact)) is not None),
+            *(end for fact in self.config.hosts if (end := end_of_life_us(fact.in_service_us, fact.lifetime_years)) is not None),
         }
         inside = [edge for edge in changes if start_us < edge < end_us]
         return np.array(sorted([start_us, *inside]), dtype=np.int64)

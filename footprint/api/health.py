@@ -13,7 +13,7 @@ from footprint.access.middleware import current_role
 from footprint.config import Config
 from footprint.core.units import J_PER_KWH, US_PER_S
 from footprint.figures import Query, run_query
-from footprint.server.jobs import failures, latest_runs
+from footprint.server.job_runs import failures, latest_runs
 from footprint.server.scheduler import Schedule
 from footprint.storage import schema
 from footprint.storage.database import Store, table

@@ -11,13 +11,20 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 
 from footprint.api.footprint import answer_with
-from footprint.cli.report import LIST_COLUMNS, edition_row
 from footprint.config import Config
 from footprint.editions import publications_page
 from footprint.editions.release_calendar import COLUMNS as CALENDAR_COLUMNS
 from footprint.editions.release_calendar import calendar
 from footprint.editions.render import REPORT
-from footprint.editions.repository import SUMS, PublishedEdition, folder_of, published_editions, shelf_of
+from footprint.editions.repository import (
+    LIST_COLUMNS,
+    SUMS,
+    PublishedEdition,
+    edition_row,
+    folder_of,
+    published_editions,
+    shelf_of,
+)
 from footprint.storage.database import Store
 
 FOREVER = "public, max-age=31536000, immutable"

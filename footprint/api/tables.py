@@ -30,7 +30,7 @@ from footprint.queries import (
 )
 from footprint.queries import methods as methods_query
 from footprint.queries import objectives as objectives_query
-from footprint.server.jobs import latest_runs
+from footprint.server.job_runs import latest_runs
 from footprint.storage.database import Store
 
 Table = tuple[list[str], list[dict[str, Any]]]

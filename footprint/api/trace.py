@@ -7,7 +7,6 @@ from collections.abc import Callable
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from footprint.cli.trace import document
 from footprint.config import Config
 from footprint.editions import provenance
 from footprint.editions.repository import NoSuchEdition
@@ -26,6 +25,6 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
             return JSONResponse({"error": f"no published figure {figure!r}"}, 404)
         told = provenance.difference(found.figure, provenance.recomputed(store, config, found, clock())) if verify else None
         levels = provenance.follow(store, config, found, clock(), language="fr" if lang == "fr" else "en")
-        return JSONResponse(document(found, levels, told))
+        return JSONResponse(provenance.trace_document(found, levels, told))
 
     return routes

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from footprint.cli.options import CheckFailed, ConfigOption, Exit, FormatOption, OutputOption, now_us, opened, say
+from footprint.cli.options import CheckFailed, ConfigOption, Exit, FormatOption, OutputOption, opened, say
 from footprint.cli.query import FromOption, ToOption
 from footprint.config import Config
 from footprint.core.table_output import Format, emit
-from footprint.core.timestamps import format_instant
+from footprint.core.timestamps import format_instant, now_us
 from footprint.core.units import US_PER_S, kwh_from_uj
 
 GroupOption = Annotated[str | None, typer.Option("--group", help="As of query; by comma.")]

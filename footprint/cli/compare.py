@@ -16,14 +16,13 @@ from footprint.cli.options import (
     OutputOption,
     SensorUnavailable,
     UsageError,
-    now_us,
     opened,
     say,
 )
 from footprint.cli.query import FromOption, ToOption
 from footprint.config import Config, load_config
 from footprint.core.table_output import Format, emit
-from footprint.core.timestamps import format_instant
+from footprint.core.timestamps import format_instant, now_us
 from footprint.core.units import US_PER_S
 
 

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from footprint.cli.options import ConfigOption, Exit, FormatOption, OutputOption, UsageError, now_us, opened, say
+from footprint.cli.options import ConfigOption, Exit, FormatOption, OutputOption, UsageError, opened, say
 from footprint.cli.query import FromOption, ToOption
 from footprint.core.table_output import Format, emit
+from footprint.core.timestamps import now_us
 from footprint.core.units import US_PER_S
 
 app = typer.Typer(help="The versioned factor book.", no_args_is_help=True)

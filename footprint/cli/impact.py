@@ -8,9 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from footprint.cli.audit import GroupOption, WhereOption, bounds_of, print_rows
-from footprint.cli.options import ConfigOption, Exit, FormatOption, OutputOption, now_us, opened, say
+from footprint.cli.options import ConfigOption, Exit, FormatOption, OutputOption, opened, say
 from footprint.cli.query import FromOption, ToOption
 from footprint.core.table_output import Format
+from footprint.core.timestamps import now_us
 
 EveryOption = Annotated[str, typer.Option(help="As of query.")]
 LanguageOption = Annotated[str, typer.Option("--lang", help="fr or en, of labels and boundaries.")]

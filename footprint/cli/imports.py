@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from footprint.cli.options import ConfigOption, Exit, FormatOption, OutputOption, UsageError, now_us, opened, say
+from footprint.cli.options import ConfigOption, Exit, FormatOption, OutputOption, UsageError, opened, say
 from footprint.core.table_output import Format, emit
-from footprint.core.timestamps import format_instant
+from footprint.core.timestamps import format_instant, now_us
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from footprint.cli.impact import LanguageOption, language_of
-from footprint.cli.options import CheckFailed, ConfigOption, Exit, FormatOption, OutputOption, UsageError, now_us, opened, say
+from footprint.cli.options import CheckFailed, ConfigOption, Exit, FormatOption, OutputOption, UsageError, opened, say
 from footprint.core.table_output import Format, emit
-from footprint.core.timestamps import format_instant
+from footprint.core.timestamps import format_instant, now_us
 from footprint.core.units import US_PER_DAY, US_PER_S
 
 app = typer.Typer(help="Sealed days, their hash chains, retention.", no_args_is_help=True)
@@ -19,7 +19,8 @@ app = typer.Typer(help="Sealed days, their hash chains, retention.", no_args_is_
 @app.command("seal")
 def seal(config: ConfigOption = None) -> int:
     """Seal every day that is closed, take old ones out of the database; what the scheduler does each hour."""
-    from footprint.server.jobs import job_named, run_job
+    from footprint.server.job_runs import run_job
+    from footprint.server.jobs import job_named
 
     facts, store = opened(config)
     said = run_job(store, facts, job_named("seal"), now_us())
@@ -137,7 +138,8 @@ def jobs(
     output: OutputOption = None,
 ) -> int:
     """Jobs of the scheduler: when each last ran, how long, what came of it."""
-    from footprint.server.jobs import job_named, latest_runs, run_job
+    from footprint.server.job_runs import latest_runs, run_job
+    from footprint.server.jobs import job_named
 
     facts, store = opened(config)
     if run is not None:

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from footprint.cli.options import ConfigOption, Exit, FormatOption, OutputOption, UsageError, now_us, opened, say
+from footprint.cli.options import ConfigOption, Exit, FormatOption, OutputOption, UsageError, opened, say
 from footprint.core.table_output import Format, emit
-from footprint.core.timestamps import format_instant
+from footprint.core.timestamps import format_instant, now_us
 
 
 def objectives(
@@ -37,7 +37,7 @@ def notify(
     output: OutputOption = None,
 ) -> int:
     """Matters that stand now and that people are told of by e-mail or webhook, as [notify] declares."""
-    from footprint.server.alerts import alert_rules
+    from footprint.server.alerts import ALERT_RULES
     from footprint.server.notifications import Message, send
 
     facts, store = opened(config)
@@ -52,7 +52,7 @@ def notify(
     chosen = 0 if facts.notify.language == "fr" else 1
     rows = [
         {"event": matter.event, "subject": matter.subject[chosen], "text": matter.text[chosen]}
-        for watch in alert_rules()
+        for watch in ALERT_RULES
         for matter in watch(store, facts, now_us())
     ]
     emit(["event", "subject", "text"], rows, form, output)

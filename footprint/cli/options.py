@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated
@@ -45,11 +44,6 @@ class UsageError(FootprintError):
 ConfigOption = Annotated[str | None, typer.Option("--config", metavar="FILE", help="Configuration; default ./footprint.toml.")]
 FormatOption = Annotated[Format, typer.Option("--format", help="How to print data.")]
 OutputOption = Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write data to a file.")]
-
-
-def now_us() -> int:
-    """The clock, read at the rim of the program only."""
-    return time.time_ns() // 1000
 
 
 def say(text: str) -> None:

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from footprint.cli.options import CheckFailed, ConfigOption, Exit, FormatOption, OutputOption, now_us, opened, say
+from footprint.cli.options import CheckFailed, ConfigOption, Exit, FormatOption, OutputOption, opened, say
 from footprint.core.table_output import Format, emit
-from footprint.core.timestamps import format_instant
+from footprint.core.timestamps import format_instant, now_us
 from footprint.core.units import US_PER_DAY, US_PER_S
 
 FromOption = Annotated[str | None, typer.Option("--from", metavar="T", help="RFC 3339, or a date of the organisation.")]

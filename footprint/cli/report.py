@@ -8,26 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from footprint.cli.impact import LanguageOption, language_of
-from footprint.cli.options import CheckFailed, ConfigOption, Exit, FormatOption, OutputOption, now_us, opened, say
+from footprint.cli.options import CheckFailed, ConfigOption, Exit, FormatOption, OutputOption, opened, say
 from footprint.core.table_output import Format, emit
-from footprint.core.timestamps import format_instant
+from footprint.core.timestamps import now_us
 
 app = typer.Typer(help="Periodic editions: drafted, published once and for all, verified.", no_args_is_help=True)
 PeriodArgument = Annotated[str, typer.Argument(metavar="PERIOD", help="2026-Q3, 2026-07 or 2026.")]
 EditionArgument = Annotated[str, typer.Argument(metavar="EDITION", help="2026-Q3.v1, or 2026-Q3 for its last version.")]
-LIST_COLUMNS = (
-    "edition",
-    "period",
-    "version",
-    "status",
-    "kind",
-    "released",
-    "method_version",
-    "factor_version",
-    "code_version",
-    "causes",
-    "sha256",
-)
 FIGURE_COLUMNS = (
     "figure_id",
     "indicator",
@@ -119,7 +106,7 @@ def publish(
 @app.command("list")
 def list_(config: ConfigOption = None, form: FormatOption = Format.table, output: OutputOption = None) -> int:
     """Every version that was published, with its status, its causes and the digest of its files."""
-    from footprint.editions.repository import published_editions
+    from footprint.editions.repository import LIST_COLUMNS, edition_row, published_editions
 
     _, store = opened(config)
     rows = [edition_row(each) for each in published_editions(store)]
@@ -128,23 +115,6 @@ def list_(config: ConfigOption = None, form: FormatOption = Format.table, output
         say("nothing is published yet; `footprint report publish 2026-Q3` publishes")
         return Exit.NO_DATA
     return Exit.OK
-
-
-def edition_row(published: Any) -> dict[str, Any]:
-    """A version as a row of ``footprint report list`` and of the API."""
-    return {
-        "edition": published.name,
-        "period": published.period,
-        "version": published.version,
-        "status": published.status,
-        "kind": published.kind,
-        "released": format_instant(published.released_us),
-        "method_version": published.method_version,
-        "factor_version": published.factor_version,
-        "code_version": published.code_version,
-        "causes": "+".join(each.cause for each in published.context.changes),
-        "sha256": published.digest(),
-    }
 
 
 @app.command("calendar")

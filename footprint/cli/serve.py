@@ -19,7 +19,6 @@ from footprint.cli.options import (
     OutputOption,
     SensorUnavailable,
     UsageError,
-    now_us,
     open_store,
     opened,
     say,
@@ -27,7 +26,7 @@ from footprint.cli.options import (
 from footprint.config import Config, find_config, load_config
 from footprint.core.resources import data_path
 from footprint.core.table_output import Format, emit
-from footprint.core.timestamps import format_instant
+from footprint.core.timestamps import format_instant, now_us
 
 if TYPE_CHECKING:
     from footprint.storage.database import Store
@@ -51,16 +50,18 @@ def serve(
     config: ConfigOption = None,
 ) -> int:
     """Ingest endpoint, API, dashboard and scheduler."""
+    from footprint.api.application import build_application
     from footprint.server.main import serve as run
 
     facts, store = opened(config)
     _require_port(facts)
-    run(facts, store, _file(config), scheduler=not no_scheduler, listening=lambda port: _greet(facts, port))
+    run(facts, store, _file(config), build_application, scheduler=not no_scheduler, listening=lambda port: _greet(facts, port))
     return Exit.OK
 
 
 def up(config: ConfigOption = None) -> int:
     """The whole service on this machine: the agent on this host, and the server."""
+    from footprint.api.application import build_application
     from footprint.server.main import serve as run
 
     facts = load_config(config)
@@ -73,7 +74,7 @@ def up(config: ConfigOption = None) -> int:
         _greet(facts, port)
 
     try:
-        run(facts, store, _file(config), listening=listening)
+        run(facts, store, _file(config), build_application, listening=listening)
     finally:
         for process in agent:
             process.terminate()

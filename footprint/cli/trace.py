@@ -10,10 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from footprint.cli.impact import LanguageOption, language_of
-from footprint.cli.options import CheckFailed, ConfigOption, Exit, FormatOption, OutputOption, UsageError, now_us, opened, say
+from footprint.cli.options import CheckFailed, ConfigOption, Exit, FormatOption, OutputOption, UsageError, opened, say
 from footprint.core.table_output import Format, emit
+from footprint.core.timestamps import now_us
 
-SCHEMA_VERSION = "1"
 SHOWN = 8  # rows of a level in the readable text
 
 
@@ -56,7 +56,7 @@ def trace(
         emit(list(chosen.columns), chosen.rows, form, output)
         say(f"sha256 of {len(chosen.rows)} rows: {chosen.sha256}")
     elif form is Format.json:
-        _write(output, json.dumps(document(found, levels, told), ensure_ascii=False, indent=1) + "\n")
+        _write(output, json.dumps(provenance.trace_document(found, levels, told), ensure_ascii=False, indent=1) + "\n")
     elif form is Format.table:
         _write(output, _text(found, levels))
     else:
@@ -77,19 +77,6 @@ def _day(text: str) -> int:
         return parse_instant(f"{text}T00:00:00Z") // US_PER_DAY
     except BadTimestamp:
         raise UsageError(f"--day {text!r} must be written 2026-09-10") from None
-
-
-def document(found: Any, levels: list[Any], told: str | None) -> dict[str, Any]:
-    """The whole chain as one document."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "figure": found.figure.id,
-        "edition": found.name,
-        "recomputed": told,
-        "levels": [
-            {"name": each.name, "columns": list(each.columns), "rows": each.rows, "sha256": each.sha256} for each in levels
-        ],
-    }
 
 
 def _write(output: Path | None, text: str) -> None:

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from collectors.base import Sample
 from footprint.core.records import EnergyReading
+from footprint.core.samples import Sample
 from footprint.core.units import PJ_PER_UJ, US_PER_S
 
 MIN_GAP_US = 5 * US_PER_S

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from datetime import UTC, datetime, timedelta, timezone
 
 from footprint.core.units import US_PER_S
@@ -30,6 +31,11 @@ _DATE_TIME = re.compile(
 
 class BadTimestamp(ValueError):
     """A text that does not name one instant; the message says why."""
+
+
+def now_us() -> int:
+    """The wall clock [µs]; only the rim of a program reads it."""
+    return time.time_ns() // 1000
 
 
 def parse_instant(text: str) -> int:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from footprint.config import Config
 from footprint.core.timestamps import parse_instant
@@ -26,6 +27,7 @@ from footprint.queries.lineage import LineageLevel
 from footprint.queries.methods import METHODS
 from footprint.storage.database import Store
 
+SCHEMA_VERSION = "1"  # of the JSON document
 LEVELS = ("definition", "formula", "facts", "days", "hours", "readings", "origins")
 DEFINITION = (
     "figure",
@@ -240,3 +242,16 @@ def difference(before: Figure, after: Figure | None) -> str:
     if not moved:
         return "identical"
     return "differs: " + ", ".join(f"{name} {getattr(before, name)!r} -> {getattr(after, name)!r}" for name in moved)
+
+
+def trace_document(traced: Traced, levels: Sequence[LineageLevel], recomputed: str | None) -> dict[str, Any]:
+    """The whole chain as one JSON document; ``recomputed`` says what computing it again gave, None where it was not asked."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "figure": traced.figure.id,
+        "edition": traced.name,
+        "recomputed": recomputed,
+        "levels": [
+            {"name": level.name, "columns": list(level.columns), "rows": level.rows, "sha256": level.sha256} for level in levels
+        ],
+    }

@@ -16,6 +16,7 @@ from sqlalchemy import insert, select
 
 from footprint.config import Config
 from footprint.core.records import FootprintError
+from footprint.core.timestamps import format_instant
 from footprint.editions.release_context import ReleaseContext
 from footprint.editions.revision_evidence import Evidence
 from footprint.ledger.object_store import Vault
@@ -23,6 +24,19 @@ from footprint.storage import schema
 from footprint.storage.database import Store, table
 
 SUMS = "SHA256SUMS"
+LIST_COLUMNS = (
+    "edition",
+    "period",
+    "version",
+    "status",
+    "kind",
+    "released",
+    "method_version",
+    "factor_version",
+    "code_version",
+    "causes",
+    "sha256",
+)
 
 
 class NoSuchEdition(FootprintError):
@@ -188,3 +202,20 @@ def published_edition(store: Store, name: str) -> PublishedEdition:
         had = ", ".join(each.name for each in found) or "no version of it"
         raise NoSuchEdition(f"{name} was not published; {had} was (`footprint report list`)")
     return chosen[-1]
+
+
+def edition_row(published: PublishedEdition) -> dict[str, Any]:
+    """A version as a row of ``footprint report list`` and of the API."""
+    return {
+        "edition": published.name,
+        "period": published.period,
+        "version": published.version,
+        "status": published.status,
+        "kind": published.kind,
+        "released": format_instant(published.released_us),
+        "method_version": published.method_version,
+        "factor_version": published.factor_version,
+        "code_version": published.code_version,
+        "causes": "+".join(each.cause for each in published.context.changes),
+        "sha256": published.digest(),
+    }

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, select, update
 
-from footprint.aggregation import AGENT_KIND
 from footprint.core.records import ActivityReading, BadLine, ContextReading, EnergyReading, Record, RequestRecord, from_line
 from footprint.core.units import US_PER_DAY
 from footprint.ledger.energy_file import Readings
@@ -25,6 +24,8 @@ from footprint.ledger.stream_ids import StreamIds
 from footprint.ledger.wire_format import Numbered, Place, from_wire, places_of, settle
 from footprint.storage import schema
 from footprint.storage.database import Store, table
+
+AGENT_KIND = "agent"  # of a batch that an agent or a gateway ships: more of its day may still come by itself
 
 
 @dataclass(slots=True)

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from footprint.core.timestamps import now_us
 from footprint.figures import parse_query
-from footprint.notebook.frames import framed, now_us, opened
+from footprint.notebook.frames import framed, opened
 from footprint.queries import action_register, batch_efficiency, comparison, model_comparison
 from footprint.queries.comparison import Comparison
 

@@ -7,7 +7,6 @@ by column and ``demonstration``.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from footprint.config import Config, load_config
+from footprint.core.timestamps import now_us
 from footprint.figures import Query, parse_query
 from footprint.figures import run_query as ask
 from footprint.queries import factor_diff, split_diagnostics, uncertainty_budget
@@ -166,11 +166,6 @@ def factors_diff(file: str, *, config: str | None = None) -> pd.DataFrame:
         factors, _, _ = read_bundle(file, None, now_us())
         rows = factor_diff.revision(store, facts, before, FactorBook([*before.factors, *factors]))
         return framed(rows, factor_diff.COLUMNS, facts)
-
-
-def now_us() -> int:
-    """This instant [µs since 1970]."""
-    return time.time_ns() // 1000
 
 
 @contextmanager

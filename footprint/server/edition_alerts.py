@@ -14,7 +14,7 @@ from footprint.editions.repository import PublishedEdition, folder_of, published
 from footprint.editions.texts import long
 from footprint.i18n.formatting import moment
 from footprint.ledger.object_store import Vault
-from footprint.server.alerts import Alert
+from footprint.server.alert_rules import Alert
 from footprint.server.notifications import Attachment
 from footprint.storage.database import Store
 

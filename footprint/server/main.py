@@ -1,44 +1,20 @@
-"""This file runs the server: API, dashboard, scheduler and the service's own gateway, in one process and a child."""
+"""Server process: one application, the scheduler and the self-metering gateway, until it is interrupted."""
 
 from __future__ import annotations
 
 import contextlib
 import gc
-import importlib
-import time
 from collections.abc import Callable
 from typing import Any
 
 import uvicorn
 
-from footprint.api import create_api
 from footprint.config import Config
-from footprint.ledger.ingest import IngestService
 from footprint.server.scheduler import Schedule
 from footprint.server.self_metering import SelfGateway
 from footprint.storage.database import Store
 
-# Named as a text: what we know does not import who shows it, and the server runs without the dashboard's extra.
-DASHBOARD = "dashboards.app"
-
-
-def clock() -> int:
-    """Now, in µs."""
-    return time.time_ns() // 1000
-
-
-def build(config: Config, store: Store, schedule: Schedule | None) -> tuple[Any, SelfGateway | None]:
-    """The whole ASGI application, and the gateway that counts its requests.
-
-    A demonstration has none: requests that really were made do not belong among simulated ones.
-    """
-    inbox = IngestService(store, config.services_of_model)
-    api = create_api(config, store, inbox, clock, schedule)
-    app: Any = importlib.import_module(DASHBOARD).mount(api, store, config, clock)
-    if config.demo:
-        return app, None
-    gateway = SelfGateway(app, inbox, clock)
-    return gateway, gateway
+BuildApplication = Callable[[Config, Store, Schedule | None], tuple[Any, SelfGateway | None]]
 
 
 class _Server(uvicorn.Server):
@@ -58,11 +34,16 @@ def serve(
     config: Config,
     store: Store,
     config_file: str | None,
+    build: BuildApplication,
     *,
     scheduler: bool = True,
     listening: Callable[[int], None] = lambda port: None,
 ) -> None:
-    """Serve until interrupted; ``listening`` is called with the port once requests are answered."""
+    """Serve until interrupted.
+
+    ``build`` makes the application from the scheduler (`footprint.api.application` builds it all); ``listening`` is called with
+    the port once requests are answered.
+    """
     with contextlib.ExitStack() as stack:
         schedule = Schedule(config_file, config) if scheduler else None
         app, gateway = build(config, store, schedule)

@@ -15,7 +15,8 @@ from concurrent.futures.process import BrokenProcessPool
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from footprint.config import Config, load_config
-from footprint.server.jobs import JOBS, is_due, job_named, run_job
+from footprint.server.job_runs import is_due, run_job
+from footprint.server.jobs import JOBS, job_named
 from footprint.storage.database import Store
 
 WORKERS = 2  # that a long check does not hold up aggregation

@@ -11,10 +11,11 @@ from typing import Any, ClassVar
 
 import pytest
 
-from collectors.base import Sample, Unavailable
+from collectors.base import Unavailable
 from collectors.config import AgentConfig
 from collectors.ipmi import IpmiCollector, parse_dcmi
 from collectors.redfish import RedfishCollector, parse_power
+from footprint.core.samples import Sample
 
 IPMITOOL = """
     Instantaneous power reading:                   {watts} Watts

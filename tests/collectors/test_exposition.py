@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from collectors.agent import Agent
-from collectors.base import Channel, Collector, DeviceContext, ProcessUsage, Sample, Unavailable
+from collectors.base import Collector, DeviceContext, ProcessUsage, Unavailable
 from collectors.config import AgentConfig, Gateway
 from collectors.log_tailer import Follower
 from collectors.metrics_server import MetricsPort
@@ -17,6 +17,7 @@ from collectors.prometheus_text import METRICS, describe
 from collectors.sensor_set import Sensors
 from collectors.shipper import Shipper
 from collectors.spool import Spool
+from footprint.core.samples import Channel, Sample
 
 S = 1_000_000
 GPU = Channel("GPU-1", "gpu", "nvml-energy", limit_uw=1000 * S, alias="gpu:0")

@@ -5,9 +5,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors.base import Channel, Sample
 from collectors.mig_split import shares_uj
 from footprint.core.counter_correction import CLOSED, Meter, advance, begin, gain_uj, record
+from footprint.core.samples import Channel, Sample
 
 S = 1_000_000
 LIMIT_W = 300

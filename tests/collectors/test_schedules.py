@@ -14,10 +14,10 @@ import pytest
 
 from collectors import checkpoint
 from collectors.agent import Agent
-from collectors.base import Channel, Sample
 from collectors.spool import Spool
 from footprint.attribution.energy_intervals import MIN_GAP_US, Samples, counter_spans
 from footprint.core.records import EnergyReading, from_line
+from footprint.core.samples import Channel, Sample
 from tests.collectors.agents import WALL_US, S, make
 
 LIMIT_W = 500

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from collectors.base import Channel, Collector, Sample, Unavailable
+from collectors.base import Collector, Unavailable
 from collectors.clocks import boot_id, sync_state
 from collectors.config import AgentConfig, BadConfig, load
 from collectors.registry import COLLECTORS
 from collectors.sensor_set import Sensors
 from collectors.systemd_notify import notify
+from footprint.core.samples import Channel, Sample
 from tests.collectors.agents import S
 from tests.simulation.sensors import build_nvml, host_time, powercap
 

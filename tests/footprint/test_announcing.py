@@ -19,7 +19,7 @@ from footprint.cli.app import status_of
 from footprint.config import Config, ConfigError, parse_config
 from footprint.config.notify import Notify
 from footprint.server.alerts import dispatch
-from footprint.server.jobs import JobKind, run_job
+from footprint.server.job_runs import JobKind, run_job
 from footprint.server.notifications import Attachment, Message, NotDelivered, send
 from footprint.storage.database import Store
 from tests.walk import CONFIG, START, bring, config, energy_lines, request_lines
@@ -93,18 +93,18 @@ def test_a_silent_agent_is_told_once_and_again_when_it_comes_back(
     kept, smtp = post
     facts = notified(smtp, hook[1] + "/here")
     bring(store, config(), tmp_path, energy_lines(START, 600), request_lines(START, 600, 3))
-    assert dispatch(store, facts, END_US + 599 * S) == "0 matters stand, 0 told"
-    assert dispatch(store, facts, END_US + 700 * S) == "1 matters stand, 1 told"
-    assert dispatch(store, facts, END_US + 800 * S) == "1 matters stand, 0 told"
+    assert dispatch(store, facts, END_US + 599 * S) == "0 active, 0 sent"
+    assert dispatch(store, facts, END_US + 700 * S) == "1 active, 1 sent"
+    assert dispatch(store, facts, END_US + 800 * S) == "1 active, 0 sent"
     (mail,) = kept.mails
     assert mail["Subject"] == "Footprint · a: no reading since 1 Jul 2026 10:10"
     assert mail["To"] == "a@example.org, b@example.org"
     assert "systemctl status footprint-agent" in mail.get_content()
     assert [told["event"] for told in hook[0]] == ["silent-agent"]
     bring(store, config(), tmp_path, energy_lines(START + 1200, 600), request_lines(START + 1200, 600, 3))
-    assert dispatch(store, facts, END_US + 1300 * S) == "0 matters stand, 1 told"
+    assert dispatch(store, facts, END_US + 1300 * S) == "0 active, 1 sent"
     assert kept.mails[-1]["Subject"] == "Footprint · a: readings again"
-    assert dispatch(store, facts, END_US + 31 * 86_400 * S) == "0 matters stand, 0 told"  # taken out of service
+    assert dispatch(store, facts, END_US + 31 * 86_400 * S) == "0 active, 0 sent"  # taken out of service
 
 
 def test_what_the_server_refuses_is_tried_again(sqlite: Store, tmp_path: Path, post: tuple[Post, str]) -> None:
@@ -115,7 +115,7 @@ def test_what_the_server_refuses_is_tried_again(sqlite: Store, tmp_path: Path, p
     with pytest.raises(NotDelivered, match="451"):
         dispatch(sqlite, facts, END_US + 700 * S)
     kept.refuses = False
-    assert dispatch(sqlite, facts, END_US + 800 * S) == "1 matters stand, 1 told"
+    assert dispatch(sqlite, facts, END_US + 800 * S) == "1 active, 1 sent"
     assert len(kept.mails) == 1
 
 
@@ -133,12 +133,12 @@ def test_a_failed_job_and_an_exceeded_budget_are_told_in_french(sqlite: Store, t
 
     with pytest.raises(ValueError, match="disk full"):
         run_job(sqlite, facts, JobKind("seal", 60, fails), END_US)
-    assert dispatch(sqlite, facts, END_US + S) == "2 matters stand, 2 told"
+    assert dispatch(sqlite, facts, END_US + S) == "2 active, 2 sent"
     subjects = {mail["Subject"] for mail in kept.mails}
     assert subjects == {"Footprint · La tâche seal a échoué", "Footprint · Objectif dépassé : peu, 2026-07"}
     assert "disk full" in "".join(mail.get_content() for mail in kept.mails)
     run_job(sqlite, facts, JobKind("seal", 60, lambda *_: "well"), END_US + 2 * S)
-    assert dispatch(sqlite, facts, END_US + 3 * S) == "1 matters stand, 1 told"
+    assert dispatch(sqlite, facts, END_US + 3 * S) == "1 active, 1 sent"
     assert kept.mails[-1]["Subject"] == "Footprint · seal : réussit à nouveau"
 
 

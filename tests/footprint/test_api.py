@@ -100,10 +100,10 @@ def test_unknown_paths_and_parameters_are_said_in_json(served: tuple[TestClient,
 
 
 def test_a_demonstration_counts_no_real_requests(sqlite: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    from footprint.server import main
+    from footprint.api.application import build_application
 
     facts = config("[organisation]\ndemo = true\n")
-    app, gateway = main.build(facts, sqlite, None)
+    app, gateway = build_application(facts, sqlite, None)
     assert gateway is None
     assert "demonstration" in TestClient(app).get("/api/v1/footprint").json()["columns"]
 

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from footprint.aggregation.calculation_basis import host_embodied_ug_per_s
 from footprint.attribution.embodied import embodied_parts
 from footprint.cli.app import status_of
 from footprint.config import ConfigError
 from footprint.config.models import HostFact
 from footprint.core.estimate import Estimate
-from footprint.impact.embodied import embodied_ug_per_s, end_of_life_us
+from footprint.impact.embodied import end_of_life_us
 from footprint.impact.factor_book import shipped_book
 from footprint.storage.database import Store
 from tests.walk import DAY_S, NOW_US, ask, bring, compute, config, write
@@ -126,10 +127,10 @@ def test_market_factors_count_with_evidence_only() -> None:
 def test_accelerators_count_as_declared_or_by_their_model() -> None:
     """EcoLogits' rate by hand: (5700/8 + 164) / 26,280 h is 33.4 g a GPU-hour at three years."""
     fact = HostFact("a", "p", Estimate.exactly(1.2), server_embodied_kgco2e=5700.0, lifetime_years=3.0)
-    known = embodied_ug_per_s(fact, ["NVIDIA H100 80GB HBM3"] * 8, shipped_book(), 0)
+    known = host_embodied_ug_per_s(fact, ["NVIDIA H100 80GB HBM3"] * 8, shipped_book(), 0)
     assert known * 3600 / 1e6 / 8 == pytest.approx(33.4, abs=0.05)
-    assert embodied_ug_per_s(fact, ["unheard-of"] * 8, shipped_book(), 0) == pytest.approx(5700e9 / (3 * 8760 * 3600))
-    assert end_of_life_us(fact) is None
+    assert host_embodied_ug_per_s(fact, ["unheard-of"] * 8, shipped_book(), 0) == pytest.approx(5700e9 / (3 * 8760 * 3600))
+    assert end_of_life_us(fact.in_service_us, fact.lifetime_years) is None
 
 
 @given(

@@ -13,8 +13,9 @@ import pytest
 from footprint.cli.app import status_of
 from footprint.config import parse_config
 from footprint.core.records import FootprintError
-from footprint.server import jobs
-from footprint.server.jobs import JOBS, JobKind, failures, is_due, job_named, latest_runs, run_job
+from footprint.server import job_runs
+from footprint.server.job_runs import JobKind, failures, is_due, latest_runs, run_job
+from footprint.server.jobs import JOBS, job_named
 from footprint.server.scheduler import job_once
 from footprint.storage.database import Store
 from tests.walk import CONFIG, NOW_US, START, energy_lines, request_lines, write
@@ -67,23 +68,23 @@ def test_failures_and_cuts_are_written_down(store: Store) -> None:
         run_job(store, FACTS, job(bad), NOW_US)
     (run,) = latest_runs(store)
     assert (run["status"], run["said"]) == ("failed", "FootprintError: the grid does not answer")
-    jobs._begin(store, "test", NOW_US)  # and the power goes
+    job_runs._begin(store, "test", NOW_US)  # and the power goes
     assert latest_runs(store)[0]["status"] == "running"
     run_job(store, FACTS, job(lambda *_: "well"), NOW_US + S)
     runs = latest_runs(store, every=True)
     assert [run["status"] for run in runs] == ["done", "failed", "failed"]
     assert runs[1]["said"] == "cut off"
     assert failures(store) == {"test": 2}
-    for number in range(jobs.KEPT_RUNS + 5):
+    for number in range(job_runs.KEPT_RUNS + 5):
         run_job(store, FACTS, job(lambda *_: "well"), NOW_US + number)
-    assert len(latest_runs(store, every=True)) <= jobs.KEPT_RUNS + 1
+    assert len(latest_runs(store, every=True)) <= job_runs.KEPT_RUNS + 1
 
 
 def test_progress_is_told_while_a_job_runs(sqlite: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "TELL_US", 0)
+    monkeypatch.setattr(job_runs, "PROGRESS_US", 0)
     seen = []
 
-    def telling(store: Store, _config: object, _now: int, tell: jobs.ReportProgress) -> str:
+    def telling(store: Store, _config: object, _now: int, tell: job_runs.ReportProgress) -> str:
         tell("host a 2026-07-01")
         seen.append(latest_runs(store)[0]["said"])
         return "well"

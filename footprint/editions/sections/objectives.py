@@ -88,8 +88,8 @@ def _figure(facts: EditionData, found: Standing, *, hidden: bool) -> Figure:
         id="",
         indicator=f"objective_{objective.metric}",
         label=_name(found),
-        kind=kind,
-        unit=unit,  # type: ignore[arg-type]
+        kind=kind,  # type: ignore[arg-type]
+        unit=unit,
         period=str(facts.period),
         value=told.value if told else None,
         low=None if exact or told is None else told.low,

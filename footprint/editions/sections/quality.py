@@ -59,10 +59,10 @@ def _numbers(facts: EditionData, book: FigureBook) -> list[tuple[str, Text, Text
                 id="",
                 indicator=name,
                 label=label,
-                kind=kind,
+                kind=kind,  # type: ignore[arg-type]
                 unit=unit,
                 period=str(facts.period),
-                value=value,  # type: ignore[arg-type]
+                value=value,
                 display=(1.0, "" if unit == "1" else unit),
                 flags=() if value is not None else ("x",),
                 obs_status="A" if value is not None else "M",

@@ -7,7 +7,7 @@ import io
 import re
 import subprocess
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from html import unescape
 from pathlib import Path
@@ -175,9 +175,10 @@ def test_every_carrier_says_the_string_of_an_id(
     sentence = {each.id: bare(one[each.id].removesuffix("exact")) for each in told}  # a sentence does not say "exact"
     page = files[f"{language}/report.html"].decode()
     with zipfile.ZipFile(io.BytesIO(files["annexes.zip"])) as pack:
-        read: Callable[[str], list[dict[str, str]]] = lambda name: list(
-            csv.DictReader(io.TextIOWrapper(pack.open(name), "utf-8"))
-        )
+
+        def read(name: str) -> list[dict[str, str]]:
+            return list(csv.DictReader(io.TextIOWrapper(pack.open(name), "utf-8")))
+
         printed, listed = read(f"tables/{language}/figures.csv"), read(f"tables/{language}/listed.csv")
     again = from_json(files["report.json"]).figures
     assert of_page(page, told) == sentence

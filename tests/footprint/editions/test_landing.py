@@ -18,7 +18,7 @@ from footprint.editions.publication import publish
 from footprint.editions.repository import shelf_of
 from footprint.ledger.ingest import IngestService
 from footprint.server import edition_alerts
-from footprint.server.alerts import alert_rules
+from footprint.server.alerts import ALERT_RULES
 from footprint.storage.database import Store
 from tests.quarters import instant
 
@@ -82,5 +82,5 @@ def test_nothing_is_told_of_an_organisation_without_data(sqlite: Store, watch: o
     from footprint.config import parse_config
 
     config = parse_config(f'[editions]\nfolder = "{tmp_path / "shelf"}"\n')
-    assert watch in alert_rules()
+    assert watch in ALERT_RULES
     assert not list(watch(sqlite, config, NOW))  # type: ignore[operator]

@@ -77,7 +77,7 @@ def test_a_short_run_goes_on_where_it_stopped_and_keeps_no_word(
         text=True,
         cwd=tmp_path,
         env=os.environ,
-        preexec_fn=_listening,
+        preexec_fn=_listening,  # noqa: PLW1509 - one thread only
     )
     folder = tmp_path / "r.json.points"
     end = time.monotonic() + 60
