@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from footprint.config.toml_document import Document
+from footprint.disclosure.primary_suppression import DOMINANCE, FEWEST_USERS, PROFILES
 
 TABLE = "disclosure"
 KEYS = {"profile", "min_users", "dominance", "min_teams"}
-FEWEST_USERS = 3  # of two users, each knows what the other did
-PROFILES: Mapping[str, int] = {"default": 5, "strict": 11, "floor": FEWEST_USERS}  # the least number of distinct users
-DOMINANCE = 0.85
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from footprint.config.disclosure import DOMINANCE, FEWEST_USERS, PROFILES
 from footprint.core.records import FootprintError
 
 Key = tuple[str, str, str]  # period (2026, 2026-Q3, 2026-07), service, use case; an empty name is the margin over all
+FEWEST_USERS = 3  # of two users, each knows what the other did
+PROFILES: Mapping[str, int] = {"default": 5, "strict": 11, "floor": FEWEST_USERS}  # the least number of distinct users
+DOMINANCE = 0.85
 
 
 class BadRules(FootprintError):

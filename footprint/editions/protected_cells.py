@@ -15,7 +15,8 @@ from sqlalchemy import select
 from footprint.calendar.periods import MONTHS_OF, Period, named_period, period_at
 from footprint.config import Config
 from footprint.core.timestamps import parse_instant
-from footprint.disclosure import Cell, Key, Protection, Rules, Status, protect
+from footprint.disclosure.primary_suppression import Cell, Key, Rules, Status
+from footprint.disclosure.secondary_suppression import Protection, protect
 from footprint.figures import Query, run_query
 from footprint.impact.factor_book import FactorBook
 from footprint.ledger.user_count_file import Told

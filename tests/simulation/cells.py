@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from footprint.disclosure import Cell, Key
+from footprint.disclosure.primary_suppression import Cell, Key
 
 MONTHS = {"2026-07": ("2026-07", "2026-Q3"), "2026-08": ("2026-08", "2026-Q3"), "2026-09": ("2026-09", "2026-Q3")}
 G_PER_KWH = 52.0

@@ -14,7 +14,8 @@ from footprint.api import create_api
 from footprint.calendar.periods import period_at
 from footprint.config import Config
 from footprint.core.timestamps import parse_instant
-from footprint.disclosure import Key, PublishedTable, attack
+from footprint.disclosure.audit import PublishedTable, attack
+from footprint.disclosure.primary_suppression import Key
 from footprint.editions.drafts import draft_due
 from footprint.editions.protected_cells import Protected, protected, rules_of
 from footprint.editions.publication import publish

@@ -8,7 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from footprint.disclosure import Cell, Key, PublishedTable, Rules, Status, attack, protect
+from footprint.disclosure.audit import PublishedTable, attack
+from footprint.disclosure.primary_suppression import Cell, Key, Rules, Status
+from footprint.disclosure.secondary_suppression import protect
 from tests.simulation.cells import MONTHS, organisation
 
 RULES = Rules()

@@ -9,21 +9,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from footprint.config import ConfigError, parse_config
-from footprint.disclosure import (
-    BadRules,
-    Cell,
-    Key,
-    NotAdditive,
-    Protection,
-    PublishedTable,
-    Reason,
-    Rules,
-    Status,
-    Unattackable,
-    attack,
-    primary_reason,
-    protect,
-)
+from footprint.disclosure.audit import PublishedTable, Unattackable, attack
+from footprint.disclosure.primary_suppression import BadRules, Cell, Key, NotAdditive, Reason, Rules, Status, primary_reason
+from footprint.disclosure.secondary_suppression import Protection, protect
 from footprint.editions.protected_cells import rules_of
 from tests.simulation.cells import MONTHS, organisation
 

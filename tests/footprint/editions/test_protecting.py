@@ -9,7 +9,7 @@ import pytest
 from footprint.aggregation.aggregate import aggregate
 from footprint.calendar.periods import BadPeriod
 from footprint.config import Config
-from footprint.disclosure import Reason, Status
+from footprint.disclosure.primary_suppression import Reason, Status
 from footprint.editions.protected_cells import MEASURES, OTHER, Protected, protected
 from footprint.figures import Query, run_query
 from footprint.impact.factor_book import shipped_book

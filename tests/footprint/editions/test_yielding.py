@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from footprint.disclosure import Cell, Protection, Rules, optimal_suppression, protect
+from footprint.disclosure import optimal_suppression
 from footprint.disclosure.hypercube import SuppressionProblem
+from footprint.disclosure.primary_suppression import Cell, Rules
+from footprint.disclosure.secondary_suppression import Protection, protect
 from footprint.disclosure.table import Index
 
 MONTHS = ("2026-07", "2026-08", "2026-09")
