@@ -58,7 +58,7 @@ bench: $(VENV)/.bench ## one table of ratios, ours over a peer's or a limit, mea
 	$(BIN)/python -m tests.benchmarks.bench
 
 notebooks: $(VENV)/.test ## every notebook from top to bottom, outputs kept
-	$(BIN)/python -m tests.notebooks
+	$(BIN)/python -m tests.support.notebook_runner
 
 agent-size: $(VENV)/.test ## memory and processor time of the agent alone, on simulated sensors
 	$(BIN)/python -m tests.benchmarks.agent_size

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 from footprint.notebook.attribution_frames import attribute_frames
-from tests.simulation.fits import judge
 from tests.simulation.server import VARIANTS
+from tests.support.step_fits import judge
 
 HOSTS, GPUS, MINUTES = 20, 8, 1440
 

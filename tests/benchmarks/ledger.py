@@ -30,7 +30,7 @@ from footprint.ledger.parquet_segments import pack
 from footprint.ledger.verifier import row_digests
 from footprint.storage import schema
 from footprint.storage.database import Store, table
-from tests.walk import DAY_S, NOW_US, compute
+from tests.support.contract_files import DAY_S, NOW_US, compute
 
 READINGS, CHUNK = 1_000_000, 50_000
 AGENTS, THREADS, LINES = 1000, 40, 60
@@ -133,7 +133,7 @@ HALF = """
 import sys, time
 from footprint.config import parse_config
 from footprint.storage.database import Store
-from tests.walk import compute
+from tests.support.contract_files import compute
 store, facts = Store(sys.argv[1]), parse_config('[organisation]\\ntimezone = "UTC"\\n')
 compute(store, facts, again=True)
 print("ready", flush=True); sys.stdin.readline()

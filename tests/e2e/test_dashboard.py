@@ -17,7 +17,7 @@ import pytest
 
 from footprint.storage.database import Store
 from tests.e2e.test_up import CHROMIUM, free_port
-from tests.walk import CONFIG, START, bring, compute, config, energy_lines, request_lines
+from tests.support.contract_files import CONFIG, START, bring, compute, config, energy_lines, request_lines
 
 pytestmark = pytest.mark.browser
 PAGES = {

@@ -18,8 +18,8 @@ import pytest
 from footprint.access.agent_tokens import add_token
 from footprint.core.records import EnergyReading, to_line
 from footprint.storage.database import Store
-from tests.ledgers import readings
-from tests.walk import DAY_S, NOW_US
+from tests.support.contract_files import DAY_S, NOW_US
+from tests.support.ledger_contents import readings
 
 US = 1_000_000
 HOSTS, SHIPMENTS, LINES = 60, 12, 20

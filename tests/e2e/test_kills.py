@@ -25,7 +25,7 @@ from footprint.ledger.ledger_view import LedgerView
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 from tests.simulation.sensors import host_time, powercap
-from tests.walk import config
+from tests.support.contract_files import config
 
 US = 1_000_000
 WATTS = 200

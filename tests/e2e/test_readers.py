@@ -21,7 +21,7 @@ from footprint.storage import schema
 from footprint.storage.database import Store
 from tests.benchmarks.large import build, config_text
 from tests.e2e.test_dashboard import served
-from tests.ledgers import count
+from tests.support.ledger_contents import count
 
 pytestmark = pytest.mark.slow
 READERS, ROUNDS, SERVICES, USES, DAYS = 20, 3, 50, 20, 40

@@ -31,7 +31,7 @@ from footprint.editions.repository import published_editions
 from footprint.ledger.factor_store import book_of
 from footprint.ledger.importers import import_energy, import_requests, import_users
 from footprint.storage.database import Store
-from tests.simulation.closedloop import MACHINE, Errors, Model, run
+from tests.simulation.closed_loop import MACHINE, Errors, Model, run
 from tests.simulation.server import DAY_S, LARGE, SMALL, Day, Kind, Server, counters_j, simulate
 from tests.simulation.year import FINAL_DAY, PLACES, PROVISIONAL_DAY, QUARTERS, Year, configuration, decisions, write_year
 

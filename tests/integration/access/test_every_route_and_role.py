@@ -1,0 +1,277 @@
+"""Every route and every callback under every role: nothing that it answers holds a hidden figure or the name of a host.
+
+A route or a callback that is not listed here fails: whoever adds one says who may see what it gives.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from dashboards.app import PAGES
+from footprint.access.audit_log import read
+from footprint.access.roles import Role
+from footprint.api import create_api
+from footprint.editions.protected_cells import Protected, protected
+from footprint.figures import Query, run_query
+from footprint.i18n.formatting import estimate
+from footprint.ledger.ingest import IngestService
+from footprint.storage.database import Store
+from tests.support.contract_files import config
+from tests.unit.footprint.access.conftest import FACTS, HOST, NOW_US, Reader
+
+PROTECTED = (Role.PUBLIC, Role.COMMITTEE, Role.ENGINEER)
+Q3 = "from=2026-07-01&to=2026-10-01"
+# What each callback may give, by its output.
+CALLBACKS = {
+    "..page.children...settled.data...tick.disabled..": "a page, made of what the role may ask (page_of)",
+    "power.figure": "power of a host: to roles that see services",
+    "..live.disabled...pause.children..": "a word on a button",
+}
+# What a browser sends; the address is what its owner says it is.
+STATES: dict[str, tuple[Any, ...]] = {
+    "address.pathname": (*PAGES, "/nothing"),
+    "address.search": (
+        "?lang=en&period=2026-Q3",
+        f"?lang=en&period=2026-Q3&name={HOST}&figure=energy_kwh&task=secrets&of={HOST}&device=gpu:0&day=20635",
+        "?lang=en&period=2026-08&vs=2026-07&use_case=secrets&name=chat&kind=use_case&a=secrets&b=search",
+        "?lang=en&period=all&service=chat",
+    ),
+    "tick.n_intervals": (0,),
+    "live.n_intervals": (3,),
+    "pause.n_clicks": (1,),
+    "live.disabled": (False,),
+    "language.data": ("en",),
+    "settled.data": ("",),
+}
+# Every route, with what to ask of it; those of Dash itself hold no figure but through callbacks.
+ROUTES: dict[str, tuple[str, ...]] = {
+    "/healthz": ("",),
+    "/readyz": ("",),
+    "/metrics": ("",),
+    "/api/v1/openapi.json": ("",),
+    "/api/v1/footprint": tuple(
+        f"{Q3}&group={group}&every={every}{more}"
+        for group in ("", "service", "use_case", "service,use_case", "charter", "model", "host", "device,use_case")
+        for every, more in (("all", ""), ("month", "&where=use_case=secrets"), ("month", "&view=full"), ("day", ""))
+    ),
+    "/api/v1/tables/models": (Q3, f"{Q3}&use_case=secrets", f"{Q3}&where=service=chat"),
+    "/api/v1/tables/alternatives": (Q3,),
+    "/api/v1/tables/steps": (Q3,),
+    "/api/v1/tables/avoidable": (Q3,),
+    "/api/v1/tables/phases": (Q3, f"{Q3}&where=use_case=secrets", f"{Q3}&where=charter=proscribed"),
+    "/api/v1/tables/bundles": ("",),
+    "/api/v1/tables/objectives": ("",),
+    "/api/v1/tables/{name}": (
+        "name=methods",
+        "name=facts",
+        "name=factors",
+        f"name=balance&{Q3}",
+        f"name=splits&{Q3}",
+        f"name=uncertainty&{Q3}",
+        "name=jobs",
+        "name=silent",
+    ),
+    "/api/v1/readings": (f"host={HOST}&device=gpu:0&from=2026-07-01&to=2026-07-03",),
+    "/api/v1/benchmarks": ("",),
+    "/api/v1/benchmarks/references": ("",),
+    "/api/v1/reports": ("",),
+    "/api/v1/reports/calendar": ("",),
+    "/api/v1/reports/{period}": ("period=2026-Q3",),
+    "/api/v1/reports/{period}/{version}": ("period=2026-Q3&version=v1",),
+    "/api/v1/reports/{period}/{version}/{name:path}": ("period=drafts&version=2026-Q3&name=report.json",),
+    "/publications": ("",),
+    "/editions/index.{language}.html": ("language=en", "language=fr"),
+    "/editions/{period}/{version}": ("period=drafts&version=2026-Q3",),
+    "/editions/{period}/{version}/{name:path}": ("period=drafts&version=2026-Q3&name=report.json",),
+    "/api/v1/trace/{figure}": ("figure=F-2026Q3-01",),
+    "/api/v1/access": ("",),
+    "/api/v1/ingest": ("",),
+    "/api/{path:path}": ("path=v2/footprint", "path=v1/tables/../footprint"),
+}
+OF_DASH = re.compile(r"/(_dash|_reload|_favicon|assets)[^?]*|/\{path:path\}|/")
+NUMBERS = ("energy_kwh", "co2e_location_g")
+
+
+class Secrets:
+    """Figures of cells, as numbers and as pages write them with their intervals."""
+
+    def __init__(self, rows: Iterable[dict[str, Any]]) -> None:
+        self.numbers: list[float] = []
+        self.written: set[str] = set()
+        for row in rows:
+            for name in NUMBERS:
+                ends = [
+                    row[name.replace(tail, f"_{end}{tail}")]
+                    for tail in ("_kwh", "_g")
+                    if name.endswith(tail)
+                    for end in ("low", "high")
+                ]
+                if not row[name]:
+                    continue
+                self.numbers.append(row[name])
+                for size in (1e-3, 1.0, 1e3, 1e6):
+                    shown = estimate(row[name] / size, ends[0] / size, ends[1] / size, "en")
+                    if shown.interval:
+                        self.written.add(re.sub(r"\s+", " ", f"{shown.value} {shown.interval}"))
+
+    def within(self, text: str) -> list[str]:
+        """What of them an answer tells."""
+        try:
+            plain = re.sub(r"\s+", " ", " ".join(_words(json.loads(text))))
+        except ValueError:
+            plain = ""  # a table of numbers, or words that bear no figure
+        found = [mark for mark in self.written if mark in plain]
+        told = [float(each) for each in re.findall(r"(?<![\d.])\d+\.\d{4,}(?:[eE][+-]?\d+)?", text)]
+        return found + [str(n) for n in told if any(math.isclose(n, secret, rel_tol=1e-9) for secret in self.numbers)]
+
+
+def _words(told: Any) -> Iterable[str]:
+    """What a reader reads of a page: texts in their order, not what components are called."""
+    if isinstance(told, dict):
+        for each in [told["props"].get("children")] if "props" in told else told.values():
+            yield from _words(each)
+    elif isinstance(told, list):
+        for each in told:
+            yield from _words(each)
+    elif told is not None:
+        yield str(told)
+
+
+@pytest.fixture(scope="module")
+def secrets(quarter: Store) -> dict[Role, Secrets]:
+    """What each role may not be told."""
+    facts, table = config(FACTS), protected(quarter, config(FACTS), "2026-Q3", NOW_US)
+    found: dict[bool, list[tuple[tuple[str, str], dict[str, Any]]]] = {True: [], False: []}
+    groups: tuple[tuple[str, ...], ...] = ((), ("service",), ("use_case",), ("service", "use_case"))
+    for group, every, view in itertools.product(groups, ("month", "quarter"), ("active", "full")):
+        start, end = (int(at) for at in (1_782_864_000e6, 1_790_812_800e6))
+        for row in run_query(quarter, facts, Query(group, every, start, end, view=view), NOW_US).rows:
+            cell = row.get("service", ""), row.get("use_case", "")
+            found[_shows(table, row, every, cell)].append((cell, row))
+    hidden, shown = found[False], [row for _, row in found[True]]
+    secrets = {
+        Role.PUBLIC: Secrets([row for _, row in hidden] + shown),
+        Role.COMMITTEE: Secrets(row for _, row in hidden),
+        Role.ENGINEER: Secrets(row for cell, row in hidden if cell[1] and cell[1][0] != "("),
+    }
+    same = Secrets(shown).written
+    for role in (Role.COMMITTEE, Role.ENGINEER):
+        secrets[role].written -= same
+        assert len(secrets[role].written) > 20
+    return secrets
+
+
+def _shows(table: Protected, row: dict[str, Any], every: str, cell: tuple[str, str]) -> bool:
+    return cell == ("", "") or table.shows("2026-Q3" if every == "quarter" else row["period_start"][:7], *cell)
+
+
+def callbacks(reader: Reader) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = reader("administrator").get("/_dash-dependencies").json()
+    return found
+
+
+def told_by(browser: TestClient, callback: dict[str, Any], path: str, search: str) -> str:
+    """What a callback answers to who says to be at an address."""
+    here = {name: values[0] for name, values in STATES.items()} | {"address.pathname": path, "address.search": search}
+    given = {
+        kind: [{**each, "value": here[f"{each['id']}.{each['property']}"]} for each in callback[kind]]
+        for kind in ("inputs", "state")
+    }
+    outputs = [dict(zip(("id", "property"), each.split("."), strict=True)) for each in callback["output"].strip(".").split("...")]
+    asked = {
+        "output": callback["output"],
+        "outputs": outputs if callback["output"].startswith("..") else outputs[0],
+        "changedPropIds": [f"{callback['inputs'][0]['id']}.{callback['inputs'][0]['property']}"],
+        **given,
+    }
+    answer = browser.post("/_dash-update-component", json=asked)
+    assert answer.status_code in (200, 204), (callback["output"], path, answer.text[:400])
+    return answer.text
+
+
+def test_each_callback_has_its_decision(reader: Reader) -> None:
+    assert {each["output"] for each in callbacks(reader)} == set(CALLBACKS)
+    sent = {f"{one['id']}.{one['property']}" for each in callbacks(reader) for one in (*each["inputs"], *each["state"])}
+    assert sent == set(STATES)
+
+
+@pytest.mark.parametrize("path", STATES["address.pathname"])
+def test_no_callback_tells_a_role_what_it_may_not_see(path: str, reader: Reader, secrets: dict[Role, Secrets]) -> None:
+    for role, search, callback in itertools.product(PROTECTED, STATES["address.search"], callbacks(reader)):
+        told = told_by(reader(role), callback, path, search)
+        assert secrets[role].within(told) == [], (role, callback["output"], search)
+        if role is Role.ENGINEER:
+            continue
+        assert HOST not in told or HOST in search, (role, callback["output"], search)  # links bear the reader's own words
+        assert callback["output"] != "power.figure" or "figure" not in told
+
+
+def test_an_officer_is_told_all_of_it_so_that_this_test_can_fail(reader: Reader, secrets: dict[Role, Secrets]) -> None:
+    (page,) = (each for each in callbacks(reader) if each["output"].startswith("..page"))
+    told = told_by(reader("officer"), page, "/use-cases", "?lang=en&period=2026-Q3")
+    assert all(secrets[role].within(told) for role in PROTECTED)
+    assert HOST in told_by(reader("engineer"), page, "/", "?lang=en&period=2026-Q3")
+    assert secrets[Role.ENGINEER].within(reader("officer").get(f"/api/v1/footprint?{Q3}&group=use_case").text)
+
+
+def test_a_page_that_was_made_for_one_role_is_given_to_no_other(reader: Reader, secrets: dict[Role, Secrets]) -> None:
+    (page,) = (each for each in callbacks(reader) if each["output"].startswith("..page"))
+    for path in ("/use-cases", "/charter", "/"):
+        for role in (Role.OFFICER, Role.ENGINEER, Role.COMMITTEE, Role.PUBLIC) * 2:
+            told = told_by(reader(role), page, path, "?lang=en&period=2026-Q3")
+            assert role is Role.OFFICER or secrets[role].within(told) == []
+            assert (HOST in told) == role.sees_services or path != "/"
+
+
+def test_phases_of_a_use_case_are_refused_below_services_and_noted_of_an_officer(reader: Reader, quarter: Store) -> None:
+    asked = f"/api/v1/tables/phases?{Q3}&where=use_case=secrets"
+    refused = reader("engineer").get(asked)
+    assert (refused.status_code, "tells of services" in refused.json()["error"]) == (400, True)
+    before = len(read(quarter, None, None))
+    assert reader("officer").get(asked).status_code == 200
+    assert "use_case=secrets" in read(quarter, None, None)[before]["cells"]
+
+
+def test_each_route_is_listed(sqlite: Store, reader: Reader) -> None:
+    facts = config(FACTS)
+    api = create_api(facts, sqlite, IngestService(sqlite, facts.services_of_model), lambda: NOW_US)
+    assert set(_paths(api)) == set(ROUTES)
+    assert {path for path in _paths(reader("public").app._app) if not OF_DASH.fullmatch(path)} == set(ROUTES)  # type: ignore[attr-defined]
+
+
+def _paths(router: Any) -> Iterable[str]:
+    for route in router.routes:
+        within = getattr(route, "original_router", None)
+        if within is not None:
+            yield from _paths(within)
+        else:
+            yield route.path
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("form", ["json", "csv"])
+def test_no_route_tells_a_role_what_it_may_not_see(route: str, form: str, reader: Reader, secrets: dict[Role, Secrets]) -> None:
+    for role, asked in itertools.product(PROTECTED, ROUTES[route]):
+        given = dict(re.findall(r"(?:^|&)(\w+)=([^&]*)", asked))
+        path = re.sub(r"\{(\w+)(?::path)?\}", r"{\1}", route).format_map(given)
+        told = reader(role).get(f"{path}?{asked}&format={form}").text
+        assert secrets[role].within(told) == [], (role, asked)
+        if role is not Role.ENGINEER:
+            assert HOST not in told, (role, asked)
+
+
+@pytest.mark.parametrize(
+    "path", ["/docs", "/authority", "/metrics/", "/hosts/", "/api/v1/footprint/", "//hosts", "/editions/../metrics", "/_dashx"]
+)
+def test_what_has_no_rule_is_not_there(path: str, reader: Reader) -> None:
+    assert reader("public").get(path).status_code in (200, 404)
+    assert HOST not in reader("public").get(path).text
+    assert reader("public").post(path).status_code in (404, 405)

@@ -1,0 +1,153 @@
+"""One map over days: in this process, in local ones, on a cluster; the same rows, bit for bit, whatever dies on the way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from footprint.aggregation import executors
+from footprint.aggregation.aggregate import aggregate
+from footprint.aggregation.executors import FleetError
+from footprint.config import Config, parse_config
+from footprint.impact.factor_book import shipped_book
+from footprint.ledger.importers import import_energy, import_requests
+from footprint.storage import schema
+from footprint.storage.database import Store, table
+from tests.simulation.server import VARIANTS, simulate, write_files
+from tests.support.contract_files import DAY_S, NOW_US, compute
+from tests.support.three_days import FACTS, bring_all, printed
+
+FITTED = """
+[organisation]
+timezone = "UTC"
+[[service]]
+name = "chat"
+model = "m"
+devices = ["a/gpu:0", "a/gpu:1", "a/gpu:2", "a/gpu:3"]
+"""
+distributed = pytest.importorskip("distributed")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """Two workers of one thread each, in processes of their own."""
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as found:
+        yield found.scheduler_address
+
+
+def rows(store: Store) -> list[tuple[object, ...]]:
+    """Everything that was computed, by names."""
+    with store.read() as connection:
+        found = connection.execute(select(table(schema.FigureRow))).all()
+        names = ("host_id", "device_id", "service_id", "use_case_id", "model_id", "charter_id")
+        texts = store.texts(connection, {getattr(row, name) for row in found for name in names})
+        bases = {row.id: row.content for row in connection.execute(select(table(schema.BasisRow)))}
+        kept = [c.name for c in table(schema.FigureRow).columns if c.name not in (*names, "basis_id", "shard_id")]
+        told = [
+            (*(texts[getattr(row, name)] for name in names), bases[row.basis_id], *(getattr(row, name) for name in kept))
+            for row in found
+        ]
+        splits = [row.content for row in connection.execute(select(table(schema.SplitRow)))]
+        learnt = [(row.stream_key, row.day, row.content) for row in connection.execute(select(table(schema.Statistics)))]
+    return [*sorted(told), *sorted(splits), *sorted(learnt)]  # type: ignore[list-item]
+
+
+def fresh(path: Path) -> Store:
+    store = Store(f"sqlite:///{path}")
+    bring_all(store, path.parent)
+    return store
+
+
+def test_wherever_days_are_computed_the_rows_are_the_same(tmp_path: Path, cluster: str) -> None:
+    here = fresh(tmp_path / "here.db")
+    assert compute(here, FACTS).computed == 5
+    for name, facts in (("processes", replace(FACTS, fleet_workers=2)), ("cluster", replace(FACTS, fleet_scheduler=cluster))):
+        store = fresh(tmp_path / f"{name}.db")
+        assert compute(store, facts).computed == 5
+        assert rows(store) == rows(here)
+        assert printed(store) == printed(here)
+        assert compute(store, facts).computed == 0
+        store.close()
+    here.close()
+
+
+@pytest.mark.slow
+def test_a_fitted_service_comes_out_the_same_on_a_cluster(tmp_path: Path, cluster: str) -> None:
+    """A simulated server whose energy is divided by the step model: floats of a fit, not only integers."""
+    energy, requests = write_files(simulate(VARIANTS["low-load"], 1), tmp_path, host="a", service="chat", begin_s=DAY_S)
+    facts = parse_config(FITTED)
+
+    def computed(name: str, chosen: Config) -> Store:
+        store = Store(f"sqlite:///{tmp_path / name}.db")
+        import_energy(store, str(energy), NOW_US)
+        import_requests(store, facts, str(requests), NOW_US)
+        aggregate(store, chosen, shipped_book(), NOW_US)
+        return store
+
+    here, there = computed("here", facts), computed("there", replace(facts, fleet_scheduler=cluster))
+    assert rows(here) == rows(there)
+    assert any("coefficients" in str(row) or "fitted" in str(row) for row in rows(here))
+    here.close()
+    there.close()
+
+
+def test_a_dead_worker_costs_a_retry_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = fresh(tmp_path / "here.db")
+    compute(here, FACTS)
+    monkeypatch.setattr(executors, "DAYS_A_TASK", 1)
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+        store = fresh(tmp_path / "dies.db")
+        pids = [worker.pid for worker in cluster.workers.values()]
+        killer = threading.Timer(0.4, lambda: os.kill(pids[0], signal.SIGKILL))
+        killer.start()
+        assert compute(store, replace(FACTS, fleet_scheduler=cluster.scheduler_address)).computed == 5
+        killer.join()
+        assert rows(store) == rows(here)
+        store.close()
+    here.close()
+
+
+def test_processes_that_die_are_replaced_and_told_of_in_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = fresh(tmp_path / "one.db")
+    started = []
+    whole = executors._processes
+
+    def doomed(number: int) -> object:
+        pool = whole(number)
+        started.append(pool)
+        if len(started) <= 1:
+            threading.Thread(target=_kill_soon, args=(pool,), daemon=True).start()
+        return pool
+
+    monkeypatch.setattr(executors, "_processes", doomed)
+    assert compute(store, replace(FACTS, fleet_workers=2)).computed == 5
+    here = fresh(tmp_path / "here.db")
+    compute(here, FACTS)
+    assert rows(store) == rows(here)
+    store.close()
+    here.close()
+
+
+def _kill_soon(pool: object) -> None:
+    for _ in range(500):
+        processes = list(getattr(pool, "_processes", None) or {})
+        if processes:
+            os.kill(processes[0], signal.SIGKILL)
+            return
+        time.sleep(0.01)
+
+
+def test_a_scheduler_that_does_not_answer_is_said_so(tmp_path: Path) -> None:
+    store = fresh(tmp_path / "one.db")
+    with pytest.raises(FleetError, match=r"tcp://127\.0\.0\.1:9"):
+        compute(store, replace(FACTS, fleet_scheduler="tcp://127.0.0.1:9"))
+    assert compute(store, FACTS).computed == 5
+    store.close()

@@ -1,0 +1,37 @@
+"""This file checks that recordings become files that import without a single refused line."""
+
+from pathlib import Path
+
+import pytest
+
+from footprint.config import parse_config
+from footprint.ledger.importers import import_energy, import_requests
+from footprint.storage.database import Store
+from tests.support import recordings
+
+
+@recordings.needs_runs
+@pytest.mark.parametrize("run", recordings.RUNS, ids=lambda run: run.name.partition("__")[0])
+def test_a_matched_run_imports_whole(run: Path, tmp_path: Path) -> None:
+    """Every sample and every logged phase is accepted."""
+    store = Store(f"sqlite:///{tmp_path / 'ledger.db'}")
+    config = parse_config(recordings.config_text(run))
+    energy = import_energy(store, str(recordings.write_energy(run, tmp_path / "energy.csv", cpu=True)), 0)
+    requests = import_requests(store, config, str(recordings.write_requests(run, tmp_path / "requests.csv")), 0)
+
+    assert energy.rejects + requests.rejects == []
+    assert energy.duplicates + requests.duplicates == 0
+    assert (tmp_path / "energy.csv").read_text().count("\n") - 1 == energy.accepted
+    assert (tmp_path / "requests.csv").read_text().count("\n") - 1 == requests.accepted
+
+
+@recordings.needs_azure
+def test_the_azure_traces_import_whole(tmp_path: Path) -> None:
+    """28,185 requests come in, and come in once."""
+    store = Store(f"sqlite:///{tmp_path / 'ledger.db'}")
+    path = str(recordings.write_azure(tmp_path / "azure.csv"))
+    first = import_requests(store, parse_config(""), path, 0)
+    second = import_requests(store, parse_config(""), path, 0)
+
+    assert (first.accepted, first.duplicates, first.rejects) == (28_185, 0, [])
+    assert (second.accepted, second.duplicates, second.rejects) == (0, 28_185, [])

@@ -1,0 +1,43 @@
+"""This file runs the notebooks from top to bottom, as ``python -m tests.support.notebook_runner`` to keep their outputs, and for the tests."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "notebooks"
+MAX_S = 60  # from top to bottom
+
+
+def notebooks() -> list[Path]:
+    """Every notebook, in order."""
+    return sorted(FOLDER.glob("*.ipynb"))
+
+
+def executed(path: Path, folder: Path) -> Any:
+    """A notebook with its outputs, run in a folder; a cell that fails raises."""
+    os.environ["PYTHONPATH"] = str(ROOT)
+    notebook: Any = nbformat.read(path, as_version=4)
+    NotebookClient(notebook, timeout=3 * MAX_S, kernel_name="python3", resources={"metadata": {"path": str(folder)}}).execute()
+    notebook.metadata.get("language_info", {}).pop("version", None)
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+    return notebook
+
+
+def main() -> int:
+    """Run all, or those named, and keep their outputs."""
+    for path in [FOLDER / name for name in sys.argv[1:]] or notebooks():
+        nbformat.write(executed(path, FOLDER), path)
+        print(path.name, file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""This file turns recordings of real inference, kept beside the repository, into the files that people import.
+
+A matched run is GPU power at 0.1 s and the log of the batches of the same run. Its energy file has
+each GPU as ``gpu:N`` of a host named like the run; its request file has each batch as a window of
+``batch_size`` requests, and each phase before the first batch (tokenizer, model load) as a use case
+of its own. Nothing of the recordings is copied into the project: tests skip where they are absent.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+RECORDINGS = Path(__file__).resolve().parents[2] / ".." / "shared" / "recordings"
+RUNS = sorted(path.parent for path in RECORDINGS.glob("matched-runs/*/run.json"))
+AZURE = {"code": "AzureLLMInferenceTrace_code.csv.gz", "conversation": "AzureLLMInferenceTrace_conv.csv.gz"}
+
+needs_runs = pytest.mark.skipif(not RUNS, reason="no recordings of matched runs beside the repository")
+needs_azure = pytest.mark.skipif(
+    not (RECORDINGS / "azure-llm-2023").is_dir(), reason="no recordings of the Azure traces beside the repository"
+)
+
+ENERGY_COLUMNS = ("time", "host", "device", "component", "power_w", "source")
+REQUEST_COLUMNS = ("start", "end", "service", "use_case", "model", "requests", "input_tokens", "output_tokens", "id")
+
+
+def write_energy(run: Path, target: Path, *, cpu: bool = False) -> Path:
+    """The power of a run as an energy file; with ``cpu``, that of its processor packages too where it was logged."""
+    return _write(target, ENERGY_COLUMNS, _power_rows(run, cpu=cpu))
+
+
+def write_requests(run: Path, target: Path, service: str = "llm") -> Path:
+    """The phases and batches of a run as a request file of one service."""
+    return _write(target, REQUEST_COLUMNS, _request_rows(run, service))
+
+
+def write_azure(target: Path, service: str = "azure") -> Path:
+    """The arrivals of both Azure traces as a request file: two use cases of one service, no durations."""
+    return _write(target, ("start", "service", "use_case", "input_tokens", "output_tokens"), _azure_rows(service))
+
+
+def config_text(run: Path, service: str = "llm") -> str:
+    """A configuration in which the GPUs of a run are placed on its service, with neither uplift nor PUE."""
+    devices = ", ".join(f'"{run.name}/gpu:{slot}"' for slot in range(gpus_of(run)))
+    return (
+        f'[[site]]\nname = "lab"\nzone = "FR"\npue = 1.0\n\n'
+        f'[[host]]\nname = "{run.name}"\nsite = "lab"\nuplift = 1.0\n\n'
+        f'[[service]]\nname = "{service}"\ndevices = [{devices}]\n'
+    )
+
+
+def gpus_of(run: Path) -> int:
+    """How many GPUs worked in a run."""
+    return 1 + max(int(row["gpu_slot"]) for row in _read(run / "gpu_power.csv.gz"))
+
+
+def logged_gpu_j(run: Path) -> float:
+    """GPU energy [J] over the logged windows of a run, as its authors read it from NVML."""
+    return sum(float(row["gpu_energy_j"]) for row in _read(run / "requests.csv"))
+
+
+def _power_rows(run: Path, *, cpu: bool) -> Iterator[tuple[object, ...]]:
+    for row in _read(run / "gpu_power.csv.gz"):
+        yield row["ts_utc"], run.name, f"gpu:{row['gpu_slot']}", "gpu", row["power_w"], "nvml-power"
+    if cpu and (run / "cpu_power.csv.gz").is_file():
+        for row in _read(run / "cpu_power.csv.gz"):
+            for package in (0, 1):
+                power_w = row[f"package{package}_w"]
+                yield row["ts_utc"], run.name, f"cpu:{package}", "cpu", power_w, "hwmon-power"
+
+
+def _request_rows(run: Path, service: str) -> Iterator[tuple[object, ...]]:
+    for row in _read(run / "requests.csv"):
+        start, duration_s = Decimal(row["ts_utc"]), Decimal(row["duration_s"])
+        batch = row["phase"].startswith("start-inference")
+        size = int(row["batch_size"]) if batch else 1
+        given, total = int(row["input_tokens_per_seq"]), int(row["total_tokens_per_seq"])
+        yield (
+            start,
+            round(start + duration_s, 6),
+            service,
+            "inference" if batch else row["phase"],
+            row["model"],
+            size,
+            given * size,
+            (total - given) * size,
+            f"{run.name}/{row['phase']}",
+        )
+
+
+def _azure_rows(service: str) -> Iterator[tuple[object, ...]]:
+    for use_case, name in AZURE.items():
+        for row in _read(RECORDINGS / "azure-llm-2023" / name):
+            start = row["TIMESTAMP"].replace(" ", "T") + "Z"
+            yield start, service, use_case, row["ContextTokens"], row["GeneratedTokens"]
+
+
+def _read(path: Path) -> Iterator[dict[str, str]]:
+    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
+        yield from csv.DictReader(file)
+
+
+def _write(target: Path, columns: Iterable[str], rows: Iterable[tuple[object, ...]]) -> Path:
+    with target.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(rows)
+    return target

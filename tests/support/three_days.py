@@ -1,0 +1,35 @@
+"""This file brings one small ledger of three days and asks it the same questions; shared by the tests of sealing and keeping."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from footprint.core.table_output import Format, render
+from footprint.figures import Query, run_query
+from footprint.ledger.importers import import_energy, import_requests
+from footprint.storage.database import Store
+from tests.support.contract_files import CONFIG, DAY_S, NOW_US, START, config, energy_lines, request_lines, write
+
+FACTS = config(CONFIG)
+DAY = DAY_S // 86_400
+HOURS = 40  # over two midnights
+ENERGY, REQUESTS = energy_lines(START, HOURS * 3600, 60), request_lines(START, HOURS * 3600, 300)
+QUESTIONS = [
+    Query(),
+    Query(group=("use_case", "service"), every="day"),
+    Query(group=("host", "device")),
+    Query(group=("service",), every="hour", view="full"),
+    Query(group=("use_case",), from_us=(START + 20_001) * 1_000_000, to_us=(START + 100_003) * 1_000_000),
+]
+
+
+def printed(store: Store) -> bytes:
+    """Every question's answer, as the command line prints it."""
+    answers = [run_query(store, FACTS, question, NOW_US) for question in QUESTIONS]
+    return b"".join(render(answer.columns, answer.rows, Format.json) for answer in answers)
+
+
+def bring_all(store: Store, folder: Path, energy: list[str] = ENERGY, requests: list[str] = REQUESTS) -> None:
+    folder.mkdir(exist_ok=True)
+    import_energy(store, write(folder / "e.csv", energy), NOW_US)
+    import_requests(store, FACTS, write(folder / "r.csv", requests), NOW_US)

@@ -1,0 +1,152 @@
+"""Sensors that the kernel's hardware monitors show: whole server, AMD and Intel GPUs; and the memory model."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from collectors.acpi import AcpiCollector
+from collectors.amd import AmdCollector
+from collectors.base import Collector, Unavailable
+from collectors.config import AgentConfig
+from collectors.counter_validation import CounterValidation
+from collectors.dram_estimate import DramCollector
+from collectors.intel import IntelCollector
+from tests.simulation.sensors import monitor, powercap
+from tests.support.agents import WALL_US, S, energy, make, used_uj
+
+
+def run(folder: Path, make_of: type[Collector], each: dict[int, dict[Path, int]], seconds: int, **options: object):  # type: ignore[no-untyped-def]
+    """An agent over some seconds; ``each`` says what a file says from a second on."""
+    agent = make(folder, make_of, **options)
+    for at in range(seconds + 1):
+        for file, value in each.get(at, {}).items():
+            file.write_text(f"{value}\n")
+        agent.sample(WALL_US + at * S, at * S)
+    agent.record(WALL_US + seconds * S, seconds * S)
+    return agent
+
+
+def test_a_whole_server_meter_is_the_host(tmp_path: Path) -> None:
+    folder = monitor(tmp_path / "sys", 0, "power_meter", power1_average=412 * S, power1_average_interval=1000)
+    agent = run(tmp_path, AcpiCollector, {5: {folder / "power1_average": 0}, 6: {folder / "power1_average": 412 * S}}, 60)
+    assert {(r.device, r.component, r.source) for r in energy(agent)} == {("wall", "host", "acpi-power")}
+    assert used_uj(energy(agent), "wall") == 412 * 60 * S  # zero at 5 s was no reading
+
+
+def test_c12_a_socket_of_a_module_is_no_whole_server(tmp_path: Path) -> None:
+    for index, label in enumerate(("Module Power Socket 0", "Grace Power Socket 0", "CPU Power Socket 0")):
+        monitor(tmp_path / "sys", index, "power_meter", power1_average=100 * S, power1_oem_info=label)
+    with pytest.raises(Unavailable):
+        AcpiCollector(AgentConfig(sysfs=tmp_path / "sys"))
+    found = AcpiCollector(AgentConfig(sysfs=tmp_path / "sys", nvml_scope="gpu")).collect(1, 1)
+    assert {sample.channel.component for sample in found} == {"cpu"}
+
+
+def test_two_meters_that_could_both_be_the_server_are_not_added(tmp_path: Path) -> None:
+    for index in range(2):
+        monitor(tmp_path / "sys", index, "power_meter", power1_average=100 * S)
+    with pytest.raises(Unavailable, match="2 power meters"):
+        AcpiCollector(AgentConfig(sysfs=tmp_path / "sys"))
+
+
+@pytest.mark.parametrize("driver", ["xe", "i915"])
+def test_c16_a_leap_of_an_intel_counter_is_not_counted(tmp_path: Path, driver: str) -> None:
+    folder = monitor(tmp_path / "sys", 0, driver, "0000:03:00.0", energy1_input=0, power1_max=200 * S)
+    values = {at: {folder / "energy1_input": at * 150 * S} for at in range(61)}
+    values[30] = {folder / "energy1_input": 10**18}
+    agent = run(tmp_path, IntelCollector, values, 60)
+    assert {(r.device, r.source) for r in energy(agent)} == {("gpu-0000:03:00.0", f"{driver}-energy")}
+    assert used_uj(energy(agent), "gpu-0000:03:00.0") == 150 * 60 * S
+
+
+def test_an_intel_gpu_without_a_counter_is_not_guessed(tmp_path: Path) -> None:
+    monitor(tmp_path, 0, "i915", "0000:00:02.0", temp1_input=1)
+    with pytest.raises(Unavailable):
+        IntelCollector(AgentConfig(sysfs=tmp_path))
+
+
+def test_an_amd_gpu_by_its_driver(tmp_path: Path) -> None:
+    for index, bus in enumerate(("0000:c3:00.0", "0000:83:00.0")):
+        monitor(tmp_path / "sys", index, "amdgpu", bus, power1_average=(index + 1) * 100 * S, power1_cap_max=300 * S)
+    agent = run(tmp_path, AmdCollector, {}, 30)
+    # By the place on the bus, not by the order in which drivers were loaded.
+    assert {(r.device, r.alias) for r in energy(agent)} == {("gpu-0000:83:00.0", "amd:0"), ("gpu-0000:c3:00.0", "amd:1")}
+    assert used_uj(energy(agent), "gpu-0000:c3:00.0") == 100 * 30 * S
+    assert {r.source for r in energy(agent)} == {"amd-power"}
+
+
+AMDSMI = """
+clock = {"t": 0}
+FROZEN = %r
+def amdsmi_init(): pass
+def amdsmi_shut_down(): pass
+def amdsmi_get_processor_handles(): return ["good", "frozen", "second die"]
+def amdsmi_get_gpu_device_uuid(handle): return handle.replace(" ", "-")
+def amdsmi_get_gpu_asic_info(handle): return {"market_name": "MI300"}
+def amdsmi_get_power_cap_info(handle): raise RuntimeError("not supported")
+def amdsmi_get_power_info(handle):
+    if handle == "second die": return {"current_socket_power": 0, "average_socket_power": "N/A"}
+    return {"current_socket_power": "N/A", "average_socket_power": 500}
+def amdsmi_get_energy_count(handle):
+    ticks = 0 if handle == "frozen" else clock["t"] * 500 * 1000000 / 15.3
+    return {%r: ticks + 1e6, "counter_resolution": 15.3}
+"""
+
+
+@pytest.mark.parametrize("key", ["energy_accumulator", "power"])
+def test_c14_an_amd_counter_is_tried_before_it_is_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "amdsmi.py").write_text(AMDSMI % ("", key))
+    monkeypatch.syspath_prepend(str(tmp_path / "lib"))
+    sys.modules.pop("amdsmi", None)
+    agent = make(tmp_path, AmdCollector)
+    for at in range(101):
+        if "amdsmi" in sys.modules:
+            sys.modules["amdsmi"].clock["t"] = at  # type: ignore[attr-defined]
+        agent.sample(WALL_US + at * S, at * S)
+        if at % 10 == 0:
+            agent.record(WALL_US + at * S, at * S)
+    del sys.modules["amdsmi"]
+    records = energy(agent)
+    assert {(r.device, r.source) for r in records} == {
+        ("gpu-good", "amd-power"),
+        ("gpu-good", "amd-energy"),
+        ("gpu-frozen", "amd-power"),
+    }
+    # 30 s by power, then by the counter, which counts in units of 15.3 µJ: nothing is lost at the change.
+    assert used_uj(records, "gpu-good") == pytest.approx(500 * 100 * S, abs=200)
+    assert used_uj(records, "gpu-frozen") == 500 * 100 * S
+    assert [said for said in agent.sensors.remarks() if "disagrees" in said and said.startswith("amd:1")]
+
+
+@pytest.mark.parametrize(
+    ("watts_counted", "trusted"), [(100, True), (60, True), (190, True), (45, False), (210, False), (0, False)]
+)
+def test_c14_a_counter_may_differ_from_power_by_less_than_twice(watts_counted: int, trusted: bool) -> None:
+    trial = CounterValidation()
+    for at in range(40):
+        trial.add(at * S, at * watts_counted * S, 100 * S)
+    assert trial.trusted is trusted
+
+
+def amd_host(root: Path, vendor: str = "AuthenticAMD") -> AgentConfig:
+    (root / "proc").mkdir(exist_ok=True)
+    (root / "proc/cpuinfo").write_text(f"processor\t: 0\nvendor_id\t: {vendor}\n")
+    (root / "proc/meminfo").write_text("MemTotal:       500000000 kB\n")
+    return AgentConfig(sysfs=root / "sys", proc=root / "proc")
+
+
+def test_memory_of_an_amd_host_is_estimated_and_says_so(tmp_path: Path) -> None:
+    powercap(tmp_path / "sys", 1)
+    found = DramCollector(amd_host(tmp_path))
+    (sample,) = found.collect(1, 1)
+    assert (sample.channel.device, sample.channel.component, sample.channel.source) == ("dram:0", "dram", "estimate")
+    assert sample.power_uw == pytest.approx(512 * 0.392 * 1e6)
+    assert "ESTIMATED (quality C)" in "".join(found.remarks())
+
+
+def test_memory_of_an_intel_host_is_not_estimated(tmp_path: Path) -> None:
+    powercap(tmp_path / "sys", 1)
+    with pytest.raises(Unavailable):
+        DramCollector(amd_host(tmp_path, "GenuineIntel"))

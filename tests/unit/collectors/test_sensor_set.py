@@ -1,0 +1,173 @@
+"""One sensor's failure is its own; what is missing is looked for again; nothing is measured twice. And the small parts."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from collectors.base import Collector, Unavailable
+from collectors.clocks import boot_id, sync_state
+from collectors.config import AgentConfig, BadConfig, load
+from collectors.registry import COLLECTORS
+from collectors.sensor_set import Sensors
+from collectors.systemd_notify import notify
+from footprint.core.samples import Channel, Sample
+from tests.simulation.sensors import build_nvml, host_time, powercap
+from tests.support.agents import S
+
+MINUTE = 60 * S
+
+
+class One(Collector):
+    name, covers = "one", "gpu"
+    present = True
+
+    def __init__(self, config: AgentConfig) -> None:
+        if not self.present:
+            raise Unavailable("one is away")
+        self.closed = False
+
+    def collect(self, at_us: int, mono_us: int) -> Iterator[Sample]:
+        yield Sample(Channel(self.name, "gpu", "x"), at_us, mono_us, 1)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class StandIn(One):
+    name = "stand-in"
+
+
+class Broken(One):
+    name, covers = "broken", "cpu"
+
+    def collect(self, at_us: int, mono_us: int) -> Iterator[Sample]:
+        yield Sample(Channel(self.name, "cpu", "x"), at_us, mono_us, 1)
+        raise ZeroDivisionError("in a driver")
+
+
+class BrokenAtOnce(One):
+    name, covers = "at once", "wall"
+
+    def __init__(self, config: AgentConfig) -> None:
+        raise RuntimeError("in a library")
+
+
+def devices(sensors: Sensors) -> list[str]:
+    return [sample.channel.device for sample in sensors.collect(0, 0)]
+
+
+def test_a_collector_that_fails_in_any_way_does_not_stop_the_others() -> None:
+    sensors = Sensors(AgentConfig(), (Broken, BrokenAtOnce, One))
+    sensors.look(0)
+    assert devices(sensors) == devices(sensors) == ["broken", "one"]
+    assert sensors.failures == {"broken": 2}
+    assert sensors.reasons == {"broken": "ZeroDivisionError: in a driver", "at once": "at once: RuntimeError: in a library"}
+
+
+def test_of_those_that_cover_the_same_the_first_that_works_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(One, "present", False)
+    monkeypatch.setattr(StandIn, "present", True, raising=False)
+    sensors = Sensors(AgentConfig(), (One, StandIn))
+    sensors.look(0)
+    assert devices(sensors) == ["stand-in"]
+    stand_in = sensors.working[StandIn]
+    monkeypatch.setattr(One, "present", True)
+    sensors.look(MINUTE - 1)
+    assert devices(sensors) == ["stand-in"]  # looked for once a minute
+    sensors.look(MINUTE)
+    assert devices(sensors) == ["one"]
+    assert stand_in.closed  # type: ignore[attr-defined]
+    assert sensors.reasons == {}
+
+
+def test_whole_server_sources_cover_the_same_and_so_do_those_of_the_cpu() -> None:
+    covers = {make.name: make.covers for make in COLLECTORS}
+    assert covers["redfish"] == covers["ipmi"] == covers["acpi"] == "wall"
+    assert covers["rapl"] == covers["tdp"] == "cpu"
+    assert len(covers) == len(COLLECTORS)
+    for make in COLLECTORS:
+        text = sys.modules[make.__module__].__doc__ or ""
+        assert text.startswith("This file ")
+        assert "Requirements:" in text
+        assert "Metrics\n-------" in text
+
+
+def agent(root: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    given = os.environ | {"FOOTPRINT_SYSFS": str(root / "sys"), "FOOTPRINT_PROC": str(root / "proc")} | environment
+    return subprocess.run(
+        [sys.executable, "-m", "collectors", *arguments], env=given, cwd=root, capture_output=True, text=True, check=False
+    )
+
+
+def test_probe_says_what_is_measured_at_which_quality_and_why_the_rest_is_not(tmp_path: Path) -> None:
+    powercap(tmp_path / "sys", 1, dram=True)
+    host_time(tmp_path / "proc", 1, 1)
+    library = build_nvml(tmp_path)
+    done = agent(tmp_path, "probe", LD_LIBRARY_PATH=str(library.parent) if library else "", PYTHONPATH=str(Path.cwd()))
+    assert done.returncode == 0
+    lines = {line.split()[0]: line for line in done.stdout.splitlines()}
+    assert "A, counter" in lines["cpu:0"]
+    assert lines["dram:0"].split()[1] == "dram"
+    if library:
+        assert "nvml-energy" in lines["gpu:0"]
+        assert float(lines["gpu:0"].split("(")[1].split()[0]) == pytest.approx(300, rel=0.05)
+    assert "not measured: Redfish: not configured" in done.stderr
+
+
+def test_probe_of_a_host_without_sensors_fails(tmp_path: Path) -> None:
+    done = agent(tmp_path, "probe", PYTHONPATH=str(Path.cwd()))
+    assert (done.returncode, done.stdout) == (4, "")
+
+
+def test_list_names_every_collector(tmp_path: Path) -> None:
+    done = agent(tmp_path, "list", PYTHONPATH=str(Path.cwd()))
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [make.name for make in COLLECTORS]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("sample_s = 9", "sample_s must be from"),
+        ("nvml_power = 'peak'", "must be one of average, instant"),
+        ("rapl_zone = 1", "must be one of package, psys"),
+        ("watts = 1", "unknown key"),
+        ("discover = 'yes'", "true or false"),
+        ("server = 'ftp://x'", "must begin with https"),
+        ("bmc_s = 0", "bmc_s"),
+        ("interval_s = 0.5", "at least sample_s"),
+    ],
+)
+def test_a_configuration_that_cannot_be_right_is_refused_with_its_file(tmp_path: Path, text: str, why: str) -> None:
+    (tmp_path / "footprint.toml").write_text(f"[agent]\n{text}\n")
+    with pytest.raises(BadConfig, match=why) as error:
+        load(str(tmp_path / "footprint.toml"))
+    assert "footprint.toml" in str(error.value)
+
+
+def test_the_environment_overrides_and_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "footprint.toml").write_text("[agent]\nspool = 'deep/spool'\nredfish_chassis = ['a', 'b']\n")
+    monkeypatch.setenv("FOOTPRINT_AGENT__SAMPLE_S", "0.5")
+    found = load(str(tmp_path / "footprint.toml"))
+    assert (found.spool, found.sample_us, found.redfish_chassis) == (tmp_path / "deep/spool", 500_000, ("a", "b"))
+
+
+def test_systemd_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    notify("READY=1")  # nobody listens
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(str(tmp_path / "notify"))
+        listening.settimeout(2)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        notify("WATCHDOG=1")
+        assert listening.recv(100) == b"WATCHDOG=1"
+    notify("WATCHDOG=1")  # gone again
+
+
+def test_the_kernel_says_its_boot_and_whether_its_clock_is_set(tmp_path: Path) -> None:
+    assert len(boot_id(Path("/proc"))) == 36
+    assert boot_id(tmp_path) != boot_id(tmp_path)
+    assert sync_state() in ("synchronised", "unsynchronised", "unknown")

@@ -1,0 +1,134 @@
+"""Cards about agents and objectives: what they claim is what the ledger bears, and who may not see sees nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dashboards import parts
+from dashboards.translations import say
+from dashboards.url_state import PageContext, View
+from footprint.access import Role
+from footprint.calendar.periods import named_period
+from footprint.config import parse_config
+from footprint.core.timestamps import format_instant
+from footprint.figures import Query, run_query
+from footprint.i18n.formatting import estimate, moment
+from footprint.queries.agent_liveness import FORGOTTEN_US, REPORTING, RETIRED, SILENT, last_heard
+from footprint.storage.database import Store
+from tests.support.contract_files import CONFIG, NOW_US, START, bring, compute, config, energy_lines, request_lines
+
+S = 1_000_000
+END_US = (START + 7200) * S
+BUDGET = '[[objective]]\nname = "{}"\nmetric = "{}"\nat_most = {}\nevery = "month"\nowner = "ops"\n'
+
+
+@pytest.fixture
+def walked(sqlite: Store, tmp_path: Path) -> Store:
+    bring(sqlite, config(), tmp_path, energy_lines(START, 7200), request_lines(START, 7200, 40))
+    compute(sqlite, config())
+    return sqlite
+
+
+def words(made: object) -> str:
+    """Everything that a card says and where it leads, as text."""
+    if isinstance(made, list | tuple):
+        return "\n".join(words(each) for each in made)
+    if made is None or isinstance(made, str):
+        return made or ""
+    return f"{getattr(made, 'href', '')}\n{words(getattr(made, 'children', None))}"
+
+
+def here(
+    store: Store, text: str = CONFIG, language: str = "en", search: str = "?period=2026-07", now_us: int = NOW_US
+) -> PageContext:
+    facts = parse_config(text)
+    view = View.parse("/charter", search, language)
+    return PageContext(facts, store, lambda question: run_query(store, facts, question, now_us), now_us, view)
+
+
+def test_a_host_reports_is_silent_or_is_retired_by_its_last_reading(walked: Store) -> None:
+    facts = parse_config(CONFIG + "[notify]\nsilent_after_s = 600\n")
+    for after_us, state in ((600 * S, REPORTING), (601 * S, SILENT), (FORGOTTEN_US - 1, SILENT), (FORGOTTEN_US, RETIRED)):
+        (heard,) = last_heard(walked, facts, END_US + after_us)
+        assert (heard.host, heard.last_us, heard.silent_us, heard.state) == ("a", END_US, after_us, state)
+    assert heard.row()["silent_s"] == FORGOTTEN_US / S
+
+
+@pytest.mark.parametrize("language", ["fr", "en"])
+def test_a_silent_agent_is_named_with_its_last_reading_and_since_how_long(walked: Store, language: str) -> None:
+    at = here(walked, CONFIG + "[notify]\nsilent_after_s = 600\n", language, now_us=END_US + 9_000 * S)
+    shown = words(parts.silent(at))
+    assert say(language, "silent_title", number="1", all="1") in shown
+    assert moment(format_instant(END_US), at.config.timezone, language) in shown
+    assert ("2,5" if language == "fr" else "2.5") in shown
+    assert "/api/v1/tables/silent?format=csv" in shown
+
+
+def test_nobody_is_said_to_report_who_does_not(walked: Store, store: Store) -> None:
+    assert "Every agent reports" in words(parts.silent(here(walked, now_us=END_US)))
+    retired = words(parts.silent(here(walked, now_us=END_US + FORGOTTEN_US)))
+    assert "No agent reports any more" in retired
+    assert "Every agent" not in retired
+    assert "30 days or more: 1." in retired
+    assert parts.silent(here(store)) is None
+
+
+@pytest.mark.parametrize("language", ["fr", "en"])
+def test_an_objective_is_shown_with_its_interval_its_limit_and_its_state_in_words(walked: Store, language: str) -> None:
+    start, end = named_period("2026-07").bounds_us(config().timezone)
+    row = run_query(walked, config(), Query(from_us=start, to_us=end), NOW_US).rows[0]
+    budgets = BUDGET.format("few", "requests", 39) + BUDGET.format("all", "energy_kwh", row["energy_kwh"])
+    shown = words(parts.objectives(here(walked, CONFIG + budgets, language)))
+    assert say(language, "objectives_exceeded", number="1", all="2") in shown
+    assert say(language, "objective_exceeded") in shown
+    assert say(language, "objective_not_measurable") in shown
+    written = estimate(row["energy_kwh"], row["energy_low_kwh"], row["energy_high_kwh"], language)
+    assert written.value in shown
+    assert written.interval in shown
+    assert "/api/v1/tables/objectives?format=csv&period=2026-07" in shown
+
+
+def test_what_was_not_measured_is_unknown_and_not_zero(walked: Store) -> None:
+    text = CONFIG + BUDGET.format("all", "energy_kwh", 5)
+    shown = words(parts.objectives(here(walked, text, search="?period=2026-03")))
+    assert "[x]" in shown
+    assert "unknown: nothing was measured" in shown
+    assert "No objective is surely exceeded" in shown
+    assert "Every objective is kept" not in shown
+    assert "length of this period" in words(parts.objectives(here(walked, text, search="?period=2026")))
+
+
+def test_a_target_is_shown_in_percent_with_its_due_period(walked: Store) -> None:
+    text = '[[objective]]\nname = "half"\nmetric = "requests"\nbaseline = "2026-06"\ntarget = -0.5\ndue = "2026-07"\n'
+    shown = words(parts.objectives(here(walked, CONFIG + text)))
+    assert "half (due Jul" in shown
+    assert "\u221250%" in shown
+
+
+def test_objectives_are_shown_to_nobody_who_may_not_see_uses(walked: Store) -> None:
+    at = here(walked, CONFIG + BUDGET.format("few", "requests", 39))
+    assert parts.objectives(at) is not None
+    assert parts.objectives(here(walked)) is None  # none declared
+    for role in Role:
+        assert (parts.objectives(replace(at, role=role)) is not None) == role.sees_uses
+    assert parts.objectives(replace(at, store=None)) is None
+
+
+def test_a_host_that_came_later_was_not_missing_before_and_a_silent_day_is(sqlite: Store, tmp_path: Path) -> None:
+    two = CONFIG + '[[host]]\nname = "b"\nsite = "paris-1"\n'
+    facts = parse_config(two)
+    later = START + 2 * 86_400
+    energy = energy_lines(START, 86_400, 60) + energy_lines(later, 86_400, 60)[1:]
+    energy += [line.replace(",a,", ",b,") for line in energy_lines(later, 86_400, 60)[1:]]
+    bring(sqlite, facts, tmp_path, energy, request_lines(START, 3600, 5))
+    compute(sqlite, facts)
+    days = parts.days.day_states(here(sqlite, two, now_us=(later + 86_400) * S))
+    states = {host: dict(told) for host, told in days.items()}
+    assert len({*map(tuple, states.values())}) == 1
+    first, *_, last = sorted(states["a"])
+    assert states["b"][first] == "unexpected"
+    assert "missing" in states["a"].values()
+    assert "missing" not in [state for day, state in states["b"].items() if day < last]

@@ -1,0 +1,67 @@
+"""The efficiency page: what its address asks for decides the finding, the frontier, the limits; every state in both languages."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from dashboards.app import page_of
+from dashboards.translations import say
+from dashboards.url_state import PageContext, View
+from footprint.config import Config
+from footprint.figures import run_query
+from footprint.storage.database import Store
+from tests.simulation.server import Day
+from tests.support.contract_files import NOW_US
+from tests.support.two_models import two_models
+
+
+@pytest.fixture(scope="module")
+def tried(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Config, dict[str, Day]]:
+    return two_models(tmp_path_factory.mktemp("tried"))
+
+
+def shown(tried: tuple[Store, Config, dict[str, Day]], search: str = "", language: str = "en") -> str:
+    store, facts, _ = tried
+    view = View.parse("/efficiency", f"?period=all{search}", language)
+    return str(page_of(PageContext(facts, store, lambda question: run_query(store, facts, question, NOW_US), NOW_US, view)))
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_every_card_is_made_with_its_table_and_data(tried: tuple[Store, Config, dict[str, Day]], language: str) -> None:
+    page = shown(tried, language=language)
+    assert say(language, "card_failed", error="")[:20] not in page
+    for card in ("eff-frontier", "eff-steps", "eff-phases", "eff-avoidable"):
+        assert f"id='{card}'" in page, card
+    for name in ("models", "steps", "phases", "avoidable"):
+        assert f"/api/v1/tables/{name}?" in page, name
+    assert 'class="fp"' in page
+    assert not re.search(r"\beff_\w+", page)
+
+
+def test_the_current_model_is_orange_and_bold_and_references_are_hollow(tried: tuple[Store, Config, dict[str, Day]]) -> None:
+    page = shown(tried, "&task=letters")
+    assert page.count('r="7" class="more"') == 1
+    assert 'class="stair"' in page
+    assert 'class="hollow"' in page
+    assert "never ranked with our measurements" in page
+
+
+def test_limits_in_the_address_wash_what_lies_beyond_and_name_who_keeps_them(tried: tuple[Store, Config, dict[str, Day]]) -> None:
+    free, strict = shown(tried, "&task=letters"), shown(tried, "&task=letters&min_score=0.85")
+    assert "For letters, m-small takes least" in free
+    assert "For letters, m-large takes least" in strict
+    assert say("en", "eff_too_poor") in strict
+    assert say("en", "eff_too_poor") not in free
+    assert "no model keeps these limits" in shown(tried, "&task=letters&max_s=0.001")
+    by_time = shown(tried, "&task=letters&by=latency&max_s=12")
+    assert say("en", "eff_latency_axis") in by_time
+    assert "For letters" in shown(tried, "&task=letters&max_s=soon&min_score=-3")
+
+
+def test_the_register_names_owners_and_what_nobody_took(tried: tuple[Store, Config, dict[str, Day]]) -> None:
+    page = shown(tried)
+    assert "operations" in page
+    assert say("en", "eff_under-way") in page
+    assert "served nobody" in page

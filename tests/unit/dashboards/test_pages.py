@@ -1,0 +1,265 @@
+"""Numbers as readers write them, and a page for every state."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy.exc import OperationalError
+
+from dashboards.app import PAGES, TtlCache, page_of
+from dashboards.components import error_boundary
+from dashboards.translations import catalogue, say
+from dashboards.url_state import PageContext, View
+from footprint.config import ConfigError
+from footprint.figures import Query, QueryResult, run_query
+from footprint.i18n.formatting import energy_unit, estimate, interval, number, percent, signed
+from footprint.ledger.importers import import_requests
+from footprint.storage.database import Store
+from tests.support.contract_files import CONFIG, DAY_S, NOW_US, START, bring, compute, config, energy_lines, request_lines, write
+
+
+def test_numbers_follow_the_language() -> None:
+    assert number(1234.6, "fr") == "1\u202f235"
+    assert number(1234.6, "en") == "1,235"
+    assert number(0.8123, "fr") == "0,812"
+    assert interval(1.5, 2, "en") == "[1.5\u00a0to\u00a02]"
+    assert percent(0.99999, "en") == "99.9%"
+    assert energy_unit(0.0005) == (1e-6, "mWh")
+    assert (signed(-0.04, "fr"), signed(0.22, "en")) == ("\u22124\u202f%", "+22%")
+
+
+@given(st.floats(1e-9, 1e9))
+def test_three_digits_are_within_half_a_percent(value: float) -> None:
+    shown = float(number(value, "en").replace(",", "") or 0)
+    assert shown == pytest.approx(value, rel=0.006, abs=1e-12)
+
+
+def test_every_sentence_exists_in_both_languages_with_the_same_places() -> None:
+    french, english = catalogue("fr"), catalogue("en")
+    assert set(french) == set(english)
+    for key, text in french.items():
+        assert text, key
+        assert english[key], key
+        assert set(re.findall(r"{(\w+)}", text)) == set(re.findall(r"{(\w+)}", english[key])), key
+    assert say("fr", "assumed-pue").count("\u00a0") >= 1
+
+
+def test_every_sentence_that_pages_ask_for_is_in_the_catalogues() -> None:
+    root = Path(__file__).parents[3] / "dashboards"
+    asked = {
+        key for path in root.rglob("*.py") for key in re.findall(r'say\(\w*(?:\.view)?\.?language, "([^"{]+)"', path.read_text())
+    }
+    assert len(asked) > 60
+    assert asked <= set(catalogue("fr"))
+
+
+def context_of(
+    ask: Callable[[Query], QueryResult], path: str = "/", search: str = "", language: str = "en", store: Store | None = None
+) -> PageContext:
+    return PageContext(config(), store, ask, NOW_US, View.parse(path, search, language))
+
+
+def test_a_page_without_data_says_what_is_awaited_and_one_without_store_stays() -> None:
+    def away(question: Query) -> QueryResult:
+        raise OperationalError("SELECT", {}, Exception("gone"))
+
+    for path in PAGES:
+        empty = str(page_of(context_of(lambda question: QueryResult([], []), path)))
+        assert "Overview" in empty
+        assert "'0'" not in empty
+    first = str(page_of(context_of(lambda question: QueryResult([], []))))
+    assert "No reading yet" in first
+    assert all(command in first for command in ("footprint doctor", "footprint-agent run", "footprint import requests"))
+    assert "does not answer" in str(page_of(context_of(away)))
+    assert "no such page" in str(page_of(context_of(away, "/nowhere")))
+
+
+def test_a_card_that_fails_says_so_and_the_others_stay(caplog: pytest.LogCaptureFixture) -> None:
+    here = context_of(lambda question: QueryResult([], []))
+
+    def broken() -> object:
+        raise ValueError("a bug of ours")
+
+    said = str(error_boundary(broken, here))
+    assert "the others stay" in said
+    assert "a bug of ours" not in said
+    assert "a bug of ours" in caplog.text
+
+
+@pytest.fixture
+def walked(sqlite: Store, tmp_path: Path) -> Store:
+    bring(sqlite, config(), tmp_path, energy_lines(START, 3 * 86_400, 60), request_lines(START, 3 * 86_400, 400))
+    compute(sqlite, config())
+    return sqlite
+
+
+@pytest.mark.parametrize("language", ["fr", "en"])
+def test_every_page_shows_figures_with_their_intervals(walked: Store, language: str) -> None:
+    def ask(question: Query) -> QueryResult:
+        return run_query(walked, config(), question, NOW_US)
+
+    search = "?period=2026-Q3"
+    for path in PAGES:
+        shown = str(page_of(context_of(ask, path, search, language, walked)))
+        assert "card_failed" not in shown
+        assert say(language, "card_failed", error="")[:20] not in shown, path
+        if path not in ("/help", "/editions", "/methods", "/readings", "/compare"):
+            assert "[" in shown, path
+    for path, name in (("/services", "chat"), ("/use-cases", "drafting"), ("/hosts", "a"), ("/models", "m1")):
+        shown = str(page_of(context_of(ask, path, f"{search}&name={name}", language, walked)))
+        assert f"H1(children='{name}')" in shown or f"H1('{name}')" in shown
+    assert "raw" in str(page_of(context_of(ask, "/readings", f"?of=a&device=gpu:0&day={DAY_S // 86400}", "en", walked))).lower()
+    assert say(language, "entity_none") in str(page_of(context_of(ask, "/services", "?name=nobody", language, walked)))
+
+
+def test_pages_say_the_figures_of_the_command_line(walked: Store) -> None:
+    row = run_query(walked, config(), Query(group=("use_case",)), NOW_US).rows[0]
+    shown = str(page_of(context_of(lambda q: run_query(walked, config(), q, NOW_US), "/use-cases", "?period=all", "en", walked)))
+    size, _ = energy_unit(max(r["energy_kwh"] for r in run_query(walked, config(), Query(group=("use_case",)), NOW_US).rows))
+    written = estimate(row["energy_kwh"] / size, row["energy_low_kwh"] / size, row["energy_high_kwh"] / size, "en")
+    assert written.value in shown
+    assert repr(written.interval)[1:-1] in shown
+
+
+def test_a_comparison_is_as_wide_as_its_interval(walked: Store) -> None:
+    here = context_of(
+        lambda q: run_query(walked, config(), q, NOW_US),
+        "/compare",
+        "?period=all&kind=use_case&a=drafting&b=coding",
+        "en",
+        walked,
+    )
+    shown = str(page_of(here))
+    assert "no measurable difference" in shown or "times the energy of" in shown
+    assert "Output tokens per request" in shown
+
+
+def test_a_range_without_a_value_is_drawn_as_a_range() -> None:
+    from dashboards.ranked_bars import bars
+
+    known = {"use_case": "drafting", "energy_kwh": 2.0, "energy_low_kwh": 1.5, "energy_high_kwh": 2.5, "quality": "B"}
+    ranged = {"use_case": "counted", "energy_kwh": None, "energy_low_kwh": 0.0, "energy_high_kwh": 5.0, "quality": "C"}
+    nothing = {"use_case": "unread", "energy_kwh": None, "energy_low_kwh": None, "energy_high_kwh": None, "quality": None}
+    drawn = str(bars([known, ranged, nothing], "use_case", "en", "/x", "By use case"))
+    assert r"[0\xa0to\xa05]" in drawn
+    assert drawn.count("[x]") == 4  # as bars and as a table
+    assert "'width': '100.00%'" in drawn
+    assert "'width': '40.00%'" in drawn
+
+
+def test_a_period_not_yet_over_is_drawn_apart_and_nothing_is_drawn_for_what_was_not_read() -> None:
+    from dashboards.plotly_figures import trend
+
+    days = [
+        "2026-07-01T00:00:00Z",
+        "2026-07-02T00:00:00Z",
+        "2026-07-03T00:00:00Z",
+        "2026-07-04T00:00:00Z",
+        "2026-07-04T05:00:00Z",
+    ]
+    energies = [3.0, None, 2.0, 0.5]
+    rows = [
+        {"period_start": a, "period_end": b, "energy_kwh": e, "energy_low_kwh": e and e / 2, "energy_high_kwh": e and e * 2}
+        for a, b, e in zip(days, days[1:], energies, strict=False)
+    ]
+    figure = trend(rows, 1.0, "kWh", config().timezone, "en")
+    assert list(figure.data[-2].y) == [3.0, None, 2.0, None]
+    assert list(figure.data[-1].y) == [None, None, 2.0, 0.5]
+    assert [shape.fillcolor for shape in figure.layout.shapes] == ["#F3F1EB"]
+    assert any("[x]" in note.text for note in figure.layout.annotations)
+    assert any(note.text.startswith("<b>0.50") and "provisional" in note.text for note in figure.layout.annotations)
+
+
+def test_what_happened_is_shown_where_it_happened(walked: Store) -> None:
+    text = (
+        CONFIG
+        + """
+[[annotation]]
+at = "2026-07-02"
+text = "model upgraded"
+service = "chat"
+[[annotation]]
+at = "2026-07-02T10:00:00Z"
+text = "cooling failed"
+[[annotation]]
+at = "2027-01-01"
+text = "not yet"
+"""
+    )
+    facts = config(text)
+
+    def shown(search: str) -> str:
+        view = View.parse("/", f"?period=all{search}", "en")
+        return str(page_of(PageContext(facts, walked, lambda question: run_query(walked, facts, question, NOW_US), NOW_US, view)))
+
+    everything = shown("")
+    assert "1. 2 Jul 2026 00:00 : model upgraded" in everything
+    assert "2. 2 Jul 2026 12:00 : cooling failed" in everything
+    assert "not yet" not in everything
+    with pytest.raises(ConfigError, match="an annotation needs at"):
+        config('[[annotation]]\ntext = "when?"\n')
+
+
+def test_answers_are_remembered_until_something_was_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, state, asked = [100.0], ["one"], []
+    monkeypatch.setattr("dashboards.app.time.monotonic", lambda: now[0])
+
+    def ask(question: Query) -> QueryResult:
+        asked.append(question)
+        return QueryResult([], [])
+
+    remembered = TtlCache(ask, lambda: state[0])
+    for _ in range(20):
+        remembered(Query())
+    assert len(asked) == 1
+    remembered(Query(every="day"))
+    assert len(asked) == 2
+    state[0] = "two"
+    now[0] += 2
+    remembered(Query())
+    assert len(asked) == 3
+    now[0] += 61
+    remembered(Query())
+    assert len(asked) == 4
+
+
+def test_requests_without_a_reading_are_no_energy_of_zero(sqlite: Store, tmp_path: Path) -> None:
+    import_requests(sqlite, config(), write(tmp_path / "r.csv", request_lines(START, 7200, 20)), NOW_US)
+    compute(sqlite, config())
+    for language, said in (("en", "20 requests, and no energy was read"), ("fr", "20 requêtes, et aucune énergie relevée")):
+        for path in ("/", "/services?name=chat"):
+            page, _, search = path.partition("?")
+            here = context_of(lambda q: run_query(sqlite, config(), q, NOW_US), page, f"?period=all&{search}", language, sqlite)
+            shown = str(page_of(here))
+            assert "0 mWh" not in shown.replace("\u00a0", " ")
+            if page == "/":
+                assert said in shown
+
+
+def test_causes_are_said_in_words(walked: Store) -> None:
+    shown = str(page_of(context_of(lambda q: run_query(walked, config(), q, NOW_US), "/quality", "?period=all", "fr", walked)))
+    assert "Étalonnage des capteurs, GPU" in shown
+    assert "cause_" not in shown
+
+
+def test_a_page_is_made_once_for_many_readers_and_anew_when_something_changed() -> None:
+    made: list[str] = []
+    state = [0]
+    pages: TtlCache[str, str] = TtlCache(lambda key: made.append(key) or f"{key}{len(made)}", lambda: state[0], 2)  # type: ignore[func-returns-value]
+    assert [pages("a"), pages("a"), pages("b")] == ["a1", "a1", "b2"]
+    pages._state = (0.0, None)  # a second later
+    state[0] = 1
+    assert pages("a") == "a3"
+    assert [pages("c"), pages("a"), pages("d"), pages("a")] == ["c4", "a3", "d5", "a6"]  # two at most are kept
+
+
+def test_what_is_not_worth_keeping_is_made_again() -> None:
+    made: list[str] = []
+    pages: TtlCache[str, str] = TtlCache(lambda key: made.append(key) or "away", lambda: 0, 2, lambda found: found != "away")  # type: ignore[func-returns-value]
+    assert [pages("a"), pages("a")] == ["away", "away"]
+    assert made == ["a", "a"]

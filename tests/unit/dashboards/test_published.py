@@ -1,0 +1,105 @@
+"""A view whose period was published says so beside it, and offers the frozen link of its newest version."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dashboards.app import _newest
+from dashboards.layout import header, printed
+from dashboards.parts.edition_link import edition_of
+from dashboards.parts.filters import filters
+from dashboards.url_state import PageContext, View
+from footprint.access import Role
+from footprint.config import Config
+from footprint.editions.publication import publish
+from footprint.editions.repository import Release, newest
+from footprint.storage.database import Store
+from tests.support.contract_files import NOW_US, config
+from tests.support.quarters import instant
+from tests.unit.footprint.editions.conftest import made, office  # noqa: F401 - fixtures
+
+
+def here(search: str, editions: dict[str, int], path: str = "/") -> PageContext:
+    def published(period: str) -> Release | None:
+        return Release(period, editions[period], "final") if period in editions else None
+
+    language = "en" if "lang=en" in search else "fr"
+    return PageContext(
+        config(), None, None, NOW_US, View.parse(path, search, language), role=Role.ADMINISTRATOR, published=published
+    )  # type: ignore[arg-type]
+
+
+def texts(part: Any) -> str:
+    return re.sub(r"\\xa0|\\u202f|[\u00a0\u202f]", " ", str(part))
+
+
+@pytest.mark.parametrize(
+    ("search", "name"),
+    [
+        ("?period=2026-Q3", "2026-Q3 v2"),
+        ("?period=2026-09", "2026-09 v1"),
+        ("?period=2025", "2025 v4"),
+        ("?from=2026-07-01&to=2026-10-01", "2026-Q3 v2"),
+        ("?from=2026-07-01&to=2026-09-30", None),
+        ("?period=2026-Q2", None),
+        ("?period=30d", None),
+        ("?period=all", None),
+        ("?from=2026-07-01", None),
+        ("?period=2026-Q3&service=chat", "2026-Q3 v2"),
+    ],
+)
+def test_the_edition_is_that_of_exactly_the_period_shown(search: str, name: str | None) -> None:
+    found = edition_of(here(search, {"2026-Q3": 2, "2026-09": 1, "2025": 4}))
+    assert (found and found.name) == name
+
+
+@pytest.mark.parametrize(
+    ("language", "said", "copied"),
+    [
+        ("fr", "Publié : édition T3 2026, version 2", "Copier le lien figé, édition 2026-Q3 v2"),
+        ("en", "Published: edition Q3 2026, version 2", "Copy the frozen link, edition 2026-Q3 v2"),
+    ],
+)
+def test_it_is_said_beside_the_period_on_paper_and_in_the_share_menu(language: str, said: str, copied: str) -> None:
+    context = here(f"?lang={language}&period=2026-Q3", {"2026-Q3": 2})
+    address = f"/editions/2026-Q3/v2/{language}/report.html"
+    for part in (filters(context), printed(context)):
+        assert said in texts(part)
+    assert address in texts(filters(context))
+    menu = texts(header(context, (), ()))
+    assert copied in menu
+    # The live link stands first: pictures of cards bear it.
+    assert re.findall(r"'data-copy': '([^']+)'|data-copy='([^']+)'", menu)[0] != address
+    assert address in menu
+
+
+def test_where_nothing_was_published_nothing_is_said() -> None:
+    context = here("?period=2026-Q3", {})
+    assert "Publié" not in texts(filters(context))
+    assert "Publié :" not in texts(printed(context))
+    assert "lien figé" not in texts(header(context, (), ()))
+    assert "/editions?" in texts(header(context, (), ()))  # all editions
+
+
+def test_the_newest_version_is_read_without_its_content(office: tuple[Config, Store, Path]) -> None:  # noqa: F811
+    settings, store, _ = office
+    assert newest(store, "2026-08") is None
+    publish(store, settings, "2026-08", instant("2026-10-14"))
+    assert newest(store, "2026-08") == Release("2026-08", 1, "provisional")
+    publish(store, settings, "2026-08", instant("2026-10-15"), final=True)
+    assert newest(store, "2026-08") == Release("2026-08", 2, "final")
+
+
+def test_a_store_that_is_away_names_no_edition_and_breaks_no_page(tmp_path: Path) -> None:
+    away = Store(f"sqlite:///{tmp_path}/away.db", demo=False)
+    away.close()
+    (tmp_path / "away.db").unlink()
+    (tmp_path / "away.db").mkdir()
+    assert _newest(away, "2026-Q3") is None
+    context = replace(here("?period=2026-Q3", {}), published=lambda period: _newest(away, period))
+    assert "Publié" not in texts(filters(context))

@@ -1,0 +1,108 @@
+"""Every state that a page can be in says what it is: stale, partial, unknown, a card that fails, a demonstration, first load."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dashboards import parts
+from dashboards.app import PAGES, _layout, page_of
+from dashboards.layout import skeleton
+from dashboards.url_state import PageContext, View
+from footprint.config import Config
+from footprint.figures import Query, run_query
+from footprint.storage.database import Store
+from tests.support.contract_files import NOW_US, START, bring, compute, config, energy_lines, request_lines
+
+DAY_US = 86_400_000_000
+
+
+@pytest.fixture
+def walked(sqlite: Store, tmp_path: Path) -> Store:
+    """Three hours, then two days of silence, then three hours."""
+    first, later = (energy_lines(begin, 3 * 3600, 60) for begin in (START, START + 2 * 86_400))
+    bring(sqlite, config(), tmp_path, first + later[1:], request_lines(START, 3 * 3600, 60))
+    compute(sqlite, config())
+    return sqlite
+
+
+def shown(store: Store, path: str = "/", search: str = "?period=all", facts: Config | None = None, now_us: int = NOW_US) -> str:
+    used = facts or config()
+
+    def ask(question: Query) -> Any:
+        return run_query(store, used, question, now_us)
+
+    return str(page_of(PageContext(used, store, ask, now_us, View.parse(path, search, "en"))))
+
+
+def test_a_period_that_goes_on_without_readings_is_stale_and_its_figures_stay(walked: Store) -> None:
+    page = shown(walked)
+    assert "nothing has arrived since" in page
+    assert "className='figure'" in page
+    assert "nothing has arrived since" not in shown(walked, now_us=(START + 2 * 86_400 + 3 * 3600) * 1_000_000)
+
+
+def test_a_period_seen_in_part_says_which_days_are_missing(walked: Store) -> None:
+    page = shown(walked)
+    assert "cell missing" in page
+    assert "Readings of a are missing" in page
+    assert "[x]" in page
+
+
+def test_a_period_without_readings_says_the_last_one_and_leads_to_it(walked: Store) -> None:
+    page = shown(walked, search="?period=2026-01")
+    assert "No reading in this period" in page
+    assert "period=all" in page
+    assert "footprint doctor" in page
+    assert "className='figure'" not in page
+
+
+def test_one_card_that_fails_leaves_the_others_and_offers_to_try_again(walked: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> Any:
+        raise ValueError("of ours")
+
+    monkeypatch.setattr(parts, "calendar", broken)
+    page = shown(walked)
+    assert "block failed" in page
+    assert "Try again" in page
+    assert "of ours" not in page
+    assert "flows-card" in page
+    assert "className='figure'" in page
+
+
+def test_a_demonstration_is_said_on_the_page_and_burnt_into_its_pictures(walked: Store) -> None:
+    simulated = replace(config(), demo=True)
+    assert "data-demo='DEMONSTRATION'" in shown(walked, facts=simulated)
+    assert "data-demo=''" in shown(walked)
+    assert "simulated organisation" in str(_layout(simulated, "en"))
+    assert "simulated organisation" not in str(_layout(config(), "en"))
+
+
+def test_the_first_load_is_busy_and_keeps_the_places(walked: Store) -> None:
+    page = str(skeleton("en"))
+    assert "aria-busy" in page
+    assert page.count("height") >= 4
+    assert "Reading the figures" in page
+
+
+def test_no_page_draws_a_chart_outside_a_card(walked: Store) -> None:
+    def bare(node: Any, *, inside: bool) -> list[str]:
+        kind = type(node).__name__
+        within = inside or (kind == "Section" and "block" in str(getattr(node, "className", "")))
+        if kind == "Graph" and not within:
+            return [kind]
+        children = getattr(node, "children", node if isinstance(node, list) else [])
+        return [found for each in (children if isinstance(children, list) else [children]) for found in bare_of(each, within)]
+
+    def bare_of(node: Any, within: bool) -> list[str]:
+        return [] if node is None or isinstance(node, str | int | float) else bare(node, inside=within)
+
+    def ask(question: Query) -> Any:
+        return run_query(walked, config(), question, NOW_US)
+
+    for path in PAGES:
+        page = page_of(PageContext(config(), walked, ask, NOW_US, View.parse(path, "?period=all", "en")))
+        assert bare(page, inside=False) == [], path

@@ -1,0 +1,92 @@
+"""The address of a page is its whole state: read, written the same way, and understood whatever stands in it."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dashboards.url_state import FILTERS, PERIODS, THEMES, VERSUS, VIEWS, View
+from footprint.core.timestamps import format_instant, parse_instant
+from tests.support.contract_files import config
+
+NOW_US = parse_instant("2026-11-23T15:00:00Z")
+FACTS = config()
+
+_views = st.builds(
+    View,
+    path=st.sampled_from(["/", "/services", "/compare"]),
+    language=st.sampled_from(["fr", "en"]),
+    theme=st.sampled_from(THEMES),
+    period=st.sampled_from([*PERIODS, "2026-Q3", "2026-07", "2025"]),
+    versus=st.sampled_from(VERSUS),
+    view=st.sampled_from(VIEWS),
+    filters=st.lists(st.tuples(st.sampled_from(FILTERS), st.text(min_size=1, max_size=9)), max_size=3, unique=True).map(
+        lambda found: tuple(sorted(found, key=lambda each: FILTERS.index(each[0])))
+    ),
+)
+
+
+@given(_views)
+def test_a_view_comes_back_from_its_address(view: View) -> None:
+    parts = urlsplit(view.link())
+    again = View.parse(parts.path, parts.query, view.language)
+    assert sorted(again.filters) == sorted(view.filters)
+    assert (again.path, again.theme, again.period, again.versus, again.view) == (
+        view.path,
+        view.theme,
+        view.period,
+        view.versus,
+        view.view,
+    )
+    assert again.link() == view.link()
+
+
+@given(st.text(max_size=80))
+def test_any_address_is_understood_somehow(search: str) -> None:
+    view = View.parse("/", search, "fr")
+    assert view.period in PERIODS or view.period[:4].isdigit()
+    view.bounds(FACTS, NOW_US)
+    view.earlier(FACTS, NOW_US)
+
+
+@pytest.mark.parametrize(
+    ("period", "begin", "end"),
+    [
+        ("2026-Q3", "2026-06-30T22:00:00Z", "2026-09-30T22:00:00Z"),
+        ("2026-Q4", "2026-09-30T22:00:00Z", "2026-12-31T23:00:00Z"),
+        ("2026-12", "2026-11-30T23:00:00Z", "2026-12-31T23:00:00Z"),
+        ("2025", "2024-12-31T23:00:00Z", "2025-12-31T23:00:00Z"),
+        ("today", "2026-11-22T23:00:00Z", None),
+        ("quarter", "2026-09-30T22:00:00Z", None),
+        ("all", None, None),
+    ],
+)
+def test_periods_are_cut_at_midnights_of_the_organisation(period: str, begin: str | None, end: str | None) -> None:
+    found = View(period=period).bounds(FACTS, NOW_US)
+    assert tuple(None if at is None else format_instant(at) for at in found) == (begin, end)
+
+
+def test_a_period_is_compared_with_as_much_of_the_one_before() -> None:
+    begin, _ = View(period="7d").bounds(FACTS, NOW_US)
+    assert begin is not None
+    before = View(period="7d").earlier(FACTS, NOW_US)
+    assert before is not None
+    assert before[1] == begin
+    assert before[1] - before[0] == NOW_US - begin
+    year = View(period="2026-Q3", versus="yoy").earlier(FACTS, NOW_US)
+    assert year is not None
+    assert [format_instant(at) for at in year] == ["2025-06-30T22:00:00Z", "2025-09-30T22:00:00Z"]
+    assert View(period="all").earlier(FACTS, NOW_US) is None
+    assert View(period="7d", versus="none").earlier(FACTS, NOW_US) is None
+
+
+def test_a_filter_is_changed_added_and_taken_away() -> None:
+    view = View(filters=(("service", "chat"),))
+    assert "service=code" in view.link(service="code")
+    assert "service=chat" not in view.link(service="code")
+    assert view.link(service=None) == "/?lang=fr"
+    assert "use_case=x" in view.link(use_case="x")
+    assert "service=chat" in view.link(use_case="x")

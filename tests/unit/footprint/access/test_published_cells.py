@@ -1,0 +1,121 @@
+"""What pages show beside a published edition: together they give no hidden cell away."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from dashboards.app import mount
+from footprint.access import Role, middleware
+from footprint.api import create_api
+from footprint.calendar.periods import period_at
+from footprint.config import Config
+from footprint.core.timestamps import parse_instant
+from footprint.disclosure.audit import PublishedTable, attack
+from footprint.disclosure.primary_suppression import Key
+from footprint.editions.drafts import draft_due
+from footprint.editions.protected_cells import Protected, protected, rules_of
+from footprint.editions.publication import publish
+from footprint.editions.published_cells import previously_published_cells
+from footprint.editions.repository import published_editions, shelf_of
+from footprint.ledger.importers import import_users
+from footprint.ledger.ingest import IngestService
+from footprint.storage.database import Store
+from tests.support import quarters
+from tests.support.quarters import instant, organisation
+from tests.unit.footprint.access.conftest import HEADER, PROXY, by_header
+
+Q3, NOW_US = "2026-Q3", instant("2026-10-05")
+MEASURES = ("energy_kwh", "requests")
+Office = tuple[Config, Store, Path]
+
+
+@pytest.fixture
+def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Office:
+    """Of whose translators nobody knows the number until the edition of the quarter is out."""
+    monkeypatch.delitem(quarters.USERS, ("chat", "translation"))
+    config, store = organisation(tmp_path / "office", "2026-07-31", "2026-10-01")
+    return replace(config, access=by_header().access), store, tmp_path
+
+
+def committee(config: Config, store: Store) -> TestClient:
+    api = create_api(config, store, IngestService(store, config.services_of_model), lambda: NOW_US)
+    return TestClient(mount(api, store, config, lambda: NOW_US), client=PROXY, headers={HEADER: "committee"})
+
+
+def come(store: Store, folder: Path) -> None:
+    """The number of translators, late."""
+    rows = [f"{period},{service},translation,50,0.3" for period in ("2026-08", "2026-09", Q3) for service in ("chat", "")]
+    (folder / "late.csv").write_text("\n".join(["period,service,use_case,users,max_share", *rows]) + "\n")
+    import_users(store, str(folder / "late.csv"), NOW_US)
+
+
+def told_on_pages(browser: TestClient, config: Config) -> PublishedTable:
+    """Every cell that a committee is given, and those that it is told to be hidden."""
+    shown: dict[Key, dict[str, float]] = {}
+    hidden: set[Key] = set()
+    for group in ("", "service", "use_case", "service,use_case"):
+        for every, length in (("month", 1), ("quarter", 3)):
+            answer = browser.get(f"/api/v1/footprint?group={group}&every={every}&from=2026-07-01&to=2026-10-01")
+            for row in answer.json()["rows"]:
+                period = str(period_at(parse_instant(row["period_start"]), config.timezone, length))
+                key = period, row.get("service", ""), row.get("use_case", "")
+                if row["conf_status"] == "C":
+                    hidden.add(key)
+                else:
+                    shown[key] = {name: row[name] or 0.0 for name in MEASURES}
+    return PublishedTable(shown, frozenset(hidden))
+
+
+def as_told(found: Protected, period: str = "") -> PublishedTable:
+    """Everything that a decision lets be shown, of a period or of all."""
+    cells = {key: cell for key, cell in found.cells.items() if not period or key[0] == period}
+    hidden = found.protection.hidden() & cells.keys()
+    return PublishedTable({k: {m: c.amounts[m] for m in MEASURES} for k, c in cells.items() if k not in hidden}, hidden)
+
+
+def recovered(editions: list[PublishedTable], truth: Protected, within: float) -> set[Key]:
+    """Cells that are hidden somewhere and that who reads all of it knows to within the protection promised."""
+    amounts = {(number, key): cell.amounts for number in range(len(editions)) for key, cell in truth.cells.items()}
+    found = attack(editions, amounts, within).items()
+    return {key for (number, key), bounds in found if any(b.recovers(amounts[number, key][m], within) for m, b in bounds.items())}
+
+
+def drafts_stay_inside(config: Config, store: Store) -> None:
+    """A draft lies on the shelf beside the editions; nobody is served it, however he writes its address."""
+    assert "is drafted" in draft_due(store, config, NOW_US, lambda _: None)
+    assert shelf_of(config).exists(f"drafts/{Q3}/report.json")
+    browser = committee(config, store)
+    for role in Role:
+        for path in (
+            f"drafts/{Q3}",
+            f"drafts/{Q3}/report.json",
+            f"{Q3}/v1/../../drafts/{Q3}/report.json",
+            f"{Q3}/v1/%2e%2e%2f%2e%2e%2fdrafts/{Q3}/report.json",
+        ):
+            for at in ("/editions", "/api/v1/reports"):
+                answer = browser.get(f"{at}/{path}", headers={HEADER: role})
+                assert answer.status_code == 404, (role, path)
+
+
+def test_pages_and_a_published_edition_together_give_no_hidden_cell_away(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(middleware, "LOOK_S", -1.0)  # one server all along, which looks at every question
+    config, store, folder = office
+    within = rules_of(config).protection
+    browser = committee(config, store)
+    assert told_on_pages(browser, config).hidden
+    drafts_stay_inside(config, store)
+    publish(store, config, Q3, NOW_US)
+    edition = as_told(protected(store, config, Q3, NOW_US), Q3)
+    come(store, folder)
+    _, kept = previously_published_cells(published_editions(store))
+    assert (Q3, "", "translation") in kept
+    page = told_on_pages(browser, config)
+    truth = protected(store, config, Q3, NOW_US)
+    assert page.hidden >= set(kept) & {*page.shown, *page.hidden}
+    assert recovered([edition, page], truth, within) == set()
+    # Decided without what was published, the number of translators uncovers what was hidden to protect them.
+    assert recovered([edition, as_told(truth)], truth, within) != set()

@@ -1,0 +1,170 @@
+"""The HTTP API: what agents ship is stored before it is answered for; figures are those of the command line."""
+
+import gzip
+
+import pytest
+from fastapi.testclient import TestClient
+
+from footprint.access.agent_tokens import add_token
+from footprint.api import create_api
+from footprint.api.ingest import AdmissionControl
+from footprint.core.records import ActivityReading, EnergyReading, RequestRecord, to_line
+from footprint.ledger.ingest import IngestService
+from footprint.storage.database import Store
+from tests.support.contract_files import DAY_S, NOW_US, compute, config
+
+US = 1_000_000
+
+
+def lines(host: str = "a", count: int = 12) -> list[str]:
+    found = []
+    for n in range(count):
+        at = (DAY_S + 10 * n) * US
+        found.append(
+            to_line(EnergyReading(host, "GPU-x", "gpu", "nvml-energy", "e1", n, at, n * 2000 * US, n * 10 * US, alias="gpu:0"))
+        )
+        found.append(to_line(ActivityReading(host, "(host)", "e1", n, at, n * 5 * US, n * 40 * US)))
+    found.append(to_line(RequestRecord(DAY_S * US, "chat", "drafting", (DAY_S + 60) * US, output_tokens=5, id="one")))
+    return found
+
+
+@pytest.fixture
+def served(store: Store) -> tuple[TestClient, dict[str, str], Store]:
+    facts = config()
+    api = create_api(facts, store, IngestService(store, facts.services_of_model), lambda: NOW_US)
+    token = add_token(store, "a", NOW_US)
+    return TestClient(api), {"Authorization": f"Bearer {token}", "Content-Encoding": "gzip"}, store
+
+
+def body(text: list[str]) -> bytes:
+    return gzip.compress("\n".join(text).encode())
+
+
+def test_what_is_shipped_is_stored_once_and_becomes_figures(served: tuple[TestClient, dict[str, str], Store]) -> None:
+    client, headers, store = served
+    first = client.post("/api/v1/ingest", content=body(lines()), headers=headers)
+    assert first.json() == {"accepted": 12 + 24 + 1, "duplicate": 0, "rejected": []}
+    again = client.post("/api/v1/ingest", content=body(lines()), headers=headers)
+    assert again.json()["accepted"] == 0
+    assert again.json()["duplicate"] == 37
+    compute(store, config())
+    rows = client.get("/api/v1/footprint?group=service,device").json()["rows"]
+    chat = [row for row in rows if row["service"] == "chat" and row["device"] == "GPU-x"]
+    assert chat[0]["accelerator_active_kwh"] + chat[0]["accelerator_idle_kwh"] == pytest.approx(11 * 2000 / 3.6e6)
+
+
+def test_a_token_writes_for_its_own_host_only(served: tuple[TestClient, dict[str, str], Store]) -> None:
+    client, headers, _ = served
+    answer = client.post("/api/v1/ingest", content=body(lines("b", 1)[:1]), headers=headers).json()
+    assert answer["accepted"] == 0
+    assert "host" in answer["rejected"][0]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "content", "status"),
+    [
+        ({}, b"", 401),
+        ({"Authorization": "Bearer wrong"}, b"", 401),
+        ({"Content-Encoding": "gzip"}, b"not gzip", 400),
+        ({"Content-Encoding": "br"}, b"", 400),
+        ({"Content-Encoding": ""}, b"x" * (9 << 20), 413),
+        ({"Content-Encoding": "gzip"}, gzip.compress(b" " * (65 << 20)), 413),
+    ],
+)
+def test_what_cannot_be_taken_is_refused(
+    served: tuple[TestClient, dict[str, str], Store], headers: dict[str, str], content: bytes, status: int
+) -> None:
+    client, own, _ = served
+    if status != 401:
+        headers = {**own, **headers}
+    assert client.post("/api/v1/ingest", content=content, headers=headers).status_code == status
+
+
+def test_torn_lines_are_named_and_the_others_kept(served: tuple[TestClient, dict[str, str], Store]) -> None:
+    client, headers, _ = served
+    good = lines(count=2)
+    answer = client.post("/api/v1/ingest", content=body([good[0], good[1][:20], good[2]]), headers=headers).json()
+    assert answer["accepted"] == 2
+    assert [reject["line"] for reject in answer["rejected"]] == [2]
+
+
+def test_unknown_paths_and_parameters_are_said_in_json(served: tuple[TestClient, dict[str, str], Store]) -> None:
+    client = served[0]
+    assert client.get("/api/v1/nothing").status_code == 404
+    assert "error" in client.get("/api/v1/nothing").json()
+    assert client.get("/api/v1/footprint?colour=red").status_code == 400
+    assert client.get("/api/v1/footprint?group=colour").status_code == 400
+    assert client.get("/api/v1/footprint?format=csv").text.startswith("period_start,")
+    for path in ("/healthz", "/readyz", "/metrics", "/api/v1/openapi.json"):
+        assert client.get(path).status_code == 200
+
+
+def test_a_demonstration_counts_no_real_requests(sqlite: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    from footprint.api.application import build_application
+
+    facts = config("[organisation]\ndemo = true\n")
+    app, gateway = build_application(facts, sqlite, None)
+    assert gateway is None
+    assert "demonstration" in TestClient(app).get("/api/v1/footprint").json()["columns"]
+
+
+def test_who_sends_too_much_at_once_is_told_when_to_come_again(store: Store) -> None:
+    facts = config()
+    gate = AdmissionControl(most=3, most_of_a_host=2)
+    api = create_api(facts, store, IngestService(store, facts.services_of_model), lambda: NOW_US, gate=gate)
+    client = TestClient(api)
+    headers = {"Authorization": f"Bearer {add_token(store, 'a', NOW_US)}"}
+    gate.inside["a"] = 2
+    answer = client.post("/api/v1/ingest", content="\n".join(lines()), headers=headers)
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "5")
+    gate.inside.clear()
+    gate.inside["b"] = 3
+    assert client.post("/api/v1/ingest", content="\n".join(lines()), headers=headers).status_code == 503
+    gate.inside.clear()
+    assert client.post("/api/v1/ingest", content="\n".join(lines()), headers=headers).json()["accepted"] > 0
+    assert gate.inside.total() == 0
+    assert (
+        client.post("/api/v1/ingest", content=b"\x1f\x8bno", headers={**headers, "Content-Encoding": "gzip"}).status_code == 400
+    )
+    assert gate.inside.total() == 0
+
+
+def test_a_database_that_is_away_is_said_so_and_nothing_is_answered_for(served: tuple[TestClient, dict[str, str], Store]) -> None:
+    client, headers, store = served
+    with store.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE reading RENAME TO elsewhere")
+    answer = client.post("/api/v1/ingest", content=body(lines()), headers=headers)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
+    with store.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO reading")
+    assert client.post("/api/v1/ingest", content=body(lines()), headers=headers).json()["accepted"] == 37
+
+
+def test_large_answers_travel_packed(served: tuple[TestClient, dict[str, str], Store]) -> None:
+    client, _, _ = served
+    packed = client.get("/api/v1/tables/factors", headers={"Accept-Encoding": "gzip"})
+    plain = client.get("/api/v1/tables/factors", headers={"Accept-Encoding": "identity"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in plain.headers
+    assert packed.json() == plain.json()
+    assert int(packed.headers["content-length"]) < len(plain.content) / 4
+
+
+def test_tables_beside_the_figures_are_answered_in_every_form(served: tuple[TestClient, dict[str, str], Store]) -> None:
+    client, headers, store = served
+    client.post("/api/v1/ingest", content=body(lines()), headers=headers)
+    compute(store, config())
+    for name in ("methods", "facts", "factors", "balance", "splits", "uncertainty", "jobs", "silent", "objectives", "bundles"):
+        answer = client.get(f"/api/v1/tables/{name}")
+        assert (name, answer.status_code) == (name, 200)
+        assert set(answer.json()) == {"columns", "rows"}
+        assert client.get(f"/api/v1/tables/{name}?format=csv").text.splitlines()[0] == ",".join(answer.json()["columns"])
+        assert client.get(f"/api/v1/tables/{name}?format=parquet").content[:4] == b"PAR1"
+    assert client.get("/api/v1/tables/nothing").status_code == 404
+    bad = client.get("/api/v1/tables/objectives?period=2026-Q9")
+    assert bad.status_code == 400
+    assert "2026-Q9" in bad.json()["error"]
+    raw = client.get("/api/v1/readings?host=a&device=gpu:0&from=2026-07-01T00:00:00Z&to=2026-07-02T00:00:00Z").json()["rows"]
+    assert [row["value"] for row in raw] == [n * 2000 * US for n in range(12)]
+    assert {row["unit"] for row in raw} == {"µJ"}
+    assert client.get("/api/v1/readings?host=a&device=gpu:0&from=2026-01-01&to=2026-07-02").status_code == 400

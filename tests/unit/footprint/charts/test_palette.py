@@ -1,0 +1,52 @@
+"""One source of colours: pages, charts, editions and print have those of data/tokens.json, and none of their own."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from footprint.charts.canvas import COLOURS
+from footprint.charts.palette import colours, declarations
+from footprint.editions.forms.charts import strip
+from footprint.editions.forms.html import style
+from footprint.editions.forms.pdf import MARK, badge
+from tests.unit.dashboards.test_tokens import tokens
+
+FORMS = Path(__file__).parents[4] / "footprint" / "editions" / "forms"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_style_sheet_of_the_dashboard_holds_them(theme: str) -> None:
+    assert tokens()[theme] == dict(colours(theme))  # type: ignore[arg-type]
+
+
+def test_the_forms_of_an_edition_write_no_colour_themselves() -> None:
+    files = [*FORMS.rglob("*.py"), FORMS / "edition.typ", FORMS / "page.css"]
+    assert len(files) > 15
+    found = {path.name: re.findall(r"#[0-9A-Fa-f]{6}\b|#[0-9A-Fa-f]{3}\b", path.read_text(encoding="utf-8")) for path in files}
+    assert {name: each for name, each in found.items() if each} == {"svg.py": ["#FFFFFF"]}  # white paper
+
+
+def test_pages_set_both_themes_and_each_class_that_charts_use() -> None:
+    css = style()
+    for theme in ("light", "dark"):
+        assert declarations(theme) in css  # type: ignore[arg-type]
+    classes = set(
+        re.findall(r'colour="([\w-]+)"', "".join(path.read_text(encoding="utf-8") for path in (FORMS / "charts").glob("*.py")))
+    )
+    assert len(classes) > 8
+    assert classes <= set(COLOURS)
+    for name in classes:
+        assert f"svg .{name}{{fill:var(--{name})}}" in css
+        assert f"svg .s-{name}{{stroke:var(--{name})}}" in css
+    used = set(re.findall(r"var\(--([\w-]+)\)", css))
+    assert used <= set(colours())
+
+
+def test_small_drawings_take_the_colours_of_paper() -> None:
+    assert COLOURS["ink"] in MARK
+    assert COLOURS["data"] in badge("A")
+    assert strip.draw([], "t", "d").svg()
+    assert COLOURS["paper"] == "#FFFFFF"

@@ -1,0 +1,475 @@
+"""Other programs' logs: every shipped map on a row as that program writes it, hostile rows, and nothing personal kept."""
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collectors.checkpoint import load, save
+from collectors.config import Gateway
+from collectors.gateways.litellm import row_of
+from collectors.log_tailer import LONGEST_LINE, Follower
+from footprint.core.log_formats import BadMap, load_map, request_of, shipped_maps
+from footprint.core.records import RequestRecord, from_line
+from footprint.ledger.importers import import_foreign
+from footprint.storage.database import Store
+from tests.support.agents import make
+from tests.support.contract_files import DAY_S, NOW_US, ask, config
+
+RECORDED = Path(__file__).resolve().parents[5] / "shared" / "recordings" / "litellm" / "standard_logging_payload.jsonl.gz"
+SECRET = "Hortense"
+PERSONAL = {
+    "messages": [{"role": "user", "content": SECRET}],
+    "response": {"choices": [{"message": {"content": SECRET}}]},
+    "end_user": SECRET,
+    "requester_ip_address": SECRET,
+    "user": SECRET,
+    "prompt": SECRET,
+    "user_agent": SECRET,
+    "remote_addr": SECRET,
+    "content": SECRET,
+}
+AT = DAY_S + 100
+# One row of each program, and what it says.
+ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "litellm": (
+        {
+            "startTime": AT + 0.25,
+            "endTime": AT + 2.5,
+            "completionStartTime": AT + 0.5,
+            "model_group": "m",
+            "prompt_tokens": 10,
+            "completion_tokens": 20,
+            "status": "failure",
+            "litellm_call_id": "c1",
+            "request_tags": ["User-Agent: x", "use_case:drafting"],
+            "metadata": {
+                "user_api_key_user_email": SECRET,
+                "user_api_key_team_alias": "team",
+                "requester_metadata": {"other": SECRET},
+                "usage_object": {"prompt_tokens_details": {"cached_tokens": 4}},
+            },
+        },
+        {
+            "start": AT + 0.25,
+            "end": AT + 2.5,
+            "first_token": AT + 0.5,
+            "model": "m",
+            "input_tokens": 10,
+            "cached_input_tokens": 4,
+            "output_tokens": 20,
+            "status": "error",
+            "id": "c1",
+            "use_case": "drafting",
+        },
+    ),
+    "litellm-spend": (
+        {
+            "startTime": "2026-07-01T00:01:40.000Z",
+            "endTime": "2026-07-01T00:01:42.000Z",
+            "model_group": "m",
+            "prompt_tokens": 10,
+            "completion_tokens": 20,
+            "request_id": "c1",
+            "metadata": {"user_api_key_alias": "key", "status": "success"},
+            "request_tags": [],
+        },
+        {
+            "start": "2026-07-01T00:01:40.000Z",
+            "end": "2026-07-01T00:01:42.000Z",
+            "model": "m",
+            "input_tokens": 10,
+            "output_tokens": 20,
+            "status": "ok",
+            "id": "c1",
+            "use_case": "key",
+        },
+    ),
+    "opengatellm": (
+        {
+            "datetime": "2026-07-01T00:01:40Z",
+            "model": "m",
+            "prompt_tokens": 10,
+            "completion_tokens": 20,
+            "status": 200,
+            "request_id": "r",
+            "token_name": "drafting",
+        },
+        {
+            "start": "2026-07-01T00:01:40Z",
+            "model": "m",
+            "input_tokens": 10,
+            "output_tokens": 20,
+            "status": "ok",
+            "id": "r",
+            "use_case": "drafting",
+        },
+    ),
+    "open-webui": (
+        {"id": "a", "role": "assistant", "timestamp": AT, "model": "m", "usage": {"prompt_eval_count": 10, "eval_count": 20}},
+        {"start": AT, "model": "m", "input_tokens": 10, "output_tokens": 20, "id": "a", "use_case": ""},
+    ),
+    "nginx": (
+        {"msec": f"{AT}.500", "request_time": "1.250", "service": "chat", "status": "502", "request_id": "r", "use_case": "-"},
+        {"start": str(AT - 0.75), "end": f"{AT}.500", "service": "chat", "status": "error", "id": "r", "use_case": ""},
+    ),
+    "envoy": (
+        {
+            "start_time_s": AT,
+            "duration": 1500,
+            "upstream_cluster": "chat",
+            "response_code": 200,
+            "x_request_id": "r",
+            "x_use_case": "drafting",
+        },
+        {"start": AT, "end": str(AT + 1.5), "service": "chat", "status": "ok", "id": "r", "use_case": "drafting"},
+    ),
+    "envoy-ai-gateway": (
+        {
+            "start_time_s": AT,
+            "duration": 1500,
+            "gen_ai.response.model": "m",
+            "gen_ai.usage.input_tokens": 10,
+            "gen_ai.usage.output_tokens": 20,
+            "response_code": 429,
+            "x-request-id": "r",
+            "x-use-case": "drafting",
+        },
+        {
+            "start": AT,
+            "end": str(AT + 1.5),
+            "model": "m",
+            "input_tokens": 10,
+            "output_tokens": 20,
+            "status": "error",
+            "id": "r",
+            "use_case": "drafting",
+        },
+    ),
+    "opencost-inference": (
+        {
+            "window_start": "2026-07-01T00:00:00Z",
+            "window_end": "2026-07-01T01:00:00Z",
+            "model": "m",
+            "requests": "7",
+            "inputTokens": "10",
+            "outputTokens": "20",
+            "namespace": "ns",
+        },
+        {
+            "start": "2026-07-01T00:00:00Z",
+            "end": "2026-07-01T01:00:00Z",
+            "model": "m",
+            "requests": "7",
+            "input_tokens": "10",
+            "output_tokens": "20",
+            "use_case": "ns",
+        },
+    ),
+    "otlp": (
+        {
+            "start_unix_ns": str(AT * 10**9),
+            "end_unix_ns": str(AT * 10**9 + 1_500_000_000),
+            "kind": 3,
+            "span_id": "t/s",
+            "status_code": 0,
+            "resource": {"service.name": "drafting"},
+            "attributes": {
+                "gen_ai.operation.name": "chat",
+                "gen_ai.response.model": "m",
+                "gen_ai.usage.prompt_tokens": 10,
+                "gen_ai.usage.output_tokens": 20,
+                "gen_ai.input.messages": SECRET,
+            },
+        },
+        {
+            "start": str(float(AT)),
+            "end": str(AT + 1.5),
+            "model": "m",
+            "input_tokens": 10,
+            "output_tokens": 20,
+            "status": "ok",
+            "id": "t/s",
+            "use_case": "drafting",
+        },
+    ),
+    "footprint": (
+        {"start": str(AT), "end": str(AT + 1), "service": "chat", "use_case": "drafting", "output_tokens": 20, "id": "r"},
+        {"start": str(AT), "end": str(AT + 1), "service": "chat", "use_case": "drafting", "output_tokens": 20, "id": "r"},
+    ),
+}
+FACTS = '[[service]]\nname = "chat"\nmodel = "m"\n[[gateway]]\nname = "proxy"\nas = "litellm"\nservice = "given"\nuse_case = ["metadata.none", "request_tags =~ ^other:(.+)"]\n'
+
+
+def test_every_shipped_map_has_a_row() -> None:
+    assert set(ROWS) == set(shipped_maps())
+
+
+@pytest.mark.parametrize("name", sorted(ROWS))
+def test_a_row_as_its_program_writes_it(name: str) -> None:
+    document, said = ROWS[name]
+    assert request_of(load_map(name), document | PERSONAL) == said
+
+
+@pytest.mark.parametrize("name", sorted(set(ROWS) - {"opencost-inference"}))
+def test_a_log_full_of_personal_data_leaves_none_in_the_store(sqlite: Store, tmp_path: Path, name: str) -> None:
+    document, _ = ROWS[name]
+    lines = [
+        json.dumps(PERSONAL | document),
+        json.dumps(PERSONAL),
+        f"{SECRET} no json",
+        json.dumps({**PERSONAL, **document, "status": SECRET}),
+    ]
+    (tmp_path / "log.jsonl").write_text("\n".join(lines) + "\n")
+    facts = config(FACTS)
+    done = import_foreign(sqlite, facts, str(tmp_path / "log.jsonl"), load_map(name), NOW_US)
+    assert done.accepted >= 1
+    assert SECRET not in " ".join(reject.reason + reject.column for reject in done.rejects)
+    sqlite.close()
+    for file in tmp_path.glob("*.db*"):
+        assert SECRET.encode() not in file.read_bytes()
+
+
+def test_a_csv_log_is_read_by_its_map(sqlite: Store, tmp_path: Path) -> None:
+    document, _ = ROWS["opencost-inference"]
+    (tmp_path / "log.csv").write_text(",".join(document) + ",user\n" + ",".join(document.values()) + f",{SECRET}\n")
+    facts = config(FACTS)
+    done = import_foreign(sqlite, facts, str(tmp_path / "log.csv"), load_map("opencost-inference"), NOW_US)
+    assert (done.accepted, done.rejects) == (1, [])
+    from tests.support.contract_files import compute
+
+    compute(sqlite, facts)
+    row = ask(sqlite, facts, group=("service", "use_case"))[0]
+    assert (row["service"], row["use_case"], row["requests"], row["output_tokens"]) == ("chat", "ns", 7, 20)
+
+
+def test_a_declared_gateway_takes_over_the_service_and_the_rules(sqlite: Store, tmp_path: Path) -> None:
+    found = config(FACTS).field_map("proxy")
+    row = request_of(found, ROWS["litellm"][0] | {"request_tags": ["use_case:drafting", "other:search"]})
+    assert row is not None
+    assert (row["service"], row["use_case"]) == ("given", "search")
+
+
+@pytest.mark.skipif(not RECORDED.exists(), reason="the recording is not here")
+def test_recorded_payloads_of_a_proxy_import_whole_and_the_callback_says_the_same(sqlite: Store, tmp_path: Path) -> None:
+    payloads = [json.loads(line) for line in gzip.open(RECORDED)]
+    facts = config('[[service]]\nname = "small"\nmodel = "mock-small"\n[[service]]\nname = "large"\nmodel = "mock-large"\n')
+    done = import_foreign(sqlite, facts, str(RECORDED), load_map("litellm"), NOW_US)
+    assert (done.accepted, done.rejects) == (len(payloads), [])
+    (tmp_path / "requests.jsonl").write_text("".join(json.dumps(row_of(payload)) + "\n" for payload in payloads))
+    again = import_foreign(sqlite, facts, str(tmp_path / "requests.jsonl"), load_map("footprint"), NOW_US)
+    assert (again.accepted, again.duplicates) == (0, len(payloads))
+    assert not any(str(payload["messages"][0]["content"]) in (tmp_path / "requests.jsonl").read_text() for payload in payloads)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("[fields]\nend = 'x'\n", "start is missing"),
+        ("[fields]\nstart = 'x'\nprompt = 'y'\n", "no column"),
+        ("form = 1\n", "unknown key"),
+        ("[fields]\nstart = {path = 'x', unit = 'h'}\n", "units are"),
+        ("[fields]\nstart = {path = 'x', match = '('}\n", "start: "),
+        ("format = 'xml'\n[fields]\nstart = 'x'\n", "must be one of"),
+        ("[fields]\nstart = 3\n", "must be a path"),
+        ("[", "own.toml: "),
+    ],
+)
+def test_a_map_that_cannot_be_right_is_refused(tmp_path: Path, text: str, why: str) -> None:
+    (tmp_path / "own.toml").write_text(text)
+    with pytest.raises(BadMap, match=why):
+        load_map(str(tmp_path / "own.toml"))
+
+
+def test_an_unknown_map_names_those_that_are_shipped() -> None:
+    with pytest.raises(BadMap, match="litellm, litellm-spend, nginx"):
+        load_map("lightllm")
+
+
+def test_hostile_logs_are_refused_line_by_line_and_the_rest_is_kept(sqlite: Store, tmp_path: Path) -> None:
+    good = ROWS["litellm"][0]
+    lines = [
+        json.dumps(good).encode(),
+        b"\x00\x01\xff\xfe",
+        b"x" * 2_000_000,
+        json.dumps(good | {"litellm_call_id": "c2", "prompt_tokens": -1}).encode(),
+        json.dumps(good | {"litellm_call_id": "c3", "startTime": "yesterday"}).encode(),
+        json.dumps(good | {"litellm_call_id": "c4", "endTime": 1}).encode(),
+        json.dumps(good | {"completion_tokens": 99}).encode(),
+        '{"é'.encode("latin-1"),
+        json.dumps(good | {"litellm_call_id": "c5"}).encode(),
+        b"[1]",
+        b"",
+    ]
+    (tmp_path / "log.jsonl").write_bytes(b"\n".join(lines))
+    done = import_foreign(sqlite, config(FACTS), str(tmp_path / "log.jsonl"), load_map("litellm"), NOW_US)
+    assert done.accepted == 2
+    assert [(reject.line, reject.column) for reject in done.rejects] == [
+        (2, "line"),
+        (3, "line"),
+        (4, "input_tokens"),
+        (5, "start"),
+        (6, "end"),
+        (7, "id"),
+        (8, "line"),
+        (10, "line"),
+    ]
+
+
+def follow(path: Path, name: str = "litellm") -> Follower:
+    return Follower(Gateway(str(path), name))
+
+
+def kept(follower: Follower) -> list[RequestRecord]:
+    found = [from_line(line) for line in follower.read()]
+    follower.keep()
+    return found  # type: ignore[return-value]
+
+
+def line(number: int, **more: Any) -> str:
+    return json.dumps(ROWS["litellm"][0] | {"litellm_call_id": f"c{number}"} | more) + "\n"
+
+
+def test_a_log_is_followed_through_torn_lines_rotation_and_cutting(tmp_path: Path) -> None:
+    log = tmp_path / "requests.jsonl"
+    follower = follow(tmp_path / "requests*.jsonl")
+    assert kept(follower) == []
+    log.write_text(line(1) + line(2)[:50])
+    assert [r.id for r in kept(follower)] == ["c1"]
+    with log.open("a") as file:
+        file.write(line(2)[50:] + line(3))
+    assert [r.id for r in kept(follower)] == ["c2", "c3"]
+    with log.open("a") as file:
+        file.write(line(4))
+    log.rename(tmp_path / "requests.jsonl.1")
+    log.write_text(line(5))
+    assert [r.id for r in kept(follower)] == ["c4", "c5"]
+    log.write_text(line(6)[:-1] + "\n")  # cut off and begun anew
+    with log.open("r+") as file:
+        file.truncate(0)
+        file.write("\n")
+    assert kept(follower) == []
+    with log.open("a") as file:
+        file.write(line(7))
+    assert [r.id for r in kept(follower)] == ["c7"]
+
+
+def test_what_was_not_kept_is_read_again_with_the_same_identity(tmp_path: Path) -> None:
+    log = tmp_path / "requests.jsonl"
+    log.write_text(line(1, litellm_call_id=None))
+    follower = follow(log)
+    first, again = follower.read(), follower.read()
+    assert first == again
+    assert RequestRecord.__name__ == type(from_line(first[0])).__name__
+    follower.keep()
+    assert follower.read() == []
+
+
+def test_lines_that_are_no_requests_are_counted_and_go_nowhere(tmp_path: Path) -> None:
+    log = tmp_path / "requests.jsonl"
+    log.write_text(f"{SECRET}\n\n{line(1)}{line(2, prompt_tokens=-4)}{'x' * (3 * LONGEST_LINE)}\n{line(3)}")
+    follower = follow(log)
+    found = [r.id for _ in range(4) for r in kept(follower)]
+    assert found == ["c1", "c3"]
+    assert follower.refused >= 3
+
+
+def test_the_agent_ships_requests_and_remembers_how_far_it_read(tmp_path: Path) -> None:
+    log = tmp_path / "requests.jsonl"
+    log.write_text(line(1) + line(2))
+    agent = make(tmp_path)
+    agent.followers.append(follow(log))
+    agent.record(NOW_US, 1)
+    lines = [json.loads(raw) for raw in agent.spool.read(10**9)[1]]
+    assert [each["id"] for each in lines if each["kind"] == "request"] == ["c1", "c2"]
+    assert not any(SECRET in json.dumps(each) for each in lines)
+    _, _, _, logs = load(agent.spool.folder, "another boot")
+    assert logs == {str(log): {str(log): (log.stat().st_ino, log.stat().st_size)}}
+    again = make(tmp_path)
+    again.followers.append(follow(log))
+    again.recall()
+    with log.open("a") as file:
+        file.write(line(3))
+    again.edges.clear()
+    assert [r.id for r in kept(again.followers[0])] == ["c3"]
+
+
+def test_while_the_disk_is_full_requests_wait_in_their_log(tmp_path: Path) -> None:
+    log = tmp_path / "requests.jsonl"
+    log.write_text(line(1))
+    agent = make(tmp_path, spool_max_mb=0.0001)
+    agent.followers.append(follow(log))
+    agent.record(NOW_US, 1)
+    assert agent.spool.segments() == []
+    agent.spool._max_bytes = 10**6
+    agent.record(NOW_US + 10, 2)
+    assert sum(json.loads(raw)["kind"] == "request" for raw in agent.spool.read(10**9)[1]) == 1
+
+
+def test_memory_of_before_logs_is_no_memory(tmp_path: Path) -> None:
+    save(tmp_path, "b", [], {}, [], {})
+    assert load(tmp_path, "b") == ([], {}, [], {})
+    (tmp_path / "meters.json").write_text('{"boot": "b", "meters": [], "pending": []}')
+    assert load(tmp_path, "b") == ([], {}, [], {})
+
+
+def test_read_prints_request_lines_that_import_takes(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").write_text(line(1) + "no json\n" + line(2))
+    given = os.environ | {"PYTHONPATH": str(Path.cwd())}
+    done = subprocess.run(
+        [sys.executable, "-m", "collectors", "read", "--as", "litellm", "log.jsonl"],
+        cwd=tmp_path,
+        env=given,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 5
+    assert "1 lines cannot be read, first: log.jsonl line 2" in done.stderr
+    assert [json.loads(each)["id"] for each in done.stdout.splitlines()] == ["c1", "c2"]
+    (tmp_path / "footprint.toml").write_text(FACTS)
+    command = [str(Path(sys.executable).with_name("footprint")), "import", "requests", "-"]
+    brought = subprocess.run(command, cwd=tmp_path, env=given, input=done.stdout, capture_output=True, text=True, check=False)
+    assert brought.returncode == 0, brought.stderr
+    assert "2 new" in brought.stderr
+    again = subprocess.run(
+        [*command[:-1], "--as", "litellm", "log.jsonl"], cwd=tmp_path, env=given, capture_output=True, text=True, check=False
+    )
+    assert again.returncode == 5
+    assert "0 new, 2 already known, 1 refused" in again.stderr
+
+
+def test_the_agent_of_a_gateway_needs_no_sensor(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").write_text(line(1) + line(2))
+    (tmp_path / "footprint.toml").write_text('[[gateway]]\nname = "proxy"\nas = "litellm"\nlog = "log.jsonl"\n')
+    given = os.environ | {
+        "PYTHONPATH": str(Path.cwd()),
+        "FOOTPRINT_SYSFS": str(tmp_path / "sys"),
+        "FOOTPRINT_PROC": str(tmp_path / "proc"),
+        "FOOTPRINT_AGENT__SAMPLE_S": "0.1",
+        "FOOTPRINT_AGENT__INTERVAL_S": "0.2",
+        "FOOTPRINT_AGENT__SERVER": "http://127.0.0.1:1",
+    }
+    agent = subprocess.Popen(
+        [sys.executable, "-m", "collectors", "run"], cwd=tmp_path, env=given, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        until = time.monotonic() + 20
+        found: list[str] = []
+        while len(found) < 2 and agent.poll() is None and time.monotonic() < until:
+            time.sleep(0.1)
+            segments = sorted((tmp_path / "spool").glob("*.ndjson"))
+            found = [
+                json.loads(raw)["id"] for path in segments for raw in path.read_text().splitlines() if '"kind":"request"' in raw
+            ]
+    finally:
+        agent.terminate()
+        said = agent.communicate(timeout=20)[1]
+    assert sorted(found) == ["c1", "c2"], said
+    assert agent.returncode == 0

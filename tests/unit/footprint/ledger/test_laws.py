@@ -1,0 +1,161 @@
+"""Laws of the ledger: the order of files, where a file is cut and how often it is sent make no difference."""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from footprint.ledger import line_reader
+from footprint.ledger.importers import import_energy, import_requests
+from footprint.storage import schema
+from footprint.storage.database import Store
+from tests.support import ledger_contents as ledgers
+from tests.support.contract_files import NOW_US, config, write
+
+START_S = 1_782_864_000
+ENERGY = "time,host,device,component,energy_j,power_w,source"
+REQUESTS = "start,end,service,use_case,model,requests,input_tokens,output_tokens,id"
+
+DEVICES = [("gpu:0", "gpu"), ("gpu:1", "gpu"), ("cpu:0", "cpu")]
+numbered = itertools.count()
+
+
+@st.composite
+def energy_files(draw: st.DrawFn) -> list[str]:
+    """Rows without contradictions: one value per device and instant; some that cannot be right."""
+    rows = []
+    for device, component in DEVICES:
+        for at in draw(st.lists(st.integers(0, 200_000), max_size=12, unique=True)):
+            value = draw(st.decimals(0, 10**6, places=3))
+            cells = f"{value},,rapl" if component == "cpu" else f",{value},nvml-power"
+            rows.append(f"{START_S + at},a,{device},{component},{cells}")
+    bad = draw(st.lists(st.sampled_from(["", "torn", "2026-07-01T00:00:00,a,b,gpu,1,,", f"{START_S},a,b,tpu,1,,"]), max_size=3))
+    return draw(st.permutations(rows + bad))
+
+
+@st.composite
+def request_files(draw: st.DrawFn) -> list[str]:
+    rows = []
+    for number in range(draw(st.integers(0, 12))):
+        start, length = draw(st.integers(0, 200_000)), draw(st.integers(0, 100_000))
+        rows.append(f"{START_S + start},{START_S + start + length},chat,u,m,1,{draw(st.integers(0, 99))},3,r{number}")
+    return draw(st.permutations(rows))
+
+
+def brought(folder: Path, kind: str, files: list[list[str]]) -> tuple[Store, list[Any]]:
+    """A fresh ledger that holds files, brought in one after the other."""
+    place = folder / str(next(numbered))
+    place.mkdir()
+    store = Store(f"sqlite:///{place / 'ledger.db'}")
+    done = []
+    for number, rows in enumerate(files):
+        header = ENERGY if kind == "energy" else REQUESTS
+        path = write(place / f"{number}.csv", [header, *rows])
+        done.append(import_energy(store, path, NOW_US) if kind == "energy" else import_requests(store, config(), path, NOW_US))
+    store.close()
+    return store, done
+
+
+def held(store: Store) -> tuple[Any, ...]:
+    return ledgers.readings(store), ledgers.requests(store), set(ledgers.stream_days(store)), set(ledgers.service_days(store))
+
+
+@given(rows=energy_files(), data=st.data())
+def test_cutting_an_energy_file_anywhere_changes_nothing(tmp_path_factory: Any, rows: list[str], data: st.DataObject) -> None:
+    folder = tmp_path_factory.mktemp("cut")
+    cut = data.draw(st.integers(0, len(rows)))
+    whole, _ = brought(folder, "energy", [rows])
+    for parts in ([rows[:cut], rows[cut:]], [rows[cut:], rows[:cut]]):
+        assert held(brought(folder, "energy", parts)[0]) == held(whole)
+
+
+@given(rows=request_files(), data=st.data())
+def test_cutting_a_request_file_anywhere_changes_nothing(tmp_path_factory: Any, rows: list[str], data: st.DataObject) -> None:
+    folder = tmp_path_factory.mktemp("cut")
+    cut = data.draw(st.integers(0, len(rows)))
+    whole, _ = brought(folder, "requests", [rows])
+    for parts in ([rows[:cut], rows[cut:]], [rows[cut:], rows[:cut]]):
+        assert held(brought(folder, "requests", parts)[0]) == held(whole)
+
+
+@given(rows=energy_files(), more=st.data())
+def test_what_overlaps_is_counted_once(tmp_path_factory: Any, rows: list[str], more: st.DataObject) -> None:
+    folder = tmp_path_factory.mktemp("again")
+    begin = more.draw(st.integers(0, len(rows)))
+    whole, first = brought(folder, "energy", [rows])
+    overlapping, done = brought(folder, "energy", [rows, rows[begin:], rows])
+    assert held(overlapping) == held(whole)
+    assert [each.accepted for each in done] == [first[0].accepted, 0, 0]
+    assert done[2].duplicates == first[0].accepted
+    assert len(done[2].rejects) == len(first[0].rejects)
+
+
+@pytest.mark.parametrize("size", [64, 100, 257, 1000])
+def test_the_size_of_chunks_makes_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """Quoted line ends, blank and torn lines included, wherever a chunk ends."""
+    rows = [f'{START_S + n},a,gpu:0,gpu,,{100 + n},"nvml\n""{n}"""' for n in range(40)]
+    for place in (3, 11, 30):
+        rows.insert(place, f"{START_S},torn")
+    rows.insert(20, "")
+    path = write(tmp_path / "e.csv", [ENERGY, *rows])
+    whole, _ = brought(tmp_path, "energy", [])
+    first = import_energy(whole, path, NOW_US)
+    monkeypatch.setattr(line_reader, "CHUNK_BYTES", size)
+    monkeypatch.setattr(line_reader, "READ_BYTES", size // 3)
+    small, _ = brought(tmp_path, "energy", [])
+    done = import_energy(small, path, NOW_US)
+    assert (done.accepted, done.rejects) == (40, first.rejects)
+    assert [reject.column for reject in done.rejects] == ["line"] * 3
+    assert ledgers.readings(small) == ledgers.readings(whole)
+
+
+def test_a_second_import_changes_nothing_and_says_so(store: Store, tmp_path: Path) -> None:
+    energy = write(tmp_path / "e.csv", [ENERGY, *(f"{START_S + n},a,gpu:0,gpu,,{n},x" for n in range(500))])
+    requests = write(tmp_path / "r.csv", [REQUESTS, *(f"{START_S + n},,chat,u,m,1,5,6,{n % 400 or ''}" for n in range(500))])
+    first = [import_energy(store, energy, NOW_US), import_requests(store, config(), requests, NOW_US)]
+    before = held(store), ledgers.stream_days(store), ledgers.service_days(store)
+    second = [import_energy(store, energy, NOW_US + 1), import_requests(store, config(), requests, NOW_US + 1)]
+    assert [done.accepted for done in first] == [500, 401]
+    assert [done.accepted for done in second] == [0, 0]
+    assert [done.duplicates for done in second] == [500, 401 + first[1].duplicates]
+    assert (held(store), ledgers.stream_days(store), ledgers.service_days(store)) == before
+    assert ledgers.count(store, schema.ReadingClaim) == ledgers.count(store, schema.RequestClaim) == 0
+
+
+def test_an_interrupted_import_keeps_whole_blocks_and_the_next_brings_the_rest(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line_reader, "CHUNK_BYTES", 4096)
+    monkeypatch.setattr(line_reader, "READ_BYTES", 4096)
+    path = write(tmp_path / "e.csv", [ENERGY, *(f"{START_S + n},a,gpu:0,gpu,,{n},x" for n in range(1000))])
+
+    def interrupt(rows: int) -> None:
+        if rows > 300:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        import_energy(store, path, NOW_US, interrupt)
+    kept = len(ledgers.readings(store))
+    assert 300 < kept < 1000
+    with store.read() as connection:
+        accepted, sha256 = connection.exec_driver_sql("SELECT accepted, sha256 FROM batch").one()
+    assert (accepted, sha256) == (kept, "")
+    done = import_energy(store, path, NOW_US)
+    assert (done.accepted, done.duplicates) == (1000 - kept, kept)
+    assert len(ledgers.readings(store)) == 1000
+
+
+def test_another_value_is_a_conflict_and_the_first_stays(store: Store, tmp_path: Path) -> None:
+    def rows(value: int, count: int) -> list[str]:
+        return [ENERGY, *(f"{START_S + n},a,gpu:0,gpu,,{value if n == 250 else n},x" for n in range(count))]
+
+    import_energy(store, write(tmp_path / "e.csv", rows(1, 300)), NOW_US)
+    done = import_energy(store, write(tmp_path / "f.csv", [*rows(2, 400), f"{START_S + 399},a,gpu:0,gpu,,7,x"]), NOW_US)
+    assert (done.accepted, done.duplicates) == (100, 299)
+    assert [(reject.line, reject.column) for reject in done.rejects] == [(252, "power_w"), (402, "power_w")]
+    assert all(reject.reason.startswith("conflict") for reject in done.rejects)
+    values = {row[5] // 10**6 - START_S: row[6] // 10**6 for row in ledgers.readings(store)}
+    assert (values[250], values[399]) == (1, 399)

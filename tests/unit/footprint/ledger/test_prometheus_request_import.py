@@ -1,0 +1,121 @@
+"""A gateway's own counters become windows of requests: exact through restarts, new labels and pieces."""
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+
+from footprint.ledger.prometheus_request_import import import_gateway_counters
+from footprint.storage.database import Store
+from tests.support.contract_files import DAY_S, NOW_US, ask, compute, config
+
+S = 1_000_000
+SECRET = "Hortense"
+FACTS = '[[service]]\nname = "chat"\nmodel = "m"\n'
+STEP_S = 15
+
+
+class Server:
+    """Answers as Prometheus does, over samples by series."""
+
+    def __init__(self) -> None:
+        self.series: dict[tuple[str, tuple[tuple[str, str], ...]], list[tuple[float, float]]] = {}
+
+    def show(self, name: str, at_s: int, value: float, **labels: str) -> None:
+        every = {"instance": "gw:4000", "requested_model": "m", "client_ip": SECRET, "end_user": SECRET, "user": SECRET} | labels
+        self.series.setdefault((name, tuple(sorted(every.items()))), []).append((DAY_S + at_s, value))
+
+    def fetch(self, path: str, given: dict[str, str]) -> bytes:
+        data: Any = sorted({name for name, _ in self.series})
+        if path == "/api/v1/query":
+            name, _, length = given["query"].partition("[")
+            end, seconds = float(given["time"]), int(length.rstrip("s]"))
+            data = {
+                "result": [
+                    {"metric": {"__name__": name} | dict(labels), "values": inside}
+                    for (each, labels), values in self.series.items()
+                    if each == name and (inside := [[at, str(v)] for at, v in values if end - seconds <= at <= end])
+                ]
+            }
+        return json.dumps({"status": "success", "data": data}).encode()
+
+
+def scrape(server: Server, at_s: int, requests: int, given: int, output: int, use_case: str = "drafting", **labels: str) -> None:
+    for name, value in (("proxy_total_requests", requests), ("input_tokens", given), ("output_tokens", output)):
+        server.show(f"litellm_{name}_metric_total", at_s, value, metadata_use_case=use_case, **labels)
+
+
+def figures(store: Store) -> dict[str, tuple[Any, Any, Any]]:
+    facts = config(FACTS)
+    compute(store, facts)
+    rows = ask(store, facts, group=("service", "use_case"))
+    assert {row["service"] for row in rows} == {"chat"}
+    return {row["use_case"]: (row["requests"], row["input_tokens"], row["output_tokens"]) for row in rows}
+
+
+def bring(store: Store, server: Server, *edges_s: int) -> list[tuple[int, int]]:
+    done = [
+        import_gateway_counters(store, config(FACTS), "http://p", (DAY_S + a) * S, (DAY_S + b) * S, NOW_US, server.fetch)
+        for a, b in itertools.pairwise(edges_s)
+    ]
+    assert not any(each.rejects for each in done)
+    return [(each.accepted, each.duplicates) for each in done]
+
+
+def history() -> Server:
+    """An hour: drafting from the beginning, search from 1000 s on, the proxy started anew at 2000 s, statuses apart."""
+    server = Server()
+    for at in range(0, 3600, STEP_S):
+        n = at // STEP_S if at < 2000 else (at - 1995) // STEP_S
+        scrape(server, at, 100 * (at < 2000) + 2 * n, 20 * n, 40 * n, status_code="200")
+        scrape(server, at, n // 10, 0, 0, status_code="429")
+        if at >= 1000:
+            since = (at - 990) // STEP_S if at < 2000 else (at - 1995) // STEP_S
+            scrape(server, at, since, 5 * since, 7 * since, use_case="search")
+    return server
+
+
+# Scrapes before the restart at 1995: 133 steps; after it, from its first scrape at 2010 (one step) on: 106 steps at 3585.
+SAID = {"drafting": (2 * 133 + 13 + 2 * 106 + 10, 20 * 239, 40 * 239), "search": (67 + 106, 5 * 173, 7 * 173)}
+
+
+def test_counts_are_exact_through_a_restart_and_new_labels(sqlite: Store) -> None:
+    bring(sqlite, history(), 0, 3600)
+    assert figures(sqlite) == SAID
+
+
+def test_pieces_and_repeats_give_the_same(sqlite: Store) -> None:
+    server = history()
+    bring(sqlite, server, 0, 700, 1900, 2100, 3600)
+    assert figures(sqlite) == SAID
+    assert bring(sqlite, server, 0, 3600)[0][0] == 0
+    assert figures(sqlite) == SAID
+
+
+def test_tokens_that_come_before_their_request_wait_for_it(sqlite: Store) -> None:
+    server = Server()
+    for at, requests, output in ((0, 0, 0), (15, 0, 50), (30, 1, 50), (45, 1, 50)):
+        scrape(server, at, requests, 0, output)
+    bring(sqlite, server, 0, 60)
+    assert figures(sqlite) == {"drafting": (1, 0, 50)}
+
+
+@pytest.mark.parametrize(
+    ("labels", "use_case"),
+    [({"team_alias": "team"}, "team"), ({"api_key_alias": "key", "team_alias": "None"}, "key"), ({}, "(unknown)")],
+)
+def test_the_use_case_is_the_metadata_else_the_team_else_the_key(sqlite: Store, labels: dict[str, str], use_case: str) -> None:
+    server = Server()
+    for at in range(0, 60, 15):
+        scrape(server, at, at, at, at, use_case="None", **labels)
+    bring(sqlite, server, 0, 60)
+    assert figures(sqlite) == {use_case: (45, 45, 45)}
+
+
+def test_no_user_key_or_address_is_kept(sqlite: Store) -> None:
+    bring(sqlite, history(), 0, 3600)
+    path = sqlite.engine.url.database
+    sqlite.close()
+    with open(str(path), "rb") as file:
+        assert SECRET.encode() not in file.read()
