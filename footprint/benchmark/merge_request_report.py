@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from footprint.benchmark.compare import Contrast
-from footprint.charts.badge import svg
+from footprint.charts.badge import draw_badge
 
 
 def markdown(found: Contrast) -> str:
@@ -33,4 +33,4 @@ def badge(found: Contrast) -> str:
     """A small SVG: the ratio with its interval."""
     ratio = found.per_request
     text = f"{ratio.value:.3g} x [{ratio.low:.3g} ; {ratio.high:.3g}]" if found.different else "no difference shown"
-    return svg("J per request", text)
+    return draw_badge("J per request", text)

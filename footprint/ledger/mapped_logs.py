@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from footprint.core.log_formats import COLUMNS, FieldMap, request_of
+from footprint.core.log_formats import COLUMNS, FieldMap, map_request
 from footprint.ledger.readers import read_blocks
 from footprint.ledger.record_batch import Block
 
@@ -22,7 +22,7 @@ def foreign_blocks(path: str, found: FieldMap, digest: Any = None) -> Iterator[B
     UnreadableFile
         If the file cannot be read.
     """
-    for block in read_blocks(path, digest, found.sources() if found.form == "csv" else COLUMNS, partial(request_of, found)):
+    for block in read_blocks(path, digest, found.sources() if found.form == "csv" else COLUMNS, partial(map_request, found)):
         if found.form == "csv":
             yield _shaped(found, block)
         else:
@@ -32,7 +32,7 @@ def foreign_blocks(path: str, found: FieldMap, digest: Any = None) -> Iterator[B
 def _shaped(found: FieldMap, block: Block) -> Block:
     names = list(block.columns)
     rows = zip(*(block.columns[name].to_pylist() for name in names), strict=True)
-    mapped = [request_of(found, dict(zip(names, row, strict=True))) for row in rows]
+    mapped = [map_request(found, dict(zip(names, row, strict=True))) for row in rows]
     kept = [(row, line) for row, line in zip(mapped, block.lines.tolist(), strict=True) if row is not None]
     columns = {name: pa.array([_text(row.get(name)) for row, _ in kept], pa.string()) for name in COLUMNS}
     return Block(columns, np.array([line for _, line in kept], dtype=np.int64), block.rejects)

@@ -16,7 +16,7 @@ from functools import partial
 import numpy as np
 
 from footprint.config import Config
-from footprint.core.prometheus_metrics import Entry, entries_of
+from footprint.core.prometheus_metrics import ExporterMetric, metrics_named
 from footprint.core.records import RequestRecord
 from footprint.ledger.importers import Imported, import_request_records
 from footprint.ledger.prometheus_import import LOOK_BACK_US, Fetch, fetch_from, names_of, series_of
@@ -46,11 +46,11 @@ def import_gateway_counters(
         If the server does not answer.
     """
     ask = fetch or fetch_from(url)
-    wanted = [name for name in names_of(ask, from_us, to_us, "") if any(_is_asked(entry) for entry in entries_of(name))]
+    wanted = [name for name in names_of(ask, from_us, to_us, "") if any(_is_asked(entry) for entry in metrics_named(name))]
     gateways: dict[str, _Instance] = defaultdict(_Instance)
     for name in wanted:
         for labels, points in series_of(ask, name, from_us - LOOK_BACK_US, to_us):
-            for entry in filter(_is_asked, entries_of(name)):
+            for entry in filter(_is_asked, metrics_named(name)):
                 _add(gateways, entry, labels, points)
     serving = partial(_service, config.services_of_model)
     records = [
@@ -59,11 +59,13 @@ def import_gateway_counters(
     return import_request_records(store, f"{url} gateways", records, np.arange(len(records), dtype=np.int64), now_us)
 
 
-def _is_asked(entry: Entry) -> bool:
+def _is_asked(entry: ExporterMetric) -> bool:
     return entry.quantity.startswith(ASKED)
 
 
-def _add(gateways: dict[str, _Instance], entry: Entry, labels: Mapping[str, str], points: list[tuple[int, float]]) -> None:
+def _add(
+    gateways: dict[str, _Instance], entry: ExporterMetric, labels: Mapping[str, str], points: list[tuple[int, float]]
+) -> None:
     gateway = gateways[labels.get("instance", "")]
     gateway.scrapes.update(at_us for at_us, _ in points)
     if entry.where is not None and not entry.where[1].fullmatch(labels.get(entry.where[0], "")):
