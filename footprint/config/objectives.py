@@ -40,7 +40,7 @@ def objective_to_json(objective: Objective) -> dict[str, Any]:
 
 
 def objective_from_json(told: Mapping[str, Any]) -> Objective:
-    """From what ``to_plain`` gave."""
+    """From what ``objective_to_json`` gave."""
     periods = {key: parse_period(told[key]) if told[key] else None for key in _PERIODS}
     return Objective(**{**told, "where": tuple((name, value) for name, value in told["where"]), **periods})
 
