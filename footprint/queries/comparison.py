@@ -216,7 +216,7 @@ def _conditions(a: ComparisonSide, b: ComparisonSide) -> tuple[Condition, ...]:
     )
 
 
-def markdown(found: Comparison) -> str:
+def markdown_report(found: Comparison) -> str:
     """For a merge request."""
     lines = [f"**{found.sentence()}**", "", f"| condition | {found.a} | {found.b} | |", "|---|---|---|---|"]
     for row in found.rows():
@@ -230,7 +230,7 @@ def markdown(found: Comparison) -> str:
     return "\n".join(lines) + "\n"
 
 
-def badge(found: Comparison) -> str:
+def badge_svg(found: Comparison) -> str:
     """A small SVG: the ratio with its interval."""
     text = "no measurable difference"
     if found.measurable:
