@@ -159,10 +159,10 @@ def factors_diff(file: str, *, config: str | None = None) -> pd.DataFrame:
         If the file cannot be right.
     """
     from footprint.impact.factor_book import FactorBook  # noqa: PLC0415 - few need them
-    from footprint.ledger.factor_store import book_of, read_bundle  # noqa: PLC0415
+    from footprint.ledger.factor_store import load_factor_book, read_bundle  # noqa: PLC0415
 
     with opened(config) as (store, facts):
-        before = book_of(store)
+        before = load_factor_book(store)
         factors, _, _ = read_bundle(file, None, now_us())
         rows = factor_diff.revision(store, facts, before, FactorBook([*before.factors, *factors]))
         return framed(rows, factor_diff.COLUMNS, facts)
