@@ -17,7 +17,7 @@ from footprint.core.timestamps import parse_instant, to_datetime
 from footprint.core.units import US_PER_DAY
 from footprint.i18n.formatting import energy_unit, number
 from footprint.ledger.intensity_series import known_series, series_values
-from footprint.queries.hourly_profile import hours
+from footprint.queries.hourly_profile import hourly_energy
 
 MAX_DAYS = 92
 HOURS = (0, 6, 12, 18)
@@ -32,12 +32,12 @@ def calendar(context: PageContext, whole: Row) -> Any:
         return None
     end = parse_instant(whole["period_end"])
     begin = max(parse_instant(whole["period_start"]), end - MAX_DAYS * US_PER_DAY)
-    found = hours(context.store, context.config, begin, end, context.view.filters)
+    found = hourly_energy(context.store, context.config, begin, end, context.view.filters)
     if not found:
         return None
     if context.view.filters:
         # An hour that was read, and in which this had no part: that is 0, and no hole.
-        found = {**dict.fromkeys(hours(context.store, context.config, begin, end), 0.0), **found}
+        found = {**dict.fromkeys(hourly_energy(context.store, context.config, begin, end), 0.0), **found}
     days = sorted({day for day, _ in found})
     largest = max(found.values())
     size, unit = energy_unit(largest)

@@ -117,7 +117,7 @@ def splits(
 
     facts, store = opened(config)
     bounds = bounds_of(facts, from_, to)
-    rows = split_diagnostics.shares(store, *bounds) if shares else split_diagnostics.splits(store, *bounds)
+    rows = split_diagnostics.model_shares(store, *bounds) if shares else split_diagnostics.split_diagnostics(store, *bounds)
     columns = list(split_diagnostics.SHARE_COLUMNS if shares else split_diagnostics.COLUMNS)
     return print_rows(columns, rows, form, output, "no service with requests was placed on a device in the period")
 
@@ -130,11 +130,11 @@ def avoidable(
     output: OutputOption = None,
 ) -> int:
     """Energy that served nobody, by cause: hours awake without a request, failed and cancelled requests; who mends it."""
-    from footprint.queries.action_register import COLUMNS, register
+    from footprint.queries.avoidable_energy import REGISTER_COLUMNS, action_register
 
     facts, store = opened(config)
-    rows = register(store, facts, *bounds_of(facts, from_, to))
-    return print_rows(list(COLUMNS), rows, form, output, "nothing avoidable is known in the period")
+    rows = action_register(store, facts, *bounds_of(facts, from_, to))
+    return print_rows(list(REGISTER_COLUMNS), rows, form, output, "nothing avoidable is known in the period")
 
 
 def uncertainty(
@@ -170,7 +170,7 @@ def change(
     from footprint.figures import parse_query
     from footprint.figures.query import BadQuery
     from footprint.queries.uncertainty_budget import CHANGE_COLUMNS
-    from footprint.queries.uncertainty_budget import change as ask
+    from footprint.queries.uncertainty_budget import energy_change as ask
 
     facts, store = opened(config)
     questions = []

@@ -70,12 +70,12 @@ def compare(
         )
     else:
         question = parse_query(facts.timezone, from_=from_, to=to, where=where or ())
-        questions = comparison.of_a_kind(by or _kind_of(facts, a, b), a, b, question)
+        questions = comparison.queries_by_name(by or _kind_of(facts, a, b), a, b, question)
     found = comparison.compare(store, facts, (questions[0], questions[1]), (a, b), now_us(), per=per, anyway=anyway)
     if badge is not None:
-        badge.write_text(comparison.badge(found), encoding="utf-8")
+        badge.write_text(comparison.badge_svg(found), encoding="utf-8")
     if markdown:
-        print(comparison.markdown(found), end="")
+        print(comparison.markdown_report(found), end="")
     else:
         emit(list(comparison.COLUMNS), found.rows(), form, output)
     say(found.sentence())

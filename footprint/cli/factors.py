@@ -100,13 +100,13 @@ def diff(
     """What a file of factors would change in the figures: both values, the energy that rests on them, both results."""
     from footprint.impact.factor_book import FactorBook
     from footprint.ledger.factor_store import load_factor_book, read_bundle
-    from footprint.queries.factor_diff import COLUMNS, revision
+    from footprint.queries.factor_diff import REVISION_COLUMNS, revised_figures
 
     facts, store = opened(config)
     before = load_factor_book(store)
     factors, _, _ = read_bundle(file, None, now_us())
-    rows = revision(store, facts, before, FactorBook([*before.factors, *factors]))
-    emit(list(COLUMNS), rows, form, output)
+    rows = revised_figures(store, facts, before, FactorBook([*before.factors, *factors]))
+    emit(list(REVISION_COLUMNS), rows, form, output)
     if not rows:
         say("no figure rests on a factor that this file would change")
     return Exit.OK

@@ -71,7 +71,7 @@ def _scored(
 ) -> int:
     from footprint.figures import parse_query
     from footprint.queries.indicators import COLUMNS
-    from footprint.queries.indicators import scores as ask
+    from footprint.queries.indicators import indicator_rows as ask
 
     language_of(language)
     facts, store = opened(config)
@@ -93,7 +93,7 @@ def hourly(
     """The time-aware figure: energy of each hour x the intensity of that hour; beside the yearly one, never added to it."""
     from footprint.figures import parse_query
     from footprint.queries.hourly_emissions import COLUMNS
-    from footprint.queries.hourly_emissions import hourly as ask
+    from footprint.queries.hourly_emissions import hourly_emissions as ask
 
     facts, store = opened(config)
     question = parse_query(facts.timezone, group=group, every=every, from_=from_, to=to)
@@ -133,11 +133,11 @@ def what_if(
     question = parse_query(facts.timezone, group=group, every=every, from_=from_, to=to, where=where or ())
     columns: tuple[str, ...]
     if model is not None:
-        columns, rows = what_if.MODEL_COLUMNS, what_if.other_model(store, facts, question, model, now_us())
+        columns, rows = what_if.MODEL_COLUMNS, what_if.model_scenario(store, facts, question, model, now_us())
     elif shift_hours is not None and series is not None:
-        columns, rows = what_if.SHIFT_COLUMNS, what_if.other_hours(store, facts, question, series, shift_hours)
+        columns, rows = what_if.SHIFT_COLUMNS, what_if.shift_scenario(store, facts, question, series, shift_hours)
     else:
-        columns, rows = what_if.COLUMNS, what_if.scenario(store, facts, question, asked, now_us())
+        columns, rows = what_if.COLUMNS, what_if.parameter_scenario(store, facts, question, asked, now_us())
     return print_rows([*question.group, *columns], rows, form, output, "no data in the period")
 
 
@@ -164,17 +164,19 @@ def sensitivity(
 
 def methods(language: LanguageOption = "en", form: FormatOption = Format.table, output: OutputOption = None) -> int:
     """Every figure with its formula, its source and the version of the method, from the registry that pages print too."""
-    from footprint.queries.methods import COLUMNS, described
+    from footprint.queries.methods import COLUMNS, method_rows
 
-    return print_rows(list(COLUMNS), described(language_of(language)), form, output, "")
+    return print_rows(list(COLUMNS), method_rows(language_of(language)), form, output, "")
 
 
 def facts(config: ConfigOption = None, form: FormatOption = Format.table, output: OutputOption = None) -> int:
     """Sites and hosts as declared, each with its dates, bounds and evidence, and what is assumed where nothing is."""
-    from footprint.queries.declared_facts import COLUMNS, declared
+    from footprint.queries.declared_facts import COLUMNS, declared_facts
 
     found, _ = opened(config)
-    return print_rows(list(COLUMNS), declared(found), form, output, "no site and no host is declared; all facts are assumed")
+    return print_rows(
+        list(COLUMNS), declared_facts(found), form, output, "no site and no host is declared; all facts are assumed"
+    )
 
 
 def export(

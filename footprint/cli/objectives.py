@@ -19,10 +19,10 @@ def objectives(
 ) -> int:
     """How each budget and target of the configuration stands: kept, exceeded, running, or not measurable."""
     from footprint.calendar.periods import named_period
-    from footprint.queries.objectives import COLUMNS, standings
+    from footprint.queries.objectives import COLUMNS, objective_statuses
 
     facts, store = opened(config)
-    rows = [found.row() for found in standings(store, facts, now_us(), named_period(period) if period else None)]
+    rows = [found.row() for found in objective_statuses(store, facts, now_us(), named_period(period) if period else None)]
     emit(list(COLUMNS), rows, form, output)
     if not rows:
         say("no [[objective]] of such a period in the configuration; `footprint init` shows how one is written")

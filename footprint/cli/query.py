@@ -106,7 +106,7 @@ def check(
     """Freshness, coverage, balance, budgets and targets, one line each; for cron and CI. Exit 6 where one is not met."""
     from footprint.ledger.ledger_view import LedgerView
     from footprint.queries.energy_balance import energy_balance
-    from footprint.queries.objectives import EXCEEDED, standings
+    from footprint.queries.objectives import EXCEEDED, objective_statuses
 
     facts, store = opened(config)
     now = now_us()
@@ -129,7 +129,7 @@ def check(
     ]
     open_ = [row["host"] for row in energy_balance(store, facts, now - 7 * US_PER_DAY, None) if not row["closes"]]
     rows.append({"check": "hosts whose balance of seven days does not close", "value": len(open_), "limit": 0, "met": not open_})
-    for found in standings(store, facts, now):
+    for found in objective_statuses(store, facts, now):
         value = found.figure.value if found.figure else None
         named = f"objective {found.objective.name}, {found.period}: {found.state}"
         rows.append({"check": named, "value": value, "limit": found.limit, "met": found.state != EXCEEDED})
@@ -151,7 +151,7 @@ def unlogged(
     from footprint.figures.query import parse_bound
     from footprint.ledger.ledger_view import LedgerView
     from footprint.queries.unlogged_traffic import MEASURES
-    from footprint.queries.unlogged_traffic import unlogged as ask
+    from footprint.queries.unlogged_traffic import unlogged_traffic as ask
 
     facts, store = opened(config)
     with store.read() as connection:
@@ -180,7 +180,7 @@ def hosted(
     """What hosted models are modelled to consume (EcoLogits, quality C); beside the measurement where there is one."""
     from footprint.figures.query import parse_bound
     from footprint.queries.hosted_models import COLUMNS
-    from footprint.queries.hosted_models import hosted as ask
+    from footprint.queries.hosted_models import hosted_models as ask
 
     facts, store = opened(config)
     bounds = [parse_bound(name, text, facts.timezone) for name, text in (("from", from_), ("to", to))]

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from footprint.aggregation.aggregate import aggregate
-from footprint.benchmark.result_store import write as write_result
+from footprint.benchmark.result_store import write_result
 from footprint.config import Config, load_config
 from footprint.core.units import US_PER_S
 from footprint.editions.publication import publish

@@ -408,13 +408,13 @@ def test_facts_are_dated_records_with_their_category(walked: Path, capsys: pytes
 
 def test_the_registry_of_methods_tells_of_every_column() -> None:
     from footprint.figures.query import COLUMNS
-    from footprint.queries.methods import METHODS, described
+    from footprint.queries.methods import METHODS, method_rows
 
-    told = {row["figure"] for row in described("en")}
+    told = {row["figure"] for row in method_rows("en")}
     besides = {"period_start", "period_end", "method_version", "factor_version", "status", "flags"}
     assert set(COLUMNS) - besides <= told
     assert all(text for method in METHODS for text in (*method.label, *method.words, method.formula, method.source))
-    french, english = described("fr"), described("en")
+    french, english = method_rows("fr"), method_rows("en")
     assert [row["figure"] for row in french] == [row["figure"] for row in english]
     assert not {row["words"] for row in french} & {row["words"] for row in english}
 
