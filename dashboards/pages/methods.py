@@ -13,7 +13,7 @@ from dashboards.url_state import PageContext
 from footprint.aggregation import METHOD_VERSION
 from footprint.i18n.formatting import format_interval, format_number
 from footprint.impact.factor_book import shipped_book
-from footprint.ledger.factor_store import book_of
+from footprint.ledger.factor_store import load_factor_book
 from footprint.queries.declared_facts import declared_facts
 from footprint.queries.methods import method_rows
 
@@ -28,7 +28,7 @@ def content(context: PageContext) -> list[Any]:
     labels: dict[str, tuple[Any, ...]] = {}
     for row in method_rows(language):
         labels.setdefault(row["label"], (row["label"], row["words"], row["formula"], row["unit"], row["source"]))
-    book = book_of(context.store) if context.store is not None else shipped_book()
+    book = load_factor_book(context.store) if context.store is not None else shipped_book()
     factors = [factor for factor in book.factors if factor.where in (zone, "")]
     told = [
         (

@@ -16,7 +16,7 @@ from dashboards.url_state import PageContext
 from footprint.core.timestamps import parse_instant, to_datetime
 from footprint.core.units import US_PER_DAY
 from footprint.i18n.formatting import energy_unit, format_number
-from footprint.ledger.intensity_series import known_series, values
+from footprint.ledger.intensity_series import known_series, series_values
 from footprint.queries.hourly_profile import hourly_energy
 
 MAX_DAYS = 92
@@ -133,7 +133,7 @@ def _grid(context: PageContext, begin_us: int, end_us: int) -> tuple[str, Cells]
     if not series:
         return "", {}
     sums: dict[tuple[str, int], list[float]] = defaultdict(list)
-    starts, grams, _ = values(context.store, series, zone, begin_us, end_us)
+    starts, grams, _ = series_values(context.store, series, zone, begin_us, end_us)
     for at, value in zip(starts.tolist(), grams.tolist(), strict=True):
         if value == value:  # a hole is not a number  # noqa: PLR0124
             local = to_datetime(at).astimezone(context.config.timezone)

@@ -22,7 +22,7 @@ from footprint.editions.release_context import ReleaseContext
 from footprint.figures.engine import BudgetedRow, budgeted_rows, open_result
 from footprint.figures.query import BadQuery, Query
 from footprint.impact.factor_book import FactorBook
-from footprint.ledger.factor_store import book_of
+from footprint.ledger.factor_store import load_factor_book
 from footprint.queries.comparison import Comparison, ComparisonSide, NotComparable, accelerator_models, compare_sides
 from footprint.queries.energy_balance import energy_balance
 from footprint.queries.hourly_emissions import hourly_emissions
@@ -93,7 +93,7 @@ def gather(store: Store, config: Config, context: ReleaseContext, now_us: int, b
     """
     period = parse_period(context.period)
     start, end = period.bounds_us(config.timezone)
-    held = book or book_of(store)
+    held = book or load_factor_book(store)
     ledger = LedgerSnapshot(store, config, held, end if now_us >= end else now_us)
     kind = {1: "month", 3: "quarter", 12: "year"}[period.length]
     since = _since(period, config)

@@ -161,10 +161,10 @@ def factors_diff(file: str, *, config: str | None = None) -> pd.DataFrame:
         If the file cannot be right.
     """
     from footprint.impact.factor_book import FactorBook  # noqa: PLC0415 - few need them
-    from footprint.ledger.factor_store import book_of, read_bundle  # noqa: PLC0415
+    from footprint.ledger.factor_store import load_factor_book, read_bundle  # noqa: PLC0415
 
     with open_configured_store(config) as (store, facts):
-        before = book_of(store)
+        before = load_factor_book(store)
         factors, _, _ = read_bundle(file, None, now_us())
         rows = factor_diff.revised_figures(store, facts, before, FactorBook([*before.factors, *factors]))
         return to_frame(rows, factor_diff.REVISION_COLUMNS, facts)

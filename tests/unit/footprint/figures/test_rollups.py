@@ -23,7 +23,7 @@ from footprint.figures import Query, run_query
 from footprint.figures.engine import open_result
 from footprint.figures.row_metrics import budgets, energy_figures
 from footprint.impact.factor_book import shipped_book
-from footprint.ledger.import_batches import list_batches, withdraw
+from footprint.ledger.import_batches import list_batches, withdraw_batch
 from footprint.queries.hourly_profile import hourly_energy
 from footprint.storage import schema
 from footprint.storage.database import Store, table
@@ -326,7 +326,7 @@ def test_sums_follow_every_change_of_rows(store: Store, tmp_path: Path) -> None:
     made_anew(store, facts)
     assert contents(store) == changed
     for batch in list_batches(store):
-        withdraw(store, batch["id"], "a test", NOW_US)
+        withdraw_batch(store, batch["id"], "a test", NOW_US)
     compute(store, facts)
     assert contents(store) == [[], [], [], []]
 
