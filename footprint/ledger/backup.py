@@ -79,8 +79,8 @@ def restore(store: Store, path: Path) -> dict[str, int]:
             told = json.loads(archive.read(MANIFEST))
             if told["schema"] != SCHEMA_VERSION:
                 raise BackupError(
-                    f"{path} is of schema {told['schema']}, this program has {SCHEMA_VERSION}: restore with the release that made it, "
-                    "then open the store with this one"
+                    f"{path} is of schema {told['schema']}, this program has {SCHEMA_VERSION}: restore with the release that "
+                    "made it, then open the store with this one"
                 )
             _require_empty(store, connection)
             counts = {}
