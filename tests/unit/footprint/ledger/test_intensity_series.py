@@ -206,7 +206,10 @@ def test_electricity_maps_is_asked_with_its_key(sqlite: Store, grid: Grid) -> No
     assert fetch(sqlite, grid, name="electricity-maps", zone="DE", key="secret") == 24
     assert grid.asked[0][1]["zone"] == "DE"
     assert grid.asked[0][2]["auth-token"] == "secret"
-    assert SOURCES["electricity-maps"].parse_response({"zone": "FR", "carbonIntensity": 55, "datetime": _iso(DAY_US)})[0].g_per_kwh == 55
+    assert (
+        SOURCES["electricity-maps"].parse_response({"zone": "FR", "carbonIntensity": 55, "datetime": _iso(DAY_US)})[0].g_per_kwh
+        == 55
+    )
     with pytest.raises(SourceUnavailable, match="FR only"):
         fetch(sqlite, grid, zone="DE")
 
