@@ -90,7 +90,7 @@ def power_figure(context: PageContext, host: str) -> Any:
             for s in view.streams().get(host, [])
             if s.quantity in ("energy", "power") and s.grade in ("counter", "power", "modelled")
         ]
-        ends = [int(view.days_of(s.id).last_us.max()) for s in mine if len(view.days_of(s.id).day)]
+        ends = [int(view.stream_days(s.id).last_us.max()) for s in mine if len(view.stream_days(s.id).day)]
         if not ends:
             return None
         end = max(ends)
@@ -100,7 +100,7 @@ def power_figure(context: PageContext, host: str) -> Any:
             if len(samples) < 2:
                 continue
             times, watts = _watts(samples.time_us, samples.value, counter=stream.quantity == "energy")
-            device = next((alias.place for alias in view.aliases(host) if alias.device == stream.device), stream.device)
+            device = next((alias.name for alias in view.aliases(host) if alias.device == stream.device), stream.device)
             traces[device] = [local(at) for at in times], watts
             silences += [(local(a), local(b)) for a, b in _silences(samples.time_us)]
         ran = _ran(view, context, host, begin, end, local)

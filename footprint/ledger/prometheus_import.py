@@ -97,7 +97,7 @@ def import_prometheus(
             for place, device in sorted(found.items(), key=lambda item: item[0]):
                 readings = _readings(store, place, device, known, from_us)
                 if len(readings):
-                    yield readings, streams.of(readings.streams)
+                    yield readings, streams.resolve(readings.streams)
 
     said = f"{url} {format_instant(from_us)}/{format_instant(to_us)}"
     return import_readings(store, said, parts(), now_us)
