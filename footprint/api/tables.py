@@ -12,13 +12,13 @@ from fastapi.responses import JSONResponse
 from footprint.access.middleware import current_role
 from footprint.api import efficiency
 from footprint.api.footprint import answer_with
-from footprint.calendar.periods import BadPeriod, named_period
+from footprint.calendar.periods import BadPeriod, parse_period
 from footprint.config import Config
 from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_DAY, US_PER_S
 from footprint.figures import Query, parse_query
 from footprint.figures.query import BadQuery
-from footprint.ledger.factor_store import book_of
+from footprint.ledger.factor_store import load_factor_book
 from footprint.queries import (
     agent_liveness,
     declared_facts,
@@ -67,7 +67,7 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
             "bundle",
             "sha256",
         ]
-        rows = [{name: getattr(factor, name) for name in names} for factor in book_of(store).factors]
+        rows = [{name: getattr(factor, name) for name in names} for factor in load_factor_book(store).factors]
         for row in rows:
             row |= {name: row[name].isoformat() if row[name] is not None else None for name in ("valid_from", "valid_to")}
         return names, rows
@@ -113,7 +113,7 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         period: str | None = None, form: Annotated[str, Parameter(alias="format", description="json, csv or parquet")] = "json"
     ) -> Response:
         try:
-            at = named_period(period) if period else None
+            at = parse_period(period) if period else None
         except BadPeriod as bad:
             raise BadQuery(str(bad)) from None
         found = objectives_query.objective_statuses(store, config, clock(), at)
@@ -125,7 +125,7 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         after: str | None = None,
         form: Annotated[str, Parameter(alias="format", description="json, csv or parquet")] = "json",
     ) -> Response:
-        book = book_of(store)
+        book = load_factor_book(store)
         names = factor_diff.bundles_of(book)
         rows = factor_diff.bundle_differences(book, config, before or names[max(len(names) - 2, 0)], after or names[-1])
         return answer_with(list(factor_diff.BUNDLE_COLUMNS), rows, form, config, "bundles")

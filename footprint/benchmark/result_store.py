@@ -12,8 +12,8 @@ from pathlib import Path
 
 from footprint.benchmark.result import BadResult, BenchmarkResult, parse_result
 from footprint.config import Config
-from footprint.ledger.minisign import SigningError, check, public_key_of, sign
-from footprint.ledger.object_store import Vault
+from footprint.ledger.minisign import SigningError, read_public_key, sign, verify_signature
+from footprint.ledger.object_store import ObjectStore
 from footprint.ledger.verifier import sha256_of
 
 FOLDER, SIGNATURE = "benchmarks", ".minisig"
@@ -77,7 +77,7 @@ def read_result(path: Path, public_key: str = "", signing_key: str = "") -> Stor
     except OSError as bad:
         raise BadResult(f"{path}: {bad.strerror}") from None
     try:
-        return _verify(raw, signature, public_key or public_key_of(signing_key))
+        return _verify(raw, signature, public_key or read_public_key(signing_key))
     except BadResult as bad:
         raise type(bad)(f"{path}: {bad}") from None
 
@@ -87,7 +87,7 @@ def _verify(raw: bytes, signature: bytes | None, public_key: str) -> StoredResul
     said = UNSIGNED if signature is None else UNCHECKED
     if signature is not None and public_key:
         try:
-            check(raw, signature, public_key)
+            verify_signature(raw, signature, public_key)
         except SigningError as bad:
             raise Tampered(f"its signature is not good: {bad}") from None
         said = CHECKED
@@ -106,7 +106,7 @@ def import_result(config: Config, path: Path, public_key: str = "") -> tuple[Sto
     if found.result.demonstration != config.demo:
         kinds = ("measured", "a demonstration's") if config.demo else ("a demonstration's", "not a demonstration's")
         raise BadResult(f"{path}: the result is {kinds[0]}, the store is {kinds[1]}; the two never mix")
-    vault, name = Vault(config.sealed_url()), f"{FOLDER}/{found.sha256}.json"
+    vault, name = ObjectStore(config.sealed_url()), f"{FOLDER}/{found.sha256}.json"
     beside = signature_path(path)
     if beside.is_file() and not vault.exists(name + SIGNATURE):
         vault.write(name + SIGNATURE, beside.read_bytes())
@@ -124,8 +124,8 @@ def stored_results(config: Config) -> list[StoredResult]:
     Tampered
         If a file is not what its name says.
     """
-    vault = Vault(config.sealed_url())
-    public_key = public_key_of(config.signing_key)
+    vault = ObjectStore(config.sealed_url())
+    public_key = read_public_key(config.signing_key)
     names = vault.names(FOLDER)
     found = []
     for name in (each for each in names if each.endswith(".json")):

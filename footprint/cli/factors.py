@@ -39,12 +39,12 @@ def list_(
     config: ConfigOption = None,
 ) -> int:
     """Factors, in order of kind, place and date."""
-    from footprint.ledger.factor_store import book_of
+    from footprint.ledger.factor_store import load_factor_book
 
     _, store = opened(config)
     rows = [
         _row(factor)
-        for factor in book_of(store).factors
+        for factor in load_factor_book(store).factors
         if (kind is None or factor.kind.startswith(kind)) and (where is None or factor.where == where)
     ]
     emit(_columns(), rows, form, output)
@@ -62,10 +62,10 @@ def show(
 ) -> int:
     """The factor that holds at a place and an instant."""
     from footprint.figures.query import parse_bound
-    from footprint.ledger.factor_store import book_of
+    from footprint.ledger.factor_store import load_factor_book
 
     facts, store = opened(config)
-    book = book_of(store)
+    book = load_factor_book(store)
     if not kind.startswith(("carbon_intensity",)) and not any(f.kind == kind for f in book.factors):
         raise UsageError(f"no factor of kind {kind!r}; `footprint factors list` shows the kinds")
     instant = parse_bound("at", at, facts.timezone)
@@ -99,11 +99,11 @@ def diff(
 ) -> int:
     """What a file of factors would change in the figures: both values, the energy that rests on them, both results."""
     from footprint.impact.factor_book import FactorBook
-    from footprint.ledger.factor_store import book_of, read_bundle
+    from footprint.ledger.factor_store import load_factor_book, read_bundle
     from footprint.queries.factor_diff import REVISION_COLUMNS, revised_figures
 
     facts, store = opened(config)
-    before = book_of(store)
+    before = load_factor_book(store)
     factors, _, _ = read_bundle(file, None, now_us())
     rows = revised_figures(store, facts, before, FactorBook([*before.factors, *factors]))
     emit(list(REVISION_COLUMNS), rows, form, output)
@@ -124,7 +124,7 @@ def fetch(
 ) -> int:
     """Ask a live source for carbon intensities, day by day from where it last ended, and keep them."""
     from footprint.figures.query import parse_bound
-    from footprint.ledger.intensity_series import fetch as ask
+    from footprint.ledger.intensity_series import fetch_series as ask
     from footprint.ledger.sources import SOURCES
 
     if source not in SOURCES:
@@ -148,9 +148,9 @@ def series(
     config: ConfigOption = None,
 ) -> int:
     """Keep a series of carbon intensities from a file."""
-    from footprint.ledger.intensity_series import keep, read_series
+    from footprint.ledger.intensity_series import read_series, store_samples
 
     facts, store = opened(config)
-    kept = keep(store, name, zone or facts.zone, read_series(file), length_s * US_PER_S, now_us())
+    kept = store_samples(store, name, zone or facts.zone, read_series(file), length_s * US_PER_S, now_us())
     say(f"{file}: {kept} samples new or changed, series {name}, zone {zone or facts.zone}")
     return Exit.OK

@@ -14,7 +14,7 @@ from footprint.core.timestamps import format_instant, now_us
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from footprint.ledger.importers import Imported
+    from footprint.ledger.importers import ImportResult
 
 app = typer.Typer(help="Bring readings, requests and users into the ledger.", no_args_is_help=True)
 Files = Annotated[list[str], typer.Argument(metavar="FILE…", help="CSV, JSON Lines or Parquet, .gz too; - is standard input.")]
@@ -42,13 +42,13 @@ def requests(
     ] = None,
 ) -> int:
     """Requests of the gateways: when, for which service and use case, how many tokens."""
-    from footprint.ledger.importers import import_foreign, import_requests
+    from footprint.ledger.importers import import_mapped_log, import_requests
 
     facts, store = opened(config)
     if as_ is None:
         return _each(files, rejects, lambda path: import_requests(store, facts, path, now_us()))
     found = facts.field_map(as_)
-    return _each(files, rejects, lambda path: import_foreign(store, facts, path, found, now_us()))
+    return _each(files, rejects, lambda path: import_mapped_log(store, facts, path, found, now_us()))
 
 
 @app.command("prometheus")
@@ -88,7 +88,7 @@ def codecarbon(
     config: ConfigOption = None,
 ) -> int:
     """Energy of jobs that CodeCarbon measured or modelled; graded C. What our agent measured then is refused."""
-    from footprint.ledger.codecarbon_import import placements_of
+    from footprint.ledger.codecarbon_import import placement_lines
     from footprint.ledger.importers import import_codecarbon
     from footprint.ledger.rejects import write_rejects
 
@@ -100,7 +100,7 @@ def codecarbon(
     for each in done:
         say(_told(each, target))
     placed = {(placement.host, placement.device) for placement in facts.placements}
-    missing = [line for line in placements_of(host, runs) if not any(f"{h}/{d}" in line for h, d in placed)]
+    missing = [line for line in placement_lines(host, runs) if not any(f"{h}/{d}" in line for h, d in placed)]
     if missing:
         say("their energy is (unattributed) until devices are placed:\n  " + "\n  ".join(missing))
     return Exit.INCOMPLETE if refused else Exit.OK
@@ -115,7 +115,7 @@ def users(files: Files, rejects: RejectsOption = None, config: ConfigOption = No
     return _each(files, rejects, lambda path: import_users(store, path, now_us()))
 
 
-def _each(files: list[str], rejects: Path | None, bring: Callable[[str], Imported]) -> int:
+def _each(files: list[str], rejects: Path | None, bring: Callable[[str], ImportResult]) -> int:
     from footprint.ledger.rejects import write_rejects
 
     if rejects is not None and len(files) > 1:
@@ -130,7 +130,7 @@ def _each(files: list[str], rejects: Path | None, bring: Callable[[str], Importe
     return Exit.INCOMPLETE if refused else Exit.OK
 
 
-def _told(done: Imported, target: Path) -> str:
+def _told(done: ImportResult, target: Path) -> str:
     said = f"{done.path}: {done.accepted} new, {done.duplicates} already known, {len(done.rejects)} refused"
     if not done.accepted and done.duplicates and not done.rejects:
         said += "; nothing changed"
@@ -173,7 +173,7 @@ def withdraw(
     batch: int, reason: Annotated[str, typer.Option("--reason", help="Why; kept for good.")], config: ConfigOption = None
 ) -> int:
     """Take a batch back: its rows are kept apart and counted nowhere, its days are computed again."""
-    from footprint.ledger.import_batches import withdraw as take_back
+    from footprint.ledger.import_batches import withdraw_batch as take_back
 
     if not reason.strip():
         raise UsageError("--reason must say why")

@@ -34,12 +34,12 @@ def verify(
     config: ConfigOption = None,
 ) -> int:
     """Every hash of the sealed files, and every balance of the ledger; exit 6 names what was changed."""
-    from footprint.ledger.object_store import Vault
+    from footprint.ledger.object_store import ObjectStore
     from footprint.ledger.verifier import verify as check
     from footprint.queries.energy_balance import energy_balance
 
     facts, store = opened(config)
-    with Vault(folder or facts.sealed_url()).local() as files:
+    with ObjectStore(folder or facts.sealed_url()).local() as files:
         faults, notes = check(files)
     for note in notes:
         say(f"note: {note}")
@@ -90,17 +90,17 @@ def retention(
     language: LanguageOption = "en", config: ConfigOption = None, form: FormatOption = Format.table, output: OutputOption = None
 ) -> int:
     """Of every table what it holds, for how long, and whether that is about persons."""
-    from footprint.ledger.retention import COLUMNS, rules
+    from footprint.ledger.retention import COLUMNS, retention_rows
 
     facts, _ = opened(config)
-    emit(list(COLUMNS), rules(facts, language_of(language)), form, output)
+    emit(list(COLUMNS), retention_rows(facts, language_of(language)), form, output)
     return Exit.OK
 
 
 @app.command("register")
 def register(language: LanguageOption = "fr", config: ConfigOption = None) -> int:
     """The record for a data-protection register, as Markdown, generated from the rules of retention."""
-    from footprint.ledger.retention import register as written
+    from footprint.ledger.retention import processing_register as written
 
     facts, _ = opened(config)
     print(written(facts, language_of(language)), end="")
@@ -115,7 +115,7 @@ def erase(
 ) -> int:
     """Erase sealed requests; their figures stand, and can no longer be computed again."""
     from footprint.figures.query import parse_bound
-    from footprint.ledger.object_store import Vault
+    from footprint.ledger.object_store import ObjectStore
     from footprint.ledger.retention import erase_requests
 
     if not reason.strip():
@@ -125,7 +125,7 @@ def erase(
     if instant is None or instant > now_us():
         raise UsageError("--before must be a date that is past")
     with store.exclusively("seal", wait=True):
-        gone = erase_requests(store, Vault(facts.sealed_url()), instant // US_PER_DAY, reason, now_us())
+        gone = erase_requests(store, ObjectStore(facts.sealed_url()), instant // US_PER_DAY, reason, now_us())
     say(f"{gone} sealed parts erased; the chain keeps their sha256")
     return Exit.OK
 

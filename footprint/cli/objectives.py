@@ -18,11 +18,11 @@ def objectives(
     output: OutputOption = None,
 ) -> int:
     """How each budget and target of the configuration stands: kept, exceeded, running, or not measurable."""
-    from footprint.calendar.periods import named_period
+    from footprint.calendar.periods import parse_period
     from footprint.queries.objectives import COLUMNS, objective_statuses
 
     facts, store = opened(config)
-    rows = [found.row() for found in objective_statuses(store, facts, now_us(), named_period(period) if period else None)]
+    rows = [found.row() for found in objective_statuses(store, facts, now_us(), parse_period(period) if period else None)]
     emit(list(COLUMNS), rows, form, output)
     if not rows:
         say("no [[objective]] of such a period in the configuration; `footprint init` shows how one is written")

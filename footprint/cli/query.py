@@ -27,13 +27,13 @@ def aggregate(
     """Attribution and impact for what is not done yet, or again for the times named."""
     from footprint.aggregation.aggregate import aggregate as compute
     from footprint.figures.query import parse_bound
-    from footprint.ledger.factor_store import book_of
+    from footprint.ledger.factor_store import load_factor_book
 
     facts, store = opened(config)
     from_us, to_us = parse_bound("from", from_, facts.timezone), parse_bound("to", to, facts.timezone)
     again = all_ or from_us is not None or to_us is not None
     with store.exclusively("aggregate", wait=True):
-        done = compute(store, facts, book_of(store), now_us(), from_us, to_us, again=again, progress=_progress)
+        done = compute(store, facts, load_factor_book(store), now_us(), from_us, to_us, again=again, progress=_progress)
     said = f"{done.computed} days of hosts and services computed, {done.unchanged} as they were"
     if done.removed:
         said += f", {done.removed} removed"

@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy import select
 
-from footprint.calendar.periods import Period, named_period, period_at
-from footprint.calendar.ranges import cut_periods
+from footprint.calendar.periods import Period, parse_period, period_at
+from footprint.calendar.ranges import split_by_period
 from footprint.config import Config
 from footprint.core.records import FootprintError
 from footprint.core.timestamps import to_datetime
@@ -22,7 +22,7 @@ from footprint.editions.release_context import ReleaseContext
 from footprint.figures.engine import BudgetedRow, budgeted_rows, open_result
 from footprint.figures.query import BadQuery, Query
 from footprint.impact.factor_book import FactorBook
-from footprint.ledger.factor_store import book_of
+from footprint.ledger.factor_store import load_factor_book
 from footprint.queries.comparison import Comparison, ComparisonSide, NotComparable, accelerator_models, compare_sides
 from footprint.queries.energy_balance import energy_balance
 from footprint.queries.hourly_emissions import hourly_emissions
@@ -72,7 +72,7 @@ class LedgerSnapshot:
                 return CoverageReport()
             days = [
                 (to_datetime(start).astimezone(zone).date().isoformat(), start, end)
-                for start, end in cut_periods("day", start_us, end_us, zone)
+                for start, end in split_by_period("day", start_us, end_us, zone)
             ]
             hosts = {host for host, _ in found.watched.devices}
             sites = {host: self.config.host_at(host, end_us - 1).site for host in hosts}
@@ -91,9 +91,9 @@ def gather(store: Store, config: Config, context: ReleaseContext, now_us: int, b
     NoData
         If the ledger holds nothing of the period.
     """
-    period = named_period(context.period)
+    period = parse_period(context.period)
     start, end = period.bounds_us(config.timezone)
-    held = book or book_of(store)
+    held = book or load_factor_book(store)
     ledger = LedgerSnapshot(store, config, held, end if now_us >= end else now_us)
     kind = {1: "month", 3: "quarter", 12: "year"}[period.length]
     since = _since(period, config)

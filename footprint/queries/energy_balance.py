@@ -18,7 +18,7 @@ from footprint.config import Config
 from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_DAY, US_PER_S, kwh_from_uj
 from footprint.impact.factor_book import FactorBook
-from footprint.ledger.factor_store import book_of
+from footprint.ledger.factor_store import load_factor_book
 from footprint.ledger.ledger_view import LedgerView
 from footprint.storage import schema
 from footprint.storage.database import Store, table
@@ -57,7 +57,7 @@ def energy_balance(
         bounds = f"slot >= {start // US_PER_S} AND slot < {end // US_PER_S}"
         read = _measured_energy(view, bounds)
         made = _attributed_energy(view, bounds)
-        stale = _stale_days(view, config, book or book_of(store), start, end)
+        stale = _stale_days(view, config, book or load_factor_book(store), start, end)
     rows = []
     for host in sorted({*read, *made, *stale}):
         parts, wall = read.get(host, (0, None))

@@ -19,7 +19,7 @@ from footprint.core.units import US_PER_DAY
 from footprint.figures.engine import open_result, run_query
 from footprint.figures.query import Query
 from footprint.ledger.ledger_view import LedgerView
-from footprint.ledger.object_store import Vault
+from footprint.ledger.object_store import ObjectStore
 from footprint.queries.raw_readings import COLUMNS as READING_COLUMNS
 from footprint.queries.raw_readings import raw_readings
 from footprint.storage import schema
@@ -162,7 +162,7 @@ def origins(store: Store, config: Config, *, host: str, day: int) -> LineageLeve
             "host": host,
             "date": date,
             "kind": "sealed file",
-            "name": f"{Vault(config.sealed_url()).url}/{part.file}",
+            "name": f"{ObjectStore(config.sealed_url()).url}/{part.file}",
             "sha256": part.sha256,
             "at": format_instant(part.sealed_us),
             "rows": part.rows,

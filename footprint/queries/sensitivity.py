@@ -18,7 +18,7 @@ from footprint.figures.query import Query
 from footprint.figures.row_metrics import impact_figures
 from footprint.impact.factor_book import FactorBook, MissingFactor
 from footprint.impact.operational import operational_g
-from footprint.ledger.factor_store import book_of
+from footprint.ledger.factor_store import load_factor_book
 from footprint.storage.database import Store
 
 COLUMNS = ("period_start", "period_end", "figure", "variant", "value", "published", "ratio", "source")
@@ -28,7 +28,7 @@ _Cells = Sequence[tuple[Any, list[int]]]
 
 def sensitivity(store: Store, config: Config, question: Query, now_us: int) -> list[dict[str, Any]]:
     """Rows by group, period, figure and variant; a variant that some zone has no factor for is not shown."""
-    book = book_of(store)
+    book = load_factor_book(store)
     rows: list[dict[str, Any]] = []
     with open_result(store, config, question, now_us) as found:
         if found is None:

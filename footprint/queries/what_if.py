@@ -21,7 +21,7 @@ from footprint.figures.row_metrics import added_by_uplift, budgets
 from footprint.impact.factor_book import FactorBook
 from footprint.impact.operational import operational_g
 from footprint.impact.uncertainty import Budget
-from footprint.ledger.factor_store import book_of
+from footprint.ledger.factor_store import load_factor_book
 from footprint.queries.hourly_emissions import hourly_emissions
 from footprint.storage.database import Store
 
@@ -90,7 +90,7 @@ def parameter_scenario(
         If the zone asked for has no factor at the time.
     """
     rows: list[dict[str, Any]] = []
-    book = book_of(store)
+    book = load_factor_book(store)
     with open_result(store, config, question, now_us) as found:
         if found is None:
             return rows

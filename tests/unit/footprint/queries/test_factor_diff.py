@@ -18,7 +18,7 @@ from footprint.api import create_api
 from footprint.core.timestamps import from_datetime
 from footprint.figures.query import BadQuery
 from footprint.impact.factor_book import Factor, FactorBook, MissingFactor, shipped_book
-from footprint.ledger.factor_store import book_of, import_factors
+from footprint.ledger.factor_store import import_factors, load_factor_book
 from footprint.ledger.ingest import IngestService
 from footprint.queries.factor_diff import affected_figures, book_as_of, bundle_differences, bundles_of, factor_changes
 from footprint.storage.database import Store
@@ -64,7 +64,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def test_each_change_has_both_values_their_sources_and_the_figures_that_it_moves(store: Store) -> None:
-    book = book_of(store)
+    book = load_factor_book(store)
     shipped = shipped_book().factors[0].bundle
     assert bundles_of(book) == (shipped, "first", "second")
     (row,) = [
@@ -91,7 +91,7 @@ def test_each_change_has_both_values_their_sources_and_the_figures_that_it_moves
 
 def test_a_bundle_that_nobody_knows_is_refused_with_those_there_are(store: Store) -> None:
     with pytest.raises(BadQuery, match=r"no bundle of factors 'third'; there are .*first, second"):
-        book_as_of(book_of(store), "third")
+        book_as_of(load_factor_book(store), "third")
 
 
 @given(
@@ -136,7 +136,7 @@ def test_the_page_shows_it_and_offers_any_two(store: Store, language: str) -> No
         context = PageContext(config(), store, None, NOW_US, View.parse("/methods", f"?lang={language}{search}", language))  # type: ignore[arg-type]
         return str(bundles(context, book))
 
-    book = book_of(store)
+    book = load_factor_book(store)
     said = shown("", book)
     assert {"fr": "Du lot first au lot second", "en": "From bundle first to bundle second"}[language] in said
     assert "50" in said
@@ -159,6 +159,6 @@ def test_the_page_shows_it_and_offers_any_two(store: Store, language: str) -> No
 def test_the_same_stands_at_the_api(store: Store) -> None:
     client = TestClient(create_api(config(), store, IngestService(store, config().services_of_model), lambda: NOW_US))
     rows = client.get("/api/v1/tables/bundles").json()["rows"]
-    assert rows == bundle_differences(book_of(store), config(), "first", "second")
+    assert rows == bundle_differences(load_factor_book(store), config(), "first", "second")
     assert client.get("/api/v1/tables/bundles?before=nobody").status_code == 400
     assert client.get("/api/v1/tables/bundles?format=csv").text.startswith("kind,where,valid_from")
