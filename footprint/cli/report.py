@@ -44,16 +44,16 @@ def build(
 ) -> int:
     """Draft the edition of a period into a folder; nothing is published."""
     from footprint.editions.collect import NoData
-    from footprint.editions.publication import draft
-    from footprint.editions.render import files_of
+    from footprint.editions.publication import draft_edition
+    from footprint.editions.render import render_files
 
     facts, store = opened(config)
     try:
-        found = draft(store, facts, period, now_us())
+        found = draft_edition(store, facts, period, now_us())
     except NoData as nothing:
         say(str(nothing))
         return Exit.NO_DATA
-    files = files_of(found.edition)
+    files = render_files(found.edition)
     for name, raw in sorted(files.items()):
         _write(output / name, raw)
     version, figures = found.edition.masthead.version, len(found.edition.figures)
@@ -84,7 +84,7 @@ def publish(
     """Freeze the edition of a period; refused (exit 6) where a check fails. What is published never changes."""
     from footprint.editions.collect import NoData
     from footprint.editions.publication import NotPublishable
-    from footprint.editions.publication import publish as freeze
+    from footprint.editions.publication import publish_edition as freeze
 
     facts, store = opened(config)
     try:
@@ -121,7 +121,7 @@ def list_(config: ConfigOption = None, form: FormatOption = Format.table, output
 def calendar(config: ConfigOption = None, form: FormatOption = Format.table, output: OutputOption = None) -> int:
     """When each edition is announced for, and when it came."""
     from footprint.editions.release_calendar import COLUMNS
-    from footprint.editions.release_calendar import calendar as announced
+    from footprint.editions.release_calendar import release_rows as announced
     from footprint.editions.repository import published_editions
 
     facts, store = opened(config)
@@ -149,7 +149,7 @@ def show(
 
 def figure_rows(edition: Any, language: str) -> list[dict[str, Any]]:
     """Figures as rows; labels, and ``shown`` as pages write it, in a language."""
-    from footprint.editions.figure_format import shown
+    from footprint.editions.figure_format import format_figure
 
     return [
         {
@@ -169,7 +169,7 @@ def figure_rows(edition: Any, language: str) -> list[dict[str, Any]]:
             "flags": "+".join(each.flags),
             "method_version": each.method_version,
             "factor_version": each.factor_version,
-            "shown": shown(each, language).full,
+            "shown": format_figure(each, language).full,
         }
         for each in edition.figures
     ]
@@ -184,13 +184,13 @@ def diff(
     output: OutputOption = None,
 ) -> int:
     """Figures that two versions give otherwise, and the causes of the later one."""
-    from footprint.editions.diff import COLUMNS, differences, rows_of
+    from footprint.editions.diff import COLUMNS, compare_with_published, difference_rows
     from footprint.editions.repository import published_edition
     from footprint.editions.serialization import from_json
 
     _, store = opened(config)
     old, new = published_edition(store, before), published_edition(store, after)
-    emit(list(COLUMNS), rows_of(differences(old, from_json(new.report), new.figures)), form, output)
+    emit(list(COLUMNS), difference_rows(compare_with_published(old, from_json(new.report), new.figures)), form, output)
     for each in new.context.changes:
         grams = "unknown" if each.co2e_g is None else f"{each.co2e_g:+.6g} gCO2e"
         say(f"{each.cause}: {each.energy_kwh:+.6g} kWh, {grams}")
@@ -224,7 +224,7 @@ def exclusions(
 ) -> int:
     """What the figures of a period do not hold: devices not read, hosted models, what is out of the boundary."""
     from footprint.editions.audit_sample import EXCLUSION_COLUMNS
-    from footprint.editions.audit_sample import exclusions as ask
+    from footprint.editions.audit_sample import list_exclusions as ask
 
     facts, store = opened(config)
     emit(list(EXCLUSION_COLUMNS), ask(store, facts, edition.partition(".v")[0], now_us()), form, output)
@@ -242,7 +242,7 @@ def sample(
 ) -> int:
     """Figures of a published edition drawn at random, with the command that checks each."""
     from footprint.editions.audit_sample import SAMPLE_COLUMNS
-    from footprint.editions.audit_sample import sample as draw
+    from footprint.editions.audit_sample import sample_figures as draw
     from footprint.editions.repository import published_edition
     from footprint.editions.serialization import from_json
 

@@ -40,14 +40,14 @@ def trace(
     at = _day(day) if day else None
     facts, store = opened(config)
     try:
-        found = provenance.find(store, facts, figure, now_us(), edition)
+        found = provenance.find_figure(store, facts, figure, now_us(), edition)
     except NoData as nothing:
         say(str(nothing))
         return Exit.NO_DATA
     told = None
     if verify:
-        told = provenance.difference(found.figure, provenance.recomputed(store, facts, found, now_us()))
-    levels = provenance.follow(store, facts, found, now_us(), language=language, host=host, device=device, day=at)
+        told = provenance.describe_difference(found.figure, provenance.recompute(store, facts, found, now_us()))
+    levels = provenance.trace_figure(store, facts, found, now_us(), language=language, host=host, device=device, day=at)
     if level:
         chosen = next((each for each in levels if each.name == level), None)
         if chosen is None:
