@@ -21,8 +21,8 @@ from collectors.spool import Spool
 from footprint.core.counter_correction import CLOSED, Meter, advance, begin, is_credible, record
 from footprint.core.records import ActivityReading, ContextReading, to_line
 from footprint.core.samples import Sample
+from footprint.core.version import VERSION
 
-VERSION = "0.2.0"
 HOST_GROUP, OWN_GROUP = "(host)", "footprint-agent"
 MAX_EDGES = 10_000
 
