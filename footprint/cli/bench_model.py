@@ -31,7 +31,7 @@ class _UrlFirst(typer.core.TyperGroup):
         return super().parse_args(ctx, args)
 
 
-_HELP = """Energy of a served model, by the benchmark protocol.
+_HELP = """Benchmark the energy of a served model.
 
 \b
 footprint bench-model http://127.0.0.1:8000 --prompts mine.jsonl   all of it, about an hour

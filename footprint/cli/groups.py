@@ -10,9 +10,8 @@ import typer
 import typer.core
 
 from footprint.cli.commands import FAMILIES, Command
+from footprint.cli.options import ConfigOption
 from footprint.core.version import VERSION
-
-ConfigOption = Annotated[str | None, typer.Option("--config", metavar="FILE", help="Configuration; default ./footprint.toml.")]
 
 
 class LazyCommands(MutableMapping[str, Any]):

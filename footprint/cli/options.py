@@ -43,6 +43,7 @@ class Language(StrEnum):
     en = "en"
 
 
+ConfigOption = Annotated[str | None, typer.Option("--config", metavar="FILE", help="Configuration; default ./footprint.toml.")]
 FromOption = Annotated[str | None, typer.Option("--from", metavar="T", help="Start: RFC 3339, or a date of the organisation.")]
 ToOption = Annotated[str | None, typer.Option("--to", metavar="T", help="End, exclusive.")]
 GroupOption = Annotated[

@@ -105,9 +105,8 @@ def publish(
             f"{published.name}: hidden cells can be derived from what it shows; it says so, and why: {published.context.accepted}"
         )
     causes = "".join(f"; {change.cause} {change.energy_kwh:+.6g} kWh" for change in published.context.changes)
-    say(
-        f"{published.name} is published, {published.status}{causes}: {facts.editions_url()}/{published.period}/v{published.version}"
-    )
+    folder = f"{facts.editions_url()}/{published.period}/v{published.version}"
+    say(f"{published.name} is published, {published.status}{causes}: {folder}")
     return Exit.OK
 
 
