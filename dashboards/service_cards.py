@@ -18,8 +18,8 @@ from footprint.benchmark.reference_results import reference_rows
 from footprint.charts.figures import Axis, Picture, Spot, plane, stacks
 from footprint.core.timestamps import format_instant
 from footprint.i18n.formatting import energy_unit, interval, number, percent
-from footprint.queries.action_register import register
-from footprint.queries.batch_efficiency import phases, tokens_by_step
+from footprint.queries.avoidable_energy import action_register
+from footprint.queries.batch_efficiency import energy_by_phase, energy_by_step_size
 
 Row = dict[str, Any]
 LOOKS = ("data", "more", "host", "facility", "idle")
@@ -59,7 +59,7 @@ def steps(context: PageContext) -> Any:
     """Joules per output token by how many tokens are written together: production, benchmarks, public references."""
     language = context.view.language
     assert context.store is not None
-    found = tokens_by_step(context.store, *context.view.bounds(context.config, context.now_us))
+    found = energy_by_step_size(context.store, *context.view.bounds(context.config, context.now_us))
     by_service: dict[str, list[Row]] = defaultdict(list)
     for row in found:
         by_service[row["service"]].append(row)
@@ -153,7 +153,7 @@ def by_phase(context: PageContext) -> Any:
     """A mean request of each service: reading, writing, idle while it ran, host, building."""
     language = context.view.language
     assert context.store is not None
-    rows = phases(context.store, context.config, context.question(), context.now_us)
+    rows = energy_by_phase(context.store, context.config, context.question(), context.now_us)
     if not rows:
         return block(say(language, "eff_phases"), "", html.P(say(language, "eff_phases_none")), language, wide=True)
     first = max(rows, key=lambda row: row["requests"] * row["energy_j"])
@@ -200,7 +200,7 @@ def waste(context: PageContext) -> Any:
     """The register: energy that served nobody, by service and cause, with who does what about it."""
     language = context.view.language
     assert context.store is not None
-    found = register(context.store, context.config, *context.view.bounds(context.config, context.now_us))
+    found = action_register(context.store, context.config, *context.view.bounds(context.config, context.now_us))
     if not found:
         return block(say(language, "eff_waste"), "", html.P(say(language, "eff_waste_none")), language, wide=True)
     joined: dict[tuple[str, ...], float | None] = {}

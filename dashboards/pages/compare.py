@@ -12,7 +12,7 @@ from dashboards.translations import say
 from dashboards.url_state import PageContext
 from footprint.figures.query import BadQuery
 from footprint.i18n.formatting import estimate, number
-from footprint.queries.comparison import KINDS, Condition, compare, of_a_kind
+from footprint.queries.comparison import KINDS, Condition, compare, queries_by_name
 
 PATH, TITLE = "/compare", "nav_compare"
 
@@ -52,7 +52,7 @@ def _two(context: PageContext, kind: str, a: str, b: str) -> list[Any]:
     """A over B with its interval; what differs is said first."""
     language = context.view.language
     assert context.store is not None
-    questions = of_a_kind(kind, b, a, context.question())
+    questions = queries_by_name(kind, b, a, context.question())
     try:
         found = compare(context.store, context.config, questions, (b, a), context.now_us, anyway=True)
     except BadQuery:

@@ -18,7 +18,7 @@ from dashboards.translations import say
 from dashboards.url_state import PageContext
 from footprint.charts.figures import Axis, Spot, dumbbells, plane, stair
 from footprint.i18n.formatting import bracket, estimate, number
-from footprint.queries.model_comparison import alternatives, models
+from footprint.queries.model_comparison import alternatives, compare_models
 
 PATH, TITLE = "/efficiency", "nav_efficiency"
 Row = dict[str, Any]
@@ -31,7 +31,7 @@ def content(context: PageContext) -> list[Any]:
     if context.store is None or not context.rows():
         return [parts.filters(context), *parts.nothing(context)]
     max_s, min_score = _limit(view.get("max_s")), _limit(view.get("min_score"))
-    rows = models(
+    rows = compare_models(
         context.store, context.config, context.question(), context.now_us, max_s=max_s, min_score=min_score, ask=context.ask
     )
     by_use: dict[str, list[Row]] = defaultdict(list)

@@ -13,9 +13,9 @@ from dashboards.url_state import PageContext
 from footprint.aggregation import METHOD_VERSION
 from footprint.i18n.formatting import interval, number
 from footprint.impact.factor_book import shipped_book
-from footprint.ledger.factor_store import book_of
-from footprint.queries.declared_facts import declared
-from footprint.queries.methods import described
+from footprint.ledger.factor_store import load_factor_book
+from footprint.queries.declared_facts import declared_facts
+from footprint.queries.methods import method_rows
 
 PATH, TITLE = "/methods", "nav_methods"
 
@@ -26,9 +26,9 @@ def content(context: PageContext) -> list[Any]:
     title = say(language, "methods_title")
     head = [say(language, name) for name in ("name", "words", "formula", "unit", "source_word")]
     labels: dict[str, tuple[Any, ...]] = {}
-    for row in described(language):
+    for row in method_rows(language):
         labels.setdefault(row["label"], (row["label"], row["words"], row["formula"], row["unit"], row["source"]))
-    book = book_of(context.store) if context.store is not None else shipped_book()
+    book = load_factor_book(context.store) if context.store is not None else shipped_book()
     factors = [factor for factor in book.factors if factor.where in (zone, "")]
     told = [
         (
@@ -51,7 +51,7 @@ def content(context: PageContext) -> list[Any]:
             row["category"] or "",
             say(language, "yes" if row["assumed"] else "no"),
         )
-        for row in declared(context.config, hosts=context.role.sees_services)
+        for row in declared_facts(context.config, hosts=context.role.sees_services)
     ]
 
     def wide(heads: list[str], rows: list[tuple[Any, ...]], caption: str) -> html.Div:

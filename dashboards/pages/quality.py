@@ -19,7 +19,7 @@ from footprint.core.units import US_PER_S
 from footprint.editions.sections.uncertainty import lowered, words
 from footprint.i18n.formatting import energy_unit, moment, number, percent
 from footprint.queries.energy_balance import energy_balance
-from footprint.queries.split_diagnostics import splits
+from footprint.queries.split_diagnostics import split_diagnostics
 from footprint.queries.uncertainty_budget import uncertainty_budget
 from footprint.server.job_runs import latest_runs
 
@@ -163,7 +163,7 @@ def _balance(context: PageContext) -> Any:
 def _splits(context: PageContext) -> Any:
     language = context.view.language
     assert context.store is not None
-    found = splits(context.store, *context.view.bounds(context.config, context.now_us))
+    found = split_diagnostics(context.store, *context.view.bounds(context.config, context.now_us))
     head = [say(language, name) for name in ("date", "service", "host", "status", "reason", "requests", "fit_residual")]
     body = [
         (

@@ -13,8 +13,8 @@ from dashboards.url_state import PageContext
 from footprint.i18n.formatting import interval, number, signed
 from footprint.i18n.source_titles import source_in
 from footprint.impact.factor_book import FactorBook
-from footprint.queries.bundle_diff import bundles_of, differences
-from footprint.queries.methods import described
+from footprint.queries.factor_diff import bundle_differences, bundles_of
+from footprint.queries.methods import method_rows
 
 Row = dict[str, Any]
 
@@ -29,7 +29,7 @@ def bundles(context: PageContext, book: FactorBook) -> html.Section:
         return block(title, "", html.Pre(html.Code("footprint factors import FILE")), language, sentences=said, wide=True)
     after = view.get("after") if view.get("after") in names else names[-1]
     before = view.get("before") if view.get("before") in names else names[max(names.index(after) - 1, 0)]
-    rows = differences(book, config, before, after)
+    rows = bundle_differences(book, config, before, after)
     places = {config.zone, *(site.zone for site in config.sites), ""}
     mine = [row for row in rows if row["where"] in places]
     choices = [(name, name) for name in names]
@@ -43,7 +43,7 @@ def bundles(context: PageContext, book: FactorBook) -> html.Section:
         **named,
     )
     head = [say(language, n) for n in ("factor", "valid", "was", "becomes", "change_word", "moves", "source_word", "bundle")]
-    labels = {row["figure"]: row["label"] for row in described(language)}
+    labels = {row["figure"]: row["label"] for row in method_rows(language)}
     told = scrolled(table(head, [_cells(row, labels, language) for row in mine], title), title, "prose")
     query = urlencode({"before": before, "after": after})
     return block(

@@ -16,8 +16,8 @@ from dashboards.url_state import PageContext
 from footprint.core.timestamps import parse_instant, to_datetime
 from footprint.core.units import US_PER_DAY
 from footprint.i18n.formatting import energy_unit, number
-from footprint.ledger.intensity_series import known_series, values
-from footprint.queries.hourly_profile import hours
+from footprint.ledger.intensity_series import known_series, series_values
+from footprint.queries.hourly_profile import hourly_energy
 
 MAX_DAYS = 92
 HOURS = (0, 6, 12, 18)
@@ -32,12 +32,12 @@ def calendar(context: PageContext, whole: Row) -> Any:
         return None
     end = parse_instant(whole["period_end"])
     begin = max(parse_instant(whole["period_start"]), end - MAX_DAYS * US_PER_DAY)
-    found = hours(context.store, context.config, begin, end, context.view.filters)
+    found = hourly_energy(context.store, context.config, begin, end, context.view.filters)
     if not found:
         return None
     if context.view.filters:
         # An hour that was read, and in which this had no part: that is 0, and no hole.
-        found = {**dict.fromkeys(hours(context.store, context.config, begin, end), 0.0), **found}
+        found = {**dict.fromkeys(hourly_energy(context.store, context.config, begin, end), 0.0), **found}
     days = sorted({day for day, _ in found})
     largest = max(found.values())
     size, unit = energy_unit(largest)
@@ -133,7 +133,7 @@ def _grid(context: PageContext, begin_us: int, end_us: int) -> tuple[str, Cells]
     if not series:
         return "", {}
     sums: dict[tuple[str, int], list[float]] = defaultdict(list)
-    starts, grams, _ = values(context.store, series, zone, begin_us, end_us)
+    starts, grams, _ = series_values(context.store, series, zone, begin_us, end_us)
     for at, value in zip(starts.tolist(), grams.tolist(), strict=True):
         if value == value:  # a hole is not a number  # noqa: PLR0124
             local = to_datetime(at).astimezone(context.config.timezone)

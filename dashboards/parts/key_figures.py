@@ -16,13 +16,13 @@ from footprint.core.timestamps import parse_instant
 from footprint.core.units import US_PER_DAY
 from footprint.i18n.formatting import energy_unit, estimate, mass_unit, number
 from footprint.impact.uncertainty import ratio_of
-from footprint.queries.uncertainty_budget import budget_of, emissions_budget_of
+from footprint.queries.uncertainty_budget import emissions_budget, energy_budget
 
 HALF = 0.5
 MILLION = 1_000_000
 
 
-def change_of(context: PageContext, budget: Any = budget_of) -> tuple[Row | None, Any, float | None]:
+def change_of(context: PageContext, budget: Any = energy_budget) -> tuple[Row | None, Any, float | None]:
     """(row before, ratio of energy with its interval, ratio of requests) against the period of comparison; None where unknown.
 
     ``budget`` answers for energy, or for emissions.
@@ -119,7 +119,7 @@ def _emissions(context: PageContext, row: Row, before: Row | None) -> Any:
     values = row["co2e_location_g"] / size, row["co2e_location_low_g"] / size, row["co2e_location_high_g"] / size
     shown = estimate(values[0], values[1], values[2], language)
     was = before["co2e_location_g"] / size if before and before["co2e_location_g"] is not None else None
-    ratio = change_of(context, emissions_budget_of)[1] if was else None
+    ratio = change_of(context, emissions_budget)[1] if was else None
     return card(
         say(language, "co2e"),
         shown.value,

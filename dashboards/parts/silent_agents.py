@@ -12,7 +12,7 @@ from dashboards.url_state import PageContext
 from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_DAY, US_PER_HOUR
 from footprint.i18n.formatting import moment, number
-from footprint.queries.agent_liveness import FORGOTTEN_US, REPORTING, RETIRED, SILENT, LastHeard, last_heard
+from footprint.queries.agent_liveness import REPORTING, RETIRED, RETIRED_AFTER_US, SILENT, HostLiveness, host_liveness
 
 SECONDS_A_MINUTE = 60
 
@@ -21,7 +21,7 @@ def silent(context: PageContext) -> Any:
     """Silent agents now, whatever the period of the page; None where the ledger knows no host."""
     language = context.view.language
     assert context.store is not None
-    hosts = last_heard(context.store, context.config, context.now_us)
+    hosts = host_liveness(context.store, context.config, context.now_us)
     if not hosts:
         return None
     quiet = [each for each in hosts if each.state == SILENT]
@@ -36,7 +36,7 @@ def silent(context: PageContext) -> Any:
         )
         for each in quiet
     ]
-    days = str(FORGOTTEN_US // US_PER_DAY)
+    days = str(RETIRED_AFTER_US // US_PER_DAY)
     minutes = number(context.config.notify.silent_after_s / SECONDS_A_MINUTE, language)
     return block(
         title,
@@ -49,7 +49,7 @@ def silent(context: PageContext) -> Any:
     )
 
 
-def _finding(hosts: list[LastHeard], language: str) -> str:
+def _finding(hosts: list[HostLiveness], language: str) -> str:
     """How many are silent of those in service; a host in retirement is neither heard nor missed."""
     reporting, quiet = (sum(each.state == state for each in hosts) for state in (REPORTING, SILENT))
     if quiet:

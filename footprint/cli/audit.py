@@ -121,7 +121,7 @@ def splits(
 
     facts, store = opened(config)
     bounds = bounds_of(facts, from_, to)
-    rows = split_diagnostics.shares(store, *bounds) if shares else split_diagnostics.splits(store, *bounds)
+    rows = split_diagnostics.model_shares(store, *bounds) if shares else split_diagnostics.split_diagnostics(store, *bounds)
     columns = list(split_diagnostics.SHARE_COLUMNS if shares else split_diagnostics.COLUMNS)
     return print_rows(columns, rows, form, output, "no service with requests was placed on a device in the period")
 
@@ -137,11 +137,11 @@ def avoidable(
 
     Causes are hours without a request, and failed and cancelled requests.
     """
-    from footprint.queries.action_register import COLUMNS, register
+    from footprint.queries.avoidable_energy import REGISTER_COLUMNS, action_register
 
     facts, store = opened(config)
-    rows = register(store, facts, *bounds_of(facts, from_, to))
-    return print_rows(list(COLUMNS), rows, form, output, "nothing avoidable is known in the period")
+    rows = action_register(store, facts, *bounds_of(facts, from_, to))
+    return print_rows(list(REGISTER_COLUMNS), rows, form, output, "nothing avoidable is known in the period")
 
 
 def uncertainty(
@@ -182,8 +182,7 @@ def change(
     """
     from footprint.figures import parse_query
     from footprint.figures.query import BadQuery
-    from footprint.queries.uncertainty_budget import CHANGE_COLUMNS
-    from footprint.queries.uncertainty_budget import change as change_rows
+    from footprint.queries.uncertainty_budget import CHANGE_COLUMNS, energy_change
 
     facts, store = opened(config)
     queries = []
@@ -192,5 +191,5 @@ def change(
         if not slash:
             raise BadQuery(f"period {text!r} must be written FROM/TO")
         queries.append(parse_query(facts.timezone, group=group, from_=start, to=end, where=where or ()))
-    rows = change_rows(store, facts, queries[0], queries[1], now_us())
+    rows = energy_change(store, facts, queries[0], queries[1], now_us())
     return print_rows([*queries[1].group, *CHANGE_COLUMNS], rows, form, output, "no data in either period")

@@ -81,7 +81,7 @@ def run(
     import asyncio
 
     from footprint.benchmark import design, openai_client, result_store, runner
-    from footprint.benchmark.prompts import ENOUGH, read_prompts
+    from footprint.benchmark.prompts import RECOMMENDED_PROMPTS, read_prompts
     from footprint.config import load_config
     from footprint.notebook.measurement import CannotMeasure
 
@@ -95,7 +95,7 @@ def run(
         path = output or Path(f"benchmark-{re.sub(r'[^A-Za-z0-9._-]+', '-', name)}.json")
         if path.exists():
             raise UsageError(f"{path} exists and is left as it is; name another --output")
-        plan = runner.Plan(
+        plan = runner.BenchmarkPlan(
             target,
             prompt_set,
             _levels(concurrency),
@@ -110,15 +110,15 @@ def run(
             quantisation=quantisation,
             demonstration=facts.demo,
         )
-        if len(prompt_set.lines) < ENOUGH:
-            say(f"{len(prompt_set.lines)} prompts: the protocol asks for {ENOUGH:,} of your own use case (--prompts FILE)")
+        if len(prompt_set.lines) < RECOMMENDED_PROMPTS:
+            say(f"{len(prompt_set.lines)} prompts; the protocol asks for {RECOMMENDED_PROMPTS:,} of your use case (--prompts)")
         result = _measured(plan, _source(facts, store, host, device or (), allow_estimate), path)
     except (openai_client.EndpointUnavailable, CannotMeasure) as why:
         raise SensorUnavailable(str(why)) from None
-    sha256 = result_store.write(path, result, facts.signing_key)
+    sha256 = result_store.write_result(path, result, facts.signing_key)
     shutil.rmtree(_folder(path))
     _show(result, form)
-    signed = f" and {result_store.signature_of(path).name}" if facts.signing_key else ", not signed ([store] signing_key)"
+    signed = f" and {result_store.signature_path(path).name}" if facts.signing_key else ", not signed ([store] signing_key)"
     say(f"{path} written{signed}; sha256 {sha256}")
     say(f"footprint bench-model import {path}   shows it beside production, at http://{facts.bind}:{facts.port}/efficiency")
     return Exit.OK
@@ -128,12 +128,12 @@ def _measured(plan: Any, source: Any, path: Path) -> Any:
     """Run with a progress bar; one Ctrl-C keeps the finished points on disk, a second one stops at once."""
     import asyncio
 
-    from footprint.benchmark.runner import run as run_plan
+    from footprint.benchmark.runner import run_benchmark
     from footprint.cli.progress import Progress
 
     progress = Progress("Benchmarking")
     try:
-        return asyncio.run(run_plan(plan, source, _folder(path), progress))
+        return asyncio.run(run_benchmark(plan, source, _folder(path), progress))
     except KeyboardInterrupt:
         progress.close()
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -151,8 +151,8 @@ def _folder(path: Path) -> Path:
 async def _only_model(url: str, key: str) -> str:
     from footprint.benchmark import openai_client
 
-    async with openai_client.client_of(openai_client.Target(url, "", 1, 0, key), 1) as client:
-        models, _ = await openai_client.served(client, url)
+    async with openai_client.http_client(openai_client.Target(url, "", 1, 0, key), 1) as client:
+        models, _ = await openai_client.served_models(client, url)
     if len(models) != 1:
         raise UsageError(f"{url} serves {', '.join(models) or 'no model that it names'}; name one with --model")
     return models[0]
@@ -175,21 +175,21 @@ def _key(path: Path | None) -> str:
 
 
 def _source(facts: Config, store: Any, host: str, devices: Any, allow_estimate: bool) -> Any:
-    from footprint.benchmark.energy_source import LocalEnergySource, driver_of
+    from footprint.benchmark.energy_source import LocalEnergySource, driver_version
     from footprint.benchmark.ledger_energy_source import LedgerEnergySource
 
     if host:
         return LedgerEnergySource(store, host, tuple(devices))
     version = Path(os.environ.get("FOOTPRINT_PROC", "/proc")) / "driver/nvidia/version"
-    driver = driver_of(version.read_text(encoding="utf-8")) if version.is_file() else ""
+    driver = driver_version(version.read_text(encoding="utf-8")) if version.is_file() else ""
     return LocalEnergySource(str(facts.agent.get("host") or socket.gethostname()), tuple(devices), driver, allow_estimate)
 
 
 def _show(result: Any, form: Format, output: Path | None = None) -> None:
-    from footprint.benchmark.concurrency_levels import fit_of, idle_of
-    from footprint.benchmark.result_rows import COLUMNS, rows_of
+    from footprint.benchmark.concurrency_levels import fit_result, idle_power
+    from footprint.benchmark.result_rows import COLUMNS, rows_of_result
 
-    rows = rows_of(result)
+    rows = rows_of_result(result)
     columns = COLUMNS
     if form is Format.table:
         columns = (
@@ -210,7 +210,7 @@ def _show(result: Any, form: Format, output: Path | None = None) -> None:
             "quality",
         )
     emit(list(columns), rows, form, output)
-    fitted = fit_of(result)
+    fitted = fit_result(result)
     if fitted is None:
         say("no a + b/batch: at least three concurrencies are needed at which requests do not wait")
     else:
@@ -218,7 +218,7 @@ def _show(result: Any, form: Format, output: Path | None = None) -> None:
         a_text, b_text = (f"{term.value:.3g} [{term.low:.3g} ; {term.high:.3g}]" for term in (a, b))
         formula = f"J per output token = {a_text} + {b_text} / batch"
         say(f"{formula}, for a batch of {fitted.batch_low:.3g} to {fitted.batch_high:.3g}; mean error {fitted.mean_error:.1%}")
-    idle = idle_of(result)
+    idle = idle_power(result)
     if idle is not None:
         say(f"the loaded model at rest: {idle.value:.3g} W [{idle.low:.3g} ; {idle.high:.3g}]")
     busy = max(point.steady.client_busy for point in result.served())
@@ -235,10 +235,10 @@ def show(
     output: OutputOption = None,
 ) -> int:
     """Show one result by concurrency, with the coefficients a and b."""
-    from footprint.benchmark.result_store import read
+    from footprint.benchmark.result_store import read_result
     from footprint.config import load_config
 
-    stored = _read_verified(file, public_key, load_config(config).signing_key, read)
+    stored = _read_verified(file, public_key, load_config(config).signing_key, read_result)
     _show(stored.result, form, output)
     say(f"{stored.result.conditions.model}, {stored.result.program}; signature {stored.signature}; sha256 {stored.sha256}")
     return Exit.OK
@@ -260,18 +260,17 @@ def compare(
     output: OutputOption = None,
 ) -> int:
     """Ratio of B's energy to A's, paired by prompts and concurrency, with its interval."""
-    from footprint.benchmark import merge_request_report
-    from footprint.benchmark.compare import COLUMNS, contrast
-    from footprint.benchmark.result_store import read
+    from footprint.benchmark.compare import COLUMNS, badge_svg, compare_results, markdown_report
+    from footprint.benchmark.result_store import read_result
     from footprint.config import load_config
 
     signing_key = load_config(config).signing_key
-    results = [_read_verified(path, public_key, signing_key, read).result for path in (a, b)]
-    comparison = contrast(results[0], results[1], anyway=anyway)
+    results = [_read_verified(path, public_key, signing_key, read_result).result for path in (a, b)]
+    comparison = compare_results(results[0], results[1], anyway=anyway)
     if badge is not None:
-        badge.write_text(merge_request_report.badge(comparison), encoding="utf-8")
+        badge.write_text(badge_svg(comparison), encoding="utf-8")
     if markdown:
-        print(merge_request_report.markdown(comparison), end="")
+        print(markdown_report(comparison), end="")
     else:
         emit(list(COLUMNS), list(comparison.rows), form, output)
     say(comparison.sentence())
@@ -301,13 +300,13 @@ def import_(
     config: ConfigOption = None,
 ) -> int:
     """Import results, to be shown beside production; the same result again is a duplicate."""
-    from footprint.benchmark.result_store import Tampered, keep
+    from footprint.benchmark.result_store import Tampered, import_result
     from footprint.config import load_config
 
     facts = load_config(config)
     for path in files:
         try:
-            stored, new = keep(facts, path, public_key)
+            stored, new = import_result(facts, path, public_key)
         except Tampered as bad:
             raise CheckFailed(str(bad)) from None
         model = stored.result.conditions.model

@@ -66,12 +66,12 @@ def compare(
         )
     else:
         query = parse_query(facts.timezone, from_=from_, to=to, where=where or ())
-        queries = comparison.of_a_kind(by or _kind_of(facts, a, b), a, b, query)
+        queries = comparison.queries_by_name(by or _kind_of(facts, a, b), a, b, query)
     result = comparison.compare(store, facts, (queries[0], queries[1]), (a, b), now_us(), per=per, anyway=anyway)
     if badge is not None:
-        badge.write_text(comparison.badge(result), encoding="utf-8")
+        badge.write_text(comparison.badge_svg(result), encoding="utf-8")
     if markdown:
-        print(comparison.markdown(result), end="")
+        print(comparison.markdown_report(result), end="")
     else:
         emit(list(comparison.COLUMNS), result.rows(), form, output)
     say(result.sentence())

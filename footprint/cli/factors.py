@@ -40,12 +40,12 @@ def list_(
     config: ConfigOption = None,
 ) -> int:
     """List factors by kind, place and date."""
-    from footprint.ledger.factor_store import book_of
+    from footprint.ledger.factor_store import load_factor_book
 
     _, store = opened(config)
     rows = [
         _row(factor)
-        for factor in book_of(store).factors
+        for factor in load_factor_book(store).factors
         if (kind is None or factor.kind.startswith(kind)) and (where is None or factor.where == where)
     ]
     emit(_columns(), rows, form, output)
@@ -63,10 +63,10 @@ def show(
 ) -> int:
     """Show the factor that holds at a place and an instant."""
     from footprint.figures.query import parse_bound
-    from footprint.ledger.factor_store import book_of
+    from footprint.ledger.factor_store import load_factor_book
 
     facts, store = opened(config)
-    book = book_of(store)
+    book = load_factor_book(store)
     if not kind.startswith(("carbon_intensity",)) and not any(factor.kind == kind for factor in book.factors):
         raise UsageError(f"no factor of kind {kind!r}; `footprint factors list` shows the kinds")
     instant = parse_bound("at", at, facts.timezone)
@@ -103,14 +103,14 @@ def diff(
     Both values, the energy that rests on them, and both results.
     """
     from footprint.impact.factor_book import FactorBook
-    from footprint.ledger.factor_store import book_of, read_bundle
-    from footprint.queries.factor_diff import COLUMNS, revision
+    from footprint.ledger.factor_store import load_factor_book, read_bundle
+    from footprint.queries.factor_diff import REVISION_COLUMNS, revised_figures
 
     facts, store = opened(config)
-    before = book_of(store)
+    before = load_factor_book(store)
     factors, _, _ = read_bundle(file, None, now_us())
-    rows = revision(store, facts, before, FactorBook([*before.factors, *factors]))
-    emit(list(COLUMNS), rows, form, output)
+    rows = revised_figures(store, facts, before, FactorBook([*before.factors, *factors]))
+    emit(list(REVISION_COLUMNS), rows, form, output)
     if not rows:
         say("no figure rests on a factor that this file would change")
     return Exit.OK
@@ -128,7 +128,7 @@ def fetch(
 ) -> int:
     """Fetch carbon intensities of a live source, from where the last fetch ended."""
     from footprint.figures.query import parse_bound
-    from footprint.ledger.intensity_series import fetch as fetch_series
+    from footprint.ledger.intensity_series import fetch_series
     from footprint.ledger.sources import SOURCES
 
     if source not in SOURCES:
@@ -152,9 +152,9 @@ def series(
     config: ConfigOption = None,
 ) -> int:
     """Import a series of carbon intensities from a file."""
-    from footprint.ledger.intensity_series import keep, read_series
+    from footprint.ledger.intensity_series import read_series, store_samples
 
     facts, store = opened(config)
-    changed = keep(store, name, zone or facts.zone, read_series(file), length_s * US_PER_S, now_us())
+    changed = store_samples(store, name, zone or facts.zone, read_series(file), length_s * US_PER_S, now_us())
     say(f"{file}: {changed} samples new or changed, series {name}, zone {zone or facts.zone}")
     return Exit.OK

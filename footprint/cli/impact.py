@@ -73,12 +73,11 @@ def _scored(
     registry: Any, group: Any, every: str, bounds: Any, where: Any, language: str, config: Any, form: Any, output: Any
 ) -> int:
     from footprint.figures import parse_query
-    from footprint.queries.indicators import COLUMNS
-    from footprint.queries.indicators import scores as score_rows
+    from footprint.queries.indicators import COLUMNS, indicator_rows
 
     facts, store = opened(config)
     query = parse_query(facts.timezone, group=group, every=every, from_=bounds[0], to=bounds[1], where=where or ())
-    rows = score_rows(store, facts, query, registry, language, now_us())
+    rows = indicator_rows(store, facts, query, registry, language, now_us())
     return print_rows([*query.group, *COLUMNS], rows, form, output, "no data in the period")
 
 
@@ -97,12 +96,11 @@ def hourly(
     Energy of each hour x the intensity of that hour: beside the yearly figure, never added to it.
     """
     from footprint.figures import parse_query
-    from footprint.queries.hourly_emissions import COLUMNS
-    from footprint.queries.hourly_emissions import hourly as hourly_rows
+    from footprint.queries.hourly_emissions import COLUMNS, hourly_emissions
 
     facts, store = opened(config)
     query = parse_query(facts.timezone, group=group, every=every, from_=from_, to=to)
-    rows = hourly_rows(store, facts, query, series)
+    rows = hourly_emissions(store, facts, query, series)
     return print_rows([*query.group, *COLUMNS], rows, form, output, "no data in the period")
 
 
@@ -141,11 +139,11 @@ def what_if(
     query = parse_query(facts.timezone, group=group, every=every, from_=from_, to=to, where=where or ())
     columns: tuple[str, ...]
     if model is not None:
-        columns, rows = what_if.MODEL_COLUMNS, what_if.other_model(store, facts, query, model, now_us())
+        columns, rows = what_if.MODEL_COLUMNS, what_if.model_scenario(store, facts, query, model, now_us())
     elif shift_hours is not None and series is not None:
-        columns, rows = what_if.SHIFT_COLUMNS, what_if.other_hours(store, facts, query, series, shift_hours)
+        columns, rows = what_if.SHIFT_COLUMNS, what_if.shift_scenario(store, facts, query, series, shift_hours)
     else:
-        columns, rows = what_if.COLUMNS, what_if.scenario(store, facts, query, parameters, now_us())
+        columns, rows = what_if.COLUMNS, what_if.parameter_scenario(store, facts, query, parameters, now_us())
     return print_rows([*query.group, *columns], rows, form, output, "no data in the period")
 
 
@@ -178,9 +176,9 @@ def methods(language: LanguageOption = Language.en, form: FormatOption = Format.
 
     From the registry that pages print too.
     """
-    from footprint.queries.methods import COLUMNS, described
+    from footprint.queries.methods import COLUMNS, method_rows
 
-    return print_rows(list(COLUMNS), described(language), form, output, "")
+    return print_rows(list(COLUMNS), method_rows(language), form, output, "")
 
 
 def facts(config: ConfigOption = None, form: FormatOption = Format.table, output: OutputOption = None) -> int:
@@ -188,11 +186,11 @@ def facts(config: ConfigOption = None, form: FormatOption = Format.table, output
 
     Sites and hosts with their dates, bounds and evidence, and what is assumed where nothing is declared.
     """
-    from footprint.queries.declared_facts import COLUMNS, declared
+    from footprint.queries.declared_facts import COLUMNS, declared_facts
 
     configuration, _ = opened(config)
     return print_rows(
-        list(COLUMNS), declared(configuration), form, output, "no site and no host is declared; all facts are assumed"
+        list(COLUMNS), declared_facts(configuration), form, output, "no site and no host is declared; all facts are assumed"
     )
 
 

@@ -16,7 +16,7 @@ from footprint.core.timestamps import format_instant, now_us
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from footprint.ledger.importers import Imported
+    from footprint.ledger.importers import ImportResult
 
 app = command_group("Import readings, requests and users; list and withdraw batches.")
 Files = Annotated[list[str], typer.Argument(metavar="FILE…", help="CSV, JSON Lines or Parquet, .gz too; - is standard input.")]
@@ -44,13 +44,13 @@ def requests(
     ] = None,
 ) -> int:
     """Import requests of gateways: time, service, use case and tokens."""
-    from footprint.ledger.importers import import_foreign, import_requests
+    from footprint.ledger.importers import import_mapped_log, import_requests
 
     facts, store = opened(config)
     if as_ is None:
         return _import_files(files, rejects, lambda path: import_requests(store, facts, path, now_us()))
     field_map = facts.field_map(as_)
-    return _import_files(files, rejects, lambda path: import_foreign(store, facts, path, field_map, now_us()))
+    return _import_files(files, rejects, lambda path: import_mapped_log(store, facts, path, field_map, now_us()))
 
 
 @app.command("prometheus")
@@ -97,7 +97,7 @@ def codecarbon(
 
     Quality C; jobs are refused for times at which this service's own agent measured.
     """
-    from footprint.ledger.codecarbon_import import placements_of
+    from footprint.ledger.codecarbon_import import placement_lines
     from footprint.ledger.importers import import_codecarbon
     from footprint.ledger.rejects import write_rejects
 
@@ -109,7 +109,7 @@ def codecarbon(
     for imported in imports:
         say(_summary(imported, target))
     placed = {(placement.host, placement.device) for placement in facts.placements}
-    missing = [line for line in placements_of(host, runs) if not any(f"{h}/{d}" in line for h, d in placed)]
+    missing = [line for line in placement_lines(host, runs) if not any(f"{h}/{d}" in line for h, d in placed)]
     if missing:
         say("their energy is (unattributed) until devices are placed:\n  " + "\n  ".join(missing))
     return Exit.INCOMPLETE if refused else Exit.OK
@@ -124,7 +124,7 @@ def users(files: Files, rejects: RejectsOption = None, config: ConfigOption = No
     return _import_files(files, rejects, lambda path: import_users(store, path, now_us()))
 
 
-def _import_files(files: list[str], rejects: Path | None, import_one: Callable[[str], Imported]) -> int:
+def _import_files(files: list[str], rejects: Path | None, import_one: Callable[[str], ImportResult]) -> int:
     from footprint.ledger.rejects import write_rejects
 
     if rejects is not None and len(files) > 1:
@@ -139,7 +139,7 @@ def _import_files(files: list[str], rejects: Path | None, import_one: Callable[[
     return Exit.INCOMPLETE if refused else Exit.OK
 
 
-def _summary(imported: Imported, target: Path) -> str:
+def _summary(imported: ImportResult, target: Path) -> str:
     text = f"{imported.path}: {imported.accepted} new, {imported.duplicates} already known, {len(imported.rejects)} refused"
     if not imported.accepted and imported.duplicates and not imported.rejects:
         text += "; nothing changed"
@@ -182,7 +182,7 @@ def withdraw(
     batch: int, reason: Annotated[str, typer.Option("--reason", help="Why; kept in the store.")], config: ConfigOption = None
 ) -> int:
     """Withdraw a batch: its rows count nowhere and its days are computed again."""
-    from footprint.ledger.import_batches import withdraw as withdraw_batch
+    from footprint.ledger.import_batches import withdraw_batch
 
     if not reason.strip():
         raise UsageError("--reason must say why")

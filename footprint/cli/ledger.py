@@ -38,12 +38,12 @@ def verify(
     config: ConfigOption = None,
 ) -> int:
     """Verify the sealed files and the balances; exit 6 names what changed."""
-    from footprint.ledger.object_store import Vault
+    from footprint.ledger.object_store import ObjectStore
     from footprint.ledger.verifier import verify as verify_files
     from footprint.queries.energy_balance import energy_balance
 
     facts, store = opened(config)
-    with Vault(folder or facts.sealed_url()).local() as files:
+    with ObjectStore(folder or facts.sealed_url()).local() as files:
         faults, notes = verify_files(files)
     for note in notes:
         say(f"note: {note}")
@@ -97,20 +97,20 @@ def retention(
     output: OutputOption = None,
 ) -> int:
     """List what each table holds, for how long, and whether it is about persons."""
-    from footprint.ledger.retention import COLUMNS, rules
+    from footprint.ledger.retention import COLUMNS, retention_rows
 
     facts, _ = opened(config)
-    emit(list(COLUMNS), rules(facts, language), form, output)
+    emit(list(COLUMNS), retention_rows(facts, language), form, output)
     return Exit.OK
 
 
 @app.command("register")
 def register(language: LanguageOption = Language.fr, config: ConfigOption = None) -> int:
     """Print the record for a data-protection register, as Markdown."""
-    from footprint.ledger.retention import register as register_text
+    from footprint.ledger.retention import processing_register
 
     facts, _ = opened(config)
-    print(register_text(facts, language), end="")
+    print(processing_register(facts, language), end="")
     return Exit.OK
 
 
@@ -122,7 +122,7 @@ def erase(
 ) -> int:
     """Erase sealed requests; their figures stay and can no longer be recomputed."""
     from footprint.figures.query import parse_bound
-    from footprint.ledger.object_store import Vault
+    from footprint.ledger.object_store import ObjectStore
     from footprint.ledger.retention import erase_requests
 
     if not reason.strip():
@@ -132,7 +132,7 @@ def erase(
     if instant is None or instant > now_us():
         raise UsageError("--before must be a date that is past")
     with store.exclusively("seal", wait=True):
-        erased = erase_requests(store, Vault(facts.sealed_url()), instant // US_PER_DAY, reason, now_us())
+        erased = erase_requests(store, ObjectStore(facts.sealed_url()), instant // US_PER_DAY, reason, now_us())
     say(f"{erased} sealed parts erased; the chain keeps their sha256")
     return Exit.OK
 

@@ -48,13 +48,13 @@ def aggregate(
     """
     from footprint.aggregation.aggregate import aggregate as compute
     from footprint.figures.query import parse_bound
-    from footprint.ledger.factor_store import book_of
+    from footprint.ledger.factor_store import load_factor_book
 
     facts, store = opened(config)
     from_us, to_us = parse_bound("from", from_, facts.timezone), parse_bound("to", to, facts.timezone)
     again = all_ or from_us is not None or to_us is not None
     with store.exclusively("aggregate", wait=True):
-        summary = compute(store, facts, book_of(store), now_us(), from_us, to_us, again=again, progress=_progress)
+        summary = compute(store, facts, load_factor_book(store), now_us(), from_us, to_us, again=again, progress=_progress)
     message = f"{summary.computed} days of hosts and services computed, {summary.unchanged} unchanged"
     if summary.removed:
         message += f", {summary.removed} removed"
@@ -128,7 +128,7 @@ def check(
     """
     from footprint.ledger.ledger_view import LedgerView
     from footprint.queries.energy_balance import energy_balance
-    from footprint.queries.objectives import EXCEEDED, standings
+    from footprint.queries.objectives import EXCEEDED, objective_statuses
 
     facts, store = opened(config)
     now = now_us()
@@ -153,7 +153,7 @@ def check(
     rows.append(
         {"check": "hosts whose balance of seven days does not close", "value": len(unbalanced), "limit": 0, "met": not unbalanced}
     )
-    for standing in standings(store, facts, now):
+    for standing in objective_statuses(store, facts, now):
         value = standing.figure.value if standing.figure else None
         name = f"objective {standing.objective.name}, {standing.period}: {standing.state}"
         rows.append({"check": name, "value": value, "limit": standing.limit, "met": standing.state != EXCEEDED})
@@ -176,8 +176,7 @@ def unlogged(
     With their tokens, by service.
     """
     from footprint.ledger.ledger_view import LedgerView
-    from footprint.queries.unlogged_traffic import MEASURES
-    from footprint.queries.unlogged_traffic import unlogged as unlogged_rows
+    from footprint.queries.unlogged_traffic import MEASURES, unlogged_traffic
 
     facts, store = opened(config)
     with store.read() as connection:
@@ -187,7 +186,7 @@ def unlogged(
     if extent is not None:
         start, end = (bound if bound is not None else edge for bound, edge in zip(bounds, extent, strict=True))
         period = {"period_start": format_instant(start), "period_end": format_instant(end)}
-        rows = [row | period for row in unlogged_rows(store, facts, start, end, now_us())]
+        rows = [row | period for row in unlogged_traffic(store, facts, start, end, now_us())]
     measures = [f"{kind}_{measure}" for measure in MEASURES for kind in ("served", "logged", "unlogged")]
     emit(["service", "period_start", "period_end", *measures], rows, form, output)
     if not rows:
@@ -207,12 +206,11 @@ def hosted(
 
     Beside the measurement where there is one.
     """
-    from footprint.queries.hosted_models import COLUMNS
-    from footprint.queries.hosted_models import hosted as hosted_rows
+    from footprint.queries.hosted_models import COLUMNS, hosted_models
 
     facts, store = opened(config)
     bounds = bounds_of(facts, from_, to)
-    rows = hosted_rows(store, facts, bounds[0], bounds[1], now_us())
+    rows = hosted_models(store, facts, bounds[0], bounds[1], now_us())
     emit(list(COLUMNS), rows, form, output)
     if not rows:
         say('no requests of a service that is declared modelled_as = "provider/model"')

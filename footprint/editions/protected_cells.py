@@ -19,7 +19,7 @@ from footprint.disclosure.primary_suppression import Cell, Key, Rules, Status
 from footprint.disclosure.secondary_suppression import Protection, protect
 from footprint.figures import Query, run_query
 from footprint.impact.factor_book import FactorBook
-from footprint.ledger.user_count_file import Told
+from footprint.ledger.user_count_file import CellCounts
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 
@@ -156,7 +156,7 @@ def _cells(store: Store, config: Config, around: Period, now_us: int, book: Fact
     return [_cell(key, told.get(key), {name: found.get(name, 0.0) for name in names}) for key, found in sorted(amounts.items())]
 
 
-def _cell(key: Key, told: Told | None, amounts: dict[str, float]) -> Cell:
+def _cell(key: Key, told: CellCounts | None, amounts: dict[str, float]) -> Cell:
     users, share, teams = told or (None, None, None)
     return Cell(*key, users=users, max_share=share, teams=teams, amounts=amounts)
 
@@ -170,7 +170,7 @@ def _margins(periods: Collection[str], service: str, use_case: str) -> list[Key]
     return [(period, s, u) for period in periods for s in {service, ""} for u in {use_case, ""}]
 
 
-def _users(store: Store, periods: Collection[str]) -> dict[Key, Told]:
+def _users(store: Store, periods: Collection[str]) -> dict[Key, CellCounts]:
     target = table(schema.Users)
     with store.read() as connection:
         rows = connection.execute(select(target).where(target.c.period.in_(sorted(periods)))).all()

@@ -36,7 +36,7 @@ from footprint.figures.row_metrics import (
 )
 from footprint.impact.factor_book import FactorBook
 from footprint.impact.uncertainty import Budget
-from footprint.ledger.factor_store import book_of
+from footprint.ledger.factor_store import load_factor_book
 from footprint.ledger.ledger_view import LedgerView
 from footprint.storage import schema
 from footprint.storage.database import Store, table
@@ -123,7 +123,7 @@ def open_result(
     ``by_slot``: coverage is to be looked at within the periods too, slot by slot.
     """
     with store.read() as connection:
-        source = CellSource(LedgerView(store, connection), config, book or book_of(store))
+        source = CellSource(LedgerView(store, connection), config, book or load_factor_book(store))
         extent = source.view.extent_us()
         if extent is None:
             yield None

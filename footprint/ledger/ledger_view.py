@@ -17,15 +17,15 @@ from sqlalchemy import Connection, func, select
 
 from footprint.attribution.energy_intervals import Samples, gap_limit_us
 from footprint.core.units import US_PER_DAY
-from footprint.ledger.archive_reader import Retired
+from footprint.ledger.archive_reader import ArchiveReader
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 
 Ints = NDArray[np.int64]
 NEIGHBOURS = 2
-_SPACINGS_KEPT = 100_000
+MAX_CACHED_SPACINGS = 100_000
 _MAX_SERVICES = 400  # of one statement
-_spacings: OrderedDict[tuple[str, int, int, int, int], int] = OrderedDict()
+_spacing_cache: OrderedDict[tuple[str, int, int, int, int], int] = OrderedDict()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class LedgerView:
         self._service_days: dict[str, dict[int, tuple[int, int]]] | None = None
         self._service_ids: dict[str, int] = {}
         self._by_id: dict[int, StreamInfo] | None = None
-        self.retired = Retired(store, connection)
+        self.retired = ArchiveReader(store, connection)
 
     def streams(self) -> dict[str, list[StreamInfo]]:
         """Streams by host."""
@@ -230,12 +230,12 @@ class LedgerView:
         place = int(np.searchsorted(known.day, day))
         following = int(known.first_us[place + 1]) if place + 1 < len(known.day) else -1
         key = (self.store.url, stream, day, int(known.version[place]), following)
-        if key not in _spacings:
+        if key not in _spacing_cache:
             times = self._times(stream, day)
-            _spacings[key] = gap_limit_us(np.diff(times))
-            while len(_spacings) > _SPACINGS_KEPT:
-                _spacings.popitem(last=False)
-        return _spacings[key]
+            _spacing_cache[key] = gap_limit_us(np.diff(times))
+            while len(_spacing_cache) > MAX_CACHED_SPACINGS:
+                _spacing_cache.popitem(last=False)
+        return _spacing_cache[key]
 
     def _times(self, stream: int, day: int) -> Ints:
         """Instants of a day, and the one after them."""

@@ -7,11 +7,11 @@ import zlib
 from collections.abc import Iterator
 from typing import IO, Any
 
-from footprint.ledger.record_batch import CHUNK_BYTES, LONGEST_LINE
+from footprint.ledger.record_batch import CHUNK_BYTES, MAX_LINE_BYTES
 from footprint.ledger.rejects import Reject
 
 READ_BYTES = 1 << 20
-_GZIP = b"\x1f\x8b"
+_GZIP_MAGIC = b"\x1f\x8b"
 
 
 class HashedStream:
@@ -19,8 +19,8 @@ class HashedStream:
 
     def __init__(self, raw: IO[bytes], digest: Any = None) -> None:
         self._raw, self._digest = raw, digest
-        self._pending = self._read(len(_GZIP))
-        self._gzip: Any = _gunzip() if self._pending == _GZIP else None
+        self._pending = self._read(len(_GZIP_MAGIC))
+        self._gzip: Any = _new_decompressor() if self._pending == _GZIP_MAGIC else None
         self.torn = ""  # why the stream ends before its end
 
     def _read(self, size: int) -> bytes:
@@ -44,9 +44,9 @@ class HashedStream:
 
     def _unpacked(self, data: bytes) -> bytes:
         if self._gzip.eof:  # one member after the other, as `cat a.gz b.gz` makes them; padding is passed over
-            if not data.startswith(_GZIP):
+            if not data.startswith(_GZIP_MAGIC):
                 return b""
-            self._gzip = _gunzip()
+            self._gzip = _new_decompressor()
         try:
             plain = bytes(self._gzip.decompress(data, CHUNK_BYTES))
         except zlib.error:
@@ -58,7 +58,7 @@ class HashedStream:
         return plain
 
 
-def _gunzip() -> Any:
+def _new_decompressor() -> Any:
     return zlib.decompressobj(wbits=31)
 
 
@@ -82,7 +82,7 @@ class LineChunks:
     def peek(self) -> bytes:
         """The first line that is not blank, which stays."""
         while True:
-            while b"\n" not in self._rest and not self._ended and len(self._rest) <= LONGEST_LINE:
+            while b"\n" not in self._rest and not self._ended and len(self._rest) <= MAX_LINE_BYTES:
                 self._more()
             line, end, rest = self._rest.partition(b"\n")
             if line.strip() or not end:
@@ -110,7 +110,7 @@ class LineChunks:
         while True:
             self._fill(CHUNK_BYTES)
             cut = self._rest.rfind(b"\n") + 1
-            if not cut and len(self._rest) > LONGEST_LINE:
+            if not cut and len(self._rest) > MAX_LINE_BYTES:
                 self._skip_long_line()
                 continue
             data, self._rest = self._rest[:cut] or self._rest, self._rest[cut:] if cut else b""
@@ -123,7 +123,7 @@ class LineChunks:
             self.rejects.append(Reject(self.number, "line", self.torn))
 
     def _skip_long_line(self) -> None:
-        self.rejects.append(Reject(self.number, "line", f"longer than {LONGEST_LINE} bytes"))
+        self.rejects.append(Reject(self.number, "line", f"longer than {MAX_LINE_BYTES} bytes"))
         while b"\n" not in self._rest and not self._ended:
             self._rest = b""
             self._more()

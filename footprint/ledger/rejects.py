@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+CONFLICT = "conflict"  # prefix of the reason of such rejects
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,21 @@ class Reject:
     line: int
     column: str
     reason: str
+
+
+@dataclass(slots=True)
+class IngestResult:
+    """How many rows were new, how many were there already, and which were refused."""
+
+    accepted: int = 0
+    duplicates: int = 0
+    rejects: list[Reject] = field(default_factory=list)
+
+    def add(self, other: IngestResult) -> None:
+        """Count in what another block gave."""
+        self.accepted += other.accepted
+        self.duplicates += other.duplicates
+        self.rejects += other.rejects
 
 
 class ColumnErrors:

@@ -51,21 +51,21 @@ class StreamIds:
                     "model": stream.model,
                 }
                 if device not in components:
-                    components[device] = _component(connection, row) or stream.component
+                    components[device] = _stored_component(connection, row) or stream.component
                 if components[device] == stream.component and stream.identity not in known:
                     self._store.insert_new(connection, schema.Stream, [row])
-                    known[stream.identity] = _number(connection, row)
+                    known[stream.identity] = _stored_id(connection, row)
         # Only what was committed is remembered.
         self._known, self._components = known, components
 
 
-def _component(connection: Connection, row: dict[str, Any]) -> str | None:
+def _stored_component(connection: Connection, row: dict[str, Any]) -> str | None:
     target = table(schema.Stream)
     mine = (target.c.host_id == row["host_id"]) & (target.c.device_id == row["device_id"])
     return connection.execute(select(target.c.component).where(mine).limit(1)).scalar()
 
 
-def _number(connection: Connection, row: dict[str, Any]) -> int:
+def _stored_id(connection: Connection, row: dict[str, Any]) -> int:
     target = table(schema.Stream)
     mine = [target.c[name] == row[name] for name in ("host_id", "device_id", "quantity", "grade")]
     return int(connection.execute(select(target.c.id).where(*mine)).scalar_one())

@@ -126,7 +126,9 @@ def splits(*, from_: str | None = None, to: str | None = None, config: str | Non
     """How the energy of each service was divided on each day: fitted or refused, why, residual [1], lag [s], coefficients."""
     with opened(config) as (store, facts):
         question = _asked(facts, (), "all", from_, to, ())
-        return framed(split_diagnostics.splits(store, question.from_us, question.to_us), split_diagnostics.COLUMNS, facts)
+        return framed(
+            split_diagnostics.split_diagnostics(store, question.from_us, question.to_us), split_diagnostics.COLUMNS, facts
+        )
 
 
 def raw_readings(host: str, device: str, from_: str, to: str, *, config: str | None = None) -> pd.DataFrame:
@@ -142,7 +144,7 @@ def raw_readings(host: str, device: str, from_: str, to: str, *, config: str | N
         assert question.from_us is not None
         assert question.to_us is not None
         return framed(
-            raw_readings_query.readings_of(store, host, device, question.from_us, question.to_us),
+            raw_readings_query.raw_readings(store, host, device, question.from_us, question.to_us),
             raw_readings_query.COLUMNS,
             facts,
         )
@@ -159,13 +161,13 @@ def factors_diff(file: str, *, config: str | None = None) -> pd.DataFrame:
         If the file cannot be right.
     """
     from footprint.impact.factor_book import FactorBook  # noqa: PLC0415 - few need them
-    from footprint.ledger.factor_store import book_of, read_bundle  # noqa: PLC0415
+    from footprint.ledger.factor_store import load_factor_book, read_bundle  # noqa: PLC0415
 
     with opened(config) as (store, facts):
-        before = book_of(store)
+        before = load_factor_book(store)
         factors, _, _ = read_bundle(file, None, now_us())
-        rows = factor_diff.revision(store, facts, before, FactorBook([*before.factors, *factors]))
-        return framed(rows, factor_diff.COLUMNS, facts)
+        rows = factor_diff.revised_figures(store, facts, before, FactorBook([*before.factors, *factors]))
+        return framed(rows, factor_diff.REVISION_COLUMNS, facts)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from footprint.editions.release_calendar import calendar
 from footprint.editions.repository import PublishedEdition, folder_of, published_editions, shelf_of
 from footprint.editions.texts import long
 from footprint.i18n.formatting import moment
-from footprint.ledger.object_store import Vault
+from footprint.ledger.object_store import ObjectStore
 from footprint.server.alert_rules import Alert
 from footprint.server.notifications import Attachment
 from footprint.storage.database import Store
@@ -80,7 +80,7 @@ def _address(config: Config, each: PublishedEdition) -> str:
     return f"{base}/editions/{each.period}/v{each.version}" if base else ""
 
 
-def _attached(vault: Vault, folder: str, stem: str) -> tuple[Attachment, ...]:
+def _attached(vault: ObjectStore, folder: str, stem: str) -> tuple[Attachment, ...]:
     """The PDFs of an edition, named after it and its language."""
     found = []
     for name in _PDFS:

@@ -52,7 +52,7 @@ class IntensitySource:
     marginal: bool = False  # what one kilowatt-hour more would emit: advice, never a figure
 
 
-def sample(time: object, value: object, *, estimated: bool = False) -> IntensitySample | None:
+def parse_sample(time: object, value: object, *, estimated: bool = False) -> IntensitySample | None:
     """A sample of a time and a value; None where the value is not there yet.
 
     Raises

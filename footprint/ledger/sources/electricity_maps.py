@@ -9,7 +9,7 @@ from typing import Any
 
 from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_HOUR
-from footprint.ledger.sources.base import BadAnswer, IntensitySample, IntensitySource, SourceRequest, sample
+from footprint.ledger.sources.base import BadAnswer, IntensitySample, IntensitySource, SourceRequest, parse_sample
 
 
 def _ask(zone: str, start_us: int, end_us: int, key: str) -> SourceRequest:
@@ -24,7 +24,9 @@ def _read(body: Any) -> list[IntensitySample]:
     told = [body] if "carbonIntensity" in body else body.get("data", body.get("history"))
     if not isinstance(told, list):
         raise BadAnswer(f"no data: {body.get('error', body.get('message', 'nothing said'))}")
-    found = [sample(row.get("datetime"), row.get("carbonIntensity"), estimated=bool(row.get("isEstimated"))) for row in told]
+    found = [
+        parse_sample(row.get("datetime"), row.get("carbonIntensity"), estimated=bool(row.get("isEstimated"))) for row in told
+    ]
     return [each for each in found if each is not None]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_S
-from footprint.ledger.sources.base import BadAnswer, IntensitySample, IntensitySource, SourceRequest, sample
+from footprint.ledger.sources.base import BadAnswer, IntensitySample, IntensitySource, SourceRequest, parse_sample
 
 
 def _ask(zone: str, start_us: int, end_us: int, key: str) -> SourceRequest:
@@ -25,7 +25,9 @@ def _read(body: Any) -> list[IntensitySample]:
     for row in body["data"]:
         told = row.get("intensity") or {}
         measured = told.get("actual")
-        found.append(sample(row.get("from"), told.get("forecast") if measured is None else measured, estimated=measured is None))
+        found.append(
+            parse_sample(row.get("from"), told.get("forecast") if measured is None else measured, estimated=measured is None)
+        )
     return [each for each in found if each is not None]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_S
-from footprint.ledger.sources.base import BadAnswer, IntensitySample, IntensitySource, SourceRequest, sample
+from footprint.ledger.sources.base import BadAnswer, IntensitySample, IntensitySource, SourceRequest, parse_sample
 
 DATASET = "eco2mix-national-tr"
 
@@ -33,7 +33,7 @@ def _read(body: Any) -> list[IntensitySample]:
         rows = body
     else:
         raise BadAnswer("neither records nor results")
-    found = [sample(row.get("date_heure"), row.get("taux_co2")) for row in rows]
+    found = [parse_sample(row.get("date_heure"), row.get("taux_co2")) for row in rows]
     return [each for each in found if each is not None]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_S
-from footprint.ledger.sources.base import BadAnswer, IntensitySample, IntensitySource, SourceRequest, sample
+from footprint.ledger.sources.base import BadAnswer, IntensitySample, IntensitySource, SourceRequest, parse_sample
 
 G_PER_KWH_OF_LB_PER_MWH = 0.45359237  # the international pound [kg], by definition (1959)
 
@@ -27,7 +27,7 @@ def _read(body: Any) -> list[IntensitySample]:
     if units != "lbs_co2_per_mwh":
         raise BadAnswer(f"units {units!r} are not lbs_co2_per_mwh")
     rows = [(row.get("point_time"), row.get("value")) for row in body["data"]]
-    found = [sample(at, None if value is None else float(value) * G_PER_KWH_OF_LB_PER_MWH) for at, value in rows]
+    found = [parse_sample(at, None if value is None else float(value) * G_PER_KWH_OF_LB_PER_MWH) for at, value in rows]
     return [each for each in found if each is not None]
 
 

@@ -16,7 +16,7 @@ from footprint.config import parse_config
 from footprint.core.timestamps import format_instant
 from footprint.figures import Query, run_query
 from footprint.i18n.formatting import estimate, moment
-from footprint.queries.agent_liveness import FORGOTTEN_US, REPORTING, RETIRED, SILENT, last_heard
+from footprint.queries.agent_liveness import REPORTING, RETIRED, RETIRED_AFTER_US, SILENT, host_liveness
 from footprint.storage.database import Store
 from tests.support.contract_files import CONFIG, NOW_US, START, bring, compute, config, energy_lines, request_lines
 
@@ -51,10 +51,10 @@ def here(
 
 def test_a_host_reports_is_silent_or_is_retired_by_its_last_reading(walked: Store) -> None:
     facts = parse_config(CONFIG + "[notify]\nsilent_after_s = 600\n")
-    for after_us, state in ((600 * S, REPORTING), (601 * S, SILENT), (FORGOTTEN_US - 1, SILENT), (FORGOTTEN_US, RETIRED)):
-        (heard,) = last_heard(walked, facts, END_US + after_us)
+    for after_us, state in ((600 * S, REPORTING), (601 * S, SILENT), (RETIRED_AFTER_US - 1, SILENT), (RETIRED_AFTER_US, RETIRED)):
+        (heard,) = host_liveness(walked, facts, END_US + after_us)
         assert (heard.host, heard.last_us, heard.silent_us, heard.state) == ("a", END_US, after_us, state)
-    assert heard.row()["silent_s"] == FORGOTTEN_US / S
+    assert heard.row()["silent_s"] == RETIRED_AFTER_US / S
 
 
 @pytest.mark.parametrize("language", ["fr", "en"])
@@ -69,7 +69,7 @@ def test_a_silent_agent_is_named_with_its_last_reading_and_since_how_long(walked
 
 def test_nobody_is_said_to_report_who_does_not(walked: Store, store: Store) -> None:
     assert "Every agent reports" in words(parts.silent(here(walked, now_us=END_US)))
-    retired = words(parts.silent(here(walked, now_us=END_US + FORGOTTEN_US)))
+    retired = words(parts.silent(here(walked, now_us=END_US + RETIRED_AFTER_US)))
     assert "No agent reports any more" in retired
     assert "Every agent" not in retired
     assert "30 days or more: 1." in retired

@@ -23,8 +23,8 @@ from footprint.figures import Query, run_query
 from footprint.figures.engine import open_result
 from footprint.figures.row_metrics import budgets, energy_figures
 from footprint.impact.factor_book import shipped_book
-from footprint.ledger.import_batches import list_batches, withdraw
-from footprint.queries.hourly_profile import hours
+from footprint.ledger.import_batches import list_batches, withdraw_batch
+from footprint.queries.hourly_profile import hourly_energy
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 from tests.support.contract_files import DAY_S, NOW_US, bring, compute, config, energy_lines, request_lines, write
@@ -243,9 +243,9 @@ def test_sums_give_what_hourly_rows_give(store: Store, zone: str) -> None:
         ends = (asked.from_us or FIRST_DAY * 86_400_000_000, asked.to_us or (FIRST_DAY + DAYS) * 86_400_000_000)
         if ends[0] < ends[1]:
             plain = tuple(each for each in asked.where if each[0] in ("service", "use_case", "model", "host"))
-            shown = hours(store, facts, *ends, plain)
+            shown = hourly_energy(store, facts, *ends, plain)
             with unsummed(store):
-                slots = hours(store, facts, *ends, plain)
+                slots = hourly_energy(store, facts, *ends, plain)
             assert shown.keys() == slots.keys()
             assert shown == pytest.approx(slots, rel=1e-9)
     assert True in kinds
@@ -326,7 +326,7 @@ def test_sums_follow_every_change_of_rows(store: Store, tmp_path: Path) -> None:
     made_anew(store, facts)
     assert contents(store) == changed
     for batch in list_batches(store):
-        withdraw(store, batch["id"], "a test", NOW_US)
+        withdraw_batch(store, batch["id"], "a test", NOW_US)
     compute(store, facts)
     assert contents(store) == [[], [], [], []]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from footprint.benchmark.ledger_energy_source import readings_of
+from footprint.benchmark.ledger_energy_source import cumulative_readings
 from footprint.cli.app import status_of
 from footprint.core.records import EnergyReading
 from footprint.ledger.ingest import IngestService
@@ -163,7 +163,7 @@ def test_with_the_real_agent_running_nothing_is_counted_twice(load: Load, tmp_pa
     lines = [line for path in sorted((tmp_path / "spool").glob("*.ndjson")) for line in path.read_bytes().splitlines()]
     IngestService(sqlite, lambda _: set()).accept("inf-01", lines, time.time_ns() // 1000)
     end_us = found.begin_us + round(found.seconds * US)
-    kept = [each for each in readings_of(sqlite, "inf-01", found.begin_us, end_us) if each.source == "counter"]
+    kept = [each for each in cumulative_readings(sqlite, "inf-01", found.begin_us, end_us) if each.source == "counter"]
     package = next(row for row in rows_of(kept, found.begin_us, end_us) if row["device"] == "cpu:0")
     assert package["energy_j"] == pytest.approx(truth, rel=0.01)
     with sqlite.read() as connection:
