@@ -18,7 +18,7 @@ from collectors.process_groups import Groups, Usage
 from collectors.procfs import PAGE_BYTES, ProcessTable
 from collectors.sensor_set import Sensors
 from collectors.spool import Spool
-from footprint.core.counter_correction import CLOSED, Meter, advance, begin, is_credible, record
+from footprint.core.counter_correction import CLOSED, Meter, is_credible, start_meter, to_record, update_meter
 from footprint.core.records import ActivityReading, ContextReading, to_line
 from footprint.core.samples import Sample
 from footprint.core.version import VERSION
@@ -77,13 +77,13 @@ class Agent:
         if before is None:
             if not is_credible(sample):
                 return
-            self.meters[place] = self._opened(begin(sample, self.boot))
+            self.meters[place] = self._opened(start_meter(sample, self.boot))
             return
-        after, closed = advance(before, sample, self.boot, self.config.sample_us)
+        after, closed = update_meter(before, sample, self.boot, self.config.sample_us)
         if closed is not None:
             self._close(closed)
             before = self._opened(after)
-            after, _ = advance(before, sample, self.boot, self.config.sample_us)
+            after, _ = update_meter(before, sample, self.boot, self.config.sample_us)
         if before.last.channel.parts and after is not before:
             self.instances[channel.device] = share(before, after, self.instances[channel.device])
         if after.last is sample and channel.parts != before.last.channel.parts:
@@ -101,7 +101,7 @@ class Agent:
         if new:
             self.instances[device] = {name: old.get(name) or self._edge(each) for name, each in new.items()}
             return after
-        return self._edge(begin(after.last, self.boot, after.seq, after.resets + 1))
+        return self._edge(start_meter(after.last, self.boot, after.seq, after.resets + 1))
 
     def _opened(self, meter: Meter) -> Meter:
         """A meter at its first sample, told: energy is the difference to it."""
@@ -117,7 +117,7 @@ class Agent:
             self._edge(each, CLOSED)
 
     def _edge(self, meter: Meter, status: str = "") -> Meter:
-        found, meter = record(meter, self.config.host, self.sync, VERSION, status)
+        found, meter = to_record(meter, self.config.host, self.sync, VERSION, status)
         if found is not None and len(self.edges) < MAX_EDGES:
             self.edges.append(to_line(found))
         return meter
@@ -155,7 +155,7 @@ class Agent:
         lines = []
 
         def tell(meter: Meter) -> Meter:
-            found, told = record(meter, self.config.host, self.sync, VERSION)
+            found, told = to_record(meter, self.config.host, self.sync, VERSION)
             if found is not None:
                 lines.append(to_line(found))
             return told

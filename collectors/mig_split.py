@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from footprint.core.counter_correction import Meter, begin
+from footprint.core.counter_correction import Meter, start_meter
 from footprint.core.samples import Channel, DevicePart, Sample
 from footprint.core.units import PJ_PER_UJ
 
@@ -32,7 +32,7 @@ def shares_uj(energy_uj: int, weights: Sequence[int]) -> list[int]:
 def begun(board: Meter, boot: str) -> dict[str, Meter]:
     """Meters of all parts of a board, beginning where its meter stands."""
     at = board.last
-    return {part.device: begin(Sample(_channel(at.channel, part), at.at_us, at.mono_us), boot) for part in at.channel.parts}
+    return {part.device: start_meter(Sample(_channel(at.channel, part), at.at_us, at.mono_us), boot) for part in at.channel.parts}
 
 
 def share(before: Meter, after: Meter, instances: Mapping[str, Meter]) -> dict[str, Meter]:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from collectors.background_reader import SlowReader
 from collectors.base import Unavailable
-from footprint.core.prometheus_metrics import Entry, entries_of, parse_exposition
+from footprint.core.prometheus_metrics import ExporterMetric, metrics_named, parse_exposition
 from footprint.core.samples import Channel, Sample
 
 TIMEOUT_S = 10
@@ -53,9 +53,9 @@ class Scraper:
 
     def samples_of(self, text: str, at_us: int, mono_us: int) -> list[Sample]:
         """Samples of the counters that an exposition shows, each device once."""
-        best: dict[str, tuple[int, Entry, int]] = {}
+        best: dict[str, tuple[int, ExporterMetric, int]] = {}
         for name, labels, raw in parse_exposition(text):
-            for entry in entries_of(name):
+            for entry in metrics_named(name):
                 device, value = entry.device_of(labels), entry.value_of(raw)
                 if entry.quantity != "energy" or device is None or value is None or not self._counts(entry):
                     continue
@@ -67,11 +67,11 @@ class Scraper:
                     best[device] = rank, entry, entry.together(before[2], value)
         return [Sample(self._channel(device, entry), at_us, mono_us, value) for device, (_, entry, value) in best.items()]
 
-    def _channel(self, device: str, entry: Entry) -> Channel:
+    def _channel(self, device: str, entry: ExporterMetric) -> Channel:
         source = f"{entry.exporter}-energy"
         return Channel(device, entry.component, source, entry.wrap_uj, entry.limit_uw, period_us=self._period_us)
 
-    def _counts(self, entry: Entry) -> bool:
+    def _counts(self, entry: ExporterMetric) -> bool:
         chosen = self._exporter_of.setdefault(entry.group, entry.exporter)
         if chosen != entry.exporter:
             self._say(f"{entry.exporter} and {chosen} both show this host's {entry.group}; only {chosen} counts")

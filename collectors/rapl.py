@@ -24,7 +24,7 @@ from pathlib import Path
 from collectors.base import Collector, PermissionRequired, Unavailable
 from collectors.config import AgentConfig
 from collectors.mirrored_counters import MirroredCounters
-from footprint.core.counter_correction import most_uj
+from footprint.core.counter_correction import max_energy_uj
 from footprint.core.samples import Channel, Sample
 
 _PACKAGE = re.compile(r"^package-(\d+)(?:-die-(\d+))?$")
@@ -77,7 +77,7 @@ class RaplCollector(Collector):
         if wrap_uj <= 0:
             raise ValueError("a counter whose range is not known (max_energy_range_uj) cannot be corrected")
         limit_uw = _limit_uw(path)
-        if most_uj(limit_uw, 2 * self._period_us) >= wrap_uj:
+        if max_energy_uj(limit_uw, 2 * self._period_us) >= wrap_uj:
             raise ValueError(
                 f"its counter could wrap unseen between two samples {self._period_us / 1e6:g} s apart; lower [agent] sample_s"
             )

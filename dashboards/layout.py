@@ -19,7 +19,7 @@ from footprint.access.authentication import mode_of
 from footprint.aggregation import METHOD_VERSION
 from footprint.core.timestamps import format_instant
 from footprint.core.version import VERSION
-from footprint.i18n.formatting import moment
+from footprint.i18n.formatting import format_local_time
 
 # The mark: a whisker with a point. The interval is the brand.
 MARK = (
@@ -119,7 +119,7 @@ def printed(context: PageContext) -> html.Div:
 def footer(context: PageContext, more: Sequence[Any]) -> html.Footer:
     """Versions, licence, accessibility, the weight of the page; and the words that pictures taken away bear."""
     view, language, config = context.view, context.view.language, context.config
-    now = moment(format_instant(context.now_us), config.timezone, language)
+    now = format_local_time(format_instant(context.now_us), config.timezone, language)
     burnt: dict[str, Any] = {
         "data-burn": say(
             language, "burnt", organisation=config.organisation or "Footprint", date=now, licence=config.editions.licence

@@ -98,7 +98,7 @@ def cumulative_readings(store: Store, host: str, begin_us: int, end_us: int) -> 
     found = []
     with store.read() as connection:
         view = LedgerView(store, connection)
-        places = {alias.device: alias.place for alias in view.aliases(host)}
+        places = {alias.device: alias.name for alias in view.aliases(host)}
         for stream in view.streams().get(host, []):
             if stream.quantity != "energy":
                 continue

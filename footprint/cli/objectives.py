@@ -22,11 +22,11 @@ def objectives(
 
     Kept, exceeded, running, or not measurable.
     """
-    from footprint.calendar.periods import named_period
+    from footprint.calendar.periods import parse_period
     from footprint.queries.objectives import COLUMNS, objective_statuses
 
     facts, store = opened(config)
-    rows = [standing.row() for standing in objective_statuses(store, facts, now_us(), named_period(period) if period else None)]
+    rows = [standing.row() for standing in objective_statuses(store, facts, now_us(), parse_period(period) if period else None)]
     emit(list(COLUMNS), rows, form, output)
     if not rows:
         say("no [[objective]] of such a period in the configuration; `footprint init` writes an example")

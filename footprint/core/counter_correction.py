@@ -48,7 +48,7 @@ class Meter:
         return self.energy_pj // PJ_PER_UJ
 
 
-def begin(sample: Sample, boot: str, seq: int = 0, resets: int = 0) -> Meter:
+def start_meter(sample: Sample, boot: str, seq: int = 0, resets: int = 0) -> Meter:
     """A meter at its first sample; its epoch is named after the boot and the instant."""
     return Meter(sample, f"{boot}/{sample.at_us}", seq, resets=resets)
 
@@ -58,17 +58,17 @@ def is_credible(sample: Sample) -> bool:
     return not (sample.power_uw and 0 < sample.channel.limit_uw < sample.power_uw)
 
 
-def most_uj(limit_uw: int, elapsed_us: int) -> int:
+def max_energy_uj(limit_uw: int, elapsed_us: int) -> int:
     """The most energy [µJ] that a device of a power limit [µW] can have drawn in a time [µs]."""
     return (limit_uw or _NO_LIMIT_UW) * (elapsed_us + REFRESH_US) // PJ_PER_UJ
 
 
-def gain_uj(last: Sample, sample: Sample) -> int | None:
+def delta_uj(last: Sample, sample: Sample) -> int | None:
     """Energy [µJ] between two samples of a counter, None where it cannot be known or believed."""
     assert last.counter_uj is not None
     assert sample.counter_uj is not None
     channel = sample.channel
-    most = most_uj(channel.limit_uw, sample.mono_us - last.mono_us)
+    most = max_energy_uj(channel.limit_uw, sample.mono_us - last.mono_us)
     if channel.wrap_uj is not None and most >= channel.wrap_uj:
         return None  # it may have wrapped more than once: nobody can tell
     gained = sample.counter_uj - last.counter_uj
@@ -77,7 +77,7 @@ def gain_uj(last: Sample, sample: Sample) -> int | None:
     return gained if 0 <= gained <= most else None
 
 
-def advance(meter: Meter, sample: Sample, boot: str, sample_us: int = US_PER_S) -> tuple[Meter, Meter | None]:
+def update_meter(meter: Meter, sample: Sample, boot: str, sample_us: int = US_PER_S) -> tuple[Meter, Meter | None]:
     """The meter after one more sample, and the meter that this closed, None if none.
 
     Where one was closed, the meter returned stands at the first sample of its epoch: tell it, then advance it by
@@ -91,7 +91,7 @@ def advance(meter: Meter, sample: Sample, boot: str, sample_us: int = US_PER_S) 
     gap_us = max(MIN_GAP_US, GAP_PERIODS * max(sample_us, channel.period_us))
     seen_us = elapsed_us if elapsed_us <= gap_us else 0
     if sample.counter_uj is not None and last.counter_uj is not None:
-        gained = gain_uj(last, sample)
+        gained = delta_uj(last, sample)
         if gained is None:
             return _doubted(meter, sample, boot)
         added_pj = gained * PJ_PER_UJ
@@ -101,7 +101,7 @@ def advance(meter: Meter, sample: Sample, boot: str, sample_us: int = US_PER_S) 
         # µW x µs = pJ; the mean of two integers in halves, so twice the sum is kept whole.
         added_pj = (sample.power_uw + last.power_uw) * seen_us // 2
     else:
-        return begin(sample, boot, meter.seq, meter.resets + 1), meter
+        return start_meter(sample, boot, meter.seq, meter.resets + 1), meter
     # Written out rather than replaced: this is done for every device each second.
     return Meter(
         sample,
@@ -119,12 +119,12 @@ def advance(meter: Meter, sample: Sample, boot: str, sample_us: int = US_PER_S) 
 def _doubted(meter: Meter, sample: Sample, boot: str) -> tuple[Meter, Meter | None]:
     """A sample that does not follow from the one before: doubted, or, where it bears out an earlier doubt, a new epoch."""
     doubt = meter.doubt
-    if doubt is None or doubt.counter_uj is None or sample.mono_us <= doubt.mono_us or gain_uj(doubt, sample) is None:
+    if doubt is None or doubt.counter_uj is None or sample.mono_us <= doubt.mono_us or delta_uj(doubt, sample) is None:
         return replace(meter, doubt=sample), None
-    return begin(doubt, boot, meter.seq, meter.resets + 1), replace(meter, doubt=None)
+    return start_meter(doubt, boot, meter.seq, meter.resets + 1), replace(meter, doubt=None)
 
 
-def record(meter: Meter, host: str, sync: str, agent: str, status: str = "") -> tuple[EnergyReading | None, Meter]:
+def to_record(meter: Meter, host: str, sync: str, agent: str, status: str = "") -> tuple[EnergyReading | None, Meter]:
     """What the meter says now, and the meter that remembers having said it.
 
     Nothing is said twice, nor at an instant that is not after the last one told: where the wall clock was set

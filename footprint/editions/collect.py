@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy import select
 
-from footprint.calendar.periods import Period, named_period, period_at
-from footprint.calendar.ranges import cut_periods
+from footprint.calendar.periods import Period, parse_period, period_at
+from footprint.calendar.ranges import split_by_period
 from footprint.config import Config
 from footprint.core.records import FootprintError
 from footprint.core.timestamps import to_datetime
@@ -72,7 +72,7 @@ class LedgerSnapshot:
                 return CoverageReport()
             days = [
                 (to_datetime(start).astimezone(zone).date().isoformat(), start, end)
-                for start, end in cut_periods("day", start_us, end_us, zone)
+                for start, end in split_by_period("day", start_us, end_us, zone)
             ]
             hosts = {host for host, _ in found.watched.devices}
             sites = {host: self.config.host_at(host, end_us - 1).site for host in hosts}
@@ -91,7 +91,7 @@ def gather(store: Store, config: Config, context: ReleaseContext, now_us: int, b
     NoData
         If the ledger holds nothing of the period.
     """
-    period = named_period(context.period)
+    period = parse_period(context.period)
     start, end = period.bounds_us(config.timezone)
     held = book or load_factor_book(store)
     ledger = LedgerSnapshot(store, config, held, end if now_us >= end else now_us)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 
-from footprint.calendar.periods import MONTHS_OF, Period, named_period, period_at
+from footprint.calendar.periods import MONTHS_PER_PERIOD, Period, parse_period, period_at
 from footprint.config import Config
 from footprint.core.timestamps import parse_instant
 from footprint.disclosure.primary_suppression import Cell, Key, Rules, Status
@@ -27,7 +27,7 @@ from footprint.storage.database import Store, table
 MEASURES = ("requests", "input_tokens", "output_tokens", "energy_kwh", "co2e_location_g", "embodied_g", "water_l")
 FULL = "energy_full_kwh"  # energy_kwh of the view in which idle energy is spread over use cases
 OTHER = "(other)"
-_QUARTER, _YEAR = MONTHS_OF["quarter"], MONTHS_OF["year"]
+_QUARTER, _YEAR = MONTHS_PER_PERIOD["quarter"], MONTHS_PER_PERIOD["year"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def protected(
     BadPeriod
         If it is no period.
     """
-    asked = named_period(period)
+    asked = parse_period(period)
     around = asked if asked.length == _YEAR else period_at(asked.bounds_us(config.timezone)[0], config.timezone, _QUARTER)
     rules = rules_of(config)
     cells = _cells(store, config, around, now_us, book)

@@ -44,7 +44,7 @@ class ArchiveReader:
         self._store, self._connection = store, connection
         self._days: dict[str, dict[int, list[Any]]] | None = None
         self._withdrawn: set[int] | None = None
-        self._vault: ObjectStore | None = None
+        self._object_store: ObjectStore | None = None
         self._files: OrderedDict[str, pa.Table] = OrderedDict()
 
     def days(self, source: str) -> frozenset[int]:
@@ -79,12 +79,12 @@ class ArchiveReader:
         if not parts:
             return None
         found = pa.concat_tables([self._file(part) for part in parts]).unify_dictionaries()
-        gone = self._gone() & {number for part in parts for number in json.loads(part.batches)}
+        gone = self._withdrawn_batches() & {number for part in parts for number in json.loads(part.batches)}
         if gone:
             found = found.filter(pc.invert(pc.is_in(found.column("batch"), pa.array(sorted(gone), pa.int64()))))
         return found
 
-    def _gone(self) -> set[int]:
+    def _withdrawn_batches(self) -> set[int]:
         if self._withdrawn is None:
             batch = table(schema.Batch)
             rows = self._connection.execute(select(batch.c.id).where(batch.c.withdrawn_us.is_not(None)))
@@ -93,9 +93,9 @@ class ArchiveReader:
 
     def _file(self, part: Any) -> pa.Table:
         if part.file not in self._files:
-            if self._vault is None:
-                self._vault = ObjectStore(self._store.meta(self._connection)["sealed"])
-            raw = self._vault.read(part.file)
+            if self._object_store is None:
+                self._object_store = ObjectStore(self._store.meta(self._connection)["sealed"])
+            raw = self._object_store.read(part.file)
             if sha256_of(raw) != part.sha256:
                 raise ObjectStoreError(f"{part.file} is not what was sealed; `footprint ledger verify` says more")
             self._files[part.file] = unpack_rows(raw)

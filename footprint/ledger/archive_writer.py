@@ -82,7 +82,7 @@ def _closed_days(view: LedgerView, last_day: int) -> Iterable[tuple[str, list[tu
     for host, streams in sorted(view.streams().items()):
         states: dict[int, list[tuple[int, int]]] = {}
         for stream in streams:
-            known = view.days_of(stream.id)
+            known = view.stream_days(stream.id)
             for day, version in zip(known.day.tolist(), known.version.tolist(), strict=True):
                 states.setdefault(day, []).append((stream.id, version))
         closed = {day: state for day, state in sorted(states.items()) if day <= last_day}
@@ -106,8 +106,8 @@ class _LinkChain:
         with store.read() as connection:
             rows = connection.execute(select(target).where(target.c.source == source).order_by(target.c.seq)).all()
         self.rows: list[dict[str, Any]] = [dict(row._mapping) for row in rows]
-        for number, link, raw in vault.chain(source, len(self.rows)):
-            self._keep(chain_row(link, number, sha256_of(raw)))
+        for number, link, raw in vault.links(source, len(self.rows)):
+            self._append(chain_row(link, number, sha256_of(raw)))
             done.adopted += 1
 
     def state(self, day: int) -> str:
@@ -123,9 +123,9 @@ class _LinkChain:
         number = len(self.rows)
         raw = canonical_json({**link, "seq": number, "previous": self.rows[-1]["link"] if self.rows else ""})
         self.vault.write(link_name(self.source, number), raw)
-        self._keep(chain_row(json.loads(raw), number, sha256_of(raw)))
+        self._append(chain_row(json.loads(raw), number, sha256_of(raw)))
 
-    def _keep(self, row: dict[str, Any]) -> None:
+    def _append(self, row: dict[str, Any]) -> None:
         with self.store.begin() as connection:
             self.store.insert_new(connection, schema.Sealed, [row])
         self.rows.append(row)

@@ -20,7 +20,7 @@ from sqlmodel import SQLModel
 from footprint.core.records import FootprintError
 from footprint.ledger.verifier import sha256_of
 from footprint.storage import schema
-from footprint.storage.database import SCHEMA, Store, table
+from footprint.storage.database import SCHEMA_VERSION, Store, table
 
 ROWS_PER_BATCH = 100_000
 MANIFEST = "backup.json"
@@ -42,7 +42,7 @@ def _tables() -> list[Table]:
 def backup(store: Store, path: Path, now_us: int) -> dict[str, int]:
     """Write a backup; rows by table. The file has its name only once it is whole."""
     part = path.with_name(path.name + ".part")
-    told: dict[str, Any] = {"schema": SCHEMA, "at_us": now_us, "tables": {}}
+    told: dict[str, Any] = {"schema": SCHEMA_VERSION, "at_us": now_us, "tables": {}}
     with store.read() as connection, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
         for target in _tables():
             raw, rows = _pack_table(connection, target)
@@ -77,10 +77,10 @@ def restore(store: Store, path: Path) -> dict[str, int]:
     try:
         with zipfile.ZipFile(path) as archive, store.begin() as connection:
             told = json.loads(archive.read(MANIFEST))
-            if told["schema"] != SCHEMA:
+            if told["schema"] != SCHEMA_VERSION:
                 raise BackupError(
-                    f"{path} is of schema {told['schema']}, this program has {SCHEMA}: restore with the release that made it, "
-                    "then open the store with this one"
+                    f"{path} is of schema {told['schema']}, this program has {SCHEMA_VERSION}: restore with the release that "
+                    "made it, then open the store with this one"
                 )
             _require_empty(store, connection)
             counts = {}

@@ -34,7 +34,7 @@ def read_csv(path: str, lines: LineChunks, wanted: Collection[str] | None) -> It
         If the first line is not a header, or names a wanted column twice.
     """
     header = _Header(path, lines.take(), wanted)
-    yield RecordBatch.without_rows(header.columns, [])
+    yield RecordBatch.empty(header.columns, [])
     number, rest = 0, b""
     for first, chunk in lines.chunks():
         number, data = (number, rest + chunk) if rest else (first, chunk)
@@ -70,7 +70,7 @@ def _without_truncated_line(data: bytes, number: int, header: _Header, lines: Li
     if data.endswith(b"\n"):
         return data
     before, _, last = data.rpartition(b"\n")
-    if last.strip() and (lines.torn or _is_truncated(last, before, header.names)):
+    if last.strip() and (lines.truncation or _is_truncated(last, before, header.names)):
         rejects.append(Reject(number + data.count(b"\n"), "line", "the file ends in the middle of this line"))
         return data[: len(data) - len(last)]
     return data

@@ -30,7 +30,7 @@ class _RowTables:
 
     rows: Table
     claims: Table
-    gone: Table
+    withdrawn: Table
     key: tuple[str, ...]
 
 
@@ -113,7 +113,7 @@ def _move_to_withdrawn(connection: Connection, kind: _RowTables, batch: int) -> 
     names = [column.name for column in kind.rows.columns]
     mine = kind.rows.c.batch_id == batch
     kept = select(*(kind.rows.c[name] for name in names)).where(mine)
-    connection.execute(insert(kind.gone).from_select(names, kept))
+    connection.execute(insert(kind.withdrawn).from_select(names, kept))
     return int(connection.execute(delete(kind.rows).where(mine)).rowcount)
 
 

@@ -56,7 +56,7 @@ def import_energy(store: Store, path: str, now_us: int, progress: ProgressCallba
 
     def parts() -> Iterator[_ImportStep]:
         for readings, rejects in energy_file.parse_energy(path, read_batches(path, digest, energy_file.COLUMNS)):
-            accept = partial(_accept_readings, store, readings, streams.of(readings.streams))
+            accept = partial(_accept_readings, store, readings, streams.resolve(readings.streams))
             yield accept if len(readings) else None, rejects
 
     return _import_steps(store, path, "energy", parts(), digest, now_us, progress)
@@ -157,7 +157,7 @@ def import_codecarbon(
     runs, twice = codecarbon_import.reject_measured_runs(store, host, runs)
     found = codecarbon_import.runs_to_readings(host, runs)
     epochs = store.name_ids(set(found.epoch))
-    accept = partial(_accept_named, store, found, StreamIds(store).of(found.streams), [epochs[e] for e in found.epoch])
+    accept = partial(_accept_named, store, found, StreamIds(store).resolve(found.streams), [epochs[e] for e in found.epoch])
     parts: list[_ImportStep] = [(accept if runs else None, [*rejects, *twice])]
     energy_done = _import_steps(store, path, "energy", parts, new_digest(), now_us, None)
     lines = np.array([run.line for run in runs], dtype=np.int64)

@@ -47,7 +47,7 @@ class IngestService:
             if not line.strip():
                 continue
             try:
-                record = self._checked(host, from_line(line))
+                record = self._validate(host, from_line(line))
             except BadLine as bad:
                 shipment.rejects.append(Reject(number, bad.column, bad.reason))
             else:
@@ -57,7 +57,7 @@ class IngestService:
         shipment.rejects.sort(key=lambda reject: reject.line)
         return shipment
 
-    def _checked(self, host: str | None, record: Record) -> Any:
+    def _validate(self, host: str | None, record: Record) -> Any:
         if not isinstance(record, RequestRecord):
             if host is not None and record.host != host:
                 raise BadLine("host", "the token may not write for this host")
@@ -83,7 +83,7 @@ class IngestService:
     ) -> None:
         columns = rows_from_records([r for _, r in requests], np.array([n for n, _ in requests], dtype=np.int64))
         # Names and streams have transactions of their own, hence come first.
-        ids = self._streams.of(readings.streams)
+        ids = self._streams.resolve(readings.streams)
         names = self._store.name_ids({*readings.epoch, *columns.names(), *(text for place in places for text in place)})
         epochs = [names[epoch] for epoch in readings.epoch]
         with self._store.begin() as connection:

@@ -90,7 +90,7 @@ def fetch_series(
     kept = 0
     while start_us < to_us:
         end_us = min(start_us - start_us % US_PER_DAY + US_PER_DAY, to_us)
-        found = _fetch_samples(source, source.ask(zone, start_us, end_us, key), ask, sleep)
+        found = _fetch_samples(source, source.build_request(zone, start_us, end_us, key), ask, sleep)
         kept += store_samples(
             store, name, zone, [each for each in found if start_us <= each.start_us < end_us], source.length_us, now_us
         )
@@ -114,7 +114,7 @@ def _fetch_samples(
             if status == 200:
                 try:
                     # What a body calls itself is not to be believed: it is JSON or it is not.
-                    return source.read(json.loads(body))
+                    return source.parse_response(json.loads(body))
                 except ValueError:
                     said = f"{len(body)} bytes that are not JSON"
                 except BadAnswer as bad:

@@ -45,7 +45,7 @@ def read_jsonl(lines: LineChunks, wanted: Collection[str] | None, shape: RowMapp
                 rejects.append(Reject(line, "line", "not a JSON object"))
         yield RecordBatch(_columns(found, wanted, clean), np.array(where, dtype=np.int64), rejects)
     if lines.rejects:
-        yield RecordBatch.without_rows((), lines.rejects[:])
+        yield RecordBatch.empty((), lines.rejects[:])
 
 
 def _split(data: bytes) -> Iterable[bytes | str]:

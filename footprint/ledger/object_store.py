@@ -93,7 +93,7 @@ class ObjectStore:
         found = (entry.rsplit("/", 1)[-1] for entry in self._files.ls(path, detail=False))
         return sorted(f"{folder}/{name}" for name in found if not name.endswith(".part"))
 
-    def chain(self, source: str, since: int) -> Iterator[tuple[int, dict[str, Any], bytes]]:
+    def links(self, source: str, since: int) -> Iterator[tuple[int, dict[str, Any], bytes]]:
         """Links of a source from a number on, in order, with their bytes."""
         number = since
         while self.exists(link_name(source, number)):

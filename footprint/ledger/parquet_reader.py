@@ -33,7 +33,7 @@ def read_parquet(path: str, raw: IO[bytes], digest: Any, wanted: Collection[str]
             names = [name for name in file.schema_arrow.names if is_wanted(name, wanted)]
             if len(set(names)) < len(names):
                 raise UnreadableFile(f"{path}: names a column twice")
-            yield RecordBatch.without_rows(names, [])
+            yield RecordBatch.empty(names, [])
             number = 1
             for batch in file.iter_batches(batch_size=_ROWS, columns=names) if names else ():
                 columns = {name: _decoded_column(batch.column(name)) for name in names}

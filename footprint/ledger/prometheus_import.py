@@ -16,14 +16,14 @@ import numpy as np
 from sqlalchemy import select
 
 from footprint.core.prometheus_metrics import (
-    Corrected,
-    Entry,
+    CorrectedCounter,
+    ExporterMetric,
     SourceUnavailable,
-    begin,
-    entries_of,
-    follow,
-    host_of,
-    refuse_overlap,
+    check_overlap,
+    metrics_named,
+    series_host,
+    start_counter,
+    update_counter,
 )
 from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_S
@@ -43,7 +43,7 @@ Points = dict[int, int]  # instant [µs] -> value [µJ or µW]
 
 @dataclass(slots=True)
 class _DeviceSamples:
-    entry: Entry
+    entry: ExporterMetric
     points: Points = field(default_factory=dict)
 
 
@@ -87,8 +87,8 @@ def import_prometheus(
     ask = fetch or http_fetcher(url)
     names = metric_names(ask, from_us, to_us, exporter)
     streams = StreamIds(store)
-    refuse_overlap(_exporters_by_host(ask, names, from_us, to_us, exporter, host_label))
-    known: dict[tuple[str, str, str], Corrected] = {}
+    check_overlap(_exporters_by_host(ask, names, from_us, to_us, exporter, host_label))
+    known: dict[tuple[str, str, str], CorrectedCounter] = {}
 
     def parts() -> Iterator[tuple[Readings, list[int]]]:
         for start_us in range(from_us - LOOK_BACK_US, to_us, CHUNK_US):
@@ -97,7 +97,7 @@ def import_prometheus(
             for place, device in sorted(found.items(), key=lambda item: item[0]):
                 readings = _readings(store, place, device, known, from_us)
                 if len(readings):
-                    yield readings, streams.of(readings.streams)
+                    yield readings, streams.resolve(readings.streams)
 
     said = f"{url} {format_instant(from_us)}/{format_instant(to_us)}"
     return import_readings(store, said, parts(), now_us)
@@ -117,7 +117,7 @@ def metric_names(ask: Fetch, from_us: int, to_us: int, exporter: str) -> list[st
     """Names that the server knows and the table holds."""
     window = {"start": repr(from_us / US_PER_S), "end": repr(to_us / US_PER_S)}
     found = _fetch_json(ask, "/api/v1/label/__name__/values", window)
-    return [name for name in sorted(found) if any(not exporter or entry.exporter == exporter for entry in entries_of(name))]
+    return [name for name in sorted(found) if any(not exporter or entry.exporter == exporter for entry in metrics_named(name))]
 
 
 def _exporters_by_host(
@@ -127,9 +127,9 @@ def _exporters_by_host(
     window = {"start": repr(from_us / US_PER_S), "end": repr(to_us / US_PER_S)}
     for name in names:
         for labels in _fetch_json(ask, "/api/v1/series", {"match[]": name} | window):
-            for entry in entries_of(name):
+            for entry in metrics_named(name):
                 if entry.device_of(labels) and (not exporter or entry.exporter == exporter):
-                    seen[host_of(labels, host_label), entry.group].add(entry.exporter)
+                    seen[series_host(labels, host_label), entry.group].add(entry.exporter)
     return seen
 
 
@@ -141,11 +141,11 @@ def _devices(
     preferred: dict[tuple[str, str, str], int] = {}
     for name in names:
         for labels, values in fetch_samples(ask, name, start_us, end_us):
-            for entry in entries_of(name):
+            for entry in metrics_named(name):
                 device = entry.device_of(labels)
                 if device is None or (exporter and entry.exporter != exporter):
                     continue
-                place = host_of(labels, host_label), device, entry.quantity
+                place = series_host(labels, host_label), device, entry.quantity
                 rank = entry.rank(labels)
                 if rank > preferred.get(place, rank):
                     continue
@@ -182,7 +182,11 @@ def _merge_samples(device: _DeviceSamples, values: list[tuple[int, float]]) -> N
 
 
 def _readings(
-    store: Store, place: tuple[str, str, str], device: _DeviceSamples, known: dict[tuple[str, str, str], Corrected], from_us: int
+    store: Store,
+    place: tuple[str, str, str],
+    device: _DeviceSamples,
+    known: dict[tuple[str, str, str], CorrectedCounter],
+    from_us: int,
 ) -> Readings:
     """Readings of one device from ``from_us`` on; a counter goes on from the last sample that the ledger holds too."""
     host, name, quantity = place
@@ -199,9 +203,9 @@ def _readings(
             if at_us < from_us and (state is None or at_us <= state.at_us):
                 continue
             if state is None:
-                state = begin(device.points[at_us], at_us)
+                state = start_counter(device.points[at_us], at_us)
             elif at_us > state.at_us:
-                state = follow(state, device.points[at_us], at_us, entry)
+                state = update_counter(state, device.points[at_us], at_us, entry)
             else:
                 continue  # the ledger holds it
             rows.append((at_us, state.value_uj, epochs.setdefault(f"{_EPOCH_PREFIX}{state.epoch_us}", len(epochs))))
@@ -212,7 +216,7 @@ def _readings(
     return Readings([key], none, columns[:, 0], none, columns[:, 1], none - 1, list(epochs), columns[:, 2], none, none, none)
 
 
-def _last_common_state(store: Store, key: StreamKey, points: Points) -> Corrected | None:
+def _last_common_state(store: Store, key: StreamKey, points: Points) -> CorrectedCounter | None:
     """The counter at the last instant that both the server and the ledger hold, None where there is none."""
     stream, name, reading = table(schema.Stream), table(schema.Name), table(schema.Reading)
     with store.read() as connection:
@@ -235,5 +239,5 @@ def _last_common_state(store: Store, key: StreamKey, points: Points) -> Correcte
         )
         for at_us, value_uj, epoch in found:
             if at_us in points and epoch.startswith(_EPOCH_PREFIX):
-                return Corrected(points[at_us], at_us, value_uj, int(epoch.removeprefix(_EPOCH_PREFIX)))
+                return CorrectedCounter(points[at_us], at_us, value_uj, int(epoch.removeprefix(_EPOCH_PREFIX)))
     return None

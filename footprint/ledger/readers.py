@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from footprint.core.log_formats import COLUMNS, FieldMap, request_of
+from footprint.core.log_formats import COLUMNS, FieldMap, map_request
 from footprint.ledger.csv_reader import read_csv
 from footprint.ledger.jsonl_reader import RowMapper, read_jsonl
 from footprint.ledger.line_reader import HashedStream, LineChunks
@@ -67,7 +67,7 @@ def read_mapped_log(path: str, found: FieldMap, digest: Any = None) -> Iterator[
     UnreadableFile
         If the file cannot be read.
     """
-    for block in read_batches(path, digest, found.sources() if found.form == "csv" else COLUMNS, partial(request_of, found)):
+    for block in read_batches(path, digest, found.sources() if found.form == "csv" else COLUMNS, partial(map_request, found)):
         if found.form == "csv":
             yield _map_rows(found, block)
         else:
@@ -77,7 +77,7 @@ def read_mapped_log(path: str, found: FieldMap, digest: Any = None) -> Iterator[
 def _map_rows(found: FieldMap, block: RecordBatch) -> RecordBatch:
     names = list(block.columns)
     rows = zip(*(block.columns[name].to_pylist() for name in names), strict=True)
-    mapped = [request_of(found, dict(zip(names, row, strict=True))) for row in rows]
+    mapped = [map_request(found, dict(zip(names, row, strict=True))) for row in rows]
     kept = [(row, line) for row, line in zip(mapped, block.lines.tolist(), strict=True) if row is not None]
     columns = {name: pa.array([_text(row.get(name)) for row, _ in kept], pa.string()) for name in COLUMNS}
     return RecordBatch(columns, np.array([line for _, line in kept], dtype=np.int64), block.rejects)

@@ -18,7 +18,7 @@ from footprint.ledger.day_versions import bump_stream_days
 from footprint.ledger.energy_file import Readings
 from footprint.ledger.rejects import CONFLICT, IngestResult, Reject
 from footprint.storage import schema
-from footprint.storage.bulk_insert import stage
+from footprint.storage.bulk_insert import create_temporary_table
 from footprint.storage.database import Store, table
 
 Ints = NDArray[np.int64]
@@ -130,7 +130,7 @@ def _split_off_known(
 ) -> Ints:
     """Judge the rows whose identity is stored already, claim those that are the same; places of the others."""
     columns = {"place": int, "stream_id": int, "time_us": int, "value": int}
-    stage(connection, "incoming_reading", columns, [(place, *row[:3]) for place, row in enumerate(rows)])
+    create_temporary_table(connection, "incoming_reading", columns, [(place, *row[:3]) for place, row in enumerate(rows)])
     known, equal = connection.exec_driver_sql(
         f"SELECT COUNT(*), COUNT(CASE WHEN r.value = i.value THEN 1 END) FROM {_KNOWN}"
     ).one()

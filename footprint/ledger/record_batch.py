@@ -34,7 +34,7 @@ class RecordBatch:
         return pa.nulls(len(self.lines), pa.string()) if found is None else found
 
     @classmethod
-    def without_rows(cls, names: Iterable[str], rejects: list[Reject]) -> RecordBatch:
+    def empty(cls, names: Iterable[str], rejects: list[Reject]) -> RecordBatch:
         """A block that says which columns there are, and perhaps what was no row."""
         return cls({name: pa.array([], pa.string()) for name in names}, np.zeros(0, dtype=np.int64), rejects)
 

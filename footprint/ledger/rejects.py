@@ -42,23 +42,23 @@ class ColumnErrors:
     def __init__(self, lines: NDArray[np.int64]) -> None:
         self.lines = lines
         self.bad = np.zeros(len(lines), dtype=bool)
-        self._why: dict[int, tuple[str, str]] = {}
+        self._reasons: dict[int, tuple[str, str]] = {}
 
     def mark(self, rows: NDArray[np.bool_], column: str, reason: str) -> None:
         """Refuse rows for one reason."""
         for index in np.flatnonzero(rows & ~self.bad).tolist():
-            self._why[index] = (column, reason)
+            self._reasons[index] = (column, reason)
         self.bad |= rows
 
     def mark_one(self, index: int, column: str, reason: str) -> None:
         """Refuse one row."""
         if not self.bad[index]:
             self.bad[index] = True
-            self._why[index] = (column, reason)
+            self._reasons[index] = (column, reason)
 
     def rejects(self) -> list[Reject]:
         """All refused rows, in line order."""
-        return [Reject(int(self.lines[index]), *why) for index, why in sorted(self._why.items())]
+        return [Reject(int(self.lines[index]), *why) for index, why in sorted(self._reasons.items())]
 
 
 def write_rejects(path: Path, rejects: list[Reject]) -> None:

@@ -30,7 +30,7 @@ class RetentionRule:
 
     tables: tuple[str, ...]
     holds: tuple[str, str]
-    kept: tuple[str, str]
+    retention: tuple[str, str]
     persons: tuple[str, str]
 
 
@@ -123,7 +123,7 @@ def retention_rows(config: Config, language: str) -> list[dict[str, Any]]:
         {
             "tables": ", ".join(rule.tables),
             "holds": rule.holds[chosen],
-            "kept": rule.kept[chosen].format(keep_days=config.keep_days, log_days=config.access.log_days),
+            "kept": rule.retention[chosen].format(keep_days=config.keep_days, log_days=config.access.log_days),
             "persons": rule.persons[chosen],
         }
         for rule in RULES

@@ -37,7 +37,7 @@ class UserCountRows:
 
     lines: NDArray[np.int64]
     cells: list[UserCell]
-    told: list[CellCounts]
+    counts: list[CellCounts]
 
 
 def parse_users(path: str, blocks: Iterable[RecordBatch]) -> Iterator[tuple[UserCountRows, list[Reject]]]:
@@ -82,7 +82,7 @@ def store_user_counts(store: Store, cells: UserCountRows, connection: Connection
     result = IngestResult()
     known = _stored_counts(connection, cells.cells)
     claims, rows = [], []
-    for line, cell, told in zip(cells.lines.tolist(), cells.cells, cells.told, strict=True):
+    for line, cell, told in zip(cells.lines.tolist(), cells.cells, cells.counts, strict=True):
         if cell not in known:
             known[cell] = told
             rows.append((*cell, *told, batch_id))

@@ -48,7 +48,7 @@ def _components(view: LedgerView, config: Config) -> dict[str, list[dict[str, An
     """Devices that each service was placed on, by kind and model."""
     found: dict[str, Counter[tuple[str, str]]] = {}
     for placement in config.placements:
-        names = {placement.device, *(a.device for a in view.aliases(placement.host) if a.place == placement.device)}
+        names = {placement.device, *(a.device for a in view.aliases(placement.host) if a.name == placement.device)}
         for stream in view.streams().get(placement.host, []):
             if stream.device in names and stream.quantity in ("energy", "power"):
                 found.setdefault(placement.service, Counter())[stream.component, stream.model] += 1

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from footprint.charts.badge import svg
+from footprint.charts.badge import draw_badge
 from footprint.config import Config
 from footprint.core.assumptions import assumption
 from footprint.core.estimate import Estimate
@@ -235,4 +235,4 @@ def badge_svg(found: Comparison) -> str:
     text = "no measurable difference"
     if found.measurable:
         text = f"{found.ratio.value:.3g} x [{found.ratio.low:.3g} ; {found.ratio.high:.3g}]"
-    return svg(f"Wh per {found.per}", text)
+    return draw_badge(f"Wh per {found.per}", text)

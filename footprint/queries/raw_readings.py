@@ -17,7 +17,7 @@ def raw_readings(store: Store, host: str, device: str, from_us: int, to_us: int)
     found: list[dict[str, Any]] = []
     with store.read() as connection:
         view = LedgerView(store, connection)
-        names = {device, *(alias.device for alias in view.aliases(host) if alias.place == device)}
+        names = {device, *(alias.device for alias in view.aliases(host) if alias.name == device)}
         for stream in view.streams().get(host, []):
             if stream.device not in names:
                 continue

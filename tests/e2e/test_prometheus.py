@@ -14,7 +14,7 @@ import pytest
 
 from footprint.aggregation.device_energy import device_spans
 from footprint.attribution.energy_intervals import BRIDGED
-from footprint.core.prometheus_metrics import Overlap, SourceUnavailable
+from footprint.core.prometheus_metrics import OverlappingExporters, SourceUnavailable
 from footprint.ledger.importers import import_requests
 from footprint.ledger.ledger_view import LedgerView
 from footprint.ledger.prometheus_import import import_prometheus
@@ -214,7 +214,7 @@ def test_two_exporters_of_one_group_are_refused_and_nothing_is_stored(server: st
     line = f'kepler_node_cpu_active_joules_total{{zone="package",path="p",node_name="inf-01"}} 5 {DAY_S}000\n'
     assert httpx.post(f"{server}/api/v1/import/prometheus", content=line).status_code == 204
     httpx.get(f"{server}/internal/force_flush")
-    with pytest.raises(Overlap, match="kepler and node_exporter"):
+    with pytest.raises(OverlappingExporters, match="kepler and node_exporter"):
         bring(sqlite, server, 0, 600)
     with sqlite.read() as connection:
         assert LedgerView(sqlite, connection).streams() == {}

@@ -7,7 +7,7 @@ from footprint.editions.edition_data import EditionData
 from footprint.editions.figure_registry import FigureBook, without_value
 from footprint.editions.sections.key_figures import source
 from footprint.editions.texts import short, tr, untranslated
-from footprint.i18n.formatting import energy_unit, mass_unit, number, signed
+from footprint.i18n.formatting import energy_unit, format_change, format_number, mass_unit
 from footprint.queries.objectives import EXCEEDED, KEPT, NOT_MEASURABLE, RUNNING, UNITS, UNKNOWN, ObjectiveStatus
 
 STATES = {
@@ -106,6 +106,6 @@ def _figure(facts: EditionData, found: ObjectiveStatus, *, hidden: bool) -> Figu
 
 def _limit(found: ObjectiveStatus, display: tuple[float, str]) -> Text:
     if found.objective.baseline is not None:
-        return Text(signed(found.limit, "fr"), signed(found.limit, "en"))
+        return Text(format_change(found.limit, "fr"), format_change(found.limit, "en"))
     size, unit = display
-    return Text(*(f"{number(found.limit / size, language)}\u00a0{unit}".strip("\u00a0") for language in ("fr", "en")))
+    return Text(*(f"{format_number(found.limit / size, language)}\u00a0{unit}".strip("\u00a0") for language in ("fr", "en")))

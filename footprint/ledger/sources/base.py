@@ -47,8 +47,8 @@ class IntensitySource:
     scope: str
     licence: str
     key_variable: str  # of the environment; empty: no key is needed
-    ask: Callable[[str, int, int, str], SourceRequest]
-    read: Callable[[Any], list[IntensitySample]]
+    build_request: Callable[[str, int, int, str], SourceRequest]
+    parse_response: Callable[[Any], list[IntensitySample]]
     marginal: bool = False  # what one kilowatt-hour more would emit: advice, never a figure
 
 

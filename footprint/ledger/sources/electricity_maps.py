@@ -12,12 +12,12 @@ from footprint.core.units import US_PER_HOUR
 from footprint.ledger.sources.base import BadAnswer, IntensitySample, IntensitySource, SourceRequest, parse_sample
 
 
-def _ask(zone: str, start_us: int, end_us: int, key: str) -> SourceRequest:
+def _build_request(zone: str, start_us: int, end_us: int, key: str) -> SourceRequest:
     parameters = {"zone": zone, "start": format_instant(start_us), "end": format_instant(end_us)}
     return SourceRequest("/v3/carbon-intensity/past-range", parameters, {"auth-token": key})
 
 
-def _read(body: Any) -> list[IntensitySample]:
+def _parse_response(body: Any) -> list[IntensitySample]:
     """Samples of ``past-range`` (data), ``history`` and ``latest`` (one)."""
     if not isinstance(body, dict):
         raise BadAnswer("no object")
@@ -38,6 +38,6 @@ SOURCE = IntensitySource(
     scope="life cycle, consumption mix with exchanges",
     licence="commercial terms; the raw series is not published",
     key_variable="ELECTRICITYMAPS_TOKEN",
-    ask=_ask,
-    read=_read,
+    build_request=_build_request,
+    parse_response=_parse_response,
 )

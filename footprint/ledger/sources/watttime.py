@@ -15,12 +15,12 @@ from footprint.ledger.sources.base import BadAnswer, IntensitySample, IntensityS
 G_PER_KWH_OF_LB_PER_MWH = 0.45359237  # the international pound [kg], by definition (1959)
 
 
-def _ask(zone: str, start_us: int, end_us: int, key: str) -> SourceRequest:
+def _build_request(zone: str, start_us: int, end_us: int, key: str) -> SourceRequest:
     parameters = {"region": zone, "start": format_instant(start_us), "end": format_instant(end_us), "signal_type": "co2_moer"}
     return SourceRequest("/v3/historical", parameters, {"authorization": f"Bearer {key}"})
 
 
-def _read(body: Any) -> list[IntensitySample]:
+def _parse_response(body: Any) -> list[IntensitySample]:
     if not isinstance(body, dict) or not isinstance(body.get("data"), list):
         raise BadAnswer(f"no data: {body.get('error', 'nothing said') if isinstance(body, dict) else 'no object'}")
     units = (body.get("meta") or {}).get("units", "")
@@ -39,7 +39,7 @@ SOURCE = IntensitySource(
     scope="marginal operating emissions: when to run, never an inventory",
     licence="commercial terms; the raw series is not published",
     key_variable="WATTTIME_TOKEN",
-    ask=_ask,
-    read=_read,
+    build_request=_build_request,
+    parse_response=_parse_response,
     marginal=True,
 )

@@ -15,7 +15,7 @@ from collectors.checkpoint import load, save
 from collectors.config import Gateway
 from collectors.gateways.litellm import row_of
 from collectors.log_tailer import LONGEST_LINE, Follower
-from footprint.core.log_formats import BadMap, load_map, request_of, shipped_maps
+from footprint.core.log_formats import BadMap, load_map, map_request, shipped_maps
 from footprint.core.records import RequestRecord, from_line
 from footprint.ledger.importers import import_mapped_log
 from footprint.storage.database import Store
@@ -214,7 +214,7 @@ def test_every_shipped_map_has_a_row() -> None:
 @pytest.mark.parametrize("name", sorted(ROWS))
 def test_a_row_as_its_program_writes_it(name: str) -> None:
     document, said = ROWS[name]
-    assert request_of(load_map(name), document | PERSONAL) == said
+    assert map_request(load_map(name), document | PERSONAL) == said
 
 
 @pytest.mark.parametrize("name", sorted(set(ROWS) - {"opencost-inference"}))
@@ -251,7 +251,7 @@ def test_a_csv_log_is_read_by_its_map(sqlite: Store, tmp_path: Path) -> None:
 
 def test_a_declared_gateway_takes_over_the_service_and_the_rules(sqlite: Store, tmp_path: Path) -> None:
     found = config(FACTS).field_map("proxy")
-    row = request_of(found, ROWS["litellm"][0] | {"request_tags": ["use_case:drafting", "other:search"]})
+    row = map_request(found, ROWS["litellm"][0] | {"request_tags": ["use_case:drafting", "other:search"]})
     assert row is not None
     assert (row["service"], row["use_case"]) == ("given", "search")
 

@@ -115,10 +115,10 @@ def fetch(
     ],
 )
 def test_recorded_days_are_read(name: str, count: int, first: tuple[str, float]) -> None:
-    found = SOURCES["eco2mix"].read(json.loads((RECORDED / name).read_text()))
+    found = SOURCES["eco2mix"].parse_response(json.loads((RECORDED / name).read_text()))
     assert len(found) == count
     assert (found[0].start_us, found[0].g_per_kwh) == (parse_instant(first[0]), first[1])
-    wrapped = SOURCES["eco2mix"].read(
+    wrapped = SOURCES["eco2mix"].parse_response(
         {
             "total_count": 1,
             "results": [{"date_heure": first[0], "taux_co2": first[1]}, {"date_heure": first[0], "taux_co2": None}],
@@ -206,7 +206,10 @@ def test_electricity_maps_is_asked_with_its_key(sqlite: Store, grid: Grid) -> No
     assert fetch(sqlite, grid, name="electricity-maps", zone="DE", key="secret") == 24
     assert grid.asked[0][1]["zone"] == "DE"
     assert grid.asked[0][2]["auth-token"] == "secret"
-    assert SOURCES["electricity-maps"].read({"zone": "FR", "carbonIntensity": 55, "datetime": _iso(DAY_US)})[0].g_per_kwh == 55
+    assert (
+        SOURCES["electricity-maps"].parse_response({"zone": "FR", "carbonIntensity": 55, "datetime": _iso(DAY_US)})[0].g_per_kwh
+        == 55
+    )
     with pytest.raises(SourceUnavailable, match="FR only"):
         fetch(sqlite, grid, zone="DE")
 
@@ -323,7 +326,7 @@ def test_great_britain_is_asked_by_the_half_hour(sqlite: Store, grid: Grid) -> N
     assert grid.asked[0][0] == "/intensity/2025-08-22T00:00:00Z/2025-08-23T00:00:00Z"
     _, values, _ = intensity_series.series_values(sqlite, "neso", "GB", DAY_US, DAY_US + 24 * H)
     assert values.tolist() == [118.0, 121.0]
-    assert [each.estimated for each in SOURCES["neso"].read(json.loads(grid.answers[0](None, {})[2]))] == [False, True]  # type: ignore[arg-type]
+    assert [each.estimated for each in SOURCES["neso"].parse_response(json.loads(grid.answers[0](None, {})[2]))] == [False, True]  # type: ignore[arg-type]
     with pytest.raises(SourceUnavailable, match="GB only"):
         fetch(sqlite, grid, name="neso", zone="FR")
 
