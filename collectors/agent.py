@@ -21,8 +21,8 @@ from collectors.spool import Spool
 from footprint.core.counter_correction import CLOSED, Meter, is_credible, start_meter, to_record, update_meter
 from footprint.core.records import ActivityReading, ContextReading, to_line
 from footprint.core.samples import Sample
+from footprint.core.version import VERSION
 
-VERSION = "0.2.0"
 HOST_GROUP, OWN_GROUP = "(host)", "footprint-agent"
 MAX_EDGES = 10_000
 

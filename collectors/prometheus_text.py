@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from collectors.agent import VERSION, Agent
+from collectors.agent import Agent
 from collectors.shipper import Shipper
+from footprint.core.version import VERSION
 
 Values = list[tuple[dict[str, str], float]]
 

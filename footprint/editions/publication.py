@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 
 from footprint.calendar.periods import Period, parse_period
 from footprint.config import Config
@@ -13,6 +12,7 @@ from footprint.config.models import Annotation
 from footprint.core.records import FootprintError
 from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_DAY, US_PER_S
+from footprint.core.version import VERSION
 from footprint.editions import publications_page
 from footprint.editions.builder import build
 from footprint.editions.collect import collect_data
@@ -89,7 +89,7 @@ def release_context(store: Store, config: Config, period: Period, now_us: int) -
         period=str(period),
         version=len(mine) + 1,
         cut_us=now_us,
-        code_version=version("footprint"),
+        code_version=VERSION,
         final_on=release_date(config, period, config.editions.final_day),
         next_release=release_date(config, period.shifted(1), config.editions.provisional_day),
         numbers=_numbers(before[-1]) if before else {},
