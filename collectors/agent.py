@@ -18,11 +18,11 @@ from collectors.process_groups import GroupUsage, ProcessGroups
 from collectors.procfs import PAGE_BYTES, ProcessTable
 from collectors.sensor_set import SensorSet
 from collectors.spool import Spool
-from footprint.core.counter_correction import CLOSED, Meter, is_credible, start, to_record, update
+from footprint.core.counter_correction import CLOSED, Meter, is_credible, start_meter, to_record, update_meter
 from footprint.core.records import ActivityReading, ContextReading, to_line
 from footprint.core.samples import Sample
+from footprint.core.version import VERSION
 
-VERSION = "0.2.0"
 HOST_GROUP, AGENT_GROUP = "(host)", "footprint-agent"
 MAX_BOUNDARY_LINES = 10_000
 
@@ -59,14 +59,14 @@ class Agent:
     def sample(self, at_us: int, mono_us: int) -> None:
         """Read every sensor and every external source once."""
         self.sensors.open_missing(mono_us)
-        for each in self.sensors.collect(at_us, mono_us):
-            self.add_sample(each)
+        for sample in self.sensors.collect(at_us, mono_us):
+            self.add_sample(sample)
         covered = self.sensors.components()
         for source in self.external_sources:
-            for each in source():
+            for sample in source():
                 # A component that an own sensor measures would be counted twice.
-                if each.channel.component not in covered:
-                    self.add_sample(each)
+                if sample.channel.component not in covered:
+                    self.add_sample(sample)
 
     def add_sample(self, sample: Sample) -> None:
         """Update the meter of the sample's device."""
@@ -77,13 +77,13 @@ class Agent:
         if before is None:
             if not is_credible(sample):
                 return
-            self.meters[key] = self._open_epoch(start(sample, self.boot))
+            self.meters[key] = self._open_epoch(start_meter(sample, self.boot))
             return
-        after, closed = update(before, sample, self.boot, self.config.sample_us)
+        after, closed = update_meter(before, sample, self.boot, self.config.sample_us)
         if closed is not None:
             self._close_epoch(closed)
             before = self._open_epoch(after)
-            after, _ = update(before, sample, self.boot, self.config.sample_us)
+            after, _ = update_meter(before, sample, self.boot, self.config.sample_us)
         if before.last.channel.parts and after is not before:
             self.instances[channel.device] = update_instances(before, after, self.instances[channel.device])
         if after.last is sample and channel.parts != before.last.channel.parts:
@@ -101,7 +101,7 @@ class Agent:
         if new:
             self.instances[device] = {name: old.get(name) or self._record_boundary(meter) for name, meter in new.items()}
             return after
-        return self._record_boundary(start(after.last, self.boot, after.seq, after.resets + 1))
+        return self._record_boundary(start_meter(after.last, self.boot, after.seq, after.resets + 1))
 
     def _open_epoch(self, meter: Meter) -> Meter:
         """Record a meter at its first sample: energy is the difference to it."""

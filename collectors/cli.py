@@ -38,8 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (BadConfig, BadMap, ValueError) as error:
         print(f"footprint-agent: {error}", file=sys.stderr)
         return CONFIGURATION
-    except Unavailable as why:
-        print(f"footprint-agent: {why}", file=sys.stderr)
+    except Unavailable as error:
+        print(f"footprint-agent: {error}", file=sys.stderr)
         return UNAVAILABLE
     except OSError as error:
         print(f"footprint-agent: {error}", file=sys.stderr)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from collectors.checkpoint import LogOffsets
 from collectors.config import Gateway
-from footprint.core.log_formats import FieldMap, load_map, parse_document, request_of
+from footprint.core.log_formats import FieldMap, load_map, map_request, parse_json_object
 from footprint.core.records import BadLine, from_line, to_line
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class LogTailer:
         return offset + complete_bytes
 
     def _parse_line(self, raw: bytes, identity: str) -> str | None:
-        document = parse_document(raw) if len(raw) <= MAX_LINE_BYTES else None
+        document = parse_json_object(raw) if len(raw) <= MAX_LINE_BYTES else None
         line = "" if document is None and raw.strip() else document and request_line(self._map, document, identity)
         self.refused_lines += line == ""
         return line or None
@@ -112,7 +112,7 @@ def request_line(field_map: FieldMap, document: Mapping[str, Any], identity: str
 
     ``identity`` is used if the row has none, so that repeats are recognised.
     """
-    row = request_of(field_map, document)
+    row = map_request(field_map, document)
     if row is None:
         return None
     row["id"] = str(row.get("id") or identity)
@@ -139,9 +139,9 @@ def read_file(field_map: FieldMap, path: str, users: DistinctUsers | None = None
             text = io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline="")
             documents: Iterator[Mapping[str, Any] | None] = iter(csv.DictReader(text))
         else:
-            documents = (parse_document(raw) if raw.strip() else {} for raw in file)
+            documents = (parse_json_object(raw) if raw.strip() else {} for raw in file)
         for number, document in enumerate(documents, 2 if field_map.form == "csv" else 1):
-            row = request_of(field_map, document) if document else None
+            row = map_request(field_map, document) if document else None
             if users is not None and document and row is not None:
                 users.add(document, row)
             if document is None or row is not None:

@@ -11,8 +11,9 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 
-from collectors.agent import VERSION, Agent
+from collectors.agent import Agent
 from collectors.shipper import Shipper
+from footprint.core.version import VERSION
 
 _MAX_REQUEST_BYTES = 4096
 Values = list[tuple[dict[str, str], float]]

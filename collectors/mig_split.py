@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from footprint.core.counter_correction import Meter, start
+from footprint.core.counter_correction import Meter, start_meter
 from footprint.core.samples import Channel, DevicePart, Sample
 from footprint.core.units import PJ_PER_UJ
 
@@ -33,7 +33,7 @@ def start_instances(board: Meter, boot: str) -> dict[str, Meter]:
     """New meters of all parts of a board, by device, starting at the last sample of its meter."""
     sample = board.last
     return {
-        part.device: start(Sample(_channel(sample.channel, part), sample.at_us, sample.mono_us), boot)
+        part.device: start_meter(Sample(_channel(sample.channel, part), sample.at_us, sample.mono_us), boot)
         for part in sample.channel.parts
     }
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from collectors.background_reader import BackgroundReader
 from collectors.base import Unavailable
-from footprint.core.prometheus_metrics import Entry, entries_of, parse_exposition
+from footprint.core.prometheus_metrics import ExporterMetric, metrics_named, parse_exposition
 from footprint.core.samples import Channel, Sample
 
 TIMEOUT_S = 10
@@ -53,9 +53,9 @@ class PrometheusScraper:
 
     def samples_of(self, text: str, at_us: int, mono_us: int) -> list[Sample]:
         """Samples of the energy counters in an exposition, one per device."""
-        best: dict[str, tuple[int, Entry, int]] = {}
+        best: dict[str, tuple[int, ExporterMetric, int]] = {}
         for name, labels, raw in parse_exposition(text):
-            for entry in entries_of(name):
+            for entry in metrics_named(name):
                 device, value = entry.device_of(labels), entry.value_of(raw)
                 if entry.quantity != "energy" or device is None or value is None or not self._is_chosen(entry):
                     continue
@@ -67,11 +67,11 @@ class PrometheusScraper:
                     best[device] = rank, entry, entry.together(before[2], value)
         return [Sample(self._channel(device, entry), at_us, mono_us, value) for device, (_, entry, value) in best.items()]
 
-    def _channel(self, device: str, entry: Entry) -> Channel:
+    def _channel(self, device: str, entry: ExporterMetric) -> Channel:
         source = f"{entry.exporter}-energy"
         return Channel(device, entry.component, source, entry.wrap_uj, entry.limit_uw, period_us=self._period_us)
 
-    def _is_chosen(self, entry: Entry) -> bool:
+    def _is_chosen(self, entry: ExporterMetric) -> bool:
         exporter = self._exporter_of.setdefault(entry.group, entry.exporter)
         if exporter != entry.exporter:
             self._log_once(f"{entry.exporter} and {exporter} both show this host's {entry.group}; only {exporter} counts")

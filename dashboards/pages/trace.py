@@ -13,7 +13,7 @@ from footprint.access.middleware import record_access
 from footprint.editions import provenance
 from footprint.editions.figure_format import shown
 from footprint.editions.repository import NoSuchEdition
-from footprint.i18n.formatting import number
+from footprint.i18n.formatting import format_number
 from footprint.queries.lineage import LineageLevel
 
 MAX_ROWS = 30
@@ -82,7 +82,7 @@ def _level(place: int, level: LineageLevel, command: str, language: str) -> Any:
         rows = level.rows[:MAX_ROWS]
         cells = [tuple(_cell(row[name], language) for name in level.columns) for row in rows]
         body = table(list(level.columns), cells, title)
-    sub = say(language, "trace_rows", count=number(len(level.rows), language), sha256=level.sha256[:16])
+    sub = say(language, "trace_rows", count=format_number(len(level.rows), language), sha256=level.sha256[:16])
     if len(level.rows) > MAX_ROWS:
         whole = f"{command} --level {level.name}"
         sub += " " + say(language, "trace_first", count=str(MAX_ROWS), command=whole)
@@ -92,4 +92,4 @@ def _level(place: int, level: LineageLevel, command: str, language: str) -> Any:
 def _cell(value: Any, language: str) -> str:
     if value is None:
         return say(language, "unknown")
-    return number(value, language, 6) if isinstance(value, float) else str(value)
+    return format_number(value, language, 6) if isinstance(value, float) else str(value)

@@ -19,7 +19,7 @@ from footprint.editions.change_effects import Effects, effects_of
 from footprint.editions.edition_data import IndicatorRow
 from footprint.figures import Query
 from footprint.figures.engine import budgeted_rows, open_result
-from footprint.i18n.formatting import estimate, mass_unit, number
+from footprint.i18n.formatting import format_estimate, format_number, mass_unit
 
 NAMES = {"idle": "(idle)", "unattributed": "(unattributed)"}  # effects that are called as their rows are
 Finding = Callable[[], Effects | None]
@@ -85,7 +85,7 @@ def change(context: PageContext, finding: Finding | None = None, *, wide: bool =
 
 
 def _written(value: float, language: str) -> str:
-    return estimate(value, None, None, language).value
+    return format_estimate(value, None, None, language).value
 
 
 def _sign(value: float) -> str:
@@ -99,8 +99,8 @@ def effect_name(name: str, language: str) -> str:
 
 def _effect(value: float, width: float, size: float, language: str) -> tuple[str, str]:
     """An effect with its sign, and its half-width."""
-    shown = estimate(abs(value) / size, (abs(value) - width) / size, (abs(value) + width) / size, language)
-    return f"{_sign(value)}{shown.value}", f"±{number(width / size, language, 2)}" if width > 0 else ""
+    shown = format_estimate(abs(value) / size, (abs(value) - width) / size, (abs(value) + width) / size, language)
+    return f"{_sign(value)}{shown.value}", f"±{format_number(width / size, language, 2)}" if width > 0 else ""
 
 
 def _told(found: Effects, size: float, language: str) -> list[tuple[str, str, str]]:

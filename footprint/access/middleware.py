@@ -16,7 +16,7 @@ from footprint.access.audit_log import cells_of, write
 from footprint.access.authentication import authenticate
 from footprint.access.authorization import AccessRefused, CellPolicy, authorize_answer, below_service
 from footprint.access.roles import Role, permission_of
-from footprint.calendar.periods import MONTHS_OF, named_period, period_at
+from footprint.calendar.periods import MONTHS_PER_PERIOD, parse_period, period_at
 from footprint.config import Config
 from footprint.editions.protected_cells import Protected, protected
 from footprint.editions.published_cells import previously_published_cells, releases
@@ -107,9 +107,9 @@ class AuthorizedQueries:
         zone = self._config.timezone
 
         def shows(period: str, service: str, use_case: str) -> bool:
-            named = named_period(period)
-            if named.length != MONTHS_OF["year"]:
-                named = period_at(named.bounds_us(zone)[0], zone, MONTHS_OF["quarter"])
+            named = parse_period(period)
+            if named.length != MONTHS_PER_PERIOD["year"]:
+                named = period_at(named.bounds_us(zone)[0], zone, MONTHS_PER_PERIOD["quarter"])
             return self._protected(str(named)).shows(period, service, use_case)
 
         return shows

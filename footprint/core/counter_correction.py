@@ -49,7 +49,7 @@ class Meter:
         return self.energy_pj // PJ_PER_UJ
 
 
-def start(sample: Sample, boot: str, seq: int = 0, resets: int = 0) -> Meter:
+def start_meter(sample: Sample, boot: str, seq: int = 0, resets: int = 0) -> Meter:
     """Meter at its first sample; its epoch is named after the boot and the instant."""
     return Meter(sample, f"{boot}/{sample.at_us}", seq, resets=resets)
 
@@ -78,7 +78,7 @@ def delta_uj(last: Sample, sample: Sample) -> int | None:
     return delta if 0 <= delta <= max_delta_uj else None
 
 
-def update(meter: Meter, sample: Sample, boot: str, sample_us: int = US_PER_S) -> tuple[Meter, Meter | None]:
+def update_meter(meter: Meter, sample: Sample, boot: str, sample_us: int = US_PER_S) -> tuple[Meter, Meter | None]:
     """Meter after one more sample, and the meter of the epoch that the sample closed, if any.
 
     If an epoch was closed, the returned meter stands at the first sample of the new epoch: record it, then update it
@@ -102,7 +102,7 @@ def update(meter: Meter, sample: Sample, boot: str, sample_us: int = US_PER_S) -
         # µW x µs = pJ; halving after the multiplication keeps the trapezoid an exact integer to within half a pJ.
         added_pj = (sample.power_uw + last.power_uw) * covered_us // 2
     else:
-        return start(sample, boot, meter.seq, meter.resets + 1), meter
+        return start_meter(sample, boot, meter.seq, meter.resets + 1), meter
     # Written out because dataclasses.replace is slow, and this runs for every device each second.
     return Meter(
         sample,
@@ -122,7 +122,7 @@ def _handle_inconsistent(meter: Meter, sample: Sample, boot: str) -> tuple[Meter
     suspect = meter.suspect
     if suspect is None or suspect.counter_uj is None or sample.mono_us <= suspect.mono_us or delta_uj(suspect, sample) is None:
         return replace(meter, suspect=sample), None
-    return start(suspect, boot, meter.seq, meter.resets + 1), replace(meter, suspect=None)
+    return start_meter(suspect, boot, meter.seq, meter.resets + 1), replace(meter, suspect=None)
 
 
 def to_record(meter: Meter, host: str, sync: str, agent: str, status: str = "") -> tuple[EnergyReading | None, Meter]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from footprint.calendar.periods import named_period
+from footprint.calendar.periods import parse_period
 from footprint.config import Config
-from footprint.config.models import at
+from footprint.config.models import fact_at
 from footprint.core.timestamps import format_instant
 from footprint.core.units import S_PER_HOUR
 from footprint.editions.document import Edition
@@ -29,7 +29,7 @@ BOUNDARY = (
 
 def exclusions(store: Store, config: Config, period: str, now_us: int) -> list[dict[str, Any]]:
     """What a period's figures do not hold: time of devices not read (an hour a day or more), hosted models, the boundary."""
-    start_us, end_us = named_period(period).bounds_us(config.timezone)
+    start_us, end_us = parse_period(period).bounds_us(config.timezone)
     rows: list[dict[str, Any]] = []
     question = Query(group=("host", "device"), every="day", from_us=start_us, to_us=end_us)
     with open_result(store, config, question, now_us) as found:
@@ -49,7 +49,7 @@ def exclusions(store: Store, config: Config, period: str, now_us: int) -> list[d
                         )
                     )
     named = {service.name for service in config.services if service.modelled_as}
-    hosted = sorted(name for name in named if at(config.services, name, end_us - 1))
+    hosted = sorted(name for name in named if fact_at(config.services, name, end_us - 1))
     rows += [_row("hosted model", name, why="no meter; footprint hosted models it, apart") for name in hosted]
     return rows + [_row("boundary", what, why=why) for what, why in BOUNDARY]
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy import select
 
-from footprint.calendar.periods import Period, named_period, period_at
-from footprint.calendar.ranges import cut_periods
+from footprint.calendar.periods import Period, parse_period, period_at
+from footprint.calendar.ranges import split_by_period
 from footprint.config import Config
 from footprint.core.records import FootprintError
 from footprint.core.timestamps import to_datetime
@@ -22,11 +22,11 @@ from footprint.editions.release_context import ReleaseContext
 from footprint.figures.engine import BudgetedRow, budgeted_rows, open_result
 from footprint.figures.query import BadQuery, Query
 from footprint.impact.factor_book import FactorBook
-from footprint.ledger.factor_store import book_of
-from footprint.queries.comparison import Comparison, NotComparable, Side, compare_sides, machines_of
+from footprint.ledger.factor_store import load_factor_book
+from footprint.queries.comparison import Comparison, ComparisonSide, NotComparable, accelerator_models, compare_sides
 from footprint.queries.energy_balance import energy_balance
-from footprint.queries.hourly_emissions import hourly
-from footprint.queries.objectives import standings
+from footprint.queries.hourly_emissions import hourly_emissions
+from footprint.queries.objectives import objective_statuses
 from footprint.queries.sensitivity import sensitivity
 from footprint.storage import schema
 from footprint.storage.database import Store, table
@@ -72,7 +72,7 @@ class LedgerSnapshot:
                 return CoverageReport()
             days = [
                 (to_datetime(start).astimezone(zone).date().isoformat(), start, end)
-                for start, end in cut_periods("day", start_us, end_us, zone)
+                for start, end in split_by_period("day", start_us, end_us, zone)
             ]
             hosts = {host for host, _ in found.watched.devices}
             sites = {host: self.config.host_at(host, end_us - 1).site for host in hosts}
@@ -91,9 +91,9 @@ def gather(store: Store, config: Config, context: ReleaseContext, now_us: int, b
     NoData
         If the ledger holds nothing of the period.
     """
-    period = named_period(context.period)
+    period = parse_period(context.period)
     start, end = period.bounds_us(config.timezone)
-    held = book or book_of(store)
+    held = book or load_factor_book(store)
     ledger = LedgerSnapshot(store, config, held, end if now_us >= end else now_us)
     kind = {1: "month", 3: "quarter", 12: "year"}[period.length]
     since = _since(period, config)
@@ -124,7 +124,7 @@ def gather(store: Store, config: Config, context: ReleaseContext, now_us: int, b
         heads=heads(store, start, end, context.cut_us),
         inputs=inputs(store, start, end),
         ledger=identity(store),
-        objectives=tuple(standings(store, config, ledger.now_us, period, context.objectives)),
+        objectives=tuple(objective_statuses(store, config, ledger.now_us, period, context.objectives)),
     )
     behind = tuple(facts.ranked()[SHOWN_USES:])
     if len(behind) > 1:
@@ -147,7 +147,7 @@ def _hourly(store: Store, config: Config, period: Period, kind: str) -> dict[str
     start, end = period.shifted(-1).bounds_us(config.timezone)[0], period.bounds_us(config.timezone)[1]
     for series in _series(store):
         try:
-            rows = hourly(store, config, Query(every=kind, from_us=start, to_us=end), series)
+            rows = hourly_emissions(store, config, Query(every=kind, from_us=start, to_us=end), series)
         except BadQuery:  # a marginal series says when to run, not what was emitted
             continue
         if len(rows) == 2 and all(row["mean_g_per_kwh"] is not None for row in rows):
@@ -173,7 +173,7 @@ def _comparisons(ledger: LedgerSnapshot, start: int, end: int) -> Iterable[Mappi
 
     Equal conditions only: what differs in machines, method or mix of tokens is not compared.
     """
-    sides: dict[str, dict[str, Side]] = {}
+    sides: dict[str, dict[str, ComparisonSide]] = {}
     ledger.asked += 1
     question = Query(group=("use_case", "model"), from_us=start, to_us=end)
     with open_result(ledger.store, ledger.config, question, ledger.now_us, ledger.book) as found:
@@ -183,7 +183,7 @@ def _comparisons(ledger: LedgerSnapshot, start: int, end: int) -> Iterable[Mappi
             (use_case, model), row = each.names, each.row
             if model and not {use_case, model} & {*KEPT_NAMES} and row["requests"] and (row["energy_kwh"] or 0) > 0:
                 budget = row["energy_kwh"], each.energy
-                sides.setdefault(use_case, {})[model] = Side(row, budget, machines_of(each.group.cells))
+                sides.setdefault(use_case, {})[model] = ComparisonSide(row, budget, accelerator_models(each.group.cells))
     for use_case, models in sorted(sides.items()):
         current = max(sorted(models), key=lambda name: models[name].row["requests"])
         better = list(_better(models, current))
@@ -200,7 +200,7 @@ def _comparisons(ledger: LedgerSnapshot, start: int, end: int) -> Iterable[Mappi
             }
 
 
-def _better(models: Mapping[str, Side], current: str) -> Iterable[Comparison]:
+def _better(models: Mapping[str, ComparisonSide], current: str) -> Iterable[Comparison]:
     for other in sorted(set(models) - {current}):
         try:
             found = compare_sides(models[current], models[other], (current, other))

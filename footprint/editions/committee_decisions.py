@@ -19,7 +19,7 @@ from footprint.config import Config
 from footprint.core.records import FootprintError
 from footprint.editions.release_context import Decision
 from footprint.editions.repository import shelf_of
-from footprint.ledger.object_store import VaultError
+from footprint.ledger.object_store import ObjectStoreError
 
 FILE = "decisions.toml"
 _TEXTS = ("fr", "en", "effect_fr", "effect_en")
@@ -47,7 +47,7 @@ def read_decisions(config: Config, period: str) -> tuple[Decision, ...]:
                 return ()
             text, place = vault.read(FILE).decode("utf-8"), f"{vault.url}/{FILE}"
         found = tomllib.loads(text)
-    except (OSError, VaultError, UnicodeDecodeError, tomllib.TOMLDecodeError) as bad:
+    except (OSError, ObjectStoreError, UnicodeDecodeError, tomllib.TOMLDecodeError) as bad:
         raise BadDecisions(f"{place}: cannot be read: {bad}") from None
     blocks = enumerate(found.get("decision", []), 1)
     told = [_decision(each, place, number) for number, each in blocks if each.get("period") == period]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from footprint.calendar.periods import named_period
+from footprint.calendar.periods import parse_period
 from footprint.config import Config
 from footprint.disclosure.primary_suppression import Reason
 from footprint.editions.edition_data import KEPT_NAMES, EditionData, SuppressionSummary, Where
@@ -42,7 +42,7 @@ class SuppressedCells:
 
     def _charter_hides(self, found: Protected, period: str, status: str) -> bool:
         """A status is shown where every use of it is: the sum of all but one would tell that one."""
-        start, end = named_period(period).bounds_us(self._config.timezone)
+        start, end = parse_period(period).bounds_us(self._config.timezone)
         uses = {name for (name,) in self._facts.uses.get(period, {}) if name not in KEPT_NAMES}
         mine = {name for name in uses if status in {self._config.charter_at(name, at) for at in (start, end - 1)}}
         return any(not found.shows(period, "", name) for name in mine)

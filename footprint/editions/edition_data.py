@@ -12,7 +12,7 @@ from footprint.config import Config
 from footprint.editions.release_context import ReleaseContext
 from footprint.impact.factor_book import Factor
 from footprint.impact.uncertainty import Budget
-from footprint.queries.objectives import Standing
+from footprint.queries.objectives import ObjectiveStatus
 
 Names = tuple[str, ...]
 Where = tuple[tuple[str, str], ...]
@@ -134,7 +134,7 @@ class EditionData:
     heads: tuple[tuple[str, str], ...] = ()
     inputs: str = ""
     ledger: str = ""
-    objectives: tuple[Standing, ...] = ()
+    objectives: tuple[ObjectiveStatus, ...] = ()
     hidden: Hidden = nothing_hidden
     box: SuppressionSummary | None = None
 

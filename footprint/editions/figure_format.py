@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from footprint.editions.document import Figure, Ref
-from footprint.i18n.formatting import bracket, estimate, fixed, number
+from footprint.i18n.formatting import format_bracket, format_decimals, format_estimate, format_number
 
 THIN, NBSP = "\u202f", "\u00a0"
 EXACT = "exact"  # the word is the same in both languages
@@ -84,7 +84,7 @@ def _level(figure: Figure, language: str) -> tuple[str, str]:
     size = figure.display[0]
     assert figure.value is not None
     low, high = (None if bound is None else bound / size for bound in (figure.low, figure.high))
-    told = estimate(figure.value / size, low, high, language)
+    told = format_estimate(figure.value / size, low, high, language)
     return told.value, told.interval
 
 
@@ -112,7 +112,7 @@ def _points(figure: Figure, language: str, *, sign: bool) -> tuple[str, str]:
     decimals = places((high - low) / 2, value)
     told = [_signed(each, decimals, language, sign=sign) for each in (low, value, high)]
     # An interval narrower than what is printed says nothing.
-    return told[1] + percent, "" if told[0] == told[2] else bracket(told[0], told[2], language)
+    return told[1] + percent, "" if told[0] == told[2] else format_bracket(told[0], told[2], language)
 
 
 def places(half_width: float, value: float) -> int:
@@ -123,7 +123,7 @@ def places(half_width: float, value: float) -> int:
 
 
 def _signed(value: float, decimals: int, language: str, *, sign: bool) -> str:
-    text = fixed(value, decimals, language)
+    text = format_decimals(value, decimals, language)
     return f"+{text}" if sign and round(value, decimals) > 0 else text
 
 
@@ -137,7 +137,7 @@ def _ratio(figure: Figure, language: str) -> tuple[str, str]:
     if 0 < value < 1:
         mark, value = "÷", 1 / value
         low, high = (None, None) if not low or not high else (1 / high, 1 / low)
-    told = estimate(value, low, high, language)
+    told = format_estimate(value, low, high, language)
     return f"{mark}{NBSP}{told.value}", told.interval
 
 
@@ -147,8 +147,8 @@ def _count(figure: Figure, language: str) -> tuple[str, str]:
     if figure.low is not None and figure.high is not None:
         return _level(figure, language)
     if figure.display[0] == 1:
-        return fixed(figure.value, 0, language), ""
-    return number(figure.value / figure.display[0], language), ""
+        return format_decimals(figure.value, 0, language), ""
+    return format_number(figure.value / figure.display[0], language), ""
 
 
 _WRITERS = {"level": _level, "change": _change, "share": _share, "ratio": _ratio, "count": _count, "effect": _effect}

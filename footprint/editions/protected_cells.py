@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 
-from footprint.calendar.periods import MONTHS_OF, Period, named_period, period_at
+from footprint.calendar.periods import MONTHS_PER_PERIOD, Period, parse_period, period_at
 from footprint.config import Config
 from footprint.core.timestamps import parse_instant
 from footprint.disclosure.primary_suppression import Cell, Key, Rules, Status
 from footprint.disclosure.secondary_suppression import Protection, protect
 from footprint.figures import Query, run_query
 from footprint.impact.factor_book import FactorBook
-from footprint.ledger.user_count_file import Told
+from footprint.ledger.user_count_file import CellCounts
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 
@@ -27,7 +27,7 @@ from footprint.storage.database import Store, table
 MEASURES = ("requests", "input_tokens", "output_tokens", "energy_kwh", "co2e_location_g", "embodied_g", "water_l")
 FULL = "energy_full_kwh"  # energy_kwh of the view in which idle energy is spread over use cases
 OTHER = "(other)"
-_QUARTER, _YEAR = MONTHS_OF["quarter"], MONTHS_OF["year"]
+_QUARTER, _YEAR = MONTHS_PER_PERIOD["quarter"], MONTHS_PER_PERIOD["year"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def protected(
     BadPeriod
         If it is no period.
     """
-    asked = named_period(period)
+    asked = parse_period(period)
     around = asked if asked.length == _YEAR else period_at(asked.bounds_us(config.timezone)[0], config.timezone, _QUARTER)
     rules = rules_of(config)
     cells = _cells(store, config, around, now_us, book)
@@ -156,7 +156,7 @@ def _cells(store: Store, config: Config, around: Period, now_us: int, book: Fact
     return [_cell(key, told.get(key), {name: found.get(name, 0.0) for name in names}) for key, found in sorted(amounts.items())]
 
 
-def _cell(key: Key, told: Told | None, amounts: dict[str, float]) -> Cell:
+def _cell(key: Key, told: CellCounts | None, amounts: dict[str, float]) -> Cell:
     users, share, teams = told or (None, None, None)
     return Cell(*key, users=users, max_share=share, teams=teams, amounts=amounts)
 
@@ -170,7 +170,7 @@ def _margins(periods: Collection[str], service: str, use_case: str) -> list[Key]
     return [(period, s, u) for period in periods for s in {service, ""} for u in {use_case, ""}]
 
 
-def _users(store: Store, periods: Collection[str]) -> dict[Key, Told]:
+def _users(store: Store, periods: Collection[str]) -> dict[Key, CellCounts]:
     target = table(schema.Users)
     with store.read() as connection:
         rows = connection.execute(select(target).where(target.c.period.in_(sorted(periods)))).all()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 
-from footprint.calendar.periods import Period, named_period
+from footprint.calendar.periods import Period, parse_period
 from footprint.config import Config
 from footprint.config.models import Annotation
 from footprint.core.records import FootprintError
 from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_DAY, US_PER_S
+from footprint.core.version import VERSION
 from footprint.editions import publications_page
 from footprint.editions.builder import build
 from footprint.editions.collect import gather
@@ -65,7 +65,7 @@ def draft(store: Store, config: Config, period: str, now_us: int, context: Relea
     BadPeriod
         If it has no such name.
     """
-    told = context or context_of(store, config, named_period(period), now_us)
+    told = context or context_of(store, config, parse_period(period), now_us)
     facts = protect(store, config, told, gather(store, config, told, now_us), told.cut_us)
     edition, book = build(facts)
     return Draft(edition, facts, book.keys())
@@ -75,13 +75,13 @@ def context_of(store: Store, config: Config, period: Period, now_us: int) -> Rel
     """What the edition of a period would say besides the ledger, as a draft of its next version."""
     published = published_editions(store)
     mine = [each for each in published if each.period == str(period)]
-    before = mine or [each for each in published if named_period(each.period) < period]
+    before = mine or [each for each in published if parse_period(each.period) < period]
     shown, kept = previously_published_cells(published)
     return ReleaseContext(
         period=str(period),
         version=len(mine) + 1,
         cut_us=now_us,
-        code_version=version("footprint"),
+        code_version=VERSION,
         final_on=release_date(config, period, config.editions.final_day),
         next_release=release_date(config, period.shifted(1), config.editions.provisional_day),
         numbers=_numbers(before[-1]) if before else {},
@@ -110,7 +110,7 @@ def _numbers(published: PublishedEdition) -> dict[str, int]:
 def _vintage(published: PublishedEdition) -> ReleasedVersion:
     """What the next editions need of one: its key figures."""
     edition = from_json(published.report)
-    length = named_period(published.period).length
+    length = parse_period(published.period).length
     wanted = {f"{measure.indicator}||+0m{length}" for measure in KEY}
     figures: dict[str, Bounds] = {}
     for key, identity in published.figures.items():
@@ -136,7 +136,7 @@ def _delays(config: Config, published: Sequence[PublishedEdition]) -> Iterable[t
     """Of every first version: days allowed and days taken after the period's end."""
     for each in published:
         if each.version == 1:
-            end = named_period(each.period).bounds_us(config.timezone)[1]
+            end = parse_period(each.period).bounds_us(config.timezone)[1]
             yield each.name, config.editions.provisional_day, (each.released_us - end) // US_PER_DAY + 1
 
 
@@ -169,7 +169,7 @@ def publish(
     if kind == "unscheduled" and not reason:
         raise NotPublishable("an unscheduled revision says what was wrong: --reason …")
     now_us -= now_us % US_PER_S
-    named = named_period(period)
+    named = parse_period(period)
     with store.exclusively("publish", wait=True):
         earlier = published_editions(store, str(named))
         for each in earlier:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from footprint.calendar.periods import named_period
+from footprint.calendar.periods import parse_period
 from footprint.config import Config
 from footprint.core.timestamps import format_instant
 from footprint.editions.forms import publications_page
@@ -13,7 +13,7 @@ from footprint.editions.forms.publications_page import Listed
 from footprint.editions.release_calendar import calendar
 from footprint.editions.repository import folder_of, published_editions, shelf_of
 from footprint.editions.serialization import from_json
-from footprint.i18n.formatting import moment
+from footprint.i18n.formatting import format_local_time
 from footprint.storage.database import Store
 
 LANGUAGES = ("fr", "en")
@@ -33,11 +33,11 @@ def write(store: Store, config: Config, now_us: int) -> None:
 
 def pages(store: Store, config: Config, now_us: int) -> dict[str, bytes]:
     """The page by language."""
-    found = sorted(published_editions(store), key=lambda each: (named_period(each.period), each.version), reverse=True)
+    found = sorted(published_editions(store), key=lambda each: (parse_period(each.period), each.version), reverse=True)
     latest = from_json(found[0].report) if found else None
 
     def written(instant: str, language: str) -> str:
-        return moment(instant, config.timezone, language)
+        return format_local_time(instant, config.timezone, language)
 
     told = {}
     for language in LANGUAGES:

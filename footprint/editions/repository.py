@@ -19,7 +19,7 @@ from footprint.core.records import FootprintError
 from footprint.core.timestamps import format_instant
 from footprint.editions.release_context import ReleaseContext
 from footprint.editions.revision_evidence import Evidence
-from footprint.ledger.object_store import Vault
+from footprint.ledger.object_store import ObjectStore
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 
@@ -97,9 +97,9 @@ class Release:
         return f"/editions/{self.period}/v{self.version}/{language}/report.html"
 
 
-def shelf_of(config: Config) -> Vault:
+def shelf_of(config: Config) -> ObjectStore:
     """Where published editions stand."""
-    return Vault(config.editions_url())
+    return ObjectStore(config.editions_url())
 
 
 def folder_of(period: str, version: int) -> str:
@@ -107,7 +107,7 @@ def folder_of(period: str, version: int) -> str:
     return f"{period}/v{version}"
 
 
-def write_files(vault: Vault, period: str, version: int, files: Mapping[str, bytes]) -> None:
+def write_files(vault: ObjectStore, period: str, version: int, files: Mapping[str, bytes]) -> None:
     """Write files that are not there; one that is there must hold the same.
 
     Raises

@@ -72,7 +72,7 @@ def _print(view: LedgerView, host: str, day: int) -> str:
     """Fingerprint of the readings of a host around a day: versions grow with any change."""
     parts: list[object] = []
     for stream in view.streams().get(host, []):
-        days = view.days_of(stream.id)
+        days = view.stream_days(stream.id)
         near = [(d, v) for d, v in zip(days.day.tolist(), days.version.tolist(), strict=True) if day - 1 <= d <= day + 1]
         if near:
             parts.append((stream.device, stream.quantity, stream.grade, near))

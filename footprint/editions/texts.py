@@ -11,15 +11,15 @@ from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.calendar.periods import Period
 from footprint.config.models import UNDECLARED
 from footprint.editions.document import Cited, Text
-from footprint.i18n.catalogue import typographic
-from footprint.i18n.source_titles import source_in
+from footprint.i18n.catalogue import add_french_spaces
+from footprint.i18n.source_titles import translate_source
 
 _ORDINALS = ("Premier", "Deuxième", "Troisième", "Quatrième"), ("First", "Second", "Third", "Fourth")
 
 
 def tr(fr: str, en: str) -> Text:
     """A phrase; French gets its no-break spaces."""
-    return Text(typographic(fr), en)
+    return Text(add_french_spaces(fr), en)
 
 
 def untranslated(text: str) -> Text:
@@ -29,7 +29,7 @@ def untranslated(text: str) -> Text:
 
 def cited(source: str) -> Cited:
     """A source of the factor book in both languages."""
-    return Cited(tuple(source_in(source, "fr")), tuple(source_in(source, "en")))
+    return Cited(tuple(translate_source(source, "fr")), tuple(translate_source(source, "en")))
 
 
 NOTHING = Text("", "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from footprint.calendar.periods import named_period, period_at
+from footprint.calendar.periods import parse_period, period_at
 from footprint.config import Config
 from footprint.core.timestamps import parse_instant
 from footprint.core.units import US_PER_DAY
@@ -12,8 +12,8 @@ from footprint.editions.drafts import DRAFTS
 from footprint.editions.release_calendar import calendar
 from footprint.editions.repository import PublishedEdition, folder_of, published_editions, shelf_of
 from footprint.editions.texts import long
-from footprint.i18n.formatting import moment
-from footprint.ledger.object_store import Vault
+from footprint.i18n.formatting import format_local_time
+from footprint.ledger.object_store import ObjectStore
 from footprint.server.alert_rules import Alert
 from footprint.server.notifications import Attachment
 from footprint.storage.database import Store
@@ -44,7 +44,7 @@ def released(store: Store, config: Config, now_us: int) -> Iterator[Alert]:
     """Versions published of late, with their PDFs."""
     for each in published_editions(store):
         if now_us - each.released_us < NEWS_US:
-            name, at = long(named_period(each.period)), _address(config, each)
+            name, at = long(parse_period(each.period)), _address(config, each)
             yield Alert(
                 f"published {each.name}",
                 "published",
@@ -62,8 +62,8 @@ def late(store: Store, config: Config, now_us: int) -> Iterator[Alert]:
         known = bool(published) or vault.exists(f"{DRAFTS}/{period}/report.json")
         if row["state"] != "late" or not known or now_us - due > NEWS_US:
             continue
-        name, french = long(named_period(period)), "provisoire" if row["release"] == "provisional" else "définitive"
-        when = [moment(row["announced"], config.timezone, language) for language in ("fr", "en")]
+        name, french = long(parse_period(period)), "provisoire" if row["release"] == "provisional" else "définitive"
+        when = [format_local_time(row["announced"], config.timezone, language) for language in ("fr", "en")]
         yield Alert(
             f"release-missed {period} {row['release']}",
             "release-missed",
@@ -80,7 +80,7 @@ def _address(config: Config, each: PublishedEdition) -> str:
     return f"{base}/editions/{each.period}/v{each.version}" if base else ""
 
 
-def _attached(vault: Vault, folder: str, stem: str) -> tuple[Attachment, ...]:
+def _attached(vault: ObjectStore, folder: str, stem: str) -> tuple[Attachment, ...]:
     """The PDFs of an edition, named after it and its language."""
     found = []
     for name in _PDFS:

@@ -21,7 +21,7 @@ from footprint.editions.document import Edition, Figure, Ref, Table, Text
 from footprint.editions.figure_format import shown
 from footprint.editions.forms.layout import ChartSheet, Sheet, TableSheet
 from footprint.editions.serialization import to_json
-from footprint.queries.methods import described
+from footprint.queries.methods import method_rows
 
 CONF_LEVEL = 0.95
 TOTAL = "_T"  # SDMX: no breakdown by this dimension
@@ -97,7 +97,7 @@ def contents(edition: Edition, sheets: Mapping[str, Sheet]) -> dict[str, bytes]:
         files[f"{name}.csv"] = as_csv(NAMES, chosen)
     files["figures.parquet"] = _parquet(rows)
     files["coverage_daily.csv"] = as_csv(("date", "state"), [{"date": day.date, "state": day.state} for day in edition.strip])
-    files["methods.json"] = _json({language: described(language) for language in ("fr", "en")})
+    files["methods.json"] = _json({language: method_rows(language) for language in ("fr", "en")})
     files["esms.json"] = _json(esms(edition))
     files["lineage.jsonl"] = b"".join(_line(figure) for figure in edition.figures)
     for language, sheet in sheets.items():

@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 
 from footprint.charts.canvas import COLOURS
-from footprint.charts.palette import colours, declarations
+from footprint.charts.palette import colours, css_declarations
 from footprint.editions.forms import phrases
 from footprint.editions.forms.layout import BlockSheet, ChartSheet, ParagraphsSheet, SectionSheet, Sheet, TableSheet, TextRun
 from footprint.editions.forms.pdf import MARK, badge
@@ -31,8 +31,8 @@ FORMS = {"fr": "Autres formes", "en": "Other forms"}
 def style() -> str:
     """The style sheet of an edition, in one line: the colours of either theme, of charts by class, then the layout."""
     themes = (
-        f":root{{color-scheme:light dark;{declarations('light')}}}"
-        f"@media (prefers-color-scheme:dark){{:root{{{declarations('dark')}}}}}"
+        f":root{{color-scheme:light dark;{css_declarations('light')}}}"
+        f"@media (prefers-color-scheme:dark){{:root{{{css_declarations('dark')}}}}}"
     )
     charts = "".join(f"svg .{name}{{fill:var(--{name})}}svg .s-{name}{{stroke:var(--{name})}}" for name in colours())
     return themes + charts + (Path(__file__).parent / "page.css").read_text(encoding="utf-8").replace("\n", "")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from footprint.calendar.periods import named_period
+from footprint.calendar.periods import parse_period
 from footprint.editions.document import Text
 from footprint.editions.forms import phrases
 from footprint.editions.forms.html import MARK_HTML, SKIP, block_html, style
@@ -83,7 +83,7 @@ def render(
         )
     rows = [
         (
-            long(named_period(each.period)).in_(language),
+            long(parse_period(each.period)).in_(language),
             f"v{each.version}",
             phrases.STATUSES[each.status].in_(language),
             each.released,
@@ -93,7 +93,7 @@ def render(
     ]
     planned = [
         (
-            long(named_period(row["period"])).in_(language),
+            long(parse_period(row["period"])).in_(language),
             phrases.STATUSES[row["release"]].in_(language),
             row["announced"],
             STATES[row["state"]].in_(language),

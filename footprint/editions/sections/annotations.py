@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from footprint.calendar.periods import named_period, period_at
+from footprint.calendar.periods import parse_period, period_at
 from footprint.config.models import Annotation
 from footprint.core.timestamps import to_datetime
 from footprint.editions.document import Chart, EditionEvent, Figure, Paragraphs, Section, Sentence, Text, Trend
@@ -59,7 +59,7 @@ _NOTE = tr("Cercle : événement, expliqué dessous.", "Circle: an event, explai
 def split(facts: EditionData) -> tuple[list[Annotation], int]:
     """Notes since the first month that is known which may be told, oldest first; and how many may not."""
     zone = facts.config.timezone
-    begin = named_period(min(facts.months, default=str(facts.period))).bounds_us(zone)[0]
+    begin = parse_period(min(facts.months, default=str(facts.period))).bounds_us(zone)[0]
     end = facts.period.bounds_us(zone)[1]
     mine = [each for each in facts.context.annotations if each.at_us < end and each.until_us > begin]
     told = [each for each in mine if not confidential(each, facts, begin, end)]
@@ -105,7 +105,7 @@ def _happening(number: int, note: Annotation, facts: EditionData, book: FigureBo
     touched = [
         figure for key, figure in book.keys().items() if _touches(note, dict(where), figure, facts) and _today(key, figure, book)
     ]
-    touched.sort(key=lambda figure: (-named_period(figure.period).length, not figure.where, len(figure.id), figure.id))
+    touched.sort(key=lambda figure: (-parse_period(figure.period).length, not figure.where, len(figure.id), figure.id))
     ids = tuple(figure.id for figure in touched[:MAX_FIGURES])
     return EditionEvent(number, start, end, Text(note.words("fr"), note.words("en")), where, ids)
 
@@ -114,13 +114,13 @@ def _touches(note: Annotation, where: dict[str, str], figure: Figure, facts: Edi
     """Whether the energy of a figure holds what happened: of its cell or of the whole, in a period that the note falls in."""
     if (figure.indicator, figure.kind) != (ENERGY.indicator, "level") or figure.value is None or not figure.period:
         return False
-    begin, end = named_period(figure.period).bounds_us(facts.config.timezone)
+    begin, end = parse_period(figure.period).bounds_us(facts.config.timezone)
     return note.at_us < end and note.until_us > begin and set(figure.where) <= set(where.items())
 
 
 def _today(key: str, figure: Figure, book: FigureBook) -> bool:
     """Whether it is what this edition says, and not what an earlier version said."""
-    return key == book.key(figure.indicator, named_period(figure.period), figure.where)
+    return key == book.key(figure.indicator, parse_period(figure.period), figure.where)
 
 
 def _marked(block: object, listed: list[EditionEvent]) -> Chart:

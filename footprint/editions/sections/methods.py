@@ -6,7 +6,7 @@ from footprint.editions.document import Column, Paragraphs, Section, Sentence, T
 from footprint.editions.edition_data import EditionData
 from footprint.editions.figure_registry import FigureBook
 from footprint.editions.texts import NOTHING, cited, tr, untranslated
-from footprint.i18n.formatting import number
+from footprint.i18n.formatting import format_number
 
 
 def section(facts: EditionData, book: FigureBook) -> Section:
@@ -16,7 +16,10 @@ def section(facts: EditionData, book: FigureBook) -> Section:
         TableRow(
             (
                 untranslated(f"{factor.kind}, {factor.where}"),
-                tr(f"{number(factor.value, 'fr', 4)} {factor.unit}", f"{number(factor.value, 'en', 4)} {factor.unit}"),
+                tr(
+                    f"{format_number(factor.value, 'fr', 4)} {factor.unit}",
+                    f"{format_number(factor.value, 'en', 4)} {factor.unit}",
+                ),
                 untranslated(factor.valid_from.isoformat()),
                 cited(factor.source),
                 cited(factor.licence),

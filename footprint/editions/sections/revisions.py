@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from footprint.calendar.periods import Period, named_period
+from footprint.calendar.periods import Period, parse_period
 from footprint.core.timestamps import parse_instant, to_datetime
 from footprint.editions.document import (
     Block,
@@ -169,7 +169,7 @@ def _vintages(facts: EditionData, book: FigureBook) -> Chart | None:
         return None
     told.append((f"v{facts.context.version}", facts.context.released[:10], now[0] / size, now[1] / size, now[2] / size))
     text = tr(
-        f"Énergie de {named_period(str(facts.period))} en {len(told)} versions.",
-        f"Energy of {named_period(str(facts.period))} in {len(told)} versions.",
+        f"Énergie de {parse_period(str(facts.period))} en {len(told)} versions.",
+        f"Energy of {parse_period(str(facts.period))} in {len(told)} versions.",
     )
     return Chart("vintages", Vintages(unit, tuple(told)), text)

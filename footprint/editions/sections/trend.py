@@ -11,7 +11,7 @@ from footprint.editions.indicators import ENERGY
 from footprint.editions.sections.key_figures import source
 from footprint.editions.sections.main_points import change_of, measurable
 from footprint.editions.texts import NOTHING, in_comparison, short, tr
-from footprint.i18n.formatting import estimate
+from footprint.i18n.formatting import format_estimate
 
 
 def section(facts: EditionData, book: FigureBook) -> Section | None:
@@ -78,7 +78,7 @@ def _alternative(points: list[MainPoint], unit: str) -> Text:
     last, most = known[-1], max(known, key=lambda point: point.value or 0.0)
     said = {}
     for language in ("fr", "en"):
-        values = [estimate(each.value or 0.0, each.low, each.high, language).value for each in (last, most)]
+        values = [format_estimate(each.value or 0.0, each.low, each.high, language).value for each in (last, most)]
         names = [short(Period(int(each.month[:4]), int(each.month[5:]), 1)).in_(language) for each in (last, most)]
         said[language] = (*names, *values)
     missing = len(points) - len(known)

@@ -21,7 +21,7 @@ from footprint.access.roles import Role
 from footprint.api import create_api
 from footprint.editions.protected_cells import Protected, protected
 from footprint.figures import Query, run_query
-from footprint.i18n.formatting import estimate
+from footprint.i18n.formatting import format_estimate
 from footprint.ledger.ingest import IngestService
 from footprint.storage.database import Store
 from tests.support.contract_files import config
@@ -118,7 +118,7 @@ class Secrets:
                     continue
                 self.numbers.append(row[name])
                 for size in (1e-3, 1.0, 1e3, 1e6):
-                    shown = estimate(row[name] / size, ends[0] / size, ends[1] / size, "en")
+                    shown = format_estimate(row[name] / size, ends[0] / size, ends[1] / size, "en")
                     if shown.interval:
                         self.written.add(re.sub(r"\s+", " ", f"{shown.value} {shown.interval}"))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from footprint.charts.canvas import WIDTH, Canvas, width_of
+from footprint.charts.canvas import WIDTH, Canvas, text_width
 from footprint.editions.document import Figure, Stacks
 from footprint.editions.figure_format import shown
 
@@ -48,7 +48,7 @@ def _quarter(name: str, language: str) -> str:
 
 
 def _items(drawing: Stacks, language: str) -> list[tuple[int, str, float]]:
-    return [(layer, part.in_(language), width_of(part.in_(language)) + 38) for layer, part in enumerate(drawing.parts)]
+    return [(layer, part.in_(language), text_width(part.in_(language)) + 38) for layer, part in enumerate(drawing.parts)]
 
 
 def _legend_lines(drawing: Stacks, language: str) -> int:

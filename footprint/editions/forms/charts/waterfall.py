@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from footprint.charts.canvas import WIDTH, Canvas, width_of
+from footprint.charts.canvas import WIDTH, Canvas, text_width
 from footprint.editions.document import Figure, Waterfall
 from footprint.editions.figure_format import FormattedFigure, shown
 
@@ -67,8 +67,8 @@ def draw(drawing: Waterfall, figures: Mapping[str, Figure], language: str, title
 
 def _columns(told: Sequence[FormattedFigure]) -> tuple[float, float, float]:
     """(end of the bars, sign, end of the value): further to the left where an effect has many digits."""
-    value_at = min(VALUE, END - BESIDE - max((width_of(each.interval, SMALLER) for each in told), default=0.0))
-    mark = min(MARK, value_at - 18 - max((width_of(each.value) for each in told), default=0.0))
+    value_at = min(VALUE, END - BESIDE - max((text_width(each.interval, SMALLER) for each in told), default=0.0))
+    mark = min(MARK, value_at - 18 - max((text_width(each.value) for each in told), default=0.0))
     return min(RIGHT, mark - 12), mark, value_at
 
 

@@ -20,7 +20,7 @@ from footprint.cli.app import status_of
 from footprint.editions.protected_cells import protected
 from footprint.figures import GROUPS, Query, run_query
 from footprint.ledger.ingest import IngestService
-from footprint.ledger.retention import register
+from footprint.ledger.retention import processing_register
 from footprint.storage.database import Store
 from tests.support.contract_files import config
 from tests.unit.footprint.access.conftest import FACTS, HEADER, HOST, NOW_US, PROXY, Reader, by_header, page
@@ -271,7 +271,7 @@ def test_the_log_on_the_command_line_and_its_end(
     assert capsys.readouterr().out.startswith("time,role,method,path,query,cells\n2026-10-02T00:00:00Z,officer")
     assert status_of(["access", "list", "--config", str(file), "--to", "2026-01-01"]) == 7
     assert "nothing is noted" in capsys.readouterr().err
-    assert "365 days" in register(config(FACTS), "en")
+    assert "365 days" in processing_register(config(FACTS), "en")
     kept = len(read(quarter, None, None))
     assert expire(quarter, NOW_US, 1) == 0
     assert expire(quarter, NOW_US + 3 * 86_400_000_000, 1) == kept

@@ -15,9 +15,9 @@ from collectors.checkpoint import load, save
 from collectors.config import Gateway
 from collectors.gateways.litellm import row_of
 from collectors.log_tailer import MAX_LINE_BYTES, LogTailer
-from footprint.core.log_formats import BadMap, load_map, request_of, shipped_maps
+from footprint.core.log_formats import BadMap, load_map, map_request, shipped_maps
 from footprint.core.records import RequestRecord, from_line
-from footprint.ledger.importers import import_foreign
+from footprint.ledger.importers import import_mapped_log
 from footprint.storage.database import Store
 from tests.support.agents import make
 from tests.support.contract_files import DAY_S, NOW_US, ask, config
@@ -214,7 +214,7 @@ def test_every_shipped_map_has_a_row() -> None:
 @pytest.mark.parametrize("name", sorted(ROWS))
 def test_a_row_as_its_program_writes_it(name: str) -> None:
     document, said = ROWS[name]
-    assert request_of(load_map(name), document | PERSONAL) == said
+    assert map_request(load_map(name), document | PERSONAL) == said
 
 
 @pytest.mark.parametrize("name", sorted(set(ROWS) - {"opencost-inference"}))
@@ -228,7 +228,7 @@ def test_a_log_full_of_personal_data_leaves_none_in_the_store(sqlite: Store, tmp
     ]
     (tmp_path / "log.jsonl").write_text("\n".join(lines) + "\n")
     facts = config(FACTS)
-    done = import_foreign(sqlite, facts, str(tmp_path / "log.jsonl"), load_map(name), NOW_US)
+    done = import_mapped_log(sqlite, facts, str(tmp_path / "log.jsonl"), load_map(name), NOW_US)
     assert done.accepted >= 1
     assert SECRET not in " ".join(reject.reason + reject.column for reject in done.rejects)
     sqlite.close()
@@ -240,7 +240,7 @@ def test_a_csv_log_is_read_by_its_map(sqlite: Store, tmp_path: Path) -> None:
     document, _ = ROWS["opencost-inference"]
     (tmp_path / "log.csv").write_text(",".join(document) + ",user\n" + ",".join(document.values()) + f",{SECRET}\n")
     facts = config(FACTS)
-    done = import_foreign(sqlite, facts, str(tmp_path / "log.csv"), load_map("opencost-inference"), NOW_US)
+    done = import_mapped_log(sqlite, facts, str(tmp_path / "log.csv"), load_map("opencost-inference"), NOW_US)
     assert (done.accepted, done.rejects) == (1, [])
     from tests.support.contract_files import compute
 
@@ -251,7 +251,7 @@ def test_a_csv_log_is_read_by_its_map(sqlite: Store, tmp_path: Path) -> None:
 
 def test_a_declared_gateway_takes_over_the_service_and_the_rules(sqlite: Store, tmp_path: Path) -> None:
     found = config(FACTS).field_map("proxy")
-    row = request_of(found, ROWS["litellm"][0] | {"request_tags": ["use_case:drafting", "other:search"]})
+    row = map_request(found, ROWS["litellm"][0] | {"request_tags": ["use_case:drafting", "other:search"]})
     assert row is not None
     assert (row["service"], row["use_case"]) == ("given", "search")
 
@@ -260,10 +260,10 @@ def test_a_declared_gateway_takes_over_the_service_and_the_rules(sqlite: Store, 
 def test_recorded_payloads_of_a_proxy_import_whole_and_the_callback_says_the_same(sqlite: Store, tmp_path: Path) -> None:
     payloads = [json.loads(line) for line in gzip.open(RECORDED)]
     facts = config('[[service]]\nname = "small"\nmodel = "mock-small"\n[[service]]\nname = "large"\nmodel = "mock-large"\n')
-    done = import_foreign(sqlite, facts, str(RECORDED), load_map("litellm"), NOW_US)
+    done = import_mapped_log(sqlite, facts, str(RECORDED), load_map("litellm"), NOW_US)
     assert (done.accepted, done.rejects) == (len(payloads), [])
     (tmp_path / "requests.jsonl").write_text("".join(json.dumps(row_of(payload)) + "\n" for payload in payloads))
-    again = import_foreign(sqlite, facts, str(tmp_path / "requests.jsonl"), load_map("footprint"), NOW_US)
+    again = import_mapped_log(sqlite, facts, str(tmp_path / "requests.jsonl"), load_map("footprint"), NOW_US)
     assert (again.accepted, again.duplicates) == (0, len(payloads))
     assert not any(str(payload["messages"][0]["content"]) in (tmp_path / "requests.jsonl").read_text() for payload in payloads)
 
@@ -308,7 +308,7 @@ def test_hostile_logs_are_refused_line_by_line_and_the_rest_is_kept(sqlite: Stor
         b"",
     ]
     (tmp_path / "log.jsonl").write_bytes(b"\n".join(lines))
-    done = import_foreign(sqlite, config(FACTS), str(tmp_path / "log.jsonl"), load_map("litellm"), NOW_US)
+    done = import_mapped_log(sqlite, config(FACTS), str(tmp_path / "log.jsonl"), load_map("litellm"), NOW_US)
     assert done.accepted == 2
     assert [(reject.line, reject.column) for reject in done.rejects] == [
         (2, "line"),
@@ -396,7 +396,7 @@ def test_the_agent_ships_requests_and_remembers_how_far_it_read(tmp_path: Path) 
     again.restore()
     with log.open("a") as file:
         file.write(line(3))
-    again.edges.clear()
+    again.boundary_lines.clear()
     assert [r.id for r in kept(again.log_tailers[0])] == ["c3"]
 
 

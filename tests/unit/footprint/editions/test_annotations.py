@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from footprint.calendar.periods import named_period
+from footprint.calendar.periods import parse_period
 from footprint.config import Config, load_config
 from footprint.config.models import Annotation
 from footprint.editions.builder import build
@@ -205,6 +205,6 @@ def test_what_was_published_keeps_its_notes_whatever_is_written_later(office: Of
     ]
     later, _ = noted(folder, BLOCKS.replace("upgraded", "dropped"))
     assert all(row["same"] for row in verify(store, later, found, NOW))
-    context = context_of(store, later, named_period("2026-Q3"), NOW)
+    context = context_of(store, later, parse_period("2026-Q3"), NOW)
     assert ReleaseContext.from_json(context.to_json()) == context
     assert "annotations" not in replace(context, annotations=()).to_json()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from footprint.calendar.periods import named_period
+from footprint.calendar.periods import parse_period
 from footprint.config import Config
 from footprint.editions.builder import build
 from footprint.editions.collect import NoData, gather
@@ -68,7 +68,7 @@ def test_a_figure_is_what_its_question_answers(office: tuple[Config, Store, Path
             or names - {"use_case", "charter"}
         ):
             continue
-        start, end = named_period(figure.period).bounds_us(config.timezone)
+        start, end = parse_period(figure.period).bounds_us(config.timezone)
         rows = run_query(
             store, config, Query(group=tuple(sorted(names)), from_us=start, to_us=end, where=figure.where), NOW_US
         ).rows

@@ -21,7 +21,7 @@ from xml.etree import ElementTree
 import pikepdf
 import pytest
 
-from footprint.charts.canvas import SIZE, WIDTH, hatch, shortened, ticks, width_of, wrapped
+from footprint.charts.canvas import SIZE, WIDTH, hatch, text_width, ticks, truncate, wrap
 from footprint.config import load_config
 from footprint.editions.document import (
     Bar,
@@ -338,7 +338,7 @@ def test_charts_are_well_formed_and_nothing_is_clipped(edition: Edition, languag
                 assert names == ["title", "desc"]
                 for text in root.iter("{http://www.w3.org/2000/svg}text"):
                     size, x = float(text.attrib["font-size"]), float(text.attrib["x"])
-                    wide = width_of(text.text or "", size)
+                    wide = text_width(text.text or "", size)
                     left = x - {"start": 0, "middle": wide / 2, "end": wide}[text.attrib["text-anchor"]]
                     assert left >= -1, (block.name, text.text)
                     assert left + wide <= width + 1, (block.name, text.text)
@@ -346,13 +346,13 @@ def test_charts_are_well_formed_and_nothing_is_clipped(edition: Edition, languag
 
 
 def test_small_laws_of_drawing() -> None:
-    assert shortened("abc", 100) == "abc"
-    assert shortened("Codification automatique des professions", 120).endswith("…")
-    assert width_of(shortened("W" * 80, 120)) <= 120
+    assert truncate("abc", 100) == "abc"
+    assert truncate("Codification automatique des professions", 120).endswith("…")
+    assert text_width(truncate("W" * 80, 120)) <= 120
     long = "Étalonnage des capteurs, processeur"
-    assert wrapped("abc", 100) == ["abc"]
-    assert " ".join(wrapped(long, 208)) == long
-    assert all(width_of(line) <= 120 for line in wrapped("Codification automatique des professions et des secteurs", 120))
+    assert wrap("abc", 100) == ["abc"]
+    assert " ".join(wrap(long, 208)) == long
+    assert all(text_width(line) <= 120 for line in wrap("Codification automatique des professions et des secteurs", 120))
 
 
 def test_a_wide_interval_of_an_effect_stays_off_names_and_values() -> None:
@@ -369,12 +369,12 @@ def test_a_wide_interval_of_an_effect_stays_off_names_and_values() -> None:
     texts = list(root.iter("{http://www.w3.org/2000/svg}text"))
     assert any("0.0317" in str(text.text) for text in texts)
     starts = [text for text in texts if text.attrib["text-anchor"] == "start"]
-    assert all(float(text.attrib["x"]) + width_of(str(text.text), float(text.attrib["font-size"])) <= WIDTH for text in starts)
+    assert all(float(text.attrib["x"]) + text_width(str(text.text), float(text.attrib["font-size"])) <= WIDTH for text in starts)
     tiny = replace(effect, value=0.000103, low=0.000083, high=0.000123)  # columns give way: nothing is cut off at the edge
     root = ElementTree.fromstring(drawn(Chart("w", drawing, Text("x", "x")), {"a": total, "b": tiny}, "en", "x"))
     texts = list(root.iter("{http://www.w3.org/2000/svg}text"))
     ends = [
-        float(text.attrib["x"]) + width_of(str(text.text), float(text.attrib["font-size"]))
+        float(text.attrib["x"]) + text_width(str(text.text), float(text.attrib["font-size"]))
         for text in texts
         if text.attrib["text-anchor"] == "start"
     ]
@@ -384,7 +384,7 @@ def test_a_wide_interval_of_an_effect_stays_off_names_and_values() -> None:
         max(float(bar.attrib["x"]) + float(bar.attrib["width"]) for bar in root.iter("{http://www.w3.org/2000/svg}rect")) < sign
     )
     assert drawn(Chart("w", replace(drawing, effects=()), Text("x", "x")), {"a": total}, "en", "x")
-    assert width_of("1", SIZE) > 0
+    assert text_width("1", SIZE) > 0
     for high in (0.0, 0.3, 1.0, 7.0, 41.0, 99.9, 100.0, 1234.0, 5e6):
         marks = ticks(high)
         assert marks[0] == 0
