@@ -15,7 +15,7 @@ from dashboards.svg_component import Drawing
 from dashboards.translations import LANGUAGES, say
 from dashboards.url_state import THEMES, PageContext
 from footprint.access import Role
-from footprint.access.authentication import mode_of
+from footprint.access.authentication import access_mode
 from footprint.aggregation import METHOD_VERSION
 from footprint.core.timestamps import format_instant
 from footprint.core.version import VERSION
@@ -75,7 +75,7 @@ def header(context: PageContext, first: Sequence[Any], more: Sequence[Any]) -> h
 
 def _who(context: PageContext) -> list[Any]:
     """The role of the reader, and signing in or out where there is a sign-in."""
-    language, mode = context.view.language, mode_of(context.config)
+    language, mode = context.view.language, access_mode(context.config)
     if mode == "open" and context.role is Role.ADMINISTRATOR:
         return []
     told: list[Any] = [html.Span(say(language, f"role_{context.role}"), className="role")]

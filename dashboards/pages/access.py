@@ -9,7 +9,7 @@ from dash import html
 from dashboards.components import block, scrolled, table
 from dashboards.translations import say
 from dashboards.url_state import PageContext
-from footprint.access.audit_log import read
+from footprint.access.audit_log import read_accesses
 from footprint.core.units import US_PER_DAY
 from footprint.i18n.formatting import format_local_time
 
@@ -21,7 +21,7 @@ def content(context: PageContext) -> list[Any]:
     """The last accesses, newest first."""
     language = context.view.language
     since = context.now_us - SHOWN_DAYS * US_PER_DAY
-    found = read(context.store, since, None) if context.store is not None else []
+    found = read_accesses(context.store, since, None) if context.store is not None else []
     title = say(language, "access_title", number=str(len(found)), days=str(SHOWN_DAYS))
     rows = [
         (

@@ -23,7 +23,7 @@ from footprint.core.timestamps import parse_instant
 from footprint.impact.hourly_intensity import hours_of
 from footprint.ledger import intensity_series
 from footprint.ledger.sources import SOURCES
-from footprint.server.scheduler import job_once
+from footprint.server.scheduler import run_job_once
 from footprint.storage.database import Store
 from tests.support.contract_files import DAY_S, write
 
@@ -297,9 +297,9 @@ def test_the_server_asks_only_what_is_declared(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "footprint.toml").write_text('[factors]\nlive = ["electricity-maps"]\n')
     monkeypatch.delenv("ELECTRICITYMAPS_TOKEN", raising=False)
     with pytest.raises(SourceUnavailable, match="ELECTRICITYMAPS_TOKEN"):
-        job_once(str(tmp_path / "footprint.toml"), "refresh")
+        run_job_once(str(tmp_path / "footprint.toml"), "refresh")
     (tmp_path / "footprint.toml").write_text("")
-    assert job_once(str(tmp_path / "footprint.toml"), "refresh") == "0 samples new or changed"
+    assert run_job_once(str(tmp_path / "footprint.toml"), "refresh") == "0 samples new or changed"
 
 
 def test_great_britain_is_asked_by_the_half_hour(sqlite: Store, grid: Grid) -> None:
