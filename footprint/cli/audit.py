@@ -41,7 +41,7 @@ def balance(
     output: OutputOption = None,
 ) -> int:
     """Meters = services + idle + unattributed, and wall = parts + unseen, by host; with the uplift to declare. Exit 6 if not."""
-    from footprint.aggregation.wall_balance import balances
+    from footprint.aggregation.wall_balance import wall_balances
     from footprint.ledger.ledger_view import LedgerView
     from footprint.queries.energy_balance import COLUMNS, energy_balance
 
@@ -54,7 +54,7 @@ def balance(
         extent = view.extent_us()
         if extent is not None:
             start, end = (given if given is not None else known for given, known in zip(bounds, extent, strict=True))
-            for host, found in balances(view, facts.window_s * US_PER_S, start, end):
+            for host, found in wall_balances(view, facts.window_s * US_PER_S, start, end):
                 uplift = found.uplift
                 uplifts[host] = {
                     "wall_kwh": kwh_from_uj(int(found.wall_uj.sum())),

@@ -17,7 +17,7 @@ from footprint.core.estimate import Estimate
 from footprint.core.records import FootprintError
 from footprint.figures.engine import open_result, run_query
 from footprint.figures.query import BadQuery, Query
-from footprint.impact.uncertainty import ratio_of
+from footprint.impact.uncertainty import ratio_estimate
 from footprint.queries.uncertainty_budget import budget_of
 from footprint.storage.database import Store
 
@@ -124,7 +124,7 @@ def compare_sides(a: Side, b: Side, names: tuple[str, str], *, per: str = "reque
     NotComparable
         If machines, method or mix of tokens differ, unless ``anyway``.
     """
-    raw = ratio_of(*a.budget, *b.budget)
+    raw = ratio_estimate(*a.budget, *b.budget)
     counts = [side.row[PERS[per]] for side in (a, b)]
     scale = counts[0] / counts[1]
     conditions = _conditions(a, b)

@@ -20,7 +20,7 @@ from footprint.figures.query import BadQuery, Query
 from footprint.figures.row_metrics import added_by_uplift, budgets
 from footprint.impact.factor_book import FactorBook
 from footprint.impact.operational import operational_g
-from footprint.impact.uncertainty import Budget
+from footprint.impact.uncertainty import UncertaintyBudget
 from footprint.ledger.factor_store import book_of
 from footprint.queries.hourly_emissions import hourly
 from footprint.storage.database import Store
@@ -110,7 +110,12 @@ def scenario(store: Store, config: Config, question: Query, facts: ScenarioParam
 
 
 def _sums(
-    cells: list[tuple[Any, list[int]]], config: Config, book: FactorBook, facts: ScenarioParameters, at_us: int, budget: Budget
+    cells: list[tuple[Any, list[int]]],
+    config: Config,
+    book: FactorBook,
+    facts: ScenarioParameters,
+    at_us: int,
+    budget: UncertaintyBudget,
 ) -> dict[str, float | None]:
     was = would = 0.0
     grams: float | None = 0.0

@@ -88,7 +88,7 @@ def _leading(facts: EditionData, book: FigureBook) -> Sentence | None:
     asked = [mine[name,] for name in names]
     energy = sum(each.row["energy_kwh"] for each in asked)
     # Gains and PUE err alike in part and whole; how energy was divided does not, and is what is left.
-    split = sum(_half(each.energy.part(only=("split ",)).interval(0.0)) for each in asked)
+    split = sum(_half(each.energy.filtered(only=("split ",)).interval(0.0)) for each in asked)
     share = Estimate(energy / whole, max(energy - split, 0.0) / whole, min((energy + split) / whole, 1.0))
     label = tr("Part des deux premiers usages dans l’énergie", "Share of the two largest uses in energy")
     identity = book.share(
@@ -120,7 +120,7 @@ def _overhead(facts: EditionData, book: FigureBook) -> Sentence | None:
     apart = sum(mine[name,].it_kwh for name in KEPT_NAMES if (name,) in mine)
     facility = facts.now.row["facility_kwh"]
     value = (apart + facility) / whole
-    pue = facts.now.energy.part(only=("pue ",)).interval(0.0)
+    pue = facts.now.energy.filtered(only=("pue ",)).interval(0.0)
     half = _half(pue) * (whole - facility - apart) / whole / whole
     share = Estimate(value, max(value - half, 0.0), min(value + half, 1.0))
     label = tr("Part à vide, du bâtiment et non attribuée", "Idle, building and unattributed share")

@@ -94,7 +94,7 @@ def _share(facts: EditionData, book: FigureBook, asked: IndicatorRow, where: tup
     whole, energy = facts.now.row["energy_kwh"], asked.row["energy_kwh"]
     estimate = None
     if whole and energy is not None and energy >= 0:
-        low, high = asked.energy.part(only=("split ",)).interval(energy)
+        low, high = asked.energy.filtered(only=("split ",)).interval(energy)
         estimate = Estimate(energy / whole, max(low, 0.0) / whole, max(min(high, whole), energy) / whole)
     label = tr("Part de l’énergie", "Share of energy")
     return book.share(
