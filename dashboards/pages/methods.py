@@ -11,11 +11,11 @@ from dashboards.parts.bundles import bundles, cited
 from dashboards.translations import say
 from dashboards.url_state import PageContext
 from footprint.aggregation import METHOD_VERSION
-from footprint.i18n.formatting import interval, number
+from footprint.i18n.formatting import format_interval, format_number
 from footprint.impact.factor_book import shipped_book
-from footprint.ledger.factor_store import book_of
-from footprint.queries.declared_facts import declared
-from footprint.queries.methods import described
+from footprint.ledger.factor_store import load_factor_book
+from footprint.queries.declared_facts import declared_facts
+from footprint.queries.methods import method_rows
 
 PATH, TITLE = "/methods", "nav_methods"
 
@@ -26,15 +26,15 @@ def content(context: PageContext) -> list[Any]:
     title = say(language, "methods_title")
     head = [say(language, name) for name in ("name", "words", "formula", "unit", "source_word")]
     labels: dict[str, tuple[Any, ...]] = {}
-    for row in described(language):
+    for row in method_rows(language):
         labels.setdefault(row["label"], (row["label"], row["words"], row["formula"], row["unit"], row["source"]))
-    book = book_of(context.store) if context.store is not None else shipped_book()
+    book = load_factor_book(context.store) if context.store is not None else shipped_book()
     factors = [factor for factor in book.factors if factor.where in (zone, "")]
     told = [
         (
             f"{factor.kind}{' · ' + say(language, 'inventory_factor') if factor.kind == context.config.electricity else ''}",
-            number(factor.value, language, 4),
-            interval(factor.low, factor.high, language) if factor.low is not None and factor.high is not None else "",
+            format_number(factor.value, language, 4),
+            format_interval(factor.low, factor.high, language) if factor.low is not None and factor.high is not None else "",
             factor.unit,
             factor.valid_from.isoformat(),
             factor.bundle,
@@ -46,12 +46,12 @@ def content(context: PageContext) -> list[Any]:
     facts = [
         (
             f"{row['fact']} {row['of']}",
-            number(row["value"], language),
-            interval(row["low"], row["high"], language),
+            format_number(row["value"], language),
+            format_interval(row["low"], row["high"], language),
             row["category"] or "",
             say(language, "yes" if row["assumed"] else "no"),
         )
-        for row in declared(context.config, hosts=context.role.sees_services)
+        for row in declared_facts(context.config, hosts=context.role.sees_services)
     ]
 
     def wide(heads: list[str], rows: list[tuple[Any, ...]], caption: str) -> html.Div:

@@ -13,7 +13,7 @@ from dashboards.translations import say
 from dashboards.url_state import PageContext
 from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_DAY, US_PER_S
-from footprint.queries.raw_readings import readings_of
+from footprint.queries.raw_readings import raw_readings
 
 PATH, TITLE = "/readings", "readings_of"
 SHOWN = 200
@@ -26,7 +26,7 @@ def content(context: PageContext) -> list[Any]:
     back = html.P(html.A(f"← {say(language, 'explain')}", href=view.link("/explain")), className="back")
     if context.store is None or not day.lstrip("-").isdigit():
         return [back, message(say(language, "readings_none"), say(language, "readings_none_text"))]
-    found = readings_of(context.store, host, device, int(day) * US_PER_DAY, (int(day) + 1) * US_PER_DAY)
+    found = raw_readings(context.store, host, device, int(day) * US_PER_DAY, (int(day) + 1) * US_PER_DAY)
     if not found:
         return [back, message(say(language, "readings_none"), say(language, "readings_none_text"))]
     date = datetime.fromtimestamp(int(day) * US_PER_DAY / US_PER_S, UTC).date().isoformat()

@@ -15,9 +15,9 @@ from dashboards.translations import say
 from dashboards.url_state import PageContext
 from footprint.core.timestamps import parse_instant, to_datetime
 from footprint.core.units import US_PER_DAY
-from footprint.i18n.formatting import energy_unit, number
-from footprint.ledger.intensity_series import known_series, values
-from footprint.queries.hourly_profile import hours
+from footprint.i18n.formatting import energy_unit, format_number
+from footprint.ledger.intensity_series import known_series, series_values
+from footprint.queries.hourly_profile import hourly_energy
 
 MAX_DAYS = 92
 HOURS = (0, 6, 12, 18)
@@ -32,12 +32,12 @@ def calendar(context: PageContext, whole: Row) -> Any:
         return None
     end = parse_instant(whole["period_end"])
     begin = max(parse_instant(whole["period_start"]), end - MAX_DAYS * US_PER_DAY)
-    found = hours(context.store, context.config, begin, end, context.view.filters)
+    found = hourly_energy(context.store, context.config, begin, end, context.view.filters)
     if not found:
         return None
     if context.view.filters:
         # An hour that was read, and in which this had no part: that is 0, and no hole.
-        found = {**dict.fromkeys(hours(context.store, context.config, begin, end), 0.0), **found}
+        found = {**dict.fromkeys(hourly_energy(context.store, context.config, begin, end), 0.0), **found}
     days = sorted({day for day, _ in found})
     largest = max(found.values())
     size, unit = energy_unit(largest)
@@ -56,8 +56,8 @@ def calendar(context: PageContext, whole: Row) -> Any:
     body = [
         (
             str(hour),
-            number(kwh / size, language),
-            *([number(grid_means[hour], language) if hour in grid_means else "[x]"] if series else []),
+            format_number(kwh / size, language),
+            *([format_number(grid_means[hour], language) if hour in grid_means else "[x]"] if series else []),
         )
         for hour, kwh in sorted(means.items())
     ]
@@ -65,7 +65,7 @@ def calendar(context: PageContext, whole: Row) -> Any:
         [
             say(language, "calendar_key", unit=unit),
             html.Span([html.Span(className=f"q{step}") for step in range(STEPS)], className="swatches"),
-            say(language, "calendar_range", largest=number(largest / size, language)),
+            say(language, "calendar_range", largest=format_number(largest / size, language)),
         ],
         className="calendar-key",
         **ASIDE,
@@ -89,7 +89,7 @@ def _finding(means: dict[int, float], language: str) -> str:
     if means[quiet] <= 0:
         return say(language, "calendar", hour=str(peak))
     return say(
-        language, "calendar_times", hour=str(peak), quiet=str(quiet), ratio=number(means[peak] / means[quiet], language, 2)
+        language, "calendar_times", hour=str(peak), quiet=str(quiet), ratio=format_number(means[peak] / means[quiet], language, 2)
     )
 
 
@@ -133,7 +133,7 @@ def _grid(context: PageContext, begin_us: int, end_us: int) -> tuple[str, Cells]
     if not series:
         return "", {}
     sums: dict[tuple[str, int], list[float]] = defaultdict(list)
-    starts, grams, _ = values(context.store, series, zone, begin_us, end_us)
+    starts, grams, _ = series_values(context.store, series, zone, begin_us, end_us)
     for at, value in zip(starts.tolist(), grams.tolist(), strict=True):
         if value == value:  # a hole is not a number  # noqa: PLR0124
             local = to_datetime(at).astimezone(context.config.timezone)

@@ -11,8 +11,8 @@ from dashboards.translations import say
 from dashboards.url_state import PageContext
 from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_DAY, US_PER_HOUR
-from footprint.i18n.formatting import moment, number
-from footprint.queries.agent_liveness import FORGOTTEN_US, REPORTING, RETIRED, SILENT, LastHeard, last_heard
+from footprint.i18n.formatting import format_local_time, format_number
+from footprint.queries.agent_liveness import REPORTING, RETIRED, RETIRED_AFTER_US, SILENT, HostLiveness, host_liveness
 
 SECONDS_A_MINUTE = 60
 
@@ -21,7 +21,7 @@ def silent(context: PageContext) -> Any:
     """Silent agents now, whatever the period of the page; None where the ledger knows no host."""
     language = context.view.language
     assert context.store is not None
-    hosts = last_heard(context.store, context.config, context.now_us)
+    hosts = host_liveness(context.store, context.config, context.now_us)
     if not hosts:
         return None
     quiet = [each for each in hosts if each.state == SILENT]
@@ -31,13 +31,13 @@ def silent(context: PageContext) -> Any:
     body = [
         (
             html.A(each.host, href=context.view.link("/hosts", name=each.host)),
-            moment(format_instant(each.last_us), context.config.timezone, language),
-            number(each.silent_us / US_PER_HOUR, language),
+            format_local_time(format_instant(each.last_us), context.config.timezone, language),
+            format_number(each.silent_us / US_PER_HOUR, language),
         )
         for each in quiet
     ]
-    days = str(FORGOTTEN_US // US_PER_DAY)
-    minutes = number(context.config.notify.silent_after_s / SECONDS_A_MINUTE, language)
+    days = str(RETIRED_AFTER_US // US_PER_DAY)
+    minutes = format_number(context.config.notify.silent_after_s / SECONDS_A_MINUTE, language)
     return block(
         title,
         say(language, "silent_sub", minutes=minutes, zone=str(context.config.timezone)),
@@ -49,7 +49,7 @@ def silent(context: PageContext) -> Any:
     )
 
 
-def _finding(hosts: list[LastHeard], language: str) -> str:
+def _finding(hosts: list[HostLiveness], language: str) -> str:
     """How many are silent of those in service; a host in retirement is neither heard nor missed."""
     reporting, quiet = (sum(each.state == state for each in hosts) for state in (REPORTING, SILENT))
     if quiet:

@@ -77,7 +77,7 @@ def _merge_by_rank(parts: Iterable[tuple[int, EnergyIntervals]]) -> EnergyInterv
 def stream_intervals(view: LedgerView, stream: StreamInfo, day: int) -> EnergyIntervals:
     """Spans of one stream that touch a UTC day, whole: one across midnight stands in both days."""
     start_us, end_us = day * US_PER_DAY, (day + 1) * US_PER_DAY
-    days = view.days_of(stream.id)
+    days = view.stream_days(stream.id)
     held = days.last_us >= days.first_us
     if not (held & (days.day <= day)).any() or not (held & (days.day >= day)).any():
         return EnergyIntervals.empty()

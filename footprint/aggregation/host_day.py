@@ -134,7 +134,7 @@ class HostAggregator:
         """Of each stream the days that hold readings, in order, and their versions."""
         found = []
         for stream in self.streams:
-            days = self.view.days_of(stream.id)
+            days = self.view.stream_days(stream.id)
             held = days.last_us >= days.first_us
             found.append((stream.id, days.day[held].tolist(), days.version[held].tolist()))
         return found
@@ -170,7 +170,7 @@ class HostAggregator:
         """UTC days that a reading of this host touches, those that a counter bridges among them."""
         found: set[int] = set()
         for stream in self.streams:
-            days = self.view.days_of(stream.id)
+            days = self.view.stream_days(stream.id)
             held = days.day[days.last_us >= days.first_us]
             if not len(held) or stream.grade == CONTEXT_GRADE:
                 continue

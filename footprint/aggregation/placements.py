@@ -37,7 +37,7 @@ def tenures_of(place: str, aliases: Iterable[Alias], own_readings: bool) -> list
     Before its first device was named, a place is itself a device where a file gave readings under
     its name, and else already held that first device.
     """
-    mine = [alias for alias in aliases if alias.place == place]
+    mine = [alias for alias in aliases if alias.name == place]
     if not mine:
         return [(place, ALWAYS, FOREVER_US)]
     ends = [alias.since_us for alias in mine[1:]] + [FOREVER_US]

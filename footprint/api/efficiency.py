@@ -12,7 +12,7 @@ from footprint.access.middleware import AuthorizedQueries
 from footprint.api.footprint import answer_with
 from footprint.config import Config
 from footprint.figures import Query, QueryResult, parse_query, run_query
-from footprint.queries import action_register, batch_efficiency, model_comparison
+from footprint.queries import avoidable_energy, batch_efficiency, model_comparison
 from footprint.storage.database import Store
 
 Table = tuple[list[str], list[dict[str, Any]]]
@@ -47,7 +47,7 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         min_score: ScoreQuery = None,
         form: FormatQuery = "json",
     ) -> Response:
-        rows = model_comparison.models(
+        rows = model_comparison.compare_models(
             store, config, asked(from_, to, where), clock(), use_case=use_case, max_s=max_s, min_score=min_score, ask=seen
         )
         return answer_with(list(model_comparison.COLUMNS), rows, form, config, "models")
@@ -62,27 +62,27 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         form: FormatQuery = "json",
     ) -> Response:
         question, now = asked(from_, to, where), clock()
-        known = model_comparison.models(store, config, question, now, max_s=max_s, min_score=min_score, ask=seen)
+        known = model_comparison.compare_models(store, config, question, now, max_s=max_s, min_score=min_score, ask=seen)
         rows = model_comparison.alternatives(store, config, question, now, known, chosen=min_score is not None)
         return answer_with(list(model_comparison.ALTERNATIVE_COLUMNS), rows, form, config, "alternatives")
 
     @routes.get("/api/v1/tables/steps", summary="Joules per output token by tokens a decode step, binned")
     def steps(from_: FromQuery = None, to: str | None = None, form: FormatQuery = "json") -> Response:
         question = asked(from_, to, None)
-        rows = batch_efficiency.tokens_by_step(store, question.from_us, question.to_us)
+        rows = batch_efficiency.energy_by_step_size(store, question.from_us, question.to_us)
         return answer_with(list(batch_efficiency.STEP_COLUMNS), rows, form, config, "steps")
 
     @routes.get("/api/v1/tables/phases", summary="Joules of a mean request by phase and service")
     def phases(from_: FromQuery = None, to: str | None = None, where: WhereQuery = None, form: FormatQuery = "json") -> Response:
         question = asked(from_, to, where)
         sight.admit(question)
-        rows = batch_efficiency.phases(store, config, question, clock())
+        rows = batch_efficiency.energy_by_phase(store, config, question, clock())
         return answer_with(list(batch_efficiency.PHASE_COLUMNS), rows, form, config, "phases")
 
     @routes.get("/api/v1/tables/avoidable", summary="Energy that served nobody, by cause, with owner and status")
     def avoidable(from_: FromQuery = None, to: str | None = None, form: FormatQuery = "json") -> Response:
         question = asked(from_, to, None)
-        rows = action_register.register(store, config, question.from_us, question.to_us)
-        return answer_with(list(action_register.COLUMNS), rows, form, config, "avoidable")
+        rows = avoidable_energy.action_register(store, config, question.from_us, question.to_us)
+        return answer_with(list(avoidable_energy.REGISTER_COLUMNS), rows, form, config, "avoidable")
 
     return routes

@@ -12,18 +12,18 @@ from fastapi.responses import JSONResponse
 from footprint.access.middleware import current_role
 from footprint.api import efficiency
 from footprint.api.footprint import answer_with
-from footprint.calendar.periods import BadPeriod, named_period
+from footprint.calendar.periods import BadPeriod, parse_period
 from footprint.config import Config
 from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_DAY, US_PER_S
 from footprint.figures import Query, parse_query
 from footprint.figures.query import BadQuery
-from footprint.ledger.factor_store import book_of
+from footprint.ledger.factor_store import load_factor_book
 from footprint.queries import (
     agent_liveness,
-    bundle_diff,
     declared_facts,
     energy_balance,
+    factor_diff,
     raw_readings,
     split_diagnostics,
     uncertainty_budget,
@@ -45,10 +45,10 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         return parse_query(config.timezone, from_=from_, to=to)
 
     def methods(_: Query, language: str) -> Table:
-        return list(methods_query.COLUMNS), methods_query.described(language)
+        return list(methods_query.COLUMNS), methods_query.method_rows(language)
 
     def facts(_: Query, __: str) -> Table:
-        return list(declared_facts.COLUMNS), declared_facts.declared(config, hosts=current_role().sees_services)
+        return list(declared_facts.COLUMNS), declared_facts.declared_facts(config, hosts=current_role().sees_services)
 
     def factors(_: Query, __: str) -> Table:
         names = [
@@ -67,7 +67,7 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
             "bundle",
             "sha256",
         ]
-        rows = [{name: getattr(factor, name) for name in names} for factor in book_of(store).factors]
+        rows = [{name: getattr(factor, name) for name in names} for factor in load_factor_book(store).factors]
         for row in rows:
             row |= {name: row[name].isoformat() if row[name] is not None else None for name in ("valid_from", "valid_to")}
         return names, rows
@@ -76,7 +76,7 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         return list(energy_balance.COLUMNS), energy_balance.energy_balance(store, config, question.from_us, question.to_us)
 
     def splits(question: Query, _: str) -> Table:
-        return list(split_diagnostics.COLUMNS), split_diagnostics.splits(store, question.from_us, question.to_us)
+        return list(split_diagnostics.COLUMNS), split_diagnostics.split_diagnostics(store, question.from_us, question.to_us)
 
     def uncertainty(question: Query, _: str) -> Table:
         return list(uncertainty_budget.COLUMNS), uncertainty_budget.uncertainty_budget(store, config, question, clock())
@@ -95,7 +95,7 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         ]
 
     def silent(_: Query, __: str) -> Table:
-        return list(agent_liveness.COLUMNS), [heard.row() for heard in agent_liveness.last_heard(store, config, clock())]
+        return list(agent_liveness.COLUMNS), [heard.row() for heard in agent_liveness.host_liveness(store, config, clock())]
 
     known: dict[str, Callable[[Query, str], Table]] = {
         "methods": methods,
@@ -113,10 +113,10 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         period: str | None = None, form: Annotated[str, Parameter(alias="format", description="json, csv or parquet")] = "json"
     ) -> Response:
         try:
-            at = named_period(period) if period else None
+            at = parse_period(period) if period else None
         except BadPeriod as bad:
             raise BadQuery(str(bad)) from None
-        found = objectives_query.standings(store, config, clock(), at)
+        found = objectives_query.objective_statuses(store, config, clock(), at)
         return answer_with(list(objectives_query.COLUMNS), [each.row() for each in found], form, config, "objectives")
 
     @routes.get("/api/v1/tables/bundles", summary="What one bundle of factors changed against another, by factor and place")
@@ -125,10 +125,10 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         after: str | None = None,
         form: Annotated[str, Parameter(alias="format", description="json, csv or parquet")] = "json",
     ) -> Response:
-        book = book_of(store)
-        names = bundle_diff.bundles_of(book)
-        rows = bundle_diff.differences(book, config, before or names[max(len(names) - 2, 0)], after or names[-1])
-        return answer_with(list(bundle_diff.COLUMNS), rows, form, config, "bundles")
+        book = load_factor_book(store)
+        names = factor_diff.bundles_of(book)
+        rows = factor_diff.bundle_differences(book, config, before or names[max(len(names) - 2, 0)], after or names[-1])
+        return answer_with(list(factor_diff.BUNDLE_COLUMNS), rows, form, config, "bundles")
 
     @routes.get("/api/v1/tables/{name}", summary="Tables beside the figures: " + ", ".join(sorted(known)))
     def tables(
@@ -158,7 +158,7 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
             raise BadQuery(f"at most {MAX_DAYS} days of raw readings at a time")
         return answer_with(
             list(raw_readings.COLUMNS),
-            raw_readings.readings_of(store, host, device, question.from_us, question.to_us),
+            raw_readings.raw_readings(store, host, device, question.from_us, question.to_us),
             form,
             config,
             "readings",

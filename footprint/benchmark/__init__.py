@@ -17,6 +17,6 @@ references.py  public references, other hardware and other load
 """
 
 from footprint.benchmark.reference_results import reference_rows
-from footprint.benchmark.result_rows import COLUMNS, benchmark_rows, rows_of
+from footprint.benchmark.result_rows import COLUMNS, benchmark_rows, rows_of_result
 
-__all__ = ["COLUMNS", "benchmark_rows", "reference_rows", "rows_of"]
+__all__ = ["COLUMNS", "benchmark_rows", "reference_rows", "rows_of_result"]

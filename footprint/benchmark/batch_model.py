@@ -15,7 +15,7 @@ from scipy import stats
 from footprint.core.estimate import Estimate
 
 MIN_BATCHES = 3  # two points lie on any curve of two coefficients
-_ROUNDS = 20
+_MAX_ITERATIONS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class BatchFit:
         return self.a_j.value + self.b_j.value / batch
 
 
-def fit(batches: Sequence[float], j_per_token: Sequence[float], gain: float = 0.0) -> BatchFit | None:
+def fit_batch_model(batches: Sequence[float], j_per_token: Sequence[float], gain: float = 0.0) -> BatchFit | None:
     """Weighted least squares with errors in proportion to the value; None where fewer than three batches were measured.
 
     Weights are 1 / fitted value squared, found by iteration; the interval is that of Student's t with n - 2 degrees of
@@ -47,7 +47,7 @@ def fit(batches: Sequence[float], j_per_token: Sequence[float], gain: float = 0.
         return None
     design = np.column_stack([np.ones_like(batch), 1 / batch])
     fitted = energy
-    for _ in range(_ROUNDS):
+    for _ in range(_MAX_ITERATIONS):
         scaled = design / fitted[:, None]
         found, *_ = np.linalg.lstsq(scaled, energy / fitted, rcond=None)
         fresh = np.maximum(design @ found, energy.min() / 1000)

@@ -16,8 +16,9 @@ from typing import Any
 
 from scipy import stats
 
-from footprint.benchmark.concurrency_levels import ConcurrencyLevel, gain_of, levels_of, score_of
+from footprint.benchmark.concurrency_levels import ConcurrencyLevel, concurrency_levels, mean_score, sensor_gain
 from footprint.benchmark.result import BenchmarkResult, Conditions, MeasurementPoint
+from footprint.charts.badge import draw_badge
 from footprint.core.assumptions import assumption
 from footprint.core.estimate import COVERAGE_FACTOR, Estimate
 from footprint.core.records import FootprintError
@@ -25,7 +26,7 @@ from footprint.core.records import FootprintError
 COLUMNS = ("what", "a", "b", "ratio", "low", "high", "difference")
 MIN_REPEATS = 2
 # What must be the same, or a ratio would say something else than it seems to: in words, and where it stands.
-_ALIKE: tuple[tuple[str, str], ...] = (
+_MATCHED_CONDITIONS: tuple[tuple[str, str], ...] = (
     ("prompts", "prompts_sha256"),
     ("max tokens", "max_tokens"),
     ("temperature", "temperature"),
@@ -38,11 +39,11 @@ _ALIKE: tuple[tuple[str, str], ...] = (
     ("seed", "seed"),
 )
 # What may well be what is compared: shown with its difference, and no reason to refuse.
-_SHOWN: tuple[tuple[str, str], ...] = (("model", "model"), ("engine", "engine"), ("quantisation", "quantisation"))
+_COMPARED_CONDITIONS: tuple[tuple[str, str], ...] = (("model", "model"), ("engine", "engine"), ("quantisation", "quantisation"))
 
 
 # What stands beside the energy: a model that takes less and answers later, or less, is another bargain.
-_BESIDE: tuple[tuple[str, Callable[[ConcurrencyLevel], float | None]], ...] = (
+_LEVEL_METRICS: tuple[tuple[str, Callable[[ConcurrencyLevel], float | None]], ...] = (
     ("s to first token, median,", lambda level: level.ttft_p50_s),
     ("s to first token, 95 %,", lambda level: level.ttft_p95_s),
     ("s between tokens, median,", lambda level: level.itl_p50_s),
@@ -50,12 +51,12 @@ _BESIDE: tuple[tuple[str, Callable[[ConcurrencyLevel], float | None]], ...] = (
 )
 
 
-class UnlikeBenchmarks(FootprintError):
+class IncomparableBenchmarks(FootprintError):
     """Two results whose ratio would say something else than it seems to; the message says what differs."""
 
 
 @dataclass(frozen=True, slots=True)
-class Contrast:
+class BenchmarkComparison:
     """B over A, per request and per output token, in all and by concurrency; ``differs`` names conditions that do."""
 
     a: str
@@ -80,7 +81,7 @@ class Contrast:
         return f"{self.b} takes {shown} the energy of {self.a} per request"
 
 
-def contrast(a: BenchmarkResult, b: BenchmarkResult, *, anyway: bool = False) -> Contrast:
+def compare_results(a: BenchmarkResult, b: BenchmarkResult, *, anyway: bool = False) -> BenchmarkComparison:
     """B over A over the concurrencies that both have; their geometric mean counts in all.
 
     Raises
@@ -88,30 +89,31 @@ def contrast(a: BenchmarkResult, b: BenchmarkResult, *, anyway: bool = False) ->
     UnlikeBenchmarks
         If conditions differ, unless ``anyway``; if they share no concurrency, or one has a single repeat.
     """
-    differs = tuple(word for word, name in _ALIKE if getattr(a.conditions, name) != getattr(b.conditions, name))
+    differs = tuple(word for word, name in _MATCHED_CONDITIONS if getattr(a.conditions, name) != getattr(b.conditions, name))
     if differs and not anyway:
-        raise UnlikeBenchmarks(
+        raise IncomparableBenchmarks(
             f"{a.conditions.model} and {b.conditions.model} were measured with different {', '.join(differs)}; "
             "--anyway gives their ratio all the same"
         )
-    grids = [_grid(each) for each in (a, b)]
+    grids = [_points_by_concurrency(each) for each in (a, b)]
     shared = sorted(set(grids[0]) & set(grids[1]))
     if not shared:
-        raise UnlikeBenchmarks("the two results share no concurrency")
+        raise IncomparableBenchmarks("the two results share no concurrency")
     repeats = min(len(grid[level]) for grid in grids for level in shared)
     if repeats < MIN_REPEATS:
-        raise UnlikeBenchmarks("one repeat shows no difference: at least two are needed, the protocol asks for five")
+        raise IncomparableBenchmarks("one repeat shows no difference: at least two are needed, the protocol asks for five")
     # One sensor's error cancels; two hosts have a sensor each.
-    gain = 0.0 if (a.conditions.host, a.conditions.devices) == (b.conditions.host, b.conditions.devices) else _gains(a, b)
+    gain = 0.0 if (a.conditions.host, a.conditions.devices) == (b.conditions.host, b.conditions.devices) else _combined_gain(a, b)
     per_request, per_token = (
-        _ratio([[of(grids[1][c][r]) / of(grids[0][c][r]) for c in shared] for r in range(repeats)], gain)
+        _mean_ratio([[of(grids[1][c][r]) / of(grids[0][c][r]) for c in shared] for r in range(repeats)], gain)
         for of in (_per_request, _per_token)
     )
     levels = tuple(
-        (c, _ratio([[_per_request(grids[1][c][r]) / _per_request(grids[0][c][r])] for r in range(repeats)], gain)) for c in shared
+        (c, _mean_ratio([[_per_request(grids[1][c][r]) / _per_request(grids[0][c][r])] for r in range(repeats)], gain))
+        for c in shared
     )
     rows = (*_energy_rows(a, b, per_request, per_token, levels), *_condition_rows(a.conditions, b.conditions))
-    return Contrast(a.conditions.model, b.conditions.model, per_request, per_token, levels, differs, rows)
+    return BenchmarkComparison(a.conditions.model, b.conditions.model, per_request, per_token, levels, differs, rows)
 
 
 def _per_request(point: MeasurementPoint) -> float:
@@ -122,7 +124,7 @@ def _per_token(point: MeasurementPoint) -> float:
     return point.j_per_token
 
 
-def _grid(result: BenchmarkResult) -> dict[int, list[MeasurementPoint]]:
+def _points_by_concurrency(result: BenchmarkResult) -> dict[int, list[MeasurementPoint]]:
     """Points by concurrency, in the order of the repeats."""
     found: dict[int, list[MeasurementPoint]] = {}
     for point in sorted(result.served(), key=lambda each: each.repeat):
@@ -130,11 +132,11 @@ def _grid(result: BenchmarkResult) -> dict[int, list[MeasurementPoint]]:
     return found
 
 
-def _gains(a: BenchmarkResult, b: BenchmarkResult) -> float:
-    return math.hypot(gain_of(a.served()), gain_of(b.served()))
+def _combined_gain(a: BenchmarkResult, b: BenchmarkResult) -> float:
+    return math.hypot(sensor_gain(a.served()), sensor_gain(b.served()))
 
 
-def _ratio(by_repeat: Sequence[Sequence[float]], gain: float) -> Estimate:
+def _mean_ratio(by_repeat: Sequence[Sequence[float]], gain: float) -> Estimate:
     """Geometric mean of ratios with its interval of 95 %.
 
     A repeat is one observation, the mean over its concurrencies: what drifts from hour to hour falls on all of them together,
@@ -151,23 +153,28 @@ def _ratio(by_repeat: Sequence[Sequence[float]], gain: float) -> Estimate:
 def _energy_rows(
     a: BenchmarkResult, b: BenchmarkResult, per_request: Estimate, per_token: Estimate, levels: Sequence[tuple[int, Estimate]]
 ) -> list[dict[str, Any]]:
-    at_a, at_b = ({level.concurrency: level for level in levels_of(each)} for each in (a, b))
+    at_a, at_b = ({level.concurrency: level for level in concurrency_levels(each)} for each in (a, b))
     rows = [
-        _row("J per request, all concurrencies", None, None, per_request),
-        _row("J per output token, all concurrencies", None, None, per_token),
-        *(_row(f"J per request at {c}", at_a[c].j_per_request.value, at_b[c].j_per_request.value, ratio) for c, ratio in levels),
+        _energy_row("J per request, all concurrencies", None, None, per_request),
+        _energy_row("J per output token, all concurrencies", None, None, per_token),
+        *(
+            _energy_row(f"J per request at {c}", at_a[c].j_per_request.value, at_b[c].j_per_request.value, ratio)
+            for c, ratio in levels
+        ),
     ]
-    rows += [_plain(f"{name} at {c}", of(at_a[c]), of(at_b[c])) for name, of in _BESIDE for c, _ in levels]
-    one, other = (score_of(each) for each in (a, b))
+    rows += [_metric_row(f"{name} at {c}", of(at_a[c]), of(at_b[c])) for name, of in _LEVEL_METRICS for c, _ in levels]
+    one, other = (mean_score(each) for each in (a, b))
     if one is not None or other is not None:
-        rows.append(_plain("score of the grader", None if one is None else one.value, None if other is None else other.value))
+        rows.append(
+            _metric_row("score of the grader", None if one is None else one.value, None if other is None else other.value)
+        )
     return rows
 
 
 def _condition_rows(a: Conditions, b: Conditions) -> list[dict[str, Any]]:
     rows = []
-    for word, name in (*_SHOWN, *_ALIKE):
-        one, other = (_text(getattr(each, name)) for each in (a, b))
+    for word, name in (*_COMPARED_CONDITIONS, *_MATCHED_CONDITIONS):
+        one, other = (_condition_text(getattr(each, name)) for each in (a, b))
         rows.append(
             {
                 "what": word,
@@ -182,17 +189,45 @@ def _condition_rows(a: Conditions, b: Conditions) -> list[dict[str, Any]]:
     return rows
 
 
-def _text(value: Any) -> str:
+def _condition_text(value: Any) -> str:
     if isinstance(value, tuple):
         return ", ".join(value)
     return "" if value is None else str(value)[:24]
 
 
-def _row(what: str, a: float | None, b: float | None, ratio: Estimate) -> dict[str, Any]:
+def _energy_row(what: str, a: float | None, b: float | None, ratio: Estimate) -> dict[str, Any]:
     said = "no difference shown" if ratio.low <= 1 <= ratio.high else "B takes more" if ratio.value > 1 else "B takes less"
     return {"what": what, "a": a, "b": b, "ratio": ratio.value, "low": ratio.low, "high": ratio.high, "difference": said}
 
 
-def _plain(what: str, a: float | None, b: float | None) -> dict[str, Any]:
+def _metric_row(what: str, a: float | None, b: float | None) -> dict[str, Any]:
     ratio = b / a if a and b else None
     return {"what": what, "a": a, "b": b, "ratio": ratio, "low": None, "high": None, "difference": ""}
+
+
+def markdown_report(found: BenchmarkComparison) -> str:
+    """The finding, and the table below it."""
+    lines = [f"**{found.sentence()}**", "", f"| | {_markdown_cell(found.a)} | {_markdown_cell(found.b)} | |", "|---|---|---|---|"]
+    return "\n".join([*lines, *(_markdown_line(row) for row in found.rows)]) + "\n"
+
+
+def _markdown_line(row: dict[str, Any]) -> str:
+    said = "" if row["ratio"] is None else f"{row['ratio']:.3g} x"
+    if row["low"] is not None:
+        said += f" [{row['low']:.3g} ; {row['high']:.3g}]"
+    said = f"{said} {row['difference']}".strip()
+    return f"| {row['what']} | {_markdown_cell(row['a'])} | {_markdown_cell(row['b'])} | {said} |"
+
+
+def _markdown_cell(value: Any) -> str:
+    """A model's name may hold what would end a cell."""
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", "\\|")
+
+
+def badge_svg(found: BenchmarkComparison) -> str:
+    """A small SVG: the ratio with its interval."""
+    ratio = found.per_request
+    text = f"{ratio.value:.3g} x [{ratio.low:.3g} ; {ratio.high:.3g}]" if found.different else "no difference shown"
+    return draw_badge("J per request", text)

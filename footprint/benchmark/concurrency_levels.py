@@ -13,13 +13,13 @@ from statistics import fmean, stdev
 
 from scipy import stats
 
-from footprint.benchmark.batch_model import BatchFit, fit
+from footprint.benchmark.batch_model import BatchFit, fit_batch_model
 from footprint.benchmark.result import BenchmarkResult, MeasurementPoint, Steady
 from footprint.core.estimate import Estimate
 
 # Part of the time in flight past the first token, against what it is at best in this benchmark. Where it falls below, requests
 # waited for the server, and those in flight are not the batch. Short answers have a small part at any concurrency.
-_MIN_DECODING = 4 / 5
+_MIN_DECODING_SHARE = 4 / 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +44,12 @@ class ConcurrencyLevel:
     failed: int
 
 
-def gain_of(points: Sequence[MeasurementPoint]) -> float:
+def sensor_gain(points: Sequence[MeasurementPoint]) -> float:
     """Relative half-width of the sensors' own error, the largest of the points'."""
     return max((point.energy.high_j - point.energy.low_j) / 2 / point.energy.energy_j for point in points)
 
 
-def mean_of(values: Sequence[float], gain: float) -> Estimate:
+def mean_estimate(values: Sequence[float], gain: float) -> Estimate:
     """Mean of repeats: t interval of 95 % and the relative ``gain``, added in squares."""
     mean = fmean(values)
     spread = 0.0
@@ -59,26 +59,26 @@ def mean_of(values: Sequence[float], gain: float) -> Estimate:
     return Estimate(mean, mean - half, mean + half)
 
 
-def idle_of(result: BenchmarkResult) -> Estimate | None:
+def idle_power(result: BenchmarkResult) -> Estimate | None:
     """Power [W] of the loaded model at rest; None where it was not measured."""
     points = result.idle()
-    return mean_of([point.watts for point in points], gain_of(points)) if points else None
+    return mean_estimate([point.watts for point in points], sensor_gain(points)) if points else None
 
 
-def levels_of(result: BenchmarkResult) -> list[ConcurrencyLevel]:
+def concurrency_levels(result: BenchmarkResult) -> list[ConcurrencyLevel]:
     """The result by concurrency, in order."""
-    idle, best = idle_of(result), best_part(result)
+    idle, best = idle_power(result), max_decoding_share(result)
     found = []
     for concurrency in sorted({point.concurrency for point in result.served()}):
         points = [point for point in result.served() if point.concurrency == concurrency]
-        found.append(_level(concurrency, points, None if idle is None else idle.value, best))
+        found.append(_concurrency_level(concurrency, points, None if idle is None else idle.value, best))
     return found
 
 
-def _level(concurrency: int, points: list[MeasurementPoint], idle_w: float | None, best: float) -> ConcurrencyLevel:
+def _concurrency_level(concurrency: int, points: list[MeasurementPoint], idle_w: float | None, best: float) -> ConcurrencyLevel:
     steadies = [point.steady for point in points if point.steady is not None]
     seconds, requests = sum(p.energy.seconds for p in points), sum(s.requests for s in steadies)
-    gain = gain_of(points)
+    gain = sensor_gain(points)
 
     def mean(of: Callable[[Steady], float]) -> float:
         return fmean(of(steady) for steady in steadies)
@@ -91,9 +91,9 @@ def _level(concurrency: int, points: list[MeasurementPoint], idle_w: float | Non
         concurrency,
         len(points),
         mean(lambda s: s.in_flight),
-        any(waited(point, best) for point in points),
-        mean_of([p.j_per_request for p in points], gain),
-        mean_of([p.j_per_token for p in points], gain),
+        any(has_queued(point, best) for point in points),
+        mean_estimate([p.j_per_request for p in points], gain),
+        mean_estimate([p.j_per_token for p in points], gain),
         sum(s.output_tokens for s in steadies) / seconds,
         sum(s.output_tokens for s in steadies) / requests,
         None if idle_w is None else idle_w * seconds / requests,
@@ -107,26 +107,26 @@ def _level(concurrency: int, points: list[MeasurementPoint], idle_w: float | Non
     )
 
 
-def best_part(result: BenchmarkResult) -> float:
+def max_decoding_share(result: BenchmarkResult) -> float:
     """Part of the time in flight that comes after the first token, where it is largest."""
     return max(p.steady.decoding / p.steady.in_flight for p in result.served() if p.steady is not None)
 
 
-def waited(point: MeasurementPoint, best: float) -> bool:
+def has_queued(point: MeasurementPoint, best: float) -> bool:
     """Whether requests waited so long for their first token that those in flight are not the batch."""
     assert point.steady is not None
-    return point.steady.decoding < _MIN_DECODING * best * point.steady.in_flight
+    return point.steady.decoding < _MIN_DECODING_SHARE * best * point.steady.in_flight
 
 
-def fit_of(result: BenchmarkResult) -> BatchFit | None:
+def fit_result(result: BenchmarkResult) -> BatchFit | None:
     """a and b over every repeat of every level at which the batch is known; None where there are fewer than three batches."""
-    best = best_part(result)
-    points = [point for point in result.served() if not waited(point, best)]
+    best = max_decoding_share(result)
+    points = [point for point in result.served() if not has_queued(point, best)]
     batches = [point.steady.in_flight for point in points if point.steady is not None]
-    return fit(batches, [point.j_per_token for point in points], gain_of(points))
+    return fit_batch_model(batches, [point.j_per_token for point in points], sensor_gain(points))
 
 
-def score_of(result: BenchmarkResult) -> Estimate | None:
+def mean_score(result: BenchmarkResult) -> Estimate | None:
     """Mean score of the grader with its interval over prompts; None where nothing was graded."""
     told = [score for score in result.scores if score is not None]
-    return mean_of(told, 0.0) if told else None
+    return mean_estimate(told, 0.0) if told else None

@@ -27,7 +27,7 @@ class Slot:
         return f"r{self.repeat}-c{self.concurrency}"
 
 
-def slots(concurrency: Sequence[int], repeats: int, seed: int) -> list[Slot]:
+def measurement_slots(concurrency: Sequence[int], repeats: int, seed: int) -> list[Slot]:
     """Every point in the order of its measurement; each repeat holds each concurrency and the rest once."""
     luck = random.Random(f"order {seed}")
     found = []
@@ -38,7 +38,7 @@ def slots(concurrency: Sequence[int], repeats: int, seed: int) -> list[Slot]:
     return found
 
 
-def left(all_slots: Sequence[Slot], done: Collection[str]) -> list[Slot]:
+def remaining_slots(all_slots: Sequence[Slot], done: Collection[str]) -> list[Slot]:
     """What is still to be measured."""
     return [slot for slot in all_slots if slot.name not in done]
 

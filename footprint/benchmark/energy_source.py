@@ -15,11 +15,11 @@ from typing import Protocol
 from footprint.benchmark.result import Energy
 from footprint.core.records import ContextReading, EnergyReading
 from footprint.core.units import US_PER_S, UW_PER_W
-from footprint.notebook.measurement import TOTAL, CannotMeasure, SensorProgram, rows_of
+from footprint.notebook.measurement import TOTAL, CannotMeasure, SensorProcess, energy_rows
 
-SAMPLES_A_SECOND = 10  # the agent's most
-DRIVER = re.compile(r"NVRM version:.*?\s(\d+\.\d+(?:\.\d+)?)\s")
-_BEARS = 1 / 10  # of the energy, from which on a quality letter counts for the whole (contract, section 6)
+SAMPLE_RATE_HZ = 10  # the agent's most
+_DRIVER_PATTERN = re.compile(r"NVRM version:.*?\s(\d+\.\d+(?:\.\d+)?)\s")
+_QUALITY_SHARE = 1 / 10  # of the energy, from which on a quality letter counts for the whole (contract, section 6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class LocalEnergySource:
         CannotMeasure
             If nothing here measures energy: no sensor can be read, or all there is is an estimate.
         """
-        sensors = SensorProgram(SAMPLES_A_SECOND)
+        sensors = SensorProcess(SAMPLE_RATE_HZ)
         try:
             await asyncio.to_thread(sensors.__enter__)
             yield _LocalWatch(self, sensors)
@@ -87,36 +87,36 @@ class LocalEnergySource:
 @dataclass(frozen=True, slots=True)
 class _LocalWatch:
     source: LocalEnergySource
-    sensors: SensorProgram
+    sensors: SensorProcess
 
     def _mine(self) -> list[EnergyReading]:
-        return chosen(self.sensors.readings(), self.source.devices)
+        return select_devices(self.sensors.readings(), self.source.devices)
 
     def updates(self, begin_us: int, end_us: int) -> int:
         """As the protocol says."""
-        return updates_of(self._mine(), begin_us, end_us)
+        return count_updates(self._mine(), begin_us, end_us)
 
     async def energy(self, begin_us: int, end_us: int) -> Energy:
         """Waits for a reading after the end."""
         await asyncio.to_thread(self.sensors.wait_beyond, end_us)
-        clock = _clock_hz(self.sensors.circumstances(), begin_us, end_us)
-        return energy_of(self._mine(), begin_us, end_us, clock, allow_estimate=self.source.allow_estimate)
+        clock = _mean_clock_hz(self.sensors.circumstances(), begin_us, end_us)
+        return integrate_energy(self._mine(), begin_us, end_us, clock, allow_estimate=self.source.allow_estimate)
 
     def machine(self) -> Machine:
         """Models and limits, as the sensors tell them."""
-        mine = counted(self._mine())
+        mine = without_host_meters(self._mine())
         limits = {c.device: c.values["power_limit_uw"] for c in self.sensors.circumstances() if "power_limit_uw" in c.values}
         limit = sum(limits.values()) / UW_PER_W if limits else None
-        return Machine(self.source.host, models_of(mine), places_of(mine), self.source.driver, limit)
+        return Machine(self.source.host, device_models(mine), device_places(mine), self.source.driver, limit)
 
 
-def driver_of(proc_version: str) -> str:
+def driver_version(proc_version: str) -> str:
     """The NVIDIA driver's version, of /proc/driver/nvidia/version; empty where it does not say."""
-    found = DRIVER.search(proc_version)
+    found = _DRIVER_PATTERN.search(proc_version)
     return found.group(1) if found else ""
 
 
-def chosen(readings: Sequence[EnergyReading], devices: Sequence[str]) -> list[EnergyReading]:
+def select_devices(readings: Sequence[EnergyReading], devices: Sequence[str]) -> list[EnergyReading]:
     """Readings of the devices named, by place or identity; of all where none is.
 
     Raises
@@ -134,27 +134,27 @@ def chosen(readings: Sequence[EnergyReading], devices: Sequence[str]) -> list[En
     return [reading for reading in readings if reading.device in devices or reading.alias in devices]
 
 
-def counted(readings: Sequence[EnergyReading]) -> list[EnergyReading]:
+def without_host_meters(readings: Sequence[EnergyReading]) -> list[EnergyReading]:
     """Without meters of the whole server where its parts are read: they would count twice."""
     parts = [reading for reading in readings if reading.component != "host"]
     return parts or list(readings)
 
 
-def models_of(readings: Sequence[EnergyReading]) -> tuple[str, ...]:
+def device_models(readings: Sequence[EnergyReading]) -> tuple[str, ...]:
     """Models of the devices, with how many there are of each."""
     models = {reading.device: reading.model for reading in readings if reading.model}
     return tuple(f"{count} x {model}" if count > 1 else model for model, count in sorted(Counter(models.values()).items()))
 
 
-def places_of(readings: Sequence[EnergyReading]) -> tuple[str, ...]:
+def device_places(readings: Sequence[EnergyReading]) -> tuple[str, ...]:
     """Devices by their place."""
     return tuple(sorted({reading.alias or reading.device for reading in readings}))
 
 
-def updates_of(readings: Sequence[EnergyReading], begin_us: int, end_us: int) -> int:
+def count_updates(readings: Sequence[EnergyReading], begin_us: int, end_us: int) -> int:
     """Changes seen of the counter that tells most of the energy."""
     series: dict[tuple[str, str, str], list[int]] = {}
-    for reading in counted(readings):
+    for reading in without_host_meters(readings):
         if begin_us <= reading.at_us <= end_us:
             series.setdefault((reading.device, reading.component, reading.source), []).append(reading.energy_uj)
     if not series:
@@ -163,7 +163,7 @@ def updates_of(readings: Sequence[EnergyReading], begin_us: int, end_us: int) ->
     return sum(before != after for before, after in pairwise(told))
 
 
-def energy_of(
+def integrate_energy(
     readings: Sequence[EnergyReading], begin_us: int, end_us: int, clock_hz: float | None = None, *, allow_estimate: bool = False
 ) -> Energy:
     """Energy between two instants, all devices that were read at its begin.
@@ -173,8 +173,8 @@ def energy_of(
     CannotMeasure
         If a device was reset or lost in it, or nothing but an estimate was read.
     """
-    rows = rows_of(readings, begin_us, end_us)
-    mine = counted(readings)
+    rows = energy_rows(readings, begin_us, end_us)
+    mine = without_host_meters(readings)
     parts = [row for row in rows if row["device"] != TOTAL and row["component"] in {reading.component for reading in mine}]
     lost = sorted({each.alias or each.device for each in mine} - {row["device"] for row in parts})
     if lost or not parts:
@@ -191,7 +191,7 @@ def energy_of(
     for row in parts:
         components[row["component"]] = components.get(row["component"], 0.0) + row["energy_j"]
         by_quality[row["quality"]] = by_quality.get(row["quality"], 0.0) + row["energy_j"]
-    quality = max(letter for letter, energy in by_quality.items() if energy > _BEARS * total["energy_j"])
+    quality = max(letter for letter, energy in by_quality.items() if energy > _QUALITY_SHARE * total["energy_j"])
     return Energy(
         begin_us,
         (end_us - begin_us) / US_PER_S,
@@ -200,12 +200,12 @@ def energy_of(
         total["energy_high_j"],
         components,
         quality,
-        updates_of(readings, begin_us, end_us),
+        count_updates(readings, begin_us, end_us),
         clock_hz,
     )
 
 
-def _clock_hz(told: Sequence[ContextReading], begin_us: int, end_us: int) -> float | None:
+def _mean_clock_hz(told: Sequence[ContextReading], begin_us: int, end_us: int) -> float | None:
     """Mean clock of the processors of the boards within a stretch; None where nobody says."""
     values = [c.values["clock_sm_hz"] for c in told if "clock_sm_hz" in c.values and begin_us <= c.at_us <= end_us]
     return sum(values) / len(values) if values else None

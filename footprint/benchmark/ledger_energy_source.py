@@ -12,7 +12,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from footprint.benchmark.energy_source import EnergyWatch, Machine, chosen, counted, energy_of, models_of, places_of, updates_of
+from footprint.benchmark.energy_source import (
+    EnergyWatch,
+    Machine,
+    count_updates,
+    device_models,
+    device_places,
+    integrate_energy,
+    select_devices,
+    without_host_meters,
+)
 from footprint.benchmark.result import Energy
 from footprint.core.records import EnergyReading
 from footprint.core.units import US_PER_S
@@ -20,8 +29,8 @@ from footprint.ledger.ledger_view import LedgerView
 from footprint.notebook.measurement import CannotMeasure
 from footprint.storage.database import Store
 
-PATIENCE_S, LOOK_S = 120, 2
-_SOURCES = {"counter": "counter", "modelled": "counter-mig", "power": "power", "estimate": "estimate"}
+TIMEOUT_S, POLL_S = 120, 2
+_SOURCE_BY_GRADE = {"counter": "counter", "modelled": "counter-mig", "power": "power", "estimate": "estimate"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,39 +64,41 @@ class _LedgerWatch:
     since_us: int
 
     def _mine(self, until_us: int) -> list[EnergyReading]:
-        return chosen(readings_of(self.source.store, self.source.host, self.since_us, until_us), self.source.devices)
+        return select_devices(
+            cumulative_readings(self.source.store, self.source.host, self.since_us, until_us), self.source.devices
+        )
 
     def updates(self, begin_us: int, end_us: int) -> int:
         """Of what has come by now."""
-        return updates_of(self._mine(end_us), begin_us, end_us)
+        return count_updates(self._mine(end_us), begin_us, end_us)
 
     async def energy(self, begin_us: int, end_us: int) -> Energy:
         """Waits for the readings, two minutes at most."""
-        patience = time.monotonic() + PATIENCE_S
+        patience = time.monotonic() + TIMEOUT_S
         while True:
             mine = self._mine(end_us)
             last = {reading.device: reading.at_us for reading in mine}
             if last and min(last.values()) > end_us:
-                return energy_of(mine, begin_us, end_us)
+                return integrate_energy(mine, begin_us, end_us)
             if time.monotonic() > patience:
                 raise CannotMeasure(
                     f"the ledger has no readings of {self.source.host} over this point; does its agent run and ship here, "
                     "and is the host's name the one that it ships under?"
                 )
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(POLL_S)
 
     def machine(self) -> Machine:
         """What the ledger knows of the devices; a driver and limits it does not."""
-        mine = counted(self._mine(time.time_ns() // 1000))
-        return Machine(self.source.host, models_of(mine), places_of(mine), "", None)
+        mine = without_host_meters(self._mine(time.time_ns() // 1000))
+        return Machine(self.source.host, device_models(mine), device_places(mine), "", None)
 
 
-def readings_of(store: Store, host: str, begin_us: int, end_us: int) -> list[EnergyReading]:
+def cumulative_readings(store: Store, host: str, begin_us: int, end_us: int) -> list[EnergyReading]:
     """Cumulative readings of a host from just before a stretch to just after it, as the agent would tell them."""
     found = []
     with store.read() as connection:
         view = LedgerView(store, connection)
-        places = {alias.device: alias.place for alias in view.aliases(host)}
+        places = {alias.device: alias.name for alias in view.aliases(host)}
         for stream in view.streams().get(host, []):
             if stream.quantity != "energy":
                 continue
@@ -98,7 +109,7 @@ def readings_of(store: Store, host: str, begin_us: int, end_us: int) -> list[Ene
                     host,
                     stream.device,
                     stream.component,
-                    _SOURCES.get(stream.grade, stream.grade),
+                    _SOURCE_BY_GRADE.get(stream.grade, stream.grade),
                     str(epoch),
                     number,
                     at,

@@ -8,26 +8,26 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 
 from footprint.benchmark.openai_client import EndpointError, RequestFailed
-from footprint.benchmark.steady_state import Answered
+from footprint.benchmark.steady_state import AnsweredRequest
 
 # ask(prompt, on_first) -> the answer; what it raises beside RequestFailed ends the point.
-Ask = Callable[[int, Callable[[], None]], Awaitable[Answered]]
+SendRequest = Callable[[int, Callable[[], None]], Awaitable[AnsweredRequest]]
 # long_enough(begin [s]) -> seconds to wait before asking again, 0 when it is.
-LongEnough = Callable[[float], Awaitable[float]]
-MIN_TRIED = 20  # requests, before their failures say anything
-MAX_FAILED = 1 / 20
+RemainingWait = Callable[[float], Awaitable[float]]
+MIN_REQUESTS = 20  # requests, before their failures say anything
+MAX_FAILED_SHARE = 1 / 20
 
 
 @dataclass(slots=True)
-class Served:
+class LoadResult:
     """What came of a point."""
 
-    answered: list[Answered] = field(default_factory=list)
+    answered: list[AnsweredRequest] = field(default_factory=list)
     failed: int = 0
     why: str = ""
 
 
-async def serve(ask: Ask, prompts: Iterator[int], concurrency: int, long_enough: LongEnough) -> Served:
+async def generate_load(ask: SendRequest, prompts: Iterator[int], concurrency: int, long_enough: RemainingWait) -> LoadResult:
     """Answers of a point, each request replaced when it ends; steady once as many as ``concurrency`` have their first token.
 
     Raises
@@ -35,7 +35,7 @@ async def serve(ask: Ask, prompts: Iterator[int], concurrency: int, long_enough:
     EndpointError
         If more than one request in twenty fails.
     """
-    found = Served()
+    found = LoadResult()
     firsts, full, stop = 0, asyncio.Event(), asyncio.Event()
 
     def on_first() -> None:
@@ -51,7 +51,7 @@ async def serve(ask: Ask, prompts: Iterator[int], concurrency: int, long_enough:
             except RequestFailed as bad:
                 found.failed, found.why = found.failed + 1, str(bad)
                 tried = found.failed + len(found.answered)
-                if tried >= MIN_TRIED and found.failed > MAX_FAILED * tried:
+                if tried >= MIN_REQUESTS and found.failed > MAX_FAILED_SHARE * tried:
                     said = f"{found.failed} of {tried} requests failed at concurrency {concurrency}"
                     raise EndpointError(f"{said}: {bad}") from None
 

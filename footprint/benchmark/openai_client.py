@@ -16,12 +16,12 @@ from typing import Any
 
 import httpx
 
-from footprint.benchmark.steady_state import Answered
+from footprint.benchmark.steady_state import AnsweredRequest
 from footprint.core.records import FootprintError
 
-CONNECT_S, LONGEST_RETRY_S = 10, 300
+CONNECT_TIMEOUT_S, MAX_RETRY_S = 10, 300
 _PATH = "/chat/completions"
-_SAID = 200  # characters of a server's own words
+_MAX_MESSAGE_CHARS = 200  # characters of a server's own words
 
 
 class EndpointUnavailable(FootprintError):
@@ -56,7 +56,7 @@ class Target:
     timeout_s: float = 600
 
 
-def base_of(url: str) -> str:
+def base_url(url: str) -> str:
     """The address below which paths of the API stand: with /v1 where only a host was given.
 
     Raises
@@ -74,15 +74,15 @@ def base_of(url: str) -> str:
     return text if found.path.strip("/") else f"{text}/v1"
 
 
-def client_of(target: Target, connections: int) -> httpx.AsyncClient:
+def http_client(target: Target, connections: int) -> httpx.AsyncClient:
     """A client that keeps as many connections as requests may be in flight."""
     headers = {"Authorization": f"Bearer {target.key}"} if target.key else {}
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-    timeout = httpx.Timeout(target.timeout_s, connect=CONNECT_S)
+    timeout = httpx.Timeout(target.timeout_s, connect=CONNECT_TIMEOUT_S)
     return httpx.AsyncClient(headers=headers, limits=limits, timeout=timeout)
 
 
-async def served(client: httpx.AsyncClient, url: str) -> tuple[list[str], str]:
+async def served_models(client: httpx.AsyncClient, url: str) -> tuple[list[str], str]:
     """(models, engine) that an endpoint names; no engine where it does not say.
 
     Raises
@@ -91,10 +91,10 @@ async def served(client: httpx.AsyncClient, url: str) -> tuple[list[str], str]:
         If it cannot be reached or lets nobody in.
     """
     try:
-        response = await client.get(f"{base_of(url)}/models")
+        response = await client.get(f"{base_url(url)}/models")
     except httpx.HTTPError as bad:
-        raise _unreachable(url, bad) from None
-    _refuse(response.status_code, response.headers, url, "")
+        raise _unavailable(url, bad) from None
+    _raise_for_status(response.status_code, response.headers, url, "")
     try:
         models = [str(each["id"]) for each in response.json()["data"]]
     except (ValueError, KeyError, TypeError):
@@ -102,13 +102,13 @@ async def served(client: httpx.AsyncClient, url: str) -> tuple[list[str], str]:
     return models, str(response.headers.get("server", ""))
 
 
-async def ask(
+async def stream_completion(
     client: httpx.AsyncClient,
     target: Target,
     prompt: int,
     messages: list[dict[str, Any]],
     on_first: Callable[[], None] = lambda: None,
-) -> tuple[Answered, str]:
+) -> tuple[AnsweredRequest, str]:
     """One answer: counts and instants [s, monotonic], and its text for a grader.
 
     Raises
@@ -135,14 +135,16 @@ async def ask(
     usage: dict[str, Any] | None = None
     start = time.monotonic()
     try:
-        async with client.stream("POST", base_of(target.url) + _PATH, json=body) as response:
+        async with client.stream("POST", base_url(target.url) + _PATH, json=body) as response:
             if response.status_code != HTTPStatus.OK:
-                _refuse(response.status_code, response.headers, target.url, (await response.aread()).decode(errors="replace"))
+                _raise_for_status(
+                    response.status_code, response.headers, target.url, (await response.aread()).decode(errors="replace")
+                )
             async for line in response.aiter_lines():
-                told = _document(line)
+                told = _event_json(line)
                 if told is None:
                     continue
-                piece = _piece(told)
+                piece = _event_text(told)
                 if piece is not None:
                     arrivals.append(time.monotonic())
                     pieces.append(piece)
@@ -150,14 +152,14 @@ async def ask(
                         on_first()
                 usage = told.get("usage") or usage
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as bad:
-        raise _unreachable(target.url, bad) from None
+        raise _unavailable(target.url, bad) from None
     except httpx.HTTPError as bad:
         raise RequestFailed(f"the answer broke off: {bad or type(bad).__name__}") from None
     end = time.monotonic()
-    return _answered(prompt, start, end, arrivals, usage), "".join(pieces)
+    return _answered_request(prompt, start, end, arrivals, usage), "".join(pieces)
 
 
-def _document(line: str) -> dict[str, Any] | None:
+def _event_json(line: str) -> dict[str, Any] | None:
     """The JSON of one server-sent event; None for whatever else a stream holds."""
     if not line.startswith("data:"):
         return None
@@ -169,11 +171,11 @@ def _document(line: str) -> dict[str, Any] | None:
     except ValueError:
         raise RequestFailed("the stream holds what is no JSON") from None
     if isinstance(told, dict) and told.get("error"):
-        raise RequestFailed(f"the server says in its stream: {str(told['error'])[:_SAID]}")
+        raise RequestFailed(f"the server says in its stream: {str(told['error'])[:_MAX_MESSAGE_CHARS]}")
     return told if isinstance(told, dict) else None
 
 
-def _piece(told: dict[str, Any]) -> str | None:
+def _event_text(told: dict[str, Any]) -> str | None:
     """Text that came with an event; reasoning and calls of tools are output tokens too. None where nothing came."""
     found = None
     for choice in told.get("choices") or ():
@@ -184,7 +186,9 @@ def _piece(told: dict[str, Any]) -> str | None:
     return found
 
 
-def _answered(prompt: int, start: float, end: float, arrivals: list[float], usage: dict[str, Any] | None) -> Answered:
+def _answered_request(
+    prompt: int, start: float, end: float, arrivals: list[float], usage: dict[str, Any] | None
+) -> AnsweredRequest:
     if usage is None:
         raise EndpointError(
             "the stream ended without usage: tokens cannot be counted; the server must support stream_options.include_usage"
@@ -194,18 +198,18 @@ def _answered(prompt: int, start: float, end: float, arrivals: list[float], usag
         raise EndpointError("the usage in the stream has no prompt_tokens or completion_tokens")
     if not arrivals or output < 1:
         raise RequestFailed("the model answered nothing")
-    return Answered(prompt, start, end, tuple(arrivals), given, output)
+    return AnsweredRequest(prompt, start, end, tuple(arrivals), given, output)
 
 
-def _refuse(status: int, headers: httpx.Headers, url: str, said: str) -> None:
+def _raise_for_status(status: int, headers: httpx.Headers, url: str, said: str) -> None:
     """Errors by status; nothing where it is none."""
-    words = " ".join(said.split())[:_SAID]
+    words = " ".join(said.split())[:_MAX_MESSAGE_CHARS]
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         raise EndpointUnavailable(f"{url} lets us not in ({status}); --key-file names a file with its key")
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        raise RateLimited(min(_retry_s(headers.get("retry-after", "")), LONGEST_RETRY_S))
+        raise RateLimited(min(_retry_s(headers.get("retry-after", "")), MAX_RETRY_S))
     if status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
-        place = f"{base_of(url)}{_PATH}"
+        place = f"{base_url(url)}{_PATH}"
         raise EndpointError(f"{place} is not there ({status} {words}); is it the address of the API, and the model's name?")
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise RequestFailed(f"the server answers {status} {words}")
@@ -223,5 +227,5 @@ def _retry_s(text: str) -> float:
         return 1.0
 
 
-def _unreachable(url: str, bad: Exception) -> EndpointUnavailable:
+def _unavailable(url: str, bad: Exception) -> EndpointUnavailable:
     return EndpointUnavailable(f"{url} does not answer ({bad or type(bad).__name__}); is the server up, and the address right?")

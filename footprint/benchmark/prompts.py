@@ -15,7 +15,7 @@ from footprint.core.records import FootprintError
 from footprint.core.resources import data_path
 from footprint.ledger.verifier import sha256_of
 
-ENOUGH = 1000  # the protocol's; fewer are said, not refused
+RECOMMENDED_PROMPTS = 1000  # the protocol's; fewer are said, not refused
 
 
 class BadPrompts(FootprintError):
@@ -48,13 +48,13 @@ def read_prompts(path: Path | None) -> Prompts:
         raw = path.read_bytes()
     except OSError as bad:
         raise BadPrompts(f"{path}: {bad.strerror}") from None
-    lines = tuple(_line(path, number, text) for number, text in enumerate(raw.splitlines(), 1) if text.strip())
+    lines = tuple(_parse_prompt(path, number, text) for number, text in enumerate(raw.splitlines(), 1) if text.strip())
     if not lines:
         raise BadPrompts(f'{path}: no prompt in it; one a line, {{"prompt": "…"}}')
     return Prompts(lines, sha256_of(raw))
 
 
-def _line(path: Path, number: int, text: bytes) -> dict[str, Any]:
+def _parse_prompt(path: Path, number: int, text: bytes) -> dict[str, Any]:
     try:
         told = json.loads(text)
     except ValueError:

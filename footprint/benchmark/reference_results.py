@@ -28,10 +28,10 @@ LABEL = "other hardware, other load"
 def reference_rows() -> list[dict[str, Any]]:
     """Every public reference that is shipped, in the order of the file; joules and seconds."""
     with data_path("references.csv").open(encoding="utf-8", newline="") as file:
-        return [_row(row) for row in csv.DictReader(file)]
+        return [_reference_row(row) for row in csv.DictReader(file)]
 
 
-def _row(told: dict[str, str]) -> dict[str, Any]:
+def _reference_row(told: dict[str, str]) -> dict[str, Any]:
     row: dict[str, Any] = {"label": LABEL, **told}
     row |= {name: float(told[name]) if told[name] else None for name in NUMBERS}
     return {name: row[name] for name in COLUMNS}

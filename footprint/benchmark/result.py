@@ -129,7 +129,7 @@ class BenchmarkResult:
         return (json.dumps(told, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
-def from_bytes(raw: bytes) -> BenchmarkResult:
+def parse_result(raw: bytes) -> BenchmarkResult:
     """A result of its document.
 
     Raises
@@ -143,18 +143,18 @@ def from_bytes(raw: bytes) -> BenchmarkResult:
             raise BadResult(f"not a benchmark result (kind {KIND} expected)")
         if told.get("schema_version") != SCHEMA_VERSION:
             raise BadResult(f"schema {told.get('schema_version')} of a benchmark result; this program knows {SCHEMA_VERSION}")
-        points = tuple(_point(each) for each in told["points"])
-        conditions = _plain(Conditions, told["conditions"])
+        points = tuple(_parse_point(each) for each in told["points"])
+        conditions = _parse_dataclass(Conditions, told["conditions"])
         scores = tuple(None if score is None else float(score) for score in told["scores"])
         made_us, program, grader = int(told["made_us"]), str(told["program"]), str(told["grader"])
         found = BenchmarkResult(made_us, program, bool(told["demonstration"]), conditions, points, scores, grader)
     except (ValueError, KeyError, TypeError, AttributeError) as bad:
         raise BadResult(f"not a benchmark result: {type(bad).__name__} {bad}") from None
-    _check(found)
+    _check_plausible(found)
     return found
 
 
-def point_from(told: dict[str, Any]) -> MeasurementPoint:
+def parse_point(told: dict[str, Any]) -> MeasurementPoint:
     """A point as ``dataclasses.asdict`` wrote it.
 
     Raises
@@ -163,17 +163,17 @@ def point_from(told: dict[str, Any]) -> MeasurementPoint:
         If it is none.
     """
     try:
-        return _point(told)
+        return _parse_point(told)
     except (ValueError, KeyError, TypeError) as bad:
         raise BadResult(f"not a point of a benchmark: {bad}") from None
 
 
-def _point(told: dict[str, Any]) -> MeasurementPoint:
-    steady = None if told["steady"] is None else _plain(Steady, told["steady"])
-    return MeasurementPoint(int(told["concurrency"]), int(told["repeat"]), _plain(Energy, told["energy"]), steady)
+def _parse_point(told: dict[str, Any]) -> MeasurementPoint:
+    steady = None if told["steady"] is None else _parse_dataclass(Steady, told["steady"])
+    return MeasurementPoint(int(told["concurrency"]), int(told["repeat"]), _parse_dataclass(Energy, told["energy"]), steady)
 
 
-def _plain(kind: Any, told: dict[str, Any]) -> Any:
+def _parse_dataclass(kind: Any, told: dict[str, Any]) -> Any:
     """A flat dataclass of its fields; a wrong type is refused, a whole number may stand for a decimal one."""
     hints = get_type_hints(kind)
     values = {}
@@ -193,7 +193,7 @@ def _plain(kind: Any, told: dict[str, Any]) -> Any:
     return kind(**values)
 
 
-def _check(found: BenchmarkResult) -> None:
+def _check_plausible(found: BenchmarkResult) -> None:
     """What cannot be is refused here, so that no page has to think of it."""
     if not found.served():
         raise BadResult("a benchmark without any point")

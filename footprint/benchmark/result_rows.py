@@ -9,15 +9,15 @@ from __future__ import annotations
 from typing import Any
 
 from footprint.benchmark.batch_model import BatchFit
-from footprint.benchmark.concurrency_levels import ConcurrencyLevel, fit_of, idle_of, levels_of, score_of
+from footprint.benchmark.concurrency_levels import ConcurrencyLevel, concurrency_levels, fit_result, idle_power, mean_score
 from footprint.benchmark.result import BenchmarkResult
-from footprint.benchmark.result_store import Kept, kept_results
+from footprint.benchmark.result_store import StoredResult, stored_results
 from footprint.config import Config
 from footprint.core.estimate import Estimate
 from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_S
 
-_WITH_BOUNDS = ("j_per_request", "j_per_output_token", "score", "a_j", "b_j", "idle_w")
+_BOUNDED_COLUMNS = ("j_per_request", "j_per_output_token", "score", "a_j", "b_j", "idle_w")
 
 
 def _columns() -> tuple[str, ...]:
@@ -64,7 +64,7 @@ def _columns() -> tuple[str, ...]:
     )
     found: list[str] = []
     for name in plain:
-        found += [name, f"{name}_low", f"{name}_high"] if name in _WITH_BOUNDS else [name]
+        found += [name, f"{name}_low", f"{name}_high"] if name in _BOUNDED_COLUMNS else [name]
     return tuple(found)
 
 
@@ -73,14 +73,14 @@ COLUMNS = _columns()
 
 def benchmark_rows(config: Config) -> list[dict[str, Any]]:
     """Rows of every result that was imported, newest first, each by concurrency; none where there is no result."""
-    return [row for kept in kept_results(config) for row in rows_of(kept.result, kept)]
+    return [row for kept in stored_results(config) for row in rows_of_result(kept.result, kept)]
 
 
-def rows_of(result: BenchmarkResult, kept: Kept | None = None) -> list[dict[str, Any]]:
+def rows_of_result(result: BenchmarkResult, kept: StoredResult | None = None) -> list[dict[str, Any]]:
     """Rows of one result, by concurrency."""
-    fitted, idle, score, conditions = fit_of(result), idle_of(result), score_of(result), result.conditions
+    fitted, idle, score, conditions = fit_result(result), idle_power(result), mean_score(result), result.conditions
     same: dict[str, Any] = {
-        **_of_fit(fitted),
+        **_fit_columns(fitted),
         "machines": ", ".join(conditions.machines),
         "grader": result.grader or None,
         "date": format_instant(result.made_us // US_PER_S * US_PER_S),
@@ -89,25 +89,25 @@ def rows_of(result: BenchmarkResult, kept: Kept | None = None) -> list[dict[str,
         "signature": None if kept is None else kept.signature,
         **{name: getattr(conditions, name) or None for name in ("host", "driver", "engine", "quantisation", "power_limit_w")},
         **{name: getattr(conditions, name) for name in ("model", "prompts", "prompts_sha256", "max_tokens", "temperature")},
-        **_bounded("idle_w", idle),
-        **_bounded("score", score),
+        **_estimate_columns("idle_w", idle),
+        **_estimate_columns("score", score),
     }
-    return [{name: (same | _of_level(level)).get(name) for name in COLUMNS} for level in levels_of(result)]
+    return [{name: (same | _level_columns(level)).get(name) for name in COLUMNS} for level in concurrency_levels(result)]
 
 
-def _of_fit(fitted: BatchFit | None) -> dict[str, float | None]:
+def _fit_columns(fitted: BatchFit | None) -> dict[str, float | None]:
     if fitted is None:
         return {}
     return {
         "batch_low": fitted.batch_low,
         "batch_high": fitted.batch_high,
         "fit_mean_error": fitted.mean_error,
-        **_bounded("a_j", fitted.a_j),
-        **_bounded("b_j", fitted.b_j),
+        **_estimate_columns("a_j", fitted.a_j),
+        **_estimate_columns("b_j", fitted.b_j),
     }
 
 
-def _of_level(level: ConcurrencyLevel) -> dict[str, Any]:
+def _level_columns(level: ConcurrencyLevel) -> dict[str, Any]:
     names = (
         "concurrency",
         "repeats",
@@ -126,12 +126,12 @@ def _of_level(level: ConcurrencyLevel) -> dict[str, Any]:
     )
     return {
         **{name: getattr(level, name) for name in names},
-        **_bounded("j_per_request", level.j_per_request),
-        **_bounded("j_per_output_token", level.j_per_token),
+        **_estimate_columns("j_per_request", level.j_per_request),
+        **_estimate_columns("j_per_output_token", level.j_per_token),
     }
 
 
-def _bounded(name: str, value: Estimate | None) -> dict[str, float | None]:
+def _estimate_columns(name: str, value: Estimate | None) -> dict[str, float | None]:
     return {
         name: None if value is None else value.value,
         f"{name}_low": None if value is None else value.low,

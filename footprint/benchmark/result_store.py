@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from footprint.benchmark.result import BadResult, BenchmarkResult, from_bytes
+from footprint.benchmark.result import BadResult, BenchmarkResult, parse_result
 from footprint.config import Config
-from footprint.ledger.minisign import SigningError, check, public_key_of, sign
-from footprint.ledger.object_store import Vault
+from footprint.ledger.minisign import SigningError, read_public_key, sign, verify_signature
+from footprint.ledger.object_store import ObjectStore
 from footprint.ledger.verifier import sha256_of
 
 FOLDER, SIGNATURE = "benchmarks", ".minisig"
@@ -25,7 +25,7 @@ class Tampered(BadResult):
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredResult:
     """A result with the hash of its bytes, and what is known of its signature."""
 
     sha256: str
@@ -33,7 +33,7 @@ class Kept:
     result: BenchmarkResult
 
 
-def write(path: Path, result: BenchmarkResult, signing_key: str = "") -> str:
+def write_result(path: Path, result: BenchmarkResult, signing_key: str = "") -> str:
     """Write a result, under its name only once it is whole, and its signature beside it; its sha256.
 
     Raises
@@ -42,25 +42,25 @@ def write(path: Path, result: BenchmarkResult, signing_key: str = "") -> str:
         If it is to be signed and cannot be; the result is written then all the same.
     """
     raw = result.to_bytes()
-    _replace(path, raw)
+    _write_atomically(path, raw)
     if signing_key:
         name = f"footprint benchmark of {result.conditions.model}"
-        _replace(signature_of(path), sign(raw, signing_key, name))
+        _write_atomically(signature_path(path), sign(raw, signing_key, name))
     return sha256_of(raw)
 
 
-def signature_of(path: Path) -> Path:
+def signature_path(path: Path) -> Path:
     """Where a file's signature stands."""
     return path.with_name(path.name + SIGNATURE)
 
 
-def _replace(path: Path, raw: bytes) -> None:
+def _write_atomically(path: Path, raw: bytes) -> None:
     part = path.with_name(path.name + ".part")
     part.write_bytes(raw)
     part.replace(path)
 
 
-def read(path: Path, public_key: str = "", signing_key: str = "") -> Kept:
+def read_result(path: Path, public_key: str = "", signing_key: str = "") -> StoredResult:
     """A result of a file, its signature checked where there is one and a key to check it with.
 
     Raises
@@ -72,29 +72,29 @@ def read(path: Path, public_key: str = "", signing_key: str = "") -> Kept:
     """
     try:
         raw = path.read_bytes()
-        beside = signature_of(path)
+        beside = signature_path(path)
         signature = beside.read_bytes() if beside.is_file() else None
     except OSError as bad:
         raise BadResult(f"{path}: {bad.strerror}") from None
     try:
-        return _checked(raw, signature, public_key or public_key_of(signing_key))
+        return _verify(raw, signature, public_key or read_public_key(signing_key))
     except BadResult as bad:
         raise type(bad)(f"{path}: {bad}") from None
 
 
 @lru_cache(maxsize=64)  # pages ask again and again for what never changes
-def _checked(raw: bytes, signature: bytes | None, public_key: str) -> Kept:
+def _verify(raw: bytes, signature: bytes | None, public_key: str) -> StoredResult:
     said = UNSIGNED if signature is None else UNCHECKED
     if signature is not None and public_key:
         try:
-            check(raw, signature, public_key)
+            verify_signature(raw, signature, public_key)
         except SigningError as bad:
             raise Tampered(f"its signature is not good: {bad}") from None
         said = CHECKED
-    return Kept(sha256_of(raw), said, from_bytes(raw))
+    return StoredResult(sha256_of(raw), said, parse_result(raw))
 
 
-def keep(config: Config, path: Path, public_key: str = "") -> tuple[Kept, bool]:
+def import_result(config: Config, path: Path, public_key: str = "") -> tuple[StoredResult, bool]:
     """Bring a result beside the ledger; with it, whether it is new there.
 
     Raises
@@ -102,12 +102,12 @@ def keep(config: Config, path: Path, public_key: str = "") -> tuple[Kept, bool]:
     BadResult
         If it is none, was changed after it was signed, or is a demonstration's (or not) where the store is not (or is).
     """
-    found = read(path, public_key, config.signing_key)
+    found = read_result(path, public_key, config.signing_key)
     if found.result.demonstration != config.demo:
         kinds = ("measured", "a demonstration's") if config.demo else ("a demonstration's", "not a demonstration's")
         raise BadResult(f"{path}: the result is {kinds[0]}, the store is {kinds[1]}; the two never mix")
-    vault, name = Vault(config.sealed_url()), f"{FOLDER}/{found.sha256}.json"
-    beside = signature_of(path)
+    vault, name = ObjectStore(config.sealed_url()), f"{FOLDER}/{found.sha256}.json"
+    beside = signature_path(path)
     if beside.is_file() and not vault.exists(name + SIGNATURE):
         vault.write(name + SIGNATURE, beside.read_bytes())
     if vault.exists(name):
@@ -116,7 +116,7 @@ def keep(config: Config, path: Path, public_key: str = "") -> tuple[Kept, bool]:
     return found, True
 
 
-def kept_results(config: Config) -> list[Kept]:
+def stored_results(config: Config) -> list[StoredResult]:
     """Every result kept, newest first.
 
     Raises
@@ -124,8 +124,8 @@ def kept_results(config: Config) -> list[Kept]:
     Tampered
         If a file is not what its name says.
     """
-    vault = Vault(config.sealed_url())
-    public_key = public_key_of(config.signing_key)
+    vault = ObjectStore(config.sealed_url())
+    public_key = read_public_key(config.signing_key)
     names = vault.names(FOLDER)
     found = []
     for name in (each for each in names if each.endswith(".json")):
@@ -133,5 +133,5 @@ def kept_results(config: Config) -> list[Kept]:
         if sha256_of(raw) != name.removeprefix(f"{FOLDER}/").removesuffix(".json"):
             raise Tampered(f"{name} under {vault.url}: its bytes are not those that were kept; take it from a backup")
         signature = vault.read(name + SIGNATURE) if name + SIGNATURE in names else None
-        found.append(_checked(raw, signature, public_key))
+        found.append(_verify(raw, signature, public_key))
     return sorted(found, key=lambda kept: (-kept.result.made_us, kept.sha256))

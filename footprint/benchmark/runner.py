@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,26 +19,35 @@ import httpx
 from footprint.benchmark import design, grader, steady_state
 from footprint.benchmark.design import Slot
 from footprint.benchmark.energy_source import EnergySource, EnergyWatch, Machine, wall_us
-from footprint.benchmark.load_generator import serve
-from footprint.benchmark.openai_client import EndpointError, RateLimited, RequestFailed, Target, ask, client_of, served
+from footprint.benchmark.load_generator import generate_load
+from footprint.benchmark.openai_client import (
+    EndpointError,
+    RateLimited,
+    RequestFailed,
+    Target,
+    http_client,
+    served_models,
+    stream_completion,
+)
 from footprint.benchmark.prompts import Prompts
-from footprint.benchmark.result import BadResult, BenchmarkResult, Conditions, Energy, MeasurementPoint, point_from
-from footprint.benchmark.steady_state import Answered
+from footprint.benchmark.result import BadResult, BenchmarkResult, Conditions, Energy, MeasurementPoint, parse_point
+from footprint.benchmark.steady_state import AnsweredRequest
 from footprint.core.records import FootprintError
 from footprint.core.units import US_PER_S
+from footprint.core.version import VERSION
 
 MAX_RETRIES = 3
-GRADED_AT_ONCE = 8
-_LOOK_S = 2  # how long until a point that has too few updates is looked at again
+MAX_GRADED_REQUESTS = 8
+_POLL_S = 2  # how long until a point that has too few updates is looked at again
 SETTINGS, MACHINE, SCORES = "settings.json", "machine.json", "scores.json"
 
 
-class OtherSettings(FootprintError):
+class SettingsMismatch(FootprintError):
     """Points on disk that were measured with other settings than those asked for now."""
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class BenchmarkPlan:
     """What is measured, and how."""
 
     target: Target
@@ -59,7 +67,7 @@ class Plan:
 
     def slots(self) -> list[Slot]:
         """Points in their order."""
-        return design.slots(self.concurrency, self.repeats, self.seed)
+        return design.measurement_slots(self.concurrency, self.repeats, self.seed)
 
     def settings(self, source: EnergySource) -> dict[str, Any]:
         """What all points of a result have in common; no address and no key."""
@@ -92,7 +100,7 @@ class MeasuredPoint:
 Progress = Callable[[int, int, str, float], None]  # points done, of how many, what is measured now, seconds left
 
 
-async def run(plan: Plan, source: EnergySource, folder: Path, progress: Progress) -> BenchmarkResult:
+async def run_benchmark(plan: BenchmarkPlan, source: EnergySource, folder: Path, progress: Progress) -> BenchmarkResult:
     """Measure what is still to be measured, and put all of it together.
 
     Raises
@@ -104,35 +112,37 @@ async def run(plan: Plan, source: EnergySource, folder: Path, progress: Progress
     CannotMeasure
         If there is nothing to read energy from.
     """
-    done = opened(folder, plan.settings(source))
+    done = load_points(folder, plan.settings(source))
     slots = plan.slots()
-    todo = design.left(slots, done)
+    todo = design.remaining_slots(slots, done)
     taken: list[float] = []
-    async with client_of(plan.target, max(plan.concurrency) + GRADED_AT_ONCE) as client:
-        _, engine = await served(client, plan.target.url)
-        await _one(client, plan)
+    async with http_client(plan.target, max(plan.concurrency) + MAX_GRADED_REQUESTS) as client:
+        _, engine = await served_models(client, plan.target.url)
+        await _probe_endpoint(client, plan)
         if todo:
-            progress(len(slots) - len(todo), len(slots), "warming up", _left(plan, todo, taken))
+            progress(len(slots) - len(todo), len(slots), "warming up", _remaining_s(plan, todo, taken))
             await _warm_up(client, plan)
         for number, slot in enumerate(todo):
             label = f"concurrency {slot.concurrency}" if slot.concurrency else "at rest"
             show = partial(progress, len(slots) - len(todo) + number, len(slots), label)
-            ticking = asyncio.create_task(_tick(show, _left(plan, todo[number:], taken), _left(plan, todo[number + 1 :], taken)))
+            ticking = asyncio.create_task(
+                _report_progress(show, _remaining_s(plan, todo[number:], taken), _remaining_s(plan, todo[number + 1 :], taken))
+            )
             begin = time.monotonic()
             try:
-                found, machine = await _point(client, plan, source, slot)
+                found, machine = await _measure_point(client, plan, source, slot)
             finally:
                 ticking.cancel()
             taken.append(time.monotonic() - begin)
-            _same_machine(folder, asdict(machine) | {"engine": plan.engine or engine})
-            keep(folder / f"{slot.name}.json", asdict(found))
+            _check_machine(folder, asdict(machine) | {"engine": plan.engine or engine})
+            write_json(folder / f"{slot.name}.json", asdict(found))
             done[slot.name] = found
         progress(len(slots), len(slots), "grading" if plan.grader else "", 0)
-        scores = await _scores(client, plan, folder)
-    return put_together(plan, source, json.loads((folder / MACHINE).read_text()), [done[slot.name] for slot in slots], scores)
+        scores = await _grade_answers(client, plan, folder)
+    return assemble_result(plan, source, json.loads((folder / MACHINE).read_text()), [done[slot.name] for slot in slots], scores)
 
 
-async def _tick(show: Callable[[float], None], left_s: float, least_s: float) -> None:
+async def _report_progress(show: Callable[[float], None], left_s: float, least_s: float) -> None:
     """Time goes down while a point lasts, and not below what the points after it take."""
     begin = time.monotonic()
     while True:
@@ -140,11 +150,11 @@ async def _tick(show: Callable[[float], None], left_s: float, least_s: float) ->
         await asyncio.sleep(1)
 
 
-def _left(plan: Plan, todo: Sequence[Slot], taken: Sequence[float]) -> float:
+def _remaining_s(plan: BenchmarkPlan, todo: Sequence[Slot], taken: Sequence[float]) -> float:
     return design.remaining_s(len(todo), taken, plan.least_s + plan.settle_s)
 
 
-def opened(folder: Path, settings: dict[str, Any]) -> dict[str, MeasuredPoint]:
+def load_points(folder: Path, settings: dict[str, Any]) -> dict[str, MeasuredPoint]:
     """Points that are on disk, by name; the folder and its settings are made where there is none.
 
     Raises
@@ -155,73 +165,73 @@ def opened(folder: Path, settings: dict[str, Any]) -> dict[str, MeasuredPoint]:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / SETTINGS
     if not path.exists():
-        keep(path, settings)
+        write_json(path, settings)
         return {}
     before = json.loads(path.read_text(encoding="utf-8"))
-    _refuse_other(folder, before, settings)
-    return {path.stem: _read(path) for path in sorted(folder.glob("r*-c*.json"))}
+    _check_equal(folder, before, settings)
+    return {path.stem: _read_point(path) for path in sorted(folder.glob("r*-c*.json"))}
 
 
-def _same_machine(folder: Path, machine: dict[str, Any]) -> None:
+def _check_machine(folder: Path, machine: dict[str, Any]) -> None:
     """A benchmark that goes on after a driver was replaced is another one."""
     path = folder / MACHINE
     if not path.exists():
-        keep(path, machine)
+        write_json(path, machine)
         return
     before, told = json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(machine))
-    _refuse_other(folder, before, told)
+    _check_equal(folder, before, told)
 
 
-def _refuse_other(folder: Path, before: dict[str, Any], told: dict[str, Any]) -> None:
+def _check_equal(folder: Path, before: dict[str, Any], told: dict[str, Any]) -> None:
     differs = sorted(name for name in told if before.get(name) != told[name])
     if differs:
         said = f"{folder} holds points of another {', '.join(differs)}"
-        raise OtherSettings(f"{said}; name another --output, or remove that folder")
+        raise SettingsMismatch(f"{said}; name another --output, or remove that folder")
 
 
-def _read(path: Path) -> MeasuredPoint:
+def _read_point(path: Path) -> MeasuredPoint:
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
-        return MeasuredPoint(point_from(told["point"]), tuple((int(p), float(n), float(t)) for p, n, t in told["drawn"]))
+        return MeasuredPoint(parse_point(told["point"]), tuple((int(p), float(n), float(t)) for p, n, t in told["drawn"]))
     except (ValueError, KeyError, TypeError, BadResult) as bad:
         raise BadResult(f"{path}: {bad}; remove it, and the point is measured again") from None
 
 
-def keep(path: Path, told: dict[str, Any]) -> None:
+def write_json(path: Path, told: dict[str, Any]) -> None:
     """A file, under its name only once it is whole."""
     part = path.with_name(path.name + ".part")
     part.write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
     part.replace(path)
 
 
-async def _one(client: httpx.AsyncClient, plan: Plan) -> None:
+async def _probe_endpoint(client: httpx.AsyncClient, plan: BenchmarkPlan) -> None:
     """One request, so that what cannot be measured is said before anything is waited for."""
     try:
-        await ask(client, plan.target, 0, plan.prompts.messages(0))
+        await stream_completion(client, plan.target, 0, plan.prompts.messages(0))
     except RequestFailed as bad:
         raise EndpointError(f"{plan.target.model}: {bad}") from None
     except RateLimited as bad:
         await asyncio.sleep(bad.retry_s)
 
 
-async def _warm_up(client: httpx.AsyncClient, plan: Plan) -> None:
+async def _warm_up(client: httpx.AsyncClient, plan: BenchmarkPlan) -> None:
     async def long_enough(begin: float) -> float:
         return max(plan.warm_up_s - (time.monotonic() - begin), 0)
 
-    await _serve(client, plan, Slot(-1, max(plan.concurrency)), long_enough)
+    await _generate_load(client, plan, Slot(-1, max(plan.concurrency)), long_enough)
 
 
-async def _serve(client: httpx.AsyncClient, plan: Plan, slot: Slot, long_enough: Callable[[float], Any]) -> Any:
+async def _generate_load(client: httpx.AsyncClient, plan: BenchmarkPlan, slot: Slot, long_enough: Callable[[float], Any]) -> Any:
     """Serve a point; a limit of the rate starts it again after the wait that the endpoint asks for."""
 
-    async def asked(prompt: int, on_first: Callable[[], None]) -> Answered:
-        found, _ = await ask(client, plan.target, prompt, plan.prompts.messages(prompt), on_first)
+    async def asked(prompt: int, on_first: Callable[[], None]) -> AnsweredRequest:
+        found, _ = await stream_completion(client, plan.target, prompt, plan.prompts.messages(prompt), on_first)
         return found
 
     for again in range(MAX_RETRIES + 1):
         try:
             order = design.prompt_order(len(plan.prompts.lines), slot, plan.seed)
-            return await serve(asked, order, slot.concurrency, long_enough)
+            return await generate_load(asked, order, slot.concurrency, long_enough)
         except RateLimited as bad:
             if again == MAX_RETRIES:
                 raise EndpointError(
@@ -231,7 +241,9 @@ async def _serve(client: httpx.AsyncClient, plan: Plan, slot: Slot, long_enough:
     raise AssertionError
 
 
-async def _point(client: httpx.AsyncClient, plan: Plan, source: EnergySource, slot: Slot) -> tuple[MeasuredPoint, Machine]:
+async def _measure_point(
+    client: httpx.AsyncClient, plan: BenchmarkPlan, source: EnergySource, slot: Slot
+) -> tuple[MeasuredPoint, Machine]:
     async with source.watching() as watch:
         await asyncio.sleep(plan.settle_s if slot.concurrency == 0 else 0)
         if slot.concurrency == 0:
@@ -247,57 +259,60 @@ async def _point(client: httpx.AsyncClient, plan: Plan, source: EnergySource, sl
             if left > 0:
                 return left
             enough = watch.updates(wall_us(begin), wall_us(time.monotonic())) >= plan.least_updates
-            return 0 if enough else _LOOK_S
+            return 0 if enough else _POLL_S
 
-        served_ = await _serve(client, plan, slot, long_enough)
-        return await _in_steady_state(watch, slot, served_, busy), watch.machine()
+        served_ = await _generate_load(client, plan, slot, long_enough)
+        return await _measure_steady_state(watch, slot, served_, busy), watch.machine()
 
 
-async def _in_steady_state(watch: EnergyWatch, slot: Slot, served_: Any, busy: Sequence[tuple[float, float]]) -> MeasuredPoint:
-    stretch = steady_state.stretch(served_.answered, slot.concurrency)
+async def _measure_steady_state(
+    watch: EnergyWatch, slot: Slot, served_: Any, busy: Sequence[tuple[float, float]]
+) -> MeasuredPoint:
+    stretch = steady_state.steady_window(served_.answered, slot.concurrency)
     if stretch is None:
         raise EndpointError(f"at concurrency {slot.concurrency} there never were so many requests in flight together")
     energy: Energy = await watch.energy(wall_us(stretch[0]), wall_us(stretch[1]))
     (since, used), (until, used_by_then) = busy[0], busy[-1]
     client_busy = (used_by_then - used) / (until - since) if until > since else 0.0
-    found = steady_state.steady(served_.answered, *stretch, failed=served_.failed, client_busy=client_busy)
+    found = steady_state.steady_figures(served_.answered, *stretch, failed=served_.failed, client_busy=client_busy)
     return MeasuredPoint(
-        MeasurementPoint(slot.concurrency, slot.repeat, energy, found), tuple(steady_state.drawn(served_.answered, *stretch))
+        MeasurementPoint(slot.concurrency, slot.repeat, energy, found),
+        tuple(steady_state.drawn_prompts(served_.answered, *stretch)),
     )
 
 
-async def _scores(client: httpx.AsyncClient, plan: Plan, folder: Path) -> tuple[float, ...]:
+async def _grade_answers(client: httpx.AsyncClient, plan: BenchmarkPlan, folder: Path) -> tuple[float, ...]:
     """The grader's, of one answer to each prompt; numbers are kept, and nothing else."""
     if not plan.grader:
         return ()
     path = folder / SCORES
     if path.exists():
         return tuple(json.loads(path.read_text(encoding="utf-8"))["scores"])
-    gate = asyncio.Semaphore(GRADED_AT_ONCE)
+    gate = asyncio.Semaphore(MAX_GRADED_REQUESTS)
 
     async def answer(index: int) -> dict[str, Any]:
         async with gate:
             try:
-                _, text = await ask(client, plan.target, index, plan.prompts.messages(index))
+                _, text = await stream_completion(client, plan.target, index, plan.prompts.messages(index))
             except RequestFailed:
                 text = ""  # a grader is told that there was no answer
             return {**plan.prompts.lines[index], "index": index, "answer": text}
 
     graded = await asyncio.gather(*(answer(index) for index in range(len(plan.prompts.lines))))
     scores = await asyncio.to_thread(grader.grade, plan.grader, graded)
-    keep(path, {"scores": list(scores)})
+    write_json(path, {"scores": list(scores)})
     return scores
 
 
-def put_together(
-    plan: Plan, source: EnergySource, machine: dict[str, Any], done: Sequence[MeasuredPoint], scores: tuple[float, ...]
+def assemble_result(
+    plan: BenchmarkPlan, source: EnergySource, machine: dict[str, Any], done: Sequence[MeasuredPoint], scores: tuple[float, ...]
 ) -> BenchmarkResult:
     """The result of all points: each with the mix of its prompts, which needs the lengths of all of them."""
-    mean_length = steady_state.lengths(each.drawn for each in done)
+    mean_length = steady_state.mean_lengths(each.drawn for each in done)
     points = tuple(
         each.point
         if each.point.steady is None
-        else replace(each.point, steady=replace(each.point.steady, mix=steady_state.mix(each.drawn, mean_length)))
+        else replace(each.point, steady=replace(each.point.steady, mix=steady_state.prompt_mix(each.drawn, mean_length)))
         for each in done
     )
     target = plan.target
@@ -320,5 +335,5 @@ def put_together(
         source.kind,
     )
     made_us = max(each.point.energy.begin_us + round(each.point.energy.seconds * US_PER_S) for each in done)
-    program = f"footprint {version('footprint')}"
+    program = f"footprint {VERSION}"
     return BenchmarkResult(made_us, program, plan.demonstration, conditions, points, scores, plan.grader)

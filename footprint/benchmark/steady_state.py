@@ -16,7 +16,7 @@ from footprint.benchmark.result import Steady
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class AnsweredRequest:
     """One request: instants in seconds of one clock; ``arrivals`` are those of the pieces in which its tokens came."""
 
     prompt: int  # index
@@ -37,7 +37,7 @@ class Answered:
         return within / len(self.arrivals)
 
 
-def stretch(answered: Sequence[Answered], concurrency: int) -> tuple[float, float] | None:
+def steady_window(answered: Sequence[AnsweredRequest], concurrency: int) -> tuple[float, float] | None:
     """(begin, end) [s] of the steady state; None where so many were never in flight together, or not for any time."""
     if len(answered) < concurrency:
         return None
@@ -46,7 +46,7 @@ def stretch(answered: Sequence[Answered], concurrency: int) -> tuple[float, floa
     return (begin, end) if end > begin else None
 
 
-def lengths(points: Iterable[Sequence[tuple[int, float, float]]]) -> dict[int, float]:
+def mean_lengths(points: Iterable[Sequence[tuple[int, float, float]]]) -> dict[int, float]:
     """Mean output tokens of each prompt over points, each of which tells (prompt, requests, output tokens)."""
     requests: dict[int, float] = {}
     tokens: dict[int, float] = {}
@@ -57,14 +57,14 @@ def lengths(points: Iterable[Sequence[tuple[int, float, float]]]) -> dict[int, f
     return {prompt: tokens[prompt] / count for prompt, count in requests.items() if count > 0}
 
 
-def mix(drawn: Sequence[tuple[int, float, float]], mean_length: dict[int, float]) -> float:
+def prompt_mix(drawn: Sequence[tuple[int, float, float]], mean_length: dict[int, float]) -> float:
     """Mean answer over all prompts, over the mean answer of those drawn: by it two draws of prompts are comparable."""
     whole = sum(mean_length.values()) / len(mean_length)
     here = sum(count * mean_length[prompt] for prompt, count, _ in drawn) / sum(count for _, count, _ in drawn)
     return whole / here
 
 
-def drawn(answered: Sequence[Answered], begin_s: float, end_s: float) -> list[tuple[int, float, float]]:
+def drawn_prompts(answered: Sequence[AnsweredRequest], begin_s: float, end_s: float) -> list[tuple[int, float, float]]:
     """(prompt, requests, output tokens) of a stretch, by prompt; requests that its ends cut count by their share."""
     found: dict[int, tuple[float, float]] = {}
     for each in answered:
@@ -75,12 +75,14 @@ def drawn(answered: Sequence[Answered], begin_s: float, end_s: float) -> list[tu
     return [(prompt, *told) for prompt, told in sorted(found.items())]
 
 
-def steady(answered: Sequence[Answered], begin_s: float, end_s: float, *, failed: int = 0, client_busy: float = 0.0) -> Steady:
+def steady_figures(
+    answered: Sequence[AnsweredRequest], begin_s: float, end_s: float, *, failed: int = 0, client_busy: float = 0.0
+) -> Steady:
     """What was served in a stretch; latencies are of requests that started, and of tokens that came, within it."""
     shares = [(each, each.share(begin_s, end_s)) for each in answered]
     firsts = sorted(e.first_s - e.start_s for e in answered if begin_s <= e.start_s and e.first_s <= end_s)
     firsts = firsts or sorted(e.first_s - e.start_s for e in answered)  # one long answer filled the stretch
-    gaps = sorted(gap for each in answered for gap in _gaps(each, begin_s, end_s))
+    gaps = sorted(gap for each in answered for gap in _token_intervals(each, begin_s, end_s))
     return Steady(
         requests=sum(share for _, share in shares),
         output_tokens=sum(share * each.output_tokens for each, share in shares),
@@ -89,16 +91,16 @@ def steady(answered: Sequence[Answered], begin_s: float, end_s: float, *, failed
         decoding=_mean_count([(e.first_s, e.end_s) for e in answered], begin_s, end_s),
         answered=sum(begin_s < each.end_s <= end_s for each in answered),
         failed=failed,
-        ttft_p50_s=quantile(firsts, 50),
-        ttft_p95_s=quantile(firsts, 95),
-        itl_p50_s=quantile(gaps, 50) if gaps else None,
-        itl_p95_s=quantile(gaps, 95) if gaps else None,
+        ttft_p50_s=interpolated_quantile(firsts, 50),
+        ttft_p95_s=interpolated_quantile(firsts, 95),
+        itl_p50_s=interpolated_quantile(gaps, 50) if gaps else None,
+        itl_p95_s=interpolated_quantile(gaps, 95) if gaps else None,
         mix=1.0,
         client_busy=client_busy,
     )
 
 
-def _gaps(each: Answered, begin_s: float, end_s: float) -> list[float]:
+def _token_intervals(each: AnsweredRequest, begin_s: float, end_s: float) -> list[float]:
     """Time between tokens [s]: between two pieces, over the tokens that a piece holds in the mean."""
     per_piece = max(each.output_tokens / len(each.arrivals), 1.0)
     low, high = bisect_left(each.arrivals, begin_s), bisect_right(each.arrivals, end_s)
@@ -109,7 +111,7 @@ def _mean_count(stretches: Iterable[tuple[float, float]], begin_s: float, end_s:
     return sum(max(min(end, end_s) - max(start, begin_s), 0.0) for start, end in stretches) / (end_s - begin_s)
 
 
-def quantile(ordered: Sequence[float], percent: int) -> float:
+def interpolated_quantile(ordered: Sequence[float], percent: int) -> float:
     """The value below which so many percent lie, between the two nearest."""
     place = (len(ordered) - 1) * percent / 100
     low = int(place)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array, vstack
 from scipy.sparse.csgraph import connected_components
 
-from footprint.calendar.periods import named_period
+from footprint.calendar.periods import parse_period
 from footprint.core.records import FootprintError
 from footprint.disclosure.linear_program import Rows, minimise
 from footprint.disclosure.primary_suppression import Key
@@ -105,8 +105,8 @@ def leaf_keys(keys: Iterable[Key]) -> dict[Key, list[Key]]:
 
 
 def _containing_periods(name: str, names: set[str]) -> list[str]:
-    own = named_period(name)
-    spans = {other: named_period(other) for other in names}
+    own = parse_period(name)
+    spans = {other: parse_period(other) for other in names}
     return [
         other
         for other, span in spans.items()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from footprint.calendar.periods import Period, named_period
+from footprint.calendar.periods import Period, parse_period
 from footprint.disclosure.primary_suppression import Cell, Key, NotAdditive
 
 Bools = NDArray[np.bool_]
@@ -72,7 +72,7 @@ def build_cube(cells: Collection[Cell]) -> CellCube:
     BadPeriod
         If a period is not a month, quarter or year.
     """
-    spans = {name: named_period(name) for name in {cell.period for cell in cells}}
+    spans = {name: parse_period(name) for name in {cell.period for cell in cells}}
     periods = tuple(sorted(spans, key=lambda name: (spans[name].length, name)))
     axes = (
         periods,

@@ -14,7 +14,7 @@ from footprint.editions.texts import tr
 from footprint.i18n.formatting import energy_unit, mass_unit
 from footprint.impact.uncertainty import UncertaintyBudget, ratio_estimate
 
-Told = tuple[float, float | None, float | None]  # value, low, high
+BoundedValue = tuple[float, float | None, float | None]  # value, low, high
 PUE = ("pue ",)
 _PER = 1000
 
@@ -27,7 +27,7 @@ class Measure:
     label: Text
     unit: str
     formula: str
-    of: Callable[[IndicatorRow], Told | None]
+    of: Callable[[IndicatorRow], BoundedValue | None]
     ratio: Callable[[IndicatorRow, IndicatorRow], Estimate | None]  # (before, after)
     kind: Literal["level", "ratio", "count"] = "level"
     shown: Callable[[float], tuple[float, str]] | None = None
@@ -62,12 +62,12 @@ def _grams_ratio(before: IndicatorRow, after: IndicatorRow) -> Estimate | None:
     return None if None in values else ratio_with_gaps(before, after, values, (before.grams, after.grams))
 
 
-def _energy(asked: IndicatorRow) -> Told | None:
+def _energy(asked: IndicatorRow) -> BoundedValue | None:
     row = asked.row
     return None if row["energy_kwh"] is None else (row["energy_kwh"], row["energy_low_kwh"], row["energy_high_kwh"])
 
 
-def _grams(asked: IndicatorRow) -> Told | None:
+def _grams(asked: IndicatorRow) -> BoundedValue | None:
     row = asked.row
     return (
         None
@@ -81,7 +81,7 @@ def _it_budget(asked: IndicatorRow) -> UncertaintyBudget:
     return asked.energy.filtered(asked.it_kwh / whole if whole else 1.0, without=PUE)
 
 
-def _it(asked: IndicatorRow) -> Told | None:
+def _it(asked: IndicatorRow) -> BoundedValue | None:
     if asked.row["energy_kwh"] is None:
         return None
     value = asked.it_kwh
@@ -95,7 +95,7 @@ def _it_ratio(before: IndicatorRow, after: IndicatorRow) -> Estimate | None:
     return ratio_with_gaps(before, after, (before.it_kwh, after.it_kwh), (_it_budget(before), _it_budget(after)))
 
 
-def _market(asked: IndicatorRow) -> Told | None:
+def _market(asked: IndicatorRow) -> BoundedValue | None:
     """The contract's factor is taken as it is: what is not known of it is not known of the energy."""
     grams, energy = asked.row["co2e_market_g"], _energy(asked)
     if grams is None or energy is None or energy[1] is None or energy[2] is None:
@@ -123,7 +123,7 @@ def _embodied_budget(grams: float) -> UncertaintyBudget:
     return found
 
 
-def _embodied(asked: IndicatorRow) -> Told | None:
+def _embodied(asked: IndicatorRow) -> BoundedValue | None:
     grams = asked.row["embodied_g"]
     if grams is None:
         return None
@@ -140,10 +140,10 @@ def _embodied_ratio(before: IndicatorRow, after: IndicatorRow) -> Estimate | Non
 
 def _counted(
     column: str,
-) -> tuple[Callable[[IndicatorRow], Told | None], Callable[[IndicatorRow, IndicatorRow], Estimate | None]]:
+) -> tuple[Callable[[IndicatorRow], BoundedValue | None], Callable[[IndicatorRow, IndicatorRow], Estimate | None]]:
     """Counts are exact: gateways counted them."""
 
-    def of(asked: IndicatorRow) -> Told | None:
+    def of(asked: IndicatorRow) -> BoundedValue | None:
         value = asked.row[column]
         return None if value is None else (float(value), None, None)
 
@@ -154,10 +154,12 @@ def _counted(
     return of, ratio
 
 
-def _per(column: str) -> tuple[Callable[[IndicatorRow], Told | None], Callable[[IndicatorRow, IndicatorRow], Estimate | None]]:
+def _per(
+    column: str,
+) -> tuple[Callable[[IndicatorRow], BoundedValue | None], Callable[[IndicatorRow, IndicatorRow], Estimate | None]]:
     """Energy over a thousand of what was counted."""
 
-    def of(asked: IndicatorRow) -> Told | None:
+    def of(asked: IndicatorRow) -> BoundedValue | None:
         energy, count = _energy(asked), asked.row[column]
         if energy is None or not count or energy[1] is None or energy[2] is None:
             return None
@@ -252,4 +254,4 @@ PER_TOKENS = Measure(
     *_per("output_tokens"),
     kind="ratio",
 )
-KEY: tuple[Measure, ...] = (ENERGY, IT_ENERGY, LOCATION, MARKET, EMBODIED, REQUESTS, TOKENS, PER_REQUESTS)
+KEY_MEASURES: tuple[Measure, ...] = (ENERGY, IT_ENERGY, LOCATION, MARKET, EMBODIED, REQUESTS, TOKENS, PER_REQUESTS)

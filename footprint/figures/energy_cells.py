@@ -25,7 +25,16 @@ from footprint.aggregation.host_day import HostAggregator, HostDay, grain_us
 from footprint.aggregation.request_logs import ServiceLogs
 from footprint.aggregation.result_writer import RESERVED_USE_CASES, charter_of
 from footprint.aggregation.rollups import DAY, DAY_USES, DIVIDED, MONTH, MONTH_USES, kept_numbers, kind_of_use, rollup_zone
-from footprint.calendar.rollup_ranges import DAYS, MONTHS, SLOTS, cut, day_of, identity, midnight_s, month_of
+from footprint.calendar.rollup_ranges import (
+    DAYS,
+    MONTHS,
+    SLOTS,
+    local_day,
+    midnight_s,
+    month_bounds,
+    split_range,
+    zone_fingerprint,
+)
 from footprint.config import Config
 from footprint.core.units import S_PER_HOUR, US_PER_DAY, US_PER_S
 from footprint.figures.cell_table import AMOUNTS, BITS, NAMED, CellChunk, CellKey, CellTable, Ints, part_of, table_of
@@ -55,7 +64,7 @@ class CellSource:
         if self._stamp is None:
             self._stamp = rollup_zone(self.view.store, self.view.connection)
         zone = self.config.timezone
-        return zone if self._stamp and self._stamp == identity(zone) else None
+        return zone if self._stamp and self._stamp == zone_fingerprint(zone) else None
 
     def numbers(self, texts: set[str]) -> dict[str, int]:
         """The number of each text that the store knows."""
@@ -143,7 +152,7 @@ def stretches_of(source: CellSource, whole: Sequence[tuple[int, int, int]]) -> d
     """(period, first, last) [s] by the kind of what to read there: the coarsest sums that fit, rows at the ends."""
     found: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
     for index, first, last in whole:
-        for each in cut(source.summed_in(), first, last):
+        for each in split_range(source.summed_in(), first, last):
             found[each.kind].append((index, each.first, each.last))
     return dict(sorted(found.items()))
 
@@ -215,7 +224,7 @@ def undeclared_uses(source: CellSource, periods: Sequence[tuple[int, int]]) -> l
     low, high = periods[0][0] // US_PER_S, -(-periods[-1][1] // US_PER_S)
     of = f"footprint_row WHERE slot >= {low - S_PER_HOUR} AND slot < {high}"
     if zone is not None:
-        first, last = (midnight_s(zone, month_of(day_of(zone, at))[0]) for at in (low, high))
+        first, last = (midnight_s(zone, month_bounds(local_day(zone, at))[0]) for at in (low, high))
         of = f"footprint_row_sum WHERE level = {MONTH_USES} AND start >= {first} AND start <= {last}"
     rows = source.view.connection.exec_driver_sql(f"SELECT DISTINCT use_case_id FROM {of}").all()
     texts = source.view.store.texts(source.view.connection, {row[0] for row in rows})

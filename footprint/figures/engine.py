@@ -16,7 +16,7 @@ from sqlalchemy import select
 from footprint.aggregation.host_day import grain_us
 from footprint.aggregation.result_writer import data_version
 from footprint.attribution.shard import ENERGY_COLUMNS, IDLE_NAME, UNATTRIBUTED_NAME
-from footprint.calendar.ranges import cut_periods
+from footprint.calendar.ranges import split_by_period
 from footprint.config import Config
 from footprint.core.timestamps import format_instant
 from footprint.core.units import UJ_PER_KWH, US_PER_DAY
@@ -36,7 +36,7 @@ from footprint.figures.row_metrics import (
 )
 from footprint.impact.factor_book import FactorBook
 from footprint.impact.uncertainty import UncertaintyBudget
-from footprint.ledger.factor_store import book_of
+from footprint.ledger.factor_store import load_factor_book
 from footprint.ledger.ledger_view import LedgerView
 from footprint.storage import schema
 from footprint.storage.database import Store, table
@@ -123,7 +123,7 @@ def open_result(
     ``by_slot``: coverage is to be looked at within the periods too, slot by slot.
     """
     with store.read() as connection:
-        source = CellSource(LedgerView(store, connection), config, book or book_of(store))
+        source = CellSource(LedgerView(store, connection), config, book or load_factor_book(store))
         extent = source.view.extent_us()
         if extent is None:
             yield None
@@ -134,7 +134,7 @@ def open_result(
         if start_us >= end_us + closing:
             yield None
             return
-        periods = cut_periods(question.every, start_us, max(end_us, start_us + 1), config.timezone)
+        periods = split_by_period(question.every, start_us, max(end_us, start_us + 1), config.timezone)
         summed = _stretched(source, periods, question)
         groups, sums = groups_of(source, question, summed)
         told: tuple[set[str], set[str]] | None = None

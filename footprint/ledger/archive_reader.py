@@ -15,15 +15,15 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from sqlalchemy import Connection, func, select
 
-from footprint.ledger.object_store import Vault, VaultError
-from footprint.ledger.parquet_segments import unpack
+from footprint.ledger.object_store import ObjectStore, ObjectStoreError
+from footprint.ledger.parquet_segments import unpack_rows
 from footprint.ledger.verifier import sha256_of
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 
 Ints = NDArray[np.int64]
-_KEPT = 8  # files in memory
-REQUEST_COLUMNS = (
+MAX_OPEN_FILES = 8  # files in memory
+ARCHIVED_REQUEST_COLUMNS = (
     "start_us",
     "end_us",
     "first_token_us",
@@ -37,14 +37,14 @@ REQUEST_COLUMNS = (
 )
 
 
-class Retired:
+class ArchiveReader:
     """Retired days as one connection sees them."""
 
     def __init__(self, store: Store, connection: Connection) -> None:
         self._store, self._connection = store, connection
         self._days: dict[str, dict[int, list[Any]]] | None = None
         self._withdrawn: set[int] | None = None
-        self._vault: Vault | None = None
+        self._object_store: ObjectStore | None = None
         self._files: OrderedDict[str, pa.Table] = OrderedDict()
 
     def days(self, source: str) -> frozenset[int]:
@@ -72,19 +72,19 @@ class Retired:
 
         Raises
         ------
-        VaultError
+        ObjectStoreError
             If a file is not there, or is not what was sealed: a figure never rests on it then.
         """
         parts = [part for part in self._parts().get(source, {}).get(day, ()) if part.file]
         if not parts:
             return None
         found = pa.concat_tables([self._file(part) for part in parts]).unify_dictionaries()
-        gone = self._gone() & {number for part in parts for number in json.loads(part.batches)}
+        gone = self._withdrawn_batches() & {number for part in parts for number in json.loads(part.batches)}
         if gone:
             found = found.filter(pc.invert(pc.is_in(found.column("batch"), pa.array(sorted(gone), pa.int64()))))
         return found
 
-    def _gone(self) -> set[int]:
+    def _withdrawn_batches(self) -> set[int]:
         if self._withdrawn is None:
             batch = table(schema.Batch)
             rows = self._connection.execute(select(batch.c.id).where(batch.c.withdrawn_us.is_not(None)))
@@ -93,13 +93,13 @@ class Retired:
 
     def _file(self, part: Any) -> pa.Table:
         if part.file not in self._files:
-            if self._vault is None:
-                self._vault = Vault(self._store.meta(self._connection)["sealed"])
-            raw = self._vault.read(part.file)
+            if self._object_store is None:
+                self._object_store = ObjectStore(self._store.meta(self._connection)["sealed"])
+            raw = self._object_store.read(part.file)
             if sha256_of(raw) != part.sha256:
-                raise VaultError(f"{part.file} is not what was sealed; `footprint ledger verify` says more")
-            self._files[part.file] = unpack(raw)
-            while len(self._files) > _KEPT:
+                raise ObjectStoreError(f"{part.file} is not what was sealed; `footprint ledger verify` says more")
+            self._files[part.file] = unpack_rows(raw)
+            while len(self._files) > MAX_OPEN_FILES:
                 self._files.popitem(last=False)
         self._files.move_to_end(part.file)
         return self._files[part.file]
@@ -125,7 +125,7 @@ class Retired:
         if found is None or not found.num_rows:
             return []
         columns: list[list[int]] = []
-        for name in REQUEST_COLUMNS:
+        for name in ARCHIVED_REQUEST_COLUMNS:
             values = found.column(name)
             if pa.types.is_dictionary(values.type):
                 texts = values.cast(pa.string())
@@ -155,7 +155,7 @@ class Retired:
         return found
 
 
-def any_retired(connection: Connection, first_day: int, last_day: int) -> bool:
+def has_retired_days(connection: Connection, first_day: int, last_day: int) -> bool:
     """Whether any source's day of a range was retired: most writes are of days that were not."""
     target = table(schema.Sealed)
     mine = select(target.c.seq).where(target.c.retired, target.c.day >= first_day, target.c.day <= last_day).limit(1)

@@ -15,30 +15,12 @@ import pyarrow.compute as pc
 from sqlalchemy import Connection, func, select, update
 
 from footprint.core.units import US_PER_DAY
-from footprint.ledger.archive_reader import Retired
-from footprint.ledger.day_versions import mark_service_days
+from footprint.ledger.archive_reader import ArchiveReader
+from footprint.ledger.day_versions import bump_service_days
+from footprint.ledger.reading_writer import READING_COLUMNS
+from footprint.ledger.request_writer import REQUEST_COLUMNS
 from footprint.storage import schema
 from footprint.storage.database import Store, table
-
-READING_COLUMNS = ("stream_id", "time_us", "value", "covered_us", "epoch_id", "seq", "mono_us", "flags", "batch_id")
-REQUEST_COLUMNS = (
-    "key",
-    "start_us",
-    "end_us",
-    "first_token_us",
-    "service_id",
-    "use_case_id",
-    "model_id",
-    "requests",
-    "input_tokens",
-    "cached_input_tokens",
-    "output_tokens",
-    "units",
-    "unit_id",
-    "status_id",
-    "content",
-    "batch_id",
-)
 
 
 def withdraw_from_archive(store: Store, connection: Connection, batch: int) -> int:
@@ -46,7 +28,7 @@ def withdraw_from_archive(store: Store, connection: Connection, batch: int) -> i
     target = table(schema.Sealed)
     parts = connection.execute(select(target).where(target.c.retired).order_by(target.c.source, target.c.seq)).all()
     mine = sorted({(part.source, part.day) for part in parts if batch in json.loads(part.batches)})
-    retired, gone = Retired(store, connection), 0
+    retired, gone = ArchiveReader(store, connection), 0
     for source, day in mine:
         found = retired.table(source, day)
         if found is None:
@@ -61,7 +43,7 @@ def withdraw_from_archive(store: Store, connection: Connection, batch: int) -> i
     return gone
 
 
-def _ids(connection: Connection, texts: set[str]) -> dict[str, int]:
+def _name_ids(connection: Connection, texts: set[str]) -> dict[str, int]:
     target = table(schema.Name)
     return {row.text: row.id for row in connection.execute(select(target).where(target.c.text.in_(sorted(texts))))}
 
@@ -69,7 +51,7 @@ def _ids(connection: Connection, texts: set[str]) -> dict[str, int]:
 def _withdraw_readings(
     store: Store, connection: Connection, host: str, rows: list[dict[str, Any]], left: pa.Table, day: int
 ) -> int:
-    ids = _ids(connection, {host, *(row["device"] for row in rows), *(row["epoch"] for row in rows)})
+    ids = _name_ids(connection, {host, *(row["device"] for row in rows), *(row["epoch"] for row in rows)})
     stream, claim, days = table(schema.Stream), table(schema.ReadingClaim), table(schema.StreamDay)
     numbers = {
         (row.device_id, row.quantity, row.grade): row.id
@@ -121,7 +103,7 @@ def _withdraw_readings(
 
 def _withdraw_requests(store: Store, connection: Connection, service: str, rows: list[dict[str, Any]]) -> int:
     named = ("use_case", "model", "unit", "status")
-    ids = _ids(connection, {service, *(row[name] for row in rows for name in named)})
+    ids = _name_ids(connection, {service, *(row[name] for row in rows for name in named)})
     claim = table(schema.RequestClaim)
     keys = [row["key"] for row in rows]
     vouched: dict[bytes, int] = {}
@@ -155,5 +137,5 @@ def _withdraw_requests(store: Store, connection: Connection, service: str, rows:
     columns = np.array(
         [(ids[service], row["start_us"], -1 if row["end_us"] is None else row["end_us"]) for row in rows], dtype=np.int64
     ).reshape(-1, 3)
-    mark_service_days(store, connection, columns[:, 0], columns[:, 1], columns[:, 2])
+    bump_service_days(store, connection, columns[:, 0], columns[:, 1], columns[:, 2])
     return len(rows) - len(back)

@@ -19,8 +19,8 @@ from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_DAY
 from footprint.ledger.ledger_view import LedgerView, fingerprint
 from footprint.ledger.minisign import sign
-from footprint.ledger.object_store import Vault, folder_name, link_name
-from footprint.ledger.parquet_segments import READINGS, REQUESTS, kind_of, pack, unpack
+from footprint.ledger.object_store import ObjectStore, folder_name, link_name
+from footprint.ledger.parquet_segments import READING_SCHEMA, REQUEST_SCHEMA, pack_rows, source_kind, unpack_rows
 from footprint.ledger.verifier import sha256_of
 from footprint.storage import schema
 from footprint.storage.database import Store, table
@@ -30,7 +30,7 @@ HOLDING = "holding/"  # who computes on a device is asked of all time, and is an
 
 
 @dataclass(slots=True)
-class SealedDays:
+class SealSummary:
     """What a run did."""
 
     parts: int = 0
@@ -42,47 +42,47 @@ class SealedDays:
     sources: set[str] = field(default_factory=set)
 
 
-def seal(store: Store, vault: Vault, now_us: int, *, after_days: int, keep_days: int, signing_key: str = "") -> SealedDays:
+def seal(store: Store, vault: ObjectStore, now_us: int, *, after_days: int, keep_days: int, signing_key: str = "") -> SealSummary:
     """Seal every day that is closed for ``after_days``, and retire from SQL those older than ``keep_days``.
 
     Raises
     ------
-    VaultError
+    ObjectStoreError
         If a file cannot be written; what was sealed before stays sealed.
     """
-    done = SealedDays()
+    done = SealSummary()
     with store.begin() as connection:
-        _note_place(store, connection, vault, now_us)
+        _record_url(store, connection, vault, now_us)
     last_day = now_us // US_PER_DAY - 1 - after_days
     with store.read() as connection:
         view = LedgerView(store, connection)
-        wanted = list(_wanted(view, last_day))
+        wanted = list(_closed_days(view, last_day))
     for source, days in wanted:
-        chain = _Chain(store, vault, source, done)
+        chain = _LinkChain(store, vault, source, done)
         for day, state in days:
             if chain.state(day) != state:
                 _seal_day(store, vault, chain, source, day, state, now_us, done)
     done.head = _add_head(store, vault, now_us, signing_key)
     for source, days in wanted:
         for day, state in days:
-            if kind_of(source) != EVENTS and day <= now_us // US_PER_DAY - keep_days:
+            if source_kind(source) != EVENTS and day <= now_us // US_PER_DAY - keep_days:
                 done.retired += _retire(store, vault, source, day, state)
     return done
 
 
-def _note_place(store: Store, connection: Connection, vault: Vault, now_us: int) -> None:
+def _record_url(store: Store, connection: Connection, vault: ObjectStore, now_us: int) -> None:
     before = store.meta(connection).get("sealed")
     if before != vault.url:
         store.upsert(connection, schema.Meta, [{"key": "sealed", "value": vault.url}])
         store.log(connection, now_us, "sealed", f"days are sealed at {vault.url}")
 
 
-def _wanted(view: LedgerView, last_day: int) -> Iterable[tuple[str, list[tuple[int, str]]]]:
+def _closed_days(view: LedgerView, last_day: int) -> Iterable[tuple[str, list[tuple[int, str]]]]:
     """Sources with their days up to one, each with the fingerprint of what the ledger holds of it."""
     for host, streams in sorted(view.streams().items()):
         states: dict[int, list[tuple[int, int]]] = {}
         for stream in streams:
-            known = view.days_of(stream.id)
+            known = view.stream_days(stream.id)
             for day, version in zip(known.day.tolist(), known.version.tolist(), strict=True):
                 states.setdefault(day, []).append((stream.id, version))
         closed = {day: state for day, state in sorted(states.items()) if day <= last_day}
@@ -97,17 +97,17 @@ def _wanted(view: LedgerView, last_day: int) -> Iterable[tuple[str, list[tuple[i
     yield EVENTS, [(int(day), fingerprint([count, last])) for day, count, last in counted if day <= last_day]
 
 
-class _Chain:
+class _LinkChain:
     """The chain of one source as SQL knows it; links that a run before wrote and did not tell are adopted."""
 
-    def __init__(self, store: Store, vault: Vault, source: str, done: SealedDays) -> None:
+    def __init__(self, store: Store, vault: ObjectStore, source: str, done: SealSummary) -> None:
         self.store, self.vault, self.source = store, vault, source
         target = table(schema.Sealed)
         with store.read() as connection:
             rows = connection.execute(select(target).where(target.c.source == source).order_by(target.c.seq)).all()
         self.rows: list[dict[str, Any]] = [dict(row._mapping) for row in rows]
-        for number, link, raw in vault.chain(source, len(self.rows)):
-            self._keep(row_of(link, number, sha256_of(raw)))
+        for number, link, raw in vault.links(source, len(self.rows)):
+            self._append(chain_row(link, number, sha256_of(raw)))
             done.adopted += 1
 
     def state(self, day: int) -> str:
@@ -121,22 +121,22 @@ class _Chain:
     def add(self, link: dict[str, Any]) -> None:
         """One link further: on disk first, then in SQL."""
         number = len(self.rows)
-        raw = canonical({**link, "seq": number, "previous": self.rows[-1]["link"] if self.rows else ""})
+        raw = canonical_json({**link, "seq": number, "previous": self.rows[-1]["link"] if self.rows else ""})
         self.vault.write(link_name(self.source, number), raw)
-        self._keep(row_of(json.loads(raw), number, sha256_of(raw)))
+        self._append(chain_row(json.loads(raw), number, sha256_of(raw)))
 
-    def _keep(self, row: dict[str, Any]) -> None:
+    def _append(self, row: dict[str, Any]) -> None:
         with self.store.begin() as connection:
             self.store.insert_new(connection, schema.Sealed, [row])
         self.rows.append(row)
 
 
-def canonical(content: dict[str, Any]) -> bytes:
+def canonical_json(content: dict[str, Any]) -> bytes:
     """JSON with sorted keys, one way to write it."""
     return (json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":")) + "\n").encode()
 
 
-def row_of(link: dict[str, Any], number: int, link_sha: str) -> dict[str, Any]:
+def chain_row(link: dict[str, Any], number: int, link_sha: str) -> dict[str, Any]:
     names = ("source", "day", "part", "sha256", "state", "sealed_us")
     return {
         **{name: link[name] for name in names},
@@ -152,16 +152,16 @@ def row_of(link: dict[str, Any], number: int, link_sha: str) -> dict[str, Any]:
 
 
 def _seal_day(
-    store: Store, vault: Vault, chain: _Chain, source: str, day: int, state: str, now_us: int, done: SealedDays
+    store: Store, vault: ObjectStore, chain: _LinkChain, source: str, day: int, state: str, now_us: int, done: SealSummary
 ) -> None:
     with store.read() as connection:
-        rows = rows_of(store, connection, source, day)
+        rows = ledger_rows(store, connection, source, day)
     known: set[tuple[Any, ...]] = set()
     parts = chain.parts(day)
     for part in parts:
         if part["file"]:
-            known |= {identity(source, row) for row in table_rows(unpack(vault.read(part["file"])))}
-    new = [row for row in rows if identity(source, row) not in known]
+            known |= {row_identity(source, row) for row in to_tuples(unpack_rows(vault.read(part["file"])))}
+    new = [row for row in rows if row_identity(source, row) not in known]
     if not new and parts:
         # Only a withdrawal, or requests of the day before that reach into this one: nothing to add, and that is noted.
         chain.add(
@@ -183,11 +183,11 @@ def _seal_day(
         return
     if not new:
         return
-    raw = pack(source, day, new)
+    raw = pack_rows(source, day, new)
     name = f"days/{format_instant(day * US_PER_DAY)[:10]}/{folder_name(source)}.{len(parts)}.parquet"
     vault.write(name, raw)
-    times = [row[_TIME[kind_of(source)]] for row in new]
-    ends = [row[2] for row in new if row[2] is not None] if kind_of(source) == "service" else []
+    times = [row[_TIME_COLUMN[source_kind(source)]] for row in new]
+    ends = [row[2] for row in new if row[2] is not None] if source_kind(source) == "service" else []
     batches = [] if source == EVENTS else sorted({row[-1] for row in new})
     chain.add(
         {
@@ -212,19 +212,23 @@ def _seal_day(
     done.sources.add(source)
 
 
-_TIME = {"host": READINGS.get_field_index("time_us"), "service": REQUESTS.get_field_index("start_us"), EVENTS: 1}
+_TIME_COLUMN = {
+    "host": READING_SCHEMA.get_field_index("time_us"),
+    "service": REQUEST_SCHEMA.get_field_index("start_us"),
+    EVENTS: 1,
+}
 
 
-def identity(source: str, row: tuple[Any, ...]) -> tuple[Any, ...]:
+def row_identity(source: str, row: tuple[Any, ...]) -> tuple[Any, ...]:
     """What makes a row that row: device, quantity, grade and instant; the key of a request; the number of an event.
 
     A reading that was withdrawn and came again with another value is another row.
     """
-    kind = kind_of(source)
+    kind = source_kind(source)
     return (row[0], row[2], row[3], row[6], row[7], row[13]) if kind == "host" else row[:1] + row[-1:]
 
 
-def rows_of(store: Store, connection: Connection, source: str, day: int) -> list[tuple[Any, ...]]:
+def ledger_rows(store: Store, connection: Connection, source: str, day: int) -> list[tuple[Any, ...]]:
     """Rows of a source's day that stand in SQL, in the order and with the columns of its schema."""
     kind, _, name = source.partition(" ")
     start_us, end_us = day * US_PER_DAY, (day + 1) * US_PER_DAY
@@ -283,12 +287,12 @@ def _requests(store: Store, connection: Connection, service: int | None, start_u
     return sorted(found, key=lambda row: (row[1], row[0]))
 
 
-def table_rows(found: Any) -> list[tuple[Any, ...]]:
+def to_tuples(found: Any) -> list[tuple[Any, ...]]:
     """Rows of an Arrow table as tuples."""
     return list(zip(*(column.to_pylist() for column in found.columns), strict=True)) if found.num_rows else []
 
 
-def _add_head(store: Store, vault: Vault, now_us: int, signing_key: str) -> str:
+def _add_head(store: Store, vault: ObjectStore, now_us: int, signing_key: str) -> str:
     """A head over the chains of all sources, unless the last one knows them as they are; the sha256 of the last."""
     target = table(schema.Sealed)
     with store.read() as connection:
@@ -300,7 +304,7 @@ def _add_head(store: Store, vault: Vault, now_us: int, signing_key: str) -> str:
     previous = sha256_of(before) if before else ""
     if before and json.loads(before)["sources"] == last:
         return previous
-    raw = canonical({"at": format_instant(now_us), "previous": previous, "seq": len(heads), "sources": last})
+    raw = canonical_json({"at": format_instant(now_us), "previous": previous, "seq": len(heads), "sources": last})
     name = f"heads/{len(heads):08d}.json"
     signature = sign(raw, signing_key, f"footprint head {len(heads)}") if signing_key else b""
     vault.write(name, raw)
@@ -311,7 +315,7 @@ def _add_head(store: Store, vault: Vault, now_us: int, signing_key: str) -> str:
     return sha256_of(raw)
 
 
-def _retire(store: Store, vault: Vault, source: str, day: int, state: str) -> int:
+def _retire(store: Store, vault: ObjectStore, source: str, day: int, state: str) -> int:
     """Take the rows of a sealed day out of SQL, once every one of them was read back from its files; how many went."""
     target = table(schema.Sealed)
     mine = (target.c.source == source) & (target.c.day == day)
@@ -319,15 +323,15 @@ def _retire(store: Store, vault: Vault, source: str, day: int, state: str) -> in
         parts = connection.execute(select(target).where(mine).order_by(target.c.seq)).all()
         if not parts or parts[-1].state != state or all(part.retired for part in parts):
             return 0
-        rows = rows_of(store, connection, source, day)
+        rows = ledger_rows(store, connection, source, day)
         sealed: set[tuple[Any, ...]] = set()
         for part in parts:
             if part.file:
                 raw = vault.read(part.file)
                 if sha256_of(raw) != part.sha256:
                     raise SealError(f"{part.file} is not what was sealed: nothing was taken out (`footprint ledger verify`)")
-                sealed |= {identity(source, row) for row in table_rows(unpack(raw))}
-        missing = [row for row in rows if identity(source, row) not in sealed]
+                sealed |= {row_identity(source, row) for row in to_tuples(unpack_rows(raw))}
+        missing = [row for row in rows if row_identity(source, row) not in sealed]
         if missing:  # something came between; the next run seals it first
             return 0
         gone = _delete(connection, source, day)

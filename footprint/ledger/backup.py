@@ -20,17 +20,17 @@ from sqlmodel import SQLModel
 from footprint.core.records import FootprintError
 from footprint.ledger.verifier import sha256_of
 from footprint.storage import schema
-from footprint.storage.database import SCHEMA, Store, table
+from footprint.storage.database import SCHEMA_VERSION, Store, table
 
-ROWS = 100_000
-CONTENTS = "backup.json"
+ROWS_PER_BATCH = 100_000
+MANIFEST = "backup.json"
 
 
 class BackupError(FootprintError):
     """A backup that cannot be read, or a store that is not empty."""
 
 
-def _kind(column: Column[Any]) -> pa.DataType:
+def _arrow_type(column: Column[Any]) -> pa.DataType:
     kinds = {bool: pa.bool_(), float: pa.float64(), bytes: pa.binary(), str: pa.string(), int: pa.int64()}
     return kinds[getattr(column.type, "impl_instance", column.type).python_type]  # AutoString decorates String
 
@@ -42,23 +42,23 @@ def _tables() -> list[Table]:
 def backup(store: Store, path: Path, now_us: int) -> dict[str, int]:
     """Write a backup; rows by table. The file has its name only once it is whole."""
     part = path.with_name(path.name + ".part")
-    told: dict[str, Any] = {"schema": SCHEMA, "at_us": now_us, "tables": {}}
+    told: dict[str, Any] = {"schema": SCHEMA_VERSION, "at_us": now_us, "tables": {}}
     with store.read() as connection, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
         for target in _tables():
-            raw, rows = _packed(connection, target)
+            raw, rows = _pack_table(connection, target)
             archive.writestr(f"{target.name}.parquet", raw)
             told["tables"][target.name] = {"rows": rows, "sha256": sha256_of(raw)}
-        archive.writestr(CONTENTS, json.dumps(told, sort_keys=True, indent=1))
+        archive.writestr(MANIFEST, json.dumps(told, sort_keys=True, indent=1))
     part.replace(path)
     return {name: said["rows"] for name, said in told["tables"].items()}
 
 
-def _packed(connection: Connection, target: Table) -> tuple[bytes, int]:
-    schema = pa.schema([(column.name, _kind(column)) for column in target.columns])
+def _pack_table(connection: Connection, target: Table) -> tuple[bytes, int]:
+    schema = pa.schema([(column.name, _arrow_type(column)) for column in target.columns])
     out, count = io.BytesIO(), 0
     found = connection.execution_options(stream_results=True).execute(select(target).order_by(*target.primary_key))
     with pq.ParquetWriter(out, schema, compression="zstd") as writer:
-        for rows in found.partitions(ROWS):
+        for rows in found.partitions(ROWS_PER_BATCH):
             columns = [list(column) for column in zip(*rows, strict=True)]
             arrays = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
@@ -76,26 +76,26 @@ def restore(store: Store, path: Path) -> dict[str, int]:
     """
     try:
         with zipfile.ZipFile(path) as archive, store.begin() as connection:
-            told = json.loads(archive.read(CONTENTS))
-            if told["schema"] != SCHEMA:
+            told = json.loads(archive.read(MANIFEST))
+            if told["schema"] != SCHEMA_VERSION:
                 raise BackupError(
-                    f"{path} is of schema {told['schema']}, this program has {SCHEMA}: restore with the release that made it, "
-                    "then open the store with this one"
+                    f"{path} is of schema {told['schema']}, this program has {SCHEMA_VERSION}: restore with the release that "
+                    "made it, then open the store with this one"
                 )
-            _refuse_full(store, connection)
+            _require_empty(store, connection)
             counts = {}
             for target in _tables():
                 raw = archive.read(f"{target.name}.parquet")
                 if sha256_of(raw) != told["tables"][target.name]["sha256"]:
                     raise BackupError(f"{path}: {target.name} is damaged")
-                counts[target.name] = sum(_filled(store, connection, target, raw))
-            _number_on(store, connection)
+                counts[target.name] = sum(_insert_rows(store, connection, target, raw))
+            _advance_sequences(store, connection)
     except (OSError, zipfile.BadZipFile, KeyError, ValueError) as bad:
         raise BackupError(f"{path} cannot be read as a backup: {bad}") from None
     return counts
 
 
-def _refuse_full(store: Store, connection: Connection) -> None:
+def _require_empty(store: Store, connection: Connection) -> None:
     for model in (schema.Reading, schema.RequestRow, schema.Batch):
         if connection.execute(select(func.count()).select_from(table(model))).scalar():
             raise BackupError(f"the store {store.engine.url!r} is not empty; name a new one in [store] url")
@@ -103,15 +103,15 @@ def _refuse_full(store: Store, connection: Connection) -> None:
         connection.execute(target.delete())
 
 
-def _filled(store: Store, connection: Connection, target: Table, raw: bytes) -> Iterator[int]:
+def _insert_rows(store: Store, connection: Connection, target: Table, raw: bytes) -> Iterator[int]:
     names = [column.name for column in target.columns]
     quoted = [f'"{name}"' for name in names]
-    for batch in pq.ParquetFile(io.BytesIO(raw)).iter_batches(batch_size=ROWS):
+    for batch in pq.ParquetFile(io.BytesIO(raw)).iter_batches(batch_size=ROWS_PER_BATCH):
         rows = list(zip(*(batch.column(name).to_pylist() for name in names), strict=True))
         yield store.insert_many(connection, target.name, quoted, rows)
 
 
-def _number_on(store: Store, connection: Connection) -> None:
+def _advance_sequences(store: Store, connection: Connection) -> None:
     """Keys that the database numbers itself go on after the largest."""
     if store.dialect != "postgresql":
         return

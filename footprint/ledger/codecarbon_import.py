@@ -28,7 +28,7 @@ from footprint.storage.database import Store
 
 SOURCE = "estimate-codecarbon"
 REQUIRED = ("timestamp", "project_name", "run_id", "duration")
-PREFIX = "codecarbon/"
+DEVICE_PREFIX = "codecarbon/"
 COMPONENTS = {"gpu_energy": "gpu", "cpu_energy": "cpu", "ram_energy": "dram"}
 
 
@@ -62,8 +62,8 @@ def read_runs(path: str, zone: ZoneInfo) -> tuple[list[CodecarbonRun], list[Reje
                 raise UnreadableFile(f"{path}: columns missing: {', '.join(missing)}; is this CodeCarbon's emissions.csv?")
             for row in reader:
                 try:
-                    runs.append(_run(row, reader.line_num, zone))
-                except _Bad as bad:
+                    runs.append(_parse_run(row, reader.line_num, zone))
+                except _BadRow as bad:
                     rejects.append(Reject(reader.line_num, bad.column, bad.reason))
     except (OSError, UnicodeDecodeError) as bad:
         raise UnreadableFile(f"{path}: cannot be read: {bad}") from None
@@ -82,48 +82,48 @@ def read_runs(path: str, zone: ZoneInfo) -> tuple[list[CodecarbonRun], list[Reje
     return kept, rejects
 
 
-class _Bad(ValueError):
+class _BadRow(ValueError):
     def __init__(self, column: str, reason: str) -> None:
         super().__init__(reason)
         self.column, self.reason = column, reason
 
 
-def _run(row: dict[str, str], line: int, zone: ZoneInfo) -> CodecarbonRun:
+def _parse_run(row: dict[str, str], line: int, zone: ZoneInfo) -> CodecarbonRun:
     try:
         told = datetime.datetime.fromisoformat(row["timestamp"])
     except ValueError:
-        raise _Bad("timestamp", "is no time") from None
+        raise _BadRow("timestamp", "is no time") from None
     end_us = from_datetime(told if told.tzinfo else told.replace(tzinfo=zone))
-    duration = _number(row, "duration")
+    duration = _parse_number(row, "duration")
     if duration is None or duration <= 0:
-        raise _Bad("duration", "must be above 0 seconds")
+        raise _BadRow("duration", "must be above 0 seconds")
     energy = {}
     for column, component in COMPONENTS.items():
-        kwh = _number(row, column)
+        kwh = _parse_number(row, column)
         if kwh is not None:
             energy[component] = round(kwh * UJ_PER_KWH)
             if energy[component] > INT64_MAX:
-                raise _Bad(column, "is more than a counter holds")
+                raise _BadRow(column, "is more than a counter holds")
     if not energy:
-        raise _Bad("gpu_energy", "no component has an energy")
+        raise _BadRow("gpu_energy", "no component has an energy")
     start_us = end_us - round(duration * US_PER_S)
     return CodecarbonRun(line, row["project_name"] or "codecarbon", row["run_id"] or str(line), start_us, end_us, energy)
 
 
-def _number(row: dict[str, str], column: str) -> float | None:
+def _parse_number(row: dict[str, str], column: str) -> float | None:
     text = row.get(column) or ""
     if not text:
         return None
     try:
         value = float(text)
     except ValueError:
-        raise _Bad(column, "is no number") from None
+        raise _BadRow(column, "is no number") from None
     if not math.isfinite(value) or value < 0:
-        raise _Bad(column, "must be a number of at least 0")
+        raise _BadRow(column, "must be a number of at least 0")
     return value
 
 
-def refuse_measured(store: Store, host: str, runs: Iterable[CodecarbonRun]) -> tuple[list[CodecarbonRun], list[Reject]]:
+def reject_measured_runs(store: Store, host: str, runs: Iterable[CodecarbonRun]) -> tuple[list[CodecarbonRun], list[Reject]]:
     """Runs that nobody else measured on that host; the others would count the same joules twice."""
     kept, rejects = [], []
     with store.read() as connection:
@@ -131,10 +131,10 @@ def refuse_measured(store: Store, host: str, runs: Iterable[CodecarbonRun]) -> t
         others = [
             stream
             for stream in view.streams().get(host, [])
-            if stream.quantity in ("energy", "power") and not stream.device.startswith(PREFIX)
+            if stream.quantity in ("energy", "power") and not stream.device.startswith(DEVICE_PREFIX)
         ]
         for run in runs:
-            hit = next((s for s in others if s.component in (*run.energy_uj, "host") and _holds(view, s.id, run)), None)
+            hit = next((s for s in others if s.component in (*run.energy_uj, "host") and _has_samples(view, s.id, run)), None)
             if hit is None:
                 kept.append(run)
             else:
@@ -143,12 +143,12 @@ def refuse_measured(store: Store, host: str, runs: Iterable[CodecarbonRun]) -> t
     return kept, rejects
 
 
-def _holds(view: LedgerView, stream: int, run: CodecarbonRun) -> bool:
+def _has_samples(view: LedgerView, stream: int, run: CodecarbonRun) -> bool:
     times = view.samples(stream, run.start_us, run.end_us).time_us  # with neighbours on either side
     return bool(((times >= run.start_us) & (times <= run.end_us)).any())
 
 
-def readings_of(host: str, runs: list[CodecarbonRun]) -> Readings:
+def runs_to_readings(host: str, runs: list[CodecarbonRun]) -> Readings:
     """Readings of the runs: two of each component."""
     streams: dict[StreamKey, int] = {}
     epochs: dict[str, int] = {}
@@ -156,7 +156,7 @@ def readings_of(host: str, runs: list[CodecarbonRun]) -> Readings:
     for run in runs:
         epoch = epochs.setdefault(f"codecarbon {run.run_id} {run.start_us}", len(epochs))
         for component, energy_uj in run.energy_uj.items():
-            key = StreamKey(host, f"{PREFIX}{component}/{run.project}", "energy", "estimate", component, SOURCE)
+            key = StreamKey(host, f"{DEVICE_PREFIX}{component}/{run.project}", "energy", "estimate", component, SOURCE)
             stream = streams.setdefault(key, len(streams))
             length_us = run.end_us - run.start_us
             rows.append((run.line, run.start_us, stream, 0, 0, epoch, 0, 0, 0))
@@ -166,7 +166,7 @@ def readings_of(host: str, runs: list[CodecarbonRun]) -> Readings:
     return Readings(list(streams), lines, time_us, of, value, covered_us, list(epochs), epoch_of, seq, mono_us, flags)
 
 
-def jobs_of(runs: list[CodecarbonRun], use_case: str) -> list[RequestRecord]:
+def runs_to_requests(runs: list[CodecarbonRun], use_case: str) -> list[RequestRecord]:
     """Each run as one request of the service that bears its project's name."""
     return [
         RequestRecord(
@@ -180,9 +180,9 @@ def jobs_of(runs: list[CodecarbonRun], use_case: str) -> list[RequestRecord]:
     ]
 
 
-def placements_of(host: str, runs: list[CodecarbonRun]) -> list[str]:
+def placement_lines(host: str, runs: list[CodecarbonRun]) -> list[str]:
     """Lines of the configuration that give each project's devices to the service of its name."""
     devices: dict[str, set[str]] = {}
     for run in runs:
-        devices.setdefault(run.project, set()).update(f'"{host}/{PREFIX}{c}/{run.project}"' for c in run.energy_uj)
+        devices.setdefault(run.project, set()).update(f'"{host}/{DEVICE_PREFIX}{c}/{run.project}"' for c in run.energy_uj)
     return [f'[[service]] name = "{name}", devices = [{", ".join(sorted(found))}]' for name, found in sorted(devices.items())]

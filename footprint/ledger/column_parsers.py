@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from footprint.core.records import COUNT_MAX, NAME_MAX
+from footprint.core.records import MAX_COUNT, MAX_NAME_LENGTH
 from footprint.core.timestamps import BadTimestamp, parse_instant
 from footprint.core.units import INT64_MAX, UJ_PER_J, US_PER_S
 from footprint.ledger.rejects import ColumnErrors
@@ -28,14 +28,14 @@ _RFC3339 = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$"
 _UNIX = r"^\d{1,10}(\.\d{1,6})?$"
 _COUNT = r"^\d{1,15}$"
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?$"
-_LATEST_US = 253_402_300_799 * US_PER_S
+MAX_TIME_US = 253_402_300_799 * US_PER_S
 _NS_PER_US = 1000
 # Below these a double tells one millionth from the next after multiplication; above, digits are read one by one.
-_EXACT_S = 2.0**32
-_EXACT_J = 2.0**51 / UJ_PER_J
+MAX_EXACT_S = 2.0**32
+MAX_EXACT_J = 2.0**51 / UJ_PER_J
 
 
-def present(column: pa.Array) -> NDArray[np.bool_]:
+def has_value(column: pa.Array) -> NDArray[np.bool_]:
     """Where a column says anything: neither null nor blank."""
     valid = column.is_valid()
     if pa.types.is_string(column.type):
@@ -43,7 +43,7 @@ def present(column: pa.Array) -> NDArray[np.bool_]:
     return np.asarray(pc.fill_null(valid, False))
 
 
-def texts(column: pa.Array, name: str, marks: ColumnErrors, *, required: bool) -> pa.Array:
+def parse_texts(column: pa.Array, name: str, marks: ColumnErrors, *, required: bool) -> pa.Array:
     """A text column without nulls and outer blanks; whole numbers are texts too, other types are refused."""
     if pa.types.is_integer(column.type):
         column = column.cast(pa.string())
@@ -56,14 +56,14 @@ def texts(column: pa.Array, name: str, marks: ColumnErrors, *, required: bool) -
         marks.mark(np.asarray(pc.equal(values, ""))[code], name, "empty")
     wrong = np.asarray(pc.match_substring(values, "\0"))
     marks.mark(wrong[code], name, "not a text, or with a character that no store keeps")
-    long = np.asarray(pc.greater(pc.utf8_length(values), NAME_MAX))
-    marks.mark(long[code], name, f"longer than {NAME_MAX} characters")
+    long = np.asarray(pc.greater(pc.utf8_length(values), MAX_NAME_LENGTH))
+    marks.mark(long[code], name, f"longer than {MAX_NAME_LENGTH} characters")
     return values.take(coded.indices)
 
 
-def instants(column: pa.Array, name: str, marks: ColumnErrors, *, required: bool) -> Ints:
+def parse_instants(column: pa.Array, name: str, marks: ColumnErrors, *, required: bool) -> Ints:
     """Instants [µs]; UNKNOWN where an optional one is absent."""
-    there = present(column)
+    there = has_value(column)
     result = np.full(len(column), UNKNOWN, dtype=np.int64)
     if required:
         marks.mark(~there, name, "empty")
@@ -79,11 +79,11 @@ def instants(column: pa.Array, name: str, marks: ColumnErrors, *, required: bool
             _convert_like(column, pattern, left, result, convert)
     elif pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
         seconds = np.asarray(pc.fill_null(column, 0)).astype(np.float64)
-        fine = there & np.isfinite(seconds) & (np.abs(seconds) < _LATEST_US / US_PER_S)
+        fine = there & np.isfinite(seconds) & (np.abs(seconds) < MAX_TIME_US / US_PER_S)
         result[fine] = np.rint(seconds[fine] * US_PER_S).astype(np.int64)
         left &= ~fine
-    _one_by_one(column, left, result, name, marks, _instant_of)
-    marks.mark(there & ((result < 0) | (result > _LATEST_US)), name, "time out of range")
+    _convert_one_by_one(column, left, result, name, marks, _instant_of)
+    marks.mark(there & ((result < 0) | (result > MAX_TIME_US)), name, "time out of range")
     return result
 
 
@@ -109,7 +109,7 @@ def _from_rfc3339(column: pa.Array) -> Ints | None:
 
 def _from_unix(column: pa.Array) -> Ints | None:
     values = np.asarray(pc.cast(column, pa.float64()))
-    if len(values) and values.max() >= _EXACT_S:
+    if len(values) and values.max() >= MAX_EXACT_S:
         return None
     return np.rint(values * US_PER_S).astype(np.int64)
 
@@ -127,24 +127,24 @@ def _instant_of(value: Any) -> int:
     return parse_instant(str(value) if isinstance(value, str | Decimal) else repr(value))
 
 
-def micro(column: pa.Array, name: str, marks: ColumnErrors) -> Ints:
+def parse_micro(column: pa.Array, name: str, marks: ColumnErrors) -> Ints:
     """Non-negative quantities in millionths (J -> µJ, W -> µW), to the nearest; UNKNOWN where absent."""
-    there = present(column)
+    there = has_value(column)
     result = np.full(len(column), UNKNOWN, dtype=np.int64)
-    values = numbers(column, name, marks)
+    values = parse_numbers(column, name, marks)
     known = there & ~np.isnan(values)
     marks.mark(known & (values > INT64_MAX / UJ_PER_J / 2), name, "too large")
     known &= ~marks.bad
-    small = known & (values < _EXACT_J)
+    small = known & (values < MAX_EXACT_J)
     result[small] = np.rint(values[small] * UJ_PER_J).astype(np.int64)
     for index in np.flatnonzero(known & ~small).tolist():
         result[index] = int((Decimal(str(column[index].as_py()).strip()) * UJ_PER_J).to_integral_value())
     return result
 
 
-def numbers(column: pa.Array, name: str, marks: ColumnErrors) -> Floats:
+def parse_numbers(column: pa.Array, name: str, marks: ColumnErrors) -> Floats:
     """Finite numbers of at least 0; NaN where absent, or marked."""
-    there = present(column)
+    there = has_value(column)
     values = np.full(len(column), np.nan)
     left = there.copy()
     if pa.types.is_string(column.type):
@@ -163,19 +163,19 @@ def numbers(column: pa.Array, name: str, marks: ColumnErrors) -> Floats:
     return values
 
 
-def counts(column: pa.Array, name: str, marks: ColumnErrors) -> Ints:
+def parse_counts(column: pa.Array, name: str, marks: ColumnErrors) -> Ints:
     """Whole numbers of at least 0; UNKNOWN where absent. ``3.0`` is whole, ``3.5`` is refused."""
-    left = present(column)
+    left = has_value(column)
     result = np.full(len(column), UNKNOWN, dtype=np.int64)
     if pa.types.is_string(column.type):
         _convert_like(column, _COUNT, left, result, lambda like: np.asarray(pc.cast(like, pa.int64())))
     elif pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
         values = np.asarray(pc.fill_null(column, 0))
         with np.errstate(invalid="ignore"):
-            fine = left & (values >= 0) & (values <= COUNT_MAX) & (values == np.floor(values))
+            fine = left & (values >= 0) & (values <= MAX_COUNT) & (values == np.floor(values))
         result[fine] = values[fine].astype(np.int64)
         left &= ~fine
-    _one_by_one(column, left, result, name, marks, _count_of)
+    _convert_one_by_one(column, left, result, name, marks, _count_of)
     return result
 
 
@@ -190,12 +190,12 @@ def _count_of(value: Any) -> int:
         raise ValueError("not a whole number")
     if number < 0:
         raise ValueError("negative")
-    if number > COUNT_MAX:
+    if number > MAX_COUNT:
         raise ValueError("too large")
     return int(number)
 
 
-def _one_by_one(
+def _convert_one_by_one(
     column: pa.Array, rows: NDArray[np.bool_], result: Ints, name: str, marks: ColumnErrors, convert: Callable[[Any], int]
 ) -> None:
     for index in np.flatnonzero(rows & ~marks.bad).tolist():

@@ -14,7 +14,7 @@ Ints = NDArray[np.int64]
 _MAX_DAYS = 400  # of a request that claims to run for longer only so many, and the last, are marked
 
 
-def mark_stream_days(store: Store, connection: Connection, stream_id: Ints, time_us: Ints) -> None:
+def bump_stream_days(store: Store, connection: Connection, stream_id: Ints, time_us: Ints) -> None:
     """Version every (stream, day) that new readings lie on, and widen what it is known to hold.
 
     Readings come sorted by stream and time. A day that withdrawals emptied (its last instant before
@@ -41,7 +41,7 @@ def mark_stream_days(store: Store, connection: Connection, stream_id: Ints, time
     connection.execute(insert.on_conflict_do_update(index_elements=["stream_id", "day"], set_=widened), rows)
 
 
-def mark_service_days(store: Store, connection: Connection, service: Ints, start_us: Ints, end_us: Ints) -> None:
+def bump_service_days(store: Store, connection: Connection, service: Ints, start_us: Ints, end_us: Ints) -> None:
     """Version every (service, day) on which one of these requests was in flight; an unknown end is -1."""
     days: dict[tuple[int, int], int] = {}
     first, last = start_us // US_PER_DAY, np.maximum(end_us, start_us) // US_PER_DAY

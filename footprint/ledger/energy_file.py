@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from footprint.core.records import COMPONENTS, grade_of
 from footprint.ledger import column_parsers
-from footprint.ledger.record_batch import Block, UnreadableFile
+from footprint.ledger.record_batch import RecordBatch, UnreadableFile
 from footprint.ledger.rejects import ColumnErrors, Reject
 
 Ints = NDArray[np.int64]
@@ -64,7 +64,7 @@ class Readings:
         return replace(self, **{name: getattr(self, name)[rows] for name in columns})
 
 
-def parse_energy(path: str, blocks: Iterable[Block]) -> Iterator[tuple[Readings, list[Reject]]]:
+def parse_energy(path: str, blocks: Iterable[RecordBatch]) -> Iterator[tuple[Readings, list[Reject]]]:
     """Readings and rejects of each block.
 
     Raises
@@ -77,10 +77,10 @@ def parse_energy(path: str, blocks: Iterable[Block]) -> Iterator[tuple[Readings,
         if not checked and (block.columns or not block.rejects):
             _check_columns(path, block)
             checked = True
-        yield _readings(block)
+        yield _parse_readings(block)
 
 
-def _check_columns(path: str, block: Block) -> None:
+def _check_columns(path: str, block: RecordBatch) -> None:
     missing = [name for name in REQUIRED if name not in block.columns]
     if not any(name in block.columns for name in QUANTITIES):
         missing.append("energy_j or power_w")
@@ -88,23 +88,23 @@ def _check_columns(path: str, block: Block) -> None:
         raise UnreadableFile(f"{path}: required column missing: {', '.join(missing)}; nothing was stored")
 
 
-def _readings(block: Block) -> tuple[Readings, list[Reject]]:
+def _parse_readings(block: RecordBatch) -> tuple[Readings, list[Reject]]:
     marks = ColumnErrors(block.lines)
-    time_us = column_parsers.instants(block.column("time"), "time", marks, required=True)
-    host = column_parsers.texts(block.column("host"), "host", marks, required=True)
-    device = column_parsers.texts(block.column("device"), "device", marks, required=True)
-    component = column_parsers.texts(block.column("component"), "component", marks, required=True)
+    time_us = column_parsers.parse_instants(block.column("time"), "time", marks, required=True)
+    host = column_parsers.parse_texts(block.column("host"), "host", marks, required=True)
+    device = column_parsers.parse_texts(block.column("device"), "device", marks, required=True)
+    component = column_parsers.parse_texts(block.column("component"), "component", marks, required=True)
     known = pc.is_in(component, value_set=pa.array(COMPONENTS))
     marks.mark(~np.asarray(known), "component", f"must be one of {', '.join(COMPONENTS)}")
-    source = column_parsers.texts(block.column("source"), "source", marks, required=False)
-    energy = column_parsers.micro(block.column("energy_j"), "energy_j", marks)
-    power = column_parsers.micro(block.column("power_w"), "power_w", marks)
-    counter, gauge = column_parsers.present(block.column("energy_j")), column_parsers.present(block.column("power_w"))
+    source = column_parsers.parse_texts(block.column("source"), "source", marks, required=False)
+    energy = column_parsers.parse_micro(block.column("energy_j"), "energy_j", marks)
+    power = column_parsers.parse_micro(block.column("power_w"), "power_w", marks)
+    counter, gauge = column_parsers.has_value(block.column("energy_j")), column_parsers.has_value(block.column("power_w"))
     marks.mark(counter & gauge, "power_w", "given beside energy_j; exactly one of the two is expected")
     marks.mark(~counter & ~gauge, "energy_j", "neither energy_j nor power_w")
     keep = ~marks.bad
     kept = pa.array(keep)
-    streams, stream = _streams([column.filter(kept) for column in (host, device, component, source)], counter[keep])
+    streams, stream = _index_streams([column.filter(kept) for column in (host, device, component, source)], counter[keep])
     size = int(keep.sum())
     unknown = np.full(size, column_parsers.UNKNOWN, dtype=np.int64)
     zero = np.zeros(size, dtype=np.int64)
@@ -124,7 +124,7 @@ def _readings(block: Block) -> tuple[Readings, list[Reject]]:
     return readings, block.rejects + marks.rejects()
 
 
-def _streams(named: list[pa.Array], counter: NDArray[np.bool_]) -> tuple[list[StreamKey], Ints]:
+def _index_streams(named: list[pa.Array], counter: NDArray[np.bool_]) -> tuple[list[StreamKey], Ints]:
     """The distinct streams of rows in the order of the rows, and which of them each row belongs to."""
     code = counter.astype(np.int64)
     for column in named:

@@ -66,7 +66,7 @@ def import_factors(store: Store, path: str, bundle: str | None, now_us: int) -> 
         connection.execute(
             insert(target),
             [
-                {"bundle": name, "number": number, "sha256": sha256, "imported_us": now_us, "line": _line(factor)}
+                {"bundle": name, "number": number, "sha256": sha256, "imported_us": now_us, "line": _to_csv_line(factor)}
                 for number, factor in enumerate(factors)
             ],
         )
@@ -76,7 +76,7 @@ def import_factors(store: Store, path: str, bundle: str | None, now_us: int) -> 
 _FIELDS = COLUMNS  # a row may name a bundle of its own
 
 
-def _line(factor: Factor) -> str:
+def _to_csv_line(factor: Factor) -> str:
     out = io.StringIO()
     csv.writer(out, lineterminator="").writerow([_text(getattr(factor, name)) for name in _FIELDS])
     return out.getvalue()
@@ -100,7 +100,7 @@ def stored_factors(store: Store) -> list[Factor]:
     return found
 
 
-def book_of(store: Store) -> FactorBook:
+def load_factor_book(store: Store) -> FactorBook:
     """The book of a store: what is shipped, and what was imported, which takes over where both speak of one time."""
     found = stored_factors(store)
     return FactorBook([*shipped_book().factors, *found]) if found else shipped_book()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,25 +16,17 @@ from sqlalchemy import Connection, select, update
 from footprint.core.records import ActivityReading, BadLine, ContextReading, EnergyReading, Record, RequestRecord, from_line
 from footprint.core.units import US_PER_DAY
 from footprint.ledger.energy_file import Readings
-from footprint.ledger.import_result import Outcome, add_batch
-from footprint.ledger.ingest_readings import accept_readings, accept_requests
-from footprint.ledger.rejects import Reject
-from footprint.ledger.request_file import UNKNOWN_USE_CASE, RequestRows, from_records
+from footprint.ledger.import_batches import open_batch
+from footprint.ledger.reading_writer import store_readings
+from footprint.ledger.rejects import IngestResult, Reject
+from footprint.ledger.request_file import UNKNOWN_USE_CASE, RequestRows, rows_from_records
+from footprint.ledger.request_writer import store_requests
 from footprint.ledger.stream_ids import StreamIds
-from footprint.ledger.wire_format import Numbered, Place, from_wire, places_of, settle
+from footprint.ledger.wire_format import DeviceAlias, NumberedRecord, aliases_of, readings_from_records, record_alias
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 
 AGENT_KIND = "agent"  # of a batch that an agent or a gateway ships: more of its day may still come by itself
-
-
-@dataclass(slots=True)
-class IngestResult:
-    """What became of the lines of one shipment."""
-
-    accepted: int = 0
-    duplicates: int = 0
-    rejects: list[Reject] = field(default_factory=list)
 
 
 class IngestService:
@@ -47,23 +39,25 @@ class IngestService:
 
     def accept(self, host: str | None, lines: Iterable[bytes], now_us: int) -> IngestResult:
         """Store lines of one shipment; readings must be of ``host``, whose token sent them."""
-        found: dict[type, list[Numbered]] = {kind: [] for kind in (EnergyReading, ActivityReading, ContextReading, RequestRecord)}
+        found: dict[type, list[NumberedRecord]] = {
+            kind: [] for kind in (EnergyReading, ActivityReading, ContextReading, RequestRecord)
+        }
         shipment = IngestResult()
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
             try:
-                record = self._checked(host, from_line(line))
+                record = self._validate(host, from_line(line))
             except BadLine as bad:
                 shipment.rejects.append(Reject(number, bad.column, bad.reason))
             else:
                 found[type(record)].append((number, record))
-        readings = from_wire(found[EnergyReading], found[ActivityReading], found[ContextReading])
-        self._store_all(shipment, readings, places_of(found[EnergyReading]), found[RequestRecord], now_us)
+        readings = readings_from_records(found[EnergyReading], found[ActivityReading], found[ContextReading])
+        self._store_all(shipment, readings, aliases_of(found[EnergyReading]), found[RequestRecord], now_us)
         shipment.rejects.sort(key=lambda reject: reject.line)
         return shipment
 
-    def _checked(self, host: str | None, record: Record) -> Any:
+    def _validate(self, host: str | None, record: Record) -> Any:
         if not isinstance(record, RequestRecord):
             if host is not None and record.host != host:
                 raise BadLine("host", "the token may not write for this host")
@@ -80,25 +74,30 @@ class IngestService:
         return record if record.use_case else replace(record, use_case=UNKNOWN_USE_CASE)
 
     def _store_all(
-        self, shipment: IngestResult, readings: Readings, places: dict[Place, int], requests: list[Numbered], now_us: int
+        self,
+        shipment: IngestResult,
+        readings: Readings,
+        places: dict[DeviceAlias, int],
+        requests: list[NumberedRecord],
+        now_us: int,
     ) -> None:
-        columns = from_records([r for _, r in requests], np.array([n for n, _ in requests], dtype=np.int64))
+        columns = rows_from_records([r for _, r in requests], np.array([n for n, _ in requests], dtype=np.int64))
         # Names and streams have transactions of their own, hence come first.
-        ids = self._streams.of(readings.streams)
+        ids = self._streams.resolve(readings.streams)
         names = self._store.name_ids({*readings.epoch, *columns.names(), *(text for place in places for text in place)})
         epochs = [names[epoch] for epoch in readings.epoch]
         with self._store.begin() as connection:
             for place, since_us in sorted(places.items()):
                 host, alias, device = (names[text] for text in place)
-                settle(self._store, connection, host, alias, device, since_us)
+                record_alias(self._store, connection, host, alias, device, since_us)
             for name, part in _by_host_and_day(readings):
-                batch = _batch(connection, name, now_us)
-                done = accept_readings(self._store, connection, ids, epochs, part, batch, claim=False)
-                _count(connection, shipment, batch, done)
+                batch = _find_or_open_batch(connection, name, now_us)
+                done = store_readings(self._store, connection, ids, epochs, part, batch, claim=False)
+                _add_counts(connection, shipment, batch, done)
             if requests:
-                batch = _request_batch(connection, columns, now_us)
-                done = accept_requests(self._store, connection, names, columns, {}, batch, claim=False)
-                _count(connection, shipment, batch, done)
+                batch = _open_request_batch(connection, columns, now_us)
+                done = store_requests(self._store, connection, names, columns, {}, batch, claim=False)
+                _add_counts(connection, shipment, batch, done)
 
 
 def _by_host_and_day(readings: Readings) -> list[tuple[str, Readings]]:
@@ -110,28 +109,24 @@ def _by_host_and_day(readings: Readings) -> list[tuple[str, Readings]]:
     return [(name, readings.take(np.array(index, dtype=np.int64))) for name, index in sorted(rows.items())]
 
 
-def _request_batch(connection: Connection, requests: RequestRows, now_us: int) -> int:
+def _open_request_batch(connection: Connection, requests: RequestRows, now_us: int) -> int:
     """The batch of shipped requests; each service and day has one of its own too, which says that more may come."""
     days = (requests.start_us // US_PER_DAY).tolist()
     for name in sorted({f"service {s} {day}" for s, day in zip(requests.service, days, strict=True)}):
-        _batch(connection, name, now_us)
-    return _batch(connection, f"requests {max(days)}", now_us)
+        _find_or_open_batch(connection, name, now_us)
+    return _find_or_open_batch(connection, f"requests {max(days)}", now_us)
 
 
-def _batch(connection: Connection, name: str, now_us: int) -> int:
+def _find_or_open_batch(connection: Connection, name: str, now_us: int) -> int:
     """The open batch of a name; looked up each time, for it may have been withdrawn meanwhile."""
     target = table(schema.Batch)
     mine = (target.c.kind == AGENT_KIND) & (target.c.name == name) & target.c.withdrawn_us.is_(None)
     found = connection.execute(select(target.c.id).where(mine)).scalar()
-    return found or add_batch(
-        connection, kind=AGENT_KIND, name=name, sha256="", imported_us=now_us, accepted=0, duplicates=0, rejected=0
-    )
+    return found or open_batch(connection, AGENT_KIND, name, now_us)
 
 
-def _count(connection: Connection, shipment: IngestResult, batch: int, done: Outcome) -> None:
-    shipment.accepted += done.accepted
-    shipment.duplicates += done.duplicates
-    shipment.rejects += done.rejects
+def _add_counts(connection: Connection, shipment: IngestResult, batch: int, done: IngestResult) -> None:
+    shipment.add(done)
     target = table(schema.Batch)
     counts = {"accepted": done.accepted, "duplicates": done.duplicates, "rejected": len(done.rejects)}
     more = {name: target.c[name] + count for name, count in counts.items()}

@@ -20,11 +20,11 @@ from footprint.core.records import FootprintError
 from footprint.core.timestamps import BadTimestamp, parse_instant
 from footprint.core.units import US_PER_DAY
 from footprint.ledger.sources import SOURCES
-from footprint.ledger.sources.base import BadAnswer, IntensitySample, IntensitySource, SourceRequest, sample
+from footprint.ledger.sources.base import BadAnswer, IntensitySample, IntensitySource, SourceRequest, parse_sample
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 
-ATTEMPTS, MAX_WAIT_S, TIMEOUT_S = 4, 60.0, 30.0
+MAX_ATTEMPTS, MAX_WAIT_S, TIMEOUT_S = 4, 60.0, 30.0
 PAUSE_S = 0.2  # between two days: a public service is not ours to load
 
 Get = Callable[[SourceRequest], tuple[int, dict[str, str], bytes]]
@@ -34,7 +34,7 @@ class BadSeries(FootprintError):
     """A file of a series that cannot be read, with the line."""
 
 
-def getter(url: str) -> Get:
+def http_getter(url: str) -> Get:
     """Asks one server: status, headers in lower case, body.
 
     Raises
@@ -58,7 +58,7 @@ def getter(url: str) -> Get:
     return get
 
 
-def fetch(
+def fetch_series(
     store: Store,
     name: str,
     zone: str,
@@ -85,22 +85,26 @@ def fetch(
         raise SourceUnavailable(f"{name} knows {', '.join(source.zones)} only, not {zone}")
     if source.key_variable and not key:
         raise SourceUnavailable(f"{name} asks for a key: set {source.key_variable}, or --key-file")
-    ask = get or getter(url or source.url)
-    start_us = from_us if from_us is not None else (_last(store, name, zone) or to_us - US_PER_DAY)
+    ask = get or http_getter(url or source.url)
+    start_us = from_us if from_us is not None else (_last_start_us(store, name, zone) or to_us - US_PER_DAY)
     kept = 0
     while start_us < to_us:
         end_us = min(start_us - start_us % US_PER_DAY + US_PER_DAY, to_us)
-        found = _answer(source, source.ask(zone, start_us, end_us, key), ask, sleep)
-        kept += keep(store, name, zone, [each for each in found if start_us <= each.start_us < end_us], source.length_us, now_us)
+        found = _fetch_samples(source, source.build_request(zone, start_us, end_us, key), ask, sleep)
+        kept += store_samples(
+            store, name, zone, [each for each in found if start_us <= each.start_us < end_us], source.length_us, now_us
+        )
         start_us = end_us
         if start_us < to_us:
             sleep(PAUSE_S)
     return kept
 
 
-def _answer(source: IntensitySource, request: SourceRequest, ask: Get, sleep: Callable[[float], None]) -> list[IntensitySample]:
+def _fetch_samples(
+    source: IntensitySource, request: SourceRequest, ask: Get, sleep: Callable[[float], None]
+) -> list[IntensitySample]:
     said = ""
-    for attempt in range(ATTEMPTS):
+    for attempt in range(MAX_ATTEMPTS):
         wait_s = float(2**attempt)
         try:
             status, headers, body = ask(request)
@@ -110,7 +114,7 @@ def _answer(source: IntensitySource, request: SourceRequest, ask: Get, sleep: Ca
             if status == 200:
                 try:
                     # What a body calls itself is not to be believed: it is JSON or it is not.
-                    return source.read(json.loads(body))
+                    return source.parse_response(json.loads(body))
                 except ValueError:
                     said = f"{len(body)} bytes that are not JSON"
                 except BadAnswer as bad:
@@ -120,9 +124,9 @@ def _answer(source: IntensitySource, request: SourceRequest, ask: Get, sleep: Ca
                 wait_s = _retry_after(headers.get("retry-after"), wait_s)
             else:
                 raise SourceUnavailable(f"{source.name}: status {status}: {body[:200].decode('utf-8', 'replace')}")
-        if attempt + 1 < ATTEMPTS:
+        if attempt + 1 < MAX_ATTEMPTS:
             sleep(min(wait_s, MAX_WAIT_S))
-    raise SourceUnavailable(f"{source.name}: {said}, {ATTEMPTS} times; what was kept before stays, ask again later")
+    raise SourceUnavailable(f"{source.name}: {said}, {MAX_ATTEMPTS} times; what was kept before stays, ask again later")
 
 
 def _retry_after(text: str | None, default_s: float) -> float:
@@ -150,7 +154,7 @@ def read_series(path: str) -> list[IntensitySample]:
             for row in reader:
                 try:
                     parse_instant(row["time"])
-                    one = sample(row["time"], row["g_per_kwh"])
+                    one = parse_sample(row["time"], row["g_per_kwh"])
                 except (BadAnswer, BadTimestamp, ValueError) as bad:
                     raise BadSeries(f"{path}:{reader.line_num}: {bad}") from None
                 found += [one] if one is not None else []
@@ -159,12 +163,12 @@ def read_series(path: str) -> list[IntensitySample]:
     return found
 
 
-def keep(store: Store, series: str, zone: str, samples: Sequence[IntensitySample], length_us: int, now_us: int) -> int:
+def store_samples(store: Store, series: str, zone: str, samples: Sequence[IntensitySample], length_us: int, now_us: int) -> int:
     """Keep samples beside what was kept before: a value that a source revised is a row of its own, the latest counts."""
     if not samples:
         return 0
     low, high = min(each.start_us for each in samples), max(each.start_us for each in samples)
-    known = dict(zip(*(column.tolist() for column in values(store, series, zone, low, high + 1)[:2]), strict=True))
+    known = dict(zip(*(column.tolist() for column in series_values(store, series, zone, low, high + 1)[:2]), strict=True))
     rows = [
         {
             "series": series,
@@ -183,7 +187,7 @@ def keep(store: Store, series: str, zone: str, samples: Sequence[IntensitySample
     return len(rows)
 
 
-def _last(store: Store, series: str, zone: str) -> int | None:
+def _last_start_us(store: Store, series: str, zone: str) -> int | None:
     target = table(schema.Intensity)
     with store.read() as connection:
         found = connection.execute(
@@ -192,7 +196,7 @@ def _last(store: Store, series: str, zone: str) -> int | None:
     return None if found is None else int(found)
 
 
-def values(store: Store, series: str, zone: str, start_us: int, end_us: int) -> tuple[Ints, Floats, Ints]:
+def series_values(store: Store, series: str, zone: str, start_us: int, end_us: int) -> tuple[Ints, Floats, Ints]:
     """Begins [µs], intensities [g/kWh] and lengths [µs] of a series in [start, end), as last retrieved, in order."""
     target = table(schema.Intensity)
     with store.read() as connection:

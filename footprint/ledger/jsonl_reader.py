@@ -14,14 +14,14 @@ import pyarrow as pa
 
 from footprint.core.records import is_storable
 from footprint.ledger.line_reader import LineChunks
-from footprint.ledger.record_batch import Block, is_wanted
+from footprint.ledger.record_batch import RecordBatch, is_wanted
 from footprint.ledger.rejects import Reject
 
-_SUSPECT = (b"\\u", b"\0", b"\xed")  # an escape, a NUL, the first byte of a surrogate
-Shape = Callable[[dict[str, Any]], dict[str, Any] | None]
+_SUSPECT_BYTES = (b"\\u", b"\0", b"\xed")  # an escape, a NUL, the first byte of a surrogate
+RowMapper = Callable[[dict[str, Any]], dict[str, Any] | None]
 
 
-def json_blocks(lines: LineChunks, wanted: Collection[str] | None, shape: Shape | None = None) -> Iterator[Block]:
+def read_jsonl(lines: LineChunks, wanted: Collection[str] | None, shape: RowMapper | None = None) -> Iterator[RecordBatch]:
     """Blocks of a stream of JSON Lines; a column is there once any line of the first block has it.
 
     ``shape`` makes of an object the columns that are wanted, or None of one that is no row.
@@ -31,7 +31,7 @@ def json_blocks(lines: LineChunks, wanted: Collection[str] | None, shape: Shape 
         found: list[dict[str, Any]] = []
         where: list[int] = []
         # Where no byte of a chunk can stand for a text that a store refuses, none of its texts is looked at for it.
-        clean = not any(byte in data for byte in _SUSPECT)
+        clean = not any(byte in data for byte in _SUSPECT_BYTES)
         for line, raw in enumerate(_split(data), number):
             if not raw.strip():
                 continue
@@ -43,9 +43,9 @@ def json_blocks(lines: LineChunks, wanted: Collection[str] | None, shape: Shape 
                     where.append(line)
             else:
                 rejects.append(Reject(line, "line", "not a JSON object"))
-        yield Block(_columns(found, wanted, clean), np.array(where, dtype=np.int64), rejects)
+        yield RecordBatch(_columns(found, wanted, clean), np.array(where, dtype=np.int64), rejects)
     if lines.rejects:
-        yield Block.without_rows((), lines.rejects[:])
+        yield RecordBatch.empty((), lines.rejects[:])
 
 
 def _split(data: bytes) -> Iterable[bytes | str]:

@@ -17,15 +17,15 @@ from sqlalchemy import Connection, func, select
 
 from footprint.attribution.energy_intervals import Samples, gap_limit_us
 from footprint.core.units import US_PER_DAY
-from footprint.ledger.archive_reader import Retired
+from footprint.ledger.archive_reader import ArchiveReader
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 
 Ints = NDArray[np.int64]
 NEIGHBOURS = 2
-_SPACINGS_KEPT = 100_000
+MAX_CACHED_SPACINGS = 100_000
 _MAX_SERVICES = 400  # of one statement
-_spacings: OrderedDict[tuple[str, int, int, int, int], int] = OrderedDict()
+_spacing_cache: OrderedDict[tuple[str, int, int, int, int], int] = OrderedDict()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class StreamInfo:
 class Alias:
     """From ``since_us`` on, the place (``gpu:0``) of a host holds the device of that identity."""
 
-    place: str
+    name: str
     device: str
     since_us: int
 
@@ -91,7 +91,7 @@ class LedgerView:
         self._service_days: dict[str, dict[int, tuple[int, int]]] | None = None
         self._service_ids: dict[str, int] = {}
         self._by_id: dict[int, StreamInfo] | None = None
-        self.retired = Retired(store, connection)
+        self.retired = ArchiveReader(store, connection)
 
     def streams(self) -> dict[str, list[StreamInfo]]:
         """Streams by host."""
@@ -118,7 +118,7 @@ class LedgerView:
                 self._aliases.setdefault(names[row.host_id], []).append(alias)
         return self._aliases.get(host, [])
 
-    def days_of(self, stream: int) -> StreamDays:
+    def stream_days(self, stream: int) -> StreamDays:
         """Days of a stream that hold readings, and those that once did (their last is before their first)."""
         if self._days is None:
             target = table(schema.StreamDay)
@@ -151,7 +151,7 @@ class LedgerView:
 
     def samples(self, stream: int, start_us: int, end_us: int) -> Samples:
         """Samples of a stream in [start, end), with the neighbours on either side."""
-        info = self._info(stream)
+        info = self._stream_info(stream)
         days = self.retired.days(f"host {info.host}") if info is not None else frozenset()
         if info is not None and days and not info.quantity.startswith("holding/"):
             return self._samples_of_days(info, days, start_us, end_us)
@@ -168,17 +168,17 @@ class LedgerView:
         columns = np.array(rows, dtype=np.int64).reshape(-1, 4)
         return Samples(columns[:, 0], columns[:, 1], columns[:, 2], columns[:, 3])
 
-    def _info(self, stream: int) -> StreamInfo | None:
+    def _stream_info(self, stream: int) -> StreamInfo | None:
         if self._by_id is None:
             self._by_id = {info.id: info for infos in self.streams().values() for info in infos}
         return self._by_id.get(stream)
 
     def _samples_of_days(self, info: StreamInfo, retired: frozenset[int], start_us: int, end_us: int) -> Samples:
         """Samples that may lie in sealed files: whole days, as many on either side as the neighbours need."""
-        known = self.days_of(info.id)
+        known = self.stream_days(info.id)
         held = known.day[known.last_us >= known.first_us].tolist()
         inside = [day for day in held if start_us // US_PER_DAY <= day <= (end_us - 1) // US_PER_DAY]
-        parts = [self._day(info, day, day in retired) for day in inside]
+        parts = [self._day_samples(info, day, day in retired) for day in inside]
         for earlier in (True, False):
             beyond = [day for day in held if (day < start_us // US_PER_DAY if earlier else day > (end_us - 1) // US_PER_DAY)]
             missing = NEIGHBOURS - sum(
@@ -187,7 +187,7 @@ class LedgerView:
             for day in reversed(beyond) if earlier else beyond:
                 if missing <= 0:
                     break
-                part = self._day(info, day, day in retired)
+                part = self._day_samples(info, day, day in retired)
                 parts = [part, *parts] if earlier else [*parts, part]
                 missing -= len(part)
         rows = np.concatenate(parts) if parts else np.zeros((0, 4), dtype=np.int64)
@@ -195,7 +195,7 @@ class LedgerView:
         rows = rows[max(low - NEIGHBOURS, 0) : high + NEIGHBOURS]
         return Samples(*(np.ascontiguousarray(rows[:, column]) for column in range(4)))
 
-    def _day(self, info: StreamInfo, day: int, retired: bool) -> Ints:
+    def _day_samples(self, info: StreamInfo, day: int, retired: bool) -> Ints:
         """(time, value, covered, epoch) of a stream on a day: what stands in SQL, and in files where the day was retired."""
         target = table(schema.Reading)
         found = self.connection.execute(
@@ -226,18 +226,18 @@ class LedgerView:
         return limits
 
     def _spacing_limit(self, stream: int, day: int) -> int:
-        known = self.days_of(stream)
+        known = self.stream_days(stream)
         place = int(np.searchsorted(known.day, day))
         following = int(known.first_us[place + 1]) if place + 1 < len(known.day) else -1
         key = (self.store.url, stream, day, int(known.version[place]), following)
-        if key not in _spacings:
-            times = self._times(stream, day)
-            _spacings[key] = gap_limit_us(np.diff(times))
-            while len(_spacings) > _SPACINGS_KEPT:
-                _spacings.popitem(last=False)
-        return _spacings[key]
+        if key not in _spacing_cache:
+            times = self._day_times(stream, day)
+            _spacing_cache[key] = gap_limit_us(np.diff(times))
+            while len(_spacing_cache) > MAX_CACHED_SPACINGS:
+                _spacing_cache.popitem(last=False)
+        return _spacing_cache[key]
 
-    def _times(self, stream: int, day: int) -> Ints:
+    def _day_times(self, stream: int, day: int) -> Ints:
         """Instants of a day, and the one after them."""
         start_us, end_us = day * US_PER_DAY, (day + 1) * US_PER_DAY
         times = self.samples(stream, start_us, end_us).time_us

@@ -7,11 +7,11 @@ import zlib
 from collections.abc import Iterator
 from typing import IO, Any
 
-from footprint.ledger.record_batch import CHUNK_BYTES, LONGEST_LINE
+from footprint.ledger.record_batch import CHUNK_BYTES, MAX_LINE_BYTES
 from footprint.ledger.rejects import Reject
 
 READ_BYTES = 1 << 20
-_GZIP = b"\x1f\x8b"
+_GZIP_MAGIC = b"\x1f\x8b"
 
 
 class HashedStream:
@@ -19,9 +19,9 @@ class HashedStream:
 
     def __init__(self, raw: IO[bytes], digest: Any = None) -> None:
         self._raw, self._digest = raw, digest
-        self._pending = self._read(len(_GZIP))
-        self._gzip: Any = _gunzip() if self._pending == _GZIP else None
-        self.torn = ""  # why the stream ends before its end
+        self._pending = self._read(len(_GZIP_MAGIC))
+        self._gzip: Any = _new_decompressor() if self._pending == _GZIP_MAGIC else None
+        self.truncation = ""  # why the stream ends before its end
 
     def _read(self, size: int) -> bytes:
         data = self._raw.read(size)
@@ -31,26 +31,26 @@ class HashedStream:
 
     def read(self) -> bytes:
         """Some bytes more, none at the end."""
-        while not self.torn:
+        while not self.truncation:
             data, self._pending = self._pending or self._read(READ_BYTES), b""
             if self._gzip is None:
                 return data
-            plain = self._unpacked(data) if data else self._gzip.flush()
+            plain = self._decompress(data) if data else self._gzip.flush()
             if not (plain or data or self._gzip.eof):
-                self.torn = "the gzip file ends in the middle"
+                self.truncation = "the gzip file ends in the middle"
             if plain or not data:
                 return bytes(plain)
         return b""
 
-    def _unpacked(self, data: bytes) -> bytes:
+    def _decompress(self, data: bytes) -> bytes:
         if self._gzip.eof:  # one member after the other, as `cat a.gz b.gz` makes them; padding is passed over
-            if not data.startswith(_GZIP):
+            if not data.startswith(_GZIP_MAGIC):
                 return b""
-            self._gzip = _gunzip()
+            self._gzip = _new_decompressor()
         try:
             plain = bytes(self._gzip.decompress(data, CHUNK_BYTES))
         except zlib.error:
-            self.torn = "the gzip file is damaged from here on"
+            self.truncation = "the gzip file is damaged from here on"
             while self._read(READ_BYTES):  # the digest is that of the whole file
                 pass
             return b""
@@ -58,7 +58,7 @@ class HashedStream:
         return plain
 
 
-def _gunzip() -> Any:
+def _new_decompressor() -> Any:
     return zlib.decompressobj(wbits=31)
 
 
@@ -75,15 +75,15 @@ class LineChunks:
         self._rest = self._rest.removeprefix(codecs.BOM_UTF8)
 
     @property
-    def torn(self) -> str:
+    def truncation(self) -> str:
         """Why the stream ends before its end; empty where it does not, as far as it was read."""
-        return self._stream.torn
+        return self._stream.truncation
 
     def peek(self) -> bytes:
         """The first line that is not blank, which stays."""
         while True:
-            while b"\n" not in self._rest and not self._ended and len(self._rest) <= LONGEST_LINE:
-                self._more()
+            while b"\n" not in self._rest and not self._ended and len(self._rest) <= MAX_LINE_BYTES:
+                self._read_more()
             line, end, rest = self._rest.partition(b"\n")
             if line.strip() or not end:
                 return line
@@ -98,9 +98,9 @@ class LineChunks:
 
     def _fill(self, size: int) -> None:
         while len(self._rest) < size and not self._ended:
-            self._more()
+            self._read_more()
 
-    def _more(self) -> None:
+    def _read_more(self) -> None:
         data = self._stream.read()
         self._ended = not data
         self._rest += data
@@ -110,7 +110,7 @@ class LineChunks:
         while True:
             self._fill(CHUNK_BYTES)
             cut = self._rest.rfind(b"\n") + 1
-            if not cut and len(self._rest) > LONGEST_LINE:
+            if not cut and len(self._rest) > MAX_LINE_BYTES:
                 self._skip_long_line()
                 continue
             data, self._rest = self._rest[:cut] or self._rest, self._rest[cut:] if cut else b""
@@ -119,13 +119,13 @@ class LineChunks:
             number = self.number
             self.number += data.count(b"\n")
             yield number, data
-        if self.torn:
-            self.rejects.append(Reject(self.number, "line", self.torn))
+        if self.truncation:
+            self.rejects.append(Reject(self.number, "line", self.truncation))
 
     def _skip_long_line(self) -> None:
-        self.rejects.append(Reject(self.number, "line", f"longer than {LONGEST_LINE} bytes"))
+        self.rejects.append(Reject(self.number, "line", f"longer than {MAX_LINE_BYTES} bytes"))
         while b"\n" not in self._rest and not self._ended:
             self._rest = b""
-            self._more()
+            self._read_more()
         _, _, self._rest = self._rest.partition(b"\n")
         self.number += 1

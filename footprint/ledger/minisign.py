@@ -39,7 +39,7 @@ def sign(content: bytes, key_file: str, comment: str) -> bytes:
         return signature.read_bytes()
 
 
-def check(content: bytes, signature: bytes, public_key: str) -> None:
+def verify_signature(content: bytes, signature: bytes, public_key: str) -> None:
     """Check a signature (.minisig) of some bytes; ``public_key`` is the key itself, as in the second line of its file.
 
     Raises
@@ -57,7 +57,7 @@ def check(content: bytes, signature: bytes, public_key: str) -> None:
 
 
 @cache
-def public_key_of(key_file: str) -> str:
+def read_public_key(key_file: str) -> str:
     """The public key of a secret one without a password; empty where there is no key, or it cannot be told."""
     if not key_file or shutil.which(PROGRAM) is None:
         return ""

@@ -20,11 +20,11 @@ import fsspec
 from footprint.core.records import FootprintError
 
 
-class VaultError(FootprintError):
+class ObjectStoreError(FootprintError):
     """Sealed days cannot be read or written where they should stand."""
 
 
-class Vault:
+class ObjectStore:
     """One folder by URL; names within it are relative, with slashes."""
 
     def __init__(self, url: str) -> None:
@@ -32,7 +32,7 @@ class Vault:
         try:
             self._files, self._root = fsspec.core.url_to_fs(url)
         except (ImportError, ValueError) as bad:
-            raise VaultError(f"sealed = {url!r} cannot be used: {bad}") from None
+            raise ObjectStoreError(f"sealed = {url!r} cannot be used: {bad}") from None
         self._local = not isinstance(self._files.protocol, str) and "file" in self._files.protocol
 
     def _path(self, name: str) -> str:
@@ -43,13 +43,15 @@ class Vault:
 
         Raises
         ------
-        VaultError
+        ObjectStoreError
             If it is not there or cannot be read.
         """
         try:
             return bytes(self._files.cat_file(self._path(name)))
         except OSError as bad:
-            raise VaultError(f"sealed file {name} under {self.url} cannot be read: {bad} (`footprint ledger verify`)") from None
+            raise ObjectStoreError(
+                f"sealed file {name} under {self.url} cannot be read: {bad} (`footprint ledger verify`)"
+            ) from None
 
     def exists(self, name: str) -> bool:
         """Whether a file is there."""
@@ -76,7 +78,7 @@ class Vault:
             finally:
                 os.close(descriptor)
         except OSError as bad:
-            raise VaultError(f"cannot write {name} under {self.url}: {bad}") from None
+            raise ObjectStoreError(f"cannot write {name} under {self.url}: {bad}") from None
 
     def erase(self, name: str) -> None:
         """Take a file away, where a rule of retention says so."""
@@ -91,7 +93,7 @@ class Vault:
         found = (entry.rsplit("/", 1)[-1] for entry in self._files.ls(path, detail=False))
         return sorted(f"{folder}/{name}" for name in found if not name.endswith(".part"))
 
-    def chain(self, source: str, since: int) -> Iterator[tuple[int, dict[str, Any], bytes]]:
+    def links(self, source: str, since: int) -> Iterator[tuple[int, dict[str, Any], bytes]]:
         """Links of a source from a number on, in order, with their bytes."""
         number = since
         while self.exists(link_name(source, number)):

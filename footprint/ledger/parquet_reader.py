@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from footprint.ledger.record_batch import CHUNK_BYTES, Block, UnreadableFile, is_wanted, line_numbers
+from footprint.ledger.record_batch import CHUNK_BYTES, RecordBatch, UnreadableFile, is_wanted, line_numbers
 
 MAGIC = b"PAR1"
 _ROWS = 100_000
 
 
-def parquet_blocks(path: str, raw: IO[bytes], digest: Any, wanted: Collection[str] | None) -> Iterator[Block]:
+def read_parquet(path: str, raw: IO[bytes], digest: Any, wanted: Collection[str] | None) -> Iterator[RecordBatch]:
     """Blocks of a Parquet file, plain or within gzip; lines are rows, from 1.
 
     Raises
@@ -33,11 +33,11 @@ def parquet_blocks(path: str, raw: IO[bytes], digest: Any, wanted: Collection[st
             names = [name for name in file.schema_arrow.names if is_wanted(name, wanted)]
             if len(set(names)) < len(names):
                 raise UnreadableFile(f"{path}: names a column twice")
-            yield Block.without_rows(names, [])
+            yield RecordBatch.empty(names, [])
             number = 1
             for batch in file.iter_batches(batch_size=_ROWS, columns=names) if names else ():
-                columns = {name: _plain(batch.column(name)) for name in names}
-                yield Block(columns, line_numbers(number, batch.num_rows), [])
+                columns = {name: _decoded_column(batch.column(name)) for name in names}
+                yield RecordBatch(columns, line_numbers(number, batch.num_rows), [])
                 number += batch.num_rows
     except (pa.ArrowException, EOFError, zlib.error, gzip.BadGzipFile) as bad:
         raise UnreadableFile(f"{path}: not a Parquet file that can be read: {bad}") from None
@@ -65,13 +65,13 @@ def _seekable(raw: IO[bytes], copy: IO[bytes], digest: Any) -> IO[bytes]:
     return source
 
 
-def _plain(column: pa.Array) -> pa.Array:
+def _decoded_column(column: pa.Array) -> pa.Array:
     """A column of one of the few types that columns.py knows."""
     if isinstance(column, pa.ExtensionArray):
         column = column.storage
     kind = column.type
     if pa.types.is_dictionary(kind):
-        return _plain(column.dictionary_decode())
+        return _decoded_column(column.dictionary_decode())
     if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return column.cast(pa.string())
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):

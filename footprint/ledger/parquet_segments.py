@@ -9,10 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from footprint.ledger.verifier import DIGEST, ROW_DIGEST_BYTES, row_digests
+from footprint.ledger.verifier import DIGEST_COLUMN, ROW_DIGEST_BYTES, row_digests
 
 _WORD = pa.dictionary(pa.int32(), pa.string())
-READINGS = pa.schema(
+READING_SCHEMA = pa.schema(
     [
         ("device", _WORD),
         ("component", _WORD),
@@ -30,7 +30,7 @@ READINGS = pa.schema(
         ("batch", pa.int64()),
     ]
 )
-REQUESTS = pa.schema(
+REQUEST_SCHEMA = pa.schema(
     [
         ("key", pa.binary(16)),
         ("start_us", pa.int64()),
@@ -49,33 +49,33 @@ REQUESTS = pa.schema(
         ("batch", pa.int64()),
     ]
 )
-EVENTS = pa.schema([("id", pa.int64()), ("at_us", pa.int64()), ("kind", _WORD), ("text", pa.string())])
-SCHEMAS = {"host": READINGS, "service": REQUESTS, "events": EVENTS}
+EVENT_SCHEMA = pa.schema([("id", pa.int64()), ("at_us", pa.int64()), ("kind", _WORD), ("text", pa.string())])
+SCHEMAS = {"host": READING_SCHEMA, "service": REQUEST_SCHEMA, "events": EVENT_SCHEMA}
 
 
-def kind_of(source: str) -> str:
+def source_kind(source: str) -> str:
     """host, service or events."""
     return source.partition(" ")[0]
 
 
-def pack(source: str, day: int, rows: Sequence[tuple[Any, ...]]) -> bytes:
+def pack_rows(source: str, day: int, rows: Sequence[tuple[Any, ...]]) -> bytes:
     """A Parquet file of rows in their order, each with its digest.
 
     No clock and no version of a writer is in it that the same library would not write again.
     """
-    schema = SCHEMAS[kind_of(source)]
+    schema = SCHEMAS[source_kind(source)]
     columns = [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in schema]
     arrays = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)]
     digests = pa.array(row_digests(columns, len(rows)), pa.binary(ROW_DIGEST_BYTES))
     told = {"source": source, "day": str(day), "digest": "BLAKE2b of 8 bytes over the row and the digest before it"}
-    whole = schema.append(pa.field(DIGEST, pa.binary(ROW_DIGEST_BYTES))).with_metadata(told)
+    whole = schema.append(pa.field(DIGEST_COLUMN, pa.binary(ROW_DIGEST_BYTES))).with_metadata(told)
     table = pa.Table.from_arrays([*arrays, digests], schema=whole)
     out = io.BytesIO()
     pq.write_table(table, out, compression="zstd", row_group_size=100_000, write_statistics=True, store_schema=True)
     return out.getvalue()
 
 
-def unpack(raw: bytes) -> pa.Table:
+def unpack_rows(raw: bytes) -> pa.Table:
     """The rows of a file, without their digests."""
     table = pq.read_table(io.BytesIO(raw))
-    return table.drop_columns([DIGEST])
+    return table.drop_columns([DIGEST_COLUMN])

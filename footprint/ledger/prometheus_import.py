@@ -16,19 +16,19 @@ import numpy as np
 from sqlalchemy import select
 
 from footprint.core.prometheus_metrics import (
-    Corrected,
-    Entry,
+    CorrectedCounter,
+    ExporterMetric,
     SourceUnavailable,
-    begin,
-    entries_of,
-    follow,
-    host_of,
-    refuse_overlap,
+    check_overlap,
+    metrics_named,
+    series_host,
+    start_counter,
+    update_counter,
 )
 from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_S
 from footprint.ledger.energy_file import Readings, StreamKey
-from footprint.ledger.importers import Imported, import_readings
+from footprint.ledger.importers import ImportResult, import_readings
 from footprint.ledger.stream_ids import StreamIds
 from footprint.ledger.wire_format import CONTEXT_GRADE
 from footprint.storage import schema
@@ -36,18 +36,18 @@ from footprint.storage.database import Store, table
 
 CHUNK_US = 3600 * US_PER_S
 LOOK_BACK_US = 600 * US_PER_S  # where the ledger ends, a sample that both hold joins what follows to it
-_EPOCH = "prometheus/"
+_EPOCH_PREFIX = "prometheus/"
 Fetch = Callable[[str, dict[str, str]], bytes]
 Points = dict[int, int]  # instant [µs] -> value [µJ or µW]
 
 
 @dataclass(slots=True)
-class _Device:
-    entry: Entry
+class _DeviceSamples:
+    entry: ExporterMetric
     points: Points = field(default_factory=dict)
 
 
-def fetch_from(url: str) -> Fetch:
+def http_fetcher(url: str) -> Fetch:
     """Asks one server; a path of its API and the parameters give the body."""
     import httpx  # noqa: PLC0415 - an extra
 
@@ -74,7 +74,7 @@ def import_prometheus(
     exporter: str = "",
     host_label: str = "",
     fetch: Fetch | None = None,
-) -> Imported:
+) -> ImportResult:
     """Readings of [from, to) that the server holds of every metric of the table.
 
     Raises
@@ -84,11 +84,11 @@ def import_prometheus(
     Overlap
         If two exporters show the same energy of a host; nothing is stored then.
     """
-    ask = fetch or fetch_from(url)
-    names = names_of(ask, from_us, to_us, exporter)
+    ask = fetch or http_fetcher(url)
+    names = metric_names(ask, from_us, to_us, exporter)
     streams = StreamIds(store)
-    refuse_overlap(_shown(ask, names, from_us, to_us, exporter, host_label))
-    known: dict[tuple[str, str, str], Corrected] = {}
+    check_overlap(_exporters_by_host(ask, names, from_us, to_us, exporter, host_label))
+    known: dict[tuple[str, str, str], CorrectedCounter] = {}
 
     def parts() -> Iterator[tuple[Readings, list[int]]]:
         for start_us in range(from_us - LOOK_BACK_US, to_us, CHUNK_US):
@@ -97,13 +97,13 @@ def import_prometheus(
             for place, device in sorted(found.items(), key=lambda item: item[0]):
                 readings = _readings(store, place, device, known, from_us)
                 if len(readings):
-                    yield readings, streams.of(readings.streams)
+                    yield readings, streams.resolve(readings.streams)
 
     said = f"{url} {format_instant(from_us)}/{format_instant(to_us)}"
     return import_readings(store, said, parts(), now_us)
 
 
-def _get(ask: Fetch, path: str, parameters: dict[str, str]) -> Any:
+def _fetch_json(ask: Fetch, path: str, parameters: dict[str, str]) -> Any:
     try:
         found = json.loads(ask(path, parameters))
     except ValueError:
@@ -113,64 +113,64 @@ def _get(ask: Fetch, path: str, parameters: dict[str, str]) -> Any:
     return found["data"]
 
 
-def names_of(ask: Fetch, from_us: int, to_us: int, exporter: str) -> list[str]:
+def metric_names(ask: Fetch, from_us: int, to_us: int, exporter: str) -> list[str]:
     """Names that the server knows and the table holds."""
     window = {"start": repr(from_us / US_PER_S), "end": repr(to_us / US_PER_S)}
-    found = _get(ask, "/api/v1/label/__name__/values", window)
-    return [name for name in sorted(found) if any(not exporter or entry.exporter == exporter for entry in entries_of(name))]
+    found = _fetch_json(ask, "/api/v1/label/__name__/values", window)
+    return [name for name in sorted(found) if any(not exporter or entry.exporter == exporter for entry in metrics_named(name))]
 
 
-def _shown(
+def _exporters_by_host(
     ask: Fetch, names: list[str], from_us: int, to_us: int, exporter: str, host_label: str
 ) -> Mapping[tuple[str, str], set[str]]:
     seen: dict[tuple[str, str], set[str]] = defaultdict(set)
     window = {"start": repr(from_us / US_PER_S), "end": repr(to_us / US_PER_S)}
     for name in names:
-        for labels in _get(ask, "/api/v1/series", {"match[]": name} | window):
-            for entry in entries_of(name):
+        for labels in _fetch_json(ask, "/api/v1/series", {"match[]": name} | window):
+            for entry in metrics_named(name):
                 if entry.device_of(labels) and (not exporter or entry.exporter == exporter):
-                    seen[host_of(labels, host_label), entry.group].add(entry.exporter)
+                    seen[series_host(labels, host_label), entry.group].add(entry.exporter)
     return seen
 
 
 def _devices(
     ask: Fetch, names: list[str], start_us: int, end_us: int, exporter: str, host_label: str
-) -> dict[tuple[str, str, str], _Device]:
+) -> dict[tuple[str, str, str], _DeviceSamples]:
     """Points of a stretch of time by host, device and quantity, duplicates settled."""
-    found: dict[tuple[str, str, str], _Device] = {}
+    found: dict[tuple[str, str, str], _DeviceSamples] = {}
     preferred: dict[tuple[str, str, str], int] = {}
     for name in names:
-        for labels, values in series_of(ask, name, start_us, end_us):
-            for entry in entries_of(name):
+        for labels, values in fetch_samples(ask, name, start_us, end_us):
+            for entry in metrics_named(name):
                 device = entry.device_of(labels)
                 if device is None or (exporter and entry.exporter != exporter):
                     continue
-                place = host_of(labels, host_label), device, entry.quantity
+                place = series_host(labels, host_label), device, entry.quantity
                 rank = entry.rank(labels)
                 if rank > preferred.get(place, rank):
                     continue
                 if rank < preferred.get(place, rank):
                     found.pop(place, None)
                 preferred[place] = rank
-                _settle(found.setdefault(place, _Device(entry)), values)
+                _merge_samples(found.setdefault(place, _DeviceSamples(entry)), values)
     return found
 
 
-def series_of(ask: Fetch, name: str, start_us: int, end_us: int) -> Iterator[tuple[dict[str, str], list[tuple[int, float]]]]:
+def fetch_samples(ask: Fetch, name: str, start_us: int, end_us: int) -> Iterator[tuple[dict[str, str], list[tuple[int, float]]]]:
     """(labels, raw samples in order) of each series of a metric over [start, end)."""
     found: dict[tuple[tuple[str, str], ...], list[tuple[int, float]]] = defaultdict(list)
     for begin_us in range(start_us, end_us, CHUNK_US):
         close_us = min(begin_us + CHUNK_US, end_us)
         seconds = -(-(close_us - begin_us) // US_PER_S)
         query = {"query": f"{name}[{seconds}s]", "time": repr((close_us - 1) / US_PER_S)}
-        for series in _get(ask, "/api/v1/query", query)["result"]:
+        for series in _fetch_json(ask, "/api/v1/query", query)["result"]:
             samples = ((round(float(at_s) * US_PER_S), float(text)) for at_s, text in series["values"])
             # The window of a server may be closed at both ends.
             found[tuple(sorted(series["metric"].items()))] += [each for each in samples if begin_us <= each[0] < close_us]
     yield from ((dict(labels), values) for labels, values in found.items())
 
 
-def _settle(device: _Device, values: list[tuple[int, float]]) -> None:
+def _merge_samples(device: _DeviceSamples, values: list[tuple[int, float]]) -> None:
     for at_us, raw in values:
         value = device.entry.value_of(raw)
         if value is None:
@@ -182,7 +182,11 @@ def _settle(device: _Device, values: list[tuple[int, float]]) -> None:
 
 
 def _readings(
-    store: Store, place: tuple[str, str, str], device: _Device, known: dict[tuple[str, str, str], Corrected], from_us: int
+    store: Store,
+    place: tuple[str, str, str],
+    device: _DeviceSamples,
+    known: dict[tuple[str, str, str], CorrectedCounter],
+    from_us: int,
 ) -> Readings:
     """Readings of one device from ``from_us`` on; a counter goes on from the last sample that the ledger holds too."""
     host, name, quantity = place
@@ -194,17 +198,17 @@ def _readings(
     if quantity == "power":
         rows = [(at_us, device.points[at_us], 0) for at_us in times if at_us >= from_us]
     else:
-        state = known.get(place) or _joined(store, key, device.points)
+        state = known.get(place) or _last_common_state(store, key, device.points)
         for at_us in times:
             if at_us < from_us and (state is None or at_us <= state.at_us):
                 continue
             if state is None:
-                state = begin(device.points[at_us], at_us)
+                state = start_counter(device.points[at_us], at_us)
             elif at_us > state.at_us:
-                state = follow(state, device.points[at_us], at_us, entry)
+                state = update_counter(state, device.points[at_us], at_us, entry)
             else:
                 continue  # the ledger holds it
-            rows.append((at_us, state.value_uj, epochs.setdefault(f"{_EPOCH}{state.epoch_us}", len(epochs))))
+            rows.append((at_us, state.value_uj, epochs.setdefault(f"{_EPOCH_PREFIX}{state.epoch_us}", len(epochs))))
         if state is not None:
             known[place] = state
     columns = np.array(rows, dtype=np.int64).reshape(-1, 3)
@@ -212,7 +216,7 @@ def _readings(
     return Readings([key], none, columns[:, 0], none, columns[:, 1], none - 1, list(epochs), columns[:, 2], none, none, none)
 
 
-def _joined(store: Store, key: StreamKey, points: Points) -> Corrected | None:
+def _last_common_state(store: Store, key: StreamKey, points: Points) -> CorrectedCounter | None:
     """The counter at the last instant that both the server and the ledger hold, None where there is none."""
     stream, name, reading = table(schema.Stream), table(schema.Name), table(schema.Reading)
     with store.read() as connection:
@@ -234,6 +238,6 @@ def _joined(store: Store, key: StreamKey, points: Points) -> Corrected | None:
             .order_by(reading.c.time_us.desc())
         )
         for at_us, value_uj, epoch in found:
-            if at_us in points and epoch.startswith(_EPOCH):
-                return Corrected(points[at_us], at_us, value_uj, int(epoch.removeprefix(_EPOCH)))
+            if at_us in points and epoch.startswith(_EPOCH_PREFIX):
+                return CorrectedCounter(points[at_us], at_us, value_uj, int(epoch.removeprefix(_EPOCH_PREFIX)))
     return None

@@ -13,7 +13,7 @@ from footprint.core.records import FootprintError
 from footprint.ledger.rejects import Reject
 
 CHUNK_BYTES = 4 << 20
-LONGEST_LINE = 1 << 20
+MAX_LINE_BYTES = 1 << 20
 
 
 class UnreadableFile(FootprintError):
@@ -21,7 +21,7 @@ class UnreadableFile(FootprintError):
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class RecordBatch:
     """Rows of a file: columns by name, the line of each row, and lines that were no rows."""
 
     columns: dict[str, pa.Array]
@@ -34,7 +34,7 @@ class Block:
         return pa.nulls(len(self.lines), pa.string()) if found is None else found
 
     @classmethod
-    def without_rows(cls, names: Iterable[str], rejects: list[Reject]) -> Block:
+    def empty(cls, names: Iterable[str], rejects: list[Reject]) -> RecordBatch:
         """A block that says which columns there are, and perhaps what was no row."""
         return cls({name: pa.array([], pa.string()) for name in names}, np.zeros(0, dtype=np.int64), rejects)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+CONFLICT = "conflict"  # prefix of the reason of such rejects
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,29 +21,44 @@ class Reject:
     reason: str
 
 
+@dataclass(slots=True)
+class IngestResult:
+    """How many rows were new, how many were there already, and which were refused."""
+
+    accepted: int = 0
+    duplicates: int = 0
+    rejects: list[Reject] = field(default_factory=list)
+
+    def add(self, other: IngestResult) -> None:
+        """Count in what another block gave."""
+        self.accepted += other.accepted
+        self.duplicates += other.duplicates
+        self.rejects += other.rejects
+
+
 class ColumnErrors:
     """What is wrong with the rows of one block; the first reason of a row stays."""
 
     def __init__(self, lines: NDArray[np.int64]) -> None:
         self.lines = lines
         self.bad = np.zeros(len(lines), dtype=bool)
-        self._why: dict[int, tuple[str, str]] = {}
+        self._reasons: dict[int, tuple[str, str]] = {}
 
     def mark(self, rows: NDArray[np.bool_], column: str, reason: str) -> None:
         """Refuse rows for one reason."""
         for index in np.flatnonzero(rows & ~self.bad).tolist():
-            self._why[index] = (column, reason)
+            self._reasons[index] = (column, reason)
         self.bad |= rows
 
     def mark_one(self, index: int, column: str, reason: str) -> None:
         """Refuse one row."""
         if not self.bad[index]:
             self.bad[index] = True
-            self._why[index] = (column, reason)
+            self._reasons[index] = (column, reason)
 
     def rejects(self) -> list[Reject]:
         """All refused rows, in line order."""
-        return [Reject(int(self.lines[index]), *why) for index, why in sorted(self._why.items())]
+        return [Reject(int(self.lines[index]), *why) for index, why in sorted(self._reasons.items())]
 
 
 def write_rejects(path: Path, rejects: list[Reject]) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from footprint.core.records import STATUSES, RequestRecord
 from footprint.ledger import column_parsers
-from footprint.ledger.record_batch import Block, UnreadableFile
+from footprint.ledger.record_batch import RecordBatch, UnreadableFile
 from footprint.ledger.rejects import ColumnErrors, Reject
 
 Ints = NDArray[np.int64]
@@ -58,7 +58,7 @@ class RequestRows:
 
 
 def parse_requests(
-    path: str, blocks: Iterable[Block], services_of_model: Callable[[str], set[str]]
+    path: str, blocks: Iterable[RecordBatch], services_of_model: Callable[[str], set[str]]
 ) -> Iterator[tuple[RequestRows, list[Reject]]]:
     """Requests and rejects of each block; a service left out is the one declared to serve the model.
 
@@ -76,20 +76,20 @@ def parse_requests(
             if missing:
                 raise UnreadableFile(f"{path}: required column missing: {', '.join(missing)}; nothing was stored")
             checked = True
-        yield _requests(block, services_of_model)
+        yield _parse_rows(block, services_of_model)
 
 
-def _requests(block: Block, services_of_model: Callable[[str], set[str]]) -> tuple[RequestRows, list[Reject]]:
+def _parse_rows(block: RecordBatch, services_of_model: Callable[[str], set[str]]) -> tuple[RequestRows, list[Reject]]:
     marks = ColumnErrors(block.lines)
-    start, end, first = _times(block, marks)
-    service, use_case, model = _names(block, marks, services_of_model)
-    number, given, cached, output = _counts(block, marks)
-    units = column_parsers.numbers(block.column("units"), "units", marks)
-    unit = column_parsers.texts(block.column("unit"), "unit", marks, required=False)
-    status = column_parsers.texts(block.column("status"), "status", marks, required=False)
+    start, end, first = _parse_times(block, marks)
+    service, use_case, model = _parse_names(block, marks, services_of_model)
+    number, given, cached, output = _parse_counts(block, marks)
+    units = column_parsers.parse_numbers(block.column("units"), "units", marks)
+    unit = column_parsers.parse_texts(block.column("unit"), "unit", marks, required=False)
+    status = column_parsers.parse_texts(block.column("status"), "status", marks, required=False)
     known = np.asarray(pc.is_in(status, value_set=pa.array(["", *STATUSES])))
     marks.mark(~known, "status", f"must be one of {', '.join(STATUSES)}")
-    ids = column_parsers.texts(block.column("id"), "id", marks, required=False)
+    ids = column_parsers.parse_texts(block.column("id"), "id", marks, required=False)
     keep = ~marks.bad
     kept = pa.array(keep)
     result = RequestRows(
@@ -112,38 +112,38 @@ def _requests(block: Block, services_of_model: Callable[[str], set[str]]) -> tup
     return result, block.rejects + marks.rejects()
 
 
-def _times(block: Block, marks: ColumnErrors) -> tuple[Ints, Ints, Ints]:
-    start = column_parsers.instants(block.column("start"), "start", marks, required=True)
-    end = column_parsers.instants(block.column("end"), "end", marks, required=False)
-    first = column_parsers.instants(block.column("first_token"), "first_token", marks, required=False)
+def _parse_times(block: RecordBatch, marks: ColumnErrors) -> tuple[Ints, Ints, Ints]:
+    start = column_parsers.parse_instants(block.column("start"), "start", marks, required=True)
+    end = column_parsers.parse_instants(block.column("end"), "end", marks, required=False)
+    first = column_parsers.parse_instants(block.column("first_token"), "first_token", marks, required=False)
     marks.mark((end != UNKNOWN) & (end < start), "end", "before start")
     outside = (first < start) | ((end != UNKNOWN) & (first > end))
     marks.mark((first != UNKNOWN) & outside, "first_token", "not between start and end")
     return start, end, first
 
 
-def _counts(block: Block, marks: ColumnErrors) -> tuple[Ints, ...]:
-    number, given, cached, output = (column_parsers.counts(block.column(name), name, marks) for name in COUNTS)
+def _parse_counts(block: RecordBatch, marks: ColumnErrors) -> tuple[Ints, ...]:
+    number, given, cached, output = (column_parsers.parse_counts(block.column(name), name, marks) for name in COUNTS)
     marks.mark(number == 0, "requests", "must be at least 1")
     marks.mark((given != UNKNOWN) & (cached > given), "cached_input_tokens", "above input_tokens, of which it is a part")
     return np.where(number == UNKNOWN, 1, number), given, cached, output
 
 
-def _names(
-    block: Block, marks: ColumnErrors, services_of_model: Callable[[str], set[str]]
+def _parse_names(
+    block: RecordBatch, marks: ColumnErrors, services_of_model: Callable[[str], set[str]]
 ) -> tuple[pa.Array, pa.Array, pa.Array]:
     found = []
     for name in ("service", "use_case", "model"):
-        column = column_parsers.texts(block.column(name), name, marks, required=False)
+        column = column_parsers.parse_texts(block.column(name), name, marks, required=False)
         kept = np.asarray(pc.and_(pc.starts_with(column, "("), pc.not_equal(column, UNKNOWN_USE_CASE)))
         marks.mark(kept, name, "begins with a bracket, which is kept for (idle) and (unattributed)")
         found.append(column)
     service, use_case, model = found
     use_case = pc.if_else(pc.equal(use_case, ""), UNKNOWN_USE_CASE, use_case)
-    return _name_services(service, model, marks, services_of_model), use_case, model
+    return _fill_services(service, model, marks, services_of_model), use_case, model
 
 
-def _name_services(
+def _fill_services(
     service: pa.Array, model: pa.Array, marks: ColumnErrors, services_of_model: Callable[[str], set[str]]
 ) -> pa.Array:
     """Services, those left out by the model that they run."""
@@ -168,7 +168,7 @@ _TEXTS = ("service", "use_case", "model", "unit", "status")
 _FIXED = struct.Struct(">7qd")
 
 
-def keys(requests: RequestRows, seen: dict[bytes, int]) -> tuple[list[bytes], list[bytes]]:
+def request_keys(requests: RequestRows, seen: dict[bytes, int]) -> tuple[list[bytes], list[bytes]]:
     """Key (16 bytes) and content digest (8 bytes) of each request.
 
     With an id the key is (service, id). Without one it is the whole row and its ordinal among equal
@@ -194,11 +194,11 @@ def keys(requests: RequestRows, seen: dict[bytes, int]) -> tuple[list[bytes], li
     return found_keys, contents
 
 
-def from_records(records: list[RequestRecord], lines: Ints) -> RequestRows:
+def rows_from_records(records: list[RequestRecord], lines: Ints) -> RequestRows:
     """The same columns from records that came over the wire."""
 
     def ints(name: str) -> Ints:
-        return np.array([_known(getattr(record, name)) for record in records], dtype=np.int64)
+        return np.array([_or_unknown(getattr(record, name)) for record in records], dtype=np.int64)
 
     def texts(name: str) -> list[str]:
         return [getattr(record, name) for record in records]
@@ -214,5 +214,5 @@ def from_records(records: list[RequestRecord], lines: Ints) -> RequestRows:
     return RequestRows(**values)  # type: ignore[arg-type]
 
 
-def _known(value: int | None) -> int:
+def _or_unknown(value: int | None) -> int:
     return UNKNOWN if value is None else value

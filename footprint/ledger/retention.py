@@ -14,8 +14,8 @@ from sqlalchemy import select, update
 from footprint.config import Config
 from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_DAY
-from footprint.ledger.archive_writer import SealError, canonical, row_of
-from footprint.ledger.object_store import Vault, link_name
+from footprint.ledger.archive_writer import SealError, canonical_json, chain_row
+from footprint.ledger.object_store import ObjectStore, link_name
 from footprint.ledger.verifier import sha256_of
 from footprint.storage import schema
 from footprint.storage.database import Store, table
@@ -25,12 +25,12 @@ ERASED_UNTIL = "erased_until"  # of Meta: a UTC day; requests of days before it 
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class RetentionRule:
     """What one or several tables hold; words are (French, English). ``kept`` may name {keep_days} and {log_days}."""
 
     tables: tuple[str, ...]
     holds: tuple[str, str]
-    kept: tuple[str, str]
+    retention: tuple[str, str]
     persons: tuple[str, str]
 
 
@@ -39,14 +39,14 @@ _SEALED = (
     "{keep_days} jours en base, puis fichiers scellés, sans limite",
     "{keep_days} days in the database, then sealed files, without limit",
 )
-RULES: tuple[Rule, ...] = (
-    Rule(
+RULES: tuple[RetentionRule, ...] = (
+    RetentionRule(
         ("reading", "readingclaim", "withdrawnreading", "streamday", "stream", "alias"),
         ("relevés d’énergie et de temps de calcul des machines", "readings of energy and computing time of machines"),
         _SEALED,
         _NONE,
     ),
-    Rule(
+    RetentionRule(
         ("request", "requestclaim", "withdrawnrequest", "serviceday"),
         (
             "requêtes : instants, service, usage, modèle, nombres de jetons ; ni texte, ni nom, ni adresse",
@@ -61,13 +61,13 @@ RULES: tuple[Rule, ...] = (
             "no identifier; a service of one person may reveal their activity, hence disclosure control",
         ),
     ),
-    Rule(
+    RetentionRule(
         ("users", "usersclaim", "withdrawnusers"),
         ("nombres d’utilisateurs distincts par cellule de publication", "numbers of distinct users per publication cell"),
         FOREVER,
         ("des nombres ; les identifiants ne quittent pas la passerelle", "numbers; identifiers never leave the gateway"),
     ),
-    Rule(
+    RetentionRule(
         (
             "footprint_row",
             "footprint_count",
@@ -87,8 +87,10 @@ RULES: tuple[Rule, ...] = (
         FOREVER,
         ("comme les requêtes, agrégé", "as requests, aggregated"),
     ),
-    Rule(("intensity", "stored_factor"), ("facteurs et séries d’intensité", "factors and series of intensity"), FOREVER, _NONE),
-    Rule(
+    RetentionRule(
+        ("intensity", "stored_factor"), ("facteurs et séries d’intensité", "factors and series of intensity"), FOREVER, _NONE
+    ),
+    RetentionRule(
         ("access",),
         (
             "accès aux cellules non protégées : instant, rôle, ce qui fut demandé",
@@ -100,8 +102,8 @@ RULES: tuple[Rule, ...] = (
             "no name and no address; a role that one person holds points to them",
         ),
     ),
-    Rule(("token",), ("empreintes des jetons des agents", "digests of agents’ tokens"), FOREVER, _NONE),
-    Rule(
+    RetentionRule(("token",), ("empreintes des jetons des agents", "digests of agents’ tokens"), FOREVER, _NONE),
+    RetentionRule(
         ("batch", "event", "sealed", "job", "meta", "name"),
         (
             "ce qui arriva au registre lui-même : lots, retraits, réglages",
@@ -114,21 +116,21 @@ RULES: tuple[Rule, ...] = (
 COLUMNS = ("tables", "holds", "kept", "persons")
 
 
-def rules(config: Config, language: str) -> list[dict[str, Any]]:
+def retention_rows(config: Config, language: str) -> list[dict[str, Any]]:
     """Rows of the rules in one language (fr, en)."""
     chosen = 0 if language == "fr" else 1
     return [
         {
             "tables": ", ".join(rule.tables),
             "holds": rule.holds[chosen],
-            "kept": rule.kept[chosen].format(keep_days=config.keep_days, log_days=config.access.log_days),
+            "kept": rule.retention[chosen].format(keep_days=config.keep_days, log_days=config.access.log_days),
             "persons": rule.persons[chosen],
         }
         for rule in RULES
     ]
 
 
-def register(config: Config, language: str) -> str:
+def processing_register(config: Config, language: str) -> str:
     """The record of processing, as Markdown in one language."""
     french = language == "fr"
     head = [
@@ -149,10 +151,13 @@ def register(config: Config, language: str) -> str:
         "| tables | contient | conservé | personnes |" if french else "| tables | holds | kept | persons |",
         "|---|---|---|---|",
     ]
-    return "\n".join(head + [f"| {' | '.join(str(row[name]) for name in COLUMNS)} |" for row in rules(config, language)]) + "\n"
+    return (
+        "\n".join(head + [f"| {' | '.join(str(row[name]) for name in COLUMNS)} |" for row in retention_rows(config, language)])
+        + "\n"
+    )
 
 
-def erase_requests(store: Store, vault: Vault, before_day: int, reason: str, now_us: int) -> int:
+def erase_requests(store: Store, vault: ObjectStore, before_day: int, reason: str, now_us: int) -> int:
     """Erase sealed requests of days before one; how many files went. Their figures stand and are never computed again.
 
     Raises
@@ -188,9 +193,9 @@ def erase_requests(store: Store, vault: Vault, before_day: int, reason: str, now
                 "seq": last.seq + 1,
                 "previous": last.link,
             }
-            raw = canonical(link)
+            raw = canonical_json(link)
             vault.write(link_name(part.source, last.seq + 1), raw)
-            store.insert_new(connection, schema.Sealed, [row_of(link, last.seq + 1, sha256_of(raw))])
+            store.insert_new(connection, schema.Sealed, [chain_row(link, last.seq + 1, sha256_of(raw))])
             same = (target.c.source == part.source) & (target.c.seq == part.seq)
             connection.execute(update(target).where(same).values(file=""))
         store.log(connection, now_us, "erase", f"requests of {len(parts)} sealed parts before day {before_day}: {reason}")

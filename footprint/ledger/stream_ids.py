@@ -19,25 +19,25 @@ class StreamIds:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._known: dict[Identity, int] = {}
+        self._ids: dict[Identity, int] = {}
         self._components: dict[tuple[str, str], str] = {}
 
-    def of(self, streams: Sequence[StreamKey]) -> list[int]:
+    def resolve(self, streams: Sequence[StreamKey]) -> list[int]:
         """Number of each stream; -1 where its device is known as another component."""
-        if any(self._number(stream) is None for stream in streams):
+        if any(self._known_id(stream) is None for stream in streams):
             self._load(streams)
-        return [self._number(stream) or -1 for stream in streams]
+        return [self._known_id(stream) or -1 for stream in streams]
 
-    def _number(self, stream: StreamKey) -> int | None:
+    def _known_id(self, stream: StreamKey) -> int | None:
         """Number of a stream, -1 for another component; None where it was not looked up yet."""
         component = self._components.get((stream.host, stream.device))
         if component is not None and component != stream.component:
             return -1
-        return self._known.get(stream.identity)
+        return self._ids.get(stream.identity)
 
     def _load(self, streams: Sequence[StreamKey]) -> None:
         names = self._store.name_ids({name for stream in streams for name in (stream.host, stream.device)})
-        known, components = dict(self._known), dict(self._components)
+        known, components = dict(self._ids), dict(self._components)
         with self._store.begin() as connection:
             for stream in streams:
                 device = stream.host, stream.device
@@ -51,21 +51,21 @@ class StreamIds:
                     "model": stream.model,
                 }
                 if device not in components:
-                    components[device] = _component(connection, row) or stream.component
+                    components[device] = _stored_component(connection, row) or stream.component
                 if components[device] == stream.component and stream.identity not in known:
                     self._store.insert_new(connection, schema.Stream, [row])
-                    known[stream.identity] = _number(connection, row)
+                    known[stream.identity] = _stored_id(connection, row)
         # Only what was committed is remembered.
-        self._known, self._components = known, components
+        self._ids, self._components = known, components
 
 
-def _component(connection: Connection, row: dict[str, Any]) -> str | None:
+def _stored_component(connection: Connection, row: dict[str, Any]) -> str | None:
     target = table(schema.Stream)
     mine = (target.c.host_id == row["host_id"]) & (target.c.device_id == row["device_id"])
     return connection.execute(select(target.c.component).where(mine).limit(1)).scalar()
 
 
-def _number(connection: Connection, row: dict[str, Any]) -> int:
+def _stored_id(connection: Connection, row: dict[str, Any]) -> int:
     target = table(schema.Stream)
     mine = [target.c[name] == row[name] for name in ("host_id", "device_id", "quantity", "grade")]
     return int(connection.execute(select(target.c.id).where(*mine)).scalar_one())

@@ -17,19 +17,18 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, select, tuple_
 
 from footprint.ledger import column_parsers
-from footprint.ledger.import_result import CONFLICT, Outcome
-from footprint.ledger.record_batch import Block, UnreadableFile
-from footprint.ledger.rejects import ColumnErrors, Reject
+from footprint.ledger.record_batch import RecordBatch, UnreadableFile
+from footprint.ledger.rejects import CONFLICT, ColumnErrors, IngestResult, Reject
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 
 REQUIRED = ("period", "service", "use_case", "users")
 COLUMNS = (*REQUIRED, "max_share", "teams")
 _PERIOD = r"^\d{4}(-(Q[1-4]|0[1-9]|1[0-2]))?$"
-_AT_ONCE = 500
+_CELLS_PER_STATEMENT = 500
 
-Cell = tuple[str, str, str]
-Told = tuple[int, float | None, int | None]
+UserCell = tuple[str, str, str]
+CellCounts = tuple[int, float | None, int | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +36,11 @@ class UserCountRows:
     """Publication cells and what is told of each: users, share of the largest, teams."""
 
     lines: NDArray[np.int64]
-    cells: list[Cell]
-    told: list[Told]
+    cells: list[UserCell]
+    counts: list[CellCounts]
 
 
-def parse_users(path: str, blocks: Iterable[Block]) -> Iterator[tuple[UserCountRows, list[Reject]]]:
+def parse_users(path: str, blocks: Iterable[RecordBatch]) -> Iterator[tuple[UserCountRows, list[Reject]]]:
     """Cells and rejects of each block.
 
     Raises
@@ -56,54 +55,54 @@ def parse_users(path: str, blocks: Iterable[Block]) -> Iterator[tuple[UserCountR
             if missing:
                 raise UnreadableFile(f"{path}: required column missing: {', '.join(missing)}; nothing was stored")
             checked = True
-        yield _cells(block)
+        yield _parse_cells(block)
 
 
-def _cells(block: Block) -> tuple[UserCountRows, list[Reject]]:
+def _parse_cells(block: RecordBatch) -> tuple[UserCountRows, list[Reject]]:
     marks = ColumnErrors(block.lines)
-    period = column_parsers.texts(block.column("period"), "period", marks, required=True)
+    period = column_parsers.parse_texts(block.column("period"), "period", marks, required=True)
     wrong = ~np.asarray(pc.match_substring_regex(period, _PERIOD))
     marks.mark(wrong, "period", "must be written as 2026, 2026-Q3 or 2026-07")
-    named = [column_parsers.texts(block.column(name), name, marks, required=False) for name in ("service", "use_case")]
-    users = column_parsers.counts(block.column("users"), "users", marks)
+    named = [column_parsers.parse_texts(block.column(name), name, marks, required=False) for name in ("service", "use_case")]
+    users = column_parsers.parse_counts(block.column("users"), "users", marks)
     marks.mark(users == column_parsers.UNKNOWN, "users", "empty; leave the row out where it is not known")
-    share = column_parsers.numbers(block.column("max_share"), "max_share", marks)
+    share = column_parsers.parse_numbers(block.column("max_share"), "max_share", marks)
     marks.mark(share > 1, "max_share", "above 1; it is a share, not a percentage")
-    teams = column_parsers.counts(block.column("teams"), "teams", marks)
+    teams = column_parsers.parse_counts(block.column("teams"), "teams", marks)
     keep = ~marks.bad
     kept = pa.array(keep)
     texts = [column.filter(kept).to_pylist() for column in (period, *named)]
     numbers = zip(users[keep].tolist(), share[keep].tolist(), teams[keep].tolist(), strict=True)
-    told: list[Told] = [(u, None if s != s else s, None if t < 0 else t) for u, s, t in numbers]  # noqa: PLR0124 - NaN
+    told: list[CellCounts] = [(u, None if s != s else s, None if t < 0 else t) for u, s, t in numbers]  # noqa: PLR0124 - NaN
     return UserCountRows(block.lines[keep], list(zip(*texts, strict=True)), told), block.rejects + marks.rejects()
 
 
-def accept_users(store: Store, cells: UserCountRows, connection: Connection, batch_id: int) -> Outcome:
+def store_user_counts(store: Store, cells: UserCountRows, connection: Connection, batch_id: int) -> IngestResult:
     """Store cells within a transaction: the same again is a duplicate, another count a conflict, the first stays."""
-    outcome = Outcome()
-    known = _known(connection, cells.cells)
+    result = IngestResult()
+    known = _stored_counts(connection, cells.cells)
     claims, rows = [], []
-    for line, cell, told in zip(cells.lines.tolist(), cells.cells, cells.told, strict=True):
+    for line, cell, told in zip(cells.lines.tolist(), cells.cells, cells.counts, strict=True):
         if cell not in known:
             known[cell] = told
             rows.append((*cell, *told, batch_id))
         elif known[cell] == told:
-            outcome.duplicates += 1
+            result.duplicates += 1
             claims.append((*cell, batch_id))
         else:
             reason = f"{CONFLICT}: other counts are known for this cell; the first stay"
-            outcome.rejects.append(Reject(line, "users", reason))
+            result.rejects.append(Reject(line, "users", reason))
     store.insert_many(connection, "users", (*REQUIRED, "max_share", "teams", "batch_id"), rows)
     store.insert_many(connection, "usersclaim", ("period", "service", "use_case", "batch_id"), claims)
-    outcome.accepted += len(rows)
-    return outcome
+    result.accepted += len(rows)
+    return result
 
 
-def _known(connection: Connection, cells: list[Cell]) -> dict[Cell, Told]:
+def _stored_counts(connection: Connection, cells: list[UserCell]) -> dict[UserCell, CellCounts]:
     target = table(schema.Users)
-    found: dict[Cell, Told] = {}
-    for start in range(0, len(cells), _AT_ONCE):
+    found: dict[UserCell, CellCounts] = {}
+    for start in range(0, len(cells), _CELLS_PER_STATEMENT):
         key: Any = tuple_(target.c.period, target.c.service, target.c.use_case)
-        rows = connection.execute(select(target).where(key.in_(cells[start : start + _AT_ONCE])))
+        rows = connection.execute(select(target).where(key.in_(cells[start : start + _CELLS_PER_STATEMENT])))
         found |= {(r.period, r.service, r.use_case): (r.users, r.max_share, r.teams) for r in rows}
     return found

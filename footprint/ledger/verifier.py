@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 ROW_DIGEST_BYTES = 8
-DIGEST = "digest"
+DIGEST_COLUMN = "digest"
 
 
 def sha256_of(raw: bytes) -> str:
@@ -34,12 +34,12 @@ def row_digests(columns: Sequence[Sequence[Any]], count: int) -> list[bytes]:
     """
     digests, before = [], b"\0" * ROW_DIGEST_BYTES
     for row in zip(*columns, strict=True) if count else ():
-        before = hashlib.blake2b(before + b"".join(map(_packed, row)), digest_size=ROW_DIGEST_BYTES).digest()
+        before = hashlib.blake2b(before + b"".join(map(_pack_value, row)), digest_size=ROW_DIGEST_BYTES).digest()
         digests.append(before)
     return digests
 
 
-def _packed(value: Any) -> bytes:
+def _pack_value(value: Any) -> bytes:
     if type(value) is int:
         return struct.pack("<q", value)
     if value is None:
@@ -58,7 +58,7 @@ def verify(folder: Path) -> tuple[list[str], list[str]]:
     erased: set[str] = set()
     last: dict[str, list[str]] = {}
     for source in sorted(path for path in (folder / "chains").glob("*") if path.is_dir()):
-        hashes, found = _chain(source, faults)
+        hashes, found = _check_chain(source, faults)
         last[source.name] = hashes
         for link in found:
             if link.get("erased"):
@@ -66,27 +66,27 @@ def verify(folder: Path) -> tuple[list[str], list[str]]:
             elif link.get("file"):  # a part without a file notes that rows were taken back
                 known[str(link["file"])] = str(link["sha256"])
     for name, expected in sorted(known.items()):
-        _file(folder, name, expected, name in erased, faults, notes)
+        _check_file(folder, name, expected, name in erased, faults, notes)
     for path in sorted((folder / "days").rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_file() and name not in known:
             faults.append(f"{name}: no link names it: inserted, or sealed in a run that was cut off")
-    _heads(folder, last, faults, notes)
+    _check_heads(folder, last, faults, notes)
     return faults, notes
 
 
-def _chain(source: Path, faults: list[str]) -> tuple[list[str], list[dict[str, Any]]]:
+def _check_chain(source: Path, faults: list[str]) -> tuple[list[str], list[dict[str, Any]]]:
     """Hashes of a chain's links in order, and what they say."""
     hashes: list[str] = []
     found: list[dict[str, Any]] = []
     previous = ""
-    for number, path in enumerate(_numbered(source)):
+    for number, path in enumerate(_json_files(source)):
         name = f"chains/{source.name}/{path.name}"
         if path.name != f"{number:08d}.json":
             faults.append(f"chains/{source.name}/{number:08d}.json: deleted, or the links were renumbered")
             break
         raw = path.read_bytes()
-        link = _document(raw)
+        link = _parse_object(raw)
         if link is None or not {"source", "sha256"} <= set(link) or not {"file", "erased"} & set(link):
             faults.append(f"{name}: is no link: changed")
             break
@@ -100,7 +100,7 @@ def _chain(source: Path, faults: list[str]) -> tuple[list[str], list[dict[str, A
     return hashes, found
 
 
-def _document(raw: bytes) -> dict[str, Any] | None:
+def _parse_object(raw: bytes) -> dict[str, Any] | None:
     """A JSON object; None where it is none."""
     try:
         found = json.loads(raw)
@@ -109,11 +109,11 @@ def _document(raw: bytes) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _numbered(folder: Path) -> list[Path]:
+def _json_files(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.json"))
 
 
-def _file(folder: Path, name: str, expected: str, erased: bool, faults: list[str], notes: list[str]) -> None:
+def _check_file(folder: Path, name: str, expected: str, erased: bool, faults: list[str], notes: list[str]) -> None:
     path = folder / name
     if not path.is_file():
         if erased:
@@ -122,10 +122,10 @@ def _file(folder: Path, name: str, expected: str, erased: bool, faults: list[str
             faults.append(f"{name}: deleted")
         return
     if sha256_of(path.read_bytes()) != expected:
-        faults.append(f"{name}: changed, its bytes are not those that were sealed{_row_at_fault(path)}")
+        faults.append(f"{name}: changed, its bytes are not those that were sealed{_find_changed_row(path)}")
 
 
-def _row_at_fault(path: Path) -> str:
+def _find_changed_row(path: Path) -> str:
     """Which row a change fell on, where pyarrow is at hand and can still read the file."""
     try:
         import pyarrow.parquet as pq  # noqa: PLC0415 - may be absent
@@ -133,8 +133,8 @@ def _row_at_fault(path: Path) -> str:
         return ""
     try:
         table = pq.read_table(path)
-        names = [name for name in table.column_names if name != DIGEST]
-        told = table.column(DIGEST).to_pylist()
+        names = [name for name in table.column_names if name != DIGEST_COLUMN]
+        told = table.column(DIGEST_COLUMN).to_pylist()
         own = row_digests([table.column(name).to_pylist() for name in names], table.num_rows)
     except Exception as bad:
         return f"; it cannot be read any more ({type(bad).__name__})"
@@ -142,16 +142,16 @@ def _row_at_fault(path: Path) -> str:
     return "; its rows are intact, the change is beside them" if first is None else f"; the first row at fault is {first}"
 
 
-def _heads(folder: Path, last: dict[str, list[str]], faults: list[str], notes: list[str]) -> None:
+def _check_heads(folder: Path, last: dict[str, list[str]], faults: list[str], notes: list[str]) -> None:
     previous = ""
     head: dict[str, Any] = {"sources": {}}
-    for number, path in enumerate(_numbered(folder / "heads")):
+    for number, path in enumerate(_json_files(folder / "heads")):
         name = f"heads/{path.name}"
         raw = path.read_bytes()
         if path.name != f"{number:08d}.json":
             faults.append(f"heads/{number:08d}.json: deleted, or the heads were renumbered")
             return
-        found = _document(raw)
+        found = _parse_object(raw)
         if found is None or not isinstance(found.get("sources"), dict):
             faults.append(f"{name}: is no head: changed or reordered")
             return

@@ -12,12 +12,14 @@ from footprint.ledger.energy_file import Readings, StreamKey
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 
-Numbered = tuple[int, Any]  # a record and the line on which it came
+NumberedRecord = tuple[int, Any]  # a record and the line on which it came
 CONTEXT_GRADE = "context"  # circumstances: kept beside the readings, and never counted as energy
-Place = tuple[str, str, str]  # host, place (gpu:0), identity of the device in it
+DeviceAlias = tuple[str, str, str]  # host, place (gpu:0), identity of the device in it
 
 
-def from_wire(energy: list[Numbered], activity: list[Numbered], context: list[Numbered]) -> Readings:
+def readings_from_records(
+    energy: list[NumberedRecord], activity: list[NumberedRecord], context: list[NumberedRecord]
+) -> Readings:
     """Energy, CPU time and circumstances as readings of streams."""
     streams: dict[StreamKey, int] = {}
     epochs: dict[str, int] = {}
@@ -46,9 +48,9 @@ def from_wire(energy: list[Numbered], activity: list[Numbered], context: list[Nu
     return Readings(list(streams), lines, time_us, stream, value, covered_us, list(epochs), epoch, seq, mono_us, flags)
 
 
-def places_of(energy: list[Numbered]) -> dict[Place, int]:
+def aliases_of(energy: list[NumberedRecord]) -> dict[DeviceAlias, int]:
     """Places and the devices in them, each since the first instant at which a reading says so."""
-    places: dict[Place, int] = {}
+    places: dict[DeviceAlias, int] = {}
     for _, reading in energy:
         if reading.alias:
             place = reading.host, reading.alias, reading.device
@@ -56,7 +58,7 @@ def places_of(energy: list[Numbered]) -> dict[Place, int]:
     return places
 
 
-def settle(store: Store, connection: Connection, host: int, place: int, device: int, since_us: int) -> None:
+def record_alias(store: Store, connection: Connection, host: int, place: int, device: int, since_us: int) -> None:
     """Note that a place holds a device, where the device that held it last was another."""
     target = table(schema.AliasRow)
     mine = (target.c.host_id == host) & (target.c.place_id == place) & (target.c.since_us <= since_us)

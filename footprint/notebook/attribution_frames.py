@@ -40,7 +40,7 @@ class BadFrame(FootprintError):
 
 
 @dataclass(frozen=True, slots=True)
-class Attributed:
+class AttributionResult:
     """``rows`` by KEYS with ENERGY [µJ, integers] and ``energy_uj``, their sum; ``diagnoses`` by (service, host, UTC day)."""
 
     rows: pd.DataFrame
@@ -56,7 +56,7 @@ def attribute_frames(
     pue: float | Mapping[str, float] = 1.0,
     window_s: int = 300,
     every_s: int = S_PER_HOUR,
-) -> Attributed:
+) -> AttributionResult:
     """Divide the energy of readings over the use cases of requests: four parts [µJ, integers] that sum to what was read.
 
     Parameters
@@ -99,7 +99,7 @@ def attribute_frames(
             diagnoses |= {(service, host, day): diagnosis for service, diagnosis in found.items()}
     rows = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=[*KEYS, *ENERGY])
     rows["energy_uj"] = rows[list(ENERGY)].sum(axis=1)
-    return Attributed(rows, diagnoses)
+    return AttributionResult(rows, diagnoses)
 
 
 _READINGS = ("time", "host", "device", "component")

@@ -14,12 +14,12 @@ from footprint.storage import schema
 from footprint.storage.database import Store, table
 
 REPORTING, SILENT, RETIRED = "reporting", "silent", "retired"
-FORGOTTEN_US = 30 * US_PER_DAY  # a host that was silent for so long was taken out of service
+RETIRED_AFTER_US = 30 * US_PER_DAY  # a host that was silent for so long was taken out of service
 COLUMNS = ("host", "last_reading", "silent_s", "state")
 
 
 @dataclass(frozen=True, slots=True)
-class LastHeard:
+class HostLiveness:
     """A host's last reading [µs], how long ago that is [µs], and what follows of it."""
 
     host: str
@@ -37,7 +37,7 @@ class LastHeard:
         }
 
 
-def last_heard(store: Store, config: Config, now_us: int) -> list[LastHeard]:
+def host_liveness(store: Store, config: Config, now_us: int) -> list[HostLiveness]:
     """Every host of the ledger by name; silent is one without a reading for more than ``[notify] silent_after_s``."""
     stream, day = table(schema.Stream), table(schema.StreamDay)
     last = func.max(day.c.last_us).label("last_us")
@@ -50,6 +50,6 @@ def last_heard(store: Store, config: Config, now_us: int) -> list[LastHeard]:
     for row in rows:
         silent_us = now_us - int(row.last_us)
         state = REPORTING if silent_us <= config.notify.silent_after_s * US_PER_S else SILENT
-        state = RETIRED if state == SILENT and silent_us >= FORGOTTEN_US else state
-        found.append(LastHeard(names[row.host_id], int(row.last_us), silent_us, state))
+        state = RETIRED if state == SILENT and silent_us >= RETIRED_AFTER_US else state
+        found.append(HostLiveness(names[row.host_id], int(row.last_us), silent_us, state))
     return sorted(found, key=lambda each: each.host)

@@ -23,7 +23,7 @@ from footprint.config import Config
 from footprint.core.units import J_PER_KWH
 from footprint.figures.engine import run_query
 from footprint.figures.query import Query
-from footprint.queries.pareto import binned, geometric
+from footprint.queries.pareto import bin_quartiles, geometric_edges
 from footprint.queries.split_diagnostics import stored_splits
 from footprint.storage import schema
 from footprint.storage.database import Store, table
@@ -53,14 +53,14 @@ PHASE_COLUMNS = (
     "energy_high_j",
     "awake_j",
 )
-MIN_TOKENS = 200  # of a window: fewer say more of its edges than of its steps
-MIN_WINDOWS = 8  # of a bin
-WIDTH = 1.25  # of a bin, high over low
-_GREY = (IDLE_NAME, UNATTRIBUTED_NAME)
+MIN_WINDOW_TOKENS = 200  # of a window: fewer say more of its edges than of its steps
+MIN_BIN_WINDOWS = 8  # of a bin
+BIN_RATIO = 1.25  # of a bin, high over low
+_NOT_USE_CASES = (IDLE_NAME, UNATTRIBUTED_NAME)
 
 
 @dataclass(frozen=True, slots=True)
-class _Day:
+class _FittedDay:
     service: str
     host: str
     windows: FitWindows
@@ -70,36 +70,36 @@ class _Day:
         return self.windows.features[:, ALL_FEATURES.index(name)]
 
 
-def tokens_by_step(store: Store, from_us: int | None, to_us: int | None) -> list[dict[str, Any]]:
+def energy_by_step_size(store: Store, from_us: int | None, to_us: int | None) -> list[dict[str, Any]]:
     """Rows by service, host and bin: joules of its accelerators per output token, while requests run, by tokens a step.
 
     Idle power of time in which nothing ran is taken off; a day without a fit that stands says nothing.
     """
     seen: dict[tuple[str, str], list[tuple[Any, Any]]] = defaultdict(list)
-    for day in _days(store, from_us, to_us):
+    for day in _fitted_days(store, from_us, to_us):
         if IDLE not in day.coefficients:
             continue
         out, steps = day.column("out"), day.column("step")
-        told = (out >= MIN_TOKENS) & (steps > 0)
+        told = (out >= MIN_WINDOW_TOKENS) & (steps > 0)
         asleep = np.maximum(day.windows.length_s - day.windows.awake_s[:, 0], 0.0)
         energy = day.windows.energy_j - day.coefficients[IDLE] * asleep
         seen[day.service, day.host].append((out[told] / steps[told], energy[told] / out[told]))
     rows = []
     for (service, host), parts in sorted(seen.items()):
         x, y = (np.concatenate(each).tolist() for each in zip(*parts, strict=True))
-        for found in binned(x, y, geometric(1.0, max(x, default=1.0), WIDTH), MIN_WINDOWS):
+        for found in bin_quartiles(x, y, geometric_edges(1.0, max(x, default=1.0), BIN_RATIO), MIN_BIN_WINDOWS):
             values = (service, host, found.low, found.high, found.x, found.count, found.lower, found.median, found.upper)
             rows.append(dict(zip(STEP_COLUMNS, values, strict=True)))
     return rows
 
 
-def phases(store: Store, config: Config, question: Query, now_us: int) -> list[dict[str, Any]]:
+def energy_by_phase(store: Store, config: Config, question: Query, now_us: int) -> list[dict[str, Any]]:
     """Rows by service: joules of a mean request by phase, which sum to its energy; and what hours awake for nobody add.
 
     Energy above idle is divided between reading (prefill) and writing (decode) as the fits say; where none stands it is
     ``undivided_j``. ``awake_j`` is the service's (idle) energy over the same requests; it is not in ``energy_j``.
     """
-    shares = _shares(store, question.from_us, question.to_us)
+    shares = _prefill_shares(store, question.from_us, question.to_us)
     asked = replace(question, every="all", view="active")
     whole = {row["service"]: row for row in run_query(store, config, replace(asked, group=("service",)), now_us).rows}
     rows: dict[str, dict[str, Any]] = {}
@@ -109,16 +109,16 @@ def phases(store: Store, config: Config, question: Query, now_us: int) -> list[d
             continue
         row = rows.setdefault(service, dict.fromkeys(PHASE_COLUMNS, 0.0) | {"service": service})
         joules = J_PER_KWH / whole[service]["requests"]
-        if each["use_case"] in _GREY:
+        if each["use_case"] in _NOT_USE_CASES:
             row["awake_j"] += joules * energy if each["use_case"] == IDLE_NAME else 0.0
             continue
-        _add(row, each, joules, shares.get(service))
+        _add_use_case(row, each, joules, shares.get(service))
     for service, row in rows.items():
         row["requests"] = whole[service]["requests"]
     return [row for _, row in sorted(rows.items()) if row["energy_j"]]
 
 
-def _add(row: dict[str, Any], of: dict[str, Any], joules: float, share: float | None) -> None:
+def _add_use_case(row: dict[str, Any], of: dict[str, Any], joules: float, share: float | None) -> None:
     active = joules * of["accelerator_active_kwh"]
     row["prefill_j"] += active * (share or 0.0)
     row["decode_j"] += active * (1 - share) if share is not None else 0.0
@@ -130,10 +130,10 @@ def _add(row: dict[str, Any], of: dict[str, Any], joules: float, share: float | 
         row[f"{name}_j"] += joules * of[f"{name}_kwh"]
 
 
-def _shares(store: Store, from_us: int | None, to_us: int | None) -> dict[str, float]:
+def _prefill_shares(store: Store, from_us: int | None, to_us: int | None) -> dict[str, float]:
     """Service -> share of reading in the energy above idle that the fits explain by tokens."""
     sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
-    for day in _days(store, from_us, to_us):
+    for day in _fitted_days(store, from_us, to_us):
         for name, coefficient in day.coefficients.items():
             if name in ALL_FEATURES:
                 reads = ALL_FEATURES.index(name) < PREFILL_FEATURES
@@ -144,7 +144,7 @@ def _shares(store: Store, from_us: int | None, to_us: int | None) -> dict[str, f
     return {service: reads / (writes + reads) for service, (writes, reads) in sums.items() if writes + reads > 0}
 
 
-def _days(store: Store, from_us: int | None, to_us: int | None) -> Iterator[_Day]:
+def _fitted_days(store: Store, from_us: int | None, to_us: int | None) -> Iterator[_FittedDay]:
     """Days with a fit, and the windows that it was made from."""
     fits = {
         (f"{host}/step {service} ", day): (service, host, content["coefficients"])
@@ -167,4 +167,4 @@ def _days(store: Store, from_us: int | None, to_us: int | None) -> Iterator[_Day
         found = fits.get((place, day))
         statistics = load_statistics(content) if found else None
         if found and statistics is not None and len(statistics.windows):
-            yield _Day(found[0], found[1], statistics.windows, found[2])
+            yield _FittedDay(found[0], found[1], statistics.windows, found[2])

@@ -26,7 +26,7 @@ from footprint.storage.database import Store
 FORMAT_VERSION = "1.1.0"
 SPECIFICATION = "https://github.com/Boavizta/BoAmps"
 # Of the format: percentage errors of +-10, +-25, and beyond.
-QUALITIES = ((0.10, "high"), (0.25, "medium"))
+ERROR_LIMITS = ((0.10, "high"), (0.25, "medium"))
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, SPECIFICATION)
 
 
@@ -48,7 +48,7 @@ def _components(view: LedgerView, config: Config) -> dict[str, list[dict[str, An
     """Devices that each service was placed on, by kind and model."""
     found: dict[str, Counter[tuple[str, str]]] = {}
     for placement in config.placements:
-        names = {placement.device, *(a.device for a in view.aliases(placement.host) if a.place == placement.device)}
+        names = {placement.device, *(a.device for a in view.aliases(placement.host) if a.name == placement.device)}
         for stream in view.streams().get(placement.host, []):
             if stream.device in names and stream.quantity in ("energy", "power"):
                 found.setdefault(placement.service, Counter())[stream.component, stream.model] += 1
@@ -80,7 +80,7 @@ def _report(config: Config, row: dict[str, Any], components: list[dict[str, Any]
             "formatVersion": FORMAT_VERSION,
             "formatVersionSpecificationUri": SPECIFICATION,
             "reportId": str(uuid.uuid5(_NAMESPACE, f"{config.organisation}/{service}/{start_us}/{end_us}/{energy!r}")),
-            "reportDatetime": _time(now_us),
+            "reportDatetime": _boamps_instant(now_us),
             "reportStatus": "draft" if row["status"] == "provisional" else "final",
             "publisher": ({"name": config.organisation} if config.organisation else {}) | {"confidentialityLevel": "internal"},
         },
@@ -97,16 +97,16 @@ def _report(config: Config, row: dict[str, Any], components: list[dict[str, Any]
                 "version": METHOD_VERSION,
                 "powerConsumption": energy,
                 "measurementDuration": (end_us - start_us) / US_PER_S,
-                "measurementDateTime": _time(start_us),
+                "measurementDateTime": _boamps_instant(start_us),
             }
         ],
         "infrastructure": {"infraType": "onPremise", "components": components},
         "environment": {"country": zone} | ({} if intensity is None else {"powerSourceCarbonIntensity": intensity}),
-        "quality": next((name for limit, name in QUALITIES if half <= limit), "low"),
+        "quality": next((name for limit, name in ERROR_LIMITS if half <= limit), "low"),
     }
 
 
-def _time(instant_us: int) -> str:
+def _boamps_instant(instant_us: int) -> str:
     """As the format writes instants; UTC."""
     return format_instant(instant_us - instant_us % US_PER_S).replace("T", " ").removesuffix("Z")
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from footprint.charts.badge import svg
+from footprint.charts.badge import draw_badge
 from footprint.config import Config
 from footprint.core.assumptions import assumption
 from footprint.core.estimate import Estimate
@@ -18,11 +18,11 @@ from footprint.core.records import FootprintError
 from footprint.figures.engine import open_result, run_query
 from footprint.figures.query import BadQuery, Query
 from footprint.impact.uncertainty import ratio_estimate
-from footprint.queries.uncertainty_budget import budget_of
+from footprint.queries.uncertainty_budget import energy_budget
 from footprint.storage.database import Store
 
 KINDS = ("model", "service", "use_case")
-PERS = {"request": "requests", "1000-output-tokens": "output_tokens"}
+COUNT_COLUMNS = {"request": "requests", "1000-output-tokens": "output_tokens"}
 COLUMNS = ("condition", "a", "b", "ratio", "low", "high", "alike")
 
 
@@ -83,7 +83,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class ComparisonSide:
     """One of two things compared: its row, its energy [kWh] with its budget, the models of its accelerators."""
 
     row: dict[str, Any]
@@ -110,13 +110,18 @@ def compare(
     NotComparable
         If machines, method or mix of tokens differ, unless ``anyway``.
     """
-    if per not in PERS:
-        raise BadQuery(f"per {per!r} is not known; it may be {', '.join(PERS)}")
-    a, b = (_side(store, config, question, name, PERS[per], now_us) for question, name in zip(questions, names, strict=True))
+    if per not in COUNT_COLUMNS:
+        raise BadQuery(f"per {per!r} is not known; it may be {', '.join(COUNT_COLUMNS)}")
+    a, b = (
+        _measure_side(store, config, question, name, COUNT_COLUMNS[per], now_us)
+        for question, name in zip(questions, names, strict=True)
+    )
     return compare_sides(a, b, names, per=per, anyway=anyway)
 
 
-def compare_sides(a: Side, b: Side, names: tuple[str, str], *, per: str = "request", anyway: bool = False) -> Comparison:
+def compare_sides(
+    a: ComparisonSide, b: ComparisonSide, names: tuple[str, str], *, per: str = "request", anyway: bool = False
+) -> Comparison:
     """b over a of two sides that hold energy and something to divide it by.
 
     Raises
@@ -125,7 +130,7 @@ def compare_sides(a: Side, b: Side, names: tuple[str, str], *, per: str = "reque
         If machines, method or mix of tokens differ, unless ``anyway``.
     """
     raw = ratio_estimate(*a.budget, *b.budget)
-    counts = [side.row[PERS[per]] for side in (a, b)]
+    counts = [side.row[COUNT_COLUMNS[per]] for side in (a, b)]
     scale = counts[0] / counts[1]
     conditions = _conditions(a, b)
     mix = assumption("comparison_token_mix").value
@@ -139,8 +144,8 @@ def compare_sides(a: Side, b: Side, names: tuple[str, str], *, per: str = "reque
         names[0],
         names[1],
         per.replace("-", " "),
-        _wh(a.row, counts[0], per),
-        _wh(b.row, counts[1], per),
+        _energy_per_unit(a.row, counts[0], per),
+        _energy_per_unit(b.row, counts[1], per),
         Estimate(raw.value * scale, raw.low * scale, raw.high * scale),
         conditions,
         differs,
@@ -150,7 +155,7 @@ def compare_sides(a: Side, b: Side, names: tuple[str, str], *, per: str = "reque
     return found
 
 
-def of_a_kind(kind: str, a: str, b: str, question: Query) -> tuple[Query, Query]:
+def queries_by_name(kind: str, a: str, b: str, question: Query) -> tuple[Query, Query]:
     """The questions of two names of a kind, in one period.
 
     Raises
@@ -164,29 +169,29 @@ def of_a_kind(kind: str, a: str, b: str, question: Query) -> tuple[Query, Query]
     return one, other
 
 
-def _side(store: Store, config: Config, question: Query, name: str, count: str, now_us: int) -> Side:
+def _measure_side(store: Store, config: Config, question: Query, name: str, count: str, now_us: int) -> ComparisonSide:
     rows = run_query(store, config, question, now_us).rows
-    budget = budget_of(store, config, question, now_us)
+    budget = energy_budget(store, config, question, now_us)
     if not rows or budget is None or budget[0] <= 0:
         raise BadQuery(f"{name}: no energy in the period")
     if not rows[0][count]:
         raise BadQuery(f"{name}: no {count.replace('_', ' ')} in the period to divide by")
     with open_result(store, config, question, now_us) as found:
         cells = [cell for group in (found.groups if found is not None else {}).values() for cell in group.cells]
-    return Side(rows[0], budget, machines_of(cells))
+    return ComparisonSide(rows[0], budget, accelerator_models(cells))
 
 
-def machines_of(cells: Iterable[tuple[Any, Any]]) -> tuple[str, ...]:
+def accelerator_models(cells: Iterable[tuple[Any, Any]]) -> tuple[str, ...]:
     """Models of the accelerators that cells were drawn by, sorted."""
     return tuple(sorted({place.basis.device_model for place, _ in cells if place.basis.component == "gpu"} - {""}))
 
 
-def _wh(row: dict[str, Any], count: float, per: str) -> Estimate:
+def _energy_per_unit(row: dict[str, Any], count: float, per: str) -> Estimate:
     factor = 1000 / count * (1000 if per.startswith("1000") else 1)
     return Estimate(row["energy_kwh"] * factor, row["energy_low_kwh"] * factor, row["energy_high_kwh"] * factor)
 
 
-def _conditions(a: Side, b: Side) -> tuple[Condition, ...]:
+def _conditions(a: ComparisonSide, b: ComparisonSide) -> tuple[Condition, ...]:
     limit = assumption("comparison_alike").value
 
     def number(name: str, one: float | None, other: float | None) -> Condition:
@@ -196,7 +201,7 @@ def _conditions(a: Side, b: Side) -> tuple[Condition, ...]:
     def word(name: str, one: Any, other: Any) -> Condition:
         return Condition(name, one, other, None, one == other)
 
-    def each(side: Side, column: str) -> float | None:
+    def each(side: ComparisonSide, column: str) -> float | None:
         return side.row[column] / side.row["requests"] if side.row[column] is not None and side.row["requests"] else None
 
     return (
@@ -211,7 +216,7 @@ def _conditions(a: Side, b: Side) -> tuple[Condition, ...]:
     )
 
 
-def markdown(found: Comparison) -> str:
+def markdown_report(found: Comparison) -> str:
     """For a merge request."""
     lines = [f"**{found.sentence()}**", "", f"| condition | {found.a} | {found.b} | |", "|---|---|---|---|"]
     for row in found.rows():
@@ -225,9 +230,9 @@ def markdown(found: Comparison) -> str:
     return "\n".join(lines) + "\n"
 
 
-def badge(found: Comparison) -> str:
+def badge_svg(found: Comparison) -> str:
     """A small SVG: the ratio with its interval."""
     text = "no measurable difference"
     if found.measurable:
         text = f"{found.ratio.value:.3g} x [{found.ratio.low:.3g} ; {found.ratio.high:.3g}]"
-    return svg(f"Wh per {found.per}", text)
+    return draw_badge(f"Wh per {found.per}", text)

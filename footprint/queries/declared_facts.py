@@ -12,10 +12,10 @@ COLUMNS = ("fact", "of", "since", "until", "value", "low", "high", "unit", "assu
 PUE_STANDARD = "ISO/IEC 30134-2, category {}"
 
 
-HOSTS = "(hosts)"
+UNNAMED_HOSTS = "(hosts)"
 
 
-def declared(config: Config, *, hosts: bool = True) -> list[dict[str, Any]]:
+def declared_facts(config: Config, *, hosts: bool = True) -> list[dict[str, Any]]:
     """Rows in the order of the configuration; the site that stands in where none is declared comes last.
 
     Without ``hosts`` their names are left out: each value once, of ``(hosts)``.
@@ -49,5 +49,5 @@ def declared(config: Config, *, hosts: bool = True) -> list[dict[str, Any]]:
         add("uplift", host, host.uplift, "1", assumed=host.uplift_assumed)
     if hosts:
         return rows
-    unnamed = [{**row, "of": HOSTS} if row["fact"] == "uplift" else row for row in rows]
+    unnamed = [{**row, "of": UNNAMED_HOSTS} if row["fact"] == "uplift" else row for row in rows]
     return [row for place, row in enumerate(unnamed) if row not in unnamed[:place]]

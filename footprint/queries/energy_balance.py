@@ -18,7 +18,7 @@ from footprint.config import Config
 from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_DAY, US_PER_S, kwh_from_uj
 from footprint.impact.factor_book import FactorBook
-from footprint.ledger.factor_store import book_of
+from footprint.ledger.factor_store import load_factor_book
 from footprint.ledger.ledger_view import LedgerView
 from footprint.storage import schema
 from footprint.storage.database import Store, table
@@ -55,9 +55,9 @@ def energy_balance(
         end = extent[1] + 1 if to_us is None else to_us
         start, end = start - start % grain, end + -end % grain
         bounds = f"slot >= {start // US_PER_S} AND slot < {end // US_PER_S}"
-        read = _read(view, bounds)
-        made = _made(view, bounds)
-        stale = _stale(view, config, book or book_of(store), start, end)
+        read = _measured_energy(view, bounds)
+        made = _attributed_energy(view, bounds)
+        stale = _stale_days(view, config, book or load_factor_book(store), start, end)
     rows = []
     for host in sorted({*read, *made, *stale}):
         parts, wall = read.get(host, (0, None))
@@ -88,7 +88,7 @@ def energy_balance(
     return rows
 
 
-def _read(view: LedgerView, bounds: str) -> dict[str, tuple[int, int | None]]:
+def _measured_energy(view: LedgerView, bounds: str) -> dict[str, tuple[int, int | None]]:
     """By host: energy read of the parts, and of a whole-server meter (None where there is none) [µJ]."""
     walls = {
         (host, stream.device) for host, streams in view.streams().items() for stream in streams if stream.component == "host"
@@ -105,7 +105,7 @@ def _read(view: LedgerView, bounds: str) -> dict[str, tuple[int, int | None]]:
     return found
 
 
-def _made(view: LedgerView, bounds: str) -> dict[str, dict[str, int]]:
+def _attributed_energy(view: LedgerView, bounds: str) -> dict[str, dict[str, int]]:
     """By host: energy of the rows of the parts, by what it is; and what no sensor sees.
 
     Every row is read, not its sums, so that a row changed by hand is seen. Slots are summed first: rows lie in that order.
@@ -134,7 +134,7 @@ def _made(view: LedgerView, bounds: str) -> dict[str, dict[str, int]]:
     return {host: dict(kinds) for host, kinds in found.items()}
 
 
-def _stale(view: LedgerView, config: Config, book: FactorBook, start_us: int, end_us: int) -> dict[str, list[int]]:
+def _stale_days(view: LedgerView, config: Config, book: FactorBook, start_us: int, end_us: int) -> dict[str, list[int]]:
     """Days of each host that were not computed, or from something else than what there is now."""
     rows = view.connection.exec_driver_sql("SELECT members, day, fingerprint FROM shard").all()
     known = {(members, day): fingerprint for members, day, fingerprint in rows}

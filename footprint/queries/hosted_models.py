@@ -34,10 +34,10 @@ COLUMNS = (
     "method_version",
 )
 
-_TAKEN = ("service", "use_case", "period_start", "period_end", "requests", "output_tokens")
+_COPIED_COLUMNS = ("service", "use_case", "period_start", "period_end", "requests", "output_tokens")
 
 
-def hosted(store: Store, config: Config, from_us: int | None, to_us: int | None, now_us: int) -> list[dict[str, Any]]:
+def hosted_models(store: Store, config: Config, from_us: int | None, to_us: int | None, now_us: int) -> list[dict[str, Any]]:
     """Rows by service and use case of the services that are declared ``modelled_as`` something.
 
     Raises
@@ -52,7 +52,7 @@ def hosted(store: Store, config: Config, from_us: int | None, to_us: int | None,
 
 
 def _row(name: str, row: dict[str, Any]) -> dict[str, Any]:
-    found = {column: row.get(column) for column in _TAKEN}
+    found = {column: row.get(column) for column in _COPIED_COLUMNS}
     found |= {"modelled_as": name, "quality": "C", "measured_kwh": row["energy_kwh"] or None}
     if row["output_tokens"] is None:
         return found  # the model knows nothing but tokens

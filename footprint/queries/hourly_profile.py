@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from footprint.aggregation.rollups import DAY, DAY_USES
-from footprint.calendar.rollup_ranges import SLOTS, Stretch, cut
+from footprint.calendar.rollup_ranges import SLOTS, RollupRange, split_range
 from footprint.config import Config
 from footprint.core.timestamps import to_datetime
 from footprint.core.units import UJ_PER_KWH, US_PER_S
@@ -15,11 +15,11 @@ from footprint.impact.factor_book import shipped_book
 from footprint.ledger.ledger_view import LedgerView
 from footprint.storage.database import Store
 
-NAMED = ("service", "use_case", "model", "host")
-_ENERGY = "active_uj + idle_uj + host_uj + facility_uj"
+NAME_COLUMNS = ("service", "use_case", "model", "host")
+_ENERGY_SQL = "active_uj + idle_uj + host_uj + facility_uj"
 
 
-def hours(
+def hourly_energy(
     store: Store, config: Config, from_us: int, to_us: int, where: tuple[tuple[str, str], ...] = ()
 ) -> dict[tuple[str, int], float]:
     """(date, hour) -> energy [kWh] of the slots that begin in [from, to); an hour without a row is not there, and not 0.
@@ -29,17 +29,17 @@ def hours(
     found: dict[tuple[str, int], float] = defaultdict(float)
     with store.read() as connection:
         source = CellSource(LedgerView(store, connection), config, shipped_book())
-        conditions = chosen_sql(source, where, NAMED)
-        for each in cut(source.summed_in(), from_us // US_PER_S, -(-to_us // US_PER_S)):
-            read = _by_slot if each.kind == SLOTS else _by_day
+        conditions = chosen_sql(source, where, NAME_COLUMNS)
+        for each in split_range(source.summed_in(), from_us // US_PER_S, -(-to_us // US_PER_S)):
+            read = _hours_from_slots if each.kind == SLOTS else _hours_from_days
             for date, hour, energy_mj in read(source, each, conditions):
                 found[date, hour] += energy_mj * 1000 / UJ_PER_KWH
     return dict(found)
 
 
-def _by_slot(source: CellSource, stretch: Stretch, conditions: str) -> Iterator[tuple[str, int, int]]:
+def _hours_from_slots(source: CellSource, stretch: RollupRange, conditions: str) -> Iterator[tuple[str, int, int]]:
     rows = source.view.connection.exec_driver_sql(
-        f"SELECT slot, SUM(({_ENERGY}) / 1000) FROM footprint_row WHERE slot >= {stretch.first} AND slot < {stretch.last}"
+        f"SELECT slot, SUM(({_ENERGY_SQL}) / 1000) FROM footprint_row WHERE slot >= {stretch.first} AND slot < {stretch.last}"
         f"{conditions} GROUP BY slot ORDER BY slot"
     )
     for slot, total in rows:
@@ -47,7 +47,7 @@ def _by_slot(source: CellSource, stretch: Stretch, conditions: str) -> Iterator[
         yield local.date().isoformat(), local.hour, int(total)
 
 
-def _by_day(source: CellSource, stretch: Stretch, conditions: str) -> Iterator[tuple[str, int, int]]:
+def _hours_from_days(source: CellSource, stretch: RollupRange, conditions: str) -> Iterator[tuple[str, int, int]]:
     level = DAY_USES if "use_case_id" in conditions or "model_id" in conditions else DAY
     sums = ", ".join(f"SUM(h{hour:02})" for hour in range(24))
     rows = source.view.connection.exec_driver_sql(

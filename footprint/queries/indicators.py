@@ -29,7 +29,7 @@ COLUMNS = (
 )
 
 
-def scores(
+def indicator_rows(
     store: Store, config: Config, question: Query, registry: Sequence[Indicator], language: str, now_us: int
 ) -> list[dict[str, Any]]:
     """One row a group, period and score; a value that cannot be computed is None."""

@@ -19,9 +19,9 @@ from footprint.core.units import US_PER_DAY
 from footprint.figures.engine import open_result, run_query
 from footprint.figures.query import Query
 from footprint.ledger.ledger_view import LedgerView
-from footprint.ledger.object_store import Vault
+from footprint.ledger.object_store import ObjectStore
 from footprint.queries.raw_readings import COLUMNS as READING_COLUMNS
-from footprint.queries.raw_readings import readings_of
+from footprint.queries.raw_readings import raw_readings
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 
@@ -86,14 +86,14 @@ class LineageLevel:
         return hashlib.sha256(json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()
 
 
-def _level(name: str, columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> LineageLevel:
+def _lineage_level(name: str, columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> LineageLevel:
     return LineageLevel(name, tuple(columns), [{column: row[column] for column in columns} for row in rows])
 
 
 def days(store: Store, config: Config, question: Query, now_us: int) -> LineageLevel:
     """Energy of each device on each day that is in a question's figure; their sum is the figure."""
     asked = replace(question, group=("host", "device"), every="day", view="active")
-    return _level("days", DAY_COLUMNS, run_query(store, config, asked, now_us).rows)
+    return _lineage_level("days", DAY_COLUMNS, run_query(store, config, asked, now_us).rows)
 
 
 def facts(store: Store, config: Config, question: Query, now_us: int) -> LineageLevel:
@@ -108,7 +108,7 @@ def facts(store: Store, config: Config, question: Query, now_us: int) -> Lineage
                     b.host, b.site, *b.pue, *b.uplift, b.factor_id or None, *factor, b.factor_version or None, b.method_version
                 ] = None
     rows = [dict(zip(FACT_COLUMNS, key, strict=True)) for key in sorted(found, key=repr)]
-    return _level("facts", FACT_COLUMNS, rows)
+    return _lineage_level("facts", FACT_COLUMNS, rows)
 
 
 def hours(store: Store, config: Config, question: Query, now_us: int, *, host: str, day: int) -> LineageLevel:
@@ -122,12 +122,14 @@ def hours(store: Store, config: Config, question: Query, now_us: int, *, host: s
         to_us=(day + 1) * US_PER_DAY,
         where=(*question.where, ("host", host)),
     )
-    return _level("hours", HOUR_COLUMNS, run_query(store, config, asked, now_us).rows)
+    return _lineage_level("hours", HOUR_COLUMNS, run_query(store, config, asked, now_us).rows)
 
 
 def readings(store: Store, *, host: str, device: str, day: int) -> LineageLevel:
     """Readings of a device on a UTC day, as they were told."""
-    return _level("readings", READING_COLUMNS, readings_of(store, host, device, day * US_PER_DAY, (day + 1) * US_PER_DAY))
+    return _lineage_level(
+        "readings", READING_COLUMNS, raw_readings(store, host, device, day * US_PER_DAY, (day + 1) * US_PER_DAY)
+    )
 
 
 def origins(store: Store, config: Config, *, host: str, day: int) -> LineageLevel:
@@ -137,7 +139,9 @@ def origins(store: Store, config: Config, *, host: str, day: int) -> LineageLeve
         sealed = connection.execute(
             select(target).where(target.c.source == f"host {host}", target.c.day == day).order_by(target.c.seq)
         ).all()
-        numbers = {number for part in sealed for number in json.loads(part.batches)} | _batches(store, connection, host, day)
+        numbers = {number for part in sealed for number in json.loads(part.batches)} | _batches_in_sql(
+            store, connection, host, day
+        )
         brought = connection.execute(select(batch).where(batch.c.id.in_(sorted(numbers))).order_by(batch.c.id)).all()
     date = format_instant(day * US_PER_DAY)[:10]
     rows = [
@@ -158,7 +162,7 @@ def origins(store: Store, config: Config, *, host: str, day: int) -> LineageLeve
             "host": host,
             "date": date,
             "kind": "sealed file",
-            "name": f"{Vault(config.sealed_url()).url}/{part.file}",
+            "name": f"{ObjectStore(config.sealed_url()).url}/{part.file}",
             "sha256": part.sha256,
             "at": format_instant(part.sealed_us),
             "rows": part.rows,
@@ -167,10 +171,10 @@ def origins(store: Store, config: Config, *, host: str, day: int) -> LineageLeve
         for part in sealed
         if part.file
     ]
-    return _level("origins", ORIGIN_COLUMNS, rows)
+    return _lineage_level("origins", ORIGIN_COLUMNS, rows)
 
 
-def _batches(store: Store, connection: Any, host: str, day: int) -> set[int]:
+def _batches_in_sql(store: Store, connection: Any, host: str, day: int) -> set[int]:
     """Batches of the readings of a host's day that still stand in SQL."""
     reading = table(schema.Reading)
     streams = [stream.id for stream in LedgerView(store, connection).streams().get(host, [])]

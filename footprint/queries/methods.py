@@ -201,7 +201,7 @@ METHODS: tuple[Method, ...] = (
 )
 
 
-def described(language: str) -> list[dict[str, Any]]:
+def method_rows(language: str) -> list[dict[str, Any]]:
     """Rows of the registry, and of the scores', in one language (fr, en)."""
     chosen = 0 if language == "fr" else 1
     rows = [

@@ -21,8 +21,8 @@ from footprint.core.units import US_PER_DAY, US_PER_S
 from footprint.figures.engine import QueryResult, run_query
 from footprint.figures.query import BadQuery, Query
 from footprint.ledger.ledger_view import LedgerView
-from footprint.queries.comparison import Comparison, compare, of_a_kind
-from footprint.queries.pareto import Option, quantile, undominated
+from footprint.queries.comparison import Comparison, compare, queries_by_name
+from footprint.queries.pareto import Option, pareto_front, quantile
 from footprint.storage.database import Store
 
 COLUMNS = (
@@ -64,13 +64,13 @@ ALTERNATIVE_COLUMNS = (
     "measurable",
     "differs",
 )
-ENOUGH = 4_000
+MAX_LATENCY_REQUESTS = 4_000
 P95 = 0.95
-Ask = Callable[[Query], QueryResult]
+RunQuery = Callable[[Query], QueryResult]
 Row = dict[str, Any]
 
 
-def models(
+def compare_models(
     store: Store,
     config: Config,
     question: Query,
@@ -79,7 +79,7 @@ def models(
     use_case: str = "",
     max_s: float | None = None,
     min_score: float | None = None,
-    ask: Ask | None = None,
+    ask: RunQuery | None = None,
 ) -> list[Row]:
     """Rows by use case and model that answered in the period; of one use case, or of all.
 
@@ -91,13 +91,15 @@ def models(
     asked = replace(question, group=("use_case", "model"), every="all", view="active")
     if use_case:
         asked = replace(asked, where=(*asked.where, ("use_case", use_case)))
-    found = [row for row in ask(asked).rows if row["requests"] and row["energy_kwh"] and _named(row)]
+    found = [row for row in ask(asked).rows if row["requests"] and row["energy_kwh"] and _is_model_row(row)]
     times = _latencies(store, config, question, {(row["use_case"], row["model"]) for row in found}) if found else {}
     rows = [_row(config, row, times.get((row["use_case"], row["model"]), ())) for row in found]
     for row in rows:
-        row["meets_limits"] = _keeps(row["latency_p95_s"], max_s, most=True) and _keeps(row["score"], min_score, most=False)
+        row["meets_limits"] = _within_limit(row["latency_p95_s"], max_s, most=True) and _within_limit(
+            row["score"], min_score, most=False
+        )
     for name, worth in (("undominated_latency", "latency_p95_s"), ("undominated_score", "score")):
-        _mark(rows, name, worth, sign=-1.0 if worth == "latency_p95_s" else 1.0)
+        _mark_undominated(rows, name, worth, sign=-1.0 if worth == "latency_p95_s" else 1.0)
     return sorted(rows, key=lambda row: (row["use_case"], row["wh_per_response"], row["model"]))
 
 
@@ -116,21 +118,23 @@ def alternatives(
     found = []
     for use_case, mine in sorted(by_use.items()):
         current = max(mine, key=lambda row: (row["requests"], row["model"]))
-        others = [row for row in mine if row is not current and row["meets_limits"] and (chosen or not _worse(row, current))]
+        others = [
+            row for row in mine if row is not current and row["meets_limits"] and (chosen or not _surely_worse(row, current))
+        ]
         if not others:
             continue
         best = min(others, key=lambda row: (row["wh_per_response"], row["model"]))
         asked = replace(question, where=(*question.where, ("use_case", use_case)), view="active")
         pair = best["model"], current["model"]
         try:
-            compared = compare(store, config, of_a_kind("model", *pair, asked), pair, now_us, anyway=True)
+            compared = compare(store, config, queries_by_name("model", *pair, asked), pair, now_us, anyway=True)
         except BadQuery:
             continue
         found.append(_alternative(use_case, current, best, compared))
     return found
 
 
-def _worse(row: Row, than: Row) -> bool:
+def _surely_worse(row: Row, than: Row) -> bool:
     """Whether the intervals of two scores leave no doubt."""
     return None not in (row["score_high"], than["score_low"]) and row["score_high"] < than["score_low"]
 
@@ -145,45 +149,45 @@ def _alternative(use_case: str, current: Row, best: Row, compared: Comparison) -
     return {name: {**values, "differs": ", ".join(compared.differs) or None}[name] for name in ALTERNATIVE_COLUMNS}
 
 
-def _named(row: Row) -> bool:
+def _is_model_row(row: Row) -> bool:
     return row["use_case"] not in (IDLE_NAME, UNATTRIBUTED_NAME) and bool(row["model"]) and not row["model"].startswith("(")
 
 
 def _row(config: Config, row: Row, seconds: Any) -> Row:
-    each = {name: 1000 * row[f"energy{end}_kwh"] / row["requests"] for name, end in _ENDS}
+    each = {name: 1000 * row[f"energy{end}_kwh"] / row["requests"] for name, end in _ENERGY_COLUMNS}
     time = quantile(seconds, P95)
     told = [e for e in config.evaluations if e.model == row["model"] and e.use_case in ("", row["use_case"])]
     graded = max(told, key=lambda evaluation: bool(evaluation.use_case), default=None)
     found: Row = dict.fromkeys(COLUMNS)
     found |= {name: row[name] for name in ("use_case", "model", "requests", "output_tokens")}
-    found |= each | _spread("latency_p95_s", "latency_low_s", "latency_high_s", time)
+    found |= each | _estimate_columns("latency_p95_s", "latency_low_s", "latency_high_s", time)
     found["latency_requests"] = len(seconds)
-    found |= _spread("score", "score_low", "score_high", graded.score if graded else None)
+    found |= _estimate_columns("score", "score_low", "score_high", graded.score if graded else None)
     if graded is not None:
         found |= {"score_answers": graded.answers or None, "score_source": graded.source}
     return found
 
 
-_ENDS = (("wh_per_response", ""), ("wh_low", "_low"), ("wh_high", "_high"))
+_ENERGY_COLUMNS = (("wh_per_response", ""), ("wh_low", "_low"), ("wh_high", "_high"))
 
 
-def _spread(value: str, low: str, high: str, of: Estimate | None) -> Row:
+def _estimate_columns(value: str, low: str, high: str, of: Estimate | None) -> Row:
     return {value: None, low: None, high: None} if of is None else {value: of.value, low: of.low, high: of.high}
 
 
-def _keeps(value: float | None, limit: float | None, *, most: bool) -> bool:
+def _within_limit(value: float | None, limit: float | None, *, most: bool) -> bool:
     if limit is None:
         return True
     return value is not None and (value <= limit if most else value >= limit)
 
 
-def _mark(rows: list[Row], name: str, worth: str, sign: float) -> None:
+def _mark_undominated(rows: list[Row], name: str, worth: str, sign: float) -> None:
     by_use: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         if row[worth] is not None and row["meets_limits"]:
             by_use[row["use_case"]].append(row)
     for mine in by_use.values():
-        best = {o.name for o in undominated([Option(row["model"], row["wh_per_response"], sign * row[worth]) for row in mine])}
+        best = {o.name for o in pareto_front([Option(row["model"], row["wh_per_response"], sign * row[worth]) for row in mine])}
         for row in mine:
             row[name] = row["model"] in best
 
@@ -198,20 +202,20 @@ def _latencies(
         view = LedgerView(store, connection)
         texts = view.service_days()
         for service in sorted(services & set(texts) if services else texts):
-            for key, seconds in _of_service(view, config, question, service):
+            for key, seconds in _service_latencies(view, config, question, service):
                 if key in wanted:
                     parts[key].append(seconds)
     return {key: np.concatenate(each) for key, each in parts.items()}
 
 
-def _of_service(view: LedgerView, config: Config, question: Query, service: str) -> list[tuple[tuple[str, str], Any]]:
+def _service_latencies(view: LedgerView, config: Config, question: Query, service: str) -> list[tuple[tuple[str, str], Any]]:
     low = -(2**62) if question.from_us is None else question.from_us
     high = 2**62 if question.to_us is None else question.to_us
     found: list[tuple[tuple[str, str], Any]] = []
     count = 0
     for day in sorted(view.service_days()[service], reverse=True):
         begin, end = max(day * US_PER_DAY, low), min((day + 1) * US_PER_DAY, high)
-        if begin >= end or count >= ENOUGH:
+        if begin >= end or count >= MAX_LATENCY_REQUESTS:
             continue
         held = view.requests(service, begin, end)
         if not len(held):

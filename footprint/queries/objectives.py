@@ -17,7 +17,7 @@ from footprint.core.estimate import Estimate
 from footprint.figures.engine import run_query
 from footprint.figures.query import Query
 from footprint.impact.uncertainty import ratio_estimate
-from footprint.queries.uncertainty_budget import budget_of, emissions_budget_of
+from footprint.queries.uncertainty_budget import emissions_budget, energy_budget
 from footprint.storage.database import Store
 
 KEPT, EXCEEDED, NOT_MEASURABLE, RUNNING, UNKNOWN = "kept", "exceeded", "not measurable", "running", "unknown"
@@ -42,7 +42,7 @@ WH_PER_KWH_OF_1000 = 1e6  # Wh a thousand requests, from kWh a request
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ObjectiveStatus:
     """One objective in one period. ``figure`` and ``limit`` are in the metric's unit, or changes (fractions)."""
 
     objective: Objective
@@ -74,28 +74,30 @@ class Standing:
         }
 
 
-def standings(
+def objective_statuses(
     store: Store, config: Config, now_us: int, period: Period | None = None, objectives: Iterable[Objective] | None = None
-) -> list[Standing]:
+) -> list[ObjectiveStatus]:
     """Every objective in ``period``, or in the one of its kind that runs now; those of another length are left out."""
     found = []
     for objective in config.objectives if objectives is None else objectives:
         at = period or period_at(now_us, config.timezone, objective.months)
         if at.length == objective.months:
-            found.append(standing(store, config, objective, at, now_us))
+            found.append(objective_status(store, config, objective, at, now_us))
     return found
 
 
-def standing(store: Store, config: Config, objective: Objective, period: Period, now_us: int) -> Standing:
+def objective_status(store: Store, config: Config, objective: Objective, period: Period, now_us: int) -> ObjectiveStatus:
     """One objective in one period."""
     if objective.baseline is None or objective.due is None or objective.target is None:
         limit = objective.at_most or 0.0
-        figure = _level(store, config, objective, period, now_us)
+        figure = _metric_estimate(store, config, objective, period, now_us)
     else:
         limit = allowed_change(objective.baseline, objective.due, objective.target, period)
-        figure = _change(store, config, objective, objective.baseline, period, now_us)
+        figure = _metric_change(store, config, objective, objective.baseline, period, now_us)
     running = period.bounds_us(config.timezone)[1] > now_us
-    return Standing(objective, period, figure, limit, state_of(figure, limit, running=running, whole=objective.baseline is None))
+    return ObjectiveStatus(
+        objective, period, figure, limit, objective_state(figure, limit, running=running, whole=objective.baseline is None)
+    )
 
 
 def allowed_change(baseline: Period, due: Period, target: float, period: Period) -> float:
@@ -104,7 +106,7 @@ def allowed_change(baseline: Period, due: Period, target: float, period: Period)
     return target * min(max(way, 0.0), 1.0)
 
 
-def state_of(figure: Estimate | None, limit: float, *, running: bool, whole: bool) -> str:
+def objective_state(figure: Estimate | None, limit: float, *, running: bool, whole: bool) -> str:
     """What may be claimed of a figure and its limit; ``whole`` figures (sums) still grow while their period runs."""
     if figure is None:
         return UNKNOWN
@@ -115,17 +117,17 @@ def state_of(figure: Estimate | None, limit: float, *, running: bool, whole: boo
     return KEPT if figure.high <= limit else NOT_MEASURABLE
 
 
-def _question(config: Config, objective: Objective, period: Period) -> Query:
+def _objective_query(config: Config, objective: Objective, period: Period) -> Query:
     start, end = period.bounds_us(config.timezone)
     return Query(from_us=start, to_us=end, where=objective.where)
 
 
-def _level(store: Store, config: Config, objective: Objective, period: Period, now_us: int) -> Estimate | None:
-    rows = run_query(store, config, _question(config, objective, period), now_us).rows
-    return _of_row(rows[0], objective.metric) if rows else None
+def _metric_estimate(store: Store, config: Config, objective: Objective, period: Period, now_us: int) -> Estimate | None:
+    rows = run_query(store, config, _objective_query(config, objective, period), now_us).rows
+    return _row_estimate(rows[0], objective.metric) if rows else None
 
 
-def _of_row(row: dict[str, Any], metric: str) -> Estimate | None:
+def _row_estimate(row: dict[str, Any], metric: str) -> Estimate | None:
     if metric == "requests":
         return None if row["requests"] is None else Estimate.exactly(float(row["requests"]))
     names = ("energy_kwh", "energy_low_kwh", "energy_high_kwh")
@@ -139,8 +141,10 @@ def _of_row(row: dict[str, Any], metric: str) -> Estimate | None:
     return Estimate(*(bound / row["requests"] * WH_PER_KWH_OF_1000 for bound in bounds)) if row["requests"] else None
 
 
-def _change(store: Store, config: Config, objective: Objective, baseline: Period, period: Period, now_us: int) -> Estimate | None:
-    questions = [_question(config, objective, each) for each in (baseline, period)]
+def _metric_change(
+    store: Store, config: Config, objective: Objective, baseline: Period, period: Period, now_us: int
+) -> Estimate | None:
+    questions = [_objective_query(config, objective, each) for each in (baseline, period)]
     rows = [run_query(store, config, question, now_us).rows for question in questions]
     if not all(rows):
         return None
@@ -148,7 +152,7 @@ def _change(store: Store, config: Config, objective: Objective, baseline: Period
     if objective.metric == "requests":
         return Estimate.exactly(counts[1] / counts[0] - 1) if all(counts) else None
     per_request = objective.metric == "wh_per_1000_requests"
-    ask = emissions_budget_of if objective.metric == "co2e_location_g" else budget_of
+    ask = emissions_budget if objective.metric == "co2e_location_g" else energy_budget
     before, after = (ask(store, config, question, now_us) for question in questions)
     if before is None or after is None or min(before[0], after[0]) <= 0 or (per_request and not all(counts)):
         return None

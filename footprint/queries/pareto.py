@@ -29,7 +29,7 @@ class Option:
         return no_worse and (self.cost < other.cost or self.worth > other.worth)
 
 
-def undominated(options: Sequence[Option]) -> list[Option]:
+def pareto_front(options: Sequence[Option]) -> list[Option]:
     """Options that no other dominates, by rising cost; equal ones stay together."""
     found: list[Option] = []
     best = -math.inf
@@ -71,7 +71,7 @@ class Bin:
     upper: float
 
 
-def binned(x: Sequence[float], y: Sequence[float], edges: Sequence[float], least: int = 1) -> list[Bin]:
+def bin_quartiles(x: Sequence[float], y: Sequence[float], edges: Sequence[float], least: int = 1) -> list[Bin]:
     """Medians and quartiles of y by bins of x between sorted edges; bins of fewer than ``least`` values are left out."""
     held: list[list[tuple[float, float]]] = [[] for _ in edges[1:]]
     for one, other in zip(x, y, strict=True):
@@ -93,7 +93,7 @@ def _quartiles(values: list[float]) -> tuple[float, float, float]:
     return lower, median, upper
 
 
-def geometric(low: float, high: float, factor: float) -> list[float]:
+def geometric_edges(low: float, high: float, factor: float) -> list[float]:
     """Edges from low, each ``factor`` times the one before, until one lies above high."""
     found = [low]
     while found[-1] <= high:

@@ -12,12 +12,12 @@ COLUMNS = ("time", "host", "device", "component", "quantity", "grade", "value", 
 _UNITS = {"energy": "µJ", "power": "µW", "cpu": "µs"}
 
 
-def readings_of(store: Store, host: str, device: str, from_us: int, to_us: int) -> list[dict[str, Any]]:
+def raw_readings(store: Store, host: str, device: str, from_us: int, to_us: int) -> list[dict[str, Any]]:
     """Readings of every stream of a device, by stream and time, values as they are kept; ``device`` by identity or place."""
     found: list[dict[str, Any]] = []
     with store.read() as connection:
         view = LedgerView(store, connection)
-        names = {device, *(alias.device for alias in view.aliases(host) if alias.place == device)}
+        names = {device, *(alias.device for alias in view.aliases(host) if alias.name == device)}
         for stream in view.streams().get(host, []):
             if stream.device not in names:
                 continue

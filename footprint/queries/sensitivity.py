@@ -18,17 +18,17 @@ from footprint.figures.query import Query
 from footprint.figures.row_metrics import impact_figures
 from footprint.impact.factor_book import FactorBook, MissingFactor
 from footprint.impact.operational import operational_g
-from footprint.ledger.factor_store import book_of
+from footprint.ledger.factor_store import load_factor_book
 from footprint.storage.database import Store
 
 COLUMNS = ("period_start", "period_end", "figure", "variant", "value", "published", "ratio", "source")
 ELECTRICITY = "carbon_intensity"
-Cells = Sequence[tuple[Any, list[int]]]
+_Cells = Sequence[tuple[Any, list[int]]]
 
 
 def sensitivity(store: Store, config: Config, question: Query, now_us: int) -> list[dict[str, Any]]:
     """Rows by group, period, figure and variant; a variant that some zone has no factor for is not shown."""
-    book = book_of(store)
+    book = load_factor_book(store)
     rows: list[dict[str, Any]] = []
     with open_result(store, config, question, now_us) as found:
         if found is None:
@@ -57,7 +57,7 @@ def sensitivity(store: Store, config: Config, question: Query, now_us: int) -> l
 
 
 def _variants(
-    config: Config, book: FactorBook, cells: Cells, at_us: int
+    config: Config, book: FactorBook, cells: _Cells, at_us: int
 ) -> Iterator[tuple[str, str, float | None, float | None, str]]:
     energy = [(place.basis, dict(zip(AMOUNTS, amounts, strict=True))) for place, amounts in cells]
     whole = [(basis, sum(of[name] for name in ("active_uj", "idle_uj", "host_uj", "facility_uj")), of) for basis, of in energy]
@@ -71,11 +71,13 @@ def _variants(
         value = sum(operational_g(uj, used[basis.zone].value) for basis, uj, _ in whole)
         said = "; ".join(sorted({f"{each.value:g} {each.unit}: {each.source}" for each in used.values()}))
         yield "co2e_location_g", kind, value, published, said
-    yield from _lives(config, whole, at_us)
-    yield from _waters(cells, whole)
+    yield from _lifetime_variants(config, whole, at_us)
+    yield from _water_variants(cells, whole)
 
 
-def _lives(config: Config, whole: Sequence[Any], at_us: int) -> Iterator[tuple[str, str, float | None, float | None, str]]:
+def _lifetime_variants(
+    config: Config, whole: Sequence[Any], at_us: int
+) -> Iterator[tuple[str, str, float | None, float | None, str]]:
     """M = TE / EL: inversely with the life."""
     if not whole or not all(basis.embodied_known for basis, _, _ in whole):
         return
@@ -89,7 +91,7 @@ def _lives(config: Config, whole: Sequence[Any], at_us: int) -> Iterator[tuple[s
         yield "embodied_g", f"life of {life:g} years", value, published, "assumption embodied_lifetime"
 
 
-def _waters(cells: Cells, whole: Sequence[Any]) -> Iterator[tuple[str, str, float | None, float | None, str]]:
+def _water_variants(cells: _Cells, whole: Sequence[Any]) -> Iterator[tuple[str, str, float | None, float | None, str]]:
     published = impact_figures(cells)["water_l"]
     if published is None:
         return

@@ -45,7 +45,7 @@ def stored_splits(store: Store, from_us: int | None, to_us: int | None) -> Itera
         yield texts[service], texts[host], int(day), {**json.loads(content), "status": status}
 
 
-def splits(store: Store, from_us: int | None, to_us: int | None) -> list[dict[str, Any]]:
+def split_diagnostics(store: Store, from_us: int | None, to_us: int | None) -> list[dict[str, Any]]:
     """One row a service, host and day: status of the fit, why, and its diagnostics."""
     rows = []
     for service, host, day, content in stored_splits(store, from_us, to_us):
@@ -58,7 +58,7 @@ def splits(store: Store, from_us: int | None, to_us: int | None) -> list[dict[st
     return rows
 
 
-def shares(store: Store, from_us: int | None, to_us: int | None) -> list[dict[str, Any]]:
+def model_shares(store: Store, from_us: int | None, to_us: int | None) -> list[dict[str, Any]]:
     """One row a service, host, day, use case and model: share of the model in the energy above idle, with 95 % bounds."""
     return [
         {

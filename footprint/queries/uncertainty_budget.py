@@ -55,15 +55,12 @@ def uncertainty_budget(store: Store, config: Config, question: Query, now_us: in
     return rows
 
 
-def change(store: Store, config: Config, before: Query, after: Query, now_us: int) -> list[dict[str, Any]]:
+def energy_change(store: Store, config: Config, before: Query, after: Query, now_us: int) -> list[dict[str, Any]]:
     """Rows by group: energy before and after, and their ratio with its interval; what errs alike in both cancels."""
-    first, second = _budgets(store, config, before, now_us), _budgets(store, config, after, now_us)
+    first, second = _group_budgets(store, config, before, now_us), _group_budgets(store, config, after, now_us)
     rows = []
     for names in sorted({*first, *second}):
-        (was, was_budget), (now, now_budget) = (
-            first.get(names, (0.0, UncertaintyBudget())),
-            second.get(names, (0.0, UncertaintyBudget())),
-        )
+        (was, was_budget), (now, now_budget) = first.get(names, (0.0, UncertaintyBudget())), second.get(names, (0.0, UncertaintyBudget()))
         row: dict[str, Any] = dict.fromkeys(CHANGE_COLUMNS)
         row |= dict(zip(after.group, names, strict=True))
         row |= {"before_kwh": was if names in first else None, "after_kwh": now if names in second else None}
@@ -74,21 +71,19 @@ def change(store: Store, config: Config, before: Query, after: Query, now_us: in
     return rows
 
 
-def budget_of(store: Store, config: Config, question: Query, now_us: int) -> tuple[float, UncertaintyBudget] | None:
+def energy_budget(store: Store, config: Config, question: Query, now_us: int) -> tuple[float, UncertaintyBudget] | None:
     """Energy [kWh] of a question without groups, with its uncertainty budget; None where there is none."""
     total = total_of(store, config, question, now_us)
     return None if total is None else (total.energy_kwh, total.energy)
 
 
-def emissions_budget_of(store: Store, config: Config, question: Query, now_us: int) -> tuple[float, UncertaintyBudget] | None:
+def emissions_budget(store: Store, config: Config, question: Query, now_us: int) -> tuple[float, UncertaintyBudget] | None:
     """Location-based emissions [g] of a question without groups, with their budget; None where a factor is missing."""
     total = total_of(store, config, question, now_us)
     return None if total is None or total.grams is None else (total.grams, total.emitted)
 
 
-def _budgets(
-    store: Store, config: Config, question: Query, now_us: int
-) -> dict[tuple[str, ...], tuple[float, UncertaintyBudget]]:
+def _group_budgets(store: Store, config: Config, question: Query, now_us: int) -> dict[tuple[str, ...], tuple[float, UncertaintyBudget]]:
     with open_result(store, config, question, now_us) as found:
         if found is None:
             return {}

@@ -21,8 +21,8 @@ from footprint.figures.row_metrics import added_by_uplift, budgets
 from footprint.impact.factor_book import FactorBook
 from footprint.impact.operational import operational_g
 from footprint.impact.uncertainty import UncertaintyBudget
-from footprint.ledger.factor_store import book_of
-from footprint.queries.hourly_emissions import hourly
+from footprint.ledger.factor_store import load_factor_book
+from footprint.queries.hourly_emissions import hourly_emissions
 from footprint.storage.database import Store
 
 LABEL = "scenario, not a measurement"
@@ -79,7 +79,9 @@ class ScenarioParameters:
     lifetime_years: float | None = None
 
 
-def scenario(store: Store, config: Config, question: Query, facts: ScenarioParameters, now_us: int) -> list[dict[str, Any]]:
+def parameter_scenario(
+    store: Store, config: Config, question: Query, facts: ScenarioParameters, now_us: int
+) -> list[dict[str, Any]]:
     """Rows by group and period: as it was, and as it would have been.
 
     Raises
@@ -88,7 +90,7 @@ def scenario(store: Store, config: Config, question: Query, facts: ScenarioParam
         If the zone asked for has no factor at the time.
     """
     rows: list[dict[str, Any]] = []
-    book = book_of(store)
+    book = load_factor_book(store)
     with open_result(store, config, question, now_us) as found:
         if found is None:
             return rows
@@ -101,7 +103,7 @@ def scenario(store: Store, config: Config, question: Query, facts: ScenarioParam
                     **dict(zip(question.group, names, strict=True)),
                     "period_start": format_instant(start),
                     "period_end": format_instant(end),
-                    **_sums(group.cells, config, book, facts, start, budgets(group.cells, apart=found.apart)[0]),
+                    **_group_scenario(group.cells, config, book, facts, start, budgets(group.cells, apart=found.apart)[0]),
                     "formula": FORMULA,
                     "label": LABEL,
                 }
@@ -109,13 +111,8 @@ def scenario(store: Store, config: Config, question: Query, facts: ScenarioParam
     return rows
 
 
-def _sums(
-    cells: list[tuple[Any, list[int]]],
-    config: Config,
-    book: FactorBook,
-    facts: ScenarioParameters,
-    at_us: int,
-    budget: UncertaintyBudget,
+def _group_scenario(
+    cells: list[tuple[Any, list[int]]], config: Config, book: FactorBook, facts: ScenarioParameters, at_us: int, budget: UncertaintyBudget
 ) -> dict[str, float | None]:
     was = would = 0.0
     grams: float | None = 0.0
@@ -161,7 +158,7 @@ def _sums(
     }
 
 
-def other_model(store: Store, config: Config, question: Query, model: str, now_us: int) -> list[dict[str, Any]]:
+def model_scenario(store: Store, config: Config, question: Query, model: str, now_us: int) -> list[dict[str, Any]]:
     """Rows by group and period: as it was, and as another model would have done it, by what that model took in the same period.
 
     The interval is that of the other model's energy. Tokens of two models are not the same text: the figure says nothing of
@@ -192,13 +189,13 @@ def other_model(store: Store, config: Config, question: Query, model: str, now_u
     return rows
 
 
-def other_hours(store: Store, config: Config, question: Query, series: str, shift_hours: int) -> list[dict[str, Any]]:
+def shift_scenario(store: Store, config: Config, question: Query, series: str, shift_hours: int) -> list[dict[str, Any]]:
     """Rows by group and period: hourly emissions as they were, and with every hour's work so many hours later.
 
     Its formula names the shift. The energy is the same; a marginal series may be asked here, for advice.
     """
-    was = hourly(store, config, question, series, advice=True)
-    would = hourly(store, config, question, series, shift_hours=shift_hours, advice=True)
+    was = hourly_emissions(store, config, question, series, advice=True)
+    would = hourly_emissions(store, config, question, series, shift_hours=shift_hours, advice=True)
     return [
         {
             **{name: row[name] for name in (*question.group, *SHIFT_COLUMNS[:5])},

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from footprint.config import Config
 from footprint.core.timestamps import format_instant
-from footprint.i18n.formatting import moment
-from footprint.queries.agent_liveness import SILENT, last_heard
-from footprint.queries.objectives import EXCEEDED, standings
+from footprint.i18n.formatting import format_local_time
+from footprint.queries.agent_liveness import SILENT, host_liveness
+from footprint.queries.objectives import EXCEEDED, objective_statuses
 from footprint.server.job_runs import ALERT_JOB, FAILED, latest_runs
 from footprint.server.notifications import Attachment
 from footprint.storage.database import Store
@@ -33,10 +33,10 @@ class Alert:
 
 def silent_agents(store: Store, config: Config, now_us: int) -> Iterator[Alert]:
     """Hosts that used to tell readings and have not for ``[notify] silent_after_s``."""
-    for heard in last_heard(store, config, now_us):
+    for heard in host_liveness(store, config, now_us):
         if heard.state == SILENT:
             host, at = heard.host, format_instant(heard.last_us)
-            when = [moment(at, config.timezone, language) for language in ("fr", "en")]
+            when = [format_local_time(at, config.timezone, language) for language in ("fr", "en")]
             yield Alert(
                 f"silent-agent {host}",
                 "silent-agent",
@@ -77,7 +77,7 @@ def failed_jobs(store: Store, config: Config, now_us: int) -> Iterator[Alert]:
 
 def exceeded_objectives(store: Store, config: Config, now_us: int) -> Iterator[Alert]:
     """Budgets and targets that are surely exceeded in the period that runs."""
-    for found in standings(store, config, now_us):
+    for found in objective_statuses(store, config, now_us):
         if found.state == EXCEEDED:
             name, period = found.objective.name, found.period
             yield Alert(

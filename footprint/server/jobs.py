@@ -14,12 +14,12 @@ def _aggregate(store: Store, config: Config, now_us: int, tell: ReportProgress) 
     from footprint.aggregation.aggregate import aggregate  # noqa: PLC0415 - the server's parent process need not load it
     from footprint.core.timestamps import format_instant  # noqa: PLC0415
     from footprint.core.units import US_PER_DAY  # noqa: PLC0415
-    from footprint.ledger.factor_store import book_of  # noqa: PLC0415
+    from footprint.ledger.factor_store import load_factor_book  # noqa: PLC0415
 
     done = aggregate(
         store,
         config,
-        book_of(store),
+        load_factor_book(store),
         now_us,
         progress=lambda members, day: tell(f"{members} {format_instant(day * US_PER_DAY)[:10]}"),
     )
@@ -28,7 +28,7 @@ def _aggregate(store: Store, config: Config, now_us: int, tell: ReportProgress) 
 
 def _refresh(store: Store, config: Config, now_us: int, tell: ReportProgress) -> str:
     from footprint.core.prometheus_metrics import SourceUnavailable  # noqa: PLC0415
-    from footprint.ledger.intensity_series import fetch  # noqa: PLC0415
+    from footprint.ledger.intensity_series import fetch_series  # noqa: PLC0415
     from footprint.ledger.sources import SOURCES  # noqa: PLC0415
 
     kept, failed = 0, []
@@ -39,7 +39,9 @@ def _refresh(store: Store, config: Config, now_us: int, tell: ReportProgress) ->
             if not source.zones or zone in source.zones:
                 tell(f"{name} {zone}")
                 try:
-                    kept += fetch(store, name, zone, None, now_us, now_us, key=os.environ.get(source.key_variable or "-", ""))
+                    kept += fetch_series(
+                        store, name, zone, None, now_us, now_us, key=os.environ.get(source.key_variable or "-", "")
+                    )
                 except SourceUnavailable as bad:  # the others are asked all the same
                     failed.append(str(bad))
     if failed:
@@ -49,12 +51,12 @@ def _refresh(store: Store, config: Config, now_us: int, tell: ReportProgress) ->
 
 def _seal(store: Store, config: Config, now_us: int, tell: ReportProgress) -> str:
     from footprint.ledger.archive_writer import seal  # noqa: PLC0415
-    from footprint.ledger.object_store import Vault  # noqa: PLC0415
+    from footprint.ledger.object_store import ObjectStore  # noqa: PLC0415
 
     tell(config.sealed_url())
     done = seal(
         store,
-        Vault(config.sealed_url()),
+        ObjectStore(config.sealed_url()),
         now_us,
         after_days=config.seal_after_days,
         keep_days=config.keep_days,
@@ -65,12 +67,12 @@ def _seal(store: Store, config: Config, now_us: int, tell: ReportProgress) -> st
 
 def _verify(store: Store, config: Config, now_us: int, tell: ReportProgress) -> str:
     from footprint.core.units import US_PER_DAY  # noqa: PLC0415
-    from footprint.ledger.object_store import Vault  # noqa: PLC0415
+    from footprint.ledger.object_store import ObjectStore  # noqa: PLC0415
     from footprint.ledger.verifier import verify  # noqa: PLC0415
     from footprint.queries.energy_balance import energy_balance  # noqa: PLC0415
 
     tell("sealed files")
-    with Vault(config.sealed_url()).local() as folder:
+    with ObjectStore(config.sealed_url()).local() as folder:
         faults, _ = verify(folder)
     tell("balance")
     open_ = [row["host"] for row in energy_balance(store, config, now_us - 7 * US_PER_DAY, None) if not row["closes"]]
@@ -88,9 +90,9 @@ def _announce(store: Store, config: Config, now_us: int, tell: ReportProgress) -
 
 
 def _draft(store: Store, config: Config, now_us: int, tell: ReportProgress) -> str:
-    from footprint.editions.drafts import draft_due  # noqa: PLC0415
+    from footprint.editions.drafts import write_due_draft  # noqa: PLC0415
 
-    return draft_due(store, config, now_us, tell)
+    return write_due_draft(store, config, now_us, tell)
 
 
 def _forget(store: Store, config: Config, now_us: int, tell: ReportProgress) -> str:

@@ -16,7 +16,7 @@ import pandas as pd
 
 from footprint.config import parse_config
 from footprint.core.log_formats import load_map
-from footprint.ledger.importers import import_energy, import_foreign, import_requests
+from footprint.ledger.importers import import_energy, import_mapped_log, import_requests
 from footprint.storage.database import Store
 from tests.benchmarks import agent_peer, attribution, ledger, pages, rapl_sample
 from tests.support.contract_files import DAY_S, NOW_US, ask, compute, config, energy_lines, request_lines, write
@@ -78,7 +78,7 @@ def main() -> None:
         rows.append(("import of 172,804 readings / pandas.read_csv", ours, best(lambda: pd.read_csv(energy))))
         lines = foreign_log(folder / "gateway.jsonl", 28_185)
         served = parse_config('[[service]]\nname = "chat"\nmodel = "m"\n')
-        ours = best(lambda: import_foreign(fresh(), served, str(folder / "gateway.jsonl"), load_map("litellm"), NOW_US))
+        ours = best(lambda: import_mapped_log(fresh(), served, str(folder / "gateway.jsonl"), load_map("litellm"), NOW_US))
         rows.append(("import of 28,185 LiteLLM payloads / json.loads", ours, best(lambda: [json.loads(line) for line in lines])))
         ours = best(lambda: import_requests(fresh(), facts, requests, NOW_US))
         rows.append(("import of 28,185 requests / csv.DictReader", ours, best(read_requests)))

@@ -23,10 +23,10 @@ from sqlalchemy import select
 from footprint.access.agent_tokens import add_token
 from footprint.config import parse_config
 from footprint.core.records import EnergyReading, to_line
-from footprint.ledger.archive_writer import rows_of, seal
+from footprint.ledger.archive_writer import ledger_rows, seal
 from footprint.ledger.importers import import_energy
-from footprint.ledger.object_store import Vault
-from footprint.ledger.parquet_segments import pack
+from footprint.ledger.object_store import ObjectStore
+from footprint.ledger.parquet_segments import pack_rows
 from footprint.ledger.verifier import row_digests
 from footprint.storage import schema
 from footprint.storage.database import Store, table
@@ -74,12 +74,12 @@ def imports(folder: Path) -> list[Row]:
     bare.close()
     with store.read() as connection:
         day = DAY_S // 86_400
-        sealed_rows = rows_of(store, connection, "host h0", day)
+        sealed_rows = ledger_rows(store, connection, "host h0", day)
     begun = time.perf_counter()
     row_digests(list(zip(*sealed_rows, strict=True)), len(sealed_rows))
     digest_us = (time.perf_counter() - begun) / len(sealed_rows) * 1e6
     begun = time.perf_counter()
-    raw = pack("host h0", day, sealed_rows)
+    raw = pack_rows("host h0", day, sealed_rows)
     pack_us = (time.perf_counter() - begun) / len(sealed_rows) * 1e6
     store.close()
     return [
@@ -104,7 +104,7 @@ def days(folder: Path) -> list[Row]:
         found[hosts] = time.perf_counter() - begun
         store.close()
     store = Store(f"sqlite:///{folder / f'fleet{HOSTS}.db'}")
-    seal(store, Vault(str(folder / "sealed")), NOW_US, after_days=2, keep_days=3)
+    seal(store, ObjectStore(str(folder / "sealed")), NOW_US, after_days=2, keep_days=3)
     begun = time.perf_counter()
     compute(store, facts, again=True)
     from_files = time.perf_counter() - begun

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from footprint.ledger.import_batches import list_batches, withdraw
+from footprint.ledger.import_batches import list_batches, withdraw_batch
 from footprint.ledger.importers import import_energy, import_requests
 from footprint.storage.database import Store
 from tests.support import contract_files as walk
@@ -131,7 +131,7 @@ def test_withdrawing_a_batch_takes_its_energy_back(store: Store, tmp_path: Path)
     bring(store, config(), tmp_path, energy_lines(START_S, LENGTH_S), request_lines(START_S, LENGTH_S, 20))
     compute(store, config())
     batch = next(row["id"] for row in list_batches(store) if row["kind"] == "energy")
-    withdraw(store, batch, "wrong host", NOW_US)
+    withdraw_batch(store, batch, "wrong host", NOW_US)
     compute(store, config())
     rows = ask(store, config())
     assert rows[0]["energy_kwh"] is None

@@ -14,11 +14,11 @@ import pytest
 
 from footprint.aggregation.device_energy import device_energies
 from footprint.attribution.energy_intervals import BRIDGED
-from footprint.core.prometheus_metrics import Overlap, SourceUnavailable
+from footprint.core.prometheus_metrics import OverlappingExporters, SourceUnavailable
 from footprint.ledger.importers import import_requests
 from footprint.ledger.ledger_view import LedgerView
 from footprint.ledger.prometheus_import import import_prometheus
-from footprint.queries.unlogged_traffic import unlogged
+from footprint.queries.unlogged_traffic import unlogged_traffic
 from footprint.storage.database import Store
 from tests.e2e.test_up import free_port
 from tests.support.contract_files import DAY_S, NOW_US, ask, compute, config, write
@@ -196,7 +196,7 @@ def test_traffic_that_no_gateway_logged_is_told_with_its_size(server: str, sqlit
     lines = [f"{DAY_S + 15 * n},{DAY_S + 15 * n + 10},chat,drafting,100,r{n}" for n in range(100)]
     import_requests(sqlite, facts, write(tmp_path / "r.csv", ["start,end,service,use_case,output_tokens,id", *lines]), NOW_US)
     compute(sqlite, facts)
-    (row,) = unlogged(sqlite, facts, DAY_S * S, (DAY_S + LENGTH_S) * S, NOW_US)
+    (row,) = unlogged_traffic(sqlite, facts, DAY_S * S, (DAY_S + LENGTH_S) * S, NOW_US)
     # Three requests of each engine in each interval, but for the one in which the server was started anew.
     served = (LENGTH_S // STEP_S - 1) * 3 * 2
     assert (row["service"], row["served_requests"], row["logged_requests"], row["unlogged_requests"]) == (
@@ -216,7 +216,7 @@ def test_two_exporters_of_one_group_are_refused_and_nothing_is_stored(server: st
     line = f'kepler_node_cpu_active_joules_total{{zone="package",path="p",node_name="inf-01"}} 5 {DAY_S}000\n'
     assert httpx.post(f"{server}/api/v1/import/prometheus", content=line).status_code == 204
     httpx.get(f"{server}/internal/force_flush")
-    with pytest.raises(Overlap, match="kepler and node_exporter"):
+    with pytest.raises(OverlappingExporters, match="kepler and node_exporter"):
         bring(sqlite, server, 0, 600)
     with sqlite.read() as connection:
         assert LedgerView(sqlite, connection).streams() == {}

@@ -14,7 +14,7 @@ from footprint.config.loader import parse_config
 from footprint.core.units import US_PER_S
 from footprint.editions.committee_decisions import read_decisions
 from footprint.figures import parse_query, run_query
-from footprint.ledger.factor_store import book_of
+from footprint.ledger.factor_store import load_factor_book
 from footprint.ledger.importers import import_energy, import_requests
 from footprint.storage.database import Store
 from tests.simulation.demo import with_past
@@ -106,7 +106,7 @@ def test_idle_is_learnt_and_every_use_case_has_what_it_took(past: tuple[Path, Ye
     import_energy(store, str(folder / "past-0-energy.csv"), now_us)
     import_requests(store, config, str(folder / "past-0-requests.csv"), now_us)
     first_s, last_s = year.start_s + 21 * DAY_S, year.start_s + 28 * DAY_S
-    aggregate(store, config, book_of(store), now_us, first_s * US_PER_S, last_s * US_PER_S)
+    aggregate(store, config, load_factor_book(store), now_us, first_s * US_PER_S, last_s * US_PER_S)
     question = parse_query(config.timezone, group="service,use_case", from_=year.date(first_s), to=year.date(last_s))
     energy = {(row["service"], row["use_case"]): row for row in run_query(store, config, question, now_us).rows}
     store.close()

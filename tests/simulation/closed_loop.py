@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from footprint.benchmark.design import Slot, prompt_order, slots
+from footprint.benchmark.design import Slot, measurement_slots, prompt_order
 from footprint.benchmark.energy_source import LocalEnergySource
 from footprint.benchmark.openai_client import Target
 from footprint.benchmark.prompts import Prompts
 from footprint.benchmark.result import BenchmarkResult, Energy, MeasurementPoint
-from footprint.benchmark.runner import MeasuredPoint, Plan, put_together
-from footprint.benchmark.steady_state import Answered, drawn, steady, stretch
+from footprint.benchmark.runner import BenchmarkPlan, MeasuredPoint, assemble_result
+from footprint.benchmark.steady_state import AnsweredRequest, drawn_prompts, steady_figures, steady_window
 
 PIECE = 10  # tokens that come together
 MACHINE = {
@@ -77,7 +77,7 @@ def run(
     lines = tuple({"prompt": str(n)} for n in range(count))
     grader = "simulated blind test" if model.score else ""
     target = Target("", model.name, 4000, 1.0)
-    plan = Plan(target, Prompts(lines, "0" * 64), levels, repeats, seed=1, grader=grader, demonstration=demonstration)
+    plan = BenchmarkPlan(target, Prompts(lines, "0" * 64), levels, repeats, seed=1, grader=grader, demonstration=demonstration)
     session = math.exp(errors.gain + luck.normal(0, errors.session))
     factors = [session * math.exp(luck.normal(0, errors.repeat)) for _ in range(repeats)]
     done = [
@@ -90,11 +90,11 @@ def run(
             seconds,
             begin_s * 1_000_000,
         )
-        for slot in slots(levels, repeats, 1)
+        for slot in measurement_slots(levels, repeats, 1)
         if slot.concurrency or model.idle_w
     ]
     scores = tuple(float(luck.random() < model.score) for _ in lines) if model.score else ()
-    return put_together(plan, LocalEnergySource("inf-01"), dict(machine), done, scores)
+    return assemble_result(plan, LocalEnergySource("inf-01"), dict(machine), done, scores)
 
 
 def _point(
@@ -112,15 +112,15 @@ def _point(
         prompt = next(order)
         tokens = max(round(lengths[prompt] * math.exp(luck.normal(0, model.draw_spread))), 1)
         ends = last_start + model.step_s * np.minimum(np.arange(1, tokens + PIECE, PIECE), tokens)
-        answered.append(Answered(prompt, last_start, float(ends[-1]), tuple(ends.tolist()), 50, tokens))
+        answered.append(AnsweredRequest(prompt, last_start, float(ends[-1]), tuple(ends.tolist()), 50, tokens))
         heapq.heappush(free, float(ends[-1]))
-    found = stretch(answered, slot.concurrency)
+    found = steady_window(answered, slot.concurrency)
     assert found is not None
-    served = steady(answered, *found)
+    served = steady_figures(answered, *found)
     steps = (found[1] - found[0]) / model.step_s
     joules = steps * (model.step_j + model.token_j * served.in_flight) * factor
     energy = _energy(joules, found[1] - found[0], begin_us)
-    return MeasuredPoint(MeasurementPoint(slot.concurrency, slot.repeat, energy, served), tuple(drawn(answered, *found)))
+    return MeasuredPoint(MeasurementPoint(slot.concurrency, slot.repeat, energy, served), tuple(drawn_prompts(answered, *found)))
 
 
 def _energy(joules: float, seconds: float, begin_us: int) -> Energy:

@@ -22,13 +22,13 @@ from pathlib import Path
 import numpy as np
 
 from footprint.aggregation.aggregate import aggregate
-from footprint.benchmark.result_store import write as write_result
+from footprint.benchmark.result_store import write_result
 from footprint.config import Config, load_config
 from footprint.core.units import US_PER_S
-from footprint.editions.publication import publish
+from footprint.editions.publication import publish_edition
 from footprint.editions.release_calendar import release_us
 from footprint.editions.repository import published_editions
-from footprint.ledger.factor_store import book_of
+from footprint.ledger.factor_store import load_factor_book
 from footprint.ledger.importers import import_energy, import_requests, import_users
 from footprint.storage.database import Store
 from tests.simulation.closed_loop import MACHINE, Errors, Model, run
@@ -301,7 +301,7 @@ def add_past(folder: Path) -> None:
             last = at_s == year.end_s
             with store.exclusively("aggregate", wait=True):
                 # The days after the last arrival come from the detailed weeks: they wait until the past is whole.
-                aggregate(store, config, book_of(store), now_us, None, None if last else at_s * US_PER_S)
+                aggregate(store, config, load_factor_book(store), now_us, None, None if last else at_s * US_PER_S)
             _release(store, config, year, at_s)
         (folder / HERE).touch()
     finally:
@@ -315,7 +315,7 @@ def _release(store: Store, config: Config, year: Year, at_s: int) -> None:
         period = year.last.shifted(-back)
         for version, day in ((1, PROVISIONAL_DAY), (2, FINAL_DAY)):
             if year.release_s(back, day) == at_s and (str(period), version) not in there:
-                publish(store, config, str(period), release_us(config, period, day), final=version == 2)
+                publish_edition(store, config, str(period), release_us(config, period, day), final=version == 2)
                 print(f"demonstration: {period}, version {version}, is published; see /editions", file=sys.stderr, flush=True)
 
 

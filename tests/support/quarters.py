@@ -8,7 +8,7 @@ from pathlib import Path
 
 from footprint.aggregation.aggregate import aggregate
 from footprint.config import Config, load_config
-from footprint.ledger.factor_store import book_of
+from footprint.ledger.factor_store import load_factor_book
 from footprint.ledger.importers import import_energy, import_requests, import_users
 from footprint.storage.database import Store
 
@@ -138,7 +138,7 @@ def bring(store: Store, config: Config, folder: Path, start: str, end: str, **op
 
 
 def compute(store: Store, config: Config, day: str) -> None:
-    aggregate(store, config, book_of(store), instant(day))
+    aggregate(store, config, load_factor_book(store), instant(day))
 
 
 def instant(day: str, hour: int = 10) -> int:

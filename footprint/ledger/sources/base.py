@@ -47,12 +47,12 @@ class IntensitySource:
     scope: str
     licence: str
     key_variable: str  # of the environment; empty: no key is needed
-    ask: Callable[[str, int, int, str], SourceRequest]
-    read: Callable[[Any], list[IntensitySample]]
+    build_request: Callable[[str, int, int, str], SourceRequest]
+    parse_response: Callable[[Any], list[IntensitySample]]
     marginal: bool = False  # what one kilowatt-hour more would emit: advice, never a figure
 
 
-def sample(time: object, value: object, *, estimated: bool = False) -> IntensitySample | None:
+def parse_sample(time: object, value: object, *, estimated: bool = False) -> IntensitySample | None:
     """A sample of a time and a value; None where the value is not there yet.
 
     Raises

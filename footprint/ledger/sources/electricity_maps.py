@@ -9,22 +9,24 @@ from typing import Any
 
 from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_HOUR
-from footprint.ledger.sources.base import BadAnswer, IntensitySample, IntensitySource, SourceRequest, sample
+from footprint.ledger.sources.base import BadAnswer, IntensitySample, IntensitySource, SourceRequest, parse_sample
 
 
-def _ask(zone: str, start_us: int, end_us: int, key: str) -> SourceRequest:
+def _build_request(zone: str, start_us: int, end_us: int, key: str) -> SourceRequest:
     parameters = {"zone": zone, "start": format_instant(start_us), "end": format_instant(end_us)}
     return SourceRequest("/v3/carbon-intensity/past-range", parameters, {"auth-token": key})
 
 
-def _read(body: Any) -> list[IntensitySample]:
+def _parse_response(body: Any) -> list[IntensitySample]:
     """Samples of ``past-range`` (data), ``history`` and ``latest`` (one)."""
     if not isinstance(body, dict):
         raise BadAnswer("no object")
     told = [body] if "carbonIntensity" in body else body.get("data", body.get("history"))
     if not isinstance(told, list):
         raise BadAnswer(f"no data: {body.get('error', body.get('message', 'nothing said'))}")
-    found = [sample(row.get("datetime"), row.get("carbonIntensity"), estimated=bool(row.get("isEstimated"))) for row in told]
+    found = [
+        parse_sample(row.get("datetime"), row.get("carbonIntensity"), estimated=bool(row.get("isEstimated"))) for row in told
+    ]
     return [each for each in found if each is not None]
 
 
@@ -36,6 +38,6 @@ SOURCE = IntensitySource(
     scope="life cycle, consumption mix with exchanges",
     licence="commercial terms; the raw series is not published",
     key_variable="ELECTRICITYMAPS_TOKEN",
-    ask=_ask,
-    read=_read,
+    build_request=_build_request,
+    parse_response=_parse_response,
 )

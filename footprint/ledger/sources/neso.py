@@ -10,22 +10,24 @@ from typing import Any
 
 from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_S
-from footprint.ledger.sources.base import BadAnswer, IntensitySample, IntensitySource, SourceRequest, sample
+from footprint.ledger.sources.base import BadAnswer, IntensitySample, IntensitySource, SourceRequest, parse_sample
 
 
-def _ask(zone: str, start_us: int, end_us: int, key: str) -> SourceRequest:
+def _build_request(zone: str, start_us: int, end_us: int, key: str) -> SourceRequest:
     del zone, key
     return SourceRequest(f"/intensity/{format_instant(start_us)}/{format_instant(end_us)}", {}, {"accept": "application/json"})
 
 
-def _read(body: Any) -> list[IntensitySample]:
+def _parse_response(body: Any) -> list[IntensitySample]:
     if not isinstance(body, dict) or not isinstance(body.get("data"), list):
         raise BadAnswer("no data")
     found = []
     for row in body["data"]:
         told = row.get("intensity") or {}
         measured = told.get("actual")
-        found.append(sample(row.get("from"), told.get("forecast") if measured is None else measured, estimated=measured is None))
+        found.append(
+            parse_sample(row.get("from"), told.get("forecast") if measured is None else measured, estimated=measured is None)
+        )
     return [each for each in found if each is not None]
 
 
@@ -37,6 +39,6 @@ SOURCE = IntensitySource(
     scope="operational emissions of generation and imports; no upstream",
     licence="CC-BY-4.0",
     key_variable="",
-    ask=_ask,
-    read=_read,
+    build_request=_build_request,
+    parse_response=_parse_response,
 )

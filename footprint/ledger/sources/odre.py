@@ -9,12 +9,12 @@ from typing import Any
 
 from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_S
-from footprint.ledger.sources.base import BadAnswer, IntensitySample, IntensitySource, SourceRequest, sample
+from footprint.ledger.sources.base import BadAnswer, IntensitySample, IntensitySource, SourceRequest, parse_sample
 
 DATASET = "eco2mix-national-tr"
 
 
-def _ask(zone: str, start_us: int, end_us: int, key: str) -> SourceRequest:
+def _build_request(zone: str, start_us: int, end_us: int, key: str) -> SourceRequest:
     del zone, key
     where = (
         f"date_heure >= date'{format_instant(start_us)}' and date_heure < date'{format_instant(end_us)}' and taux_co2 is not null"
@@ -23,7 +23,7 @@ def _ask(zone: str, start_us: int, end_us: int, key: str) -> SourceRequest:
     return SourceRequest(f"/api/explore/v2.1/catalog/datasets/{DATASET}/exports/json", parameters, {})
 
 
-def _read(body: Any) -> list[IntensitySample]:
+def _parse_response(body: Any) -> list[IntensitySample]:
     """Samples of the three shapes of the API: v2.1 records, its export (a bare list), and v1."""
     if isinstance(body, dict) and "results" in body:
         rows = body["results"]
@@ -33,7 +33,7 @@ def _read(body: Any) -> list[IntensitySample]:
         rows = body
     else:
         raise BadAnswer("neither records nor results")
-    found = [sample(row.get("date_heure"), row.get("taux_co2")) for row in rows]
+    found = [parse_sample(row.get("date_heure"), row.get("taux_co2")) for row in rows]
     return [each for each in found if each is not None]
 
 
@@ -45,6 +45,6 @@ SOURCE = IntensitySource(
     scope="direct emissions of national production; no upstream, no imports",
     licence="Licence Ouverte 2.0",
     key_variable="",
-    ask=_ask,
-    read=_read,
+    build_request=_build_request,
+    parse_response=_parse_response,
 )

@@ -10,24 +10,24 @@ from typing import Any
 
 from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_S
-from footprint.ledger.sources.base import BadAnswer, IntensitySample, IntensitySource, SourceRequest, sample
+from footprint.ledger.sources.base import BadAnswer, IntensitySample, IntensitySource, SourceRequest, parse_sample
 
 G_PER_KWH_OF_LB_PER_MWH = 0.45359237  # the international pound [kg], by definition (1959)
 
 
-def _ask(zone: str, start_us: int, end_us: int, key: str) -> SourceRequest:
+def _build_request(zone: str, start_us: int, end_us: int, key: str) -> SourceRequest:
     parameters = {"region": zone, "start": format_instant(start_us), "end": format_instant(end_us), "signal_type": "co2_moer"}
     return SourceRequest("/v3/historical", parameters, {"authorization": f"Bearer {key}"})
 
 
-def _read(body: Any) -> list[IntensitySample]:
+def _parse_response(body: Any) -> list[IntensitySample]:
     if not isinstance(body, dict) or not isinstance(body.get("data"), list):
         raise BadAnswer(f"no data: {body.get('error', 'nothing said') if isinstance(body, dict) else 'no object'}")
     units = (body.get("meta") or {}).get("units", "")
     if units != "lbs_co2_per_mwh":
         raise BadAnswer(f"units {units!r} are not lbs_co2_per_mwh")
     rows = [(row.get("point_time"), row.get("value")) for row in body["data"]]
-    found = [sample(at, None if value is None else float(value) * G_PER_KWH_OF_LB_PER_MWH) for at, value in rows]
+    found = [parse_sample(at, None if value is None else float(value) * G_PER_KWH_OF_LB_PER_MWH) for at, value in rows]
     return [each for each in found if each is not None]
 
 
@@ -39,7 +39,7 @@ SOURCE = IntensitySource(
     scope="marginal operating emissions: when to run, never an inventory",
     licence="commercial terms; the raw series is not published",
     key_variable="WATTTIME_TOKEN",
-    ask=_ask,
-    read=_read,
+    build_request=_build_request,
+    parse_response=_parse_response,
     marginal=True,
 )

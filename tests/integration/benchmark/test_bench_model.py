@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from footprint.benchmark.concurrency_levels import fit_of, idle_of
-from footprint.benchmark.result_store import read
+from footprint.benchmark.concurrency_levels import fit_result, idle_power
+from footprint.benchmark.result_store import read_result
 from footprint.cli.app import status_of
 from tests.integration.benchmark.conftest import Endpoint
 
@@ -31,13 +31,13 @@ def test_a_and_b_within_five_percent_in_one_real_time_run(serve: Serve, tmp_path
     sweep = ["--concurrency", "1,4,12", "--repeats", "2", "--least-s", "4"]
     assert status_of(["bench-model", endpoint.url, "--prompts", str(path), *sweep, *QUICK, "--output", "r.json"]) == 0
     truth = endpoint.truth()
-    found = read(tmp_path / "r.json").result
-    fitted = fit_of(found)
+    found = read_result(tmp_path / "r.json").result
+    fitted = fit_result(found)
     assert fitted is not None
     assert fitted.a_j.value == pytest.approx(0.4, rel=0.05)
     assert fitted.b_j.value == pytest.approx(3.1 + 10 * truth["step_seconds"] / truth["steps"], rel=0.05)
     assert (fitted.batch_low, fitted.batch_high) == (pytest.approx(1, abs=0.1), pytest.approx(12, abs=0.5))
-    idle = idle_of(found)
+    idle = idle_power(found)
     assert idle is not None
     assert idle.value == pytest.approx(10.0, rel=0.05)
     assert found.conditions.engine == "simulated/1"
@@ -102,7 +102,7 @@ def test_a_short_run_goes_on_where_it_stopped_and_keeps_no_word(
     assert f"Benchmarking {len(kept)}/3 points" in said
     assert "20 prompts: the protocol asks for 1,000" in said
     assert "not signed" in said
-    found = read(tmp_path / "r.json").result
+    found = read_result(tmp_path / "r.json").result
     assert [point.concurrency for point in found.points].count(0) == 1
     assert found.scores == (1.0,) * 20
     written = (tmp_path / "r.json").read_text()
@@ -165,7 +165,7 @@ def test_a_key_comes_of_a_file_and_a_limit_of_the_rate_is_waited_for(
 def test_a_limit_that_stays_is_said(
     serve: Serve, prompts: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("footprint.benchmark.runner.MOST_RETRIES", 1)
+    monkeypatch.setattr("footprint.benchmark.runner.MAX_RETRIES", 1)
     endpoint = serve("--limit-first", "1000")
     assert status_of(["bench-model", endpoint.url, "--prompts", str(prompts), "--concurrency", "1", *QUICK]) == 1
     assert "asks to wait 1 s, 2 times; raise its limit or lower --concurrency" in capsys.readouterr().err
@@ -215,4 +215,4 @@ def test_where_no_sensor_measures_there_is_no_benchmark(
     assert status_of([*command, "--output", "x.json"]) == 4
     assert "an estimate only; `footprint doctor`" in capsys.readouterr().err
     assert status_of([*command, "--output", "y.json", "--allow-estimate"]) == 0
-    assert {point.energy.quality for point in read(tmp_path / "y.json").result.points} == {"C"}
+    assert {point.energy.quality for point in read_result(tmp_path / "y.json").result.points} == {"C"}

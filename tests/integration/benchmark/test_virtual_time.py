@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from footprint.benchmark.compare import contrast
-from footprint.benchmark.concurrency_levels import fit_of
+from footprint.benchmark.compare import compare_results
+from footprint.benchmark.concurrency_levels import fit_result
 from tests.simulation.closed_loop import Errors, Model, run
 
 
@@ -19,7 +19,7 @@ def claimed(factor: float, sets: int) -> tuple[int, int]:
     different = held = 0
     for number in range(sets):
         errors = Errors(gain=float(np.random.default_rng(number).uniform(-0.05, 0.05)))
-        found = contrast(run(one, errors, 2 * number), run(other, errors, 2 * number + 1), anyway=True)
+        found = compare_results(run(one, errors, 2 * number), run(other, errors, 2 * number + 1), anyway=True)
         assert found.differs == ()
         different += found.different
         held += found.per_request.low <= factor <= found.per_request.high
@@ -37,7 +37,7 @@ def test_five_percent_is_found_in_four_of_five_and_nothing_wrongly_claimed_in_mo
 
 
 def test_a_and_b_come_back_in_virtual_time() -> None:
-    fitted = fit_of(run(Model(), Errors(session=0, repeat=0, point=0.005), 1, levels=(1, 2, 4, 8, 16), repeats=3))
+    fitted = fit_result(run(Model(), Errors(session=0, repeat=0, point=0.005), 1, levels=(1, 2, 4, 8, 16), repeats=3))
     assert fitted is not None
     assert fitted.a_j.value == pytest.approx(0.068, rel=0.05)
     assert fitted.b_j.value == pytest.approx(3.1, rel=0.05)

@@ -17,10 +17,10 @@ from dashboards.app import mount
 from footprint.access.audit_log import expire, read
 from footprint.api import create_api
 from footprint.cli.app import status_of
-from footprint.editions.protected_cells import protected
+from footprint.editions.protected_cells import protect_period
 from footprint.figures import GROUPS, Query, run_query
 from footprint.ledger.ingest import IngestService
-from footprint.ledger.retention import register
+from footprint.ledger.retention import processing_register
 from footprint.storage.database import Store
 from tests.support.contract_files import config
 from tests.unit.footprint.access.conftest import FACTS, HEADER, HOST, NOW_US, PROXY, Reader, by_header, page
@@ -122,7 +122,7 @@ QUESTIONS = st.fixed_dictionaries(
 def secrets(quarter: Store) -> list[float]:
     """Every figure of every hidden cell, in both views."""
     facts, found = config(FACTS), []
-    table = protected(quarter, facts, "2026-Q3", NOW_US)
+    table = protect_period(quarter, facts, "2026-Q3", NOW_US)
     groups: list[tuple[str, ...]] = [("service", "use_case"), ("service",), ("use_case",)]
     for group in groups:
         for every in ("month", "quarter"):
@@ -271,7 +271,7 @@ def test_the_log_on_the_command_line_and_its_end(
     assert capsys.readouterr().out.startswith("time,role,method,path,query,cells\n2026-10-02T00:00:00Z,officer")
     assert status_of(["access", "list", "--config", str(file), "--to", "2026-01-01"]) == 7
     assert "nothing is noted" in capsys.readouterr().err
-    assert "365 days" in register(config(FACTS), "en")
+    assert "365 days" in processing_register(config(FACTS), "en")
     kept = len(read(quarter, None, None))
     assert expire(quarter, NOW_US, 1) == 0
     assert expire(quarter, NOW_US + 3 * 86_400_000_000, 1) == kept

@@ -11,8 +11,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from footprint.benchmark.compare import UnlikeBenchmarks, contrast
-from footprint.benchmark.result_store import write
+from footprint.benchmark.compare import IncomparableBenchmarks, compare_results
+from footprint.benchmark.result_store import write_result
 from footprint.cli.app import status_of
 from tests.simulation.results import Truth, result
 
@@ -34,7 +34,7 @@ def claimed(factor: float, sets: int = 100) -> int:
             result(truth, seed=2 * number + which, idle=False, model="ab"[which])
             for which, truth in enumerate(pair(number, factor))
         )
-        count += contrast(a, b).different
+        count += compare_results(a, b).different
     return count
 
 
@@ -50,27 +50,27 @@ def test_the_interval_holds_the_true_ratio() -> None:
     held = 0
     for number in range(100):
         a, b = (result(truth, seed=1000 + 2 * number + which, idle=False) for which, truth in enumerate(pair(number, 1.3)))
-        found = contrast(a, b).per_request
+        found = compare_results(a, b).per_request
         held += found.low <= 1.3 <= found.high
     assert held >= 95
 
 
 def test_what_errs_alike_in_both_cancels() -> None:
     """A sensor that reads 5 % too much does so for both: the ratio is exact where nothing else errs."""
-    found = contrast(result(Truth(gain=0.05)), result(Truth(gain=0.05, a_j=0.068 * 2, b_j=6.2)))
+    found = compare_results(result(Truth(gain=0.05)), result(Truth(gain=0.05, a_j=0.068 * 2, b_j=6.2)))
     assert found.per_request.value == pytest.approx(2.0)
     assert found.per_request.low == pytest.approx(2.0 * np.exp(-2 * np.sqrt(2) * 0.01 / np.sqrt(3)))
 
 
 def test_by_concurrency_a_model_may_win_here_and_lose_there() -> None:
-    found = contrast(result(model="a"), result(Truth(a_j=0.136, b_j=2.48), model="b"))
+    found = compare_results(result(model="a"), result(Truth(a_j=0.136, b_j=2.48), model="b"))
     said = {row["what"]: row["difference"] for row in found.rows}
     assert said["J per request at 1"] == "B takes less"
     assert said["J per request at 64"] == "B takes more"
 
 
 def test_a_longer_answer_costs_more_per_request_at_the_same_energy_per_token() -> None:
-    found = contrast(result(), result(Truth(tokens=400)))
+    found = compare_results(result(), result(Truth(tokens=400)))
     assert found.per_token.value == pytest.approx(1.0)
     assert found.per_request.value == pytest.approx(2.0)
 
@@ -92,29 +92,29 @@ def test_a_longer_answer_costs_more_per_request_at_the_same_energy_per_token() -
 def test_unlike_conditions_are_refused_and_named(name: str, value: object, word: str) -> None:
     made = result()
     other = replace(made, conditions=replace(made.conditions, **{name: value}))  # type: ignore[arg-type]
-    with pytest.raises(UnlikeBenchmarks, match=rf"different {word}; --anyway"):
-        contrast(made, other)
-    assert contrast(made, other, anyway=True).differs == (word,)
+    with pytest.raises(IncomparableBenchmarks, match=rf"different {word}; --anyway"):
+        compare_results(made, other)
+    assert compare_results(made, other, anyway=True).differs == (word,)
 
 
 def test_sensors_of_two_hosts_do_not_cancel() -> None:
-    alike = contrast(result(), result(seed=2)).per_request
-    found = contrast(result(), result(seed=2, host="inf-02"), anyway=True).per_request
+    alike = compare_results(result(), result(seed=2)).per_request
+    found = compare_results(result(), result(seed=2, host="inf-02"), anyway=True).per_request
     assert found.high - found.low > 3 * (alike.high - alike.low)
 
 
 def test_nothing_in_common_or_one_repeat_is_no_comparison() -> None:
-    with pytest.raises(UnlikeBenchmarks, match="share no concurrency"):
-        contrast(result(levels=(1, 2)), result(levels=(4, 8)))
-    with pytest.raises(UnlikeBenchmarks, match="at least two are needed"):
-        contrast(result(repeats=1), result(repeats=5))
+    with pytest.raises(IncomparableBenchmarks, match="share no concurrency"):
+        compare_results(result(levels=(1, 2)), result(levels=(4, 8)))
+    with pytest.raises(IncomparableBenchmarks, match="at least two are needed"):
+        compare_results(result(repeats=1), result(repeats=5))
 
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
     monkeypatch.chdir(tmp_path)
     for name, truth in (("a", NOISY), ("b", replace(NOISY, a_j=NOISY.a_j * 1.8, b_j=NOISY.b_j * 1.8))):
-        write(tmp_path / f"{name}.json", result(truth, seed=ord(name), model=f"model-{name}"))
+        write_result(tmp_path / f"{name}.json", result(truth, seed=ord(name), model=f"model-{name}"))
     return "a.json", "b.json"
 
 

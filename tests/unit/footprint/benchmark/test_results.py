@@ -12,11 +12,20 @@ import pytest
 from fastapi.testclient import TestClient
 
 from footprint.api.app import create_api
-from footprint.benchmark import COLUMNS, benchmark_rows, reference_rows, rows_of
-from footprint.benchmark.batch_model import fit
-from footprint.benchmark.concurrency_levels import fit_of, idle_of, levels_of
-from footprint.benchmark.result import BadResult, from_bytes
-from footprint.benchmark.result_store import CHECKED, UNCHECKED, UNSIGNED, Tampered, keep, kept_results, read, write
+from footprint.benchmark import COLUMNS, benchmark_rows, reference_rows, rows_of_result
+from footprint.benchmark.batch_model import fit_batch_model
+from footprint.benchmark.concurrency_levels import concurrency_levels, fit_result, idle_power
+from footprint.benchmark.result import BadResult, parse_result
+from footprint.benchmark.result_store import (
+    CHECKED,
+    UNCHECKED,
+    UNSIGNED,
+    Tampered,
+    import_result,
+    read_result,
+    stored_results,
+    write_result,
+)
 from footprint.config import Config, load_config
 from footprint.ledger.ingest import IngestService
 from footprint.storage.database import Store
@@ -42,7 +51,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_document_is_read_as_it_was_written() -> None:
     made = result(Truth(point=0.02))
     made = replace(made, scores=(0.5, None, 1.0), grader="exact match")
-    assert from_bytes(made.to_bytes()) == made
+    assert parse_result(made.to_bytes()) == made
 
 
 def test_nothing_that_was_asked_or_answered_is_in_a_document() -> None:
@@ -80,57 +89,57 @@ def test_what_cannot_be_is_refused(change, said: str) -> None:  # type: ignore[n
     told = json.loads(result(repeats=2).to_bytes())
     change(told)
     with pytest.raises(BadResult, match=said):
-        from_bytes(json.dumps(told).encode())
+        parse_result(json.dumps(told).encode())
 
 
 def test_no_json_is_no_result(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("{not json")
     with pytest.raises(BadResult, match=r"x\.json: not a benchmark result"):
-        read(tmp_path / "x.json")
+        read_result(tmp_path / "x.json")
     with pytest.raises(BadResult, match="No such file"):
-        read(tmp_path / "absent.json")
+        read_result(tmp_path / "absent.json")
 
 
 def test_a_signature_is_checked_with_the_key_at_hand(tmp_path: Path, keys: Path) -> None:
     path = tmp_path / "r.json"
-    write(path, result(), str(keys / "mine"))
-    assert read(path).signature == UNCHECKED
-    assert read(path, signing_key=str(keys / "mine")).signature == CHECKED
+    write_result(path, result(), str(keys / "mine"))
+    assert read_result(path).signature == UNCHECKED
+    assert read_result(path, signing_key=str(keys / "mine")).signature == CHECKED
     public = (keys / "mine.pub").read_text().splitlines()[1]
-    assert read(path, public).signature == CHECKED
+    assert read_result(path, public).signature == CHECKED
     with pytest.raises(Tampered, match="signature is not good"):
-        read(path, signing_key=str(keys / "other"))
+        read_result(path, signing_key=str(keys / "other"))
     path.write_bytes(path.read_bytes().replace(b'"seed": 1', b'"seed": 2'))
     with pytest.raises(Tampered, match="signature is not good"):
-        read(path, public)
+        read_result(path, public)
 
 
 def test_kept_once_beside_the_ledger_and_checked_whenever_read(tmp_path: Path, config: Config) -> None:
     path = tmp_path / "r.json"
-    write(path, result())
+    write_result(path, result())
     assert benchmark_rows(config) == []
-    first, new = keep(config, path)
+    first, new = import_result(config, path)
     assert new
-    assert keep(config, path) == (first, False)
-    (found,) = kept_results(config)
+    assert import_result(config, path) == (first, False)
+    (found,) = stored_results(config)
     assert (found.sha256, found.signature) == (first.sha256, UNSIGNED)
     (file,) = (tmp_path / "one.sealed" / "benchmarks").iterdir()
     file.write_bytes(file.read_bytes().replace(b"H100", b"H200"))
     with pytest.raises(Tampered, match="not those that were kept"):
-        kept_results(config)
+        stored_results(config)
 
 
 def test_a_demonstration_never_mixes_with_what_was_measured(tmp_path: Path, config: Config) -> None:
     path = tmp_path / "r.json"
-    write(path, replace(result(), demonstration=True))
+    write_result(path, replace(result(), demonstration=True))
     with pytest.raises(BadResult, match="never mix"):
-        keep(config, path)
-    keep(replace(config, demo=True), path)
+        import_result(config, path)
+    import_result(replace(config, demo=True), path)
 
 
 def test_rows_by_concurrency_by_hand() -> None:
     """Without any noise: E/token = 0.068 + 3.1/batch, 200 tokens a request, idle 90 W; +-5 % is the sensor's."""
-    rows = rows_of(result())
+    rows = rows_of_result(result())
     assert [row["concurrency"] for row in rows] == [1, 2, 4, 8, 16, 32, 64]
     assert set(rows[0]) == set(COLUMNS)
     row = rows[3]
@@ -150,7 +159,7 @@ def test_rows_by_concurrency_by_hand() -> None:
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     held = [0, 0]
     for seed in range(200):
-        found = fit_of(result(Truth(point=0.03), seed, idle=False))
+        found = fit_result(result(Truth(point=0.03), seed, idle=False))
         assert found is not None
         # Only how repeats differ: the sensor of this truth has no error, its half-width is taken off again.
         for index, (est, true) in enumerate(((found.a_j, 0.068), (found.b_j, 3.1))):
@@ -161,9 +170,9 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
 
 def test_two_batches_give_no_fit_and_rows_all_the_same() -> None:
     found = result(levels=(1, 8))
-    assert fit_of(found) is None
-    assert rows_of(found)[0]["a_j"] is None
-    assert fit([1, 1.02, 0.98], [3, 3, 3]) is None
+    assert fit_result(found) is None
+    assert rows_of_result(found)[0]["a_j"] is None
+    assert fit_batch_model([1, 1.02, 0.98], [3, 3, 3]) is None
 
 
 def test_levels_at_which_requests_waited_are_no_batch() -> None:
@@ -174,8 +183,8 @@ def test_levels_at_which_requests_waited_are_no_batch() -> None:
         for p in made.points
     )
     found = replace(made, points=points)
-    assert [level.waited for level in levels_of(found)] == [False] * 6 + [True]
-    fitted = fit_of(found)
+    assert [level.waited for level in concurrency_levels(found)] == [False] * 6 + [True]
+    fitted = fit_result(found)
     assert fitted is not None
     assert fitted.batch_high == pytest.approx(32 * 0.98)
 
@@ -187,18 +196,18 @@ def test_short_answers_are_not_taken_for_waiting() -> None:
         replace(p, steady=replace(p.steady, decoding=p.steady.in_flight * 0.6)) if p.steady is not None else p
         for p in made.points
     )
-    assert not any(level.waited for level in levels_of(replace(made, points=points)))
+    assert not any(level.waited for level in concurrency_levels(replace(made, points=points)))
 
 
 def test_idle_is_unknown_where_it_was_not_measured() -> None:
-    assert idle_of(result(idle=False)) is None
-    assert rows_of(result(idle=False))[0]["idle_w"] is None
+    assert idle_power(result(idle=False)) is None
+    assert rows_of_result(result(idle=False))[0]["idle_w"] is None
 
 
 def test_the_api_shows_results_and_references(tmp_path: Path, config: Config, sqlite: Store) -> None:
     path = tmp_path / "r.json"
-    write(path, result())
-    keep(config, path)
+    write_result(path, result())
+    import_result(config, path)
     client = TestClient(create_api(config, sqlite, IngestService(sqlite, lambda _: set()), lambda: 0))
     told = client.get("/api/v1/benchmarks").json()
     assert told["columns"] == list(COLUMNS)

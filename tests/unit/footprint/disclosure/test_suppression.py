@@ -9,19 +9,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from footprint.config import ConfigError, parse_config
-from footprint.disclosure.audit import ContradictoryTable, PublishedTable, attack
-from footprint.disclosure.primary_suppression import (
-    BadSuppressionRules,
-    Cell,
-    Key,
-    NotAdditive,
-    Reason,
-    Status,
-    SuppressionRules,
-    primary_reason,
-)
+from footprint.disclosure.audit import PublishedTable, ContradictoryTable, attack
+from footprint.disclosure.primary_suppression import BadSuppressionRules, Cell, Key, NotAdditive, Reason, SuppressionRules, Status, primary_reason
 from footprint.disclosure.secondary_suppression import Protection, protect
-from footprint.editions.protected_cells import rules_of
+from footprint.editions.protected_cells import disclosure_rules
 from tests.simulation.cells import MONTHS, organisation
 
 RULES = SuppressionRules()
@@ -120,7 +111,7 @@ def test_rules_that_protect_nobody_are_refused(given_: dict[str, float], said: s
     ("text", "users"), [("", 5), ('profile = "strict"', 11), ('profile = "floor"', 3), ('profile = "strict"\nmin_users = 7', 7)]
 )
 def test_configuration_declares_the_rules(text: str, users: int) -> None:
-    rules = rules_of(parse_config(f"[disclosure]\n{text}\ndominance = 0.8\nmin_teams = 3"))
+    rules = disclosure_rules(parse_config(f"[disclosure]\n{text}\ndominance = 0.8\nmin_teams = 3"))
     assert rules == SuppressionRules(users, 0.8, 3)
 
 

@@ -296,7 +296,7 @@ def test_an_export_has_the_columns_of_codecarbon_and_its_sums(
 
 
 def test_a_price_that_the_operator_enters_gives_euros(sqlite: Store, tmp_path: Path) -> None:
-    from footprint.ledger.factor_store import book_of, import_factors
+    from footprint.ledger.factor_store import import_factors, load_factor_book
 
     facts = config(CONFIG)
     bring(sqlite, facts, tmp_path, power(), REQUESTS)
@@ -310,7 +310,7 @@ def test_a_price_that_the_operator_enters_gives_euros(sqlite: Store, tmp_path: P
     import_factors(sqlite, path, "price-2026", NOW_US)
     from footprint.aggregation.aggregate import aggregate
 
-    aggregate(sqlite, facts, book_of(sqlite), NOW_US)
+    aggregate(sqlite, facts, load_factor_book(sqlite), NOW_US)
     (row,) = ask(sqlite, facts)
     assert row["cost_eur"] == pytest.approx(0.2 * row["energy_kwh"], rel=1e-12)
 
@@ -408,13 +408,13 @@ def test_facts_are_dated_records_with_their_category(walked: Path, capsys: pytes
 
 def test_the_registry_of_methods_tells_of_every_column() -> None:
     from footprint.figures.query import COLUMNS
-    from footprint.queries.methods import METHODS, described
+    from footprint.queries.methods import METHODS, method_rows
 
-    told = {row["figure"] for row in described("en")}
+    told = {row["figure"] for row in method_rows("en")}
     besides = {"period_start", "period_end", "method_version", "factor_version", "status", "flags"}
     assert set(COLUMNS) - besides <= told
     assert all(text for method in METHODS for text in (*method.label, *method.words, method.formula, method.source))
-    french, english = described("fr"), described("en")
+    french, english = method_rows("fr"), method_rows("en")
     assert [row["figure"] for row in french] == [row["figure"] for row in english]
     assert not {row["words"] for row in french} & {row["words"] for row in english}
 

@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from footprint.ledger import verifier
-from footprint.ledger.archive_writer import SealedDays, seal
-from footprint.ledger.import_batches import withdraw
+from footprint.ledger.archive_writer import SealSummary, seal
+from footprint.ledger.import_batches import withdraw_batch
 from footprint.ledger.importers import import_energy, import_requests
 from footprint.ledger.ledger_view import LedgerView
-from footprint.ledger.object_store import Vault, VaultError
+from footprint.ledger.object_store import ObjectStore, ObjectStoreError
 from footprint.storage import schema
 from footprint.storage.database import Store
 from tests.support.contract_files import CONFIG, NOW_US, START, compute, config, write
@@ -27,10 +27,10 @@ from tests.support.ledger_contents import count
 from tests.support.three_days import ENERGY, FACTS, REQUESTS, bring_all, printed
 
 
-def sealed(store: Store, folder: Path, **options: Any) -> SealedDays:
+def sealed(store: Store, folder: Path, **options: Any) -> SealSummary:
     return seal(
         store,
-        Vault(str(folder)),
+        ObjectStore(str(folder)),
         NOW_US,
         after_days=options.pop("after_days", 2),
         keep_days=options.pop("keep_days", 3),
@@ -117,7 +117,7 @@ def test_a_batch_in_files_can_be_taken_back_and_what_others_vouch_for_stays(stor
     import_requests(store, FACTS, write(tmp_path / "r.csv", REQUESTS), NOW_US)
     sealed(store, tmp_path / "sealed")
     assert first.batch is not None
-    gone = withdraw(store, first.batch, "wrong host", NOW_US)
+    gone = withdraw_batch(store, first.batch, "wrong host", NOW_US)
     only_b = Store(f"sqlite:///{tmp_path / 'b.db'}")
     import_energy(only_b, write(tmp_path / "b.csv", [ENERGY[0], *ENERGY[half - 200 :]]), NOW_US)
     import_requests(only_b, FACTS, str(tmp_path / "r.csv"), NOW_US)
@@ -212,9 +212,9 @@ def test_a_run_that_is_cut_off_anywhere_is_brought_to_its_end(
     compute(sqlite, FACTS)
     before = printed(sqlite)
     writes = 0
-    whole = Vault.write
+    whole = ObjectStore.write
 
-    def cut(self: Vault, name: str, raw: bytes) -> None:
+    def cut(self: ObjectStore, name: str, raw: bytes) -> None:
         nonlocal writes
         writes += 1
         if writes == after + 1:
@@ -223,10 +223,10 @@ def test_a_run_that_is_cut_off_anywhere_is_brought_to_its_end(
             raise Cut
         whole(self, name, raw)
 
-    monkeypatch.setattr(Vault, "write", cut)
+    monkeypatch.setattr(ObjectStore, "write", cut)
     with contextlib.suppress(Cut):
         sealed(sqlite, tmp_path / "sealed")
-    monkeypatch.setattr(Vault, "write", whole)
+    monkeypatch.setattr(ObjectStore, "write", whole)
     sealed(sqlite, tmp_path / "sealed")
     assert faults(tmp_path / "sealed") == []
     compute(sqlite, FACTS, again=True)
@@ -241,10 +241,10 @@ def test_a_figure_never_rests_on_a_file_that_was_changed(sqlite: Store, tmp_path
     raw = bytearray(path.read_bytes())
     raw[len(raw) // 2] ^= 1
     path.write_bytes(bytes(raw))
-    with pytest.raises(VaultError, match="not what was sealed"):
+    with pytest.raises(ObjectStoreError, match="not what was sealed"):
         compute(sqlite, FACTS)
     path.unlink()
-    with pytest.raises(VaultError, match="cannot be read"):
+    with pytest.raises(ObjectStoreError, match="cannot be read"):
         compute(sqlite, FACTS)
 
 
@@ -262,7 +262,7 @@ def test_object_storage_by_url_holds_the_same(sqlite: Store, tmp_path: Path) -> 
     bring_all(sqlite, tmp_path)
     compute(sqlite, FACTS)
     before = printed(sqlite)
-    vault = Vault(f"memory://bucket-{tmp_path.name}/footprint")
+    vault = ObjectStore(f"memory://bucket-{tmp_path.name}/footprint")
     assert seal(sqlite, vault, NOW_US, after_days=2, keep_days=3).retired > 0
     compute(sqlite, FACTS, again=True)
     assert printed(sqlite) == before

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from footprint.ledger.importers import import_energy, import_requests
-from footprint.ledger.readers import UnreadableFile
+from footprint.ledger.record_batch import UnreadableFile
 from footprint.ledger.rejects import write_rejects
 from footprint.storage.database import Store
 from tests.support.contract_files import NOW_US, config, write

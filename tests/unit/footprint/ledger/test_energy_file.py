@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from footprint.ledger.importers import import_energy
-from footprint.ledger.readers import UnreadableFile
+from footprint.ledger.record_batch import UnreadableFile
 from footprint.storage.database import Store
 from tests.support import ledger_contents as ledgers
 from tests.support.contract_files import NOW_US, write

@@ -21,7 +21,7 @@ from footprint.ledger import verifier
 from footprint.ledger.archive_writer import seal
 from footprint.ledger.importers import import_energy
 from footprint.ledger.ingest import IngestService
-from footprint.ledger.object_store import Vault, VaultError
+from footprint.ledger.object_store import ObjectStore, ObjectStoreError
 from footprint.queries.energy_balance import energy_balance
 from footprint.storage import schema
 from footprint.storage.database import Store
@@ -53,7 +53,7 @@ def test_a_year_of_late_data_at_once(sqlite: Store, tmp_path: Path) -> None:
     year = range(-365, 0)
     import_energy(sqlite, write(tmp_path / "a.csv", [HEAD, *hours(year, "gpu:0")]), NOW_US)
     compute(sqlite, FACTS)
-    vault = Vault(str(tmp_path / "sealed"))
+    vault = ObjectStore(str(tmp_path / "sealed"))
     first = seal(sqlite, vault, NOW_US, after_days=2, keep_days=62)
     assert (first.parts >= 365, first.retired > 0) == (True, True)
     import_energy(sqlite, write(tmp_path / "late.csv", [HEAD, *hours(year, "gpu:1")]), NOW_US)
@@ -75,11 +75,11 @@ def test_a_place_for_sealed_days_that_cannot_be_written_loses_nothing(store: Sto
     compute(store, FACTS)
     before, readings = printed(store), count(store, schema.Reading)
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(VaultError, match="cannot write"):
-        seal(store, Vault(str(tmp_path / "file" / "sealed")), NOW_US, after_days=2, keep_days=3)
+    with pytest.raises(ObjectStoreError, match="cannot write"):
+        seal(store, ObjectStore(str(tmp_path / "file" / "sealed")), NOW_US, after_days=2, keep_days=3)
     assert count(store, schema.Reading) == readings
     assert printed(store) == before
-    assert seal(store, Vault(str(tmp_path / "sealed")), NOW_US, after_days=2, keep_days=3).retired > 0
+    assert seal(store, ObjectStore(str(tmp_path / "sealed")), NOW_US, after_days=2, keep_days=3).retired > 0
     compute(store, FACTS, again=True)
     assert printed(store) == before
     assert closes(store)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from footprint.ledger.import_batches import NoSuchBatch, list_batches, withdraw
-from footprint.ledger.importers import Imported, import_energy, import_requests
+from footprint.ledger.import_batches import BatchNotFound, list_batches, withdraw_batch
+from footprint.ledger.importers import ImportResult, import_energy, import_requests
 from footprint.storage import schema
 from footprint.storage.database import Store
 from tests.support import ledger_contents as ledgers
@@ -28,7 +28,7 @@ def requests(store: Store, path: Path, numbers: range) -> int:
     return batch_of(import_requests(store, config(), write(path, lines), NOW_US))
 
 
-def batch_of(done: Imported) -> int:
+def batch_of(done: ImportResult) -> int:
     assert done.batch is not None
     return done.batch
 
@@ -40,7 +40,7 @@ def test_withdrawn_readings_are_kept_apart_and_their_days_change(store: Store, t
         ("gpu:0", DAY): (DAY_S * US, (DAY_S + 86_399) * US, 2),
         ("gpu:0", DAY + 1): ((DAY_S + 86_400) * US, (DAY_S + 86_409) * US, 1),
     }
-    assert withdraw(store, gone, "wrong node", NOW_US) == 20
+    assert withdraw_batch(store, gone, "wrong node", NOW_US) == 20
     assert len(ledgers.readings(store)) == 100
     assert ledgers.count(store, schema.WithdrawnReading) == 20
     assert ledgers.stream_days(store) == {
@@ -54,7 +54,7 @@ def test_withdrawn_readings_are_kept_apart_and_their_days_change(store: Store, t
 
 
 def test_a_day_that_was_emptied_begins_anew(store: Store, tmp_path: Path) -> None:
-    withdraw(store, energy(store, tmp_path / "e.csv", range(5, 50)), "again", NOW_US)
+    withdraw_batch(store, energy(store, tmp_path / "e.csv", range(5, 50)), "again", NOW_US)
     energy(store, tmp_path / "e.csv", range(5, 50))
     assert ledgers.stream_days(store) == {("gpu:0", DAY): ((DAY_S + 5) * US, (DAY_S + 49) * US, 3)}
     assert len(ledgers.readings(store)) == 45
@@ -64,11 +64,11 @@ def test_rows_for_which_another_file_vouches_stay_until_it_goes_too(store: Store
     first = energy(store, tmp_path / "e.csv", range(10))
     second = energy(store, tmp_path / "f.csv", range(5, 15))
     third = energy(store, tmp_path / "g.csv", range(7, 12))
-    assert withdraw(store, first, "-", NOW_US) == 5
+    assert withdraw_batch(store, first, "-", NOW_US) == 5
     assert len(ledgers.readings(store)) == 10
-    assert withdraw(store, second, "-", NOW_US) == 5
+    assert withdraw_batch(store, second, "-", NOW_US) == 5
     assert {row[5] // US - DAY_S for row in ledgers.readings(store)} == set(range(7, 12))
-    assert withdraw(store, third, "-", NOW_US) == 5
+    assert withdraw_batch(store, third, "-", NOW_US) == 5
     assert ledgers.readings(store) == set()
 
 
@@ -76,7 +76,7 @@ def test_the_same_bytes_again_vouch_for_nothing(store: Store, tmp_path: Path) ->
     """A file imported twice by mistake is withdrawn by withdrawing it once."""
     first = energy(store, tmp_path / "e.csv", range(200))
     energy(store, tmp_path / "e.csv", range(200))
-    assert withdraw(store, first, "-", NOW_US) == 200
+    assert withdraw_batch(store, first, "-", NOW_US) == 200
     assert ledgers.readings(store) == set()
     energy(store, tmp_path / "e.csv", range(200))
     assert len(ledgers.readings(store)) == 200
@@ -85,7 +85,7 @@ def test_the_same_bytes_again_vouch_for_nothing(store: Store, tmp_path: Path) ->
 def test_a_conflict_is_no_claim(store: Store, tmp_path: Path) -> None:
     first = energy(store, tmp_path / "e.csv", range(3))
     energy(store, tmp_path / "f.csv", range(3), value=6)
-    withdraw(store, first, "-", NOW_US)
+    withdraw_batch(store, first, "-", NOW_US)
     assert ledgers.readings(store) == set()
 
 
@@ -94,23 +94,23 @@ def test_withdrawn_requests_are_kept_apart_and_their_days_change(store: Store, t
     second = requests(store, tmp_path / "s.csv", range(0, 25_920, 8640))
     before = ledgers.service_days(store)
     assert {day for _, day in before} == {DAY}
-    assert withdraw(store, first, "-", NOW_US) == 7
+    assert withdraw_batch(store, first, "-", NOW_US) == 7
     assert len(ledgers.requests(store)) == 3
     assert ledgers.count(store, schema.WithdrawnRequest) == 7
     assert ledgers.service_days(store)["chat", DAY][1] == before["chat", DAY][1] + 1
-    assert withdraw(store, second, "-", NOW_US) == 3
+    assert withdraw_batch(store, second, "-", NOW_US) == 3
     assert ledgers.requests(store) == []
 
 
 @pytest.mark.parametrize("batch", [1, 77])
 def test_what_is_not_there_cannot_be_withdrawn(sqlite: Store, tmp_path: Path, batch: int) -> None:
-    withdraw(sqlite, energy(sqlite, tmp_path / "e.csv", range(3)), "first time", NOW_US)
-    with pytest.raises(NoSuchBatch):
-        withdraw(sqlite, batch, "again", NOW_US)
+    withdraw_batch(sqlite, energy(sqlite, tmp_path / "e.csv", range(3)), "first time", NOW_US)
+    with pytest.raises(BatchNotFound):
+        withdraw_batch(sqlite, batch, "again", NOW_US)
 
 
 def test_a_withdrawal_leaves_a_trace(sqlite: Store, tmp_path: Path) -> None:
-    withdraw(sqlite, energy(sqlite, tmp_path / "e.csv", range(3)), "wrong node", NOW_US)
+    withdraw_batch(sqlite, energy(sqlite, tmp_path / "e.csv", range(3)), "wrong node", NOW_US)
     with sqlite.read() as connection:
         said = connection.exec_driver_sql("SELECT text FROM event WHERE kind = 'withdraw'").scalar_one()
     assert "3 rows; wrong node" in said

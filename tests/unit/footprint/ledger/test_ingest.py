@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from footprint.core.records import ActivityReading, EnergyReading, RequestRecord, to_line
-from footprint.ledger.import_batches import list_batches, withdraw
+from footprint.ledger.import_batches import list_batches, withdraw_batch
 from footprint.ledger.ingest import IngestService
 from footprint.storage import schema
 from footprint.storage.database import Store, table
@@ -58,7 +58,7 @@ def test_what_comes_after_a_withdrawal_opens_another_batch(store: Store) -> None
     """Also for a server that was running all the while."""
     box = inbox(store)
     box.accept("a", [energy(1)], NOW_US)
-    withdraw(store, list_batches(store)[0]["id"], "wrong", NOW_US)
+    withdraw_batch(store, list_batches(store)[0]["id"], "wrong", NOW_US)
     assert box.accept("a", [energy(1), energy(2)], NOW_US).accepted == 2
     assert [(row["accepted"], row["withdrawn_us"]) for row in list_batches(store)] == [(1, NOW_US), (2, None)]
 

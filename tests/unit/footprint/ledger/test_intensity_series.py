@@ -101,7 +101,7 @@ def fetch(
     to_us: int = DAY_US + 24 * H,
     key: str = "",
 ) -> int:
-    return intensity_series.fetch(
+    return intensity_series.fetch_series(
         store, name, zone, from_us, to_us, 1, key=key, url=grid.url, sleep=(waits if waits is not None else []).append
     )
 
@@ -115,10 +115,10 @@ def fetch(
     ],
 )
 def test_recorded_days_are_read(name: str, count: int, first: tuple[str, float]) -> None:
-    found = SOURCES["eco2mix"].read(json.loads((RECORDED / name).read_text()))
+    found = SOURCES["eco2mix"].parse_response(json.loads((RECORDED / name).read_text()))
     assert len(found) == count
     assert (found[0].start_us, found[0].g_per_kwh) == (parse_instant(first[0]), first[1])
-    wrapped = SOURCES["eco2mix"].read(
+    wrapped = SOURCES["eco2mix"].parse_response(
         {
             "total_count": 1,
             "results": [{"date_heure": first[0], "taux_co2": first[1]}, {"date_heure": first[0], "taux_co2": None}],
@@ -133,7 +133,7 @@ def test_a_day_is_asked_for_once_and_kept(sqlite: Store, grid: Grid) -> None:
     path, parameters, _ = grid.asked[0]
     assert path.endswith("/eco2mix-national-tr/exports/json")
     assert "2025-08-22T00:00:00Z" in parameters["where"]
-    starts, values, lengths = intensity_series.values(sqlite, "eco2mix", "FR", DAY_US, DAY_US + 24 * H)
+    starts, values, lengths = intensity_series.series_values(sqlite, "eco2mix", "FR", DAY_US, DAY_US + 24 * H)
     assert (len(starts), set(values.tolist()), set(lengths.tolist())) == (96, {20.0}, {H // 4})
     assert fetch(sqlite, grid) == 0  # the same again changes nothing
 
@@ -141,8 +141,11 @@ def test_a_day_is_asked_for_once_and_kept(sqlite: Store, grid: Grid) -> None:
 def test_a_revised_value_stands_beside_the_first(sqlite: Store, grid: Grid) -> None:
     grid.answers = [body_of(quarters(DAY_US)), body_of(quarters(DAY_US, 21.0))]
     fetch(sqlite, grid)
-    assert intensity_series.fetch(sqlite, "eco2mix", "FR", DAY_US, DAY_US + 24 * H, 2, url=grid.url, sleep=lambda _: None) == 96
-    assert set(intensity_series.values(sqlite, "eco2mix", "FR", 0, 2**62)[1].tolist()) == {21.0}
+    assert (
+        intensity_series.fetch_series(sqlite, "eco2mix", "FR", DAY_US, DAY_US + 24 * H, 2, url=grid.url, sleep=lambda _: None)
+        == 96
+    )
+    assert set(intensity_series.series_values(sqlite, "eco2mix", "FR", 0, 2**62)[1].tolist()) == {21.0}
     with sqlite.read() as connection:
         assert connection.exec_driver_sql("SELECT COUNT(*) FROM intensity").scalar() == 192
 
@@ -177,7 +180,7 @@ def test_a_server_that_does_not_answer_is_given_up(sqlite: Store, monkeypatch: p
         return 200, {}, b"[]"
 
     monkeypatch.setattr(intensity_series, "TIMEOUT_S", 0.2)
-    monkeypatch.setattr(intensity_series, "ATTEMPTS", 2)
+    monkeypatch.setattr(intensity_series, "MAX_ATTEMPTS", 2)
     grid.answers = [late]
     with pytest.raises(SourceUnavailable, match="2 times"):
         fetch(sqlite, grid)
@@ -188,7 +191,7 @@ def test_a_backfill_that_was_cut_off_goes_on_where_it_ended(sqlite: Store, grid:
     grid.answers = served
     with pytest.raises(SourceUnavailable):
         fetch(sqlite, grid, to_us=DAY_US + 72 * H)
-    assert len(intensity_series.values(sqlite, "eco2mix", "FR", 0, 2**62)[0]) == 192
+    assert len(intensity_series.series_values(sqlite, "eco2mix", "FR", 0, 2**62)[0]) == 192
     grid.answers = [body_of(quarters(DAY_US + 24 * H)[-1:]), body_of(quarters(DAY_US + 48 * H))]
     grid.asked.clear()
     assert fetch(sqlite, grid, from_us=None, to_us=DAY_US + 72 * H) == 96
@@ -203,7 +206,10 @@ def test_electricity_maps_is_asked_with_its_key(sqlite: Store, grid: Grid) -> No
     assert fetch(sqlite, grid, name="electricity-maps", zone="DE", key="secret") == 24
     assert grid.asked[0][1]["zone"] == "DE"
     assert grid.asked[0][2]["auth-token"] == "secret"
-    assert SOURCES["electricity-maps"].read({"zone": "FR", "carbonIntensity": 55, "datetime": _iso(DAY_US)})[0].g_per_kwh == 55
+    assert (
+        SOURCES["electricity-maps"].parse_response({"zone": "FR", "carbonIntensity": 55, "datetime": _iso(DAY_US)})[0].g_per_kwh
+        == 55
+    )
     with pytest.raises(SourceUnavailable, match="FR only"):
         fetch(sqlite, grid, zone="DE")
 
@@ -318,9 +324,9 @@ def test_great_britain_is_asked_by_the_half_hour(sqlite: Store, grid: Grid) -> N
     ]
     assert fetch(sqlite, grid, name="neso", zone="GB") == 2
     assert grid.asked[0][0] == "/intensity/2025-08-22T00:00:00Z/2025-08-23T00:00:00Z"
-    _, values, _ = intensity_series.values(sqlite, "neso", "GB", DAY_US, DAY_US + 24 * H)
+    _, values, _ = intensity_series.series_values(sqlite, "neso", "GB", DAY_US, DAY_US + 24 * H)
     assert values.tolist() == [118.0, 121.0]
-    assert [each.estimated for each in SOURCES["neso"].read(json.loads(grid.answers[0](None, {})[2]))] == [False, True]  # type: ignore[arg-type]
+    assert [each.estimated for each in SOURCES["neso"].parse_response(json.loads(grid.answers[0](None, {})[2]))] == [False, True]  # type: ignore[arg-type]
     with pytest.raises(SourceUnavailable, match="GB only"):
         fetch(sqlite, grid, name="neso", zone="FR")
 
@@ -334,7 +340,7 @@ def test_marginal_rates_are_converted_and_kept_apart(sqlite: Store, grid: Grid) 
     grid.answers = [body_of(told)]
     assert fetch(sqlite, grid, name="watttime-marginal", key="secret") == 1
     assert grid.asked[0][2]["authorization"] == "Bearer secret"
-    _, values, _ = intensity_series.values(sqlite, "watttime-marginal", "FR", DAY_US, DAY_US + 24 * H)
+    _, values, _ = intensity_series.series_values(sqlite, "watttime-marginal", "FR", DAY_US, DAY_US + 24 * H)
     assert values.tolist() == [pytest.approx(453.59237)]
     assert [name for name, source in SOURCES.items() if source.marginal] == ["watttime-marginal"]
     grid.answers = [body_of({**told, "meta": {"units": "kg"}})]

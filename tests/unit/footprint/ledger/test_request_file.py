@@ -10,7 +10,7 @@ import pytest
 
 from footprint.config import Config, parse_config
 from footprint.ledger.importers import import_requests
-from footprint.ledger.readers import UnreadableFile
+from footprint.ledger.record_batch import UnreadableFile
 from footprint.ledger.rejects import write_rejects
 from footprint.storage.database import Store
 from tests.support import ledger_contents as ledgers

@@ -14,7 +14,7 @@ from footprint.ledger import verifier
 from footprint.ledger.archive_writer import SealError, seal
 from footprint.ledger.backup import BackupError, backup, restore
 from footprint.ledger.importers import import_energy, import_requests
-from footprint.ledger.object_store import Vault
+from footprint.ledger.object_store import ObjectStore
 from footprint.ledger.retention import RULES, erase_requests
 from footprint.storage import schema
 from footprint.storage.database import Store
@@ -95,10 +95,10 @@ def test_the_register_is_generated_in_both_languages(
 
 def test_erased_requests_stay_erased_and_their_figures_stand(store: Store, tmp_path: Path) -> None:
     def sealed(**options: Any) -> Any:
-        return seal(store, Vault(str(tmp_path / "sealed")), NOW_US, after_days=2, **options)
+        return seal(store, ObjectStore(str(tmp_path / "sealed")), NOW_US, after_days=2, **options)
 
     bring_all(store, tmp_path)
-    vault = Vault(str(tmp_path / "sealed"))
+    vault = ObjectStore(str(tmp_path / "sealed"))
     with pytest.raises(SealError, match="still stand in SQL"):
         erase_requests(store, vault, DAY + 10, "thirteen months", NOW_US)
     sealed(keep_days=3)
@@ -123,19 +123,19 @@ def test_an_erasure_that_is_cut_off_is_adopted_and_no_link_written_over(
 ) -> None:
     bring_all(sqlite, tmp_path)
     compute(sqlite, FACTS)
-    vault = Vault(str(tmp_path / "sealed"))
+    vault = ObjectStore(str(tmp_path / "sealed"))
     seal(sqlite, vault, NOW_US, after_days=2, keep_days=3)
-    whole, writes = Vault.write, []
+    whole, writes = ObjectStore.write, []
 
-    def cut(self: Vault, name: str, raw: bytes) -> None:
+    def cut(self: ObjectStore, name: str, raw: bytes) -> None:
         whole(self, name, raw)
         writes.append(name)
         raise OSError("the power went")
 
-    monkeypatch.setattr(Vault, "write", cut)
+    monkeypatch.setattr(ObjectStore, "write", cut)
     with pytest.raises(OSError, match="power"):
         erase_requests(sqlite, vault, DAY + 10, "thirteen months", NOW_US)
-    monkeypatch.setattr(Vault, "write", whole)
+    monkeypatch.setattr(ObjectStore, "write", whole)
     link = (tmp_path / "sealed" / writes[0]).read_bytes()
     seal(sqlite, vault, NOW_US, after_days=2, keep_days=3)
     assert (tmp_path / "sealed" / writes[0]).read_bytes() == link

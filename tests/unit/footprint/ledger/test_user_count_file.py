@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from footprint.ledger.import_batches import withdraw
+from footprint.ledger.import_batches import withdraw_batch
 from footprint.ledger.importers import import_users
-from footprint.ledger.readers import UnreadableFile
+from footprint.ledger.record_batch import UnreadableFile
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 from tests.support import ledger_contents as ledgers
@@ -78,8 +78,8 @@ def test_withdrawn_cells_are_unknown_again_unless_another_file_vouches_for_them(
     two = import_users(store, write(tmp_path / "v.csv", [HEADER, "2026,chat,,2,,"]), NOW_US)
     assert one.batch
     assert two.batch
-    assert withdraw(store, one.batch, "wrong", NOW_US) == 1
+    assert withdraw_batch(store, one.batch, "wrong", NOW_US) == 1
     assert cells(store) == {("2026", "chat", "", 2, None, None)}
-    assert withdraw(store, two.batch, "wrong too", NOW_US) == 1
+    assert withdraw_batch(store, two.batch, "wrong too", NOW_US) == 1
     assert cells(store) == set()
     assert ledgers.count(store, schema.WithdrawnUsers) == 2

@@ -9,7 +9,7 @@ from ecologits.tracers.utils import llm_impacts
 
 from footprint.cli.app import status_of
 from footprint.impact.hosted import UnknownModel, estimate_hosted
-from footprint.queries.hosted_models import hosted
+from footprint.queries.hosted_models import hosted_models
 from footprint.storage.database import Store
 from tests.support.contract_files import DAY_S, NOW_US, ask, bring, compute, config, write
 
@@ -51,7 +51,7 @@ def test_rows_are_of_their_own_and_the_measured_one_shows_the_ratio(sqlite: Stor
     facts = config(FACTS)
     bring(sqlite, facts, tmp_path, ENERGY, REQUESTS)
     compute(sqlite, facts)
-    rows = {row["service"]: row for row in hosted(sqlite, facts, None, None, NOW_US)}
+    rows = {row["service"]: row for row in hosted_models(sqlite, facts, None, None, NOW_US)}
     assert set(rows) == {"away", "here"}
     assert (rows["away"]["requests"], rows["away"]["quality"], rows["away"]["measured_kwh"]) == (100, "C", None)
     assert rows["away"]["measured_over_modelled"] is None

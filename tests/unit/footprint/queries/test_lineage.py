@@ -9,7 +9,7 @@ import pytest
 from footprint.core.units import US_PER_DAY
 from footprint.figures import Query, run_query
 from footprint.ledger.archive_writer import seal
-from footprint.ledger.object_store import Vault
+from footprint.ledger.object_store import ObjectStore
 from footprint.queries import lineage
 from footprint.storage.database import Store
 from tests.support.contract_files import CONFIG, DAY_S, NOW_US, START, bring, compute, config, energy_lines, request_lines
@@ -61,7 +61,7 @@ def test_origins_name_the_import_and_then_the_sealed_file(walked: Store, tmp_pat
     from footprint.config import parse_config
 
     facts = parse_config(f'[store]\nsealed = "{tmp_path / "sealed"}"\n' + CONFIG)
-    seal(walked, Vault(facts.sealed_url()), NOW_US, after_days=2, keep_days=3)
+    seal(walked, ObjectStore(facts.sealed_url()), NOW_US, after_days=2, keep_days=3)
     kinds = [(row["kind"], bool(row["chain_link"])) for row in lineage.origins(walked, facts, host="a", day=DAY).rows]
     assert kinds == [("energy", False), ("sealed file", True)]
     assert len(lineage.readings(walked, host="a", device="gpu:2", day=DAY).rows) == 721  # out of the file now

@@ -14,9 +14,9 @@ from footprint.core.units import J_PER_KWH
 from footprint.figures import Query
 from footprint.ledger.ingest import IngestService
 from footprint.queries import avoidable_energy
-from footprint.queries.action_register import register
-from footprint.queries.batch_efficiency import phases, tokens_by_step
-from footprint.queries.model_comparison import COLUMNS, alternatives, models
+from footprint.queries.avoidable_energy import action_register
+from footprint.queries.batch_efficiency import energy_by_phase, energy_by_step_size
+from footprint.queries.model_comparison import COLUMNS, alternatives, compare_models
 from footprint.storage.database import Store
 from tests.simulation.server import Day
 from tests.support.contract_files import CONFIG, NOW_US, ask, config
@@ -32,7 +32,7 @@ def test_models_of_a_use_case_with_their_times_scores_and_what_is_not_dominated(
     tried: tuple[Store, Config, dict[str, Day]],
 ) -> None:
     store, facts, days = tried
-    rows = {(row["use_case"], row["model"]): row for row in models(store, facts, Query(), NOW_US)}
+    rows = {(row["use_case"], row["model"]): row for row in compare_models(store, facts, Query(), NOW_US)}
     assert len(rows) == 4
     letters = {name: rows["letters", f"m-{name}"] for name in ("large", "small")}
     for name, row in letters.items():
@@ -53,10 +53,10 @@ def test_models_of_a_use_case_with_their_times_scores_and_what_is_not_dominated(
 
 def test_limits_leave_out_what_does_not_keep_them_or_is_unknown(tried: tuple[Store, Config, dict[str, Day]]) -> None:
     store, facts, _ = tried
-    rows = {row["model"]: row for row in models(store, facts, Query(), NOW_US, use_case="letters", min_score=0.85)}
+    rows = {row["model"]: row for row in compare_models(store, facts, Query(), NOW_US, use_case="letters", min_score=0.85)}
     assert (rows["m-large"]["meets_limits"], rows["m-small"]["meets_limits"]) == (True, False)
     assert (rows["m-large"]["undominated_latency"], rows["m-small"]["undominated_latency"]) == (True, None)
-    noted = {row["model"]: row for row in models(store, facts, Query(), NOW_US, use_case="notes", min_score=0.1)}
+    noted = {row["model"]: row for row in compare_models(store, facts, Query(), NOW_US, use_case="notes", min_score=0.1)}
     assert noted["m-small"]["meets_limits"] is False
 
 
@@ -64,7 +64,7 @@ def test_the_alternative_is_the_one_that_takes_least_with_the_ratio_of_compare(
     tried: tuple[Store, Config, dict[str, Day]],
 ) -> None:
     store, facts, _ = tried
-    rows = models(store, facts, Query(), NOW_US)
+    rows = compare_models(store, facts, Query(), NOW_US)
     found = {row["use_case"]: row for row in alternatives(store, facts, Query(), NOW_US, rows, chosen=True)}
     for use_case in ("letters", "notes"):
         row = found[use_case]
@@ -76,12 +76,12 @@ def test_the_alternative_is_the_one_that_takes_least_with_the_ratio_of_compare(
         assert row["measurable"] is (not row["ratio_low"] <= 1 <= row["ratio_high"])
     # Of letters both have a score: the small one's is surely lower, and is an alternative only where the reader says what is enough.
     assert found_unless_worse(store, facts) == ["notes"]
-    strict = models(store, facts, Query(), NOW_US, min_score=0.99)
+    strict = compare_models(store, facts, Query(), NOW_US, min_score=0.99)
     assert alternatives(store, facts, Query(), NOW_US, strict) == []
 
 
 def found_unless_worse(store: Store, facts: Config) -> list[str]:
-    rows = models(store, facts, Query(), NOW_US)
+    rows = compare_models(store, facts, Query(), NOW_US)
     current = {
         use: max((r for r in rows if r["use_case"] == use), key=lambda r: r["requests"])["model"] for use in ("letters", "notes")
     }
@@ -91,7 +91,7 @@ def found_unless_worse(store: Store, facts: Config) -> list[str]:
 
 def test_energy_per_token_falls_with_tokens_a_step_as_the_server_says(tried: tuple[Store, Config, dict[str, Day]]) -> None:
     store, _, days = tried
-    rows = [row for row in tokens_by_step(store, None, None) if row["service"] == "large"]
+    rows = [row for row in energy_by_step_size(store, None, None) if row["service"] == "large"]
     assert len(rows) >= 3
     values = [row["j_per_output_token"] for row in rows]
     assert values == sorted(values, reverse=True)
@@ -108,7 +108,7 @@ def test_phases_sum_to_the_energy_of_a_request_and_reading_costs_what_it_truly_d
     tried: tuple[Store, Config, dict[str, Day]],
 ) -> None:
     store, facts, days = tried
-    rows = {row["service"]: row for row in phases(store, facts, Query(), NOW_US)}
+    rows = {row["service"]: row for row in energy_by_phase(store, facts, Query(), NOW_US)}
     for service, row in rows.items():
         parts = sum(row[name] for name in ("prefill_j", "decode_j", "undivided_j", "idle_j", "host_j", "facility_j"))
         assert parts == pytest.approx(row["energy_j"])
@@ -130,7 +130,7 @@ def test_phases_sum_to_the_energy_of_a_request_and_reading_costs_what_it_truly_d
 
 def test_the_register_says_who_mends_what_and_keeps_what_no_longer_occurs(tried: tuple[Store, Config, dict[str, Day]]) -> None:
     store, facts, _ = tried
-    rows = register(store, facts, None, None)
+    rows = action_register(store, facts, None, None)
     mine = next(row for row in rows if (row["service"], row["cause"]) == ("small", CAUSES[0]))
     assert (mine["owner"], mine["status"], mine["since"]) == ("operations", "under-way", "2026-07-01")
     assert not facts.actions[0].concerns(CAUSES[0], "large", "(idle)")
@@ -141,10 +141,10 @@ def test_the_register_says_who_mends_what_and_keeps_what_no_longer_occurs(tried:
 
 def test_an_empty_store_has_no_models_no_steps_and_a_register_of_unknown_energy(sqlite: Store) -> None:
     facts = parse_config(TEXT)
-    assert models(sqlite, facts, Query(), NOW_US) == []
-    assert tokens_by_step(sqlite, None, None) == []
-    assert phases(sqlite, facts, Query(), NOW_US) == []
-    assert [row["energy_kwh"] for row in register(sqlite, facts, None, None)] == [None, None]
+    assert compare_models(sqlite, facts, Query(), NOW_US) == []
+    assert energy_by_step_size(sqlite, None, None) == []
+    assert energy_by_phase(sqlite, facts, Query(), NOW_US) == []
+    assert [row["energy_kwh"] for row in action_register(sqlite, facts, None, None)] == [None, None]
 
 
 def test_every_table_is_answered_over_http(tried: tuple[Store, Config, dict[str, Day]]) -> None:
@@ -161,7 +161,11 @@ def test_every_table_is_answered_over_http(tried: tuple[Store, Config, dict[str,
 
 
 def test_causes_of_the_configuration_are_those_of_the_register() -> None:
-    assert set(CAUSES) == {avoidable_energy.NIGHT, avoidable_energy.DAY_TIME, *avoidable_energy._CAUSES.values()}
+    assert set(CAUSES) == {
+        avoidable_energy.EMPTY_NIGHTS,
+        avoidable_energy.EMPTY_WORKING_HOURS,
+        *avoidable_energy._CAUSE_BY_STATUS.values(),
+    }
 
 
 @pytest.mark.parametrize(

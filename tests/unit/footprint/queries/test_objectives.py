@@ -8,15 +8,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footprint.calendar.periods import named_period
+from footprint.calendar.periods import parse_period
 from footprint.config import ConfigError, parse_config
 from footprint.core.estimate import Estimate
 from footprint.figures import Query, run_query
-from footprint.queries.objectives import EXCEEDED, KEPT, NOT_MEASURABLE, RUNNING, UNKNOWN, allowed_change, standings, state_of
+from footprint.queries.objectives import (
+    EXCEEDED,
+    KEPT,
+    NOT_MEASURABLE,
+    RUNNING,
+    UNKNOWN,
+    allowed_change,
+    objective_state,
+    objective_statuses,
+)
 from footprint.storage.database import Store
 from tests.support.contract_files import CONFIG, NOW_US, START, bring, compute, config, energy_lines, request_lines
 
-JULY = named_period("2026-07")
+JULY = parse_period("2026-07")
 BUDGET = '[[objective]]\nname = "all"\nmetric = "{metric}"\nat_most = {limit}\nevery = "month"\n'
 
 
@@ -25,7 +34,7 @@ def test_nothing_is_claimed_that_the_interval_does_not_bear(
     value: float, below: float, above: float, limit: float, running: bool, whole: bool
 ) -> None:
     figure = Estimate(value, value - below, value + above)
-    state = state_of(figure, limit, running=running, whole=whole)
+    state = objective_state(figure, limit, running=running, whole=whole)
     assert (state == EXCEEDED) == (figure.low > limit)
     if state == KEPT:
         assert figure.high <= limit
@@ -35,11 +44,11 @@ def test_nothing_is_claimed_that_the_interval_does_not_bear(
 
 
 def test_what_nobody_knows_is_not_kept() -> None:
-    assert state_of(None, 1e9, running=False, whole=True) == UNKNOWN
+    assert objective_state(None, 1e9, running=False, whole=True) == UNKNOWN
 
 
 def test_a_target_is_approached_on_a_straight_line() -> None:
-    baseline, due = named_period("2026-Q1"), named_period("2028-Q1")
+    baseline, due = parse_period("2026-Q1"), parse_period("2028-Q1")
     way = [allowed_change(baseline, due, -0.2, baseline.shifted(by)) for by in (-1, 0, 4, 8, 9)]
     assert way == pytest.approx([0, 0, -0.1, -0.2, -0.2])
 
@@ -64,13 +73,13 @@ def test_a_budget_is_compared_with_the_figure_of_the_query(walked: Store) -> Non
         ("wh_per_1000_requests", row["energy_kwh"] / row["requests"] * 1e6, NOT_MEASURABLE),
     ):
         facts = parse_config(CONFIG + BUDGET.format(metric=metric, limit=limit))
-        (found,) = standings(walked, facts, NOW_US, JULY)
+        (found,) = objective_statuses(walked, facts, NOW_US, JULY)
         assert (found.state, found.row()["period"]) == (state, "2026-07"), metric
 
 
 def test_a_budget_that_runs_is_not_kept_yet(walked: Store) -> None:
     facts = parse_config(CONFIG + BUDGET.format(metric="energy_kwh", limit=1e6))
-    assert standings(walked, facts, START * 1_000_000 + 7200_000_000)[0].state == RUNNING
+    assert objective_statuses(walked, facts, START * 1_000_000 + 7200_000_000)[0].state == RUNNING
 
 
 def test_a_target_compares_two_periods_and_common_errors_cancel(store: Store, tmp_path: Path) -> None:
@@ -82,12 +91,12 @@ def test_a_target_compares_two_periods_and_common_errors_cancel(store: Store, tm
     compute(store, config())
     text = '[[objective]]\nname = "half"\nmetric = "{}"\nbaseline = "2026-07"\ntarget = -0.5\ndue = "2026-08"\n'
     for metric in ("energy_kwh", "co2e_location_g", "wh_per_1000_requests"):
-        (found,) = standings(store, parse_config(CONFIG + text.format(metric)), NOW_US, named_period("2026-08"))
+        (found,) = objective_statuses(store, parse_config(CONFIG + text.format(metric)), NOW_US, parse_period("2026-08"))
         assert found.state == EXCEEDED
         assert found.figure is not None
         assert found.figure.high - found.figure.low < 0.35  # of two levels it would be twice as wide
         assert abs(found.figure.value) < 0.1
-    requests = standings(store, parse_config(CONFIG + text.format("requests")), NOW_US, named_period("2026-08"))[0]
+    requests = objective_statuses(store, parse_config(CONFIG + text.format("requests")), NOW_US, parse_period("2026-08"))[0]
     assert requests.figure == Estimate.exactly(0.0)
 
 

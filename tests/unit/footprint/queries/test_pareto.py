@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footprint.queries.pareto import Option, binned, geometric, quantile, undominated
+from footprint.queries.pareto import Option, bin_quartiles, geometric_edges, pareto_front, quantile
 
 SMALL = st.integers(0, 6).map(float)  # so that ties happen
 OPTIONS = st.lists(st.tuples(SMALL, SMALL), max_size=12).map(
@@ -20,22 +20,22 @@ OPTIONS = st.lists(st.tuples(SMALL, SMALL), max_size=12).map(
 @given(OPTIONS)
 def test_the_frontier_is_all_that_nothing_beats_and_nothing_else(options: list[Option]) -> None:
     free = {option.name for option in options if not any(other.beats(option) for other in options)}
-    assert {option.name for option in undominated(options)} == free
-    assert [option.cost for option in undominated(options)] == sorted(option.cost for option in undominated(options))
+    assert {option.name for option in pareto_front(options)} == free
+    assert [option.cost for option in pareto_front(options)] == sorted(option.cost for option in pareto_front(options))
 
 
 @given(OPTIONS)
 def test_what_is_beaten_is_beaten_by_one_of_the_frontier(options: list[Option]) -> None:
-    frontier = undominated(options)
+    frontier = pareto_front(options)
     for option in options:
         assert option in frontier or any(other.beats(option) for other in frontier)
 
 
 def test_equal_options_stand_side_by_side_and_order_does_not_matter() -> None:
     twins = [Option("b", 1.0, 2.0), Option("a", 1.0, 2.0), Option("dear", 2.0, 2.0), Option("good", 3.0, 5.0)]
-    assert [option.name for option in undominated(twins)] == ["a", "b", "good"]
-    assert undominated(twins[::-1]) == undominated(twins)
-    assert undominated([]) == []
+    assert [option.name for option in pareto_front(twins)] == ["a", "b", "good"]
+    assert pareto_front(twins[::-1]) == pareto_front(twins)
+    assert pareto_front([]) == []
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=80), st.floats(0.05, 0.95))
@@ -59,15 +59,15 @@ def test_bounds_of_a_quantile_hold_the_truth_as_often_as_they_say() -> None:
 
 def test_bins_hold_medians_and_quartiles_and_leave_out_the_few() -> None:
     x = [1.0, 1.1, 1.2, 1.3, 1.4, 2.6, 9.0]
-    found = binned(x, [10.0, 20.0, 30.0, 40.0, 50.0, 7.0, 1.0], [1.0, 2.0, 4.0], least=2)
+    found = bin_quartiles(x, [10.0, 20.0, 30.0, 40.0, 50.0, 7.0, 1.0], [1.0, 2.0, 4.0], least=2)
     assert [(each.low, each.count, each.x) for each in found] == [(1.0, 5, 1.2)]
     assert (found[0].lower, found[0].median, found[0].upper) == (20.0, 30.0, 40.0)
-    assert [each.count for each in binned(x, x, [1.0, 2.0, 4.0])] == [5, 1]
-    assert binned([], [], [1.0, 2.0]) == []
+    assert [each.count for each in bin_quartiles(x, x, [1.0, 2.0, 4.0])] == [5, 1]
+    assert bin_quartiles([], [], [1.0, 2.0]) == []
 
 
 @given(st.floats(1.0, 1e4))
 def test_geometric_edges_reach_beyond_the_largest(high: float) -> None:
-    edges = geometric(1.0, high, 1.25)
+    edges = geometric_edges(1.0, high, 1.25)
     assert edges[-1] > high
     assert all(b / a == pytest.approx(1.25) for a, b in itertools.pairwise(edges))

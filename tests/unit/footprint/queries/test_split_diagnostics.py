@@ -15,7 +15,7 @@ from footprint.config import parse_config
 from footprint.ledger.importers import import_energy, import_requests
 from footprint.notebook.attribution_frames import BadFrame, attribute_frames
 from footprint.queries.energy_balance import energy_balance
-from footprint.queries.split_diagnostics import shares, splits
+from footprint.queries.split_diagnostics import model_shares, split_diagnostics
 from footprint.storage.database import Store
 from tests.simulation.server import VARIANTS, Day, simulate, write_files
 from tests.support.contract_files import DAY_S, NOW_US, ask, compute
@@ -78,11 +78,11 @@ def test_what_a_use_case_used_comes_within_a_percent_of_the_truth(computed: Stor
 
 
 def test_the_fit_is_kept_with_its_diagnostics(computed: Store, day: Day) -> None:
-    (row,) = splits(computed, None, None)
+    (row,) = split_diagnostics(computed, None, None)
     assert (row["service"], row["host"], row["date"], row["status"]) == ("chat", "a", "2026-07-01", "ok")
     assert row["residual"] < 0.01
     assert "step=" in row["coefficients"]
-    told = shares(computed, None, None)
+    told = model_shares(computed, None, None)
     assert sum(each["share"] for each in told) == pytest.approx(1.0)
     truth = dict(zip([kind.name for kind in LAW.kinds], day.truth(), strict=True))
     for each in told:
@@ -102,7 +102,7 @@ def test_any_order_of_runs_ends_in_the_same_rows(computed: Store, files: tuple[s
     compute(other, facts)
     compute(other, facts, again=True)
     assert use_case_rows(other) == use_case_rows(computed)
-    assert splits(other, None, None) == splits(computed, None, None)
+    assert split_diagnostics(other, None, None) == split_diagnostics(computed, None, None)
 
 
 def test_a_frame_in_a_notebook_gives_the_same_rows(computed: Store, files: tuple[str, str]) -> None:
@@ -127,7 +127,7 @@ def test_a_gateway_two_minutes_off_changes_nothing(day: Day, files: tuple[str, s
     import_energy(store, files[0], NOW_US)
     import_requests(store, facts, str(tmp_path / "late.csv"), NOW_US)
     compute(store, facts)
-    assert splits(store, None, None)[0]["lag_s"] == pytest.approx(-97, abs=1)
+    assert split_diagnostics(store, None, None)[0]["lag_s"] == pytest.approx(-97, abs=1)
     rows = use_case_rows(store)
     active = np.array([rows[kind.name]["accelerator_active_kwh"] for kind in LAW.kinds], dtype=float)
     assert np.abs(active / active.sum() - day.truth()).sum() <= 0.02

@@ -9,12 +9,11 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from footprint.core.units import US_PER_DAY
-from footprint.ledger.archive_reader import Retired, any_retired
-from footprint.ledger.day_versions import mark_service_days
-from footprint.ledger.import_result import CONFLICT, Outcome
-from footprint.ledger.rejects import Reject
-from footprint.ledger.request_file import UNKNOWN, RequestRows, keys
-from footprint.storage.bulk_insert import stage
+from footprint.ledger.archive_reader import ArchiveReader, has_retired_days
+from footprint.ledger.day_versions import bump_service_days
+from footprint.ledger.rejects import CONFLICT, IngestResult, Reject
+from footprint.ledger.request_file import UNKNOWN, RequestRows, request_keys
+from footprint.storage.bulk_insert import create_temporary_table
 from footprint.storage.database import Store
 
 Ints = NDArray[np.int64]
@@ -38,7 +37,7 @@ REQUEST_COLUMNS = (
 )
 
 
-def accept_requests(
+def store_requests(
     store: Store,
     connection: Connection,
     names: dict[str, int],
@@ -47,12 +46,12 @@ def accept_requests(
     batch_id: int,
     *,
     claim: bool,
-) -> Outcome:
+) -> IngestResult:
     """Store requests within a transaction; ``names`` numbers every text of theirs, ``seen`` counts equal rows of a file."""
-    outcome = Outcome()
-    found, contents = keys(requests, seen)
-    order = _once(outcome, requests, found, contents)
-    order = _pass_over_retired(store, connection, outcome, requests, found, contents, order, batch_id if claim else None)
+    result = IngestResult()
+    found, contents = request_keys(requests, seen)
+    order = _drop_repeats(result, requests, found, contents)
+    order = _split_off_retired(store, connection, result, requests, found, contents, order, batch_id if claim else None)
     columns = _columns(requests, names, found, contents, batch_id)
     rows = [tuple(column[index] for column in columns) for index in order]
     savepoint = connection.begin_nested()
@@ -64,7 +63,7 @@ def accept_requests(
         claims = []
         for index in [index for index in order if found[index] in known]:
             equal = known[found[index]] == contents[index]
-            _judge(outcome, requests, index, equal=equal)
+            _count_known(result, requests, index, equal=equal)
             if equal:
                 claims.append((found[index], batch_id))
         if claim:
@@ -72,17 +71,17 @@ def accept_requests(
         rows = [row for row in rows if row[0] not in known]
         order = [index for index in order if found[index] not in known]
         store.insert_many(connection, "request", REQUEST_COLUMNS, rows)
-    outcome.accepted += len(rows)
+    result.accepted += len(rows)
     kept = np.array(order, dtype=np.int64)
     services = np.array([names[requests.service[index]] for index in order], dtype=np.int64)
-    mark_service_days(store, connection, services, requests.start_us[kept], requests.end_us[kept])
-    return outcome
+    bump_service_days(store, connection, services, requests.start_us[kept], requests.end_us[kept])
+    return result
 
 
-def _pass_over_retired(
+def _split_off_retired(
     store: Store,
     connection: Connection,
-    outcome: Outcome,
+    result: IngestResult,
     requests: RequestRows,
     found: list[bytes],
     contents: list[bytes],
@@ -93,9 +92,9 @@ def _pass_over_retired(
     if not order:
         return order
     days = requests.start_us // US_PER_DAY
-    if not any_retired(connection, int(days[order].min()), int(days[order].max())):
+    if not has_retired_days(connection, int(days[order].min()), int(days[order].max())):
         return order
-    retired = Retired(store, connection)
+    retired = ArchiveReader(store, connection)
     left, claims = [], []
     known: dict[tuple[str, int], dict[bytes, bytes]] = {}
     for index in order:
@@ -107,30 +106,30 @@ def _pass_over_retired(
         if before is None:
             left.append(index)
             continue
-        _judge(outcome, requests, index, equal=before == contents[index])
+        _count_known(result, requests, index, equal=before == contents[index])
         if claimant is not None and before == contents[index]:
             claims.append((found[index], claimant))
     store.insert_many(connection, "requestclaim", ("key", "batch_id"), claims)
     return left
 
 
-def _once(outcome: Outcome, requests: RequestRows, found: list[bytes], contents: list[bytes]) -> list[int]:
+def _drop_repeats(result: IngestResult, requests: RequestRows, found: list[bytes], contents: list[bytes]) -> list[int]:
     """Rows in the order of their keys, each key once: the first of the file stays."""
     taken: dict[bytes, int] = {}
     for index, key in enumerate(found):
         if key in taken:
-            _judge(outcome, requests, index, equal=contents[taken[key]] == contents[index])
+            _count_known(result, requests, index, equal=contents[taken[key]] == contents[index])
         else:
             taken[key] = index
     return [index for _, index in sorted(taken.items())]
 
 
-def _judge(outcome: Outcome, requests: RequestRows, index: int, *, equal: bool) -> None:
+def _count_known(result: IngestResult, requests: RequestRows, index: int, *, equal: bool) -> None:
     if equal:
-        outcome.duplicates += 1
+        result.duplicates += 1
     else:
         told = f"{CONFLICT}: this id is known with other values; the first stays"
-        outcome.rejects.append(Reject(int(requests.lines[index]), "id", told))
+        result.rejects.append(Reject(int(requests.lines[index]), "id", told))
 
 
 def _columns(
@@ -165,6 +164,6 @@ def _columns(
 
 def _known_contents(connection: Connection, wanted: list[bytes]) -> dict[bytes, bytes]:
     """Digest of the contents of requests already stored, by key."""
-    stage(connection, "incoming_request", {"key": bytes}, [(key,) for key in wanted])
+    create_temporary_table(connection, "incoming_request", {"key": bytes}, [(key,) for key in wanted])
     rows = connection.exec_driver_sql("SELECT r.key, r.content FROM incoming_request i JOIN request r ON r.key = i.key")
     return {bytes(row.key): bytes(row.content) for row in rows}

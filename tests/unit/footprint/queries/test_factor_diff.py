@@ -18,9 +18,9 @@ from footprint.api import create_api
 from footprint.core.timestamps import from_datetime
 from footprint.figures.query import BadQuery
 from footprint.impact.factor_book import Factor, FactorBook, MissingFactor, shipped_book
-from footprint.ledger.factor_store import book_of, import_factors
+from footprint.ledger.factor_store import import_factors, load_factor_book
 from footprint.ledger.ingest import IngestService
-from footprint.queries.bundle_diff import as_of, bundles_of, changed, differences, moves
+from footprint.queries.factor_diff import affected_figures, book_as_of, bundle_differences, bundles_of, factor_changes
 from footprint.storage.database import Store
 from tests.support.contract_files import NOW_US, config
 
@@ -64,10 +64,12 @@ def store(tmp_path: Path) -> Store:
 
 
 def test_each_change_has_both_values_their_sources_and_the_figures_that_it_moves(store: Store) -> None:
-    book = book_of(store)
+    book = load_factor_book(store)
     shipped = shipped_book().factors[0].bundle
     assert bundles_of(book) == (shipped, "first", "second")
-    (row,) = [row for row in differences(book, config(), shipped, "first") if row["where"] == "FR" and row["valid_to"] is None]
+    (row,) = [
+        row for row in bundle_differences(book, config(), shipped, "first") if row["where"] == "FR" and row["valid_to"] is None
+    ]
     assert (row["kind"], row["value_after"], row["bundle_after"], row["source_after"]) == (
         "carbon_intensity",
         50.0,
@@ -76,7 +78,7 @@ def test_each_change_has_both_values_their_sources_and_the_figures_that_it_moves
     )
     assert (row["bundle_before"], row["figures"]) == (shipped, "co2e_location_g sci_g_per_request")
     assert row["change"] == pytest.approx(50.0 / row["value_before"] - 1)
-    later = {row["where"]: row for row in differences(book, config(), "first", "second")}
+    later = {row["where"]: row for row in bundle_differences(book, config(), "first", "second")}
     assert (later["FR"]["valid_from"], later["FR"]["value_before"], later["FR"]["value_after"], later["FR"]["change"]) == (
         "2026-07-01",
         50.0,
@@ -84,12 +86,12 @@ def test_each_change_has_both_values_their_sources_and_the_figures_that_it_moves
         pytest.approx(-0.1),
     )
     assert later["DE"]["figures"] == "adpe_kgsb"
-    assert differences(book, config(), "second", "second") == []
+    assert bundle_differences(book, config(), "second", "second") == []
 
 
 def test_a_bundle_that_nobody_knows_is_refused_with_those_there_are(store: Store) -> None:
     with pytest.raises(BadQuery, match=r"no bundle of factors 'third'; there are .*first, second"):
-        as_of(book_of(store), "third")
+        book_as_of(load_factor_book(store), "third")
 
 
 @given(
@@ -102,7 +104,7 @@ def test_outside_of_what_is_told_both_books_hold_the_same_and_inside_they_do_not
     first = [factor(value, start, start + length) for start, length, value in old]
     second = [factor(value, start, start + length, bundle="b", imported=1 + n) for n, (start, length, value) in enumerate(new)]
     before, after = FactorBook(first), FactorBook([*first, *second])
-    told = list(changed(before, after))
+    told = list(factor_changes(before, after))
     assert all(one.valid_to is not None and one.valid_to <= other.valid_from for one, other in pairwise(told))
     for offset in range(45):
         day = DAY + datetime.timedelta(days=offset)
@@ -124,8 +126,8 @@ def _value(book: FactorBook, day: datetime.date) -> float | None:
 
 
 def test_every_kind_that_a_figure_is_made_of_moves_one() -> None:
-    assert all(moves(kind, config()) for kind in (*IMPACT_KINDS, config().electricity, "embodied_server"))
-    assert moves("carbon_intensity_boavizta", config()) == ()
+    assert all(affected_figures(kind, config()) for kind in (*IMPACT_KINDS, config().electricity, "embodied_server"))
+    assert affected_figures("carbon_intensity_boavizta", config()) == ()
 
 
 @pytest.mark.parametrize("language", ["fr", "en"])
@@ -134,7 +136,7 @@ def test_the_page_shows_it_and_offers_any_two(store: Store, language: str) -> No
         context = PageContext(config(), store, None, NOW_US, View.parse("/methods", f"?lang={language}{search}", language))  # type: ignore[arg-type]
         return str(bundles(context, book))
 
-    book = book_of(store)
+    book = load_factor_book(store)
     said = shown("", book)
     assert {"fr": "Du lot first au lot second", "en": "From bundle first to bundle second"}[language] in said
     assert "50" in said
@@ -157,6 +159,6 @@ def test_the_page_shows_it_and_offers_any_two(store: Store, language: str) -> No
 def test_the_same_stands_at_the_api(store: Store) -> None:
     client = TestClient(create_api(config(), store, IngestService(store, config().services_of_model), lambda: NOW_US))
     rows = client.get("/api/v1/tables/bundles").json()["rows"]
-    assert rows == differences(book_of(store), config(), "first", "second")
+    assert rows == bundle_differences(load_factor_book(store), config(), "first", "second")
     assert client.get("/api/v1/tables/bundles?before=nobody").status_code == 400
     assert client.get("/api/v1/tables/bundles?format=csv").text.startswith("kind,where,valid_from")

@@ -13,15 +13,12 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from footprint.core.units import US_PER_DAY
-from footprint.ledger.archive_reader import Retired, any_retired
-from footprint.ledger.day_versions import mark_service_days, mark_stream_days
+from footprint.ledger.archive_reader import ArchiveReader, has_retired_days
+from footprint.ledger.day_versions import bump_stream_days
 from footprint.ledger.energy_file import Readings
-from footprint.ledger.import_result import CONFLICT, Outcome, add_batch
-from footprint.ledger.ingest_requests import accept_requests
-from footprint.ledger.rejects import Reject
-from footprint.ledger.stream_ids import StreamIds
+from footprint.ledger.rejects import CONFLICT, IngestResult, Reject
 from footprint.storage import schema
-from footprint.storage.bulk_insert import stage
+from footprint.storage.bulk_insert import create_temporary_table
 from footprint.storage.database import Store, table
 
 Ints = NDArray[np.int64]
@@ -31,27 +28,27 @@ _COLUMN_OF = {"energy": "energy_j", "power": "power_w"}
 _KNOWN = "incoming_reading i JOIN reading r ON r.stream_id = i.stream_id AND r.time_us = i.time_us"
 
 
-def accept_readings(
+def store_readings(
     store: Store, connection: Connection, ids: list[int], epochs: list[int], readings: Readings, batch_id: int, *, claim: bool
-) -> Outcome:
+) -> IngestResult:
     """Store readings within a transaction; ``ids`` are the numbers of their streams, ``epochs`` of their epochs.
 
     With ``claim`` a duplicate is remembered as vouched for by this batch, so that withdrawing the
     batch that brought it first does not lose it.
     """
-    outcome = Outcome()
+    result = IngestResult()
     if not len(readings):
-        return outcome
+        return result
     stream_id = np.array(ids, dtype=np.int64)[readings.stream]
-    outcome.rejects += [
+    result.rejects += [
         Reject(int(line), "component", "the device is known as another component") for line in readings.lines[stream_id < 0]
     ]
-    order = _once(outcome, readings, stream_id)
+    order = _drop_repeats(result, readings, stream_id)
     if not len(order):
-        return outcome
-    order = _pass_over_retired(store, connection, outcome, readings, stream_id, order, batch_id if claim else None)
+        return result
+    order = _split_off_retired(store, connection, result, readings, stream_id, order, batch_id if claim else None)
     if not len(order):
-        return outcome
+        return result
     epoch = np.array(epochs, dtype=np.int64)[readings.epoch_index]
     columns = (
         stream_id,
@@ -65,23 +62,29 @@ def accept_readings(
         np.full(len(readings), batch_id),
     )
     rows = list(zip(*(column[order].tolist() for column in columns), strict=True))
-    if not _insert_all(store, connection, rows):
-        new = _pass_over_known(outcome, readings, order, connection, rows, batch_id if claim else None)
+    if not _insert_if_all_new(store, connection, rows):
+        new = _split_off_known(result, readings, order, connection, rows, batch_id if claim else None)
         order, rows = order[new], [rows[place] for place in new.tolist()]
         store.insert_many(connection, "reading", READING_COLUMNS, rows)
-    outcome.accepted += len(rows)
-    mark_stream_days(store, connection, stream_id[order], readings.time_us[order])
-    return outcome
+    result.accepted += len(rows)
+    bump_stream_days(store, connection, stream_id[order], readings.time_us[order])
+    return result
 
 
-def _pass_over_retired(
-    store: Store, connection: Connection, outcome: Outcome, readings: Readings, stream_id: Ints, order: Ints, claimant: int | None
+def _split_off_retired(
+    store: Store,
+    connection: Connection,
+    result: IngestResult,
+    readings: Readings,
+    stream_id: Ints,
+    order: Ints,
+    claimant: int | None,
 ) -> Ints:
     """Judge the rows that stand in a sealed file and no longer in SQL; the others."""
     days = readings.time_us[order] // US_PER_DAY
-    if not any_retired(connection, int(days.min()), int(days.max())):
+    if not has_retired_days(connection, int(days.min()), int(days.max())):
         return order
-    retired = Retired(store, connection)
+    retired = ArchiveReader(store, connection)
     left = np.ones(len(order), dtype=bool)
     for stream in np.unique(readings.stream[order]).tolist():
         key = readings.streams[stream]
@@ -95,8 +98,8 @@ def _pass_over_retired(
             known[inside] = sealed[place[inside], 0] == readings.time_us[order[rows[inside]]]
             equal = np.zeros(len(rows), dtype=bool)
             equal[known] = sealed[place[known], 1] == readings.value[order[rows[known]]]
-            outcome.duplicates += int(equal.sum())
-            _refuse(outcome, readings, order[rows[known & ~equal]])
+            result.duplicates += int(equal.sum())
+            _reject_conflicts(result, readings, order[rows[known & ~equal]])
             left[rows[known]] = False
             if claimant is not None:
                 claims = [(int(readings.time_us[row]), int(stream_id[row]), claimant) for row in order[rows[equal]].tolist()]
@@ -104,9 +107,9 @@ def _pass_over_retired(
     return order[left]
 
 
-def _insert_all(store: Store, connection: Connection, rows: list[Row]) -> bool:
+def _insert_if_all_new(store: Store, connection: Connection, rows: list[Row]) -> bool:
     """Insert rows if every one of them is new, which is the rule; else none."""
-    if _is_there(connection, rows[0]) or _is_there(connection, rows[-1]):
+    if _is_stored(connection, rows[0]) or _is_stored(connection, rows[-1]):
         return False
     savepoint = connection.begin_nested()
     if store.insert_many(connection, "reading", READING_COLUMNS, rows) == len(rows):
@@ -116,22 +119,22 @@ def _insert_all(store: Store, connection: Connection, rows: list[Row]) -> bool:
     return False
 
 
-def _is_there(connection: Connection, row: Row) -> bool:
+def _is_stored(connection: Connection, row: Row) -> bool:
     target = table(schema.Reading)
     mine = (target.c.stream_id == row[0]) & (target.c.time_us == row[1])
     return connection.execute(select(target.c.value).where(mine)).first() is not None
 
 
-def _pass_over_known(
-    outcome: Outcome, readings: Readings, order: Ints, connection: Connection, rows: list[Row], claimant: int | None
+def _split_off_known(
+    result: IngestResult, readings: Readings, order: Ints, connection: Connection, rows: list[Row], claimant: int | None
 ) -> Ints:
     """Judge the rows whose identity is stored already, claim those that are the same; places of the others."""
     columns = {"place": int, "stream_id": int, "time_us": int, "value": int}
-    stage(connection, "incoming_reading", columns, [(place, *row[:3]) for place, row in enumerate(rows)])
+    create_temporary_table(connection, "incoming_reading", columns, [(place, *row[:3]) for place, row in enumerate(rows)])
     known, equal = connection.exec_driver_sql(
         f"SELECT COUNT(*), COUNT(CASE WHEN r.value = i.value THEN 1 END) FROM {_KNOWN}"
     ).one()
-    outcome.duplicates += equal
+    result.duplicates += equal
     if claimant is not None:
         connection.exec_driver_sql(
             "INSERT INTO readingclaim (time_us, stream_id, batch_id) "
@@ -139,7 +142,7 @@ def _pass_over_known(
         )
     if known > equal:
         other = connection.exec_driver_sql(f"SELECT i.place FROM {_KNOWN} WHERE r.value <> i.value").scalars()
-        _refuse(outcome, readings, order[sorted(other)])
+        _reject_conflicts(result, readings, order[sorted(other)])
     if known == len(rows):
         return np.zeros(0, dtype=np.int64)
     new = connection.exec_driver_sql(
@@ -149,7 +152,7 @@ def _pass_over_known(
     return np.array(sorted(new), dtype=np.int64)
 
 
-def _once(outcome: Outcome, readings: Readings, stream_id: Ints) -> Ints:
+def _drop_repeats(result: IngestResult, readings: Readings, stream_id: Ints) -> Ints:
     """Rows by stream and time, each identity once: the first of the file stays."""
     index = np.flatnonzero(stream_id >= 0)
     order = index[np.lexsort((index, readings.time_us[index], stream_id[index]))]
@@ -159,17 +162,14 @@ def _once(outcome: Outcome, readings: Readings, stream_id: Ints) -> Ints:
     if again.any():
         first = order[np.maximum.accumulate(np.where(again, 0, np.arange(len(order))))]
         equal = readings.value[order] == readings.value[first]
-        outcome.duplicates += int((again & equal).sum())
-        _refuse(outcome, readings, order[again & ~equal])
+        result.duplicates += int((again & equal).sum())
+        _reject_conflicts(result, readings, order[again & ~equal])
     return order[~again]
 
 
-def _refuse(outcome: Outcome, readings: Readings, rows: Ints) -> None:
+def _reject_conflicts(result: IngestResult, readings: Readings, rows: Ints) -> None:
     """Rows whose identity is known with another value."""
     told = f"{CONFLICT}: another value is known for this device and time; the first stays"
     for row in rows.tolist():
         quantity = readings.streams[int(readings.stream[row])].quantity
-        outcome.rejects.append(Reject(int(readings.lines[row]), _COLUMN_OF.get(quantity, "cpu_us"), told))
-
-
-__all__ = ["READING_COLUMNS", "Outcome", "StreamIds", "accept_readings", "accept_requests", "add_batch", "mark_service_days"]
+        result.rejects.append(Reject(int(readings.lines[row]), _COLUMN_OF.get(quantity, "cpu_us"), told))
