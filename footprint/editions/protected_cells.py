@@ -15,7 +15,7 @@ from sqlalchemy import select
 from footprint.calendar.periods import MONTHS_PER_PERIOD, Period, parse_period, period_at
 from footprint.config import Config
 from footprint.core.timestamps import parse_instant
-from footprint.disclosure.primary_suppression import Cell, Key, SuppressionRules, Status
+from footprint.disclosure.primary_suppression import Cell, Key, Status, SuppressionRules
 from footprint.disclosure.secondary_suppression import Protection, protect
 from footprint.figures import Query, run_query
 from footprint.impact.factor_book import FactorBook

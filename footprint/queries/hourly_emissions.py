@@ -59,7 +59,9 @@ def hourly_emissions(
         bases = load_bases(view, {int(row[1]) for row in found})
     zones = {basis.zone for basis in bases.values()}
     low, high = widen_to_months(start + min(shift_us, 0), end + max(shift_us, 0), config.timezone)
-    hours: dict[str, HourlyIntensity] = {zone: hourly_intensity(*series_values(store, series, zone, low, high), config.timezone) for zone in zones}
+    hours: dict[str, HourlyIntensity] = {
+        zone: hourly_intensity(*series_values(store, series, zone, low, high), config.timezone) for zone in zones
+    }
     periods = split_by_period(question.every, start, end, config.timezone)
     starts = [each[0] for each in periods]
     sums: dict[tuple[tuple[str, ...], int], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0, 0.0])

@@ -60,7 +60,10 @@ def energy_change(store: Store, config: Config, before: Query, after: Query, now
     first, second = _group_budgets(store, config, before, now_us), _group_budgets(store, config, after, now_us)
     rows = []
     for names in sorted({*first, *second}):
-        (was, was_budget), (now, now_budget) = first.get(names, (0.0, UncertaintyBudget())), second.get(names, (0.0, UncertaintyBudget()))
+        (was, was_budget), (now, now_budget) = (
+            first.get(names, (0.0, UncertaintyBudget())),
+            second.get(names, (0.0, UncertaintyBudget())),
+        )
         row: dict[str, Any] = dict.fromkeys(CHANGE_COLUMNS)
         row |= dict(zip(after.group, names, strict=True))
         row |= {"before_kwh": was if names in first else None, "after_kwh": now if names in second else None}
@@ -83,7 +86,9 @@ def emissions_budget(store: Store, config: Config, question: Query, now_us: int)
     return None if total is None or total.grams is None else (total.grams, total.emitted)
 
 
-def _group_budgets(store: Store, config: Config, question: Query, now_us: int) -> dict[tuple[str, ...], tuple[float, UncertaintyBudget]]:
+def _group_budgets(
+    store: Store, config: Config, question: Query, now_us: int
+) -> dict[tuple[str, ...], tuple[float, UncertaintyBudget]]:
     with open_result(store, config, question, now_us) as found:
         if found is None:
             return {}

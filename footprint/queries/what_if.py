@@ -112,7 +112,12 @@ def parameter_scenario(
 
 
 def _group_scenario(
-    cells: list[tuple[Any, list[int]]], config: Config, book: FactorBook, facts: ScenarioParameters, at_us: int, budget: UncertaintyBudget
+    cells: list[tuple[Any, list[int]]],
+    config: Config,
+    book: FactorBook,
+    facts: ScenarioParameters,
+    at_us: int,
+    budget: UncertaintyBudget,
 ) -> dict[str, float | None]:
     was = would = 0.0
     grams: float | None = 0.0

@@ -9,8 +9,17 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from footprint.config import ConfigError, parse_config
-from footprint.disclosure.audit import PublishedTable, ContradictoryTable, attack
-from footprint.disclosure.primary_suppression import BadSuppressionRules, Cell, Key, NotAdditive, Reason, SuppressionRules, Status, primary_reason
+from footprint.disclosure.audit import ContradictoryTable, PublishedTable, attack
+from footprint.disclosure.primary_suppression import (
+    BadSuppressionRules,
+    Cell,
+    Key,
+    NotAdditive,
+    Reason,
+    Status,
+    SuppressionRules,
+    primary_reason,
+)
 from footprint.disclosure.secondary_suppression import Protection, protect
 from footprint.editions.protected_cells import disclosure_rules
 from tests.simulation.cells import MONTHS, organisation
