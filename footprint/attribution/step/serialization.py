@@ -19,14 +19,14 @@ _LAYOUT = [*REQUEST_FEATURES, *COUNT_FEATURES, *(str(tau) for tau in AWAKE_TAUS_
 _SCALARS = ("requests", "lag_s", "lag_gain", "prefill_s", "slots", "misfit", "logged_first", "whole_seconds", "late_s", "counted")
 
 
-def dump_statistics(day: DayStatistics) -> str:
+def dump_statistics(statistics: DayStatistics) -> str:
     """One line of JSON; arrays as little-endian doubles."""
-    windows = day.windows
+    windows = statistics.windows
     arrays = {
         name: base64.b64encode(zlib.compress(getattr(windows, name).astype("<f8").tobytes(), 6)).decode() for name in _ARRAYS
     }
-    plain = {name: getattr(day, name) for name in _SCALARS}
-    content = {"layout": _LAYOUT, "size": len(windows), "keys": list(windows.keys), **plain, **arrays}
+    scalars = {name: getattr(statistics, name) for name in _SCALARS}
+    content = {"layout": _LAYOUT, "size": len(windows), "keys": list(windows.keys), **scalars, **arrays}
     return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
 
 
