@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from babel.dates import format_date, format_datetime, get_day_names, get_month_names
 
 from dashboards.translations import say
-from footprint.i18n.formatting import estimate
+from footprint.i18n.formatting import format_estimate
 
 Rows = list[dict[str, Any]]
 MAX_POINTS = 500  # of one trace
@@ -166,7 +166,7 @@ def _marks(figure: go.Figure, notes: Sequence[tuple[datetime, str]]) -> None:
 
 def _last(figure: go.Figure, p: TrendPoint, unit: str, language: str, count: int) -> None:
     """The last point says its value, its interval, and what it is of."""
-    shown = estimate(p.value or 0.0, p.low, p.high, language)
+    shown = format_estimate(p.value or 0.0, p.low, p.high, language)
     when = format_date(p.at.date(), "MMM" if (p.end - p.at).days > 20 else "d MMM", locale=language)
     if (p.end - p.at).total_seconds() <= 5400 and count > 1:
         when = format_datetime(p.at, "HH:mm", locale=language)

@@ -9,7 +9,7 @@ from dash import html
 
 from dashboards.components import ASIDE, GREY, Row, block, name_of, table
 from dashboards.translations import absent, say
-from footprint.i18n.formatting import energy_unit, estimate, interval, number, percent
+from footprint.i18n.formatting import energy_unit, format_estimate, format_interval, format_number, format_percent
 
 Link = Callable[[str], str] | None
 MAX_BARS = 12
@@ -81,9 +81,9 @@ def _table(rows: list[Row], column: str, size: float, unit: str, language: str, 
                 shown[0],
                 shown[1],
                 row["quality"],
-                number(requests or 0, language) if counted else say(language, "not_applicable"),
-                number(1000 * energy / (requests or 1), language) if counted and energy is not None else "",
-                percent(row["coverage"], language) if row.get("coverage") is not None else "",
+                format_number(requests or 0, language) if counted else say(language, "not_applicable"),
+                format_number(1000 * energy / (requests or 1), language) if counted and energy is not None else "",
+                format_percent(row["coverage"], language) if row.get("coverage") is not None else "",
             ]
         )
     return table(head, body, title, intervals=(2,))
@@ -94,8 +94,8 @@ def shown_of(row: Row, size: float, language: str) -> tuple[str, str]:
     if row["energy_high_kwh"] is None:
         return absent(row, language), ""
     if row["energy_kwh"] is None:  # requests that were only counted have a range and no value
-        return say(language, "unknown"), interval(row["energy_low_kwh"] / size, row["energy_high_kwh"] / size, language)
-    shown = estimate(row["energy_kwh"] / size, row["energy_low_kwh"] / size, row["energy_high_kwh"] / size, language)
+        return say(language, "unknown"), format_interval(row["energy_low_kwh"] / size, row["energy_high_kwh"] / size, language)
+    shown = format_estimate(row["energy_kwh"] / size, row["energy_low_kwh"] / size, row["energy_high_kwh"] / size, language)
     return shown.value, shown.interval
 
 

@@ -15,9 +15,9 @@ from dashboards.translations import say
 from dashboards.url_state import PageContext
 from footprint.benchmark import benchmark_rows
 from footprint.benchmark.reference_results import reference_rows
-from footprint.charts.figures import Axis, Picture, Spot, plane, stacks
+from footprint.charts.figures import Axis, ScatterPoint, SvgFigure, scatter_plot, stacked_bars
 from footprint.core.timestamps import format_instant
-from footprint.i18n.formatting import energy_unit, interval, number, percent
+from footprint.i18n.formatting import energy_unit, format_interval, format_number, format_percent
 from footprint.queries.avoidable_energy import action_register
 from footprint.queries.batch_efficiency import energy_by_phase, energy_by_step_size
 
@@ -36,7 +36,7 @@ PARTS = {
 REFERENCES = "/api/v1/benchmarks/references"
 
 
-def picture(drawn: Picture, label: str) -> Any:
+def picture(drawn: SvgFigure, label: str) -> Any:
     """A picture as wide as its place, scrolled where that is narrow; its card's table says the rest."""
     return scrolled(Drawing(drawn.svg(style=False), label, "picture"), label)
 
@@ -73,14 +73,14 @@ def steps(context: PageContext) -> Any:
         spots += [_spot(row, service if number_ == 0 else "", look) for number_, row in enumerate(rows)]
     curves, named = _benchmarks(context)
     public = [
-        Spot(row["batch"], row["j_per_output_token"], _short(row["model"]) if row["batch"] < 10 else "", kind="hollow")
+        ScatterPoint(row["batch"], row["j_per_output_token"], _short(row["model"]) if row["batch"] < 10 else "", kind="hollow")
         for row in reference_rows()
         if row["batch"] and row["j_per_output_token"] and _short(row["model"]) in SHOWN and row["batch"] <= MAX_BATCH
     ]
     drawn_all = [*spots, *named, *public]
     low, high = (end(spot.y for spot in drawn_all) for end in (min, max))
     most = max(spot.x for spot in drawn_all)
-    drawn = plane(
+    drawn = scatter_plot(
         drawn_all,
         Axis(0.9, 1.4 * most, say(language, "eff_steps_x"), log=True),
         Axis(low / 1.5, high * 1.6, say(language, "eff_steps_y"), log=True),
@@ -90,19 +90,19 @@ def steps(context: PageContext) -> Any:
         height=460,
     )
     first = by_service[services[0]]
-    ends = [number(row["j_per_output_token"], language) for row in (first[0], first[-1])]
+    ends = [format_number(row["j_per_output_token"], language) for row in (first[0], first[-1])]
     title = say(language, "eff_steps")
     if len(first) > 1:
-        held = [number(row["tokens_per_step"], language) for row in (first[0], first[-1])]
+        held = [format_number(row["tokens_per_step"], language) for row in (first[0], first[-1])]
         title = say(language, "eff_steps_title", service=services[0], few=ends[0], many=ends[1], low=held[0], high=held[1])
     head = [say(language, name) for name in ("service", "host", "eff_steps_x", "eff_windows", "eff_steps_y", "eff_quartiles")]
     body = [
         (
             row["service"],
             row["host"],
-            number(row["tokens_per_step"], language),
-            number(row["windows"], language),
-            number(row["j_per_output_token"], language),
+            format_number(row["tokens_per_step"], language),
+            format_number(row["windows"], language),
+            format_number(row["j_per_output_token"], language),
             _between(row, language),
         )
         for row in found
@@ -122,20 +122,20 @@ def steps(context: PageContext) -> Any:
     )
 
 
-def _spot(row: Row, name: str, look: str) -> Spot:
+def _spot(row: Row, name: str, look: str) -> ScatterPoint:
     ends = row["j_per_output_token_q1"], row["j_per_output_token_q3"]
-    return Spot(row["tokens_per_step"], row["j_per_output_token"], name, None, ends, look)
+    return ScatterPoint(row["tokens_per_step"], row["j_per_output_token"], name, None, ends, look)
 
 
 def _between(row: Row, language: str) -> str:
-    return interval(row["j_per_output_token_q1"], row["j_per_output_token_q3"], language)
+    return format_interval(row["j_per_output_token_q1"], row["j_per_output_token_q3"], language)
 
 
 def _short(model: str) -> str:
     return model.rpartition("/")[2].removesuffix("-Instruct")
 
 
-def _benchmarks(context: PageContext) -> tuple[list[tuple[list[tuple[float, float]], str]], list[Spot]]:
+def _benchmarks(context: PageContext) -> tuple[list[tuple[list[tuple[float, float]], str]], list[ScatterPoint]]:
     """Curves a + b/B of the benchmark results that were imported, over the batches that they hold for, and their names."""
     curves, spots, seen = [], [], set()
     for row in benchmark_rows(context.config):
@@ -145,7 +145,7 @@ def _benchmarks(context: PageContext) -> tuple[list[tuple[list[tuple[float, floa
         grid = [row["batch_low"] * (row["batch_high"] / row["batch_low"]) ** (n / 24) for n in range(25)]
         curves.append(([(b, row["a_j"] + row["b_j"] / b) for b in grid], "stair"))
         name = say(context.view.language, "eff_benchmark", model=row["model"])
-        spots.append(Spot(grid[0], row["a_j"] + row["b_j"] / grid[0], name, kind="idle"))
+        spots.append(ScatterPoint(grid[0], row["a_j"] + row["b_j"] / grid[0], name, kind="idle"))
     return curves, spots
 
 
@@ -160,11 +160,11 @@ def by_phase(context: PageContext) -> Any:
     named = {column: (say(language, f"eff_{column}"), look) for column, look in PARTS.items()}
     size, unit = (1e-3, "kJ") if max(row["energy_j"] for row in rows) >= 1000 else (1.0, "J")
     words = say(language, "eff_phases_unit", unit=unit)
-    drawn = stacks(rows, "service", named, unit=words, title="", factor=size, language=language)
+    drawn = stacked_bars(rows, "service", named, unit=words, title="", factor=size, language=language)
     active = first["prefill_j"] + first["decode_j"]
     title = say(language, "eff_phases")
     if active > 0:
-        share = percent(first["decode_j"] / active, language, floor=False)
+        share = format_percent(first["decode_j"] / active, language, floor=False)
         title = say(language, "eff_phases_title", service=first["service"], share=share)
     sub = f"{say(language, 'eff_phases_sub')} {parts.period_words(context)}"
     head = [say(language, "service"), *(say(language, f"eff_{column}") for column in PARTS), say(language, "energy")]
@@ -172,16 +172,16 @@ def by_phase(context: PageContext) -> Any:
     body = [
         (
             row["service"],
-            *(number(row[column] * size, language) for column in PARTS),
-            number(row["energy_j"] * size, language),
-            interval(row["energy_low_j"] * size, row["energy_high_j"] * size, language),
-            number(row["awake_j"] * size, language),
-            number(row["requests"], language),
+            *(format_number(row[column] * size, language) for column in PARTS),
+            format_number(row["energy_j"] * size, language),
+            format_interval(row["energy_low_j"] * size, row["energy_high_j"] * size, language),
+            format_number(row["awake_j"] * size, language),
+            format_number(row["requests"], language),
         )
         for row in rows
     ]
     most = max(rows, key=lambda row: row["awake_j"] * row["requests"])
-    times = number(most["awake_j"] / most["energy_j"], language)
+    times = format_number(most["awake_j"] / most["energy_j"], language)
     told = [say(language, "eff_awake", service=most["service"], times=times)] if most["awake_j"] else []
     return block(
         title,
@@ -211,15 +211,15 @@ def waste(context: PageContext) -> Any:
     whole = sum(amount or 0.0 for amount in joined.values())
     size, unit = energy_unit(max((amount or 0.0 for amount in joined.values()), default=0.0))
     taken = sum(amount or 0.0 for place, amount in joined.items() if place[2])
-    share = percent(taken / whole, language) if whole else "–"
-    title = say(language, "eff_waste_title", energy=f"{number(whole / size, language)}\u00a0{unit}", share=share)
+    share = format_percent(taken / whole, language) if whole else "–"
+    title = say(language, "eff_waste_title", energy=f"{format_number(whole / size, language)}\u00a0{unit}", share=share)
     head = [say(language, name) for name in ("eff_cause", "service")] + [unit]
     head += [say(language, name) for name in ("eff_owner", "status", "eff_since", "eff_action")]
     body = [
         (
             say(language, f"eff_{place[1]}"),
             name_of(place[0], language) or say(language, "every_service"),
-            say(language, "unknown") if amount is None else number(amount / size, language),
+            say(language, "unknown") if amount is None else format_number(amount / size, language),
             place[2] or say(language, "eff_nobody"),
             say(language, f"eff_{place[3]}") if place[3] else "",
             place[4],

@@ -15,7 +15,7 @@ _FOLDER = Path(__file__).parent / "locale"
 
 def catalogue(language: str) -> dict[str, str]:
     """Sentences of a language by key."""
-    return catalogues.catalogue(_FOLDER, language)
+    return catalogues.load_catalogue(_FOLDER, language)
 
 
 def absent(row: Mapping[str, Any], language: str) -> str:
@@ -25,4 +25,4 @@ def absent(row: Mapping[str, Any], language: str) -> str:
 
 def say(language: str, key: str, **values: str) -> str:
     """A sentence of the pages in a language."""
-    return catalogues.sentence(_FOLDER, language, key, **values)
+    return catalogues.translate(_FOLDER, language, key, **values)

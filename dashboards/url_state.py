@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode
 
 from footprint.access import AccessRefused, Role
-from footprint.calendar.periods import named_period
+from footprint.calendar.periods import parse_period
 from footprint.config import Config
 from footprint.core.timestamps import format_instant, from_datetime, parse_instant, to_datetime
 from footprint.core.units import US_PER_DAY, US_PER_HOUR, US_PER_S
@@ -127,12 +127,12 @@ class View:
         """The period that this one is compared with, as long as what has passed of it; None where there is none."""
         begin, end = self.bounds(config, now_us)
         if NAMED_PERIOD.fullmatch(self.versus):
-            return named_period(self.versus).bounds_us(config.timezone)
+            return parse_period(self.versus).bounds_us(config.timezone)
         if begin is None or self.versus == "none":
             return None
         named = None if self.since or self.until else NAMED_PERIOD.fullmatch(self.period)
         if named and self.versus == "prev" and end is not None and end <= now_us:
-            return named_period(self.period).shifted(-1).bounds_us(config.timezone)  # the quarter before, however long
+            return parse_period(self.period).shifted(-1).bounds_us(config.timezone)  # the quarter before, however long
         end = min(end or now_us, now_us)
         end -= (end - begin) % US_PER_HOUR  # whole hours: a cut within one would have to be computed anew
         if self.versus == "prev":

@@ -1,21 +1,21 @@
-"""Footprint: what AI services consume, how sure that is, and from which readings it comes.
+"""Footprint: energy and emissions of AI services, with their uncertainty and the readings behind them.
 
-For notebooks and programs, each loaded when it is first asked for, so that the agent loads none of it:
+Python API for notebooks and programs. Names load on first use, so that the agent imports none of it.
 
 query(...)             figures as a pandas DataFrame, as ``footprint query`` prints them
-compare(a, b)          how many times the energy of one model, service, use case or period another takes
-models(...)            energy a response, response time and score of models
-tokens_by_step(...)    energy per token by how many are written together
-phases(...)            a mean request: reading, writing, idle, host, building
-avoidable(...)         energy that served nobody, and who does what about it
-uncertainty(...)       what makes a figure uncertain
-sensitivity(...)       figures under other factors and other lives of servers
-splits(...)            how the energy of each service was divided
-raw_readings(...)      what every figure rests on
-factors_diff(file)     what another set of factors would change
-measure("job")         energy of a stretch of this program on this host
-attribute_frames(...)  attribution over frames of one's own
-pictures               drawings of these frames, as SVG
+compare(a, b)          ratio of the energy per request of two models, services, use cases or periods
+models(...)            energy per response, response time and score of models
+tokens_by_step(...)    energy per output token by tokens per decode step
+phases(...)            energy of a mean request by phase: prefill, decode, idle, host, building
+avoidable(...)         energy that served no request, by cause, with its owner
+uncertainty(...)       uncertainty budget of a figure
+sensitivity(...)       figures under other factors and server lifetimes
+splits(...)            how the energy of each service was divided over its use cases
+raw_readings(...)      stored readings of one device
+factors_diff(file)     changes that another set of factors would make
+measure("job")         energy of a block of code on this host
+attribute_frames(...)  attribution over your own frames
+charts                 charts of these frames, as SVG
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from footprint import charts
     from footprint.notebook.attribution_frames import attribute_frames
     from footprint.notebook.efficiency import avoidable, compare, models, phases, tokens_by_step
     from footprint.notebook.frames import factors_diff, query, raw_readings, sensitivity, splits, uncertainty
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "attribute_frames",
     "avoidable",
+    "charts",
     "compare",
     "factors_diff",
     "measure",
@@ -44,7 +46,7 @@ __all__ = [
     "uncertainty",
 ]
 
-_FOUND_IN = {
+_MODULES = {
     **dict.fromkeys(
         ("query", "uncertainty", "splits", "raw_readings", "factors_diff", "sensitivity"), "footprint.notebook.frames"
     ),
@@ -55,8 +57,14 @@ _FOUND_IN = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _FOUND_IN:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib  # noqa: PLC0415 - the agent needs none of this
 
-    return getattr(importlib.import_module(_FOUND_IN[name]), name)
+    if name not in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    return getattr(importlib.import_module(_MODULES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

@@ -11,7 +11,7 @@ from dashboards.translations import say
 from dashboards.url_state import PageContext
 from footprint.access.audit_log import read
 from footprint.core.units import US_PER_DAY
-from footprint.i18n.formatting import moment
+from footprint.i18n.formatting import format_local_time
 
 PATH, TITLE = "/access", "nav_access"
 SHOWN_DAYS, MAX_ROWS = 30, 200
@@ -25,7 +25,7 @@ def content(context: PageContext) -> list[Any]:
     title = say(language, "access_title", number=str(len(found)), days=str(SHOWN_DAYS))
     rows = [
         (
-            moment(row["time"], context.config.timezone, language),
+            format_local_time(row["time"], context.config.timezone, language),
             say(language, f"role_{row['role']}"),
             f"{row['path']}?{row['query']}" if row["query"] else row["path"],
             row["cells"],

@@ -12,8 +12,8 @@ from dashboards.svg_component import Drawing, document
 from dashboards.translations import absent, say
 from dashboards.url_state import PageContext, protects
 from footprint.access.authorization import CONFIDENTIAL
-from footprint.config.models import UNDECLARED, at
-from footprint.i18n.formatting import energy_unit, estimate, percent
+from footprint.config.models import UNDECLARED, fact_at
+from footprint.i18n.formatting import energy_unit, format_estimate, format_percent
 
 PATH, TITLE = "/charter", "nav_charter"
 COLUMNS = ("recommended", "authorised", "under-study", "proscribed", UNDECLARED)
@@ -31,7 +31,7 @@ def content(context: PageContext) -> list[Any]:
     title = say(language, "charter_all")
     hidden = any(row.get("conf_status") == CONFIDENTIAL for row in rows.values())  # a share of what is shown is none of all
     if undecided and total and not hidden:
-        title = say(language, "charter_title", share=percent(undecided / total, language, floor=False))
+        title = say(language, "charter_title", share=format_percent(undecided / total, language, floor=False))
     largest = max((row["energy_kwh"] or 0.0 for row in rows.values()), default=0.0)
     traces = _traces(context)
     columns: list[Any] = []
@@ -94,7 +94,7 @@ def _ordered(names: list[str], rows: dict[str, Any]) -> list[str]:
 
 def _card(context: PageContext, name: str, row: dict[str, Any] | None, largest: float, trace: list[float | None]) -> html.Article:
     view, language = context.view, context.view.language
-    fact = at(context.config.use_cases, name, context.now_us)
+    fact = fact_at(context.config.use_cases, name, context.now_us)
     said = [fact.decided, fact.owner] if fact is not None else [say(language, "not_decided")]
     told: list[Any] = [html.H3(html.A(name, href=view.link("/use-cases", name=name)))]
     told += [html.P(" · ".join(each for each in said if each), className="sub")]
@@ -108,7 +108,7 @@ def _card(context: PageContext, name: str, row: dict[str, Any] | None, largest: 
                 html.Div(className=f"bar quality-{row['quality']}", style={"width": f"{width:.1f}%"}), className="track", **ASIDE
             )
         )
-        shown = estimate(row["energy_kwh"] / size, row["energy_low_kwh"] / size, row["energy_high_kwh"] / size, language)
+        shown = format_estimate(row["energy_kwh"] / size, row["energy_low_kwh"] / size, row["energy_high_kwh"] / size, language)
         told.append(html.P([html.B(f"{shown.value}\u00a0{unit} "), shown.interval], className="interval"))
         told.append(_spark(trace, language))
     return html.Article(told, className="use")

@@ -11,7 +11,7 @@ from dashboards.components import block, menu, message, scrolled, table
 from dashboards.translations import say
 from dashboards.url_state import PageContext
 from footprint.figures.query import BadQuery
-from footprint.i18n.formatting import estimate, number
+from footprint.i18n.formatting import format_estimate, format_number
 from footprint.queries.comparison import KINDS, Condition, compare, queries_by_name
 
 PATH, TITLE = "/compare", "nav_compare"
@@ -58,13 +58,13 @@ def _two(context: PageContext, kind: str, a: str, b: str) -> list[Any]:
     except BadQuery:
         return [message(say(language, "compare_pick", kind=say(language, kind).lower()), parts.period_words(context))]
     ratio = found.ratio
-    written = estimate(ratio.value, ratio.low, ratio.high, language)
+    written = format_estimate(ratio.value, ratio.low, ratio.high, language)
     title = say(language, "compare_none", a=a, b=b)
     if found.measurable:
         title = say(language, "compare_title", a=a, b=b, ratio=written.value, interval=written.interval)
     warned = [say(language, each.name).lower() for each in found.conditions if not each.alike]
     lead = say(language, "compare_warn", what=", ".join(warned)) if warned else parts.period_words(context)
-    each = [estimate(wh.value, wh.low, wh.high, language) for wh in (found.b_wh, found.a_wh)]
+    each = [format_estimate(wh.value, wh.low, wh.high, language) for wh in (found.b_wh, found.a_wh)]
     shown = [f"{one.value} {one.interval}" for one in each]
     told: list[tuple[Any, ...]] = [(say(language, "per_request"), *shown, f"{written.value} {written.interval}")]
     told += [
@@ -87,7 +87,7 @@ def _two(context: PageContext, kind: str, a: str, b: str) -> list[Any]:
 def _cell(value: Any, language: str) -> str:
     if value is None or value == "":
         return say(language, "unknown")
-    return number(float(value), language) if isinstance(value, int | float) else str(value)
+    return format_number(float(value), language) if isinstance(value, int | float) else str(value)
 
 
 def _difference(condition: Condition, language: str) -> str:
@@ -96,4 +96,4 @@ def _difference(condition: Condition, language: str) -> str:
         return say(language, "same")
     if condition.ratio is None:
         return say(language, "differs_words")
-    return say(language, "differs", ratio=number(max(condition.ratio, 1 / condition.ratio), language))
+    return say(language, "differs", ratio=format_number(max(condition.ratio, 1 / condition.ratio), language))

@@ -9,14 +9,14 @@ from dash import html
 from dashboards.components import block, message, scrolled, table
 from dashboards.translations import say
 from dashboards.url_state import PageContext
-from footprint.calendar.periods import named_period
+from footprint.calendar.periods import parse_period
 from footprint.core.timestamps import format_instant
-from footprint.editions.headline import headline_of
-from footprint.editions.release_calendar import calendar
+from footprint.editions.headline import headline_text
+from footprint.editions.release_calendar import release_rows
 from footprint.editions.repository import PublishedEdition, published_editions
 from footprint.editions.serialization import from_json
-from footprint.editions.texts import long
-from footprint.i18n.formatting import moment
+from footprint.editions.texts import long_period
+from footprint.i18n.formatting import format_local_time
 
 PATH, TITLE = "/editions", "nav_editions"
 FORMS = (("report.html", "HTML"), ("report.pdf", "PDF"))
@@ -30,7 +30,7 @@ def content(context: PageContext) -> list[Any]:
     announced = _calendar(context, found)
     if not found:
         return [message(say(language, "editions_title"), say(language, "editions_text")), announced]
-    periods = sorted({each.period for each in found}, key=lambda name: (named_period(name), name), reverse=True)
+    periods = sorted({each.period for each in found}, key=lambda name: (parse_period(name), name), reverse=True)
     return [
         html.H1(say(language, "nav_editions")),
         html.P(say(language, "editions_lead"), className="lead"),
@@ -45,21 +45,21 @@ def latest(context: PageContext) -> Any:
     found = published_editions(context.store) if context.store is not None else []
     if not found:
         return None
-    last = max(found, key=lambda each: (named_period(each.period), each.released_us))
-    title = long(named_period(last.period)).in_(language)
+    last = max(found, key=lambda each: (parse_period(each.period), each.released_us))
+    title = long_period(parse_period(last.period)).in_(language)
     links = [html.A(say(language, "read_edition"), href=context.view.link(PATH))]
-    return html.Section([html.H2(title), html.P(headline_of(from_json(last.report), language)), *links], className="edition")
+    return html.Section([html.H2(title), html.P(headline_text(from_json(last.report), language)), *links], className="edition")
 
 
 def _period(context: PageContext, versions: list[PublishedEdition]) -> html.Section:
     """The last version with its finding; those before it in a table that unfolds."""
     language, last = context.view.language, versions[-1]
-    title = long(named_period(last.period)).in_(language)
+    title = long_period(parse_period(last.period)).in_(language)
     head = [say(language, name) for name in ("version", "status", "released", "cause", "downloads")]
     rows = [_row(context, each) for each in reversed(versions)]
     return block(
         title,
-        headline_of(from_json(last.report), language),
+        headline_text(from_json(last.report), language),
         scrolled(table(head, rows, title), title, "prose"),
         language,
         data=[("JSON", f"/api/v1/reports/{last.period}")],
@@ -74,7 +74,7 @@ def _row(context: PageContext, published: PublishedEdition) -> tuple[Any, ...]:
     return (
         f"v{published.version}",
         say(language, f"edition_{published.status}"),
-        moment(format_instant(published.released_us), context.config.timezone, language),
+        format_local_time(format_instant(published.released_us), context.config.timezone, language),
         " · ".join(part for part in (kind, causes) if part),
         html.Span(_downloads(published, language), className="downloads"),
     )
@@ -98,13 +98,13 @@ def _calendar(context: PageContext, found: list[PublishedEdition]) -> html.Secti
     head = [say(language, name) for name in ("period", "release", "announced", "released", "state")]
     rows = [
         (
-            long(named_period(row["period"])).in_(language),
+            long_period(parse_period(row["period"])).in_(language),
             say(language, f"edition_{row['release']}"),
-            moment(row["announced"], zone, language),
-            moment(row["released"], zone, language) if row["released"] else "",
+            format_local_time(row["announced"], zone, language),
+            format_local_time(row["released"], zone, language) if row["released"] else "",
             say(language, f"release_{row['state'].replace(' ', '_')}"),
         )
-        for row in calendar(context.config, found, context.now_us)
+        for row in release_rows(context.config, found, context.now_us)
     ]
     title = say(language, "editions_calendar")
     return block(

@@ -16,8 +16,8 @@ from dashboards.components import block, error_boundary, menu, message, table
 from dashboards.service_cards import by_phase, links, picture, steps, waste
 from dashboards.translations import say
 from dashboards.url_state import PageContext
-from footprint.charts.figures import Axis, Spot, dumbbells, plane, stair
-from footprint.i18n.formatting import bracket, estimate, number
+from footprint.charts.figures import Axis, ScatterPoint, dumbbell_chart, scatter_plot, staircase
+from footprint.i18n.formatting import format_bracket, format_estimate, format_number
 from footprint.queries.model_comparison import alternatives, compare_models
 
 PATH, TITLE = "/efficiency", "nav_efficiency"
@@ -77,7 +77,7 @@ def _headline(found: list[Row], several: bool, language: str) -> str:
     if not sure:
         return say(language, "eff_no_better" if several else "eff_alone")
     best = max(sure, key=lambda row: row["current_requests"] * (row["current_wh"] - row["alternative_wh"]))
-    shown = estimate(best["ratio"], best["ratio_low"], best["ratio_high"], language)
+    shown = format_estimate(best["ratio"], best["ratio_low"], best["ratio_high"], language)
     values = {name: best[name] for name in ("use_case", "current", "alternative")}
     return say(language, "eff_headline", **values, ratio=shown.value, interval=shown.interval)
 
@@ -103,7 +103,7 @@ def _choices(context: PageContext, task: str, ranked: list[str], by: str, rows: 
         ),
     ]
     if any(row["score"] is not None for row in rows):
-        scores = [("", none), *((f"{each:g}", number(each, language)) for each in SCORES)]
+        scores = [("", none), *((f"{each:g}", format_number(each, language)) for each in SCORES)]
         now = _said(view.get("min_score"), none, "", language)
         shown.append(menu(view, "min_score", say(language, "eff_min_score"), now, scores))
     named: dict[str, Any] = {"aria-label": say(language, "eff_limits")}
@@ -112,7 +112,7 @@ def _choices(context: PageContext, task: str, ranked: list[str], by: str, rows: 
 
 def _said(text: str, none: str, unit: str, language: str) -> str:
     value = _limit(text)
-    return none if value is None else f"{number(value, language)}{unit}"
+    return none if value is None else f"{format_number(value, language)}{unit}"
 
 
 def _frontier(context: PageContext, task: str, rows: list[Row], by: str, limits: tuple[float | None, float | None]) -> Any:
@@ -126,7 +126,7 @@ def _frontier(context: PageContext, task: str, rows: list[Row], by: str, limits:
     best = min(kept, key=lambda row: row["wh_per_response"], default=None)
     title = say(language, "eff_frontier_none", use_case=task)
     if best is not None:
-        shown = estimate(best["wh_per_response"], best["wh_low"], best["wh_high"], language)
+        shown = format_estimate(best["wh_per_response"], best["wh_low"], best["wh_high"], language)
         title = say(language, "eff_frontier", use_case=task, model=best["model"], wh=shown.value, interval=shown.interval)
     sub = say(language, f"eff_frontier_{by}", period=parts.period_words(context))
     body: Any = html.P(say(language, "eff_frontier_unknown"))
@@ -137,7 +137,7 @@ def _frontier(context: PageContext, task: str, rows: list[Row], by: str, limits:
     told = [
         (
             row["model"],
-            number(row["requests"], language),
+            format_number(row["requests"], language),
             *_figure(row, "wh_per_response", "wh_low", "wh_high", language),
             *_figure(row, "latency_p95_s", "latency_low_s", "latency_high_s", language),
             *_figure(row, "score", "score_low", "score_high", language),
@@ -172,7 +172,7 @@ def _plane(
 ) -> Any:
     mark = f"undominated_{by}"
     spots = [
-        Spot(
+        ScatterPoint(
             row["wh_per_response"],
             row[worth],
             row["model"],
@@ -192,13 +192,13 @@ def _plane(
         y = Axis(0.0, most * 1.15, say(language, "eff_latency_axis"), inverted=True)
     best = sorted((row["wh_per_response"], row[worth]) for row in rows if row[mark])
     washed = (limits[0], say(language, "eff_too_slow")) if by == "latency" else (limits[1], say(language, "eff_too_poor"))
-    return plane(spots, x, y, title="", lines=[(stair(best, x.high), "stair")], washed=washed, language=language)
+    return scatter_plot(spots, x, y, title="", lines=[(staircase(best, x.high), "stair")], washed=washed, language=language)
 
 
 def _figure(row: Row, value: str, low: str, high: str, language: str) -> tuple[str, str]:
     if row[value] is None:
         return say(language, "unknown"), ""
-    shown = estimate(row[value], row[low], row[high], language)
+    shown = format_estimate(row[value], row[low], row[high], language)
     return shown.value, shown.interval
 
 
@@ -211,23 +211,25 @@ def _alternatives(context: PageContext, found: list[Row]) -> Any:
     language = context.view.language
     drawn, told = [], []
     for row in found:
-        shown = estimate(row["ratio"], row["ratio_low"], row["ratio_high"], language)
+        shown = format_estimate(row["ratio"], row["ratio_low"], row["ratio_high"], language)
         words = say(language, "eff_times", ratio=shown.value, interval=shown.interval)
         if not row["measurable"]:
             words = say(language, "no_difference")
-        counts = " / ".join(number(row[f"{which}_requests"], language) for which in ("current", "alternative"))
+        counts = " / ".join(format_number(row[f"{which}_requests"], language) for which in ("current", "alternative"))
         drawn.append({**row, "said": f"{words} · n {counts}"})
         wh = [
-            bracket(number(row[f"{which}_wh_low"], language), number(row[f"{which}_wh_high"], language), language)
+            format_bracket(
+                format_number(row[f"{which}_wh_low"], language), format_number(row[f"{which}_wh_high"], language), language
+            )
             for which in ("current", "alternative")
         ]
         told.append(
             (
                 row["use_case"],
                 row["current"],
-                f"{number(row['current_wh'], language)} {wh[0]}",
+                f"{format_number(row['current_wh'], language)} {wh[0]}",
                 row["alternative"],
-                f"{number(row['alternative_wh'], language)} {wh[1]}",
+                f"{format_number(row['alternative_wh'], language)} {wh[1]}",
                 words,
                 counts,
                 say(language, "eff_differs", what=row["differs"]) if row["differs"] else say(language, "same"),
@@ -237,7 +239,7 @@ def _alternatives(context: PageContext, found: list[Row]) -> Any:
     title = say(language, "eff_alternatives", better=str(better), uses=str(len(found)))
     names = say(language, "eff_current"), say(language, "eff_best")
     unit = say(language, "eff_wh")
-    body = dumbbells(drawn, "use_case", "current_wh", "alternative_wh", "said", unit=unit, title="", words=names)
+    body = dumbbell_chart(drawn, "use_case", "current_wh", "alternative_wh", "said", unit=unit, title="", words=names)
     columns = ("use_case", "eff_current", "eff_wh", "eff_best", "eff_wh", "eff_ratio", "requests", "condition")
     head = [say(language, name) for name in columns]
     sub = f"{say(language, 'eff_alternatives_sub')} {parts.period_words(context)}"

@@ -16,9 +16,9 @@ from dashboards.ranked_bars import bars, shown_of
 from dashboards.translations import say
 from dashboards.url_state import PageContext
 from footprint.access.authorization import CONFIDENTIAL
-from footprint.config.models import ALWAYS, UNDECLARED, UseCaseFact, at
+from footprint.config.models import ALWAYS, UNDECLARED, UseCaseFact, fact_at
 from footprint.core.timestamps import format_instant
-from footprint.i18n.formatting import energy_unit, moment, number, percent
+from footprint.i18n.formatting import energy_unit, format_local_time, format_number, format_percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +104,11 @@ def _line(kind: Entities, context: PageContext, row: Row, size: float) -> list[A
         cells += ([] if kind.column in PLACES else ["[c]", ""]) + ["[c]"]
     elif kind.column not in PLACES:
         counted = row["requests"] and not bracketed
-        cells.append(number(row["requests"], language, 9) if counted else say(language, "not_applicable"))
+        cells.append(format_number(row["requests"], language, 9) if counted else say(language, "not_applicable"))
         known = counted and row["energy_kwh"] is not None
-        cells.append(number(1000 * row["energy_kwh"] / row["requests"], language) if known else "")
+        cells.append(format_number(1000 * row["energy_kwh"] / row["requests"], language) if known else "")
     if not hidden:
-        cells.append(percent(row["coverage"], language) if row["coverage"] is not None else say(language, "unknown"))
+        cells.append(format_percent(row["coverage"], language) if row["coverage"] is not None else say(language, "unknown"))
     if kind.column == "use_case":
         cells.append("" if bracketed else say(language, context.config.charter_at(name, context.now_us)))
     return cells
@@ -160,7 +160,7 @@ def _lead(kind: Entities, inside: PageContext, context: PageContext, whole: Row)
     everything = context.rows()
     if not everything or not everything[0]["energy_kwh"] or whole["energy_kwh"] is None:
         return parts.period_words(context)
-    share = percent(whole["energy_kwh"] / everything[0]["energy_kwh"], language, floor=False)
+    share = format_percent(whole["energy_kwh"] / everything[0]["energy_kwh"], language, floor=False)
     return say(language, "part_of", kind=say(language, kind.column), share=share, period=parts.period_words(context))
 
 
@@ -183,7 +183,7 @@ def _stamp(kind: Entities, context: PageContext, name: str) -> list[Any]:
     if kind.column != "use_case":
         return []
     language = context.view.language
-    fact = at(context.config.use_cases, name, context.now_us)
+    fact = fact_at(context.config.use_cases, name, context.now_us)
     status = say(language, fact.charter if fact else UNDECLARED)
     told = (
         say(language, "stamp_since", status=status, date=fact.decided)
@@ -201,7 +201,7 @@ def _decisions(context: PageContext, name: str) -> Any:
         return None
     body = []
     for fact in sorted(facts, key=lambda fact: -fact.since_us):
-        since = "" if fact.since_us == ALWAYS else moment(format_instant(fact.since_us), zone, language)
+        since = "" if fact.since_us == ALWAYS else format_local_time(format_instant(fact.since_us), zone, language)
         body.append((fact.decided or since or say(language, "unknown"), say(language, fact.charter), fact.owner or "", since))
     head = [say(language, each) for each in ("decided", "charter_status", "owner", "holds_since")]
     title = say(language, "decisions_title")

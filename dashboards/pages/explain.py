@@ -16,7 +16,7 @@ from footprint.access.authorization import CONFIDENTIAL
 from footprint.core.timestamps import parse_instant
 from footprint.core.units import US_PER_DAY
 from footprint.figures.engine import open_result
-from footprint.i18n.formatting import energy_unit, estimate, interval, mass_unit, number
+from footprint.i18n.formatting import energy_unit, format_estimate, format_interval, format_number, mass_unit
 from footprint.queries.energy_balance import energy_balance
 from footprint.queries.methods import METHODS
 
@@ -76,12 +76,12 @@ def _below(context: PageContext) -> list[Any]:
 
 def _value(row: dict[str, Any], figure: str, language: str) -> str:
     if figure == "requests":
-        return f"{number(row['requests'] or 0, language)} · {say(language, 'exact')}"
+        return f"{format_number(row['requests'] or 0, language)} · {say(language, 'exact')}"
     if figure == "wh_thousand":
         if not row["requests"]:
             return say(language, "unknown")
         each = [1e6 * row[name] / row["requests"] for name in ("energy_kwh", "energy_low_kwh", "energy_high_kwh")]
-        shown = estimate(each[0], each[1], each[2], language)
+        shown = format_estimate(each[0], each[1], each[2], language)
         return f"{shown.value}\u00a0Wh {shown.interval}"
     names = (
         figure,
@@ -92,19 +92,19 @@ def _value(row: dict[str, Any], figure: str, language: str) -> str:
         return say(language, "unknown")
     size, unit = (energy_unit if figure.endswith("kwh") else mass_unit)(row[figure])
     value, low, high = (row[name] / size for name in names)
-    shown = estimate(value, low, high, language)
+    shown = format_estimate(value, low, high, language)
     return f"{shown.value}\u00a0{unit} {shown.interval} · {say(language, 'quality_' + row['quality'])}"
 
 
 def _formula(row: dict[str, Any], figure: str, language: str) -> html.Table:
     size, unit = energy_unit(row["energy_kwh"])
-    body: list[tuple[Any, ...]] = [(say(language, name), number(row[name] / size, language)) for name in PARTS]
-    body.append((html.B(say(language, "sum")), html.B(number(row["energy_kwh"] / size, language))))
+    body: list[tuple[Any, ...]] = [(say(language, name), format_number(row[name] / size, language)) for name in PARTS]
+    body.append((html.B(say(language, "sum")), html.B(format_number(row["energy_kwh"] / size, language))))
     if figure == "co2e_location_g" and row["co2e_location_g"] is not None:
-        body.append((f"× {say(language, 'grid')}, g/kWh", number(row["co2e_location_g"] / row["energy_kwh"], language)))
-        body.append((f"= {say(language, 'co2e')}, g", number(row["co2e_location_g"], language)))
+        body.append((f"× {say(language, 'grid')}, g/kWh", format_number(row["co2e_location_g"] / row["energy_kwh"], language)))
+        body.append((f"= {say(language, 'co2e')}, g", format_number(row["co2e_location_g"], language)))
     if figure in ("requests", "wh_thousand") and row["requests"]:
-        body.append((f"÷ {say(language, 'requests')}", number(row["requests"], language)))
+        body.append((f"÷ {say(language, 'requests')}", format_number(row["requests"], language)))
     return table([say(language, "name"), unit], body, say(language, "step_formula"))
 
 
@@ -117,13 +117,13 @@ def _facts(context: PageContext) -> html.Table:
         for group in (together.groups if together is not None else {}).values():
             for place, _ in group.cells:
                 b = place.basis
-                low_high = (interval(b.pue[1], b.pue[2], language), interval(b.uplift[1], b.uplift[2], language))
+                low_high = (format_interval(b.pue[1], b.pue[2], language), format_interval(b.uplift[1], b.uplift[2], language))
                 found[
                     b.host,
                     b.site,
-                    f"{number(b.pue[0], language)} {low_high[0]}{' [e]' if b.pue_assumed else ''}",
-                    f"{number(b.uplift[0], language)} {low_high[1]}{' [e]' if b.uplift_assumed else ''}",
-                    f"{b.factor_id} = {number(b.factor[0], language)} g/kWh" if b.factor else say(language, "unknown"),
+                    f"{format_number(b.pue[0], language)} {low_high[0]}{' [e]' if b.pue_assumed else ''}",
+                    f"{format_number(b.uplift[0], language)} {low_high[1]}{' [e]' if b.uplift_assumed else ''}",
+                    f"{b.factor_id} = {format_number(b.factor[0], language)} g/kWh" if b.factor else say(language, "unknown"),
                     b.factor_version,
                 ] = None
     head = [say(language, "host"), say(language, "site"), "PUE", "k", say(language, "factor"), "version"]
@@ -150,7 +150,7 @@ def _rows(context: PageContext) -> Any:
                 + urlencode({"of": row["host"], "device": row["device"], "day": str(utc // US_PER_DAY)})
             )
             link = html.A(shown, href=address)
-        body.append((row["host"], row["device"], day, number(row["energy_kwh"] / size, language), row["quality"], link))
+        body.append((row["host"], row["device"], day, format_number(row["energy_kwh"] / size, language), row["quality"], link))
     head = [say(language, name) for name in ("host", "device", "date")] + [
         unit,
         say(language, "quality"),

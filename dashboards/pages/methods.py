@@ -11,7 +11,7 @@ from dashboards.parts.bundles import bundles, cited
 from dashboards.translations import say
 from dashboards.url_state import PageContext
 from footprint.aggregation import METHOD_VERSION
-from footprint.i18n.formatting import interval, number
+from footprint.i18n.formatting import format_interval, format_number
 from footprint.impact.factor_book import shipped_book
 from footprint.ledger.factor_store import load_factor_book
 from footprint.queries.declared_facts import declared_facts
@@ -33,8 +33,8 @@ def content(context: PageContext) -> list[Any]:
     told = [
         (
             f"{factor.kind}{' · ' + say(language, 'inventory_factor') if factor.kind == context.config.electricity else ''}",
-            number(factor.value, language, 4),
-            interval(factor.low, factor.high, language) if factor.low is not None and factor.high is not None else "",
+            format_number(factor.value, language, 4),
+            format_interval(factor.low, factor.high, language) if factor.low is not None and factor.high is not None else "",
             factor.unit,
             factor.valid_from.isoformat(),
             factor.bundle,
@@ -46,8 +46,8 @@ def content(context: PageContext) -> list[Any]:
     facts = [
         (
             f"{row['fact']} {row['of']}",
-            number(row["value"], language),
-            interval(row["low"], row["high"], language),
+            format_number(row["value"], language),
+            format_interval(row["low"], row["high"], language),
             row["category"] or "",
             say(language, "yes" if row["assumed"] else "no"),
         )

@@ -16,8 +16,8 @@ from footprint.access.authorization import CONFIDENTIAL
 from footprint.calendar.periods import period_at
 from footprint.core.timestamps import format_instant, parse_instant
 from footprint.core.units import US_PER_S
-from footprint.editions.sections.uncertainty import lowered, words
-from footprint.i18n.formatting import energy_unit, moment, number, percent
+from footprint.editions.sections.uncertainty import cause_text, lower_first
+from footprint.i18n.formatting import energy_unit, format_local_time, format_number, format_percent
 from footprint.queries.energy_balance import energy_balance
 from footprint.queries.split_diagnostics import split_diagnostics
 from footprint.queries.uncertainty_budget import uncertainty_budget
@@ -38,7 +38,7 @@ def content(context: PageContext) -> list[Any]:
     if whole.get("conf_status") == CONFIDENTIAL:
         return [parts.filters(context), *parts.headline(context, whole, None, None)]
     if whole["coverage"] is not None:
-        title = say(language, "quality_title", share=percent(whole["coverage"], language))
+        title = say(language, "quality_title", share=format_percent(whole["coverage"], language))
     if context.store is None:
         return [
             parts.filters(context),
@@ -82,9 +82,9 @@ def _months(context: PageContext, whole: Row) -> Any:
         body.append(
             (
                 month,
-                percent(row["coverage"], language),
+                format_percent(row["coverage"], language),
                 badge(row["quality"], language),
-                f"±{percent(half, language, floor=False)}",
+                f"±{format_percent(half, language, floor=False)}",
                 status,
             )
         )
@@ -118,9 +118,9 @@ def _causes(context: PageContext) -> Any:
             )
             for side in ("low", "high")
         ]
-        amounts = [number(row[f"{side}_kwh"] / size, language) for side in ("low", "high")]
-        body.append((words(row["cause"]).in_(language), html.Div(sides, className="tornado", **ASIDE), *amounts))
-    title = say(language, "causes_title", cause=lowered(words(found[0]["cause"]).in_(language)))
+        amounts = [format_number(row[f"{side}_kwh"] / size, language) for side in ("low", "high")]
+        body.append((cause_text(row["cause"]).in_(language), html.Div(sides, className="tornado", **ASIDE), *amounts))
+    title = say(language, "causes_title", cause=lower_first(cause_text(found[0]["cause"]).in_(language)))
     head = [say(language, "cause"), "", say(language, "low"), say(language, "high")]
     return block(
         title,
@@ -148,7 +148,7 @@ def _balance(context: PageContext) -> Any:
         (
             row["host"],
             *(
-                number((row[name] or 0.0) / size, language)
+                format_number((row[name] or 0.0) / size, language)
                 for name in ("meter_kwh", "services_kwh", "idle_kwh", "unattributed_kwh")
             ),
             str(row["residual_uj"]),
@@ -172,8 +172,8 @@ def _splits(context: PageContext) -> Any:
             row["host"],
             say(language, f"split_{row['status']}"),
             reason_words(row["reason"] or "", language),
-            number(row["requests"] or 0, language),
-            "" if row["residual"] is None else percent(row["residual"], language, floor=False),
+            format_number(row["requests"] or 0, language),
+            "" if row["residual"] is None else format_percent(row["residual"], language, floor=False),
         )
         for row in found[-MAX_SPLITS:]
     ]
@@ -197,8 +197,8 @@ def _jobs(context: PageContext) -> Any:
         (
             run["name"],
             run["status"],
-            moment(format_instant(run["started_us"]), context.config.timezone, language),
-            "" if run["ended_us"] is None else number((run["ended_us"] - run["started_us"]) / US_PER_S, language),
+            format_local_time(format_instant(run["started_us"]), context.config.timezone, language),
+            "" if run["ended_us"] is None else format_number((run["ended_us"] - run["started_us"]) / US_PER_S, language),
             run["said"],
         )
         for run in found

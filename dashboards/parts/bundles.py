@@ -10,8 +10,8 @@ from dash import html
 from dashboards.components import block, menu, scrolled, table
 from dashboards.translations import say
 from dashboards.url_state import PageContext
-from footprint.i18n.formatting import interval, number, signed
-from footprint.i18n.source_titles import source_in
+from footprint.i18n.formatting import format_change, format_interval, format_number
+from footprint.i18n.source_titles import translate_source
 from footprint.impact.factor_book import FactorBook
 from footprint.queries.factor_diff import bundle_differences, bundles_of
 from footprint.queries.methods import method_rows
@@ -66,7 +66,7 @@ def _cells(row: Row, labels: dict[str, str], language: str) -> tuple[Any, ...]:
         f"{row['valid_from']}{until}",
         _value(row, "before", language),
         _value(row, "after", language),
-        "[x]" if row["change"] is None else signed(row["change"], language),
+        "[x]" if row["change"] is None else format_change(row["change"], language),
         moved or say(language, "moves_none"),
         html.Span(cited(row["source_after"] or row["source_before"] or "", language)),
         row["bundle_after"] or row["bundle_before"],
@@ -78,10 +78,10 @@ def _value(row: Row, side: str, language: str) -> str:
     value, low, high = (row[f"{name}_{side}"] for name in ("value", "low", "high"))
     if value is None:
         return "[x]"
-    around = f" {interval(low, high, language)}" if low is not None and high is not None else ""
-    return f"{number(value, language, 4)}\u00a0{row['unit']}{around}"
+    around = f" {format_interval(low, high, language)}" if low is not None and high is not None else ""
+    return f"{format_number(value, language, 4)}\u00a0{row['unit']}{around}"
 
 
 def cited(source: str, language: str) -> list[Any]:
     """A source with titles of others marked in their own language."""
-    return [html.Span(text, lang=own) if own else text for text, own in source_in(source, language)]
+    return [html.Span(text, lang=own) if own else text for text, own in translate_source(source, language)]

@@ -15,7 +15,7 @@ from dashboards.translations import say
 from dashboards.url_state import PageContext
 from footprint.core.timestamps import parse_instant, to_datetime
 from footprint.core.units import US_PER_DAY
-from footprint.i18n.formatting import energy_unit, number
+from footprint.i18n.formatting import energy_unit, format_number
 from footprint.ledger.intensity_series import known_series, series_values
 from footprint.queries.hourly_profile import hourly_energy
 
@@ -56,8 +56,8 @@ def calendar(context: PageContext, whole: Row) -> Any:
     body = [
         (
             str(hour),
-            number(kwh / size, language),
-            *([number(grid_means[hour], language) if hour in grid_means else "[x]"] if series else []),
+            format_number(kwh / size, language),
+            *([format_number(grid_means[hour], language) if hour in grid_means else "[x]"] if series else []),
         )
         for hour, kwh in sorted(means.items())
     ]
@@ -65,7 +65,7 @@ def calendar(context: PageContext, whole: Row) -> Any:
         [
             say(language, "calendar_key", unit=unit),
             html.Span([html.Span(className=f"q{step}") for step in range(STEPS)], className="swatches"),
-            say(language, "calendar_range", largest=number(largest / size, language)),
+            say(language, "calendar_range", largest=format_number(largest / size, language)),
         ],
         className="calendar-key",
         **ASIDE,
@@ -89,7 +89,7 @@ def _finding(means: dict[int, float], language: str) -> str:
     if means[quiet] <= 0:
         return say(language, "calendar", hour=str(peak))
     return say(
-        language, "calendar_times", hour=str(peak), quiet=str(quiet), ratio=number(means[peak] / means[quiet], language, 2)
+        language, "calendar_times", hour=str(peak), quiet=str(quiet), ratio=format_number(means[peak] / means[quiet], language, 2)
     )
 
 

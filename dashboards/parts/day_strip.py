@@ -18,7 +18,7 @@ from footprint.core.timestamps import parse_instant, to_datetime
 from footprint.core.units import US_PER_DAY
 from footprint.figures.coverage import UNEXPECTED
 from footprint.figures.engine import open_result
-from footprint.i18n.formatting import moment, percent
+from footprint.i18n.formatting import format_local_time, format_percent
 
 STATES = ("measured", "estimated", "missing")
 STALE_US = US_PER_DAY
@@ -56,11 +56,11 @@ def day_strip(context: PageContext, whole: Row, found: Callable[[], States] | No
         for day, state in states:
             by_day[day] = min(by_day.get(day, UNEXPECTED), state, key=worst.index)
     status = say(language, "status_provisional" if "provisional" in whole["status"] else "status_final")
-    end = moment(whole["period_end"], context.config.timezone, language)
+    end = format_local_time(whole["period_end"], context.config.timezone, language)
     told = say(language, "data_to", end=end, zone=str(context.config.timezone))
     share = say(language, "not_covered")
     if whole["coverage"] is not None:
-        share = say(language, "strip_measured", share=percent(whole["coverage"], language))
+        share = say(language, "strip_measured", share=format_percent(whole["coverage"], language))
     stale: list[Any] = []
     ends = context.view.bounds(context.config, context.now_us)[1]
     if (ends is None or ends > context.now_us) and context.now_us - parse_instant(whole["period_end"]) > STALE_US:
@@ -85,11 +85,11 @@ def seen(context: PageContext, whole: Row | None = None, found: Callable[[], Sta
     for host, states in by_host.items():
         expected = sum(state != UNEXPECTED for _, state in states)
         share = sum(state == "measured" for _, state in states) / max(expected, 1)
-        label = f"{host} : {percent(share, language)} {say(language, 'measured')}"
+        label = f"{host} : {format_percent(share, language)} {say(language, 'measured')}"
         name = html.Span(html.A(host, href=context.view.link("/hosts", name=host)), className="strip-name")
-        rows.append(html.Div([name, strip(states, label), html.B(percent(share, language))], className="strip-row"))
+        rows.append(html.Div([name, strip(states, label), html.B(format_percent(share, language))], className="strip-row"))
         counts = [sum(state == kind for _, state in states) for kind in STATES]
-        told.append((host, *(str(each) for each in counts), percent(share, language)))
+        told.append((host, *(str(each) for each in counts), format_percent(share, language)))
     key = [html.Span([html.Span(className=f"cell {kind}", **ASIDE), say(language, kind)], className="key") for kind in STATES]
     head = [say(language, "host"), *(say(language, kind) for kind in STATES), say(language, "coverage_short")]
     days = [day for day, _ in next(iter(by_host.values()), [])]

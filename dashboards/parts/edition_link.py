@@ -8,9 +8,9 @@ from dash import html
 
 from dashboards.translations import say
 from dashboards.url_state import PageContext
-from footprint.calendar.periods import MONTHS_OF, named_period, period_at
+from footprint.calendar.periods import MONTHS_PER_PERIOD, parse_period, period_at
 from footprint.editions.repository import Release
-from footprint.editions.texts import short
+from footprint.editions.texts import short_period
 
 
 def edition_of(context: PageContext) -> Release | None:
@@ -19,7 +19,7 @@ def edition_of(context: PageContext) -> Release | None:
     if begin is None or end is None:
         return None
     zone = context.config.timezone
-    for length in MONTHS_OF.values():
+    for length in MONTHS_PER_PERIOD.values():
         period = period_at(begin, zone, length)
         if period.bounds_us(zone) == (begin, end):
             return context.published(str(period))
@@ -31,7 +31,7 @@ def published_words(context: PageContext) -> str:
     found, language = edition_of(context), context.view.language
     if found is None:
         return ""
-    period = short(named_period(found.period)).in_(language)
+    period = short_period(parse_period(found.period)).in_(language)
     return say(language, "published_as", period=period, version=str(found.version))
 
 

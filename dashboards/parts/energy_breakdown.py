@@ -12,7 +12,7 @@ from dashboards.parts.headlines import source
 from dashboards.parts.key_figures import comparable
 from dashboards.translations import say
 from dashboards.url_state import PageContext
-from footprint.i18n.formatting import energy_unit, estimate, percent
+from footprint.i18n.formatting import energy_unit, format_estimate, format_percent
 
 PARTS = ("accelerator_active_kwh", "accelerator_idle_kwh", "host_kwh", "facility_kwh")
 NARROW = 0.09  # a smaller share has no place for its words
@@ -30,12 +30,12 @@ def made_of(context: PageContext, whole: Row) -> Any:
     size, unit = energy_unit(whole["energy_kwh"])
     shares = {part: whole[part] / whole["energy_kwh"] for part in PARTS}
     beside = 1 - shares[PARTS[0]]
-    title = say(language, "made_of_title", share=percent(beside, language, floor=False))
+    title = say(language, "made_of_title", share=format_percent(beside, language, floor=False))
     body = [
         (
             name,
-            *(estimate(row[part] / size, None, None, language).value for part in PARTS),
-            estimate(row["energy_kwh"] / size, None, None, language).value,
+            *(format_estimate(row[part] / size, None, None, language).value for part in PARTS),
+            format_estimate(row["energy_kwh"] / size, None, None, language).value,
         )
         for name, row in rows
     ]
@@ -59,7 +59,7 @@ def _row(name: str, row: Row, language: str, *, now: bool) -> html.Div:
     shares = [(part, row[part] / row["energy_kwh"]) for part in PARTS]
     drawn = [html.Div(className=f"part {part}", style={"flex": f"{share:.4f} 0 0"}) for part, share in shares]
     words = [
-        html.Span(percent(share, language, floor=False) if share >= NARROW else "", style={"flex": f"{share:.4f} 0 0"})
+        html.Span(format_percent(share, language, floor=False) if share >= NARROW else "", style={"flex": f"{share:.4f} 0 0"})
         for _, share in shares
     ]
     return html.Div(

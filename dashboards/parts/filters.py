@@ -12,7 +12,7 @@ from dashboards.components import menu
 from dashboards.parts.edition_link import published
 from dashboards.translations import say
 from dashboards.url_state import FILTERS, PERIODS, VERSUS, VIEWS, PageContext, protects
-from footprint.calendar.periods import MONTHS_OF, BadPeriod, Period, named_period, period_at
+from footprint.calendar.periods import MONTHS_PER_PERIOD, BadPeriod, Period, parse_period, period_at
 from footprint.core.timestamps import to_datetime
 from footprint.core.units import US_PER_DAY
 from footprint.figures.query import PLACES
@@ -60,7 +60,7 @@ def filters(context: PageContext) -> html.Nav:
 
 def _over(context: PageContext, length: str, count: int) -> list[Period]:
     """The last periods of a length that are over, the latest first."""
-    now = period_at(context.now_us, context.config.timezone, MONTHS_OF[length])
+    now = period_at(context.now_us, context.config.timezone, MONTHS_PER_PERIOD[length])
     return [now.shifted(-back) for back in range(1, count + 1)]
 
 
@@ -75,7 +75,7 @@ def period_name(period: Period, language: str) -> str:
 
 def _named(text: str) -> Period | None:
     try:
-        return named_period(text)
+        return parse_period(text)
     except BadPeriod:
         return None
 

@@ -12,7 +12,14 @@ from dashboards.translations import say
 from dashboards.url_state import PageContext, protects
 from footprint.access.authorization import CONFIDENTIAL
 from footprint.figures import Query
-from footprint.i18n.formatting import energy_unit, estimate, fixed, moment, number, percent
+from footprint.i18n.formatting import (
+    energy_unit,
+    format_decimals,
+    format_estimate,
+    format_local_time,
+    format_number,
+    format_percent,
+)
 
 FIRST_IMPORT = "footprint import requests --as litellm spend.jsonl"
 
@@ -23,7 +30,7 @@ def nothing(context: PageContext) -> list[Any]:
     whole = context.ask(Query()).rows
     if not whole:
         return [message(say(language, "empty_title"), say(language, "empty")), first_steps(language)]
-    last = moment(whole[0]["period_end"], context.config.timezone, language)
+    last = format_local_time(whole[0]["period_end"], context.config.timezone, language)
     if protects(context.role, context.view):
         return [message(say(language, "empty_period"), say(language, "empty_period_protected", last=last))]
     return [
@@ -42,27 +49,31 @@ def first_steps(language: str) -> html.Ol:
 def headline(context: PageContext, row: Row, ratio: Any, requests: float | None) -> list[Any]:
     """The finding, and a sentence below it: never more than the interval of the change allows."""
     language = context.view.language
-    dates = {name: moment(row[f"period_{name}"], context.config.timezone, language) for name in ("start", "end")}
+    dates = {name: format_local_time(row[f"period_{name}"], context.config.timezone, language) for name in ("start", "end")}
     lead = say(language, "lead", **dates, zone=str(context.config.timezone))
     if row.get("conf_status") == CONFIDENTIAL:
         return [html.H1(say(language, "headline_hidden")), html.P(say(language, "lead_hidden"), className="lead")]
     if row["energy_kwh"] is None:
-        title = say(language, "headline_unread", requests=number(row["requests"] or 0, language))
+        title = say(language, "headline_unread", requests=format_number(row["requests"] or 0, language))
         return [html.H1(title), html.P(lead, className="lead")]
     if ratio is None:
         size, unit = energy_unit(row["energy_kwh"])
-        shown = estimate(row["energy_kwh"] / size, row["energy_low_kwh"] / size, row["energy_high_kwh"] / size, language)
+        shown = format_estimate(row["energy_kwh"] / size, row["energy_low_kwh"] / size, row["energy_high_kwh"] / size, language)
         key = "headline" if row["requests"] else "headline_alone"
         energy = f"{shown.value}\u00a0{unit}"
-        title = say(language, key, energy=energy, requests=number(row["requests"] or 0, language))
+        title = say(language, key, energy=energy, requests=format_number(row["requests"] or 0, language))
         return [html.H1(title), html.P(lead, className="lead")]
     if ratio.low <= 1 <= ratio.high:
         title = say(language, "no_change")
     else:
-        title = say(language, "rose" if ratio.value > 1 else "fell", change=percent(abs(ratio.value - 1), language, floor=False))
+        title = say(
+            language, "rose" if ratio.value > 1 else "fell", change=format_percent(abs(ratio.value - 1), language, floor=False)
+        )
     if requests and round(requests, 2) != 1:
         more = say(
-            language, "with_more" if requests > 1 else "with_fewer", change=percent(abs(requests - 1), language, floor=False)
+            language,
+            "with_more" if requests > 1 else "with_fewer",
+            change=format_percent(abs(requests - 1), language, floor=False),
         )
         title = f"{title}, {more}"
     compared = say(language, "compared", period=period_words(context), before=reference_words(context))
@@ -79,7 +90,7 @@ def _each(ratio: Any, requests: float | None, language: str) -> str:
     return say(
         language,
         "each_more" if value > 0 else "each_less",
-        change=percent(abs(value), language, floor=False),
+        change=format_percent(abs(value), language, floor=False),
         interval=points(low, high, language),
     )
 
@@ -92,7 +103,7 @@ def points(low: float, high: float, language: str) -> str:
 
 def point(share: float, language: str) -> str:
     """A change in whole percent with its sign."""
-    text = fixed(share * 100, 0, language)
+    text = format_decimals(share * 100, 0, language)
     return f"+{text}" if round(share * 100) > 0 else text
 
 
@@ -110,10 +121,12 @@ def shares_title(rows: list[Row], column: str, language: str, otherwise: str) ->
     if column == "use_case":  # a phrase; names of services, models and hosts stay as they are written
         first = first[:1].upper() + first[1:]
     if len(known) < 3:
-        return say(language, "share_one", first=first, share=percent(known[0]["energy_kwh"] / total, language, floor=False))
+        return say(
+            language, "share_one", first=first, share=format_percent(known[0]["energy_kwh"] / total, language, floor=False)
+        )
     share = (known[0]["energy_kwh"] + known[1]["energy_kwh"]) / total
     second = name_of(known[1][column], language)
-    return say(language, "share_two", first=first, second=second, share=percent(share, language, floor=False))
+    return say(language, "share_two", first=first, second=second, share=format_percent(share, language, floor=False))
 
 
 def source(row: Row, language: str) -> str:

@@ -14,8 +14,8 @@ from dashboards.url_state import PageContext
 from footprint.core.estimate import Estimate
 from footprint.core.timestamps import parse_instant
 from footprint.core.units import US_PER_DAY
-from footprint.i18n.formatting import energy_unit, estimate, mass_unit, number
-from footprint.impact.uncertainty import ratio_of
+from footprint.i18n.formatting import energy_unit, format_estimate, format_number, mass_unit
+from footprint.impact.uncertainty import ratio_estimate
 from footprint.queries.uncertainty_budget import emissions_budget, energy_budget
 
 HALF = 0.5
@@ -35,7 +35,7 @@ def change_of(context: PageContext, budget: Any = energy_budget) -> tuple[Row | 
     budgets = [budget(context.store, context.config, question, context.now_us) for question in questions]
     if any(not found or found[0] <= 0 for found in budgets):
         return None, None, None
-    ratio = ratio_of(*budgets[0], *budgets[1])
+    ratio = ratio_estimate(*budgets[0], *budgets[1])
     after = context.rows()
     requests = None
     if before["requests"] and after and after[0]["requests"]:
@@ -96,7 +96,7 @@ def _energy(context: PageContext, row: Row, before: Row | None, ratio: Any) -> A
         return None
     size, unit = energy_unit(row["energy_kwh"])
     values = row["energy_kwh"] / size, row["energy_low_kwh"] / size, row["energy_high_kwh"] / size
-    shown = estimate(values[0], values[1], values[2], language)
+    shown = format_estimate(values[0], values[1], values[2], language)
     drawn = _drawn(context, values, before["energy_kwh"] / size if before else None)
     mark = badge(row["quality"], language)
     return card(
@@ -117,7 +117,7 @@ def _emissions(context: PageContext, row: Row, before: Row | None) -> Any:
         return None
     size, unit = mass_unit(row["co2e_location_g"])
     values = row["co2e_location_g"] / size, row["co2e_location_low_g"] / size, row["co2e_location_high_g"] / size
-    shown = estimate(values[0], values[1], values[2], language)
+    shown = format_estimate(values[0], values[1], values[2], language)
     was = before["co2e_location_g"] / size if before and before["co2e_location_g"] is not None else None
     ratio = change_of(context, emissions_budget)[1] if was else None
     return card(
@@ -138,8 +138,8 @@ def _requests(context: PageContext, row: Row, before: Row | None, requests: floa
         return None
     count = row["requests"]
     many = count >= MILLION
-    value = number(count / MILLION, language) if many else number(count, language, 9)
-    exact = say(language, "exact_count", count=number(count, language, 9)) if many else say(language, "exact")
+    value = format_number(count / MILLION, language) if many else format_number(count, language, 9)
+    exact = say(language, "exact_count", count=format_number(count, language, 9)) if many else say(language, "exact")
     unit = say(language, "million") if many else ""
     was = before["requests"] if before and before["requests"] else None
     drawn = _drawn(context, (count, count, count), was) if was else None
@@ -162,7 +162,7 @@ def _each(context: PageContext, row: Row, before: Row | None, ratio: Any, reques
         return None
     per = 1e6 / row["requests"]
     values = row["energy_kwh"] * per, row["energy_low_kwh"] * per, row["energy_high_kwh"] * per
-    shown = estimate(values[0], values[1], values[2], language)
+    shown = format_estimate(values[0], values[1], values[2], language)
     was = 1e6 * before["energy_kwh"] / before["requests"] if before and before["requests"] else None
     moved = None
     if ratio is not None and requests:

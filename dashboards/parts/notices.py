@@ -13,7 +13,7 @@ from dashboards.parts.filters import reference_words
 from dashboards.parts.headlines import source
 from dashboards.translations import say
 from dashboards.url_state import PageContext
-from footprint.i18n.formatting import estimate, mass_unit, percent
+from footprint.i18n.formatting import format_estimate, format_percent, mass_unit
 
 MAX = 3
 
@@ -24,7 +24,7 @@ def facts(context: PageContext, row: Row, finding: Finding | None = None) -> htm
     found = [*_changes(context, finding), *_idle(row, language)][:MAX]
     covered = say(language, "not_covered")
     if row["coverage"] is not None:
-        covered = say(language, "covered", share=percent(row["coverage"], language))
+        covered = say(language, "covered", share=format_percent(row["coverage"], language))
     status = say(language, "provisional" if "provisional" in row["status"] else "final")
     notes = [covered, status, *(say(language, flag) for flag in row["flags"].split("+") if flag)]
     body: list[Any] = [html.Ol([html.Li(text) for text in found], className="facts")] if found else []
@@ -49,7 +49,7 @@ def _changes(context: PageContext, finding: Finding | None) -> list[str]:
     sure = [(name, *each) for name, each in change.by_cause.items() if abs(each[0]) > each[1]]
     said = []
     for name, grams, width in sorted(sure, key=lambda each: -abs(each[1]))[:2]:
-        shown = estimate(abs(grams) / size, (abs(grams) - width) / size, (abs(grams) + width) / size, language)
+        shown = format_estimate(abs(grams) / size, (abs(grams) - width) / size, (abs(grams) + width) / size, language)
         key = "effect_up" if grams > 0 else "effect_down"
         because = say(language, f"because_{name}")
         amount = f"{shown.value}\u00a0{unit} {shown.interval}".strip()
@@ -61,4 +61,6 @@ def _idle(row: Row, language: str) -> list[str]:
     """How much accelerators draw while they wait."""
     if not row["energy_kwh"] or row["accelerator_idle_kwh"] is None:
         return []
-    return [say(language, "idle_share", share=percent(row["accelerator_idle_kwh"] / row["energy_kwh"], language, floor=False))]
+    return [
+        say(language, "idle_share", share=format_percent(row["accelerator_idle_kwh"] / row["energy_kwh"], language, floor=False))
+    ]

@@ -7,9 +7,9 @@ from typing import Any
 from dashboards.components import block, scrolled, table
 from dashboards.translations import say
 from dashboards.url_state import NAMED_PERIOD, PageContext
-from footprint.calendar.periods import named_period
-from footprint.editions.texts import short
-from footprint.i18n.formatting import energy_unit, estimate, mass_unit, number, signed
+from footprint.calendar.periods import parse_period
+from footprint.editions.texts import short_period
+from footprint.i18n.formatting import energy_unit, format_change, format_estimate, format_number, mass_unit
 from footprint.queries.objectives import EXCEEDED, KEPT, UNITS, ObjectiveStatus, objective_statuses
 
 
@@ -22,7 +22,7 @@ def objectives(context: PageContext) -> Any:
     if context.store is None or not context.role.sees_uses or not context.config.objectives:
         return None
     named = view.period if NAMED_PERIOD.fullmatch(view.period) and not (view.since or view.until) else ""
-    found = objective_statuses(context.store, context.config, context.now_us, named_period(named) if named else None)
+    found = objective_statuses(context.store, context.config, context.now_us, parse_period(named) if named else None)
     title = _finding(found, language)
     columns = ("objective", "objective_of", "period", "objective_measured", "interval", "objective_limit", "state", "owner")
     body = [_row(each, language) for each in found]
@@ -50,11 +50,11 @@ def _row(found: ObjectiveStatus, language: str) -> tuple[Any, ...]:
     objective = found.objective
     value, interval, limit = _written(found, language)
     name = objective.name + (
-        f" ({say(language, 'objective_due', period=short(objective.due).in_(language))})" if objective.due else ""
+        f" ({say(language, 'objective_due', period=short_period(objective.due).in_(language))})" if objective.due else ""
     )
     of = " · ".join(value_ for _, value_ in objective.where) or say(language, "objective_whole")
     state = say(language, f"objective_{found.state.replace(' ', '_')}")
-    return name, of, short(found.period).in_(language), value, interval, limit, state, objective.owner
+    return name, of, short_period(found.period).in_(language), value, interval, limit, state, objective.owner
 
 
 def _written(found: ObjectiveStatus, language: str) -> tuple[str, str, str]:
@@ -62,13 +62,13 @@ def _written(found: ObjectiveStatus, language: str) -> tuple[str, str, str]:
     objective, figure = found.objective, found.figure
     if objective.baseline is not None:
         size, unit = 0.01, "\u202f%" if language == "fr" else "%"
-        limit = signed(found.limit, language)
+        limit = format_change(found.limit, language)
     else:
         choose = {"energy_kwh": energy_unit, "co2e_location_g": mass_unit}.get(objective.metric)
         size, unit = choose(figure.value if figure else found.limit) if choose else (1.0, UNITS[objective.metric])
         unit = "" if unit == "1" else f"\u00a0{unit}"
-        limit = f"{number(found.limit / size, language)}{unit}"
+        limit = f"{format_number(found.limit / size, language)}{unit}"
     if figure is None:
         return say(language, "unknown"), "", limit
-    shown = estimate(figure.value / size, figure.low / size, figure.high / size, language)
+    shown = format_estimate(figure.value / size, figure.low / size, figure.high / size, language)
     return f"{shown.value}{unit}", shown.interval, limit

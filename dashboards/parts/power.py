@@ -16,7 +16,7 @@ from dashboards.plotly_figures import Ran
 from dashboards.translations import say
 from dashboards.url_state import PageContext
 from footprint.core.units import US_PER_HOUR, US_PER_S
-from footprint.i18n.formatting import number
+from footprint.i18n.formatting import format_number
 from footprint.ledger.ledger_view import LedgerView
 
 LIVE_MS = 10_000
@@ -35,7 +35,7 @@ def power(context: PageContext, host: str) -> Any:
         return None
     figure, traces = found
     largest = max((w for _, ws in traces.values() for w in ws if w is not None), default=0.0)
-    title = say(language, "power_title", watts=number(largest, language))
+    title = say(language, "power_title", watts=format_number(largest, language))
     last = max(times[-1] for times, _ in traces.values())
     sub = say(
         language,
@@ -50,7 +50,7 @@ def power(context: PageContext, host: str) -> Any:
     for device, (_, watts) in sorted(traces.items()):
         known = [w for w in watts if w is not None]
         told.append(
-            (device, *(number(each, language) for each in (min(known), float(np.median(known)), max(known))))
+            (device, *(format_number(each, language) for each in (min(known), float(np.median(known)), max(known))))
             if known
             else (device,)
         )

@@ -17,7 +17,7 @@ from dashboards.translations import say
 from dashboards.url_state import PageContext, protects
 from footprint.core.timestamps import parse_instant
 from footprint.core.units import US_PER_DAY
-from footprint.i18n.formatting import number
+from footprint.i18n.formatting import format_number
 
 BY_HOUR_DAYS = 35  # up to so many days, by hour of the day; beyond, days by weekday
 MIN = 4  # slots with values below which nothing is drawn
@@ -45,7 +45,7 @@ def spread(context: PageContext, whole: Row) -> Any:
         for slot, values in sorted(by_slot.items())
     ]
     least, most = min(found, key=lambda slot: slot[2]), max(found, key=lambda slot: slot[2])
-    title = say(language, "spread_title", most=most[0], least=least[0], ratio=number(most[2] / least[2], language, 2))
+    title = say(language, "spread_title", most=most[0], least=least[0], ratio=format_number(most[2] / least[2], language, 2))
     sub = say(language, "spread_sub", period=period_words(context), zone=str(zone))
     head = [
         say(language, "hour" if hourly else "day"),
@@ -54,7 +54,7 @@ def spread(context: PageContext, whole: Row) -> Any:
         say(language, "quarter_high"),
         say(language, "steps"),
     ]
-    body = [(slot[0], *(number(each, language) for each in slot[1:4]), str(slot[4])) for slot in found]
+    body = [(slot[0], *(format_number(each, language) for each in slot[1:4]), str(slot[4])) for slot in found]
     drawn = plotly_figures.spread([slot[:4] for slot in found], "Wh", str(zone))
     return block(
         title,

@@ -13,7 +13,7 @@ from dashboards.svg_component import Drawing
 from dashboards.translations import say
 from dashboards.url_state import PageContext
 from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
-from footprint.i18n.formatting import energy_unit, estimate, percent
+from footprint.i18n.formatting import energy_unit, format_estimate, format_percent
 
 MAX_NODES = 9  # of one column; the smallest are drawn together
 FACILITY = "facility"
@@ -33,13 +33,13 @@ def flows(context: PageContext, whole: Row | None = None) -> Any:
     amounts, aside = _amounts(rows, size)
     bounds = {row["use_case"]: row for row in context.rows(group=("use_case",), view="active") if row["energy_kwh"]}
     nodes = _nodes(amounts, bounds, unit, language)
-    finding = say(language, "flows", share=percent(aside / total, language, floor=False))
+    finding = say(language, "flows", share=format_percent(aside / total, language, floor=False))
     sub = say(language, "flows_sub", unit=unit, period=period_words(context))
     found = [Flow(begin, end, amount, kind) for (begin, end, kind), amount in amounts.items()]
     heads = [say(language, name) for name in ("flows_hosts", "flows_services", "flows_ends")]
     told = {node.name: node.label for node in nodes}
     body = [
-        (told[flow.begin], told[flow.end], estimate(flow.amount, None, None, language).value)
+        (told[flow.begin], told[flow.end], format_estimate(flow.amount, None, None, language).value)
         for flow in sorted(found, key=lambda flow: (flow.begin, -flow.amount))
     ]
     return block(
@@ -51,8 +51,8 @@ def flows(context: PageContext, whole: Row | None = None) -> Any:
             say(
                 language,
                 "flows_sum",
-                aside=estimate(aside / size, None, None, language).value,
-                total=estimate(total / size, None, None, language).value,
+                aside=format_estimate(aside / size, None, None, language).value,
+                total=format_estimate(total / size, None, None, language).value,
                 unit=unit,
             )
         ],
@@ -100,12 +100,12 @@ def _nodes(amounts: Amounts, bounds: dict[str, Row], unit: str, language: str) -
     found = []
     for name in order:
         words, bracket = name[2:], ""
-        value = estimate(sums[name], None, None, language).value
+        value = format_estimate(sums[name], None, None, language).value
         row = bounds.get(words)
         if name[0] == "u" and row is not None:
             # What its own interval says of the whole holds in proportion for the part without the building.
             low, high = (sums[name] * row[end] / row["energy_kwh"] for end in ("energy_low_kwh", "energy_high_kwh"))
-            shown = estimate(sums[name], low, high, language)
+            shown = format_estimate(sums[name], low, high, language)
             value, bracket = shown.value, shown.interval
         kind = {1: "idle", 2: "nobody", 3: FACILITY}.get(last.get(name, 0), "data")
         label = say(language, "building_losses") if words == FACILITY else name_of(words, language).strip("()")

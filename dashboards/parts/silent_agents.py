@@ -11,7 +11,7 @@ from dashboards.translations import say
 from dashboards.url_state import PageContext
 from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_DAY, US_PER_HOUR
-from footprint.i18n.formatting import moment, number
+from footprint.i18n.formatting import format_local_time, format_number
 from footprint.queries.agent_liveness import REPORTING, RETIRED, RETIRED_AFTER_US, SILENT, HostLiveness, host_liveness
 
 SECONDS_A_MINUTE = 60
@@ -31,13 +31,13 @@ def silent(context: PageContext) -> Any:
     body = [
         (
             html.A(each.host, href=context.view.link("/hosts", name=each.host)),
-            moment(format_instant(each.last_us), context.config.timezone, language),
-            number(each.silent_us / US_PER_HOUR, language),
+            format_local_time(format_instant(each.last_us), context.config.timezone, language),
+            format_number(each.silent_us / US_PER_HOUR, language),
         )
         for each in quiet
     ]
     days = str(RETIRED_AFTER_US // US_PER_DAY)
-    minutes = number(context.config.notify.silent_after_s / SECONDS_A_MINUTE, language)
+    minutes = format_number(context.config.notify.silent_after_s / SECONDS_A_MINUTE, language)
     return block(
         title,
         say(language, "silent_sub", minutes=minutes, zone=str(context.config.timezone)),

@@ -14,7 +14,7 @@ from dashboards.url_state import PageContext, protects
 from footprint.access import AccessRefused
 from footprint.core.timestamps import format_instant, parse_instant, to_datetime
 from footprint.core.units import US_PER_DAY
-from footprint.i18n.formatting import energy_unit, moment, percent
+from footprint.i18n.formatting import energy_unit, format_local_time, format_percent
 
 FEW_DAYS = 3  # up to so many, the trend is shown by hour
 MANY_DAYS = 120  # from so many on, by month
@@ -46,11 +46,17 @@ def trend(context: PageContext, whole: Row) -> html.Section:
     finding, sentences = _finding(rows, size, unit, context)
     notes = noted(context, whole)
     sentences += [
-        f"{number}. {moment(format_instant(at), zone, language)} : {text}" for number, (at, text) in enumerate(notes, 1)
+        f"{number}. {format_local_time(format_instant(at), zone, language)} : {text}"
+        for number, (at, text) in enumerate(notes, 1)
     ]
     head = [say(language, "period"), unit, say(language, "interval"), say(language, "quality"), say(language, "coverage_short")]
     body = [
-        (moment(row["period_start"], zone, language), *shown_of(row, size, language), row["quality"], _covered(row, language))
+        (
+            format_local_time(row["period_start"], zone, language),
+            *shown_of(row, size, language),
+            row["quality"],
+            _covered(row, language),
+        )
         for row in rows
     ]
     sub = say(language, "trend_sub", unit=unit, step=say(language, STEPS[every]), period=period_words(context), zone=str(zone))
@@ -75,7 +81,7 @@ def trend(context: PageContext, whole: Row) -> html.Section:
 
 
 def _covered(row: Row, language: str) -> str:
-    return "" if row["coverage"] is None else percent(row["coverage"], language)
+    return "" if row["coverage"] is None else format_percent(row["coverage"], language)
 
 
 def _finding(rows: list[Row], size: float, unit: str, context: PageContext) -> tuple[str, list[str]]:
@@ -87,7 +93,7 @@ def _finding(rows: list[Row], size: float, unit: str, context: PageContext) -> t
     most = max(known, key=lambda row: row["energy_kwh"])
     shown = shown_of(most, size, language)
     amount = f"{shown[0]}\u00a0{unit} {shown[1]}".strip()
-    when = moment(most["period_start"], zone, language)
+    when = format_local_time(most["period_start"], zone, language)
     return say(language, "trend"), [say(language, "most", when=when, amount=amount)]
 
 

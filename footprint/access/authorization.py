@@ -15,7 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from footprint.access.roles import Role
-from footprint.calendar.periods import MONTHS_OF, period_at
+from footprint.calendar.periods import MONTHS_PER_PERIOD, period_at
 from footprint.core.timestamps import parse_instant
 from footprint.figures.engine import QueryResult
 from footprint.figures.query import PLACES, BadQuery, Query
@@ -134,7 +134,9 @@ class _Table:
         """Name of the calendar period that a row is of; empty where the question cuts it."""
         every = self.question.every
         asked = self.question.from_us, self.question.to_us
-        lengths = MONTHS_OF.values() if every == "all" else [MONTHS_OF[every]] if every in MONTHS_OF else []
+        lengths = (
+            MONTHS_PER_PERIOD.values() if every == "all" else [MONTHS_PER_PERIOD[every]] if every in MONTHS_PER_PERIOD else []
+        )
         for length in lengths:
             period = period_at(start_us, self.zone, length)
             first_us, last_us = period.bounds_us(self.zone)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from fastapi.responses import HTMLResponse
 
-from footprint.charts.palette import declarations
+from footprint.charts.palette import css_declarations
 
 # It stands alone: the pages' own style sheets are not asked for where the sign-in is away.
 _STYLE = (
     f"""
-:root {{ color-scheme: light dark; {declarations()} }}
-@media (prefers-color-scheme: dark) {{ :root {{ {declarations("dark")} }} }}
+:root {{ color-scheme: light dark; {css_declarations()} }}
+@media (prefers-color-scheme: dark) {{ :root {{ {css_declarations("dark")} }} }}
 """
     """
 body { margin: 0; background: var(--paper); color: var(--ink); font: 18px/1.5 "Source Sans 3", Arial, sans-serif; }

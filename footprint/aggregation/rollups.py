@@ -45,7 +45,7 @@ def set_stamp(store: Store, connection: Connection, said: str) -> None:
 def rollups_current(store: Store, connection: Connection, zone: ZoneInfo, largest: int) -> bool:
     """Whether sums are to follow a change of rows; where they cannot, they are given up, and questions go to the rows."""
     said = rollup_zone(store, connection)
-    if said == rollup_ranges.identity(zone) and largest <= LARGEST:
+    if said == rollup_ranges.zone_fingerprint(zone) and largest <= LARGEST:
         return True
     if said not in ("", TOO_LARGE):
         set_stamp(store, connection, "" if largest <= LARGEST else TOO_LARGE)
@@ -62,7 +62,7 @@ def sum_host(store: Store, connection: Connection, zone: ZoneInfo, host: str, nu
         _clear(connection, schema.SeenSum, (DAY_USES,), start, number)
         _clear(connection, schema.HourSum, (DAY_USES, DAY), start, number)
         _sum_day(store, connection, zone, day, f"{mine} AND +slot >= {start} AND +slot < {end}")
-    for first, following in sorted({rollup_ranges.month_of(day) for day in days}):
+    for first, following in sorted({rollup_ranges.month_bounds(day) for day in days}):
         _sum_month(connection, zone, first, following, number)
 
 
@@ -108,7 +108,7 @@ def _sum_day(store: Store, connection: Connection, zone: ZoneInfo, day: int, cho
 def _sum_hours(connection: Connection, zone: ZoneInfo, day: int, chosen: str) -> None:
     start = rollup_ranges.midnight_s(zone, day)
     keys = ("host_id", "service_id", "use_case_id", "model_id")
-    ranges = rollup_ranges.hours_of(zone, day)
+    ranges = rollup_ranges.clock_hours(zone, day)
     told = [f"slot >= {ranges[hour][0]} AND slot < {ranges[hour][1]}" if hour in ranges else "1 = 0" for hour in range(24)]
     sums = ", ".join(f"SUM(CASE WHEN {each} THEN ({_ENERGY}) / 1000 END)" for each in told)
     columns = [f"h{hour:02}" for hour in range(24)]
@@ -206,10 +206,10 @@ def _sum_month(connection: Connection, zone: ZoneInfo, first: int, following: in
 
 def crossing(zone: ZoneInfo, start_us: int, end_us: int) -> int:
     """What a window crosses: 0 no midnight, 1 one, 2 the end of a month."""
-    first = rollup_ranges.day_of(zone, start_us // US_PER_S)
+    first = rollup_ranges.local_day(zone, start_us // US_PER_S)
     if end_us <= rollup_ranges.midnight_s(zone, first + 1) * US_PER_S:
         return 0
-    return 1 if end_us <= rollup_ranges.midnight_s(zone, rollup_ranges.month_of(first)[1]) * US_PER_S else 2
+    return 1 if end_us <= rollup_ranges.midnight_s(zone, rollup_ranges.month_bounds(first)[1]) * US_PER_S else 2
 
 
 def sum_service(store: Store, connection: Connection, zone: ZoneInfo, service: str, number: int, utc_day: int) -> None:
@@ -222,7 +222,7 @@ def sum_service(store: Store, connection: Connection, zone: ZoneInfo, service: s
         chosen = target.c.level.in_((DAY_USES, DAY)) & (target.c.start == start) & (target.c.service_id == number)
         connection.execute(delete(target).where(chosen))
         _count_day(connection, f"{mine} AND +slot >= {start} AND +slot < {end}", mine, start, end, f" AND service_id = {number}")
-    for first, following in sorted({rollup_ranges.month_of(day) for day in days}):
+    for first, following in sorted({rollup_ranges.month_bounds(day) for day in days}):
         start = rollup_ranges.midnight_s(zone, first)
         chosen = target.c.level.in_((MONTH_USES, MONTH)) & (target.c.start == start) & (target.c.service_id == number)
         connection.execute(delete(target).where(chosen))
@@ -287,7 +287,7 @@ def rebuild(store: Store, zone: ZoneInfo) -> bool:
 
     Rows that another process stores meanwhile take the mark away, and the next run begins again.
     """
-    wanted = rollup_ranges.identity(zone)
+    wanted = rollup_ranges.zone_fingerprint(zone)
     with store.begin() as connection:
         if rollup_zone(store, connection) in (wanted, TOO_LARGE):
             return False
@@ -300,9 +300,9 @@ def rebuild(store: Store, zone: ZoneInfo) -> bool:
         extent = _extent(connection)
         set_stamp(store, connection, working)
     if extent is not None:
-        day, last = rollup_ranges.day_of(zone, extent[0]), rollup_ranges.day_of(zone, extent[1])
+        day, last = rollup_ranges.local_day(zone, extent[0]), rollup_ranges.local_day(zone, extent[1])
         while day <= last:
-            first, following = rollup_ranges.month_of(day)
+            first, following = rollup_ranges.month_bounds(day)
             with store.begin() as connection:
                 _build_month(store, connection, zone, first, following)
             day = following

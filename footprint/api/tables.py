@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from footprint.access.middleware import current_role
 from footprint.api import efficiency
 from footprint.api.footprint import answer_with
-from footprint.calendar.periods import BadPeriod, named_period
+from footprint.calendar.periods import BadPeriod, parse_period
 from footprint.config import Config
 from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_DAY, US_PER_S
@@ -113,7 +113,7 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         period: str | None = None, form: Annotated[str, Parameter(alias="format", description="json, csv or parquet")] = "json"
     ) -> Response:
         try:
-            at = named_period(period) if period else None
+            at = parse_period(period) if period else None
         except BadPeriod as bad:
             raise BadQuery(str(bad)) from None
         found = objectives_query.objective_statuses(store, config, clock(), at)

@@ -18,7 +18,7 @@ from scipy import stats
 
 from footprint.benchmark.concurrency_levels import ConcurrencyLevel, concurrency_levels, mean_score, sensor_gain
 from footprint.benchmark.result import BenchmarkResult, Conditions, MeasurementPoint
-from footprint.charts.badge import svg
+from footprint.charts.badge import draw_badge
 from footprint.core.assumptions import assumption
 from footprint.core.estimate import COVERAGE_FACTOR, Estimate
 from footprint.core.records import FootprintError
@@ -230,4 +230,4 @@ def badge_svg(found: BenchmarkComparison) -> str:
     """A small SVG: the ratio with its interval."""
     ratio = found.per_request
     text = f"{ratio.value:.3g} x [{ratio.low:.3g} ; {ratio.high:.3g}]" if found.different else "no difference shown"
-    return svg("J per request", text)
+    return draw_badge("J per request", text)

@@ -15,7 +15,7 @@ from typing import Protocol
 from footprint.benchmark.result import Energy
 from footprint.core.records import ContextReading, EnergyReading
 from footprint.core.units import US_PER_S, UW_PER_W
-from footprint.notebook.measurement import TOTAL, CannotMeasure, SensorProgram, rows_of
+from footprint.notebook.measurement import TOTAL, CannotMeasure, SensorProcess, energy_rows
 
 SAMPLE_RATE_HZ = 10  # the agent's most
 _DRIVER_PATTERN = re.compile(r"NVRM version:.*?\s(\d+\.\d+(?:\.\d+)?)\s")
@@ -76,7 +76,7 @@ class LocalEnergySource:
         CannotMeasure
             If nothing here measures energy: no sensor can be read, or all there is is an estimate.
         """
-        sensors = SensorProgram(SAMPLE_RATE_HZ)
+        sensors = SensorProcess(SAMPLE_RATE_HZ)
         try:
             await asyncio.to_thread(sensors.__enter__)
             yield _LocalWatch(self, sensors)
@@ -87,7 +87,7 @@ class LocalEnergySource:
 @dataclass(frozen=True, slots=True)
 class _LocalWatch:
     source: LocalEnergySource
-    sensors: SensorProgram
+    sensors: SensorProcess
 
     def _mine(self) -> list[EnergyReading]:
         return select_devices(self.sensors.readings(), self.source.devices)
@@ -173,7 +173,7 @@ def integrate_energy(
     CannotMeasure
         If a device was reset or lost in it, or nothing but an estimate was read.
     """
-    rows = rows_of(readings, begin_us, end_us)
+    rows = energy_rows(readings, begin_us, end_us)
     mine = without_host_meters(readings)
     parts = [row for row in rows if row["device"] != TOTAL and row["component"] in {reading.component for reading in mine}]
     lost = sorted({each.alias or each.device for each in mine} - {row["device"] for row in parts})

@@ -11,7 +11,7 @@ from footprint.core.records import FootprintError
 from footprint.core.timestamps import from_datetime, to_datetime
 
 _NAME = re.compile(r"(\d{4})(?:-Q([1-4])|-(0[1-9]|1[0-2]))?")
-MONTHS_OF = {"month": 1, "quarter": 3, "year": 12}
+MONTHS_PER_PERIOD = {"month": 1, "quarter": 3, "year": 12}
 
 
 class BadPeriod(FootprintError):
@@ -27,9 +27,9 @@ class Period:
     length: int  # months: 1, 3 or 12
 
     def __str__(self) -> str:
-        if self.length == MONTHS_OF["year"]:
+        if self.length == MONTHS_PER_PERIOD["year"]:
             return f"{self.year:04}"
-        if self.length == MONTHS_OF["quarter"]:
+        if self.length == MONTHS_PER_PERIOD["quarter"]:
             return f"{self.year:04}-Q{(self.month + 2) // 3}"
         return f"{self.year:04}-{self.month:02}"
 
@@ -56,7 +56,7 @@ class Period:
         return _midnight(self.year, self.month, zone), _midnight(following.year, following.month, zone)
 
 
-def named_period(text: str) -> Period:
+def parse_period(text: str) -> Period:
     """The period of a name.
 
     Raises

@@ -1,4 +1,4 @@
-"""This file cuts time into the hours, days, months and quarters of the organisation's zone."""
+"""Calendar ranges: hours, days, weeks, months, quarters and years between two instants, in an organisation's time zone."""
 
 from __future__ import annotations
 
@@ -6,50 +6,61 @@ import datetime
 import itertools
 from zoneinfo import ZoneInfo
 
+from footprint.calendar.periods import MONTHS_PER_PERIOD
 from footprint.core.timestamps import from_datetime, to_datetime
-from footprint.core.units import US_PER_HOUR, US_PER_S
-
-_MONTHS = {"month": 1, "quarter": 3, "year": 12}
+from footprint.core.units import US_PER_DAY, US_PER_HOUR, US_PER_S
 
 
-def cut_periods(every: str, start_us: int, end_us: int, zone: ZoneInfo) -> list[tuple[int, int]]:
-    """Periods [start, end) of one kind in the zone's calendar that tile [start_us, end_us), clipped to it."""
+def split_by_period(every: str, start_us: int, end_us: int, zone: ZoneInfo) -> list[tuple[int, int]]:
+    """Calendar periods [start, end) in µs that tile [start_us, end_us), the first and the last clipped to it.
+
+    ``every`` is ``hour``, ``day``, ``week``, ``month``, ``quarter``, ``year`` or ``all``.
+    """
     if every == "all":
         return [(start_us, end_us)]
     edges = [start_us]
-    edge = _begin(every, start_us, zone)
+    edge = _period_start(every, start_us, zone)
     while edge < end_us:
         if edge > start_us:
             edges.append(edge)
-        edge = _following(every, edge, zone)
+        edge = _next_period_start(every, edge, zone)
     edges.append(end_us)
     return list(itertools.pairwise(edges))
 
 
-def _begin(every: str, instant_us: int, zone: ZoneInfo) -> int:
-    """Start of the period that an instant lies in."""
+def widen_to_months(start_us: int, end_us: int, zone: ZoneInfo) -> tuple[int, int]:
+    """Start of the month that contains ``start_us`` and end of the month that contains the end of the range [µs]."""
+    months = split_by_period("month", start_us, end_us, zone)
+    first_us, last_us = months[0][0], months[-1][0]
+    start = split_by_period("month", first_us - 32 * US_PER_DAY, first_us + 1, zone)[-1][0]
+    end = split_by_period("month", last_us, last_us + 64 * US_PER_DAY, zone)[0][1]
+    return start, end
+
+
+def _period_start(every: str, instant_us: int, zone: ZoneInfo) -> int:
+    """Start [µs] of the period that contains an instant."""
     local = to_datetime(instant_us).astimezone(zone)
     if every == "hour":
-        # Hours of a zone that is not whole hours from UTC begin where its clock says so.
+        # Where the UTC offset is not a whole number of hours, hours start on the local clock's hour.
         offset = local.utcoffset() or datetime.timedelta(0)
         shift = int(offset.total_seconds()) * US_PER_S % US_PER_HOUR
         return (instant_us + shift) // US_PER_HOUR * US_PER_HOUR - shift
     day = local.date()
     if every == "week":
         day -= datetime.timedelta(days=day.weekday())
-    elif every in _MONTHS:
-        span = _MONTHS[every]
-        day = datetime.date(day.year, (day.month - 1) // span * span + 1, 1)
+    elif every in MONTHS_PER_PERIOD:
+        months = MONTHS_PER_PERIOD[every]
+        day = datetime.date(day.year, (day.month - 1) // months * months + 1, 1)
     return _midnight(day, zone)
 
 
-def _following(every: str, edge_us: int, zone: ZoneInfo) -> int:
-    """Start of the period after the one that begins at ``edge_us``."""
+def _next_period_start(every: str, edge_us: int, zone: ZoneInfo) -> int:
+    """Start [µs] of the period after the one that starts at ``edge_us``."""
     if every == "hour":
         return edge_us + US_PER_HOUR
     day = to_datetime(edge_us).astimezone(zone).date()
-    if every in _MONTHS:
-        month = day.month - 1 + _MONTHS[every]
+    if every in MONTHS_PER_PERIOD:
+        month = day.month - 1 + MONTHS_PER_PERIOD[every]
         return _midnight(datetime.date(day.year + month // 12, month % 12 + 1, 1), zone)
     return _midnight(day + datetime.timedelta(days=7 if every == "week" else 1), zone)
 

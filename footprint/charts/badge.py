@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape, quoteattr
 _UNIT, _MARGIN = 7, 12  # pixels of a character, and of the ends of both halves
 
 
-def svg(label: str, text: str) -> str:
+def draw_badge(label: str, text: str) -> str:
     """A small SVG, 20 pixels high, that says itself to who does not see it."""
     left, right = _UNIT * len(label) + _MARGIN, _UNIT * len(text) + _MARGIN
     said = f"{label}: {text}"

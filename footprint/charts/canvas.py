@@ -39,28 +39,28 @@ _ADVANCE = {letter: width for width, letters in _ADVANCES.items() for letter in 
 _WIDEST = 600
 
 
-def width_of(text: str, size: float = SIZE) -> float:
+def text_width(text: str, size: float = SIZE) -> float:
     """How wide a text is at most."""
     return sum(_ADVANCE.get(letter, _WIDEST) for letter in text) * size / 1000
 
 
-def shortened(text: str, room: float, size: float = SIZE) -> str:
+def truncate(text: str, room: float, size: float = SIZE) -> str:
     """A text that fits into a room; the whole of it stands in the table beside the chart."""
-    if width_of(text, size) <= room:
+    if text_width(text, size) <= room:
         return text
-    while text and width_of(text + "…", size) > room:
+    while text and text_width(text + "…", size) > room:
         text = text[:-1]
     return text.rstrip() + "…"
 
 
-def wrapped(text: str, room: float, size: float = SIZE) -> list[str]:
+def wrap(text: str, room: float, size: float = SIZE) -> list[str]:
     """A text on one line where it fits, else on two, cut between words; what still does not fit is shortened."""
     words = text.split(" ")
-    if width_of(text, size) <= room or len(words) == 1:
-        return [shortened(text, room, size)]
+    if text_width(text, size) <= room or len(words) == 1:
+        return [truncate(text, room, size)]
     # As much as fits stands above, and one word at least.
-    count = max((n for n in range(1, len(words)) if width_of(" ".join(words[:n]), size) <= room), default=1)
-    return [shortened(" ".join(part), room, size) for part in (words[:count], words[count:])]
+    count = max((n for n in range(1, len(words)) if text_width(" ".join(words[:n]), size) <= room), default=1)
+    return [truncate(" ".join(part), room, size) for part in (words[:count], words[count:])]
 
 
 class Canvas:
@@ -94,8 +94,8 @@ class Canvas:
 
     def label(self, x: float, middle: float, said: str, room: float, *, bold: bool = False) -> None:
         """The name of a row, to the left of ``x`` and around ``middle``: on two lines, a little smaller, where it is long."""
-        size = SIZE if width_of(said) <= room else SMALL
-        lines = wrapped(said, room, size)
+        size = SIZE if text_width(said) <= room else SMALL
+        lines = wrap(said, room, size)
         for index, each in enumerate(lines):
             top = middle + 4.5 + LINE * (index - (len(lines) - 1) / 2)
             self.text(x, top, each, anchor="end", bold=bold, size=size)

@@ -13,7 +13,7 @@ from html import escape
 from itertools import pairwise
 from typing import Any
 
-from footprint.i18n.formatting import estimate, number
+from footprint.i18n.formatting import format_estimate, format_number
 
 Row = Mapping[str, Any]
 WIDTH, ROW, RIGHT, TOP, FOOT = 760.0, 34.0, 170.0, 62.0, 46.0
@@ -56,7 +56,7 @@ _STYLE = "".join(f".fp .{name}{{{look}}}" for name, look in _LOOKS.items())
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class SvgFigure:
     """A drawing: ``label`` says in words what it shows, ``inner`` is SVG without its frame; px, ``top`` of them empty."""
 
     label: str
@@ -80,7 +80,7 @@ class Picture:
         return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {named}>{within}{self.inner}</svg>'
 
 
-def bars(
+def ranked_bars(
     rows: Iterable[Row],
     name: str,
     value: str,
@@ -92,7 +92,7 @@ def bars(
     marked: str = "",
     factor: float = 1.0,
     language: str = "en",
-) -> Picture:
+) -> SvgFigure:
     """Ranked bars from 0, each with its value (times ``factor``) and interval in words; ``marked`` is drawn in orange."""
     known = [row for row in _rows(rows) if _is(row[value])]
     ends = [row[high] if high and _is(row[high]) else row[value] for row in known]
@@ -107,13 +107,13 @@ def bars(
         if low and high and _is(row[low]):
             parts += _whisker(left + row[low] * scale, left + row[high] * scale, y + 10)
         bounds = [row[end] * factor if end and _is(row[end]) else None for end in (low, high)]
-        shown = estimate(row[value] * factor, bounds[0], bounds[1], language)
+        shown = format_estimate(row[value] * factor, bounds[0], bounds[1], language)
         parts += [_text(left + ends[place] * scale + 10, y + 15, shown.value, "strong"), ""]
         parts += [_text(left + ends[place] * scale + 16 + 8 * len(shown.value), y + 15, shown.interval, "muted")]
     return _framed(title, unit, parts, TOP + ROW * len(known) + 8)
 
 
-def stacks(
+def stacked_bars(
     rows: Iterable[Row],
     name: str,
     parts: Mapping[str, tuple[str, str]],
@@ -122,7 +122,7 @@ def stacks(
     title: str,
     factor: float = 1.0,
     language: str = "en",
-) -> Picture:
+) -> SvgFigure:
     """Bars of parts in a fixed order; ``parts`` says by column what it is called and its class. The sum stands at the end."""
     known = _rows(rows)
     sums = [sum(row[column] or 0.0 for column in parts) for row in known]
@@ -142,7 +142,7 @@ def stacks(
             # Two pixels of paper lie between neighbours: their lightness is nearly the same.
             drawn.append(_rect(x, y + 2, max((row[column] or 0.0) * scale - 2, 0), 16, kind))
             x += (row[column] or 0.0) * scale
-        drawn.append(_text(x + 8, y + 15, number(total * factor, language), "strong"))
+        drawn.append(_text(x + 8, y + 15, format_number(total * factor, language), "strong"))
     return _framed(title, unit, drawn, top + 34 + ROW * len(known))
 
 
@@ -174,7 +174,7 @@ class Axis:
 
 
 @dataclass(frozen=True, slots=True)
-class Spot:
+class ScatterPoint:
     """One thing in a plane: where, its intervals, its name and how it is drawn (class; ``hollow`` for what is not ranked)."""
 
     x: float
@@ -186,8 +186,8 @@ class Spot:
     bold: bool = False
 
 
-def plane(
-    spots: Sequence[Spot],
+def scatter_plot(
+    spots: Sequence[ScatterPoint],
     x: Axis,
     y: Axis,
     *,
@@ -197,7 +197,7 @@ def plane(
     washed: tuple[float | None, str] = (None, ""),
     language: str = "en",
     height: float = 400.0,
-) -> Picture:
+) -> SvgFigure:
     """Things by two measures: crosses are intervals; ``lines`` (points, class) and ``bands`` ((x, low, high), class) lie below.
 
     ``washed`` is a limit of y: what lies on its worse side is washed, and its words stand there.
@@ -210,10 +210,16 @@ def plane(
     drawn = _limits(washed, y, (left, right, top, bottom))
     for tick in y.ticks():
         level = put(x.low, tick)[1]
-        drawn += [_line(left, level, right, level, "grid"), _text(left - 8, level + 4, number(tick, language), "muted", "end")]
+        drawn += [
+            _line(left, level, right, level, "grid"),
+            _text(left - 8, level + 4, format_number(tick, language), "muted", "end"),
+        ]
     for tick in x.ticks():
         at = put(tick, y.low)[0]
-        drawn += [_line(at, bottom, at, bottom + 5, "axis"), _text(at, bottom + 20, number(tick, language), "muted", "middle")]
+        drawn += [
+            _line(at, bottom, at, bottom + 5, "axis"),
+            _text(at, bottom + 20, format_number(tick, language), "muted", "middle"),
+        ]
     drawn += [_line(left, bottom, right, bottom, "axis"), _text(right, height - 6, x.label, "muted", "end")]
     for points, kind in bands:
         around = [put(a, b) for a, b, _ in points] + [put(a, b) for a, _, b in reversed(points)]
@@ -226,7 +232,7 @@ def plane(
     return _framed(title, y.label, drawn, height)
 
 
-def _spot(spot: Spot, put: Any) -> list[str]:
+def _spot(spot: ScatterPoint, put: Any) -> list[str]:
     at, level = put(spot.x, spot.y)
     found = []
     if spot.x_ends:
@@ -237,7 +243,7 @@ def _spot(spot: Spot, put: Any) -> list[str]:
     return found
 
 
-def _names(spots: Sequence[Spot], put: Any, right: float) -> list[str]:
+def _names(spots: Sequence[ScatterPoint], put: Any, right: float) -> list[str]:
     """Names beside their things, each on a line of its own: one that would lie on another goes below it."""
     found: list[str] = []
     taken: list[tuple[float, float, float]] = []  # from, to, level
@@ -264,15 +270,15 @@ def _limits(washed: tuple[float | None, str], y: Axis, frame: tuple[float, float
     return [*found, _text(left + 8, bottom - 8, words, "muted")]
 
 
-def stair(points: Sequence[tuple[float, float]], far: float) -> list[tuple[float, float]]:
+def staircase(points: Sequence[tuple[float, float]], far: float) -> list[tuple[float, float]]:
     """The staircase through undominated points by rising x: each is the best there is until the next; on to ``far``."""
     found = [point for (a, b), (c, _) in pairwise(points) for point in ((a, b), (c, b))]
     return [*found, points[-1], (far, points[-1][1])] if points else []
 
 
-def dumbbells(
+def dumbbell_chart(
     rows: Iterable[Row], name: str, first: str, second: str, said: str, *, unit: str, title: str, words: tuple[str, str]
-) -> Picture:
+) -> SvgFigure:
     """Two values of each row with intervals (columns ``…_low``, ``…_high``): the first hollow, the second solid."""
     known = _rows(rows)
     largest = max((row[f"{which}_high"] for row in known for which in (first, second)), default=1.0)
@@ -297,11 +303,11 @@ def dumbbells(
     return _framed(title, unit, drawn, TOP + 60 + ROW * len(known))
 
 
-def _framed(title: str, unit: str, parts: list[str], height: float) -> Picture:
+def _framed(title: str, unit: str, parts: list[str], height: float) -> SvgFigure:
     head = [_text(8, 22, title, "title"), _text(8, 46, unit, "muted")]
     label = f"{title} ({unit})" if title and unit else title or unit
     # Without a title of its own (a page has one) its room is cut off.
-    return Picture(label, "".join([*head, *parts]), WIDTH, height, 0.0 if title else 28.0)
+    return SvgFigure(label, "".join([*head, *parts]), WIDTH, height, 0.0 if title else 28.0)
 
 
 def _whisker(low: float, high: float, y: float) -> list[str]:

@@ -19,6 +19,6 @@ def colours(theme: Theme = "light") -> Mapping[str, str]:
     return found
 
 
-def declarations(theme: Theme = "light") -> str:
+def css_declarations(theme: Theme = "light") -> str:
     """The same as custom properties of a style sheet: ``--ink:#16202E;…``."""
     return "".join(f"--{name}:{colour};" for name, colour in colours(theme).items())

@@ -39,7 +39,7 @@ class EditionRules:
     seen_before: tuple[str, ...] = ()  # who sees an edition before its release; empty: nobody
 
 
-def read_rules(document: Document) -> EditionRules:
+def read_editions(document: Document) -> EditionRules:
     """The rules that a document declares; places are as written.
 
     Raises

@@ -6,7 +6,7 @@ import datetime
 from dataclasses import dataclass
 from typing import Any
 
-from footprint.config.objectives import Blocks
+from footprint.config.objectives import BlockReader
 from footprint.core.estimate import Estimate
 
 EVALUATION_KEYS = {"model", "use_case", "score", "answers", "source"}
@@ -47,7 +47,7 @@ class Action:
         return self.cause == cause and self.service in ("", service) and self.use_case in ("", use_case)
 
 
-def read_evaluations(reader: Blocks) -> tuple[Evaluation, ...]:
+def read_evaluations(reader: BlockReader) -> tuple[Evaluation, ...]:
     """The [[evaluation]] blocks, as written.
 
     Raises
@@ -58,7 +58,7 @@ def read_evaluations(reader: Blocks) -> tuple[Evaluation, ...]:
     return tuple(_evaluation(reader, index, block) for index, block in reader.blocks("evaluation"))
 
 
-def read_actions(reader: Blocks) -> tuple[Action, ...]:
+def read_actions(reader: BlockReader) -> tuple[Action, ...]:
     """The [[action]] blocks, as written.
 
     Raises
@@ -69,7 +69,7 @@ def read_actions(reader: Blocks) -> tuple[Action, ...]:
     return tuple(_action(reader, index, block) for index, block in reader.blocks("action"))
 
 
-def _evaluation(reader: Blocks, index: int, block: dict[str, Any]) -> Evaluation:
+def _evaluation(reader: BlockReader, index: int, block: dict[str, Any]) -> Evaluation:
     model = reader.name_of("evaluation", index, block, "model")
     score = block.get("score")
     ends = score if isinstance(score, list) else [score] * 3
@@ -88,7 +88,7 @@ def _evaluation(reader: Blocks, index: int, block: dict[str, Any]) -> Evaluation
     return Evaluation(model, Estimate(value, low, high), block["source"], str(block.get("use_case", "")), answers)
 
 
-def _action(reader: Blocks, index: int, block: dict[str, Any]) -> Action:
+def _action(reader: BlockReader, index: int, block: dict[str, Any]) -> Action:
     def refuse(problem: str, key: str) -> Exception:
         return reader.document.error(problem, "action", index, key)
 

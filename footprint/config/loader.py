@@ -17,7 +17,7 @@ from footprint.config.access import read_access
 from footprint.config.disclosure import KEYS as DISCLOSURE_KEYS
 from footprint.config.disclosure import read_disclosure
 from footprint.config.editions import KEYS as EDITION_KEYS
-from footprint.config.editions import EditionRules, read_rules
+from footprint.config.editions import EditionRules, read_editions
 from footprint.config.evaluations import ACTION_KEYS, EVALUATION_KEYS, read_actions, read_evaluations
 from footprint.config.models import (
     ALWAYS,
@@ -204,7 +204,7 @@ def _config(document: Document, path: Path | None) -> Config:
 
 
 def _editions(document: Document, path: Path | None) -> EditionRules:
-    rules = read_rules(document)
+    rules = read_editions(document)
     return replace(rules, folder=_place(rules.folder, path), decisions=_place(rules.decisions, path))
 
 

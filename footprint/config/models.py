@@ -16,7 +16,7 @@ from footprint.config.access import AccessRules
 from footprint.config.disclosure import DisclosureRules
 from footprint.config.editions import EditionRules
 from footprint.config.evaluations import Action, Evaluation
-from footprint.config.notify import Notify
+from footprint.config.notify import NotificationRules
 from footprint.config.objectives import Objective
 from footprint.core.assumptions import assumption
 from footprint.core.estimate import Estimate
@@ -143,7 +143,7 @@ class Annotation:
 Dated = TypeVar("Dated", SiteFact, HostFact, ServiceFact, UseCaseFact)
 
 
-def at(facts: Iterable[Dated], name: str, instant_us: int) -> Dated | None:
+def fact_at(facts: Iterable[Dated], name: str, instant_us: int) -> Dated | None:
     """The fact of that name valid at an instant, or None."""
     for fact in facts:
         if fact.name == name and fact.since_us <= instant_us < fact.until_us:
@@ -185,20 +185,20 @@ class Config:
     objectives: tuple[Objective, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
     actions: tuple[Action, ...] = ()
-    notify: Notify = field(default_factory=Notify)
+    notify: NotificationRules = field(default_factory=NotificationRules)
     agent: Mapping[str, Any] = field(default_factory=dict)  # as written: the agent itself reads and checks it
     path: Path | None = None
 
     def site_at(self, name: str, instant_us: int) -> SiteFact:
         """The declared site, or one with the assumed PUE in the organisation's grid zone."""
-        fact = at(self.sites, name, instant_us)
+        fact = fact_at(self.sites, name, instant_us)
         if fact is not None:
             return fact
         return SiteFact(name or ASSUMED_SITE, self.zone, assumption("pue_assumed"), pue_assumed=True)
 
     def host_at(self, name: str, instant_us: int) -> HostFact:
         """The declared host, or one with the assumed uplift at an undeclared site."""
-        fact = at(self.hosts, name, instant_us)
+        fact = fact_at(self.hosts, name, instant_us)
         if fact is not None:
             return fact
         return HostFact(name, ASSUMED_SITE, assumption("uplift_assumed"), uplift_assumed=True)
@@ -209,12 +209,12 @@ class Config:
 
     def charter_at(self, use_case: str, instant_us: int) -> str:
         """Charter status of a use case at an instant; ``(undeclared)`` where none was decided."""
-        fact = at(self.use_cases, use_case, instant_us)
+        fact = fact_at(self.use_cases, use_case, instant_us)
         return fact.charter if fact else UNDECLARED
 
     def model_at(self, service: str, instant_us: int) -> str:
         """The model that a service is declared to run at an instant, or an empty text."""
-        fact = at(self.services, service, instant_us)
+        fact = fact_at(self.services, service, instant_us)
         return fact.model if fact else ""
 
     def services_of_model(self, model: str) -> set[str]:

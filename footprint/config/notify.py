@@ -14,7 +14,7 @@ _LANGUAGES = ("fr", "en")
 
 
 @dataclass(frozen=True, slots=True)
-class Notify:
+class NotificationRules:
     """Where messages go; nothing is sent unless ``smtp`` or ``webhook`` is declared. Addresses stay in the configuration."""
 
     smtp: str = ""  # host:port
@@ -33,7 +33,7 @@ class Notify:
         return bool(self.smtp or self.webhook)
 
 
-def read_notify(document: Document, path: Path | None) -> Notify:
+def read_notify(document: Document, path: Path | None) -> NotificationRules:
     """The [notify] section.
 
     Raises
@@ -69,7 +69,7 @@ def read_notify(document: Document, path: Path | None) -> Notify:
     password = text("smtp_password_file")
     if password and path is not None:
         password = str(path.resolve().parent / password)
-    return Notify(
+    return NotificationRules(
         smtp,
         text("smtp_user"),
         password,

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
-from footprint.calendar.periods import MONTHS_OF, BadPeriod, Period, named_period
+from footprint.calendar.periods import MONTHS_PER_PERIOD, BadPeriod, Period, parse_period
 from footprint.config.toml_document import Document
 
 METRICS = ("energy_kwh", "co2e_location_g", "wh_per_1000_requests", "requests")
 KEYS = {"name", "metric", "service", "use_case", "at_most", "every", "baseline", "target", "due", "owner"}
-_EVERY = tuple(MONTHS_OF)
+_EVERY = tuple(MONTHS_PER_PERIOD)
 _PERIODS = ("baseline", "due")
 
 
@@ -33,19 +33,19 @@ class Objective:
     due: Period | None = None
 
 
-def to_plain(objective: Objective) -> dict[str, Any]:
+def objective_to_json(objective: Objective) -> dict[str, Any]:
     """As JSON; an edition keeps what was decided when it was published."""
     told = {field.name: getattr(objective, field.name) for field in fields(objective)}
     return {**told, "where": [list(pair) for pair in objective.where], **{key: told[key] and str(told[key]) for key in _PERIODS}}
 
 
-def from_plain(told: Mapping[str, Any]) -> Objective:
-    """From what ``to_plain`` gave."""
-    periods = {key: named_period(told[key]) if told[key] else None for key in _PERIODS}
+def objective_from_json(told: Mapping[str, Any]) -> Objective:
+    """From what ``objective_to_json`` gave."""
+    periods = {key: parse_period(told[key]) if told[key] else None for key in _PERIODS}
     return Objective(**{**told, "where": tuple((name, value) for name, value in told["where"]), **periods})
 
 
-class Blocks(Protocol):
+class BlockReader(Protocol):
     """What reads repeated blocks (config/reading.py)."""
 
     document: Document
@@ -59,7 +59,7 @@ class Blocks(Protocol):
         ...
 
 
-def read_objectives(reader: Blocks) -> tuple[Objective, ...]:
+def read_objectives(reader: BlockReader) -> tuple[Objective, ...]:
     """The [[objective]] blocks, as written.
 
     Raises
@@ -70,7 +70,7 @@ def read_objectives(reader: Blocks) -> tuple[Objective, ...]:
     return tuple(_objective(reader, index, block) for index, block in reader.blocks("objective"))
 
 
-def _objective(reader: Blocks, index: int, block: dict[str, Any]) -> Objective:
+def _objective(reader: BlockReader, index: int, block: dict[str, Any]) -> Objective:
     def refuse(problem: str, key: str = "name") -> Exception:
         return reader.document.error(problem, "objective", index, key)
 
@@ -88,7 +88,7 @@ def _objective(reader: Blocks, index: int, block: dict[str, Any]) -> Objective:
             raise refuse(f"every is {every!r}; it must be one of {', '.join(_EVERY)}", "every")
         if isinstance(limit, bool) or not isinstance(limit, int | float) or limit < 0:
             raise refuse(f"at_most must be a number of at least 0, in the unit of {metric}", "at_most")
-        return Objective(name, metric, where, owner, at_most=float(limit), months=MONTHS_OF[every])
+        return Objective(name, metric, where, owner, at_most=float(limit), months=MONTHS_PER_PERIOD[every])
     missing = [key for key in ("baseline", "target", "due") if key not in block]
     if missing:
         raise refuse(f"{', '.join(missing)} missing; write at_most and every, or baseline, target and due")
@@ -98,7 +98,7 @@ def _objective(reader: Blocks, index: int, block: dict[str, Any]) -> Objective:
     periods = {}
     for key in ("baseline", "due"):
         try:
-            periods[key] = named_period(str(block[key]))
+            periods[key] = parse_period(str(block[key]))
         except BadPeriod as bad:
             raise refuse(str(bad), key) from None
     baseline, due = periods["baseline"], periods["due"]

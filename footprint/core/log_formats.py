@@ -172,7 +172,7 @@ def _steps(path: str) -> tuple[str, ...]:
     return tuple(part[1:-1] if part.startswith('"') else part for part in re.findall(r'"[^"]*"|[^.]+', path))
 
 
-def request_of(found: FieldMap, document: Mapping[str, Any]) -> dict[str, Any] | None:
+def map_request(found: FieldMap, document: Mapping[str, Any]) -> dict[str, Any] | None:
     """Columns of one request from a row of a log; None where the map says that the row is no request."""
     for field, wanted in found.keep:
         value = _value(field, document)
@@ -267,7 +267,7 @@ def _number(value: Any) -> float:
     return float(value)
 
 
-def parse_document(line: bytes | str) -> Mapping[str, Any] | None:
+def parse_json_object(line: bytes | str) -> Mapping[str, Any] | None:
     """A JSON object, or None."""
     try:
         found = json.loads(line)

@@ -18,14 +18,14 @@ from footprint.core.records import FootprintError
 from footprint.core.resources import data_path
 from footprint.core.units import PJ_PER_UJ, UJ_PER_J, US_PER_S
 
-SERVED = "served:"  # devices that are no devices: an inference server's own counters, by model and instance
+SERVER_DEVICE_PREFIX = "served:"  # devices that are no devices: an inference server's own counters, by model and instance
 HOST_LABELS = ("hostname", "Hostname", "node_name", "node", "host", "exported_instance", "instance")
 # DCGM's blanks (0x7ffffffffffffff0 and after) and everything else that no counter of energy reaches.
 _BLANK = 9.2e18
 REFRESH_US = US_PER_S // 4
 
 
-class Overlap(FootprintError):
+class OverlappingExporters(FootprintError):
     """Two exporters that show the same energy of one host."""
 
 
@@ -34,7 +34,7 @@ class SourceUnavailable(FootprintError):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ExporterMetric:
     """One row of the table; ``micro`` turns a value into µJ or µW."""
 
     exporter: str
@@ -79,15 +79,15 @@ class Entry:
 
 
 @cache
-def entries() -> tuple[Entry, ...]:
+def exporter_metrics() -> tuple[ExporterMetric, ...]:
     """The table, as shipped."""
     with data_path("exporters.csv").open(encoding="utf-8", newline="") as file:
         return tuple(map(_entry, csv.DictReader(file)))
 
 
-def _entry(row: dict[str, str]) -> Entry:
+def _entry(row: dict[str, str]) -> ExporterMetric:
     where, _, wanted = row["where"].partition("=")
-    return Entry(
+    return ExporterMetric(
         row["exporter"],
         re.compile(row["name"]),
         row["quantity"],
@@ -104,18 +104,18 @@ def _entry(row: dict[str, str]) -> Entry:
     )
 
 
-def entries_of(name: str) -> list[Entry]:
+def metrics_named(name: str) -> list[ExporterMetric]:
     """Entries of a metric's exact name; none for a name that is not in the table."""
-    return [entry for entry in entries() if entry.name.fullmatch(name)]
+    return [entry for entry in exporter_metrics() if entry.name.fullmatch(name)]
 
 
-def host_of(labels: Mapping[str, str], given: str = "") -> str:
+def series_host(labels: Mapping[str, str], given: str = "") -> str:
     """The host of a series: the label named, else the first usual one; a port is left out."""
     found = labels.get(given, "") if given else next((labels[name] for name in HOST_LABELS if labels.get(name)), "")
     return re.sub(r":\d+$", "", found)
 
 
-def refuse_overlap(seen: Mapping[tuple[str, str], set[str]]) -> None:
+def check_overlap(seen: Mapping[tuple[str, str], set[str]]) -> None:
     """Refuse two exporters for one group of one host; ``seen`` names exporters by host and group.
 
     Raises
@@ -125,14 +125,14 @@ def refuse_overlap(seen: Mapping[tuple[str, str], set[str]]) -> None:
     """
     for (host, group), exporters in sorted(seen.items()):
         if group and len(exporters) > 1:
-            raise Overlap(
+            raise OverlappingExporters(
                 f"{host}: {' and '.join(sorted(exporters))} both show its {group}; they would be counted twice. "
                 "Choose one with --exporter"
             )
 
 
 @dataclass(frozen=True, slots=True)
-class Corrected:
+class CorrectedCounter:
     """A raw counter followed so far: its last raw value and instant [µJ, µs], and the corrected value in its epoch."""
 
     raw_uj: int
@@ -141,12 +141,12 @@ class Corrected:
     epoch_us: int
 
 
-def begin(raw_uj: int, at_us: int) -> Corrected:
+def start_counter(raw_uj: int, at_us: int) -> CorrectedCounter:
     """A counter at its first sample, which names the epoch."""
-    return Corrected(raw_uj, at_us, raw_uj, at_us)
+    return CorrectedCounter(raw_uj, at_us, raw_uj, at_us)
 
 
-def follow(before: Corrected, raw_uj: int, at_us: int, entry: Entry) -> Corrected:
+def update_counter(before: CorrectedCounter, raw_uj: int, at_us: int, entry: ExporterMetric) -> CorrectedCounter:
     """The counter after one more raw sample: wraps undone where they can be, else a new epoch."""
     elapsed_us = at_us - before.at_us
     most_uj = entry.limit_uw * (elapsed_us + REFRESH_US) // PJ_PER_UJ
@@ -155,8 +155,8 @@ def follow(before: Corrected, raw_uj: int, at_us: int, entry: Entry) -> Correcte
         gained += entry.wrap_uj
     hidden = entry.wrap_uj is not None and most_uj >= entry.wrap_uj  # it may have wrapped more than once
     if hidden or not 0 <= gained <= most_uj:
-        return begin(raw_uj, at_us)
-    return Corrected(raw_uj, at_us, before.value_uj + gained, before.epoch_us)
+        return start_counter(raw_uj, at_us)
+    return CorrectedCounter(raw_uj, at_us, before.value_uj + gained, before.epoch_us)
 
 
 Series = tuple[str, dict[str, str], float]

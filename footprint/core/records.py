@@ -161,9 +161,9 @@ class RequestRecord:
 
 Record = EnergyReading | ActivityReading | ContextReading | RequestRecord
 
-NAME_MAX = 200
+MAX_NAME_LENGTH = 200
 # Of requests and tokens in one record; beyond it lies no window that anybody served, and sums stay in 64 bits.
-COUNT_MAX = 10**15
+MAX_COUNT = 10**15
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -246,7 +246,7 @@ def _context(fields: dict[str, Any]) -> ContextReading:
     if not isinstance(values, dict) or not values:
         raise BadLine("values", "not an object, or empty")
     for name in values:
-        if name.partition("/")[0] not in CONTEXT or len(name) > NAME_MAX or not is_storable(name):
+        if name.partition("/")[0] not in CONTEXT or len(name) > MAX_NAME_LENGTH or not is_storable(name):
             raise BadLine("values", f"must be of {', '.join(sorted(CONTEXT))}")
     return ContextReading(
         host=_text(fields, "host"),
@@ -269,7 +269,7 @@ def _request(fields: dict[str, Any]) -> RequestRecord:
         service=_text(fields, "service", default=""),
         use_case=_text(fields, "use_case", default=""),
         model=_text(fields, "model", default=""),
-        requests=_count(fields, "requests", default=1, most=COUNT_MAX),
+        requests=_count(fields, "requests", default=1, most=MAX_COUNT),
         input_tokens=_maybe_count(fields, "input_tokens"),
         cached_input_tokens=_maybe_count(fields, "cached_input_tokens"),
         output_tokens=_maybe_count(fields, "output_tokens"),
@@ -312,8 +312,8 @@ def _text(fields: dict[str, Any], name: str, default: str | None = None) -> str:
         raise BadLine(name, "not a text")
     if default is None and not value.strip():
         raise BadLine(name, "empty")
-    if len(value) > NAME_MAX:
-        raise BadLine(name, f"longer than {NAME_MAX} characters")
+    if len(value) > MAX_NAME_LENGTH:
+        raise BadLine(name, f"longer than {MAX_NAME_LENGTH} characters")
     if not is_storable(value):
         raise BadLine(name, "holds a character that no store keeps")
     return value.strip()
@@ -336,7 +336,7 @@ def _count(fields: dict[str, Any], name: str, default: int | None = None, most: 
 
 
 def _maybe_count(fields: dict[str, Any], name: str) -> int | None:
-    return _count(fields, name, most=COUNT_MAX) if fields.get(name) is not None else None
+    return _count(fields, name, most=MAX_COUNT) if fields.get(name) is not None else None
 
 
 def _maybe_number(fields: dict[str, Any], name: str) -> float | None:

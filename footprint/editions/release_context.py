@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from footprint.config.models import Annotation
-from footprint.config.objectives import Objective, from_plain, to_plain
+from footprint.config.objectives import Objective, objective_from_json, objective_to_json
 
 Status = Literal["draft", "provisional", "final", "revised"]
 Key = tuple[str, str, str]  # period, service, use case; empty is the margin
@@ -85,7 +85,7 @@ class ReleaseContext:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
-        told = {**asdict(self), "objectives": [to_plain(each) for each in self.objectives]}
+        told = {**asdict(self), "objectives": [objective_to_json(each) for each in self.objectives]}
         return {name: value for name, value in told.items() if value or name not in ("objectives", "annotations", "accepted")}
 
     @classmethod
@@ -109,7 +109,7 @@ class ReleaseContext:
                 "shown": tuple((a, b, c) for a, b, c in found["shown"]),
                 "kept": tuple((a, b, c) for a, b, c in found["kept"]),
                 "decisions": tuple(Decision(**each) for each in found["decisions"]),
-                "objectives": tuple(from_plain(each) for each in found.get("objectives", ())),
+                "objectives": tuple(objective_from_json(each) for each in found.get("objectives", ())),
                 "annotations": tuple(Annotation(**each) for each in found.get("annotations", ())),
                 "delays": tuple((name, allowed, taken) for name, allowed, taken in found["delays"]),
             }

@@ -18,7 +18,7 @@ from footprint.aggregation.host_day import grain_us
 from footprint.aggregation.result_writer import data_version
 from footprint.aggregation.rollups import DAY_USES, MONTH_USES
 from footprint.attribution.shard import UNATTRIBUTED_NAME
-from footprint.calendar.rollup_ranges import DAYS, SLOTS, cut, day_of, midnight_s, month_of
+from footprint.calendar.rollup_ranges import DAYS, SLOTS, local_day, midnight_s, month_bounds, split_range
 from footprint.config import FOREVER_US
 from footprint.core.units import US_PER_DAY, US_PER_S
 from footprint.figures.energy_cells import CellSource, cut_slots, numbers_of
@@ -239,7 +239,7 @@ def _seen(
     inside = [edge for edge in inside if start_us <= edge <= -(-end_us // grain) * grain]
     pieces: dict[int, list[Span]] = defaultdict(list)
     for low, high in itertools.pairwise(inside):
-        for each in cut(zone, low // US_PER_S, high // US_PER_S):
+        for each in split_range(zone, low // US_PER_S, high // US_PER_S):
             pieces[each.kind].append((each.first, each.last))
     only = "" if hosts is None else f" AND host_id IN ({', '.join(map(str, sorted(source.numbers(hosts).values()))) or -1})"
     undeclared = _undeclared_hosts(source) if len(pieces) > 1 or SLOTS not in pieces else []
@@ -295,7 +295,7 @@ def _read(source: CellSource, kind: int, spans: Sequence[Span], hosts: str) -> l
     ).tolist()
     zone = source.config.timezone
     for host, device, start in holed:
-        following = midnight_s(zone, month_of(day_of(zone, start))[1])
+        following = midnight_s(zone, month_bounds(local_day(zone, start))[1])
         found += numbers_of(
             source,
             f"SELECT host_id, device_id, -1, {told} FROM footprint_seen_sum WHERE level = {DAY_USES} AND start >= {start} "

@@ -21,11 +21,20 @@ import numpy as np
 from sqlalchemy import select
 
 from footprint.aggregation.calculation_basis import CalculationBasis
-from footprint.aggregation.host_day import Host, HostDay, grain_us
+from footprint.aggregation.host_day import HostAggregator, HostDay, grain_us
 from footprint.aggregation.request_logs import ServiceLogs
-from footprint.aggregation.result_writer import KEPT_WORDS, charter_of
+from footprint.aggregation.result_writer import RESERVED_USE_CASES, charter_of
 from footprint.aggregation.rollups import DAY, DAY_USES, DIVIDED, MONTH, MONTH_USES, kept_numbers, kind_of_use, rollup_zone
-from footprint.calendar.rollup_ranges import DAYS, MONTHS, SLOTS, cut, day_of, identity, midnight_s, month_of
+from footprint.calendar.rollup_ranges import (
+    DAYS,
+    MONTHS,
+    SLOTS,
+    local_day,
+    midnight_s,
+    month_bounds,
+    split_range,
+    zone_fingerprint,
+)
 from footprint.config import Config
 from footprint.core.units import S_PER_HOUR, US_PER_DAY, US_PER_S
 from footprint.figures.cell_table import AMOUNTS, BITS, NAMED, CellChunk, CellKey, CellTable, Ints, part_of, table_of
@@ -48,14 +57,14 @@ class CellSource:
     _days: dict[tuple[str, int, tuple[int, ...]], HostDay] = field(default_factory=dict)
     _stamp: str | None = None
     _logs: ServiceLogs | None = None
-    _hosts: dict[str, Host] = field(default_factory=dict)
+    _hosts: dict[str, HostAggregator] = field(default_factory=dict)
 
     def summed_in(self) -> ZoneInfo | None:
         """The organisation's zone, where the store keeps sums by its days; else None."""
         if self._stamp is None:
             self._stamp = rollup_zone(self.view.store, self.view.connection)
         zone = self.config.timezone
-        return zone if self._stamp and self._stamp == identity(zone) else None
+        return zone if self._stamp and self._stamp == zone_fingerprint(zone) else None
 
     def numbers(self, texts: set[str]) -> dict[str, int]:
         """The number of each text that the store knows."""
@@ -65,12 +74,12 @@ class CellSource:
         rows = self.view.connection.execute(select(name.c.id, name.c.text).where(name.c.text.in_(sorted(texts))))
         return {row.text: row.id for row in rows}
 
-    def hosts(self) -> dict[str, Host]:
+    def hosts(self) -> dict[str, HostAggregator]:
         """Hosts of the ledger."""
         if self._logs is None:
             self._logs = ServiceLogs(self.view, self.config)
             names = sorted(self.view.streams())
-            self._hosts = {name: Host(self.view, self.config, self.book, self._logs, name) for name in names}
+            self._hosts = {name: HostAggregator(self.view, self.config, self.book, self._logs, name) for name in names}
         return self._hosts
 
     def cut_day(self, host: str, day: int, edges: tuple[int, ...]) -> HostDay:
@@ -113,7 +122,7 @@ def gather(
 
 
 def _joined(place: CellKey, *, together: bool) -> CellKey:
-    if not together or place.use_case in KEPT_WORDS:
+    if not together or place.use_case in RESERVED_USE_CASES:
         return place
     return replace(place, use_case="", model="", charter="")
 
@@ -143,7 +152,7 @@ def stretches_of(source: CellSource, whole: Sequence[tuple[int, int, int]]) -> d
     """(period, first, last) [s] by the kind of what to read there: the coarsest sums that fit, rows at the ends."""
     found: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
     for index, first, last in whole:
-        for each in cut(source.summed_in(), first, last):
+        for each in split_range(source.summed_in(), first, last):
             found[each.kind].append((index, each.first, each.last))
     return dict(sorted(found.items()))
 
@@ -215,12 +224,12 @@ def undeclared_uses(source: CellSource, periods: Sequence[tuple[int, int]]) -> l
     low, high = periods[0][0] // US_PER_S, -(-periods[-1][1] // US_PER_S)
     of = f"footprint_row WHERE slot >= {low - S_PER_HOUR} AND slot < {high}"
     if zone is not None:
-        first, last = (midnight_s(zone, month_of(day_of(zone, at))[0]) for at in (low, high))
+        first, last = (midnight_s(zone, month_bounds(local_day(zone, at))[0]) for at in (low, high))
         of = f"footprint_row_sum WHERE level = {MONTH_USES} AND start >= {first} AND start <= {last}"
     rows = source.view.connection.exec_driver_sql(f"SELECT DISTINCT use_case_id FROM {of}").all()
     texts = source.view.store.texts(source.view.connection, {row[0] for row in rows})
     declared = {use_case.name for use_case in source.config.use_cases}
-    return sorted(set(texts.values()) - declared - {*KEPT_WORDS, ""})
+    return sorted(set(texts.values()) - declared - {*RESERVED_USE_CASES, ""})
 
 
 def numbers_of(source: CellSource, statement: str, width: int) -> Ints:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from footprint.calendar.ranges import cut_periods
+from footprint.calendar.ranges import split_by_period
 from footprint.figures.cell_table import NAMED, CellKey, CellTable, Ints, combined
 from footprint.figures.energy_cells import CellSource, gather, undeclared_uses
 from footprint.figures.idle_redistribution import month_of, month_weights, months_of, respread
@@ -143,7 +143,7 @@ def _energy(
     months = months_of(source, periods[0][0], periods[-1][1])
     pieces, owner = [], []
     for index, (start, end) in enumerate(periods):
-        for part in cut_periods("month", start, end, source.config.timezone):
+        for part in split_by_period("month", start, end, source.config.timezone):
             pieces.append(part)
             owner.append(index)
     # Idle energy is divided within a service: of the others nothing needs to be read.

@@ -18,8 +18,7 @@ from footprint.aggregation.host_day import grain_us
 from footprint.aggregation.rollups import MONTH_USES
 from footprint.attribution.largest_remainder import split_integers
 from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
-from footprint.calendar.months import month_span
-from footprint.calendar.ranges import cut_periods
+from footprint.calendar.ranges import split_by_period, widen_to_months
 from footprint.figures.cell_table import NAMED, CellTable, halves, part_at, table_of
 from footprint.figures.energy_cells import CellSource, chosen_sql, periods_sql, sum_sql, whole_slots
 
@@ -31,8 +30,8 @@ _MILLION = 10**6
 def months_of(source: CellSource, start_us: int, end_us: int) -> list[tuple[int, int]]:
     """The whole calendar months that [start, end) touches."""
     zone = source.config.timezone
-    clipped = cut_periods("month", start_us, end_us, zone)
-    first, last = month_span(start_us, end_us, zone)
+    clipped = split_by_period("month", start_us, end_us, zone)
+    first, last = widen_to_months(start_us, end_us, zone)
     edges = [first, *(start for start, _ in clipped[1:]), last]
     return list(itertools.pairwise(edges))
 

@@ -12,21 +12,21 @@ NBSP, THIN = "\u00a0", "\u202f"
 
 
 @cache
-def catalogue(folder: Path, language: str) -> dict[str, str]:
+def load_catalogue(folder: Path, language: str) -> dict[str, str]:
     """Sentences of a language by key, from ``folder/LANGUAGE.po``."""
     with (folder / f"{language}.po").open("rb") as file:
         return {str(message.id): str(message.string) for message in read_po(file) if message.id}
 
 
-def sentence(folder: Path, language: str, key: str, **values: str) -> str:
+def translate(folder: Path, language: str, key: str, **values: str) -> str:
     """A sentence in a language, the key itself where there is none (a name from the data); French gets its no-break spaces."""
-    text = catalogue(folder, language).get(key, key)
+    text = load_catalogue(folder, language).get(key, key)
     if text is not key and language == "fr":
-        text = typographic(text)
+        text = add_french_spaces(text)
     return text.format(**values) if values else text
 
 
-def typographic(text: str) -> str:
+def add_french_spaces(text: str) -> str:
     """French text with its no-break spaces before double punctuation, units of a hundred and thousands."""
     for mark in (" :", " ;", " !", " ?", " %"):
         text = text.replace(mark, NBSP + mark[1] if mark == " :" else THIN + mark[1])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from footprint.i18n.catalogue import typographic
+from footprint.i18n.catalogue import add_french_spaces
 
 # Titles of others, and the language that they are in.
 TITLES: tuple[tuple[str, str], ...] = (
@@ -39,7 +39,7 @@ PHRASES: tuple[tuple[str, str], ...] = (
 _KNOWN = re.compile("|".join(re.escape(text) for text, _ in sorted((*TITLES, *PHRASES), key=lambda each: -len(each[0]))))
 
 
-def source_in(source: str, language: str) -> list[tuple[str, str]]:
+def translate_source(source: str, language: str) -> list[tuple[str, str]]:
     """(text, language where it is another one, else empty), in order; what is not known stays as it was written."""
     found: list[tuple[str, str]] = []
     for text, own in _parts(source, language):
@@ -59,6 +59,6 @@ def _parts(source: str, language: str) -> Iterator[tuple[str, str]]:
         if text in titles:
             yield text, titles[text] if titles[text] != language else ""
         else:
-            yield typographic(phrases[text]) if language == "fr" else text, ""
+            yield add_french_spaces(phrases[text]) if language == "fr" else text, ""
     if at < len(source):
         yield source[at:], ""

@@ -21,7 +21,7 @@ from sqlmodel import SQLModel
 from footprint.core.records import FootprintError
 from footprint.ledger.verifier import sha256_of
 from footprint.storage import schema
-from footprint.storage.database import SCHEMA, Store, table
+from footprint.storage.database import SCHEMA_VERSION, Store, table
 
 ROWS_PER_BATCH = 100_000
 MANIFEST = "backup.json"
@@ -43,7 +43,7 @@ def _tables() -> list[Table]:
 def backup(store: Store, path: Path, now_us: int) -> dict[str, int]:
     """Write a backup atomically and return the number of rows by table."""
     partial = path.with_name(path.name + ".part")
-    manifest: dict[str, Any] = {"schema": SCHEMA, "at_us": now_us, "tables": {}}
+    manifest: dict[str, Any] = {"schema": SCHEMA_VERSION, "at_us": now_us, "tables": {}}
     with store.read() as connection, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
         for target in _tables():
             raw, rows = _pack_table(connection, target)
@@ -78,9 +78,9 @@ def restore(store: Store, path: Path) -> dict[str, int]:
     try:
         with zipfile.ZipFile(path) as archive, store.begin() as connection:
             manifest = json.loads(archive.read(MANIFEST))
-            if manifest["schema"] != SCHEMA:
+            if manifest["schema"] != SCHEMA_VERSION:
                 raise BackupError(
-                    f"{path} is of schema {manifest['schema']}, this program has {SCHEMA}: "
+                    f"{path} is of schema {manifest['schema']}, this program has {SCHEMA_VERSION}: "
                     "restore with the release that made it, then open the store with this one"
                 )
             _require_empty(store, connection)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from footprint.core.records import COUNT_MAX, NAME_MAX
+from footprint.core.records import MAX_COUNT, MAX_NAME_LENGTH
 from footprint.core.timestamps import BadTimestamp, parse_instant
 from footprint.core.units import INT64_MAX, UJ_PER_J, US_PER_S
 from footprint.ledger.rejects import ColumnErrors
@@ -56,8 +56,8 @@ def parse_texts(column: pa.Array, name: str, errors: ColumnErrors, *, required: 
         errors.mark(np.asarray(pc.equal(values, ""))[codes], name, "empty")
     unstorable = np.asarray(pc.match_substring(values, "\0"))
     errors.mark(unstorable[codes], name, "not a text, or with a character that no store keeps")
-    too_long = np.asarray(pc.greater(pc.utf8_length(values), NAME_MAX))
-    errors.mark(too_long[codes], name, f"longer than {NAME_MAX} characters")
+    too_long = np.asarray(pc.greater(pc.utf8_length(values), MAX_NAME_LENGTH))
+    errors.mark(too_long[codes], name, f"longer than {MAX_NAME_LENGTH} characters")
     return values.take(encoded.indices)
 
 
@@ -172,7 +172,7 @@ def parse_counts(column: pa.Array, name: str, errors: ColumnErrors) -> Ints:
     elif pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
         values = np.asarray(pc.fill_null(column, 0))
         with np.errstate(invalid="ignore"):
-            valid = pending & (values >= 0) & (values <= COUNT_MAX) & (values == np.floor(values))
+            valid = pending & (values >= 0) & (values <= MAX_COUNT) & (values == np.floor(values))
         result[valid] = values[valid].astype(np.int64)
         pending &= ~valid
     _convert_one_by_one(column, pending, result, name, errors, _count_of)
@@ -190,7 +190,7 @@ def _count_of(value: Any) -> int:
         raise ValueError("not a whole number")
     if number < 0:
         raise ValueError("negative")
-    if number > COUNT_MAX:
+    if number > MAX_COUNT:
         raise ValueError("too large")
     return int(number)
 

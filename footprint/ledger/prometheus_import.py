@@ -16,14 +16,14 @@ import numpy as np
 from sqlalchemy import select
 
 from footprint.core.prometheus_metrics import (
-    Corrected,
-    Entry,
+    CorrectedCounter,
+    ExporterMetric,
     SourceUnavailable,
-    begin,
-    entries_of,
-    follow,
-    host_of,
-    refuse_overlap,
+    check_overlap,
+    metrics_named,
+    series_host,
+    start_counter,
+    update_counter,
 )
 from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_S
@@ -43,7 +43,7 @@ Points = dict[int, int]  # instant [µs] -> value [µJ or µW]
 
 @dataclass(slots=True)
 class _DeviceSamples:
-    entry: Entry
+    entry: ExporterMetric
     points: Points = field(default_factory=dict)
 
 
@@ -87,8 +87,8 @@ def import_prometheus(
     send = fetch or http_fetcher(url)
     names = metric_names(send, from_us, to_us, exporter)
     streams = StreamIds(store)
-    refuse_overlap(_exporters_by_host(send, names, from_us, to_us, exporter, host_label))
-    known: dict[tuple[str, str, str], Corrected] = {}
+    check_overlap(_exporters_by_host(send, names, from_us, to_us, exporter, host_label))
+    known: dict[tuple[str, str, str], CorrectedCounter] = {}
 
     def readings_and_ids() -> Iterator[tuple[Readings, list[int]]]:
         for start_us in range(from_us - LOOK_BACK_US, to_us, CHUNK_US):
@@ -117,7 +117,7 @@ def metric_names(send: Fetch, from_us: int, to_us: int, exporter: str) -> list[s
     """Supported metrics that the server has."""
     window = {"start": repr(from_us / US_PER_S), "end": repr(to_us / US_PER_S)}
     names = _fetch_json(send, "/api/v1/label/__name__/values", window)
-    return [name for name in sorted(names) if any(not exporter or entry.exporter == exporter for entry in entries_of(name))]
+    return [name for name in sorted(names) if any(not exporter or entry.exporter == exporter for entry in metrics_named(name))]
 
 
 def _exporters_by_host(
@@ -127,9 +127,9 @@ def _exporters_by_host(
     window = {"start": repr(from_us / US_PER_S), "end": repr(to_us / US_PER_S)}
     for name in names:
         for labels in _fetch_json(send, "/api/v1/series", {"match[]": name} | window):
-            for entry in entries_of(name):
+            for entry in metrics_named(name):
                 if entry.device_of(labels) and (not exporter or entry.exporter == exporter):
-                    exporters[host_of(labels, host_label), entry.group].add(entry.exporter)
+                    exporters[series_host(labels, host_label), entry.group].add(entry.exporter)
     return exporters
 
 
@@ -141,11 +141,11 @@ def _devices(
     best_rank: dict[tuple[str, str, str], int] = {}
     for name in names:
         for labels, values in fetch_samples(send, name, start_us, end_us):
-            for entry in entries_of(name):
+            for entry in metrics_named(name):
                 device = entry.device_of(labels)
                 if device is None or (exporter and entry.exporter != exporter):
                     continue
-                identity = host_of(labels, host_label), device, entry.quantity
+                identity = series_host(labels, host_label), device, entry.quantity
                 rank = entry.rank(labels)
                 if rank > best_rank.get(identity, rank):
                     continue
@@ -187,7 +187,7 @@ def _readings(
     store: Store,
     identity: tuple[str, str, str],
     device: _DeviceSamples,
-    states: dict[tuple[str, str, str], Corrected],
+    states: dict[tuple[str, str, str], CorrectedCounter],
     from_us: int,
 ) -> Readings:
     """Readings of one device from ``from_us`` on; a counter continues from the last sample that the ledger holds too."""
@@ -205,9 +205,9 @@ def _readings(
             if at_us < from_us and (state is None or at_us <= state.at_us):
                 continue
             if state is None:
-                state = begin(device.points[at_us], at_us)
+                state = start_counter(device.points[at_us], at_us)
             elif at_us > state.at_us:
-                state = follow(state, device.points[at_us], at_us, entry)
+                state = update_counter(state, device.points[at_us], at_us, entry)
             else:
                 continue  # already in the ledger
             rows.append((at_us, state.value_uj, epochs.setdefault(f"{_EPOCH_PREFIX}{state.epoch_us}", len(epochs))))
@@ -220,7 +220,7 @@ def _readings(
     )
 
 
-def _last_common_state(store: Store, key: StreamKey, points: Points) -> Corrected | None:
+def _last_common_state(store: Store, key: StreamKey, points: Points) -> CorrectedCounter | None:
     """Counter state at the last instant that both the server and the ledger hold; None if there is none."""
     stream, name, reading = table(schema.Stream), table(schema.Name), table(schema.Reading)
     with store.read() as connection:
@@ -243,5 +243,5 @@ def _last_common_state(store: Store, key: StreamKey, points: Points) -> Correcte
         )
         for at_us, value_uj, epoch in rows:
             if at_us in points and epoch.startswith(_EPOCH_PREFIX):
-                return Corrected(points[at_us], at_us, value_uj, int(epoch.removeprefix(_EPOCH_PREFIX)))
+                return CorrectedCounter(points[at_us], at_us, value_uj, int(epoch.removeprefix(_EPOCH_PREFIX)))
     return None

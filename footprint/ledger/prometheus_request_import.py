@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 
 from footprint.config import Config
-from footprint.core.prometheus_metrics import Entry, entries_of
+from footprint.core.prometheus_metrics import ExporterMetric, metrics_named
 from footprint.core.records import RequestRecord
 from footprint.ledger.importers import ImportResult, import_request_records
 from footprint.ledger.prometheus_import import LOOK_BACK_US, Fetch, fetch_samples, http_fetcher, metric_names
@@ -46,12 +46,12 @@ def import_gateway_counters(
     """
     send = fetch or http_fetcher(url)
     names = [
-        name for name in metric_names(send, from_us, to_us, "") if any(_counts_requests(entry) for entry in entries_of(name))
+        name for name in metric_names(send, from_us, to_us, "") if any(_counts_requests(entry) for entry in metrics_named(name))
     ]
     gateways: dict[str, _GatewayCounters] = defaultdict(_GatewayCounters)
     for name in names:
         for labels, points in fetch_samples(send, name, from_us - LOOK_BACK_US, to_us):
-            for entry in filter(_counts_requests, entries_of(name)):
+            for entry in filter(_counts_requests, metrics_named(name)):
                 _add(gateways, entry, labels, points)
     service_of = partial(_service_of_model, config.services_of_model)
     records = [
@@ -62,11 +62,13 @@ def import_gateway_counters(
     return import_request_records(store, f"{url} gateways", records, np.arange(len(records), dtype=np.int64), now_us)
 
 
-def _counts_requests(entry: Entry) -> bool:
+def _counts_requests(entry: ExporterMetric) -> bool:
     return entry.quantity.startswith(REQUEST_QUANTITY_PREFIX)
 
 
-def _add(gateways: dict[str, _GatewayCounters], entry: Entry, labels: Mapping[str, str], points: list[tuple[int, float]]) -> None:
+def _add(
+    gateways: dict[str, _GatewayCounters], entry: ExporterMetric, labels: Mapping[str, str], points: list[tuple[int, float]]
+) -> None:
     gateway = gateways[labels.get("instance", "")]
     gateway.scrapes.update(at_us for at_us, _ in points)
     if entry.where is not None and not entry.where[1].fullmatch(labels.get(entry.where[0], "")):

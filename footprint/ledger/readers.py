@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from footprint.core.log_formats import COLUMNS, FieldMap, request_of
+from footprint.core.log_formats import COLUMNS, FieldMap, map_request
 from footprint.ledger.csv_reader import read_csv
 from footprint.ledger.jsonl_reader import RowMapper, read_jsonl
 from footprint.ledger.line_reader import HashedStream, LineChunks
@@ -68,7 +68,7 @@ def read_mapped_log(path: str, field_map: FieldMap, digest: Any = None) -> Itera
         If the file cannot be read.
     """
     for batch in read_batches(
-        path, digest, field_map.sources() if field_map.form == "csv" else COLUMNS, partial(request_of, field_map)
+        path, digest, field_map.sources() if field_map.form == "csv" else COLUMNS, partial(map_request, field_map)
     ):
         if field_map.form == "csv":
             yield _map_rows(field_map, batch)
@@ -79,7 +79,7 @@ def read_mapped_log(path: str, field_map: FieldMap, digest: Any = None) -> Itera
 def _map_rows(field_map: FieldMap, batch: RecordBatch) -> RecordBatch:
     names = list(batch.columns)
     rows = zip(*(batch.columns[name].to_pylist() for name in names), strict=True)
-    mapped = [request_of(field_map, dict(zip(names, row, strict=True))) for row in rows]
+    mapped = [map_request(field_map, dict(zip(names, row, strict=True))) for row in rows]
     mapped_lines = [(row, line) for row, line in zip(mapped, batch.lines.tolist(), strict=True) if row is not None]
     columns = {name: pa.array([_text(row.get(name)) for row, _ in mapped_lines], pa.string()) for name in COLUMNS}
     return RecordBatch(columns, np.array([line for _, line in mapped_lines], dtype=np.int64), batch.rejects)

@@ -18,7 +18,7 @@ from footprint.ledger.day_versions import bump_stream_days
 from footprint.ledger.energy_file import Readings
 from footprint.ledger.rejects import CONFLICT, IngestResult, Reject
 from footprint.storage import schema
-from footprint.storage.bulk_insert import stage
+from footprint.storage.bulk_insert import create_temporary_table
 from footprint.storage.database import Store, table
 
 Ints = NDArray[np.int64]
@@ -129,7 +129,7 @@ def _split_off_known(
 ) -> Ints:
     """Count the rows whose identity is stored, claim the equal ones and return the positions of the others."""
     columns = {"place": int, "stream_id": int, "time_us": int, "value": int}
-    stage(connection, "incoming_reading", columns, [(position, *row[:3]) for position, row in enumerate(rows)])
+    create_temporary_table(connection, "incoming_reading", columns, [(position, *row[:3]) for position, row in enumerate(rows)])
     known, equal = connection.exec_driver_sql(
         f"SELECT COUNT(*), COUNT(CASE WHEN r.value = i.value THEN 1 END) FROM {_KNOWN}"
     ).one()

@@ -13,7 +13,7 @@ from footprint.ledger.archive_reader import ArchiveReader, has_retired_days
 from footprint.ledger.day_versions import bump_service_days
 from footprint.ledger.rejects import CONFLICT, IngestResult, Reject
 from footprint.ledger.request_file import UNKNOWN, RequestRows, request_keys
-from footprint.storage.bulk_insert import stage
+from footprint.storage.bulk_insert import create_temporary_table
 from footprint.storage.database import Store
 
 Ints = NDArray[np.int64]
@@ -166,6 +166,6 @@ def _columns(
 
 def _known_contents(connection: Connection, keys: list[bytes]) -> dict[bytes, bytes]:
     """Content digests of requests already stored, by key."""
-    stage(connection, "incoming_request", {"key": bytes}, [(key,) for key in keys])
+    create_temporary_table(connection, "incoming_request", {"key": bytes}, [(key,) for key in keys])
     rows = connection.exec_driver_sql("SELECT r.key, r.content FROM incoming_request i JOIN request r ON r.key = i.key")
     return {bytes(row.key): bytes(row.content) for row in rows}

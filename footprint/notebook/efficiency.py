@@ -11,7 +11,7 @@ import pandas as pd
 
 from footprint.core.timestamps import now_us
 from footprint.figures import parse_query
-from footprint.notebook.frames import framed, opened
+from footprint.notebook.frames import open_configured_store, to_frame
 from footprint.queries import avoidable_energy, batch_efficiency, comparison, model_comparison
 from footprint.queries.comparison import Comparison
 
@@ -40,7 +40,7 @@ def compare(
     BadQuestion
         If there is no energy, or nothing to divide by.
     """
-    with opened(config) as (store, facts):
+    with open_configured_store(config) as (store, facts):
         if "/" in a and "/" in b:
             one, other = (
                 parse_query(facts.timezone, from_=text.partition("/")[0], to=text.partition("/")[2], where=where)
@@ -66,19 +66,19 @@ def models(
 
     ``max_s`` [s] and ``min_score`` are limits; see footprint/queries/model_comparison.py for the columns.
     """
-    with opened(config) as (store, facts):
+    with open_configured_store(config) as (store, facts):
         question = parse_query(facts.timezone, from_=from_, to=to, where=where)
         rows = model_comparison.compare_models(
             store, facts, question, now_us(), use_case=use_case, max_s=max_s, min_score=min_score
         )
-        return framed(rows, model_comparison.COLUMNS, facts)
+        return to_frame(rows, model_comparison.COLUMNS, facts)
 
 
 def tokens_by_step(*, from_: str | None = None, to: str | None = None, config: str | None = None) -> pd.DataFrame:
     """Energy of accelerators per output token [J] by tokens a decode step [1]: medians and quartiles, by service and host."""
-    with opened(config) as (store, facts):
+    with open_configured_store(config) as (store, facts):
         question = parse_query(facts.timezone, from_=from_, to=to)
-        return framed(
+        return to_frame(
             batch_efficiency.energy_by_step_size(store, question.from_us, question.to_us), batch_efficiency.STEP_COLUMNS, facts
         )
 
@@ -87,16 +87,16 @@ def phases(
     *, from_: str | None = None, to: str | None = None, where: Iterable[str] = (), config: str | None = None
 ) -> pd.DataFrame:
     """A mean request of each service by phase [J]: reading, writing, idle while it ran, host, building; waiting for nobody."""
-    with opened(config) as (store, facts):
+    with open_configured_store(config) as (store, facts):
         question = parse_query(facts.timezone, from_=from_, to=to, where=where)
-        return framed(batch_efficiency.energy_by_phase(store, facts, question, now_us()), batch_efficiency.PHASE_COLUMNS, facts)
+        return to_frame(batch_efficiency.energy_by_phase(store, facts, question, now_us()), batch_efficiency.PHASE_COLUMNS, facts)
 
 
 def avoidable(*, from_: str | None = None, to: str | None = None, config: str | None = None) -> pd.DataFrame:
     """Energy that served nobody [kWh], by cause, with owner and status of what is done about it."""
-    with opened(config) as (store, facts):
+    with open_configured_store(config) as (store, facts):
         question = parse_query(facts.timezone, from_=from_, to=to)
-        return framed(
+        return to_frame(
             avoidable_energy.action_register(store, facts, question.from_us, question.to_us),
             avoidable_energy.REGISTER_COLUMNS,
             facts,

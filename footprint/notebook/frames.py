@@ -64,9 +64,9 @@ def query(
     ConfigError
         If the configuration cannot be right.
     """
-    with opened(config) as (store, facts):
+    with open_configured_store(config) as (store, facts):
         answer = ask(store, facts, _asked(facts, group, every, from_, to, where, view), now_us())
-        frame = framed(answer.rows, answer.columns, facts)
+        frame = to_frame(answer.rows, answer.columns, facts)
     numbers = [name for name in answer.columns if unit_of(name)]
     counts = [name for name in ("requests", "input_tokens", "cached_input_tokens", "output_tokens") if name in frame]
     frame[counts] = frame[counts].astype("Int64")
@@ -95,10 +95,10 @@ def uncertainty(
     BadQuestion
         If a parameter cannot be understood.
     """
-    with opened(config) as (store, facts):
+    with open_configured_store(config) as (store, facts):
         question = _asked(facts, group, every, from_, to, where)
         rows = uncertainty_budget.uncertainty_budget(store, facts, question, now_us())
-        return framed(rows, [*question.group, *uncertainty_budget.COLUMNS], facts)
+        return to_frame(rows, [*question.group, *uncertainty_budget.COLUMNS], facts)
 
 
 def sensitivity(
@@ -116,17 +116,17 @@ def sensitivity(
     BadQuestion
         If a parameter cannot be understood.
     """
-    with opened(config) as (store, facts):
+    with open_configured_store(config) as (store, facts):
         question = _asked(facts, group, "all", from_, to, where)
         rows = sensitivity_query.sensitivity(store, facts, question, now_us())
-        return framed(rows, [*question.group, *sensitivity_query.COLUMNS], facts)
+        return to_frame(rows, [*question.group, *sensitivity_query.COLUMNS], facts)
 
 
 def splits(*, from_: str | None = None, to: str | None = None, config: str | None = None) -> pd.DataFrame:
     """How the energy of each service was divided on each day: fitted or refused, why, residual [1], lag [s], coefficients."""
-    with opened(config) as (store, facts):
+    with open_configured_store(config) as (store, facts):
         question = _asked(facts, (), "all", from_, to, ())
-        return framed(
+        return to_frame(
             split_diagnostics.split_diagnostics(store, question.from_us, question.to_us), split_diagnostics.COLUMNS, facts
         )
 
@@ -139,11 +139,11 @@ def raw_readings(host: str, device: str, from_: str, to: str, *, config: str | N
     BadQuestion
         If a bound cannot be understood.
     """
-    with opened(config) as (store, facts):
+    with open_configured_store(config) as (store, facts):
         question = _asked(facts, (), "all", from_, to, ())
         assert question.from_us is not None
         assert question.to_us is not None
-        return framed(
+        return to_frame(
             raw_readings_query.raw_readings(store, host, device, question.from_us, question.to_us),
             raw_readings_query.COLUMNS,
             facts,
@@ -163,15 +163,15 @@ def factors_diff(file: str, *, config: str | None = None) -> pd.DataFrame:
     from footprint.impact.factor_book import FactorBook  # noqa: PLC0415 - few need them
     from footprint.ledger.factor_store import load_factor_book, read_bundle  # noqa: PLC0415
 
-    with opened(config) as (store, facts):
+    with open_configured_store(config) as (store, facts):
         before = load_factor_book(store)
         factors, _, _ = read_bundle(file, None, now_us())
         rows = factor_diff.revised_figures(store, facts, before, FactorBook([*before.factors, *factors]))
-        return framed(rows, factor_diff.REVISION_COLUMNS, facts)
+        return to_frame(rows, factor_diff.REVISION_COLUMNS, facts)
 
 
 @contextmanager
-def opened(config: str | None) -> Iterator[tuple[Store, Config]]:
+def open_configured_store(config: str | None) -> Iterator[tuple[Store, Config]]:
     """Store and facts of a configuration, while they are needed."""
     facts = load_config(config)
     store = Store(facts.store_url, demo=facts.demo)
@@ -181,7 +181,7 @@ def opened(config: str | None) -> Iterator[tuple[Store, Config]]:
         store.close()
 
 
-def framed(rows: list[dict[str, Any]], columns: Sequence[str], facts: Config) -> pd.DataFrame:
+def to_frame(rows: list[dict[str, Any]], columns: Sequence[str], facts: Config) -> pd.DataFrame:
     """Rows as a frame, instants typed, with the units that names state."""
     frame = pd.DataFrame(rows, columns=list(columns))
     for name in ("period_start", "period_end", "time"):

@@ -23,9 +23,9 @@ from footprint.core.assumptions import assumption
 from footprint.core.estimate import Estimate
 from footprint.core.records import BadLine, ContextReading, EnergyReading, FootprintError, from_line, grade_of
 from footprint.core.units import J_PER_KWH, US_PER_S
-from footprint.impact.uncertainty import Budget
+from footprint.impact.uncertainty import UncertaintyBudget
 
-SAMPLES_A_SECOND = 4
+SAMPLES_PER_SECOND = 4
 BASELINE_S = 2.0
 PATIENCE_S = 20
 LOOK_S = 1 / 20
@@ -95,7 +95,7 @@ def _html_row(row: dict[str, Any]) -> str:
     return f"<tr><th scope='row'>{escape(str(row['device']))}</th>{cells}</tr>"
 
 
-class SensorProgram:
+class SensorProcess:
     """The sensors of this host while the block lasts, read by the agent's own program into a spool that nobody ships.
 
     Raises
@@ -104,7 +104,7 @@ class SensorProgram:
         On entering, if no sensor can be read here.
     """
 
-    def __init__(self, samples_a_second: int = SAMPLES_A_SECOND) -> None:
+    def __init__(self, samples_a_second: int = SAMPLES_PER_SECOND) -> None:
         self.samples_a_second = samples_a_second
         self._folder = tempfile.TemporaryDirectory()
         self._spool = Path(self._folder.name) / "spool"
@@ -113,7 +113,7 @@ class SensorProgram:
         self._energy: list[EnergyReading] = []
         self._context: list[ContextReading] = []
 
-    def __enter__(self) -> SensorProgram:
+    def __enter__(self) -> SensorProcess:
         self._agent = _agent(self._spool, Path(self._folder.name), self.samples_a_second)
         try:
             self._wait_for_readings(self._agent)
@@ -161,7 +161,7 @@ class SensorProgram:
 
     def rows(self, begin_us: int, end_us: int) -> list[dict[str, Any]]:
         """Energy between two instants, of ``COLUMNS``."""
-        return rows_of(self.readings(), begin_us, end_us)
+        return energy_rows(self.readings(), begin_us, end_us)
 
     def _look(self) -> None:
         """Take in what the agent has written since: each of its files once, for it writes them whole."""
@@ -200,7 +200,7 @@ def measure(name: str = "measured", *, baseline_s: float = BASELINE_S) -> Iterat
         If no sensor can be read here.
     """
     found = Measurement(name)
-    with SensorProgram() as sensors:
+    with SensorProcess() as sensors:
         first_us = min(reading.at_us for reading in sensors.readings())
         time.sleep(max(baseline_s - (time.time() - first_us / US_PER_S), 0.0))
         found.begin_us = time.time_ns() // 1000
@@ -248,7 +248,7 @@ def _agent(spool: Path, folder: Path, samples_a_second: int) -> subprocess.Popen
         return subprocess.Popen(command, env=environment, cwd=folder, stderr=log)
 
 
-def rows_of(readings: Sequence[EnergyReading], begin_us: int, end_us: int) -> list[dict[str, Any]]:
+def energy_rows(readings: Sequence[EnergyReading], begin_us: int, end_us: int) -> list[dict[str, Any]]:
     """Energy of each device between two instants, the total last; cumulative counters are read off in between two records.
 
     One epoch counts, the one at the begin; a device that was reset has no row. ``host`` meters are shown, and not in the total.
@@ -269,7 +269,7 @@ def rows_of(readings: Sequence[EnergyReading], begin_us: int, end_us: int) -> li
         idle_w = (at_begin - at_first) / 1e6 / before_s if before_s > 0 else None
         grade = grade_of(source, counter=True)
         cause = f"gain {component} {grade}", energy, _gain(component, grade)
-        mine_alone = Budget()
+        mine_alone = UncertaintyBudget()
         mine_alone.add(*cause)
         low, high = mine_alone.interval(energy)
         causes.append((component, cause))
@@ -294,7 +294,7 @@ def rows_of(readings: Sequence[EnergyReading], begin_us: int, end_us: int) -> li
     for name in ("energy_j", "idle_w", "above_idle_j"):
         total[name] = None if any(row[name] is None for row in parts) else sum(row[name] for row in parts)
     counted = {row["component"] for row in parts}
-    budget = Budget()
+    budget = UncertaintyBudget()
     for component, cause in causes:
         if component in counted:
             budget.add(*cause)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from footprint.notebook.measurement import Measurement, SensorProgram
+    from footprint.notebook.measurement import Measurement, SensorProcess
 
 MIN_UPDATES = 10  # of the sensors within a test: with fewer, their own pace is more than a tenth of the figure
 _HEAD = ("J", "95 % interval", "above idle J", "s", "quality")
@@ -29,11 +29,11 @@ class _Session:
     """The sensors of one session, and what its tests took."""
 
     def __init__(self) -> None:
-        self._sensors: SensorProgram | None = None
+        self._sensors: SensorProcess | None = None
         self.why = ""
         self.spans: dict[str, tuple[int, int]] = {}
 
-    def sensors(self) -> SensorProgram:
+    def sensors(self) -> SensorProcess:
         """The sensors, started at the first call.
 
         Raises
@@ -41,10 +41,10 @@ class _Session:
         CannotMeasure
             If none can be read here.
         """
-        from footprint.notebook.measurement import BASELINE_S, SensorProgram  # noqa: PLC0415 - nothing is imported until it is asked for
+        from footprint.notebook.measurement import BASELINE_S, SensorProcess  # noqa: PLC0415 - nothing is imported until it is asked for
 
         if self._sensors is None:
-            sensors = SensorProgram()
+            sensors = SensorProcess()
             sensors.__enter__()
             time.sleep(BASELINE_S)  # what the host draws before any test
             self._sensors = sensors
@@ -68,7 +68,7 @@ class _Session:
         return [_row(self._sensors, name, begin, end) for name, (begin, end) in self.spans.items() if end]
 
 
-def _row(sensors: SensorProgram, name: str, begin_us: int, end_us: int) -> tuple[str, ...]:
+def _row(sensors: SensorProcess, name: str, begin_us: int, end_us: int) -> tuple[str, ...]:
     seconds = (end_us - begin_us) / 1_000_000
     instants = {reading.at_us for reading in sensors.readings() if begin_us <= reading.at_us <= end_us}
     if len(instants) < MIN_UPDATES:
@@ -84,7 +84,7 @@ def _row(sensors: SensorProgram, name: str, begin_us: int, end_us: int) -> tuple
     return (name, f"{total['energy_j']:.4g}", bracket, above, f"{seconds:.3g}", str(total["quality"]))
 
 
-def _idle_w(sensors: SensorProgram, devices: list[str]) -> float | None:
+def _idle_w(sensors: SensorProcess, devices: list[str]) -> float | None:
     """What the host drew before the first test [W]; None where it is not known of every device."""
     from footprint.notebook.measurement import BASELINE_S  # noqa: PLC0415 - as above
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from footprint.aggregation.rollups import DAY, DAY_USES
-from footprint.calendar.rollup_ranges import SLOTS, Stretch, cut
+from footprint.calendar.rollup_ranges import SLOTS, RollupRange, split_range
 from footprint.config import Config
 from footprint.core.timestamps import to_datetime
 from footprint.core.units import UJ_PER_KWH, US_PER_S
@@ -30,14 +30,14 @@ def hourly_energy(
     with store.read() as connection:
         source = CellSource(LedgerView(store, connection), config, shipped_book())
         conditions = chosen_sql(source, where, NAME_COLUMNS)
-        for each in cut(source.summed_in(), from_us // US_PER_S, -(-to_us // US_PER_S)):
+        for each in split_range(source.summed_in(), from_us // US_PER_S, -(-to_us // US_PER_S)):
             read = _hours_from_slots if each.kind == SLOTS else _hours_from_days
             for date, hour, energy_mj in read(source, each, conditions):
                 found[date, hour] += energy_mj * 1000 / UJ_PER_KWH
     return dict(found)
 
 
-def _hours_from_slots(source: CellSource, stretch: Stretch, conditions: str) -> Iterator[tuple[str, int, int]]:
+def _hours_from_slots(source: CellSource, stretch: RollupRange, conditions: str) -> Iterator[tuple[str, int, int]]:
     rows = source.view.connection.exec_driver_sql(
         f"SELECT slot, SUM(({_ENERGY_SQL}) / 1000) FROM footprint_row WHERE slot >= {stretch.first} AND slot < {stretch.last}"
         f"{conditions} GROUP BY slot ORDER BY slot"
@@ -47,7 +47,7 @@ def _hours_from_slots(source: CellSource, stretch: Stretch, conditions: str) -> 
         yield local.date().isoformat(), local.hour, int(total)
 
 
-def _hours_from_days(source: CellSource, stretch: Stretch, conditions: str) -> Iterator[tuple[str, int, int]]:
+def _hours_from_days(source: CellSource, stretch: RollupRange, conditions: str) -> Iterator[tuple[str, int, int]]:
     level = DAY_USES if "use_case_id" in conditions or "model_id" in conditions else DAY
     sums = ", ".join(f"SUM(h{hour:02})" for hour in range(24))
     rows = source.view.connection.exec_driver_sql(

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from footprint.attribution.energy_intervals import MIN_GAP_US, clip, counter_spans
+from footprint.attribution.energy_intervals import MIN_GAP_US, clip_to_windows, intervals_from_counter
 from footprint.config import Config
-from footprint.core.prometheus_metrics import SERVED
+from footprint.core.prometheus_metrics import SERVER_DEVICE_PREFIX
 from footprint.figures.engine import run_query
 from footprint.figures.query import Query
 from footprint.ledger.ledger_view import LedgerView
@@ -35,12 +35,12 @@ def served_counts(view: LedgerView, config: Config, from_us: int, to_us: int) ->
     window = np.array([from_us], dtype=np.int64), np.array([to_us], dtype=np.int64)
     for streams in view.streams().values():
         for stream in streams:
-            if not stream.device.startswith(SERVED) or stream.quantity not in _MEASURE_BY_QUANTITY:
+            if not stream.device.startswith(SERVER_DEVICE_PREFIX) or stream.quantity not in _MEASURE_BY_QUANTITY:
                 continue
-            model = stream.device.removeprefix(SERVED).partition("|")[0]
+            model = stream.device.removeprefix(SERVER_DEVICE_PREFIX).partition("|")[0]
             serving = config.services_of_model(model)
             service = next(iter(serving)) if len(serving) == 1 else model
-            spans = clip(counter_spans(view.samples(stream.id, from_us, to_us), MIN_GAP_US), *window)
+            spans = clip_to_windows(intervals_from_counter(view.samples(stream.id, from_us, to_us), MIN_GAP_US), *window)
             measure = _MEASURE_BY_QUANTITY[stream.quantity]
             found[service][measure] = found[service].get(measure, 0) + int(spans.energy_uj.sum())
     return dict(found)

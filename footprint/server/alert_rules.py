@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from footprint.config import Config
 from footprint.core.timestamps import format_instant
-from footprint.i18n.formatting import moment
+from footprint.i18n.formatting import format_local_time
 from footprint.queries.agent_liveness import SILENT, host_liveness
 from footprint.queries.objectives import EXCEEDED, objective_statuses
 from footprint.server.job_runs import ALERT_JOB, FAILED, latest_runs
@@ -36,7 +36,7 @@ def silent_agents(store: Store, config: Config, now_us: int) -> Iterator[Alert]:
     for heard in host_liveness(store, config, now_us):
         if heard.state == SILENT:
             host, at = heard.host, format_instant(heard.last_us)
-            when = [moment(at, config.timezone, language) for language in ("fr", "en")]
+            when = [format_local_time(at, config.timezone, language) for language in ("fr", "en")]
             yield Alert(
                 f"silent-agent {host}",
                 "silent-agent",

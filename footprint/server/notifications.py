@@ -16,7 +16,7 @@ from email.message import EmailMessage
 from email.utils import make_msgid
 from pathlib import Path
 
-from footprint.config.notify import Notify
+from footprint.config.notify import NotificationRules
 from footprint.core.records import FootprintError
 
 TIMEOUT_S = 20
@@ -46,7 +46,7 @@ class Message:
     attachments: tuple[Attachment, ...] = ()
 
 
-def send(to: Notify, message: Message) -> None:
+def send(to: NotificationRules, message: Message) -> None:
     """Send a message everywhere that is declared.
 
     Raises
@@ -65,7 +65,7 @@ def send(to: Notify, message: Message) -> None:
         raise NotDelivered("; ".join(failed))
 
 
-def _mail(to: Notify, message: Message) -> None:
+def _mail(to: NotificationRules, message: Message) -> None:
     host, _, port = to.smtp.rpartition(":")
     with _connected(to.smtp_tls, host, int(port)) as server:
         if to.smtp_tls == "starttls":
@@ -80,7 +80,7 @@ def _connected(tls: str, host: str, port: int) -> AbstractContextManager[smtplib
     return kind(host, port, timeout=TIMEOUT_S)
 
 
-def as_mail(to: Notify, message: Message) -> EmailMessage:
+def as_mail(to: NotificationRules, message: Message) -> EmailMessage:
     """The e-mail of a message."""
     mail = EmailMessage()
     mail["Subject"], mail["From"], mail["To"] = message.subject, to.sender, ", ".join(to.recipients)
@@ -94,7 +94,7 @@ def as_mail(to: Notify, message: Message) -> EmailMessage:
     return mail
 
 
-def _post(to: Notify, message: Message) -> None:
+def _post(to: NotificationRules, message: Message) -> None:
     told = {
         "event": message.event,
         "subject": message.subject,

@@ -32,7 +32,9 @@ def insert_rows(connection: Connection, name: str, columns: Sequence[str], rows:
     return int(moved.rowcount)
 
 
-def stage(connection: Connection, name: str, columns: Mapping[str, type], rows: Sequence[tuple[Any, ...]]) -> None:
+def create_temporary_table(
+    connection: Connection, name: str, columns: Mapping[str, type], rows: Sequence[tuple[Any, ...]]
+) -> None:
     """Put tuples of integers and bytes into an empty temporary table, to be joined with."""
     lite = connection.dialect.name == "sqlite"
     kinds = {int: "BIGINT", bytes: "BLOB" if lite else "BYTEA"}

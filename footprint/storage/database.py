@@ -25,8 +25,8 @@ from footprint.core.records import FootprintError
 from footprint.storage import schema
 from footprint.storage.bulk_insert import insert_rows
 
-SCHEMA = "0007"  # the latest step under migrations/versions
-OLDEST = "0002"  # of stores made before there were steps, whose meta says schema 2
+SCHEMA_VERSION = "0007"  # the latest step under migrations/versions
+OLDEST_VERSION = "0002"  # of stores made before there were steps, whose meta says schema 2
 _VERSIONS = table_("alembic_version", column("version_num", String))
 _BUSY_S = 60
 _WRITER_LOCK = 0x666F6F74  # any number, the same for all that write into one PostgreSQL database
@@ -123,7 +123,7 @@ class Store:
                     self._bring_forward(connection)
                 else:
                     SQLModel.metadata.create_all(connection)
-                    _stamp(connection, SCHEMA)
+                    _stamp(connection, SCHEMA_VERSION)
                 if demo is not None:
                     self.insert_new(connection, schema.Meta, [{"key": "demo", "value": str(int(demo))}])
                 self._refuse_other(self.meta(connection), demo)
@@ -134,7 +134,7 @@ class Store:
     def _bring_forward(self, connection: Connection) -> None:
         """Take the steps that a store lacks, within the transaction: all of them or none."""
         found = self._revision(connection)
-        if found == SCHEMA:
+        if found == SCHEMA_VERSION:
             return
         from alembic import command  # noqa: PLC0415 - a second that most starts do not need
         from alembic.config import Config as AlembicConfig  # noqa: PLC0415
@@ -145,19 +145,19 @@ class Store:
         known = {step.revision for step in ScriptDirectory.from_config(config).walk_revisions()}
         if found not in known:
             raise StoreError(
-                f"the store has schema {found}, this program knows up to {SCHEMA}: a newer release made it; use that, for "
-                "there is no way back (`footprint restore` takes a backup of before)"
+                f"the store has schema {found}, this program knows up to {SCHEMA_VERSION}: a newer release made it; use that, "
+                "for there is no way back (`footprint restore` takes a backup of before)"
             )
         command.upgrade(config, "head")
-        self.log(connection, time.time_ns() // 1000, "schema", f"from {found} to {SCHEMA}")
+        self.log(connection, time.time_ns() // 1000, "schema", f"from {found} to {SCHEMA_VERSION}")
 
     def _revision(self, connection: Connection) -> str:
         if "alembic_version" in inspect(connection).get_table_names():
             return str(connection.execute(select(_VERSIONS.c.version_num)).scalar_one())
         if self.meta(connection).get("schema") != "2":
             raise StoreError("the store is of a development version from before schema 2, which no release made")
-        _stamp(connection, OLDEST)
-        return OLDEST
+        _stamp(connection, OLDEST_VERSION)
+        return OLDEST_VERSION
 
     def meta(self, connection: Connection) -> dict[str, str]:
         """What the store says of itself."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from footprint.calendar.rollup_ranges import day_of, midnight_s
+from footprint.calendar.rollup_ranges import local_day, midnight_s
 from footprint.config import Config
 from footprint.core.units import US_PER_S
 from footprint.figures import Query, run_query
@@ -53,7 +53,7 @@ def best(act: Callable[[], object]) -> float:
 def _at(config: Config, now_us: int, days: int) -> int:
     """The midnight [µs] so many days before now."""
     zone = config.timezone
-    return midnight_s(zone, day_of(zone, now_us // US_PER_S) - days) * US_PER_S
+    return midnight_s(zone, local_day(zone, now_us // US_PER_S) - days) * US_PER_S
 
 
 def _against_sql(store: Store, config: Config, now_us: int) -> list[tuple[str, float, float | None]]:

@@ -12,9 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from footprint.aggregation.device_energy import device_spans
+from footprint.aggregation.device_energy import device_energies
 from footprint.attribution.energy_intervals import BRIDGED
-from footprint.core.prometheus_metrics import Overlap, SourceUnavailable
+from footprint.core.prometheus_metrics import OverlappingExporters, SourceUnavailable
 from footprint.ledger.importers import import_requests
 from footprint.ledger.ledger_view import LedgerView
 from footprint.ledger.prometheus_import import import_prometheus
@@ -148,11 +148,13 @@ def bring(store: Store, url: str, *edges_s: int) -> list[tuple[int, int]]:
 def spans_of(store: Store) -> dict[str, list[tuple[int, int, int, bool]]]:
     """(start, end, energy, bridged) of each span by device, seconds since the beginning."""
     with store.read() as connection:
-        found = device_spans(LedgerView(store, connection), "inf-01", DAY_S // 86_400)
+        found = device_energies(LedgerView(store, connection), "inf-01", DAY_S // 86_400)
     return {
         each.device: [
             (int(a) // S - DAY_S, int(b) // S - DAY_S, int(e), bool(m == BRIDGED))
-            for a, b, e, m in zip(each.spans.start_us, each.spans.end_us, each.spans.energy_uj, each.spans.method, strict=True)
+            for a, b, e, m in zip(
+                each.intervals.start_us, each.intervals.end_us, each.intervals.energy_uj, each.intervals.method, strict=True
+            )
         ]
         for each in found
     }
@@ -214,7 +216,7 @@ def test_two_exporters_of_one_group_are_refused_and_nothing_is_stored(server: st
     line = f'kepler_node_cpu_active_joules_total{{zone="package",path="p",node_name="inf-01"}} 5 {DAY_S}000\n'
     assert httpx.post(f"{server}/api/v1/import/prometheus", content=line).status_code == 204
     httpx.get(f"{server}/internal/force_flush")
-    with pytest.raises(Overlap, match="kepler and node_exporter"):
+    with pytest.raises(OverlappingExporters, match="kepler and node_exporter"):
         bring(sqlite, server, 0, 600)
     with sqlite.read() as connection:
         assert LedgerView(sqlite, connection).streams() == {}

@@ -11,11 +11,11 @@ from dashboards import parts
 from dashboards.translations import say
 from dashboards.url_state import PageContext, View
 from footprint.access import Role
-from footprint.calendar.periods import named_period
+from footprint.calendar.periods import parse_period
 from footprint.config import parse_config
 from footprint.core.timestamps import format_instant
 from footprint.figures import Query, run_query
-from footprint.i18n.formatting import estimate, moment
+from footprint.i18n.formatting import format_estimate, format_local_time
 from footprint.queries.agent_liveness import REPORTING, RETIRED, RETIRED_AFTER_US, SILENT, host_liveness
 from footprint.storage.database import Store
 from tests.support.contract_files import CONFIG, NOW_US, START, bring, compute, config, energy_lines, request_lines
@@ -62,7 +62,7 @@ def test_a_silent_agent_is_named_with_its_last_reading_and_since_how_long(walked
     at = here(walked, CONFIG + "[notify]\nsilent_after_s = 600\n", language, now_us=END_US + 9_000 * S)
     shown = words(parts.silent(at))
     assert say(language, "silent_title", number="1", all="1") in shown
-    assert moment(format_instant(END_US), at.config.timezone, language) in shown
+    assert format_local_time(format_instant(END_US), at.config.timezone, language) in shown
     assert ("2,5" if language == "fr" else "2.5") in shown
     assert "/api/v1/tables/silent?format=csv" in shown
 
@@ -78,14 +78,14 @@ def test_nobody_is_said_to_report_who_does_not(walked: Store, store: Store) -> N
 
 @pytest.mark.parametrize("language", ["fr", "en"])
 def test_an_objective_is_shown_with_its_interval_its_limit_and_its_state_in_words(walked: Store, language: str) -> None:
-    start, end = named_period("2026-07").bounds_us(config().timezone)
+    start, end = parse_period("2026-07").bounds_us(config().timezone)
     row = run_query(walked, config(), Query(from_us=start, to_us=end), NOW_US).rows[0]
     budgets = BUDGET.format("few", "requests", 39) + BUDGET.format("all", "energy_kwh", row["energy_kwh"])
     shown = words(parts.objectives(here(walked, CONFIG + budgets, language)))
     assert say(language, "objectives_exceeded", number="1", all="2") in shown
     assert say(language, "objective_exceeded") in shown
     assert say(language, "objective_not_measurable") in shown
-    written = estimate(row["energy_kwh"], row["energy_low_kwh"], row["energy_high_kwh"], language)
+    written = format_estimate(row["energy_kwh"], row["energy_low_kwh"], row["energy_high_kwh"], language)
     assert written.value in shown
     assert written.interval in shown
     assert "/api/v1/tables/objectives?format=csv&period=2026-07" in shown

@@ -17,25 +17,25 @@ from dashboards.translations import catalogue, say
 from dashboards.url_state import PageContext, View
 from footprint.config import ConfigError
 from footprint.figures import Query, QueryResult, run_query
-from footprint.i18n.formatting import energy_unit, estimate, interval, number, percent, signed
+from footprint.i18n.formatting import energy_unit, format_change, format_estimate, format_interval, format_number, format_percent
 from footprint.ledger.importers import import_requests
 from footprint.storage.database import Store
 from tests.support.contract_files import CONFIG, DAY_S, NOW_US, START, bring, compute, config, energy_lines, request_lines, write
 
 
 def test_numbers_follow_the_language() -> None:
-    assert number(1234.6, "fr") == "1\u202f235"
-    assert number(1234.6, "en") == "1,235"
-    assert number(0.8123, "fr") == "0,812"
-    assert interval(1.5, 2, "en") == "[1.5\u00a0to\u00a02]"
-    assert percent(0.99999, "en") == "99.9%"
+    assert format_number(1234.6, "fr") == "1\u202f235"
+    assert format_number(1234.6, "en") == "1,235"
+    assert format_number(0.8123, "fr") == "0,812"
+    assert format_interval(1.5, 2, "en") == "[1.5\u00a0to\u00a02]"
+    assert format_percent(0.99999, "en") == "99.9%"
     assert energy_unit(0.0005) == (1e-6, "mWh")
-    assert (signed(-0.04, "fr"), signed(0.22, "en")) == ("\u22124\u202f%", "+22%")
+    assert (format_change(-0.04, "fr"), format_change(0.22, "en")) == ("\u22124\u202f%", "+22%")
 
 
 @given(st.floats(1e-9, 1e9))
 def test_three_digits_are_within_half_a_percent(value: float) -> None:
-    shown = float(number(value, "en").replace(",", "") or 0)
+    shown = float(format_number(value, "en").replace(",", "") or 0)
     assert shown == pytest.approx(value, rel=0.006, abs=1e-12)
 
 
@@ -121,7 +121,7 @@ def test_pages_say_the_figures_of_the_command_line(walked: Store) -> None:
     row = run_query(walked, config(), Query(group=("use_case",)), NOW_US).rows[0]
     shown = str(page_of(context_of(lambda q: run_query(walked, config(), q, NOW_US), "/use-cases", "?period=all", "en", walked)))
     size, _ = energy_unit(max(r["energy_kwh"] for r in run_query(walked, config(), Query(group=("use_case",)), NOW_US).rows))
-    written = estimate(row["energy_kwh"] / size, row["energy_low_kwh"] / size, row["energy_high_kwh"] / size, "en")
+    written = format_estimate(row["energy_kwh"] / size, row["energy_low_kwh"] / size, row["energy_high_kwh"] / size, "en")
     assert written.value in shown
     assert repr(written.interval)[1:-1] in shown
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from footprint.charts.canvas import WIDTH, Canvas, width_of
+from footprint.charts.canvas import WIDTH, Canvas, text_width
 from footprint.editions.document import Figure, Stacks
-from footprint.editions.figure_format import shown
+from footprint.editions.figure_format import format_figure
 
 ROW, BAR, TOP, LEFT, RIGHT = 30.0, 18.0, 30.0, 76.0, 560.0
 LOOKS = (("data", "solid"), ("data-2", "solid"), ("data", "hatched"), ("increase", "solid"), ("idle", "dotted"))
@@ -31,7 +31,7 @@ def draw(drawing: Stacks, figures: Mapping[str, Figure], language: str, title: s
                 continue
             figure = figures[identity]
             if figure.value is None:
-                hidden = shown(figure, language).value
+                hidden = format_figure(figure, language).value
             elif figure.value > 0:
                 colour, look = LOOKS[layer % len(LOOKS)]
                 width = figure.value * scale
@@ -48,7 +48,7 @@ def _quarter(name: str, language: str) -> str:
 
 
 def _items(drawing: Stacks, language: str) -> list[tuple[int, str, float]]:
-    return [(layer, part.in_(language), width_of(part.in_(language)) + 38) for layer, part in enumerate(drawing.parts)]
+    return [(layer, part.in_(language), text_width(part.in_(language)) + 38) for layer, part in enumerate(drawing.parts)]
 
 
 def _legend_lines(drawing: Stacks, language: str) -> int:

@@ -9,9 +9,9 @@ from itertools import pairwise
 
 from babel.dates import format_date
 
-from footprint.charts.canvas import WIDTH, Canvas, ticks, width_of
-from footprint.editions.document import Figure, MainPoint, Trend
-from footprint.i18n.formatting import estimate, number
+from footprint.charts.canvas import WIDTH, Canvas, text_width, ticks
+from footprint.editions.document import Figure, MonthPoint, Trend
+from footprint.i18n.formatting import format_estimate, format_number
 
 LEFT, RIGHT, TOP, BOTTOM = 48.0, 498.0, 34.0, 206.0
 HEIGHT = 250.0
@@ -35,7 +35,7 @@ def draw(drawing: Trend, _: Mapping[str, Figure], language: str, title: str, alt
     canvas.text(0, 14, drawing.unit, colour="ink-3")
     for mark in marks:
         canvas.line(LEFT, y(mark), RIGHT, y(mark), colour="rule-strong" if mark == 0 else "rule")
-        canvas.text(LEFT - 8, y(mark) + 4.5, number(mark, language), colour="ink-2", anchor="end")
+        canvas.text(LEFT - 8, y(mark) + 4.5, format_number(mark, language), colour="ink-2", anchor="end")
     _months(canvas, points, x, language)
     _missing(canvas, points, x, step, language)
     for first, run in _runs(points):
@@ -53,9 +53,9 @@ def draw(drawing: Trend, _: Mapping[str, Figure], language: str, title: str, alt
     return canvas
 
 
-def _runs(points: tuple[MainPoint, ...]) -> Iterator[tuple[int, list[MainPoint]]]:
+def _runs(points: tuple[MonthPoint, ...]) -> Iterator[tuple[int, list[MonthPoint]]]:
     """Stretches of months with a value."""
-    run: list[MainPoint] = []
+    run: list[MonthPoint] = []
     for index, point in enumerate(points):
         if point.value is not None:
             run.append(point)
@@ -66,7 +66,7 @@ def _runs(points: tuple[MainPoint, ...]) -> Iterator[tuple[int, list[MainPoint]]
         yield len(points) - len(run), run
 
 
-def _band(canvas: Canvas, run: list[MainPoint], first: int, x, y) -> None:  # type: ignore[no-untyped-def]
+def _band(canvas: Canvas, run: list[MonthPoint], first: int, x, y) -> None:  # type: ignore[no-untyped-def]
     known = [(x(index), point) for index, point in enumerate(run, first) if point.low is not None and point.high is not None]
     for (left, here), (right, there) in pairwise(known):
         provisional = "provisional" in (here.state, there.state)
@@ -80,7 +80,7 @@ def _band(canvas: Canvas, run: list[MainPoint], first: int, x, y) -> None:  # ty
         canvas.line(at, y(point.low), at, y(point.high), colour="data", width=1.4)
 
 
-def _months(canvas: Canvas, points: tuple[MainPoint, ...], x, language: str) -> None:  # type: ignore[no-untyped-def]
+def _months(canvas: Canvas, points: tuple[MonthPoint, ...], x, language: str) -> None:  # type: ignore[no-untyped-def]
     """Each third month by name; the year in bold below its first."""
     told_year, every = "", 1 if len(points) <= 8 else 3
     for index, point in enumerate(points):
@@ -101,7 +101,7 @@ def _months(canvas: Canvas, points: tuple[MainPoint, ...], x, language: str) -> 
             told_year = year
 
 
-def _missing(canvas: Canvas, points: tuple[MainPoint, ...], x, step: float, language: str) -> None:  # type: ignore[no-untyped-def]
+def _missing(canvas: Canvas, points: tuple[MonthPoint, ...], x, step: float, language: str) -> None:  # type: ignore[no-untyped-def]
     index = 0
     while index < len(points):
         length = next((n for n, point in enumerate(points[index:]) if point.value is not None), len(points) - index)
@@ -110,7 +110,7 @@ def _missing(canvas: Canvas, points: tuple[MainPoint, ...], x, step: float, lang
             left, right = max(x(index - 0.5), LEFT), min(x(index + length - 0.5), RIGHT)
             canvas.area([(left, TOP), (right, TOP), (right, BOTTOM), (left, BOTTOM)], colour="wash")
             middle, word = (left + right) / 2, _WORDS[language][0]
-            half = width_of(word) / 2
+            half = text_width(word) / 2
             if flag == "[x]":
                 canvas.text(min(max(middle, half), WIDTH - half), TOP - 6, word, colour="ink-2", anchor="middle")
             canvas.text(middle, TOP + 20, flag, colour="ink-2", anchor="middle")
@@ -152,7 +152,7 @@ def _last(canvas: Canvas, drawing: Trend, x, y, language: str) -> None:  # type:
         return
     index, point = known[-1]
     assert point.value is not None
-    told = estimate(point.value, point.low, point.high, language)
+    told = format_estimate(point.value, point.low, point.high, language)
     at = min(max(y(point.value), TOP + 6), BOTTOM - 34)
     year, month = (int(part) for part in point.month.split("-"))
     when = format_date(date(year, month, 1), "MMM y", locale=language)

@@ -9,7 +9,7 @@ from babel.dates import format_date
 
 from footprint.charts.canvas import WIDTH, Canvas
 from footprint.editions.document import Figure, Vintages
-from footprint.i18n.formatting import estimate
+from footprint.i18n.formatting import format_estimate
 
 ROW, TOP, LEFT, RIGHT, VALUE = 30.0, 4.0, 190.0, 470.0, 532.0
 
@@ -27,7 +27,7 @@ def draw(drawing: Vintages, _: Mapping[str, Figure], language: str, title: str, 
         canvas.line(LEFT, middle, RIGHT, middle, colour="rule")
         canvas.whisker(LEFT + (below - low) * scale, LEFT + (above - low) * scale, middle)
         canvas.dot(LEFT + (value - low) * scale, middle, 4.5, colour="data", hollow=not last)
-        told = estimate(value, below, above, language)
+        told = format_estimate(value, below, above, language)
         canvas.text(VALUE, middle + 4.5, told.value, anchor="end", bold=True)
         canvas.text(VALUE + 8, middle + 4.5, told.interval, colour="ink-2")
     return canvas

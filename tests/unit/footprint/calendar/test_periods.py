@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footprint.calendar.periods import BadPeriod, named_period, period_at
+from footprint.calendar.periods import BadPeriod, parse_period, period_at
 from footprint.core.timestamps import format_instant
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -20,17 +20,17 @@ NAMES = st.one_of(
 
 
 def test_a_quarter_is_cut_at_midnights_of_the_zone() -> None:
-    start, end = named_period("2026-Q1").bounds_us(PARIS)
+    start, end = parse_period("2026-Q1").bounds_us(PARIS)
     assert format_instant(start) == "2025-12-31T23:00:00Z"
     assert format_instant(end) == "2026-03-31T22:00:00Z"
-    assert [str(part) for part in named_period("2026-Q4").parts(1)] == ["2026-10", "2026-11", "2026-12"]
-    assert str(named_period("2026-Q1").shifted(-1)) == "2025-Q4"
-    assert str(named_period("2026-Q1").year_before()) == "2025-Q1"
+    assert [str(part) for part in parse_period("2026-Q4").parts(1)] == ["2026-10", "2026-11", "2026-12"]
+    assert str(parse_period("2026-Q1").shifted(-1)) == "2025-Q4"
+    assert str(parse_period("2026-Q1").year_before()) == "2025-Q1"
 
 
 @given(NAMES, st.integers(-40, 40))
 def test_periods_tile_time_and_keep_their_names(name: str, by: int) -> None:
-    period = named_period(name)
+    period = parse_period(name)
     assert str(period) == name
     assert period.shifted(by).shifted(-by) == period
     start, end = period.bounds_us(PARIS)
@@ -44,4 +44,4 @@ def test_periods_tile_time_and_keep_their_names(name: str, by: int) -> None:
 @pytest.mark.parametrize("name", ["2026-Q5", "2026-13", "26", "2026-7", "2026-Q3 to", "0000", "2026/07"])
 def test_what_is_no_period_is_said(name: str) -> None:
     with pytest.raises(BadPeriod, match="must be written 2026, 2026-Q3 or 2026-07"):
-        named_period(name)
+        parse_period(name)

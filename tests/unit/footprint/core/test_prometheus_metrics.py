@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from footprint.core.prometheus_metrics import (
-    Overlap,
-    begin,
-    entries,
-    entries_of,
-    follow,
-    host_of,
+    OverlappingExporters,
+    check_overlap,
+    exporter_metrics,
+    metrics_named,
     parse_exposition,
-    refuse_overlap,
+    series_host,
+    start_counter,
+    update_counter,
 )
 
 GOLDEN = Path(__file__).resolve().parents[3] / "fixtures" / "exposition"
@@ -99,17 +99,17 @@ SAID: dict[str, dict[tuple[str, str, str, str], list[int]]] = {
 def read(path: Path) -> dict[tuple[str, str, str, str], list[int]]:
     found: dict[tuple[str, str, str, str], list[int]] = {}
     for name, labels, value in parse_exposition(path.read_text()):
-        for entry in entries_of(name):
+        for entry in metrics_named(name):
             device = entry.device_of(labels)
             if device is not None:
-                values = found.setdefault((host_of(labels), device, entry.component, entry.quantity), [])
+                values = found.setdefault((series_host(labels), device, entry.component, entry.quantity), [])
                 known = entry.value_of(value)
                 values += [] if known is None else [known]
     return found
 
 
 def test_every_exporter_of_the_table_has_a_golden_file() -> None:
-    assert {entry.exporter for entry in entries()} == set(SAID) == {path.stem for path in GOLDEN.glob("*.prom")}
+    assert {entry.exporter for entry in exporter_metrics()} == set(SAID) == {path.stem for path in GOLDEN.glob("*.prom")}
 
 
 @pytest.mark.parametrize("exporter", sorted(SAID))
@@ -123,11 +123,11 @@ def test_every_row_of_the_table_is_met_by_a_golden_file() -> None:
         for name, labels, _ in parse_exposition(path.read_text()):
             met |= {
                 index
-                for index, entry in enumerate(entries())
+                for index, entry in enumerate(exporter_metrics())
                 if entry.name.fullmatch(name)
                 and (entry.device_of(labels) or entry.quantity.startswith("asked_") or entry.kind == "delta")
             }
-    assert met == set(range(len(entries())))
+    assert met == set(range(len(exporter_metrics())))
 
 
 @pytest.mark.skipif(not RECORDED.exists(), reason="the recordings are not here")
@@ -139,46 +139,46 @@ def test_recorded_expositions_are_understood(file: str, devices: int) -> None:
 
 
 def test_c13_blanks_and_c15_zeros_are_no_values() -> None:
-    (energy,) = entries_of("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION")
+    (energy,) = metrics_named("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION")
     assert energy.value_of(9223372036854775794.0) is None
     assert energy.value_of(float("nan")) is None
     assert energy.value_of(0) == 0
-    (wall,) = entries_of("ipmi_dcmi_power_consumption_watts")
+    (wall,) = metrics_named("ipmi_dcmi_power_consumption_watts")
     assert wall.value_of(0) is None
     assert wall.value_of(1e9) is None
 
 
 @given(st.lists(st.integers(0, 15_000 * S), min_size=1, max_size=100), st.integers(0, 262_143_000_000))
 def test_c4_a_register_that_is_exported_raw_is_unwrapped(used: list[int], start: int) -> None:
-    (entry,) = entries_of("node_rapl_package_joules_total")
+    (entry,) = metrics_named("node_rapl_package_joules_total")
     assert entry.wrap_uj is not None
     raw = start
-    state = first = begin(raw % entry.wrap_uj, 0)
+    state = first = start_counter(raw % entry.wrap_uj, 0)
     for index, energy in enumerate(used, 1):
         raw += energy
-        state = follow(state, raw % entry.wrap_uj, index * 15 * S, entry)
+        state = update_counter(state, raw % entry.wrap_uj, index * 15 * S, entry)
     assert state.epoch_us == 0
     assert state.value_uj - first.value_uj == sum(used)
 
 
 def test_c4_a_gap_that_could_hide_a_wrap_and_a_reset_open_epochs() -> None:
-    (entry,) = entries_of("node_rapl_package_joules_total")
-    assert follow(begin(0, 0), 5 * S, 300 * S, entry).epoch_us == 300 * S
-    (gpu,) = entries_of("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION")
-    assert follow(begin(9 * S, 0), 5 * S, 15 * S, gpu).epoch_us == 15 * S
-    assert follow(begin(0, 0), 10**15, 15 * S, gpu).epoch_us == 15 * S  # no board draws that
+    (entry,) = metrics_named("node_rapl_package_joules_total")
+    assert update_counter(start_counter(0, 0), 5 * S, 300 * S, entry).epoch_us == 300 * S
+    (gpu,) = metrics_named("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION")
+    assert update_counter(start_counter(9 * S, 0), 5 * S, 15 * S, gpu).epoch_us == 15 * S
+    assert update_counter(start_counter(0, 0), 10**15, 15 * S, gpu).epoch_us == 15 * S  # no board draws that
 
 
 def test_two_exporters_of_one_group_of_a_host_are_refused() -> None:
-    refuse_overlap({("a", "gpu"): {"dcgm-exporter"}, ("a", "cpu"): {"kepler"}, ("b", "cpu"): {"node_exporter"}})
-    with pytest.raises(Overlap, match=r"a: kepler and node_exporter both show its cpu.*--exporter"):
-        refuse_overlap({("a", "cpu"): {"kepler", "node_exporter"}})
+    check_overlap({("a", "gpu"): {"dcgm-exporter"}, ("a", "cpu"): {"kepler"}, ("b", "cpu"): {"node_exporter"}})
+    with pytest.raises(OverlappingExporters, match=r"a: kepler and node_exporter both show its cpu.*--exporter"):
+        check_overlap({("a", "cpu"): {"kepler", "node_exporter"}})
 
 
 def test_a_host_is_named_by_the_first_usual_label_without_its_port() -> None:
-    assert host_of({"instance": "inf-01:9100", "job": "node"}) == "inf-01"
-    assert host_of({"instance": "10.0.0.1:9400", "Hostname": "inf-01"}) == "inf-01"
-    assert host_of({"instance": "x:1", "rack": "r7"}, "rack") == "r7"
+    assert series_host({"instance": "inf-01:9100", "job": "node"}) == "inf-01"
+    assert series_host({"instance": "10.0.0.1:9400", "Hostname": "inf-01"}) == "inf-01"
+    assert series_host({"instance": "x:1", "rack": "r7"}, "rack") == "r7"
 
 
 @given(st.dictionaries(st.from_regex(r"[a-z_]{1,8}", fullmatch=True), st.text(max_size=20), max_size=4))

@@ -183,8 +183,8 @@ def questions(facts: Config, luck: random.Random) -> Query:
         elif shape == "hour":
             bounds.append((day * 24 + luck.randrange(24)) * 3_600_000_000)
         else:
-            local = rollup_ranges.day_of(facts.timezone, day * 86_400)
-            local = rollup_ranges.month_of(local)[0] if shape == "month" else local
+            local = rollup_ranges.local_day(facts.timezone, day * 86_400)
+            local = rollup_ranges.month_bounds(local)[0] if shape == "month" else local
             bounds.append(rollup_ranges.midnight_s(facts.timezone, local) * 1_000_000)
     if None not in bounds and bounds[0] >= bounds[1]:
         bounds = [None, None]
@@ -345,10 +345,10 @@ def test_another_zone_is_never_answered_from_sums_of_this_one(sqlite: Store, tmp
     asked = Query(every="day")
     before = run_query(sqlite, moved, asked, NOW_US).rows
     with sqlite.read() as connection:
-        assert rollup_zone(sqlite, connection) == rollup_ranges.identity(facts.timezone)
+        assert rollup_zone(sqlite, connection) == rollup_ranges.zone_fingerprint(facts.timezone)
     compute(sqlite, moved)
     with sqlite.read() as connection:
-        assert rollup_zone(sqlite, connection) == rollup_ranges.identity(moved.timezone)
+        assert rollup_zone(sqlite, connection) == rollup_ranges.zone_fingerprint(moved.timezone)
     assert run_query(sqlite, moved, asked, NOW_US).rows == before == without_sums(sqlite, moved, asked)
 
 
@@ -370,20 +370,20 @@ def test_a_stretch_is_tiled_by_its_parts(zone: str) -> None:
     found, luck = ZoneInfo(zone), random.Random(1)
     for _ in range(300):
         low, high = sorted(luck.randrange(1_760_000_000 // 900, 1_830_000_000 // 900) * 900 for _ in range(2))
-        parts = list(rollup_ranges.cut(found, low, high))
+        parts = list(rollup_ranges.split_range(found, low, high))
         edges = [low, *(part.last for part in parts)]
         assert [part.first for part in parts] == edges[:-1]
         assert (edges[-1] == high) or low == high
         for part in parts:
             if part.kind != rollup_ranges.SLOTS:
-                assert rollup_ranges.midnight_s(found, rollup_ranges.day_of(found, part.first)) == part.first
+                assert rollup_ranges.midnight_s(found, rollup_ranges.local_day(found, part.first)) == part.first
         assert all(part.kind != rollup_ranges.SLOTS for part in parts[1:-1])
-    assert list(rollup_ranges.cut(None, 0, 10)) == [rollup_ranges.Stretch(rollup_ranges.SLOTS, 0, 10)]
+    assert list(rollup_ranges.split_range(None, 0, 10)) == [rollup_ranges.RollupRange(rollup_ranges.SLOTS, 0, 10)]
 
 
 def test_what_a_window_crosses() -> None:
     zone = ZoneInfo("Europe/Paris")
-    first = rollup_ranges.midnight_s(zone, rollup_ranges.day_of(zone, DAY_S)) * 1_000_000
+    first = rollup_ranges.midnight_s(zone, rollup_ranges.local_day(zone, DAY_S)) * 1_000_000
     hour = 3_600_000_000
     assert crossing(zone, first, first + 24 * hour) == 0
     assert crossing(zone, first + 23 * hour, first + 25 * hour) == 1

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footprint.i18n.formatting import FormattedEstimate, energy_unit, estimate, interval, mass_unit, number
+from footprint.i18n.formatting import FormattedEstimate, energy_unit, format_estimate, format_interval, format_number, mass_unit
 
 THIN, NBSP, MINUS = "\u202f", "\u00a0", "\u2212"
 
@@ -28,12 +28,12 @@ THIN, NBSP, MINUS = "\u202f", "\u00a0", "\u2212"
 def test_value_and_interval_are_rounded_to_one_place(
     figures: tuple[float, float | None, float | None], language: str, value: str, interval: str
 ) -> None:
-    assert estimate(*figures, language) == FormattedEstimate(value, interval)
+    assert format_estimate(*figures, language) == FormattedEstimate(value, interval)
 
 
 @given(st.floats(-1e9, 1e9), st.floats(1e-6, 1e6), st.floats(1e-6, 1e6))
 def test_what_is_written_is_within_a_twentieth_of_the_half_width(value: float, below: float, above: float) -> None:
-    shown = estimate(value, value - below, value + above, "en").value
+    shown = format_estimate(value, value - below, value + above, "en").value
     written = float(shown.replace(",", "").replace(MINUS, "-"))
     half = ((value + above) - (value - below)) / 2
     assert abs(written - value) <= half / 18 + 1e-9 * abs(value) or math.isclose(half, 0)
@@ -47,7 +47,7 @@ def test_units_change_where_no_digit_is_lost() -> None:
 
 
 def test_a_number_below_zero_has_a_true_minus_with_an_interval_and_without() -> None:
-    assert number(-3.0, "fr") == "\u22123"
-    assert number(-1234.5, "en") == "\u22121,234"
-    assert estimate(-3.0, None, None, "en").value == "\u22123"
-    assert interval(-2.0, 1.0, "en") == "[\u22122\u00a0to\u00a01]"
+    assert format_number(-3.0, "fr") == "\u22123"
+    assert format_number(-1234.5, "en") == "\u22121,234"
+    assert format_estimate(-3.0, None, None, "en").value == "\u22123"
+    assert format_interval(-2.0, 1.0, "en") == "[\u22122\u00a0to\u00a01]"

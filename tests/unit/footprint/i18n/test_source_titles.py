@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footprint.i18n.source_titles import PHRASES, TITLES, source_in
+from footprint.i18n.source_titles import PHRASES, TITLES, translate_source
 from footprint.impact.factor_book import shipped_book
 
 # Names of projects, people and licences, which have no language.
@@ -31,7 +31,7 @@ NAMES = {
 
 
 def told(source: str, language: str) -> str:
-    return re.sub("[\u00a0\u202f]", " ", "".join(text for text, _ in source_in(source, language)))
+    return re.sub("[\u00a0\u202f]", " ", "".join(text for text, _ in translate_source(source, language)))
 
 
 @pytest.mark.parametrize(
@@ -58,8 +58,8 @@ def told(source: str, language: str) -> str:
 def test_words_of_ours_are_translated_and_titles_stay_with_their_language(
     source: str, fr: list[tuple[str, str]], en: list[tuple[str, str]]
 ) -> None:
-    assert source_in(source, "fr") == fr
-    assert source_in(source, "en") == en
+    assert translate_source(source, "fr") == fr
+    assert translate_source(source, "en") == en
 
 
 def test_nothing_of_what_is_shipped_is_left_in_another_language_unmarked() -> None:
@@ -82,9 +82,9 @@ def test_every_phrase_and_title_is_of_use() -> None:
 
 @given(st.text())
 def test_a_source_of_an_operator_stays_as_it_was_written_in_english(source: str) -> None:
-    assert "".join(text for text, _ in source_in(source, "en")) == source
+    assert "".join(text for text, _ in translate_source(source, "en")) == source
 
 
 def test_a_source_that_nobody_knows_stays_and_is_marked_in_no_language() -> None:
-    assert source_in("Relevé de l’exploitant, 2026", "en") == [("Relevé de l’exploitant, 2026", "")]
+    assert translate_source("Relevé de l’exploitant, 2026", "en") == [("Relevé de l’exploitant, 2026", "")]
     assert told("x, as cited by y", "fr") == "x, cité par y"

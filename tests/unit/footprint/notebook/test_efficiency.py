@@ -13,7 +13,16 @@ import pandas as pd
 import pytest
 
 import footprint
-from footprint.charts.figures import Axis, Picture, Spot, bars, dumbbells, plane, stacks, stair
+from footprint.charts.figures import (
+    Axis,
+    ScatterPoint,
+    SvgFigure,
+    dumbbell_chart,
+    ranked_bars,
+    scatter_plot,
+    stacked_bars,
+    staircase,
+)
 from footprint.cli.app import status_of
 from footprint.notebook.frames import unit_of
 from footprint.queries.comparison import NotComparable
@@ -104,7 +113,11 @@ def test_models_steps_and_phases_are_frames_with_units(here: Path) -> None:
 
 
 def test_every_public_name_says_what_it_gives_and_in_which_unit() -> None:
+    assert set(footprint.__all__) <= set(dir(footprint))
     for name in footprint.__all__:
+        assert name in (footprint.__doc__ or ""), name
+        if name == "charts":
+            continue
         said = inspect.getdoc(getattr(footprint, name)) or ""
         assert re.search(r"\[(kWh|Wh|J|µJ|1)\b", said), name
         assert f"{name}(" in (footprint.__doc__ or ""), name
@@ -131,7 +144,7 @@ def test_the_wheel_says_so_too(tmp_path: Path) -> None:
     assert {f"{package}/py.typed" for package in ("footprint", "collectors", "dashboards")} <= names
 
 
-def elements(picture: Picture) -> ElementTree.Element:
+def elements(picture: SvgFigure) -> ElementTree.Element:
     return ElementTree.fromstring(picture.svg())
 
 
@@ -141,7 +154,7 @@ def test_bars_are_as_long_as_their_values_and_unknown_ones_are_not_drawn() -> No
         {"m": "two", "v": 2.0, "l": None, "h": None},
         {"m": "x", "v": None, "l": None, "h": None},
     ]
-    found = elements(bars(rows, "m", "v", unit="Wh", title="A & B", low="l", high="h", marked="two"))
+    found = elements(ranked_bars(rows, "m", "v", unit="Wh", title="A & B", low="l", high="h", marked="two"))
     drawn = [rect for rect in found.iter(f"{SVG}rect") if rect.get("class") in ("data", "more")]
     widths = [float(rect.get("width", "0")) for rect in drawn]
     assert len(widths) == 2
@@ -149,12 +162,14 @@ def test_bars_are_as_long_as_their_values_and_unknown_ones_are_not_drawn() -> No
     texts = [text.text for text in found.iter(f"{SVG}text")]
     assert "A & B" in texts
     assert "x" not in texts
-    assert repr(bars([], "m", "v", unit="Wh", title="none")) == "none (Wh)"
+    assert repr(ranked_bars([], "m", "v", unit="Wh", title="none")) == "none (Wh)"
 
 
 def test_stacks_leave_two_pixels_and_write_the_sum() -> None:
     found = elements(
-        stacks(pd.DataFrame([{"s": "a", "p": 1.0, "q": 3.0}]), "s", {"p": ("P", "more"), "q": ("Q", "data")}, unit="J", title="t")
+        stacked_bars(
+            pd.DataFrame([{"s": "a", "p": 1.0, "q": 3.0}]), "s", {"p": ("P", "more"), "q": ("Q", "data")}, unit="J", title="t"
+        )
     )
     assert "4" in [text.text for text in found.iter(f"{SVG}text")]
 
@@ -165,14 +180,16 @@ def test_a_plane_puts_things_where_they_are() -> None:
     assert y.at(2, 100, 0) == pytest.approx(20)
     assert x.ticks() == [1, 2, 5, 10, 20, 50, 100]
     assert y.ticks() == [0, 2, 4, 6, 8, 10]
-    assert stair([(1, 1), (3, 2)], 9) == [(1, 1), (3, 1), (3, 2), (9, 2)]
-    assert stair([], 9) == []
-    drawn = elements(plane([Spot(10, 2, "m", (8, 12), (1, 3), "more", True)], x, y, title="t", washed=(5, "too slow")))
+    assert staircase([(1, 1), (3, 2)], 9) == [(1, 1), (3, 1), (3, 2), (9, 2)]
+    assert staircase([], 9) == []
+    drawn = elements(
+        scatter_plot([ScatterPoint(10, 2, "m", (8, 12), (1, 3), "more", True)], x, y, title="t", washed=(5, "too slow"))
+    )
     assert [circle.get("class") for circle in drawn.iter(f"{SVG}circle")] == ["more"]
     assert "too slow" in [text.text for text in drawn.iter(f"{SVG}text")]
 
 
 def test_a_dumbbell_has_both_ends_and_its_words() -> None:
     row = {"u": "letters", "a": 4.0, "a_low": 3.0, "a_high": 5.0, "b": 2.0, "b_low": 1.5, "b_high": 2.5, "w": "2 x"}
-    drawn = elements(dumbbells([row], "u", "a", "b", "w", unit="Wh", title="t", words=("now", "best")))
+    drawn = elements(dumbbell_chart([row], "u", "a", "b", "w", unit="Wh", title="t", words=("now", "best")))
     assert [circle.get("class") for circle in drawn.iter(f"{SVG}circle")] == ["hollow", "data", "hollow", "data"]

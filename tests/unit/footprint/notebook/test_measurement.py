@@ -18,7 +18,7 @@ from footprint.cli.app import status_of
 from footprint.core.records import EnergyReading
 from footprint.ledger.ingest import IngestService
 from footprint.ledger.ledger_view import LedgerView
-from footprint.notebook.measurement import CannotMeasure, Measurement, measure, rows_of
+from footprint.notebook.measurement import CannotMeasure, Measurement, energy_rows, measure
 from footprint.storage.database import Store
 from tests.simulation.sensors import Zone, powercap
 
@@ -33,7 +33,7 @@ def reading(at_s: float, joules: float, **more: object) -> EnergyReading:
 def test_energy_between_two_instants_by_hand() -> None:
     """10 W for two seconds, then 30 W: from 2.0 to 4.5 s it is 75 J, 50 J of it above idle."""
     told = [reading(t / 4, 10 * min(t / 4, 2) + 30 * max(t / 4 - 2, 0)) for t in range(25)]
-    row, total = rows_of(told, 2 * US, 4_500_000)
+    row, total = energy_rows(told, 2 * US, 4_500_000)
     assert row["energy_j"] == pytest.approx(75.0)
     assert row["idle_w"] == pytest.approx(10.0)
     assert row["above_idle_j"] == pytest.approx(50.0)
@@ -44,15 +44,15 @@ def test_energy_between_two_instants_by_hand() -> None:
 def test_a_whole_server_meter_is_shown_and_not_added_to_its_parts() -> None:
     told = [reading(t, 10 * t) for t in range(5)]
     told += [reading(t, 100 * t, device="wall", component="host", source="ipmi") for t in range(5)]
-    rows = rows_of(told, 1 * US, 3 * US)
+    rows = energy_rows(told, 1 * US, 3 * US)
     assert {row["device"]: row["energy_j"] for row in rows} == {"cpu:0": 20.0, "wall": 200.0, "(total)": 20.0}
 
 
 def test_what_was_reset_or_not_read_around_the_stretch_has_no_row() -> None:
     reset = [*(reading(t, 10 * t) for t in range(3)), *(reading(t, 1.0 * t, epoch="f") for t in range(3, 6))]
-    assert rows_of(reset, 1 * US, 5 * US) == []
-    assert rows_of([reading(1, 5.0)], 1 * US, 5 * US) == []
-    assert rows_of([], 0, US) == []
+    assert energy_rows(reset, 1 * US, 5 * US) == []
+    assert energy_rows([reading(1, 5.0)], 1 * US, 5 * US) == []
+    assert energy_rows([], 0, US) == []
 
 
 class Load:
@@ -164,7 +164,7 @@ def test_with_the_real_agent_running_nothing_is_counted_twice(load: Load, tmp_pa
     IngestService(sqlite, lambda _: set()).accept("inf-01", lines, time.time_ns() // 1000)
     end_us = found.begin_us + round(found.seconds * US)
     kept = [each for each in cumulative_readings(sqlite, "inf-01", found.begin_us, end_us) if each.source == "counter"]
-    package = next(row for row in rows_of(kept, found.begin_us, end_us) if row["device"] == "cpu:0")
+    package = next(row for row in energy_rows(kept, found.begin_us, end_us) if row["device"] == "cpu:0")
     assert package["energy_j"] == pytest.approx(truth, rel=0.01)
     with sqlite.read() as connection:
         assert set(LedgerView(sqlite, connection).streams()) == {"inf-01"}  # and not the host of the measurement's own spool
@@ -203,7 +203,7 @@ def test_where_a_server_answers_the_page_of_this_host_is_named(
 
 def test_in_a_notebook_a_measurement_is_a_table() -> None:
     told = [reading(t / 4, 10 * min(t / 4, 2) + 30 * max(t / 4 - 2, 0)) for t in range(25)]
-    found = Measurement("<job>", seconds=2.5, rows=rows_of(told, 2 * US, 4_500_000))
+    found = Measurement("<job>", seconds=2.5, rows=energy_rows(told, 2 * US, 4_500_000))
     page = found._repr_html_()
     assert "<th scope='row'>cpu:0</th><td>75</td>" in page
     assert "&lt;job&gt;: 75 J" in page

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footprint.calendar.periods import named_period
+from footprint.calendar.periods import parse_period
 from footprint.config import ConfigError, parse_config
 from footprint.core.estimate import Estimate
 from footprint.figures import Query, run_query
@@ -25,7 +25,7 @@ from footprint.queries.objectives import (
 from footprint.storage.database import Store
 from tests.support.contract_files import CONFIG, NOW_US, START, bring, compute, config, energy_lines, request_lines
 
-JULY = named_period("2026-07")
+JULY = parse_period("2026-07")
 BUDGET = '[[objective]]\nname = "all"\nmetric = "{metric}"\nat_most = {limit}\nevery = "month"\n'
 
 
@@ -48,7 +48,7 @@ def test_what_nobody_knows_is_not_kept() -> None:
 
 
 def test_a_target_is_approached_on_a_straight_line() -> None:
-    baseline, due = named_period("2026-Q1"), named_period("2028-Q1")
+    baseline, due = parse_period("2026-Q1"), parse_period("2028-Q1")
     way = [allowed_change(baseline, due, -0.2, baseline.shifted(by)) for by in (-1, 0, 4, 8, 9)]
     assert way == pytest.approx([0, 0, -0.1, -0.2, -0.2])
 
@@ -91,12 +91,12 @@ def test_a_target_compares_two_periods_and_common_errors_cancel(store: Store, tm
     compute(store, config())
     text = '[[objective]]\nname = "half"\nmetric = "{}"\nbaseline = "2026-07"\ntarget = -0.5\ndue = "2026-08"\n'
     for metric in ("energy_kwh", "co2e_location_g", "wh_per_1000_requests"):
-        (found,) = objective_statuses(store, parse_config(CONFIG + text.format(metric)), NOW_US, named_period("2026-08"))
+        (found,) = objective_statuses(store, parse_config(CONFIG + text.format(metric)), NOW_US, parse_period("2026-08"))
         assert found.state == EXCEEDED
         assert found.figure is not None
         assert found.figure.high - found.figure.low < 0.35  # of two levels it would be twice as wide
         assert abs(found.figure.value) < 0.1
-    requests = objective_statuses(store, parse_config(CONFIG + text.format("requests")), NOW_US, named_period("2026-08"))[0]
+    requests = objective_statuses(store, parse_config(CONFIG + text.format("requests")), NOW_US, parse_period("2026-08"))[0]
     assert requests.figure == Estimate.exactly(0.0)
 
 

@@ -17,7 +17,7 @@ from aiosmtpd.controller import Controller
 
 from footprint.cli.app import status_of
 from footprint.config import Config, ConfigError, parse_config
-from footprint.config.notify import Notify
+from footprint.config.notify import NotificationRules
 from footprint.server.alerts import dispatch
 from footprint.server.job_runs import JobKind, run_job
 from footprint.server.notifications import Attachment, Message, NotDelivered, send
@@ -161,7 +161,10 @@ def test_one_way_that_fails_does_not_stop_the_other(post: tuple[Post, str], hook
         send(notified(post[1], hook[1] + "/broken").notify, Message("test", "x", "y\n", ""))
     assert len(post[0].mails) == 1
     with pytest.raises(NotDelivered, match=r"127\.0\.0\.1:9"):
-        send(Notify(smtp="127.0.0.1:9", sender="a@b", recipients=("c@d",), smtp_tls="none"), Message("test", "x", "y\n", ""))
+        send(
+            NotificationRules(smtp="127.0.0.1:9", sender="a@b", recipients=("c@d",), smtp_tls="none"),
+            Message("test", "x", "y\n", ""),
+        )
 
 
 def test_the_commands_print_what_stands(tmp_path: Path, capsys: pytest.CaptureFixture[str], post: tuple[Post, str]) -> None:

@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, inspect, text
 
 import footprint.storage.migrations
-from footprint.storage.database import OLDEST, SCHEMA, Store, StoreError
+from footprint.storage.database import OLDEST_VERSION, SCHEMA_VERSION, Store, StoreError
 
 FOLDER = Path(footprint.storage.migrations.__file__).parent
 
@@ -49,7 +49,7 @@ def old_store(address: str, revision: str) -> Engine:
         connection.execute(text("INSERT INTO name (id, text) VALUES (7, 'inf-01')"))
         connection.execute(text("INSERT INTO event (at_us, kind, text) VALUES (5, 'import', 'something')"))
         connection.execute(text("INSERT INTO meta (key, value) VALUES ('schema', '2')"))
-        if revision == OLDEST:
+        if revision == OLDEST_VERSION:
             connection.execute(text("DROP TABLE alembic_version"))  # those had no such table
     return engine
 
@@ -69,7 +69,7 @@ def schema(engine: Engine) -> dict[str, object]:
 
 
 def test_the_latest_step_is_the_schema_of_this_program() -> None:
-    assert steps().get_current_head() == SCHEMA
+    assert steps().get_current_head() == SCHEMA_VERSION
     assert [step.down_revision for step in steps().walk_revisions()][-1] is None
 
 
@@ -81,7 +81,7 @@ def test_every_past_schema_comes_forward_with_its_data(address: str, revision: s
     with store.read() as connection:
         events = connection.execute(text("SELECT kind, text FROM event ORDER BY at_us")).all()
     assert tuple(events[0]) == ("import", "something")
-    assert (len(events) == 1) == (revision == SCHEMA)
+    assert (len(events) == 1) == (revision == SCHEMA_VERSION)
     store.close()
     Store(address).close()  # and again: nothing left to do
     made_whole = Store(f"sqlite:///{tmp_path / 'new.db'}") if address.startswith("sqlite") else None
@@ -104,7 +104,7 @@ def test_a_newer_store_is_refused_and_left_as_it_is(address: str) -> None:
 
 
 def test_a_step_that_fails_leaves_the_old_schema(address: str) -> None:
-    engine = old_store(address, OLDEST)
+    engine = old_store(address, OLDEST_VERSION)
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE sealed (other INTEGER)"))  # in the way of the next step
     with pytest.raises(StoreError, match="cannot open the store"):
