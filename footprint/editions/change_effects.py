@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.editions.edition_data import GroupNames, IndicatorRow, RowsByGroup
 from footprint.impact.decomposition import IdleTerm, Term, decompose, decompose_idle, log_mean
-from footprint.impact.uncertainty import Budget, ratio_of
+from footprint.impact.uncertainty import UncertaintyBudget, ratio_estimate
 
 CAUSES = (
     "method",
@@ -149,20 +149,22 @@ def _widths(
     weight = log_mean(totals[1], totals[0])
     energies = before.row["energy_kwh"], after.row["energy_kwh"]
     drifts = {
-        "efficiency": _drift(before.energy.part(without=("pue ",)), after.energy.part(without=("pue ",)), *energies),
-        "overhead": _drift(before.energy.part(only=("pue ",)), after.energy.part(only=("pue ",)), *energies),
-        "grid": _drift(before.grams.part(only=("factor ",)), after.grams.part(only=("factor ",)), *totals) if grams else 0.0,
+        "efficiency": _drift(before.energy.filtered(without=("pue ",)), after.energy.filtered(without=("pue ",)), *energies),
+        "overhead": _drift(before.energy.filtered(only=("pue ",)), after.energy.filtered(only=("pue ",)), *energies),
+        "grid": _drift(before.grams.filtered(only=("factor ",)), after.grams.filtered(only=("factor ",)), *totals)
+        if grams
+        else 0.0,
     }
     return {name: math.hypot(effect * level, weight * drifts.get(name, 0.0)) for name, effect in found.items()}
 
 
-def _relative(budget: Budget, value: float) -> float:
+def _relative(budget: UncertaintyBudget, value: float) -> float:
     low, high = budget.interval(value)
     return (high - low) / 2 / value if value > 0 else 0.0
 
 
-def _drift(before: Budget, after: Budget, was: float, now: float) -> float:
+def _drift(before: UncertaintyBudget, after: UncertaintyBudget, was: float, now: float) -> float:
     if was <= 0 or now <= 0:
         return 0.0
-    ratio = ratio_of(was, before, now, after)
+    ratio = ratio_estimate(was, before, now, after)
     return (ratio.high - ratio.low) / 2 / ratio.value

@@ -11,7 +11,7 @@ from footprint.calendar.periods import Period
 from footprint.config import Config
 from footprint.editions.release_context import ReleaseContext
 from footprint.impact.factor_book import Factor
-from footprint.impact.uncertainty import Budget
+from footprint.impact.uncertainty import UncertaintyBudget
 from footprint.queries.objectives import ObjectiveStatus
 
 GroupNames = tuple[str, ...]
@@ -35,8 +35,8 @@ class IndicatorRow:
     """
 
     row: Mapping[str, Any]
-    energy: Budget
-    grams: Budget
+    energy: UncertaintyBudget
+    grams: UncertaintyBudget
     gap: float
     known_h: float
 

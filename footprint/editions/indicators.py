@@ -12,7 +12,7 @@ from footprint.editions.document import Text
 from footprint.editions.edition_data import IndicatorRow
 from footprint.editions.texts import tr
 from footprint.i18n.formatting import energy_unit, mass_unit
-from footprint.impact.uncertainty import Budget, ratio_of
+from footprint.impact.uncertainty import UncertaintyBudget, ratio_estimate
 
 BoundedValue = tuple[float, float | None, float | None]  # value, low, high
 PUE = ("pue ",)
@@ -40,12 +40,12 @@ class Measure:
 
 
 def ratio_with_gaps(
-    before: IndicatorRow, after: IndicatorRow, values: tuple[float, float], budgets: tuple[Budget, Budget]
+    before: IndicatorRow, after: IndicatorRow, values: tuple[float, float], budgets: tuple[UncertaintyBudget, UncertaintyBudget]
 ) -> Estimate | None:
     """after / before; what was not read in one of the two widens its side, for it can only be more."""
     if values[0] <= 0 or values[1] <= 0:
         return None
-    found = ratio_of(values[0], budgets[0], values[1], budgets[1])
+    found = ratio_estimate(values[0], budgets[0], values[1], budgets[1])
     low = ((found.value - found.low) ** 2 + (found.value * before.gap) ** 2) ** 0.5
     high = ((found.high - found.value) ** 2 + (found.value * after.gap) ** 2) ** 0.5
     return Estimate(found.value, max(found.value - low, 0.0), found.value + high)
@@ -76,9 +76,9 @@ def _grams(indicators: IndicatorRow) -> BoundedValue | None:
     )
 
 
-def _it_budget(indicators: IndicatorRow) -> Budget:
+def _it_budget(indicators: IndicatorRow) -> UncertaintyBudget:
     whole = indicators.row["energy_kwh"]
-    return indicators.energy.part(indicators.it_kwh / whole if whole else 1.0, without=PUE)
+    return indicators.energy.filtered(indicators.it_kwh / whole if whole else 1.0, without=PUE)
 
 
 def _it(indicators: IndicatorRow) -> BoundedValue | None:
@@ -117,8 +117,8 @@ def _market_ratio(before: IndicatorRow, after: IndicatorRow) -> Estimate | None:
     return _scaled(energy_ratio(before, after), factor(before), factor(after))
 
 
-def _embodied_budget(grams: float) -> Budget:
-    found = Budget()
+def _embodied_budget(grams: float) -> UncertaintyBudget:
+    found = UncertaintyBudget()
     found.add("factor embodied", grams, assumption("embodied_server"))
     return found
 
@@ -135,7 +135,7 @@ def _embodied_ratio(before: IndicatorRow, after: IndicatorRow) -> Estimate | Non
     values = before.row["embodied_g"], after.row["embodied_g"]
     if not values[0] or not values[1]:
         return None
-    return ratio_of(values[0], _embodied_budget(values[0]), values[1], _embodied_budget(values[1]))
+    return ratio_estimate(values[0], _embodied_budget(values[0]), values[1], _embodied_budget(values[1]))
 
 
 def _counted(

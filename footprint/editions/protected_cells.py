@@ -15,7 +15,7 @@ from sqlalchemy import select
 from footprint.calendar.periods import MONTHS_PER_PERIOD, Period, parse_period, period_at
 from footprint.config import Config
 from footprint.core.timestamps import parse_instant
-from footprint.disclosure.primary_suppression import Cell, Key, Rules, Status
+from footprint.disclosure.primary_suppression import Cell, Key, Status, SuppressionRules
 from footprint.disclosure.secondary_suppression import Protection, protect
 from footprint.figures import Query, run_query
 from footprint.impact.factor_book import FactorBook
@@ -47,7 +47,7 @@ class ProtectedCells:
     """Statuses of the cells of a period and of everything it is made of; ``cells`` by key."""
 
     period: str
-    rules: Rules
+    rules: SuppressionRules
     protection: Protection
     cells: Mapping[Key, Cell]
 
@@ -93,10 +93,10 @@ class ProtectedCells:
         )
 
 
-def disclosure_rules(config: Config) -> Rules:
+def disclosure_rules(config: Config) -> SuppressionRules:
     """The rules that a configuration declares."""
     declared = config.disclosure
-    return Rules(declared.min_users, declared.dominance, declared.min_teams or None)
+    return SuppressionRules(declared.min_users, declared.dominance, declared.min_teams or None)
 
 
 def protect_period(

@@ -93,7 +93,7 @@ def _leading(data: EditionData, registry: FigureRegistry) -> Sentence | None:
     indicators = [mine[name,] for name in names]
     energy = sum(each.row["energy_kwh"] for each in indicators)
     # Gains and PUE err alike in part and whole; how energy was divided does not, and is what is left.
-    split = sum(_half(each.energy.part(only=("split ",)).interval(0.0)) for each in indicators)
+    split = sum(_half(each.energy.filtered(only=("split ",)).interval(0.0)) for each in indicators)
     share = Estimate(energy / whole, max(energy - split, 0.0) / whole, min((energy + split) / whole, 1.0))
     label = tr("Part des deux premiers usages dans l’énergie", "Share of the two largest uses in energy")
     identity = registry.add_share(
@@ -129,7 +129,7 @@ def _overhead(data: EditionData, registry: FigureRegistry) -> Sentence | None:
     apart = sum(mine[name,].it_kwh for name in RESERVED_NAMES if (name,) in mine)
     facility = data.current.row["facility_kwh"]
     value = (apart + facility) / whole
-    pue = data.current.energy.part(only=("pue ",)).interval(0.0)
+    pue = data.current.energy.filtered(only=("pue ",)).interval(0.0)
     half = _half(pue) * (whole - facility - apart) / whole / whole
     share = Estimate(value, max(value - half, 0.0), min(value + half, 1.0))
     label = tr("Part à vide, du bâtiment et non attribuée", "Idle, building and unattributed share")

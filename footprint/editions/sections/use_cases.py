@@ -107,7 +107,7 @@ def _share(data: EditionData, registry: FigureRegistry, indicators: IndicatorRow
     whole, energy = data.current.row["energy_kwh"], indicators.row["energy_kwh"]
     estimate = None
     if whole and energy is not None and energy >= 0:
-        low, high = indicators.energy.part(only=("split ",)).interval(energy)
+        low, high = indicators.energy.filtered(only=("split ",)).interval(energy)
         estimate = Estimate(energy / whole, max(low, 0.0) / whole, max(min(high, whole), energy) / whole)
     label = tr("Part de l’énergie", "Share of energy")
     return registry.add_share(
