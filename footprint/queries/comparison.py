@@ -1,6 +1,6 @@
 """Comparison of two models, services, use cases or periods: ratio of energy per request or per token, with its interval.
 
-Errors common to both cancel (`footprint.impact.uncertainty.ratio_of`). The conditions of both sides are listed beside the
+Errors common to both cancel (`footprint.impact.uncertainty.ratio_estimate`). The conditions of both sides are listed beside the
 ratio; if machines, method or the token mix differ, the two are not comparable and the ratio needs an explicit ``anyway``.
 """
 
@@ -17,7 +17,7 @@ from footprint.core.estimate import Estimate
 from footprint.core.records import FootprintError
 from footprint.figures.engine import open_result, run_query
 from footprint.figures.query import BadQuery, Query
-from footprint.impact.uncertainty import ratio_of
+from footprint.impact.uncertainty import ratio_estimate
 from footprint.queries.uncertainty_budget import energy_budget
 from footprint.storage.database import Store
 
@@ -154,7 +154,7 @@ def compare_sides(
     NotComparable
         If machines, method or token mix differ, unless ``anyway``.
     """
-    energy_ratio = ratio_of(*a.budget, *b.budget)
+    energy_ratio = ratio_estimate(*a.budget, *b.budget)
     counts = [side.row[COUNT_COLUMNS[per]] for side in (a, b)]
     scale = counts[0] / counts[1]
     conditions = _conditions(a, b)

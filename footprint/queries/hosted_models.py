@@ -10,7 +10,7 @@ from typing import Any
 from footprint.config import Config
 from footprint.figures.engine import run_query
 from footprint.figures.query import Query
-from footprint.impact.hosted import modelled
+from footprint.impact.hosted import estimate_hosted
 from footprint.storage.database import Store
 
 COLUMNS = (
@@ -69,7 +69,7 @@ def _row(model: str, row: dict[str, Any]) -> dict[str, Any]:
     row_out |= {"modelled_as": model, "quality": "C", "measured_kwh": row["energy_kwh"] or None}
     if row["output_tokens"] is None:
         return row_out  # the model needs output tokens
-    estimate = modelled(model, row["requests"], row["output_tokens"])
+    estimate = estimate_hosted(model, row["requests"], row["output_tokens"])
     ratio = row["energy_kwh"] / estimate.energy_kwh.value if row["energy_kwh"] else None
     return row_out | {
         "modelled_kwh": estimate.energy_kwh.value,

@@ -12,7 +12,7 @@ from footprint.core.timestamps import format_instant
 from footprint.core.units import S_PER_HOUR, UJ_PER_KWH, US_PER_HOUR, US_PER_S
 from footprint.figures.energy_cells import load_bases
 from footprint.figures.query import BadQuery, Query
-from footprint.impact.hourly_intensity import Hours, hours_of
+from footprint.impact.hourly_intensity import HourlyIntensity, hourly_intensity
 from footprint.ledger.intensity_series import series_values
 from footprint.ledger.ledger_view import LedgerView
 from footprint.ledger.sources import SOURCES
@@ -36,7 +36,7 @@ def hourly_emissions(
     series : str
         Name of the intensity series.
     shift_hours : int
-        Hours [h] by which the work is moved: the intensity of that many hours later applies.
+        HourlyIntensity [h] by which the work is moved: the intensity of that many hours later applies.
     advice : bool
         Whether marginal series are allowed.
 
@@ -74,8 +74,8 @@ def hourly_emissions(
         bases = load_bases(view, {int(row[1]) for row in rows})
     zones = {basis.zone for basis in bases.values()}
     months_start, months_end = widen_to_months(start + min(shift_us, 0), end + max(shift_us, 0), config.timezone)
-    hours_by_zone: dict[str, Hours] = {
-        zone: hours_of(*series_values(store, series, zone, months_start, months_end), config.timezone) for zone in zones
+    hours_by_zone: dict[str, HourlyIntensity] = {
+        zone: hourly_intensity(*series_values(store, series, zone, months_start, months_end), config.timezone) for zone in zones
     }
     periods = split_by_period(query.every, start, end, config.timezone)
     starts = [start_us for start_us, _ in periods]

@@ -8,7 +8,7 @@ from typing import Any
 from footprint.config import Config
 from footprint.figures.engine import run_query
 from footprint.figures.query import Query
-from footprint.impact.indicators import Score
+from footprint.impact.indicators import Indicator
 from footprint.storage.database import Store
 
 COLUMNS = (
@@ -30,7 +30,7 @@ COLUMNS = (
 
 
 def indicator_rows(
-    store: Store, config: Config, query: Query, registry: Sequence[Score], language: str, now_us: int
+    store: Store, config: Config, query: Query, registry: Sequence[Indicator], language: str, now_us: int
 ) -> list[dict[str, Any]]:
     """Scores by group and period.
 
@@ -38,7 +38,7 @@ def indicator_rows(
     ----------
     query : Query
         Groups, periods and filters.
-    registry : sequence of Score
+    registry : sequence of Indicator
         Scores to compute.
     language : str
         ``fr`` or ``en``, of label and boundary.

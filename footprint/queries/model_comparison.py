@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from footprint.aggregation.request_logs import WASTED, keys_of
+from footprint.aggregation.request_logs import WASTED, request_keys
 from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.config import Config
 from footprint.core.estimate import Estimate
@@ -264,7 +264,7 @@ def _service_latencies(view: LedgerView, config: Config, query: Query, service: 
         requests = view.requests(service, begin, end)
         if not len(requests):
             continue
-        keys, key = keys_of(view, config, service, requests)
+        keys, key = request_keys(view, config, service, requests)
         statuses = view.store.texts(view.connection, np.unique(requests.status).tolist())
         failed_statuses = [number for number, text in statuses.items() if text in WASTED]
         answered = (

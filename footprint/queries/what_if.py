@@ -20,7 +20,7 @@ from footprint.figures.query import BadQuery, Query
 from footprint.figures.row_metrics import added_by_uplift, budgets
 from footprint.impact.factor_book import FactorBook
 from footprint.impact.operational import operational_g
-from footprint.impact.uncertainty import Budget
+from footprint.impact.uncertainty import UncertaintyBudget
 from footprint.ledger.factor_store import load_factor_book
 from footprint.queries.hourly_emissions import hourly_emissions
 from footprint.storage.database import Store
@@ -131,7 +131,7 @@ def _group_scenario(
     book: FactorBook,
     parameters: ScenarioParameters,
     at_us: int,
-    budget: Budget,
+    budget: UncertaintyBudget,
 ) -> dict[str, float | None]:
     energy_uj = scenario_uj = 0.0
     grams: float | None = 0.0
@@ -242,7 +242,7 @@ def shift_scenario(store: Store, config: Config, query: Query, series: str, shif
     series : str
         Name of the intensity series.
     shift_hours : int
-        Hours [h] by which the work is moved; the formula column names them.
+        HourlyIntensity [h] by which the work is moved; the formula column names them.
 
     Returns
     -------
