@@ -18,7 +18,7 @@ from footprint.core.samples import Channel, DevicePart, Sample
 NAME = "meters.json"
 Places = dict[str, tuple[int, int]]  # path -> (file number, offset read up to)
 _CHANNEL = [field.name for field in fields(Channel) if field.name != "parts"]
-_METER = [field.name for field in fields(Meter) if field.name not in ("last", "doubt")]
+_METER = [field.name for field in fields(Meter) if field.name not in ("last", "suspect")]
 
 
 def save(
@@ -67,7 +67,7 @@ def load(folder: Path, boot: str) -> tuple[list[Meter], dict[str, list[Meter]], 
 
 
 def _from_meter(meter: Meter) -> dict[str, Any]:
-    last, doubt = meter.last, meter.doubt
+    last, doubt = meter.last, meter.suspect
     return {
         "channel": [getattr(last.channel, name) for name in _CHANNEL],
         "parts": [astuple(part) for part in last.channel.parts],
@@ -81,4 +81,4 @@ def _to_meter(kept: dict[str, Any]) -> Meter:
     parts = tuple(DevicePart(*each) for each in kept["parts"])
     channel = Channel(**dict(zip(_CHANNEL, kept["channel"], strict=True)), parts=parts)
     doubt = Sample(channel, *kept["doubt"]) if kept["doubt"] else None
-    return Meter(last=Sample(channel, *kept["last"]), doubt=doubt, **dict(zip(_METER, kept["meter"], strict=True)))
+    return Meter(last=Sample(channel, *kept["last"]), suspect=doubt, **dict(zip(_METER, kept["meter"], strict=True)))

@@ -63,7 +63,7 @@ def _values(agent: Agent, shipper: Shipper, cpu_s: float) -> Iterator[tuple[str,
     yield "footprint_group_memory_bytes", [({"group": name}, float(usage.memory_bytes)) for name, usage in groups]
     yield "footprint_agent_samples_total", [({}, agent.samples)]
     yield "footprint_agent_epochs_opened_total", [({}, sum(meter.resets for meter in whole))]
-    yield "footprint_agent_doubted_samples", [({}, sum(meter.doubt is not None for meter in whole))]
+    yield "footprint_agent_doubted_samples", [({}, sum(meter.suspect is not None for meter in whole))]
     failures: Values = [({"collector": name}, float(count)) for name, count in sorted(agent.sensors.failures.items())]
     yield "footprint_agent_collector_failures_total", failures
     yield "footprint_agent_records_refused_total", [({}, agent.refused)]

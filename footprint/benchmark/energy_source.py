@@ -98,14 +98,14 @@ class _LocalWatch:
 
     async def energy(self, begin_us: int, end_us: int) -> Energy:
         """Waits for a reading after the end."""
-        await asyncio.to_thread(self.sensors.wait_beyond, end_us)
-        clock = _mean_clock_hz(self.sensors.circumstances(), begin_us, end_us)
+        await asyncio.to_thread(self.sensors.wait_for_readings_after, end_us)
+        clock = _mean_clock_hz(self.sensors.context_readings(), begin_us, end_us)
         return integrate_energy(self._mine(), begin_us, end_us, clock, allow_estimate=self.source.allow_estimate)
 
     def machine(self) -> Machine:
         """Models and limits, as the sensors tell them."""
         mine = without_host_meters(self._mine())
-        limits = {c.device: c.values["power_limit_uw"] for c in self.sensors.circumstances() if "power_limit_uw" in c.values}
+        limits = {c.device: c.values["power_limit_uw"] for c in self.sensors.context_readings() if "power_limit_uw" in c.values}
         limit = sum(limits.values()) / UW_PER_W if limits else None
         return Machine(self.source.host, device_models(mine), device_places(mine), self.source.driver, limit)
 

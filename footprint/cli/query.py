@@ -32,7 +32,7 @@ def aggregate(
     facts, store = opened(config)
     from_us, to_us = parse_bound("from", from_, facts.timezone), parse_bound("to", to, facts.timezone)
     again = all_ or from_us is not None or to_us is not None
-    with store.exclusively("aggregate", wait=True):
+    with store.exclusive_lock("aggregate", wait=True):
         done = compute(store, facts, load_factor_book(store), now_us(), from_us, to_us, again=again, progress=_progress)
     said = f"{done.computed} days of hosts and services computed, {done.unchanged} as they were"
     if done.removed:

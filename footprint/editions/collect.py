@@ -100,7 +100,7 @@ def gather(store: Store, config: Config, context: ReleaseContext, now_us: int, b
     whole = ledger.rows((), kind, since, end)
     if not whole.get(str(period), {}).get(()) or whole[str(period)][()].row["energy_kwh"] is None:
         raise NoData(f"no data in {period}; `footprint import list` shows what there is, `footprint aggregate` computes it")
-    months_from = period.parts(1)[-1].shifted(1 - TREND_MONTHS).bounds_us(config.timezone)[0]
+    months_from = period.split(1)[-1].shifted(1 - TREND_MONTHS).bounds_us(config.timezone)[0]
     months = ledger.rows((), "month", months_from, end)
     before = period.shifted(-1).bounds_us(config.timezone)[0]
     uses = ledger.rows(("use_case",), kind, since, end)

@@ -74,7 +74,7 @@ def _record_url(store: Store, connection: Connection, vault: ObjectStore, now_us
     before = store.meta(connection).get("sealed")
     if before != vault.url:
         store.upsert(connection, schema.Meta, [{"key": "sealed", "value": vault.url}])
-        store.log(connection, now_us, "sealed", f"days are sealed at {vault.url}")
+        store.record_event(connection, now_us, "sealed", f"days are sealed at {vault.url}")
 
 
 def _closed_days(view: LedgerView, last_day: int) -> Iterable[tuple[str, list[tuple[int, str]]]]:

@@ -172,12 +172,12 @@ def fetch_samples(ask: Fetch, name: str, start_us: int, end_us: int) -> Iterator
 
 def _merge_samples(device: _DeviceSamples, values: list[tuple[int, float]]) -> None:
     for at_us, raw in values:
-        value = device.entry.value_of(raw)
+        value = device.entry.to_micro(raw)
         if value is None:
             continue
         before = device.points.get(at_us)
         if before is not None:
-            value = device.entry.together(before, value)
+            value = device.entry.combine(before, value)
         device.points[at_us] = value
 
 

@@ -67,8 +67,10 @@ def read_mapped_log(path: str, found: FieldMap, digest: Any = None) -> Iterator[
     UnreadableFile
         If the file cannot be read.
     """
-    for block in read_batches(path, digest, found.sources() if found.form == "csv" else COLUMNS, partial(map_request, found)):
-        if found.form == "csv":
+    for block in read_batches(
+        path, digest, found.source_fields() if found.file_format == "csv" else COLUMNS, partial(map_request, found)
+    ):
+        if found.file_format == "csv":
             yield _map_rows(found, block)
         else:
             yield RecordBatch({name: block.column(name) for name in COLUMNS}, block.lines, block.rejects)

@@ -198,7 +198,9 @@ def erase_requests(store: Store, vault: ObjectStore, before_day: int, reason: st
             store.insert_new(connection, schema.Sealed, [chain_row(link, last.seq + 1, sha256_of(raw))])
             same = (target.c.source == part.source) & (target.c.seq == part.seq)
             connection.execute(update(target).where(same).values(file=""))
-        store.log(connection, now_us, "erase", f"requests of {len(parts)} sealed parts before day {before_day}: {reason}")
+        store.record_event(
+            connection, now_us, "erase", f"requests of {len(parts)} sealed parts before day {before_day}: {reason}"
+        )
     for part in parts:
         vault.erase(part.file)
     return len(parts)

@@ -102,7 +102,7 @@ def objective_status(store: Store, config: Config, objective: Objective, period:
 
 def allowed_change(baseline: Period, due: Period, target: float, period: Period) -> float:
     """The change that a straight line from the baseline (0) to the due period (``target``) allows in a period."""
-    way = (period.since(baseline)) / due.since(baseline)
+    way = (period.periods_since(baseline)) / due.periods_since(baseline)
     return target * min(max(way, 0.0), 1.0)
 
 

@@ -16,7 +16,7 @@ from footprint.i18n.formatting import format_estimate
 
 def section(facts: EditionData, book: FigureBook) -> Section | None:
     """A line of months; a month of which nothing, or hardly anything, was read leaves a gap."""
-    last = facts.period.parts(1)[-1]
+    last = facts.period.split(1)[-1]
     months = [last.shifted(back) for back in range(1 - TREND_MONTHS, 1)]
     first = next((index for index, month in enumerate(months) if str(month) in facts.months), None)
     if first is None or len(months) - first < 2:

@@ -154,7 +154,7 @@ def test_a_record_says_what_happened() -> None:
     assert last is not None
     assert (last.status, last.seq, last.at_us) == ("closed", 1, S)
     assert to_record(ended, "a", "unknown", "")[0] is None  # not twice
-    fresh, _ = to_record(replace(meter, told_us=-1), "a", "unknown", "")
+    fresh, _ = to_record(replace(meter, reported_us=-1), "a", "unknown", "")
     assert fresh is not None
     assert fresh.status == "reset"
 

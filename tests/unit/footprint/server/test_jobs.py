@@ -101,11 +101,11 @@ def test_a_lock_ends_with_its_process(store: Store) -> None:
     child = subprocess.Popen([sys.executable, "-c", code, store.url], stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     assert child.stdout.readline().strip() == "True"
-    with store.exclusively("test") as mine:
+    with store.exclusive_lock("test") as mine:
         assert not mine
     child.kill()
     child.wait()
-    with store.exclusively("test", wait=True) as mine:
+    with store.exclusive_lock("test", wait=True) as mine:
         assert mine
 
 
