@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,6 +18,7 @@ from footprint.access import Role
 from footprint.access.authentication import mode_of
 from footprint.aggregation import METHOD_VERSION
 from footprint.core.timestamps import format_instant
+from footprint.core.version import VERSION
 from footprint.i18n.formatting import format_local_time
 
 # The mark: a whisker with a point. The interval is the brand.
@@ -130,10 +130,7 @@ def footer(context: PageContext, more: Sequence[Any]) -> html.Footer:
     links = [html.Li(html.A(say(language, page.TITLE), href=view.link(page.PATH))) for page in more]
     links.append(html.Li(html.A(say(language, "accessibility"), href=view.link("/help") + "#accessibility")))
     return html.Footer(
-        [
-            html.Span(say(language, "footer", version=version("footprint"), method=METHOD_VERSION)),
-            html.Ul([*links, html.Li(id="weight")]),
-        ],
+        [html.Span(say(language, "footer", version=VERSION, method=METHOD_VERSION)), html.Ul([*links, html.Li(id="weight")])],
         className="page-footer",
         **burnt,
     )

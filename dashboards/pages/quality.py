@@ -16,7 +16,7 @@ from footprint.access.authorization import CONFIDENTIAL
 from footprint.calendar.periods import period_at
 from footprint.core.timestamps import format_instant, parse_instant
 from footprint.core.units import US_PER_S
-from footprint.editions.sections.uncertainty import lowered, words
+from footprint.editions.sections.uncertainty import cause_text, lower_first
 from footprint.i18n.formatting import energy_unit, format_local_time, format_number, format_percent
 from footprint.queries.energy_balance import energy_balance
 from footprint.queries.split_diagnostics import split_diagnostics
@@ -119,8 +119,8 @@ def _causes(context: PageContext) -> Any:
             for side in ("low", "high")
         ]
         amounts = [format_number(row[f"{side}_kwh"] / size, language) for side in ("low", "high")]
-        body.append((words(row["cause"]).in_(language), html.Div(sides, className="tornado", **ASIDE), *amounts))
-    title = say(language, "causes_title", cause=lowered(words(found[0]["cause"]).in_(language)))
+        body.append((cause_text(row["cause"]).in_(language), html.Div(sides, className="tornado", **ASIDE), *amounts))
+    title = say(language, "causes_title", cause=lower_first(cause_text(found[0]["cause"]).in_(language)))
     head = [say(language, "cause"), "", say(language, "low"), say(language, "high")]
     return block(
         title,

@@ -15,17 +15,17 @@ from dashboards.parts.key_figures import comparable
 from dashboards.translations import say
 from dashboards.url_state import PageContext
 from footprint.core.units import US_PER_HOUR
-from footprint.editions.change_effects import Effects, effects_of
+from footprint.editions.change_effects import ChangeEffects, decompose_change
 from footprint.editions.edition_data import IndicatorRow
 from footprint.figures import Query
 from footprint.figures.engine import budgeted_rows, open_result
 from footprint.i18n.formatting import format_estimate, format_number, mass_unit
 
 NAMES = {"idle": "(idle)", "unattributed": "(unattributed)"}  # effects that are called as their rows are
-Finding = Callable[[], Effects | None]
+Finding = Callable[[], ChangeEffects | None]
 
 
-def change_in(context: PageContext) -> Effects | None:
+def change_in(context: PageContext) -> ChangeEffects | None:
     """Why emissions changed, as editions say it; None where there is nothing to compare."""
     bounds = context.view.earlier(context.config, context.now_us)
     if context.store is None or not context.role.sees_uses:
@@ -40,7 +40,7 @@ def change_in(context: PageContext) -> Effects | None:
     ]
     if any(() not in side for side in sides):
         return None
-    found = effects_of(sides[0][()], sides[1][()], pairs[0], pairs[1])
+    found = decompose_change(sides[0][()], sides[1][()], pairs[0], pairs[1])
     # Without a factor for a part of the energy, a sum of emissions would be another sum.
     return found if found is not None and found.unit == "gCO2e" else None
 
@@ -103,13 +103,13 @@ def _effect(value: float, width: float, size: float, language: str) -> tuple[str
     return f"{_sign(value)}{shown.value}", f"±{format_number(width / size, language, 2)}" if width > 0 else ""
 
 
-def _told(found: Effects, size: float, language: str) -> list[tuple[str, str, str]]:
+def _told(found: ChangeEffects, size: float, language: str) -> list[tuple[str, str, str]]:
     body = [(say(language, "before"), _written(found.before / size, language), "")]
     body += [(effect_name(name, language), *_effect(*each, size, language)) for name, each in found.by_cause.items()]
     return [*body, (say(language, "after"), _written(found.after / size, language), "")]
 
 
-def _waterfall(found: Effects, size: float, unit: str, language: str, title: str, context: PageContext) -> html.Table:
+def _waterfall(found: ChangeEffects, size: float, unit: str, language: str, title: str, context: PageContext) -> html.Table:
     """One effect a row, each where the one before ends; totals are points, so that the scale may start above zero."""
     level, levels = found.before, [found.before]
     for value, _ in found.by_cause.values():

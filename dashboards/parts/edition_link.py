@@ -10,7 +10,7 @@ from dashboards.translations import say
 from dashboards.url_state import PageContext
 from footprint.calendar.periods import MONTHS_PER_PERIOD, parse_period, period_at
 from footprint.editions.repository import Release
-from footprint.editions.texts import short
+from footprint.editions.texts import short_period
 
 
 def edition_of(context: PageContext) -> Release | None:
@@ -31,7 +31,7 @@ def published_words(context: PageContext) -> str:
     found, language = edition_of(context), context.view.language
     if found is None:
         return ""
-    period = short(parse_period(found.period)).in_(language)
+    period = short_period(parse_period(found.period)).in_(language)
     return say(language, "published_as", period=period, version=str(found.version))
 
 

@@ -8,7 +8,7 @@ from dashboards.components import block, scrolled, table
 from dashboards.translations import say
 from dashboards.url_state import NAMED_PERIOD, PageContext
 from footprint.calendar.periods import parse_period
-from footprint.editions.texts import short
+from footprint.editions.texts import short_period
 from footprint.i18n.formatting import energy_unit, format_change, format_estimate, format_number, mass_unit
 from footprint.queries.objectives import EXCEEDED, KEPT, UNITS, ObjectiveStatus, objective_statuses
 
@@ -50,11 +50,11 @@ def _row(found: ObjectiveStatus, language: str) -> tuple[Any, ...]:
     objective = found.objective
     value, interval, limit = _written(found, language)
     name = objective.name + (
-        f" ({say(language, 'objective_due', period=short(objective.due).in_(language))})" if objective.due else ""
+        f" ({say(language, 'objective_due', period=short_period(objective.due).in_(language))})" if objective.due else ""
     )
     of = " · ".join(value_ for _, value_ in objective.where) or say(language, "objective_whole")
     state = say(language, f"objective_{found.state.replace(' ', '_')}")
-    return name, of, short(found.period).in_(language), value, interval, limit, state, objective.owner
+    return name, of, short_period(found.period).in_(language), value, interval, limit, state, objective.owner
 
 
 def _written(found: ObjectiveStatus, language: str) -> tuple[str, str, str]:

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from sqlalchemy import select
 
 from footprint.aggregation import METHOD_VERSION
-from footprint.aggregation.executors import Computed, compute_days, computed_elsewhere, executor_of
-from footprint.aggregation.host_day import Host
+from footprint.aggregation.executors import ComputedDay, compute_days, compute_in_workers, open_executor
+from footprint.aggregation.host_day import HostAggregator
 from footprint.aggregation.request_logs import ServiceLogs
-from footprint.aggregation.result_writer import ShardStamp, remove, store_host_day, store_service_day
+from footprint.aggregation.result_writer import ShardStamp, remove_shard, store_host_day, store_service_day
 from footprint.aggregation.rollups import rebuild
 from footprint.aggregation.service_day import ServiceDay, service_days, service_fingerprint
 from footprint.config import Config
@@ -27,7 +27,7 @@ from footprint.ledger.ledger_view import LedgerView, fingerprint
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 
-CLOSED_AFTER_US = 120 * US_PER_S
+CLOSING_DELAY_US = 120 * US_PER_S
 
 Progress = Callable[[str, int], None]
 
@@ -40,7 +40,7 @@ class AggregationSummary:
     unchanged: int = 0
     removed: int = 0
     provisional: int = 0
-    kept: int = 0  # of those unchanged: sealed days that an edit without a date does not reach
+    kept_facts: int = 0  # of those unchanged: sealed days that an edit without a date does not reach
     notes: list[str] = field(default_factory=list)
 
 
@@ -64,7 +64,7 @@ def aggregate(
     """
     done = AggregationSummary()
     rebuild(store, config.timezone)
-    run = _Run(store, config, book, now_us, done, progress)
+    run = _AggregationRun(store, config, book, now_us, done, progress)
     with store.read() as connection:
         run.read(connection)
         marks = {}
@@ -76,9 +76,9 @@ def aggregate(
             if mark is not None:
                 marks[members, day] = mark
         run.compute(marks)
-        if done.kept:
+        if done.kept_facts:
             done.notes.append(
-                f"{done.kept} sealed days of hosts and services keep the facts under which they were computed: an edit without a "
+                f"{done.kept_facts} sealed days of hosts and services keep the facts under which they were computed: an edit without a "
                 "date changes no sealed day; give it its date (since = …) where it is to reach them"
             )
         if from_us is None and to_us is None:
@@ -86,7 +86,7 @@ def aggregate(
     return done
 
 
-class _Run:
+class _AggregationRun:
     def __init__(
         self, store: Store, config: Config, book: FactorBook, now_us: int, done: AggregationSummary, progress: Progress | None
     ) -> None:
@@ -107,7 +107,9 @@ class _Run:
         sealed = table(schema.Sealed)
         self.sealed = {(row.source, row.day) for row in connection.execute(select(sealed.c.source, sealed.c.day).distinct())}
         self.live = {row.name for row in connection.execute(select(batch.c.name).where(batch.c.kind == AGENT_KIND).distinct())}
-        self.hosts = {name: Host(self.view, self.config, self.book, self.logs, name) for name in sorted(self.view.streams())}
+        self.hosts = {
+            name: HostAggregator(self.view, self.config, self.book, self.logs, name) for name in sorted(self.view.streams())
+        }
 
     def wanted(self) -> Iterator[tuple[str, int]]:
         """Every shard that the ledger calls for, in order of time, so that each day finds its past learnt."""
@@ -121,7 +123,7 @@ class _Run:
         print_ = self.hosts[name].fingerprint(day) if kind == "host" else service_fingerprint(self.view, self.config, name, day)
         if not print_:
             return None
-        provisional = self._is_live(kind, name, day) and self.now_us < (day + 1) * US_PER_DAY + CLOSED_AFTER_US
+        provisional = self._is_live(kind, name, day) and self.now_us < (day + 1) * US_PER_DAY + CLOSING_DELAY_US
         self.done.provisional += provisional
         known = self.known.get((members, day))
         if not again and known is not None and known[:2] == (print_, provisional):
@@ -129,7 +131,7 @@ class _Run:
             return None
         edited = known is not None and known[0] != print_ and (members, day) in self.sealed
         if known is not None and edited and known[2] and self._keeps_facts(members, day, known[2]):
-            self.done.kept += 1
+            self.done.kept_facts += 1
             self.done.unchanged += 1
             return None
         return ShardStamp(members, day, print_, self.now_us, provisional, self._facts_print(members, day))
@@ -157,7 +159,7 @@ class _Run:
 
     def compute(self, marks: dict[tuple[str, int], ShardStamp]) -> None:
         """Compute shards, here or elsewhere, and store each as it comes."""
-        with executor_of(self.config) as elsewhere:
+        with open_executor(self.config) as elsewhere:
             for done in self._computed(marks, elsewhere):
                 mark = marks[done.members, done.day]
                 if self.progress is not None:
@@ -169,7 +171,9 @@ class _Run:
                     store_host_day(self.store, self.config, name, done.result, done.learnt, mark)
                 self.done.computed += 1
 
-    def _computed(self, marks: dict[tuple[str, int], ShardStamp], elsewhere: tuple[Executor, int] | None) -> Iterator[Computed]:
+    def _computed(
+        self, marks: dict[tuple[str, int], ShardStamp], elsewhere: tuple[Executor, int] | None
+    ) -> Iterator[ComputedDay]:
         if elsewhere is None:
             for members, day in sorted(marks, key=lambda place: (place[1], place[0])):
                 yield from compute_days(self.view, self.config, self.hosts.get(_host_of(members)), members, [day])
@@ -177,7 +181,7 @@ class _Run:
         wanted: dict[str, list[int]] = {}
         for members, day in sorted(marks):
             wanted.setdefault(members, []).append(day)
-        yield from computed_elsewhere(*elsewhere, self.store, self.config, self.book, wanted)
+        yield from compute_in_workers(*elsewhere, self.store, self.config, self.book, wanted)
 
     def _is_live(self, kind: str, name: str, day: int) -> bool:
         """Whether more may still come by itself: an agent or a gateway shipped for that day; imports are closed at once."""
@@ -187,7 +191,7 @@ class _Run:
         """Remove shards of which the ledger, after a withdrawal, no longer says anything."""
         wanted = set(self.wanted())
         for members, day in sorted(self.known.keys() - wanted):
-            remove(self.store, self.config, members, day)
+            remove_shard(self.store, self.config, members, day)
             self.done.removed += 1
 
 

@@ -64,7 +64,7 @@ class CalculationBasis:
         return cls(**fields)
 
 
-def bounds(estimate: Estimate) -> tuple[float, float, float]:
+def estimate_bounds(estimate: Estimate) -> tuple[float, float, float]:
     """(value, low, high)."""
     return estimate.value, estimate.low, estimate.high
 
@@ -103,9 +103,9 @@ def basis_at(
     price = _factor_at(config, book, "electricity_price", site.zone, instant_us)
     return CalculationBasis(
         market=site.market_factor_g_per_kwh if site.market_evidence else None,
-        wue=bounds(wue),
+        wue=estimate_bounds(wue),
         wue_assumed=site.wue_l_per_kwh is None,
-        water=bounds(found_water.estimate()) if found_water else None,
+        water=estimate_bounds(found_water.estimate()) if found_water else None,
         adpe_kgsb_per_kwh=adpe.value if adpe else None,
         primary_mj_per_kwh=primary.value if primary else None,
         price_eur_per_kwh=price.value if price else None,
@@ -114,11 +114,11 @@ def basis_at(
         host=host,
         site=site.name,
         zone=site.zone,
-        uplift=bounds(fact.uplift),
+        uplift=estimate_bounds(fact.uplift),
         uplift_assumed=fact.uplift_assumed,
-        pue=bounds(site.pue),
+        pue=estimate_bounds(site.pue),
         pue_assumed=site.pue_assumed,
-        factor=bounds(found.estimate()) if found else None,
+        factor=estimate_bounds(found.estimate()) if found else None,
         factor_id=f"{found.kind}/{found.where}/{found.valid_from}" if found else "",
         factor_version=found.bundle if found else "",
         component=component,

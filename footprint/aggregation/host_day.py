@@ -13,15 +13,15 @@ import numpy as np
 
 from footprint.aggregation import METHOD_VERSION
 from footprint.aggregation.calculation_basis import IMPACT_KINDS, CalculationBasis, basis_at, host_embodied_ug_per_s
-from footprint.aggregation.device_energy import BUSY, CAPACITY, CPU_QUANTITY, GROUP, DeviceSpans, cpu_spans, device_spans
+from footprint.aggregation.device_energy import BUSY, CAPACITY, CPU_QUANTITY, GROUP, DeviceEnergy, cpu_times, device_energies
 from footprint.aggregation.idle_power import IdlePowerEstimator
-from footprint.aggregation.placements import Tenure, held_by_processes, held_devices, service_of
+from footprint.aggregation.placements import Tenure, configured_tenures, process_tenures, service_of_group
 from footprint.aggregation.request_logs import ServiceLog, ServiceLogs
-from footprint.aggregation.step_fits import Fits, placement_of
-from footprint.attribution.energy_intervals import BRIDGED, COUNTER, METHODS, Samples, Spans
-from footprint.attribution.idle import DAYS
+from footprint.aggregation.step_fits import StepFits, placement_of
+from footprint.attribution.energy_intervals import BRIDGED, COUNTER, METHODS, EnergyIntervals, Samples
+from footprint.attribution.idle import LEARNING_DAYS
 from footprint.attribution.largest_remainder import Ints
-from footprint.attribution.request_log import Log
+from footprint.attribution.request_log import RequestLog
 from footprint.attribution.shard import (
     HOST_DEVICE,
     CpuTime,
@@ -34,7 +34,7 @@ from footprint.attribution.shard import (
     attribute,
 )
 from footprint.attribution.step.model import Diagnosis, StepFit, idle_powers_uw
-from footprint.attribution.token_weights import DeclaredWeights, Weights
+from footprint.attribution.token_weights import DeclaredWeights, EnergyWeights
 from footprint.config import FOREVER_US, Config
 from footprint.core.assumptions import assumption
 from footprint.core.units import S_PER_HOUR, US_PER_DAY, US_PER_HOUR, US_PER_S, UW_PER_W
@@ -63,7 +63,7 @@ class SplitDiagnostics:
     status, the part of the use case's energy that went into requests that failed or were given up, and their number.
     """
 
-    given: ServiceInput
+    service_input: ServiceInput
     diagnosis: Diagnosis | None
     shares: dict[tuple[str, str], tuple[float, float]]
     wasted: dict[tuple[str, str, str], tuple[float, int]]
@@ -81,7 +81,7 @@ class HostDay:
     splits: dict[str, SplitDiagnostics]  # by service
 
 
-class Host:
+class HostAggregator:
     """One host, and what is known of its days; made anew for each run."""
 
     def __init__(self, view: LedgerView, config: Config, book: FactorBook, logs: ServiceLogs, name: str) -> None:
@@ -89,15 +89,15 @@ class Host:
         self.streams = view.streams().get(name, [])
         named = {stream.device for stream in self.streams}
         self.aliases = view.aliases(name)
-        self.held = held_devices(config.placements, name, self.aliases, named)
+        self.held = configured_tenures(config.placements, name, self.aliases, named)
         self.held += self._seen_computing({held.device for held in self.held})
 
     # What only a computation needs is made when it is first asked for: every question looks at every host.
 
     @functools.cached_property
-    def devices(self) -> Callable[[int], list[DeviceSpans]]:
+    def devices(self) -> Callable[[int], list[DeviceEnergy]]:
         """Spans of every device, by day; those of the last three are kept."""
-        return functools.lru_cache(maxsize=3)(lambda day: device_spans(self.view, self.name, day))
+        return functools.lru_cache(maxsize=3)(lambda day: device_energies(self.view, self.name, day))
 
     @functools.cached_property
     def inputs(self) -> Callable[[int], str]:
@@ -114,10 +114,10 @@ class Host:
         return sorted({held.service for held in self.held} | set(self.groups))
 
     @functools.cached_property
-    def fits(self) -> Fits:
+    def fits(self) -> StepFits:
         """Fits of the services."""
         elsewhere = {placement.service for placement in self.config.placements if placement.host != self.name}
-        return Fits(self.view, self.logs, self.name, self.held, self.config.window_s * US_PER_S, elsewhere)
+        return StepFits(self.view, self.logs, self.name, self.held, self.config.window_s * US_PER_S, elsewhere)
 
     @functools.cached_property
     def quiet(self) -> IdlePowerEstimator:
@@ -152,7 +152,7 @@ class Host:
                 told = self.view.samples(stream.id, 0, FOREVER_US)
                 seen.setdefault(stream.device, {})[stream.quantity.removeprefix(HOLDING)] = told
         services = self.config.services
-        return [held for device in sorted(seen) for held in held_by_processes(device, seen[device], services)]
+        return [held for device in sorted(seen) for held in process_tenures(device, seen[device], services)]
 
     @functools.cached_property
     def groups(self) -> dict[str, list[str]]:
@@ -161,7 +161,7 @@ class Host:
         for stream in self.streams:
             if stream.quantity == CPU_QUANTITY and stream.device.startswith(GROUP):
                 group = stream.device.removeprefix(GROUP)
-                service = service_of(group, self.config.services)
+                service = service_of_group(group, self.config.services)
                 if service is not None:
                     found.setdefault(service, []).append(group)
         return found
@@ -206,7 +206,7 @@ class Host:
         """Of everything that the rows of a day are computed from; empty where there is no reading."""
         if not self.inputs(day):
             return ""
-        learnt = [self.inputs(each) for each in range(day - DAYS + 1, day)] if self.held else []
+        learnt = [self.inputs(each) for each in range(day - LEARNING_DAYS + 1, day)] if self.held else []
         return fingerprint([self.inputs(day), *learnt])
 
     def compute(self, day: int, extra_edges: Sequence[int] = ()) -> HostDay:
@@ -231,9 +231,9 @@ class Host:
             slots_us=slots,
             segments_us=segments,
             window_us=self.config.window_s * US_PER_S,
-            devices=[DeviceInput(self.name, d.device, d.component, d.spans, placed[d.device]) for d in devices],
-            services=[splits[service].given for service in self.services],
-            facts=lambda _, segment: _facts(bases[HOST_DEVICE, "", segment], rates[segment]),
+            devices=[DeviceInput(self.name, d.device, d.component, d.intervals, placed[d.device]) for d in devices],
+            services=[splits[service].service_input for service in self.services],
+            facts=lambda _, segment: _host_facts(bases[HOST_DEVICE, "", segment], rates[segment]),
             cpu_time=self._cpu_time(day, index),
         )
         return HostDay(slots, segments, attribute(shard), bases, splits)
@@ -275,7 +275,7 @@ class Host:
         device: str,
         service: str,
         instant_us: int,
-        devices: Sequence[DeviceSpans],
+        devices: Sequence[DeviceEnergy],
         placed: dict[str, tuple[PlacedService, ...]],
         splits: dict[str, SplitDiagnostics],
     ) -> CalculationBasis:
@@ -288,13 +288,13 @@ class Host:
             instant_us,
             component=found.component if found else "host",
             device_model=found.model if found else "",
-            method=_method(found.spans) if found else "",
+            method=_main_method(found.intervals) if found else "",
             idle_known=service not in unknown,
-            split=_status(splits[service]) if service else "",
+            split=_split_status(splits[service]) if service else "",
         )
 
     def _split(
-        self, service: str, day: int, devices: Sequence[DeviceSpans], placed: dict[str, tuple[PlacedService, ...]]
+        self, service: str, day: int, devices: Sequence[DeviceEnergy], placed: dict[str, tuple[PlacedService, ...]]
     ) -> SplitDiagnostics:
         """How the shared energy of a service is divided: by its fit, or by declared weights where there is none that stands."""
         placement = placement_of(self.held, service, day)
@@ -305,22 +305,22 @@ class Host:
             fit, weights, log = self.fits.fit(placement, day, self.inputs, self.devices, idle_w)
             diagnosis = fit.diagnosis
             if weights is not None and fit.fit is not None:
-                given = ServiceInput(service, known.keys, log, weights, (), weights.half)
+                given = ServiceInput(service, known.keys, log, weights, (), weights.half_widths)
                 shares = weights.shares(fit.fit)
-                pairs = zip(shares.tolist(), (shares * weights.half).tolist(), strict=True)
+                pairs = zip(shares.tolist(), (shares * weights.half_widths).tolist(), strict=True)
                 shares_of = dict(zip(known.keys, pairs, strict=True))
-                return SplitDiagnostics(given, diagnosis, shares_of, wasted_of(known, log, weights, day), fit)
+                return SplitDiagnostics(given, diagnosis, shares_of, wasted_shares(known, log, weights, day), fit)
         w_in = assumption("weight_input_token")
         scenarios = DeclaredWeights(log, w_in.low), DeclaredWeights(log, w_in.high)
         declared = DeclaredWeights(log)
         given = ServiceInput(service, known.keys, log, declared, scenarios)
-        return SplitDiagnostics(given, diagnosis, {}, wasted_of(known, log, declared, day))
+        return SplitDiagnostics(given, diagnosis, {}, wasted_shares(known, log, declared, day))
 
     def _with_fitted_idle(
-        self, placed: dict[str, tuple[PlacedService, ...]], splits: dict[str, SplitDiagnostics], devices: Sequence[DeviceSpans]
+        self, placed: dict[str, tuple[PlacedService, ...]], splits: dict[str, SplitDiagnostics], devices: Sequence[DeviceEnergy]
     ) -> dict[str, tuple[PlacedService, ...]]:
         """The placements, with idle powers of the fit where quiet seconds told none."""
-        energy = {device.device: int(device.spans.energy_uj.sum()) for device in devices}
+        energy = {device.device: int(device.intervals.energy_uj.sum()) for device in devices}
         result = {device: list(each) for device, each in placed.items()}
         for number, service in enumerate(self.services):
             fit = splits[service].fit
@@ -353,18 +353,18 @@ class Host:
     def _cpu_time(self, day: int, index: dict[str, int]) -> dict[str, CpuTime]:
         if not self.groups:
             return {}
-        spans = cpu_spans(self.view, self.name, day)
-        services: dict[int, Spans] = {}
+        spans = cpu_times(self.view, self.name, day)
+        services: dict[int, EnergyIntervals] = {}
         for service, groups in self.groups.items():
             known = [spans[group] for group in groups if group in spans]
             if known:
-                services[index[service]] = _together(known)
+                services[index[service]] = _sum_intervals(known)
         if not services or BUSY not in spans or CAPACITY not in spans:
             return {}
         return {self.name: CpuTime(services, spans[BUSY], spans[CAPACITY])}
 
 
-def _together(spans: Sequence[Spans]) -> Spans:
+def _sum_intervals(spans: Sequence[EnergyIntervals]) -> EnergyIntervals:
     """Sum of spans that an agent took at the same instants; what only some of them have is left out."""
     if len(spans) == 1:
         return spans[0]
@@ -373,16 +373,18 @@ def _together(spans: Sequence[Spans]) -> Spans:
     same = np.all([part.end_us == parts[0].end_us for part in parts], axis=0)
     first = parts[0][same]
     energy = sum(part.energy_uj[same] for part in parts)
-    return Spans(first.start_us, first.end_us, np.asarray(energy), first.seen_us, first.method)
+    return EnergyIntervals(first.start_us, first.end_us, np.asarray(energy), first.covered_us, first.method)
 
 
-def wasted_of(known: ServiceLog, log: Log, weights: Weights, day: int) -> dict[tuple[str, str, str], tuple[float, int]]:
+def wasted_shares(
+    known: ServiceLog, log: RequestLog, weights: EnergyWeights, day: int
+) -> dict[tuple[str, str, str], tuple[float, int]]:
     """By (use case, model, status): part of the model energy of a day in requests that served nobody, and their number."""
     if not known.wasted:
         return {}
     everyone = np.arange(len(log))
     start, end = np.maximum(log.start_us, day * US_PER_DAY), np.minimum(log.end_us, (day + 1) * US_PER_DAY)
-    energy = np.where(end > start, weights.energies(everyone, start, np.maximum(end, start)), 0.0)
+    energy = np.where(end > start, weights.model_energy(everyone, start, np.maximum(end, start)), 0.0)
     whole = np.bincount(log.key, weights=energy, minlength=len(known.keys))
     ends_here = (log.end_us > day * US_PER_DAY) & (log.end_us <= (day + 1) * US_PER_DAY)
     found = {}
@@ -396,15 +398,15 @@ def wasted_of(known: ServiceLog, log: Log, weights: Weights, day: int) -> dict[t
     return found
 
 
-def _status(split: SplitDiagnostics) -> str:
+def _split_status(split: SplitDiagnostics) -> str:
     return split.diagnosis.status if split.diagnosis is not None else ""
 
 
-def _facts(basis: CalculationBasis, embodied_ug_per_s: float) -> HostFacts:
+def _host_facts(basis: CalculationBasis, embodied_ug_per_s: float) -> HostFacts:
     return HostFacts(basis.uplift[0], basis.uplift_assumed, basis.pue[0], basis.pue_assumed, embodied_ug_per_s)
 
 
-def _method(spans: Spans) -> str:
+def _main_method(spans: EnergyIntervals) -> str:
     """How most of the energy was read; a bridged counter is a counter."""
     energy = np.bincount(spans.method, weights=spans.energy_uj, minlength=len(METHODS))
     energy[COUNTER] += energy[BRIDGED]

@@ -47,7 +47,7 @@ def tenures_of(place: str, aliases: Iterable[Alias], own_readings: bool) -> list
     return [(found[0][0], ALWAYS, found[0][2]), *found[1:]]
 
 
-def held_devices(placements: Sequence[Placement], host: str, aliases: Sequence[Alias], named: set[str]) -> list[Tenure]:
+def configured_tenures(placements: Sequence[Placement], host: str, aliases: Sequence[Alias], named: set[str]) -> list[Tenure]:
     """Every tenure of a service on a device of one host; ``named`` are the devices with readings of their own."""
     found = []
     for placement in placements:
@@ -60,18 +60,22 @@ def held_devices(placements: Sequence[Placement], host: str, aliases: Sequence[A
     return found
 
 
-def service_of(group: str, services: Sequence[ServiceFact]) -> str | None:
+def service_of_group(group: str, services: Sequence[ServiceFact]) -> str | None:
     """The first service whose rules (``processes``, names or patterns) a group of processes meets."""
     return next((service.name for service in services if any(fnmatchcase(group, rule) for rule in service.processes)), None)
 
 
-def held_by_processes(device: str, seen: Mapping[str, Samples], services: Sequence[ServiceFact]) -> list[Tenure]:
+def process_tenures(device: str, seen: Mapping[str, Samples], services: Sequence[ServiceFact]) -> list[Tenure]:
     """Tenures of the services whose processes computed on a device; ``seen`` tells by group 1 from an instant, 0 from another.
 
     Where several services, or one and processes of nobody, computed at once, each holds an equal share: who
     drew how much is not seen.
     """
-    periods = [(since, until, service_of(group, services)) for group, told in seen.items() for since, until in _held(told)]
+    periods = [
+        (since, until, service_of_group(group, services))
+        for group, told in seen.items()
+        for since, until in _holding_periods(told)
+    ]
     edges = sorted({edge for since, until, _ in periods for edge in (since, until)})
     found: list[Tenure] = []
     for since, until in itertools.pairwise(edges):
@@ -86,7 +90,7 @@ def held_by_processes(device: str, seen: Mapping[str, Samples], services: Sequen
     return found
 
 
-def _held(told: Samples) -> Iterable[tuple[int, int]]:
+def _holding_periods(told: Samples) -> Iterable[tuple[int, int]]:
     """Stretches [since, until) in which a group held the device; silence ends one."""
     times, values = told.time_us.tolist(), told.value.tolist()
     since = None

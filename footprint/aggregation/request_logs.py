@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from footprint.attribution.request_log import Log, build_log
+from footprint.attribution.request_log import RequestLog, build_request_log
 from footprint.attribution.token_weights import token_weight
 from footprint.config import Config
 from footprint.core.units import US_PER_HOUR, US_PER_S
 from footprint.ledger.ledger_view import LedgerView, RequestColumns
 
-_KEPT = 64
+_MAX_CACHED_LOGS = 64
 WASTED = ("error", "cancelled")  # statuses of requests whose energy served nobody
 
 
@@ -25,7 +25,7 @@ class ServiceLog:
     """
 
     keys: tuple[tuple[str, str], ...]
-    log: Log
+    log: RequestLog
     wasted: dict[str, np.ndarray[tuple[int], np.dtype[np.int64]]]
 
 
@@ -36,22 +36,22 @@ class ServiceLogs:
         self._view, self._config = view, config
         self._kept: OrderedDict[tuple[str, int, int], ServiceLog] = OrderedDict()
 
-    def over(self, service: str, start_us: int, end_us: int) -> ServiceLog:
+    def between(self, service: str, start_us: int, end_us: int) -> ServiceLog:
         """Requests in flight in [start, end), which is widened to whole hours."""
         start_us -= start_us % US_PER_HOUR
         end_us += -end_us % US_PER_HOUR
         place = service, start_us, end_us
         if place not in self._kept:
             self._kept[place] = self._read(service, start_us, end_us)
-            while len(self._kept) > _KEPT:
+            while len(self._kept) > _MAX_CACHED_LOGS:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(place)
         return self._kept[place]
 
     def _read(self, service: str, start_us: int, end_us: int) -> ServiceLog:
         found = self._view.requests(service, start_us, end_us)
-        named, key = keys_of(self._view, self._config, service, found)
-        log = build_log(
+        named, key = request_keys(self._view, self._config, service, found)
+        log = build_request_log(
             found.start_us,
             found.end_us,
             key,
@@ -68,7 +68,7 @@ class ServiceLogs:
         return ServiceLog(named, log, wasted)
 
 
-def keys_of(
+def request_keys(
     view: LedgerView, config: Config, service: str, found: RequestColumns
 ) -> tuple[tuple[tuple[str, str], ...], np.ndarray[tuple[int], np.dtype[np.int64]]]:
     """The distinct (use case, model) of requests, sorted, and which of them each request has.
@@ -84,7 +84,7 @@ def keys_of(
     key = np.zeros(len(found), dtype=np.int64)
     for index, (use_case, model) in enumerate(zip(use_cases, models, strict=True)):
         mine = np.flatnonzero(place == index)
-        for declared, rows in _declared(config, service, model, mine, found.start_us):
+        for declared, rows in _declared_models(config, service, model, mine, found.start_us):
             key[rows] = names.setdefault((use_case, declared), len(names))
     order = sorted(names)
     renumber = np.zeros(max(len(names), 1), dtype=np.int64)
@@ -93,7 +93,7 @@ def keys_of(
     return tuple(order), renumber[key]
 
 
-def _declared(config: Config, service: str, model: str, rows: np.ndarray, start_us: np.ndarray):  # type: ignore[no-untyped-def, type-arg]
+def _declared_models(config: Config, service: str, model: str, rows: np.ndarray, start_us: np.ndarray):  # type: ignore[no-untyped-def, type-arg]
     if model:
         return [(model, rows)]
     facts = [fact for fact in config.services if fact.name == service]

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, delete, insert, select, text
 
 from footprint.aggregation.host_day import HostDay
 from footprint.aggregation.rollups import crossing, rollups_current, sum_host, sum_service
-from footprint.aggregation.service_day import COUNTED, ServiceDay
+from footprint.aggregation.service_day import COUNT_COLUMNS, ServiceDay
 from footprint.attribution.shard import ENERGY_COLUMNS, OTHER_COLUMNS, UNATTRIBUTED_NAME, ClosureError
 from footprint.config import Config
 from footprint.core.units import US_PER_S
@@ -21,10 +21,10 @@ from footprint.storage.database import Store, table
 
 _ROW_TABLES = (schema.FigureRow, schema.Count, schema.Straddle, schema.Seen, schema.SplitRow)
 # Words in place of a use case, a model or a charter status where nobody's request bears the energy.
-KEPT_WORDS = ("(idle)", UNATTRIBUTED_NAME)
+RESERVED_USE_CASES = ("(idle)", UNATTRIBUTED_NAME)
 
 
-Learnt = tuple[str, int, str, str]  # what it is of, day, fingerprint, content
+LearnedStatistics = tuple[str, int, str, str]  # what it is of, day, fingerprint, content
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def replace_shard(store: Store, connection: Connection, mark: ShardStamp) -> int
     return int(found)
 
 
-def remove(store: Store, config: Config, members: str, day: int) -> None:
+def remove_shard(store: Store, config: Config, members: str, day: int) -> None:
     """Take a shard out of which the ledger no longer says anything."""
     shard = table(schema.Shard)
     kind, _, name = members.partition(" ")
@@ -93,7 +93,9 @@ def remove(store: Store, config: Config, members: str, day: int) -> None:
             follow(store, connection, config.timezone, name, names[name], day)
 
 
-def store_host_day(store: Store, config: Config, name: str, done: HostDay, learnt: Sequence[Learnt], mark: ShardStamp) -> None:
+def store_host_day(
+    store: Store, config: Config, name: str, done: HostDay, learnt: Sequence[LearnedStatistics], mark: ShardStamp
+) -> None:
     """Rows, coverage and what was learnt of one host and day, in one transaction."""
     rows = done.result.rows
     seen = done.result.coverage
@@ -169,7 +171,7 @@ def _largest(frame: pd.DataFrame, columns: Sequence[str]) -> int:
 
 def charter_of(config: Config, use_case: str, instant_us: int) -> str:
     """Charter status of a use case; the kept words stand for themselves."""
-    return use_case if use_case in KEPT_WORDS else config.charter_at(use_case, instant_us)
+    return use_case if use_case in RESERVED_USE_CASES else config.charter_at(use_case, instant_us)
 
 
 def _basis_ids(store: Store, connection: Connection, done: HostDay) -> dict[tuple[str, str, int], int]:
@@ -251,13 +253,13 @@ def store_service_day(store: Store, config: Config, service: str, done: ServiceD
         store.insert_many(
             connection,
             table(schema.Count),
-            ("slot", "service_id", "use_case_id", "model_id", "charter_id", *COUNTED, "shard_id"),
+            ("slot", "service_id", "use_case_id", "model_id", "charter_id", *COUNT_COLUMNS, "shard_id"),
             list(zip(slots, *_counted(counts, service, names), [shard_id] * len(counts), strict=True)),
         )
         store.insert_many(
             connection,
             table(schema.Straddle),
-            ("start_us", "end_us", "service_id", "use_case_id", "model_id", "charter_id", *COUNTED, "shard_id", "crosses"),
+            ("start_us", "end_us", "service_id", "use_case_id", "model_id", "charter_id", *COUNT_COLUMNS, "shard_id", "crosses"),
             list(
                 zip(
                     straddles["start_us"].tolist(),
@@ -269,7 +271,9 @@ def store_service_day(store: Store, config: Config, service: str, done: ServiceD
                 )
             ),
         )
-        if rollups_current(store, connection, config.timezone, max(_largest(frame, COUNTED) for frame in (counts, straddles))):
+        if rollups_current(
+            store, connection, config.timezone, max(_largest(frame, COUNT_COLUMNS) for frame in (counts, straddles))
+        ):
             sum_service(store, connection, config.timezone, service, names[service], mark.day)
 
 
@@ -287,5 +291,5 @@ def _counted(frame: pd.DataFrame, service: str, names: dict[str, int]) -> Iterab
     yield [names[service]] * len(frame)
     for column in ("use_case", "model", "charter"):
         yield [names[value] for value in frame[column]]
-    for column in COUNTED:
+    for column in COUNT_COLUMNS:
         yield [None if value < 0 else value for value in frame[column].tolist()]

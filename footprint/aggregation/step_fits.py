@@ -14,22 +14,22 @@ from dataclasses import dataclass, replace
 import numpy as np
 from sqlalchemy import select
 
-from footprint.aggregation.device_energy import DeviceSpans
+from footprint.aggregation.device_energy import DeviceEnergy
 from footprint.aggregation.placements import Tenure
 from footprint.aggregation.request_logs import ServiceLog, ServiceLogs
-from footprint.attribution.energy_intervals import Spans
-from footprint.attribution.idle import DAYS
+from footprint.attribution.energy_intervals import EnergyIntervals
+from footprint.attribution.idle import LEARNING_DAYS
 from footprint.attribution.largest_remainder import Ints
-from footprint.attribution.request_log import Log, shifted
-from footprint.attribution.step.day_statistics import DayStatistics, Laid, day_statistics, lay
+from footprint.attribution.request_log import RequestLog, shift_log
+from footprint.attribution.step.day_statistics import DayStatistics, TimedLog, day_statistics, time_log
 from footprint.attribution.step.model import StepFit, StepWeights, fit_days
-from footprint.attribution.step.serialization import packed, unpacked
+from footprint.attribution.step.serialization import dump_statistics, load_statistics
 from footprint.core.units import US_PER_DAY, US_PER_S
 from footprint.ledger.ledger_view import LedgerView
 from footprint.storage import schema
 from footprint.storage.database import table
 
-DayDevices = Callable[[int], Sequence[DeviceSpans]]
+DayDevices = Callable[[int], Sequence[DeviceEnergy]]
 Inputs = Callable[[int], str]
 
 
@@ -61,7 +61,7 @@ def placement_of(held: Sequence[Tenure], service: str, day: int) -> FittedPlacem
     return max(found, key=lambda each: each[:2])[2] if found else None
 
 
-class Fits:
+class StepFits:
     """Statistics and fits of the services of one host; statistics computed anew are left in ``fresh`` to be stored.
 
     ``elsewhere`` are services that are placed on other hosts too.
@@ -73,7 +73,7 @@ class Fits:
         self._view, self._logs, self._host, self._held, self._window_us = view, logs, host, held, window_us
         self._elsewhere = elsewhere
         self._known: dict[tuple[str, int], tuple[str, DayStatistics]] = {}
-        self._laid: dict[tuple[str, int], tuple[Log, Laid]] = {}
+        self._laid: dict[tuple[str, int], tuple[RequestLog, TimedLog]] = {}
         self.fresh: dict[tuple[str, int], tuple[str, str]] = {}
 
     @functools.cached_property
@@ -84,12 +84,12 @@ class Fits:
         rows = self._view.connection.execute(select(target).where(target.c.stream_key.startswith(prefix, autoescape=True)))
         return {(row.stream_key, row.day): (row.inputs, row.content) for row in rows}
 
-    def log(self, service: str, devices: Sequence[DeviceSpans], day: int) -> ServiceLog:
+    def log(self, service: str, devices: Sequence[DeviceEnergy], day: int) -> ServiceLog:
         """The log of a service around a day, over all that the spans of the day's devices cover."""
         start_us, end_us = day * US_PER_DAY, (day + 1) * US_PER_DAY
-        lows = [int(device.spans.start_us[0]) for device in devices if len(device.spans)]
-        highs = [int(device.spans.end_us[-1]) for device in devices if len(device.spans)]
-        return self._logs.over(service, min([start_us, *lows]), max([end_us, *highs]))
+        lows = [int(device.intervals.start_us[0]) for device in devices if len(device.intervals)]
+        highs = [int(device.intervals.end_us[-1]) for device in devices if len(device.intervals)]
+        return self._logs.between(service, min([start_us, *lows]), max([end_us, *highs]))
 
     def day(self, placement: FittedPlacement, day: int, inputs: Inputs, devices: DayDevices) -> DayStatistics | None:
         """What a day says of a placement; None where the host says nothing."""
@@ -100,17 +100,17 @@ class Fits:
         if self._known.get(place, ("", None))[0] == found:
             return self._known[place][1]
         stored = self._texts.get(place, ("", ""))
-        statistics = unpacked(stored[1]) if stored[0] == found else None
+        statistics = load_statistics(stored[1]) if stored[0] == found else None
         if statistics is None:
             statistics = self._learn(placement, day, devices(day))
-            self.fresh[place] = (found, packed(statistics))
+            self.fresh[place] = (found, dump_statistics(statistics))
         self._known[place] = (found, statistics)
         return statistics
 
-    def _learn(self, placement: FittedPlacement, day: int, devices: Sequence[DeviceSpans]) -> DayStatistics:
+    def _learn(self, placement: FittedPlacement, day: int, devices: Sequence[DeviceEnergy]) -> DayStatistics:
         known = self.log(placement.service, devices, day)
-        names = [_name(key) for key in known.keys]
-        spans = _spans(placement, devices)
+        names = [_key_name(key) for key in known.keys]
+        spans = _placement_intervals(placement, devices)
         statistics, laid = day_statistics(
             known.log, names, spans, (placement.since_us, placement.until_us), day * US_PER_DAY, self._window_us
         )
@@ -119,11 +119,11 @@ class Fits:
 
     def fit(
         self, placement: FittedPlacement, day: int, inputs: Inputs, devices: DayDevices, idle_w: float | None
-    ) -> tuple[StepFit, StepWeights | None, Log]:
+    ) -> tuple[StepFit, StepWeights | None, RequestLog]:
         """The fit of a day, the weights of its log where it stands, and the log with its clock set right."""
         known = self.log(placement.service, devices(day), day)
         days = []
-        for each in range(day - DAYS + 1, day + 1):
+        for each in range(day - LEARNING_DAYS + 1, day + 1):
             same = placement_of(self._held, placement.service, each)
             if same is not None and same.devices == placement.devices:
                 said = self.day(same, each, inputs, devices)
@@ -133,33 +133,33 @@ class Fits:
         if not days or last is None or days[-1] is not last:
             days = [*days, last] if last is not None else days
         found = fit_days(days, idle_w, replicas=placement.service in self._elsewhere)
-        log = shifted(known.log, round(found.diagnosis.lag_s * US_PER_S))
+        log = shift_log(known.log, round(found.diagnosis.lag_s * US_PER_S))
         if found.fit is None:
             return found, None, log
         return found, StepWeights(log, self._lay(placement, day, known, found), found), log
 
-    def _lay(self, placement: FittedPlacement, day: int, known: ServiceLog, found: StepFit) -> Laid:
+    def _lay(self, placement: FittedPlacement, day: int, known: ServiceLog, found: StepFit) -> TimedLog:
         log, laid = self._laid.get((placement.key, day), (None, None))
         if log is known.log and laid is not None:
             return laid
-        edges = _edges(day, self._window_us)
-        names = [_name(key) for key in known.keys]
-        return lay(known.log, names, day * US_PER_DAY, edges, found.diagnosis.lag_s, found.diagnosis.late_s)
+        edges = _window_edges(day, self._window_us)
+        names = [_key_name(key) for key in known.keys]
+        return time_log(known.log, names, day * US_PER_DAY, edges, found.diagnosis.lag_s, found.diagnosis.late_s)
 
 
-def _edges(day: int, window_us: int) -> Ints:
+def _window_edges(day: int, window_us: int) -> Ints:
     return np.arange(day * US_PER_DAY, (day + 1) * US_PER_DAY + 1, window_us, dtype=np.int64)
 
 
-def _name(key: tuple[str, str]) -> str:
+def _key_name(key: tuple[str, str]) -> str:
     return "/".join(key)
 
 
-def _spans(placement: FittedPlacement, devices: Sequence[DeviceSpans]) -> list[Spans]:
+def _placement_intervals(placement: FittedPlacement, devices: Sequence[DeviceEnergy]) -> list[EnergyIntervals]:
     """Spans of the devices of a placement, the service's share of each; of a device that was not read, none."""
-    by_name = {device.device: device.spans for device in devices}
+    by_name = {device.device: device.intervals for device in devices}
     found = []
     for device, share in placement.devices:
-        spans = by_name.get(device, Spans.none())
+        spans = by_name.get(device, EnergyIntervals.empty())
         found.append(replace(spans, energy_uj=np.floor(spans.energy_uj * share).astype(np.int64)) if share < 1 else spans)
     return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -18,6 +17,7 @@ from footprint.api.ingest import AdmissionControl
 from footprint.config import Config
 from footprint.core.records import FootprintError
 from footprint.core.units import S_PER_HOUR
+from footprint.core.version import VERSION
 from footprint.figures.query import BadQuery
 from footprint.ledger.ingest import IngestService
 from footprint.server.scheduler import Schedule
@@ -47,9 +47,7 @@ def create_api(
     ConfigError
         If a secret that sign-in needs cannot be read.
     """
-    api = FastAPI(
-        title="Footprint", version=version("footprint"), openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None
-    )
+    api = FastAPI(title="Footprint", version=VERSION, openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None)
     api.add_middleware(GZipMiddleware, minimum_size=MIN_PACKED, compresslevel=LEVEL)
     api.state.scripts = ()  # of pages: what a policy lets run, by its hash
     api.add_middleware(AccessMiddleware, store=store, config=config, clock=clock, policy=lambda: policy_of(api.state.scripts))

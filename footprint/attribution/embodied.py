@@ -12,7 +12,7 @@ import numpy as np
 from footprint.attribution.largest_remainder import Floats, Ints, split_integers
 
 
-def embodied_parts(window: Ints, device: Ints, idle_uj: Ints, energy_uj: Ints, accelerator: Ints, whole_ug: Ints) -> Ints:
+def split_embodied(window: Ints, device: Ints, idle_uj: Ints, energy_uj: Ints, accelerator: Ints, whole_ug: Ints) -> Ints:
     """Embodied emissions [µg] of rows of one host, shape (n,), that sum in each window to ``whole_ug``.
 
     Parameters

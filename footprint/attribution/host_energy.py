@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from footprint.attribution.largest_remainder import Floats, Ints, round_to_totals, split_integers, sums
+from footprint.attribution.largest_remainder import Floats, Ints, round_to_totals, split_integers, sum_by_group
 
 
 def uncovered_energy(parts_uj: Ints, wall_uj: Ints, wall_us: Ints, window_us: Ints, uplift: Floats) -> Ints:
@@ -26,7 +26,7 @@ def uncovered_energy(parts_uj: Ints, wall_uj: Ints, wall_us: Ints, window_us: In
 
 
 @dataclass(frozen=True, slots=True)
-class Following:
+class HostEnergyWeights:
     """Weights by which unplaced energy of one host follows its rows: parallel arrays, window, key and weight."""
 
     window: Ints
@@ -34,14 +34,19 @@ class Following:
     weight: Floats
 
 
-def follow_accelerators(window: Ints, key: Ints, energy_uj: Ints) -> Following:
+def weights_by_accelerator_energy(window: Ints, key: Ints, energy_uj: Ints) -> HostEnergyWeights:
     """Host energy follows accelerator energy, of placed and unplaced devices alike."""
-    return Following(window, key, energy_uj.astype(np.float64))
+    return HostEnergyWeights(window, key, energy_uj.astype(np.float64))
 
 
-def follow_cpu_time(
-    accelerators: Following, service_of_key: Ints, cpu_us: Floats, rest_us: Floats, cpu_rows: Following, unattributed_key: int
-) -> Following:
+def weights_by_cpu_time(
+    accelerators: HostEnergyWeights,
+    service_of_key: Ints,
+    cpu_us: Floats,
+    rest_us: Floats,
+    cpu_rows: HostEnergyWeights,
+    unattributed_key: int,
+) -> HostEnergyWeights:
     """Host energy follows CPU time, in the windows in which all services with accelerator energy are known by it.
 
     Parameters
@@ -72,7 +77,7 @@ def follow_cpu_time(
     scaled = of_service * accelerators.weight / np.where(total > 0, total, 1.0)
     kept = np.flatnonzero(known)
     other = known[cpu_rows.window]
-    return Following(
+    return HostEnergyWeights(
         np.concatenate(
             [accelerators.window[~known[accelerators.window]], accelerators.window[own], cpu_rows.window[other], kept]
         ),
@@ -88,7 +93,7 @@ def follow_cpu_time(
     )
 
 
-def spread(energy_uj: Ints, following: Following, unattributed_key: int) -> tuple[Ints, Ints, Ints]:
+def split_host_energy(energy_uj: Ints, following: HostEnergyWeights, unattributed_key: int) -> tuple[Ints, Ints, Ints]:
     """Energy by window [µJ], of any sign, over the rows that it follows: window, key and energy of each part."""
     weight = np.maximum(following.weight, 0.0)
     bears = np.bincount(following.window, weights=weight, minlength=len(energy_uj)) > 0
@@ -104,10 +109,10 @@ def spread(energy_uj: Ints, following: Following, unattributed_key: int) -> tupl
     return pair[keep] // keys, pair[keep] % keys, parts[keep]
 
 
-def facility_part(it_uj: Ints, window: Ints, pue: Floats) -> Ints:
+def facility_energy(it_uj: Ints, window: Ints, pue: Floats) -> Ints:
     """(PUE - 1) x IT energy of rows [µJ], shape (n,); ``pue`` is by window.
 
     The parts of a window sum to the rounded facility energy of the window (ISO/IEC 30134-2: PUE = facility / IT).
     """
-    whole = np.rint(sums(it_uj, window, len(pue)) * (pue - 1.0)).astype(np.int64)
+    whole = np.rint(sum_by_group(it_uj, window, len(pue)) * (pue - 1.0)).astype(np.int64)
     return round_to_totals(it_uj * (pue[window] - 1.0), whole, window)

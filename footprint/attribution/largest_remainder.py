@@ -57,7 +57,7 @@ def round_to_totals(quota: Floats, totals: Ints, group: Ints) -> Ints:
     """
     parts = np.floor(quota).astype(np.int64)
     sizes = np.bincount(group, minlength=len(totals))
-    left = totals - sums(parts, group, len(totals))
+    left = totals - sum_by_group(parts, group, len(totals))
     order = np.lexsort((np.arange(len(parts)), -(quota - parts), group))
     rank = np.empty(len(parts), dtype=np.int64)
     rank[order] = np.arange(len(parts)) - (np.cumsum(sizes) - sizes)[group[order]]
@@ -66,7 +66,7 @@ def round_to_totals(quota: Floats, totals: Ints, group: Ints) -> Ints:
     return parts + whole[group] + (rank < extra[group])
 
 
-def sums(values: Ints, group: Ints, size: int) -> Ints:
+def sum_by_group(values: Ints, group: Ints, size: int) -> Ints:
     """Sum of the values of each group, exactly, shape (size,)."""
     result = np.zeros(size, dtype=np.int64)
     np.add.at(result, group, values)

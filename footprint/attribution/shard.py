@@ -14,25 +14,25 @@ import numpy as np
 import pandas as pd
 
 from footprint.attribution.coverage import Coverage, device_coverage
-from footprint.attribution.embodied import embodied_parts
-from footprint.attribution.energy_intervals import BRIDGED, ESTIMATE, MODELLED, Spans, cut
+from footprint.attribution.embodied import split_embodied
+from footprint.attribution.energy_intervals import BRIDGED, ESTIMATE, MODELLED, EnergyIntervals, cut_at_edges
 from footprint.attribution.host_energy import (
-    Following,
-    facility_part,
-    follow_accelerators,
-    follow_cpu_time,
-    spread,
+    HostEnergyWeights,
+    facility_energy,
+    split_host_energy,
     uncovered_energy,
+    weights_by_accelerator_energy,
+    weights_by_cpu_time,
 )
-from footprint.attribution.largest_remainder import Floats, Ints, sums
-from footprint.attribution.request_log import Flight, Log
+from footprint.attribution.largest_remainder import Floats, Ints, sum_by_group
+from footprint.attribution.request_log import ConcurrencyTimeline, RequestLog
 from footprint.attribution.split import split_placement
-from footprint.attribution.token_weights import Weights
+from footprint.attribution.token_weights import EnergyWeights
 from footprint.core.records import FootprintError
 from footprint.core.units import US_PER_S
 
 IDLE_NAME, UNATTRIBUTED_NAME, HOST_DEVICE = "(idle)", "(unattributed)", "(host)"
-NOBODY = (UNATTRIBUTED_NAME, UNATTRIBUTED_NAME, UNATTRIBUTED_NAME)
+UNATTRIBUTED_KEY = (UNATTRIBUTED_NAME, UNATTRIBUTED_NAME, UNATTRIBUTED_NAME)
 ENERGY_COLUMNS = ("active_uj", "idle_uj", "host_uj", "facility_uj")
 KEY_COLUMNS = ("slot", "segment", "host", "device", "service", "use_case", "model")
 # Beside the energies: by how much the active part would differ under the lowest and the highest
@@ -64,8 +64,8 @@ class DeviceInput:
     host: str
     device: str
     component: str
-    spans: Spans
-    placed: tuple[PlacedService, ...] = ()
+    intervals: EnergyIntervals
+    placements: tuple[PlacedService, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +74,10 @@ class ServiceInput:
 
     name: str
     keys: tuple[tuple[str, str], ...]
-    log: Log
-    weights: Weights
-    scenarios: tuple[Weights, ...]  # two, or none where ``half`` says how sure the split is
-    half: Floats | None = None
+    log: RequestLog
+    weights: EnergyWeights
+    scenarios: tuple[EnergyWeights, ...]  # two, or none where ``half`` says how sure the split is
+    half_widths: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +95,9 @@ class HostFacts:
 class CpuTime:
     """CPU time of a host as spans whose "energy" is µs of CPU: by service index, of all that ran, and what could run."""
 
-    services: dict[int, Spans]
-    busy: Spans
-    capacity: Spans
+    services: dict[int, EnergyIntervals]
+    busy: EnergyIntervals
+    capacity: EnergyIntervals
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +131,12 @@ def window_edges(shard: ShardInput) -> Ints:
     step = shard.window_us
     grid = np.arange((start // step + 1) * step, end, step, dtype=np.int64)
     inside = shard.segments_us[(shard.segments_us > start) & (shard.segments_us < end)]
-    walls = [_runs(device.spans) for device in shard.devices if device.component == "host"]
+    walls = [_run_boundaries(device.intervals) for device in shard.devices if device.component == "host"]
     found = [edge[(edge > start) & (edge < end)] for edge in walls]
     return np.unique(np.concatenate([shard.slots_us, grid, inside, *found]))
 
 
-def _runs(spans: Spans) -> Ints:
+def _run_boundaries(spans: EnergyIntervals) -> Ints:
     """Instants at which spans begin after a gap or end before one."""
     joined = np.isin(spans.start_us, spans.end_us)
     followed = np.isin(spans.end_us, spans.start_us)
@@ -151,25 +151,25 @@ def attribute(shard: ShardInput) -> ShardRows:
     ClosureError
         If they are not, which is a fault of this program.
     """
-    work = _Work(shard)
+    work = _ShardBuilder(shard)
     for device in shard.devices:
         if device.component != "host":
             work.place(device)
     for host in sorted({device.host for device in shard.devices}):
         work.complete(host)
-    coverage = {(d.host, d.device): device_coverage(d.spans, shard.slots_us) for d in shard.devices}
+    coverage = {(d.host, d.device): device_coverage(d.intervals, shard.slots_us) for d in shard.devices}
     return ShardRows(work.finish(), coverage)
 
 
-class _Work:
+class _ShardBuilder:
     """The rows of one shard in the making: parallel columns by window, host, device and key."""
 
     def __init__(self, shard: ShardInput) -> None:
         self.shard = shard
         self.edges = window_edges(shard)
         self.windows = len(self.edges) - 1
-        self.flights = [Flight(service.log, self.edges) for service in shard.services]
-        self.names: list[tuple[str, str, str]] = [NOBODY]
+        self.flights = [ConcurrencyTimeline(service.log, self.edges) for service in shard.services]
+        self.names: list[tuple[str, str, str]] = [UNATTRIBUTED_KEY]
         self.base: list[int] = []
         services: list[int] = [-1]
         for index, service in enumerate(shard.services):
@@ -204,25 +204,25 @@ class _Work:
     def place(self, device: DeviceInput) -> None:
         """Energy of one device to the services placed on it; what is left to nobody, or to the host."""
         name = (device.host, device.device)
-        pieces, window, _ = cut(device.spans, self.edges)
-        total = sums(pieces.energy_uj, window, self.windows)
+        pieces, window, _ = cut_at_edges(device.intervals, self.edges)
+        total = sum_by_group(pieces.energy_uj, window, self.windows)
         self.read[name] = int(pieces.energy_uj.sum())
         np.minimum.at(self.seen[device.host][0], window, pieces.start_us)
         np.maximum.at(self.seen[device.host][1], window, pieces.end_us)
         self.grades[:, self.device_index[name]] = _grade_shares(pieces, window, total)
         accelerator = np.full(self.windows, device.component == "gpu")
-        for placed in device.placed:
+        for placed in device.placements:
             held = (self.edges[:-1] >= placed.since_us) & (self.edges[1:] <= placed.until_us)
             accelerator |= held
             service = self.shard.services[placed.service]
             rows = split_placement(
-                device.spans,
+                device.intervals,
                 placed.idle_uw,
                 self.flights[placed.service],
                 service.weights,
                 self.shard.window_us,
                 service.scenarios,
-                service.half,
+                service.half_widths,
                 held,
                 placed.share,
             )
@@ -236,7 +236,7 @@ class _Work:
                 spread_a_uj=rows.spread_uj[:, 0],
                 spread_b_uj=rows.spread_uj[:, 1],
             )
-            total = total - sums(rows.active_uj + rows.idle_uj, rows.window, self.windows)
+            total = total - sum_by_group(rows.active_uj + rows.idle_uj, rows.window, self.windows)
         if accelerator.any():
             self.accelerators.add(self.device_index[name])
         left = np.flatnonzero((total != 0) & accelerator)
@@ -250,13 +250,13 @@ class _Work:
         following = self._following(host, rows)
         unplaced = {name: energy for name, energy in self.unplaced.items() if name[0] == host}
         for name, energy in unplaced.items():
-            window, key, part = spread(energy, following, 0)
+            window, key, part = split_host_energy(energy, following, 0)
             self.add(name, window, key, host_uj=part)
-        parts = sums(rows["active_uj"] + rows["idle_uj"], rows["window"], self.windows) + sum(unplaced.values())
+        parts = sum_by_group(rows["active_uj"] + rows["idle_uj"], rows["window"], self.windows) + sum(unplaced.values())
         facts = [self.shard.facts(host, int(segment)) for segment in self.segment]
         wall, wall_us = self._wall(host)
         extra = uncovered_energy(parts, wall, wall_us, np.diff(self.edges), np.array([fact.uplift for fact in facts]))
-        window, key, part = spread(extra, following, 0)
+        window, key, part = split_host_energy(extra, following, 0)
         read = (wall_us * 2 > np.diff(self.edges))[window]
         assumed = np.array([fact.uplift_assumed for fact in facts])[window]
         # What a whole-server meter adds is measured; what an uplift adds is modelled or assumed.
@@ -283,13 +283,13 @@ class _Work:
         energy, time = np.zeros(self.windows, dtype=np.int64), np.zeros(self.windows, dtype=np.int64)
         for device in self.shard.devices:
             if device.host == host and device.component == "host":
-                pieces, window, _ = cut(device.spans, self.edges)
-                energy += sums(pieces.energy_uj, window, self.windows)
-                time += sums(pieces.end_us - pieces.start_us, window, self.windows)
+                pieces, window, _ = cut_at_edges(device.intervals, self.edges)
+                energy += sum_by_group(pieces.energy_uj, window, self.windows)
+                time += sum_by_group(pieces.end_us - pieces.start_us, window, self.windows)
         return energy, time
 
-    def _following(self, host: str, rows: dict[str, Ints]) -> Following:
-        accelerators = follow_accelerators(rows["window"], rows["key"], rows["active_uj"] + rows["idle_uj"])
+    def _following(self, host: str, rows: dict[str, Ints]) -> HostEnergyWeights:
+        accelerators = weights_by_accelerator_energy(rows["window"], rows["key"], rows["active_uj"] + rows["idle_uj"])
         known = self.shard.cpu_time.get(host)
         if known is None:
             return accelerators
@@ -297,7 +297,7 @@ class _Work:
         with_accelerator = set(self.service_of_key[accelerators.key[accelerators.weight > 0]].tolist())
         windows, keys, weights = [], [], []
         for service, spans in known.services.items():
-            cpu_us[:, service] = _by_window(spans, self.edges)
+            cpu_us[:, service] = _energy_by_window(spans, self.edges)
             if service not in with_accelerator:
                 part = split_placement(
                     spans, None, self.flights[service], self.shard.services[service].weights, self.shard.window_us
@@ -308,14 +308,16 @@ class _Work:
         # On a host that serves with its accelerators, other busy processes count; on a shared machine,
         # such as a laptop, its idle time is nobody's either.
         rest = known.busy if with_accelerator - {-1} else known.capacity
-        rest_us = np.maximum(_by_window(rest, self.edges) - cpu_us.sum(axis=1), 0.0)
+        rest_us = np.maximum(_energy_by_window(rest, self.edges) - cpu_us.sum(axis=1), 0.0)
         none = np.zeros(0, dtype=np.int64)
-        alone = Following(np.concatenate([none, *windows]), np.concatenate([none, *keys]), np.concatenate([none, *weights]))
-        return follow_cpu_time(accelerators, self.service_of_key, cpu_us, rest_us, alone, 0)
+        alone = HostEnergyWeights(
+            np.concatenate([none, *windows]), np.concatenate([none, *keys]), np.concatenate([none, *weights])
+        )
+        return weights_by_cpu_time(accelerators, self.service_of_key, cpu_us, rest_us, alone, 0)
 
     def finish(self) -> pd.DataFrame:
         """Rows by slot, with facility and grades; checked for closure."""
-        rows = _summed(self._rows(), ("window", "device", "key"))
+        rows = _sum_rows(self._rows(), ("window", "device", "key"))
         self._grade(rows)
         hosts = np.array([host for host, _ in self.devices], dtype=object)[rows["device"]]
         it = rows["active_uj"] + rows["idle_uj"] + rows["host_uj"]
@@ -323,7 +325,7 @@ class _Work:
             mine = np.flatnonzero(hosts == host)
             facts = [self.shard.facts(host, int(segment)) for segment in self.segment]
             window = rows["window"][mine]
-            part = facility_part(it[mine], window, np.array([fact.pue for fact in facts]))
+            part = facility_energy(it[mine], window, np.array([fact.pue for fact in facts]))
             assumed = np.array([fact.pue_assumed for fact in facts])[window]
             rows["facility_uj"][mine] = part
             rows["grade_b_uj"][mine] += np.where(assumed, 0, np.abs(part))
@@ -333,12 +335,12 @@ class _Work:
             whole_ug = np.rint(rate * np.maximum(finish - begin, 0) / US_PER_S).astype(np.int64)
             device = rows["device"][mine]
             held = np.isin(device, sorted(self.accelerators)).astype(np.int64)
-            rows["embodied_ug"][mine] = embodied_parts(window, device, rows["idle_uj"][mine], it[mine], held, whole_ug)
+            rows["embodied_ug"][mine] = split_embodied(window, device, rows["idle_uj"][mine], it[mine], held, whole_ug)
         self._widen(rows, hosts)
         self._check(rows)
         slot = np.searchsorted(self.shard.slots_us, self.edges[:-1], side="right") - 1
         rows["slot"], rows["segment"] = slot[rows["window"]], self.segment[rows["window"]]
-        rows = _summed(rows, ("slot", "segment", "device", "key"))
+        rows = _sum_rows(rows, ("slot", "segment", "device", "key"))
         names = np.array([*self.devices], dtype=object).reshape(-1, 2)[rows["device"]]
         keys = np.array(self.names, dtype=object).reshape(-1, 3)[rows["key"]]
         named = {"host": names[:, 0], "device": names[:, 1], "service": keys[:, 0], "use_case": keys[:, 1], "model": keys[:, 2]}
@@ -357,8 +359,8 @@ class _Work:
         for host in sorted(set(hosts[ranged])):
             mine = np.flatnonzero(hosts == host)
             window = rows["window"][mine]
-            placed = sums(accelerator[mine], window, self.windows)
-            whole = placed + sums(rows["host_uj"][mine], window, self.windows)
+            placed = sum_by_group(accelerator[mine], window, self.windows)
+            whole = placed + sum_by_group(rows["host_uj"][mine], window, self.windows)
             ratio = np.where(placed > 0, whole / np.maximum(placed, 1), 1.0)
             wide = np.flatnonzero(ranged & (hosts == host))
             wider = rows["spread_b_uj"][wide] * ratio[rows["window"][wide]]
@@ -366,7 +368,7 @@ class _Work:
 
     def _check(self, rows: dict[str, Ints]) -> None:
         energy = rows["active_uj"] + rows["idle_uj"] + rows["host_uj"]
-        made = sums(energy, rows["device"], len(self.devices))
+        made = sum_by_group(energy, rows["device"], len(self.devices))
         for (host, name), read in self.read.items():
             given = int(made[self.device_index[host, name]])
             if given != read and not self._is_wall(host, name):
@@ -376,12 +378,12 @@ class _Work:
         return any((d.host, d.device, d.component) == (host, name, "host") for d in self.shard.devices)
 
 
-def _by_window(spans: Spans, edges_us: Ints) -> Floats:
-    pieces, window, _ = cut(spans, edges_us)
+def _energy_by_window(spans: EnergyIntervals, edges_us: Ints) -> Floats:
+    pieces, window, _ = cut_at_edges(spans, edges_us)
     return np.bincount(window, weights=pieces.energy_uj, minlength=len(edges_us) - 1).astype(np.float64)
 
 
-def _grade_shares(pieces: Spans, window: Ints, total: Ints) -> Floats:
+def _grade_shares(pieces: EnergyIntervals, window: Ints, total: Ints) -> Floats:
     """Shares of a device's energy in each window that are modelled, and estimated, shape (2, windows)."""
     whole = np.maximum(total, 1)
     return np.stack(
@@ -392,7 +394,7 @@ def _grade_shares(pieces: Spans, window: Ints, total: Ints) -> Floats:
     )
 
 
-def _summed(rows: dict[str, Ints], by: tuple[str, ...]) -> dict[str, Ints]:
+def _sum_rows(rows: dict[str, Ints], by: tuple[str, ...]) -> dict[str, Ints]:
     """Exact sums of the amounts of rows that are alike, sorted."""
     code = np.zeros(len(rows[by[0]]), dtype=np.int64)
     for name in by:

@@ -16,14 +16,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from footprint.attribution.energy_intervals import Spans, cut, expand
-from footprint.attribution.largest_remainder import Floats, Ints, cumulative_part, split_integers, sums
-from footprint.attribution.request_log import Flight
-from footprint.attribution.token_weights import Weights
+from footprint.attribution.energy_intervals import EnergyIntervals, cut_at_edges, expand_ranges
+from footprint.attribution.largest_remainder import Floats, Ints, cumulative_part, split_integers, sum_by_group
+from footprint.attribution.request_log import ConcurrencyTimeline
+from footprint.attribution.token_weights import EnergyWeights
 from footprint.core.units import PJ_PER_UJ, US_PER_HOUR
 
-CONCURRENT = 0.1  # share of a cell's busy time with two requests or more, above which a model divides it
-AS_BOUND = math.sqrt(3) / 2  # of a half-width of 95 %, the bound of a rectangular law that has it at U = 2u
+MIN_CONCURRENT_SHARE = 0.1  # share of a cell's busy time with two requests or more, above which a model divides it
+BOUND_PER_HALF_WIDTH = math.sqrt(3) / 2  # of a half-width of 95 %, the bound of a rectangular law that has it at U = 2u
 IDLE, UNATTRIBUTED = -1, -2  # keys of the rows that no request bears
 
 
@@ -43,7 +43,7 @@ class SplitRows:
     spread_uj: Ints
 
 
-def idle_part(spans: Spans, idle_uw: int | None, share: float = 1.0) -> Ints:
+def idle_energy(spans: EnergyIntervals, idle_uw: int | None, share: float = 1.0) -> Ints:
     """Idle energy [µJ] of spans: min(reading, idle power x time); nothing where idle is not known."""
     if idle_uw is None:
         return np.zeros(len(spans), dtype=np.int64)
@@ -53,14 +53,14 @@ def idle_part(spans: Spans, idle_uw: int | None, share: float = 1.0) -> Ints:
 
 
 def split_placement(
-    spans: Spans,
+    spans: EnergyIntervals,
     idle_uw: int | None,
-    flight: Flight,
-    weights: Weights,
+    flight: ConcurrencyTimeline,
+    weights: EnergyWeights,
     window_us: int,
-    scenarios: Sequence[Weights] = (),
-    half: Floats | None = None,
-    held: NDArray[np.bool_] | None = None,
+    scenarios: Sequence[EnergyWeights] = (),
+    half_widths: Floats | None = None,
+    placed: NDArray[np.bool_] | None = None,
     share: float = 1.0,
 ) -> SplitRows:
     """Rows whose energies sum, within each window, to those of the device's spans there.
@@ -82,40 +82,40 @@ def split_placement(
     """
     windows = len(flight.edges_us) - 1
     keys = 2 + (int(flight.log.key.max()) + 1 if len(flight.log) else 0)
-    idle = idle_part(spans, idle_uw, share)
-    pieces, window, span = cut(spans, flight.edges_us)
+    idle = idle_energy(spans, idle_uw, share)
+    pieces, window, span = cut_at_edges(spans, flight.edges_us)
     energy = pieces.energy_uj if share >= 1 else np.floor(pieces.energy_uj * share).astype(np.int64)
-    if held is not None:
-        energy = np.where(held[window], energy, 0)
+    if placed is not None:
+        energy = np.where(placed[window], energy, 0)
     length = spans.end_us[span] - spans.start_us[span]
     lead, tail = pieces.start_us - spans.start_us[span], pieces.end_us - spans.start_us[span]
     at_rest = cumulative_part(idle[span], tail, length) - cumulative_part(idle[span], lead, length)
     piece_idle = np.minimum(at_rest, energy)
     piece_active = energy - piece_idle
 
-    count, key = flight.overlapping(spans.start_us, spans.end_us)
-    shared = (count > 0) & ((key < 0) | weights.coarse)
+    count, key = flight.count_overlapping(spans.start_us, spans.end_us)
+    shared = (count > 0) & ((key < 0) | weights.has_coarse_stamps)
     owner = np.where(count == 0, UNATTRIBUTED, key)[span]
     alone = ~shared[span]
-    active = sums(piece_active[alone], window[alone] * keys + owner[alone] + 2, windows * keys)
-    cell = _cells(spans, shared, flight, window_us) if not weights.coarse else _hours(spans, shared)
+    active = sum_by_group(piece_active[alone], window[alone] * keys + owner[alone] + 2, windows * keys)
+    cell = _shared_cells(spans, shared, flight, window_us) if not weights.has_coarse_stamps else _hourly_cells(spans, shared)
     part, *others = (
-        _share_cells(cell[span], window, piece_active, spans, cell, flight, each, keys) for each in (weights, *scenarios)
+        _split_cells(cell[span], window, piece_active, spans, cell, flight, each, keys) for each in (weights, *scenarios)
     )
     active += part
-    idle_rows = _share_idle(piece_idle, window, spans, idle, flight, keys)
-    if half is not None:
-        of_key = np.concatenate([[0.0, 0.0], half[: keys - 2]]) * AS_BOUND
+    idle_rows = _split_idle(piece_idle, window, spans, idle, flight, keys)
+    if half_widths is not None:
+        of_key = np.concatenate([[0.0, 0.0], half_widths[: keys - 2]]) * BOUND_PER_HALF_WIDTH
         wide = np.rint(np.abs(part) * np.tile(of_key, windows)).astype(np.int64)
         spread = np.stack([-wide, wide], axis=1)
     else:
         spread = np.stack([other - part for other in others], axis=1) if others else np.zeros((len(part), 0), np.int64)
-    _only_a_range(flight, keys, active, idle_rows, part, spread)
+    _withhold_untokened(flight, keys, active, idle_rows, part, spread)
     place = np.flatnonzero((active != 0) | (idle_rows != 0) | (spread != 0).any(axis=1))
     return SplitRows(place // keys, place % keys - 2, active[place], idle_rows[place], part[place], spread[place])
 
 
-def _only_a_range(flight: Flight, keys: int, active: Ints, idle: Ints, part: Ints, spread: Ints) -> None:
+def _withhold_untokened(flight: ConcurrencyTimeline, keys: int, active: Ints, idle: Ints, part: Ints, spread: Ints) -> None:
     """Leave what counts without tokens used to nobody, with a range from nothing to all of it, where several ran.
 
     Arrays by (window, key), flat, are changed in place. A count of requests does not say how they divide energy.
@@ -136,14 +136,14 @@ def _only_a_range(flight: Flight, keys: int, active: Ints, idle: Ints, part: Int
     if not len(taken):
         return
     window = taken // keys
-    total = sums(active[taken] + idle[taken], window, len(several))
+    total = sum_by_group(active[taken] + idle[taken], window, len(several))
     for values in (active, idle, part):
         np.add.at(values, window * keys + UNATTRIBUTED + 2, values[taken])
         values[taken] = 0
-    spread[taken, 0], spread[taken, 1] = 0, np.rint(total[window] * AS_BOUND).astype(np.int64)
+    spread[taken, 0], spread[taken, 1] = 0, np.rint(total[window] * BOUND_PER_HALF_WIDTH).astype(np.int64)
 
 
-def _cells(spans: Spans, shared: NDArray[np.bool_], flight: Flight, window_us: int) -> Ints:
+def _shared_cells(spans: EnergyIntervals, shared: NDArray[np.bool_], flight: ConcurrencyTimeline, window_us: int) -> Ints:
     """Number of the cell of each span, -1 where it is not shared.
 
     A cell is broken where time is not contiguous, where nobody runs across the instant between two
@@ -161,13 +161,13 @@ def _cells(spans: Spans, shared: NDArray[np.bool_], flight: Flight, window_us: i
         | (first[1:] != last[:-1])
         | (first[1:] != last[1:])
         | (first[:-1] != last[:-1])
-        | (flight.at(spans.start_us[index][1:]) == 0)
+        | (flight.running_at(spans.start_us[index][1:]) == 0)
     )
     cell[index] = np.cumsum(new) - 1
     return cell
 
 
-def _hours(spans: Spans, shared: NDArray[np.bool_]) -> Ints:
+def _hourly_cells(spans: EnergyIntervals, shared: NDArray[np.bool_]) -> Ints:
     """As ``_cells``, where stamps say too little of who ran when: all shared spans of an hour are one cell."""
     cell = np.full(len(spans), -1, dtype=np.int64)
     index = np.flatnonzero(shared)
@@ -178,8 +178,15 @@ def _hours(spans: Spans, shared: NDArray[np.bool_]) -> Ints:
     return cell
 
 
-def _share_cells(
-    piece_cell: Ints, window: Ints, piece_active: Ints, spans: Spans, cell: Ints, flight: Flight, weights: Weights, keys: int
+def _split_cells(
+    piece_cell: Ints,
+    window: Ints,
+    piece_active: Ints,
+    spans: EnergyIntervals,
+    cell: Ints,
+    flight: ConcurrencyTimeline,
+    weights: EnergyWeights,
+    keys: int,
 ) -> Ints:
     """Energy of shared spans by (window, key), flat, shape (windows x keys,)."""
     windows = len(flight.edges_us) - 1
@@ -196,34 +203,36 @@ def _share_cells(
 
     # A cell that an edge cuts (a period of a query, a change of facts) bears rows in each window.
     pair, where = np.unique(piece_cell[inside] * windows + window[inside], return_inverse=True)
-    energy = sums(piece_active[inside], where, len(pair))
+    energy = sum_by_group(piece_active[inside], where, len(pair))
     group, key = np.nonzero(share[pair // windows])
     parts = split_integers(energy, share[pair // windows][group, key], group)
     np.add.at(result, (pair % windows)[group] * keys + key, parts)
     return result
 
 
-def _cell_shares(cell_start: Ints, cell_end: Ints, flight: Flight, weights: Weights, keys: int) -> Floats:
+def _cell_shares(cell_start: Ints, cell_end: Ints, flight: ConcurrencyTimeline, weights: EnergyWeights, keys: int) -> Floats:
     """Model energy by cell and key, shape (cells, keys); time in flight where the model gives none."""
     log = flight.log
     first = np.searchsorted(cell_end, log.start_us, side="right")
     last = np.searchsorted(cell_start, log.end_us, side="left")
-    request, cell = expand(first, np.maximum(last - first, 0))
+    request, cell = expand_ranges(first, np.maximum(last - first, 0))
     start, end = np.maximum(cell_start[cell], log.start_us[request]), np.minimum(cell_end[cell], log.end_us[request])
     size = len(cell_start) * keys
     place = cell * keys + log.key[request] + 2
-    model = np.bincount(place, weights=weights.energies(request, start, end), minlength=size)
+    model = np.bincount(place, weights=weights.model_energy(request, start, end), minlength=size)
     time = np.bincount(place, weights=(end - start) * log.weight[request], minlength=size)
     model, time = model.reshape(-1, keys), time.reshape(-1, keys)
     # Where one request hands over to the next within a span there is nothing for a model to divide.
-    together = flight.concurrency(cell_start, cell_end) >= CONCURRENT
+    together = flight.concurrent_share(cell_start, cell_end) >= MIN_CONCURRENT_SHARE
     return np.where(together[:, None] & (model.sum(axis=1, keepdims=True) > 0), model, time)
 
 
-def _share_idle(piece_idle: Ints, window: Ints, spans: Spans, idle: Ints, flight: Flight, keys: int) -> Ints:
+def _split_idle(
+    piece_idle: Ints, window: Ints, spans: EnergyIntervals, idle: Ints, flight: ConcurrencyTimeline, keys: int
+) -> Ints:
     """Idle energy by (window, key), flat, shape (windows x keys,)."""
     windows = len(flight.edges_us) - 1
-    total = sums(piece_idle, window, windows)
+    total = sum_by_group(piece_idle, window, windows)
     result = np.zeros(windows * keys, dtype=np.int64)
     if not total.any():
         return result

@@ -12,17 +12,17 @@ from typing import Protocol
 import numpy as np
 
 from footprint.attribution.largest_remainder import Floats, Ints
-from footprint.attribution.request_log import Log
+from footprint.attribution.request_log import RequestLog
 from footprint.core.assumptions import assumption
 
 
-class Weights(Protocol):
+class EnergyWeights(Protocol):
     """Model energy of requests within spans of time."""
 
     method: str
-    coarse: bool  # the log says too little of who ran when, for single spans to be anybody's alone
+    has_coarse_stamps: bool  # the log says too little of who ran when, for single spans to be anybody's alone
 
-    def energies(self, request: Ints, start_us: Ints, end_us: Ints) -> Floats:
+    def model_energy(self, request: Ints, start_us: Ints, end_us: Ints) -> Floats:
         """Model energy (any unit, not negative) of requests within [start, end), shape (n,)."""
 
 
@@ -38,9 +38,9 @@ def token_weight(input_tokens: Ints, cached_tokens: Ints, output_tokens: Ints, w
 class DeclaredWeights:
     """The declared token weights over one log; a request of unknown tokens weighs as the mean of its duration."""
 
-    method, coarse = "declared", False
+    method, has_coarse_stamps = "declared", False
 
-    def __init__(self, log: Log, weight_input: float | None = None) -> None:
+    def __init__(self, log: RequestLog, weight_input: float | None = None) -> None:
         self._start_us, self._end_us = log.start_us, log.end_us
         length = (log.end_us - log.start_us).astype(np.float64)
         tokens = token_weight(log.input_tokens, log.cached_tokens, log.output_tokens, weight_input)
@@ -50,7 +50,7 @@ class DeclaredWeights:
         # Energy per microsecond of each request.
         self._rate = np.where(unknown, rate * log.weight, tokens / length)
 
-    def energies(self, request: Ints, start_us: Ints, end_us: Ints) -> Floats:
+    def model_energy(self, request: Ints, start_us: Ints, end_us: Ints) -> Floats:
         """Model energy in output tokens within [start, end), shape (n,)."""
         begin = np.maximum(start_us, self._start_us[request])
         finish = np.minimum(end_us, self._end_us[request])

@@ -29,7 +29,7 @@ class ConcurrencyLevel:
     concurrency: int
     repeats: int
     batch: float
-    has_queued: bool  # requests queued or were long in prefill: the batch is overstated, and the fit leaves the level out
+    waited: bool  # requests queued or were long in prefill: the batch is overstated, and the fit leaves the level out
     j_per_request: Estimate
     j_per_token: Estimate
     tokens_per_s: float

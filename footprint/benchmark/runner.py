@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +34,7 @@ from footprint.benchmark.result import BadResult, BenchmarkResult, Conditions, E
 from footprint.benchmark.steady_state import AnsweredRequest
 from footprint.core.records import FootprintError
 from footprint.core.units import US_PER_S
+from footprint.core.version import VERSION
 
 MAX_RETRIES = 3
 MAX_GRADED_REQUESTS = 8
@@ -335,5 +335,5 @@ def assemble_result(
         source.kind,
     )
     made_us = max(each.point.energy.begin_us + round(each.point.energy.seconds * US_PER_S) for each in done)
-    program = f"footprint {version('footprint')}"
+    program = f"footprint {VERSION}"
     return BenchmarkResult(made_us, program, plan.demonstration, conditions, points, scores, plan.grader)

@@ -1,14 +1,4 @@
-"""The command line: ``footprint``. One file a subject; commands import what they need when they run, so that help stays fast.
-
-app.py        the commands, and how errors become exit codes
-shared.py     options that every command has, and what they open
-output.py     tables as text, CSV, JSON and Parquet
-importing.py  import energy, requests, users, list, withdraw
-asking.py     aggregate, query, check
-factors.py    factors list, show
-benchmarking.py  bench-model: run, show, compare, import, list, references; progress.py: its bar
-running.py    init, up, serve, token, doctor
-"""
+"""Command line ``footprint``: a module a group of commands, imported only when one of its commands runs."""
 
 
 def main() -> None:

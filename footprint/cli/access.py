@@ -1,20 +1,12 @@
-"""This file prints the access log."""
+"""Access log on the command line."""
 
 from __future__ import annotations
 
-import typer
-
-from footprint.cli.audit import bounds_of, print_rows
-from footprint.cli.options import ConfigOption, FormatOption, OutputOption, opened
-from footprint.cli.query import FromOption, ToOption
+from footprint.cli.groups import command_group
+from footprint.cli.options import ConfigOption, FormatOption, FromOption, OutputOption, ToOption, bounds_of, opened, print_rows
 from footprint.core.table_output import Format
 
-app = typer.Typer(help="Who may see what, and what was seen.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    """Keeps ``list`` a word of its own."""
+app = command_group("List accesses to unprotected figures.")
 
 
 @app.command("list")
@@ -25,14 +17,14 @@ def list_(
     form: FormatOption = Format.table,
     output: OutputOption = None,
 ) -> int:
-    """Accesses to unprotected cells: when, in which role, to what; never who."""
+    """List accesses to unprotected cells: time, role and cells, never the person."""
     from footprint.access.audit_log import COLUMNS, read
     from footprint.access.authentication import mode_of
 
     facts, store = opened(config)
     rows = read(store, *bounds_of(facts, from_, to))
     mode = mode_of(facts)
-    nothing = "no access to unprotected cells in the period"
+    empty = "no access to unprotected cells in the period"
     if mode == "open":
-        nothing += "; access is open here: nobody is told apart, and nothing is noted"
-    return print_rows(list(COLUMNS), rows, form, output, nothing)
+        empty += "; access is open here: roles do not differ and nothing is logged"
+    return print_rows(list(COLUMNS), rows, form, output, empty)

@@ -1,4 +1,4 @@
-"""This file prints what figures rest on: balance, coverage, splits, causes of uncertainty, changes, avoidable energy."""
+"""What figures rest on: balance, coverage, splits, uncertainty, change and avoidable energy."""
 
 from __future__ import annotations
 
@@ -6,31 +6,25 @@ from typing import Annotated, Any
 
 import typer
 
-from footprint.cli.options import CheckFailed, ConfigOption, Exit, FormatOption, OutputOption, opened, say
-from footprint.cli.query import FromOption, ToOption
-from footprint.config import Config
-from footprint.core.table_output import Format, emit
+from footprint.cli.exit_status import CheckFailed
+from footprint.cli.options import (
+    ConfigOption,
+    Every,
+    EveryOption,
+    FormatOption,
+    FromOption,
+    GroupOption,
+    OutputOption,
+    ToOption,
+    WhereOption,
+    bounds_of,
+    opened,
+    print_rows,
+    say,
+)
+from footprint.core.table_output import Format
 from footprint.core.timestamps import format_instant, now_us
 from footprint.core.units import US_PER_S, kwh_from_uj
-
-GroupOption = Annotated[str | None, typer.Option("--group", help="As of query; by comma.")]
-WhereOption = Annotated[list[str] | None, typer.Option("--where", metavar="NAME=VALUE", help="As of query; may be repeated.")]
-
-
-def bounds_of(facts: Config, from_: str | None, to: str | None) -> tuple[int | None, int | None]:
-    """A period of two options [µs]."""
-    from footprint.figures.query import parse_bound
-
-    return parse_bound("from", from_, facts.timezone), parse_bound("to", to, facts.timezone)
-
-
-def print_rows(columns: list[str], rows: list[dict[str, Any]], form: Format, output: Any, nothing: str) -> int:
-    """Print a table; without rows say why, and exit 7."""
-    emit(columns, rows, form, output)
-    if not rows:
-        say(nothing)
-        return Exit.NO_DATA
-    return Exit.OK
 
 
 def balance(
@@ -40,8 +34,12 @@ def balance(
     form: FormatOption = Format.table,
     output: OutputOption = None,
 ) -> int:
-    """Meters = services + idle + unattributed, and wall = parts + unseen, by host; with the uplift to declare. Exit 6 if not."""
-    from footprint.aggregation.wall_balance import balances
+    """Compare meters with attributed energy, and wall with parts.
+
+    By host: meters = services + idle + unattributed, wall = parts + unseen, with the uplift to declare. Exits with 6 where a
+    balance does not close.
+    """
+    from footprint.aggregation.wall_balance import wall_balances
     from footprint.ledger.ledger_view import LedgerView
     from footprint.queries.energy_balance import COLUMNS, energy_balance
 
@@ -53,25 +51,25 @@ def balance(
         view = LedgerView(store, connection)
         extent = view.extent_us()
         if extent is not None:
-            start, end = (given if given is not None else known for given, known in zip(bounds, extent, strict=True))
-            for host, found in balances(view, facts.window_s * US_PER_S, start, end):
-                uplift = found.uplift
+            start, end = (bound if bound is not None else edge for bound, edge in zip(bounds, extent, strict=True))
+            for host, wall in wall_balances(view, facts.window_s * US_PER_S, start, end):
+                uplift = wall.uplift
                 uplifts[host] = {
-                    "wall_kwh": kwh_from_uj(int(found.wall_uj.sum())),
-                    "parts_kwh": kwh_from_uj(int(found.parts_uj.sum())),
+                    "wall_kwh": kwh_from_uj(int(wall.wall_uj.sum())),
+                    "parts_kwh": kwh_from_uj(int(wall.parts_uj.sum())),
                     "uplift": uplift and uplift.value,
                     "uplift_low": uplift and uplift.low,
                     "uplift_high": uplift and uplift.high,
-                    "windows": len(found.wall_uj),
+                    "windows": len(wall.wall_uj),
                 }
                 if uplift is not None:
                     say(
                         f'[[host]] name = "{host}": uplift = [{uplift.low:.3f}, {uplift.value:.3f}, {uplift.high:.3f}]  '
-                        f"# calibrated on {len(found.wall_uj)} windows of {format_instant(start)} to {format_instant(end)}"
+                        f"# calibrated on {len(wall.wall_uj)} windows of {format_instant(start)} to {format_instant(end)}"
                     )
-    none = dict.fromkeys(("parts_kwh", "uplift", "uplift_low", "uplift_high", "windows"))
-    rows = [{**row, **none, **uplifts.get(row["host"], {})} for row in rows]
-    status = print_rows([*COLUMNS, *none], rows, form, output, "no reading in the period")
+    unknown = dict.fromkeys(("parts_kwh", "uplift", "uplift_low", "uplift_high", "windows"))
+    rows = [{**row, **unknown, **uplifts.get(row["host"], {})} for row in rows]
+    status = print_rows([*COLUMNS, *unknown], rows, form, output, "no reading in the period")
     failed = [row["host"] for row in rows if not row["closes"]]
     if failed:
         raise CheckFailed(f"the balance does not close: {', '.join(failed)}")
@@ -79,25 +77,28 @@ def balance(
 
 
 def coverage(
-    every: Annotated[str, typer.Option(help="hour, day, week, month, quarter, year or all.")] = "all",
+    every: EveryOption = Every.all,
     from_: FromOption = None,
     to: ToOption = None,
     config: ConfigOption = None,
     form: FormatOption = Format.table,
     output: OutputOption = None,
 ) -> int:
-    """Seconds of every device: expected, measured, modelled, interpolated, missing."""
+    """Device time expected, measured, modelled and missing.
+
+    In seconds, by host, device and period.
+    """
     from footprint.figures import parse_query
     from footprint.figures.coverage import coverage_ledger
     from footprint.figures.engine import open_result
 
     facts, store = opened(config)
-    question = parse_query(facts.timezone, group="host,device", every=every, from_=from_, to=to)
+    query = parse_query(facts.timezone, group="host,device", every=every, from_=from_, to=to)
     rows: list[dict[str, Any]] = []
-    with open_result(store, facts, question, now_us()) as found:
-        if found is not None:
-            for index, (host, device), amounts in coverage_ledger(found.watched, found.periods):
-                start, end = found.periods[index]
+    with open_result(store, facts, query, now_us()) as result:
+        if result is not None:
+            for index, (host, device), amounts in coverage_ledger(result.watched, result.periods):
+                start, end = result.periods[index]
                 period = {"period_start": format_instant(start), "period_end": format_instant(end)}
                 rows.append({"host": host, "device": device, **period, **amounts})
     seconds = [f"{kind}_s" for kind in ("expected", "measured", "modelled", "interpolated", "missing")]
@@ -105,14 +106,17 @@ def coverage(
 
 
 def splits(
-    shares: Annotated[bool, typer.Option("--shares", help="The model's share of each use case, with its bounds.")] = False,
+    shares: Annotated[bool, typer.Option("--shares", help="Share of each use case by the model, with its bounds.")] = False,
     from_: FromOption = None,
     to: ToOption = None,
     config: ConfigOption = None,
     form: FormatOption = Format.table,
     output: OutputOption = None,
 ) -> int:
-    """How the energy of each service was divided on each day: by which fit, how good, or why by declared weights."""
+    """How the energy of each service was divided each day.
+
+    By which fit and how good it is, or why declared weights were used.
+    """
     from footprint.queries import split_diagnostics
 
     facts, store = opened(config)
@@ -129,7 +133,10 @@ def avoidable(
     form: FormatOption = Format.table,
     output: OutputOption = None,
 ) -> int:
-    """Energy that served nobody, by cause: hours awake without a request, failed and cancelled requests; who mends it."""
+    """Energy that served nobody, by cause, and who acts on it.
+
+    Causes are hours without a request, and failed and cancelled requests.
+    """
     from footprint.queries.avoidable_energy import REGISTER_COLUMNS, action_register
 
     facts, store = opened(config)
@@ -139,7 +146,7 @@ def avoidable(
 
 def uncertainty(
     group: GroupOption = None,
-    every: Annotated[str, typer.Option(help="As of query.")] = "all",
+    every: EveryOption = Every.all,
     from_: FromOption = None,
     to: ToOption = None,
     where: WhereOption = None,
@@ -147,37 +154,42 @@ def uncertainty(
     form: FormatOption = Format.table,
     output: OutputOption = None,
 ) -> int:
-    """What makes a figure uncertain, cause by cause: half-widths of about 95 %."""
+    """Uncertainty budget of a figure, cause by cause.
+
+    Half-widths of about 95 %.
+    """
     from footprint.figures import parse_query
     from footprint.queries.uncertainty_budget import COLUMNS, uncertainty_budget
 
     facts, store = opened(config)
-    question = parse_query(facts.timezone, group=group, every=every, from_=from_, to=to, where=where or ())
-    rows = uncertainty_budget(store, facts, question, now_us())
-    return print_rows([*question.group, *COLUMNS], rows, form, output, "no data in the period")
+    query = parse_query(facts.timezone, group=group, every=every, from_=from_, to=to, where=where or ())
+    rows = uncertainty_budget(store, facts, query, now_us())
+    return print_rows([*query.group, *COLUMNS], rows, form, output, "no data in the period")
 
 
 def change(
-    before: Annotated[str, typer.Argument(metavar="FROM/TO", help="The period before, two dates or instants.")],
-    after: Annotated[str, typer.Argument(metavar="FROM/TO", help="The period after.")],
+    before: Annotated[str, typer.Argument(metavar="FROM/TO", help="Period before: two dates or instants.")],
+    after: Annotated[str, typer.Argument(metavar="FROM/TO", help="Period after.")],
     group: GroupOption = None,
     where: WhereOption = None,
     config: ConfigOption = None,
     form: FormatOption = Format.table,
     output: OutputOption = None,
 ) -> int:
-    """Energy of one period over that of another, with its interval: what errs alike in both cancels."""
+    """Change of energy between two periods, with its interval.
+
+    Errors that both periods share cancel.
+    """
     from footprint.figures import parse_query
     from footprint.figures.query import BadQuery
-    from footprint.queries.uncertainty_budget import CHANGE_COLUMNS
-    from footprint.queries.uncertainty_budget import energy_change as ask
+    from footprint.queries.uncertainty_budget import CHANGE_COLUMNS, energy_change
 
     facts, store = opened(config)
-    questions = []
+    queries = []
     for text in (before, after):
         start, slash, end = text.partition("/")
         if not slash:
             raise BadQuery(f"period {text!r} must be written FROM/TO")
-        questions.append(parse_query(facts.timezone, group=group, from_=start, to=end, where=where or ()))
-    rows = ask(store, facts, questions[0], questions[1], now_us())
-    return print_rows([*questions[1].group, *CHANGE_COLUMNS], rows, form, output, "no data in either period")
+        queries.append(parse_query(facts.timezone, group=group, from_=start, to=end, where=where or ()))
+    rows = energy_change(store, facts, queries[0], queries[1], now_us())
+    return print_rows([*queries[1].group, *CHANGE_COLUMNS], rows, form, output, "no data in either period")

@@ -1,4 +1,4 @@
-"""This file is for engineers who choose a model: the benchmark protocol against an endpoint, and what its results say."""
+"""Benchmarks of served models: run the protocol against an endpoint, show, compare and import results."""
 
 from __future__ import annotations
 
@@ -8,28 +8,22 @@ import shutil
 import signal
 import socket
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import typer.core
 
-from footprint.cli.options import (
-    CheckFailed,
-    ConfigOption,
-    Exit,
-    FormatOption,
-    OutputOption,
-    SensorUnavailable,
-    UsageError,
-    opened,
-    say,
-)
-from footprint.config import Config, load_config
+from footprint.cli.exit_status import CheckFailed, Exit, SensorUnavailable, UsageError
+from footprint.cli.groups import command_group
+from footprint.cli.options import ConfigOption, FormatOption, OutputOption, opened, say
 from footprint.core.table_output import Format, emit
+
+if TYPE_CHECKING:
+    from footprint.config import Config
 
 
 class _UrlFirst(typer.core.TyperGroup):
-    """``bench-model URL`` is ``bench-model run URL``: whatever is no command of the group is an address."""
+    """``bench-model URL`` is ``bench-model run URL``: a word that is no command of the group is an address."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
@@ -37,7 +31,7 @@ class _UrlFirst(typer.core.TyperGroup):
         return super().parse_args(ctx, args)
 
 
-_HELP = """Energy of a served model, by the benchmark protocol.
+_HELP = """Benchmark the energy of a served model.
 
 \b
 footprint bench-model http://127.0.0.1:8000 --prompts mine.jsonl   all of it, about an hour
@@ -45,47 +39,54 @@ footprint bench-model http://127.0.0.1:8000 --concurrency 1,8,32 --repeats 3 --l
 footprint bench-model compare a.json b.json                        is B better than A?
 footprint bench-model import a.json                                beside production
 """
-app = typer.Typer(cls=_UrlFirst, no_args_is_help=True, help=_HELP)
-PublicKeyOption = Annotated[str, typer.Option("--public-key", help="Of minisign, to check the signature with.")]
+app = command_group(_HELP, cls=_UrlFirst)
+PublicKeyOption = Annotated[str, typer.Option("--public-key", help="minisign key that checks the signature.")]
 
 
 @app.command("run")
 def run(
-    url: Annotated[str, typer.Argument(metavar="URL", help="Of an OpenAI-compatible API, such as http://127.0.0.1:8000/v1.")],
-    model: Annotated[str, typer.Option(help="As served; default: the one that the endpoint names.")] = "",
-    prompts: Annotated[Path | None, typer.Option(metavar="FILE", help="JSON Lines; default: a small set of our own.")] = None,
-    concurrency: Annotated[str, typer.Option(help="Requests in flight, with commas.")] = "1,2,4,8,16,32,64",
+    url: Annotated[str, typer.Argument(metavar="URL", help="OpenAI-compatible API, such as http://127.0.0.1:8000/v1.")],
+    model: Annotated[str, typer.Option(help="Name as served; default: the one that the endpoint names.")] = "",
+    prompts: Annotated[Path | None, typer.Option(metavar="FILE", help="JSON Lines; default: a small shipped set.")] = None,
+    concurrency: Annotated[str, typer.Option(help="Requests in flight, by comma.")] = "1,2,4,8,16,32,64",
     repeats: Annotated[int, typer.Option(min=1)] = 5,
-    least_s: Annotated[float, typer.Option(min=1, help="Steady state of a point, at least so many seconds.")] = 60,
+    least_s: Annotated[float, typer.Option(min=1, help="Minimum steady state of a point, in seconds.")] = 60,
     least_updates: Annotated[
-        int | None, typer.Option(min=0, help="Of the energy counter in a point; default 600, with --host one a second.")
+        int | None,
+        typer.Option(min=0, help="Minimum updates of the energy counter in a point; default 600, with --host one a second."),
     ] = None,
-    rest_s: Annotated[float, typer.Option(min=1, help="How long the loaded model is measured at rest.")] = 20,
-    warm_up_s: Annotated[float, typer.Option(min=0, help="Load before the first point, which is dropped.")] = 10,
+    rest_s: Annotated[float, typer.Option(min=1, help="Time for which the loaded model is measured at rest, in seconds.")] = 20,
+    warm_up_s: Annotated[float, typer.Option(min=0, help="Load before the first point, discarded, in seconds.")] = 10,
     max_tokens: Annotated[int, typer.Option(min=1)] = 512,
     temperature: Annotated[float, typer.Option(min=0)] = 0,
-    seed: Annotated[int, typer.Option(help="Of the order of points and prompts.")] = 1,
-    device: Annotated[list[str] | None, typer.Option(help="Count only this one, such as gpu:0; may be repeated.")] = None,
-    host: Annotated[str, typer.Option(help="The model runs on this host: energy from its agent's readings in the ledger.")] = "",
-    grader: Annotated[str, typer.Option(help="A command, or module:function, that scores answers.")] = "",
-    key_file: Annotated[Path | None, typer.Option(metavar="FILE", help="Holds the endpoint's key.")] = None,
-    engine: Annotated[str, typer.Option(help="Such as 'vllm 0.11'; default: what the endpoint says.")] = "",
-    quantisation: Annotated[str, typer.Option(help="Such as fp8.")] = "",
-    timeout_s: Annotated[float, typer.Option(min=1, help="Of one answer.")] = 600,
-    allow_estimate: Annotated[bool, typer.Option("--allow-estimate", help="Where no sensor measures: quality C.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the order of points and prompts.")] = 1,
+    device: Annotated[list[str] | None, typer.Option(help="Count only this device, such as gpu:0; may be repeated.")] = None,
+    host: Annotated[str, typer.Option(help="Host of the model: energy from its agent's readings in the ledger.")] = "",
+    grader: Annotated[str, typer.Option(help="Command, or module:function, that scores answers.")] = "",
+    key_file: Annotated[Path | None, typer.Option(metavar="FILE", help="File with the endpoint's key.")] = None,
+    engine: Annotated[str, typer.Option(help="Engine, such as 'vllm 0.11'; default: as the endpoint states.")] = "",
+    quantisation: Annotated[str, typer.Option(help="Quantisation, such as fp8.")] = "",
+    timeout_s: Annotated[float, typer.Option(min=1, help="Time-out of one answer, in seconds.")] = 600,
+    allow_estimate: Annotated[
+        bool, typer.Option("--allow-estimate", help="Accept an estimate where no sensor measures: quality C.")
+    ] = False,
     config: ConfigOption = None,
     form: FormatOption = Format.table,
     output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Default benchmark-MODEL.json.")] = None,
 ) -> int:
-    """Sweep the concurrency, in steady state, five times in random order; the same command goes on where it was stopped."""
+    """Run the benchmark: sweep the concurrency in steady state, in random order.
+
+    The same command continues where it was stopped.
+    """
     import asyncio
 
     from footprint.benchmark import design, openai_client, result_store, runner
     from footprint.benchmark.prompts import RECOMMENDED_PROMPTS, read_prompts
+    from footprint.config import load_config
     from footprint.notebook.measurement import CannotMeasure
 
     facts, store = opened(config) if host else (load_config(config), None)
-    asked = read_prompts(prompts)
+    prompt_set = read_prompts(prompts)
     updates = least_updates if least_updates is not None else int(least_s) if host else design.MIN_UPDATES
     key = _key(key_file)
     try:
@@ -96,7 +97,7 @@ def run(
             raise UsageError(f"{path} exists and is left as it is; name another --output")
         plan = runner.BenchmarkPlan(
             target,
-            asked,
+            prompt_set,
             _levels(concurrency),
             repeats,
             seed,
@@ -109,10 +110,8 @@ def run(
             quantisation=quantisation,
             demonstration=facts.demo,
         )
-        if len(asked.lines) < RECOMMENDED_PROMPTS:
-            say(
-                f"{len(asked.lines)} prompts: the protocol asks for {RECOMMENDED_PROMPTS:,} of your own use case (--prompts FILE)"
-            )
+        if len(prompt_set.lines) < RECOMMENDED_PROMPTS:
+            say(f"{len(prompt_set.lines)} prompts; the protocol asks for {RECOMMENDED_PROMPTS:,} of your use case (--prompts)")
         result = _measured(plan, _source(facts, store, host, device or (), allow_estimate), path)
     except (openai_client.EndpointUnavailable, CannotMeasure) as why:
         raise SensorUnavailable(str(why)) from None
@@ -126,23 +125,23 @@ def run(
 
 
 def _measured(plan: Any, source: Any, path: Path) -> Any:
-    """Run with a bar; one Ctrl-C ends it with all that is done on disk, a second one at once."""
+    """Run with a progress bar; one Ctrl-C keeps the finished points on disk, a second one stops at once."""
     import asyncio
 
-    from footprint.benchmark.runner import run_benchmark as run_plan
+    from footprint.benchmark.runner import run_benchmark
     from footprint.cli.progress import Progress
 
-    shown = Progress("Benchmarking")
+    progress = Progress("Benchmarking")
     try:
-        return asyncio.run(run_plan(plan, source, _folder(path), shown))
+        return asyncio.run(run_benchmark(plan, source, _folder(path), progress))
     except KeyboardInterrupt:
-        shown.close()
+        progress.close()
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         done = len(list(_folder(path).glob("r*-c*.json")))
-        say(f"stopped; {done} of {len(plan.slots())} points are kept in {_folder(path)}, the same command goes on")
+        say(f"stopped; {done} of {len(plan.slots())} points are kept in {_folder(path)}, the same command continues")
         raise
     finally:
-        shown.close()
+        progress.close()
 
 
 def _folder(path: Path) -> Path:
@@ -155,7 +154,7 @@ async def _only_model(url: str, key: str) -> str:
     async with openai_client.http_client(openai_client.Target(url, "", 1, 0, key), 1) as client:
         models, _ = await openai_client.served_models(client, url)
     if len(models) != 1:
-        raise UsageError(f"{url} serves {', '.join(models) or 'no model that it names'}; --model says which")
+        raise UsageError(f"{url} serves {', '.join(models) or 'no model that it names'}; name one with --model")
     return models[0]
 
 
@@ -216,9 +215,9 @@ def _show(result: Any, form: Format, output: Path | None = None) -> None:
         say("no a + b/batch: at least three concurrencies are needed at which requests do not wait")
     else:
         a, b = fitted.a_j, fitted.b_j
-        a_said, b_said = (f"{each.value:.3g} [{each.low:.3g} ; {each.high:.3g}]" for each in (a, b))
-        said = f"J per output token = {a_said} + {b_said} / batch"
-        say(f"{said}, for a batch of {fitted.batch_low:.3g} to {fitted.batch_high:.3g}; mean error {fitted.mean_error:.1%}")
+        a_text, b_text = (f"{term.value:.3g} [{term.low:.3g} ; {term.high:.3g}]" for term in (a, b))
+        formula = f"J per output token = {a_text} + {b_text} / batch"
+        say(f"{formula}, for a batch of {fitted.batch_low:.3g} to {fitted.batch_high:.3g}; mean error {fitted.mean_error:.1%}")
     idle = idle_power(result)
     if idle is not None:
         say(f"the loaded model at rest: {idle.value:.3g} W [{idle.low:.3g} ; {idle.high:.3g}]")
@@ -235,51 +234,57 @@ def show(
     form: FormatOption = Format.table,
     output: OutputOption = None,
 ) -> int:
-    """One result: by concurrency, with a and b."""
+    """Show one result by concurrency, with the coefficients a and b."""
     from footprint.benchmark.result_store import read_result
+    from footprint.config import load_config
 
-    kept = _readable(file, public_key, load_config(config).signing_key, read_result)
-    _show(kept.result, form, output)
-    say(f"{kept.result.conditions.model}, {kept.result.program}; signature {kept.signature}; sha256 {kept.sha256}")
+    stored = _read_verified(file, public_key, load_config(config).signing_key, read_result)
+    _show(stored.result, form, output)
+    say(f"{stored.result.conditions.model}, {stored.result.program}; signature {stored.signature}; sha256 {stored.sha256}")
     return Exit.OK
 
 
 @app.command("compare")
 def compare(
-    a: Annotated[Path, typer.Argument(metavar="A.json", help="The base.")],
-    b: Annotated[Path, typer.Argument(metavar="B.json", help="What is compared with it.")],
-    anyway: Annotated[bool, typer.Option("--anyway", help="Also where conditions differ.")] = False,
-    threshold: Annotated[float | None, typer.Option(min=0, help="Exit 6 where B surely takes more than so many times A.")] = None,
-    markdown: Annotated[bool, typer.Option("--markdown", help="A table for a merge request.")] = False,
+    a: Annotated[Path, typer.Argument(metavar="A.json", help="Base.")],
+    b: Annotated[Path, typer.Argument(metavar="B.json", help="Result compared with A.")],
+    anyway: Annotated[bool, typer.Option("--anyway", help="Compare also where conditions differ.")] = False,
+    threshold: Annotated[
+        float | None, typer.Option(min=0, help="Exit with 6 where B surely takes more than this many times A.")
+    ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a table for a merge request.")] = False,
     badge: Annotated[Path | None, typer.Option(metavar="FILE", help="Write an SVG badge.")] = None,
     public_key: PublicKeyOption = "",
     config: ConfigOption = None,
     form: FormatOption = Format.table,
     output: OutputOption = None,
 ) -> int:
-    """How many times A's energy B takes, paired by prompts and concurrency, and whether that is a difference at all."""
+    """Ratio of B's energy to A's, paired by prompts and concurrency, with its interval."""
     from footprint.benchmark.compare import COLUMNS, badge_svg, compare_results, markdown_report
     from footprint.benchmark.result_store import read_result
+    from footprint.config import load_config
 
     signing_key = load_config(config).signing_key
-    results = [_readable(path, public_key, signing_key, read_result).result for path in (a, b)]
-    found = compare_results(results[0], results[1], anyway=anyway)
+    results = [_read_verified(path, public_key, signing_key, read_result).result for path in (a, b)]
+    comparison = compare_results(results[0], results[1], anyway=anyway)
     if badge is not None:
-        badge.write_text(badge_svg(found), encoding="utf-8")
+        badge.write_text(badge_svg(comparison), encoding="utf-8")
     if markdown:
-        print(markdown_report(found), end="")
+        print(markdown_report(comparison), end="")
     else:
-        emit(list(COLUMNS), list(found.rows), form, output)
-    say(found.sentence())
-    if found.differs:
-        say(f"compare with care: {', '.join(found.differs)} differ")
-    if threshold is not None and found.per_request.low > threshold:
-        raise CheckFailed(f"{found.b} takes at least {found.per_request.low:.3g} x {found.a}, more than {threshold:g}")
+        emit(list(COLUMNS), list(comparison.rows), form, output)
+    say(comparison.sentence())
+    if comparison.differs:
+        say(f"compare with care: {', '.join(comparison.differs)} differ")
+    if threshold is not None and comparison.per_request.low > threshold:
+        raise CheckFailed(
+            f"{comparison.b} takes at least {comparison.per_request.low:.3g} x {comparison.a}, more than {threshold:g}"
+        )
     return Exit.OK
 
 
-def _readable(path: Path, public_key: str, signing_key: str, read: Any) -> Any:
-    """A result; one that was changed after it was signed is a check that failed."""
+def _read_verified(path: Path, public_key: str, signing_key: str, read: Any) -> Any:
+    """Read a result; one changed after it was signed fails the check."""
     from footprint.benchmark.result_store import Tampered
 
     try:
@@ -294,25 +299,27 @@ def import_(
     public_key: PublicKeyOption = "",
     config: ConfigOption = None,
 ) -> int:
-    """Show results beside production; the same one again is a duplicate."""
+    """Import results, to be shown beside production; the same result again is a duplicate."""
     from footprint.benchmark.result_store import Tampered, import_result
+    from footprint.config import load_config
 
     facts = load_config(config)
     for path in files:
         try:
-            kept, new = import_result(facts, path, public_key)
+            stored, new = import_result(facts, path, public_key)
         except Tampered as bad:
             raise CheckFailed(str(bad)) from None
-        model = kept.result.conditions.model
-        say(f"{path}: {model}, {'imported' if new else 'a duplicate'}; signature {kept.signature}; sha256 {kept.sha256}")
+        model = stored.result.conditions.model
+        say(f"{path}: {model}, {'imported' if new else 'a duplicate'}; signature {stored.signature}; sha256 {stored.sha256}")
     say(f"http://{facts.bind}:{facts.port}/efficiency")
     return Exit.OK
 
 
 @app.command("list")
 def list_(config: ConfigOption = None, form: FormatOption = Format.table, output: OutputOption = None) -> int:
-    """Results that were imported, by model and concurrency."""
+    """List the imported results by model and concurrency."""
     from footprint.benchmark import COLUMNS, benchmark_rows
+    from footprint.config import load_config
 
     rows = benchmark_rows(load_config(config))
     emit(list(COLUMNS), rows, form, output)
@@ -321,7 +328,7 @@ def list_(config: ConfigOption = None, form: FormatOption = Format.table, output
 
 @app.command("references")
 def references(form: FormatOption = Format.table, output: OutputOption = None) -> int:
-    """Public measurements on other hardware, with their sources; never ranked with one's own."""
+    """List public measurements on other hardware, with sources; never ranked with your own."""
     from footprint.benchmark import reference_results
 
     emit(list(reference_results.COLUMNS), reference_results.reference_rows(), form, output)

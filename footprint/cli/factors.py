@@ -1,4 +1,4 @@
-"""This file shows the factor book: every factor with its dates, bounds, source and licence."""
+"""Factor book on the command line: list, show, import, compare and fetch factors."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from footprint.cli.options import ConfigOption, Exit, FormatOption, OutputOption, UsageError, opened, say
-from footprint.cli.query import FromOption, ToOption
+from footprint.cli.exit_status import Exit, UsageError
+from footprint.cli.groups import command_group
+from footprint.cli.options import ConfigOption, FormatOption, FromOption, OutputOption, ToOption, opened, say
 from footprint.core.table_output import Format, emit
 from footprint.core.timestamps import now_us
 from footprint.core.units import US_PER_S
 
-app = typer.Typer(help="The versioned factor book.", no_args_is_help=True)
+app = command_group("List, show, import and compare emission factors.")
 
 
 def _columns() -> tuple[str, ...]:
@@ -33,12 +34,12 @@ def _row(factor: Any) -> dict[str, Any]:
 @app.command("list")
 def list_(
     kind: Annotated[str | None, typer.Option(help="Kinds that begin with this, such as carbon_intensity.")] = None,
-    where: Annotated[str | None, typer.Option(help="A country or grid zone.")] = None,
+    where: Annotated[str | None, typer.Option(help="Country or grid zone.")] = None,
     form: FormatOption = Format.table,
     output: OutputOption = None,
     config: ConfigOption = None,
 ) -> int:
-    """Factors, in order of kind, place and date."""
+    """List factors by kind, place and date."""
     from footprint.ledger.factor_store import load_factor_book
 
     _, store = opened(config)
@@ -60,17 +61,17 @@ def show(
     output: OutputOption = None,
     config: ConfigOption = None,
 ) -> int:
-    """The factor that holds at a place and an instant."""
+    """Show the factor that holds at a place and an instant."""
     from footprint.figures.query import parse_bound
     from footprint.ledger.factor_store import load_factor_book
 
     facts, store = opened(config)
     book = load_factor_book(store)
-    if not kind.startswith(("carbon_intensity",)) and not any(f.kind == kind for f in book.factors):
+    if not kind.startswith(("carbon_intensity",)) and not any(factor.kind == kind for factor in book.factors):
         raise UsageError(f"no factor of kind {kind!r}; `footprint factors list` shows the kinds")
     instant = parse_bound("at", at, facts.timezone)
-    found = book.find(kind, where, now_us() if instant is None else instant, facts.timezone)
-    emit(_columns(), [_row(found)], form, output)
+    factor = book.find(kind, where, now_us() if instant is None else instant, facts.timezone)
+    emit(_columns(), [_row(factor)], form, output)
     return Exit.OK
 
 
@@ -80,13 +81,13 @@ def import_(
     bundle: Annotated[str | None, typer.Option(help="Name of the bundle; default the file's name and digest.")] = None,
     config: ConfigOption = None,
 ) -> int:
-    """Keep the factors of a file; `footprint factors diff FILE` first shows what they would change."""
+    """Import the factors of a file; first see what they change with `footprint factors diff FILE`."""
     from footprint.ledger.factor_store import import_factors
 
     _, store = opened(config)
-    done = import_factors(store, file, bundle, now_us())
-    state = "already known" if done.known else "imported; `footprint aggregate` computes what rests on them"
-    say(f"{file}: {done.rows} factors, bundle {done.bundle} (sha256 {done.sha256[:16]}…), {state}")
+    imported = import_factors(store, file, bundle, now_us())
+    state = "already known" if imported.known else "imported; `footprint aggregate` recomputes the figures that rest on them"
+    say(f"{file}: {imported.rows} factors, bundle {imported.bundle} (sha256 {imported.sha256[:16]}…), {state}")
     return Exit.OK
 
 
@@ -97,7 +98,10 @@ def diff(
     form: FormatOption = Format.table,
     output: OutputOption = None,
 ) -> int:
-    """What a file of factors would change in the figures: both values, the energy that rests on them, both results."""
+    """Show what a file of factors would change in the figures.
+
+    Both values, the energy that rests on them, and both results.
+    """
     from footprint.impact.factor_book import FactorBook
     from footprint.ledger.factor_store import load_factor_book, read_bundle
     from footprint.queries.factor_diff import REVISION_COLUMNS, revised_figures
@@ -122,9 +126,9 @@ def fetch(
     url: Annotated[str, typer.Option(help="Another address of the same interface.")] = "",
     config: ConfigOption = None,
 ) -> int:
-    """Ask a live source for carbon intensities, day by day from where it last ended, and keep them."""
+    """Fetch carbon intensities of a live source, from where the last fetch ended."""
     from footprint.figures.query import parse_bound
-    from footprint.ledger.intensity_series import fetch_series as ask
+    from footprint.ledger.intensity_series import fetch_series
     from footprint.ledger.sources import SOURCES
 
     if source not in SOURCES:
@@ -134,8 +138,8 @@ def fetch(
     key = key_file.read_text(encoding="utf-8").strip() if key_file else os.environ.get(known.key_variable or "-", "")
     from_us, to_us = parse_bound("from", from_, facts.timezone), parse_bound("to", to, facts.timezone)
     now = now_us()
-    kept = ask(store, source, zone or facts.zone, from_us, now if to_us is None else to_us, now, key=key, url=url)
-    say(f"{source} {zone or facts.zone}: {kept} samples new or changed; {known.scope}; {known.licence}")
+    changed = fetch_series(store, source, zone or facts.zone, from_us, now if to_us is None else to_us, now, key=key, url=url)
+    say(f"{source} {zone or facts.zone}: {changed} samples new or changed; {known.scope}; {known.licence}")
     return Exit.OK
 
 
@@ -144,13 +148,13 @@ def series(
     file: Annotated[str, typer.Argument(metavar="FILE", help="CSV with the columns time and g_per_kwh.")],
     name: Annotated[str, typer.Option(help="Name of the series.")],
     zone: Annotated[str | None, typer.Option(help="Grid zone; default the organisation's.")] = None,
-    length_s: Annotated[int, typer.Option(min=60, max=86_400, help="How long a sample holds, at most.")] = 3600,
+    length_s: Annotated[int, typer.Option(min=60, max=86_400, help="Maximum time for which a sample holds, in seconds.")] = 3600,
     config: ConfigOption = None,
 ) -> int:
-    """Keep a series of carbon intensities from a file."""
+    """Import a series of carbon intensities from a file."""
     from footprint.ledger.intensity_series import read_series, store_samples
 
     facts, store = opened(config)
-    kept = store_samples(store, name, zone or facts.zone, read_series(file), length_s * US_PER_S, now_us())
-    say(f"{file}: {kept} samples new or changed, series {name}, zone {zone or facts.zone}")
+    changed = store_samples(store, name, zone or facts.zone, read_series(file), length_s * US_PER_S, now_us())
+    say(f"{file}: {changed} samples new or changed, series {name}, zone {zone or facts.zone}")
     return Exit.OK

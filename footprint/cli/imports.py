@@ -1,4 +1,4 @@
-"""This file brings files into the ledger, lists what was brought in, and takes a batch back."""
+"""Import into the ledger: readings, requests, users and other programs' data; list and withdraw batches."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from footprint.cli.options import ConfigOption, Exit, FormatOption, OutputOption, UsageError, opened, say
+from footprint.cli.exit_status import Exit, UsageError
+from footprint.cli.groups import command_group
+from footprint.cli.options import ConfigOption, FormatOption, OutputOption, opened, say
 from footprint.core.table_output import Format, emit
 from footprint.core.timestamps import format_instant, now_us
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
     from footprint.ledger.importers import ImportResult
 
-app = typer.Typer(help="Bring readings, requests and users into the ledger.", no_args_is_help=True)
+app = command_group("Import readings, requests and users; list and withdraw batches.")
 Files = Annotated[list[str], typer.Argument(metavar="FILE…", help="CSV, JSON Lines or Parquet, .gz too; - is standard input.")]
 RejectsOption = Annotated[
     Path | None, typer.Option("--rejects", metavar="FILE", help="Refused lines; default ./<input>.rejected.jsonl.")
@@ -25,11 +27,11 @@ RejectsOption = Annotated[
 
 @app.command("energy")
 def energy(files: Files, rejects: RejectsOption = None, config: ConfigOption = None) -> int:
-    """Readings of energy or power."""
+    """Import readings of energy or power."""
     from footprint.ledger.importers import import_energy
 
     _, store = opened(config)
-    return _each(files, rejects, lambda path: import_energy(store, path, now_us()))
+    return _import_files(files, rejects, lambda path: import_energy(store, path, now_us()))
 
 
 @app.command("requests")
@@ -41,14 +43,14 @@ def requests(
         str | None, typer.Option("--as", metavar="NAME", help="Another program's log: a [[gateway]], a shipped map, a TOML file.")
     ] = None,
 ) -> int:
-    """Requests of the gateways: when, for which service and use case, how many tokens."""
+    """Import requests of gateways: time, service, use case and tokens."""
     from footprint.ledger.importers import import_mapped_log, import_requests
 
     facts, store = opened(config)
     if as_ is None:
-        return _each(files, rejects, lambda path: import_requests(store, facts, path, now_us()))
-    found = facts.field_map(as_)
-    return _each(files, rejects, lambda path: import_mapped_log(store, facts, path, found, now_us()))
+        return _import_files(files, rejects, lambda path: import_requests(store, facts, path, now_us()))
+    field_map = facts.field_map(as_)
+    return _import_files(files, rejects, lambda path: import_mapped_log(store, facts, path, field_map, now_us()))
 
 
 @app.command("prometheus")
@@ -60,7 +62,10 @@ def prometheus(
     host_label: Annotated[str, typer.Option(help="The label that names the host; default the first usual one.")] = "",
     config: ConfigOption = None,
 ) -> int:
-    """Energy and counts that exporters and gateways gave to a Prometheus: raw samples; may be stopped and begun again."""
+    """Import energy and counts from a Prometheus server.
+
+    Raw samples of exporters and gateways; may be stopped and started again.
+    """
     from footprint.core.units import US_PER_HOUR
     from footprint.figures.query import parse_bound
     from footprint.ledger.prometheus_import import import_prometheus
@@ -71,10 +76,11 @@ def prometheus(
     start, end = parse_bound("from", from_, facts.timezone), parse_bound("to", to, facts.timezone)
     start, end = now - US_PER_HOUR if start is None else start, now if end is None else end
     done = import_prometheus(store, url, start, end, now, exporter=exporter, host_label=host_label)
-    asked = import_gateway_counters(store, facts, url, start, end, now) if not exporter else None
-    for each in filter(None, (done, asked)):
-        say(_told(each, Path()))
-    if not any(each.accepted or each.duplicates for each in filter(None, (done, asked))):
+    counters = import_gateway_counters(store, facts, url, start, end, now) if not exporter else None
+    imports = [imported for imported in (done, counters) if imported is not None]
+    for imported in imports:
+        say(_summary(imported, Path()))
+    if not any(imported.accepted or imported.duplicates for imported in imports):
         say("nothing new that the table of exporters knows (data/exporters.csv)")
     return Exit.OK
 
@@ -87,18 +93,21 @@ def codecarbon(
     rejects: RejectsOption = None,
     config: ConfigOption = None,
 ) -> int:
-    """Energy of jobs that CodeCarbon measured or modelled; graded C. What our agent measured then is refused."""
+    """Import the energy of jobs that CodeCarbon measured or modelled.
+
+    Quality C; jobs are refused for times at which this service's own agent measured.
+    """
     from footprint.ledger.codecarbon_import import placement_lines
     from footprint.ledger.importers import import_codecarbon
     from footprint.ledger.rejects import write_rejects
 
     facts, store = opened(config)
-    done, runs = import_codecarbon(store, facts, file, host, use_case, now_us())
-    refused = [reject for each in done for reject in each.rejects]
+    imports, runs = import_codecarbon(store, facts, file, host, use_case, now_us())
+    refused = [reject for imported in imports for reject in imported.rejects]
     target = rejects or Path(f"{Path(file).name}.rejected.jsonl")
     write_rejects(target, refused)
-    for each in done:
-        say(_told(each, target))
+    for imported in imports:
+        say(_summary(imported, target))
     placed = {(placement.host, placement.device) for placement in facts.placements}
     missing = [line for line in placement_lines(host, runs) if not any(f"{h}/{d}" in line for h, d in placed)]
     if missing:
@@ -108,43 +117,43 @@ def codecarbon(
 
 @app.command("users")
 def users(files: Files, rejects: RejectsOption = None, config: ConfigOption = None) -> int:
-    """Distinct users per publication cell, for disclosure control."""
+    """Import distinct users per publication cell, for disclosure control."""
     from footprint.ledger.importers import import_users
 
     _, store = opened(config)
-    return _each(files, rejects, lambda path: import_users(store, path, now_us()))
+    return _import_files(files, rejects, lambda path: import_users(store, path, now_us()))
 
 
-def _each(files: list[str], rejects: Path | None, bring: Callable[[str], ImportResult]) -> int:
+def _import_files(files: list[str], rejects: Path | None, import_one: Callable[[str], ImportResult]) -> int:
     from footprint.ledger.rejects import write_rejects
 
     if rejects is not None and len(files) > 1:
         raise UsageError("--rejects takes one file at a time; without it each input has its own")
     refused = 0
     for path in files:
-        done = bring(path)
+        imported = import_one(path)
         target = rejects or Path(f"{'stdin' if path == '-' else Path(path).name}.rejected.jsonl")
-        write_rejects(target, done.rejects)
-        refused += len(done.rejects)
-        say(_told(done, target))
+        write_rejects(target, imported.rejects)
+        refused += len(imported.rejects)
+        say(_summary(imported, target))
     return Exit.INCOMPLETE if refused else Exit.OK
 
 
-def _told(done: ImportResult, target: Path) -> str:
-    said = f"{done.path}: {done.accepted} new, {done.duplicates} already known, {len(done.rejects)} refused"
-    if not done.accepted and done.duplicates and not done.rejects:
-        said += "; nothing changed"
-    if done.batch is not None:
-        said += f" (batch {done.batch})"
-    if done.rejects:
-        first = done.rejects[0]
-        said += f"; see {target}, first: line {first.line}, {first.column}: {first.reason}"
-    return said
+def _summary(imported: ImportResult, target: Path) -> str:
+    text = f"{imported.path}: {imported.accepted} new, {imported.duplicates} already known, {len(imported.rejects)} refused"
+    if not imported.accepted and imported.duplicates and not imported.rejects:
+        text += "; nothing changed"
+    if imported.batch is not None:
+        text += f" (batch {imported.batch})"
+    if imported.rejects:
+        first = imported.rejects[0]
+        text += f"; see {target}, first: line {first.line}, {first.column}: {first.reason}"
+    return text
 
 
 @app.command("list")
 def list_(config: ConfigOption = None, form: FormatOption = Format.table, output: OutputOption = None) -> int:
-    """What was imported, batch by batch."""
+    """List the imported batches."""
     from footprint.ledger.import_batches import list_batches
 
     _, store = opened(config)
@@ -170,14 +179,14 @@ def list_(config: ConfigOption = None, form: FormatOption = Format.table, output
 
 @app.command("withdraw")
 def withdraw(
-    batch: int, reason: Annotated[str, typer.Option("--reason", help="Why; kept for good.")], config: ConfigOption = None
+    batch: int, reason: Annotated[str, typer.Option("--reason", help="Why; kept in the store.")], config: ConfigOption = None
 ) -> int:
-    """Take a batch back: its rows are kept apart and counted nowhere, its days are computed again."""
-    from footprint.ledger.import_batches import withdraw_batch as take_back
+    """Withdraw a batch: its rows count nowhere and its days are computed again."""
+    from footprint.ledger.import_batches import withdraw_batch
 
     if not reason.strip():
         raise UsageError("--reason must say why")
     _, store = opened(config)
-    gone = take_back(store, batch, reason, now_us())
-    say(f"batch {batch} withdrawn: {gone} rows no longer count; `footprint aggregate` computes their days again")
+    rows = withdraw_batch(store, batch, reason, now_us())
+    say(f"batch {batch} withdrawn: {rows} rows no longer count; `footprint aggregate` computes their days again")
     return Exit.OK

@@ -1,4 +1,4 @@
-"""This file keeps the ledger: seals days, checks hashes, erases by rule, backs up and restores; and shows the jobs."""
+"""Ledger keeping: sealed days, hash chains, retention, backup and restore; and the jobs of the scheduler."""
 
 from __future__ import annotations
 
@@ -7,24 +7,28 @@ from typing import Annotated, Any
 
 import typer
 
-from footprint.cli.impact import LanguageOption, language_of
-from footprint.cli.options import CheckFailed, ConfigOption, Exit, FormatOption, OutputOption, UsageError, opened, say
+from footprint.cli.exit_status import CheckFailed, Exit, UsageError
+from footprint.cli.groups import command_group
+from footprint.cli.options import ConfigOption, FormatOption, Language, LanguageOption, OutputOption, opened, say
 from footprint.core.table_output import Format, emit
 from footprint.core.timestamps import format_instant, now_us
 from footprint.core.units import US_PER_DAY, US_PER_S
 
-app = typer.Typer(help="Sealed days, their hash chains, retention.", no_args_is_help=True)
+app = command_group("Seal, verify, list and erase what was measured.")
 
 
 @app.command("seal")
 def seal(config: ConfigOption = None) -> int:
-    """Seal every day that is closed, take old ones out of the database; what the scheduler does each hour."""
+    """Seal the closed days and move old ones out of the database.
+
+    The scheduler does so each hour.
+    """
     from footprint.server.job_runs import run_job
     from footprint.server.jobs import job_named
 
     facts, store = opened(config)
-    said = run_job(store, facts, job_named("seal"), now_us())
-    say(f"{facts.sealed_url()}: {said or 'another process is at it'}")
+    result = run_job(store, facts, job_named("seal"), now_us())
+    say(f"{facts.sealed_url()}: {result or 'another process is sealing'}")
     return Exit.OK
 
 
@@ -33,19 +37,19 @@ def verify(
     folder: Annotated[str | None, typer.Argument(metavar="[FOLDER]", help="Default: where this ledger seals.")] = None,
     config: ConfigOption = None,
 ) -> int:
-    """Every hash of the sealed files, and every balance of the ledger; exit 6 names what was changed."""
+    """Verify the sealed files and the balances; exit 6 names what changed."""
     from footprint.ledger.object_store import ObjectStore
-    from footprint.ledger.verifier import verify as check
+    from footprint.ledger.verifier import verify as verify_files
     from footprint.queries.energy_balance import energy_balance
 
     facts, store = opened(config)
     with ObjectStore(folder or facts.sealed_url()).local() as files:
-        faults, notes = check(files)
+        faults, notes = verify_files(files)
     for note in notes:
         say(f"note: {note}")
     if folder is None:
-        open_ = [row["host"] for row in energy_balance(store, facts, None, None) if not row["closes"]]
-        faults += [f"the balance of {host} does not close" for host in open_]
+        unbalanced = [row["host"] for row in energy_balance(store, facts, None, None) if not row["closes"]]
+        faults += [f"the balance of {host} does not close" for host in unbalanced]
     for fault in faults:
         print(fault)
     if faults:
@@ -56,7 +60,7 @@ def verify(
 
 @app.command("list")
 def list_(config: ConfigOption = None, form: FormatOption = Format.table, output: OutputOption = None) -> int:
-    """Sealed parts: source, day, file, sha256, rows, whether they left the database."""
+    """List the sealed parts: source, day, file, sha256 and rows."""
     from sqlalchemy import select
 
     from footprint.storage import schema
@@ -65,7 +69,7 @@ def list_(config: ConfigOption = None, form: FormatOption = Format.table, output
     _, store = opened(config)
     target = table(schema.Sealed)
     with store.read() as connection:
-        found = connection.execute(select(target).order_by(target.c.source, target.c.seq)).all()
+        parts = connection.execute(select(target).order_by(target.c.source, target.c.seq)).all()
     columns = ["source", "seq", "day", "part", "file", "sha256", "rows", "sealed", "retired"]
     rows = [
         {
@@ -79,7 +83,7 @@ def list_(config: ConfigOption = None, form: FormatOption = Format.table, output
             "sealed": format_instant(row.sealed_us),
             "retired": row.retired,
         }
-        for row in found
+        for row in parts
     ]
     emit(columns, rows, form, output)
     return Exit.OK if rows else Exit.NO_DATA
@@ -87,23 +91,26 @@ def list_(config: ConfigOption = None, form: FormatOption = Format.table, output
 
 @app.command("retention")
 def retention(
-    language: LanguageOption = "en", config: ConfigOption = None, form: FormatOption = Format.table, output: OutputOption = None
+    language: LanguageOption = Language.en,
+    config: ConfigOption = None,
+    form: FormatOption = Format.table,
+    output: OutputOption = None,
 ) -> int:
-    """Of every table what it holds, for how long, and whether that is about persons."""
+    """List what each table holds, for how long, and whether it is about persons."""
     from footprint.ledger.retention import COLUMNS, retention_rows
 
     facts, _ = opened(config)
-    emit(list(COLUMNS), retention_rows(facts, language_of(language)), form, output)
+    emit(list(COLUMNS), retention_rows(facts, language), form, output)
     return Exit.OK
 
 
 @app.command("register")
-def register(language: LanguageOption = "fr", config: ConfigOption = None) -> int:
-    """The record for a data-protection register, as Markdown, generated from the rules of retention."""
-    from footprint.ledger.retention import processing_register as written
+def register(language: LanguageOption = Language.fr, config: ConfigOption = None) -> int:
+    """Print the record for a data-protection register, as Markdown."""
+    from footprint.ledger.retention import processing_register
 
     facts, _ = opened(config)
-    print(written(facts, language_of(language)), end="")
+    print(processing_register(facts, language), end="")
     return Exit.OK
 
 
@@ -113,7 +120,7 @@ def erase(
     reason: Annotated[str, typer.Option("--reason", help="Why; kept in the chain.")],
     config: ConfigOption = None,
 ) -> int:
-    """Erase sealed requests; their figures stand, and can no longer be computed again."""
+    """Erase sealed requests; their figures stay and can no longer be recomputed."""
     from footprint.figures.query import parse_bound
     from footprint.ledger.object_store import ObjectStore
     from footprint.ledger.retention import erase_requests
@@ -125,60 +132,67 @@ def erase(
     if instant is None or instant > now_us():
         raise UsageError("--before must be a date that is past")
     with store.exclusive_lock("seal", wait=True):
-        gone = erase_requests(store, ObjectStore(facts.sealed_url()), instant // US_PER_DAY, reason, now_us())
-    say(f"{gone} sealed parts erased; the chain keeps their sha256")
+        erased = erase_requests(store, ObjectStore(facts.sealed_url()), instant // US_PER_DAY, reason, now_us())
+    say(f"{erased} sealed parts erased; the chain keeps their sha256")
     return Exit.OK
 
 
 def jobs(
-    all_: Annotated[bool, typer.Option("--all", help="Every run that is kept, not only each job's last.")] = False,
-    run: Annotated[str | None, typer.Option("--run", metavar="NAME", help="Run one now.")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Every recorded run, not only the last of each job.")] = False,
+    run: Annotated[str | None, typer.Option("--run", metavar="NAME", help="Run one job now.")] = None,
     config: ConfigOption = None,
     form: FormatOption = Format.table,
     output: OutputOption = None,
 ) -> int:
-    """Jobs of the scheduler: when each last ran, how long, what came of it."""
+    """List the scheduler's jobs, or run one now.
+
+    With the start, the duration and the result of the last run.
+    """
     from footprint.server.job_runs import latest_runs, run_job
     from footprint.server.jobs import job_named
 
     facts, store = opened(config)
     if run is not None:
-        say(run_job(store, facts, job_named(run), now_us()) or "another process is at it")
+        say(run_job(store, facts, job_named(run), now_us()) or "another process is running it")
     rows: list[dict[str, Any]] = [
         {
-            "job": found["name"],
-            "status": found["status"],
-            "started": format_instant(found["started_us"]),
-            "duration_s": None if found["ended_us"] is None else (found["ended_us"] - found["started_us"]) / US_PER_S,
-            "said": found["said"] or None,
+            "job": job_run["name"],
+            "status": job_run["status"],
+            "started": format_instant(job_run["started_us"]),
+            "duration_s": None if job_run["ended_us"] is None else (job_run["ended_us"] - job_run["started_us"]) / US_PER_S,
+            "said": job_run["said"] or None,
         }
-        for found in latest_runs(store, every=all_)
+        for job_run in latest_runs(store, every=all_)
     ]
     emit(["job", "status", "started", "duration_s", "said"], rows, form, output)
     return Exit.OK if rows else Exit.NO_DATA
 
 
-def backup(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A zip that is written.")], config: ConfigOption = None
-) -> int:
-    """The whole database in one file, of one moment; sealed files are copied by other means."""
-    from footprint.ledger.backup import backup as write
+def backup(file: Annotated[Path, typer.Argument(metavar="FILE", help="Zip file to write.")], config: ConfigOption = None) -> int:
+    """Write the whole database to one file.
+
+    Of one moment; copy sealed files by other means.
+    """
+    from footprint.ledger.backup import backup as write_backup
 
     facts, store = opened(config)
-    rows = write(store, file, now_us())
+    rows = write_backup(store, file, now_us())
     say(f"{file}: {sum(rows.values())} rows of {len(rows)} tables; sealed days stand at {facts.sealed_url()}")
     return Exit.OK
 
 
 def restore(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `footprint backup` wrote.")], config: ConfigOption = None
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File that `footprint backup` wrote.")], config: ConfigOption = None
 ) -> int:
-    """Fill the empty store that the configuration names from a backup; SQLite and PostgreSQL alike."""
+    """Fill an empty store from a backup.
+
+    The store that the configuration names, on SQLite or PostgreSQL.
+    """
     from footprint.config import load_config
-    from footprint.ledger.backup import restore as read
+    from footprint.ledger.backup import restore as restore_backup
     from footprint.storage.database import Store
 
     store = Store(load_config(config).store_url)
-    rows = read(store, file)
+    rows = restore_backup(store, file)
     say(f"{file}: {sum(rows.values())} rows restored into {store.engine.url!r}")
     return Exit.OK

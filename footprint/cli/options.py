@@ -1,62 +1,95 @@
-"""This file holds the options that every command has, and opens what they name."""
+"""Options that several commands share, and what they open."""
 
 from __future__ import annotations
 
 import sys
-from enum import IntEnum
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from footprint.config import Config, load_config
-from footprint.core.records import FootprintError
-from footprint.core.table_output import Format
-from footprint.storage.database import Store
+from footprint.cli.exit_status import Exit
+from footprint.core.table_output import Format, emit
+
+if TYPE_CHECKING:
+    from footprint.config import Config
+    from footprint.storage.database import Store
 
 
-class Exit(IntEnum):
-    """Exit statuses (contract, section 2)."""
+class Every(StrEnum):
+    """Periods that rows are cut into."""
 
-    OK = 0
-    FAILURE = 1
-    USAGE = 2
-    CONFIGURATION = 3
-    UNAVAILABLE = 4
-    INCOMPLETE = 5
-    CHECK_FAILED = 6
-    NO_DATA = 7
-    INTERRUPTED = 130
+    hour = "hour"
+    day = "day"
+    week = "week"
+    month = "month"
+    quarter = "quarter"
+    year = "year"
+    all = "all"
 
 
-class SensorUnavailable(FootprintError):
-    """A sensor or a source that cannot be reached."""
+class View(StrEnum):
+    """Whether idle energy stands in its own row, or is divided over a service's own use cases."""
+
+    active = "active"
+    full = "full"
 
 
-class CheckFailed(FootprintError):
-    """A budget, a coverage or a verification that is not met."""
+class Language(StrEnum):
+    """Language of labels."""
 
-
-class UsageError(FootprintError):
-    """Options that do not go together."""
+    fr = "fr"
+    en = "en"
 
 
 ConfigOption = Annotated[str | None, typer.Option("--config", metavar="FILE", help="Configuration; default ./footprint.toml.")]
-FormatOption = Annotated[Format, typer.Option("--format", help="How to print data.")]
-OutputOption = Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write data to a file.")]
+FromOption = Annotated[str | None, typer.Option("--from", metavar="T", help="Start: RFC 3339, or a date of the organisation.")]
+ToOption = Annotated[str | None, typer.Option("--to", metavar="T", help="End, exclusive.")]
+GroupOption = Annotated[
+    str | None, typer.Option("--group", metavar="NAMES", help="service, use_case, model, device, host, site, charter; by comma.")
+]
+WhereOption = Annotated[
+    list[str] | None, typer.Option("--where", metavar="NAME=VALUE", help="Keep only these rows; may be repeated.")
+]
+EveryOption = Annotated[Every, typer.Option("--every", help="Length of a period.")]
+ViewOption = Annotated[View, typer.Option("--view", help="full: idle energy divided over the service's use cases.")]
+LanguageOption = Annotated[Language, typer.Option("--lang", help="Language of labels.")]
+FormatOption = Annotated[Format, typer.Option("--format", help="Format of the data.")]
+OutputOption = Annotated[Path | None, typer.Option("--output", metavar="FILE", help="File to write the data to.")]
 
 
 def say(text: str) -> None:
-    """A message for people, on standard error."""
+    """Print a message for people on standard error."""
     print(text, file=sys.stderr)
 
 
 def open_store(config: Config) -> Store:
-    """The store that the configuration names."""
+    """Open the store that the configuration names."""
+    from footprint.storage.database import Store
+
     return Store(config.store_url, demo=config.demo)
 
 
 def opened(config_file: str | None) -> tuple[Config, Store]:
-    """Configuration and store of a command."""
+    """Configuration and open store of a command."""
+    from footprint.config import load_config
+
     config = load_config(config_file)
     return config, open_store(config)
+
+
+def bounds_of(config: Config, from_: str | None, to: str | None) -> tuple[int | None, int | None]:
+    """Bounds [µs] of the options ``--from`` and ``--to``; None where one is absent."""
+    from footprint.figures.query import parse_bound
+
+    return parse_bound("from", from_, config.timezone), parse_bound("to", to, config.timezone)
+
+
+def print_rows(columns: list[str], rows: list[dict[str, Any]], form: Format, output: Path | None, empty: str) -> int:
+    """Print a table; without rows say ``empty`` and give the status 7."""
+    emit(columns, rows, form, output)
+    if not rows:
+        say(empty)
+        return Exit.NO_DATA
+    return Exit.OK

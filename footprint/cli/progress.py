@@ -1,4 +1,4 @@
-"""This file shows how far something long has come, on standard error: a bar on a terminal, else a line now and then.
+"""Progress of long work on standard error: a bar on a terminal, else a line now and then.
 
 On a terminal after half a second; elsewhere a line every tenth of the way or every 30 seconds (clig.dev).
 """

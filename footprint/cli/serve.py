@@ -1,4 +1,4 @@
-"""This file starts things: a configuration, the service with its agent, the server alone, tokens, and the doctor."""
+"""The service itself: `init`, `up`, `serve`, `doctor`, and the tokens of agents."""
 
 from __future__ import annotations
 
@@ -11,27 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from footprint.access.authentication import startup_warning
-from footprint.cli.options import (
-    ConfigOption,
-    Exit,
-    FormatOption,
-    OutputOption,
-    SensorUnavailable,
-    UsageError,
-    open_store,
-    opened,
-    say,
-)
-from footprint.config import Config, find_config, load_config
+from footprint.cli.exit_status import Exit, SensorUnavailable, UsageError
+from footprint.cli.groups import command_group
+from footprint.cli.options import ConfigOption, FormatOption, OutputOption, open_store, opened, say
 from footprint.core.resources import data_path
 from footprint.core.table_output import Format, emit
 from footprint.core.timestamps import format_instant, now_us
 
 if TYPE_CHECKING:
+    from footprint.config import Config
     from footprint.storage.database import Store
 
-token_app = typer.Typer(help="Tokens with which agents ship.", no_args_is_help=True)
+token_app = command_group("Add, list and revoke the tokens of agents.")
 
 
 def init(directory: Annotated[Path, typer.Argument(metavar="[DIR]")] = Path()) -> int:
@@ -46,23 +37,26 @@ def init(directory: Annotated[Path, typer.Argument(metavar="[DIR]")] = Path()) -
 
 
 def serve(
-    no_scheduler: Annotated[bool, typer.Option("--no-scheduler", help="A replica that only reads.")] = False,
+    no_scheduler: Annotated[bool, typer.Option("--no-scheduler", help="Run as a replica that only reads.")] = False,
     config: ConfigOption = None,
 ) -> int:
-    """Ingest endpoint, API, dashboard and scheduler."""
+    """Run the server: ingest, API, dashboard and scheduler."""
     from footprint.api.application import build_application
-    from footprint.server.main import serve as run
+    from footprint.server.main import serve as run_server
 
     facts, store = opened(config)
     _require_port(facts)
-    run(facts, store, _file(config), build_application, scheduler=not no_scheduler, listening=lambda port: _greet(facts, port))
+    run_server(
+        facts, store, _file(config), build_application, scheduler=not no_scheduler, listening=lambda port: _greet(facts, port)
+    )
     return Exit.OK
 
 
 def up(config: ConfigOption = None) -> int:
-    """The whole service on this machine: the agent on this host, and the server."""
+    """Run the agent and the server on this machine."""
     from footprint.api.application import build_application
-    from footprint.server.main import serve as run
+    from footprint.config import load_config
+    from footprint.server.main import serve as run_server
 
     facts = load_config(config)
     _require_port(facts)
@@ -74,7 +68,7 @@ def up(config: ConfigOption = None) -> int:
         _greet(facts, port)
 
     try:
-        run(facts, store, _file(config), build_application, listening=listening)
+        run_server(facts, store, _file(config), build_application, listening=listening)
     finally:
         for process in agent:
             process.terminate()
@@ -88,12 +82,16 @@ def up(config: ConfigOption = None) -> int:
 
 
 def _file(config: str | None) -> str | None:
-    found = find_config(config)
-    return None if found is None else str(found)
+    from footprint.config import find_config
+
+    path = find_config(config)
+    return None if path is None else str(path)
 
 
 def _greet(config: Config, port: int) -> None:
     address = f"[{config.bind}]" if ":" in config.bind else config.bind
+    from footprint.access.authentication import startup_warning
+
     if warning := startup_warning(config):
         say(warning)
     say(f"dashboard at http://{address}:{port} (Ctrl-C to stop)")
@@ -113,7 +111,7 @@ def _require_port(config: Config) -> None:
 
 
 def _start_agent(config: Config, store: Store, config_file: str | None, port: int) -> subprocess.Popen[bytes]:
-    """The agent's own program, told where this server listens and which processes are the service's."""
+    """Start the agent's own program with the address of this server and the processes of the service."""
     host = str(config.agent.get("host") or socket.gethostname())
     base = config.path.resolve().parent if config.path else Path.cwd()
     token_file = base / str(config.agent.get("token_file") or "agent.token")
@@ -136,7 +134,7 @@ def _start_agent(config: Config, store: Store, config_file: str | None, port: in
 
 
 def _own_token(store: Store, host: str, path: Path) -> None:
-    """A token of this machine's own, in a file that only its owner reads; kept while the store knows it."""
+    """Write a token for this machine into a file that only its owner reads, unless the store knows the one there."""
     from footprint.access.agent_tokens import add_token, host_of
 
     if path.is_file() and host_of(store, path.read_text(encoding="utf-8").strip()) == host:
@@ -149,7 +147,7 @@ def _own_token(store: Store, host: str, path: Path) -> None:
 
 @token_app.command("add")
 def token_add(host: str, config: ConfigOption = None) -> int:
-    """A token for the agent of a host, printed once; an earlier one no longer works."""
+    """Add a token for the agent of a host, printed once; it replaces an earlier one."""
     from footprint.access.agent_tokens import add_token
 
     _, store = opened(config)
@@ -160,7 +158,7 @@ def token_add(host: str, config: ConfigOption = None) -> int:
 
 @token_app.command("list")
 def token_list(config: ConfigOption = None, form: FormatOption = Format.table, output: OutputOption = None) -> int:
-    """Hosts that have a token."""
+    """List the hosts that have a token."""
     from footprint.access.agent_tokens import list_tokens
 
     _, store = opened(config)
@@ -178,7 +176,7 @@ def token_list(config: ConfigOption = None, form: FormatOption = Format.table, o
 
 @token_app.command("revoke")
 def token_revoke(host: str, config: ConfigOption = None) -> int:
-    """Refuse the token of a host from now on."""
+    """Revoke the token of a host."""
     from footprint.access.agent_tokens import revoke_token
 
     _, store = opened(config)
@@ -188,7 +186,7 @@ def token_revoke(host: str, config: ConfigOption = None) -> int:
 
 
 def doctor(config: ConfigOption = None) -> int:
-    """What can be measured here, what cannot, and the one-line remedy."""
+    """Show what can be measured here, what cannot, and the remedy."""
     facts, store = opened(config)
     say(f"configuration: {facts.path or 'none found, defaults hold'}")
     say(f"store: {store.engine.url!r} opens; {'demonstration' if facts.demo else 'real'} data")

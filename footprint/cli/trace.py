@@ -1,4 +1,4 @@
-"""This file prints where a published figure comes from, level by level, and computes it again."""
+"""Provenance of a published figure, level by level, and its recomputation."""
 
 from __future__ import annotations
 
@@ -9,62 +9,64 @@ from typing import Annotated, Any
 
 import typer
 
-from footprint.cli.impact import LanguageOption, language_of
-from footprint.cli.options import CheckFailed, ConfigOption, Exit, FormatOption, OutputOption, UsageError, opened, say
+from footprint.cli.exit_status import CheckFailed, Exit, UsageError
+from footprint.cli.options import ConfigOption, FormatOption, Language, LanguageOption, OutputOption, opened, say
 from footprint.core.table_output import Format, emit
 from footprint.core.timestamps import now_us
 
-SHOWN = 8  # rows of a level in the readable text
+PREVIEW_ROWS = 8  # rows of a level in the readable text
 
 
 def trace(
     figure: Annotated[str, typer.Argument(metavar="FIGURE", help="An id such as F-2026Q3-07.")],
-    edition: Annotated[str, typer.Option(help="2026-Q3.v1; default: the last version, or the draft.")] = "",
-    verify: Annotated[bool, typer.Option("--verify", help="Compute it again from the ledger; exit 6 where it differs.")] = False,
-    level: Annotated[str, typer.Option(help="One level whole: definition, formula, facts, days, hours, readings, origins.")] = "",
+    edition: Annotated[str, typer.Option(help="2026-Q3.v1; default: the latest version, or the draft.")] = "",
+    verify: Annotated[bool, typer.Option("--verify", help="Recompute it from the ledger; exit 6 where it differs.")] = False,
+    level: Annotated[str, typer.Option(help="Print one level: definition, formula, facts, days, hours, readings, origins.")] = "",
     host: Annotated[str, typer.Option(help="Hours and readings of this host.")] = "",
     device: Annotated[str, typer.Option(help="Readings of this device.")] = "",
     day: Annotated[str, typer.Option(metavar="DATE", help="Hours and readings of this UTC day.")] = "",
-    language: LanguageOption = "en",
+    language: LanguageOption = Language.en,
     config: ConfigOption = None,
     form: FormatOption = Format.table,
     output: OutputOption = None,
 ) -> int:
-    """From a published figure down to the readings: definition, formula, facts, days, hours, readings, where they came from."""
+    """Follow a published figure down to the readings.
+
+    Definition, formula, facts, days, hours, readings and their origin.
+    """
     from footprint.editions import provenance
     from footprint.editions.collect import NoData
 
-    language_of(language)
     if level and level not in provenance.LEVELS:
         raise UsageError(f"--level {level!r} is not known; it may be {', '.join(provenance.LEVELS)}")
     at = _day(day) if day else None
     facts, store = opened(config)
     try:
-        found = provenance.find(store, facts, figure, now_us(), edition)
+        traced = provenance.find_figure(store, facts, figure, now_us(), edition)
     except NoData as nothing:
         say(str(nothing))
         return Exit.NO_DATA
-    told = None
+    recomputed = None
     if verify:
-        told = provenance.difference(found.figure, provenance.recomputed(store, facts, found, now_us()))
-    levels = provenance.follow(store, facts, found, now_us(), language=language, host=host, device=device, day=at)
+        recomputed = provenance.describe_difference(traced.figure, provenance.recompute(store, facts, traced, now_us()))
+    levels = provenance.trace_figure(store, facts, traced, now_us(), language=language, host=host, device=device, day=at)
     if level:
-        chosen = next((each for each in levels if each.name == level), None)
+        chosen = next((candidate for candidate in levels if candidate.name == level), None)
         if chosen is None:
             say(f"{figure} is confidential: only its definition is shown" if len(levels) == 1 else f"{figure} has no {level}")
             return Exit.NO_DATA
         emit(list(chosen.columns), chosen.rows, form, output)
         say(f"sha256 of {len(chosen.rows)} rows: {chosen.sha256}")
     elif form is Format.json:
-        _write(output, json.dumps(provenance.trace_document(found, levels, told), ensure_ascii=False, indent=1) + "\n")
+        _write(output, json.dumps(provenance.trace_document(traced, levels, recomputed), ensure_ascii=False, indent=1) + "\n")
     elif form is Format.table:
-        _write(output, _text(found, levels))
+        _write(output, _text(traced, levels))
     else:
         raise UsageError(f"--format {form.value} prints one level: add --level days, for example")
-    if told is not None:
-        say(f"computed again from the ledger: {told}")
-        if not told.startswith("identical"):
-            raise CheckFailed(f"{figure} {told}")
+    if recomputed is not None:
+        say(f"recomputed from the ledger: {recomputed}")
+        if not recomputed.startswith("identical"):
+            raise CheckFailed(f"{figure} {recomputed}")
     return Exit.OK
 
 
@@ -88,21 +90,21 @@ def _write(output: Path | None, text: str) -> None:
     part.replace(output)
 
 
-def _text(found: Any, levels: list[Any]) -> str:
+def _text(traced: Any, levels: list[Any]) -> str:
     """For people: the definition line by line, then the head of every level."""
     from footprint.core.table_output import render
 
-    (told,), figure = levels[0].rows, found.figure.id
-    lines = [f"{figure}  {told['shown']}  {told['label']}", ""]
-    lines += [f"  {name:15} {told[name]}" for name in levels[0].columns if told[name] not in (None, "", figure)]
-    for number, each in enumerate(levels[1:], 2):
-        head = "" if len(each.rows) <= SHOWN else f", the first {SHOWN}"
-        lines += ["", f"{number}. {each.name}: {len(each.rows)} rows{head}; sha256 {each.sha256[:16]}…"]
-        shown = render(list(each.columns), each.rows[:SHOWN], Format.table).decode().rstrip("\n")
+    (definition,), figure = levels[0].rows, traced.figure.id
+    lines = [f"{figure}  {definition['shown']}  {definition['label']}", ""]
+    lines += [f"  {name:15} {definition[name]}" for name in levels[0].columns if definition[name] not in (None, "", figure)]
+    for number, level in enumerate(levels[1:], 2):
+        head = "" if len(level.rows) <= PREVIEW_ROWS else f", the first {PREVIEW_ROWS}"
+        lines += ["", f"{number}. {level.name}: {len(level.rows)} rows{head}; sha256 {level.sha256[:16]}…"]
+        shown = render(list(level.columns), level.rows[:PREVIEW_ROWS], Format.table).decode().rstrip("\n")
         lines += [f"   {line}" for line in shown.splitlines()]
         if head:
-            lines.append(f"   all of them: {found.command} --level {each.name} --format csv")
+            lines.append(f"   all of them: {traced.command} --level {level.name} --format csv")
     if len(levels) == 1:
         lines += ["", "  confidential: the rows behind it would tell it, and are not shown"]
-    lines += ["", f"computed again: {found.command} --verify", ""]
+    lines += ["", f"computed again: {traced.command} --verify", ""]
     return "\n".join(lines)

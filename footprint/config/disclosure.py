@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from footprint.config.toml_document import Document
-from footprint.disclosure.primary_suppression import DOMINANCE, FEWEST_USERS, PROFILES
+from footprint.disclosure.primary_suppression import DOMINANCE, MIN_USERS_FLOOR, PROFILES
 
 TABLE = "disclosure"
 KEYS = {"profile", "min_users", "dominance", "min_teams"}
@@ -35,10 +35,10 @@ def read_disclosure(document: Document) -> DisclosureRules:
     if profile not in PROFILES:
         raise document.error(f"profile is {profile!r}; it must be one of {', '.join(PROFILES)}", TABLE, 0, "profile")
     users = section.get("min_users", PROFILES[profile])
-    if not isinstance(users, int) or isinstance(users, bool) or users < FEWEST_USERS:
+    if not isinstance(users, int) or isinstance(users, bool) or users < MIN_USERS_FLOOR:
         raise document.error(
-            f"min_users is {users!r}; in a cell of fewer than {FEWEST_USERS} users each sees what the others did: "
-            f"set {FEWEST_USERS} or more ({PROFILES['default']} is usual, {PROFILES['strict']} strict)",
+            f"min_users is {users!r}; in a cell of fewer than {MIN_USERS_FLOOR} users each sees what the others did: "
+            f"set {MIN_USERS_FLOOR} or more ({PROFILES['default']} is usual, {PROFILES['strict']} strict)",
             TABLE,
             0,
             "min_users",

@@ -1,4 +1,4 @@
-"""Samples of sensors, before any correction, and the channels that they come from."""
+"""Raw samples of sensors, before any correction, and the channels that they come from."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 @dataclass(frozen=True, slots=True)
 class DevicePart:
-    """A part of a device without its own sensor, such as a GPU instance; it gets energy in proportion to its weight."""
+    """Part of a device without a sensor of its own (an instance of a partitioned GPU); ``weight`` gives its share."""
 
     device: str
     alias: str
@@ -18,12 +18,12 @@ class DevicePart:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One sensor of one device and the limits of what it can measure; one object shared by all its samples.
+    """One quantity of one device as one sensor measures it; all its samples share this object.
 
-    ``wrap_uj`` is the range after which its counter restarts from 0, None if a decrease means a reset.
-    ``limit_uw`` is the largest plausible mean power, 0 if unknown. ``period_us`` is the reading period
-    if the sensor is slower than the agent's sampling. ``parts`` share the energy of a device on which
-    no service is placed as a whole.
+    ``wrap_uj`` is the range after which the counter restarts from 0; None if a decrease is a reset.
+    ``limit_uw`` is the highest credible mean power, 0 if unknown. ``period_us`` is the reading period if the
+    sensor is not read with every sample of the agent. ``parts`` share the energy if the device itself never
+    has a placement.
     """
 
     device: str
@@ -40,7 +40,7 @@ class Channel:
 class Sample(NamedTuple):
     """Value of a channel at an instant: a raw counter [µJ] or a power [µW]; the other is None.
 
-    ``at_us`` is wall-clock time, ``mono_us`` monotonic time. A named tuple, because many are made each second.
+    ``at_us`` is the wall clock, ``mono_us`` the monotonic clock. A tuple, because many are made each second.
     """
 
     channel: Channel

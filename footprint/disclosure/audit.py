@@ -27,7 +27,7 @@ RATIO_KNOWN = 0.01
 _TOLERANCE = 1e-6  # of the scale: sums of published numbers, and the solver
 
 
-class Unattackable(FootprintError):
+class ContradictoryTable(FootprintError):
     """Published numbers that no amounts could give: a sum is wrong."""
 
 
@@ -65,46 +65,46 @@ class Bounds:
         return truth > 0 and self.high < truth * (1 + within - _TOLERANCE)
 
 
-Place = tuple[int, Key]  # (number of the edition, key)
-Truth = Mapping[Place, Mapping[str, float]]
+EditionKey = tuple[int, Key]  # (number of the edition, key)
+Truth = Mapping[EditionKey, Mapping[str, float]]
 _Row = tuple[dict[int, float], float, float]  # coefficients by variable, least, most
 
 
 def attack(
     editions: Sequence[PublishedTable], truth: Truth | None = None, within: float = 0.15
-) -> dict[Place, dict[str, Bounds]]:
+) -> dict[EditionKey, dict[str, Bounds]]:
     """Bounds of every hidden cell of editions, in their order of publication, by measure.
 
     With ``truth`` the answer is less work and serves to judge only: bounds stop where they no longer recover a cell.
     """
     measures = sorted({m for edition in editions for amounts in edition.shown.values() for m in amounts})
     links = {name: other for edition in editions for name, other in edition.linked if name in measures and other in measures}
-    found: dict[Place, dict[str, Bounds]] = defaultdict(dict)
+    found: dict[EditionKey, dict[str, Bounds]] = defaultdict(dict)
     for measure in measures:
         if measure in links:
             continue
         followers = [name for name, other in links.items() if other == measure]
-        _Attack(editions, [measure, *followers]).run(found, truth, within)
+        _AttackModel(editions, [measure, *followers]).run(found, truth, within)
     return dict(found)
 
 
-def leaves_of(keys: Iterable[Key]) -> dict[Key, list[Key]]:
+def leaf_keys(keys: Iterable[Key]) -> dict[Key, list[Key]]:
     """For every key, the finest keys that it is the sum of: of a finest one, itself."""
     keys = list(keys)
-    above = {name: _holding(name, {key[0] for key in keys}) for name in {key[0] for key in keys}}
+    above = {name: _containing_periods(name, {key[0] for key in keys}) for name in {key[0] for key in keys}}
     there, sums = set(keys), set()
     for key in keys:
-        sums |= {up for up in _above(key, above) if up != key}
+        sums |= {up for up in _sums_of(key, above) if up != key}
     found: dict[Key, list[Key]] = {key: [] for key in keys}
     for key in keys:
         if key not in sums:
-            for up in _above(key, above):
+            for up in _sums_of(key, above):
                 if up in there:
                     found[up].append(key)
     return found
 
 
-def _holding(name: str, names: set[str]) -> list[str]:
+def _containing_periods(name: str, names: set[str]) -> list[str]:
     own = parse_period(name)
     spans = {other: parse_period(other) for other in names}
     return [
@@ -114,16 +114,16 @@ def _holding(name: str, names: set[str]) -> list[str]:
     ]
 
 
-def _above(key: Key, above: Mapping[str, list[str]]) -> set[Key]:
+def _sums_of(key: Key, above: Mapping[str, list[str]]) -> set[Key]:
     return {(p, s, u) for p in above[key[0]] for s in (key[1], "") for u in (key[2], "")}
 
 
-class _Attack:
+class _AttackModel:
     """One system of a measure and those that are a multiple of it, over all editions."""
 
     def __init__(self, editions: Sequence[PublishedTable], measures: list[str]) -> None:
         self.editions, self.measures = editions, measures
-        self.leaves = [leaves_of([*edition.shown, *edition.hidden]) for edition in editions]
+        self.leaves = [leaf_keys([*edition.shown, *edition.hidden]) for edition in editions]
         self.numbers: dict[tuple[int, Key, str], int] = {}
         self.rows: list[_Row] = []
         for number, edition in enumerate(editions):
@@ -181,14 +181,14 @@ class _Attack:
         shown = self.editions[number].shown.get(key)
         return self.expression(number, key, measure) if shown is None else ({}, shown[measure])
 
-    def run(self, found: dict[Place, dict[str, Bounds]], truth: Truth | None, within: float) -> None:
+    def run(self, found: dict[EditionKey, dict[str, Bounds]], truth: Truth | None, within: float) -> None:
         """Add bounds of every hidden cell."""
-        asked: dict[tuple[Place, str], tuple[dict[int, float], float]] = {}
+        asked: dict[tuple[EditionKey, str], tuple[dict[int, float], float]] = {}
         for number, edition in enumerate(self.editions):
             for key in sorted(edition.hidden):
                 for measure in self.measures:
                     asked[(number, key), measure] = self.expression(number, key, measure)
-        system = _System(len(self.numbers), self.rows, [each for each, _ in asked.values()])
+        system = _BoundSolver(len(self.numbers), self.rows, [each for each, _ in asked.values()])
         for (place, measure), (unknown, rest) in asked.items():
             wanted = None
             if truth is not None:
@@ -202,13 +202,13 @@ class _Attack:
 class _Program:
     """One independent part: its variables, rows that are sums, rows that are limits, and the unit of its amounts."""
 
-    places: NDArray[np.intp]
+    variables: NDArray[np.intp]
     equal: Rows
     below: Rows
     scale: float
 
 
-class _System:
+class _BoundSolver:
     """Rows over variables that are not negative, taken apart into independent parts."""
 
     def __init__(self, count: int, rows: list[_Row], together: list[dict[int, float]]) -> None:
@@ -228,8 +228,8 @@ class _System:
             return 0.0, 0.0
         part = int(self.part[next(iter(unknown))])
         program = self._program(part)
-        goal = np.zeros(len(program.places))
-        goal[np.searchsorted(program.places, list(unknown))] = 1.0
+        goal = np.zeros(len(program.variables))
+        goal[np.searchsorted(program.variables, list(unknown))] = 1.0
         found = []
         for sign in (1.0, -1.0):
             known = [float(goal @ point) for point in self.seen[part]]
@@ -244,7 +244,7 @@ class _System:
         if said == "unbounded":
             return np.inf if sign < 0 else 0.0
         if said == "infeasible":
-            raise Unattackable("the published numbers contradict each other: no amounts give all of their sums")
+            raise ContradictoryTable("the published numbers contradict each other: no amounts give all of their sums")
         self.seen[part].append(point * program.scale)
         return float(goal @ point) * program.scale
 

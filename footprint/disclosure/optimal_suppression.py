@@ -16,10 +16,10 @@ from scipy.sparse import coo_array, csr_array, eye_array, hstack, vstack
 from footprint.disclosure.hypercube import SuppressionProblem
 from footprint.disclosure.linear_program import Rows, minimise
 from footprint.disclosure.margin_feasibility import is_feasible_with_hidden_cells
-from footprint.disclosure.table import Bools, Cube, Floats, Index, families
+from footprint.disclosure.table import Bools, CellCube, Floats, Index, additivity_constraints
 
-_FAR = 1e9  # in units of the cell: as far as a move may go upwards
-_MOVES = 1e-7  # of the move wanted: more is a move, less is the solver's arithmetic
+_MAX_MOVE = 1e9  # in units of the cell: as far as a move may go upwards
+_MIN_MOVE = 1e-7  # of the move wanted: more is a move, less is the solver's arithmetic
 
 
 UP, DOWN, BOTH = 1, -1, 0
@@ -31,10 +31,10 @@ def cheapest_move(board: SuppressionProblem, target: Index, way: int) -> Bools |
     ``way``: UP, DOWN, or BOTH by one move and its reverse.
     """
     touched = np.zeros(board.hidden.shape, dtype=bool)
-    grouped = {measure: [link for link in board.ratios if link[1] == measure] for measure in board.room}
+    grouped = {measure: [link for link in board.ratios if link[1] == measure] for measure in board.capacity}
     followers = {link[0] for link in board.ratios}
     for measure, links in grouped.items():
-        if measure in followers or board.room[measure][target] <= 0:
+        if measure in followers or board.capacity[measure][target] <= 0:
             continue
         if is_feasible_with_hidden_cells(board, target, measure, links):
             continue
@@ -51,18 +51,18 @@ def _solve(
 ) -> Bools | None:
     """One program over a measure and those that are a multiple of it."""
     free = np.flatnonzero(np.isfinite(price.ravel()))
-    sums = equations(board.cube)[:, free]
+    sums = additivity_matrix(board.cube)[:, free]
     count, blocks = len(free), 1 + len(links)
     names = (measure, *(link[0] for link in links))
-    rooms = [np.minimum(board.room[name].ravel()[free], _FAR * board.room[name][target]) for name in names]
+    rooms = [np.minimum(board.capacity[name].ravel()[free], _MAX_MOVE * board.capacity[name][target]) for name in names]
     at = int(np.searchsorted(free, np.ravel_multi_index(target, price.shape)))
-    scale = [1 / max(board.room[name][target], 1e-300) for name in names]
+    scale = [1 / max(board.capacity[name][target], 1e-300) for name in names]
     # Ups and downs apart, each in units of the cell's own amount: columns up(block 0), down(block 0), up(block 1), …
     pair: Any = hstack([sums, -sums])
     equal: Any = vstack([hstack([pair if i == j else csr_array(pair.shape) for j in range(blocks)]) for i in range(blocks)])
     most = []
     for room, unit in zip(rooms, scale, strict=True):
-        most += [room * unit if way == BOTH else np.full(count, _FAR), room * unit]
+        most += [room * unit if way == BOTH else np.full(count, _MAX_MOVE), room * unit]
     bounds = np.column_stack([np.zeros(2 * blocks * count), np.concatenate(most)])
     moved = board.protection
     bounds[at] = (0.0, 0.0) if way == DOWN else (moved, moved)
@@ -73,7 +73,7 @@ def _solve(
         return None
     moves = np.abs(found.reshape(blocks, 2, count)).sum(axis=1).max(axis=0)
     touched = np.zeros(price.size, dtype=bool)
-    touched[free[moves > _MOVES]] = True
+    touched[free[moves > _MIN_MOVE]] = True
     return touched.reshape(price.shape)
 
 
@@ -103,15 +103,15 @@ def _ratio_rows(
     return vstack(rows).tocsr(), np.concatenate(limits)
 
 
-def equations(cube: Cube) -> csr_array:
+def additivity_matrix(cube: CellCube) -> csr_array:
     """One row a margin that is shown or hidden: its parts less itself, over the places of the cube."""
-    numbers = np.arange(cube.given.size).reshape(cube.given.shape)
+    numbers = np.arange(cube.present.size).reshape(cube.present.shape)
     rows: list[Any] = []
     columns: list[Any] = []
     values: list[Floats] = []
     count = 0
-    for axis, margin, parts in families(cube):
-        told = cube.given[margin]
+    for axis, margin, parts in additivity_constraints(cube):
+        told = cube.present[margin]
         inner = np.moveaxis(numbers[parts], axis, -1)[told]
         outer = numbers[margin][told]
         places = count + np.arange(len(outer))

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from footprint.disclosure.hypercube import Hypercube, SuppressionProblem, cheapest_box
+from footprint.disclosure.hypercube import Hypercube, SuppressionProblem, cheapest_hypercube
 from footprint.disclosure.optimal_suppression import BOTH, DOWN, UP, cheapest_move
-from footprint.disclosure.primary_suppression import HIDING, Cell, Key, Reason, Rules, Status, primary_reason
-from footprint.disclosure.table import Bools, Cube, Index, cube_of, families
+from footprint.disclosure.primary_suppression import HIDING_REASONS, Cell, Key, Reason, Status, SuppressionRules, primary_reason
+from footprint.disclosure.table import Bools, CellCube, Index, additivity_constraints, build_cube
 
-COST = ("energy_kwh", "requests")  # what is lost is counted in the first of these that the cells have
+COST_MEASURES = ("energy_kwh", "requests")  # what is lost is counted in the first of these that the cells have
 _LINKED_MARGIN = (
     1.1  # times the protection asked for: of 200 organisations three gave a cell away to 14 % without it, and none with it
 )
-_SAME = 1e-9  # a ratio that varies by less says nothing new
+_RATIO_TOLERANCE = 1e-9  # a ratio that varies by less says nothing new
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,9 @@ class Protection:
         return frozenset(key for key, status in self.statuses.items() if status is not Status.PUBLIC)
 
 
-def protect(cells: Iterable[Cell], rules: Rules, known: Collection[Key] = (), kept: Collection[Key] = ()) -> Protection:
+def protect(
+    cells: Iterable[Cell], rules: SuppressionRules, known: Collection[Key] = (), kept: Collection[Key] = ()
+) -> Protection:
     """What may be shown of cells, so that no hidden amount can be derived from all that is shown.
 
     Cells must be complete: every part of every margin, idle and unattributed rows too. ``known`` were shown before (an earlier
@@ -60,39 +62,39 @@ def protect(cells: Iterable[Cell], rules: Rules, known: Collection[Key] = (), ke
     listed = list(cells)
     if not listed:
         return Protection({}, {})
-    cube = cube_of(listed)
+    cube = build_cube(listed)
     reasons = {cell.key: primary_reason(cell, rules) for cell in listed}
     safe = {key for key, reason in reasons.items() if reason is Reason.SAFE}
     before = set(known)
     for key in set(kept) - before:
         if reasons.get(key) in (Reason.SAFE, Reason.NO_USERS_BY_NATURE):
             reasons[key] = Reason.KEPT
-    hidden = cube.marked([key for key, reason in reasons.items() if reason in HIDING or reason is Reason.KEPT])
-    fixed = cube.marked([k for k, reason in reasons.items() if reason in (Reason.TOTAL, Reason.NOBODY) or k in before])
-    board = _board(cube, rules, hidden, fixed)
-    exposed = _hide_beside(board, cube.marked(safe), fixed)
-    return _said(board, reasons, exposed | (before & {k for k, r in reasons.items() if r in HIDING}))
+    hidden = cube.mask([key for key, reason in reasons.items() if reason in HIDING_REASONS or reason is Reason.KEPT])
+    fixed = cube.mask([k for k, reason in reasons.items() if reason in (Reason.TOTAL, Reason.NOBODY) or k in before])
+    board = _suppression_problem(cube, rules, hidden, fixed)
+    exposed = _protect_hidden(board, cube.mask(safe), fixed)
+    return _result(board, reasons, exposed | (before & {k for k, r in reasons.items() if r in HIDING_REASONS}))
 
 
-def _board(cube: Cube, rules: Rules, hidden: Bools, fixed: Bools) -> SuppressionProblem:
+def _suppression_problem(cube: CellCube, rules: SuppressionRules, hidden: Bools, fixed: Bools) -> SuppressionProblem:
     """What may be moved: nothing that is fixed or a known zero; a margin that nobody shows moves freely."""
-    margins = np.zeros(cube.given.shape, dtype=bool)
+    margins = np.zeros(cube.present.shape, dtype=bool)
     margins[:, -1, :] = margins[:, :, -1] = True
     margins[[t for t in range(len(cube.periods)) if t not in cube.leaves]] = True
-    unshown = ~cube.given & margins
+    unshown = ~cube.present & margins
     room = {name: np.where(unshown, np.inf, np.where(fixed, 0.0, amounts)) for name, amounts in cube.amounts.items()}
-    measure = next((name for name in COST if name in cube.amounts), next(iter(cube.amounts), None))
-    losing = cube.amounts[measure] if measure else np.ones(cube.given.shape)
+    measure = next((name for name in COST_MEASURES if name in cube.amounts), next(iter(cube.amounts), None))
+    losing = cube.amounts[measure] if measure else np.ones(cube.present.shape)
     # A small part of the whole for each cell, so that of equal losses the one with fewer cells is taken.
     cost = losing + 1e-6 * max(float(losing.max()), 1e-12)
-    cost = np.where(unshown, 0.0, np.where(cube.given & ~fixed, cost, np.inf))
+    cost = np.where(unshown, 0.0, np.where(cube.present & ~fixed, cost, np.inf))
     ratios = []
     for name, other in rules.linked:
         if name in room and other in room:
             with np.errstate(divide="ignore", invalid="ignore"):
-                ratio = np.where(cube.given & ~fixed, cube.amounts[name] / cube.amounts[other], np.nan)
+                ratio = np.where(cube.present & ~fixed, cube.amounts[name] / cube.amounts[other], np.nan)
             told = ratio[np.isfinite(ratio)]
-            if told.size and told.max() - told.min() > _SAME * told.max():
+            if told.size and told.max() - told.min() > _RATIO_TOLERANCE * told.max():
                 ratios.append((name, other, ratio))
             else:
                 del room[name]
@@ -101,7 +103,7 @@ def _board(cube: Cube, rules: Rules, hidden: Bools, fixed: Bools) -> Suppression
     return SuppressionProblem(cube, room, cost, hidden, protection, tuple(ratios), rules.ratio_known)
 
 
-def _hide_beside(board: SuppressionProblem, safe: Bools, fixed: Bools) -> set[Key]:
+def _protect_hidden(board: SuppressionProblem, safe: Bools, fixed: Bools) -> set[Key]:
     """Hide what protects the hidden; what cannot be protected is returned.
 
     What the rules hide may be known neither from above nor from below; what is hidden beside it not from both sides.
@@ -110,16 +112,16 @@ def _hide_beside(board: SuppressionProblem, safe: Bools, fixed: Bools) -> set[Ke
     proved = fixed.copy()
     hopeless: set[Index] = set()
     while True:
-        waiting = _in_order(board, board.hidden & by_rule & ~proved) or _in_order(board, board.hidden & ~proved)
+        waiting = _by_falling_cost(board, board.hidden & by_rule & ~proved) or _by_falling_cost(board, board.hidden & ~proved)
         for target in waiting:
             if not proved[target] and not _protect_one(board, target, proved, by_rule):
                 hopeless.add(target)
                 proved[target] = True
-        if not waiting and not _hide_groups(board, safe):
+        if not waiting and not _protect_sums(board, safe):
             return {board.cube.key(index) for index in hopeless}
 
 
-def _in_order(board: SuppressionProblem, which: Bools) -> list[Index]:
+def _by_falling_cost(board: SuppressionProblem, which: Bools) -> list[Index]:
     """Places by falling cost: what protects a large cell often protects the small ones beside it."""
     return sorted(((t, s, u) for t, s, u in np.argwhere(which).tolist()), key=lambda index: (-board.cost[index], index))
 
@@ -127,21 +129,21 @@ def _in_order(board: SuppressionProblem, which: Bools) -> list[Index]:
 def _protect_one(board: SuppressionProblem, target: Index, proved: Bools, by_rule: Bools) -> bool:
     """Hide what protects one hidden cell, and mark what is proved by it; False if nothing does."""
     both = bool(by_rule[target])
-    box = cheapest_box(board, target, both=both)
+    box = cheapest_hypercube(board, target, both=both)
     if box is not None:
         for corner, _ in box:
-            board.hidden[corner] |= board.cube.given[corner]
-        _prove(board, box, proved, by_rule)
+            board.hidden[corner] |= board.cube.present[corner]
+        _mark_protected(board, box, proved, by_rule)
     else:
-        move = _move(board, target, both)
+        move = _cheapest_move(board, target, both)
         if move is None:
             return False
-        board.hidden |= move & board.cube.given
+        board.hidden |= move & board.cube.present
     proved[target] = True
     return True
 
 
-def _move(board: SuppressionProblem, target: Index, both: bool) -> Bools | None:
+def _cheapest_move(board: SuppressionProblem, target: Index, both: bool) -> Bools | None:
     """What a linear program would hide."""
     if both:
         move = cheapest_move(board, target, BOTH)
@@ -153,14 +155,14 @@ def _move(board: SuppressionProblem, target: Index, both: bool) -> Bools | None:
     return cheapest_move(board, target, DOWN) if up is None else up
 
 
-def _prove(board: SuppressionProblem, box: Hypercube, proved: Bools, by_rule: Bools) -> None:
+def _mark_protected(board: SuppressionProblem, box: Hypercube, proved: Bools, by_rule: Bools) -> None:
     """Mark the corners that the same box protects too: as those that move with them and against them give way."""
     if board.ratios:  # these were held against the target's amounts only
         return
     corners, signs = [corner for corner, _ in box], np.array([sign for _, sign in box])
     up, down = np.ones(len(box), dtype=bool), np.ones(len(box), dtype=bool)
     either = np.ones(len(box), dtype=bool)
-    for room in board.room.values():
+    for room in board.capacity.values():
         held = np.array([room[corner] for corner in corners])
         with_it = held[signs > 0].min(initial=np.inf), held[signs < 0].min(initial=np.inf)
         same, against = np.where(signs > 0, *with_it), np.where(signs > 0, *with_it[::-1])
@@ -170,7 +172,7 @@ def _prove(board: SuppressionProblem, box: Hypercube, proved: Bools, by_rule: Bo
         proved[corner] |= bool(enough) or (bool(one) and not by_rule[corner])
 
 
-def _hide_groups(board: SuppressionProblem, safe: Bools) -> bool:
+def _protect_sums(board: SuppressionProblem, safe: Bools) -> bool:
     """What is hidden of a shown sum can be derived together: it must hold a cell that could be shown by itself.
 
     Hide the cheapest such cell of each sum that has none, else the sum; True if anything was hidden.
@@ -178,10 +180,10 @@ def _hide_groups(board: SuppressionProblem, safe: Bools) -> bool:
     before = int(board.hidden.sum())
     numbers = np.arange(board.hidden.size).reshape(board.hidden.shape)
     hidden, cost = board.hidden.reshape(-1), board.cost.reshape(-1)
-    for axis, margin, parts in families(board.cube):
+    for axis, margin, parts in additivity_constraints(board.cube):
         sums = numbers[margin].ravel()
         inner = np.moveaxis(numbers[parts], axis, -1).reshape(len(sums), -1)
-        derived = board.cube.given.reshape(-1)[sums] & ~hidden[sums] & hidden[inner].any(axis=1)
+        derived = board.cube.present.reshape(-1)[sums] & ~hidden[sums] & hidden[inner].any(axis=1)
         unsafe = derived & ~(hidden[inner] & safe.reshape(-1)[inner]).any(axis=1)
         for own, places in zip(sums[unsafe], inner[unsafe], strict=True):
             candidates = [p for p in places if safe.reshape(-1)[p] and not hidden[p] and np.isfinite(cost[p])]
@@ -192,13 +194,13 @@ def _hide_groups(board: SuppressionProblem, safe: Bools) -> bool:
     return int(board.hidden.sum()) > before
 
 
-def _said(board: SuppressionProblem, reasons: dict[Key, Reason], exposed: set[Key]) -> Protection:
+def _result(board: SuppressionProblem, reasons: dict[Key, Reason], exposed: set[Key]) -> Protection:
     """Statuses and reasons of the cells given, in the order of their keys."""
     statuses, told = {}, {}
-    places = board.cube.places(reasons)
+    places = board.cube.indices(reasons)
     for key in sorted(reasons):
         reason = reasons[key]
-        if reason in HIDING:
+        if reason in HIDING_REASONS:
             status = Status.PRIMARY
         elif board.hidden[places[key]]:
             status = Status.SECONDARY

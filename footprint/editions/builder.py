@@ -20,22 +20,22 @@ from footprint.editions.document import (
     Text,
 )
 from footprint.editions.edition_data import EditionData
-from footprint.editions.figure_registry import FigureBook
+from footprint.editions.figure_registry import FigureRegistry
 from footprint.editions.sections import SECTIONS
-from footprint.editions.sections.annotations import annotated
-from footprint.editions.sections.coverage import coverage_of
-from footprint.editions.sections.main_points import headline
-from footprint.editions.texts import long
+from footprint.editions.sections.annotations import with_annotations
+from footprint.editions.sections.coverage import add_coverage
+from footprint.editions.sections.main_points import headline_sentence
+from footprint.editions.texts import long_period
 
 MAX_CITED = 4  # ids in the source line of a section
 
 
-def build(facts: EditionData) -> tuple[Edition, FigureBook]:
+def build(facts: EditionData) -> tuple[Edition, FigureRegistry]:
     """The edition, and its book: the number of each key, which the next version keeps."""
-    book = FigureBook(facts)
-    coverage, head = coverage_of(facts, book), headline(facts, book)
+    book = FigureRegistry(facts)
+    coverage, head = add_coverage(facts, book), headline_sentence(facts, book)
     written = [section for section in (write(facts, book) for write in SECTIONS) if section is not None]
-    written = list(annotated(written, facts, book))  # once every figure that a note may touch is there
+    written = list(with_annotations(written, facts, book))  # once every figure that a note may touch is there
     days = tuple(Day(date, facts.cover.worst[date]) for date in sorted(facts.cover.worst))  # type: ignore[arg-type]
     return Edition(
         masthead=masthead(facts),
@@ -58,7 +58,7 @@ def masthead(facts: EditionData) -> Masthead:
         producer=rules.producer or config.organisation,
         contact=rules.contact,
         period=str(facts.period),
-        period_label=long(facts.period),
+        period_label=long_period(facts.period),
         version=context.version,
         status=context.status,
         released=context.released,

@@ -16,8 +16,15 @@ from footprint.config import Config
 from footprint.core.records import FootprintError
 from footprint.core.timestamps import to_datetime
 from footprint.core.units import US_PER_DAY, US_PER_HOUR
-from footprint.editions.coverage import cover_of
-from footprint.editions.edition_data import KEPT_NAMES, SHOWN_USES, ByNames, CoverageReport, EditionData, IndicatorRow
+from footprint.editions.coverage import coverage_report
+from footprint.editions.edition_data import (
+    MAX_RANKED_USE_CASES,
+    RESERVED_NAMES,
+    CoverageReport,
+    EditionData,
+    IndicatorRow,
+    RowsByGroup,
+)
 from footprint.editions.release_context import ReleaseContext
 from footprint.figures.engine import BudgetedRow, budgeted_rows, open_result
 from footprint.figures.query import BadQuery, Query
@@ -39,7 +46,7 @@ class NoData(FootprintError):
     """A period of which the ledger holds nothing."""
 
 
-class LedgerSnapshot:
+class EditionQueries:
     """Questions of one edition; ``asked`` counts them."""
 
     def __init__(self, store: Store, config: Config, book: FactorBook, now_us: int) -> None:
@@ -48,7 +55,7 @@ class LedgerSnapshot:
 
     def rows(
         self, group: tuple[str, ...], every: str, from_us: int, to_us: int, where: tuple[tuple[str, str], ...] = ()
-    ) -> dict[str, ByNames]:
+    ) -> dict[str, RowsByGroup]:
         """Rows by period name and group; none where the ledger holds nothing."""
         self.asked += 1
         found: dict[str, dict[tuple[str, ...], IndicatorRow]] = {}
@@ -76,14 +83,16 @@ class LedgerSnapshot:
             ]
             hosts = {host for host, _ in found.watched.devices}
             sites = {host: self.config.host_at(host, end_us - 1).site for host in hosts}
-            return cover_of(found.watched, days, sites)
+            return coverage_report(found.watched, days, sites)
 
 
 def _asked(each: BudgetedRow) -> IndicatorRow:
     return IndicatorRow(each.row, each.energy, each.grams, each.gap, each.known_us / US_PER_HOUR)
 
 
-def gather(store: Store, config: Config, context: ReleaseContext, now_us: int, book: FactorBook | None = None) -> EditionData:
+def collect_data(
+    store: Store, config: Config, context: ReleaseContext, now_us: int, book: FactorBook | None = None
+) -> EditionData:
     """The facts of the edition of ``context.period``.
 
     Raises
@@ -94,7 +103,7 @@ def gather(store: Store, config: Config, context: ReleaseContext, now_us: int, b
     period = parse_period(context.period)
     start, end = period.bounds_us(config.timezone)
     held = book or load_factor_book(store)
-    ledger = LedgerSnapshot(store, config, held, end if now_us >= end else now_us)
+    ledger = EditionQueries(store, config, held, end if now_us >= end else now_us)
     kind = {1: "month", 3: "quarter", 12: "year"}[period.length]
     since = _since(period, config)
     whole = ledger.rows((), kind, since, end)
@@ -121,12 +130,12 @@ def gather(store: Store, config: Config, context: ReleaseContext, now_us: int, b
         comparisons=tuple(_comparisons(ledger, start, end)),
         hourly=_hourly(store, config, period, kind),
         factors=tuple(_factors(held, config, whole[str(period)][()])),
-        heads=heads(store, start, end, context.cut_us),
-        inputs=inputs(store, start, end),
-        ledger=identity(store),
+        heads=sealed_day_heads(store, start, end, context.cut_us),
+        inputs=inputs_fingerprint(store, start, end),
+        ledger=store_identity(store),
         objectives=tuple(objective_statuses(store, config, ledger.now_us, period, context.objectives)),
     )
-    behind = tuple(facts.ranked()[SHOWN_USES:])
+    behind = tuple(facts.ranked()[MAX_RANKED_USE_CASES:])
     if len(behind) > 1:
         together = ledger.rows((), kind, start, end, tuple(("use_case", name) for name in behind))
         facts = replace(facts, others=(behind, together.get(str(period), {}).get(())))
@@ -168,7 +177,7 @@ def _factors(book: FactorBook, config: Config, now: IndicatorRow) -> Iterable[An
             yield factor
 
 
-def _comparisons(ledger: LedgerSnapshot, start: int, end: int) -> Iterable[Mapping[str, Any]]:
+def _comparisons(ledger: EditionQueries, start: int, end: int) -> Iterable[Mapping[str, Any]]:
     """For uses that several models serve: the one with most requests against the one that needs least energy a request.
 
     Equal conditions only: what differs in machines, method or mix of tokens is not compared.
@@ -181,7 +190,7 @@ def _comparisons(ledger: LedgerSnapshot, start: int, end: int) -> Iterable[Mappi
             return
         for each in budgeted_rows(found):
             (use_case, model), row = each.names, each.row
-            if model and not {use_case, model} & {*KEPT_NAMES} and row["requests"] and (row["energy_kwh"] or 0) > 0:
+            if model and not {use_case, model} & {*RESERVED_NAMES} and row["requests"] and (row["energy_kwh"] or 0) > 0:
                 budget = row["energy_kwh"], each.energy
                 sides.setdefault(use_case, {})[model] = ComparisonSide(row, budget, accelerator_models(each.group.cells))
     for use_case, models in sorted(sides.items()):
@@ -210,7 +219,7 @@ def _better(models: Mapping[str, ComparisonSide], current: str) -> Iterable[Comp
             yield found
 
 
-def heads(store: Store, start_us: int, end_us: int, cut_us: int) -> tuple[tuple[str, str], ...]:
+def sealed_day_heads(store: Store, start_us: int, end_us: int, cut_us: int) -> tuple[tuple[str, str], ...]:
     """(day, digest over the chains' links of that day) of the sealed days of a period, as they were at an instant."""
     target = table(schema.Sealed)
     inside = (target.c.day >= start_us // US_PER_DAY) & (target.c.day <= (end_us - 1) // US_PER_DAY)
@@ -229,7 +238,7 @@ def heads(store: Store, start_us: int, end_us: int, cut_us: int) -> tuple[tuple[
     )
 
 
-def inputs(store: Store, start_us: int, end_us: int) -> str:
+def inputs_fingerprint(store: Store, start_us: int, end_us: int) -> str:
     """The same for stores in which the days of a period were computed from the same readings, requests, facts and factors."""
     target = table(schema.Shard)
     inside = (target.c.day >= start_us // US_PER_DAY) & (target.c.day <= (end_us - 1) // US_PER_DAY)
@@ -239,7 +248,7 @@ def inputs(store: Store, start_us: int, end_us: int) -> str:
     return hashlib.sha256(repr(marks).encode()).hexdigest()
 
 
-def identity(store: Store) -> str:
+def store_identity(store: Store) -> str:
     """A store and its clones have one; two stores have two."""
     target = table(schema.Batch)
     with store.read() as connection:

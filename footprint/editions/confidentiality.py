@@ -8,24 +8,24 @@ from dataclasses import replace
 from footprint.calendar.periods import parse_period
 from footprint.config import Config
 from footprint.disclosure.primary_suppression import Reason
-from footprint.editions.edition_data import KEPT_NAMES, EditionData, SuppressionSummary, Where
-from footprint.editions.protected_cells import Protected, protected
+from footprint.editions.edition_data import RESERVED_NAMES, EditionData, SuppressionSummary, Where
+from footprint.editions.protected_cells import ProtectedCells, protect_period
 from footprint.editions.release_context import ReleaseContext
 from footprint.impact.factor_book import FactorBook
 from footprint.storage.database import Store
 
-PERSONAL = frozenset({"service", "use_case", "charter", "model"})
+PERSONAL_COLUMNS = frozenset({"service", "use_case", "charter", "model"})
 
 
 class SuppressedCells:
     """Statuses of the cells of an edition's periods; a cell that nobody decided on is confidential."""
 
-    def __init__(self, config: Config, facts: EditionData, decided: Mapping[str, Protected]) -> None:
+    def __init__(self, config: Config, facts: EditionData, decided: Mapping[str, ProtectedCells]) -> None:
         self._config, self._facts, self._decided = config, facts, decided
 
     def __call__(self, where: Where, period: str) -> bool:
         cell = dict(where)
-        if not set(cell) & PERSONAL:
+        if not set(cell) & PERSONAL_COLUMNS:
             return False
         found = self._decided.get(period)
         if found is None:
@@ -40,26 +40,27 @@ class SuppressedCells:
         services = self._config.services_of_model(cell["model"])
         return not services or any(not found.shows(period, service, use_case) for service in sorted(services))
 
-    def _charter_hides(self, found: Protected, period: str, status: str) -> bool:
+    def _charter_hides(self, found: ProtectedCells, period: str, status: str) -> bool:
         """A status is shown where every use of it is: the sum of all but one would tell that one."""
         start, end = parse_period(period).bounds_us(self._config.timezone)
-        uses = {name for (name,) in self._facts.uses.get(period, {}) if name not in KEPT_NAMES}
+        uses = {name for (name,) in self._facts.uses.get(period, {}) if name not in RESERVED_NAMES}
         mine = {name for name in uses if status in {self._config.charter_at(name, at) for at in (start, end - 1)}}
         return any(not found.shows(period, "", name) for name in mine)
 
 
-def _nothing(found: Protected, period: str, use_case: str) -> bool:
+def _nothing(found: ProtectedCells, period: str, use_case: str) -> bool:
     """Whether a period that was decided on has no idle, or no unattributed energy: that is unknown to it, and no secret."""
-    return use_case in KEPT_NAMES and (period, "", "") in found.cells and (period, "", use_case) not in found.cells
+    return use_case in RESERVED_NAMES and (period, "", "") in found.cells and (period, "", use_case) not in found.cells
 
 
-def protect(
+def suppress_cells(
     store: Store, config: Config, context: ReleaseContext, facts: EditionData, now_us: int, book: FactorBook | None = None
 ) -> EditionData:
     """The same facts, knowing what they may not show."""
     periods = sorted({*facts.uses, *facts.charters, *facts.pairs, str(facts.period)})
     decided = {
-        period: protected(store, config, period, now_us, known=context.shown, kept=context.kept, book=book) for period in periods
+        period: protect_period(store, config, period, now_us, known=context.shown, kept=context.kept, book=book)
+        for period in periods
     }
     mine = decided[str(facts.period)]
     counts = mine.counts([str(facts.period)])

@@ -142,7 +142,7 @@ State = Literal["final", "provisional", "missing", "suppressed"]
 
 
 @dataclass(frozen=True, slots=True)
-class MainPoint:
+class MonthPoint:
     """One month of a trend; missing months have no value, and the line leaves a gap."""
 
     month: str  # 2026-07
@@ -172,7 +172,7 @@ class Trend:
     """A line with its band by month; ``breaks`` are (month from which on, name before, name after) of method versions."""
 
     unit: str
-    points: tuple[MainPoint, ...]
+    points: tuple[MonthPoint, ...]
     breaks: tuple[tuple[str, str, str], ...] = ()
     happenings: tuple[EditionEvent, ...] = ()
     kind: Literal["trend"] = "trend"

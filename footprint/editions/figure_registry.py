@@ -11,13 +11,13 @@ from footprint.editions.document import Figure, Flag, Letter, Text
 from footprint.editions.edition_data import EditionData, IndicatorRow, Where
 from footprint.editions.indicators import Measure
 
-FLAG_BELOW, PUBLISH_FROM = 0.80, 0.50  # of coverage: below, a figure is flagged; below, it is not published
-ESTIMATED: tuple[Letter, ...] = ("C", "D")
+MIN_UNFLAGGED_COVERAGE, MIN_PUBLISHED_COVERAGE = 0.80, 0.50  # of coverage: below, a figure is flagged; below, it is not published
+ESTIMATED_QUALITIES: tuple[Letter, ...] = ("C", "D")
 ESTIMATED_SHARE = 0.5
 DECIMALS = 3
 
 
-class FigureBook:
+class FigureRegistry:
     """The figures of one edition in the making; a key says what a figure is, and keeps its number from version to version."""
 
     def __init__(self, facts: EditionData) -> None:
@@ -105,7 +105,7 @@ class FigureBook:
             formula=f"{measure.indicator}({now}) / {measure.indicator}({base}) - 1",
         )
         mine = self._judged(blank, after, told)
-        if base_is_bad(before) or self.facts.hidden(where, str(base)):
+        if is_coverage_too_low(before) or self.facts.hidden(where, str(base)):
             confidential = self.facts.hidden(where, str(base))
             mine = without_value(mine, "c" if confidential else "x")
         return self.add(f"{self.key(measure.indicator, now, where)}|change|{self.offset(base)}", mine)
@@ -187,15 +187,15 @@ class FigureBook:
         )
         if self.facts.hidden(blank.where, blank.period):
             return without_value(known, "c")
-        if told is None or base_is_bad(asked):
+        if told is None or is_coverage_too_low(asked):
             return without_value(known, "x")
         flags: list[Flag] = []
         provisional = row["status"] == "provisional"
-        if known.quality in ESTIMATED:
+        if known.quality in ESTIMATED_QUALITIES:
             flags.append("e")
         if provisional:
             flags.append("p")
-        if row["coverage"] is not None and row["coverage"] < FLAG_BELOW:
+        if row["coverage"] is not None and row["coverage"] < MIN_UNFLAGGED_COVERAGE:
             flags.append("u")
         value, low, high = told
         bounded = low is not None and high is not None and (low, high) != (value, value)
@@ -205,14 +205,14 @@ class FigureBook:
             low=low if bounded else None,
             high=high if bounded else None,
             flags=tuple(flags),
-            obs_status="P" if provisional else "E" if known.quality in ESTIMATED else "U" if "u" in flags else "A",
+            obs_status="P" if provisional else "E" if known.quality in ESTIMATED_QUALITIES else "U" if "u" in flags else "A",
         )
 
 
-def base_is_bad(asked: IndicatorRow | None) -> bool:
+def is_coverage_too_low(asked: IndicatorRow | None) -> bool:
     """Whether so little of a row was covered that it is not published."""
     coverage = None if asked is None else asked.row["coverage"]
-    return coverage is not None and coverage < PUBLISH_FROM
+    return coverage is not None and coverage < MIN_PUBLISHED_COVERAGE
 
 
 def without_value(figure: Figure, flag: Flag) -> Figure:

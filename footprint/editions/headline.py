@@ -6,7 +6,7 @@ from footprint.editions.document import Edition, Figure
 from footprint.i18n.formatting import format_estimate, format_percent
 
 
-def headline_of(edition: Edition, language: str) -> str:
+def headline_text(edition: Edition, language: str) -> str:
     """The finding in one line."""
     sentence = edition.headline
     values = {name: _shown(edition.figure(ref.figure), language) for name, ref in sentence.refs.items()}

@@ -12,9 +12,9 @@ from footprint.editions.document import Text
 from footprint.editions.edition_data import IndicatorRow
 from footprint.editions.texts import tr
 from footprint.i18n.formatting import energy_unit, mass_unit
-from footprint.impact.uncertainty import Budget, ratio_of
+from footprint.impact.uncertainty import UncertaintyBudget, ratio_estimate
 
-Told = tuple[float, float | None, float | None]  # value, low, high
+BoundedValue = tuple[float, float | None, float | None]  # value, low, high
 PUE = ("pue ",)
 _PER = 1000
 
@@ -27,7 +27,7 @@ class Measure:
     label: Text
     unit: str
     formula: str
-    of: Callable[[IndicatorRow], Told | None]
+    of: Callable[[IndicatorRow], BoundedValue | None]
     ratio: Callable[[IndicatorRow, IndicatorRow], Estimate | None]  # (before, after)
     kind: Literal["level", "ratio", "count"] = "level"
     shown: Callable[[float], tuple[float, str]] | None = None
@@ -40,12 +40,12 @@ class Measure:
 
 
 def ratio_with_gaps(
-    before: IndicatorRow, after: IndicatorRow, values: tuple[float, float], budgets: tuple[Budget, Budget]
+    before: IndicatorRow, after: IndicatorRow, values: tuple[float, float], budgets: tuple[UncertaintyBudget, UncertaintyBudget]
 ) -> Estimate | None:
     """after / before; what was not read in one of the two widens its side, for it can only be more."""
     if values[0] <= 0 or values[1] <= 0:
         return None
-    found = ratio_of(values[0], budgets[0], values[1], budgets[1])
+    found = ratio_estimate(values[0], budgets[0], values[1], budgets[1])
     low = ((found.value - found.low) ** 2 + (found.value * before.gap) ** 2) ** 0.5
     high = ((found.high - found.value) ** 2 + (found.value * after.gap) ** 2) ** 0.5
     return Estimate(found.value, max(found.value - low, 0.0), found.value + high)
@@ -62,12 +62,12 @@ def _grams_ratio(before: IndicatorRow, after: IndicatorRow) -> Estimate | None:
     return None if None in values else ratio_with_gaps(before, after, values, (before.grams, after.grams))
 
 
-def _energy(asked: IndicatorRow) -> Told | None:
+def _energy(asked: IndicatorRow) -> BoundedValue | None:
     row = asked.row
     return None if row["energy_kwh"] is None else (row["energy_kwh"], row["energy_low_kwh"], row["energy_high_kwh"])
 
 
-def _grams(asked: IndicatorRow) -> Told | None:
+def _grams(asked: IndicatorRow) -> BoundedValue | None:
     row = asked.row
     return (
         None
@@ -76,12 +76,12 @@ def _grams(asked: IndicatorRow) -> Told | None:
     )
 
 
-def _it_budget(asked: IndicatorRow) -> Budget:
+def _it_budget(asked: IndicatorRow) -> UncertaintyBudget:
     whole = asked.row["energy_kwh"]
-    return asked.energy.part(asked.it_kwh / whole if whole else 1.0, without=PUE)
+    return asked.energy.filtered(asked.it_kwh / whole if whole else 1.0, without=PUE)
 
 
-def _it(asked: IndicatorRow) -> Told | None:
+def _it(asked: IndicatorRow) -> BoundedValue | None:
     if asked.row["energy_kwh"] is None:
         return None
     value = asked.it_kwh
@@ -95,7 +95,7 @@ def _it_ratio(before: IndicatorRow, after: IndicatorRow) -> Estimate | None:
     return ratio_with_gaps(before, after, (before.it_kwh, after.it_kwh), (_it_budget(before), _it_budget(after)))
 
 
-def _market(asked: IndicatorRow) -> Told | None:
+def _market(asked: IndicatorRow) -> BoundedValue | None:
     """The contract's factor is taken as it is: what is not known of it is not known of the energy."""
     grams, energy = asked.row["co2e_market_g"], _energy(asked)
     if grams is None or energy is None or energy[1] is None or energy[2] is None:
@@ -117,13 +117,13 @@ def _market_ratio(before: IndicatorRow, after: IndicatorRow) -> Estimate | None:
     return _scaled(energy_ratio(before, after), factor(before), factor(after))
 
 
-def _embodied_budget(grams: float) -> Budget:
-    found = Budget()
+def _embodied_budget(grams: float) -> UncertaintyBudget:
+    found = UncertaintyBudget()
     found.add("factor embodied", grams, assumption("embodied_server"))
     return found
 
 
-def _embodied(asked: IndicatorRow) -> Told | None:
+def _embodied(asked: IndicatorRow) -> BoundedValue | None:
     grams = asked.row["embodied_g"]
     if grams is None:
         return None
@@ -135,15 +135,15 @@ def _embodied_ratio(before: IndicatorRow, after: IndicatorRow) -> Estimate | Non
     values = before.row["embodied_g"], after.row["embodied_g"]
     if not values[0] or not values[1]:
         return None
-    return ratio_of(values[0], _embodied_budget(values[0]), values[1], _embodied_budget(values[1]))
+    return ratio_estimate(values[0], _embodied_budget(values[0]), values[1], _embodied_budget(values[1]))
 
 
 def _counted(
     column: str,
-) -> tuple[Callable[[IndicatorRow], Told | None], Callable[[IndicatorRow, IndicatorRow], Estimate | None]]:
+) -> tuple[Callable[[IndicatorRow], BoundedValue | None], Callable[[IndicatorRow, IndicatorRow], Estimate | None]]:
     """Counts are exact: gateways counted them."""
 
-    def of(asked: IndicatorRow) -> Told | None:
+    def of(asked: IndicatorRow) -> BoundedValue | None:
         value = asked.row[column]
         return None if value is None else (float(value), None, None)
 
@@ -154,10 +154,12 @@ def _counted(
     return of, ratio
 
 
-def _per(column: str) -> tuple[Callable[[IndicatorRow], Told | None], Callable[[IndicatorRow, IndicatorRow], Estimate | None]]:
+def _per(
+    column: str,
+) -> tuple[Callable[[IndicatorRow], BoundedValue | None], Callable[[IndicatorRow, IndicatorRow], Estimate | None]]:
     """Energy over a thousand of what was counted."""
 
-    def of(asked: IndicatorRow) -> Told | None:
+    def of(asked: IndicatorRow) -> BoundedValue | None:
         energy, count = _energy(asked), asked.row[column]
         if energy is None or not count or energy[1] is None or energy[2] is None:
             return None
@@ -252,4 +254,4 @@ PER_TOKENS = Measure(
     *_per("output_tokens"),
     kind="ratio",
 )
-KEY: tuple[Measure, ...] = (ENERGY, IT_ENERGY, LOCATION, MARKET, EMBODIED, REQUESTS, TOKENS, PER_REQUESTS)
+KEY_MEASURES: tuple[Measure, ...] = (ENERGY, IT_ENERGY, LOCATION, MARKET, EMBODIED, REQUESTS, TOKENS, PER_REQUESTS)

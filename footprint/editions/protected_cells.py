@@ -15,7 +15,7 @@ from sqlalchemy import select
 from footprint.calendar.periods import MONTHS_PER_PERIOD, Period, parse_period, period_at
 from footprint.config import Config
 from footprint.core.timestamps import parse_instant
-from footprint.disclosure.primary_suppression import Cell, Key, Rules, Status
+from footprint.disclosure.primary_suppression import Cell, Key, Status, SuppressionRules
 from footprint.disclosure.secondary_suppression import Protection, protect
 from footprint.figures import Query, run_query
 from footprint.impact.factor_book import FactorBook
@@ -24,14 +24,14 @@ from footprint.storage import schema
 from footprint.storage.database import Store, table
 
 # What is held against attack: every amount that adds up. Other figures of a cell are made of these and share its status.
-MEASURES = ("requests", "input_tokens", "output_tokens", "energy_kwh", "co2e_location_g", "embodied_g", "water_l")
-FULL = "energy_full_kwh"  # energy_kwh of the view in which idle energy is spread over use cases
-OTHER = "(other)"
+ADDITIVE_MEASURES = ("requests", "input_tokens", "output_tokens", "energy_kwh", "co2e_location_g", "embodied_g", "water_l")
+FULL_ENERGY = "energy_full_kwh"  # energy_kwh of the view in which idle energy is spread over use cases
+OTHER_USE_CASES = "(other)"
 _QUARTER, _YEAR = MONTHS_PER_PERIOD["quarter"], MONTHS_PER_PERIOD["year"]
 
 
 @dataclass(frozen=True, slots=True)
-class UserCounts:
+class DisclosureCounts:
     """What a confidentiality box tells. ``merged`` are sums of hidden cells that a reader can form, shown as other uses."""
 
     shown: int
@@ -43,11 +43,11 @@ class UserCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class Protected:
+class ProtectedCells:
     """Statuses of the cells of a period and of everything it is made of; ``cells`` by key."""
 
     period: str
-    rules: Rules
+    rules: SuppressionRules
     protection: Protection
     cells: Mapping[Key, Cell]
 
@@ -75,15 +75,15 @@ class Protected:
             for measure, amount in part.amounts.items():
                 amounts[measure] += amount
         users = max((part.users or 0 for part in parts), default=0)
-        return Cell(period, service, OTHER, users, None, None, dict(amounts))
+        return Cell(period, service, OTHER_USE_CASES, users, None, None, dict(amounts))
 
-    def counts(self, periods: Collection[str] = ()) -> UserCounts:
+    def counts(self, periods: Collection[str] = ()) -> DisclosureCounts:
         """For the confidentiality box: of these periods, or of all."""
         statuses = {key: s for key, s in self.protection.statuses.items() if not periods or key[0] in periods}
         shown = [self.cells[key] for key, status in statuses.items() if status is Status.PUBLIC]
         users = [cell.users for cell in shown if cell.users and not cell.by_nature and (cell.service or cell.use_case)]
         merged = {key[:2] for key in statuses if self.others(*key[:2]) is not None}
-        return UserCounts(
+        return DisclosureCounts(
             len(shown),
             sum(s is Status.PRIMARY for s in statuses.values()),
             sum(s is Status.SECONDARY for s in statuses.values()),
@@ -93,13 +93,13 @@ class Protected:
         )
 
 
-def rules_of(config: Config) -> Rules:
+def disclosure_rules(config: Config) -> SuppressionRules:
     """The rules that a configuration declares."""
     declared = config.disclosure
-    return Rules(declared.min_users, declared.dominance, declared.min_teams or None)
+    return SuppressionRules(declared.min_users, declared.dominance, declared.min_teams or None)
 
 
-def protected(
+def protect_period(
     store: Store,
     config: Config,
     period: str,
@@ -108,7 +108,7 @@ def protected(
     known: Collection[Key] = (),
     kept: Collection[Key] = (),
     book: FactorBook | None = None,
-) -> Protected:
+) -> ProtectedCells:
     """What may be shown of a month, quarter or year, and of the quarters and months that it is made of.
 
     A month is decided with its quarter. ``known`` are cells that were published before, ``kept`` those that were hidden then
@@ -121,7 +121,7 @@ def protected(
     """
     asked = parse_period(period)
     around = asked if asked.length == _YEAR else period_at(asked.bounds_us(config.timezone)[0], config.timezone, _QUARTER)
-    rules = rules_of(config)
+    rules = disclosure_rules(config)
     cells = _cells(store, config, around, now_us, book)
     shown, hidden = set(known), set(kept)
     if around.length == _YEAR:
@@ -131,7 +131,7 @@ def protected(
             hidden |= own.hidden() - shown
             shown |= own.statuses.keys() - own.hidden()
     found = protect(cells, rules, shown, hidden)
-    return Protected(period, rules, found, {cell.key: cell for cell in cells})
+    return ProtectedCells(period, rules, found, {cell.key: cell for cell in cells})
 
 
 def _cells(store: Store, config: Config, around: Period, now_us: int, book: FactorBook | None) -> list[Cell]:
@@ -143,7 +143,7 @@ def _cells(store: Store, config: Config, around: Period, now_us: int, book: Fact
     whole = {str(quarter): _above(quarter, around, end_us <= now_us) for quarter in quarters}
     amounts: dict[Key, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     to_us = quarters[-1].bounds_us(config.timezone)[1]
-    for view, measures in (("active", {name: name for name in MEASURES}), ("full", {"energy_kwh": FULL})):
+    for view, measures in (("active", {name: name for name in ADDITIVE_MEASURES}), ("full", {"energy_kwh": FULL_ENERGY})):
         question = Query(("service", "use_case"), "month", start_us, to_us, view=view)
         for row in run_query(store, config, question, now_us, book).rows:
             month = period_at(parse_instant(row["period_start"]), config.timezone, 1)
@@ -152,7 +152,7 @@ def _cells(store: Store, config: Config, around: Period, now_us: int, book: Fact
                 for column, measure in measures.items():
                     amounts[key][measure] += float(row[column] or 0)
     told = _users(store, {key[0] for key in amounts})
-    names = (*MEASURES, FULL)
+    names = (*ADDITIVE_MEASURES, FULL_ENERGY)
     return [_cell(key, told.get(key), {name: found.get(name, 0.0) for name in names}) for key, found in sorted(amounts.items())]
 
 

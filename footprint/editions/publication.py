@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 
 from footprint.calendar.periods import Period, parse_period
 from footprint.config import Config
@@ -13,28 +12,37 @@ from footprint.config.models import Annotation
 from footprint.core.records import FootprintError
 from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_DAY, US_PER_S
+from footprint.core.version import VERSION
 from footprint.editions import publications_page
 from footprint.editions.builder import build
-from footprint.editions.collect import gather
+from footprint.editions.collect import collect_data
 from footprint.editions.committee_decisions import read_decisions
-from footprint.editions.confidentiality import protect
-from footprint.editions.diff import diff_csv, differences, matters
+from footprint.editions.confidentiality import suppress_cells
+from footprint.editions.diff import compare_with_published, diff_csv, is_significant
 from footprint.editions.document import Edition, Figure
 from footprint.editions.edition_data import EditionData
-from footprint.editions.figure_registry import PUBLISH_FROM
-from footprint.editions.indicators import KEY
+from footprint.editions.figure_registry import MIN_PUBLISHED_COVERAGE
+from footprint.editions.indicators import KEY_MEASURES
 from footprint.editions.published_cells import previously_published_cells
 from footprint.editions.release_calendar import release_date
 from footprint.editions.release_context import Bounds, ReleaseContext, ReleasedVersion, Status
-from footprint.editions.render import REPORT, files_of
-from footprint.editions.repository import SUMS, PublishedEdition, folder_of, published_editions, save, shelf_of, write_files
+from footprint.editions.render import render_files
+from footprint.editions.repository import (
+    CHECKSUMS_FILE,
+    PublishedEdition,
+    edition_folder,
+    edition_store,
+    published_editions,
+    save,
+    write_files,
+)
 from footprint.editions.revision_evidence import Evidence, changes_between, evidence_of
 from footprint.editions.serialization import from_json, to_json
 from footprint.ledger.minisign import sign
 from footprint.storage.database import Store
 
-DIFF = "diff.csv"
-KINDS = ("routine", "major", "unscheduled")
+DIFF_FILE = "diff.csv"
+REVISION_KINDS = ("routine", "major", "unscheduled")
 SUM_TOLERANCE = 1e-9  # relative: parts and whole
 
 
@@ -55,7 +63,7 @@ class Draft:
     figures: Mapping[str, Figure]
 
 
-def draft(store: Store, config: Config, period: str, now_us: int, context: ReleaseContext | None = None) -> Draft:
+def draft_edition(store: Store, config: Config, period: str, now_us: int, context: ReleaseContext | None = None) -> Draft:
     """The edition of a period as the ledger has it now.
 
     Raises
@@ -65,13 +73,13 @@ def draft(store: Store, config: Config, period: str, now_us: int, context: Relea
     BadPeriod
         If it has no such name.
     """
-    told = context or context_of(store, config, parse_period(period), now_us)
-    facts = protect(store, config, told, gather(store, config, told, now_us), told.cut_us)
+    told = context or release_context(store, config, parse_period(period), now_us)
+    facts = suppress_cells(store, config, told, collect_data(store, config, told, now_us), told.cut_us)
     edition, book = build(facts)
     return Draft(edition, facts, book.keys())
 
 
-def context_of(store: Store, config: Config, period: Period, now_us: int) -> ReleaseContext:
+def release_context(store: Store, config: Config, period: Period, now_us: int) -> ReleaseContext:
     """What the edition of a period would say besides the ledger, as a draft of its next version."""
     published = published_editions(store)
     mine = [each for each in published if each.period == str(period)]
@@ -81,7 +89,7 @@ def context_of(store: Store, config: Config, period: Period, now_us: int) -> Rel
         period=str(period),
         version=len(mine) + 1,
         cut_us=now_us,
-        code_version=version("footprint"),
+        code_version=VERSION,
         final_on=release_date(config, period, config.editions.final_day),
         next_release=release_date(config, period.shifted(1), config.editions.provisional_day),
         numbers=_numbers(before[-1]) if before else {},
@@ -111,7 +119,7 @@ def _vintage(published: PublishedEdition) -> ReleasedVersion:
     """What the next editions need of one: its key figures."""
     edition = from_json(published.report)
     length = parse_period(published.period).length
-    wanted = {f"{measure.indicator}||+0m{length}" for measure in KEY}
+    wanted = {f"{measure.indicator}||+0m{length}" for measure in KEY_MEASURES}
     figures: dict[str, Bounds] = {}
     for key, identity in published.figures.items():
         if key in wanted:
@@ -140,7 +148,7 @@ def _delays(config: Config, published: Sequence[PublishedEdition]) -> Iterable[t
             yield each.name, config.editions.provisional_day, (each.released_us - end) // US_PER_DAY + 1
 
 
-def publish(
+def publish_edition(
     store: Store,
     config: Config,
     period: str,
@@ -164,8 +172,8 @@ def publish(
     NoData
         If the ledger holds nothing of the period.
     """
-    if kind and kind not in KINDS:
-        raise NotPublishable(f"kind {kind!r} is not known; it may be {', '.join(KINDS)}")
+    if kind and kind not in REVISION_KINDS:
+        raise NotPublishable(f"kind {kind!r} is not known; it may be {', '.join(REVISION_KINDS)}")
     if kind == "unscheduled" and not reason:
         raise NotPublishable("an unscheduled revision says what was wrong: --reason …")
     now_us -= now_us % US_PER_S
@@ -174,7 +182,7 @@ def publish(
         earlier = published_editions(store, str(named))
         for each in earlier:
             restore_files(config, each)
-        first = draft(store, config, period, now_us)
+        first = draft_edition(store, config, period, now_us)
         check_publishable(first, now_us, accepted)
         start, end = named.bounds_us(config.timezone)
         evidence = evidence_of(store, config, start, end, first.edition.basis.method_version)
@@ -182,9 +190,11 @@ def publish(
         exposed = first.facts.box is not None and bool(first.facts.box.exposed)
         context = replace(context, accepted=accepted.strip() if exposed else "")
         edition, book = build(replace(first.facts, context=context))
-        files = files_of(edition)
+        files = render_files(edition)
         if earlier:
-            files[DIFF] = diff_csv(differences(earlier[-1], edition, {key: f.id for key, f in book.keys().items()}))
+            files[DIFF_FILE] = diff_csv(
+                compare_with_published(earlier[-1], edition, {key: f.id for key, f in book.keys().items()})
+            )
         found = PublishedEdition(
             str(named),
             context.version,
@@ -202,8 +212,13 @@ def publish(
         )
         # In SQL first: should the files be cut off, the next run writes the same ones.
         save(store, found)
-        write_files(shelf_of(config), found.period, found.version, {**files, SUMS: found.sums(), **_signature(config, found)})
-        publications_page.write(store, config, now_us)
+        write_files(
+            edition_store(config),
+            found.period,
+            found.version,
+            {**files, CHECKSUMS_FILE: found.sums(), **_signature(config, found)},
+        )
+        publications_page.write_pages(store, config, now_us)
         return found
 
 
@@ -211,7 +226,7 @@ def _signature(config: Config, published: PublishedEdition) -> dict[str, bytes]:
     """The signature of a version's SHA256SUMS, where a key is configured; it stands beside what it signs."""
     if not config.signing_key:
         return {}
-    return {f"{SUMS}.minisig": sign(published.sums(), config.signing_key, f"footprint edition {published.name}")}
+    return {f"{CHECKSUMS_FILE}.minisig": sign(published.sums(), config.signing_key, f"footprint edition {published.name}")}
 
 
 def _digests(files: Mapping[str, bytes]) -> dict[str, str]:
@@ -220,13 +235,13 @@ def _digests(files: Mapping[str, bytes]) -> dict[str, str]:
 
 def restore_files(config: Config, published: PublishedEdition) -> None:
     """Write the files of a published version that a shelf lacks, from what SQL kept of it."""
-    vault = shelf_of(config)
-    if vault.exists(f"{folder_of(published.period, published.version)}/{SUMS}"):
+    vault = edition_store(config)
+    if vault.exists(f"{edition_folder(published.period, published.version)}/{CHECKSUMS_FILE}"):
         return
-    files = files_of(from_json(published.report))
+    files = render_files(from_json(published.report))
     # What another release of the program would draw otherwise is not what was published.
     same = {name: raw for name, raw in files.items() if published.files.get(name) == hashlib.sha256(raw).hexdigest()}
-    write_files(vault, published.period, published.version, {**same, SUMS: published.sums()})
+    write_files(vault, published.period, published.version, {**same, CHECKSUMS_FILE: published.sums()})
 
 
 def check_publishable(found: Draft, now_us: int, accepted: str = "") -> None:
@@ -242,9 +257,9 @@ def check_publishable(found: Draft, now_us: int, accepted: str = "") -> None:
         faults.append(f"{facts.period} is not over yet")
     faults += [f"the balance of {row['host']} does not close: {row['reason']}" for row in facts.closure if not row["closes"]]
     row = facts.now.row
-    if row["coverage"] is None or row["coverage"] < PUBLISH_FROM:
+    if row["coverage"] is None or row["coverage"] < MIN_PUBLISHED_COVERAGE:
         told = "unknown" if row["coverage"] is None else f"{row['coverage']:.1%}"
-        faults.append(f"coverage is {told}, and under {PUBLISH_FROM:.0%} nothing is published")
+        faults.append(f"coverage is {told}, and under {MIN_PUBLISHED_COVERAGE:.0%} nothing is published")
     if row["status"] == "provisional":
         faults.append("days of the period are computed provisionally: footprint aggregate once they are closed")
     faults += _sums(facts)
@@ -287,13 +302,13 @@ def _to_release(
     if not earlier:
         return base
     last = earlier[-1]
-    told = differences(last, found.edition, {key: figure.id for key, figure in found.figures.items()})
+    told = compare_with_published(last, found.edition, {key: figure.id for key, figure in found.figures.items()})
     if last.status in ("final", "revised"):
         status = "revised"
     settled = status == "final" and last.status == "provisional"
     if not told and not settled:
         raise NothingChanged(f"nothing changed since {last.name}: every figure is the same")
-    if told and not settled and not anyway and not any(matters(each) for each in told):
+    if told and not settled and not anyway and not any(is_significant(each) for each in told):
         most = max(abs(each.relative or 0.0) for each in told)
         raise NothingChanged(
             f"no figure changed since {last.name} by more than 2 % or half of its interval's half-width (at most {most:.2%}): "
@@ -302,17 +317,3 @@ def _to_release(
     changes = changes_between(last.evidence, evidence)
     found_kind = kind or ("major" if any(each.cause == "method" for each in changes) else "routine")
     return replace(base, status=status, kind=found_kind if told else "", changes=changes)
-
-
-__all__ = [
-    "DIFF",
-    "REPORT",
-    "Draft",
-    "NotPublishable",
-    "NothingChanged",
-    "check_publishable",
-    "context_of",
-    "draft",
-    "publish",
-    "restore_files",
-]

@@ -28,7 +28,7 @@ def previously_published_cells(published: Iterable[PublishedEdition]) -> tuple[t
     return tuple(sorted(shown)), tuple(sorted(kept - shown))
 
 
-def releases(store: Store) -> tuple[int, int | None]:
+def release_state(store: Store) -> tuple[int, int | None]:
     """How many versions were published, and when the last one was [µs]: what changes with every publication."""
     target = table(schema.PublishedEditionRow)
     with store.read() as connection:

@@ -23,7 +23,7 @@ from footprint.ledger.object_store import ObjectStore
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 
-SUMS = "SHA256SUMS"
+CHECKSUMS_FILE = "SHA256SUMS"
 LIST_COLUMNS = (
     "edition",
     "period",
@@ -97,12 +97,12 @@ class Release:
         return f"/editions/{self.period}/v{self.version}/{language}/report.html"
 
 
-def shelf_of(config: Config) -> ObjectStore:
+def edition_store(config: Config) -> ObjectStore:
     """Where published editions stand."""
     return ObjectStore(config.editions_url())
 
 
-def folder_of(period: str, version: int) -> str:
+def edition_folder(period: str, version: int) -> str:
     """Of a version, on the shelf."""
     return f"{period}/v{version}"
 
@@ -115,7 +115,7 @@ def write_files(vault: ObjectStore, period: str, version: int, files: Mapping[st
     ImmutableEdition
         If a file of that version holds something else: what was published never changes.
     """
-    folder = folder_of(period, version)
+    folder = edition_folder(period, version)
     for name, raw in sorted(files.items()):
         place = f"{folder}/{name}"
         if not vault.exists(place):
@@ -159,7 +159,7 @@ def published_editions(store: Store, period: str | None = None) -> list[Publishe
         return [_published(row) for row in connection.execute(asked)]
 
 
-def newest(store: Store, period: str) -> Release | None:
+def latest_release(store: Store, period: str) -> Release | None:
     """The last version of a period, without its content; None where none was published."""
     target = table(schema.PublishedEditionRow)
     asked = select(target.c.version, target.c.status).where(target.c.period == period).order_by(target.c.version.desc()).limit(1)

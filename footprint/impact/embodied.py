@@ -12,7 +12,7 @@ from footprint.core.assumptions import assumption
 from footprint.core.units import G_PER_KG, HOURS_PER_YEAR, S_PER_HOUR, UG_PER_G, US_PER_S
 from footprint.impact.factor_book import FactorBook
 
-ACCELERATOR = "embodied_accelerator_"
+ACCELERATOR_PREFIX = "embodied_accelerator_"
 
 
 def lifetime_s(lifetime_years: float | None) -> float:
@@ -35,7 +35,7 @@ def accelerator_kgco2e(model: str, book: FactorBook) -> float:
     named = [
         factor
         for factor in book.factors
-        if factor.kind.startswith(ACCELERATOR) and factor.kind.removeprefix(ACCELERATOR) in model.lower()
+        if factor.kind.startswith(ACCELERATOR_PREFIX) and factor.kind.removeprefix(ACCELERATOR_PREFIX) in model.lower()
     ]
     return named[-1].value if named else 0.0
 

@@ -72,7 +72,7 @@ class Factor:
         return assumption("factor_annual").scaled(self.value)
 
 
-def _order(factor: Factor) -> tuple[object, ...]:
+def _sort_key(factor: Factor) -> tuple[object, ...]:
     f = factor
     return f.kind, f.where, f.imported_us > 0, f.valid_from, f.imported_us, f.retrieved, f.bundle, f.source
 
@@ -81,7 +81,7 @@ class FactorBook:
     """All factors at hand; later rows of one kind and place take over from earlier ones, imported from shipped ones."""
 
     def __init__(self, factors: Iterable[Factor]) -> None:
-        self.factors = tuple(sorted(factors, key=_order))
+        self.factors = tuple(sorted(factors, key=_sort_key))
         self._by_place: dict[tuple[str, str], list[Factor]] = {}
         self._digest = ""
         for factor in self.factors:
@@ -146,13 +146,13 @@ def parse_factors(lines: Iterable[str], name: str, bundle: str, *, imported_us: 
     factors = []
     for row in reader:
         try:
-            factors.append(replace(_factor(row, bundle), imported_us=imported_us, sha256=sha256))
+            factors.append(replace(_parse_row(row, bundle), imported_us=imported_us, sha256=sha256))
         except (ValueError, TypeError) as bad:
             raise BadFactor(f"{name}:{reader.line_num}: {bad}") from None
     return factors
 
 
-def _factor(row: dict[str, str], bundle: str) -> Factor:
+def _parse_row(row: dict[str, str], bundle: str) -> Factor:
     for column in ("kind", "unit", "source", "licence", "retrieved"):
         if not row[column]:
             raise ValueError(f"{column} is empty; every factor states it")

@@ -16,11 +16,11 @@ from footprint.attribution.largest_remainder import Floats, Ints
 from footprint.core.timestamps import to_datetime
 from footprint.core.units import US_PER_HOUR
 
-MIN = 0.5  # of an hour that samples must cover
+MIN_HOUR_COVERAGE = 0.5  # of an hour that samples must cover
 
 
 @dataclass(frozen=True, slots=True)
-class Hours:
+class HourlyIntensity:
     """Intensity [g/kWh] of UTC hours, keyed by their first instant [µs]; ``filled`` where the month's mean stands in."""
 
     known: dict[int, float]
@@ -35,10 +35,10 @@ class Hours:
         return None if mean is None else (mean, True)
 
 
-def hours_of(start_us: Ints, g_per_kwh: Floats, length_us: Ints, zone: ZoneInfo) -> Hours:
+def hourly_intensity(start_us: Ints, g_per_kwh: Floats, length_us: Ints, zone: ZoneInfo) -> HourlyIntensity:
     """Hours from samples in order of time, each of which holds for its length or until the next; months are those of ``zone``."""
     if not len(start_us):
-        return Hours({}, {}, zone)
+        return HourlyIntensity({}, {}, zone)
     end = np.minimum(start_us + length_us, np.append(start_us[1:], start_us[-1] + length_us[-1]))
     seconds: dict[int, float] = {}
     amount: dict[int, float] = {}
@@ -50,11 +50,11 @@ def hours_of(start_us: Ints, g_per_kwh: Floats, length_us: Ints, zone: ZoneInfo)
             seconds[hour] = seconds.get(hour, 0.0) + part
             amount[hour] = amount.get(hour, 0.0) + part * value
             at += part
-    known = {hour: amount[hour] / seconds[hour] for hour in seconds if seconds[hour] >= MIN * US_PER_HOUR}
+    known = {hour: amount[hour] / seconds[hour] for hour in seconds if seconds[hour] >= MIN_HOUR_COVERAGE * US_PER_HOUR}
     by_month: dict[tuple[int, int], list[float]] = {}
     for hour, value in known.items():
         by_month.setdefault(_month(hour, zone), []).append(value)
-    return Hours(known, {month: float(np.mean(found)) for month, found in by_month.items()}, zone)
+    return HourlyIntensity(known, {month: float(np.mean(found)) for month, found in by_month.items()}, zone)
 
 
 def _month(hour_us: int, zone: ZoneInfo) -> tuple[int, int]:

@@ -23,7 +23,7 @@ from footprint.core.assumptions import assumption
 from footprint.core.estimate import Estimate
 from footprint.core.records import BadLine, ContextReading, EnergyReading, FootprintError, from_line, grade_of
 from footprint.core.units import J_PER_KWH, US_PER_S
-from footprint.impact.uncertainty import Budget
+from footprint.impact.uncertainty import UncertaintyBudget
 
 SAMPLES_PER_SECOND = 4
 BASELINE_S = 2.0
@@ -269,7 +269,7 @@ def energy_rows(readings: Sequence[EnergyReading], begin_us: int, end_us: int) -
         idle_w = (at_begin - at_first) / 1e6 / before_s if before_s > 0 else None
         grade = grade_of(source, counter=True)
         cause = f"gain {component} {grade}", energy, _gain(component, grade)
-        mine_alone = Budget()
+        mine_alone = UncertaintyBudget()
         mine_alone.add(*cause)
         low, high = mine_alone.interval(energy)
         causes.append((component, cause))
@@ -294,7 +294,7 @@ def energy_rows(readings: Sequence[EnergyReading], begin_us: int, end_us: int) -
     for name in ("energy_j", "idle_w", "above_idle_j"):
         total[name] = None if any(row[name] is None for row in parts) else sum(row[name] for row in parts)
     counted = {row["component"] for row in parts}
-    budget = Budget()
+    budget = UncertaintyBudget()
     for component, cause in causes:
         if component in counted:
             budget.add(*cause)

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 
 from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
-from footprint.attribution.step.features import READING
-from footprint.attribution.step.regression import ALL_NAMES, HELD_BY, IDLE, READ_BY, Windows
-from footprint.attribution.step.serialization import unpacked
+from footprint.attribution.step.features import PREFILL_FEATURES
+from footprint.attribution.step.regression import ALL_FEATURES, IDLE, PREFILL_PREFIX, UNTOKENED_PREFIX, FitWindows
+from footprint.attribution.step.serialization import load_statistics
 from footprint.config import Config
 from footprint.core.units import J_PER_KWH
 from footprint.figures.engine import run_query
@@ -63,11 +63,11 @@ _NOT_USE_CASES = (IDLE_NAME, UNATTRIBUTED_NAME)
 class _FittedDay:
     service: str
     host: str
-    windows: Windows
+    windows: FitWindows
     coefficients: dict[str, float]
 
     def column(self, name: str) -> NDArray[np.float64]:
-        return self.windows.features[:, ALL_NAMES.index(name)]
+        return self.windows.features[:, ALL_FEATURES.index(name)]
 
 
 def energy_by_step_size(store: Store, from_us: int | None, to_us: int | None) -> list[dict[str, Any]]:
@@ -135,11 +135,11 @@ def _prefill_shares(store: Store, from_us: int | None, to_us: int | None) -> dic
     sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
     for day in _fitted_days(store, from_us, to_us):
         for name, coefficient in day.coefficients.items():
-            if name in ALL_NAMES:
-                reads = ALL_NAMES.index(name) < READING
+            if name in ALL_FEATURES:
+                reads = ALL_FEATURES.index(name) < PREFILL_FEATURES
                 sums[day.service][reads] += coefficient * float(day.column(name).sum())
-            elif name.startswith(READ_BY) and name.removeprefix(READ_BY) in day.windows.keys:
-                column = day.windows.reading[:, day.windows.keys.index(name.removeprefix(READ_BY))]
+            elif name.startswith(PREFILL_PREFIX) and name.removeprefix(PREFILL_PREFIX) in day.windows.keys:
+                column = day.windows.reading[:, day.windows.keys.index(name.removeprefix(PREFILL_PREFIX))]
                 sums[day.service][1] += coefficient * float(column.sum())
     return {service: reads / (writes + reads) for service, (writes, reads) in sums.items() if writes + reads > 0}
 
@@ -149,7 +149,7 @@ def _fitted_days(store: Store, from_us: int | None, to_us: int | None) -> Iterat
     fits = {
         (f"{host}/step {service} ", day): (service, host, content["coefficients"])
         for service, host, day, content in stored_splits(store, from_us, to_us)
-        if content.get("coefficients") and not any(name.startswith(HELD_BY) for name in content["coefficients"])
+        if content.get("coefficients") and not any(name.startswith(UNTOKENED_PREFIX) for name in content["coefficients"])
     }
     if not fits:
         return
@@ -165,6 +165,6 @@ def _fitted_days(store: Store, from_us: int | None, to_us: int | None) -> Iterat
         # "host/step service device*share device*share": names may hold spaces, what follows them holds an asterisk.
         place = key[: key.index("*")].rpartition(" ")[0] + " " if "*" in key else ""
         found = fits.get((place, day))
-        statistics = unpacked(content) if found else None
+        statistics = load_statistics(content) if found else None
         if found and statistics is not None and len(statistics.windows):
             yield _FittedDay(found[0], found[1], statistics.windows, found[2])

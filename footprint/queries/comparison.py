@@ -17,7 +17,7 @@ from footprint.core.estimate import Estimate
 from footprint.core.records import FootprintError
 from footprint.figures.engine import open_result, run_query
 from footprint.figures.query import BadQuery, Query
-from footprint.impact.uncertainty import ratio_of
+from footprint.impact.uncertainty import ratio_estimate
 from footprint.queries.uncertainty_budget import energy_budget
 from footprint.storage.database import Store
 
@@ -129,7 +129,7 @@ def compare_sides(
     NotComparable
         If machines, method or mix of tokens differ, unless ``anyway``.
     """
-    raw = ratio_of(*a.budget, *b.budget)
+    raw = ratio_estimate(*a.budget, *b.budget)
     counts = [side.row[COUNT_COLUMNS[per]] for side in (a, b)]
     scale = counts[0] / counts[1]
     conditions = _conditions(a, b)

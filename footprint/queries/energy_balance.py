@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from footprint.aggregation.host_day import Host, grain_us
+from footprint.aggregation.host_day import HostAggregator, grain_us
 from footprint.aggregation.request_logs import ServiceLogs
 from footprint.attribution.shard import HOST_DEVICE, IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.config import Config
@@ -141,7 +141,7 @@ def _stale_days(view: LedgerView, config: Config, book: FactorBook, start_us: in
     logs = ServiceLogs(view, config)
     found: dict[str, list[int]] = {}
     for name in sorted(view.streams()):
-        host = Host(view, config, book, logs, name)
+        host = HostAggregator(view, config, book, logs, name)
         days = [day for day in host.days() if start_us < (day + 1) * US_PER_DAY and day * US_PER_DAY < end_us]
         found[name] = [day for day in days if known.get((f"host {name}", day), "") != host.fingerprint(day)]
     return {name: days for name, days in found.items() if days}

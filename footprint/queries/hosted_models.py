@@ -10,7 +10,7 @@ from typing import Any
 from footprint.config import Config
 from footprint.figures.engine import run_query
 from footprint.figures.query import Query
-from footprint.impact.hosted import modelled
+from footprint.impact.hosted import estimate_hosted
 from footprint.storage.database import Store
 
 COLUMNS = (
@@ -56,7 +56,7 @@ def _row(name: str, row: dict[str, Any]) -> dict[str, Any]:
     found |= {"modelled_as": name, "quality": "C", "measured_kwh": row["energy_kwh"] or None}
     if row["output_tokens"] is None:
         return found  # the model knows nothing but tokens
-    said = modelled(name, row["requests"], row["output_tokens"])
+    said = estimate_hosted(name, row["requests"], row["output_tokens"])
     ratio = row["energy_kwh"] / said.energy_kwh.value if row["energy_kwh"] else None
     return found | {
         "modelled_kwh": said.energy_kwh.value,

@@ -12,7 +12,7 @@ from footprint.core.timestamps import format_instant
 from footprint.core.units import S_PER_HOUR, UJ_PER_KWH, US_PER_HOUR, US_PER_S
 from footprint.figures.energy_cells import load_bases
 from footprint.figures.query import BadQuery, Query
-from footprint.impact.hourly_intensity import Hours, hours_of
+from footprint.impact.hourly_intensity import HourlyIntensity, hourly_intensity
 from footprint.ledger.intensity_series import series_values
 from footprint.ledger.ledger_view import LedgerView
 from footprint.ledger.sources import SOURCES
@@ -59,7 +59,9 @@ def hourly_emissions(
         bases = load_bases(view, {int(row[1]) for row in found})
     zones = {basis.zone for basis in bases.values()}
     low, high = widen_to_months(start + min(shift_us, 0), end + max(shift_us, 0), config.timezone)
-    hours: dict[str, Hours] = {zone: hours_of(*series_values(store, series, zone, low, high), config.timezone) for zone in zones}
+    hours: dict[str, HourlyIntensity] = {
+        zone: hourly_intensity(*series_values(store, series, zone, low, high), config.timezone) for zone in zones
+    }
     periods = split_by_period(question.every, start, end, config.timezone)
     starts = [each[0] for each in periods]
     sums: dict[tuple[tuple[str, ...], int], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0, 0.0])

@@ -8,7 +8,7 @@ from typing import Any
 from footprint.config import Config
 from footprint.figures.engine import run_query
 from footprint.figures.query import Query
-from footprint.impact.indicators import Score
+from footprint.impact.indicators import Indicator
 from footprint.storage.database import Store
 
 COLUMNS = (
@@ -30,7 +30,7 @@ COLUMNS = (
 
 
 def indicator_rows(
-    store: Store, config: Config, question: Query, registry: Sequence[Score], language: str, now_us: int
+    store: Store, config: Config, question: Query, registry: Sequence[Indicator], language: str, now_us: int
 ) -> list[dict[str, Any]]:
     """One row a group, period and score; a value that cannot be computed is None."""
     chosen = 0 if language == "fr" else 1

@@ -14,8 +14,8 @@ from footprint.aggregation import METHOD_VERSION
 from footprint.figures.coverage import CoverageIndex
 from footprint.figures.row_metrics import energy_figures, impact_figures, quality_letter, requests_figures
 from footprint.impact.embodied import embodied_ug_per_s
-from footprint.impact.indicators import INVENTORY, SCORES
-from footprint.impact.uncertainty import Budget
+from footprint.impact.indicators import INDICATORS, INVENTORY
+from footprint.impact.uncertainty import UncertaintyBudget
 
 COLUMNS = ("figure", "label", "unit", "formula", "source", "words", "computed_by", "version")
 
@@ -87,7 +87,7 @@ METHODS: tuple[Method, ...] = (
                 "read widens towards high."
             ),
         ),
-        Budget.interval,
+        UncertaintyBudget.interval,
         "U = 2 u ; u² = somme sur les causes de (somme des c u)²",
     ),
     Method(
@@ -229,5 +229,5 @@ def method_rows(language: str) -> list[dict[str, Any]]:
             "computed_by": "footprint.impact.indicators",
             "version": score.version,
         }
-        for score in (*SCORES, *INVENTORY)
+        for score in (*INDICATORS, *INVENTORY)
     ]

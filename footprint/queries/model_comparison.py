@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from footprint.aggregation.request_logs import WASTED, keys_of
+from footprint.aggregation.request_logs import WASTED, request_keys
 from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.config import Config
 from footprint.core.estimate import Estimate
@@ -220,7 +220,7 @@ def _service_latencies(view: LedgerView, config: Config, question: Query, servic
         held = view.requests(service, begin, end)
         if not len(held):
             continue
-        keys, key = keys_of(view, config, service, held)
+        keys, key = request_keys(view, config, service, held)
         statuses = view.store.texts(view.connection, np.unique(held.status).tolist())
         failed = [number for number, text in statuses.items() if text in WASTED]
         chosen = (held.end_us > begin) & (held.end_us <= end) & (held.requests == 1) & ~np.isin(held.status, failed)

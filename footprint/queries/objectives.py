@@ -16,7 +16,7 @@ from footprint.config.objectives import Objective
 from footprint.core.estimate import Estimate
 from footprint.figures.engine import run_query
 from footprint.figures.query import Query
-from footprint.impact.uncertainty import ratio_of
+from footprint.impact.uncertainty import ratio_estimate
 from footprint.queries.uncertainty_budget import emissions_budget, energy_budget
 from footprint.storage.database import Store
 
@@ -156,6 +156,6 @@ def _metric_change(
     before, after = (ask(store, config, question, now_us) for question in questions)
     if before is None or after is None or min(before[0], after[0]) <= 0 or (per_request and not all(counts)):
         return None
-    ratio = ratio_of(*before, *after)
+    ratio = ratio_estimate(*before, *after)
     scale = counts[0] / counts[1] if per_request else 1.0
     return Estimate(*(scale * bound - 1 for bound in (ratio.value, ratio.low, ratio.high)))

@@ -10,7 +10,7 @@ from footprint.core.units import UJ_PER_KWH
 from footprint.figures.engine import open_result, total_of
 from footprint.figures.query import Query
 from footprint.figures.row_metrics import gap_allowance
-from footprint.impact.uncertainty import Budget, ratio_of
+from footprint.impact.uncertainty import UncertaintyBudget, ratio_estimate
 from footprint.storage.database import Store
 
 COLUMNS = ("period_start", "period_end", "energy_kwh", "cause", "low_kwh", "high_kwh", "share_of_variance")
@@ -60,30 +60,35 @@ def energy_change(store: Store, config: Config, before: Query, after: Query, now
     first, second = _group_budgets(store, config, before, now_us), _group_budgets(store, config, after, now_us)
     rows = []
     for names in sorted({*first, *second}):
-        (was, was_budget), (now, now_budget) = first.get(names, (0.0, Budget())), second.get(names, (0.0, Budget()))
+        (was, was_budget), (now, now_budget) = (
+            first.get(names, (0.0, UncertaintyBudget())),
+            second.get(names, (0.0, UncertaintyBudget())),
+        )
         row: dict[str, Any] = dict.fromkeys(CHANGE_COLUMNS)
         row |= dict(zip(after.group, names, strict=True))
         row |= {"before_kwh": was if names in first else None, "after_kwh": now if names in second else None}
         if was > 0 and now > 0:
-            ratio = ratio_of(was, was_budget, now, now_budget)
+            ratio = ratio_estimate(was, was_budget, now, now_budget)
             row |= {"ratio": ratio.value, "ratio_low": ratio.low, "ratio_high": ratio.high}
         rows.append(row)
     return rows
 
 
-def energy_budget(store: Store, config: Config, question: Query, now_us: int) -> tuple[float, Budget] | None:
+def energy_budget(store: Store, config: Config, question: Query, now_us: int) -> tuple[float, UncertaintyBudget] | None:
     """Energy [kWh] of a question without groups, with its uncertainty budget; None where there is none."""
     total = total_of(store, config, question, now_us)
     return None if total is None else (total.energy_kwh, total.energy)
 
 
-def emissions_budget(store: Store, config: Config, question: Query, now_us: int) -> tuple[float, Budget] | None:
+def emissions_budget(store: Store, config: Config, question: Query, now_us: int) -> tuple[float, UncertaintyBudget] | None:
     """Location-based emissions [g] of a question without groups, with their budget; None where a factor is missing."""
     total = total_of(store, config, question, now_us)
     return None if total is None or total.grams is None else (total.grams, total.emitted)
 
 
-def _group_budgets(store: Store, config: Config, question: Query, now_us: int) -> dict[tuple[str, ...], tuple[float, Budget]]:
+def _group_budgets(
+    store: Store, config: Config, question: Query, now_us: int
+) -> dict[tuple[str, ...], tuple[float, UncertaintyBudget]]:
     with open_result(store, config, question, now_us) as found:
         if found is None:
             return {}

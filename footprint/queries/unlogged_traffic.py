@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from footprint.attribution.energy_intervals import MIN_GAP_US, clip, counter_spans
+from footprint.attribution.energy_intervals import MIN_GAP_US, clip_to_windows, intervals_from_counter
 from footprint.config import Config
 from footprint.core.prometheus_metrics import SERVER_DEVICE_PREFIX
 from footprint.figures.engine import run_query
@@ -40,7 +40,7 @@ def served_counts(view: LedgerView, config: Config, from_us: int, to_us: int) ->
             model = stream.device.removeprefix(SERVER_DEVICE_PREFIX).partition("|")[0]
             serving = config.services_of_model(model)
             service = next(iter(serving)) if len(serving) == 1 else model
-            spans = clip(counter_spans(view.samples(stream.id, from_us, to_us), MIN_GAP_US), *window)
+            spans = clip_to_windows(intervals_from_counter(view.samples(stream.id, from_us, to_us), MIN_GAP_US), *window)
             measure = _MEASURE_BY_QUANTITY[stream.quantity]
             found[service][measure] = found[service].get(measure, 0) + int(spans.energy_uj.sum())
     return dict(found)

@@ -20,7 +20,7 @@ from footprint.figures.query import BadQuery, Query
 from footprint.figures.row_metrics import added_by_uplift, budgets
 from footprint.impact.factor_book import FactorBook
 from footprint.impact.operational import operational_g
-from footprint.impact.uncertainty import Budget
+from footprint.impact.uncertainty import UncertaintyBudget
 from footprint.ledger.factor_store import load_factor_book
 from footprint.queries.hourly_emissions import hourly_emissions
 from footprint.storage.database import Store
@@ -112,7 +112,12 @@ def parameter_scenario(
 
 
 def _group_scenario(
-    cells: list[tuple[Any, list[int]]], config: Config, book: FactorBook, facts: ScenarioParameters, at_us: int, budget: Budget
+    cells: list[tuple[Any, list[int]]],
+    config: Config,
+    book: FactorBook,
+    facts: ScenarioParameters,
+    at_us: int,
+    budget: UncertaintyBudget,
 ) -> dict[str, float | None]:
     was = would = 0.0
     grams: float | None = 0.0

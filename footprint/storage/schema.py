@@ -509,7 +509,7 @@ class SeenSum(SQLModel, table=True):
 
 
 class HourSum(SQLModel, table=True):
-    """Energy [mJ] of a day by hour of the organisation's clock; NULL: no row starts in the hour. ``level`` 1 or 3 as in ``RowSum``."""
+    """Energy [mJ] of a day by hour of the organisation's clock; NULL: no row starts in it. ``level`` 1 or 3 as in ``RowSum``."""
 
     __tablename__ = "footprint_hour_sum"
     __table_args__ = ({"sqlite_with_rowid": False},)

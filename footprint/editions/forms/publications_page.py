@@ -13,9 +13,9 @@ from typing import Any
 from footprint.calendar.periods import parse_period
 from footprint.editions.document import Text
 from footprint.editions.forms import phrases
-from footprint.editions.forms.html import MARK_HTML, SKIP, block_html, style
+from footprint.editions.forms.html import MARK_HTML, SKIP, render_block, style_sheet
 from footprint.editions.forms.layout import Sheet
-from footprint.editions.texts import long, tr
+from footprint.editions.texts import long_period, tr
 
 EDITIONS, ALL = tr("Éditions", "Editions"), tr("Toutes les versions", "All versions")
 READ, CALENDAR = tr("Lire l’édition", "Read the edition"), tr("Calendrier des parutions", "Release calendar")
@@ -44,7 +44,7 @@ STATES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedEdition:
     """A published version as the page lists it; ``folder`` is where its files lie, relative to the page."""
 
     period: str
@@ -54,11 +54,11 @@ class Listed:
     folder: str
 
 
-def render(
+def render_page(
     language: str,
     organisation: str,
     latest: Sheet | None,
-    versions: Sequence[Listed],
+    versions: Sequence[ListedEdition],
     due: Sequence[Mapping[str, Any]],
     demo: bool,
 ) -> str:
@@ -73,7 +73,7 @@ def render(
     if latest is not None and versions:
         first = versions[0]
         lead = (block for part in latest.sections if part.name == "points" for block in part.blocks)
-        points = "".join(block_html(block, language) for block in lead)
+        points = "".join(render_block(block, language) for block in lead)
         opening = (
             f'<p class="sub">{escape(latest.period)} · {escape(latest.released)}</p><h1>{escape(latest.title)}</h1>'
             f'<div class="strip">{latest.strip}</div><div class="points">{points}</div>'
@@ -83,7 +83,7 @@ def render(
         )
     rows = [
         (
-            long(parse_period(each.period)).in_(language),
+            long_period(parse_period(each.period)).in_(language),
             f"v{each.version}",
             phrases.STATUSES[each.status].in_(language),
             each.released,
@@ -93,7 +93,7 @@ def render(
     ]
     planned = [
         (
-            long(parse_period(row["period"])).in_(language),
+            long_period(parse_period(row["period"])).in_(language),
             phrases.STATUSES[row["release"]].in_(language),
             row["announced"],
             STATES[row["state"]].in_(language),
@@ -103,7 +103,7 @@ def render(
     return (
         f'<!DOCTYPE html><html lang="{language}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{said(phrases.SUBJECT)} – {said(EDITIONS)}</title><style>{style()}</style></head>"
+        f"<title>{said(phrases.SUBJECT)} – {said(EDITIONS)}</title><style>{style_sheet()}</style></head>"
         f'<body><a class="skip" href="#main">{SKIP[language]}</a>{banner}<header><div class="top">'
         f'<span class="mark">{MARK_HTML}Footprint</span>'
         f"<span>{said(phrases.SUBJECT)} · <strong>{escape(organisation)}</strong></span>"
@@ -114,7 +114,7 @@ def render(
     )
 
 
-def _links(each: Listed, language: str) -> str:
+def _links(each: ListedEdition, language: str) -> str:
     spoken = (language, "en" if language == "fr" else "fr")
     files = [(f"{code}/report.{form}", f"{form.upper()} {code.upper()}") for code in spoken for form in ("html", "pdf")]
     files += [("annexes.zip", "ZIP"), ("SHA256SUMS", "SHA256SUMS")]

@@ -7,14 +7,14 @@ from footprint.config.models import UNDECLARED
 from footprint.editions.collect import CHARTER_QUARTERS
 from footprint.editions.document import Cell, Chart, Column, FigureMark, Section, Stacks, Table, TableRow, Text
 from footprint.editions.edition_data import EditionData
-from footprint.editions.figure_registry import FigureBook
+from footprint.editions.figure_registry import FigureRegistry
 from footprint.editions.indicators import ENERGY
-from footprint.editions.sections.key_figures import source
-from footprint.editions.sections.use_cases import cell
-from footprint.editions.texts import NOTHING, charter, short, tr
+from footprint.editions.sections.key_figures import source_line
+from footprint.editions.sections.use_cases import figure_cell
+from footprint.editions.texts import EMPTY_TEXT, charter_text, short_period, tr
 
 
-def section(facts: EditionData, book: FigureBook) -> Section | None:
+def section(facts: EditionData, book: FigureRegistry) -> Section | None:
     """Columns by period; a status that never occurs is left out."""
     periods = [facts.period.shifted(back) for back in range(1 - CHARTER_QUARTERS, 1)]
     held = {names[0] for period in periods for names in facts.charters.get(str(period), {})}
@@ -30,13 +30,16 @@ def section(facts: EditionData, book: FigureBook) -> Section | None:
             for status in statuses
         ]
         columns.append((str(period), tuple(ids)))
-        cells: list[Cell] = [short(period), *(cell(book, identity, "full") if identity else FigureMark("x") for identity in ids)]
+        cells: list[Cell] = [
+            short_period(period),
+            *(figure_cell(book, identity, "full") if identity else FigureMark("x") for identity in ids),
+        ]
         rows.append(TableRow(tuple(cells)))
-    heads = (Column(tr("période", "period")), *(Column(charter(status), "value") for status in statuses))
-    stacks = Stacks(shown[1], tuple(charter(status) for status in statuses), tuple(columns))
+    heads = (Column(tr("période", "period")), *(Column(charter_text(status), "value") for status in statuses))
+    stacks = Stacks(shown[1], tuple(charter_text(status) for status in statuses), tuple(columns))
     return Section(
         "charter",
-        NOTHING,
+        EMPTY_TEXT,
         tr(
             "Statut en vigueur au moment de chaque requête. Sans l’énergie à vide ni non attribuée.",
             "Status in force when each request ran. Without idle and unattributed energy.",
@@ -47,12 +50,12 @@ def section(facts: EditionData, book: FigureBook) -> Section | None:
             Chart("charter", stacks, _alternative(facts, statuses)),
             Table("by_charter", heads, tuple(rows), tr("Énergie par statut de la charte", "Energy by charter status")),
         ),
-        source(facts),
+        source_line(facts),
     )
 
 
 def _alternative(facts: EditionData, statuses: list[str]) -> Text:
-    names = [charter(status) for status in statuses]
+    names = [charter_text(status) for status in statuses]
     return tr(
         f"Colonnes par période, statuts de bas en haut : {', '.join(name.fr for name in names)}. Valeurs dans le tableau.",
         f"Columns by period, statuses from the bottom: {', '.join(name.en for name in names)}. Values in the table.",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from footprint.editions.document import Figure, Paragraphs, Ref, Section, Sentence
 from footprint.editions.edition_data import EditionData
-from footprint.editions.figure_registry import FigureBook
-from footprint.editions.protected_cells import rules_of
-from footprint.editions.texts import NOTHING, tr
+from footprint.editions.figure_registry import FigureRegistry
+from footprint.editions.protected_cells import disclosure_rules
+from footprint.editions.texts import EMPTY_TEXT, tr
 
 
-def section(facts: EditionData, book: FigureBook) -> Section:
+def section(facts: EditionData, book: FigureRegistry) -> Section:
     """Counted at the end: every confidential cell of the edition."""
     hidden = sum(figure.conf_status == "C" for figure in book.figures())
     identity = book.plain(
@@ -54,17 +54,17 @@ def section(facts: EditionData, book: FigureBook) -> Section:
     return Section(
         "confidentiality",
         tr("Confidentialité", "Confidentiality"),
-        NOTHING,
+        EMPTY_TEXT,
         tr("Personne n’est observé", "Nobody is watched"),
-        NOTHING,
+        EMPTY_TEXT,
         (Paragraphs(told, "box"),),
-        NOTHING,
+        EMPTY_TEXT,
     )
 
 
 def _unrounded(facts: EditionData) -> tuple[Sentence, ...]:
     """Why cells are hidden and counts left as they are."""
-    within = rules_of(facts.config).protection
+    within = disclosure_rules(facts.config).protection
     excepted = facts.context.accepted or (facts.box is not None and facts.box.uncounted)
     fr, en = (", sauf ce qui suit", ", but for what follows") if excepted else ("", "")
     return (

@@ -7,10 +7,10 @@ from typing import Literal
 from footprint.core.timestamps import to_datetime
 from footprint.core.units import US_PER_HOUR
 from footprint.editions.document import Chart, Column, Figure, Paragraphs, Ref, Section, Sentence, Shares, Table, TableRow, Text
-from footprint.editions.edition_data import EditionData, Seconds
-from footprint.editions.figure_registry import FLAG_BELOW, FigureBook
-from footprint.editions.sections.key_figures import source
-from footprint.editions.texts import NOTHING, both_dates, joined, named, tr
+from footprint.editions.edition_data import DeviceSeconds, EditionData
+from footprint.editions.figure_registry import MIN_UNFLAGGED_COVERAGE, FigureRegistry
+from footprint.editions.sections.key_figures import source_line
+from footprint.editions.texts import EMPTY_TEXT, date_text, join_texts, name_text, tr
 
 Part = Literal["A", "B", "C", "D", "missing"]
 PARTS: tuple[tuple[Part, str, Text], ...] = (
@@ -21,7 +21,7 @@ PARTS: tuple[tuple[Part, str, Text], ...] = (
 )
 
 
-def section(facts: EditionData, book: FigureBook) -> Section:
+def section(facts: EditionData, book: FigureRegistry) -> Section:
     """A bar of a hundred per cent, the sites, the gaps."""
     whole = facts.cover.whole
     ids = {name: _share(book, name, label, _part(whole, look), whole, "") for look, name, label in PARTS}
@@ -32,16 +32,16 @@ def section(facts: EditionData, book: FigureBook) -> Section:
     told = _sentences(facts, ids)
     return Section(
         "coverage",
-        NOTHING,
-        joined(tr("Part du temps des appareils attendus.", "Share of the expected devices’ time."), _flagged(facts)),
+        EMPTY_TEXT,
+        join_texts(tr("Part du temps des appareils attendus.", "Share of the expected devices’ time."), _flagged(facts)),
         _title(book, ids),
         tr("Temps des appareils, selon la manière de le connaître", "Devices’ time, by how it is known"),
         (*blocks, Paragraphs(told), Table("coverage", columns, tuple(sites), tr("Couverture par site", "Coverage by site"))),
-        source(facts),
+        source_line(facts),
     )
 
 
-def coverage_of(facts: EditionData, book: FigureBook) -> str:
+def add_coverage(facts: EditionData, book: FigureRegistry) -> str:
     """The share of the devices’ time that was read: what stands beside the strip of days."""
     value = facts.now.row["coverage"]
     return book.plain(
@@ -61,11 +61,11 @@ def coverage_of(facts: EditionData, book: FigureBook) -> str:
     )
 
 
-def _part(amount: Seconds, look: Part) -> float:
+def _part(amount: DeviceSeconds, look: Part) -> float:
     return {"A": amount.measured, "B": amount.bridged, "C": amount.modelled, "missing": amount.missing}.get(look, 0.0)
 
 
-def _share(book: FigureBook, name: str, label: Text, part: float, whole: Seconds, site: str) -> str:
+def _share(book: FigureRegistry, name: str, label: Text, part: float, whole: DeviceSeconds, site: str) -> str:
     total = whole.measured + whole.bridged + whole.modelled + whole.missing
     value = part / total if total else None
     where = (("site", site),) if site else ()
@@ -87,19 +87,19 @@ def _share(book: FigureBook, name: str, label: Text, part: float, whole: Seconds
     )
 
 
-def _row(book: FigureBook, site: str, amount: Seconds) -> TableRow:
+def _row(book: FigureRegistry, site: str, amount: DeviceSeconds) -> TableRow:
     ids = [_share(book, name, label, _part(amount, look), amount, site) for look, name, label in PARTS]
-    return TableRow((named(site), *(Ref(identity, "value") for identity in ids)))
+    return TableRow((name_text(site), *(Ref(identity, "value") for identity in ids)))
 
 
 def _flagged(facts: EditionData) -> Text:
     coverage = facts.now.row["coverage"]
-    if coverage is None or coverage >= FLAG_BELOW:
-        return NOTHING
+    if coverage is None or coverage >= MIN_UNFLAGGED_COVERAGE:
+        return EMPTY_TEXT
     return tr("Sous 80 %, un chiffre porte [u].", "Below 80%, a figure bears [u].")
 
 
-def _title(book: FigureBook, ids: dict[str, str]) -> Text:
+def _title(book: FigureRegistry, ids: dict[str, str]) -> Text:
     measured = book[ids["measured_share"]].value or 0.0
     if measured >= 0.995:
         return tr("Presque tout le temps des appareils est lu sur un capteur", "Nearly all device time is read from a sensor")
@@ -122,7 +122,7 @@ def _sentences(facts: EditionData, ids: dict[str, str]) -> tuple[Sentence, ...]:
         return (*told, Sentence(tr("Aucun trou de plus d’une heure.", "No gap of more than an hour.")))
     gap, zone = facts.cover.gaps[0], facts.config.timezone
     hours = round((gap.end_us - gap.start_us) / US_PER_HOUR)
-    day = both_dates(to_datetime(gap.start_us).astimezone(zone).date())
+    day = date_text(to_datetime(gap.start_us).astimezone(zone).date())
     text = tr(
         f"Plus long trou : {hours} heures à partir du {day.fr}, {gap.host} ({gap.device}).",
         f"Longest gap: {hours} hours from {day.en} on, {gap.host} ({gap.device}).",
@@ -130,7 +130,7 @@ def _sentences(facts: EditionData, ids: dict[str, str]) -> tuple[Sentence, ...]:
     return (*told, Sentence(text))
 
 
-def _alternative(book: FigureBook, ids: dict[str, str]) -> Text:
+def _alternative(book: FigureRegistry, ids: dict[str, str]) -> Text:
     told = [(label, book[ids[name]].value or 0.0) for _, name, label in PARTS if book[ids[name]].value]
     return tr(
         " ; ".join(f"{label.fr.lower()} : {value * 100:.1f} %".replace(".", ",") for label, value in told) + ".",

@@ -7,18 +7,18 @@ from typing import Any
 
 from footprint.core.estimate import Estimate
 from footprint.editions.document import Block, Chart, Column, Dumbbell, Figure, Pair, Ref, Section, Table, TableRow, Text
-from footprint.editions.edition_data import KEPT_NAMES, EditionData
-from footprint.editions.figure_registry import FigureBook
+from footprint.editions.edition_data import RESERVED_NAMES, EditionData
+from footprint.editions.figure_registry import FigureRegistry
 from footprint.editions.indicators import PER_REQUESTS, PER_TOKENS, TOKENS
-from footprint.editions.sections.key_figures import source, with_unit
-from footprint.editions.sections.use_cases import cell
-from footprint.editions.texts import NOTHING, named, number_word, tr
+from footprint.editions.sections.key_figures import label_with_unit, source_line
+from footprint.editions.sections.use_cases import figure_cell
+from footprint.editions.texts import EMPTY_TEXT, name_text, number_word, tr
 
 
-def section(facts: EditionData, book: FigureBook) -> Section | None:
+def section(facts: EditionData, book: FigureRegistry) -> Section | None:
     """Energy for a thousand output tokens by model, and for a request of uses that several models serve."""
     models = sorted(
-        (names for names, asked in facts.models.items() if names[0] and names[0] not in KEPT_NAMES and PER_TOKENS.of(asked)),
+        (names for names, asked in facts.models.items() if names[0] and names[0] not in RESERVED_NAMES and PER_TOKENS.of(asked)),
         key=lambda names: (PER_TOKENS.of(facts.models[names]) or (0.0,))[0],
     )
     blocks: list[Block] = []
@@ -31,7 +31,7 @@ def section(facts: EditionData, book: FigureBook) -> Section | None:
         return None
     return Section(
         "by_model",
-        NOTHING,
+        EMPTY_TEXT,
         tr(
             "Mêmes machines, même méthode, mélange de jetons comparable ; sinon rien n’est comparé.",
             "Same machines, same method, comparable mix of tokens; else nothing is compared.",
@@ -42,7 +42,7 @@ def section(facts: EditionData, book: FigureBook) -> Section | None:
             "Energy per response and per 1,000 output tokens, by model",
         ),
         tuple(blocks),
-        source(facts),
+        source_line(facts),
     )
 
 
@@ -76,7 +76,7 @@ def _title(facts: EditionData) -> Text:
     )
 
 
-def _pair(book: FigureBook, told: Mapping[str, object]) -> Pair:
+def _pair(book: FigureRegistry, told: Mapping[str, object]) -> Pair:
     use_case, ids = str(told["use_case"]), {}
     for side in ("current", "best"):
         estimate, model = told[f"{side}_wh"], str(told[side])
@@ -100,7 +100,7 @@ def _pair(book: FigureBook, told: Mapping[str, object]) -> Pair:
         ),
     )
     count = told["n"]
-    return Pair(named(use_case), ids["current"], ids["best"], ids["ratio"], int(count) if isinstance(count, int) else 0)
+    return Pair(name_text(use_case), ids["current"], ids["best"], ids["ratio"], int(count) if isinstance(count, int) else 0)
 
 
 def _figure(indicator: str, label: Text, value: Estimate, where: tuple[tuple[str, str], ...], formula: str, unit: str) -> Figure:
@@ -120,7 +120,7 @@ def _figure(indicator: str, label: Text, value: Estimate, where: tuple[tuple[str
     )
 
 
-def _table(facts: EditionData, book: FigureBook, models: list[str]) -> Table:
+def _table(facts: EditionData, book: FigureRegistry, models: list[str]) -> Table:
     measures = (TOKENS, PER_TOKENS, PER_REQUESTS)
     largest = max(facts.models[name,].row["output_tokens"] or 0 for name in models)
     shown = TOKENS.display(largest)
@@ -134,18 +134,18 @@ def _table(facts: EditionData, book: FigureBook, models: list[str]) -> Table:
         rows.append(
             TableRow(
                 (
-                    named(name),
-                    cell(book, ids[0], "value"),
-                    cell(book, ids[1], "value"),
-                    cell(book, ids[1], "interval"),
-                    cell(book, ids[2], "value"),
+                    name_text(name),
+                    figure_cell(book, ids[0], "value"),
+                    figure_cell(book, ids[1], "value"),
+                    figure_cell(book, ids[1], "interval"),
+                    figure_cell(book, ids[2], "value"),
                     Ref(ids[1]),
                 )
             )
         )
     columns = (
         Column(tr("modèle", "model")),
-        Column(with_unit(TOKENS.label, shown[1]), "value"),
+        Column(label_with_unit(TOKENS.label, shown[1]), "value"),
         Column(PER_TOKENS.label, "value"),
         Column(tr("intervalle", "interval"), "interval"),
         Column(PER_REQUESTS.label, "value"),

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from footprint.editions.document import Cell, Column, FigureMark, Ref, Section, Table, TableRow, Text
 from footprint.editions.edition_data import EditionData
-from footprint.editions.figure_registry import FigureBook
-from footprint.editions.indicators import IT_ENERGY, KEY, Measure
-from footprint.editions.texts import NOTHING, in_comparison, joined, named, short, tr
+from footprint.editions.figure_registry import FigureRegistry
+from footprint.editions.indicators import IT_ENERGY, KEY_MEASURES, Measure
+from footprint.editions.texts import EMPTY_TEXT, in_comparison, join_texts, short_period, tr
 
 
-def section(facts: EditionData, book: FigureBook) -> Section:
+def section(facts: EditionData, book: FigureRegistry) -> Section:
     """This period, the one before, the same a year before."""
-    heads = (NOTHING, short(facts.period), tr("intervalle", "interval"), short(facts.previous), short(facts.year_ago))
+    heads = (
+        EMPTY_TEXT,
+        short_period(facts.period),
+        tr("intervalle", "interval"),
+        short_period(facts.previous),
+        short_period(facts.year_ago),
+    )
     against = (
-        NOTHING
+        EMPTY_TEXT
         if facts.base is None
-        else joined(tr("Variations par rapport", "Changes against"), _full_stop(in_comparison(facts.base)))
+        else join_texts(tr("Variations par rapport", "Changes against"), _full_stop(in_comparison(facts.base)))
     )
     kinds = ("text", "value", "interval", "value", "value")
     columns = (
@@ -23,11 +29,11 @@ def section(facts: EditionData, book: FigureBook) -> Section:
         Column(_since(facts), "change"),
         Column(tr("qualité", "quality"), "badge"),
     )
-    rows = tuple(_row(facts, book, measure) for measure in KEY)
+    rows = tuple(_row(facts, book, measure) for measure in KEY_MEASURES)
     return Section(
         "key_figures",
-        NOTHING,
-        joined(
+        EMPTY_TEXT,
+        join_texts(
             tr("Intervalles à 95 %.", "Intervals of 95%."),
             tr(
                 "Les variations ont leur propre intervalle : ce qui fausse de même deux périodes s’annule.",
@@ -38,11 +44,11 @@ def section(facts: EditionData, book: FigureBook) -> Section:
         tr("Chiffres clés", "Key figures"),
         tr("Période, période précédente, même période de l’année précédente", "Period, period before, same period a year before"),
         (Table("key_figures", columns, rows, tr("Chiffres clés de la période", "Key figures of the period")),),
-        source(facts),
+        source_line(facts),
     )
 
 
-def source(facts: EditionData) -> Text:
+def source_line(facts: EditionData) -> Text:
     """Where the figures of a section come from."""
     version = facts.now.row["method_version"]
     return tr(f"Source : Footprint, méthode {version}", f"Source: Footprint, method {version}")
@@ -62,10 +68,10 @@ def _since(facts: EditionData) -> Text:
     )
 
 
-def _row(facts: EditionData, book: FigureBook, measure: Measure) -> TableRow:
+def _row(facts: EditionData, book: FigureRegistry, measure: Measure) -> TableRow:
     now = book.level(measure, facts.now, facts.period)
     shown = book[now].display
-    cells: list[Cell] = [with_unit(measure.label, shown[1]), _cell(book, now, "value"), _cell(book, now, "interval")]
+    cells: list[Cell] = [label_with_unit(measure.label, shown[1]), _cell(book, now, "value"), _cell(book, now, "interval")]
     for period in (facts.previous, facts.year_ago):
         asked = facts.quarters.get(str(period))
         cells.append(_cell(book, book.level(measure, asked, period, display=shown), "value"))
@@ -78,19 +84,16 @@ def _row(facts: EditionData, book: FigureBook, measure: Measure) -> TableRow:
     return TableRow(tuple(cells), "part" if measure is IT_ENERGY else "")
 
 
-def _cell(book: FigureBook, identity: str, form: str) -> Cell:
+def _cell(book: FigureRegistry, identity: str, form: str) -> Cell:
     figure = book[identity]
     if figure.value is None:
         return FigureMark(figure.flags[0])
     return Ref(identity, form)  # type: ignore[arg-type]
 
 
-def with_unit(label: Text, unit: str) -> Text:
+def label_with_unit(label: Text, unit: str) -> Text:
     """A label with the unit behind it, unless it says it already."""
     if not unit or unit in label.fr.split():
         return label
     plural = f"{unit}s" if unit == "million" else unit
     return Text(f"{label.fr}, {plural}", f"{label.en}, {plural}")
-
-
-__all__ = ["named", "section", "source", "with_unit"]

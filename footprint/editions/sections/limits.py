@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from footprint.editions.document import Figure, Paragraphs, Ref, Section, Sentence
 from footprint.editions.edition_data import EditionData
-from footprint.editions.figure_registry import FLAG_BELOW, FigureBook
+from footprint.editions.figure_registry import MIN_UNFLAGGED_COVERAGE, FigureRegistry
 from footprint.editions.indicators import LOCATION
-from footprint.editions.sections.uncertainty import ranked, words
-from footprint.editions.texts import NOTHING, tr
+from footprint.editions.sections.uncertainty import cause_text, ranked_causes
+from footprint.editions.texts import EMPTY_TEXT, tr
 
 MAX = 6
 
 
-def section(facts: EditionData, book: FigureBook) -> Section:
+def section(facts: EditionData, book: FigureRegistry) -> Section:
     """From the budget, from the flags of the period, then what always holds."""
     told = [
         sentence
@@ -24,13 +24,13 @@ def section(facts: EditionData, book: FigureBook) -> Section:
         tr("Limites", "Limits"),
         tr("De la plus influente à la moins influente.", "Most influential first."),
         tr("Ce que ces chiffres ne permettent pas de conclure", "What these figures do not allow to conclude"),
-        NOTHING,
+        EMPTY_TEXT,
         (Paragraphs(tuple(told[:MAX]), "bullets"),),
-        NOTHING,
+        EMPTY_TEXT,
     )
 
 
-def _factor(facts: EditionData, book: FigureBook) -> Sentence | None:
+def _factor(facts: EditionData, book: FigureRegistry) -> Sentence | None:
     """How far another published table of the same grid would move emissions: no interval holds that."""
     values = [
         (row["value"], str(row["variant"]))
@@ -65,11 +65,11 @@ def _factor(facts: EditionData, book: FigureBook) -> Sentence | None:
 
 
 def _first_cause(facts: EditionData) -> Sentence | None:
-    causes, _ = ranked(facts)
+    causes, _ = ranked_causes(facts)
     told = [name for name, _, _ in causes if not name.startswith("factor ")]
     if not told:
         return None
-    name = words(told[0])
+    name = cause_text(told[0])
     return Sentence(
         tr(
             f"{name.fr} : première cause d’incertitude après le facteur du réseau ; c’est là qu’une meilleure mesure servirait le plus.",
@@ -80,7 +80,7 @@ def _first_cause(facts: EditionData) -> Sentence | None:
 
 def _coverage(facts: EditionData) -> Sentence | None:
     coverage = facts.now.row["coverage"]
-    if coverage is None or coverage >= FLAG_BELOW:
+    if coverage is None or coverage >= MIN_UNFLAGGED_COVERAGE:
         return None
     return Sentence(
         tr(

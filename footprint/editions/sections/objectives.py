@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from footprint.editions.document import Cell, Column, Figure, FigureMark, Ref, Section, Table, TableRow, Text
 from footprint.editions.edition_data import EditionData
-from footprint.editions.figure_registry import FigureBook, without_value
-from footprint.editions.sections.key_figures import source
-from footprint.editions.texts import short, tr, untranslated
+from footprint.editions.figure_registry import FigureRegistry, without_value
+from footprint.editions.sections.key_figures import source_line
+from footprint.editions.texts import short_period, tr, untranslated
 from footprint.i18n.formatting import energy_unit, format_change, format_number, mass_unit
 from footprint.queries.objectives import EXCEEDED, KEPT, NOT_MEASURABLE, RUNNING, UNITS, UNKNOWN, ObjectiveStatus
 
@@ -19,7 +19,7 @@ STATES = {
 }
 
 
-def section(facts: EditionData, book: FigureBook) -> Section | None:
+def section(facts: EditionData, book: FigureRegistry) -> Section | None:
     """A row an objective of the period's length; nothing where none was declared."""
     if not facts.objectives:
         return None
@@ -44,7 +44,7 @@ def section(facts: EditionData, book: FigureBook) -> Section | None:
         title,
         tr("Budgets de la période, et chemin vers les cibles", "Budgets of the period, and the way to targets"),
         (Table("objectives", columns, rows, tr("Objectifs et mesures", "Objectives and measures")),),
-        source(facts),
+        source_line(facts),
     )
 
 
@@ -58,7 +58,7 @@ def _exceeded(count: int, of: int) -> Text:
     return tr(f"{count} objectif{'s' * many} sur {of} dépassé{'s' * many}", f"{count} of {of} objectives exceeded")
 
 
-def _row(facts: EditionData, book: FigureBook, found: ObjectiveStatus) -> TableRow:
+def _row(facts: EditionData, book: FigureRegistry, found: ObjectiveStatus) -> TableRow:
     hidden = facts.hidden(found.objective.where, str(facts.period))
     identity = book.plain(f"objective|{found.objective.name}", _figure(facts, found, hidden=hidden))
     figure = book[identity]
@@ -71,7 +71,7 @@ def _row(facts: EditionData, book: FigureBook, found: ObjectiveStatus) -> TableR
 def _name(found: ObjectiveStatus) -> Text:
     due = found.objective.due
     told = untranslated(found.objective.name)
-    return Text(f"{told.fr}, {short(due).fr}", f"{told.en}, {short(due).en}") if due else told
+    return Text(f"{told.fr}, {short_period(due).fr}", f"{told.en}, {short_period(due).en}") if due else told
 
 
 def _figure(facts: EditionData, found: ObjectiveStatus, *, hidden: bool) -> Figure:

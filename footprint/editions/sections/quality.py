@@ -18,13 +18,13 @@ from footprint.editions.document import (
     Text,
 )
 from footprint.editions.edition_data import EditionData
-from footprint.editions.figure_registry import FigureBook
+from footprint.editions.figure_registry import FigureRegistry
 from footprint.editions.indicators import ENERGY
-from footprint.editions.sections.key_figures import source
-from footprint.editions.texts import NOTHING, both_dates, tr
+from footprint.editions.sections.key_figures import source_line
+from footprint.editions.texts import date_text, tr
 
 
-def section(facts: EditionData, book: FigureBook) -> Section:
+def section(facts: EditionData, book: FigureRegistry) -> Section:
     """Completeness, imputation rate, mean absolute revision, punctuality, closure residual."""
     rows = tuple(TableRow((label, _cell(book, identity), words)) for identity, label, words in _numbers(facts, book))
     columns = (
@@ -42,16 +42,16 @@ def section(facts: EditionData, book: FigureBook) -> Section:
             Table("quality", columns, rows, tr("Indicateurs de qualité", "Quality indicators")),
             Paragraphs(_known(facts), "bullets"),
         ),
-        source(facts),
+        source_line(facts),
         annex=True,
     )
 
 
-def _cell(book: FigureBook, identity: str) -> Cell:
+def _cell(book: FigureRegistry, identity: str) -> Cell:
     return FigureMark(book[identity].flags[0]) if book[identity].value is None else Ref(identity, "value-unit")
 
 
-def _numbers(facts: EditionData, book: FigureBook) -> list[tuple[str, Text, Text]]:
+def _numbers(facts: EditionData, book: FigureRegistry) -> list[tuple[str, Text, Text]]:
     def figure(name: str, label: Text, value: float | None, unit: str, kind: str, formula: str) -> str:
         return book.plain(
             f"{name}|",
@@ -147,7 +147,7 @@ def _revision(facts: EditionData) -> float | None:
 def _known(facts: EditionData) -> tuple[Sentence, ...]:
     told = []
     for gap in facts.cover.gaps:
-        day = both_dates(to_datetime(gap.start_us).astimezone(facts.config.timezone).date())
+        day = date_text(to_datetime(gap.start_us).astimezone(facts.config.timezone).date())
         hours = round((gap.end_us - gap.start_us) / US_PER_HOUR)
         told.append(
             Sentence(
@@ -177,6 +177,3 @@ def _known(facts: EditionData) -> tuple[Sentence, ...]:
         )
     )
     return tuple(told)
-
-
-__all__ = ["NOTHING", "section"]

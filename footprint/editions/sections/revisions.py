@@ -20,10 +20,10 @@ from footprint.editions.document import (
     Vintages,
 )
 from footprint.editions.edition_data import EditionData, IndicatorRow
-from footprint.editions.figure_registry import FigureBook
+from footprint.editions.figure_registry import FigureRegistry
 from footprint.editions.indicators import ENERGY, LOCATION, Measure
 from footprint.editions.release_context import Change, ReleasedVersion
-from footprint.editions.texts import NOTHING, both_dates, joined, short, tr
+from footprint.editions.texts import EMPTY_TEXT, date_text, join_texts, short_period, tr
 
 CAUSES = {
     "late-data": tr("relevés tardifs", "late readings"),
@@ -35,12 +35,12 @@ KINDS = {
     "routine": tr("révision courante", "routine revision"),
     "major": tr("révision majeure", "major revision"),
     "unscheduled": tr("correction d’erreur", "correction of an error"),
-    "": NOTHING,
+    "": EMPTY_TEXT,
 }
 REVISED = 1e-9  # relative: below, two values are the same
 
 
-def section(facts: EditionData, book: FigureBook) -> Section:
+def section(facts: EditionData, book: FigureRegistry) -> Section:
     """A table of this period's versions and of earlier periods that say otherwise today."""
     rows = [row for row in _rows(facts, book) if row is not None]
     if not rows:
@@ -58,14 +58,14 @@ def section(facts: EditionData, book: FigureBook) -> Section:
     drawn = _vintages(facts, book)
     if drawn is None:
         return _made(facts, (table,))
-    unit, period = book[book.level(ENERGY, facts.now, facts.period)].display[1], short(facts.period)
+    unit, period = book[book.level(ENERGY, facts.now, facts.period)].display[1], short_period(facts.period)
     said = tr(f"Énergie, {period.fr}, {unit}, version par version", f"Energy, {period.en}, {unit}, version by version")
     return _made(facts, (table, drawn), said)
 
 
-def _made(facts: EditionData, blocks: tuple[Block, ...], subtitle: Text = NOTHING) -> Section:
+def _made(facts: EditionData, blocks: tuple[Block, ...], subtitle: Text = EMPTY_TEXT) -> Section:
     reason = facts.context.reason
-    note = joined(
+    note = join_texts(
         tr("Toutes les versions restent en ligne.", "All versions stay online."), KINDS[facts.context.kind], Text(reason, reason)
     )
     return Section(
@@ -75,11 +75,11 @@ def _made(facts: EditionData, blocks: tuple[Block, ...], subtitle: Text = NOTHIN
         tr("Ce qui a été corrigé", "What was corrected"),
         subtitle,
         blocks,
-        NOTHING,
+        EMPTY_TEXT,
     )
 
 
-def _rows(facts: EditionData, book: FigureBook) -> list[TableRow | None]:
+def _rows(facts: EditionData, book: FigureRegistry) -> list[TableRow | None]:
     told = []
     own = facts.context.latest(str(facts.period))
     if own is not None:
@@ -96,7 +96,7 @@ def _rows(facts: EditionData, book: FigureBook) -> list[TableRow | None]:
 
 def _row(
     facts: EditionData,
-    book: FigureBook,
+    book: FigureRegistry,
     period: Period,
     measure: Measure,
     vintage: ReleasedVersion,
@@ -129,7 +129,7 @@ def _row(
         ),
     )
     cells: tuple[Cell, ...] = (
-        short(period),
+        short_period(period),
         measure.label,
         Ref(before, "value-unit"),
         Ref(new, "value-unit"),
@@ -152,10 +152,10 @@ def _cause(measure: Measure, vintage: ReleasedVersion, changes: tuple[Change, ..
 
 
 def _day(facts: EditionData, vintage: ReleasedVersion) -> Text:
-    return both_dates(to_datetime(parse_instant(vintage.released)).astimezone(facts.config.timezone).date())
+    return date_text(to_datetime(parse_instant(vintage.released)).astimezone(facts.config.timezone).date())
 
 
-def _vintages(facts: EditionData, book: FigureBook) -> Chart | None:
+def _vintages(facts: EditionData, book: FigureRegistry) -> Chart | None:
     """The period as each version gave it; a line of one point says nothing."""
     key = f"{ENERGY.indicator}||+0m{facts.period.length}"
     size, unit = book[book.level(ENERGY, facts.now, facts.period)].display

@@ -5,17 +5,17 @@ from __future__ import annotations
 from footprint.attribution.shard import IDLE_NAME
 from footprint.core.estimate import Estimate
 from footprint.editions.document import Bar, Bars, Cell, Chart, Column, FigureMark, Ref, Section, Table, TableRow, Text
-from footprint.editions.edition_data import KEPT_NAMES, SHOWN_USES, EditionData, IndicatorRow
-from footprint.editions.figure_registry import FigureBook
+from footprint.editions.edition_data import MAX_RANKED_USE_CASES, RESERVED_NAMES, EditionData, IndicatorRow
+from footprint.editions.figure_registry import FigureRegistry
 from footprint.editions.indicators import ENERGY, LOCATION, PER_REQUESTS, REQUESTS, Measure
-from footprint.editions.sections.key_figures import source, with_unit
-from footprint.editions.texts import NOTHING, charter, listed, named, number_word, tr
+from footprint.editions.sections.key_figures import label_with_unit, source_line
+from footprint.editions.texts import EMPTY_TEXT, charter_text, list_names, name_text, number_word, tr
 
 MEASURES = (REQUESTS, ENERGY, PER_REQUESTS, LOCATION)
 _PARTS = ((2 / 3, ("des deux tiers", "two thirds")), (1 / 2, ("de la moitié", "half")))
 
 
-def section(facts: EditionData, book: FigureBook) -> Section | None:
+def section(facts: EditionData, book: FigureRegistry) -> Section | None:
     """A chart of the first ten, and the table of all."""
     mine = facts.uses.get(str(facts.period), {})
     ranked = facts.ranked()
@@ -23,18 +23,22 @@ def section(facts: EditionData, book: FigureBook) -> Section | None:
         return None
     shown = {measure.indicator: _display(facts, measure) for measure in MEASURES}
     rows = [_row(facts, book, name, mine[name,], shown) for name in ranked]
-    kept = [name for name in KEPT_NAMES if (name,) in mine and mine[name,].row["energy_kwh"]]
+    kept = [name for name in RESERVED_NAMES if (name,) in mine and mine[name,].row["energy_kwh"]]
     rows += [_row(facts, book, name, mine[name,], shown, apart=name == kept[0]) for name in kept]
-    bars = [Bar(named(name), _level(facts, book, ENERGY, name, mine[name,], shown)) for name in ranked[:SHOWN_USES]]
+    bars = [Bar(name_text(name), _level(facts, book, ENERGY, name, mine[name,], shown)) for name in ranked[:MAX_RANKED_USE_CASES]]
     bars += _others(facts, book, ranked, shown)
     bars += [
-        Bar(named(name), _level(facts, book, ENERGY, name, mine[name,], shown), "idle" if name == IDLE_NAME else "unattributed")
+        Bar(
+            name_text(name),
+            _level(facts, book, ENERGY, name, mine[name,], shown),
+            "idle" if name == IDLE_NAME else "unattributed",
+        )
         for name in kept
     ]
     unit = shown["energy_kwh"][1]
     return Section(
         "by_use_case",
-        NOTHING,
+        EMPTY_TEXT,
         tr(
             "Hachures : estimé. Contour : déclaré par le fournisseur. Moustaches : intervalle à 95 %.",
             "Hatched: estimated. Outline: the supplier’s word. Whiskers: 95% interval.",
@@ -42,7 +46,7 @@ def section(facts: EditionData, book: FigureBook) -> Section | None:
         _title(facts, ranked),
         tr(f"Énergie par usage, {unit}", f"Energy by use, {unit}"),
         (Chart("by_use_case", Bars(unit, tuple(bars)), _alternative(facts, book, bars)), _table(facts, shown, rows)),
-        source(facts),
+        source_line(facts),
     )
 
 
@@ -53,14 +57,19 @@ def _display(facts: EditionData, measure: Measure) -> tuple[float, str]:
 
 
 def _level(
-    facts: EditionData, book: FigureBook, measure: Measure, name: str, asked: IndicatorRow, shown: dict[str, tuple[float, str]]
+    facts: EditionData,
+    book: FigureRegistry,
+    measure: Measure,
+    name: str,
+    asked: IndicatorRow,
+    shown: dict[str, tuple[float, str]],
 ) -> str:
     return book.level(measure, asked, facts.period, where=(("use_case", name),), display=shown[measure.indicator])
 
 
 def _row(
     facts: EditionData,
-    book: FigureBook,
+    book: FigureRegistry,
     name: str,
     asked: IndicatorRow,
     shown: dict[str, tuple[float, str]],
@@ -69,32 +78,32 @@ def _row(
 ) -> TableRow:
     where = (("use_case", name),)
     status = facts.config.charter_at(name, facts.period.bounds_us(facts.config.timezone)[1] - 1)
-    cells: list[Cell] = [named(name), FigureMark("z") if name in KEPT_NAMES else charter(status)]
+    cells: list[Cell] = [name_text(name), FigureMark("z") if name in RESERVED_NAMES else charter_text(status)]
     for measure in MEASURES:
         identity = _level(facts, book, measure, name, asked, shown)
-        if name in KEPT_NAMES and measure in (REQUESTS, PER_REQUESTS):
+        if name in RESERVED_NAMES and measure in (REQUESTS, PER_REQUESTS):
             cells.append(FigureMark("z"))
         else:
-            cells.append(cell(book, identity, "value"))
+            cells.append(figure_cell(book, identity, "value"))
         if measure is ENERGY:
-            cells.append(cell(book, identity, "interval"))
+            cells.append(figure_cell(book, identity, "interval"))
             share, cut = _share(facts, book, asked, where), identity
-            cells.append(cell(book, share, "value"))
+            cells.append(figure_cell(book, share, "value"))
     if facts.base is None:
         cells.append(FigureMark("x"))
     else:
         before = facts.uses.get(str(facts.base), {}).get((name,))
-        cells.append(cell(book, book.change(ENERGY, asked, before, (facts.period, facts.base), where=where), "full"))
+        cells.append(figure_cell(book, book.change(ENERGY, asked, before, (facts.period, facts.base), where=where), "full"))
     cells.append(Ref(cut))
     return TableRow(tuple(cells), "apart" if apart else "")
 
 
-def _share(facts: EditionData, book: FigureBook, asked: IndicatorRow, where: tuple[tuple[str, str], ...]) -> str:
+def _share(facts: EditionData, book: FigureRegistry, asked: IndicatorRow, where: tuple[tuple[str, str], ...]) -> str:
     """Of the energy of all: only how it was divided is not known."""
     whole, energy = facts.now.row["energy_kwh"], asked.row["energy_kwh"]
     estimate = None
     if whole and energy is not None and energy >= 0:
-        low, high = asked.energy.part(only=("split ",)).interval(energy)
+        low, high = asked.energy.filtered(only=("split ",)).interval(energy)
         estimate = Estimate(energy / whole, max(low, 0.0) / whole, max(min(high, whole), energy) / whole)
     label = tr("Part de l’énergie", "Share of energy")
     return book.share(
@@ -102,7 +111,7 @@ def _share(facts: EditionData, book: FigureBook, asked: IndicatorRow, where: tup
     )
 
 
-def cell(book: FigureBook, identity: str, form: str) -> Cell:
+def figure_cell(book: FigureRegistry, identity: str, form: str) -> Cell:
     """A figure in a table, or the mark that stands for what it has not."""
     figure = book[identity]
     if figure.value is None:
@@ -110,12 +119,12 @@ def cell(book: FigureBook, identity: str, form: str) -> Cell:
     return Ref(identity, form)  # type: ignore[arg-type]
 
 
-def _others(facts: EditionData, book: FigureBook, ranked: list[str], shown: dict[str, tuple[float, str]]) -> list[Bar]:
+def _others(facts: EditionData, book: FigureRegistry, ranked: list[str], shown: dict[str, tuple[float, str]]) -> list[Bar]:
     behind, together = facts.others
     if not behind or together is None:
-        rest = ranked[SHOWN_USES:]
+        rest = ranked[MAX_RANKED_USE_CASES:]
         mine = facts.uses[str(facts.period)]
-        return [Bar(named(name), _level(facts, book, ENERGY, name, mine[name,], shown)) for name in rest]
+        return [Bar(name_text(name), _level(facts, book, ENERGY, name, mine[name,], shown)) for name in rest]
     where = tuple(("use_case", name) for name in behind)
     if sum(facts.hidden((pair,), str(facts.period)) for pair in where) == 1:
         return []  # with the others in the table, the sum would tell the one that is confidential
@@ -127,7 +136,7 @@ def _others(facts: EditionData, book: FigureBook, ranked: list[str], shown: dict
 
 
 def _table(facts: EditionData, shown: dict[str, tuple[float, str]], rows: list[TableRow]) -> Table:
-    heads = {measure.indicator: with_unit(measure.label, shown[measure.indicator][1]) for measure in MEASURES}
+    heads = {measure.indicator: label_with_unit(measure.label, shown[measure.indicator][1]) for measure in MEASURES}
     columns = (
         Column(tr("usage", "use")),
         Column(tr("charte", "charter")),
@@ -160,10 +169,10 @@ def _title(facts: EditionData, ranked: list[str]) -> Text:
     return tr("La consommation, usage par usage", "Consumption, use by use")
 
 
-def _alternative(facts: EditionData, book: FigureBook, bars: list[Bar]) -> Text:
+def _alternative(facts: EditionData, book: FigureRegistry, bars: list[Bar]) -> Text:
     told = [bar for bar in bars if bar.look == "use" and book[bar.figure].value is not None]
     hidden = sum(book[bar.figure].value is None for bar in bars)
-    names = listed([bar.label.en for bar in told[:3]])
+    names = list_names([bar.label.en for bar in told[:3]])
     fr = f"Par énergie décroissante : {names.fr}." if told else "Aucun usage publié."
     en = f"By energy, largest first: {names.en}." if told else "No use published."
     if hidden:

@@ -17,7 +17,7 @@ from dashboards.app import mount
 from footprint.access.audit_log import expire, read
 from footprint.api import create_api
 from footprint.cli.app import status_of
-from footprint.editions.protected_cells import protected
+from footprint.editions.protected_cells import protect_period
 from footprint.figures import GROUPS, Query, run_query
 from footprint.ledger.ingest import IngestService
 from footprint.ledger.retention import processing_register
@@ -122,7 +122,7 @@ QUESTIONS = st.fixed_dictionaries(
 def secrets(quarter: Store) -> list[float]:
     """Every figure of every hidden cell, in both views."""
     facts, found = config(FACTS), []
-    table = protected(quarter, facts, "2026-Q3", NOW_US)
+    table = protect_period(quarter, facts, "2026-Q3", NOW_US)
     groups: list[tuple[str, ...]] = [("service", "use_case"), ("service",), ("use_case",)]
     for group in groups:
         for every in ("month", "quarter"):

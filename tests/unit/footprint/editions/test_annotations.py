@@ -14,10 +14,10 @@ from footprint.config.models import Annotation
 from footprint.editions.builder import build
 from footprint.editions.document import Chart, Edition, Trend
 from footprint.editions.edition_data import EditionData
-from footprint.editions.forms.charts import drawn
-from footprint.editions.publication import context_of, draft, publish
+from footprint.editions.forms.charts import draw_chart
+from footprint.editions.publication import draft_edition, publish_edition, release_context
 from footprint.editions.release_context import ReleaseContext
-from footprint.editions.render import files_of
+from footprint.editions.render import render_files
 from footprint.editions.sections.annotations import MAX_LISTED
 from footprint.editions.serialization import from_json, to_json
 from footprint.editions.verification import verify
@@ -58,7 +58,7 @@ text = "long before"
 def facts(made: Path) -> EditionData:
     config, store = noted(made)
     try:
-        return draft(store, config, "2026-Q3", NOW).facts
+        return draft_edition(store, config, "2026-Q3", NOW).facts
     finally:
         store.close()
 
@@ -98,13 +98,13 @@ def test_what_happened_is_numbered_dated_and_names_the_figures_that_hold_it(fact
 def test_what_an_earlier_version_said_is_not_among_them(office: Office) -> None:
     _, store, folder = office
     config, _ = noted(folder)
-    publish(store, config, "2026-Q3", NOW)
+    publish_edition(store, config, "2026-Q3", NOW)
     start = seconds("2026-09-10")
     lines = ["time,host,device,component,energy_j", *(f"{start + 600 * n},a,gpu:2,gpu,{n * 240000.0:.1f}" for n in range(144))]
     (folder / "late.csv").write_text("\n".join(lines) + "\n")
     import_energy(store, str(folder / "late.csv"), NOW)
     compute(store, config, "2026-10-13")
-    edition = draft(store, config, "2026-Q3", instant("2026-10-14")).edition
+    edition = draft_edition(store, config, "2026-Q3", instant("2026-10-14")).edition
     before = {figure.id for figure in edition.figures if figure.formula.startswith("as published")}
     assert before
     told = [identity for each in trend_of(edition).happenings for identity in each.figures]
@@ -115,7 +115,7 @@ def test_what_an_earlier_version_said_is_not_among_them(office: Office) -> None:
 def test_every_form_tells_it_in_its_language(facts: EditionData) -> None:
     edition, _ = build(facts)
     assert from_json(to_json(edition)) == edition
-    files = files_of(edition)
+    files = render_files(edition)
     for language, words, others in (
         (
             "fr",
@@ -132,7 +132,7 @@ def test_every_form_tells_it_in_its_language(facts: EditionData) -> None:
         assert f"<li>{words}" in page
         assert others not in page
         assert files[f"{language}/report.pdf"].startswith(b"%PDF")
-    picture = drawn(Chart("t", trend_of(edition), edition.headline.text), {f.id: f for f in edition.figures}, "fr", "t")
+    picture = draw_chart(Chart("t", trend_of(edition), edition.headline.text), {f.id: f for f in edition.figures}, "fr", "t")
     assert re.findall(r'font-size="11"[^>]*>(\d+)<', picture) == ["1", "2"]
 
 
@@ -144,7 +144,7 @@ def test_what_names_a_hidden_use_in_its_fields_or_in_its_words_is_counted_and_no
     assert "[c] Événements non publiés\u00a0: 2\u202f; ils nomment" in raw
     assert "after the period" not in raw
     assert "long before" not in raw
-    pages = files_of(edition)
+    pages = render_files(edition)
     assert "[c] Events not published: 2;" in pages["en/report.html"].decode()
 
 
@@ -175,7 +175,9 @@ def test_of_many_the_latest_are_listed_and_the_others_counted(facts: EditionData
     assert [each.words.en for each in drawing.happenings] == [f"step {hour}" for hour in range(3, MAX_LISTED + 3)]
     assert "Earlier events, not listed: 3." in to_json(edition).decode()
     assert (
-        drawn(Chart("t", drawing, edition.headline.text), {f.id: f for f in edition.figures}, "en", "t").count('font-size="11"')
+        draw_chart(Chart("t", drawing, edition.headline.text), {f.id: f for f in edition.figures}, "en", "t").count(
+            'font-size="11"'
+        )
         == MAX_LISTED
     )
 
@@ -186,7 +188,7 @@ def test_an_edition_without_a_trend_tells_it_all_the_same(facts: EditionData) ->
     (section,) = [each for each in edition.sections if each.name == "annotations"]
     assert section.title.fr == "Ce qui s’est passé"
     assert not any(each.name == "trend" for each in edition.sections)
-    assert "model {upgraded}" in files_of(edition)["en/report.html"].decode()
+    assert "model {upgraded}" in render_files(edition)["en/report.html"].decode()
 
 
 def test_an_edition_without_notes_says_nothing_of_them(facts: EditionData) -> None:
@@ -198,13 +200,13 @@ def test_an_edition_without_notes_says_nothing_of_them(facts: EditionData) -> No
 def test_what_was_published_keeps_its_notes_whatever_is_written_later(office: Office) -> None:
     _, store, folder = office
     config, _ = noted(folder)
-    found = publish(store, config, "2026-Q3", NOW)
+    found = publish_edition(store, config, "2026-Q3", NOW)
     assert [each.words.en for each in trend_of(from_json(found.report)).happenings] == [
         "panne du refroidissement",
         "model {upgraded} & restarted",
     ]
     later, _ = noted(folder, BLOCKS.replace("upgraded", "dropped"))
     assert all(row["same"] for row in verify(store, later, found, NOW))
-    context = context_of(store, later, parse_period("2026-Q3"), NOW)
+    context = release_context(store, later, parse_period("2026-Q3"), NOW)
     assert ReleaseContext.from_json(context.to_json()) == context
     assert "annotations" not in replace(context, annotations=()).to_json()

@@ -11,11 +11,11 @@ import pytest
 from footprint.calendar.periods import parse_period
 from footprint.config import Config
 from footprint.editions.builder import build
-from footprint.editions.collect import NoData, gather
+from footprint.editions.collect import NoData, collect_data
 from footprint.editions.document import Chart, Edition, FigureMark, Paragraphs, Ref, Sentence, Table, Waterfall
 from footprint.editions.edition_data import EditionData
 from footprint.editions.release_context import ReleaseContext
-from footprint.editions.sections.main_points import measurable
+from footprint.editions.sections.main_points import is_measurable
 from footprint.editions.serialization import from_json, to_json
 from footprint.figures import Query, run_query
 from footprint.storage.database import Store
@@ -29,7 +29,7 @@ def facts(made: Path) -> EditionData:
     from footprint.config import load_config
 
     config = load_config(str(made / "footprint.toml"))
-    return gather(Store(config.store_url), config, ReleaseContext("2026-09"), NOW_US)
+    return collect_data(Store(config.store_url), config, ReleaseContext("2026-09"), NOW_US)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def every_sentence(edition: Edition) -> list[Sentence]:
 def test_a_figure_is_what_its_question_answers(office: tuple[Config, Store, Path]) -> None:
     """Every level that names a column of query is that column of the row of its question, to the last bit."""
     config, store, _ = office
-    edition = build(gather(store, config, ReleaseContext("2026-09"), NOW_US))[0]
+    edition = build(collect_data(store, config, ReleaseContext("2026-09"), NOW_US))[0]
     checked = 0
     for figure in edition.figures:
         names = {name for name, _ in figure.where}
@@ -105,7 +105,7 @@ def test_main_points_are_at_most_five_and_claim_only_what_intervals_bear(edition
     points = section(edition, "points").blocks[0].sentences
     assert 3 <= len(points) <= 5
     energy = next(f for f in edition.figures if f.indicator == "energy_kwh" and f.kind == "change" and not f.where)
-    assert measurable(energy)
+    assert is_measurable(energy)
     assert "augmenté" in edition.headline.text.fr
     # The same with a change that is not measurable: requests say what is sure.
     before = facts.quarters["2026-08"]
@@ -205,7 +205,7 @@ def test_ids_stay_from_version_to_version(facts: EditionData) -> None:
 def test_nothing_known_is_no_edition(office: tuple[Config, Store, Path]) -> None:
     config, store, _ = office
     with pytest.raises(NoData, match="no data in 2025-Q1"):
-        gather(store, config, ReleaseContext("2025-Q1"), NOW_US)
+        collect_data(store, config, ReleaseContext("2025-Q1"), NOW_US)
 
 
 def test_few_questions(office: tuple[Config, Store, Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,12 +216,12 @@ def test_few_questions(office: tuple[Config, Store, Path], monkeypatch: pytest.M
     asked = []
     true = module.open_result
     monkeypatch.setattr(module, "open_result", lambda *given, **named: asked.append(given) or true(*given, **named))
-    gather(store, config, ReleaseContext("2026-09"), NOW_US)
+    collect_data(store, config, ReleaseContext("2026-09"), NOW_US)
     assert len(asked) <= 10
 
 
 def test_a_period_of_which_a_day_was_read_explains_no_change(office: tuple[Config, Store, Path], edition: Edition) -> None:
     config, store, _ = office
-    august = build(gather(store, config, ReleaseContext("2026-08"), NOW_US))[0]
+    august = build(collect_data(store, config, ReleaseContext("2026-08"), NOW_US))[0]
     assert "decomposition" in {each.name for each in edition.sections}
     assert "decomposition" not in {each.name for each in august.sections}

@@ -20,7 +20,7 @@ from footprint.config import ConfigError, parse_config
 from footprint.config.loader import LIVE_SOURCES
 from footprint.core.prometheus_metrics import SourceUnavailable
 from footprint.core.timestamps import parse_instant
-from footprint.impact.hourly_intensity import hours_of
+from footprint.impact.hourly_intensity import hourly_intensity
 from footprint.ledger import intensity_series
 from footprint.ledger.sources import SOURCES
 from footprint.server.scheduler import job_once
@@ -219,7 +219,7 @@ def test_hours_lie_between_their_samples_and_keep_their_mean(pairs: list[tuple[i
     found = dict(pairs)
     start = np.array(sorted(found), dtype=np.int64) * (H // 2)
     values = np.array([found[k] for k in sorted(found)])
-    hours = hours_of(start, values, np.full(len(start), H // 2), PARIS)
+    hours = hourly_intensity(start, values, np.full(len(start), H // 2), PARIS)
     for hour, value in hours.known.items():
         inside = [v for at, v in zip(start.tolist(), values.tolist(), strict=True) if hour <= at < hour + H]
         assert value == pytest.approx(np.mean(inside))
@@ -230,7 +230,7 @@ def test_hours_lie_between_their_samples_and_keep_their_mean(pairs: list[tuple[i
 def test_half_hours_across_a_change_of_clocks_are_whole_hours_in_utc(night: str) -> None:
     begin = parse_instant(night)
     start = begin + np.arange(12, dtype=np.int64) * (H // 2)
-    hours = hours_of(start, np.arange(12.0), np.full(12, H // 2), PARIS)
+    hours = hourly_intensity(start, np.arange(12.0), np.full(12, H // 2), PARIS)
     assert [hours.known[begin + n * H] for n in range(6)] == [0.5, 2.5, 4.5, 6.5, 8.5, 10.5]
 
 

@@ -96,7 +96,7 @@ def test_progress_is_told_while_a_job_runs(sqlite: Store, monkeypatch: pytest.Mo
 def test_a_lock_ends_with_its_process(store: Store) -> None:
     code = (
         "import sys, time; from footprint.storage.database import Store\n"
-        "with Store(sys.argv[1]).exclusively('test') as mine:\n    print(mine, flush=True); time.sleep(60)"
+        "with Store(sys.argv[1]).exclusive_lock('test') as mine:\n    print(mine, flush=True); time.sleep(60)"
     )
     child = subprocess.Popen([sys.executable, "-c", code, store.url], stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None

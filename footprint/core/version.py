@@ -1,0 +1,3 @@
+"""Version of the program: the one place that states it, for the server, the agent and the package alike."""
+
+VERSION = "0.2.0"
