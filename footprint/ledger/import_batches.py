@@ -103,9 +103,9 @@ def _reassign_to_claimant(connection: Connection, kind: _RowTables, batch: int) 
     """Pass rows that other batches claim to the first of these."""
     rows, claims = kind.rows, kind.claims
     same_row = [claims.c[name] == rows.c[name] for name in kind.key]
-    heir = select(func.min(claims.c.batch_id)).where(*same_row).scalar_subquery()
+    claimant = select(func.min(claims.c.batch_id)).where(*same_row).scalar_subquery()
     is_claimed = select(claims.c.batch_id).where(*same_row).exists()
-    connection.execute(update(rows).where(rows.c.batch_id == batch, is_claimed).values(batch_id=heir))
+    connection.execute(update(rows).where(rows.c.batch_id == batch, is_claimed).values(batch_id=claimant))
 
 
 def _move_to_withdrawn(connection: Connection, kind: _RowTables, batch: int) -> int:

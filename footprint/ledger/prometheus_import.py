@@ -27,10 +27,9 @@ from footprint.core.prometheus_metrics import (
 )
 from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_S
-from footprint.ledger.energy_file import Readings, StreamKey
+from footprint.ledger.energy_file import CONTEXT_GRADE, Readings, StreamKey
 from footprint.ledger.importers import ImportResult, import_readings
 from footprint.ledger.stream_ids import StreamIds
-from footprint.ledger.wire_format import CONTEXT_GRADE
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 
