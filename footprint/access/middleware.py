@@ -110,7 +110,7 @@ class AuthorizedQueries:
             named = parse_period(period)
             if named.length != MONTHS_PER_PERIOD["year"]:
                 named = period_at(named.bounds_us(zone)[0], zone, MONTHS_PER_PERIOD["quarter"])
-            return self._protected(str(named)).shows(period, service, use_case)
+            return self._protected(str(named)).is_public(period, service, use_case)
 
         return shows
 

@@ -55,19 +55,19 @@ class ProtectedCells:
         """Of one cell; an empty name is the margin. What is not there is hidden, for nobody knows its users."""
         return self.protection.status(period, service, use_case)
 
-    def shows(self, period: str, service: str = "", use_case: str = "") -> bool:
+    def is_public(self, period: str, service: str = "", use_case: str = "") -> bool:
         """Whether a cell may be shown, with all its figures."""
         return self.status(period, service, use_case) is Status.PUBLIC
 
-    def others(self, period: str, service: str = "") -> Cell | None:
+    def merged_others(self, period: str, service: str = "") -> Cell | None:
         """The hidden use cases of a service (or of all) as one row, so that a table adds up; None unless its total is shown.
 
         A reader can subtract what is shown from the total, so it tells nothing new. Its users are those of its largest part,
         the least that they can be; its use case is ``(other)``.
         """
-        if not self.shows(period, service):
+        if not self.is_public(period, service):
             return None
-        parts = [cell for key, cell in self.cells.items() if key[:2] == (period, service) and key[2] and not self.shows(*key)]
+        parts = [cell for key, cell in self.cells.items() if key[:2] == (period, service) and key[2] and not self.is_public(*key)]
         if len(parts) < 2:
             return None
         amounts: dict[str, float] = defaultdict(float)
@@ -82,7 +82,7 @@ class ProtectedCells:
         statuses = {key: s for key, s in self.protection.statuses.items() if not periods or key[0] in periods}
         shown = [self.cells[key] for key, status in statuses.items() if status is Status.PUBLIC]
         users = [cell.users for cell in shown if cell.users and not cell.by_nature and (cell.service or cell.use_case)]
-        merged = {key[:2] for key in statuses if self.others(*key[:2]) is not None}
+        merged = {key[:2] for key in statuses if self.merged_others(*key[:2]) is not None}
         return DisclosureCounts(
             len(shown),
             sum(s is Status.PRIMARY for s in statuses.values()),
