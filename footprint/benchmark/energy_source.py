@@ -98,8 +98,8 @@ class _LocalWatch:
 
     async def energy(self, begin_us: int, end_us: int) -> Energy:
         """Waits for a reading after the end."""
-        await asyncio.to_thread(self.sensors.wait_beyond, end_us)
-        clock = _mean_clock_hz(self.sensors.circumstances(), begin_us, end_us)
+        await asyncio.to_thread(self.sensors.wait_for_readings_after, end_us)
+        clock = _mean_clock_hz(self.sensors.context_readings(), begin_us, end_us)
         return integrate_energy(self._mine(), begin_us, end_us, clock, allow_estimate=self.source.allow_estimate)
 
     def machine(self) -> Machine:
@@ -107,7 +107,7 @@ class _LocalWatch:
         readings = without_host_meters(self._mine())
         limits = {
             context.device: context.values["power_limit_uw"]
-            for context in self.sensors.circumstances()
+            for context in self.sensors.context_readings()
             if "power_limit_uw" in context.values
         }
         limit = sum(limits.values()) / UW_PER_W if limits else None

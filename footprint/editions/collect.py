@@ -109,7 +109,7 @@ def collect_data(
     whole = queries.rows((), kind, since, end)
     if not whole.get(str(period), {}).get(()) or whole[str(period)][()].row["energy_kwh"] is None:
         raise NoData(f"no data in {period}; `footprint import list` shows what there is, `footprint aggregate` computes it")
-    months_from = period.parts(1)[-1].shifted(1 - TREND_MONTHS).bounds_us(config.timezone)[0]
+    months_from = period.split(1)[-1].shifted(1 - TREND_MONTHS).bounds_us(config.timezone)[0]
     months = queries.rows((), "month", months_from, end)
     before = period.shifted(-1).bounds_us(config.timezone)[0]
     uses = queries.rows(("use_case",), kind, since, end)

@@ -127,8 +127,8 @@ def protect_period(
     cells = _cells(store, config, around, now_us, book)
     shown, hidden = set(known), set(kept)
     if around.length == _YEAR:
-        for quarter in around.parts(_QUARTER):
-            names = {str(quarter), *map(str, quarter.parts(1))}
+        for quarter in around.split(_QUARTER):
+            names = {str(quarter), *map(str, quarter.split(1))}
             own = protect([cell for cell in cells if cell.period in names], rules, shown, hidden)
             hidden |= own.hidden() - shown
             shown |= own.statuses.keys() - own.hidden()
@@ -139,7 +139,7 @@ def protect_period(
 def _cells(store: Store, config: Config, around: Period, now_us: int, book: FactorBook | None) -> list[Cell]:
     """Cells of a quarter or year that is over, and of the shorter periods within; of one that is not, none."""
     start_us, end_us = around.bounds_us(config.timezone)
-    quarters = [q for q in around.parts(_QUARTER) if q.bounds_us(config.timezone)[1] <= now_us]
+    quarters = [q for q in around.split(_QUARTER) if q.bounds_us(config.timezone)[1] <= now_us]
     if not quarters:
         return []
     whole = {str(quarter): _above(quarter, around, end_us <= now_us) for quarter in quarters}

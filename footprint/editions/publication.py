@@ -179,7 +179,7 @@ def publish_edition(
         raise NotPublishable("an unscheduled revision says what was wrong: --reason …")
     now_us -= now_us % US_PER_S
     named = parse_period(period)
-    with store.exclusively("publish", wait=True):
+    with store.exclusive_lock("publish", wait=True):
         earlier = published_editions(store, str(named))
         for each in earlier:
             restore_files(config, each)

@@ -146,7 +146,7 @@ def save(store: Store, published: PublishedEdition) -> None:
     }
     with store.begin() as connection:
         connection.execute(insert(table(schema.PublishedEditionRow)).values(**row))
-        store.log(connection, published.released_us, "published", f"{published.name}, {published.status}")
+        store.record_event(connection, published.released_us, "published", f"{published.name}, {published.status}")
 
 
 def published_editions(store: Store, period: str | None = None) -> list[PublishedEdition]:

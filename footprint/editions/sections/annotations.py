@@ -71,7 +71,7 @@ def is_confidential(note: Annotation, data: EditionData, begin_us: int, end_us: 
     zone, length = data.config.timezone, data.period.length
     first = period_at(max(note.at_us, begin_us), zone, length)
     last = period_at(min(note.until_us, end_us) - 1, zone, length)
-    periods = {str(data.period), *(str(first.shifted(step)) for step in range(last.since(first) + 1))}
+    periods = {str(data.period), *(str(first.shifted(step)) for step in range(last.periods_since(first) + 1))}
     where = tuple((name, value) for name, value in _where(note) if name != "host")
     if any(data.is_confidential((pair,), period) for period in periods for pair in where):
         return True
@@ -109,7 +109,7 @@ def _happening(number: int, note: Annotation, data: EditionData, registry: Figur
     ]
     touched.sort(key=lambda figure: (-parse_period(figure.period).length, not figure.where, len(figure.id), figure.id))
     ids = tuple(figure.id for figure in touched[:MAX_FIGURES])
-    return EditionEvent(number, start, end, Text(note.words("fr"), note.words("en")), where, ids)
+    return EditionEvent(number, start, end, Text(note.text_in("fr"), note.text_in("en")), where, ids)
 
 
 def _touches(note: Annotation, where: dict[str, str], figure: Figure, data: EditionData) -> bool:

@@ -16,7 +16,7 @@ from footprint.i18n.formatting import format_estimate
 
 def section(data: EditionData, registry: FigureRegistry) -> Section | None:
     """A line of months; a month of which nothing, or hardly anything, was read leaves a gap."""
-    last = data.period.parts(1)[-1]
+    last = data.period.split(1)[-1]
     months = [last.shifted(back) for back in range(1 - TREND_MONTHS, 1)]
     first = next((index for index, month in enumerate(months) if str(month) in data.months), None)
     if first is None or len(months) - first < 2:
