@@ -21,6 +21,7 @@ from footprint.config.objectives import Objective
 from footprint.core.assumptions import assumption
 from footprint.core.estimate import Estimate
 from footprint.core.log_formats import FieldMap, load_map
+from footprint.core.stored_forms import canonical, stored_as
 
 ALWAYS = -(2**62)
 FOREVER_US = 2**62
@@ -29,6 +30,10 @@ OWN_SERVICE = "footprint"  # this service, which measures itself first
 UNDECLARED = "(undeclared)"  # the charter status of a use case that nobody decided on
 
 
+@stored_as(
+    "SiteFact",
+    "name zone pue pue_assumed pue_category pue_evidence wue_l_per_kwh market_factor_g_per_kwh market_evidence since_us until_us",
+)
 @dataclass(frozen=True, slots=True)
 class SiteFact:
     """A building: its grid zone, its PUE and what it uses of water."""
@@ -46,6 +51,11 @@ class SiteFact:
     until_us: int = FOREVER_US
 
 
+@stored_as(
+    "HostFact",
+    "name site uplift uplift_assumed server_embodied_kgco2e lifetime_years in_service_us accelerator_embodied_kgco2e "
+    "since_us until_us",
+)
 @dataclass(frozen=True, slots=True)
 class HostFact:
     """An inference server: where it stands, its wall power over the sum of its sensors, and what it took to make it."""
@@ -62,6 +72,7 @@ class HostFact:
     until_us: int = FOREVER_US
 
 
+@stored_as("ServiceFact", "name model processes modelled_as since_us until_us")
 @dataclass(frozen=True, slots=True)
 class ServiceFact:
     """A deployed model endpoint; ``processes`` names the process groups that run it.
@@ -77,6 +88,7 @@ class ServiceFact:
     until_us: int = FOREVER_US
 
 
+@stored_as("Placement", "service host device share since_us until_us")
 @dataclass(frozen=True, slots=True)
 class Placement:
     """A service on a device of a host for a time; ``share`` 1.0 is the whole device."""
@@ -89,6 +101,7 @@ class Placement:
     until_us: int = FOREVER_US
 
 
+@stored_as("UseCaseFact", "name charter decided owner since_us until_us")
 @dataclass(frozen=True, slots=True)
 class UseCaseFact:
     """The business purpose of requests, and what the charter decided of it."""
@@ -111,6 +124,7 @@ class GatewayFact:
     use_case: tuple[str, ...] = ()
 
 
+@stored_as("Annotation", "at_us text service until_us english use_case host model")
 @dataclass(frozen=True, slots=True)
 class Annotation:
     """What happened and explains a figure: a model upgraded, an incident; of one service, use case, host, model, or of all.
@@ -258,7 +272,7 @@ class Config:
         dated = [fact for fact in facts if fact.since_us != ALWAYS and fact.since_us < end_us and fact.until_us > day_us]
         # Where a fact ends that holds, another begins or none: its own begin is what an edit moves.
         said = [replace(fact, until_us=FOREVER_US) for fact in dated]
-        return hashlib.blake2b(repr(said).encode(), digest_size=12).hexdigest()
+        return hashlib.blake2b(canonical(said).encode(), digest_size=12).hexdigest()
 
     def facts_digest(self) -> str:
         """The same for configurations under which the same rows come out."""
@@ -273,7 +287,7 @@ class Config:
             self.placements,
             self.use_cases,
         )
-        return hashlib.blake2b(repr(facts).encode(), digest_size=12).hexdigest()
+        return hashlib.blake2b(canonical(facts).encode(), digest_size=12).hexdigest()
 
     def edges_us(self) -> list[int]:
         """Instants at which any dated fact begins or ends, sorted."""

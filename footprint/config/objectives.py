@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from footprint.calendar.periods import MONTHS_PER_PERIOD, BadPeriod, Period, parse_period
 from footprint.config.toml_document import Document
+from footprint.core.stored_forms import from_plain, stored_as, to_plain
 
 METRICS = ("energy_kwh", "co2e_location_g", "wh_per_1000_requests", "requests")
 KEYS = {"name", "metric", "service", "use_case", "at_most", "every", "baseline", "target", "due", "owner"}
@@ -15,6 +16,7 @@ _EVERY = tuple(MONTHS_PER_PERIOD)
 _PERIODS = ("baseline", "due")
 
 
+@stored_as("Objective", "name metric where owner at_most months baseline target due")
 @dataclass(frozen=True, slots=True)
 class Objective:
     """What was decided to be kept or reached: ``at_most`` in each period of ``months``, or ``target`` from baseline to due.
@@ -35,14 +37,14 @@ class Objective:
 
 def objective_to_json(objective: Objective) -> dict[str, Any]:
     """As JSON; an edition keeps what was decided when it was published."""
-    told = {field.name: getattr(objective, field.name) for field in fields(objective)}
-    return {**told, "where": [list(pair) for pair in objective.where], **{key: told[key] and str(told[key]) for key in _PERIODS}}
+    plain = to_plain(objective)
+    return {**plain, **{key: plain[key] and str(plain[key]) for key in _PERIODS}}
 
 
-def objective_from_json(told: Mapping[str, Any]) -> Objective:
+def objective_from_json(stored: Mapping[str, Any]) -> Objective:
     """From what ``objective_to_json`` gave."""
-    periods = {key: parse_period(told[key]) if told[key] else None for key in _PERIODS}
-    return Objective(**{**told, "where": tuple((name, value) for name, value in told["where"]), **periods})
+    periods = {key: parse_period(stored[key]) if stored[key] else None for key in _PERIODS}
+    return from_plain(Objective, {**stored, "where": tuple((name, value) for name, value in stored["where"]), **periods})
 
 
 class BlockReader(Protocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -31,6 +30,7 @@ from footprint.attribution.step.regression import (
     design_matrix,
     fit_form,
 )
+from footprint.core.stored_forms import stored_as, to_plain
 from footprint.core.units import US_PER_S, UW_PER_W
 
 OK, SUSPECT, REFUSED = "ok", "log-suspect", "refused"
@@ -49,6 +49,11 @@ FORM_FACTOR, SHARE_FLOOR, MAX_FORM_RATIO = 2.5, 0.01, 1.5
 COARSE_FACTOR = 3.0  # stamps in whole seconds misplace short requests whole
 
 
+@stored_as(
+    "Diagnosis",
+    "status reason windows days requests quiet condition residual cross_validated lag_s prefill_s slots misfit "
+    "first_token_logged whole_second_stamps late_s counted replicas coefficients awake_tau_s",
+)
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
     """How a placement's energy was divided on a day and why; energies in joules, times in seconds."""
@@ -76,8 +81,7 @@ class Diagnosis:
 
     def to_json(self) -> dict[str, object]:
         """As plain JSON; what is not a number is None."""
-        plain = dataclasses.asdict(self)
-        return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in plain.items()}
+        return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in to_plain(self).items()}
 
 
 @dataclass(frozen=True, slots=True)
