@@ -78,7 +78,7 @@ def aggregate(
         run.compute(marks)
         if done.kept_facts:
             done.notes.append(
-                f"{done.kept_facts} sealed days of hosts and services keep the facts under which they were computed: an edit without "
+                f"{done.kept_facts} sealed days of hosts and services keep the facts that they were computed with: an edit without "
                 "a date changes no sealed day; give it its date (since = …) where it is to reach them"
             )
         if from_us is None and to_us is None:

@@ -41,8 +41,8 @@ from footprint.core.stored_forms import canonical
 from footprint.core.units import S_PER_HOUR, US_PER_DAY, US_PER_HOUR, US_PER_S, UW_PER_W
 from footprint.impact.embodied import end_of_life_us
 from footprint.impact.factor_book import FactorBook
+from footprint.ledger.energy_file import CONTEXT_GRADE
 from footprint.ledger.ledger_view import LedgerView, fingerprint
-from footprint.ledger.wire_format import CONTEXT_GRADE
 
 QUARTER_HOUR_US = US_PER_HOUR // 4
 HOLDING = "holding/"

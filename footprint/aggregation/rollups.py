@@ -54,7 +54,7 @@ def rollups_current(store: Store, connection: Connection, zone: ZoneInfo, larges
 
 def sum_host(store: Store, connection: Connection, zone: ZoneInfo, host: str, number: int, utc_day: int) -> None:
     """Sum anew the days and months of a host that a UTC day touches."""
-    days = rollup_ranges.days_touched(zone, utc_day * _S_PER_DAY, (utc_day + 1) * _S_PER_DAY)
+    days = rollup_ranges.overlapping_days(zone, utc_day * _S_PER_DAY, (utc_day + 1) * _S_PER_DAY)
     for day in days:
         start, end = rollup_ranges.midnight_s(zone, day), rollup_ranges.midnight_s(zone, day + 1)
         mine = f"shard_id IN ({_listed(_shards(connection, f'host {host}', start, end))})"
@@ -214,7 +214,7 @@ def crossing(zone: ZoneInfo, start_us: int, end_us: int) -> int:
 
 def sum_service(store: Store, connection: Connection, zone: ZoneInfo, service: str, number: int, utc_day: int) -> None:
     """Sum anew the days and months of a service that a UTC day touches."""
-    days = rollup_ranges.days_touched(zone, utc_day * _S_PER_DAY, (utc_day + 1) * _S_PER_DAY)
+    days = rollup_ranges.overlapping_days(zone, utc_day * _S_PER_DAY, (utc_day + 1) * _S_PER_DAY)
     target = table(schema.CountSum)
     for day in days:
         start, end = rollup_ranges.midnight_s(zone, day), rollup_ranges.midnight_s(zone, day + 1)

@@ -61,10 +61,10 @@ def _withdraw_readings(
         for row in connection.execute(select(stream).where(stream.c.host_id == ids[host]))
     }
     start_us, end_us = day * US_PER_DAY, (day + 1) * US_PER_DAY
-    heirs = {
-        (row.stream_id, row.time_us): row.heir
+    claimants = {
+        (row.stream_id, row.time_us): row.claimant
         for row in connection.execute(
-            select(claim.c.stream_id, claim.c.time_us, func.min(claim.c.batch_id).label("heir"))
+            select(claim.c.stream_id, claim.c.time_us, func.min(claim.c.batch_id).label("claimant"))
             .where(claim.c.time_us >= start_us, claim.c.time_us < end_us)
             .group_by(claim.c.stream_id, claim.c.time_us)
         )
@@ -74,8 +74,8 @@ def _withdraw_readings(
     for row in rows:
         stream_id = stream_ids[ids[row["device"]], row["quantity"], row["grade"]]
         touched[stream_id] = row["device"], row["quantity"], row["grade"]
-        heir = heirs.get((stream_id, row["time_us"]))
-        if heir is not None:
+        claimant = claimants.get((stream_id, row["time_us"]))
+        if claimant is not None:
             restored.append(
                 (
                     stream_id,
@@ -86,7 +86,7 @@ def _withdraw_readings(
                     row["seq"],
                     row["mono_us"],
                     row["flags"],
-                    heir,
+                    claimant,
                 )
             )
     store.insert_many(connection, "reading", READING_COLUMNS, restored)
@@ -109,11 +109,11 @@ def _withdraw_requests(store: Store, connection: Connection, service: str, rows:
     ids = _name_ids(connection, {service, *(row[name] for row in rows for name in name_columns)})
     claim = table(schema.RequestClaim)
     keys = [row["key"] for row in rows]
-    heirs: dict[bytes, int] = {}
+    claimants: dict[bytes, int] = {}
     for start in range(0, len(keys), 10_000):
         in_slice = claim.c.key.in_(keys[start : start + 10_000])
         rows_of_keys = connection.execute(select(claim.c.key, func.min(claim.c.batch_id)).where(in_slice).group_by(claim.c.key))
-        heirs |= {bytes(key): int(heir) for key, heir in rows_of_keys}
+        claimants |= {bytes(key): int(claimant) for key, claimant in rows_of_keys}
     restored = [
         (
             row["key"],
@@ -131,10 +131,10 @@ def _withdraw_requests(store: Store, connection: Connection, service: str, rows:
             ids[row["unit"]],
             ids[row["status"]],
             row["content"],
-            heirs[row["key"]],
+            claimants[row["key"]],
         )
         for row in rows
-        if row["key"] in heirs
+        if row["key"] in claimants
     ]
     store.insert_many(connection, "request", REQUEST_COLUMNS, restored)
     columns = np.array(

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, delete, func, select, update
 from footprint.core.records import FootprintError
 from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_DAY
-from footprint.ledger.ledger_view import LedgerView, fingerprint
+from footprint.ledger.ledger_view import HOLDING_PREFIX, LedgerView, fingerprint
 from footprint.ledger.minisign import sign
 from footprint.ledger.object_store import ObjectStore, folder_name, link_name
 from footprint.ledger.parquet_segments import READING_SCHEMA, REQUEST_SCHEMA, pack_rows, source_kind, unpack_rows
@@ -26,7 +26,6 @@ from footprint.storage import schema
 from footprint.storage.database import Store, table
 
 EVENTS = "events"
-HOLDING = "holding/"  # which group uses a device: queried over all time and only one sample an hour, so it stays in SQL too
 
 
 @dataclass(slots=True)
@@ -76,7 +75,7 @@ def _record_url(store: Store, connection: Connection, archive: ObjectStore, now_
     previous_url = store.meta(connection).get("sealed")
     if previous_url != archive.url:
         store.upsert(connection, schema.Meta, [{"key": "sealed", "value": archive.url}])
-        store.log(connection, now_us, "sealed", f"days are sealed at {archive.url}")
+        store.record_event(connection, now_us, "sealed", f"days are sealed at {archive.url}")
 
 
 def _closed_days(view: LedgerView, last_day: int) -> Iterable[tuple[str, list[tuple[int, str]]]]:
@@ -103,7 +102,7 @@ class _LinkChain:
     """Hash chain of one source; links that an interrupted run wrote without recording them in SQL are adopted."""
 
     def __init__(self, store: Store, archive: ObjectStore, source: str, summary: SealSummary) -> None:
-        self.store, self.vault, self.source = store, archive, source
+        self.store, self.archive, self.source = store, archive, source
         target = table(schema.Sealed)
         with store.read() as connection:
             rows = connection.execute(select(target).where(target.c.source == source).order_by(target.c.seq)).all()
@@ -124,7 +123,7 @@ class _LinkChain:
         """Append a link: first to the archive, then to SQL."""
         number = len(self.rows)
         raw = canonical_json({**link, "seq": number, "previous": self.rows[-1]["link"] if self.rows else ""})
-        self.vault.write(link_name(self.source, number), raw)
+        self.archive.write(link_name(self.source, number), raw)
         self._append(chain_row(json.loads(raw), number, sha256_of(raw)))
 
     def _append(self, row: dict[str, Any]) -> None:
@@ -358,7 +357,7 @@ def _delete(connection: Connection, source: str, day: int) -> int:
     name_id = select(table(schema.Name).c.id).where(table(schema.Name).c.text == name).scalar_subquery()
     if kind == "host":
         stream, reading = table(schema.Stream), table(schema.Reading)
-        stream_ids = select(stream.c.id).where(stream.c.host_id == name_id, ~stream.c.quantity.startswith(HOLDING))
+        stream_ids = select(stream.c.id).where(stream.c.host_id == name_id, ~stream.c.quantity.startswith(HOLDING_PREFIX))
         statement = delete(reading).where(
             reading.c.stream_id.in_(stream_ids), reading.c.time_us >= start_us, reading.c.time_us < end_us
         )

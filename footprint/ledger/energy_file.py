@@ -19,6 +19,7 @@ Ints = NDArray[np.int64]
 REQUIRED = ("time", "host", "device", "component")
 QUANTITIES = ("energy_j", "power_w")
 COLUMNS = (*REQUIRED, *QUANTITIES, "source")
+CONTEXT_GRADE = "context"  # temperature, clock and the like: stored with the readings, never counted as energy
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,9 @@ def import_factors(store: Store, path: str, bundle: str | None, now_us: int) -> 
         if stored_sha256 == sha256:
             return ImportedBundle(name, sha256, len(factors), known=True)
         if stored_sha256 is not None:
-            raise BadFactor(f"{path}: the bundle {name} stands for another file; bundles never change, give it a new --bundle")
+            raise BadFactor(
+                f"{path}: the bundle {name} was imported from another file; bundles never change, choose a new --bundle"
+            )
         connection.execute(
             insert(target),
             [

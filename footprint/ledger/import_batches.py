@@ -82,7 +82,7 @@ def withdraw_batch(store: Store, batch: int, reason: str, now_us: int) -> int:
             + _move_to_withdrawn(connection, _USERS, batch)
         )
         connection.execute(update(target).where(target.c.id == batch).values(withdrawn_us=now_us, reason=reason))
-        store.log(connection, now_us, "withdraw", f"batch {batch} ({row.kind} {row.name}): {withdrawn} rows; {reason}")
+        store.record_event(connection, now_us, "withdraw", f"batch {batch} ({row.kind} {row.name}): {withdrawn} rows; {reason}")
     return withdrawn
 
 
@@ -103,9 +103,9 @@ def _reassign_to_claimant(connection: Connection, kind: _RowTables, batch: int) 
     """Pass rows that other batches claim to the first of these."""
     rows, claims = kind.rows, kind.claims
     same_row = [claims.c[name] == rows.c[name] for name in kind.key]
-    heir = select(func.min(claims.c.batch_id)).where(*same_row).scalar_subquery()
+    claimant = select(func.min(claims.c.batch_id)).where(*same_row).scalar_subquery()
     is_claimed = select(claims.c.batch_id).where(*same_row).exists()
-    connection.execute(update(rows).where(rows.c.batch_id == batch, is_claimed).values(batch_id=heir))
+    connection.execute(update(rows).where(rows.c.batch_id == batch, is_claimed).values(batch_id=claimant))
 
 
 def _move_to_withdrawn(connection: Connection, kind: _RowTables, batch: int) -> int:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, select, update
 
 from footprint.core.records import ActivityReading, BadLine, ContextReading, EnergyReading, Record, RequestRecord, from_line
 from footprint.core.units import US_PER_DAY
+from footprint.ledger.agent_records import DeviceAlias, NumberedRecord, aliases_of, readings_from_records, record_alias
 from footprint.ledger.energy_file import Readings
 from footprint.ledger.import_batches import open_batch
 from footprint.ledger.reading_writer import store_readings
@@ -22,7 +23,6 @@ from footprint.ledger.rejects import IngestResult, Reject
 from footprint.ledger.request_file import UNKNOWN_USE_CASE, RequestRows, rows_from_records
 from footprint.ledger.request_writer import store_requests
 from footprint.ledger.stream_ids import StreamIds
-from footprint.ledger.wire_format import DeviceAlias, NumberedRecord, aliases_of, readings_from_records, record_alias
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 

@@ -126,7 +126,7 @@ def _fetch_samples(
                 raise SourceUnavailable(f"{source.name}: status {status}: {body[:200].decode('utf-8', 'replace')}")
         if attempt + 1 < MAX_ATTEMPTS:
             sleep(min(wait_s, MAX_WAIT_S))
-    raise SourceUnavailable(f"{source.name}: {problem}, {MAX_ATTEMPTS} times; what was kept before stays, ask again later")
+    raise SourceUnavailable(f"{source.name}: {problem}, {MAX_ATTEMPTS} times; earlier samples stay stored, try again later")
 
 
 def _retry_after(text: str | None, default_s: float) -> float:

@@ -24,6 +24,8 @@ from footprint.storage.database import Store, table
 
 Ints = NDArray[np.int64]
 NEIGHBOURS = 2
+# Which group uses a device: queried over all time and only one sample an hour, so it stays in SQL on retired days.
+HOLDING_PREFIX = "holding/"
 MAX_CACHED_SPACINGS = 100_000
 _MAX_SERVICES = 400  # in one statement
 _spacing_cache: OrderedDict[tuple[str, int, int, int, int], int] = OrderedDict()
@@ -93,7 +95,7 @@ class LedgerView:
         self._service_days: dict[str, dict[int, tuple[int, int]]] | None = None
         self._service_ids: dict[str, int] = {}
         self._by_id: dict[int, StreamInfo] | None = None
-        self.retired = ArchiveReader(store, connection)
+        self.archive = ArchiveReader(store, connection)
 
     def streams(self) -> dict[str, list[StreamInfo]]:
         """Streams by host."""
@@ -136,8 +138,8 @@ class LedgerView:
                 for part in np.split(columns, starts[1:])
                 if len(part)
             }
-        none = np.zeros(0, dtype=np.int64)
-        return self._days.get(stream, StreamDays(none, none, none, none))
+        empty = np.zeros(0, dtype=np.int64)
+        return self._days.get(stream, StreamDays(empty, empty, empty, empty))
 
     def service_days(self) -> dict[str, dict[int, tuple[int, int]]]:
         """Service -> day -> (earliest start of a request in flight on it [µs], version)."""
@@ -154,8 +156,8 @@ class LedgerView:
     def samples(self, stream: int, start_us: int, end_us: int) -> Samples:
         """Samples of a stream in [start, end), with ``NEIGHBOURS`` samples on either side."""
         info = self._stream_info(stream)
-        days = self.retired.days(f"host {info.host}") if info is not None else frozenset()
-        if info is not None and days and not info.quantity.startswith("holding/"):
+        days = self.archive.days(f"host {info.host}") if info is not None else frozenset()
+        if info is not None and days and not info.quantity.startswith(HOLDING_PREFIX):
             return self._samples_of_days(info, days, start_us, end_us)
         target = table(schema.Reading)
         base = select(target.c.time_us, target.c.value, target.c.covered_us, target.c.epoch_id).where(
@@ -208,7 +210,7 @@ class LedgerView:
         rows = np.array([tuple(row) for row in result], dtype=np.int64).reshape(-1, 4)
         if not retired:
             return rows
-        sealed = self.retired.readings(f"host {info.host}", day, info.device, info.quantity, info.grade)
+        sealed = self.archive.readings(f"host {info.host}", day, info.device, info.quantity, info.grade)
         rows = np.concatenate([sealed, rows])
         _, first = np.unique(rows[:, 0], return_index=True)
         return rows[first]
@@ -281,13 +283,13 @@ class LedgerView:
                 .order_by(target.c.start_us, target.c.key)
             )
             rows = [tuple(row) for row in result]
-            retired = self.retired.days(f"service {service}")
+            retired = self.archive.days(f"service {service}")
             first_day = min(*earliest_us, start_us) // US_PER_DAY
             sealed = [
                 row
                 for day in range(first_day, (end_us - 1) // US_PER_DAY + 1)
                 if day in retired
-                for row in self.retired.requests(f"service {service}", day)
+                for row in self.archive.requests(f"service {service}", day)
                 if row[0][0] < end_us and (row[0][1] == -1 or row[0][1] >= start_us)
             ]
             if sealed:
@@ -339,7 +341,7 @@ class LedgerView:
                 select(func.min(request.c.start_us), func.max(func.coalesce(request.c.end_us, request.c.start_us)))
             ).one()
         )
-        spans = (readings, requests, self.retired.extent_us())
+        spans = (readings, requests, self.archive.extent_us())
         known_spans = [(int(low), int(high)) for low, high in spans if low is not None and high is not None]
         if not known_spans:
             return None

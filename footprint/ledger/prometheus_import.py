@@ -27,10 +27,9 @@ from footprint.core.prometheus_metrics import (
 )
 from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_S
-from footprint.ledger.energy_file import Readings, StreamKey
+from footprint.ledger.energy_file import CONTEXT_GRADE, Readings, StreamKey
 from footprint.ledger.importers import ImportResult, import_readings
 from footprint.ledger.stream_ids import StreamIds
-from footprint.ledger.wire_format import CONTEXT_GRADE
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 
@@ -174,12 +173,12 @@ def fetch_samples(send: Fetch, name: str, start_us: int, end_us: int) -> Iterato
 
 def _merge_samples(device: _DeviceSamples, values: list[tuple[int, float]]) -> None:
     for at_us, raw in values:
-        value = device.entry.value_of(raw)
+        value = device.entry.to_micro(raw)
         if value is None:
             continue
         earlier = device.points.get(at_us)
         if earlier is not None:
-            value = device.entry.together(earlier, value)
+            value = device.entry.combine(earlier, value)
         device.points[at_us] = value
 
 

@@ -42,31 +42,31 @@ def store_readings(
     result.rejects += [
         Reject(int(line), "component", "the device is known as another component") for line in readings.lines[stream_id < 0]
     ]
-    rows_in_order = _drop_repeats(result, readings, stream_id)
-    if not len(rows_in_order):
+    order = _drop_repeats(result, readings, stream_id)
+    if not len(order):
         return result
-    rows_in_order = _split_off_retired(store, connection, result, readings, stream_id, rows_in_order, batch_id if claim else None)
-    if not len(rows_in_order):
+    order = _split_off_retired(store, connection, result, readings, stream_id, order, batch_id if claim else None)
+    if not len(order):
         return result
-    epoch = np.array(epochs, dtype=np.int64)[readings.epoch_index]
-    columns = (
+    epoch_id = np.array(epochs, dtype=np.int64)[readings.epoch_index]
+    values = (
         stream_id,
         readings.time_us,
         readings.value,
         readings.covered_us,
-        epoch,
+        epoch_id,
         readings.seq,
         readings.mono_us,
         readings.flags,
         np.full(len(readings), batch_id),
     )
-    rows = list(zip(*(column[rows_in_order].tolist() for column in columns), strict=True))
+    rows = list(zip(*(column[order].tolist() for column in values), strict=True))
     if not _insert_if_all_new(store, connection, rows):
-        new_positions = _split_off_known(result, readings, rows_in_order, connection, rows, batch_id if claim else None)
-        rows_in_order, rows = rows_in_order[new_positions], [rows[position] for position in new_positions.tolist()]
+        new_positions = _split_off_known(result, readings, order, connection, rows, batch_id if claim else None)
+        order, rows = order[new_positions], [rows[position] for position in new_positions.tolist()]
         store.insert_many(connection, "reading", READING_COLUMNS, rows)
     result.accepted += len(rows)
-    bump_stream_days(store, connection, stream_id[rows_in_order], readings.time_us[rows_in_order])
+    bump_stream_days(store, connection, stream_id[order], readings.time_us[order])
     return result
 
 
@@ -84,7 +84,7 @@ def _split_off_retired(
     if not has_retired_days(connection, int(days.min()), int(days.max())):
         return order
     archive = ArchiveReader(store, connection)
-    unknown = np.ones(len(order), dtype=bool)
+    is_new = np.ones(len(order), dtype=bool)
     for stream in np.unique(readings.stream[order]).tolist():
         key = readings.streams[stream]
         of_stream = readings.stream[order] == stream
@@ -99,11 +99,11 @@ def _split_off_retired(
             equal[known] = sealed[position[known], 1] == readings.value[order[rows[known]]]
             result.duplicates += int(equal.sum())
             _reject_conflicts(result, readings, order[rows[known & ~equal]])
-            unknown[rows[known]] = False
+            is_new[rows[known]] = False
             if claimant is not None:
                 claims = [(int(readings.time_us[row]), int(stream_id[row]), claimant) for row in order[rows[equal]].tolist()]
                 store.insert_many(connection, "readingclaim", ("time_us", "stream_id", "batch_id"), claims)
-    return order[unknown]
+    return order[is_new]
 
 
 def _insert_if_all_new(store: Store, connection: Connection, rows: list[Row]) -> bool:

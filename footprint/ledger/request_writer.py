@@ -50,30 +50,30 @@ def store_requests(
     """Store requests in a transaction; ``names`` maps their texts to ids, ``seen`` counts equal rows of one file."""
     result = IngestResult()
     keys, contents = request_keys(requests, seen)
-    new_rows = _drop_repeats(result, requests, keys, contents)
-    new_rows = _split_off_retired(store, connection, result, requests, keys, contents, new_rows, batch_id if claim else None)
+    order = _drop_repeats(result, requests, keys, contents)
+    order = _split_off_retired(store, connection, result, requests, keys, contents, order, batch_id if claim else None)
     columns = _columns(requests, names, keys, contents, batch_id)
-    rows = [tuple(column[index] for column in columns) for index in new_rows]
+    new_rows = [tuple(column[index] for column in columns) for index in order]
     savepoint = connection.begin_nested()
-    if store.insert_many(connection, "request", REQUEST_COLUMNS, rows) == len(rows):
+    if store.insert_many(connection, "request", REQUEST_COLUMNS, new_rows) == len(new_rows):
         savepoint.commit()
     else:
         savepoint.rollback()
-        stored_contents = _known_contents(connection, [row[0] for row in rows])
+        stored_contents = _known_contents(connection, [row[0] for row in new_rows])
         claims = []
-        for index in [index for index in new_rows if keys[index] in stored_contents]:
+        for index in [index for index in order if keys[index] in stored_contents]:
             equal = stored_contents[keys[index]] == contents[index]
             _count_known(result, requests, index, equal=equal)
             if equal:
                 claims.append((keys[index], batch_id))
         if claim:
             store.insert_many(connection, "requestclaim", ("key", "batch_id"), claims)
-        rows = [row for row in rows if row[0] not in stored_contents]
-        new_rows = [index for index in new_rows if keys[index] not in stored_contents]
-        store.insert_many(connection, "request", REQUEST_COLUMNS, rows)
-    result.accepted += len(rows)
-    stored = np.array(new_rows, dtype=np.int64)
-    services = np.array([names[requests.service[index]] for index in new_rows], dtype=np.int64)
+        new_rows = [row for row in new_rows if row[0] not in stored_contents]
+        order = [index for index in order if keys[index] not in stored_contents]
+        store.insert_many(connection, "request", REQUEST_COLUMNS, new_rows)
+    result.accepted += len(new_rows)
+    stored = np.array(order, dtype=np.int64)
+    services = np.array([names[requests.service[index]] for index in order], dtype=np.int64)
     bump_service_days(store, connection, services, requests.start_us[stored], requests.end_us[stored])
     return result
 
@@ -95,7 +95,7 @@ def _split_off_retired(
     if not has_retired_days(connection, int(days[order].min()), int(days[order].max())):
         return order
     archive = ArchiveReader(store, connection)
-    unknown, claims = [], []
+    remaining, claims = [], []
     sealed_contents: dict[tuple[str, int], dict[bytes, bytes]] = {}
     for index in order:
         service_day = requests.service[index], int(days[index])
@@ -106,13 +106,13 @@ def _split_off_retired(
             )
         sealed_content = sealed_contents[service_day].get(keys[index])
         if sealed_content is None:
-            unknown.append(index)
+            remaining.append(index)
             continue
         _count_known(result, requests, index, equal=sealed_content == contents[index])
         if claimant is not None and sealed_content == contents[index]:
             claims.append((keys[index], claimant))
     store.insert_many(connection, "requestclaim", ("key", "batch_id"), claims)
-    return unknown
+    return remaining
 
 
 def _drop_repeats(result: IngestResult, requests: RequestRows, keys: list[bytes], contents: list[bytes]) -> list[int]:

@@ -169,7 +169,7 @@ def erase_requests(store: Store, archive: ObjectStore, before_day: int, reason: 
     with store.begin() as connection:
         remaining = connection.execute(select(request.c.key).where(request.c.start_us < before_day * US_PER_DAY).limit(1)).first()
         if remaining is not None:
-            raise SealError("requests of these days still stand in SQL; they are sealed and retired first ([store] keep_days)")
+            raise SealError("requests of these days are still in SQL; seal and retire them first ([store] keep_days)")
         to_erase = target.c.source.startswith("service ") & (target.c.day < before_day) & (target.c.file != "")
         parts = connection.execute(select(target).where(to_erase).order_by(target.c.source, target.c.seq)).all()
         computed = {(row.members, row.day) for row in connection.execute(select(shard.c.members, shard.c.day))}
@@ -198,7 +198,9 @@ def erase_requests(store: Store, archive: ObjectStore, before_day: int, reason: 
             store.insert_new(connection, schema.Sealed, [chain_row(link, last.seq + 1, sha256_of(raw))])
             is_part = (target.c.source == part.source) & (target.c.seq == part.seq)
             connection.execute(update(target).where(is_part).values(file=""))
-        store.log(connection, now_us, "erase", f"requests of {len(parts)} sealed parts before day {before_day}: {reason}")
+        store.record_event(
+            connection, now_us, "erase", f"requests of {len(parts)} sealed parts before day {before_day}: {reason}"
+        )
     for part in parts:
         archive.erase(part.file)
     return len(parts)

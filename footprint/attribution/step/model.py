@@ -168,7 +168,8 @@ def _refusal_reason(windows: FitWindows, known: Diagnosis, *, idle_known: bool) 
     """Why nothing can be fitted; empty where it can."""
     busy = int((windows.features.sum(axis=1) > 0).sum())
     if len(windows) < MIN_WINDOWS or busy < MIN_BUSY_WINDOWS:
-        return f"{len(windows)} windows read from end to end, {busy} of them with tokens; {MIN_WINDOWS} and {MIN_BUSY_WINDOWS} are the least"
+        needed = f"{MIN_WINDOWS} and {MIN_BUSY_WINDOWS} are the least"
+        return f"{len(windows)} windows read from end to end, {busy} of them with tokens; {needed}"
     if known.requests < MIN_REQUESTS:
         return f"{known.requests} requests; {MIN_REQUESTS} are the least"
     if not idle_known:

@@ -23,7 +23,7 @@ def _parse_response(body: Any) -> list[IntensitySample]:
         raise BadAnswer("no object")
     rows = [body] if "carbonIntensity" in body else body.get("data", body.get("history"))
     if not isinstance(rows, list):
-        raise BadAnswer(f"no data: {body.get('error', body.get('message', 'nothing said'))}")
+        raise BadAnswer(f"no data: {body.get('error', body.get('message', 'no message'))}")
     samples = [
         parse_sample(row.get("datetime"), row.get("carbonIntensity"), estimated=bool(row.get("isEstimated"))) for row in rows
     ]

@@ -22,7 +22,7 @@ def _build_request(zone: str, start_us: int, end_us: int, key: str) -> SourceReq
 
 def _parse_response(body: Any) -> list[IntensitySample]:
     if not isinstance(body, dict) or not isinstance(body.get("data"), list):
-        raise BadAnswer(f"no data: {body.get('error', 'nothing said') if isinstance(body, dict) else 'no object'}")
+        raise BadAnswer(f"no data: {body.get('error', 'no message') if isinstance(body, dict) else 'no object'}")
     units = (body.get("meta") or {}).get("units", "")
     if units != "lbs_co2_per_mwh":
         raise BadAnswer(f"units {units!r} are not lbs_co2_per_mwh")

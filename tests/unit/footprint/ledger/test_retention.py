@@ -99,7 +99,7 @@ def test_erased_requests_stay_erased_and_their_figures_stand(store: Store, tmp_p
 
     bring_all(store, tmp_path)
     vault = ObjectStore(str(tmp_path / "sealed"))
-    with pytest.raises(SealError, match="still stand in SQL"):
+    with pytest.raises(SealError, match="still in SQL"):
         erase_requests(store, vault, DAY + 10, "thirteen months", NOW_US)
     sealed(keep_days=3)
     with pytest.raises(SealError, match="not computed yet"):

@@ -8,12 +8,11 @@ import numpy as np
 from sqlalchemy import Connection, select
 
 from footprint.core.records import flags_of, grade_of
-from footprint.ledger.energy_file import Readings, StreamKey
+from footprint.ledger.energy_file import CONTEXT_GRADE, Readings, StreamKey
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 
 NumberedRecord = tuple[int, Any]  # line number, record
-CONTEXT_GRADE = "context"  # temperature, clock and the like: stored with the readings, never counted as energy
 DeviceAlias = tuple[str, str, str]  # host, alias (gpu:0), device identity
 
 
