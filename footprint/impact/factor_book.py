@@ -98,24 +98,24 @@ class FactorBook:
             If there is none; world averages never stand in.
         """
         day = datetime.datetime.fromtimestamp(instant_us // US_PER_S, tz=zone).date()
-        found = [
+        valid = [
             factor
             for factor in self._by_place.get((kind, where), ())
             if factor.valid_from <= day and (factor.valid_to is None or day < factor.valid_to)
         ]
-        if not found:
+        if not valid:
             raise MissingFactor(
                 f"no {kind} for {where} at {day}; add a row with its source "
                 "(`footprint factors import FILE`, columns as in data/factors)"
             )
-        return found[-1]
+        return valid[-1]
 
     def edges_us(self, kinds: Iterable[str], zone: ZoneInfo, places: Iterable[str]) -> list[int]:
         """Instants at which a factor of these kinds and places begins or ends, as days of ``zone``."""
-        wanted = {(kind, place) for kind in kinds for place in places}
+        keys = {(kind, place) for kind in kinds for place in places}
         days = {
             day
-            for key in wanted
+            for key in keys
             for factor in self._by_place.get(key, ())
             for day in (factor.valid_from, factor.valid_to)
             if day is not None
@@ -149,8 +149,8 @@ def parse_factors(lines: Iterable[str], name: str, bundle: str, *, imported_us: 
     for row in reader:
         try:
             factors.append(replace(_parse_row(row, bundle), imported_us=imported_us, sha256=sha256))
-        except (ValueError, TypeError) as bad:
-            raise BadFactor(f"{name}:{reader.line_num}: {bad}") from None
+        except (ValueError, TypeError) as error:
+            raise BadFactor(f"{name}:{reader.line_num}: {error}") from None
     return factors
 
 
@@ -198,8 +198,8 @@ def read_factors(path: Path, bundle: str) -> list[Factor]:
         raw = path.read_bytes()
         text = io.StringIO(raw.decode("utf-8"), newline="")
         return parse_factors(text, str(path), bundle, sha256=hashlib.sha256(raw).hexdigest())
-    except (OSError, UnicodeDecodeError) as bad:
-        raise BadFactor(f"{path}: cannot be read: {bad}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadFactor(f"{path}: cannot be read: {error}") from None
 
 
 @cache

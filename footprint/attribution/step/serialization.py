@@ -18,16 +18,16 @@ from footprint.core.stored_forms import from_plain, keys_of
 _LAYOUT = [*REQUEST_FEATURES, *COUNT_FEATURES, *(str(tau) for tau in AWAKE_TAUS_S)]
 
 
-def dump_statistics(day: DayStatistics) -> str:
+def dump_statistics(statistics: DayStatistics) -> str:
     """One line of JSON; arrays as little-endian doubles."""
-    windows = day.windows
+    windows = statistics.windows
     arrays = {
         key: base64.b64encode(zlib.compress(getattr(windows, name).astype("<f8").tobytes(), 6)).decode()
         for name, key in keys_of(FitWindows)
         if key != "keys"
     }
-    plain = {key: getattr(day, name) for name, key in keys_of(DayStatistics) if key != "windows"}
-    content = {"layout": _LAYOUT, "size": len(windows), "keys": list(windows.keys), **plain, **arrays}
+    scalars = {key: getattr(statistics, name) for name, key in keys_of(DayStatistics) if key != "windows"}
+    content = {"layout": _LAYOUT, "size": len(windows), "keys": list(windows.keys), **scalars, **arrays}
     return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
 
 
