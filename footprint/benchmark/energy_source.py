@@ -14,6 +14,7 @@ from typing import Protocol
 
 from footprint.benchmark.result import Energy
 from footprint.core.records import ContextReading, EnergyReading
+from footprint.core.stored_forms import stored_as
 from footprint.core.units import US_PER_S, UW_PER_W
 from footprint.notebook.measurement import TOTAL, CannotMeasure, SensorProcess, energy_rows
 
@@ -22,6 +23,7 @@ _DRIVER_PATTERN = re.compile(r"NVRM version:.*?\s(\d+\.\d+(?:\.\d+)?)\s")
 _QUALITY_SHARE = 1 / 10  # of the energy, from which on a quality letter counts for the whole (contract, section 6)
 
 
+@stored_as("Machine", "host models devices driver power_limit_w")
 @dataclass(frozen=True, slots=True)
 class Machine:
     """What energy is counted of."""
