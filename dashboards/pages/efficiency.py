@@ -32,13 +32,15 @@ def content(context: PageContext) -> list[Any]:
         return [parts.filters(context), *parts.nothing(context)]
     max_s, min_score = _limit(view.get("max_s")), _limit(view.get("min_score"))
     rows = compare_models(
-        context.store, context.config, context.question(), context.now_us, max_s=max_s, min_score=min_score, ask=context.ask
+        context.store, context.config, context.question(), context.now_us, max_s=max_s, min_score=min_score, run=context.ask
     )
     by_use: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_use[row["use_case"]].append(row)
     ranked = sorted(by_use, key=lambda use: (-len(by_use[use]), -sum(row["requests"] for row in by_use[use]), use))
-    found = alternatives(context.store, context.config, context.question(), context.now_us, rows, chosen=min_score is not None)
+    found = alternatives(
+        context.store, context.config, context.question(), context.now_us, rows, score_limited=min_score is not None
+    )
     several = any(len(mine) > 1 for mine in by_use.values())
     head: list[Any] = [html.H1(_headline(found, several, language)), html.P(parts.period_words(context), className="lead")]
     if not ranked:

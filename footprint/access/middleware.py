@@ -18,10 +18,9 @@ from footprint.access.authorization import AccessRefused, CellPolicy, authorize_
 from footprint.access.roles import Role, permission_of
 from footprint.calendar.periods import MONTHS_PER_PERIOD, parse_period, period_at
 from footprint.config import Config
-from footprint.editions.protected_cells import ProtectedCells, protect_period
-from footprint.editions.published_cells import previously_published_cells, release_state
+from footprint.editions.protected_cells import ProtectedCells, previously_published_cells, protect_period
 from footprint.editions.release_context import Key
-from footprint.editions.repository import published_editions
+from footprint.editions.repository import published_editions, release_state
 from footprint.figures.engine import QueryResult
 from footprint.figures.query import Query
 from footprint.storage import schema
@@ -113,7 +112,7 @@ class AuthorizedQueries:
             cell_period = parse_period(period)
             if cell_period.length != MONTHS_PER_PERIOD["year"]:
                 cell_period = period_at(cell_period.bounds_us(zone)[0], zone, MONTHS_PER_PERIOD["quarter"])
-            return self._protected_cells(str(cell_period)).shows(period, service, use_case)
+            return self._protected_cells(str(cell_period)).is_public(period, service, use_case)
 
         return is_shown
 

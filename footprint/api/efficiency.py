@@ -55,7 +55,7 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
             use_case=use_case,
             max_s=max_s,
             min_score=min_score,
-            ask=run_authorized,
+            run=run_authorized,
         )
         return table_response(list(model_comparison.COLUMNS), rows, form, config, "models")
 
@@ -70,9 +70,9 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
     ) -> Response:
         query, now = parse(from_, to, where), clock()
         model_rows = model_comparison.compare_models(
-            store, config, query, now, max_s=max_s, min_score=min_score, ask=run_authorized
+            store, config, query, now, max_s=max_s, min_score=min_score, run=run_authorized
         )
-        rows = model_comparison.alternatives(store, config, query, now, model_rows, chosen=min_score is not None)
+        rows = model_comparison.alternatives(store, config, query, now, model_rows, score_limited=min_score is not None)
         return table_response(list(model_comparison.ALTERNATIVE_COLUMNS), rows, form, config, "alternatives")
 
     @routes.get("/api/v1/tables/steps", summary="Joules per output token by tokens a decode step, binned")

@@ -35,7 +35,7 @@ class BatchFit:
         return self.a_j.value + self.b_j.value / batch
 
 
-def fit_batch_model(batches: Sequence[float], j_per_token: Sequence[float], gain: float = 0.0) -> BatchFit | None:
+def fit_batch_model(batches: Sequence[float], j_per_token: Sequence[float], sensor_gain: float = 0.0) -> BatchFit | None:
     """Weighted least squares with errors in proportion to the value; None where fewer than three batches were measured.
 
     Weights are 1 / fitted value squared, found by iteration; the interval is that of Student's t with n - 2 degrees of
@@ -43,23 +43,26 @@ def fit_batch_model(batches: Sequence[float], j_per_token: Sequence[float], gain
     both coefficients in full and is added in squares.
     """
     batch, energy = np.asarray(batches, float), np.asarray(j_per_token, float)
-    if len({round(float(each), 1) for each in batch}) < MIN_BATCHES:
+    if len({round(float(value), 1) for value in batch}) < MIN_BATCHES:
         return None
     design = np.column_stack([np.ones_like(batch), 1 / batch])
     fitted = energy
     for _ in range(_MAX_ITERATIONS):
-        scaled = design / fitted[:, None]
-        found, *_ = np.linalg.lstsq(scaled, energy / fitted, rcond=None)
-        fresh = np.maximum(design @ found, energy.min() / 1000)
-        if np.allclose(fresh, fitted, rtol=1e-9):
+        weighted_design = design / fitted[:, None]
+        coefficients, *_ = np.linalg.lstsq(weighted_design, energy / fitted, rcond=None)
+        refitted = np.maximum(design @ coefficients, energy.min() / 1000)
+        if np.allclose(refitted, fitted, rtol=1e-9):
             break
-        fitted = fresh
-    errors = (energy - design @ found) / fitted
-    freedom = len(energy) - 2
-    scaled = design / fitted[:, None]
-    variance = np.linalg.inv(scaled.T @ scaled) * float(errors @ errors) / freedom
-    reach = float(stats.t.ppf(1 - 1 / 40, freedom))
-    half = np.hypot(reach * np.sqrt(np.diag(variance)), gain * np.abs(found))
-    a, b = (Estimate(float(v), float(v - h), float(v + h)) for v, h in zip(found, half, strict=True))
-    size = np.abs(errors)
-    return BatchFit(a, b, float(batch.min()), float(batch.max()), len(energy), float(size.mean()), float(size.max()))
+        fitted = refitted
+    errors = (energy - design @ coefficients) / fitted
+    degrees_of_freedom = len(energy) - 2
+    weighted_design = design / fitted[:, None]
+    variance = np.linalg.inv(weighted_design.T @ weighted_design) * float(errors @ errors) / degrees_of_freedom
+    t_value = float(stats.t.ppf(1 - 1 / 40, degrees_of_freedom))
+    half_widths = np.hypot(t_value * np.sqrt(np.diag(variance)), sensor_gain * np.abs(coefficients))
+    a, b = (
+        Estimate(float(coefficient), float(coefficient - half_width), float(coefficient + half_width))
+        for coefficient, half_width in zip(coefficients, half_widths, strict=True)
+    )
+    abs_errors = np.abs(errors)
+    return BatchFit(a, b, float(batch.min()), float(batch.max()), len(energy), float(abs_errors.mean()), float(abs_errors.max()))

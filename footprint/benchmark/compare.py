@@ -75,10 +75,10 @@ class BenchmarkComparison:
     def sentence(self) -> str:
         """The finding in words."""
         ratio = self.per_request
-        shown = f"{ratio.value:.3g} x [{ratio.low:.3g} ; {ratio.high:.3g}]"
+        interval = f"{ratio.value:.3g} x [{ratio.low:.3g} ; {ratio.high:.3g}]"
         if not self.different:
-            return f"{self.b} and {self.a}: no difference shown in energy per request, {shown}"
-        return f"{self.b} takes {shown} the energy of {self.a} per request"
+            return f"{self.b} and {self.a}: no difference shown in energy per request, {interval}"
+        return f"{self.b} takes {interval} the energy of {self.a} per request"
 
 
 def compare_results(a: BenchmarkResult, b: BenchmarkResult, *, anyway: bool = False) -> BenchmarkComparison:
@@ -89,13 +89,13 @@ def compare_results(a: BenchmarkResult, b: BenchmarkResult, *, anyway: bool = Fa
     UnlikeBenchmarks
         If conditions differ, unless ``anyway``; if they share no concurrency, or one has a single repeat.
     """
-    differs = tuple(word for word, name in _MATCHED_CONDITIONS if getattr(a.conditions, name) != getattr(b.conditions, name))
+    differs = tuple(label for label, name in _MATCHED_CONDITIONS if getattr(a.conditions, name) != getattr(b.conditions, name))
     if differs and not anyway:
         raise IncomparableBenchmarks(
             f"{a.conditions.model} and {b.conditions.model} were measured with different {', '.join(differs)}; "
             "--anyway gives their ratio all the same"
         )
-    grids = [_points_by_concurrency(each) for each in (a, b)]
+    grids = [_points_by_concurrency(result) for result in (a, b)]
     shared = sorted(set(grids[0]) & set(grids[1]))
     if not shared:
         raise IncomparableBenchmarks("the two results share no concurrency")
@@ -105,11 +105,18 @@ def compare_results(a: BenchmarkResult, b: BenchmarkResult, *, anyway: bool = Fa
     # One sensor's error cancels; two hosts have a sensor each.
     gain = 0.0 if (a.conditions.host, a.conditions.devices) == (b.conditions.host, b.conditions.devices) else _combined_gain(a, b)
     per_request, per_token = (
-        _mean_ratio([[of(grids[1][c][r]) / of(grids[0][c][r]) for c in shared] for r in range(repeats)], gain)
-        for of in (_per_request, _per_token)
+        _mean_ratio(
+            [[energy_of(grids[1][c][repeat]) / energy_of(grids[0][c][repeat]) for c in shared] for repeat in range(repeats)], gain
+        )
+        for energy_of in (_per_request, _per_token)
     )
     levels = tuple(
-        (c, _mean_ratio([[_per_request(grids[1][c][r]) / _per_request(grids[0][c][r])] for r in range(repeats)], gain))
+        (
+            c,
+            _mean_ratio(
+                [[_per_request(grids[1][c][repeat]) / _per_request(grids[0][c][repeat])] for repeat in range(repeats)], gain
+            ),
+        )
         for c in shared
     )
     rows = (*_energy_rows(a, b, per_request, per_token, levels), *_condition_rows(a.conditions, b.conditions))
@@ -126,10 +133,10 @@ def _per_token(point: MeasurementPoint) -> float:
 
 def _points_by_concurrency(result: BenchmarkResult) -> dict[int, list[MeasurementPoint]]:
     """Points by concurrency, in the order of the repeats."""
-    found: dict[int, list[MeasurementPoint]] = {}
-    for point in sorted(result.served(), key=lambda each: each.repeat):
-        found.setdefault(point.concurrency, []).append(point)
-    return found
+    points: dict[int, list[MeasurementPoint]] = {}
+    for point in sorted(result.served(), key=lambda candidate: candidate.repeat):
+        points.setdefault(point.concurrency, []).append(point)
+    return points
 
 
 def _combined_gain(a: BenchmarkResult, b: BenchmarkResult) -> float:
@@ -143,47 +150,58 @@ def _mean_ratio(by_repeat: Sequence[Sequence[float]], gain: float) -> Estimate:
     and they are not independent. Student's t over repeats; reproducibility of two sessions and gains add in squares.
     """
     means = [fmean(math.log(value) for value in repeat) for repeat in by_repeat]
-    spread = float(stats.t.ppf(1 - 1 / 40, len(means) - 1)) * stdev(means) / math.sqrt(len(means))
-    session = COVERAGE_FACTOR * math.sqrt(2) * assumption("benchmark_reproducibility").u_high
-    half = math.sqrt(spread**2 + session**2 + gain**2)
+    repeat_spread = float(stats.t.ppf(1 - 1 / 40, len(means) - 1)) * stdev(means) / math.sqrt(len(means))
+    session_spread = COVERAGE_FACTOR * math.sqrt(2) * assumption("benchmark_reproducibility").u_high
+    half_width = math.sqrt(repeat_spread**2 + session_spread**2 + gain**2)
     mean = fmean(means)
-    return Estimate(math.exp(mean), math.exp(mean - half), math.exp(mean + half))
+    return Estimate(math.exp(mean), math.exp(mean - half_width), math.exp(mean + half_width))
 
 
 def _energy_rows(
     a: BenchmarkResult, b: BenchmarkResult, per_request: Estimate, per_token: Estimate, levels: Sequence[tuple[int, Estimate]]
 ) -> list[dict[str, Any]]:
-    at_a, at_b = ({level.concurrency: level for level in concurrency_levels(each)} for each in (a, b))
+    at_a, at_b = ({level.concurrency: level for level in concurrency_levels(result)} for result in (a, b))
     rows = [
         _energy_row("J per request, all concurrencies", None, None, per_request),
         _energy_row("J per output token, all concurrencies", None, None, per_token),
         *(
-            _energy_row(f"J per request at {c}", at_a[c].j_per_request.value, at_b[c].j_per_request.value, ratio)
-            for c, ratio in levels
+            _energy_row(
+                f"J per request at {concurrency}",
+                at_a[concurrency].j_per_request.value,
+                at_b[concurrency].j_per_request.value,
+                ratio,
+            )
+            for concurrency, ratio in levels
         ),
     ]
-    rows += [_metric_row(f"{name} at {c}", of(at_a[c]), of(at_b[c])) for name, of in _LEVEL_METRICS for c, _ in levels]
-    one, other = (mean_score(each) for each in (a, b))
-    if one is not None or other is not None:
+    rows += [
+        _metric_row(f"{name} at {concurrency}", value_of(at_a[concurrency]), value_of(at_b[concurrency]))
+        for name, value_of in _LEVEL_METRICS
+        for concurrency, _ in levels
+    ]
+    score_a, score_b = (mean_score(result) for result in (a, b))
+    if score_a is not None or score_b is not None:
         rows.append(
-            _metric_row("score of the grader", None if one is None else one.value, None if other is None else other.value)
+            _metric_row(
+                "score of the grader", None if score_a is None else score_a.value, None if score_b is None else score_b.value
+            )
         )
     return rows
 
 
 def _condition_rows(a: Conditions, b: Conditions) -> list[dict[str, Any]]:
     rows = []
-    for word, name in (*_COMPARED_CONDITIONS, *_MATCHED_CONDITIONS):
-        one, other = (_condition_text(getattr(each, name)) for each in (a, b))
+    for label, name in (*_COMPARED_CONDITIONS, *_MATCHED_CONDITIONS):
+        value_a, value_b = (_condition_text(getattr(conditions, name)) for conditions in (a, b))
         rows.append(
             {
-                "what": word,
-                "a": one,
-                "b": other,
+                "what": label,
+                "a": value_a,
+                "b": value_b,
                 "ratio": None,
                 "low": None,
                 "high": None,
-                "difference": "" if one == other else "differs",
+                "difference": "" if value_a == value_b else "differs",
             }
         )
     return rows
@@ -196,8 +214,8 @@ def _condition_text(value: Any) -> str:
 
 
 def _energy_row(what: str, a: float | None, b: float | None, ratio: Estimate) -> dict[str, Any]:
-    said = "no difference shown" if ratio.low <= 1 <= ratio.high else "B takes more" if ratio.value > 1 else "B takes less"
-    return {"what": what, "a": a, "b": b, "ratio": ratio.value, "low": ratio.low, "high": ratio.high, "difference": said}
+    verdict = "no difference shown" if ratio.low <= 1 <= ratio.high else "B takes more" if ratio.value > 1 else "B takes less"
+    return {"what": what, "a": a, "b": b, "ratio": ratio.value, "low": ratio.low, "high": ratio.high, "difference": verdict}
 
 
 def _metric_row(what: str, a: float | None, b: float | None) -> dict[str, Any]:
@@ -205,18 +223,23 @@ def _metric_row(what: str, a: float | None, b: float | None) -> dict[str, Any]:
     return {"what": what, "a": a, "b": b, "ratio": ratio, "low": None, "high": None, "difference": ""}
 
 
-def markdown_report(found: BenchmarkComparison) -> str:
+def markdown_report(comparison: BenchmarkComparison) -> str:
     """The finding, and the table below it."""
-    lines = [f"**{found.sentence()}**", "", f"| | {_markdown_cell(found.a)} | {_markdown_cell(found.b)} | |", "|---|---|---|---|"]
-    return "\n".join([*lines, *(_markdown_line(row) for row in found.rows)]) + "\n"
+    lines = [
+        f"**{comparison.sentence()}**",
+        "",
+        f"| | {_markdown_cell(comparison.a)} | {_markdown_cell(comparison.b)} | |",
+        "|---|---|---|---|",
+    ]
+    return "\n".join([*lines, *(_markdown_line(row) for row in comparison.rows)]) + "\n"
 
 
 def _markdown_line(row: dict[str, Any]) -> str:
-    said = "" if row["ratio"] is None else f"{row['ratio']:.3g} x"
+    verdict = "" if row["ratio"] is None else f"{row['ratio']:.3g} x"
     if row["low"] is not None:
-        said += f" [{row['low']:.3g} ; {row['high']:.3g}]"
-    said = f"{said} {row['difference']}".strip()
-    return f"| {row['what']} | {_markdown_cell(row['a'])} | {_markdown_cell(row['b'])} | {said} |"
+        verdict += f" [{row['low']:.3g} ; {row['high']:.3g}]"
+    verdict = f"{verdict} {row['difference']}".strip()
+    return f"| {row['what']} | {_markdown_cell(row['a'])} | {_markdown_cell(row['b'])} | {verdict} |"
 
 
 def _markdown_cell(value: Any) -> str:
@@ -226,8 +249,8 @@ def _markdown_cell(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", "\\|")
 
 
-def badge_svg(found: BenchmarkComparison) -> str:
+def badge_svg(comparison: BenchmarkComparison) -> str:
     """A small SVG: the ratio with its interval."""
-    ratio = found.per_request
-    text = f"{ratio.value:.3g} x [{ratio.low:.3g} ; {ratio.high:.3g}]" if found.different else "no difference shown"
+    ratio = comparison.per_request
+    text = f"{ratio.value:.3g} x [{ratio.low:.3g} ; {ratio.high:.3g}]" if comparison.different else "no difference shown"
     return draw_badge("J per request", text)

@@ -55,8 +55,8 @@ def mean_estimate(values: Sequence[float], gain: float) -> Estimate:
     spread = 0.0
     if len(values) > 1:
         spread = float(stats.t.ppf(1 - 1 / 40, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
-    half = math.hypot(spread, gain * mean)
-    return Estimate(mean, mean - half, mean + half)
+    half_width = math.hypot(spread, gain * mean)
+    return Estimate(mean, mean - half_width, mean + half_width)
 
 
 def idle_power(result: BenchmarkResult) -> Estimate | None:
@@ -67,66 +67,68 @@ def idle_power(result: BenchmarkResult) -> Estimate | None:
 
 def concurrency_levels(result: BenchmarkResult) -> list[ConcurrencyLevel]:
     """The result by concurrency, in order."""
-    idle, best = idle_power(result), max_decoding_share(result)
-    found = []
+    idle_w, max_share = idle_power(result), max_decoding_share(result)
+    levels = []
     for concurrency in sorted({point.concurrency for point in result.served()}):
         points = [point for point in result.served() if point.concurrency == concurrency]
-        found.append(_concurrency_level(concurrency, points, None if idle is None else idle.value, best))
-    return found
+        levels.append(_concurrency_level(concurrency, points, None if idle_w is None else idle_w.value, max_share))
+    return levels
 
 
-def _concurrency_level(concurrency: int, points: list[MeasurementPoint], idle_w: float | None, best: float) -> ConcurrencyLevel:
-    steadies = [point.steady for point in points if point.steady is not None]
-    seconds, requests = sum(p.energy.seconds for p in points), sum(s.requests for s in steadies)
+def _concurrency_level(
+    concurrency: int, points: list[MeasurementPoint], idle_w: float | None, max_share: float
+) -> ConcurrencyLevel:
+    steady_states = [point.steady for point in points if point.steady is not None]
+    seconds, requests = sum(p.energy.seconds for p in points), sum(s.requests for s in steady_states)
     gain = sensor_gain(points)
 
-    def mean(of: Callable[[Steady], float]) -> float:
-        return fmean(of(steady) for steady in steadies)
+    def mean(value_of: Callable[[Steady], float]) -> float:
+        return fmean(value_of(steady) for steady in steady_states)
 
-    def maybe(values: list[float | None]) -> float | None:
-        told = [value for value in values if value is not None]
-        return fmean(told) if told else None
+    def mean_or_none(values: list[float | None]) -> float | None:
+        known = [value for value in values if value is not None]
+        return fmean(known) if known else None
 
     return ConcurrencyLevel(
         concurrency,
         len(points),
         mean(lambda s: s.in_flight),
-        any(has_queued(point, best) for point in points),
+        any(has_queued(point, max_share) for point in points),
         mean_estimate([p.j_per_request for p in points], gain),
         mean_estimate([p.j_per_token for p in points], gain),
-        sum(s.output_tokens for s in steadies) / seconds,
-        sum(s.output_tokens for s in steadies) / requests,
+        sum(s.output_tokens for s in steady_states) / seconds,
+        sum(s.output_tokens for s in steady_states) / requests,
         None if idle_w is None else idle_w * seconds / requests,
         sum(p.energy.energy_j for p in points) / seconds,
         mean(lambda s: s.ttft_p50_s),
         mean(lambda s: s.ttft_p95_s),
-        maybe([s.itl_p50_s for s in steadies]),
-        maybe([s.itl_p95_s for s in steadies]),
+        mean_or_none([s.itl_p50_s for s in steady_states]),
+        mean_or_none([s.itl_p95_s for s in steady_states]),
         max(p.energy.quality for p in points),
-        sum(s.failed for s in steadies),
+        sum(s.failed for s in steady_states),
     )
 
 
 def max_decoding_share(result: BenchmarkResult) -> float:
     """Part of the time in flight that comes after the first token, where it is largest."""
-    return max(p.steady.decoding / p.steady.in_flight for p in result.served() if p.steady is not None)
+    return max(point.steady.decoding / point.steady.in_flight for point in result.served() if point.steady is not None)
 
 
-def has_queued(point: MeasurementPoint, best: float) -> bool:
+def has_queued(point: MeasurementPoint, max_share: float) -> bool:
     """Whether requests waited so long for their first token that those in flight are not the batch."""
     assert point.steady is not None
-    return point.steady.decoding < _MIN_DECODING_SHARE * best * point.steady.in_flight
+    return point.steady.decoding < _MIN_DECODING_SHARE * max_share * point.steady.in_flight
 
 
 def fit_result(result: BenchmarkResult) -> BatchFit | None:
     """a and b over every repeat of every level at which the batch is known; None where there are fewer than three batches."""
-    best = max_decoding_share(result)
-    points = [point for point in result.served() if not has_queued(point, best)]
+    max_share = max_decoding_share(result)
+    points = [point for point in result.served() if not has_queued(point, max_share)]
     batches = [point.steady.in_flight for point in points if point.steady is not None]
     return fit_batch_model(batches, [point.j_per_token for point in points], sensor_gain(points))
 
 
 def mean_score(result: BenchmarkResult) -> Estimate | None:
     """Mean score of the grader with its interval over prompts; None where nothing was graded."""
-    told = [score for score in result.scores if score is not None]
-    return mean_estimate(told, 0.0) if told else None
+    scores = [score for score in result.scores if score is not None]
+    return mean_estimate(scores, 0.0) if scores else None

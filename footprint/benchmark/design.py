@@ -29,13 +29,13 @@ class Slot:
 
 def measurement_slots(concurrency: Sequence[int], repeats: int, seed: int) -> list[Slot]:
     """Every point in the order of its measurement; each repeat holds each concurrency and the rest once."""
-    luck = random.Random(f"order {seed}")
-    found = []
+    rng = random.Random(f"order {seed}")
+    slots = []
     for repeat in range(repeats):
-        mine = [0, *sorted(set(concurrency))]
-        luck.shuffle(mine)
-        found += [Slot(repeat, each) for each in mine]
-    return found
+        levels = [0, *sorted(set(concurrency))]
+        rng.shuffle(levels)
+        slots += [Slot(repeat, level) for level in levels]
+    return slots
 
 
 def remaining_slots(all_slots: Sequence[Slot], done: Collection[str]) -> list[Slot]:
@@ -45,14 +45,14 @@ def remaining_slots(all_slots: Sequence[Slot], done: Collection[str]) -> list[Sl
 
 def prompt_order(count: int, slot: Slot, seed: int) -> Iterator[int]:
     """Indices of prompts without end: every prompt once, in an order of its own, then all of them again."""
-    luck = random.Random(f"prompts {seed} {slot.repeat} {slot.concurrency}")
+    rng = random.Random(f"prompts {seed} {slot.repeat} {slot.concurrency}")
     while True:
-        mine = list(range(count))
-        luck.shuffle(mine)
-        yield from mine
+        order = list(range(count))
+        rng.shuffle(order)
+        yield from order
 
 
-def remaining_s(slots_left: int, taken_s: Sequence[float], expected_s: float) -> float:
+def remaining_s(slots_left: int, durations_s: Sequence[float], expected_s: float) -> float:
     """Time left [s]: the mean of the points measured so far for each that is left, before the first what is expected."""
-    each = sum(taken_s) / len(taken_s) if taken_s else expected_s
-    return each * slots_left
+    mean_s = sum(durations_s) / len(durations_s) if durations_s else expected_s
+    return mean_s * slots_left

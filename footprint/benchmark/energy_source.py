@@ -14,6 +14,7 @@ from typing import Protocol
 
 from footprint.benchmark.result import Energy
 from footprint.core.records import ContextReading, EnergyReading
+from footprint.core.stored_forms import stored_as
 from footprint.core.units import US_PER_S, UW_PER_W
 from footprint.notebook.measurement import TOTAL, CannotMeasure, SensorProcess, energy_rows
 
@@ -22,6 +23,7 @@ _DRIVER_PATTERN = re.compile(r"NVRM version:.*?\s(\d+\.\d+(?:\.\d+)?)\s")
 _QUALITY_SHARE = 1 / 10  # of the energy, from which on a quality letter counts for the whole (contract, section 6)
 
 
+@stored_as("Machine", "host models devices driver power_limit_w")
 @dataclass(frozen=True, slots=True)
 class Machine:
     """What energy is counted of."""
@@ -98,22 +100,26 @@ class _LocalWatch:
 
     async def energy(self, begin_us: int, end_us: int) -> Energy:
         """Waits for a reading after the end."""
-        await asyncio.to_thread(self.sensors.wait_beyond, end_us)
-        clock = _mean_clock_hz(self.sensors.circumstances(), begin_us, end_us)
+        await asyncio.to_thread(self.sensors.wait_for_readings_after, end_us)
+        clock = _mean_clock_hz(self.sensors.context_readings(), begin_us, end_us)
         return integrate_energy(self._mine(), begin_us, end_us, clock, allow_estimate=self.source.allow_estimate)
 
     def machine(self) -> Machine:
         """Models and limits, as the sensors tell them."""
-        mine = without_host_meters(self._mine())
-        limits = {c.device: c.values["power_limit_uw"] for c in self.sensors.circumstances() if "power_limit_uw" in c.values}
+        readings = without_host_meters(self._mine())
+        limits = {
+            context.device: context.values["power_limit_uw"]
+            for context in self.sensors.context_readings()
+            if "power_limit_uw" in context.values
+        }
         limit = sum(limits.values()) / UW_PER_W if limits else None
-        return Machine(self.source.host, device_models(mine), device_places(mine), self.source.driver, limit)
+        return Machine(self.source.host, device_models(readings), device_places(readings), self.source.driver, limit)
 
 
 def driver_version(proc_version: str) -> str:
     """The NVIDIA driver's version, of /proc/driver/nvidia/version; empty where it does not say."""
-    found = _DRIVER_PATTERN.search(proc_version)
-    return found.group(1) if found else ""
+    match = _DRIVER_PATTERN.search(proc_version)
+    return match.group(1) if match else ""
 
 
 def select_devices(readings: Sequence[EnergyReading], devices: Sequence[str]) -> list[EnergyReading]:
@@ -129,8 +135,8 @@ def select_devices(readings: Sequence[EnergyReading], devices: Sequence[str]) ->
     names = {reading.device for reading in readings} | {reading.alias for reading in readings}
     missing = sorted(set(devices) - names)
     if missing:
-        there = ", ".join(sorted({reading.alias or reading.device for reading in readings}))
-        raise CannotMeasure(f"no sensor reads {', '.join(missing)} here; there are {there}")
+        available = ", ".join(sorted({reading.alias or reading.device for reading in readings}))
+        raise CannotMeasure(f"no sensor reads {', '.join(missing)} here; there are {available}")
     return [reading for reading in readings if reading.device in devices or reading.alias in devices]
 
 
@@ -174,12 +180,12 @@ def integrate_energy(
         If a device was reset or lost in it, or nothing but an estimate was read.
     """
     rows = energy_rows(readings, begin_us, end_us)
-    mine = without_host_meters(readings)
-    parts = [row for row in rows if row["device"] != TOTAL and row["component"] in {reading.component for reading in mine}]
-    lost = sorted({each.alias or each.device for each in mine} - {row["device"] for row in parts})
+    counted = without_host_meters(readings)
+    parts = [row for row in rows if row["device"] != TOTAL and row["component"] in {reading.component for reading in counted}]
+    lost = sorted({each.alias or each.device for each in counted} - {row["device"] for row in parts})
     if lost or not parts:
-        what = f"{', '.join(lost)} was not read" if lost else "nothing was read"
-        raise CannotMeasure(f"{what} from begin to end of the point (reset, or lost)")
+        reason = f"{', '.join(lost)} was not read" if lost else "nothing was read"
+        raise CannotMeasure(f"{reason} from begin to end of the point (reset, or lost)")
     if all(row["quality"] == "C" for row in parts) and not allow_estimate:
         raise CannotMeasure(
             "nothing here measures energy, there is an estimate only; `footprint doctor` names the remedy, "
@@ -205,9 +211,13 @@ def integrate_energy(
     )
 
 
-def _mean_clock_hz(told: Sequence[ContextReading], begin_us: int, end_us: int) -> float | None:
+def _mean_clock_hz(contexts: Sequence[ContextReading], begin_us: int, end_us: int) -> float | None:
     """Mean clock of the processors of the boards within a stretch; None where nobody says."""
-    values = [c.values["clock_sm_hz"] for c in told if "clock_sm_hz" in c.values and begin_us <= c.at_us <= end_us]
+    values = [
+        context.values["clock_sm_hz"]
+        for context in contexts
+        if "clock_sm_hz" in context.values and begin_us <= context.at_us <= end_us
+    ]
     return sum(values) / len(values) if values else None
 
 

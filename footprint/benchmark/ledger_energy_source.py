@@ -74,13 +74,13 @@ class _LedgerWatch:
 
     async def energy(self, begin_us: int, end_us: int) -> Energy:
         """Waits for the readings, two minutes at most."""
-        patience = time.monotonic() + TIMEOUT_S
+        deadline = time.monotonic() + TIMEOUT_S
         while True:
-            mine = self._mine(end_us)
-            last = {reading.device: reading.at_us for reading in mine}
+            readings = self._mine(end_us)
+            last = {reading.device: reading.at_us for reading in readings}
             if last and min(last.values()) > end_us:
-                return integrate_energy(mine, begin_us, end_us)
-            if time.monotonic() > patience:
+                return integrate_energy(readings, begin_us, end_us)
+            if time.monotonic() > deadline:
                 raise CannotMeasure(
                     f"the ledger has no readings of {self.source.host} over this point; does its agent run and ship here, "
                     "and is the host's name the one that it ships under?"
@@ -89,13 +89,13 @@ class _LedgerWatch:
 
     def machine(self) -> Machine:
         """What the ledger knows of the devices; a driver and limits it does not."""
-        mine = without_host_meters(self._mine(time.time_ns() // 1000))
-        return Machine(self.source.host, device_models(mine), device_places(mine), "", None)
+        readings = without_host_meters(self._mine(time.time_ns() // 1000))
+        return Machine(self.source.host, device_models(readings), device_places(readings), "", None)
 
 
 def cumulative_readings(store: Store, host: str, begin_us: int, end_us: int) -> list[EnergyReading]:
     """Cumulative readings of a host from just before a stretch to just after it, as the agent would tell them."""
-    found = []
+    readings = []
     with store.read() as connection:
         view = LedgerView(store, connection)
         places = {alias.device: alias.name for alias in view.aliases(host)}
@@ -104,7 +104,7 @@ def cumulative_readings(store: Store, host: str, begin_us: int, end_us: int) -> 
                 continue
             samples = view.samples(stream.id, begin_us, end_us + US_PER_S)
             columns = (samples.time_us.tolist(), samples.value.tolist(), samples.covered_us.tolist(), samples.epoch.tolist())
-            found += [
+            readings += [
                 EnergyReading(
                     host,
                     stream.device,
@@ -112,12 +112,12 @@ def cumulative_readings(store: Store, host: str, begin_us: int, end_us: int) -> 
                     _SOURCE_BY_GRADE.get(stream.grade, stream.grade),
                     str(epoch),
                     number,
-                    at,
+                    at_us,
                     value,
-                    covered,
+                    covered_us,
                     alias=places.get(stream.device, ""),
                     model=stream.model,
                 )
-                for number, (at, value, covered, epoch) in enumerate(zip(*columns, strict=True))
+                for number, (at_us, value, covered_us, epoch) in enumerate(zip(*columns, strict=True))
             ]
-    return found
+    return readings

@@ -27,7 +27,9 @@ class LoadResult:
     why: str = ""
 
 
-async def generate_load(ask: SendRequest, prompts: Iterator[int], concurrency: int, long_enough: RemainingWait) -> LoadResult:
+async def generate_load(
+    send_request: SendRequest, prompts: Iterator[int], concurrency: int, remaining_wait_s: RemainingWait
+) -> LoadResult:
     """Answers of a point, each request replaced when it ends; steady once as many as ``concurrency`` have their first token.
 
     Raises
@@ -35,34 +37,36 @@ async def generate_load(ask: SendRequest, prompts: Iterator[int], concurrency: i
     EndpointError
         If more than one request in twenty fails.
     """
-    found = LoadResult()
-    firsts, full, stop = 0, asyncio.Event(), asyncio.Event()
+    result = LoadResult()
+    first_tokens, saturated, stop = 0, asyncio.Event(), asyncio.Event()
 
     def on_first() -> None:
-        nonlocal firsts
-        firsts += 1
-        if firsts >= concurrency:
-            full.set()
+        nonlocal first_tokens
+        first_tokens += 1
+        if first_tokens >= concurrency:
+            saturated.set()
 
     async def keep_busy() -> None:
         while not stop.is_set():
             try:
-                found.answered.append(await ask(next(prompts), on_first))
-            except RequestFailed as bad:
-                found.failed, found.why = found.failed + 1, str(bad)
-                tried = found.failed + len(found.answered)
-                if tried >= MIN_REQUESTS and found.failed > MAX_FAILED_SHARE * tried:
-                    said = f"{found.failed} of {tried} requests failed at concurrency {concurrency}"
-                    raise EndpointError(f"{said}: {bad}") from None
+                result.answered.append(await send_request(next(prompts), on_first))
+            except RequestFailed as error:
+                result.failed, result.why = result.failed + 1, str(error)
+                attempts = result.failed + len(result.answered)
+                if attempts >= MIN_REQUESTS and result.failed > MAX_FAILED_SHARE * attempts:
+                    failures = f"{result.failed} of {attempts} requests failed at concurrency {concurrency}"
+                    raise EndpointError(f"{failures}: {error}") from None
 
-    async def watch() -> None:
-        await full.wait()
-        begin = time.monotonic()
-        while (wait_s := await long_enough(begin)) > 0:
+    async def stop_when_long_enough() -> None:
+        await saturated.wait()
+        begin_s = time.monotonic()
+        while (wait_s := await remaining_wait_s(begin_s)) > 0:
             await asyncio.sleep(wait_s)
         stop.set()
 
-    tasks = [asyncio.create_task(each) for each in (watch(), *(keep_busy() for _ in range(concurrency)))]
+    tasks = [
+        asyncio.create_task(coroutine) for coroutine in (stop_when_long_enough(), *(keep_busy() for _ in range(concurrency)))
+    ]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         for task in done:
@@ -71,4 +75,4 @@ async def generate_load(ask: SendRequest, prompts: Iterator[int], concurrency: i
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    return found
+    return result

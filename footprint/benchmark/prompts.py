@@ -46,8 +46,8 @@ def read_prompts(path: Path | None) -> Prompts:
     path = path or data_path("prompts.jsonl")
     try:
         raw = path.read_bytes()
-    except OSError as bad:
-        raise BadPrompts(f"{path}: {bad.strerror}") from None
+    except OSError as error:
+        raise BadPrompts(f"{path}: {error.strerror}") from None
     lines = tuple(_parse_prompt(path, number, text) for number, text in enumerate(raw.splitlines(), 1) if text.strip())
     if not lines:
         raise BadPrompts(f'{path}: no prompt in it; one a line, {{"prompt": "…"}}')
@@ -56,13 +56,17 @@ def read_prompts(path: Path | None) -> Prompts:
 
 def _parse_prompt(path: Path, number: int, text: bytes) -> dict[str, Any]:
     try:
-        told = json.loads(text)
+        record = json.loads(text)
     except ValueError:
-        told = None
-    if isinstance(told, dict):
-        prompt, messages = told.get("prompt"), told.get("messages")
+        record = None
+    if isinstance(record, dict):
+        prompt, messages = record.get("prompt"), record.get("messages")
         if messages is None and isinstance(prompt, str) and prompt.strip():
-            return told
-        if isinstance(messages, list) and messages and all(isinstance(each, dict) and "role" in each for each in messages):
-            return told
+            return record
+        if (
+            isinstance(messages, list)
+            and messages
+            and all(isinstance(message, dict) and "role" in message for message in messages)
+        ):
+            return record
     raise BadPrompts(f'{path}: line {number} is no prompt; {{"prompt": "…"}} or {{"messages": [{{"role": …, "content": …}}]}}')

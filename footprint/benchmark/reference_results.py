@@ -31,7 +31,7 @@ def reference_rows() -> list[dict[str, Any]]:
         return [_reference_row(row) for row in csv.DictReader(file)]
 
 
-def _reference_row(told: dict[str, str]) -> dict[str, Any]:
-    row: dict[str, Any] = {"label": LABEL, **told}
-    row |= {name: float(told[name]) if told[name] else None for name in NUMBERS}
+def _reference_row(record: dict[str, str]) -> dict[str, Any]:
+    row: dict[str, Any] = {"label": LABEL, **record}
+    row |= {name: float(record[name]) if record[name] else None for name in NUMBERS}
     return {name: row[name] for name in COLUMNS}

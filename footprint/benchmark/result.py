@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from typing import Any, get_type_hints
 
 from footprint.core.records import FootprintError
+from footprint.core.stored_forms import keys_of, stored_as, to_plain
 
 KIND, SCHEMA_VERSION = "footprint-benchmark", 1
 
@@ -20,6 +21,11 @@ class BadResult(FootprintError):
     """A file that is no benchmark result, or one that cannot be right."""
 
 
+@stored_as(
+    "Conditions",
+    "model engine quantisation host machines devices driver power_limit_w prompts_sha256 prompts max_tokens temperature "
+    "seed least_s least_updates sensors",
+)
 @dataclass(frozen=True, slots=True)
 class Conditions:
     """What the figures hold for; an empty text or None is unknown."""
@@ -42,6 +48,7 @@ class Conditions:
     sensors: str  # local, or ledger
 
 
+@stored_as("Energy", "begin_us seconds energy_j low_j high_j components quality updates clock_sm_hz")
 @dataclass(frozen=True, slots=True)
 class Energy:
     """Of a stretch of time: joules of the devices counted, in all and by component, with the interval of their sensors."""
@@ -57,6 +64,11 @@ class Energy:
     clock_sm_hz: float | None = None
 
 
+@stored_as(
+    "Steady",
+    "requests output_tokens input_tokens in_flight decoding answered failed ttft_p50_s ttft_p95_s itl_p50_s itl_p95_s mix "
+    "client_busy",
+)
 @dataclass(frozen=True, slots=True)
 class Steady:
     """What was served in that stretch. Requests cut by its ends count by the share of their tokens within it."""
@@ -76,6 +88,7 @@ class Steady:
     client_busy: float  # share of one core that the client itself took
 
 
+@stored_as("Point", "concurrency repeat energy steady")
 @dataclass(frozen=True, slots=True)
 class MeasurementPoint:
     """One concurrency, once. Concurrency 0 is the loaded model at rest; it has no ``steady``."""
@@ -103,6 +116,7 @@ class MeasurementPoint:
         return self.energy.energy_j / self.steady.requests * self.steady.mix
 
 
+@stored_as("Result", "made_us program demonstration conditions points scores grader")
 @dataclass(frozen=True, slots=True)
 class BenchmarkResult:
     """A benchmark: ``scores`` are the grader's, in the order of the prompts (None: not graded)."""
@@ -125,8 +139,8 @@ class BenchmarkResult:
 
     def to_bytes(self) -> bytes:
         """The document, as it is written and signed."""
-        told = {"kind": KIND, "schema_version": SCHEMA_VERSION, **asdict(self)}
-        return (json.dumps(told, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+        document = {"kind": KIND, "schema_version": SCHEMA_VERSION, **to_plain(self)}
+        return (json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
 def parse_result(raw: bytes) -> BenchmarkResult:
@@ -138,24 +152,24 @@ def parse_result(raw: bytes) -> BenchmarkResult:
         If it is none, of a newer schema, or says what cannot be (no duration, a negative energy, a share above one).
     """
     try:
-        told = json.loads(raw)
-        if not isinstance(told, dict) or told.get("kind") != KIND:
+        document = json.loads(raw)
+        if not isinstance(document, dict) or document.get("kind") != KIND:
             raise BadResult(f"not a benchmark result (kind {KIND} expected)")
-        if told.get("schema_version") != SCHEMA_VERSION:
-            raise BadResult(f"schema {told.get('schema_version')} of a benchmark result; this program knows {SCHEMA_VERSION}")
-        points = tuple(_parse_point(each) for each in told["points"])
-        conditions = _parse_dataclass(Conditions, told["conditions"])
-        scores = tuple(None if score is None else float(score) for score in told["scores"])
-        made_us, program, grader = int(told["made_us"]), str(told["program"]), str(told["grader"])
-        found = BenchmarkResult(made_us, program, bool(told["demonstration"]), conditions, points, scores, grader)
-    except (ValueError, KeyError, TypeError, AttributeError) as bad:
-        raise BadResult(f"not a benchmark result: {type(bad).__name__} {bad}") from None
-    _check_plausible(found)
-    return found
+        if document.get("schema_version") != SCHEMA_VERSION:
+            raise BadResult(f"schema {document.get('schema_version')} of a benchmark result; this program knows {SCHEMA_VERSION}")
+        points = tuple(_parse_point(point) for point in document["points"])
+        conditions = _parse_dataclass(Conditions, document["conditions"])
+        scores = tuple(None if score is None else float(score) for score in document["scores"])
+        made_us, program, grader = int(document["made_us"]), str(document["program"]), str(document["grader"])
+        result = BenchmarkResult(made_us, program, bool(document["demonstration"]), conditions, points, scores, grader)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadResult(f"not a benchmark result: {type(error).__name__} {error}") from None
+    _check_plausible(result)
+    return result
 
 
-def parse_point(told: dict[str, Any]) -> MeasurementPoint:
-    """A point as ``dataclasses.asdict`` wrote it.
+def parse_point(record: dict[str, Any]) -> MeasurementPoint:
+    """Point from its stored form.
 
     Raises
     ------
@@ -163,24 +177,24 @@ def parse_point(told: dict[str, Any]) -> MeasurementPoint:
         If it is none.
     """
     try:
-        return _parse_point(told)
-    except (ValueError, KeyError, TypeError) as bad:
-        raise BadResult(f"not a point of a benchmark: {bad}") from None
+        return _parse_point(record)
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadResult(f"not a point of a benchmark: {error}") from None
 
 
-def _parse_point(told: dict[str, Any]) -> MeasurementPoint:
-    steady = None if told["steady"] is None else _parse_dataclass(Steady, told["steady"])
-    return MeasurementPoint(int(told["concurrency"]), int(told["repeat"]), _parse_dataclass(Energy, told["energy"]), steady)
+def _parse_point(record: dict[str, Any]) -> MeasurementPoint:
+    steady = None if record["steady"] is None else _parse_dataclass(Steady, record["steady"])
+    return MeasurementPoint(int(record["concurrency"]), int(record["repeat"]), _parse_dataclass(Energy, record["energy"]), steady)
 
 
-def _parse_dataclass(kind: Any, told: dict[str, Any]) -> Any:
-    """A flat dataclass of its fields; a wrong type is refused, a whole number may stand for a decimal one."""
+def _parse_dataclass(kind: Any, record: dict[str, Any]) -> Any:
+    """Flat object from its stored form; a wrong type is refused, a whole number may stand for a decimal one."""
     hints = get_type_hints(kind)
     values = {}
-    for name in (field.name for field in fields(kind)):
-        value, hint = told[name], str(hints[name])
+    for name, key in keys_of(kind):
+        value, hint = record[key], str(hints[name])
         if "tuple" in hint:
-            value = tuple(str(each) for each in value)
+            value = tuple(str(item) for item in value)
         elif "dict" in hint:
             value = {str(key): float(number) for key, number in value.items()}
         elif value is None and "None" in hint:
@@ -188,24 +202,24 @@ def _parse_dataclass(kind: Any, told: dict[str, Any]) -> Any:
         elif "float" in hint and isinstance(value, int | float) and not isinstance(value, bool):
             value = float(value)
         elif not isinstance(value, str if hints[name] is str else int) or isinstance(value, bool):
-            raise BadResult(f"{name} = {value!r} is not of the kind expected")
+            raise BadResult(f"{key} = {value!r} is not of the kind expected")
         values[name] = value
     return kind(**values)
 
 
-def _check_plausible(found: BenchmarkResult) -> None:
+def _check_plausible(result: BenchmarkResult) -> None:
     """What cannot be is refused here, so that no page has to think of it."""
-    if not found.served():
+    if not result.served():
         raise BadResult("a benchmark without any point")
-    if len({(point.concurrency, point.repeat) for point in found.points}) != len(found.points):
+    if len({(point.concurrency, point.repeat) for point in result.points}) != len(result.points):
         raise BadResult("a point stands twice")
-    for point in found.points:
+    for point in result.points:
         where = f"concurrency {point.concurrency}, repeat {point.repeat}"
         energy, steady = point.energy, point.steady
         numbers = [energy.seconds, energy.energy_j]
         if steady is not None:
             numbers += [steady.requests, steady.output_tokens, steady.in_flight, steady.mix]
-        if not all(math.isfinite(each) and each > 0 for each in numbers):
+        if not all(math.isfinite(value) and value > 0 for value in numbers):
             raise BadResult(f"{where}: a duration, energy or count is not above zero")
         if not energy.low_j <= energy.energy_j <= energy.high_j:
             raise BadResult(f"{where}: the energy is outside of its interval")

@@ -72,26 +72,26 @@ def read_result(path: Path, public_key: str = "", signing_key: str = "") -> Stor
     """
     try:
         raw = path.read_bytes()
-        beside = signature_path(path)
-        signature = beside.read_bytes() if beside.is_file() else None
-    except OSError as bad:
-        raise BadResult(f"{path}: {bad.strerror}") from None
+        signature_file = signature_path(path)
+        signature = signature_file.read_bytes() if signature_file.is_file() else None
+    except OSError as error:
+        raise BadResult(f"{path}: {error.strerror}") from None
     try:
         return _verify(raw, signature, public_key or read_public_key(signing_key))
-    except BadResult as bad:
-        raise type(bad)(f"{path}: {bad}") from None
+    except BadResult as error:
+        raise type(error)(f"{path}: {error}") from None
 
 
 @lru_cache(maxsize=64)  # pages ask again and again for what never changes
 def _verify(raw: bytes, signature: bytes | None, public_key: str) -> StoredResult:
-    said = UNSIGNED if signature is None else UNCHECKED
+    state = UNSIGNED if signature is None else UNCHECKED
     if signature is not None and public_key:
         try:
             verify_signature(raw, signature, public_key)
-        except SigningError as bad:
-            raise Tampered(f"its signature is not good: {bad}") from None
-        said = CHECKED
-    return StoredResult(sha256_of(raw), said, parse_result(raw))
+        except SigningError as error:
+            raise Tampered(f"its signature is not good: {error}") from None
+        state = CHECKED
+    return StoredResult(sha256_of(raw), state, parse_result(raw))
 
 
 def import_result(config: Config, path: Path, public_key: str = "") -> tuple[StoredResult, bool]:
@@ -102,18 +102,18 @@ def import_result(config: Config, path: Path, public_key: str = "") -> tuple[Sto
     BadResult
         If it is none, was changed after it was signed, or is a demonstration's (or not) where the store is not (or is).
     """
-    found = read_result(path, public_key, config.signing_key)
-    if found.result.demonstration != config.demo:
+    stored = read_result(path, public_key, config.signing_key)
+    if stored.result.demonstration != config.demo:
         kinds = ("measured", "a demonstration's") if config.demo else ("a demonstration's", "not a demonstration's")
         raise BadResult(f"{path}: the result is {kinds[0]}, the store is {kinds[1]}; the two never mix")
-    vault, name = ObjectStore(config.sealed_url()), f"{FOLDER}/{found.sha256}.json"
-    beside = signature_path(path)
-    if beside.is_file() and not vault.exists(name + SIGNATURE):
-        vault.write(name + SIGNATURE, beside.read_bytes())
+    vault, name = ObjectStore(config.sealed_url()), f"{FOLDER}/{stored.sha256}.json"
+    signature_file = signature_path(path)
+    if signature_file.is_file() and not vault.exists(name + SIGNATURE):
+        vault.write(name + SIGNATURE, signature_file.read_bytes())
     if vault.exists(name):
-        return found, False
+        return stored, False
     vault.write(name, path.read_bytes())
-    return found, True
+    return stored, True
 
 
 def stored_results(config: Config) -> list[StoredResult]:
@@ -127,11 +127,11 @@ def stored_results(config: Config) -> list[StoredResult]:
     vault = ObjectStore(config.sealed_url())
     public_key = read_public_key(config.signing_key)
     names = vault.names(FOLDER)
-    found = []
+    results = []
     for name in (each for each in names if each.endswith(".json")):
         raw = vault.read(name)
         if sha256_of(raw) != name.removeprefix(f"{FOLDER}/").removesuffix(".json"):
             raise Tampered(f"{name} under {vault.url}: its bytes are not those that were kept; take it from a backup")
         signature = vault.read(name + SIGNATURE) if name + SIGNATURE in names else None
-        found.append(_verify(raw, signature, public_key))
-    return sorted(found, key=lambda kept: (-kept.result.made_us, kept.sha256))
+        results.append(_verify(raw, signature, public_key))
+    return sorted(results, key=lambda stored: (-stored.result.made_us, stored.sha256))

@@ -9,7 +9,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from footprint.benchmark.prompts import Prompts
 from footprint.benchmark.result import BadResult, BenchmarkResult, Conditions, Energy, MeasurementPoint, parse_point
 from footprint.benchmark.steady_state import AnsweredRequest
 from footprint.core.records import FootprintError
+from footprint.core.stored_forms import stored_as, to_plain
 from footprint.core.units import US_PER_S
 from footprint.core.version import VERSION
 
@@ -89,6 +90,7 @@ class BenchmarkPlan:
         }
 
 
+@stored_as("Done", "point drawn")
 @dataclass(frozen=True, slots=True)
 class MeasuredPoint:
     """A point, and how often each prompt was drawn in it."""
@@ -115,28 +117,30 @@ async def run_benchmark(plan: BenchmarkPlan, source: EnergySource, folder: Path,
     done = load_points(folder, plan.settings(source))
     slots = plan.slots()
     todo = design.remaining_slots(slots, done)
-    taken: list[float] = []
+    durations_s: list[float] = []
     async with http_client(plan.target, max(plan.concurrency) + MAX_GRADED_REQUESTS) as client:
         _, engine = await served_models(client, plan.target.url)
         await _probe_endpoint(client, plan)
         if todo:
-            progress(len(slots) - len(todo), len(slots), "warming up", _remaining_s(plan, todo, taken))
+            progress(len(slots) - len(todo), len(slots), "warming up", _remaining_s(plan, todo, durations_s))
             await _warm_up(client, plan)
         for number, slot in enumerate(todo):
             label = f"concurrency {slot.concurrency}" if slot.concurrency else "at rest"
             show = partial(progress, len(slots) - len(todo) + number, len(slots), label)
-            ticking = asyncio.create_task(
-                _report_progress(show, _remaining_s(plan, todo[number:], taken), _remaining_s(plan, todo[number + 1 :], taken))
+            progress_task = asyncio.create_task(
+                _report_progress(
+                    show, _remaining_s(plan, todo[number:], durations_s), _remaining_s(plan, todo[number + 1 :], durations_s)
+                )
             )
-            begin = time.monotonic()
+            begin_s = time.monotonic()
             try:
-                found, machine = await _measure_point(client, plan, source, slot)
+                measured, machine = await _measure_point(client, plan, source, slot)
             finally:
-                ticking.cancel()
-            taken.append(time.monotonic() - begin)
-            _check_machine(folder, asdict(machine) | {"engine": plan.engine or engine})
-            write_json(folder / f"{slot.name}.json", asdict(found))
-            done[slot.name] = found
+                progress_task.cancel()
+            durations_s.append(time.monotonic() - begin_s)
+            _check_machine(folder, to_plain(machine) | {"engine": plan.engine or engine})
+            write_json(folder / f"{slot.name}.json", to_plain(measured))
+            done[slot.name] = measured
         progress(len(slots), len(slots), "grading" if plan.grader else "", 0)
         scores = await _grade_answers(client, plan, folder)
     return assemble_result(plan, source, json.loads((folder / MACHINE).read_text()), [done[slot.name] for slot in slots], scores)
@@ -150,8 +154,8 @@ async def _report_progress(show: Callable[[float], None], left_s: float, least_s
         await asyncio.sleep(1)
 
 
-def _remaining_s(plan: BenchmarkPlan, todo: Sequence[Slot], taken: Sequence[float]) -> float:
-    return design.remaining_s(len(todo), taken, plan.least_s + plan.settle_s)
+def _remaining_s(plan: BenchmarkPlan, todo: Sequence[Slot], durations_s: Sequence[float]) -> float:
+    return design.remaining_s(len(todo), durations_s, plan.least_s + plan.settle_s)
 
 
 def load_points(folder: Path, settings: dict[str, Any]) -> dict[str, MeasuredPoint]:
@@ -167,8 +171,8 @@ def load_points(folder: Path, settings: dict[str, Any]) -> dict[str, MeasuredPoi
     if not path.exists():
         write_json(path, settings)
         return {}
-    before = json.loads(path.read_text(encoding="utf-8"))
-    _check_equal(folder, before, settings)
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    _check_equal(folder, stored, settings)
     return {path.stem: _read_point(path) for path in sorted(folder.glob("r*-c*.json"))}
 
 
@@ -178,29 +182,32 @@ def _check_machine(folder: Path, machine: dict[str, Any]) -> None:
     if not path.exists():
         write_json(path, machine)
         return
-    before, told = json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(machine))
-    _check_equal(folder, before, told)
+    before, current = json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(machine))
+    _check_equal(folder, before, current)
 
 
-def _check_equal(folder: Path, before: dict[str, Any], told: dict[str, Any]) -> None:
-    differs = sorted(name for name in told if before.get(name) != told[name])
+def _check_equal(folder: Path, stored: dict[str, Any], current: dict[str, Any]) -> None:
+    differs = sorted(name for name in current if stored.get(name) != current[name])
     if differs:
-        said = f"{folder} holds points of another {', '.join(differs)}"
-        raise SettingsMismatch(f"{said}; name another --output, or remove that folder")
+        conflict = f"{folder} holds points of another {', '.join(differs)}"
+        raise SettingsMismatch(f"{conflict}; name another --output, or remove that folder")
 
 
 def _read_point(path: Path) -> MeasuredPoint:
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        return MeasuredPoint(parse_point(told["point"]), tuple((int(p), float(n), float(t)) for p, n, t in told["drawn"]))
-    except (ValueError, KeyError, TypeError, BadResult) as bad:
-        raise BadResult(f"{path}: {bad}; remove it, and the point is measured again") from None
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return MeasuredPoint(
+            parse_point(record["point"]),
+            tuple((int(prompt), float(requests), float(tokens)) for prompt, requests, tokens in record["drawn"]),
+        )
+    except (ValueError, KeyError, TypeError, BadResult) as error:
+        raise BadResult(f"{path}: {error}; remove it, and the point is measured again") from None
 
 
-def write_json(path: Path, told: dict[str, Any]) -> None:
+def write_json(path: Path, content: dict[str, Any]) -> None:
     """A file, under its name only once it is whole."""
     part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
+    part.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
     part.replace(path)
 
 
@@ -208,36 +215,38 @@ async def _probe_endpoint(client: httpx.AsyncClient, plan: BenchmarkPlan) -> Non
     """One request, so that what cannot be measured is said before anything is waited for."""
     try:
         await stream_completion(client, plan.target, 0, plan.prompts.messages(0))
-    except RequestFailed as bad:
-        raise EndpointError(f"{plan.target.model}: {bad}") from None
-    except RateLimited as bad:
-        await asyncio.sleep(bad.retry_s)
+    except RequestFailed as error:
+        raise EndpointError(f"{plan.target.model}: {error}") from None
+    except RateLimited as error:
+        await asyncio.sleep(error.retry_s)
 
 
 async def _warm_up(client: httpx.AsyncClient, plan: BenchmarkPlan) -> None:
-    async def long_enough(begin: float) -> float:
+    async def remaining_wait_s(begin: float) -> float:
         return max(plan.warm_up_s - (time.monotonic() - begin), 0)
 
-    await _generate_load(client, plan, Slot(-1, max(plan.concurrency)), long_enough)
+    await _generate_load(client, plan, Slot(-1, max(plan.concurrency)), remaining_wait_s)
 
 
-async def _generate_load(client: httpx.AsyncClient, plan: BenchmarkPlan, slot: Slot, long_enough: Callable[[float], Any]) -> Any:
+async def _generate_load(
+    client: httpx.AsyncClient, plan: BenchmarkPlan, slot: Slot, remaining_wait_s: Callable[[float], Any]
+) -> Any:
     """Serve a point; a limit of the rate starts it again after the wait that the endpoint asks for."""
 
-    async def asked(prompt: int, on_first: Callable[[], None]) -> AnsweredRequest:
-        found, _ = await stream_completion(client, plan.target, prompt, plan.prompts.messages(prompt), on_first)
-        return found
+    async def send_request(prompt: int, on_first: Callable[[], None]) -> AnsweredRequest:
+        answered, _ = await stream_completion(client, plan.target, prompt, plan.prompts.messages(prompt), on_first)
+        return answered
 
-    for again in range(MAX_RETRIES + 1):
+    for retry in range(MAX_RETRIES + 1):
         try:
             order = design.prompt_order(len(plan.prompts.lines), slot, plan.seed)
-            return await generate_load(asked, order, slot.concurrency, long_enough)
-        except RateLimited as bad:
-            if again == MAX_RETRIES:
+            return await generate_load(send_request, order, slot.concurrency, remaining_wait_s)
+        except RateLimited as error:
+            if retry == MAX_RETRIES:
                 raise EndpointError(
-                    f"at concurrency {slot.concurrency} {bad}, {again + 1} times; raise its limit or lower --concurrency"
+                    f"at concurrency {slot.concurrency} {error}, {retry + 1} times; raise its limit or lower --concurrency"
                 ) from None
-            await asyncio.sleep(bad.retry_s)
+            await asyncio.sleep(error.retry_s)
     raise AssertionError
 
 
@@ -251,33 +260,33 @@ async def _measure_point(
             await asyncio.sleep(plan.rest_s)
             energy = await watch.energy(begin_us, time.time_ns() // 1000)
             return MeasuredPoint(MeasurementPoint(0, slot.repeat, energy, None), ()), watch.machine()
-        busy: list[tuple[float, float]] = []
+        cpu_samples: list[tuple[float, float]] = []
 
-        async def long_enough(begin: float) -> float:
-            busy.append((time.monotonic(), time.process_time()))
-            left = plan.least_s - (time.monotonic() - begin)
-            if left > 0:
-                return left
-            enough = watch.updates(wall_us(begin), wall_us(time.monotonic())) >= plan.least_updates
-            return 0 if enough else _POLL_S
+        async def remaining_wait_s(begin: float) -> float:
+            cpu_samples.append((time.monotonic(), time.process_time()))
+            left_s = plan.least_s - (time.monotonic() - begin)
+            if left_s > 0:
+                return left_s
+            has_updates = watch.updates(wall_us(begin), wall_us(time.monotonic())) >= plan.least_updates
+            return 0 if has_updates else _POLL_S
 
-        served_ = await _generate_load(client, plan, slot, long_enough)
-        return await _measure_steady_state(watch, slot, served_, busy), watch.machine()
+        load = await _generate_load(client, plan, slot, remaining_wait_s)
+        return await _measure_steady_state(watch, slot, load, cpu_samples), watch.machine()
 
 
 async def _measure_steady_state(
-    watch: EnergyWatch, slot: Slot, served_: Any, busy: Sequence[tuple[float, float]]
+    watch: EnergyWatch, slot: Slot, load: Any, cpu_samples: Sequence[tuple[float, float]]
 ) -> MeasuredPoint:
-    stretch = steady_state.steady_window(served_.answered, slot.concurrency)
-    if stretch is None:
+    window = steady_state.steady_window(load.answered, slot.concurrency)
+    if window is None:
         raise EndpointError(f"at concurrency {slot.concurrency} there never were so many requests in flight together")
-    energy: Energy = await watch.energy(wall_us(stretch[0]), wall_us(stretch[1]))
-    (since, used), (until, used_by_then) = busy[0], busy[-1]
-    client_busy = (used_by_then - used) / (until - since) if until > since else 0.0
-    found = steady_state.steady_figures(served_.answered, *stretch, failed=served_.failed, client_busy=client_busy)
+    energy: Energy = await watch.energy(wall_us(window[0]), wall_us(window[1]))
+    (first_s, first_cpu_s), (last_s, last_cpu_s) = cpu_samples[0], cpu_samples[-1]
+    client_busy = (last_cpu_s - first_cpu_s) / (last_s - first_s) if last_s > first_s else 0.0
+    figures = steady_state.steady_figures(load.answered, *window, failed=load.failed, client_busy=client_busy)
     return MeasuredPoint(
-        MeasurementPoint(slot.concurrency, slot.repeat, energy, found),
-        tuple(steady_state.drawn_prompts(served_.answered, *stretch)),
+        MeasurementPoint(slot.concurrency, slot.repeat, energy, figures),
+        tuple(steady_state.drawn_prompts(load.answered, *window)),
     )
 
 
@@ -288,32 +297,38 @@ async def _grade_answers(client: httpx.AsyncClient, plan: BenchmarkPlan, folder:
     path = folder / SCORES
     if path.exists():
         return tuple(json.loads(path.read_text(encoding="utf-8"))["scores"])
-    gate = asyncio.Semaphore(MAX_GRADED_REQUESTS)
+    semaphore = asyncio.Semaphore(MAX_GRADED_REQUESTS)
 
     async def answer(index: int) -> dict[str, Any]:
-        async with gate:
+        async with semaphore:
             try:
                 _, text = await stream_completion(client, plan.target, index, plan.prompts.messages(index))
             except RequestFailed:
                 text = ""  # a grader is told that there was no answer
             return {**plan.prompts.lines[index], "index": index, "answer": text}
 
-    graded = await asyncio.gather(*(answer(index) for index in range(len(plan.prompts.lines))))
-    scores = await asyncio.to_thread(grader.grade, plan.grader, graded)
+    answers = await asyncio.gather(*(answer(index) for index in range(len(plan.prompts.lines))))
+    scores = await asyncio.to_thread(grader.grade, plan.grader, answers)
     write_json(path, {"scores": list(scores)})
     return scores
 
 
 def assemble_result(
-    plan: BenchmarkPlan, source: EnergySource, machine: dict[str, Any], done: Sequence[MeasuredPoint], scores: tuple[float, ...]
+    plan: BenchmarkPlan,
+    source: EnergySource,
+    machine: dict[str, Any],
+    points_done: Sequence[MeasuredPoint],
+    scores: tuple[float, ...],
 ) -> BenchmarkResult:
     """The result of all points: each with the mix of its prompts, which needs the lengths of all of them."""
-    mean_length = steady_state.mean_lengths(each.drawn for each in done)
+    mean_length = steady_state.mean_lengths(measured.drawn for measured in points_done)
     points = tuple(
-        each.point
-        if each.point.steady is None
-        else replace(each.point, steady=replace(each.point.steady, mix=steady_state.prompt_mix(each.drawn, mean_length)))
-        for each in done
+        measured.point
+        if measured.point.steady is None
+        else replace(
+            measured.point, steady=replace(measured.point.steady, mix=steady_state.prompt_mix(measured.drawn, mean_length))
+        )
+        for measured in points_done
     )
     target = plan.target
     conditions = Conditions(
@@ -334,6 +349,6 @@ def assemble_result(
         plan.least_updates,
         source.kind,
     )
-    made_us = max(each.point.energy.begin_us + round(each.point.energy.seconds * US_PER_S) for each in done)
+    made_us = max(measured.point.energy.begin_us + round(measured.point.energy.seconds * US_PER_S) for measured in points_done)
     program = f"footprint {VERSION}"
     return BenchmarkResult(made_us, program, plan.demonstration, conditions, points, scores, plan.grader)

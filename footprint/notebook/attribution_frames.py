@@ -11,12 +11,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from footprint.attribution.energy_intervals import Samples, Spans, counter_spans, fill, gap_limit_us, power_spans
-from footprint.attribution.idle import QuietDay, idle_power_uw, quiet_day
+from footprint.attribution.energy_intervals import (
+    EnergyIntervals,
+    Samples,
+    fill_gaps,
+    gap_limit_us,
+    intervals_from_counter,
+    intervals_from_power,
+)
+from footprint.attribution.idle import IdleHistograms, idle_histograms, idle_power_uw
 from footprint.attribution.largest_remainder import Ints
-from footprint.attribution.request_log import Flight, Log, build_log, shifted, with_doubt
+from footprint.attribution.request_log import ConcurrencyTimeline, RequestLog, build_request_log, shift_log, widen_counts
 from footprint.attribution.shard import DeviceInput, HostFacts, PlacedService, ServiceInput, ShardInput, attribute
-from footprint.attribution.step.day_statistics import DayStatistics, Laid, day_statistics
+from footprint.attribution.step.day_statistics import DayStatistics, TimedLog, day_statistics
 from footprint.attribution.step.model import Diagnosis, StepWeights, fit_days, idle_powers_uw
 from footprint.attribution.token_weights import DeclaredWeights, token_weight
 from footprint.core.assumptions import assumption
@@ -113,19 +120,19 @@ class _Held:
 @dataclass(frozen=True, slots=True)
 class _Log:
     keys: tuple[tuple[str, str], ...]
-    log: Log
+    log: RequestLog
 
 
 class _Host:
     """One host: its days one after the other, each fitted on all of them up to it."""
 
     def __init__(
-        self, name: str, spans: dict[str, tuple[str, Spans]], held: list[_Held], logs: dict[str, _Log], window_us: int
+        self, name: str, spans: dict[str, tuple[str, EnergyIntervals]], held: list[_Held], logs: dict[str, _Log], window_us: int
     ) -> None:
         self.name, self.spans, self.held, self.logs, self.window_us = name, spans, held, logs, window_us
         self.services = sorted({each.service for each in held if each.service in logs})
         self.said: dict[str, list[DayStatistics]] = {service: [] for service in self.services}
-        self.quiet: dict[tuple[str, str], list[QuietDay]] = {}
+        self.quiet: dict[tuple[str, str], list[IdleHistograms]] = {}
         self.elsewhere: set[str] = set()
 
     def days(self) -> list[int]:
@@ -151,10 +158,10 @@ class _Host:
             energy = [int(self.spans[each.device][1].energy_uj.sum()) if each.device in self.spans else 0 for each in mine]
             fitted = idle_powers_uw(fit, [uw for uw, _ in powers], energy)
             idle_uw |= {(service, each.device): uw for each, uw in zip(mine, fitted, strict=True)}
-            log = shifted(known.log, round(said.lag_s * US_PER_S))
+            log = shift_log(known.log, round(said.lag_s * US_PER_S))
             if fit.fit is not None:
                 weights = StepWeights(log, lay, fit)
-                given.append(ServiceInput(service, known.keys, log, weights, (), weights.half))
+                given.append(ServiceInput(service, known.keys, log, weights, (), weights.half_widths))
             else:
                 w_in = assumption("weight_input_token")
                 others = DeclaredWeights(log, w_in.low), DeclaredWeights(log, w_in.high)
@@ -187,23 +194,25 @@ class _Host:
         rows["interval_start"] = pd.to_datetime(shard.slots_us[rows["slot"].to_numpy()], unit="us", utc=True)
         return rows.groupby(list(KEYS), as_index=False, sort=True)[list(ENERGY)].sum(), diagnoses
 
-    def _learn(self, service: str, day: int) -> tuple[DayStatistics, Laid]:
+    def _learn(self, service: str, day: int) -> tuple[DayStatistics, TimedLog]:
         known = self.logs[service]
         mine = [each for each in self.held if each.service == service]
         whole = max((h.since_us for h in mine), default=0), min((h.until_us for h in mine), default=_FOREVER_US)
         scaled = []
         for each in mine:
-            spans = self.spans.get(each.device, ("", Spans.none()))[1]
+            spans = self.spans.get(each.device, ("", EnergyIntervals.empty()))[1]
             scaled.append(replace(spans, energy_uj=np.floor(spans.energy_uj * each.share).astype(np.int64)))
         names = ["/".join(key) for key in known.keys]
         said, laid = day_statistics(known.log, names, scaled, whole, day * US_PER_DAY, self.window_us)
         self.said[service].append(said)
         bounds = day * US_PER_DAY, (day + 1) * US_PER_DAY
-        flight = Flight(with_doubt(shifted(known.log, round(said.lag_s * US_PER_S))), np.array(bounds, dtype=np.int64))
+        flight = ConcurrencyTimeline(
+            widen_counts(shift_log(known.log, round(said.lag_s * US_PER_S))), np.array(bounds, dtype=np.int64)
+        )
         for each in mine:
-            spans = self.spans.get(each.device, ("", Spans.none()))[1]
+            spans = self.spans.get(each.device, ("", EnergyIntervals.empty()))[1]
             tenure = spans[(spans.start_us >= each.since_us) & (spans.end_us <= each.until_us)]
-            self.quiet.setdefault((service, each.device), []).append(quiet_day(tenure, flight, bounds))
+            self.quiet.setdefault((service, each.device), []).append(idle_histograms(tenure, flight, bounds))
         return said, laid
 
     def _idle_uw(self, held: _Held) -> int | None:
@@ -231,13 +240,13 @@ def _instants_us(values: pd.Series) -> Ints:
     return np.where(told.isna(), -1, micros).astype(np.int64)
 
 
-def _spans(readings: pd.DataFrame) -> dict[tuple[str, str], tuple[str, Spans]]:
+def _spans(readings: pd.DataFrame) -> dict[tuple[str, str], tuple[str, EnergyIntervals]]:
     """Component and spans of each (host, device)."""
     frame = _need(readings, "readings", _READINGS)
-    found: dict[tuple[str, str], tuple[str, Spans]] = {}
+    found: dict[tuple[str, str], tuple[str, EnergyIntervals]] = {}
     for (host, device), group in frame.groupby(["host", "device"]):
         parts = []
-        for column, make in (("energy_j", counter_spans), ("power_w", power_spans)):
+        for column, make in (("energy_j", intervals_from_counter), ("power_w", intervals_from_power)):
             if column not in group:
                 continue
             told = group[group[column].notna()]
@@ -246,9 +255,9 @@ def _spans(readings: pd.DataFrame) -> dict[tuple[str, str], tuple[str, Spans]]:
             value = np.rint(told[column].to_numpy(dtype=np.float64) * UW_PER_W).astype(np.int64)
             samples = Samples(time[order], value[order], np.full(len(time), -1), np.zeros(len(time), dtype=np.int64))
             parts.append(make(samples, gap_limit_us(np.diff(samples.time_us))))
-        spans = Spans.none()
+        spans = EnergyIntervals.empty()
         for part in parts:
-            spans = fill(spans, part)
+            spans = fill_gaps(spans, part)
         if len(spans):
             found[str(host), str(device)] = str(group["component"].iloc[0]), spans
     return found
@@ -278,7 +287,7 @@ def _log(requests: pd.DataFrame, window_us: int) -> _Log:
     keys = tuple((str(use_case), str(name)) for use_case, name in found)
     given, cached, out = counts("input_tokens", -1), counts("cached_input_tokens", -1), counts("output_tokens", -1)
     first = _instants_us(requests["first_token"]) if "first_token" in requests else np.full(len(requests), -1, dtype=np.int64)
-    log = build_log(
+    log = build_request_log(
         _instants_us(requests["start"]),
         _instants_us(requests["end"]),
         key.astype(np.int64),

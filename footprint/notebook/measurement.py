@@ -23,7 +23,7 @@ from footprint.core.assumptions import assumption
 from footprint.core.estimate import Estimate
 from footprint.core.records import BadLine, ContextReading, EnergyReading, FootprintError, from_line, grade_of
 from footprint.core.units import J_PER_KWH, US_PER_S
-from footprint.impact.uncertainty import Budget
+from footprint.impact.uncertainty import UncertaintyBudget
 
 SAMPLES_PER_SECOND = 4
 BASELINE_S = 2.0
@@ -105,7 +105,7 @@ class SensorProcess:
     """
 
     def __init__(self, samples_a_second: int = SAMPLES_PER_SECOND) -> None:
-        self.samples_a_second = samples_a_second
+        self.samples_per_second = samples_a_second
         self._folder = tempfile.TemporaryDirectory()
         self._spool = Path(self._folder.name) / "spool"
         self._agent: subprocess.Popen[bytes] | None = None
@@ -114,7 +114,7 @@ class SensorProcess:
         self._context: list[ContextReading] = []
 
     def __enter__(self) -> SensorProcess:
-        self._agent = _agent(self._spool, Path(self._folder.name), self.samples_a_second)
+        self._agent = _agent(self._spool, Path(self._folder.name), self.samples_per_second)
         try:
             self._wait_for_readings(self._agent)
         except BaseException:
@@ -143,12 +143,12 @@ class SensorProcess:
         self._look()
         return self._energy
 
-    def circumstances(self) -> list[ContextReading]:
+    def context_readings(self) -> list[ContextReading]:
         """Clocks, power limits and the like since the begin."""
         self._look()
         return self._context
 
-    def wait_beyond(self, at_us: int) -> None:
+    def wait_for_readings_after(self, at_us: int) -> None:
         """Wait until every device has a reading after an instant, to end a stretch at; a while at most."""
         patience = time.monotonic() + PATIENCE_S / 10
         while time.monotonic() < patience:
@@ -157,7 +157,7 @@ class SensorProcess:
                 last[reading.device, reading.source] = reading.at_us
             if last and min(last.values()) > at_us:
                 return
-            time.sleep(1 / self.samples_a_second)
+            time.sleep(1 / self.samples_per_second)
 
     def rows(self, begin_us: int, end_us: int) -> list[dict[str, Any]]:
         """Energy between two instants, of ``COLUMNS``."""
@@ -209,7 +209,7 @@ def measure(name: str = "measured", *, baseline_s: float = BASELINE_S) -> Iterat
         finally:
             end_us = time.time_ns() // 1000
             found.seconds = (end_us - found.begin_us) / US_PER_S
-            sensors.wait_beyond(end_us)
+            sensors.wait_for_readings_after(end_us)
     found.rows = sensors.rows(found.begin_us, end_us)
     if not found.rows:
         raise CannotMeasure("the sensors gave no two readings; is the stretch very short?")
@@ -269,7 +269,7 @@ def energy_rows(readings: Sequence[EnergyReading], begin_us: int, end_us: int) -
         idle_w = (at_begin - at_first) / 1e6 / before_s if before_s > 0 else None
         grade = grade_of(source, counter=True)
         cause = f"gain {component} {grade}", energy, _gain(component, grade)
-        mine_alone = Budget()
+        mine_alone = UncertaintyBudget()
         mine_alone.add(*cause)
         low, high = mine_alone.interval(energy)
         causes.append((component, cause))
@@ -294,7 +294,7 @@ def energy_rows(readings: Sequence[EnergyReading], begin_us: int, end_us: int) -
     for name in ("energy_j", "idle_w", "above_idle_j"):
         total[name] = None if any(row[name] is None for row in parts) else sum(row[name] for row in parts)
     counted = {row["component"] for row in parts}
-    budget = Budget()
+    budget = UncertaintyBudget()
     for component, cause in causes:
         if component in counted:
             budget.add(*cause)

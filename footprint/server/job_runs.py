@@ -51,7 +51,7 @@ def run_job(store: Store, config: Config, job: JobKind, now_us: int) -> str | No
     Exception
         The exception of the job, after it is recorded.
     """
-    with store.exclusively(job.name) as has_lock:
+    with store.exclusive_lock(job.name) as has_lock:
         if not has_lock:
             return None
         run_id = _start_run(store, job.name, now_us)

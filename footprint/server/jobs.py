@@ -90,7 +90,7 @@ def _send_alerts(store: Store, config: Config, now_us: int, report_progress: Rep
 
 
 def _draft_edition(store: Store, config: Config, now_us: int, report_progress: ReportProgress) -> str:
-    from footprint.editions.drafts import write_due_draft  # noqa: PLC0415
+    from footprint.editions.publication import write_due_draft  # noqa: PLC0415
 
     return write_due_draft(store, config, now_us, report_progress)
 

@@ -15,7 +15,7 @@ import pytest
 from collectors import checkpoint
 from collectors.agent import Agent
 from collectors.spool import Spool
-from footprint.attribution.energy_intervals import MIN_GAP_US, Samples, counter_spans
+from footprint.attribution.energy_intervals import MIN_GAP_US, Samples, intervals_from_counter
 from footprint.core.records import EnergyReading, from_line
 from footprint.core.samples import Channel, Sample
 from tests.support.agents import WALL_US, S, make
@@ -238,7 +238,7 @@ def check(world: World) -> None:
         np.array([value(r) for r in rows], dtype=np.int64)
         for value in (lambda r: r.at_us, lambda r: r.energy_uj, lambda r: r.covered_us, lambda r: names[r.epoch])
     )
-    spans = counter_spans(Samples(*columns), MIN_GAP_US)
+    spans = intervals_from_counter(Samples(*columns), MIN_GAP_US)
     assert int(spans.energy_uj.sum()) == held
 
 
