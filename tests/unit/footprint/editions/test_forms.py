@@ -136,6 +136,7 @@ def test_the_contracts_files_are_there(files: dict[str, bytes]) -> None:
 
 
 @pytest.mark.parametrize("language", ["fr", "en"])
+@pytest.mark.external
 def test_every_number_that_is_cited_reads_the_same_in_all_forms(edition: Edition, texts: dict[str, str], language: str) -> None:
     sheet = lay_out(edition, language)
     lead = next(section for section in edition.sections if section.name == "points")
@@ -220,6 +221,7 @@ def test_the_pdf_is_tagged_for_readers_and_for_archives(files: dict[str, bytes],
         ("en", "Five numbers of quality", "Nobody saw the edition", "Annex", "Nobody is watched"),
     ],
 )
+@pytest.mark.external
 def test_short_lists_stay_with_their_section_and_the_annex_leaves_no_blank_page(
     files: dict[str, bytes], tmp_path: Path, language: str, heading: str, item: str, annex: str, before: str
 ) -> None:
