@@ -23,16 +23,16 @@ VERSUS = ("prev", "yoy", "none")
 VIEWS = ("active", "full")
 THEMES = ("auto", "light", "dark")
 FILTERS = ("service", "use_case", "model", "host", "site")
-ABOUT_USES = ("/use-cases", "/charter", "/efficiency")  # pages whose figures stand below service level
+USE_CASE_PAGES = ("/use-cases", "/charter", "/efficiency")  # pages whose figures stand below service level
 FIGURES = ("energy_kwh", "co2e_location_g", "requests", "wh_thousand")
 NAMED_PERIOD = re.compile(r"([1-9]\d{3})(?:-Q([1-4])|-(0[1-9]|1[0-2]))?")
 _DAYS = {"today": 1, "7d": 7, "30d": 30}
 _RELATIVE = re.compile(r"now(?:-(\d{1,6})([smhdw]))?")
-_LENGTHS_US = {"s": US_PER_S, "m": 60 * US_PER_S, "h": US_PER_HOUR, "d": US_PER_DAY, "w": 7 * US_PER_DAY}
+_UNITS_US = {"s": US_PER_S, "m": 60 * US_PER_S, "h": US_PER_HOUR, "d": US_PER_DAY, "w": 7 * US_PER_DAY}
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class UrlState:
     """What an address asks for; ``rest`` holds parameters of single pages."""
 
     path: str = "/"
@@ -47,7 +47,7 @@ class View:
     rest: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def parse(cls, path: str, search: str, language: str) -> View:
+    def parse(cls, path: str, search: str, language: str) -> UrlState:
         """From a path and the text behind the question mark; what cannot be understood is left out."""
         asked = parse_qs(search.removeprefix("?"))
 
@@ -65,8 +65,8 @@ class View:
             period=period if period in PERIODS or NAMED_PERIOD.fullmatch(period) else "30d",
             versus=versus if versus in VERSUS or NAMED_PERIOD.fullmatch(versus) else "prev",
             view=one("view", VIEWS, "active"),
-            since=_date(asked.get("from", [""])[0]),
-            until=_date(asked.get("to", [""])[0]),
+            since=_parse_date(asked.get("from", [""])[0]),
+            until=_parse_date(asked.get("to", [""])[0]),
             filters=tuple(filters),
             rest=tuple((name, values[0]) for name, values in sorted(asked.items()) if name not in known),
         )
@@ -105,9 +105,9 @@ class View:
     def bounds(self, config: Config, now_us: int) -> tuple[int | None, int | None]:
         """[from, to) of the period, cut at midnights of the organisation; None where it is open."""
         if self.since or self.until:
-            return _instant(self.since, config, now_us), _instant(self.until, config, now_us)
+            return _bound_us(self.since, config, now_us), _bound_us(self.until, config, now_us)
         begin, end = self._days(config, now_us)
-        return (None if begin is None else _midnight(begin, config), None if end is None else _midnight(end, config))
+        return (None if begin is None else _midnight_us(begin, config), None if end is None else _midnight_us(end, config))
 
     def _days(self, config: Config, now_us: int) -> tuple[date | None, date | None]:
         today = to_datetime(now_us).astimezone(config.timezone).date()
@@ -137,7 +137,7 @@ class View:
         end -= (end - begin) % US_PER_HOUR  # whole hours: a cut within one would have to be computed anew
         if self.versus == "prev":
             return (2 * begin - end, begin) if end > begin else None
-        back = [_year_before(at, config) for at in (begin, end)]
+        back = [_year_before_us(at, config) for at in (begin, end)]
         return back[0], back[1]
 
     def question(self, config: Config, now_us: int, **options: Any) -> Query:
@@ -161,7 +161,7 @@ class View:
         return f"/api/v1/footprint?{urlencode([*told, ('format', form)])}"
 
 
-def _date(text: str) -> str:
+def _parse_date(text: str) -> str:
     """A date, or an instant relative to now as Grafana writes it; empty where it is neither."""
     if _RELATIVE.fullmatch(text):
         return text
@@ -171,29 +171,29 @@ def _date(text: str) -> str:
         return ""
 
 
-def _instant(text: str, config: Config, now_us: int) -> int | None:
+def _bound_us(text: str, config: Config, now_us: int) -> int | None:
     """[µs] of a bound as the address writes it."""
     if not text:
         return None
     relative = _RELATIVE.fullmatch(text)
     if relative is None:
-        return _midnight(date.fromisoformat(text), config)
-    return now_us - int(relative[1] or 0) * _LENGTHS_US[relative[2] or "s"]
+        return _midnight_us(date.fromisoformat(text), config)
+    return now_us - int(relative[1] or 0) * _UNITS_US[relative[2] or "s"]
 
 
-def _midnight(day: date, config: Config) -> int:
+def _midnight_us(day: date, config: Config) -> int:
     return from_datetime(datetime(day.year, day.month, day.day, tzinfo=config.timezone))
 
 
-def _year_before(at_us: int, config: Config) -> int:
+def _year_before_us(at_us: int, config: Config) -> int:
     then = to_datetime(at_us).astimezone(config.timezone)
     day = 28 if (then.month, then.day) == (2, 29) else then.day
     return from_datetime(then.replace(year=then.year - 1, day=day))
 
 
-def protects(role: Role, view: View) -> bool:
+def shows_protected_only(role: Role, view: UrlState) -> bool:
     """Whether a page shows a role protected figures only: of whole months that are over, by service and use case."""
-    return not role.sees_uses and (not role.sees_services or view.path in ABOUT_USES)
+    return not role.sees_uses and (not role.sees_services or view.path in USE_CASE_PAGES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,7 @@ class PageContext:
     store: Store | None
     ask: Callable[[Query], QueryResult]
     now_us: int
-    view: View
+    view: UrlState
     failed: list[str] = field(default_factory=list)
     role: Role = Role.ADMINISTRATOR
     published: Callable[[str], Release | None] = lambda period: None  # the newest edition of a period
