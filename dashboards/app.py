@@ -130,7 +130,7 @@ def mount(
             clock(),
             restrict_to_role(view, role, config, clock()),
             role=role,
-            published=partial(_newest_edition, store),
+            find_edition=partial(_newest_edition, store),
         )
 
     def made(asked: PageRequest) -> tuple[Any, bool]:
@@ -212,7 +212,7 @@ def may_bypass_policy(role: Role, view: UrlState) -> bool:
     """Whether a page may read the store by itself: what it then shows no rule protects."""
     if role.sees_uses or view.path in UNRESTRICTED_PAGES or trace.published_figure_id(view):
         return True  # a published figure: its page shows each role what it may see
-    below = view.path in ("/use-cases", charter.PATH) or "use_case" in {name for name, _ in (*view.filters, *view.rest)}
+    below = view.path in ("/use-cases", charter.PATH) or "use_case" in {name for name, _ in (*view.filters, *view.page_params)}
     return role.sees_services and not below and view.get("kind") != "use_case"
 
 
@@ -227,7 +227,7 @@ def _has_data(context: Callable[..., PageContext], path: str | None, search: str
     """Whether there is anything to show yet; until then the page asks again by itself."""
     try:
         here = context(path or "/", search or "", language)
-        return bool(here.ask(Query()).rows)
+        return bool(here.run_query(Query()).rows)
     except DBAPIError:
         return False
     except AccessRefused:

@@ -6,7 +6,7 @@ from typing import Any
 
 from dash import html
 
-from dashboards.components import DECORATIVE, Drawing, card, svg_document, error_boundary, scrollable, table
+from dashboards.components import DECORATIVE, Drawing, card, error_boundary, scrollable, svg_document, table
 from dashboards.parts.filters import filter_bar, period_label
 from dashboards.parts.objectives import objectives_card
 from dashboards.translations import missing_mark, translate
@@ -60,7 +60,7 @@ def content(context: PageContext) -> list[Any]:
                 table(head, told, translate(language, "decisions_title")), translate(language, "decisions_title"), "prose"
             ),
             language,
-            data=[(form.upper(), context.data(form, group="use_case,charter")) for form in ("csv", "json", "parquet")],
+            data=context.data_links(group="use_case,charter"),
             wide=True,
         ),
     ]

@@ -59,7 +59,7 @@ def _comparison(context: PageContext, kind: str, a: str, b: str) -> list[Any]:
     """A over B with its interval; what differs is said first."""
     language = context.view.language
     assert context.store is not None
-    questions = queries_by_name(kind, b, a, context.question())
+    questions = queries_by_name(kind, b, a, context.query())
     try:
         found = compare(context.store, context.config, questions, (b, a), context.now_us, anyway=True)
     except BadQuery:
@@ -84,7 +84,7 @@ def _comparison(context: PageContext, kind: str, a: str, b: str) -> list[Any]:
         for each in found.conditions
     ]
     head = [translate(language, "condition"), a, b, translate(language, "difference")]
-    data = [("CSV", context.data(group=kind))]
+    data = [("CSV", context.api_url(group=kind))]
     conditions = card(
         translate(language, "compare_cond"),
         period_label(context),

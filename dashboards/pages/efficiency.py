@@ -14,7 +14,7 @@ from dash import html
 from dashboards.components import card, error_boundary, link_menu, message, table
 from dashboards.parts.filters import filter_bar, period_label
 from dashboards.parts.headlines import empty_state
-from dashboards.parts.service_cards import avoidable_energy_card, phase_card, step_size_card, svg_chart, table_links
+from dashboards.parts.service_cards import avoidable_energy_card, period_table_links, phase_card, step_size_card, svg_chart
 from dashboards.translations import translate
 from dashboards.url_state import PageContext
 from footprint.charts.figures import Axis, ScatterPoint, dumbbell_chart, scatter_plot, staircase
@@ -33,13 +33,13 @@ def content(context: PageContext) -> list[Any]:
         return [filter_bar(context), *empty_state(context)]
     max_s, min_score = _parse_limit(view.get("max_s")), _parse_limit(view.get("min_score"))
     rows = compare_models(
-        context.store, context.config, context.question(), context.now_us, max_s=max_s, min_score=min_score, ask=context.ask
+        context.store, context.config, context.query(), context.now_us, max_s=max_s, min_score=min_score, ask=context.run_query
     )
     by_use: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_use[row["use_case"]].append(row)
     ranked = sorted(by_use, key=lambda use: (-len(by_use[use]), -sum(row["requests"] for row in by_use[use]), use))
-    found = alternatives(context.store, context.config, context.question(), context.now_us, rows, chosen=min_score is not None)
+    found = alternatives(context.store, context.config, context.query(), context.now_us, rows, chosen=min_score is not None)
     several = any(len(mine) > 1 for mine in by_use.values())
     head: list[Any] = [html.H1(_headline(found, several, language)), html.P(period_label(context), className="lead")]
     if not ranked:
@@ -147,7 +147,7 @@ def _frontier_card(context: PageContext, task: str, rows: list[Row], by: str, li
         )
         for row in rows
     ]
-    data = table_links(context, "models", use_case=task, max_s=limits[0], min_score=limits[1])
+    data = period_table_links(context, "models", use_case=task, max_s=limits[0], min_score=limits[1])
     sentences = [translate(language, "eff_frontier_note", current=current)]
     return card(
         title,
@@ -253,7 +253,7 @@ def _alternatives_card(context: PageContext, found: list[Row]) -> Any:
         language,
         sentences=[translate(language, "eff_alternatives_note")],
         table=table(head, told, title),
-        data=table_links(context, "alternatives"),
+        data=period_table_links(context, "alternatives"),
         wide=True,
         identity="eff-alternatives",
     )

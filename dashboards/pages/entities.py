@@ -31,12 +31,12 @@ from footprint.i18n.formatting import energy_unit, format_local_time, format_num
 
 @dataclass(frozen=True, slots=True)
 class EntityPages:
-    """The pages of one kind; ``beside`` are the groupings that its page shows."""
+    """The pages of one kind; ``related`` are the groupings that its page shows."""
 
     PATH: str
     TITLE: str
     column: str
-    beside: tuple[str, ...]
+    related: tuple[str, ...]
 
     def content(self, context: PageContext) -> list[Any]:
         """The list, or the entity that ``name`` names."""
@@ -82,7 +82,7 @@ def _list_page(kind: EntityPages, context: PageContext) -> list[Any]:
                 rows,
                 kind.column,
                 language,
-                context.data(group=kind.column),
+                context.data_links(group=kind.column),
                 translate(language, "all_of", kind=named),
                 lambda name: view.link(kind.PATH, name=name),
                 source=source_line(whole, language),
@@ -94,7 +94,7 @@ def _list_page(kind: EntityPages, context: PageContext) -> list[Any]:
             period_label(context),
             scrollable(table(head, body, title, intervals=(2,)), title),
             language,
-            data=[(form.upper(), context.data(form, group=kind.column)) for form in ("csv", "json", "parquet")],
+            data=context.data_links(group=kind.column),
             source=source_line(whole, language),
             wide=True,
         ),
@@ -141,7 +141,7 @@ def _entity_page(kind: EntityPages, context: PageContext, name: str) -> list[Any
             _decisions_card(context, name) if kind.column == "use_case" else None,
         ]
     before, ratio, requests = compare_with_reference(inside)
-    cards = [_beside(inside, column, whole, context) for column in kind.beside]
+    cards = [_beside(inside, column, whole, context) for column in kind.related]
     cards += [lambda: energy_breakdown_card(inside, whole), lambda: request_distribution_card(inside, whole)]
     cards += [lambda: coverage_card(inside, whole)] if kind.column in LOCATION_COLUMNS else []
     cards += [lambda: calendar_card(inside, whole)]
@@ -184,7 +184,7 @@ def _ranked_card(inside: PageContext, column: str, whole: Row, context: PageCont
     link = (lambda value: view.link(path, name=value)) if path else None
     sub = translate(language, "all_of", kind=translate(language, column).lower())
     return ranked_bars_card(
-        rows, column, language, inside.data(group=column), title, link, sub=sub, source=source_line(whole, language)
+        rows, column, language, inside.data_links(group=column), title, link, sub=sub, source=source_line(whole, language)
     )
 
 

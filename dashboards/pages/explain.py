@@ -83,7 +83,7 @@ def _detail_cards(context: PageContext) -> list[Any]:
             "",
             scrollable(_device_days_table(context), translate(language, "step_rows")),
             language,
-            data=[(form.upper(), context.data(form, group="host,device", every="day")) for form in ("csv", "json", "parquet")],
+            data=context.data_links(group="host,device", every="day"),
         ),
         card(f"5. {translate(language, 'step_check')}", "", html.P(_balance_sentence(context)), language),
     ]
@@ -130,7 +130,7 @@ def _facts_table(context: PageContext) -> html.Table:
     language = context.view.language
     assert context.store is not None
     found: dict[tuple[Any, ...], None] = {}
-    with open_result(context.store, context.config, context.question(), context.now_us) as together:
+    with open_result(context.store, context.config, context.query(), context.now_us) as together:
         for group in (together.groups if together is not None else {}).values():
             for place, _ in group.cells:
                 b = place.basis

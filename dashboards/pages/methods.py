@@ -9,7 +9,7 @@ from dash import html
 
 from dashboards.components import card, link_menu, scrollable, table
 from dashboards.translations import translate
-from dashboards.url_state import PageContext
+from dashboards.url_state import TABLE_FORMATS, PageContext, table_links
 from footprint.aggregation import METHOD_VERSION
 from footprint.i18n.formatting import format_change, format_interval, format_number
 from footprint.i18n.source_titles import translate_source
@@ -34,7 +34,9 @@ def content(context: PageContext) -> list[Any]:
     factors = [factor for factor in book.factors if factor.where in (zone, "")]
     told = [
         (
-            f"{factor.kind}{' · ' + translate(language, 'inventory_factor') if factor.kind == context.config.electricity else ''}",
+            f"{factor.kind} · {translate(language, 'inventory_factor')}"
+            if factor.kind == context.config.electricity
+            else factor.kind,
             format_number(factor.value, language, 4),
             format_interval(factor.low, factor.high, language) if factor.low is not None and factor.high is not None else "",
             factor.unit,
@@ -67,7 +69,7 @@ def content(context: PageContext) -> list[Any]:
             "",
             wide(head, list(labels.values()), title),
             language,
-            data=_table_links("methods", f"&lang={language}"),
+            data=table_links("methods", f"&lang={language}"),
             wide=True,
         ),
         card(
@@ -75,7 +77,7 @@ def content(context: PageContext) -> list[Any]:
             "",
             wide([translate(language, n) for n in ("fact", "value", "interval", "condition", "estimated")], facts, "facts"),
             language,
-            data=_table_links("facts"),
+            data=table_links("facts"),
             wide=True,
         ),
         card(
@@ -90,16 +92,11 @@ def content(context: PageContext) -> list[Any]:
                 "factors",
             ),
             language,
-            data=_table_links("factors"),
+            data=table_links("factors"),
             wide=True,
         ),
         bundle_diff_card(context, book),
     ]
-
-
-def _table_links(name: str, more: str = "") -> list[tuple[str, str]]:
-    """Where a table stands at the API."""
-    return [(form.upper(), f"/api/v1/tables/{name}?format={form}{more}") for form in ("csv", "json", "parquet")]
 
 
 Row = dict[str, Any]
@@ -140,7 +137,7 @@ def bundle_diff_card(context: PageContext, book: FactorBook) -> html.Section:
         html.Div([chosen, told if mine else html.P(translate(language, "bundles_none"))]),
         language,
         sentences=[translate(language, "bundles_elsewhere", count=str(len(rows) - len(mine)))] if len(rows) > len(mine) else [],
-        data=[(form.upper(), f"/api/v1/tables/bundles?{query}&format={form}") for form in ("csv", "json", "parquet")],
+        data=[(form.upper(), f"/api/v1/tables/bundles?{query}&format={form}") for form in TABLE_FORMATS],
         wide=True,
     )
 

@@ -66,7 +66,7 @@ def _ranked_card(context: PageContext, whole: dict[str, Any], column: str, path:
         rows,
         column,
         language,
-        context.data(group=column),
+        context.data_links(group=column),
         largest_shares_title(rows, column, language, translate(language, f"by_{column}")),
         lambda name: context.view.link(path, name=name),
         source=source_line(whole, language),

@@ -13,7 +13,7 @@ from dashboards.parts.filters import filter_bar, period_label, period_name
 from dashboards.parts.headlines import empty_state, headline, source_line
 from dashboards.parts.notices import notices_card
 from dashboards.translations import missing_mark, translate
-from dashboards.url_state import PageContext
+from dashboards.url_state import PageContext, table_links
 from footprint.access.authorization import CONFIDENTIAL
 from footprint.calendar.periods import period_at
 from footprint.core.timestamps import format_instant, parse_instant
@@ -102,7 +102,7 @@ def _months_card(context: PageContext, whole: Row) -> Any:
         scrollable(table(head, body, title), title),
         language,
         sentences=[translate(language, "quality_protected")],
-        data=[(form.upper(), context.data(form, every="month")) for form in ("csv", "json", "parquet")],
+        data=context.data_links(every="month"),
         source=source_line(whole, language),
     )
 
@@ -111,7 +111,7 @@ def _uncertainty_card(context: PageContext) -> Any:
     """What makes the total uncertain, the largest first: a tornado."""
     language = context.view.language
     assert context.store is not None
-    found = uncertainty_budget(context.store, context.config, context.question(), context.now_us)
+    found = uncertainty_budget(context.store, context.config, context.query(), context.now_us)
     if not found:
         return None
     largest = max(max(row["low_kwh"], row["high_kwh"]) for row in found)
@@ -134,7 +134,7 @@ def _uncertainty_card(context: PageContext) -> Any:
         translate(language, "causes_sub", unit=unit),
         scrollable(table(head, body, title), title),
         language,
-        data=_table_links("uncertainty"),
+        data=table_links("uncertainty"),
     )
 
 
@@ -164,7 +164,7 @@ def _balance_card(context: PageContext) -> Any:
         for row in found
     ]
     title = translate(language, "balance_title")
-    return card(title, said, scrollable(table(head, body, title), title), language, data=_table_links("balance"))
+    return card(title, said, scrollable(table(head, body, title), title), language, data=table_links("balance"))
 
 
 def _splits_card(context: PageContext) -> Any:
@@ -190,7 +190,7 @@ def _splits_card(context: PageContext) -> Any:
         translate(language, "splits_sub"),
         scrollable(table(head, body, title), title, "tall prose"),
         language,
-        data=_table_links("splits"),
+        data=table_links("splits"),
         wide=True,
     )
 
@@ -212,12 +212,7 @@ def _jobs_card(context: PageContext) -> Any:
     ]
     title = translate(language, "jobs_title")
     shown = scrollable(table(head, body, title), title, "prose") if body else html.P(translate(language, "jobs_none"))
-    return card(title, "", shown, language, data=_table_links("jobs"), wide=True)
-
-
-def _table_links(name: str) -> list[tuple[str, str]]:
-    """Where a table stands at the API."""
-    return [(form.upper(), f"/api/v1/tables/{name}?format={form}") for form in ("csv", "json", "parquet")]
+    return card(title, "", shown, language, data=table_links("jobs"), wide=True)
 
 
 SECONDS_A_MINUTE = 60
@@ -250,7 +245,7 @@ def silent_agents_card(context: PageContext) -> Any:
         scrollable(table(head, body, title), title) if body else None,
         language,
         sentences=[translate(language, "silent_retired", number=str(retired), days=days)] if retired else [],
-        data=[(form.upper(), f"/api/v1/tables/silent?format={form}") for form in ("csv", "json", "parquet")],
+        data=table_links("silent"),
         wide=True,
     )
 

@@ -10,7 +10,7 @@ from dash import html
 
 from dashboards.components import card, message, scrollable, table
 from dashboards.translations import translate
-from dashboards.url_state import PageContext
+from dashboards.url_state import TABLE_FORMATS, PageContext
 from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_DAY, US_PER_S
 from footprint.queries.raw_readings import raw_readings
@@ -42,7 +42,7 @@ def content(context: PageContext) -> list[Any]:
             "to": format_instant((int(day) + 1) * US_PER_DAY),
         }
     )
-    data = [(form.upper(), f"{address}&format={form}") for form in ("csv", "json", "parquet")]
+    data = [(form.upper(), f"{address}&format={form}") for form in TABLE_FORMATS]
     return [
         back,
         html.H1(title),

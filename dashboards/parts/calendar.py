@@ -80,7 +80,7 @@ def calendar_card(context: PageContext, whole: Row) -> Any:
         language,
         sentences=[translate(language, "calendar_note")],
         table=table(head, body, finding),
-        data=[(form.upper(), context.data(form, every="hour")) for form in ("csv", "json", "parquet")],
+        data=context.data_links(every="hour"),
         source=source_line(whole, language),
         identity="calendar-card",
     )

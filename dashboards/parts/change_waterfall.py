@@ -27,15 +27,15 @@ LoadEffects = Callable[[], Effects | None]
 
 def change_effects(context: PageContext) -> Effects | None:
     """Why emissions changed, as editions say it; None where there is nothing to compare."""
-    bounds = context.view.earlier(context.config, context.now_us)
+    bounds = context.view.reference_bounds(context.config, context.now_us)
     if context.store is None or not context.role.sees_uses:
         return None  # effects are sums over use cases: of few, and over any days, they would give one away
     if bounds is None or reference_row(context) is None:
         return None
     before = {"from_us": bounds[0], "to_us": bounds[1], "view": "active"}
-    sides = [_indicator_rows(context, context.question(**options)) for options in (before, {"view": "active"})]
+    sides = [_indicator_rows(context, context.query(**options)) for options in (before, {"view": "active"})]
     pairs = [  # how sure an effect is follows from the totals
-        _indicator_rows(context, context.question(group=("service", "use_case"), **options), budgeted=False)
+        _indicator_rows(context, context.query(group=("service", "use_case"), **options), budgeted=False)
         for options in (before, {"view": "active"})
     ]
     if any(() not in side for side in sides):
@@ -80,7 +80,7 @@ def change_card(context: PageContext, finding: LoadEffects | None = None, *, wid
             title,
             intervals=(2,),
         ),
-        data=[(form.upper(), context.data(form, group="service,use_case")) for form in ("csv", "json", "parquet")],
+        data=context.data_links(group="service,use_case"),
         source=translate(language, "source_lmdi"),
         wide=wide,
         identity="change",

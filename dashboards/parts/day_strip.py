@@ -32,7 +32,7 @@ def day_states(context: PageContext) -> HostDayStates:
     """What the time of each host's devices was on each day of the period; none where a role sees no hosts."""
     if context.store is None:
         return {}
-    question = context.question(group=("host",), every="day", view="active")
+    question = context.query(group=("host",), every="day", view="active")
     with open_result(context.store, context.config, question, context.now_us) as found:
         if found is None:
             return {}
@@ -107,7 +107,7 @@ def coverage_card(context: PageContext, whole: Row | None = None, found: Callabl
         language,
         sentences=_gap_sentences(by_host, language),
         table=table(head, told, translate(language, "seen_title")),
-        data=[(form.upper(), context.data(form, group="host", every="day")) for form in ("csv", "json", "parquet")],
+        data=context.data_links(group="host", every="day"),
         source=source_line(whole, language) if whole else "",
     )
 

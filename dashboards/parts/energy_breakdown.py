@@ -55,7 +55,7 @@ def energy_breakdown_card(context: PageContext, whole: Row) -> Any:
         [*drawn, html.P(key, className="keys")],
         language,
         table=table(head, body, title),
-        data=[(form.upper(), context.data(form)) for form in ("csv", "json", "parquet")],
+        data=context.data_links(),
         source=source_line(whole, language),
     )
 

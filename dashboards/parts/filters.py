@@ -140,7 +140,7 @@ def find_edition(context: PageContext) -> Release | None:
     for length in MONTHS_PER_PERIOD.values():
         period = period_at(begin, zone, length)
         if period.bounds_us(zone) == (begin, end):
-            return context.published(str(period))
+            return context.find_edition(str(period))
     return None
 
 

@@ -27,7 +27,7 @@ FIRST_IMPORT = "footprint import requests --as litellm spend.jsonl"
 def empty_state(context: PageContext) -> list[Any]:
     """The state without a figure: a first run, or a period without readings."""
     language = context.view.language
-    whole = context.ask(Query()).rows
+    whole = context.run_query(Query()).rows
     if not whole:
         return [message(translate(language, "empty_title"), translate(language, "empty")), first_steps(language)]
     last = format_local_time(whole[0]["period_end"], context.config.timezone, language)

@@ -27,11 +27,11 @@ def compare_with_reference(context: PageContext, budget: Any = energy_budget) ->
 
     ``budget`` answers for energy, or for emissions.
     """
-    bounds = context.view.earlier(context.config, context.now_us)
+    bounds = context.view.reference_bounds(context.config, context.now_us)
     before = reference_row(context)
     if before is None or bounds is None or context.store is None:
         return None, None, None
-    questions = [context.question(from_us=bounds[0], to_us=bounds[1]), context.question()]
+    questions = [context.query(from_us=bounds[0], to_us=bounds[1]), context.query()]
     budgets = [budget(context.store, context.config, question, context.now_us) for question in questions]
     if any(not found or found[0] <= 0 for found in budgets):
         return None, None, None
@@ -45,8 +45,8 @@ def compare_with_reference(context: PageContext, budget: Any = energy_budget) ->
 
 def reference_row(context: PageContext) -> Row | None:
     """The row of the period of comparison; None where there is none, or where half of it or less was read."""
-    bounds = context.view.earlier(context.config, context.now_us)
-    before = context.earlier()
+    bounds = context.view.reference_bounds(context.config, context.now_us)
+    before = context.reference_rows()
     if not before or bounds is None or not before[0]["energy_kwh"]:
         return None
     late = parse_instant(before[0]["period_start"]) > bounds[0] + US_PER_DAY

@@ -6,7 +6,7 @@ from typing import Any
 
 from dashboards.components import card, scrollable, table
 from dashboards.translations import translate
-from dashboards.url_state import NAMED_PERIOD, PageContext
+from dashboards.url_state import NAMED_PERIOD, PageContext, table_links
 from footprint.calendar.periods import parse_period
 from footprint.editions.texts import short
 from footprint.i18n.formatting import energy_unit, format_change, format_estimate, format_number, mass_unit
@@ -34,7 +34,7 @@ def objectives_card(context: PageContext) -> Any:
         if body
         else None,
         language,
-        data=[(form.upper(), f"/api/v1/tables/objectives?format={form}{asked}") for form in ("csv", "json", "parquet")],
+        data=table_links("objectives", asked),
         wide=True,
     )
 

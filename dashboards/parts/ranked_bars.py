@@ -19,7 +19,7 @@ def ranked_bars_card(
     rows: list[Row],
     column: str,
     language: str,
-    address: str,
+    data: Sequence[tuple[str, str]],
     title: str,
     link: Link = None,
     *,
@@ -51,7 +51,6 @@ def ranked_bars_card(
         className="bars",
     )
     told = [translate(language, "bars_more", count=str(len(named) - MAX_BARS))] if len(named) > MAX_BARS else []
-    forms = [(form.upper(), address.replace("format=csv", f"format={form}")) for form in ("csv", "json", "parquet")]
     return card(
         title,
         sub or translate(language, "bars_sub_unit", unit=unit),
@@ -59,7 +58,7 @@ def ranked_bars_card(
         language,
         sentences=[*sentences, *told, *_pattern_key(ordered, column, language)],
         table=_bars_table(ordered, column, size, unit, language, title),
-        data=forms,
+        data=data,
         source=source,
     )
 

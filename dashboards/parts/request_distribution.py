@@ -64,6 +64,6 @@ def request_distribution_card(context: PageContext, whole: Row) -> Any:
         plotly_graph(drawn, "spread", f"{title}. {sub}", "trend"),
         language,
         table=table(head, body, title),
-        data=[(form.upper(), context.data(form, every="hour" if hourly else "day")) for form in ("csv", "json", "parquet")],
+        data=context.data_links(every="hour" if hourly else "day"),
         source=source_line(whole, language),
     )

@@ -58,7 +58,7 @@ def energy_flow_card(context: PageContext, whole: Row | None = None) -> Any:
             )
         ],
         table=table([translate(language, "from"), translate(language, "into"), unit], body, finding),
-        data=[(form.upper(), context.data(form, group="host,service,use_case")) for form in ("csv", "json", "parquet")],
+        data=context.data_links(group="host,service,use_case"),
         source=source_line(whole, language) if whole else "",
         wide=True,
         identity="flows-card",

@@ -11,7 +11,7 @@ from dash import html
 from dashboards.components import Drawing, card, display_name, scrollable, table
 from dashboards.parts.filters import period_label
 from dashboards.translations import translate
-from dashboards.url_state import PageContext
+from dashboards.url_state import TABLE_FORMATS, PageContext
 from footprint.benchmark import benchmark_rows
 from footprint.benchmark.reference_results import reference_rows
 from footprint.charts.figures import Axis, ScatterPoint, SvgFigure, scatter_plot, stacked_bars
@@ -49,9 +49,9 @@ def table_url(context: PageContext, name: str, form: str = "csv", **more: Any) -
     return f"/api/v1/tables/{name}?{urlencode([*told, ('format', form)])}"
 
 
-def table_links(context: PageContext, name: str, **more: Any) -> list[tuple[str, str]]:
+def period_table_links(context: PageContext, name: str, **more: Any) -> list[tuple[str, str]]:
     """CSV, JSON and Parquet of a card."""
-    return [(form.upper(), table_url(context, name, form, **more)) for form in ("csv", "json", "parquet")]
+    return [(form.upper(), table_url(context, name, form, **more)) for form in TABLE_FORMATS]
 
 
 def step_size_card(context: PageContext) -> Any:
@@ -114,7 +114,7 @@ def step_size_card(context: PageContext) -> Any:
         for row in found
     ]
     sub = translate(language, "eff_steps_sub")
-    data = [*table_links(context, "steps"), (translate(language, "eff_public"), REFERENCES)]
+    data = [*period_table_links(context, "steps"), (translate(language, "eff_public"), REFERENCES)]
     return card(
         title,
         sub,
@@ -159,7 +159,7 @@ def phase_card(context: PageContext) -> Any:
     """A mean request of each service: reading, writing, idle while it ran, host, building."""
     language = context.view.language
     assert context.store is not None
-    rows = energy_by_phase(context.store, context.config, context.question(), context.now_us)
+    rows = energy_by_phase(context.store, context.config, context.query(), context.now_us)
     if not rows:
         return card(translate(language, "eff_phases"), "", html.P(translate(language, "eff_phases_none")), language, wide=True)
     first = max(rows, key=lambda row: row["requests"] * row["energy_j"])
@@ -200,7 +200,7 @@ def phase_card(context: PageContext) -> Any:
         language,
         sentences=told,
         table=table(head, body, title),
-        data=table_links(context, "phases"),
+        data=period_table_links(context, "phases"),
         wide=True,
         identity="eff-phases",
     )
@@ -244,7 +244,7 @@ def avoidable_energy_card(context: PageContext) -> Any:
         scrollable(table(head, body, title), title),
         language,
         sentences=[translate(language, "eff_waste_note")],
-        data=table_links(context, "avoidable"),
+        data=period_table_links(context, "avoidable"),
         wide=True,
         identity="eff-avoidable",
     )

@@ -83,7 +83,7 @@ def trend_card(context: PageContext, whole: Row) -> html.Section:
         language,
         sentences=sentences,
         table=table(head, body, finding, intervals=(2,)),
-        data=[(form.upper(), context.data(form, every=every)) for form in ("csv", "json", "parquet")],
+        data=context.data_links(every=every),
         source=source_line(whole, language),
     )
 

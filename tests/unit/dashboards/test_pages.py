@@ -151,7 +151,7 @@ def test_a_range_without_a_value_is_drawn_as_a_range() -> None:
     known = {"use_case": "drafting", "energy_kwh": 2.0, "energy_low_kwh": 1.5, "energy_high_kwh": 2.5, "quality": "B"}
     ranged = {"use_case": "counted", "energy_kwh": None, "energy_low_kwh": 0.0, "energy_high_kwh": 5.0, "quality": "C"}
     nothing = {"use_case": "unread", "energy_kwh": None, "energy_low_kwh": None, "energy_high_kwh": None, "quality": None}
-    drawn = str(ranked_bars_card([known, ranged, nothing], "use_case", "en", "/x", "By use case"))
+    drawn = str(ranked_bars_card([known, ranged, nothing], "use_case", "en", [], "By use case"))
     assert r"[0\xa0to\xa05]" in drawn
     assert drawn.count("[x]") == 4  # as bars and as a table
     assert "'width': '100.00%'" in drawn

@@ -77,7 +77,10 @@ def test_periods_relative_to_now_are_those_of_grafana(search: str, begin: int, e
 
 def test_a_period_can_be_compared_with_any_named_one() -> None:
     view = UrlState.parse("/", "?period=2026-Q3&vs=2025-Q1", "en")
-    assert view.earlier(config(), NOW_US) == (parse_instant("2024-12-31T23:00:00Z"), parse_instant("2025-03-31T22:00:00Z"))
+    assert view.reference_bounds(config(), NOW_US) == (
+        parse_instant("2024-12-31T23:00:00Z"),
+        parse_instant("2025-03-31T22:00:00Z"),
+    )
 
 
 def test_annotations_are_in_the_reader_s_language_and_of_what_they_name() -> None:

@@ -29,7 +29,7 @@ def here(search: str, editions: dict[str, int], path: str = "/") -> PageContext:
 
     language = "en" if "lang=en" in search else "fr"
     return PageContext(
-        config(), None, None, NOW_US, UrlState.parse(path, search, language), role=Role.ADMINISTRATOR, published=published
+        config(), None, None, NOW_US, UrlState.parse(path, search, language), role=Role.ADMINISTRATOR, find_edition=published
     )  # type: ignore[arg-type]
 
 
@@ -100,5 +100,5 @@ def test_a_store_that_is_away_names_no_edition_and_breaks_no_page(tmp_path: Path
     (tmp_path / "away.db").unlink()
     (tmp_path / "away.db").mkdir()
     assert _newest_edition(away, "2026-Q3") is None
-    context = replace(here("?period=2026-Q3", {}), published=lambda period: _newest_edition(away, period))
+    context = replace(here("?period=2026-Q3", {}), find_edition=lambda period: _newest_edition(away, period))
     assert "Publié" not in texts(filter_bar(context))

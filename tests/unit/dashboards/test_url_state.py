@@ -49,7 +49,7 @@ def test_any_address_is_understood_somehow(search: str) -> None:
     view = UrlState.parse("/", search, "fr")
     assert view.period in PERIODS or view.period[:4].isdigit()
     view.bounds(FACTS, NOW_US)
-    view.earlier(FACTS, NOW_US)
+    view.reference_bounds(FACTS, NOW_US)
 
 
 @pytest.mark.parametrize(
@@ -72,15 +72,15 @@ def test_periods_are_cut_at_midnights_of_the_organisation(period: str, begin: st
 def test_a_period_is_compared_with_as_much_of_the_one_before() -> None:
     begin, _ = UrlState(period="7d").bounds(FACTS, NOW_US)
     assert begin is not None
-    before = UrlState(period="7d").earlier(FACTS, NOW_US)
+    before = UrlState(period="7d").reference_bounds(FACTS, NOW_US)
     assert before is not None
     assert before[1] == begin
     assert before[1] - before[0] == NOW_US - begin
-    year = UrlState(period="2026-Q3", versus="yoy").earlier(FACTS, NOW_US)
+    year = UrlState(period="2026-Q3", versus="yoy").reference_bounds(FACTS, NOW_US)
     assert year is not None
     assert [format_instant(at) for at in year] == ["2025-06-30T22:00:00Z", "2025-09-30T22:00:00Z"]
-    assert UrlState(period="all").earlier(FACTS, NOW_US) is None
-    assert UrlState(period="7d", versus="none").earlier(FACTS, NOW_US) is None
+    assert UrlState(period="all").reference_bounds(FACTS, NOW_US) is None
+    assert UrlState(period="7d", versus="none").reference_bounds(FACTS, NOW_US) is None
 
 
 def test_a_filter_is_changed_added_and_taken_away() -> None:
