@@ -135,12 +135,12 @@ def read_file(field_map: FieldMap, path: str, users: DistinctUsers | None = None
     """
     opener = gzip.open if path.endswith(".gz") else open
     with contextlib.nullcontext(sys.stdin.buffer) if path == "-" else opener(path, "rb") as file:
-        if field_map.form == "csv":
+        if field_map.file_format == "csv":
             text = io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline="")
             documents: Iterator[Mapping[str, Any] | None] = iter(csv.DictReader(text))
         else:
             documents = (parse_json_object(raw) if raw.strip() else {} for raw in file)
-        for number, document in enumerate(documents, 2 if field_map.form == "csv" else 1):
+        for number, document in enumerate(documents, 2 if field_map.file_format == "csv" else 1):
             row = map_request(field_map, document) if document else None
             if users is not None and document and row is not None:
                 users.add(document, row)

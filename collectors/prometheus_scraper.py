@@ -56,7 +56,7 @@ class PrometheusScraper:
         best: dict[str, tuple[int, ExporterMetric, int]] = {}
         for name, labels, raw in parse_exposition(text):
             for entry in metrics_named(name):
-                device, value = entry.device_of(labels), entry.value_of(raw)
+                device, value = entry.device_of(labels), entry.to_micro(raw)
                 if entry.quantity != "energy" or device is None or value is None or not self._is_chosen(entry):
                     continue
                 rank = entry.rank(labels)
@@ -64,7 +64,7 @@ class PrometheusScraper:
                 if before is None or rank < before[0]:
                     best[device] = rank, entry, value
                 elif rank == before[0]:
-                    best[device] = rank, entry, entry.together(before[2], value)
+                    best[device] = rank, entry, entry.combine(before[2], value)
         return [Sample(self._channel(device, entry), at_us, mono_us, value) for device, (_, entry, value) in best.items()]
 
     def _channel(self, device: str, entry: ExporterMetric) -> Channel:

@@ -17,6 +17,7 @@ from typing import Protocol
 
 from footprint.benchmark.result import Energy
 from footprint.core.records import ContextReading, EnergyReading
+from footprint.core.stored_forms import stored_as
 from footprint.core.units import US_PER_S, UW_PER_W
 from footprint.notebook.measurement import TOTAL, CannotMeasure, SensorProcess, energy_rows
 
@@ -25,6 +26,7 @@ _DRIVER_PATTERN = re.compile(r"NVRM version:.*?\s(\d+\.\d+(?:\.\d+)?)\s")
 _QUALITY_SHARE = 1 / 10  # share of the energy above which a quality letter applies to the total (contract, section 6)
 
 
+@stored_as("Machine", "host models devices driver power_limit_w")
 @dataclass(frozen=True, slots=True)
 class Machine:
     """Host and devices whose energy is measured; power limit in W."""
@@ -101,8 +103,8 @@ class _LocalWatch:
 
     async def energy(self, begin_us: int, end_us: int) -> Energy:
         """Wait for a reading after the end, then return the energy."""
-        await asyncio.to_thread(self.sensors.wait_beyond, end_us)
-        clock = _mean_clock_hz(self.sensors.circumstances(), begin_us, end_us)
+        await asyncio.to_thread(self.sensors.wait_for_readings_after, end_us)
+        clock = _mean_clock_hz(self.sensors.context_readings(), begin_us, end_us)
         return energy_between(self._readings(), begin_us, end_us, clock, allow_estimate=self.source.allow_estimate)
 
     def machine(self) -> Machine:
@@ -110,7 +112,7 @@ class _LocalWatch:
         readings = without_host_meters(self._readings())
         limits = {
             context.device: context.values["power_limit_uw"]
-            for context in self.sensors.circumstances()
+            for context in self.sensors.context_readings()
             if "power_limit_uw" in context.values
         }
         limit = sum(limits.values()) / UW_PER_W if limits else None

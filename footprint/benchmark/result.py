@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from typing import Any, get_type_hints
 
 from footprint.core.records import FootprintError
+from footprint.core.stored_forms import keys_of, stored_as, to_plain
 
 KIND, SCHEMA_VERSION = "footprint-benchmark", 1
 
@@ -20,6 +21,11 @@ class BadResult(FootprintError):
     """A file that is no benchmark result, or an implausible one."""
 
 
+@stored_as(
+    "Conditions",
+    "model engine quantisation host machines devices driver power_limit_w prompts_sha256 prompts max_tokens temperature "
+    "seed least_s least_updates sensors",
+)
 @dataclass(frozen=True, slots=True)
 class Conditions:
     """Conditions under which the figures hold; an empty text or None is unknown."""
@@ -42,6 +48,7 @@ class Conditions:
     sensors: str  # local, or ledger
 
 
+@stored_as("Energy", "begin_us seconds energy_j low_j high_j components quality updates clock_sm_hz")
 @dataclass(frozen=True, slots=True)
 class Energy:
     """Energy of a time span: joules of the selected devices, total and by component, with the interval of their sensors."""
@@ -57,6 +64,11 @@ class Energy:
     clock_sm_hz: float | None = None
 
 
+@stored_as(
+    "Steady",
+    "requests output_tokens input_tokens in_flight decoding answered failed ttft_p50_s ttft_p95_s itl_p50_s itl_p95_s mix "
+    "client_busy",
+)
 @dataclass(frozen=True, slots=True)
 class Steady:
     """Requests served in that time span. Requests that its ends cut count by the share of their tokens within it."""
@@ -76,6 +88,7 @@ class Steady:
     client_busy: float  # share of one core that the client used
 
 
+@stored_as("Point", "concurrency repeat energy steady")
 @dataclass(frozen=True, slots=True)
 class MeasurementPoint:
     """One measurement of one concurrency. Concurrency 0 is the loaded model at rest, without ``steady``."""
@@ -103,6 +116,7 @@ class MeasurementPoint:
         return self.energy.energy_j / self.steady.requests * self.steady.mix
 
 
+@stored_as("Result", "made_us program demonstration conditions points scores grader")
 @dataclass(frozen=True, slots=True)
 class BenchmarkResult:
     """A benchmark result; ``scores`` of the grader in the order of the prompts, None if not graded."""
@@ -125,7 +139,7 @@ class BenchmarkResult:
 
     def to_bytes(self) -> bytes:
         """The JSON document that is written and signed."""
-        document = {"kind": KIND, "schema_version": SCHEMA_VERSION, **asdict(self)}
+        document = {"kind": KIND, "schema_version": SCHEMA_VERSION, **to_plain(self)}
         return (json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
@@ -155,7 +169,7 @@ def parse_result(raw: bytes) -> BenchmarkResult:
 
 
 def parse_point(record: dict[str, Any]) -> MeasurementPoint:
-    """A point from the dictionary that ``dataclasses.asdict`` made.
+    """A point from its stored form.
 
     Raises
     ------
@@ -174,11 +188,11 @@ def _parse_point(record: dict[str, Any]) -> MeasurementPoint:
 
 
 def _parse_dataclass(kind: Any, record: dict[str, Any]) -> Any:
-    """A flat dataclass from its fields; wrong types are rejected, except an integer for a float."""
+    """A flat object from its stored form; wrong types are rejected, except an integer for a float."""
     hints = get_type_hints(kind)
     values = {}
-    for name in (field.name for field in fields(kind)):
-        value, hint = record[name], str(hints[name])
+    for name, key in keys_of(kind):
+        value, hint = record[key], str(hints[name])
         if "tuple" in hint:
             value = tuple(str(item) for item in value)
         elif "dict" in hint:
@@ -188,7 +202,7 @@ def _parse_dataclass(kind: Any, record: dict[str, Any]) -> Any:
         elif "float" in hint and isinstance(value, int | float) and not isinstance(value, bool):
             value = float(value)
         elif not isinstance(value, str if hints[name] is str else int) or isinstance(value, bool):
-            raise BadResult(f"{name} = {value!r} is not of the kind expected")
+            raise BadResult(f"{key} = {value!r} is not of the kind expected")
         values[name] = value
     return kind(**values)
 

@@ -9,7 +9,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from footprint.benchmark.prompts import Prompts
 from footprint.benchmark.result import BadResult, BenchmarkResult, Conditions, Energy, MeasurementPoint, parse_point
 from footprint.benchmark.steady_state import AnsweredRequest
 from footprint.core.records import FootprintError
+from footprint.core.stored_forms import stored_as, to_plain
 from footprint.core.units import US_PER_S
 from footprint.core.version import VERSION
 
@@ -89,6 +90,7 @@ class BenchmarkPlan:
         }
 
 
+@stored_as("Done", "point drawn")
 @dataclass(frozen=True, slots=True)
 class MeasuredPoint:
     """A point, and (prompt, requests, output tokens) of each prompt drawn in it."""
@@ -136,8 +138,8 @@ async def run_benchmark(plan: BenchmarkPlan, source: EnergySource, folder: Path,
             finally:
                 progress_task.cancel()
             durations_s.append(time.monotonic() - begin_s)
-            _check_machine(folder, asdict(machine) | {"engine": plan.engine or engine})
-            write_json(folder / f"{slot.name}.json", asdict(measured))
+            _check_machine(folder, to_plain(machine) | {"engine": plan.engine or engine})
+            write_json(folder / f"{slot.name}.json", to_plain(measured))
             done[slot.name] = measured
         progress(len(slots), len(slots), "grading" if plan.grader else "", 0)
         scores = await _grade_answers(client, plan, folder)

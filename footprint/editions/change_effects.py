@@ -60,11 +60,12 @@ def decompose_change(
     if not before.row["energy_kwh"] or not after.row["energy_kwh"]:
         return None
     grams = all(
-        asked.row["co2e_location_g"] is not None for asked in (before, after, *pairs_before.values(), *pairs_after.values())
+        indicators.row["co2e_location_g"] is not None
+        for indicators in (before, after, *pairs_before.values(), *pairs_after.values())
     )
     times = timing or (1.0, 1.0)
     sides = [_Side(pairs, grams, time) for pairs, time in zip((pairs_before, pairs_after), times, strict=True)]
-    totals = [_amount(asked, grams) * time for asked, time in zip((before, after), times, strict=True)]
+    totals = [_amount(indicators, grams) * time for indicators, time in zip((before, after), times, strict=True)]
     found = _uses(*sides)
     _idle(found, *sides)
     found["unattributed"] = totals[1] - totals[0] - math.fsum(found.values())
@@ -95,8 +96,8 @@ def decompose_change(
     )
 
 
-def _amount(asked: IndicatorRow, grams: bool) -> float:
-    return float(asked.row["co2e_location_g"] if grams else asked.row["energy_kwh"])
+def _amount(indicators: IndicatorRow, grams: bool) -> float:
+    return float(indicators.row["co2e_location_g"] if grams else indicators.row["energy_kwh"])
 
 
 class _Side:
@@ -105,19 +106,24 @@ class _Side:
     def __init__(self, pairs: RowsByGroup, grams: bool, timing: float) -> None:
         self.uses: dict[GroupNames, Term] = {}
         self.idle: dict[str, IdleTerm] = {}
-        self.present = {names for names, asked in pairs.items() if asked.row["requests"] or asked.row["energy_kwh"]}
-        for names, asked in sorted(pairs.items()):
-            energy, it = asked.row["energy_kwh"] or 0.0, asked.it_kwh if asked.row["energy_kwh"] is not None else 0.0
-            amount = _amount(asked, grams) if energy > 0 else 0.0
+        self.present = {
+            names for names, indicators in pairs.items() if indicators.row["requests"] or indicators.row["energy_kwh"]
+        }
+        for names, indicators in sorted(pairs.items()):
+            energy, it = (
+                indicators.row["energy_kwh"] or 0.0,
+                indicators.it_kwh if indicators.row["energy_kwh"] is not None else 0.0,
+            )
+            amount = _amount(indicators, grams) if energy > 0 else 0.0
             if min(energy, it, amount) <= 0:
                 continue
             pue, intensity = energy / it, amount / energy
             service, use_case = names
-            if use_case == IDLE_NAME and asked.known_h > 0:
-                self.idle[service] = IdleTerm(asked.known_h, it * 1000 / asked.known_h, pue, intensity, timing)
-            elif use_case not in (IDLE_NAME, UNATTRIBUTED_NAME) and asked.row["requests"]:
-                tokens = asked.row["output_tokens"] or asked.row["requests"]  # untold: length is not told apart
-                self.uses[names] = Term(asked.row["requests"], tokens, it, pue, intensity, timing)
+            if use_case == IDLE_NAME and indicators.known_h > 0:
+                self.idle[service] = IdleTerm(indicators.known_h, it * 1000 / indicators.known_h, pue, intensity, timing)
+            elif use_case not in (IDLE_NAME, UNATTRIBUTED_NAME) and indicators.row["requests"]:
+                tokens = indicators.row["output_tokens"] or indicators.row["requests"]  # untold: length is not told apart
+                self.uses[names] = Term(indicators.row["requests"], tokens, it, pue, intensity, timing)
 
 
 def _uses(before: _Side, after: _Side) -> dict[str, float]:

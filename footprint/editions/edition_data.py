@@ -103,9 +103,9 @@ class Gap:
 class CoverageReport:
     """What was read and when: by day (every host counts for the worst), by site, and the longest gaps, longest first."""
 
-    whole: DeviceSeconds = field(default_factory=DeviceSeconds)
+    total: DeviceSeconds = field(default_factory=DeviceSeconds)
     days: Mapping[str, DeviceSeconds] = field(default_factory=dict)
-    worst: Mapping[str, str] = field(default_factory=dict)  # day -> measured | estimated | missing
+    day_states: Mapping[str, str] = field(default_factory=dict)  # day -> measured | estimated | missing
     sites: Mapping[str, DeviceSeconds] = field(default_factory=dict)
     gaps: tuple[Gap, ...] = ()
 
@@ -117,26 +117,26 @@ class EditionData:
     config: Config
     context: ReleaseContext
     period: Period
-    quarters: Mapping[str, IndicatorRow]
+    totals: Mapping[str, IndicatorRow]
     months: Mapping[str, IndicatorRow]
     uses: Mapping[str, RowsByGroup]  # period -> (use case,)
     services: Mapping[str, RowsByGroup]
     charters: Mapping[str, RowsByGroup]
     models: RowsByGroup  # of the period
     pairs: Mapping[str, RowsByGroup]  # period -> (service, use case): this one and the one before
-    cover: CoverageReport
+    coverage: CoverageReport
     closure: tuple[Mapping[str, Any], ...]
     sensitivity: tuple[Mapping[str, Any], ...]
     comparisons: tuple[Mapping[str, Any], ...]
-    others: tuple[tuple[str, ...], IndicatorRow | None] = ((), None)  # uses behind the first ten, together
+    other_uses: tuple[tuple[str, ...], IndicatorRow | None] = ((), None)  # uses behind the first ten, together
     hourly: Mapping[str, float] = field(default_factory=dict)  # period -> mean g/kWh by the hour, where a series is known
     factors: tuple[Factor, ...] = ()
     heads: tuple[tuple[str, str], ...] = ()
     inputs: str = ""
     ledger: str = ""
     objectives: tuple[ObjectiveStatus, ...] = ()
-    hidden: IsConfidential = nothing_confidential
-    box: SuppressionSummary | None = None
+    is_confidential: IsConfidential = nothing_confidential
+    suppression: SuppressionSummary | None = None
 
     @property
     def previous(self) -> Period:
@@ -151,16 +151,20 @@ class EditionData:
     @property
     def base(self) -> Period | None:
         """What this period is compared with: a year ago where that is known, else the period before."""
-        return next((each for each in (self.year_ago, self.previous) if str(each) in self.quarters), None)
+        return next((each for each in (self.year_ago, self.previous) if str(each) in self.totals), None)
 
-    def ranked(self) -> list[str]:
+    def ranked_use_cases(self) -> list[str]:
         """Use cases of the period by energy, then those that are confidential by name, for their rank would tell of them."""
         mine = self.uses.get(str(self.period), {})
-        told = [name for (name,), asked in mine.items() if asked.row["energy_kwh"] is not None and name not in RESERVED_NAMES]
-        hidden = {name for name in told if self.hidden((("use_case", name),), str(self.period))}
+        told = [
+            name
+            for (name,), indicators in mine.items()
+            if indicators.row["energy_kwh"] is not None and name not in RESERVED_NAMES
+        ]
+        hidden = {name for name in told if self.is_confidential((("use_case", name),), str(self.period))}
         return sorted(told, key=lambda name: (name in hidden, 0.0 if name in hidden else -mine[name,].row["energy_kwh"], name))
 
     @property
-    def now(self) -> IndicatorRow:
+    def current(self) -> IndicatorRow:
         """The period of the edition."""
-        return self.quarters[str(self.period)]
+        return self.totals[str(self.period)]

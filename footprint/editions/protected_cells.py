@@ -7,7 +7,7 @@ is shown of a quarter does not depend on what comes after it, and nothing of a q
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -17,6 +17,8 @@ from footprint.config import Config
 from footprint.core.timestamps import parse_instant
 from footprint.disclosure.primary_suppression import Cell, Key, Status, SuppressionRules
 from footprint.disclosure.secondary_suppression import Protection, protect
+from footprint.editions.repository import PublishedEdition
+from footprint.editions.serialization import from_json
 from footprint.figures import Query, run_query
 from footprint.impact.factor_book import FactorBook
 from footprint.ledger.user_count_file import CellCounts
@@ -55,19 +57,19 @@ class ProtectedCells:
         """Of one cell; an empty name is the margin. What is not there is hidden, for nobody knows its users."""
         return self.protection.status(period, service, use_case)
 
-    def shows(self, period: str, service: str = "", use_case: str = "") -> bool:
+    def is_public(self, period: str, service: str = "", use_case: str = "") -> bool:
         """Whether a cell may be shown, with all its figures."""
         return self.status(period, service, use_case) is Status.PUBLIC
 
-    def others(self, period: str, service: str = "") -> Cell | None:
+    def merged_others(self, period: str, service: str = "") -> Cell | None:
         """The hidden use cases of a service (or of all) as one row, so that a table adds up; None unless its total is shown.
 
         A reader can subtract what is shown from the total, so it tells nothing new. Its users are those of its largest part,
         the least that they can be; its use case is ``(other)``.
         """
-        if not self.shows(period, service):
+        if not self.is_public(period, service):
             return None
-        parts = [cell for key, cell in self.cells.items() if key[:2] == (period, service) and key[2] and not self.shows(*key)]
+        parts = [cell for key, cell in self.cells.items() if key[:2] == (period, service) and key[2] and not self.is_public(*key)]
         if len(parts) < 2:
             return None
         amounts: dict[str, float] = defaultdict(float)
@@ -82,7 +84,7 @@ class ProtectedCells:
         statuses = {key: s for key, s in self.protection.statuses.items() if not periods or key[0] in periods}
         shown = [self.cells[key] for key, status in statuses.items() if status is Status.PUBLIC]
         users = [cell.users for cell in shown if cell.users and not cell.by_nature and (cell.service or cell.use_case)]
-        merged = {key[:2] for key in statuses if self.others(*key[:2]) is not None}
+        merged = {key[:2] for key in statuses if self.merged_others(*key[:2]) is not None}
         return DisclosureCounts(
             len(shown),
             sum(s is Status.PRIMARY for s in statuses.values()),
@@ -125,8 +127,8 @@ def protect_period(
     cells = _cells(store, config, around, now_us, book)
     shown, hidden = set(known), set(kept)
     if around.length == _YEAR:
-        for quarter in around.parts(_QUARTER):
-            names = {str(quarter), *map(str, quarter.parts(1))}
+        for quarter in around.split(_QUARTER):
+            names = {str(quarter), *map(str, quarter.split(1))}
             own = protect([cell for cell in cells if cell.period in names], rules, shown, hidden)
             hidden |= own.hidden() - shown
             shown |= own.statuses.keys() - own.hidden()
@@ -137,7 +139,7 @@ def protect_period(
 def _cells(store: Store, config: Config, around: Period, now_us: int, book: FactorBook | None) -> list[Cell]:
     """Cells of a quarter or year that is over, and of the shorter periods within; of one that is not, none."""
     start_us, end_us = around.bounds_us(config.timezone)
-    quarters = [q for q in around.parts(_QUARTER) if q.bounds_us(config.timezone)[1] <= now_us]
+    quarters = [q for q in around.split(_QUARTER) if q.bounds_us(config.timezone)[1] <= now_us]
     if not quarters:
         return []
     whole = {str(quarter): _above(quarter, around, end_us <= now_us) for quarter in quarters}
@@ -175,3 +177,18 @@ def _users(store: Store, periods: Collection[str]) -> dict[Key, CellCounts]:
     with store.read() as connection:
         rows = connection.execute(select(target).where(target.c.period.in_(sorted(periods)))).all()
     return {(row.period, row.service, row.use_case): (row.users, row.max_share, row.teams) for row in rows}
+
+
+def previously_published_cells(published: Iterable[PublishedEdition]) -> tuple[tuple[Key, ...], tuple[Key, ...]]:
+    """Cells that editions showed, and those that they hid and never showed."""
+    shown, kept = set[Key](), set[Key]()
+    for each in published:
+        for figure in from_json(each.report).figures:
+            cell = dict(figure.where)
+            if cell and set(cell) <= {"service", "use_case"}:
+                key = figure.period, cell.get("service", ""), cell.get("use_case", "")
+                if figure.conf_status == "C":
+                    kept.add(key)
+                elif figure.value is not None:
+                    shown.add(key)
+    return tuple(sorted(shown)), tuple(sorted(kept - shown))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from footprint.calendar.periods import Period, parse_period
+from footprint.calendar.periods import Period, parse_period, period_at
 from footprint.config import Config
 from footprint.config.models import Annotation
 from footprint.core.records import FootprintError
@@ -15,7 +15,7 @@ from footprint.core.units import US_PER_DAY, US_PER_S
 from footprint.core.version import VERSION
 from footprint.editions import publications_page
 from footprint.editions.builder import build
-from footprint.editions.collect import collect_data
+from footprint.editions.collect import NoData, collect_data
 from footprint.editions.committee_decisions import read_decisions
 from footprint.editions.confidentiality import suppress_cells
 from footprint.editions.diff import compare_with_published, diff_csv, is_significant
@@ -23,7 +23,7 @@ from footprint.editions.document import Edition, Figure
 from footprint.editions.edition_data import EditionData
 from footprint.editions.figure_registry import MIN_PUBLISHED_COVERAGE
 from footprint.editions.indicators import KEY_MEASURES
-from footprint.editions.published_cells import previously_published_cells
+from footprint.editions.protected_cells import previously_published_cells
 from footprint.editions.release_calendar import release_date
 from footprint.editions.release_context import Bounds, ReleaseContext, ReleasedVersion, Status
 from footprint.editions.render import render_files
@@ -41,6 +41,7 @@ from footprint.editions.serialization import from_json, to_json
 from footprint.ledger.minisign import sign
 from footprint.storage.database import Store
 
+DRAFTS_FOLDER = "drafts"  # beside the published periods
 DIFF_FILE = "diff.csv"
 REVISION_KINDS = ("routine", "major", "unscheduled")
 SUM_TOLERANCE = 1e-9  # relative: parts and whole
@@ -59,7 +60,7 @@ class Draft:
     """An edition that nobody has published; ``figures`` by their key."""
 
     edition: Edition
-    facts: EditionData
+    data: EditionData
     figures: Mapping[str, Figure]
 
 
@@ -74,9 +75,9 @@ def draft_edition(store: Store, config: Config, period: str, now_us: int, contex
         If it has no such name.
     """
     told = context or release_context(store, config, parse_period(period), now_us)
-    facts = suppress_cells(store, config, told, collect_data(store, config, told, now_us), told.cut_us)
-    edition, book = build(facts)
-    return Draft(edition, facts, book.keys())
+    data = suppress_cells(store, config, told, collect_data(store, config, told, now_us), told.cut_us)
+    edition, registry = build(data)
+    return Draft(edition, data, registry.by_key())
 
 
 def release_context(store: Store, config: Config, period: Period, now_us: int) -> ReleaseContext:
@@ -178,7 +179,7 @@ def publish_edition(
         raise NotPublishable("an unscheduled revision says what was wrong: --reason …")
     now_us -= now_us % US_PER_S
     named = parse_period(period)
-    with store.exclusively("publish", wait=True):
+    with store.exclusive_lock("publish", wait=True):
         earlier = published_editions(store, str(named))
         for each in earlier:
             restore_files(config, each)
@@ -187,13 +188,13 @@ def publish_edition(
         start, end = named.bounds_us(config.timezone)
         evidence = evidence_of(store, config, start, end, first.edition.basis.method_version)
         context = _to_release(config, first, earlier, evidence, now_us, final=final, kind=kind, reason=reason, anyway=anyway)
-        exposed = first.facts.box is not None and bool(first.facts.box.exposed)
+        exposed = first.data.suppression is not None and bool(first.data.suppression.exposed)
         context = replace(context, accepted=accepted.strip() if exposed else "")
-        edition, book = build(replace(first.facts, context=context))
+        edition, registry = build(replace(first.data, context=context))
         files = render_files(edition)
         if earlier:
             files[DIFF_FILE] = diff_csv(
-                compare_with_published(earlier[-1], edition, {key: f.id for key, f in book.keys().items()})
+                compare_with_published(earlier[-1], edition, {key: f.id for key, f in registry.by_key().items()})
             )
         found = PublishedEdition(
             str(named),
@@ -208,7 +209,7 @@ def publish_edition(
             context,
             evidence,
             to_json(edition),
-            {key: figure.id for key, figure in book.keys().items()},
+            {key: figure.id for key, figure in registry.by_key().items()},
         )
         # In SQL first: should the files be cut off, the next run writes the same ones.
         save(store, found)
@@ -252,32 +253,32 @@ def check_publishable(found: Draft, now_us: int, accepted: str = "") -> None:
     NotPublishable
         With every check that fails.
     """
-    facts, faults = found.facts, []
-    if now_us < facts.period.bounds_us(facts.config.timezone)[1]:
-        faults.append(f"{facts.period} is not over yet")
-    faults += [f"the balance of {row['host']} does not close: {row['reason']}" for row in facts.closure if not row["closes"]]
-    row = facts.now.row
+    data, faults = found.data, []
+    if now_us < data.period.bounds_us(data.config.timezone)[1]:
+        faults.append(f"{data.period} is not over yet")
+    faults += [f"the balance of {row['host']} does not close: {row['reason']}" for row in data.closure if not row["closes"]]
+    row = data.current.row
     if row["coverage"] is None or row["coverage"] < MIN_PUBLISHED_COVERAGE:
         told = "unknown" if row["coverage"] is None else f"{row['coverage']:.1%}"
         faults.append(f"coverage is {told}, and under {MIN_PUBLISHED_COVERAGE:.0%} nothing is published")
     if row["status"] == "provisional":
         faults.append("days of the period are computed provisionally: footprint aggregate once they are closed")
-    faults += _sums(facts)
-    if facts.box is not None and facts.box.exposed and not accepted.strip():
-        cells = ", ".join(" x ".join(name for name in cell if name) or "the total" for cell in facts.box.exposed)
+    faults += _sums(data)
+    if data.suppression is not None and data.suppression.exposed and not accepted.strip():
+        cells = ", ".join(" x ".join(name for name in cell if name) or "the total" for cell in data.suppression.exposed)
         faults.append(
             f"what must be shown (the total, or what was published before) gives hidden cells away: {cells}; "
             'give numbers of users of more cells, or publish all the same with --accept-exposed "REASON", which the edition tells'
         )
     if faults:
-        raise NotPublishable(f"{facts.period} cannot be published: {'; '.join(faults)}")
+        raise NotPublishable(f"{data.period} cannot be published: {'; '.join(faults)}")
 
 
-def _sums(facts: EditionData) -> Iterable[str]:
+def _sums(data: EditionData) -> Iterable[str]:
     """Parts that do not sum to the whole."""
-    whole = facts.now.row["energy_kwh"]
-    for name, rows in (("use cases", facts.uses), ("services", facts.services)):
-        parts = sum(asked.row["energy_kwh"] or 0.0 for asked in rows.get(str(facts.period), {}).values())
+    whole = data.current.row["energy_kwh"]
+    for name, rows in (("use cases", data.uses), ("services", data.services)):
+        parts = sum(indicators.row["energy_kwh"] or 0.0 for indicators in rows.get(str(data.period), {}).values())
         if abs(parts - whole) > SUM_TOLERANCE * max(abs(whole), 1.0):
             yield f"energy of {name} sums to {parts:.9g} kWh and not to {whole:.9g} kWh"
 
@@ -295,10 +296,10 @@ def _to_release(
     anyway: bool,
 ) -> ReleaseContext:
     """The context of the version to publish, once it is clear that there is something to say."""
-    period = found.facts.period
+    period = found.data.period
     due = period.bounds_us(config.timezone)[1] + config.editions.final_day * US_PER_DAY
     status: Status = "final" if final or now_us >= due else "provisional"
-    base = replace(found.facts.context, status=status, released=format_instant(now_us), cut_us=now_us, reason=reason)
+    base = replace(found.data.context, status=status, released=format_instant(now_us), cut_us=now_us, reason=reason)
     if not earlier:
         return base
     last = earlier[-1]
@@ -317,3 +318,23 @@ def _to_release(
     changes = changes_between(last.evidence, evidence)
     found_kind = kind or ("major" if any(each.cause == "method" for each in changes) else "routine")
     return replace(base, status=status, kind=found_kind if told else "", changes=changes)
+
+
+def write_due_draft(store: Store, config: Config, now_us: int, tell: Callable[[str], None]) -> str:
+    """Write the draft of the last quarter into ``drafts/PERIOD`` of the shelf; what was said of it."""
+    period = period_at(now_us, config.timezone).shifted(-1)
+    if published_editions(store, str(period)):
+        return f"{period} is published"
+    tell(str(period))
+    try:
+        found = draft_edition(store, config, str(period), now_us)
+    except NoData:
+        return f"no data in {period}"
+    vault, files = edition_store(config), render_files(found.edition)
+    for name, raw in sorted(files.items()):
+        vault.write(f"{DRAFTS_FOLDER}/{period}/{name}", raw)
+    try:
+        check_publishable(found, now_us)
+    except NotPublishable as faults:
+        return f"{period} is drafted; {faults}"
+    return f"{period} is drafted and may be published: footprint report publish {period}"

@@ -75,7 +75,7 @@ def _record_url(store: Store, connection: Connection, archive: ObjectStore, now_
     previous_url = store.meta(connection).get("sealed")
     if previous_url != archive.url:
         store.upsert(connection, schema.Meta, [{"key": "sealed", "value": archive.url}])
-        store.log(connection, now_us, "sealed", f"days are sealed at {archive.url}")
+        store.record_event(connection, now_us, "sealed", f"days are sealed at {archive.url}")
 
 
 def _closed_days(view: LedgerView, last_day: int) -> Iterable[tuple[str, list[tuple[int, str]]]]:

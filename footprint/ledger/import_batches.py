@@ -82,7 +82,7 @@ def withdraw_batch(store: Store, batch: int, reason: str, now_us: int) -> int:
             + _move_to_withdrawn(connection, _USERS, batch)
         )
         connection.execute(update(target).where(target.c.id == batch).values(withdrawn_us=now_us, reason=reason))
-        store.log(connection, now_us, "withdraw", f"batch {batch} ({row.kind} {row.name}): {withdrawn} rows; {reason}")
+        store.record_event(connection, now_us, "withdraw", f"batch {batch} ({row.kind} {row.name}): {withdrawn} rows; {reason}")
     return withdrawn
 
 

@@ -210,7 +210,7 @@ def _import_steps(
         if not result.accepted:
             delete_claims_of_copy(connection, kind, result.batch, digest.hexdigest())
         message = f"{kind} {path}: {result.accepted} new, {result.duplicates} known, {len(result.rejects)} refused"
-        store.log(connection, now_us, "import", f"batch {result.batch} at {format_instant(now_us)}: {message}")
+        store.record_event(connection, now_us, "import", f"batch {result.batch} at {format_instant(now_us)}: {message}")
     result.rejects.sort(key=lambda reject: reject.line)
     return result
 

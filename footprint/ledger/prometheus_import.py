@@ -173,12 +173,12 @@ def fetch_samples(send: Fetch, name: str, start_us: int, end_us: int) -> Iterato
 
 def _merge_samples(device: _DeviceSamples, values: list[tuple[int, float]]) -> None:
     for at_us, raw in values:
-        value = device.entry.value_of(raw)
+        value = device.entry.to_micro(raw)
         if value is None:
             continue
         earlier = device.points.get(at_us)
         if earlier is not None:
-            value = device.entry.together(earlier, value)
+            value = device.entry.combine(earlier, value)
         device.points[at_us] = value
 
 

@@ -68,9 +68,9 @@ def read_mapped_log(path: str, field_map: FieldMap, digest: Any = None) -> Itera
         If the file cannot be read.
     """
     for batch in read_batches(
-        path, digest, field_map.sources() if field_map.form == "csv" else COLUMNS, partial(map_request, field_map)
+        path, digest, field_map.source_fields() if field_map.file_format == "csv" else COLUMNS, partial(map_request, field_map)
     ):
-        if field_map.form == "csv":
+        if field_map.file_format == "csv":
             yield _map_rows(field_map, batch)
         else:
             yield RecordBatch({name: batch.column(name) for name in COLUMNS}, batch.lines, batch.rejects)

@@ -198,7 +198,9 @@ def erase_requests(store: Store, archive: ObjectStore, before_day: int, reason: 
             store.insert_new(connection, schema.Sealed, [chain_row(link, last.seq + 1, sha256_of(raw))])
             is_part = (target.c.source == part.source) & (target.c.seq == part.seq)
             connection.execute(update(target).where(is_part).values(file=""))
-        store.log(connection, now_us, "erase", f"requests of {len(parts)} sealed parts before day {before_day}: {reason}")
+        store.record_event(
+            connection, now_us, "erase", f"requests of {len(parts)} sealed parts before day {before_day}: {reason}"
+        )
     for part in parts:
         archive.erase(part.file)
     return len(parts)

@@ -105,7 +105,7 @@ class SensorProcess:
     """
 
     def __init__(self, samples_a_second: int = SAMPLES_PER_SECOND) -> None:
-        self.samples_a_second = samples_a_second
+        self.samples_per_second = samples_a_second
         self._folder = tempfile.TemporaryDirectory()
         self._spool = Path(self._folder.name) / "spool"
         self._agent: subprocess.Popen[bytes] | None = None
@@ -114,7 +114,7 @@ class SensorProcess:
         self._context: list[ContextReading] = []
 
     def __enter__(self) -> SensorProcess:
-        self._agent = _agent(self._spool, Path(self._folder.name), self.samples_a_second)
+        self._agent = _agent(self._spool, Path(self._folder.name), self.samples_per_second)
         try:
             self._wait_for_readings(self._agent)
         except BaseException:
@@ -143,12 +143,12 @@ class SensorProcess:
         self._look()
         return self._energy
 
-    def circumstances(self) -> list[ContextReading]:
+    def context_readings(self) -> list[ContextReading]:
         """Clocks, power limits and the like since the begin."""
         self._look()
         return self._context
 
-    def wait_beyond(self, at_us: int) -> None:
+    def wait_for_readings_after(self, at_us: int) -> None:
         """Wait until every device has a reading after an instant, to end a stretch at; a while at most."""
         patience = time.monotonic() + PATIENCE_S / 10
         while time.monotonic() < patience:
@@ -157,7 +157,7 @@ class SensorProcess:
                 last[reading.device, reading.source] = reading.at_us
             if last and min(last.values()) > at_us:
                 return
-            time.sleep(1 / self.samples_a_second)
+            time.sleep(1 / self.samples_per_second)
 
     def rows(self, begin_us: int, end_us: int) -> list[dict[str, Any]]:
         """Energy between two instants, of ``COLUMNS``."""
@@ -209,7 +209,7 @@ def measure(name: str = "measured", *, baseline_s: float = BASELINE_S) -> Iterat
         finally:
             end_us = time.time_ns() // 1000
             found.seconds = (end_us - found.begin_us) / US_PER_S
-            sensors.wait_beyond(end_us)
+            sensors.wait_for_readings_after(end_us)
     found.rows = sensors.rows(found.begin_us, end_us)
     if not found.rows:
         raise CannotMeasure("the sensors gave no two readings; is the stretch very short?")

@@ -63,7 +63,7 @@ class _Session:
         if self._sensors is None:
             return []
         ends = [end for _, end in self.spans.values() if end]
-        self._sensors.wait_beyond(max(ends, default=0))
+        self._sensors.wait_for_readings_after(max(ends, default=0))
         self._sensors.close()
         return [_row(self._sensors, name, begin, end) for name, (begin, end) in self.spans.items() if end]
 
@@ -179,7 +179,7 @@ def footprint_measure(request: pytest.FixtureRequest) -> Callable[..., AbstractC
         finally:
             end_us = _now_us()
             found.seconds = (end_us - found.begin_us) / 1_000_000
-            sensors.wait_beyond(end_us)
+            sensors.wait_for_readings_after(end_us)
             found.rows = sensors.rows(found.begin_us, end_us)
         if not found.rows:
             raise CannotMeasure(f"{name}: the sensors gave no two readings around it")

@@ -112,7 +112,7 @@ def objective_status(store: Store, config: Config, objective: Objective, period:
 
 def allowed_change(baseline: Period, due: Period, target: float, period: Period) -> float:
     """Relative change [1] that a straight line from the baseline (0) to the due period (``target``) allows in a period."""
-    progress = (period.since(baseline)) / due.since(baseline)
+    progress = (period.periods_since(baseline)) / due.periods_since(baseline)
     return target * min(max(progress, 0.0), 1.0)
 
 

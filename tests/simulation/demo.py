@@ -299,7 +299,7 @@ def add_past(folder: Path) -> None:
             import_energy(store, str(folder / f"past-{number}-energy.csv"), now_us)
             import_requests(store, config, str(folder / f"past-{number}-requests.csv"), now_us)
             last = at_s == year.end_s
-            with store.exclusively("aggregate", wait=True):
+            with store.exclusive_lock("aggregate", wait=True):
                 # The days after the last arrival come from the detailed weeks: they wait until the past is whole.
                 aggregate(store, config, load_factor_book(store), now_us, None, None if last else at_s * US_PER_S)
             _release(store, config, year, at_s)

@@ -10,13 +10,13 @@ from footprint.editions.figure_registry import FigureRegistry
 from footprint.editions.texts import EMPTY_TEXT, date_text, tr
 
 
-def section(facts: EditionData, book: FigureRegistry) -> Section | None:
+def section(data: EditionData, registry: FigureRegistry) -> Section | None:
     """Decisions and their follow-up; nothing where the committee wrote nothing."""
-    if not facts.context.decisions:
+    if not data.context.decisions:
         return None
     rows = tuple(
         TableRow((_day(each.date), Text(each.fr, each.en), Text(each.effect_fr, each.effect_en)))
-        for each in facts.context.decisions
+        for each in data.context.decisions
     )
     columns = (Column(tr("date", "date")), Column(tr("décision", "decision")), Column(tr("suite donnée", "follow-up")))
     return Section(

@@ -9,15 +9,15 @@ from footprint.editions.texts import EMPTY_TEXT, long_period, tr
 from footprint.queries.methods import METHODS
 
 
-def section(facts: EditionData, book: FigureRegistry) -> Section:
+def section(data: EditionData, registry: FigureRegistry) -> Section:
     """Eleven words with their formulas, the citation, the licence."""
     rows = tuple(
         TableRow((tr(*method.label), tr(*method.words), tr(*(method.formula_in(language) for language in ("fr", "en")))))
         for method in METHODS
     )
     columns = (Column(tr("terme", "term")), Column(tr("définition", "definition")), Column(tr("formule", "formula"), "code"))
-    rules, context, period = facts.config.editions, facts.context, long_period(facts.period)
-    who = rules.producer or facts.config.organisation or "Footprint"
+    rules, context, period = data.config.editions, data.context, long_period(data.period)
+    who = rules.producer or data.config.organisation or "Footprint"
     address = f" {rules.address}." if rules.address else ""
     cite = Text(
         f"{who}, Empreinte des services d’IA, {period.fr[0].lower()}{period.fr[1:]}, version {context.version}.{address}",

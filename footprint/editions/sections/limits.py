@@ -12,11 +12,11 @@ from footprint.editions.texts import EMPTY_TEXT, tr
 MAX = 6
 
 
-def section(facts: EditionData, book: FigureRegistry) -> Section:
+def section(data: EditionData, registry: FigureRegistry) -> Section:
     """From the budget, from the flags of the period, then what always holds."""
     told = [
         sentence
-        for sentence in (_factor(facts, book), _first_cause(facts), _coverage(facts), *_flags(facts), *_always())
+        for sentence in (_factor(data, registry), _first_cause(data), _coverage(data), *_flags(data), *_always())
         if sentence is not None
     ]
     return Section(
@@ -30,19 +30,19 @@ def section(facts: EditionData, book: FigureRegistry) -> Section:
     )
 
 
-def _factor(facts: EditionData, book: FigureRegistry) -> Sentence | None:
+def _factor(data: EditionData, registry: FigureRegistry) -> Sentence | None:
     """How far another published table of the same grid would move emissions: no interval holds that."""
     values = [
         (row["value"], str(row["variant"]))
-        for row in facts.sensitivity
-        if row["figure"] == "co2e_location_g" and row["value"] is not None and row["variant"] != facts.config.electricity
+        for row in data.sensitivity
+        if row["figure"] == "co2e_location_g" and row["value"] is not None and row["variant"] != data.config.electricity
     ]
-    if not values or facts.now.row["co2e_location_g"] is None:
+    if not values or data.current.row["co2e_location_g"] is None:
         return None
-    shown, ids = LOCATION.display(facts.now.row["co2e_location_g"]), []
+    shown, ids = LOCATION.display(data.current.row["co2e_location_g"]), []
     for name, (value, variant) in (("low", min(values)), ("high", max(values))):
         ids.append(
-            book.plain(
+            registry.add_figure(
                 f"sensitivity_{name}|",
                 Figure(
                     id="",
@@ -50,7 +50,7 @@ def _factor(facts: EditionData, book: FigureRegistry) -> Sentence | None:
                     label=LOCATION.label,
                     kind="level",
                     unit="gCO2e",
-                    period=str(facts.period),
+                    period=str(data.period),
                     value=value,
                     display=shown,
                     formula=f"E x {variant}",
@@ -64,8 +64,8 @@ def _factor(facts: EditionData, book: FigureRegistry) -> Sentence | None:
     return Sentence(text, {"low": Ref(ids[0], "value-unit"), "high": Ref(ids[1], "value-unit")}, tuple(ids))
 
 
-def _first_cause(facts: EditionData) -> Sentence | None:
-    causes, _ = ranked_causes(facts)
+def _first_cause(data: EditionData) -> Sentence | None:
+    causes, _ = ranked_causes(data)
     told = [name for name, _, _ in causes if not name.startswith("factor ")]
     if not told:
         return None
@@ -78,8 +78,8 @@ def _first_cause(facts: EditionData) -> Sentence | None:
     )
 
 
-def _coverage(facts: EditionData) -> Sentence | None:
-    coverage = facts.now.row["coverage"]
+def _coverage(data: EditionData) -> Sentence | None:
+    coverage = data.current.row["coverage"]
     if coverage is None or coverage >= MIN_UNFLAGGED_COVERAGE:
         return None
     return Sentence(
@@ -90,8 +90,8 @@ def _coverage(facts: EditionData) -> Sentence | None:
     )
 
 
-def _flags(facts: EditionData) -> list[Sentence]:
-    flags = set((facts.now.row["flags"] or "").split("+"))
+def _flags(data: EditionData) -> list[Sentence]:
+    flags = set((data.current.row["flags"] or "").split("+"))
     said = {
         "assumed-pue": tr(
             "PUE : supposé pour une partie des sites, faute de déclaration.",

@@ -13,23 +13,26 @@ MAX = 5
 LEADING = 2  # uses that the fourth point names
 
 
-def section(facts: EditionData, book: FigureRegistry) -> Section:
+def section(data: EditionData, registry: FigureRegistry) -> Section:
     """At most five sentences, in the same order each quarter."""
     claims = (
         _level(
-            facts,
-            book,
+            data,
+            registry,
             ENERGY,
             tr("Les services d’IA ont consommé {value}, refroidissement compris", "AI services used {value}, cooling included"),
         ),
         _level(
-            facts, book, LOCATION, tr("Les émissions d’exploitation atteignent {value}", "Operational emissions reached {value}")
+            data,
+            registry,
+            LOCATION,
+            tr("Les émissions d’exploitation atteignent {value}", "Operational emissions reached {value}"),
         ),
         _level(
-            facts, book, PER_REQUESTS, tr("Chaque millier de requêtes demande {value}", "Every thousand requests took {value}")
+            data, registry, PER_REQUESTS, tr("Chaque millier de requêtes demande {value}", "Every thousand requests took {value}")
         ),
-        _leading(facts, book),
-        _overhead(facts, book),
+        _leading(data, registry),
+        _overhead(data, registry),
     )
     told = tuple(claim for claim in claims if claim is not None)[:MAX]
     return Section("points", EMPTY_TEXT, EMPTY_TEXT, EMPTY_TEXT, EMPTY_TEXT, (Paragraphs(told, "lead"),), EMPTY_TEXT)
@@ -44,29 +47,29 @@ def is_measurable(change: Figure) -> bool | None:
     return not change.low <= 0 <= change.high
 
 
-def total_change(facts: EditionData, book: FigureRegistry, measure: Measure) -> Figure | None:
+def total_change(data: EditionData, registry: FigureRegistry, measure: Measure) -> Figure | None:
     """The change of the whole against what the period is compared with; None where there is nothing to compare with."""
-    base = facts.base
+    base = data.base
     if base is None:
         return None
-    identity = book.change(measure, facts.now, facts.quarters[str(base)], (facts.period, base))
-    return book[identity]
+    identity = registry.add_change(measure, data.current, data.totals[str(base)], (data.period, base))
+    return registry[identity]
 
 
-def _level(facts: EditionData, book: FigureRegistry, measure: Measure, beginning: Text) -> Sentence | None:
+def _level(data: EditionData, registry: FigureRegistry, measure: Measure, beginning: Text) -> Sentence | None:
     """A level, and its change where that is known."""
-    level = book.level(measure, facts.now, facts.period)
-    if book[level].value is None:
+    level = registry.add_level(measure, data.current, data.period)
+    if registry[level].value is None:
         return None
     refs, evidence = {"value": Ref(level, note=True)}, [level]
-    change = total_change(facts, book, measure)
+    change = total_change(data, registry, measure)
     sure = None if change is None else is_measurable(change)
-    if change is None or sure is None or facts.base is None:
+    if change is None or sure is None or data.base is None:
         return Sentence(join_texts(beginning, tr(".", "."), by=""), refs, tuple(evidence))
-    against, period = in_sentence(facts.base), tr("soit", "that is")
+    against, period = in_sentence(data.base), tr("soit", "that is")
     if sure:
         said = Text(
-            f", {period.fr} {{change}} par rapport {in_comparison(facts.base).fr}.",
+            f", {period.fr} {{change}} par rapport {in_comparison(data.base).fr}.",
             f", {period.en} {{change}} against {against.en}.",
         )
     else:
@@ -78,27 +81,33 @@ def _level(facts: EditionData, book: FigureRegistry, measure: Measure, beginning
     return Sentence(join_texts(beginning, said, by=""), refs, (level, change.id))
 
 
-def _leading(facts: EditionData, book: FigureRegistry) -> Sentence | None:
+def _leading(data: EditionData, registry: FigureRegistry) -> Sentence | None:
     """What part of the energy the largest uses take."""
-    mine = facts.uses.get(str(facts.period), {})
-    names = [name for name in facts.ranked() if not facts.hidden((("use_case", name),), str(facts.period))][:LEADING]
-    if len(names) < LEADING or len(facts.ranked()) <= LEADING:
+    mine = data.uses.get(str(data.period), {})
+    names = [name for name in data.ranked_use_cases() if not data.is_confidential((("use_case", name),), str(data.period))][
+        :LEADING
+    ]
+    if len(names) < LEADING or len(data.ranked_use_cases()) <= LEADING:
         return None
-    whole = facts.now.row["energy_kwh"]
-    asked = [mine[name,] for name in names]
-    energy = sum(each.row["energy_kwh"] for each in asked)
+    whole = data.current.row["energy_kwh"]
+    indicators = [mine[name,] for name in names]
+    energy = sum(each.row["energy_kwh"] for each in indicators)
     # Gains and PUE err alike in part and whole; how energy was divided does not, and is what is left.
-    split = sum(_half(each.energy.filtered(only=("split ",)).interval(0.0)) for each in asked)
+    split = sum(_half(each.energy.filtered(only=("split ",)).interval(0.0)) for each in indicators)
     share = Estimate(energy / whole, max(energy - split, 0.0) / whole, min((energy + split) / whole, 1.0))
     label = tr("Part des deux premiers usages dans l’énergie", "Share of the two largest uses in energy")
-    identity = book.share(
+    identity = registry.add_share(
         "leading_share",
         label,
         share,
         f"({' + '.join(names)}) / energy_kwh",
-        question={**book.question(facts.period, ()), "group": "use_case", "where": [f"use_case={name}" for name in names]},
+        question={
+            **registry.query_parameters(data.period, ()),
+            "group": "use_case",
+            "where": [f"use_case={name}" for name in names],
+        },
     )
-    if book[identity].value is None:
+    if registry[identity].value is None:
         return None
     who, count = list_names(names), number_word(len(names))
     text = Text(
@@ -112,20 +121,22 @@ def _half(bounds: tuple[float, float]) -> float:
     return (bounds[1] - bounds[0]) / 2
 
 
-def _overhead(facts: EditionData, book: FigureRegistry) -> Sentence | None:
+def _overhead(data: EditionData, registry: FigureRegistry) -> Sentence | None:
     """What part of the energy reaches no use that is known: idle, building, unattributed."""
-    mine, whole = facts.uses.get(str(facts.period), {}), facts.now.row["energy_kwh"]
+    mine, whole = data.uses.get(str(data.period), {}), data.current.row["energy_kwh"]
     if not whole:
         return None
     apart = sum(mine[name,].it_kwh for name in RESERVED_NAMES if (name,) in mine)
-    facility = facts.now.row["facility_kwh"]
+    facility = data.current.row["facility_kwh"]
     value = (apart + facility) / whole
-    pue = facts.now.energy.filtered(only=("pue ",)).interval(0.0)
+    pue = data.current.energy.filtered(only=("pue ",)).interval(0.0)
     half = _half(pue) * (whole - facility - apart) / whole / whole
     share = Estimate(value, max(value - half, 0.0), min(value + half, 1.0))
     label = tr("Part à vide, du bâtiment et non attribuée", "Idle, building and unattributed share")
-    identity = book.share("overhead_share", label, share, "(IT energy of (idle) and (unattributed) + facility_kwh) / energy_kwh")
-    if book[identity].value is None:
+    identity = registry.add_share(
+        "overhead_share", label, share, "(IT energy of (idle) and (unattributed) + facility_kwh) / energy_kwh"
+    )
+    if registry[identity].value is None:
         return None
     text = tr(
         "{share} de l’énergie part à vide, en refroidissement, ou reste sans usage connu.",
@@ -134,13 +145,13 @@ def _overhead(facts: EditionData, book: FigureRegistry) -> Sentence | None:
     return Sentence(text, {"share": Ref(identity, note=True)}, (identity,))
 
 
-def headline_sentence(facts: EditionData, book: FigureRegistry) -> Sentence:
+def headline_sentence(data: EditionData, registry: FigureRegistry) -> Sentence:
     """The finding in one line: a change only where its interval leaves 0 out."""
-    energy = total_change(facts, book, ENERGY)
+    energy = total_change(data, registry, ENERGY)
     sure = None if energy is None else is_measurable(energy)
     if energy is None or sure is None:
-        level = book.level(ENERGY, facts.now, facts.period)
-        if book[level].value is None:
+        level = registry.add_level(ENERGY, data.current, data.period)
+        if registry[level].value is None:
             return Sentence(tr("Empreinte des services d’IA", "Footprint of AI services"))
         text = tr("Les services d’IA ont consommé {value}", "AI services used {value}")
         return Sentence(text, {"value": Ref(level, "value-unit")}, (level,))
@@ -151,9 +162,9 @@ def headline_sentence(facts: EditionData, book: FigureRegistry) -> Sentence:
             if risen
             else tr("La consommation a diminué de {size}", "Consumption fell by {size}")
         )
-        return Sentence(text, {"size": Ref(_size(book, energy), "value")}, (energy.id,))
+        return Sentence(text, {"size": Ref(_size(registry, energy), "value")}, (energy.id,))
     text = tr("La consommation n’a pas mesurablement changé", "Consumption did not change measurably")
-    requests = total_change(facts, book, REQUESTS)
+    requests = total_change(data, registry, REQUESTS)
     if requests is None or not requests.value or abs(requests.value) < 0.01:
         return Sentence(text, {}, (energy.id,))
     more = (
@@ -161,10 +172,10 @@ def headline_sentence(facts: EditionData, book: FigureRegistry) -> Sentence:
         if requests.value > 0
         else tr(", pour {size} de requêtes en moins", ", with {size} fewer requests")
     )
-    return Sentence(join_texts(text, more, by=""), {"size": Ref(_size(book, requests), "value")}, (energy.id, requests.id))
+    return Sentence(join_texts(text, more, by=""), {"size": Ref(_size(registry, requests), "value")}, (energy.id, requests.id))
 
 
-def _size(book: FigureRegistry, change: Figure) -> str:
+def _size(registry: FigureRegistry, change: Figure) -> str:
     """How large a change is, without its sign: a figure of its own."""
     low, high = change.low, change.high
     negative = (change.value or 0) < 0
@@ -188,4 +199,4 @@ def _size(book: FigureRegistry, change: Figure) -> str:
         question=change.question,
         formula=f"|{change.formula}|",
     )
-    return book.plain(f"{change.indicator}|size", sized)
+    return registry.add_figure(f"{change.indicator}|size", sized)

@@ -9,9 +9,9 @@ from footprint.editions.texts import EMPTY_TEXT, source_text, tr, untranslated
 from footprint.i18n.formatting import format_number
 
 
-def section(facts: EditionData, book: FigureRegistry) -> Section:
+def section(data: EditionData, registry: FigureRegistry) -> Section:
     """What a reader needs to recompute."""
-    row, context = facts.now.row, facts.context
+    row, context = data.current.row, data.context
     rows = tuple(
         TableRow(
             (
@@ -26,7 +26,7 @@ def section(facts: EditionData, book: FigureRegistry) -> Section:
                 untranslated(factor.bundle),
             )
         )
-        for factor in facts.factors
+        for factor in data.factors
     )
     columns = (
         Column(tr("facteur", "factor"), "code"),
@@ -36,8 +36,8 @@ def section(facts: EditionData, book: FigureRegistry) -> Section:
         Column(tr("licence", "licence")),
         Column(tr("lot", "bundle"), "code"),
     )
-    sealed = len(facts.heads)
-    before = context.latest(str(facts.previous))
+    sealed = len(data.heads)
+    before = context.latest(str(data.previous))
     told = [
         Sentence(
             tr(

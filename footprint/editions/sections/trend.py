@@ -8,22 +8,22 @@ from footprint.editions.document import Chart, MonthPoint, Section, Text, Trend
 from footprint.editions.edition_data import EditionData
 from footprint.editions.figure_registry import FigureRegistry, is_coverage_too_low
 from footprint.editions.indicators import ENERGY
-from footprint.editions.sections.key_figures import source_line
+from footprint.editions.sections.building_blocks import source_line
 from footprint.editions.sections.main_points import is_measurable, total_change
 from footprint.editions.texts import EMPTY_TEXT, in_comparison, short_period, tr
 from footprint.i18n.formatting import format_estimate
 
 
-def section(facts: EditionData, book: FigureRegistry) -> Section | None:
+def section(data: EditionData, registry: FigureRegistry) -> Section | None:
     """A line of months; a month of which nothing, or hardly anything, was read leaves a gap."""
-    last = facts.period.parts(1)[-1]
+    last = data.period.split(1)[-1]
     months = [last.shifted(back) for back in range(1 - TREND_MONTHS, 1)]
-    first = next((index for index, month in enumerate(months) if str(month) in facts.months), None)
+    first = next((index for index, month in enumerate(months) if str(month) in data.months), None)
     if first is None or len(months) - first < 2:
         return None
-    shown = ENERGY.display(facts.now.row["energy_kwh"])
-    points = [_point(facts, book, month, shown) for month in months[first:]]
-    drawing = Trend(shown[1], tuple(points), tuple(_breaks(facts, months[first:])))
+    shown = ENERGY.display(data.current.row["energy_kwh"])
+    points = [_point(data, registry, month, shown) for month in months[first:]]
+    drawing = Trend(shown[1], tuple(points), tuple(_breaks(data, months[first:])))
     return Section(
         "trend",
         EMPTY_TEXT,
@@ -31,39 +31,39 @@ def section(facts: EditionData, book: FigureRegistry) -> Section | None:
             "Bande : intervalle à 95 %. Tirets : provisoire. Trou : non publié, faute de couverture.",
             "Band: 95% interval. Dashes: provisional. Gap: not published, for lack of coverage.",
         ),
-        _title(facts, book),
+        _title(data, registry),
         tr(f"Énergie mensuelle, {shown[1]}, tous services", f"Monthly energy, {shown[1]}, all services"),
         (Chart("trend", drawing, _alternative(points, shown[1])),),
-        source_line(facts),
+        source_line(data),
     )
 
 
-def _title(facts: EditionData, book: FigureRegistry) -> Text:
-    change = total_change(facts, book, ENERGY)
-    if change is None or facts.base is None or change.value is None:
+def _title(data: EditionData, registry: FigureRegistry) -> Text:
+    change = total_change(data, registry, ENERGY)
+    if change is None or data.base is None or change.value is None:
         return tr("L’énergie, mois par mois", "Energy, month by month")
-    against = in_comparison(facts.base)
+    against = in_comparison(data.base)
     if not is_measurable(change):
         return Text(f"Aucune variation mesurable par rapport {against.fr}", f"No measurable change against {against.en}")
     word = ("Hausse", "A rise") if change.value > 0 else ("Baisse", "A fall")
     return Text(f"{word[0]} par rapport {against.fr}", f"{word[1]} against {against.en}")
 
 
-def _point(facts: EditionData, book: FigureRegistry, month: Period, shown: tuple[float, str]) -> MonthPoint:
-    asked = facts.months.get(str(month))
-    figure = book[book.level(ENERGY, asked, month, display=shown)]
-    if asked is None or is_coverage_too_low(asked) or figure.value is None:
+def _point(data: EditionData, registry: FigureRegistry, month: Period, shown: tuple[float, str]) -> MonthPoint:
+    indicators = data.months.get(str(month))
+    figure = registry[registry.add_level(ENERGY, indicators, month, display=shown)]
+    if indicators is None or is_coverage_too_low(indicators) or figure.value is None:
         return MonthPoint(str(month), None, None, None, "suppressed" if figure.conf_status == "C" else "missing")
     size = shown[0]
     low, high = (None if bound is None else bound / size for bound in (figure.low, figure.high))
     return MonthPoint(str(month), figure.value / size, low, high, "provisional" if "p" in figure.flags else "final")
 
 
-def _breaks(facts: EditionData, months: list[Period]) -> list[tuple[str, str, str]]:
+def _breaks(data: EditionData, months: list[Period]) -> list[tuple[str, str, str]]:
     found, before = [], ""
     for month in months:
-        asked = facts.months.get(str(month))
-        version = asked.row["method_version"] if asked is not None else ""
+        indicators = data.months.get(str(month))
+        version = indicators.row["method_version"] if indicators is not None else ""
         if version and before and version != before:
             found.append((str(month), before, version))
         before = version or before

@@ -21,27 +21,27 @@ from footprint.editions.document import (
 from footprint.editions.edition_data import EditionData
 from footprint.editions.figure_registry import FigureRegistry
 from footprint.editions.indicators import ENERGY, LOCATION, Measure
-from footprint.editions.sections.key_figures import source_line
+from footprint.editions.sections.building_blocks import source_line
 from footprint.editions.texts import EMPTY_TEXT, tr
 
 MAX = 6
 Cause = tuple[str, float, float]  # name of the budget, half-width towards low and high, in the figure's unit
 
 
-def section(facts: EditionData, book: FigureRegistry) -> Section | None:
+def section(data: EditionData, registry: FigureRegistry) -> Section | None:
     """Swings around the headline value, and the budget as a table."""
-    causes, measure = ranked_causes(facts)
+    causes, measure = ranked_causes(data)
     if not causes:
         return None
-    centre = book.level(measure, facts.now, facts.period)
-    if book[centre].value is None:
+    centre = registry.add_level(measure, data.current, data.period)
+    if registry[centre].value is None:
         return None
-    size, unit = book[centre].display
+    size, unit = registry[centre].display
     swings = tuple(Swing(cause_text(name), -low / size, high / size) for name, low, high in causes[:MAX])
     variance = math.fsum((low * low + high * high) / 2 for _, low, high in causes)
     rows = []
     for name, low, high in causes:
-        identity = book.plain(
+        identity = registry.add_figure(
             f"variance|{name}",
             Figure(
                 id="",
@@ -49,13 +49,13 @@ def section(facts: EditionData, book: FigureRegistry) -> Section | None:
                 label=cause_text(name),
                 kind="share",
                 unit="1",
-                period=str(facts.period),
+                period=str(data.period),
                 value=(low * low + high * high) / 2 / variance,
                 where=(("cause", name),),
                 formula="u² of the cause / sum of u²",
             ),
         )
-        swing = book.plain(
+        swing = registry.add_figure(
             f"swing|{name}",
             Figure(
                 id="",
@@ -63,7 +63,7 @@ def section(facts: EditionData, book: FigureRegistry) -> Section | None:
                 label=cause_text(name),
                 kind="level",
                 unit=measure.unit,
-                period=str(facts.period),
+                period=str(data.period),
                 value=(low + high) / 2,
                 display=(size, unit),
                 where=(("cause", name),),
@@ -105,18 +105,18 @@ def section(facts: EditionData, book: FigureRegistry) -> Section | None:
             ),
             Table("uncertainty_budget", columns, tuple(rows), tr("Budget d’incertitude", "Uncertainty budget")),
         ),
-        source_line(facts),
+        source_line(data),
     )
 
 
-def ranked_causes(facts: EditionData) -> tuple[list[Cause], Measure]:
+def ranked_causes(data: EditionData) -> tuple[list[Cause], Measure]:
     """Causes by what they move, largest first, of emissions; of energy where emissions are not known."""
-    grams = facts.now.row["co2e_location_g"]
-    measure, budget = (LOCATION, facts.now.grams) if grams is not None else (ENERGY, facts.now.energy)
-    value = (grams if grams is not None else facts.now.row["energy_kwh"]) or 0.0
+    grams = data.current.row["co2e_location_g"]
+    measure, budget = (LOCATION, data.current.grams) if grams is not None else (ENERGY, data.current.energy)
+    value = (grams if grams is not None else data.current.row["energy_kwh"]) or 0.0
     found = [(name, low, high) for name, (low, high) in budget.causes().items() if low or high]
-    if facts.now.gap and value > 0:
-        found.append(("gaps", 0.0, value * facts.now.gap))
+    if data.current.gap and value > 0:
+        found.append(("gaps", 0.0, value * data.current.gap))
     return sorted(found, key=lambda cause: (-(cause[1] ** 2 + cause[2] ** 2), cause[0])), measure
 
 

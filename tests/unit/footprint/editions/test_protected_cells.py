@@ -88,9 +88,9 @@ def test_few_users_are_hidden_with_a_complement_and_the_rest_is_shown(known: Pro
     for period in ("2026-07", "2026-08", "2026-09", "2026-Q3"):
         assert known.status(period, "chat", "secrets") is Status.PRIMARY
         assert known.protection.reasons[period, "chat", "secrets"] is Reason.FEW_USERS
-        assert known.shows(period, "chat")
-        assert known.shows(period, "", "drafting")
-        assert known.shows(period)
+        assert known.is_public(period, "chat")
+        assert known.is_public(period, "", "drafting")
+        assert known.is_public(period)
         assert len([key for key in known.protection.hidden() if key[0] == period]) >= 4
     counts = known.counts()
     assert (counts.primary, counts.exposed, counts.fewest_users_shown) == (4, 0, 9)
@@ -98,11 +98,11 @@ def test_few_users_are_hidden_with_a_complement_and_the_rest_is_shown(known: Pro
 
 
 def test_other_uses_make_a_table_add_up(known: ProtectedCells, quarter: Store) -> None:
-    others = known.others("2026-Q3", "chat")
+    others = known.merged_others("2026-Q3", "chat")
     assert others is not None
     assert others.use_case == OTHER_USE_CASES
     assert others.users in {25, 40}  # the fewest that they can be: those of its largest part
-    shown = [cell for key, cell in known.cells.items() if key[:2] == ("2026-Q3", "chat") and key[2] and known.shows(*key)]
+    shown = [cell for key, cell in known.cells.items() if key[:2] == ("2026-Q3", "chat") and key[2] and known.is_public(*key)]
     total = known.cells["2026-Q3", "chat", ""].amounts
     for measure in (*ADDITIVE_MEASURES, "energy_full_kwh"):
         assert others.amounts[measure] + sum(cell.amounts[measure] for cell in shown) == pytest.approx(total[measure])
@@ -124,12 +124,12 @@ def test_a_year_rests_on_its_quarters(known: ProtectedCells, quarter: Store) -> 
         key: status for key, status in year.protection.statuses.items() if key in known.protection.statuses
     } == known.protection.statuses
     assert year.status("2026", "chat", "secrets") is Status.PRIMARY  # nobody told its users
-    assert year.shows("2026")
+    assert year.is_public("2026")
 
 
 def test_of_a_quarter_that_is_not_over_nothing_is_shown(quarter: Store, known: ProtectedCells) -> None:
     assert dict(protect_period(quarter, FACTS, "2026-07", (END - 1) * S).protection.statuses) == {}
-    assert not protect_period(quarter, FACTS, "2026-07", (END - 1) * S).shows("2026-07", "chat", "drafting")
+    assert not protect_period(quarter, FACTS, "2026-07", (END - 1) * S).is_public("2026-07", "chat", "drafting")
     assert protect_period(quarter, FACTS, "2025-Q1", NOW_US).counts().shown == 0
 
 
@@ -137,7 +137,7 @@ def test_the_profile_of_the_configuration_counts(quarter: Store, known: Protecte
     store, strict = quarter, config("[organisation]\ntimezone = 'UTC'\n[disclosure]\nprofile = 'strict'")
     found = protect_period(store, strict, "2026-Q3", NOW_US)
     assert found.rules.min_users == 11
-    assert not found.shows("2026-Q3", "code", "search")
+    assert not found.is_public("2026-Q3", "code", "search")
 
 
 def test_an_empty_store_has_no_cells(sqlite: Store) -> None:
