@@ -11,7 +11,7 @@ from dashboards.translations import say
 from dashboards.url_state import PageContext
 from footprint.calendar.periods import parse_period
 from footprint.core.timestamps import format_instant
-from footprint.editions.headline import headline_text
+from footprint.editions.figure_format import headline_text
 from footprint.editions.release_calendar import release_rows
 from footprint.editions.repository import PublishedEdition, published_editions
 from footprint.editions.serialization import from_json

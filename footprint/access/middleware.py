@@ -18,10 +18,9 @@ from footprint.access.authorization import AccessRefused, CellPolicy, authorize_
 from footprint.access.roles import Role, permission_of
 from footprint.calendar.periods import MONTHS_PER_PERIOD, parse_period, period_at
 from footprint.config import Config
-from footprint.editions.protected_cells import ProtectedCells, protect_period
-from footprint.editions.published_cells import previously_published_cells, release_state
+from footprint.editions.protected_cells import ProtectedCells, previously_published_cells, protect_period
 from footprint.editions.release_context import Key
-from footprint.editions.repository import published_editions
+from footprint.editions.repository import published_editions, release_state
 from footprint.figures.engine import QueryResult
 from footprint.figures.query import Query
 from footprint.storage import schema

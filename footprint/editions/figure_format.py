@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from footprint.editions.document import Figure, Ref
-from footprint.i18n.formatting import format_bracket, format_decimals, format_estimate, format_number
+from footprint.editions.document import Edition, Figure, Ref
+from footprint.i18n.formatting import format_bracket, format_decimals, format_estimate, format_number, format_percent
 
 THIN, NBSP = "\u202f", "\u00a0"
 EXACT = "exact"  # the word is the same in both languages
@@ -70,6 +70,23 @@ def format_reference(figure: Figure, ref: Ref, language: str) -> tuple[str, str]
     if ref.form == "value":
         return told.value, ""
     return told.with_unit, told.interval if ref.form == "full" and told.interval != EXACT else ""
+
+
+def headline_text(edition: Edition, language: str) -> str:
+    """The finding in one line."""
+    sentence = edition.headline
+    values = {name: _plain_value(edition.figure(ref.figure), language) for name, ref in sentence.refs.items()}
+    return sentence.text.in_(language).format(**values)
+
+
+def _plain_value(figure: Figure, language: str) -> str:
+    if figure.value is None:
+        return f"[{figure.flags[0]}]"
+    if figure.kind == "share":
+        return format_percent(figure.value, language, floor=False)
+    size, unit = figure.display
+    low, high = (None if bound is None else bound / size for bound in (figure.low, figure.high))
+    return f"{format_estimate(figure.value / size, low, high, language).value}\u00a0{unit}"
 
 
 def format_unit(unit: str, language: str) -> str:

@@ -7,7 +7,7 @@ is shown of a quarter does not depend on what comes after it, and nothing of a q
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -17,6 +17,8 @@ from footprint.config import Config
 from footprint.core.timestamps import parse_instant
 from footprint.disclosure.primary_suppression import Cell, Key, Status, SuppressionRules
 from footprint.disclosure.secondary_suppression import Protection, protect
+from footprint.editions.repository import PublishedEdition
+from footprint.editions.serialization import from_json
 from footprint.figures import Query, run_query
 from footprint.impact.factor_book import FactorBook
 from footprint.ledger.user_count_file import CellCounts
@@ -175,3 +177,18 @@ def _users(store: Store, periods: Collection[str]) -> dict[Key, CellCounts]:
     with store.read() as connection:
         rows = connection.execute(select(target).where(target.c.period.in_(sorted(periods)))).all()
     return {(row.period, row.service, row.use_case): (row.users, row.max_share, row.teams) for row in rows}
+
+
+def previously_published_cells(published: Iterable[PublishedEdition]) -> tuple[tuple[Key, ...], tuple[Key, ...]]:
+    """Cells that editions showed, and those that they hid and never showed."""
+    shown, kept = set[Key](), set[Key]()
+    for each in published:
+        for figure in from_json(each.report).figures:
+            cell = dict(figure.where)
+            if cell and set(cell) <= {"service", "use_case"}:
+                key = figure.period, cell.get("service", ""), cell.get("use_case", "")
+                if figure.conf_status == "C":
+                    kept.add(key)
+                elif figure.value is not None:
+                    shown.add(key)
+    return tuple(sorted(shown)), tuple(sorted(kept - shown))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from footprint.calendar.periods import Period, parse_period
+from footprint.calendar.periods import Period, parse_period, period_at
 from footprint.config import Config
 from footprint.config.models import Annotation
 from footprint.core.records import FootprintError
@@ -15,7 +15,7 @@ from footprint.core.units import US_PER_DAY, US_PER_S
 from footprint.core.version import VERSION
 from footprint.editions import publications_page
 from footprint.editions.builder import build
-from footprint.editions.collect import collect_data
+from footprint.editions.collect import NoData, collect_data
 from footprint.editions.committee_decisions import read_decisions
 from footprint.editions.confidentiality import suppress_cells
 from footprint.editions.diff import compare_with_published, diff_csv, is_significant
@@ -23,7 +23,7 @@ from footprint.editions.document import Edition, Figure
 from footprint.editions.edition_data import EditionData
 from footprint.editions.figure_registry import MIN_PUBLISHED_COVERAGE
 from footprint.editions.indicators import KEY_MEASURES
-from footprint.editions.published_cells import previously_published_cells
+from footprint.editions.protected_cells import previously_published_cells
 from footprint.editions.release_calendar import release_date
 from footprint.editions.release_context import Bounds, ReleaseContext, ReleasedVersion, Status
 from footprint.editions.render import render_files
@@ -41,6 +41,7 @@ from footprint.editions.serialization import from_json, to_json
 from footprint.ledger.minisign import sign
 from footprint.storage.database import Store
 
+DRAFTS_FOLDER = "drafts"  # beside the published periods
 DIFF_FILE = "diff.csv"
 REVISION_KINDS = ("routine", "major", "unscheduled")
 SUM_TOLERANCE = 1e-9  # relative: parts and whole
@@ -317,3 +318,23 @@ def _to_release(
     changes = changes_between(last.evidence, evidence)
     found_kind = kind or ("major" if any(each.cause == "method" for each in changes) else "routine")
     return replace(base, status=status, kind=found_kind if told else "", changes=changes)
+
+
+def write_due_draft(store: Store, config: Config, now_us: int, tell: Callable[[str], None]) -> str:
+    """Write the draft of the last quarter into ``drafts/PERIOD`` of the shelf; what was said of it."""
+    period = period_at(now_us, config.timezone).shifted(-1)
+    if published_editions(store, str(period)):
+        return f"{period} is published"
+    tell(str(period))
+    try:
+        found = draft_edition(store, config, str(period), now_us)
+    except NoData:
+        return f"no data in {period}"
+    vault, files = edition_store(config), render_files(found.edition)
+    for name, raw in sorted(files.items()):
+        vault.write(f"{DRAFTS_FOLDER}/{period}/{name}", raw)
+    try:
+        check_publishable(found, now_us)
+    except NotPublishable as faults:
+        return f"{period} is drafted; {faults}"
+    return f"{period} is drafted and may be published: footprint report publish {period}"

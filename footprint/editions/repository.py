@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 
 from footprint.config import Config
 from footprint.core.records import FootprintError
@@ -166,6 +166,14 @@ def latest_release(store: Store, period: str) -> Release | None:
     with store.read() as connection:
         row = connection.execute(asked).first()
     return None if row is None else Release(period, row.version, row.status)
+
+
+def release_state(store: Store) -> tuple[int, int | None]:
+    """How many versions were published, and when the last one was [µs]: what changes with every publication."""
+    target = table(schema.PublishedEditionRow)
+    with store.read() as connection:
+        count, last_us = connection.execute(select(func.count(), func.max(target.c.released_us))).one()
+    return int(count), last_us
 
 
 def _published(row: Any) -> PublishedEdition:

@@ -8,7 +8,7 @@ from footprint.calendar.periods import parse_period, period_at
 from footprint.config import Config
 from footprint.core.timestamps import parse_instant
 from footprint.core.units import US_PER_DAY
-from footprint.editions.drafts import DRAFTS_FOLDER
+from footprint.editions.publication import DRAFTS_FOLDER
 from footprint.editions.release_calendar import release_rows
 from footprint.editions.repository import PublishedEdition, edition_folder, edition_store, published_editions
 from footprint.editions.texts import long_period

@@ -90,7 +90,7 @@ def _announce(store: Store, config: Config, now_us: int, tell: ReportProgress) -
 
 
 def _draft(store: Store, config: Config, now_us: int, tell: ReportProgress) -> str:
-    from footprint.editions.drafts import write_due_draft  # noqa: PLC0415
+    from footprint.editions.publication import write_due_draft  # noqa: PLC0415
 
     return write_due_draft(store, config, now_us, tell)
 

@@ -18,7 +18,7 @@ from footprint.editions.document import Chart, EditionEvent, Figure, Paragraphs,
 from footprint.editions.edition_data import RESERVED_NAMES, EditionData, Where
 from footprint.editions.figure_registry import FigureRegistry
 from footprint.editions.indicators import ENERGY
-from footprint.editions.sections.key_figures import source_line
+from footprint.editions.sections.building_blocks import source_line
 from footprint.editions.texts import EMPTY_TEXT, date_text, join_texts, tr
 
 MAX_LISTED = 9  # notes; the latest ones, and how many came before

@@ -20,7 +20,7 @@ from footprint.editions.document import (
 from footprint.editions.edition_data import EditionData
 from footprint.editions.figure_registry import FigureRegistry, is_coverage_too_low
 from footprint.editions.indicators import ENERGY, LOCATION
-from footprint.editions.sections.key_figures import source_line
+from footprint.editions.sections.building_blocks import source_line
 from footprint.editions.texts import EMPTY_TEXT, short_period, tr
 
 LABELS: dict[str, Text] = {

@@ -9,8 +9,7 @@ from footprint.editions.document import Cell, Chart, Column, FigureMark, Section
 from footprint.editions.edition_data import EditionData
 from footprint.editions.figure_registry import FigureRegistry
 from footprint.editions.indicators import ENERGY
-from footprint.editions.sections.key_figures import source_line
-from footprint.editions.sections.use_cases import figure_cell
+from footprint.editions.sections.building_blocks import figure_cell, source_line
 from footprint.editions.texts import EMPTY_TEXT, charter_text, short_period, tr
 
 

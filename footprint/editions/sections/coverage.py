@@ -9,7 +9,7 @@ from footprint.core.units import US_PER_HOUR
 from footprint.editions.document import Chart, Column, Figure, Paragraphs, Ref, Section, Sentence, Shares, Table, TableRow, Text
 from footprint.editions.edition_data import DeviceSeconds, EditionData
 from footprint.editions.figure_registry import MIN_UNFLAGGED_COVERAGE, FigureRegistry
-from footprint.editions.sections.key_figures import source_line
+from footprint.editions.sections.building_blocks import source_line
 from footprint.editions.texts import EMPTY_TEXT, date_text, join_texts, name_text, tr
 
 Part = Literal["A", "B", "C", "D", "missing"]

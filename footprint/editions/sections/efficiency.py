@@ -10,8 +10,7 @@ from footprint.editions.document import Block, Chart, Column, Dumbbell, Figure, 
 from footprint.editions.edition_data import RESERVED_NAMES, EditionData
 from footprint.editions.figure_registry import FigureRegistry
 from footprint.editions.indicators import PER_REQUESTS, PER_TOKENS, TOKENS
-from footprint.editions.sections.key_figures import label_with_unit, source_line
-from footprint.editions.sections.use_cases import figure_cell
+from footprint.editions.sections.building_blocks import figure_cell, label_with_unit, source_line
 from footprint.editions.texts import EMPTY_TEXT, name_text, number_word, tr
 
 

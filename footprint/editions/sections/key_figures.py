@@ -6,6 +6,7 @@ from footprint.editions.document import Cell, Column, FigureMark, Ref, Section, 
 from footprint.editions.edition_data import EditionData
 from footprint.editions.figure_registry import FigureRegistry
 from footprint.editions.indicators import IT_ENERGY, KEY_MEASURES, Measure
+from footprint.editions.sections.building_blocks import figure_cell, label_with_unit, source_line
 from footprint.editions.texts import EMPTY_TEXT, in_comparison, join_texts, short_period, tr
 
 
@@ -48,12 +49,6 @@ def section(data: EditionData, registry: FigureRegistry) -> Section:
     )
 
 
-def source_line(data: EditionData) -> Text:
-    """Where the figures of a section come from."""
-    version = data.current.row["method_version"]
-    return tr(f"Source : Footprint, méthode {version}", f"Source: Footprint, method {version}")
-
-
 def _full_stop(text: Text) -> Text:
     return Text(f"{text.fr}.", f"{text.en}.")
 
@@ -73,31 +68,16 @@ def _row(data: EditionData, registry: FigureRegistry, measure: Measure) -> Table
     shown = registry[now].display
     cells: list[Cell] = [
         label_with_unit(measure.label, shown[1]),
-        _cell(registry, now, "value"),
-        _cell(registry, now, "interval"),
+        figure_cell(registry, now, "value"),
+        figure_cell(registry, now, "interval"),
     ]
     for period in (data.previous, data.year_ago):
         indicators = data.totals.get(str(period))
-        cells.append(_cell(registry, registry.add_level(measure, indicators, period, display=shown), "value"))
+        cells.append(figure_cell(registry, registry.add_level(measure, indicators, period, display=shown), "value"))
     if data.base is None:
         cells.append(FigureMark("x"))
     else:
         change = registry.add_change(measure, data.current, data.totals[str(data.base)], (data.period, data.base))
-        cells.append(_cell(registry, change, "full"))
+        cells.append(figure_cell(registry, change, "full"))
     cells.append(Ref(now))
     return TableRow(tuple(cells), "part" if measure is IT_ENERGY else "")
-
-
-def _cell(registry: FigureRegistry, identity: str, form: str) -> Cell:
-    figure = registry[identity]
-    if figure.value is None:
-        return FigureMark(figure.flags[0])
-    return Ref(identity, form)  # type: ignore[arg-type]
-
-
-def label_with_unit(label: Text, unit: str) -> Text:
-    """A label with the unit behind it, unless it says it already."""
-    if not unit or unit in label.fr.split():
-        return label
-    plural = f"{unit}s" if unit == "million" else unit
-    return Text(f"{label.fr}, {plural}", f"{label.en}, {plural}")

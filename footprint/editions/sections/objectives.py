@@ -5,7 +5,7 @@ from __future__ import annotations
 from footprint.editions.document import Cell, Column, Figure, FigureMark, Ref, Section, Table, TableRow, Text
 from footprint.editions.edition_data import EditionData
 from footprint.editions.figure_registry import FigureRegistry, without_value
-from footprint.editions.sections.key_figures import source_line
+from footprint.editions.sections.building_blocks import source_line
 from footprint.editions.texts import short_period, tr, untranslated
 from footprint.i18n.formatting import energy_unit, format_change, format_number, mass_unit
 from footprint.queries.objectives import EXCEEDED, KEPT, NOT_MEASURABLE, RUNNING, UNITS, UNKNOWN, ObjectiveStatus

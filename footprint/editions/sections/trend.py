@@ -8,7 +8,7 @@ from footprint.editions.document import Chart, MonthPoint, Section, Text, Trend
 from footprint.editions.edition_data import EditionData
 from footprint.editions.figure_registry import FigureRegistry, is_coverage_too_low
 from footprint.editions.indicators import ENERGY
-from footprint.editions.sections.key_figures import source_line
+from footprint.editions.sections.building_blocks import source_line
 from footprint.editions.sections.main_points import is_measurable, total_change
 from footprint.editions.texts import EMPTY_TEXT, in_comparison, short_period, tr
 from footprint.i18n.formatting import format_estimate

@@ -21,7 +21,7 @@ from footprint.editions.document import (
 from footprint.editions.edition_data import EditionData
 from footprint.editions.figure_registry import FigureRegistry
 from footprint.editions.indicators import ENERGY, LOCATION, Measure
-from footprint.editions.sections.key_figures import source_line
+from footprint.editions.sections.building_blocks import source_line
 from footprint.editions.texts import EMPTY_TEXT, tr
 
 MAX = 6

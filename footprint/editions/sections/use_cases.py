@@ -8,7 +8,7 @@ from footprint.editions.document import Bar, Bars, Cell, Chart, Column, FigureMa
 from footprint.editions.edition_data import MAX_RANKED_USE_CASES, RESERVED_NAMES, EditionData, IndicatorRow
 from footprint.editions.figure_registry import FigureRegistry
 from footprint.editions.indicators import ENERGY, LOCATION, PER_REQUESTS, REQUESTS, Measure
-from footprint.editions.sections.key_figures import label_with_unit, source_line
+from footprint.editions.sections.building_blocks import figure_cell, label_with_unit, source_line
 from footprint.editions.texts import EMPTY_TEXT, charter_text, list_names, name_text, number_word, tr
 
 MEASURES = (REQUESTS, ENERGY, PER_REQUESTS, LOCATION)
@@ -113,14 +113,6 @@ def _share(data: EditionData, registry: FigureRegistry, indicators: IndicatorRow
     return registry.add_share(
         "energy_share", label, estimate, "energy_kwh / energy_kwh of all", where=where, quality=indicators.row["quality"]
     )
-
-
-def figure_cell(registry: FigureRegistry, identity: str, form: str) -> Cell:
-    """A figure in a table, or the mark that stands for what it has not."""
-    figure = registry[identity]
-    if figure.value is None:
-        return FigureMark(figure.flags[0])
-    return Ref(identity, form)  # type: ignore[arg-type]
 
 
 def _others(data: EditionData, registry: FigureRegistry, ranked: list[str], shown: dict[str, tuple[float, str]]) -> list[Bar]:

@@ -16,10 +16,8 @@ from footprint.config import Config
 from footprint.core.timestamps import parse_instant
 from footprint.disclosure.audit import PublishedTable, attack
 from footprint.disclosure.primary_suppression import Key
-from footprint.editions.drafts import write_due_draft
-from footprint.editions.protected_cells import ProtectedCells, disclosure_rules, protect_period
-from footprint.editions.publication import publish_edition
-from footprint.editions.published_cells import previously_published_cells
+from footprint.editions.protected_cells import ProtectedCells, disclosure_rules, previously_published_cells, protect_period
+from footprint.editions.publication import publish_edition, write_due_draft
 from footprint.editions.repository import edition_store, published_editions
 from footprint.ledger.importers import import_users
 from footprint.ledger.ingest import IngestService

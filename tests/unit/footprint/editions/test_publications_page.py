@@ -13,8 +13,7 @@ from footprint.api.app import create_api
 from footprint.config import Config
 from footprint.core.units import US_PER_DAY
 from footprint.editions import publications_page
-from footprint.editions.drafts import write_due_draft
-from footprint.editions.publication import publish_edition
+from footprint.editions.publication import publish_edition, write_due_draft
 from footprint.editions.repository import edition_store
 from footprint.ledger.ingest import IngestService
 from footprint.server import edition_alerts

@@ -11,8 +11,7 @@ from fastapi.testclient import TestClient
 from dashboards.app import mount
 from footprint.api import create_api
 from footprint.config import Config
-from footprint.editions.drafts import write_due_draft
-from footprint.editions.publication import publish_edition
+from footprint.editions.publication import publish_edition, write_due_draft
 from footprint.editions.release_calendar import release_rows
 from footprint.editions.repository import published_editions
 from footprint.ledger.ingest import IngestService
