@@ -1,4 +1,4 @@
-"""This file lets ``python -m collectors`` stand for ``footprint-agent``."""
+"""Entry point of ``python -m collectors``, the same as ``footprint-agent``."""
 
 import sys
 

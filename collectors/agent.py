@@ -1,4 +1,4 @@
-"""This file is the agent without its clock: samples go to meters, meters to records, records to the spool."""
+"""Agent without its clock: samples update meters, meters give records, records go to the spool."""
 
 from __future__ import annotations
 
@@ -11,175 +11,175 @@ from dataclasses import dataclass, field
 from collectors import checkpoint
 from collectors.base import DeviceContext
 from collectors.config import AgentConfig
-from collectors.device_context import Circumstances
-from collectors.log_tailer import Follower
-from collectors.mig_split import begun, share
-from collectors.process_groups import Groups, Usage
+from collectors.device_context import ContextChangeFilter
+from collectors.log_tailer import LogTailer
+from collectors.mig_split import start_instances, update_instances
+from collectors.process_groups import GroupUsage, ProcessGroups
 from collectors.procfs import PAGE_BYTES, ProcessTable
-from collectors.sensor_set import Sensors
+from collectors.sensor_set import SensorSet
 from collectors.spool import Spool
 from footprint.core.counter_correction import CLOSED, Meter, is_credible, start_meter, to_record, update_meter
 from footprint.core.records import ActivityReading, ContextReading, to_line
 from footprint.core.samples import Sample
 from footprint.core.version import VERSION
 
-HOST_GROUP, OWN_GROUP = "(host)", "footprint-agent"
-MAX_EDGES = 10_000
+HOST_GROUP, AGENT_GROUP = "(host)", "footprint-agent"
+MAX_BOUNDARY_LINES = 10_000
 
 
 @dataclass(slots=True)
 class Agent:
-    """Meters of every device, and where their records go.
+    """Meters of every device, and the spool that takes their records.
 
-    ``edges`` are records at the ends of epochs that are not on disk yet: without them the energy up to the end
-    would be lost, hence they wait where other records may be left out.
+    ``boundary_lines`` are records at the ends of epochs that are not on disk yet. They wait while other records may be
+    refused: without them the energy up to the end of the epoch would be lost.
     """
 
     config: AgentConfig
-    sensors: Sensors
+    sensors: SensorSet
     spool: Spool
-    groups: Groups
+    groups: ProcessGroups
     boot: str
-    alone: bool = True  # not started by a server that counts the agent's processes as its own
+    standalone: bool = True  # not started by a server that counts the agent's processes as its own
     sync: str = "unknown"
     meters: dict[tuple[str, str], Meter] = field(default_factory=dict)
     instances: dict[str, dict[str, Meter]] = field(default_factory=dict)  # of a partitioned board, by device
-    edges: list[str] = field(default_factory=list)
-    usage: dict[str, Usage] = field(default_factory=dict)
+    boundary_lines: list[str] = field(default_factory=list)
+    usage: dict[str, GroupUsage] = field(default_factory=dict)
     busy_us: dict[str, int] = field(default_factory=dict)
-    sources: list[Callable[[], Iterable[Sample]]] = field(default_factory=list)  # samples that other programs took
-    followers: list[Follower] = field(default_factory=list)
-    circumstances: Circumstances = field(default_factory=Circumstances)
+    external_sources: list[Callable[[], Iterable[Sample]]] = field(default_factory=list)  # samples of other programs
+    log_tailers: list[LogTailer] = field(default_factory=list)
+    context_changes: ContextChangeFilter = field(default_factory=ContextChangeFilter)
     samples: int = 0
-    refused: int = 0
+    refused_records: int = 0
     seq: int = 0
     started: str = ""
-    _told_full: bool = False
+    _spool_is_full: bool = False
 
     def sample(self, at_us: int, mono_us: int) -> None:
-        """Read every sensor once."""
-        self.sensors.look(mono_us)
-        for each in self.sensors.collect(at_us, mono_us):
-            self.take(each)
+        """Read every sensor and every external source once."""
+        self.sensors.open_missing(mono_us)
+        for sample in self.sensors.collect(at_us, mono_us):
+            self.add_sample(sample)
         covered = self.sensors.components()
-        for source in self.sources:
-            for each in source():
-                # What a sensor of our own measures would be counted twice.
-                if each.channel.component not in covered:
-                    self.take(each)
+        for source in self.external_sources:
+            for sample in source():
+                # A component that an own sensor measures would be counted twice.
+                if sample.channel.component not in covered:
+                    self.add_sample(sample)
 
-    def take(self, sample: Sample) -> None:
-        """One sample of one device."""
+    def add_sample(self, sample: Sample) -> None:
+        """Update the meter of the sample's device."""
         self.samples += 1
         channel = sample.channel
-        place = channel.device, channel.source
-        before = self.meters.get(place)
+        key = channel.device, channel.source
+        before = self.meters.get(key)
         if before is None:
             if not is_credible(sample):
                 return
-            self.meters[place] = self._opened(start_meter(sample, self.boot))
+            self.meters[key] = self._open_epoch(start_meter(sample, self.boot))
             return
         after, closed = update_meter(before, sample, self.boot, self.config.sample_us)
         if closed is not None:
-            self._close(closed)
-            before = self._opened(after)
+            self._close_epoch(closed)
+            before = self._open_epoch(after)
             after, _ = update_meter(before, sample, self.boot, self.config.sample_us)
         if before.last.channel.parts and after is not before:
-            self.instances[channel.device] = share(before, after, self.instances[channel.device])
+            self.instances[channel.device] = update_instances(before, after, self.instances[channel.device])
         if after.last is sample and channel.parts != before.last.channel.parts:
-            after = self._divided_otherwise(before, after)
-        self.meters[place] = after
+            after = self._repartition(before, after)
+        self.meters[key] = after
 
-    def _divided_otherwise(self, before: Meter, after: Meter) -> Meter:
-        """The board was partitioned anew: parts that stay go on, others end here, new ones begin here."""
+    def _repartition(self, before: Meter, after: Meter) -> Meter:
+        """Follow a new partition of a board: remaining parts go on, others end here, new ones start here."""
         device = after.last.channel.device
         if not before.last.channel.parts:
-            after = self._edge(after, CLOSED)
-        old, new = self.instances.pop(device, {}), begun(after, self.boot)
+            after = self._record_boundary(after, CLOSED)
+        old, new = self.instances.pop(device, {}), start_instances(after, self.boot)
         for name in old.keys() - new.keys():
-            self._edge(old[name], CLOSED)
+            self._record_boundary(old[name], CLOSED)
         if new:
-            self.instances[device] = {name: old.get(name) or self._edge(each) for name, each in new.items()}
+            self.instances[device] = {name: old.get(name) or self._record_boundary(meter) for name, meter in new.items()}
             return after
-        return self._edge(start_meter(after.last, self.boot, after.seq, after.resets + 1))
+        return self._record_boundary(start_meter(after.last, self.boot, after.seq, after.resets + 1))
 
-    def _opened(self, meter: Meter) -> Meter:
-        """A meter at its first sample, told: energy is the difference to it."""
+    def _open_epoch(self, meter: Meter) -> Meter:
+        """Record a meter at its first sample: energy is the difference to it."""
         if meter.last.channel.parts:
-            parts = begun(meter, self.boot)
-            self.instances[meter.last.channel.device] = {name: self._edge(each) for name, each in parts.items()}
+            parts = start_instances(meter, self.boot)
+            self.instances[meter.last.channel.device] = {name: self._record_boundary(part) for name, part in parts.items()}
             return meter
-        return self._edge(meter)
+        return self._record_boundary(meter)
 
-    def _close(self, meter: Meter) -> None:
+    def _close_epoch(self, meter: Meter) -> None:
         parts = self.instances.pop(meter.last.channel.device, None)
-        for each in [meter] if parts is None else parts.values():
-            self._edge(each, CLOSED)
+        for part in [meter] if parts is None else parts.values():
+            self._record_boundary(part, CLOSED)
 
-    def _edge(self, meter: Meter, status: str = "") -> Meter:
-        found, meter = to_record(meter, self.config.host, self.sync, VERSION, status)
-        if found is not None and len(self.edges) < MAX_EDGES:
-            self.edges.append(to_line(found))
+    def _record_boundary(self, meter: Meter, status: str = "") -> Meter:
+        reading, meter = to_record(meter, self.config.host, self.sync, VERSION, status)
+        if reading is not None and len(self.boundary_lines) < MAX_BOUNDARY_LINES:
+            self.boundary_lines.append(to_line(reading))
         return meter
 
     def record(self, at_us: int, mono_us: int) -> None:
-        """One record a device that was read since the last, of CPU times and circumstances, onto the disk."""
+        """Write records of energy, CPU time, operating conditions and requests to the spool."""
         contexts = list(self.sensors.context())
-        requests = [line for follower in self.followers for line in follower.read()]
-        lines = [*self._energy(), *self._activity(contexts, at_us, mono_us), *self._circumstances(contexts, at_us)]
+        requests = [line for follower in self.log_tailers for line in follower.read()]
+        lines = [*self._energy_lines(), *self._activity_lines(contexts, at_us, mono_us), *self._context_lines(contexts, at_us)]
         self.seq += 1
-        whole = [*self.edges, *lines, *requests]
-        logs = {follower.pattern: follower.ahead() for follower in self.followers}
+        all_lines = [*self.boundary_lines, *lines, *requests]
+        logs = {follower.pattern: follower.pending_offsets() for follower in self.log_tailers}
         try:
-            checkpoint.save(self.spool.folder, self.boot, *self._remembered(), whole, logs)
-            self.spool.append(whole)
-        except OSError as bad:
-            # The oldest are kept; energy stays in the counters and comes with the next record that fits.
-            # Requests are read again from their logs.
-            self.refused += len(lines)
-            self._say_full(str(bad))
+            checkpoint.save(self.spool.folder, self.boot, *self._checkpointed_meters(), all_lines, logs)
+            self.spool.append(all_lines)
+        except OSError as error:
+            # Older records stay. Energy remains in the counters and comes with the next record that fits;
+            # requests are read again from their logs.
+            self.refused_records += len(lines)
+            self._log_spool_state(str(error))
             return
-        for follower in self.followers:
-            follower.keep()
-        self.edges.clear()
-        self._say_full("")
+        for follower in self.log_tailers:
+            follower.commit()
+        self.boundary_lines.clear()
+        self._log_spool_state("")
 
-    def _say_full(self, why: str) -> None:
-        if why and not self._told_full:
-            print(f"footprint-agent: NEW RECORDS ARE REFUSED, older ones are kept: {why}", file=sys.stderr)
-        elif not why and self._told_full:
+    def _log_spool_state(self, problem: str) -> None:
+        if problem and not self._spool_is_full:
+            print(f"footprint-agent: NEW RECORDS ARE REFUSED, older ones are kept: {problem}", file=sys.stderr)
+        elif not problem and self._spool_is_full:
             print("footprint-agent: records are kept again", file=sys.stderr)
-        self._told_full = bool(why)
+        self._spool_is_full = bool(problem)
 
-    def _energy(self) -> list[str]:
+    def _energy_lines(self) -> list[str]:
         lines = []
 
-        def tell(meter: Meter) -> Meter:
-            found, told = to_record(meter, self.config.host, self.sync, VERSION)
-            if found is not None:
-                lines.append(to_line(found))
-            return told
+        def append_record(meter: Meter) -> Meter:
+            reading, updated = to_record(meter, self.config.host, self.sync, VERSION)
+            if reading is not None:
+                lines.append(to_line(reading))
+            return updated
 
-        for place, meter in self.meters.items():
+        for key, meter in self.meters.items():
             if meter.last.channel.parts:
                 parts = self.instances[meter.last.channel.device]
-                self.instances[meter.last.channel.device] = {name: tell(each) for name, each in parts.items()}
+                self.instances[meter.last.channel.device] = {name: append_record(part) for name, part in parts.items()}
             else:
-                self.meters[place] = tell(meter)
+                self.meters[key] = append_record(meter)
         return lines
 
-    def _activity(self, contexts: list[DeviceContext], at_us: int, mono_us: int) -> list[str]:
+    def _activity_lines(self, contexts: list[DeviceContext], at_us: int, mono_us: int) -> list[str]:
         try:
-            busy_us, whole_us = self.groups.table.host_us()
+            busy_us, total_us = self.groups.table.host_us()
         except (OSError, ValueError):
-            return []  # without the host's time that of its groups says nothing
-        found = [ActivityReading(self.config.host, HOST_GROUP, self.boot, self.seq, at_us, busy_us, whole_us, agent=VERSION)]
+            return []  # shares of groups need the host's time
+        readings = [ActivityReading(self.config.host, HOST_GROUP, self.boot, self.seq, at_us, busy_us, total_us, agent=VERSION)]
         computing = {pid for context in contexts for pid in context.processes or ()}
         usage = self.groups.scan(mono_us, computing)
-        if self.alone:
-            usage[OWN_GROUP] = own_usage(self.groups.table)
+        if self.standalone:
+            usage[AGENT_GROUP] = agent_usage(self.groups.table)
         self.usage = usage
-        found += [
+        readings += [
             ActivityReading(
                 self.config.host,
                 name,
@@ -187,20 +187,20 @@ class Agent:
                 self.seq,
                 at_us,
                 group.cpu_us,
-                whole_us,
+                total_us,
                 group.memory_bytes or None,
                 VERSION,
             )
             for name, group in sorted(usage.items())
         ]
-        return [to_line(each) for each in found]
+        return [to_line(reading) for reading in readings]
 
-    def _circumstances(self, contexts: list[DeviceContext], at_us: int) -> list[str]:
+    def _context_lines(self, contexts: list[DeviceContext], at_us: int) -> list[str]:
         lines = []
         for context in contexts:
             if "busy_us" in context.values:
                 self.busy_us[context.device] = context.values["busy_us"]
-            values = self.circumstances.changed(context, self.groups.group_of, at_us)
+            values = self.context_changes.changed_values(context, self.groups.group_of, at_us)
             if values:
                 reading = ContextReading(
                     self.config.host,
@@ -216,22 +216,22 @@ class Agent:
                 lines.append(to_line(reading))
         return lines
 
-    def _remembered(self) -> tuple[list[Meter], dict[str, list[Meter]]]:
-        """Meters of counters, which go on after a restart; a power that nobody read meanwhile is lost."""
-        kept = [meter for meter in self.meters.values() if meter.last.counter_uj is not None]
-        boards = {meter.last.channel.device for meter in kept}
-        return kept, {board: list(parts.values()) for board, parts in self.instances.items() if board in boards}
+    def _checkpointed_meters(self) -> tuple[list[Meter], dict[str, list[Meter]]]:
+        """Meters of counters, which go on after a restart, unlike integrated powers."""
+        counters = [meter for meter in self.meters.values() if meter.last.counter_uj is not None]
+        boards = {meter.last.channel.device for meter in counters}
+        return counters, {board: list(parts.values()) for board, parts in self.instances.items() if board in boards}
 
-    def recall(self) -> None:
-        """Go on with the counters of an earlier run of this boot; unseen time stays uncovered."""
-        meters, instances, self.edges, logs = checkpoint.load(self.spool.folder, self.boot)
-        for follower in self.followers:
-            follower.places = logs.get(follower.pattern, {})
+    def restore(self) -> None:
+        """Continue the counters of an earlier run of this boot; the time between stays uncovered."""
+        meters, instances, self.boundary_lines, logs = checkpoint.load(self.spool.folder, self.boot)
+        for follower in self.log_tailers:
+            follower.offsets = logs.get(follower.pattern, {})
         self.meters = {(meter.last.channel.device, meter.last.channel.source): meter for meter in meters}
         self.instances = {board: {meter.last.channel.device: meter for meter in parts} for board, parts in instances.items()}
 
 
-def own_usage(table: ProcessTable) -> Usage:
-    """What the agent itself used: CPU time [µs] since it began, memory now [bytes]."""
-    resident = table.text(os.getpid(), "statm").split()
-    return Usage(time.process_time_ns() // 1000, int(resident[1]) * PAGE_BYTES if len(resident) > 1 else 0)
+def agent_usage(table: ProcessTable) -> GroupUsage:
+    """Use by the agent itself: CPU time [µs] since its start, current memory [bytes]."""
+    resident = table.read_file(os.getpid(), "statm").split()
+    return GroupUsage(time.process_time_ns() // 1000, int(resident[1]) * PAGE_BYTES if len(resident) > 1 else 0)

@@ -1,4 +1,4 @@
-"""This file reads slow sources beside the loop: a service processor takes seconds, and sampling must not wait for it."""
+"""Background thread for slow sources, so that sampling never waits for a service processor."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import threading
 from collections.abc import Callable, Iterator
 
 from collectors.base import Unavailable
-from collectors.clocks import now_us
+from collectors.clocks import wall_and_monotonic_us
 from footprint.core.samples import Sample
 
-Read = Callable[[int, int], list[Sample]]
+ReadSamples = Callable[[int, int], list[Sample]]
 
 
-class SlowReader:
-    """Calls ``read(at_us, mono_us)`` again and again in a thread; what it gave is handed out once."""
+class BackgroundReader:
+    """Thread that calls ``read(at_us, mono_us)`` every ``period_s`` seconds and queues its samples."""
 
-    def __init__(self, read: Read, period_s: float) -> None:
+    def __init__(self, read: ReadSamples, period_s: float) -> None:
         self._read, self._period_s = read, period_s
         self._lock = threading.Lock()
         self._waiting: list[Sample] = []
@@ -27,18 +27,18 @@ class SlowReader:
     def _loop(self) -> None:
         while not self._stop.wait(self._period_s):
             failure: Exception | None = None
-            found: list[Sample] = []
+            samples: list[Sample] = []
             try:
-                # The clock before: a power that was asked for is one of that time, however late the answer.
-                found = self._read(*now_us())
-            except Exception as bad:
-                failure = bad
+                # Stamp with the time of the request: the power belongs to it, however late the answer.
+                samples = self._read(*wall_and_monotonic_us())
+            except Exception as error:
+                failure = error
             with self._lock:
                 self._failure = failure
-                self._waiting += found
+                self._waiting += samples
 
     def take(self) -> Iterator[Sample]:
-        """Samples read since the last call.
+        """Samples since the last call.
 
         Raises
         ------
@@ -46,12 +46,12 @@ class SlowReader:
             If the last attempt failed.
         """
         with self._lock:
-            found, self._waiting, failure = self._waiting, [], self._failure
+            samples, self._waiting, failure = self._waiting, [], self._failure
             self._failure = None
-        yield from found
+        yield from samples
         if failure is not None:
             raise Unavailable(str(failure))
 
     def stop(self) -> None:
-        """End the thread; one that is still waiting for an answer ends with the process."""
+        """Stop the thread; if it still waits for an answer, it ends with the process."""
         self._stop.set()

@@ -1,4 +1,4 @@
-"""This file says what a sensor says at an instant, and what a collector is."""
+"""Contract of a collector, and the values that it gives."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Unavailable(Exception):
 
 
 class PermissionRequired(Unavailable):
-    """A sensor that is there and may not be read as things stand: somebody should act on the remedy."""
+    """A sensor that exists but lacks permission; the message names the remedy for an administrator."""
 
 
 class ProcessUsage(NamedTuple):
-    """What one process holds of a device: memory [bytes], and time computed [µs] since asked last; None where nobody says."""
+    """Use of a device by one process: memory [bytes], and busy time [µs] since the last reading; None if unknown."""
 
     memory_bytes: int | None
     busy_us: int | None
@@ -29,9 +29,9 @@ class ProcessUsage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DeviceContext:
-    """Circumstances of a device that are not energy: whole numbers by name (``footprint.core.records.CONTEXT``).
+    """Operating conditions of a device other than energy: integers by name (``footprint.core.records.CONTEXT``).
 
-    ``processes`` are those that compute on it, by process number; None where nobody can say.
+    ``processes`` are those that compute on the device, by process ID; None if unknown.
     """
 
     device: str
@@ -42,10 +42,10 @@ class DeviceContext:
 
 
 class Collector:
-    """One source of samples. A device that cannot be read gives none: absence is not zero.
+    """One source of samples. A device that cannot be read gives no sample: absence is not zero.
 
-    ``covers`` names what it measures; of several that cover the same, the first that works counts, so that
-    nothing is measured twice.
+    ``covers`` names what the collector measures. Of several collectors that cover the same, only the first that
+    works is used, so that nothing is measured twice.
     """
 
     name: str
@@ -71,12 +71,12 @@ class Collector:
         raise NotImplementedError
 
     def context(self) -> Iterable[DeviceContext]:
-        """Circumstances of the devices, where the source knows any."""
+        """Operating conditions of the devices, if the source knows any."""
         return ()
 
     def remarks(self) -> Iterable[str]:
-        """What is found but not read, or not as well as it could be, each with the remedy in one line."""
+        """Sensors that are not read, or not as well as possible, each with its remedy in one line."""
         return ()
 
     def close(self) -> None:
-        """Give the source back."""
+        """Release the source."""

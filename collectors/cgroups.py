@@ -1,10 +1,10 @@
-"""This file tells by its control group which service a process belongs to, and reads what the group used.
+"""Control groups: the service that a process belongs to, and the CPU time and memory of the group.
 
-Requirements: /proc/<pid>/cgroup; /sys/fs/cgroup (v2, or the cpuacct and memory hierarchies of v1) where it can be read.
+Requirements: /proc/<pid>/cgroup; /sys/fs/cgroup (v2, or the cpuacct and memory hierarchies of v1) if it can be read.
 
 Names are ``unit:NAME.service`` (systemd), ``container:<12 hexadecimal digits>`` (Docker, containerd, CRI-O, Podman, LXC)
-and ``pod:<namespace>/<name>``, or ``pod:<uid>`` where the kubelet's log folder does not name it. Sessions of people have no
-name here, on purpose.
+and ``pod:<namespace>/<name>``, or ``pod:<uid>`` if the kubelet's log folder does not name it. Login sessions have no name
+on purpose: they would identify people.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ US_PER_NS = 1 / 1000
 
 
 def name_of(path: str) -> str | None:
-    """Name of the group of a control-group path; None for sessions, slices and the kernel's own."""
+    """Name of the group of a control-group path; None for sessions, slices and kernel threads."""
     parts = [part for part in path.split("/") if part]
     for part in parts:
-        if found := _POD.search(part):
-            return "pod:" + _uid(found[1])
+        if match := _POD.search(part):
+            return "pod:" + _format_uid(match[1])
     for part in reversed(parts):
-        if found := _CONTAINER.match(part):
-            return "container:" + found[1][:12]
-        if found := _JOB.match(part):
-            return "job:" + found[1]
-    if found := _LXC.match("/".join(parts)):
-        return "container:" + found[1]
+        if match := _CONTAINER.match(part):
+            return "container:" + match[1][:12]
+        if match := _JOB.match(part):
+            return "job:" + match[1]
+    if match := _LXC.match("/".join(parts)):
+        return "container:" + match[1]
     units = (part for part in reversed(parts) if part.endswith(".service") and not part.startswith("user@"))
     return next((f"unit:{part}" for part in units), None)
 
 
-def _uid(text: str) -> str:
+def _format_uid(text: str) -> str:
     plain = text.replace("_", "").replace("-", "")
     return "-".join((plain[:8], plain[8:12], plain[12:16], plain[16:20], plain[20:]))
 
 
 def path_of(text: str) -> str:
-    """The path that matters in the content of /proc/<pid>/cgroup: v2's, else cpuacct's, else the longest of v1 (cgroups(7))."""
-    best = ""
+    """Path in the content of /proc/<pid>/cgroup: of v2, else of cpuacct, else the longest of v1 (cgroups(7))."""
+    longest = ""
     for line in text.splitlines():
         number, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
@@ -53,14 +53,14 @@ def path_of(text: str) -> str:
             return path
         if "cpuacct" in controllers.split(",") and path != "/":
             return path
-        if len(path) > len(best):
-            best = path
-    return best
+        if len(path) > len(longest):
+            longest = path
+    return longest
 
 
 def pod_names(folder: Path) -> dict[str, str]:
     """``pod:<uid>`` -> ``pod:<namespace>/<name>``, from the names of the kubelet's log folders."""
-    found = {}
+    pod_name_of = {}
     try:
         names = os.listdir(folder)
     except OSError:
@@ -68,40 +68,40 @@ def pod_names(folder: Path) -> dict[str, str]:
     for name in names:
         parts = name.split("_")
         if len(parts) == 3:
-            found["pod:" + parts[2]] = f"pod:{parts[0]}/{parts[1]}"
-    return found
+            pod_name_of["pod:" + parts[2]] = f"pod:{parts[0]}/{parts[1]}"
+    return pod_name_of
 
 
 class ControlGroups:
-    """Reads what control groups used, by path; None where their files cannot be read."""
+    """Reader of the CPU time and memory of control groups by path; None if their files cannot be read."""
 
     def __init__(self, sysfs: Path) -> None:
         root = sysfs / "fs" / "cgroup"
         self._v2 = (root / "cgroup.controllers").exists()
-        self._cpu = root if self._v2 else next(_existing(root, "cpuacct", "cpu,cpuacct", "cpu"), root / "cpuacct")
+        self._cpu = root if self._v2 else next(_existing_folders(root, "cpuacct", "cpu,cpuacct", "cpu"), root / "cpuacct")
         self._memory = root if self._v2 else root / "memory"
 
     def cpu_us(self, path: str) -> int | None:
-        """Cumulative CPU time [µs] of a group and what is below it, those that ended included."""
+        """Cumulative CPU time [µs] of a group and its descendants, including ended processes."""
         if self._v2:
-            text = _read(f"{self._cpu}{path}/cpu.stat")
+            text = _read_text(f"{self._cpu}{path}/cpu.stat")
             head, _, rest = text.partition("usage_usec ")
             return int(rest.split()[0]) if rest and not head.strip() else None
-        text = _read(f"{self._cpu}{path}/cpuacct.usage")
+        text = _read_text(f"{self._cpu}{path}/cpuacct.usage")
         return round(int(text) * US_PER_NS) if text.strip().isdigit() else None
 
     def memory_bytes(self, path: str) -> int | None:
-        """Memory of a group now."""
+        """Current memory of a group [bytes]."""
         name = "memory.current" if self._v2 else "memory.usage_in_bytes"
-        text = _read(f"{self._memory}{path}/{name}").strip()
+        text = _read_text(f"{self._memory}{path}/{name}").strip()
         return int(text) if text.isdigit() else None
 
 
-def _existing(root: Path, *names: str) -> Iterator[Path]:
+def _existing_folders(root: Path, *names: str) -> Iterator[Path]:
     return (root / name for name in names if (root / name).is_dir())
 
 
-def _read(path: str) -> str:
+def _read_text(path: str) -> str:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

@@ -1,7 +1,8 @@
-"""This file keeps what the agent must remember over a restart within one boot: raw counters, and records not yet on disk.
+"""Checkpoint of the agent for a restart within one boot: meters, records not yet on disk, offsets of logs.
 
-It is written before the records of the same moment: a crash between the two then leaves records that are sent twice, which
-is harmless, and never an epoch without its ends. No fsync: after a power failure it is another boot, and of no use.
+It is written before the records of the same moment: a crash between the two leaves records that are sent twice, which is
+harmless, and never an epoch without its ends. It needs no fsync: after a power failure the boot is another one, and the
+meters are of no use.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from typing import Any
 from footprint.core.counter_correction import Meter
 from footprint.core.samples import Channel, DevicePart, Sample
 
-NAME = "meters.json"
-Places = dict[str, tuple[int, int]]  # path -> (file number, offset read up to)
-_CHANNEL = [field.name for field in fields(Channel) if field.name != "parts"]
-_METER = [field.name for field in fields(Meter) if field.name not in ("last", "doubt")]
+FILE_NAME = "meters.json"
+LogOffsets = dict[str, tuple[int, int]]  # path -> (inode, offset read up to)
+_CHANNEL_FIELDS = [field.name for field in fields(Channel) if field.name != "parts"]
+_METER_FIELDS = [field.name for field in fields(Meter) if field.name not in ("last", "suspect")]
 
 
 def save(
@@ -27,58 +28,64 @@ def save(
     meters: Iterable[Meter],
     instances: Mapping[str, Iterable[Meter]],
     pending: list[str],
-    logs: Mapping[str, Places],
+    logs: Mapping[str, LogOffsets],
 ) -> None:
-    """Replace the file; ``instances`` are the meters of the parts of partitioned boards, ``logs`` how far logs were read.
+    """Replace the checkpoint.
+
+    ``instances`` are the meters of the parts of partitioned boards, ``pending`` the records that may not be on disk,
+    ``logs`` the offsets of each log pattern.
 
     Raises
     ------
     OSError
-        If the disk cannot take it; the file before stays.
+        If the disk cannot take it; the earlier file stays.
     """
-    kept = {
+    state = {
         "boot": boot,
         "meters": [_from_meter(meter) for meter in meters],
         "pending": pending,
         "instances": {board: [_from_meter(meter) for meter in parts] for board, parts in instances.items()},
         "logs": dict(logs),
     }
-    part = folder / (NAME + ".part")
-    part.write_text(json.dumps(kept), encoding="utf-8")
-    part.replace(folder / NAME)
+    part = folder / (FILE_NAME + ".part")
+    part.write_text(json.dumps(state), encoding="utf-8")
+    part.replace(folder / FILE_NAME)
 
 
-def load(folder: Path, boot: str) -> tuple[list[Meter], dict[str, list[Meter]], list[str], dict[str, Places]]:
-    """Meters of this boot, those of instances by board, records that may not be on disk, and how far logs were read.
+def load(folder: Path, boot: str) -> tuple[list[Meter], dict[str, list[Meter]], list[str], dict[str, LogOffsets]]:
+    """Meters of this boot, meters of instances by board, records that may not be on disk, and offsets of logs.
 
-    Records and logs are those of the boot before, too. There is nothing where there is nothing to go on from.
+    Records and offsets of an earlier boot count too; its meters do not. All are empty without a readable checkpoint.
     """
     try:
-        kept = json.loads((folder / NAME).read_text(encoding="utf-8"))
-        pending = [str(line) for line in kept["pending"]]
-        logs = {pattern: {path: (n, at) for path, (n, at) in places.items()} for pattern, places in kept["logs"].items()}
-        if kept["boot"] != boot:
+        state = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
+        pending = [str(line) for line in state["pending"]]
+        logs = {
+            pattern: {path: (inode, offset) for path, (inode, offset) in offsets.items()}
+            for pattern, offsets in state["logs"].items()
+        }
+        if state["boot"] != boot:
             return [], {}, pending, logs
-        meters = [_to_meter(fields) for fields in kept["meters"]]
-        instances = {board: [_to_meter(fields) for fields in parts] for board, parts in kept["instances"].items()}
+        meters = [_to_meter(meter_state) for meter_state in state["meters"]]
+        instances = {board: [_to_meter(meter_state) for meter_state in parts] for board, parts in state["instances"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return [], {}, [], {}  # an unreadable memory is no memory: the next samples open new epochs
+        return [], {}, [], {}  # without a checkpoint the next samples open new epochs
     return meters, instances, pending, logs
 
 
 def _from_meter(meter: Meter) -> dict[str, Any]:
-    last, doubt = meter.last, meter.doubt
+    last, suspect = meter.last, meter.suspect
     return {
-        "channel": [getattr(last.channel, name) for name in _CHANNEL],
+        "channel": [getattr(last.channel, name) for name in _CHANNEL_FIELDS],
         "parts": [astuple(part) for part in last.channel.parts],
-        "meter": [getattr(meter, name) for name in _METER],
+        "meter": [getattr(meter, name) for name in _METER_FIELDS],
         "last": list(last[1:]),
-        "doubt": list(doubt[1:]) if doubt else None,
+        "doubt": list(suspect[1:]) if suspect else None,
     }
 
 
-def _to_meter(kept: dict[str, Any]) -> Meter:
-    parts = tuple(DevicePart(*each) for each in kept["parts"])
-    channel = Channel(**dict(zip(_CHANNEL, kept["channel"], strict=True)), parts=parts)
-    doubt = Sample(channel, *kept["doubt"]) if kept["doubt"] else None
-    return Meter(last=Sample(channel, *kept["last"]), doubt=doubt, **dict(zip(_METER, kept["meter"], strict=True)))
+def _to_meter(state: dict[str, Any]) -> Meter:
+    parts = tuple(DevicePart(*part) for part in state["parts"])
+    channel = Channel(**dict(zip(_CHANNEL_FIELDS, state["channel"], strict=True)), parts=parts)
+    suspect = Sample(channel, *state["doubt"]) if state["doubt"] else None
+    return Meter(last=Sample(channel, *state["last"]), suspect=suspect, **dict(zip(_METER_FIELDS, state["meter"], strict=True)))

@@ -1,4 +1,4 @@
-"""This file is the agent's command line: ``footprint-agent``."""
+"""Command line of the agent: ``footprint-agent``."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import csv
 import sys
 
 from collectors.base import Unavailable
-from collectors.config import BadConfig, load, organisation
+from collectors.config import BadConfig, load_config, load_organisation
 from footprint.core.log_formats import BadMap, load_map
 
 FAILURE, CONFIGURATION, UNAVAILABLE, INCOMPLETE, INTERRUPTED = 1, 3, 4, 5, 130
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; its exit status (contract, section 2)."""
+    """Run one command and return its exit status (contract, section 2)."""
     parser = argparse.ArgumentParser(prog="footprint-agent", description="Measures this host and ships what it reads.")
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, said in (
+    for name, summary in (
         ("run", "sample, record and ship until stopped"),
         ("probe", "one reading of each sensor, and what cannot be read"),
         ("list", "sensors that the agent knows"),
         ("read", "another program's log as request lines, on standard output"),
     ):
-        command = commands.add_parser(name, help=said, description=said)
+        command = commands.add_parser(name, help=summary, description=summary)
         command.add_argument("--config", metavar="FILE", help="default ./footprint.toml")
         if name == "read":
             command.add_argument("--as", dest="form", metavar="NAME", required=True, help="a shipped field map, or a TOML file")
@@ -32,58 +32,58 @@ def main(arguments: list[str] | None = None) -> int:
         if name == "run":
             command.add_argument("--otlp", action="store_true", help="receive OTLP on 127.0.0.1:4318 ([agent] otlp_port)")
             command.add_argument("--with-parent", action="store_true", help="stop when the process that started it ends")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        return _do(given)
-    except (BadConfig, BadMap, ValueError) as bad:
-        print(f"footprint-agent: {bad}", file=sys.stderr)
+        return _run_command(options)
+    except (BadConfig, BadMap, ValueError) as error:
+        print(f"footprint-agent: {error}", file=sys.stderr)
         return CONFIGURATION
-    except Unavailable as why:
-        print(f"footprint-agent: {why}", file=sys.stderr)
+    except Unavailable as error:
+        print(f"footprint-agent: {error}", file=sys.stderr)
         return UNAVAILABLE
-    except OSError as bad:
-        print(f"footprint-agent: {bad}", file=sys.stderr)
+    except OSError as error:
+        print(f"footprint-agent: {error}", file=sys.stderr)
         return FAILURE
     except KeyboardInterrupt:
         return INTERRUPTED
 
 
-def _do(given: argparse.Namespace) -> int:
-    if given.command == "run":
+def _run_command(options: argparse.Namespace) -> int:
+    if options.command == "run":
         from collectors.main_loop import run
 
-        run(load(given.config), with_parent=given.with_parent, otlp=given.otlp)
+        run(load_config(options.config), with_parent=options.with_parent, otlp=options.otlp)
         return 0
-    if given.command == "read":
-        return _read(given)
-    from collectors.probe import listing, probe
+    if options.command == "read":
+        return _read_logs(options)
+    from collectors.probe import list_collectors, probe
 
-    if given.command == "probe":
-        return 0 if probe(load(given.config)) else UNAVAILABLE
-    print("\n".join(listing()))
+    if options.command == "probe":
+        return 0 if probe(load_config(options.config)) else UNAVAILABLE
+    print("\n".join(list_collectors()))
     return 0
 
 
-def _read(given: argparse.Namespace) -> int:
+def _read_logs(options: argparse.Namespace) -> int:
     from collectors.log_tailer import read_file
     from footprint.core.user_counts import COLUMNS, DistinctUsers
 
-    found, facts = load_map(given.form), organisation(given.config)
-    users = DistinctUsers(found, facts.zone, facts.service_of_model) if given.users else None
-    refused = []
-    for path in given.file:
-        for number, line in read_file(found, path, users):
+    field_map, organisation = load_map(options.form), load_organisation(options.config)
+    users = DistinctUsers(field_map, organisation.zone, organisation.service_of_model) if options.users else None
+    unreadable = []
+    for path in options.file:
+        for number, line in read_file(field_map, path, users):
             if line is None:
-                refused.append(f"{path} line {number}")
+                unreadable.append(f"{path} line {number}")
             else:
                 print(line)
     if users is not None:
-        with open(given.users, "w", encoding="utf-8", newline="") as file:
+        with open(options.users, "w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
             writer.writeheader()
             writer.writerows(users.rows())
         if users.unnamed:
             print(f"footprint-agent: {users.unnamed} requests name no user and are in no count of users", file=sys.stderr)
-    if refused:
-        print(f"footprint-agent: {len(refused)} lines cannot be read, first: {refused[0]}", file=sys.stderr)
-    return INCOMPLETE if refused else 0
+    if unreadable:
+        print(f"footprint-agent: {len(unreadable)} lines cannot be read, first: {unreadable[0]}", file=sys.stderr)
+    return INCOMPLETE if unreadable else 0

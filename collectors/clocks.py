@@ -1,6 +1,6 @@
-"""This file reads the clocks: wall, monotonic, whether the wall clock is synchronised, and the name of this boot.
+"""Clocks of the host: wall and monotonic time, synchronisation, and the boot's identity.
 
-Requirements: Linux; adjtimex(2) is asked and never sets anything.
+Requirements: Linux; adjtimex(2) is called to read only.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ _TIMEX_BYTES = 512  # struct timex has 208 on 64-bit Linux; modes = 0 reads only
 _TIME_ERROR = 5
 
 
-def now_us() -> tuple[int, int]:
-    """Wall and monotonic clock [µs]; the second stands still while the machine sleeps."""
+def wall_and_monotonic_us() -> tuple[int, int]:
+    """Wall and monotonic clock [µs]; the monotonic clock stands still while the machine sleeps."""
     return time.time_ns() // 1000, time.monotonic_ns() // 1000
 
 
 def sync_state() -> str:
-    """``synchronised``, ``unsynchronised``, or ``unknown`` where the kernel does not say (adjtimex(2))."""
+    """``synchronised``, ``unsynchronised``, or ``unknown`` if the kernel does not report it (adjtimex(2))."""
     try:
         state = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
     except (OSError, AttributeError):
@@ -30,7 +30,7 @@ def sync_state() -> str:
 
 
 def boot_id(proc: Path) -> str:
-    """The kernel's name for this boot, or the agent's start where there is none."""
+    """The kernel's identifier of this boot, or the agent's start time if it has none."""
     try:
         return (proc / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:

@@ -1,4 +1,4 @@
-"""This file reads the [agent] section of footprint.toml and the environment; the standard library only."""
+"""Configuration of the agent from footprint.toml and the environment; standard library only."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 
 
 class BadConfig(Exception):
-    """A configuration that cannot be right, with its file or variable and the remedy."""
+    """An invalid configuration; the message names the file or the variable, and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """A gateway's log on this host: its path, which may be a pattern, the field map that reads it, and what that leaves open."""
+    """Log of a gateway on this host: its path or pattern, its field map, and defaults for missing fields."""
 
     log: str
-    form: str
+    field_map: str
     service: str = ""
     use_case: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class AgentConfig:
-    """What the agent is told; the defaults are those of footprint.toml. ``sysfs`` and ``proc`` are where it looks."""
+    """Options of the [agent] section, with their defaults; ``sysfs`` and ``proc`` are the roots of the kernel's trees."""
 
     server: str = "http://127.0.0.1:8050"
     token_file: Path = Path("agent.token")
@@ -62,30 +62,30 @@ class AgentConfig:
 
     @property
     def sample_us(self) -> int:
-        """How often sensors are read [µs]."""
+        """Sampling period of the sensors [µs]."""
         return round(self.sample_s * 1e6)
 
 
 @dataclass(frozen=True, slots=True)
 class Organisation:
-    """What a reader of logs needs of the rest of the file: in which zone months are cut, and which service serves a model."""
+    """Facts that a reader of logs needs: the time zone of months, and the service of each model that only one serves."""
 
     zone: ZoneInfo
     service_of_model: dict[str, str]
 
 
-def organisation(given: str | None) -> Organisation:
-    """From the same file as the agent's section.
+def load_organisation(config_file: str | None) -> Organisation:
+    """Organisation of the same file as the [agent] section.
 
     Raises
     ------
     BadConfig
-        If it cannot be right.
+        If the file is invalid.
     """
     from zoneinfo import ZoneInfo  # noqa: PLC0415 - only a reader of logs needs it
 
-    path = _find(given)
-    document = _document(path)
+    path = _find_file(config_file)
+    document = _parse_file(path)
     try:
         zone = ZoneInfo(str(document.get("organisation", {}).get("timezone", "Europe/Paris")))
     except (KeyError, ValueError, OSError):
@@ -105,35 +105,35 @@ _CHOICES = {
 _KEYS = {field.name: field for field in fields(AgentConfig) if field.name not in ("sysfs", "proc", "gateways")}
 
 
-def load(given: str | None) -> AgentConfig:
-    """From the file given, else ./footprint.toml, the user's or the machine's; the environment overrides.
+def load_config(config_file: str | None) -> AgentConfig:
+    """Configuration from a file, by default ./footprint.toml, the user's or the machine's; the environment overrides it.
 
     Raises
     ------
     BadConfig
-        If it cannot be right.
+        If the configuration is invalid.
     """
-    path = _find(given)
-    document = _document(path)
-    values = _section(path, document) | _environment()
+    path = _find_file(config_file)
+    document = _parse_file(path)
+    values = _agent_section(path, document) | _environment_values()
     unknown = set(values) - set(_KEYS)
     if unknown:
         raise BadConfig(f"{path or 'environment'}: unknown key in [agent]: {', '.join(sorted(unknown))}")
     base = path.resolve().parent if path else Path.cwd()
     try:
         config = AgentConfig(
-            **{name: _value(name, values.get(name, _KEYS[name].default), base) for name in _KEYS},
+            **{name: _parse_value(name, values.get(name, _KEYS[name].default), base) for name in _KEYS},
             gateways=tuple(_gateways(path, document, base)),
             sysfs=Path(os.environ.get("FOOTPRINT_SYSFS", "/sys")),
             proc=Path(os.environ.get("FOOTPRINT_PROC", "/proc")),
         )
-    except (TypeError, ValueError) as bad:
-        raise BadConfig(f"{path or 'environment'}: [agent]: {bad}") from None
-    return _checked(config, path)
+    except (TypeError, ValueError) as error:
+        raise BadConfig(f"{path or 'environment'}: [agent]: {error}") from None
+    return _validate(config, path)
 
 
-def _value(name: str, value: Any, base: Path) -> Any:
-    """A value as the type of its key; paths are relative to the file's folder."""
+def _parse_value(name: str, value: Any, base: Path) -> Any:
+    """Convert a value to the type of its key; paths are relative to the file's folder."""
     kind = str(_KEYS[name].type)
     if name == "host":
         return socket.gethostname() if value in ("", "localhost") else str(value)
@@ -148,7 +148,7 @@ def _value(name: str, value: Any, base: Path) -> Any:
     return {"float": float, "int": int, "str": str}[kind](value)
 
 
-def _checked(config: AgentConfig, path: Path | None) -> AgentConfig:
+def _validate(config: AgentConfig, path: Path | None) -> AgentConfig:
     problem = ""
     if not config.server.startswith(("http://", "https://")):
         problem = f"server {config.server!r} must begin with https:// or http://"
@@ -168,27 +168,27 @@ def _checked(config: AgentConfig, path: Path | None) -> AgentConfig:
     return config
 
 
-def _find(given: str | None) -> Path | None:
-    if given:
-        if not Path(given).is_file():
-            raise BadConfig(f"{given}: no such file")
-        return Path(given)
+def _find_file(config_file: str | None) -> Path | None:
+    if config_file:
+        if not Path(config_file).is_file():
+            raise BadConfig(f"{config_file}: no such file")
+        return Path(config_file)
     home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
-    places = (Path("footprint.toml"), Path(home, "footprint", "footprint.toml"), Path("/etc/footprint/footprint.toml"))
-    return next((path for path in places if os.path.isfile(path)), None)  # False too where we may not look
+    default_paths = (Path("footprint.toml"), Path(home, "footprint", "footprint.toml"), Path("/etc/footprint/footprint.toml"))
+    return next((path for path in default_paths if os.path.isfile(path)), None)  # also False without permission
 
 
-def _document(path: Path | None) -> dict[str, Any]:
+def _parse_file(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as bad:
-        raise BadConfig(f"{path}: {bad}") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadConfig(f"{path}: {error}") from None
 
 
 def _gateways(path: Path | None, document: dict[str, Any], base: Path) -> Iterator[Gateway]:
-    """The [[gateway]] blocks that name a log of this host."""
+    """Gateways of the [[gateway]] blocks that name a log of this host."""
     for block in document.get("gateway", []):
         if block.get("log"):
             if not isinstance(block.get("as"), str):
@@ -197,20 +197,20 @@ def _gateways(path: Path | None, document: dict[str, Any], base: Path) -> Iterat
             yield Gateway(str(base / str(block["log"])), block["as"], str(block.get("service", "")), rules)
 
 
-def _section(path: Path | None, document: dict[str, Any]) -> dict[str, Any]:
-    found = document.get("agent", {})
-    if not isinstance(found, dict):
+def _agent_section(path: Path | None, document: dict[str, Any]) -> dict[str, Any]:
+    section = document.get("agent", {})
+    if not isinstance(section, dict):
         raise BadConfig(f"{path}: [agent] must be a table")
-    return found
+    return section
 
 
-def _environment() -> dict[str, Any]:
+def _environment_values() -> dict[str, Any]:
     prefix = "FOOTPRINT_AGENT__"
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name, text in os.environ.items():
         if name.startswith(prefix):
             try:
-                found[name.removeprefix(prefix).lower()] = tomllib.loads(f"value = {text}")["value"]
+                values[name.removeprefix(prefix).lower()] = tomllib.loads(f"value = {text}")["value"]
             except tomllib.TOMLDecodeError:
-                found[name.removeprefix(prefix).lower()] = text
-    return found
+                values[name.removeprefix(prefix).lower()] = text
+    return values

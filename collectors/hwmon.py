@@ -1,4 +1,4 @@
-"""This file reads the tree of hardware monitors: which drivers show a power or an energy, and what it says now.
+"""Reader of the kernel's hardware monitors (hwmon), which the ACPI, AMD and Intel collectors share.
 
 Requirements: /sys/class/hwmon; no root. Powers are in µW, energies in µJ (Documentation/hwmon/sysfs-interface).
 """
@@ -12,36 +12,36 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class Monitor:
-    """One monitor: its driver's name, its folder, and the folder of the device that it belongs to."""
+class HwmonDevice:
+    """One hardware monitor: its driver's name, its folder, and the folder of its device."""
 
     driver: str
     folder: Path
     device: Path
 
     @property
-    def bus(self) -> str:
-        """The device's place on its bus, such as 0000:c1:00.0, which does not change with the order of loading."""
+    def bus_address(self) -> str:
+        """Bus address of the device, such as 0000:c1:00.0; it does not depend on the order in which drivers load."""
         return self.device.name
 
-    def number(self, name: str) -> int | None:
-        """What a file says, None where it cannot be read: absence is not zero."""
+    def read_int(self, name: str) -> int | None:
+        """Integer in a file; None if it cannot be read, since absence is not zero."""
         try:
             return int((self.folder / name).read_text(encoding="ascii"))
         except (OSError, ValueError):
             return None
 
-    def text(self, name: str) -> str:
-        """What a file says, or empty."""
+    def read_text(self, name: str) -> str:
+        """Text of a file; empty if it cannot be read."""
         try:
             return (self.folder / name).read_text(encoding="utf-8", errors="replace").strip()
         except OSError:
             return ""
 
 
-def monitors(sysfs: Path, *drivers: str) -> Iterator[Monitor]:
-    """Monitors of some drivers, in the order of their devices' places."""
-    found = []
+def find_monitors(sysfs: Path, *drivers: str) -> Iterator[HwmonDevice]:
+    """Monitors of the given drivers, in the order of their devices' paths."""
+    devices = []
     for folder in (sysfs / "class" / "hwmon").glob("hwmon*"):
         try:
             driver = (folder / "name").read_text(encoding="ascii").strip()
@@ -49,8 +49,8 @@ def monitors(sysfs: Path, *drivers: str) -> Iterator[Monitor]:
             continue
         if driver in drivers:
             device = folder / "device"
-            found.append(Monitor(driver, folder, Path(os.path.realpath(device)) if device.exists() else folder))
-    return iter(sorted(found, key=lambda monitor: (str(monitor.device), _index(monitor.folder))))
+            devices.append(HwmonDevice(driver, folder, Path(os.path.realpath(device)) if device.exists() else folder))
+    return iter(sorted(devices, key=lambda monitor: (str(monitor.device), _index(monitor.folder))))
 
 
 def _index(folder: Path) -> int:

@@ -1,13 +1,13 @@
-"""This file reads the power of the whole server from its service processor, through IPMI DCMI.
+"""IPMI collector: whole-server power from the service processor through DCMI.
 
-Requirements: ipmitool or FreeIPMI's ipmi-dcmi in the path, and the right to open /dev/ipmi0.
+Requirements: ipmitool or FreeIPMI's ipmi-dcmi in the path, and permission to open /dev/ipmi0.
 
 Metrics
 -------
 power   "Instantaneous power reading" [W], quantised at 1 to 10 W, every ``[agent] bmc_s``; device wall, source ipmi
 
 The mean over the sampling period is not used: some processors never reset it, and it spans months. Zero and an
-inactive state are "not supported" said badly, and give no sample.
+inactive state mean "not supported" and give no sample.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 
-from collectors.background_reader import SlowReader
+from collectors.background_reader import BackgroundReader
 from collectors.base import Collector, Unavailable
-from collectors.clocks import now_us
+from collectors.clocks import wall_and_monotonic_us
 from collectors.config import AgentConfig
 from footprint.core.samples import Channel, Sample
 
@@ -37,42 +37,42 @@ class IpmiCollector(Collector):
     covers = "wall"
 
     def __init__(self, config: AgentConfig) -> None:
-        found = next((command for command in COMMANDS if shutil.which(command[0])), None)
-        if found is None:
+        available = next((command for command in COMMANDS if shutil.which(command[0])), None)
+        if available is None:
             raise Unavailable("IPMI: neither ipmitool nor ipmi-dcmi is installed (apt-get install ipmitool)")
-        self._command = found
+        self._command = available
         self._channel = Channel("wall", "host", "ipmi", limit_uw=MAX_W * 1_000_000, period_us=round(config.bmc_s * 1e6))
-        self._first = self._read(*now_us())
-        self._reader = SlowReader(self._read, config.bmc_s)
+        self._first_samples = self._read(*wall_and_monotonic_us())
+        self._reader = BackgroundReader(self._read, config.bmc_s)
 
     def collect(self, at_us: int, mono_us: int) -> Iterator[Sample]:
-        """What was read since the last call, at most one sample each ``bmc_s``."""
-        first, self._first = self._first, []
+        """Samples since the last call, at most one per ``bmc_s``."""
+        first, self._first_samples = self._first_samples, []
         yield from first
         yield from self._reader.take()
 
     def _read(self, at_us: int, mono_us: int) -> list[Sample]:
         try:
-            done = subprocess.run(self._command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
-        except (OSError, subprocess.TimeoutExpired) as bad:
-            raise Unavailable(f"IPMI: {bad}") from None
-        if done.returncode:
-            why = (done.stderr.strip() or done.stdout.strip()).splitlines()
-            raise Unavailable(f"IPMI: {self._command[0]}: {why[0] if why else f'exit {done.returncode}'}")
-        return [Sample(self._channel, at_us, mono_us, None, parse_dcmi(done.stdout) * 1_000_000)]
+            process = subprocess.run(self._command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise Unavailable(f"IPMI: {error}") from None
+        if process.returncode:
+            output_lines = (process.stderr.strip() or process.stdout.strip()).splitlines()
+            raise Unavailable(f"IPMI: {self._command[0]}: {output_lines[0] if output_lines else f'exit {process.returncode}'}")
+        return [Sample(self._channel, at_us, mono_us, None, parse_dcmi(process.stdout) * 1_000_000)]
 
     def close(self) -> None:
-        """End the reading."""
+        """Stop reading."""
         self._reader.stop()
 
 
 def parse_dcmi(text: str) -> int:
-    """Power now [W] from what ipmitool or ipmi-dcmi prints.
+    """Current power [W] from the output of ipmitool or ipmi-dcmi.
 
     Raises
     ------
     Unavailable
-        If it says none, or none that can be right.
+        If the output has no power, or no plausible one.
     """
     power, state = _POWER.search(text), _STATE.search(text)
     if power is None:

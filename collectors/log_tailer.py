@@ -1,7 +1,7 @@
-"""This file follows the logs of gateways on this host: whole new lines, each a request by a field map, through rotations.
+"""Tailing of gateway logs on this host: complete new lines become requests by a field map, through rotations.
 
-What was read is remembered with the agent's other memory, before the records are on disk: a crash repeats requests, and
-a request has an identity, so that repeats are harmless. A line that is no request is counted and left; its content goes nowhere.
+Offsets are part of the agent's checkpoint, which is written before the records: a crash repeats requests, and repeats are
+harmless since a request has an identity. An unreadable line is counted and skipped; its content is never stored.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 from collections.abc import Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from collectors.checkpoint import Places
+from collectors.checkpoint import LogOffsets
 from collectors.config import Gateway
 from footprint.core.log_formats import FieldMap, load_map, map_request, parse_json_object
 from footprint.core.records import BadLine, from_line, to_line
@@ -25,94 +25,94 @@ from footprint.core.records import BadLine, from_line, to_line
 if TYPE_CHECKING:
     from footprint.core.user_counts import DistinctUsers
 
-MAX_BYTES = 2_000_000  # of one log and record: a log of days is caught up with in minutes, not in one gulp
-LONGEST_LINE = 1_000_000
+MAX_READ_BYTES = 2_000_000  # of one log per record: a log of days is read over minutes, not at once
+MAX_LINE_BYTES = 1_000_000
 _COUNTS = ("requests", "input_tokens", "cached_input_tokens", "output_tokens")
 
 
-class Follower:
-    """Reads one gateway's logs on; ``places`` say how far, and change only when what was read is safe."""
+class LogTailer:
+    """Reader of one gateway's new log lines; ``offsets`` advance only when ``commit`` confirms that they are on disk."""
 
     def __init__(self, gateway: Gateway) -> None:
         self.pattern = gateway.log
-        self._map = load_map(gateway.form, service=gateway.service, use_case=gateway.use_case)
-        self.places: Places = {}
-        self._next: Places = {}
-        self.refused = 0
+        self._map = load_map(gateway.field_map, service=gateway.service, use_case=gateway.use_case)
+        self.offsets: LogOffsets = {}
+        self._pending: LogOffsets = {}
+        self.refused_lines = 0
 
     def read(self) -> list[str]:
-        """Lines of the wire for what is new; ``keep`` them, or they are read again."""
-        self._next = dict(self.places)
-        found: list[str] = []
+        """Request lines of all new log lines; without a ``commit`` they are read again."""
+        self._pending = dict(self.offsets)
+        lines: list[str] = []
         for path in sorted(glob.glob(self.pattern)):
-            found += self._read_on(path)
-        return found
+            lines += self._read_new(path)
+        return lines
 
-    def keep(self) -> None:
-        """What was read is safe."""
-        self.places = self._next
+    def commit(self) -> None:
+        """Confirm that all lines read are on disk."""
+        self.offsets = self._pending
 
-    def ahead(self) -> Places:
-        """How far it will have been read once that is safe."""
-        return self._next
+    def pending_offsets(self) -> LogOffsets:
+        """Offsets after the next ``commit``."""
+        return self._pending
 
-    def _read_on(self, path: str) -> Iterator[str]:
-        number, offset = self.places.get(path, (0, 0))
+    def _read_new(self, path: str) -> Iterator[str]:
+        inode, offset = self.offsets.get(path, (0, 0))
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             return
         try:
-            state = os.fstat(descriptor)
-            if number and state.st_ino != number:
-                yield from self._rest_of(path, number, offset)
+            status = os.fstat(descriptor)
+            if inode and status.st_ino != inode:
+                yield from self._read_rotated(path, inode, offset)
                 offset = 0
-            elif state.st_size < offset:
-                offset = 0  # cut off and begun anew
-            end = yield from self._lines(descriptor, state.st_ino, offset)
-            self._next[path] = state.st_ino, end
+            elif status.st_size < offset:
+                offset = 0  # truncated
+            end = yield from self._lines(descriptor, status.st_ino, offset)
+            self._pending[path] = status.st_ino, end
         finally:
             os.close(descriptor)
 
-    def _rest_of(self, path: str, number: int, offset: int) -> Iterator[str]:
-        """What the file of before still held when it was moved away, wherever it stands in the folder now."""
+    def _read_rotated(self, path: str, inode: int, offset: int) -> Iterator[str]:
+        """Remaining lines of a rotated file, under whatever name it has in the folder now."""
         for entry in os.scandir(os.path.dirname(path) or "."):
-            if entry.inode() == number and entry.is_file():
+            if entry.inode() == inode and entry.is_file():
                 descriptor = os.open(entry.path, os.O_RDONLY | os.O_CLOEXEC)
                 try:
-                    while (end := (yield from self._lines(descriptor, number, offset))) > offset:
+                    while (end := (yield from self._lines(descriptor, inode, offset))) > offset:
                         offset = end
                 finally:
                     os.close(descriptor)
 
-    def _lines(self, descriptor: int, number: int, offset: int) -> Generator[str, None, int]:
-        """Requests of the whole lines after an offset; the offset after them."""
-        data = os.pread(descriptor, MAX_BYTES, offset)
-        whole = data.rfind(b"\n") + 1
-        if not whole and len(data) >= LONGEST_LINE:
-            self.refused += 1
-            return offset + len(data)  # the middle of a line that is no line of a log
-        at = offset
-        for raw in data[:whole].split(b"\n")[:-1]:
-            line = self._request(raw, f"{number:x}-{at:x}")
+    def _lines(self, descriptor: int, inode: int, offset: int) -> Generator[str, None, int]:
+        """Requests of the complete lines after an offset; returns the offset after them."""
+        data = os.pread(descriptor, MAX_READ_BYTES, offset)
+        complete_bytes = data.rfind(b"\n") + 1
+        if not complete_bytes and len(data) >= MAX_LINE_BYTES:
+            self.refused_lines += 1
+            return offset + len(data)  # a line too long to be one of a log
+        position = offset
+        for raw in data[:complete_bytes].split(b"\n")[:-1]:
+            line = self._parse_line(raw, f"{inode:x}-{position:x}")
             if line is not None:
                 yield line
-            at += len(raw) + 1
-        return offset + whole
+            position += len(raw) + 1
+        return offset + complete_bytes
 
-    def _request(self, raw: bytes, identity: str) -> str | None:
-        document = parse_json_object(raw) if len(raw) <= LONGEST_LINE else None
+    def _parse_line(self, raw: bytes, identity: str) -> str | None:
+        document = parse_json_object(raw) if len(raw) <= MAX_LINE_BYTES else None
         line = "" if document is None and raw.strip() else document and request_line(self._map, document, identity)
-        self.refused += line == ""
+        self.refused_lines += line == ""
         return line or None
 
 
-def request_line(found: FieldMap, document: Mapping[str, Any], identity: str) -> str | None:
-    """The wire's line of a row of a log; None where the map says that it is no request, empty where it cannot be right.
+def request_line(field_map: FieldMap, document: Mapping[str, Any], identity: str) -> str | None:
+    """Request line in the wire format of a log row; None if the map excludes the row, empty if it is invalid.
 
-    ``identity`` stands in where the row has none, so that repeats are known as such.
+    ``identity`` is used if the row has none, so that repeats are recognised.
     """
-    row = map_request(found, document)
+    row = map_request(field_map, document)
     if row is None:
         return None
     row["id"] = str(row.get("id") or identity)
@@ -125,8 +125,8 @@ def request_line(found: FieldMap, document: Mapping[str, Any], identity: str) ->
         return ""
 
 
-def read_file(found: FieldMap, path: str, users: DistinctUsers | None = None) -> Iterator[tuple[int, str | None]]:
-    """(line, request line) of each request in a log, plain or gzip; None in place of a line that cannot be read.
+def read_file(field_map: FieldMap, path: str, users: DistinctUsers | None = None) -> Iterator[tuple[int, str | None]]:
+    """(line number, request as JSON) of each request in a log, plain or gzip; None for an unreadable line.
 
     Raises
     ------
@@ -135,13 +135,13 @@ def read_file(found: FieldMap, path: str, users: DistinctUsers | None = None) ->
     """
     opener = gzip.open if path.endswith(".gz") else open
     with contextlib.nullcontext(sys.stdin.buffer) if path == "-" else opener(path, "rb") as file:
-        if found.form == "csv":
+        if field_map.file_format == "csv":
             text = io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline="")
             documents: Iterator[Mapping[str, Any] | None] = iter(csv.DictReader(text))
         else:
             documents = (parse_json_object(raw) if raw.strip() else {} for raw in file)
-        for number, document in enumerate(documents, 2 if found.form == "csv" else 1):
-            row = map_request(found, document) if document else None
+        for number, document in enumerate(documents, 2 if field_map.file_format == "csv" else 1):
+            row = map_request(field_map, document) if document else None
             if users is not None and document and row is not None:
                 users.add(document, row)
             if document is None or row is not None:

@@ -1,9 +1,10 @@
-"""This file is the agent's loop: sample on a schedule that does not drift, record every ten seconds, and ship."""
+"""Main loop of the agent: sample on a schedule that does not drift, record every ten seconds, and ship."""
 
 from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -12,46 +13,44 @@ from typing import TYPE_CHECKING
 
 from collectors.agent import Agent
 from collectors.base import Unavailable
-from collectors.clocks import boot_id, now_us, sync_state
+from collectors.clocks import boot_id, sync_state, wall_and_monotonic_us
 from collectors.config import AgentConfig
-from collectors.log_tailer import Follower
-from collectors.metrics_server import MetricsPort
-from collectors.process_groups import Groups
-from collectors.prometheus_text import describe
+from collectors.log_tailer import LogTailer
+from collectors.metrics_server import MetricsServer, metrics_text
+from collectors.process_groups import ProcessGroups
 from collectors.registry import COLLECTORS
-from collectors.sensor_set import Sensors
+from collectors.sensor_set import SensorSet
 from collectors.shipper import Shipper
 from collectors.spool import Spool
-from collectors.systemd_notify import notify
 
 if TYPE_CHECKING:
-    from collectors.otlp import OtlpPort
-    from collectors.prometheus_scraper import Scraper
+    from collectors.otlp import OtlpReceiver
+    from collectors.prometheus_scraper import PrometheusScraper
 
 
 def make_agent(config: AgentConfig, *, alone: bool = True) -> Agent:
-    """An agent with the sensors of this host, which goes on from what an earlier run of this boot left."""
-    groups = Groups(config.processes, config.proc, config.sysfs, discover=config.discover)
+    """Agent with the sensors of this host; it continues from the checkpoint of an earlier run of this boot."""
+    groups = ProcessGroups(config.processes, config.proc, config.sysfs, discover=config.discover)
     boot = boot_id(config.proc)
     agent = Agent(
         config,
-        Sensors(config, COLLECTORS),
+        SensorSet(config, COLLECTORS),
         Spool(config.spool, config.spool_max_mb),
         groups,
         boot,
         alone,
-        started=f"{boot}/{now_us()[0]}",
-        followers=[Follower(gateway) for gateway in config.gateways],
+        started=f"{boot}/{wall_and_monotonic_us()[0]}",
+        log_tailers=[LogTailer(gateway) for gateway in config.gateways],
     )
-    agent.recall()
+    agent.restore()
     return agent
 
 
-OTLP_PORT = 4318  # OTLP over HTTP, where nothing else is said
+DEFAULT_OTLP_PORT = 4318  # the standard port of OTLP over HTTP
 
 
 def run(config: AgentConfig, *, with_parent: bool = False, otlp: bool = False) -> None:
-    """Sample, record and ship until told to stop.
+    """Sample, record and ship until SIGTERM or SIGINT.
 
     Raises
     ------
@@ -59,78 +58,91 @@ def run(config: AgentConfig, *, with_parent: bool = False, otlp: bool = False) -
         If nothing at all can be measured here.
     """
     agent = make_agent(config, alone=not with_parent)
-    agent.sensors.look(now_us()[1])
-    _greet(agent.sensors)
-    # A gateway's host may have no sensor at all: it has requests to tell.
+    agent.sensors.open_missing(wall_and_monotonic_us()[1])
+    _print_summary(agent.sensors)
+    # The host of a gateway may have no sensor at all, only requests.
     if not (agent.sensors.working or config.gateways or config.scrape or otlp or config.otlp_port):
         raise Unavailable("no sensor can be read on this host")
     shipper = Shipper(agent.spool, config.server, config.token_file, config.ca_file, config.interval_s / 2)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    port = None
+    metrics_server = None
     if config.metrics_port:
-        port = MetricsPort(config.metrics_port, lambda: describe(agent, shipper, time.process_time()))
-    received = _listen(config, agent) if otlp or config.otlp_port else None
-    scraper = _scrape(config, agent) if config.scrape else None
+        metrics_server = MetricsServer(config.metrics_port, lambda: metrics_text(agent, shipper, time.process_time()))
+    received = _start_otlp_receiver(config, agent) if otlp or config.otlp_port else None
+    scraper = _start_scraper(config, agent) if config.scrape else None
     shipper.start()
     parent = os.getppid()
     try:
-        loop(agent, stop.wait, lambda: with_parent and os.getppid() != parent)
+        run_loop(agent, stop.wait, lambda: with_parent and os.getppid() != parent)
     finally:
-        notify("STOPPING=1")
-        agent.record(*now_us())
+        notify_systemd("STOPPING=1")
+        agent.record(*wall_and_monotonic_us())
         shipper.stop()
         agent.sensors.close()
-        for each in (port, received, scraper):
-            if each is not None:
-                each.close()
+        for part in (metrics_server, received, scraper):
+            if part is not None:
+                part.close()
 
 
-def _listen(config: AgentConfig, agent: Agent) -> OtlpPort:
-    """Receive OTLP: requests go to the spool at once, energies to their meters with the next sample."""
-    from collectors.otlp import OtlpPort  # noqa: PLC0415 - an HTTP server costs memory that few agents need
+def _start_otlp_receiver(config: AgentConfig, agent: Agent) -> OtlpReceiver:
+    """Start the OTLP receiver: requests go to the spool at once, energies to their meters with the next sample."""
+    from collectors.otlp import OtlpReceiver  # noqa: PLC0415 - an HTTP server costs memory that few agents need
 
-    port = OtlpPort(config.otlp_port or OTLP_PORT, config.otlp_tokens, agent.spool.append)
-    agent.sources.append(port.take)
-    return port
+    receiver = OtlpReceiver(config.otlp_port or DEFAULT_OTLP_PORT, config.otlp_tokens, agent.spool.append)
+    agent.external_sources.append(receiver.take)
+    return receiver
 
 
-def _scrape(config: AgentConfig, agent: Agent) -> Scraper:
-    """Read other exporters of this host beside the loop."""
-    from collectors.prometheus_scraper import Scraper  # noqa: PLC0415 - few agents need it
+def _start_scraper(config: AgentConfig, agent: Agent) -> PrometheusScraper:
+    """Start scraping other exporters of this host in the background."""
+    from collectors.prometheus_scraper import PrometheusScraper  # noqa: PLC0415 - few agents need it
 
-    scraper = Scraper(config.scrape, config.scrape_s)
-    agent.sources.append(scraper.take)
+    scraper = PrometheusScraper(config.scrape, config.scrape_s)
+    agent.external_sources.append(scraper.take)
     return scraper
 
 
-def _greet(sensors: Sensors) -> None:
-    """What is read here, and whatever somebody should act upon."""
-    found = ", ".join(make.name for make in sensors.working) or "nothing"
-    missing = ", ".join(name for name in sensors.reasons if name not in sensors.refused)
-    print(f"footprint-agent: reads {found}; not here: {missing} (footprint-agent probe says why)", file=sys.stderr)
-    for said in (*(sensors.reasons[name] for name in sorted(sensors.refused)), *sensors.remarks()):
-        print(f"footprint-agent: {said}", file=sys.stderr)
+def _print_summary(sensors: SensorSet) -> None:
+    """Print the sensors that are read, and every problem with a remedy."""
+    working = ", ".join(collector_type.name for collector_type in sensors.working) or "nothing"
+    missing = ", ".join(name for name in sensors.reasons if name not in sensors.permission_denied)
+    print(f"footprint-agent: reads {working}; not here: {missing} (footprint-agent probe says why)", file=sys.stderr)
+    for message in (*(sensors.reasons[name] for name in sorted(sensors.permission_denied)), *sensors.remarks()):
+        print(f"footprint-agent: {message}", file=sys.stderr)
 
 
-def loop(agent: Agent, wait: Callable[[float], bool], orphaned: Callable[[], bool]) -> None:
-    """Sample on the monotonic clock; ``wait`` says whether to stop."""
+def run_loop(agent: Agent, wait: Callable[[float], bool], orphaned: Callable[[], bool]) -> None:
+    """Sample on the monotonic clock until ``wait(seconds)`` returns True or ``orphaned()`` is True."""
     config = agent.config
-    begun = time.monotonic()
-    ticks, recorded = 0, -1
+    start_s = time.monotonic()
+    ticks, last_recorded = 0, -1
     while not orphaned():
-        agent.sample(*now_us())
-        # Records fall on whole intervals, and once soon after the start, so that a first figure comes early.
+        agent.sample(*wall_and_monotonic_us())
+        # Records fall on whole intervals; one more comes soon after the start, so that a first figure appears early.
         due = int(ticks * config.sample_s / config.interval_s)
-        if due > recorded or ticks == 2:
+        if due > last_recorded or ticks == 2:
             agent.sync = sync_state()
-            agent.record(*now_us())
-            recorded = due
-        notify("WATCHDOG=1" if ticks else "READY=1")
+            agent.record(*wall_and_monotonic_us())
+            last_recorded = due
+        notify_systemd("WATCHDOG=1" if ticks else "READY=1")
         ticks += 1
-        early = begun + ticks * config.sample_s - time.monotonic()
-        if early < -config.sample_s:
-            ticks -= int(early / config.sample_s)  # a sensor was slow, or the process was stopped: go on from now
-        if wait(max(early, 0.0)):
+        remaining_s = start_s + ticks * config.sample_s - time.monotonic()
+        if remaining_s < -config.sample_s:
+            ticks -= int(remaining_s / config.sample_s)  # a sensor was slow, or the process was stopped: skip the missed ticks
+        if wait(max(remaining_s, 0.0)):
             return
+
+
+def notify_systemd(state: str) -> None:
+    """Send a state, such as ``READY=1`` or ``WATCHDOG=1``, to systemd (sd_notify(3)); without systemd do nothing."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+            channel.connect("\0" + address[1:] if address.startswith("@") else address)
+            channel.sendall(state.encode())
+    except OSError:
+        return  # systemd is gone; continue measuring

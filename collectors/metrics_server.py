@@ -1,19 +1,102 @@
-"""This file says how the agent itself fares: /metrics for Prometheus and /healthz, on the loopback.
+"""Metrics endpoint of the agent: /metrics in the Prometheus text format, and /healthz, on the loopback interface.
 
-A bare socket and one thread: an HTTP server of the library would cost more memory than the agent's sensors.
+Metrics use base units and contain no emissions: those need a place, a time and a factor with its version, which a counter
+of grams would hide. The server is a bare socket with one thread, because the HTTP server of the standard library would
+take more memory than the agent's sensors.
 """
 
 from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-_REQUEST_MAX = 4096
+from collectors.agent import Agent
+from collectors.shipper import Shipper
+from footprint.core.version import VERSION
+
+_MAX_REQUEST_BYTES = 4096
+Values = list[tuple[dict[str, str], float]]
+
+# Name, type and help text of every metric of /metrics; a test shows that each one changes.
+METRICS: tuple[tuple[str, str, str], ...] = (
+    ("footprint_energy_joules_total", "counter", "Energy of a device as corrected by its meter; restarts with its epoch."),
+    ("footprint_watched_seconds_total", "counter", "Time for which that energy was watched without a gap."),
+    ("footprint_device_busy_seconds_total", "counter", "Time in which a GPU computed anything."),
+    ("footprint_group_cpu_seconds_total", "counter", "CPU time of a group of processes."),
+    ("footprint_group_memory_bytes", "gauge", "Memory of a group of processes."),
+    ("footprint_agent_samples_total", "counter", "Samples taken."),
+    ("footprint_agent_epochs_opened_total", "counter", "Resets seen: driver loads, counters set anew."),
+    ("footprint_agent_doubted_samples", "gauge", "Samples of counters that are not believed yet."),
+    ("footprint_agent_collector_failures_total", "counter", "Failures of one collector; the others went on."),
+    ("footprint_agent_records_refused_total", "counter", "Records refused because the spool or the disk was full."),
+    ("footprint_agent_log_lines_refused_total", "counter", "Lines of gateways' logs that are no requests."),
+    ("footprint_agent_spool_bytes", "gauge", "Records that wait to be shipped."),
+    ("footprint_agent_shipped_records_total", "counter", "Records that the server answered for."),
+    ("footprint_agent_rejected_records_total", "counter", "Records that the server rejected, kept in rejected.jsonl."),
+    ("footprint_agent_ship_failures_total", "counter", "Attempts to ship that failed."),
+    ("footprint_agent_clock_synchronised", "gauge", "1 while the kernel calls its clock synchronised."),
+    ("footprint_agent_cpu_seconds_total", "counter", "CPU time of the agent itself."),
+    ("footprint_agent_info", "gauge", "Version of the agent."),
+)
 
 
-class MetricsPort:
-    """Answers GET on a port until the process ends."""
+def metrics_text(agent: Agent, shipper: Shipper, cpu_s: float) -> str:
+    """All metrics as Prometheus text (exposition format 0.0.4)."""
+    values = dict(_values(agent, shipper, cpu_s))
+    lines = []
+    for name, kind, help_text in METRICS:
+        lines += [f"# HELP {name} {help_text}", f"# TYPE {name} {kind}"]
+        lines += [f"{name}{_labels(labels)} {float(value)!r}" for labels, value in values[name]]
+    return "\n".join(lines) + "\n"
+
+
+def _values(agent: Agent, shipper: Shipper, cpu_s: float) -> Iterator[tuple[str, Values]]:
+    # The main loop runs in another thread: copy everything that it may change.
+    all_meters = [*agent.meters.values(), *(part for parts in list(agent.instances.values()) for part in list(parts.values()))]
+    meters = [meter for meter in all_meters if not meter.last.channel.parts]
+    described = [
+        ({"device": c.device, "place": c.alias, "component": c.component, "source": c.source}, meter)
+        for meter in meters
+        for c in [meter.last.channel]
+    ]
+    yield "footprint_energy_joules_total", [(labels, meter.energy_uj / 1e6) for labels, meter in described]
+    yield "footprint_watched_seconds_total", [(labels, meter.covered_us / 1e6) for labels, meter in described]
+    busy = [({"device": device}, us / 1e6) for device, us in list(agent.busy_us.items())]
+    yield "footprint_device_busy_seconds_total", busy
+    groups = sorted(agent.usage.items())
+    yield "footprint_group_cpu_seconds_total", [({"group": name}, usage.cpu_us / 1e6) for name, usage in groups]
+    yield "footprint_group_memory_bytes", [({"group": name}, float(usage.memory_bytes)) for name, usage in groups]
+    yield "footprint_agent_samples_total", [({}, agent.samples)]
+    yield "footprint_agent_epochs_opened_total", [({}, sum(meter.resets for meter in all_meters))]
+    yield "footprint_agent_doubted_samples", [({}, sum(meter.suspect is not None for meter in all_meters))]
+    failures: Values = [({"collector": name}, float(count)) for name, count in sorted(agent.sensors.failures.items())]
+    yield "footprint_agent_collector_failures_total", failures
+    yield "footprint_agent_records_refused_total", [({}, agent.refused_records)]
+    yield "footprint_agent_log_lines_refused_total", [({}, sum(tailer.refused_lines for tailer in agent.log_tailers))]
+    yield "footprint_agent_spool_bytes", [({}, agent.spool.size_bytes())]
+    yield "footprint_agent_shipped_records_total", [({}, shipper.shipped)]
+    yield "footprint_agent_rejected_records_total", [({}, shipper.rejected)]
+    yield "footprint_agent_ship_failures_total", [({}, shipper.failures)]
+    synchronised: Values = [({}, agent.sync == "synchronised")]
+    yield "footprint_agent_clock_synchronised", synchronised if agent.sync != "unknown" else []
+    yield "footprint_agent_cpu_seconds_total", [({}, cpu_s)]
+    yield "footprint_agent_info", [({"version": VERSION}, 1)]
+
+
+def _labels(labels: dict[str, str]) -> str:
+    if not labels:
+        return ""
+    pairs = (f'{name}="{_escaped(value)}"' for name, value in labels.items())
+    return "{" + ",".join(pairs) + "}"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+class MetricsServer:
+    """Server of /metrics and /healthz on the loopback interface, until the process ends."""
 
     def __init__(self, port: int, describe: Callable[[], str]) -> None:
         self._describe = describe
@@ -30,7 +113,7 @@ class MetricsPort:
             with connection:
                 connection.settimeout(2)
                 try:
-                    connection.sendall(self._answer(connection.recv(_REQUEST_MAX)))
+                    connection.sendall(self._answer(connection.recv(_MAX_REQUEST_BYTES)))
                 except OSError:
                     continue
 

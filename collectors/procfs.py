@@ -1,7 +1,7 @@
-"""This file reads /proc: CPU time of the host, and of each process with its parent, its memory and its control group.
+"""Reader of /proc: CPU time of the host, and processes with their parent, CPU time and memory.
 
-Requirements: /proc; no root for processes of any user (stat and cgroup are world-readable). Command lines are looked at
-only where a group is declared by one, and never leave this file.
+Requirements: /proc; no root, since stat and cgroup are world-readable for processes of any user. Command lines are read
+only if a group is declared by one, and are never stored.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ class Process(NamedTuple):
 
 
 class ProcessTable:
-    """The processes of a host, read through one descriptor."""
+    """The processes of a host."""
 
     def __init__(self, proc: Path) -> None:
         self.root = str(proc)
 
     def host_us(self) -> tuple[int, int]:
-        """CPU time in which any processor worked, and all of it [µs], since boot.
+        """Busy and total CPU time of all processors [µs] since boot.
 
         Raises
         ------
@@ -40,11 +40,11 @@ class ProcessTable:
             If /proc/stat cannot be read.
         """
         with open(f"{self.root}/stat", encoding="ascii") as file:
-            ticks = [int(part) for part in file.readline().split()[1:9]]
+            ticks = [int(field) for field in file.readline().split()[1:9]]
         return (sum(ticks) - ticks[3] - ticks[4]) * US_PER_TICK, sum(ticks) * US_PER_TICK
 
     def processes(self) -> Iterator[tuple[int, Process]]:
-        """Every process by its number; one that goes away meanwhile is left out (proc(5), pid/stat)."""
+        """Every process by its ID; a process that ends meanwhile is left out (proc(5), pid/stat)."""
         try:
             names = os.listdir(self.root)
         except OSError:
@@ -52,14 +52,14 @@ class ProcessTable:
         for name in names:
             if not name.isdigit():
                 continue
-            text = self.text(int(name), "stat")
-            parts = text[text.rfind(b")") + 2 :].split(None, 22)
-            if len(parts) > 21:
-                ticks = int(parts[11]) + int(parts[12])
-                yield int(name), Process(int(parts[1]), int(parts[19]), ticks, int(parts[21]) * PAGE_BYTES)
+            text = self.read_file(int(name), "stat")
+            fields = text[text.rfind(b")") + 2 :].split(None, 22)
+            if len(fields) > 21:
+                ticks = int(fields[11]) + int(fields[12])
+                yield int(name), Process(int(fields[1]), int(fields[19]), ticks, int(fields[21]) * PAGE_BYTES)
 
-    def text(self, pid: int, name: str) -> bytes:
-        """The beginning of a file of a process, or nothing."""
+    def read_file(self, pid: int, name: str) -> bytes:
+        """First 4 KiB of a file of a process; empty if it cannot be read."""
         try:
             descriptor = os.open(f"{self.root}/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
         except OSError:

@@ -1,4 +1,4 @@
-"""This file lists the collectors; a new one is one file and one line here."""
+"""Explicit list of the collectors; a new collector is one module and one line here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collectors.rapl import RaplCollector
 from collectors.redfish import RedfishCollector
 from collectors.tdp import TdpCollector
 
-# Of those that cover the same, the first that works counts.
+# In order of preference: of collectors that cover the same, the first that works is used.
 COLLECTORS: tuple[type[Collector], ...] = (
     NvmlCollector,
     AmdCollector,

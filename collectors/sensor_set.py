@@ -1,4 +1,4 @@
-"""This file keeps the collectors of a host open: one fails, the others go on; what was missing is tried again."""
+"""Open collectors of a host: a failure of one does not stop the others, and unavailable ones are retried."""
 
 from __future__ import annotations
 
@@ -9,82 +9,86 @@ from collectors.config import AgentConfig
 from footprint.core.samples import Sample
 
 _COMPONENT = {"gpu": "gpu", "cpu": "cpu", "dram": "dram", "wall": "host"}
-LOOK_AGAIN_US = 60 * 1_000_000
+RETRY_INTERVAL_US = 60 * 1_000_000
 
 
-class Sensors:
-    """Working collectors, of those that cover the same only the first; and why the others do not work."""
+class SensorSet:
+    """Working collectors, of those that cover the same only the first, and why the others do not work."""
 
-    def __init__(self, config: AgentConfig, makers: Sequence[type[Collector]]) -> None:
-        self._config, self._makers = config, makers
+    def __init__(self, config: AgentConfig, collector_types: Sequence[type[Collector]]) -> None:
+        self._config, self._collector_types = config, collector_types
         self.working: dict[type[Collector], Collector] = {}
         self.reasons: dict[str, str] = {}
-        self.refused: set[str] = set()  # those that are there, and may not be read
+        self.permission_denied: set[str] = set()  # sensors that exist and may not be read
         self.failures: dict[str, int] = {}
-        self._looked_us: int | None = None
+        self._opened_us: int | None = None
 
-    def look(self, mono_us: int) -> None:
-        """Open what is not open yet, once a minute; a better source takes over from one that stood in for it."""
-        if self._looked_us is not None and mono_us < self._looked_us + LOOK_AGAIN_US:
+    def open_missing(self, mono_us: int) -> None:
+        """Open collectors that are not open yet, once a minute; a preferred one replaces its substitute."""
+        if self._opened_us is not None and mono_us < self._opened_us + RETRY_INTERVAL_US:
             return
-        self._looked_us = mono_us
+        self._opened_us = mono_us
         covered: set[str] = set()
-        for make in self._makers:
-            if make.covers in covered:
-                self._drop(make)
-            elif make in self.working or self._open(make):
-                covered.add(make.covers)
+        for collector_type in self._collector_types:
+            if collector_type.covers in covered:
+                self._close_collector(collector_type)
+            elif collector_type in self.working or self._open_collector(collector_type):
+                covered.add(collector_type.covers)
 
-    def _open(self, make: type[Collector]) -> bool:
+    def _open_collector(self, collector_type: type[Collector]) -> bool:
         try:
-            self.working[make] = make(self._config)
-        except Unavailable as why:
-            self.reasons[make.name] = str(why)
-            if isinstance(why, PermissionRequired):
-                self.refused.add(make.name)
+            self.working[collector_type] = collector_type(self._config)
+        except Unavailable as unavailable:
+            self.reasons[collector_type.name] = str(unavailable)
+            if isinstance(unavailable, PermissionRequired):
+                self.permission_denied.add(collector_type.name)
             return False
-        except Exception as bad:  # a sensor that is broken in a new way must not stop the others
-            self.reasons[make.name] = f"{make.name}: {type(bad).__name__}: {bad}"
+        except Exception as error:  # a sensor that is broken in a new way must not stop the others
+            self.reasons[collector_type.name] = f"{collector_type.name}: {type(error).__name__}: {error}"
             return False
-        self.reasons.pop(make.name, None)
-        self.refused.discard(make.name)
+        self.reasons.pop(collector_type.name, None)
+        self.permission_denied.discard(collector_type.name)
         return True
 
-    def _drop(self, make: type[Collector]) -> None:
-        found = self.working.pop(make, None)
-        if found is not None:
-            found.close()
+    def _close_collector(self, collector_type: type[Collector]) -> None:
+        collector = self.working.pop(collector_type, None)
+        if collector is not None:
+            collector.close()
 
     def collect(self, at_us: int, mono_us: int) -> Iterator[Sample]:
-        """Samples of all collectors; one that fails is counted and gives none."""
+        """Samples of all collectors; a failing collector is counted and gives none."""
         for collector in list(self.working.values()):
             try:
                 yield from collector.collect(at_us, mono_us)
-            except Exception as bad:
-                self._failed(collector, bad)
+            except Exception as error:
+                self._count_failure(collector, error)
 
     def context(self) -> Iterator[DeviceContext]:
-        """Circumstances that the collectors know."""
+        """Operating conditions of the devices of all collectors."""
         for collector in list(self.working.values()):
             try:
                 yield from collector.context()
-            except Exception as bad:
-                self._failed(collector, bad)
+            except Exception as error:
+                self._count_failure(collector, error)
 
     def components(self) -> set[str]:
-        """Components that a working collector measures."""
-        return {_COMPONENT[make.covers.partition("-")[0]] for make in self.working if make.covers.partition("-")[0] in _COMPONENT}
+        """Components that the working collectors measure."""
+        return {
+            _COMPONENT[collector_type.covers.partition("-")[0]]
+            for collector_type in self.working
+            if collector_type.covers.partition("-")[0] in _COMPONENT
+        }
 
     def remarks(self) -> Iterator[str]:
-        """What could be measured better, with the remedy."""
+        """Possible improvements of the measurement, each with its remedy."""
         for collector in self.working.values():
             yield from collector.remarks()
 
-    def _failed(self, collector: Collector, bad: Exception) -> None:
+    def _count_failure(self, collector: Collector, error: Exception) -> None:
         self.failures[collector.name] = self.failures.get(collector.name, 0) + 1
-        self.reasons[collector.name] = str(bad) if isinstance(bad, Unavailable) else f"{type(bad).__name__}: {bad}"
+        self.reasons[collector.name] = str(error) if isinstance(error, Unavailable) else f"{type(error).__name__}: {error}"
 
     def close(self) -> None:
-        """Give all sources back."""
-        for make in list(self.working):
-            self._drop(make)
+        """Close all collectors."""
+        for collector_type in list(self.working):
+            self._close_collector(collector_type)

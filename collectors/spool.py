@@ -1,8 +1,8 @@
-"""This file keeps records on disk until the server has answered for them.
+"""Spool of records on disk until the server acknowledges them.
 
-Plain files of JSON lines, one a segment, each written whole, synchronised and then named: ``kill -9`` and a failing power
-supply leave a segment whole or not at all. When the spool or the disk is full the oldest are kept and the newest refused,
-said aloud by who calls: energy stays in the cumulative counters, and the next record that fits holds it.
+A segment is a file of JSON lines, written in full, synchronised, and then renamed: ``kill -9`` or a power failure leaves
+a segment complete or absent. If the spool or the disk is full, older records stay and new ones are refused, which the
+caller reports: energy remains in the cumulative counters, and the next record that fits includes it.
 """
 
 from __future__ import annotations
@@ -17,33 +17,33 @@ BYTES_PER_MB = 1_000_000
 
 
 class SpoolFull(OSError):
-    """No room for more; what is there stays."""
+    """The spool has no room for more records; the stored ones stay."""
 
 
 class Spool:
-    """A folder of segments; the numbers in their names give the order."""
+    """Folder of segments in the order of the numbers in their names."""
 
     def __init__(self, folder: Path, max_mb: float) -> None:
         self.folder = folder
         self._max_bytes = int(max_mb * BYTES_PER_MB)
         self.unreadable = 0
-        self._lock = threading.Lock()  # requests that are received come from another thread
+        self._lock = threading.Lock()  # the OTLP receiver appends from another thread
         folder.mkdir(parents=True, exist_ok=True)
-        for torn in folder.glob("*.part"):
-            torn.unlink(missing_ok=True)
-        found = sorted(folder.glob("*.ndjson"))
-        self._next = int(found[-1].stem) + 1 if found else 0
-        self._sizes = {path: path.stat().st_size for path in found}  # in order, oldest first
+        for partial in folder.glob("*.part"):
+            partial.unlink(missing_ok=True)
+        segments = sorted(folder.glob("*.ndjson"))
+        self._next = int(segments[-1].stem) + 1 if segments else 0
+        self._sizes = {path: path.stat().st_size for path in segments}  # in order, oldest first
 
     def append(self, lines: Sequence[str]) -> None:
-        """Write lines as one segment; they are on disk when this returns.
+        """Write lines as one segment; they are on disk on return.
 
         Raises
         ------
         SpoolFull
             If they would exceed the size of the spool.
         OSError
-            If the disk cannot take them; nothing counts then.
+            If the disk cannot take them; then none is stored.
         """
         if not lines:
             return
@@ -67,15 +67,15 @@ class Spool:
         self._sizes[path] = len(data)
 
     def size_bytes(self) -> int:
-        """Bytes that wait."""
+        """Size of all segments [bytes]."""
         return sum(list(self._sizes.values()))
 
     def segments(self) -> list[Path]:
-        """Segments in order, oldest first."""
+        """Segments, oldest first."""
         return list(self._sizes)
 
     def read(self, max_bytes: int) -> tuple[list[Path], list[bytes]]:
-        """The oldest segments up to about ``max_bytes`` (at least one), and their whole lines."""
+        """The oldest segments up to about ``max_bytes`` (at least one), and their complete lines."""
         chosen: list[Path] = []
         lines: list[bytes] = []
         size = 0
@@ -83,7 +83,7 @@ class Spool:
             try:
                 data = path.read_bytes()
             except OSError:
-                self._set_aside(path)
+                self._quarantine(path)
                 continue
             if chosen and size + len(data) > max_bytes:
                 break
@@ -92,15 +92,15 @@ class Spool:
             lines += [line for line in data.split(b"\n")[:-1] if line]
         return chosen, lines
 
-    def _set_aside(self, path: Path) -> None:
-        """A segment that cannot be read must not hold up those behind it."""
+    def _quarantine(self, path: Path) -> None:
+        """Rename an unreadable segment, so that it does not block the next ones."""
         self.unreadable += 1
         self._sizes.pop(path, None)
         with contextlib.suppress(OSError):
             path.rename(path.with_suffix(".unreadable"))
 
     def delete(self, paths: Sequence[Path]) -> None:
-        """Remove segments that were answered for."""
+        """Remove acknowledged segments."""
         for path in paths:
             path.unlink(missing_ok=True)
             self._sizes.pop(path, None)

@@ -1,13 +1,13 @@
-"""This file estimates CPU power where no sensor can be read: CodeCarbon's table of TDP, and the load.
+"""TDP estimate: CPU power from CodeCarbon's table of TDP and the load, if no sensor can be read.
 
-Requirements: the extra ``tdp`` (CodeCarbon, MIT). Only where RAPL cannot be read; quality C, said aloud.
+Requirements: the extra ``tdp`` (CodeCarbon, MIT). Only without RAPL; quality C, marked by its source.
 
 Metrics
 -------
 estimate   power [W] = TDP x (0.1 + 0.9 x load); device cpu:0
 
-The shape is CodeCarbon's: at rest a CPU draws a tenth of its TDP, and half where its model is not known the
-whole of CodeCarbon's default is taken (https://mlco2.github.io/codecarbon, methodology, CPU).
+The formula is CodeCarbon's: an idle CPU draws a tenth of its TDP. For an unknown model CodeCarbon's default TDP is
+used (https://mlco2.github.io/codecarbon, methodology, CPU).
 """
 
 from __future__ import annotations
@@ -22,62 +22,62 @@ from collectors.base import Collector, Unavailable
 from collectors.config import AgentConfig
 from footprint.core.samples import Channel, Sample
 
-AT_REST = 0.1  # share of the TDP drawn at no load (CodeCarbon, CPU load mode)
+IDLE_SHARE = 0.1  # share of the TDP drawn without load (CodeCarbon, CPU load mode)
 
 
 class TdpCollector(Collector):
-    """Power of the CPU by a model."""
+    """Modelled power of the CPU."""
 
     name = "tdp"
     covers = "cpu"
 
     def __init__(self, config: AgentConfig) -> None:
         self._stat = config.proc / "stat"
-        self._tdp_w, model = _tdp()
+        self._tdp_w, model = _load_tdp()
         self._channel = Channel("cpu:0", "cpu", "estimate", model=model)
-        self._before = _busy_and_all(self._stat)
+        self._previous_ticks = _busy_and_total_ticks(self._stat)
 
     def collect(self, at_us: int, mono_us: int) -> Iterator[Sample]:
-        """The mean power since the sample before."""
-        now = _busy_and_all(self._stat)
-        busy, whole = now[0] - self._before[0], now[1] - self._before[1]
-        if whole <= 0:
+        """Mean power since the last sample."""
+        ticks = _busy_and_total_ticks(self._stat)
+        busy_ticks, total_ticks = ticks[0] - self._previous_ticks[0], ticks[1] - self._previous_ticks[1]
+        if total_ticks <= 0:
             return
-        self._before = now
-        load = min(max(busy / whole, 0.0), 1.0)
-        power_uw = round(self._tdp_w * (AT_REST + (1 - AT_REST) * load) * 1e6)
+        self._previous_ticks = ticks
+        load = min(max(busy_ticks / total_ticks, 0.0), 1.0)
+        power_uw = round(self._tdp_w * (IDLE_SHARE + (1 - IDLE_SHARE) * load) * 1e6)
         yield Sample(self._channel, at_us, mono_us, None, power_uw)
 
     def remarks(self) -> Iterator[str]:
-        """That figures are estimates."""
+        """Note that the power is an estimate."""
         yield (
             f"cpu:0: no sensor of the CPU can be read; its energy is ESTIMATED (quality C) from a TDP of "
             f"{self._tdp_w:g} W ({self._channel.model or 'model not known'}) and the load"
         )
 
 
-def _tdp() -> tuple[float, str]:
-    # CodeCarbon logs and prints as it loads; the agent says what matters itself.
+def _load_tdp() -> tuple[float, str]:
+    # CodeCarbon logs and prints as it loads; the agent reports problems itself.
     logging.disable(logging.WARNING)
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             from codecarbon.core.cpu import TDP  # noqa: PLC0415 - heavy, and only where no sensor is
-        found = TDP()  # type: ignore[no-untyped-call,unused-ignore]
+        tdp = TDP()  # type: ignore[no-untyped-call,unused-ignore]
     except ModuleNotFoundError:
         raise Unavailable("TDP model: pip install 'footprint[tdp]' estimates the CPU without a sensor") from None
     finally:
         logging.disable(logging.NOTSET)
-    if not found.tdp:
-        raise Unavailable(f"TDP model: CodeCarbon knows no TDP for {found.model or 'this CPU'}")
-    return float(found.tdp), str(found.model or "")
+    if not tdp.tdp:
+        raise Unavailable(f"TDP model: CodeCarbon knows no TDP for {tdp.model or 'this CPU'}")
+    return float(tdp.tdp), str(tdp.model or "")
 
 
-def _busy_and_all(stat: Path) -> tuple[int, int]:
-    """Ticks in which any CPU worked, and all ticks, since boot (proc(5), /proc/stat)."""
+def _busy_and_total_ticks(stat: Path) -> tuple[int, int]:
+    """Busy and total ticks of all CPUs since boot (proc(5), /proc/stat)."""
     try:
         with stat.open(encoding="ascii") as file:
             ticks = [int(field) for field in file.readline().split()[1:9]]
-    except (OSError, ValueError) as bad:
-        raise Unavailable(f"TDP model: {stat}: {bad}") from None
+    except (OSError, ValueError) as error:
+        raise Unavailable(f"TDP model: {stat}: {error}") from None
     idle = ticks[3] + ticks[4]
     return sum(ticks) - idle, sum(ticks)

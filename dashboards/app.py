@@ -44,7 +44,7 @@ from footprint.access.middleware import PAGE, AuthorizedQueries, current_role
 from footprint.aggregation.result_writer import data_version
 from footprint.calendar.periods import period_at
 from footprint.config import Config
-from footprint.editions.repository import Release, newest
+from footprint.editions.repository import Release, latest_release
 from footprint.figures import Query, QueryResult, run_query
 from footprint.storage.database import Store
 
@@ -203,7 +203,7 @@ async def run_in_page_thread(act: Callable[..., Any], *given: Any) -> Any:
 def _newest_edition(store: Store, period: str) -> Release | None:
     """The newest edition of a period; of a store that is away, none: the frame of a page stands without it."""
     try:
-        return newest(store, period)
+        return latest_release(store, period)
     except DBAPIError:
         return None
 

@@ -1,1 +1,1 @@
-"""This package holds what runs inside gateways: files that are copied there, each alone."""
+"""Callbacks that run inside gateways; each module is self-contained, to be copied there."""

@@ -1,4 +1,4 @@
-"""This file is a callback of the LiteLLM proxy: one line a request, of an explicit list of fields, in a file for the agent.
+"""Callback of the LiteLLM proxy: one line per request, of an explicit list of fields, in a file for the agent.
 
 Requirements: LiteLLM's own environment and nothing else; copy this file beside the proxy's configuration:
 
@@ -6,10 +6,11 @@ Requirements: LiteLLM's own environment and nothing else; copy this file beside 
       callbacks: ["footprint_litellm.handler"]       # this file, copied as footprint_litellm.py
 
     FOOTPRINT_REQUESTS   the file, default ./footprint-requests.jsonl; several workers and proxies may share it
-    FOOTPRINT_USE_CASE   where the use case stands, in order, by comma: metadata.NAME, tag.NAME (a tag "NAME:value"), header.NAME,
-                         team, key; default metadata.use_case,tag.use_case,header.x-use-case,team,key
+    FOOTPRINT_USE_CASE   sources of the use case, in order, separated by commas: metadata.NAME, tag.NAME (a tag
+                         "NAME:value"), header.NAME, team, key;
+                         default metadata.use_case,tag.use_case,header.x-use-case,team,key
 
-Kept: times, model, tokens, status, the call's number. Prompts, answers, users, keys and addresses are never looked at.
+It writes times, model, tokens, status and the call's ID. Prompts, answers, users, keys and addresses are never read.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ RULES = "metadata.use_case,tag.use_case,header.x-use-case,team,key"
 
 
 def row_of(payload: dict[str, Any], rules: str = RULES) -> dict[str, Any]:
-    """Columns of a request from LiteLLM's standard logging payload; nothing that is not named here is looked at."""
+    """Columns of a request from LiteLLM's standard logging payload; no other field is read."""
     metadata = payload.get("metadata") or {}
     details = (metadata.get("usage_object") or {}).get("prompt_tokens_details") or {}
-    found: dict[str, Any] = {
+    row: dict[str, Any] = {
         "start": payload.get("startTime"),
         "end": payload.get("endTime"),
         "first_token": payload.get("completionStartTime"),
@@ -42,19 +43,19 @@ def row_of(payload: dict[str, Any], rules: str = RULES) -> dict[str, Any]:
         "id": payload.get("litellm_call_id"),
         "use_case": use_case_of(payload, metadata, rules),
     }
-    if found["first_token"] is not None and not (found["start"] or 0) <= found["first_token"] <= (found["end"] or 0):
-        del found["first_token"]  # a call that failed has none, and LiteLLM may say when it gave up
-    return {name: value for name, value in found.items() if value is not None}
+    if row["first_token"] is not None and not (row["start"] or 0) <= row["first_token"] <= (row["end"] or 0):
+        del row["first_token"]  # a failed call has no first token, and LiteLLM may give the time of its failure
+    return {name: value for name, value in row.items() if value is not None}
 
 
 def use_case_of(payload: dict[str, Any], metadata: dict[str, Any], rules: str) -> str:
-    """The first name that a rule finds, or empty."""
-    asked = metadata.get("requester_metadata") or {}
+    """Use case by the first rule that matches; empty if none does."""
+    request_metadata = metadata.get("requester_metadata") or {}
     for rule in rules.split(","):
         kind, _, name = rule.strip().partition(".")
         value: Any = None
         if kind == "metadata":
-            value = asked.get(name)
+            value = request_metadata.get(name)
         elif kind == "tag":
             tags = (tag for tag in payload.get("request_tags") or () if isinstance(tag, str))
             value = next((tag.partition(":")[2].strip() for tag in tags if tag.partition(":")[0] == name), None)
@@ -68,15 +69,15 @@ def use_case_of(payload: dict[str, Any], metadata: dict[str, Any], rules: str) -
 
 
 class Footprint(CustomLogger):  # type: ignore[misc]
-    """Appends each request to the file; a line is one write, so that processes may share it."""
+    """Callback that appends each request to the file; a line is one write, so that processes may share the file."""
 
     def __init__(self) -> None:
         super().__init__()
         self.path = os.environ.get("FOOTPRINT_REQUESTS", "footprint-requests.jsonl")
         self.rules = os.environ.get("FOOTPRINT_USE_CASE", RULES)
 
-    def keep(self, kwargs: dict[str, Any]) -> None:
-        """One request, whatever became of it."""
+    def append(self, kwargs: dict[str, Any]) -> None:
+        """Append one request, whatever its outcome."""
         payload = kwargs.get("standard_logging_object")
         if not payload:
             return
@@ -88,20 +89,20 @@ class Footprint(CustomLogger):  # type: ignore[misc]
             os.close(descriptor)
 
     async def async_log_success_event(self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any) -> None:
-        """A request that was answered."""
-        self.keep(kwargs)
+        """Append a successful request."""
+        self.append(kwargs)
 
     async def async_log_failure_event(self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any) -> None:
-        """A request that failed or was given up: it may have used energy all the same."""
-        self.keep(kwargs)
+        """Append a failed or aborted request: it may have used energy all the same."""
+        self.append(kwargs)
 
     def log_success_event(self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any) -> None:
-        """As above, where LiteLLM is called without a loop."""
-        self.keep(kwargs)
+        """Append a successful request if LiteLLM is called without an event loop."""
+        self.append(kwargs)
 
     def log_failure_event(self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any) -> None:
-        """As above."""
-        self.keep(kwargs)
+        """Append a failed request if LiteLLM is called without an event loop."""
+        self.append(kwargs)
 
 
 handler = Footprint()

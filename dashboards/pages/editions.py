@@ -11,11 +11,11 @@ from dashboards.translations import translate
 from dashboards.url_state import PageContext
 from footprint.calendar.periods import parse_period
 from footprint.core.timestamps import format_instant
-from footprint.editions.headline import headline_of
-from footprint.editions.release_calendar import calendar
+from footprint.editions.figure_format import headline_text
+from footprint.editions.release_calendar import release_rows
 from footprint.editions.repository import PublishedEdition, published_editions
 from footprint.editions.serialization import from_json
-from footprint.editions.texts import long
+from footprint.editions.texts import long_period
 from footprint.i18n.formatting import format_local_time
 
 PATH, TITLE = "/editions", "nav_editions"
@@ -46,20 +46,20 @@ def latest_edition_card(context: PageContext) -> Any:
     if not found:
         return None
     last = max(found, key=lambda each: (parse_period(each.period), each.released_us))
-    title = long(parse_period(last.period)).in_(language)
+    title = long_period(parse_period(last.period)).in_(language)
     links = [html.A(translate(language, "read_edition"), href=context.view.link(PATH))]
-    return html.Section([html.H2(title), html.P(headline_of(from_json(last.report), language)), *links], className="edition")
+    return html.Section([html.H2(title), html.P(headline_text(from_json(last.report), language)), *links], className="edition")
 
 
 def _period_card(context: PageContext, versions: list[PublishedEdition]) -> html.Section:
     """The last version with its finding; those before it in a table that unfolds."""
     language, last = context.view.language, versions[-1]
-    title = long(parse_period(last.period)).in_(language)
+    title = long_period(parse_period(last.period)).in_(language)
     head = [translate(language, name) for name in ("version", "status", "released", "cause", "downloads")]
     rows = [_version_row(context, each) for each in reversed(versions)]
     return card(
         title,
-        headline_of(from_json(last.report), language),
+        headline_text(from_json(last.report), language),
         scrollable(table(head, rows, title), title, "prose"),
         language,
         data=[("JSON", f"/api/v1/reports/{last.period}")],
@@ -98,13 +98,13 @@ def _calendar_card(context: PageContext, found: list[PublishedEdition]) -> html.
     head = [translate(language, name) for name in ("period", "release", "announced", "released", "state")]
     rows = [
         (
-            long(parse_period(row["period"])).in_(language),
+            long_period(parse_period(row["period"])).in_(language),
             translate(language, f"edition_{row['release']}"),
             format_local_time(row["announced"], zone, language),
             format_local_time(row["released"], zone, language) if row["released"] else "",
             translate(language, f"release_{row['state'].replace(' ', '_')}"),
         )
-        for row in calendar(context.config, found, context.now_us)
+        for row in release_rows(context.config, found, context.now_us)
     ]
     title = translate(language, "editions_calendar")
     return card(

@@ -33,13 +33,15 @@ def content(context: PageContext) -> list[Any]:
         return [filter_bar(context), *empty_state(context)]
     max_s, min_score = _parse_limit(view.get("max_s")), _parse_limit(view.get("min_score"))
     rows = compare_models(
-        context.store, context.config, context.query(), context.now_us, max_s=max_s, min_score=min_score, ask=context.run_query
+        context.store, context.config, context.query(), context.now_us, max_s=max_s, min_score=min_score, run=context.run_query
     )
     by_use: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_use[row["use_case"]].append(row)
     ranked = sorted(by_use, key=lambda use: (-len(by_use[use]), -sum(row["requests"] for row in by_use[use]), use))
-    found = alternatives(context.store, context.config, context.query(), context.now_us, rows, chosen=min_score is not None)
+    found = alternatives(
+        context.store, context.config, context.query(), context.now_us, rows, score_limited=min_score is not None
+    )
     several = any(len(mine) > 1 for mine in by_use.values())
     head: list[Any] = [html.H1(_headline(found, several, language)), html.P(period_label(context), className="lead")]
     if not ranked:

@@ -18,7 +18,7 @@ from footprint.access.authorization import CONFIDENTIAL
 from footprint.calendar.periods import period_at
 from footprint.core.timestamps import format_instant, parse_instant
 from footprint.core.units import US_PER_DAY, US_PER_HOUR, US_PER_S
-from footprint.editions.sections.uncertainty import lowered, words
+from footprint.editions.sections.uncertainty import cause_text, lower_first
 from footprint.i18n.formatting import energy_unit, format_local_time, format_number, format_percent
 from footprint.queries.agent_liveness import REPORTING, RETIRED, RETIRED_AFTER_US, SILENT, HostLiveness, host_liveness
 from footprint.queries.energy_balance import energy_balance
@@ -126,8 +126,8 @@ def _uncertainty_card(context: PageContext) -> Any:
             for side in ("low", "high")
         ]
         amounts = [format_number(row[f"{side}_kwh"] / size, language) for side in ("low", "high")]
-        body.append((words(row["cause"]).in_(language), html.Div(sides, className="tornado", **DECORATIVE), *amounts))
-    title = translate(language, "causes_title", cause=lowered(words(found[0]["cause"]).in_(language)))
+        body.append((cause_text(row["cause"]).in_(language), html.Div(sides, className="tornado", **DECORATIVE), *amounts))
+    title = translate(language, "causes_title", cause=lower_first(cause_text(found[0]["cause"]).in_(language)))
     head = [translate(language, "cause"), "", translate(language, "low"), translate(language, "high")]
     return card(
         title,

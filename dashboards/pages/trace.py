@@ -11,7 +11,7 @@ from dashboards.translations import translate
 from dashboards.url_state import PageContext, UrlState
 from footprint.access.middleware import record_access
 from footprint.editions import provenance
-from footprint.editions.figure_format import shown
+from footprint.editions.figure_format import format_figure
 from footprint.editions.repository import NoSuchEdition
 from footprint.i18n.formatting import format_number
 from footprint.queries.lineage import LineageLevel
@@ -33,15 +33,15 @@ def content(context: PageContext, identity: str) -> list[Any]:
     language = context.view.language
     assert context.store is not None
     try:
-        found = provenance.find(
+        found = provenance.find_figure(
             context.store, context.config, identity, context.now_us, context.view.get("edition"), drafts=False
         )
     except (provenance.NoSuchFigure, NoSuchEdition):
         return [message(translate(language, "trace_unknown", figure=identity), translate(language, "trace_unknown_text"))]
-    told = shown(found.figure, language)
-    levels = [provenance.definition(found, language)]
+    told = format_figure(found.figure, language)
+    levels = [provenance.definition_level(found, language)]
     if context.role.sees_uses:
-        levels = provenance.follow(context.store, context.config, found, context.now_us, language=language)
+        levels = provenance.trace_figure(context.store, context.config, found, context.now_us, language=language)
         record_access(f"trace {found.figure.id}")
     head = found.edition.masthead
     stands = html.A(found.name, href=f"/editions/{head.period}/v{head.version}/{language}/report.html")
@@ -62,7 +62,7 @@ def content(context: PageContext, identity: str) -> list[Any]:
     ]
 
 
-def _rows_hidden_key(context: PageContext, found: provenance.Traced) -> str:
+def _rows_hidden_key(context: PageContext, found: provenance.TracedFigure) -> str:
     """Why no row is shown; empty where they are."""
     if found.figure.conf_status == "C":
         return "trace_confidential"

@@ -15,7 +15,7 @@ from dashboards.url_state import PageContext
 from footprint.core.timestamps import parse_instant, to_datetime
 from footprint.core.units import US_PER_DAY
 from footprint.i18n.formatting import energy_unit, format_number
-from footprint.ledger.intensity_series import known_series, series_values
+from footprint.ledger.intensity_series import available_series, series_values
 from footprint.queries.hourly_profile import hourly_energy
 
 MAX_DAYS = 92
@@ -134,7 +134,7 @@ def _grid_intensity(context: PageContext, begin_us: int, end_us: int) -> tuple[s
     """(name, (date, hour) -> g/kWh) of the series that the store knows for the organisation's zone; nothing where none is."""
     assert context.store is not None
     zone = context.config.zone
-    series = next(iter(known_series(context.store, zone, begin_us, end_us)), "")
+    series = next(iter(available_series(context.store, zone, begin_us, end_us)), "")
     if not series:
         return "", {}
     sums: dict[tuple[str, int], list[float]] = defaultdict(list)

@@ -15,17 +15,17 @@ from dashboards.parts.key_figures import reference_row
 from dashboards.translations import translate
 from dashboards.url_state import PageContext
 from footprint.core.units import US_PER_HOUR
-from footprint.editions.change_effects import Effects, effects_of
+from footprint.editions.change_effects import ChangeEffects, decompose_change
 from footprint.editions.edition_data import IndicatorRow
 from footprint.figures import Query
 from footprint.figures.engine import budgeted_rows, open_result
 from footprint.i18n.formatting import format_estimate, format_number, mass_unit
 
 RESIDUAL_EFFECTS = {"idle": "(idle)", "unattributed": "(unattributed)"}  # effects that are called as their rows are
-LoadEffects = Callable[[], Effects | None]
+LoadEffects = Callable[[], ChangeEffects | None]
 
 
-def change_effects(context: PageContext) -> Effects | None:
+def change_effects(context: PageContext) -> ChangeEffects | None:
     """Why emissions changed, as editions say it; None where there is nothing to compare."""
     bounds = context.view.reference_bounds(context.config, context.now_us)
     if context.store is None or not context.role.sees_uses:
@@ -40,7 +40,7 @@ def change_effects(context: PageContext) -> Effects | None:
     ]
     if any(() not in side for side in sides):
         return None
-    found = effects_of(sides[0][()], sides[1][()], pairs[0], pairs[1])
+    found = decompose_change(sides[0][()], sides[1][()], pairs[0], pairs[1])
     # Without a factor for a part of the energy, a sum of emissions would be another sum.
     return found if found is not None and found.unit == "gCO2e" else None
 
@@ -106,13 +106,13 @@ def _format_effect(value: float, width: float, size: float, language: str) -> tu
     return f"{_sign_prefix(value)}{shown.value}", f"±{format_number(width / size, language, 2)}" if width > 0 else ""
 
 
-def _table_rows(found: Effects, size: float, language: str) -> list[tuple[str, str, str]]:
+def _table_rows(found: ChangeEffects, size: float, language: str) -> list[tuple[str, str, str]]:
     body = [(translate(language, "before"), _format_value(found.before / size, language), "")]
     body += [(effect_name(name, language), *_format_effect(*each, size, language)) for name, each in found.by_cause.items()]
     return [*body, (translate(language, "after"), _format_value(found.after / size, language), "")]
 
 
-def _waterfall_table(found: Effects, size: float, unit: str, language: str, title: str, context: PageContext) -> html.Table:
+def _waterfall_table(found: ChangeEffects, size: float, unit: str, language: str, title: str, context: PageContext) -> html.Table:
     """One effect a row, each where the one before ends; totals are points, so that the scale may start above zero."""
     level, levels = found.before, [found.before]
     for value, _ in found.by_cause.values():

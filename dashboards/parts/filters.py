@@ -15,7 +15,7 @@ from footprint.calendar.periods import MONTHS_PER_PERIOD, BadPeriod, Period, par
 from footprint.core.timestamps import to_datetime
 from footprint.core.units import US_PER_DAY
 from footprint.editions.repository import Release
-from footprint.editions.texts import short
+from footprint.editions.texts import short_period
 from footprint.figures.query import PLACES
 
 MENU_QUARTERS, MENU_MONTHS = 4, 3  # past ones that the menu offers by name; months to who sees periods that are over only
@@ -149,7 +149,7 @@ def edition_label(context: PageContext) -> str:
     found, language = find_edition(context), context.view.language
     if found is None:
         return ""
-    period = short(parse_period(found.period)).in_(language)
+    period = short_period(parse_period(found.period)).in_(language)
     return translate(language, "published_as", period=period, version=str(found.version))
 
 

@@ -15,7 +15,7 @@ from footprint.core.estimate import Estimate
 from footprint.core.timestamps import parse_instant
 from footprint.core.units import US_PER_DAY
 from footprint.i18n.formatting import energy_unit, format_estimate, format_number, mass_unit
-from footprint.impact.uncertainty import ratio_of
+from footprint.impact.uncertainty import ratio_estimate
 from footprint.queries.uncertainty_budget import emissions_budget, energy_budget
 
 MIN_COVERAGE = 0.5
@@ -35,7 +35,7 @@ def compare_with_reference(context: PageContext, budget: Any = energy_budget) ->
     budgets = [budget(context.store, context.config, question, context.now_us) for question in questions]
     if any(not found or found[0] <= 0 for found in budgets):
         return None, None, None
-    ratio = ratio_of(*budgets[0], *budgets[1])
+    ratio = ratio_estimate(*budgets[0], *budgets[1])
     after = context.rows()
     requests = None
     if before["requests"] and after and after[0]["requests"]:

@@ -8,7 +8,7 @@ from dashboards.components import card, scrollable, table
 from dashboards.translations import translate
 from dashboards.url_state import NAMED_PERIOD, PageContext, table_links
 from footprint.calendar.periods import parse_period
-from footprint.editions.texts import short
+from footprint.editions.texts import short_period
 from footprint.i18n.formatting import energy_unit, format_change, format_estimate, format_number, mass_unit
 from footprint.queries.objectives import EXCEEDED, KEPT, UNITS, ObjectiveStatus, objective_statuses
 
@@ -52,11 +52,11 @@ def _table_row(found: ObjectiveStatus, language: str) -> tuple[Any, ...]:
     objective = found.objective
     value, interval, limit = _format_measured(found, language)
     name = objective.name + (
-        f" ({translate(language, 'objective_due', period=short(objective.due).in_(language))})" if objective.due else ""
+        f" ({translate(language, 'objective_due', period=short_period(objective.due).in_(language))})" if objective.due else ""
     )
     of = " · ".join(value_ for _, value_ in objective.where) or translate(language, "objective_whole")
     state = translate(language, f"objective_{found.state.replace(' ', '_')}")
-    return name, of, short(found.period).in_(language), value, interval, limit, state, objective.owner
+    return name, of, short_period(found.period).in_(language), value, interval, limit, state, objective.owner
 
 
 def _format_measured(found: ObjectiveStatus, language: str) -> tuple[str, str, str]:

@@ -109,7 +109,7 @@ def annotations_in_period(context: PageContext, whole: Row) -> list[tuple[int, s
     """(instant, text) of what happened in the period to what the page shows."""
     begin, end = parse_instant(whole["period_start"]), parse_instant(whole["period_end"])
     return [
-        (each.at_us, each.words(context.view.language))
+        (each.at_us, each.text_in(context.view.language))
         for each in context.config.annotations
         if each.at_us < end and each.until_us > begin and each.concerns(context.view.filters)
     ]

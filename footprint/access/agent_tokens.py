@@ -28,7 +28,7 @@ def add_token(store: Store, host: str, now_us: int) -> str:
     row = {"host": host, "digest": _digest(token), "created_us": now_us, "revoked_us": None}
     with store.begin() as connection:
         store.upsert(connection, schema.Token, [row])
-        store.log(connection, now_us, "token", f"token added for {host}")
+        store.record_event(connection, now_us, "token", f"token added for {host}")
     return token
 
 
@@ -65,4 +65,4 @@ def revoke_token(store: Store, host: str, now_us: int) -> None:
         ).rowcount
         if not changed:
             raise NoSuchToken(f"no valid token for {host}; `footprint token list` shows them")
-        store.log(connection, now_us, "token", f"token of {host} revoked")
+        store.record_event(connection, now_us, "token", f"token of {host} revoked")

@@ -18,10 +18,9 @@ from footprint.access.authorization import AccessRefused, CellPolicy, authorize_
 from footprint.access.roles import Role, permission_of
 from footprint.calendar.periods import MONTHS_PER_PERIOD, parse_period, period_at
 from footprint.config import Config
-from footprint.editions.protected_cells import Protected, protected
-from footprint.editions.published_cells import previously_published_cells, releases
+from footprint.editions.protected_cells import ProtectedCells, previously_published_cells, protect_period
 from footprint.editions.release_context import Key
-from footprint.editions.repository import published_editions
+from footprint.editions.repository import published_editions, release_state
 from footprint.figures.engine import QueryResult
 from footprint.figures.query import Query
 from footprint.storage import schema
@@ -68,7 +67,7 @@ class AuthorizedQueries:
     def __init__(self, store: Store, config: Config, clock: Callable[[], int]) -> None:
         self._store, self._config, self._clock = store, config, clock
         self._state: tuple[float, Any] = (-LOOK_S, None)
-        self._decided: dict[str, tuple[Any, float, Protected]] = {}
+        self._decided: dict[str, tuple[Any, float, ProtectedCells]] = {}
         self._before: tuple[Any, tuple[Any, Any]] = (None, ((), ()))
 
     def ask(self, question: Query, ask: Callable[[Query], QueryResult]) -> QueryResult:
@@ -110,24 +109,24 @@ class AuthorizedQueries:
             named = parse_period(period)
             if named.length != MONTHS_PER_PERIOD["year"]:
                 named = period_at(named.bounds_us(zone)[0], zone, MONTHS_PER_PERIOD["quarter"])
-            return self._protected(str(named)).shows(period, service, use_case)
+            return self._protected(str(named)).is_public(period, service, use_case)
 
         return shows
 
-    def _protected(self, around: str) -> Protected:
+    def _protected(self, around: str) -> ProtectedCells:
         now = time.monotonic()
         if now - self._state[0] > LOOK_S:
             self._state = now, _stands(self._store)
         state, at, found = self._decided.get(around, (None, 0.0, None))
         if found is None or state != self._state[1] or now - at > KEPT_S:
             shown, kept = self._published()
-            found = protected(self._store, self._config, around, self._clock(), known=shown, kept=kept)
+            found = protect_period(self._store, self._config, around, self._clock(), known=shown, kept=kept)
             self._decided[around] = self._state[1], now, found
         return found
 
     def _published(self) -> tuple[Collection[Key], Collection[Key]]:
         """Cells that editions showed or hid: what a page shows beside them must not give a hidden one away."""
-        released = releases(self._store)
+        released = release_state(self._store)
         if released != self._before[0]:
             self._before = released, previously_published_cells(published_editions(self._store))
         return self._before[1]
@@ -139,7 +138,7 @@ def _stands(store: Store) -> Any:
     with store.read() as connection:
         computed = tuple(connection.execute(select(func.max(shard.c.computed_us), func.count())).one())
         told = frozenset(tuple(row) for row in connection.execute(select(users)))
-    return computed, told, releases(store)
+    return computed, told, release_state(store)
 
 
 class AccessMiddleware:

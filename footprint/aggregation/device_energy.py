@@ -13,11 +13,11 @@ from footprint.attribution.energy_intervals import (
     ESTIMATE,
     MODELLED,
     POWER,
-    Spans,
-    clip,
-    counter_spans,
-    fill,
-    power_spans,
+    EnergyIntervals,
+    clip_to_windows,
+    fill_gaps,
+    intervals_from_counter,
+    intervals_from_power,
 )
 from footprint.core.units import US_PER_DAY
 from footprint.ledger.ledger_view import LedgerView, StreamInfo
@@ -36,64 +36,68 @@ ENERGY_QUANTITIES = ("energy", "power")
 
 
 @dataclass(frozen=True, slots=True)
-class DeviceSpans:
+class DeviceEnergy:
     """The energy of one device around a day; ``streams`` are the series that it came from."""
 
     device: str
     component: str
     model: str
-    spans: Spans
+    intervals: EnergyIntervals
 
 
-def device_spans(view: LedgerView, host: str, day: int) -> list[DeviceSpans]:
+def device_energies(view: LedgerView, host: str, day: int) -> list[DeviceEnergy]:
     """Devices of a host with the spans that touch a UTC day, sorted by name."""
     streams = [stream for stream in view.streams().get(host, []) if stream.quantity in ENERGY_QUANTITIES]
     aliases = view.aliases(host)
-    found: dict[str, list[tuple[int, Spans]]] = {}
-    described: dict[str, StreamInfo] = {}
+    parts_of: dict[str, list[tuple[int, EnergyIntervals]]] = {}
+    stream_of: dict[str, StreamInfo] = {}
     for stream in streams:
-        spans = stream_spans(view, stream, day)
-        if not len(spans):
+        intervals = stream_intervals(view, stream, day)
+        if not len(intervals):
             continue
         rank = _RANK.get((stream.quantity, stream.grade), len(_RANK))
         for device, since, until in tenures_of(stream.device, aliases, own_readings=True):
-            part = clip(spans, np.array([since], dtype=np.int64), np.array([until], dtype=np.int64))
+            part = clip_to_windows(intervals, np.array([since], dtype=np.int64), np.array([until], dtype=np.int64))
             if len(part):
-                found.setdefault(device, []).append((rank, part))
-                described.setdefault(device, stream)
+                parts_of.setdefault(device, []).append((rank, part))
+                stream_of.setdefault(device, stream)
     return [
-        DeviceSpans(device, described[device].component, described[device].model, _best(parts))
-        for device, parts in sorted(found.items())
+        DeviceEnergy(device, stream_of[device].component, stream_of[device].model, _merge_by_rank(parts))
+        for device, parts in sorted(parts_of.items())
     ]
 
 
-def _best(parts: Iterable[tuple[int, Spans]]) -> Spans:
-    merged = Spans.none()
-    for _, spans in sorted(parts, key=lambda part: part[0]):
-        merged = fill(merged, spans)
+def _merge_by_rank(parts: Iterable[tuple[int, EnergyIntervals]]) -> EnergyIntervals:
+    merged = EnergyIntervals.empty()
+    for _, intervals in sorted(parts, key=lambda part: part[0]):
+        merged = fill_gaps(merged, intervals)
     return merged
 
 
-def stream_spans(view: LedgerView, stream: StreamInfo, day: int) -> Spans:
+def stream_intervals(view: LedgerView, stream: StreamInfo, day: int) -> EnergyIntervals:
     """Spans of one stream that touch a UTC day, whole: one across midnight stands in both days."""
     start_us, end_us = day * US_PER_DAY, (day + 1) * US_PER_DAY
     days = view.stream_days(stream.id)
-    held = days.last_us >= days.first_us
-    if not (held & (days.day <= day)).any() or not (held & (days.day >= day)).any():
-        return Spans.none()
+    has_readings = days.last_us >= days.first_us
+    if not (has_readings & (days.day <= day)).any() or not (has_readings & (days.day >= day)).any():
+        return EnergyIntervals.empty()
     samples = view.samples(stream.id, start_us, end_us)
     limits = view.gap_limits(stream.id, samples, day)
     method = _METHOD.get(stream.grade, COUNTER)
-    spans = power_spans(samples, limits, method) if stream.quantity == "power" else counter_spans(samples, limits, method)
-    return spans[(spans.end_us > start_us) & (spans.start_us < end_us)]
+    intervals = (
+        intervals_from_power(samples, limits, method)
+        if stream.quantity == "power"
+        else intervals_from_counter(samples, limits, method)
+    )
+    return intervals[(intervals.end_us > start_us) & (intervals.start_us < end_us)]
 
 
-def cpu_spans(view: LedgerView, host: str, day: int) -> dict[str, Spans]:
+def cpu_times(view: LedgerView, host: str, day: int) -> dict[str, EnergyIntervals]:
     """CPU time [µs of CPU] by process group of a host, with ``(host)`` and ``(capacity)``."""
-    found = {}
+    times = {}
     for stream in view.streams().get(host, []):
         if stream.quantity == CPU_QUANTITY:
-            spans = stream_spans(view, stream, day)
-            if len(spans):
-                found[stream.device.removeprefix(GROUP)] = spans
-    return found
+            intervals = stream_intervals(view, stream, day)
+            if len(intervals):
+                times[stream.device.removeprefix(GROUP)] = intervals
+    return times

@@ -15,7 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from footprint.aggregation.host_day import Host, HostDay, grain_us
+from footprint.aggregation.host_day import HostAggregator, HostDay, grain_us
 from footprint.aggregation.request_logs import ServiceLogs
 from footprint.aggregation.service_day import ServiceDay, count_service_day, day_edges
 from footprint.config import Config
@@ -24,9 +24,9 @@ from footprint.impact.factor_book import FactorBook
 from footprint.ledger.ledger_view import LedgerView
 from footprint.storage.database import Store
 
-DAYS_A_TASK = 31
-AHEAD = 2  # tasks a worker that wait their turn: bounds what is in memory
-ATTEMPTS = 3
+DAYS_PER_TASK = 31
+MAX_QUEUED_TASKS_PER_WORKER = 2  # tasks a worker that wait their turn: bounds what is in memory
+MAX_ATTEMPTS = 3
 GRACE_S = 10  # for processes to end by themselves
 
 
@@ -35,50 +35,52 @@ class FleetError(FootprintError):
 
 
 @dataclass(frozen=True, slots=True)
-class Computed:
+class ComputedDay:
     """One computed day: rows of a host with what was learnt, or counts of a service."""
 
     members: str
     day: int
     result: HostDay | ServiceDay
-    learnt: tuple[tuple[str, int, str, str], ...] = ()
+    statistics: tuple[tuple[str, int, str, str], ...] = ()
 
 
-def compute_days(view: LedgerView, config: Config, host: Host | None, members: str, days: Sequence[int]) -> Iterator[Computed]:
+def compute_days(
+    view: LedgerView, config: Config, host: HostAggregator | None, members: str, days: Sequence[int]
+) -> Iterator[ComputedDay]:
     """Days of one host or service, in order."""
     for day in days:
         if host is not None:
             result = host.compute(day)
-            yield Computed(members, day, result, tuple(host.learnt()))
+            yield ComputedDay(members, day, result, tuple(host.new_statistics()))
         else:
             edges = day_edges(day, grain_us(config))
             name = members.partition(" ")[2]
-            yield Computed(members, day, count_service_day(view, config, name, int(edges[0]), int(edges[-1]), edges))
+            yield ComputedDay(members, day, count_service_day(view, config, name, int(edges[0]), int(edges[-1]), edges))
 
 
-def _task(url: str, config: Config, book: FactorBook, members: str, days: Sequence[int]) -> list[Computed]:
+def _compute_task(url: str, config: Config, book: FactorBook, members: str, days: Sequence[int]) -> list[ComputedDay]:
     """What a worker does: a connection of its own, and nothing kept."""
     store = Store(url)
     try:
         with store.read() as connection:
             view = LedgerView(store, connection)
             kind, _, name = members.partition(" ")
-            host = Host(view, config, book, ServiceLogs(view, config), name) if kind == "host" else None
-            return [_slim(each) for each in compute_days(view, config, host, members, days)]
+            host = HostAggregator(view, config, book, ServiceLogs(view, config), name) if kind == "host" else None
+            return [_without_intermediates(computed) for computed in compute_days(view, config, host, members, days)]
     finally:
         store.close()
 
 
-def _slim(done: Computed) -> Computed:
+def _without_intermediates(computed: ComputedDay) -> ComputedDay:
     """Without what only the computation needed: logs and weights do not travel."""
-    if isinstance(done.result, ServiceDay):
-        return done
-    splits = {name: replace(split, given=None, fit=None) for name, split in done.result.splits.items()}  # type: ignore[arg-type]
-    return replace(done, result=replace(done.result, splits=splits))
+    if isinstance(computed.result, ServiceDay):
+        return computed
+    splits = {name: replace(split, service_input=None, fit=None) for name, split in computed.result.splits.items()}  # type: ignore[arg-type]
+    return replace(computed, result=replace(computed.result, splits=splits))
 
 
 @contextmanager
-def executor_of(config: Config) -> Iterator[tuple[Executor, int] | None]:
+def open_executor(config: Config) -> Iterator[tuple[Executor, int] | None]:
     """Where days are computed, and how many workers there are; None is this process.
 
     Raises
@@ -93,24 +95,24 @@ def executor_of(config: Config) -> Iterator[tuple[Executor, int] | None]:
             raise FleetError("[fleet] scheduler needs Dask; pip install 'footprint[fleet]'") from None
         try:
             client = Client(config.fleet_scheduler, timeout="10s")  # type: ignore[no-untyped-call]
-        except OSError as bad:
-            raise FleetError(f"no Dask scheduler answers at {config.fleet_scheduler}: {bad}") from None
+        except OSError as error:
+            raise FleetError(f"no Dask scheduler answers at {config.fleet_scheduler}: {error}") from None
         with client:
-            executor = client.get_executor(pure=False, retries=ATTEMPTS)  # type: ignore[no-untyped-call]
+            executor = client.get_executor(pure=False, retries=MAX_ATTEMPTS)  # type: ignore[no-untyped-call]
             yield executor, max(len(client.scheduler_info()["workers"]), 1)
     elif config.fleet_workers > 1:
         before = set(multiprocessing.active_children())
-        pool = _processes(config.fleet_workers)
+        pool = _process_pool(config.fleet_workers)
         try:
             yield pool, config.fleet_workers
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-            _end(set(multiprocessing.active_children()) - before)
+            _terminate(set(multiprocessing.active_children()) - before)
     else:
         yield None
 
 
-def _end(children: Iterable[multiprocessing.process.BaseProcess]) -> None:
+def _terminate(children: Iterable[multiprocessing.process.BaseProcess]) -> None:
     """See processes out: one that was started while its pool broke waits for work for ever, and the pool for it."""
     for child in children:
         child.join(GRACE_S)
@@ -119,13 +121,13 @@ def _end(children: Iterable[multiprocessing.process.BaseProcess]) -> None:
             child.join()
 
 
-def _processes(number: int) -> ProcessPoolExecutor:
+def _process_pool(number: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(number, mp_context=multiprocessing.get_context("spawn"))
 
 
-def computed_elsewhere(
-    executor: Executor, workers: int, store: Store, config: Config, book: FactorBook, wanted: Mapping[str, Sequence[int]]
-) -> Iterator[Computed]:
+def compute_in_workers(
+    executor: Executor, workers: int, store: Store, config: Config, book: FactorBook, days_by_member: Mapping[str, Sequence[int]]
+) -> Iterator[ComputedDay]:
     """Every wanted day of every member, as they come; days of one member in order, the next ones once these are taken.
 
     Raises
@@ -133,32 +135,34 @@ def computed_elsewhere(
     FleetError
         If workers died three times over.
     """
-    left = {members: deque(_chunks(days)) for members, days in sorted(wanted.items())}
-    ready = deque(left)
-    running: dict[Future[list[Computed]], tuple[str, list[int]]] = {}
-    pool, died = executor, 0
+    remaining = {members: deque(_chunks(days)) for members, days in sorted(days_by_member.items())}
+    ready = deque(remaining)
+    running: dict[Future[list[ComputedDay]], tuple[str, list[int]]] = {}
+    pool, broken_pools = executor, 0
     try:
         while ready or running:
-            while ready and len(running) < AHEAD * workers:
+            while ready and len(running) < MAX_QUEUED_TASKS_PER_WORKER * workers:
                 members = ready.popleft()
-                days = left[members].popleft()
-                running[pool.submit(_task, store.url, config, book, members, days)] = (members, days)
+                days = remaining[members].popleft()
+                running[pool.submit(_compute_task, store.url, config, book, members, days)] = (members, days)
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 members, days = running.pop(future)
                 try:
                     yield from future.result()
                 except BrokenProcessPool:
-                    died += 1
-                    if died >= ATTEMPTS:
-                        raise FleetError(f"workers died {died} times, last at {members}; is there memory enough?") from None
+                    broken_pools += 1
+                    if broken_pools >= MAX_ATTEMPTS:
+                        raise FleetError(
+                            f"workers died {broken_pools} times, last at {members}; is there memory enough?"
+                        ) from None
                     # Everything that ran in it is gone with it, and begins again.
-                    for lost, days_lost in [(members, days), *running.values()]:
-                        left[lost].appendleft(days_lost)
-                        ready.append(lost)
+                    for lost_member, lost_days in [(members, days), *running.values()]:
+                        remaining[lost_member].appendleft(lost_days)
+                        ready.append(lost_member)
                     running.clear()
-                    pool = _processes(workers)
+                    pool = _process_pool(workers)
                     break
-                if left[members]:
+                if remaining[members]:
                     ready.append(members)
     finally:
         if pool is not executor:
@@ -166,4 +170,4 @@ def computed_elsewhere(
 
 
 def _chunks(days: Sequence[int]) -> Iterable[list[int]]:
-    return [list(days[start : start + DAYS_A_TASK]) for start in range(0, len(days), DAYS_A_TASK)]
+    return [list(days[start : start + DAYS_PER_TASK]) for start in range(0, len(days), DAYS_PER_TASK)]

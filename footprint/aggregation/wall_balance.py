@@ -6,31 +6,33 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from footprint.aggregation.device_energy import ENERGY_QUANTITIES, device_spans
-from footprint.attribution.balance import Balance, balance
+from footprint.aggregation.device_energy import ENERGY_QUANTITIES, device_energies
+from footprint.attribution.balance import WallBalance, compare_wall_to_parts
 from footprint.core.units import US_PER_DAY
 from footprint.ledger.ledger_view import LedgerView
 
 
-def balances(view: LedgerView, window_us: int, from_us: int, to_us: int) -> Iterator[tuple[str, Balance]]:
+def wall_balances(view: LedgerView, window_us: int, from_us: int, to_us: int) -> Iterator[tuple[str, WallBalance]]:
     """Balance of each host that has a whole-server meter, over [from, to)."""
     for host, streams in sorted(view.streams().items()):
         if not any(stream.component == "host" and stream.quantity in ENERGY_QUANTITIES for stream in streams):
             continue
         days = range(from_us // US_PER_DAY, -(-to_us // US_PER_DAY))
-        found = [_of_day(view, host, day, window_us, from_us, to_us) for day in days]
-        wall, parts = (np.concatenate([getattr(each, name) for each in found]) for name in ("wall_uj", "parts_uj"))
-        yield host, Balance(wall, parts)
+        day_balances = [_day_balance(view, host, day, window_us, from_us, to_us) for day in days]
+        wall, parts = (
+            np.concatenate([getattr(day_balance, name) for day_balance in day_balances]) for name in ("wall_uj", "parts_uj")
+        )
+        yield host, WallBalance(wall, parts)
 
 
-def _of_day(view: LedgerView, host: str, day: int, window_us: int, from_us: int, to_us: int) -> Balance:
+def _day_balance(view: LedgerView, host: str, day: int, window_us: int, from_us: int, to_us: int) -> WallBalance:
     start, end = max(day * US_PER_DAY, from_us), min((day + 1) * US_PER_DAY, to_us)
     first = -(-start // window_us) * window_us
     edges = np.arange(first, end + 1, window_us, dtype=np.int64)
-    devices = device_spans(view, host, day) if len(edges) > 1 else []
-    walls = [device.spans for device in devices if device.component == "host"]
-    parts = [device.spans for device in devices if device.component != "host"]
+    devices = device_energies(view, host, day) if len(edges) > 1 else []
+    walls = [device.intervals for device in devices if device.component == "host"]
+    parts = [device.intervals for device in devices if device.component != "host"]
     if not walls or not parts:
-        none = np.zeros(0, dtype=np.int64)
-        return Balance(none, none)
-    return balance(parts, walls, edges)
+        empty = np.zeros(0, dtype=np.int64)
+        return WallBalance(empty, empty)
+    return compare_wall_to_parts(parts, walls, edges)

@@ -48,7 +48,7 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         form: FormatQuery = "json",
     ) -> Response:
         rows = model_comparison.compare_models(
-            store, config, asked(from_, to, where), clock(), use_case=use_case, max_s=max_s, min_score=min_score, ask=seen
+            store, config, asked(from_, to, where), clock(), use_case=use_case, max_s=max_s, min_score=min_score, run=seen
         )
         return answer_with(list(model_comparison.COLUMNS), rows, form, config, "models")
 
@@ -62,8 +62,8 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         form: FormatQuery = "json",
     ) -> Response:
         question, now = asked(from_, to, where), clock()
-        known = model_comparison.compare_models(store, config, question, now, max_s=max_s, min_score=min_score, ask=seen)
-        rows = model_comparison.alternatives(store, config, question, now, known, chosen=min_score is not None)
+        known = model_comparison.compare_models(store, config, question, now, max_s=max_s, min_score=min_score, run=seen)
+        rows = model_comparison.alternatives(store, config, question, now, known, score_limited=min_score is not None)
         return answer_with(list(model_comparison.ALTERNATIVE_COLUMNS), rows, form, config, "alternatives")
 
     @routes.get("/api/v1/tables/steps", summary="Joules per output token by tokens a decode step, binned")

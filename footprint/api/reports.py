@@ -14,16 +14,16 @@ from footprint.api.footprint import answer_with
 from footprint.config import Config
 from footprint.editions import publications_page
 from footprint.editions.release_calendar import COLUMNS as CALENDAR_COLUMNS
-from footprint.editions.release_calendar import calendar
+from footprint.editions.release_calendar import release_rows
 from footprint.editions.render import REPORT
 from footprint.editions.repository import (
+    CHECKSUMS_FILE,
     LIST_COLUMNS,
-    SUMS,
     PublishedEdition,
+    edition_folder,
     edition_row,
-    folder_of,
+    edition_store,
     published_editions,
-    shelf_of,
 )
 from footprint.storage.database import Store
 
@@ -44,7 +44,7 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
 
     @routes.get("/api/v1/reports/calendar", summary="When editions are announced for, and when they came")
     def announced(form: Annotated[str, Query(alias="format")] = "json") -> Response:
-        rows = calendar(config, published_editions(store), clock())
+        rows = release_rows(config, published_editions(store), clock())
         return answer_with(list(CALENDAR_COLUMNS), rows, form, config, "calendar")
 
     @routes.get("/api/v1/reports/{period}", summary="Versions of one period, with their files")
@@ -63,7 +63,7 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
     @routes.get("/api/v1/reports/{period}/{version}/{name:path}", summary="A file of a version, as it was frozen")
     def file(period: str, version: str, name: str) -> Response:
         published = _published(store, period, version)
-        if published is not None and name == SUMS:
+        if published is not None and name == CHECKSUMS_FILE:
             return Response(published.sums(), media_type="text/plain; charset=utf-8", headers={"Cache-Control": FOREVER})
         if published is None or name not in published.files:
             return _absent(f"no file {name!r} in version {version!r} of {period!r}")
@@ -72,15 +72,15 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
     @routes.get("/publications", include_in_schema=False)
     def publications(request: Request, lang: str = "") -> Response:
         language = lang if lang in publications_page.LANGUAGES else _preferred(request.headers.get("accept-language", ""))
-        return RedirectResponse(f"/editions/{publications_page.name_of(language)}", status_code=307)
+        return RedirectResponse(f"/editions/{publications_page.page_name(language)}", status_code=307)
 
     @routes.get("/editions/index.{language}.html", include_in_schema=False)
     def all_editions(language: str) -> Response:
-        vault = shelf_of(config)
+        vault = edition_store(config)
         if language not in publications_page.LANGUAGES:
             return _absent(f"no page of editions in {language!r}")
-        name = publications_page.name_of(language)
-        raw = vault.read(name) if vault.exists(name) else publications_page.pages(store, config, clock())[language]
+        name = publications_page.page_name(language)
+        raw = vault.read(name) if vault.exists(name) else publications_page.render_pages(store, config, clock())[language]
         return Response(raw, media_type=_TYPES[".html"], headers={"Content-Security-Policy": POLICY})
 
     @routes.get("/editions/{period}/{version}", include_in_schema=False)
@@ -125,7 +125,7 @@ def _frozen(config: Config, published: PublishedEdition, name: str) -> Response:
 
 def _read(config: Config, published: PublishedEdition, name: str) -> bytes | None:
     """From the shelf; the report itself also from SQL, where a replica has no shelf."""
-    vault, place = shelf_of(config), f"{folder_of(published.period, published.version)}/{name}"
+    vault, place = edition_store(config), f"{edition_folder(published.period, published.version)}/{name}"
     if vault.exists(place):
         return vault.read(place)
     return published.report if name == REPORT else None

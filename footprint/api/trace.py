@@ -20,11 +20,13 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
     @routes.get("/api/v1/trace/{figure}", summary="From a published figure down to the readings")
     def trace(figure: str, edition: str = "", lang: str = "en", verify: bool = False) -> JSONResponse:
         try:
-            found = provenance.find(store, config, figure, clock(), edition, drafts=False)
+            found = provenance.find_figure(store, config, figure, clock(), edition, drafts=False)
         except (provenance.NoSuchFigure, NoSuchEdition):
             return JSONResponse({"error": f"no published figure {figure!r}"}, 404)
-        told = provenance.difference(found.figure, provenance.recomputed(store, config, found, clock())) if verify else None
-        levels = provenance.follow(store, config, found, clock(), language="fr" if lang == "fr" else "en")
+        told = (
+            provenance.describe_difference(found.figure, provenance.recompute(store, config, found, clock())) if verify else None
+        )
+        levels = provenance.trace_figure(store, config, found, clock(), language="fr" if lang == "fr" else "en")
         return JSONResponse(provenance.trace_document(found, levels, told))
 
     return routes

@@ -19,7 +19,7 @@ COUNTER, POWER, ESTIMATE, BRIDGED, MODELLED = 0, 1, 2, 3, 4
 METHODS = ("counter", "power", "estimate", "bridged", "modelled")
 
 MIN_GAP_US = 5 * US_PER_S
-GAP_MEDIANS = 3
+GAP_MEDIAN_FACTOR = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Samples:
 
 
 @dataclass(frozen=True, slots=True)
-class Spans:
+class EnergyIntervals:
     """Disjoint spans of one device in time order, arrays of shape (n,).
 
     ``seen_us`` is how much of a span was really watched: all of it between neighbouring samples,
@@ -54,17 +54,19 @@ class Spans:
     start_us: Ints
     end_us: Ints
     energy_uj: Ints
-    seen_us: Ints
+    covered_us: Ints
     method: NDArray[np.int8]
 
     def __len__(self) -> int:
         return len(self.start_us)
 
-    def __getitem__(self, index: NDArray[np.bool_] | Ints | slice) -> Spans:
-        return Spans(self.start_us[index], self.end_us[index], self.energy_uj[index], self.seen_us[index], self.method[index])
+    def __getitem__(self, index: NDArray[np.bool_] | Ints | slice) -> EnergyIntervals:
+        return EnergyIntervals(
+            self.start_us[index], self.end_us[index], self.energy_uj[index], self.covered_us[index], self.method[index]
+        )
 
     @classmethod
-    def none(cls) -> Spans:
+    def empty(cls) -> EnergyIntervals:
         """No span at all."""
         empty = np.zeros(0, dtype=np.int64)
         return cls(empty, empty, empty, empty, np.zeros(0, dtype=np.int8))
@@ -74,63 +76,63 @@ def gap_limit_us(spacings_us: Ints) -> int:
     """Spacing [µs] above which two samples have a gap between them: max(5 s, 3 x the median)."""
     if not len(spacings_us):
         return MIN_GAP_US
-    return max(MIN_GAP_US, GAP_MEDIANS * int(np.median(spacings_us)))
+    return max(MIN_GAP_US, GAP_MEDIAN_FACTOR * int(np.median(spacings_us)))
 
 
-def counter_spans(samples: Samples, limit_us: int | Ints, method: int = COUNTER) -> Spans:
+def intervals_from_counter(samples: Samples, limit_us: int | Ints, method: int = COUNTER) -> EnergyIntervals:
     """Spans of a cumulative counter; ``limit_us`` is one for all, or by sample (n,) for the span that it begins.
 
     A decrease is a reset: what was used around it is not known, so there is no span. But where the
     next sample stands again at or above the value before, the drop was a misread sample, not a
     reset, and is left out. A spacing above ``limit_us`` is bridged, and marked so.
     """
-    keep = ~_misreads(samples)
-    limit_us = np.broadcast_to(limit_us, len(samples))[keep][:-1]
-    samples = samples[keep]
+    valid_sample = ~_is_misread(samples)
+    limit_us = np.broadcast_to(limit_us, len(samples))[valid_sample][:-1]
+    samples = samples[valid_sample]
     if len(samples) < 2:
-        return Spans.none()
+        return EnergyIntervals.empty()
     start, end = samples.time_us[:-1], samples.time_us[1:]
     energy = np.diff(samples.value)
     valid = (energy >= 0) & (samples.epoch[1:] == samples.epoch[:-1]) & (end > start)
     bridged = (end - start) > limit_us
-    told = (samples.covered_us[:-1] >= 0) & (samples.covered_us[1:] >= 0)
-    seen = np.where(told, np.diff(samples.covered_us), np.where(bridged, 0, end - start))
-    seen = np.clip(seen, 0, end - start)
+    has_coverage = (samples.covered_us[:-1] >= 0) & (samples.covered_us[1:] >= 0)
+    covered = np.where(has_coverage, np.diff(samples.covered_us), np.where(bridged, 0, end - start))
+    covered = np.clip(covered, 0, end - start)
     # An agent that watched the whole of a long span has not left a gap in it.
-    bridged &= ~(told & (2 * seen >= end - start))
+    bridged &= ~(has_coverage & (2 * covered >= end - start))
     kind = np.where(bridged, BRIDGED, method).astype(np.int8)
-    return Spans(start, end, energy, seen, kind)[valid]
+    return EnergyIntervals(start, end, energy, covered, kind)[valid]
 
 
-def _misreads(samples: Samples) -> NDArray[np.bool_]:
+def _is_misread(samples: Samples) -> NDArray[np.bool_]:
     """Samples below the one before, where the one after stands at or above that again."""
-    wrong = np.zeros(len(samples), dtype=bool)
+    misread = np.zeros(len(samples), dtype=bool)
     if len(samples) > 2:
         before, value, after = samples.value[:-2], samples.value[1:-1], samples.value[2:]
-        same = (samples.epoch[:-2] == samples.epoch[1:-1]) & (samples.epoch[1:-1] == samples.epoch[2:])
-        wrong[1:-1] = (value < before) & (after >= before) & same
-    return wrong
+        same_epoch = (samples.epoch[:-2] == samples.epoch[1:-1]) & (samples.epoch[1:-1] == samples.epoch[2:])
+        misread[1:-1] = (value < before) & (after >= before) & same_epoch
+    return misread
 
 
-def power_spans(samples: Samples, limit_us: int | Ints, method: int = POWER) -> Spans:
+def intervals_from_power(samples: Samples, limit_us: int | Ints, method: int = POWER) -> EnergyIntervals:
     """Spans of a power by trapezoid; a spacing above ``limit_us`` (one, or by sample) is a gap and is not bridged.
 
     Energies are rounded as a running sum over the UTC day, not one by one, so that their sum is right
     to 1 µJ; a span across midnight is rounded alone, for two days must find the same integer in it.
     """
     if len(samples) < 2:
-        return Spans.none()
+        return EnergyIntervals.empty()
     start, end = samples.time_us[:-1], samples.time_us[1:]
     length = end - start
     mean_uw = (samples.value[:-1] + samples.value[1:]) / 2.0
     valid = (length > 0) & (length <= np.broadcast_to(limit_us, len(samples))[:-1])
     exact_uj = np.where(valid, mean_uw * (length / PJ_PER_UJ), 0.0)
-    energy = _round_running(exact_uj, start // US_PER_DAY, (end - 1) // US_PER_DAY)
+    energy = _round_running_sum(exact_uj, start // US_PER_DAY, (end - 1) // US_PER_DAY)
     kind = np.full(len(start), method, dtype=np.int8)
-    return Spans(start, end, energy, length, kind)[valid]
+    return EnergyIntervals(start, end, energy, length, kind)[valid]
 
 
-def _round_running(exact_uj: NDArray[np.float64], first_day: Ints, last_day: Ints) -> Ints:
+def _round_running_sum(exact_uj: NDArray[np.float64], first_day: Ints, last_day: Ints) -> Ints:
     """Integers whose running sum within each day is the rounded running sum of ``exact_uj``."""
     rounded = np.rint(exact_uj).astype(np.int64)
     for day in np.unique(first_day):
@@ -140,7 +142,7 @@ def _round_running(exact_uj: NDArray[np.float64], first_day: Ints, last_day: Int
     return rounded
 
 
-def fill(first: Spans, second: Spans) -> Spans:
+def fill_gaps(first: EnergyIntervals, second: EnergyIntervals) -> EnergyIntervals:
     """``first``, and ``second`` only for the time in which ``first`` has no span.
 
     One kind of reading counts at a time; the others cross-check it.
@@ -149,71 +151,71 @@ def fill(first: Spans, second: Spans) -> Spans:
         return second
     if not len(second):
         return first
-    free_start, free_end = _free(first, int(second.start_us[0]), int(second.end_us[-1]))
-    pieces = clip(second, free_start, free_end)
-    if not len(pieces):
+    free_start, free_end = _uncovered_ranges(first, int(second.start_us[0]), int(second.end_us[-1]))
+    fillers = clip_to_windows(second, free_start, free_end)
+    if not len(fillers):
         return first
-    order = np.argsort(np.concatenate([first.start_us, pieces.start_us]), kind="stable")
-    return Spans(
-        np.concatenate([first.start_us, pieces.start_us])[order],
-        np.concatenate([first.end_us, pieces.end_us])[order],
-        np.concatenate([first.energy_uj, pieces.energy_uj])[order],
-        np.concatenate([first.seen_us, pieces.seen_us])[order],
-        np.concatenate([first.method, pieces.method])[order],
+    order = np.argsort(np.concatenate([first.start_us, fillers.start_us]), kind="stable")
+    return EnergyIntervals(
+        np.concatenate([first.start_us, fillers.start_us])[order],
+        np.concatenate([first.end_us, fillers.end_us])[order],
+        np.concatenate([first.energy_uj, fillers.energy_uj])[order],
+        np.concatenate([first.covered_us, fillers.covered_us])[order],
+        np.concatenate([first.method, fillers.method])[order],
     )
 
 
-def _free(spans: Spans, start_us: int, end_us: int) -> tuple[Ints, Ints]:
+def _uncovered_ranges(intervals: EnergyIntervals, start_us: int, end_us: int) -> tuple[Ints, Ints]:
     """The times between spans, within [start, end)."""
-    starts = np.concatenate([[start_us], np.maximum(spans.end_us, start_us)])
-    ends = np.concatenate([np.minimum(spans.start_us, end_us), [end_us]])
-    keep = ends > starts
-    return starts[keep], ends[keep]
+    starts = np.concatenate([[start_us], np.maximum(intervals.end_us, start_us)])
+    ends = np.concatenate([np.minimum(intervals.start_us, end_us), [end_us]])
+    not_empty = ends > starts
+    return starts[not_empty], ends[not_empty]
 
 
-def clip(spans: Spans, window_start: Ints, window_end: Ints) -> Spans:
+def clip_to_windows(intervals: EnergyIntervals, window_start: Ints, window_end: Ints) -> EnergyIntervals:
     """The parts of spans within disjoint sorted windows; parts of one span telescope to the span."""
-    first = np.searchsorted(window_end, spans.start_us, side="right")
-    last = np.searchsorted(window_start, spans.end_us, side="left")
+    first = np.searchsorted(window_end, intervals.start_us, side="right")
+    last = np.searchsorted(window_start, intervals.end_us, side="left")
     count = np.maximum(last - first, 0)
-    index, window = expand(first, count)
-    start = np.maximum(spans.start_us[index], window_start[window])
-    end = np.minimum(spans.end_us[index], window_end[window])
-    return _part(spans, index, start, end)
+    index, window = expand_ranges(first, count)
+    start = np.maximum(intervals.start_us[index], window_start[window])
+    end = np.minimum(intervals.end_us[index], window_end[window])
+    return _partial_intervals(intervals, index, start, end)
 
 
-def expand(first: Ints, count: Ints) -> tuple[Ints, Ints]:
+def expand_ranges(first: Ints, count: Ints) -> tuple[Ints, Ints]:
     """Index i repeated ``count[i]`` times, beside ``first[i], first[i]+1, …``; both of shape (sum of counts,)."""
     index = np.repeat(np.arange(len(count)), count)
     offset = np.cumsum(count) - count
     return index, np.arange(len(index)) + np.repeat(first - offset, count)
 
 
-def _part(spans: Spans, index: Ints, start_us: Ints, end_us: Ints) -> Spans:
+def _partial_intervals(intervals: EnergyIntervals, index: Ints, start_us: Ints, end_us: Ints) -> EnergyIntervals:
     """Parts [start, end) of the spans at ``index``; the parts of a whole span sum to it exactly."""
-    length = spans.end_us[index] - spans.start_us[index]
-    lead, tail = start_us - spans.start_us[index], end_us - spans.start_us[index]
-    energy, seen = spans.energy_uj[index], spans.seen_us[index]
-    return Spans(
+    length = intervals.end_us[index] - intervals.start_us[index]
+    lead, tail = start_us - intervals.start_us[index], end_us - intervals.start_us[index]
+    energy, covered = intervals.energy_uj[index], intervals.covered_us[index]
+    return EnergyIntervals(
         start_us,
         end_us,
         cumulative_part(energy, tail, length) - cumulative_part(energy, lead, length),
-        cumulative_part(seen, tail, length) - cumulative_part(seen, lead, length),
-        spans.method[index],
+        cumulative_part(covered, tail, length) - cumulative_part(covered, lead, length),
+        intervals.method[index],
     )
 
 
-def cut(spans: Spans, edges_us: Ints) -> tuple[Spans, Ints, Ints]:
+def cut_at_edges(intervals: EnergyIntervals, edges_us: Ints) -> tuple[EnergyIntervals, Ints, Ints]:
     """Spans cut at sorted edges, those outside dropped: the pieces, the window of each, the span of each.
 
     Window w is [edges[w], edges[w+1]). Energies of the pieces of one span sum to the span's.
     """
-    first = np.searchsorted(edges_us, spans.start_us, side="right") - 1
-    last = np.searchsorted(edges_us, spans.end_us, side="left") - 1
+    first = np.searchsorted(edges_us, intervals.start_us, side="right") - 1
+    last = np.searchsorted(edges_us, intervals.end_us, side="left") - 1
     first = np.maximum(first, 0)
     last = np.minimum(last, len(edges_us) - 2)
     count = np.maximum(last - first + 1, 0)
-    index, window = expand(first, count)
-    start = np.maximum(spans.start_us[index], edges_us[window])
-    end = np.minimum(spans.end_us[index], edges_us[window + 1])
-    return _part(spans, index, start, end), window, index
+    index, window = expand_ranges(first, count)
+    start = np.maximum(intervals.start_us[index], edges_us[window])
+    end = np.minimum(intervals.end_us[index], edges_us[window + 1])
+    return _partial_intervals(intervals, index, start, end), window, index

@@ -15,25 +15,27 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from footprint.attribution.energy_intervals import BRIDGED, Spans
-from footprint.attribution.largest_remainder import Ints, sums
-from footprint.attribution.request_log import Flight
+from footprint.attribution.energy_intervals import BRIDGED, EnergyIntervals
+from footprint.attribution.largest_remainder import Ints, sum_by_group
+from footprint.attribution.request_log import ConcurrencyTimeline
+from footprint.core.stored_forms import from_plain, keys_of, stored_as
 from footprint.core.units import PJ_PER_UJ, US_PER_HOUR, US_PER_S
 
-DAYS = 28  # idle power of a day is learnt on it and the 27 before
+LEARNING_DAYS = 28  # idle power of a day is learnt on it and the 27 before
 BIN_RATIO = math.log(1.005)
 HALF_WIDTH_BINS = 10  # the mode is the mean within about 5 % of itself
-TAIL_US = 15 * US_PER_S  # after a request the device is still warm
-NEAR_US = US_PER_HOUR  # the model is surely loaded within an hour of a request
-NOTABLY_BUSY = 0.02  # of a span; utilisation is told in whole percent
-ENOUGH_US = 30 * US_PER_S
-ENOUGH_NEAR_US = 600 * US_PER_S
+WARM_TAIL_US = 15 * US_PER_S  # after a request the device is still warm
+LOADED_WITHIN_US = US_PER_HOUR  # the model is surely loaded within an hour of a request
+MIN_BUSY_SHARE = 0.02  # of a span; utilisation is told in whole percent
+MIN_QUIET_US = 30 * US_PER_S
+MIN_NEAR_US = 600 * US_PER_S
 
 Histogram = dict[int, tuple[int, int]]  # bin -> (time [µs], energy [µJ])
 
 
+@stored_as("QuietDay", "quiet near busy_quiet busy_near")
 @dataclass(frozen=True, slots=True)
-class QuietDay:
+class IdleHistograms:
     """Power histograms of the quiet spans of one placed device on one day; additive.
 
     ``near`` holds those within an hour of a request, when the model was surely loaded. The other two hold the
@@ -48,75 +50,80 @@ class QuietDay:
 
     def to_json(self) -> dict[str, dict[str, list[int]]]:
         """As plain JSON."""
-        return {name: {str(b): list(pair) for b, pair in sorted(getattr(self, name).items())} for name in self.__slots__}
+        return {key: {str(b): list(pair) for b, pair in sorted(getattr(self, name).items())} for name, key in keys_of(type(self))}
 
     @classmethod
-    def from_json(cls, value: dict[str, dict[str, list[int]]]) -> QuietDay:
+    def from_json(cls, value: dict[str, dict[str, list[int]]]) -> IdleHistograms:
         """From what ``to_json`` gave."""
-        return cls(*({int(b): (p[0], p[1]) for b, p in value.get(name, {}).items()} for name in cls.__slots__))
+        return from_plain(cls, {key: {int(b): (p[0], p[1]) for b, p in each.items()} for key, each in value.items()})
 
 
-def quiet_day(spans: Spans, flight: Flight, day: tuple[int, int], busy: Spans | None = None) -> QuietDay:
+def idle_histograms(
+    intervals: EnergyIntervals, timeline: ConcurrencyTimeline, day: tuple[int, int], busy: EnergyIntervals | None = None
+) -> IdleHistograms:
     """What one day says of the idle power of one placed device.
 
     A span is quiet where no request of any service on the device overlaps it or ended in the 15 s before. ``busy``
     are spans whose "energy" is the time [µs] in which the device computed, None where nobody says.
     """
-    inside = (spans.start_us >= day[0]) & (spans.start_us < day[1]) & (spans.method != BRIDGED)
-    spans = spans[inside]
-    if not len(spans):
-        return QuietDay()
-    count, _ = flight.overlapping(spans.start_us - TAIL_US, spans.end_us)
-    around, _ = flight.overlapping(spans.start_us - NEAR_US, spans.end_us + NEAR_US)
-    quiet, near, computing = count == 0, (count == 0) & (around > 0), _computing(spans, busy)
-    chosen = quiet & ~computing, near & ~computing, quiet & computing, near & computing
-    return QuietDay(*(_histogram(spans[each]) for each in chosen))
+    inside = (intervals.start_us >= day[0]) & (intervals.start_us < day[1]) & (intervals.method != BRIDGED)
+    intervals = intervals[inside]
+    if not len(intervals):
+        return IdleHistograms()
+    running, _ = timeline.count_overlapping(intervals.start_us - WARM_TAIL_US, intervals.end_us)
+    running_nearby, _ = timeline.count_overlapping(intervals.start_us - LOADED_WITHIN_US, intervals.end_us + LOADED_WITHIN_US)
+    quiet, near, computing = running == 0, (running == 0) & (running_nearby > 0), _is_computing(intervals, busy)
+    selections = quiet & ~computing, near & ~computing, quiet & computing, near & computing
+    return IdleHistograms(*(_power_histogram(intervals[selection]) for selection in selections))
 
 
-def _computing(spans: Spans, busy: Spans | None) -> NDArray[np.bool_]:
+def _is_computing(intervals: EnergyIntervals, busy: EnergyIntervals | None) -> NDArray[np.bool_]:
     """Spans that overlap one in which the device computed for a notable part of the time."""
     if busy is None or not len(busy):
-        return np.zeros(len(spans), dtype=bool)
-    busy = busy[busy.energy_uj > NOTABLY_BUSY * (busy.end_us - busy.start_us)]
-    first = np.searchsorted(busy.end_us, spans.start_us, side="right")
-    return np.searchsorted(busy.start_us, spans.end_us, side="left") > first
+        return np.zeros(len(intervals), dtype=bool)
+    busy = busy[busy.energy_uj > MIN_BUSY_SHARE * (busy.end_us - busy.start_us)]
+    first = np.searchsorted(busy.end_us, intervals.start_us, side="right")
+    return np.searchsorted(busy.start_us, intervals.end_us, side="left") > first
 
 
-def _histogram(spans: Spans) -> Histogram:
-    length = spans.end_us - spans.start_us
-    power_uw = spans.energy_uj * (PJ_PER_UJ / np.maximum(length, 1))
+def _power_histogram(intervals: EnergyIntervals) -> Histogram:
+    length_us = intervals.end_us - intervals.start_us
+    power_uw = intervals.energy_uj * (PJ_PER_UJ / np.maximum(length_us, 1))
     # Below a milliwatt a device is off, not idle.
     bins = np.floor(np.log(np.maximum(power_uw, 1000.0)) / BIN_RATIO).astype(np.int64)
-    found, place = np.unique(bins, return_inverse=True)
-    time, energy = sums(length, place, len(found)), sums(spans.energy_uj, place, len(found))
-    return {int(b): (int(t), int(e)) for b, t, e in zip(found, time, energy, strict=True)}
+    distinct_bins, bin_index = np.unique(bins, return_inverse=True)
+    time, energy = (
+        sum_by_group(length_us, bin_index, len(distinct_bins)),
+        sum_by_group(intervals.energy_uj, bin_index, len(distinct_bins)),
+    )
+    return {int(b): (int(t), int(e)) for b, t, e in zip(distinct_bins, time, energy, strict=True)}
 
 
-def merge(histograms: Iterable[Histogram]) -> Histogram:
+def merge_histograms(histograms: Iterable[Histogram]) -> Histogram:
     """Sum of histograms."""
     total: Histogram = {}
     for histogram in histograms:
-        for place, (time, energy) in histogram.items():
-            before = total.get(place, (0, 0))
-            total[place] = (before[0] + time, before[1] + energy)
+        for bin_, (time, energy) in histogram.items():
+            sum_so_far = total.get(bin_, (0, 0))
+            total[bin_] = (sum_so_far[0] + time, sum_so_far[1] + energy)
     return total
 
 
-def idle_power_uw(days: Iterable[QuietDay]) -> int | None:
+def idle_power_uw(days: Iterable[IdleHistograms]) -> int | None:
     """Idle power [µW] learnt from days, or None where they hold less than half a minute of quiet.
 
     Spans in which the device computed count only where there are no others: it may have spun.
     """
     days = list(days)
     for near, quiet in (("near", "quiet"), ("busy_near", "busy_quiet")):
-        for name, enough_us in ((near, ENOUGH_NEAR_US), (quiet, ENOUGH_US)):
-            found = merge(getattr(day, name) for day in days)
-            if _time(found) >= enough_us:
-                return _mode_uw(found)
+        for name, min_time_us in ((near, MIN_NEAR_US), (quiet, MIN_QUIET_US)):
+            histogram = merge_histograms(getattr(day, name) for day in days)
+            if _total_time_us(histogram) >= min_time_us:
+                return _mode_uw(histogram)
     return None
 
 
-def _time(histogram: Histogram) -> int:
+def _total_time_us(histogram: Histogram) -> int:
     return sum(time for time, _ in histogram.values())
 
 
@@ -125,11 +132,11 @@ def _mode_uw(histogram: Histogram) -> int:
     bins = np.array(sorted(histogram), dtype=np.int64)
     time = np.array([histogram[int(b)][0] for b in bins], dtype=np.int64)
     energy = np.array([histogram[int(b)][1] for b in bins], dtype=np.int64)
-    held = _within(bins, time, bins - HALF_WIDTH_BINS, bins + HALF_WIDTH_BINS)
-    centre = int(bins[int(np.argmax(held))])
+    time_around = _sums_between(bins, time, bins - HALF_WIDTH_BINS, bins + HALF_WIDTH_BINS)
+    centre = int(bins[int(np.argmax(time_around))])
     for _ in range(20):
         around = np.array([centre - HALF_WIDTH_BINS]), np.array([centre + HALF_WIDTH_BINS])
-        mean_uw = int(_within(bins, energy, *around)[0]) * PJ_PER_UJ // int(_within(bins, time, *around)[0])
+        mean_uw = int(_sums_between(bins, energy, *around)[0]) * PJ_PER_UJ // int(_sums_between(bins, time, *around)[0])
         moved = math.floor(math.log(max(mean_uw, 1000)) / BIN_RATIO)
         if moved == centre:
             break
@@ -137,6 +144,6 @@ def _mode_uw(histogram: Histogram) -> int:
     return mean_uw
 
 
-def _within(bins: Ints, values: Ints, low: Ints, high: Ints) -> Ints:
+def _sums_between(bins: Ints, values: Ints, low: Ints, high: Ints) -> Ints:
     running = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(values)])
     return running[np.searchsorted(bins, high, side="right")] - running[np.searchsorted(bins, low, side="left")]

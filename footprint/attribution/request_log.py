@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from footprint.attribution.energy_intervals import expand
+from footprint.attribution.energy_intervals import expand_ranges
 from footprint.attribution.largest_remainder import Floats, Ints
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
+class RequestLog:
     """Requests of one service, arrays of shape (n,).
 
     ``key`` says which of the service's (use case, model) pairs a request belongs to; ``weight``
@@ -37,11 +37,11 @@ class Log:
     def __len__(self) -> int:
         return len(self.start_us)
 
-    def __getitem__(self, index: NDArray[np.bool_] | Ints) -> Log:
-        return Log(*(getattr(self, name)[index] for name in self.__slots__))
+    def __getitem__(self, index: NDArray[np.bool_] | Ints) -> RequestLog:
+        return RequestLog(*(getattr(self, name)[index] for name in self.__slots__))
 
 
-def build_log(
+def build_request_log(
     start_us: Ints,
     end_us: Ints,
     key: Ints,
@@ -52,18 +52,18 @@ def build_log(
     first_token_us: Ints,
     window_us: int,
     arrival_tokens: Floats,
-) -> Log:
+) -> RequestLog:
     """A log from columns in which -1 means unknown; ``arrival_tokens`` weighs arrivals against each other."""
     arrival = end_us < 0
-    opened = start_us - start_us % window_us
+    window_start = start_us - start_us % window_us
     weight = requests.astype(np.float64)
     if arrival.any():
         mean = arrival_tokens[arrival].mean()
         weight[arrival] = arrival_tokens[arrival] / mean if mean > 0 else weight[arrival]
-    return Log(
-        start_us=np.where(arrival, opened, start_us),
+    return RequestLog(
+        start_us=np.where(arrival, window_start, start_us),
         # A request of no duration was still there: for one microsecond.
-        end_us=np.where(arrival, opened + window_us, np.maximum(end_us, start_us + 1)),
+        end_us=np.where(arrival, window_start + window_us, np.maximum(end_us, start_us + 1)),
         key=key,
         weight=weight,
         input_tokens=input_tokens,
@@ -74,27 +74,27 @@ def build_log(
     )
 
 
-def with_doubt(log: Log) -> Log:
+def widen_counts(log: RequestLog) -> RequestLog:
     """The log with counts made longer by their own length at both ends: what ended in them began before, and ran on."""
-    longer = np.where((log.weight != 1) | log.arrival, log.end_us - log.start_us, 0)
-    return replace(log, start_us=log.start_us - longer, end_us=log.end_us + longer)
+    margin_us = np.where((log.weight != 1) | log.arrival, log.end_us - log.start_us, 0)
+    return replace(log, start_us=log.start_us - margin_us, end_us=log.end_us + margin_us)
 
 
-def shifted(log: Log, shift_us: int) -> Log:
+def shift_log(log: RequestLog, shift_us: int) -> RequestLog:
     """The log with its stamps moved."""
-    told = log.first_token_us >= 0
-    first = np.where(told, log.first_token_us + shift_us, log.first_token_us)
-    return replace(log, start_us=log.start_us + shift_us, end_us=log.end_us + shift_us, first_token_us=first)
+    has_first_token = log.first_token_us >= 0
+    first_token_us = np.where(has_first_token, log.first_token_us + shift_us, log.first_token_us)
+    return replace(log, start_us=log.start_us + shift_us, end_us=log.end_us + shift_us, first_token_us=first_token_us)
 
 
-class Flight:
+class ConcurrencyTimeline:
     """Who is in flight when, cut at the edges of windows; made once for a service, used for each of its devices.
 
     ``grid_us`` (m+1,) are the instants at which anything changes, ``in_flight`` (m,) the weight
     between them, ``window`` (m,) the window. A pair is a request within a window.
     """
 
-    def __init__(self, log: Log, edges_us: Ints) -> None:
+    def __init__(self, log: RequestLog, edges_us: Ints) -> None:
         self.log = log
         self.edges_us = edges_us
         low, high = edges_us[0], edges_us[-1]
@@ -111,27 +111,27 @@ class Flight:
         self.in_flight = np.where(np.cumsum(count)[:-1] > 0, np.cumsum(change)[:-1], 0.0)
         self.window = np.searchsorted(edges_us, self.grid_us[:-1], side="right") - 1
         length = np.diff(self.grid_us)
-        self._busy_us = _running(np.where(np.cumsum(count)[:-1] > 0, length, 0))
-        self._concurrent_us = _running(np.where(np.cumsum(count)[:-1] > 1, length, 0))
+        self._busy_us = _running_sum(np.where(np.cumsum(count)[:-1] > 0, length, 0))
+        self._concurrent_us = _running_sum(np.where(np.cumsum(count)[:-1] > 1, length, 0))
         self._pairs(start, end)
         by_start, by_end = np.argsort(log.start_us, kind="stable"), np.argsort(log.end_us, kind="stable")
         self._starts, self._ends = log.start_us[by_start], log.end_us[by_end]
-        self._key_started = _running(log.key[by_start])
-        self._key_ended = _running(log.key[by_end])
-        self._square_started = _running(log.key[by_start] ** 2)
-        self._square_ended = _running(log.key[by_end] ** 2)
+        self._key_started = _running_sum(log.key[by_start])
+        self._key_ended = _running_sum(log.key[by_end])
+        self._square_started = _running_sum(log.key[by_start] ** 2)
+        self._square_ended = _running_sum(log.key[by_end] ** 2)
 
     def _pairs(self, start: Ints, end: Ints) -> None:
         first = np.searchsorted(self.edges_us, start, side="right") - 1
         last = np.searchsorted(self.edges_us, end, side="left") - 1
         inside = end > start
-        self.pair_request, self.pair_window = expand(first, np.where(inside, last - first + 1, 0))
+        self.pair_request, self.pair_window = expand_ranges(first, np.where(inside, last - first + 1, 0))
         begin = np.maximum(start[self.pair_request], self.edges_us[self.pair_window])
         finish = np.minimum(end[self.pair_request], self.edges_us[self.pair_window + 1])
         self.pair_begin = np.searchsorted(self.grid_us, begin)
         self.pair_finish = np.searchsorted(self.grid_us, finish)
 
-    def overlapping(self, start_us: Ints, end_us: Ints) -> tuple[Ints, Ints]:
+    def count_overlapping(self, start_us: Ints, end_us: Ints) -> tuple[Ints, Ints]:
         """For spans [start, end): how many requests overlap, and their key where it is one key (else -1)."""
         started = np.searchsorted(self._starts, end_us, side="left")
         ended = np.searchsorted(self._ends, start_us, side="right")
@@ -139,22 +139,22 @@ class Flight:
         key = self._key_started[started] - self._key_ended[ended]
         square = self._square_started[started] - self._square_ended[ended]
         # All keys are the same exactly where the sum of squares reaches the Cauchy-Schwarz bound.
-        same = (count > 0) & (count * square == key * key)
-        return count, np.where(same, key // np.maximum(count, 1), -1)
+        single_key = (count > 0) & (count * square == key * key)
+        return count, np.where(single_key, key // np.maximum(count, 1), -1)
 
-    def concurrency(self, start_us: Ints, end_us: Ints) -> Floats:
+    def concurrent_share(self, start_us: Ints, end_us: Ints) -> Floats:
         """Share of the busy time of spans [start, end) in which two requests or more were in flight."""
         grid = self.grid_us.astype(np.float64)
-        busy = np.interp(end_us, grid, self._busy_us) - np.interp(start_us, grid, self._busy_us)
-        both = np.interp(end_us, grid, self._concurrent_us) - np.interp(start_us, grid, self._concurrent_us)
-        return np.where(busy > 0, both / np.maximum(busy, 1.0), 0.0)
+        busy_us = np.interp(end_us, grid, self._busy_us) - np.interp(start_us, grid, self._busy_us)
+        concurrent_us = np.interp(end_us, grid, self._concurrent_us) - np.interp(start_us, grid, self._concurrent_us)
+        return np.where(busy_us > 0, concurrent_us / np.maximum(busy_us, 1.0), 0.0)
 
-    def at(self, instant_us: Ints) -> Ints:
+    def running_at(self, instant_us: Ints) -> Ints:
         """How many requests are in flight both just before and just after an instant."""
         started = np.searchsorted(self._starts, instant_us, side="left")
         ended = np.searchsorted(self._ends, instant_us, side="right")
         return started - ended
 
 
-def _running(values: Ints) -> Ints:
+def _running_sum(values: Ints) -> Ints:
     return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(values)])

@@ -1,9 +1,9 @@
-"""This file compares two benchmark results: how many times A's energy B takes, and whether that is a difference at all.
+"""Comparison of two benchmark results: ratio of B's energy to A's with its interval, as a table, Markdown or badge.
 
-Paired by concurrency and by the draw of prompts (result for result, the same seed draws the same prompts in the same order).
-Of each pair the logarithm of the ratio counts: what errs alike in both, such as the gain of one host's sensor, is not in it.
-Two things are, and add in squares: how the repeats differ, and what changes from one session on a host to the next
-(assumption ``benchmark_reproducibility``), which no number of repeats within a session can show.
+Points are paired by concurrency and by the draw of prompts (the same seed draws the same prompts in the same order). The
+logarithm of the ratio of each pair counts, so common errors, such as the gain of one host's sensor, cancel. Two errors remain
+and add in quadrature: the spread of the repeats, and the change from one session on a host to the next (assumption
+``benchmark_reproducibility``), which no number of repeats within a session can show.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from footprint.core.records import FootprintError
 
 COLUMNS = ("what", "a", "b", "ratio", "low", "high", "difference")
 MIN_REPEATS = 2
-# What must be the same, or a ratio would say something else than it seems to: in words, and where it stands.
+# Conditions that must be equal for a meaningful ratio: (label, field).
 _MATCHED_CONDITIONS: tuple[tuple[str, str], ...] = (
     ("prompts", "prompts_sha256"),
     ("max tokens", "max_tokens"),
@@ -38,11 +38,11 @@ _MATCHED_CONDITIONS: tuple[tuple[str, str], ...] = (
     ("sensors", "sensors"),
     ("seed", "seed"),
 )
-# What may well be what is compared: shown with its difference, and no reason to refuse.
+# Conditions that may be the subject of the comparison: shown, but never a reason to refuse.
 _COMPARED_CONDITIONS: tuple[tuple[str, str], ...] = (("model", "model"), ("engine", "engine"), ("quantisation", "quantisation"))
 
 
-# What stands beside the energy: a model that takes less and answers later, or less, is another bargain.
+# Metrics beside the energy: a model that takes less energy may answer later, or less.
 _LEVEL_METRICS: tuple[tuple[str, Callable[[ConcurrencyLevel], float | None]], ...] = (
     ("s to first token, median,", lambda level: level.ttft_p50_s),
     ("s to first token, 95 %,", lambda level: level.ttft_p95_s),
@@ -52,12 +52,12 @@ _LEVEL_METRICS: tuple[tuple[str, Callable[[ConcurrencyLevel], float | None]], ..
 
 
 class IncomparableBenchmarks(FootprintError):
-    """Two results whose ratio would say something else than it seems to; the message says what differs."""
+    """Two results whose ratio would be misleading; the message names the conditions that differ."""
 
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkComparison:
-    """B over A, per request and per output token, in all and by concurrency; ``differs`` names conditions that do."""
+    """Ratio B over A per request and per output token, overall and by concurrency; ``differs`` names unequal conditions."""
 
     a: str
     b: str
@@ -69,48 +69,51 @@ class BenchmarkComparison:
 
     @property
     def different(self) -> bool:
-        """Whether the interval of the ratio per request leaves 1 out."""
+        """Whether the interval of the ratio per request excludes 1."""
         return not self.per_request.low <= 1 <= self.per_request.high
 
     def sentence(self) -> str:
-        """The finding in words."""
+        """The finding as an English sentence."""
         ratio = self.per_request
-        shown = f"{ratio.value:.3g} x [{ratio.low:.3g} ; {ratio.high:.3g}]"
+        interval = f"{ratio.value:.3g} x [{ratio.low:.3g} ; {ratio.high:.3g}]"
         if not self.different:
-            return f"{self.b} and {self.a}: no difference shown in energy per request, {shown}"
-        return f"{self.b} takes {shown} the energy of {self.a} per request"
+            return f"{self.b} and {self.a}: no difference shown in energy per request, {interval}"
+        return f"{self.b} takes {interval} the energy of {self.a} per request"
 
 
 def compare_results(a: BenchmarkResult, b: BenchmarkResult, *, anyway: bool = False) -> BenchmarkComparison:
-    """B over A over the concurrencies that both have; their geometric mean counts in all.
+    """Ratio B over A at the concurrencies of both; overall, the geometric mean counts.
 
     Raises
     ------
-    UnlikeBenchmarks
-        If conditions differ, unless ``anyway``; if they share no concurrency, or one has a single repeat.
+    IncomparableBenchmarks
+        If conditions differ, unless ``anyway``; if the results share no concurrency, or one has a single repeat.
     """
-    differs = tuple(word for word, name in _MATCHED_CONDITIONS if getattr(a.conditions, name) != getattr(b.conditions, name))
+    differs = tuple(label for label, name in _MATCHED_CONDITIONS if getattr(a.conditions, name) != getattr(b.conditions, name))
     if differs and not anyway:
         raise IncomparableBenchmarks(
             f"{a.conditions.model} and {b.conditions.model} were measured with different {', '.join(differs)}; "
             "--anyway gives their ratio all the same"
         )
-    grids = [_points_by_concurrency(each) for each in (a, b)]
+    grids = [_points_by_concurrency(result) for result in (a, b)]
     shared = sorted(set(grids[0]) & set(grids[1]))
     if not shared:
         raise IncomparableBenchmarks("the two results share no concurrency")
     repeats = min(len(grid[level]) for grid in grids for level in shared)
     if repeats < MIN_REPEATS:
         raise IncomparableBenchmarks("one repeat shows no difference: at least two are needed, the protocol asks for five")
-    # One sensor's error cancels; two hosts have a sensor each.
+    pairs = [(grids[0][level], grids[1][level]) for level in shared]
+    # The error of a common sensor cancels; two hosts have two sensors.
     gain = 0.0 if (a.conditions.host, a.conditions.devices) == (b.conditions.host, b.conditions.devices) else _combined_gain(a, b)
     per_request, per_token = (
-        _mean_ratio([[of(grids[1][c][r]) / of(grids[0][c][r]) for c in shared] for r in range(repeats)], gain)
-        for of in (_per_request, _per_token)
+        _mean_ratio(
+            [[energy_of(of_b[repeat]) / energy_of(of_a[repeat]) for of_a, of_b in pairs] for repeat in range(repeats)], gain
+        )
+        for energy_of in (_per_request, _per_token)
     )
     levels = tuple(
-        (c, _mean_ratio([[_per_request(grids[1][c][r]) / _per_request(grids[0][c][r])] for r in range(repeats)], gain))
-        for c in shared
+        (level, _mean_ratio([[_per_request(of_b[repeat]) / _per_request(of_a[repeat])] for repeat in range(repeats)], gain))
+        for level, (of_a, of_b) in zip(shared, pairs, strict=True)
     )
     rows = (*_energy_rows(a, b, per_request, per_token, levels), *_condition_rows(a.conditions, b.conditions))
     return BenchmarkComparison(a.conditions.model, b.conditions.model, per_request, per_token, levels, differs, rows)
@@ -126,10 +129,10 @@ def _per_token(point: MeasurementPoint) -> float:
 
 def _points_by_concurrency(result: BenchmarkResult) -> dict[int, list[MeasurementPoint]]:
     """Points by concurrency, in the order of the repeats."""
-    found: dict[int, list[MeasurementPoint]] = {}
-    for point in sorted(result.served(), key=lambda each: each.repeat):
-        found.setdefault(point.concurrency, []).append(point)
-    return found
+    points: dict[int, list[MeasurementPoint]] = {}
+    for point in sorted(result.served(), key=lambda candidate: candidate.repeat):
+        points.setdefault(point.concurrency, []).append(point)
+    return points
 
 
 def _combined_gain(a: BenchmarkResult, b: BenchmarkResult) -> float:
@@ -137,53 +140,64 @@ def _combined_gain(a: BenchmarkResult, b: BenchmarkResult) -> float:
 
 
 def _mean_ratio(by_repeat: Sequence[Sequence[float]], gain: float) -> Estimate:
-    """Geometric mean of ratios with its interval of 95 %.
+    """Geometric mean of ratios with its 95 % interval.
 
-    A repeat is one observation, the mean over its concurrencies: what drifts from hour to hour falls on all of them together,
-    and they are not independent. Student's t over repeats; reproducibility of two sessions and gains add in squares.
+    A repeat is one observation, the mean over its concurrencies: slow drift affects all concurrencies of a repeat together, so
+    they are not independent. Student's t over repeats; reproducibility of two sessions and gains add in quadrature.
     """
     means = [fmean(math.log(value) for value in repeat) for repeat in by_repeat]
-    spread = float(stats.t.ppf(1 - 1 / 40, len(means) - 1)) * stdev(means) / math.sqrt(len(means))
-    session = COVERAGE_FACTOR * math.sqrt(2) * assumption("benchmark_reproducibility").u_high
-    half = math.sqrt(spread**2 + session**2 + gain**2)
+    repeat_spread = float(stats.t.ppf(1 - 1 / 40, len(means) - 1)) * stdev(means) / math.sqrt(len(means))
+    session_spread = COVERAGE_FACTOR * math.sqrt(2) * assumption("benchmark_reproducibility").u_high
+    half_width = math.sqrt(repeat_spread**2 + session_spread**2 + gain**2)
     mean = fmean(means)
-    return Estimate(math.exp(mean), math.exp(mean - half), math.exp(mean + half))
+    return Estimate(math.exp(mean), math.exp(mean - half_width), math.exp(mean + half_width))
 
 
 def _energy_rows(
     a: BenchmarkResult, b: BenchmarkResult, per_request: Estimate, per_token: Estimate, levels: Sequence[tuple[int, Estimate]]
 ) -> list[dict[str, Any]]:
-    at_a, at_b = ({level.concurrency: level for level in concurrency_levels(each)} for each in (a, b))
+    at_a, at_b = ({level.concurrency: level for level in concurrency_levels(result)} for result in (a, b))
     rows = [
         _energy_row("J per request, all concurrencies", None, None, per_request),
         _energy_row("J per output token, all concurrencies", None, None, per_token),
         *(
-            _energy_row(f"J per request at {c}", at_a[c].j_per_request.value, at_b[c].j_per_request.value, ratio)
-            for c, ratio in levels
+            _energy_row(
+                f"J per request at {concurrency}",
+                at_a[concurrency].j_per_request.value,
+                at_b[concurrency].j_per_request.value,
+                ratio,
+            )
+            for concurrency, ratio in levels
         ),
     ]
-    rows += [_metric_row(f"{name} at {c}", of(at_a[c]), of(at_b[c])) for name, of in _LEVEL_METRICS for c, _ in levels]
-    one, other = (mean_score(each) for each in (a, b))
-    if one is not None or other is not None:
+    rows += [
+        _metric_row(f"{name} at {concurrency}", value_of(at_a[concurrency]), value_of(at_b[concurrency]))
+        for name, value_of in _LEVEL_METRICS
+        for concurrency, _ in levels
+    ]
+    score_a, score_b = (mean_score(result) for result in (a, b))
+    if score_a is not None or score_b is not None:
         rows.append(
-            _metric_row("score of the grader", None if one is None else one.value, None if other is None else other.value)
+            _metric_row(
+                "score of the grader", None if score_a is None else score_a.value, None if score_b is None else score_b.value
+            )
         )
     return rows
 
 
 def _condition_rows(a: Conditions, b: Conditions) -> list[dict[str, Any]]:
     rows = []
-    for word, name in (*_COMPARED_CONDITIONS, *_MATCHED_CONDITIONS):
-        one, other = (_condition_text(getattr(each, name)) for each in (a, b))
+    for label, name in (*_COMPARED_CONDITIONS, *_MATCHED_CONDITIONS):
+        value_a, value_b = (_condition_text(getattr(conditions, name)) for conditions in (a, b))
         rows.append(
             {
-                "what": word,
-                "a": one,
-                "b": other,
+                "what": label,
+                "a": value_a,
+                "b": value_b,
                 "ratio": None,
                 "low": None,
                 "high": None,
-                "difference": "" if one == other else "differs",
+                "difference": "" if value_a == value_b else "differs",
             }
         )
     return rows
@@ -196,8 +210,8 @@ def _condition_text(value: Any) -> str:
 
 
 def _energy_row(what: str, a: float | None, b: float | None, ratio: Estimate) -> dict[str, Any]:
-    said = "no difference shown" if ratio.low <= 1 <= ratio.high else "B takes more" if ratio.value > 1 else "B takes less"
-    return {"what": what, "a": a, "b": b, "ratio": ratio.value, "low": ratio.low, "high": ratio.high, "difference": said}
+    verdict = "no difference shown" if ratio.low <= 1 <= ratio.high else "B takes more" if ratio.value > 1 else "B takes less"
+    return {"what": what, "a": a, "b": b, "ratio": ratio.value, "low": ratio.low, "high": ratio.high, "difference": verdict}
 
 
 def _metric_row(what: str, a: float | None, b: float | None) -> dict[str, Any]:
@@ -205,29 +219,34 @@ def _metric_row(what: str, a: float | None, b: float | None) -> dict[str, Any]:
     return {"what": what, "a": a, "b": b, "ratio": ratio, "low": None, "high": None, "difference": ""}
 
 
-def markdown_report(found: BenchmarkComparison) -> str:
-    """The finding, and the table below it."""
-    lines = [f"**{found.sentence()}**", "", f"| | {_markdown_cell(found.a)} | {_markdown_cell(found.b)} | |", "|---|---|---|---|"]
-    return "\n".join([*lines, *(_markdown_line(row) for row in found.rows)]) + "\n"
+def markdown_report(comparison: BenchmarkComparison) -> str:
+    """The finding and its table as Markdown, for a merge request."""
+    lines = [
+        f"**{comparison.sentence()}**",
+        "",
+        f"| | {_markdown_cell(comparison.a)} | {_markdown_cell(comparison.b)} | |",
+        "|---|---|---|---|",
+    ]
+    return "\n".join([*lines, *(_markdown_line(row) for row in comparison.rows)]) + "\n"
 
 
 def _markdown_line(row: dict[str, Any]) -> str:
-    said = "" if row["ratio"] is None else f"{row['ratio']:.3g} x"
+    verdict = "" if row["ratio"] is None else f"{row['ratio']:.3g} x"
     if row["low"] is not None:
-        said += f" [{row['low']:.3g} ; {row['high']:.3g}]"
-    said = f"{said} {row['difference']}".strip()
-    return f"| {row['what']} | {_markdown_cell(row['a'])} | {_markdown_cell(row['b'])} | {said} |"
+        verdict += f" [{row['low']:.3g} ; {row['high']:.3g}]"
+    verdict = f"{verdict} {row['difference']}".strip()
+    return f"| {row['what']} | {_markdown_cell(row['a'])} | {_markdown_cell(row['b'])} | {verdict} |"
 
 
 def _markdown_cell(value: Any) -> str:
-    """A model's name may hold what would end a cell."""
+    """A value as a cell; escapes the pipe, which names of models may contain."""
     if value is None:
         return ""
     return f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", "\\|")
 
 
-def badge_svg(found: BenchmarkComparison) -> str:
-    """A small SVG: the ratio with its interval."""
-    ratio = found.per_request
-    text = f"{ratio.value:.3g} x [{ratio.low:.3g} ; {ratio.high:.3g}]" if found.different else "no difference shown"
+def badge_svg(comparison: BenchmarkComparison) -> str:
+    """The ratio and its interval as a small SVG badge."""
+    ratio = comparison.per_request
+    text = f"{ratio.value:.3g} x [{ratio.low:.3g} ; {ratio.high:.3g}]" if comparison.different else "no difference shown"
     return draw_badge("J per request", text)

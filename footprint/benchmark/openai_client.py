@@ -1,7 +1,7 @@
-"""This file speaks to an OpenAI-compatible endpoint: one streamed answer to one prompt, and when its pieces came.
+"""Client of an OpenAI-compatible endpoint: one streamed answer to one prompt, with the arrival times of its pieces.
 
-POST …/chat/completions with ``stream`` and ``stream_options.include_usage``: counts of tokens are the server's own, its last
-piece tells them. GET …/models names what is served.
+POST …/chat/completions with ``stream`` and ``stream_options.include_usage``: token counts are the server's own, in the last
+piece of the stream. GET …/models lists the served models.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from footprint.core.records import FootprintError
 
 CONNECT_TIMEOUT_S, MAX_RETRY_S = 10, 300
 _PATH = "/chat/completions"
-_MAX_MESSAGE_CHARS = 200  # characters of a server's own words
+_MAX_MESSAGE_CHARS = 200  # of a server's message in an error
 
 
 class EndpointUnavailable(FootprintError):
-    """The endpoint cannot be reached, or lets nobody in."""
+    """The endpoint cannot be reached, or refuses access."""
 
 
 class EndpointError(FootprintError):
-    """The endpoint answers what no benchmark can be made of."""
+    """The endpoint answers in a way that cannot be benchmarked."""
 
 
 class RequestFailed(FootprintError):
-    """One request that was not answered to its end; others may be."""
+    """One request without a complete answer; others may succeed."""
 
 
 class RateLimited(FootprintError):
-    """The endpoint takes no more requests for a while."""
+    """The endpoint accepts no more requests for ``retry_s`` seconds."""
 
     def __init__(self, retry_s: float) -> None:
         super().__init__(f"the endpoint limits the rate (429), and asks to wait {retry_s:g} s")
@@ -46,7 +46,7 @@ class RateLimited(FootprintError):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is asked of whom. The key is sent and never written anywhere."""
+    """Endpoint, model and parameters of the requests. The key is sent, and never written anywhere."""
 
     url: str
     model: str
@@ -57,25 +57,25 @@ class Target:
 
 
 def base_url(url: str) -> str:
-    """The address below which paths of the API stand: with /v1 where only a host was given.
+    """Base address of the API; adds /v1 if only a host was given.
 
     Raises
     ------
     EndpointUnavailable
-        If it is no address.
+        If the text is no HTTP address.
     """
     try:
-        found = httpx.URL(url)
+        address = httpx.URL(url)
     except (httpx.InvalidURL, TypeError):
-        found = httpx.URL("")
-    if found.scheme not in ("http", "https") or not found.host:
+        address = httpx.URL("")
+    if address.scheme not in ("http", "https") or not address.host:
         raise EndpointUnavailable(f"{url!r} is no address; http://HOST:PORT/v1 is one")
-    text = str(found).rstrip("/").removesuffix(_PATH)
-    return text if found.path.strip("/") else f"{text}/v1"
+    text = str(address).rstrip("/").removesuffix(_PATH)
+    return text if address.path.strip("/") else f"{text}/v1"
 
 
 def http_client(target: Target, connections: int) -> httpx.AsyncClient:
-    """A client that keeps as many connections as requests may be in flight."""
+    """A client that keeps one connection for each request in flight."""
     headers = {"Authorization": f"Bearer {target.key}"} if target.key else {}
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
     timeout = httpx.Timeout(target.timeout_s, connect=CONNECT_TIMEOUT_S)
@@ -83,20 +83,20 @@ def http_client(target: Target, connections: int) -> httpx.AsyncClient:
 
 
 async def served_models(client: httpx.AsyncClient, url: str) -> tuple[list[str], str]:
-    """(models, engine) that an endpoint names; no engine where it does not say.
+    """(models, engine) that an endpoint reports; the engine is empty if unknown.
 
     Raises
     ------
     EndpointUnavailable
-        If it cannot be reached or lets nobody in.
+        If the endpoint cannot be reached or refuses access.
     """
     try:
         response = await client.get(f"{base_url(url)}/models")
-    except httpx.HTTPError as bad:
-        raise _unavailable(url, bad) from None
+    except httpx.HTTPError as error:
+        raise _unavailable(url, error) from None
     _raise_for_status(response.status_code, response.headers, url, "")
     try:
-        models = [str(each["id"]) for each in response.json()["data"]]
+        models = [str(model["id"]) for model in response.json()["data"]]
     except (ValueError, KeyError, TypeError):
         models = []
     return models, str(response.headers.get("server", ""))
@@ -109,18 +109,18 @@ async def stream_completion(
     messages: list[dict[str, Any]],
     on_first: Callable[[], None] = lambda: None,
 ) -> tuple[AnsweredRequest, str]:
-    """One answer: counts and instants [s, monotonic], and its text for a grader.
+    """Counts and instants [s, monotonic] of one answer, and its text for a grader.
 
     Raises
     ------
     EndpointUnavailable
-        If it cannot be reached or lets nobody in.
+        If the endpoint cannot be reached or refuses access.
     EndpointError
         If the stream ends without usage.
     RateLimited
-        On 429.
+        On status 429.
     RequestFailed
-        If the answer is empty or breaks off.
+        If the answer is empty or incomplete.
     """
     body = {
         "model": target.model,
@@ -131,7 +131,7 @@ async def stream_completion(
         "stream_options": {"include_usage": True},
     }
     arrivals: list[float] = []
-    pieces: list[str] = []
+    texts: list[str] = []
     usage: dict[str, Any] | None = None
     start = time.monotonic()
     try:
@@ -141,49 +141,49 @@ async def stream_completion(
                     response.status_code, response.headers, target.url, (await response.aread()).decode(errors="replace")
                 )
             async for line in response.aiter_lines():
-                told = _event_json(line)
-                if told is None:
+                event = _event_json(line)
+                if event is None:
                     continue
-                piece = _event_text(told)
-                if piece is not None:
+                text = _event_text(event)
+                if text is not None:
                     arrivals.append(time.monotonic())
-                    pieces.append(piece)
+                    texts.append(text)
                     if len(arrivals) == 1:
                         on_first()
-                usage = told.get("usage") or usage
-    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as bad:
-        raise _unavailable(target.url, bad) from None
-    except httpx.HTTPError as bad:
-        raise RequestFailed(f"the answer broke off: {bad or type(bad).__name__}") from None
+                usage = event.get("usage") or usage
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
+        raise _unavailable(target.url, error) from None
+    except httpx.HTTPError as error:
+        raise RequestFailed(f"the answer broke off: {error or type(error).__name__}") from None
     end = time.monotonic()
-    return _answered_request(prompt, start, end, arrivals, usage), "".join(pieces)
+    return _answered_request(prompt, start, end, arrivals, usage), "".join(texts)
 
 
 def _event_json(line: str) -> dict[str, Any] | None:
-    """The JSON of one server-sent event; None for whatever else a stream holds."""
+    """JSON of a server-sent event; None for other lines of the stream."""
     if not line.startswith("data:"):
         return None
     text = line[5:].strip()
     if text == "[DONE]":
         return None
     try:
-        told = json.loads(text)
+        event = json.loads(text)
     except ValueError:
         raise RequestFailed("the stream holds what is no JSON") from None
-    if isinstance(told, dict) and told.get("error"):
-        raise RequestFailed(f"the server says in its stream: {str(told['error'])[:_MAX_MESSAGE_CHARS]}")
-    return told if isinstance(told, dict) else None
+    if isinstance(event, dict) and event.get("error"):
+        raise RequestFailed(f"the server says in its stream: {str(event['error'])[:_MAX_MESSAGE_CHARS]}")
+    return event if isinstance(event, dict) else None
 
 
-def _event_text(told: dict[str, Any]) -> str | None:
-    """Text that came with an event; reasoning and calls of tools are output tokens too. None where nothing came."""
-    found = None
-    for choice in told.get("choices") or ():
+def _event_text(event: dict[str, Any]) -> str | None:
+    """Text of an event; None without output. Reasoning and tool calls are output tokens too."""
+    event_text = None
+    for choice in event.get("choices") or ():
         delta = choice.get("delta") or {}
         text = "".join(str(delta.get(name) or "") for name in ("reasoning_content", "reasoning", "content"))
         if text or delta.get("tool_calls"):
-            found = (found or "") + text
-    return found
+            event_text = (event_text or "") + text
+    return event_text
 
 
 def _answered_request(
@@ -193,32 +193,32 @@ def _answered_request(
         raise EndpointError(
             "the stream ended without usage: tokens cannot be counted; the server must support stream_options.include_usage"
         )
-    output, given = usage.get("completion_tokens"), usage.get("prompt_tokens")
-    if not isinstance(output, int) or not isinstance(given, int):
+    output_tokens, input_tokens = usage.get("completion_tokens"), usage.get("prompt_tokens")
+    if not isinstance(output_tokens, int) or not isinstance(input_tokens, int):
         raise EndpointError("the usage in the stream has no prompt_tokens or completion_tokens")
-    if not arrivals or output < 1:
+    if not arrivals or output_tokens < 1:
         raise RequestFailed("the model answered nothing")
-    return AnsweredRequest(prompt, start, end, tuple(arrivals), given, output)
+    return AnsweredRequest(prompt, start, end, tuple(arrivals), input_tokens, output_tokens)
 
 
-def _raise_for_status(status: int, headers: httpx.Headers, url: str, said: str) -> None:
-    """Errors by status; nothing where it is none."""
-    words = " ".join(said.split())[:_MAX_MESSAGE_CHARS]
+def _raise_for_status(status: int, headers: httpx.Headers, url: str, body: str) -> None:
+    """Raise the error that a status stands for, if any."""
+    message = " ".join(body.split())[:_MAX_MESSAGE_CHARS]
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         raise EndpointUnavailable(f"{url} lets us not in ({status}); --key-file names a file with its key")
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         raise RateLimited(min(_retry_s(headers.get("retry-after", "")), MAX_RETRY_S))
     if status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
-        place = f"{base_url(url)}{_PATH}"
-        raise EndpointError(f"{place} is not there ({status} {words}); is it the address of the API, and the model's name?")
+        endpoint = f"{base_url(url)}{_PATH}"
+        raise EndpointError(f"{endpoint} is not there ({status} {message}); is it the address of the API, and the model's name?")
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise RequestFailed(f"the server answers {status} {words}")
+        raise RequestFailed(f"the server answers {status} {message}")
     if status >= HTTPStatus.BAD_REQUEST:
-        raise EndpointError(f"the server refuses the request ({status}): {words}")
+        raise EndpointError(f"the server refuses the request ({status}): {message}")
 
 
 def _retry_s(text: str) -> float:
-    """Retry-After: seconds, or a date; a second where it is neither."""
+    """Seconds of a Retry-After header (seconds or a date); 1 if it is neither."""
     if text.strip().isdigit():
         return float(text)
     try:
@@ -227,5 +227,7 @@ def _retry_s(text: str) -> float:
         return 1.0
 
 
-def _unavailable(url: str, bad: Exception) -> EndpointUnavailable:
-    return EndpointUnavailable(f"{url} does not answer ({bad or type(bad).__name__}); is the server up, and the address right?")
+def _unavailable(url: str, error: Exception) -> EndpointUnavailable:
+    return EndpointUnavailable(
+        f"{url} does not answer ({error or type(error).__name__}); is the server up, and the address right?"
+    )

@@ -1,4 +1,4 @@
-"""This file gives public reference measurements: other hardware, other load, other boundary; never ranked with one's own.
+"""Public reference measurements: other hardware, load and boundary; never ranked with the organisation's own.
 
 Rows of ``data/references.csv``, each with its source. None is unknown.
 """
@@ -26,12 +26,12 @@ LABEL = "other hardware, other load"
 
 
 def reference_rows() -> list[dict[str, Any]]:
-    """Every public reference that is shipped, in the order of the file; joules and seconds."""
+    """Every shipped reference, in the order of the file; energies in J, times in s."""
     with data_path("references.csv").open(encoding="utf-8", newline="") as file:
         return [_reference_row(row) for row in csv.DictReader(file)]
 
 
-def _reference_row(told: dict[str, str]) -> dict[str, Any]:
-    row: dict[str, Any] = {"label": LABEL, **told}
-    row |= {name: float(told[name]) if told[name] else None for name in NUMBERS}
+def _reference_row(record: dict[str, str]) -> dict[str, Any]:
+    row: dict[str, Any] = {"label": LABEL, **record}
+    row |= {name: float(record[name]) if record[name] else None for name in NUMBERS}
     return {name: row[name] for name in COLUMNS}

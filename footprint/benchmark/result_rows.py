@@ -1,7 +1,7 @@
-"""This file gives benchmark results as rows: one a model and concurrency, for pages, the API, notebooks and tables.
+"""Benchmark results as rows, one per model and concurrency, for pages, the API, notebooks and tables.
 
-Energies in joules, times in seconds. ``a_j`` and ``b_j`` are those of the whole result, the same in each of its rows, and hold
-from ``batch_low`` to ``batch_high``. None is unknown. ``source`` says which result, by the first digits of its hash.
+Energies in J, times in s. ``a_j`` and ``b_j`` belong to the whole result, so they repeat in each row, and hold from ``batch_low``
+to ``batch_high``. None is unknown. ``source`` names the result by the first digits of its SHA-256.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _BOUNDED_COLUMNS = ("j_per_request", "j_per_output_token", "score", "a_j", "b_j"
 
 
 def _columns() -> tuple[str, ...]:
-    plain = (
+    names = (
         "model",
         "concurrency",
         "repeats",
@@ -62,48 +62,48 @@ def _columns() -> tuple[str, ...]:
         "signature",
         "demonstration",
     )
-    found: list[str] = []
-    for name in plain:
-        found += [name, f"{name}_low", f"{name}_high"] if name in _BOUNDED_COLUMNS else [name]
-    return tuple(found)
+    columns: list[str] = []
+    for name in names:
+        columns += [name, f"{name}_low", f"{name}_high"] if name in _BOUNDED_COLUMNS else [name]
+    return tuple(columns)
 
 
 COLUMNS = _columns()
 
 
 def benchmark_rows(config: Config) -> list[dict[str, Any]]:
-    """Rows of every result that was imported, newest first, each by concurrency; none where there is no result."""
-    return [row for kept in stored_results(config) for row in rows_of_result(kept.result, kept)]
+    """Rows of every imported result, newest first, by concurrency."""
+    return [row for stored in stored_results(config) for row in rows_of_result(stored.result, stored)]
 
 
-def rows_of_result(result: BenchmarkResult, kept: StoredResult | None = None) -> list[dict[str, Any]]:
+def rows_of_result(result: BenchmarkResult, stored: StoredResult | None = None) -> list[dict[str, Any]]:
     """Rows of one result, by concurrency."""
-    fitted, idle, score, conditions = fit_result(result), idle_power(result), mean_score(result), result.conditions
-    same: dict[str, Any] = {
-        **_fit_columns(fitted),
+    batch_fit, idle, score, conditions = fit_result(result), idle_power(result), mean_score(result), result.conditions
+    common: dict[str, Any] = {
+        **_fit_columns(batch_fit),
         "machines": ", ".join(conditions.machines),
         "grader": result.grader or None,
         "date": format_instant(result.made_us // US_PER_S * US_PER_S),
         "demonstration": result.demonstration,
-        "source": None if kept is None else f"benchmark {kept.sha256[:12]}",
-        "signature": None if kept is None else kept.signature,
+        "source": None if stored is None else f"benchmark {stored.sha256[:12]}",
+        "signature": None if stored is None else stored.signature,
         **{name: getattr(conditions, name) or None for name in ("host", "driver", "engine", "quantisation", "power_limit_w")},
         **{name: getattr(conditions, name) for name in ("model", "prompts", "prompts_sha256", "max_tokens", "temperature")},
         **_estimate_columns("idle_w", idle),
         **_estimate_columns("score", score),
     }
-    return [{name: (same | _level_columns(level)).get(name) for name in COLUMNS} for level in concurrency_levels(result)]
+    return [{name: (common | _level_columns(level)).get(name) for name in COLUMNS} for level in concurrency_levels(result)]
 
 
-def _fit_columns(fitted: BatchFit | None) -> dict[str, float | None]:
-    if fitted is None:
+def _fit_columns(batch_fit: BatchFit | None) -> dict[str, float | None]:
+    if batch_fit is None:
         return {}
     return {
-        "batch_low": fitted.batch_low,
-        "batch_high": fitted.batch_high,
-        "fit_mean_error": fitted.mean_error,
-        **_estimate_columns("a_j", fitted.a_j),
-        **_estimate_columns("b_j", fitted.b_j),
+        "batch_low": batch_fit.batch_low,
+        "batch_high": batch_fit.batch_high,
+        "fit_mean_error": batch_fit.mean_error,
+        **_estimate_columns("a_j", batch_fit.a_j),
+        **_estimate_columns("b_j", batch_fit.b_j),
     }
 
 

@@ -1,6 +1,6 @@
-"""This file runs a whole benchmark, point by point; each is on disk when it is done, and the same call goes on after the last.
+"""Runner of a benchmark: measures point by point, stores each at once, and resumes after the last stored point.
 
-A folder beside the result holds the settings and one file a point. What was asked and answered passes through memory only.
+A folder beside the result holds the settings and one file per point. Prompts and answers stay in memory only.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import httpx
 from footprint.benchmark import design, grader, steady_state
 from footprint.benchmark.design import Slot
 from footprint.benchmark.energy_source import EnergySource, EnergyWatch, Machine, wall_us
-from footprint.benchmark.load_generator import generate_load
+from footprint.benchmark.load_generator import LoadResult, RemainingWait, generate_load
 from footprint.benchmark.openai_client import (
     EndpointError,
     RateLimited,
@@ -33,22 +33,23 @@ from footprint.benchmark.prompts import Prompts
 from footprint.benchmark.result import BadResult, BenchmarkResult, Conditions, Energy, MeasurementPoint, parse_point
 from footprint.benchmark.steady_state import AnsweredRequest
 from footprint.core.records import FootprintError
+from footprint.core.stored_forms import stored_as, to_plain
 from footprint.core.units import US_PER_S
 from footprint.core.version import VERSION
 
 MAX_RETRIES = 3
 MAX_GRADED_REQUESTS = 8
-_POLL_S = 2  # how long until a point that has too few updates is looked at again
+_POLL_S = 2  # until the next check of a point with too few updates
 SETTINGS, MACHINE, SCORES = "settings.json", "machine.json", "scores.json"
 
 
 class SettingsMismatch(FootprintError):
-    """Points on disk that were measured with other settings than those asked for now."""
+    """Stored points that were measured with other settings than the requested ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkPlan:
-    """What is measured, and how."""
+    """Settings of a benchmark; durations in s."""
 
     target: Target
     prompts: Prompts
@@ -66,11 +67,11 @@ class BenchmarkPlan:
     demonstration: bool = False
 
     def slots(self) -> list[Slot]:
-        """Points in their order."""
+        """Points in the order of measurement."""
         return design.measurement_slots(self.concurrency, self.repeats, self.seed)
 
     def settings(self, source: EnergySource) -> dict[str, Any]:
-        """What all points of a result have in common; no address and no key."""
+        """Settings common to all points of a result, without address and key."""
         return {
             "model": self.target.model,
             "prompts_sha256": self.prompts.sha256,
@@ -89,77 +90,80 @@ class BenchmarkPlan:
         }
 
 
+@stored_as("Done", "point drawn")
 @dataclass(frozen=True, slots=True)
 class MeasuredPoint:
-    """A point, and how often each prompt was drawn in it."""
+    """A point, and (prompt, requests, output tokens) of each prompt drawn in it."""
 
     point: MeasurementPoint
     drawn: tuple[tuple[int, float, float], ...]
 
 
-Progress = Callable[[int, int, str, float], None]  # points done, of how many, what is measured now, seconds left
+Progress = Callable[[int, int, str, float], None]  # points done, points in total, current activity, remaining time [s]
 
 
 async def run_benchmark(plan: BenchmarkPlan, source: EnergySource, folder: Path, progress: Progress) -> BenchmarkResult:
-    """Measure what is still to be measured, and put all of it together.
+    """Measure the missing points and assemble the result.
 
     Raises
     ------
-    OtherSettings
+    SettingsMismatch
         If the folder holds points of another plan.
     EndpointUnavailable, EndpointError, RateLimited
-        If the endpoint cannot be measured; points that are done stay on disk.
+        If the endpoint cannot be measured; finished points stay on disk.
     CannotMeasure
-        If there is nothing to read energy from.
+        If no energy can be read.
     """
     done = load_points(folder, plan.settings(source))
     slots = plan.slots()
     todo = design.remaining_slots(slots, done)
-    taken: list[float] = []
+    durations_s: list[float] = []
     async with http_client(plan.target, max(plan.concurrency) + MAX_GRADED_REQUESTS) as client:
         _, engine = await served_models(client, plan.target.url)
         await _probe_endpoint(client, plan)
         if todo:
-            progress(len(slots) - len(todo), len(slots), "warming up", _remaining_s(plan, todo, taken))
+            progress(len(slots) - len(todo), len(slots), "warming up", _remaining_s(plan, todo, durations_s))
             await _warm_up(client, plan)
         for number, slot in enumerate(todo):
             label = f"concurrency {slot.concurrency}" if slot.concurrency else "at rest"
             show = partial(progress, len(slots) - len(todo) + number, len(slots), label)
-            ticking = asyncio.create_task(
-                _report_progress(show, _remaining_s(plan, todo[number:], taken), _remaining_s(plan, todo[number + 1 :], taken))
+            progress_task = asyncio.create_task(
+                _report_progress(
+                    show, _remaining_s(plan, todo[number:], durations_s), _remaining_s(plan, todo[number + 1 :], durations_s)
+                )
             )
-            begin = time.monotonic()
+            begin_s = time.monotonic()
             try:
-                found, machine = await _measure_point(client, plan, source, slot)
+                measured, machine = await _measure_point(client, plan, source, slot)
             finally:
-                ticking.cancel()
-            taken.append(time.monotonic() - begin)
-            _check_machine(folder, asdict(machine) | {"engine": plan.engine or engine})
-            write_json(folder / f"{slot.name}.json", asdict(found))
-            done[slot.name] = found
+                progress_task.cancel()
+            durations_s.append(time.monotonic() - begin_s)
+            _check_machine(folder, to_plain(machine) | {"engine": plan.engine or engine})
+            write_json(folder / f"{slot.name}.json", to_plain(measured))
+            done[slot.name] = measured
         progress(len(slots), len(slots), "grading" if plan.grader else "", 0)
         scores = await _grade_answers(client, plan, folder)
     return assemble_result(plan, source, json.loads((folder / MACHINE).read_text()), [done[slot.name] for slot in slots], scores)
 
 
 async def _report_progress(show: Callable[[float], None], left_s: float, least_s: float) -> None:
-    """Time goes down while a point lasts, and not below what the points after it take."""
+    """Count the remaining time down while a point lasts, not below the time of the points after it."""
     begin = time.monotonic()
     while True:
         show(max(left_s - (time.monotonic() - begin), least_s))
         await asyncio.sleep(1)
 
 
-def _remaining_s(plan: BenchmarkPlan, todo: Sequence[Slot], taken: Sequence[float]) -> float:
-    return design.remaining_s(len(todo), taken, plan.least_s + plan.settle_s)
+def _remaining_s(plan: BenchmarkPlan, todo: Sequence[Slot], durations_s: Sequence[float]) -> float:
+    return design.remaining_s(len(todo), durations_s, plan.least_s + plan.settle_s)
 
 
 def load_points(folder: Path, settings: dict[str, Any]) -> dict[str, MeasuredPoint]:
-    """Points that are on disk, by name; the folder and its settings are made where there is none.
+    """Stored points by name; creates the folder and its settings if missing.
 
     Raises
     ------
-    OtherSettings
+    SettingsMismatch
         If they were measured with other settings.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -167,153 +171,164 @@ def load_points(folder: Path, settings: dict[str, Any]) -> dict[str, MeasuredPoi
     if not path.exists():
         write_json(path, settings)
         return {}
-    before = json.loads(path.read_text(encoding="utf-8"))
-    _check_equal(folder, before, settings)
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    _check_equal(folder, stored, settings)
     return {path.stem: _read_point(path) for path in sorted(folder.glob("r*-c*.json"))}
 
 
 def _check_machine(folder: Path, machine: dict[str, Any]) -> None:
-    """A benchmark that goes on after a driver was replaced is another one."""
+    """Refuse to continue on a changed machine, such as after a driver update: that is another benchmark."""
     path = folder / MACHINE
     if not path.exists():
         write_json(path, machine)
         return
-    before, told = json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(machine))
-    _check_equal(folder, before, told)
+    before, current = json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(machine))
+    _check_equal(folder, before, current)
 
 
-def _check_equal(folder: Path, before: dict[str, Any], told: dict[str, Any]) -> None:
-    differs = sorted(name for name in told if before.get(name) != told[name])
+def _check_equal(folder: Path, stored: dict[str, Any], current: dict[str, Any]) -> None:
+    differs = sorted(name for name in current if stored.get(name) != current[name])
     if differs:
-        said = f"{folder} holds points of another {', '.join(differs)}"
-        raise SettingsMismatch(f"{said}; name another --output, or remove that folder")
+        conflict = f"{folder} holds points of another {', '.join(differs)}"
+        raise SettingsMismatch(f"{conflict}; name another --output, or remove that folder")
 
 
 def _read_point(path: Path) -> MeasuredPoint:
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        return MeasuredPoint(parse_point(told["point"]), tuple((int(p), float(n), float(t)) for p, n, t in told["drawn"]))
-    except (ValueError, KeyError, TypeError, BadResult) as bad:
-        raise BadResult(f"{path}: {bad}; remove it, and the point is measured again") from None
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return MeasuredPoint(
+            parse_point(record["point"]),
+            tuple((int(prompt), float(requests), float(tokens)) for prompt, requests, tokens in record["drawn"]),
+        )
+    except (ValueError, KeyError, TypeError, BadResult) as error:
+        raise BadResult(f"{path}: {error}; remove it, and the point is measured again") from None
 
 
-def write_json(path: Path, told: dict[str, Any]) -> None:
-    """A file, under its name only once it is whole."""
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON file atomically."""
     part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
+    part.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
     part.replace(path)
 
 
 async def _probe_endpoint(client: httpx.AsyncClient, plan: BenchmarkPlan) -> None:
-    """One request, so that what cannot be measured is said before anything is waited for."""
+    """Send one request, so that errors appear before any long wait."""
     try:
         await stream_completion(client, plan.target, 0, plan.prompts.messages(0))
-    except RequestFailed as bad:
-        raise EndpointError(f"{plan.target.model}: {bad}") from None
-    except RateLimited as bad:
-        await asyncio.sleep(bad.retry_s)
+    except RequestFailed as error:
+        raise EndpointError(f"{plan.target.model}: {error}") from None
+    except RateLimited as error:
+        await asyncio.sleep(error.retry_s)
 
 
 async def _warm_up(client: httpx.AsyncClient, plan: BenchmarkPlan) -> None:
-    async def long_enough(begin: float) -> float:
+    async def remaining_wait_s(begin: float) -> float:
         return max(plan.warm_up_s - (time.monotonic() - begin), 0)
 
-    await _generate_load(client, plan, Slot(-1, max(plan.concurrency)), long_enough)
+    await _generate_load(client, plan, Slot(-1, max(plan.concurrency)), remaining_wait_s)
 
 
-async def _generate_load(client: httpx.AsyncClient, plan: BenchmarkPlan, slot: Slot, long_enough: Callable[[float], Any]) -> Any:
-    """Serve a point; a limit of the rate starts it again after the wait that the endpoint asks for."""
+async def _generate_load(
+    client: httpx.AsyncClient, plan: BenchmarkPlan, slot: Slot, remaining_wait_s: RemainingWait
+) -> LoadResult:
+    """Measure a point; after a rate limit, start again once the endpoint allows it."""
 
-    async def asked(prompt: int, on_first: Callable[[], None]) -> AnsweredRequest:
-        found, _ = await stream_completion(client, plan.target, prompt, plan.prompts.messages(prompt), on_first)
-        return found
+    async def send_request(prompt: int, on_first: Callable[[], None]) -> AnsweredRequest:
+        answered, _ = await stream_completion(client, plan.target, prompt, plan.prompts.messages(prompt), on_first)
+        return answered
 
-    for again in range(MAX_RETRIES + 1):
+    for retry in range(MAX_RETRIES + 1):
         try:
             order = design.prompt_order(len(plan.prompts.lines), slot, plan.seed)
-            return await generate_load(asked, order, slot.concurrency, long_enough)
-        except RateLimited as bad:
-            if again == MAX_RETRIES:
+            return await generate_load(send_request, order, slot.concurrency, remaining_wait_s)
+        except RateLimited as error:
+            if retry == MAX_RETRIES:
                 raise EndpointError(
-                    f"at concurrency {slot.concurrency} {bad}, {again + 1} times; raise its limit or lower --concurrency"
+                    f"at concurrency {slot.concurrency} {error}, {retry + 1} times; raise its limit or lower --concurrency"
                 ) from None
-            await asyncio.sleep(bad.retry_s)
+            await asyncio.sleep(error.retry_s)
     raise AssertionError
 
 
 async def _measure_point(
     client: httpx.AsyncClient, plan: BenchmarkPlan, source: EnergySource, slot: Slot
 ) -> tuple[MeasuredPoint, Machine]:
-    async with source.watching() as watch:
+    async with source.watch() as watch:
         await asyncio.sleep(plan.settle_s if slot.concurrency == 0 else 0)
         if slot.concurrency == 0:
             begin_us = time.time_ns() // 1000
             await asyncio.sleep(plan.rest_s)
             energy = await watch.energy(begin_us, time.time_ns() // 1000)
             return MeasuredPoint(MeasurementPoint(0, slot.repeat, energy, None), ()), watch.machine()
-        busy: list[tuple[float, float]] = []
+        cpu_samples: list[tuple[float, float]] = []
 
-        async def long_enough(begin: float) -> float:
-            busy.append((time.monotonic(), time.process_time()))
-            left = plan.least_s - (time.monotonic() - begin)
-            if left > 0:
-                return left
-            enough = watch.updates(wall_us(begin), wall_us(time.monotonic())) >= plan.least_updates
-            return 0 if enough else _POLL_S
+        async def remaining_wait_s(begin: float) -> float:
+            cpu_samples.append((time.monotonic(), time.process_time()))
+            left_s = plan.least_s - (time.monotonic() - begin)
+            if left_s > 0:
+                return left_s
+            has_updates = watch.updates(wall_us(begin), wall_us(time.monotonic())) >= plan.least_updates
+            return 0 if has_updates else _POLL_S
 
-        served_ = await _generate_load(client, plan, slot, long_enough)
-        return await _measure_steady_state(watch, slot, served_, busy), watch.machine()
+        load = await _generate_load(client, plan, slot, remaining_wait_s)
+        return await _measure_steady_state(watch, slot, load, cpu_samples), watch.machine()
 
 
 async def _measure_steady_state(
-    watch: EnergyWatch, slot: Slot, served_: Any, busy: Sequence[tuple[float, float]]
+    watch: EnergyWatch, slot: Slot, load: LoadResult, cpu_samples: Sequence[tuple[float, float]]
 ) -> MeasuredPoint:
-    stretch = steady_state.steady_window(served_.answered, slot.concurrency)
-    if stretch is None:
+    window = steady_state.steady_window(load.answered, slot.concurrency)
+    if window is None:
         raise EndpointError(f"at concurrency {slot.concurrency} there never were so many requests in flight together")
-    energy: Energy = await watch.energy(wall_us(stretch[0]), wall_us(stretch[1]))
-    (since, used), (until, used_by_then) = busy[0], busy[-1]
-    client_busy = (used_by_then - used) / (until - since) if until > since else 0.0
-    found = steady_state.steady_figures(served_.answered, *stretch, failed=served_.failed, client_busy=client_busy)
+    energy: Energy = await watch.energy(wall_us(window[0]), wall_us(window[1]))
+    (first_s, first_cpu_s), (last_s, last_cpu_s) = cpu_samples[0], cpu_samples[-1]
+    client_busy = (last_cpu_s - first_cpu_s) / (last_s - first_s) if last_s > first_s else 0.0
+    figures = steady_state.steady_figures(load.answered, *window, failed=load.failed, client_busy=client_busy)
     return MeasuredPoint(
-        MeasurementPoint(slot.concurrency, slot.repeat, energy, found),
-        tuple(steady_state.drawn_prompts(served_.answered, *stretch)),
+        MeasurementPoint(slot.concurrency, slot.repeat, energy, figures),
+        tuple(steady_state.drawn_prompts(load.answered, *window)),
     )
 
 
 async def _grade_answers(client: httpx.AsyncClient, plan: BenchmarkPlan, folder: Path) -> tuple[float, ...]:
-    """The grader's, of one answer to each prompt; numbers are kept, and nothing else."""
+    """Scores of one answer to each prompt; only the numbers are stored."""
     if not plan.grader:
         return ()
     path = folder / SCORES
     if path.exists():
         return tuple(json.loads(path.read_text(encoding="utf-8"))["scores"])
-    gate = asyncio.Semaphore(MAX_GRADED_REQUESTS)
+    semaphore = asyncio.Semaphore(MAX_GRADED_REQUESTS)
 
     async def answer(index: int) -> dict[str, Any]:
-        async with gate:
+        async with semaphore:
             try:
                 _, text = await stream_completion(client, plan.target, index, plan.prompts.messages(index))
             except RequestFailed:
-                text = ""  # a grader is told that there was no answer
+                text = ""  # the grader scores the missing answer
             return {**plan.prompts.lines[index], "index": index, "answer": text}
 
-    graded = await asyncio.gather(*(answer(index) for index in range(len(plan.prompts.lines))))
-    scores = await asyncio.to_thread(grader.grade, plan.grader, graded)
+    answers = await asyncio.gather(*(answer(index) for index in range(len(plan.prompts.lines))))
+    scores = await asyncio.to_thread(grader.grade, plan.grader, answers)
     write_json(path, {"scores": list(scores)})
     return scores
 
 
 def assemble_result(
-    plan: BenchmarkPlan, source: EnergySource, machine: dict[str, Any], done: Sequence[MeasuredPoint], scores: tuple[float, ...]
+    plan: BenchmarkPlan,
+    source: EnergySource,
+    machine: dict[str, Any],
+    points_done: Sequence[MeasuredPoint],
+    scores: tuple[float, ...],
 ) -> BenchmarkResult:
-    """The result of all points: each with the mix of its prompts, which needs the lengths of all of them."""
-    mean_length = steady_state.mean_lengths(each.drawn for each in done)
+    """The result of all points, each with the mix of its prompts, which depends on the answer lengths of all points."""
+    mean_length = steady_state.mean_lengths(measured.drawn for measured in points_done)
     points = tuple(
-        each.point
-        if each.point.steady is None
-        else replace(each.point, steady=replace(each.point.steady, mix=steady_state.prompt_mix(each.drawn, mean_length)))
-        for each in done
+        measured.point
+        if measured.point.steady is None
+        else replace(
+            measured.point, steady=replace(measured.point.steady, mix=steady_state.prompt_mix(measured.drawn, mean_length))
+        )
+        for measured in points_done
     )
     target = plan.target
     conditions = Conditions(
@@ -334,6 +349,6 @@ def assemble_result(
         plan.least_updates,
         source.kind,
     )
-    made_us = max(each.point.energy.begin_us + round(each.point.energy.seconds * US_PER_S) for each in done)
+    made_us = max(measured.point.energy.begin_us + round(measured.point.energy.seconds * US_PER_S) for measured in points_done)
     program = f"footprint {VERSION}"
     return BenchmarkResult(made_us, program, plan.demonstration, conditions, points, scores, plan.grader)

@@ -1,1 +1,1 @@
-"""Calendar of an organisation: named periods, ranges of its time zone, and the ranges that roll-ups are stored by."""
+"""Calendar of an organisation: named periods, ranges in its time zone, and the ranges of stored roll-ups."""

@@ -1,4 +1,4 @@
-"""This file knows the periods that have a name: 2026, 2026-Q3, 2026-07, cut in the organisation's zone."""
+"""Named calendar periods: 2026, 2026-Q3, 2026-07, with bounds in an organisation's time zone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MONTHS_PER_PERIOD = {"month": 1, "quarter": 3, "year": 12}
 
 
 class BadPeriod(FootprintError):
-    """A text that names no period."""
+    """A text that is not the name of a period."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -23,7 +23,7 @@ class Period:
     """A calendar month, quarter or year; ordered by its first month."""
 
     year: int
-    month: int  # the first
+    month: int  # first month, 1 to 12
     length: int  # months: 1, 3 or 12
 
     def __str__(self) -> str:
@@ -33,48 +33,48 @@ class Period:
             return f"{self.year:04}-Q{(self.month + 2) // 3}"
         return f"{self.year:04}-{self.month:02}"
 
-    def shifted(self, by: int) -> Period:
-        """The period as long, so many of its kind later (or earlier)."""
-        months = self.year * 12 + self.month - 1 + by * self.length
+    def shifted(self, count: int) -> Period:
+        """Period of the same length, ``count`` periods later (earlier if negative)."""
+        months = self.year * 12 + self.month - 1 + count * self.length
         return Period(months // 12, months % 12 + 1, self.length)
 
-    def since(self, earlier: Period) -> int:
-        """How many of its length it comes after another."""
+    def periods_since(self, earlier: Period) -> int:
+        """Number of periods of this length from an earlier one to this one."""
         return ((self.year - earlier.year) * 12 + self.month - earlier.month) // self.length
 
     def year_before(self) -> Period:
-        """The same period of the year before."""
+        """Same period of the previous year."""
         return Period(self.year - 1, self.month, self.length)
 
-    def parts(self, length: int) -> tuple[Period, ...]:
-        """The periods of ``length`` months that it is made of."""
+    def split(self, length: int) -> tuple[Period, ...]:
+        """Split into periods of ``length`` months."""
         return tuple(Period(self.year, self.month + offset, length) for offset in range(0, self.length, length))
 
     def bounds_us(self, zone: ZoneInfo) -> tuple[int, int]:
-        """[start, end) in µs, cut at midnights of the zone."""
+        """Start and end [µs], half-open, at midnight in the zone."""
         following = self.shifted(1)
         return _midnight(self.year, self.month, zone), _midnight(following.year, following.month, zone)
 
 
 def parse_period(text: str) -> Period:
-    """The period of a name.
+    """Parse the name of a period.
 
     Raises
     ------
     BadPeriod
-        If it is not one.
+        If the text is not one.
     """
-    found = _NAME.fullmatch(text.strip())
-    if not found or not 1 <= int(found[1]) < 9999:
+    match = _NAME.fullmatch(text.strip())
+    if not match or not 1 <= int(match[1]) < 9999:
         raise BadPeriod(f"period {text!r} must be written 2026, 2026-Q3 or 2026-07")
-    year, quarter, month = int(found[1]), found[2], found[3]
+    year, quarter, month = int(match[1]), match[2], match[3]
     if quarter:
         return Period(year, 3 * int(quarter) - 2, 3)
     return Period(year, int(month), 1) if month else Period(year, 1, 12)
 
 
 def period_at(instant_us: int, zone: ZoneInfo, length: int = 3) -> Period:
-    """The period of ``length`` months that an instant lies in."""
+    """Period of ``length`` months that contains an instant."""
     local = to_datetime(instant_us).astimezone(zone)
     return Period(local.year, (local.month - 1) // length * length + 1, length)
 

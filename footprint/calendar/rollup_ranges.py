@@ -1,4 +1,4 @@
-"""This file cuts a stretch of time into whole months, whole days and what is left at its ends, by the midnights of a zone."""
+"""Roll-up ranges: a range of time split into whole months, whole days and the remaining slots, by the midnights of a zone."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from zoneinfo import ZoneInfo
 from footprint.core.timestamps import from_datetime, to_datetime
 from footprint.core.units import US_PER_S
 
-SLOTS, DAYS, MONTHS = 0, 1, 2  # what a stretch is made of
+SLOTS, DAYS, MONTHS = 0, 1, 2  # what a range consists of
 _QUARTER_S = 900
-_FIRST, _LAST = datetime.date(2015, 1, 1), datetime.date(2045, 1, 1)  # over these a zone's midnights are its identity
+_FIRST, _LAST = datetime.date(2015, 1, 1), datetime.date(2045, 1, 1)  # the midnights of these years identify the rules of a zone
 
 
 @dataclass(frozen=True, slots=True)
 class RollupRange:
-    """Whole slots, days or months in [first, last), in seconds."""
+    """Whole slots, days or months in [first, last) [s]."""
 
     kind: int
     first: int
@@ -28,41 +28,41 @@ class RollupRange:
 
 @lru_cache(maxsize=100_000)
 def midnight_s(zone: ZoneInfo, day: int) -> int:
-    """The instant [s] at which a day of the zone begins; ``day`` as ``date.toordinal`` counts."""
+    """Instant [s] at which a day starts in the zone; ``day`` is a proleptic ordinal, as of ``date.toordinal``."""
     date = datetime.date.fromordinal(day)
     return from_datetime(datetime.datetime(date.year, date.month, date.day, tzinfo=zone)) // US_PER_S
 
 
 @lru_cache(maxsize=2_000)
 def clock_hours(zone: ZoneInfo, day: int) -> dict[int, tuple[int, int]]:
-    """[first, last) in seconds of each hour of the clock on a day; one that the clock shows twice lasts longer."""
-    found: dict[int, tuple[int, int]] = {}
+    """Start and end [s] of each clock hour of a day, by hour; an hour that the clock repeats is longer."""
+    hours: dict[int, tuple[int, int]] = {}
     start, end = midnight_s(zone, day), midnight_s(zone, day + 1)
-    for at in range(start, end, _QUARTER_S):
-        hour = to_datetime(at * US_PER_S).astimezone(zone).hour
-        found[hour] = min(found.get(hour, (at, at))[0], at), at + _QUARTER_S
-    return found
+    for instant_s in range(start, end, _QUARTER_S):
+        hour = to_datetime(instant_s * US_PER_S).astimezone(zone).hour
+        hours[hour] = min(hours.get(hour, (instant_s, instant_s))[0], instant_s), instant_s + _QUARTER_S
+    return hours
 
 
 def local_day(zone: ZoneInfo, instant_s: int) -> int:
-    """The day of the zone that an instant lies in."""
+    """Day of the zone that contains an instant [s]."""
     return to_datetime(instant_s * US_PER_S).astimezone(zone).date().toordinal()
 
 
-def days_touched(zone: ZoneInfo, first: int, last: int) -> list[int]:
-    """Days of the zone that [first, last) [s] touches."""
+def overlapping_days(zone: ZoneInfo, first: int, last: int) -> list[int]:
+    """Days of the zone that overlap [first, last) [s]."""
     return list(range(local_day(zone, first), local_day(zone, last - 1) + 1))
 
 
 def month_bounds(day: int) -> tuple[int, int]:
-    """The first day of a day's month, and of the month after it."""
+    """First day of the month of a day, and first day of the next month."""
     date = datetime.date.fromordinal(day)
     following = date.replace(day=1) + datetime.timedelta(days=32)
     return date.replace(day=1).toordinal(), following.replace(day=1).toordinal()
 
 
 def split_range(zone: ZoneInfo | None, first: int, last: int) -> Iterator[RollupRange]:
-    """[first, last) in seconds as the fewest stretches, in order; without a zone all of it is slots."""
+    """Split [first, last) [s] into the fewest ranges, in order; without a zone, into slots only."""
     if first >= last:
         return
     begin, end = (0, 0) if zone is None else _whole_days(zone, first, last)
@@ -97,7 +97,7 @@ def _whole_months(begin: int, end: int) -> tuple[int, int]:
 
 @cache
 def zone_fingerprint(zone: ZoneInfo) -> str:
-    """What sums by day rest on: the zone's name, and a digest of its midnights, which rules of summer time may move."""
+    """Name of a zone with a digest of its midnights: changes if the daylight-saving rules of the zone change."""
     days = range(_FIRST.toordinal(), _LAST.toordinal())
-    said = ",".join(str(midnight_s(zone, day)) for day in days)
-    return f"{zone.key} {hashlib.blake2b(said.encode(), digest_size=8).hexdigest()}"
+    midnights = ",".join(str(midnight_s(zone, day)) for day in days)
+    return f"{zone.key} {hashlib.blake2b(midnights.encode(), digest_size=8).hexdigest()}"

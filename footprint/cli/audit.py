@@ -39,7 +39,7 @@ def balance(
     By host: meters = services + idle + unattributed, wall = parts + unseen, with the uplift to declare. Exits with 6 where a
     balance does not close.
     """
-    from footprint.aggregation.wall_balance import balances
+    from footprint.aggregation.wall_balance import wall_balances
     from footprint.ledger.ledger_view import LedgerView
     from footprint.queries.energy_balance import COLUMNS, energy_balance
 
@@ -52,7 +52,7 @@ def balance(
         extent = view.extent_us()
         if extent is not None:
             start, end = (bound if bound is not None else edge for bound, edge in zip(bounds, extent, strict=True))
-            for host, wall in balances(view, facts.window_s * US_PER_S, start, end):
+            for host, wall in wall_balances(view, facts.window_s * US_PER_S, start, end):
                 uplift = wall.uplift
                 uplifts[host] = {
                     "wall_kwh": kwh_from_uj(int(wall.wall_uj.sum())),

@@ -44,9 +44,9 @@ def scores(
 
     SCI per request and per 1,000 output tokens, energy per request.
     """
-    from footprint.impact.indicators import SCORES
+    from footprint.impact.indicators import INDICATORS
 
-    return _scored(SCORES, group, every, (from_, to), where, language, config, form, output)
+    return _scored(INDICATORS, group, every, (from_, to), where, language, config, form, output)
 
 
 def inventory(

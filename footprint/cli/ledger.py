@@ -131,7 +131,7 @@ def erase(
     instant = parse_bound("before", f"{before}T00:00:00Z" if len(before) == len("2026-01-01") else before, facts.timezone)
     if instant is None or instant > now_us():
         raise UsageError("--before must be a date that is past")
-    with store.exclusively("seal", wait=True):
+    with store.exclusive_lock("seal", wait=True):
         erased = erase_requests(store, ObjectStore(facts.sealed_url()), instant // US_PER_DAY, reason, now_us())
     say(f"{erased} sealed parts erased; the chain keeps their sha256")
     return Exit.OK

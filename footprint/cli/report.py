@@ -45,16 +45,16 @@ def build(
 ) -> int:
     """Build the draft of an edition into a folder; nothing is published."""
     from footprint.editions.collect import NoData
-    from footprint.editions.publication import draft
-    from footprint.editions.render import files_of
+    from footprint.editions.publication import draft_edition
+    from footprint.editions.render import render_files
 
     facts, store = opened(config)
     try:
-        drafted = draft(store, facts, period, now_us())
+        drafted = draft_edition(store, facts, period, now_us())
     except NoData as nothing:
         say(str(nothing))
         return Exit.NO_DATA
-    files = files_of(drafted.edition)
+    files = render_files(drafted.edition)
     for name, raw in sorted(files.items()):
         _write(output / name, raw)
     version, figures = drafted.edition.masthead.version, len(drafted.edition.figures)
@@ -87,8 +87,7 @@ def publish(
     Refused (exit 6) where a check fails.
     """
     from footprint.editions.collect import NoData
-    from footprint.editions.publication import NotPublishable
-    from footprint.editions.publication import publish as publish_edition
+    from footprint.editions.publication import NotPublishable, publish_edition
 
     facts, store = opened(config)
     try:
@@ -128,7 +127,7 @@ def list_(config: ConfigOption = None, form: FormatOption = Format.table, output
 def calendar(config: ConfigOption = None, form: FormatOption = Format.table, output: OutputOption = None) -> int:
     """List announced and actual release dates."""
     from footprint.editions.release_calendar import COLUMNS
-    from footprint.editions.release_calendar import calendar as release_calendar
+    from footprint.editions.release_calendar import release_rows as release_calendar
     from footprint.editions.repository import published_editions
 
     facts, store = opened(config)
@@ -155,7 +154,7 @@ def show(
 
 def figure_rows(edition: Any, language: str) -> list[dict[str, Any]]:
     """Figures as rows; labels and ``shown`` (as pages write it) in a language."""
-    from footprint.editions.figure_format import shown
+    from footprint.editions.figure_format import format_figure
 
     return [
         {
@@ -175,7 +174,7 @@ def figure_rows(edition: Any, language: str) -> list[dict[str, Any]]:
             "flags": "+".join(figure.flags),
             "method_version": figure.method_version,
             "factor_version": figure.factor_version,
-            "shown": shown(figure, language).full,
+            "shown": format_figure(figure, language).full,
         }
         for figure in edition.figures
     ]
@@ -190,13 +189,13 @@ def diff(
     output: OutputOption = None,
 ) -> int:
     """Show the figures that differ between two versions, and the causes."""
-    from footprint.editions.diff import COLUMNS, differences, rows_of
+    from footprint.editions.diff import COLUMNS, compare_with_published, difference_rows
     from footprint.editions.repository import published_edition
     from footprint.editions.serialization import from_json
 
     _, store = opened(config)
     old, new = published_edition(store, before), published_edition(store, after)
-    emit(list(COLUMNS), rows_of(differences(old, from_json(new.report), new.figures)), form, output)
+    emit(list(COLUMNS), difference_rows(compare_with_published(old, from_json(new.report), new.figures)), form, output)
     for change in new.context.changes:
         grams = "unknown" if change.co2e_g is None else f"{change.co2e_g:+.6g} gCO2e"
         say(f"{change.cause}: {change.energy_kwh:+.6g} kWh, {grams}")
@@ -230,7 +229,7 @@ def exclusions(
 ) -> int:
     """List what the figures of a period exclude: unread devices, hosted models, out of boundary."""
     from footprint.editions.audit_sample import EXCLUSION_COLUMNS
-    from footprint.editions.audit_sample import exclusions as exclusion_rows
+    from footprint.editions.audit_sample import list_exclusions as exclusion_rows
 
     facts, store = opened(config)
     emit(list(EXCLUSION_COLUMNS), exclusion_rows(store, facts, edition.partition(".v")[0], now_us()), form, output)
@@ -248,7 +247,7 @@ def sample(
 ) -> int:
     """Draw figures of a published edition at random, with the command that checks each."""
     from footprint.editions.audit_sample import SAMPLE_COLUMNS
-    from footprint.editions.audit_sample import sample as draw_sample
+    from footprint.editions.audit_sample import sample_figures as draw_sample
     from footprint.editions.repository import published_edition
     from footprint.editions.serialization import from_json
 

@@ -42,14 +42,14 @@ def trace(
     at = _day(day) if day else None
     facts, store = opened(config)
     try:
-        traced = provenance.find(store, facts, figure, now_us(), edition)
+        traced = provenance.find_figure(store, facts, figure, now_us(), edition)
     except NoData as nothing:
         say(str(nothing))
         return Exit.NO_DATA
     recomputed = None
     if verify:
-        recomputed = provenance.difference(traced.figure, provenance.recomputed(store, facts, traced, now_us()))
-    levels = provenance.follow(store, facts, traced, now_us(), language=language, host=host, device=device, day=at)
+        recomputed = provenance.describe_difference(traced.figure, provenance.recompute(store, facts, traced, now_us()))
+    levels = provenance.trace_figure(store, facts, traced, now_us(), language=language, host=host, device=device, day=at)
     if level:
         chosen = next((candidate for candidate in levels if candidate.name == level), None)
         if chosen is None:

@@ -1,10 +1,7 @@
-"""The configuration: ``footprint.toml`` read, checked and turned into frozen facts.
+"""Configuration: ``footprint.toml``, validated and turned into frozen facts.
 
-facts.py     what the rest of the program sees
-document.py  TOML text, environment overrides, and the line of each key
-reading.py   document -> facts, refusing what cannot be right with file, line and remedy
-objectives.py, notify.py   budgets and targets; to whom the service writes
-access.py    who may see what: sign-in, roles
+``loader`` reads the file, ``models`` holds the facts, ``toml_document`` the text with the line of each key. Each other
+module is one section of the file. Errors name file, line and remedy.
 """
 
 from footprint.config.loader import find_config, load_config, parse_config

@@ -1,4 +1,4 @@
-"""This file reads [access]: who may see what, by a sign-in of one's own (OpenID Connect) or by the word of a trusted proxy."""
+"""``[access]``: roles, and authentication by OpenID Connect or by the header of a trusted proxy."""
 
 from __future__ import annotations
 
@@ -31,51 +31,54 @@ KEYS = {
 MODES = ("open", "public", "header", "oidc")
 ROLES = ("public", "committee", "officer", "engineer", "administrator")  # a test holds them against footprint.access.roles
 LOOPBACK = ("localhost", "::1")
-MAX_HOURS = 24
+MAX_SESSION_HOURS = 24
 
 
 @dataclass(frozen=True, slots=True)
 class AccessRules:
-    """``mode`` empty: open on the loopback, else only what is public. ``roles`` holds (group, role), the highest role wins."""
+    """Access control. ``roles`` holds pairs (group, role); the highest role of a user counts.
+
+    If ``mode`` is empty, a server on the loopback address is open, and any other serves only public pages.
+    """
 
     mode: str = ""
     roles: tuple[tuple[str, str], ...] = ()
     default_role: str = "public"
     groups_header: str = "X-Forwarded-Groups"
-    trusted: tuple[str, ...] = field(default=())  # networks of proxies whose header is believed
+    trusted: tuple[str, ...] = field(default=())  # networks of the proxies whose header is trusted
     issuer: str = ""
     client_id: str = ""
     client_secret_file: str = ""
     groups_claim: str = "groups"
     scope: str = "openid"
-    address: str = ""  # under which readers reach the service, without a slash at its end
+    address: str = ""  # public URL of the service, without trailing slash
     session_hours: int = 8
     session_key_file: str = "session.key"
     log_days: int = 365
-    sign_in: str = ""  # mode "header": where the proxy signs readers in, such as /oauth2/sign_in; empty shows no link
+    sign_in: str = ""  # mode "header": sign-in page of the proxy, such as /oauth2/sign_in; empty: no link
 
     @property
     def secure(self) -> bool:
-        """Whether readers come by https."""
+        """Whether the public address is https."""
         return self.address.startswith("https://")
 
 
 def is_loopback(bind: str) -> bool:
-    """Whether a server bound there is reached from its own machine only."""
+    """Whether an address is reachable from its own machine only."""
     return bind in LOOPBACK or bind.startswith("127.")
 
 
 def read_access(document: Document, path: Path | None) -> AccessRules:
-    """The [access] section.
+    """Read the [access] section.
 
     Raises
     ------
     ConfigError
-        If it cannot be right, or would let in whom it should not.
+        If it is invalid, or would let in the wrong people.
     """
     reader = _AccessReader(document)
-    mode = reader.one_of("mode", MODES, "") if "mode" in reader.given else ""
-    if reader.given and not mode:
+    mode = reader.one_of("mode", MODES, "") if "mode" in reader.section else ""
+    if reader.section and not mode:
         raise document.error(f"access needs its mode: one of {', '.join(MODES)}", TABLE)
     rules = AccessRules(
         mode,
@@ -85,13 +88,13 @@ def read_access(document: Document, path: Path | None) -> AccessRules:
         reader.networks(),
         reader.text("issuer").rstrip("/"),
         reader.text("client_id"),
-        _beside(reader.text("client_secret_file"), path),
+        _resolve_path(reader.text("client_secret_file"), path),
         reader.text("groups_claim", "groups"),
         reader.text("scope", "openid"),
         reader.text("address").rstrip("/"),
-        reader.whole("session_hours", 8, MAX_HOURS),
-        _beside(reader.text("session_key_file", "session.key"), path),
-        reader.whole("log_days", 365, 3 * 365),
+        reader.integer("session_hours", 8, MAX_SESSION_HOURS),
+        _resolve_path(reader.text("session_key_file", "session.key"), path),
+        reader.integer("log_days", 365, 3 * 365),
         reader.text("sign_in"),
     )
     if rules.sign_in and (mode != "header" or not rules.sign_in.startswith(("/", "https://")) or rules.sign_in.startswith("//")):
@@ -109,7 +112,7 @@ def read_access(document: Document, path: Path | None) -> AccessRules:
             "mode",
         )
     if mode == "oidc":
-        _complete(document, rules)
+        _check_oidc(document, rules)
     if mode in ("header", "oidc") and not rules.roles and rules.default_role == "public":
         raise document.error(
             'nobody would be more than public; add roles = { officer = ["group"], … } or a default_role', TABLE, 0, "mode"
@@ -117,7 +120,7 @@ def read_access(document: Document, path: Path | None) -> AccessRules:
     return rules
 
 
-def _complete(document: Document, rules: AccessRules) -> None:
+def _check_oidc(document: Document, rules: AccessRules) -> None:
     for key in ("issuer", "client_id", "client_secret_file", "address"):
         if not getattr(rules, key):
             raise document.error(f'mode "oidc" needs {key}', TABLE, 0, "mode")
@@ -138,10 +141,10 @@ def _complete(document: Document, rules: AccessRules) -> None:
 class _AccessReader:
     def __init__(self, document: Document) -> None:
         self.document = document
-        self.given: dict[str, Any] = document.data.get(TABLE, {})
+        self.section: dict[str, Any] = document.data.get(TABLE, {})
 
     def text(self, key: str, default: str = "") -> str:
-        value = self.given.get(key, default)
+        value = self.section.get(key, default)
         if not isinstance(value, str):
             raise self.document.error(f"{key} must be a text in quotes", TABLE, 0, key)
         return value
@@ -152,36 +155,36 @@ class _AccessReader:
             raise self.document.error(f"{key} is {value!r}; it must be one of {', '.join(allowed)}", TABLE, 0, key)
         return value
 
-    def whole(self, key: str, default: int, most: int) -> int:
-        value = self.given.get(key, default)
-        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
-            raise self.document.error(f"{key} must be a whole number from 1 to {most}", TABLE, 0, key)
+    def integer(self, key: str, default: int, maximum: int) -> int:
+        value = self.section.get(key, default)
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= maximum:
+            raise self.document.error(f"{key} must be a whole number from 1 to {maximum}", TABLE, 0, key)
         return value
 
     def roles(self) -> tuple[tuple[str, str], ...]:
-        given = self.given.get("roles", {})
-        if not isinstance(given, dict) or not all(_texts(groups) for groups in given.values()):
+        roles = self.section.get("roles", {})
+        if not isinstance(roles, dict) or not all(_is_text_list(groups) for groups in roles.values()):
             raise self.document.error('roles must be written { officer = ["group"], … }', TABLE, 0, "roles")
-        unknown = sorted(set(given) - set(ROLES))
+        unknown = sorted(set(roles) - set(ROLES))
         if unknown:
             raise self.document.error(f"no role {unknown[0]!r}; there are {', '.join(ROLES)}", TABLE, 0, "roles")
-        return tuple((group, role) for role, groups in given.items() for group in groups)
+        return tuple((group, role) for role, groups in roles.items() for group in groups)
 
     def networks(self) -> tuple[str, ...]:
-        given = self.given.get("trusted", [])
+        networks = self.section.get("trusted", [])
         try:
-            if not _texts(given):
+            if not _is_text_list(networks):
                 raise ValueError("not a list of texts")
-            return tuple(str(ipaddress.ip_network(each)) for each in given)
+            return tuple(str(ipaddress.ip_network(network)) for network in networks)
         except ValueError as bad:
             raise self.document.error(
                 f'trusted must be a list of addresses or networks such as ["10.0.0.0/8"]: {bad}', TABLE, 0, "trusted"
             ) from None
 
 
-def _texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(each, str) and each for each in value)
+def _is_text_list(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) and text for text in value)
 
 
-def _beside(text: str, path: Path | None) -> str:
+def _resolve_path(text: str, path: Path | None) -> str:
     return str(path.resolve().parent / text) if text and path is not None else text

@@ -1,4 +1,4 @@
-"""This file reads ``[disclosure]``: how many users a cell must have before it is shown to readers who may not see everything."""
+"""``[disclosure]``: thresholds of disclosure control for readers who may not see protected cells."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from footprint.config.toml_document import Document
-from footprint.disclosure.primary_suppression import DOMINANCE, FEWEST_USERS, PROFILES
+from footprint.disclosure.primary_suppression import DOMINANCE, MIN_USERS_FLOOR, PROFILES
 
 TABLE = "disclosure"
 KEYS = {"profile", "min_users", "dominance", "min_teams"}
@@ -14,7 +14,7 @@ KEYS = {"profile", "min_users", "dominance", "min_teams"}
 
 @dataclass(frozen=True, slots=True)
 class DisclosureRules:
-    """Users that a cell must have, the largest share of tokens one of them may have, and teams (0: not asked for)."""
+    """Minimum users of a cell, maximum share of tokens of one user, and minimum teams (0: no rule)."""
 
     profile: str = "default"
     min_users: int = PROFILES["default"]
@@ -23,30 +23,30 @@ class DisclosureRules:
 
 
 def read_disclosure(document: Document) -> DisclosureRules:
-    """The rules that a document declares; ``min_users`` takes over from the profile.
+    """Read the [disclosure] section; ``min_users`` overrides the profile.
 
     Raises
     ------
     ConfigError
-        If they would protect nobody.
+        If the rules would protect nobody.
     """
-    given: dict[str, Any] = document.data.get(TABLE, {})
-    profile = given.get("profile", "default")
+    section: dict[str, Any] = document.data.get(TABLE, {})
+    profile = section.get("profile", "default")
     if profile not in PROFILES:
         raise document.error(f"profile is {profile!r}; it must be one of {', '.join(PROFILES)}", TABLE, 0, "profile")
-    users = given.get("min_users", PROFILES[profile])
-    if not isinstance(users, int) or isinstance(users, bool) or users < FEWEST_USERS:
+    users = section.get("min_users", PROFILES[profile])
+    if not isinstance(users, int) or isinstance(users, bool) or users < MIN_USERS_FLOOR:
         raise document.error(
-            f"min_users is {users!r}; in a cell of fewer than {FEWEST_USERS} users each sees what the others did: "
-            f"set {FEWEST_USERS} or more ({PROFILES['default']} is usual, {PROFILES['strict']} strict)",
+            f"min_users is {users!r}; in a cell of fewer than {MIN_USERS_FLOOR} users each sees what the others did: "
+            f"set {MIN_USERS_FLOOR} or more ({PROFILES['default']} is usual, {PROFILES['strict']} strict)",
             TABLE,
             0,
             "min_users",
         )
-    share = given.get("dominance", DOMINANCE)
+    share = section.get("dominance", DOMINANCE)
     if not isinstance(share, int | float) or isinstance(share, bool) or not 0.5 <= share < 1:
         raise document.error("dominance is the largest share one user may have, from 0.5 to below 1", TABLE, 0, "dominance")
-    teams = given.get("min_teams", 0)
+    teams = section.get("min_teams", 0)
     if not isinstance(teams, int) or isinstance(teams, bool) or teams < 0:
         raise document.error("min_teams must be a whole number of at least 0", TABLE, 0, "min_teams")
     return DisclosureRules(profile, users, float(share), teams)

@@ -1,4 +1,4 @@
-"""This file reads what engineers declare: [[evaluation]], how good a model's answers are, and [[action]], who mends what."""
+"""``[[evaluation]]`` and ``[[action]]``: scores of models, and actions against avoidable energy."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ STATUSES = ("open", "under-way", "done", "declined")
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """How good the answers of a model are, by an evaluation of the organisation's own: a score, of which more is better.
+    """Score of the answers of a model, from an evaluation by the organisation; higher is better.
 
-    ``use_case`` empty: for all of them. ``answers`` is how many were graded, 0 where nobody said.
+    An empty ``use_case`` means all. ``answers`` is the number of graded answers, 0 if unknown.
     """
 
     model: str
@@ -32,7 +32,7 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What is done about energy that served nobody; ``service`` or ``use_case`` empty: of all. ``since`` is an ISO date."""
+    """Action against avoidable energy; an empty ``service`` or ``use_case`` means all. ``since`` is an ISO date."""
 
     cause: str
     owner: str
@@ -43,28 +43,28 @@ class Action:
     text: str = ""
 
     def concerns(self, cause: str, service: str, use_case: str) -> bool:
-        """Whether it is about a row of the register."""
+        """Whether the action applies to a row of the action register."""
         return self.cause == cause and self.service in ("", service) and self.use_case in ("", use_case)
 
 
 def read_evaluations(reader: BlockReader) -> tuple[Evaluation, ...]:
-    """The [[evaluation]] blocks, as written.
+    """Read the [[evaluation]] blocks.
 
     Raises
     ------
     ConfigError
-        If one cannot be right.
+        If a block is invalid.
     """
     return tuple(_evaluation(reader, index, block) for index, block in reader.blocks("evaluation"))
 
 
 def read_actions(reader: BlockReader) -> tuple[Action, ...]:
-    """The [[action]] blocks, as written.
+    """Read the [[action]] blocks.
 
     Raises
     ------
     ConfigError
-        If one cannot be right.
+        If a block is invalid.
     """
     return tuple(_action(reader, index, block) for index, block in reader.blocks("action"))
 
@@ -72,8 +72,8 @@ def read_actions(reader: BlockReader) -> tuple[Action, ...]:
 def _evaluation(reader: BlockReader, index: int, block: dict[str, Any]) -> Evaluation:
     model = reader.name_of("evaluation", index, block, "model")
     score = block.get("score")
-    ends = score if isinstance(score, list) else [score] * 3
-    if len(ends) != 3 or not all(_is_number(each) for each in ends) or sorted(ends) != ends:
+    bounds = score if isinstance(score, list) else [score] * 3
+    if len(bounds) != 3 or not all(_is_number(bound) for bound in bounds) or sorted(bounds) != bounds:
         raise reader.document.error(
             "score must be a number (more is better), or [low, value, high] in that order", "evaluation", index, "score"
         )
@@ -84,26 +84,26 @@ def _evaluation(reader: BlockReader, index: int, block: dict[str, Any]) -> Evalu
     answers = block.get("answers", 0)
     if not isinstance(answers, int) or isinstance(answers, bool) or answers < 0:
         raise reader.document.error("answers must be a whole number: how many were graded", "evaluation", index, "answers")
-    low, value, high = map(float, ends)
+    low, value, high = map(float, bounds)
     return Evaluation(model, Estimate(value, low, high), block["source"], str(block.get("use_case", "")), answers)
 
 
 def _action(reader: BlockReader, index: int, block: dict[str, Any]) -> Action:
-    def refuse(problem: str, key: str) -> Exception:
+    def error(problem: str, key: str) -> Exception:
         return reader.document.error(problem, "action", index, key)
 
     for key, allowed in (("cause", CAUSES), ("status", STATUSES)):
         if block.get(key) not in allowed:
-            raise refuse(f"{key} is {block.get(key)!r}; it must be one of: {'; '.join(allowed)}", key)
+            raise error(f"{key} is {block.get(key)!r}; it must be one of: {'; '.join(allowed)}", key)
     if not isinstance(block.get("owner"), str) or not block["owner"]:
-        raise refuse('owner is missing; a team, not a person: owner = "operations"', "owner")
+        raise error('owner is missing; a team, not a person: owner = "operations"', "owner")
     since = block.get("since", "")
     try:
         since = str(since) and datetime.date.fromisoformat(str(since)).isoformat()
     except ValueError:
-        raise refuse(f'since is {since!r}; it must be a date such as "2026-07-01"', "since") from None
-    told = {key: str(block.get(key, "")) for key in ("service", "use_case", "text")}
-    return Action(block["cause"], block["owner"], block["status"], since=since, **told)
+        raise error(f'since is {since!r}; it must be a date such as "2026-07-01"', "since") from None
+    texts = {key: str(block.get(key, "")) for key in ("service", "use_case", "text")}
+    return Action(block["cause"], block["owner"], block["status"], since=since, **texts)
 
 
 def _is_number(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""This file turns a document into facts, and refuses what cannot be right."""
+"""Configuration loader: a TOML document to validated facts."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ from footprint.core.units import S_PER_HOUR
 from footprint.core.zones import is_zone
 
 CHARTER_STATUSES = ("recommended", "authorised", "under-study", "proscribed")
-KEEP_AT_LEAST = 3  # days: a day may be open, and be asked of by its neighbours
+MIN_KEEP_DAYS = 3  # the current day may be incomplete, and attribution reads the days around it
 PUE_CATEGORIES = (1, 2, 3)
 IDLE_POLICIES = ("by-use", "by-reservation", "equal")
 _DATES = {"since", "until"}
-LIVE_SOURCES = {"eco2mix", "electricity-maps", "neso", "watttime-marginal"}  # a test holds them against footprint.ledger.sources
+LIVE_SOURCES = {"eco2mix", "electricity-maps", "neso", "watttime-marginal"}  # a test compares them with footprint.ledger.sources
 _EMBODIED = {"server_kgco2e", "accelerator_kgco2e", "lifetime_years", "in_service"}
 
-# Every key that a configuration may hold; a key that is not here is refused, for a misspelt
-# "pue" that silently became the default would be a wrong figure.
+# All valid keys. Any other is refused: a misspelt "pue" that silently became the default would
+# make figures wrong.
 SECTIONS: dict[str, set[str]] = {
     "organisation": {"name", "timezone", "zone", "demo"},
     "store": {"url", "sealed", "seal_after_days", "keep_days", "signing_key"},
@@ -107,45 +107,45 @@ BLOCKS: dict[str, set[str]] = {
 }
 
 
-def find_config(given: str | None = None) -> Path | None:
-    """The file that a command uses: the one given, else here, the user's, the machine's; None if there is none.
+def find_config(filename: str | None = None) -> Path | None:
+    """Find the configuration file: the given one, else of this folder, the user or the machine; None if there is none.
 
     Raises
     ------
     ConfigError
-        If the file given does not exist.
+        If the given file does not exist.
     """
-    if given:
-        path = Path(given)
+    if filename:
+        path = Path(filename)
         if not path.is_file():
             raise ConfigError(f"{path}: no such file; `footprint init` writes one")
         return path
     home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
     for path in (Path("footprint.toml"), Path(home) / "footprint" / "footprint.toml", Path("/etc/footprint/footprint.toml")):
-        if os.path.isfile(path):  # False too where we may not look
+        if os.path.isfile(path):  # False also without permission to look
             return path
     return None
 
 
-def load_config(given: str | None = None) -> Config:
-    """The configuration of a command, from its file and the environment.
+def load_config(filename: str | None = None) -> Config:
+    """Load the configuration from its file and the environment.
 
     Raises
     ------
     ConfigError
-        If it cannot be right.
+        If it is invalid.
     """
-    path = find_config(given)
+    path = find_config(filename)
     return _config(read_document(path), path)
 
 
 def parse_config(text: str, name: str = "footprint.toml", environ: Mapping[str, str] | None = None) -> Config:
-    """The configuration that a text declares; for tests and notebooks.
+    """Parse the text of a configuration, for tests and notebooks.
 
     Raises
     ------
     ConfigError
-        If it cannot be right.
+        If it is invalid.
     """
     return _config(parse_document(text, name, environ), None)
 
@@ -163,12 +163,12 @@ def _config(document: Document, path: Path | None) -> Config:
         zone=zone,
         demo=bool(organisation.get("demo", False)),
         store_url=_store_url(_text(document, "store", "url", "sqlite:///footprint.db"), path),
-        sealed=_place(_text(document, "store", "sealed", ""), path),
-        seal_after_days=_whole(document, "store", "seal_after_days", 2, 0),
-        keep_days=_whole(document, "store", "keep_days", 62, KEEP_AT_LEAST),
-        signing_key=_place(_text(document, "store", "signing_key", ""), path),
+        sealed=_resolve_path(_text(document, "store", "sealed", ""), path),
+        seal_after_days=_integer(document, "store", "seal_after_days", 2, 0),
+        keep_days=_integer(document, "store", "keep_days", 62, MIN_KEEP_DAYS),
+        signing_key=_resolve_path(_text(document, "store", "signing_key", ""), path),
         fleet_scheduler=_text(document, "fleet", "scheduler", ""),
-        fleet_workers=_whole(document, "fleet", "workers", 1, 1),
+        fleet_workers=_integer(document, "fleet", "workers", 1, 1),
         bind=_text(document, "server", "bind", "127.0.0.1"),
         port=_port(document),
         idle_policy=_one_of(document, "attribution", "idle_policy", IDLE_POLICIES, "by-use"),
@@ -205,17 +205,17 @@ def _config(document: Document, path: Path | None) -> Config:
 
 def _editions(document: Document, path: Path | None) -> EditionRules:
     rules = read_editions(document)
-    return replace(rules, folder=_place(rules.folder, path), decisions=_place(rules.decisions, path))
+    return replace(rules, folder=_resolve_path(rules.folder, path), decisions=_resolve_path(rules.decisions, path))
 
 
 def _live(document: Document) -> tuple[str, ...]:
-    given = document.data.get("factors", {}).get("live", [])
-    if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
+    sources = document.data.get("factors", {}).get("live", [])
+    if not isinstance(sources, list) or not all(isinstance(source, str) for source in sources):
         raise document.error('live must be a list of sources, such as ["eco2mix"]', "factors", 0, "live")
     known = sorted(LIVE_SOURCES)
-    if set(given) - LIVE_SOURCES:
+    if set(sources) - LIVE_SOURCES:
         raise document.error(f"live names a source that is not known; there are {', '.join(known)}", "factors", 0, "live")
-    return tuple(given)
+    return tuple(sources)
 
 
 def _refuse_unknown_keys(document: Document) -> None:
@@ -296,29 +296,29 @@ def _zone(document: Document, zone: Any, table: str, index: int = 0) -> str:
 
 
 def _store_url(url: str, path: Path | None) -> str:
-    """Relative SQLite files are relative to the configuration that names them."""
+    """Store URL, with a relative SQLite path resolved against the folder of the configuration."""
     prefix = "sqlite:///"
     if not url.startswith(prefix) or url.startswith(prefix + "/") or path is None:
         return url
     return f"{prefix}{path.resolve().parent / url.removeprefix(prefix)}"
 
 
-def _place(text: str, path: Path | None) -> str:
-    """A folder or file relative to the configuration that names it; an address stays as it is."""
+def _resolve_path(text: str, path: Path | None) -> str:
+    """Path resolved against the folder of the configuration; a URL is unchanged."""
     if not text or "://" in text or path is None:
         return text
     return str(path.resolve().parent / text)
 
 
-def _whole(document: Document, table: str, key: str, default: int, least: int) -> int:
+def _integer(document: Document, table: str, key: str, default: int, minimum: int) -> int:
     value = document.data.get(table, {}).get(key, default)
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise document.error(f"{key} must be a whole number of at least {least}", table, 0, key)
+    if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
+        raise document.error(f"{key} must be a whole number of at least {minimum}", table, 0, key)
     return value
 
 
 class _ConfigReader:
-    """Reads the repeated blocks; holds what every one of them needs to be understood."""
+    """Reader of the repeated blocks, with the defaults that they share."""
 
     def __init__(self, document: Document, timezone: ZoneInfo, zone: str) -> None:
         self.document = document
@@ -326,11 +326,11 @@ class _ConfigReader:
         self.zone = zone
 
     def blocks(self, table: str) -> Iterable[tuple[int, dict[str, Any]]]:
-        """Blocks of a table with their place."""
+        """Blocks of a table with their index."""
         return enumerate(self.document.data.get(table, []))
 
     def name_of(self, table: str, index: int, block: dict[str, Any], key: str = "name") -> str:
-        """The name of a block, which no bracket may begin."""
+        """Name of a block, which must not start with a bracket."""
         name = block.get(key)
         if not isinstance(name, str) or not name:
             raise self.document.error(f'{table} without {key}; add {key} = "…"', table, index, key)
@@ -377,26 +377,26 @@ class _ConfigReader:
     def _estimate(
         self, table: str, index: int, block: dict[str, Any], key: str, spread: str | None, floor: float
     ) -> Estimate | None:
-        """A number with the declared spread of its kind, or its own [low, value, high]."""
+        """Read an estimate: [low, value, high], or a number with the assumed spread of its kind."""
         value = block.get(key)
         if value is None:
             return None
-        bad = self.document.error(
+        error = self.document.error(
             f"{key} must be a number of at least {floor:g}, or [low, value, high] in that order", table, index, key
         )
         if isinstance(value, list):
             if len(value) != 3 or not all(_is_number(v) for v in value):
-                raise bad
+                raise error
             low, middle, high = map(float, value)
             if not floor <= low <= middle <= high:
-                raise bad
+                raise error
             return Estimate(middle, low, high)
         if not _is_number(value) or value < floor:
-            raise bad
+            raise error
         if spread is None:
             return Estimate.exactly(float(value))
-        around = assumption(spread).scaled(float(value))
-        return Estimate(around.value, max(around.low, floor), around.high)
+        spread_estimate = assumption(spread).scaled(float(value))
+        return Estimate(spread_estimate.value, max(spread_estimate.low, floor), spread_estimate.high)
 
     def _category(self, index: int, block: dict[str, Any]) -> int | None:
         category = block.get("pue_category")
@@ -413,7 +413,7 @@ class _ConfigReader:
         return category
 
     def sites(self) -> tuple[SiteFact, ...]:
-        """The [[site]] blocks, each cut where the next block of its name begins."""
+        """Read the [[site]] blocks."""
         facts = []
         for index, block in self.blocks("site"):
             name = self.name_of("site", index, block)
@@ -441,10 +441,10 @@ class _ConfigReader:
                 until_us=until,
             )
             facts.append((index, fact))
-        return self._in_turn("site", facts)
+        return self._end_at_successor("site", facts)
 
     def hosts(self) -> tuple[HostFact, ...]:
-        """The [[host]] blocks, each cut where the next block of its name begins."""
+        """Read the [[host]] blocks."""
         facts = []
         for index, block in self.blocks("host"):
             uplift = self._estimate("host", index, block, "uplift", "uplift_declared", 1.0)
@@ -459,7 +459,7 @@ class _ConfigReader:
                 until_us=until,
             )
             facts.append((index, fact))
-        return self._in_turn("host", facts)
+        return self._end_at_successor("host", facts)
 
     def _embodied(self, index: int, block: dict[str, Any]) -> dict[str, Any]:
         embodied = block.get("embodied", {})
@@ -481,7 +481,7 @@ class _ConfigReader:
         }
 
     def services(self) -> tuple[ServiceFact, ...]:
-        """The [[service]] blocks, each cut where the next block of its name begins."""
+        """Read the [[service]] blocks, and add this service itself if none declares it."""
         facts = []
         for index, block in self.blocks("service"):
             since, until = self._dates("service", index, block)
@@ -496,15 +496,15 @@ class _ConfigReader:
             facts.append((index, fact))
         own = ServiceFact(OWN_SERVICE, processes=(OWN_SERVICE, f"{OWN_SERVICE}-agent"))
         declared = any(fact.name == OWN_SERVICE for _, fact in facts)
-        return (*self._in_turn("service", facts), *(() if declared else (own,)))
+        return (*self._end_at_successor("service", facts), *(() if declared else (own,)))
 
     def gateways(self) -> tuple[GatewayFact, ...]:
-        """The [[gateway]] blocks; ``log`` is the agent's, which reads it on the gateway's host."""
-        found = []
+        """Read the [[gateway]] blocks, without ``log``, which only the agent on the gateway's host reads."""
+        gateways = []
         for index, block in self.blocks("gateway"):
             if not isinstance(block.get("as"), str):
                 raise self.document.error("as is missing: the field map that reads the log", "gateway", index)
-            found.append(
+            gateways.append(
                 GatewayFact(
                     self.name_of("gateway", index, block),
                     block["as"],
@@ -512,11 +512,11 @@ class _ConfigReader:
                     tuple(self._texts("gateway", index, block, "use_case")),
                 )
             )
-        return tuple(found)
+        return tuple(gateways)
 
     def annotations(self) -> tuple[Annotation, ...]:
-        """The [[annotation]] blocks, in order of time."""
-        found = []
+        """Read the [[annotation]] blocks, sorted by time."""
+        annotations = []
         for index, block in self.blocks("annotation"):
             texts = {key: block[key] for key in ("text", "fr", "en") if key in block}
             if not texts or "at" not in block or not all(isinstance(text, str) and text for text in texts.values()):
@@ -527,13 +527,15 @@ class _ConfigReader:
             until_us = self._date("annotation", index, block, "until", at_us + 1)
             if until_us <= at_us:
                 raise self.document.error("an annotation ends (until) before it begins (at)", "annotation", index, "until")
-            of = {key: str(block.get(key, "")) for key in ("service", "use_case", "host", "model")}
+            scope = {key: str(block.get(key, "")) for key in ("service", "use_case", "host", "model")}
             french = texts.get("fr", texts.get("text", texts.get("en", "")))
-            found.append(Annotation(at_us, french, until_us=until_us, english=texts.get("en", texts.get("text", "")), **of))
-        return tuple(sorted(found, key=lambda each: (each.at_us, each.text)))
+            annotations.append(
+                Annotation(at_us, french, until_us=until_us, english=texts.get("en", texts.get("text", "")), **scope)
+            )
+        return tuple(sorted(annotations, key=lambda annotation: (annotation.at_us, annotation.text)))
 
     def use_cases(self) -> tuple[UseCaseFact, ...]:
-        """The [[use_case]] blocks, each cut where the next block of its name begins."""
+        """Read the [[use_case]] blocks."""
         facts = []
         for index, block in self.blocks("use_case"):
             charter = block.get("charter", "under-study")
@@ -551,14 +553,14 @@ class _ConfigReader:
                 until_us=until,
             )
             facts.append((index, fact))
-        return self._in_turn("use_case", facts)
+        return self._end_at_successor("use_case", facts)
 
-    def _in_turn(self, table: str, facts: list[tuple[int, Any]]) -> tuple[Any, ...]:
-        """A later ``since`` of one name ends the block before it; two that hold at one time are refused."""
+    def _end_at_successor(self, table: str, facts: list[tuple[int, Any]]) -> tuple[Any, ...]:
+        """End each fact where the next of its name starts; refuse two that are valid at one time."""
         ordered = sorted(facts, key=lambda item: (item[1].name, item[1].since_us, item[0]))
         result = []
         for (_, fact), following in zip_longest(ordered, ordered[1:]):
-            kept = fact
+            limited = fact
             if following is not None and following[1].name == fact.name:
                 index, later = following
                 if later.since_us == fact.since_us:
@@ -572,8 +574,8 @@ class _ConfigReader:
                     raise self.document.error(
                         f"{table} {fact.name!r} begins (since) before the block before it ends (until)", table, index, "since"
                     )
-                kept = replace(fact, until_us=min(fact.until_us, later.since_us))
-            result.append(kept)
+                limited = replace(fact, until_us=min(fact.until_us, later.since_us))
+            result.append(limited)
         return tuple(result)
 
     def _texts(self, table: str, index: int, block: dict[str, Any], key: str) -> list[str]:
@@ -583,8 +585,8 @@ class _ConfigReader:
         return value
 
     def placements(self) -> tuple[Placement, ...]:
-        """Devices of the [[service]] and [[placement]] blocks; overlaps above a whole device are refused."""
-        found: list[tuple[str, int, Placement]] = []
+        """Read devices of the [[service]] and [[placement]] blocks; refuse overlaps that exceed a whole device."""
+        placements: list[tuple[str, int, Placement]] = []
         for table, name_key in (("service", "name"), ("placement", "service")):
             for index, block in self.blocks(table):
                 service = self.name_of(table, index, block, name_key)
@@ -596,9 +598,9 @@ class _ConfigReader:
                             f"device {device!r} must be written host/device, such as inf-01/gpu:0", table, index, "devices"
                         )
                     share = self._share(index, block) if table == "placement" else 1.0
-                    found.append((table, index, Placement(service, host, local, share, since, until)))
-        self._refuse_overlaps(found)
-        return tuple(placement for _, _, placement in found)
+                    placements.append((table, index, Placement(service, host, local, share, since, until)))
+        self._refuse_overlaps(placements)
+        return tuple(placement for _, _, placement in placements)
 
     def _share(self, index: int, block: dict[str, Any]) -> float:
         share = block.get("share", 1.0)
@@ -606,18 +608,18 @@ class _ConfigReader:
             raise self.document.error("share must be above 0 and at most 1", "placement", index, "share")
         return float(share)
 
-    def _refuse_overlaps(self, found: list[tuple[str, int, Placement]]) -> None:
-        for position, (table, index, placement) in enumerate(found):
-            together = [
+    def _refuse_overlaps(self, placements: list[tuple[str, int, Placement]]) -> None:
+        for position, (table, index, placement) in enumerate(placements):
+            overlapping = [
                 other
-                for _, _, other in found[:position]
+                for _, _, other in placements[:position]
                 if (other.host, other.device) == (placement.host, placement.device)
                 and other.since_us < placement.until_us
                 and placement.since_us < other.until_us
             ]
-            total = placement.share + _peak_share(together, placement)
+            total = placement.share + _peak_share(overlapping, placement)
             if total > 1 + 1e-9:
-                names = ", ".join(sorted({placement.service, *(other.service for other in together)}))
+                names = ", ".join(sorted({placement.service, *(other.service for other in overlapping)}))
                 raise self.document.error(
                     f"device {placement.host}/{placement.device} is placed {total:g} times over at one time "
                     f"({names}); give dates (since, until) or shares that sum to at most 1",
@@ -628,13 +630,10 @@ class _ConfigReader:
 
 
 def _peak_share(others: list[Placement], placement: Placement) -> float:
-    """Largest sum of shares that other placements reach at one instant within a placement."""
+    """Largest sum of shares of other placements at one instant within a placement."""
     instants = [max(other.since_us, placement.since_us) for other in others]
     return max((sum(o.share for o in others if o.since_us <= instant < o.until_us) for instant in instants), default=0.0)
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-__all__ = ["ConfigError", "find_config", "load_config", "parse_config"]

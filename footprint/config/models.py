@@ -1,6 +1,6 @@
-"""This file holds what is declared: sites, hosts, services, placements and use cases, each with its dates.
+"""Declared facts: sites, hosts, services, placements and use cases, and the whole configuration.
 
-Facts are frozen, and every one is valid over a half-open span of time ``[since_us, until_us)``.
+Facts are frozen. Each is valid over a half-open range of time ``[since_us, until_us)``.
 """
 
 from __future__ import annotations
@@ -21,23 +21,28 @@ from footprint.config.objectives import Objective
 from footprint.core.assumptions import assumption
 from footprint.core.estimate import Estimate
 from footprint.core.log_formats import FieldMap, load_map
+from footprint.core.stored_forms import canonical, stored_as
 
 ALWAYS = -(2**62)
 FOREVER_US = 2**62
-ASSUMED_SITE = "(undeclared)"  # the site of a host that names none
-OWN_SERVICE = "footprint"  # this service, which measures itself first
-UNDECLARED = "(undeclared)"  # the charter status of a use case that nobody decided on
+ASSUMED_SITE = "(undeclared)"  # site of a host that declares none
+OWN_SERVICE = "footprint"  # this service itself, which is measured too
+UNDECLARED = "(undeclared)"  # charter status of a use case without a decision
 
 
+@stored_as(
+    "SiteFact",
+    "name zone pue pue_assumed pue_category pue_evidence wue_l_per_kwh market_factor_g_per_kwh market_evidence since_us until_us",
+)
 @dataclass(frozen=True, slots=True)
 class SiteFact:
-    """A building: its grid zone, its PUE and what it uses of water."""
+    """A building: its grid zone, PUE and water use."""
 
     name: str
     zone: str
     pue: Estimate
     pue_assumed: bool = False
-    pue_category: int | None = None  # of ISO/IEC 30134-2: where IT energy is metered, 1 UPS, 2 PDU, 3 equipment
+    pue_category: int | None = None  # ISO/IEC 30134-2: IT energy metered at 1 the UPS, 2 the PDU, 3 the equipment
     pue_evidence: str = ""
     wue_l_per_kwh: Estimate | None = None
     market_factor_g_per_kwh: float | None = None
@@ -46,9 +51,14 @@ class SiteFact:
     until_us: int = FOREVER_US
 
 
+@stored_as(
+    "HostFact",
+    "name site uplift uplift_assumed server_embodied_kgco2e lifetime_years in_service_us accelerator_embodied_kgco2e "
+    "since_us until_us",
+)
 @dataclass(frozen=True, slots=True)
 class HostFact:
-    """An inference server: where it stands, its wall power over the sum of its sensors, and what it took to make it."""
+    """An inference server: its site, embodied emissions, and uplift (wall power over the sum of its sensors)."""
 
     name: str
     site: str
@@ -62,11 +72,12 @@ class HostFact:
     until_us: int = FOREVER_US
 
 
+@stored_as("ServiceFact", "name model processes modelled_as since_us until_us")
 @dataclass(frozen=True, slots=True)
 class ServiceFact:
     """A deployed model endpoint; ``processes`` names the process groups that run it.
 
-    ``modelled_as`` is the provider and model of EcoLogits that stand for it where nobody measures it.
+    ``modelled_as`` is the EcoLogits provider and model that estimate a service which is not measured.
     """
 
     name: str
@@ -77,9 +88,10 @@ class ServiceFact:
     until_us: int = FOREVER_US
 
 
+@stored_as("Placement", "service host device share since_us until_us")
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """A service on a device of a host for a time; ``share`` 1.0 is the whole device."""
+    """A service on a device of a host over a range of time; ``share`` 1.0 is the whole device."""
 
     service: str
     host: str
@@ -89,9 +101,10 @@ class Placement:
     until_us: int = FOREVER_US
 
 
+@stored_as("UseCaseFact", "name charter decided owner since_us until_us")
 @dataclass(frozen=True, slots=True)
 class UseCaseFact:
-    """The business purpose of requests, and what the charter decided of it."""
+    """The business purpose of requests, and its status under the charter."""
 
     name: str
     charter: str = UNDECLARED
@@ -103,7 +116,7 @@ class UseCaseFact:
 
 @dataclass(frozen=True, slots=True)
 class GatewayFact:
-    """A gateway's log: which field map reads it, and what takes over from the map's own service and use-case rules."""
+    """Log of a gateway: its field map, and the service and use-case rules that override those of the map."""
 
     name: str
     form: str
@@ -111,15 +124,16 @@ class GatewayFact:
     use_case: tuple[str, ...] = ()
 
 
+@stored_as("Annotation", "at_us text service until_us english use_case host model")
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """What happened and explains a figure: a model upgraded, an incident; of one service, use case, host, model, or of all.
+    """An event that explains figures, such as a model upgrade or an incident, of one service, use case, host or model, or of all.
 
-    It lasts from ``at_us`` until ``until_us``, which is later; what happened at an instant ends a microsecond after it.
+    It lasts from ``at_us`` until ``until_us``; an instantaneous event ends one microsecond after it starts.
     """
 
     at_us: int
-    text: str  # in any language; french and english where both were written
+    text: str  # in any language; the French text if there is an English one too
     service: str = ""
     until_us: int = 0
     english: str = ""
@@ -127,15 +141,15 @@ class Annotation:
     host: str = ""
     model: str = ""
 
-    def words(self, language: str) -> str:
-        """What happened, in the reader's language where it was written in it."""
+    def text_in(self, language: str) -> str:
+        """Text in a language, or in the other one if it was not written in both."""
         return self.english if language == "en" and self.english else self.text
 
     def concerns(self, filters: Iterable[tuple[str, str]]) -> bool:
-        """Whether it explains a view of what these filters leave."""
+        """Whether the event falls within these filters."""
         for name in ("service", "use_case", "host", "model"):
-            mine, asked = getattr(self, name), {value for column, value in filters if column == name}
-            if mine and asked and mine not in asked:
+            own, wanted = getattr(self, name), {value for column, value in filters if column == name}
+            if own and wanted and own not in wanted:
                 return False
         return True
 
@@ -144,7 +158,7 @@ Dated = TypeVar("Dated", SiteFact, HostFact, ServiceFact, UseCaseFact)
 
 
 def fact_at(facts: Iterable[Dated], name: str, instant_us: int) -> Dated | None:
-    """The fact of that name valid at an instant, or None."""
+    """Fact of a name that is valid at an instant, or None."""
     for fact in facts:
         if fact.name == name and fact.since_us <= instant_us < fact.until_us:
             return fact
@@ -153,7 +167,7 @@ def fact_at(facts: Iterable[Dated], name: str, instant_us: int) -> Dated | None:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything that ``footprint.toml`` declares, with the defaults for what it does not."""
+    """Content of ``footprint.toml``, with defaults."""
 
     organisation: str = ""
     timezone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Europe/Paris"))
@@ -161,17 +175,17 @@ class Config:
     store_url: str = "sqlite:///footprint.db"
     sealed: str = ""  # folder or URL of sealed days; empty: beside the store
     seal_after_days: int = 2
-    keep_days: int = 62  # in SQL; what attribution asks of the past is 28
-    signing_key: str = ""  # of minisign, for heads of the chains; no signature without
-    fleet_scheduler: str = ""  # of a Dask cluster
-    fleet_workers: int = 1  # local processes that compute
+    keep_days: int = 62  # in SQL; attribution reads up to 28 days back
+    signing_key: str = ""  # minisign key that signs the heads of the hash chains; empty: no signature
+    fleet_scheduler: str = ""  # address of a Dask scheduler
+    fleet_workers: int = 1  # local processes
     bind: str = "127.0.0.1"
     port: int = 8050
     demo: bool = False
     idle_policy: str = "by-use"
     window_s: int = 300
     electricity: str = "carbon_intensity"
-    live: tuple[str, ...] = ()  # sources of carbon intensity that the server asks by itself; none unless declared
+    live: tuple[str, ...] = ()  # sources of carbon intensity that the server polls
     sites: tuple[SiteFact, ...] = ()
     hosts: tuple[HostFact, ...] = ()
     services: tuple[ServiceFact, ...] = ()
@@ -186,7 +200,7 @@ class Config:
     evaluations: tuple[Evaluation, ...] = ()
     actions: tuple[Action, ...] = ()
     notify: NotificationRules = field(default_factory=NotificationRules)
-    agent: Mapping[str, Any] = field(default_factory=dict)  # as written: the agent itself reads and checks it
+    agent: Mapping[str, Any] = field(default_factory=dict)  # as written: the agent validates it
     path: Path | None = None
 
     def site_at(self, name: str, instant_us: int) -> SiteFact:
@@ -218,16 +232,16 @@ class Config:
         return fact.model if fact else ""
 
     def services_of_model(self, model: str) -> set[str]:
-        """Names of the services declared to serve a model."""
+        """Names of the services declared to run a model."""
         return {service.name for service in self.services if service.model == model}
 
     def field_map(self, name: str) -> FieldMap:
-        """The field map of a declared gateway, of a shipped name, or of a TOML file.
+        """Field map of a declared gateway, a packaged map, or a TOML file.
 
         Raises
         ------
         BadMap
-            If there is none, or it cannot be right.
+            If there is none, or it is invalid.
         """
         for gateway in self.gateways:
             if gateway.name == name:
@@ -235,7 +249,7 @@ class Config:
         return load_map(name)
 
     def sealed_url(self) -> str:
-        """Where sealed days stand."""
+        """Folder or URL of sealed days."""
         if self.sealed:
             return self.sealed
         if self.store_url.startswith("sqlite:///"):
@@ -244,7 +258,7 @@ class Config:
         return str((self.path.resolve().parent if self.path else Path.cwd()) / "footprint.sealed")
 
     def editions_url(self) -> str:
-        """Where published editions stand."""
+        """Folder or URL of published editions."""
         if self.editions.folder:
             return self.editions.folder
         if self.store_url.startswith("sqlite:///"):
@@ -253,15 +267,15 @@ class Config:
         return str((self.path.resolve().parent if self.path else Path.cwd()) / "footprint.editions")
 
     def dated_digest(self, day_us: int, end_us: int) -> str:
-        """The same for configurations whose dated facts say the same of a stretch of time: an edit without a date is none."""
+        """Digest of the dated facts that apply to a range of time; edits of undated facts do not change it."""
         facts: tuple[Any, ...] = (*self.sites, *self.hosts, *self.services, *self.placements, *self.use_cases)
         dated = [fact for fact in facts if fact.since_us != ALWAYS and fact.since_us < end_us and fact.until_us > day_us]
-        # Where a fact ends that holds, another begins or none: its own begin is what an edit moves.
-        said = [replace(fact, until_us=FOREVER_US) for fact in dated]
-        return hashlib.blake2b(repr(said).encode(), digest_size=12).hexdigest()
+        # Ignore ``until``: the end of a fact is implied by the next one.
+        open_ended = [replace(fact, until_us=FOREVER_US) for fact in dated]
+        return hashlib.blake2b(canonical(open_ended).encode(), digest_size=12).hexdigest()
 
     def facts_digest(self) -> str:
-        """The same for configurations under which the same rows come out."""
+        """Digest of all facts that result rows depend on."""
         facts = (
             str(self.timezone),
             self.zone,
@@ -273,10 +287,10 @@ class Config:
             self.placements,
             self.use_cases,
         )
-        return hashlib.blake2b(repr(facts).encode(), digest_size=12).hexdigest()
+        return hashlib.blake2b(canonical(facts).encode(), digest_size=12).hexdigest()
 
     def edges_us(self) -> list[int]:
-        """Instants at which any dated fact begins or ends, sorted."""
+        """Sorted instants [µs] at which a dated fact starts or ends."""
         facts: tuple[Any, ...] = (*self.sites, *self.hosts, *self.services, *self.placements, *self.use_cases)
         edges = {edge for fact in facts for edge in (fact.since_us, fact.until_us)}
         return sorted(edges - {ALWAYS, FOREVER_US})

@@ -1,4 +1,4 @@
-"""This file reads [notify]: to whom the service writes when something is wrong or due, by e-mail or webhook."""
+"""``[notify]``: recipients of alerts, by e-mail or webhook."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LANGUAGES = ("fr", "en")
 
 @dataclass(frozen=True, slots=True)
 class NotificationRules:
-    """Where messages go; nothing is sent unless ``smtp`` or ``webhook`` is declared. Addresses stay in the configuration."""
+    """Channels of notifications; nothing is sent without ``smtp`` or ``webhook``. Addresses are stored nowhere else."""
 
     smtp: str = ""  # host:port
     smtp_user: str = ""
@@ -29,22 +29,22 @@ class NotificationRules:
 
     @property
     def wanted(self) -> bool:
-        """Whether anything is to be sent."""
+        """Whether a channel is declared."""
         return bool(self.smtp or self.webhook)
 
 
 def read_notify(document: Document, path: Path | None) -> NotificationRules:
-    """The [notify] section.
+    """Read the [notify] section.
 
     Raises
     ------
     ConfigError
-        If it cannot be right.
+        If it is invalid.
     """
-    given = document.data.get("notify", {})
+    section = document.data.get("notify", {})
 
     def text(key: str, default: str = "") -> str:
-        value = given.get(key, default)
+        value = section.get(key, default)
         if not isinstance(value, str):
             raise document.error(f"{key} must be a text in quotes", "notify", 0, key)
         return value
@@ -54,17 +54,17 @@ def read_notify(document: Document, path: Path | None) -> NotificationRules:
             raise document.error(f"{key} is {text(key)!r}; it must be one of {', '.join(allowed)}", "notify", 0, key)
         return text(key, default)
 
-    recipients = given.get("recipients", [])
-    if not isinstance(recipients, list) or not all(isinstance(each, str) and "@" in each for each in recipients):
+    recipients = section.get("recipients", [])
+    if not isinstance(recipients, list) or not all(isinstance(address, str) and "@" in address for address in recipients):
         raise document.error("recipients must be a list of addresses with an @", "notify", 0, "recipients")
-    smtp, webhook, after = text("smtp"), text("webhook"), given.get("silent_after_s", 3600)
+    smtp, webhook, silent_after_s = text("smtp"), text("webhook"), section.get("silent_after_s", 3600)
     if smtp and not (smtp.rpartition(":")[0] and smtp.rpartition(":")[2].isdigit()):
         raise document.error('smtp must be written host:port, such as "mail.example.org:587"', "notify", 0, "smtp")
     if smtp and not (text("sender") and recipients):
         raise document.error("smtp needs a sender and recipients", "notify", 0, "smtp")
     if webhook and urlsplit(webhook).scheme not in ("http", "https"):
         raise document.error("webhook must be an address that begins with http:// or https://", "notify", 0, "webhook")
-    if not isinstance(after, int) or isinstance(after, bool) or after < 60:
+    if not isinstance(silent_after_s, int) or isinstance(silent_after_s, bool) or silent_after_s < 60:
         raise document.error("silent_after_s must be a whole number of seconds of at least 60", "notify", 0, "silent_after_s")
     password = text("smtp_password_file")
     if password and path is not None:
@@ -78,5 +78,5 @@ def read_notify(document: Document, path: Path | None) -> NotificationRules:
         tuple(recipients),
         webhook,
         one_of("language", _LANGUAGES, "fr"),
-        after,
+        silent_after_s,
     )

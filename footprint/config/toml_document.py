@@ -1,4 +1,4 @@
-"""This file reads TOML text and the environment, and remembers on which line each key stands."""
+"""TOML document with overrides from the environment and the line of each key."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _KEY = re.compile(r"^\s*([A-Za-z0-9_\-]+)\s*=")
 
 
 class ConfigError(FootprintError):
-    """A configuration that cannot be right, with its file, its line and the remedy."""
+    """An invalid configuration; the message names file, line and remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Parsed TOML, with enough of its text to say where a thing stands."""
+    """Parsed TOML with its text, from which errors find their line."""
 
     data: dict[str, Any]
     text: str
@@ -30,16 +30,16 @@ class Document:
     overridden: frozenset[tuple[str, str]] = frozenset()
 
     def line_of(self, table: str, index: int = 0, key: str = "") -> int:
-        """Line (from 1) of a key in the index-th block of a table; of the block where the key is absent."""
-        seen, inside, block_line = -1, False, 1
+        """Line (from 1) of a key in the index-th block of a table; of the block itself if it lacks the key."""
+        block_index, in_block, block_line = -1, False, 1
         for number, line in enumerate(self.text.splitlines(), 1):
             if header := _HEADER.match(line):
-                inside = False
+                in_block = False
                 if header[2] == table:
-                    seen += 1
-                    if seen == index:
-                        inside, block_line = True, number
-            elif inside and key and (found := _KEY.match(line)) and found[1] == key:
+                    block_index += 1
+                    if block_index == index:
+                        in_block, block_line = True, number
+            elif in_block and key and (key_match := _KEY.match(line)) and key_match[1] == key:
                 return number
         return block_line
 
@@ -55,7 +55,7 @@ def _variable(table: str, key: str) -> str:
 
 
 def parse_document(text: str, name: str, environ: Mapping[str, str] | None = None) -> Document:
-    """TOML text with the overrides ``FOOTPRINT_SECTION__KEY`` of the environment.
+    """Parse TOML text and apply the overrides ``FOOTPRINT_SECTION__KEY`` of the environment.
 
     Raises
     ------
@@ -65,8 +65,8 @@ def parse_document(text: str, name: str, environ: Mapping[str, str] | None = Non
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as bad:
-        where = re.search(r"at line (\d+)", str(bad))
-        raise ConfigError(f"{name}:{where[1] if where else 1}: not valid TOML: {bad}") from None
+        position = re.search(r"at line (\d+)", str(bad))
+        raise ConfigError(f"{name}:{position[1] if position else 1}: not valid TOML: {bad}") from None
     overridden: set[tuple[str, str]] = set()
     for variable, value in (environ or {}).items():
         section, separator, key = variable.removeprefix("FOOTPRINT_").lower().partition("__")
@@ -80,7 +80,7 @@ def parse_document(text: str, name: str, environ: Mapping[str, str] | None = Non
 
 
 def _value(text: str) -> Any:
-    """A TOML value where the text is one (a number, a truth, a list), else the text itself."""
+    """Parse a TOML value such as a number, a boolean or a list; any other text is itself."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -88,7 +88,7 @@ def _value(text: str) -> Any:
 
 
 def read_document(path: Path | None) -> Document:
-    """The document at a path, or an empty one, with the overrides of the environment.
+    """Read the document at a path (None: an empty one) and apply the overrides of the environment.
 
     Raises
     ------

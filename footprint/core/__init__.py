@@ -1,1 +1,1 @@
-"""Core vocabulary: records, timestamps, units and shipped tables. Standard library only, for the agent imports it."""
+"""Core vocabulary: records, timestamps, units and packaged tables. Standard library only, because the agent imports it."""

@@ -1,4 +1,4 @@
-"""This file gives the numbers that the method assumes, each a row of ``data/assumptions.csv`` with its source."""
+"""Assumptions of the method: the rows of ``data/assumptions.csv``, each with bounds and source."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def _rows() -> dict[str, dict[str, str]]:
 
 
 def assumption(name: str) -> Estimate:
-    """The assumed value with its bounds; the unit stands in the row.
+    """Assumed value of a name, with its bounds, in the unit of its row.
 
     Raises
     ------
     FootprintError
-        If no such row is shipped.
+        If the table has no such row.
     """
     row = _rows().get(name)
     if row is None:
@@ -31,5 +31,5 @@ def assumption(name: str) -> Estimate:
 
 
 def assumptions() -> list[dict[str, str]]:
-    """All rows, as shipped, for the pages and reports that cite them."""
+    """All rows of the table, for the pages and reports that cite them."""
     return list(_rows().values())

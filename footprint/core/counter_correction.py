@@ -1,10 +1,11 @@
-"""This file turns samples into corrected cumulative counters; pure arithmetic, no clock, no disk.
+"""Corrected cumulative energy counters from raw sensor samples: wraps, resets, misreadings and gaps.
 
-A raw counter that wraps is unwrapped by its own range. What no device could have drawn in the time,
-or a fall that is no wrap, is doubted until the sample after: if that agrees with the one before, the
-doubted one was misread; if it agrees with the doubted one, the counter was set anew, which opens an
-epoch. A power is integrated by trapezoid; a spacing above the limit is a gap: nothing is added for
-it and ``covered_us`` does not grow. Energy is an exact integer in pJ until it is told in µJ.
+Pure arithmetic, without clock or disk. A raw counter that wraps is unwrapped by its own range. An
+increase that no device could have drawn in the time, or a decrease that is no wrap, makes a sample
+suspect until the next one: if the next sample follows from the one before, the suspect was misread; if
+it follows from the suspect, the counter was reset, which opens a new epoch. Power is integrated by the
+trapezoidal rule. A spacing above the limit is a gap: a power adds nothing for it, and ``covered_us``
+does not grow. Energy is an exact integer [pJ] until it is recorded [µJ].
 """
 
 from __future__ import annotations
@@ -17,19 +18,19 @@ from footprint.core.units import PJ_PER_UJ, US_PER_S
 
 MIN_GAP_US = 5 * US_PER_S
 GAP_PERIODS = 3
-# A counter is refreshed every 10 to 100 ms only, so that two samples may hold that much more time than lies between.
+# A counter is refreshed only every 10 to 100 ms, so the energy between two samples may stem from that much more time.
 REFRESH_US = US_PER_S // 4
-_NO_LIMIT_UW = 5_000 * 1_000_000  # no single package or board draws 5 kW
+_DEFAULT_LIMIT_UW = 5_000 * 1_000_000  # no single package or board draws 5 kW
 
 OK, GAP, RESET, CLOSED = "ok", "gap", "reset", "closed"
 
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """What is known of one device: the sample before, and what was counted in this epoch so far.
+    """State of one device's counter: its last accepted sample, and the totals of the current epoch.
 
-    ``doubt`` is a sample that is not believed yet. ``told_us`` and ``told_covered_us`` are those of the
-    last record, -1 before the first.
+    ``suspect`` is a sample that does not follow from ``last`` and awaits the next one. ``reported_us``
+    and ``reported_covered_us`` are the instant and the covered time of the last record, -1 before the first.
     """
 
     last: Sample
@@ -38,105 +39,105 @@ class Meter:
     energy_pj: int = 0
     covered_us: int = 0
     resets: int = 0
-    doubt: Sample | None = None
-    told_us: int = -1
-    told_covered_us: int = -1
+    suspect: Sample | None = None
+    reported_us: int = -1
+    reported_covered_us: int = -1
 
     @property
     def energy_uj(self) -> int:
-        """Energy of this epoch so far [µJ]."""
+        """Energy of the current epoch so far [µJ]."""
         return self.energy_pj // PJ_PER_UJ
 
 
 def start_meter(sample: Sample, boot: str, seq: int = 0, resets: int = 0) -> Meter:
-    """A meter at its first sample; its epoch is named after the boot and the instant."""
+    """Meter at its first sample; its epoch is named after the boot and the instant."""
     return Meter(sample, f"{boot}/{sample.at_us}", seq, resets=resets)
 
 
 def is_credible(sample: Sample) -> bool:
-    """Whether a device can draw the power that a sample says; a counter is judged by what it gains."""
+    """Whether a device can draw the power of a sample; counters are judged by their increase instead."""
     return not (sample.power_uw and 0 < sample.channel.limit_uw < sample.power_uw)
 
 
 def max_energy_uj(limit_uw: int, elapsed_us: int) -> int:
-    """The most energy [µJ] that a device of a power limit [µW] can have drawn in a time [µs]."""
-    return (limit_uw or _NO_LIMIT_UW) * (elapsed_us + REFRESH_US) // PJ_PER_UJ
+    """Upper bound of the energy [µJ] that a device with a power limit [µW] draws in a time [µs]."""
+    return (limit_uw or _DEFAULT_LIMIT_UW) * (elapsed_us + REFRESH_US) // PJ_PER_UJ
 
 
 def delta_uj(last: Sample, sample: Sample) -> int | None:
-    """Energy [µJ] between two samples of a counter, None where it cannot be known or believed."""
+    """Energy [µJ] between two samples of a counter; None if it is ambiguous or not credible."""
     assert last.counter_uj is not None
     assert sample.counter_uj is not None
     channel = sample.channel
-    most = max_energy_uj(channel.limit_uw, sample.mono_us - last.mono_us)
-    if channel.wrap_uj is not None and most >= channel.wrap_uj:
-        return None  # it may have wrapped more than once: nobody can tell
-    gained = sample.counter_uj - last.counter_uj
-    if gained < 0 and channel.wrap_uj is not None:
-        gained += channel.wrap_uj
-    return gained if 0 <= gained <= most else None
+    max_delta_uj = max_energy_uj(channel.limit_uw, sample.mono_us - last.mono_us)
+    if channel.wrap_uj is not None and max_delta_uj >= channel.wrap_uj:
+        return None  # it may have wrapped more than once
+    delta = sample.counter_uj - last.counter_uj
+    if delta < 0 and channel.wrap_uj is not None:
+        delta += channel.wrap_uj
+    return delta if 0 <= delta <= max_delta_uj else None
 
 
 def update_meter(meter: Meter, sample: Sample, boot: str, sample_us: int = US_PER_S) -> tuple[Meter, Meter | None]:
-    """The meter after one more sample, and the meter that this closed, None if none.
+    """Meter after one more sample, and the meter of the epoch that the sample closed, if any.
 
-    Where one was closed, the meter returned stands at the first sample of its epoch: tell it, then advance it by
-    the same sample. ``sample_us`` is how often the agent samples. Time is the monotonic clock's: a step of the
-    wall clock changes no energy.
+    If an epoch was closed, the returned meter stands at the first sample of the new epoch: record it, then update it
+    with the same sample. ``sample_us`` is the sampling period of the agent. Time is the monotonic clock's: a step of
+    the wall clock changes no energy.
     """
     last, channel = meter.last, sample.channel
     elapsed_us = sample.mono_us - last.mono_us
     if elapsed_us <= 0:
         return meter, None
     gap_us = max(MIN_GAP_US, GAP_PERIODS * max(sample_us, channel.period_us))
-    seen_us = elapsed_us if elapsed_us <= gap_us else 0
+    covered_us = elapsed_us if elapsed_us <= gap_us else 0
     if sample.counter_uj is not None and last.counter_uj is not None:
-        gained = delta_uj(last, sample)
-        if gained is None:
-            return _doubted(meter, sample, boot)
-        added_pj = gained * PJ_PER_UJ
+        delta = delta_uj(last, sample)
+        if delta is None:
+            return _handle_inconsistent(meter, sample, boot)
+        added_pj = delta * PJ_PER_UJ
     elif sample.power_uw is not None and last.power_uw is not None:
         if not is_credible(sample):
             return meter, None  # misread
-        # µW x µs = pJ; the mean of two integers in halves, so twice the sum is kept whole.
-        added_pj = (sample.power_uw + last.power_uw) * seen_us // 2
+        # µW x µs = pJ; halving after the multiplication keeps the trapezoid an exact integer to within half a pJ.
+        added_pj = (sample.power_uw + last.power_uw) * covered_us // 2
     else:
         return start_meter(sample, boot, meter.seq, meter.resets + 1), meter
-    # Written out rather than replaced: this is done for every device each second.
+    # Written out because dataclasses.replace is slow, and this runs for every device each second.
     return Meter(
         sample,
         meter.epoch,
         meter.seq,
         meter.energy_pj + added_pj,
-        meter.covered_us + seen_us,
+        meter.covered_us + covered_us,
         meter.resets,
         None,
-        meter.told_us,
-        meter.told_covered_us,
+        meter.reported_us,
+        meter.reported_covered_us,
     ), None
 
 
-def _doubted(meter: Meter, sample: Sample, boot: str) -> tuple[Meter, Meter | None]:
-    """A sample that does not follow from the one before: doubted, or, where it bears out an earlier doubt, a new epoch."""
-    doubt = meter.doubt
-    if doubt is None or doubt.counter_uj is None or sample.mono_us <= doubt.mono_us or delta_uj(doubt, sample) is None:
-        return replace(meter, doubt=sample), None
-    return start_meter(doubt, boot, meter.seq, meter.resets + 1), replace(meter, doubt=None)
+def _handle_inconsistent(meter: Meter, sample: Sample, boot: str) -> tuple[Meter, Meter | None]:
+    """Mark a sample as suspect; if it confirms an earlier suspect, open a new epoch at that one."""
+    suspect = meter.suspect
+    if suspect is None or suspect.counter_uj is None or sample.mono_us <= suspect.mono_us or delta_uj(suspect, sample) is None:
+        return replace(meter, suspect=sample), None
+    return start_meter(suspect, boot, meter.seq, meter.resets + 1), replace(meter, suspect=None)
 
 
 def to_record(meter: Meter, host: str, sync: str, agent: str, status: str = "") -> tuple[EnergyReading | None, Meter]:
-    """What the meter says now, and the meter that remembers having said it.
+    """Record of the meter's current state, and the meter that remembers it as reported.
 
-    Nothing is said twice, nor at an instant that is not after the last one told: where the wall clock was set
-    back, the energy waits until the clock has caught up.
+    The record is None if the last sample is not later than the last record: if the wall clock was set back, the
+    energy waits until the clock has caught up.
     """
     last = meter.last
-    if last.at_us <= meter.told_us:
+    if last.at_us <= meter.reported_us:
         return None, meter
     if not status:
-        status = RESET if meter.told_us < 0 and meter.resets else OK
-        watched_us = meter.covered_us - max(meter.told_covered_us, 0)
-        if meter.told_us >= 0 and 2 * watched_us < last.at_us - meter.told_us:
+        status = RESET if meter.reported_us < 0 and meter.resets else OK
+        covered_us = meter.covered_us - max(meter.reported_covered_us, 0)
+        if meter.reported_us >= 0 and 2 * covered_us < last.at_us - meter.reported_us:
             status = GAP
     channel = last.channel
     reading = EnergyReading(
@@ -156,4 +157,4 @@ def to_record(meter: Meter, host: str, sync: str, agent: str, status: str = "") 
         status=status,
         agent=agent,
     )
-    return reading, replace(meter, seq=meter.seq + 1, told_us=last.at_us, told_covered_us=meter.covered_us)
+    return reading, replace(meter, seq=meter.seq + 1, reported_us=last.at_us, reported_covered_us=meter.covered_us)

@@ -1,7 +1,7 @@
-"""This file holds a value with its bounds, and the rule by which bounds become an interval.
+"""Estimate: a value with its bounds, and their conversion to standard uncertainties.
 
-Bounds are those of a rectangular law unless said otherwise: u = a / sqrt(3), and intervals are
-stated at U = 2u, about 95 % (JCGM 100:2008, GUM, 4.3.7 and 6.3.3).
+Bounds are those of a rectangular distribution unless stated otherwise: u = a / sqrt(3). Intervals
+are stated at U = 2u, about 95 % (JCGM 100:2008, GUM, 4.3.7 and 6.3.3).
 """
 
 from __future__ import annotations
@@ -9,12 +9,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from footprint.core.stored_forms import stored_as
+
 COVERAGE_FACTOR = 2.0  # k of the GUM, about 95 %
 
 
+@stored_as("Estimate", "value low high")
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A value that lies between ``low`` and ``high``, in the unit that its name states."""
+    """A value between ``low`` and ``high``, in the unit of the name that holds it."""
 
     value: float
     low: float
@@ -26,7 +29,7 @@ class Estimate:
 
     @classmethod
     def exactly(cls, value: float) -> Estimate:
-        """A value without any spread."""
+        """A value without uncertainty."""
         return cls(value, value, value)
 
     @property
@@ -40,5 +43,5 @@ class Estimate:
         return (self.high - self.value) / math.sqrt(3)
 
     def scaled(self, factor: float) -> Estimate:
-        """Value and bounds times a non-negative factor."""
+        """The value and its bounds times a non-negative factor."""
         return Estimate(self.value * factor, self.low * factor, self.high * factor)

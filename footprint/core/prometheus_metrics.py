@@ -1,9 +1,7 @@
-"""This file knows what other programs' metrics mean: one table by exact name, and the traps of each. Pure.
+"""Prometheus metrics of known exporters: energy and power of devices, requests and tokens of inference servers. Pure.
 
-Energy and power of devices, and the tokens and requests that inference servers counted themselves.
-
-The table is ``data/exporters.csv``: unit, kind, wrap range, identity, which of several rows counts, and the overlap
-group. Two exporters that show one group of one host would count it twice: they are refused, never added.
+The table is ``data/exporters.csv``: for each metric name its unit, kind, wrap range, device label, duplicate rule and
+overlap group. Two exporters of one group on one host would count its energy twice, so they are refused.
 """
 
 from __future__ import annotations
@@ -18,24 +16,25 @@ from footprint.core.records import FootprintError
 from footprint.core.resources import data_path
 from footprint.core.units import PJ_PER_UJ, UJ_PER_J, US_PER_S
 
-SERVER_DEVICE_PREFIX = "served:"  # devices that are no devices: an inference server's own counters, by model and instance
+# Of the pseudo-device of an inference server's own counters, by model and instance.
+SERVER_DEVICE_PREFIX = "served:"
 HOST_LABELS = ("hostname", "Hostname", "node_name", "node", "host", "exported_instance", "instance")
-# DCGM's blanks (0x7ffffffffffffff0 and after) and everything else that no counter of energy reaches.
+# DCGM's blank values start at 0x7ffffffffffffff0; no real counter of energy comes close.
 _BLANK = 9.2e18
 REFRESH_US = US_PER_S // 4
 
 
 class OverlappingExporters(FootprintError):
-    """Two exporters that show the same energy of one host."""
+    """Two exporters report the same energy of one host."""
 
 
 class SourceUnavailable(FootprintError):
-    """A server that cannot be reached or does not answer as Prometheus does."""
+    """A server that cannot be reached, or does not answer like Prometheus."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExporterMetric:
-    """One row of the table; ``micro`` turns a value into µJ or µW."""
+    """One row of the table; ``micro`` is the factor from the metric's unit to µJ or µW."""
 
     exporter: str
     name: re.Pattern[str]
@@ -52,41 +51,42 @@ class ExporterMetric:
     limit_uw: int
 
     def device_of(self, labels: Mapping[str, str]) -> str | None:
-        """Name of the device that a series is of, None where the entry does not hold for it, or is of no device."""
+        """Device that a series belongs to; None if the metric is not one of a device, or its condition excludes the series."""
         if self.quantity.startswith("asked_") or self.kind == "delta":
-            return None  # a gateway's counters (ledger.prometheus_requests); or what a missed sample would lose for good
+            # Counters of a gateway (ledger.prometheus_request_import), or deltas, of which a missed sample is lost for good.
+            return None
         if self.where is not None and not self.where[1].fullmatch(labels.get(self.where[0], "")):
             return None
         if self.device:
-            return re.sub(r"\{(\w+)\}", lambda found: labels.get(found[1], ""), self.device).rstrip(":") or None
+            return re.sub(r"\{(\w+)\}", lambda match: labels.get(match[1], ""), self.device).rstrip(":") or None
         return next((labels[name] for name in self.identity if labels.get(name)), None)
 
     def rank(self, labels: Mapping[str, str]) -> int:
-        """Of rows that show one device through several interfaces, those with the lowest rank count."""
-        kind, _, wanted = self.duplicates.partition(":")
-        return 0 if kind != "prefer" or wanted in labels.get("path", wanted) else 1
+        """Preference among series that show one device through several interfaces; the lowest rank counts."""
+        kind, _, preferred = self.duplicates.partition(":")
+        return 0 if kind != "prefer" or preferred in labels.get("path", preferred) else 1
 
-    def together(self, first: int, second: int) -> int:
-        """One value of two rows that show one device at one instant."""
+    def combine(self, first: int, second: int) -> int:
+        """Value of a device from two series of equal rank at one instant."""
         return first + second if self.duplicates == "sum" else max(first, second)
 
-    def value_of(self, value: float) -> int | None:
-        """A value in whole µJ or µW; None for what is none: blanks, NaN, negatives, and the zero of a meter that says nothing."""
+    def to_micro(self, value: float) -> int | None:
+        """Value in whole µJ or µW; None for blanks, NaN, negative values, and the zero of a wall meter without a reading."""
         if not 0 <= value < _BLANK or (self.kind == "gauge" and self.group == "wall" and value == 0):
             return None
-        found = round(value * self.micro)
-        return None if self.kind == "gauge" and found > self.limit_uw else found
+        micro = round(value * self.micro)
+        return None if self.kind == "gauge" and micro > self.limit_uw else micro
 
 
 @cache
 def exporter_metrics() -> tuple[ExporterMetric, ...]:
-    """The table, as shipped."""
+    """All rows of the table."""
     with data_path("exporters.csv").open(encoding="utf-8", newline="") as file:
-        return tuple(map(_entry, csv.DictReader(file)))
+        return tuple(map(_exporter_metric, csv.DictReader(file)))
 
 
-def _entry(row: dict[str, str]) -> ExporterMetric:
-    where, _, wanted = row["where"].partition("=")
+def _exporter_metric(row: dict[str, str]) -> ExporterMetric:
+    label, _, pattern = row["where"].partition("=")
     return ExporterMetric(
         row["exporter"],
         re.compile(row["name"]),
@@ -96,7 +96,7 @@ def _entry(row: dict[str, str]) -> ExporterMetric:
         row["component"],
         row["device"],
         tuple(filter(None, row["identity"].split("|"))),
-        (where, re.compile(wanted)) if where else None,
+        (label, re.compile(pattern)) if label else None,
         row["duplicates"],
         row["group"],
         round(float(row["wrap_j"]) * UJ_PER_J) if row["wrap_j"] else None,
@@ -105,25 +105,25 @@ def _entry(row: dict[str, str]) -> ExporterMetric:
 
 
 def metrics_named(name: str) -> list[ExporterMetric]:
-    """Entries of a metric's exact name; none for a name that is not in the table."""
-    return [entry for entry in exporter_metrics() if entry.name.fullmatch(name)]
+    """Rows of the table for an exact metric name; empty if the name is unknown."""
+    return [metric for metric in exporter_metrics() if metric.name.fullmatch(name)]
 
 
-def series_host(labels: Mapping[str, str], given: str = "") -> str:
-    """The host of a series: the label named, else the first usual one; a port is left out."""
-    found = labels.get(given, "") if given else next((labels[name] for name in HOST_LABELS if labels.get(name)), "")
-    return re.sub(r":\d+$", "", found)
+def series_host(labels: Mapping[str, str], host_label: str = "") -> str:
+    """Host of a series, without port: from the given label, else from the first usual one."""
+    host = labels.get(host_label, "") if host_label else next((labels[name] for name in HOST_LABELS if labels.get(name)), "")
+    return re.sub(r":\d+$", "", host)
 
 
-def check_overlap(seen: Mapping[tuple[str, str], set[str]]) -> None:
-    """Refuse two exporters for one group of one host; ``seen`` names exporters by host and group.
+def check_overlap(exporters_by_group: Mapping[tuple[str, str], set[str]]) -> None:
+    """Refuse two exporters that report one group of one host; ``exporters_by_group`` has them by (host, group).
 
     Raises
     ------
     Overlap
         If there are.
     """
-    for (host, group), exporters in sorted(seen.items()):
+    for (host, group), exporters in sorted(exporters_by_group.items()):
         if group and len(exporters) > 1:
             raise OverlappingExporters(
                 f"{host}: {' and '.join(sorted(exporters))} both show its {group}; they would be counted twice. "
@@ -133,7 +133,7 @@ def check_overlap(seen: Mapping[tuple[str, str], set[str]]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class CorrectedCounter:
-    """A raw counter followed so far: its last raw value and instant [µJ, µs], and the corrected value in its epoch."""
+    """State of a corrected counter: last raw value [µJ] and instant [µs], corrected value [µJ] and start of its epoch [µs]."""
 
     raw_uj: int
     at_us: int
@@ -142,21 +142,21 @@ class CorrectedCounter:
 
 
 def start_counter(raw_uj: int, at_us: int) -> CorrectedCounter:
-    """A counter at its first sample, which names the epoch."""
+    """Counter at its first sample, which starts the epoch."""
     return CorrectedCounter(raw_uj, at_us, raw_uj, at_us)
 
 
-def update_counter(before: CorrectedCounter, raw_uj: int, at_us: int, entry: ExporterMetric) -> CorrectedCounter:
-    """The counter after one more raw sample: wraps undone where they can be, else a new epoch."""
+def update_counter(before: CorrectedCounter, raw_uj: int, at_us: int, metric: ExporterMetric) -> CorrectedCounter:
+    """Counter after one more raw sample: a wrap is undone if it is unambiguous, else a new epoch starts."""
     elapsed_us = at_us - before.at_us
-    most_uj = entry.limit_uw * (elapsed_us + REFRESH_US) // PJ_PER_UJ
-    gained = raw_uj - before.raw_uj
-    if gained < 0 and entry.wrap_uj is not None:
-        gained += entry.wrap_uj
-    hidden = entry.wrap_uj is not None and most_uj >= entry.wrap_uj  # it may have wrapped more than once
-    if hidden or not 0 <= gained <= most_uj:
+    max_uj = metric.limit_uw * (elapsed_us + REFRESH_US) // PJ_PER_UJ
+    delta = raw_uj - before.raw_uj
+    if delta < 0 and metric.wrap_uj is not None:
+        delta += metric.wrap_uj
+    is_ambiguous = metric.wrap_uj is not None and max_uj >= metric.wrap_uj  # it may have wrapped more than once
+    if is_ambiguous or not 0 <= delta <= max_uj:
         return start_counter(raw_uj, at_us)
-    return CorrectedCounter(raw_uj, at_us, before.value_uj + gained, before.epoch_us)
+    return CorrectedCounter(raw_uj, at_us, before.value_uj + delta, before.epoch_us)
 
 
 Series = tuple[str, dict[str, str], float]
@@ -166,16 +166,17 @@ _ESCAPES = {"\\\\": "\\", '\\"': '"', "\\n": "\n"}
 
 
 def parse_exposition(text: str) -> Iterator[Series]:
-    """(name, labels, value) of each line of Prometheus text; comments and lines that are none are passed over."""
+    """Name, labels and value of each sample of a Prometheus text; comments and malformed lines are skipped."""
     for line in text.splitlines():
-        found = _LINE.fullmatch(line.strip())
-        if found is None or line.startswith("#"):
+        match = _LINE.fullmatch(line.strip())
+        if match is None or line.startswith("#"):
             continue
         try:
-            value = float(found[3])
+            value = float(match[3])
         except ValueError:
             continue
         labels = {
-            name: re.sub(r'\\[\\"n]', lambda each: _ESCAPES[each[0]], text_) for name, text_ in _LABEL.findall(found[2] or "")
+            name: re.sub(r'\\[\\"n]', lambda escape: _ESCAPES[escape[0]], quoted)
+            for name, quoted in _LABEL.findall(match[2] or "")
         }
-        yield found[1], labels, value
+        yield match[1], labels, value

@@ -1,8 +1,8 @@
-"""This file is the vocabulary that the agent and the server share: what one line on the wire says.
+"""Records that the agent sends to the server, and their JSON lines.
 
-Standard library only, for it runs beside the GPUs. The wire holds cumulative counters at
-instants, never energy per interval: a lost record then costs resolution and never joules, and
-retries, reordering and ``kill -9`` need no special code.
+Standard library only, because the agent runs beside the GPUs. Records hold cumulative counters at
+instants, never energy per interval: a lost record costs resolution but no joules, and retries,
+reordering and ``kill -9`` need no special code.
 """
 
 from __future__ import annotations
@@ -13,21 +13,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from footprint.core.stored_forms import keys_of, stored_as
 from footprint.core.timestamps import BadTimestamp, format_instant, parse_instant
 from footprint.core.units import INT64_MAX
 
 COMPONENTS = ("gpu", "cpu", "dram", "host")
 
-# The method of a reading is stated by its source, never guessed from its values. A source that
-# is in none of these sets is graded by the quantity that it gives.
+# The source of a reading states its method; it is never guessed from values. A source in none of
+# these sets is graded by its quantity.
 ESTIMATE_SOURCES = frozenset({"estimate", "tdp"})
 POWER_SOURCES = frozenset({"nvml-power", "hwmon-power", "ipmi", "redfish", "amd-power", "acpi-power"})
-MODELLED = "-mig"  # ends the source of an instance that bears a share of its board's energy
+MODELLED = "-mig"  # suffix of the source of a GPU instance that gets a share of its board's energy
 
-# Circumstances of a device or a group that are kept beside its energy; one may be followed by ``/`` and a group.
+# Context of a device: state stored beside its energy. A name may be followed by ``/`` and a process group.
 CONTEXT = frozenset({"power_limit_uw", "clock_sm_hz", "clock_memory_hz", "memory_used_bytes", "busy_us", "holding"})
 
-# What a record says of itself, kept as bits with the reading.
+# Status of a record, stored as bits with the reading.
 FLAG_GAP, FLAG_RESET, FLAG_CLOSED, FLAG_UNSYNCHRONISED = 1, 2, 4, 8
 _FLAGS = {"gap": FLAG_GAP, "reset": FLAG_RESET, "closed": FLAG_CLOSED, "unsynchronised": FLAG_UNSYNCHRONISED}
 
@@ -35,11 +36,11 @@ STATUSES = ("ok", "error", "cancelled")
 
 
 class FootprintError(Exception):
-    """Base of the errors that a person can act upon; the message says what, why and the remedy."""
+    """Base of errors that the user can act on; the message gives the problem, the reason and the remedy."""
 
 
 class BadLine(FootprintError):
-    """A line that cannot be right: the column at fault and the reason, never the line's content."""
+    """An invalid line: the column and the reason, never the content of the line."""
 
     def __init__(self, column: str, reason: str) -> None:
         super().__init__(f"{column}: {reason}")
@@ -48,7 +49,7 @@ class BadLine(FootprintError):
 
 
 def grade_of(source: str, *, counter: bool) -> str:
-    """Rank of a stream: ``counter``, ``power``, ``modelled``, ``estimate``; the first there is counts."""
+    """Grade of a stream: ``counter``, ``power``, ``modelled`` or ``estimate``, best first; only the best of a device counts."""
     if source in ESTIMATE_SOURCES or source.startswith("estimate"):
         return "estimate"
     if source.endswith(MODELLED):
@@ -59,18 +60,19 @@ def grade_of(source: str, *, counter: bool) -> str:
 
 
 def flags_of(status: str, sync: str) -> int:
-    """What a record says of itself, as bits."""
+    """Status and clock synchronisation of a record, as bits."""
     return _FLAGS.get(status, 0) | _FLAGS.get(sync, 0)
 
 
+@stored_as("energy", "host device component source epoch seq at energy_uj covered_us mono_us alias model sync status agent")
 @dataclass(frozen=True, slots=True)
 class EnergyReading:
-    """A corrected cumulative energy at an instant: wraps undone, one epoch per boot or driver load.
+    """Corrected cumulative energy of a device at an instant: wraps undone, one epoch per boot or driver load.
 
     ``energy_uj`` and ``covered_us`` count from the start of the epoch: the difference of two
-    readings of one epoch is the energy [µJ] of the time between them, and how much of that time
-    [µs] was really watched. ``mono_us`` is the monotonic clock, which no NTP step moves.
-    ``alias`` is the place in which people know the device (``gpu:0``) where ``device`` is its identity.
+    readings of one epoch is the energy [µJ] between them, and how much of that time [µs] was
+    measured. ``mono_us`` is the monotonic clock, which NTP steps do not move. ``device`` is the
+    identity of the device, ``alias`` the position that people know it by (``gpu:0``).
     """
 
     KIND: ClassVar[str] = "energy"
@@ -92,11 +94,12 @@ class EnergyReading:
     agent: str = ""
 
 
+@stored_as("activity", "host group epoch seq at cpu_us capacity_us memory_bytes agent")
 @dataclass(frozen=True, slots=True)
 class ActivityReading:
-    """Cumulative CPU time [µs] of one group of processes on a host at an instant, and its memory then [bytes].
+    """Cumulative CPU time [µs] of one process group on a host at an instant, and its memory [bytes].
 
-    The group ``(host)`` is everything that ran; ``capacity_us`` is what the host could have run.
+    The group ``(host)`` is all processes; ``capacity_us`` is the CPU time that the host could have given.
     """
 
     KIND: ClassVar[str] = "activity"
@@ -112,12 +115,13 @@ class ActivityReading:
     agent: str = ""
 
 
+@stored_as("context", "host device component source epoch seq at values agent")
 @dataclass(frozen=True, slots=True)
 class ContextReading:
-    """Circumstances of a device at an instant: whole numbers by name, those of ``CONTEXT``.
+    """State of a device at an instant: integers by name, the names in ``CONTEXT``.
 
-    ``busy_us`` is the cumulative time in which it computed; ``holding/GROUP`` is 1 while a process of that group
-    computes on it, and 0 once it no longer does. What is not told again has not changed.
+    ``busy_us`` is its cumulative busy time; ``holding/GROUP`` is 1 while a process of that group uses the device,
+    and 0 once it no longer does. Values that are not sent again have not changed.
     """
 
     KIND: ClassVar[str] = "context"
@@ -133,12 +137,16 @@ class ContextReading:
     agent: str = ""
 
 
+@stored_as(
+    "request",
+    "start service use_case end first_token model requests input_tokens cached_input_tokens output_tokens units unit status id",
+)
 @dataclass(frozen=True, slots=True)
 class RequestRecord:
     """One request, or a window of several: when, for which service and use case, how many tokens.
 
     ``end_us`` is None for an arrival of unknown duration. Cached tokens are a part of the input.
-    What was asked, what was answered and who asked have no field here, on purpose.
+    By design there is no field for the prompt, the answer or the user.
     """
 
     KIND: ClassVar[str] = "request"
@@ -162,32 +170,30 @@ class RequestRecord:
 Record = EnergyReading | ActivityReading | ContextReading | RequestRecord
 
 MAX_NAME_LENGTH = 200
-# Of requests and tokens in one record; beyond it lies no window that anybody served, and sums stay in 64 bits.
+# Of requests and tokens in one record: above any real window, and low enough for sums in 64 bits.
 MAX_COUNT = 10**15
+_INSTANTS = ("at", "start", "end", "first_token")  # µs in a record, RFC 3339 on the wire
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def to_line(record: Record) -> str:
-    """One JSON line, without line end; fields at their default are left out, instants are RFC 3339."""
+    """Encode a record as one JSON line, without line end; empty fields are left out, instants are RFC 3339."""
     fields: dict[str, Any] = {"kind": record.KIND}
-    for name in record.__slots__:
+    for name, key in keys_of(type(record)):
         value = getattr(record, name)
-        if value is None or value == "" or (name == "mono_us" and value == 0):
+        if value is None or value == "" or (key == "mono_us" and value == 0):
             continue
-        if name in ("at_us", "start_us", "end_us", "first_token_us"):
-            fields[name.removesuffix("_us")] = format_instant(value)
-        else:
-            fields[name] = value
+        fields[key] = format_instant(value) if key in _INSTANTS else value
     return json.dumps(fields, separators=(",", ":"), ensure_ascii=False)
 
 
 def from_line(line: str | bytes) -> Record:
-    """The record that a JSON line says.
+    """Decode a record from a JSON line.
 
     Raises
     ------
     BadLine
-        If it cannot be right; the error names the column and never repeats the content.
+        If the line is invalid; the error names the column and never repeats the content.
     """
     try:
         fields = json.loads(line)
@@ -269,11 +275,11 @@ def _request(fields: dict[str, Any]) -> RequestRecord:
         service=_text(fields, "service", default=""),
         use_case=_text(fields, "use_case", default=""),
         model=_text(fields, "model", default=""),
-        requests=_count(fields, "requests", default=1, most=MAX_COUNT),
-        input_tokens=_maybe_count(fields, "input_tokens"),
-        cached_input_tokens=_maybe_count(fields, "cached_input_tokens"),
-        output_tokens=_maybe_count(fields, "output_tokens"),
-        units=_maybe_number(fields, "units"),
+        requests=_count(fields, "requests", default=1, maximum=MAX_COUNT),
+        input_tokens=_optional_count(fields, "input_tokens"),
+        cached_input_tokens=_optional_count(fields, "cached_input_tokens"),
+        output_tokens=_optional_count(fields, "output_tokens"),
+        units=_optional_number(fields, "units"),
         unit=_text(fields, "unit", default=""),
         status=_text(fields, "status", default=""),
         id=_text(fields, "id", default=""),
@@ -283,12 +289,13 @@ def _request(fields: dict[str, Any]) -> RequestRecord:
 
 
 def check_request(record: RequestRecord) -> None:
-    """Refuse a request that cannot have happened.
+    """Refuse an impossible request.
 
     Raises
     ------
     BadLine
-        ``end`` before ``start``, a first token outside, cached above input, an unknown status, no request at all.
+        If it ends before it starts, its first token is outside of it, it has more cached than input tokens, an unknown
+        status, or fewer than one request.
     """
     if record.end_us is not None and record.end_us < record.start_us:
         raise BadLine("end", "before start")
@@ -297,8 +304,8 @@ def check_request(record: RequestRecord) -> None:
         raise BadLine("first_token", "not between start and end")
     if record.requests < 1:
         raise BadLine("requests", "must be at least 1")
-    cached, given = record.cached_input_tokens, record.input_tokens
-    if cached is not None and given is not None and cached > given:
+    cached, input_tokens = record.cached_input_tokens, record.input_tokens
+    if cached is not None and input_tokens is not None and cached > input_tokens:
         raise BadLine("cached_input_tokens", "above input_tokens, of which it is a part")
     if record.status and record.status not in STATUSES:
         raise BadLine("status", f"must be one of {', '.join(STATUSES)}")
@@ -320,26 +327,26 @@ def _text(fields: dict[str, Any], name: str, default: str | None = None) -> str:
 
 
 def is_storable(text: str) -> bool:
-    """Whether every store keeps a text as it is: no NUL, and no half of a surrogate pair."""
+    """Whether every database stores a text unchanged: no NUL and no lone surrogate."""
     return "\0" not in text and not _SURROGATE.search(text)
 
 
-def _count(fields: dict[str, Any], name: str, default: int | None = None, most: int = INT64_MAX) -> int:
+def _count(fields: dict[str, Any], name: str, default: int | None = None, maximum: int = INT64_MAX) -> int:
     value = fields.get(name, default)
     if value is None:
         raise BadLine(name, "missing")
     if not isinstance(value, int) or isinstance(value, bool):
         raise BadLine(name, "not a whole number")
-    if not 0 <= value <= most:
+    if not 0 <= value <= maximum:
         raise BadLine(name, "negative" if value < 0 else "too large")
     return value
 
 
-def _maybe_count(fields: dict[str, Any], name: str) -> int | None:
-    return _count(fields, name, most=MAX_COUNT) if fields.get(name) is not None else None
+def _optional_count(fields: dict[str, Any], name: str) -> int | None:
+    return _count(fields, name, maximum=MAX_COUNT) if fields.get(name) is not None else None
 
 
-def _maybe_number(fields: dict[str, Any], name: str) -> float | None:
+def _optional_number(fields: dict[str, Any], name: str) -> float | None:
     value = fields.get(name)
     if value is None:
         return None

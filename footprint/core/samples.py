@@ -1,4 +1,4 @@
-"""Samples: what one channel of a sensor gives at an instant, before any correction."""
+"""Raw samples of sensors, before any correction, and the channels that they come from."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 @dataclass(frozen=True, slots=True)
 class DevicePart:
-    """A part of a device that has no sensor of its own (an instance of a partitioned GPU): it bears its weight's share."""
+    """Part of a device without a sensor of its own (an instance of a partitioned GPU); ``weight`` gives its share."""
 
     device: str
     alias: str
@@ -18,12 +18,12 @@ class DevicePart:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """What one sensor of one device measures, and what can be believed of it; the same object for all its samples.
+    """One quantity of one device as one sensor measures it; all its samples share this object.
 
-    ``wrap_uj`` is the range after which its counter starts again from 0, None where a decrease is a
-    reset. ``limit_uw`` is the most mean power that can be believed, 0 where nobody says. ``period_us``
-    is how often it is read where that is not with every sample of the agent. ``parts`` share the
-    energy where the device itself is never placed on.
+    ``wrap_uj`` is the range after which the counter restarts from 0; None if a decrease is a reset.
+    ``limit_uw`` is the highest credible mean power, 0 if unknown. ``period_us`` is the reading period if the
+    sensor is not read with every sample of the agent. ``parts`` share the energy if the device itself never
+    has a placement.
     """
 
     device: str
@@ -38,9 +38,9 @@ class Channel:
 
 
 class Sample(NamedTuple):
-    """What a channel said at an instant: a raw counter [µJ], or a power [µW]; the other is None.
+    """Value of a channel at an instant: a raw counter [µJ] or a power [µW]; the other is None.
 
-    ``at_us`` is the wall clock, ``mono_us`` the monotonic one. A plain tuple: it is made many times a second.
+    ``at_us`` is the wall clock, ``mono_us`` the monotonic clock. A tuple, because many are made each second.
     """
 
     channel: Channel

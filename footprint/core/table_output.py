@@ -1,4 +1,4 @@
-"""This file prints tables: for people as text, for programs as CSV, JSON or Parquet."""
+"""Table output: aligned text for people; CSV, JSON or Parquet for programs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 
 class Format(StrEnum):
-    """Ways to print a table."""
+    """Output formats of a table."""
 
     table = "table"
     csv = "csv"
@@ -22,7 +22,7 @@ class Format(StrEnum):
 
 
 def render(columns: Sequence[str], rows: Sequence[dict[str, Any]], form: Format) -> bytes:
-    """A table in one of the formats; numbers in CSV and JSON are shortest round-trip decimals, None is empty."""
+    """Encode a table; numbers in CSV and JSON are shortest round-trip decimals, None is empty."""
     if form is Format.json:
         document = {"columns": list(columns), "rows": [{name: row.get(name) for name in columns} for row in rows]}
         return (json.dumps(document, ensure_ascii=False) + "\n").encode()
@@ -57,21 +57,21 @@ def _parquet(columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> bytes:
 
 
 def _text(columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> bytes:
-    """Aligned text; columns in which no row says anything are left out, and named below."""
-    shown = [name for name in columns if any(row.get(name) not in (None, "") for row in rows)] if rows else [*columns]
-    cells = [[_short(row.get(name)) for name in shown] for row in rows]
-    widths = [max([len(name), *(len(line[index]) for line in cells)]) for index, name in enumerate(shown)]
-    right = [all(not isinstance(row.get(name), str) for row in rows) for name in shown]
-    lines = ["  ".join(_pad(name, widths[i], right[i]) for i, name in enumerate(shown)).rstrip()]
-    lines += ["  ".join(_pad(cell, widths[i], right[i]) for i, cell in enumerate(line)).rstrip() for line in cells]
-    hidden = [name for name in columns if name not in shown]
+    """Aligned text; columns that are empty in every row are left out and listed below the table."""
+    visible = [name for name in columns if any(row.get(name) not in (None, "") for row in rows)] if rows else [*columns]
+    cells = [[_short(row.get(name)) for name in visible] for row in rows]
+    widths = [max([len(name), *(len(line[index]) for line in cells)]) for index, name in enumerate(visible)]
+    align_right = [all(not isinstance(row.get(name), str) for row in rows) for name in visible]
+    lines = ["  ".join(_pad(name, widths[i], align_right[i]) for i, name in enumerate(visible)).rstrip()]
+    lines += ["  ".join(_pad(cell, widths[i], align_right[i]) for i, cell in enumerate(line)).rstrip() for line in cells]
+    hidden = [name for name in columns if name not in visible]
     if hidden and rows:
         lines.append(f"(empty in every row: {', '.join(hidden)})")
     return ("\n".join(lines) + "\n").encode()
 
 
-def _pad(text: str, width: int, right: bool) -> str:
-    return text.rjust(width) if right else text.ljust(width)
+def _pad(text: str, width: int, align_right: bool) -> str:
+    return text.rjust(width) if align_right else text.ljust(width)
 
 
 def _short(value: Any) -> str:
@@ -83,7 +83,7 @@ def _short(value: Any) -> str:
 
 
 def emit(columns: Sequence[str], rows: Sequence[dict[str, Any]], form: Format = Format.table, output: Path | None = None) -> None:
-    """Write a table to standard output or to a file, which is replaced whole."""
+    """Write a table to standard output, or to a file that is replaced atomically."""
     data = render(columns, rows, form)
     if output is None or str(output) == "-":
         sys.stdout.buffer.write(data)

@@ -1,7 +1,7 @@
-"""This file converts between the base units used inside (µJ, µs, µW, g, L) and those that people read.
+"""Units: factors between the base units used inside (µJ, µs, µW, g, L) and those that people read.
 
-Names carry their unit. Everything here is exact or a definition; any other number of the
-project is a row under ``data/`` with its source.
+Every number here is exact, by definition; every other number of the project is a row under
+``data/`` with its source.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def kwh_from_uj(energy_uj: int) -> float:
 
 
 def uj_from_j(energy_j: float) -> int:
-    """Nearest integer number of microjoules [µJ] to an energy in joules [J].
+    """Energy in microjoules [µJ], rounded to the nearest integer, from joules [J].
 
     Raises
     ------

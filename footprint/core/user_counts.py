@@ -1,7 +1,7 @@
-"""This file counts distinct users per publication cell while a log is read, for disclosure control (contract, 5b).
+"""Counts of distinct users per publication cell, taken while a log is read, for disclosure control (contract, 5b).
 
-Who a user is never leaves this file: names become keyed digests as they come, the key lives in memory only and dies
-with the count, and what is given out are numbers. Distinct counts do not add, so that margins are counted too.
+No identity leaves this module: each name becomes a keyed digest at once, the key exists only in memory and only as long
+as the count, and the results are numbers. Distinct counts do not add up, so margins are counted separately.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ Cell = tuple[str, str, str]
 
 
 class DistinctUsers:
-    """Users, their tokens and their teams by cell: month and quarter, service, use case, and every margin."""
+    """Distinct users with their tokens and teams by cell: month and quarter, service, use case, and every margin."""
 
-    def __init__(self, found: FieldMap, zone: tzinfo, service_of_model: Mapping[str, str]) -> None:
-        self._map, self._zone, self._service_of_model = found, zone, service_of_model
+    def __init__(self, field_map: FieldMap, zone: tzinfo, service_of_model: Mapping[str, str]) -> None:
+        self._map, self._zone, self._service_of_model = field_map, zone, service_of_model
         self._key = secrets.token_bytes(32)
         self._tokens: dict[Cell, dict[bytes, int]] = defaultdict(lambda: defaultdict(int))
         self._teams: dict[Cell, set[bytes]] = defaultdict(set)
         self.unnamed = 0
 
     def add(self, document: Mapping[str, Any], row: Mapping[str, Any]) -> None:
-        """One request: the row as it was logged, and its columns by the map; one that names no user is counted apart."""
+        """Count one request, from the row as logged and its mapped columns; one without user is counted in ``unnamed``."""
         user = value_at(self._map.user, document) if self._map.user else None
         if user in (None, ""):
             self.unnamed += 1
@@ -39,7 +39,7 @@ class DistinctUsers:
         try:
             moment = to_datetime(parse_instant(str(row.get("end") or row["start"]))).astimezone(self._zone)
         except (BadTimestamp, KeyError):
-            return  # no request
+            return  # not a request
         service = str(row.get("service") or self._service_of_model.get(str(row.get("model", "")), ""))
         tokens = sum(int(row[name]) for name in ("input_tokens", "output_tokens") if str(row.get(name, "")).isdigit())
         team = value_at(self._map.team, document) if self._map.team else None
@@ -52,11 +52,11 @@ class DistinctUsers:
         return hashlib.blake2b(str(name).encode("utf-8", "replace"), key=self._key, digest_size=16).digest()
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """One row a cell, in order; ``max_share`` is of tokens, empty where there are none."""
+        """One row per cell, sorted; ``max_share`` is the largest user's share of tokens, empty if there are none."""
         for cell in sorted(self._tokens):
             tokens = self._tokens[cell]
-            whole = sum(tokens.values())
-            share = round(max(tokens.values()) / whole, 6) if whole else ""
+            total = sum(tokens.values())
+            share = round(max(tokens.values()) / total, 6) if total else ""
             teams = len(self._teams[cell]) if cell in self._teams else ""
             yield dict(zip(COLUMNS, (*cell, len(tokens), share, teams), strict=True))
 

@@ -1,4 +1,4 @@
-"""Electricity zones: ISO 3166-1 alpha-2 codes, grid zones within a country, and the places of the shipped factors."""
+"""Electricity zones: ISO 3166-1 alpha-2 codes, grid zones within a country, and the places of the packaged factors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from footprint.core.resources import data_path
 
 @cache
 def factor_places() -> frozenset[str]:
-    """Every place that a shipped factor names."""
+    """Places that the packaged factors name."""
     places: set[str] = set()
     for path in data_path("factors").glob("*.csv"):
         with path.open(encoding="utf-8", newline="") as file:
@@ -20,7 +20,7 @@ def factor_places() -> frozenset[str]:
 
 
 def is_zone(code: str) -> bool:
-    """Whether a code names a country, a grid zone within one (``IT-NO``), or a place of the factor book."""
+    """Whether a code is a country, a grid zone within one (``IT-NO``), or a place of the factor book."""
     places = factor_places()
     if code in places:
         return True

@@ -27,7 +27,7 @@ RATIO_KNOWN = 0.01
 _TOLERANCE = 1e-6  # of the scale: sums of published numbers, and the solver
 
 
-class Unattackable(FootprintError):
+class ContradictoryTable(FootprintError):
     """Published numbers that no amounts could give: a sum is wrong."""
 
 
@@ -65,65 +65,67 @@ class Bounds:
         return truth > 0 and self.high < truth * (1 + within - _TOLERANCE)
 
 
-Place = tuple[int, Key]  # (number of the edition, key)
-Truth = Mapping[Place, Mapping[str, float]]
+EditionKey = tuple[int, Key]  # (number of the edition, key)
+Truth = Mapping[EditionKey, Mapping[str, float]]
 _Row = tuple[dict[int, float], float, float]  # coefficients by variable, least, most
 
 
 def attack(
     editions: Sequence[PublishedTable], truth: Truth | None = None, within: float = 0.15
-) -> dict[Place, dict[str, Bounds]]:
+) -> dict[EditionKey, dict[str, Bounds]]:
     """Bounds of every hidden cell of editions, in their order of publication, by measure.
 
     With ``truth`` the answer is less work and serves to judge only: bounds stop where they no longer recover a cell.
     """
     measures = sorted({m for edition in editions for amounts in edition.shown.values() for m in amounts})
     links = {name: other for edition in editions for name, other in edition.linked if name in measures and other in measures}
-    found: dict[Place, dict[str, Bounds]] = defaultdict(dict)
+    bounds: dict[EditionKey, dict[str, Bounds]] = defaultdict(dict)
     for measure in measures:
         if measure in links:
             continue
         followers = [name for name, other in links.items() if other == measure]
-        _Attack(editions, [measure, *followers]).run(found, truth, within)
-    return dict(found)
+        _AttackModel(editions, [measure, *followers]).run(bounds, truth, within)
+    return dict(bounds)
 
 
-def leaves_of(keys: Iterable[Key]) -> dict[Key, list[Key]]:
+def leaf_keys(keys: Iterable[Key]) -> dict[Key, list[Key]]:
     """For every key, the finest keys that it is the sum of: of a finest one, itself."""
     keys = list(keys)
-    above = {name: _holding(name, {key[0] for key in keys}) for name in {key[0] for key in keys}}
-    there, sums = set(keys), set()
+    above = {name: _containing_periods(name, {key[0] for key in keys}) for name in {key[0] for key in keys}}
+    present, sums = set(keys), set()
     for key in keys:
-        sums |= {up for up in _above(key, above) if up != key}
-    found: dict[Key, list[Key]] = {key: [] for key in keys}
+        sums |= {up for up in _sums_of(key, above) if up != key}
+    leaves: dict[Key, list[Key]] = {key: [] for key in keys}
     for key in keys:
         if key not in sums:
-            for up in _above(key, above):
-                if up in there:
-                    found[up].append(key)
-    return found
+            for up in _sums_of(key, above):
+                if up in present:
+                    leaves[up].append(key)
+    return leaves
 
 
-def _holding(name: str, names: set[str]) -> list[str]:
-    own = parse_period(name)
-    spans = {other: parse_period(other) for other in names}
+def _containing_periods(name: str, names: set[str]) -> list[str]:
+    period = parse_period(name)
+    periods = {other: parse_period(other) for other in names}
     return [
         other
-        for other, span in spans.items()
-        if span.year == own.year and span.month <= own.month and own.month + own.length <= span.month + span.length
+        for other, candidate in periods.items()
+        if candidate.year == period.year
+        and candidate.month <= period.month
+        and period.month + period.length <= candidate.month + candidate.length
     ]
 
 
-def _above(key: Key, above: Mapping[str, list[str]]) -> set[Key]:
+def _sums_of(key: Key, above: Mapping[str, list[str]]) -> set[Key]:
     return {(p, s, u) for p in above[key[0]] for s in (key[1], "") for u in (key[2], "")}
 
 
-class _Attack:
+class _AttackModel:
     """One system of a measure and those that are a multiple of it, over all editions."""
 
     def __init__(self, editions: Sequence[PublishedTable], measures: list[str]) -> None:
         self.editions, self.measures = editions, measures
-        self.leaves = [leaves_of([*edition.shown, *edition.hidden]) for edition in editions]
+        self.leaves = [leaf_keys([*edition.shown, *edition.hidden]) for edition in editions]
         self.numbers: dict[tuple[int, Key, str], int] = {}
         self.rows: list[_Row] = []
         for number, edition in enumerate(editions):
@@ -158,11 +160,13 @@ class _Attack:
 
     def _ratios(self, number: int) -> None:
         base, edition = self.measures[0], self.editions[number]
-        for (own, key, measure), variable in self.numbers.items():
-            if own != number or measure == base:
+        for (edition_number, key, measure), variable in self.numbers.items():
+            if edition_number != number or measure == base:
                 continue
-            told = edition.shown.get((key[0], key[1], ""), {})
-            ratio = edition.ratios.get(key, {}).get(measure) or (told[measure] / told[base] if told.get(base) else None)
+            service_total = edition.shown.get((key[0], key[1], ""), {})
+            ratio = edition.ratios.get(key, {}).get(measure) or (
+                service_total[measure] / service_total[base] if service_total.get(base) else None
+            )
             if ratio is not None:
                 other = self.numbers[number, key, base]
                 self.rows.append(({variable: 1.0, other: -ratio * (1 + RATIO_KNOWN)}, -np.inf, 0.0))
@@ -181,39 +185,39 @@ class _Attack:
         shown = self.editions[number].shown.get(key)
         return self.expression(number, key, measure) if shown is None else ({}, shown[measure])
 
-    def run(self, found: dict[Place, dict[str, Bounds]], truth: Truth | None, within: float) -> None:
+    def run(self, bounds: dict[EditionKey, dict[str, Bounds]], truth: Truth | None, within: float) -> None:
         """Add bounds of every hidden cell."""
-        asked: dict[tuple[Place, str], tuple[dict[int, float], float]] = {}
+        expressions: dict[tuple[EditionKey, str], tuple[dict[int, float], float]] = {}
         for number, edition in enumerate(self.editions):
             for key in sorted(edition.hidden):
                 for measure in self.measures:
-                    asked[(number, key), measure] = self.expression(number, key, measure)
-        system = _System(len(self.numbers), self.rows, [each for each, _ in asked.values()])
-        for (place, measure), (unknown, rest) in asked.items():
-            wanted = None
+                    expressions[(number, key), measure] = self.expression(number, key, measure)
+        system = _BoundSolver(len(self.numbers), self.rows, [unknown_cells for unknown_cells, _ in expressions.values()])
+        for (edition_key, measure), (unknown, rest) in expressions.items():
+            limits = None
             if truth is not None:
-                amount = truth[place][measure]
-                wanted = amount * (1 - within) - rest, amount * (1 + within) - rest
-            low, high = system.bounds(unknown, wanted)
-            found[place][measure] = Bounds(max(low, 0.0) + rest, high + rest)
+                amount = truth[edition_key][measure]
+                limits = amount * (1 - within) - rest, amount * (1 + within) - rest
+            low, high = system.bounds(unknown, limits)
+            bounds[edition_key][measure] = Bounds(max(low, 0.0) + rest, high + rest)
 
 
 @dataclass(frozen=True, slots=True)
 class _Program:
     """One independent part: its variables, rows that are sums, rows that are limits, and the unit of its amounts."""
 
-    places: NDArray[np.intp]
+    variables: NDArray[np.intp]
     equal: Rows
     below: Rows
     scale: float
 
 
-class _System:
+class _BoundSolver:
     """Rows over variables that are not negative, taken apart into independent parts."""
 
     def __init__(self, count: int, rows: list[_Row], together: list[dict[int, float]]) -> None:
         self.matrix, self.least, self.most = _matrix(count, rows)
-        groups = [list(row[0]) for row in rows] + [list(each) for each in together]
+        groups = [list(row[0]) for row in rows] + [list(unknown) for unknown in together]
         pairs = [(group[0], other) for group in groups if group for other in group]
         graph = coo_array((np.ones(len(pairs)), tuple(zip(*pairs, strict=True)) if pairs else ([], [])), shape=(count, count))
         self.part = connected_components(graph, directed=False)[1] if count else np.zeros(0, dtype=np.int32)
@@ -222,36 +226,36 @@ class _System:
         self.seen: dict[int, list[Floats]] = defaultdict(list)
         self.cut: dict[int, _Program] = {}
 
-    def bounds(self, unknown: dict[int, float], wanted: tuple[float, float] | None) -> tuple[float, float]:
+    def bounds(self, unknown: dict[int, float], limits: tuple[float, float] | None) -> tuple[float, float]:
         """Least and most of a sum of variables; no further than ``wanted`` where it is given."""
         if not unknown:
             return 0.0, 0.0
         part = int(self.part[next(iter(unknown))])
         program = self._program(part)
-        goal = np.zeros(len(program.places))
-        goal[np.searchsorted(program.places, list(unknown))] = 1.0
-        found = []
+        goal = np.zeros(len(program.variables))
+        goal[np.searchsorted(program.variables, list(unknown))] = 1.0
+        ends = []
         for sign in (1.0, -1.0):
-            known = [float(goal @ point) for point in self.seen[part]]
-            if wanted and known and (min(known) <= wanted[0] if sign > 0 else max(known) >= wanted[1]):
-                found.append(min(known) if sign > 0 else max(known))
+            values = [float(goal @ point) for point in self.seen[part]]
+            if limits and values and (min(values) <= limits[0] if sign > 0 else max(values) >= limits[1]):
+                ends.append(min(values) if sign > 0 else max(values))
                 continue
-            found.append(self._solve(part, goal, program, sign))
-        return found[0], found[1]
+            ends.append(self._solve(part, goal, program, sign))
+        return ends[0], ends[1]
 
     def _solve(self, part: int, goal: Floats, program: _Program, sign: float) -> float:
-        said, point = minimise(sign * goal, program.equal, program.below)
-        if said == "unbounded":
+        status, point = minimise(sign * goal, program.equal, program.below)
+        if status == "unbounded":
             return np.inf if sign < 0 else 0.0
-        if said == "infeasible":
-            raise Unattackable("the published numbers contradict each other: no amounts give all of their sums")
+        if status == "infeasible":
+            raise ContradictoryTable("the published numbers contradict each other: no amounts give all of their sums")
         self.seen[part].append(point * program.scale)
         return float(goal @ point) * program.scale
 
     def _program(self, part: int) -> _Program:
         if part not in self.cut:
-            places, rows = np.flatnonzero(self.part == part), np.flatnonzero(self.row_part == part)
-            matrix, least, most = self.matrix[rows][:, places], self.least[rows], self.most[rows]
+            variables, rows = np.flatnonzero(self.part == part), np.flatnonzero(self.row_part == part)
+            matrix, least, most = self.matrix[rows][:, variables], self.least[rows], self.most[rows]
             finite = np.concatenate([least[np.isfinite(least)], most[np.isfinite(most)]])
             scale = float(np.abs(finite).max()) if finite.size and np.abs(finite).max() > 0 else 1.0
             same = least == most
@@ -259,7 +263,7 @@ class _System:
             # Published sums are exact to rounding only; a little slack keeps the truth inside.
             limit = np.concatenate([most[above], -least[under]]) / scale + _TOLERANCE
             below = vstack([matrix[above], -matrix[under]]).tocsr(), limit
-            self.cut[part] = _Program(places, (matrix[same], least[same] / scale), below, scale)
+            self.cut[part] = _Program(variables, (matrix[same], least[same] / scale), below, scale)
         return self.cut[part]
 
 

@@ -13,12 +13,12 @@ from enum import StrEnum
 from footprint.core.records import FootprintError
 
 Key = tuple[str, str, str]  # period (2026, 2026-Q3, 2026-07), service, use case; an empty name is the margin over all
-FEWEST_USERS = 3  # of two users, each knows what the other did
-PROFILES: Mapping[str, int] = {"default": 5, "strict": 11, "floor": FEWEST_USERS}  # the least number of distinct users
+MIN_USERS_FLOOR = 3  # of two users, each knows what the other did
+PROFILES: Mapping[str, int] = {"default": 5, "strict": 11, "floor": MIN_USERS_FLOOR}  # the least number of distinct users
 DOMINANCE = 0.85
 
 
-class BadRules(FootprintError):
+class BadSuppressionRules(FootprintError):
     """Rules under which nobody would be protected."""
 
 
@@ -77,7 +77,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class SuppressionRules:
     """When a cell is hidden, and how well.
 
     ``min_users`` distinct users at least; no user above ``dominance`` of the tokens; ``min_teams`` teams where set; nobody
@@ -98,32 +98,34 @@ class Rules:
     ratio_known: float = 0.01
 
     def __post_init__(self) -> None:
-        if self.min_users < FEWEST_USERS:
-            raise BadRules(
-                f"min_users is {self.min_users}: a cell of fewer than {FEWEST_USERS} users shows each what the others did; "
-                f"set {FEWEST_USERS} or more ({PROFILES['default']} is usual, {PROFILES['strict']} strict)"
+        if self.min_users < MIN_USERS_FLOOR:
+            raise BadSuppressionRules(
+                f"min_users is {self.min_users}: a cell of fewer than {MIN_USERS_FLOOR} users shows each what the others did; "
+                f"set {MIN_USERS_FLOOR} or more ({PROFILES['default']} is usual, {PROFILES['strict']} strict)"
             )
         if not 0.5 <= self.dominance < 1:
-            raise BadRules(f"dominance is {self.dominance:g}: it is the largest share one user may have, from 0.5 to below 1")
+            raise BadSuppressionRules(
+                f"dominance is {self.dominance:g}: it is the largest share one user may have, from 0.5 to below 1"
+            )
         if self.min_teams is not None and self.min_teams < 1:
-            raise BadRules(f"min_teams is {self.min_teams}: set at least 1, or leave it out")
+            raise BadSuppressionRules(f"min_teams is {self.min_teams}: set at least 1, or leave it out")
         if not 0 < self.protection <= 1:
-            raise BadRules(f"protection is {self.protection:g}: it is a fraction of the amount, above 0 and at most 1")
+            raise BadSuppressionRules(f"protection is {self.protection:g}: it is a fraction of the amount, above 0 and at most 1")
 
 
-def primary_reason(cell: Cell, rules: Rules) -> Reason:
+def primary_reason(cell: Cell, rules: SuppressionRules) -> Reason:
     """What the rules say of one cell by itself; amounts named ``requests`` tell where nobody was."""
-    teams_told = rules.min_teams is None or (cell.teams is not None and cell.teams >= rules.min_teams)
-    said = (
+    enough_teams = rules.min_teams is None or (cell.teams is not None and cell.teams >= rules.min_teams)
+    tests = (
         (Reason.TOTAL, not cell.service and not cell.use_case),
         (Reason.NO_USERS_BY_NATURE, cell.by_nature),
         (Reason.NOBODY, not cell.users and (cell.amounts.get("requests") == 0 or not any(cell.amounts.values()))),
         (Reason.UNKNOWN_USERS, cell.users is None),
         (Reason.FEW_USERS, (cell.users or 0) < rules.min_users),
-        (Reason.FEW_TEAMS, not teams_told),
+        (Reason.FEW_TEAMS, not enough_teams),
         (Reason.DOMINATED, (cell.max_share or 0.0) > rules.dominance),
     )
-    return next((reason for reason, holds in said if holds), Reason.SAFE)
+    return next((reason for reason, holds in tests if holds), Reason.SAFE)
 
 
-HIDING = frozenset({Reason.UNKNOWN_USERS, Reason.FEW_USERS, Reason.FEW_TEAMS, Reason.DOMINATED})
+HIDING_REASONS = frozenset({Reason.UNKNOWN_USERS, Reason.FEW_USERS, Reason.FEW_TEAMS, Reason.DOMINATED})

@@ -11,7 +11,7 @@ from footprint.config.models import fact_at
 from footprint.core.timestamps import format_instant
 from footprint.core.units import S_PER_HOUR
 from footprint.editions.document import Edition
-from footprint.editions.figure_format import shown
+from footprint.editions.figure_format import format_figure
 from footprint.editions.provenance import trace_command
 from footprint.figures.coverage import coverage_ledger
 from footprint.figures.engine import open_result
@@ -20,14 +20,14 @@ from footprint.storage.database import Store
 
 EXCLUSION_COLUMNS = ("kind", "what", "period_start", "period_end", "missing_h", "expected_h", "why")
 SAMPLE_COLUMNS = ("figure_id", "label", "cell", "period", "shown", "conf_status", "command")
-BOUNDARY = (
+BOUNDARY_EXCLUSIONS = (
     ("training of models", "the boundary is that of use: SCI for AI, consumer"),
     ("network", "no meter of ours stands there"),
     ("users' devices", "no meter of ours stands there"),
 )
 
 
-def exclusions(store: Store, config: Config, period: str, now_us: int) -> list[dict[str, Any]]:
+def list_exclusions(store: Store, config: Config, period: str, now_us: int) -> list[dict[str, Any]]:
     """What a period's figures do not hold: time of devices not read (an hour a day or more), hosted models, the boundary."""
     start_us, end_us = parse_period(period).bounds_us(config.timezone)
     rows: list[dict[str, Any]] = []
@@ -51,7 +51,7 @@ def exclusions(store: Store, config: Config, period: str, now_us: int) -> list[d
     named = {service.name for service in config.services if service.modelled_as}
     hosted = sorted(name for name in named if fact_at(config.services, name, end_us - 1))
     rows += [_row("hosted model", name, why="no meter; footprint hosted models it, apart") for name in hosted]
-    return rows + [_row("boundary", what, why=why) for what, why in BOUNDARY]
+    return rows + [_row("boundary", what, why=why) for what, why in BOUNDARY_EXCLUSIONS]
 
 
 def _row(
@@ -66,7 +66,7 @@ def _row(
     return dict(zip(EXCLUSION_COLUMNS, (kind, what, start, end, missing_h, expected_h, why), strict=True))
 
 
-def sample(edition: Edition, size: int, seed: int, language: str = "en") -> list[dict[str, Any]]:
+def sample_figures(edition: Edition, size: int, seed: int, language: str = "en") -> list[dict[str, Any]]:
     """Figures drawn at random, the same for a seed, each with the command that follows and checks it."""
     figures = sorted(edition.figures, key=lambda figure: figure.id)
     chosen = random.Random(seed).sample(figures, min(size, len(figures)))
@@ -76,7 +76,7 @@ def sample(edition: Edition, size: int, seed: int, language: str = "en") -> list
             "label": figure.label.in_(language),
             "cell": ";".join(f"{name}={value}" for name, value in figure.where),
             "period": figure.period,
-            "shown": shown(figure, language).full,
+            "shown": format_figure(figure, language).full,
             "conf_status": figure.conf_status,
             "command": f"{trace_command(figure, edition)} --verify",
         }

@@ -20,45 +20,45 @@ from footprint.editions.document import (
     Text,
 )
 from footprint.editions.edition_data import EditionData
-from footprint.editions.figure_registry import FigureBook
+from footprint.editions.figure_registry import FigureRegistry
 from footprint.editions.sections import SECTIONS
-from footprint.editions.sections.annotations import annotated
-from footprint.editions.sections.coverage import coverage_of
-from footprint.editions.sections.main_points import headline
-from footprint.editions.texts import long
+from footprint.editions.sections.annotations import with_annotations
+from footprint.editions.sections.coverage import add_coverage
+from footprint.editions.sections.main_points import headline_sentence
+from footprint.editions.texts import long_period
 
 MAX_CITED = 4  # ids in the source line of a section
 
 
-def build(facts: EditionData) -> tuple[Edition, FigureBook]:
+def build(data: EditionData) -> tuple[Edition, FigureRegistry]:
     """The edition, and its book: the number of each key, which the next version keeps."""
-    book = FigureBook(facts)
-    coverage, head = coverage_of(facts, book), headline(facts, book)
-    written = [section for section in (write(facts, book) for write in SECTIONS) if section is not None]
-    written = list(annotated(written, facts, book))  # once every figure that a note may touch is there
-    days = tuple(Day(date, facts.cover.worst[date]) for date in sorted(facts.cover.worst))  # type: ignore[arg-type]
+    registry = FigureRegistry(data)
+    coverage, head = add_coverage(data, registry), headline_sentence(data, registry)
+    written = [section for section in (write(data, registry) for write in SECTIONS) if section is not None]
+    written = list(with_annotations(written, data, registry))  # once every figure that a note may touch is there
+    days = tuple(Day(date, data.coverage.day_states[date]) for date in sorted(data.coverage.day_states))  # type: ignore[arg-type]
     return Edition(
-        masthead=masthead(facts),
+        masthead=masthead(data),
         headline=head,
         strip=days,
         coverage=coverage,
         sections=tuple(_numbered(written)),
-        figures=book.figures(),
-        basis=basis(facts),
-    ), book
+        figures=registry.figures(),
+        basis=basis(data),
+    ), registry
 
 
-def masthead(facts: EditionData) -> Masthead:
+def masthead(data: EditionData) -> Masthead:
     """Who says it, of what, when, in which version."""
-    config, context = facts.config, facts.context
+    config, context = data.config, data.context
     rules = config.editions
     address = f"{rules.address.rstrip('/')}/editions/{context.period}/v{context.version}" if rules.address else ""
     return Masthead(
         organisation=config.organisation,
         producer=rules.producer or config.organisation,
         contact=rules.contact,
-        period=str(facts.period),
-        period_label=long(facts.period),
+        period=str(data.period),
+        period_label=long_period(data.period),
         version=context.version,
         status=context.status,
         released=context.released,
@@ -71,11 +71,11 @@ def masthead(facts: EditionData) -> Masthead:
     )
 
 
-def basis(facts: EditionData) -> EditionBasis:
+def basis(data: EditionData) -> EditionBasis:
     """What the figures rest on."""
-    row = facts.now.row
-    versions = row["method_version"] or "", row["factor_version"] or "", facts.context.code_version
-    return EditionBasis(*versions, facts.ledger, facts.heads, facts.inputs)
+    row = data.current.row
+    versions = row["method_version"] or "", row["factor_version"] or "", data.context.code_version
+    return EditionBasis(*versions, data.ledger, data.heads, data.inputs)
 
 
 def _numbered(sections: Iterable[Section]) -> Iterable[Section]:

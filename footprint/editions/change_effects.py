@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
-from footprint.editions.edition_data import ByNames, IndicatorRow, Names
+from footprint.editions.edition_data import GroupNames, IndicatorRow, RowsByGroup
 from footprint.impact.decomposition import IdleTerm, Term, decompose, decompose_idle, log_mean
-from footprint.impact.uncertainty import Budget, ratio_of
+from footprint.impact.uncertainty import UncertaintyBudget, ratio_estimate
 
-ORDER = (
+CAUSES = (
     "method",
     "volume",
     "mix",
@@ -27,11 +27,11 @@ ORDER = (
 )
 
 
-DUST = 1e-12  # of the totals: what rounding leaves is no effect
+ROUNDING_TOLERANCE = 1e-12  # of the totals: what rounding leaves is no effect
 
 
 @dataclass(frozen=True, slots=True)
-class Effects:
+class ChangeEffects:
     """From ``before`` (as published, else as it is known now) to ``after``: effect and half-width (about 95 %) by cause."""
 
     unit: str  # gCO2e, or kWh where emissions are not known
@@ -42,15 +42,15 @@ class Effects:
     named: Mapping[str, tuple[str, ...]]  # uses that are new, or stopped
 
 
-def effects_of(
+def decompose_change(
     before: IndicatorRow,
     after: IndicatorRow,
-    pairs_before: ByNames,
-    pairs_after: ByNames,
+    pairs_before: RowsByGroup,
+    pairs_after: RowsByGroup,
     published: float | None = None,
     timing: tuple[float, float] | None = None,
     confidential: frozenset[str] = frozenset(),
-) -> Effects | None:
+) -> ChangeEffects | None:
     """Causes of the change of two periods; None where one of them has no energy.
 
     Uses that began or stopped join the mix where one of them is ``confidential``: a bar of their own would tell of it.
@@ -60,11 +60,12 @@ def effects_of(
     if not before.row["energy_kwh"] or not after.row["energy_kwh"]:
         return None
     grams = all(
-        asked.row["co2e_location_g"] is not None for asked in (before, after, *pairs_before.values(), *pairs_after.values())
+        indicators.row["co2e_location_g"] is not None
+        for indicators in (before, after, *pairs_before.values(), *pairs_after.values())
     )
     times = timing or (1.0, 1.0)
     sides = [_Side(pairs, grams, time) for pairs, time in zip((pairs_before, pairs_after), times, strict=True)]
-    totals = [_amount(asked, grams) * time for asked, time in zip((before, after), times, strict=True)]
+    totals = [_amount(indicators, grams) * time for indicators, time in zip((before, after), times, strict=True)]
     found = _uses(*sides)
     _idle(found, *sides)
     found["unattributed"] = totals[1] - totals[0] - math.fsum(found.values())
@@ -79,13 +80,13 @@ def effects_of(
         found["mix"] += found.pop("new") + found.pop("stopped")
         named = {}
     scale = max(abs(known), abs(totals[1]))
-    dust = [name for name, value in found.items() if abs(value) <= DUST * scale]
+    dust = [name for name, value in found.items() if abs(value) <= ROUNDING_TOLERANCE * scale]
     rest = math.fsum(found.pop(name) for name in dust)
     if found:  # it stays in the sum
         found[max(found, key=lambda name: abs(found[name]))] += rest
     widths = _widths(found, before, after, totals, grams=grams)
-    kept = [name for name in ORDER if name in found]
-    return Effects(
+    kept = [name for name in CAUSES if name in found]
+    return ChangeEffects(
         "gCO2e" if grams else "kWh",
         known,
         totals[1],
@@ -95,29 +96,34 @@ def effects_of(
     )
 
 
-def _amount(asked: IndicatorRow, grams: bool) -> float:
-    return float(asked.row["co2e_location_g"] if grams else asked.row["energy_kwh"])
+def _amount(indicators: IndicatorRow, grams: bool) -> float:
+    return float(indicators.row["co2e_location_g"] if grams else indicators.row["energy_kwh"])
 
 
 class _Side:
     """One period: uses and idle services that can be factored; what cannot is left to the last effect."""
 
-    def __init__(self, pairs: ByNames, grams: bool, timing: float) -> None:
-        self.uses: dict[Names, Term] = {}
+    def __init__(self, pairs: RowsByGroup, grams: bool, timing: float) -> None:
+        self.uses: dict[GroupNames, Term] = {}
         self.idle: dict[str, IdleTerm] = {}
-        self.present = {names for names, asked in pairs.items() if asked.row["requests"] or asked.row["energy_kwh"]}
-        for names, asked in sorted(pairs.items()):
-            energy, it = asked.row["energy_kwh"] or 0.0, asked.it_kwh if asked.row["energy_kwh"] is not None else 0.0
-            amount = _amount(asked, grams) if energy > 0 else 0.0
+        self.present = {
+            names for names, indicators in pairs.items() if indicators.row["requests"] or indicators.row["energy_kwh"]
+        }
+        for names, indicators in sorted(pairs.items()):
+            energy, it = (
+                indicators.row["energy_kwh"] or 0.0,
+                indicators.it_kwh if indicators.row["energy_kwh"] is not None else 0.0,
+            )
+            amount = _amount(indicators, grams) if energy > 0 else 0.0
             if min(energy, it, amount) <= 0:
                 continue
             pue, intensity = energy / it, amount / energy
             service, use_case = names
-            if use_case == IDLE_NAME and asked.known_h > 0:
-                self.idle[service] = IdleTerm(asked.known_h, it * 1000 / asked.known_h, pue, intensity, timing)
-            elif use_case not in (IDLE_NAME, UNATTRIBUTED_NAME) and asked.row["requests"]:
-                tokens = asked.row["output_tokens"] or asked.row["requests"]  # untold: length is not told apart
-                self.uses[names] = Term(asked.row["requests"], tokens, it, pue, intensity, timing)
+            if use_case == IDLE_NAME and indicators.known_h > 0:
+                self.idle[service] = IdleTerm(indicators.known_h, it * 1000 / indicators.known_h, pue, intensity, timing)
+            elif use_case not in (IDLE_NAME, UNATTRIBUTED_NAME) and indicators.row["requests"]:
+                tokens = indicators.row["output_tokens"] or indicators.row["requests"]  # untold: length is not told apart
+                self.uses[names] = Term(indicators.row["requests"], tokens, it, pue, intensity, timing)
 
 
 def _uses(before: _Side, after: _Side) -> dict[str, float]:
@@ -143,20 +149,22 @@ def _widths(
     weight = log_mean(totals[1], totals[0])
     energies = before.row["energy_kwh"], after.row["energy_kwh"]
     drifts = {
-        "efficiency": _drift(before.energy.part(without=("pue ",)), after.energy.part(without=("pue ",)), *energies),
-        "overhead": _drift(before.energy.part(only=("pue ",)), after.energy.part(only=("pue ",)), *energies),
-        "grid": _drift(before.grams.part(only=("factor ",)), after.grams.part(only=("factor ",)), *totals) if grams else 0.0,
+        "efficiency": _drift(before.energy.filtered(without=("pue ",)), after.energy.filtered(without=("pue ",)), *energies),
+        "overhead": _drift(before.energy.filtered(only=("pue ",)), after.energy.filtered(only=("pue ",)), *energies),
+        "grid": _drift(before.grams.filtered(only=("factor ",)), after.grams.filtered(only=("factor ",)), *totals)
+        if grams
+        else 0.0,
     }
     return {name: math.hypot(effect * level, weight * drifts.get(name, 0.0)) for name, effect in found.items()}
 
 
-def _relative(budget: Budget, value: float) -> float:
+def _relative(budget: UncertaintyBudget, value: float) -> float:
     low, high = budget.interval(value)
     return (high - low) / 2 / value if value > 0 else 0.0
 
 
-def _drift(before: Budget, after: Budget, was: float, now: float) -> float:
+def _drift(before: UncertaintyBudget, after: UncertaintyBudget, was: float, now: float) -> float:
     if was <= 0 or now <= 0:
         return 0.0
-    ratio = ratio_of(was, before, now, after)
+    ratio = ratio_estimate(was, before, now, after)
     return (ratio.high - ratio.low) / 2 / ratio.value

@@ -16,8 +16,15 @@ from footprint.config import Config
 from footprint.core.records import FootprintError
 from footprint.core.timestamps import to_datetime
 from footprint.core.units import US_PER_DAY, US_PER_HOUR
-from footprint.editions.coverage import cover_of
-from footprint.editions.edition_data import KEPT_NAMES, SHOWN_USES, ByNames, CoverageReport, EditionData, IndicatorRow
+from footprint.editions.coverage import coverage_report
+from footprint.editions.edition_data import (
+    MAX_RANKED_USE_CASES,
+    RESERVED_NAMES,
+    CoverageReport,
+    EditionData,
+    IndicatorRow,
+    RowsByGroup,
+)
 from footprint.editions.release_context import ReleaseContext
 from footprint.figures.engine import BudgetedRow, budgeted_rows, open_result
 from footprint.figures.query import BadQuery, Query
@@ -39,18 +46,18 @@ class NoData(FootprintError):
     """A period of which the ledger holds nothing."""
 
 
-class LedgerSnapshot:
-    """Questions of one edition; ``asked`` counts them."""
+class EditionQueries:
+    """Questions of one edition; ``query_count`` counts them."""
 
     def __init__(self, store: Store, config: Config, book: FactorBook, now_us: int) -> None:
         self.store, self.config, self.book, self.now_us = store, config, book, now_us
-        self.asked = 0
+        self.query_count = 0
 
     def rows(
         self, group: tuple[str, ...], every: str, from_us: int, to_us: int, where: tuple[tuple[str, str], ...] = ()
-    ) -> dict[str, ByNames]:
+    ) -> dict[str, RowsByGroup]:
         """Rows by period name and group; none where the ledger holds nothing."""
-        self.asked += 1
+        self.query_count += 1
         found: dict[str, dict[tuple[str, ...], IndicatorRow]] = {}
         question = Query(group=group, every=every, from_us=from_us, to_us=to_us, where=where)
         length = {"month": 1, "quarter": 3, "year": 12}[every]
@@ -62,9 +69,9 @@ class LedgerSnapshot:
                 found.setdefault(name, {})[each.names] = _asked(each)
         return dict(found)
 
-    def cover(self, start_us: int, end_us: int) -> CoverageReport:
+    def coverage(self, start_us: int, end_us: int) -> CoverageReport:
         """What was read, by day and site."""
-        self.asked += 1
+        self.query_count += 1
         zone = self.config.timezone
         question = Query(group=("host",), from_us=start_us, to_us=end_us)
         with open_result(self.store, self.config, question, self.now_us, self.book, by_slot=True) as found:
@@ -76,14 +83,16 @@ class LedgerSnapshot:
             ]
             hosts = {host for host, _ in found.watched.devices}
             sites = {host: self.config.host_at(host, end_us - 1).site for host in hosts}
-            return cover_of(found.watched, days, sites)
+            return coverage_report(found.watched, days, sites)
 
 
 def _asked(each: BudgetedRow) -> IndicatorRow:
     return IndicatorRow(each.row, each.energy, each.grams, each.gap, each.known_us / US_PER_HOUR)
 
 
-def gather(store: Store, config: Config, context: ReleaseContext, now_us: int, book: FactorBook | None = None) -> EditionData:
+def collect_data(
+    store: Store, config: Config, context: ReleaseContext, now_us: int, book: FactorBook | None = None
+) -> EditionData:
     """The facts of the edition of ``context.period``.
 
     Raises
@@ -94,47 +103,47 @@ def gather(store: Store, config: Config, context: ReleaseContext, now_us: int, b
     period = parse_period(context.period)
     start, end = period.bounds_us(config.timezone)
     held = book or load_factor_book(store)
-    ledger = LedgerSnapshot(store, config, held, end if now_us >= end else now_us)
+    queries = EditionQueries(store, config, held, end if now_us >= end else now_us)
     kind = {1: "month", 3: "quarter", 12: "year"}[period.length]
     since = _since(period, config)
-    whole = ledger.rows((), kind, since, end)
+    whole = queries.rows((), kind, since, end)
     if not whole.get(str(period), {}).get(()) or whole[str(period)][()].row["energy_kwh"] is None:
         raise NoData(f"no data in {period}; `footprint import list` shows what there is, `footprint aggregate` computes it")
-    months_from = period.parts(1)[-1].shifted(1 - TREND_MONTHS).bounds_us(config.timezone)[0]
-    months = ledger.rows((), "month", months_from, end)
+    months_from = period.split(1)[-1].shifted(1 - TREND_MONTHS).bounds_us(config.timezone)[0]
+    months = queries.rows((), "month", months_from, end)
     before = period.shifted(-1).bounds_us(config.timezone)[0]
-    uses = ledger.rows(("use_case",), kind, since, end)
-    facts = EditionData(
+    uses = queries.rows(("use_case",), kind, since, end)
+    data = EditionData(
         config=config,
         context=context,
         period=period,
-        quarters={name: rows[()] for name, rows in whole.items() if () in rows and _told(rows[()])},
+        totals={name: rows[()] for name, rows in whole.items() if () in rows and _told(rows[()])},
         months={name: rows[()] for name, rows in months.items() if () in rows and _told(rows[()])},
         uses=uses,
-        services=ledger.rows(("service",), kind, before, end),
-        charters=ledger.rows(("charter",), kind, since, end),
-        models=ledger.rows(("model",), kind, start, end).get(str(period), {}),
-        pairs=ledger.rows(("service", "use_case"), kind, before, end),
-        cover=ledger.cover(start, end),
+        services=queries.rows(("service",), kind, before, end),
+        charters=queries.rows(("charter",), kind, since, end),
+        models=queries.rows(("model",), kind, start, end).get(str(period), {}),
+        pairs=queries.rows(("service", "use_case"), kind, before, end),
+        coverage=queries.coverage(start, end),
         closure=tuple(energy_balance(store, config, start, end, held)),
-        sensitivity=tuple(sensitivity(store, config, Query(from_us=start, to_us=end), ledger.now_us)),
-        comparisons=tuple(_comparisons(ledger, start, end)),
+        sensitivity=tuple(sensitivity(store, config, Query(from_us=start, to_us=end), queries.now_us)),
+        comparisons=tuple(_comparisons(queries, start, end)),
         hourly=_hourly(store, config, period, kind),
         factors=tuple(_factors(held, config, whole[str(period)][()])),
-        heads=heads(store, start, end, context.cut_us),
-        inputs=inputs(store, start, end),
-        ledger=identity(store),
-        objectives=tuple(objective_statuses(store, config, ledger.now_us, period, context.objectives)),
+        heads=sealed_day_heads(store, start, end, context.cut_us),
+        inputs=inputs_fingerprint(store, start, end),
+        ledger=store_identity(store),
+        objectives=tuple(objective_statuses(store, config, queries.now_us, period, context.objectives)),
     )
-    behind = tuple(facts.ranked()[SHOWN_USES:])
+    behind = tuple(data.ranked_use_cases()[MAX_RANKED_USE_CASES:])
     if len(behind) > 1:
-        together = ledger.rows((), kind, start, end, tuple(("use_case", name) for name in behind))
-        facts = replace(facts, others=(behind, together.get(str(period), {}).get(())))
-    return facts
+        together = queries.rows((), kind, start, end, tuple(("use_case", name) for name in behind))
+        data = replace(data, other_uses=(behind, together.get(str(period), {}).get(())))
+    return data
 
 
-def _told(asked: IndicatorRow) -> bool:
-    return asked.row["energy_kwh"] is not None
+def _told(indicators: IndicatorRow) -> bool:
+    return indicators.row["energy_kwh"] is not None
 
 
 def _since(period: Period, config: Config) -> int:
@@ -168,20 +177,20 @@ def _factors(book: FactorBook, config: Config, now: IndicatorRow) -> Iterable[An
             yield factor
 
 
-def _comparisons(ledger: LedgerSnapshot, start: int, end: int) -> Iterable[Mapping[str, Any]]:
+def _comparisons(queries: EditionQueries, start: int, end: int) -> Iterable[Mapping[str, Any]]:
     """For uses that several models serve: the one with most requests against the one that needs least energy a request.
 
     Equal conditions only: what differs in machines, method or mix of tokens is not compared.
     """
     sides: dict[str, dict[str, ComparisonSide]] = {}
-    ledger.asked += 1
+    queries.query_count += 1
     question = Query(group=("use_case", "model"), from_us=start, to_us=end)
-    with open_result(ledger.store, ledger.config, question, ledger.now_us, ledger.book) as found:
+    with open_result(queries.store, queries.config, question, queries.now_us, queries.book) as found:
         if found is None:
             return
         for each in budgeted_rows(found):
             (use_case, model), row = each.names, each.row
-            if model and not {use_case, model} & {*KEPT_NAMES} and row["requests"] and (row["energy_kwh"] or 0) > 0:
+            if model and not {use_case, model} & {*RESERVED_NAMES} and row["requests"] and (row["energy_kwh"] or 0) > 0:
                 budget = row["energy_kwh"], each.energy
                 sides.setdefault(use_case, {})[model] = ComparisonSide(row, budget, accelerator_models(each.group.cells))
     for use_case, models in sorted(sides.items()):
@@ -210,7 +219,7 @@ def _better(models: Mapping[str, ComparisonSide], current: str) -> Iterable[Comp
             yield found
 
 
-def heads(store: Store, start_us: int, end_us: int, cut_us: int) -> tuple[tuple[str, str], ...]:
+def sealed_day_heads(store: Store, start_us: int, end_us: int, cut_us: int) -> tuple[tuple[str, str], ...]:
     """(day, digest over the chains' links of that day) of the sealed days of a period, as they were at an instant."""
     target = table(schema.Sealed)
     inside = (target.c.day >= start_us // US_PER_DAY) & (target.c.day <= (end_us - 1) // US_PER_DAY)
@@ -229,7 +238,7 @@ def heads(store: Store, start_us: int, end_us: int, cut_us: int) -> tuple[tuple[
     )
 
 
-def inputs(store: Store, start_us: int, end_us: int) -> str:
+def inputs_fingerprint(store: Store, start_us: int, end_us: int) -> str:
     """The same for stores in which the days of a period were computed from the same readings, requests, facts and factors."""
     target = table(schema.Shard)
     inside = (target.c.day >= start_us // US_PER_DAY) & (target.c.day <= (end_us - 1) // US_PER_DAY)
@@ -239,7 +248,7 @@ def inputs(store: Store, start_us: int, end_us: int) -> str:
     return hashlib.sha256(repr(marks).encode()).hexdigest()
 
 
-def identity(store: Store) -> str:
+def store_identity(store: Store) -> str:
     """A store and its clones have one; two stores have two."""
     target = table(schema.Batch)
     with store.read() as connection:

@@ -18,10 +18,10 @@ from typing import Any
 from footprint.config import Config
 from footprint.core.records import FootprintError
 from footprint.editions.release_context import Decision
-from footprint.editions.repository import shelf_of
+from footprint.editions.repository import edition_store
 from footprint.ledger.object_store import ObjectStoreError
 
-FILE = "decisions.toml"
+DECISIONS_FILE = "decisions.toml"
 _TEXTS = ("fr", "en", "effect_fr", "effect_en")
 
 
@@ -42,10 +42,10 @@ def read_decisions(config: Config, period: str) -> tuple[Decision, ...]:
         if place:
             text = Path(place).read_text(encoding="utf-8")
         else:
-            vault = shelf_of(config)
-            if not vault.exists(FILE):
+            vault = edition_store(config)
+            if not vault.exists(DECISIONS_FILE):
                 return ()
-            text, place = vault.read(FILE).decode("utf-8"), f"{vault.url}/{FILE}"
+            text, place = vault.read(DECISIONS_FILE).decode("utf-8"), f"{vault.url}/{DECISIONS_FILE}"
         found = tomllib.loads(text)
     except (OSError, ObjectStoreError, UnicodeDecodeError, tomllib.TOMLDecodeError) as bad:
         raise BadDecisions(f"{place}: cannot be read: {bad}") from None

@@ -6,18 +6,18 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from footprint.core.units import S_PER_HOUR, US_PER_HOUR, US_PER_S
-from footprint.editions.edition_data import CoverageReport, Gap, Seconds
+from footprint.editions.edition_data import CoverageReport, DeviceSeconds, Gap
 from footprint.figures.coverage import CoverageIndex, DeviceTime, coverage_state
 
-KEPT_GAPS = 5
+MAX_GAPS = 5
 Day = tuple[str, int, int]  # date, start, end [µs]
 
 
-def cover_of(watched: CoverageIndex, days: Sequence[Day], sites: dict[str, str]) -> CoverageReport:
+def coverage_report(watched: CoverageIndex, days: Sequence[Day], sites: dict[str, str]) -> CoverageReport:
     """Coverage of [first day, last day), from what was read slot by slot; ``sites`` by host."""
-    of_day: dict[str, Seconds] = defaultdict(Seconds)
-    of_site: dict[str, Seconds] = defaultdict(Seconds)
-    of_host: dict[tuple[str, str], Seconds] = defaultdict(Seconds)
+    of_day: dict[str, DeviceSeconds] = defaultdict(DeviceSeconds)
+    of_site: dict[str, DeviceSeconds] = defaultdict(DeviceSeconds)
+    of_host: dict[tuple[str, str], DeviceSeconds] = defaultdict(DeviceSeconds)
     gaps: list[Gap] = []
     for (host, device), time in sorted(watched.devices.items()):
         lacking = [days[-1][2], days[0][1]]
@@ -35,23 +35,23 @@ def cover_of(watched: CoverageIndex, days: Sequence[Day], sites: dict[str, str])
         state = _state(amount) if amount.expected else "measured"
         if state == "missing" or (state == "estimated" and worst[date] == "measured"):
             worst[date] = state
-    whole = sum(of_day.values(), Seconds())
+    whole = sum(of_day.values(), DeviceSeconds())
     ranked = sorted(gaps, key=lambda gap: (gap.start_us - gap.end_us, gap.host, gap.device))
     of_a_host: dict[str, Gap] = {}
     for gap in ranked:
         of_a_host.setdefault(gap.host, gap)
-    return CoverageReport(whole, dict(of_day), worst, dict(of_site), tuple(of_a_host.values())[:KEPT_GAPS])
+    return CoverageReport(whole, dict(of_day), worst, dict(of_site), tuple(of_a_host.values())[:MAX_GAPS])
 
 
-def _state(amount: Seconds) -> str:
+def _state(amount: DeviceSeconds) -> str:
     read = amount.measured + amount.modelled
     return coverage_state(read, read + amount.bridged, amount.expected, amount.modelled)
 
 
-def _of_day(time: DeviceTime, start_us: int, end_us: int) -> Seconds:
+def _of_day(time: DeviceTime, start_us: int, end_us: int) -> DeviceSeconds:
     expected = sum(max(min(high, end_us) - max(low, start_us), 0) for low, high in time.expected)
     read, known, modelled = time.seen(start_us, end_us)
-    return Seconds(expected / US_PER_S, (read - modelled) / US_PER_S, modelled / US_PER_S, (known - read) / US_PER_S)
+    return DeviceSeconds(expected / US_PER_S, (read - modelled) / US_PER_S, modelled / US_PER_S, (known - read) / US_PER_S)
 
 
 def _gaps(time: DeviceTime, start_us: int, end_us: int) -> Iterable[tuple[int, int]]:

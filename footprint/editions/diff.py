@@ -12,8 +12,8 @@ from footprint.editions.document import Edition, Figure
 from footprint.editions.repository import PublishedEdition
 from footprint.editions.serialization import from_json
 
-SAME = 1e-9  # relative: below, two values are the same
-REVISE_SHARE = 0.02  # a change above this, or above half of the interval's half-width, is published (C5)
+RELATIVE_TOLERANCE = 1e-9  # relative: below, two values are the same
+MIN_REVISION_RATIO = 0.02  # a change above this, or above half of the interval's half-width, is published (C5)
 COLUMNS = (
     "figure_id",
     "indicator",
@@ -58,7 +58,7 @@ def _value(figure: Figure | None) -> float | None:
     return None if figure is None else figure.value
 
 
-def matters(found: Difference) -> bool:
+def is_significant(found: Difference) -> bool:
     """Whether a change is large enough to publish a version for it."""
     old, new = found.old, found.new
     if old is None or new is None or (old.value is None) != (new.value is None):
@@ -71,15 +71,15 @@ def matters(found: Difference) -> bool:
         return True
     # A change and a share are fractions already: two points, and not two hundredths of a fraction near 0.
     base = 1.0 if old.kind in ("change", "share") else abs(old.value)
-    return change > REVISE_SHARE * base and old.kind != "effect"
+    return change > MIN_REVISION_RATIO * base and old.kind != "effect"
 
 
-def differences(before: PublishedEdition, after: Edition, ids: Mapping[str, str]) -> list[Difference]:
+def compare_with_published(before: PublishedEdition, after: Edition, ids: Mapping[str, str]) -> list[Difference]:
     """Figures whose values differ, or that only one of them has; ``ids`` by key of the later one."""
-    return compared(from_json(before.report), before.figures, after, ids)
+    return compare_editions(from_json(before.report), before.figures, after, ids)
 
 
-def compared(before: Edition, old_ids: Mapping[str, str], after: Edition, new_ids: Mapping[str, str]) -> list[Difference]:
+def compare_editions(before: Edition, old_ids: Mapping[str, str], after: Edition, new_ids: Mapping[str, str]) -> list[Difference]:
     """The same of two editions; what stands on versions alone (ids of the version before, counts of revisions) is left out."""
     olds, news = ({figure.id: figure for figure in edition.figures} for edition in (before, after))
     found = []
@@ -103,12 +103,12 @@ def _same(old: Figure, new: Figure) -> bool:
     for a, b in ((old.value, new.value), (old.low, new.low), (old.high, new.high)):
         if (a is None) != (b is None):
             return False
-        if a is not None and b is not None and abs(a - b) > SAME * max(abs(a), abs(b), SAME):
+        if a is not None and b is not None and abs(a - b) > RELATIVE_TOLERANCE * max(abs(a), abs(b), RELATIVE_TOLERANCE):
             return False
     return True
 
 
-def rows_of(found: Sequence[Difference]) -> list[dict[str, Any]]:
+def difference_rows(found: Sequence[Difference]) -> list[dict[str, Any]]:
     """Differences as rows of the diff CSV."""
     return [
         {
@@ -121,7 +121,7 @@ def rows_of(found: Sequence[Difference]) -> list[dict[str, Any]]:
             **_bounds("new", each.new),
             "change": _change(each),
             "change_ratio": each.relative,
-            "above_threshold": matters(each),
+            "above_threshold": is_significant(each),
         }
         for each in found
     ]
@@ -142,7 +142,7 @@ def diff_csv(found: Sequence[Difference]) -> bytes:
     out = io.StringIO()
     writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    for row in rows_of(found):
+    for row in difference_rows(found):
         writer.writerow({name: _plain(value) for name, value in row.items()})
     return out.getvalue().encode()
 

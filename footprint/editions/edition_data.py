@@ -11,17 +11,17 @@ from footprint.calendar.periods import Period
 from footprint.config import Config
 from footprint.editions.release_context import ReleaseContext
 from footprint.impact.factor_book import Factor
-from footprint.impact.uncertainty import Budget
+from footprint.impact.uncertainty import UncertaintyBudget
 from footprint.queries.objectives import ObjectiveStatus
 
-Names = tuple[str, ...]
+GroupNames = tuple[str, ...]
 Where = tuple[tuple[str, str], ...]
-KEPT_NAMES = (IDLE_NAME, UNATTRIBUTED_NAME)
-SHOWN_USES = 10
-Hidden = Callable[[Where, str], bool]  # (cell, period): whether it is confidential
+RESERVED_NAMES = (IDLE_NAME, UNATTRIBUTED_NAME)
+MAX_RANKED_USE_CASES = 10
+IsConfidential = Callable[[Where, str], bool]  # (cell, period): whether it is confidential
 
 
-def nothing_hidden(where: Where, period: str) -> bool:
+def nothing_confidential(where: Where, period: str) -> bool:
     """Of figures about the whole organisation."""
     return False
 
@@ -35,8 +35,8 @@ class IndicatorRow:
     """
 
     row: Mapping[str, Any]
-    energy: Budget
-    grams: Budget
+    energy: UncertaintyBudget
+    grams: UncertaintyBudget
     gap: float
     known_h: float
 
@@ -46,7 +46,7 @@ class IndicatorRow:
         return float(self.row["energy_kwh"] - self.row["facility_kwh"])
 
 
-ByNames = Mapping[Names, IndicatorRow]
+RowsByGroup = Mapping[GroupNames, IndicatorRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class SuppressionSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class Seconds:
+class DeviceSeconds:
     """Device-seconds: expected, read by a sensor, modelled, bridged by a counter; the rest is missing."""
 
     expected: float = 0.0
@@ -75,8 +75,8 @@ class Seconds:
     modelled: float = 0.0
     bridged: float = 0.0
 
-    def __add__(self, other: Seconds) -> Seconds:
-        return Seconds(
+    def __add__(self, other: DeviceSeconds) -> DeviceSeconds:
+        return DeviceSeconds(
             self.expected + other.expected,
             self.measured + other.measured,
             self.modelled + other.modelled,
@@ -103,10 +103,10 @@ class Gap:
 class CoverageReport:
     """What was read and when: by day (every host counts for the worst), by site, and the longest gaps, longest first."""
 
-    whole: Seconds = field(default_factory=Seconds)
-    days: Mapping[str, Seconds] = field(default_factory=dict)
-    worst: Mapping[str, str] = field(default_factory=dict)  # day -> measured | estimated | missing
-    sites: Mapping[str, Seconds] = field(default_factory=dict)
+    total: DeviceSeconds = field(default_factory=DeviceSeconds)
+    days: Mapping[str, DeviceSeconds] = field(default_factory=dict)
+    day_states: Mapping[str, str] = field(default_factory=dict)  # day -> measured | estimated | missing
+    sites: Mapping[str, DeviceSeconds] = field(default_factory=dict)
     gaps: tuple[Gap, ...] = ()
 
 
@@ -117,26 +117,26 @@ class EditionData:
     config: Config
     context: ReleaseContext
     period: Period
-    quarters: Mapping[str, IndicatorRow]
+    totals: Mapping[str, IndicatorRow]
     months: Mapping[str, IndicatorRow]
-    uses: Mapping[str, ByNames]  # period -> (use case,)
-    services: Mapping[str, ByNames]
-    charters: Mapping[str, ByNames]
-    models: ByNames  # of the period
-    pairs: Mapping[str, ByNames]  # period -> (service, use case): this one and the one before
-    cover: CoverageReport
+    uses: Mapping[str, RowsByGroup]  # period -> (use case,)
+    services: Mapping[str, RowsByGroup]
+    charters: Mapping[str, RowsByGroup]
+    models: RowsByGroup  # of the period
+    pairs: Mapping[str, RowsByGroup]  # period -> (service, use case): this one and the one before
+    coverage: CoverageReport
     closure: tuple[Mapping[str, Any], ...]
     sensitivity: tuple[Mapping[str, Any], ...]
     comparisons: tuple[Mapping[str, Any], ...]
-    others: tuple[tuple[str, ...], IndicatorRow | None] = ((), None)  # uses behind the first ten, together
+    other_uses: tuple[tuple[str, ...], IndicatorRow | None] = ((), None)  # uses behind the first ten, together
     hourly: Mapping[str, float] = field(default_factory=dict)  # period -> mean g/kWh by the hour, where a series is known
     factors: tuple[Factor, ...] = ()
     heads: tuple[tuple[str, str], ...] = ()
     inputs: str = ""
     ledger: str = ""
     objectives: tuple[ObjectiveStatus, ...] = ()
-    hidden: Hidden = nothing_hidden
-    box: SuppressionSummary | None = None
+    is_confidential: IsConfidential = nothing_confidential
+    suppression: SuppressionSummary | None = None
 
     @property
     def previous(self) -> Period:
@@ -151,16 +151,20 @@ class EditionData:
     @property
     def base(self) -> Period | None:
         """What this period is compared with: a year ago where that is known, else the period before."""
-        return next((each for each in (self.year_ago, self.previous) if str(each) in self.quarters), None)
+        return next((each for each in (self.year_ago, self.previous) if str(each) in self.totals), None)
 
-    def ranked(self) -> list[str]:
+    def ranked_use_cases(self) -> list[str]:
         """Use cases of the period by energy, then those that are confidential by name, for their rank would tell of them."""
         mine = self.uses.get(str(self.period), {})
-        told = [name for (name,), asked in mine.items() if asked.row["energy_kwh"] is not None and name not in KEPT_NAMES]
-        hidden = {name for name in told if self.hidden((("use_case", name),), str(self.period))}
+        told = [
+            name
+            for (name,), indicators in mine.items()
+            if indicators.row["energy_kwh"] is not None and name not in RESERVED_NAMES
+        ]
+        hidden = {name for name in told if self.is_confidential((("use_case", name),), str(self.period))}
         return sorted(told, key=lambda name: (name in hidden, 0.0 if name in hidden else -mine[name,].row["energy_kwh"], name))
 
     @property
-    def now(self) -> IndicatorRow:
+    def current(self) -> IndicatorRow:
         """The period of the edition."""
-        return self.quarters[str(self.period)]
+        return self.totals[str(self.period)]

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from footprint.editions.document import Figure, Ref
-from footprint.i18n.formatting import format_bracket, format_decimals, format_estimate, format_number
+from footprint.editions.document import Edition, Figure, Ref
+from footprint.i18n.formatting import format_bracket, format_decimals, format_estimate, format_number, format_percent
 
 THIN, NBSP = "\u202f", "\u00a0"
 EXACT = "exact"  # the word is the same in both languages
-HALF_POINT, TENTH = 0.5, 0.1  # in points of a hundred
-BESIDE = ("u", "r", "low")  # flags that stand beside a value; the others say why there is none, or are told by the badge
+MIN_WHOLE_POINT, MIN_TENTH = 0.5, 0.1  # in points of a hundred
+FLAGS_BESIDE_VALUE = (
+    "u",
+    "r",
+    "low",
+)  # flags that stand beside a value; the others say why there is none, or are told by the badge
 _LONG = {"gCO2e": "g\u00a0CO₂e", "kgCO2e": "kg\u00a0CO₂e"}
 _WORDS = {"million": ("millions", "million"), "billion": ("milliards", "billion")}  # (French, English)
 
@@ -45,7 +49,7 @@ class FormattedFigure:
         return f"{self.with_unit} {self.interval}".strip()
 
 
-def shown(figure: Figure, language: str) -> FormattedFigure:
+def format_figure(figure: Figure, language: str) -> FormattedFigure:
     """The strings of a figure."""
     if figure.value is None:
         flag = figure.flags[0] if figure.flags else "x"
@@ -53,14 +57,14 @@ def shown(figure: Figure, language: str) -> FormattedFigure:
     value, interval = _WRITERS.get(figure.kind, _level)(figure, language)
     if figure.kind == "count" and not interval:
         interval = EXACT
-    beside = " ".join(f"[{flag}]" for flag in figure.flags if flag in BESIDE)
-    unit = "" if figure.kind in ("change", "share") else unit_of(figure.display[1], language)
+    beside = " ".join(f"[{flag}]" for flag in figure.flags if flag in FLAGS_BESIDE_VALUE)
+    unit = "" if figure.kind in ("change", "share") else format_unit(figure.display[1], language)
     return FormattedFigure(value, unit, interval, figure.quality, beside)
 
 
-def cited(figure: Figure, ref: Ref, language: str) -> tuple[str, str]:
+def format_reference(figure: Figure, ref: Ref, language: str) -> tuple[str, str]:
     """(bold part, quiet part) of a figure where it is cited."""
-    told = shown(figure, language)
+    told = format_figure(figure, language)
     if ref.form == "interval":
         return "", told.interval
     if ref.form == "value":
@@ -68,7 +72,24 @@ def cited(figure: Figure, ref: Ref, language: str) -> tuple[str, str]:
     return told.with_unit, told.interval if ref.form == "full" and told.interval != EXACT else ""
 
 
-def unit_of(unit: str, language: str) -> str:
+def headline_text(edition: Edition, language: str) -> str:
+    """The finding in one line."""
+    sentence = edition.headline
+    values = {name: _plain_value(edition.figure(ref.figure), language) for name, ref in sentence.refs.items()}
+    return sentence.text.in_(language).format(**values)
+
+
+def _plain_value(figure: Figure, language: str) -> str:
+    if figure.value is None:
+        return f"[{figure.flags[0]}]"
+    if figure.kind == "share":
+        return format_percent(figure.value, language, floor=False)
+    size, unit = figure.display
+    low, high = (None if bound is None else bound / size for bound in (figure.low, figure.high))
+    return f"{format_estimate(figure.value / size, low, high, language).value}\u00a0{unit}"
+
+
+def format_unit(unit: str, language: str) -> str:
     """A unit as the language writes it."""
     if unit in _WORDS:
         return _WORDS[unit][language != "fr"]
@@ -107,19 +128,19 @@ def _points(figure: Figure, language: str, *, sign: bool) -> tuple[str, str]:
     assert figure.value is not None
     value, percent = 100 * figure.value, f"{THIN}%" if language == "fr" else "%"
     if figure.low is None or figure.high is None:
-        return _signed(value, places(value, value), language, sign=sign) + percent, ""
+        return _signed(value, percent_decimals(value, value), language, sign=sign) + percent, ""
     low, high = 100 * figure.low, 100 * figure.high
-    decimals = places((high - low) / 2, value)
+    decimals = percent_decimals((high - low) / 2, value)
     told = [_signed(each, decimals, language, sign=sign) for each in (low, value, high)]
     # An interval narrower than what is printed says nothing.
     return told[1] + percent, "" if told[0] == told[2] else format_bracket(told[0], told[2], language)
 
 
-def places(half_width: float, value: float) -> int:
+def percent_decimals(half_width: float, value: float) -> int:
     """Decimals of a percentage: whole points, a tenth where the interval or the value is smaller, a hundredth below a tenth."""
-    if abs(half_width) >= HALF_POINT or value == 0:
+    if abs(half_width) >= MIN_WHOLE_POINT or value == 0:
         return 0
-    return 1 if abs(value) >= TENTH else 2
+    return 1 if abs(value) >= MIN_TENTH else 2
 
 
 def _signed(value: float, decimals: int, language: str, *, sign: bool) -> str:

@@ -11,59 +11,59 @@ from footprint.editions.document import Figure, Flag, Letter, Text
 from footprint.editions.edition_data import EditionData, IndicatorRow, Where
 from footprint.editions.indicators import Measure
 
-FLAG_BELOW, PUBLISH_FROM = 0.80, 0.50  # of coverage: below, a figure is flagged; below, it is not published
-ESTIMATED: tuple[Letter, ...] = ("C", "D")
+MIN_UNFLAGGED_COVERAGE, MIN_PUBLISHED_COVERAGE = 0.80, 0.50  # of coverage: below, a figure is flagged; below, it is not published
+ESTIMATED_QUALITIES: tuple[Letter, ...] = ("C", "D")
 ESTIMATED_SHARE = 0.5
 DECIMALS = 3
 
 
-class FigureBook:
+class FigureRegistry:
     """The figures of one edition in the making; a key says what a figure is, and keeps its number from version to version."""
 
-    def __init__(self, facts: EditionData) -> None:
-        self.facts = facts
-        self._numbers = dict(facts.context.numbers)
+    def __init__(self, data: EditionData) -> None:
+        self.data = data
+        self._numbers = dict(data.context.numbers)
         self._next = max(self._numbers.values(), default=0) + 1
-        self._found: dict[str, Figure] = {}
-        tag = str(facts.period).replace("-", "")
-        self._stem = f"{'DEMO-' if facts.config.demo else ''}F-{tag}-"
+        self._figures: dict[str, Figure] = {}
+        tag = str(data.period).replace("-", "")
+        self._stem = f"{'DEMO-' if data.config.demo else ''}F-{tag}-"
 
-    def add(self, key: str, figure: Figure) -> str:
+    def register(self, key: str, figure: Figure) -> str:
         """Keep a figure under its key, and give its id; the same key again gives the figure that stands there."""
-        if key in self._found:
-            return self._found[key].id
+        if key in self._figures:
+            return self._figures[key].id
         if key not in self._numbers:
             self._numbers[key] = self._next
             self._next += 1
-        self._found[key] = replace(figure, id=f"{self._stem}{self._numbers[key]:02d}")
-        return self._found[key].id
+        self._figures[key] = replace(figure, id=f"{self._stem}{self._numbers[key]:02d}")
+        return self._figures[key].id
 
     def figures(self) -> tuple[Figure, ...]:
         """All of them, in the order of their numbers."""
-        return tuple(sorted(self._found.values(), key=lambda figure: (len(figure.id), figure.id)))
+        return tuple(sorted(self._figures.values(), key=lambda figure: (len(figure.id), figure.id)))
 
     def numbers(self) -> dict[str, int]:
         """Number of each key, of earlier versions too."""
         return dict(self._numbers)
 
-    def keys(self) -> dict[str, Figure]:
+    def by_key(self) -> dict[str, Figure]:
         """Figures by key."""
-        return dict(self._found)
+        return dict(self._figures)
 
     def __getitem__(self, identity: str) -> Figure:
-        return next(figure for figure in self._found.values() if figure.id == identity)
+        return next(figure for figure in self._figures.values() if figure.id == identity)
 
-    def level(
+    def add_level(
         self,
         measure: Measure,
-        asked: IndicatorRow | None,
+        indicators: IndicatorRow | None,
         period: Period,
         *,
         where: Where = (),
         display: tuple[float, str] | None = None,
     ) -> str:
         """The level of a measure in a period, of the whole or of a cell; unknown where nothing was asked or told."""
-        told = measure.of(asked) if asked is not None else None
+        told = measure.level(indicators) if indicators is not None else None
         blank = Figure(
             id="",
             indicator=measure.indicator,
@@ -74,12 +74,12 @@ class FigureBook:
             value=None,
             display=display or measure.display(told[0] if told else None),
             where=where,
-            question=self.question(period, where),
+            question=self.query_parameters(period, where),
             formula=measure.formula,
         )
-        return self.add(self.key(measure.indicator, period, where), self._judged(blank, asked, told))
+        return self.register(self.figure_key(measure.indicator, period, where), self._with_status(blank, indicators, told))
 
-    def change(
+    def add_change(
         self,
         measure: Measure,
         after: IndicatorRow | None,
@@ -101,16 +101,16 @@ class FigureBook:
             period=str(now),
             value=None,
             where=where,
-            question=self.question(now, where) | {"against": str(base)},
+            question=self.query_parameters(now, where) | {"against": str(base)},
             formula=f"{measure.indicator}({now}) / {measure.indicator}({base}) - 1",
         )
-        mine = self._judged(blank, after, told)
-        if base_is_bad(before) or self.facts.hidden(where, str(base)):
-            confidential = self.facts.hidden(where, str(base))
+        mine = self._with_status(blank, after, told)
+        if is_coverage_too_low(before) or self.data.is_confidential(where, str(base)):
+            confidential = self.data.is_confidential(where, str(base))
             mine = without_value(mine, "c" if confidential else "x")
-        return self.add(f"{self.key(measure.indicator, now, where)}|change|{self.offset(base)}", mine)
+        return self.register(f"{self.figure_key(measure.indicator, now, where)}|change|{self.period_offset(base)}", mine)
 
-    def share(
+    def add_share(
         self,
         indicator: str,
         label: Text,
@@ -122,7 +122,7 @@ class FigureBook:
         quality: Letter = "",
     ) -> str:
         """A share of the period (a fraction)."""
-        period = self.facts.period
+        period = self.data.period
         told = None if value is None else (value.value, value.low, value.high)
         blank = Figure(
             id="",
@@ -133,36 +133,36 @@ class FigureBook:
             period=str(period),
             value=None,
             where=where,
-            question=self.question(period, where) if question is None else question,
+            question=self.query_parameters(period, where) if question is None else question,
             formula=formula,
         )
-        mine = self._judged(blank, self.facts.now, told)
-        return self.add(self.key(indicator, period, where), replace(mine, quality=quality or mine.quality))
+        mine = self._with_status(blank, self.data.current, told)
+        return self.register(self.figure_key(indicator, period, where), replace(mine, quality=quality or mine.quality))
 
-    def plain(self, key: str, figure: Figure) -> str:
+    def add_figure(self, key: str, figure: Figure) -> str:
         """A figure made by its section; versions and coverage of the period are filled in."""
-        row = self.facts.now.row
-        return self.add(
+        row = self.data.current.row
+        return self.register(
             key,
             replace(
                 figure,
                 method_version=figure.method_version or row["method_version"],
                 factor_version=figure.factor_version or row["factor_version"],
                 coverage=figure.coverage or row["coverage"],
-                question=figure.question or self.question(self.facts.period, figure.where),
+                question=figure.question or self.query_parameters(self.data.period, figure.where),
             ),
         )
 
-    def offset(self, period: Period) -> str:
+    def period_offset(self, period: Period) -> str:
         """How far a period lies from the edition's: what a key says, so that next quarter's edition has the same keys."""
-        months = (period.year - self.facts.period.year) * 12 + period.month - self.facts.period.month
+        months = (period.year - self.data.period.year) * 12 + period.month - self.data.period.month
         return f"{months:+d}m{period.length}"
 
-    def key(self, indicator: str, period: Period, where: Where) -> str:
+    def figure_key(self, indicator: str, period: Period, where: Where) -> str:
         """What a figure is, in one line."""
-        return f"{indicator}|{','.join(f'{name}={value}' for name, value in where)}|{self.offset(period)}"
+        return f"{indicator}|{','.join(f'{name}={value}' for name, value in where)}|{self.period_offset(period)}"
 
-    def question(self, period: Period, where: Where) -> dict[str, str | list[str]]:
+    def query_parameters(self, period: Period, where: Where) -> dict[str, str | list[str]]:
         """Parameters of ``footprint query`` that give the row of a cell."""
         first, last = period, period.shifted(1)
         asked: dict[str, str | list[str]] = {
@@ -173,11 +173,13 @@ class FigureBook:
             asked |= {"group": ",".join(name for name, _ in where), "where": [f"{name}={value}" for name, value in where]}
         return asked
 
-    def _judged(self, blank: Figure, asked: IndicatorRow | None, told: tuple[float, float | None, float | None] | None) -> Figure:
+    def _with_status(
+        self, blank: Figure, indicators: IndicatorRow | None, told: tuple[float, float | None, float | None] | None
+    ) -> Figure:
         """With the value, unless it is confidential, unknown or hardly covered; and with what a reader must know of it."""
-        if asked is None:
-            return without_value(blank, "c" if self.facts.hidden(blank.where, blank.period) else "x")
-        row = asked.row
+        if indicators is None:
+            return without_value(blank, "c" if self.data.is_confidential(blank.where, blank.period) else "x")
+        row = indicators.row
         known = replace(
             blank,
             quality=row["quality"] or "",
@@ -185,17 +187,17 @@ class FigureBook:
             method_version=row["method_version"] or "",
             factor_version=row["factor_version"] or "",
         )
-        if self.facts.hidden(blank.where, blank.period):
+        if self.data.is_confidential(blank.where, blank.period):
             return without_value(known, "c")
-        if told is None or base_is_bad(asked):
+        if told is None or is_coverage_too_low(indicators):
             return without_value(known, "x")
         flags: list[Flag] = []
         provisional = row["status"] == "provisional"
-        if known.quality in ESTIMATED:
+        if known.quality in ESTIMATED_QUALITIES:
             flags.append("e")
         if provisional:
             flags.append("p")
-        if row["coverage"] is not None and row["coverage"] < FLAG_BELOW:
+        if row["coverage"] is not None and row["coverage"] < MIN_UNFLAGGED_COVERAGE:
             flags.append("u")
         value, low, high = told
         bounded = low is not None and high is not None and (low, high) != (value, value)
@@ -205,14 +207,14 @@ class FigureBook:
             low=low if bounded else None,
             high=high if bounded else None,
             flags=tuple(flags),
-            obs_status="P" if provisional else "E" if known.quality in ESTIMATED else "U" if "u" in flags else "A",
+            obs_status="P" if provisional else "E" if known.quality in ESTIMATED_QUALITIES else "U" if "u" in flags else "A",
         )
 
 
-def base_is_bad(asked: IndicatorRow | None) -> bool:
+def is_coverage_too_low(indicators: IndicatorRow | None) -> bool:
     """Whether so little of a row was covered that it is not published."""
-    coverage = None if asked is None else asked.row["coverage"]
-    return coverage is not None and coverage < PUBLISH_FROM
+    coverage = None if indicators is None else indicators.row["coverage"]
+    return coverage is not None and coverage < MIN_PUBLISHED_COVERAGE
 
 
 def without_value(figure: Figure, flag: Flag) -> Figure:

@@ -12,9 +12,9 @@ from footprint.editions.document import Text
 from footprint.editions.edition_data import IndicatorRow
 from footprint.editions.texts import tr
 from footprint.i18n.formatting import energy_unit, mass_unit
-from footprint.impact.uncertainty import Budget, ratio_of
+from footprint.impact.uncertainty import UncertaintyBudget, ratio_estimate
 
-Told = tuple[float, float | None, float | None]  # value, low, high
+BoundedValue = tuple[float, float | None, float | None]  # value, low, high
 PUE = ("pue ",)
 _PER = 1000
 
@@ -27,25 +27,25 @@ class Measure:
     label: Text
     unit: str
     formula: str
-    of: Callable[[IndicatorRow], Told | None]
+    level: Callable[[IndicatorRow], BoundedValue | None]
     ratio: Callable[[IndicatorRow, IndicatorRow], Estimate | None]  # (before, after)
     kind: Literal["level", "ratio", "count"] = "level"
-    shown: Callable[[float], tuple[float, str]] | None = None
+    display_unit: Callable[[float], tuple[float, str]] | None = None
 
     def display(self, value: float | None) -> tuple[float, str]:
         """(size, unit) in which a value is shown."""
-        if self.shown is not None and value is not None:
-            return self.shown(value)
+        if self.display_unit is not None and value is not None:
+            return self.display_unit(value)
         return 1.0, self.unit if self.unit != "1" else ""
 
 
 def ratio_with_gaps(
-    before: IndicatorRow, after: IndicatorRow, values: tuple[float, float], budgets: tuple[Budget, Budget]
+    before: IndicatorRow, after: IndicatorRow, values: tuple[float, float], budgets: tuple[UncertaintyBudget, UncertaintyBudget]
 ) -> Estimate | None:
     """after / before; what was not read in one of the two widens its side, for it can only be more."""
     if values[0] <= 0 or values[1] <= 0:
         return None
-    found = ratio_of(values[0], budgets[0], values[1], budgets[1])
+    found = ratio_estimate(values[0], budgets[0], values[1], budgets[1])
     low = ((found.value - found.low) ** 2 + (found.value * before.gap) ** 2) ** 0.5
     high = ((found.high - found.value) ** 2 + (found.value * after.gap) ** 2) ** 0.5
     return Estimate(found.value, max(found.value - low, 0.0), found.value + high)
@@ -62,13 +62,13 @@ def _grams_ratio(before: IndicatorRow, after: IndicatorRow) -> Estimate | None:
     return None if None in values else ratio_with_gaps(before, after, values, (before.grams, after.grams))
 
 
-def _energy(asked: IndicatorRow) -> Told | None:
-    row = asked.row
+def _energy(indicators: IndicatorRow) -> BoundedValue | None:
+    row = indicators.row
     return None if row["energy_kwh"] is None else (row["energy_kwh"], row["energy_low_kwh"], row["energy_high_kwh"])
 
 
-def _grams(asked: IndicatorRow) -> Told | None:
-    row = asked.row
+def _grams(indicators: IndicatorRow) -> BoundedValue | None:
+    row = indicators.row
     return (
         None
         if row["co2e_location_g"] is None
@@ -76,17 +76,17 @@ def _grams(asked: IndicatorRow) -> Told | None:
     )
 
 
-def _it_budget(asked: IndicatorRow) -> Budget:
-    whole = asked.row["energy_kwh"]
-    return asked.energy.part(asked.it_kwh / whole if whole else 1.0, without=PUE)
+def _it_budget(indicators: IndicatorRow) -> UncertaintyBudget:
+    whole = indicators.row["energy_kwh"]
+    return indicators.energy.filtered(indicators.it_kwh / whole if whole else 1.0, without=PUE)
 
 
-def _it(asked: IndicatorRow) -> Told | None:
-    if asked.row["energy_kwh"] is None:
+def _it(indicators: IndicatorRow) -> BoundedValue | None:
+    if indicators.row["energy_kwh"] is None:
         return None
-    value = asked.it_kwh
-    low, high = _it_budget(asked).interval(value)
-    return value, max(low, 0.0), high + max(value, 0.0) * asked.gap
+    value = indicators.it_kwh
+    low, high = _it_budget(indicators).interval(value)
+    return value, max(low, 0.0), high + max(value, 0.0) * indicators.gap
 
 
 def _it_ratio(before: IndicatorRow, after: IndicatorRow) -> Estimate | None:
@@ -95,9 +95,9 @@ def _it_ratio(before: IndicatorRow, after: IndicatorRow) -> Estimate | None:
     return ratio_with_gaps(before, after, (before.it_kwh, after.it_kwh), (_it_budget(before), _it_budget(after)))
 
 
-def _market(asked: IndicatorRow) -> Told | None:
+def _market(indicators: IndicatorRow) -> BoundedValue | None:
     """The contract's factor is taken as it is: what is not known of it is not known of the energy."""
-    grams, energy = asked.row["co2e_market_g"], _energy(asked)
+    grams, energy = indicators.row["co2e_market_g"], _energy(indicators)
     if grams is None or energy is None or energy[1] is None or energy[2] is None:
         return None
     factor = grams / energy[0] if energy[0] else 0.0
@@ -110,21 +110,21 @@ def _scaled(found: Estimate | None, before: float | None, after: float | None) -
 
 
 def _market_ratio(before: IndicatorRow, after: IndicatorRow) -> Estimate | None:
-    def factor(asked: IndicatorRow) -> float | None:
-        grams, energy = asked.row["co2e_market_g"], asked.row["energy_kwh"]
+    def factor(indicators: IndicatorRow) -> float | None:
+        grams, energy = indicators.row["co2e_market_g"], indicators.row["energy_kwh"]
         return grams / energy if grams and energy else None
 
     return _scaled(energy_ratio(before, after), factor(before), factor(after))
 
 
-def _embodied_budget(grams: float) -> Budget:
-    found = Budget()
+def _embodied_budget(grams: float) -> UncertaintyBudget:
+    found = UncertaintyBudget()
     found.add("factor embodied", grams, assumption("embodied_server"))
     return found
 
 
-def _embodied(asked: IndicatorRow) -> Told | None:
-    grams = asked.row["embodied_g"]
+def _embodied(indicators: IndicatorRow) -> BoundedValue | None:
+    grams = indicators.row["embodied_g"]
     if grams is None:
         return None
     low, high = _embodied_budget(grams).interval(grams)
@@ -135,30 +135,32 @@ def _embodied_ratio(before: IndicatorRow, after: IndicatorRow) -> Estimate | Non
     values = before.row["embodied_g"], after.row["embodied_g"]
     if not values[0] or not values[1]:
         return None
-    return ratio_of(values[0], _embodied_budget(values[0]), values[1], _embodied_budget(values[1]))
+    return ratio_estimate(values[0], _embodied_budget(values[0]), values[1], _embodied_budget(values[1]))
 
 
 def _counted(
     column: str,
-) -> tuple[Callable[[IndicatorRow], Told | None], Callable[[IndicatorRow, IndicatorRow], Estimate | None]]:
+) -> tuple[Callable[[IndicatorRow], BoundedValue | None], Callable[[IndicatorRow, IndicatorRow], Estimate | None]]:
     """Counts are exact: gateways counted them."""
 
-    def of(asked: IndicatorRow) -> Told | None:
-        value = asked.row[column]
+    def level(indicators: IndicatorRow) -> BoundedValue | None:
+        value = indicators.row[column]
         return None if value is None else (float(value), None, None)
 
     def ratio(before: IndicatorRow, after: IndicatorRow) -> Estimate | None:
         values = before.row[column], after.row[column]
         return Estimate.exactly(values[1] / values[0]) if values[0] and values[1] is not None else None
 
-    return of, ratio
+    return level, ratio
 
 
-def _per(column: str) -> tuple[Callable[[IndicatorRow], Told | None], Callable[[IndicatorRow, IndicatorRow], Estimate | None]]:
+def _per(
+    column: str,
+) -> tuple[Callable[[IndicatorRow], BoundedValue | None], Callable[[IndicatorRow, IndicatorRow], Estimate | None]]:
     """Energy over a thousand of what was counted."""
 
-    def of(asked: IndicatorRow) -> Told | None:
-        energy, count = _energy(asked), asked.row[column]
+    def level(indicators: IndicatorRow) -> BoundedValue | None:
+        energy, count = _energy(indicators), indicators.row[column]
         if energy is None or not count or energy[1] is None or energy[2] is None:
             return None
         each = _PER * 1000 / count  # Wh for a thousand
@@ -167,7 +169,7 @@ def _per(column: str) -> tuple[Callable[[IndicatorRow], Told | None], Callable[[
     def ratio(before: IndicatorRow, after: IndicatorRow) -> Estimate | None:
         return _scaled(energy_ratio(before, after), after.row[column], before.row[column])
 
-    return of, ratio
+    return level, ratio
 
 
 def _energy_unit(kwh: float) -> tuple[float, str]:
@@ -180,7 +182,13 @@ def _count_unit(value: float) -> tuple[float, str]:
 
 
 ENERGY = Measure(
-    "energy_kwh", tr("Énergie", "Energy"), "kWh", "E = (active + idle + host) x PUE", _energy, energy_ratio, shown=_energy_unit
+    "energy_kwh",
+    tr("Énergie", "Energy"),
+    "kWh",
+    "E = (active + idle + host) x PUE",
+    _energy,
+    energy_ratio,
+    display_unit=_energy_unit,
 )
 IT_ENERGY = Measure(
     "it_energy_kwh",
@@ -189,7 +197,7 @@ IT_ENERGY = Measure(
     "energy_kwh - facility_kwh",
     _it,
     _it_ratio,
-    shown=_energy_unit,
+    display_unit=_energy_unit,
 )
 LOCATION = Measure(
     "co2e_location_g",
@@ -198,7 +206,7 @@ LOCATION = Measure(
     "O = E x I",
     _grams,
     _grams_ratio,
-    shown=mass_unit,
+    display_unit=mass_unit,
 )
 MARKET = Measure(
     "co2e_market_g",
@@ -207,7 +215,7 @@ MARKET = Measure(
     "E x factor of the contract",
     _market,
     _market_ratio,
-    shown=mass_unit,
+    display_unit=mass_unit,
 )
 EMBODIED = Measure(
     "embodied_g",
@@ -216,7 +224,7 @@ EMBODIED = Measure(
     "M = TE x TiR / EL",
     _embodied,
     _embodied_ratio,
-    shown=mass_unit,
+    display_unit=mass_unit,
 )
 REQUESTS = Measure(
     "requests",
@@ -225,7 +233,7 @@ REQUESTS = Measure(
     "sum over requests that end in the period",
     *_counted("requests"),
     kind="count",
-    shown=_count_unit,
+    display_unit=_count_unit,
 )
 TOKENS = Measure(
     "output_tokens",
@@ -234,7 +242,7 @@ TOKENS = Measure(
     "sum over requests that end in the period",
     *_counted("output_tokens"),
     kind="count",
-    shown=_count_unit,
+    display_unit=_count_unit,
 )
 PER_REQUESTS = Measure(
     "wh_per_1000_requests",
@@ -252,4 +260,4 @@ PER_TOKENS = Measure(
     *_per("output_tokens"),
     kind="ratio",
 )
-KEY: tuple[Measure, ...] = (ENERGY, IT_ENERGY, LOCATION, MARKET, EMBODIED, REQUESTS, TOKENS, PER_REQUESTS)
+KEY_MEASURES: tuple[Measure, ...] = (ENERGY, IT_ENERGY, LOCATION, MARKET, EMBODIED, REQUESTS, TOKENS, PER_REQUESTS)

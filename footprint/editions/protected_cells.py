@@ -7,7 +7,7 @@ is shown of a quarter does not depend on what comes after it, and nothing of a q
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -15,8 +15,10 @@ from sqlalchemy import select
 from footprint.calendar.periods import MONTHS_PER_PERIOD, Period, parse_period, period_at
 from footprint.config import Config
 from footprint.core.timestamps import parse_instant
-from footprint.disclosure.primary_suppression import Cell, Key, Rules, Status
+from footprint.disclosure.primary_suppression import Cell, Key, Status, SuppressionRules
 from footprint.disclosure.secondary_suppression import Protection, protect
+from footprint.editions.repository import PublishedEdition
+from footprint.editions.serialization import from_json
 from footprint.figures import Query, run_query
 from footprint.impact.factor_book import FactorBook
 from footprint.ledger.user_count_file import CellCounts
@@ -24,14 +26,14 @@ from footprint.storage import schema
 from footprint.storage.database import Store, table
 
 # What is held against attack: every amount that adds up. Other figures of a cell are made of these and share its status.
-MEASURES = ("requests", "input_tokens", "output_tokens", "energy_kwh", "co2e_location_g", "embodied_g", "water_l")
-FULL = "energy_full_kwh"  # energy_kwh of the view in which idle energy is spread over use cases
-OTHER = "(other)"
+ADDITIVE_MEASURES = ("requests", "input_tokens", "output_tokens", "energy_kwh", "co2e_location_g", "embodied_g", "water_l")
+FULL_ENERGY = "energy_full_kwh"  # energy_kwh of the view in which idle energy is spread over use cases
+OTHER_USE_CASES = "(other)"
 _QUARTER, _YEAR = MONTHS_PER_PERIOD["quarter"], MONTHS_PER_PERIOD["year"]
 
 
 @dataclass(frozen=True, slots=True)
-class UserCounts:
+class DisclosureCounts:
     """What a confidentiality box tells. ``merged`` are sums of hidden cells that a reader can form, shown as other uses."""
 
     shown: int
@@ -43,11 +45,11 @@ class UserCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class Protected:
+class ProtectedCells:
     """Statuses of the cells of a period and of everything it is made of; ``cells`` by key."""
 
     period: str
-    rules: Rules
+    rules: SuppressionRules
     protection: Protection
     cells: Mapping[Key, Cell]
 
@@ -55,19 +57,19 @@ class Protected:
         """Of one cell; an empty name is the margin. What is not there is hidden, for nobody knows its users."""
         return self.protection.status(period, service, use_case)
 
-    def shows(self, period: str, service: str = "", use_case: str = "") -> bool:
+    def is_public(self, period: str, service: str = "", use_case: str = "") -> bool:
         """Whether a cell may be shown, with all its figures."""
         return self.status(period, service, use_case) is Status.PUBLIC
 
-    def others(self, period: str, service: str = "") -> Cell | None:
+    def merged_others(self, period: str, service: str = "") -> Cell | None:
         """The hidden use cases of a service (or of all) as one row, so that a table adds up; None unless its total is shown.
 
         A reader can subtract what is shown from the total, so it tells nothing new. Its users are those of its largest part,
         the least that they can be; its use case is ``(other)``.
         """
-        if not self.shows(period, service):
+        if not self.is_public(period, service):
             return None
-        parts = [cell for key, cell in self.cells.items() if key[:2] == (period, service) and key[2] and not self.shows(*key)]
+        parts = [cell for key, cell in self.cells.items() if key[:2] == (period, service) and key[2] and not self.is_public(*key)]
         if len(parts) < 2:
             return None
         amounts: dict[str, float] = defaultdict(float)
@@ -75,15 +77,15 @@ class Protected:
             for measure, amount in part.amounts.items():
                 amounts[measure] += amount
         users = max((part.users or 0 for part in parts), default=0)
-        return Cell(period, service, OTHER, users, None, None, dict(amounts))
+        return Cell(period, service, OTHER_USE_CASES, users, None, None, dict(amounts))
 
-    def counts(self, periods: Collection[str] = ()) -> UserCounts:
+    def counts(self, periods: Collection[str] = ()) -> DisclosureCounts:
         """For the confidentiality box: of these periods, or of all."""
         statuses = {key: s for key, s in self.protection.statuses.items() if not periods or key[0] in periods}
         shown = [self.cells[key] for key, status in statuses.items() if status is Status.PUBLIC]
         users = [cell.users for cell in shown if cell.users and not cell.by_nature and (cell.service or cell.use_case)]
-        merged = {key[:2] for key in statuses if self.others(*key[:2]) is not None}
-        return UserCounts(
+        merged = {key[:2] for key in statuses if self.merged_others(*key[:2]) is not None}
+        return DisclosureCounts(
             len(shown),
             sum(s is Status.PRIMARY for s in statuses.values()),
             sum(s is Status.SECONDARY for s in statuses.values()),
@@ -93,13 +95,13 @@ class Protected:
         )
 
 
-def rules_of(config: Config) -> Rules:
+def disclosure_rules(config: Config) -> SuppressionRules:
     """The rules that a configuration declares."""
     declared = config.disclosure
-    return Rules(declared.min_users, declared.dominance, declared.min_teams or None)
+    return SuppressionRules(declared.min_users, declared.dominance, declared.min_teams or None)
 
 
-def protected(
+def protect_period(
     store: Store,
     config: Config,
     period: str,
@@ -108,7 +110,7 @@ def protected(
     known: Collection[Key] = (),
     kept: Collection[Key] = (),
     book: FactorBook | None = None,
-) -> Protected:
+) -> ProtectedCells:
     """What may be shown of a month, quarter or year, and of the quarters and months that it is made of.
 
     A month is decided with its quarter. ``known`` are cells that were published before, ``kept`` those that were hidden then
@@ -121,29 +123,29 @@ def protected(
     """
     asked = parse_period(period)
     around = asked if asked.length == _YEAR else period_at(asked.bounds_us(config.timezone)[0], config.timezone, _QUARTER)
-    rules = rules_of(config)
+    rules = disclosure_rules(config)
     cells = _cells(store, config, around, now_us, book)
     shown, hidden = set(known), set(kept)
     if around.length == _YEAR:
-        for quarter in around.parts(_QUARTER):
-            names = {str(quarter), *map(str, quarter.parts(1))}
+        for quarter in around.split(_QUARTER):
+            names = {str(quarter), *map(str, quarter.split(1))}
             own = protect([cell for cell in cells if cell.period in names], rules, shown, hidden)
             hidden |= own.hidden() - shown
             shown |= own.statuses.keys() - own.hidden()
     found = protect(cells, rules, shown, hidden)
-    return Protected(period, rules, found, {cell.key: cell for cell in cells})
+    return ProtectedCells(period, rules, found, {cell.key: cell for cell in cells})
 
 
 def _cells(store: Store, config: Config, around: Period, now_us: int, book: FactorBook | None) -> list[Cell]:
     """Cells of a quarter or year that is over, and of the shorter periods within; of one that is not, none."""
     start_us, end_us = around.bounds_us(config.timezone)
-    quarters = [q for q in around.parts(_QUARTER) if q.bounds_us(config.timezone)[1] <= now_us]
+    quarters = [q for q in around.split(_QUARTER) if q.bounds_us(config.timezone)[1] <= now_us]
     if not quarters:
         return []
     whole = {str(quarter): _above(quarter, around, end_us <= now_us) for quarter in quarters}
     amounts: dict[Key, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     to_us = quarters[-1].bounds_us(config.timezone)[1]
-    for view, measures in (("active", {name: name for name in MEASURES}), ("full", {"energy_kwh": FULL})):
+    for view, measures in (("active", {name: name for name in ADDITIVE_MEASURES}), ("full", {"energy_kwh": FULL_ENERGY})):
         question = Query(("service", "use_case"), "month", start_us, to_us, view=view)
         for row in run_query(store, config, question, now_us, book).rows:
             month = period_at(parse_instant(row["period_start"]), config.timezone, 1)
@@ -152,7 +154,7 @@ def _cells(store: Store, config: Config, around: Period, now_us: int, book: Fact
                 for column, measure in measures.items():
                     amounts[key][measure] += float(row[column] or 0)
     told = _users(store, {key[0] for key in amounts})
-    names = (*MEASURES, FULL)
+    names = (*ADDITIVE_MEASURES, FULL_ENERGY)
     return [_cell(key, told.get(key), {name: found.get(name, 0.0) for name in names}) for key, found in sorted(amounts.items())]
 
 
@@ -175,3 +177,18 @@ def _users(store: Store, periods: Collection[str]) -> dict[Key, CellCounts]:
     with store.read() as connection:
         rows = connection.execute(select(target).where(target.c.period.in_(sorted(periods)))).all()
     return {(row.period, row.service, row.use_case): (row.users, row.max_share, row.teams) for row in rows}
+
+
+def previously_published_cells(published: Iterable[PublishedEdition]) -> tuple[tuple[Key, ...], tuple[Key, ...]]:
+    """Cells that editions showed, and those that they hid and never showed."""
+    shown, kept = set[Key](), set[Key]()
+    for each in published:
+        for figure in from_json(each.report).figures:
+            cell = dict(figure.where)
+            if cell and set(cell) <= {"service", "use_case"}:
+                key = figure.period, cell.get("service", ""), cell.get("use_case", "")
+                if figure.conf_status == "C":
+                    kept.add(key)
+                elif figure.value is not None:
+                    shown.add(key)
+    return tuple(sorted(shown)), tuple(sorted(kept - shown))

@@ -15,8 +15,8 @@ from footprint.config import Config
 from footprint.core.timestamps import parse_instant
 from footprint.core.units import US_PER_DAY
 from footprint.editions.document import Edition, Figure
-from footprint.editions.figure_format import shown
-from footprint.editions.publication import draft
+from footprint.editions.figure_format import format_figure
+from footprint.editions.publication import draft_edition
 from footprint.editions.repository import PublishedEdition, published_edition, published_editions
 from footprint.editions.serialization import from_json
 from footprint.figures import parse_query
@@ -29,7 +29,7 @@ from footprint.storage.database import Store
 
 SCHEMA_VERSION = "1"  # of the JSON document
 LEVELS = ("definition", "formula", "facts", "days", "hours", "readings", "origins")
-DEFINITION = (
+DEFINITION_COLUMNS = (
     "figure",
     "edition",
     "indicator",
@@ -51,7 +51,7 @@ DEFINITION = (
     "factor_version",
     "flags",
 )
-FORMULA = ("name", "value", "unit")
+FORMULA_COLUMNS = ("name", "value", "unit")
 _ID = re.compile(r"(?:DEMO-)?F-(?!0000|9999)(\d{4})(Q[1-4]|0[1-9]|1[0-2])?-\d+")
 _PARTS = (
     ("accelerator_active_kwh", "kWh"),
@@ -74,7 +74,7 @@ class NoSuchFigure(BadQuery):
 
 
 @dataclass(frozen=True, slots=True)
-class Traced:
+class TracedFigure:
     """A figure, the edition that it stands in, and that edition as it was published (None for a draft)."""
 
     figure: Figure
@@ -99,7 +99,9 @@ def trace_command(figure: Figure, edition: Edition) -> str:
     return f"footprint trace {figure.id} --edition {head.period}.v{head.version}"
 
 
-def find(store: Store, config: Config, identity: str, now_us: int, edition: str = "", *, drafts: bool = True) -> Traced:
+def find_figure(
+    store: Store, config: Config, identity: str, now_us: int, edition: str = "", *, drafts: bool = True
+) -> TracedFigure:
     """A figure by its id, in a named edition, else in the last version of its period, else (``drafts``) in the draft of it.
 
     Raises
@@ -119,15 +121,15 @@ def find(store: Store, config: Config, identity: str, now_us: int, edition: str 
     published = published_edition(store, edition) if edition else last
     if published is None and not drafts:
         raise NoSuchFigure(f"{identity}: no edition of {period} is published")
-    report = from_json(published.report) if published else draft(store, config, period, now_us).edition
+    report = from_json(published.report) if published else draft_edition(store, config, period, now_us).edition
     for figure in report.figures:
         if figure.id == identity:
-            return Traced(figure, report, published)
+            return TracedFigure(figure, report, published)
     near = difflib.get_close_matches(identity, [figure.id for figure in report.figures], 3, 0.0)
     raise NoSuchFigure(f"{identity} is not in {report.masthead.period}.v{report.masthead.version}; near are {', '.join(near)}")
 
 
-def question_of(config: Config, figure: Figure) -> Query:
+def query_of(config: Config, figure: Figure) -> Query:
     """The question whose rows a figure is made of."""
     asked = _asked(figure)
     return parse_query(config.timezone, from_=_one(asked["from"]), to=_one(asked["to"]), where=asked["where"])
@@ -148,7 +150,7 @@ def _one(values: list[str]) -> str | None:
     return values[0] if values else None
 
 
-def definition(traced: Traced, language: str) -> LineageLevel:
+def definition_level(traced: TracedFigure, language: str) -> LineageLevel:
     """What a figure is: words, formula, source, and the command that asks for its rows."""
     figure = traced.figure
     method = next((each for each in METHODS if figure.indicator in each.figures), None)
@@ -160,7 +162,7 @@ def definition(traced: Traced, language: str) -> LineageLevel:
         "period": figure.period,
         "cell": ";".join(f"{name}={value}" for name, value in figure.where),
         "value": figure.value,
-        "shown": shown(figure, language).full,
+        "shown": format_figure(figure, language).full,
         "low": figure.low,
         "high": figure.high,
         "unit": figure.unit,
@@ -169,15 +171,15 @@ def definition(traced: Traced, language: str) -> LineageLevel:
         "formula": figure.formula,
         "words": method.words[language != "fr"] if method else "",
         "source": method.source if method else "",
-        "question": command(figure),
+        "question": query_command(figure),
         "method_version": figure.method_version,
         "factor_version": figure.factor_version,
         "flags": "+".join(figure.flags),
     }
-    return LineageLevel("definition", DEFINITION, [told])
+    return LineageLevel("definition", DEFINITION_COLUMNS, [told])
 
 
-def command(figure: Figure) -> str:
+def query_command(figure: Figure) -> str:
     """The command line that gives the rows of a figure."""
     return " ".join(["footprint query", *(f"--{name} {_quoted(each)}" for name, told in _asked(figure).items() for each in told)])
 
@@ -186,10 +188,10 @@ def _quoted(value: str) -> str:
     return f"'{value}'" if re.search(r"[^\w=:,./-]", value) else value
 
 
-def follow(
+def trace_figure(
     store: Store,
     config: Config,
-    traced: Traced,
+    traced: TracedFigure,
     now_us: int,
     *,
     language: str = "en",
@@ -198,10 +200,10 @@ def follow(
     day: int | None = None,
 ) -> list[LineageLevel]:
     """Every level from the definition to the origins of readings; hours and readings are those of the day that bears most."""
-    levels = [definition(traced, language)]
+    levels = [definition_level(traced, language)]
     if traced.figure.conf_status == "C":
         return levels
-    question = question_of(config, traced.figure)
+    question = query_of(config, traced.figure)
     levels += [_formula(store, config, question, now_us), lineage.facts(store, config, question, now_us)]
     days = lineage.days(store, config, question, now_us)
     levels.append(LineageLevel(days.name, days.columns, sorted(days.rows, key=lambda row: -(row["energy_kwh"] or 0.0))))
@@ -221,17 +223,17 @@ def _formula(store: Store, config: Config, question: Query, now_us: int) -> Line
     """The parts that the ledger gives today, of which the formula is made."""
     rows = run_query(store, config, question, now_us).rows
     told = [{"name": name, "value": row[name], "unit": unit} for row in rows for name, unit in _PARTS if row[name] is not None]
-    return LineageLevel("formula", FORMULA, told)
+    return LineageLevel("formula", FORMULA_COLUMNS, told)
 
 
-def recomputed(store: Store, config: Config, traced: Traced, now_us: int) -> Figure | None:
+def recompute(store: Store, config: Config, traced: TracedFigure, now_us: int) -> Figure | None:
     """The figure as the ledger gives it now, in the edition built again as it was published; None where it is gone."""
     context = traced.published.context if traced.published else None
-    again = draft(store, config, traced.edition.masthead.period, now_us, context)
+    again = draft_edition(store, config, traced.edition.masthead.period, now_us, context)
     return next((figure for figure in again.edition.figures if figure.id == traced.figure.id), None)
 
 
-def difference(before: Figure, after: Figure | None) -> str:
+def describe_difference(before: Figure, after: Figure | None) -> str:
     """``identical``, or what differs; what is confidential is not told."""
     if after is None:
         return "differs: the ledger gives no such figure any more"
@@ -244,7 +246,7 @@ def difference(before: Figure, after: Figure | None) -> str:
     return "differs: " + ", ".join(f"{name} {getattr(before, name)!r} -> {getattr(after, name)!r}" for name in moved)
 
 
-def trace_document(traced: Traced, levels: Sequence[LineageLevel], recomputed: str | None) -> dict[str, Any]:
+def trace_document(traced: TracedFigure, levels: Sequence[LineageLevel], recomputed: str | None) -> dict[str, Any]:
     """The whole chain as one JSON document; ``recomputed`` says what computing it again gave, None where it was not asked."""
     return {
         "schema_version": SCHEMA_VERSION,

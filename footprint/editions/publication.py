@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from footprint.calendar.periods import Period, parse_period
+from footprint.calendar.periods import Period, parse_period, period_at
 from footprint.config import Config
 from footprint.config.models import Annotation
 from footprint.core.records import FootprintError
@@ -15,26 +15,35 @@ from footprint.core.units import US_PER_DAY, US_PER_S
 from footprint.core.version import VERSION
 from footprint.editions import publications_page
 from footprint.editions.builder import build
-from footprint.editions.collect import gather
+from footprint.editions.collect import NoData, collect_data
 from footprint.editions.committee_decisions import read_decisions
-from footprint.editions.confidentiality import protect
-from footprint.editions.diff import diff_csv, differences, matters
+from footprint.editions.confidentiality import suppress_cells
+from footprint.editions.diff import compare_with_published, diff_csv, is_significant
 from footprint.editions.document import Edition, Figure
 from footprint.editions.edition_data import EditionData
-from footprint.editions.figure_registry import PUBLISH_FROM
-from footprint.editions.indicators import KEY
-from footprint.editions.published_cells import previously_published_cells
+from footprint.editions.figure_registry import MIN_PUBLISHED_COVERAGE
+from footprint.editions.indicators import KEY_MEASURES
+from footprint.editions.protected_cells import previously_published_cells
 from footprint.editions.release_calendar import release_date
 from footprint.editions.release_context import Bounds, ReleaseContext, ReleasedVersion, Status
-from footprint.editions.render import REPORT, files_of
-from footprint.editions.repository import SUMS, PublishedEdition, folder_of, published_editions, save, shelf_of, write_files
+from footprint.editions.render import render_files
+from footprint.editions.repository import (
+    CHECKSUMS_FILE,
+    PublishedEdition,
+    edition_folder,
+    edition_store,
+    published_editions,
+    save,
+    write_files,
+)
 from footprint.editions.revision_evidence import Evidence, changes_between, evidence_of
 from footprint.editions.serialization import from_json, to_json
 from footprint.ledger.minisign import sign
 from footprint.storage.database import Store
 
-DIFF = "diff.csv"
-KINDS = ("routine", "major", "unscheduled")
+DRAFTS_FOLDER = "drafts"  # beside the published periods
+DIFF_FILE = "diff.csv"
+REVISION_KINDS = ("routine", "major", "unscheduled")
 SUM_TOLERANCE = 1e-9  # relative: parts and whole
 
 
@@ -51,11 +60,11 @@ class Draft:
     """An edition that nobody has published; ``figures`` by their key."""
 
     edition: Edition
-    facts: EditionData
+    data: EditionData
     figures: Mapping[str, Figure]
 
 
-def draft(store: Store, config: Config, period: str, now_us: int, context: ReleaseContext | None = None) -> Draft:
+def draft_edition(store: Store, config: Config, period: str, now_us: int, context: ReleaseContext | None = None) -> Draft:
     """The edition of a period as the ledger has it now.
 
     Raises
@@ -65,13 +74,13 @@ def draft(store: Store, config: Config, period: str, now_us: int, context: Relea
     BadPeriod
         If it has no such name.
     """
-    told = context or context_of(store, config, parse_period(period), now_us)
-    facts = protect(store, config, told, gather(store, config, told, now_us), told.cut_us)
-    edition, book = build(facts)
-    return Draft(edition, facts, book.keys())
+    told = context or release_context(store, config, parse_period(period), now_us)
+    data = suppress_cells(store, config, told, collect_data(store, config, told, now_us), told.cut_us)
+    edition, registry = build(data)
+    return Draft(edition, data, registry.by_key())
 
 
-def context_of(store: Store, config: Config, period: Period, now_us: int) -> ReleaseContext:
+def release_context(store: Store, config: Config, period: Period, now_us: int) -> ReleaseContext:
     """What the edition of a period would say besides the ledger, as a draft of its next version."""
     published = published_editions(store)
     mine = [each for each in published if each.period == str(period)]
@@ -111,7 +120,7 @@ def _vintage(published: PublishedEdition) -> ReleasedVersion:
     """What the next editions need of one: its key figures."""
     edition = from_json(published.report)
     length = parse_period(published.period).length
-    wanted = {f"{measure.indicator}||+0m{length}" for measure in KEY}
+    wanted = {f"{measure.indicator}||+0m{length}" for measure in KEY_MEASURES}
     figures: dict[str, Bounds] = {}
     for key, identity in published.figures.items():
         if key in wanted:
@@ -140,7 +149,7 @@ def _delays(config: Config, published: Sequence[PublishedEdition]) -> Iterable[t
             yield each.name, config.editions.provisional_day, (each.released_us - end) // US_PER_DAY + 1
 
 
-def publish(
+def publish_edition(
     store: Store,
     config: Config,
     period: str,
@@ -164,27 +173,29 @@ def publish(
     NoData
         If the ledger holds nothing of the period.
     """
-    if kind and kind not in KINDS:
-        raise NotPublishable(f"kind {kind!r} is not known; it may be {', '.join(KINDS)}")
+    if kind and kind not in REVISION_KINDS:
+        raise NotPublishable(f"kind {kind!r} is not known; it may be {', '.join(REVISION_KINDS)}")
     if kind == "unscheduled" and not reason:
         raise NotPublishable("an unscheduled revision says what was wrong: --reason …")
     now_us -= now_us % US_PER_S
     named = parse_period(period)
-    with store.exclusively("publish", wait=True):
+    with store.exclusive_lock("publish", wait=True):
         earlier = published_editions(store, str(named))
         for each in earlier:
             restore_files(config, each)
-        first = draft(store, config, period, now_us)
+        first = draft_edition(store, config, period, now_us)
         check_publishable(first, now_us, accepted)
         start, end = named.bounds_us(config.timezone)
         evidence = evidence_of(store, config, start, end, first.edition.basis.method_version)
         context = _to_release(config, first, earlier, evidence, now_us, final=final, kind=kind, reason=reason, anyway=anyway)
-        exposed = first.facts.box is not None and bool(first.facts.box.exposed)
+        exposed = first.data.suppression is not None and bool(first.data.suppression.exposed)
         context = replace(context, accepted=accepted.strip() if exposed else "")
-        edition, book = build(replace(first.facts, context=context))
-        files = files_of(edition)
+        edition, registry = build(replace(first.data, context=context))
+        files = render_files(edition)
         if earlier:
-            files[DIFF] = diff_csv(differences(earlier[-1], edition, {key: f.id for key, f in book.keys().items()}))
+            files[DIFF_FILE] = diff_csv(
+                compare_with_published(earlier[-1], edition, {key: f.id for key, f in registry.by_key().items()})
+            )
         found = PublishedEdition(
             str(named),
             context.version,
@@ -198,12 +209,17 @@ def publish(
             context,
             evidence,
             to_json(edition),
-            {key: figure.id for key, figure in book.keys().items()},
+            {key: figure.id for key, figure in registry.by_key().items()},
         )
         # In SQL first: should the files be cut off, the next run writes the same ones.
         save(store, found)
-        write_files(shelf_of(config), found.period, found.version, {**files, SUMS: found.sums(), **_signature(config, found)})
-        publications_page.write(store, config, now_us)
+        write_files(
+            edition_store(config),
+            found.period,
+            found.version,
+            {**files, CHECKSUMS_FILE: found.sums(), **_signature(config, found)},
+        )
+        publications_page.write_pages(store, config, now_us)
         return found
 
 
@@ -211,7 +227,7 @@ def _signature(config: Config, published: PublishedEdition) -> dict[str, bytes]:
     """The signature of a version's SHA256SUMS, where a key is configured; it stands beside what it signs."""
     if not config.signing_key:
         return {}
-    return {f"{SUMS}.minisig": sign(published.sums(), config.signing_key, f"footprint edition {published.name}")}
+    return {f"{CHECKSUMS_FILE}.minisig": sign(published.sums(), config.signing_key, f"footprint edition {published.name}")}
 
 
 def _digests(files: Mapping[str, bytes]) -> dict[str, str]:
@@ -220,13 +236,13 @@ def _digests(files: Mapping[str, bytes]) -> dict[str, str]:
 
 def restore_files(config: Config, published: PublishedEdition) -> None:
     """Write the files of a published version that a shelf lacks, from what SQL kept of it."""
-    vault = shelf_of(config)
-    if vault.exists(f"{folder_of(published.period, published.version)}/{SUMS}"):
+    vault = edition_store(config)
+    if vault.exists(f"{edition_folder(published.period, published.version)}/{CHECKSUMS_FILE}"):
         return
-    files = files_of(from_json(published.report))
+    files = render_files(from_json(published.report))
     # What another release of the program would draw otherwise is not what was published.
     same = {name: raw for name, raw in files.items() if published.files.get(name) == hashlib.sha256(raw).hexdigest()}
-    write_files(vault, published.period, published.version, {**same, SUMS: published.sums()})
+    write_files(vault, published.period, published.version, {**same, CHECKSUMS_FILE: published.sums()})
 
 
 def check_publishable(found: Draft, now_us: int, accepted: str = "") -> None:
@@ -237,32 +253,32 @@ def check_publishable(found: Draft, now_us: int, accepted: str = "") -> None:
     NotPublishable
         With every check that fails.
     """
-    facts, faults = found.facts, []
-    if now_us < facts.period.bounds_us(facts.config.timezone)[1]:
-        faults.append(f"{facts.period} is not over yet")
-    faults += [f"the balance of {row['host']} does not close: {row['reason']}" for row in facts.closure if not row["closes"]]
-    row = facts.now.row
-    if row["coverage"] is None or row["coverage"] < PUBLISH_FROM:
+    data, faults = found.data, []
+    if now_us < data.period.bounds_us(data.config.timezone)[1]:
+        faults.append(f"{data.period} is not over yet")
+    faults += [f"the balance of {row['host']} does not close: {row['reason']}" for row in data.closure if not row["closes"]]
+    row = data.current.row
+    if row["coverage"] is None or row["coverage"] < MIN_PUBLISHED_COVERAGE:
         told = "unknown" if row["coverage"] is None else f"{row['coverage']:.1%}"
-        faults.append(f"coverage is {told}, and under {PUBLISH_FROM:.0%} nothing is published")
+        faults.append(f"coverage is {told}, and under {MIN_PUBLISHED_COVERAGE:.0%} nothing is published")
     if row["status"] == "provisional":
         faults.append("days of the period are computed provisionally: footprint aggregate once they are closed")
-    faults += _sums(facts)
-    if facts.box is not None and facts.box.exposed and not accepted.strip():
-        cells = ", ".join(" x ".join(name for name in cell if name) or "the total" for cell in facts.box.exposed)
+    faults += _sums(data)
+    if data.suppression is not None and data.suppression.exposed and not accepted.strip():
+        cells = ", ".join(" x ".join(name for name in cell if name) or "the total" for cell in data.suppression.exposed)
         faults.append(
             f"what must be shown (the total, or what was published before) gives hidden cells away: {cells}; "
             'give numbers of users of more cells, or publish all the same with --accept-exposed "REASON", which the edition tells'
         )
     if faults:
-        raise NotPublishable(f"{facts.period} cannot be published: {'; '.join(faults)}")
+        raise NotPublishable(f"{data.period} cannot be published: {'; '.join(faults)}")
 
 
-def _sums(facts: EditionData) -> Iterable[str]:
+def _sums(data: EditionData) -> Iterable[str]:
     """Parts that do not sum to the whole."""
-    whole = facts.now.row["energy_kwh"]
-    for name, rows in (("use cases", facts.uses), ("services", facts.services)):
-        parts = sum(asked.row["energy_kwh"] or 0.0 for asked in rows.get(str(facts.period), {}).values())
+    whole = data.current.row["energy_kwh"]
+    for name, rows in (("use cases", data.uses), ("services", data.services)):
+        parts = sum(indicators.row["energy_kwh"] or 0.0 for indicators in rows.get(str(data.period), {}).values())
         if abs(parts - whole) > SUM_TOLERANCE * max(abs(whole), 1.0):
             yield f"energy of {name} sums to {parts:.9g} kWh and not to {whole:.9g} kWh"
 
@@ -280,20 +296,20 @@ def _to_release(
     anyway: bool,
 ) -> ReleaseContext:
     """The context of the version to publish, once it is clear that there is something to say."""
-    period = found.facts.period
+    period = found.data.period
     due = period.bounds_us(config.timezone)[1] + config.editions.final_day * US_PER_DAY
     status: Status = "final" if final or now_us >= due else "provisional"
-    base = replace(found.facts.context, status=status, released=format_instant(now_us), cut_us=now_us, reason=reason)
+    base = replace(found.data.context, status=status, released=format_instant(now_us), cut_us=now_us, reason=reason)
     if not earlier:
         return base
     last = earlier[-1]
-    told = differences(last, found.edition, {key: figure.id for key, figure in found.figures.items()})
+    told = compare_with_published(last, found.edition, {key: figure.id for key, figure in found.figures.items()})
     if last.status in ("final", "revised"):
         status = "revised"
     settled = status == "final" and last.status == "provisional"
     if not told and not settled:
         raise NothingChanged(f"nothing changed since {last.name}: every figure is the same")
-    if told and not settled and not anyway and not any(matters(each) for each in told):
+    if told and not settled and not anyway and not any(is_significant(each) for each in told):
         most = max(abs(each.relative or 0.0) for each in told)
         raise NothingChanged(
             f"no figure changed since {last.name} by more than 2 % or half of its interval's half-width (at most {most:.2%}): "
@@ -304,15 +320,21 @@ def _to_release(
     return replace(base, status=status, kind=found_kind if told else "", changes=changes)
 
 
-__all__ = [
-    "DIFF",
-    "REPORT",
-    "Draft",
-    "NotPublishable",
-    "NothingChanged",
-    "check_publishable",
-    "context_of",
-    "draft",
-    "publish",
-    "restore_files",
-]
+def write_due_draft(store: Store, config: Config, now_us: int, tell: Callable[[str], None]) -> str:
+    """Write the draft of the last quarter into ``drafts/PERIOD`` of the shelf; what was said of it."""
+    period = period_at(now_us, config.timezone).shifted(-1)
+    if published_editions(store, str(period)):
+        return f"{period} is published"
+    tell(str(period))
+    try:
+        found = draft_edition(store, config, str(period), now_us)
+    except NoData:
+        return f"no data in {period}"
+    vault, files = edition_store(config), render_files(found.edition)
+    for name, raw in sorted(files.items()):
+        vault.write(f"{DRAFTS_FOLDER}/{period}/{name}", raw)
+    try:
+        check_publishable(found, now_us)
+    except NotPublishable as faults:
+        return f"{period} is drafted; {faults}"
+    return f"{period} is drafted and may be published: footprint report publish {period}"

@@ -1,37 +1,80 @@
-"""This file keeps the public page of all editions on the shelf: written anew at each publication, from what was published."""
+"""The public page of all editions: findings of the latest one, every version, the release calendar, how to check a figure.
+
+One HTML file a language, without scripts, written into the edition store at each publication from published editions only.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 from footprint.calendar.periods import parse_period
 from footprint.config import Config
 from footprint.core.timestamps import format_instant
-from footprint.editions.forms import publications_page
-from footprint.editions.forms.layout import lay_out
-from footprint.editions.forms.publications_page import Listed
-from footprint.editions.release_calendar import calendar
-from footprint.editions.repository import folder_of, published_editions, shelf_of
+from footprint.editions.document import Text
+from footprint.editions.forms import phrases
+from footprint.editions.forms.html import MARK_HTML, SKIP, render_block, style_sheet
+from footprint.editions.forms.layout import Sheet, lay_out
+from footprint.editions.release_calendar import release_rows
+from footprint.editions.repository import edition_folder, edition_store, published_editions
 from footprint.editions.serialization import from_json
+from footprint.editions.texts import long_period, tr
 from footprint.i18n.formatting import format_local_time
 from footprint.storage.database import Store
 
 LANGUAGES = ("fr", "en")
+EDITIONS, ALL = tr("Éditions", "Editions"), tr("Toutes les versions", "All versions")
+READ, CALENDAR = tr("Lire l’édition", "Read the edition"), tr("Calendrier des parutions", "Release calendar")
+CHECK = tr("Vérifier un chiffre", "Check a figure")
+NONE = tr("Aucune édition n’est encore parue.", "No edition has been published yet.")
+HOW = tr(
+    "Chaque chiffre a un numéro. Les données de l’édition (zip) disent par quelle question et quelle formule il est fait ; "
+    "footprint trace NUMÉRO --verify le recalcule depuis les relevés, et SHA256SUMS prouve qu’aucun fichier paru n’a changé.",
+    "Each figure has a number. The data of the edition (zip) say by which question and which formula it is made; "
+    "footprint trace NUMBER --verify computes it again from the readings, and SHA256SUMS proves that no published file changed.",
+)
+HEADS = (
+    tr("période", "period"),
+    tr("version", "version"),
+    tr("statut", "status"),
+    tr("parution", "released"),
+    tr("fichiers", "files"),
+)
+DUE = (tr("période", "period"), tr("version", "version"), tr("annoncée pour le", "announced for"), tr("état", "state"))
+STATES = {
+    "published": tr("parue", "published"),
+    "published late": tr("parue en retard", "published late"),
+    "announced": tr("annoncée", "announced"),
+    "late": tr("en retard", "late"),
+}
 
 
-def name_of(language: str) -> str:
+@dataclass(frozen=True, slots=True)
+class ListedEdition:
+    """A published version as the page lists it; ``folder`` is where its files lie, relative to the page."""
+
+    period: str
+    version: int
+    status: str
+    released: str  # as it is written in the language
+    folder: str
+
+
+def page_name(language: str) -> str:
     """Its name on the shelf."""
     return f"index.{language}.html"
 
 
-def write(store: Store, config: Config, now_us: int) -> None:
+def write_pages(store: Store, config: Config, now_us: int) -> None:
     """Write the page in both languages."""
-    vault = shelf_of(config)
-    for language, raw in pages(store, config, now_us).items():
-        vault.write(name_of(language), raw)
+    vault = edition_store(config)
+    for language, raw in render_pages(store, config, now_us).items():
+        vault.write(page_name(language), raw)
 
 
-def pages(store: Store, config: Config, now_us: int) -> dict[str, bytes]:
+def render_pages(store: Store, config: Config, now_us: int) -> dict[str, bytes]:
     """The page by language."""
     found = sorted(published_editions(store), key=lambda each: (parse_period(each.period), each.version), reverse=True)
     latest = from_json(found[0].report) if found else None
@@ -42,18 +85,108 @@ def pages(store: Store, config: Config, now_us: int) -> dict[str, bytes]:
     told = {}
     for language in LANGUAGES:
         versions = [
-            Listed(
+            ListedEdition(
                 each.period,
                 each.version,
                 each.status,
                 written(format_instant(each.released_us), language),
-                folder_of(each.period, each.version),
+                edition_folder(each.period, each.version),
             )
             for each in found
         ]
         due: list[dict[str, Any]] = [
-            {**row, "announced": written(row["announced"], language)} for row in calendar(config, found, now_us)
+            {**row, "announced": written(row["announced"], language)} for row in release_rows(config, found, now_us)
         ]
         sheet = lay_out(latest, language) if latest is not None else None
-        told[language] = publications_page.render(language, config.organisation, sheet, versions, due, config.demo).encode()
+        told[language] = render_page(language, config.organisation, sheet, versions, due, config.demo).encode()
     return told
+
+
+def render_page(
+    language: str,
+    organisation: str,
+    latest: Sheet | None,
+    versions: Sequence[ListedEdition],
+    due: Sequence[Mapping[str, Any]],
+    demo: bool,
+) -> str:
+    """The page in one language; ``due`` are rows of the calendar with ``announced`` as it is written in the language."""
+    other = "en" if language == "fr" else "fr"
+
+    def said(text: Text) -> str:
+        return escape(text.in_(language))
+
+    banner = f'<div class="demo" role="note">{said(phrases.DEMO)}</div>' if demo else ""
+    opening = f"<h1>{said(EDITIONS)}</h1><p>{said(NONE)}</p>"
+    if latest is not None and versions:
+        first = versions[0]
+        lead = (block for part in latest.sections if part.name == "points" for block in part.blocks)
+        points = "".join(render_block(block, language) for block in lead)
+        opening = (
+            f'<p class="sub">{escape(latest.period)} · {escape(latest.released)}</p><h1>{escape(latest.title)}</h1>'
+            f'<div class="strip">{latest.strip}</div><div class="points">{points}</div>'
+            f'<p><a href="{first.folder}/{language}/report.html">{said(READ)}</a> · '
+            f'<a href="{first.folder}/{language}/report.pdf">{said(phrases.PDF)}</a> · '
+            f'<a href="{first.folder}/annexes.zip">{said(phrases.ANNEXES)}</a></p>'
+        )
+    rows = [
+        (
+            long_period(parse_period(each.period)).in_(language),
+            f"v{each.version}",
+            phrases.STATUSES[each.status].in_(language),
+            each.released,
+            _links(each, language),
+        )
+        for each in versions
+    ]
+    planned = [
+        (
+            long_period(parse_period(row["period"])).in_(language),
+            phrases.STATUSES[row["release"]].in_(language),
+            row["announced"],
+            STATES[row["state"]].in_(language),
+        )
+        for row in due
+    ]
+    return (
+        f'<!DOCTYPE html><html lang="{language}"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{said(phrases.SUBJECT)} – {said(EDITIONS)}</title><style>{style_sheet()}</style></head>"
+        f'<body><a class="skip" href="#main">{SKIP[language]}</a>{banner}<header><div class="top">'
+        f'<span class="mark">{MARK_HTML}Footprint</span>'
+        f"<span>{said(phrases.SUBJECT)} · <strong>{escape(organisation)}</strong></span>"
+        f'<a href="index.{other}.html" lang="{other}" hreflang="{other}">{said(phrases.OTHER_LANGUAGE)}</a></div></header>'
+        f'<main id="main">{opening}{_listing(ALL, HEADS, rows, language, raw=4)}{_listing(CALENDAR, DUE, planned, language)}'
+        f'<section class="part" aria-labelledby="check"><aside aria-label="{said(CHECK)}"></aside>'
+        f'<div><h2 id="check">{said(CHECK)}</h2><p>{said(HOW)}</p></div></section></main></body></html>\n'
+    )
+
+
+def _links(each: ListedEdition, language: str) -> str:
+    spoken = (language, "en" if language == "fr" else "fr")
+    files = [(f"{code}/report.{form}", f"{form.upper()} {code.upper()}") for code in spoken for form in ("html", "pdf")]
+    files += [("annexes.zip", "ZIP"), ("SHA256SUMS", "SHA256SUMS")]
+    return " · ".join(f'<a href="{each.folder}/{name}">{shown}</a>' for name, shown in files)
+
+
+def _listing(title: Text, heads: Sequence[Text], rows: Sequence[Sequence[str]], language: str, raw: int = -1) -> str:
+    """A section with a table; column ``raw`` is markup of our own."""
+    if not rows:
+        return ""
+    name, identity = escape(title.in_(language)), title.en.lower().replace(" ", "-")
+    head = "".join(f'<th scope="col">{escape(each.in_(language))}</th>' for each in heads)
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f'<th scope="row">{escape(cell)}</th>' if column == 0 else f"<td>{cell if column == raw else escape(cell)}</td>"
+            for column, cell in enumerate(row)
+        )
+        + "</tr>"
+        for row in rows
+    )
+    return (
+        f'<section class="part" aria-labelledby="{identity}"><aside aria-label="{name}"></aside>'
+        f'<div><h2 id="{identity}">{name}</h2><div class="scroll" tabindex="0" role="region" aria-label="{name}">'
+        f"<table><thead><tr>{head}</tr></thead>"
+        f"<tbody>{body}</tbody></table></div></div></section>"
+    )

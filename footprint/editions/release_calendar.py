@@ -12,7 +12,7 @@ from footprint.core.timestamps import format_instant, from_datetime, to_datetime
 from footprint.editions.repository import PublishedEdition
 
 COLUMNS = ("period", "release", "announced", "edition", "released", "state")
-AHEAD = 2  # periods to come that are announced
+ANNOUNCED_PERIODS = 2  # periods to come that are announced
 
 
 def release_us(config: Config, period: Period, days: int) -> int:
@@ -28,12 +28,12 @@ def release_date(config: Config, period: Period, days: int) -> str:
     return to_datetime(release_us(config, period, days)).astimezone(config.timezone).date().isoformat()
 
 
-def calendar(config: Config, published: Sequence[PublishedEdition], now_us: int) -> list[dict[str, Any]]:
+def release_rows(config: Config, published: Sequence[PublishedEdition], now_us: int) -> list[dict[str, Any]]:
     """Rows by period and release, in order: what was announced, what came, what is due or late."""
     current = period_at(now_us, config.timezone)
     quarters = [parse_period(each.period) for each in published if parse_period(each.period).length == 3]
     first = min([*quarters, current.shifted(-1)])
-    last, rows = current.shifted(AHEAD - 1), []
+    last, rows = current.shifted(ANNOUNCED_PERIODS - 1), []
     period = first
     while period <= last:
         mine = [each for each in published if each.period == str(period)]

@@ -12,7 +12,7 @@ LANGUAGES = ("fr", "en")
 _DESCRIPTION = {"fr": "Données de l’édition", "en": "Data of the edition"}
 
 
-def files_of(edition: Edition) -> dict[str, bytes]:
+def render_files(edition: Edition) -> dict[str, bytes]:
     """Bytes by name: ``report.json``, each language as HTML and PDF, and the data, which the PDF holds too.
 
     Raises
@@ -21,10 +21,10 @@ def files_of(edition: Edition) -> dict[str, bytes]:
         If the extra ``report`` is not installed.
     """
     sheets = {language: lay_out(edition, language) for language in LANGUAGES}
-    data = data_package.pack(edition, sheets)
+    data = data_package.build_data_package(edition, sheets)
     files = {REPORT: to_json(edition), ANNEXES: data}
     for language, sheet in sheets.items():
-        attached = pdf.Attached(ANNEXES, data, _DESCRIPTION[language])
+        attached = pdf.AttachedFile(ANNEXES, data, _DESCRIPTION[language])
         files[f"{language}/report.html"] = html.render(sheet).encode()
         files[f"{language}/report.pdf"] = pdf.render(sheet, edition.masthead.released, [attached])
     return files

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 
 from footprint.config import Config
 from footprint.core.records import FootprintError
@@ -23,7 +23,7 @@ from footprint.ledger.object_store import ObjectStore
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 
-SUMS = "SHA256SUMS"
+CHECKSUMS_FILE = "SHA256SUMS"
 LIST_COLUMNS = (
     "edition",
     "period",
@@ -97,12 +97,12 @@ class Release:
         return f"/editions/{self.period}/v{self.version}/{language}/report.html"
 
 
-def shelf_of(config: Config) -> ObjectStore:
+def edition_store(config: Config) -> ObjectStore:
     """Where published editions stand."""
     return ObjectStore(config.editions_url())
 
 
-def folder_of(period: str, version: int) -> str:
+def edition_folder(period: str, version: int) -> str:
     """Of a version, on the shelf."""
     return f"{period}/v{version}"
 
@@ -115,7 +115,7 @@ def write_files(vault: ObjectStore, period: str, version: int, files: Mapping[st
     ImmutableEdition
         If a file of that version holds something else: what was published never changes.
     """
-    folder = folder_of(period, version)
+    folder = edition_folder(period, version)
     for name, raw in sorted(files.items()):
         place = f"{folder}/{name}"
         if not vault.exists(place):
@@ -146,7 +146,7 @@ def save(store: Store, published: PublishedEdition) -> None:
     }
     with store.begin() as connection:
         connection.execute(insert(table(schema.PublishedEditionRow)).values(**row))
-        store.log(connection, published.released_us, "published", f"{published.name}, {published.status}")
+        store.record_event(connection, published.released_us, "published", f"{published.name}, {published.status}")
 
 
 def published_editions(store: Store, period: str | None = None) -> list[PublishedEdition]:
@@ -159,13 +159,21 @@ def published_editions(store: Store, period: str | None = None) -> list[Publishe
         return [_published(row) for row in connection.execute(asked)]
 
 
-def newest(store: Store, period: str) -> Release | None:
+def latest_release(store: Store, period: str) -> Release | None:
     """The last version of a period, without its content; None where none was published."""
     target = table(schema.PublishedEditionRow)
     asked = select(target.c.version, target.c.status).where(target.c.period == period).order_by(target.c.version.desc()).limit(1)
     with store.read() as connection:
         row = connection.execute(asked).first()
     return None if row is None else Release(period, row.version, row.status)
+
+
+def release_state(store: Store) -> tuple[int, int | None]:
+    """How many versions were published, and when the last one was [µs]: what changes with every publication."""
+    target = table(schema.PublishedEditionRow)
+    with store.read() as connection:
+        count, last_us = connection.execute(select(func.count(), func.max(target.c.released_us))).one()
+    return int(count), last_us
 
 
 def _published(row: Any) -> PublishedEdition:

@@ -15,8 +15,8 @@ from footprint.figures.energy_cells import load_bases
 from footprint.ledger.ledger_view import LedgerView, fingerprint
 from footprint.storage.database import Store
 
-ORDER = ("late-data", "method", "facts", "factors")
-CARRIED = 100  # a building's energy above so many times that of IT is not drawn because of it
+CAUSES = ("late-data", "method", "facts", "factors")
+MAX_OVERHEAD = 100  # a building's energy above so many times that of IT is not drawn because of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def changes_between(before: Evidence, after: Evidence) -> tuple[Change, ...]:
     """
     method = before.method_version != after.method_version
     ratios = _method_ratios(before, after) if method else {}
-    sums: dict[str, list[float]] = {cause: [0.0, 0.0] for cause in ORDER}
+    sums: dict[str, list[float]] = {cause: [0.0, 0.0] for cause in CAUSES}
     known = True
     empty = HostEvidence("", 0, 0, 0.0)
     for place in sorted(set(before.days) | set(after.days)):
@@ -103,7 +103,7 @@ def changes_between(before: Evidence, after: Evidence) -> tuple[Change, ...]:
 
 def _without_dust(sums: Mapping[str, list[float]], before: Evidence, after: Evidence) -> dict[str, list[float]]:
     """Causes that moved more than rounding does; what rounding left stays in the sum, with the largest of them."""
-    scale = [_DUST * max(abs(side) for side in pair) for pair in zip(_totals(before), _totals(after), strict=True)]
+    scale = [ROUNDING_TOLERANCE * max(abs(side) for side in pair) for pair in zip(_totals(before), _totals(after), strict=True)]
     kept = {cause: list(moved) for cause, moved in sums.items() if any(abs(x) > s for x, s in zip(moved, scale, strict=True))}
     for index in (0, 1):
         if kept:
@@ -117,7 +117,7 @@ def _totals(side: Evidence) -> tuple[float, float]:
     return math.fsum(kwh_from_uj(e.it_uj + e.facility_uj) for e in days), math.fsum(e.grams or 0.0 for e in days)
 
 
-_DUST = 1e-10  # of the whole
+ROUNDING_TOLERANCE = 1e-10  # of the whole
 
 
 def _method_ratios(before: Evidence, after: Evidence) -> dict[str, float]:
@@ -156,4 +156,4 @@ def _parts(was: HostEvidence, now: HostEvidence, ratio: float, *, method: bool) 
 def _overhead(of: HostEvidence) -> float | None:
     """Whole energy over IT energy; None where the building's is no share of it, but stands for itself."""
     whole_uj = of.it_uj + of.facility_uj
-    return whole_uj / of.it_uj if of.it_uj and whole_uj <= CARRIED * of.it_uj else None
+    return whole_uj / of.it_uj if of.it_uj and whole_uj <= MAX_OVERHEAD * of.it_uj else None

@@ -27,15 +27,15 @@ def untranslated(text: str) -> Text:
     return Text(text, text)
 
 
-def cited(source: str) -> Cited:
+def source_text(source: str) -> Cited:
     """A source of the factor book in both languages."""
     return Cited(tuple(translate_source(source, "fr")), tuple(translate_source(source, "en")))
 
 
-NOTHING = Text("", "")
+EMPTY_TEXT = Text("", "")
 
 
-def named(name: str) -> Text:
+def name_text(name: str) -> Text:
     """A service, use case, model or site; those in brackets in words."""
     if name == IDLE_NAME:
         return Text("(à vide)", "(idle)")
@@ -44,7 +44,7 @@ def named(name: str) -> Text:
     return untranslated(name) if name else Text("(sans nom)", "(no name)")
 
 
-CHARTER = {
+CHARTER_TEXTS = {
     "recommended": Text("recommandé", "recommended"),
     "authorised": Text("autorisé", "authorised"),
     "under-study": Text("à l’étude", "under study"),
@@ -53,22 +53,22 @@ CHARTER = {
 }
 
 
-def charter(status: str) -> Text:
+def charter_text(status: str) -> Text:
     """What the charter decided."""
-    return CHARTER.get(status, named(status))
+    return CHARTER_TEXTS.get(status, name_text(status))
 
 
-def short(period: Period) -> Text:
+def short_period(period: Period) -> Text:
     """As the head of a column: T3 2026, Q3 2026; a month, a year."""
     if period.length == 3:
         quarter = (period.month + 2) // 3
         return Text(f"T{quarter}\u00a0{period.year}", f"Q{quarter}\u00a0{period.year}")
     if period.length == 12:
         return untranslated(str(period.year))
-    return both_dates(datetime.date(period.year, period.month, 1), "MMM y")
+    return date_text(datetime.date(period.year, period.month, 1), "MMM y")
 
 
-def long(period: Period) -> Text:
+def long_period(period: Period) -> Text:
     """As in a title: Troisième trimestre 2026."""
     if period.length == 3:
         place = (period.month - 1) // 3
@@ -76,19 +76,19 @@ def long(period: Period) -> Text:
     if period.length == 12:
         return Text(f"Année {period.year}", f"Year {period.year}")
     day = datetime.date(period.year, period.month, 1)
-    found = both_dates(day, "MMMM y")
+    found = date_text(day, "MMMM y")
     return Text(found.fr[:1].upper() + found.fr[1:], found.en)
 
 
 def in_sentence(period: Period) -> Text:
     """In a sentence: le troisième trimestre 2026; the third quarter of 2026."""
     if period.length == 3:
-        found = long(period)
+        found = long_period(period)
         ordinal = found.en.split(" ", 1)[0].lower()
         return Text(f"le {found.fr[0].lower()}{found.fr[1:]}", f"the {ordinal} quarter of {period.year}")
     if period.length == 12:
         return Text(f"l’année {period.year}", f"{period.year}")
-    found = both_dates(datetime.date(period.year, period.month, 1), "MMMM y")
+    found = date_text(datetime.date(period.year, period.month, 1), "MMMM y")
     return Text(f"le mois de {found.fr}" if found.fr[0] not in "ao" else f"le mois d’{found.fr}", found.en)
 
 
@@ -98,7 +98,7 @@ def in_comparison(period: Period) -> Text:
     return Text(f"au {found.fr[3:]}" if found.fr.startswith("le ") else f"à {found.fr}", found.en)
 
 
-def both_dates(day: datetime.date, pattern: str = "d MMM y") -> Text:
+def date_text(day: datetime.date, pattern: str = "d MMM y") -> Text:
     """A date in both languages."""
     fr, en = (str(format_date(day, pattern, locale=language)) for language in ("fr", "en_GB"))
     if pattern.startswith("d ") and day.day == 1:
@@ -106,15 +106,15 @@ def both_dates(day: datetime.date, pattern: str = "d MMM y") -> Text:
     return Text(fr.replace(" ", "\u00a0"), en.replace(" ", "\u00a0"))
 
 
-def listed(names: list[str]) -> Text:
+def list_names(names: list[str]) -> Text:
     """Names one after the other, with the word before the last."""
-    texts = [named(name) for name in names]
+    texts = [name_text(name) for name in names]
     return Text(
         str(format_list([each.fr for each in texts], locale="fr")), str(format_list([each.en for each in texts], locale="en_GB"))
     )
 
 
-def joined(*parts: Text, by: str = " ") -> Text:
+def join_texts(*parts: Text, by: str = " ") -> Text:
     """Phrases one after the other."""
     kept = [part for part in parts if part.fr or part.en]
     return Text(by.join(part.fr for part in kept), by.join(part.en for part in kept))

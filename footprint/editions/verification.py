@@ -7,21 +7,21 @@ from typing import Any
 
 from footprint.config import Config
 from footprint.editions.collect import NoData
-from footprint.editions.diff import compared
-from footprint.editions.publication import DIFF, draft
-from footprint.editions.render import files_of
-from footprint.editions.repository import PublishedEdition, folder_of, shelf_of
+from footprint.editions.diff import compare_editions
+from footprint.editions.publication import DIFF_FILE, draft_edition
+from footprint.editions.render import render_files
+from footprint.editions.repository import PublishedEdition, edition_folder, edition_store
 from footprint.editions.serialization import from_json, to_json
 from footprint.storage.database import Store
 
 COLUMNS = ("what", "published", "found", "same")
-MAX_TOLD = 20
+MAX_FIGURE_ROWS = 20
 
 
 def verify(store: Store, config: Config, published: PublishedEdition, now_us: int) -> list[dict[str, Any]]:
     """Rows of what was compared: figures, basis, files. All the same is ``identical``."""
     try:
-        again = draft(store, config, published.period, now_us, published.context)
+        again = draft_edition(store, config, published.period, now_us, published.context)
     except NoData as bad:
         return [_row("ledger", "an edition", str(bad), same=False)]
     told, raw = from_json(published.report), to_json(again.edition)
@@ -50,10 +50,10 @@ def _what_differs(published: PublishedEdition, told: Any, again: Any) -> list[di
             each.new.value if each.new else None,
             same=False,
         )
-        for each in compared(told, published.figures, again.edition, ids)
+        for each in compare_editions(told, published.figures, again.edition, ids)
     ]
-    if len(rows) > MAX_TOLD:
-        rows = [*rows[:MAX_TOLD], _row("further figures", len(rows) - MAX_TOLD, None, same=False)]
+    if len(rows) > MAX_FIGURE_ROWS:
+        rows = [*rows[:MAX_FIGURE_ROWS], _row("further figures", len(rows) - MAX_FIGURE_ROWS, None, same=False)]
     for name in ("method_version", "factor_version", "ledger", "inputs", "heads"):
         before, after = getattr(told.basis, name), getattr(again.edition.basis, name)
         if before != after:
@@ -64,16 +64,16 @@ def _what_differs(published: PublishedEdition, told: Any, again: Any) -> list[di
 
 def _files(config: Config, published: PublishedEdition) -> list[dict[str, Any]]:
     """Files on the shelf against their digests; where the shelf lacks them, those that the program would write."""
-    vault, folder = shelf_of(config), folder_of(published.period, published.version)
+    vault, folder = edition_store(config), edition_folder(published.period, published.version)
     drawn: dict[str, bytes] | None = None
     rows = []
     for name, digest in sorted(published.files.items()):
         if vault.exists(f"{folder}/{name}"):
             found = hashlib.sha256(vault.read(f"{folder}/{name}")).hexdigest()
-        elif name == DIFF:
+        elif name == DIFF_FILE:
             continue  # of two versions; ``report diff`` writes it
         else:
-            drawn = files_of(from_json(published.report)) if drawn is None else drawn
+            drawn = render_files(from_json(published.report)) if drawn is None else drawn
             found = hashlib.sha256(drawn[name]).hexdigest() if name in drawn else "absent"
         rows.append(_row(name, digest[:16], found[:16], same=found == digest))
     return rows

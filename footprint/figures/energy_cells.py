@@ -21,9 +21,9 @@ import numpy as np
 from sqlalchemy import select
 
 from footprint.aggregation.calculation_basis import CalculationBasis
-from footprint.aggregation.host_day import Host, HostDay, grain_us
+from footprint.aggregation.host_day import HostAggregator, HostDay, grain_us
 from footprint.aggregation.request_logs import ServiceLogs
-from footprint.aggregation.result_writer import KEPT_WORDS, charter_of
+from footprint.aggregation.result_writer import RESERVED_USE_CASES, charter_of
 from footprint.aggregation.rollups import DAY, DAY_USES, DIVIDED, MONTH, MONTH_USES, kept_numbers, kind_of_use, rollup_zone
 from footprint.calendar.rollup_ranges import (
     DAYS,
@@ -57,7 +57,7 @@ class CellSource:
     _days: dict[tuple[str, int, tuple[int, ...]], HostDay] = field(default_factory=dict)
     _stamp: str | None = None
     _logs: ServiceLogs | None = None
-    _hosts: dict[str, Host] = field(default_factory=dict)
+    _hosts: dict[str, HostAggregator] = field(default_factory=dict)
 
     def summed_in(self) -> ZoneInfo | None:
         """The organisation's zone, where the store keeps sums by its days; else None."""
@@ -74,12 +74,12 @@ class CellSource:
         rows = self.view.connection.execute(select(name.c.id, name.c.text).where(name.c.text.in_(sorted(texts))))
         return {row.text: row.id for row in rows}
 
-    def hosts(self) -> dict[str, Host]:
+    def hosts(self) -> dict[str, HostAggregator]:
         """Hosts of the ledger."""
         if self._logs is None:
             self._logs = ServiceLogs(self.view, self.config)
             names = sorted(self.view.streams())
-            self._hosts = {name: Host(self.view, self.config, self.book, self._logs, name) for name in names}
+            self._hosts = {name: HostAggregator(self.view, self.config, self.book, self._logs, name) for name in names}
         return self._hosts
 
     def cut_day(self, host: str, day: int, edges: tuple[int, ...]) -> HostDay:
@@ -122,7 +122,7 @@ def gather(
 
 
 def _joined(place: CellKey, *, together: bool) -> CellKey:
-    if not together or place.use_case in KEPT_WORDS:
+    if not together or place.use_case in RESERVED_USE_CASES:
         return place
     return replace(place, use_case="", model="", charter="")
 
@@ -229,7 +229,7 @@ def undeclared_uses(source: CellSource, periods: Sequence[tuple[int, int]]) -> l
     rows = source.view.connection.exec_driver_sql(f"SELECT DISTINCT use_case_id FROM {of}").all()
     texts = source.view.store.texts(source.view.connection, {row[0] for row in rows})
     declared = {use_case.name for use_case in source.config.use_cases}
-    return sorted(set(texts.values()) - declared - {*KEPT_WORDS, ""})
+    return sorted(set(texts.values()) - declared - {*RESERVED_USE_CASES, ""})
 
 
 def numbers_of(source: CellSource, statement: str, width: int) -> Ints:

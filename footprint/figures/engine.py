@@ -35,7 +35,7 @@ from footprint.figures.row_metrics import (
     summed_figures,
 )
 from footprint.impact.factor_book import FactorBook
-from footprint.impact.uncertainty import Budget
+from footprint.impact.uncertainty import UncertaintyBudget
 from footprint.ledger.factor_store import load_factor_book
 from footprint.ledger.ledger_view import LedgerView
 from footprint.storage import schema
@@ -94,7 +94,7 @@ class ResultSet:
             ]
         return found
 
-    def budgets(self, group: Group) -> tuple[Budget, Budget]:
+    def budgets(self, group: Group) -> tuple[UncertaintyBudget, UncertaintyBudget]:
         """The uncertainty budgets of a row: of its energy [kWh] and of its emissions [g]."""
         if self.sums is not None and group.number >= 0:
             return self.sums.budgets(group.number)
@@ -152,8 +152,8 @@ class BudgetedRow:
     period: int
     names: Names
     row: dict[str, Any]
-    energy: Budget
-    grams: Budget
+    energy: UncertaintyBudget
+    grams: UncertaintyBudget
     gap: float
     known_us: int
     group: Group
@@ -166,7 +166,7 @@ def budgeted_rows(found: ResultSet, *, budgeted: bool = True) -> list[BudgetedRo
     for (period, names), group in sorted(found.groups.items(), key=lambda item: item[0]):
         row = _row(found, period, group, summed, open_days)
         if row is not None:
-            energy, grams = found.budgets(group) if budgeted else (Budget(), Budget())
+            energy, grams = found.budgets(group) if budgeted else (UncertaintyBudget(), UncertaintyBudget())
             _, known, expected = found.times(period, group)
             rows.append(BudgetedRow(period, names, row, energy, grams, gap_allowance(known, expected), known, group))
     return rows
@@ -188,9 +188,9 @@ class Total:
     """Energy [kWh] and emissions [g] of a question without groups, with their budgets."""
 
     energy_kwh: float
-    energy: Budget
+    energy: UncertaintyBudget
     grams: float | None
-    emitted: Budget
+    emitted: UncertaintyBudget
 
 
 def total_of(store: Store, config: Config, question: Query, now_us: int) -> Total | None:

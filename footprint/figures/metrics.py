@@ -21,7 +21,7 @@ from footprint.core.assumptions import assumption
 from footprint.core.estimate import COVERAGE_FACTOR, Estimate
 from footprint.core.units import UG_PER_G, UJ_PER_KWH
 from footprint.figures.cell_table import AMOUNTS, CellTable, Ints, combined
-from footprint.impact.uncertainty import Budget
+from footprint.impact.uncertainty import UncertaintyBudget
 
 Floats = NDArray[np.float64]
 _INDEX = {name: index for index, name in enumerate(AMOUNTS)}
@@ -233,7 +233,7 @@ class GroupedMetrics:
             for side, factor in itertools.product(sides, more):
                 np.multiply(side, factor, out=side)
 
-    def budgets(self, group: int) -> tuple[Budget, Budget]:
+    def budgets(self, group: int) -> tuple[UncertaintyBudget, UncertaintyBudget]:
         """The uncertainty budgets of one group: of its energy [kWh] and of its emissions [g]."""
         names = list(self._names)
         found = []
@@ -241,7 +241,7 @@ class GroupedMetrics:
             first, last = np.searchsorted(keys, [group * len(names), (group + 1) * len(names)]).tolist()
             causes = [names[key % len(names)] for key in keys[first:last].tolist()]
             halves = zip(low[first:last].tolist(), high[first:last].tolist(), strict=True)
-            found.append(Budget.of(dict(zip(causes, halves, strict=True))))
+            found.append(UncertaintyBudget.from_uncertainties(dict(zip(causes, halves, strict=True))))
         return found[0], found[1]
 
     def half_widths(self) -> list[tuple[tuple[float, float], tuple[float, float]]]:

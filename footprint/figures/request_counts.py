@@ -12,7 +12,7 @@ import numpy as np
 from footprint.aggregation.host_day import grain_us
 from footprint.aggregation.result_writer import charter_of
 from footprint.aggregation.rollups import DAY, DAY_USES, MONTH, MONTH_USES
-from footprint.aggregation.service_day import COUNTED, count_service_day
+from footprint.aggregation.service_day import COUNT_COLUMNS, count_service_day
 from footprint.attribution.largest_remainder import split_integer
 from footprint.calendar.rollup_ranges import DAYS, MONTHS, SLOTS
 from footprint.core.units import US_PER_DAY, US_PER_S
@@ -34,7 +34,7 @@ def gather_counts(
     kept = [name for name in NAMED if name in {"service", *columns}]
     conditions = chosen_sql(source, where, NAMED)
     stretches = stretches_of(source, whole_slots(periods, grain_us(source.config)))
-    counts: Counts = defaultdict(lambda: [None] * len(COUNTED))
+    counts: Counts = defaultdict(lambda: [None] * len(COUNT_COLUMNS))
     stored = _stored(source, stretches, kept, conditions)
     for parts in (stored, _cut(source, periods), _straddling(source, periods, stretches, conditions)):
         for (period, *names), amounts in parts:
@@ -55,7 +55,7 @@ def _stored(
     levels = {DAYS: DAY, MONTHS: MONTH} if together else {DAYS: DAY_USES, MONTHS: MONTH_USES}
     for kind, ranges in stretches.items():
         keys = ", ".join(["period.number", *(f"c.{name}_id" for name in kept)])
-        sums = ", ".join(f"SUM(c.{name})" for name in COUNTED)
+        sums = ", ".join(f"SUM(c.{name})" for name in COUNT_COLUMNS)
         of, at = ("footprint_count", "slot") if kind == SLOTS else ("footprint_count_sum", "start")
         level = "" if kind == SLOTS else f"c.level = {levels[kind]} AND "
         rows = source.view.connection.exec_driver_sql(
@@ -83,12 +83,12 @@ def _cut(source: CellSource, periods: Sequence[tuple[int, int]]) -> Iterator[_Fo
                 period = _period_of(periods, row["slot_us"])
                 if period is not None:
                     charter = charter_of(source.config, row["use_case"], row["slot_us"])
-                    yield (period, service, row["use_case"], row["model"], charter), [_told(row[n]) for n in COUNTED]
+                    yield (period, service, row["use_case"], row["model"], charter), [_told(row[n]) for n in COUNT_COLUMNS]
             for row in found.straddles.to_dict("records"):
                 if row["start_us"] >= slot:  # one that began before is stored as crossing slots already
                     charter = charter_of(source.config, row["use_case"], row["at_us"])
                     names = service, row["use_case"], row["model"], charter
-                    yield from _divide(periods, row["start_us"], row["end_us"], names, [_told(row[n]) for n in COUNTED])
+                    yield from _divide(periods, row["start_us"], row["end_us"], names, [_told(row[n]) for n in COUNT_COLUMNS])
 
 
 def _told(value: int) -> int | None:
@@ -106,7 +106,7 @@ def _straddling(
     """Windows that no sum holds: of slots those that cross slots, of days those that cross midnights, of months their ends."""
     found: dict[int, Sequence[Any]] = {}
     for least, start_us, end_us in _looked_at(source, periods, stretches):
-        columns = ", ".join(("id", "start_us", "end_us", *(f"{name}_id" for name in NAMED), *COUNTED))
+        columns = ", ".join(("id", "start_us", "end_us", *(f"{name}_id" for name in NAMED), *COUNT_COLUMNS))
         rows = source.view.connection.exec_driver_sql(
             f"SELECT {columns} FROM footprint_straddle WHERE crosses IN ({', '.join(map(str, range(least, 3)))}) "
             f"AND end_us > {start_us} AND start_us < {end_us}{conditions}"

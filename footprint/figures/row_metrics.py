@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from footprint.aggregation.calculation_basis import CalculationBasis
-from footprint.aggregation.service_day import COUNTED
+from footprint.aggregation.service_day import COUNT_COLUMNS
 from footprint.attribution.shard import HOST_DEVICE, IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.config import Config
 from footprint.core.assumptions import assumption
@@ -15,7 +15,7 @@ from footprint.core.estimate import Estimate
 from footprint.core.units import UG_PER_G, UJ_PER_KWH, kwh_from_uj
 from footprint.figures.cell_table import AMOUNTS, CellKey
 from footprint.impact.operational import operational_g
-from footprint.impact.uncertainty import Budget
+from footprint.impact.uncertainty import UncertaintyBudget
 
 Cell = tuple[CellKey, list[int]]
 QUALITY_SHARE = 0.10  # share of a row's energy above which a quality letter is the row's
@@ -33,7 +33,7 @@ def requests_figures(counts: Iterable[Sequence[int | None]]) -> dict[str, int | 
     """Sums of requests and tokens; tokens that nobody told are None, none at all is 0."""
     rows = list(counts)
     found: dict[str, int | None] = {}
-    for index, name in enumerate(COUNTED):
+    for index, name in enumerate(COUNT_COLUMNS):
         told = [row[index] for row in rows if row[index] is not None]
         found[name] = sum(x for x in told if x is not None) if told or not rows else None
     return found
@@ -134,9 +134,9 @@ def quality_letter(total: dict[str, int], energy_uj: int) -> str:
     return "B" if assumed + modelled > QUALITY_SHARE * energy_uj else "A"
 
 
-def budgets(cells: Sequence[Cell], *, apart: bool) -> tuple[Budget, Budget, float | None]:
+def budgets(cells: Sequence[Cell], *, apart: bool) -> tuple[UncertaintyBudget, UncertaintyBudget, float | None]:
     """Uncertainty budgets of energy [kWh] and of emissions [g], and the emissions; None where a factor is missing."""
-    energy, emitted = Budget(), Budget()
+    energy, emitted = UncertaintyBudget(), UncertaintyBudget()
     grams: float | None = 0.0
     sensed = uplifted = accelerator = followed = 0.0
     for place, amounts in cells:

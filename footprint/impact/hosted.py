@@ -15,7 +15,7 @@ from typing import Any
 from footprint.core.estimate import Estimate
 from footprint.core.records import FootprintError
 
-_FEW, _MANY = 1, 1001
+_FEW_TOKENS, _MANY_TOKENS = 1, 1001
 
 
 class UnknownModel(FootprintError):
@@ -23,7 +23,7 @@ class UnknownModel(FootprintError):
 
 
 @dataclass(frozen=True, slots=True)
-class Modelled:
+class HostedEstimate:
     """What a number of requests and output tokens is modelled to consume; bounds are EcoLogits' own range."""
 
     energy_kwh: Estimate
@@ -32,7 +32,7 @@ class Modelled:
     version: str
 
 
-def modelled(name: str, requests: int, output_tokens: int) -> Modelled:
+def estimate_hosted(name: str, requests: int, output_tokens: int) -> HostedEstimate:
     """Consumption of requests to ``provider/model``.
 
     Raises
@@ -43,14 +43,14 @@ def modelled(name: str, requests: int, output_tokens: int) -> Modelled:
         If EcoLogits is not installed (the extra ``hosted``).
     """
     few, many, version = _coefficients(name)
-    found = []
+    estimates = []
     for before, after in zip(few, many, strict=True):
-        slope = tuple((b - a) / (_MANY - _FEW) for a, b in zip(before, after, strict=True))
-        fixed = tuple(a - _FEW * s for a, s in zip(before, slope, strict=True))
+        slope = tuple((b - a) / (_MANY_TOKENS - _FEW_TOKENS) for a, b in zip(before, after, strict=True))
+        fixed = tuple(a - _FEW_TOKENS * s for a, s in zip(before, slope, strict=True))
         low, high = (requests * f + output_tokens * s for f, s in zip(fixed, slope, strict=True))
-        found.append(Estimate((low + high) / 2, low, high))
-    energy, usage, embodied = found
-    return Modelled(energy, usage.scaled(1000), embodied.scaled(1000), version)
+        estimates.append(Estimate((low + high) / 2, low, high))
+    energy, usage, embodied = estimates
+    return HostedEstimate(energy, usage.scaled(1000), embodied.scaled(1000), version)
 
 
 Bounds = tuple[float, float]
@@ -64,7 +64,7 @@ def _coefficients(name: str) -> tuple[list[Bounds], list[Bounds], str]:
     provider, _, model = name.partition("/")
     logging.getLogger("ecologits").setLevel(logging.ERROR)  # that a model's architecture is not public is in its range
     answers = []
-    for tokens in (_FEW, _MANY):
+    for tokens in (_FEW_TOKENS, _MANY_TOKENS):
         try:
             answer: Any = llm_impacts(provider, model, tokens, math.inf)
         except KeyError:

@@ -13,7 +13,7 @@ Row = Mapping[str, Any]  # a row of the contract's section 6
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class Indicator:
     """One score: ``compute`` takes a row and gives the value, None where something it needs is unknown."""
 
     name: str
@@ -55,8 +55,8 @@ _GRID = (
 )
 _BOARDS = ("Cartes accélératrices seules.", "Accelerator boards alone.")
 
-SCORES: tuple[Score, ...] = (
-    Score(
+INDICATORS: tuple[Indicator, ...] = (
+    Indicator(
         "sci_g_per_request",
         "1",
         "gCO2e/request",
@@ -66,7 +66,7 @@ SCORES: tuple[Score, ...] = (
         _CONSUMER,
         lambda row: _per(_sum(row, "co2e_location_g", "embodied_g"), row["requests"]),
     ),
-    Score(
+    Indicator(
         "sci_g_per_1000_output_tokens",
         "1",
         "gCO2e/1000 tokens",
@@ -76,7 +76,7 @@ SCORES: tuple[Score, ...] = (
         _CONSUMER,
         lambda row: _per(_sum(row, "co2e_location_g", "embodied_g"), row["output_tokens"], 1000),
     ),
-    Score(
+    Indicator(
         "full_stack_wh_per_request",
         "1",
         "Wh/request",
@@ -86,7 +86,7 @@ SCORES: tuple[Score, ...] = (
         _CONSUMER,
         lambda row: _per(row["energy_kwh"], row["requests"], 1000),
     ),
-    Score(
+    Indicator(
         "accelerator_wh_per_request",
         "1",
         "Wh/request",
@@ -98,8 +98,8 @@ SCORES: tuple[Score, ...] = (
     ),
 )
 
-INVENTORY: tuple[Score, ...] = (
-    Score(
+INVENTORY: tuple[Indicator, ...] = (
+    Indicator(
         "scope_2_location",
         "1",
         "kgCO2e",
@@ -109,7 +109,7 @@ INVENTORY: tuple[Score, ...] = (
         _GRID,
         lambda row: _per(row["co2e_location_g"], 1000),
     ),
-    Score(
+    Indicator(
         "scope_2_market",
         "1",
         "kgCO2e",
@@ -122,7 +122,7 @@ INVENTORY: tuple[Score, ...] = (
         ),
         lambda row: _per(row["co2e_market_g"], 1000),
     ),
-    Score(
+    Indicator(
         "scope_3_category_2",
         "1",
         "kgCO2e",

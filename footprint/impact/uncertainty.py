@@ -16,10 +16,10 @@ from footprint.core.estimate import COVERAGE_FACTOR, Estimate
 
 # Causes whose error is the same in two figures that name it alike: it cancels in their ratio. How energy was divided
 # on one day says nothing of another, so that its error does not.
-SYSTEMATIC = ("gain ", "pue ", "uplift ", "factor ")
+SYSTEMATIC_PREFIXES = ("gain ", "pue ", "uplift ", "factor ")
 
 
-class Budget:
+class UncertaintyBudget:
     """Standard uncertainties of one figure by name of their cause, towards low and towards high, in its unit."""
 
     def __init__(self) -> None:
@@ -27,12 +27,12 @@ class Budget:
         self._high: dict[str, float] = defaultdict(float)
 
     @classmethod
-    def of(cls, uncertainties: Mapping[str, tuple[float, float]]) -> Budget:
+    def from_uncertainties(cls, uncertainties: Mapping[str, tuple[float, float]]) -> UncertaintyBudget:
         """From standard uncertainties (towards low, towards high) by cause, in the unit of the figure."""
-        found = cls()
+        budget = cls()
         for cause, (low, high) in uncertainties.items():
-            found._low[cause], found._high[cause] = low, high
-        return found
+            budget._low[cause], budget._high[cause] = low, high
+        return budget
 
     def add(self, cause: str, sensitivity: float, bounds: Estimate) -> None:
         """A contribution of ``sensitivity`` (figure per unit of the cause) times the spread of the cause."""
@@ -51,14 +51,14 @@ class Budget:
         names = sorted({*self._low, *self._high})
         return {name: (COVERAGE_FACTOR * self._low[name], COVERAGE_FACTOR * self._high[name]) for name in names}
 
-    def part(self, factor: float = 1.0, only: tuple[str, ...] = ("",), without: tuple[str, ...] = ()) -> Budget:
+    def filtered(self, factor: float = 1.0, only: tuple[str, ...] = ("",), without: tuple[str, ...] = ()) -> UncertaintyBudget:
         """A budget of the causes that begin with one of ``only`` and none of ``without``, times a factor."""
-        found = Budget()
-        for mine, theirs in ((found._low, self._low), (found._high, self._high)):
-            for cause, u in theirs.items():
+        budget = UncertaintyBudget()
+        for target, source in ((budget._low, self._low), (budget._high, self._high)):
+            for cause, u in source.items():
                 if cause.startswith(only) and not (without and cause.startswith(without)):
-                    mine[cause] = u * factor
-        return found
+                    target[cause] = u * factor
+        return budget
 
     def half_widths(self) -> tuple[float, float]:
         """About 95 %: U = 2u towards low and towards high."""
@@ -72,7 +72,7 @@ class Budget:
         return value - low, value + high
 
 
-def ratio_of(before: float, before_budget: Budget, after: float, after_budget: Budget) -> Estimate:
+def ratio_estimate(before: float, before_budget: UncertaintyBudget, after: float, after_budget: UncertaintyBudget) -> Estimate:
     """after / before with its interval of about 95 %, where what errs alike in both cancels (JCGM 100:2008, 5.2.2).
 
     u²(ln b/a) = u_a² + u_b² - 2 r u_a u_b, with r = 1 less what a systematic error changes from period to period.
@@ -87,15 +87,15 @@ def ratio_of(before: float, before_budget: Budget, after: float, after_budget: B
     first, second = before_budget.causes(), after_budget.causes()
     down = up = 0.0
     for cause in sorted({*first, *second}):
-        mine, theirs = second.get(cause, (0.0, 0.0)), first.get(cause, (0.0, 0.0))
-        r = assumption("stability_of_systematic_errors").value if cause.startswith(SYSTEMATIC) else 0.0
-        a_low, a_high, b_low, b_high = theirs[0] / before, theirs[1] / before, mine[0] / after, mine[1] / after
-        down += _difference(b_low, a_low, r)
-        up += _difference(b_high, a_high, r)
+        b, a = second.get(cause, (0.0, 0.0)), first.get(cause, (0.0, 0.0))
+        correlation = assumption("stability_of_systematic_errors").value if cause.startswith(SYSTEMATIC_PREFIXES) else 0.0
+        a_low, a_high, b_low, b_high = a[0] / before, a[1] / before, b[0] / after, b[1] / after
+        down += _difference_variance(b_low, a_low, correlation)
+        up += _difference_variance(b_high, a_high, correlation)
     ratio = after / before
     return Estimate(ratio, max(ratio * (1 - math.sqrt(down)), 0.0), ratio * (1 + math.sqrt(up)))
 
 
-def _difference(one: float, other: float, r: float) -> float:
+def _difference_variance(one: float, other: float, correlation: float) -> float:
     """Variance of the difference of two errors of correlation r."""
-    return max(one * one + other * other - 2 * r * one * other, 0.0)
+    return max(one * one + other * other - 2 * correlation * one * other, 0.0)

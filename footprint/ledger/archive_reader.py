@@ -1,6 +1,6 @@
-"""This file reads days whose rows no longer stand in SQL from their sealed files, less what was taken back since.
+"""Reader of retired days: rows that left SQL, read from their sealed files without those withdrawn since.
 
-Reading is one thing to those who ask: ``ledger/reading.py`` puts both together.
+``ledger_view`` combines them with the rows that are still in SQL.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from footprint.storage import schema
 from footprint.storage.database import Store, table
 
 Ints = NDArray[np.int64]
-MAX_OPEN_FILES = 8  # files in memory
+MAX_OPEN_FILES = 8  # decoded files in memory
 ARCHIVED_REQUEST_COLUMNS = (
     "start_us",
     "end_us",
@@ -38,7 +38,7 @@ ARCHIVED_REQUEST_COLUMNS = (
 
 
 class ArchiveReader:
-    """Retired days as one connection sees them."""
+    """Retired days in the view of one connection; files are cached."""
 
     def __init__(self, store: Store, connection: Connection) -> None:
         self._store, self._connection = store, connection
@@ -48,7 +48,7 @@ class ArchiveReader:
         self._files: OrderedDict[str, pa.Table] = OrderedDict()
 
     def days(self, source: str) -> frozenset[int]:
-        """Days of a source that were retired."""
+        """Retired days of a source, as day numbers since 1970."""
         return frozenset(self._parts().get(source, {}))
 
     def _parts(self) -> dict[str, dict[int, list[Any]]]:
@@ -61,28 +61,30 @@ class ArchiveReader:
         return self._days
 
     def extent_us(self) -> Any:
-        """First and last instant of retired requests; days of readings are known to SQL."""
+        """First and last instant [µs] of retired requests; SQL still holds the extent of readings."""
         target = table(schema.Sealed)
-        mine = target.c.retired & target.c.source.startswith("service ") & (target.c.rows > 0)
-        found = self._connection.execute(select(func.min(target.c.first_us), func.max(target.c.last_us)).where(mine)).one()
-        return found[0], found[1]
+        retired_requests = target.c.retired & target.c.source.startswith("service ") & (target.c.rows > 0)
+        extent = self._connection.execute(
+            select(func.min(target.c.first_us), func.max(target.c.last_us)).where(retired_requests)
+        ).one()
+        return extent[0], extent[1]
 
     def table(self, source: str, day: int) -> pa.Table | None:
-        """Rows of a retired day that count; None where nothing was sealed.
+        """Valid rows of a retired day, without withdrawn batches; None if nothing was sealed.
 
         Raises
         ------
         ObjectStoreError
-            If a file is not there, or is not what was sealed: a figure never rests on it then.
+            If a file is missing or differs from what was sealed, so that no figure rests on it.
         """
         parts = [part for part in self._parts().get(source, {}).get(day, ()) if part.file]
         if not parts:
             return None
-        found = pa.concat_tables([self._file(part) for part in parts]).unify_dictionaries()
-        gone = self._withdrawn_batches() & {number for part in parts for number in json.loads(part.batches)}
-        if gone:
-            found = found.filter(pc.invert(pc.is_in(found.column("batch"), pa.array(sorted(gone), pa.int64()))))
-        return found
+        rows = pa.concat_tables([self._file(part) for part in parts]).unify_dictionaries()
+        withdrawn = self._withdrawn_batches() & {number for part in parts for number in json.loads(part.batches)}
+        if withdrawn:
+            rows = rows.filter(pc.invert(pc.is_in(rows.column("batch"), pa.array(sorted(withdrawn), pa.int64()))))
+        return rows
 
     def _withdrawn_batches(self) -> set[int]:
         if self._withdrawn is None:
@@ -105,58 +107,58 @@ class ArchiveReader:
         return self._files[part.file]
 
     def readings(self, source: str, day: int, device: str, quantity: str, grade: str) -> Ints:
-        """(time, value, covered, epoch) of one stream on a retired day, in order of time; shape (n, 4)."""
-        found = self.table(source, day)
-        if found is None:
+        """(time [µs], value, covered time [µs], epoch id) of one stream on a retired day, by time; shape (n, 4)."""
+        rows = self.table(source, day)
+        if rows is None:
             return np.zeros((0, 4), dtype=np.int64)
-        mine = found
+        stream_rows = rows
         for name, value in (("device", device), ("quantity", quantity), ("grade", grade)):
-            mine = mine.filter(pc.equal(mine.column(name).cast(pa.string()), value))
-        mine = mine.sort_by("time_us")
-        epochs = mine.column("epoch").cast(pa.string())
-        numbers = self._numbers({text for text in epochs.unique().to_pylist() if text})
-        epoch = np.array([numbers.get(text, 0) for text in epochs.to_pylist()], dtype=np.int64)
-        columns = [mine.column(name).to_numpy() for name in ("time_us", "value", "covered_us")]
-        return np.stack([*columns, epoch], axis=1).astype(np.int64).reshape(-1, 4)
+            stream_rows = stream_rows.filter(pc.equal(stream_rows.column(name).cast(pa.string()), value))
+        stream_rows = stream_rows.sort_by("time_us")
+        epochs = stream_rows.column("epoch").cast(pa.string())
+        ids = self._numbers({text for text in epochs.unique().to_pylist() if text})
+        epoch_ids = np.array([ids.get(text, 0) for text in epochs.to_pylist()], dtype=np.int64)
+        columns = [stream_rows.column(name).to_numpy() for name in ("time_us", "value", "covered_us")]
+        return np.stack([*columns, epoch_ids], axis=1).astype(np.int64).reshape(-1, 4)
 
     def requests(self, source: str, day: int) -> list[tuple[tuple[int, ...], bytes]]:
-        """(columns of a request, its key) of a retired day; names are numbers of the store, -1 where unknown."""
-        found = self.table(source, day)
-        if found is None or not found.num_rows:
+        """(``ARCHIVED_REQUEST_COLUMNS``, key) of each request of a retired day; names as ids of the store, -1 if unknown."""
+        rows = self.table(source, day)
+        if rows is None or not rows.num_rows:
             return []
         columns: list[list[int]] = []
         for name in ARCHIVED_REQUEST_COLUMNS:
-            values = found.column(name)
+            values = rows.column(name)
             if pa.types.is_dictionary(values.type):
                 texts = values.cast(pa.string())
-                numbers = self._numbers(set(texts.unique().to_pylist()))
-                columns.append([numbers[text] for text in texts.to_pylist()])
+                ids = self._numbers(set(texts.unique().to_pylist()))
+                columns.append([ids[text] for text in texts.to_pylist()])
             else:
                 columns.append([-1 if value is None else value for value in values.to_pylist()])
-        return list(zip(zip(*columns, strict=True), found.column("key").to_pylist(), strict=True))
+        return list(zip(zip(*columns, strict=True), rows.column("key").to_pylist(), strict=True))
 
     def contents(self, source: str, day: int) -> dict[bytes, bytes]:
-        """Digest of the contents of each request of a retired day, by its key."""
-        found = self.table(source, day)
-        if found is None:
+        """Content digest of each request of a retired day, by key."""
+        rows = self.table(source, day)
+        if rows is None:
             return {}
-        return dict(zip(found.column("key").to_pylist(), found.column("content").to_pylist(), strict=True))
+        return dict(zip(rows.column("key").to_pylist(), rows.column("content").to_pylist(), strict=True))
 
     def _numbers(self, texts: set[str]) -> dict[str, int]:
-        """Numbers of names, which every sealed row had when it stood in SQL; a restored store gives them anew."""
+        """Ids of names. Sealed files hold texts, because a restored store may number them differently."""
         if not texts:
             return {}
         target = table(schema.Name)
-        wanted = sorted(texts)
-        found: dict[str, int] = {}
-        for start in range(0, len(wanted), 10_000):
-            chosen = target.c.text.in_(wanted[start : start + 10_000])
-            found |= {row.text: row.id for row in self._connection.execute(select(target.c.id, target.c.text).where(chosen))}
-        return found
+        ordered = sorted(texts)
+        ids: dict[str, int] = {}
+        for start in range(0, len(ordered), 10_000):
+            in_slice = target.c.text.in_(ordered[start : start + 10_000])
+            ids |= {row.text: row.id for row in self._connection.execute(select(target.c.id, target.c.text).where(in_slice))}
+        return ids
 
 
 def has_retired_days(connection: Connection, first_day: int, last_day: int) -> bool:
-    """Whether any source's day of a range was retired: most writes are of days that were not."""
+    """Whether any source has a retired day in the range: a cheap check, since most writes concern recent days."""
     target = table(schema.Sealed)
-    mine = select(target.c.seq).where(target.c.retired, target.c.day >= first_day, target.c.day <= last_day).limit(1)
-    return connection.execute(mine).first() is not None
+    query = select(target.c.seq).where(target.c.retired, target.c.day >= first_day, target.c.day <= last_day).limit(1)
+    return connection.execute(query).first() is not None

@@ -1,7 +1,7 @@
-"""This file takes back rows of a batch that stand in sealed files; nothing is rewritten.
+"""Withdrawal of a batch whose rows are in sealed files, without rewriting any file.
 
-A sealed row of a withdrawn batch no longer counts (``ledger/retired.py`` leaves it out). A row for which another batch vouches
-becomes a row of that batch in SQL, and a supplement at the next sealing.
+``archive_reader`` skips sealed rows of withdrawn batches. A row that another batch claims too returns to SQL under that batch
+and becomes a supplement at the next sealing.
 """
 
 from __future__ import annotations
@@ -24,23 +24,26 @@ from footprint.storage.database import Store, table
 
 
 def withdraw_from_archive(store: Store, connection: Connection, batch: int) -> int:
-    """Version the retired days that rows of a batch touch, before it counts as withdrawn; how many rows no longer count."""
+    """Bump the versions of the retired days that a batch touches and return how many rows are lost.
+
+    Call this before the batch is marked as withdrawn.
+    """
     target = table(schema.Sealed)
     parts = connection.execute(select(target).where(target.c.retired).order_by(target.c.source, target.c.seq)).all()
-    mine = sorted({(part.source, part.day) for part in parts if batch in json.loads(part.batches)})
-    retired, gone = ArchiveReader(store, connection), 0
-    for source, day in mine:
-        found = retired.table(source, day)
-        if found is None:
+    days = sorted({(part.source, part.day) for part in parts if batch in json.loads(part.batches)})
+    archive, withdrawn = ArchiveReader(store, connection), 0
+    for source, day in days:
+        sealed = archive.table(source, day)
+        if sealed is None:
             continue
-        of_batch = pc.equal(found.column("batch"), pa.scalar(batch, pa.int64()))
-        rows = found.filter(of_batch).to_pylist()
+        of_batch = pc.equal(sealed.column("batch"), pa.scalar(batch, pa.int64()))
+        rows = sealed.filter(of_batch).to_pylist()
         kind, _, name = source.partition(" ")
         if kind == "host":
-            gone += _withdraw_readings(store, connection, name, rows, found.filter(pc.invert(of_batch)), day)
+            withdrawn += _withdraw_readings(store, connection, name, rows, sealed.filter(pc.invert(of_batch)), day)
         else:
-            gone += _withdraw_requests(store, connection, name, rows)
-    return gone
+            withdrawn += _withdraw_requests(store, connection, name, rows)
+    return withdrawn
 
 
 def _name_ids(connection: Connection, texts: set[str]) -> dict[str, int]:
@@ -49,33 +52,33 @@ def _name_ids(connection: Connection, texts: set[str]) -> dict[str, int]:
 
 
 def _withdraw_readings(
-    store: Store, connection: Connection, host: str, rows: list[dict[str, Any]], left: pa.Table, day: int
+    store: Store, connection: Connection, host: str, rows: list[dict[str, Any]], other_rows: pa.Table, day: int
 ) -> int:
     ids = _name_ids(connection, {host, *(row["device"] for row in rows), *(row["epoch"] for row in rows)})
     stream, claim, days = table(schema.Stream), table(schema.ReadingClaim), table(schema.StreamDay)
-    numbers = {
+    stream_ids = {
         (row.device_id, row.quantity, row.grade): row.id
         for row in connection.execute(select(stream).where(stream.c.host_id == ids[host]))
     }
     start_us, end_us = day * US_PER_DAY, (day + 1) * US_PER_DAY
-    vouched = {
-        (row.stream_id, row.time_us): row.heir
+    claimants = {
+        (row.stream_id, row.time_us): row.claimant
         for row in connection.execute(
-            select(claim.c.stream_id, claim.c.time_us, func.min(claim.c.batch_id).label("heir"))
+            select(claim.c.stream_id, claim.c.time_us, func.min(claim.c.batch_id).label("claimant"))
             .where(claim.c.time_us >= start_us, claim.c.time_us < end_us)
             .group_by(claim.c.stream_id, claim.c.time_us)
         )
     }
-    back: list[tuple[Any, ...]] = []
+    restored: list[tuple[Any, ...]] = []
     touched: dict[int, tuple[str, str, str]] = {}
     for row in rows:
-        number = numbers[ids[row["device"]], row["quantity"], row["grade"]]
-        touched[number] = row["device"], row["quantity"], row["grade"]
-        heir = vouched.get((number, row["time_us"]))
-        if heir is not None:
-            back.append(
+        stream_id = stream_ids[ids[row["device"]], row["quantity"], row["grade"]]
+        touched[stream_id] = row["device"], row["quantity"], row["grade"]
+        claimant = claimants.get((stream_id, row["time_us"]))
+        if claimant is not None:
+            restored.append(
                 (
-                    number,
+                    stream_id,
                     row["time_us"],
                     row["value"],
                     row["covered_us"],
@@ -83,35 +86,35 @@ def _withdraw_readings(
                     row["seq"],
                     row["mono_us"],
                     row["flags"],
-                    heir,
+                    claimant,
                 )
             )
-    store.insert_many(connection, "reading", READING_COLUMNS, back)
+    store.insert_many(connection, "reading", READING_COLUMNS, restored)
     reading = table(schema.Reading)
-    for number, identity in sorted(touched.items()):
-        inside = (reading.c.stream_id == number) & (reading.c.time_us >= start_us) & (reading.c.time_us < end_us)
-        low, high = connection.execute(select(func.min(reading.c.time_us), func.max(reading.c.time_us)).where(inside)).one()
-        kept = left
+    for stream_id, identity in sorted(touched.items()):
+        on_day = (reading.c.stream_id == stream_id) & (reading.c.time_us >= start_us) & (reading.c.time_us < end_us)
+        low, high = connection.execute(select(func.min(reading.c.time_us), func.max(reading.c.time_us)).where(on_day)).one()
+        remaining = other_rows
         for name, value in zip(("device", "quantity", "grade"), identity, strict=True):
-            kept = kept.filter(pc.equal(kept.column(name).cast(pa.string()), value))
-        times = kept.column("time_us").to_pylist() + [at for at in (low, high) if at is not None]
-        # A day left without a reading ends before it begins, as in SQL.
-        held = {"first_us": min(times, default=0), "last_us": max(times, default=-1), "version": days.c.version + 1}
-        connection.execute(update(days).where(days.c.stream_id == number, days.c.day == day).values(**held))
-    return len(rows) - len(back)
+            remaining = remaining.filter(pc.equal(remaining.column(name).cast(pa.string()), value))
+        times = remaining.column("time_us").to_pylist() + [time_us for time_us in (low, high) if time_us is not None]
+        # A day without readings has last_us < first_us, as in SQL.
+        values = {"first_us": min(times, default=0), "last_us": max(times, default=-1), "version": days.c.version + 1}
+        connection.execute(update(days).where(days.c.stream_id == stream_id, days.c.day == day).values(**values))
+    return len(rows) - len(restored)
 
 
 def _withdraw_requests(store: Store, connection: Connection, service: str, rows: list[dict[str, Any]]) -> int:
-    named = ("use_case", "model", "unit", "status")
-    ids = _name_ids(connection, {service, *(row[name] for row in rows for name in named)})
+    name_columns = ("use_case", "model", "unit", "status")
+    ids = _name_ids(connection, {service, *(row[name] for row in rows for name in name_columns)})
     claim = table(schema.RequestClaim)
     keys = [row["key"] for row in rows]
-    vouched: dict[bytes, int] = {}
+    claimants: dict[bytes, int] = {}
     for start in range(0, len(keys), 10_000):
-        chosen = claim.c.key.in_(keys[start : start + 10_000])
-        found = connection.execute(select(claim.c.key, func.min(claim.c.batch_id)).where(chosen).group_by(claim.c.key))
-        vouched |= {bytes(key): int(heir) for key, heir in found}
-    back = [
+        in_slice = claim.c.key.in_(keys[start : start + 10_000])
+        rows_of_keys = connection.execute(select(claim.c.key, func.min(claim.c.batch_id)).where(in_slice).group_by(claim.c.key))
+        claimants |= {bytes(key): int(claimant) for key, claimant in rows_of_keys}
+    restored = [
         (
             row["key"],
             row["start_us"],
@@ -128,14 +131,14 @@ def _withdraw_requests(store: Store, connection: Connection, service: str, rows:
             ids[row["unit"]],
             ids[row["status"]],
             row["content"],
-            vouched[row["key"]],
+            claimants[row["key"]],
         )
         for row in rows
-        if row["key"] in vouched
+        if row["key"] in claimants
     ]
-    store.insert_many(connection, "request", REQUEST_COLUMNS, back)
+    store.insert_many(connection, "request", REQUEST_COLUMNS, restored)
     columns = np.array(
         [(ids[service], row["start_us"], -1 if row["end_us"] is None else row["end_us"]) for row in rows], dtype=np.int64
     ).reshape(-1, 3)
     bump_service_days(store, connection, columns[:, 0], columns[:, 1], columns[:, 2])
-    return len(rows) - len(back)
+    return len(rows) - len(restored)

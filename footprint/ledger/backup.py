@@ -1,6 +1,7 @@
-"""This file writes the whole store into one file, and makes a store of it again, on either database.
+"""Backup of the whole store to one file, and restore on either database.
 
-A zip of one Parquet file a table and ``backup.json``: schema, rows and sha256 of each. One moment of the store: a transaction.
+The file is a zip of one Parquet file a table and ``backup.json`` (schema version; rows and sha256 of each table), written in
+one read transaction.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ MANIFEST = "backup.json"
 
 
 class BackupError(FootprintError):
-    """A backup that cannot be read, or a store that is not empty."""
+    """The backup cannot be read, or the store to restore into is not empty."""
 
 
 def _arrow_type(column: Column[Any]) -> pa.DataType:
@@ -40,25 +41,25 @@ def _tables() -> list[Table]:
 
 
 def backup(store: Store, path: Path, now_us: int) -> dict[str, int]:
-    """Write a backup; rows by table. The file has its name only once it is whole."""
-    part = path.with_name(path.name + ".part")
-    told: dict[str, Any] = {"schema": SCHEMA_VERSION, "at_us": now_us, "tables": {}}
-    with store.read() as connection, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
+    """Write a backup atomically and return the number of rows by table."""
+    partial = path.with_name(path.name + ".part")
+    manifest: dict[str, Any] = {"schema": SCHEMA_VERSION, "at_us": now_us, "tables": {}}
+    with store.read() as connection, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
         for target in _tables():
             raw, rows = _pack_table(connection, target)
             archive.writestr(f"{target.name}.parquet", raw)
-            told["tables"][target.name] = {"rows": rows, "sha256": sha256_of(raw)}
-        archive.writestr(MANIFEST, json.dumps(told, sort_keys=True, indent=1))
-    part.replace(path)
-    return {name: said["rows"] for name, said in told["tables"].items()}
+            manifest["tables"][target.name] = {"rows": rows, "sha256": sha256_of(raw)}
+        archive.writestr(MANIFEST, json.dumps(manifest, sort_keys=True, indent=1))
+    partial.replace(path)
+    return {name: entry["rows"] for name, entry in manifest["tables"].items()}
 
 
 def _pack_table(connection: Connection, target: Table) -> tuple[bytes, int]:
     schema = pa.schema([(column.name, _arrow_type(column)) for column in target.columns])
     out, count = io.BytesIO(), 0
-    found = connection.execution_options(stream_results=True).execute(select(target).order_by(*target.primary_key))
+    result = connection.execution_options(stream_results=True).execute(select(target).order_by(*target.primary_key))
     with pq.ParquetWriter(out, schema, compression="zstd") as writer:
-        for rows in found.partitions(ROWS_PER_BATCH):
+        for rows in result.partitions(ROWS_PER_BATCH):
             columns = [list(column) for column in zip(*rows, strict=True)]
             arrays = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
@@ -67,31 +68,31 @@ def _pack_table(connection: Connection, target: Table) -> tuple[bytes, int]:
 
 
 def restore(store: Store, path: Path) -> dict[str, int]:
-    """Fill an empty store from a backup, in one transaction; rows by table.
+    """Fill an empty store from a backup, in one transaction, and return the number of rows by table.
 
     Raises
     ------
     BackupError
-        If the store is not empty, or the backup is damaged or of another schema; nothing is changed then.
+        If the store is not empty, or the backup is damaged or of another schema; the store is unchanged.
     """
     try:
         with zipfile.ZipFile(path) as archive, store.begin() as connection:
-            told = json.loads(archive.read(MANIFEST))
-            if told["schema"] != SCHEMA_VERSION:
+            manifest = json.loads(archive.read(MANIFEST))
+            if manifest["schema"] != SCHEMA_VERSION:
                 raise BackupError(
-                    f"{path} is of schema {told['schema']}, this program has {SCHEMA_VERSION}: restore with the release that "
-                    "made it, then open the store with this one"
+                    f"{path} is of schema {manifest['schema']}, this program has {SCHEMA_VERSION}: "
+                    "restore with the release that made it, then open the store with this one"
                 )
             _require_empty(store, connection)
             counts = {}
             for target in _tables():
                 raw = archive.read(f"{target.name}.parquet")
-                if sha256_of(raw) != told["tables"][target.name]["sha256"]:
+                if sha256_of(raw) != manifest["tables"][target.name]["sha256"]:
                     raise BackupError(f"{path}: {target.name} is damaged")
                 counts[target.name] = sum(_insert_rows(store, connection, target, raw))
             _advance_sequences(store, connection)
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError) as bad:
-        raise BackupError(f"{path} cannot be read as a backup: {bad}") from None
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
+        raise BackupError(f"{path} cannot be read as a backup: {error}") from None
     return counts
 
 
@@ -112,7 +113,7 @@ def _insert_rows(store: Store, connection: Connection, target: Table, raw: bytes
 
 
 def _advance_sequences(store: Store, connection: Connection) -> None:
-    """Keys that the database numbers itself go on after the largest."""
+    """Set the sequences of generated keys past the largest key (PostgreSQL)."""
     if store.dialect != "postgresql":
         return
     for target in _tables():

@@ -1,8 +1,8 @@
-"""This file reads CodeCarbon's ``emissions.csv``: energy of training and batch jobs that another program measured.
+"""CodeCarbon import: energy of training and batch jobs from its ``emissions.csv``.
 
-Each run becomes two readings of a counter per component, 0 at its begin and what it used at its end, with an epoch of its own:
-between runs nothing is known and nothing is bridged. Devices are named after the project (``codecarbon/gpu/PROJECT``), so that
-placements can name them. CodeCarbon may have modelled what it reports, and the file does not say which: all of it is graded C.
+Each run becomes two counter readings per component, 0 at its start and its energy at its end, with an epoch of its own, so that
+nothing is interpolated between runs. Devices are named after the project (``codecarbon/gpu/PROJECT``), so that placements can
+name them. CodeCarbon may have estimated its values and the file does not say which, so all are graded C.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ COMPONENTS = {"gpu_energy": "gpu", "cpu_energy": "cpu", "ram_energy": "dram"}
 
 @dataclass(frozen=True, slots=True)
 class CodecarbonRun:
-    """One row of the file: when it ran [µs], and what each component used [µJ]; what is empty is not there."""
+    """One row of the file: start and end [µs], and energy by component [µJ] without empty ones."""
 
     line: int
     project: str
@@ -45,7 +45,7 @@ class CodecarbonRun:
 
 
 def read_runs(path: str, zone: ZoneInfo) -> tuple[list[CodecarbonRun], list[Reject]]:
-    """Runs of a file in order of time, and its rows that cannot be right; times without an offset are of ``zone``.
+    """Runs of a file by project and time, and the rejected rows; times without an offset are in ``zone``.
 
     Raises
     ------
@@ -63,23 +63,23 @@ def read_runs(path: str, zone: ZoneInfo) -> tuple[list[CodecarbonRun], list[Reje
             for row in reader:
                 try:
                     runs.append(_parse_run(row, reader.line_num, zone))
-                except _BadRow as bad:
-                    rejects.append(Reject(reader.line_num, bad.column, bad.reason))
-    except (OSError, UnicodeDecodeError) as bad:
-        raise UnreadableFile(f"{path}: cannot be read: {bad}") from None
+                except _BadRow as error:
+                    rejects.append(Reject(reader.line_num, error.column, error.reason))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnreadableFile(f"{path}: cannot be read: {error}") from None
     runs.sort(key=lambda run: (run.project, run.start_us, run.line))
-    kept: list[CodecarbonRun] = []
+    merged: list[CodecarbonRun] = []
     for run in runs:
-        last = kept[-1] if kept and kept[-1].project == run.project else None
+        last = merged[-1] if merged and merged[-1].project == run.project else None
         if last is not None and last.run_id == run.run_id and abs(last.start_us - run.start_us) < US_PER_S:
-            # CodeCarbon appends a row at each flush of one run: cumulative, the longest is the whole.
-            kept[-1] = max(last, run, key=lambda each: each.end_us)
+            # CodeCarbon appends a cumulative row at each flush of a run: keep the longest.
+            merged[-1] = max(last, run, key=lambda part: part.end_us)
             continue
         if last is not None and run.start_us < last.end_us:
             rejects.append(Reject(run.line, "timestamp", "overlaps another run of its project: one device cannot hold both"))
             continue
-        kept.append(run)
-    return kept, rejects
+        merged.append(run)
+    return merged, rejects
 
 
 class _BadRow(ValueError):
@@ -90,12 +90,12 @@ class _BadRow(ValueError):
 
 def _parse_run(row: dict[str, str], line: int, zone: ZoneInfo) -> CodecarbonRun:
     try:
-        told = datetime.datetime.fromisoformat(row["timestamp"])
+        timestamp = datetime.datetime.fromisoformat(row["timestamp"])
     except ValueError:
         raise _BadRow("timestamp", "is no time") from None
-    end_us = from_datetime(told if told.tzinfo else told.replace(tzinfo=zone))
-    duration = _parse_number(row, "duration")
-    if duration is None or duration <= 0:
+    end_us = from_datetime(timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=zone))
+    duration_s = _parse_number(row, "duration")
+    if duration_s is None or duration_s <= 0:
         raise _BadRow("duration", "must be above 0 seconds")
     energy = {}
     for column, component in COMPONENTS.items():
@@ -106,7 +106,7 @@ def _parse_run(row: dict[str, str], line: int, zone: ZoneInfo) -> CodecarbonRun:
                 raise _BadRow(column, "is more than a counter holds")
     if not energy:
         raise _BadRow("gpu_energy", "no component has an energy")
-    start_us = end_us - round(duration * US_PER_S)
+    start_us = end_us - round(duration_s * US_PER_S)
     return CodecarbonRun(line, row["project_name"] or "codecarbon", row["run_id"] or str(line), start_us, end_us, energy)
 
 
@@ -124,32 +124,37 @@ def _parse_number(row: dict[str, str], column: str) -> float | None:
 
 
 def reject_measured_runs(store: Store, host: str, runs: Iterable[CodecarbonRun]) -> tuple[list[CodecarbonRun], list[Reject]]:
-    """Runs that nobody else measured on that host; the others would count the same joules twice."""
-    kept, rejects = [], []
+    """Split runs into those without other measurements on that host, and rejects that would count energy twice."""
+    accepted, rejects = [], []
     with store.read() as connection:
         view = LedgerView(store, connection)
-        others = [
+        measured = [
             stream
             for stream in view.streams().get(host, [])
             if stream.quantity in ("energy", "power") and not stream.device.startswith(DEVICE_PREFIX)
         ]
         for run in runs:
-            hit = next((s for s in others if s.component in (*run.energy_uj, "host") and _has_samples(view, s.id, run)), None)
-            if hit is None:
-                kept.append(run)
+            overlapping = next(
+                (s for s in measured if s.component in (*run.energy_uj, "host") and _has_samples(view, s.id, run)), None
+            )
+            if overlapping is None:
+                accepted.append(run)
             else:
-                said = f"{host}/{hit.device} was measured then: it would count twice; name another --host if it ran elsewhere"
-                rejects.append(Reject(run.line, "timestamp", said))
-    return kept, rejects
+                reason = (
+                    f"{host}/{overlapping.device} was measured then: it would count twice; "
+                    "name another --host if it ran elsewhere"
+                )
+                rejects.append(Reject(run.line, "timestamp", reason))
+    return accepted, rejects
 
 
 def _has_samples(view: LedgerView, stream: int, run: CodecarbonRun) -> bool:
-    times = view.samples(stream, run.start_us, run.end_us).time_us  # with neighbours on either side
+    times = view.samples(stream, run.start_us, run.end_us).time_us  # includes neighbours on either side
     return bool(((times >= run.start_us) & (times <= run.end_us)).any())
 
 
 def runs_to_readings(host: str, runs: list[CodecarbonRun]) -> Readings:
-    """Readings of the runs: two of each component."""
+    """Two readings of each component of each run."""
     streams: dict[StreamKey, int] = {}
     epochs: dict[str, int] = {}
     rows: list[tuple[int, ...]] = []
@@ -158,16 +163,18 @@ def runs_to_readings(host: str, runs: list[CodecarbonRun]) -> Readings:
         for component, energy_uj in run.energy_uj.items():
             key = StreamKey(host, f"{DEVICE_PREFIX}{component}/{run.project}", "energy", "estimate", component, SOURCE)
             stream = streams.setdefault(key, len(streams))
-            length_us = run.end_us - run.start_us
+            duration_us = run.end_us - run.start_us
             rows.append((run.line, run.start_us, stream, 0, 0, epoch, 0, 0, 0))
-            rows.append((run.line, run.end_us, stream, energy_uj, length_us, epoch, 1, 0, 0))
+            rows.append((run.line, run.end_us, stream, energy_uj, duration_us, epoch, 1, 0, 0))
     columns = np.array(rows, dtype=np.int64).reshape(-1, 9)
-    lines, time_us, of, value, covered_us, epoch_of, seq, mono_us, flags = (columns[:, i] for i in range(9))
-    return Readings(list(streams), lines, time_us, of, value, covered_us, list(epochs), epoch_of, seq, mono_us, flags)
+    lines, time_us, stream_index, value, covered_us, epoch_index, seq, mono_us, flags = (columns[:, i] for i in range(9))
+    return Readings(
+        list(streams), lines, time_us, stream_index, value, covered_us, list(epochs), epoch_index, seq, mono_us, flags
+    )
 
 
 def runs_to_requests(runs: list[CodecarbonRun], use_case: str) -> list[RequestRecord]:
-    """Each run as one request of the service that bears its project's name."""
+    """Each run as one request of the service named after its project."""
     return [
         RequestRecord(
             start_us=run.start_us,
@@ -181,8 +188,13 @@ def runs_to_requests(runs: list[CodecarbonRun], use_case: str) -> list[RequestRe
 
 
 def placement_lines(host: str, runs: list[CodecarbonRun]) -> list[str]:
-    """Lines of the configuration that give each project's devices to the service of its name."""
+    """Configuration lines that assign each project's devices to the service of the same name."""
     devices: dict[str, set[str]] = {}
     for run in runs:
-        devices.setdefault(run.project, set()).update(f'"{host}/{DEVICE_PREFIX}{c}/{run.project}"' for c in run.energy_uj)
-    return [f'[[service]] name = "{name}", devices = [{", ".join(sorted(found))}]' for name, found in sorted(devices.items())]
+        devices.setdefault(run.project, set()).update(
+            f'"{host}/{DEVICE_PREFIX}{component}/{run.project}"' for component in run.energy_uj
+        )
+    return [
+        f'[[service]] name = "{name}", devices = [{", ".join(sorted(device_names))}]'
+        for name, device_names in sorted(devices.items())
+    ]

@@ -1,7 +1,7 @@
-"""This file turns columns, of text or of typed values, into the integers of the ledger.
+"""Column parsers: text or typed columns to the integers of the ledger.
 
-The common form goes through vectorised casts; only what these refuse is looked at value by value,
-so that each gets its own reason and the rest is kept. What is right does not depend on the rows around.
+Common forms use vectorised casts; only values that these reject are parsed one by one, so that each gets its own reason and
+the others are accepted. Whether a value is valid never depends on other rows.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from footprint.ledger.rejects import ColumnErrors
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-UNKNOWN = -1  # an optional count or instant that nobody told
+UNKNOWN = -1  # an optional count or instant that is absent
 
 _RFC3339 = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$"
 _UNIX = r"^\d{1,10}(\.\d{1,6})?$"
@@ -30,80 +30,80 @@ _COUNT = r"^\d{1,15}$"
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?$"
 MAX_TIME_US = 253_402_300_799 * US_PER_S
 _NS_PER_US = 1000
-# Below these a double tells one millionth from the next after multiplication; above, digits are read one by one.
+# Below these a double resolves millionths after multiplication; above, digits are parsed as Decimal.
 MAX_EXACT_S = 2.0**32
 MAX_EXACT_J = 2.0**51 / UJ_PER_J
 
 
 def has_value(column: pa.Array) -> NDArray[np.bool_]:
-    """Where a column says anything: neither null nor blank."""
+    """Mask of values that are neither null nor blank."""
     valid = column.is_valid()
     if pa.types.is_string(column.type):
         valid = pc.and_(valid, pc.not_equal(pc.utf8_trim_whitespace(column), ""))
     return np.asarray(pc.fill_null(valid, False))
 
 
-def parse_texts(column: pa.Array, name: str, marks: ColumnErrors, *, required: bool) -> pa.Array:
-    """A text column without nulls and outer blanks; whole numbers are texts too, other types are refused."""
+def parse_texts(column: pa.Array, name: str, errors: ColumnErrors, *, required: bool) -> pa.Array:
+    """A text column without nulls and outer blanks; integers become texts, other types are rejected."""
     if pa.types.is_integer(column.type):
         column = column.cast(pa.string())
     if not pa.types.is_string(column.type):
-        marks.mark(np.asarray(column.is_valid()), name, "not a text")
+        errors.mark(np.asarray(column.is_valid()), name, "not a text")
         column = pa.nulls(len(column), pa.string())
-    coded = pc.fill_null(column, "").dictionary_encode()  # names are few: each is looked at once
-    code, values = np.asarray(coded.indices), pc.utf8_trim_whitespace(coded.dictionary)
+    encoded = pc.fill_null(column, "").dictionary_encode()  # few distinct names: check each once
+    codes, values = np.asarray(encoded.indices), pc.utf8_trim_whitespace(encoded.dictionary)
     if required:
-        marks.mark(np.asarray(pc.equal(values, ""))[code], name, "empty")
-    wrong = np.asarray(pc.match_substring(values, "\0"))
-    marks.mark(wrong[code], name, "not a text, or with a character that no store keeps")
-    long = np.asarray(pc.greater(pc.utf8_length(values), MAX_NAME_LENGTH))
-    marks.mark(long[code], name, f"longer than {MAX_NAME_LENGTH} characters")
-    return values.take(coded.indices)
+        errors.mark(np.asarray(pc.equal(values, ""))[codes], name, "empty")
+    unstorable = np.asarray(pc.match_substring(values, "\0"))
+    errors.mark(unstorable[codes], name, "not a text, or with a character that no store keeps")
+    too_long = np.asarray(pc.greater(pc.utf8_length(values), MAX_NAME_LENGTH))
+    errors.mark(too_long[codes], name, f"longer than {MAX_NAME_LENGTH} characters")
+    return values.take(encoded.indices)
 
 
-def parse_instants(column: pa.Array, name: str, marks: ColumnErrors, *, required: bool) -> Ints:
-    """Instants [µs]; UNKNOWN where an optional one is absent."""
-    there = has_value(column)
+def parse_instants(column: pa.Array, name: str, errors: ColumnErrors, *, required: bool) -> Ints:
+    """Instants [µs since 1970]; UNKNOWN where an optional one is absent."""
+    present = has_value(column)
     result = np.full(len(column), UNKNOWN, dtype=np.int64)
     if required:
-        marks.mark(~there, name, "empty")
-    left = there.copy()
+        errors.mark(~present, name, "empty")
+    pending = present.copy()
     if pa.types.is_timestamp(column.type):
         if column.type.tz is None:
-            marks.mark(there, name, "time without a zone (append Z or an offset such as +02:00)")
+            errors.mark(present, name, "time without a zone (append Z or an offset such as +02:00)")
         else:
-            result[there] = _micros(column.filter(pa.array(there)))
-        left[:] = False
+            result[present] = _micros(column.filter(pa.array(present)))
+        pending[:] = False
     elif pa.types.is_string(column.type):
         for pattern, convert in ((_UNIX, _from_unix), (_RFC3339, _from_rfc3339)):
-            _convert_like(column, pattern, left, result, convert)
+            _convert_like(column, pattern, pending, result, convert)
     elif pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
         seconds = np.asarray(pc.fill_null(column, 0)).astype(np.float64)
-        fine = there & np.isfinite(seconds) & (np.abs(seconds) < MAX_TIME_US / US_PER_S)
-        result[fine] = np.rint(seconds[fine] * US_PER_S).astype(np.int64)
-        left &= ~fine
-    _convert_one_by_one(column, left, result, name, marks, _instant_of)
-    marks.mark(there & ((result < 0) | (result > MAX_TIME_US)), name, "time out of range")
+        valid = present & np.isfinite(seconds) & (np.abs(seconds) < MAX_TIME_US / US_PER_S)
+        result[valid] = np.rint(seconds[valid] * US_PER_S).astype(np.int64)
+        pending &= ~valid
+    _convert_one_by_one(column, pending, result, name, errors, _instant_of)
+    errors.mark(present & ((result < 0) | (result > MAX_TIME_US)), name, "time out of range")
     return result
 
 
 def _convert_like(
-    column: pa.Array, pattern: str, left: NDArray[np.bool_], result: Ints, convert: Callable[[pa.Array], Ints | None]
+    column: pa.Array, pattern: str, pending: NDArray[np.bool_], result: Ints, convert: Callable[[pa.Array], Ints | None]
 ) -> None:
-    """Convert the values of one form, and note that they are no longer left."""
-    if not left.any():
+    """Convert the pending values that match a pattern, in place, and clear them from ``pending``."""
+    if not pending.any():
         return
-    like = np.asarray(pc.fill_null(pc.match_substring_regex(column, pattern), False)) & left
-    values = convert(column if like.all() else column.filter(pa.array(like)))
+    matching = np.asarray(pc.fill_null(pc.match_substring_regex(column, pattern), False)) & pending
+    values = convert(column if matching.all() else column.filter(pa.array(matching)))
     if values is not None:
-        result[like] = values
-        left &= ~like
+        result[matching] = values
+        pending &= ~matching
 
 
 def _from_rfc3339(column: pa.Array) -> Ints | None:
     try:
         return _micros(pc.cast(column, pa.timestamp("ns", "UTC")))
-    except pa.ArrowInvalid:  # one of them is the 30th of February, or beyond the year 2262
+    except pa.ArrowInvalid:  # an invalid date such as 30 February, or beyond the year 2262
         return None
 
 
@@ -115,7 +115,7 @@ def _from_unix(column: pa.Array) -> Ints | None:
 
 
 def _micros(column: pa.Array) -> Ints:
-    """Instants of timestamps that know their zone, to the nearest µs; outside of all ranges where they do not fit."""
+    """Instants [µs] of zoned timestamps, rounded to the nearest; clipped out of range where they do not fit."""
     if column.type.unit == "ns":
         return np.floor_divide(np.asarray(column.cast(pa.int64())) + _NS_PER_US // 2, _NS_PER_US)
     scale = {"us": 1, "ms": 1000, "s": US_PER_S}[column.type.unit]
@@ -127,14 +127,14 @@ def _instant_of(value: Any) -> int:
     return parse_instant(str(value) if isinstance(value, str | Decimal) else repr(value))
 
 
-def parse_micro(column: pa.Array, name: str, marks: ColumnErrors) -> Ints:
-    """Non-negative quantities in millionths (J -> µJ, W -> µW), to the nearest; UNKNOWN where absent."""
-    there = has_value(column)
+def parse_micro(column: pa.Array, name: str, errors: ColumnErrors) -> Ints:
+    """Non-negative quantities in millionths (J -> µJ, W -> µW), rounded to the nearest; UNKNOWN where absent."""
+    present = has_value(column)
     result = np.full(len(column), UNKNOWN, dtype=np.int64)
-    values = parse_numbers(column, name, marks)
-    known = there & ~np.isnan(values)
-    marks.mark(known & (values > INT64_MAX / UJ_PER_J / 2), name, "too large")
-    known &= ~marks.bad
+    values = parse_numbers(column, name, errors)
+    known = present & ~np.isnan(values)
+    errors.mark(known & (values > INT64_MAX / UJ_PER_J / 2), name, "too large")
+    known &= ~errors.bad
     small = known & (values < MAX_EXACT_J)
     result[small] = np.rint(values[small] * UJ_PER_J).astype(np.int64)
     for index in np.flatnonzero(known & ~small).tolist():
@@ -142,40 +142,40 @@ def parse_micro(column: pa.Array, name: str, marks: ColumnErrors) -> Ints:
     return result
 
 
-def parse_numbers(column: pa.Array, name: str, marks: ColumnErrors) -> Floats:
-    """Finite numbers of at least 0; NaN where absent, or marked."""
-    there = has_value(column)
+def parse_numbers(column: pa.Array, name: str, errors: ColumnErrors) -> Floats:
+    """Finite numbers of at least 0; NaN where absent or rejected."""
+    present = has_value(column)
     values = np.full(len(column), np.nan)
-    left = there.copy()
+    pending = present.copy()
     if pa.types.is_string(column.type):
         trimmed = pc.utf8_trim_whitespace(column)
-        like = np.asarray(pc.fill_null(pc.match_substring_regex(trimmed, _NUMBER), False)) & left
-        plain = trimmed if like.all() else trimmed.filter(pa.array(like))
-        values[like] = np.asarray(pc.cast(pc.ascii_ltrim(plain, "+"), pa.float64()))
-        left &= ~like
+        matching = np.asarray(pc.fill_null(pc.match_substring_regex(trimmed, _NUMBER), False)) & pending
+        numeric = trimmed if matching.all() else trimmed.filter(pa.array(matching))
+        values[matching] = np.asarray(pc.cast(pc.ascii_ltrim(numeric, "+"), pa.float64()))
+        pending &= ~matching
     elif pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
-        values[there] = np.asarray(pc.cast(column.filter(pa.array(there)), pa.float64(), safe=False))
-        left[:] = False
-    marks.mark(left, name, "not a number")
-    marks.mark(there & ~left & ~np.isfinite(values), name, "not a finite number")
-    marks.mark(values < 0, name, "negative")
+        values[present] = np.asarray(pc.cast(column.filter(pa.array(present)), pa.float64(), safe=False))
+        pending[:] = False
+    errors.mark(pending, name, "not a number")
+    errors.mark(present & ~pending & ~np.isfinite(values), name, "not a finite number")
+    errors.mark(values < 0, name, "negative")
     values[~np.isfinite(values) | (values < 0)] = np.nan
     return values
 
 
-def parse_counts(column: pa.Array, name: str, marks: ColumnErrors) -> Ints:
-    """Whole numbers of at least 0; UNKNOWN where absent. ``3.0`` is whole, ``3.5`` is refused."""
-    left = has_value(column)
+def parse_counts(column: pa.Array, name: str, errors: ColumnErrors) -> Ints:
+    """Integers of at least 0; UNKNOWN where absent. ``3.0`` is accepted, ``3.5`` is rejected."""
+    pending = has_value(column)
     result = np.full(len(column), UNKNOWN, dtype=np.int64)
     if pa.types.is_string(column.type):
-        _convert_like(column, _COUNT, left, result, lambda like: np.asarray(pc.cast(like, pa.int64())))
+        _convert_like(column, _COUNT, pending, result, lambda matching: np.asarray(pc.cast(matching, pa.int64())))
     elif pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
         values = np.asarray(pc.fill_null(column, 0))
         with np.errstate(invalid="ignore"):
-            fine = left & (values >= 0) & (values <= MAX_COUNT) & (values == np.floor(values))
-        result[fine] = values[fine].astype(np.int64)
-        left &= ~fine
-    _convert_one_by_one(column, left, result, name, marks, _count_of)
+            valid = pending & (values >= 0) & (values <= MAX_COUNT) & (values == np.floor(values))
+        result[valid] = values[valid].astype(np.int64)
+        pending &= ~valid
+    _convert_one_by_one(column, pending, result, name, errors, _count_of)
     return result
 
 
@@ -196,10 +196,10 @@ def _count_of(value: Any) -> int:
 
 
 def _convert_one_by_one(
-    column: pa.Array, rows: NDArray[np.bool_], result: Ints, name: str, marks: ColumnErrors, convert: Callable[[Any], int]
+    column: pa.Array, rows: NDArray[np.bool_], result: Ints, name: str, errors: ColumnErrors, convert: Callable[[Any], int]
 ) -> None:
-    for index in np.flatnonzero(rows & ~marks.bad).tolist():
+    for index in np.flatnonzero(rows & ~errors.bad).tolist():
         try:
             result[index] = convert(column[index].as_py())
-        except (BadTimestamp, ValueError, OverflowError) as bad:
-            marks.mark_one(index, name, str(bad))
+        except (BadTimestamp, ValueError, OverflowError) as error:
+            errors.mark_one(index, name, str(error))

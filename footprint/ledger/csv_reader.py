@@ -1,7 +1,9 @@
-"""This file reads CSV into blocks: in one go where every line is a row, else record by record.
+"""CSV reader: vectorised where every line is a row, else record by record.
 
-A quoted cell may hold line ends, as prompts do. A quote that never closes must not swallow the file:
-then only the line that opened it is refused.
+A quoted cell may contain line ends, as prompts do. An unclosed quote must not swallow the file: only the line that opens it
+is rejected. A truncated last line is rejected too: a file copied while it was written ends anywhere, and ``…,1234`` may be all
+that arrived of 1234567.8. Many complete files lack the last line end as well, so the last cell is compared with those above
+it; the next copy of the file brings the complete line.
 """
 
 from __future__ import annotations
@@ -18,15 +20,15 @@ from footprint.ledger.line_reader import LineChunks
 from footprint.ledger.record_batch import CHUNK_BYTES, MAX_LINE_BYTES, RecordBatch, UnreadableFile, is_wanted, line_numbers
 from footprint.ledger.rejects import Reject
 
-csv.field_size_limit(2 * MAX_LINE_BYTES)  # the library's own limit would refuse a long prompt that we pass over
+csv.field_size_limit(2 * MAX_LINE_BYTES)  # the library's default limit would reject a long prompt, which is skipped anyway
 
 
 _MAX_COMPARED = 1000
-_MIN_COMPARED = 3  # so many cells make a rule of what they have in common
+_MIN_COMPARED = 3  # cells needed before a common form counts as a rule
 
 
 def read_csv(path: str, lines: LineChunks, wanted: Collection[str] | None) -> Iterator[RecordBatch]:
-    """Blocks of a stream of CSV with a header.
+    """Batches of rows of a CSV stream with a header.
 
     Raises
     ------
@@ -35,23 +37,23 @@ def read_csv(path: str, lines: LineChunks, wanted: Collection[str] | None) -> It
     """
     header = _Header(path, lines.take(), wanted)
     yield RecordBatch.empty(header.columns, [])
-    number, rest = 0, b""
+    number, remainder = 0, b""
     for first, chunk in lines.chunks():
-        number, data = (number, rest + chunk) if rest else (first, chunk)
+        number, data = (number, remainder + chunk) if remainder else (first, chunk)
         rejects, lines.rejects = lines.rejects, []
         data = _without_truncated_line(data, number, header, lines, rejects)
-        block = _parse_at_once(header, number, data, rejects)
-        rest = b""
-        if block is None:
-            block, rest = _parse_record_by_record(header, number, data, rejects, more=True)
-        yield block
-        number += data.count(b"\n") - rest.count(b"\n")
-    if rest or lines.rejects:
-        yield _parse_record_by_record(header, number, rest, lines.rejects[:], more=False)[0]
+        batch = _parse_at_once(header, number, data, rejects)
+        remainder = b""
+        if batch is None:
+            batch, remainder = _parse_record_by_record(header, number, data, rejects, more=True)
+        yield batch
+        number += data.count(b"\n") - remainder.count(b"\n")
+    if remainder or lines.rejects:
+        yield _parse_record_by_record(header, number, remainder, lines.rejects[:], more=False)[0]
 
 
 class _Header:
-    """Names of all columns, and where the wanted ones stand."""
+    """Names of all columns, and the indices of the wanted ones."""
 
     def __init__(self, path: str, line: bytes, wanted: Collection[str] | None) -> None:
         try:
@@ -59,14 +61,14 @@ class _Header:
         except (UnicodeDecodeError, csv.Error, StopIteration):
             raise UnreadableFile(f"{path}: the first line is not a CSV header in UTF-8") from None
         self.names = names
-        self.columns = {name: place for place, name in enumerate(names) if is_wanted(name, wanted)}
+        self.columns = {name: index for index, name in enumerate(names) if is_wanted(name, wanted)}
         for name in self.columns:
             if names.count(name) > 1:
                 raise UnreadableFile(f"{path}: the header names the column {name} twice")
 
 
 def _without_truncated_line(data: bytes, number: int, header: _Header, lines: LineChunks, rejects: list[Reject]) -> bytes:
-    """The lines, without a last one that the end of the file cut off."""
+    """The lines, without a last one that is truncated."""
     if data.endswith(b"\n"):
         return data
     before, _, last = data.rpartition(b"\n")
@@ -77,21 +79,21 @@ def _without_truncated_line(data: bytes, number: int, header: _Header, lines: Li
 
 
 def _is_truncated(last: bytes, before: bytes, names: Sequence[str]) -> bool:
-    """Whether the last cell of ``last`` looks cut off, beside the lines ``before`` it."""
+    """Whether the last cell of ``last`` looks truncated, compared with the lines ``before`` it."""
     if b'"' in last or last.endswith(b"\r") or last.count(b",") + 1 != len(names):
-        return False  # whole, or refused for its form
+        return False  # complete, or rejected for its form
     cell = _last_cell(last)
-    above = [_last_cell(line.removesuffix(b"\r")) for line in before.split(b"\n")[-_MAX_COMPARED:] if line.strip()]
-    if len(above) < _MIN_COMPARED or cell in above:
+    cells_above = [_last_cell(line.removesuffix(b"\r")) for line in before.split(b"\n")[-_MAX_COMPARED:] if line.strip()]
+    if len(cells_above) < _MIN_COMPARED or cell in cells_above:
         return False
-    if any(other.startswith(cell) for other in above):  # all begin with an empty one
+    if any(cell_above.startswith(cell) for cell_above in cells_above):  # every cell starts with an empty one
         return True
     if _is_number(cell):
-        if all(b"." in other for other in above) and b"." not in cell:
+        if all(b"." in cell_above for cell_above in cells_above) and b"." not in cell:
             return True
-        # A device that was reset in the last line has its next readings in the next file.
-        return names[-1] == "energy_j" and float(cell) < min((float(x) for x in above if _is_number(x)), default=0.0)
-    lengths = {len(other) for other in above}
+        # A counter that falls in the last line is taken as truncated; after a true reset the next file has more readings.
+        return names[-1] == "energy_j" and float(cell) < min((float(x) for x in cells_above if _is_number(x)), default=0.0)
+    lengths = {len(cell_above) for cell_above in cells_above}
     return len(lengths) == 1 and len(cell) < min(lengths)
 
 
@@ -108,7 +110,7 @@ def _is_number(cell: bytes) -> bool:
 
 
 def _parse_at_once(header: _Header, number: int, data: bytes, rejects: list[Reject]) -> RecordBatch | None:
-    """The block, where each line is one row; None where that is not sure."""
+    """The batch if every line is certainly one row, else None."""
     rows = data.count(b"\n") + (not data.endswith(b"\n"))
     if not header.columns or data.startswith((b"\n", b"\r")) or b"\n\n" in data or b"\n\r" in data or data.count(b'"') % 2:
         return None
@@ -116,12 +118,12 @@ def _parse_at_once(header: _Header, number: int, data: bytes, rejects: list[Reje
         table = pa_csv.read_csv(
             io.BytesIO(data),
             read_options=pa_csv.ReadOptions(
-                column_names=[str(place) for place in range(len(header.names))], block_size=4 * CHUNK_BYTES, use_threads=False
+                column_names=[str(index) for index in range(len(header.names))], block_size=4 * CHUNK_BYTES, use_threads=False
             ),
             parse_options=pa_csv.ParseOptions(ignore_empty_lines=False),
             convert_options=pa_csv.ConvertOptions(
-                column_types={str(place): pa.string() for place in header.columns.values()},
-                include_columns=[str(place) for place in header.columns.values()],
+                column_types={str(index): pa.string() for index in header.columns.values()},
+                include_columns=[str(index) for index in header.columns.values()],
                 strings_can_be_null=False,
             ),
         )
@@ -129,7 +131,7 @@ def _parse_at_once(header: _Header, number: int, data: bytes, rejects: list[Reje
         return None
     if table.num_rows != rows:
         return None
-    columns = {name: _single_chunk(table.column(str(place))) for name, place in header.columns.items()}
+    columns = {name: _single_chunk(table.column(str(index))) for name, index in header.columns.items()}
     return RecordBatch(columns, line_numbers(number, rows), rejects)
 
 
@@ -140,10 +142,10 @@ def _single_chunk(column: pa.ChunkedArray) -> pa.Array:
 def _parse_record_by_record(
     header: _Header, number: int, data: bytes, rejects: list[Reject], *, more: bool
 ) -> tuple[RecordBatch, bytes]:
-    """The block, and with ``more`` the lines of a record that the next chunk may complete."""
+    """The batch, and with ``more`` the lines of a record that the next chunk may complete."""
     lines = data.split(b"\n")
-    found: list[list[str]] = []
-    where: list[int] = []
+    rows: list[list[str]] = []
+    row_lines: list[int] = []
     index = 0
     while index < len(lines):
         start, index = index, index + 1
@@ -151,26 +153,26 @@ def _parse_record_by_record(
             continue
         cells, index = _read_record(lines, start)
         if cells is None and index == len(lines) and more and sum(map(len, lines[start:])) < MAX_LINE_BYTES:
-            return _to_batch(header, found, where, rejects), b"\n".join(lines[start:])
+            return _to_batch(header, rows, row_lines, rejects), b"\n".join(lines[start:])
         if cells is None:
             rejects.append(Reject(number + start, "line", "not CSV"))
             index = start + 1
         elif len(cells) != len(header.names):
-            told = f"{len(cells)} columns where the header has {len(header.names)}"
-            rejects.append(Reject(number + start, "line", told))
+            reason = f"{len(cells)} columns where the header has {len(header.names)}"
+            rejects.append(Reject(number + start, "line", reason))
             index = start + 1
-        elif any("\udc80" <= c <= "\udcff" for place in header.columns.values() for c in cells[place]):
+        elif any("\udc80" <= character <= "\udcff" for column in header.columns.values() for character in cells[column]):
             rejects.append(Reject(number + start, "line", "not UTF-8"))
         else:
-            found.append(cells)
-            where.append(number + start)
-    return _to_batch(header, found, where, rejects), b""
+            rows.append(cells)
+            row_lines.append(number + start)
+    return _to_batch(header, rows, row_lines, rejects), b""
 
 
 def _read_record(lines: list[bytes], start: int) -> tuple[list[str] | None, int]:
-    """The cells of the record that begins at a line, and the index of the line after it; None if it is no record.
+    """Cells of the record that starts at a line, or None if it is invalid, and the index of the line after it.
 
-    The index is that of the end of the lines where a quote is open up to there.
+    If a quote is still open at the last line, the index is the number of lines.
     """
     text = _decode(lines[start])
     cells = _parse_cells(text)
@@ -199,6 +201,6 @@ def _parse_cells(text: str) -> list[str] | None:
     return rows[0] if len(rows) == 1 else None
 
 
-def _to_batch(header: _Header, found: list[list[str]], where: list[int], rejects: list[Reject]) -> RecordBatch:
-    columns = {name: pa.array([cells[place] for cells in found], pa.string()) for name, place in header.columns.items()}
-    return RecordBatch(columns, np.array(where, dtype=np.int64), rejects)
+def _to_batch(header: _Header, rows: list[list[str]], row_lines: list[int], rejects: list[Reject]) -> RecordBatch:
+    columns = {name: pa.array([cells[index] for cells in rows], pa.string()) for name, index in header.columns.items()}
+    return RecordBatch(columns, np.array(row_lines, dtype=np.int64), rejects)

@@ -1,4 +1,4 @@
-"""This file versions the days that change: what must be computed again is known from the store alone."""
+"""Versions of days: each change bumps the version, so the store alone shows which days to recompute."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from footprint.storage import schema
 from footprint.storage.database import Store, table
 
 Ints = NDArray[np.int64]
-_MAX_DAYS = 400  # of a request that claims to run for longer only so many, and the last, are marked
+_MAX_DAYS = 400  # of a longer request, only this many days and the last one are bumped
 
 
 def bump_stream_days(store: Store, connection: Connection, stream_id: Ints, time_us: Ints) -> None:
-    """Version every (stream, day) that new readings lie on, and widen what it is known to hold.
+    """Bump the version of every (stream, day) with new readings and widen its extent.
 
-    Readings come sorted by stream and time. A day that withdrawals emptied (its last instant before
-    its first) begins anew.
+    Readings must be sorted by stream and time. A day that withdrawals emptied (``last_us`` before ``first_us``) takes the
+    extent of the new readings.
     """
     if not len(time_us):
         return
@@ -27,8 +27,8 @@ def bump_stream_days(store: Store, connection: Connection, stream_id: Ints, time
     last = np.append(first[1:], len(day)) - 1
     columns = (stream_id[first], day[first], time_us[first], time_us[last])
     rows = [
-        {"stream_id": s, "day": d, "first_us": f, "last_us": t, "version": 1}
-        for s, d, f, t in zip(*(column.tolist() for column in columns), strict=True)
+        {"stream_id": stream, "day": on_day, "first_us": first_us, "last_us": last_us, "version": 1}
+        for stream, on_day, first_us, last_us in zip(*(column.tolist() for column in columns), strict=True)
     ]
     target = table(schema.StreamDay)
     insert = store.insert(schema.StreamDay)
@@ -42,19 +42,22 @@ def bump_stream_days(store: Store, connection: Connection, stream_id: Ints, time
 
 
 def bump_service_days(store: Store, connection: Connection, service: Ints, start_us: Ints, end_us: Ints) -> None:
-    """Version every (service, day) on which one of these requests was in flight; an unknown end is -1."""
+    """Bump the version of every (service, day) on which one of these requests was in flight; an unknown end is -1."""
     days: dict[tuple[int, int], int] = {}
     first, last = start_us // US_PER_DAY, np.maximum(end_us, start_us) // US_PER_DAY
-    order = np.lexsort((start_us, last, first, service))
-    columns = np.stack([service[order], first[order], last[order], start_us[order]])
-    # Of requests of one service, first day and last day, the one that started first says it all.
+    row_order = np.lexsort((start_us, last, first, service))
+    columns = np.stack([service[row_order], first[row_order], last[row_order], start_us[row_order]])
+    # Among requests of one service with the same first and last day, only the earliest start matters.
     changes = (np.diff(columns[:3], axis=1, prepend=-1) != 0).any(axis=0)
-    for number, begin, end, start in columns[:, changes].T.tolist():
-        for day in (*range(begin, min(end, begin + _MAX_DAYS)), end):
-            days[number, day] = min(days.get((number, day), start), start)
+    for service_id, first_day, last_day, first_us in columns[:, changes].T.tolist():
+        for day in (*range(first_day, min(last_day, first_day + _MAX_DAYS)), last_day):
+            days[service_id, day] = min(days.get((service_id, day), first_us), first_us)
     if not days:
         return
-    rows = [{"service_id": s, "day": d, "first_us": t, "version": 1} for (s, d), t in sorted(days.items())]
+    rows = [
+        {"service_id": service_id, "day": day, "first_us": first_us, "version": 1}
+        for (service_id, day), first_us in sorted(days.items())
+    ]
     target = table(schema.ServiceDayRow)
     insert = store.insert(schema.ServiceDayRow)
     values = {"first_us": store.least(target.c.first_us, insert.excluded.first_us), "version": target.c.version + 1}

@@ -1,4 +1,4 @@
-"""This file turns blocks of an energy file into readings (contract, section 4), and refuses what cannot be right."""
+"""Energy files: columns to readings (contract, section 4), with a reject for each invalid row."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ Ints = NDArray[np.int64]
 REQUIRED = ("time", "host", "device", "component")
 QUANTITIES = ("energy_j", "power_w")
 COLUMNS = (*REQUIRED, *QUANTITIES, "source")
+CONTEXT_GRADE = "context"  # temperature, clock and the like: stored with the readings, never counted as energy
 
 
 @dataclass(frozen=True, slots=True)
 class StreamKey:
-    """What makes a series of readings one series; ``component``, ``source`` and ``model`` describe it."""
+    """Identity of a stream of readings, and ``component``, ``source`` and ``model`` that describe it."""
 
     host: str
     device: str
@@ -35,13 +36,17 @@ class StreamKey:
 
     @property
     def identity(self) -> tuple[str, str, str, str]:
-        """Host, device, and the kind of quantity."""
+        """(host, device, quantity, grade)."""
         return self.host, self.device, self.quantity, self.grade
 
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """Readings of several streams, arrays of shape (n,); ``stream`` indexes ``streams``, -1 is unknown."""
+    """Readings of several streams, arrays of shape (n,).
+
+    ``stream`` indexes ``streams`` and ``epoch_index`` indexes ``epoch``; ``value`` is in µJ, µW or the quantity's own unit;
+    -1 is unknown.
+    """
 
     streams: list[StreamKey]
     lines: Ints
@@ -59,61 +64,61 @@ class Readings:
         return len(self.time_us)
 
     def take(self, rows: Ints) -> Readings:
-        """Some of the rows, in the order named."""
+        """The selected rows, in the given order."""
         columns = ("lines", "time_us", "stream", "value", "covered_us", "epoch_index", "seq", "mono_us", "flags")
         return replace(self, **{name: getattr(self, name)[rows] for name in columns})
 
 
-def parse_energy(path: str, blocks: Iterable[RecordBatch]) -> Iterator[tuple[Readings, list[Reject]]]:
-    """Readings and rejects of each block.
+def parse_energy(path: str, batches: Iterable[RecordBatch]) -> Iterator[tuple[Readings, list[Reject]]]:
+    """Readings and rejects of each batch.
 
     Raises
     ------
     UnreadableFile
-        If a required column is missing, before anything is given out.
+        If a required column is missing, before the first result.
     """
     checked = False
-    for block in blocks:
-        if not checked and (block.columns or not block.rejects):
-            _check_columns(path, block)
+    for batch in batches:
+        if not checked and (batch.columns or not batch.rejects):
+            _check_columns(path, batch)
             checked = True
-        yield _parse_readings(block)
+        yield _parse_readings(batch)
 
 
-def _check_columns(path: str, block: RecordBatch) -> None:
-    missing = [name for name in REQUIRED if name not in block.columns]
-    if not any(name in block.columns for name in QUANTITIES):
+def _check_columns(path: str, batch: RecordBatch) -> None:
+    missing = [name for name in REQUIRED if name not in batch.columns]
+    if not any(name in batch.columns for name in QUANTITIES):
         missing.append("energy_j or power_w")
     if missing:
         raise UnreadableFile(f"{path}: required column missing: {', '.join(missing)}; nothing was stored")
 
 
-def _parse_readings(block: RecordBatch) -> tuple[Readings, list[Reject]]:
-    marks = ColumnErrors(block.lines)
-    time_us = column_parsers.parse_instants(block.column("time"), "time", marks, required=True)
-    host = column_parsers.parse_texts(block.column("host"), "host", marks, required=True)
-    device = column_parsers.parse_texts(block.column("device"), "device", marks, required=True)
-    component = column_parsers.parse_texts(block.column("component"), "component", marks, required=True)
+def _parse_readings(batch: RecordBatch) -> tuple[Readings, list[Reject]]:
+    errors = ColumnErrors(batch.lines)
+    time_us = column_parsers.parse_instants(batch.column("time"), "time", errors, required=True)
+    host = column_parsers.parse_texts(batch.column("host"), "host", errors, required=True)
+    device = column_parsers.parse_texts(batch.column("device"), "device", errors, required=True)
+    component = column_parsers.parse_texts(batch.column("component"), "component", errors, required=True)
     known = pc.is_in(component, value_set=pa.array(COMPONENTS))
-    marks.mark(~np.asarray(known), "component", f"must be one of {', '.join(COMPONENTS)}")
-    source = column_parsers.parse_texts(block.column("source"), "source", marks, required=False)
-    energy = column_parsers.parse_micro(block.column("energy_j"), "energy_j", marks)
-    power = column_parsers.parse_micro(block.column("power_w"), "power_w", marks)
-    counter, gauge = column_parsers.has_value(block.column("energy_j")), column_parsers.has_value(block.column("power_w"))
-    marks.mark(counter & gauge, "power_w", "given beside energy_j; exactly one of the two is expected")
-    marks.mark(~counter & ~gauge, "energy_j", "neither energy_j nor power_w")
-    keep = ~marks.bad
-    kept = pa.array(keep)
-    streams, stream = _index_streams([column.filter(kept) for column in (host, device, component, source)], counter[keep])
-    size = int(keep.sum())
-    unknown = np.full(size, column_parsers.UNKNOWN, dtype=np.int64)
-    zero = np.zeros(size, dtype=np.int64)
+    errors.mark(~np.asarray(known), "component", f"must be one of {', '.join(COMPONENTS)}")
+    source = column_parsers.parse_texts(batch.column("source"), "source", errors, required=False)
+    energy = column_parsers.parse_micro(batch.column("energy_j"), "energy_j", errors)
+    power = column_parsers.parse_micro(batch.column("power_w"), "power_w", errors)
+    counter, gauge = column_parsers.has_value(batch.column("energy_j")), column_parsers.has_value(batch.column("power_w"))
+    errors.mark(counter & gauge, "power_w", "given beside energy_j; exactly one of the two is expected")
+    errors.mark(~counter & ~gauge, "energy_j", "neither energy_j nor power_w")
+    valid = ~errors.bad
+    valid_mask = pa.array(valid)
+    streams, stream = _index_streams([column.filter(valid_mask) for column in (host, device, component, source)], counter[valid])
+    count = int(valid.sum())
+    unknown = np.full(count, column_parsers.UNKNOWN, dtype=np.int64)
+    zero = np.zeros(count, dtype=np.int64)
     readings = Readings(
         streams=streams,
-        lines=block.lines[keep],
-        time_us=time_us[keep],
+        lines=batch.lines[valid],
+        time_us=time_us[valid],
         stream=stream,
-        value=np.where(counter, energy, power)[keep],
+        value=np.where(counter, energy, power)[valid],
         covered_us=unknown,
         epoch=[""],
         epoch_index=zero,
@@ -121,22 +126,22 @@ def _parse_readings(block: RecordBatch) -> tuple[Readings, list[Reject]]:
         mono_us=zero,
         flags=zero,
     )
-    return readings, block.rejects + marks.rejects()
+    return readings, batch.rejects + errors.rejects()
 
 
-def _index_streams(named: list[pa.Array], counter: NDArray[np.bool_]) -> tuple[list[StreamKey], Ints]:
-    """The distinct streams of rows in the order of the rows, and which of them each row belongs to."""
+def _index_streams(name_columns: list[pa.Array], counter: NDArray[np.bool_]) -> tuple[list[StreamKey], Ints]:
+    """The distinct streams in order of appearance, and the index of the stream of each row."""
     code = counter.astype(np.int64)
-    for column in named:
-        coded = column.dictionary_encode()
-        code = code * max(len(coded.dictionary), 1) + np.asarray(coded.indices)
+    for column in name_columns:
+        encoded = column.dictionary_encode()
+        code = code * max(len(encoded.dictionary), 1) + np.asarray(encoded.indices)
     _, first, inverse = np.unique(code, return_index=True, return_inverse=True)
     order = np.argsort(first)
-    place = np.empty(len(order), dtype=np.int64)
-    place[order] = np.arange(len(order))
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
     streams = []
     for row in first[order].tolist():
-        host, device, component, source = (column[row].as_py() for column in named)
+        host, device, component, source = (column[row].as_py() for column in name_columns)
         quantity, grade = "energy" if counter[row] else "power", grade_of(source, counter=bool(counter[row]))
         streams.append(StreamKey(host, device, quantity, grade, component, source))
-    return streams, place[inverse]
+    return streams, rank[inverse]

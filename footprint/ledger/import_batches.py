@@ -1,7 +1,7 @@
-"""This file lists what was imported, and takes a batch back: its rows are kept apart and counted nowhere.
+"""Import batches: open, list and withdraw. Withdrawn rows move to tables that no figure reads.
 
-A row that another file also vouches for stays, under that file's name. The days touched are
-versioned, which is what re-opens their intervals.
+A row that another batch claims too stays and passes to that batch. Withdrawal bumps the versions of the touched days, so that
+they are computed again.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from footprint.storage.database import Store, table
 
 
 class BatchNotFound(FootprintError):
-    """A batch that is not there, or was taken back already."""
+    """The batch does not exist, or was withdrawn before."""
 
 
 @dataclass(frozen=True, slots=True)
 class _RowTables:
-    """Rows of one kind: where they stand, where files vouch for them, where they go, what names one."""
+    """Tables of one kind of rows: the rows, the claims of other batches, the withdrawn rows; and the key of a row."""
 
     rows: Table
     claims: Table
@@ -57,12 +57,12 @@ def open_batch(connection: Connection, kind: str, name: str, now_us: int) -> int
 
 
 def withdraw_batch(store: Store, batch: int, reason: str, now_us: int) -> int:
-    """Take a batch back; how many rows went.
+    """Withdraw a batch and return how many rows are lost.
 
     Raises
     ------
     BatchNotFound
-        If there is no such batch, or it was withdrawn before.
+        If the batch does not exist, or was withdrawn before.
     """
     target = table(schema.Batch)
     with store.begin() as connection:
@@ -74,23 +74,23 @@ def withdraw_batch(store: Store, batch: int, reason: str, now_us: int) -> int:
         _delete_claims(connection, batch)
         for kind in (_READINGS, _REQUESTS, _USERS):
             _reassign_to_claimant(connection, kind, batch)
-        retired = withdraw_from_archive(store, connection, batch)
-        gone = (
-            retired
+        archived = withdraw_from_archive(store, connection, batch)
+        withdrawn = (
+            archived
             + _withdraw_readings(connection, batch)
             + _withdraw_requests(store, connection, batch)
             + _move_to_withdrawn(connection, _USERS, batch)
         )
         connection.execute(update(target).where(target.c.id == batch).values(withdrawn_us=now_us, reason=reason))
-        store.log(connection, now_us, "withdraw", f"batch {batch} ({row.kind} {row.name}): {gone} rows; {reason}")
-    return gone
+        store.record_event(connection, now_us, "withdraw", f"batch {batch} ({row.kind} {row.name}): {withdrawn} rows; {reason}")
+    return withdrawn
 
 
 def delete_claims_of_copy(connection: Connection, kind: str, batch: int, sha256: str) -> None:
-    """A file whose very bytes are in the ledger already vouches for nothing: withdrawing it once is enough."""
+    """Delete the claims of a file that is byte for byte in the ledger already, so that one withdrawal is enough."""
     target = table(schema.Batch)
-    same = (target.c.kind == kind) & (target.c.sha256 == sha256) & (target.c.id != batch)
-    if connection.execute(select(target.c.id).where(same, target.c.withdrawn_us.is_(None)).limit(1)).first():
+    is_same_file = (target.c.kind == kind) & (target.c.sha256 == sha256) & (target.c.id != batch)
+    if connection.execute(select(target.c.id).where(is_same_file, target.c.withdrawn_us.is_(None)).limit(1)).first():
         _delete_claims(connection, batch)
 
 
@@ -100,43 +100,43 @@ def _delete_claims(connection: Connection, batch: int) -> None:
 
 
 def _reassign_to_claimant(connection: Connection, kind: _RowTables, batch: int) -> None:
-    """Rows for which other files vouch become those of the first of them."""
+    """Pass rows that other batches claim to the first of these."""
     rows, claims = kind.rows, kind.claims
-    same = [claims.c[name] == rows.c[name] for name in kind.key]
-    heir = select(func.min(claims.c.batch_id)).where(*same).scalar_subquery()
-    vouched = select(claims.c.batch_id).where(*same).exists()
-    connection.execute(update(rows).where(rows.c.batch_id == batch, vouched).values(batch_id=heir))
+    same_row = [claims.c[name] == rows.c[name] for name in kind.key]
+    claimant = select(func.min(claims.c.batch_id)).where(*same_row).scalar_subquery()
+    is_claimed = select(claims.c.batch_id).where(*same_row).exists()
+    connection.execute(update(rows).where(rows.c.batch_id == batch, is_claimed).values(batch_id=claimant))
 
 
 def _move_to_withdrawn(connection: Connection, kind: _RowTables, batch: int) -> int:
-    """The rows of a batch are kept apart; how many there were."""
+    """Move the rows of a batch to the withdrawn table and return how many."""
     names = [column.name for column in kind.rows.columns]
-    mine = kind.rows.c.batch_id == batch
-    kept = select(*(kind.rows.c[name] for name in names)).where(mine)
-    connection.execute(insert(kind.withdrawn).from_select(names, kept))
-    return int(connection.execute(delete(kind.rows).where(mine)).rowcount)
+    in_batch = kind.rows.c.batch_id == batch
+    query = select(*(kind.rows.c[name] for name in names)).where(in_batch)
+    connection.execute(insert(kind.withdrawn).from_select(names, query))
+    return int(connection.execute(delete(kind.rows).where(in_batch)).rowcount)
 
 
 def _withdraw_readings(connection: Connection, batch: int) -> int:
     reading = _READINGS.rows
     day = (reading.c.time_us // US_PER_DAY).label("day")
-    mine = reading.c.batch_id == batch
-    touched = connection.execute(select(reading.c.stream_id, day).where(mine).distinct()).all()
+    in_batch = reading.c.batch_id == batch
+    stream_days = connection.execute(select(reading.c.stream_id, day).where(in_batch).distinct()).all()
     count = _move_to_withdrawn(connection, _READINGS, batch)
-    for row in sorted(touched):
+    for row in sorted(stream_days):
         _update_stream_day(connection, row.stream_id, int(row.day))
     return count
 
 
 def _update_stream_day(connection: Connection, stream: int, day: int) -> None:
-    """Version a day, and say what is left of it; one left without a reading ends before it begins."""
+    """Bump the version of a stream's day and update its extent; an empty day gets ``last_us`` before ``first_us``."""
     reading, days = _READINGS.rows, table(schema.StreamDay)
-    left = connection.execute(
+    extent = connection.execute(
         select(func.min(reading.c.time_us), func.max(reading.c.time_us)).where(
             reading.c.stream_id == stream, reading.c.time_us >= day * US_PER_DAY, reading.c.time_us < (day + 1) * US_PER_DAY
         )
     ).one()
-    first_us, last_us = (0, -1) if left[0] is None else left
+    first_us, last_us = (0, -1) if extent[0] is None else extent
     connection.execute(
         update(days)
         .where(days.c.stream_id == stream, days.c.day == day)

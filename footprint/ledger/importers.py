@@ -1,7 +1,6 @@
-"""This file brings a file into the ledger: read, check, store block by block, each block one durable commit.
+"""Import of files: read, check and store them batch of rows by batch of rows, each in one commit.
 
-A file that is imported again changes nothing and says so. A kill in the middle leaves whole blocks;
-importing again brings the rest.
+Importing a file again only counts duplicates. An interrupted import leaves complete steps; importing again adds the rest.
 """
 
 from __future__ import annotations
@@ -40,56 +39,50 @@ class ImportResult(IngestResult):
 
 
 ProgressCallback = Callable[[int], None]
-# What stores a block within a transaction, under the number of a batch; and what of the block was refused before.
+# A function that stores rows in a transaction under the id of an import batch (None: no rows), and the rows rejected before.
 _ImportStep = tuple[Callable[[Connection, int], IngestResult] | None, list[Reject]]
 
 
 def import_energy(store: Store, path: str, now_us: int, progress: ProgressCallback | None = None) -> ImportResult:
-    """Readings of one file (contract, section 4).
+    """Import the readings of one file (contract, section 4).
 
     Raises
     ------
     UnreadableFile
-        If it cannot be read or lacks a required column; nothing is stored then.
+        If it cannot be read or lacks a required column; nothing is stored.
     """
     digest, streams = new_digest(), StreamIds(store)
 
-    def parts() -> Iterator[_ImportStep]:
+    def steps() -> Iterator[_ImportStep]:
         for readings, rejects in energy_file.parse_energy(path, read_batches(path, digest, energy_file.COLUMNS)):
-            accept = partial(_accept_readings, store, readings, streams.resolve(readings.streams))
-            yield accept if len(readings) else None, rejects
+            write = partial(_write_readings, store, readings, streams.resolve(readings.streams), [0])
+            yield write if len(readings) else None, rejects
 
-    return _import_steps(store, path, "energy", parts(), digest, now_us, progress)
+    return _import_steps(store, path, "energy", steps(), digest, now_us, progress)
 
 
 def import_readings(
     store: Store,
     name: str,
-    found: Iterable[tuple[energy_file.Readings, list[int]]],
+    readings_and_ids: Iterable[tuple[energy_file.Readings, list[int]]],
     now_us: int,
     progress: ProgressCallback | None = None,
 ) -> ImportResult:
-    """Readings that a source gave, as one batch under a name; with each the numbers of its streams."""
+    """Import readings of a source as one named batch; each item comes with the ids of its streams."""
 
-    def parts() -> Iterator[_ImportStep]:
-        for readings, ids in found:
-            names = store.name_ids({epoch for epoch in readings.epoch if epoch})
-            epochs = [names[epoch] if epoch else 0 for epoch in readings.epoch]
-            yield partial(_accept_named, store, readings, ids, epochs), []
+    def steps() -> Iterator[_ImportStep]:
+        for readings, ids in readings_and_ids:
+            epoch_ids = store.name_ids({epoch for epoch in readings.epoch if epoch})
+            epochs = [epoch_ids[epoch] if epoch else 0 for epoch in readings.epoch]
+            yield partial(_write_readings, store, readings, ids, epochs), []
 
-    return _import_steps(store, name, "energy", parts(), new_digest(), now_us, progress)
+    return _import_steps(store, name, "energy", steps(), new_digest(), now_us, progress)
 
 
-def _accept_named(
-    store: Store, readings: energy_file.Readings, ids: list[int], epochs: list[int], connection: Connection, batch: int
+def _write_readings(
+    store: Store, readings: energy_file.Readings, ids: list[int], epoch_ids: list[int], connection: Connection, batch: int
 ) -> IngestResult:
-    return store_readings(store, connection, ids, epochs, readings, batch, claim=True)
-
-
-def _accept_readings(
-    store: Store, readings: energy_file.Readings, ids: list[int], connection: Connection, batch: int
-) -> IngestResult:
-    return store_readings(store, connection, ids, [0], readings, batch, claim=True)
+    return store_readings(store, connection, ids, epoch_ids, readings, batch, claim=True)
 
 
 def import_requests(
@@ -98,115 +91,117 @@ def import_requests(
     path: str,
     now_us: int,
     progress: ProgressCallback | None = None,
-    blocks: Iterable[RecordBatch] | None = None,
+    record_batches: Iterable[RecordBatch] | None = None,
     digest: Any = None,
 ) -> ImportResult:
-    """Requests of one file (contract, section 5), or of blocks that a field map made of another program's log.
+    """Import the requests of one file (contract, section 5), or of ``record_batches`` made from another program's log.
 
     Raises
     ------
     UnreadableFile
-        If it cannot be read or lacks a required column; nothing is stored then.
+        If it cannot be read or lacks a required column; nothing is stored.
     """
     digest = digest or new_digest()
     seen: dict[bytes, int] = {}
 
-    def parts() -> Iterator[_ImportStep]:
-        source = read_batches(path, digest, request_file.COLUMNS) if blocks is None else blocks
-        for found, rejects in request_file.parse_requests(path, source, config.services_of_model):
-            accept = partial(_accept_requests, store, found, store.name_ids(found.names()), seen)
-            yield accept if len(found) else None, rejects
+    def steps() -> Iterator[_ImportStep]:
+        source_batches = read_batches(path, digest, request_file.COLUMNS) if record_batches is None else record_batches
+        for requests, rejects in request_file.parse_requests(path, source_batches, config.services_of_model):
+            write = partial(_write_requests, store, requests, store.name_ids(requests.names()), seen)
+            yield write if len(requests) else None, rejects
 
-    return _import_steps(store, path, "requests", parts(), digest, now_us, progress)
+    return _import_steps(store, path, "requests", steps(), digest, now_us, progress)
 
 
 def import_mapped_log(
-    store: Store, config: Config, path: str, found: FieldMap, now_us: int, progress: ProgressCallback | None = None
+    store: Store, config: Config, path: str, field_map: FieldMap, now_us: int, progress: ProgressCallback | None = None
 ) -> ImportResult:
-    """Requests of one file of another program, read by a field map.
+    """Import the requests of another program's log, read with a field map.
 
     Raises
     ------
     UnreadableFile
-        If it cannot be read; nothing is stored then.
+        If it cannot be read; nothing is stored.
     """
     digest = new_digest()
-    return import_requests(store, config, path, now_us, progress, read_mapped_log(path, found, digest), digest)
+    return import_requests(store, config, path, now_us, progress, read_mapped_log(path, field_map, digest), digest)
 
 
 def import_request_records(
     store: Store, name: str, records: list[RequestRecord], lines: request_file.Ints, now_us: int
 ) -> ImportResult:
-    """Requests that a source gave, as one batch under a name."""
-    found = request_file.rows_from_records(records, lines)
-    accept = partial(_accept_requests, store, found, store.name_ids(found.names()), {})
-    return _import_steps(store, name, "requests", [(accept if records else None, [])], new_digest(), now_us, None)
+    """Import requests of a source as one named batch."""
+    requests = request_file.rows_from_records(records, lines)
+    write = partial(_write_requests, store, requests, store.name_ids(requests.names()), {})
+    return _import_steps(store, name, "requests", [(write if records else None, [])], new_digest(), now_us, None)
 
 
 def import_codecarbon(
     store: Store, config: Config, path: str, host: str, use_case: str, now_us: int
 ) -> tuple[list[ImportResult], list[codecarbon_import.CodecarbonRun]]:
-    """Runs of CodeCarbon's ``emissions.csv`` as readings of a host and as requests; also the runs that were taken.
+    """Import CodeCarbon's ``emissions.csv`` as readings of a host and as requests; also return the accepted runs.
 
     Raises
     ------
     UnreadableFile
-        If the file cannot be read or lacks a column; nothing is stored then.
+        If the file cannot be read or lacks a column; nothing is stored.
     """
     runs, rejects = codecarbon_import.read_runs(path, config.timezone)
-    runs, twice = codecarbon_import.reject_measured_runs(store, host, runs)
-    found = codecarbon_import.runs_to_readings(host, runs)
-    epochs = store.name_ids(set(found.epoch))
-    accept = partial(_accept_named, store, found, StreamIds(store).resolve(found.streams), [epochs[e] for e in found.epoch])
-    parts: list[_ImportStep] = [(accept if runs else None, [*rejects, *twice])]
-    energy_done = _import_steps(store, path, "energy", parts, new_digest(), now_us, None)
+    runs, measured_rejects = codecarbon_import.reject_measured_runs(store, host, runs)
+    readings = codecarbon_import.runs_to_readings(host, runs)
+    epochs = store.name_ids(set(readings.epoch))
+    write = partial(
+        _write_readings, store, readings, StreamIds(store).resolve(readings.streams), [epochs[epoch] for epoch in readings.epoch]
+    )
+    steps: list[_ImportStep] = [(write if runs else None, [*rejects, *measured_rejects])]
+    energy_result = _import_steps(store, path, "energy", steps, new_digest(), now_us, None)
     lines = np.array([run.line for run in runs], dtype=np.int64)
-    jobs = import_request_records(store, path, codecarbon_import.runs_to_requests(runs, use_case), lines, now_us)
-    return [energy_done, jobs], runs
+    request_result = import_request_records(store, path, codecarbon_import.runs_to_requests(runs, use_case), lines, now_us)
+    return [energy_result, request_result], runs
 
 
-def _accept_requests(
+def _write_requests(
     store: Store,
-    found: request_file.RequestRows,
+    requests: request_file.RequestRows,
     names: dict[str, int],
     seen: dict[bytes, int],
     connection: Connection,
     batch: int,
 ) -> IngestResult:
-    return store_requests(store, connection, names, found, seen, batch, claim=True)
+    return store_requests(store, connection, names, requests, seen, batch, claim=True)
 
 
 def import_users(store: Store, path: str, now_us: int, progress: ProgressCallback | None = None) -> ImportResult:
-    """Distinct users per publication cell of one file (contract, section 5b).
+    """Import the distinct users per publication cell of one file (contract, section 5b).
 
     Raises
     ------
     UnreadableFile
-        If it cannot be read or lacks a required column; nothing is stored then.
+        If it cannot be read or lacks a required column; nothing is stored.
     """
     digest = new_digest()
 
-    def parts() -> Iterator[_ImportStep]:
+    def steps() -> Iterator[_ImportStep]:
         for cells, rejects in user_count_file.parse_users(path, read_batches(path, digest, user_count_file.COLUMNS)):
             yield partial(user_count_file.store_user_counts, store, cells) if cells.cells else None, rejects
 
-    return _import_steps(store, path, "users", parts(), digest, now_us, progress)
+    return _import_steps(store, path, "users", steps(), digest, now_us, progress)
 
 
 def _import_steps(
-    store: Store, path: str, kind: str, parts: Iterable[_ImportStep], digest: Any, now_us: int, progress: ProgressCallback | None
+    store: Store, path: str, kind: str, steps: Iterable[_ImportStep], digest: Any, now_us: int, progress: ProgressCallback | None
 ) -> ImportResult:
     result = ImportResult(path=path, kind=kind)
-    for accept, rejects in parts:
-        if accept is not None or rejects:
+    for write, rejects in steps:
+        if write is not None or rejects:
             with store.begin() as connection:
                 batch = _ensure_batch(connection, result, now_us)
-                outcome = accept(connection, batch) if accept is not None else IngestResult()
-                outcome.rejects = rejects + outcome.rejects
-                _update_batch(connection, batch, result, outcome)
-            # Only what was committed is told.
+                counts = write(connection, batch) if write is not None else IngestResult()
+                counts.rejects = rejects + counts.rejects
+                _update_batch(connection, batch, result, counts)
+            # Report only committed rows.
             result.batch = batch
-            result.add(outcome)
+            result.add(counts)
         if progress is not None:
             progress(result.accepted + result.duplicates + len(result.rejects))
     with store.begin() as connection:
@@ -214,8 +209,8 @@ def _import_steps(
         _update_batch(connection, result.batch, result, IngestResult(), digest.hexdigest())
         if not result.accepted:
             delete_claims_of_copy(connection, kind, result.batch, digest.hexdigest())
-        said = f"{kind} {path}: {result.accepted} new, {result.duplicates} known, {len(result.rejects)} refused"
-        store.log(connection, now_us, "import", f"batch {result.batch} at {format_instant(now_us)}: {said}")
+        message = f"{kind} {path}: {result.accepted} new, {result.duplicates} known, {len(result.rejects)} refused"
+        store.record_event(connection, now_us, "import", f"batch {result.batch} at {format_instant(now_us)}: {message}")
     result.rejects.sort(key=lambda reject: reject.line)
     return result
 
@@ -226,16 +221,16 @@ def _ensure_batch(connection: Connection, result: ImportResult, now_us: int) -> 
     return open_batch(connection, result.kind, result.path, now_us)
 
 
-def _update_batch(connection: Connection, batch: int, result: ImportResult, more: IngestResult, sha256: str = "") -> None:
-    """Note how far a batch is; one without a digest was interrupted."""
+def _update_batch(connection: Connection, batch: int, result: ImportResult, added: IngestResult, sha256: str = "") -> None:
+    """Record the progress of a batch; one without a digest was interrupted."""
     target = table(schema.Batch)
     connection.execute(
         update(target)
         .where(target.c.id == batch)
         .values(
-            accepted=result.accepted + more.accepted,
-            duplicates=result.duplicates + more.duplicates,
-            rejected=len(result.rejects) + len(more.rejects),
+            accepted=result.accepted + added.accepted,
+            duplicates=result.duplicates + added.duplicates,
+            rejected=len(result.rejects) + len(added.rejects),
             sha256=sha256,
         )
     )

@@ -1,6 +1,6 @@
-"""This file keeps series of carbon intensity: asked for day by day, tried again where that helps, kept as they came.
+"""Series of carbon intensity: fetched day by day with retries, or read from a file, and stored unchanged.
 
-A day that was asked for is kept before the next is: a fetch that was cut off goes on where it ended.
+Each day is stored before the next request, so that an interrupted fetch resumes where it ended.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from footprint.storage import schema
 from footprint.storage.database import Store, table
 
 MAX_ATTEMPTS, MAX_WAIT_S, TIMEOUT_S = 4, 60.0, 30.0
-PAUSE_S = 0.2  # between two days: a public service is not ours to load
+PAUSE_S = 0.2  # between two days, to spare a public service
 
 Get = Callable[[SourceRequest], tuple[int, dict[str, str], bytes]]
 
 
 class BadSeries(FootprintError):
-    """A file of a series that cannot be read, with the line."""
+    """A series file that cannot be read; the message names the line."""
 
 
 def http_getter(url: str) -> Get:
-    """Asks one server: status, headers in lower case, body.
+    """HTTP client of one server: a function that returns status, headers in lower case and body.
 
     Raises
     ------
     TimeoutError, OSError
-        From the function that it gives, where the server does not answer whole.
+        From the returned function, if the response is missing or incomplete.
     """
     import httpx  # noqa: PLC0415 - an extra
 
@@ -48,12 +48,12 @@ def http_getter(url: str) -> Get:
 
     def get(request: SourceRequest) -> tuple[int, dict[str, str], bytes]:
         try:
-            answer = client.get(request.path, params=request.parameters, headers=request.headers)
-        except httpx.TimeoutException as late:
-            raise TimeoutError(str(late) or "timed out") from None
-        except httpx.HTTPError as bad:
-            raise OSError(str(bad)) from None
-        return answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, answer.content
+            response = client.get(request.path, params=request.parameters, headers=request.headers)
+        except httpx.TimeoutException as error:
+            raise TimeoutError(str(error) or "timed out") from None
+        except httpx.HTTPError as failure:
+            raise OSError(str(failure)) from None
+        return response.status_code, {name.lower(): value for name, value in response.headers.items()}, response.content
 
     return get
 
@@ -71,62 +71,62 @@ def fetch_series(
     get: Get | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> int:
-    """Ask a source for [from, to) day by day and keep what it says; how many samples were new or changed.
+    """Fetch [from, to) from a source day by day and store it; return how many samples were new or changed.
 
-    Without ``from_us`` it goes on from the last sample that is kept, or begins a day before ``to_us``.
+    Without ``from_us`` it resumes from the last stored sample, or starts a day before ``to_us``.
 
     Raises
     ------
     SourceUnavailable
-        If it does not answer as it should after some attempts; the days before are kept.
+        If the source still fails after ``MAX_ATTEMPTS`` attempts; the days before are stored.
     """
     source = SOURCES[name]
     if source.zones and zone not in source.zones:
         raise SourceUnavailable(f"{name} knows {', '.join(source.zones)} only, not {zone}")
     if source.key_variable and not key:
         raise SourceUnavailable(f"{name} asks for a key: set {source.key_variable}, or --key-file")
-    ask = get or http_getter(url or source.url)
+    send = get or http_getter(url or source.url)
     start_us = from_us if from_us is not None else (_last_start_us(store, name, zone) or to_us - US_PER_DAY)
-    kept = 0
+    changed = 0
     while start_us < to_us:
         end_us = min(start_us - start_us % US_PER_DAY + US_PER_DAY, to_us)
-        found = _fetch_samples(source, source.build_request(zone, start_us, end_us, key), ask, sleep)
-        kept += store_samples(
-            store, name, zone, [each for each in found if start_us <= each.start_us < end_us], source.length_us, now_us
+        samples = _fetch_samples(source, source.build_request(zone, start_us, end_us, key), send, sleep)
+        changed += store_samples(
+            store, name, zone, [sample for sample in samples if start_us <= sample.start_us < end_us], source.length_us, now_us
         )
         start_us = end_us
         if start_us < to_us:
             sleep(PAUSE_S)
-    return kept
+    return changed
 
 
 def _fetch_samples(
-    source: IntensitySource, request: SourceRequest, ask: Get, sleep: Callable[[float], None]
+    source: IntensitySource, request: SourceRequest, send: Get, sleep: Callable[[float], None]
 ) -> list[IntensitySample]:
-    said = ""
+    problem = ""
     for attempt in range(MAX_ATTEMPTS):
         wait_s = float(2**attempt)
         try:
-            status, headers, body = ask(request)
-        except OSError as bad:  # TimeoutError is one
-            said = str(bad)
+            status, headers, body = send(request)
+        except OSError as error:  # TimeoutError is one
+            problem = str(error)
         else:
             if status == 200:
                 try:
-                    # What a body calls itself is not to be believed: it is JSON or it is not.
+                    # Ignore the content type: the body is JSON or it is not.
                     return source.parse_response(json.loads(body))
                 except ValueError:
-                    said = f"{len(body)} bytes that are not JSON"
-                except BadAnswer as bad:
-                    raise SourceUnavailable(f"{source.name}: {bad}") from None
+                    problem = f"{len(body)} bytes that are not JSON"
+                except BadAnswer as error:
+                    raise SourceUnavailable(f"{source.name}: {error}") from None
             elif status == 429 or status >= 500:
-                said = f"status {status}"
+                problem = f"status {status}"
                 wait_s = _retry_after(headers.get("retry-after"), wait_s)
             else:
                 raise SourceUnavailable(f"{source.name}: status {status}: {body[:200].decode('utf-8', 'replace')}")
         if attempt + 1 < MAX_ATTEMPTS:
             sleep(min(wait_s, MAX_WAIT_S))
-    raise SourceUnavailable(f"{source.name}: {said}, {MAX_ATTEMPTS} times; what was kept before stays, ask again later")
+    raise SourceUnavailable(f"{source.name}: {problem}, {MAX_ATTEMPTS} times; earlier samples stay stored, try again later")
 
 
 def _retry_after(text: str | None, default_s: float) -> float:
@@ -137,12 +137,12 @@ def _retry_after(text: str | None, default_s: float) -> float:
 
 
 def read_series(path: str) -> list[IntensitySample]:
-    """Samples of a CSV file with the columns ``time`` and ``g_per_kwh``; an empty value is a hole.
+    """Samples of a CSV file with the columns ``time`` and ``g_per_kwh``; an empty value is a missing sample.
 
     Raises
     ------
     BadSeries
-        If a line cannot be right.
+        If a line is invalid.
     """
     try:
         with Path(path).open(encoding="utf-8-sig", newline="") as file:
@@ -150,37 +150,37 @@ def read_series(path: str) -> list[IntensitySample]:
             missing = {"time", "g_per_kwh"} - set(reader.fieldnames or ())
             if missing:
                 raise BadSeries(f"{path}:1: columns missing: {', '.join(sorted(missing))}")
-            found = []
+            samples = []
             for row in reader:
                 try:
                     parse_instant(row["time"])
-                    one = parse_sample(row["time"], row["g_per_kwh"])
-                except (BadAnswer, BadTimestamp, ValueError) as bad:
-                    raise BadSeries(f"{path}:{reader.line_num}: {bad}") from None
-                found += [one] if one is not None else []
-    except (OSError, UnicodeDecodeError) as bad:
-        raise BadSeries(f"{path}: cannot be read: {bad}") from None
-    return found
+                    parsed = parse_sample(row["time"], row["g_per_kwh"])
+                except (BadAnswer, BadTimestamp, ValueError) as error:
+                    raise BadSeries(f"{path}:{reader.line_num}: {error}") from None
+                samples += [parsed] if parsed is not None else []
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSeries(f"{path}: cannot be read: {error}") from None
+    return samples
 
 
 def store_samples(store: Store, series: str, zone: str, samples: Sequence[IntensitySample], length_us: int, now_us: int) -> int:
-    """Keep samples beside what was kept before: a value that a source revised is a row of its own, the latest counts."""
+    """Store samples beside earlier ones: a revised value is a new row and the latest retrieval wins. Return how many changed."""
     if not samples:
         return 0
-    low, high = min(each.start_us for each in samples), max(each.start_us for each in samples)
+    low, high = min(sample.start_us for sample in samples), max(sample.start_us for sample in samples)
     known = dict(zip(*(column.tolist() for column in series_values(store, series, zone, low, high + 1)[:2]), strict=True))
     rows = [
         {
             "series": series,
             "zone": zone,
-            "start_us": each.start_us,
+            "start_us": sample.start_us,
             "retrieved_us": now_us,
             "length_us": length_us,
-            "g_per_kwh": each.g_per_kwh,
-            "estimated": each.estimated,
+            "g_per_kwh": sample.g_per_kwh,
+            "estimated": sample.estimated,
         }
-        for each in samples
-        if known.get(each.start_us) != each.g_per_kwh
+        for sample in samples
+        if known.get(sample.start_us) != sample.g_per_kwh
     ]
     with store.begin() as connection:
         store.upsert(connection, schema.Intensity, list({row["start_us"]: row for row in rows}.values()))
@@ -190,14 +190,14 @@ def store_samples(store: Store, series: str, zone: str, samples: Sequence[Intens
 def _last_start_us(store: Store, series: str, zone: str) -> int | None:
     target = table(schema.Intensity)
     with store.read() as connection:
-        found = connection.execute(
+        start_us = connection.execute(
             select(func.max(target.c.start_us)).where(target.c.series == series, target.c.zone == zone)
         ).scalar()
-    return None if found is None else int(found)
+    return None if start_us is None else int(start_us)
 
 
 def series_values(store: Store, series: str, zone: str, start_us: int, end_us: int) -> tuple[Ints, Floats, Ints]:
-    """Begins [µs], intensities [g/kWh] and lengths [µs] of a series in [start, end), as last retrieved, in order."""
+    """Starts [µs], intensities [g/kWh] and lengths [µs] of a series in [start, end), as last retrieved, by time; shape (n,)."""
     target = table(schema.Intensity)
     with store.read() as connection:
         rows = connection.execute(
@@ -209,18 +209,18 @@ def series_values(store: Store, series: str, zone: str, start_us: int, end_us: i
     starts = np.array(sorted(latest), dtype=np.int64)
     return (
         starts,
-        np.array([latest[s][0] for s in starts.tolist()], dtype=np.float64),
-        np.array([latest[s][1] for s in starts.tolist()], dtype=np.int64),
+        np.array([latest[at_us][0] for at_us in starts.tolist()], dtype=np.float64),
+        np.array([latest[at_us][1] for at_us in starts.tolist()], dtype=np.int64),
     )
 
 
-def known_series(store: Store, zone: str, start_us: int, end_us: int) -> list[str]:
-    """Names of the series that tell something of a zone in [start, end), in code-point order."""
+def available_series(store: Store, zone: str, start_us: int, end_us: int) -> list[str]:
+    """Names of the series with samples of a zone in [start, end), in code-point order."""
     target = table(schema.Intensity)
     with store.read() as connection:
-        found = connection.execute(
+        names = connection.execute(
             select(target.c.series)
             .where(target.c.zone == zone, target.c.start_us >= start_us, target.c.start_us < end_us)
             .distinct()
         ).scalars()
-        return sorted(found)
+        return sorted(names)

@@ -1,6 +1,6 @@
-"""This file reads JSON Lines into blocks: one object a line, every value as the text that a CSV file would hold.
+"""JSON Lines reader: one object a line, every value as the text that a CSV file would hold.
 
-One rule for all formats then says what is a number, a time or a name, whatever stands in the lines around.
+The same parsers then decide for all formats what is a number, a time or a name, independently of other lines.
 """
 
 from __future__ import annotations
@@ -21,35 +21,35 @@ _SUSPECT_BYTES = (b"\\u", b"\0", b"\xed")  # an escape, a NUL, the first byte of
 RowMapper = Callable[[dict[str, Any]], dict[str, Any] | None]
 
 
-def read_jsonl(lines: LineChunks, wanted: Collection[str] | None, shape: RowMapper | None = None) -> Iterator[RecordBatch]:
-    """Blocks of a stream of JSON Lines; a column is there once any line of the first block has it.
+def read_jsonl(lines: LineChunks, wanted: Collection[str] | None, map_row: RowMapper | None = None) -> Iterator[RecordBatch]:
+    """Batches of rows of a JSON Lines stream; a batch has the columns that any of its lines has.
 
-    ``shape`` makes of an object the columns that are wanted, or None of one that is no row.
+    ``map_row`` maps an object to the columns of a row, or to None to skip it.
     """
     for number, data in lines.chunks():
         rejects, lines.rejects = lines.rejects, []
-        found: list[dict[str, Any]] = []
-        where: list[int] = []
-        # Where no byte of a chunk can stand for a text that a store refuses, none of its texts is looked at for it.
+        rows: list[dict[str, Any]] = []
+        row_lines: list[int] = []
+        # Without these bytes no text of the chunk can be one that a store rejects, so none is checked.
         clean = not any(byte in data for byte in _SUSPECT_BYTES)
-        for line, raw in enumerate(_split(data), number):
-            if not raw.strip():
+        for line, text in enumerate(_split(data), number):
+            if not text.strip():
                 continue
-            value = _parsed(raw)
+            value = _parsed(text)
             if isinstance(value, dict):
-                row = value if shape is None else shape(value)
+                row = value if map_row is None else map_row(value)
                 if row is not None:
-                    found.append(row)
-                    where.append(line)
+                    rows.append(row)
+                    row_lines.append(line)
             else:
                 rejects.append(Reject(line, "line", "not a JSON object"))
-        yield RecordBatch(_columns(found, wanted, clean), np.array(where, dtype=np.int64), rejects)
+        yield RecordBatch(_columns(rows, wanted, clean), np.array(row_lines, dtype=np.int64), rejects)
     if lines.rejects:
         yield RecordBatch.empty((), lines.rejects[:])
 
 
 def _split(data: bytes) -> Iterable[bytes | str]:
-    """Lines of a chunk, as text where it is all UTF-8, for a line is then read without asking which encoding it has."""
+    """Lines of a chunk, as text if it is all UTF-8, because parsing then skips the detection of the encoding."""
     try:
         return data.decode().split("\n")
     except UnicodeDecodeError:
@@ -69,7 +69,7 @@ def _columns(rows: list[dict[str, Any]], wanted: Collection[str] | None, clean: 
 
 
 def _text(value: Any, clean: bool) -> str | None:
-    """The text of a scalar; of anything else, one that no column accepts (it holds a NUL)."""
+    """The text of a scalar; for any other value, a text with a NUL, which every column rejects."""
     if value is None:
         return None
     if isinstance(value, str):

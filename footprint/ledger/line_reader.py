@@ -1,4 +1,4 @@
-"""This file cuts a stream of bytes, plain or gzip, into chunks of whole lines that know their numbers."""
+"""Line reader: a stream of bytes, plain or gzip, in chunks of complete numbered lines."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _GZIP_MAGIC = b"\x1f\x8b"
 
 
 class HashedStream:
-    """Bytes of a stream, hashed as they come, unpacked where they are gzip."""
+    """A byte stream, hashed while it is read and decompressed if it is gzip."""
 
     def __init__(self, raw: IO[bytes], digest: Any = None) -> None:
         self._raw, self._digest = raw, digest
         self._pending = self._read(len(_GZIP_MAGIC))
         self._gzip: Any = _new_decompressor() if self._pending == _GZIP_MAGIC else None
-        self.truncation = ""  # why the stream ends before its end
+        self.truncation = ""  # why the stream ends early; empty if it does not
 
     def _read(self, size: int) -> bytes:
         data = self._raw.read(size)
@@ -30,32 +30,32 @@ class HashedStream:
         return data
 
     def read(self) -> bytes:
-        """Some bytes more, none at the end."""
+        """The next bytes; empty at the end."""
         while not self.truncation:
             data, self._pending = self._pending or self._read(READ_BYTES), b""
             if self._gzip is None:
                 return data
-            plain = self._decompress(data) if data else self._gzip.flush()
-            if not (plain or data or self._gzip.eof):
+            unpacked = self._decompress(data) if data else self._gzip.flush()
+            if not (unpacked or data or self._gzip.eof):
                 self.truncation = "the gzip file ends in the middle"
-            if plain or not data:
-                return bytes(plain)
+            if unpacked or not data:
+                return bytes(unpacked)
         return b""
 
     def _decompress(self, data: bytes) -> bytes:
-        if self._gzip.eof:  # one member after the other, as `cat a.gz b.gz` makes them; padding is passed over
+        if self._gzip.eof:  # the next member, as in `cat a.gz b.gz`; padding is skipped
             if not data.startswith(_GZIP_MAGIC):
                 return b""
             self._gzip = _new_decompressor()
         try:
-            plain = bytes(self._gzip.decompress(data, CHUNK_BYTES))
+            unpacked = bytes(self._gzip.decompress(data, CHUNK_BYTES))
         except zlib.error:
             self.truncation = "the gzip file is damaged from here on"
-            while self._read(READ_BYTES):  # the digest is that of the whole file
+            while self._read(READ_BYTES):  # the digest covers the whole file
                 pass
             return b""
         self._pending = self._gzip.unconsumed_tail or self._gzip.unused_data
-        return plain
+        return unpacked
 
 
 def _new_decompressor() -> Any:
@@ -63,7 +63,7 @@ def _new_decompressor() -> Any:
 
 
 class LineChunks:
-    """Whole lines in chunks, each with the number of its first line; a line beyond all bounds is refused."""
+    """Chunks of complete lines, each with the number of its first line; an overlong line is rejected."""
 
     def __init__(self, stream: HashedStream) -> None:
         self._stream = stream
@@ -76,11 +76,11 @@ class LineChunks:
 
     @property
     def truncation(self) -> str:
-        """Why the stream ends before its end; empty where it does not, as far as it was read."""
+        """Why the stream ends early; empty if it does not, as far as it was read."""
         return self._stream.truncation
 
     def peek(self) -> bytes:
-        """The first line that is not blank, which stays."""
+        """The first non-blank line, without consuming it."""
         while True:
             while b"\n" not in self._rest and not self._ended and len(self._rest) <= MAX_LINE_BYTES:
                 self._read_more()
@@ -90,7 +90,7 @@ class LineChunks:
             self._rest, self.number = rest, self.number + 1
 
     def take(self) -> bytes:
-        """The first line that is not blank, which goes."""
+        """Consume and return the first non-blank line."""
         line = self.peek()
         self._rest = self._rest[len(line) + 1 :]
         self.number += 1
@@ -106,7 +106,7 @@ class LineChunks:
         self._rest += data
 
     def chunks(self) -> Iterator[tuple[int, bytes]]:
-        """(number of the first line, whole lines); only the last line of the stream may lack its end."""
+        """(number of the first line, complete lines); only the last line of the stream may lack its line end."""
         while True:
             self._fill(CHUNK_BYTES)
             cut = self._rest.rfind(b"\n") + 1

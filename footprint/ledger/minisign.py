@@ -1,4 +1,4 @@
-"""This file signs with minisign, where a key is configured; the program and the key are the operator's."""
+"""Signatures with the minisign program and the operator's key."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ PROGRAM = "minisign"
 
 
 class SigningError(FootprintError):
-    """Something was to be signed and cannot be."""
+    """Content cannot be signed, or a signature does not verify."""
 
 
 def sign(content: bytes, key_file: str, comment: str) -> bytes:
-    """The signature (.minisig) of some bytes by a key without a password.
+    """Sign bytes with a key without a password and return the signature (.minisig).
 
     Raises
     ------
     SigningError
-        If minisign or the key is not there, or it refuses.
+        If minisign or the key is missing, or minisign fails.
     """
     program = shutil.which(PROGRAM)
     if program is None:
@@ -32,39 +32,39 @@ def sign(content: bytes, key_file: str, comment: str) -> bytes:
         path = Path(folder) / "content"
         path.write_bytes(content)
         command = [program, "-S", "-W", "-s", key_file, "-m", str(path), "-t", comment]
-        done = subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL)
+        process = subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL)
         signature = path.with_name("content.minisig")
-        if done.returncode or not signature.is_file():
-            raise SigningError(f"{PROGRAM} did not sign with {key_file}: {done.stderr.decode(errors='replace').strip()}")
+        if process.returncode or not signature.is_file():
+            raise SigningError(f"{PROGRAM} did not sign with {key_file}: {process.stderr.decode(errors='replace').strip()}")
         return signature.read_bytes()
 
 
 def verify_signature(content: bytes, signature: bytes, public_key: str) -> None:
-    """Check a signature (.minisig) of some bytes; ``public_key`` is the key itself, as in the second line of its file.
+    """Verify a signature (.minisig) of bytes; ``public_key`` is the key itself, as in the second line of its file.
 
     Raises
     ------
     SigningError
-        If minisign is not there, or the signature is not that key's of these bytes.
+        If minisign is missing, or the signature does not match the key and the bytes.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "content"
         path.write_bytes(content)
         path.with_name("content.minisig").write_bytes(signature)
-        done = _minisign("-V", "-q", "-P", public_key, "-m", str(path))
-        if done.returncode:
-            raise SigningError(done.stderr.decode(errors="replace").strip() or "the signature does not fit")
+        process = _minisign("-V", "-q", "-P", public_key, "-m", str(path))
+        if process.returncode:
+            raise SigningError(process.stderr.decode(errors="replace").strip() or "the signature does not fit")
 
 
 @cache
 def read_public_key(key_file: str) -> str:
-    """The public key of a secret one without a password; empty where there is no key, or it cannot be told."""
+    """The public key of a secret key without a password; empty if there is no key or it cannot be derived."""
     if not key_file or shutil.which(PROGRAM) is None:
         return ""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "public"
-        done = _minisign("-R", "-s", key_file, "-p", str(path))
-        return path.read_text(encoding="utf-8").splitlines()[1] if done.returncode == 0 and path.is_file() else ""
+        process = _minisign("-R", "-s", key_file, "-p", str(path))
+        return path.read_text(encoding="utf-8").splitlines()[1] if process.returncode == 0 and path.is_file() else ""
 
 
 def _minisign(*arguments: str) -> subprocess.CompletedProcess[bytes]:

@@ -1,6 +1,6 @@
-"""This file is the folder of sealed days: a local one, or object storage by URL; files are written whole and never again.
+"""Object store of the archive: a local folder or object storage by URL; files are written atomically and once.
 
-days/DAY/SOURCE.PART.parquet, chains/SOURCE/SEQ.json, heads/SEQ.json; ``verifier.py`` says what they promise.
+Sealed days are days/DAY/SOURCE.PART.parquet, chains/SOURCE/SEQ.json and heads/SEQ.json; ``verifier`` describes their guarantees.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from footprint.core.records import FootprintError
 
 
 class ObjectStoreError(FootprintError):
-    """Sealed days cannot be read or written where they should stand."""
+    """A file of the object store cannot be read or written."""
 
 
 class ObjectStore:
-    """One folder by URL; names within it are relative, with slashes."""
+    """One folder by URL; names in it are relative, with slashes."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         try:
             self._files, self._root = fsspec.core.url_to_fs(url)
-        except (ImportError, ValueError) as bad:
-            raise ObjectStoreError(f"sealed = {url!r} cannot be used: {bad}") from None
+        except (ImportError, ValueError) as error:
+            raise ObjectStoreError(f"sealed = {url!r} cannot be used: {error}") from None
         self._local = not isinstance(self._files.protocol, str) and "file" in self._files.protocol
 
     def _path(self, name: str) -> str:
@@ -44,21 +44,21 @@ class ObjectStore:
         Raises
         ------
         ObjectStoreError
-            If it is not there or cannot be read.
+            If it is missing or cannot be read.
         """
         try:
             return bytes(self._files.cat_file(self._path(name)))
-        except OSError as bad:
+        except OSError as error:
             raise ObjectStoreError(
-                f"sealed file {name} under {self.url} cannot be read: {bad} (`footprint ledger verify`)"
+                f"sealed file {name} under {self.url} cannot be read: {error} (`footprint ledger verify`)"
             ) from None
 
     def exists(self, name: str) -> bool:
-        """Whether a file is there."""
+        """Whether a file exists."""
         return bool(self._files.exists(self._path(name)))
 
     def write(self, name: str, raw: bytes) -> None:
-        """A file, on disk under its name only once it is whole."""
+        """Write a file atomically; a local one is flushed to disk."""
         path = self._path(name)
         try:
             if not self._local:
@@ -66,35 +66,35 @@ class ObjectStore:
                 return
             target = Path(path)
             target.parent.mkdir(parents=True, exist_ok=True)
-            part = target.with_name(target.name + ".part")
-            with part.open("wb") as file:
+            partial = target.with_name(target.name + ".part")
+            with partial.open("wb") as file:
                 file.write(raw)
                 file.flush()
                 os.fsync(file.fileno())
-            part.replace(target)
+            partial.replace(target)
             descriptor = os.open(target.parent, os.O_RDONLY)
             try:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-        except OSError as bad:
-            raise ObjectStoreError(f"cannot write {name} under {self.url}: {bad}") from None
+        except OSError as error:
+            raise ObjectStoreError(f"cannot write {name} under {self.url}: {error}") from None
 
     def erase(self, name: str) -> None:
-        """Take a file away, where a rule of retention says so."""
+        """Delete a file, if it exists, as a retention rule requires."""
         if self.exists(name):
             self._files.rm_file(self._path(name))
 
     def names(self, folder: str) -> list[str]:
-        """Names of the files of a folder, sorted; none where there is no such folder."""
+        """Sorted names of the files of a folder; empty if the folder does not exist."""
         path = self._path(folder)
         if not self._files.isdir(path):
             return []
-        found = (entry.rsplit("/", 1)[-1] for entry in self._files.ls(path, detail=False))
-        return sorted(f"{folder}/{name}" for name in found if not name.endswith(".part"))
+        file_names = (entry.rsplit("/", 1)[-1] for entry in self._files.ls(path, detail=False))
+        return sorted(f"{folder}/{name}" for name in file_names if not name.endswith(".part"))
 
     def links(self, source: str, since: int) -> Iterator[tuple[int, dict[str, Any], bytes]]:
-        """Links of a source from a number on, in order, with their bytes."""
+        """(number, link, bytes) of the links of a source from a number on, in order."""
         number = since
         while self.exists(link_name(source, number)):
             raw = self.read(link_name(source, number))
@@ -103,7 +103,7 @@ class ObjectStore:
 
     @contextmanager
     def local(self) -> Iterator[Path]:
-        """The folder as a local one: itself, or a copy."""
+        """The folder as a local path: itself, or a temporary copy."""
         if self._local:
             yield Path(self._root)
             return
@@ -118,10 +118,10 @@ class ObjectStore:
 
 
 def folder_name(source: str) -> str:
-    """A source's name as that of a folder: what is no letter, digit, dot or dash is quoted."""
+    """Folder name of a source; characters other than letters, digits, dots and dashes are percent-encoded."""
     return quote(source.replace(" ", "-", 1), safe="")
 
 
 def link_name(source: str, number: int) -> str:
-    """Where a link of a chain stands."""
+    """File name of a link of a chain."""
     return f"chains/{folder_name(source)}/{number:08d}.json"

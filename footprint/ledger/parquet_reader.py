@@ -1,4 +1,4 @@
-"""This file reads Parquet into blocks; columns that nobody asked for are not even unpacked."""
+"""Parquet reader; columns that are not wanted are not decoded."""
 
 from __future__ import annotations
 
@@ -20,53 +20,53 @@ _ROWS = 100_000
 
 
 def read_parquet(path: str, raw: IO[bytes], digest: Any, wanted: Collection[str] | None) -> Iterator[RecordBatch]:
-    """Blocks of a Parquet file, plain or within gzip; lines are rows, from 1.
+    """Batches of rows of a Parquet file, plain or gzip; line numbers are row numbers from 1.
 
     Raises
     ------
     UnreadableFile
-        If it is damaged or cut; what stood before the damage was given out.
+        If it is damaged or truncated; the rows before the damage have been yielded.
     """
     try:
-        with tempfile.TemporaryFile() as copy:
-            file = pq.ParquetFile(_seekable(raw, copy, digest))
+        with tempfile.TemporaryFile() as spool:
+            file = pq.ParquetFile(_seekable(raw, spool, digest))
             names = [name for name in file.schema_arrow.names if is_wanted(name, wanted)]
             if len(set(names)) < len(names):
                 raise UnreadableFile(f"{path}: names a column twice")
             yield RecordBatch.empty(names, [])
             number = 1
-            for batch in file.iter_batches(batch_size=_ROWS, columns=names) if names else ():
-                columns = {name: _decoded_column(batch.column(name)) for name in names}
-                yield RecordBatch(columns, line_numbers(number, batch.num_rows), [])
-                number += batch.num_rows
-    except (pa.ArrowException, EOFError, zlib.error, gzip.BadGzipFile) as bad:
-        raise UnreadableFile(f"{path}: not a Parquet file that can be read: {bad}") from None
+            for record_batch in file.iter_batches(batch_size=_ROWS, columns=names) if names else ():
+                columns = {name: _decoded_column(record_batch.column(name)) for name in names}
+                yield RecordBatch(columns, line_numbers(number, record_batch.num_rows), [])
+                number += record_batch.num_rows
+    except (pa.ArrowException, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UnreadableFile(f"{path}: not a Parquet file that can be read: {error}") from None
 
 
-def _seekable(raw: IO[bytes], copy: IO[bytes], digest: Any) -> IO[bytes]:
-    """The Parquet bytes, for reading here and there; a pipe or a gzip file is copied to disk first."""
+def _seekable(raw: IO[bytes], spool: IO[bytes], digest: Any) -> IO[bytes]:
+    """The Parquet bytes as a seekable file; a pipe or a gzip file is copied to disk first."""
     source = raw
     if not raw.seekable():
-        shutil.copyfileobj(raw, copy)
-        source = copy
+        shutil.copyfileobj(raw, spool)
+        source = spool
         source.seek(0)
-    start = source.read(2)
+    magic = source.read(2)
     source.seek(0)
     if digest is not None:
         while data := source.read(CHUNK_BYTES):
             digest.update(data)
         source.seek(0)
-    if start == b"\x1f\x8b":
-        unpacked = copy if source is raw else tempfile.TemporaryFile()  # noqa: SIM115 - closed when it is dropped
-        with gzip.open(source) as plain:
-            shutil.copyfileobj(plain, unpacked)
+    if magic == b"\x1f\x8b":
+        unpacked = spool if source is raw else tempfile.TemporaryFile()  # noqa: SIM115 - closed when garbage-collected
+        with gzip.open(source) as decompressed:
+            shutil.copyfileobj(decompressed, unpacked)
         unpacked.seek(0)
         return unpacked
     return source
 
 
 def _decoded_column(column: pa.Array) -> pa.Array:
-    """A column of one of the few types that columns.py knows."""
+    """A column in one of the few types that ``column_parsers`` accepts."""
     if isinstance(column, pa.ExtensionArray):
         column = column.storage
     kind = column.type

@@ -1,4 +1,4 @@
-"""This file turns readings, requests and events of a day into Parquet and back: typed, sorted, the same bytes each time."""
+"""Parquet segments of the archive: a day's readings, requests or events to reproducible bytes and back."""
 
 from __future__ import annotations
 
@@ -54,28 +54,28 @@ SCHEMAS = {"host": READING_SCHEMA, "service": REQUEST_SCHEMA, "events": EVENT_SC
 
 
 def source_kind(source: str) -> str:
-    """host, service or events."""
+    """Kind of a source: host, service or events."""
     return source.partition(" ")[0]
 
 
 def pack_rows(source: str, day: int, rows: Sequence[tuple[Any, ...]]) -> bytes:
-    """A Parquet file of rows in their order, each with its digest.
+    """Parquet bytes of rows in the given order, each row with its chained digest.
 
-    No clock and no version of a writer is in it that the same library would not write again.
+    The same rows give the same bytes with the same library: no clock goes into the file.
     """
     schema = SCHEMAS[source_kind(source)]
     columns = [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in schema]
     arrays = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)]
     digests = pa.array(row_digests(columns, len(rows)), pa.binary(ROW_DIGEST_BYTES))
-    told = {"source": source, "day": str(day), "digest": "BLAKE2b of 8 bytes over the row and the digest before it"}
-    whole = schema.append(pa.field(DIGEST_COLUMN, pa.binary(ROW_DIGEST_BYTES))).with_metadata(told)
-    table = pa.Table.from_arrays([*arrays, digests], schema=whole)
+    metadata = {"source": source, "day": str(day), "digest": "BLAKE2b of 8 bytes over the row and the digest before it"}
+    full_schema = schema.append(pa.field(DIGEST_COLUMN, pa.binary(ROW_DIGEST_BYTES))).with_metadata(metadata)
+    table = pa.Table.from_arrays([*arrays, digests], schema=full_schema)
     out = io.BytesIO()
     pq.write_table(table, out, compression="zstd", row_group_size=100_000, write_statistics=True, store_schema=True)
     return out.getvalue()
 
 
 def unpack_rows(raw: bytes) -> pa.Table:
-    """The rows of a file, without their digests."""
+    """Rows of a file, without their digests."""
     table = pq.read_table(io.BytesIO(raw))
     return table.drop_columns([DIGEST_COLUMN])

@@ -1,8 +1,7 @@
-"""This file turns a gateway's own counters, as a Prometheus scraped them, into windows of requests by model and use case.
+"""Gateway counter import: request windows by model and use case from the counters that Prometheus scraped.
 
-For sites that keep no log of requests. Between two scrapes is one window. A counter that falls was begun anew, and what it
-says then happened since; a series that appears between two scrapes began at nothing. Restarts lose at most what was
-counted after the last scrape.
+For sites without a request log. Each pair of scrapes is one window. A counter that falls was reset, and its new value counts
+from zero; a series that appears between two scrapes started at zero. A restart loses at most the counts after the last scrape.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ from footprint.ledger.request_file import UNKNOWN_USE_CASE
 from footprint.storage.database import Store
 
 REQUEST_QUANTITY_PREFIX = "asked_"
-ModelAndUseCase = tuple[str, str]  # model, use case
+ModelAndUseCase = tuple[str, str]
 
 
 @dataclass(slots=True)
 class _GatewayCounters:
-    """One gateway: when it was scraped, and what its counters gained by scrape, of whom and of what."""
+    """Counters of one gateway: scrape instants [µs], and (model and use case, measure, points) of each series."""
 
     scrapes: set[int] = field(default_factory=set)
     series: list[tuple[ModelAndUseCase, str, list[tuple[int, int]]]] = field(default_factory=list)
@@ -38,67 +37,67 @@ class _GatewayCounters:
 def import_gateway_counters(
     store: Store, config: Config, url: str, from_us: int, to_us: int, now_us: int, fetch: Fetch | None = None
 ) -> ImportResult:
-    """Windows of [from, to) of every gateway that the server scraped.
+    """Import the request windows in [from, to) of every gateway that the server scraped.
 
     Raises
     ------
     SourceUnavailable
         If the server does not answer.
     """
-    ask = fetch or http_fetcher(url)
-    wanted = [
-        name for name in metric_names(ask, from_us, to_us, "") if any(_counts_requests(entry) for entry in metrics_named(name))
+    send = fetch or http_fetcher(url)
+    names = [
+        name for name in metric_names(send, from_us, to_us, "") if any(_counts_requests(metric) for metric in metrics_named(name))
     ]
     gateways: dict[str, _GatewayCounters] = defaultdict(_GatewayCounters)
-    for name in wanted:
-        for labels, points in fetch_samples(ask, name, from_us - LOOK_BACK_US, to_us):
-            for entry in filter(_counts_requests, metrics_named(name)):
-                _add(gateways, entry, labels, points)
-    serving = partial(_service_of_model, config.services_of_model)
+    for name in names:
+        for labels, points in fetch_samples(send, name, from_us - LOOK_BACK_US, to_us):
+            for metric in filter(_counts_requests, metrics_named(name)):
+                _add(gateways, metric, labels, points)
+    service_of = partial(_service_of_model, config.services_of_model)
     records = [
         record
         for instance, gateway in sorted(gateways.items())
-        for record in request_windows(instance, gateway, from_us, serving)
+        for record in request_windows(instance, gateway, from_us, service_of)
     ]
     return import_request_records(store, f"{url} gateways", records, np.arange(len(records), dtype=np.int64), now_us)
 
 
-def _counts_requests(entry: ExporterMetric) -> bool:
-    return entry.quantity.startswith(REQUEST_QUANTITY_PREFIX)
+def _counts_requests(metric: ExporterMetric) -> bool:
+    return metric.quantity.startswith(REQUEST_QUANTITY_PREFIX)
 
 
 def _add(
-    gateways: dict[str, _GatewayCounters], entry: ExporterMetric, labels: Mapping[str, str], points: list[tuple[int, float]]
+    gateways: dict[str, _GatewayCounters], metric: ExporterMetric, labels: Mapping[str, str], points: list[tuple[int, float]]
 ) -> None:
     gateway = gateways[labels.get("instance", "")]
     gateway.scrapes.update(at_us for at_us, _ in points)
-    if entry.where is not None and not entry.where[1].fullmatch(labels.get(entry.where[0], "")):
+    if metric.where is not None and not metric.where[1].fullmatch(labels.get(metric.where[0], "")):
         return
-    use_case = next((labels[name] for name in entry.identity if labels.get(name) not in (None, "", "None")), UNKNOWN_USE_CASE)
-    whose = labels.get("requested_model", ""), use_case
+    use_case = next((labels[name] for name in metric.identity if labels.get(name) not in (None, "", "None")), UNKNOWN_USE_CASE)
+    model_and_use_case = labels.get("requested_model", ""), use_case
     values = [(at_us, round(value)) for at_us, value in points]
-    gateway.series.append((whose, entry.quantity.removeprefix(REQUEST_QUANTITY_PREFIX), values))
+    gateway.series.append((model_and_use_case, metric.quantity.removeprefix(REQUEST_QUANTITY_PREFIX), values))
 
 
 def _service_of_model(services_of_model: Callable[[str], set[str]], model: str) -> str:
-    found = services_of_model(model)
-    return next(iter(found)) if len(found) == 1 else model
+    services = services_of_model(model)
+    return next(iter(services)) if len(services) == 1 else model
 
 
 def request_windows(
-    instance: str, gateway: _GatewayCounters, from_us: int, serving: Callable[[str], str]
+    instance: str, gateway: _GatewayCounters, from_us: int, service_of: Callable[[str], str]
 ) -> Iterator[RequestRecord]:
-    """Windows that end from ``from_us`` on, by model and use case."""
+    """Request windows that end at or after ``from_us``, by model and use case."""
     scrapes = sorted(gateway.scrapes)
-    gained: dict[ModelAndUseCase, dict[int, dict[str, int]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(int)))
-    for whose, measure, points in gateway.series:
-        before: int | None = 0 if points and scrapes and points[0][0] > scrapes[0] else None
+    increments: dict[ModelAndUseCase, dict[int, dict[str, int]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(int)))
+    for model_and_use_case, measure, points in gateway.series:
+        previous: int | None = 0 if points and scrapes and points[0][0] > scrapes[0] else None
         for at_us, value in points:
-            if before is not None:
-                gained[whose][at_us][measure] += value - before if value >= before else value
-            before = value
-    for (model, use_case), by_time in sorted(gained.items()):
-        yield from _windows_of_use_case(instance, model, use_case, by_time, scrapes, from_us, serving(model))
+            if previous is not None:
+                increments[model_and_use_case][at_us][measure] += value - previous if value >= previous else value
+            previous = value
+    for (model, use_case), by_time in sorted(increments.items()):
+        yield from _windows_of_use_case(instance, model, use_case, by_time, scrapes, from_us, service_of(model))
 
 
 def _windows_of_use_case(
@@ -110,29 +109,29 @@ def _windows_of_use_case(
     from_us: int,
     service: str,
 ) -> Iterator[RequestRecord]:
-    # Tokens may be counted a scrape before their request is: they wait for it.
-    waiting: dict[str, int] = defaultdict(int)
+    # Tokens may be counted a scrape before their request, so they are pending until then.
+    pending: dict[str, int] = defaultdict(int)
     start_us = scrapes[0]
     for before_us, at_us in itertools.pairwise(scrapes):
-        found = by_time.get(at_us, {})
-        if not any(waiting.values()):
+        increments = by_time.get(at_us, {})
+        if not any(pending.values()):
             start_us = before_us
-        for measure, value in found.items():
-            waiting[measure] += value
-        if not waiting["requests"]:
+        for measure, value in increments.items():
+            pending[measure] += value
+        if not pending["requests"]:
             continue
         if at_us >= from_us:
-            cached, given = waiting["cached_input_tokens"], waiting["input_tokens"]
+            cached_tokens, input_tokens = pending["cached_input_tokens"], pending["input_tokens"]
             yield RequestRecord(
                 start_us,
                 service,
                 use_case,
                 at_us,
                 model=model,
-                requests=waiting["requests"],
-                input_tokens=given,
-                cached_input_tokens=min(cached, given) if cached else None,
-                output_tokens=waiting["output_tokens"],
+                requests=pending["requests"],
+                input_tokens=input_tokens,
+                cached_input_tokens=min(cached_tokens, input_tokens) if cached_tokens else None,
+                output_tokens=pending["output_tokens"],
                 id=f"{instance}/{model}/{use_case}/{at_us}",
             )
-        waiting.clear()
+        pending.clear()

@@ -1,7 +1,7 @@
-"""This file reads CSV, JSON Lines and Parquet, plain or gzip, in blocks of bounded memory that know their lines.
+"""Readers of CSV, JSON Lines and Parquet, plain or gzip, in batches of rows of bounded memory.
 
-A line that is no line of its format is refused with its number; what follows it is still read. A
-file that ends in the middle (a torn line, a cut gzip) gives all that stands before.
+An invalid line is rejected with its number and reading continues. A truncated file (a partial line, a partial gzip stream)
+gives everything before the end.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ _JSON_NAMES = (".jsonl", ".ndjson", ".json")
 
 
 def read_batches(
-    path: str, digest: Any = None, wanted: Collection[str] | None = None, shape: RowMapper | None = None
+    path: str, digest: Any = None, wanted: Collection[str] | None = None, map_row: RowMapper | None = None
 ) -> Iterator[RecordBatch]:
-    """Blocks of a file, or of standard input for ``-``.
+    """Batches of rows of a file, or of standard input for ``-``.
 
-    ``digest`` is fed the bytes as they stand on disk; of columns not ``wanted`` nothing is looked at. ``shape`` makes
-    of a JSON object the columns of a row, or None.
+    ``digest`` is updated with the bytes on disk; only ``wanted`` columns are read. ``map_row`` maps a JSON object to the
+    columns of a row, or to None to skip it.
 
     Raises
     ------
     UnreadableFile
-        If there is no such file, or nothing in it can be read.
+        If the file does not exist, or nothing in it can be read.
     """
     name = path.removesuffix(".gz")
     try:
@@ -50,37 +50,39 @@ def read_batches(
             lines = LineChunks(HashedStream(raw, digest))
             first = lines.peek()
             if name.endswith(_JSON_NAMES) or first.lstrip()[:1] == b"{":
-                yield from read_jsonl(lines, wanted, shape)
+                yield from read_jsonl(lines, wanted, map_row)
             elif first.strip():
                 yield from read_csv(path, lines, wanted)
             else:
                 raise UnreadableFile(f"{path}: empty; a header is expected")
-    except OSError as bad:
-        raise UnreadableFile(f"{path}: {bad.strerror or bad}") from None
+    except OSError as error:
+        raise UnreadableFile(f"{path}: {error.strerror or error}") from None
 
 
-def read_mapped_log(path: str, found: FieldMap, digest: Any = None) -> Iterator[RecordBatch]:
-    """Blocks of a log, with the columns of requests that the map gives; every column is there, empty where it has none.
+def read_mapped_log(path: str, field_map: FieldMap, digest: Any = None) -> Iterator[RecordBatch]:
+    """Batches of rows of another program's log, mapped to request columns; columns that the map lacks are null.
 
     Raises
     ------
     UnreadableFile
         If the file cannot be read.
     """
-    for block in read_batches(path, digest, found.sources() if found.form == "csv" else COLUMNS, partial(map_request, found)):
-        if found.form == "csv":
-            yield _map_rows(found, block)
+    for batch in read_batches(
+        path, digest, field_map.source_fields() if field_map.file_format == "csv" else COLUMNS, partial(map_request, field_map)
+    ):
+        if field_map.file_format == "csv":
+            yield _map_rows(field_map, batch)
         else:
-            yield RecordBatch({name: block.column(name) for name in COLUMNS}, block.lines, block.rejects)
+            yield RecordBatch({name: batch.column(name) for name in COLUMNS}, batch.lines, batch.rejects)
 
 
-def _map_rows(found: FieldMap, block: RecordBatch) -> RecordBatch:
-    names = list(block.columns)
-    rows = zip(*(block.columns[name].to_pylist() for name in names), strict=True)
-    mapped = [map_request(found, dict(zip(names, row, strict=True))) for row in rows]
-    kept = [(row, line) for row, line in zip(mapped, block.lines.tolist(), strict=True) if row is not None]
-    columns = {name: pa.array([_text(row.get(name)) for row, _ in kept], pa.string()) for name in COLUMNS}
-    return RecordBatch(columns, np.array([line for _, line in kept], dtype=np.int64), block.rejects)
+def _map_rows(field_map: FieldMap, batch: RecordBatch) -> RecordBatch:
+    names = list(batch.columns)
+    rows = zip(*(batch.columns[name].to_pylist() for name in names), strict=True)
+    mapped = [map_request(field_map, dict(zip(names, row, strict=True))) for row in rows]
+    mapped_lines = [(row, line) for row, line in zip(mapped, batch.lines.tolist(), strict=True) if row is not None]
+    columns = {name: pa.array([_text(row.get(name)) for row, _ in mapped_lines], pa.string()) for name in COLUMNS}
+    return RecordBatch(columns, np.array([line for _, line in mapped_lines], dtype=np.int64), batch.rejects)
 
 
 def _text(value: Any) -> str | None:
@@ -90,11 +92,11 @@ def _text(value: Any) -> str | None:
 def _open(path: str) -> contextlib.AbstractContextManager[Any]:
     if path != "-":
         return Path(path).open("rb")
-    given: Any = sys.stdin.buffer
-    # Not closed here: standard input is not ours.
-    return contextlib.nullcontext(given if hasattr(given, "peek") else io.BufferedReader(given))
+    stdin: Any = sys.stdin.buffer
+    # The caller owns standard input, so it is not closed here.
+    return contextlib.nullcontext(stdin if hasattr(stdin, "peek") else io.BufferedReader(stdin))
 
 
 def new_digest() -> Any:
-    """The digest under which a file is known to the ledger."""
+    """New hash object of the digest that identifies a file in the ledger (SHA-256)."""
     return hashlib.sha256()

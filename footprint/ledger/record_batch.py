@@ -1,4 +1,4 @@
-"""This file holds what every format of file is read into: blocks of columns that know their lines."""
+"""Batch of rows read from a file: columns, line numbers and rejected lines, the same for every format."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ MAX_LINE_BYTES = 1 << 20
 
 
 class UnreadableFile(FootprintError):
-    """A file that cannot be read as what it says it is."""
+    """The file cannot be read in its format, or lacks a required column."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordBatch:
-    """Rows of a file: columns by name, the line of each row, and lines that were no rows."""
+    """Rows of a file: columns by name, the line number of each row, and the rejected lines."""
 
     columns: dict[str, pa.Array]
     lines: NDArray[np.int64]
     rejects: list[Reject]
 
     def column(self, name: str) -> pa.Array:
-        """A column, all null where the file has none of that name."""
-        found = self.columns.get(name)
-        return pa.nulls(len(self.lines), pa.string()) if found is None else found
+        """A column; all null if the file has none of that name."""
+        values = self.columns.get(name)
+        return pa.nulls(len(self.lines), pa.string()) if values is None else values
 
     @classmethod
     def empty(cls, names: Iterable[str], rejects: list[Reject]) -> RecordBatch:
-        """A block that says which columns there are, and perhaps what was no row."""
+        """A batch without rows, which declares the columns and may carry rejects."""
         return cls({name: pa.array([], pa.string()) for name in names}, np.zeros(0, dtype=np.int64), rejects)
 
 
 def is_wanted(name: str, wanted: Collection[str] | None) -> bool:
-    """Whether a column is looked at; the others are passed over unread, for they may hold what people wrote."""
+    """Whether to read a column; others stay unread, because they may contain personal text."""
     return wanted is None or name in wanted
 
 

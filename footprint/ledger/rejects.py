@@ -1,4 +1,4 @@
-"""This file keeps what was refused: line, column and reason, and never the line's content."""
+"""Rejected lines (line, column and reason, never the content) and the counts of an ingest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CONFLICT = "conflict"  # prefix of the reason of such rejects
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """One refused line."""
+    """One rejected line."""
 
     line: int
     column: str
@@ -23,21 +23,21 @@ class Reject:
 
 @dataclass(slots=True)
 class IngestResult:
-    """How many rows were new, how many were there already, and which were refused."""
+    """Numbers of new and duplicate rows, and the rejected ones."""
 
     accepted: int = 0
     duplicates: int = 0
     rejects: list[Reject] = field(default_factory=list)
 
     def add(self, other: IngestResult) -> None:
-        """Count in what another block gave."""
+        """Add the counts and rejects of another result."""
         self.accepted += other.accepted
         self.duplicates += other.duplicates
         self.rejects += other.rejects
 
 
 class ColumnErrors:
-    """What is wrong with the rows of one block; the first reason of a row stays."""
+    """Errors of the rows of one batch; a row keeps its first reason."""
 
     def __init__(self, lines: NDArray[np.int64]) -> None:
         self.lines = lines
@@ -45,24 +45,24 @@ class ColumnErrors:
         self._reasons: dict[int, tuple[str, str]] = {}
 
     def mark(self, rows: NDArray[np.bool_], column: str, reason: str) -> None:
-        """Refuse rows for one reason."""
+        """Reject rows for one reason."""
         for index in np.flatnonzero(rows & ~self.bad).tolist():
             self._reasons[index] = (column, reason)
         self.bad |= rows
 
     def mark_one(self, index: int, column: str, reason: str) -> None:
-        """Refuse one row."""
+        """Reject one row."""
         if not self.bad[index]:
             self.bad[index] = True
             self._reasons[index] = (column, reason)
 
     def rejects(self) -> list[Reject]:
-        """All refused rows, in line order."""
-        return [Reject(int(self.lines[index]), *why) for index, why in sorted(self._reasons.items())]
+        """All rejected rows, in line order."""
+        return [Reject(int(self.lines[index]), *reason) for index, reason in sorted(self._reasons.items())]
 
 
 def write_rejects(path: Path, rejects: list[Reject]) -> None:
-    """JSON Lines, replaced whole; an earlier file is removed when nothing was refused."""
+    """Write JSON Lines atomically; without rejects, remove an earlier file."""
     if path.exists() and not path.is_file():  # /dev/null, a pipe
         path.write_text(_lines(rejects), encoding="utf-8")
     elif rejects:
@@ -74,5 +74,5 @@ def write_rejects(path: Path, rejects: list[Reject]) -> None:
 
 
 def _lines(rejects: list[Reject]) -> str:
-    told = ({"line": r.line, "column": r.column, "reason": r.reason} for r in rejects)
-    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in told)
+    objects = ({"line": reject.line, "column": reject.column, "reason": reject.reason} for reject in rejects)
+    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in objects)

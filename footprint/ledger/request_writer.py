@@ -1,4 +1,4 @@
-"""This file puts requests into the store, each once by its key; the first one stays."""
+"""Writer of requests: stores each key once and counts duplicates and conflicts."""
 
 from __future__ import annotations
 
@@ -47,34 +47,34 @@ def store_requests(
     *,
     claim: bool,
 ) -> IngestResult:
-    """Store requests within a transaction; ``names`` numbers every text of theirs, ``seen`` counts equal rows of a file."""
+    """Store requests in a transaction; ``names`` maps their texts to ids, ``seen`` counts equal rows of one file."""
     result = IngestResult()
-    found, contents = request_keys(requests, seen)
-    order = _drop_repeats(result, requests, found, contents)
-    order = _split_off_retired(store, connection, result, requests, found, contents, order, batch_id if claim else None)
-    columns = _columns(requests, names, found, contents, batch_id)
-    rows = [tuple(column[index] for column in columns) for index in order]
+    keys, contents = request_keys(requests, seen)
+    order = _drop_repeats(result, requests, keys, contents)
+    order = _split_off_retired(store, connection, result, requests, keys, contents, order, batch_id if claim else None)
+    columns = _columns(requests, names, keys, contents, batch_id)
+    new_rows = [tuple(column[index] for column in columns) for index in order]
     savepoint = connection.begin_nested()
-    if store.insert_many(connection, "request", REQUEST_COLUMNS, rows) == len(rows):
+    if store.insert_many(connection, "request", REQUEST_COLUMNS, new_rows) == len(new_rows):
         savepoint.commit()
     else:
         savepoint.rollback()
-        known = _known_contents(connection, [row[0] for row in rows])
+        stored_contents = _known_contents(connection, [row[0] for row in new_rows])
         claims = []
-        for index in [index for index in order if found[index] in known]:
-            equal = known[found[index]] == contents[index]
+        for index in [index for index in order if keys[index] in stored_contents]:
+            equal = stored_contents[keys[index]] == contents[index]
             _count_known(result, requests, index, equal=equal)
             if equal:
-                claims.append((found[index], batch_id))
+                claims.append((keys[index], batch_id))
         if claim:
             store.insert_many(connection, "requestclaim", ("key", "batch_id"), claims)
-        rows = [row for row in rows if row[0] not in known]
-        order = [index for index in order if found[index] not in known]
-        store.insert_many(connection, "request", REQUEST_COLUMNS, rows)
-    result.accepted += len(rows)
-    kept = np.array(order, dtype=np.int64)
+        new_rows = [row for row in new_rows if row[0] not in stored_contents]
+        order = [index for index in order if keys[index] not in stored_contents]
+        store.insert_many(connection, "request", REQUEST_COLUMNS, new_rows)
+    result.accepted += len(new_rows)
+    stored = np.array(order, dtype=np.int64)
     services = np.array([names[requests.service[index]] for index in order], dtype=np.int64)
-    bump_service_days(store, connection, services, requests.start_us[kept], requests.end_us[kept])
+    bump_service_days(store, connection, services, requests.start_us[stored], requests.end_us[stored])
     return result
 
 
@@ -83,59 +83,61 @@ def _split_off_retired(
     connection: Connection,
     result: IngestResult,
     requests: RequestRows,
-    found: list[bytes],
+    keys: list[bytes],
     contents: list[bytes],
     order: list[int],
     claimant: int | None,
 ) -> list[int]:
-    """Judge the requests that stand in a sealed file and no longer in SQL; the others."""
+    """Count the requests that are already in a sealed file and no longer in SQL; return the others."""
     if not order:
         return order
     days = requests.start_us // US_PER_DAY
     if not has_retired_days(connection, int(days[order].min()), int(days[order].max())):
         return order
-    retired = ArchiveReader(store, connection)
-    left, claims = [], []
-    known: dict[tuple[str, int], dict[bytes, bytes]] = {}
+    archive = ArchiveReader(store, connection)
+    remaining, claims = [], []
+    sealed_contents: dict[tuple[str, int], dict[bytes, bytes]] = {}
     for index in order:
-        place = requests.service[index], int(days[index])
-        if place not in known:
-            source = f"service {place[0]}"
-            known[place] = retired.contents(source, place[1]) if place[1] in retired.days(source) else {}
-        before = known[place].get(found[index])
-        if before is None:
-            left.append(index)
+        service_day = requests.service[index], int(days[index])
+        if service_day not in sealed_contents:
+            source = f"service {service_day[0]}"
+            sealed_contents[service_day] = (
+                archive.contents(source, service_day[1]) if service_day[1] in archive.days(source) else {}
+            )
+        sealed_content = sealed_contents[service_day].get(keys[index])
+        if sealed_content is None:
+            remaining.append(index)
             continue
-        _count_known(result, requests, index, equal=before == contents[index])
-        if claimant is not None and before == contents[index]:
-            claims.append((found[index], claimant))
+        _count_known(result, requests, index, equal=sealed_content == contents[index])
+        if claimant is not None and sealed_content == contents[index]:
+            claims.append((keys[index], claimant))
     store.insert_many(connection, "requestclaim", ("key", "batch_id"), claims)
-    return left
+    return remaining
 
 
-def _drop_repeats(result: IngestResult, requests: RequestRows, found: list[bytes], contents: list[bytes]) -> list[int]:
-    """Rows in the order of their keys, each key once: the first of the file stays."""
-    taken: dict[bytes, int] = {}
-    for index, key in enumerate(found):
-        if key in taken:
-            _count_known(result, requests, index, equal=contents[taken[key]] == contents[index])
+def _drop_repeats(result: IngestResult, requests: RequestRows, keys: list[bytes], contents: list[bytes]) -> list[int]:
+    """Rows sorted by key, each key once: the first of the file stays."""
+    first_of_key: dict[bytes, int] = {}
+    for index, key in enumerate(keys):
+        if key in first_of_key:
+            _count_known(result, requests, index, equal=contents[first_of_key[key]] == contents[index])
         else:
-            taken[key] = index
-    return [index for _, index in sorted(taken.items())]
+            first_of_key[key] = index
+    return [index for _, index in sorted(first_of_key.items())]
 
 
 def _count_known(result: IngestResult, requests: RequestRows, index: int, *, equal: bool) -> None:
     if equal:
         result.duplicates += 1
     else:
-        told = f"{CONFLICT}: this id is known with other values; the first stays"
-        result.rejects.append(Reject(int(requests.lines[index]), "id", told))
+        reason = f"{CONFLICT}: this id is known with other values; the first stays"
+        result.rejects.append(Reject(int(requests.lines[index]), "id", reason))
 
 
 def _columns(
-    requests: RequestRows, names: dict[str, int], found: list[bytes], contents: list[bytes], batch_id: int
+    requests: RequestRows, names: dict[str, int], keys: list[bytes], contents: list[bytes], batch_id: int
 ) -> list[list[Any]]:
-    def maybe(values: Ints) -> list[Any]:
+    def or_none(values: Ints) -> list[Any]:
         return [None if value == UNKNOWN else value for value in values.tolist()]
 
     def ids(values: list[str]) -> list[int]:
@@ -143,17 +145,17 @@ def _columns(
 
     units = [None if value != value else value for value in requests.units.tolist()]  # noqa: PLR0124 - NaN
     return [
-        found,
+        keys,
         requests.start_us.tolist(),
-        maybe(requests.end_us),
-        maybe(requests.first_token_us),
+        or_none(requests.end_us),
+        or_none(requests.first_token_us),
         ids(requests.service),
         ids(requests.use_case),
         ids(requests.model),
         requests.requests.tolist(),
-        maybe(requests.input_tokens),
-        maybe(requests.cached_input_tokens),
-        maybe(requests.output_tokens),
+        or_none(requests.input_tokens),
+        or_none(requests.cached_input_tokens),
+        or_none(requests.output_tokens),
         units,
         ids(requests.unit),
         ids(requests.status),
@@ -162,8 +164,8 @@ def _columns(
     ]
 
 
-def _known_contents(connection: Connection, wanted: list[bytes]) -> dict[bytes, bytes]:
-    """Digest of the contents of requests already stored, by key."""
-    create_temporary_table(connection, "incoming_request", {"key": bytes}, [(key,) for key in wanted])
+def _known_contents(connection: Connection, keys: list[bytes]) -> dict[bytes, bytes]:
+    """Content digests of requests already stored, by key."""
+    create_temporary_table(connection, "incoming_request", {"key": bytes}, [(key,) for key in keys])
     rows = connection.exec_driver_sql("SELECT r.key, r.content FROM incoming_request i JOIN request r ON r.key = i.key")
     return {bytes(row.key): bytes(row.content) for row in rows}

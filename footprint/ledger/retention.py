@@ -1,7 +1,7 @@
-"""This file says of every table what it holds, why, for how long, and whether that is about persons; and erases by these rules.
+"""Retention rules: content, retention period and personal data of every table; and erasure of sealed requests.
 
-The record for a register of processing (GDPR, article 30) is generated from here: what is not here cannot be in the store, for
-a test holds this list against the tables.
+The record of processing activities (GDPR, article 30) is generated from these rules. A test compares the list with the tables
+of the store, so it is complete.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from footprint.storage import schema
 from footprint.storage.database import Store, table
 
 FOREVER = ("tant que le service existe", "as long as the service exists")
-ERASED_UNTIL = "erased_until"  # of Meta: a UTC day; requests of days before it were erased
+ERASED_UNTIL = "erased_until"  # key of Meta: a UTC day number; requests of earlier days were erased
 
 
 @dataclass(frozen=True, slots=True)
 class RetentionRule:
-    """What one or several tables hold; words are (French, English). ``kept`` may name {keep_days} and {log_days}."""
+    """Rule of one or several tables; texts are (French, English). ``retention`` may use {keep_days} and {log_days}."""
 
     tables: tuple[str, ...]
     holds: tuple[str, str]
@@ -117,7 +117,7 @@ COLUMNS = ("tables", "holds", "kept", "persons")
 
 
 def retention_rows(config: Config, language: str) -> list[dict[str, Any]]:
-    """Rows of the rules in one language (fr, en)."""
+    """The rules as rows in one language (fr, en)."""
     chosen = 0 if language == "fr" else 1
     return [
         {
@@ -131,9 +131,9 @@ def retention_rows(config: Config, language: str) -> list[dict[str, Any]]:
 
 
 def processing_register(config: Config, language: str) -> str:
-    """The record of processing, as Markdown in one language."""
+    """The record of processing, as Markdown in one language (fr, en)."""
     french = language == "fr"
-    head = [
+    header = [
         "# Registre des traitements : footprint" if french else "# Record of processing: footprint",
         "",
         f"- **{'Responsable' if french else 'Controller'}**: {config.organisation or '…'}",
@@ -152,26 +152,26 @@ def processing_register(config: Config, language: str) -> str:
         "|---|---|---|---|",
     ]
     return (
-        "\n".join(head + [f"| {' | '.join(str(row[name]) for name in COLUMNS)} |" for row in retention_rows(config, language)])
+        "\n".join(header + [f"| {' | '.join(str(row[name]) for name in COLUMNS)} |" for row in retention_rows(config, language)])
         + "\n"
     )
 
 
-def erase_requests(store: Store, vault: ObjectStore, before_day: int, reason: str, now_us: int) -> int:
-    """Erase sealed requests of days before one; how many files went. Their figures stand and are never computed again.
+def erase_requests(store: Store, archive: ObjectStore, before_day: int, reason: str, now_us: int) -> int:
+    """Erase the sealed requests before a day and return the number of files. Their figures stay and are never recomputed.
 
     Raises
     ------
     SealError
-        If requests of these days still stand in SQL, or a day is not computed: what would be lost was not used yet.
+        If requests of these days are still in SQL, or the figures of a day are not computed yet.
     """
     target, request, shard = table(schema.Sealed), table(schema.RequestRow), table(schema.Shard)
     with store.begin() as connection:
-        left = connection.execute(select(request.c.key).where(request.c.start_us < before_day * US_PER_DAY).limit(1)).first()
-        if left is not None:
-            raise SealError("requests of these days still stand in SQL; they are sealed and retired first ([store] keep_days)")
-        mine = target.c.source.startswith("service ") & (target.c.day < before_day) & (target.c.file != "")
-        parts = connection.execute(select(target).where(mine).order_by(target.c.source, target.c.seq)).all()
+        remaining = connection.execute(select(request.c.key).where(request.c.start_us < before_day * US_PER_DAY).limit(1)).first()
+        if remaining is not None:
+            raise SealError("requests of these days are still in SQL; seal and retire them first ([store] keep_days)")
+        to_erase = target.c.source.startswith("service ") & (target.c.day < before_day) & (target.c.file != "")
+        parts = connection.execute(select(target).where(to_erase).order_by(target.c.source, target.c.seq)).all()
         computed = {(row.members, row.day) for row in connection.execute(select(shard.c.members, shard.c.day))}
         missing = [part for part in parts if (part.source, part.day) not in computed]
         if missing:
@@ -194,11 +194,13 @@ def erase_requests(store: Store, vault: ObjectStore, before_day: int, reason: st
                 "previous": last.link,
             }
             raw = canonical_json(link)
-            vault.write(link_name(part.source, last.seq + 1), raw)
+            archive.write(link_name(part.source, last.seq + 1), raw)
             store.insert_new(connection, schema.Sealed, [chain_row(link, last.seq + 1, sha256_of(raw))])
-            same = (target.c.source == part.source) & (target.c.seq == part.seq)
-            connection.execute(update(target).where(same).values(file=""))
-        store.log(connection, now_us, "erase", f"requests of {len(parts)} sealed parts before day {before_day}: {reason}")
+            is_part = (target.c.source == part.source) & (target.c.seq == part.seq)
+            connection.execute(update(target).where(is_part).values(file=""))
+        store.record_event(
+            connection, now_us, "erase", f"requests of {len(parts)} sealed parts before day {before_day}: {reason}"
+        )
     for part in parts:
-        vault.erase(part.file)
+        archive.erase(part.file)
     return len(parts)

@@ -1,4 +1,4 @@
-"""This file gives streams their numbers: one series of readings per host, device and kind of quantity."""
+"""Ids of streams: one stream of readings per host, device, quantity and grade."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Identity = tuple[str, str, str, str]
 
 
 class StreamIds:
-    """Numbers of streams, remembered; a device is one component, and the first that was said stays."""
+    """Cached ids of streams; a device has one component, the first one stored."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -23,13 +23,13 @@ class StreamIds:
         self._components: dict[tuple[str, str], str] = {}
 
     def resolve(self, streams: Sequence[StreamKey]) -> list[int]:
-        """Number of each stream; -1 where its device is known as another component."""
+        """Id of each stream, created if new; -1 if its device is stored as another component."""
         if any(self._known_id(stream) is None for stream in streams):
             self._load(streams)
         return [self._known_id(stream) or -1 for stream in streams]
 
     def _known_id(self, stream: StreamKey) -> int | None:
-        """Number of a stream, -1 for another component; None where it was not looked up yet."""
+        """Cached id of a stream, -1 for another component; None if it was not looked up yet."""
         component = self._components.get((stream.host, stream.device))
         if component is not None and component != stream.component:
             return -1
@@ -37,7 +37,7 @@ class StreamIds:
 
     def _load(self, streams: Sequence[StreamKey]) -> None:
         names = self._store.name_ids({name for stream in streams for name in (stream.host, stream.device)})
-        known, components = dict(self._ids), dict(self._components)
+        ids, components = dict(self._ids), dict(self._components)
         with self._store.begin() as connection:
             for stream in streams:
                 device = stream.host, stream.device
@@ -52,20 +52,20 @@ class StreamIds:
                 }
                 if device not in components:
                     components[device] = _stored_component(connection, row) or stream.component
-                if components[device] == stream.component and stream.identity not in known:
+                if components[device] == stream.component and stream.identity not in ids:
                     self._store.insert_new(connection, schema.Stream, [row])
-                    known[stream.identity] = _stored_id(connection, row)
-        # Only what was committed is remembered.
-        self._ids, self._components = known, components
+                    ids[stream.identity] = _stored_id(connection, row)
+        # Cache only committed ids.
+        self._ids, self._components = ids, components
 
 
 def _stored_component(connection: Connection, row: dict[str, Any]) -> str | None:
     target = table(schema.Stream)
-    mine = (target.c.host_id == row["host_id"]) & (target.c.device_id == row["device_id"])
-    return connection.execute(select(target.c.component).where(mine).limit(1)).scalar()
+    of_device = (target.c.host_id == row["host_id"]) & (target.c.device_id == row["device_id"])
+    return connection.execute(select(target.c.component).where(of_device).limit(1)).scalar()
 
 
 def _stored_id(connection: Connection, row: dict[str, Any]) -> int:
     target = table(schema.Stream)
-    mine = [target.c[name] == row[name] for name in ("host_id", "device_id", "quantity", "grade")]
-    return int(connection.execute(select(target.c.id).where(*mine)).scalar_one())
+    of_stream = [target.c[name] == row[name] for name in ("host_id", "device_id", "quantity", "grade")]
+    return int(connection.execute(select(target.c.id).where(*of_stream)).scalar_one())

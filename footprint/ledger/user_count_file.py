@@ -1,7 +1,7 @@
-"""This file brings in how many distinct users a publication cell had (contract, section 5b): counts, never names.
+"""User count files: distinct users per publication cell (contract, section 5b); counts, never names.
 
-A cell is a period, a service and a use case; an empty service or use case is the margin over all of
-them, for distinct counts do not add.
+A cell is a period, a service and a use case; an empty service or use case is the margin over all of them, because distinct
+counts do not add up.
 """
 
 from __future__ import annotations
@@ -33,60 +33,65 @@ CellCounts = tuple[int, float | None, int | None]
 
 @dataclass(frozen=True, slots=True)
 class UserCountRows:
-    """Publication cells and what is told of each: users, share of the largest, teams."""
+    """Publication cells and the counts of each: users, share of the largest user (0 to 1), teams."""
 
     lines: NDArray[np.int64]
     cells: list[UserCell]
     counts: list[CellCounts]
 
 
-def parse_users(path: str, blocks: Iterable[RecordBatch]) -> Iterator[tuple[UserCountRows, list[Reject]]]:
-    """Cells and rejects of each block.
+def parse_users(path: str, batches: Iterable[RecordBatch]) -> Iterator[tuple[UserCountRows, list[Reject]]]:
+    """Cells and rejects of each batch.
 
     Raises
     ------
     UnreadableFile
-        If a required column is missing, before anything is given out.
+        If a required column is missing, before the first result.
     """
     checked = False
-    for block in blocks:
-        if not checked and (block.columns or not block.rejects):
-            missing = [name for name in REQUIRED if name not in block.columns]
+    for batch in batches:
+        if not checked and (batch.columns or not batch.rejects):
+            missing = [name for name in REQUIRED if name not in batch.columns]
             if missing:
                 raise UnreadableFile(f"{path}: required column missing: {', '.join(missing)}; nothing was stored")
             checked = True
-        yield _parse_cells(block)
+        yield _parse_cells(batch)
 
 
-def _parse_cells(block: RecordBatch) -> tuple[UserCountRows, list[Reject]]:
-    marks = ColumnErrors(block.lines)
-    period = column_parsers.parse_texts(block.column("period"), "period", marks, required=True)
-    wrong = ~np.asarray(pc.match_substring_regex(period, _PERIOD))
-    marks.mark(wrong, "period", "must be written as 2026, 2026-Q3 or 2026-07")
-    named = [column_parsers.parse_texts(block.column(name), name, marks, required=False) for name in ("service", "use_case")]
-    users = column_parsers.parse_counts(block.column("users"), "users", marks)
-    marks.mark(users == column_parsers.UNKNOWN, "users", "empty; leave the row out where it is not known")
-    share = column_parsers.parse_numbers(block.column("max_share"), "max_share", marks)
-    marks.mark(share > 1, "max_share", "above 1; it is a share, not a percentage")
-    teams = column_parsers.parse_counts(block.column("teams"), "teams", marks)
-    keep = ~marks.bad
-    kept = pa.array(keep)
-    texts = [column.filter(kept).to_pylist() for column in (period, *named)]
-    numbers = zip(users[keep].tolist(), share[keep].tolist(), teams[keep].tolist(), strict=True)
-    told: list[CellCounts] = [(u, None if s != s else s, None if t < 0 else t) for u, s, t in numbers]  # noqa: PLR0124 - NaN
-    return UserCountRows(block.lines[keep], list(zip(*texts, strict=True)), told), block.rejects + marks.rejects()
+def _parse_cells(batch: RecordBatch) -> tuple[UserCountRows, list[Reject]]:
+    errors = ColumnErrors(batch.lines)
+    period = column_parsers.parse_texts(batch.column("period"), "period", errors, required=True)
+    malformed = ~np.asarray(pc.match_substring_regex(period, _PERIOD))
+    errors.mark(malformed, "period", "must be written as 2026, 2026-Q3 or 2026-07")
+    name_columns = [
+        column_parsers.parse_texts(batch.column(name), name, errors, required=False) for name in ("service", "use_case")
+    ]
+    users = column_parsers.parse_counts(batch.column("users"), "users", errors)
+    errors.mark(users == column_parsers.UNKNOWN, "users", "empty; leave the row out where it is not known")
+    share = column_parsers.parse_numbers(batch.column("max_share"), "max_share", errors)
+    errors.mark(share > 1, "max_share", "above 1; it is a share, not a percentage")
+    teams = column_parsers.parse_counts(batch.column("teams"), "teams", errors)
+    valid = ~errors.bad
+    valid_mask = pa.array(valid)
+    texts = [column.filter(valid_mask).to_pylist() for column in (period, *name_columns)]
+    numbers = zip(users[valid].tolist(), share[valid].tolist(), teams[valid].tolist(), strict=True)
+    counts: list[CellCounts] = [
+        (user_count, None if np.isnan(max_share) else max_share, None if team_count < 0 else team_count)
+        for user_count, max_share, team_count in numbers
+    ]
+    return UserCountRows(batch.lines[valid], list(zip(*texts, strict=True)), counts), batch.rejects + errors.rejects()
 
 
 def store_user_counts(store: Store, cells: UserCountRows, connection: Connection, batch_id: int) -> IngestResult:
-    """Store cells within a transaction: the same again is a duplicate, another count a conflict, the first stays."""
+    """Store cells in a transaction: equal counts are a duplicate, other counts a conflict; the first stay."""
     result = IngestResult()
-    known = _stored_counts(connection, cells.cells)
+    stored = _stored_counts(connection, cells.cells)
     claims, rows = [], []
-    for line, cell, told in zip(cells.lines.tolist(), cells.cells, cells.counts, strict=True):
-        if cell not in known:
-            known[cell] = told
-            rows.append((*cell, *told, batch_id))
-        elif known[cell] == told:
+    for line, cell, counts in zip(cells.lines.tolist(), cells.cells, cells.counts, strict=True):
+        if cell not in stored:
+            stored[cell] = counts
+            rows.append((*cell, *counts, batch_id))
+        elif stored[cell] == counts:
             result.duplicates += 1
             claims.append((*cell, batch_id))
         else:
@@ -100,9 +105,9 @@ def store_user_counts(store: Store, cells: UserCountRows, connection: Connection
 
 def _stored_counts(connection: Connection, cells: list[UserCell]) -> dict[UserCell, CellCounts]:
     target = table(schema.Users)
-    found: dict[UserCell, CellCounts] = {}
+    counts: dict[UserCell, CellCounts] = {}
     for start in range(0, len(cells), _CELLS_PER_STATEMENT):
         key: Any = tuple_(target.c.period, target.c.service, target.c.use_case)
         rows = connection.execute(select(target).where(key.in_(cells[start : start + _CELLS_PER_STATEMENT])))
-        found |= {(r.period, r.service, r.use_case): (r.users, r.max_share, r.teams) for r in rows}
-    return found
+        counts |= {(row.period, row.service, row.use_case): (row.users, row.max_share, row.teams) for row in rows}
+    return counts

@@ -1,11 +1,11 @@
-"""This file checks sealed days with Python's standard library alone: it travels with the annexes of editions.
+"""Verifier of sealed days. It needs only Python's standard library, so a third party can run a copy of it.
 
     python verifier.py FOLDER
 
-A sealed folder holds ``days/DAY/…parquet``, one chain of links per source (``chains/SOURCE/00000000.json``, each of which
-names its file's sha256 and the sha256 of the link before it), and heads (``heads/00000000.json``, likewise chained), each of
-which names the last link of every source. Who changes, deletes, inserts or reorders anything below a head that is printed
-somewhere else cannot do so unseen. With pyarrow at hand the row is named too: rows bear digests that follow each other.
+A sealed folder holds ``days/DAY/…parquet``, one chain of links per source (``chains/SOURCE/00000000.json``, each with the
+sha256 of its file and of the previous link), and heads (``heads/00000000.json``, likewise chained), each with the last link of
+every source. Any change, deletion, insertion or reordering below a head that is printed elsewhere is detected. With pyarrow
+installed the changed row is named too, because rows carry chained digests.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ DIGEST_COLUMN = "digest"
 
 
 def sha256_of(raw: bytes) -> str:
-    """Of the very bytes of a file, as sha256sum prints it."""
+    """SHA-256 of bytes, in hex as sha256sum prints it."""
     return hashlib.sha256(raw).hexdigest()
 
 
 def row_digests(columns: Sequence[Sequence[Any]], count: int) -> list[bytes]:
-    """A digest of each row that holds the one before it: BLAKE2b of 8 bytes over the values in order of the columns.
+    """Chained digest of each row: 8-byte BLAKE2b over the previous digest and the values in column order.
 
-    Whole numbers are 8 bytes little-endian, texts and bytes bear their length, None is a byte of its own.
+    Integers are 8 bytes little-endian, texts and bytes are prefixed with their length, None is one byte (0xff).
     """
     digests, before = [], b"\0" * ROW_DIGEST_BYTES
     for row in zip(*columns, strict=True) if count else ():
@@ -51,34 +51,34 @@ def _pack_value(value: Any) -> bytes:
 
 
 def verify(folder: Path) -> tuple[list[str], list[str]]:
-    """(faults, notes) of a sealed folder; no fault means that it is as it was sealed."""
+    """(faults, notes) of a sealed folder; without faults it is as it was sealed."""
     faults: list[str] = []
     notes: list[str] = []
-    known: dict[str, str] = {}  # file -> what its link says
+    expected_sha256: dict[str, str] = {}  # file -> sha256 in its link
     erased: set[str] = set()
-    last: dict[str, list[str]] = {}
+    hashes_by_source: dict[str, list[str]] = {}
     for source in sorted(path for path in (folder / "chains").glob("*") if path.is_dir()):
-        hashes, found = _check_chain(source, faults)
-        last[source.name] = hashes
-        for link in found:
+        hashes, links = _check_chain(source, faults)
+        hashes_by_source[source.name] = hashes
+        for link in links:
             if link.get("erased"):
                 erased.add(str(link["erased"]))
-            elif link.get("file"):  # a part without a file notes that rows were taken back
-                known[str(link["file"])] = str(link["sha256"])
-    for name, expected in sorted(known.items()):
+            elif link.get("file"):  # a part without a file records a withdrawal
+                expected_sha256[str(link["file"])] = str(link["sha256"])
+    for name, expected in sorted(expected_sha256.items()):
         _check_file(folder, name, expected, name in erased, faults, notes)
     for path in sorted((folder / "days").rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_file() and name not in known:
+        if path.is_file() and name not in expected_sha256:
             faults.append(f"{name}: no link names it: inserted, or sealed in a run that was cut off")
-    _check_heads(folder, last, faults, notes)
+    _check_heads(folder, hashes_by_source, faults, notes)
     return faults, notes
 
 
 def _check_chain(source: Path, faults: list[str]) -> tuple[list[str], list[dict[str, Any]]]:
-    """Hashes of a chain's links in order, and what they say."""
+    """Hashes of the links of a chain in order, and the links."""
     hashes: list[str] = []
-    found: list[dict[str, Any]] = []
+    links: list[dict[str, Any]] = []
     previous = ""
     for number, path in enumerate(_json_files(source)):
         name = f"chains/{source.name}/{path.name}"
@@ -96,17 +96,17 @@ def _check_chain(source: Path, faults: list[str]) -> tuple[list[str], list[dict[
             faults.append(f"{name}: says that it is number {link.get('seq')}: reordered")
         previous = sha256_of(raw)
         hashes.append(previous)
-        found.append(link)
-    return hashes, found
+        links.append(link)
+    return hashes, links
 
 
 def _parse_object(raw: bytes) -> dict[str, Any] | None:
-    """A JSON object; None where it is none."""
+    """A JSON object; None if the bytes are not one."""
     try:
-        found = json.loads(raw)
+        value = json.loads(raw)
     except ValueError:
         return None
-    return found if isinstance(found, dict) else None
+    return value if isinstance(value, dict) else None
 
 
 def _json_files(folder: Path) -> list[Path]:
@@ -126,7 +126,7 @@ def _check_file(folder: Path, name: str, expected: str, erased: bool, faults: li
 
 
 def _find_changed_row(path: Path) -> str:
-    """Which row a change fell on, where pyarrow is at hand and can still read the file."""
+    """Describe the first changed row, if pyarrow is installed and can still read the file."""
     try:
         import pyarrow.parquet as pq  # noqa: PLC0415 - may be absent
     except ModuleNotFoundError:
@@ -134,15 +134,15 @@ def _find_changed_row(path: Path) -> str:
     try:
         table = pq.read_table(path)
         names = [name for name in table.column_names if name != DIGEST_COLUMN]
-        told = table.column(DIGEST_COLUMN).to_pylist()
-        own = row_digests([table.column(name).to_pylist() for name in names], table.num_rows)
-    except Exception as bad:
-        return f"; it cannot be read any more ({type(bad).__name__})"
-    first = next((number for number, pair in enumerate(zip(told, own, strict=True)) if pair[0] != pair[1]), None)
+        stored = table.column(DIGEST_COLUMN).to_pylist()
+        computed = row_digests([table.column(name).to_pylist() for name in names], table.num_rows)
+    except Exception as error:
+        return f"; it cannot be read any more ({type(error).__name__})"
+    first = next((number for number, pair in enumerate(zip(stored, computed, strict=True)) if pair[0] != pair[1]), None)
     return "; its rows are intact, the change is beside them" if first is None else f"; the first row at fault is {first}"
 
 
-def _check_heads(folder: Path, last: dict[str, list[str]], faults: list[str], notes: list[str]) -> None:
+def _check_heads(folder: Path, hashes_by_source: dict[str, list[str]], faults: list[str], notes: list[str]) -> None:
     previous = ""
     head: dict[str, Any] = {"sources": {}}
     for number, path in enumerate(_json_files(folder / "heads")):
@@ -151,21 +151,21 @@ def _check_heads(folder: Path, last: dict[str, list[str]], faults: list[str], no
         if path.name != f"{number:08d}.json":
             faults.append(f"heads/{number:08d}.json: deleted, or the heads were renumbered")
             return
-        found = _parse_object(raw)
-        if found is None or not isinstance(found.get("sources"), dict):
+        parsed = _parse_object(raw)
+        if parsed is None or not isinstance(parsed.get("sources"), dict):
             faults.append(f"{name}: is no head: changed or reordered")
             return
-        head = found
+        head = parsed
         if head.get("previous") != previous:
             faults.append(f"{name}: does not follow the head before it: one of the two was changed, inserted or reordered")
         for source, (count, expected) in sorted(head["sources"].items()):
-            hashes = last.get(source, [])
+            hashes = hashes_by_source.get(source, [])
             if len(hashes) < count:
                 faults.append(f"chains/{source}: {name} knows {count} links, {len(hashes)} are there: deleted at the end")
             elif count and hashes[count - 1] != expected:
                 faults.append(f"chains/{source}/{count - 1:08d}.json: is not the link that {name} knows: changed")
         previous = sha256_of(raw)
-    for source, hashes in sorted(last.items()):
+    for source, hashes in sorted(hashes_by_source.items()):
         count = head.get("sources", {}).get(source, [0, ""])[0]
         if len(hashes) > count:
             notes.append(f"chains/{source}: {len(hashes) - count} links are under no head yet")
@@ -174,7 +174,7 @@ def _check_heads(folder: Path, last: dict[str, list[str]], faults: list[str], no
 
 
 def main(arguments: Sequence[str]) -> Iterator[str]:
-    """What to print; the last line says whether all is well."""
+    """Lines to print; the last one is the verdict."""
     folder = Path(arguments[0] if arguments else ".")
     faults, notes = verify(folder)
     yield from (f"note: {note}" for note in notes)

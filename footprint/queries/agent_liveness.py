@@ -1,4 +1,4 @@
-"""This file says of each host when an agent last told a reading of it, and which hosts fell silent."""
+"""Agent liveness: the last reading of each host, and the hosts that fell silent."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from footprint.storage import schema
 from footprint.storage.database import Store, table
 
 REPORTING, SILENT, RETIRED = "reporting", "silent", "retired"
-RETIRED_AFTER_US = 30 * US_PER_DAY  # a host that was silent for so long was taken out of service
+RETIRED_AFTER_US = 30 * US_PER_DAY  # a host silent for this long counts as taken out of service
 COLUMNS = ("host", "last_reading", "silent_s", "state")
 
 
 @dataclass(frozen=True, slots=True)
 class HostLiveness:
-    """A host's last reading [µs], how long ago that is [µs], and what follows of it."""
+    """Last reading of a host [µs, UTC], time since then [µs], and the state that follows from it."""
 
     host: str
     last_us: int
@@ -28,7 +28,7 @@ class HostLiveness:
     state: str
 
     def row(self) -> dict[str, Any]:
-        """As a row of COLUMNS."""
+        """A row with the columns ``COLUMNS``; ``silent_s`` in seconds."""
         return {
             "host": self.host,
             "last_reading": format_instant(self.last_us),
@@ -38,7 +38,7 @@ class HostLiveness:
 
 
 def host_liveness(store: Store, config: Config, now_us: int) -> list[HostLiveness]:
-    """Every host of the ledger by name; silent is one without a reading for more than ``[notify] silent_after_s``."""
+    """Liveness of every host in the ledger, by name; silent after ``[notify] silent_after_s`` seconds without a reading."""
     stream, day = table(schema.Stream), table(schema.StreamDay)
     last = func.max(day.c.last_us).label("last_us")
     with store.read() as connection:
@@ -46,10 +46,10 @@ def host_liveness(store: Store, config: Config, now_us: int) -> list[HostLivenes
             select(stream.c.host_id, last).where(day.c.stream_id == stream.c.id).group_by(stream.c.host_id)
         ).all()
         names = store.texts(connection, {row.host_id for row in rows})
-    found = []
+    hosts = []
     for row in rows:
         silent_us = now_us - int(row.last_us)
         state = REPORTING if silent_us <= config.notify.silent_after_s * US_PER_S else SILENT
         state = RETIRED if state == SILENT and silent_us >= RETIRED_AFTER_US else state
-        found.append(HostLiveness(names[row.host_id], int(row.last_us), silent_us, state))
-    return sorted(found, key=lambda each: each.host)
+        hosts.append(HostLiveness(names[row.host_id], int(row.last_us), silent_us, state))
+    return sorted(hosts, key=lambda host: host.host)

@@ -1,7 +1,7 @@
-"""This file registers energy that served nobody, by cause: hours awake without a request, failed and cancelled requests.
+"""Avoidable energy: idle hours without requests, failed and cancelled requests; and the register of actions against it.
 
-Empty hours are whole hours in which a service drew idle energy and no request of it was in flight; those of nights and
-weekends are told apart, for they are what a schedule can switch off.
+Empty hours are whole hours in which a service drew idle energy and had no request in flight. Nights and weekends form a cause
+of their own, because a schedule can switch them off. The register adds the ``[[action]]`` blocks of the configuration.
 """
 
 from __future__ import annotations
@@ -28,7 +28,19 @@ _ENERGY_SQL = "active_uj + idle_uj + host_uj + facility_uj"
 
 
 def avoidable_energy(store: Store, config: Config, from_us: int | None, to_us: int | None) -> list[dict[str, Any]]:
-    """Rows by service and cause, largest first."""
+    """Energy that served no user, by service and cause, largest first.
+
+    Parameters
+    ----------
+    from_us, to_us : int or None
+        Period [from, to) [µs, UTC]; None means from the first or to the last reading.
+
+    Returns
+    -------
+    list of dict
+        Rows with the columns ``COLUMNS``: ``hours`` [h] of empty hours (else None), ``requests`` of unsuccessful requests (else
+        None), ``energy_kwh`` [kWh] including host and building.
+    """
     with store.read() as connection:
         view = LedgerView(store, connection)
         extent = view.extent_us()
@@ -36,10 +48,10 @@ def avoidable_energy(store: Store, config: Config, from_us: int | None, to_us: i
             return []
         start = extent[0] if from_us is None else from_us
         end = extent[1] + 1 if to_us is None else to_us
-        found = _empty_hours(view, config, start, end)
-        active = _active_energy(view, start, end)
-    for (service, cause, use_case), (requests, energy_uj) in _unsuccessful_requests(store, active, start, end).items():
-        found[service, cause, use_case] = (0.0, requests, energy_uj)
+        waste = _empty_hours(view, config, start, end)
+        active_uj = _active_energy(view, start, end)
+    for (service, cause, use_case), (requests, energy_uj) in _unsuccessful_requests(store, active_uj, start, end).items():
+        waste[service, cause, use_case] = (0.0, requests, energy_uj)
     rows = [
         {
             "service": service,
@@ -49,37 +61,49 @@ def avoidable_energy(store: Store, config: Config, from_us: int | None, to_us: i
             "requests": requests,
             "energy_kwh": kwh_from_uj(energy),
         }
-        for (service, cause, use_case), (hours, requests, energy) in found.items()
+        for (service, cause, use_case), (hours, requests, energy) in waste.items()
     ]
     return sorted(rows, key=lambda row: (-row["energy_kwh"], row["service"], row["cause"], row["use_case"]))
 
 
 def action_register(store: Store, config: Config, from_us: int | None, to_us: int | None) -> list[dict[str, Any]]:
-    """Rows of ``avoidable`` with owner, status, date and text of the action that concerns each; None where nobody took it.
+    """Rows of `avoidable_energy` with the action taken against each; None where nobody took one.
 
-    The action that names most of a row (service, use case) speaks for it. One whose cause no longer occurs stays in the register,
-    with an energy of 0 where something was read in the period, and unknown where nothing was.
+    Of several actions that match a row, the most specific (service, use case) applies, then the latest. An action whose cause no
+    longer occurs stays in the register, with 0 kWh if the period has readings and None if it has none.
+
+    Parameters
+    ----------
+    from_us, to_us : int or None
+        Period [from, to) [µs, UTC]; None means from the first or to the last reading.
+
+    Returns
+    -------
+    list of dict
+        Rows with the columns ``REGISTER_COLUMNS``: those of `avoidable_energy`, and owner, status, date and text of the action.
     """
     rows = avoidable_energy(store, config, from_us, to_us)
-    read = bool(rows)
-    taken = set()
+    has_readings = bool(rows)
+    listed = set()
     for row in rows:
         row.update(dict.fromkeys(("owner", "status", "since", "action")))
-        mine = [each for each in config.actions if each.concerns(row["cause"], row["service"], row["use_case"])]
-        for action in sorted(mine, key=lambda each: (bool(each.service) + bool(each.use_case), each.since)):
+        matching = [action for action in config.actions if action.concerns(row["cause"], row["service"], row["use_case"])]
+        for action in sorted(
+            matching, key=lambda candidate: (bool(candidate.service) + bool(candidate.use_case), candidate.since)
+        ):
             row.update(_action_columns(action))
-            taken.add(action)
+            listed.add(action)
     return rows + [
         {
             **dict.fromkeys(REGISTER_COLUMNS),
             "service": action.service,
             "cause": action.cause,
             "use_case": action.use_case,
-            "energy_kwh": 0.0 if read else None,
+            "energy_kwh": 0.0 if has_readings else None,
             **_action_columns(action),
         }
         for action in config.actions
-        if action not in taken
+        if action not in listed
     ]
 
 
@@ -87,6 +111,7 @@ def _action_columns(action: Action) -> dict[str, Any]:
     return {"owner": action.owner, "status": action.status, "since": action.since or None, "action": action.text or None}
 
 
+# service, cause, use case -> hours [h], requests, energy [µJ]
 _WasteByCause = dict[tuple[str, str, str], tuple[float, int | None, int]]
 
 
@@ -95,19 +120,19 @@ def _empty_hours(view: LedgerView, config: Config, start_us: int, end_us: int) -
         f"SELECT slot, service_id, use_case_id, SUM({_ENERGY_SQL}) FROM footprint_row "
         f"WHERE slot >= {start_us // US_PER_S} AND slot < {end_us // US_PER_S} GROUP BY slot, service_id, use_case_id"
     ).all()
-    texts = view.store.texts(view.connection, {x for row in rows for x in row[1:3]})
-    busy = {(slot, service) for slot, service, use_case, _ in rows if texts[use_case] not in (IDLE_NAME, UNATTRIBUTED_NAME)}
-    hours: dict[tuple[str, str, str], list[float]] = defaultdict(lambda: [0.0, 0])
-    length = grain_us(config) / US_PER_HOUR
+    names = view.store.texts(view.connection, {name_id for row in rows for name_id in row[1:3]})
+    busy = {(slot, service) for slot, service, use_case, _ in rows if names[use_case] not in (IDLE_NAME, UNATTRIBUTED_NAME)}
+    totals: dict[tuple[str, str, str], list[float]] = defaultdict(lambda: [0.0, 0])
+    slot_hours = grain_us(config) / US_PER_HOUR
     for slot, service, use_case, energy in rows:
-        if texts[use_case] != IDLE_NAME or (slot, service) in busy:
+        if names[use_case] != IDLE_NAME or (slot, service) in busy:
             continue
         local = to_datetime(int(slot) * US_PER_S).astimezone(config.timezone)
         working = local.weekday() < 5 and local.hour in WORKING_HOURS
-        place = hours[texts[service], EMPTY_WORKING_HOURS if working else EMPTY_NIGHTS, IDLE_NAME]
-        place[0] += length
-        place[1] += int(energy)
-    return {place: (found[0], None, int(found[1])) for place, found in hours.items()}
+        total = totals[names[service], EMPTY_WORKING_HOURS if working else EMPTY_NIGHTS, IDLE_NAME]
+        total[0] += slot_hours
+        total[1] += int(energy)
+    return {key: (hours, None, int(energy_uj)) for key, (hours, energy_uj) in totals.items()}
 
 
 _ActiveEnergy = dict[tuple[int, str, str, str, str], int]  # UTC day, host, service, use case, model -> µJ
@@ -119,22 +144,25 @@ def _active_energy(view: LedgerView, start_us: int, end_us: int) -> _ActiveEnerg
         f"WHERE slot >= {start_us // US_PER_S} AND slot < {end_us // US_PER_S} "
         "GROUP BY slot / 86400, host_id, service_id, use_case_id, model_id"
     ).all()
-    texts = view.store.texts(view.connection, {x for row in rows for x in row[1:5]})
-    return {(int(row[0]), *(texts[x] for x in row[1:5])): int(row[5]) for row in rows}  # type: ignore[misc]
+    names = view.store.texts(view.connection, {name_id for row in rows for name_id in row[1:5]})
+    return {(int(row[0]), *(names[name_id] for name_id in row[1:5])): int(row[5]) for row in rows}  # type: ignore[misc]
 
 
 def _unsuccessful_requests(
-    store: Store, active: _ActiveEnergy, start_us: int, end_us: int
+    store: Store, active_uj: _ActiveEnergy, start_us: int, end_us: int
 ) -> dict[tuple[str, str, str], tuple[int, int]]:
-    """Requests and energy by service, status and use case; the energy of a use case by its requests' model energies."""
-    found: dict[tuple[str, str, str], tuple[int, int]] = {}
-    told: dict[tuple[str, int], str] = {}
+    """Requests and energy [µJ] of failed and cancelled requests, by service, cause and use case.
+
+    A request takes the share of its use case and model in the stored split of the day.
+    """
+    totals: dict[tuple[str, str, str], tuple[int, int]] = {}
+    log_owners: dict[tuple[str, int], str] = {}
     for service, host, day, content in stored_splits(store, start_us, end_us):
-        # Each host of a service says the same of its log: requests count once.
-        first = told.setdefault((service, day), host) == host
-        for use_case, model, status, part, count in content["wasted"]:
-            energy = round(active.get((day, host, service, use_case, model), 0) * part)
-            place = service, _CAUSE_BY_STATUS[status], use_case
-            before = found.get(place, (0, 0))
-            found[place] = before[0] + count * first, before[1] + energy
-    return found
+        # Every host of a service stores the same counts from its log: count requests once.
+        is_owner = log_owners.setdefault((service, day), host) == host
+        for use_case, model, status, share, count in content["wasted"]:
+            energy_uj = round(active_uj.get((day, host, service, use_case, model), 0) * share)
+            key = service, _CAUSE_BY_STATUS[status], use_case
+            previous = totals.get(key, (0, 0))
+            totals[key] = previous[0] + count * is_owner, previous[1] + energy_uj
+    return totals

@@ -1,7 +1,7 @@
-"""This file reads what days of a service say of decode steps: energy per token by tokens a step, joules of a request by phase.
+"""Batch efficiency: energy per token by tokens per decode step, and joules of a request by phase.
 
-Both rest on the windows that the fit of attribution keeps (footprint/attribution/step): no request is read again. Tokens a step
-is the mean number of sequences that advance together, B of E/token = a + b/B (measured by ML.ENERGY: arXiv 2601.22076).
+Both use the windows that the fit of attribution stores (footprint/attribution/step), so no request is read again. Tokens per
+step is the mean number of sequences that advance together, B of E/token = a + b/B (measured by ML.ENERGY: arXiv 2601.22076).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 
 from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
-from footprint.attribution.step.features import READING
-from footprint.attribution.step.regression import ALL_NAMES, HELD_BY, IDLE, READ_BY, Windows
-from footprint.attribution.step.serialization import unpacked
+from footprint.attribution.step.features import PREFILL_FEATURES
+from footprint.attribution.step.regression import ALL_FEATURES, IDLE, PREFILL_PREFIX, UNTOKENED_PREFIX, FitWindows
+from footprint.attribution.step.serialization import load_statistics
 from footprint.config import Config
 from footprint.core.units import J_PER_KWH
 from footprint.figures.engine import run_query
@@ -53,9 +53,9 @@ PHASE_COLUMNS = (
     "energy_high_j",
     "awake_j",
 )
-MIN_WINDOW_TOKENS = 200  # of a window: fewer say more of its edges than of its steps
-MIN_BIN_WINDOWS = 8  # of a bin
-BIN_RATIO = 1.25  # of a bin, high over low
+MIN_WINDOW_TOKENS = 200  # output tokens; shorter windows are dominated by their edges
+MIN_BIN_WINDOWS = 8
+BIN_RATIO = 1.25  # upper over lower edge of a bin
 _NOT_USE_CASES = (IDLE_NAME, UNATTRIBUTED_NAME)
 
 
@@ -63,93 +63,117 @@ _NOT_USE_CASES = (IDLE_NAME, UNATTRIBUTED_NAME)
 class _FittedDay:
     service: str
     host: str
-    windows: Windows
+    windows: FitWindows
     coefficients: dict[str, float]
 
     def column(self, name: str) -> NDArray[np.float64]:
-        return self.windows.features[:, ALL_NAMES.index(name)]
+        return self.windows.features[:, ALL_FEATURES.index(name)]
 
 
 def energy_by_step_size(store: Store, from_us: int | None, to_us: int | None) -> list[dict[str, Any]]:
-    """Rows by service, host and bin: joules of its accelerators per output token, while requests run, by tokens a step.
+    """Accelerator energy per output token by tokens per decode step, while requests run.
 
-    Idle power of time in which nothing ran is taken off; a day without a fit that stands says nothing.
+    Idle power of time in which nothing ran is subtracted. Days without an accepted fit are left out.
+
+    Parameters
+    ----------
+    from_us, to_us : int or None
+        Period [from, to) [µs, UTC]; None means from the first or to the last reading.
+
+    Returns
+    -------
+    list of dict
+        Rows by service, host and bin with the columns ``STEP_COLUMNS``: median and quartiles [J/token], tokens per step [1],
+        number of windows.
     """
-    seen: dict[tuple[str, str], list[tuple[Any, Any]]] = defaultdict(list)
+    samples: dict[tuple[str, str], list[tuple[Any, Any]]] = defaultdict(list)
     for day in _fitted_days(store, from_us, to_us):
         if IDLE not in day.coefficients:
             continue
-        out, steps = day.column("out"), day.column("step")
-        told = (out >= MIN_WINDOW_TOKENS) & (steps > 0)
-        asleep = np.maximum(day.windows.length_s - day.windows.awake_s[:, 0], 0.0)
-        energy = day.windows.energy_j - day.coefficients[IDLE] * asleep
-        seen[day.service, day.host].append((out[told] / steps[told], energy[told] / out[told]))
+        tokens, steps = day.column("out"), day.column("step")
+        enough = (tokens >= MIN_WINDOW_TOKENS) & (steps > 0)
+        inactive_s = np.maximum(day.windows.length_s - day.windows.awake_s[:, 0], 0.0)
+        energy_j = day.windows.energy_j - day.coefficients[IDLE] * inactive_s
+        samples[day.service, day.host].append((tokens[enough] / steps[enough], energy_j[enough] / tokens[enough]))
     rows = []
-    for (service, host), parts in sorted(seen.items()):
-        x, y = (np.concatenate(each).tolist() for each in zip(*parts, strict=True))
-        for found in bin_quartiles(x, y, geometric_edges(1.0, max(x, default=1.0), BIN_RATIO), MIN_BIN_WINDOWS):
-            values = (service, host, found.low, found.high, found.x, found.count, found.lower, found.median, found.upper)
+    for (service, host), chunks in sorted(samples.items()):
+        step_sizes, energies = (np.concatenate(arrays).tolist() for arrays in zip(*chunks, strict=True))
+        edges = geometric_edges(1.0, max(step_sizes, default=1.0), BIN_RATIO)
+        for bin_ in bin_quartiles(step_sizes, energies, edges, MIN_BIN_WINDOWS):
+            values = (service, host, bin_.low, bin_.high, bin_.x, bin_.count, bin_.lower, bin_.median, bin_.upper)
             rows.append(dict(zip(STEP_COLUMNS, values, strict=True)))
     return rows
 
 
-def energy_by_phase(store: Store, config: Config, question: Query, now_us: int) -> list[dict[str, Any]]:
-    """Rows by service: joules of a mean request by phase, which sum to its energy; and what hours awake for nobody add.
+def energy_by_phase(store: Store, config: Config, query: Query, now_us: int) -> list[dict[str, Any]]:
+    """Energy of a mean request by phase and service, and the idle energy of the service over the same requests.
 
-    Energy above idle is divided between reading (prefill) and writing (decode) as the fits say; where none stands it is
-    ``undivided_j``. ``awake_j`` is the service's (idle) energy over the same requests; it is not in ``energy_j``.
+    Energy above idle is divided between prefill and decode by the fits; without a fit it is ``undivided_j``. ``awake_j`` is the
+    idle energy of the service in hours without requests; it is not part of ``energy_j``.
+
+    Parameters
+    ----------
+    query : Query
+        Groups, periods and filters.
+    now_us : int
+        The current instant [µs, UTC].
+
+    Returns
+    -------
+    list of dict
+        Rows by service with the columns ``PHASE_COLUMNS`` [J/request]; the phases sum to ``energy_j``.
     """
-    shares = _prefill_shares(store, question.from_us, question.to_us)
-    asked = replace(question, every="all", view="active")
-    whole = {row["service"]: row for row in run_query(store, config, replace(asked, group=("service",)), now_us).rows}
+    shares = _prefill_shares(store, query.from_us, query.to_us)
+    base = replace(query, every="all", view="active")
+    totals = {row["service"]: row for row in run_query(store, config, replace(base, group=("service",)), now_us).rows}
     rows: dict[str, dict[str, Any]] = {}
-    for each in run_query(store, config, replace(asked, group=("service", "use_case")), now_us).rows:
-        service, energy = each["service"], each["energy_kwh"]
-        if energy is None or not whole[service]["requests"]:
+    for use_case in run_query(store, config, replace(base, group=("service", "use_case")), now_us).rows:
+        service, energy_kwh = use_case["service"], use_case["energy_kwh"]
+        if energy_kwh is None or not totals[service]["requests"]:
             continue
         row = rows.setdefault(service, dict.fromkeys(PHASE_COLUMNS, 0.0) | {"service": service})
-        joules = J_PER_KWH / whole[service]["requests"]
-        if each["use_case"] in _NOT_USE_CASES:
-            row["awake_j"] += joules * energy if each["use_case"] == IDLE_NAME else 0.0
+        j_per_kwh_request = J_PER_KWH / totals[service]["requests"]
+        if use_case["use_case"] in _NOT_USE_CASES:
+            row["awake_j"] += j_per_kwh_request * energy_kwh if use_case["use_case"] == IDLE_NAME else 0.0
             continue
-        _add_use_case(row, each, joules, shares.get(service))
+        _add_use_case(row, use_case, j_per_kwh_request, shares.get(service))
     for service, row in rows.items():
-        row["requests"] = whole[service]["requests"]
+        row["requests"] = totals[service]["requests"]
     return [row for _, row in sorted(rows.items()) if row["energy_j"]]
 
 
-def _add_use_case(row: dict[str, Any], of: dict[str, Any], joules: float, share: float | None) -> None:
-    active = joules * of["accelerator_active_kwh"]
-    row["prefill_j"] += active * (share or 0.0)
-    row["decode_j"] += active * (1 - share) if share is not None else 0.0
-    row["undivided_j"] += active if share is None else 0.0
+def _add_use_case(row: dict[str, Any], use_case: dict[str, Any], j_per_kwh_request: float, prefill_share: float | None) -> None:
+    active_j = j_per_kwh_request * use_case["accelerator_active_kwh"]
+    row["prefill_j"] += active_j * (prefill_share or 0.0)
+    row["decode_j"] += active_j * (1 - prefill_share) if prefill_share is not None else 0.0
+    row["undivided_j"] += active_j if prefill_share is None else 0.0
     for name, column in (("idle_j", "accelerator_idle_kwh"), ("host_j", "host_kwh"), ("facility_j", "facility_kwh")):
-        row[name] += joules * of[column]
+        row[name] += j_per_kwh_request * use_case[column]
     for name in ("energy", "energy_low", "energy_high"):
-        # Errors of use cases of one service are mostly common: their sum is a bound.
-        row[f"{name}_j"] += joules * of[f"{name}_kwh"]
+        # Errors of the use cases of one service are mostly common, so the sum of their bounds is a bound.
+        row[f"{name}_j"] += j_per_kwh_request * use_case[f"{name}_kwh"]
 
 
 def _prefill_shares(store: Store, from_us: int | None, to_us: int | None) -> dict[str, float]:
-    """Service -> share of reading in the energy above idle that the fits explain by tokens."""
+    """Service -> share of prefill in the energy above idle that the fits explain by tokens."""
     sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
     for day in _fitted_days(store, from_us, to_us):
         for name, coefficient in day.coefficients.items():
-            if name in ALL_NAMES:
-                reads = ALL_NAMES.index(name) < READING
-                sums[day.service][reads] += coefficient * float(day.column(name).sum())
-            elif name.startswith(READ_BY) and name.removeprefix(READ_BY) in day.windows.keys:
-                column = day.windows.reading[:, day.windows.keys.index(name.removeprefix(READ_BY))]
+            if name in ALL_FEATURES:
+                is_prefill = ALL_FEATURES.index(name) < PREFILL_FEATURES
+                sums[day.service][is_prefill] += coefficient * float(day.column(name).sum())
+            elif name.startswith(PREFILL_PREFIX) and name.removeprefix(PREFILL_PREFIX) in day.windows.keys:
+                column = day.windows.reading[:, day.windows.keys.index(name.removeprefix(PREFILL_PREFIX))]
                 sums[day.service][1] += coefficient * float(column.sum())
-    return {service: reads / (writes + reads) for service, (writes, reads) in sums.items() if writes + reads > 0}
+    return {service: prefill / (decode + prefill) for service, (decode, prefill) in sums.items() if decode + prefill > 0}
 
 
 def _fitted_days(store: Store, from_us: int | None, to_us: int | None) -> Iterator[_FittedDay]:
-    """Days with a fit, and the windows that it was made from."""
+    """Days with a fit, and the windows that the fit uses."""
     fits = {
         (f"{host}/step {service} ", day): (service, host, content["coefficients"])
         for service, host, day, content in stored_splits(store, from_us, to_us)
-        if content.get("coefficients") and not any(name.startswith(HELD_BY) for name in content["coefficients"])
+        if content.get("coefficients") and not any(name.startswith(UNTOKENED_PREFIX) for name in content["coefficients"])
     }
     if not fits:
         return
@@ -162,9 +186,9 @@ def _fitted_days(store: Store, from_us: int | None, to_us: int | None) -> Iterat
             .order_by(target.c.stream_key, target.c.day)
         ).all()
     for key, day, content in rows:
-        # "host/step service device*share device*share": names may hold spaces, what follows them holds an asterisk.
-        place = key[: key.index("*")].rpartition(" ")[0] + " " if "*" in key else ""
-        found = fits.get((place, day))
-        statistics = unpacked(content) if found else None
-        if found and statistics is not None and len(statistics.windows):
-            yield _FittedDay(found[0], found[1], statistics.windows, found[2])
+        # Key "host/step service device*share device*share": names may contain spaces, only devices contain an asterisk.
+        fit_key = key[: key.index("*")].rpartition(" ")[0] + " " if "*" in key else ""
+        fit = fits.get((fit_key, day))
+        statistics = load_statistics(content) if fit else None
+        if fit and statistics is not None and len(statistics.windows):
+            yield _FittedDay(fit[0], fit[1], statistics.windows, fit[2])

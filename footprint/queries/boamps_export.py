@@ -1,6 +1,6 @@
-"""This file writes BoAmps reports (Boavizta): one per service, the energy of its inference over the period.
+"""Export of BoAmps reports (Boavizta): one per service, the energy of its inference over the period.
 
-Required fields of the format are filled from what was measured; what nobody declared is left out, for the format allows it.
+Required fields of the format come from measurements. Facts that nobody declared are left out, as the format allows.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from footprint.storage.database import Store
 
 FORMAT_VERSION = "1.1.0"
 SPECIFICATION = "https://github.com/Boavizta/BoAmps"
-# Of the format: percentage errors of +-10, +-25, and beyond.
+# Quality letters of the format by relative error: within 10 %, within 25 %, else low.
 ERROR_LIMITS = ((0.10, "high"), (0.25, "medium"))
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, SPECIFICATION)
 
@@ -33,7 +33,21 @@ _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, SPECIFICATION)
 def boamps_reports(
     store: Store, config: Config, from_us: int | None, to_us: int | None, now_us: int
 ) -> dict[str, dict[str, Any]]:
-    """A report by service; ``powerConsumption`` is energy [kWh] with building and idle, as ``query --group service`` has it."""
+    """BoAmps reports by service.
+
+    Parameters
+    ----------
+    from_us, to_us : int or None
+        Period [from, to) [µs, UTC]; None means from the first or to the last reading.
+    now_us : int
+        Date of the reports [µs, UTC].
+
+    Returns
+    -------
+    dict
+        Report by service; ``powerConsumption`` is energy [kWh] including building and idle, as
+        ``query --group service`` shows it.
+    """
     rows = run_query(store, config, Query(group=("service",), from_us=from_us, to_us=to_us), now_us).rows
     with store.read() as connection:
         hardware = _components(LedgerView(store, connection), config)
@@ -45,27 +59,27 @@ def boamps_reports(
 
 
 def _components(view: LedgerView, config: Config) -> dict[str, list[dict[str, Any]]]:
-    """Devices that each service was placed on, by kind and model."""
-    found: dict[str, Counter[tuple[str, str]]] = {}
+    """Devices on which each service was placed, by kind and model."""
+    devices: dict[str, Counter[tuple[str, str]]] = {}
     for placement in config.placements:
-        names = {placement.device, *(a.device for a in view.aliases(placement.host) if a.name == placement.device)}
+        names = {placement.device, *(alias.device for alias in view.aliases(placement.host) if alias.name == placement.device)}
         for stream in view.streams().get(placement.host, []):
             if stream.device in names and stream.quantity in ("energy", "power"):
-                found.setdefault(placement.service, Counter())[stream.component, stream.model] += 1
+                devices.setdefault(placement.service, Counter())[stream.component, stream.model] += 1
                 break
     return {
         service: [
             {"componentType": component, "nbComponent": number} | ({"componentName": model} if model else {})
             for (component, model), number in sorted(counted.items())
         ]
-        for service, counted in found.items()
+        for service, counted in devices.items()
     }
 
 
 def _report(config: Config, row: dict[str, Any], components: list[dict[str, Any]], now_us: int) -> dict[str, Any]:
     start_us, end_us = parse_instant(row["period_start"]), parse_instant(row["period_end"])
     service, energy = row["service"], row["energy_kwh"]
-    half = max(row["energy_high_kwh"] - energy, energy - row["energy_low_kwh"]) / energy
+    relative_error = max(row["energy_high_kwh"] - energy, energy - row["energy_low_kwh"]) / energy
     model = config.model_at(service, start_us)
     tokens = [
         {"dataUsage": usage, "dataType": "token", "dataQuantity": row[column]}
@@ -102,17 +116,17 @@ def _report(config: Config, row: dict[str, Any], components: list[dict[str, Any]
         ],
         "infrastructure": {"infraType": "onPremise", "components": components},
         "environment": {"country": zone} | ({} if intensity is None else {"powerSourceCarbonIntensity": intensity}),
-        "quality": next((name for limit, name in ERROR_LIMITS if half <= limit), "low"),
+        "quality": next((name for limit, name in ERROR_LIMITS if relative_error <= limit), "low"),
     }
 
 
 def _boamps_instant(instant_us: int) -> str:
-    """As the format writes instants; UTC."""
+    """An instant in the notation of the format; UTC, whole seconds."""
     return format_instant(instant_us - instant_us % US_PER_S).replace("T", " ").removesuffix("Z")
 
 
 def write_reports(reports: dict[str, dict[str, Any]], folder: Path | None) -> Iterable[str]:
-    """One file a report into a folder, or one line a report on standard output; yields what to tell."""
+    """Write one file per report into a folder, or one line per report to standard output; yield a message for each file."""
     for service, report in reports.items():
         if folder is None:
             sys.stdout.write(json.dumps(report, ensure_ascii=False, sort_keys=True) + "\n")

@@ -1,8 +1,7 @@
-"""This file writes figures in the columns of CodeCarbon's ``emissions.csv``, for programs that read those.
+"""Export of figures in the columns of CodeCarbon's ``emissions.csv``.
 
-Definitions that are the same carry over: energy of GPUs, of CPUs and memory, and of all with the PUE inside; emissions =
-energy x intensity. What differs: CodeCarbon's ``cpu_energy`` of a process holds what its host drew while it ran; ours is
-divided over all.
+Same definitions: energy of GPUs, energy of all components with the PUE included, emissions = energy x intensity. Different:
+CodeCarbon's ``cpu_energy`` of a process is all that its host drew while the process ran; ours is divided over all services.
 """
 
 from __future__ import annotations
@@ -59,27 +58,40 @@ COLUMNS = (
 
 
 def codecarbon_rows(store: Store, config: Config, from_us: int | None, to_us: int | None, now_us: int) -> list[dict[str, Any]]:
-    """One row a service, use case and day; ``project_name`` is the service, ``experiment_id`` the use case.
+    """One row per service, use case and day; ``project_name`` is the service, ``experiment_id`` the use case.
 
-    ``gpu_energy`` holds placed accelerators, ``cpu_energy`` the rest of the host with what its sensors do not see; the building's
-    part is in ``energy_consumed`` only. What we do not know by these names is empty.
+    ``gpu_energy`` [kWh] is that of placed accelerators, ``cpu_energy`` [kWh] that of the rest of the host including parts without
+    a sensor; the building is in ``energy_consumed`` [kWh] only. Columns without a counterpart here are empty.
+
+    Parameters
+    ----------
+    from_us, to_us : int or None
+        Period [from, to) [µs, UTC]; None means from the first or to the last reading.
+    now_us : int
+        The current instant [µs, UTC].
+
+    Returns
+    -------
+    list of dict
+        Rows with the columns ``COLUMNS``: ``duration`` [s], ``emissions`` [kgCO2e], ``emissions_rate`` [kg/s],
+        ``water_consumed`` [L].
     """
-    question = Query(group=("service", "use_case"), every="day", from_us=from_us, to_us=to_us)
+    query = Query(group=("service", "use_case"), every="day", from_us=from_us, to_us=to_us)
     rows = []
-    for row in run_query(store, config, question, now_us).rows:
+    for row in run_query(store, config, query, now_us).rows:
         if row["energy_kwh"] is None:
             continue
         seconds = (parse_instant(row["period_end"]) - parse_instant(row["period_start"])) / US_PER_S
-        kg = None if row["co2e_location_g"] is None else row["co2e_location_g"] / G_PER_KG
-        found: dict[str, Any] = dict.fromkeys(COLUMNS)
-        found |= {
+        co2e_kg = None if row["co2e_location_g"] is None else row["co2e_location_g"] / G_PER_KG
+        emission: dict[str, Any] = dict.fromkeys(COLUMNS)
+        emission |= {
             "timestamp": row["period_end"],
             "project_name": row["service"],
             "experiment_id": row["use_case"],
             "run_id": f"{row['service']}/{row['use_case']}/{row['period_start']}",
             "duration": seconds,
-            "emissions": kg,
-            "emissions_rate": kg / seconds if kg is not None and seconds else None,
+            "emissions": co2e_kg,
+            "emissions_rate": co2e_kg / seconds if co2e_kg is not None and seconds else None,
             "gpu_energy": row["accelerator_active_kwh"] + row["accelerator_idle_kwh"],
             "cpu_energy": row["host_kwh"],
             "energy_consumed": row["energy_kwh"],
@@ -88,5 +100,5 @@ def codecarbon_rows(store: Store, config: Config, from_us: int | None, to_us: in
             "tracking_mode": "machine",
             "on_cloud": "N",
         }
-        rows.append(found)
+        rows.append(emission)
     return rows

@@ -1,4 +1,4 @@
-"""This file lists what is declared of sites and hosts: dated records with their bounds, and whether they are assumed."""
+"""Declared facts of sites and hosts: PUE, WUE and uplift with dates, bounds, evidence, and whether they are assumed."""
 
 from __future__ import annotations
 
@@ -16,19 +16,27 @@ UNNAMED_HOSTS = "(hosts)"
 
 
 def declared_facts(config: Config, *, hosts: bool = True) -> list[dict[str, Any]]:
-    """Rows in the order of the configuration; the site that stands in where none is declared comes last.
+    """Facts in the order of the configuration; the default site for undeclared hosts comes last.
 
-    Without ``hosts`` their names are left out: each value once, of ``(hosts)``.
+    Parameters
+    ----------
+    hosts : bool
+        False replaces the names of hosts by ``(hosts)`` and lists each value once.
+
+    Returns
+    -------
+    list of dict
+        Rows with the columns ``COLUMNS``; ``unit`` names the unit of value and bounds.
     """
     rows: list[dict[str, Any]] = []
 
-    def add(fact: str, of: Any, estimate: Any, unit: str, **more: Any) -> None:
-        since, until = of.since_us, of.until_us
+    def add_row(fact: str, owner: Any, estimate: Any, unit: str, **extra: Any) -> None:
+        since, until = owner.since_us, owner.until_us
         rows.append(
             dict.fromkeys(COLUMNS)
             | {
                 "fact": fact,
-                "of": of.name,
+                "of": owner.name,
                 "since": None if since == ALWAYS else format_instant(since),
                 "until": None if until == FOREVER_US else format_instant(until),
                 "value": estimate.value,
@@ -36,18 +44,18 @@ def declared_facts(config: Config, *, hosts: bool = True) -> list[dict[str, Any]
                 "high": estimate.high,
                 "unit": unit,
                 "assumed": False,
-                **more,
+                **extra,
             }
         )
 
     for site in (*config.sites, config.site_at(ASSUMED_SITE, 0)):
         category = PUE_STANDARD.format(site.pue_category) if site.pue_category else None
-        add("pue", site, site.pue, "1", assumed=site.pue_assumed, category=category, evidence=site.pue_evidence or None)
+        add_row("pue", site, site.pue, "1", assumed=site.pue_assumed, category=category, evidence=site.pue_evidence or None)
         if site.wue_l_per_kwh is not None:
-            add("wue", site, site.wue_l_per_kwh, "L/kWh of IT")
+            add_row("wue", site, site.wue_l_per_kwh, "L/kWh of IT")
     for host in config.hosts:
-        add("uplift", host, host.uplift, "1", assumed=host.uplift_assumed)
+        add_row("uplift", host, host.uplift, "1", assumed=host.uplift_assumed)
     if hosts:
         return rows
     unnamed = [{**row, "of": UNNAMED_HOSTS} if row["fact"] == "uplift" else row for row in rows]
-    return [row for place, row in enumerate(unnamed) if row not in unnamed[:place]]
+    return [row for index, row in enumerate(unnamed) if row not in unnamed[:index]]

@@ -1,4 +1,4 @@
-"""This file says what a new bundle of factors would change in the figures, before it is adopted."""
+"""Factor differences: what a new file of factors would change in the figures, and what one bundle changed against another."""
 
 from __future__ import annotations
 
@@ -61,9 +61,18 @@ _ENERGY_SQL = "r.active_uj + r.idle_uj + r.host_uj + r.facility_uj"
 
 
 def revised_figures(store: Store, config: Config, before: FactorBook, after: FactorBook) -> list[dict[str, Any]]:
-    """Rows by factor that a figure rests on and that would change: both values, the energy on it, both figures.
+    """Factors in use whose value would change, with the energy that rests on them and both figures.
 
-    ``figure`` is energy x factor, in the factor's unit times kWh: grams, litres, kgSb or MJ.
+    Parameters
+    ----------
+    before, after : FactorBook
+        The book in use, and the book with the new factors.
+
+    Returns
+    -------
+    list of dict
+        Rows with the columns ``REVISION_COLUMNS``. ``figure_before`` and ``figure_after`` are ``energy_kwh`` [kWh] times the
+        factor: g, L, kgSb, MJ or EUR by the unit of the factor.
     """
     with store.read() as connection:
         view = LedgerView(store, connection)
@@ -71,37 +80,41 @@ def revised_figures(store: Store, config: Config, before: FactorBook, after: Fac
             f"SELECT r.slot / 86400, r.basis_id, SUM({_ENERGY_SQL}) FROM footprint_row r GROUP BY r.slot / 86400, r.basis_id"
         ).all()
         bases = load_bases(view, {int(row[1]) for row in rows})
-    found: dict[tuple[Any, ...], list[Any]] = defaultdict(lambda: [set(), 0])
+    changed: dict[tuple[Any, ...], list[Any]] = defaultdict(lambda: [set(), 0])
     for day, basis_id, energy in rows:
         basis = bases[int(basis_id)]
         for kind in (config.electricity, *IMPACT_KINDS):
-            old, new = (_factor_for_basis(book, kind, basis, int(day), config) for book in (before, after))
-            if (old and (old.value, old.low, old.high)) != (new and (new.value, new.low, new.high)):
-                place = found[kind, basis.zone, old, new]
-                place[0].add(int(day))
-                place[1] += int(energy)
-    result = []
-    for (kind, zone, old, new), (days, energy) in found.items():
+            factor_before, factor_after = (_factor_for_basis(book, kind, basis, int(day), config) for book in (before, after))
+            if _bounds(factor_before) != _bounds(factor_after):
+                change = changed[kind, basis.zone, factor_before, factor_after]
+                change[0].add(int(day))
+                change[1] += int(energy)
+    revised = []
+    for (kind, zone, factor_before, factor_after), (days, energy) in changed.items():
         kwh = kwh_from_uj(energy)
-        result.append(
+        revised.append(
             {
                 "kind": kind,
                 "where": zone,
-                "unit": (new or old).unit,
-                "value_before": old and old.value,
-                "value_after": new and new.value,
-                "source_before": old and old.source,
-                "source_after": new and new.source,
+                "unit": (factor_after or factor_before).unit,
+                "value_before": factor_before and factor_before.value,
+                "value_after": factor_after and factor_after.value,
+                "source_before": factor_before and factor_before.source,
+                "source_after": factor_after and factor_after.source,
                 "days": len(days),
                 "energy_kwh": kwh,
-                "figure_before": None if old is None else kwh * old.value,
-                "figure_after": None if new is None else kwh * new.value,
+                "figure_before": None if factor_before is None else kwh * factor_before.value,
+                "figure_after": None if factor_after is None else kwh * factor_after.value,
             }
         )
-    return sorted(result, key=lambda row: (row["kind"], row["where"], row["value_before"] or 0.0))
+    return sorted(revised, key=lambda row: (row["kind"], row["where"], row["value_before"] or 0.0))
 
 
-def _factor_for_basis(book: FactorBook, kind: str, basis: CalculationBasis, day: int, config: Config):  # type: ignore[no-untyped-def]
+def _bounds(factor: Factor | None) -> tuple[float | None, ...] | None:
+    return None if factor is None else (factor.value, factor.low, factor.high)
+
+
+def _factor_for_basis(book: FactorBook, kind: str, basis: CalculationBasis, day: int, config: Config) -> Factor | None:
     try:
         return book.find(kind, basis.zone, day * US_PER_DAY + US_PER_DAY // 2, config.timezone)
     except MissingFactor:
@@ -110,7 +123,7 @@ def _factor_for_basis(book: FactorBook, kind: str, basis: CalculationBasis, day:
 
 @dataclass(frozen=True, slots=True)
 class FactorChange:
-    """One factor over one stretch of days [valid_from, valid_to) in which the two books differ; None where a book has none."""
+    """A factor over days [valid_from, valid_to) in which two books differ; None where a book has no factor."""
 
     kind: str
     where: str
@@ -121,19 +134,19 @@ class FactorChange:
 
 
 def bundles_of(book: FactorBook) -> tuple[str, ...]:
-    """Names of the bundles of a book, in order of import; what is shipped comes first."""
-    when: dict[str, int] = {}
+    """Names of the bundles of a book in order of import; the shipped bundle comes first."""
+    imported_us: dict[str, int] = {}
     for factor in book.factors:
-        when[factor.bundle] = min(factor.imported_us, when.get(factor.bundle, factor.imported_us))
-    return tuple(sorted(when, key=lambda name: (when[name], name)))
+        imported_us[factor.bundle] = min(factor.imported_us, imported_us.get(factor.bundle, factor.imported_us))
+    return tuple(sorted(imported_us, key=lambda name: (imported_us[name], name)))
 
 
 def book_as_of(book: FactorBook, bundle: str) -> FactorBook:
-    """The book as it was once a bundle had come.
+    """The book as it was after the import of a bundle.
 
     Raises
     ------
-    BadQuestion
+    BadQuery
         If the book has no bundle of that name.
     """
     names = bundles_of(book)
@@ -144,32 +157,34 @@ def book_as_of(book: FactorBook, bundle: str) -> FactorBook:
 
 
 def factor_changes(before: FactorBook, after: FactorBook) -> Iterator[FactorChange]:
-    """Where two books differ in a value or a bound, by kind, place and date."""
-    first, second = _by_place(before), _by_place(after)
-    for kind, where in sorted({*first, *second}):
-        old, new = first.get((kind, where), []), second.get((kind, where), [])
-        found: FactorChange | None = None
-        for start, end in _date_ranges((*old, *new)):
-            pair = _valid_on(old, start), _valid_on(new, start)
-            if found is not None and (found.before, found.after) == pair and found.valid_to == start:
-                found = FactorChange(kind, where, found.valid_from, end, *pair)
+    """Differences of two books in value, bounds or unit, by kind, place and date range."""
+    factors_before, factors_after = _by_place(before), _by_place(after)
+    for kind, where in sorted({*factors_before, *factors_after}):
+        before_here, after_here = factors_before.get((kind, where), []), factors_after.get((kind, where), [])
+        change: FactorChange | None = None
+        for start, end in _date_ranges((*before_here, *after_here)):
+            factors = _valid_on(before_here, start), _valid_on(after_here, start)
+            if change is not None and (change.before, change.after) == factors and change.valid_to == start:
+                change = FactorChange(kind, where, change.valid_from, end, *factors)
                 continue
-            if found is not None:
-                yield found
-            found = FactorChange(kind, where, start, end, *pair) if _comparable(pair[0]) != _comparable(pair[1]) else None
-        if found is not None:
-            yield found
+            if change is not None:
+                yield change
+            change = (
+                FactorChange(kind, where, start, end, *factors) if _comparable(factors[0]) != _comparable(factors[1]) else None
+            )
+        if change is not None:
+            yield change
 
 
 def _by_place(book: FactorBook) -> dict[tuple[str, str], list[Factor]]:
-    found: dict[tuple[str, str], list[Factor]] = {}
+    factors: dict[tuple[str, str], list[Factor]] = {}
     for factor in book.factors:
-        found.setdefault((factor.kind, factor.where), []).append(factor)
-    return found
+        factors.setdefault((factor.kind, factor.where), []).append(factor)
+    return factors
 
 
 def _date_ranges(factors: Iterable[Factor]) -> Iterator[tuple[datetime.date, datetime.date | None]]:
-    """Days between two edges, the last one open."""
+    """Ranges between consecutive validity dates; the last range is open."""
     edges = {day for factor in factors for day in (factor.valid_from, factor.valid_to) if day is not None}
     ordered = sorted(edges)
     yield from pairwise(ordered)
@@ -178,9 +193,9 @@ def _date_ranges(factors: Iterable[Factor]) -> Iterator[tuple[datetime.date, dat
 
 
 def _valid_on(factors: Iterable[Factor], day: datetime.date) -> Factor | None:
-    """The factor that holds on a day: of those in the order of the book, the last."""
-    held = [each for each in factors if each.valid_from <= day and (each.valid_to is None or day < each.valid_to)]
-    return held[-1] if held else None
+    """The factor valid on a day; the last one in the order of the book wins."""
+    valid = [factor for factor in factors if factor.valid_from <= day and (factor.valid_to is None or day < factor.valid_to)]
+    return valid[-1] if valid else None
 
 
 def _comparable(factor: Factor | None) -> tuple[Any, ...] | None:
@@ -188,7 +203,7 @@ def _comparable(factor: Factor | None) -> tuple[Any, ...] | None:
 
 
 def affected_figures(kind: str, config: Config) -> tuple[str, ...]:
-    """Figures that a kind of factor goes into; none for another source's intensity, which only a variant asks."""
+    """Figures that use a kind of factor; empty for intensities of sources that only sensitivity variants use."""
     if kind == config.electricity:
         return "co2e_location_g", "sci_g_per_request"
     if kind.startswith(_EMBODIED_PREFIX):
@@ -197,34 +212,37 @@ def affected_figures(kind: str, config: Config) -> tuple[str, ...]:
 
 
 def bundle_differences(book: FactorBook, config: Config, before: str, after: str) -> list[dict[str, Any]]:
-    """Rows of ``BUNDLE_COLUMNS``: what holds once bundle ``after`` had come against what held with bundle ``before``.
+    """Factors after the import of bundle ``after`` against those after the import of bundle ``before``.
 
-    ``change`` is relative (0.05 is 5 % more), None where one of the two is unknown or the units differ. A factor that
-    says the same from another source is no difference.
+    Returns
+    -------
+    list of dict
+        Rows with the columns ``BUNDLE_COLUMNS``. ``change`` is relative (0.05 is 5 % more), None if either factor is missing or
+        the units differ. The same value from another source is no difference.
 
     Raises
     ------
-    BadQuestion
+    BadQuery
         If the book has no such bundle.
     """
-    return [_bundle_row(each, config) for each in factor_changes(book_as_of(book, before), book_as_of(book, after))]
+    return [_bundle_row(change, config) for change in factor_changes(book_as_of(book, before), book_as_of(book, after))]
 
 
-def _bundle_row(each: FactorChange, config: Config) -> dict[str, Any]:
-    old, new = each.before, each.after
-    either = new or old
-    assert either is not None
-    same = old is not None and new is not None and old.value != 0 and old.unit == new.unit
+def _bundle_row(change: FactorChange, config: Config) -> dict[str, Any]:
+    before, after = change.before, change.after
+    any_factor = after or before
+    assert any_factor is not None
+    comparable = before is not None and after is not None and before.value != 0 and before.unit == after.unit
     row: dict[str, Any] = {
-        "kind": each.kind,
-        "where": each.where,
-        "valid_from": each.valid_from.isoformat(),
-        "valid_to": None if each.valid_to is None else each.valid_to.isoformat(),
-        "unit": either.unit,
-        "change": new.value / old.value - 1 if same and old is not None and new is not None else None,
-        "figures": " ".join(affected_figures(each.kind, config)) or None,
+        "kind": change.kind,
+        "where": change.where,
+        "valid_from": change.valid_from.isoformat(),
+        "valid_to": None if change.valid_to is None else change.valid_to.isoformat(),
+        "unit": any_factor.unit,
+        "change": after.value / before.value - 1 if comparable and before is not None and after is not None else None,
+        "figures": " ".join(affected_figures(change.kind, config)) or None,
     }
-    for name, factor in (("before", old), ("after", new)):
+    for name, factor in (("before", before), ("after", after)):
         for column in ("value", "low", "high", "source", "bundle"):
             row[f"{column}_{name}"] = None if factor is None else getattr(factor, column)
     return row

@@ -1,6 +1,6 @@
-"""This file tells what services that nobody here measures are modelled to consume, and how the model fares on those measured.
+"""Modelled consumption of services that are not measured here, and its check against measured services.
 
-Rows of their own: a modelled figure is never added to a measured one.
+Modelled rows stand alone: a modelled figure is never added to a measured one.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 from footprint.config import Config
 from footprint.figures.engine import run_query
 from footprint.figures.query import Query
-from footprint.impact.hosted import modelled
+from footprint.impact.hosted import estimate_hosted
 from footprint.storage.database import Store
 
 COLUMNS = (
@@ -38,34 +38,47 @@ _COPIED_COLUMNS = ("service", "use_case", "period_start", "period_end", "request
 
 
 def hosted_models(store: Store, config: Config, from_us: int | None, to_us: int | None, now_us: int) -> list[dict[str, Any]]:
-    """Rows by service and use case of the services that are declared ``modelled_as`` something.
+    """Modelled energy and impacts of services declared ``modelled_as``, by service and use case.
+
+    Parameters
+    ----------
+    from_us, to_us : int or None
+        Period [from, to) [µs, UTC]; None means from the first or to the last reading.
+    now_us : int
+        The current instant [µs, UTC].
+
+    Returns
+    -------
+    list of dict
+        Rows with the columns ``COLUMNS``: energies [kWh], emissions [gCO2e]; quality C. Modelled columns are missing if output
+        tokens are unknown.
 
     Raises
     ------
     UnknownModel
-        If EcoLogits does not know what one is declared as.
+        If EcoLogits does not know a declared model.
     """
     names = {service.name: service.modelled_as for service in config.services if service.modelled_as}
-    question = Query(group=("service", "use_case"), from_us=from_us, to_us=to_us)
-    rows = run_query(store, config, question, now_us).rows if names else []
+    query = Query(group=("service", "use_case"), from_us=from_us, to_us=to_us)
+    rows = run_query(store, config, query, now_us).rows if names else []
     return [_row(names[row["service"]], row) for row in rows if row["service"] in names and row["requests"]]
 
 
-def _row(name: str, row: dict[str, Any]) -> dict[str, Any]:
-    found = {column: row.get(column) for column in _COPIED_COLUMNS}
-    found |= {"modelled_as": name, "quality": "C", "measured_kwh": row["energy_kwh"] or None}
+def _row(model: str, row: dict[str, Any]) -> dict[str, Any]:
+    row_out = {column: row.get(column) for column in _COPIED_COLUMNS}
+    row_out |= {"modelled_as": model, "quality": "C", "measured_kwh": row["energy_kwh"] or None}
     if row["output_tokens"] is None:
-        return found  # the model knows nothing but tokens
-    said = modelled(name, row["requests"], row["output_tokens"])
-    ratio = row["energy_kwh"] / said.energy_kwh.value if row["energy_kwh"] else None
-    return found | {
-        "modelled_kwh": said.energy_kwh.value,
-        "modelled_low_kwh": said.energy_kwh.low,
-        "modelled_high_kwh": said.energy_kwh.high,
-        "co2e_low_g": said.gwp_g.low,
-        "co2e_high_g": said.gwp_g.high,
-        "embodied_low_g": said.embodied_g.low,
-        "embodied_high_g": said.embodied_g.high,
+        return row_out  # the model needs output tokens
+    estimate = estimate_hosted(model, row["requests"], row["output_tokens"])
+    ratio = row["energy_kwh"] / estimate.energy_kwh.value if row["energy_kwh"] else None
+    return row_out | {
+        "modelled_kwh": estimate.energy_kwh.value,
+        "modelled_low_kwh": estimate.energy_kwh.low,
+        "modelled_high_kwh": estimate.energy_kwh.high,
+        "co2e_low_g": estimate.gwp_g.low,
+        "co2e_high_g": estimate.gwp_g.high,
+        "embodied_low_g": estimate.embodied_g.low,
+        "embodied_high_g": estimate.embodied_g.high,
         "measured_over_modelled": ratio,
-        "method_version": said.version,
+        "method_version": estimate.version,
     }

@@ -1,4 +1,4 @@
-"""This file answers with the time-aware figure: energy of each hour x the intensity of that hour, beside the yearly one."""
+"""Hourly emissions: energy of each hour times the grid intensity of that hour, beside the yearly figure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from footprint.core.timestamps import format_instant
 from footprint.core.units import S_PER_HOUR, UJ_PER_KWH, US_PER_HOUR, US_PER_S
 from footprint.figures.energy_cells import load_bases
 from footprint.figures.query import BadQuery, Query
-from footprint.impact.hourly_intensity import Hours, hours_of
+from footprint.impact.hourly_intensity import HourlyIntensity, hourly_intensity
 from footprint.ledger.intensity_series import series_values
 from footprint.ledger.ledger_view import LedgerView
 from footprint.ledger.sources import SOURCES
@@ -25,18 +25,33 @@ _ENERGY_SQL = "active_uj + idle_uj + host_uj + facility_uj"
 
 
 def hourly_emissions(
-    store: Store, config: Config, question: Query, series: str, *, shift_hours: int = 0, advice: bool = False
+    store: Store, config: Config, query: Query, series: str, *, shift_hours: int = 0, advice: bool = False
 ) -> list[dict[str, Any]]:
-    """Rows by group and period; emissions are None where a month of a zone is unknown altogether.
+    """Hourly emissions by group and period.
 
-    ``shift_hours`` takes the intensity of so many hours later, for scenarios.
+    Parameters
+    ----------
+    query : Query
+        Active view without filters.
+    series : str
+        Name of the intensity series.
+    shift_hours : int
+        HourlyIntensity [h] by which the work is moved: the intensity of that many hours later applies.
+    advice : bool
+        Whether marginal series are allowed.
+
+    Returns
+    -------
+    list of dict
+        Rows of the groups and ``COLUMNS``: ``energy_kwh`` [kWh], ``co2e_hourly_g`` [gCO2e], ``mean_g_per_kwh`` [g/kWh],
+        ``filled_share`` [1]. Emissions are None if a whole month of a zone is unknown.
 
     Raises
     ------
-    BadQuestion
-        If the full view is asked for, or a marginal series for more than advice.
+    BadQuery
+        For the full view or filters, or for a marginal series without ``advice``.
     """
-    if question.view != "active" or question.where:
+    if query.view != "active" or query.where:
         raise BadQuery("hourly figures have the active view only, and no where")
     if series in SOURCES and SOURCES[series].marginal and not advice:
         raise BadQuery(f"{series} is a marginal series: it says when to run (what-if --shift-hours), not what was emitted")
@@ -46,37 +61,39 @@ def hourly_emissions(
         extent = view.extent_us()
         if extent is None:
             return []
-        start = extent[0] if question.from_us is None else question.from_us
-        end = extent[1] + 1 if question.to_us is None else question.to_us
-        # Whole hours: an hour belongs to the period in which it begins.
+        start = extent[0] if query.from_us is None else query.from_us
+        end = extent[1] + 1 if query.to_us is None else query.to_us
+        # Whole hours: an hour belongs to the period in which it starts.
         start, end = start - start % US_PER_HOUR, end + -end % US_PER_HOUR
         columns = ", ".join(f"{name}_id" for name in _NAME_COLUMNS)
-        found = connection.exec_driver_sql(
+        rows = connection.exec_driver_sql(
             f"SELECT slot / {S_PER_HOUR}, basis_id, {columns}, SUM({_ENERGY_SQL}) FROM footprint_row "
             f"WHERE slot >= {start // US_PER_S} AND slot < {end // US_PER_S} GROUP BY slot / {S_PER_HOUR}, basis_id, {columns}"
         ).all()
-        texts = store.texts(connection, {x for row in found for x in row[2:8]})
-        bases = load_bases(view, {int(row[1]) for row in found})
+        texts_by_id = store.texts(connection, {name_id for row in rows for name_id in row[2:8]})
+        bases = load_bases(view, {int(row[1]) for row in rows})
     zones = {basis.zone for basis in bases.values()}
-    low, high = widen_to_months(start + min(shift_us, 0), end + max(shift_us, 0), config.timezone)
-    hours: dict[str, Hours] = {zone: hours_of(*series_values(store, series, zone, low, high), config.timezone) for zone in zones}
-    periods = split_by_period(question.every, start, end, config.timezone)
-    starts = [each[0] for each in periods]
+    months_start, months_end = widen_to_months(start + min(shift_us, 0), end + max(shift_us, 0), config.timezone)
+    hours_by_zone: dict[str, HourlyIntensity] = {
+        zone: hourly_intensity(*series_values(store, series, zone, months_start, months_end), config.timezone) for zone in zones
+    }
+    periods = split_by_period(query.every, start, end, config.timezone)
+    starts = [start_us for start_us, _ in periods]
     sums: dict[tuple[tuple[str, ...], int], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0, 0.0])
-    for row in found:
+    for row in rows:
         hour_us, basis, kwh = int(row[0]) * US_PER_HOUR, bases[int(row[1])], int(row[8]) / UJ_PER_KWH
-        names = dict(zip(_NAME_COLUMNS, (texts[x] for x in row[2:8]), strict=True)) | {"site": basis.site}
+        names = dict(zip(_NAME_COLUMNS, (texts_by_id[name_id] for name_id in row[2:8]), strict=True)) | {"site": basis.site}
         period = max(bisect_right(starts, hour_us) - 1, 0)
-        mine = sums[tuple(names[name] for name in question.group), period]
-        mine[0] += kwh
-        at = hours[basis.zone].at(hour_us + shift_us)
-        if at is None:
-            mine[3] += kwh
+        total = sums[tuple(names[name] for name in query.group), period]
+        total[0] += kwh
+        intensity = hours_by_zone[basis.zone].at(hour_us + shift_us)
+        if intensity is None:
+            total[3] += kwh
         else:
-            mine[1] += kwh * at[0]
-            mine[2] += kwh * at[1]
+            total[1] += kwh * intensity[0]
+            total[2] += kwh * intensity[1]
     return [
-        _row(dict(zip(question.group, names, strict=True)), periods[period], series, sums[names, period])
+        _row(dict(zip(query.group, names, strict=True)), periods[period], series, sums[names, period])
         for names, period in sorted(sums)
     ]
 

@@ -1,4 +1,4 @@
-"""This file sums energy by hour of the day and by day, as the organisation's clocks show them."""
+"""Hourly profile: energy by date and hour of the day in the time zone of the organisation."""
 
 from __future__ import annotations
 
@@ -22,19 +22,29 @@ _ENERGY_SQL = "active_uj + idle_uj + host_uj + facility_uj"
 def hourly_energy(
     store: Store, config: Config, from_us: int, to_us: int, where: tuple[tuple[str, str], ...] = ()
 ) -> dict[tuple[str, int], float]:
-    """(date, hour) -> energy [kWh] of the slots that begin in [from, to); an hour without a row is not there, and not 0.
+    """Energy by date and local hour, of the slots that start in [from, to).
 
-    Of the two hours of one name in the autumn, both are in that one.
+    Parameters
+    ----------
+    from_us, to_us : int
+        Period [µs, UTC].
+    where : tuple of (name, value)
+        Filters; values of one name are alternatives.
+
+    Returns
+    -------
+    dict
+        (ISO date, hour) -> energy [kWh]. Hours without rows are missing, not 0. In autumn the repeated hour holds both hours.
     """
-    found: dict[tuple[str, int], float] = defaultdict(float)
+    energy_kwh: dict[tuple[str, int], float] = defaultdict(float)
     with store.read() as connection:
         source = CellSource(LedgerView(store, connection), config, shipped_book())
         conditions = chosen_sql(source, where, NAME_COLUMNS)
-        for each in split_range(source.summed_in(), from_us // US_PER_S, -(-to_us // US_PER_S)):
-            read = _hours_from_slots if each.kind == SLOTS else _hours_from_days
-            for date, hour, energy_mj in read(source, each, conditions):
-                found[date, hour] += energy_mj * 1000 / UJ_PER_KWH
-    return dict(found)
+        for stretch in split_range(source.summed_in(), from_us // US_PER_S, -(-to_us // US_PER_S)):
+            read_hours = _hours_from_slots if stretch.kind == SLOTS else _hours_from_days
+            for date, hour, energy_mj in read_hours(source, stretch, conditions):
+                energy_kwh[date, hour] += energy_mj * 1000 / UJ_PER_KWH
+    return dict(energy_kwh)
 
 
 def _hours_from_slots(source: CellSource, stretch: RollupRange, conditions: str) -> Iterator[tuple[str, int, int]]:

@@ -1,6 +1,6 @@
-"""This file leads from a question down to the readings: days of devices, hours, readings, and where these came from.
+"""Lineage of a figure: from a query to days of devices, hours, readings, and the imports that brought the readings.
 
-Each level is a table of its own, with the digest of its rows, so that two people can tell whether they look at the same.
+Each level is a table with the digest of its rows, so that two people can check that they look at the same data.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ ORIGIN_COLUMNS = ("host", "date", "kind", "name", "sha256", "at", "rows", "chain
 
 @dataclass(frozen=True, slots=True)
 class LineageLevel:
-    """One step of the way down: a table and the sha256 of its rows as canonical JSON."""
+    """One level of the lineage: a table and the SHA-256 of its rows as canonical JSON."""
 
     name: str
     columns: tuple[str, ...]
@@ -81,103 +81,110 @@ class LineageLevel:
 
     @property
     def sha256(self) -> str:
-        """The digest: rows as JSON, keys in the order of the columns, floats as their shortest decimals."""
-        told = [[row[name] for name in self.columns] for row in self.rows]
-        return hashlib.sha256(json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()
+        """SHA-256 of the rows as JSON arrays in column order, floats in their shortest decimal form."""
+        values = [[row[name] for name in self.columns] for row in self.rows]
+        return hashlib.sha256(json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()
 
 
 def _lineage_level(name: str, columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> LineageLevel:
     return LineageLevel(name, tuple(columns), [{column: row[column] for column in columns} for row in rows])
 
 
-def days(store: Store, config: Config, question: Query, now_us: int) -> LineageLevel:
-    """Energy of each device on each day that is in a question's figure; their sum is the figure."""
-    asked = replace(question, group=("host", "device"), every="day", view="active")
-    return _lineage_level("days", DAY_COLUMNS, run_query(store, config, asked, now_us).rows)
+def days(store: Store, config: Config, query: Query, now_us: int) -> LineageLevel:
+    """Energy [kWh] of each device on each day of a query; the days sum to the figure."""
+    daily = replace(query, group=("host", "device"), every="day", view="active")
+    return _lineage_level("days", DAY_COLUMNS, run_query(store, config, daily, now_us).rows)
 
 
-def facts(store: Store, config: Config, question: Query, now_us: int) -> LineageLevel:
-    """The declared or assumed facts and the factors that turned readings into the figure, each once."""
-    found: dict[tuple[Any, ...], None] = {}
-    with open_result(store, config, replace(question, view="active"), now_us) as together:
-        for group in (together.groups if together is not None else {}).values():
-            for place, _ in group.cells:
-                b = place.basis
-                factor = b.factor or (None, None, None)
-                found[
-                    b.host, b.site, *b.pue, *b.uplift, b.factor_id or None, *factor, b.factor_version or None, b.method_version
+def facts(store: Store, config: Config, query: Query, now_us: int) -> LineageLevel:
+    """Declared or assumed facts and factors that turn readings into the figure, each combination once."""
+    distinct: dict[tuple[Any, ...], None] = {}
+    with open_result(store, config, replace(query, view="active"), now_us) as result:
+        for group in (result.groups if result is not None else {}).values():
+            for cell_key, _ in group.cells:
+                basis = cell_key.basis
+                factor = basis.factor or (None, None, None)
+                distinct[
+                    basis.host,
+                    basis.site,
+                    *basis.pue,
+                    *basis.uplift,
+                    basis.factor_id or None,
+                    *factor,
+                    basis.factor_version or None,
+                    basis.method_version,
                 ] = None
-    rows = [dict(zip(FACT_COLUMNS, key, strict=True)) for key in sorted(found, key=repr)]
+    rows = [dict(zip(FACT_COLUMNS, key, strict=True)) for key in sorted(distinct, key=repr)]
     return _lineage_level("facts", FACT_COLUMNS, rows)
 
 
-def hours(store: Store, config: Config, question: Query, now_us: int, *, host: str, day: int) -> LineageLevel:
-    """Hours of a host on a UTC day: what each device gave to each use case of the question."""
-    asked = replace(
-        question,
+def hours(store: Store, config: Config, query: Query, now_us: int, *, host: str, day: int) -> LineageLevel:
+    """Energy [kWh] and emissions [g] of each device for each use case of a query, by hour of a host's UTC day."""
+    hourly = replace(
+        query,
         group=("host", "device", "service", "use_case"),
         every="hour",
         view="active",
         from_us=day * US_PER_DAY,
         to_us=(day + 1) * US_PER_DAY,
-        where=(*question.where, ("host", host)),
+        where=(*query.where, ("host", host)),
     )
-    return _lineage_level("hours", HOUR_COLUMNS, run_query(store, config, asked, now_us).rows)
+    return _lineage_level("hours", HOUR_COLUMNS, run_query(store, config, hourly, now_us).rows)
 
 
 def readings(store: Store, *, host: str, device: str, day: int) -> LineageLevel:
-    """Readings of a device on a UTC day, as they were told."""
+    """Readings of a device on a UTC day (days since 1970), as they were received."""
     return _lineage_level(
         "readings", READING_COLUMNS, raw_readings(store, host, device, day * US_PER_DAY, (day + 1) * US_PER_DAY)
     )
 
 
 def origins(store: Store, config: Config, *, host: str, day: int) -> LineageLevel:
-    """Where the readings of a host's day came from: what brought them in, and the sealed files with their link in the chain."""
-    target, batch = table(schema.Sealed), table(schema.Batch)
+    """Origin of the readings of a host's UTC day: import batches, and archived files with their link in the hash chain."""
+    archive, batch = table(schema.Sealed), table(schema.Batch)
     with store.read() as connection:
         sealed = connection.execute(
-            select(target).where(target.c.source == f"host {host}", target.c.day == day).order_by(target.c.seq)
+            select(archive).where(archive.c.source == f"host {host}", archive.c.day == day).order_by(archive.c.seq)
         ).all()
-        numbers = {number for part in sealed for number in json.loads(part.batches)} | _batches_in_sql(
+        batch_ids = {batch_id for archived in sealed for batch_id in json.loads(archived.batches)} | _batches_in_sql(
             store, connection, host, day
         )
-        brought = connection.execute(select(batch).where(batch.c.id.in_(sorted(numbers))).order_by(batch.c.id)).all()
+        batches = connection.execute(select(batch).where(batch.c.id.in_(sorted(batch_ids))).order_by(batch.c.id)).all()
     date = format_instant(day * US_PER_DAY)[:10]
     rows = [
         {
             "host": host,
             "date": date,
-            "kind": each.kind,
-            "name": each.name,
-            "sha256": each.sha256 or None,
-            "at": format_instant(each.imported_us),
-            "rows": each.accepted,
+            "kind": source.kind,
+            "name": source.name,
+            "sha256": source.sha256 or None,
+            "at": format_instant(source.imported_us),
+            "rows": source.accepted,
             "chain_link": None,
         }
-        for each in brought
+        for source in batches
     ]
     rows += [
         {
             "host": host,
             "date": date,
             "kind": "sealed file",
-            "name": f"{ObjectStore(config.sealed_url()).url}/{part.file}",
-            "sha256": part.sha256,
-            "at": format_instant(part.sealed_us),
-            "rows": part.rows,
-            "chain_link": part.link,
+            "name": f"{ObjectStore(config.sealed_url()).url}/{archived.file}",
+            "sha256": archived.sha256,
+            "at": format_instant(archived.sealed_us),
+            "rows": archived.rows,
+            "chain_link": archived.link,
         }
-        for part in sealed
-        if part.file
+        for archived in sealed
+        if archived.file
     ]
     return _lineage_level("origins", ORIGIN_COLUMNS, rows)
 
 
 def _batches_in_sql(store: Store, connection: Any, host: str, day: int) -> set[int]:
-    """Batches of the readings of a host's day that still stand in SQL."""
+    """Batches of the readings of a host's day that are still in SQL."""
     reading = table(schema.Reading)
     streams = [stream.id for stream in LedgerView(store, connection).streams().get(host, [])]
-    within = (reading.c.time_us >= day * US_PER_DAY) & (reading.c.time_us < (day + 1) * US_PER_DAY)
-    found = connection.execute(select(reading.c.batch_id).where(reading.c.stream_id.in_(streams), within).distinct())
-    return {int(row.batch_id) for row in found}
+    on_day = (reading.c.time_us >= day * US_PER_DAY) & (reading.c.time_us < (day + 1) * US_PER_DAY)
+    rows = connection.execute(select(reading.c.batch_id).where(reading.c.stream_id.in_(streams), on_day).distinct())
+    return {int(row.batch_id) for row in rows}

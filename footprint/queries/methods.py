@@ -1,7 +1,7 @@
-"""This file is the registry of methods: every figure with its formula, unit, source, words, and the function that computes it.
+"""Registry of methods: formula, unit, source, explanation and computing function of every figure.
 
-Pages, reports and ``footprint methods`` take their explanations from here and from nowhere else; a test holds the registry
-against the columns that those functions give.
+Pages, reports and ``footprint methods`` take their explanations from here only. A test compares the registry with the columns
+that the computing functions return.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from footprint.aggregation import METHOD_VERSION
 from footprint.figures.coverage import CoverageIndex
 from footprint.figures.row_metrics import energy_figures, impact_figures, quality_letter, requests_figures
 from footprint.impact.embodied import embodied_ug_per_s
-from footprint.impact.indicators import INVENTORY, SCORES
-from footprint.impact.uncertainty import Budget
+from footprint.impact.indicators import INDICATORS, INVENTORY
+from footprint.impact.uncertainty import UncertaintyBudget
 
 COLUMNS = ("figure", "label", "unit", "formula", "source", "words", "computed_by", "version")
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """How one or several figures come about; label and words are (French, English)."""
+    """Method of one or several figures; ``label`` and ``words`` are (French, English)."""
 
     figures: tuple[str, ...]
     unit: str
@@ -31,10 +31,10 @@ class Method:
     source: str
     words: tuple[str, str]
     computed_by: Callable[..., Any]
-    french: str = ""  # the formula in French, where it holds words
+    french: str = ""  # the formula in French, if it contains words
 
     def formula_in(self, language: str) -> str:
-        """The formula as the language writes it."""
+        """The formula in a language (``fr``, ``en``)."""
         return self.french if language == "fr" and self.french else self.formula
 
 
@@ -87,7 +87,7 @@ METHODS: tuple[Method, ...] = (
                 "read widens towards high."
             ),
         ),
-        Budget.interval,
+        UncertaintyBudget.interval,
         "U = 2 u ; u² = somme sur les causes de (somme des c u)²",
     ),
     Method(
@@ -202,16 +202,16 @@ METHODS: tuple[Method, ...] = (
 
 
 def method_rows(language: str) -> list[dict[str, Any]]:
-    """Rows of the registry, and of the scores', in one language (fr, en)."""
-    chosen = 0 if language == "fr" else 1
+    """Rows of the methods and of the scores in a language (``fr``, ``en``), with the columns ``COLUMNS``."""
+    language_index = 0 if language == "fr" else 1
     rows = [
         {
             "figure": figure,
-            "label": method.label[chosen],
+            "label": method.label[language_index],
             "unit": method.unit,
             "formula": method.formula_in(language),
             "source": method.source,
-            "words": method.words[chosen],
+            "words": method.words[language_index],
             "computed_by": f"{method.computed_by.__module__}.{method.computed_by.__qualname__}",
             "version": METHOD_VERSION,
         }
@@ -221,13 +221,13 @@ def method_rows(language: str) -> list[dict[str, Any]]:
     return rows + [
         {
             "figure": score.name,
-            "label": score.label[chosen],
+            "label": score.label[language_index],
             "unit": score.unit,
             "formula": score.formula,
             "source": score.source,
-            "words": score.boundary[chosen],
+            "words": score.boundary[language_index],
             "computed_by": "footprint.impact.indicators",
             "version": score.version,
         }
-        for score in (*SCORES, *INVENTORY)
+        for score in (*INDICATORS, *INVENTORY)
     ]

@@ -1,7 +1,7 @@
-"""This file says how each objective of the configuration stands in a period: kept, exceeded, or not to be told.
+"""Status of each objective of the configuration in a period: kept, exceeded, or undecided.
 
-A budget is compared with the interval of the figure, a change with the interval of the change (in which common errors cancel):
-where the interval holds the limit, nothing is claimed. A budget whose period still runs can be exceeded, and is not kept yet.
+A budget is compared with the interval of the figure, a change with the interval of the change (common errors cancel). If the
+interval contains the limit, nothing is claimed. A budget whose period still runs can be exceeded, but is not kept yet.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from footprint.config.objectives import Objective
 from footprint.core.estimate import Estimate
 from footprint.figures.engine import run_query
 from footprint.figures.query import Query
-from footprint.impact.uncertainty import ratio_of
+from footprint.impact.uncertainty import ratio_estimate
 from footprint.queries.uncertainty_budget import emissions_budget, energy_budget
 from footprint.storage.database import Store
 
@@ -38,12 +38,12 @@ COLUMNS = (
     "due",
 )
 UNITS = {"energy_kwh": "kWh", "co2e_location_g": "gCO2e", "wh_per_1000_requests": "Wh", "requests": "1"}
-WH_PER_KWH_OF_1000 = 1e6  # Wh a thousand requests, from kWh a request
+WH_PER_KWH_OF_1000 = 1e6  # kWh per request -> Wh per 1000 requests
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectiveStatus:
-    """One objective in one period. ``figure`` and ``limit`` are in the metric's unit, or changes (fractions)."""
+    """Status of an objective in a period; ``figure`` and ``limit`` in the unit of the metric, or relative changes [1]."""
 
     objective: Objective
     period: Period
@@ -52,42 +52,52 @@ class ObjectiveStatus:
     state: str
 
     def row(self) -> dict[str, Any]:
-        """As a row of COLUMNS."""
-        o, figure = self.objective, self.figure
-        where = dict(o.where)
+        """A row with the columns ``COLUMNS``."""
+        objective, figure = self.objective, self.figure
+        where = dict(objective.where)
         bounds: dict[str, float | None] = dict.fromkeys(("value", "low", "high"))
         if figure is not None:
             bounds = {"value": figure.value, "low": figure.low, "high": figure.high}
         return {
-            "objective": o.name,
-            "metric": o.metric,
-            "unit": "1" if o.baseline else UNITS[o.metric],
+            "objective": objective.name,
+            "metric": objective.metric,
+            "unit": "1" if objective.baseline else UNITS[objective.metric],
             "service": where.get("service"),
             "use_case": where.get("use_case"),
-            "owner": o.owner or None,
+            "owner": objective.owner or None,
             "period": str(self.period),
             **bounds,
             "limit": self.limit,
             "state": self.state,
-            "baseline": str(o.baseline) if o.baseline else None,
-            "due": str(o.due) if o.due else None,
+            "baseline": str(objective.baseline) if objective.baseline else None,
+            "due": str(objective.due) if objective.due else None,
         }
 
 
 def objective_statuses(
     store: Store, config: Config, now_us: int, period: Period | None = None, objectives: Iterable[Objective] | None = None
 ) -> list[ObjectiveStatus]:
-    """Every objective in ``period``, or in the one of its kind that runs now; those of another length are left out."""
-    found = []
+    """Status of every objective.
+
+    Parameters
+    ----------
+    now_us : int
+        The current instant [µs, UTC].
+    period : Period, optional
+        Default: the current period of each objective. Objectives for periods of another length are left out.
+    objectives : iterable of Objective, optional
+        Default: those of the configuration.
+    """
+    statuses = []
     for objective in config.objectives if objectives is None else objectives:
-        at = period or period_at(now_us, config.timezone, objective.months)
-        if at.length == objective.months:
-            found.append(objective_status(store, config, objective, at, now_us))
-    return found
+        objective_period = period or period_at(now_us, config.timezone, objective.months)
+        if objective_period.length == objective.months:
+            statuses.append(objective_status(store, config, objective, objective_period, now_us))
+    return statuses
 
 
 def objective_status(store: Store, config: Config, objective: Objective, period: Period, now_us: int) -> ObjectiveStatus:
-    """One objective in one period."""
+    """Status of one objective in a period, at ``now_us`` [µs, UTC]."""
     if objective.baseline is None or objective.due is None or objective.target is None:
         limit = objective.at_most or 0.0
         figure = _metric_estimate(store, config, objective, period, now_us)
@@ -96,23 +106,23 @@ def objective_status(store: Store, config: Config, objective: Objective, period:
         figure = _metric_change(store, config, objective, objective.baseline, period, now_us)
     running = period.bounds_us(config.timezone)[1] > now_us
     return ObjectiveStatus(
-        objective, period, figure, limit, objective_state(figure, limit, running=running, whole=objective.baseline is None)
+        objective, period, figure, limit, objective_state(figure, limit, running=running, is_sum=objective.baseline is None)
     )
 
 
 def allowed_change(baseline: Period, due: Period, target: float, period: Period) -> float:
-    """The change that a straight line from the baseline (0) to the due period (``target``) allows in a period."""
-    way = (period.since(baseline)) / due.since(baseline)
-    return target * min(max(way, 0.0), 1.0)
+    """Relative change [1] that a straight line from the baseline (0) to the due period (``target``) allows in a period."""
+    progress = (period.periods_since(baseline)) / due.periods_since(baseline)
+    return target * min(max(progress, 0.0), 1.0)
 
 
-def objective_state(figure: Estimate | None, limit: float, *, running: bool, whole: bool) -> str:
-    """What may be claimed of a figure and its limit; ``whole`` figures (sums) still grow while their period runs."""
+def objective_state(figure: Estimate | None, limit: float, *, running: bool, is_sum: bool) -> str:
+    """State of a figure against its limit; a sum (``is_sum``) still grows while its period runs."""
     if figure is None:
         return UNKNOWN
     if figure.low > limit:
         return EXCEEDED
-    if running and whole:
+    if running and is_sum:
         return RUNNING
     return KEPT if figure.high <= limit else NOT_MEASURABLE
 
@@ -144,18 +154,18 @@ def _row_estimate(row: dict[str, Any], metric: str) -> Estimate | None:
 def _metric_change(
     store: Store, config: Config, objective: Objective, baseline: Period, period: Period, now_us: int
 ) -> Estimate | None:
-    questions = [_objective_query(config, objective, each) for each in (baseline, period)]
-    rows = [run_query(store, config, question, now_us).rows for question in questions]
+    queries = [_objective_query(config, objective, result) for result in (baseline, period)]
+    rows = [run_query(store, config, query, now_us).rows for query in queries]
     if not all(rows):
         return None
-    counts = [each[0]["requests"] for each in rows]
+    counts = [result[0]["requests"] for result in rows]
     if objective.metric == "requests":
         return Estimate.exactly(counts[1] / counts[0] - 1) if all(counts) else None
     per_request = objective.metric == "wh_per_1000_requests"
-    ask = emissions_budget if objective.metric == "co2e_location_g" else energy_budget
-    before, after = (ask(store, config, question, now_us) for question in questions)
+    budget_of = emissions_budget if objective.metric == "co2e_location_g" else energy_budget
+    before, after = (budget_of(store, config, query, now_us) for query in queries)
     if before is None or after is None or min(before[0], after[0]) <= 0 or (per_request and not all(counts)):
         return None
-    ratio = ratio_of(*before, *after)
+    ratio = ratio_estimate(*before, *after)
     scale = counts[0] / counts[1] if per_request else 1.0
     return Estimate(*(scale * bound - 1 for bound in (ratio.value, ratio.low, ratio.high)))

@@ -1,6 +1,6 @@
-"""This file shows how far figures move with choices that reasonable people make otherwise.
+"""Sensitivity of figures to choices that reasonable people make differently.
 
-Not an interval: each row is the figure as another table, another life of servers or the other water factor would give it.
+Not an interval: each row is the figure under another factor table, another lifetime of servers, or other water factors.
 """
 
 from __future__ import annotations
@@ -26,17 +26,30 @@ ELECTRICITY = "carbon_intensity"
 _Cells = Sequence[tuple[Any, list[int]]]
 
 
-def sensitivity(store: Store, config: Config, question: Query, now_us: int) -> list[dict[str, Any]]:
-    """Rows by group, period, figure and variant; a variant that some zone has no factor for is not shown."""
+def sensitivity(store: Store, config: Config, query: Query, now_us: int) -> list[dict[str, Any]]:
+    """Figures by group, period and variant; a variant without a factor for every zone is left out.
+
+    Parameters
+    ----------
+    query : Query
+        Groups, periods and filters.
+    now_us : int
+        The current instant [µs, UTC].
+
+    Returns
+    -------
+    list of dict
+        Rows of the groups and ``COLUMNS``: ``value`` and ``published`` in the unit of the figure, ``ratio`` [1].
+    """
     book = load_factor_book(store)
     rows: list[dict[str, Any]] = []
-    with open_result(store, config, question, now_us) as found:
-        if found is None:
+    with open_result(store, config, query, now_us) as result:
+        if result is None:
             return rows
-        for (period, names), group in sorted(found.groups.items(), key=lambda item: (item[0][1], item[0][0])):
-            start, end = found.periods[period]
+        for (period, names), group in sorted(result.groups.items(), key=lambda item: (item[0][1], item[0][0])):
+            start, end = result.periods[period]
             fixed = {
-                **dict(zip(question.group, names, strict=True)),
+                **dict(zip(query.group, names, strict=True)),
                 "period_start": format_instant(start),
                 "period_end": format_instant(end),
             }
@@ -59,46 +72,54 @@ def sensitivity(store: Store, config: Config, question: Query, now_us: int) -> l
 def _variants(
     config: Config, book: FactorBook, cells: _Cells, at_us: int
 ) -> Iterator[tuple[str, str, float | None, float | None, str]]:
-    energy = [(place.basis, dict(zip(AMOUNTS, amounts, strict=True))) for place, amounts in cells]
-    whole = [(basis, sum(of[name] for name in ("active_uj", "idle_uj", "host_uj", "facility_uj")), of) for basis, of in energy]
-    known = all(basis.factor is not None for basis, _, _ in whole)
-    published = sum(operational_g(uj, basis.factor[0]) for basis, uj, _ in whole if basis.factor) if known else None
+    by_basis = [(key.basis, dict(zip(AMOUNTS, amounts, strict=True))) for key, amounts in cells]
+    energies = [
+        (basis, sum(amounts[name] for name in ("active_uj", "idle_uj", "host_uj", "facility_uj")), amounts)
+        for basis, amounts in by_basis
+    ]
+    all_known = all(basis.factor is not None for basis, _, _ in energies)
+    published = (
+        sum(operational_g(energy_uj, basis.factor[0]) for basis, energy_uj, _ in energies if basis.factor) if all_known else None
+    )
     for kind in sorted({factor.kind for factor in book.factors if factor.kind.startswith(ELECTRICITY)}):
         try:
-            used = {basis.zone: book.find(kind, basis.zone, at_us, config.timezone) for basis, _, _ in whole}
+            factors = {basis.zone: book.find(kind, basis.zone, at_us, config.timezone) for basis, _, _ in energies}
         except MissingFactor:
             continue
-        value = sum(operational_g(uj, used[basis.zone].value) for basis, uj, _ in whole)
-        said = "; ".join(sorted({f"{each.value:g} {each.unit}: {each.source}" for each in used.values()}))
-        yield "co2e_location_g", kind, value, published, said
-    yield from _lifetime_variants(config, whole, at_us)
-    yield from _water_variants(cells, whole)
+        value = sum(operational_g(energy_uj, factors[basis.zone].value) for basis, energy_uj, _ in energies)
+        sources = "; ".join(sorted({f"{factor.value:g} {factor.unit}: {factor.source}" for factor in factors.values()}))
+        yield "co2e_location_g", kind, value, published, sources
+    yield from _lifetime_variants(config, energies, at_us)
+    yield from _water_variants(cells, energies)
 
 
 def _lifetime_variants(
-    config: Config, whole: Sequence[Any], at_us: int
+    config: Config, energies: Sequence[Any], at_us: int
 ) -> Iterator[tuple[str, str, float | None, float | None, str]]:
-    """M = TE / EL: inversely with the life."""
-    if not whole or not all(basis.embodied_known for basis, _, _ in whole):
+    """M = TE / EL: embodied emissions are inversely proportional to the lifetime."""
+    if not energies or not all(basis.embodied_known for basis, _, _ in energies):
         return
-    years = assumption("embodied_lifetime")
-    published = sum(of["embodied_ug"] for _, _, of in whole) / UG_PER_G
-    for life in (years.low, years.value, years.high):
+    assumed_years = assumption("embodied_lifetime")
+    published = sum(amounts["embodied_ug"] for _, _, amounts in energies) / UG_PER_G
+    for lifetime_years in (assumed_years.low, assumed_years.value, assumed_years.high):
         value = sum(
-            of["embodied_ug"] / UG_PER_G * (config.host_at(basis.host, at_us).lifetime_years or years.value) / life
-            for basis, _, of in whole
+            amounts["embodied_ug"]
+            / UG_PER_G
+            * (config.host_at(basis.host, at_us).lifetime_years or assumed_years.value)
+            / lifetime_years
+            for basis, _, amounts in energies
         )
-        yield "embodied_g", f"life of {life:g} years", value, published, "assumption embodied_lifetime"
+        yield "embodied_g", f"life of {lifetime_years:g} years", value, published, "assumption embodied_lifetime"
 
 
-def _water_variants(cells: _Cells, whole: Sequence[Any]) -> Iterator[tuple[str, str, float | None, float | None, str]]:
+def _water_variants(cells: _Cells, energies: Sequence[Any]) -> Iterator[tuple[str, str, float | None, float | None, str]]:
     published = impact_figures(cells)["water_l"]
     if published is None:
         return
-    for end, variant in ((1, "low"), (2, "high")):
+    for bound, variant in ((1, "low"), (2, "high")):
         value = sum(
-            uj / UJ_PER_KWH * basis.water[end] + (uj - of["facility_uj"]) / UJ_PER_KWH * basis.wue[end]
-            for basis, uj, of in whole
+            energy_uj / UJ_PER_KWH * basis.water[bound] + (energy_uj - amounts["facility_uj"]) / UJ_PER_KWH * basis.wue[bound]
+            for basis, energy_uj, amounts in energies
             if basis.water
         )
         yield "water_l", f"{variant} factors, on and off site", value, published, "water_offsite; wue"

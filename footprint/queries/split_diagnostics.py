@@ -1,4 +1,4 @@
-"""This file reads back how the energy of each service was divided on each day: by which fit, and how sure it is."""
+"""Split diagnostics: how the energy of each service was divided on each day, by which fit, and with what uncertainty."""
 
 from __future__ import annotations
 
@@ -33,20 +33,31 @@ SHARE_COLUMNS = ("service", "host", "date", "use_case", "model", "share", "share
 
 
 def stored_splits(store: Store, from_us: int | None, to_us: int | None) -> Iterator[tuple[str, str, int, dict[str, Any]]]:
-    """(service, host, UTC day, content) of the days that [from, to) touches, in order."""
+    """(service, host, UTC day, content) of the days that [from, to) touches, in order; from and to in µs."""
     low = -(2**40) if from_us is None else from_us // US_PER_DAY
     high = 2**40 if to_us is None else -(-to_us // US_PER_DAY)
     with store.read() as connection:
         rows = connection.exec_driver_sql(
             f"SELECT service_id, host_id, day, status, content FROM footprint_split WHERE day >= {low} AND day < {high}"
         ).all()
-        texts = store.texts(connection, {x for row in rows for x in row[:2]})
-    for service, host, day, status, content in sorted(rows, key=lambda row: (texts[row[0]], texts[row[1]], row[2])):
-        yield texts[service], texts[host], int(day), {**json.loads(content), "status": status}
+        names = store.texts(connection, {name_id for row in rows for name_id in row[:2]})
+    for service, host, day, status, content in sorted(rows, key=lambda row: (names[row[0]], names[row[1]], row[2])):
+        yield names[service], names[host], int(day), {**json.loads(content), "status": status}
 
 
 def split_diagnostics(store: Store, from_us: int | None, to_us: int | None) -> list[dict[str, Any]]:
-    """One row a service, host and day: status of the fit, why, and its diagnostics."""
+    """Status, reason and diagnostics of the fit, by service, host and day.
+
+    Parameters
+    ----------
+    from_us, to_us : int or None
+        Period [from, to) [µs, UTC]; None means from the first or to the last reading.
+
+    Returns
+    -------
+    list of dict
+        Rows with the columns ``COLUMNS``: ``lag_s`` and ``late_s`` [s], ``prefill_s_per_token`` [s/token], ``residual`` [1].
+    """
     rows = []
     for service, host, day, content in stored_splits(store, from_us, to_us):
         if not content["status"]:
@@ -59,7 +70,18 @@ def split_diagnostics(store: Store, from_us: int | None, to_us: int | None) -> l
 
 
 def model_shares(store: Store, from_us: int | None, to_us: int | None) -> list[dict[str, Any]]:
-    """One row a service, host, day, use case and model: share of the model in the energy above idle, with 95 % bounds."""
+    """Share of each model in the energy above idle of a use case, by service, host and day.
+
+    Parameters
+    ----------
+    from_us, to_us : int or None
+        Period [from, to) [µs, UTC]; None means from the first or to the last reading.
+
+    Returns
+    -------
+    list of dict
+        Rows with the columns ``SHARE_COLUMNS``: shares [1] with 95 % bounds.
+    """
     return [
         {
             "service": service,
@@ -68,11 +90,11 @@ def model_shares(store: Store, from_us: int | None, to_us: int | None) -> list[d
             "use_case": use_case,
             "model": model,
             "share": share,
-            "share_low": max(share - half, 0.0),
-            "share_high": min(share + half, 1.0),
+            "share_low": max(share - half_width, 0.0),
+            "share_high": min(share + half_width, 1.0),
         }
         for service, host, day, content in stored_splits(store, from_us, to_us)
-        for use_case, model, share, half in content["shares"]
+        for use_case, model, share, half_width in content["shares"]
     ]
 
 

@@ -1,7 +1,7 @@
-"""This file says what the same work would have cost under other facts: a scenario, not a measurement.
+"""What-if scenarios: what the same work would cost under other facts. Scenarios, not measurements.
 
-E' = (parts + added x (k' - 1)/(k - 1)) x PUE', O' = E' x I', M' = M x EL / EL': parts are what sensors read, added is what the
-uplift k put on them. A whole-server meter's reading is not changed by an uplift.
+E' = (parts + added x (k' - 1)/(k - 1)) x PUE', O' = E' x I', M' = M x EL / EL': ``parts`` is what sensors read, ``added`` is what
+the uplift k adds. An uplift does not change the reading of a whole-server meter.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from footprint.figures.query import BadQuery, Query
 from footprint.figures.row_metrics import added_by_uplift, budgets
 from footprint.impact.factor_book import FactorBook
 from footprint.impact.operational import operational_g
-from footprint.impact.uncertainty import Budget
+from footprint.impact.uncertainty import UncertaintyBudget
 from footprint.ledger.factor_store import load_factor_book
 from footprint.queries.hourly_emissions import hourly_emissions
 from footprint.storage.database import Store
@@ -71,7 +71,7 @@ FORMULA = "E' = (parts + added x (k' - 1)/(k - 1)) x PUE'; O' = E' x I'; M' = M 
 
 @dataclass(frozen=True, slots=True)
 class ScenarioParameters:
-    """What is asked for; None leaves what held."""
+    """Parameters of a scenario; None keeps the actual value."""
 
     zone: str | None = None
     pue: float | None = None
@@ -80,30 +80,44 @@ class ScenarioParameters:
 
 
 def parameter_scenario(
-    store: Store, config: Config, question: Query, facts: ScenarioParameters, now_us: int
+    store: Store, config: Config, query: Query, parameters: ScenarioParameters, now_us: int
 ) -> list[dict[str, Any]]:
-    """Rows by group and period: as it was, and as it would have been.
+    """Actual figures and figures under other parameters, by group and period.
+
+    Parameters
+    ----------
+    query : Query
+        Groups, periods and filters.
+    parameters : ScenarioParameters
+        Zone, PUE [1], uplift [1], lifetime [years].
+    now_us : int
+        The current instant [µs, UTC].
+
+    Returns
+    -------
+    list of dict
+        Rows of the groups and ``COLUMNS``: energies [kWh] with about 95 % bounds, emissions [gCO2e].
 
     Raises
     ------
     MissingFactor
-        If the zone asked for has no factor at the time.
+        If the zone has no factor at the time.
     """
     rows: list[dict[str, Any]] = []
     book = load_factor_book(store)
-    with open_result(store, config, question, now_us) as found:
-        if found is None:
+    with open_result(store, config, query, now_us) as result:
+        if result is None:
             return rows
-        for (period, names), group in sorted(found.groups.items(), key=lambda item: (item[0][1], item[0][0])):
+        for (period, names), group in sorted(result.groups.items(), key=lambda item: (item[0][1], item[0][0])):
             if not group.cells:
                 continue
-            start, end = found.periods[period]
+            start, end = result.periods[period]
             rows.append(
                 {
-                    **dict(zip(question.group, names, strict=True)),
+                    **dict(zip(query.group, names, strict=True)),
                     "period_start": format_instant(start),
                     "period_end": format_instant(end),
-                    **_group_scenario(group.cells, config, book, facts, start, budgets(group.cells, apart=found.apart)[0]),
+                    **_group_scenario(group.cells, config, book, parameters, start, budgets(group.cells, apart=result.apart)[0]),
                     "formula": FORMULA,
                     "label": LABEL,
                 }
@@ -112,97 +126,138 @@ def parameter_scenario(
 
 
 def _group_scenario(
-    cells: list[tuple[Any, list[int]]], config: Config, book: FactorBook, facts: ScenarioParameters, at_us: int, budget: Budget
+    cells: list[tuple[Any, list[int]]],
+    config: Config,
+    book: FactorBook,
+    parameters: ScenarioParameters,
+    at_us: int,
+    budget: UncertaintyBudget,
 ) -> dict[str, float | None]:
-    was = would = 0.0
+    energy_uj = scenario_uj = 0.0
     grams: float | None = 0.0
-    would_grams: float | None = 0.0
-    embodied: float | None = 0.0
-    would_embodied: float | None = 0.0
-    for place, amounts in cells:
-        of, basis = dict(zip(AMOUNTS, amounts, strict=True)), place.basis
-        it = of["active_uj"] + of["idle_uj"] + of["host_uj"]
-        added = added_by_uplift(basis, of) if basis.component == "host" else 0
-        new_it = float(it)
-        if facts.uplift is not None and added and basis.uplift[0] > 1:
-            new_it += added * ((facts.uplift - 1) / (basis.uplift[0] - 1) - 1)
-        energy = it + of["facility_uj"]
-        new_energy = new_it * (facts.pue if facts.pue is not None else basis.pue[0])
+    scenario_grams: float | None = 0.0
+    embodied_g: float | None = 0.0
+    scenario_embodied_g: float | None = 0.0
+    for key, values in cells:
+        amounts, basis = dict(zip(AMOUNTS, values, strict=True)), key.basis
+        it_uj = amounts["active_uj"] + amounts["idle_uj"] + amounts["host_uj"]
+        added_uj = added_by_uplift(basis, amounts) if basis.component == "host" else 0
+        scenario_it_uj = float(it_uj)
+        if parameters.uplift is not None and added_uj and basis.uplift[0] > 1:
+            scenario_it_uj += added_uj * ((parameters.uplift - 1) / (basis.uplift[0] - 1) - 1)
+        cell_uj = it_uj + amounts["facility_uj"]
+        scenario_cell_uj = scenario_it_uj * (parameters.pue if parameters.pue is not None else basis.pue[0])
         intensity = basis.factor[0] if basis.factor else None
-        new = book.find(config.electricity, facts.zone, at_us, config.timezone).value if facts.zone else intensity
-        was, would = was + energy, would + new_energy
-        grams = None if grams is None or intensity is None else grams + operational_g(energy, intensity)
-        would_grams = None if would_grams is None or new is None else would_grams + operational_g(new_energy, new)
+        scenario_intensity = (
+            book.find(config.electricity, parameters.zone, at_us, config.timezone).value if parameters.zone else intensity
+        )
+        energy_uj, scenario_uj = energy_uj + cell_uj, scenario_uj + scenario_cell_uj
+        grams = None if grams is None or intensity is None else grams + operational_g(cell_uj, intensity)
+        scenario_grams = (
+            None
+            if scenario_grams is None or scenario_intensity is None
+            else scenario_grams + operational_g(scenario_cell_uj, scenario_intensity)
+        )
         if not basis.embodied_known:
-            embodied = would_embodied = None
-        elif embodied is not None and would_embodied is not None:
-            mine = of["embodied_ug"] / UG_PER_G
-            lived = config.host_at(basis.host, at_us).lifetime_years or assumption("embodied_lifetime").value
-            embodied += mine
-            would_embodied += mine * (lived / facts.lifetime_years if facts.lifetime_years else 1.0)
-    # What the scenario sets is set; what sensors and the split leave open stays open, in proportion.
-    replaced = [name for name, value in (("pue ", facts.pue), ("uplift ", facts.uplift)) if value is not None]
-    left = [half for cause, half in budget.causes().items() if not cause.startswith(tuple(replaced))]
-    scale = would / was if was else 0.0
-    low, high = (scale * math.sqrt(math.fsum(half[side] ** 2 for half in left)) for side in (0, 1))
-    would_kwh = kwh_from_uj(round(would))
+            embodied_g = scenario_embodied_g = None
+        elif embodied_g is not None and scenario_embodied_g is not None:
+            cell_embodied_g = amounts["embodied_ug"] / UG_PER_G
+            lifetime_years = config.host_at(basis.host, at_us).lifetime_years or assumption("embodied_lifetime").value
+            embodied_g += cell_embodied_g
+            scenario_embodied_g += cell_embodied_g * (
+                lifetime_years / parameters.lifetime_years if parameters.lifetime_years else 1.0
+            )
+    # Parameters set by the scenario are exact; errors of sensors and of the split remain, in proportion.
+    replaced = [name for name, value in (("pue ", parameters.pue), ("uplift ", parameters.uplift)) if value is not None]
+    half_widths = [half_width for cause, half_width in budget.causes().items() if not cause.startswith(tuple(replaced))]
+    scale = scenario_uj / energy_uj if energy_uj else 0.0
+    low, high = (scale * math.sqrt(math.fsum(half_width[side] ** 2 for half_width in half_widths)) for side in (0, 1))
+    scenario_kwh = kwh_from_uj(round(scenario_uj))
     return {
-        "energy_kwh": kwh_from_uj(round(was)),
-        "scenario_energy_kwh": would_kwh,
-        "scenario_energy_low_kwh": max(would_kwh - low, 0.0),
-        "scenario_energy_high_kwh": would_kwh + high,
+        "energy_kwh": kwh_from_uj(round(energy_uj)),
+        "scenario_energy_kwh": scenario_kwh,
+        "scenario_energy_low_kwh": max(scenario_kwh - low, 0.0),
+        "scenario_energy_high_kwh": scenario_kwh + high,
         "co2e_location_g": grams,
-        "scenario_co2e_location_g": would_grams,
-        "embodied_g": embodied,
-        "scenario_embodied_g": would_embodied,
+        "scenario_co2e_location_g": scenario_grams,
+        "embodied_g": embodied_g,
+        "scenario_embodied_g": scenario_embodied_g,
     }
 
 
-def model_scenario(store: Store, config: Config, question: Query, model: str, now_us: int) -> list[dict[str, Any]]:
-    """Rows by group and period: as it was, and as another model would have done it, by what that model took in the same period.
+def model_scenario(store: Store, config: Config, query: Query, model: str, now_us: int) -> list[dict[str, Any]]:
+    """Actual figures and figures if another model had produced the output tokens, by group and period.
 
-    The interval is that of the other model's energy. Tokens of two models are not the same text: the figure says nothing of
-    quality.
+    Uses the energy per output token of the other model in the same period; the interval is that of its energy. Tokens of two
+    models are not the same text, so the figure says nothing about quality.
+
+    Parameters
+    ----------
+    query : Query
+        Groups, periods and filters.
+    model : str
+        Name of the other model.
+    now_us : int
+        The current instant [µs, UTC].
+
+    Returns
+    -------
+    list of dict
+        Rows of the groups and ``MODEL_COLUMNS``: energies [kWh], emissions [gCO2e].
 
     Raises
     ------
-    BadQuestion
-        If the other model made no output token in the period.
+    BadQuery
+        If the other model produced no output token in the period.
     """
-    other = replace(question, group=(), where=(("model", model),), every=question.every)
-    measured = {row["period_start"]: row for row in run_query(store, config, other, now_us).rows}
+    model_query = replace(query, group=(), where=(("model", model),), every=query.every)
+    measured = {row["period_start"]: row for row in run_query(store, config, model_query, now_us).rows}
     if not any(row["output_tokens"] for row in measured.values()):
         raise BadQuery(f"model {model!r} made no output token in the period, so that nothing is known of it")
     rows = []
-    for row in run_query(store, config, question, now_us).rows:
-        would: dict[str, Any] = dict.fromkeys(MODEL_COLUMNS)
-        would |= {name: row[name] for name in (*question.group, "period_start", "period_end", "output_tokens", "energy_kwh")}
-        would |= {"co2e_location_g": row["co2e_location_g"], "formula": MODEL_FORMULA, "label": LABEL}
-        there = measured.get(row["period_start"])
-        if row["output_tokens"] and there is not None and there["output_tokens"]:
-            part = row["output_tokens"] / there["output_tokens"]
-            for name, of in (("", "energy_kwh"), ("low_", "energy_low_kwh"), ("high_", "energy_high_kwh")):
-                would[f"scenario_energy_{name}kwh"] = part * there[of]
-            grams = there["co2e_location_g"]
-            would["scenario_co2e_location_g"] = None if grams is None else part * grams
-        rows.append(would)
+    for row in run_query(store, config, query, now_us).rows:
+        scenario: dict[str, Any] = dict.fromkeys(MODEL_COLUMNS)
+        scenario |= {name: row[name] for name in (*query.group, "period_start", "period_end", "output_tokens", "energy_kwh")}
+        scenario |= {"co2e_location_g": row["co2e_location_g"], "formula": MODEL_FORMULA, "label": LABEL}
+        model_row = measured.get(row["period_start"])
+        if row["output_tokens"] and model_row is not None and model_row["output_tokens"]:
+            token_ratio = row["output_tokens"] / model_row["output_tokens"]
+            for name, column in (("", "energy_kwh"), ("low_", "energy_low_kwh"), ("high_", "energy_high_kwh")):
+                scenario[f"scenario_energy_{name}kwh"] = token_ratio * model_row[column]
+            grams = model_row["co2e_location_g"]
+            scenario["scenario_co2e_location_g"] = None if grams is None else token_ratio * grams
+        rows.append(scenario)
     return rows
 
 
-def shift_scenario(store: Store, config: Config, question: Query, series: str, shift_hours: int) -> list[dict[str, Any]]:
-    """Rows by group and period: hourly emissions as they were, and with every hour's work so many hours later.
+def shift_scenario(store: Store, config: Config, query: Query, series: str, shift_hours: int) -> list[dict[str, Any]]:
+    """Hourly emissions as they were, and with all work moved by some hours, by group and period.
 
-    Its formula names the shift. The energy is the same; a marginal series may be asked here, for advice.
+    The energy stays the same. Marginal series are allowed, because the result is advice.
+
+    Parameters
+    ----------
+    query : Query
+        Groups and periods, active view, no filters.
+    series : str
+        Name of the intensity series.
+    shift_hours : int
+        HourlyIntensity [h] by which the work is moved; the formula column names them.
+
+    Returns
+    -------
+    list of dict
+        Rows of the groups and ``SHIFT_COLUMNS``: energies [kWh], emissions [gCO2e].
     """
-    was = hourly_emissions(store, config, question, series, advice=True)
-    would = hourly_emissions(store, config, question, series, shift_hours=shift_hours, advice=True)
+    actual = hourly_emissions(store, config, query, series, advice=True)
+    shifted = hourly_emissions(store, config, query, series, shift_hours=shift_hours, advice=True)
     return [
         {
-            **{name: row[name] for name in (*question.group, *SHIFT_COLUMNS[:5])},
-            "scenario_co2e_hourly_g": there["co2e_hourly_g"],
-            "filled_share": there["filled_share"],
+            **{name: row[name] for name in (*query.group, *SHIFT_COLUMNS[:5])},
+            "scenario_co2e_hourly_g": shifted_row["co2e_hourly_g"],
+            "filled_share": shifted_row["filled_share"],
             "formula": SHIFT_FORMULA.format(f"{shift_hours:+d} h"),
             "label": LABEL,
         }
-        for row, there in zip(was, would, strict=True)
+        for row, shifted_row in zip(actual, shifted, strict=True)
     ]

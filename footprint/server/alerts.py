@@ -77,7 +77,7 @@ def _send_once(store: Store, config: Config, now_us: int, kind: str, alert: Aler
         failed.append(str(bad))
         return 0
     with store.begin() as connection:
-        store.log(connection, now_us, kind, alert.key)
+        store.record_event(connection, now_us, kind, alert.key)
     return 1
 
 

@@ -8,10 +8,10 @@ from footprint.calendar.periods import parse_period, period_at
 from footprint.config import Config
 from footprint.core.timestamps import parse_instant
 from footprint.core.units import US_PER_DAY
-from footprint.editions.drafts import DRAFTS
-from footprint.editions.release_calendar import calendar
-from footprint.editions.repository import PublishedEdition, folder_of, published_editions, shelf_of
-from footprint.editions.texts import long
+from footprint.editions.publication import DRAFTS_FOLDER
+from footprint.editions.release_calendar import release_rows
+from footprint.editions.repository import PublishedEdition, edition_folder, edition_store, published_editions
+from footprint.editions.texts import long_period
 from footprint.i18n.formatting import format_local_time
 from footprint.ledger.object_store import ObjectStore
 from footprint.server.alert_rules import Alert
@@ -25,9 +25,9 @@ _PDFS = ("fr/report.pdf", "en/report.pdf")
 def drafted(store: Store, config: Config, now_us: int) -> Iterator[Alert]:
     """The draft of the quarter that has ended, with its PDF, once the job has written it."""
     period = period_at(now_us, config.timezone).shifted(-1)
-    vault, folder = shelf_of(config), f"{DRAFTS}/{period}"
+    vault, folder = edition_store(config), f"{DRAFTS_FOLDER}/{period}"
     if not published_editions(store, str(period)) and vault.exists(f"{folder}/report.json"):
-        name = long(period)
+        name = long_period(period)
         yield Alert(
             f"draft {period}",
             "draft",
@@ -44,25 +44,25 @@ def released(store: Store, config: Config, now_us: int) -> Iterator[Alert]:
     """Versions published of late, with their PDFs."""
     for each in published_editions(store):
         if now_us - each.released_us < NEWS_US:
-            name, at = long(parse_period(each.period)), _address(config, each)
+            name, at = long_period(parse_period(each.period)), _address(config, each)
             yield Alert(
                 f"published {each.name}",
                 "published",
                 (f"Édition parue : {name.fr}, version {each.version}", f"Edition published: {name.en}, version {each.version}"),
                 (f"{name.fr}, version {each.version}. {at}".strip(), f"{name.en}, version {each.version}. {at}".strip()),
-                _attached(shelf_of(config), folder_of(each.period, each.version), each.name),
+                _attached(edition_store(config), edition_folder(each.period, each.version), each.name),
             )
 
 
 def late(store: Store, config: Config, now_us: int) -> Iterator[Alert]:
     """Announced releases that did not come, of periods that there is an edition or a draft of."""
-    published, vault = published_editions(store), shelf_of(config)
-    for row in calendar(config, published, now_us):
+    published, vault = published_editions(store), edition_store(config)
+    for row in release_rows(config, published, now_us):
         period, due = row["period"], parse_instant(row["announced"])
-        known = bool(published) or vault.exists(f"{DRAFTS}/{period}/report.json")
+        known = bool(published) or vault.exists(f"{DRAFTS_FOLDER}/{period}/report.json")
         if row["state"] != "late" or not known or now_us - due > NEWS_US:
             continue
-        name, french = long(parse_period(period)), "provisoire" if row["release"] == "provisional" else "définitive"
+        name, french = long_period(parse_period(period)), "provisoire" if row["release"] == "provisional" else "définitive"
         when = [format_local_time(row["announced"], config.timezone, language) for language in ("fr", "en")]
         yield Alert(
             f"release-missed {period} {row['release']}",

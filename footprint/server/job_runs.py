@@ -51,7 +51,7 @@ def run_job(store: Store, config: Config, job: JobKind, now_us: int) -> str | No
     Exception
         What the job raised, once it is written down.
     """
-    with store.exclusively(job.name) as mine:
+    with store.exclusive_lock(job.name) as mine:
         if not mine:
             return None
         number = _begin(store, job.name, now_us)

@@ -90,9 +90,9 @@ def _announce(store: Store, config: Config, now_us: int, tell: ReportProgress) -
 
 
 def _draft(store: Store, config: Config, now_us: int, tell: ReportProgress) -> str:
-    from footprint.editions.drafts import draft_due  # noqa: PLC0415
+    from footprint.editions.publication import write_due_draft  # noqa: PLC0415
 
-    return draft_due(store, config, now_us, tell)
+    return write_due_draft(store, config, now_us, tell)
 
 
 def _forget(store: Store, config: Config, now_us: int, tell: ReportProgress) -> str:

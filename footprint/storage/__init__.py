@@ -1,1 +1,1 @@
-"""Storage: the database, its schema and its migrations. The only place that defines SQL tables and opens sessions."""
+"""Storage: the database, its schema and its migrations. All SQL tables are defined here, and all connections opened."""

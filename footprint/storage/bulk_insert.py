@@ -1,7 +1,7 @@
-"""This file moves many rows into the store at once, each dialect its fast way.
+"""Bulk insert: the fast way of each SQL dialect to add many rows.
 
-SQLite runs one prepared statement over all rows. PostgreSQL takes them as one COPY into a temporary
-table and moves them from there, for a COPY cannot pass over rows that are there already.
+SQLite runs one prepared statement over all rows. PostgreSQL copies them into a temporary table
+first, because COPY cannot skip rows that exist already.
 """
 
 from __future__ import annotations
@@ -11,37 +11,39 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-_FEW = 100  # below, a COPY and its table cost more than they save
+_MIN_COPY_ROWS = 100  # below, a COPY and its table cost more than they save
 
 
 def insert_rows(connection: Connection, name: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> int:
-    """Insert tuples into a table, but for those whose key is there already; how many went in."""
+    """Insert tuples into a table, skipping those whose key exists; return the number inserted."""
     if not rows:
         return 0
-    listed = ", ".join(columns)
-    if connection.dialect.name == "sqlite" or len(rows) < _FEW:
+    column_list = ", ".join(columns)
+    if connection.dialect.name == "sqlite" or len(rows) < _MIN_COPY_ROWS:
         mark = "?" if connection.dialect.name == "sqlite" else "%s"
         marks = ", ".join([mark] * len(columns))
-        statement = f"INSERT INTO {name} ({listed}) VALUES ({marks}) ON CONFLICT DO NOTHING"
+        statement = f"INSERT INTO {name} ({column_list}) VALUES ({marks}) ON CONFLICT DO NOTHING"
         return int(connection.exec_driver_sql(statement, list(rows)).rowcount)
-    waiting = f"waiting_{name}"
-    connection.exec_driver_sql(f"CREATE TEMPORARY TABLE {waiting} AS SELECT {listed} FROM {name} LIMIT 0")
-    _copy(connection, waiting, rows)
-    moved = connection.exec_driver_sql(f"INSERT INTO {name} ({listed}) SELECT {listed} FROM {waiting} ON CONFLICT DO NOTHING")
-    connection.exec_driver_sql(f"DROP TABLE {waiting}")
-    return int(moved.rowcount)
+    staging = f"staging_{name}"
+    connection.exec_driver_sql(f"CREATE TEMPORARY TABLE {staging} AS SELECT {column_list} FROM {name} LIMIT 0")
+    _copy(connection, staging, rows)
+    result = connection.exec_driver_sql(
+        f"INSERT INTO {name} ({column_list}) SELECT {column_list} FROM {staging} ON CONFLICT DO NOTHING"
+    )
+    connection.exec_driver_sql(f"DROP TABLE {staging}")
+    return int(result.rowcount)
 
 
 def create_temporary_table(
     connection: Connection, name: str, columns: Mapping[str, type], rows: Sequence[tuple[Any, ...]]
 ) -> None:
-    """Put tuples of integers and bytes into an empty temporary table, to be joined with."""
-    lite = connection.dialect.name == "sqlite"
-    kinds = {int: "BIGINT", bytes: "BLOB" if lite else "BYTEA"}
-    told = ", ".join(f"{column} {kinds[kind]}" for column, kind in columns.items())
+    """Create a temporary table of integers and bytes and fill it, for use in joins."""
+    is_sqlite = connection.dialect.name == "sqlite"
+    sql_types = {int: "BIGINT", bytes: "BLOB" if is_sqlite else "BYTEA"}
+    definitions = ", ".join(f"{column} {sql_types[python_type]}" for column, python_type in columns.items())
     connection.exec_driver_sql(f"DROP TABLE IF EXISTS {name}")
-    connection.exec_driver_sql(f"CREATE TEMPORARY TABLE {name} ({told})")
-    if lite:
+    connection.exec_driver_sql(f"CREATE TEMPORARY TABLE {name} ({definitions})")
+    if is_sqlite:
         connection.exec_driver_sql(f"INSERT INTO {name} VALUES ({', '.join('?' * len(columns))})", list(rows))
     else:
         _copy(connection, name, rows)

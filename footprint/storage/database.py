@@ -1,7 +1,7 @@
-"""This file opens the SQL store, and holds what differs between SQLite and PostgreSQL.
+"""Database: connections and transactions of the SQL store, and the differences between SQLite and PostgreSQL.
 
-SQLite runs in WAL mode with full synchronisation: what is answered for is on disk. Every change
-goes through one transaction of ``Store.begin``.
+SQLite runs in WAL mode with full synchronisation, so that acknowledged data is on disk. Every
+change goes through a transaction of ``Store.begin``.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from footprint.core.records import FootprintError
 from footprint.storage import schema
 from footprint.storage.bulk_insert import insert_rows
 
-SCHEMA_VERSION = "0007"  # the latest step under migrations/versions
-OLDEST_VERSION = "0002"  # of stores made before there were steps, whose meta says schema 2
+SCHEMA_VERSION = "0007"  # the latest revision in migrations/versions
+OLDEST_VERSION = "0002"  # of stores from before migrations, whose meta table has schema 2
 _VERSIONS = table_("alembic_version", column("version_num", String))
 _BUSY_S = 60
-_WRITER_LOCK = 0x666F6F74  # any number, the same for all that write into one PostgreSQL database
-_PARAMETERS = 30_000  # SQLite and PostgreSQL both bound the parameters of one statement
+_WRITER_LOCK = 0x666F6F74  # an arbitrary number, the same for all writers of a PostgreSQL database
+_MAX_PARAMETERS = 30_000  # SQLite and PostgreSQL both limit the parameters of one statement
 
 
 class StoreError(FootprintError):
-    """The store cannot be opened or is not what the configuration says."""
+    """The store cannot be opened, or contradicts the configuration."""
 
 
 def table(model: type[SQLModel]) -> Table:
@@ -43,7 +43,7 @@ def table(model: type[SQLModel]) -> Table:
 
 
 class Store:
-    """One SQL database, by URL; creates its tables when they are missing."""
+    """One SQL database, by URL; opening it creates or migrates its tables."""
 
     def __init__(self, url: str, *, demo: bool | None = None) -> None:
         self.url = url
@@ -59,24 +59,24 @@ class Store:
         return self.engine.dialect.name
 
     def close(self) -> None:
-        """Give connections back."""
+        """Close all connections."""
         self.engine.dispose()
 
     @contextlib.contextmanager
     def begin(self) -> Iterator[Connection]:
-        """A transaction that writes, one at a time; committed when the block ends well."""
+        """Write transaction, one at a time; commits if the block ends without an error."""
         with self.engine.begin() as connection:
             if self.dialect == "sqlite":
-                # Take the write lock at once: a read that later wants to write cannot wait for it.
+                # Take the write lock at once: SQLite fails a read transaction that later waits to write.
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             else:
-                # The same order of things as in SQLite: no two writers deadlock, nor miss what the other does.
+                # Serialise writers as SQLite does: they neither deadlock nor miss changes of each other.
                 connection.execute(select(func.pg_advisory_xact_lock(_WRITER_LOCK)))
             yield connection
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
-        """A consistent view of the store, for reading."""
+        """Read-only transaction with a consistent snapshot of the store."""
         with self.engine.connect() as connection:
             if self.dialect == "sqlite":
                 connection.exec_driver_sql("BEGIN")
@@ -85,24 +85,24 @@ class Store:
             yield connection
 
     @contextlib.contextmanager
-    def exclusively(self, name: str, *, wait: bool = False) -> Iterator[bool]:
-        """Whether nobody else holds the lock of that name, which is held until the block ends, or the process dies.
+    def exclusive_lock(self, name: str, *, wait: bool = False) -> Iterator[bool]:
+        """Lock of a name, held until the block or the process ends; yields whether it was acquired.
 
-        An advisory lock of PostgreSQL, a locked file beside a SQLite store. ``wait`` takes its turn.
+        An advisory lock in PostgreSQL, a locked file beside a SQLite store. ``wait`` blocks until it is free.
         """
         if self.dialect == "sqlite":
-            with self._locked_file(name, wait=wait) as mine:
-                yield mine
+            with self._locked_file(name, wait=wait) as acquired:
+                yield acquired
             return
         number = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=6).digest(), "big")
         with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             if wait:
                 connection.execute(select(func.pg_advisory_lock(number)))
-            mine = wait or bool(connection.execute(select(func.pg_try_advisory_lock(number))).scalar())
+            acquired = wait or bool(connection.execute(select(func.pg_try_advisory_lock(number))).scalar())
             try:
-                yield mine
+                yield acquired
             finally:
-                if mine:
+                if acquired:
                     connection.execute(select(func.pg_advisory_unlock(number)))
 
     @contextlib.contextmanager
@@ -120,36 +120,36 @@ class Store:
         try:
             with self.begin() as connection:
                 if "meta" in inspect(connection).get_table_names():
-                    self._bring_forward(connection)
+                    self._migrate(connection)
                 else:
                     SQLModel.metadata.create_all(connection)
                     _stamp(connection, SCHEMA_VERSION)
                 if demo is not None:
                     self.insert_new(connection, schema.Meta, [{"key": "demo", "value": str(int(demo))}])
-                self._refuse_other(self.meta(connection), demo)
+                self._check_demo(self.meta(connection), demo)
         except DBAPIError as bad:
             self.close()
             raise StoreError(f"cannot open the store {self.engine.url!r}: {bad.orig}") from None
 
-    def _bring_forward(self, connection: Connection) -> None:
-        """Take the steps that a store lacks, within the transaction: all of them or none."""
-        found = self._revision(connection)
-        if found == SCHEMA_VERSION:
+    def _migrate(self, connection: Connection) -> None:
+        """Run the missing migrations within the transaction: all of them or none."""
+        revision = self._revision(connection)
+        if revision == SCHEMA_VERSION:
             return
-        from alembic import command  # noqa: PLC0415 - a second that most starts do not need
+        from alembic import command  # noqa: PLC0415 - takes a second that most starts do not need
         from alembic.config import Config as AlembicConfig  # noqa: PLC0415
         from alembic.script import ScriptDirectory  # noqa: PLC0415
 
         config = AlembicConfig(attributes={"connection": connection})
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-        known = {step.revision for step in ScriptDirectory.from_config(config).walk_revisions()}
-        if found not in known:
+        known_revisions = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+        if revision not in known_revisions:
             raise StoreError(
-                f"the store has schema {found}, this program knows up to {SCHEMA_VERSION}: a newer release made it; use that, "
+                f"the store has schema {revision}, this program knows up to {SCHEMA_VERSION}: a newer release made it; use that, "
                 "for there is no way back (`footprint restore` takes a backup of before)"
             )
         command.upgrade(config, "head")
-        self.log(connection, time.time_ns() // 1000, "schema", f"from {found} to {SCHEMA_VERSION}")
+        self.record_event(connection, time.time_ns() // 1000, "schema", f"from {revision} to {SCHEMA_VERSION}")
 
     def _revision(self, connection: Connection) -> str:
         if "alembic_version" in inspect(connection).get_table_names():
@@ -160,26 +160,26 @@ class Store:
         return OLDEST_VERSION
 
     def meta(self, connection: Connection) -> dict[str, str]:
-        """What the store says of itself."""
+        """Metadata of the store, by key."""
         return {row.key: row.value for row in connection.execute(select(table(schema.Meta)))}
 
-    def _refuse_other(self, found: dict[str, str], demo: bool | None) -> None:
-        if demo is not None and found["demo"] != str(int(demo)):
-            kind = "demonstration" if found["demo"] == "1" else "real"
+    def _check_demo(self, meta: dict[str, str], demo: bool | None) -> None:
+        if demo is not None and meta["demo"] != str(int(demo)):
+            kind = "demonstration" if meta["demo"] == "1" else "real"
             raise StoreError(f"the store holds {kind} data, which never mixes; name another in [store] url")
 
     def insert(self, model: type[SQLModel]) -> Any:
-        """An INSERT of the dialect's own, which may say what to do on conflict."""
+        """INSERT of the dialect, which supports ON CONFLICT."""
         return (sqlite if self.dialect == "sqlite" else postgresql).insert(table(model))
 
     def insert_new(self, connection: Connection, model: type[SQLModel], rows: Sequence[dict[str, Any]]) -> int:
-        """Insert rows whose key is not there yet; how many were."""
+        """Insert rows, skipping those whose key exists; return the number inserted."""
         if not rows:
             return 0
         return int(connection.execute(self.insert(model).on_conflict_do_nothing(), rows).rowcount)
 
     def upsert(self, connection: Connection, model: type[SQLModel], rows: Sequence[dict[str, Any]]) -> None:
-        """Insert rows, or replace those of the same primary key."""
+        """Insert rows, replacing those with the same primary key."""
         if not rows:
             return
         keys = [column.name for column in table(model).primary_key]
@@ -188,22 +188,22 @@ class Store:
         connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=values), rows)
 
     def insert_many(self, connection: Connection, target: Table | str, columns: Sequence[str], rows: list[Any]) -> int:
-        """Insert tuples as they are, the fast way; a row whose key is there already is left out. How many went in."""
+        """Insert many tuples fast, skipping those whose key exists; return the number inserted."""
         return insert_rows(connection, target if isinstance(target, str) else target.name, columns, rows)
 
     def name_ids(self, texts: Iterable[str]) -> dict[str, int]:
-        """The number of each text, given out where it has none yet; a transaction of its own, never undone."""
+        """Number of each text; new texts get one in a transaction of their own, which is never rolled back."""
         wanted = set(texts)
         missing = sorted(wanted - self._names.keys())
         if missing:
             with self._lock, self.begin() as connection:
                 self.insert_new(connection, schema.Name, [{"text": name} for name in missing])
-                found = self._load(connection, schema.Name.text, missing)
-            self._names |= {row.text: row.id for row in found}
+                rows = self._load(connection, schema.Name.text, missing)
+            self._names |= {row.text: row.id for row in rows}
         return {name: self._names[name] for name in wanted}
 
     def texts(self, connection: Connection, ids: Iterable[int]) -> dict[int, str]:
-        """The text of each number."""
+        """Text of each number."""
         wanted = set(ids)
         missing = sorted(wanted - self._texts.keys())
         self._texts |= {row.id: row.text for row in self._load(connection, schema.Name.id, missing)}
@@ -211,26 +211,26 @@ class Store:
 
     def _load(self, connection: Connection, column: Any, values: Sequence[Any]) -> list[Any]:
         rows: list[Any] = []
-        for start in range(0, len(values), _PARAMETERS):
-            chosen = column.in_(values[start : start + _PARAMETERS])
-            rows += connection.execute(select(table(schema.Name)).where(chosen)).all()
+        for start in range(0, len(values), _MAX_PARAMETERS):
+            condition = column.in_(values[start : start + _MAX_PARAMETERS])
+            rows += connection.execute(select(table(schema.Name)).where(condition)).all()
         return rows
 
     def least(self, *values: Any) -> Any:
-        """SQL for the smallest of values, which the two dialects name differently."""
+        """SQL expression for the smallest of values, which the dialects name differently."""
         return func.min(*values) if self.dialect == "sqlite" else func.least(*values)
 
     def greatest(self, *values: Any) -> Any:
-        """SQL for the largest of values."""
+        """SQL expression for the largest of values."""
         return func.max(*values) if self.dialect == "sqlite" else func.greatest(*values)
 
-    def log(self, connection: Connection, at_us: int, kind: str, said: str) -> None:
-        """Write down what happened to the ledger itself."""
-        connection.execute(insert(table(schema.Event)).values(at_us=at_us, kind=kind, text=said))
+    def record_event(self, connection: Connection, at_us: int, kind: str, message: str) -> None:
+        """Add an entry to the event log of the ledger."""
+        connection.execute(insert(table(schema.Event)).values(at_us=at_us, kind=kind, text=message))
 
 
 def _stamp(connection: Connection, revision: str) -> None:
-    """Write down the schema of a store that no step was taken on yet."""
+    """Record the schema version of a store without migrations."""
     connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
     connection.execute(insert(_VERSIONS).values(version_num=revision))
 
@@ -252,7 +252,7 @@ def _engine(url: str) -> Engine:
 
 
 def _on_connect(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # BEGIN is ours to say, see Store.begin
+    connection.isolation_level = None  # the driver must not send BEGIN: Store.begin does
     cursor = connection.cursor()
     for pragma in (
         f"busy_timeout={_BUSY_S * 1000}",

@@ -1,17 +1,17 @@
-"""This file declares every SQL table, and nothing else does.
+"""Schema: all SQL tables of the store.
 
-Instants are integers [µs], energies integers [µJ], powers integers [µW]: no zone can be lost and no
-joule rounded. Names (hosts, services, …) stand once in ``name`` and are referred to by number.
-``day`` is a UTC day, counted from 1970-01-01; ``slot`` an instant [s] at which a row's time begins.
+Instants [µs], energies [µJ] and powers [µW] are integers: no time zone is lost and no joule rounded.
+Names (hosts, services, …) are stored once, in ``name``, and referred to by number. ``day`` is a UTC
+day counted from 1970-01-01; ``slot`` is the instant [s] at which the time of a row starts.
 """
 
-# No ``from __future__ import annotations`` here: SQLModel reads the annotations.
+# No ``from __future__ import annotations``: SQLModel evaluates the annotations.
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary
 from sqlmodel import Field, SQLModel
 
-# An integer key that SQLite numbers itself, and that is 64 bits wide in PostgreSQL.
+# An autoincrement key, 64 bits wide in PostgreSQL.
 _Key = BigInteger().with_variant(Integer, "sqlite")
 
 
@@ -24,7 +24,7 @@ def _number() -> Any:
 
 
 class Meta(SQLModel, table=True):
-    """What this store is: schema version, whether it holds demonstration data, its identity."""
+    """Metadata of the store: whether it holds demonstration data, its identity."""
 
     __tablename__ = "meta"
 
@@ -33,7 +33,7 @@ class Meta(SQLModel, table=True):
 
 
 class Name(SQLModel, table=True):
-    """A text that rows refer to by number."""
+    """A name that rows refer to by number."""
 
     __tablename__ = "name"
 
@@ -42,7 +42,7 @@ class Name(SQLModel, table=True):
 
 
 class Batch(SQLModel, table=True):
-    """What was brought in together: a file, or what one host shipped in a day. Never deleted."""
+    """One import: a file, or the readings that one host shipped in a day. Never deleted."""
 
     __tablename__ = "batch"
 
@@ -61,7 +61,7 @@ class Batch(SQLModel, table=True):
 
 
 class Stream(SQLModel, table=True):
-    """One series of readings: what of which device, by which kind of method."""
+    """One series of readings: a quantity of a device, measured by one kind of method."""
 
     __tablename__ = "stream"
 
@@ -78,7 +78,7 @@ class Stream(SQLModel, table=True):
 
 
 class AliasRow(SQLModel, table=True):
-    """The identity (a UUID) of the device that stands in a place (``gpu:0``) of a host, from an instant on."""
+    """Identity (a UUID) of the device at a position (``gpu:0``) of a host, from an instant on."""
 
     __tablename__ = "alias"
 
@@ -91,7 +91,7 @@ class AliasRow(SQLModel, table=True):
 class Reading(SQLModel, table=True):
     """One sample: a cumulative energy [µJ], a power [µW] or a cumulative CPU time [µs] at an instant.
 
-    The key begins with the stream: what attribution asks for is a stretch of one stream.
+    The key starts with the stream, because attribution reads a range of one stream.
     """
 
     __tablename__ = "reading"
@@ -101,8 +101,8 @@ class Reading(SQLModel, table=True):
     stream_id: int = _big(key=True)
     time_us: int = _big(key=True)
     value: int = _big()
-    covered_us: int = _big()  # cumulative time watched; -1 where the source does not say
-    epoch_id: int = _big()  # 0 where the source has none
+    covered_us: int = _big()  # cumulative measured time; -1 if the source does not report it
+    epoch_id: int = _big()  # 0 if the source has none
     seq: int = _big()
     mono_us: int = _big()
     flags: int = _big()
@@ -110,7 +110,7 @@ class Reading(SQLModel, table=True):
 
 
 class StreamDay(SQLModel, table=True):
-    """What the ledger holds of a stream on a day; ``version`` grows with every change."""
+    """Extent and version of a stream on a day; ``version`` grows with every change."""
 
     __tablename__ = "streamday"
 
@@ -144,12 +144,12 @@ class RequestRow(SQLModel, table=True):
     units: float | None = None
     unit_id: int = _big()
     status_id: int = _big()
-    content: bytes = Field(sa_column=Column(LargeBinary(8), nullable=False))  # digest, to tell a conflict
+    content: bytes = Field(sa_column=Column(LargeBinary(8), nullable=False))  # digest, to detect a conflict
     batch_id: int = _big()
 
 
 class ServiceDayRow(SQLModel, table=True):
-    """What the ledger holds of a service on a day: requests in flight on it began at ``first_us`` or later."""
+    """Version of the requests of a service on a day; those in flight on it started at ``first_us`` or later."""
 
     __tablename__ = "serviceday"
 
@@ -160,7 +160,7 @@ class ServiceDayRow(SQLModel, table=True):
 
 
 class ReadingClaim(SQLModel, table=True):
-    """A reading that a file vouches for although another brought it first; kept for withdrawals."""
+    """A reading that a file also contains although another import added it first; needed for withdrawals."""
 
     __tablename__ = "readingclaim"
 
@@ -170,7 +170,7 @@ class ReadingClaim(SQLModel, table=True):
 
 
 class RequestClaim(SQLModel, table=True):
-    """A request that a file vouches for although another brought it first; kept for withdrawals."""
+    """A request that a file also contains although another import added it first; needed for withdrawals."""
 
     __tablename__ = "requestclaim"
 
@@ -179,7 +179,7 @@ class RequestClaim(SQLModel, table=True):
 
 
 class WithdrawnReading(SQLModel, table=True):
-    """A reading that was taken back: kept, and counted nowhere."""
+    """A withdrawn reading: stored, but not counted."""
 
     __tablename__ = "withdrawnreading"
 
@@ -196,7 +196,7 @@ class WithdrawnReading(SQLModel, table=True):
 
 
 class WithdrawnRequest(SQLModel, table=True):
-    """A request that was taken back: kept, and counted nowhere."""
+    """A withdrawn request: stored, but not counted."""
 
     __tablename__ = "withdrawnrequest"
 
@@ -234,7 +234,7 @@ class Users(SQLModel, table=True):
 
 
 class UsersClaim(SQLModel, table=True):
-    """A cell that a file vouches for although another brought it first; kept for withdrawals."""
+    """A cell that a file also contains although another import added it first; needed for withdrawals."""
 
     __tablename__ = "usersclaim"
 
@@ -245,7 +245,7 @@ class UsersClaim(SQLModel, table=True):
 
 
 class WithdrawnUsers(SQLModel, table=True):
-    """A cell that was taken back: kept, and counted nowhere."""
+    """A withdrawn cell: stored, but not counted."""
 
     __tablename__ = "withdrawnusers"
 
@@ -260,7 +260,7 @@ class WithdrawnUsers(SQLModel, table=True):
 
 
 class Token(SQLModel, table=True):
-    """A token that lets one host ship; only its digest is kept."""
+    """A token with which one host may ship readings; only its digest is stored."""
 
     __tablename__ = "token"
 
@@ -271,7 +271,7 @@ class Token(SQLModel, table=True):
 
 
 class Statistics(SQLModel, table=True):
-    """What one day of a placed device says of its idle power, or a service's of what requests cost; JSON, additive over days."""
+    """Daily statistics as JSON, additive over days: of a placed device for its idle power, of a service for its step model."""
 
     __tablename__ = "statistics"
 
@@ -282,7 +282,7 @@ class Statistics(SQLModel, table=True):
 
 
 class SplitRow(SQLModel, table=True):
-    """How the shared energy of one service on one host was divided on a day, by which fit, and why so; JSON."""
+    """Division of the shared energy of one service on one host on a day: the fit and its diagnosis, as JSON."""
 
     __tablename__ = "footprint_split"
     __table_args__ = (Index("footprint_split_shard", "shard_id"), {"sqlite_with_rowid": False})
@@ -296,7 +296,7 @@ class SplitRow(SQLModel, table=True):
 
 
 class Intensity(SQLModel, table=True):
-    """Carbon intensity of a zone from an instant on, as one source told it at one time; never changed."""
+    """Carbon intensity of a zone from an instant on, as retrieved from a source at one time; never changed."""
 
     __tablename__ = "intensity"
 
@@ -310,7 +310,7 @@ class Intensity(SQLModel, table=True):
 
 
 class StoredFactor(SQLModel, table=True):
-    """One row of the factor book that an operator imported, as a line of CSV; a bundle never changes."""
+    """One row of an imported bundle of factors, as a line of CSV; a bundle never changes."""
 
     __tablename__ = "stored_factor"
 
@@ -322,7 +322,7 @@ class StoredFactor(SQLModel, table=True):
 
 
 class Shard(SQLModel, table=True):
-    """One placement group on one day, as it was last computed, and from what."""
+    """One placement group on one day: when it was last computed, and from which inputs."""
 
     __tablename__ = "shard"
 
@@ -343,7 +343,7 @@ class Shard(SQLModel, table=True):
 
 
 class BasisRow(SQLModel, table=True):
-    """Everything that turns a row's energy into impact: facts of its host, site and grid, and their bounds; JSON."""
+    """Parameters that turn the energy of a row into impact: facts of its host, site and grid with bounds, as JSON."""
 
     __tablename__ = "basis"
 
@@ -380,7 +380,7 @@ class FigureRow(SQLModel, table=True):
 
 
 class Count(SQLModel, table=True):
-    """Requests and tokens of one (service, use case, model) that ended in one slot; tokens nobody told are empty."""
+    """Requests and tokens of one (service, use case, model) that ended in one slot; unknown token counts are NULL."""
 
     __tablename__ = "footprint_count"
     __table_args__ = (Index("footprint_count_shard", "shard_id"), {"sqlite_with_rowid": False})
@@ -398,9 +398,9 @@ class Count(SQLModel, table=True):
 
 
 class Straddle(SQLModel, table=True):
-    """A window of several requests that crosses slots: divided by time over the periods of each query.
+    """A window of several requests that spans slots: queries divide it over their periods in proportion to time.
 
-    ``crosses`` says what else it crosses, of the zone that sums are kept for: 0 no midnight, 1 one, 2 the end of a month.
+    ``crosses`` is the largest boundary within it, in the zone of the roll-ups: 0 none, 1 a midnight, 2 the end of a month.
     """
 
     __tablename__ = "footprint_straddle"
@@ -422,7 +422,7 @@ class Straddle(SQLModel, table=True):
 
 
 class Seen(SQLModel, table=True):
-    """How much of a slot one device was read: measured, bridged by its counter, modelled [µs]."""
+    """Coverage of one device in a slot: time measured, bridged by its counter, and modelled [µs]."""
 
     __tablename__ = "footprint_seen"
     __table_args__ = (Index("footprint_seen_shard", "shard_id"), {"sqlite_with_rowid": False})
@@ -440,10 +440,10 @@ class Seen(SQLModel, table=True):
 
 
 class RowSum(SQLModel, table=True):
-    """Rows of one host summed over a day or a month of the organisation's zone, which begins at ``start`` [s].
+    """Rows of one host summed over a day or a month of the organisation's zone that starts at ``start`` [s].
 
-    ``level``: 1 day, 2 month, by use case; 3 day, 4 month, all use cases together (``use_case_id`` 0, but for idle and
-    unattributed energy). ``divided`` counts the rows of which part was shared by a model.
+    ``level``: 1 day, 2 month, by use case; 3 day, 4 month, all use cases together (``use_case_id`` 0, except for idle and
+    unattributed energy). ``divided`` counts the rows with energy that a model divided.
     """
 
     __tablename__ = "footprint_row_sum"
@@ -472,7 +472,7 @@ class RowSum(SQLModel, table=True):
 
 
 class CountSum(SQLModel, table=True):
-    """Counts of one service summed over a day or a month, ``level`` as in ``RowSum``, with the windows wholly within it."""
+    """Counts of one service over a day or a month, ``level`` as in ``RowSum``, including the windows entirely within it."""
 
     __tablename__ = "footprint_count_sum"
     __table_args__ = ({"sqlite_with_rowid": False},)
@@ -490,7 +490,7 @@ class CountSum(SQLModel, table=True):
 
 
 class SeenSum(SQLModel, table=True):
-    """What was read of one device over a day (``level`` 1) or a month (2); ``gap_us`` is the longest time between two days."""
+    """Coverage of one device over a day (``level`` 1) or a month (2); ``gap_us`` is the longest gap between two days."""
 
     __tablename__ = "footprint_seen_sum"
     __table_args__ = ({"sqlite_with_rowid": False},)
@@ -509,7 +509,7 @@ class SeenSum(SQLModel, table=True):
 
 
 class HourSum(SQLModel, table=True):
-    """Energy [mJ] of a day by hour of the organisation's clock; empty where no row begins. ``level`` as in ``RowSum``: 1 or 3."""
+    """Energy [mJ] of a day by hour of the organisation's clock; NULL: no row starts in it. ``level`` 1 or 3 as in ``RowSum``."""
 
     __tablename__ = "footprint_hour_sum"
     __table_args__ = ({"sqlite_with_rowid": False},)
@@ -547,7 +547,7 @@ class HourSum(SQLModel, table=True):
 
 
 class Event(SQLModel, table=True):
-    """What happened to the ledger itself: imports, withdrawals, configuration, versions."""
+    """Event log of the ledger: imports, withdrawals, configuration, versions."""
 
     __tablename__ = "event"
 
@@ -558,9 +558,9 @@ class Event(SQLModel, table=True):
 
 
 class Sealed(SQLModel, table=True):
-    """A part of a source's day that stands in a file for good: readings of a host, requests of a service, events.
+    """A sealed part of a source's day, archived in a file: readings of a host, requests of a service, or events.
 
-    ``retired`` says that its rows no longer stand in SQL. Each is a link of its source's chain: ``seq`` and ``link`` (sha256).
+    ``retired``: its rows are no longer in SQL. Parts form a hash chain per source: ``seq`` and ``link`` (sha256).
     """
 
     __tablename__ = "sealed"
@@ -577,14 +577,14 @@ class Sealed(SQLModel, table=True):
     rows: int = _big()
     first_us: int = _big()
     last_us: int = _big()
-    state: str  # fingerprint of what the ledger held of that day when it was sealed
-    batches: str  # numbers of the batches of its rows, JSON
+    state: str  # fingerprint of the day in the ledger at the time of sealing
+    batches: str  # ids of the batches of its rows, JSON
     sealed_us: int = _big()
     retired: bool = False
 
 
 class Job(SQLModel, table=True):
-    """One run of a job of the scheduler."""
+    """One run of a scheduled job."""
 
     __tablename__ = "job"
 
@@ -599,7 +599,7 @@ class Job(SQLModel, table=True):
 
 
 class Access(SQLModel, table=True):
-    """One access to unprotected cells: in which role and to what; who it was is never known here."""
+    """One access to unprotected cells: role and cells; the person is never recorded."""
 
     __tablename__ = "access"
 
@@ -615,7 +615,7 @@ class Access(SQLModel, table=True):
 
 
 class PublishedEditionRow(SQLModel, table=True):
-    """One version of a published edition: never changed, never deleted. ``content`` is everything to build it again, packed."""
+    """One version of a published edition: never changed, never deleted. ``content`` packs all inputs to rebuild it."""
 
     __tablename__ = "published_edition"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from footprint.aggregation.calculation_basis import basis_at
-from footprint.aggregation.result_writer import KEPT_WORDS
+from footprint.aggregation.result_writer import RESERVED_USE_CASES
 from footprint.aggregation.rollups import rebuild
 from footprint.config import Config, parse_config
 from footprint.core.units import US_PER_DAY
@@ -57,7 +57,7 @@ def build(path: Path, days: int = 730, services: int = 50, uses: int = 20) -> tu
 def _fill(store: Store, connection: Connection, config: Config, days: int, services: int, uses: int) -> None:
     texts = sorted(
         {
-            *KEPT_WORDS,
+            *RESERVED_USE_CASES,
             "gpu:0",
             *(f"host-{n:03}" for n in range(2 * services)),
             *(f"service-{n:02}" for n in range(services)),

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from footprint.config import Config
 from footprint.editions.builder import build
-from footprint.editions.collect import gather
-from footprint.editions.confidentiality import protect
+from footprint.editions.collect import collect_data
+from footprint.editions.confidentiality import suppress_cells
 from footprint.editions.release_context import ReleaseContext
 from footprint.storage.database import Store
 from tests.support.quarters import instant
@@ -21,8 +21,8 @@ GOLDEN = Path(__file__).parents[1] / "fixtures" / "editions" / "golden.csv"
 
 def lines(config: Config, store: Store) -> list[str]:
     context = ReleaseContext("2026-Q3", cut_us=instant("2026-10-12"), code_version="golden")
-    facts = gather(store, config, context, context.cut_us)
-    edition, _ = build(protect(store, config, context, facts, context.cut_us))
+    data = collect_data(store, config, context, context.cut_us)
+    edition, _ = build(suppress_cells(store, config, context, data, context.cut_us))
     found = ["figure_id,indicator,cell,period,value,low,high,flags"]
     for figure in edition.figures:
         cell = ";".join(f"{name}={value}" for name, value in figure.where)

@@ -16,7 +16,7 @@ import pytest
 
 import collectors.gateways.litellm
 from collectors.config import Gateway
-from collectors.log_tailer import Follower
+from collectors.log_tailer import LogTailer
 from footprint.config import Config
 from footprint.ledger.ingest import IngestService
 from footprint.ledger.prometheus_request_import import import_gateway_counters
@@ -142,14 +142,14 @@ def test_every_request_through_a_real_proxy_is_in_the_ledger_once(sqlite: Store,
     kinds = ["plain", "plain", "streamed", "streamed", "given up"]
     sent = [(luck.choice(kinds), luck.choice(["small", "large", "large", "broken"]), luck.choice(USE_CASES)) for _ in range(500)]
     port = free_port()
-    follower = Follower(Gateway(str(tmp_path / "requests.jsonl"), "footprint"))
+    follower = LogTailer(Gateway(str(tmp_path / "requests.jsonl"), "footprint"))
     facts: Config = config(FACTS)
     inbox = IngestService(sqlite, facts.services_of_model)
 
     def ship() -> int:
         done = inbox.accept("gateway", [line.encode() for line in follower.read()], 1)
         assert not done.rejects
-        follower.keep()
+        follower.commit()
         return done.accepted
 
     begun_us, scraper_port = time.time_ns() // 1000, free_port()

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from footprint.aggregation.device_energy import device_spans
+from footprint.aggregation.device_energy import device_energies
 from footprint.attribution.energy_intervals import BRIDGED
 from footprint.core.prometheus_metrics import OverlappingExporters, SourceUnavailable
 from footprint.ledger.importers import import_requests
@@ -148,11 +148,13 @@ def bring(store: Store, url: str, *edges_s: int) -> list[tuple[int, int]]:
 def spans_of(store: Store) -> dict[str, list[tuple[int, int, int, bool]]]:
     """(start, end, energy, bridged) of each span by device, seconds since the beginning."""
     with store.read() as connection:
-        found = device_spans(LedgerView(store, connection), "inf-01", DAY_S // 86_400)
+        found = device_energies(LedgerView(store, connection), "inf-01", DAY_S // 86_400)
     return {
         each.device: [
             (int(a) // S - DAY_S, int(b) // S - DAY_S, int(e), bool(m == BRIDGED))
-            for a, b, e, m in zip(each.spans.start_us, each.spans.end_us, each.spans.energy_uj, each.spans.method, strict=True)
+            for a, b, e, m in zip(
+                each.intervals.start_us, each.intervals.end_us, each.intervals.energy_uj, each.intervals.method, strict=True
+            )
         ]
         for each in found
     }

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from footprint.disclosure.audit import PublishedTable, attack
-from footprint.disclosure.primary_suppression import Cell, Key, Rules, Status
+from footprint.disclosure.primary_suppression import Cell, Key, Status, SuppressionRules
 from footprint.disclosure.secondary_suppression import protect
 from tests.simulation.cells import MONTHS, organisation
 
-RULES = Rules()
+RULES = SuppressionRules()
 ORGANISATIONS, YEAR = 1000, "2026"
 
 

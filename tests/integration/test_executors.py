@@ -102,7 +102,7 @@ def test_a_fitted_service_comes_out_the_same_on_a_cluster(tmp_path: Path, cluste
 def test_a_dead_worker_costs_a_retry_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here = fresh(tmp_path / "here.db")
     compute(here, FACTS)
-    monkeypatch.setattr(executors, "DAYS_A_TASK", 1)
+    monkeypatch.setattr(executors, "DAYS_PER_TASK", 1)
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
         store = fresh(tmp_path / "dies.db")
         pids = [worker.pid for worker in cluster.workers.values()]
@@ -118,7 +118,7 @@ def test_a_dead_worker_costs_a_retry_and_nothing_else(tmp_path: Path, monkeypatc
 def test_processes_that_die_are_replaced_and_told_of_in_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = fresh(tmp_path / "one.db")
     started = []
-    whole = executors._processes
+    whole = executors._process_pool
 
     def doomed(number: int) -> object:
         pool = whole(number)
@@ -127,7 +127,7 @@ def test_processes_that_die_are_replaced_and_told_of_in_the_end(tmp_path: Path, 
             threading.Thread(target=_kill_soon, args=(pool,), daemon=True).start()
         return pool
 
-    monkeypatch.setattr(executors, "_processes", doomed)
+    monkeypatch.setattr(executors, "_process_pool", doomed)
     assert compute(store, replace(FACTS, fleet_workers=2)).computed == 5
     here = fresh(tmp_path / "here.db")
     compute(here, FACTS)

@@ -11,7 +11,7 @@ import pytest
 from footprint.aggregation import aggregate, host_day
 from footprint.aggregation.calculation_basis import CalculationBasis
 from footprint.config import load_config
-from footprint.editions.publication import publish
+from footprint.editions.publication import publish_edition
 from footprint.editions.repository import PublishedEdition, published_editions
 from footprint.editions.serialization import from_json
 from footprint.editions.verification import verify
@@ -44,7 +44,7 @@ def test_four_quarters_and_three_kinds_of_revision(  # noqa: PLR0915 - one story
     config, store = organisation(tmp_path / "office", "2025-09-30", "2026-10-01", growth=0.6)
     folder = tmp_path / "office"
     quarters = {"2025-Q4": "2026-01-14", "2026-Q1": "2026-04-14", "2026-Q2": "2026-07-14", "2026-Q3": "2026-10-14"}
-    first = {period: publish(store, config, period, instant(day)) for period, day in quarters.items()}
+    first = {period: publish_edition(store, config, period, instant(day)) for period, day in quarters.items()}
     assert all(each.name == f"{period}.v1" for period, each in first.items())
     # An id keeps its meaning from quarter to quarter.
     assert len({each.figures["energy_kwh||+0m3"].rsplit("-", 1)[1] for each in first.values()}) == 1
@@ -61,7 +61,7 @@ def test_four_quarters_and_three_kinds_of_revision(  # noqa: PLR0915 - one story
     (folder / "late.csv").write_text("\n".join(lines) + "\n")
     import_energy(store, str(folder / "late.csv"), instant("2026-10-20"))
     compute(store, config, "2026-10-20")
-    late = publish(store, config, "2026-Q2", instant("2026-10-20"))
+    late = publish_edition(store, config, "2026-Q2", instant("2026-10-20"))
     assert [each.cause for each in late.context.changes] == ["late-data"]
     assert late.kind == "routine"
 
@@ -72,7 +72,7 @@ def test_four_quarters_and_three_kinds_of_revision(  # noqa: PLR0915 - one story
     )
     import_factors(store, str(folder / "f.csv"), "2026-12", instant("2026-10-21"))
     compute(store, config, "2026-10-21")
-    factor = publish(store, config, "2026-Q1", instant("2026-10-21"))
+    factor = publish_edition(store, config, "2026-Q1", instant("2026-10-21"))
     assert [each.cause for each in factor.context.changes] == ["factors"]
     assert factor.status == "final"  # more than sixty days after its end
 
@@ -88,7 +88,7 @@ def test_four_quarters_and_three_kinds_of_revision(  # noqa: PLR0915 - one story
     (folder / "footprint.toml").write_text(CONFIG.replace("uplift = 1.2", "uplift = 1.3"))
     config = load_config(str(folder / "footprint.toml"))
     compute(store, config, "2026-10-22")
-    method = publish(store, config, "2026-Q3", instant("2026-10-22"))
+    method = publish_edition(store, config, "2026-Q3", instant("2026-10-22"))
     causes = {each.cause: each for each in method.context.changes}
     assert set(causes) == {"method", "factors"}
     assert method.kind == "major"

@@ -25,7 +25,7 @@ from footprint.aggregation.aggregate import aggregate
 from footprint.benchmark.result_store import write_result
 from footprint.config import Config, load_config
 from footprint.core.units import US_PER_S
-from footprint.editions.publication import publish
+from footprint.editions.publication import publish_edition
 from footprint.editions.release_calendar import release_us
 from footprint.editions.repository import published_editions
 from footprint.ledger.factor_store import load_factor_book
@@ -299,7 +299,7 @@ def add_past(folder: Path) -> None:
             import_energy(store, str(folder / f"past-{number}-energy.csv"), now_us)
             import_requests(store, config, str(folder / f"past-{number}-requests.csv"), now_us)
             last = at_s == year.end_s
-            with store.exclusively("aggregate", wait=True):
+            with store.exclusive_lock("aggregate", wait=True):
                 # The days after the last arrival come from the detailed weeks: they wait until the past is whole.
                 aggregate(store, config, load_factor_book(store), now_us, None, None if last else at_s * US_PER_S)
             _release(store, config, year, at_s)
@@ -315,7 +315,7 @@ def _release(store: Store, config: Config, year: Year, at_s: int) -> None:
         period = year.last.shifted(-back)
         for version, day in ((1, PROVISIONAL_DAY), (2, FINAL_DAY)):
             if year.release_s(back, day) == at_s and (str(period), version) not in there:
-                publish(store, config, str(period), release_us(config, period, day), final=version == 2)
+                publish_edition(store, config, str(period), release_us(config, period, day), final=version == 2)
                 print(f"demonstration: {period}, version {version}, is published; see /editions", file=sys.stderr, flush=True)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from collectors.agent import Agent
 from collectors.base import Collector
 from collectors.config import AgentConfig
-from collectors.process_groups import Groups
-from collectors.sensor_set import Sensors
+from collectors.process_groups import ProcessGroups
+from collectors.sensor_set import SensorSet
 from collectors.spool import Spool
 from footprint.core.records import ActivityReading, ContextReading, EnergyReading, Record, from_line
 
@@ -23,9 +23,9 @@ def make(folder: Path, *makers: type[Collector], **options: object) -> Agent:
     proc.mkdir(parents=True, exist_ok=True)
     (proc / "stat").write_text("cpu 50 0 0 150 0 0 0 0\n")
     config = AgentConfig(**{"host": "a", "spool": folder / "spool", "proc": proc, "sysfs": sysfs} | options)  # type: ignore[arg-type]
-    groups = Groups(config.processes, proc, sysfs, discover=config.discover)
-    agent = Agent(config, Sensors(config, makers), Spool(config.spool, config.spool_max_mb), groups, "boot")
-    agent.recall()
+    groups = ProcessGroups(config.processes, proc, sysfs, discover=config.discover)
+    agent = Agent(config, SensorSet(config, makers), Spool(config.spool, config.spool_max_mb), groups, "boot")
+    agent.restore()
     return agent
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from footprint.attribution.energy_intervals import Samples, Spans, counter_spans
-from footprint.attribution.idle import idle_power_uw, quiet_day
+from footprint.attribution.energy_intervals import EnergyIntervals, Samples, intervals_from_counter
+from footprint.attribution.idle import idle_histograms, idle_power_uw
 from footprint.attribution.largest_remainder import Floats
-from footprint.attribution.request_log import Flight, Log, shifted, with_doubt
+from footprint.attribution.request_log import ConcurrencyTimeline, RequestLog, shift_log, widen_counts
 from footprint.attribution.split import split_placement
-from footprint.attribution.step.day_statistics import DayStatistics, Laid, day_statistics
+from footprint.attribution.step.day_statistics import DayStatistics, TimedLog, day_statistics
 from footprint.attribution.step.model import Diagnosis, StepWeights, fit_days, idle_powers_uw
 from tests.simulation.server import DAY_S, VARIANTS, Day, Server, any_server, counters_j, simulate
 
@@ -26,7 +26,7 @@ def server(name: str) -> Server:
     return VARIANTS[name] if name in VARIANTS else any_server(int(name))
 
 
-def log_of(day: Day, *, first_token: bool = False) -> Log:
+def log_of(day: Day, *, first_token: bool = False) -> RequestLog:
     """The log that a gateway would have, in milliseconds."""
 
     def us(seconds: Floats) -> np.ndarray:  # type: ignore[type-arg]
@@ -34,7 +34,7 @@ def log_of(day: Day, *, first_token: bool = False) -> Log:
 
     count = len(day.start_s)
     first = us(day.first_s) if first_token else np.full(count, -1)
-    return Log(
+    return RequestLog(
         us(day.start_s),
         np.maximum(us(day.end_s), us(day.start_s) + 1),
         day.use_case.astype(np.int64),
@@ -47,7 +47,7 @@ def log_of(day: Day, *, first_token: bool = False) -> Log:
     )
 
 
-def counts_of(day: Day, *, tokens: bool = True, window_s: int = 60) -> Log:
+def counts_of(day: Day, *, tokens: bool = True, window_s: int = 60) -> RequestLog:
     """The same as counts per minute and use case, at completion."""
     window = (day.end_s // window_s).astype(np.int64)
     found, place = np.unique(window * 100 + day.use_case, return_inverse=True)
@@ -57,7 +57,7 @@ def counts_of(day: Day, *, tokens: bool = True, window_s: int = 60) -> Log:
     ]
     if not tokens:
         columns = [np.full(len(found), -1)] * 3
-    return Log(
+    return RequestLog(
         found // 100 * window_s * S,
         (found // 100 + 1) * window_s * S,
         found % 100,
@@ -68,13 +68,13 @@ def counts_of(day: Day, *, tokens: bool = True, window_s: int = 60) -> Log:
     )
 
 
-def spans_of(day: Day, seed: int) -> list[Spans]:
+def spans_of(day: Day, seed: int) -> list[EnergyIntervals]:
     """Spans of each device, from its counter once a second."""
     found = []
     for row in np.rint(counters_j(day, seed) * 1e6).astype(np.int64):
         count = DAY_S + 1
         samples = Samples(np.arange(count, dtype=np.int64) * S, row, np.full(count, -1), np.zeros(count, dtype=np.int64))
-        found.append(counter_spans(samples, 5 * S))
+        found.append(intervals_from_counter(samples, 5 * S))
     return found
 
 
@@ -85,10 +85,10 @@ class Judged:
     diagnosis: Diagnosis
     shares: Floats
     truth: Floats
-    half: Floats
+    half_widths: Floats
     model: Floats
     said: DayStatistics
-    laid: Laid
+    laid: TimedLog
 
     @property
     def total(self) -> float:
@@ -103,21 +103,21 @@ class Judged:
 
     def held(self) -> list[bool]:
         """Whether the stated interval holds the truth, of each use case above half a percent."""
-        inside = np.abs(self.model - self.truth) <= self.half * self.model
+        inside = np.abs(self.model - self.truth) <= self.half_widths * self.model
         return inside[self.truth > 0.005].tolist()
 
 
-def judge(name: str, seed: int, change: Callable[[Day], Log] = log_of, *, idle: float | None = None) -> Judged:
+def judge(name: str, seed: int, change: Callable[[Day], RequestLog] = log_of, *, idle: float | None = None) -> Judged:
     """One simulated day, attributed; ``change`` makes the log, ``idle`` is known from elsewhere [relative to the truth]."""
     law = server(name)
     day = simulate(law, seed)
     log, devices = change(day), spans_of(day, seed)
     names = [kind.name for kind in law.kinds]
     said, laid = day_statistics(log, names, devices, FOREVER, 0, WINDOW_US)
-    log = shifted(log, round(said.lag_s * S))
+    log = shift_log(log, round(said.lag_s * S))
     hours = np.arange(0, (DAY_S + 1) * S, 3600 * S, dtype=np.int64)
-    doubt = Flight(with_doubt(log), hours)
-    powers = [idle_power_uw([quiet_day(spans, doubt, (0, DAY_S * S))]) for spans in devices]
+    doubt = ConcurrencyTimeline(widen_counts(log), hours)
+    powers = [idle_power_uw([idle_histograms(spans, doubt, (0, DAY_S * S))]) for spans in devices]
     if idle is not None:
         powers = [round(law.idle_w * idle * 1e6)] * law.devices
     idle_w = None if None in powers else sum(power or 0 for power in powers) / 1e6
@@ -129,12 +129,12 @@ def judge(name: str, seed: int, change: Callable[[Day], Log] = log_of, *, idle: 
     powers = idle_powers_uw(fit, powers, [int(spans.energy_uj.sum()) for spans in devices])
     weights = StepWeights(log, laid, fit)
     active = np.zeros(len(names))
-    flight = Flight(log, hours)
+    flight = ConcurrencyTimeline(log, hours)
     for spans, power in zip(devices, powers, strict=True):
-        rows = split_placement(spans, power, flight, weights, WINDOW_US, half=weights.half)
+        rows = split_placement(spans, power, flight, weights, WINDOW_US, half_widths=weights.half_widths)
         mine = rows.key >= 0
         active += np.bincount(rows.key[mine], weights=rows.active_uj[mine], minlength=len(names))
-    return Judged(fit.diagnosis, active / active.sum(), truth, weights.half, weights.shares(fit.fit), said, laid)
+    return Judged(fit.diagnosis, active / active.sum(), truth, weights.half_widths, weights.shares(fit.fit), said, laid)
 
 
 def judge_replicas(name: str, seeds: tuple[int, ...]) -> tuple[float, list[Diagnosis]]:
@@ -142,22 +142,22 @@ def judge_replicas(name: str, seeds: tuple[int, ...]) -> tuple[float, list[Diagn
     law = server(name)
     days = [simulate(law, seed) for seed in seeds]
     logs = [log_of(day) for day in days]
-    log = Log(*(np.concatenate([getattr(each, field) for each in logs]) for field in Log.__slots__))
+    log = RequestLog(*(np.concatenate([getattr(each, field) for each in logs]) for field in RequestLog.__slots__))
     log = log[np.argsort(log.start_us, kind="stable")]
     names = [kind.name for kind in law.kinds]
     truth = np.sum([np.bincount(day.use_case, weights=day.true_j, minlength=len(names)) for day in days], axis=0)
     hours = np.arange(0, (DAY_S + 1) * S, 3600 * S, dtype=np.int64)
-    flight, active, diagnoses = Flight(log, hours), np.zeros(len(names)), []
+    flight, active, diagnoses = ConcurrencyTimeline(log, hours), np.zeros(len(names)), []
     for day, seed in zip(days, seeds, strict=True):
         devices = spans_of(day, seed)
         said, laid = day_statistics(log, names, devices, FOREVER, 0, WINDOW_US)
-        powers = [idle_power_uw([quiet_day(spans, flight, (0, DAY_S * S))]) for spans in devices]
+        powers = [idle_power_uw([idle_histograms(spans, flight, (0, DAY_S * S))]) for spans in devices]
         idle_w = None if None in powers else sum(power or 0 for power in powers) / 1e6
         fit = fit_days([said], idle_w, replicas=True)
-        weights = StepWeights(shifted(log, round(said.lag_s * S)), laid, fit)
+        weights = StepWeights(shift_log(log, round(said.lag_s * S)), laid, fit)
         diagnoses.append(fit.diagnosis)
         for spans, power in zip(devices, powers, strict=True):
-            rows = split_placement(spans, power, flight, weights, WINDOW_US, half=weights.half)
+            rows = split_placement(spans, power, flight, weights, WINDOW_US, half_widths=weights.half_widths)
             mine = rows.key >= 0
             active += np.bincount(rows.key[mine], weights=rows.active_uj[mine], minlength=len(names))
     return float(np.abs(active / active.sum() - truth / truth.sum()).sum()), diagnoses

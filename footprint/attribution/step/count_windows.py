@@ -11,14 +11,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from footprint.attribution.largest_remainder import Floats, Ints
-from footprint.attribution.request_log import Log
-from footprint.attribution.step.decode_clock import overlap
-from footprint.attribution.step.features import CONTEXT
+from footprint.attribution.request_log import RequestLog
+from footprint.attribution.step.decode_clock import integrate_rates
+from footprint.attribution.step.features import CONTEXT_SCALE
 from footprint.attribution.token_weights import token_weight
 from footprint.core.units import US_PER_S
 
-RATES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)  # tokens per second at which a term saturates
-COUNT_NAMES = ("counted-in", "counted-inctx", "counted-out", "counted-outctx", *(f"rate{int(rate)}" for rate in RATES))
+SATURATION_RATES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)  # tokens per second at which a term saturates
+COUNT_FEATURES = (
+    "counted-in",
+    "counted-inctx",
+    "counted-out",
+    "counted-outctx",
+    *(f"rate{int(rate)}" for rate in SATURATION_RATES),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +41,7 @@ class WindowCounts:
         return len(self.start_s)
 
 
-def counts_of(log: Log, origin_us: int, shift_s: float = 0.0) -> WindowCounts:
+def window_counts(log: RequestLog, origin_us: int, shift_s: float = 0.0) -> WindowCounts:
     """The records of a log that stand for several requests, or for one of unknown duration, and whose tokens are known."""
     known = (log.input_tokens >= 0) | (log.output_tokens >= 0)
     index = np.flatnonzero(known & (log.arrival | (log.weight != 1)))
@@ -46,21 +52,23 @@ def counts_of(log: Log, origin_us: int, shift_s: float = 0.0) -> WindowCounts:
     # Records of one window share its rate; where windows do not line up, each has the rate of its own beginning.
     length = np.maximum(end - start, 1e-6)
     tokens = token_weight(log.input_tokens[index], log.cached_tokens[index], log.output_tokens[index])
-    made = np.where(out > 0, out, 1e-9 * tokens)
-    window, place = np.unique(np.stack([start, end]), axis=1, return_inverse=True)
-    place = place.ravel()
-    whole = np.bincount(place, weights=made, minlength=window.shape[1])[place]
-    part = np.where(whole > 0, made / np.where(whole > 0, whole, 1.0), 0.0)
-    rate = whole / length
-    shapes = [part * length * (1.0 - np.exp(-rate / scale)) for scale in RATES]
+    produced = np.where(out > 0, out, 1e-9 * tokens)
+    window, window_index = np.unique(np.stack([start, end]), axis=1, return_inverse=True)
+    window_index = window_index.ravel()
+    window_tokens = np.bincount(window_index, weights=produced, minlength=window.shape[1])[window_index]
+    window_share = np.where(window_tokens > 0, produced / np.where(window_tokens > 0, window_tokens, 1.0), 0.0)
+    rate = window_tokens / length
+    shapes = [window_share * length * (1.0 - np.exp(-rate / scale)) for scale in SATURATION_RATES]
     fresh = np.maximum(fresh, 0).astype(np.float64)
-    each = np.maximum(log.weight[index], 1.0)
-    context = (fresh + out / 2) / each / CONTEXT
-    total = np.stack([fresh, fresh * fresh / each / 2000.0, out, out * context, *shapes], axis=1)
-    return WindowCounts(index, start, end, total, log.key[index])
+    requests = np.maximum(log.weight[index], 1.0)
+    context = (fresh + out / 2) / requests / CONTEXT_SCALE
+    features = np.stack([fresh, fresh * fresh / requests / 2000.0, out, out * context, *shapes], axis=1)
+    return WindowCounts(index, start, end, features, log.key[index])
 
 
-def count_totals(counts: WindowCounts, edges_s: Floats) -> Floats:
+def count_features(counts: WindowCounts, edges_s: Floats) -> Floats:
     """Features by window, shape (windows, len(COUNT_NAMES)): each record evenly over its time."""
     length = np.maximum(counts.end_s - counts.start_s, 1e-6)
-    return np.stack([overlap(edges_s, counts.start_s, counts.end_s, column / length) for column in counts.total.T], axis=1)
+    return np.stack(
+        [integrate_rates(edges_s, counts.start_s, counts.end_s, column / length) for column in counts.total.T], axis=1
+    )

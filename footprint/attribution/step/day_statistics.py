@@ -7,37 +7,44 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from footprint.attribution.energy_intervals import Spans, cut
+from footprint.attribution.energy_intervals import EnergyIntervals, cut_at_edges
 from footprint.attribution.largest_remainder import Floats, Ints
-from footprint.attribution.request_log import Log
-from footprint.attribution.step.clock_offset import GAIN, MAX_S, NOTABLE_S, find_lag
-from footprint.attribution.step.count_windows import WindowCounts, count_totals, counts_of
-from footprint.attribution.step.decode_clock import overlap
-from footprint.attribution.step.features import NAMES, Features, features_of, reading_by_key, window_totals
-from footprint.attribution.step.regression import NOISE, TAUS_S, Form, Windows, fit, relative
-from footprint.attribution.step.request_timing import RequestTimings, in_whole_seconds, requests_of, timing_of
+from footprint.attribution.request_log import RequestLog
+from footprint.attribution.step.clock_offset import MAX_OFFSET_S, MAX_RESIDUAL_RATIO, MIN_OFFSET_S, find_clock_offset
+from footprint.attribution.step.count_windows import WindowCounts, count_features, window_counts
+from footprint.attribution.step.decode_clock import integrate_rates
+from footprint.attribution.step.features import (
+    REQUEST_FEATURES,
+    RequestFeatures,
+    prefill_by_key,
+    request_features,
+    window_features,
+)
+from footprint.attribution.step.regression import AWAKE_TAUS_S, METER_NOISE, FitWindows, ModelForm, fit_form, relative_residual
+from footprint.attribution.step.request_timing import TimedRequests, has_whole_second_stamps, request_phases, timed_requests
+from footprint.core.stored_forms import stored_as
 from footprint.core.units import UJ_PER_J, US_PER_DAY, US_PER_S
 
 MAX_KEYS = 12  # use cases, above which none has columns of its own
-MIN_FOR_LAG = 200  # requests
-LATE_S = (0.5, 0.25, 1.0, 2.0)  # ends stamped where the answer arrived, not where it was made
-LATE_HOPE = 0.9  # what it must fall to with the first, for the others to be tried
-LATE_GAIN = 0.6  # what the residual must fall to, before ends are believed to be late
-WHOLE = 0.99  # of a window, that every device must have been read in
+MIN_OFFSET_REQUESTS = 200  # requests
+LATE_ENDS_S = (0.5, 0.25, 1.0, 2.0)  # ends stamped where the answer arrived, not where it was made
+MAX_FIRST_LATE_RATIO = 0.9  # what it must fall to with the first, for the others to be tried
+MAX_LATE_RATIO = 0.6  # what the residual must fall to, before ends are believed to be late
+MIN_WINDOW_COVERAGE = 0.99  # of a window, that every device must have been read in
 
 
 @dataclass(frozen=True, slots=True)
-class Laid:
+class TimedLog:
     """The records of one service around a day, laid in time: what the model can say something of.
 
     ``held`` are places of single records without tokens (training, images), ``column`` which column of ``keys`` each
     key of the log has.
     """
 
-    singles: RequestTimings
-    features: Features
+    singles: TimedRequests
+    features: RequestFeatures
     counts: WindowCounts
-    held: Ints
+    untokened: Ints
     keys: tuple[str, ...]
     column: Ints
     origin_us: int
@@ -45,6 +52,7 @@ class Laid:
     late_s: float
 
 
+@stored_as("DayStatistics", "windows requests lag_s lag_gain prefill_s slots misfit logged_first whole_seconds late_s counted")
 @dataclass(frozen=True, slots=True)
 class DayStatistics:
     """What one day of a placement says, additive over days; stored, so that a fit reads no request twice.
@@ -53,7 +61,7 @@ class DayStatistics:
     ``slots`` and ``misfit`` are of the timing; ``late_s`` is by how much ends are stamped after the work was done.
     """
 
-    windows: Windows
+    windows: FitWindows
     requests: int
     lag_s: float
     lag_gain: float
@@ -66,135 +74,147 @@ class DayStatistics:
     counted: bool
 
 
-def lay(log: Log, names: Sequence[str], day_us: int, edges_us: Ints, shift_s: float = 0.0, late_s: float = 0.0) -> Laid:
+def time_log(
+    log: RequestLog, names: Sequence[str], day_us: int, edges_us: Ints, shift_s: float = 0.0, late_s: float = 0.0
+) -> TimedLog:
     """Lay a log in time; ``names`` are those of its keys, ``edges_us`` the windows that will be asked for."""
-    few = 0 < len(names) <= MAX_KEYS
-    keys = tuple(names) if few else ("",)
-    column = np.arange(len(names)) if few else np.zeros(len(names), dtype=np.int64)
-    singles = requests_of(log, day_us, shift_s, late_s)
+    has_own_columns = 0 < len(names) <= MAX_KEYS
+    keys = tuple(names) if has_own_columns else ("",)
+    column = np.arange(len(names)) if has_own_columns else np.zeros(len(names), dtype=np.int64)
+    singles = timed_requests(log, day_us, shift_s, late_s)
     edges_s = (edges_us - day_us) / US_PER_S
-    features = features_of(singles, timing_of(singles), edges_s)
-    counts = counts_of(log, day_us, shift_s)
+    features = request_features(singles, request_phases(singles), edges_s)
+    counts = window_counts(log, day_us, shift_s)
     unknown = (log.input_tokens < 0) & (log.output_tokens < 0)
-    held = np.flatnonzero(unknown & ~log.arrival & (log.weight == 1))
-    return Laid(singles, features, counts, held, keys, column, day_us, shift_s, late_s)
+    untokened = np.flatnonzero(unknown & ~log.arrival & (log.weight == 1))
+    return TimedLog(singles, features, counts, untokened, keys, column, day_us, shift_s, late_s)
 
 
 def day_statistics(
-    log: Log, names: Sequence[str], devices: Sequence[Spans], held: tuple[int, int], day_us: int, window_us: int
-) -> tuple[DayStatistics, Laid]:
+    log: RequestLog,
+    names: Sequence[str],
+    devices: Sequence[EnergyIntervals],
+    placed_us: tuple[int, int],
+    day_us: int,
+    window_us: int,
+) -> tuple[DayStatistics, TimedLog]:
     """Statistics of the UTC day that begins at ``day_us``, of a service on devices that it holds over ``held`` [µs, µs).
 
     A window counts where every device was read in it from end to end.
     """
     edges = np.arange(day_us, day_us + US_PER_DAY + 1, window_us, dtype=np.int64)
-    laid = lay(log, names, day_us, edges)
-    lag, gain = _lag(laid, devices, day_us)
-    if lag:
-        laid = lay(log, names, day_us, edges, lag)
-    windows = _windows(log, laid, devices, held, edges)
-    if len(laid.singles) >= MIN_FOR_LAG and len(windows):
+    timed = time_log(log, names, day_us, edges)
+    offset_s, residual_ratio = _clock_offset(timed, devices, day_us)
+    if offset_s:
+        timed = time_log(log, names, day_us, edges, offset_s)
+    windows = _fit_windows(log, timed, devices, placed_us, edges)
+    if len(timed.singles) >= MIN_OFFSET_REQUESTS and len(windows):
         residual = _residual(windows)
-        if residual > NOISE:
-            tried = []
-            for late in LATE_S:
-                other = lay(log, names, day_us, edges, lag, late)
-                found = _windows(log, other, devices, held, edges)
-                tried.append((_residual(found), late, other, found))
-                if tried[-1][0] > LATE_HOPE * residual:
+        if residual > METER_NOISE:
+            candidates = []
+            for late in LATE_ENDS_S:
+                candidate = time_log(log, names, day_us, edges, offset_s, late)
+                candidate_windows = _fit_windows(log, candidate, devices, placed_us, edges)
+                candidates.append((_residual(candidate_windows), late, candidate, candidate_windows))
+                if candidates[-1][0] > MAX_FIRST_LATE_RATIO * residual:
                     break
-            best = min(tried, key=lambda each: each[:2])
-            if best[0] < LATE_GAIN * residual:
-                _, _, laid, windows = best
+            best = min(candidates, key=lambda entry: entry[:2])
+            if best[0] < MAX_LATE_RATIO * residual:
+                _, _, timed, windows = best
     inside = (log.start_us >= day_us) & (log.start_us < day_us + US_PER_DAY)
-    timing = laid.features.timing
+    timing = timed.features.timing
     return DayStatistics(
         windows,
         int(inside.sum()),
-        lag,
-        gain,
+        offset_s,
+        residual_ratio,
         timing.prefill_s,
         timing.slots,
         timing.misfit,
         timing.logged,
-        in_whole_seconds(log),
-        laid.late_s,
-        len(laid.counts) > 0,
-    ), laid
+        has_whole_second_stamps(log),
+        timed.late_s,
+        len(timed.counts) > 0,
+    ), timed
 
 
-def _residual(windows: Windows) -> float:
-    return relative(windows, fit(windows, Form()).residual)
+def _residual(windows: FitWindows) -> float:
+    return relative_residual(windows, fit_form(windows, ModelForm()).residual)
 
 
-def _windows(log: Log, laid: Laid, devices: Sequence[Spans], held: tuple[int, int], edges: Ints) -> Windows:
-    energy, whole = np.zeros(len(edges) - 1, dtype=np.int64), np.ones(len(edges) - 1, dtype=bool)
-    for spans in devices:
-        pieces, window, _ = cut(spans, edges)
+def _fit_windows(
+    log: RequestLog, timed: TimedLog, devices: Sequence[EnergyIntervals], placed_us: tuple[int, int], edges: Ints
+) -> FitWindows:
+    energy, complete = np.zeros(len(edges) - 1, dtype=np.int64), np.ones(len(edges) - 1, dtype=bool)
+    for intervals in devices:
+        pieces, window, _ = cut_at_edges(intervals, edges)
         np.add.at(energy, window, pieces.energy_uj)
-        seen = np.bincount(window, weights=pieces.seen_us, minlength=len(energy))
-        whole &= seen >= WHOLE * np.diff(edges)
-    whole &= (edges[:-1] >= held[0]) & (edges[1:] <= held[1]) & (energy > 0)
-    edges_s = (edges - laid.origin_us) / US_PER_S
-    return Windows(
+        covered_us = np.bincount(window, weights=pieces.covered_us, minlength=len(energy))
+        complete &= covered_us >= MIN_WINDOW_COVERAGE * np.diff(edges)
+    complete &= (edges[:-1] >= placed_us[0]) & (edges[1:] <= placed_us[1]) & (energy > 0)
+    edges_s = (edges - timed.origin_us) / US_PER_S
+    return FitWindows(
         start_s=edges[:-1] / US_PER_S,
         length_s=np.diff(edges) / US_PER_S,
         energy_j=energy / UJ_PER_J,
-        features=np.concatenate([window_totals(laid.features, edges_s), count_totals(laid.counts, edges_s)], axis=1),
-        awake_s=_awake(log, laid, edges_s),
-        reading=_by_column(laid, reading_by_key(laid.features, edges_s, len(laid.column))),
-        held_s=_by_column(laid, _held(log, laid, edges_s)),
-        keys=laid.keys,
-    )[whole]
+        features=np.concatenate([window_features(timed.features, edges_s), count_features(timed.counts, edges_s)], axis=1),
+        awake_s=_awake_seconds(log, timed, edges_s),
+        reading=_sum_by_column(timed, prefill_by_key(timed.features, edges_s, len(timed.column))),
+        held_s=_sum_by_column(timed, _untokened_seconds(log, timed, edges_s)),
+        keys=timed.keys,
+    )[complete]
 
 
-def _by_column(laid: Laid, values: Floats) -> Floats:
-    result = np.zeros((len(values), len(laid.keys)))
-    for key, column in enumerate(laid.column.tolist()):
+def _sum_by_column(timed: TimedLog, values: Floats) -> Floats:
+    result = np.zeros((len(values), len(timed.keys)))
+    for key, column in enumerate(timed.column.tolist()):
         result[:, column] += values[:, key]
     return result
 
 
-def _held(log: Log, laid: Laid, edges_s: Floats) -> Floats:
-    start = (log.start_us[laid.held] - laid.origin_us) / US_PER_S + laid.shift_s
-    end = (log.end_us[laid.held] - laid.origin_us) / US_PER_S + laid.shift_s
-    key, ones = log.key[laid.held], np.ones(len(laid.held))
-    found = [overlap(edges_s, start[key == each], end[key == each], ones[key == each]) for each in range(len(laid.column))]
-    return np.stack(found, axis=1) if found else np.zeros((len(edges_s) - 1, 0))
+def _untokened_seconds(log: RequestLog, timed: TimedLog, edges_s: Floats) -> Floats:
+    start = (log.start_us[timed.untokened] - timed.origin_us) / US_PER_S + timed.shift_s
+    end = (log.end_us[timed.untokened] - timed.origin_us) / US_PER_S + timed.shift_s
+    key, ones = log.key[timed.untokened], np.ones(len(timed.untokened))
+    columns = [
+        integrate_rates(edges_s, start[key == number], end[key == number], ones[key == number])
+        for number in range(len(timed.column))
+    ]
+    return np.stack(columns, axis=1) if columns else np.zeros((len(edges_s) - 1, 0))
 
 
-def _awake(log: Log, laid: Laid, edges_s: Floats) -> Floats:
+def _awake_seconds(log: RequestLog, timed: TimedLog, edges_s: Floats) -> Floats:
     """Seconds of windows in which a request is in flight or ended at most tau ago, shape (windows, taus)."""
     order = np.argsort(log.start_us, kind="stable")
-    start = (log.start_us[order] - laid.origin_us) / US_PER_S + laid.shift_s
-    end = (log.end_us[order] - laid.origin_us) / US_PER_S + laid.shift_s
+    start = (log.start_us[order] - timed.origin_us) / US_PER_S + timed.shift_s
+    end = (log.end_us[order] - timed.origin_us) / US_PER_S + timed.shift_s
     columns = []
-    for tau in TAUS_S:
+    for tau in AWAKE_TAUS_S:
         until = np.maximum.accumulate(end + tau) if len(end) else end
-        new = np.ones(len(start), dtype=bool)
-        new[1:] = start[1:] > until[:-1]
-        first = start[new]
-        last = until[np.append(np.flatnonzero(new)[1:] - 1, len(until) - 1)] if len(start) else start
-        columns.append(overlap(edges_s, first, last, np.ones(len(first))))
+        starts_run = np.ones(len(start), dtype=bool)
+        starts_run[1:] = start[1:] > until[:-1]
+        first = start[starts_run]
+        last = until[np.append(np.flatnonzero(starts_run)[1:] - 1, len(until) - 1)] if len(start) else start
+        columns.append(integrate_rates(edges_s, first, last, np.ones(len(first))))
     return np.stack(columns, axis=1)
 
 
-def _lag(laid: Laid, devices: Sequence[Spans], day_us: int) -> tuple[float, float]:
+def _clock_offset(timed: TimedLog, devices: Sequence[EnergyIntervals], day_us: int) -> tuple[float, float]:
     """Lag [s] and its gain, over the part of the day that every device was read in; 0 where there is too little to tell."""
-    if len(laid.singles) < MIN_FOR_LAG or not devices or not all(len(spans) for spans in devices):
+    if len(timed.singles) < MIN_OFFSET_REQUESTS or not devices or not all(len(intervals) for intervals in devices):
         return 0.0, 1.0
     seconds = US_PER_DAY // US_PER_S
     at = day_us + US_PER_S * np.arange(seconds + 1, dtype=np.int64)
     total = np.zeros(seconds + 1)
-    for spans in devices:
-        level = np.concatenate([[0], np.cumsum(spans.energy_uj)]).astype(np.float64)
-        total += np.interp(at, np.append(spans.start_us, spans.end_us[-1]), level) / UJ_PER_J
-        place = np.searchsorted(spans.start_us, at, side="right") - 1
-        known = (at >= spans.start_us[0]) & (at <= spans.end_us[-1]) & (at <= spans.end_us[np.maximum(place, 0)])
-        total[~known] = np.nan
-    grid = np.arange(-MAX_S, seconds + MAX_S + 1, dtype=np.float64)
-    fine = features_of(laid.singles, laid.features.timing, grid)
-    columns = [NAMES.index(name) for name in ("in", "out", "outctx", "step", "step8")]
-    work = np.concatenate([np.zeros((1, len(columns))), np.cumsum(window_totals(fine, grid)[:, columns], axis=0)])
-    lag, gain = find_lag(total, work)
-    return (lag, gain) if abs(lag) >= NOTABLE_S and gain < GAIN else (0.0, 1.0)
+    for intervals in devices:
+        level = np.concatenate([[0], np.cumsum(intervals.energy_uj)]).astype(np.float64)
+        total += np.interp(at, np.append(intervals.start_us, intervals.end_us[-1]), level) / UJ_PER_J
+        interval = np.searchsorted(intervals.start_us, at, side="right") - 1
+        covered = (at >= intervals.start_us[0]) & (at <= intervals.end_us[-1]) & (at <= intervals.end_us[np.maximum(interval, 0)])
+        total[~covered] = np.nan
+    grid = np.arange(-MAX_OFFSET_S, seconds + MAX_OFFSET_S + 1, dtype=np.float64)
+    fine = request_features(timed.singles, timed.features.timing, grid)
+    columns = [REQUEST_FEATURES.index(name) for name in ("in", "out", "outctx", "step", "step8")]
+    work = np.concatenate([np.zeros((1, len(columns))), np.cumsum(window_features(fine, grid)[:, columns], axis=0)])
+    offset_s, residual_ratio = find_clock_offset(total, work)
+    return (offset_s, residual_ratio) if abs(offset_s) >= MIN_OFFSET_S and residual_ratio < MAX_RESIDUAL_RATIO else (0.0, 1.0)

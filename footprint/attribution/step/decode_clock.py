@@ -11,65 +11,65 @@ import numpy as np
 
 from footprint.attribution.largest_remainder import Floats
 
-MIN_OUTPUT = 8  # tokens; shorter answers say little of the speed
+MIN_OUTPUT_TOKENS = 8  # tokens; shorter answers say little of the speed
 
 
 @dataclass(frozen=True, slots=True)
-class StepClock:
+class DecodeClock:
     """Tokens per running sequence since the first edge: piecewise linear between ``edges_s`` (m+1,)."""
 
     edges_s: Floats
     tokens: Floats
 
-    def at(self, instant_s: Floats) -> Floats:
+    def tokens_at(self, instant_s: Floats) -> Floats:
         """Reading of the clock [tokens] at instants [s]."""
         return np.interp(instant_s, self.edges_s, self.tokens)
 
-    def when(self, tokens: Floats) -> Floats:
+    def time_at(self, tokens: Floats) -> Floats:
         """Instants [s] at which the clock reads so."""
         return np.interp(tokens, self.tokens, self.edges_s)
 
 
-def step_clock(first_s: Floats, end_s: Floats, output: Floats, bin_s: float) -> StepClock:
+def fit_decode_clock(first_s: Floats, end_s: Floats, output: Floats, bin_s: float) -> DecodeClock:
     """The clock from requests that produce ``output`` tokens over [first, end): mean speed of those that run, by bin.
 
     Where nobody runs it creeps, so that it can be inverted.
     """
-    use = (output >= MIN_OUTPUT) & (end_s > first_s)
+    usable = (output >= MIN_OUTPUT_TOKENS) & (end_s > first_s)
     low = float(np.floor(first_s.min(initial=0.0) / bin_s)) * bin_s if len(first_s) else 0.0
     high = float(end_s.max(initial=bin_s)) + bin_s
     edges: Floats = low + bin_s * np.arange(int((high - low) / bin_s) + 2, dtype=np.float64)
-    first, end = first_s[use], end_s[use]
-    speed = output[use] / (end - first)
-    total, present = overlap(edges, first, end, speed), overlap(edges, first, end, np.ones(len(first)))
-    mean = np.where(present > 0, total / np.where(present > 0, present, 1.0), 1e-3)
-    return StepClock(edges, np.concatenate([[0.0], np.cumsum(mean * bin_s)]))
+    first, end = first_s[usable], end_s[usable]
+    speed = output[usable] / (end - first)
+    total, running = integrate_rates(edges, first, end, speed), integrate_rates(edges, first, end, np.ones(len(first)))
+    mean = np.where(running > 0, total / np.where(running > 0, running, 1.0), 1e-3)
+    return DecodeClock(edges, np.concatenate([[0.0], np.cumsum(mean * bin_s)]))
 
 
-def overlap(edges_s: Floats, begin_s: Floats, end_s: Floats, rate: Floats) -> Floats:
+def integrate_rates(edges_s: Floats, begin_s: Floats, end_s: Floats, rate: Floats) -> Floats:
     """Integral over each bin of the sum of rates that hold over [begin, end), shape (bins,); exact at the edges."""
-    return np.diff(ramps(edges_s, begin_s, rate) - ramps(edges_s, end_s, rate))
+    return np.diff(sum_ramps(edges_s, begin_s, rate) - sum_ramps(edges_s, end_s, rate))
 
 
-def ramps(edges_s: Floats, begin_s: Floats, rate: Floats) -> Floats:
+def sum_ramps(edges_s: Floats, begin_s: Floats, rate: Floats) -> Floats:
     """Sum over i of rate_i x max(0, edge - begin_i), at each sorted edge."""
     size = len(edges_s)
-    place = np.searchsorted(edges_s, begin_s, side="left")
-    inside = place < size
-    slope = np.cumsum(np.bincount(place[inside], weights=rate[inside], minlength=size))
-    level = np.cumsum(np.bincount(place[inside], weights=(rate * begin_s)[inside], minlength=size))
+    first_edge = np.searchsorted(edges_s, begin_s, side="left")
+    inside = first_edge < size
+    slope = np.cumsum(np.bincount(first_edge[inside], weights=rate[inside], minlength=size))
+    level = np.cumsum(np.bincount(first_edge[inside], weights=(rate * begin_s)[inside], minlength=size))
     return slope * edges_s - level
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningCount:
     """How many run between instants: ``grid_s`` (m+1,) sorted, ``count`` (m,)."""
 
     grid_s: Floats
     count: Floats
 
     @classmethod
-    def of(cls, begin_s: Floats, end_s: Floats, more_s: Floats) -> Running:
+    def from_intervals(cls, begin_s: Floats, end_s: Floats, more_s: Floats) -> RunningCount:
         """From intervals [begin, end), the grid holding ``more_s`` too."""
         instants = np.concatenate([begin_s, end_s, more_s])
         change = np.concatenate([np.ones(len(begin_s)), -np.ones(len(end_s)), np.zeros(len(more_s))])

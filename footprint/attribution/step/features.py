@@ -11,25 +11,25 @@ from dataclasses import dataclass
 import numpy as np
 
 from footprint.attribution.largest_remainder import Floats
-from footprint.attribution.step.decode_clock import Running, overlap
-from footprint.attribution.step.request_timing import RequestTimings, Timing
+from footprint.attribution.step.decode_clock import RunningCount, integrate_rates
+from footprint.attribution.step.request_timing import RequestPhases, TimedRequests
 
-SATURATING = (2.0, 8.0, 32.0)
-STEPS = ("step", "step2", "step8", "step32")
-NAMES = ("in", "inctx", "request", "out", "outctx", *STEPS)
-READING = 3  # the first so many lie in the time of reading
-CONTEXT = 1000.0
+SATURATION_BATCHES = (2.0, 8.0, 32.0)
+STEP_FEATURES = ("step", "step2", "step8", "step32")
+REQUEST_FEATURES = ("in", "inctx", "request", "out", "outctx", *STEP_FEATURES)
+PREFILL_FEATURES = 3  # the first so many lie in the time of reading
+CONTEXT_SCALE = 1000.0
 
 
 def batch_shapes(count: Floats) -> Floats:
     """h(N)/N of each shape, shape (4, m)."""
     n = np.maximum(count, 1.0)
-    shapes = [np.ones_like(n), *(1.0 - np.exp(-(n - 1.0) / tau) for tau in SATURATING)]
+    shapes = [np.ones_like(n), *(1.0 - np.exp(-(n - 1.0) / tau) for tau in SATURATION_BATCHES)]
     return np.where(count > 0, np.stack(shapes) / n, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Features:
+class RequestFeatures:
     """Features of requests, ``total`` of shape (n, len(NAMES)), and how they lie in time.
 
     Features of reading lie evenly over [read, first); those of writing follow the clock over [first, end):
@@ -37,8 +37,8 @@ class Features:
     (4, m+1) the integral of each shape over the clock, ``pace`` (n,) a request's tokens per tick.
     """
 
-    requests: RequestTimings
-    timing: Timing
+    requests: TimedRequests
+    timing: RequestPhases
     total: Floats
     grid_s: Floats
     ticks: Floats
@@ -47,61 +47,67 @@ class Features:
     pace: Floats
 
 
-def features_of(requests: RequestTimings, timing: Timing, edges_s: Floats) -> Features:
+def request_features(requests: TimedRequests, timing: RequestPhases, edges_s: Floats) -> RequestFeatures:
     """Features of all requests; ``edges_s`` are put into the grid, so that windows are cut exactly."""
     first, end, out = timing.first_s, requests.end_s, requests.output
-    writes = (out > 0) & (end > first)
-    running = Running.of(first[writes], end[writes], np.concatenate([edges_s, timing.clock.edges_s]))
+    decodes = (out > 0) & (end > first)
+    running = RunningCount.from_intervals(first[decodes], end[decodes], np.concatenate([edges_s, timing.clock.edges_s]))
     grid = running.grid_s
-    ticks = timing.clock.at(grid)
-    moved = np.diff(ticks)
-    levels = np.concatenate([np.zeros((4, 1)), np.cumsum(batch_shapes(running.count) * moved, axis=1)], axis=1)
-    span = np.where(writes, timing.clock.at(end) - timing.clock.at(first), 1.0)
-    pace = np.where(writes, out / np.maximum(span, 1e-9), 0.0)
+    ticks = timing.clock.tokens_at(grid)
+    elapsed_tokens = np.diff(ticks)
+    levels = np.concatenate([np.zeros((4, 1)), np.cumsum(batch_shapes(running.count) * elapsed_tokens, axis=1)], axis=1)
+    decode_tokens = np.where(decodes, timing.clock.tokens_at(end) - timing.clock.tokens_at(first), 1.0)
+    pace = np.where(decodes, out / np.maximum(decode_tokens, 1e-9), 0.0)
     steps = np.stack([pace * (np.interp(end, grid, level) - np.interp(first, grid, level)) for level in levels], axis=1)
     fresh = requests.fresh
-    columns = [fresh, fresh * fresh / 2000.0, np.ones_like(fresh), out, out * (fresh + out / 2) / CONTEXT]
+    columns = [fresh, fresh * fresh / 2000.0, np.ones_like(fresh), out, out * (fresh + out / 2) / CONTEXT_SCALE]
     plain = np.stack(columns, axis=1)
-    return Features(requests, timing, np.concatenate([plain, steps], axis=1), grid, ticks, running.count, levels, pace)
+    return RequestFeatures(requests, timing, np.concatenate([plain, steps], axis=1), grid, ticks, running.count, levels, pace)
 
 
-def window_totals(f: Features, edges_s: Floats) -> Floats:
+def window_features(features: RequestFeatures, edges_s: Floats) -> Floats:
     """Features by window of sorted edges that are in the grid, shape (windows, len(NAMES))."""
-    r, t = f.requests, f.timing
-    read_s = np.maximum(t.first_s - t.read_s, 1e-6)
-    begin = t.first_s - read_s
-    reading = [overlap(edges_s, begin, t.first_s, f.total[:, column] / read_s) for column in range(READING)]
-    writes = f.pace > 0
-    first, end, pace = t.first_s[writes], r.end_s[writes], f.pace[writes]
-    pace_now = _level(f.grid_s, first, end, pace)
-    moved = np.diff(f.ticks)
-    window = np.searchsorted(edges_s, (f.grid_s[:-1] + f.grid_s[1:]) / 2, side="right") - 1
+    requests, phases = features.requests, features.timing
+    read_s = np.maximum(phases.first_s - phases.read_s, 1e-6)
+    begin = phases.first_s - read_s
+    prefill = [
+        integrate_rates(edges_s, begin, phases.first_s, features.total[:, column] / read_s) for column in range(PREFILL_FEATURES)
+    ]
+    decodes = features.pace > 0
+    first, end, pace = phases.first_s[decodes], requests.end_s[decodes], features.pace[decodes]
+    pace_now = _piecewise_sum(features.grid_s, first, end, pace)
+    elapsed_tokens = np.diff(features.ticks)
+    window = np.searchsorted(edges_s, (features.grid_s[:-1] + features.grid_s[1:]) / 2, side="right") - 1
     inside = (window >= 0) & (window < len(edges_s) - 1)
-    middle = (f.ticks[:-1] + f.ticks[1:]) / 2
+    middle = (features.ticks[:-1] + features.ticks[1:]) / 2
     # The context of a token is what was read and what was written before it.
-    written_at = f.timing.clock.at(first)
-    context = _level(f.grid_s, first, end, pace * (r.fresh[writes] - pace * written_at)) + middle * _level(
-        f.grid_s, first, end, pace * pace
-    )
-    columns = [pace_now * moved, context * moved / CONTEXT, *(pace_now * np.diff(level) for level in f.levels)]
+    written_at = features.timing.clock.tokens_at(first)
+    context = _piecewise_sum(
+        features.grid_s, first, end, pace * (requests.fresh[decodes] - pace * written_at)
+    ) + middle * _piecewise_sum(features.grid_s, first, end, pace * pace)
+    columns = [
+        pace_now * elapsed_tokens,
+        context * elapsed_tokens / CONTEXT_SCALE,
+        *(pace_now * np.diff(level) for level in features.levels),
+    ]
     size = len(edges_s) - 1
-    writing = [np.bincount(window[inside], weights=column[inside], minlength=size) for column in columns]
-    return np.stack([*reading, *writing], axis=1)
+    decode = [np.bincount(window[inside], weights=column[inside], minlength=size) for column in columns]
+    return np.stack([*prefill, *decode], axis=1)
 
 
-def reading_by_key(f: Features, edges_s: Floats, keys: int) -> Floats:
+def prefill_by_key(features: RequestFeatures, edges_s: Floats, keys: int) -> Floats:
     """Fresh input tokens by window and key, shape (windows, keys)."""
-    t = f.timing
-    read_s = np.maximum(t.first_s - t.read_s, 1e-6)
-    rate = f.requests.fresh / read_s
-    found = []
+    phases = features.timing
+    read_s = np.maximum(phases.first_s - phases.read_s, 1e-6)
+    rate = features.requests.fresh / read_s
+    columns = []
     for key in range(keys):
-        mine = f.requests.key == key
-        found.append(overlap(edges_s, (t.first_s - read_s)[mine], t.first_s[mine], rate[mine]))
-    return np.stack(found, axis=1) if found else np.zeros((len(edges_s) - 1, 0))
+        of_key = features.requests.key == key
+        columns.append(integrate_rates(edges_s, (phases.first_s - read_s)[of_key], phases.first_s[of_key], rate[of_key]))
+    return np.stack(columns, axis=1) if columns else np.zeros((len(edges_s) - 1, 0))
 
 
-def _level(grid_s: Floats, begin_s: Floats, end_s: Floats, value: Floats) -> Floats:
+def _piecewise_sum(grid_s: Floats, begin_s: Floats, end_s: Floats, value: Floats) -> Floats:
     """Sum of the values that hold between the instants of a grid that has all begins and ends, shape (m,)."""
     size = len(grid_s)
     change = np.bincount(np.searchsorted(grid_s, begin_s), weights=value, minlength=size)

@@ -14,22 +14,24 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from footprint.attribution.largest_remainder import Floats, Ints
-from footprint.attribution.step.count_windows import COUNT_NAMES
-from footprint.attribution.step.features import NAMES, STEPS
+from footprint.attribution.step.count_windows import COUNT_FEATURES
+from footprint.attribution.step.features import REQUEST_FEATURES, STEP_FEATURES
+from footprint.core.stored_forms import stored_as
 from footprint.core.units import S_PER_HOUR
 
-TAUS_S = (0.0, 2.0, 5.0, 10.0, 20.0, 60.0)  # the first is time in flight itself
+AWAKE_TAUS_S = (0.0, 2.0, 5.0, 10.0, 20.0, 60.0)  # the first is time in flight itself
 FOLDS = 8
-NOISE = 0.004  # of the energy above the least
+METER_NOISE = 0.004  # of the energy above the least
 # What a request costs beside its tokens is tried only to see how much the shares depend on it.
-USUAL = tuple(name for name in NAMES if name != "request")
-ALL_NAMES = (*NAMES, *COUNT_NAMES)
-AWAKE_GAIN, READING_GAIN = 0.5, 0.9  # what cross-validation must fall to, before a column is added
-IDLE, AWAKE, READ_BY, HELD_BY = "idle", "awake", "in/", "held/"
+DEFAULT_COLUMNS = tuple(name for name in REQUEST_FEATURES if name != "request")
+ALL_FEATURES = (*REQUEST_FEATURES, *COUNT_FEATURES)
+MAX_AWAKE_RATIO, MAX_BY_KEY_RATIO = 0.5, 0.9  # what cross-validation must fall to, before a column is added
+IDLE, AWAKE, PREFILL_PREFIX, UNTOKENED_PREFIX = "idle", "awake", "in/", "held/"
 
 
+@stored_as("Windows", "start_s length_s energy_j features awake_s reading held_s keys")
 @dataclass(frozen=True, slots=True)
-class Windows:
+class FitWindows:
     """What windows of one placement say, arrays of shape (w, …): additive over days by laying them end to end.
 
     ``start_s`` seconds since 1970, ``length_s``, ``energy_j`` of all devices; ``features`` (w, len(ALL_NAMES)), ``awake_s``
@@ -49,24 +51,24 @@ class Windows:
     def __len__(self) -> int:
         return len(self.start_s)
 
-    def __getitem__(self, index: NDArray[np.bool_] | Ints) -> Windows:
+    def __getitem__(self, index: NDArray[np.bool_] | Ints) -> FitWindows:
         arrays = {name: getattr(self, name)[index] for name in self.__slots__ if name != "keys"}
-        return Windows(**arrays, keys=self.keys)
+        return FitWindows(**arrays, keys=self.keys)
 
-    def wider(self, times: int) -> Windows:
+    def widened(self, times: int) -> FitWindows:
         """Windows that many times as long; those of which a part is missing are left out."""
         if not len(self):
             return self
         step = float(np.median(self.length_s)) * times
-        found, place = np.unique(np.floor(self.start_s / step + 1e-6).astype(np.int64), return_inverse=True)
+        starts, wide_index = np.unique(np.floor(self.start_s / step + 1e-6).astype(np.int64), return_inverse=True)
 
         def summed(values: Floats) -> Floats:
-            total = np.zeros((len(found), *values.shape[1:]))
-            np.add.at(total, place, values)
+            total = np.zeros((len(starts), *values.shape[1:]))
+            np.add.at(total, wide_index, values)
             return total
 
-        joined = Windows(
-            np.asarray(found * step),
+        joined = FitWindows(
+            np.asarray(starts * step),
             summed(self.length_s),
             summed(self.energy_j),
             summed(self.features),
@@ -78,80 +80,82 @@ class Windows:
         return joined[joined.length_s > 0.99 * step]
 
 
-def together(days: Sequence[Windows]) -> Windows:
+def concat_windows(days: Sequence[FitWindows]) -> FitWindows:
     """Windows of several days, with the keys of all of them."""
     keys = tuple(sorted({key for day in days for key in day.keys}))
-    place = {key: index for index, key in enumerate(keys)}
+    column_of = {key: index for index, key in enumerate(keys)}
 
-    def widened(day: Windows, values: Floats) -> Floats:
+    def aligned(day: FitWindows, values: Floats) -> Floats:
         result = np.zeros((len(day), len(keys)))
-        result[:, [place[key] for key in day.keys]] = values
+        result[:, [column_of[key] for key in day.keys]] = values
         return result
 
     def joined(name: str) -> Floats:
         return np.concatenate([getattr(day, name) for day in days])
 
-    return Windows(
+    return FitWindows(
         joined("start_s"),
         joined("length_s"),
         joined("energy_j"),
         joined("features"),
         joined("awake_s"),
-        np.concatenate([widened(day, day.reading) for day in days]),
-        np.concatenate([widened(day, day.held_s) for day in days]),
+        np.concatenate([aligned(day, day.reading) for day in days]),
+        np.concatenate([aligned(day, day.held_s) for day in days]),
         keys,
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class ModelForm:
     """Which columns a fit has; ``idle_w`` is subtracted where idle power is known from elsewhere, None: it is fitted."""
 
-    columns: tuple[str, ...] = USUAL
+    columns: tuple[str, ...] = DEFAULT_COLUMNS
     awake_tau: int = -1  # index into TAUS_S; -1: no such column
     tail_only: bool = False  # the awake column leaves out the time in flight
     by_key: bool = False  # reading costs each use case its own
     idle_w: float | None = None
-    counted: tuple[str, ...] = COUNT_NAMES
+    counted: tuple[str, ...] = COUNT_FEATURES
 
 
 @dataclass(frozen=True, slots=True)
 class StepCoefficients:
     """Coefficients by column name (W, J/token, J/step, J per unit of feature), of one form."""
 
-    form: Form
+    form: ModelForm
     coefficients: dict[str, float]
     residual: float  # weighted sum of squares, per window
 
-    def vector(self, names: Sequence[str] = NAMES) -> Floats:
+    def vector(self, names: Sequence[str] = REQUEST_FEATURES) -> Floats:
         """Coefficients of the features, shape (len(names),)."""
         return np.array([self.coefficients.get(name, 0.0) for name in names])
 
 
-def design(w: Windows, form: Form) -> tuple[list[str], Floats, Floats]:
+def design_matrix(windows: FitWindows, form: ModelForm) -> tuple[list[str], Floats, Floats]:
     """Names, columns (w, k) and right-hand side (w,) of a form."""
     columns: list[tuple[str, Floats]] = []
-    target = w.energy_j
+    target = windows.energy_j
     if form.idle_w is None:
-        columns.append((IDLE, w.length_s))
+        columns.append((IDLE, windows.length_s))
     else:
-        target = target - form.idle_w * w.length_s
+        target = target - form.idle_w * windows.length_s
     for name in form.columns:
         if name == "in" and form.by_key:
-            columns += [(READ_BY + key, w.reading[:, i]) for i, key in enumerate(w.keys)]
+            columns += [(PREFILL_PREFIX + key, windows.reading[:, i]) for i, key in enumerate(windows.keys)]
         else:
-            columns.append((name, w.features[:, ALL_NAMES.index(name)]))
-    columns += [(name, w.features[:, ALL_NAMES.index(name)]) for name in form.counted]
-    columns += [(HELD_BY + key, w.held_s[:, i]) for i, key in enumerate(w.keys) if w.held_s[:, i].any()]
+            columns.append((name, windows.features[:, ALL_FEATURES.index(name)]))
+    columns += [(name, windows.features[:, ALL_FEATURES.index(name)]) for name in form.counted]
+    columns += [
+        (UNTOKENED_PREFIX + key, windows.held_s[:, i]) for i, key in enumerate(windows.keys) if windows.held_s[:, i].any()
+    ]
     if form.awake_tau >= 0:
-        awake = w.awake_s[:, form.awake_tau] - (w.awake_s[:, 0] if form.tail_only else 0.0)
+        awake = windows.awake_s[:, form.awake_tau] - (windows.awake_s[:, 0] if form.tail_only else 0.0)
         columns.append((AWAKE, awake))
-    kept = [(name, column) for name, column in columns if column.any()]
-    return [name for name, _ in kept], np.stack([column for _, column in kept], axis=1), target
+    used_columns = [(name, column) for name, column in columns if column.any()]
+    return [name for name, _ in used_columns], np.stack([column for _, column in used_columns], axis=1), target
 
 
 @dataclass(frozen=True, slots=True)
-class System:
+class WeightedSystem:
     """Weighted rows of a least-squares problem, columns scaled by their maximum so that none drowns the others."""
 
     rows: Floats
@@ -159,7 +163,7 @@ class System:
     scale: Floats
 
     @classmethod
-    def of(cls, matrix: Floats, target: Floats, weight: Floats) -> System:
+    def from_rows(cls, matrix: Floats, target: Floats, weight: Floats) -> WeightedSystem:
         """From columns (w, k), right-hand side (w,) and weights (w,)."""
         scale = np.maximum(np.abs(matrix).max(axis=0, initial=0.0), 1e-300)
         root = np.sqrt(weight)
@@ -173,109 +177,111 @@ class System:
             rows, target = rows[times > 0] * root[:, None], target[times > 0] * root
         return np.asarray(nnls(rows, target, maxiter=30 * rows.shape[1] + 100)[0] / self.scale)
 
-    def error(self, found: Floats, chosen: NDArray[np.bool_] | slice = slice(None)) -> float:
+    def error(self, coefficients: Floats, chosen: NDArray[np.bool_] | slice = slice(None)) -> float:
         """Weighted sum of squares that coefficients leave."""
-        left = self.target[chosen] - self.rows[chosen] @ (found * self.scale)
-        return float((left * left).sum())
+        residuals = self.target[chosen] - self.rows[chosen] @ (coefficients * self.scale)
+        return float((residuals * residuals).sum())
 
 
-def solve(matrix: Floats, target: Floats, weight: Floats) -> Floats:
+def solve_nnls(matrix: Floats, target: Floats, weight: Floats) -> Floats:
     """Non-negative least squares of weighted rows."""
-    return System.of(matrix, target, weight).solve()
+    return WeightedSystem.from_rows(matrix, target, weight).solve()
 
 
-def weights_of(w: Windows) -> Floats:
+def noise_weights(windows: FitWindows) -> Floats:
     """1/energy: the noise of a sensor grows as its reading."""
-    return 1.0 / np.maximum(w.energy_j, 1e-3 * max(float(np.median(w.energy_j)), 1e-9))
+    return 1.0 / np.maximum(windows.energy_j, 1e-3 * max(float(np.median(windows.energy_j)), 1e-9))
 
 
-def fit(w: Windows, form: Form) -> StepCoefficients:
+def fit_form(windows: FitWindows, form: ModelForm) -> StepCoefficients:
     """Coefficients of one form over windows."""
-    names, matrix, target = design(w, form)
-    system = System.of(matrix, target, weights_of(w))
-    found = system.solve()
-    return StepCoefficients(form, dict(zip(names, found.tolist(), strict=True)), system.error(found) / len(w))
+    names, matrix, target = design_matrix(windows, form)
+    system = WeightedSystem.from_rows(matrix, target, noise_weights(windows))
+    coefficients = system.solve()
+    return StepCoefficients(form, dict(zip(names, coefficients.tolist(), strict=True)), system.error(coefficients) / len(windows))
 
 
-def cross_validated(w: Windows, form: Form) -> float:
+def cross_validation_error(windows: FitWindows, form: ModelForm) -> float:
     """Weighted squared error per window, of windows in hours that the fit did not see."""
-    _, matrix, target = design(w, form)
-    system = System.of(matrix, target, weights_of(w))
-    fold = (w.start_s // S_PER_HOUR).astype(np.int64) % FOLDS
+    _, matrix, target = design_matrix(windows, form)
+    system = WeightedSystem.from_rows(matrix, target, noise_weights(windows))
+    fold = (windows.start_s // S_PER_HOUR).astype(np.int64) % FOLDS
     error = 0.0
-    for one in range(FOLDS):
-        out = fold == one
-        if out.any() and not out.all():
-            error += system.error(system.solve(~out), out)
-    return error / len(w)
+    for number in range(FOLDS):
+        left_out = fold == number
+        if left_out.any() and not left_out.all():
+            error += system.error(system.solve(~left_out), left_out)
+    return error / len(windows)
 
 
-def choose(w: Windows, idle_w: float | None) -> tuple[Form, float]:
+def choose_form(windows: FitWindows, idle_w: float | None) -> tuple[ModelForm, float]:
     """The form of a placement, and its cross-validated error."""
-    form = Form(idle_w=idle_w)
-    error = cross_validated(w, form)
-    if idle_w is None and w.features[:, : len(NAMES)].any():
+    form = ModelForm(idle_w=idle_w)
+    error = cross_validation_error(windows, form)
+    if idle_w is None and windows.features[:, : len(REQUEST_FEATURES)].any():
         # Time in flight alone (tau 0) is never a column: power by time and energy by step fit alike, and the first
         # would be nobody's.
-        forms = [replace(form, awake_tau=tau, tail_only=only) for tau in range(1, len(TAUS_S)) for only in (True, False)]
-        tried = [(cross_validated(w, each), number) for number, each in enumerate(forms)]
-        if min(tried)[0] < AWAKE_GAIN * error:
-            error, form = min(tried)[0], forms[min(tried)[1]]
+        forms = [replace(form, awake_tau=tau, tail_only=only) for tau in range(1, len(AWAKE_TAUS_S)) for only in (True, False)]
+        errors = [(cross_validation_error(windows, candidate), number) for number, candidate in enumerate(forms)]
+        if min(errors)[0] < MAX_AWAKE_RATIO * error:
+            error, form = min(errors)[0], forms[min(errors)[1]]
     split = replace(form, by_key=True)
     # At the noise of the meters nothing is left for a use case of its own to explain.
-    if len(w.keys) > 1 and relative(w, error) > NOISE:
-        other = cross_validated(w, split)
-        if other < READING_GAIN * error:
-            form, error = split, other
+    if len(windows.keys) > 1 and relative_residual(windows, error) > METER_NOISE:
+        split_error = cross_validation_error(windows, split)
+        if split_error < MAX_BY_KEY_RATIO * error:
+            form, error = split, split_error
     return form, error
 
 
-def relative(w: Windows, error: float) -> float:
+def relative_residual(windows: FitWindows, error: float) -> float:
     """Root of a weighted squared error over the mean energy above the least of a window: what was not explained."""
-    above = float(w.energy_j.mean() - w.energy_j.min())
-    return float(np.sqrt(error * w.energy_j.mean())) / above if above > 0 else float("inf")
+    above = float(windows.energy_j.mean() - windows.energy_j.min())
+    return float(np.sqrt(error * windows.energy_j.mean())) / above if above > 0 else float("inf")
 
 
-def other_forms(w: Windows, form: Form) -> list[tuple[Form, int]]:
+def alternative_forms(windows: FitWindows, form: ModelForm) -> list[tuple[ModelForm, int]]:
     """Forms that another hand might have chosen, and how much wider windows: by how much shares differ is their error of form."""
-    dense = tuple(name for name in form.columns if name not in STEPS[1:])
+    dense = tuple(name for name in form.columns if name not in STEP_FEATURES[1:])
     flat = tuple(name for name in form.columns if name != "inctx")
-    others = [
+    alternatives = [
         (form, 2),
         (form, 3),
         (replace(form, columns=dense), 1),
         (replace(form, columns=flat), 1),
         (replace(form, columns=(*form.columns, "request")), 1),
     ]
-    if len(w.keys) > 1:
-        others.append((replace(form, by_key=not form.by_key), 1))
+    if len(windows.keys) > 1:
+        alternatives.append((replace(form, by_key=not form.by_key), 1))
     if form.idle_w is None:
-        others.append((replace(form, awake_tau=3 if form.awake_tau < 0 else -1, tail_only=False), 1))
-        others.append((replace(form, awake_tau=3, tail_only=True), 1))
-    return others
+        alternatives.append((replace(form, awake_tau=3 if form.awake_tau < 0 else -1, tail_only=False), 1))
+        alternatives.append((replace(form, awake_tau=3, tail_only=True), 1))
+    return alternatives
 
 
-def resampled(w: Windows, form: Form, times: int, seed: int) -> list[StepCoefficients]:
+def bootstrap_fits(windows: FitWindows, form: ModelForm, times: int, seed: int) -> list[StepCoefficients]:
     """Fits of whole hours drawn with replacement (block bootstrap), the same for the same seed."""
-    names, matrix, target = design(w, form)
-    system = System.of(matrix, target, weights_of(w))
-    hours, place = np.unique((w.start_s // S_PER_HOUR).astype(np.int64), return_inverse=True)
-    luck = np.random.default_rng(seed)
-    found = []
+    names, matrix, target = design_matrix(windows, form)
+    system = WeightedSystem.from_rows(matrix, target, noise_weights(windows))
+    hours, hour_of_window = np.unique((windows.start_s // S_PER_HOUR).astype(np.int64), return_inverse=True)
+    random = np.random.default_rng(seed)
+    fits = []
     for _ in range(times):
-        drawn = np.bincount(luck.integers(0, len(hours), len(hours)), minlength=len(hours)).astype(np.float64)
-        each = system.solve(times=drawn[place])
-        found.append(StepCoefficients(form, dict(zip(names, each.tolist(), strict=True)), 0.0))
-    return found
+        draws = np.bincount(random.integers(0, len(hours), len(hours)), minlength=len(hours)).astype(np.float64)
+        coefficients = system.solve(times=draws[hour_of_window])
+        fits.append(StepCoefficients(form, dict(zip(names, coefficients.tolist(), strict=True)), 0.0))
+    return fits
 
 
-def condition(w: Windows, *, idle_known: bool) -> float:
+def condition_number(windows: FitWindows, *, idle_known: bool) -> float:
     """Condition number of [1, in, out, step], each scaled to unit length: above 300 they cannot be told apart.
 
     Where idle power is known from elsewhere, the constant is not among them.
     """
-    constant = [] if idle_known else [w.length_s]
-    columns = np.stack([*constant, *(w.features[:, NAMES.index(name)] for name in ("in", "out", "step"))], axis=1)
+    constant = [] if idle_known else [windows.length_s]
+    columns = np.stack(
+        [*constant, *(windows.features[:, REQUEST_FEATURES.index(name)] for name in ("in", "out", "step"))], axis=1
+    )
     norm = np.linalg.norm(columns, axis=0)
     columns = columns[:, norm > 0] / norm[norm > 0]
     return float(np.linalg.cond(columns)) if columns.size else float("inf")

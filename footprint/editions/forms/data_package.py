@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from footprint.editions.document import Edition, Figure, Ref, Table, Text
-from footprint.editions.figure_format import shown
+from footprint.editions.figure_format import format_figure
 from footprint.editions.forms.layout import ChartSheet, Sheet, TableSheet
 from footprint.editions.serialization import to_json
 from footprint.queries.methods import method_rows
@@ -74,9 +74,9 @@ PARTS: tuple[tuple[str, Callable[[Figure], bool]], ...] = (
 )
 
 
-def pack(edition: Edition, sheets: Mapping[str, Sheet]) -> bytes:
+def build_data_package(edition: Edition, sheets: Mapping[str, Sheet]) -> bytes:
     """The zip; ``sheets`` by language. It is signed from outside, for a signature needs a key that a clone does not have."""
-    files = contents(edition, sheets)
+    files = package_files(edition, sheets)
     sums = "".join(f"{hashlib.sha256(raw).hexdigest()}  {name}\n" for name, raw in sorted(files.items())).encode()
     files["SHA256SUMS"] = sums
     out = io.BytesIO()
@@ -88,21 +88,21 @@ def pack(edition: Edition, sheets: Mapping[str, Sheet]) -> bytes:
     return out.getvalue()
 
 
-def contents(edition: Edition, sheets: Mapping[str, Sheet]) -> dict[str, bytes]:
+def package_files(edition: Edition, sheets: Mapping[str, Sheet]) -> dict[str, bytes]:
     """Files by name."""
     rows = figure_rows(edition)
     files = {"report.json": to_json(edition)}
     for name, wanted in PARTS:
         chosen = [row for row, figure in zip(rows, edition.figures, strict=True) if wanted(figure)]
-        files[f"{name}.csv"] = as_csv(NAMES, chosen)
+        files[f"{name}.csv"] = to_csv(NAMES, chosen)
     files["figures.parquet"] = _parquet(rows)
-    files["coverage_daily.csv"] = as_csv(("date", "state"), [{"date": day.date, "state": day.state} for day in edition.strip])
+    files["coverage_daily.csv"] = to_csv(("date", "state"), [{"date": day.date, "state": day.state} for day in edition.strip])
     files["methods.json"] = _json({language: method_rows(language) for language in ("fr", "en")})
-    files["esms.json"] = _json(esms(edition))
+    files["esms.json"] = _json(esms_metadata(edition))
     files["lineage.jsonl"] = b"".join(_line(figure) for figure in edition.figures)
     for language, sheet in sheets.items():
         files |= _printed(language, sheet)
-        files[f"tables/{language}/figures.csv"] = as_csv(PRINTED, _as_printed(edition, language))
+        files[f"tables/{language}/figures.csv"] = to_csv(PRINTED, _as_printed(edition, language))
     files["datapackage.json"] = _json(_package(edition, files))
     return files
 
@@ -144,7 +144,7 @@ def figure_rows(edition: Edition) -> list[dict[str, Any]]:
 def _as_printed(edition: Edition, language: str) -> Iterable[Mapping[str, Any]]:
     """Every figure by its id, as pages and print write it."""
     for figure in edition.figures:
-        told = shown(figure, language)
+        told = format_figure(figure, language)
         cell = ";".join(f"{name}={value}" for name, value in figure.where)
         yield {
             "figure_id": figure.id,
@@ -172,7 +172,7 @@ def _charters(edition: Edition) -> dict[str, str]:
     return found
 
 
-def as_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
+def to_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
     """UTF-8, comma, point, shortest decimals that read back the same; empty where unknown."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -266,7 +266,7 @@ def _package(edition: Edition, files: Mapping[str, bytes]) -> dict[str, Any]:
     return told
 
 
-def esms(edition: Edition) -> dict[str, str]:
+def esms_metadata(edition: Edition) -> dict[str, str]:
     """Reference metadata under the headings of ESMS, the Euro SDMX Metadata Structure, as far as an edition knows them."""
     head, basis = edition.masthead, edition.basis
     return {

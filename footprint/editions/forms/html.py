@@ -11,7 +11,7 @@ from footprint.charts.canvas import COLOURS
 from footprint.charts.palette import colours, css_declarations
 from footprint.editions.forms import phrases
 from footprint.editions.forms.layout import BlockSheet, ChartSheet, ParagraphsSheet, SectionSheet, Sheet, TableSheet, TextRun
-from footprint.editions.forms.pdf import MARK, badge
+from footprint.editions.forms.pdf import MARK_SVG, badge_svg
 
 _TAGS = {
     "": "{}",
@@ -28,7 +28,7 @@ FORMS = {"fr": "Autres formes", "en": "Other forms"}
 
 
 @cache
-def style() -> str:
+def style_sheet() -> str:
     """The style sheet of an edition, in one line: the colours of either theme, of charts by class, then the layout."""
     themes = (
         f":root{{color-scheme:light dark;{css_declarations('light')}}}"
@@ -54,13 +54,15 @@ def render(sheet: Sheet) -> str:
         f'<div class="strip">{sheet.strip}</div><p class="under"><span>{escape(phrases.STRIP.in_(language))}</span>'
         f"<span>{_runs(sheet.covered, language)}</span></p></header>"
     )
-    opening = "".join(block_html(block, language) for section in sheet.sections if not section.title for block in section.blocks)
+    opening = "".join(
+        render_block(block, language) for section in sheet.sections if not section.title for block in section.blocks
+    )
     side = "".join(f"<dt>{escape(label)}</dt><dd>{'<br>'.join(map(escape, lines))}</dd>" for label, lines in sheet.side)
     address = f'<a href="{escape(sheet.address)}">{escape(sheet.address)}</a>' if sheet.address else ""
     return (
         f'<!DOCTYPE html><html lang="{language}"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{escape(title)}</title>'
-        f'<meta name="generator" content="Footprint"><style>{style()}</style></head>'
+        f'<meta name="generator" content="Footprint"><style>{style_sheet()}</style></head>'
         f'<body><a class="skip" href="#main">{SKIP[language]}</a>{demo}{head}<main id="main"><h1>{escape(sheet.title)}</h1>'
         f'<div class="lead"><aside aria-label="{escape(phrases.STATUS.in_(language))}"><dl>{side}</dl></aside>'
         f"<div>{opening}</div></div>"
@@ -75,7 +77,7 @@ def _section(section: SectionSheet, language: str) -> str:
     told = f'<p class="committee-words">{escape(phrases.COMMITTEE.in_(language))}</p>' if section.committee else ""
     drawn = any(isinstance(block, ChartSheet) for block in section.blocks)
     blocks = "".join(
-        _folded(block, language) if drawn and isinstance(block, TableSheet) else block_html(block, language)
+        _folded(block, language) if drawn and isinstance(block, TableSheet) else render_block(block, language)
         for block in section.blocks
     )
     label = f"<strong>{escape(section.label)}</strong>" if section.label else ""
@@ -89,10 +91,10 @@ def _section(section: SectionSheet, language: str) -> str:
 
 
 def _folded(block: BlockSheet, language: str) -> str:
-    return f"<details><summary>{TABLE[language]}</summary>{block_html(block, language)}</details>"
+    return f"<details><summary>{TABLE[language]}</summary>{render_block(block, language)}</details>"
 
 
-def block_html(block: BlockSheet, language: str) -> str:
+def render_block(block: BlockSheet, language: str) -> str:
     """A chart, a table or paragraphs."""
     if isinstance(block, ChartSheet):
         named = escape(block.alternative)
@@ -120,8 +122,8 @@ def _table(table: TableSheet, language: str) -> str:
             for i, cell in enumerate(cells)
         )
         body += f"<tr{f' class={_ROWS[look]}' if look else ''}>{row}</tr>"
-    keys = [f"<span>{_badge(letter)} {escape(phrases.badge(letter, language))}</span>" for letter in table.badges]
-    keys += [f"<span>[{flag}] {escape(phrases.flag(flag).in_(language))}</span>" for flag in table.flags]
+    keys = [f"<span>{_badge(letter)} {escape(phrases.quality_label(letter, language))}</span>" for letter in table.badges]
+    keys += [f"<span>[{flag}] {escape(phrases.flag_label(flag).in_(language))}</span>" for flag in table.flags]
     key = f'<p class="key">{"".join(keys)}</p>' if keys else ""
     named = escape(table.caption)
     return (
@@ -140,7 +142,7 @@ def _run(run: TextRun) -> str:
 
 
 def _badge(letter: str) -> str:
-    return f'<span class="badge">{_hidden(badge(letter))}{letter}</span>'
+    return f'<span class="badge">{_hidden(badge_svg(letter))}{letter}</span>'
 
 
 def _hidden(svg: str) -> str:
@@ -152,4 +154,4 @@ def _hidden(svg: str) -> str:
     )
 
 
-MARK_HTML = MARK.replace("<svg ", '<svg aria-hidden="true" ', 1).replace(COLOURS["ink"], "currentColor")
+MARK_HTML = MARK_SVG.replace("<svg ", '<svg aria-hidden="true" ', 1).replace(COLOURS["ink"], "currentColor")

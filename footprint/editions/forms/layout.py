@@ -27,12 +27,12 @@ from footprint.editions.document import (
     Table,
     Text,
 )
-from footprint.editions.figure_format import cited, short_id, shown
+from footprint.editions.figure_format import format_figure, format_reference, short_id
 from footprint.editions.forms import phrases
-from footprint.editions.forms.charts import drawn, strip
+from footprint.editions.forms.charts import draw_chart, strip
 
 LOCALES = {"fr": "fr", "en": "en_GB"}
-ALIGN = {"value": "right", "change": "left", "interval": "left", "badge": "right", "text": "left", "code": "left"}
+ALIGNMENTS = {"value": "right", "change": "left", "interval": "left", "badge": "right", "text": "left", "code": "left"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +127,11 @@ def lay_out(edition: Edition, language: str) -> Sheet:
     head = edition.masthead
     counts = {state: str(sum(day.state == state for day in edition.strip)) for state in ("measured", "estimated", "missing")}
     alternative = phrases.STRIP_ALT.in_(language).format(**counts)
-    share = shown(figures[edition.coverage], language).value if edition.coverage in figures else "[x]"
+    share = format_figure(figures[edition.coverage], language).value if edition.coverage in figures else "[x]"
     before, _, after = phrases.COVERED.in_(language).partition("{share}")
     return Sheet(
         language=language,
-        title="".join(run.text for run in sentence(edition.headline, figures, language)),
+        title="".join(run.text for run in sentence_runs(edition.headline, figures, language)),
         subject=phrases.SUBJECT.in_(language),
         period=head.period_label.in_(language),
         released=_released(edition, language),
@@ -206,7 +206,7 @@ def _section(section: Section, figures: Mapping[str, Figure], language: str) -> 
     blocks: list[BlockSheet] = []
     for block in section.blocks:
         if isinstance(block, Chart):
-            svg = drawn(block, figures, language, title)
+            svg = draw_chart(block, figures, language, title)
             blocks.append(ChartSheet(block.name, svg, block.alternative.in_(language)))
         elif isinstance(block, Table):
             blocks.append(_table(block, figures, language))
@@ -231,23 +231,23 @@ def _source(section: Section, language: str) -> str:
 
 
 def _paragraphs(block: Paragraphs, figures: Mapping[str, Figure], language: str) -> ParagraphsSheet:
-    return ParagraphsSheet(block.look, tuple(sentence(each, figures, language) for each in block.sentences))
+    return ParagraphsSheet(block.look, tuple(sentence_runs(each, figures, language) for each in block.sentences))
 
 
-def sentence(said: Sentence, figures: Mapping[str, Figure], language: str) -> Runs:
+def sentence_runs(said: Sentence, figures: Mapping[str, Figure], language: str) -> Runs:
     """A sentence as runs; each reference is its figure as ``showing.py`` writes it."""
     runs: list[TextRun] = []
     for literal, name, _, _ in Formatter().parse(said.text.in_(language)):
         runs.append(TextRun(literal))
         if name is not None:
-            runs += reference(said.refs[name], figures, language)
+            runs += reference_runs(said.refs[name], figures, language)
     return tuple(run for run in runs if run.text)
 
 
-def reference(ref: Ref, figures: Mapping[str, Figure], language: str, look: str = "strong") -> list[TextRun]:
+def reference_runs(ref: Ref, figures: Mapping[str, Figure], language: str, look: str = "strong") -> list[TextRun]:
     """A figure as it is cited."""
     figure = figures[ref.figure]
-    value, interval = cited(figure, ref, language)
+    value, interval = format_reference(figure, ref, language)
     runs = [TextRun(value, look)] if value else []
     if interval:
         runs += [TextRun(" ")] * bool(runs) + [TextRun(interval, "quiet")]
@@ -269,7 +269,7 @@ def _table(table: Table, figures: Mapping[str, Figure], language: str) -> TableS
     used = [run for _, cells in rows for cell in cells for run in cell]
     return TableSheet(
         table.caption.in_(language),
-        tuple((column.head.in_(language), ALIGN[column.kind]) for column in columns),
+        tuple((column.head.in_(language), ALIGNMENTS[column.kind]) for column in columns),
         tuple(rows),
         _used(used, "badge", "ABCD"),
         _used(used, "flag", tuple(phrases.FLAGS)),
@@ -285,7 +285,7 @@ def _cell(cell: Cell, column: Column, figures: Mapping[str, Figure], language: s
     if isinstance(cell, FigureMark):
         return (TextRun(f"[{cell.flag}]", "flag"),)
     if isinstance(cell, Sentence):
-        return sentence(cell, figures, language)
+        return sentence_runs(cell, figures, language)
     if isinstance(cell, Cited):
         return tuple(TextRun(text, "", own) for text, own in cell.in_(language))
     if isinstance(cell, Text):
@@ -295,8 +295,8 @@ def _cell(cell: Cell, column: Column, figures: Mapping[str, Figure], language: s
 
 
 def _figure(cell: Ref, column: Column, figures: Mapping[str, Figure], language: str, look: str) -> Runs:
-    told = shown(figures[cell.figure], language)
-    runs: Runs = tuple(reference(Ref(cell.figure, "full" if cell.form == "value" else cell.form), figures, language, look))
+    told = format_figure(figures[cell.figure], language)
+    runs: Runs = tuple(reference_runs(Ref(cell.figure, "full" if cell.form == "value" else cell.form), figures, language, look))
     if column.kind == "badge":
         runs = (TextRun(told.badge, "badge"),)
     elif not told.known:

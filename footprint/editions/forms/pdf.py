@@ -28,7 +28,7 @@ _TYPES = {".json": "application/json", ".csv": "text/csv", ".zip": "application/
 
 
 @dataclass(frozen=True, slots=True)
-class Attached:
+class AttachedFile:
     """A file inside the PDF: the data of the edition (ISO 19005-3, associated files)."""
 
     name: str
@@ -36,7 +36,7 @@ class Attached:
     description: str
 
 
-def render(sheet: Sheet, released: str, attached: Sequence[Attached] = ()) -> bytes:
+def render(sheet: Sheet, released: str, attached: Sequence[AttachedFile] = ()) -> bytes:
     """The PDF of a sheet; ``released`` (RFC 3339, empty for a draft) is its date, so that no clock is in it.
 
     Raises
@@ -49,8 +49,8 @@ def render(sheet: Sheet, released: str, attached: Sequence[Attached] = ()) -> by
     files: dict[str, bytes] = {
         "main.typ": (Path(__file__).parent / "edition.typ").read_bytes(),
         "strip.svg": sheet.strip.encode(),
-        "mark.svg": MARK.encode(),
-        **{f"{letter}.svg": badge(letter).encode() for letter in "ABCD"},
+        "mark.svg": MARK_SVG.encode(),
+        **{f"{letter}.svg": badge_svg(letter).encode() for letter in "ABCD"},
         **{each.name: each.content for each in attached},
     }
     told = _told(sheet, files)
@@ -118,7 +118,7 @@ def _told(sheet: Sheet, files: dict[str, bytes]) -> dict[str, Any]:
         "annex": [_section(each, each.blocks, language, files) for each in (*data, *annex)],
     }
     if sheet.address:
-        files["code.svg"] = code(sheet.address)
+        files["code.svg"] = qr_code_svg(sheet.address)
     return told
 
 
@@ -177,8 +177,8 @@ def _block(block: BlockSheet, language: str, files: dict[str, bytes]) -> dict[st
         "full": len(block.heads) > MAX_COLUMNS,
         "heads": [{"text": text, "align": align, "weight": weights.get(i, 0)} for i, (text, align) in enumerate(block.heads)],
         "rows": [{"look": look, "cells": [_runs(cell) for cell in cells]} for look, cells in block.rows],
-        "badges": [{"letter": letter, "words": phrases.badge(letter, language)} for letter in block.badges],
-        "flags": [{"letter": flag, "words": phrases.flag(flag).in_(language)} for flag in block.flags],
+        "badges": [{"letter": letter, "words": phrases.quality_label(letter, language)} for letter in block.badges],
+        "flags": [{"letter": flag, "words": phrases.flag_label(flag).in_(language)} for flag in block.flags],
     }
 
 
@@ -200,7 +200,7 @@ def _runs(runs: Sequence[TextRun]) -> list[dict[str, str]]:
     return [{"text": run.text, "look": run.look, "language": run.language} for run in runs]
 
 
-def code(address: str) -> bytes:
+def qr_code_svg(address: str) -> bytes:
     """The two-dimensional code of an address, as SVG."""
     import io  # noqa: PLC0415
 
@@ -211,7 +211,7 @@ def code(address: str) -> bytes:
     return out.getvalue()
 
 
-def badge(letter: str) -> str:
+def badge_svg(letter: str) -> str:
     """The square of a quality: full, cut on the diagonal, hatched, outline."""
     data, paper = COLOURS["data"], COLOURS["paper"]
     inside = {
@@ -226,7 +226,7 @@ def badge(letter: str) -> str:
     )
 
 
-MARK = (
+MARK_SVG = (
     f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 26 12" width="26" height="12"><g stroke="{COLOURS["ink"]}" '
     'stroke-width="2" fill="none"><path d="M1 1V11M25 1V11M1 6H25"/></g>'
     f'<circle cx="13" cy="6" r="4.2" fill="{COLOURS["ink"]}"/></svg>'

@@ -59,11 +59,11 @@ ANNEXES = tr("Données (zip)", "Data (zip)")
 PDF = tr("PDF", "PDF")
 
 
-def badge(letter: str, language: str) -> str:
+def quality_label(letter: str, language: str) -> str:
     """What a badge says."""
     return QUALITIES[letter].in_(language) if letter in QUALITIES else ""
 
 
-def flag(name: str) -> Text:
+def flag_label(name: str) -> Text:
     """What a flag says."""
     return FLAGS.get(name, Text(name, name))

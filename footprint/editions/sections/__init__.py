@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from footprint.editions.document import Section
 from footprint.editions.edition_data import EditionData
-from footprint.editions.figure_registry import FigureBook
+from footprint.editions.figure_registry import FigureRegistry
 from footprint.editions.sections import (
     change,
     charter,
@@ -27,9 +27,9 @@ from footprint.editions.sections import (
     use_cases,
 )
 
-Write = Callable[[EditionData, FigureBook], Section | None]  # None: nothing is known of it
+SectionWriter = Callable[[EditionData, FigureRegistry], Section | None]  # None: nothing is known of it
 
-SECTIONS: tuple[Write, ...] = (
+SECTIONS: tuple[SectionWriter, ...] = (
     main_points.section,
     key_figures.section,
     trend.section,

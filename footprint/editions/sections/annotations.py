@@ -15,11 +15,11 @@ from footprint.calendar.periods import parse_period, period_at
 from footprint.config.models import Annotation
 from footprint.core.timestamps import to_datetime
 from footprint.editions.document import Chart, EditionEvent, Figure, Paragraphs, Section, Sentence, Text, Trend
-from footprint.editions.edition_data import KEPT_NAMES, EditionData, Where
-from footprint.editions.figure_registry import FigureBook
+from footprint.editions.edition_data import RESERVED_NAMES, EditionData, Where
+from footprint.editions.figure_registry import FigureRegistry
 from footprint.editions.indicators import ENERGY
-from footprint.editions.sections.key_figures import source
-from footprint.editions.texts import NOTHING, both_dates, joined, tr
+from footprint.editions.sections.building_blocks import source_line
+from footprint.editions.texts import EMPTY_TEXT, date_text, join_texts, tr
 
 MAX_LISTED = 9  # notes; the latest ones, and how many came before
 MAX_FIGURES = 6  # ids beside one, the longest periods first
@@ -32,17 +32,17 @@ KINDS = {
 }
 
 
-def annotated(sections: Iterable[Section], facts: EditionData, book: FigureBook) -> Iterator[Section]:
+def with_annotations(sections: Iterable[Section], data: EditionData, registry: FigureRegistry) -> Iterator[Section]:
     """The same sections, with what happened on the trend and under it; before the uses where there is no trend."""
-    open_, closed = split(facts)
-    listed = [_happening(number, each, facts, book) for number, each in enumerate(open_[-MAX_LISTED:], 1)]
+    open_, closed = visible_annotations(data)
+    listed = [_happening(number, each, data, registry) for number, each in enumerate(open_[-MAX_LISTED:], 1)]
     told, earlier = _told(listed, max(len(open_) - MAX_LISTED, 0), closed), list(sections)
     drawn = any(section.name == "trend" for section in earlier)
     for section in earlier:
         if told and section.name == "trend":
             yield replace(
                 section,
-                note=joined(section.note, _NOTE) if listed else section.note,
+                note=join_texts(section.note, _NOTE) if listed else section.note,
                 blocks=(*(_marked(block, listed) for block in section.blocks), *told),
             )
             continue
@@ -50,43 +50,43 @@ def annotated(sections: Iterable[Section], facts: EditionData, book: FigureBook)
         if told and section.name == "key_figures" and not drawn:
             title = tr("Ce qui s’est passé", "What happened")
             label = tr("Événements", "Events")
-            yield Section("annotations", label, NOTHING, title, NOTHING, told, source(facts))
+            yield Section("annotations", label, EMPTY_TEXT, title, EMPTY_TEXT, told, source_line(data))
 
 
 _NOTE = tr("Cercle : événement, expliqué dessous.", "Circle: an event, explained below.")
 
 
-def split(facts: EditionData) -> tuple[list[Annotation], int]:
+def visible_annotations(data: EditionData) -> tuple[list[Annotation], int]:
     """Notes since the first month that is known which may be told, oldest first; and how many may not."""
-    zone = facts.config.timezone
-    begin = parse_period(min(facts.months, default=str(facts.period))).bounds_us(zone)[0]
-    end = facts.period.bounds_us(zone)[1]
-    mine = [each for each in facts.context.annotations if each.at_us < end and each.until_us > begin]
-    told = [each for each in mine if not confidential(each, facts, begin, end)]
+    zone = data.config.timezone
+    begin = parse_period(min(data.months, default=str(data.period))).bounds_us(zone)[0]
+    end = data.period.bounds_us(zone)[1]
+    mine = [each for each in data.context.annotations if each.at_us < end and each.until_us > begin]
+    told = [each for each in mine if not is_confidential(each, data, begin, end)]
     return told, len(mine) - len(told)
 
 
-def confidential(note: Annotation, facts: EditionData, begin_us: int, end_us: int) -> bool:
+def is_confidential(note: Annotation, data: EditionData, begin_us: int, end_us: int) -> bool:
     """Whether a note names a cell that is hidden in the period of the edition, or in one that the note falls in."""
-    zone, length = facts.config.timezone, facts.period.length
+    zone, length = data.config.timezone, data.period.length
     first = period_at(max(note.at_us, begin_us), zone, length)
     last = period_at(min(note.until_us, end_us) - 1, zone, length)
-    periods = {str(facts.period), *(str(first.shifted(step)) for step in range(last.since(first) + 1))}
+    periods = {str(data.period), *(str(first.shifted(step)) for step in range(last.periods_since(first) + 1))}
     where = tuple((name, value) for name, value in _where(note) if name != "host")
-    if any(facts.hidden((pair,), period) for period in periods for pair in where):
+    if any(data.is_confidential((pair,), period) for period in periods for pair in where):
         return True
-    if len(where) > 1 and any(facts.hidden(where, period) for period in periods):
+    if len(where) > 1 and any(data.is_confidential(where, period) for period in periods):
         return True
-    return any(_names(name, f"{note.text}\n{note.english}") for name in _hidden_names(facts, periods))
+    return any(_names(name, f"{note.text}\n{note.english}") for name in _hidden_names(data, periods))
 
 
-def _hidden_names(facts: EditionData, periods: Iterable[str]) -> set[str]:
+def _hidden_names(data: EditionData, periods: Iterable[str]) -> set[str]:
     """Services, uses and models whose figures are confidential in one of these periods."""
     found = set()
     for period in periods:
-        for column, rows in (("use_case", facts.uses), ("service", facts.services), ("model", {str(facts.period): facts.models})):
-            names = {name for (name,) in rows.get(period, {}) if name and name not in KEPT_NAMES}
-            found |= {name for name in names if facts.hidden(((column, name),), period)}
+        for column, rows in (("use_case", data.uses), ("service", data.services), ("model", {str(data.period): data.models})):
+            names = {name for (name,) in rows.get(period, {}) if name and name not in RESERVED_NAMES}
+            found |= {name for name in names if data.is_confidential(((column, name),), period)}
     return found
 
 
@@ -99,28 +99,30 @@ def _where(note: Annotation) -> Where:
     return tuple((name, getattr(note, name)) for name in COLUMNS if getattr(note, name))
 
 
-def _happening(number: int, note: Annotation, facts: EditionData, book: FigureBook) -> EditionEvent:
-    zone, where = facts.config.timezone, _where(note)
+def _happening(number: int, note: Annotation, data: EditionData, registry: FigureRegistry) -> EditionEvent:
+    zone, where = data.config.timezone, _where(note)
     start, end = (to_datetime(at).astimezone(zone).date().isoformat() for at in (note.at_us, note.until_us - 1))
     touched = [
-        figure for key, figure in book.keys().items() if _touches(note, dict(where), figure, facts) and _today(key, figure, book)
+        figure
+        for key, figure in registry.by_key().items()
+        if _touches(note, dict(where), figure, data) and _today(key, figure, registry)
     ]
     touched.sort(key=lambda figure: (-parse_period(figure.period).length, not figure.where, len(figure.id), figure.id))
     ids = tuple(figure.id for figure in touched[:MAX_FIGURES])
-    return EditionEvent(number, start, end, Text(note.words("fr"), note.words("en")), where, ids)
+    return EditionEvent(number, start, end, Text(note.text_in("fr"), note.text_in("en")), where, ids)
 
 
-def _touches(note: Annotation, where: dict[str, str], figure: Figure, facts: EditionData) -> bool:
+def _touches(note: Annotation, where: dict[str, str], figure: Figure, data: EditionData) -> bool:
     """Whether the energy of a figure holds what happened: of its cell or of the whole, in a period that the note falls in."""
     if (figure.indicator, figure.kind) != (ENERGY.indicator, "level") or figure.value is None or not figure.period:
         return False
-    begin, end = parse_period(figure.period).bounds_us(facts.config.timezone)
+    begin, end = parse_period(figure.period).bounds_us(data.config.timezone)
     return note.at_us < end and note.until_us > begin and set(figure.where) <= set(where.items())
 
 
-def _today(key: str, figure: Figure, book: FigureBook) -> bool:
+def _today(key: str, figure: Figure, registry: FigureRegistry) -> bool:
     """Whether it is what this edition says, and not what an earlier version said."""
-    return key == book.key(figure.indicator, parse_period(figure.period), figure.where)
+    return key == registry.figure_key(figure.indicator, parse_period(figure.period), figure.where)
 
 
 def _marked(block: object, listed: list[EditionEvent]) -> Chart:
@@ -130,7 +132,7 @@ def _marked(block: object, listed: list[EditionEvent]) -> Chart:
         return block
     drawing = replace(block.drawing, happenings=tuple(listed))
     count = tr(f"Événements marqués : {len(listed)}.", f"Events marked: {len(listed)}.")
-    return replace(block, drawing=drawing, alternative=joined(block.alternative, count))
+    return replace(block, drawing=drawing, alternative=join_texts(block.alternative, count))
 
 
 def _told(listed: list[EditionEvent], earlier: int, closed: int) -> tuple[Paragraphs, ...]:
@@ -153,7 +155,7 @@ def _told(listed: list[EditionEvent], earlier: int, closed: int) -> tuple[Paragr
 def _sentence(each: EditionEvent) -> Sentence:
     """Date, words, what it is about, which figures hold it."""
     about = [Text(*(KINDS[name].in_(language).format(value) for language in ("fr", "en"))) for name, value in each.where]
-    of = joined(*about, by=", ")
+    of = join_texts(*about, by=", ")
     when, words, ids = _when(each), each.words, ", ".join(each.figures)
     fr = f"{when.fr}\u00a0: {words.fr}" + (f" ({of.fr})" if about else "") + (f". Chiffres concernés\u00a0: {ids}" if ids else "")
     en = f"{when.en}: {words.en}" + (f" ({of.en})" if about else "") + (f". Figures concerned: {ids}" if ids else "")
@@ -166,7 +168,7 @@ def _literal(text: str) -> str:
 
 
 def _when(each: EditionEvent) -> Text:
-    first, last = (both_dates(datetime.date.fromisoformat(day)) for day in (each.start, each.end))
+    first, last = (date_text(datetime.date.fromisoformat(day)) for day in (each.start, each.end))
     if each.start == each.end:
         return first
     return Text(f"Du {first.fr} au {last.fr}", f"From {first.en} to {last.en}")

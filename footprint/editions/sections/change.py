@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from footprint.editions.change_effects import Effects, effects_of
+from footprint.editions.change_effects import ChangeEffects, decompose_change
 from footprint.editions.document import (
     Chart,
     Column,
@@ -18,10 +18,10 @@ from footprint.editions.document import (
     Waterfall,
 )
 from footprint.editions.edition_data import EditionData
-from footprint.editions.figure_registry import FigureBook, base_is_bad
+from footprint.editions.figure_registry import FigureRegistry, is_coverage_too_low
 from footprint.editions.indicators import ENERGY, LOCATION
-from footprint.editions.sections.key_figures import source
-from footprint.editions.texts import NOTHING, short, tr
+from footprint.editions.sections.building_blocks import source_line
+from footprint.editions.texts import EMPTY_TEXT, short_period, tr
 
 LABELS: dict[str, Text] = {
     "method": tr("Méthode, facteurs, relevés tardifs", "Method, factors, late readings"),
@@ -46,25 +46,25 @@ FORMULAS = {
 }
 
 
-def section(facts: EditionData, book: FigureBook) -> Section | None:
+def section(data: EditionData, registry: FigureRegistry) -> Section | None:
     """From the period before to this one."""
-    found = effects(facts)
+    found = period_effects(data)
     if found is None:
         return None
     measure = LOCATION if found.unit == "gCO2e" else ENERGY
     shown = measure.display(max(abs(found.before), abs(found.after)))
-    before = _before(facts, book, found, shown)
-    after = book.level(measure, facts.now, facts.period)
-    ids = {name: _effect(facts, book, found, name, shown) for name in found.by_cause}
+    before = _before(data, registry, found, shown)
+    after = registry.add_level(measure, data.current, data.period)
+    ids = {name: _effect(data, registry, found, name, shown) for name in found.by_cause}
     drawn = Waterfall(
         shown[1],
-        Effect(short(facts.previous), before),
+        Effect(short_period(data.previous), before),
         tuple(Effect(LABELS[name], ids[name]) for name in ids),
-        Effect(short(facts.period), after),
+        Effect(short_period(data.period), after),
     )
-    rows = [TableRow((short(facts.previous), Ref(before, "value"), Ref(before, "interval")), "total")]
+    rows = [TableRow((short_period(data.previous), Ref(before, "value"), Ref(before, "interval")), "total")]
     rows += [TableRow((LABELS[name], Ref(ids[name], "value"), Ref(ids[name], "interval"))) for name in ids]
-    rows.append(TableRow((short(facts.period), Ref(after, "value"), Ref(after, "interval")), "total"))
+    rows.append(TableRow((short_period(data.period), Ref(after, "value"), Ref(after, "interval")), "total"))
     columns = (
         Column(tr("cause", "cause")),
         Column(tr(f"effet, {shown[1]}", f"effect, {shown[1]}"), "value"),
@@ -77,68 +77,68 @@ def section(facts: EditionData, book: FigureBook) -> Section | None:
     )
     return Section(
         "decomposition",
-        NOTHING,
+        EMPTY_TEXT,
         tr(
             "Décomposition LMDI. La somme des effets égale la variation ; le résidu est nul.",
             "LMDI decomposition. Effects sum to the change; the residual is nil.",
         ),
         _title(found),
         Text(
-            f"{what.fr}, {shown[1]}, {short(facts.previous).fr} → {short(facts.period).fr}",
-            f"{what.en}, {shown[1]}, {short(facts.previous).en} → {short(facts.period).en}",
+            f"{what.fr}, {shown[1]}, {short_period(data.previous).fr} → {short_period(data.period).fr}",
+            f"{what.en}, {shown[1]}, {short_period(data.previous).en} → {short_period(data.period).en}",
         ),
         (
             Chart("decomposition", drawn, _alternative(found)),
             Paragraphs(_sentences(found, ids)),
             Table("decomposition", columns, tuple(rows), tr("Effets par cause", "Effects by cause")),
         ),
-        source(facts),
+        source_line(data),
     )
 
 
-def effects(facts: EditionData) -> Effects | None:
+def period_effects(data: EditionData) -> ChangeEffects | None:
     """Causes of the change since the period before; None where too little of it, or of this one, was read to be published."""
-    before = facts.quarters.get(str(facts.previous))
-    if before is None or base_is_bad(before) or base_is_bad(facts.now):
+    before = data.totals.get(str(data.previous))
+    if before is None or is_coverage_too_low(before) or is_coverage_too_low(data.current):
         return None
-    vintage = facts.context.latest(str(facts.previous))
-    told = vintage.figures.get(f"{LOCATION.indicator}||+0m{facts.period.length}") if vintage else None
-    grams = before.row["co2e_location_g"] is not None and facts.now.row["co2e_location_g"] is not None
+    vintage = data.context.latest(str(data.previous))
+    told = vintage.figures.get(f"{LOCATION.indicator}||+0m{data.period.length}") if vintage else None
+    grams = before.row["co2e_location_g"] is not None and data.current.row["co2e_location_g"] is not None
     published = told[0] if told and grams else None
-    pairs = [facts.pairs.get(str(period), {}) for period in (facts.previous, facts.period)]
+    pairs = [data.pairs.get(str(period), {}) for period in (data.previous, data.period)]
     confidential = frozenset(
         use
-        for period, rows in zip((facts.previous, facts.period), pairs, strict=True)
+        for period, rows in zip((data.previous, data.period), pairs, strict=True)
         for _, use in rows
-        if facts.hidden((("use_case", use),), str(period))
+        if data.is_confidential((("use_case", use),), str(period))
     )
-    return effects_of(before, facts.now, pairs[0], pairs[1], published, confidential=confidential)
+    return decompose_change(before, data.current, pairs[0], pairs[1], published, confidential=confidential)
 
 
-def _before(facts: EditionData, book: FigureBook, found: Effects, shown: tuple[float, str]) -> str:
+def _before(data: EditionData, registry: FigureRegistry, found: ChangeEffects, shown: tuple[float, str]) -> str:
     """The total that the bars begin at: as an edition published it, where one did."""
-    asked = facts.quarters[str(facts.previous)]
+    indicators = data.totals[str(data.previous)]
     measure = LOCATION if found.unit == "gCO2e" else ENERGY
     if not found.published:
-        return book.level(measure, asked, facts.previous, display=shown)
-    vintage = facts.context.latest(str(facts.previous))
-    bounds = vintage.figures[f"{measure.indicator}||+0m{facts.period.length}"] if vintage else (None, None, None)
-    return book.plain(
-        f"{measure.indicator}|published|{book.offset(facts.previous)}",
+        return registry.add_level(measure, indicators, data.previous, display=shown)
+    vintage = data.context.latest(str(data.previous))
+    bounds = vintage.figures[f"{measure.indicator}||+0m{data.period.length}"] if vintage else (None, None, None)
+    return registry.add_figure(
+        f"{measure.indicator}|published|{registry.period_offset(data.previous)}",
         Figure(
             id="",
             indicator=measure.indicator,
             label=measure.label,
             kind="level",
             unit=measure.unit,
-            period=str(facts.previous),
+            period=str(data.previous),
             value=bounds[0],
             low=bounds[1],
             high=bounds[2],
             display=shown,
-            quality=asked.row["quality"],
-            coverage=asked.row["coverage"],
-            question=book.question(facts.previous, ()),
+            quality=indicators.row["quality"],
+            coverage=indicators.row["coverage"],
+            question=registry.query_parameters(data.previous, ()),
             method_version=vintage.method_version if vintage else "",
             factor_version=vintage.factor_version if vintage else "",
             formula=f"as published, version {vintage.version}" if vintage else "",
@@ -146,36 +146,36 @@ def _before(facts: EditionData, book: FigureBook, found: Effects, shown: tuple[f
     )
 
 
-def _effect(facts: EditionData, book: FigureBook, found: Effects, name: str, shown: tuple[float, str]) -> str:
+def _effect(data: EditionData, registry: FigureRegistry, found: ChangeEffects, name: str, shown: tuple[float, str]) -> str:
     value, half = found.by_cause[name]
     measure = LOCATION if found.unit == "gCO2e" else ENERGY
-    return book.plain(
-        f"effect_{name}|{measure.indicator}|{book.offset(facts.previous)}",
+    return registry.add_figure(
+        f"effect_{name}|{measure.indicator}|{registry.period_offset(data.previous)}",
         Figure(
             id="",
             indicator=f"effect_{name}",
             label=LABELS[name],
             kind="effect",
             unit=measure.unit,
-            period=str(facts.period),
+            period=str(data.period),
             value=value,
             low=value - half if half else None,
             high=value + half if half else None,
             display=shown,
-            quality=facts.now.row["quality"],
-            question=book.question(facts.period, ()) | {"against": str(facts.previous)},
+            quality=data.current.row["quality"],
+            question=registry.query_parameters(data.period, ()) | {"against": str(data.previous)},
             formula=FORMULAS.get(name, f"sum over uses of L(after, before) x ln({name} after / {name} before)"),
         ),
     )
 
 
-def _outstanding(found: Effects, sign: int) -> str | None:
+def _outstanding(found: ChangeEffects, sign: int) -> str | None:
     """The largest effect in a direction whose interval leaves 0 out."""
     told = [(sign * value, name) for name, (value, half) in found.by_cause.items() if sign * value > half and name != "method"]
     return max(told)[1] if told else None
 
 
-def _title(found: Effects) -> Text:
+def _title(found: ChangeEffects) -> Text:
     up, down = _outstanding(found, 1), _outstanding(found, -1)
     if up and down:
         return Text(
@@ -188,7 +188,7 @@ def _title(found: Effects) -> Text:
     return tr("Aucune cause mesurable", "No measurable cause")
 
 
-def _sentences(found: Effects, ids: dict[str, str]) -> tuple[Sentence, ...]:
+def _sentences(found: ChangeEffects, ids: dict[str, str]) -> tuple[Sentence, ...]:
     """At most three, from the table: what added most, what took most away, what is due to figures and not to facts."""
     told = []
     for sign, fr, en in (
@@ -210,7 +210,7 @@ def _sentences(found: Effects, ids: dict[str, str]) -> tuple[Sentence, ...]:
     return tuple(told)
 
 
-def _alternative(found: Effects) -> Text:
+def _alternative(found: ChangeEffects) -> Text:
     up = [LABELS[name] for name, (value, _) in found.by_cause.items() if value > 0]
     down = [LABELS[name] for name, (value, _) in found.by_cause.items() if value < 0]
     return tr(

@@ -7,36 +7,40 @@ from footprint.config.models import UNDECLARED
 from footprint.editions.collect import CHARTER_QUARTERS
 from footprint.editions.document import Cell, Chart, Column, FigureMark, Section, Stacks, Table, TableRow, Text
 from footprint.editions.edition_data import EditionData
-from footprint.editions.figure_registry import FigureBook
+from footprint.editions.figure_registry import FigureRegistry
 from footprint.editions.indicators import ENERGY
-from footprint.editions.sections.key_figures import source
-from footprint.editions.sections.use_cases import cell
-from footprint.editions.texts import NOTHING, charter, short, tr
+from footprint.editions.sections.building_blocks import figure_cell, source_line
+from footprint.editions.texts import EMPTY_TEXT, charter_text, short_period, tr
 
 
-def section(facts: EditionData, book: FigureBook) -> Section | None:
+def section(data: EditionData, registry: FigureRegistry) -> Section | None:
     """Columns by period; a status that never occurs is left out."""
-    periods = [facts.period.shifted(back) for back in range(1 - CHARTER_QUARTERS, 1)]
-    held = {names[0] for period in periods for names in facts.charters.get(str(period), {})}
+    periods = [data.period.shifted(back) for back in range(1 - CHARTER_QUARTERS, 1)]
+    held = {names[0] for period in periods for names in data.charters.get(str(period), {})}
     statuses = [status for status in (*CHARTER_STATUSES, UNDECLARED) if status in held]
     if not statuses:
         return None
-    shown = ENERGY.display(facts.now.row["energy_kwh"])
+    shown = ENERGY.display(data.current.row["energy_kwh"])
     columns, rows = [], []
     for period in periods:
-        mine = facts.charters.get(str(period), {})
+        mine = data.charters.get(str(period), {})
         ids = [
-            book.level(ENERGY, mine[status,], period, where=(("charter", status),), display=shown) if (status,) in mine else ""
+            registry.add_level(ENERGY, mine[status,], period, where=(("charter", status),), display=shown)
+            if (status,) in mine
+            else ""
             for status in statuses
         ]
         columns.append((str(period), tuple(ids)))
-        cells: list[Cell] = [short(period), *(cell(book, identity, "full") if identity else FigureMark("x") for identity in ids)]
+        cells: list[Cell] = [
+            short_period(period),
+            *(figure_cell(registry, identity, "full") if identity else FigureMark("x") for identity in ids),
+        ]
         rows.append(TableRow(tuple(cells)))
-    heads = (Column(tr("période", "period")), *(Column(charter(status), "value") for status in statuses))
-    stacks = Stacks(shown[1], tuple(charter(status) for status in statuses), tuple(columns))
+    heads = (Column(tr("période", "period")), *(Column(charter_text(status), "value") for status in statuses))
+    stacks = Stacks(shown[1], tuple(charter_text(status) for status in statuses), tuple(columns))
     return Section(
         "charter",
-        NOTHING,
+        EMPTY_TEXT,
         tr(
             "Statut en vigueur au moment de chaque requête. Sans l’énergie à vide ni non attribuée.",
             "Status in force when each request ran. Without idle and unattributed energy.",
@@ -44,15 +48,15 @@ def section(facts: EditionData, book: FigureBook) -> Section | None:
         tr("Ce que la charte a décidé des usages", "What the charter decided of uses"),
         tr(f"Énergie par statut de la charte, {shown[1]}", f"Energy by charter status, {shown[1]}"),
         (
-            Chart("charter", stacks, _alternative(facts, statuses)),
+            Chart("charter", stacks, _alternative(data, statuses)),
             Table("by_charter", heads, tuple(rows), tr("Énergie par statut de la charte", "Energy by charter status")),
         ),
-        source(facts),
+        source_line(data),
     )
 
 
-def _alternative(facts: EditionData, statuses: list[str]) -> Text:
-    names = [charter(status) for status in statuses]
+def _alternative(data: EditionData, statuses: list[str]) -> Text:
+    names = [charter_text(status) for status in statuses]
     return tr(
         f"Colonnes par période, statuts de bas en haut : {', '.join(name.fr for name in names)}. Valeurs dans le tableau.",
         f"Columns by period, statuses from the bottom: {', '.join(name.en for name in names)}. Values in the table.",

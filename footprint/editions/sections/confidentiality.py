@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from footprint.editions.document import Figure, Paragraphs, Ref, Section, Sentence
 from footprint.editions.edition_data import EditionData
-from footprint.editions.figure_registry import FigureBook
-from footprint.editions.protected_cells import rules_of
-from footprint.editions.texts import NOTHING, tr
+from footprint.editions.figure_registry import FigureRegistry
+from footprint.editions.protected_cells import disclosure_rules
+from footprint.editions.texts import EMPTY_TEXT, tr
 
 
-def section(facts: EditionData, book: FigureBook) -> Section:
+def section(data: EditionData, registry: FigureRegistry) -> Section:
     """Counted at the end: every confidential cell of the edition."""
-    hidden = sum(figure.conf_status == "C" for figure in book.figures())
-    identity = book.plain(
+    hidden = sum(figure.conf_status == "C" for figure in registry.figures())
+    identity = registry.add_figure(
         "confidential_cells|",
         Figure(
             id="",
@@ -20,7 +20,7 @@ def section(facts: EditionData, book: FigureBook) -> Section:
             label=tr("Valeurs confidentielles", "Confidential values"),
             kind="count",
             unit="1",
-            period=str(facts.period),
+            period=str(data.period),
             value=float(hidden),
             display=(1.0, ""),
             formula="number of figures marked [c]",
@@ -33,7 +33,7 @@ def section(facts: EditionData, book: FigureBook) -> Section:
                 "Never collected: prompts, answers, names, identifiers and addresses of users.",
             )
         ),
-        *_rule(facts),
+        *_rule(data),
         Sentence(
             tr(
                 "Une valeur par usage n’est publiée que si assez de personnes distinctes y ont part et qu’aucune n’y domine ; "
@@ -42,9 +42,9 @@ def section(facts: EditionData, book: FigureBook) -> Section:
                 "[c], and so are those that would give it away.",
             )
         ),
-        *_unrounded(facts),
-        *_uncounted(facts),
-        *_accepted(facts),
+        *_unrounded(data),
+        *_uncounted(data),
+        *_accepted(data),
         Sentence(
             tr("Valeurs marquées [c] dans cette édition : {value}.", "Values marked [c] in this edition: {value}."),
             {"value": Ref(identity, "value")},
@@ -54,18 +54,18 @@ def section(facts: EditionData, book: FigureBook) -> Section:
     return Section(
         "confidentiality",
         tr("Confidentialité", "Confidentiality"),
-        NOTHING,
+        EMPTY_TEXT,
         tr("Personne n’est observé", "Nobody is watched"),
-        NOTHING,
+        EMPTY_TEXT,
         (Paragraphs(told, "box"),),
-        NOTHING,
+        EMPTY_TEXT,
     )
 
 
-def _unrounded(facts: EditionData) -> tuple[Sentence, ...]:
+def _unrounded(data: EditionData) -> tuple[Sentence, ...]:
     """Why cells are hidden and counts left as they are."""
-    within = rules_of(facts.config).protection
-    excepted = facts.context.accepted or (facts.box is not None and facts.box.uncounted)
+    within = disclosure_rules(data.config).protection
+    excepted = data.context.accepted or (data.suppression is not None and data.suppression.uncounted)
     fr, en = (", sauf ce qui suit", ", but for what follows") if excepted else ("", "")
     return (
         Sentence(
@@ -81,9 +81,9 @@ def _unrounded(facts: EditionData) -> tuple[Sentence, ...]:
     )
 
 
-def _uncounted(facts: EditionData) -> tuple[Sentence, ...]:
+def _uncounted(data: EditionData) -> tuple[Sentence, ...]:
     """What is hidden because nobody counted its users, and can be derived all the same."""
-    many = 0 if facts.box is None else len(facts.box.uncounted)
+    many = 0 if data.suppression is None else len(data.suppression.uncounted)
     if not many:
         return ()
     return (
@@ -96,11 +96,11 @@ def _uncounted(facts: EditionData) -> tuple[Sentence, ...]:
     )
 
 
-def _accepted(facts: EditionData) -> tuple[Sentence, ...]:
+def _accepted(data: EditionData) -> tuple[Sentence, ...]:
     """What can be derived all the same, and why it is published."""
-    if facts.box is None or not facts.context.accepted:
+    if data.suppression is None or not data.context.accepted:
         return ()
-    many, why = len(facts.box.exposed), facts.context.accepted.rstrip(".").replace("{", "(").replace("}", ")")
+    many, why = len(data.suppression.exposed), data.context.accepted.rstrip(".").replace("{", "(").replace("}", ")")
     return (
         Sentence(
             tr(
@@ -111,8 +111,8 @@ def _accepted(facts: EditionData) -> tuple[Sentence, ...]:
     )
 
 
-def _rule(facts: EditionData) -> tuple[Sentence, ...]:
-    box = facts.box
+def _rule(data: EditionData) -> tuple[Sentence, ...]:
+    box = data.suppression
     if box is None:
         return ()
     fewest = "" if box.fewest_users_shown is None else f" La plus petite valeur publiée en compte {box.fewest_users_shown}."

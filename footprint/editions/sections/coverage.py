@@ -7,10 +7,10 @@ from typing import Literal
 from footprint.core.timestamps import to_datetime
 from footprint.core.units import US_PER_HOUR
 from footprint.editions.document import Chart, Column, Figure, Paragraphs, Ref, Section, Sentence, Shares, Table, TableRow, Text
-from footprint.editions.edition_data import EditionData, Seconds
-from footprint.editions.figure_registry import FLAG_BELOW, FigureBook
-from footprint.editions.sections.key_figures import source
-from footprint.editions.texts import NOTHING, both_dates, joined, named, tr
+from footprint.editions.edition_data import DeviceSeconds, EditionData
+from footprint.editions.figure_registry import MIN_UNFLAGGED_COVERAGE, FigureRegistry
+from footprint.editions.sections.building_blocks import source_line
+from footprint.editions.texts import EMPTY_TEXT, date_text, join_texts, name_text, tr
 
 Part = Literal["A", "B", "C", "D", "missing"]
 PARTS: tuple[tuple[Part, str, Text], ...] = (
@@ -21,30 +21,30 @@ PARTS: tuple[tuple[Part, str, Text], ...] = (
 )
 
 
-def section(facts: EditionData, book: FigureBook) -> Section:
+def section(data: EditionData, registry: FigureRegistry) -> Section:
     """A bar of a hundred per cent, the sites, the gaps."""
-    whole = facts.cover.whole
-    ids = {name: _share(book, name, label, _part(whole, look), whole, "") for look, name, label in PARTS}
-    parts = tuple((look, ids[name]) for look, name, _ in PARTS if book[ids[name]].value)
-    sites = [_row(book, site, amount) for site, amount in sorted(facts.cover.sites.items()) if amount.expected]
+    whole = data.coverage.total
+    ids = {name: _share(registry, name, label, _part(whole, look), whole, "") for look, name, label in PARTS}
+    parts = tuple((look, ids[name]) for look, name, _ in PARTS if registry[ids[name]].value)
+    sites = [_row(registry, site, amount) for site, amount in sorted(data.coverage.sites.items()) if amount.expected]
     columns = (Column(tr("site", "site")), *(Column(label, "value") for _, _, label in PARTS))
-    blocks = [Chart("coverage", Shares(parts), _alternative(book, ids))] if parts else []
-    told = _sentences(facts, ids)
+    blocks = [Chart("coverage", Shares(parts), _alternative(registry, ids))] if parts else []
+    told = _sentences(data, ids)
     return Section(
         "coverage",
-        NOTHING,
-        joined(tr("Part du temps des appareils attendus.", "Share of the expected devices’ time."), _flagged(facts)),
-        _title(book, ids),
+        EMPTY_TEXT,
+        join_texts(tr("Part du temps des appareils attendus.", "Share of the expected devices’ time."), _flagged(data)),
+        _title(registry, ids),
         tr("Temps des appareils, selon la manière de le connaître", "Devices’ time, by how it is known"),
         (*blocks, Paragraphs(told), Table("coverage", columns, tuple(sites), tr("Couverture par site", "Coverage by site"))),
-        source(facts),
+        source_line(data),
     )
 
 
-def coverage_of(facts: EditionData, book: FigureBook) -> str:
+def add_coverage(data: EditionData, registry: FigureRegistry) -> str:
     """The share of the devices’ time that was read: what stands beside the strip of days."""
-    value = facts.now.row["coverage"]
-    return book.plain(
+    value = data.current.row["coverage"]
+    return registry.add_figure(
         "coverage||+0m",
         Figure(
             id="",
@@ -52,7 +52,7 @@ def coverage_of(facts: EditionData, book: FigureBook) -> str:
             label=tr("Taux de couverture", "Coverage"),
             kind="share",
             unit="1",
-            period=str(facts.period),
+            period=str(data.period),
             value=value,
             flags=() if value is not None else ("x",),
             obs_status="A" if value is not None else "M",
@@ -61,15 +61,15 @@ def coverage_of(facts: EditionData, book: FigureBook) -> str:
     )
 
 
-def _part(amount: Seconds, look: Part) -> float:
+def _part(amount: DeviceSeconds, look: Part) -> float:
     return {"A": amount.measured, "B": amount.bridged, "C": amount.modelled, "missing": amount.missing}.get(look, 0.0)
 
 
-def _share(book: FigureBook, name: str, label: Text, part: float, whole: Seconds, site: str) -> str:
+def _share(registry: FigureRegistry, name: str, label: Text, part: float, whole: DeviceSeconds, site: str) -> str:
     total = whole.measured + whole.bridged + whole.modelled + whole.missing
     value = part / total if total else None
     where = (("site", site),) if site else ()
-    return book.plain(
+    return registry.add_figure(
         f"{name}|{site}",
         Figure(
             id="",
@@ -77,7 +77,7 @@ def _share(book: FigureBook, name: str, label: Text, part: float, whole: Seconds
             label=label,
             kind="share",
             unit="1",
-            period=str(book.facts.period),
+            period=str(registry.data.period),
             value=value,
             where=where,
             flags=() if value is not None else ("x",),
@@ -87,20 +87,20 @@ def _share(book: FigureBook, name: str, label: Text, part: float, whole: Seconds
     )
 
 
-def _row(book: FigureBook, site: str, amount: Seconds) -> TableRow:
-    ids = [_share(book, name, label, _part(amount, look), amount, site) for look, name, label in PARTS]
-    return TableRow((named(site), *(Ref(identity, "value") for identity in ids)))
+def _row(registry: FigureRegistry, site: str, amount: DeviceSeconds) -> TableRow:
+    ids = [_share(registry, name, label, _part(amount, look), amount, site) for look, name, label in PARTS]
+    return TableRow((name_text(site), *(Ref(identity, "value") for identity in ids)))
 
 
-def _flagged(facts: EditionData) -> Text:
-    coverage = facts.now.row["coverage"]
-    if coverage is None or coverage >= FLAG_BELOW:
-        return NOTHING
+def _flagged(data: EditionData) -> Text:
+    coverage = data.current.row["coverage"]
+    if coverage is None or coverage >= MIN_UNFLAGGED_COVERAGE:
+        return EMPTY_TEXT
     return tr("Sous 80 %, un chiffre porte [u].", "Below 80%, a figure bears [u].")
 
 
-def _title(book: FigureBook, ids: dict[str, str]) -> Text:
-    measured = book[ids["measured_share"]].value or 0.0
+def _title(registry: FigureRegistry, ids: dict[str, str]) -> Text:
+    measured = registry[ids["measured_share"]].value or 0.0
     if measured >= 0.995:
         return tr("Presque tout le temps des appareils est lu sur un capteur", "Nearly all device time is read from a sensor")
     if measured >= 0.5:
@@ -110,7 +110,7 @@ def _title(book: FigureBook, ids: dict[str, str]) -> Text:
     )
 
 
-def _sentences(facts: EditionData, ids: dict[str, str]) -> tuple[Sentence, ...]:
+def _sentences(data: EditionData, ids: dict[str, str]) -> tuple[Sentence, ...]:
     told = [
         Sentence(
             tr("{value} du temps des appareils est lu sur un capteur.", "{value} of device time was read from a sensor."),
@@ -118,11 +118,11 @@ def _sentences(facts: EditionData, ids: dict[str, str]) -> tuple[Sentence, ...]:
             (ids["measured_share"],),
         )
     ]
-    if not facts.cover.gaps:
+    if not data.coverage.gaps:
         return (*told, Sentence(tr("Aucun trou de plus d’une heure.", "No gap of more than an hour.")))
-    gap, zone = facts.cover.gaps[0], facts.config.timezone
+    gap, zone = data.coverage.gaps[0], data.config.timezone
     hours = round((gap.end_us - gap.start_us) / US_PER_HOUR)
-    day = both_dates(to_datetime(gap.start_us).astimezone(zone).date())
+    day = date_text(to_datetime(gap.start_us).astimezone(zone).date())
     text = tr(
         f"Plus long trou : {hours} heures à partir du {day.fr}, {gap.host} ({gap.device}).",
         f"Longest gap: {hours} hours from {day.en} on, {gap.host} ({gap.device}).",
@@ -130,8 +130,8 @@ def _sentences(facts: EditionData, ids: dict[str, str]) -> tuple[Sentence, ...]:
     return (*told, Sentence(text))
 
 
-def _alternative(book: FigureBook, ids: dict[str, str]) -> Text:
-    told = [(label, book[ids[name]].value or 0.0) for _, name, label in PARTS if book[ids[name]].value]
+def _alternative(registry: FigureRegistry, ids: dict[str, str]) -> Text:
+    told = [(label, registry[ids[name]].value or 0.0) for _, name, label in PARTS if registry[ids[name]].value]
     return tr(
         " ; ".join(f"{label.fr.lower()} : {value * 100:.1f} %".replace(".", ",") for label, value in told) + ".",
         "; ".join(f"{label.en.lower()}: {value * 100:.1f}%" for label, value in told) + ".",

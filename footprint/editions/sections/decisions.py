@@ -6,17 +6,17 @@ import datetime
 
 from footprint.editions.document import Column, Section, Table, TableRow, Text
 from footprint.editions.edition_data import EditionData
-from footprint.editions.figure_registry import FigureBook
-from footprint.editions.texts import NOTHING, both_dates, tr
+from footprint.editions.figure_registry import FigureRegistry
+from footprint.editions.texts import EMPTY_TEXT, date_text, tr
 
 
-def section(facts: EditionData, book: FigureBook) -> Section | None:
+def section(data: EditionData, registry: FigureRegistry) -> Section | None:
     """Decisions and their follow-up; nothing where the committee wrote nothing."""
-    if not facts.context.decisions:
+    if not data.context.decisions:
         return None
     rows = tuple(
         TableRow((_day(each.date), Text(each.fr, each.en), Text(each.effect_fr, each.effect_en)))
-        for each in facts.context.decisions
+        for each in data.context.decisions
     )
     columns = (Column(tr("date", "date")), Column(tr("décision", "decision")), Column(tr("suite donnée", "follow-up")))
     return Section(
@@ -24,12 +24,12 @@ def section(facts: EditionData, book: FigureBook) -> Section | None:
         tr("Décisions", "Decisions"),
         tr("Texte du comité, hors statistique.", "Words of the committee, not statistics."),
         tr("Décisions et suites", "Decisions and follow-up"),
-        NOTHING,
+        EMPTY_TEXT,
         (Table("decisions", columns, rows, tr("Décisions du comité", "Decisions of the committee")),),
-        NOTHING,
+        EMPTY_TEXT,
         committee=True,
     )
 
 
 def _day(text: str) -> Text:
-    return both_dates(datetime.date.fromisoformat(text))
+    return date_text(datetime.date.fromisoformat(text))

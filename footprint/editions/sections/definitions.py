@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from footprint.editions.document import Column, Paragraphs, Section, Sentence, Table, TableRow, Text
 from footprint.editions.edition_data import EditionData
-from footprint.editions.figure_registry import FigureBook
-from footprint.editions.texts import NOTHING, long, tr
+from footprint.editions.figure_registry import FigureRegistry
+from footprint.editions.texts import EMPTY_TEXT, long_period, tr
 from footprint.queries.methods import METHODS
 
 
-def section(facts: EditionData, book: FigureBook) -> Section:
+def section(data: EditionData, registry: FigureRegistry) -> Section:
     """Eleven words with their formulas, the citation, the licence."""
     rows = tuple(
         TableRow((tr(*method.label), tr(*method.words), tr(*(method.formula_in(language) for language in ("fr", "en")))))
         for method in METHODS
     )
     columns = (Column(tr("terme", "term")), Column(tr("définition", "definition")), Column(tr("formule", "formula"), "code"))
-    rules, context, period = facts.config.editions, facts.context, long(facts.period)
-    who = rules.producer or facts.config.organisation or "Footprint"
+    rules, context, period = data.config.editions, data.context, long_period(data.period)
+    who = rules.producer or data.config.organisation or "Footprint"
     address = f" {rules.address}." if rules.address else ""
     cite = Text(
         f"{who}, Empreinte des services d’IA, {period.fr[0].lower()}{period.fr[1:]}, version {context.version}.{address}",
@@ -37,10 +37,10 @@ def section(facts: EditionData, book: FigureBook) -> Section:
     return Section(
         "definitions",
         tr("Définitions", "Definitions"),
-        NOTHING,
+        EMPTY_TEXT,
         tr("Définitions et citation", "Definitions and citation"),
-        NOTHING,
+        EMPTY_TEXT,
         (Paragraphs(told, "box"), Table("definitions", columns, rows, tr("Définitions", "Definitions"))),
-        NOTHING,
+        EMPTY_TEXT,
         annex=True,
     )

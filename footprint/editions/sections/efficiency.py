@@ -7,62 +7,65 @@ from typing import Any
 
 from footprint.core.estimate import Estimate
 from footprint.editions.document import Block, Chart, Column, Dumbbell, Figure, Pair, Ref, Section, Table, TableRow, Text
-from footprint.editions.edition_data import KEPT_NAMES, EditionData
-from footprint.editions.figure_registry import FigureBook
+from footprint.editions.edition_data import RESERVED_NAMES, EditionData
+from footprint.editions.figure_registry import FigureRegistry
 from footprint.editions.indicators import PER_REQUESTS, PER_TOKENS, TOKENS
-from footprint.editions.sections.key_figures import source, with_unit
-from footprint.editions.sections.use_cases import cell
-from footprint.editions.texts import NOTHING, named, number_word, tr
+from footprint.editions.sections.building_blocks import figure_cell, label_with_unit, source_line
+from footprint.editions.texts import EMPTY_TEXT, name_text, number_word, tr
 
 
-def section(facts: EditionData, book: FigureBook) -> Section | None:
+def section(data: EditionData, registry: FigureRegistry) -> Section | None:
     """Energy for a thousand output tokens by model, and for a request of uses that several models serve."""
     models = sorted(
-        (names for names, asked in facts.models.items() if names[0] and names[0] not in KEPT_NAMES and PER_TOKENS.of(asked)),
-        key=lambda names: (PER_TOKENS.of(facts.models[names]) or (0.0,))[0],
+        (
+            names
+            for names, indicators in data.models.items()
+            if names[0] and names[0] not in RESERVED_NAMES and PER_TOKENS.level(indicators)
+        ),
+        key=lambda names: (PER_TOKENS.level(data.models[names]) or (0.0,))[0],
     )
     blocks: list[Block] = []
-    pairs = [_pair(book, told) for told in _shown(facts)]
+    pairs = [_pair(registry, told) for told in _shown(data)]
     if pairs:
-        blocks.append(Chart("efficiency", Dumbbell("Wh", tuple(pairs)), _alternative(facts)))
+        blocks.append(Chart("efficiency", Dumbbell("Wh", tuple(pairs)), _alternative(data)))
     if models:
-        blocks.append(_table(facts, book, [names[0] for names in models]))
+        blocks.append(_table(data, registry, [names[0] for names in models]))
     if not blocks:
         return None
     return Section(
         "by_model",
-        NOTHING,
+        EMPTY_TEXT,
         tr(
             "Mêmes machines, même méthode, mélange de jetons comparable ; sinon rien n’est comparé.",
             "Same machines, same method, comparable mix of tokens; else nothing is compared.",
         ),
-        _title(facts),
+        _title(data),
         tr(
             "Énergie par réponse et pour 1 000 jetons produits, par modèle",
             "Energy per response and per 1,000 output tokens, by model",
         ),
         tuple(blocks),
-        source(facts),
+        source_line(data),
     )
 
 
-def _shown(facts: EditionData) -> list[Mapping[str, Any]]:
+def _shown(data: EditionData) -> list[Mapping[str, Any]]:
     """Comparisons of which no cell is confidential: a use, and what each of its two models did for it."""
 
     def hidden(told: Mapping[str, Any]) -> bool:
         use = ("use_case", told["use_case"])
         cells = ((use,), *((use, ("model", told[side])) for side in ("current", "best")))
-        return any(facts.hidden(cell, str(facts.period)) for cell in cells)
+        return any(data.is_confidential(cell, str(data.period)) for cell in cells)
 
-    return [told for told in facts.comparisons if not hidden(told)]
+    return [told for told in data.comparisons if not hidden(told)]
 
 
 def _measurable(ratio: Estimate) -> bool:
     return not ratio.low <= 1 <= ratio.high
 
 
-def _title(facts: EditionData) -> Text:
-    told = _shown(facts)
+def _title(data: EditionData) -> Text:
+    told = _shown(data)
     better = sum(_measurable(each["ratio"]) for each in told)
     if not told:
         return tr("L’énergie que demande chaque modèle", "The energy that each model takes")
@@ -76,19 +79,19 @@ def _title(facts: EditionData) -> Text:
     )
 
 
-def _pair(book: FigureBook, told: Mapping[str, object]) -> Pair:
+def _pair(registry: FigureRegistry, told: Mapping[str, object]) -> Pair:
     use_case, ids = str(told["use_case"]), {}
     for side in ("current", "best"):
         estimate, model = told[f"{side}_wh"], str(told[side])
         assert isinstance(estimate, Estimate)
         where = (("use_case", use_case), ("model", model))
-        ids[side] = book.plain(
+        ids[side] = registry.add_figure(
             f"wh_per_request|{use_case}|{side}",
             _figure("wh_per_request", tr("Wh par réponse", "Wh per response"), estimate, where, "E / requests", "Wh"),
         )
     ratio = told["ratio"]
     assert isinstance(ratio, Estimate)
-    ids["ratio"] = book.plain(
+    ids["ratio"] = registry.add_figure(
         f"frugal_ratio|{use_case}",
         _figure(
             "frugal_ratio",
@@ -100,7 +103,7 @@ def _pair(book: FigureBook, told: Mapping[str, object]) -> Pair:
         ),
     )
     count = told["n"]
-    return Pair(named(use_case), ids["current"], ids["best"], ids["ratio"], int(count) if isinstance(count, int) else 0)
+    return Pair(name_text(use_case), ids["current"], ids["best"], ids["ratio"], int(count) if isinstance(count, int) else 0)
 
 
 def _figure(indicator: str, label: Text, value: Estimate, where: tuple[tuple[str, str], ...], formula: str, unit: str) -> Figure:
@@ -120,32 +123,34 @@ def _figure(indicator: str, label: Text, value: Estimate, where: tuple[tuple[str
     )
 
 
-def _table(facts: EditionData, book: FigureBook, models: list[str]) -> Table:
+def _table(data: EditionData, registry: FigureRegistry, models: list[str]) -> Table:
     measures = (TOKENS, PER_TOKENS, PER_REQUESTS)
-    largest = max(facts.models[name,].row["output_tokens"] or 0 for name in models)
+    largest = max(data.models[name,].row["output_tokens"] or 0 for name in models)
     shown = TOKENS.display(largest)
     rows = []
     for name in models:
         where = (("model", name),)
         ids = [
-            book.level(measure, facts.models[name,], facts.period, where=where, display=shown if measure is TOKENS else None)
+            registry.add_level(
+                measure, data.models[name,], data.period, where=where, display=shown if measure is TOKENS else None
+            )
             for measure in measures
         ]
         rows.append(
             TableRow(
                 (
-                    named(name),
-                    cell(book, ids[0], "value"),
-                    cell(book, ids[1], "value"),
-                    cell(book, ids[1], "interval"),
-                    cell(book, ids[2], "value"),
+                    name_text(name),
+                    figure_cell(registry, ids[0], "value"),
+                    figure_cell(registry, ids[1], "value"),
+                    figure_cell(registry, ids[1], "interval"),
+                    figure_cell(registry, ids[2], "value"),
                     Ref(ids[1]),
                 )
             )
         )
     columns = (
         Column(tr("modèle", "model")),
-        Column(with_unit(TOKENS.label, shown[1]), "value"),
+        Column(label_with_unit(TOKENS.label, shown[1]), "value"),
         Column(PER_TOKENS.label, "value"),
         Column(tr("intervalle", "interval"), "interval"),
         Column(PER_REQUESTS.label, "value"),
@@ -156,8 +161,8 @@ def _table(facts: EditionData, book: FigureBook, models: list[str]) -> Table:
     )
 
 
-def _alternative(facts: EditionData) -> Text:
-    names = [(str(each["use_case"]), str(each["current"]), str(each["best"])) for each in _shown(facts)]
+def _alternative(data: EditionData) -> Text:
+    names = [(str(each["use_case"]), str(each["current"]), str(each["best"])) for each in _shown(data)]
     return tr(
         "; ".join(f"{use} : {current}, et {best}" for use, current, best in names).replace(";", " ;") + ".",
         "; ".join(f"{use}: {current}, and {best}" for use, current, best in names) + ".",

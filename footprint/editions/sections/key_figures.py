@@ -4,30 +4,37 @@ from __future__ import annotations
 
 from footprint.editions.document import Cell, Column, FigureMark, Ref, Section, Table, TableRow, Text
 from footprint.editions.edition_data import EditionData
-from footprint.editions.figure_registry import FigureBook
-from footprint.editions.indicators import IT_ENERGY, KEY, Measure
-from footprint.editions.texts import NOTHING, in_comparison, joined, named, short, tr
+from footprint.editions.figure_registry import FigureRegistry
+from footprint.editions.indicators import IT_ENERGY, KEY_MEASURES, Measure
+from footprint.editions.sections.building_blocks import figure_cell, label_with_unit, source_line
+from footprint.editions.texts import EMPTY_TEXT, in_comparison, join_texts, short_period, tr
 
 
-def section(facts: EditionData, book: FigureBook) -> Section:
+def section(data: EditionData, registry: FigureRegistry) -> Section:
     """This period, the one before, the same a year before."""
-    heads = (NOTHING, short(facts.period), tr("intervalle", "interval"), short(facts.previous), short(facts.year_ago))
+    heads = (
+        EMPTY_TEXT,
+        short_period(data.period),
+        tr("intervalle", "interval"),
+        short_period(data.previous),
+        short_period(data.year_ago),
+    )
     against = (
-        NOTHING
-        if facts.base is None
-        else joined(tr("Variations par rapport", "Changes against"), _full_stop(in_comparison(facts.base)))
+        EMPTY_TEXT
+        if data.base is None
+        else join_texts(tr("Variations par rapport", "Changes against"), _full_stop(in_comparison(data.base)))
     )
     kinds = ("text", "value", "interval", "value", "value")
     columns = (
         *(Column(head, kind) for head, kind in zip(heads, kinds, strict=True)),  # type: ignore[arg-type]
-        Column(_since(facts), "change"),
+        Column(_since(data), "change"),
         Column(tr("qualité", "quality"), "badge"),
     )
-    rows = tuple(_row(facts, book, measure) for measure in KEY)
+    rows = tuple(_row(data, registry, measure) for measure in KEY_MEASURES)
     return Section(
         "key_figures",
-        NOTHING,
-        joined(
+        EMPTY_TEXT,
+        join_texts(
             tr("Intervalles à 95 %.", "Intervals of 95%."),
             tr(
                 "Les variations ont leur propre intervalle : ce qui fausse de même deux périodes s’annule.",
@@ -38,59 +45,39 @@ def section(facts: EditionData, book: FigureBook) -> Section:
         tr("Chiffres clés", "Key figures"),
         tr("Période, période précédente, même période de l’année précédente", "Period, period before, same period a year before"),
         (Table("key_figures", columns, rows, tr("Chiffres clés de la période", "Key figures of the period")),),
-        source(facts),
+        source_line(data),
     )
-
-
-def source(facts: EditionData) -> Text:
-    """Where the figures of a section come from."""
-    version = facts.now.row["method_version"]
-    return tr(f"Source : Footprint, méthode {version}", f"Source: Footprint, method {version}")
 
 
 def _full_stop(text: Text) -> Text:
     return Text(f"{text.fr}.", f"{text.en}.")
 
 
-def _since(facts: EditionData) -> Text:
-    if facts.base is None:
+def _since(data: EditionData) -> Text:
+    if data.base is None:
         return tr("variation", "change")
-    if facts.base == facts.year_ago:
+    if data.base == data.year_ago:
         return tr("sur un an", "over a year")
     return {3: tr("sur un trimestre", "over a quarter"), 1: tr("sur un mois", "over a month")}.get(
-        facts.period.length, tr("sur un an", "over a year")
+        data.period.length, tr("sur un an", "over a year")
     )
 
 
-def _row(facts: EditionData, book: FigureBook, measure: Measure) -> TableRow:
-    now = book.level(measure, facts.now, facts.period)
-    shown = book[now].display
-    cells: list[Cell] = [with_unit(measure.label, shown[1]), _cell(book, now, "value"), _cell(book, now, "interval")]
-    for period in (facts.previous, facts.year_ago):
-        asked = facts.quarters.get(str(period))
-        cells.append(_cell(book, book.level(measure, asked, period, display=shown), "value"))
-    if facts.base is None:
+def _row(data: EditionData, registry: FigureRegistry, measure: Measure) -> TableRow:
+    now = registry.add_level(measure, data.current, data.period)
+    shown = registry[now].display
+    cells: list[Cell] = [
+        label_with_unit(measure.label, shown[1]),
+        figure_cell(registry, now, "value"),
+        figure_cell(registry, now, "interval"),
+    ]
+    for period in (data.previous, data.year_ago):
+        indicators = data.totals.get(str(period))
+        cells.append(figure_cell(registry, registry.add_level(measure, indicators, period, display=shown), "value"))
+    if data.base is None:
         cells.append(FigureMark("x"))
     else:
-        change = book.change(measure, facts.now, facts.quarters[str(facts.base)], (facts.period, facts.base))
-        cells.append(_cell(book, change, "full"))
+        change = registry.add_change(measure, data.current, data.totals[str(data.base)], (data.period, data.base))
+        cells.append(figure_cell(registry, change, "full"))
     cells.append(Ref(now))
     return TableRow(tuple(cells), "part" if measure is IT_ENERGY else "")
-
-
-def _cell(book: FigureBook, identity: str, form: str) -> Cell:
-    figure = book[identity]
-    if figure.value is None:
-        return FigureMark(figure.flags[0])
-    return Ref(identity, form)  # type: ignore[arg-type]
-
-
-def with_unit(label: Text, unit: str) -> Text:
-    """A label with the unit behind it, unless it says it already."""
-    if not unit or unit in label.fr.split():
-        return label
-    plural = f"{unit}s" if unit == "million" else unit
-    return Text(f"{label.fr}, {plural}", f"{label.en}, {plural}")
-
-
-__all__ = ["named", "section", "source", "with_unit"]

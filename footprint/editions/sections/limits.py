@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from footprint.editions.document import Figure, Paragraphs, Ref, Section, Sentence
 from footprint.editions.edition_data import EditionData
-from footprint.editions.figure_registry import FLAG_BELOW, FigureBook
+from footprint.editions.figure_registry import MIN_UNFLAGGED_COVERAGE, FigureRegistry
 from footprint.editions.indicators import LOCATION
-from footprint.editions.sections.uncertainty import ranked, words
-from footprint.editions.texts import NOTHING, tr
+from footprint.editions.sections.uncertainty import cause_text, ranked_causes
+from footprint.editions.texts import EMPTY_TEXT, tr
 
 MAX = 6
 
 
-def section(facts: EditionData, book: FigureBook) -> Section:
+def section(data: EditionData, registry: FigureRegistry) -> Section:
     """From the budget, from the flags of the period, then what always holds."""
     told = [
         sentence
-        for sentence in (_factor(facts, book), _first_cause(facts), _coverage(facts), *_flags(facts), *_always())
+        for sentence in (_factor(data, registry), _first_cause(data), _coverage(data), *_flags(data), *_always())
         if sentence is not None
     ]
     return Section(
@@ -24,25 +24,25 @@ def section(facts: EditionData, book: FigureBook) -> Section:
         tr("Limites", "Limits"),
         tr("De la plus influente à la moins influente.", "Most influential first."),
         tr("Ce que ces chiffres ne permettent pas de conclure", "What these figures do not allow to conclude"),
-        NOTHING,
+        EMPTY_TEXT,
         (Paragraphs(tuple(told[:MAX]), "bullets"),),
-        NOTHING,
+        EMPTY_TEXT,
     )
 
 
-def _factor(facts: EditionData, book: FigureBook) -> Sentence | None:
+def _factor(data: EditionData, registry: FigureRegistry) -> Sentence | None:
     """How far another published table of the same grid would move emissions: no interval holds that."""
     values = [
         (row["value"], str(row["variant"]))
-        for row in facts.sensitivity
-        if row["figure"] == "co2e_location_g" and row["value"] is not None and row["variant"] != facts.config.electricity
+        for row in data.sensitivity
+        if row["figure"] == "co2e_location_g" and row["value"] is not None and row["variant"] != data.config.electricity
     ]
-    if not values or facts.now.row["co2e_location_g"] is None:
+    if not values or data.current.row["co2e_location_g"] is None:
         return None
-    shown, ids = LOCATION.display(facts.now.row["co2e_location_g"]), []
+    shown, ids = LOCATION.display(data.current.row["co2e_location_g"]), []
     for name, (value, variant) in (("low", min(values)), ("high", max(values))):
         ids.append(
-            book.plain(
+            registry.add_figure(
                 f"sensitivity_{name}|",
                 Figure(
                     id="",
@@ -50,7 +50,7 @@ def _factor(facts: EditionData, book: FigureBook) -> Sentence | None:
                     label=LOCATION.label,
                     kind="level",
                     unit="gCO2e",
-                    period=str(facts.period),
+                    period=str(data.period),
                     value=value,
                     display=shown,
                     formula=f"E x {variant}",
@@ -64,12 +64,12 @@ def _factor(facts: EditionData, book: FigureBook) -> Sentence | None:
     return Sentence(text, {"low": Ref(ids[0], "value-unit"), "high": Ref(ids[1], "value-unit")}, tuple(ids))
 
 
-def _first_cause(facts: EditionData) -> Sentence | None:
-    causes, _ = ranked(facts)
+def _first_cause(data: EditionData) -> Sentence | None:
+    causes, _ = ranked_causes(data)
     told = [name for name, _, _ in causes if not name.startswith("factor ")]
     if not told:
         return None
-    name = words(told[0])
+    name = cause_text(told[0])
     return Sentence(
         tr(
             f"{name.fr} : première cause d’incertitude après le facteur du réseau ; c’est là qu’une meilleure mesure servirait le plus.",
@@ -78,9 +78,9 @@ def _first_cause(facts: EditionData) -> Sentence | None:
     )
 
 
-def _coverage(facts: EditionData) -> Sentence | None:
-    coverage = facts.now.row["coverage"]
-    if coverage is None or coverage >= FLAG_BELOW:
+def _coverage(data: EditionData) -> Sentence | None:
+    coverage = data.current.row["coverage"]
+    if coverage is None or coverage >= MIN_UNFLAGGED_COVERAGE:
         return None
     return Sentence(
         tr(
@@ -90,8 +90,8 @@ def _coverage(facts: EditionData) -> Sentence | None:
     )
 
 
-def _flags(facts: EditionData) -> list[Sentence]:
-    flags = set((facts.now.row["flags"] or "").split("+"))
+def _flags(data: EditionData) -> list[Sentence]:
+    flags = set((data.current.row["flags"] or "").split("+"))
     said = {
         "assumed-pue": tr(
             "PUE : supposé pour une partie des sites, faute de déclaration.",

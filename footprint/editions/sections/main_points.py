@@ -4,38 +4,41 @@ from __future__ import annotations
 
 from footprint.core.estimate import Estimate
 from footprint.editions.document import Figure, Paragraphs, Ref, Section, Sentence, Text
-from footprint.editions.edition_data import KEPT_NAMES, EditionData
-from footprint.editions.figure_registry import FigureBook
+from footprint.editions.edition_data import RESERVED_NAMES, EditionData
+from footprint.editions.figure_registry import FigureRegistry
 from footprint.editions.indicators import ENERGY, LOCATION, PER_REQUESTS, REQUESTS, Measure
-from footprint.editions.texts import NOTHING, in_comparison, in_sentence, joined, listed, number_word, tr
+from footprint.editions.texts import EMPTY_TEXT, in_comparison, in_sentence, join_texts, list_names, number_word, tr
 
 MAX = 5
 LEADING = 2  # uses that the fourth point names
 
 
-def section(facts: EditionData, book: FigureBook) -> Section:
+def section(data: EditionData, registry: FigureRegistry) -> Section:
     """At most five sentences, in the same order each quarter."""
     claims = (
         _level(
-            facts,
-            book,
+            data,
+            registry,
             ENERGY,
             tr("Les services d’IA ont consommé {value}, refroidissement compris", "AI services used {value}, cooling included"),
         ),
         _level(
-            facts, book, LOCATION, tr("Les émissions d’exploitation atteignent {value}", "Operational emissions reached {value}")
+            data,
+            registry,
+            LOCATION,
+            tr("Les émissions d’exploitation atteignent {value}", "Operational emissions reached {value}"),
         ),
         _level(
-            facts, book, PER_REQUESTS, tr("Chaque millier de requêtes demande {value}", "Every thousand requests took {value}")
+            data, registry, PER_REQUESTS, tr("Chaque millier de requêtes demande {value}", "Every thousand requests took {value}")
         ),
-        _leading(facts, book),
-        _overhead(facts, book),
+        _leading(data, registry),
+        _overhead(data, registry),
     )
     told = tuple(claim for claim in claims if claim is not None)[:MAX]
-    return Section("points", NOTHING, NOTHING, NOTHING, NOTHING, (Paragraphs(told, "lead"),), NOTHING)
+    return Section("points", EMPTY_TEXT, EMPTY_TEXT, EMPTY_TEXT, EMPTY_TEXT, (Paragraphs(told, "lead"),), EMPTY_TEXT)
 
 
-def measurable(change: Figure) -> bool | None:
+def is_measurable(change: Figure) -> bool | None:
     """Whether the interval of a change leaves 0 out; None where the change is not known."""
     if change.value is None:
         return None
@@ -44,29 +47,29 @@ def measurable(change: Figure) -> bool | None:
     return not change.low <= 0 <= change.high
 
 
-def change_of(facts: EditionData, book: FigureBook, measure: Measure) -> Figure | None:
+def total_change(data: EditionData, registry: FigureRegistry, measure: Measure) -> Figure | None:
     """The change of the whole against what the period is compared with; None where there is nothing to compare with."""
-    base = facts.base
+    base = data.base
     if base is None:
         return None
-    identity = book.change(measure, facts.now, facts.quarters[str(base)], (facts.period, base))
-    return book[identity]
+    identity = registry.add_change(measure, data.current, data.totals[str(base)], (data.period, base))
+    return registry[identity]
 
 
-def _level(facts: EditionData, book: FigureBook, measure: Measure, beginning: Text) -> Sentence | None:
+def _level(data: EditionData, registry: FigureRegistry, measure: Measure, beginning: Text) -> Sentence | None:
     """A level, and its change where that is known."""
-    level = book.level(measure, facts.now, facts.period)
-    if book[level].value is None:
+    level = registry.add_level(measure, data.current, data.period)
+    if registry[level].value is None:
         return None
     refs, evidence = {"value": Ref(level, note=True)}, [level]
-    change = change_of(facts, book, measure)
-    sure = None if change is None else measurable(change)
-    if change is None or sure is None or facts.base is None:
-        return Sentence(joined(beginning, tr(".", "."), by=""), refs, tuple(evidence))
-    against, period = in_sentence(facts.base), tr("soit", "that is")
+    change = total_change(data, registry, measure)
+    sure = None if change is None else is_measurable(change)
+    if change is None or sure is None or data.base is None:
+        return Sentence(join_texts(beginning, tr(".", "."), by=""), refs, tuple(evidence))
+    against, period = in_sentence(data.base), tr("soit", "that is")
     if sure:
         said = Text(
-            f", {period.fr} {{change}} par rapport {in_comparison(facts.base).fr}.",
+            f", {period.fr} {{change}} par rapport {in_comparison(data.base).fr}.",
             f", {period.en} {{change}} against {against.en}.",
         )
     else:
@@ -75,32 +78,38 @@ def _level(facts: EditionData, book: FigureBook, measure: Measure, beginning: Te
             f". The difference from {against.en} is not measurable: {{change}}.",
         )
     refs["change"] = Ref(change.id)
-    return Sentence(joined(beginning, said, by=""), refs, (level, change.id))
+    return Sentence(join_texts(beginning, said, by=""), refs, (level, change.id))
 
 
-def _leading(facts: EditionData, book: FigureBook) -> Sentence | None:
+def _leading(data: EditionData, registry: FigureRegistry) -> Sentence | None:
     """What part of the energy the largest uses take."""
-    mine = facts.uses.get(str(facts.period), {})
-    names = [name for name in facts.ranked() if not facts.hidden((("use_case", name),), str(facts.period))][:LEADING]
-    if len(names) < LEADING or len(facts.ranked()) <= LEADING:
+    mine = data.uses.get(str(data.period), {})
+    names = [name for name in data.ranked_use_cases() if not data.is_confidential((("use_case", name),), str(data.period))][
+        :LEADING
+    ]
+    if len(names) < LEADING or len(data.ranked_use_cases()) <= LEADING:
         return None
-    whole = facts.now.row["energy_kwh"]
-    asked = [mine[name,] for name in names]
-    energy = sum(each.row["energy_kwh"] for each in asked)
+    whole = data.current.row["energy_kwh"]
+    indicators = [mine[name,] for name in names]
+    energy = sum(each.row["energy_kwh"] for each in indicators)
     # Gains and PUE err alike in part and whole; how energy was divided does not, and is what is left.
-    split = sum(_half(each.energy.part(only=("split ",)).interval(0.0)) for each in asked)
+    split = sum(_half(each.energy.filtered(only=("split ",)).interval(0.0)) for each in indicators)
     share = Estimate(energy / whole, max(energy - split, 0.0) / whole, min((energy + split) / whole, 1.0))
     label = tr("Part des deux premiers usages dans l’énergie", "Share of the two largest uses in energy")
-    identity = book.share(
+    identity = registry.add_share(
         "leading_share",
         label,
         share,
         f"({' + '.join(names)}) / energy_kwh",
-        question={**book.question(facts.period, ()), "group": "use_case", "where": [f"use_case={name}" for name in names]},
+        question={
+            **registry.query_parameters(data.period, ()),
+            "group": "use_case",
+            "where": [f"use_case={name}" for name in names],
+        },
     )
-    if book[identity].value is None:
+    if registry[identity].value is None:
         return None
-    who, count = listed(names), number_word(len(names))
+    who, count = list_names(names), number_word(len(names))
     text = Text(
         f"{count.fr} usages, {who.fr}, font {{share}} de l’énergie.",
         f"{count.en} uses, {who.en}, make up {{share}} of the energy.",
@@ -112,20 +121,22 @@ def _half(bounds: tuple[float, float]) -> float:
     return (bounds[1] - bounds[0]) / 2
 
 
-def _overhead(facts: EditionData, book: FigureBook) -> Sentence | None:
+def _overhead(data: EditionData, registry: FigureRegistry) -> Sentence | None:
     """What part of the energy reaches no use that is known: idle, building, unattributed."""
-    mine, whole = facts.uses.get(str(facts.period), {}), facts.now.row["energy_kwh"]
+    mine, whole = data.uses.get(str(data.period), {}), data.current.row["energy_kwh"]
     if not whole:
         return None
-    apart = sum(mine[name,].it_kwh for name in KEPT_NAMES if (name,) in mine)
-    facility = facts.now.row["facility_kwh"]
+    apart = sum(mine[name,].it_kwh for name in RESERVED_NAMES if (name,) in mine)
+    facility = data.current.row["facility_kwh"]
     value = (apart + facility) / whole
-    pue = facts.now.energy.part(only=("pue ",)).interval(0.0)
+    pue = data.current.energy.filtered(only=("pue ",)).interval(0.0)
     half = _half(pue) * (whole - facility - apart) / whole / whole
     share = Estimate(value, max(value - half, 0.0), min(value + half, 1.0))
     label = tr("Part à vide, du bâtiment et non attribuée", "Idle, building and unattributed share")
-    identity = book.share("overhead_share", label, share, "(IT energy of (idle) and (unattributed) + facility_kwh) / energy_kwh")
-    if book[identity].value is None:
+    identity = registry.add_share(
+        "overhead_share", label, share, "(IT energy of (idle) and (unattributed) + facility_kwh) / energy_kwh"
+    )
+    if registry[identity].value is None:
         return None
     text = tr(
         "{share} de l’énergie part à vide, en refroidissement, ou reste sans usage connu.",
@@ -134,13 +145,13 @@ def _overhead(facts: EditionData, book: FigureBook) -> Sentence | None:
     return Sentence(text, {"share": Ref(identity, note=True)}, (identity,))
 
 
-def headline(facts: EditionData, book: FigureBook) -> Sentence:
+def headline_sentence(data: EditionData, registry: FigureRegistry) -> Sentence:
     """The finding in one line: a change only where its interval leaves 0 out."""
-    energy = change_of(facts, book, ENERGY)
-    sure = None if energy is None else measurable(energy)
+    energy = total_change(data, registry, ENERGY)
+    sure = None if energy is None else is_measurable(energy)
     if energy is None or sure is None:
-        level = book.level(ENERGY, facts.now, facts.period)
-        if book[level].value is None:
+        level = registry.add_level(ENERGY, data.current, data.period)
+        if registry[level].value is None:
             return Sentence(tr("Empreinte des services d’IA", "Footprint of AI services"))
         text = tr("Les services d’IA ont consommé {value}", "AI services used {value}")
         return Sentence(text, {"value": Ref(level, "value-unit")}, (level,))
@@ -151,9 +162,9 @@ def headline(facts: EditionData, book: FigureBook) -> Sentence:
             if risen
             else tr("La consommation a diminué de {size}", "Consumption fell by {size}")
         )
-        return Sentence(text, {"size": Ref(_size(book, energy), "value")}, (energy.id,))
+        return Sentence(text, {"size": Ref(_size(registry, energy), "value")}, (energy.id,))
     text = tr("La consommation n’a pas mesurablement changé", "Consumption did not change measurably")
-    requests = change_of(facts, book, REQUESTS)
+    requests = total_change(data, registry, REQUESTS)
     if requests is None or not requests.value or abs(requests.value) < 0.01:
         return Sentence(text, {}, (energy.id,))
     more = (
@@ -161,10 +172,10 @@ def headline(facts: EditionData, book: FigureBook) -> Sentence:
         if requests.value > 0
         else tr(", pour {size} de requêtes en moins", ", with {size} fewer requests")
     )
-    return Sentence(joined(text, more, by=""), {"size": Ref(_size(book, requests), "value")}, (energy.id, requests.id))
+    return Sentence(join_texts(text, more, by=""), {"size": Ref(_size(registry, requests), "value")}, (energy.id, requests.id))
 
 
-def _size(book: FigureBook, change: Figure) -> str:
+def _size(registry: FigureRegistry, change: Figure) -> str:
     """How large a change is, without its sign: a figure of its own."""
     low, high = change.low, change.high
     negative = (change.value or 0) < 0
@@ -188,4 +199,4 @@ def _size(book: FigureBook, change: Figure) -> str:
         question=change.question,
         formula=f"|{change.formula}|",
     )
-    return book.plain(f"{change.indicator}|size", sized)
+    return registry.add_figure(f"{change.indicator}|size", sized)

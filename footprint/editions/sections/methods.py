@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from footprint.editions.document import Column, Paragraphs, Section, Sentence, Table, TableRow
 from footprint.editions.edition_data import EditionData
-from footprint.editions.figure_registry import FigureBook
-from footprint.editions.texts import NOTHING, cited, tr, untranslated
+from footprint.editions.figure_registry import FigureRegistry
+from footprint.editions.texts import EMPTY_TEXT, source_text, tr, untranslated
 from footprint.i18n.formatting import format_number
 
 
-def section(facts: EditionData, book: FigureBook) -> Section:
+def section(data: EditionData, registry: FigureRegistry) -> Section:
     """What a reader needs to recompute."""
-    row, context = facts.now.row, facts.context
+    row, context = data.current.row, data.context
     rows = tuple(
         TableRow(
             (
@@ -21,12 +21,12 @@ def section(facts: EditionData, book: FigureBook) -> Section:
                     f"{format_number(factor.value, 'en', 4)} {factor.unit}",
                 ),
                 untranslated(factor.valid_from.isoformat()),
-                cited(factor.source),
-                cited(factor.licence),
+                source_text(factor.source),
+                source_text(factor.licence),
                 untranslated(factor.bundle),
             )
         )
-        for factor in facts.factors
+        for factor in data.factors
     )
     columns = (
         Column(tr("facteur", "factor"), "code"),
@@ -36,8 +36,8 @@ def section(facts: EditionData, book: FigureBook) -> Section:
         Column(tr("licence", "licence")),
         Column(tr("lot", "bundle"), "code"),
     )
-    sealed = len(facts.heads)
-    before = context.latest(str(facts.previous))
+    sealed = len(data.heads)
+    before = context.latest(str(data.previous))
     told = [
         Sentence(
             tr(
@@ -70,10 +70,10 @@ def section(facts: EditionData, book: FigureBook) -> Section:
     return Section(
         "methods",
         tr("Méthode et facteurs", "Method and factors"),
-        NOTHING,
+        EMPTY_TEXT,
         tr("Versions", "Versions"),
-        NOTHING,
+        EMPTY_TEXT,
         (Paragraphs(tuple(told)), Table("factors", columns, rows, tr("Facteurs utilisés", "Factors used"))),
-        NOTHING,
+        EMPTY_TEXT,
         annex=True,
     )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from footprint.editions.document import Cell, Column, Figure, FigureMark, Ref, Section, Table, TableRow, Text
 from footprint.editions.edition_data import EditionData
-from footprint.editions.figure_registry import FigureBook, without_value
-from footprint.editions.sections.key_figures import source
-from footprint.editions.texts import short, tr, untranslated
+from footprint.editions.figure_registry import FigureRegistry, without_value
+from footprint.editions.sections.building_blocks import source_line
+from footprint.editions.texts import short_period, tr, untranslated
 from footprint.i18n.formatting import energy_unit, format_change, format_number, mass_unit
 from footprint.queries.objectives import EXCEEDED, KEPT, NOT_MEASURABLE, RUNNING, UNITS, UNKNOWN, ObjectiveStatus
 
@@ -19,9 +19,9 @@ STATES = {
 }
 
 
-def section(facts: EditionData, book: FigureBook) -> Section | None:
+def section(data: EditionData, registry: FigureRegistry) -> Section | None:
     """A row an objective of the period's length; nothing where none was declared."""
-    if not facts.objectives:
+    if not data.objectives:
         return None
     columns = (
         Column(tr("objectif", "objective")),
@@ -30,9 +30,9 @@ def section(facts: EditionData, book: FigureBook) -> Section | None:
         Column(tr("état", "state")),
         Column(tr("responsable", "owner")),
     )
-    rows = tuple(_row(facts, book, each) for each in facts.objectives)
+    rows = tuple(_row(data, registry, each) for each in data.objectives)
     exceeded = sum(
-        each.state == EXCEEDED and not facts.hidden(each.objective.where, str(facts.period)) for each in facts.objectives
+        each.state == EXCEEDED and not data.is_confidential(each.objective.where, str(data.period)) for each in data.objectives
     )
     title = tr("Les objectifs déclarés", "The objectives declared")
     if exceeded:
@@ -44,7 +44,7 @@ def section(facts: EditionData, book: FigureBook) -> Section | None:
         title,
         tr("Budgets de la période, et chemin vers les cibles", "Budgets of the period, and the way to targets"),
         (Table("objectives", columns, rows, tr("Objectifs et mesures", "Objectives and measures")),),
-        source(facts),
+        source_line(data),
     )
 
 
@@ -58,10 +58,10 @@ def _exceeded(count: int, of: int) -> Text:
     return tr(f"{count} objectif{'s' * many} sur {of} dépassé{'s' * many}", f"{count} of {of} objectives exceeded")
 
 
-def _row(facts: EditionData, book: FigureBook, found: ObjectiveStatus) -> TableRow:
-    hidden = facts.hidden(found.objective.where, str(facts.period))
-    identity = book.plain(f"objective|{found.objective.name}", _figure(facts, found, hidden=hidden))
-    figure = book[identity]
+def _row(data: EditionData, registry: FigureRegistry, found: ObjectiveStatus) -> TableRow:
+    hidden = data.is_confidential(found.objective.where, str(data.period))
+    identity = registry.add_figure(f"objective|{found.objective.name}", _figure(data, found, hidden=hidden))
+    figure = registry[identity]
     limit: Cell = _limit(found, figure.display) if not hidden else FigureMark("c")
     measured: Cell = Ref(identity) if figure.value is not None else FigureMark("c" if hidden else "x")
     state: Cell = FigureMark("c") if hidden else STATES[found.state]
@@ -71,10 +71,10 @@ def _row(facts: EditionData, book: FigureBook, found: ObjectiveStatus) -> TableR
 def _name(found: ObjectiveStatus) -> Text:
     due = found.objective.due
     told = untranslated(found.objective.name)
-    return Text(f"{told.fr}, {short(due).fr}", f"{told.en}, {short(due).en}") if due else told
+    return Text(f"{told.fr}, {short_period(due).fr}", f"{told.en}, {short_period(due).en}") if due else told
 
 
-def _figure(facts: EditionData, found: ObjectiveStatus, *, hidden: bool) -> Figure:
+def _figure(data: EditionData, found: ObjectiveStatus, *, hidden: bool) -> Figure:
     objective, told = found.objective, found.figure
     change = objective.baseline is not None
     unit = "1" if change else UNITS[objective.metric]
@@ -90,13 +90,13 @@ def _figure(facts: EditionData, found: ObjectiveStatus, *, hidden: bool) -> Figu
         label=_name(found),
         kind=kind,  # type: ignore[arg-type]
         unit=unit,
-        period=str(facts.period),
+        period=str(data.period),
         value=told.value if told else None,
         low=None if exact or told is None else told.low,
         high=None if exact or told is None else told.high,
         display=display,
         where=objective.where,
-        quality=facts.now.row["quality"] or "",
+        quality=data.current.row["quality"] or "",
         formula=f"{objective.metric} against {objective.baseline}" if change else objective.metric,
     )
     if hidden:

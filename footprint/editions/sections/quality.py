@@ -18,15 +18,15 @@ from footprint.editions.document import (
     Text,
 )
 from footprint.editions.edition_data import EditionData
-from footprint.editions.figure_registry import FigureBook
+from footprint.editions.figure_registry import FigureRegistry
 from footprint.editions.indicators import ENERGY
-from footprint.editions.sections.key_figures import source
-from footprint.editions.texts import NOTHING, both_dates, tr
+from footprint.editions.sections.building_blocks import source_line
+from footprint.editions.texts import date_text, tr
 
 
-def section(facts: EditionData, book: FigureBook) -> Section:
+def section(data: EditionData, registry: FigureRegistry) -> Section:
     """Completeness, imputation rate, mean absolute revision, punctuality, closure residual."""
-    rows = tuple(TableRow((label, _cell(book, identity), words)) for identity, label, words in _numbers(facts, book))
+    rows = tuple(TableRow((label, _cell(registry, identity), words)) for identity, label, words in _numbers(data, registry))
     columns = (
         Column(tr("indicateur", "indicator")),
         Column(tr("valeur", "value"), "value"),
@@ -40,20 +40,20 @@ def section(facts: EditionData, book: FigureBook) -> Section:
         tr("Période de l’édition, sauf mention", "Period of the edition, unless said"),
         (
             Table("quality", columns, rows, tr("Indicateurs de qualité", "Quality indicators")),
-            Paragraphs(_known(facts), "bullets"),
+            Paragraphs(_known(data), "bullets"),
         ),
-        source(facts),
+        source_line(data),
         annex=True,
     )
 
 
-def _cell(book: FigureBook, identity: str) -> Cell:
-    return FigureMark(book[identity].flags[0]) if book[identity].value is None else Ref(identity, "value-unit")
+def _cell(registry: FigureRegistry, identity: str) -> Cell:
+    return FigureMark(registry[identity].flags[0]) if registry[identity].value is None else Ref(identity, "value-unit")
 
 
-def _numbers(facts: EditionData, book: FigureBook) -> list[tuple[str, Text, Text]]:
+def _numbers(data: EditionData, registry: FigureRegistry) -> list[tuple[str, Text, Text]]:
     def figure(name: str, label: Text, value: float | None, unit: str, kind: str, formula: str) -> str:
-        return book.plain(
+        return registry.add_figure(
             f"{name}|",
             Figure(
                 id="",
@@ -61,7 +61,7 @@ def _numbers(facts: EditionData, book: FigureBook) -> list[tuple[str, Text, Text
                 label=label,
                 kind=kind,  # type: ignore[arg-type]
                 unit=unit,
-                period=str(facts.period),
+                period=str(data.period),
                 value=value,
                 display=(1.0, "" if unit == "1" else unit),
                 flags=() if value is not None else ("x",),
@@ -70,15 +70,15 @@ def _numbers(facts: EditionData, book: FigureBook) -> list[tuple[str, Text, Text
             ),
         )
 
-    whole = facts.cover.whole
+    whole = data.coverage.total
     imputed = (whole.modelled + whole.bridged) / whole.expected if whole.expected else None
-    residual = float(sum(abs(row["residual_uj"]) for row in facts.closure)) / 1e6 if facts.closure else None
-    lateness = [taken - allowed for _, allowed, taken in facts.context.delays]
+    residual = float(sum(abs(row["residual_uj"]) for row in data.closure)) / 1e6 if data.closure else None
+    lateness = [taken - allowed for _, allowed, taken in data.context.delays]
     told = (
         (
             "completeness",
             tr("Complétude", "Completeness"),
-            facts.now.row["coverage"],
+            data.current.row["coverage"],
             "1",
             "share",
             "device-seconds read / expected",
@@ -96,7 +96,7 @@ def _numbers(facts: EditionData, book: FigureBook) -> list[tuple[str, Text, Text
         (
             "mean_absolute_revision",
             tr("Révision absolue moyenne", "Mean absolute revision"),
-            _revision(facts),
+            _revision(data),
             "1",
             "share",
             "mean of |last - first| / first over periods published twice",
@@ -132,11 +132,11 @@ def _numbers(facts: EditionData, book: FigureBook) -> list[tuple[str, Text, Text
     ]
 
 
-def _revision(facts: EditionData) -> float | None:
+def _revision(data: EditionData) -> float | None:
     """Relative, over the periods of which two versions were published."""
-    key = f"{ENERGY.indicator}||+0m{facts.period.length}"
+    key = f"{ENERGY.indicator}||+0m{data.period.length}"
     of_period: dict[str, list[float]] = {}
-    for vintage in sorted(facts.context.vintages, key=lambda each: (each.period, each.version)):
+    for vintage in sorted(data.context.vintages, key=lambda each: (each.period, each.version)):
         value = vintage.figures.get(key, (None, None, None))[0]
         if value:
             of_period.setdefault(vintage.period, []).append(value)
@@ -144,10 +144,10 @@ def _revision(facts: EditionData) -> float | None:
     return sum(found) / len(found) if found else None
 
 
-def _known(facts: EditionData) -> tuple[Sentence, ...]:
+def _known(data: EditionData) -> tuple[Sentence, ...]:
     told = []
-    for gap in facts.cover.gaps:
-        day = both_dates(to_datetime(gap.start_us).astimezone(facts.config.timezone).date())
+    for gap in data.coverage.gaps:
+        day = date_text(to_datetime(gap.start_us).astimezone(data.config.timezone).date())
         hours = round((gap.end_us - gap.start_us) / US_PER_HOUR)
         told.append(
             Sentence(
@@ -165,7 +165,7 @@ def _known(facts: EditionData) -> tuple[Sentence, ...]:
             )
         )
     )
-    seen = facts.config.editions.seen_before
+    seen = data.config.editions.seen_before
     told.append(
         Sentence(
             tr(
@@ -177,6 +177,3 @@ def _known(facts: EditionData) -> tuple[Sentence, ...]:
         )
     )
     return tuple(told)
-
-
-__all__ = ["NOTHING", "section"]

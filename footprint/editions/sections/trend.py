@@ -4,73 +4,73 @@ from __future__ import annotations
 
 from footprint.calendar.periods import Period
 from footprint.editions.collect import TREND_MONTHS
-from footprint.editions.document import Chart, MainPoint, Section, Text, Trend
+from footprint.editions.document import Chart, MonthPoint, Section, Text, Trend
 from footprint.editions.edition_data import EditionData
-from footprint.editions.figure_registry import FigureBook, base_is_bad
+from footprint.editions.figure_registry import FigureRegistry, is_coverage_too_low
 from footprint.editions.indicators import ENERGY
-from footprint.editions.sections.key_figures import source
-from footprint.editions.sections.main_points import change_of, measurable
-from footprint.editions.texts import NOTHING, in_comparison, short, tr
+from footprint.editions.sections.building_blocks import source_line
+from footprint.editions.sections.main_points import is_measurable, total_change
+from footprint.editions.texts import EMPTY_TEXT, in_comparison, short_period, tr
 from footprint.i18n.formatting import format_estimate
 
 
-def section(facts: EditionData, book: FigureBook) -> Section | None:
+def section(data: EditionData, registry: FigureRegistry) -> Section | None:
     """A line of months; a month of which nothing, or hardly anything, was read leaves a gap."""
-    last = facts.period.parts(1)[-1]
+    last = data.period.split(1)[-1]
     months = [last.shifted(back) for back in range(1 - TREND_MONTHS, 1)]
-    first = next((index for index, month in enumerate(months) if str(month) in facts.months), None)
+    first = next((index for index, month in enumerate(months) if str(month) in data.months), None)
     if first is None or len(months) - first < 2:
         return None
-    shown = ENERGY.display(facts.now.row["energy_kwh"])
-    points = [_point(facts, book, month, shown) for month in months[first:]]
-    drawing = Trend(shown[1], tuple(points), tuple(_breaks(facts, months[first:])))
+    shown = ENERGY.display(data.current.row["energy_kwh"])
+    points = [_point(data, registry, month, shown) for month in months[first:]]
+    drawing = Trend(shown[1], tuple(points), tuple(_breaks(data, months[first:])))
     return Section(
         "trend",
-        NOTHING,
+        EMPTY_TEXT,
         tr(
             "Bande : intervalle à 95 %. Tirets : provisoire. Trou : non publié, faute de couverture.",
             "Band: 95% interval. Dashes: provisional. Gap: not published, for lack of coverage.",
         ),
-        _title(facts, book),
+        _title(data, registry),
         tr(f"Énergie mensuelle, {shown[1]}, tous services", f"Monthly energy, {shown[1]}, all services"),
         (Chart("trend", drawing, _alternative(points, shown[1])),),
-        source(facts),
+        source_line(data),
     )
 
 
-def _title(facts: EditionData, book: FigureBook) -> Text:
-    change = change_of(facts, book, ENERGY)
-    if change is None or facts.base is None or change.value is None:
+def _title(data: EditionData, registry: FigureRegistry) -> Text:
+    change = total_change(data, registry, ENERGY)
+    if change is None or data.base is None or change.value is None:
         return tr("L’énergie, mois par mois", "Energy, month by month")
-    against = in_comparison(facts.base)
-    if not measurable(change):
+    against = in_comparison(data.base)
+    if not is_measurable(change):
         return Text(f"Aucune variation mesurable par rapport {against.fr}", f"No measurable change against {against.en}")
     word = ("Hausse", "A rise") if change.value > 0 else ("Baisse", "A fall")
     return Text(f"{word[0]} par rapport {against.fr}", f"{word[1]} against {against.en}")
 
 
-def _point(facts: EditionData, book: FigureBook, month: Period, shown: tuple[float, str]) -> MainPoint:
-    asked = facts.months.get(str(month))
-    figure = book[book.level(ENERGY, asked, month, display=shown)]
-    if asked is None or base_is_bad(asked) or figure.value is None:
-        return MainPoint(str(month), None, None, None, "suppressed" if figure.conf_status == "C" else "missing")
+def _point(data: EditionData, registry: FigureRegistry, month: Period, shown: tuple[float, str]) -> MonthPoint:
+    indicators = data.months.get(str(month))
+    figure = registry[registry.add_level(ENERGY, indicators, month, display=shown)]
+    if indicators is None or is_coverage_too_low(indicators) or figure.value is None:
+        return MonthPoint(str(month), None, None, None, "suppressed" if figure.conf_status == "C" else "missing")
     size = shown[0]
     low, high = (None if bound is None else bound / size for bound in (figure.low, figure.high))
-    return MainPoint(str(month), figure.value / size, low, high, "provisional" if "p" in figure.flags else "final")
+    return MonthPoint(str(month), figure.value / size, low, high, "provisional" if "p" in figure.flags else "final")
 
 
-def _breaks(facts: EditionData, months: list[Period]) -> list[tuple[str, str, str]]:
+def _breaks(data: EditionData, months: list[Period]) -> list[tuple[str, str, str]]:
     found, before = [], ""
     for month in months:
-        asked = facts.months.get(str(month))
-        version = asked.row["method_version"] if asked is not None else ""
+        indicators = data.months.get(str(month))
+        version = indicators.row["method_version"] if indicators is not None else ""
         if version and before and version != before:
             found.append((str(month), before, version))
         before = version or before
     return found
 
 
-def _alternative(points: list[MainPoint], unit: str) -> Text:
+def _alternative(points: list[MonthPoint], unit: str) -> Text:
     """Level, change, extreme: what a reader who does not see the line reads."""
     known = [point for point in points if point.value is not None]
     if not known:
@@ -79,7 +79,7 @@ def _alternative(points: list[MainPoint], unit: str) -> Text:
     said = {}
     for language in ("fr", "en"):
         values = [format_estimate(each.value or 0.0, each.low, each.high, language).value for each in (last, most)]
-        names = [short(Period(int(each.month[:4]), int(each.month[5:]), 1)).in_(language) for each in (last, most)]
+        names = [short_period(Period(int(each.month[:4]), int(each.month[5:]), 1)).in_(language) for each in (last, most)]
         said[language] = (*names, *values)
     missing = len(points) - len(known)
     fr, en = said["fr"], said["en"]

@@ -19,72 +19,75 @@ from footprint.editions.document import (
     Tornado,
 )
 from footprint.editions.edition_data import EditionData
-from footprint.editions.figure_registry import FigureBook
+from footprint.editions.figure_registry import FigureRegistry
 from footprint.editions.indicators import ENERGY, LOCATION, Measure
-from footprint.editions.sections.key_figures import source
-from footprint.editions.texts import NOTHING, tr
+from footprint.editions.sections.building_blocks import source_line
+from footprint.editions.texts import EMPTY_TEXT, tr
 
 MAX = 6
 Cause = tuple[str, float, float]  # name of the budget, half-width towards low and high, in the figure's unit
 
 
-def section(facts: EditionData, book: FigureBook) -> Section | None:
+def section(data: EditionData, registry: FigureRegistry) -> Section | None:
     """Swings around the headline value, and the budget as a table."""
-    causes, measure = ranked(facts)
+    causes, measure = ranked_causes(data)
     if not causes:
         return None
-    centre = book.level(measure, facts.now, facts.period)
-    if book[centre].value is None:
+    centre = registry.add_level(measure, data.current, data.period)
+    if registry[centre].value is None:
         return None
-    size, unit = book[centre].display
-    swings = tuple(Swing(words(name), -low / size, high / size) for name, low, high in causes[:MAX])
+    size, unit = registry[centre].display
+    swings = tuple(Swing(cause_text(name), -low / size, high / size) for name, low, high in causes[:MAX])
     variance = math.fsum((low * low + high * high) / 2 for _, low, high in causes)
     rows = []
     for name, low, high in causes:
-        identity = book.plain(
+        identity = registry.add_figure(
             f"variance|{name}",
             Figure(
                 id="",
                 indicator="share_of_variance",
-                label=words(name),
+                label=cause_text(name),
                 kind="share",
                 unit="1",
-                period=str(facts.period),
+                period=str(data.period),
                 value=(low * low + high * high) / 2 / variance,
                 where=(("cause", name),),
                 formula="u² of the cause / sum of u²",
             ),
         )
-        swing = book.plain(
+        swing = registry.add_figure(
             f"swing|{name}",
             Figure(
                 id="",
                 indicator="half_width",
-                label=words(name),
+                label=cause_text(name),
                 kind="level",
                 unit=measure.unit,
-                period=str(facts.period),
+                period=str(data.period),
                 value=(low + high) / 2,
                 display=(size, unit),
                 where=(("cause", name),),
                 formula="U = 2 u",
             ),
         )
-        rows.append(TableRow((words(name), Ref(swing, "value"), Ref(identity, "value"))))
+        rows.append(TableRow((cause_text(name), Ref(swing, "value"), Ref(identity, "value"))))
     columns = (
         Column(tr("cause", "cause")),
         Column(tr(f"demi-largeur, {unit}", f"half-width, {unit}"), "value"),
         Column(tr("part de la variance", "share of variance"), "value"),
     )
-    first = words(causes[0][0])
+    first = cause_text(causes[0][0])
     return Section(
         "uncertainty_budget",
-        NOTHING,
+        EMPTY_TEXT,
         tr(
             "Effet sur la valeur publiée quand chaque paramètre parcourt son intervalle.",
             "Effect on the published value as each parameter runs through its interval.",
         ),
-        Text(f"Première source d’incertitude\u00a0: {lowered(first.fr)}", f"First source of uncertainty: {lowered(first.en)}"),
+        Text(
+            f"Première source d’incertitude\u00a0: {lower_first(first.fr)}",
+            f"First source of uncertainty: {lower_first(first.en)}",
+        ),
         tr(f"{unit} autour de la valeur publiée", f"{unit} around the published value"),
         (
             Chart("uncertainty", Tornado(unit, centre, swings), _alternative(causes)),
@@ -102,22 +105,22 @@ def section(facts: EditionData, book: FigureBook) -> Section | None:
             ),
             Table("uncertainty_budget", columns, tuple(rows), tr("Budget d’incertitude", "Uncertainty budget")),
         ),
-        source(facts),
+        source_line(data),
     )
 
 
-def ranked(facts: EditionData) -> tuple[list[Cause], Measure]:
+def ranked_causes(data: EditionData) -> tuple[list[Cause], Measure]:
     """Causes by what they move, largest first, of emissions; of energy where emissions are not known."""
-    grams = facts.now.row["co2e_location_g"]
-    measure, budget = (LOCATION, facts.now.grams) if grams is not None else (ENERGY, facts.now.energy)
-    value = (grams if grams is not None else facts.now.row["energy_kwh"]) or 0.0
+    grams = data.current.row["co2e_location_g"]
+    measure, budget = (LOCATION, data.current.grams) if grams is not None else (ENERGY, data.current.energy)
+    value = (grams if grams is not None else data.current.row["energy_kwh"]) or 0.0
     found = [(name, low, high) for name, (low, high) in budget.causes().items() if low or high]
-    if facts.now.gap and value > 0:
-        found.append(("gaps", 0.0, value * facts.now.gap))
+    if data.current.gap and value > 0:
+        found.append(("gaps", 0.0, value * data.current.gap))
     return sorted(found, key=lambda cause: (-(cause[1] ** 2 + cause[2] ** 2), cause[0])), measure
 
 
-def words(cause: str) -> Text:  # noqa: PLR0911 - one line a kind of cause
+def cause_text(cause: str) -> Text:  # noqa: PLR0911 - one line a kind of cause
     """A cause of the budget in words."""
     kind, _, rest = cause.partition(" ")
     if cause == "gaps":
@@ -152,13 +155,13 @@ def words(cause: str) -> Text:  # noqa: PLR0911 - one line a kind of cause
     )
 
 
-def lowered(text: str) -> str:
+def lower_first(text: str) -> str:
     """A cause within a sentence: an abbreviation keeps its capitals."""
     return text if text[:3].isupper() else text[:1].lower() + text[1:]
 
 
 def _alternative(causes: list[Cause]) -> Text:
-    names = [words(name) for name, _, _ in causes[:MAX]]
+    names = [cause_text(name) for name, _, _ in causes[:MAX]]
     return tr(
         f"De la plus à la moins influente : {' ; '.join(name.fr for name in names)}.",
         f"From the most to the least influential: {'; '.join(name.en for name in names)}.",

@@ -5,129 +5,134 @@ from __future__ import annotations
 from footprint.attribution.shard import IDLE_NAME
 from footprint.core.estimate import Estimate
 from footprint.editions.document import Bar, Bars, Cell, Chart, Column, FigureMark, Ref, Section, Table, TableRow, Text
-from footprint.editions.edition_data import KEPT_NAMES, SHOWN_USES, EditionData, IndicatorRow
-from footprint.editions.figure_registry import FigureBook
+from footprint.editions.edition_data import MAX_RANKED_USE_CASES, RESERVED_NAMES, EditionData, IndicatorRow
+from footprint.editions.figure_registry import FigureRegistry
 from footprint.editions.indicators import ENERGY, LOCATION, PER_REQUESTS, REQUESTS, Measure
-from footprint.editions.sections.key_figures import source, with_unit
-from footprint.editions.texts import NOTHING, charter, listed, named, number_word, tr
+from footprint.editions.sections.building_blocks import figure_cell, label_with_unit, source_line
+from footprint.editions.texts import EMPTY_TEXT, charter_text, list_names, name_text, number_word, tr
 
 MEASURES = (REQUESTS, ENERGY, PER_REQUESTS, LOCATION)
 _PARTS = ((2 / 3, ("des deux tiers", "two thirds")), (1 / 2, ("de la moitié", "half")))
 
 
-def section(facts: EditionData, book: FigureBook) -> Section | None:
+def section(data: EditionData, registry: FigureRegistry) -> Section | None:
     """A chart of the first ten, and the table of all."""
-    mine = facts.uses.get(str(facts.period), {})
-    ranked = facts.ranked()
+    mine = data.uses.get(str(data.period), {})
+    ranked = data.ranked_use_cases()
     if not mine or not ranked:
         return None
-    shown = {measure.indicator: _display(facts, measure) for measure in MEASURES}
-    rows = [_row(facts, book, name, mine[name,], shown) for name in ranked]
-    kept = [name for name in KEPT_NAMES if (name,) in mine and mine[name,].row["energy_kwh"]]
-    rows += [_row(facts, book, name, mine[name,], shown, apart=name == kept[0]) for name in kept]
-    bars = [Bar(named(name), _level(facts, book, ENERGY, name, mine[name,], shown)) for name in ranked[:SHOWN_USES]]
-    bars += _others(facts, book, ranked, shown)
+    shown = {measure.indicator: _display(data, measure) for measure in MEASURES}
+    rows = [_row(data, registry, name, mine[name,], shown) for name in ranked]
+    kept = [name for name in RESERVED_NAMES if (name,) in mine and mine[name,].row["energy_kwh"]]
+    rows += [_row(data, registry, name, mine[name,], shown, apart=name == kept[0]) for name in kept]
+    bars = [
+        Bar(name_text(name), _level(data, registry, ENERGY, name, mine[name,], shown)) for name in ranked[:MAX_RANKED_USE_CASES]
+    ]
+    bars += _others(data, registry, ranked, shown)
     bars += [
-        Bar(named(name), _level(facts, book, ENERGY, name, mine[name,], shown), "idle" if name == IDLE_NAME else "unattributed")
+        Bar(
+            name_text(name),
+            _level(data, registry, ENERGY, name, mine[name,], shown),
+            "idle" if name == IDLE_NAME else "unattributed",
+        )
         for name in kept
     ]
     unit = shown["energy_kwh"][1]
     return Section(
         "by_use_case",
-        NOTHING,
+        EMPTY_TEXT,
         tr(
             "Hachures : estimé. Contour : déclaré par le fournisseur. Moustaches : intervalle à 95 %.",
             "Hatched: estimated. Outline: the supplier’s word. Whiskers: 95% interval.",
         ),
-        _title(facts, ranked),
+        _title(data, ranked),
         tr(f"Énergie par usage, {unit}", f"Energy by use, {unit}"),
-        (Chart("by_use_case", Bars(unit, tuple(bars)), _alternative(facts, book, bars)), _table(facts, shown, rows)),
-        source(facts),
+        (Chart("by_use_case", Bars(unit, tuple(bars)), _alternative(data, registry, bars)), _table(data, shown, rows)),
+        source_line(data),
     )
 
 
-def _display(facts: EditionData, measure: Measure) -> tuple[float, str]:
+def _display(data: EditionData, measure: Measure) -> tuple[float, str]:
     """One unit for all rows: that of the whole."""
-    told = measure.of(facts.now)
+    told = measure.level(data.current)
     return measure.display(told[0] if told else None)
 
 
 def _level(
-    facts: EditionData, book: FigureBook, measure: Measure, name: str, asked: IndicatorRow, shown: dict[str, tuple[float, str]]
+    data: EditionData,
+    registry: FigureRegistry,
+    measure: Measure,
+    name: str,
+    indicators: IndicatorRow,
+    shown: dict[str, tuple[float, str]],
 ) -> str:
-    return book.level(measure, asked, facts.period, where=(("use_case", name),), display=shown[measure.indicator])
+    return registry.add_level(measure, indicators, data.period, where=(("use_case", name),), display=shown[measure.indicator])
 
 
 def _row(
-    facts: EditionData,
-    book: FigureBook,
+    data: EditionData,
+    registry: FigureRegistry,
     name: str,
-    asked: IndicatorRow,
+    indicators: IndicatorRow,
     shown: dict[str, tuple[float, str]],
     *,
     apart: bool = False,
 ) -> TableRow:
     where = (("use_case", name),)
-    status = facts.config.charter_at(name, facts.period.bounds_us(facts.config.timezone)[1] - 1)
-    cells: list[Cell] = [named(name), FigureMark("z") if name in KEPT_NAMES else charter(status)]
+    status = data.config.charter_at(name, data.period.bounds_us(data.config.timezone)[1] - 1)
+    cells: list[Cell] = [name_text(name), FigureMark("z") if name in RESERVED_NAMES else charter_text(status)]
     for measure in MEASURES:
-        identity = _level(facts, book, measure, name, asked, shown)
-        if name in KEPT_NAMES and measure in (REQUESTS, PER_REQUESTS):
+        identity = _level(data, registry, measure, name, indicators, shown)
+        if name in RESERVED_NAMES and measure in (REQUESTS, PER_REQUESTS):
             cells.append(FigureMark("z"))
         else:
-            cells.append(cell(book, identity, "value"))
+            cells.append(figure_cell(registry, identity, "value"))
         if measure is ENERGY:
-            cells.append(cell(book, identity, "interval"))
-            share, cut = _share(facts, book, asked, where), identity
-            cells.append(cell(book, share, "value"))
-    if facts.base is None:
+            cells.append(figure_cell(registry, identity, "interval"))
+            share, cut = _share(data, registry, indicators, where), identity
+            cells.append(figure_cell(registry, share, "value"))
+    if data.base is None:
         cells.append(FigureMark("x"))
     else:
-        before = facts.uses.get(str(facts.base), {}).get((name,))
-        cells.append(cell(book, book.change(ENERGY, asked, before, (facts.period, facts.base), where=where), "full"))
+        before = data.uses.get(str(data.base), {}).get((name,))
+        cells.append(
+            figure_cell(registry, registry.add_change(ENERGY, indicators, before, (data.period, data.base), where=where), "full")
+        )
     cells.append(Ref(cut))
     return TableRow(tuple(cells), "apart" if apart else "")
 
 
-def _share(facts: EditionData, book: FigureBook, asked: IndicatorRow, where: tuple[tuple[str, str], ...]) -> str:
+def _share(data: EditionData, registry: FigureRegistry, indicators: IndicatorRow, where: tuple[tuple[str, str], ...]) -> str:
     """Of the energy of all: only how it was divided is not known."""
-    whole, energy = facts.now.row["energy_kwh"], asked.row["energy_kwh"]
+    whole, energy = data.current.row["energy_kwh"], indicators.row["energy_kwh"]
     estimate = None
     if whole and energy is not None and energy >= 0:
-        low, high = asked.energy.part(only=("split ",)).interval(energy)
+        low, high = indicators.energy.filtered(only=("split ",)).interval(energy)
         estimate = Estimate(energy / whole, max(low, 0.0) / whole, max(min(high, whole), energy) / whole)
     label = tr("Part de l’énergie", "Share of energy")
-    return book.share(
-        "energy_share", label, estimate, "energy_kwh / energy_kwh of all", where=where, quality=asked.row["quality"]
+    return registry.add_share(
+        "energy_share", label, estimate, "energy_kwh / energy_kwh of all", where=where, quality=indicators.row["quality"]
     )
 
 
-def cell(book: FigureBook, identity: str, form: str) -> Cell:
-    """A figure in a table, or the mark that stands for what it has not."""
-    figure = book[identity]
-    if figure.value is None:
-        return FigureMark(figure.flags[0])
-    return Ref(identity, form)  # type: ignore[arg-type]
-
-
-def _others(facts: EditionData, book: FigureBook, ranked: list[str], shown: dict[str, tuple[float, str]]) -> list[Bar]:
-    behind, together = facts.others
+def _others(data: EditionData, registry: FigureRegistry, ranked: list[str], shown: dict[str, tuple[float, str]]) -> list[Bar]:
+    behind, together = data.other_uses
     if not behind or together is None:
-        rest = ranked[SHOWN_USES:]
-        mine = facts.uses[str(facts.period)]
-        return [Bar(named(name), _level(facts, book, ENERGY, name, mine[name,], shown)) for name in rest]
+        rest = ranked[MAX_RANKED_USE_CASES:]
+        mine = data.uses[str(data.period)]
+        return [Bar(name_text(name), _level(data, registry, ENERGY, name, mine[name,], shown)) for name in rest]
     where = tuple(("use_case", name) for name in behind)
-    if sum(facts.hidden((pair,), str(facts.period)) for pair in where) == 1:
+    if sum(data.is_confidential((pair,), str(data.period)) for pair in where) == 1:
         return []  # with the others in the table, the sum would tell the one that is confidential
-    told = ENERGY.of(together)
-    identity = book.level(
-        ENERGY, together if told else None, facts.period, where=(("use_cases", "others"),), display=shown["energy_kwh"]
+    told = ENERGY.level(together)
+    identity = registry.add_level(
+        ENERGY, together if told else None, data.period, where=(("use_cases", "others"),), display=shown["energy_kwh"]
     )
     return [Bar(tr(f"Autres usages ({len(behind)})", f"Other uses ({len(behind)})"), identity, "other")]
 
 
-def _table(facts: EditionData, shown: dict[str, tuple[float, str]], rows: list[TableRow]) -> Table:
-    heads = {measure.indicator: with_unit(measure.label, shown[measure.indicator][1]) for measure in MEASURES}
+def _table(data: EditionData, shown: dict[str, tuple[float, str]], rows: list[TableRow]) -> Table:
+    heads = {measure.indicator: label_with_unit(measure.label, shown[measure.indicator][1]) for measure in MEASURES}
     columns = (
         Column(tr("usage", "use")),
         Column(tr("charte", "charter")),
@@ -143,11 +148,11 @@ def _table(facts: EditionData, shown: dict[str, tuple[float, str]], rows: list[T
     return Table("by_use_case", columns, tuple(rows), tr("Usages par énergie", "Uses by energy"))
 
 
-def _title(facts: EditionData, ranked: list[str]) -> Text:
+def _title(data: EditionData, ranked: list[str]) -> Text:
     """How few uses make up half, or two thirds, of what uses consume."""
-    mine = facts.uses[str(facts.period)]
-    told = [name for name in ranked if not facts.hidden((("use_case", name),), str(facts.period))]
-    whole, so_far = facts.now.row["energy_kwh"], 0.0
+    mine = data.uses[str(data.period)]
+    told = [name for name in ranked if not data.is_confidential((("use_case", name),), str(data.period))]
+    whole, so_far = data.current.row["energy_kwh"], 0.0
     for count, name in enumerate(told[:3], 1):
         so_far += mine[name,].row["energy_kwh"]
         said = next((words for part, words in _PARTS if whole and so_far >= part * whole), None)
@@ -160,10 +165,10 @@ def _title(facts: EditionData, ranked: list[str]) -> Text:
     return tr("La consommation, usage par usage", "Consumption, use by use")
 
 
-def _alternative(facts: EditionData, book: FigureBook, bars: list[Bar]) -> Text:
-    told = [bar for bar in bars if bar.look == "use" and book[bar.figure].value is not None]
-    hidden = sum(book[bar.figure].value is None for bar in bars)
-    names = listed([bar.label.en for bar in told[:3]])
+def _alternative(data: EditionData, registry: FigureRegistry, bars: list[Bar]) -> Text:
+    told = [bar for bar in bars if bar.look == "use" and registry[bar.figure].value is not None]
+    hidden = sum(registry[bar.figure].value is None for bar in bars)
+    names = list_names([bar.label.en for bar in told[:3]])
     fr = f"Par énergie décroissante : {names.fr}." if told else "Aucun usage publié."
     en = f"By energy, largest first: {names.en}." if told else "No use published."
     if hidden:

@@ -1,10 +1,9 @@
-"""Live series of carbon intensity: one file a source, and the list of them.
+"""Live sources of carbon intensity: one module a source, and the list of them.
 
-A source says what to ask for a zone and a day, and turns an answer into samples. Asking, waiting, trying again and keeping
-are ``ledger/intensity.py``'s. Nothing is asked unless somebody says so.
+A source builds the request for a zone and a day and parses the response; ``intensity_series`` sends, retries and stores.
 """
 
 from footprint.ledger.sources import electricity_maps, neso, odre, watttime
 from footprint.ledger.sources.base import IntensitySource
 
-SOURCES: dict[str, IntensitySource] = {each.SOURCE.name: each.SOURCE for each in (odre, electricity_maps, neso, watttime)}
+SOURCES: dict[str, IntensitySource] = {module.SOURCE.name: module.SOURCE for module in (odre, electricity_maps, neso, watttime)}

@@ -1,4 +1,4 @@
-"""This file says what a source of carbon intensity is."""
+"""Interface of a source of carbon intensity: request, response, sample."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from footprint.core.timestamps import parse_instant
 
 
 class BadAnswer(FootprintError):
-    """An answer that is not what the source promises."""
+    """The response does not have the documented form."""
 
 
 @dataclass(frozen=True, slots=True)
 class IntensitySample:
-    """Intensity [g/kWh] from an instant [µs] on; ``estimated`` where the source says that it did not measure."""
+    """Intensity [g/kWh] from an instant [µs] on; ``estimated`` if the source marks it as not measured."""
 
     start_us: int
     g_per_kwh: float
@@ -25,7 +25,7 @@ class IntensitySample:
 
 @dataclass(frozen=True, slots=True)
 class SourceRequest:
-    """What to ask: path, parameters and headers."""
+    """HTTP request: path, query parameters and headers."""
 
     path: str
     parameters: dict[str, str]
@@ -34,10 +34,9 @@ class SourceRequest:
 
 @dataclass(frozen=True, slots=True)
 class IntensitySource:
-    """One source: where it is, for which zones, what its numbers mean, and how it is asked and read.
+    """One source: URL, zones, sample length [µs], scope and licence, and how to query it.
 
-    ``ask`` gives the request for a zone over [start, end) [µs], with a key where there is one; ``read`` the samples of a body
-    that was JSON.
+    ``build_request`` takes zone, start and end [µs] and a key (may be empty); ``parse_response`` takes the decoded JSON body.
     """
 
     name: str
@@ -46,19 +45,19 @@ class IntensitySource:
     length_us: int
     scope: str
     licence: str
-    key_variable: str  # of the environment; empty: no key is needed
+    key_variable: str  # environment variable; empty: no key needed
     build_request: Callable[[str, int, int, str], SourceRequest]
     parse_response: Callable[[Any], list[IntensitySample]]
-    marginal: bool = False  # what one kilowatt-hour more would emit: advice, never a figure
+    marginal: bool = False  # emissions of one more kilowatt-hour: for advice, never for a figure
 
 
 def parse_sample(time: object, value: object, *, estimated: bool = False) -> IntensitySample | None:
-    """A sample of a time and a value; None where the value is not there yet.
+    """Parse a time and a value; None if the value is not available yet.
 
     Raises
     ------
     BadAnswer
-        If the time cannot be read, or the value is no number of at least 0.
+        If the time is invalid, or the value is not a number from 0 to 5000 g/kWh.
     """
     if value is None or value == "":
         return None

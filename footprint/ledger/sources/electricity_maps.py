@@ -1,6 +1,6 @@
-"""This file asks Electricity Maps (v3) for the carbon intensity of consumption, hour by hour, with a key.
+"""Electricity Maps source (v3): hourly carbon intensity of consumption; needs a key.
 
-The raw series is not to be published again by its terms; what is made of it is.
+The terms of use forbid publishing the raw series; derived figures may be published.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ def _parse_response(body: Any) -> list[IntensitySample]:
     """Samples of ``past-range`` (data), ``history`` and ``latest`` (one)."""
     if not isinstance(body, dict):
         raise BadAnswer("no object")
-    told = [body] if "carbonIntensity" in body else body.get("data", body.get("history"))
-    if not isinstance(told, list):
-        raise BadAnswer(f"no data: {body.get('error', body.get('message', 'nothing said'))}")
-    found = [
-        parse_sample(row.get("datetime"), row.get("carbonIntensity"), estimated=bool(row.get("isEstimated"))) for row in told
+    rows = [body] if "carbonIntensity" in body else body.get("data", body.get("history"))
+    if not isinstance(rows, list):
+        raise BadAnswer(f"no data: {body.get('error', body.get('message', 'no message'))}")
+    samples = [
+        parse_sample(row.get("datetime"), row.get("carbonIntensity"), estimated=bool(row.get("isEstimated"))) for row in rows
     ]
-    return [each for each in found if each is not None]
+    return [sample for sample in samples if sample is not None]
 
 
 SOURCE = IntensitySource(

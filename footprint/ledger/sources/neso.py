@@ -1,7 +1,7 @@
-"""This file asks the National Energy System Operator for the carbon intensity of Great Britain, every half hour, without a key.
+"""NESO source (National Energy System Operator): half-hourly carbon intensity of Great Britain; needs no key.
 
-Operational emissions of generation, imports included; no upstream. A forecast stands where nothing was measured yet, and is
-marked as an estimate.
+Operational emissions of generation, imports included; no upstream. Where no measurement is available yet, the forecast is used
+and marked as an estimate.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ def _build_request(zone: str, start_us: int, end_us: int, key: str) -> SourceReq
 def _parse_response(body: Any) -> list[IntensitySample]:
     if not isinstance(body, dict) or not isinstance(body.get("data"), list):
         raise BadAnswer("no data")
-    found = []
+    samples = []
     for row in body["data"]:
-        told = row.get("intensity") or {}
-        measured = told.get("actual")
-        found.append(
-            parse_sample(row.get("from"), told.get("forecast") if measured is None else measured, estimated=measured is None)
+        intensity = row.get("intensity") or {}
+        measured = intensity.get("actual")
+        samples.append(
+            parse_sample(row.get("from"), intensity.get("forecast") if measured is None else measured, estimated=measured is None)
         )
-    return [each for each in found if each is not None]
+    return [sample for sample in samples if sample is not None]
 
 
 SOURCE = IntensitySource(

@@ -1,6 +1,6 @@
-"""This file asks ODRE for eco2mix of RTE: direct emissions of French production, every quarter of an hour, without a key.
+"""ODRE source (eco2mix of RTE): direct emissions of French production every quarter of an hour; needs no key.
 
-They are no life-cycle figures: no upstream, no imports. They tell when, not how much in an inventory.
+These are not life-cycle figures: no upstream, no imports. They show when to run, not how much to report in an inventory.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def _parse_response(body: Any) -> list[IntensitySample]:
         rows = body
     else:
         raise BadAnswer("neither records nor results")
-    found = [parse_sample(row.get("date_heure"), row.get("taux_co2")) for row in rows]
-    return [each for each in found if each is not None]
+    samples = [parse_sample(row.get("date_heure"), row.get("taux_co2")) for row in rows]
+    return [sample for sample in samples if sample is not None]
 
 
 SOURCE = IntensitySource(

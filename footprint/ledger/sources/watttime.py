@@ -1,7 +1,7 @@
-"""This file asks WattTime (v3) for marginal operating emissions, every five minutes, with a token of a login.
+"""WattTime source (v3): marginal operating emissions every five minutes; needs a login token.
 
-A marginal rate says what one kilowatt-hour more would emit: advice on when to run, and never a figure of an inventory. The
-series is called so, and no inventory asks for it.
+A marginal rate is the emissions of one more kilowatt-hour: advice on when to run, never a figure of an inventory. The name of
+the series says so, and no inventory reads it.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ def _build_request(zone: str, start_us: int, end_us: int, key: str) -> SourceReq
 
 def _parse_response(body: Any) -> list[IntensitySample]:
     if not isinstance(body, dict) or not isinstance(body.get("data"), list):
-        raise BadAnswer(f"no data: {body.get('error', 'nothing said') if isinstance(body, dict) else 'no object'}")
+        raise BadAnswer(f"no data: {body.get('error', 'no message') if isinstance(body, dict) else 'no object'}")
     units = (body.get("meta") or {}).get("units", "")
     if units != "lbs_co2_per_mwh":
         raise BadAnswer(f"units {units!r} are not lbs_co2_per_mwh")
     rows = [(row.get("point_time"), row.get("value")) for row in body["data"]]
-    found = [parse_sample(at, None if value is None else float(value) * G_PER_KWH_OF_LB_PER_MWH) for at, value in rows]
-    return [each for each in found if each is not None]
+    samples = [parse_sample(time, None if value is None else float(value) * G_PER_KWH_OF_LB_PER_MWH) for time, value in rows]
+    return [sample for sample in samples if sample is not None]
 
 
 SOURCE = IntensitySource(

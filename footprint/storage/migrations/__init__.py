@@ -1,8 +1,4 @@
-"""Migrations: steps from one schema of the store to the next, forwards only.
+"""Migrations from one schema of the store to the next, forward only: one file per version under ``versions``.
 
-env.py       lets Alembic work within the transaction that the store opened
-columns.py   the kinds of columns that there are
-versions/    one file a step
-
-A new store is made whole from tables.py and marked with the latest step; a test holds the two against each other.
+A new store is created from ``storage.schema`` and marked with the latest version; a test keeps the two equal.
 """

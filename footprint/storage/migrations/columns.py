@@ -1,4 +1,4 @@
-"""This file makes the columns that migrations are written with."""
+"""Column types of migrations."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import sqlalchemy as sa
 
 
 def big(name: str, *, nullable: bool = False) -> sa.Column[int]:
-    """A whole number of 64 bits."""
+    """A 64-bit integer."""
     return sa.Column(name, sa.BigInteger(), autoincrement=False, nullable=nullable)
 
 
 def number(name: str) -> sa.Column[int]:
-    """A key that the database numbers itself."""
+    """An autoincrement primary key."""
     return sa.Column(name, sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True, autoincrement=True)
 
 

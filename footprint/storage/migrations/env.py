@@ -1,4 +1,4 @@
-"""This file runs migrations within the connection, and the transaction, that the store gives."""
+"""Alembic environment: runs migrations in the connection and transaction of the store."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from dashboards.app import PAGES
 from footprint.access.audit_log import read
 from footprint.access.roles import Role
 from footprint.api import create_api
-from footprint.editions.protected_cells import Protected, protected
+from footprint.editions.protected_cells import ProtectedCells, protect_period
 from footprint.figures import Query, run_query
 from footprint.i18n.formatting import format_estimate
 from footprint.ledger.ingest import IngestService
@@ -148,7 +148,7 @@ def _words(told: Any) -> Iterable[str]:
 @pytest.fixture(scope="module")
 def secrets(quarter: Store) -> dict[Role, Secrets]:
     """What each role may not be told."""
-    facts, table = config(FACTS), protected(quarter, config(FACTS), "2026-Q3", NOW_US)
+    facts, table = config(FACTS), protect_period(quarter, config(FACTS), "2026-Q3", NOW_US)
     found: dict[bool, list[tuple[tuple[str, str], dict[str, Any]]]] = {True: [], False: []}
     groups: tuple[tuple[str, ...], ...] = ((), ("service",), ("use_case",), ("service", "use_case"))
     for group, every, view in itertools.product(groups, ("month", "quarter"), ("active", "full")):
@@ -169,8 +169,8 @@ def secrets(quarter: Store) -> dict[Role, Secrets]:
     return secrets
 
 
-def _shows(table: Protected, row: dict[str, Any], every: str, cell: tuple[str, str]) -> bool:
-    return cell == ("", "") or table.shows("2026-Q3" if every == "quarter" else row["period_start"][:7], *cell)
+def _shows(table: ProtectedCells, row: dict[str, Any], every: str, cell: tuple[str, str]) -> bool:
+    return cell == ("", "") or table.is_public("2026-Q3" if every == "quarter" else row["period_start"][:7], *cell)
 
 
 def callbacks(reader: Reader) -> list[dict[str, Any]]:

@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 
 from collectors.acpi import AcpiCollector
-from collectors.amd import AmdCollector
+from collectors.amd import AmdCollector, CounterValidation
 from collectors.base import Collector, Unavailable
 from collectors.config import AgentConfig
-from collectors.counter_validation import CounterValidation
 from collectors.dram_estimate import DramCollector
 from collectors.intel import IntelCollector
 from tests.simulation.sensors import monitor, powercap

@@ -13,7 +13,7 @@ from google.protobuf.json_format import ParseDict
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from collectors.otlp import MAX_BYTES, OtlpPort, TokenWindows, energy_of, parse, spans_of
+from collectors.otlp import MAX_BODY_BYTES, OtlpReceiver, TokenWindows, energy_of, parse_export, spans_of
 from collectors.spool import Spool
 from footprint.core.records import RequestRecord, from_line
 from tests.support.agents import WALL_US, S, energy, make, used_uj
@@ -85,16 +85,16 @@ def tokens(kind: str, count: int, total: float, start_s: int, end_s: int) -> dic
     }
 
 
-Open = Callable[..., tuple[OtlpPort, Spool]]
+Open = Callable[..., tuple[OtlpReceiver, Spool]]
 
 
 @pytest.fixture
 def open_(tmp_path: Path) -> Iterator[Open]:
-    opened: list[OtlpPort] = []
+    opened: list[OtlpReceiver] = []
 
-    def act(tokens: str = "spans", max_mb: float = 1) -> tuple[OtlpPort, Spool]:
+    def act(tokens: str = "spans", max_mb: float = 1) -> tuple[OtlpReceiver, Spool]:
         spool = Spool(tmp_path / f"spool{len(opened)}", max_mb)
-        opened.append(OtlpPort(0, tokens, spool.append))
+        opened.append(OtlpReceiver(0, tokens, spool.append))
         return opened[-1], spool
 
     yield act
@@ -102,7 +102,7 @@ def open_(tmp_path: Path) -> Iterator[Open]:
         each.close()
 
 
-def post(port: OtlpPort, path: str, body: bytes, content_type: str = "application/json", **headers: str) -> int:
+def post(port: OtlpReceiver, path: str, body: bytes, content_type: str = "application/json", **headers: str) -> int:
     request = urllib.request.Request(
         f"http://127.0.0.1:{port.port}{path}",
         body,
@@ -188,7 +188,7 @@ def test_a_full_disk_is_told_to_the_sender_who_keeps_them(open_: Open) -> None:
         ("/v1/traces", b"\xff\xff\xff", "application/x-protobuf", {}, 400),
         ("/v1/traces", b"no gzip", "application/json", {"Content_Encoding": "gzip"}, 400),
         ("/v1/metrics", b'{"resourceMetrics": 3}', "application/json", {}, 400),
-        ("/v1/traces", b" " * (MAX_BYTES + 1), "application/json", {}, 413),
+        ("/v1/traces", b" " * (MAX_BODY_BYTES + 1), "application/json", {}, 413),
         ("/v1/traces", b"{}", "application/json", {}, 200),
     ],
 )
@@ -207,7 +207,7 @@ def test_what_is_no_otlp_is_refused_and_the_port_goes_on(
 def test_hardware_energy_becomes_a_meter_of_the_agent(open_: Open, tmp_path: Path) -> None:
     port, _ = open_()
     agent = make(tmp_path)
-    agent.sources.append(port.take)
+    agent.external_sources.append(port.take)
     for at in range(0, 61, 10):
         for document in (
             metric("hw.energy", "sum", joules(100.0 + 3 * at)),
@@ -217,7 +217,7 @@ def test_hardware_energy_becomes_a_meter_of_the_agent(open_: Open, tmp_path: Pat
                 post(port, "/v1/metrics", as_protobuf(document, ExportMetricsServiceRequest()), "application/x-protobuf") == 200
             )
         for each in port.take():
-            agent.take(each._replace(at_us=WALL_US + at * S, mono_us=at * S))
+            agent.add_sample(each._replace(at_us=WALL_US + at * S, mono_us=at * S))
     agent.record(WALL_US + 60 * S, 60 * S)
     assert used_uj(energy(agent), "GPU-9") == 180 * S
     assert used_uj(energy(agent), "wall") == 500 * 60 * S
@@ -226,7 +226,7 @@ def test_hardware_energy_becomes_a_meter_of_the_agent(open_: Open, tmp_path: Pat
 
 def test_what_a_sensor_of_our_own_measures_is_not_taken_twice(tmp_path: Path) -> None:
     agent = make(tmp_path, One)  # covers gpu
-    agent.sources.append(
+    agent.external_sources.append(
         lambda: [
             s for d in (metric("hw.energy", "sum", joules(5), joules(6, "package-0", "cpu")),) for s in energy_of(d, WALL_US, 1)
         ]
@@ -279,6 +279,8 @@ def test_deltas_of_tokens_are_windows_as_they_come() -> None:
 
 def test_protobuf_and_json_say_the_same() -> None:
     document = traces(span(1))
-    first = next(spans_of(parse("/v1/traces", "application/x-protobuf", as_protobuf(document, ExportTraceServiceRequest()))))
+    first = next(
+        spans_of(parse_export("/v1/traces", "application/x-protobuf", as_protobuf(document, ExportTraceServiceRequest())))
+    )
     second = next(spans_of(document))
     assert {**first, "span_id": ""} == {**second, "span_id": ""}

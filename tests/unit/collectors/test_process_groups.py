@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from collectors.cgroups import name_of, path_of, pod_names
-from collectors.process_groups import BadGroup, Groups, Usage
+from collectors.process_groups import BadGroup, GroupUsage, ProcessGroups
 from collectors.procfs import ProcessTable
 from tests.simulation.sensors import host_time, process
 
@@ -57,8 +57,8 @@ def test_pods_by_the_names_of_their_log_folders(tmp_path: Path) -> None:
     assert pod_names(tmp_path / "none") == {}
 
 
-def groups(root: Path, *declared: str, discover: bool = True) -> Groups:
-    return Groups(declared, root / "proc", root / "sys", discover=discover, pods=root / "pods")
+def groups(root: Path, *declared: str, discover: bool = True) -> ProcessGroups:
+    return ProcessGroups(declared, root / "proc", root / "sys", discover=discover, pods=root / "pods")
 
 
 def v2(root: Path, path: str, used_us: int, memory: int) -> None:
@@ -170,7 +170,7 @@ def test_the_time_of_real_processes_that_ended_stays_counted() -> None:
     import os
     import time
 
-    found = Groups([f"own=pid:{os.getpid()}"], Path("/proc"), Path("/sys"), discover=False)
+    found = ProcessGroups([f"own=pid:{os.getpid()}"], Path("/proc"), Path("/sys"), discover=False)
     found.scan(0)
     child = subprocess.Popen([sys.executable, "-c", "import time\nt=time.time()\nwhile time.time()-t<0.6: pass"])
     time.sleep(0.4)
@@ -186,8 +186,8 @@ def test_a_scan_of_500_processes_opens_each_stat_once_and_each_control_group_onc
     script = f"""
 import sys, time
 from pathlib import Path
-from collectors.process_groups import Groups
-found = Groups([], Path({str(tmp_path / "proc")!r}), Path({str(tmp_path / "sys")!r}))
+from collectors.process_groups import ProcessGroups
+found = ProcessGroups([], Path({str(tmp_path / "proc")!r}), Path({str(tmp_path / "sys")!r}))
 opened = {{}}
 def watch(event, arguments):
     if event == "open" and str(arguments[0]).endswith(("/stat", "/cgroup")):
@@ -203,4 +203,4 @@ print(opened["stat"], opened["cgroup"])
 
 
 def test_usage_begins_with_nothing() -> None:
-    assert (Usage().cpu_us, Usage().told) == (0, False)
+    assert (GroupUsage().cpu_us, GroupUsage().reported) == (0, False)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from collectors.prometheus_scraper import Scraper
+from collectors.prometheus_scraper import PrometheusScraper
 from tests.support.agents import WALL_US, S, energy, make, used_uj
 from tests.unit.collectors.test_sensor_set import One
 
@@ -49,39 +49,39 @@ def node(joules: float) -> str:
 
 
 @pytest.fixture
-def scraper() -> Iterator[Scraper]:
-    found = Scraper((), 3600)
+def scraper() -> Iterator[PrometheusScraper]:
+    found = PrometheusScraper((), 3600)
     yield found
     found.close()
 
 
-def test_a_register_that_an_exporter_shows_is_followed_through_its_end(scraper: Scraper, tmp_path: Path) -> None:
+def test_a_register_that_an_exporter_shows_is_followed_through_its_end(scraper: PrometheusScraper, tmp_path: Path) -> None:
     agent = make(tmp_path)
     for at in range(0, 301, 10):
         for sample in scraper.samples_of(node(WRAP_J - 1500 + 20 * at), WALL_US + at * S, at * S):
-            agent.take(sample)
+            agent.add_sample(sample)
     agent.record(WALL_US + 300 * S, 300 * S)
     assert {(r.device, r.source) for r in energy(agent)} == {("cpu:0", "node_exporter-energy")}
     assert used_uj(energy(agent), "cpu:0") == 6000 * S
 
 
-def test_a_partitioned_board_that_is_repeated_counts_once(scraper: Scraper) -> None:
+def test_a_partitioned_board_that_is_repeated_counts_once(scraper: PrometheusScraper) -> None:
     text = "".join(f'DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION{{UUID="GPU-1",GPU_I_ID="{i}"}} 5000\n' for i in range(7))
     assert [(s.channel.device, s.counter_uj) for s in scraper.samples_of(text, 1, 1)] == [("GPU-1", 5 * S)]
 
 
 def test_of_two_exporters_that_show_one_group_the_first_counts_aloud(
-    scraper: Scraper, capsys: pytest.CaptureFixture[str]
+    scraper: PrometheusScraper, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = node(100) + 'scaph_socket_energy_microjoules{socket_id="1"} 7\n'
     assert {s.channel.source for s in scraper.samples_of(text, 1, 1)} == {"node_exporter-energy"}
     assert "scaphandre and node_exporter both show this host's cpu" in capsys.readouterr().err
 
 
-def test_what_a_sensor_of_our_own_measures_is_not_scraped_too(scraper: Scraper, tmp_path: Path) -> None:
+def test_what_a_sensor_of_our_own_measures_is_not_scraped_too(scraper: PrometheusScraper, tmp_path: Path) -> None:
     agent = make(tmp_path, One)  # covers gpu
     text = node(100) + 'nv_energy_consumption{gpu_uuid="GPU-1"} 5\n'
-    agent.sources.append(lambda: scraper.samples_of(text, WALL_US, 1))
+    agent.external_sources.append(lambda: scraper.samples_of(text, WALL_US, 1))
     agent.sample(WALL_US, 1)
     assert {device for device, _ in agent.meters} == {"one", "cpu:0"}
 
@@ -91,7 +91,7 @@ def test_a_real_exporter_is_read_beside_the_loop_and_its_failures_are_said_once(
 ) -> None:
     handler, url = exporter
     handler.text = node(100)
-    scraper = Scraper((url, "http://127.0.0.1:1/metrics"), 0.05)
+    scraper = PrometheusScraper((url, "http://127.0.0.1:1/metrics"), 0.05)
     found: list[str] = []
     until = time.monotonic() + 10
     while len(found) < 3 and time.monotonic() < until:

@@ -15,7 +15,7 @@ import pytest
 from collectors import checkpoint
 from collectors.agent import Agent
 from collectors.spool import Spool
-from footprint.attribution.energy_intervals import MIN_GAP_US, Samples, counter_spans
+from footprint.attribution.energy_intervals import MIN_GAP_US, Samples, intervals_from_counter
 from footprint.core.records import EnergyReading, from_line
 from footprint.core.samples import Channel, Sample
 from tests.support.agents import WALL_US, S, make
@@ -99,7 +99,7 @@ class World:
             self.forgotten_us += self.last_us - max(self.saved_us, self.life_us)
         self.down = self.luck.choice([0, 1, 3, 20])
         if not self.clock_only and self.luck.random() < 0.08:
-            path = self.folder / "spool" / checkpoint.NAME
+            path = self.folder / "spool" / checkpoint.FILE_NAME
             if path.exists():
                 path.write_bytes(path.read_bytes()[: self.luck.randrange(50)])
                 self.breaks += 1
@@ -148,7 +148,7 @@ class World:
             self.last_us = mono_us
             if self.life_us < 0:
                 self.life_us = mono_us
-            self.agent.take(Sample(self.channel, WALL_US + mono_us + self.wall_offset_us, mono_us, value))
+            self.agent.add_sample(Sample(self.channel, WALL_US + mono_us + self.wall_offset_us, mono_us, value))
         try:
             if at % 10 == 0:
                 self._remembers()
@@ -192,7 +192,7 @@ class World:
             self.true_uj += used
             self.raw = (self.raw + used) % self.channel.wrap_uj if self.channel.wrap_uj else self.raw + used
             self.truth[at_us] = self.true_uj
-            self.agent.take(Sample(self.channel, WALL_US + at_us + self.wall_offset_us + 3600 * S, at_us, self.raw))
+            self.agent.add_sample(Sample(self.channel, WALL_US + at_us + self.wall_offset_us + 3600 * S, at_us, self.raw))
         assert self.agent is not None
         spool = self.agent.spool
         assert isinstance(spool, FaultySpool)
@@ -238,7 +238,7 @@ def check(world: World) -> None:
         np.array([value(r) for r in rows], dtype=np.int64)
         for value in (lambda r: r.at_us, lambda r: r.energy_uj, lambda r: r.covered_us, lambda r: names[r.epoch])
     )
-    spans = counter_spans(Samples(*columns), MIN_GAP_US)
+    spans = intervals_from_counter(Samples(*columns), MIN_GAP_US)
     assert int(spans.energy_uj.sum()) == held
 
 

@@ -11,10 +11,10 @@ import pytest
 
 from collectors.base import Collector, Unavailable
 from collectors.clocks import boot_id, sync_state
-from collectors.config import AgentConfig, BadConfig, load
+from collectors.config import AgentConfig, BadConfig, load_config
+from collectors.main_loop import notify_systemd
 from collectors.registry import COLLECTORS
-from collectors.sensor_set import Sensors
-from collectors.systemd_notify import notify
+from collectors.sensor_set import SensorSet
 from footprint.core.samples import Channel, Sample
 from tests.simulation.sensors import build_nvml, host_time, powercap
 from tests.support.agents import S
@@ -57,13 +57,13 @@ class BrokenAtOnce(One):
         raise RuntimeError("in a library")
 
 
-def devices(sensors: Sensors) -> list[str]:
+def devices(sensors: SensorSet) -> list[str]:
     return [sample.channel.device for sample in sensors.collect(0, 0)]
 
 
 def test_a_collector_that_fails_in_any_way_does_not_stop_the_others() -> None:
-    sensors = Sensors(AgentConfig(), (Broken, BrokenAtOnce, One))
-    sensors.look(0)
+    sensors = SensorSet(AgentConfig(), (Broken, BrokenAtOnce, One))
+    sensors.open_missing(0)
     assert devices(sensors) == devices(sensors) == ["broken", "one"]
     assert sensors.failures == {"broken": 2}
     assert sensors.reasons == {"broken": "ZeroDivisionError: in a driver", "at once": "at once: RuntimeError: in a library"}
@@ -72,14 +72,14 @@ def test_a_collector_that_fails_in_any_way_does_not_stop_the_others() -> None:
 def test_of_those_that_cover_the_same_the_first_that_works_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(One, "present", False)
     monkeypatch.setattr(StandIn, "present", True, raising=False)
-    sensors = Sensors(AgentConfig(), (One, StandIn))
-    sensors.look(0)
+    sensors = SensorSet(AgentConfig(), (One, StandIn))
+    sensors.open_missing(0)
     assert devices(sensors) == ["stand-in"]
     stand_in = sensors.working[StandIn]
     monkeypatch.setattr(One, "present", True)
-    sensors.look(MINUTE - 1)
+    sensors.open_missing(MINUTE - 1)
     assert devices(sensors) == ["stand-in"]  # looked for once a minute
-    sensors.look(MINUTE)
+    sensors.open_missing(MINUTE)
     assert devices(sensors) == ["one"]
     assert stand_in.closed  # type: ignore[attr-defined]
     assert sensors.reasons == {}
@@ -90,11 +90,6 @@ def test_whole_server_sources_cover_the_same_and_so_do_those_of_the_cpu() -> Non
     assert covers["redfish"] == covers["ipmi"] == covers["acpi"] == "wall"
     assert covers["rapl"] == covers["tdp"] == "cpu"
     assert len(covers) == len(COLLECTORS)
-    for make in COLLECTORS:
-        text = sys.modules[make.__module__].__doc__ or ""
-        assert text.startswith("This file ")
-        assert "Requirements:" in text
-        assert "Metrics\n-------" in text
 
 
 def agent(root: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -126,7 +121,9 @@ def test_probe_of_a_host_without_sensors_fails(tmp_path: Path) -> None:
 
 def test_list_names_every_collector(tmp_path: Path) -> None:
     done = agent(tmp_path, "list", PYTHONPATH=str(Path.cwd()))
-    assert [line.split()[0] for line in done.stdout.splitlines()] == [make.name for make in COLLECTORS]
+    rows = [line.split(maxsplit=2) for line in done.stdout.splitlines()]
+    assert [(name, covers) for name, covers, _ in rows] == [(collector.name, collector.covers) for collector in COLLECTORS]
+    assert len({summary for _, _, summary in rows}) == len(COLLECTORS)
 
 
 @pytest.mark.parametrize(
@@ -145,26 +142,26 @@ def test_list_names_every_collector(tmp_path: Path) -> None:
 def test_a_configuration_that_cannot_be_right_is_refused_with_its_file(tmp_path: Path, text: str, why: str) -> None:
     (tmp_path / "footprint.toml").write_text(f"[agent]\n{text}\n")
     with pytest.raises(BadConfig, match=why) as error:
-        load(str(tmp_path / "footprint.toml"))
+        load_config(str(tmp_path / "footprint.toml"))
     assert "footprint.toml" in str(error.value)
 
 
 def test_the_environment_overrides_and_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "footprint.toml").write_text("[agent]\nspool = 'deep/spool'\nredfish_chassis = ['a', 'b']\n")
     monkeypatch.setenv("FOOTPRINT_AGENT__SAMPLE_S", "0.5")
-    found = load(str(tmp_path / "footprint.toml"))
+    found = load_config(str(tmp_path / "footprint.toml"))
     assert (found.spool, found.sample_us, found.redfish_chassis) == (tmp_path / "deep/spool", 500_000, ("a", "b"))
 
 
 def test_systemd_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    notify("READY=1")  # nobody listens
+    notify_systemd("READY=1")  # nobody listens
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(str(tmp_path / "notify"))
         listening.settimeout(2)
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-        notify("WATCHDOG=1")
+        notify_systemd("WATCHDOG=1")
         assert listening.recv(100) == b"WATCHDOG=1"
-    notify("WATCHDOG=1")  # gone again
+    notify_systemd("WATCHDOG=1")  # gone again
 
 
 def test_the_kernel_says_its_boot_and_whether_its_clock_is_set(tmp_path: Path) -> None:

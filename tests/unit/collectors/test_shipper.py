@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from collectors.shipper import LONGEST_WAIT_S, MIN_BYTES, Shipper
+from collectors.shipper import MAX_WAIT_S, MIN_BATCH_BYTES, Shipper
 from collectors.spool import Spool
 
 
@@ -84,7 +84,7 @@ def waiting(shipper: Shipper) -> int:
 
 
 def test_what_is_answered_for_is_deleted_and_nothing_else(server: Server, shipper: Shipper) -> None:
-    shipper.ship_waiting()
+    shipper.ship_pending()
     assert (waiting(shipper), shipper.shipped, len(server.stored)) == (0, 5, 5)
     sent = server.headers[0]
     assert (sent["Authorization"], sent["Content-Encoding"], sent["path"]) == ("Bearer fp_secret", "gzip", "/base/api/v1/ingest")
@@ -92,10 +92,10 @@ def test_what_is_answered_for_is_deleted_and_nothing_else(server: Server, shippe
 
 def test_an_answer_lost_after_the_commit_is_sent_again(server: Server, shipper: Shipper) -> None:
     server.answer = lambda lines: None
-    shipper.ship_waiting()
+    shipper.ship_pending()
     assert (waiting(shipper), shipper.failures) == (5, 1)
     server.answer = accept
-    shipper.ship_waiting()
+    shipper.ship_pending()
     assert waiting(shipper) == 0
     assert sorted(set(server.stored)) == [f'{{"n": {n}}}'.encode() for n in range(5)]
 
@@ -103,13 +103,13 @@ def test_an_answer_lost_after_the_commit_is_sent_again(server: Server, shipper: 
 def test_one_connection_serves_many_shipments_and_a_stale_one_is_replaced_unnoticed(server: Server, shipper: Shipper) -> None:
     for _ in range(5):
         shipper._spool.append(["{}"])
-        shipper.ship_waiting()
+        shipper.ship_pending()
     assert server.connections == 1
     assert shipper._connection is not None
     assert shipper._connection.sock is not None
     shipper._connection.sock.shutdown(socket.SHUT_RDWR)  # the server went away meanwhile
     shipper._spool.append(["{}"])
-    shipper.ship_waiting()
+    shipper.ship_pending()
     assert (waiting(shipper), shipper.failures, server.connections) == (0, 0, 2)
 
 
@@ -118,7 +118,7 @@ def test_a_refusal_deletes_nothing_and_is_tried_again_later(
     server: Server, shipper: Shipper, status: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server.answer = lambda lines: (status, {"Retry-After": "77"} if status in (429, 503) else {}, {})
-    shipper.ship_waiting()
+    shipper.ship_pending()
     assert waiting(shipper) == 5
     assert shipper._wait_s >= 77 if status in (429, 503) else 0 < shipper._wait_s < 2
     said = capsys.readouterr().err
@@ -130,9 +130,9 @@ def test_waiting_grows_is_scattered_and_has_an_end(shipper: Shipper) -> None:
     shipper._url = shipper._url._replace(netloc="127.0.0.1:1")
     waits = []
     for _ in range(14):
-        shipper.ship_waiting()
+        shipper.ship_pending()
         waits.append(shipper._wait_s)
-    assert waits[0] < waits[5] < waits[13] <= LONGEST_WAIT_S
+    assert waits[0] < waits[5] < waits[13] <= MAX_WAIT_S
     assert len(set(waits)) == 14
     assert waiting(shipper) == 5
 
@@ -142,14 +142,14 @@ def test_too_large_is_sent_in_halves(server: Server, shipper: Shipper) -> None:
         shipper._spool.append(["x" * 10_000])
     server.answer = lambda lines: accept(lines) if sum(map(len, lines)) < 60_000 else (413, {}, {})
     while waiting(shipper):
-        shipper.ship_waiting()
+        shipper.ship_pending()
     assert len(server.stored) == 45
-    assert MIN_BYTES <= shipper._bytes <= 62_500
+    assert MIN_BATCH_BYTES <= shipper._bytes <= 62_500
 
 
 def test_what_the_server_rejects_is_set_aside_with_its_reason(server: Server, shipper: Shipper) -> None:
     server.answer = lambda lines: (200, {}, {"accepted": 4, "duplicate": 0, "rejected": [{"line": 2, "reason": "at: missing"}]})
-    shipper.ship_waiting()
+    shipper.ship_pending()
     aside = [json.loads(line) for line in (shipper._spool.folder / "rejected.jsonl").read_text().splitlines()]
     assert aside == [{"reason": "at: missing", "record": {"n": 1}}]
     assert (waiting(shipper), shipper.rejected) == (0, 1)
@@ -157,7 +157,7 @@ def test_what_the_server_rejects_is_set_aside_with_its_reason(server: Server, sh
 
 def test_an_answer_that_is_none_deletes_nothing(server: Server, shipper: Shipper) -> None:
     server.answer = lambda lines: (200, {}, {"login": "please"})  # a proxy's page
-    shipper.ship_waiting()
+    shipper.ship_pending()
     assert (waiting(shipper), shipper.failures) == (5, 1)
 
 

@@ -14,13 +14,13 @@ from footprint.attribution.step import model
 def reasons() -> list[str]:
     """Every sentence of the functions that give reasons, with 12.5 for each number."""
     found = []
-    for act in (model._too_little, model._suspect, model.fit_days):
+    for act in (model._refusal_reason, model._doubts, model.fit_days):
         for node in ast.walk(ast.parse(inspect.getsource(act))):
             if isinstance(node, ast.JoinedStr):
                 found.append("".join(part.value if isinstance(part, ast.Constant) else "12.5" for part in node.values))  # type: ignore[misc]
             elif isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
                 found.append(node.value)
-    docs = {inspect.getdoc(act) for act in (model._too_little, model._suspect, model.fit_days)}
+    docs = {inspect.getdoc(act) for act in (model._refusal_reason, model._doubts, model.fit_days)}
     pieces = {part for text in found if "12.5" in text for part in text.split("12.5")}
     return [text for text in found if " " in text and inspect.cleandoc(text) not in docs and text not in pieces]
 

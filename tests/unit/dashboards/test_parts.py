@@ -86,12 +86,12 @@ def test_a_period_can_be_compared_with_any_named_one() -> None:
 def test_annotations_are_in_the_reader_s_language_and_of_what_they_name() -> None:
     block = '[[annotation]]\nat = "2026-07-02"\nuntil = "2026-07-03"\nfr = "arrêt"\nen = "outage"\nhost = "a"\n'
     (found,) = config(CONFIG + block).annotations
-    assert (found.words("fr"), found.words("en")) == ("arrêt", "outage")
+    assert (found.text_in("fr"), found.text_in("en")) == ("arrêt", "outage")
     assert found.until_us - found.at_us == 86_400_000_000
     assert found.concerns(())
     assert found.concerns((("host", "a"), ("service", "chat")))
     assert not found.concerns((("host", "b"),))
-    assert Annotation(1, "x").words("en") == "x"
+    assert Annotation(1, "x").text_in("en") == "x"
     assert replace(found, host="", model="m").concerns((("model", "m"),))
 
 

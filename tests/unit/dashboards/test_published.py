@@ -15,8 +15,8 @@ from dashboards.parts.filters import filter_bar, find_edition
 from dashboards.url_state import PageContext, UrlState
 from footprint.access import Role
 from footprint.config import Config
-from footprint.editions.publication import publish
-from footprint.editions.repository import Release, newest
+from footprint.editions.publication import publish_edition
+from footprint.editions.repository import Release, latest_release
 from footprint.storage.database import Store
 from tests.support.contract_files import NOW_US, config
 from tests.support.quarters import instant
@@ -87,11 +87,11 @@ def test_where_nothing_was_published_nothing_is_said() -> None:
 
 def test_the_newest_version_is_read_without_its_content(office: tuple[Config, Store, Path]) -> None:  # noqa: F811
     settings, store, _ = office
-    assert newest(store, "2026-08") is None
-    publish(store, settings, "2026-08", instant("2026-10-14"))
-    assert newest(store, "2026-08") == Release("2026-08", 1, "provisional")
-    publish(store, settings, "2026-08", instant("2026-10-15"), final=True)
-    assert newest(store, "2026-08") == Release("2026-08", 2, "final")
+    assert latest_release(store, "2026-08") is None
+    publish_edition(store, settings, "2026-08", instant("2026-10-14"))
+    assert latest_release(store, "2026-08") == Release("2026-08", 1, "provisional")
+    publish_edition(store, settings, "2026-08", instant("2026-10-15"), final=True)
+    assert latest_release(store, "2026-08") == Release("2026-08", 2, "final")
 
 
 def test_a_store_that_is_away_names_no_edition_and_breaks_no_page(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from footprint.charts.canvas import Canvas
 from footprint.editions.document import Chart, Figure
 from footprint.editions.forms.charts import bars, dumbbell, shares, stacks, strip, tornado, trend, vintages, waterfall
 
-__all__ = ["DRAWERS", "drawn", "strip"]
+__all__ = ["DRAWERS", "draw_chart", "strip"]
 
 Drawer = Callable[[Any, Mapping[str, Figure], str, str, str], Canvas]
 DRAWERS: dict[str, Drawer] = {
@@ -27,7 +27,7 @@ DRAWERS: dict[str, Drawer] = {
 }
 
 
-def drawn(chart: Chart, figures: Mapping[str, Figure], language: str, title: str) -> str:
+def draw_chart(chart: Chart, figures: Mapping[str, Figure], language: str, title: str) -> str:
     """A chart as an SVG document, with its title and its text alternative inside."""
     draw = DRAWERS[chart.drawing.kind]
     return draw(chart.drawing, figures, language, title, chart.alternative.in_(language)).svg()

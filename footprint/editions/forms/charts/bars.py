@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from footprint.charts.canvas import WIDTH, Canvas
 from footprint.editions.document import Bar, Bars, Figure
-from footprint.editions.figure_format import shown
+from footprint.editions.figure_format import format_figure
 
 ROW, BAR, TOP = 27.0, 14.0, 4.0
 LABELS, LEFT, RIGHT, VALUE, LETTER = 178.0, 188.0, 470.0, 532.0, 636.0
@@ -36,7 +36,7 @@ def _end(figure: Figure) -> float:
 def _bar(canvas: Canvas, bar: Bar, figure: Figure, top: float, scale: float, language: str) -> None:
     middle = top + ROW / 2
     canvas.label(LABELS, middle, bar.label.in_(language), LABELS)
-    told = shown(figure, language)
+    told = format_figure(figure, language)
     if figure.value is None:
         canvas.text(LEFT, middle + 4.5, told.value, colour="ink-2")  # once: where the bar would start
         return

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from footprint.charts.canvas import WIDTH, Canvas, ticks
 from footprint.editions.document import Dumbbell, Figure, Pair
-from footprint.editions.figure_format import shown
+from footprint.editions.figure_format import format_figure
 from footprint.i18n.formatting import format_number
 
 ROW, TOP = 40.0, 26.0
@@ -46,7 +46,7 @@ def _pair(canvas: Canvas, pair: Pair, figures, middle: float, x, language: str, 
     canvas.label(LABELS, middle, pair.label.in_(language), LABELS)
     best, current, ratio = figures[pair.best], figures[pair.current], figures[pair.ratio]
     if best.value is None or current.value is None:
-        canvas.text(LEFT + 8, middle + 4.5, shown(current, language).value, colour="ink-2")
+        canvas.text(LEFT + 8, middle + 4.5, format_figure(current, language).value, colour="ink-2")
         return
     for figure, colour in ((best, "band"), (current, "rule")):
         if figure.low is not None and figure.high is not None:
@@ -56,7 +56,7 @@ def _pair(canvas: Canvas, pair: Pair, figures, middle: float, x, language: str, 
     canvas.dot(x(current.value), middle, 5, colour="ink", hollow=True)
     sure = ratio.value is not None and (ratio.low is None or ratio.high is None or not ratio.low <= 1 <= ratio.high)
     if sure:
-        canvas.text(END, middle - 3, shown(ratio, language).value, anchor="end", bold=True)
+        canvas.text(END, middle - 3, format_figure(ratio, language).value, anchor="end", bold=True)
         canvas.text(END, middle + 13, f"n\u00a0=\u00a0{format_number(pair.n, language, 12)}", colour="ink-2", anchor="end")
     else:
         canvas.text(END, middle - 3, none[0], anchor="end", bold=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from footprint.charts.canvas import WIDTH, Canvas, text_width
 from footprint.editions.document import Figure, Shares
-from footprint.editions.figure_format import shown
+from footprint.editions.figure_format import format_figure
 
 TOP, BAR = 26.0, 26.0
 _WORDS = {  # (French, English)
@@ -35,7 +35,7 @@ def draw(drawing: Shares, figures: Mapping[str, Figure], language: str, title: s
         width = WIDTH * (figure.value or 0.0) / total
         colour, kind = _LOOKS[look]
         canvas.bar(left, TOP, max(width - 2, 1.0), BAR, colour=colour, look=kind)  # 2 px of paper between neighbours
-        said = f"{shown(figure, language).value} {_WORDS[look][language != 'fr']}"
+        said = f"{format_figure(figure, language).value} {_WORDS[look][language != 'fr']}"
         if text_width(said) < max(width, 0) and left >= free:
             canvas.text(left, TOP - 8, said, bold=True)
             free = left + text_width(said) + 8

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from footprint.charts.canvas import WIDTH, Canvas, text_width
 from footprint.editions.document import Figure, Stacks
-from footprint.editions.figure_format import shown
+from footprint.editions.figure_format import format_figure
 
 ROW, BAR, TOP, LEFT, RIGHT = 30.0, 18.0, 30.0, 76.0, 560.0
 LOOKS = (("data", "solid"), ("data-2", "solid"), ("data", "hatched"), ("increase", "solid"), ("idle", "dotted"))
@@ -31,7 +31,7 @@ def draw(drawing: Stacks, figures: Mapping[str, Figure], language: str, title: s
                 continue
             figure = figures[identity]
             if figure.value is None:
-                hidden = shown(figure, language).value
+                hidden = format_figure(figure, language).value
             elif figure.value > 0:
                 colour, look = LOOKS[layer % len(LOOKS)]
                 width = figure.value * scale

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from footprint.charts.canvas import WIDTH, Canvas
 from footprint.editions.document import Figure, Tornado
-from footprint.editions.figure_format import shown
+from footprint.editions.figure_format import format_figure
 from footprint.i18n.formatting import format_number
 
 ROW, BAR, TOP = 28.0, 16.0, 4.0
@@ -39,6 +39,6 @@ def draw(drawing: Tornado, figures: Mapping[str, Figure], language: str, title: 
             zero + high + 6, middle + 4.5, f"+{format_number(swing.high, language, 2)}" if swing.high else "0", colour="ink-2"
         )
     canvas.line(zero, TOP - 2, zero, bottom + 4, width=1.4)
-    told = shown(figures[drawing.centre], language)
+    told = format_figure(figures[drawing.centre], language)
     canvas.text(zero, bottom + 20, f"{told.with_unit} ({_WORDS[language]})", anchor="middle", colour="ink-2")
     return canvas

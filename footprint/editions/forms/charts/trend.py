@@ -10,7 +10,7 @@ from itertools import pairwise
 from babel.dates import format_date
 
 from footprint.charts.canvas import WIDTH, Canvas, text_width, ticks
-from footprint.editions.document import Figure, MainPoint, Trend
+from footprint.editions.document import Figure, MonthPoint, Trend
 from footprint.i18n.formatting import format_estimate, format_number
 
 LEFT, RIGHT, TOP, BOTTOM = 48.0, 498.0, 34.0, 206.0
@@ -53,9 +53,9 @@ def draw(drawing: Trend, _: Mapping[str, Figure], language: str, title: str, alt
     return canvas
 
 
-def _runs(points: tuple[MainPoint, ...]) -> Iterator[tuple[int, list[MainPoint]]]:
+def _runs(points: tuple[MonthPoint, ...]) -> Iterator[tuple[int, list[MonthPoint]]]:
     """Stretches of months with a value."""
-    run: list[MainPoint] = []
+    run: list[MonthPoint] = []
     for index, point in enumerate(points):
         if point.value is not None:
             run.append(point)
@@ -66,7 +66,7 @@ def _runs(points: tuple[MainPoint, ...]) -> Iterator[tuple[int, list[MainPoint]]
         yield len(points) - len(run), run
 
 
-def _band(canvas: Canvas, run: list[MainPoint], first: int, x, y) -> None:  # type: ignore[no-untyped-def]
+def _band(canvas: Canvas, run: list[MonthPoint], first: int, x, y) -> None:  # type: ignore[no-untyped-def]
     known = [(x(index), point) for index, point in enumerate(run, first) if point.low is not None and point.high is not None]
     for (left, here), (right, there) in pairwise(known):
         provisional = "provisional" in (here.state, there.state)
@@ -80,7 +80,7 @@ def _band(canvas: Canvas, run: list[MainPoint], first: int, x, y) -> None:  # ty
         canvas.line(at, y(point.low), at, y(point.high), colour="data", width=1.4)
 
 
-def _months(canvas: Canvas, points: tuple[MainPoint, ...], x, language: str) -> None:  # type: ignore[no-untyped-def]
+def _months(canvas: Canvas, points: tuple[MonthPoint, ...], x, language: str) -> None:  # type: ignore[no-untyped-def]
     """Each third month by name; the year in bold below its first."""
     told_year, every = "", 1 if len(points) <= 8 else 3
     for index, point in enumerate(points):
@@ -101,7 +101,7 @@ def _months(canvas: Canvas, points: tuple[MainPoint, ...], x, language: str) -> 
             told_year = year
 
 
-def _missing(canvas: Canvas, points: tuple[MainPoint, ...], x, step: float, language: str) -> None:  # type: ignore[no-untyped-def]
+def _missing(canvas: Canvas, points: tuple[MonthPoint, ...], x, step: float, language: str) -> None:  # type: ignore[no-untyped-def]
     index = 0
     while index < len(points):
         length = next((n for n, point in enumerate(points[index:]) if point.value is not None), len(points) - index)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from footprint.charts.canvas import WIDTH, Canvas, text_width
 from footprint.editions.document import Figure, Waterfall
-from footprint.editions.figure_format import FormattedFigure, shown
+from footprint.editions.figure_format import FormattedFigure, format_figure
 
 ROW, BAR, TOP = 25.0, 15.0, 4.0
 LABELS, LEFT, RIGHT, MARK, VALUE, END = 168.0, 182.0, 458.0, 470.0, 542.0, 638.0
@@ -17,7 +17,7 @@ def draw(drawing: Waterfall, figures: Mapping[str, Figure], language: str, title
     """The effects, in the order given; the scale is that of the totals, and may start above 0."""
     rows = len(drawing.effects) + 2
     canvas = Canvas(WIDTH, TOP + ROW * rows + 4, title, alternative)
-    right, mark, value_at = _columns([shown(figures[effect.figure], language) for effect in drawing.effects])
+    right, mark, value_at = _columns([format_figure(figures[effect.figure], language) for effect in drawing.effects])
     levels = [figures[drawing.before.figure].value or 0.0]
     for effect in drawing.effects:
         levels.append(levels[-1] + (figures[effect.figure].value or 0.0))
@@ -36,7 +36,7 @@ def draw(drawing: Waterfall, figures: Mapping[str, Figure], language: str, title
         canvas.label(LABELS, middle, end.label.in_(language), LABELS, bold=True)
         canvas.line(LEFT, middle, x(level), middle, colour="rule")
         canvas.dot(x(level), middle, 5, colour="idle")
-        told = shown(figures[at], language)
+        told = format_figure(figures[at], language)
         canvas.text(END, middle + 4.5, told.with_unit, anchor="end", bold=True)
 
     total(0, levels[0], drawing.before.figure)
@@ -54,7 +54,7 @@ def draw(drawing: Waterfall, figures: Mapping[str, Figure], language: str, title
         if figure.low is not None and figure.high is not None:
             canvas.whisker(x(end - halves[number]), x(end + halves[number]), middle)
         canvas.label(LABELS, middle, effect.label.in_(language), LABELS)
-        told = shown(figure, language)
+        told = format_figure(figure, language)
         if figure.value:
             canvas.text(mark, middle + 4, "▲" if more else "▼", colour="increase-text" if more else "data", size=11)
         canvas.text(value_at, middle + 4.5, told.value, anchor="end", bold=True)

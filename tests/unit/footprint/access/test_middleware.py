@@ -17,7 +17,7 @@ from dashboards.app import mount
 from footprint.access.audit_log import expire, read
 from footprint.api import create_api
 from footprint.cli.app import status_of
-from footprint.editions.protected_cells import protected
+from footprint.editions.protected_cells import protect_period
 from footprint.figures import GROUPS, Query, run_query
 from footprint.ledger.ingest import IngestService
 from footprint.ledger.retention import processing_register
@@ -122,7 +122,7 @@ QUESTIONS = st.fixed_dictionaries(
 def secrets(quarter: Store) -> list[float]:
     """Every figure of every hidden cell, in both views."""
     facts, found = config(FACTS), []
-    table = protected(quarter, facts, "2026-Q3", NOW_US)
+    table = protect_period(quarter, facts, "2026-Q3", NOW_US)
     groups: list[tuple[str, ...]] = [("service", "use_case"), ("service",), ("use_case",)]
     for group in groups:
         for every in ("month", "quarter"):
@@ -131,7 +131,7 @@ def secrets(quarter: Store) -> list[float]:
                 for row in run_query(quarter, facts, Query(group, every, start, end, view=view), NOW_US).rows:
                     month = row["period_start"][:7]
                     period = "2026-Q3" if every == "quarter" else month
-                    if not table.shows(period, row.get("service", ""), row.get("use_case", "")):
+                    if not table.is_public(period, row.get("service", ""), row.get("use_case", "")):
                         found += [row[name] for name in TELLING if row[name]]
     assert len(found) > 20
     return found

@@ -16,11 +16,9 @@ from footprint.config import Config
 from footprint.core.timestamps import parse_instant
 from footprint.disclosure.audit import PublishedTable, attack
 from footprint.disclosure.primary_suppression import Key
-from footprint.editions.drafts import draft_due
-from footprint.editions.protected_cells import Protected, protected, rules_of
-from footprint.editions.publication import publish
-from footprint.editions.published_cells import previously_published_cells
-from footprint.editions.repository import published_editions, shelf_of
+from footprint.editions.protected_cells import ProtectedCells, disclosure_rules, previously_published_cells, protect_period
+from footprint.editions.publication import publish_edition, write_due_draft
+from footprint.editions.repository import edition_store, published_editions
 from footprint.ledger.importers import import_users
 from footprint.ledger.ingest import IngestService
 from footprint.storage.database import Store
@@ -70,14 +68,14 @@ def told_on_pages(browser: TestClient, config: Config) -> PublishedTable:
     return PublishedTable(shown, frozenset(hidden))
 
 
-def as_told(found: Protected, period: str = "") -> PublishedTable:
+def as_told(found: ProtectedCells, period: str = "") -> PublishedTable:
     """Everything that a decision lets be shown, of a period or of all."""
     cells = {key: cell for key, cell in found.cells.items() if not period or key[0] == period}
     hidden = found.protection.hidden() & cells.keys()
     return PublishedTable({k: {m: c.amounts[m] for m in MEASURES} for k, c in cells.items() if k not in hidden}, hidden)
 
 
-def recovered(editions: list[PublishedTable], truth: Protected, within: float) -> set[Key]:
+def recovered(editions: list[PublishedTable], truth: ProtectedCells, within: float) -> set[Key]:
     """Cells that are hidden somewhere and that who reads all of it knows to within the protection promised."""
     amounts = {(number, key): cell.amounts for number in range(len(editions)) for key, cell in truth.cells.items()}
     found = attack(editions, amounts, within).items()
@@ -86,8 +84,8 @@ def recovered(editions: list[PublishedTable], truth: Protected, within: float) -
 
 def drafts_stay_inside(config: Config, store: Store) -> None:
     """A draft lies on the shelf beside the editions; nobody is served it, however he writes its address."""
-    assert "is drafted" in draft_due(store, config, NOW_US, lambda _: None)
-    assert shelf_of(config).exists(f"drafts/{Q3}/report.json")
+    assert "is drafted" in write_due_draft(store, config, NOW_US, lambda _: None)
+    assert edition_store(config).exists(f"drafts/{Q3}/report.json")
     browser = committee(config, store)
     for role in Role:
         for path in (
@@ -104,17 +102,17 @@ def drafts_stay_inside(config: Config, store: Store) -> None:
 def test_pages_and_a_published_edition_together_give_no_hidden_cell_away(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(middleware, "LOOK_S", -1.0)  # one server all along, which looks at every question
     config, store, folder = office
-    within = rules_of(config).protection
+    within = disclosure_rules(config).protection
     browser = committee(config, store)
     assert told_on_pages(browser, config).hidden
     drafts_stay_inside(config, store)
-    publish(store, config, Q3, NOW_US)
-    edition = as_told(protected(store, config, Q3, NOW_US), Q3)
+    publish_edition(store, config, Q3, NOW_US)
+    edition = as_told(protect_period(store, config, Q3, NOW_US), Q3)
     come(store, folder)
     _, kept = previously_published_cells(published_editions(store))
     assert (Q3, "", "translation") in kept
     page = told_on_pages(browser, config)
-    truth = protected(store, config, Q3, NOW_US)
+    truth = protect_period(store, config, Q3, NOW_US)
     assert page.hidden >= set(kept) & {*page.shown, *page.hidden}
     assert recovered([edition, page], truth, within) == set()
     # Decided without what was published, the number of translators uncovers what was hidden to protect them.

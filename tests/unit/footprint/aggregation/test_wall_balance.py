@@ -6,23 +6,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from footprint.attribution.balance import balance
-from footprint.attribution.energy_intervals import COUNTER, Spans
+from footprint.attribution.balance import compare_wall_to_parts
+from footprint.attribution.energy_intervals import COUNTER, EnergyIntervals
 from footprint.cli.app import status_of
 from tests.support.contract_files import DAY_S, write
 
 S = 1_000_000
 
 
-def spans(watts: float, start_s: int, end_s: int) -> Spans:
+def spans(watts: float, start_s: int, end_s: int) -> EnergyIntervals:
     edges = np.arange(start_s, end_s + 1, 10, dtype=np.int64) * S
     n = len(edges) - 1
-    return Spans(edges[:-1], edges[1:], np.full(n, round(watts * 10 * S)), np.full(n, 10 * S), np.full(n, COUNTER, dtype=np.int8))
+    return EnergyIntervals(
+        edges[:-1], edges[1:], np.full(n, round(watts * 10 * S)), np.full(n, 10 * S), np.full(n, COUNTER, dtype=np.int8)
+    )
 
 
 def test_only_windows_that_all_watched_count() -> None:
     edges = np.arange(0, 7201, 300, dtype=np.int64) * S
-    found = balance([spans(200, 0, 7200), spans(100, 0, 5400)], [spans(390, 600, 7200)], edges)
+    found = compare_wall_to_parts([spans(200, 0, 7200), spans(100, 0, 5400)], [spans(390, 600, 7200)], edges)
     assert len(found.wall_uj) == (5400 - 600) // 300
     assert found.uplift is not None
     assert found.uplift.value == pytest.approx(1.3)
@@ -30,7 +32,7 @@ def test_only_windows_that_all_watched_count() -> None:
 
 def test_too_few_windows_say_nothing() -> None:
     edges = np.arange(0, 3001, 300, dtype=np.int64) * S
-    assert balance([spans(200, 0, 3000)], [spans(300, 0, 3000)], edges).uplift is None
+    assert compare_wall_to_parts([spans(200, 0, 3000)], [spans(300, 0, 3000)], edges).uplift is None
 
 
 def test_the_command_prints_the_balance_and_the_line_to_declare(

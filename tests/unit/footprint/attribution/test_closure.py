@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from footprint.attribution.energy_intervals import Spans, cut
-from footprint.attribution.idle import idle_power_uw, quiet_day
-from footprint.attribution.request_log import Flight, Log
+from footprint.attribution.energy_intervals import EnergyIntervals, cut_at_edges
+from footprint.attribution.idle import idle_histograms, idle_power_uw
+from footprint.attribution.request_log import ConcurrencyTimeline, RequestLog
 from footprint.attribution.shard import DeviceInput, HostFacts, PlacedService, ServiceInput, ShardInput, attribute
-from footprint.attribution.split import AS_BOUND, UNATTRIBUTED, split_placement
+from footprint.attribution.split import BOUND_PER_HALF_WIDTH, UNATTRIBUTED, split_placement
 from footprint.attribution.token_weights import DeclaredWeights
 from tests.simulation.server import DAY_S, VARIANTS, simulate
 from tests.support.step_fits import log_of, spans_of
@@ -21,7 +21,7 @@ HOUR_US = 3600 * S
 
 
 @st.composite
-def spans(draw: st.DrawFn) -> Spans:
+def spans(draw: st.DrawFn) -> EnergyIntervals:
     """Spans with gaps, of any energy, zero among them."""
     steps = draw(st.lists(st.tuples(st.integers(0, 400), st.integers(1, 700), st.integers(0, 10**9)), max_size=14))
     at, rows = draw(st.integers(0, 3000)), []
@@ -31,11 +31,11 @@ def spans(draw: st.DrawFn) -> Spans:
         at += length
     columns = np.array(rows, dtype=np.int64).reshape(-1, 3)
     start, end, energy_uj = columns.T
-    return Spans(start, end, energy_uj, end - start, np.zeros(len(start), dtype=np.int8))
+    return EnergyIntervals(start, end, energy_uj, end - start, np.zeros(len(start), dtype=np.int8))
 
 
 @st.composite
-def logs(draw: st.DrawFn) -> Log:
+def logs(draw: st.DrawFn) -> RequestLog:
     """Requests that overlap, of no duration, without tokens, counts, or none at all."""
     rows = draw(
         st.lists(
@@ -55,7 +55,7 @@ def logs(draw: st.DrawFn) -> Log:
     start, length, key, weight, given_, out, arrival = columns.T
     order = np.argsort(start, kind="stable")
     known = np.full(len(start), -1)
-    return Log(
+    return RequestLog(
         start[order] * S,
         np.maximum((start + length)[order] * S, start[order] * S + 1),
         key[order],
@@ -97,8 +97,8 @@ def cases() -> int:
     st.sampled_from(["", "cpu", "host"]),
 )
 def test_rows_hold_every_microjoule(
-    devices: list[Spans],
-    services: list[Log],
+    devices: list[EnergyIntervals],
+    services: list[RequestLog],
     tenures: list[tuple[int, int, float, int, int, int | None]],
     fitted: bool,
     uplift: float,
@@ -129,9 +129,9 @@ def test_rows_hold_every_microjoule(
         facts=lambda *_: HostFacts(uplift, False, pue, False),
     )
     rows = attribute(shard).rows
-    read = sum(int(cut(each, shard.slots_us)[0].energy_uj.sum()) for each in devices)
+    read = sum(int(cut_at_edges(each, shard.slots_us)[0].energy_uj.sum()) for each in devices)
     if other == "cpu":
-        read += int(cut(devices[0], shard.slots_us)[0].energy_uj.sum())
+        read += int(cut_at_edges(devices[0], shard.slots_us)[0].energy_uj.sum())
     own = rows[rows["device"] != "(host)"]
     if other != "host":
         own = own[own["device"] != "host"]
@@ -149,7 +149,7 @@ def test_counts_without_tokens_give_a_range_and_no_value() -> None:
     minutes = np.arange(0, 60) * 60 * S
     start = np.repeat(minutes, 2)
     unknown = np.full(120, -1)
-    log = Log(
+    log = RequestLog(
         start,
         start + 60 * S,
         np.tile([0, 1], 60),
@@ -161,8 +161,8 @@ def test_counts_without_tokens_give_a_range_and_no_value() -> None:
         np.zeros(120, bool),
     )
     seconds = np.arange(0, 3600) * S
-    power = Spans(seconds, seconds + S, np.full(3600, 300 * S), np.full(3600, S), np.zeros(3600, np.int8))
-    flight = Flight(log, np.array([0, HOUR_US]))
+    power = EnergyIntervals(seconds, seconds + S, np.full(3600, 300 * S), np.full(3600, S), np.zeros(3600, np.int8))
+    flight = ConcurrencyTimeline(log, np.array([0, HOUR_US]))
     others = DeclaredWeights(log, 0.05), DeclaredWeights(log, 0.6)
     rows = split_placement(power, 60 * S, flight, DeclaredWeights(log), 300 * S, others)
     by_key = {key: index for index, key in enumerate(rows.key.tolist())}
@@ -170,14 +170,16 @@ def test_counts_without_tokens_give_a_range_and_no_value() -> None:
     for key in (0, 1):
         at = by_key[key]
         assert (rows.active_uj[at], rows.idle_uj[at]) == (0, 0)
-        assert (rows.spread_uj[at] == [0, round(300 * S * 3600 * AS_BOUND)]).all()
+        assert (rows.spread_uj[at] == [0, round(300 * S * 3600 * BOUND_PER_HALF_WIDTH)]).all()
 
 
 def test_counts_without_tokens_of_one_use_case_are_its_own() -> None:
-    log = Log(np.array([0]), np.array([HOUR_US]), np.array([0]), np.array([30.0]), *[np.array([-1])] * 4, np.zeros(1, bool))
-    power = Spans(np.array([0]), np.array([HOUR_US]), np.array([10**9]), np.array([HOUR_US]), np.zeros(1, np.int8))
+    log = RequestLog(
+        np.array([0]), np.array([HOUR_US]), np.array([0]), np.array([30.0]), *[np.array([-1])] * 4, np.zeros(1, bool)
+    )
+    power = EnergyIntervals(np.array([0]), np.array([HOUR_US]), np.array([10**9]), np.array([HOUR_US]), np.zeros(1, np.int8))
     others = DeclaredWeights(log, 0.05), DeclaredWeights(log, 0.6)
-    rows = split_placement(power, None, Flight(log, np.array([0, HOUR_US])), DeclaredWeights(log), 300 * S, others)
+    rows = split_placement(power, None, ConcurrencyTimeline(log, np.array([0, HOUR_US])), DeclaredWeights(log), 300 * S, others)
     assert rows.key.tolist() == [0]
     assert rows.active_uj.tolist() == [10**9]
 
@@ -186,9 +188,9 @@ def test_counts_without_tokens_of_one_use_case_are_its_own() -> None:
 def test_idle_power_is_within_two_percent_after_one_day(name: str) -> None:
     """Of each device, against what its own sensor reads of the true idle power."""
     day = simulate(VARIANTS[name], 1)
-    flight = Flight(log_of(day), np.array([0, DAY_S * S]))
+    flight = ConcurrencyTimeline(log_of(day), np.array([0, DAY_S * S]))
     idle_s = np.flatnonzero(day.above_j == 0)
     for each in spans_of(day, 1):
-        learnt = idle_power_uw([quiet_day(each, flight, (0, DAY_S * S))])
+        learnt = idle_power_uw([idle_histograms(each, flight, (0, DAY_S * S))])
         truth = each.energy_uj[idle_s].mean()
         assert learnt == pytest.approx(truth, rel=0.02)

@@ -2,7 +2,16 @@
 
 import numpy as np
 
-from footprint.attribution.energy_intervals import BRIDGED, COUNTER, Samples, counter_spans, cut, fill, gap_limit_us, power_spans
+from footprint.attribution.energy_intervals import (
+    BRIDGED,
+    COUNTER,
+    Samples,
+    cut_at_edges,
+    fill_gaps,
+    gap_limit_us,
+    intervals_from_counter,
+    intervals_from_power,
+)
 
 S = 1_000_000
 
@@ -18,25 +27,25 @@ def samples(times_s: list[float], values: list[int], epoch: list[int] | None = N
 
 
 def test_a_counter_that_falls_was_reset_and_that_time_has_no_span() -> None:
-    spans = counter_spans(samples([0, 1, 2, 3], [10, 20, 5, 9]), 5 * S)
+    spans = intervals_from_counter(samples([0, 1, 2, 3], [10, 20, 5, 9]), 5 * S)
     assert spans.energy_uj.tolist() == [10, 4]
     assert spans.start_us.tolist() == [0, 2 * S]
 
 
 def test_one_misread_sample_is_no_reset() -> None:
-    spans = counter_spans(samples([0, 1, 2, 3], [10, 20, 5, 40]), 5 * S)
+    spans = intervals_from_counter(samples([0, 1, 2, 3], [10, 20, 5, 40]), 5 * S)
     assert spans.energy_uj.tolist() == [10, 20]
 
 
 def test_a_counter_bridges_its_gap_and_says_so() -> None:
-    spans = counter_spans(samples([0, 1, 100], [0, 1, 100]), 5 * S)
+    spans = intervals_from_counter(samples([0, 1, 100], [0, 1, 100]), 5 * S)
     assert spans.energy_uj.tolist() == [1, 99]
     assert spans.method.tolist() == [COUNTER, BRIDGED]
-    assert spans.seen_us.tolist() == [S, 0]
+    assert spans.covered_us.tolist() == [S, 0]
 
 
 def test_a_power_does_not_bridge_a_gap() -> None:
-    spans = power_spans(samples([0, 1, 100], [2 * S, 4 * S, 4 * S]), 5 * S)
+    spans = intervals_from_power(samples([0, 1, 100], [2 * S, 4 * S, 4 * S]), 5 * S)
     assert spans.energy_uj.tolist() == [3 * S]
 
 
@@ -46,9 +55,9 @@ def test_the_limit_of_a_gap_is_three_medians_or_five_seconds() -> None:
 
 
 def test_a_second_kind_counts_only_where_the_first_is_silent() -> None:
-    first = counter_spans(samples([0, 2], [0, 10]), 5 * S)
-    second = power_spans(samples([0, 1, 2, 3, 4], [S] * 5), 5 * S)
-    both = fill(first, second)
+    first = intervals_from_counter(samples([0, 2], [0, 10]), 5 * S)
+    second = intervals_from_power(samples([0, 1, 2, 3, 4], [S] * 5), 5 * S)
+    both = fill_gaps(first, second)
     assert int(both.energy_uj.sum()) == 10 + 2 * S
-    pieces, _, _ = cut(both, np.array([0, S, 3 * S, 4 * S]))
+    pieces, _, _ = cut_at_edges(both, np.array([0, S, 3 * S, 4 * S]))
     assert int(pieces.energy_uj.sum()) == int(both.energy_uj.sum())

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footprint.attribution.request_log import Log
+from footprint.attribution.request_log import RequestLog
 from footprint.attribution.step.day_statistics import DayStatistics, day_statistics
-from footprint.attribution.step.features import window_totals
+from footprint.attribution.step.features import window_features
 from footprint.attribution.step.model import OK, REFUSED, SUSPECT, StepFit, StepWeights, fit_days
-from footprint.attribution.step.regression import Windows, fit
-from footprint.attribution.step.request_timing import admitted
-from footprint.attribution.step.serialization import packed, unpacked
+from footprint.attribution.step.regression import FitWindows, fit_form
+from footprint.attribution.step.request_timing import admission_times
+from footprint.attribution.step.serialization import dump_statistics, load_statistics
 from tests.simulation.server import DAY_S, LARGE, VARIANTS, Day, Kind, simulate
 from tests.support.step_fits import FOREVER, WINDOW_US, S, counts_of, judge, judge_replicas, log_of, server, spans_of
 
@@ -64,7 +64,7 @@ def test_over_many_kinds_of_server_errors_and_intervals_are_as_stated() -> None:
     assert (worst <= 0.05).mean() >= 0.90
     held = [inside for found in stand for inside in found.held()]
     assert np.mean(held) >= 0.93
-    halves = np.concatenate([found.half[found.truth > 0.005] for found in stand])
+    halves = np.concatenate([found.half_widths[found.truth > 0.005] for found in stand])
     assert np.median(halves) <= 0.03
 
 
@@ -78,7 +78,7 @@ def test_a_cache_that_nobody_logged_is_seen_by_use_case() -> None:
     found = judge("cache-unlogged", 1)
     assert any(name.startswith("in/") for name in found.diagnosis.coefficients)
     assert found.total <= 0.03
-    assert found.half.max() > 0.05  # and it says that it is less sure
+    assert found.half_widths.max() > 0.05  # and it says that it is less sure
 
 
 def test_without_a_quiet_second_idle_power_must_come_from_elsewhere() -> None:
@@ -114,7 +114,7 @@ def test_energy_that_the_log_does_not_explain_is_refused() -> None:
 
 @pytest.mark.parametrize("skew_s", [-118.0, -7.0, 23.0, 60.4, 119.0])
 def test_a_clock_that_is_off_is_found_within_a_second(skew_s: float) -> None:
-    def skewed(day: Day) -> Log:
+    def skewed(day: Day) -> RequestLog:
         log = log_of(day)
         moved = round(skew_s * S)
         return replace(log, start_us=log.start_us + moved, end_us=log.end_us + moved)
@@ -129,7 +129,7 @@ def test_a_clock_that_is_right_is_left_alone() -> None:
 
 
 def test_whole_second_stamps_are_flagged() -> None:
-    def whole(day: Day) -> Log:
+    def whole(day: Day) -> RequestLog:
         log = log_of(day)
         start, end = log.start_us // S * S, log.end_us // S * S
         return replace(log, start_us=start, end_us=np.maximum(end, start + 1))
@@ -148,7 +148,7 @@ def test_ends_that_a_client_stamped_are_found_and_flagged() -> None:
 
 
 def test_a_tenth_of_the_requests_missing_is_flagged() -> None:
-    def lossy(day: Day) -> Log:
+    def lossy(day: Day) -> RequestLog:
         kept = np.flatnonzero(np.random.default_rng(1).random(len(day.start_s)) > 0.1)
         return log_of(day)[kept]
 
@@ -189,8 +189,8 @@ def test_training_beside_inference_bears_its_own_power() -> None:
     base, names = log_of(day), [*(k.name for k in day.server.kinds), "training"]
     start = np.array([2 * 3600, 12 * 3600, 20 * 3600]) * S
     one = np.full(3, -1)
-    training = Log(start, start + 5400 * S, np.full(3, 5), np.ones(3), one, one, one, one, np.zeros(3, dtype=bool))
-    log = Log(*(np.concatenate([getattr(base, field), getattr(training, field)]) for field in Log.__slots__))
+    training = RequestLog(start, start + 5400 * S, np.full(3, 5), np.ones(3), one, one, one, one, np.zeros(3, dtype=bool))
+    log = RequestLog(*(np.concatenate([getattr(base, field), getattr(training, field)]) for field in RequestLog.__slots__))
     trained = np.zeros(DAY_S)
     for at in (start // S).tolist():
         trained[at : at + 5400] = 900.0
@@ -215,28 +215,28 @@ def test_days_add_up_and_are_kept_bit_for_bit() -> None:
             for each in spans_of(day, 10)
         ]
         days.append(day_statistics(moved, names, spans, FOREVER, number * DAY_S * S, WINDOW_US)[0])
-    again = [unpacked(packed(day)) for day in days]
+    again = [load_statistics(dump_statistics(day)) for day in days]
     for before, after in zip(days, again, strict=True):
         assert after is not None
-        for name in Windows.__slots__:
+        for name in FitWindows.__slots__:
             assert np.array_equal(getattr(before.windows, name), getattr(after.windows, name)), name
-        assert packed(after) == packed(before)
+        assert dump_statistics(after) == dump_statistics(before)
     one, three = fit_days(days[:1], None), fit_days([day for day in again if day], None)
     assert three.diagnosis.windows == sum(len(day.windows) for day in days)
     assert three.diagnosis.coefficients["step"] == pytest.approx(one.diagnosis.coefficients["step"], rel=0.05)
 
 
-def replace_start(log: Log, by_us: int) -> Log:
+def replace_start(log: RequestLog, by_us: int) -> RequestLog:
     return replace(log, start_us=log.start_us + by_us, end_us=log.end_us + by_us)
 
 
 def test_what_another_program_wrote_is_not_read() -> None:
     day = simulate(VARIANTS["low-load"], 1)
     said, _ = day_statistics(log_of(day), [k.name for k in day.server.kinds], spans_of(day, 1), FOREVER, 0, WINDOW_US)
-    assert unpacked(packed(said).replace('"layout":["in"', '"layout":["other"')) is None
+    assert load_statistics(dump_statistics(said).replace('"layout":["in"', '"layout":["other"')) is None
 
 
-def _weights() -> tuple[Log, StepWeights, StepFit, DayStatistics]:
+def _weights() -> tuple[RequestLog, StepWeights, StepFit, DayStatistics]:
     day = simulate(VARIANTS["low-load"], 1)
     log = log_of(day)
     said, laid = day_statistics(log, [k.name for k in day.server.kinds], spans_of(day, 1), FOREVER, 0, WINDOW_US)
@@ -254,8 +254,8 @@ def test_energies_of_pieces_of_time_add_up_to_the_request(cuts: list[int], reque
     start, end = int(log.start_us[request_]), int(log.end_us[request_])
     edges = np.array(sorted({start, end, *(cut for cut in cuts if start < cut < end), (start + end) // 2}))
     which = np.full(len(edges) - 1, request_)
-    pieces = weights.energies(which, edges[:-1], edges[1:])
-    whole = weights.energies(np.array([request_]), np.array([start]), np.array([end]))
+    pieces = weights.model_energy(which, edges[:-1], edges[1:])
+    whole = weights.model_energy(np.array([request_]), np.array([start]), np.array([end]))
     assert (pieces >= 0).all()
     assert pieces.sum() == pytest.approx(whole[0], rel=1e-6, abs=1e-9)
     assert found.fit is not None
@@ -265,10 +265,10 @@ def test_features_of_windows_sum_to_those_of_requests() -> None:
     _, weights, _, _ = WEIGHTS
     features = weights._laid.features
     edges = np.array([-7200.0, *np.arange(0, DAY_S + 1, 300.0), DAY_S + 7200.0])
-    from footprint.attribution.step.features import features_of
+    from footprint.attribution.step.features import request_features
 
-    wide = features_of(features.requests, features.timing, edges)
-    assert window_totals(wide, edges).sum(axis=0) == pytest.approx(wide.total.sum(axis=0), rel=1e-3)
+    wide = request_features(features.requests, features.timing, edges)
+    assert window_features(wide, edges).sum(axis=0) == pytest.approx(wide.total.sum(axis=0), rel=1e-3)
 
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.floats(0.1, 30)), min_size=1, max_size=40), st.integers(1, 6))
@@ -280,7 +280,7 @@ def test_no_more_than_the_slots_are_held_at_once(pairs: list[tuple[float, float]
         begin = max(at, min(free))
         free[free.index(min(free))] = begin + length
         end.append(begin + length)
-    begin = admitted(start, np.array(end), slots)
+    begin = admission_times(start, np.array(end), slots)
     assert (begin >= start - 1e-9).all()
     assert (begin <= np.array(end) + 1e-9).all()
     for at in begin.tolist():
@@ -291,4 +291,4 @@ def test_a_fit_of_one_form_is_non_negative_and_reproducible() -> None:
     _, _, found, said = WEIGHTS
     assert found.fit is not None
     assert min(found.fit.coefficients.values()) >= 0
-    assert fit(said.windows, found.fit.form).coefficients == found.fit.coefficients
+    assert fit_form(said.windows, found.fit.form).coefficients == found.fit.coefficients

@@ -23,7 +23,7 @@ def test_a_quarter_is_cut_at_midnights_of_the_zone() -> None:
     start, end = parse_period("2026-Q1").bounds_us(PARIS)
     assert format_instant(start) == "2025-12-31T23:00:00Z"
     assert format_instant(end) == "2026-03-31T22:00:00Z"
-    assert [str(part) for part in parse_period("2026-Q4").parts(1)] == ["2026-10", "2026-11", "2026-12"]
+    assert [str(part) for part in parse_period("2026-Q4").split(1)] == ["2026-10", "2026-11", "2026-12"]
     assert str(parse_period("2026-Q1").shifted(-1)) == "2025-Q4"
     assert str(parse_period("2026-Q1").year_before()) == "2025-Q1"
 
@@ -36,7 +36,7 @@ def test_periods_tile_time_and_keep_their_names(name: str, by: int) -> None:
     start, end = period.bounds_us(PARIS)
     assert period.shifted(1).bounds_us(PARIS)[0] == end
     assert period_at(start, PARIS, period.length) == period == period_at(end - 1, PARIS, period.length)
-    parts = period.parts(1)
+    parts = period.split(1)
     assert parts[0].bounds_us(PARIS)[0] == start
     assert parts[-1].bounds_us(PARIS)[1] == end
 

@@ -10,8 +10,8 @@ import pytest
 from footprint.charts.canvas import COLOURS
 from footprint.charts.palette import colours, css_declarations
 from footprint.editions.forms.charts import strip
-from footprint.editions.forms.html import style
-from footprint.editions.forms.pdf import MARK, badge
+from footprint.editions.forms.html import style_sheet
+from footprint.editions.forms.pdf import MARK_SVG, badge_svg
 from tests.unit.dashboards.test_tokens import tokens
 
 FORMS = Path(__file__).parents[4] / "footprint" / "editions" / "forms"
@@ -30,7 +30,7 @@ def test_the_forms_of_an_edition_write_no_colour_themselves() -> None:
 
 
 def test_pages_set_both_themes_and_each_class_that_charts_use() -> None:
-    css = style()
+    css = style_sheet()
     for theme in ("light", "dark"):
         assert css_declarations(theme) in css  # type: ignore[arg-type]
     classes = set(
@@ -46,7 +46,7 @@ def test_pages_set_both_themes_and_each_class_that_charts_use() -> None:
 
 
 def test_small_drawings_take_the_colours_of_paper() -> None:
-    assert COLOURS["ink"] in MARK
-    assert COLOURS["data"] in badge("A")
+    assert COLOURS["ink"] in MARK_SVG
+    assert COLOURS["data"] in badge_svg("A")
     assert strip.draw([], "t", "d").svg()
     assert COLOURS["paper"] == "#FFFFFF"

@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors.mig_split import shares_uj
+from collectors.mig_split import split_uj
 from footprint.core.counter_correction import CLOSED, Meter, delta_uj, start_meter, to_record, update_meter
 from footprint.core.samples import Channel, Sample
 
@@ -37,8 +37,8 @@ def follow(meter: Meter, *samples: Sample) -> tuple[Meter, list[Meter]]:
 
 
 @given(st.lists(st.integers(0, LIMIT_W * S), min_size=1, max_size=80), st.integers(0, 10**10))
-def test_c4_a_counter_that_wraps_loses_nothing(used: list[int], start: int) -> None:
-    meter, raw = start_meter(counter(RAPL, 0, start % RAPL.wrap_uj), "boot"), start
+def test_c4_a_counter_that_wraps_loses_nothing(used: list[int], offset: int) -> None:
+    meter, raw = start_meter(counter(RAPL, 0, offset % RAPL.wrap_uj), "boot"), offset
     for second, energy in enumerate(used, 1):
         raw += energy
         meter, closed = follow(meter, counter(RAPL, second, raw % RAPL.wrap_uj))
@@ -154,14 +154,14 @@ def test_a_record_says_what_happened() -> None:
     assert last is not None
     assert (last.status, last.seq, last.at_us) == ("closed", 1, S)
     assert to_record(ended, "a", "unknown", "")[0] is None  # not twice
-    fresh, _ = to_record(replace(meter, told_us=-1), "a", "unknown", "")
+    fresh, _ = to_record(replace(meter, reported_us=-1), "a", "unknown", "")
     assert fresh is not None
     assert fresh.status == "reset"
 
 
 @given(st.integers(0, 10**15), st.lists(st.integers(1, 7), min_size=1, max_size=7))
 def test_shares_of_a_board_sum_to_it(energy_uj: int, weights: list[int]) -> None:
-    parts = shares_uj(energy_uj, weights)
+    parts = split_uj(energy_uj, weights)
     assert sum(parts) == energy_uj
     for part, weight in zip(parts, weights, strict=True):
         assert abs(part - energy_uj * weight / sum(weights)) < 1 + energy_uj * 1e-15

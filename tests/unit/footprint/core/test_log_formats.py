@@ -14,7 +14,7 @@ import pytest
 from collectors.checkpoint import load, save
 from collectors.config import Gateway
 from collectors.gateways.litellm import row_of
-from collectors.log_tailer import LONGEST_LINE, Follower
+from collectors.log_tailer import MAX_LINE_BYTES, LogTailer
 from footprint.core.log_formats import BadMap, load_map, map_request, shipped_maps
 from footprint.core.records import RequestRecord, from_line
 from footprint.ledger.importers import import_mapped_log
@@ -322,13 +322,13 @@ def test_hostile_logs_are_refused_line_by_line_and_the_rest_is_kept(sqlite: Stor
     ]
 
 
-def follow(path: Path, name: str = "litellm") -> Follower:
-    return Follower(Gateway(str(path), name))
+def follow(path: Path, name: str = "litellm") -> LogTailer:
+    return LogTailer(Gateway(str(path), name))
 
 
-def kept(follower: Follower) -> list[RequestRecord]:
+def kept(follower: LogTailer) -> list[RequestRecord]:
     found = [from_line(line) for line in follower.read()]
-    follower.keep()
+    follower.commit()
     return found  # type: ignore[return-value]
 
 
@@ -367,24 +367,24 @@ def test_what_was_not_kept_is_read_again_with_the_same_identity(tmp_path: Path) 
     first, again = follower.read(), follower.read()
     assert first == again
     assert RequestRecord.__name__ == type(from_line(first[0])).__name__
-    follower.keep()
+    follower.commit()
     assert follower.read() == []
 
 
 def test_lines_that_are_no_requests_are_counted_and_go_nowhere(tmp_path: Path) -> None:
     log = tmp_path / "requests.jsonl"
-    log.write_text(f"{SECRET}\n\n{line(1)}{line(2, prompt_tokens=-4)}{'x' * (3 * LONGEST_LINE)}\n{line(3)}")
+    log.write_text(f"{SECRET}\n\n{line(1)}{line(2, prompt_tokens=-4)}{'x' * (3 * MAX_LINE_BYTES)}\n{line(3)}")
     follower = follow(log)
     found = [r.id for _ in range(4) for r in kept(follower)]
     assert found == ["c1", "c3"]
-    assert follower.refused >= 3
+    assert follower.refused_lines >= 3
 
 
 def test_the_agent_ships_requests_and_remembers_how_far_it_read(tmp_path: Path) -> None:
     log = tmp_path / "requests.jsonl"
     log.write_text(line(1) + line(2))
     agent = make(tmp_path)
-    agent.followers.append(follow(log))
+    agent.log_tailers.append(follow(log))
     agent.record(NOW_US, 1)
     lines = [json.loads(raw) for raw in agent.spool.read(10**9)[1]]
     assert [each["id"] for each in lines if each["kind"] == "request"] == ["c1", "c2"]
@@ -392,19 +392,19 @@ def test_the_agent_ships_requests_and_remembers_how_far_it_read(tmp_path: Path) 
     _, _, _, logs = load(agent.spool.folder, "another boot")
     assert logs == {str(log): {str(log): (log.stat().st_ino, log.stat().st_size)}}
     again = make(tmp_path)
-    again.followers.append(follow(log))
-    again.recall()
+    again.log_tailers.append(follow(log))
+    again.restore()
     with log.open("a") as file:
         file.write(line(3))
-    again.edges.clear()
-    assert [r.id for r in kept(again.followers[0])] == ["c3"]
+    again.boundary_lines.clear()
+    assert [r.id for r in kept(again.log_tailers[0])] == ["c3"]
 
 
 def test_while_the_disk_is_full_requests_wait_in_their_log(tmp_path: Path) -> None:
     log = tmp_path / "requests.jsonl"
     log.write_text(line(1))
     agent = make(tmp_path, spool_max_mb=0.0001)
-    agent.followers.append(follow(log))
+    agent.log_tailers.append(follow(log))
     agent.record(NOW_US, 1)
     assert agent.spool.segments() == []
     agent.spool._max_bytes = 10**6

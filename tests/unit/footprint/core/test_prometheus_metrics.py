@@ -103,7 +103,7 @@ def read(path: Path) -> dict[tuple[str, str, str, str], list[int]]:
             device = entry.device_of(labels)
             if device is not None:
                 values = found.setdefault((series_host(labels), device, entry.component, entry.quantity), [])
-                known = entry.value_of(value)
+                known = entry.to_micro(value)
                 values += [] if known is None else [known]
     return found
 
@@ -140,12 +140,12 @@ def test_recorded_expositions_are_understood(file: str, devices: int) -> None:
 
 def test_c13_blanks_and_c15_zeros_are_no_values() -> None:
     (energy,) = metrics_named("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION")
-    assert energy.value_of(9223372036854775794.0) is None
-    assert energy.value_of(float("nan")) is None
-    assert energy.value_of(0) == 0
+    assert energy.to_micro(9223372036854775794.0) is None
+    assert energy.to_micro(float("nan")) is None
+    assert energy.to_micro(0) == 0
     (wall,) = metrics_named("ipmi_dcmi_power_consumption_watts")
-    assert wall.value_of(0) is None
-    assert wall.value_of(1e9) is None
+    assert wall.to_micro(0) is None
+    assert wall.to_micro(1e9) is None
 
 
 @given(st.lists(st.integers(0, 15_000 * S), min_size=1, max_size=100), st.integers(0, 262_143_000_000))

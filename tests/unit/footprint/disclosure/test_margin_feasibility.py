@@ -7,12 +7,12 @@ import pytest
 
 from footprint.disclosure import optimal_suppression
 from footprint.disclosure.hypercube import SuppressionProblem
-from footprint.disclosure.primary_suppression import Cell, Rules
+from footprint.disclosure.primary_suppression import Cell, SuppressionRules
 from footprint.disclosure.secondary_suppression import Protection, protect
 from footprint.disclosure.table import Index
 
 MONTHS = ("2026-07", "2026-08", "2026-09")
-RULES = Rules()
+RULES = SuppressionRules()
 
 
 def cells(seed: int, services: int, uses: int, unknown: float) -> list[Cell]:

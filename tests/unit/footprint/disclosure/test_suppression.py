@@ -9,13 +9,22 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from footprint.config import ConfigError, parse_config
-from footprint.disclosure.audit import PublishedTable, Unattackable, attack
-from footprint.disclosure.primary_suppression import BadRules, Cell, Key, NotAdditive, Reason, Rules, Status, primary_reason
+from footprint.disclosure.audit import ContradictoryTable, PublishedTable, attack
+from footprint.disclosure.primary_suppression import (
+    BadSuppressionRules,
+    Cell,
+    Key,
+    NotAdditive,
+    Reason,
+    Status,
+    SuppressionRules,
+    primary_reason,
+)
 from footprint.disclosure.secondary_suppression import Protection, protect
-from footprint.editions.protected_cells import rules_of
+from footprint.editions.protected_cells import disclosure_rules
 from tests.simulation.cells import MONTHS, organisation
 
-RULES = Rules()
+RULES = SuppressionRules()
 Q3 = "2026-Q3"
 HIDDEN_BY_RULE = {Reason.UNKNOWN_USERS, Reason.FEW_USERS, Reason.FEW_TEAMS, Reason.DOMINATED}
 
@@ -48,7 +57,7 @@ def shown(cells: Iterable[Cell], protection: Protection) -> PublishedTable:
     return PublishedTable({c.key: c.amounts for c in cells if c.key not in hidden}, hidden, RULES.linked, ratios)
 
 
-def recovered(cells: list[Cell], protection: Protection, rules: Rules = RULES) -> list[tuple[Key, str]]:
+def recovered(cells: list[Cell], protection: Protection, rules: SuppressionRules = RULES) -> list[tuple[Key, str]]:
     """Hidden cells that a reader recovers; those that rules hide must lie open on both sides."""
     truth = {(0, cell.key): cell.amounts for cell in cells}
     within, found = rules.protection, []
@@ -85,7 +94,7 @@ def test_what_the_rules_say_of_one_cell(cell: Cell, reason: Reason) -> None:
 
 
 def test_teams_count_where_they_are_asked_for() -> None:
-    rules = Rules(min_teams=3)
+    rules = SuppressionRules(min_teams=3)
     assert [primary_reason(Cell(Q3, "a", "x", 9, teams=teams), rules) for teams in (3, 2, None)] == [
         Reason.SAFE,
         Reason.FEW_TEAMS,
@@ -103,16 +112,16 @@ def test_teams_count_where_they_are_asked_for() -> None:
     ],
 )
 def test_rules_that_protect_nobody_are_refused(given_: dict[str, float], said: str) -> None:
-    with pytest.raises(BadRules, match=said):
-        Rules(**given_)  # type: ignore[arg-type]
+    with pytest.raises(BadSuppressionRules, match=said):
+        SuppressionRules(**given_)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("text", "users"), [("", 5), ('profile = "strict"', 11), ('profile = "floor"', 3), ('profile = "strict"\nmin_users = 7', 7)]
 )
 def test_configuration_declares_the_rules(text: str, users: int) -> None:
-    rules = rules_of(parse_config(f"[disclosure]\n{text}\ndominance = 0.8\nmin_teams = 3"))
-    assert rules == Rules(users, 0.8, 3)
+    rules = disclosure_rules(parse_config(f"[disclosure]\n{text}\ndominance = 0.8\nmin_teams = 3"))
+    assert rules == SuppressionRules(users, 0.8, 3)
 
 
 @pytest.mark.parametrize(
@@ -255,7 +264,7 @@ def test_an_attack_knows_both_versions() -> None:
     both = attack([one, PublishedTable({c.key: c.amounts for c in second}, frozenset())])[0, (Q3, "a", "x")]["energy_kwh"]
     assert (both.low, both.high) == (pytest.approx(9.5, abs=1e-3), pytest.approx(10, abs=1e-3))
     # Hence what was hidden stays hidden, and its complement with it.
-    assert {key for key, r in protect(second, RULES, kept=hidden).reasons.items() if r is Reason.KEPT} == hidden
+    assert {key for key, r in protect(second, RULES, hidden_before=hidden).reasons.items() if r is Reason.KEPT} == hidden
 
 
 def test_an_attack_uses_what_two_linked_measures_say_together() -> None:
@@ -284,7 +293,7 @@ def test_numbers_that_contradict_each_other_cannot_be_attacked() -> None:
     published = PublishedTable(
         {(Q3, "a", ""): {"energy_kwh": 5.0}, (Q3, "a", "x"): {"energy_kwh": 9.0}}, frozenset({(Q3, "a", "y")})
     )
-    with pytest.raises(Unattackable, match="contradict"):
+    with pytest.raises(ContradictoryTable, match="contradict"):
         attack([published])
 
 
@@ -318,7 +327,7 @@ def test_the_same_cells_get_the_same_statuses_in_any_order(seed: int) -> None:
 @given(st.integers(0, 10**6))
 def test_stricter_rules_hide_at_least_what_laxer_ones_hide_by_rule(seed: int) -> None:
     cells = organisation(seed, 3, 3)
-    lax, strict = protect(cells, Rules(min_users=3)), protect(cells, Rules(min_users=11))
+    lax, strict = protect(cells, SuppressionRules(min_users=3)), protect(cells, SuppressionRules(min_users=11))
     primary = {key for key, status in lax.statuses.items() if status is Status.PRIMARY}
     assert all(strict.statuses[key] is Status.PRIMARY for key in primary)
 

@@ -14,10 +14,10 @@ from footprint.config.models import Annotation
 from footprint.editions.builder import build
 from footprint.editions.document import Chart, Edition, Trend
 from footprint.editions.edition_data import EditionData
-from footprint.editions.forms.charts import drawn
-from footprint.editions.publication import context_of, draft, publish
+from footprint.editions.forms.charts import draw_chart
+from footprint.editions.publication import draft_edition, publish_edition, release_context
 from footprint.editions.release_context import ReleaseContext
-from footprint.editions.render import files_of
+from footprint.editions.render import render_files
 from footprint.editions.sections.annotations import MAX_LISTED
 from footprint.editions.serialization import from_json, to_json
 from footprint.editions.verification import verify
@@ -55,10 +55,10 @@ text = "long before"
 
 
 @pytest.fixture(scope="session")
-def facts(made: Path) -> EditionData:
+def data(made: Path) -> EditionData:
     config, store = noted(made)
     try:
-        return draft(store, config, "2026-Q3", NOW).facts
+        return draft_edition(store, config, "2026-Q3", NOW).data
     finally:
         store.close()
 
@@ -82,8 +82,8 @@ def trend_of(edition: Edition) -> Trend:
     return found
 
 
-def test_what_happened_is_numbered_dated_and_names_the_figures_that_hold_it(facts: EditionData) -> None:
-    edition, _ = build(facts)
+def test_what_happened_is_numbered_dated_and_names_the_figures_that_hold_it(data: EditionData) -> None:
+    edition, _ = build(data)
     first, second = trend_of(edition).happenings
     assert (first.number, first.start, first.end, first.where) == (1, "2026-08-03", "2026-08-04", (("host", "a"),))
     assert (second.start, second.end, second.words.fr) == ("2026-09-10", "2026-09-10", "modèle {remplacé} & relancé")
@@ -98,13 +98,13 @@ def test_what_happened_is_numbered_dated_and_names_the_figures_that_hold_it(fact
 def test_what_an_earlier_version_said_is_not_among_them(office: Office) -> None:
     _, store, folder = office
     config, _ = noted(folder)
-    publish(store, config, "2026-Q3", NOW)
+    publish_edition(store, config, "2026-Q3", NOW)
     start = seconds("2026-09-10")
     lines = ["time,host,device,component,energy_j", *(f"{start + 600 * n},a,gpu:2,gpu,{n * 240000.0:.1f}" for n in range(144))]
     (folder / "late.csv").write_text("\n".join(lines) + "\n")
     import_energy(store, str(folder / "late.csv"), NOW)
     compute(store, config, "2026-10-13")
-    edition = draft(store, config, "2026-Q3", instant("2026-10-14")).edition
+    edition = draft_edition(store, config, "2026-Q3", instant("2026-10-14")).edition
     before = {figure.id for figure in edition.figures if figure.formula.startswith("as published")}
     assert before
     told = [identity for each in trend_of(edition).happenings for identity in each.figures]
@@ -112,10 +112,10 @@ def test_what_an_earlier_version_said_is_not_among_them(office: Office) -> None:
     assert not before & set(told)
 
 
-def test_every_form_tells_it_in_its_language(facts: EditionData) -> None:
-    edition, _ = build(facts)
+def test_every_form_tells_it_in_its_language(data: EditionData) -> None:
+    edition, _ = build(data)
     assert from_json(to_json(edition)) == edition
-    files = files_of(edition)
+    files = render_files(edition)
     for language, words, others in (
         (
             "fr",
@@ -132,19 +132,19 @@ def test_every_form_tells_it_in_its_language(facts: EditionData) -> None:
         assert f"<li>{words}" in page
         assert others not in page
         assert files[f"{language}/report.pdf"].startswith(b"%PDF")
-    picture = drawn(Chart("t", trend_of(edition), edition.headline.text), {f.id: f for f in edition.figures}, "fr", "t")
+    picture = draw_chart(Chart("t", trend_of(edition), edition.headline.text), {f.id: f for f in edition.figures}, "fr", "t")
     assert re.findall(r'font-size="11"[^>]*>(\d+)<', picture) == ["1", "2"]
 
 
-def test_what_names_a_hidden_use_in_its_fields_or_in_its_words_is_counted_and_no_more(facts: EditionData) -> None:
-    edition, _ = build(facts)
+def test_what_names_a_hidden_use_in_its_fields_or_in_its_words_is_counted_and_no_more(data: EditionData) -> None:
+    edition, _ = build(data)
     raw = to_json(edition).decode()
     assert "moved" not in raw
     assert "advertised" not in raw
     assert "[c] Événements non publiés\u00a0: 2\u202f; ils nomment" in raw
     assert "after the period" not in raw
     assert "long before" not in raw
-    pages = files_of(edition)
+    pages = render_files(edition)
     assert "[c] Events not published: 2;" in pages["en/report.html"].decode()
 
 
@@ -159,38 +159,40 @@ def test_what_names_a_hidden_use_in_its_fields_or_in_its_words_is_counted_and_no
         (Annotation(instant("2026-09-01"), "x", until_us=instant("2026-09-02"), english="the translation desk"), False),
     ],
 )
-def test_a_note_is_as_confidential_as_the_cell_that_it_names(facts: EditionData, note: Annotation, told: bool) -> None:
-    edition, _ = build(replace(facts, context=replace(facts.context, annotations=(note,))))
+def test_a_note_is_as_confidential_as_the_cell_that_it_names(data: EditionData, note: Annotation, told: bool) -> None:
+    edition, _ = build(replace(data, context=replace(data.context, annotations=(note,))))
     assert len(trend_of(edition).happenings) == told
     assert ("Événements non publiés" in to_json(edition).decode()) is not told
 
 
-def test_of_many_the_latest_are_listed_and_the_others_counted(facts: EditionData) -> None:
+def test_of_many_the_latest_are_listed_and_the_others_counted(data: EditionData) -> None:
     many = tuple(
         Annotation(instant("2026-09-01", hour), f"step {hour}", until_us=instant("2026-09-01", hour) + 1)
         for hour in range(MAX_LISTED + 3)
     )
-    edition, _ = build(replace(facts, context=replace(facts.context, annotations=many)))
+    edition, _ = build(replace(data, context=replace(data.context, annotations=many)))
     drawing = trend_of(edition)
     assert [each.words.en for each in drawing.happenings] == [f"step {hour}" for hour in range(3, MAX_LISTED + 3)]
     assert "Earlier events, not listed: 3." in to_json(edition).decode()
     assert (
-        drawn(Chart("t", drawing, edition.headline.text), {f.id: f for f in edition.figures}, "en", "t").count('font-size="11"')
+        draw_chart(Chart("t", drawing, edition.headline.text), {f.id: f for f in edition.figures}, "en", "t").count(
+            'font-size="11"'
+        )
         == MAX_LISTED
     )
 
 
-def test_an_edition_without_a_trend_tells_it_all_the_same(facts: EditionData) -> None:
-    months = {"2026-09": facts.months["2026-09"]}
-    edition, _ = build(replace(facts, months=months))
+def test_an_edition_without_a_trend_tells_it_all_the_same(data: EditionData) -> None:
+    months = {"2026-09": data.months["2026-09"]}
+    edition, _ = build(replace(data, months=months))
     (section,) = [each for each in edition.sections if each.name == "annotations"]
     assert section.title.fr == "Ce qui s’est passé"
     assert not any(each.name == "trend" for each in edition.sections)
-    assert "model {upgraded}" in files_of(edition)["en/report.html"].decode()
+    assert "model {upgraded}" in render_files(edition)["en/report.html"].decode()
 
 
-def test_an_edition_without_notes_says_nothing_of_them(facts: EditionData) -> None:
-    edition, _ = build(replace(facts, context=replace(facts.context, annotations=())))
+def test_an_edition_without_notes_says_nothing_of_them(data: EditionData) -> None:
+    edition, _ = build(replace(data, context=replace(data.context, annotations=())))
     assert trend_of(edition).happenings == ()
     assert "Événements" not in to_json(edition).decode()
 
@@ -198,13 +200,13 @@ def test_an_edition_without_notes_says_nothing_of_them(facts: EditionData) -> No
 def test_what_was_published_keeps_its_notes_whatever_is_written_later(office: Office) -> None:
     _, store, folder = office
     config, _ = noted(folder)
-    found = publish(store, config, "2026-Q3", NOW)
+    found = publish_edition(store, config, "2026-Q3", NOW)
     assert [each.words.en for each in trend_of(from_json(found.report)).happenings] == [
         "panne du refroidissement",
         "model {upgraded} & restarted",
     ]
     later, _ = noted(folder, BLOCKS.replace("upgraded", "dropped"))
     assert all(row["same"] for row in verify(store, later, found, NOW))
-    context = context_of(store, later, parse_period("2026-Q3"), NOW)
+    context = release_context(store, later, parse_period("2026-Q3"), NOW)
     assert ReleaseContext.from_json(context.to_json()) == context
     assert "annotations" not in replace(context, annotations=()).to_json()

@@ -11,11 +11,11 @@ import pytest
 from footprint.calendar.periods import parse_period
 from footprint.config import Config
 from footprint.editions.builder import build
-from footprint.editions.collect import NoData, gather
+from footprint.editions.collect import NoData, collect_data
 from footprint.editions.document import Chart, Edition, FigureMark, Paragraphs, Ref, Sentence, Table, Waterfall
 from footprint.editions.edition_data import EditionData
 from footprint.editions.release_context import ReleaseContext
-from footprint.editions.sections.main_points import measurable
+from footprint.editions.sections.main_points import is_measurable
 from footprint.editions.serialization import from_json, to_json
 from footprint.figures import Query, run_query
 from footprint.storage.database import Store
@@ -25,16 +25,16 @@ NOW_US = instant("2026-10-12")
 
 
 @pytest.fixture(scope="module")
-def facts(made: Path) -> EditionData:
+def data(made: Path) -> EditionData:
     from footprint.config import load_config
 
     config = load_config(str(made / "footprint.toml"))
-    return gather(Store(config.store_url), config, ReleaseContext("2026-09"), NOW_US)
+    return collect_data(Store(config.store_url), config, ReleaseContext("2026-09"), NOW_US)
 
 
 @pytest.fixture(scope="module")
-def edition(facts: EditionData) -> Edition:
-    return build(facts)[0]
+def edition(data: EditionData) -> Edition:
+    return build(data)[0]
 
 
 def section(edition: Edition, name: str):  # type: ignore[no-untyped-def]
@@ -57,7 +57,7 @@ def every_sentence(edition: Edition) -> list[Sentence]:
 def test_a_figure_is_what_its_question_answers(office: tuple[Config, Store, Path]) -> None:
     """Every level that names a column of query is that column of the row of its question, to the last bit."""
     config, store, _ = office
-    edition = build(gather(store, config, ReleaseContext("2026-09"), NOW_US))[0]
+    edition = build(collect_data(store, config, ReleaseContext("2026-09"), NOW_US))[0]
     checked = 0
     for figure in edition.figures:
         names = {name for name, _ in figure.where}
@@ -101,20 +101,20 @@ def test_sentences_name_their_figures_in_both_languages(edition: Edition) -> Non
             assert text.count("{") == len(sentence.refs), text
 
 
-def test_main_points_are_at_most_five_and_claim_only_what_intervals_bear(edition: Edition, facts: EditionData) -> None:
+def test_main_points_are_at_most_five_and_claim_only_what_intervals_bear(edition: Edition, data: EditionData) -> None:
     points = section(edition, "points").blocks[0].sentences
     assert 3 <= len(points) <= 5
     energy = next(f for f in edition.figures if f.indicator == "energy_kwh" and f.kind == "change" and not f.where)
-    assert measurable(energy)
+    assert is_measurable(energy)
     assert "augmenté" in edition.headline.text.fr
     # The same with a change that is not measurable: requests say what is sure.
-    before = facts.quarters["2026-08"]
-    narrow = replace(facts, quarters={**facts.quarters, "2026-09": before})
+    before = data.totals["2026-08"]
+    narrow = replace(data, totals={**data.totals, "2026-09": before})
     headline = build(narrow)[0].headline.text
     assert headline.fr == "La consommation n’a pas mesurablement changé"
     assert "measurably" in headline.en
     # Without anything to compare with, no sentence compares.
-    alone = build(replace(facts, quarters={"2026-09": facts.now}))[0]
+    alone = build(replace(data, totals={"2026-09": data.current}))[0]
     assert all(
         "par rapport" not in each.text.fr and "écart" not in each.text.fr for each in section(alone, "points").blocks[0].sentences
     )
@@ -148,12 +148,12 @@ def test_written_and_read_again_it_is_the_same(edition: Edition) -> None:
     assert json.loads(raw)["schema_version"] == "1"
 
 
-def test_hardly_covered_is_not_published(facts: EditionData) -> None:
+def test_hardly_covered_is_not_published(data: EditionData) -> None:
     """Below 80 % a figure is flagged, below half it has no value anywhere."""
 
     def covered(share: float) -> Edition:
-        row = {**facts.now.row, "coverage": share}
-        return build(replace(facts, quarters={**facts.quarters, "2026-09": replace(facts.now, row=row)}))[0]
+        row = {**data.current.row, "coverage": share}
+        return build(replace(data, totals={**data.totals, "2026-09": replace(data.current, row=row)}))[0]
 
     flagged = next(f for f in covered(0.7).figures if f.indicator == "energy_kwh" and f.period == "2026-09" and not f.where)
     assert (flagged.flags, flagged.obs_status, flagged.value is None) == (("u",), "U", False)
@@ -166,9 +166,9 @@ def test_hardly_covered_is_not_published(facts: EditionData) -> None:
     assert hidden.headline.text.fr == "Empreinte des services d’IA"
 
 
-def test_a_confidential_cell_has_no_value_in_any_figure(facts: EditionData) -> None:
+def test_a_confidential_cell_has_no_value_in_any_figure(data: EditionData) -> None:
     """Nor in its share, its change or its requests; the mark stands in its place."""
-    hidden = replace(facts, hidden=lambda where, period: ("use_case", "drafting") in where)
+    hidden = replace(data, is_confidential=lambda where, period: ("use_case", "drafting") in where)
     edition = build(hidden)[0]
     mine = [f for f in edition.figures if ("use_case", "drafting") in f.where]
     assert len(mine) >= 5
@@ -177,7 +177,7 @@ def test_a_confidential_cell_has_no_value_in_any_figure(facts: EditionData) -> N
     )
     counted = next(f for f in edition.figures if f.indicator == "confidential_cells")
     assert counted.value == sum(f.conf_status == "C" for f in edition.figures if f.id != counted.id)
-    before = build(facts)[0]
+    before = build(data)[0]
     shown = next(
         f.value
         for f in before.figures
@@ -186,18 +186,18 @@ def test_a_confidential_cell_has_no_value_in_any_figure(facts: EditionData) -> N
     assert repr(shown) not in to_json(edition).decode()
 
 
-def test_ids_stay_from_version_to_version(facts: EditionData) -> None:
+def test_ids_stay_from_version_to_version(data: EditionData) -> None:
     """A key that was numbered keeps its number, whatever else comes in between."""
-    first, book = build(facts)
+    first, registry = build(data)
     later, again = build(
         replace(
-            facts,
-            context=replace(facts.context, version=2, numbers=book.numbers()),
-            uses={period: {**rows, ("new use",): next(iter(rows.values()))} for period, rows in facts.uses.items()},
+            data,
+            context=replace(data.context, version=2, numbers=registry.numbers()),
+            uses={period: {**rows, ("new use",): next(iter(rows.values()))} for period, rows in data.uses.items()},
         )
     )
-    ids = {key: figure.id for key, figure in book.keys().items()}
-    now = again.keys()
+    ids = {key: figure.id for key, figure in registry.by_key().items()}
+    now = again.by_key()
     assert all(now[key].id == identity for key, identity in ids.items() if key in now)
     assert len(later.figures) > len(first.figures)
 
@@ -205,7 +205,7 @@ def test_ids_stay_from_version_to_version(facts: EditionData) -> None:
 def test_nothing_known_is_no_edition(office: tuple[Config, Store, Path]) -> None:
     config, store, _ = office
     with pytest.raises(NoData, match="no data in 2025-Q1"):
-        gather(store, config, ReleaseContext("2025-Q1"), NOW_US)
+        collect_data(store, config, ReleaseContext("2025-Q1"), NOW_US)
 
 
 def test_few_questions(office: tuple[Config, Store, Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,12 +216,12 @@ def test_few_questions(office: tuple[Config, Store, Path], monkeypatch: pytest.M
     asked = []
     true = module.open_result
     monkeypatch.setattr(module, "open_result", lambda *given, **named: asked.append(given) or true(*given, **named))
-    gather(store, config, ReleaseContext("2026-09"), NOW_US)
+    collect_data(store, config, ReleaseContext("2026-09"), NOW_US)
     assert len(asked) <= 10
 
 
 def test_a_period_of_which_a_day_was_read_explains_no_change(office: tuple[Config, Store, Path], edition: Edition) -> None:
     config, store, _ = office
-    august = build(gather(store, config, ReleaseContext("2026-08"), NOW_US))[0]
+    august = build(collect_data(store, config, ReleaseContext("2026-08"), NOW_US))[0]
     assert "decomposition" in {each.name for each in edition.sections}
     assert "decomposition" not in {each.name for each in august.sections}

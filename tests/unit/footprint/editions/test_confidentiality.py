@@ -6,7 +6,7 @@ from pathlib import Path
 
 from footprint.config import Config
 from footprint.editions.document import Chart, Table
-from footprint.editions.publication import draft
+from footprint.editions.publication import draft_edition
 from footprint.editions.serialization import to_json
 from footprint.figures import Query, run_query
 from footprint.storage.database import Store
@@ -18,12 +18,12 @@ NOW_US = instant("2026-10-12")
 
 def test_three_people_translate_and_nobody_can_tell_how_much(office: Office) -> None:
     config, store, _ = office
-    found = draft(store, config, "2026-Q3", NOW_US)
+    found = draft_edition(store, config, "2026-Q3", NOW_US)
     edition = found.edition
     hidden = {dict(f.where).get("use_case") for f in edition.figures if f.conf_status == "C"}
     assert "translation" in hidden
     assert len(hidden - {None}) >= 2  # one alone would be the total less the others
-    start, end = found.facts.period.bounds_us(config.timezone)
+    start, end = found.data.period.bounds_us(config.timezone)
     rows = run_query(store, config, Query(group=("use_case",), from_us=start, to_us=end), NOW_US).rows
     raw = to_json(edition).decode()
     for row in rows:
@@ -40,8 +40,8 @@ def test_three_people_translate_and_nobody_can_tell_how_much(office: Office) -> 
 
 def test_the_box_says_the_rule_and_how_much_is_hidden(office: Office) -> None:
     config, store, _ = office
-    found = draft(store, config, "2026-Q3", NOW_US)
-    box = found.facts.box
+    found = draft_edition(store, config, "2026-Q3", NOW_US)
+    box = found.data.suppression
     assert box is not None
     assert (box.min_users, box.primary >= 1, box.secondary >= 1) == (5, True, True)
     said = str(next(s for s in found.edition.sections if s.name == "confidentiality"))
@@ -53,7 +53,7 @@ def test_without_counts_of_users_no_use_is_shown(office: Office) -> None:
     config, store, _ = office
     with store.begin() as connection:
         connection.exec_driver_sql("DELETE FROM users")
-    edition = draft(store, config, "2026-Q3", NOW_US).edition
+    edition = draft_edition(store, config, "2026-Q3", NOW_US).edition
     mine = [f for f in edition.figures if "use_case" in dict(f.where) and not dict(f.where)["use_case"].startswith("(")]
     assert mine
     assert all(f.conf_status == "C" and f.value is None for f in mine)
@@ -62,7 +62,7 @@ def test_without_counts_of_users_no_use_is_shown(office: Office) -> None:
 
 def test_what_no_user_can_have_is_unknown_where_it_is_not_and_no_secret(office: Office) -> None:
     config, store, _ = office
-    hidden = draft(store, config, "2026-Q3", NOW_US).facts.hidden
+    hidden = draft_edition(store, config, "2026-Q3", NOW_US).data.is_confidential
     rows = {row["use_case"] for row in run_query(store, config, Query(group=("use_case",)), NOW_US).rows}
     assert "(unattributed)" not in rows
     assert not hidden((("use_case", "(unattributed)"),), "2026-Q3")

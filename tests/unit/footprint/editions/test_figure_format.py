@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from footprint.editions.document import Figure, Ref, Text
-from footprint.editions.figure_format import cited, places, shown
+from footprint.editions.figure_format import format_figure, format_reference, percent_decimals
 
 BASE = Figure(
     "F-2026Q3-07", "energy_kwh", Text("Énergie", "Energy"), "level", "kWh", "2026-Q3", 1240.2, 1150.4, 1329.6, (1.0, "kWh")
@@ -54,14 +54,14 @@ T, N, M = "\u202f", "\u00a0", "\u2212"
 )
 def test_each_kind_is_written_as_people_read_it(changes: dict[str, object], fr: str, en: str) -> None:
     figure = replace(BASE, **changes)  # type: ignore[arg-type]
-    assert shown(figure, "fr").full == fr
-    assert shown(figure, "en").full == en
+    assert format_figure(figure, "fr").full == fr
+    assert format_figure(figure, "en").full == en
 
 
 @given(st.sampled_from(["level", "change", "share", "effect"]), st.floats(-1e6, 1e6), st.floats(1e-6, 1e5), st.floats(1e-6, 1e5))
 def test_french_and_english_are_the_same_number(kind: str, value: float, below: float, above: float) -> None:
     figure = replace(BASE, kind=kind, value=value, low=value - below, high=value + above)
-    fr, en = (shown(figure, language) for language in ("fr", "en"))
+    fr, en = (format_figure(figure, language) for language in ("fr", "en"))
 
     def number(text: str, decimal: str, thousands: str) -> float:
         return float(
@@ -74,16 +74,16 @@ def test_french_and_english_are_the_same_number(kind: str, value: float, below: 
 
 
 def test_a_citation_gives_what_was_asked_for() -> None:
-    assert cited(BASE, Ref(BASE.id), "en") == (f"1,240{N}kWh", f"[1,150{N}to{N}1,330]")
-    assert cited(BASE, Ref(BASE.id, "value"), "en") == ("1,240", "")
-    assert cited(BASE, Ref(BASE.id, "value-unit"), "en") == (f"1,240{N}kWh", "")
-    assert cited(BASE, Ref(BASE.id, "interval"), "en") == ("", f"[1,150{N}to{N}1,330]")
+    assert format_reference(BASE, Ref(BASE.id), "en") == (f"1,240{N}kWh", f"[1,150{N}to{N}1,330]")
+    assert format_reference(BASE, Ref(BASE.id, "value"), "en") == ("1,240", "")
+    assert format_reference(BASE, Ref(BASE.id, "value-unit"), "en") == (f"1,240{N}kWh", "")
+    assert format_reference(BASE, Ref(BASE.id, "interval"), "en") == ("", f"[1,150{N}to{N}1,330]")
 
 
 def test_a_low_coverage_stands_beside_its_value() -> None:
-    assert shown(replace(BASE, flags=("p", "u")), "en").flags == "[u]"
+    assert format_figure(replace(BASE, flags=("p", "u")), "en").flags == "[u]"
 
 
 @pytest.mark.parametrize(("half", "value", "decimals"), [(3, 50, 0), (0.2, 50, 1), (0.001, 0.05, 2), (0.0, 0.0, 0)])
 def test_percentages_are_whole_points_where_the_interval_bears_no_more(half: float, value: float, decimals: int) -> None:
-    assert places(half, value) == decimals
+    assert percent_decimals(half, value) == decimals

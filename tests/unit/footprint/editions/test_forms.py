@@ -38,12 +38,12 @@ from footprint.editions.document import (
     Text,
     Waterfall,
 )
-from footprint.editions.figure_format import shown
-from footprint.editions.forms.charts import drawn, strip, waterfall
+from footprint.editions.figure_format import format_figure
+from footprint.editions.forms.charts import draw_chart, strip, waterfall
 from footprint.editions.forms.data_package import NAMES, figure_rows
 from footprint.editions.forms.layout import lay_out
-from footprint.editions.publication import draft
-from footprint.editions.render import files_of
+from footprint.editions.publication import draft_edition
+from footprint.editions.render import render_files
 from footprint.editions.serialization import to_json
 from footprint.storage.database import Store
 
@@ -55,7 +55,7 @@ def edition(made: Path) -> Edition:
     config = load_config(str(made / "footprint.toml"))
     store = Store(config.store_url, demo=config.demo)
     try:
-        found = draft(store, config, "2026-Q3", NOW_US).edition
+        found = draft_edition(store, config, "2026-Q3", NOW_US).edition
     finally:
         store.close()
     return with_hard_cases(found)
@@ -114,7 +114,7 @@ def with_hard_cases(edition: Edition) -> Edition:
 
 @pytest.fixture(scope="session")
 def files(edition: Edition) -> dict[str, bytes]:
-    return files_of(edition)
+    return render_files(edition)
 
 
 @pytest.fixture(scope="session")
@@ -152,7 +152,7 @@ def test_every_number_that_is_cited_reads_the_same_in_all_forms(edition: Edition
     ]
     assert len(set(cited)) > 40
     for identity in cited:
-        told = shown(edition.figure(identity), language)
+        told = format_figure(edition.figure(identity), language)
         for part in (told.value, told.interval) if identity in whole else (told.value,):
             wanted = re.sub(r"[\s\u00a0\u202f]+", "", part)
             for form in ("html", "pdf"):
@@ -267,8 +267,8 @@ def test_the_same_edition_gives_the_same_bytes_wherever_it_is_made(
 ) -> None:
     (tmp_path / "report.json").write_bytes(to_json(edition))
     program = (
-        "import sys, hashlib, json; from footprint.editions.serialization import from_json; from footprint.editions.render import files_of\n"
-        "found = files_of(from_json(open(sys.argv[1], 'rb').read()))\n"
+        "import sys, hashlib, json; from footprint.editions.serialization import from_json; from footprint.editions.render import render_files\n"
+        "found = render_files(from_json(open(sys.argv[1], 'rb').read()))\n"
         "print(json.dumps({name: hashlib.sha256(raw).hexdigest() for name, raw in found.items()}))"
     )
     elsewhere = os.environ | {"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo", "LC_ALL": "C", "LANG": "C"}
@@ -312,7 +312,7 @@ def test_rows_of_the_data_give_the_strings_of_the_page_again(edition: Edition, f
         row = rows[figure.id]
         again = replace(figure, **{name: float(row[name]) if row[name] else None for name in ("value", "low", "high")})  # type: ignore[arg-type]
         for language in ("fr", "en"):
-            assert shown(again, language) == shown(figure, language)
+            assert format_figure(again, language) == format_figure(figure, language)
 
 
 def test_a_hidden_cell_has_no_value_anywhere(edition: Edition, files: dict[str, bytes]) -> None:
@@ -322,7 +322,7 @@ def test_a_hidden_cell_has_no_value_anywhere(edition: Edition, files: dict[str, 
         block for section in edition.sections for block in section.blocks if block.kind == "chart" and block.name == "hard"
     )
     assert isinstance(chart, Chart)
-    drawing = drawn(chart, {figure.id: figure for figure in edition.figures}, "fr", "t")
+    drawing = draw_chart(chart, {figure.id: figure for figure in edition.figures}, "fr", "t")
     assert drawing.count("[c]") == 1
 
 
@@ -332,7 +332,7 @@ def test_charts_are_well_formed_and_nothing_is_clipped(edition: Edition, languag
     for section in edition.sections:
         for block in section.blocks:
             if isinstance(block, Chart):
-                root = ElementTree.fromstring(drawn(block, figures, language, section.title.in_(language)))
+                root = ElementTree.fromstring(draw_chart(block, figures, language, section.title.in_(language)))
                 width, height = (float(x) for x in root.attrib["viewBox"].split()[2:])
                 names = [child.tag.rpartition("}")[2] for child in root][:2]
                 assert names == ["title", "desc"]
@@ -360,18 +360,18 @@ def test_a_wide_interval_of_an_effect_stays_off_names_and_values() -> None:
     effect = replace(total, id="b", kind="effect", value=1.0, low=-40.0, high=42.0)
     named = [Effect(Text(name, name), name) for name in "aba"]
     drawing = Waterfall("kg", named[0], (named[1],), named[2])
-    root = ElementTree.fromstring(drawn(Chart("w", drawing, Text("x", "x")), {"a": total, "b": effect}, "en", "x"))
+    root = ElementTree.fromstring(draw_chart(Chart("w", drawing, Text("x", "x")), {"a": total, "b": effect}, "en", "x"))
     ends = [float(line.attrib[end]) for line in root.iter("{http://www.w3.org/2000/svg}line") for end in ("x1", "x2")]
     assert min(ends) >= waterfall.LEFT
     assert max(ends) <= waterfall.RIGHT
     small = replace(effect, value=0.0266, low=0.0215, high=0.0317)
-    root = ElementTree.fromstring(drawn(Chart("w", drawing, Text("x", "x")), {"a": total, "b": small}, "en", "x"))
+    root = ElementTree.fromstring(draw_chart(Chart("w", drawing, Text("x", "x")), {"a": total, "b": small}, "en", "x"))
     texts = list(root.iter("{http://www.w3.org/2000/svg}text"))
     assert any("0.0317" in str(text.text) for text in texts)
     starts = [text for text in texts if text.attrib["text-anchor"] == "start"]
     assert all(float(text.attrib["x"]) + text_width(str(text.text), float(text.attrib["font-size"])) <= WIDTH for text in starts)
     tiny = replace(effect, value=0.000103, low=0.000083, high=0.000123)  # columns give way: nothing is cut off at the edge
-    root = ElementTree.fromstring(drawn(Chart("w", drawing, Text("x", "x")), {"a": total, "b": tiny}, "en", "x"))
+    root = ElementTree.fromstring(draw_chart(Chart("w", drawing, Text("x", "x")), {"a": total, "b": tiny}, "en", "x"))
     texts = list(root.iter("{http://www.w3.org/2000/svg}text"))
     ends = [
         float(text.attrib["x"]) + text_width(str(text.text), float(text.attrib["font-size"]))
@@ -383,7 +383,7 @@ def test_a_wide_interval_of_an_effect_stays_off_names_and_values() -> None:
     assert (
         max(float(bar.attrib["x"]) + float(bar.attrib["width"]) for bar in root.iter("{http://www.w3.org/2000/svg}rect")) < sign
     )
-    assert drawn(Chart("w", replace(drawing, effects=()), Text("x", "x")), {"a": total}, "en", "x")
+    assert draw_chart(Chart("w", replace(drawing, effects=()), Text("x", "x")), {"a": total}, "en", "x")
     assert text_width("1", SIZE) > 0
     for high in (0.0, 0.3, 1.0, 7.0, 41.0, 99.9, 100.0, 1234.0, 5e6):
         marks = ticks(high)
@@ -396,7 +396,7 @@ def test_a_wide_interval_of_an_effect_stays_off_names_and_values() -> None:
 
 
 def test_a_demonstration_says_so_on_paper_and_on_the_page(edition: Edition) -> None:
-    shown_ = files_of(replace(edition, masthead=replace(edition.masthead, demo=True)))
+    shown_ = render_files(replace(edition, masthead=replace(edition.masthead, demo=True)))
     assert "Démonstration, chiffres simulés" in shown_["fr/report.html"].decode()
     assert json.loads(shown_["report.json"])["demonstration"] is True
     with zipfile.ZipFile(io.BytesIO(shown_["annexes.zip"])) as pack:

@@ -7,7 +7,7 @@ from pathlib import Path
 from footprint.config import Config, load_config
 from footprint.editions.document import Edition, Table
 from footprint.editions.forms.layout import lay_out
-from footprint.editions.publication import draft, publish
+from footprint.editions.publication import draft_edition, publish_edition
 from footprint.editions.repository import published_edition
 from footprint.editions.serialization import from_json
 from footprint.editions.verification import verify
@@ -48,18 +48,18 @@ def table_of(edition: Edition) -> list[list[str]]:
 
 def test_without_objectives_there_is_no_section(office: Office) -> None:
     config, store, _ = office
-    assert all(section.name != "objectives" for section in draft(store, config, "2026-Q3", NOW).edition.sections)
+    assert all(section.name != "objectives" for section in draft_edition(store, config, "2026-Q3", NOW).edition.sections)
 
 
 def test_objectives_of_the_quarter_stand_in_its_edition(office: Office) -> None:
     before, store, folder = office
-    cells = [dict(f.where) for f in draft(store, before, "2026-Q3", NOW).edition.figures if f.conf_status == "C"]
+    cells = [dict(f.where) for f in draft_edition(store, before, "2026-Q3", NOW).edition.figures if f.conf_status == "C"]
     hidden = next(cell["use_case"] for cell in cells if "use_case" in cell)
     place = folder / "footprint.toml"
     plain = place.read_text()
     place.write_text(plain + OBJECTIVES.replace("HIDDEN", hidden))
     config = load_config(str(place))
-    published = publish(store, config, "2026-Q3", NOW)
+    published = publish_edition(store, config, "2026-Q3", NOW)
     rows = table_of(from_json(published.report))
     assert [(row[0], row[2], row[3], row[4]) for row in rows] == [
         ("budget", "1\u00a0kWh", "exceeded", "committee"),

@@ -37,8 +37,8 @@ from footprint.editions.document import (
     TableRow,
     Text,
 )
-from footprint.editions.figure_format import BESIDE, shown
-from footprint.editions.render import files_of
+from footprint.editions.figure_format import FLAGS_BESIDE_VALUE, format_figure
+from footprint.editions.render import render_files
 from footprint.editions.serialization import from_json
 from tests.support.quarters import instant
 
@@ -149,11 +149,11 @@ def of_dashboard(edition: Edition, language: str, monkeypatch: pytest.MonkeyPatc
     """The page that explains a published figure."""
     found = {}
     for each in edition.figures:
-        monkeypatch.setattr(provenance, "find", lambda *_, each=each, **__: provenance.Traced(each, edition, None))
+        monkeypatch.setattr(provenance, "find_figure", lambda *_, each=each, **__: provenance.TracedFigure(each, edition, None))
         view = UrlState.parse("/explain", f"?figure={each.id}", language)
         page = trace.content(PageContext(None, object(), None, NOW, view, role=Role.COMMITTEE), each.id)  # type: ignore[arg-type]
         value, rest = page[1].children[0].children, page[1].children[1]
-        told = shown(each, language)
+        told = format_figure(each, language)
         found[each.id] = bare(value + rest.partition("·")[0]).removesuffix(bare(told.flags))
     return found
 
@@ -170,8 +170,8 @@ def test_every_carrier_says_the_string_of_an_id(
     language: str, told: tuple[Figure, ...], drafted: Edition, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     edition = citing(drafted, told)
-    files = files_of(edition)
-    one = {each.id: bare(shown(each, language).full) for each in told}
+    files = render_files(edition)
+    one = {each.id: bare(format_figure(each, language).full) for each in told}
     sentence = {each.id: bare(one[each.id].removesuffix("exact")) for each in told}  # a sentence does not say "exact"
     page = files[f"{language}/report.html"].decode()
     with zipfile.ZipFile(io.BytesIO(files["annexes.zip"])) as pack:
@@ -184,25 +184,25 @@ def test_every_carrier_says_the_string_of_an_id(
     assert of_page(page, told) == sentence
     assert of_print(files[f"{language}/report.pdf"], told, tmp_path_factory.mktemp("pdf")) == sentence
     assert {row["figure_id"]: bare(row["shown"]) for row in printed} == one
-    assert {each.id: bare(shown(each, language).full) for each in again} == one
+    assert {each.id: bare(format_figure(each, language).full) for each in again} == one
     assert {row["figure_id"]: bare(row["shown"]) for row in figure_rows(edition, language)} == one
-    assert {row["figure_id"]: bare(row["shown"]) for row in audit_sample.sample(edition, len(told), 1, language)} == one
-    traced = (provenance.definition(provenance.Traced(each, edition, None), language).rows[0] for each in told)
+    assert {row["figure_id"]: bare(row["shown"]) for row in audit_sample.sample_figures(edition, len(told), 1, language)} == one
+    traced = (provenance.definition_level(provenance.TracedFigure(each, edition, None), language).rows[0] for each in told)
     assert {each.id: bare(row["shown"]) for each, row in zip(told, traced, strict=True)} == one
     with pytest.MonkeyPatch.context() as patched:
         assert of_dashboard(edition, language, patched) == one
     cells = cells_of(page)
     for each, row in zip(told, listed, strict=True):
         value, interval, whole, _ = cells[each.id]
-        parts = shown(each, language)
+        parts = format_figure(each, language)
         beside = bare(parts.flags)
         assert value == bare(parts.value) + beside, each
         assert interval == bare(parts.interval), each
         assert [bare(text) for text in list(row.values())[:4]] == [each.id, value, interval, whole], each
-        assert not beside or set(beside.strip("[]").split("][")) <= set(BESIDE)
+        assert not beside or set(beside.strip("[]").split("][")) <= set(FLAGS_BESIDE_VALUE)
     drawing = unescape(page)
     for bar in (each for each in told if each.kind == "level" and (each.value or 0) >= 0):
-        assert f">{shown(bar, language).value}<" in drawing, bar
+        assert f">{format_figure(bar, language).value}<" in drawing, bar
 
 
 def test_a_form_that_wrote_a_figure_otherwise_would_be_seen(drafted: Edition, tmp_path: Path) -> None:
@@ -210,8 +210,8 @@ def test_a_form_that_wrote_a_figure_otherwise_would_be_seen(drafted: Edition, tm
         drafted.figures[0], id="F-2026Q3-01", kind="level", value=12.3456, low=11.0, high=13.7, display=(1.0, "kWh"), flags=()
     )
     edition = citing(drafted, (figure,))
-    files = files_of(edition)
+    files = render_files(edition)
     assert of_page(files["en/report.html"].decode().replace("12.3", "12.4"), (figure,)) != {
-        figure.id: bare(shown(figure, "en").full)
+        figure.id: bare(format_figure(figure, "en").full)
     }
     assert of_print(files["en/report.pdf"], (replace(figure, id="F-2026Q3-77"),), tmp_path) == {"F-2026Q3-77": "nothing"}

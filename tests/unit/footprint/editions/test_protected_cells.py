@@ -10,7 +10,7 @@ from footprint.aggregation.aggregate import aggregate
 from footprint.calendar.periods import BadPeriod
 from footprint.config import Config
 from footprint.disclosure.primary_suppression import Reason, Status
-from footprint.editions.protected_cells import MEASURES, OTHER, Protected, protected
+from footprint.editions.protected_cells import ADDITIVE_MEASURES, OTHER_USE_CASES, ProtectedCells, protect_period
 from footprint.figures import Query, run_query
 from footprint.impact.factor_book import shipped_book
 from footprint.ledger.importers import import_energy, import_requests, import_users
@@ -79,32 +79,32 @@ def quarter(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 @pytest.fixture(scope="module")
-def known(quarter: Store, tmp_path_factory: pytest.TempPathFactory) -> Protected:
+def known(quarter: Store, tmp_path_factory: pytest.TempPathFactory) -> ProtectedCells:
     import_users(quarter, write(tmp_path_factory.mktemp("users") / "users.csv", USERS), NOW_US)
-    return protected(quarter, FACTS, "2026-Q3", NOW_US)
+    return protect_period(quarter, FACTS, "2026-Q3", NOW_US)
 
 
-def test_few_users_are_hidden_with_a_complement_and_the_rest_is_shown(known: Protected) -> None:
+def test_few_users_are_hidden_with_a_complement_and_the_rest_is_shown(known: ProtectedCells) -> None:
     for period in ("2026-07", "2026-08", "2026-09", "2026-Q3"):
         assert known.status(period, "chat", "secrets") is Status.PRIMARY
         assert known.protection.reasons[period, "chat", "secrets"] is Reason.FEW_USERS
-        assert known.shows(period, "chat")
-        assert known.shows(period, "", "drafting")
-        assert known.shows(period)
+        assert known.is_public(period, "chat")
+        assert known.is_public(period, "", "drafting")
+        assert known.is_public(period)
         assert len([key for key in known.protection.hidden() if key[0] == period]) >= 4
     counts = known.counts()
     assert (counts.primary, counts.exposed, counts.fewest_users_shown) == (4, 0, 9)
     assert counts.shown + counts.primary + counts.secondary == len(known.cells)
 
 
-def test_other_uses_make_a_table_add_up(known: Protected, quarter: Store) -> None:
-    others = known.others("2026-Q3", "chat")
+def test_other_uses_make_a_table_add_up(known: ProtectedCells, quarter: Store) -> None:
+    others = known.merged_others("2026-Q3", "chat")
     assert others is not None
-    assert others.use_case == OTHER
+    assert others.use_case == OTHER_USE_CASES
     assert others.users in {25, 40}  # the fewest that they can be: those of its largest part
-    shown = [cell for key, cell in known.cells.items() if key[:2] == ("2026-Q3", "chat") and key[2] and known.shows(*key)]
+    shown = [cell for key, cell in known.cells.items() if key[:2] == ("2026-Q3", "chat") and key[2] and known.is_public(*key)]
     total = known.cells["2026-Q3", "chat", ""].amounts
-    for measure in (*MEASURES, "energy_full_kwh"):
+    for measure in (*ADDITIVE_MEASURES, "energy_full_kwh"):
         assert others.amounts[measure] + sum(cell.amounts[measure] for cell in shown) == pytest.approx(total[measure])
     answer = run_query(
         quarter, FACTS, Query(("service",), from_us=START * S, to_us=END * S, where=(("service", "chat"),)), NOW_US
@@ -113,34 +113,36 @@ def test_other_uses_make_a_table_add_up(known: Protected, quarter: Store) -> Non
     assert known.counts().merged >= 8  # of both services, in four periods
 
 
-def test_a_month_is_decided_with_its_quarter(known: Protected, quarter: Store) -> None:
-    assert protected(quarter, FACTS, "2026-08", NOW_US).protection == known.protection
+def test_a_month_is_decided_with_its_quarter(known: ProtectedCells, quarter: Store) -> None:
+    assert protect_period(quarter, FACTS, "2026-08", NOW_US).protection == known.protection
 
 
-def test_a_year_rests_on_its_quarters(known: Protected, quarter: Store) -> None:
+def test_a_year_rests_on_its_quarters(known: ProtectedCells, quarter: Store) -> None:
     later_us = int(datetime(2027, 1, 2, tzinfo=UTC).timestamp()) * S
-    year = protected(quarter, FACTS, "2026", later_us)
+    year = protect_period(quarter, FACTS, "2026", later_us)
     assert {
         key: status for key, status in year.protection.statuses.items() if key in known.protection.statuses
     } == known.protection.statuses
     assert year.status("2026", "chat", "secrets") is Status.PRIMARY  # nobody told its users
-    assert year.shows("2026")
+    assert year.is_public("2026")
 
 
-def test_of_a_quarter_that_is_not_over_nothing_is_shown(quarter: Store, known: Protected) -> None:
-    assert dict(protected(quarter, FACTS, "2026-07", (END - 1) * S).protection.statuses) == {}
-    assert not protected(quarter, FACTS, "2026-07", (END - 1) * S).shows("2026-07", "chat", "drafting")
-    assert protected(quarter, FACTS, "2025-Q1", NOW_US).counts().shown == 0
+def test_of_a_quarter_that_is_not_over_nothing_is_shown(quarter: Store, known: ProtectedCells) -> None:
+    assert dict(protect_period(quarter, FACTS, "2026-07", (END - 1) * S).protection.statuses) == {}
+    assert not protect_period(quarter, FACTS, "2026-07", (END - 1) * S).is_public("2026-07", "chat", "drafting")
+    assert protect_period(quarter, FACTS, "2025-Q1", NOW_US).counts().shown == 0
 
 
-def test_the_profile_of_the_configuration_counts(quarter: Store, known: Protected) -> None:
+def test_the_profile_of_the_configuration_counts(quarter: Store, known: ProtectedCells) -> None:
     store, strict = quarter, config("[organisation]\ntimezone = 'UTC'\n[disclosure]\nprofile = 'strict'")
-    found = protected(store, strict, "2026-Q3", NOW_US)
+    found = protect_period(store, strict, "2026-Q3", NOW_US)
     assert found.rules.min_users == 11
-    assert not found.shows("2026-Q3", "code", "search")
+    assert not found.is_public("2026-Q3", "code", "search")
 
 
 def test_an_empty_store_has_no_cells(sqlite: Store) -> None:
-    assert protected(sqlite, Config(), "2026-Q3", NOW_US).counts() == protected(sqlite, Config(), "2026", NOW_US).counts()
+    assert (
+        protect_period(sqlite, Config(), "2026-Q3", NOW_US).counts() == protect_period(sqlite, Config(), "2026", NOW_US).counts()
+    )
     with pytest.raises(BadPeriod, match="2026-Q5"):
-        protected(sqlite, Config(), "2026-Q5", NOW_US)
+        protect_period(sqlite, Config(), "2026-Q5", NOW_US)

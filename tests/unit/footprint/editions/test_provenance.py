@@ -23,9 +23,9 @@ from footprint.cli.report import figure_rows
 from footprint.config import Config
 from footprint.editions import audit_sample, provenance
 from footprint.editions.document import Edition, Figure, Text
-from footprint.editions.figure_format import shown
+from footprint.editions.figure_format import format_figure
 from footprint.editions.forms import data_package
-from footprint.editions.publication import publish
+from footprint.editions.publication import publish_edition
 from footprint.editions.serialization import from_json
 from footprint.figures import parse_query
 from footprint.ledger.importers import import_energy
@@ -47,28 +47,29 @@ def named(figures: tuple[Figure, ...], indicator: str, **where: str) -> Figure:
 
 def test_a_figure_is_followed_to_its_readings_and_computed_again(office: Office) -> None:
     config, store, _ = office
-    published = publish(store, config, "2026-Q3", NOW)
+    published = publish_edition(store, config, "2026-Q3", NOW)
     figure = named(from_json(published.report).figures, "energy_kwh")
-    found = provenance.find(store, config, figure.id, NOW)
+    found = provenance.find_figure(store, config, figure.id, NOW)
     assert (found.name, found.figure) == ("2026-Q3.v1", figure)
-    levels = {level.name: level for level in provenance.follow(store, config, found, NOW)}
+    levels = {level.name: level for level in provenance.trace_figure(store, config, found, NOW)}
     assert tuple(levels) == provenance.LEVELS
     assert sum(row["energy_kwh"] for row in levels["days"].rows) == pytest.approx(figure.value, rel=1e-12)
     assert {row["name"]: row["value"] for row in levels["formula"].rows}["energy_kwh"] == figure.value
     assert levels["readings"].rows
     assert levels["origins"].rows
     assert levels["definition"].rows[0]["question"] == "footprint query --from 2026-07-01 --to 2026-10-01"
-    assert provenance.difference(figure, provenance.recomputed(store, config, found, NOW)) == "identical"
+    assert provenance.describe_difference(figure, provenance.recompute(store, config, found, NOW)) == "identical"
 
 
 def test_every_open_figure_is_computed_again_to_the_last_bit(office: Office) -> None:
     config, store, _ = office
-    report = from_json(publish(store, config, "2026-Q3", NOW).report)
-    found = provenance.find(store, config, report.figures[0].id, NOW)
+    report = from_json(publish_edition(store, config, "2026-Q3", NOW).report)
+    found = provenance.find_figure(store, config, report.figures[0].id, NOW)
     again = {
-        figure.id: figure for figure in provenance.draft(store, config, "2026-Q3", NOW, found.published.context).edition.figures
+        figure.id: figure
+        for figure in provenance.draft_edition(store, config, "2026-Q3", NOW, found.published.context).edition.figures
     }  # type: ignore[union-attr]
-    assert {provenance.difference(figure, again.get(figure.id)) for figure in report.figures} <= {
+    assert {provenance.describe_difference(figure, again.get(figure.id)) for figure in report.figures} <= {
         "identical",
         "identical: confidential, as published",
     }
@@ -76,11 +77,11 @@ def test_every_open_figure_is_computed_again_to_the_last_bit(office: Office) -> 
 
 def test_late_readings_make_it_differ_and_the_command_says_so(office: Office, capsys: pytest.CaptureFixture[str]) -> None:
     config, store, folder = office
-    figure = named(from_json(publish(store, config, "2026-Q3", NOW).report).figures, "energy_kwh")
+    figure = named(from_json(publish_edition(store, config, "2026-Q3", NOW).report).figures, "energy_kwh")
     place = ["--config", str(folder / "footprint.toml")]
     assert status_of(["trace", figure.id, "--verify", *place]) == 0
     out, err = capsys.readouterr()
-    assert shown(figure, "en").full in out
+    assert format_figure(figure, "en").full in out
     assert "computed again from the ledger: identical" in err
     assert all(name in out for name in ("facts:", "days:", "hours:", "readings:", "origins:"))
     start = seconds("2026-09-10")
@@ -94,7 +95,7 @@ def test_late_readings_make_it_differ_and_the_command_says_so(office: Office, ca
 
 def test_levels_stand_alone_and_as_one_document(office: Office, capsys: pytest.CaptureFixture[str]) -> None:
     config, store, folder = office
-    figure = named(from_json(publish(store, config, "2026-Q3", NOW).report).figures, "energy_kwh")
+    figure = named(from_json(publish_edition(store, config, "2026-Q3", NOW).report).figures, "energy_kwh")
     place = ["--config", str(folder / "footprint.toml")]
     assert (
         status_of(
@@ -120,11 +121,11 @@ def test_what_is_confidential_is_followed_no_further_than_its_definition(
     office: Office, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config, store, folder = office
-    report = from_json(publish(store, config, "2026-Q3", NOW).report)
+    report = from_json(publish_edition(store, config, "2026-Q3", NOW).report)
     hidden = [figure for figure in report.figures if figure.conf_status == "C"]
     assert hidden  # the office tells no users of its use cases
-    found = provenance.find(store, config, hidden[0].id, NOW)
-    (only,) = provenance.follow(store, config, found, NOW)
+    found = provenance.find_figure(store, config, hidden[0].id, NOW)
+    (only,) = provenance.trace_figure(store, config, found, NOW)
     assert only.rows[0]["shown"] == "[c]"
     assert (only.rows[0]["value"], only.rows[0]["coverage"]) == (None, None)
     assert status_of(["trace", hidden[0].id, "--config", str(folder / "footprint.toml")]) == 0
@@ -134,7 +135,7 @@ def test_what_is_confidential_is_followed_no_further_than_its_definition(
 
 def test_an_id_that_is_none_is_answered_with_those_near(office: Office, capsys: pytest.CaptureFixture[str]) -> None:
     config, store, folder = office
-    publish(store, config, "2026-Q3", NOW)
+    publish_edition(store, config, "2026-Q3", NOW)
     place = ["--config", str(folder / "footprint.toml")]
     assert status_of(["trace", "F-2026Q3-9999", *place]) == 2
     assert "near are F-2026Q3-" in capsys.readouterr().err
@@ -152,7 +153,7 @@ def test_over_http_only_what_is_published(office: Office) -> None:
     config, store, _ = office
     client = TestClient(create_api(config, store, IngestService(store, config.services_of_model), lambda: NOW))
     assert client.get("/api/v1/trace/F-2026Q3-01").status_code == 404
-    figure = named(from_json(publish(store, config, "2026-Q3", NOW).report).figures, "energy_kwh")
+    figure = named(from_json(publish_edition(store, config, "2026-Q3", NOW).report).figures, "energy_kwh")
     told = client.get(f"/api/v1/trace/{figure.id}?verify=true").json()
     assert (told["recomputed"], len(told["levels"])) == ("identical", 7)
     for missing in ("F-2026Q3-9999", "F-2026Q9-01", "F-0000-01", "F-2031Q1-01", "energy", f"{figure.id}?edition=2026-Q3.v9"):
@@ -162,13 +163,13 @@ def test_over_http_only_what_is_published(office: Office) -> None:
 
 def test_every_figure_of_an_edition_is_followed_and_its_command_is_one(office: Office) -> None:
     config, store, _ = office
-    published = publish(store, config, "2026-Q3", NOW)
+    published = publish_edition(store, config, "2026-Q3", NOW)
     report = from_json(published.report)
     assert any(name == "cause" for figure in report.figures for name, _ in figure.where)  # they have no rows of their own
     for figure in report.figures:
-        levels = provenance.follow(store, config, provenance.Traced(figure, report, published), NOW)
+        levels = provenance.trace_figure(store, config, provenance.TracedFigure(figure, report, published), NOW)
         assert [level.name for level in levels] == list(provenance.LEVELS[: len(levels)])
-        asked = shlex.split(provenance.command(figure))[2:]
+        asked = shlex.split(provenance.query_command(figure))[2:]
         assert set(asked[::2]) <= {"--group", "--from", "--to", "--where"}
         named = [value for option, value in zip(asked[::2], asked[1::2], strict=True) if option == "--where"]
         parse_query(config.timezone, where=named)
@@ -176,7 +177,7 @@ def test_every_figure_of_an_edition_is_followed_and_its_command_is_one(office: O
 
 def test_a_trace_asks_no_more_of_a_quarter_than_of_a_month(office: Office) -> None:
     config, store, _ = office
-    report = from_json(publish(store, config, "2026-Q3", NOW).report)
+    report = from_json(publish_edition(store, config, "2026-Q3", NOW).report)
     counts = []
     for period in ("2026-08", "2026-Q3"):
         figure = next(f for f in report.figures if f.indicator == "energy_kwh" and not f.where and f.period == period)
@@ -186,7 +187,9 @@ def test_a_trace_asks_no_more_of_a_quarter_than_of_a_month(office: Office) -> No
         record = lambda *told, into=statements: into.append(told[2])  # noqa: E731 - a listener that can be taken off again
         event.listen(engine, "before_cursor_execute", record)
         try:
-            assert len(provenance.follow(store, config, provenance.Traced(figure, report, None), NOW)) == len(provenance.LEVELS)
+            assert len(provenance.trace_figure(store, config, provenance.TracedFigure(figure, report, None), NOW)) == len(
+                provenance.LEVELS
+            )
         finally:
             event.remove(engine, "before_cursor_execute", record)
         counts.append(len(statements))
@@ -196,8 +199,8 @@ def test_a_trace_asks_no_more_of_a_quarter_than_of_a_month(office: Office) -> No
 
 def test_auditors_draw_figures_and_see_what_is_left_out(office: Office, capsys: pytest.CaptureFixture[str]) -> None:
     config, store, folder = office
-    report = from_json(publish(store, config, "2026-Q3", NOW).report)
-    one, same, other = (audit_sample.sample(report, 5, seed) for seed in (1, 1, 2))
+    report = from_json(publish_edition(store, config, "2026-Q3", NOW).report)
+    one, same, other = (audit_sample.sample_figures(report, 5, seed) for seed in (1, 1, 2))
     assert one == same
     assert one != other
     assert len({row["figure_id"] for row in one}) == 5
@@ -206,7 +209,7 @@ def test_auditors_draw_figures_and_see_what_is_left_out(office: Office, capsys: 
     assert status_of(["report", "sample", "2026-Q3", "--size", "3", *place]) == 0
     assert status_of(["report", "exclusions", "2026-Q3.v1", *place]) == 0
     assert "training of models" in capsys.readouterr().out
-    rows = audit_sample.exclusions(store, config, "2026-07", NOW)
+    rows = audit_sample.list_exclusions(store, config, "2026-07", NOW)
     assert {row["kind"] for row in rows} == {"gap", "boundary"}  # the first days of July had no readings
 
 
@@ -217,14 +220,14 @@ def test_the_page_says_the_string_of_the_edition_and_every_level(office: Office,
     from footprint.figures import run_query
 
     config, store, _ = office
-    report = from_json(publish(store, config, "2026-Q3", NOW).report)
+    report = from_json(publish_edition(store, config, "2026-Q3", NOW).report)
     figure = named(report.figures, "energy_kwh")
 
     def page(identity: str) -> str:
         view = UrlState.parse("/explain", f"?figure={identity}", language)
         return str(render_page(PageContext(config, store, lambda question: run_query(store, config, question, NOW), NOW, view)))
 
-    told = shown(figure, language)
+    told = format_figure(figure, language)
     text = page(figure.id)
     assert repr(told.with_unit)[1:-1] in text
     assert repr(told.interval)[1:-1] in text
@@ -243,13 +246,13 @@ def test_rows_behind_a_figure_are_for_who_sees_uses_and_that_is_noted(office: Of
 
     config, store, _ = office
     facts = replace(config, access=by_header().access)
-    figure = named(from_json(publish(store, config, "2026-Q3", NOW).report).figures, "energy_kwh")
+    figure = named(from_json(publish_edition(store, config, "2026-Q3", NOW).report).figures, "energy_kwh")
     app = mount(create_api(facts, store, IngestService(store, facts.services_of_model), lambda: NOW), store, facts, lambda: NOW)
     browsers = {
         role: TestClient(app, client=PROXY, headers={HEADER: role}) for role in ("public", "committee", "engineer", "officer")
     }
     pages = {role: page(browser, "/explain", f"?figure={figure.id}&lang=en") for role, browser in browsers.items()}
-    value = json.dumps(shown(figure, "en").with_unit)[1:-1]
+    value = json.dumps(format_figure(figure, "en").with_unit)[1:-1]
     assert {role for role, text in pages.items() if value in text} == {"committee", "engineer", "officer"}  # as published
     assert {role for role, text in pages.items() if "drafting" in text} == {"officer"}  # hours of a use on a device
     assert {role for role, text in pages.items() if "2. " in text.replace("2.0", "")} == {"officer"}
@@ -266,7 +269,7 @@ def test_one_string_at_the_command_line_the_page_and_the_api(office: Office, cap
     from footprint.figures import run_query
 
     config, store, folder = office
-    report = from_json(publish(store, config, "2026-Q3", NOW).report)
+    report = from_json(publish_edition(store, config, "2026-Q3", NOW).report)
     place = ["--config", str(folder / "footprint.toml")]
     client = TestClient(create_api(config, store, IngestService(store, config.services_of_model), lambda: NOW))
     for language in ("fr", "en"):
@@ -274,7 +277,7 @@ def test_one_string_at_the_command_line_the_page_and_the_api(office: Office, cap
         rows = {row["figure_id"]: row for row in csv.DictReader(io.StringIO(capsys.readouterr().out))}
         assert set(rows) == {figure.id for figure in report.figures}
         for figure in report.figures:
-            told = shown(figure, language)
+            told = format_figure(figure, language)
             assert rows[figure.id]["shown"] == told.full
             view = UrlState.parse("/explain", f"?figure={figure.id}", language)
             context = PageContext(
@@ -283,7 +286,7 @@ def test_one_string_at_the_command_line_the_page_and_the_api(office: Office, cap
             text = str(render_page(context))
             assert repr(told.with_unit)[1:-1] in text
             assert repr(told.interval)[1:-1] in text
-        for row in audit_sample.sample(report, 4, 7, language):
+        for row in audit_sample.sample_figures(report, 4, 7, language):
             answer = client.get(f"/api/v1/trace/{row['figure_id']}?lang={language}").json()
             assert answer["levels"][0]["rows"][0]["shown"] == row["shown"] == rows[row["figure_id"]]["shown"]
             assert status_of(["trace", row["figure_id"], "--lang", language, *place]) == 0
@@ -313,10 +316,10 @@ def test_any_figure_is_one_string_in_rows_samples_and_definitions(
         value, bounds = value and abs(value), (None, None)
     figure = Figure("F-2026Q3-07", "energy_kwh", Text("Énergie", "Energy"), kind, "kWh", "2026-Q3", value, *bounds)
     edition = replace(drafted, sections=(), figures=(figure,))
-    told = shown(figure, language).full
+    told = format_figure(figure, language).full
     assert [row["shown"] for row in figure_rows(edition, language)] == [told]
-    assert [row["shown"] for row in audit_sample.sample(edition, 1, 1, language)] == [told]
-    assert provenance.definition(provenance.Traced(figure, edition, None), language).rows[0]["shown"] == told
+    assert [row["shown"] for row in audit_sample.sample_figures(edition, 1, 1, language)] == [told]
+    assert provenance.definition_level(provenance.TracedFigure(figure, edition, None), language).rows[0]["shown"] == told
     (row,) = data_package.figure_rows(edition)
     again = replace(figure, **{name: None if row[name] is None else float(str(row[name])) for name in ("value", "low", "high")})
-    assert shown(again, language).full == told
+    assert format_figure(again, language).full == told

@@ -10,10 +10,10 @@ import pytest
 
 from footprint.cli.app import status_of
 from footprint.config import Config, load_config
-from footprint.editions.diff import differences
-from footprint.editions.publication import NothingChanged, NotPublishable, publish
+from footprint.editions.diff import compare_with_published
+from footprint.editions.publication import NothingChanged, NotPublishable, publish_edition
 from footprint.editions.release_context import ReleaseContext
-from footprint.editions.repository import ImmutableEdition, published_editions, shelf_of, write_files
+from footprint.editions.repository import ImmutableEdition, edition_store, published_editions, write_files
 from footprint.editions.serialization import from_json
 from footprint.editions.verification import verify
 from footprint.ledger.backup import backup, restore
@@ -48,28 +48,28 @@ def late(store: Store, folder: Path, day: str = "2026-09-10") -> None:
 
 def test_first_provisional_then_final(office: Office) -> None:
     config, store, folder = office
-    first = publish(store, config, "2026-09", FIRST)
+    first = publish_edition(store, config, "2026-09", FIRST)
     assert (first.name, first.status, first.kind) == ("2026-09.v1", "provisional", "")
     on_shelf = files(folder)
     assert on_shelf["2026-09/v1/report.json"] == first.files["report.json"]
     with pytest.raises(NothingChanged, match="every figure is the same"):
-        publish(store, config, "2026-09", LATER)
-    second = publish(store, config, "2026-09", LAST)
+        publish_edition(store, config, "2026-09", LATER)
+    second = publish_edition(store, config, "2026-09", LAST)
     assert (second.version, second.status, second.context.changes) == (2, "final", ())
     assert {name: digest for name, digest in files(folder).items() if "/v1/" in name} == on_shelf
     assert all(row["same"] for each in (first, second) for row in verify(store, config, each, LAST))
     with pytest.raises(NothingChanged):
-        publish(store, config, "2026-09", LAST + 10**9)
+        publish_edition(store, config, "2026-09", LAST + 10**9)
 
 
 def test_late_readings_make_a_version_that_says_so(office: Office) -> None:
     config, store, folder = office
-    first = publish(store, config, "2026-09", FIRST)
+    first = publish_edition(store, config, "2026-09", FIRST)
     before = files(folder)
     late(store, folder)
     compute(store, config, "2026-10-20")
     assert not all(row["same"] for row in verify(store, config, first, LATER))
-    second = publish(store, config, "2026-09", LATER)
+    second = publish_edition(store, config, "2026-09", LATER)
     assert (second.status, second.kind) == ("provisional", "routine")
     assert [each.cause for each in second.context.changes] == ["late-data"]
     old, new = from_json(first.report), from_json(second.report)
@@ -78,7 +78,7 @@ def test_late_readings_make_a_version_that_says_so(office: Office) -> None:
     assert {name: digest for name, digest in files(folder).items() if "/v1/" in name} == before
     diff = (folder / "quarters.editions" / "2026-09" / "v2" / "diff.csv").read_text().splitlines()
     assert diff[0].startswith("figure_id,indicator,cell,period,unit,old")
-    assert len(diff) - 1 == len(differences(first, new, second.figures)) > 5
+    assert len(diff) - 1 == len(compare_with_published(first, new, second.figures)) > 5
     revised = next(each for each in new.sections if each.name == "revisions")
     assert any("relevés tardifs" in str(row) for row in revised.blocks[0].rows)  # type: ignore[union-attr]
     assert all(row["same"] for row in verify(store, config, second, LAST))
@@ -86,14 +86,14 @@ def test_late_readings_make_a_version_that_says_so(office: Office) -> None:
 
 def test_a_factor_moves_emissions_and_nothing_else(office: Office) -> None:
     config, store, folder = office
-    publish(store, config, "2026-09", FIRST, final=True)
+    publish_edition(store, config, "2026-09", FIRST, final=True)
     (folder / "f.csv").write_text(
         "kind,where,valid_from,valid_to,value,low,high,unit,scope,source,licence,retrieved\n"
         "carbon_intensity,FR,2026-01-01,2027-01-01,39,35,43,g/kWh,consumption,A table,open,2026-10-15\n"
     )
     import_factors(store, str(folder / "f.csv"), "2026-12", LATER)
     compute(store, config, "2026-10-20")
-    second = publish(store, config, "2026-09", LATER)
+    second = publish_edition(store, config, "2026-09", LATER)
     assert (second.status, second.kind, [c.cause for c in second.context.changes]) == ("revised", "routine", ["factors"])
     change = second.context.changes[0]
     energy = next(f for f in from_json(second.report).figures if f.id == second.figures["energy_kwh||+0m1"]).value
@@ -104,12 +104,12 @@ def test_a_factor_moves_emissions_and_nothing_else(office: Office) -> None:
 def test_a_declared_fact_is_told_from_late_readings(office: Office) -> None:
     """Both at once: the building's share of what was known is facts, what came late is late data; they sum to the change."""
     config, store, folder = office
-    first = publish(store, config, "2026-09", FIRST)
+    first = publish_edition(store, config, "2026-09", FIRST)
     late(store, folder)
     (folder / "footprint.toml").write_text(CONFIG.replace("pue = 1.35", "pue = 1.25"))
     config = load_config(str(folder / "footprint.toml"))
     compute(store, config, "2026-10-20")
-    second = publish(store, config, "2026-09", LATER)
+    second = publish_edition(store, config, "2026-09", LATER)
     changes = {each.cause: each.energy_kwh for each in second.context.changes}
     assert changes["facts"] < 0 < changes["late-data"]
     values = [
@@ -121,14 +121,14 @@ def test_a_declared_fact_is_told_from_late_readings(office: Office) -> None:
 def test_refused_with_every_check_that_fails(office: Office, capsys: pytest.CaptureFixture[str]) -> None:
     config, store, folder = office
     with pytest.raises(NotPublishable, match="2026-Q3 is not over yet"):
-        publish(store, config, "2026-Q3", instant("2026-09-30"))
+        publish_edition(store, config, "2026-Q3", instant("2026-09-30"))
     late(store, folder)  # and not computed
     with pytest.raises(NotPublishable, match=r"the balance of a does not close: .*footprint aggregate"):
-        publish(store, config, "2026-09", LATER)
+        publish_edition(store, config, "2026-09", LATER)
     with pytest.raises(NotPublishable, match=r"coverage is .*, and under 50% nothing is published"):
-        publish(store, config, "2026-07", LATER)
+        publish_edition(store, config, "2026-07", LATER)
     with pytest.raises(NotPublishable, match="says what was wrong"):
-        publish(store, config, "2026-08", LATER, kind="unscheduled")
+        publish_edition(store, config, "2026-08", LATER, kind="unscheduled")
     assert status_of(["report", "publish", "2026-09", "--config", str(folder / "footprint.toml")]) == 6
     assert "does not close" in capsys.readouterr().err
 
@@ -136,14 +136,14 @@ def test_refused_with_every_check_that_fails(office: Office, capsys: pytest.Capt
 def test_what_is_published_never_changes(office: Office) -> None:
     """Something else under its name is refused; a file that is gone comes back with the same bytes."""
     config, store, folder = office
-    first = publish(store, config, "2026-09", FIRST)
+    first = publish_edition(store, config, "2026-09", FIRST)
     with pytest.raises(ImmutableEdition, match="holds something else"):
-        write_files(shelf_of(config), "2026-09", 1, {"report.json": b"{}"})
+        write_files(edition_store(config), "2026-09", 1, {"report.json": b"{}"})
     path = folder / "quarters.editions" / "2026-09" / "v1"
     kept = files(folder)
     (path / "report.json").unlink()
     (path / "SHA256SUMS").unlink()
-    publish(store, config, "2026-09", LAST)
+    publish_edition(store, config, "2026-09", LAST)
     assert {name: digest for name, digest in files(folder).items() if "/v1/" in name} == kept
     (path / "report.json").write_bytes(b"{}")
     assert [row["what"] for row in verify(store, config, first, LAST) if not row["same"]] == ["report.json"]
@@ -152,7 +152,7 @@ def test_what_is_published_never_changes(office: Office) -> None:
 def test_another_machine_verifies_a_clone(office: Office, tmp_path: Path) -> None:
     """A backup restored elsewhere, without the shelf: the same edition comes out of its ledger."""
     config, store, _ = office
-    first = publish(store, config, "2026-09", FIRST)
+    first = publish_edition(store, config, "2026-09", FIRST)
     backup(store, tmp_path / "all.zip", LATER)
     other = tmp_path / "other"
     other.mkdir()
@@ -205,9 +205,9 @@ def test_hidden_cells_that_the_total_gives_away_are_published_with_a_reason_only
     config, store = quarters.organisation(tmp_path / "office", "2026-08-31", "2026-10-01")
     file = str(tmp_path / "office" / "footprint.toml")
     with pytest.raises(NotPublishable, match=r"gives hidden cells away: .*chat x translation.*--accept-exposed \"REASON\""):
-        publish(store, config, "2026-09", FIRST)
+        publish_edition(store, config, "2026-09", FIRST)
     with pytest.raises(NotPublishable):
-        publish(store, config, "2026-09", FIRST, accepted="  ")
+        publish_edition(store, config, "2026-09", FIRST, accepted="  ")
     assert status_of(["report", "publish", "2026-09", "--config", file]) == 6
     assert "--accept-exposed" in capsys.readouterr().err
     assert status_of(["report", "publish", "2026-09", "--config", file, "--accept-exposed", "The {three} persons agreed."]) == 0
@@ -221,7 +221,7 @@ def test_hidden_cells_that_the_total_gives_away_are_published_with_a_reason_only
 
 def test_a_reason_where_nothing_is_exposed_is_not_told(office: Office) -> None:
     config, store, _ = office
-    found = publish(store, config, "2026-09", FIRST, accepted="no need")
+    found = publish_edition(store, config, "2026-09", FIRST, accepted="no need")
     assert found.context.accepted == ""
     assert "accepted" not in found.context.to_json()
     told = found.report.decode()
@@ -238,7 +238,7 @@ def test_what_nobody_counted_the_users_of_is_hidden_and_no_reason_not_to_publish
     monkeypatch.setattr(quarters, "USERS", {})
     monkeypatch.setattr(quarters, "user_lines", lambda *_: ["period,service,use_case,users,max_share"])
     config, store = quarters.organisation(tmp_path / "office", "2026-08-31", "2026-10-01")
-    found = publish(store, config, "2026-09", FIRST)
+    found = publish_edition(store, config, "2026-09", FIRST)
     told = found.report.decode()
     assert "hidden for want of a number of users, and can be derived from totals that are shown" in told
     assert "but for what follows" in told

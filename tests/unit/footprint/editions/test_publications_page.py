@@ -13,9 +13,8 @@ from footprint.api.app import create_api
 from footprint.config import Config
 from footprint.core.units import US_PER_DAY
 from footprint.editions import publications_page
-from footprint.editions.drafts import draft_due
-from footprint.editions.publication import publish
-from footprint.editions.repository import shelf_of
+from footprint.editions.publication import publish_edition, write_due_draft
+from footprint.editions.repository import edition_store
 from footprint.ledger.ingest import IngestService
 from footprint.server import edition_alerts
 from footprint.server.alerts import ALERT_RULES
@@ -28,16 +27,16 @@ NOW = instant("2026-10-12")
 
 def test_before_the_first_edition_the_page_says_so(office: Office) -> None:
     config, store, _ = office
-    told = publications_page.pages(store, config, NOW)
+    told = publications_page.render_pages(store, config, NOW)
     assert "Aucune édition n’est encore parue." in told["fr"].decode()
     assert "15 Oct 2026" in told["en"].decode()  # what is announced
 
 
 def test_the_page_holds_what_was_published_in_one_small_file(office: Office) -> None:
     config, store, _ = office
-    publish(store, config, "2026-Q3", NOW)
+    publish_edition(store, config, "2026-Q3", NOW)
     for language in ("fr", "en"):
-        page = shelf_of(config).read(f"index.{language}.html").decode()
+        page = edition_store(config).read(f"index.{language}.html").decode()
         assert len(gzip.compress(page.encode())) < 100_000
         assert not re.search(r"<script|<link |@import|src=", page)
         assert page.count("<h1>") == 1
@@ -47,7 +46,7 @@ def test_the_page_holds_what_was_published_in_one_small_file(office: Office) -> 
 
 def test_every_link_of_the_page_leads_to_a_file(office: Office) -> None:
     config, store, _ = office
-    publish(store, config, "2026-Q3", NOW)
+    publish_edition(store, config, "2026-Q3", NOW)
     client = TestClient(create_api(config, store, IngestService(store, config.services_of_model), lambda: NOW))
     page = client.get("/publications", headers={"accept-language": "en"})
     assert page.url.path == "/editions/index.en.html"
@@ -61,14 +60,14 @@ def test_every_link_of_the_page_leads_to_a_file(office: Office) -> None:
 def test_a_draft_is_told_with_its_pdf_then_the_release_then_what_is_late(office: Office) -> None:
     config, store, _ = office
     assert not list(edition_alerts.drafted(store, config, NOW))
-    draft_due(store, config, NOW, lambda _: None)
+    write_due_draft(store, config, NOW, lambda _: None)
     (matter,) = edition_alerts.drafted(store, config, NOW)
     assert [each.name for each in matter.attachments] == ["2026-Q3-draft.fr.pdf", "2026-Q3-draft.en.pdf"]
     assert all(each.content.startswith(b"%PDF") for each in matter.attachments)
     assert not list(edition_alerts.late(store, config, NOW))
     (late,) = edition_alerts.late(store, config, instant("2026-10-16"))
     assert late.key == "release-missed 2026-Q3 provisional"
-    published = publish(store, config, "2026-Q3", instant("2026-10-16"))
+    published = publish_edition(store, config, "2026-Q3", instant("2026-10-16"))
     assert not list(edition_alerts.late(store, config, instant("2026-10-16")))
     assert not list(edition_alerts.drafted(store, config, instant("2026-10-16")))
     (news,) = edition_alerts.released(store, config, published.released_us)

@@ -11,9 +11,8 @@ from fastapi.testclient import TestClient
 from dashboards.app import mount
 from footprint.api import create_api
 from footprint.config import Config
-from footprint.editions.drafts import draft_due
-from footprint.editions.publication import publish
-from footprint.editions.release_calendar import calendar
+from footprint.editions.publication import publish_edition, write_due_draft
+from footprint.editions.release_calendar import release_rows
 from footprint.editions.repository import published_editions
 from footprint.ledger.ingest import IngestService
 from footprint.storage.database import Store
@@ -34,7 +33,7 @@ def test_reports_over_http(office: Office) -> None:
     client = client_of(config, store)
     assert client.get("/api/v1/reports").json()["rows"] == []
     assert client.get("/api/v1/reports/2026-09").status_code == 404
-    first = publish(store, config, "2026-09", NOW_US)
+    first = publish_edition(store, config, "2026-09", NOW_US)
     assert [row["edition"] for row in client.get("/api/v1/reports").json()["rows"]] == ["2026-09.v1"]
     versions = client.get("/api/v1/reports/2026-09").json()["versions"]
     assert versions[0]["files"]["report.json"]["sha256"] == first.files["report.json"]
@@ -71,7 +70,7 @@ def test_the_page_lists_versions_and_the_calendar(office: Office, language: str)
     here = PageContext(config, store, None, NOW_US, UrlState.parse("/editions", f"?lang={language}", language))  # type: ignore[arg-type]
     said = str(editions.content(here))
     assert ("Aucune édition" if language == "fr" else "No edition") in said
-    publish(store, config, "2026-08", NOW_US)
+    publish_edition(store, config, "2026-08", NOW_US)
     said = str(editions.content(here))
     assert "/api/v1/reports/2026-08/v1/report.json" in said
     assert ("provisoire" if language == "fr" else "provisional") in said
@@ -88,26 +87,26 @@ def test_the_dashboard_does_not_take_the_address_of_an_edition(office: Office) -
 
 def test_the_calendar_says_what_is_late(office: Office) -> None:
     config, store, _ = office
-    rows = {(row["period"], row["release"]): row for row in calendar(config, [], NOW_US)}
+    rows = {(row["period"], row["release"]): row for row in release_rows(config, [], NOW_US)}
     assert rows["2026-Q3", "provisional"]["announced"] == "2026-10-15T10:00:00Z"
     assert rows["2026-Q3", "provisional"]["state"] == "announced"
     assert rows["2026-Q3", "final"]["announced"] == "2026-11-29T11:00:00Z"  # the clock changed in between
-    late = {(row["period"], row["release"]): row["state"] for row in calendar(config, [], instant("2026-10-16"))}
+    late = {(row["period"], row["release"]): row["state"] for row in release_rows(config, [], instant("2026-10-16"))}
     assert late["2026-Q3", "provisional"] == "late"
-    publish(store, config, "2026-Q3", instant("2026-10-16"), anyway=True)
+    publish_edition(store, config, "2026-Q3", instant("2026-10-16"), anyway=True)
     after = {
         (row["period"], row["release"]): row["state"]
-        for row in calendar(config, published_editions(store), instant("2026-10-17"))
+        for row in release_rows(config, published_editions(store), instant("2026-10-17"))
     }
     assert after["2026-Q3", "provisional"] == "published late"
 
 
 def test_a_draft_when_the_quarter_has_ended(office: Office) -> None:
     config, store, folder = office
-    said = draft_due(store, config, NOW_US, lambda text: None)
+    said = write_due_draft(store, config, NOW_US, lambda text: None)
     assert "2026-Q3 is drafted and may be published" in said
     assert (folder / "quarters.editions" / "drafts" / "2026-Q3" / "report.json").is_file()
     assert published_editions(store) == []
-    assert draft_due(store, config, instant("2027-04-14"), lambda text: None) == "no data in 2027-Q1"
-    publish(store, config, "2026-Q3", NOW_US)
-    assert draft_due(store, config, NOW_US, lambda text: None) == "2026-Q3 is published"
+    assert write_due_draft(store, config, instant("2027-04-14"), lambda text: None) == "no data in 2027-Q1"
+    publish_edition(store, config, "2026-Q3", NOW_US)
+    assert write_due_draft(store, config, NOW_US, lambda text: None) == "2026-Q3 is published"

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from footprint.aggregation.calculation_basis import host_embodied_ug_per_s
-from footprint.attribution.embodied import embodied_parts
+from footprint.attribution.embodied import split_embodied
 from footprint.cli.app import status_of
 from footprint.config import ConfigError
 from footprint.config.models import HostFact
@@ -142,7 +142,7 @@ def test_accelerators_count_as_declared_or_by_their_model() -> None:
 )
 def test_embodied_parts_sum_to_the_whole(cells: list[tuple[int, int, int, int, bool]], whole: list[int]) -> None:
     window, device, idle, energy, accelerator = (np.array([c[i] for c in cells], dtype=np.int64) for i in range(5))
-    parts = embodied_parts(window, device, idle, energy, accelerator, np.array(whole, dtype=np.int64))
+    parts = split_embodied(window, device, idle, energy, accelerator, np.array(whole, dtype=np.int64))
     assert (parts >= 0).all()
     for number in range(4):
         assert parts[window == number].sum() == (whole[number] if (window == number).any() else 0)

@@ -8,7 +8,7 @@ import pytest
 from ecologits.tracers.utils import llm_impacts
 
 from footprint.cli.app import status_of
-from footprint.impact.hosted import UnknownModel, modelled
+from footprint.impact.hosted import UnknownModel, estimate_hosted
 from footprint.queries.hosted_models import hosted_models
 from footprint.storage.database import Store
 from tests.support.contract_files import DAY_S, NOW_US, ask, bring, compute, config, write
@@ -43,7 +43,7 @@ def test_sums_from_counts_are_sums_over_requests(name: str) -> None:
     provider, _, model = name.partition("/")
     each = [llm_impacts(provider, model, n, math.inf).energy.value for n in tokens]
     low, high = (sum(float(getattr(value, end, value)) for value in each) for end in ("min", "max"))
-    found = modelled(name, len(tokens), sum(tokens)).energy_kwh
+    found = estimate_hosted(name, len(tokens), sum(tokens)).energy_kwh
     assert (found.low, found.high) == (pytest.approx(low, rel=1e-9), pytest.approx(high, rel=1e-9))
 
 
@@ -68,7 +68,7 @@ def test_rows_are_of_their_own_and_the_measured_one_shows_the_ratio(sqlite: Stor
 @pytest.mark.parametrize("name", ["openai/none", "nobody/gpt-4o", "gpt-4o"])
 def test_what_the_model_does_not_know_is_said(name: str) -> None:
     with pytest.raises(UnknownModel):
-        modelled(name, 1, 1)
+        estimate_hosted(name, 1, 1)
 
 
 def test_the_command_prints_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -65,7 +65,7 @@ def test_the_alternative_is_the_one_that_takes_least_with_the_ratio_of_compare(
 ) -> None:
     store, facts, _ = tried
     rows = compare_models(store, facts, Query(), NOW_US)
-    found = {row["use_case"]: row for row in alternatives(store, facts, Query(), NOW_US, rows, chosen=True)}
+    found = {row["use_case"]: row for row in alternatives(store, facts, Query(), NOW_US, rows, score_limited=True)}
     for use_case in ("letters", "notes"):
         row = found[use_case]
         mine = {each["model"]: each for each in rows if each["use_case"] == use_case}

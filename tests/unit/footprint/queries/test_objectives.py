@@ -34,7 +34,7 @@ def test_nothing_is_claimed_that_the_interval_does_not_bear(
     value: float, below: float, above: float, limit: float, running: bool, whole: bool
 ) -> None:
     figure = Estimate(value, value - below, value + above)
-    state = objective_state(figure, limit, running=running, whole=whole)
+    state = objective_state(figure, limit, running=running, is_sum=whole)
     assert (state == EXCEEDED) == (figure.low > limit)
     if state == KEPT:
         assert figure.high <= limit
@@ -44,7 +44,7 @@ def test_nothing_is_claimed_that_the_interval_does_not_bear(
 
 
 def test_what_nobody_knows_is_not_kept() -> None:
-    assert objective_state(None, 1e9, running=False, whole=True) == UNKNOWN
+    assert objective_state(None, 1e9, running=False, is_sum=True) == UNKNOWN
 
 
 def test_a_target_is_approached_on_a_straight_line() -> None:

@@ -19,7 +19,7 @@ OPTIONS = st.lists(st.tuples(SMALL, SMALL), max_size=12).map(
 
 @given(OPTIONS)
 def test_the_frontier_is_all_that_nothing_beats_and_nothing_else(options: list[Option]) -> None:
-    free = {option.name for option in options if not any(other.beats(option) for other in options)}
+    free = {option.name for option in options if not any(other.dominates(option) for other in options)}
     assert {option.name for option in pareto_front(options)} == free
     assert [option.cost for option in pareto_front(options)] == sorted(option.cost for option in pareto_front(options))
 
@@ -28,7 +28,7 @@ def test_the_frontier_is_all_that_nothing_beats_and_nothing_else(options: list[O
 def test_what_is_beaten_is_beaten_by_one_of_the_frontier(options: list[Option]) -> None:
     frontier = pareto_front(options)
     for option in options:
-        assert option in frontier or any(other.beats(option) for other in frontier)
+        assert option in frontier or any(other.dominates(option) for other in frontier)
 
 
 def test_equal_options_stand_side_by_side_and_order_does_not_matter() -> None:
@@ -59,7 +59,7 @@ def test_bounds_of_a_quantile_hold_the_truth_as_often_as_they_say() -> None:
 
 def test_bins_hold_medians_and_quartiles_and_leave_out_the_few() -> None:
     x = [1.0, 1.1, 1.2, 1.3, 1.4, 2.6, 9.0]
-    found = bin_quartiles(x, [10.0, 20.0, 30.0, 40.0, 50.0, 7.0, 1.0], [1.0, 2.0, 4.0], least=2)
+    found = bin_quartiles(x, [10.0, 20.0, 30.0, 40.0, 50.0, 7.0, 1.0], [1.0, 2.0, 4.0], min_count=2)
     assert [(each.low, each.count, each.x) for each in found] == [(1.0, 5, 1.2)]
     assert (found[0].lower, found[0].median, found[0].upper) == (20.0, 30.0, 40.0)
     assert [each.count for each in bin_quartiles(x, x, [1.0, 2.0, 4.0])] == [5, 1]

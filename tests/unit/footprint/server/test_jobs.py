@@ -96,16 +96,16 @@ def test_progress_is_told_while_a_job_runs(sqlite: Store, monkeypatch: pytest.Mo
 def test_a_lock_ends_with_its_process(store: Store) -> None:
     code = (
         "import sys, time; from footprint.storage.database import Store\n"
-        "with Store(sys.argv[1]).exclusively('test') as mine:\n    print(mine, flush=True); time.sleep(60)"
+        "with Store(sys.argv[1]).exclusive_lock('test') as mine:\n    print(mine, flush=True); time.sleep(60)"
     )
     child = subprocess.Popen([sys.executable, "-c", code, store.url], stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     assert child.stdout.readline().strip() == "True"
-    with store.exclusively("test") as mine:
+    with store.exclusive_lock("test") as mine:
         assert not mine
     child.kill()
     child.wait()
-    with store.exclusively("test", wait=True) as mine:
+    with store.exclusive_lock("test", wait=True) as mine:
         assert mine
 
 

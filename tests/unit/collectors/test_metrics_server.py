@@ -10,11 +10,10 @@ import pytest
 from collectors.agent import Agent
 from collectors.base import Collector, DeviceContext, ProcessUsage, Unavailable
 from collectors.config import AgentConfig, Gateway
-from collectors.log_tailer import Follower
-from collectors.metrics_server import MetricsPort
-from collectors.process_groups import Groups
-from collectors.prometheus_text import METRICS, describe
-from collectors.sensor_set import Sensors
+from collectors.log_tailer import LogTailer
+from collectors.metrics_server import METRICS, MetricsServer, metrics_text
+from collectors.process_groups import ProcessGroups
+from collectors.sensor_set import SensorSet
 from collectors.shipper import Shipper
 from collectors.spool import Spool
 from footprint.core.samples import Channel, Sample
@@ -67,9 +66,11 @@ def agent(tmp_path: Path) -> Agent:
     proc = tmp_path / "proc"
     (proc / "1").mkdir(parents=True)
     config = AgentConfig(host="a", spool=tmp_path / "spool", proc=proc, sysfs=tmp_path / "sys", processes=("own=pid:1",))
-    follower = Follower(Gateway(str(tmp_path / "requests.jsonl"), "footprint"))
-    groups = Groups(config.processes, proc, config.sysfs)
-    return Agent(config, Sensors(config, (Simulated, Broken)), Spool(config.spool, 0.01), groups, "boot", followers=[follower])
+    follower = LogTailer(Gateway(str(tmp_path / "requests.jsonl"), "footprint"))
+    groups = ProcessGroups(config.processes, proc, config.sysfs)
+    return Agent(
+        config, SensorSet(config, (Simulated, Broken)), Spool(config.spool, 0.01), groups, "boot", log_tailers=[follower]
+    )
 
 
 def second(agent: Agent, at_s: int) -> None:
@@ -86,16 +87,16 @@ def test_every_documented_metric_moves(agent: Agent) -> None:
     for at_s in range(1, 4):
         second(agent, at_s)
     agent.record(3 * S, 3 * S)
-    before = parsed(describe(agent, shipper, 0.5))
+    before = parsed(metrics_text(agent, shipper, 0.5))
     agent.sync = "synchronised"
     for at_s in range(4, 10):
         second(agent, at_s)
-    Path(agent.followers[0].pattern).write_text("no request\n")
-    shipper.ship_waiting()
+    Path(agent.log_tailers[0].pattern).write_text("no request\n")
+    shipper.ship_pending()
     shipper.shipped = shipper.rejected = 1  # what a server answers is proved in test_ship.py
     for at_s in range(10, 60):
         agent.record(at_s * S, at_s * S)  # until the spool of 10 kB is full
-    text = describe(agent, shipper, 0.6)
+    text = metrics_text(agent, shipper, 0.6)
     after = parsed(text)
     still = {name for name, _, _ in METRICS if after.get(name) == before.get(name)}
     assert still == {"footprint_agent_info"}
@@ -111,7 +112,7 @@ def test_no_metric_is_one_of_emissions_and_all_are_in_base_units() -> None:
 
 
 def test_metrics_are_served_on_the_loopback_and_nothing_else_is(agent: Agent) -> None:
-    port = MetricsPort(0, lambda: "footprint_agent_info 1.0\n")
+    port = MetricsServer(0, lambda: "footprint_agent_info 1.0\n")
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port.port}/metrics") as answer:
             assert answer.read() == b"footprint_agent_info 1.0\n"
