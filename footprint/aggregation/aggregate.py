@@ -62,36 +62,36 @@ def aggregate(
     ClosureError
         If rows would not sum to the readings: nothing of that day is stored.
     """
-    done = AggregationSummary()
+    summary = AggregationSummary()
     rebuild(store, config.timezone)
-    run = _AggregationRun(store, config, book, now_us, done, progress)
+    run = _AggregationRun(store, config, book, now_us, summary, progress)
     with store.read() as connection:
         run.read(connection)
-        marks = {}
+        stamps = {}
         for members, day in run.wanted():
             if day < run.erased_until:
                 continue  # what it was computed from is gone: its figures stand
-            chosen = (from_us is None or (day + 1) * US_PER_DAY > from_us) and (to_us is None or day * US_PER_DAY < to_us)
-            mark = run.stale(members, day, again=again) if chosen else None
-            if mark is not None:
-                marks[members, day] = mark
-        run.compute(marks)
-        if done.kept_facts:
-            done.notes.append(
-                f"{done.kept_facts} sealed days of hosts and services keep the facts under which they were computed: an edit without a "
+            in_range = (from_us is None or (day + 1) * US_PER_DAY > from_us) and (to_us is None or day * US_PER_DAY < to_us)
+            stamp = run.stale(members, day, again=again) if in_range else None
+            if stamp is not None:
+                stamps[members, day] = stamp
+        run.compute(stamps)
+        if summary.kept_facts:
+            summary.notes.append(
+                f"{summary.kept_facts} sealed days of hosts and services keep the facts under which they were computed: an edit without a "
                 "date changes no sealed day; give it its date (since = …) where it is to reach them"
             )
         if from_us is None and to_us is None:
             run.clear_away()
-    return done
+    return summary
 
 
 class _AggregationRun:
     def __init__(
-        self, store: Store, config: Config, book: FactorBook, now_us: int, done: AggregationSummary, progress: Progress | None
+        self, store: Store, config: Config, book: FactorBook, now_us: int, summary: AggregationSummary, progress: Progress | None
     ) -> None:
         self.store, self.config, self.book, self.now_us = store, config, book, now_us
-        self.done, self.progress = done, progress
+        self.summary, self.progress = summary, progress
 
     def read(self, connection) -> None:  # type: ignore[no-untyped-def]
         self.view = LedgerView(self.store, connection)
@@ -113,75 +113,73 @@ class _AggregationRun:
 
     def wanted(self) -> Iterator[tuple[str, int]]:
         """Every shard that the ledger calls for, in order of time, so that each day finds its past learnt."""
-        found = [(day, f"host {name}") for name, host in self.hosts.items() for day in host.days()]
-        found += [(day, f"service {name}") for name in self.view.service_days() for day in service_days(self.view, name)]
-        return ((members, day) for day, members in sorted(found))
+        shards = [(day, f"host {name}") for name, host in self.hosts.items() for day in host.days()]
+        shards += [(day, f"service {name}") for name in self.view.service_days() for day in service_days(self.view, name)]
+        return ((members, day) for day, members in sorted(shards))
 
     def stale(self, members: str, day: int, *, again: bool) -> ShardStamp | None:
         """What a shard is to be computed under; None where it stands as it should."""
         kind, _, name = members.partition(" ")
-        print_ = self.hosts[name].fingerprint(day) if kind == "host" else service_fingerprint(self.view, self.config, name, day)
-        if not print_:
+        current = self.hosts[name].fingerprint(day) if kind == "host" else service_fingerprint(self.view, self.config, name, day)
+        if not current:
             return None
         provisional = self._is_live(kind, name, day) and self.now_us < (day + 1) * US_PER_DAY + CLOSING_DELAY_US
-        self.done.provisional += provisional
-        known = self.known.get((members, day))
-        if not again and known is not None and known[:2] == (print_, provisional):
-            self.done.unchanged += 1
+        self.summary.provisional += provisional
+        stored = self.known.get((members, day))
+        if not again and stored is not None and stored[:2] == (current, provisional):
+            self.summary.unchanged += 1
             return None
-        edited = known is not None and known[0] != print_ and (members, day) in self.sealed
-        if known is not None and edited and known[2] and self._keeps_facts(members, day, known[2]):
-            self.done.kept_facts += 1
-            self.done.unchanged += 1
+        edited = stored is not None and stored[0] != current and (members, day) in self.sealed
+        if stored is not None and edited and stored[2] and self._keeps_facts(members, day, stored[2]):
+            self.summary.kept_facts += 1
+            self.summary.unchanged += 1
             return None
-        return ShardStamp(members, day, print_, self.now_us, provisional, self._facts_print(members, day))
+        return ShardStamp(members, day, current, self.now_us, provisional, self._facts_print(members, day))
 
-    def _keeps_facts(self, members: str, day: int, said: str) -> bool:
+    def _keeps_facts(self, members: str, day: int, stored_facts: str) -> bool:
         """Whether a sealed day rests on the same readings, requests, factors, method and dated facts as when it was computed.
 
         What else differs is an edit without a date, which changes no day already sealed.
         """
-        services = json.loads(said)["services"]
-        return self._facts_print(members, day, services) == said
+        services = json.loads(stored_facts)["services"]
+        return self._facts_print(members, day, services) == stored_facts
 
     def _facts_print(self, members: str, day: int, services: list[str] | None = None) -> str:
         kind, _, name = members.partition(" ")
         dated = self.config.dated_digest(day * US_PER_DAY, (day + 1) * US_PER_DAY)
         if kind == "host":
             host = self.hosts[name]
-            chosen = host.services if services is None else services
-            told = [host.data(each, tuple(chosen)) for each in (day - 1, day, day + 1)]
-            state = fingerprint([METHOD_VERSION, self.book.digest(), dated, *told])
+            service_names = host.services if services is None else services
+            ledger_states = [host.data(near_day, tuple(service_names)) for near_day in (day - 1, day, day + 1)]
+            state = fingerprint([METHOD_VERSION, self.book.digest(), dated, *ledger_states])
         else:
-            chosen = []
+            service_names = []
             state = fingerprint([METHOD_VERSION, dated, self.view.service_days()[name][day]])
-        return json.dumps({"services": chosen, "state": state}, sort_keys=True)
+        return json.dumps({"services": service_names, "state": state}, sort_keys=True)
 
-    def compute(self, marks: dict[tuple[str, int], ShardStamp]) -> None:
+    def compute(self, stamps: dict[tuple[str, int], ShardStamp]) -> None:
         """Compute shards, here or elsewhere, and store each as it comes."""
-        with open_executor(self.config) as elsewhere:
-            for done in self._computed(marks, elsewhere):
-                mark = marks[done.members, done.day]
+        with open_executor(self.config) as workers:
+            for computed in self._computed(stamps, workers):
+                stamp = stamps[computed.members, computed.day]
                 if self.progress is not None:
-                    self.progress(done.members, done.day)
-                name = done.members.partition(" ")[2]
-                if isinstance(done.result, ServiceDay):
-                    store_service_day(self.store, self.config, name, done.result, mark)
+                    self.progress(computed.members, computed.day)
+                name = computed.members.partition(" ")[2]
+                if isinstance(computed.result, ServiceDay):
+                    store_service_day(self.store, self.config, name, computed.result, stamp)
                 else:
-                    store_host_day(self.store, self.config, name, done.result, done.learnt, mark)
-                self.done.computed += 1
+                    store_host_day(self.store, self.config, name, computed.result, computed.statistics, stamp)
+                self.summary.computed += 1
 
-    def _computed(
-        self, marks: dict[tuple[str, int], ShardStamp], elsewhere: tuple[Executor, int] | None
-    ) -> Iterator[ComputedDay]:
-        if elsewhere is None:
-            for members, day in sorted(marks, key=lambda place: (place[1], place[0])):
+    def _computed(self, stamps: dict[tuple[str, int], ShardStamp], workers: tuple[Executor, int] | None) -> Iterator[ComputedDay]:
+        if workers is None:
+            for members, day in sorted(stamps, key=lambda shard: (shard[1], shard[0])):
                 yield from compute_days(self.view, self.config, self.hosts.get(_host_of(members)), members, [day])
             return
-        wanted: dict[str, list[int]] = {}
-        for members, day in sorted(marks):
-            wanted.setdefault(members, []).append(day)
-        yield from compute_in_workers(*elsewhere, self.store, self.config, self.book, wanted)
+        days_by_member: dict[str, list[int]] = {}
+        for members, day in sorted(stamps):
+            days_by_member.setdefault(members, []).append(day)
+        yield from compute_in_workers(*workers, self.store, self.config, self.book, days_by_member)
 
     def _is_live(self, kind: str, name: str, day: int) -> bool:
         """Whether more may still come by itself: an agent or a gateway shipped for that day; imports are closed at once."""
@@ -192,7 +190,7 @@ class _AggregationRun:
         wanted = set(self.wanted())
         for members, day in sorted(self.known.keys() - wanted):
             remove_shard(self.store, self.config, members, day)
-            self.done.removed += 1
+            self.summary.removed += 1
 
 
 def _host_of(members: str) -> str:

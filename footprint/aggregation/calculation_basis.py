@@ -8,16 +8,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from footprint.aggregation import METHOD_VERSION
 from footprint.config import Config, HostFact
 from footprint.core.assumptions import assumption
 from footprint.core.estimate import Estimate
+from footprint.core.stored_forms import from_plain, stored_as, to_plain
 from footprint.impact.embodied import accelerator_kgco2e, embodied_ug_per_s, end_of_life_us
 from footprint.impact.factor_book import Factor, FactorBook, MissingFactor
 
 
+@stored_as(
+    "Basis",
+    "host site zone uplift uplift_assumed pue pue_assumed factor factor_id factor_version component device_model method "
+    "idle_known market wue wue_assumed water adpe_kgsb_per_kwh primary_mj_per_kwh price_eur_per_kwh embodied_known "
+    "life_over split method_version",
+)
 @dataclass(frozen=True, slots=True)
 class CalculationBasis:
     """Facts of one device over one segment of time; bounds as (value, low, high), a factor in g/kWh.
@@ -53,15 +60,15 @@ class CalculationBasis:
 
     def to_json(self) -> str:
         """One line, the same for the same facts."""
-        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+        return json.dumps(to_plain(self), sort_keys=True, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> CalculationBasis:
         """From what ``to_json`` gave."""
-        fields = json.loads(text)
-        for name in ("uplift", "pue", "factor", "wue", "water"):
-            fields[name] = None if fields[name] is None else tuple(fields[name])
-        return cls(**fields)
+        plain = json.loads(text)
+        for key in ("uplift", "pue", "factor", "wue", "water"):
+            plain[key] = None if plain[key] is None else tuple(plain[key])
+        return from_plain(cls, plain)
 
 
 def estimate_bounds(estimate: Estimate) -> tuple[float, float, float]:
@@ -95,9 +102,9 @@ def basis_at(
     """What holds for a device of a host at an instant; a factor that is missing stays missing."""
     fact = config.host_at(host, instant_us)
     site = config.site_at(fact.site, instant_us)
-    found = _factor_at(config, book, config.electricity, site.zone, instant_us)
+    electricity = _factor_at(config, book, config.electricity, site.zone, instant_us)
     wue = site.wue_l_per_kwh or assumption("wue_assumed")
-    found_water = _factor_at(config, book, "water_offsite", site.zone, instant_us)
+    water = _factor_at(config, book, "water_offsite", site.zone, instant_us)
     adpe = _factor_at(config, book, "adpe", site.zone, instant_us)
     primary = _factor_at(config, book, "primary_energy", site.zone, instant_us)
     price = _factor_at(config, book, "electricity_price", site.zone, instant_us)
@@ -105,7 +112,7 @@ def basis_at(
         market=site.market_factor_g_per_kwh if site.market_evidence else None,
         wue=estimate_bounds(wue),
         wue_assumed=site.wue_l_per_kwh is None,
-        water=estimate_bounds(found_water.estimate()) if found_water else None,
+        water=estimate_bounds(water.estimate()) if water else None,
         adpe_kgsb_per_kwh=adpe.value if adpe else None,
         primary_mj_per_kwh=primary.value if primary else None,
         price_eur_per_kwh=price.value if price else None,
@@ -118,9 +125,9 @@ def basis_at(
         uplift_assumed=fact.uplift_assumed,
         pue=estimate_bounds(site.pue),
         pue_assumed=site.pue_assumed,
-        factor=estimate_bounds(found.estimate()) if found else None,
-        factor_id=f"{found.kind}/{found.where}/{found.valid_from}" if found else "",
-        factor_version=found.bundle if found else "",
+        factor=estimate_bounds(electricity.estimate()) if electricity else None,
+        factor_id=f"{electricity.kind}/{electricity.where}/{electricity.valid_from}" if electricity else "",
+        factor_version=electricity.bundle if electricity else "",
         component=component,
         device_model=device_model,
         method=method,
@@ -143,5 +150,5 @@ def host_embodied_ug_per_s(fact: HostFact, accelerators: Sequence[str], book: Fa
     if fact.server_embodied_kgco2e is None or is_past_life(fact, instant_us):
         return 0.0
     declared = fact.accelerator_embodied_kgco2e
-    each = [declared if declared is not None else accelerator_kgco2e(model, book) for model in accelerators]
-    return embodied_ug_per_s(fact.server_embodied_kgco2e, each, fact.lifetime_years)
+    accelerators_kg = [declared if declared is not None else accelerator_kgco2e(model, book) for model in accelerators]
+    return embodied_ug_per_s(fact.server_embodied_kgco2e, accelerators_kg, fact.lifetime_years)

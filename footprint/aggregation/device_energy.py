@@ -49,28 +49,28 @@ def device_energies(view: LedgerView, host: str, day: int) -> list[DeviceEnergy]
     """Devices of a host with the spans that touch a UTC day, sorted by name."""
     streams = [stream for stream in view.streams().get(host, []) if stream.quantity in ENERGY_QUANTITIES]
     aliases = view.aliases(host)
-    found: dict[str, list[tuple[int, EnergyIntervals]]] = {}
-    described: dict[str, StreamInfo] = {}
+    parts_of: dict[str, list[tuple[int, EnergyIntervals]]] = {}
+    stream_of: dict[str, StreamInfo] = {}
     for stream in streams:
-        spans = stream_intervals(view, stream, day)
-        if not len(spans):
+        intervals = stream_intervals(view, stream, day)
+        if not len(intervals):
             continue
         rank = _RANK.get((stream.quantity, stream.grade), len(_RANK))
         for device, since, until in tenures_of(stream.device, aliases, own_readings=True):
-            part = clip_to_windows(spans, np.array([since], dtype=np.int64), np.array([until], dtype=np.int64))
+            part = clip_to_windows(intervals, np.array([since], dtype=np.int64), np.array([until], dtype=np.int64))
             if len(part):
-                found.setdefault(device, []).append((rank, part))
-                described.setdefault(device, stream)
+                parts_of.setdefault(device, []).append((rank, part))
+                stream_of.setdefault(device, stream)
     return [
-        DeviceEnergy(device, described[device].component, described[device].model, _merge_by_rank(parts))
-        for device, parts in sorted(found.items())
+        DeviceEnergy(device, stream_of[device].component, stream_of[device].model, _merge_by_rank(parts))
+        for device, parts in sorted(parts_of.items())
     ]
 
 
 def _merge_by_rank(parts: Iterable[tuple[int, EnergyIntervals]]) -> EnergyIntervals:
     merged = EnergyIntervals.empty()
-    for _, spans in sorted(parts, key=lambda part: part[0]):
-        merged = fill_gaps(merged, spans)
+    for _, intervals in sorted(parts, key=lambda part: part[0]):
+        merged = fill_gaps(merged, intervals)
     return merged
 
 
@@ -78,26 +78,26 @@ def stream_intervals(view: LedgerView, stream: StreamInfo, day: int) -> EnergyIn
     """Spans of one stream that touch a UTC day, whole: one across midnight stands in both days."""
     start_us, end_us = day * US_PER_DAY, (day + 1) * US_PER_DAY
     days = view.stream_days(stream.id)
-    held = days.last_us >= days.first_us
-    if not (held & (days.day <= day)).any() or not (held & (days.day >= day)).any():
+    has_readings = days.last_us >= days.first_us
+    if not (has_readings & (days.day <= day)).any() or not (has_readings & (days.day >= day)).any():
         return EnergyIntervals.empty()
     samples = view.samples(stream.id, start_us, end_us)
     limits = view.gap_limits(stream.id, samples, day)
     method = _METHOD.get(stream.grade, COUNTER)
-    spans = (
+    intervals = (
         intervals_from_power(samples, limits, method)
         if stream.quantity == "power"
         else intervals_from_counter(samples, limits, method)
     )
-    return spans[(spans.end_us > start_us) & (spans.start_us < end_us)]
+    return intervals[(intervals.end_us > start_us) & (intervals.start_us < end_us)]
 
 
 def cpu_times(view: LedgerView, host: str, day: int) -> dict[str, EnergyIntervals]:
     """CPU time [µs of CPU] by process group of a host, with ``(host)`` and ``(capacity)``."""
-    found = {}
+    times = {}
     for stream in view.streams().get(host, []):
         if stream.quantity == CPU_QUANTITY:
-            spans = stream_intervals(view, stream, day)
-            if len(spans):
-                found[stream.device.removeprefix(GROUP)] = spans
-    return found
+            intervals = stream_intervals(view, stream, day)
+            if len(intervals):
+                times[stream.device.removeprefix(GROUP)] = intervals
+    return times

@@ -41,7 +41,7 @@ class ComputedDay:
     members: str
     day: int
     result: HostDay | ServiceDay
-    learnt: tuple[tuple[str, int, str, str], ...] = ()
+    statistics: tuple[tuple[str, int, str, str], ...] = ()
 
 
 def compute_days(
@@ -51,7 +51,7 @@ def compute_days(
     for day in days:
         if host is not None:
             result = host.compute(day)
-            yield ComputedDay(members, day, result, tuple(host.learnt()))
+            yield ComputedDay(members, day, result, tuple(host.new_statistics()))
         else:
             edges = day_edges(day, grain_us(config))
             name = members.partition(" ")[2]
@@ -66,17 +66,17 @@ def _compute_task(url: str, config: Config, book: FactorBook, members: str, days
             view = LedgerView(store, connection)
             kind, _, name = members.partition(" ")
             host = HostAggregator(view, config, book, ServiceLogs(view, config), name) if kind == "host" else None
-            return [_without_intermediates(each) for each in compute_days(view, config, host, members, days)]
+            return [_without_intermediates(computed) for computed in compute_days(view, config, host, members, days)]
     finally:
         store.close()
 
 
-def _without_intermediates(done: ComputedDay) -> ComputedDay:
+def _without_intermediates(computed: ComputedDay) -> ComputedDay:
     """Without what only the computation needed: logs and weights do not travel."""
-    if isinstance(done.result, ServiceDay):
-        return done
-    splits = {name: replace(split, service_input=None, fit=None) for name, split in done.result.splits.items()}  # type: ignore[arg-type]
-    return replace(done, result=replace(done.result, splits=splits))
+    if isinstance(computed.result, ServiceDay):
+        return computed
+    splits = {name: replace(split, service_input=None, fit=None) for name, split in computed.result.splits.items()}  # type: ignore[arg-type]
+    return replace(computed, result=replace(computed.result, splits=splits))
 
 
 @contextmanager
@@ -95,8 +95,8 @@ def open_executor(config: Config) -> Iterator[tuple[Executor, int] | None]:
             raise FleetError("[fleet] scheduler needs Dask; pip install 'footprint[fleet]'") from None
         try:
             client = Client(config.fleet_scheduler, timeout="10s")  # type: ignore[no-untyped-call]
-        except OSError as bad:
-            raise FleetError(f"no Dask scheduler answers at {config.fleet_scheduler}: {bad}") from None
+        except OSError as error:
+            raise FleetError(f"no Dask scheduler answers at {config.fleet_scheduler}: {error}") from None
         with client:
             executor = client.get_executor(pure=False, retries=MAX_ATTEMPTS)  # type: ignore[no-untyped-call]
             yield executor, max(len(client.scheduler_info()["workers"]), 1)
@@ -126,7 +126,7 @@ def _process_pool(number: int) -> ProcessPoolExecutor:
 
 
 def compute_in_workers(
-    executor: Executor, workers: int, store: Store, config: Config, book: FactorBook, wanted: Mapping[str, Sequence[int]]
+    executor: Executor, workers: int, store: Store, config: Config, book: FactorBook, days_by_member: Mapping[str, Sequence[int]]
 ) -> Iterator[ComputedDay]:
     """Every wanted day of every member, as they come; days of one member in order, the next ones once these are taken.
 
@@ -135,32 +135,34 @@ def compute_in_workers(
     FleetError
         If workers died three times over.
     """
-    left = {members: deque(_chunks(days)) for members, days in sorted(wanted.items())}
-    ready = deque(left)
+    remaining = {members: deque(_chunks(days)) for members, days in sorted(days_by_member.items())}
+    ready = deque(remaining)
     running: dict[Future[list[ComputedDay]], tuple[str, list[int]]] = {}
-    pool, died = executor, 0
+    pool, broken_pools = executor, 0
     try:
         while ready or running:
             while ready and len(running) < MAX_QUEUED_TASKS_PER_WORKER * workers:
                 members = ready.popleft()
-                days = left[members].popleft()
+                days = remaining[members].popleft()
                 running[pool.submit(_compute_task, store.url, config, book, members, days)] = (members, days)
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 members, days = running.pop(future)
                 try:
                     yield from future.result()
                 except BrokenProcessPool:
-                    died += 1
-                    if died >= MAX_ATTEMPTS:
-                        raise FleetError(f"workers died {died} times, last at {members}; is there memory enough?") from None
+                    broken_pools += 1
+                    if broken_pools >= MAX_ATTEMPTS:
+                        raise FleetError(
+                            f"workers died {broken_pools} times, last at {members}; is there memory enough?"
+                        ) from None
                     # Everything that ran in it is gone with it, and begins again.
-                    for lost, days_lost in [(members, days), *running.values()]:
-                        left[lost].appendleft(days_lost)
-                        ready.append(lost)
+                    for lost_member, lost_days in [(members, days), *running.values()]:
+                        remaining[lost_member].appendleft(lost_days)
+                        ready.append(lost_member)
                     running.clear()
                     pool = _process_pool(workers)
                     break
-                if left[members]:
+                if remaining[members]:
                     ready.append(members)
     finally:
         if pool is not executor:

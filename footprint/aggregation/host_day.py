@@ -37,6 +37,7 @@ from footprint.attribution.step.model import Diagnosis, StepFit, idle_powers_uw
 from footprint.attribution.token_weights import DeclaredWeights, EnergyWeights
 from footprint.config import FOREVER_US, Config
 from footprint.core.assumptions import assumption
+from footprint.core.stored_forms import canonical
 from footprint.core.units import S_PER_HOUR, US_PER_DAY, US_PER_HOUR, US_PER_S, UW_PER_W
 from footprint.impact.embodied import end_of_life_us
 from footprint.impact.factor_book import FactorBook
@@ -89,8 +90,8 @@ class HostAggregator:
         self.streams = view.streams().get(name, [])
         named = {stream.device for stream in self.streams}
         self.aliases = view.aliases(name)
-        self.held = configured_tenures(config.placements, name, self.aliases, named)
-        self.held += self._seen_computing({held.device for held in self.held})
+        self.tenures = configured_tenures(config.placements, name, self.aliases, named)
+        self.tenures += self._process_tenures({tenure.device for tenure in self.tenures})
 
     # What only a computation needs is made when it is first asked for: every question looks at every host.
 
@@ -105,24 +106,24 @@ class HostAggregator:
         return functools.cache(self._inputs)
 
     @functools.cached_property
-    def _asked_days(self) -> Callable[[str], tuple[dict[int, tuple[int, int]], list[int]]]:
+    def _days_by_service(self) -> Callable[[str], tuple[dict[int, tuple[int, int]], list[int]]]:
         return functools.cache(self._days_of_service)
 
     @functools.cached_property
     def services(self) -> list[str]:
         """Services that are placed here, or whose processes were seen here."""
-        return sorted({held.service for held in self.held} | set(self.groups))
+        return sorted({tenure.service for tenure in self.tenures} | set(self.groups))
 
     @functools.cached_property
     def fits(self) -> StepFits:
         """Fits of the services."""
         elsewhere = {placement.service for placement in self.config.placements if placement.host != self.name}
-        return StepFits(self.view, self.logs, self.name, self.held, self.config.window_s * US_PER_S, elsewhere)
+        return StepFits(self.view, self.logs, self.name, self.tenures, self.config.window_s * US_PER_S, elsewhere)
 
     @functools.cached_property
-    def quiet(self) -> IdlePowerEstimator:
+    def idle_power(self) -> IdlePowerEstimator:
         """Idle powers as quiet days tell them."""
-        return IdlePowerEstimator(self.view, self.logs, self.name, self.held, self._lag_us)
+        return IdlePowerEstimator(self.view, self.logs, self.name, self.tenures, self._clock_offset_us)
 
     @functools.cached_property
     def _rules(self) -> str:
@@ -132,82 +133,82 @@ class HostAggregator:
     @functools.cached_property
     def _read_days(self) -> list[tuple[int, list[int], list[int]]]:
         """Of each stream the days that hold readings, in order, and their versions."""
-        found = []
+        days_read = []
         for stream in self.streams:
             days = self.view.stream_days(stream.id)
-            held = days.last_us >= days.first_us
-            found.append((stream.id, days.day[held].tolist(), days.version[held].tolist()))
-        return found
+            has_readings = days.last_us >= days.first_us
+            days_read.append((stream.id, days.day[has_readings].tolist(), days.version[has_readings].tolist()))
+        return days_read
 
     def _days_of_service(self, service: str) -> tuple[dict[int, tuple[int, int]], list[int]]:
         """What is known of a service by day, and its days in order."""
         known = self.view.service_days().get(service, {})
         return known, sorted(known)
 
-    def _seen_computing(self, placed: set[str]) -> list[Tenure]:
+    def _process_tenures(self, placed: set[str]) -> list[Tenure]:
         """Tenures of devices that the configuration places nobody on, by whose processes computed on them."""
         seen: dict[str, dict[str, Samples]] = {}
         for stream in self.streams:
             if stream.quantity.startswith(HOLDING) and stream.device not in placed:
-                told = self.view.samples(stream.id, 0, FOREVER_US)
-                seen.setdefault(stream.device, {})[stream.quantity.removeprefix(HOLDING)] = told
+                samples = self.view.samples(stream.id, 0, FOREVER_US)
+                seen.setdefault(stream.device, {})[stream.quantity.removeprefix(HOLDING)] = samples
         services = self.config.services
-        return [held for device in sorted(seen) for held in process_tenures(device, seen[device], services)]
+        return [tenure for device in sorted(seen) for tenure in process_tenures(device, seen[device], services)]
 
     @functools.cached_property
     def groups(self) -> dict[str, list[str]]:
         """Groups of processes seen here, by the service whose rules they meet; a group is one service's only."""
-        found: dict[str, list[str]] = {}
+        groups_of: dict[str, list[str]] = {}
         for stream in self.streams:
             if stream.quantity == CPU_QUANTITY and stream.device.startswith(GROUP):
                 group = stream.device.removeprefix(GROUP)
                 service = service_of_group(group, self.config.services)
                 if service is not None:
-                    found.setdefault(service, []).append(group)
-        return found
+                    groups_of.setdefault(service, []).append(group)
+        return groups_of
 
     def days(self) -> list[int]:
         """UTC days that a reading of this host touches, those that a counter bridges among them."""
-        found: set[int] = set()
+        touched: set[int] = set()
         for stream in self.streams:
             days = self.view.stream_days(stream.id)
-            held = days.day[days.last_us >= days.first_us]
-            if not len(held) or stream.grade == CONTEXT_GRADE:
+            read_days = days.day[days.last_us >= days.first_us]
+            if not len(read_days) or stream.grade == CONTEXT_GRADE:
                 continue
-            whole = stream.quantity == "energy"
-            found.update(range(int(held[0]), int(held[-1]) + 1) if whole else held.tolist())
-        return sorted(found)
+            is_counter = stream.quantity == "energy"
+            touched.update(range(int(read_days[0]), int(read_days[-1]) + 1) if is_counter else read_days.tolist())
+        return sorted(touched)
 
     def _inputs(self, day: int) -> str:
         """Fingerprint of what the ledger says of this host around a day, and of the facts; empty where there is no reading."""
-        told = self.data(day, tuple(self.services))
-        return fingerprint([self._rules, told]) if told else ""
+        data = self.data(day, tuple(self.services))
+        return fingerprint([self._rules, data]) if data else ""
 
     def data(self, day: int, services: tuple[str, ...]) -> str:
         """Fingerprint of what the ledger says of this host and some services around a day; empty where there is no reading."""
         parts: list[object] = []
         low, high = day - 1, day + 1
         for stream, days, versions in self._read_days:
-            place = bisect_left(days, day)
-            near = slice(max(place - 1, 0), place + 2)
-            here = days[near]
-            if not here or here[-1] < day or here[0] > day:
+            position = bisect_left(days, day)
+            nearby = slice(max(position - 1, 0), position + 2)
+            near_days = days[nearby]
+            if not near_days or near_days[-1] < day or near_days[0] > day:
                 continue
-            parts.append((stream, list(zip(here, versions[near], strict=True))))
-            low, high = min(low, here[0] - 1), max(high, here[-1] + 1)
+            parts.append((stream, list(zip(near_days, versions[nearby], strict=True))))
+            low, high = min(low, near_days[0] - 1), max(high, near_days[-1] + 1)
         if not parts:
             return ""
         for service in services:
-            known, days = self._asked_days(service)
+            known, days = self._days_by_service(service)
             parts.append((service, [(d, known[d][1]) for d in days[bisect_left(days, low) : bisect_right(days, high)]]))
-        return fingerprint([self.aliases, *parts])
+        return fingerprint([canonical(self.aliases), *parts])
 
     def fingerprint(self, day: int) -> str:
         """Of everything that the rows of a day are computed from; empty where there is no reading."""
         if not self.inputs(day):
             return ""
-        learnt = [self.inputs(each) for each in range(day - LEARNING_DAYS + 1, day)] if self.held else []
-        return fingerprint([self.inputs(day), *learnt])
+        earlier = [self.inputs(earlier_day) for earlier_day in range(day - LEARNING_DAYS + 1, day)] if self.tenures else []
+        return fingerprint([self.inputs(day), *earlier])
 
     def compute(self, day: int, extra_edges: Sequence[int] = ()) -> HostDay:
         """Rows of a day, with further edges of slots where a query cuts within one."""
@@ -238,22 +239,22 @@ class HostAggregator:
         )
         return HostDay(slots, segments, attribute(shard), bases, splits)
 
-    def learnt(self) -> list[tuple[str, int, str, str]]:
+    def new_statistics(self) -> list[tuple[str, int, str, str]]:
         """What was learnt of days since this was last asked: what of, day, fingerprint, content."""
-        found = [
+        records = [
             (key, day, inputs, json.dumps(quiet.to_json(), separators=(",", ":")))
-            for (key, day), (inputs, quiet) in sorted(self.quiet.fresh.items())
+            for (key, day), (inputs, quiet) in sorted(self.idle_power.fresh.items())
         ]
-        found += [(key, day, inputs, content) for (key, day), (inputs, content) in sorted(self.fits.fresh.items())]
-        self.quiet.fresh.clear()
+        records += [(key, day, inputs, content) for (key, day), (inputs, content) in sorted(self.fits.fresh.items())]
+        self.idle_power.fresh.clear()
         self.fits.fresh.clear()
-        return found
+        return records
 
     def _segments(self, start_us: int, end_us: int) -> Ints:
         zones = {site.zone for site in self.config.sites} | {self.config.zone}
         changes = {
             *self.config.edges_us(),
-            *(edge for held in self.held for edge in (held.since_us, held.until_us)),
+            *(edge for tenure in self.tenures for edge in (tenure.since_us, tenure.until_us)),
             *(alias.since_us for alias in self.aliases),
             *self.book.edges_us([self.config.electricity, *IMPACT_KINDS], self.config.timezone, zones),
             *(end for fact in self.config.hosts if (end := end_of_life_us(fact.in_service_us, fact.lifetime_years)) is not None),
@@ -263,12 +264,12 @@ class HostAggregator:
 
     def _placed(self, device: str, day: int, index: dict[str, int]) -> tuple[PlacedService, ...]:
         start_us, end_us = day * US_PER_DAY, (day + 1) * US_PER_DAY
-        found = []
-        for held in self.held:
-            if held.device == device and held.since_us < end_us and held.until_us > start_us:
-                idle = self.quiet.idle_uw(held, day, self.inputs, self.devices)
-                found.append(PlacedService(index[held.service], held.share, held.since_us, held.until_us, idle))
-        return tuple(found)
+        placements = []
+        for tenure in self.tenures:
+            if tenure.device == device and tenure.since_us < end_us and tenure.until_us > start_us:
+                idle = self.idle_power.idle_uw(tenure, day, self.inputs, self.devices)
+                placements.append(PlacedService(index[tenure.service], tenure.share, tenure.since_us, tenure.until_us, idle))
+        return tuple(placements)
 
     def _basis(
         self,
@@ -279,16 +280,16 @@ class HostAggregator:
         placed: dict[str, tuple[PlacedService, ...]],
         splits: dict[str, SplitDiagnostics],
     ) -> CalculationBasis:
-        found = next((d for d in devices if d.device == device), None)
+        device_energy = next((d for d in devices if d.device == device), None)
         unknown = {self.services[p.service] for p in placed.get(device, ()) if p.idle_uw is None}
         return basis_at(
             self.config,
             self.book,
             self.name,
             instant_us,
-            component=found.component if found else "host",
-            device_model=found.model if found else "",
-            method=_main_method(found.intervals) if found else "",
+            component=device_energy.component if device_energy else "host",
+            device_model=device_energy.model if device_energy else "",
+            method=_main_method(device_energy.intervals) if device_energy else "",
             idle_known=service not in unknown,
             split=_split_status(splits[service]) if service else "",
         )
@@ -297,41 +298,46 @@ class HostAggregator:
         self, service: str, day: int, devices: Sequence[DeviceEnergy], placed: dict[str, tuple[PlacedService, ...]]
     ) -> SplitDiagnostics:
         """How the shared energy of a service is divided: by its fit, or by declared weights where there is none that stands."""
-        placement = placement_of(self.held, service, day)
-        known = self.fits.log(service, devices, day)
-        diagnosis, log = None, known.log
+        placement = placement_of(self.tenures, service, day)
+        service_log = self.fits.log(service, devices, day)
+        diagnosis, log = None, service_log.log
         if placement is not None and len(log) and any(device in placed for device, _ in placement.devices):
             idle_w = self._idle_w(placement.devices, service, placed)
             fit, weights, log = self.fits.fit(placement, day, self.inputs, self.devices, idle_w)
             diagnosis = fit.diagnosis
             if weights is not None and fit.fit is not None:
-                given = ServiceInput(service, known.keys, log, weights, (), weights.half_widths)
+                given = ServiceInput(service, service_log.keys, log, weights, (), weights.half_widths)
                 shares = weights.shares(fit.fit)
                 pairs = zip(shares.tolist(), (shares * weights.half_widths).tolist(), strict=True)
-                shares_of = dict(zip(known.keys, pairs, strict=True))
-                return SplitDiagnostics(given, diagnosis, shares_of, wasted_shares(known, log, weights, day), fit)
+                shares_of = dict(zip(service_log.keys, pairs, strict=True))
+                return SplitDiagnostics(given, diagnosis, shares_of, wasted_shares(service_log, log, weights, day), fit)
         w_in = assumption("weight_input_token")
         scenarios = DeclaredWeights(log, w_in.low), DeclaredWeights(log, w_in.high)
         declared = DeclaredWeights(log)
-        given = ServiceInput(service, known.keys, log, declared, scenarios)
-        return SplitDiagnostics(given, diagnosis, {}, wasted_shares(known, log, declared, day))
+        given = ServiceInput(service, service_log.keys, log, declared, scenarios)
+        return SplitDiagnostics(given, diagnosis, {}, wasted_shares(service_log, log, declared, day))
 
     def _with_fitted_idle(
         self, placed: dict[str, tuple[PlacedService, ...]], splits: dict[str, SplitDiagnostics], devices: Sequence[DeviceEnergy]
     ) -> dict[str, tuple[PlacedService, ...]]:
         """The placements, with idle powers of the fit where quiet seconds told none."""
         energy = {device.device: int(device.intervals.energy_uj.sum()) for device in devices}
-        result = {device: list(each) for device, each in placed.items()}
+        result = {device: list(placements) for device, placements in placed.items()}
         for number, service in enumerate(self.services):
             fit = splits[service].fit
-            mine = [(device, place) for device, each in placed.items() for place, p in enumerate(each) if p.service == number]
-            if fit is None or not mine:
+            places = [
+                (device, position)
+                for device, placements in placed.items()
+                for position, placement in enumerate(placements)
+                if placement.service == number
+            ]
+            if fit is None or not places:
                 continue
-            learnt = [placed[device][place].idle_uw for device, place in mine]
-            powers = idle_powers_uw(fit, learnt, [energy[device] for device, _ in mine])
-            for (device, place), power in zip(mine, powers, strict=True):
-                result[device][place] = replace(result[device][place], idle_uw=power)
-        return {device: tuple(each) for device, each in result.items()}
+            learnt = [placed[device][position].idle_uw for device, position in places]
+            powers = idle_powers_uw(fit, learnt, [energy[device] for device, _ in places])
+            for (device, position), power in zip(places, powers, strict=True):
+                result[device][position] = replace(result[device][position], idle_uw=power)
+        return {device: tuple(placements) for device, placements in result.items()}
 
     def _idle_w(
         self, devices: Sequence[tuple[str, float]], service: str, placed: dict[str, tuple[PlacedService, ...]]
@@ -339,63 +345,63 @@ class HostAggregator:
         """Idle power [W] of all devices of a placement together, the service's share of each; None where one is not known."""
         total = 0.0
         for device, share in devices:
-            mine = [each for each in placed.get(device, ()) if self.services[each.service] == service]
-            if not mine or mine[0].idle_uw is None:
+            placements = [placement for placement in placed.get(device, ()) if self.services[placement.service] == service]
+            if not placements or placements[0].idle_uw is None:
                 return None
-            total += mine[0].idle_uw / UW_PER_W * share
+            total += placements[0].idle_uw / UW_PER_W * share
         return total
 
-    def _lag_us(self, service: str, day: int) -> int:
-        placement = placement_of(self.held, service, day)
-        said = self.fits.day(placement, day, self.inputs, self.devices) if placement is not None else None
-        return round(said.lag_s * US_PER_S) if said is not None else 0
+    def _clock_offset_us(self, service: str, day: int) -> int:
+        placement = placement_of(self.tenures, service, day)
+        statistics = self.fits.day(placement, day, self.inputs, self.devices) if placement is not None else None
+        return round(statistics.lag_s * US_PER_S) if statistics is not None else 0
 
     def _cpu_time(self, day: int, index: dict[str, int]) -> dict[str, CpuTime]:
         if not self.groups:
             return {}
-        spans = cpu_times(self.view, self.name, day)
+        intervals = cpu_times(self.view, self.name, day)
         services: dict[int, EnergyIntervals] = {}
         for service, groups in self.groups.items():
-            known = [spans[group] for group in groups if group in spans]
-            if known:
-                services[index[service]] = _sum_intervals(known)
-        if not services or BUSY not in spans or CAPACITY not in spans:
+            group_intervals = [intervals[group] for group in groups if group in intervals]
+            if group_intervals:
+                services[index[service]] = _sum_intervals(group_intervals)
+        if not services or BUSY not in intervals or CAPACITY not in intervals:
             return {}
-        return {self.name: CpuTime(services, spans[BUSY], spans[CAPACITY])}
+        return {self.name: CpuTime(services, intervals[BUSY], intervals[CAPACITY])}
 
 
-def _sum_intervals(spans: Sequence[EnergyIntervals]) -> EnergyIntervals:
+def _sum_intervals(series: Sequence[EnergyIntervals]) -> EnergyIntervals:
     """Sum of spans that an agent took at the same instants; what only some of them have is left out."""
-    if len(spans) == 1:
-        return spans[0]
-    common = functools.reduce(np.intersect1d, [each.start_us for each in spans])
-    parts = [each[np.isin(each.start_us, common)] for each in spans]
-    same = np.all([part.end_us == parts[0].end_us for part in parts], axis=0)
-    first = parts[0][same]
-    energy = sum(part.energy_uj[same] for part in parts)
+    if len(series) == 1:
+        return series[0]
+    common = functools.reduce(np.intersect1d, [intervals.start_us for intervals in series])
+    parts = [intervals[np.isin(intervals.start_us, common)] for intervals in series]
+    same_ends = np.all([part.end_us == parts[0].end_us for part in parts], axis=0)
+    first = parts[0][same_ends]
+    energy = sum(part.energy_uj[same_ends] for part in parts)
     return EnergyIntervals(first.start_us, first.end_us, np.asarray(energy), first.covered_us, first.method)
 
 
 def wasted_shares(
-    known: ServiceLog, log: RequestLog, weights: EnergyWeights, day: int
+    service_log: ServiceLog, log: RequestLog, weights: EnergyWeights, day: int
 ) -> dict[tuple[str, str, str], tuple[float, int]]:
     """By (use case, model, status): part of the model energy of a day in requests that served nobody, and their number."""
-    if not known.wasted:
+    if not service_log.wasted:
         return {}
-    everyone = np.arange(len(log))
+    requests = np.arange(len(log))
     start, end = np.maximum(log.start_us, day * US_PER_DAY), np.minimum(log.end_us, (day + 1) * US_PER_DAY)
-    energy = np.where(end > start, weights.model_energy(everyone, start, np.maximum(end, start)), 0.0)
-    whole = np.bincount(log.key, weights=energy, minlength=len(known.keys))
+    energy = np.where(end > start, weights.model_energy(requests, start, np.maximum(end, start)), 0.0)
+    total = np.bincount(log.key, weights=energy, minlength=len(service_log.keys))
     ends_here = (log.end_us > day * US_PER_DAY) & (log.end_us <= (day + 1) * US_PER_DAY)
-    found = {}
-    for status, places in sorted(known.wasted.items()):
-        part = np.bincount(log.key[places], weights=energy[places], minlength=len(known.keys))
-        count = np.bincount(log.key[places], weights=(log.weight * ends_here)[places], minlength=len(known.keys))
-        for key, name in enumerate(known.keys):
+    shares = {}
+    for status, positions in sorted(service_log.wasted.items()):
+        part = np.bincount(log.key[positions], weights=energy[positions], minlength=len(service_log.keys))
+        count = np.bincount(log.key[positions], weights=(log.weight * ends_here)[positions], minlength=len(service_log.keys))
+        for key, name in enumerate(service_log.keys):
             if part[key] > 0 or count[key] > 0:
-                share = float(part[key] / whole[key]) if whole[key] > 0 else 0.0
-                found[*name, status] = share, round(float(count[key]))
-    return found
+                share = float(part[key] / total[key]) if total[key] > 0 else 0.0
+                shares[*name, status] = share, round(float(count[key]))
+    return shares
 
 
 def _split_status(split: SplitDiagnostics) -> str:
@@ -406,9 +412,9 @@ def _host_facts(basis: CalculationBasis, embodied_ug_per_s: float) -> HostFacts:
     return HostFacts(basis.uplift[0], basis.uplift_assumed, basis.pue[0], basis.pue_assumed, embodied_ug_per_s)
 
 
-def _main_method(spans: EnergyIntervals) -> str:
+def _main_method(intervals: EnergyIntervals) -> str:
     """How most of the energy was read; a bridged counter is a counter."""
-    energy = np.bincount(spans.method, weights=spans.energy_uj, minlength=len(METHODS))
+    energy = np.bincount(intervals.method, weights=intervals.energy_uj, minlength=len(METHODS))
     energy[COUNTER] += energy[BRIDGED]
     energy[BRIDGED] = 0
     return METHODS[int(np.argmax(energy))]

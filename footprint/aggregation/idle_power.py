@@ -31,66 +31,69 @@ ClockOffset = Callable[[str, int], int]  # service and day -> what is added to t
 class IdlePowerEstimator:
     """Quiet days of the placed devices of one host; those computed anew are left in ``fresh`` to be stored."""
 
-    def __init__(self, view: LedgerView, logs: ServiceLogs, host: str, held: Sequence[Tenure], lag: ClockOffset) -> None:
-        self._view, self._logs, self._host, self._held, self._lag = view, logs, host, held, lag
+    def __init__(
+        self, view: LedgerView, logs: ServiceLogs, host: str, tenures: Sequence[Tenure], clock_offset: ClockOffset
+    ) -> None:
+        self._view, self._logs, self._host, self._tenures, self._clock_offset = view, logs, host, tenures, clock_offset
         self.fresh: dict[tuple[str, int], tuple[str, IdleHistograms]] = {}
 
     @functools.cached_property
     def _known(self) -> dict[tuple[str, int], tuple[str, IdleHistograms]]:
         """What the store keeps, read when it is first asked for: a question that computes nothing anew needs none of it."""
         target = table(schema.Statistics)
-        keys = {self._key(held) for held in self._held}
+        keys = {self._key(tenure) for tenure in self._tenures}
         rows = self._view.connection.execute(select(target).where(target.c.stream_key.in_(sorted(keys))))
         return {(row.stream_key, row.day): (row.inputs, IdleHistograms.from_json(json.loads(row.content))) for row in rows}
 
-    def _key(self, held: Tenure) -> str:
-        return f"{self._host}/{held.device}/{held.service}"
+    def _key(self, tenure: Tenure) -> str:
+        return f"{self._host}/{tenure.device}/{tenure.service}"
 
-    def idle_uw(self, held: Tenure, day: int, inputs: Callable[[int], str], devices: DayDevices) -> int | None:
+    def idle_uw(self, tenure: Tenure, day: int, inputs: Callable[[int], str], devices: DayDevices) -> int | None:
         """Idle power [µW] of a device loaded with a service, as learnt for a day; None where it cannot be learnt.
 
         ``inputs`` is the fingerprint of the host's ledger on a day (empty: nothing there), ``devices`` its spans.
         """
         days = []
-        for each in range(day - LEARNING_DAYS + 1, day + 1):
-            found = inputs(each)
-            if not found:
+        for earlier_day in range(day - LEARNING_DAYS + 1, day + 1):
+            fingerprint = inputs(earlier_day)
+            if not fingerprint:
                 continue
-            place = self._key(held), each
-            if self._known.get(place, ("", None))[0] != found:
-                self._known[place] = self.fresh[place] = (found, self._learn(held, each, devices(each)))
-            days.append(self._known[place][1])
+            key = self._key(tenure), earlier_day
+            if self._known.get(key, ("", None))[0] != fingerprint:
+                self._known[key] = self.fresh[key] = (fingerprint, self._learn(tenure, earlier_day, devices(earlier_day)))
+            days.append(self._known[key][1])
         return idle_power_uw(days)
 
-    def _learn(self, held: Tenure, day: int, devices: Sequence[DeviceEnergy]) -> IdleHistograms:
+    def _learn(self, tenure: Tenure, day: int, devices: Sequence[DeviceEnergy]) -> IdleHistograms:
         start_us, end_us = day * US_PER_DAY, (day + 1) * US_PER_DAY
-        found = [device.intervals for device in devices if device.device == held.device]
-        if not found:
+        series = [device.intervals for device in devices if device.device == tenure.device]
+        if not series:
             return IdleHistograms()
         # Another tenure of the same service on the device is its own; all of them say the same thing.
-        tenures = [h for h in self._held if (h.device, h.service) == (held.device, held.service)]
-        spans = found[0]
-        inside = np.zeros(len(spans), dtype=bool)
-        for tenure in tenures:
-            inside |= (spans.start_us >= tenure.since_us) & (spans.end_us <= tenure.until_us)
-        spans = spans[inside]
-        if not len(spans):
+        tenures = [h for h in self._tenures if (h.device, h.service) == (tenure.device, tenure.service)]
+        intervals = series[0]
+        inside = np.zeros(len(intervals), dtype=bool)
+        for t in tenures:
+            inside |= (intervals.start_us >= t.since_us) & (intervals.end_us <= t.until_us)
+        intervals = intervals[inside]
+        if not len(intervals):
             return IdleHistograms()
         services = sorted(
-            {h.service for h in self._held if h.device == held.device and h.since_us < end_us and h.until_us > start_us}
+            {h.service for h in self._tenures if h.device == tenure.device and h.since_us < end_us and h.until_us > start_us}
         )
-        low, high = int(spans.start_us[0]) - LOADED_WITHIN_US, int(spans.end_us[-1]) + LOADED_WITHIN_US
+        low, high = int(intervals.start_us[0]) - LOADED_WITHIN_US, int(intervals.end_us[-1]) + LOADED_WITHIN_US
         logs = [
-            shift_log(widen_counts(self._logs.between(service, low, high).log), self._lag(service, day)) for service in services
+            shift_log(widen_counts(self._logs.between(service, low, high).log), self._clock_offset(service, day))
+            for service in services
         ]
-        flight = ConcurrencyTimeline(_concat_logs(logs), np.array([start_us, end_us], dtype=np.int64))
-        return idle_histograms(spans, flight, (start_us, end_us), self._busy(held.device, day))
+        timeline = ConcurrencyTimeline(_concat_logs(logs), np.array([start_us, end_us], dtype=np.int64))
+        return idle_histograms(intervals, timeline, (start_us, end_us), self._busy(tenure.device, day))
 
     def _busy(self, device: str, day: int) -> EnergyIntervals | None:
         """Time in which a device computed anything, as spans; None where no agent said."""
         streams = self._view.streams().get(self._host, [])
-        mine = next((stream for stream in streams if (stream.device, stream.quantity) == (device, "busy_us")), None)
-        return None if mine is None else stream_intervals(self._view, mine, day)
+        busy = next((stream for stream in streams if (stream.device, stream.quantity) == (device, "busy_us")), None)
+        return None if busy is None else stream_intervals(self._view, busy, day)
 
 
 def _concat_logs(logs: Sequence[RequestLog]) -> RequestLog:

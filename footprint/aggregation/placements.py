@@ -37,27 +37,27 @@ def tenures_of(place: str, aliases: Iterable[Alias], own_readings: bool) -> list
     Before its first device was named, a place is itself a device where a file gave readings under
     its name, and else already held that first device.
     """
-    mine = [alias for alias in aliases if alias.name == place]
-    if not mine:
+    own = [alias for alias in aliases if alias.name == place]
+    if not own:
         return [(place, ALWAYS, FOREVER_US)]
-    ends = [alias.since_us for alias in mine[1:]] + [FOREVER_US]
-    found = [(alias.device, alias.since_us, end) for alias, end in zip(mine, ends, strict=True)]
+    ends = [alias.since_us for alias in own[1:]] + [FOREVER_US]
+    tenures = [(alias.device, alias.since_us, end) for alias, end in zip(own, ends, strict=True)]
     if own_readings:
-        return [(place, ALWAYS, mine[0].since_us), *found]
-    return [(found[0][0], ALWAYS, found[0][2]), *found[1:]]
+        return [(place, ALWAYS, own[0].since_us), *tenures]
+    return [(tenures[0][0], ALWAYS, tenures[0][2]), *tenures[1:]]
 
 
 def configured_tenures(placements: Sequence[Placement], host: str, aliases: Sequence[Alias], named: set[str]) -> list[Tenure]:
     """Every tenure of a service on a device of one host; ``named`` are the devices with readings of their own."""
-    found = []
+    tenures = []
     for placement in placements:
         if placement.host != host:
             continue
         for device, since, until in tenures_of(placement.device, aliases, placement.device in named):
             begin, end = max(since, placement.since_us), min(until, placement.until_us)
             if begin < end:
-                found.append(Tenure(placement.service, device, placement.share, begin, end))
-    return found
+                tenures.append(Tenure(placement.service, device, placement.share, begin, end))
+    return tenures
 
 
 def service_of_group(group: str, services: Sequence[ServiceFact]) -> str | None:
@@ -73,26 +73,26 @@ def process_tenures(device: str, seen: Mapping[str, Samples], services: Sequence
     """
     periods = [
         (since, until, service_of_group(group, services))
-        for group, told in seen.items()
-        for since, until in _holding_periods(told)
+        for group, samples in seen.items()
+        for since, until in _holding_periods(samples)
     ]
     edges = sorted({edge for since, until, _ in periods for edge in (since, until)})
-    found: list[Tenure] = []
+    tenures: list[Tenure] = []
     for since, until in itertools.pairwise(edges):
         parties = {service for begin, end, service in periods if begin <= since and until <= end}
         for service in sorted(filter(None, parties)):
-            now = Tenure(service, device, 1 / len(parties), since, until)
-            before = next((held for held in reversed(found) if held.service == service), None)
-            if before is not None and (before.until_us, before.share) == (since, now.share):
-                found[found.index(before)] = Tenure(service, device, now.share, before.since_us, until)
+            current = Tenure(service, device, 1 / len(parties), since, until)
+            previous = next((tenure for tenure in reversed(tenures) if tenure.service == service), None)
+            if previous is not None and (previous.until_us, previous.share) == (since, current.share):
+                tenures[tenures.index(previous)] = Tenure(service, device, current.share, previous.since_us, until)
             else:
-                found.append(now)
-    return found
+                tenures.append(current)
+    return tenures
 
 
-def _holding_periods(told: Samples) -> Iterable[tuple[int, int]]:
+def _holding_periods(samples: Samples) -> Iterable[tuple[int, int]]:
     """Stretches [since, until) in which a group held the device; silence ends one."""
-    times, values = told.time_us.tolist(), told.value.tolist()
+    times, values = samples.time_us.tolist(), samples.value.tolist()
     since = None
     for index, (at, value) in enumerate(zip(times, values, strict=True)):
         if value and since is None:

@@ -34,57 +34,57 @@ class ServiceLogs:
 
     def __init__(self, view: LedgerView, config: Config) -> None:
         self._view, self._config = view, config
-        self._kept: OrderedDict[tuple[str, int, int], ServiceLog] = OrderedDict()
+        self._cached: OrderedDict[tuple[str, int, int], ServiceLog] = OrderedDict()
 
     def between(self, service: str, start_us: int, end_us: int) -> ServiceLog:
         """Requests in flight in [start, end), which is widened to whole hours."""
         start_us -= start_us % US_PER_HOUR
         end_us += -end_us % US_PER_HOUR
-        place = service, start_us, end_us
-        if place not in self._kept:
-            self._kept[place] = self._read(service, start_us, end_us)
-            while len(self._kept) > _MAX_CACHED_LOGS:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(place)
-        return self._kept[place]
+        key = service, start_us, end_us
+        if key not in self._cached:
+            self._cached[key] = self._read(service, start_us, end_us)
+            while len(self._cached) > _MAX_CACHED_LOGS:
+                self._cached.popitem(last=False)
+        self._cached.move_to_end(key)
+        return self._cached[key]
 
     def _read(self, service: str, start_us: int, end_us: int) -> ServiceLog:
-        found = self._view.requests(service, start_us, end_us)
-        named, key = request_keys(self._view, self._config, service, found)
+        requests = self._view.requests(service, start_us, end_us)
+        keys, key = request_keys(self._view, self._config, service, requests)
         log = build_request_log(
-            found.start_us,
-            found.end_us,
+            requests.start_us,
+            requests.end_us,
             key,
-            found.requests,
-            found.input_tokens,
-            found.cached_input_tokens,
-            found.output_tokens,
-            found.first_token_us,
+            requests.requests,
+            requests.input_tokens,
+            requests.cached_input_tokens,
+            requests.output_tokens,
+            requests.first_token_us,
             self._config.window_s * US_PER_S,
-            token_weight(found.input_tokens, found.cached_input_tokens, found.output_tokens),
+            token_weight(requests.input_tokens, requests.cached_input_tokens, requests.output_tokens),
         )
-        statuses = self._view.store.texts(self._view.connection, np.unique(found.status).tolist())
-        wasted = {text: np.flatnonzero(found.status == number) for number, text in statuses.items() if text in WASTED}
-        return ServiceLog(named, log, wasted)
+        statuses = self._view.store.texts(self._view.connection, np.unique(requests.status).tolist())
+        wasted = {text: np.flatnonzero(requests.status == number) for number, text in statuses.items() if text in WASTED}
+        return ServiceLog(keys, log, wasted)
 
 
 def request_keys(
-    view: LedgerView, config: Config, service: str, found: RequestColumns
+    view: LedgerView, config: Config, service: str, requests: RequestColumns
 ) -> tuple[tuple[tuple[str, str], ...], np.ndarray[tuple[int], np.dtype[np.int64]]]:
     """The distinct (use case, model) of requests, sorted, and which of them each request has.
 
     A request that names no model has the one declared for its service at its start.
     """
-    pairs, place = np.unique(np.stack([found.use_case, found.model]), axis=1, return_inverse=True)
+    pairs, pair_index = np.unique(np.stack([requests.use_case, requests.model]), axis=1, return_inverse=True)
     texts = view.store.texts(view.connection, np.unique(pairs).tolist())
     use_cases = [texts[number] for number in pairs[0].tolist()]
     models = [texts[number] for number in pairs[1].tolist()]
-    place = place.ravel()
+    pair_index = pair_index.ravel()
     names: dict[tuple[str, str], int] = {}
-    key = np.zeros(len(found), dtype=np.int64)
+    key = np.zeros(len(requests), dtype=np.int64)
     for index, (use_case, model) in enumerate(zip(use_cases, models, strict=True)):
-        mine = np.flatnonzero(place == index)
-        for declared, rows in _declared_models(config, service, model, mine, found.start_us):
+        of_pair = np.flatnonzero(pair_index == index)
+        for declared, rows in _declared_models(config, service, model, of_pair, requests.start_us):
             key[rows] = names.setdefault((use_case, declared), len(names))
     order = sorted(names)
     renumber = np.zeros(max(len(names), 1), dtype=np.int64)
@@ -97,10 +97,10 @@ def _declared_models(config: Config, service: str, model: str, rows: np.ndarray,
     if model:
         return [(model, rows)]
     facts = [fact for fact in config.services if fact.name == service]
-    left, parts = np.ones(len(rows), dtype=bool), []
+    undeclared, parts = np.ones(len(rows), dtype=bool), []
     for fact in facts:
-        held = (start_us[rows] >= fact.since_us) & (start_us[rows] < fact.until_us)
-        parts.append((fact.model, rows[held]))
-        left &= ~held
-    parts.append(("", rows[left]))
+        is_valid = (start_us[rows] >= fact.since_us) & (start_us[rows] < fact.until_us)
+        parts.append((fact.model, rows[is_valid]))
+        undeclared &= ~is_valid
+    parts.append(("", rows[undeclared]))
     return [(name, part) for name, part in parts if len(part)]

@@ -55,29 +55,29 @@ def _count_change(connection: Connection) -> None:
     )
 
 
-def replace_shard(store: Store, connection: Connection, mark: ShardStamp) -> int:
+def replace_shard(store: Store, connection: Connection, stamp: ShardStamp) -> int:
     """Remove the rows of a shard; the number under which the new ones stand."""
     shard = table(schema.Shard)
     _count_change(connection)
     if store.dialect == "postgresql":  # SQLite has one writer at a time already
         connection.execute(text("LOCK TABLE shard IN EXCLUSIVE MODE"))
-    same = (shard.c.day == mark.day) & (shard.c.members == mark.members)
-    found = connection.execute(select(shard.c.id).where(same)).scalar()
+    same = (shard.c.day == stamp.day) & (shard.c.members == stamp.members)
+    shard_id = connection.execute(select(shard.c.id).where(same)).scalar()
     values = {
-        "day": mark.day,
-        "members": mark.members,
-        "fingerprint": mark.fingerprint,
-        "computed_us": mark.computed_us,
-        "provisional": mark.provisional,
-        "facts": mark.facts,
+        "day": stamp.day,
+        "members": stamp.members,
+        "fingerprint": stamp.fingerprint,
+        "computed_us": stamp.computed_us,
+        "provisional": stamp.provisional,
+        "facts": stamp.facts,
     }
-    if found is None:
+    if shard_id is None:
         return int(connection.execute(insert(shard).values(**values).returning(shard.c.id)).scalar_one())
     for model in _ROW_TABLES:
         target = table(model)
-        connection.execute(delete(target).where(target.c.shard_id == found))
-    connection.execute(shard.update().where(shard.c.id == found).values(**values))
-    return int(found)
+        connection.execute(delete(target).where(target.c.shard_id == shard_id))
+    connection.execute(shard.update().where(shard.c.id == shard_id).values(**values))
+    return int(shard_id)
 
 
 def remove_shard(store: Store, config: Config, members: str, day: int) -> None:
@@ -89,30 +89,30 @@ def remove_shard(store: Store, config: Config, members: str, day: int) -> None:
         number = replace_shard(store, connection, ShardStamp(members, day, "", 0, False))
         connection.execute(delete(shard).where(shard.c.id == number))
         if rollups_current(store, connection, config.timezone, 0):
-            follow = sum_host if kind == "host" else sum_service
-            follow(store, connection, config.timezone, name, names[name], day)
+            update_rollups = sum_host if kind == "host" else sum_service
+            update_rollups(store, connection, config.timezone, name, names[name], day)
 
 
 def store_host_day(
-    store: Store, config: Config, name: str, done: HostDay, learnt: Sequence[LearnedStatistics], mark: ShardStamp
+    store: Store, config: Config, name: str, host_day: HostDay, statistics: Sequence[LearnedStatistics], stamp: ShardStamp
 ) -> None:
     """Rows, coverage and what was learnt of one host and day, in one transaction."""
-    rows = done.result.rows
-    seen = done.result.coverage
-    texts = {name, *(device for _, device in seen)}
+    rows = host_day.result.rows
+    coverage = host_day.result.coverage
+    texts = {name, *(device for _, device in coverage)}
     for column in ("device", "service", "use_case", "model"):
         texts.update(rows[column].unique())
     charters = [
-        charter_of(config, use_case, int(done.slots_us[slot]))
+        charter_of(config, use_case, int(host_day.slots_us[slot]))
         for use_case, slot in zip(rows["use_case"], rows["slot"].tolist(), strict=True)
     ]
-    names = store.name_ids(texts | set(charters) | set(done.splits))
+    names = store.name_ids(texts | set(charters) | set(host_day.splits))
     with store.begin() as connection:
-        bases = _basis_ids(store, connection, done)
-        shard_id = replace_shard(store, connection, mark)
+        bases = _basis_ids(store, connection, host_day)
+        shard_id = replace_shard(store, connection, stamp)
         records = list(
             zip(
-                [int(done.slots_us[slot]) // US_PER_S for slot in rows["slot"].tolist()],
+                [int(host_day.slots_us[slot]) // US_PER_S for slot in rows["slot"].tolist()],
                 [names[name]] * len(rows),
                 *([names[value] for value in rows[column]] for column in ("device", "service", "use_case", "model")),
                 [
@@ -140,29 +140,29 @@ def store_host_day(
             *OTHER_COLUMNS,
             "shard_id",
         )
-        kept = _one_a_key(records, columns.index("active_uj"))
-        if store.insert_many(connection, table(schema.FigureRow), columns, kept) != len(kept):
-            raise ClosureError(f"host {name}, UTC day {mark.day}: rows of this day are there already; nothing of it was stored")
-        _store_seen(store, connection, done, names, name, shard_id)
-        _store_splits(store, connection, done, names, name, mark, shard_id)
-        rows_learnt = [
-            {"stream_key": key, "day": day, "inputs": inputs, "content": content} for key, day, inputs, content in learnt
+        unique_records = _one_a_key(records, columns.index("active_uj"))
+        if store.insert_many(connection, table(schema.FigureRow), columns, unique_records) != len(unique_records):
+            raise ClosureError(f"host {name}, UTC day {stamp.day}: rows of this day are there already; nothing of it was stored")
+        _store_seen(store, connection, host_day, names, name, shard_id)
+        _store_splits(store, connection, host_day, names, name, stamp, shard_id)
+        statistics_rows = [
+            {"stream_key": key, "day": day, "inputs": inputs, "content": content} for key, day, inputs, content in statistics
         ]
-        store.upsert(connection, schema.Statistics, rows_learnt)
+        store.upsert(connection, schema.Statistics, statistics_rows)
         if rollups_current(store, connection, config.timezone, _largest(rows, (*ENERGY_COLUMNS, *OTHER_COLUMNS))):
-            sum_host(store, connection, config.timezone, name, names[name], mark.day)
+            sum_host(store, connection, config.timezone, name, names[name], stamp.day)
 
 
 def _one_a_key(records: Sequence[tuple[int, ...]], size: int) -> list[tuple[int, ...]]:
     """Records of one key (the first ``size`` values) added up: facts that change within a slot may be others' than a row's."""
-    found: dict[tuple[int, ...], tuple[int, ...]] = {}
+    sums: dict[tuple[int, ...], tuple[int, ...]] = {}
     for record in records:
-        key, known = record[:size], found.get(record[:size])
+        key, sum_so_far = record[:size], sums.get(record[:size])
         amounts = record[size:-1]
-        if known is not None:
-            amounts = tuple(a + b for a, b in zip(known[size:-1], amounts, strict=True))
-        found[key] = (*key, *amounts, record[-1])
-    return list(found.values())
+        if sum_so_far is not None:
+            amounts = tuple(a + b for a, b in zip(sum_so_far[size:-1], amounts, strict=True))
+        sums[key] = (*key, *amounts, record[-1])
+    return list(sums.values())
 
 
 def _largest(frame: pd.DataFrame, columns: Sequence[str]) -> int:
@@ -174,19 +174,19 @@ def charter_of(config: Config, use_case: str, instant_us: int) -> str:
     return use_case if use_case in RESERVED_USE_CASES else config.charter_at(use_case, instant_us)
 
 
-def _basis_ids(store: Store, connection: Connection, done: HostDay) -> dict[tuple[str, str, int], int]:
+def _basis_ids(store: Store, connection: Connection, host_day: HostDay) -> dict[tuple[str, str, int], int]:
     target = table(schema.BasisRow)
-    content = {place: basis.to_json() for place, basis in done.bases.items()}
+    content = {key: basis.to_json() for key, basis in host_day.bases.items()}
     digests = {line: hashlib.blake2b(line.encode(), digest_size=16).hexdigest() for line in set(content.values())}
     store.insert_new(
         connection, schema.BasisRow, [{"digest": digest, "content": line} for line, digest in sorted(digests.items())]
     )
-    found = connection.execute(select(target.c.id, target.c.digest).where(target.c.digest.in_(sorted(digests.values()))))
-    ids = {row.digest: row.id for row in found}
-    return {place: ids[digests[line]] for place, line in content.items()}
+    stored = connection.execute(select(target.c.id, target.c.digest).where(target.c.digest.in_(sorted(digests.values()))))
+    ids = {row.digest: row.id for row in stored}
+    return {key: ids[digests[line]] for key, line in content.items()}
 
 
-def _store_seen(store: Store, connection: Connection, done: HostDay, names: dict[str, int], host: str, shard_id: int) -> None:
+def _store_seen(store: Store, connection: Connection, host_day: HostDay, names: dict[str, int], host: str, shard_id: int) -> None:
     columns = (
         "slot",
         "host_id",
@@ -200,10 +200,10 @@ def _store_seen(store: Store, connection: Connection, done: HostDay, names: dict
         "shard_id",
     )
     records: list[tuple[int, ...]] = []
-    for (_, device), coverage in done.result.coverage.items():
+    for (_, device), coverage in host_day.result.coverage.items():
         size = len(coverage.slot)
         records += zip(
-            (done.slots_us[coverage.slot] // US_PER_S).tolist(),
+            (host_day.slots_us[coverage.slot] // US_PER_S).tolist(),
             [names[host]] * size,
             [names[device]] * size,
             coverage.first_us.tolist(),
@@ -219,10 +219,10 @@ def _store_seen(store: Store, connection: Connection, done: HostDay, names: dict
 
 
 def _store_splits(
-    store: Store, connection: Connection, done: HostDay, names: dict[str, int], host: str, mark: ShardStamp, shard_id: int
+    store: Store, connection: Connection, host_day: HostDay, names: dict[str, int], host: str, stamp: ShardStamp, shard_id: int
 ) -> None:
     records = []
-    for service, split in sorted(done.splits.items()):
+    for service, split in sorted(host_day.splits.items()):
         if split.diagnosis is None and not split.wasted:
             continue
         content = {
@@ -232,23 +232,23 @@ def _store_splits(
         }
         status = split.diagnosis.status if split.diagnosis is not None else ""
         text_ = json.dumps(content, ensure_ascii=False, sort_keys=True)
-        records.append((mark.day, names[host], names[service], status, text_, shard_id))
+        records.append((stamp.day, names[host], names[service], status, text_, shard_id))
     store.insert_many(
         connection, table(schema.SplitRow), ("day", "host_id", "service_id", "status", "content", "shard_id"), records
     )
 
 
-def store_service_day(store: Store, config: Config, service: str, done: ServiceDay, mark: ShardStamp) -> None:
+def store_service_day(store: Store, config: Config, service: str, service_day: ServiceDay, stamp: ShardStamp) -> None:
     """Counts of one service and day, in one transaction."""
-    counts = _with_charter(config, done.counts, "slot_us")
-    straddles = _with_charter(config, done.straddles, "at_us")
+    counts = _with_charter(config, service_day.counts, "slot_us")
+    straddles = _with_charter(config, service_day.straddles, "at_us")
     texts: set[str] = {service}
     for frame in (counts, straddles):
         for column in ("use_case", "model", "charter"):
             texts.update(frame[column].unique())
     names = store.name_ids(texts)
     with store.begin() as connection:
-        shard_id = replace_shard(store, connection, mark)
+        shard_id = replace_shard(store, connection, stamp)
         slots = [slot // US_PER_S for slot in counts["slot_us"].tolist()] if len(counts) else []
         store.insert_many(
             connection,
@@ -274,7 +274,7 @@ def store_service_day(store: Store, config: Config, service: str, done: ServiceD
         if rollups_current(
             store, connection, config.timezone, max(_largest(frame, COUNT_COLUMNS) for frame in (counts, straddles))
         ):
-            sum_service(store, connection, config.timezone, service, names[service], mark.day)
+            sum_service(store, connection, config.timezone, service, names[service], stamp.day)
 
 
 def _crossed(config: Config, windows: pd.DataFrame) -> list[int]:
@@ -283,8 +283,8 @@ def _crossed(config: Config, windows: pd.DataFrame) -> list[int]:
 
 
 def _with_charter(config: Config, frame: pd.DataFrame, instant: str) -> pd.DataFrame:
-    found = [charter_of(config, use_case, at) for use_case, at in zip(frame["use_case"], frame[instant].tolist(), strict=True)]
-    return frame.assign(charter=pd.Series(found, index=frame.index, dtype=object))
+    charters = [charter_of(config, use_case, at) for use_case, at in zip(frame["use_case"], frame[instant].tolist(), strict=True)]
+    return frame.assign(charter=pd.Series(charters, index=frame.index, dtype=object))
 
 
 def _counted(frame: pd.DataFrame, service: str, names: dict[str, int]) -> Iterable[list[int | None]]:

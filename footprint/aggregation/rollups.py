@@ -37,17 +37,17 @@ def rollup_zone(store: Store, connection: Connection) -> str:
     return str(connection.execute(select(meta.c.value).where(meta.c.key == META)).scalar() or "")
 
 
-def set_stamp(store: Store, connection: Connection, said: str) -> None:
+def set_stamp(store: Store, connection: Connection, zone_identity: str) -> None:
     """Say in which zone sums are cut; an empty text, that they do not hold."""
-    store.upsert(connection, schema.Meta, [{"key": META, "value": said}])
+    store.upsert(connection, schema.Meta, [{"key": META, "value": zone_identity}])
 
 
 def rollups_current(store: Store, connection: Connection, zone: ZoneInfo, largest: int) -> bool:
     """Whether sums are to follow a change of rows; where they cannot, they are given up, and questions go to the rows."""
-    said = rollup_zone(store, connection)
-    if said == rollup_ranges.zone_fingerprint(zone) and largest <= LARGEST:
+    stored_zone = rollup_zone(store, connection)
+    if stored_zone == rollup_ranges.zone_fingerprint(zone) and largest <= LARGEST:
         return True
-    if said not in ("", TOO_LARGE):
+    if stored_zone not in ("", TOO_LARGE):
         set_stamp(store, connection, "" if largest <= LARGEST else TOO_LARGE)
     return False
 
@@ -57,11 +57,11 @@ def sum_host(store: Store, connection: Connection, zone: ZoneInfo, host: str, nu
     days = rollup_ranges.overlapping_days(zone, utc_day * _S_PER_DAY, (utc_day + 1) * _S_PER_DAY)
     for day in days:
         start, end = rollup_ranges.midnight_s(zone, day), rollup_ranges.midnight_s(zone, day + 1)
-        mine = f"shard_id IN ({_listed(_shards(connection, f'host {host}', start, end))})"
+        of_host = f"shard_id IN ({_listed(_shards(connection, f'host {host}', start, end))})"
         _clear(connection, schema.RowSum, (DAY_USES, DAY), start, number)
         _clear(connection, schema.SeenSum, (DAY_USES,), start, number)
         _clear(connection, schema.HourSum, (DAY_USES, DAY), start, number)
-        _sum_day(store, connection, zone, day, f"{mine} AND +slot >= {start} AND +slot < {end}")
+        _sum_day(store, connection, zone, day, f"{of_host} AND +slot >= {start} AND +slot < {end}")
     for first, following in sorted({rollup_ranges.month_bounds(day) for day in days}):
         _sum_month(connection, zone, first, following, number)
 
@@ -79,8 +79,8 @@ def _listed(numbers: Iterable[int]) -> str:
 
 def _clear(connection: Connection, model: type, levels: Sequence[int], start: int, host: int) -> None:
     target = table(model)
-    mine = target.c.level.in_(levels) & (target.c.start == start) & (target.c.host_id == host)
-    connection.execute(delete(target).where(mine))
+    outdated = target.c.level.in_(levels) & (target.c.start == start) & (target.c.host_id == host)
+    connection.execute(delete(target).where(outdated))
 
 
 def _sum_day(store: Store, connection: Connection, zone: ZoneInfo, day: int, chosen: str) -> None:
@@ -96,12 +96,12 @@ def _sum_day(store: Store, connection: Connection, zone: ZoneInfo, day: int, cho
         f"SELECT {DAY_USES}, {start}, {keys}, {sums}, SUM({DIVIDED}) FROM footprint_row WHERE {chosen} GROUP BY {keys}",
     )
     _sum_together(store, connection, DAY_USES, DAY, chosen, start)
-    told = "MIN(first_us), MAX(last_us), SUM(measured_us), SUM(bridged_us), SUM(modelled_us), SUM(energy_uj), 0"
+    coverage = "MIN(first_us), MAX(last_us), SUM(measured_us), SUM(bridged_us), SUM(modelled_us), SUM(energy_uj), 0"
     _insert(
         connection,
         "footprint_seen_sum",
         _SEEN,
-        f"SELECT {DAY_USES}, {start}, host_id, device_id, {told} FROM footprint_seen WHERE {chosen} GROUP BY host_id, device_id",
+        f"SELECT {DAY_USES}, {start}, host_id, device_id, {coverage} FROM footprint_seen WHERE {chosen} GROUP BY host_id, device_id",
     )
 
 
@@ -109,8 +109,8 @@ def _sum_hours(connection: Connection, zone: ZoneInfo, day: int, chosen: str) ->
     start = rollup_ranges.midnight_s(zone, day)
     keys = ("host_id", "service_id", "use_case_id", "model_id")
     ranges = rollup_ranges.clock_hours(zone, day)
-    told = [f"slot >= {ranges[hour][0]} AND slot < {ranges[hour][1]}" if hour in ranges else "1 = 0" for hour in range(24)]
-    sums = ", ".join(f"SUM(CASE WHEN {each} THEN ({_ENERGY}) / 1000 END)" for each in told)
+    conditions = [f"slot >= {ranges[hour][0]} AND slot < {ranges[hour][1]}" if hour in ranges else "1 = 0" for hour in range(24)]
+    sums = ", ".join(f"SUM(CASE WHEN {condition} THEN ({_ENERGY}) / 1000 END)" for condition in conditions)
     columns = [f"h{hour:02}" for hour in range(24)]
     _insert(
         connection,
@@ -118,14 +118,16 @@ def _sum_hours(connection: Connection, zone: ZoneInfo, day: int, chosen: str) ->
         ("level", "start", *keys, *columns),
         f"SELECT {DAY_USES}, {start}, {', '.join(keys)}, {sums} FROM footprint_row WHERE {chosen} GROUP BY {', '.join(keys)}",
     )
-    again = ", ".join(f"SUM({column})" for column in columns)
-    mine = "" if "shard_id" not in chosen else (f" AND host_id IN (SELECT DISTINCT host_id FROM footprint_row WHERE {chosen})")
+    hour_sums = ", ".join(f"SUM({column})" for column in columns)
+    of_hosts = (
+        "" if "shard_id" not in chosen else (f" AND host_id IN (SELECT DISTINCT host_id FROM footprint_row WHERE {chosen})")
+    )
     _insert(
         connection,
         "footprint_hour_sum",
         ("level", "start", *keys, *columns),
-        f"SELECT {DAY}, {start}, host_id, service_id, 0, 0, {again} FROM footprint_hour_sum "
-        f"WHERE level = {DAY_USES} AND start = {start}{mine} GROUP BY host_id, service_id",
+        f"SELECT {DAY}, {start}, host_id, service_id, 0, 0, {hour_sums} FROM footprint_hour_sum "
+        f"WHERE level = {DAY_USES} AND start = {start}{of_hosts} GROUP BY host_id, service_id",
     )
 
 
@@ -144,16 +146,16 @@ _SEEN = (
 )
 
 
-def kind_of_use(kept: Sequence[int]) -> str:
+def kind_of_use(reserved_ids: Sequence[int]) -> str:
     """SQL for the use case of a row where all use cases stand together: idle, unattributed, or 0."""
-    return f"CASE WHEN use_case_id IN ({_listed(kept)}) THEN use_case_id ELSE 0 END"
+    return f"CASE WHEN use_case_id IN ({_listed(reserved_ids)}) THEN use_case_id ELSE 0 END"
 
 
 def kept_numbers(store: Store, connection: Connection) -> list[int]:
     """Numbers of the names of idle and unattributed energy, as far as the store knows them."""
     name = table(schema.Name)
-    found = connection.execute(select(name.c.id).where(name.c.text.in_((IDLE_NAME, UNATTRIBUTED_NAME)))).scalars()
-    return sorted(found) or [-1]
+    ids = connection.execute(select(name.c.id).where(name.c.text.in_((IDLE_NAME, UNATTRIBUTED_NAME)))).scalars()
+    return sorted(ids) or [-1]
 
 
 def _sum_together(store: Store, connection: Connection, of: int, level: int, chosen: str, start: int) -> None:
@@ -177,7 +179,7 @@ def _sum_month(connection: Connection, zone: ZoneInfo, first: int, following: in
     """Sums of a month from its days: of one host, or of all."""
     start = rollup_ranges.midnight_s(zone, first)
     days = _listed(rollup_ranges.midnight_s(zone, day) for day in range(first, following))
-    mine = f" AND host_id = {host}" if host is not None else ""
+    of_host = f" AND host_id = {host}" if host is not None else ""
     if host is not None:
         _clear(connection, schema.RowSum, (MONTH_USES, MONTH), start, host)
         _clear(connection, schema.SeenSum, (MONTH_USES,), start, host)
@@ -188,18 +190,18 @@ def _sum_month(connection: Connection, zone: ZoneInfo, first: int, following: in
             connection,
             "footprint_row_sum",
             ("level", "start", *_ROW_KEYS, *_AMOUNTS, "divided"),
-            f"SELECT {level}, {start}, {keys}, {sums} FROM footprint_row_sum WHERE level = {of} AND start IN ({days}){mine} "
+            f"SELECT {level}, {start}, {keys}, {sums} FROM footprint_row_sum WHERE level = {of} AND start IN ({days}){of_host} "
             f"GROUP BY {keys}",
         )
-    told = "MIN(first_us), MAX(last_us), SUM(measured_us), SUM(bridged_us), SUM(modelled_us), SUM(energy_uj)"
+    coverage = "MIN(first_us), MAX(last_us), SUM(measured_us), SUM(bridged_us), SUM(modelled_us), SUM(energy_uj)"
     before = "LAG(last_us) OVER (PARTITION BY host_id, device_id ORDER BY start)"
     _insert(
         connection,
         "footprint_seen_sum",
         _SEEN,
-        f"SELECT {MONTH_USES}, {start}, host_id, device_id, {told}, MAX(COALESCE(gap, 0)) FROM ("
+        f"SELECT {MONTH_USES}, {start}, host_id, device_id, {coverage}, MAX(COALESCE(gap, 0)) FROM ("
         "SELECT host_id, device_id, first_us, last_us, measured_us, bridged_us, modelled_us, energy_uj, "
-        f"first_us - {before} AS gap FROM footprint_seen_sum WHERE level = {DAY_USES} AND start IN ({days}){mine}) AS days "
+        f"first_us - {before} AS gap FROM footprint_seen_sum WHERE level = {DAY_USES} AND start IN ({days}){of_host}) AS days "
         "GROUP BY host_id, device_id",
     )
 
@@ -218,10 +220,17 @@ def sum_service(store: Store, connection: Connection, zone: ZoneInfo, service: s
     target = table(schema.CountSum)
     for day in days:
         start, end = rollup_ranges.midnight_s(zone, day), rollup_ranges.midnight_s(zone, day + 1)
-        mine = f"shard_id IN ({_listed(_shards(connection, f'service {service}', start, end))})"
+        of_service = f"shard_id IN ({_listed(_shards(connection, f'service {service}', start, end))})"
         chosen = target.c.level.in_((DAY_USES, DAY)) & (target.c.start == start) & (target.c.service_id == number)
         connection.execute(delete(target).where(chosen))
-        _count_day(connection, f"{mine} AND +slot >= {start} AND +slot < {end}", mine, start, end, f" AND service_id = {number}")
+        _count_day(
+            connection,
+            f"{of_service} AND +slot >= {start} AND +slot < {end}",
+            of_service,
+            start,
+            end,
+            f" AND service_id = {number}",
+        )
     for first, following in sorted({rollup_ranges.month_bounds(day) for day in days}):
         start = rollup_ranges.midnight_s(zone, first)
         chosen = target.c.level.in_((MONTH_USES, MONTH)) & (target.c.start == start) & (target.c.service_id == number)
@@ -232,7 +241,7 @@ def sum_service(store: Store, connection: Connection, zone: ZoneInfo, service: s
 _COUNT_KEYS = ("service_id", *_USES)
 
 
-def _count_day(connection: Connection, counts: str, windows: str, start: int, end: int, mine: str = "") -> None:
+def _count_day(connection: Connection, counts: str, windows: str, start: int, end: int, of_service: str = "") -> None:
     """Sums of a day: of the counts and of the windows that conditions choose, windows only where they lie wholly within it."""
     columns, sums = ", ".join((*_COUNT_KEYS, *_COUNTED)), ", ".join(f"SUM({name})" for name in _COUNTED)
     keys = ", ".join(_COUNT_KEYS)
@@ -245,7 +254,7 @@ def _count_day(connection: Connection, counts: str, windows: str, start: int, en
         f"SELECT {columns} FROM footprint_count WHERE {counts} UNION ALL "
         f"SELECT {columns} FROM footprint_straddle WHERE {windows} AND {within}) AS told GROUP BY {keys}",
     )
-    _count_together(connection, DAY_USES, DAY, start, mine)
+    _count_together(connection, DAY_USES, DAY, start, of_service)
 
 
 def _within(crosses: int, start: int, end: int) -> str:
@@ -253,7 +262,7 @@ def _within(crosses: int, start: int, end: int) -> str:
     return f"crosses = {crosses} AND end_us > {low} AND end_us <= {high} AND start_us >= {low}"
 
 
-def _count_month(connection: Connection, zone: ZoneInfo, first: int, following: int, mine: str) -> None:
+def _count_month(connection: Connection, zone: ZoneInfo, first: int, following: int, of_service: str) -> None:
     start, end = rollup_ranges.midnight_s(zone, first), rollup_ranges.midnight_s(zone, following)
     days = _listed(rollup_ranges.midnight_s(zone, day) for day in range(first, following))
     columns, sums = ", ".join((*_COUNT_KEYS, *_COUNTED)), ", ".join(f"SUM({name})" for name in _COUNTED)
@@ -264,13 +273,13 @@ def _count_month(connection: Connection, zone: ZoneInfo, first: int, following: 
         "footprint_count_sum",
         ("level", "start", *_COUNT_KEYS, *_COUNTED),
         f"SELECT {MONTH_USES}, {start}, {keys}, {sums} FROM ("
-        f"SELECT {columns} FROM footprint_count_sum WHERE level = {DAY_USES} AND start IN ({days}){mine} UNION ALL "
-        f"SELECT {columns} FROM footprint_straddle WHERE {within}{mine}) AS told GROUP BY {keys}",
+        f"SELECT {columns} FROM footprint_count_sum WHERE level = {DAY_USES} AND start IN ({days}){of_service} UNION ALL "
+        f"SELECT {columns} FROM footprint_straddle WHERE {within}{of_service}) AS told GROUP BY {keys}",
     )
-    _count_together(connection, MONTH_USES, MONTH, start, mine)
+    _count_together(connection, MONTH_USES, MONTH, start, of_service)
 
 
-def _count_together(connection: Connection, of: int, level: int, start: int, mine: str) -> None:
+def _count_together(connection: Connection, of: int, level: int, start: int, of_service: str) -> None:
     """Counts of all use cases of a service together."""
     sums = ", ".join(f"SUM({name})" for name in _COUNTED)
     _insert(
@@ -278,7 +287,7 @@ def _count_together(connection: Connection, of: int, level: int, start: int, min
         "footprint_count_sum",
         ("level", "start", *_COUNT_KEYS, *_COUNTED),
         f"SELECT {level}, {start}, service_id, 0, 0, 0, {sums} FROM footprint_count_sum "
-        f"WHERE level = {of} AND start = {start}{mine} GROUP BY service_id",
+        f"WHERE level = {of} AND start = {start}{of_service} GROUP BY service_id",
     )
 
 
@@ -329,12 +338,12 @@ def _too_large(connection: Connection) -> bool:
 
 def _extent(connection: Connection) -> tuple[int, int] | None:
     """First and last instant [s] that a row begins at or a window touches."""
-    found: list[int] = []
+    seconds: list[int] = []
     for name in ("footprint_row", "footprint_count", "footprint_seen"):
-        found += [x for x in connection.exec_driver_sql(f"SELECT MIN(slot), MAX(slot) FROM {name}").one() if x is not None]
-    told = connection.exec_driver_sql("SELECT MIN(start_us), MAX(end_us) FROM footprint_straddle").one()
-    found += [int(x) // US_PER_S for x in told if x is not None]
-    return (min(found), max(found)) if found else None
+        seconds += [x for x in connection.exec_driver_sql(f"SELECT MIN(slot), MAX(slot) FROM {name}").one() if x is not None]
+    straddling = connection.exec_driver_sql("SELECT MIN(start_us), MAX(end_us) FROM footprint_straddle").one()
+    seconds += [int(x) // US_PER_S for x in straddling if x is not None]
+    return (min(seconds), max(seconds)) if seconds else None
 
 
 def _build_month(store: Store, connection: Connection, zone: ZoneInfo, first: int, following: int) -> None:

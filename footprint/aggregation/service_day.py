@@ -36,48 +36,48 @@ def service_days(view: LedgerView, service: str) -> list[int]:
 
 def service_fingerprint(view: LedgerView, config: Config, service: str, day: int) -> str:
     """Of everything that the counts of a day are computed from."""
-    known = view.service_days().get(service, {})
-    if day not in known:
+    days = view.service_days().get(service, {})
+    if day not in days:
         return ""
-    return fingerprint([METHOD_VERSION, config.facts_digest(), service, day, known[day][1]])
+    return fingerprint([METHOD_VERSION, config.facts_digest(), service, day, days[day][1]])
 
 
-def counting_instant(found: RequestColumns) -> Ints:
+def counting_instant(requests: RequestColumns) -> Ints:
     """The instant [µs] at which each request counts: just before its end; an arrival of unknown duration at its start."""
-    return np.maximum(found.end_us - 1, found.start_us)
+    return np.maximum(requests.end_us - 1, requests.start_us)
 
 
 def count_service_day(view: LedgerView, config: Config, service: str, start_us: int, end_us: int, edges_us: Ints) -> ServiceDay:
     """Requests that count in [start, end), by the slots between ``edges_us``."""
-    found = view.requests(service, start_us, end_us)
-    keys, key = request_keys(view, config, service, found)
-    at = counting_instant(found)
+    requests = view.requests(service, start_us, end_us)
+    keys, key = request_keys(view, config, service, requests)
+    at = counting_instant(requests)
     names = np.array(keys, dtype=object).reshape(-1, 2)[key] if keys else np.zeros((0, 2), dtype=object)
     frame = pd.DataFrame(
         {
-            "start_us": found.start_us,
-            "end_us": found.end_us,
+            "start_us": requests.start_us,
+            "end_us": requests.end_us,
             "at_us": at,
             "use_case": names[:, 0],
             "model": names[:, 1],
-            **{name: getattr(found, name) for name in COUNT_COLUMNS},
+            **{name: getattr(requests, name) for name in COUNT_COLUMNS},
         }
     )
     frame = frame[(at >= start_us) & (at < end_us)]
     begins = np.searchsorted(edges_us, frame["start_us"].to_numpy(), side="right")
     counts = np.searchsorted(edges_us, frame["at_us"].to_numpy(), side="right")
     crosses = (frame["requests"].to_numpy() > 1) & (frame["end_us"].to_numpy() >= 0) & (begins != counts)
-    whole = frame[~crosses].assign(slot_us=edges_us[np.maximum(counts[~crosses] - 1, 0)])
-    return ServiceDay(sum_counts(whole, ["slot_us", "use_case", "model"]), frame[crosses])
+    within_slots = frame[~crosses].assign(slot_us=edges_us[np.maximum(counts[~crosses] - 1, 0)])
+    return ServiceDay(sum_counts(within_slots, ["slot_us", "use_case", "model"]), frame[crosses])
 
 
 def sum_counts(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Sums of counts, where tokens that nobody told (-1) are left out; -1 where nobody told any."""
-    told = frame.assign(**{name: frame[name].clip(lower=0) for name in COUNT_COLUMNS})
-    known = frame.assign(**{name: (frame[name] >= 0).astype(np.int64) for name in COUNT_COLUMNS})
-    sums = told.groupby(by, sort=True)[list(COUNT_COLUMNS)].sum()
-    seen = known.groupby(by, sort=True)[list(COUNT_COLUMNS)].sum()
-    return sums.where(seen > 0, -1).reset_index()
+    known_counts = frame.assign(**{name: frame[name].clip(lower=0) for name in COUNT_COLUMNS})
+    is_known = frame.assign(**{name: (frame[name] >= 0).astype(np.int64) for name in COUNT_COLUMNS})
+    sums = known_counts.groupby(by, sort=True)[list(COUNT_COLUMNS)].sum()
+    known_rows = is_known.groupby(by, sort=True)[list(COUNT_COLUMNS)].sum()
+    return sums.where(known_rows > 0, -1).reset_index()
 
 
 def day_edges(day: int, grain: int) -> Ints:

@@ -48,17 +48,17 @@ class FittedPlacement:
         return "step " + self.service + " " + " ".join(f"{device}*{share:g}" for device, share in self.devices)
 
 
-def placement_of(held: Sequence[Tenure], service: str, day: int) -> FittedPlacement | None:
+def placement_of(tenures: Sequence[Tenure], service: str, day: int) -> FittedPlacement | None:
     """What a service held for the longest part of a day."""
     start_us, end_us = day * US_PER_DAY, (day + 1) * US_PER_DAY
-    mine = [each for each in held if each.service == service and each.since_us < end_us and each.until_us > start_us]
-    edges = sorted({start_us, end_us, *(e for h in mine for e in (h.since_us, h.until_us) if start_us < e < end_us)})
-    found: list[tuple[int, int, FittedPlacement]] = []
+    own = [tenure for tenure in tenures if tenure.service == service and tenure.since_us < end_us and tenure.until_us > start_us]
+    edges = sorted({start_us, end_us, *(e for h in own for e in (h.since_us, h.until_us) if start_us < e < end_us)})
+    candidates: list[tuple[int, int, FittedPlacement]] = []
     for low, high in itertools.pairwise(edges):
-        there = tuple(sorted((h.device, h.share) for h in mine if h.since_us <= low and h.until_us >= high))
-        if there:
-            found.append((high - low, -low, FittedPlacement(service, there, low, high)))
-    return max(found, key=lambda each: each[:2])[2] if found else None
+        devices = tuple(sorted((h.device, h.share) for h in own if h.since_us <= low and h.until_us >= high))
+        if devices:
+            candidates.append((high - low, -low, FittedPlacement(service, devices, low, high)))
+    return max(candidates, key=lambda tenure: tenure[:2])[2] if candidates else None
 
 
 class StepFits:
@@ -68,12 +68,12 @@ class StepFits:
     """
 
     def __init__(
-        self, view: LedgerView, logs: ServiceLogs, host: str, held: Sequence[Tenure], window_us: int, elsewhere: set[str]
+        self, view: LedgerView, logs: ServiceLogs, host: str, tenures: Sequence[Tenure], window_us: int, elsewhere: set[str]
     ) -> None:
-        self._view, self._logs, self._host, self._held, self._window_us = view, logs, host, held, window_us
+        self._view, self._logs, self._host, self._tenures, self._window_us = view, logs, host, tenures, window_us
         self._elsewhere = elsewhere
         self._known: dict[tuple[str, int], tuple[str, DayStatistics]] = {}
-        self._laid: dict[tuple[str, int], tuple[RequestLog, TimedLog]] = {}
+        self._timed_logs: dict[tuple[str, int], tuple[RequestLog, TimedLog]] = {}
         self.fresh: dict[tuple[str, int], tuple[str, str]] = {}
 
     @functools.cached_property
@@ -93,58 +93,58 @@ class StepFits:
 
     def day(self, placement: FittedPlacement, day: int, inputs: Inputs, devices: DayDevices) -> DayStatistics | None:
         """What a day says of a placement; None where the host says nothing."""
-        found = inputs(day)
-        if not found:
+        fingerprint = inputs(day)
+        if not fingerprint:
             return None
-        place = f"{self._host}/{placement.key}", day
-        if self._known.get(place, ("", None))[0] == found:
-            return self._known[place][1]
-        stored = self._texts.get(place, ("", ""))
-        statistics = load_statistics(stored[1]) if stored[0] == found else None
+        key = f"{self._host}/{placement.key}", day
+        if self._known.get(key, ("", None))[0] == fingerprint:
+            return self._known[key][1]
+        stored = self._texts.get(key, ("", ""))
+        statistics = load_statistics(stored[1]) if stored[0] == fingerprint else None
         if statistics is None:
             statistics = self._learn(placement, day, devices(day))
-            self.fresh[place] = (found, dump_statistics(statistics))
-        self._known[place] = (found, statistics)
+            self.fresh[key] = (fingerprint, dump_statistics(statistics))
+        self._known[key] = (fingerprint, statistics)
         return statistics
 
     def _learn(self, placement: FittedPlacement, day: int, devices: Sequence[DeviceEnergy]) -> DayStatistics:
-        known = self.log(placement.service, devices, day)
-        names = [_key_name(key) for key in known.keys]
-        spans = _placement_intervals(placement, devices)
-        statistics, laid = day_statistics(
-            known.log, names, spans, (placement.since_us, placement.until_us), day * US_PER_DAY, self._window_us
+        service_log = self.log(placement.service, devices, day)
+        names = [_key_name(key) for key in service_log.keys]
+        intervals = _placement_intervals(placement, devices)
+        statistics, timed = day_statistics(
+            service_log.log, names, intervals, (placement.since_us, placement.until_us), day * US_PER_DAY, self._window_us
         )
-        self._laid = {(placement.key, day): (known.log, laid)}
+        self._timed_logs = {(placement.key, day): (service_log.log, timed)}
         return statistics
 
     def fit(
         self, placement: FittedPlacement, day: int, inputs: Inputs, devices: DayDevices, idle_w: float | None
     ) -> tuple[StepFit, StepWeights | None, RequestLog]:
         """The fit of a day, the weights of its log where it stands, and the log with its clock set right."""
-        known = self.log(placement.service, devices(day), day)
+        service_log = self.log(placement.service, devices(day), day)
         days = []
-        for each in range(day - LEARNING_DAYS + 1, day + 1):
-            same = placement_of(self._held, placement.service, each)
-            if same is not None and same.devices == placement.devices:
-                said = self.day(same, each, inputs, devices)
-                if said is not None and len(said.windows):
-                    days.append(said)
+        for earlier_day in range(day - LEARNING_DAYS + 1, day + 1):
+            earlier_placement = placement_of(self._tenures, placement.service, earlier_day)
+            if earlier_placement is not None and earlier_placement.devices == placement.devices:
+                statistics = self.day(earlier_placement, earlier_day, inputs, devices)
+                if statistics is not None and len(statistics.windows):
+                    days.append(statistics)
         last = self.day(placement, day, inputs, devices)
         if not days or last is None or days[-1] is not last:
             days = [*days, last] if last is not None else days
-        found = fit_days(days, idle_w, replicas=placement.service in self._elsewhere)
-        log = shift_log(known.log, round(found.diagnosis.lag_s * US_PER_S))
-        if found.fit is None:
-            return found, None, log
-        return found, StepWeights(log, self._lay(placement, day, known, found), found), log
+        step_fit = fit_days(days, idle_w, replicas=placement.service in self._elsewhere)
+        log = shift_log(service_log.log, round(step_fit.diagnosis.lag_s * US_PER_S))
+        if step_fit.fit is None:
+            return step_fit, None, log
+        return step_fit, StepWeights(log, self._time_log(placement, day, service_log, step_fit), step_fit), log
 
-    def _lay(self, placement: FittedPlacement, day: int, known: ServiceLog, found: StepFit) -> TimedLog:
-        log, laid = self._laid.get((placement.key, day), (None, None))
-        if log is known.log and laid is not None:
-            return laid
+    def _time_log(self, placement: FittedPlacement, day: int, service_log: ServiceLog, step_fit: StepFit) -> TimedLog:
+        log, timed = self._timed_logs.get((placement.key, day), (None, None))
+        if log is service_log.log and timed is not None:
+            return timed
         edges = _window_edges(day, self._window_us)
-        names = [_key_name(key) for key in known.keys]
-        return time_log(known.log, names, day * US_PER_DAY, edges, found.diagnosis.lag_s, found.diagnosis.late_s)
+        names = [_key_name(key) for key in service_log.keys]
+        return time_log(service_log.log, names, day * US_PER_DAY, edges, step_fit.diagnosis.lag_s, step_fit.diagnosis.late_s)
 
 
 def _window_edges(day: int, window_us: int) -> Ints:
@@ -158,8 +158,10 @@ def _key_name(key: tuple[str, str]) -> str:
 def _placement_intervals(placement: FittedPlacement, devices: Sequence[DeviceEnergy]) -> list[EnergyIntervals]:
     """Spans of the devices of a placement, the service's share of each; of a device that was not read, none."""
     by_name = {device.device: device.intervals for device in devices}
-    found = []
+    parts = []
     for device, share in placement.devices:
-        spans = by_name.get(device, EnergyIntervals.empty())
-        found.append(replace(spans, energy_uj=np.floor(spans.energy_uj * share).astype(np.int64)) if share < 1 else spans)
-    return found
+        intervals = by_name.get(device, EnergyIntervals.empty())
+        parts.append(
+            replace(intervals, energy_uj=np.floor(intervals.energy_uj * share).astype(np.int64)) if share < 1 else intervals
+        )
+    return parts

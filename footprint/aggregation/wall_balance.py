@@ -18,8 +18,10 @@ def wall_balances(view: LedgerView, window_us: int, from_us: int, to_us: int) ->
         if not any(stream.component == "host" and stream.quantity in ENERGY_QUANTITIES for stream in streams):
             continue
         days = range(from_us // US_PER_DAY, -(-to_us // US_PER_DAY))
-        found = [_day_balance(view, host, day, window_us, from_us, to_us) for day in days]
-        wall, parts = (np.concatenate([getattr(each, name) for each in found]) for name in ("wall_uj", "parts_uj"))
+        day_balances = [_day_balance(view, host, day, window_us, from_us, to_us) for day in days]
+        wall, parts = (
+            np.concatenate([getattr(day_balance, name) for day_balance in day_balances]) for name in ("wall_uj", "parts_uj")
+        )
         yield host, WallBalance(wall, parts)
 
 
@@ -31,6 +33,6 @@ def _day_balance(view: LedgerView, host: str, day: int, window_us: int, from_us:
     walls = [device.intervals for device in devices if device.component == "host"]
     parts = [device.intervals for device in devices if device.component != "host"]
     if not walls or not parts:
-        none = np.zeros(0, dtype=np.int64)
-        return WallBalance(none, none)
+        empty = np.zeros(0, dtype=np.int64)
+        return WallBalance(empty, empty)
     return compare_wall_to_parts(parts, walls, edges)

@@ -28,24 +28,24 @@ class WallBalance:
     @property
     def uplift(self) -> Estimate | None:
         """Wall over parts: the ratio of the sums, with the 2.5 and 97.5 % quantiles over windows as bounds."""
-        known = self.parts_uj > 0
-        if known.sum() < MIN_WINDOWS:
+        positive = self.parts_uj > 0
+        if positive.sum() < MIN_WINDOWS:
             return None
-        whole = float(self.wall_uj[known].sum() / self.parts_uj[known].sum())
-        low, high = np.quantile(self.wall_uj[known] / self.parts_uj[known], [0.025, 0.975])
-        return Estimate(whole, min(float(low), whole), max(float(high), whole))
+        ratio = float(self.wall_uj[positive].sum() / self.parts_uj[positive].sum())
+        low, high = np.quantile(self.wall_uj[positive] / self.parts_uj[positive], [0.025, 0.975])
+        return Estimate(ratio, min(float(low), ratio), max(float(high), ratio))
 
 
 def compare_wall_to_parts(parts: Sequence[EnergyIntervals], walls: Sequence[EnergyIntervals], edges_us: Ints) -> WallBalance:
     """Energies by window of sorted edges, of windows that every part and every meter watched to 99 %."""
-    whole = np.ones(len(edges_us) - 1, dtype=bool)
+    complete = np.ones(len(edges_us) - 1, dtype=bool)
     totals = []
-    for group in (walls, parts):
+    for meters in (walls, parts):
         energy = np.zeros(len(edges_us) - 1, dtype=np.int64)
-        for spans in group:
-            pieces, window, _ = cut_at_edges(spans, edges_us)
+        for intervals in meters:
+            pieces, window, _ = cut_at_edges(intervals, edges_us)
             energy += sum_by_group(pieces.energy_uj, window, len(energy))
-            seen = sum_by_group(pieces.covered_us, window, len(energy))
-            whole &= seen >= 0.99 * np.diff(edges_us)
+            covered_us = sum_by_group(pieces.covered_us, window, len(energy))
+            complete &= covered_us >= 0.99 * np.diff(edges_us)
         totals.append(energy)
-    return WallBalance(totals[0][whole], totals[1][whole])
+    return WallBalance(totals[0][complete], totals[1][complete])

@@ -30,24 +30,24 @@ class Coverage:
     energy_uj: Ints
 
 
-def device_coverage(spans: EnergyIntervals, edges_us: Ints) -> Coverage:
+def device_coverage(intervals: EnergyIntervals, edges_us: Ints) -> Coverage:
     """Coverage of one device in the slots between edges; slots in which nothing was read are left out."""
-    pieces, slot, _ = cut_at_edges(spans, edges_us)
-    found, place = np.unique(slot, return_inverse=True)
-    size = len(found)
-    length = pieces.end_us - pieces.start_us
-    bridged = np.where(pieces.method == BRIDGED, length - pieces.covered_us, 0)
-    modelled = np.where(pieces.method == ESTIMATE, pieces.covered_us, 0)
-    first = np.full(size, np.iinfo(np.int64).max)
-    last = np.zeros(size, dtype=np.int64)
-    np.minimum.at(first, place, pieces.start_us)
-    np.maximum.at(last, place, pieces.end_us)
+    pieces, slot, _ = cut_at_edges(intervals, edges_us)
+    slots, slot_index = np.unique(slot, return_inverse=True)
+    size = len(slots)
+    length_us = pieces.end_us - pieces.start_us
+    bridged_us = np.where(pieces.method == BRIDGED, length_us - pieces.covered_us, 0)
+    modelled_us = np.where(pieces.method == ESTIMATE, pieces.covered_us, 0)
+    first_us = np.full(size, np.iinfo(np.int64).max)
+    last_us = np.zeros(size, dtype=np.int64)
+    np.minimum.at(first_us, slot_index, pieces.start_us)
+    np.maximum.at(last_us, slot_index, pieces.end_us)
     return Coverage(
-        found,
-        first,
-        last,
-        sum_by_group(pieces.covered_us, place, size),
-        sum_by_group(bridged, place, size),
-        sum_by_group(modelled, place, size),
-        sum_by_group(pieces.energy_uj, place, size),
+        slots,
+        first_us,
+        last_us,
+        sum_by_group(pieces.covered_us, slot_index, size),
+        sum_by_group(bridged_us, slot_index, size),
+        sum_by_group(modelled_us, slot_index, size),
+        sum_by_group(pieces.energy_uj, slot_index, size),
     )

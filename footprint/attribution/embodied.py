@@ -12,7 +12,7 @@ import numpy as np
 from footprint.attribution.largest_remainder import Floats, Ints, split_integers
 
 
-def split_embodied(window: Ints, device: Ints, idle_uj: Ints, energy_uj: Ints, accelerator: Ints, whole_ug: Ints) -> Ints:
+def split_embodied(window: Ints, device: Ints, idle_uj: Ints, energy_uj: Ints, accelerator: Ints, total_ug: Ints) -> Ints:
     """Embodied emissions [µg] of rows of one host, shape (n,), that sum in each window to ``whole_ug``.
 
     Parameters
@@ -27,20 +27,20 @@ def split_embodied(window: Ints, device: Ints, idle_uj: Ints, energy_uj: Ints, a
     whole_ug
         By window, shape (windows,).
     """
-    windows = len(whole_ug)
+    windows = len(total_ug)
     devices = int(device.max(initial=0)) + 1
-    has = np.bincount(window, weights=accelerator, minlength=windows) > 0
-    bears = (accelerator > 0) | ~has[window]
-    place = window * devices + device
+    has_accelerator = np.bincount(window, weights=accelerator, minlength=windows) > 0
+    eligible = (accelerator > 0) | ~has_accelerator[window]
+    cell = window * devices + device
     size = windows * devices
-    held = np.where(bears, idle_uj, 0)
-    idle = np.bincount(place, weights=held, minlength=size)
-    energy = np.bincount(place, weights=np.where(bears, np.maximum(energy_uj, 0), 0), minlength=size)
-    count = np.bincount(place, weights=bears.astype(np.float64), minlength=size)
-    weight: Floats = np.where(idle[place] > 0, held / np.maximum(idle[place], 1.0), 0.0)
-    by_energy = np.maximum(energy_uj, 0) / np.maximum(energy[place], 1.0)
-    weight = np.where((idle[place] <= 0) & (energy[place] > 0), by_energy, weight)
-    weight = np.where((idle[place] <= 0) & (energy[place] <= 0), 1.0 / np.maximum(count[place], 1.0), weight)
-    weight = np.where(bears, weight, 0.0)
-    there = np.bincount(window, minlength=windows) > 0
-    return split_integers(np.where(there, whole_ug, 0), weight, window)
+    eligible_idle_uj = np.where(eligible, idle_uj, 0)
+    cell_idle_uj = np.bincount(cell, weights=eligible_idle_uj, minlength=size)
+    cell_energy_uj = np.bincount(cell, weights=np.where(eligible, np.maximum(energy_uj, 0), 0), minlength=size)
+    cell_rows = np.bincount(cell, weights=eligible.astype(np.float64), minlength=size)
+    weight: Floats = np.where(cell_idle_uj[cell] > 0, eligible_idle_uj / np.maximum(cell_idle_uj[cell], 1.0), 0.0)
+    by_energy = np.maximum(energy_uj, 0) / np.maximum(cell_energy_uj[cell], 1.0)
+    weight = np.where((cell_idle_uj[cell] <= 0) & (cell_energy_uj[cell] > 0), by_energy, weight)
+    weight = np.where((cell_idle_uj[cell] <= 0) & (cell_energy_uj[cell] <= 0), 1.0 / np.maximum(cell_rows[cell], 1.0), weight)
+    weight = np.where(eligible, weight, 0.0)
+    has_rows = np.bincount(window, minlength=windows) > 0
+    return split_integers(np.where(has_rows, total_ug, 0), weight, window)

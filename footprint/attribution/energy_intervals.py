@@ -86,32 +86,32 @@ def intervals_from_counter(samples: Samples, limit_us: int | Ints, method: int =
     next sample stands again at or above the value before, the drop was a misread sample, not a
     reset, and is left out. A spacing above ``limit_us`` is bridged, and marked so.
     """
-    keep = ~_is_misread(samples)
-    limit_us = np.broadcast_to(limit_us, len(samples))[keep][:-1]
-    samples = samples[keep]
+    valid_sample = ~_is_misread(samples)
+    limit_us = np.broadcast_to(limit_us, len(samples))[valid_sample][:-1]
+    samples = samples[valid_sample]
     if len(samples) < 2:
         return EnergyIntervals.empty()
     start, end = samples.time_us[:-1], samples.time_us[1:]
     energy = np.diff(samples.value)
     valid = (energy >= 0) & (samples.epoch[1:] == samples.epoch[:-1]) & (end > start)
     bridged = (end - start) > limit_us
-    told = (samples.covered_us[:-1] >= 0) & (samples.covered_us[1:] >= 0)
-    seen = np.where(told, np.diff(samples.covered_us), np.where(bridged, 0, end - start))
-    seen = np.clip(seen, 0, end - start)
+    has_coverage = (samples.covered_us[:-1] >= 0) & (samples.covered_us[1:] >= 0)
+    covered = np.where(has_coverage, np.diff(samples.covered_us), np.where(bridged, 0, end - start))
+    covered = np.clip(covered, 0, end - start)
     # An agent that watched the whole of a long span has not left a gap in it.
-    bridged &= ~(told & (2 * seen >= end - start))
+    bridged &= ~(has_coverage & (2 * covered >= end - start))
     kind = np.where(bridged, BRIDGED, method).astype(np.int8)
-    return EnergyIntervals(start, end, energy, seen, kind)[valid]
+    return EnergyIntervals(start, end, energy, covered, kind)[valid]
 
 
 def _is_misread(samples: Samples) -> NDArray[np.bool_]:
     """Samples below the one before, where the one after stands at or above that again."""
-    wrong = np.zeros(len(samples), dtype=bool)
+    misread = np.zeros(len(samples), dtype=bool)
     if len(samples) > 2:
         before, value, after = samples.value[:-2], samples.value[1:-1], samples.value[2:]
-        same = (samples.epoch[:-2] == samples.epoch[1:-1]) & (samples.epoch[1:-1] == samples.epoch[2:])
-        wrong[1:-1] = (value < before) & (after >= before) & same
-    return wrong
+        same_epoch = (samples.epoch[:-2] == samples.epoch[1:-1]) & (samples.epoch[1:-1] == samples.epoch[2:])
+        misread[1:-1] = (value < before) & (after >= before) & same_epoch
+    return misread
 
 
 def intervals_from_power(samples: Samples, limit_us: int | Ints, method: int = POWER) -> EnergyIntervals:
@@ -152,36 +152,36 @@ def fill_gaps(first: EnergyIntervals, second: EnergyIntervals) -> EnergyInterval
     if not len(second):
         return first
     free_start, free_end = _uncovered_ranges(first, int(second.start_us[0]), int(second.end_us[-1]))
-    pieces = clip_to_windows(second, free_start, free_end)
-    if not len(pieces):
+    fillers = clip_to_windows(second, free_start, free_end)
+    if not len(fillers):
         return first
-    order = np.argsort(np.concatenate([first.start_us, pieces.start_us]), kind="stable")
+    order = np.argsort(np.concatenate([first.start_us, fillers.start_us]), kind="stable")
     return EnergyIntervals(
-        np.concatenate([first.start_us, pieces.start_us])[order],
-        np.concatenate([first.end_us, pieces.end_us])[order],
-        np.concatenate([first.energy_uj, pieces.energy_uj])[order],
-        np.concatenate([first.covered_us, pieces.covered_us])[order],
-        np.concatenate([first.method, pieces.method])[order],
+        np.concatenate([first.start_us, fillers.start_us])[order],
+        np.concatenate([first.end_us, fillers.end_us])[order],
+        np.concatenate([first.energy_uj, fillers.energy_uj])[order],
+        np.concatenate([first.covered_us, fillers.covered_us])[order],
+        np.concatenate([first.method, fillers.method])[order],
     )
 
 
-def _uncovered_ranges(spans: EnergyIntervals, start_us: int, end_us: int) -> tuple[Ints, Ints]:
+def _uncovered_ranges(intervals: EnergyIntervals, start_us: int, end_us: int) -> tuple[Ints, Ints]:
     """The times between spans, within [start, end)."""
-    starts = np.concatenate([[start_us], np.maximum(spans.end_us, start_us)])
-    ends = np.concatenate([np.minimum(spans.start_us, end_us), [end_us]])
-    keep = ends > starts
-    return starts[keep], ends[keep]
+    starts = np.concatenate([[start_us], np.maximum(intervals.end_us, start_us)])
+    ends = np.concatenate([np.minimum(intervals.start_us, end_us), [end_us]])
+    not_empty = ends > starts
+    return starts[not_empty], ends[not_empty]
 
 
-def clip_to_windows(spans: EnergyIntervals, window_start: Ints, window_end: Ints) -> EnergyIntervals:
+def clip_to_windows(intervals: EnergyIntervals, window_start: Ints, window_end: Ints) -> EnergyIntervals:
     """The parts of spans within disjoint sorted windows; parts of one span telescope to the span."""
-    first = np.searchsorted(window_end, spans.start_us, side="right")
-    last = np.searchsorted(window_start, spans.end_us, side="left")
+    first = np.searchsorted(window_end, intervals.start_us, side="right")
+    last = np.searchsorted(window_start, intervals.end_us, side="left")
     count = np.maximum(last - first, 0)
     index, window = expand_ranges(first, count)
-    start = np.maximum(spans.start_us[index], window_start[window])
-    end = np.minimum(spans.end_us[index], window_end[window])
-    return _partial_intervals(spans, index, start, end)
+    start = np.maximum(intervals.start_us[index], window_start[window])
+    end = np.minimum(intervals.end_us[index], window_end[window])
+    return _partial_intervals(intervals, index, start, end)
 
 
 def expand_ranges(first: Ints, count: Ints) -> tuple[Ints, Ints]:
@@ -191,31 +191,31 @@ def expand_ranges(first: Ints, count: Ints) -> tuple[Ints, Ints]:
     return index, np.arange(len(index)) + np.repeat(first - offset, count)
 
 
-def _partial_intervals(spans: EnergyIntervals, index: Ints, start_us: Ints, end_us: Ints) -> EnergyIntervals:
+def _partial_intervals(intervals: EnergyIntervals, index: Ints, start_us: Ints, end_us: Ints) -> EnergyIntervals:
     """Parts [start, end) of the spans at ``index``; the parts of a whole span sum to it exactly."""
-    length = spans.end_us[index] - spans.start_us[index]
-    lead, tail = start_us - spans.start_us[index], end_us - spans.start_us[index]
-    energy, seen = spans.energy_uj[index], spans.covered_us[index]
+    length = intervals.end_us[index] - intervals.start_us[index]
+    lead, tail = start_us - intervals.start_us[index], end_us - intervals.start_us[index]
+    energy, covered = intervals.energy_uj[index], intervals.covered_us[index]
     return EnergyIntervals(
         start_us,
         end_us,
         cumulative_part(energy, tail, length) - cumulative_part(energy, lead, length),
-        cumulative_part(seen, tail, length) - cumulative_part(seen, lead, length),
-        spans.method[index],
+        cumulative_part(covered, tail, length) - cumulative_part(covered, lead, length),
+        intervals.method[index],
     )
 
 
-def cut_at_edges(spans: EnergyIntervals, edges_us: Ints) -> tuple[EnergyIntervals, Ints, Ints]:
+def cut_at_edges(intervals: EnergyIntervals, edges_us: Ints) -> tuple[EnergyIntervals, Ints, Ints]:
     """Spans cut at sorted edges, those outside dropped: the pieces, the window of each, the span of each.
 
     Window w is [edges[w], edges[w+1]). Energies of the pieces of one span sum to the span's.
     """
-    first = np.searchsorted(edges_us, spans.start_us, side="right") - 1
-    last = np.searchsorted(edges_us, spans.end_us, side="left") - 1
+    first = np.searchsorted(edges_us, intervals.start_us, side="right") - 1
+    last = np.searchsorted(edges_us, intervals.end_us, side="left") - 1
     first = np.maximum(first, 0)
     last = np.minimum(last, len(edges_us) - 2)
     count = np.maximum(last - first + 1, 0)
     index, window = expand_ranges(first, count)
-    start = np.maximum(spans.start_us[index], edges_us[window])
-    end = np.minimum(spans.end_us[index], edges_us[window + 1])
-    return _partial_intervals(spans, index, start, end), window, index
+    start = np.maximum(intervals.start_us[index], edges_us[window])
+    end = np.minimum(intervals.end_us[index], edges_us[window + 1])
+    return _partial_intervals(intervals, index, start, end), window, index

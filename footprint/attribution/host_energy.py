@@ -20,9 +20,9 @@ def uncovered_energy(parts_uj: Ints, wall_uj: Ints, wall_us: Ints, window_us: In
     ``wall_us`` is how much of a window the whole-server reading spans: all of it or nothing, for
     windows are cut where it begins and ends.
     """
-    read = wall_us * 2 > window_us
+    metered = wall_us * 2 > window_us
     unseen = np.rint(parts_uj * (uplift - 1.0)).astype(np.int64)
-    return np.where(read, wall_uj - parts_uj, unseen)
+    return np.where(metered, wall_uj - parts_uj, unseen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,46 +67,58 @@ def weights_by_cpu_time(
         return accelerators
     service = service_of_key[accelerators.key]
     placed = service >= 0
-    place = accelerators.window[placed] * services + service[placed]
-    energy = np.bincount(place, weights=accelerators.weight[placed], minlength=windows * services)
+    cell = accelerators.window[placed] * services + service[placed]
+    energy = np.bincount(cell, weights=accelerators.weight[placed], minlength=windows * services)
     energy = energy.reshape(windows, services)
     known = (cpu_us.sum(axis=1) > 0) & ~((energy > 0) & (cpu_us <= 0)).any(axis=1)
-    own = known[accelerators.window] & placed
-    of_service = cpu_us[accelerators.window, np.maximum(service, 0)]
-    total = energy[accelerators.window, np.maximum(service, 0)]
-    scaled = of_service * accelerators.weight / np.where(total > 0, total, 1.0)
-    kept = np.flatnonzero(known)
-    other = known[cpu_rows.window]
+    own_rows = known[accelerators.window] & placed
+    service_cpu_us = cpu_us[accelerators.window, np.maximum(service, 0)]
+    service_energy = energy[accelerators.window, np.maximum(service, 0)]
+    scaled = service_cpu_us * accelerators.weight / np.where(service_energy > 0, service_energy, 1.0)
+    known_windows = np.flatnonzero(known)
+    known_cpu_rows = known[cpu_rows.window]
     return HostEnergyWeights(
         np.concatenate(
-            [accelerators.window[~known[accelerators.window]], accelerators.window[own], cpu_rows.window[other], kept]
+            [
+                accelerators.window[~known[accelerators.window]],
+                accelerators.window[own_rows],
+                cpu_rows.window[known_cpu_rows],
+                known_windows,
+            ]
         ),
         np.concatenate(
             [
                 accelerators.key[~known[accelerators.window]],
-                accelerators.key[own],
-                cpu_rows.key[other],
-                np.full(len(kept), unattributed_key),
+                accelerators.key[own_rows],
+                cpu_rows.key[known_cpu_rows],
+                np.full(len(known_windows), unattributed_key),
             ]
         ),
-        np.concatenate([accelerators.weight[~known[accelerators.window]], scaled[own], cpu_rows.weight[other], rest_us[kept]]),
+        np.concatenate(
+            [
+                accelerators.weight[~known[accelerators.window]],
+                scaled[own_rows],
+                cpu_rows.weight[known_cpu_rows],
+                rest_us[known_windows],
+            ]
+        ),
     )
 
 
-def split_host_energy(energy_uj: Ints, following: HostEnergyWeights, unattributed_key: int) -> tuple[Ints, Ints, Ints]:
+def split_host_energy(energy_uj: Ints, weights: HostEnergyWeights, unattributed_key: int) -> tuple[Ints, Ints, Ints]:
     """Energy by window [µJ], of any sign, over the rows that it follows: window, key and energy of each part."""
-    weight = np.maximum(following.weight, 0.0)
-    bears = np.bincount(following.window, weights=weight, minlength=len(energy_uj)) > 0
-    lone = np.flatnonzero(~bears)
-    use = bears[following.window] & (weight > 0)
-    window = np.concatenate([following.window[use], lone])
-    key = np.concatenate([following.key[use], np.full(len(lone), unattributed_key)])
-    weight = np.concatenate([weight[use], np.ones(len(lone))])
+    weight = np.maximum(weights.weight, 0.0)
+    has_weight = np.bincount(weights.window, weights=weight, minlength=len(energy_uj)) > 0
+    unweighted = np.flatnonzero(~has_weight)
+    usable = has_weight[weights.window] & (weight > 0)
+    window = np.concatenate([weights.window[usable], unweighted])
+    key = np.concatenate([weights.key[usable], np.full(len(unweighted), unattributed_key)])
+    weight = np.concatenate([weight[usable], np.ones(len(unweighted))])
     keys = int(key.max(initial=0)) + 1
-    pair, place = np.unique(window * keys + key, return_inverse=True)
-    parts = split_integers(energy_uj, np.bincount(place, weights=weight).astype(np.float64), pair // keys)
-    keep = parts != 0
-    return pair[keep] // keys, pair[keep] % keys, parts[keep]
+    pair, pair_index = np.unique(window * keys + key, return_inverse=True)
+    parts = split_integers(energy_uj, np.bincount(pair_index, weights=weight).astype(np.float64), pair // keys)
+    not_zero = parts != 0
+    return pair[not_zero] // keys, pair[not_zero] % keys, parts[not_zero]
 
 
 def facility_energy(it_uj: Ints, window: Ints, pue: Floats) -> Ints:
@@ -114,5 +126,5 @@ def facility_energy(it_uj: Ints, window: Ints, pue: Floats) -> Ints:
 
     The parts of a window sum to the rounded facility energy of the window (ISO/IEC 30134-2: PUE = facility / IT).
     """
-    whole = np.rint(sum_by_group(it_uj, window, len(pue)) * (pue - 1.0)).astype(np.int64)
-    return round_to_totals(it_uj * (pue[window] - 1.0), whole, window)
+    total_uj = np.rint(sum_by_group(it_uj, window, len(pue)) * (pue - 1.0)).astype(np.int64)
+    return round_to_totals(it_uj * (pue[window] - 1.0), total_uj, window)

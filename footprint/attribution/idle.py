@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from footprint.attribution.energy_intervals import BRIDGED, EnergyIntervals
 from footprint.attribution.largest_remainder import Ints, sum_by_group
 from footprint.attribution.request_log import ConcurrencyTimeline
+from footprint.core.stored_forms import from_plain, keys_of, stored_as
 from footprint.core.units import PJ_PER_UJ, US_PER_HOUR, US_PER_S
 
 LEARNING_DAYS = 28  # idle power of a day is learnt on it and the 27 before
@@ -32,6 +33,7 @@ MIN_NEAR_US = 600 * US_PER_S
 Histogram = dict[int, tuple[int, int]]  # bin -> (time [µs], energy [µJ])
 
 
+@stored_as("QuietDay", "quiet near busy_quiet busy_near")
 @dataclass(frozen=True, slots=True)
 class IdleHistograms:
     """Power histograms of the quiet spans of one placed device on one day; additive.
@@ -48,59 +50,62 @@ class IdleHistograms:
 
     def to_json(self) -> dict[str, dict[str, list[int]]]:
         """As plain JSON."""
-        return {name: {str(b): list(pair) for b, pair in sorted(getattr(self, name).items())} for name in self.__slots__}
+        return {key: {str(b): list(pair) for b, pair in sorted(getattr(self, name).items())} for name, key in keys_of(type(self))}
 
     @classmethod
     def from_json(cls, value: dict[str, dict[str, list[int]]]) -> IdleHistograms:
         """From what ``to_json`` gave."""
-        return cls(*({int(b): (p[0], p[1]) for b, p in value.get(name, {}).items()} for name in cls.__slots__))
+        return from_plain(cls, {key: {int(b): (p[0], p[1]) for b, p in each.items()} for key, each in value.items()})
 
 
 def idle_histograms(
-    spans: EnergyIntervals, flight: ConcurrencyTimeline, day: tuple[int, int], busy: EnergyIntervals | None = None
+    intervals: EnergyIntervals, timeline: ConcurrencyTimeline, day: tuple[int, int], busy: EnergyIntervals | None = None
 ) -> IdleHistograms:
     """What one day says of the idle power of one placed device.
 
     A span is quiet where no request of any service on the device overlaps it or ended in the 15 s before. ``busy``
     are spans whose "energy" is the time [µs] in which the device computed, None where nobody says.
     """
-    inside = (spans.start_us >= day[0]) & (spans.start_us < day[1]) & (spans.method != BRIDGED)
-    spans = spans[inside]
-    if not len(spans):
+    inside = (intervals.start_us >= day[0]) & (intervals.start_us < day[1]) & (intervals.method != BRIDGED)
+    intervals = intervals[inside]
+    if not len(intervals):
         return IdleHistograms()
-    count, _ = flight.count_overlapping(spans.start_us - WARM_TAIL_US, spans.end_us)
-    around, _ = flight.count_overlapping(spans.start_us - LOADED_WITHIN_US, spans.end_us + LOADED_WITHIN_US)
-    quiet, near, computing = count == 0, (count == 0) & (around > 0), _is_computing(spans, busy)
-    chosen = quiet & ~computing, near & ~computing, quiet & computing, near & computing
-    return IdleHistograms(*(_power_histogram(spans[each]) for each in chosen))
+    running, _ = timeline.count_overlapping(intervals.start_us - WARM_TAIL_US, intervals.end_us)
+    running_nearby, _ = timeline.count_overlapping(intervals.start_us - LOADED_WITHIN_US, intervals.end_us + LOADED_WITHIN_US)
+    quiet, near, computing = running == 0, (running == 0) & (running_nearby > 0), _is_computing(intervals, busy)
+    selections = quiet & ~computing, near & ~computing, quiet & computing, near & computing
+    return IdleHistograms(*(_power_histogram(intervals[selection]) for selection in selections))
 
 
-def _is_computing(spans: EnergyIntervals, busy: EnergyIntervals | None) -> NDArray[np.bool_]:
+def _is_computing(intervals: EnergyIntervals, busy: EnergyIntervals | None) -> NDArray[np.bool_]:
     """Spans that overlap one in which the device computed for a notable part of the time."""
     if busy is None or not len(busy):
-        return np.zeros(len(spans), dtype=bool)
+        return np.zeros(len(intervals), dtype=bool)
     busy = busy[busy.energy_uj > MIN_BUSY_SHARE * (busy.end_us - busy.start_us)]
-    first = np.searchsorted(busy.end_us, spans.start_us, side="right")
-    return np.searchsorted(busy.start_us, spans.end_us, side="left") > first
+    first = np.searchsorted(busy.end_us, intervals.start_us, side="right")
+    return np.searchsorted(busy.start_us, intervals.end_us, side="left") > first
 
 
-def _power_histogram(spans: EnergyIntervals) -> Histogram:
-    length = spans.end_us - spans.start_us
-    power_uw = spans.energy_uj * (PJ_PER_UJ / np.maximum(length, 1))
+def _power_histogram(intervals: EnergyIntervals) -> Histogram:
+    length_us = intervals.end_us - intervals.start_us
+    power_uw = intervals.energy_uj * (PJ_PER_UJ / np.maximum(length_us, 1))
     # Below a milliwatt a device is off, not idle.
     bins = np.floor(np.log(np.maximum(power_uw, 1000.0)) / BIN_RATIO).astype(np.int64)
-    found, place = np.unique(bins, return_inverse=True)
-    time, energy = sum_by_group(length, place, len(found)), sum_by_group(spans.energy_uj, place, len(found))
-    return {int(b): (int(t), int(e)) for b, t, e in zip(found, time, energy, strict=True)}
+    distinct_bins, bin_index = np.unique(bins, return_inverse=True)
+    time, energy = (
+        sum_by_group(length_us, bin_index, len(distinct_bins)),
+        sum_by_group(intervals.energy_uj, bin_index, len(distinct_bins)),
+    )
+    return {int(b): (int(t), int(e)) for b, t, e in zip(distinct_bins, time, energy, strict=True)}
 
 
 def merge_histograms(histograms: Iterable[Histogram]) -> Histogram:
     """Sum of histograms."""
     total: Histogram = {}
     for histogram in histograms:
-        for place, (time, energy) in histogram.items():
-            before = total.get(place, (0, 0))
-            total[place] = (before[0] + time, before[1] + energy)
+        for bin_, (time, energy) in histogram.items():
+            sum_so_far = total.get(bin_, (0, 0))
+            total[bin_] = (sum_so_far[0] + time, sum_so_far[1] + energy)
     return total
 
 
@@ -111,10 +116,10 @@ def idle_power_uw(days: Iterable[IdleHistograms]) -> int | None:
     """
     days = list(days)
     for near, quiet in (("near", "quiet"), ("busy_near", "busy_quiet")):
-        for name, enough_us in ((near, MIN_NEAR_US), (quiet, MIN_QUIET_US)):
-            found = merge_histograms(getattr(day, name) for day in days)
-            if _total_time_us(found) >= enough_us:
-                return _mode_uw(found)
+        for name, min_time_us in ((near, MIN_NEAR_US), (quiet, MIN_QUIET_US)):
+            histogram = merge_histograms(getattr(day, name) for day in days)
+            if _total_time_us(histogram) >= min_time_us:
+                return _mode_uw(histogram)
     return None
 
 
@@ -127,8 +132,8 @@ def _mode_uw(histogram: Histogram) -> int:
     bins = np.array(sorted(histogram), dtype=np.int64)
     time = np.array([histogram[int(b)][0] for b in bins], dtype=np.int64)
     energy = np.array([histogram[int(b)][1] for b in bins], dtype=np.int64)
-    held = _sums_between(bins, time, bins - HALF_WIDTH_BINS, bins + HALF_WIDTH_BINS)
-    centre = int(bins[int(np.argmax(held))])
+    time_around = _sums_between(bins, time, bins - HALF_WIDTH_BINS, bins + HALF_WIDTH_BINS)
+    centre = int(bins[int(np.argmax(time_around))])
     for _ in range(20):
         around = np.array([centre - HALF_WIDTH_BINS]), np.array([centre + HALF_WIDTH_BINS])
         mean_uw = int(_sums_between(bins, energy, *around)[0]) * PJ_PER_UJ // int(_sums_between(bins, time, *around)[0])

@@ -45,8 +45,8 @@ def split_integers(totals: Ints, weights: Floats, group: Ints) -> Ints:
         raise ValueError("an energy without any part to bear it")
     if not len(weights):
         return np.zeros(0, dtype=np.int64)
-    whole = np.bincount(group, weights=weights, minlength=len(totals))[group]
-    share = np.where(whole > 0, weights / np.where(whole > 0, whole, 1.0), 1.0 / sizes[group])
+    group_weight = np.bincount(group, weights=weights, minlength=len(totals))[group]
+    share = np.where(group_weight > 0, weights / np.where(group_weight > 0, group_weight, 1.0), 1.0 / sizes[group])
     return round_to_totals(share * totals[group].astype(np.float64), totals, group)
 
 
@@ -57,13 +57,13 @@ def round_to_totals(quota: Floats, totals: Ints, group: Ints) -> Ints:
     """
     parts = np.floor(quota).astype(np.int64)
     sizes = np.bincount(group, minlength=len(totals))
-    left = totals - sum_by_group(parts, group, len(totals))
+    remainder = totals - sum_by_group(parts, group, len(totals))
     order = np.lexsort((np.arange(len(parts)), -(quota - parts), group))
     rank = np.empty(len(parts), dtype=np.int64)
     rank[order] = np.arange(len(parts)) - (np.cumsum(sizes) - sizes)[group[order]]
     # ``left`` is below the size of the group, but for the rounding of very large quotas.
-    whole, extra = np.divmod(left, np.maximum(sizes, 1))
-    return parts + whole[group] + (rank < extra[group])
+    everyone, extra = np.divmod(remainder, np.maximum(sizes, 1))
+    return parts + everyone[group] + (rank < extra[group])
 
 
 def sum_by_group(values: Ints, group: Ints, size: int) -> Ints:
@@ -73,11 +73,11 @@ def sum_by_group(values: Ints, group: Ints, size: int) -> Ints:
     return result
 
 
-def cumulative_part(energy_uj: Ints, elapsed_us: Ints, span_us: Ints) -> Ints:
+def cumulative_part(energy_uj: Ints, elapsed_us: Ints, length_us: Ints) -> Ints:
     """Energy [µJ] of the first ``elapsed_us`` of spans: floor(E x elapsed / span), in 64 bits.
 
     The same cut of the same span is the same integer whoever makes it, hence parts telescope.
     """
-    fraction = elapsed_us / np.maximum(span_us, 1)
+    fraction = elapsed_us / np.maximum(length_us, 1)
     part = np.floor(energy_uj * fraction).astype(np.int64)
-    return np.where(elapsed_us >= span_us, energy_uj, np.clip(part, 0, energy_uj))
+    return np.where(elapsed_us >= length_us, energy_uj, np.clip(part, 0, energy_uj))

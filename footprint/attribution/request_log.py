@@ -55,15 +55,15 @@ def build_request_log(
 ) -> RequestLog:
     """A log from columns in which -1 means unknown; ``arrival_tokens`` weighs arrivals against each other."""
     arrival = end_us < 0
-    opened = start_us - start_us % window_us
+    window_start = start_us - start_us % window_us
     weight = requests.astype(np.float64)
     if arrival.any():
         mean = arrival_tokens[arrival].mean()
         weight[arrival] = arrival_tokens[arrival] / mean if mean > 0 else weight[arrival]
     return RequestLog(
-        start_us=np.where(arrival, opened, start_us),
+        start_us=np.where(arrival, window_start, start_us),
         # A request of no duration was still there: for one microsecond.
-        end_us=np.where(arrival, opened + window_us, np.maximum(end_us, start_us + 1)),
+        end_us=np.where(arrival, window_start + window_us, np.maximum(end_us, start_us + 1)),
         key=key,
         weight=weight,
         input_tokens=input_tokens,
@@ -76,15 +76,15 @@ def build_request_log(
 
 def widen_counts(log: RequestLog) -> RequestLog:
     """The log with counts made longer by their own length at both ends: what ended in them began before, and ran on."""
-    longer = np.where((log.weight != 1) | log.arrival, log.end_us - log.start_us, 0)
-    return replace(log, start_us=log.start_us - longer, end_us=log.end_us + longer)
+    margin_us = np.where((log.weight != 1) | log.arrival, log.end_us - log.start_us, 0)
+    return replace(log, start_us=log.start_us - margin_us, end_us=log.end_us + margin_us)
 
 
 def shift_log(log: RequestLog, shift_us: int) -> RequestLog:
     """The log with its stamps moved."""
-    told = log.first_token_us >= 0
-    first = np.where(told, log.first_token_us + shift_us, log.first_token_us)
-    return replace(log, start_us=log.start_us + shift_us, end_us=log.end_us + shift_us, first_token_us=first)
+    has_first_token = log.first_token_us >= 0
+    first_token_us = np.where(has_first_token, log.first_token_us + shift_us, log.first_token_us)
+    return replace(log, start_us=log.start_us + shift_us, end_us=log.end_us + shift_us, first_token_us=first_token_us)
 
 
 class ConcurrencyTimeline:
@@ -139,15 +139,15 @@ class ConcurrencyTimeline:
         key = self._key_started[started] - self._key_ended[ended]
         square = self._square_started[started] - self._square_ended[ended]
         # All keys are the same exactly where the sum of squares reaches the Cauchy-Schwarz bound.
-        same = (count > 0) & (count * square == key * key)
-        return count, np.where(same, key // np.maximum(count, 1), -1)
+        single_key = (count > 0) & (count * square == key * key)
+        return count, np.where(single_key, key // np.maximum(count, 1), -1)
 
     def concurrent_share(self, start_us: Ints, end_us: Ints) -> Floats:
         """Share of the busy time of spans [start, end) in which two requests or more were in flight."""
         grid = self.grid_us.astype(np.float64)
-        busy = np.interp(end_us, grid, self._busy_us) - np.interp(start_us, grid, self._busy_us)
-        both = np.interp(end_us, grid, self._concurrent_us) - np.interp(start_us, grid, self._concurrent_us)
-        return np.where(busy > 0, both / np.maximum(busy, 1.0), 0.0)
+        busy_us = np.interp(end_us, grid, self._busy_us) - np.interp(start_us, grid, self._busy_us)
+        concurrent_us = np.interp(end_us, grid, self._concurrent_us) - np.interp(start_us, grid, self._concurrent_us)
+        return np.where(busy_us > 0, concurrent_us / np.maximum(busy_us, 1.0), 0.0)
 
     def running_at(self, instant_us: Ints) -> Ints:
         """How many requests are in flight both just before and just after an instant."""

@@ -131,16 +131,16 @@ def window_edges(shard: ShardInput) -> Ints:
     step = shard.window_us
     grid = np.arange((start // step + 1) * step, end, step, dtype=np.int64)
     inside = shard.segments_us[(shard.segments_us > start) & (shard.segments_us < end)]
-    walls = [_run_boundaries(device.intervals) for device in shard.devices if device.component == "host"]
-    found = [edge[(edge > start) & (edge < end)] for edge in walls]
-    return np.unique(np.concatenate([shard.slots_us, grid, inside, *found]))
+    wall_edges = [_run_boundaries(device.intervals) for device in shard.devices if device.component == "host"]
+    inner_wall_edges = [edges[(edges > start) & (edges < end)] for edges in wall_edges]
+    return np.unique(np.concatenate([shard.slots_us, grid, inside, *inner_wall_edges]))
 
 
-def _run_boundaries(spans: EnergyIntervals) -> Ints:
+def _run_boundaries(intervals: EnergyIntervals) -> Ints:
     """Instants at which spans begin after a gap or end before one."""
-    joined = np.isin(spans.start_us, spans.end_us)
-    followed = np.isin(spans.end_us, spans.start_us)
-    return np.concatenate([spans.start_us[~joined], spans.end_us[~followed]])
+    continues = np.isin(intervals.start_us, intervals.end_us)
+    is_continued = np.isin(intervals.end_us, intervals.start_us)
+    return np.concatenate([intervals.start_us[~continues], intervals.end_us[~is_continued]])
 
 
 def attribute(shard: ShardInput) -> ShardRows:
@@ -151,14 +151,14 @@ def attribute(shard: ShardInput) -> ShardRows:
     ClosureError
         If they are not, which is a fault of this program.
     """
-    work = _ShardBuilder(shard)
+    builder = _ShardBuilder(shard)
     for device in shard.devices:
         if device.component != "host":
-            work.place(device)
+            builder.add_device(device)
     for host in sorted({device.host for device in shard.devices}):
-        work.complete(host)
+        builder.add_host_energy(host)
     coverage = {(d.host, d.device): device_coverage(d.intervals, shard.slots_us) for d in shard.devices}
-    return ShardRows(work.finish(), coverage)
+    return ShardRows(builder.to_frame(), coverage)
 
 
 class _ShardBuilder:
@@ -170,10 +170,10 @@ class _ShardBuilder:
         self.windows = len(self.edges) - 1
         self.flights = [ConcurrencyTimeline(service.log, self.edges) for service in shard.services]
         self.names: list[tuple[str, str, str]] = [UNATTRIBUTED_KEY]
-        self.base: list[int] = []
+        self.first_key: list[int] = []
         services: list[int] = [-1]
         for index, service in enumerate(shard.services):
-            self.base.append(len(self.names))
+            self.first_key.append(len(self.names))
             self.names.append((service.name, UNATTRIBUTED_NAME, UNATTRIBUTED_NAME))
             self.names.append((service.name, IDLE_NAME, IDLE_NAME))
             self.names += [(service.name, use_case, model) for use_case, model in service.keys]
@@ -183,10 +183,10 @@ class _ShardBuilder:
             (host, HOST_DEVICE) for host in sorted({d.host for d in shard.devices})
         ]
         self.device_index = {name: index for index, name in enumerate(self.devices)}
-        self.parts: list[dict[str, Ints]] = []
-        self.read: dict[tuple[str, str], int] = {}
+        self.row_parts: list[dict[str, Ints]] = []
+        self.read_uj: dict[tuple[str, str], int] = {}
         self.accelerators: set[int] = set()
-        self.seen: dict[str, tuple[Ints, Ints]] = {
+        self.observed: dict[str, tuple[Ints, Ints]] = {
             host: (np.full(self.windows, np.iinfo(np.int64).max), np.zeros(self.windows, dtype=np.int64))
             for host, _ in self.devices
         }
@@ -199,37 +199,37 @@ class _ShardBuilder:
         zero = np.zeros(len(window), dtype=np.int64)
         amounts = {column: columns.get(column, zero) for column in AMOUNTS}
         device = np.full(len(window), self.device_index[name], dtype=np.int64)
-        self.parts.append({"window": window, "device": device, "key": key, **amounts})
+        self.row_parts.append({"window": window, "device": device, "key": key, **amounts})
 
-    def place(self, device: DeviceInput) -> None:
+    def add_device(self, device: DeviceInput) -> None:
         """Energy of one device to the services placed on it; what is left to nobody, or to the host."""
         name = (device.host, device.device)
         pieces, window, _ = cut_at_edges(device.intervals, self.edges)
         total = sum_by_group(pieces.energy_uj, window, self.windows)
-        self.read[name] = int(pieces.energy_uj.sum())
-        np.minimum.at(self.seen[device.host][0], window, pieces.start_us)
-        np.maximum.at(self.seen[device.host][1], window, pieces.end_us)
+        self.read_uj[name] = int(pieces.energy_uj.sum())
+        np.minimum.at(self.observed[device.host][0], window, pieces.start_us)
+        np.maximum.at(self.observed[device.host][1], window, pieces.end_us)
         self.grades[:, self.device_index[name]] = _grade_shares(pieces, window, total)
         accelerator = np.full(self.windows, device.component == "gpu")
-        for placed in device.placements:
-            held = (self.edges[:-1] >= placed.since_us) & (self.edges[1:] <= placed.until_us)
-            accelerator |= held
-            service = self.shard.services[placed.service]
+        for placement in device.placements:
+            placed_windows = (self.edges[:-1] >= placement.since_us) & (self.edges[1:] <= placement.until_us)
+            accelerator |= placed_windows
+            service = self.shard.services[placement.service]
             rows = split_placement(
                 device.intervals,
-                placed.idle_uw,
-                self.flights[placed.service],
+                placement.idle_uw,
+                self.flights[placement.service],
                 service.weights,
                 self.shard.window_us,
                 service.scenarios,
                 service.half_widths,
-                held,
-                placed.share,
+                placed_windows,
+                placement.share,
             )
             self.add(
                 name,
                 rows.window,
-                rows.key + 2 + self.base[placed.service],
+                rows.key + 2 + self.first_key[placement.service],
                 active_uj=rows.active_uj,
                 idle_uj=rows.idle_uj,
                 modelled_uj=rows.modelled_uj,
@@ -239,47 +239,47 @@ class _ShardBuilder:
             total = total - sum_by_group(rows.active_uj + rows.idle_uj, rows.window, self.windows)
         if accelerator.any():
             self.accelerators.add(self.device_index[name])
-        left = np.flatnonzero((total != 0) & accelerator)
-        self.add(name, left, np.zeros(len(left), dtype=np.int64), active_uj=total[left])
+        unplaced_windows = np.flatnonzero((total != 0) & accelerator)
+        self.add(name, unplaced_windows, np.zeros(len(unplaced_windows), dtype=np.int64), active_uj=total[unplaced_windows])
         self.unplaced[name] = np.where(accelerator, 0, total)
 
-    def complete(self, host: str) -> None:
+    def add_host_energy(self, host: str) -> None:
         """The rest of a host: unplaced CPU and memory, what no sensor sees, and the facility."""
-        own = [index for index, (name, _) in enumerate(self.devices) if name == host]
-        rows = self._rows(own)
-        following = self._following(host, rows)
+        host_devices = [index for index, (name, _) in enumerate(self.devices) if name == host]
+        rows = self._rows(host_devices)
+        weights = self._host_weights(host, rows)
         unplaced = {name: energy for name, energy in self.unplaced.items() if name[0] == host}
         for name, energy in unplaced.items():
-            window, key, part = split_host_energy(energy, following, 0)
-            self.add(name, window, key, host_uj=part)
+            window, key, part_uj = split_host_energy(energy, weights, 0)
+            self.add(name, window, key, host_uj=part_uj)
         parts = sum_by_group(rows["active_uj"] + rows["idle_uj"], rows["window"], self.windows) + sum(unplaced.values())
         facts = [self.shard.facts(host, int(segment)) for segment in self.segment]
-        wall, wall_us = self._wall(host)
+        wall, wall_us = self._wall_energy(host)
         extra = uncovered_energy(parts, wall, wall_us, np.diff(self.edges), np.array([fact.uplift for fact in facts]))
-        window, key, part = split_host_energy(extra, following, 0)
-        read = (wall_us * 2 > np.diff(self.edges))[window]
+        window, key, part_uj = split_host_energy(extra, weights, 0)
+        metered = (wall_us * 2 > np.diff(self.edges))[window]
         assumed = np.array([fact.uplift_assumed for fact in facts])[window]
         # What a whole-server meter adds is measured; what an uplift adds is modelled or assumed.
-        size = np.abs(part)
+        size = np.abs(part_uj)
         self.add(
             (host, HOST_DEVICE),
             window,
             key,
-            host_uj=part,
-            grade_b_uj=np.where(read | assumed, 0, size),
-            grade_c_uj=np.where(~read & assumed, size, 0),
+            host_uj=part_uj,
+            grade_b_uj=np.where(metered | assumed, 0, size),
+            grade_c_uj=np.where(~metered & assumed, size, 0),
         )
 
     def _rows(self, devices: list[int] | None = None) -> dict[str, Ints]:
         """Columns of all rows so far, or of those of some devices."""
-        none = np.zeros(0, dtype=np.int64)
-        columns = {name: np.concatenate([none, *(part[name] for part in self.parts)]) for name in COLUMNS}
+        no_rows = np.zeros(0, dtype=np.int64)
+        columns = {name: np.concatenate([no_rows, *(part[name] for part in self.row_parts)]) for name in COLUMNS}
         if devices is None:
             return columns
-        mine = np.isin(columns["device"], devices)
-        return {name: column[mine] for name, column in columns.items()}
+        selected = np.isin(columns["device"], devices)
+        return {name: column[selected] for name, column in columns.items()}
 
-    def _wall(self, host: str) -> tuple[Ints, Ints]:
+    def _wall_energy(self, host: str) -> tuple[Ints, Ints]:
         energy, time = np.zeros(self.windows, dtype=np.int64), np.zeros(self.windows, dtype=np.int64)
         for device in self.shard.devices:
             if device.host == host and device.component == "host":
@@ -288,56 +288,58 @@ class _ShardBuilder:
                 time += sum_by_group(pieces.end_us - pieces.start_us, window, self.windows)
         return energy, time
 
-    def _following(self, host: str, rows: dict[str, Ints]) -> HostEnergyWeights:
+    def _host_weights(self, host: str, rows: dict[str, Ints]) -> HostEnergyWeights:
         accelerators = weights_by_accelerator_energy(rows["window"], rows["key"], rows["active_uj"] + rows["idle_uj"])
-        known = self.shard.cpu_time.get(host)
-        if known is None:
+        cpu_time = self.shard.cpu_time.get(host)
+        if cpu_time is None:
             return accelerators
         cpu_us = np.zeros((self.windows, len(self.shard.services)))
         with_accelerator = set(self.service_of_key[accelerators.key[accelerators.weight > 0]].tolist())
         windows, keys, weights = [], [], []
-        for service, spans in known.services.items():
-            cpu_us[:, service] = _energy_by_window(spans, self.edges)
+        for service, intervals in cpu_time.services.items():
+            cpu_us[:, service] = _energy_by_window(intervals, self.edges)
             if service not in with_accelerator:
                 part = split_placement(
-                    spans, None, self.flights[service], self.shard.services[service].weights, self.shard.window_us
+                    intervals, None, self.flights[service], self.shard.services[service].weights, self.shard.window_us
                 )
                 windows.append(part.window)
-                keys.append(part.key + 2 + self.base[service])
+                keys.append(part.key + 2 + self.first_key[service])
                 weights.append(part.active_uj.astype(np.float64))
         # On a host that serves with its accelerators, other busy processes count; on a shared machine,
         # such as a laptop, its idle time is nobody's either.
-        rest = known.busy if with_accelerator - {-1} else known.capacity
+        rest = cpu_time.busy if with_accelerator - {-1} else cpu_time.capacity
         rest_us = np.maximum(_energy_by_window(rest, self.edges) - cpu_us.sum(axis=1), 0.0)
-        none = np.zeros(0, dtype=np.int64)
-        alone = HostEnergyWeights(
-            np.concatenate([none, *windows]), np.concatenate([none, *keys]), np.concatenate([none, *weights])
+        no_rows = np.zeros(0, dtype=np.int64)
+        cpu_only = HostEnergyWeights(
+            np.concatenate([no_rows, *windows]), np.concatenate([no_rows, *keys]), np.concatenate([no_rows, *weights])
         )
-        return weights_by_cpu_time(accelerators, self.service_of_key, cpu_us, rest_us, alone, 0)
+        return weights_by_cpu_time(accelerators, self.service_of_key, cpu_us, rest_us, cpu_only, 0)
 
-    def finish(self) -> pd.DataFrame:
+    def to_frame(self) -> pd.DataFrame:
         """Rows by slot, with facility and grades; checked for closure."""
         rows = _sum_rows(self._rows(), ("window", "device", "key"))
-        self._grade(rows)
+        self._add_grades(rows)
         hosts = np.array([host for host, _ in self.devices], dtype=object)[rows["device"]]
         it = rows["active_uj"] + rows["idle_uj"] + rows["host_uj"]
         for host in sorted(set(hosts)):
-            mine = np.flatnonzero(hosts == host)
+            host_rows = np.flatnonzero(hosts == host)
             facts = [self.shard.facts(host, int(segment)) for segment in self.segment]
-            window = rows["window"][mine]
-            part = facility_energy(it[mine], window, np.array([fact.pue for fact in facts]))
+            window = rows["window"][host_rows]
+            part = facility_energy(it[host_rows], window, np.array([fact.pue for fact in facts]))
             assumed = np.array([fact.pue_assumed for fact in facts])[window]
-            rows["facility_uj"][mine] = part
-            rows["grade_b_uj"][mine] += np.where(assumed, 0, np.abs(part))
-            rows["grade_c_uj"][mine] += np.where(assumed, np.abs(part), 0)
-            begin, finish = self.seen[host]
+            rows["facility_uj"][host_rows] = part
+            rows["grade_b_uj"][host_rows] += np.where(assumed, 0, np.abs(part))
+            rows["grade_c_uj"][host_rows] += np.where(assumed, np.abs(part), 0)
+            begin, finish = self.observed[host]
             rate = np.array([fact.embodied_ug_per_s for fact in facts])
-            whole_ug = np.rint(rate * np.maximum(finish - begin, 0) / US_PER_S).astype(np.int64)
-            device = rows["device"][mine]
-            held = np.isin(device, sorted(self.accelerators)).astype(np.int64)
-            rows["embodied_ug"][mine] = split_embodied(window, device, rows["idle_uj"][mine], it[mine], held, whole_ug)
-        self._widen(rows, hosts)
-        self._check(rows)
+            total_ug = np.rint(rate * np.maximum(finish - begin, 0) / US_PER_S).astype(np.int64)
+            device = rows["device"][host_rows]
+            is_accelerator = np.isin(device, sorted(self.accelerators)).astype(np.int64)
+            rows["embodied_ug"][host_rows] = split_embodied(
+                window, device, rows["idle_uj"][host_rows], it[host_rows], is_accelerator, total_ug
+            )
+        self._widen_ranges(rows, hosts)
+        self._check_closure(rows)
         slot = np.searchsorted(self.shard.slots_us, self.edges[:-1], side="right") - 1
         rows["slot"], rows["segment"] = slot[rows["window"]], self.segment[rows["window"]]
         rows = _sum_rows(rows, ("slot", "segment", "device", "key"))
@@ -346,50 +348,51 @@ class _ShardBuilder:
         named = {"host": names[:, 0], "device": names[:, 1], "service": keys[:, 0], "use_case": keys[:, 1], "model": keys[:, 2]}
         return pd.DataFrame({name: named[name] if name in named else rows[name] for name in (*KEY_COLUMNS, *AMOUNTS)})
 
-    def _grade(self, rows: dict[str, Ints]) -> None:
+    def _add_grades(self, rows: dict[str, Ints]) -> None:
         """Bridged and modelled energy is B, estimated energy C, in the proportions of the device in the window."""
         energy = rows["active_uj"] + rows["idle_uj"] + rows["host_uj"]
         for column, shares in zip(("grade_b_uj", "grade_c_uj"), self.grades, strict=True):
             rows[column] += np.rint(energy * shares[rows["device"], rows["window"]]).astype(np.int64)
 
-    def _widen(self, rows: dict[str, Ints], hosts: np.ndarray[tuple[int], np.dtype[np.object_]]) -> None:
+    def _widen_ranges(self, rows: dict[str, Ints], hosts: np.ndarray[tuple[int], np.dtype[np.object_]]) -> None:
         """Let the range of what bears no energy of its own hold the host's part of it too."""
         accelerator = rows["active_uj"] + rows["idle_uj"]
         ranged = (accelerator == 0) & (rows["spread_b_uj"] > 0) & (rows["spread_a_uj"] == 0)
         for host in sorted(set(hosts[ranged])):
-            mine = np.flatnonzero(hosts == host)
-            window = rows["window"][mine]
-            placed = sum_by_group(accelerator[mine], window, self.windows)
-            whole = placed + sum_by_group(rows["host_uj"][mine], window, self.windows)
-            ratio = np.where(placed > 0, whole / np.maximum(placed, 1), 1.0)
-            wide = np.flatnonzero(ranged & (hosts == host))
-            wider = rows["spread_b_uj"][wide] * ratio[rows["window"][wide]]
-            rows["spread_b_uj"][wide] = np.rint(wider).astype(np.int64)
+            host_rows = np.flatnonzero(hosts == host)
+            window = rows["window"][host_rows]
+            accelerator_uj = sum_by_group(accelerator[host_rows], window, self.windows)
+            total = accelerator_uj + sum_by_group(rows["host_uj"][host_rows], window, self.windows)
+            ratio = np.where(accelerator_uj > 0, total / np.maximum(accelerator_uj, 1), 1.0)
+            ranged_rows = np.flatnonzero(ranged & (hosts == host))
+            widened = rows["spread_b_uj"][ranged_rows] * ratio[rows["window"][ranged_rows]]
+            rows["spread_b_uj"][ranged_rows] = np.rint(widened).astype(np.int64)
 
-    def _check(self, rows: dict[str, Ints]) -> None:
+    def _check_closure(self, rows: dict[str, Ints]) -> None:
         energy = rows["active_uj"] + rows["idle_uj"] + rows["host_uj"]
-        made = sum_by_group(energy, rows["device"], len(self.devices))
-        for (host, name), read in self.read.items():
-            given = int(made[self.device_index[host, name]])
-            if given != read and not self._is_wall(host, name):
-                raise ClosureError(f"{host}/{name}: rows hold {given} µJ of {read} µJ read")
+        attributed = sum_by_group(energy, rows["device"], len(self.devices))
+        for (host, name), read in self.read_uj.items():
+            attributed_uj = int(attributed[self.device_index[host, name]])
+            if attributed_uj != read and not self._is_wall(host, name):
+                raise ClosureError(f"{host}/{name}: rows hold {attributed_uj} µJ of {read} µJ read")
 
     def _is_wall(self, host: str, name: str) -> bool:
         return any((d.host, d.device, d.component) == (host, name, "host") for d in self.shard.devices)
 
 
-def _energy_by_window(spans: EnergyIntervals, edges_us: Ints) -> Floats:
-    pieces, window, _ = cut_at_edges(spans, edges_us)
+def _energy_by_window(intervals: EnergyIntervals, edges_us: Ints) -> Floats:
+    pieces, window, _ = cut_at_edges(intervals, edges_us)
     return np.bincount(window, weights=pieces.energy_uj, minlength=len(edges_us) - 1).astype(np.float64)
 
 
 def _grade_shares(pieces: EnergyIntervals, window: Ints, total: Ints) -> Floats:
     """Shares of a device's energy in each window that are modelled, and estimated, shape (2, windows)."""
-    whole = np.maximum(total, 1)
+    total_uj = np.maximum(total, 1)
     return np.stack(
         [
-            np.bincount(window, weights=np.where(np.isin(pieces.method, of), pieces.energy_uj, 0), minlength=len(total)) / whole
-            for of in ((BRIDGED, MODELLED), (ESTIMATE,))
+            np.bincount(window, weights=np.where(np.isin(pieces.method, methods), pieces.energy_uj, 0), minlength=len(total))
+            / total_uj
+            for methods in ((BRIDGED, MODELLED), (ESTIMATE,))
         ]
     )
 
@@ -401,7 +404,7 @@ def _sum_rows(rows: dict[str, Ints], by: tuple[str, ...]) -> dict[str, Ints]:
         code = code * (int(rows[name].max(initial=0)) + 1) + rows[name]
     order = np.argsort(code, kind="stable")
     first = np.flatnonzero(np.diff(code[order], prepend=-1) != 0)
-    found = {name: rows[name][order][first] for name in by}
+    keys = {name: rows[name][order][first] for name in by}
     if not len(first):
-        return found | {name: rows[name] for name in AMOUNTS}
-    return found | {name: np.add.reduceat(rows[name][order], first) for name in AMOUNTS}
+        return keys | {name: rows[name] for name in AMOUNTS}
+    return keys | {name: np.add.reduceat(rows[name][order], first) for name in AMOUNTS}

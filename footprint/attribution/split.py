@@ -43,19 +43,19 @@ class SplitRows:
     spread_uj: Ints
 
 
-def idle_energy(spans: EnergyIntervals, idle_uw: int | None, share: float = 1.0) -> Ints:
+def idle_energy(intervals: EnergyIntervals, idle_uw: int | None, share: float = 1.0) -> Ints:
     """Idle energy [µJ] of spans: min(reading, idle power x time); nothing where idle is not known."""
     if idle_uw is None:
-        return np.zeros(len(spans), dtype=np.int64)
-    length = spans.end_us - spans.start_us
-    at_rest = np.minimum(spans.energy_uj, idle_uw * (length / PJ_PER_UJ))
-    return np.floor(at_rest * share).astype(np.int64)
+        return np.zeros(len(intervals), dtype=np.int64)
+    length = intervals.end_us - intervals.start_us
+    idle_uj = np.minimum(intervals.energy_uj, idle_uw * (length / PJ_PER_UJ))
+    return np.floor(idle_uj * share).astype(np.int64)
 
 
 def split_placement(
-    spans: EnergyIntervals,
+    intervals: EnergyIntervals,
     idle_uw: int | None,
-    flight: ConcurrencyTimeline,
+    timeline: ConcurrencyTimeline,
     weights: EnergyWeights,
     window_us: int,
     scenarios: Sequence[EnergyWeights] = (),
@@ -80,101 +80,119 @@ def split_placement(
     share
         Part of the device that is the service's; each piece is rounded down to it.
     """
-    windows = len(flight.edges_us) - 1
-    keys = 2 + (int(flight.log.key.max()) + 1 if len(flight.log) else 0)
-    idle = idle_energy(spans, idle_uw, share)
-    pieces, window, span = cut_at_edges(spans, flight.edges_us)
+    windows = len(timeline.edges_us) - 1
+    keys = 2 + (int(timeline.log.key.max()) + 1 if len(timeline.log) else 0)
+    idle = idle_energy(intervals, idle_uw, share)
+    pieces, window, source = cut_at_edges(intervals, timeline.edges_us)
     energy = pieces.energy_uj if share >= 1 else np.floor(pieces.energy_uj * share).astype(np.int64)
     if placed is not None:
         energy = np.where(placed[window], energy, 0)
-    length = spans.end_us[span] - spans.start_us[span]
-    lead, tail = pieces.start_us - spans.start_us[span], pieces.end_us - spans.start_us[span]
-    at_rest = cumulative_part(idle[span], tail, length) - cumulative_part(idle[span], lead, length)
-    piece_idle = np.minimum(at_rest, energy)
+    length = intervals.end_us[source] - intervals.start_us[source]
+    lead, tail = pieces.start_us - intervals.start_us[source], pieces.end_us - intervals.start_us[source]
+    idle_share = cumulative_part(idle[source], tail, length) - cumulative_part(idle[source], lead, length)
+    piece_idle = np.minimum(idle_share, energy)
     piece_active = energy - piece_idle
 
-    count, key = flight.count_overlapping(spans.start_us, spans.end_us)
-    shared = (count > 0) & ((key < 0) | weights.has_coarse_stamps)
-    owner = np.where(count == 0, UNATTRIBUTED, key)[span]
-    alone = ~shared[span]
+    running, key = timeline.count_overlapping(intervals.start_us, intervals.end_us)
+    shared = (running > 0) & ((key < 0) | weights.has_coarse_stamps)
+    owner = np.where(running == 0, UNATTRIBUTED, key)[source]
+    alone = ~shared[source]
     active = sum_by_group(piece_active[alone], window[alone] * keys + owner[alone] + 2, windows * keys)
-    cell = _shared_cells(spans, shared, flight, window_us) if not weights.has_coarse_stamps else _hourly_cells(spans, shared)
-    part, *others = (
-        _split_cells(cell[span], window, piece_active, spans, cell, flight, each, keys) for each in (weights, *scenarios)
+    cell = (
+        _shared_cells(intervals, shared, timeline, window_us)
+        if not weights.has_coarse_stamps
+        else _hourly_cells(intervals, shared)
     )
-    active += part
-    idle_rows = _split_idle(piece_idle, window, spans, idle, flight, keys)
+    shared_energy, *scenario_energies = (
+        _split_cells(cell[source], window, piece_active, intervals, cell, timeline, model, keys)
+        for model in (weights, *scenarios)
+    )
+    active += shared_energy
+    idle_rows = _split_idle(piece_idle, window, intervals, idle, timeline, keys)
     if half_widths is not None:
-        of_key = np.concatenate([[0.0, 0.0], half_widths[: keys - 2]]) * BOUND_PER_HALF_WIDTH
-        wide = np.rint(np.abs(part) * np.tile(of_key, windows)).astype(np.int64)
-        spread = np.stack([-wide, wide], axis=1)
+        bound = np.concatenate([[0.0, 0.0], half_widths[: keys - 2]]) * BOUND_PER_HALF_WIDTH
+        half_range = np.rint(np.abs(shared_energy) * np.tile(bound, windows)).astype(np.int64)
+        spread = np.stack([-half_range, half_range], axis=1)
     else:
-        spread = np.stack([other - part for other in others], axis=1) if others else np.zeros((len(part), 0), np.int64)
-    _withhold_untokened(flight, keys, active, idle_rows, part, spread)
-    place = np.flatnonzero((active != 0) | (idle_rows != 0) | (spread != 0).any(axis=1))
-    return SplitRows(place // keys, place % keys - 2, active[place], idle_rows[place], part[place], spread[place])
+        spread = (
+            np.stack([scenario_energy - shared_energy for scenario_energy in scenario_energies], axis=1)
+            if scenario_energies
+            else np.zeros((len(shared_energy), 0), np.int64)
+        )
+    _withhold_untokened(timeline, keys, active, idle_rows, shared_energy, spread)
+    cells_with_energy = np.flatnonzero((active != 0) | (idle_rows != 0) | (spread != 0).any(axis=1))
+    return SplitRows(
+        cells_with_energy // keys,
+        cells_with_energy % keys - 2,
+        active[cells_with_energy],
+        idle_rows[cells_with_energy],
+        shared_energy[cells_with_energy],
+        spread[cells_with_energy],
+    )
 
 
-def _withhold_untokened(flight: ConcurrencyTimeline, keys: int, active: Ints, idle: Ints, part: Ints, spread: Ints) -> None:
+def _withhold_untokened(
+    timeline: ConcurrencyTimeline, keys: int, active: Ints, idle: Ints, shared_energy: Ints, spread: Ints
+) -> None:
     """Leave what counts without tokens used to nobody, with a range from nothing to all of it, where several ran.
 
     Arrays by (window, key), flat, are changed in place. A count of requests does not say how they divide energy.
     """
-    log = flight.log
-    blind = (log.input_tokens < 0) & (log.output_tokens < 0)
+    log = timeline.log
+    untokened = (log.input_tokens < 0) & (log.output_tokens < 0)
     # A minute in which one request was counted looks like a request of a minute; the others tell.
-    if not (blind & (log.arrival | (log.weight != 1))).any() or not spread.shape[1]:
+    if not (untokened & (log.arrival | (log.weight != 1))).any() or not spread.shape[1]:
         return
-    there, unknown = np.zeros(len(active), dtype=bool), np.zeros(len(active), dtype=bool)
-    place = flight.pair_window * keys + log.key[flight.pair_request] + 2
-    there[place] = True
-    unknown[place[blind[flight.pair_request]]] = True
-    several = there.reshape(-1, keys).sum(axis=1) > 1
-    ranged = (unknown.reshape(-1, keys) & several[:, None]).any(axis=0)
+    present, unknown = np.zeros(len(active), dtype=bool), np.zeros(len(active), dtype=bool)
+    pair_cell = timeline.pair_window * keys + log.key[timeline.pair_request] + 2
+    present[pair_cell] = True
+    unknown[pair_cell[untokened[timeline.pair_request]]] = True
+    is_shared = present.reshape(-1, keys).sum(axis=1) > 1
+    ranged = (unknown.reshape(-1, keys) & is_shared[:, None]).any(axis=0)
     # A use case that shares any window has no value in the others either: a sum of some of it would be read as all.
-    taken = np.flatnonzero(unknown & np.tile(ranged, len(several)))
-    if not len(taken):
+    withheld = np.flatnonzero(unknown & np.tile(ranged, len(is_shared)))
+    if not len(withheld):
         return
-    window = taken // keys
-    total = sum_by_group(active[taken] + idle[taken], window, len(several))
-    for values in (active, idle, part):
-        np.add.at(values, window * keys + UNATTRIBUTED + 2, values[taken])
-        values[taken] = 0
-    spread[taken, 0], spread[taken, 1] = 0, np.rint(total[window] * BOUND_PER_HALF_WIDTH).astype(np.int64)
+    window = withheld // keys
+    total = sum_by_group(active[withheld] + idle[withheld], window, len(is_shared))
+    for values in (active, idle, shared_energy):
+        np.add.at(values, window * keys + UNATTRIBUTED + 2, values[withheld])
+        values[withheld] = 0
+    spread[withheld, 0], spread[withheld, 1] = 0, np.rint(total[window] * BOUND_PER_HALF_WIDTH).astype(np.int64)
 
 
-def _shared_cells(spans: EnergyIntervals, shared: NDArray[np.bool_], flight: ConcurrencyTimeline, window_us: int) -> Ints:
+def _shared_cells(intervals: EnergyIntervals, shared: NDArray[np.bool_], timeline: ConcurrencyTimeline, window_us: int) -> Ints:
     """Number of the cell of each span, -1 where it is not shared.
 
     A cell is broken where time is not contiguous, where nobody runs across the instant between two
     spans, and at windows; a span that straddles a window is a cell alone, so that two days agree on it.
     """
-    cell = np.full(len(spans), -1, dtype=np.int64)
+    cell = np.full(len(intervals), -1, dtype=np.int64)
     index = np.flatnonzero(shared)
     if not len(index):
         return cell
-    first, last = spans.start_us[index] // window_us, (spans.end_us[index] - 1) // window_us
-    new = np.ones(len(index), dtype=bool)
-    new[1:] = (
+    first, last = intervals.start_us[index] // window_us, (intervals.end_us[index] - 1) // window_us
+    starts_cell = np.ones(len(index), dtype=bool)
+    starts_cell[1:] = (
         (np.diff(index) != 1)
-        | (spans.start_us[index][1:] != spans.end_us[index][:-1])
+        | (intervals.start_us[index][1:] != intervals.end_us[index][:-1])
         | (first[1:] != last[:-1])
         | (first[1:] != last[1:])
         | (first[:-1] != last[:-1])
-        | (flight.running_at(spans.start_us[index][1:]) == 0)
+        | (timeline.running_at(intervals.start_us[index][1:]) == 0)
     )
-    cell[index] = np.cumsum(new) - 1
+    cell[index] = np.cumsum(starts_cell) - 1
     return cell
 
 
-def _hourly_cells(spans: EnergyIntervals, shared: NDArray[np.bool_]) -> Ints:
+def _hourly_cells(intervals: EnergyIntervals, shared: NDArray[np.bool_]) -> Ints:
     """As ``_cells``, where stamps say too little of who ran when: all shared spans of an hour are one cell."""
-    cell = np.full(len(spans), -1, dtype=np.int64)
+    cell = np.full(len(intervals), -1, dtype=np.int64)
     index = np.flatnonzero(shared)
-    first, last = spans.start_us[index] // US_PER_HOUR, (spans.end_us[index] - 1) // US_PER_HOUR
-    new = np.ones(len(index), dtype=bool)
-    new[1:] = (first[1:] != first[:-1]) | (first[1:] != last[1:]) | (first[:-1] != last[:-1])
-    cell[index] = np.cumsum(new) - 1
+    first, last = intervals.start_us[index] // US_PER_HOUR, (intervals.end_us[index] - 1) // US_PER_HOUR
+    starts_cell = np.ones(len(index), dtype=bool)
+    starts_cell[1:] = (first[1:] != first[:-1]) | (first[1:] != last[1:]) | (first[:-1] != last[:-1])
+    cell[index] = np.cumsum(starts_cell) - 1
     return cell
 
 
@@ -182,77 +200,79 @@ def _split_cells(
     piece_cell: Ints,
     window: Ints,
     piece_active: Ints,
-    spans: EnergyIntervals,
+    intervals: EnergyIntervals,
     cell: Ints,
-    flight: ConcurrencyTimeline,
+    timeline: ConcurrencyTimeline,
     weights: EnergyWeights,
     keys: int,
 ) -> Ints:
     """Energy of shared spans by (window, key), flat, shape (windows x keys,)."""
-    windows = len(flight.edges_us) - 1
+    windows = len(timeline.edges_us) - 1
     result = np.zeros(windows * keys, dtype=np.int64)
     inside = piece_cell >= 0
     if not inside.any():
         return result
     # A cell of an hour may have spans between its own in which nobody ran.
-    own = np.flatnonzero(cell >= 0)
-    first = own[np.diff(cell[own], prepend=-1) != 0]
-    last = own[np.diff(cell[own], append=-1) != 0]
-    cell_start, cell_end = spans.start_us[first], spans.end_us[last]
-    share = _cell_shares(cell_start, cell_end, flight, weights, keys)
+    shared_intervals = np.flatnonzero(cell >= 0)
+    first = shared_intervals[np.diff(cell[shared_intervals], prepend=-1) != 0]
+    last = shared_intervals[np.diff(cell[shared_intervals], append=-1) != 0]
+    cell_start, cell_end = intervals.start_us[first], intervals.end_us[last]
+    share = _cell_shares(cell_start, cell_end, timeline, weights, keys)
 
     # A cell that an edge cuts (a period of a query, a change of facts) bears rows in each window.
-    pair, where = np.unique(piece_cell[inside] * windows + window[inside], return_inverse=True)
-    energy = sum_by_group(piece_active[inside], where, len(pair))
+    pair, pair_index = np.unique(piece_cell[inside] * windows + window[inside], return_inverse=True)
+    energy = sum_by_group(piece_active[inside], pair_index, len(pair))
     group, key = np.nonzero(share[pair // windows])
     parts = split_integers(energy, share[pair // windows][group, key], group)
     np.add.at(result, (pair % windows)[group] * keys + key, parts)
     return result
 
 
-def _cell_shares(cell_start: Ints, cell_end: Ints, flight: ConcurrencyTimeline, weights: EnergyWeights, keys: int) -> Floats:
+def _cell_shares(cell_start: Ints, cell_end: Ints, timeline: ConcurrencyTimeline, weights: EnergyWeights, keys: int) -> Floats:
     """Model energy by cell and key, shape (cells, keys); time in flight where the model gives none."""
-    log = flight.log
+    log = timeline.log
     first = np.searchsorted(cell_end, log.start_us, side="right")
     last = np.searchsorted(cell_start, log.end_us, side="left")
     request, cell = expand_ranges(first, np.maximum(last - first, 0))
     start, end = np.maximum(cell_start[cell], log.start_us[request]), np.minimum(cell_end[cell], log.end_us[request])
     size = len(cell_start) * keys
-    place = cell * keys + log.key[request] + 2
-    model = np.bincount(place, weights=weights.model_energy(request, start, end), minlength=size)
-    time = np.bincount(place, weights=(end - start) * log.weight[request], minlength=size)
-    model, time = model.reshape(-1, keys), time.reshape(-1, keys)
+    cell_key = cell * keys + log.key[request] + 2
+    model_energy = np.bincount(cell_key, weights=weights.model_energy(request, start, end), minlength=size)
+    time_in_flight = np.bincount(cell_key, weights=(end - start) * log.weight[request], minlength=size)
+    model_energy, time_in_flight = model_energy.reshape(-1, keys), time_in_flight.reshape(-1, keys)
     # Where one request hands over to the next within a span there is nothing for a model to divide.
-    together = flight.concurrent_share(cell_start, cell_end) >= MIN_CONCURRENT_SHARE
-    return np.where(together[:, None] & (model.sum(axis=1, keepdims=True) > 0), model, time)
+    is_concurrent = timeline.concurrent_share(cell_start, cell_end) >= MIN_CONCURRENT_SHARE
+    return np.where(is_concurrent[:, None] & (model_energy.sum(axis=1, keepdims=True) > 0), model_energy, time_in_flight)
 
 
 def _split_idle(
-    piece_idle: Ints, window: Ints, spans: EnergyIntervals, idle: Ints, flight: ConcurrencyTimeline, keys: int
+    piece_idle: Ints, window: Ints, intervals: EnergyIntervals, idle: Ints, timeline: ConcurrencyTimeline, keys: int
 ) -> Ints:
     """Idle energy by (window, key), flat, shape (windows x keys,)."""
-    windows = len(flight.edges_us) - 1
+    windows = len(timeline.edges_us) - 1
     total = sum_by_group(piece_idle, window, windows)
     result = np.zeros(windows * keys, dtype=np.int64)
     if not total.any():
         return result
-    instants = np.stack([spans.start_us, spans.end_us], axis=1).ravel().astype(np.float64)
+    instants = np.stack([intervals.start_us, intervals.end_us], axis=1).ravel().astype(np.float64)
     level = np.concatenate([[0], np.cumsum(idle)]).astype(np.float64)
     levels = np.stack([level[:-1], level[1:]], axis=1).ravel()
-    drawn = np.diff(np.interp(flight.grid_us.astype(np.float64), instants, levels))
-    busy = flight.in_flight > 0
-    empty = np.bincount(flight.window, weights=np.where(busy, 0.0, drawn), minlength=windows)
-    each = np.concatenate([[0.0], np.cumsum(np.where(busy, drawn / np.where(busy, flight.in_flight, 1.0), 0.0))])
-    request = flight.pair_request
-    got = flight.log.weight[request] * (each[flight.pair_finish] - each[flight.pair_begin])
+    drawn = np.diff(np.interp(timeline.grid_us.astype(np.float64), instants, levels))
+    busy = timeline.in_flight > 0
+    empty = np.bincount(timeline.window, weights=np.where(busy, 0.0, drawn), minlength=windows)
+    per_request = np.concatenate([[0.0], np.cumsum(np.where(busy, drawn / np.where(busy, timeline.in_flight, 1.0), 0.0))])
+    request = timeline.pair_request
+    request_idle = timeline.log.weight[request] * (per_request[timeline.pair_finish] - per_request[timeline.pair_begin])
     quota = np.bincount(
-        flight.pair_window * keys + flight.log.key[request] + 2, weights=np.maximum(got, 0.0), minlength=windows * keys
+        timeline.pair_window * keys + timeline.log.key[request] + 2,
+        weights=np.maximum(request_idle, 0.0),
+        minlength=windows * keys,
     ).astype(np.float64)  # of nothing at all, bincount counts in integers
     quota[np.arange(windows) * keys + IDLE + 2] += empty
-    place = np.flatnonzero(quota > 0)
-    bearing = np.bincount(place // keys, minlength=windows) > 0
+    quota_cell = np.flatnonzero(quota > 0)
+    has_quota = np.bincount(quota_cell // keys, minlength=windows) > 0
     # Rounding can leave a microjoule of idle in a window to which floating point gave nothing at all.
-    lone = np.flatnonzero((total != 0) & ~bearing)
-    place = np.concatenate([place, lone * keys + IDLE + 2])
-    result[place] += split_integers(total, quota[place], place // keys)
+    without_quota = np.flatnonzero((total != 0) & ~has_quota)
+    quota_cell = np.concatenate([quota_cell, without_quota * keys + IDLE + 2])
+    result[quota_cell] += split_integers(total, quota[quota_cell], quota_cell // keys)
     return result

@@ -31,8 +31,8 @@ def token_weight(input_tokens: Ints, cached_tokens: Ints, output_tokens: Ints, w
     w_in = assumption("weight_input_token").value if weight_input is None else weight_input
     w_out = assumption("weight_output_token").value
     w_cached = assumption("weight_cached_token").value
-    given, cached = np.maximum(input_tokens, 0), np.maximum(cached_tokens, 0)
-    return w_in * np.maximum(given - cached, 0) + w_cached * cached + w_out * np.maximum(output_tokens, 0)
+    inputs, cached = np.maximum(input_tokens, 0), np.maximum(cached_tokens, 0)
+    return w_in * np.maximum(inputs - cached, 0) + w_cached * cached + w_out * np.maximum(output_tokens, 0)
 
 
 class DeclaredWeights:
@@ -42,13 +42,13 @@ class DeclaredWeights:
 
     def __init__(self, log: RequestLog, weight_input: float | None = None) -> None:
         self._start_us, self._end_us = log.start_us, log.end_us
-        length = (log.end_us - log.start_us).astype(np.float64)
+        length_us = (log.end_us - log.start_us).astype(np.float64)
         tokens = token_weight(log.input_tokens, log.cached_tokens, log.output_tokens, weight_input)
         unknown = (log.input_tokens < 0) & (log.output_tokens < 0)
-        known_time = float((length * log.weight)[~unknown].sum())
+        known_time = float((length_us * log.weight)[~unknown].sum())
         rate = float(tokens[~unknown].sum()) / known_time if known_time > 0 else 1.0
         # Energy per microsecond of each request.
-        self._rate = np.where(unknown, rate * log.weight, tokens / length)
+        self._rate = np.where(unknown, rate * log.weight, tokens / length_us)
 
     def model_energy(self, request: Ints, start_us: Ints, end_us: Ints) -> Floats:
         """Model energy in output tokens within [start, end), shape (n,)."""

@@ -79,38 +79,40 @@ def attack(
     """
     measures = sorted({m for edition in editions for amounts in edition.shown.values() for m in amounts})
     links = {name: other for edition in editions for name, other in edition.linked if name in measures and other in measures}
-    found: dict[EditionKey, dict[str, Bounds]] = defaultdict(dict)
+    bounds: dict[EditionKey, dict[str, Bounds]] = defaultdict(dict)
     for measure in measures:
         if measure in links:
             continue
         followers = [name for name, other in links.items() if other == measure]
-        _AttackModel(editions, [measure, *followers]).run(found, truth, within)
-    return dict(found)
+        _AttackModel(editions, [measure, *followers]).run(bounds, truth, within)
+    return dict(bounds)
 
 
 def leaf_keys(keys: Iterable[Key]) -> dict[Key, list[Key]]:
     """For every key, the finest keys that it is the sum of: of a finest one, itself."""
     keys = list(keys)
     above = {name: _containing_periods(name, {key[0] for key in keys}) for name in {key[0] for key in keys}}
-    there, sums = set(keys), set()
+    present, sums = set(keys), set()
     for key in keys:
         sums |= {up for up in _sums_of(key, above) if up != key}
-    found: dict[Key, list[Key]] = {key: [] for key in keys}
+    leaves: dict[Key, list[Key]] = {key: [] for key in keys}
     for key in keys:
         if key not in sums:
             for up in _sums_of(key, above):
-                if up in there:
-                    found[up].append(key)
-    return found
+                if up in present:
+                    leaves[up].append(key)
+    return leaves
 
 
 def _containing_periods(name: str, names: set[str]) -> list[str]:
-    own = parse_period(name)
-    spans = {other: parse_period(other) for other in names}
+    period = parse_period(name)
+    periods = {other: parse_period(other) for other in names}
     return [
         other
-        for other, span in spans.items()
-        if span.year == own.year and span.month <= own.month and own.month + own.length <= span.month + span.length
+        for other, candidate in periods.items()
+        if candidate.year == period.year
+        and candidate.month <= period.month
+        and period.month + period.length <= candidate.month + candidate.length
     ]
 
 
@@ -158,11 +160,13 @@ class _AttackModel:
 
     def _ratios(self, number: int) -> None:
         base, edition = self.measures[0], self.editions[number]
-        for (own, key, measure), variable in self.numbers.items():
-            if own != number or measure == base:
+        for (edition_number, key, measure), variable in self.numbers.items():
+            if edition_number != number or measure == base:
                 continue
-            told = edition.shown.get((key[0], key[1], ""), {})
-            ratio = edition.ratios.get(key, {}).get(measure) or (told[measure] / told[base] if told.get(base) else None)
+            service_total = edition.shown.get((key[0], key[1], ""), {})
+            ratio = edition.ratios.get(key, {}).get(measure) or (
+                service_total[measure] / service_total[base] if service_total.get(base) else None
+            )
             if ratio is not None:
                 other = self.numbers[number, key, base]
                 self.rows.append(({variable: 1.0, other: -ratio * (1 + RATIO_KNOWN)}, -np.inf, 0.0))
@@ -181,21 +185,21 @@ class _AttackModel:
         shown = self.editions[number].shown.get(key)
         return self.expression(number, key, measure) if shown is None else ({}, shown[measure])
 
-    def run(self, found: dict[EditionKey, dict[str, Bounds]], truth: Truth | None, within: float) -> None:
+    def run(self, bounds: dict[EditionKey, dict[str, Bounds]], truth: Truth | None, within: float) -> None:
         """Add bounds of every hidden cell."""
-        asked: dict[tuple[EditionKey, str], tuple[dict[int, float], float]] = {}
+        expressions: dict[tuple[EditionKey, str], tuple[dict[int, float], float]] = {}
         for number, edition in enumerate(self.editions):
             for key in sorted(edition.hidden):
                 for measure in self.measures:
-                    asked[(number, key), measure] = self.expression(number, key, measure)
-        system = _BoundSolver(len(self.numbers), self.rows, [each for each, _ in asked.values()])
-        for (place, measure), (unknown, rest) in asked.items():
-            wanted = None
+                    expressions[(number, key), measure] = self.expression(number, key, measure)
+        system = _BoundSolver(len(self.numbers), self.rows, [unknown_cells for unknown_cells, _ in expressions.values()])
+        for (edition_key, measure), (unknown, rest) in expressions.items():
+            limits = None
             if truth is not None:
-                amount = truth[place][measure]
-                wanted = amount * (1 - within) - rest, amount * (1 + within) - rest
-            low, high = system.bounds(unknown, wanted)
-            found[place][measure] = Bounds(max(low, 0.0) + rest, high + rest)
+                amount = truth[edition_key][measure]
+                limits = amount * (1 - within) - rest, amount * (1 + within) - rest
+            low, high = system.bounds(unknown, limits)
+            bounds[edition_key][measure] = Bounds(max(low, 0.0) + rest, high + rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +217,7 @@ class _BoundSolver:
 
     def __init__(self, count: int, rows: list[_Row], together: list[dict[int, float]]) -> None:
         self.matrix, self.least, self.most = _matrix(count, rows)
-        groups = [list(row[0]) for row in rows] + [list(each) for each in together]
+        groups = [list(row[0]) for row in rows] + [list(unknown) for unknown in together]
         pairs = [(group[0], other) for group in groups if group for other in group]
         graph = coo_array((np.ones(len(pairs)), tuple(zip(*pairs, strict=True)) if pairs else ([], [])), shape=(count, count))
         self.part = connected_components(graph, directed=False)[1] if count else np.zeros(0, dtype=np.int32)
@@ -222,7 +226,7 @@ class _BoundSolver:
         self.seen: dict[int, list[Floats]] = defaultdict(list)
         self.cut: dict[int, _Program] = {}
 
-    def bounds(self, unknown: dict[int, float], wanted: tuple[float, float] | None) -> tuple[float, float]:
+    def bounds(self, unknown: dict[int, float], limits: tuple[float, float] | None) -> tuple[float, float]:
         """Least and most of a sum of variables; no further than ``wanted`` where it is given."""
         if not unknown:
             return 0.0, 0.0
@@ -230,28 +234,28 @@ class _BoundSolver:
         program = self._program(part)
         goal = np.zeros(len(program.variables))
         goal[np.searchsorted(program.variables, list(unknown))] = 1.0
-        found = []
+        ends = []
         for sign in (1.0, -1.0):
-            known = [float(goal @ point) for point in self.seen[part]]
-            if wanted and known and (min(known) <= wanted[0] if sign > 0 else max(known) >= wanted[1]):
-                found.append(min(known) if sign > 0 else max(known))
+            values = [float(goal @ point) for point in self.seen[part]]
+            if limits and values and (min(values) <= limits[0] if sign > 0 else max(values) >= limits[1]):
+                ends.append(min(values) if sign > 0 else max(values))
                 continue
-            found.append(self._solve(part, goal, program, sign))
-        return found[0], found[1]
+            ends.append(self._solve(part, goal, program, sign))
+        return ends[0], ends[1]
 
     def _solve(self, part: int, goal: Floats, program: _Program, sign: float) -> float:
-        said, point = minimise(sign * goal, program.equal, program.below)
-        if said == "unbounded":
+        status, point = minimise(sign * goal, program.equal, program.below)
+        if status == "unbounded":
             return np.inf if sign < 0 else 0.0
-        if said == "infeasible":
+        if status == "infeasible":
             raise ContradictoryTable("the published numbers contradict each other: no amounts give all of their sums")
         self.seen[part].append(point * program.scale)
         return float(goal @ point) * program.scale
 
     def _program(self, part: int) -> _Program:
         if part not in self.cut:
-            places, rows = np.flatnonzero(self.part == part), np.flatnonzero(self.row_part == part)
-            matrix, least, most = self.matrix[rows][:, places], self.least[rows], self.most[rows]
+            variables, rows = np.flatnonzero(self.part == part), np.flatnonzero(self.row_part == part)
+            matrix, least, most = self.matrix[rows][:, variables], self.least[rows], self.most[rows]
             finite = np.concatenate([least[np.isfinite(least)], most[np.isfinite(most)]])
             scale = float(np.abs(finite).max()) if finite.size and np.abs(finite).max() > 0 else 1.0
             same = least == most
@@ -259,7 +263,7 @@ class _BoundSolver:
             # Published sums are exact to rounding only; a little slack keeps the truth inside.
             limit = np.concatenate([most[above], -least[under]]) / scale + _TOLERANCE
             below = vstack([matrix[above], -matrix[under]]).tocsr(), limit
-            self.cut[part] = _Program(places, (matrix[same], least[same] / scale), below, scale)
+            self.cut[part] = _Program(variables, (matrix[same], least[same] / scale), below, scale)
         return self.cut[part]
 
 

@@ -44,27 +44,27 @@ class SuppressionProblem:
 Hypercube = tuple[tuple[Index, int], ...]  # its corners, +1 where one moves with the cell
 
 
-def cheapest_hypercube(board: SuppressionProblem, target: Index, *, both: bool) -> Hypercube | None:
+def cheapest_hypercube(problem: SuppressionProblem, target: Index, *, both_ways: bool) -> Hypercube | None:
     """The box around a hidden cell that protects it in every measure and loses least; None if there is none.
 
     ``both``: upwards and downwards; else one of the two is enough, for each measure. Where no box is, two cells of different
     services and use cases are taken with all their margins but the total: what one loses the other wins.
     """
-    for kind in (_Rectangle, _Exchange):
+    for shape_type in (_Rectangle, _Exchange):
         best: tuple[float, PeriodMoves, _Shape, Index] | None = None
-        price = board.current_cost()
-        for shape in kind.around(board, target):
-            for steps in period_moves(board.cube, target[0]):
-                lost = shape.loss(price, steps)
-                if best is not None and not (lost < best[0]).any():
+        cost = problem.current_cost()
+        for shape in shape_type.around(problem, target):
+            for steps in period_moves(problem.cube, target[0]):
+                loss = shape.loss(cost, steps)
+                if best is not None and not (loss < best[0]).any():
                     continue
-                lost = np.where(_is_protective(board, target, shape, steps, both), lost, np.inf)
-                s, u = (int(i) for i in np.unravel_index(int(np.argmin(lost)), lost.shape))
-                if np.isfinite(lost[s, u]) and (best is None or lost[s, u] < best[0]):
-                    best = float(lost[s, u]), steps, shape, (target[0], s, u)
+                loss = np.where(_is_protective(problem, target, shape, steps, both_ways), loss, np.inf)
+                s, u = (int(i) for i in np.unravel_index(int(np.argmin(loss)), loss.shape))
+                if np.isfinite(loss[s, u]) and (best is None or loss[s, u] < best[0]):
+                    best = float(loss[s, u]), steps, shape, (target[0], s, u)
         if best is not None:
-            _, steps, found, (_, s, u) = best
-            return tuple(((t, *place), c * sign) for t, c in steps for place, sign in found.corners(s, u))
+            _, steps, shape_, (_, s, u) = best
+            return tuple(((t, *cell), c * sign) for t, c in steps for cell, sign in shape_.corners(s, u))
     return None
 
 
@@ -77,9 +77,9 @@ class _Rectangle:
     use_case: int
 
     @classmethod
-    def around(cls, board: SuppressionProblem, target: Index) -> Iterator[_Shape]:
+    def around(cls, problem: SuppressionProblem, target: Index) -> Iterator[_Shape]:
         """The one shape around a cell."""
-        yield cls(board.cube, target[1], target[2])
+        yield cls(problem.cube, target[1], target[2])
 
     def layers(self, values: Floats) -> tuple[Floats, ...]:
         """Values at the corners of one period, by partner service and use case [S, U] or broadcast to it."""
@@ -92,10 +92,10 @@ class _Rectangle:
         b = np.array([[move_sign(self.cube.use_cases, self.use_case, u) for u in range(len(self.cube.use_cases))]])
         return np.ones((1, 1), dtype=np.int_), a, b, a * b
 
-    def loss(self, price: Floats, steps: PeriodMoves) -> Floats:
+    def loss(self, cost: Floats, steps: PeriodMoves) -> Floats:
         """What hiding the corners loses, by partner; infinite where the partner is the cell itself."""
-        total = np.zeros(price.shape[1:])
-        for corner in (corner for t, _ in steps for corner in self.layers(price[t])):
+        total = np.zeros(cost.shape[1:])
+        for corner in (corner for t, _ in steps for corner in self.layers(cost[t])):
             total += corner
         total[self.service, :] = np.inf
         total[:, self.use_case] = np.inf
@@ -118,16 +118,16 @@ class _Exchange:
     use_case: int
 
     @classmethod
-    def around(cls, board: SuppressionProblem, target: Index) -> Iterator[_Shape]:
+    def around(cls, problem: SuppressionProblem, target: Index) -> Iterator[_Shape]:
         """Around a cell, or around the cheapest few cells of a margin; around the total there is none."""
         t, s, u = target
-        price = board.current_cost()[t]
-        services = range(price.shape[0] - 1) if s == price.shape[0] - 1 else [s]
-        uses = range(price.shape[1] - 1) if u == price.shape[1] - 1 else [u]
-        if len(services) > 1 and len(uses) > 1:
+        cost = problem.current_cost()[t]
+        services = range(cost.shape[0] - 1) if s == cost.shape[0] - 1 else [s]
+        use_cases = range(cost.shape[1] - 1) if u == cost.shape[1] - 1 else [u]
+        if len(services) > 1 and len(use_cases) > 1:
             return
-        found = sorted((price[i, j], i, j) for i in services for j in uses if np.isfinite(price[i, j]))
-        for _, i, j in found[:_MAX_CANDIDATES]:
+        candidates = sorted((cost[i, j], i, j) for i in services for j in use_cases if np.isfinite(cost[i, j]))
+        for _, i, j in candidates[:_MAX_CANDIDATES]:
             yield cls(i, j)
 
     def layers(self, values: Floats) -> tuple[Floats, ...]:
@@ -141,10 +141,10 @@ class _Exchange:
         one = np.ones((1, 1), dtype=np.int_)
         return one, one, one, -one, -one, -one
 
-    def loss(self, price: Floats, steps: PeriodMoves) -> Floats:
+    def loss(self, cost: Floats, steps: PeriodMoves) -> Floats:
         """What hiding the corners loses; the partner shares neither service nor use case, and is no margin."""
-        total = np.zeros(price.shape[1:])
-        for corner in (corner for t, _ in steps for corner in self.layers(price[t])):
+        total = np.zeros(cost.shape[1:])
+        for corner in (corner for t, _ in steps for corner in self.layers(cost[t])):
             total += corner
         total[[self.service, -1], :] = np.inf
         total[:, [self.use_case, -1]] = np.inf
@@ -163,13 +163,16 @@ def period_moves(cube: CellCube, t: int) -> Iterator[PeriodMoves]:
     """Ways to move a period: with another one so that what holds both stays, or with everything above it."""
     below = [leaf for leaf in cube.leaves if t in cube.ancestors(leaf)]
     for leaf in below:
-        own = cube.ancestors(leaf)
+        own_chain = cube.ancestors(leaf)
         for other in cube.leaves:
             if other not in below:
-                theirs = cube.ancestors(other)
-                if set(own) & set(theirs):
-                    yield (*((i, 1) for i in own if i not in theirs), *((i, -1) for i in theirs if i not in own))
-        yield tuple((i, 1) for i in own)
+                other_chain = cube.ancestors(other)
+                if set(own_chain) & set(other_chain):
+                    yield (
+                        *((i, 1) for i in own_chain if i not in other_chain),
+                        *((i, -1) for i in other_chain if i not in own_chain),
+                    )
+        yield tuple((i, 1) for i in own_chain)
 
 
 def move_sign(axis: tuple[str, ...], own: int, other: int) -> int:
@@ -177,25 +180,25 @@ def move_sign(axis: tuple[str, ...], own: int, other: int) -> int:
     return 1 if len(axis) - 1 in (own, other) else -1
 
 
-def _is_protective(board: SuppressionProblem, target: Index, shape: _Shape, steps: PeriodMoves, both: bool) -> Bools:
+def _is_protective(problem: SuppressionProblem, target: Index, shape: _Shape, steps: PeriodMoves, both_ways: bool) -> Bools:
     """Where the corners can give way by the protection wanted: those that move against the cell as it grows, and with it."""
-    holds = np.ones(board.cost.shape[1:], dtype=bool)
+    protective = np.ones(problem.cost.shape[1:], dtype=bool)
     signs = shape.signs()
-    for room in board.capacity.values():
-        needed = board.protection * room[target]
+    for capacity in problem.capacity.values():
+        needed = problem.protection * capacity[target]
         if needed <= 0:
             continue
-        up, down = np.ones_like(holds), np.ones_like(holds)
+        up, down = np.ones_like(protective), np.ones_like(protective)
         for t, sign in steps:
-            for corner, moving in zip(shape.layers(room[t]), signs, strict=True):
+            for corner, moving in zip(shape.layers(capacity[t]), signs, strict=True):
                 gives_up, gives_down = _gives_way(corner >= needed, sign * moving)
                 up, down = up & gives_up, down & gives_down
-        holds &= up & down if both else up | down
-        if not holds.any():
-            return holds
-    for linked in board.ratios:
-        holds = holds & _keeps_ratio(board, linked, target, shape, steps)
-    return holds
+        protective &= up & down if both_ways else up | down
+        if not protective.any():
+            return protective
+    for linked in problem.ratios:
+        protective = protective & _keeps_ratio(problem, linked, target, shape, steps)
+    return protective
 
 
 def _gives_way(enough: Bools, moving: Signs) -> tuple[Bools, Bools]:
@@ -204,18 +207,18 @@ def _gives_way(enough: Bools, moving: Signs) -> tuple[Bools, Bools]:
 
 
 def _keeps_ratio(
-    board: SuppressionProblem, linked: tuple[str, str, Floats], target: Index, shape: _Shape, steps: PeriodMoves
+    problem: SuppressionProblem, linked: tuple[str, str, Floats], target: Index, shape: _Shape, steps: PeriodMoves
 ) -> Bools:
     """Where the move keeps every corner's ratio of two linked measures within what a reader may know of it."""
     _, other, ratio = linked
-    room = board.capacity[other]
-    moved = board.protection * room[target]
-    holds = np.ones(room.shape[1:], dtype=bool)
-    if moved <= 0 or not np.isfinite(ratio[target]):
-        return holds
+    capacity = problem.capacity[other]
+    move = problem.protection * capacity[target]
+    kept_ratio = np.ones(capacity.shape[1:], dtype=bool)
+    if move <= 0 or not np.isfinite(ratio[target]):
+        return kept_ratio
     for t, _ in steps:
-        for base, own in zip(shape.layers(room[t]), shape.layers(ratio[t]), strict=True):
+        for base, own in zip(shape.layers(capacity[t]), shape.layers(ratio[t]), strict=True):
             with np.errstate(divide="ignore", invalid="ignore"):
-                apart = np.abs(ratio[target] / own - 1) * moved / (base - moved)
-            holds = holds & (~np.isfinite(own) | ~np.isfinite(base) | (apart <= board.ratio_known))
-    return holds
+                deviation = np.abs(ratio[target] / own - 1) * move / (base - move)
+            kept_ratio = kept_ratio & (~np.isfinite(own) | ~np.isfinite(base) | (deviation <= problem.ratio_known))
+    return kept_ratio

@@ -15,9 +15,17 @@ Rows = tuple[Any, Floats]  # a sparse matrix, and its right-hand side
 def minimise(objective: Floats, equal: Rows, below: Rows | None = None, bounds: Any = (0, None)) -> tuple[str, Floats]:
     """What became of a program (``solved``, ``unbounded`` or ``infeasible``), and its variables where it was solved."""
     solver: Any = linprog
-    some = below if below is not None and below[0].shape[0] else (None, None)
-    told = equal if equal[0].shape[0] else (None, None)
-    answer = solver(objective, A_ub=some[0], b_ub=some[1], A_eq=told[0], b_eq=told[1], bounds=bounds, method="highs")
-    if answer.success:
-        return "solved", np.asarray(answer.x, dtype=np.float64)
-    return ("unbounded" if answer.status == 3 else "infeasible"), np.zeros(0)
+    inequalities = below if below is not None and below[0].shape[0] else (None, None)
+    equalities = equal if equal[0].shape[0] else (None, None)
+    result = solver(
+        objective,
+        A_ub=inequalities[0],
+        b_ub=inequalities[1],
+        A_eq=equalities[0],
+        b_eq=equalities[1],
+        bounds=bounds,
+        method="highs",
+    )
+    if result.success:
+        return "solved", np.asarray(result.x, dtype=np.float64)
+    return ("unbounded" if result.status == 3 else "infeasible"), np.zeros(0)

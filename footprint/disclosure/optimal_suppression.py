@@ -25,21 +25,21 @@ _MIN_MOVE = 1e-7  # of the move wanted: more is a move, less is the solver's ari
 UP, DOWN, BOTH = 1, -1, 0
 
 
-def cheapest_move(board: SuppressionProblem, target: Index, way: int) -> Bools | None:
+def cheapest_move(problem: SuppressionProblem, target: Index, direction: int) -> Bools | None:
     """Cells that a move of the hidden cell touches, all of which are to be hidden; None where no move exists.
 
     ``way``: UP, DOWN, or BOTH by one move and its reverse.
     """
-    touched = np.zeros(board.hidden.shape, dtype=bool)
-    grouped = {measure: [link for link in board.ratios if link[1] == measure] for measure in board.capacity}
-    followers = {link[0] for link in board.ratios}
-    for measure, links in grouped.items():
-        if measure in followers or board.capacity[measure][target] <= 0:
+    touched = np.zeros(problem.hidden.shape, dtype=bool)
+    links_of = {measure: [link for link in problem.ratios if link[1] == measure] for measure in problem.capacity}
+    followers = {link[0] for link in problem.ratios}
+    for measure, links in links_of.items():
+        if measure in followers or problem.capacity[measure][target] <= 0:
             continue
-        if is_feasible_with_hidden_cells(board, target, measure, links):
+        if is_feasible_with_hidden_cells(problem, target, measure, links):
             continue
-        price = np.where(board.hidden | touched, 0.0, board.cost)
-        moved = _solve(board, price, measure, links, target, way)
+        price = np.where(problem.hidden | touched, 0.0, problem.cost)
+        moved = _solve(problem, price, measure, links, target, direction)
         if moved is None:
             return None
         touched |= moved
@@ -47,41 +47,41 @@ def cheapest_move(board: SuppressionProblem, target: Index, way: int) -> Bools |
 
 
 def _solve(
-    board: SuppressionProblem, price: Floats, measure: str, links: list[tuple[str, str, Floats]], target: Index, way: int
+    problem: SuppressionProblem, price: Floats, measure: str, links: list[tuple[str, str, Floats]], target: Index, direction: int
 ) -> Bools | None:
     """One program over a measure and those that are a multiple of it."""
     free = np.flatnonzero(np.isfinite(price.ravel()))
-    sums = additivity_matrix(board.cube)[:, free]
+    sums = additivity_matrix(problem.cube)[:, free]
     count, blocks = len(free), 1 + len(links)
     names = (measure, *(link[0] for link in links))
-    rooms = [np.minimum(board.capacity[name].ravel()[free], _MAX_MOVE * board.capacity[name][target]) for name in names]
+    capacities = [np.minimum(problem.capacity[name].ravel()[free], _MAX_MOVE * problem.capacity[name][target]) for name in names]
     at = int(np.searchsorted(free, np.ravel_multi_index(target, price.shape)))
-    scale = [1 / max(board.capacity[name][target], 1e-300) for name in names]
+    scale = [1 / max(problem.capacity[name][target], 1e-300) for name in names]
     # Ups and downs apart, each in units of the cell's own amount: columns up(block 0), down(block 0), up(block 1), …
     pair: Any = hstack([sums, -sums])
     equal: Any = vstack([hstack([pair if i == j else csr_array(pair.shape) for j in range(blocks)]) for i in range(blocks)])
-    most = []
-    for room, unit in zip(rooms, scale, strict=True):
-        most += [room * unit if way == BOTH else np.full(count, _MAX_MOVE), room * unit]
-    bounds = np.column_stack([np.zeros(2 * blocks * count), np.concatenate(most)])
-    moved = board.protection
-    bounds[at] = (0.0, 0.0) if way == DOWN else (moved, moved)
-    bounds[count + at] = (moved, moved) if way == DOWN else (0.0, 0.0)
-    below = _ratio_rows(board, links, free, rooms, scale) if links else None
-    said, found = minimise(np.tile(price.ravel()[free] + 1e-9, 2 * blocks), (equal, np.zeros(equal.shape[0])), below, bounds)
-    if said != "solved":
+    upper = []
+    for capacity, unit in zip(capacities, scale, strict=True):
+        upper += [capacity * unit if direction == BOTH else np.full(count, _MAX_MOVE), capacity * unit]
+    bounds = np.column_stack([np.zeros(2 * blocks * count), np.concatenate(upper)])
+    moved = problem.protection
+    bounds[at] = (0.0, 0.0) if direction == DOWN else (moved, moved)
+    bounds[count + at] = (moved, moved) if direction == DOWN else (0.0, 0.0)
+    below = _ratio_rows(problem, links, free, capacities, scale) if links else None
+    status, solution = minimise(np.tile(price.ravel()[free] + 1e-9, 2 * blocks), (equal, np.zeros(equal.shape[0])), below, bounds)
+    if status != "solved":
         return None
-    moves = np.abs(found.reshape(blocks, 2, count)).sum(axis=1).max(axis=0)
+    moves = np.abs(solution.reshape(blocks, 2, count)).sum(axis=1).max(axis=0)
     touched = np.zeros(price.size, dtype=bool)
     touched[free[moves > _MIN_MOVE]] = True
     return touched.reshape(price.shape)
 
 
 def _ratio_rows(
-    board: SuppressionProblem,
+    problem: SuppressionProblem,
     links: list[tuple[str, str, Floats]],
     free: NDArray[np.intp],
-    rooms: list[Floats],
+    capacities: list[Floats],
     scale: list[float],
 ) -> Rows:
     """|move of the multiple - ratio x move| within what a reader may know of the ratio, in units of the target."""
@@ -89,15 +89,15 @@ def _ratio_rows(
     limits: list[Floats] = []
     count = len(free)
     one: Any = hstack([eye_array(count), -eye_array(count)])
-    for place, (_, _, ratio) in enumerate(links, 1):
+    for block, (_, _, ratio) in enumerate(links, 1):
         own = ratio.ravel()[free]
         known = np.isfinite(own)
-        factor = np.where(known, own, 0.0) * scale[place] / scale[0]
+        factor = np.where(known, own, 0.0) * scale[block] / scale[0]
         base: Any = one.multiply(factor[:, None]).tocsr()
-        slack = np.where(known, board.ratio_known * factor * rooms[0] * scale[0], 1e15)
+        slack = np.where(known, problem.ratio_known * factor * capacities[0] * scale[0], 1e15)
         for sign in (1, -1):
             blocks: list[Any] = [csr_array((count, 2 * count)) for _ in range(1 + len(links))]
-            blocks[0], blocks[place] = -sign * base, (sign * one).tocsr()
+            blocks[0], blocks[block] = -sign * base, (sign * one).tocsr()
             rows.append(hstack(blocks).tocsr()[known])
             limits.append(slack[known])
     return vstack(rows).tocsr(), np.concatenate(limits)
@@ -111,11 +111,11 @@ def additivity_matrix(cube: CellCube) -> csr_array:
     values: list[Floats] = []
     count = 0
     for axis, margin, parts in additivity_constraints(cube):
-        told = cube.present[margin]
-        inner = np.moveaxis(numbers[parts], axis, -1)[told]
-        outer = numbers[margin][told]
-        places = count + np.arange(len(outer))
-        rows += [np.repeat(places, inner.shape[1]), places]
+        present = cube.present[margin]
+        inner = np.moveaxis(numbers[parts], axis, -1)[present]
+        outer = numbers[margin][present]
+        row_numbers = count + np.arange(len(outer))
+        rows += [np.repeat(row_numbers, inner.shape[1]), row_numbers]
         columns += [inner.ravel(), outer]
         values += [np.ones(inner.size), -np.ones(len(outer))]
         count += len(outer)

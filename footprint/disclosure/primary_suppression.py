@@ -115,17 +115,17 @@ class SuppressionRules:
 
 def primary_reason(cell: Cell, rules: SuppressionRules) -> Reason:
     """What the rules say of one cell by itself; amounts named ``requests`` tell where nobody was."""
-    teams_told = rules.min_teams is None or (cell.teams is not None and cell.teams >= rules.min_teams)
-    said = (
+    enough_teams = rules.min_teams is None or (cell.teams is not None and cell.teams >= rules.min_teams)
+    tests = (
         (Reason.TOTAL, not cell.service and not cell.use_case),
         (Reason.NO_USERS_BY_NATURE, cell.by_nature),
         (Reason.NOBODY, not cell.users and (cell.amounts.get("requests") == 0 or not any(cell.amounts.values()))),
         (Reason.UNKNOWN_USERS, cell.users is None),
         (Reason.FEW_USERS, (cell.users or 0) < rules.min_users),
-        (Reason.FEW_TEAMS, not teams_told),
+        (Reason.FEW_TEAMS, not enough_teams),
         (Reason.DOMINATED, (cell.max_share or 0.0) > rules.dominance),
     )
-    return next((reason for reason, holds in said if holds), Reason.SAFE)
+    return next((reason for reason, holds in tests if holds), Reason.SAFE)
 
 
 HIDING_REASONS = frozenset({Reason.UNKNOWN_USERS, Reason.FEW_USERS, Reason.FEW_TEAMS, Reason.DOMINATED})

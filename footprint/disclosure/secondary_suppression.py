@@ -39,7 +39,7 @@ class Protection:
 
     def count(self, status: Status) -> int:
         """How many cells have a status."""
-        return sum(1 for each in self.statuses.values() if each is status)
+        return sum(1 for cell_status in self.statuses.values() if cell_status is status)
 
     def hidden(self) -> frozenset[Key]:
         """Keys of every cell that is not shown."""
@@ -47,7 +47,7 @@ class Protection:
 
 
 def protect(
-    cells: Iterable[Cell], rules: SuppressionRules, known: Collection[Key] = (), kept: Collection[Key] = ()
+    cells: Iterable[Cell], rules: SuppressionRules, published_before: Collection[Key] = (), hidden_before: Collection[Key] = ()
 ) -> Protection:
     """What may be shown of cells, so that no hidden amount can be derived from all that is shown.
 
@@ -65,15 +65,15 @@ def protect(
     cube = build_cube(listed)
     reasons = {cell.key: primary_reason(cell, rules) for cell in listed}
     safe = {key for key, reason in reasons.items() if reason is Reason.SAFE}
-    before = set(known)
-    for key in set(kept) - before:
+    published = set(published_before)
+    for key in set(hidden_before) - published:
         if reasons.get(key) in (Reason.SAFE, Reason.NO_USERS_BY_NATURE):
             reasons[key] = Reason.KEPT
     hidden = cube.mask([key for key, reason in reasons.items() if reason in HIDING_REASONS or reason is Reason.KEPT])
-    fixed = cube.mask([k for k, reason in reasons.items() if reason in (Reason.TOTAL, Reason.NOBODY) or k in before])
-    board = _suppression_problem(cube, rules, hidden, fixed)
-    exposed = _protect_hidden(board, cube.mask(safe), fixed)
-    return _result(board, reasons, exposed | (before & {k for k, r in reasons.items() if r in HIDING_REASONS}))
+    fixed = cube.mask([k for k, reason in reasons.items() if reason in (Reason.TOTAL, Reason.NOBODY) or k in published])
+    problem = _suppression_problem(cube, rules, hidden, fixed)
+    exposed = _protect_hidden(problem, cube.mask(safe), fixed)
+    return _result(problem, reasons, exposed | (published & {k for k, r in reasons.items() if r in HIDING_REASONS}))
 
 
 def _suppression_problem(cube: CellCube, rules: SuppressionRules, hidden: Bools, fixed: Bools) -> SuppressionProblem:
@@ -82,130 +82,132 @@ def _suppression_problem(cube: CellCube, rules: SuppressionRules, hidden: Bools,
     margins[:, -1, :] = margins[:, :, -1] = True
     margins[[t for t in range(len(cube.periods)) if t not in cube.leaves]] = True
     unshown = ~cube.present & margins
-    room = {name: np.where(unshown, np.inf, np.where(fixed, 0.0, amounts)) for name, amounts in cube.amounts.items()}
+    capacity = {name: np.where(unshown, np.inf, np.where(fixed, 0.0, amounts)) for name, amounts in cube.amounts.items()}
     measure = next((name for name in COST_MEASURES if name in cube.amounts), next(iter(cube.amounts), None))
-    losing = cube.amounts[measure] if measure else np.ones(cube.present.shape)
+    loss = cube.amounts[measure] if measure else np.ones(cube.present.shape)
     # A small part of the whole for each cell, so that of equal losses the one with fewer cells is taken.
-    cost = losing + 1e-6 * max(float(losing.max()), 1e-12)
+    cost = loss + 1e-6 * max(float(loss.max()), 1e-12)
     cost = np.where(unshown, 0.0, np.where(cube.present & ~fixed, cost, np.inf))
     ratios = []
     for name, other in rules.linked:
-        if name in room and other in room:
+        if name in capacity and other in capacity:
             with np.errstate(divide="ignore", invalid="ignore"):
                 ratio = np.where(cube.present & ~fixed, cube.amounts[name] / cube.amounts[other], np.nan)
-            told = ratio[np.isfinite(ratio)]
-            if told.size and told.max() - told.min() > _RATIO_TOLERANCE * told.max():
+            known_ratios = ratio[np.isfinite(ratio)]
+            if known_ratios.size and known_ratios.max() - known_ratios.min() > _RATIO_TOLERANCE * known_ratios.max():
                 ratios.append((name, other, ratio))
             else:
-                del room[name]
+                del capacity[name]
     # Where ratios differ from cell to cell a reader cuts off a corner of what each measure alone could be.
     protection = rules.protection * (_LINKED_MARGIN if ratios else 1.0)
-    return SuppressionProblem(cube, room, cost, hidden, protection, tuple(ratios), rules.ratio_known)
+    return SuppressionProblem(cube, capacity, cost, hidden, protection, tuple(ratios), rules.ratio_known)
 
 
-def _protect_hidden(board: SuppressionProblem, safe: Bools, fixed: Bools) -> set[Key]:
+def _protect_hidden(problem: SuppressionProblem, safe: Bools, fixed: Bools) -> set[Key]:
     """Hide what protects the hidden; what cannot be protected is returned.
 
     What the rules hide may be known neither from above nor from below; what is hidden beside it not from both sides.
     """
-    by_rule = board.hidden & ~safe
-    proved = fixed.copy()
+    by_rule = problem.hidden & ~safe
+    protected = fixed.copy()
     hopeless: set[Index] = set()
     while True:
-        waiting = _by_falling_cost(board, board.hidden & by_rule & ~proved) or _by_falling_cost(board, board.hidden & ~proved)
-        for target in waiting:
-            if not proved[target] and not _protect_one(board, target, proved, by_rule):
+        unprotected = _by_falling_cost(problem, problem.hidden & by_rule & ~protected) or _by_falling_cost(
+            problem, problem.hidden & ~protected
+        )
+        for target in unprotected:
+            if not protected[target] and not _protect_one(problem, target, protected, by_rule):
                 hopeless.add(target)
-                proved[target] = True
-        if not waiting and not _protect_sums(board, safe):
-            return {board.cube.key(index) for index in hopeless}
+                protected[target] = True
+        if not unprotected and not _protect_sums(problem, safe):
+            return {problem.cube.key(index) for index in hopeless}
 
 
-def _by_falling_cost(board: SuppressionProblem, which: Bools) -> list[Index]:
+def _by_falling_cost(problem: SuppressionProblem, which: Bools) -> list[Index]:
     """Places by falling cost: what protects a large cell often protects the small ones beside it."""
-    return sorted(((t, s, u) for t, s, u in np.argwhere(which).tolist()), key=lambda index: (-board.cost[index], index))
+    return sorted(((t, s, u) for t, s, u in np.argwhere(which).tolist()), key=lambda index: (-problem.cost[index], index))
 
 
-def _protect_one(board: SuppressionProblem, target: Index, proved: Bools, by_rule: Bools) -> bool:
+def _protect_one(problem: SuppressionProblem, target: Index, protected: Bools, by_rule: Bools) -> bool:
     """Hide what protects one hidden cell, and mark what is proved by it; False if nothing does."""
-    both = bool(by_rule[target])
-    box = cheapest_hypercube(board, target, both=both)
-    if box is not None:
-        for corner, _ in box:
-            board.hidden[corner] |= board.cube.present[corner]
-        _mark_protected(board, box, proved, by_rule)
+    both_ways = bool(by_rule[target])
+    hypercube = cheapest_hypercube(problem, target, both_ways=both_ways)
+    if hypercube is not None:
+        for corner, _ in hypercube:
+            problem.hidden[corner] |= problem.cube.present[corner]
+        _mark_protected(problem, hypercube, protected, by_rule)
     else:
-        move = _cheapest_move(board, target, both)
+        move = _cheapest_move(problem, target, both_ways)
         if move is None:
             return False
-        board.hidden |= move & board.cube.present
-    proved[target] = True
+        problem.hidden |= move & problem.cube.present
+    protected[target] = True
     return True
 
 
-def _cheapest_move(board: SuppressionProblem, target: Index, both: bool) -> Bools | None:
+def _cheapest_move(problem: SuppressionProblem, target: Index, both_ways: bool) -> Bools | None:
     """What a linear program would hide."""
-    if both:
-        move = cheapest_move(board, target, BOTH)
+    if both_ways:
+        move = cheapest_move(problem, target, BOTH)
         if move is not None:
             return move
-        up, down = cheapest_move(board, target, UP), cheapest_move(board, target, DOWN)
+        up, down = cheapest_move(problem, target, UP), cheapest_move(problem, target, DOWN)
         return None if up is None or down is None else up | down
-    up = cheapest_move(board, target, UP)
-    return cheapest_move(board, target, DOWN) if up is None else up
+    up = cheapest_move(problem, target, UP)
+    return cheapest_move(problem, target, DOWN) if up is None else up
 
 
-def _mark_protected(board: SuppressionProblem, box: Hypercube, proved: Bools, by_rule: Bools) -> None:
+def _mark_protected(problem: SuppressionProblem, hypercube: Hypercube, protected: Bools, by_rule: Bools) -> None:
     """Mark the corners that the same box protects too: as those that move with them and against them give way."""
-    if board.ratios:  # these were held against the target's amounts only
+    if problem.ratios:  # these were held against the target's amounts only
         return
-    corners, signs = [corner for corner, _ in box], np.array([sign for _, sign in box])
-    up, down = np.ones(len(box), dtype=bool), np.ones(len(box), dtype=bool)
-    either = np.ones(len(box), dtype=bool)
-    for room in board.capacity.values():
-        held = np.array([room[corner] for corner in corners])
-        with_it = held[signs > 0].min(initial=np.inf), held[signs < 0].min(initial=np.inf)
+    corners, signs = [corner for corner, _ in hypercube], np.array([sign for _, sign in hypercube])
+    up, down = np.ones(len(hypercube), dtype=bool), np.ones(len(hypercube), dtype=bool)
+    either = np.ones(len(hypercube), dtype=bool)
+    for capacity in problem.capacity.values():
+        capacities = np.array([capacity[corner] for corner in corners])
+        with_it = capacities[signs > 0].min(initial=np.inf), capacities[signs < 0].min(initial=np.inf)
         same, against = np.where(signs > 0, *with_it), np.where(signs > 0, *with_it[::-1])
-        grows, shrinks = board.protection * held <= against, board.protection * held <= same
+        grows, shrinks = problem.protection * capacities <= against, problem.protection * capacities <= same
         up, down, either = up & grows, down & shrinks, either & (grows | shrinks)
-    for corner, enough, one in zip(corners, up & down, either, strict=True):
-        proved[corner] |= bool(enough) or (bool(one) and not by_rule[corner])
+    for corner, enough, one_way in zip(corners, up & down, either, strict=True):
+        protected[corner] |= bool(enough) or (bool(one_way) and not by_rule[corner])
 
 
-def _protect_sums(board: SuppressionProblem, safe: Bools) -> bool:
+def _protect_sums(problem: SuppressionProblem, safe: Bools) -> bool:
     """What is hidden of a shown sum can be derived together: it must hold a cell that could be shown by itself.
 
     Hide the cheapest such cell of each sum that has none, else the sum; True if anything was hidden.
     """
-    before = int(board.hidden.sum())
-    numbers = np.arange(board.hidden.size).reshape(board.hidden.shape)
-    hidden, cost = board.hidden.reshape(-1), board.cost.reshape(-1)
-    for axis, margin, parts in additivity_constraints(board.cube):
+    before = int(problem.hidden.sum())
+    numbers = np.arange(problem.hidden.size).reshape(problem.hidden.shape)
+    hidden, cost = problem.hidden.reshape(-1), problem.cost.reshape(-1)
+    for axis, margin, parts in additivity_constraints(problem.cube):
         sums = numbers[margin].ravel()
         inner = np.moveaxis(numbers[parts], axis, -1).reshape(len(sums), -1)
-        derived = board.cube.present.reshape(-1)[sums] & ~hidden[sums] & hidden[inner].any(axis=1)
+        derived = problem.cube.present.reshape(-1)[sums] & ~hidden[sums] & hidden[inner].any(axis=1)
         unsafe = derived & ~(hidden[inner] & safe.reshape(-1)[inner]).any(axis=1)
-        for own, places in zip(sums[unsafe], inner[unsafe], strict=True):
-            candidates = [p for p in places if safe.reshape(-1)[p] and not hidden[p] and np.isfinite(cost[p])]
+        for margin_, parts_ in zip(sums[unsafe], inner[unsafe], strict=True):
+            candidates = [p for p in parts_ if safe.reshape(-1)[p] and not hidden[p] and np.isfinite(cost[p])]
             if candidates:
                 hidden[min(candidates, key=lambda p: (cost[p], p))] = True
-            elif np.isfinite(cost[own]):
-                hidden[own] = True
-    return int(board.hidden.sum()) > before
+            elif np.isfinite(cost[margin_]):
+                hidden[margin_] = True
+    return int(problem.hidden.sum()) > before
 
 
-def _result(board: SuppressionProblem, reasons: dict[Key, Reason], exposed: set[Key]) -> Protection:
+def _result(problem: SuppressionProblem, reasons: dict[Key, Reason], exposed: set[Key]) -> Protection:
     """Statuses and reasons of the cells given, in the order of their keys."""
-    statuses, told = {}, {}
-    places = board.cube.indices(reasons)
+    statuses, final_reasons = {}, {}
+    indices = problem.cube.indices(reasons)
     for key in sorted(reasons):
         reason = reasons[key]
         if reason in HIDING_REASONS:
             status = Status.PRIMARY
-        elif board.hidden[places[key]]:
+        elif problem.hidden[indices[key]]:
             status = Status.SECONDARY
             reason = reason if reason is Reason.KEPT else Reason.COMPLEMENT
         else:
             status = Status.PUBLIC
-        statuses[key], told[key] = status, reason
-    return Protection(statuses, told, frozenset(exposed))
+        statuses[key], final_reasons[key] = status, reason
+    return Protection(statuses, final_reasons, frozenset(exposed))

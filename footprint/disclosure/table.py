@@ -39,10 +39,10 @@ class CellCube:
 
     def ancestors(self, t: int) -> tuple[int, ...]:
         """A period and everything above it."""
-        found = [t]
-        while self.parents[found[-1]] >= 0:
-            found.append(self.parents[found[-1]])
-        return tuple(found)
+        chain = [t]
+        while self.parents[chain[-1]] >= 0:
+            chain.append(self.parents[chain[-1]])
+        return tuple(chain)
 
     def key(self, index: Index) -> Key:
         """The key of a place."""
@@ -50,11 +50,11 @@ class CellCube:
 
     def mask(self, keys: Collection[Key]) -> Bools:
         """True at the places of keys; those that are not here are passed over."""
-        places = self.indices(keys)
-        found = np.zeros(self.present.shape, dtype=bool)
-        for index in places.values():
-            found[index] = True
-        return found
+        indices = self.indices(keys)
+        mask = np.zeros(self.present.shape, dtype=bool)
+        for index in indices.values():
+            mask[index] = True
+        return mask
 
     def indices(self, keys: Iterable[Key]) -> dict[Key, Index]:
         """Places of keys."""
@@ -72,44 +72,44 @@ def build_cube(cells: Collection[Cell]) -> CellCube:
     BadPeriod
         If a period is not a month, quarter or year.
     """
-    spans = {name: parse_period(name) for name in {cell.period for cell in cells}}
-    periods = tuple(sorted(spans, key=lambda name: (spans[name].length, name)))
+    periods_by_name = {name: parse_period(name) for name in {cell.period for cell in cells}}
+    periods = tuple(sorted(periods_by_name, key=lambda name: (periods_by_name[name].length, name)))
     axes = (
         periods,
         (*sorted({cell.service for cell in cells} - {""}), ""),
         (*sorted({cell.use_case for cell in cells} - {""}), ""),
     )
-    parents = tuple(_parent(i, [spans[name] for name in periods]) for i in range(len(periods)))
+    parents = tuple(_parent(i, [periods_by_name[name] for name in periods]) for i in range(len(periods)))
     shape = (len(axes[0]), len(axes[1]), len(axes[2]))
     measures = sorted({measure for cell in cells for measure in cell.amounts})
-    found = CellCube(*axes, parents, np.zeros(shape, dtype=bool), {measure: np.zeros(shape) for measure in measures})
-    places = found.indices([cell.key for cell in cells])
+    cube = CellCube(*axes, parents, np.zeros(shape, dtype=bool), {measure: np.zeros(shape) for measure in measures})
+    indices = cube.indices([cell.key for cell in cells])
     for cell in cells:
-        index = places[cell.key]
-        if found.present[index]:
+        index = indices[cell.key]
+        if cube.present[index]:
             raise NotAdditive(f"the cell {cell.key} is given twice")
-        found.present[index] = True
+        cube.present[index] = True
         for measure, amount in cell.amounts.items():
             if not amount >= 0:
                 raise NotAdditive(f"{measure} of {cell.key} is {amount:g}; amounts are known and not negative")
-            found.amounts[measure][index] = amount
+            cube.amounts[measure][index] = amount
     for measure in measures:
-        _check_additivity(found, measure)
-    return found
+        _check_additivity(cube, measure)
+    return cube
 
 
-def _parent(number: int, spans: list[Period]) -> int:
+def _parent(number: int, periods: list[Period]) -> int:
     """The shortest period that holds one of them and is longer."""
-    own = spans[number]
-    holding = [
+    period = periods[number]
+    longer = [
         i
-        for i, other in enumerate(spans)
-        if other.length > own.length
-        and other.year == own.year
-        and other.month <= own.month
-        and own.month + own.length <= other.month + other.length
+        for i, other in enumerate(periods)
+        if other.length > period.length
+        and other.year == period.year
+        and other.month <= period.month
+        and period.month + period.length <= other.month + other.length
     ]
-    return min(holding, key=lambda i: spans[i].length, default=-1)
+    return min(longer, key=lambda i: periods[i].length, default=-1)
 
 
 ArrayIndex = tuple[slice | int | list[int], ...]
@@ -118,27 +118,27 @@ ArrayIndex = tuple[slice | int | list[int], ...]
 def additivity_constraints(cube: CellCube) -> list[tuple[int, ArrayIndex, ArrayIndex]]:
     """(axis, margins, parts) of every kind of sum, as places of arrays: over services, use cases, shorter periods."""
     every = slice(None)
-    over: list[tuple[int, ArrayIndex, ArrayIndex]] = [
+    constraints: list[tuple[int, ArrayIndex, ArrayIndex]] = [
         (1, (every, -1, every), (every, slice(0, -1), every)),
         (2, (every, every, -1), (every, every, slice(0, -1))),
     ]
     for t in sorted(set(cube.parents) - {-1}):
         parts = [i for i, parent in enumerate(cube.parents) if parent == t]
-        over += [(0, (t, every, every), (parts, every, every))]
-    return over
+        constraints += [(0, (t, every, every), (parts, every, every))]
+    return constraints
 
 
 def _check_additivity(cube: CellCube, measure: str) -> None:
     amounts = cube.amounts[measure]
     for axis, margin, parts in additivity_constraints(cube):
-        told, summed, given = amounts[margin], amounts[parts].sum(axis=axis), cube.present[margin]
-        wrong = given & (np.abs(told - summed) > SUM_TOLERANCE * np.maximum(told, summed) + 1e-9)
+        margins, summed, present = amounts[margin], amounts[parts].sum(axis=axis), cube.present[margin]
+        wrong = present & (np.abs(margins - summed) > SUM_TOLERANCE * np.maximum(margins, summed) + 1e-9)
         if wrong.any():
             names = np.empty(amounts.shape, dtype=object)
             for index in np.ndindex(amounts.shape):
                 names[index] = cube.key(index)
             where = tuple(int(i) for i in np.argwhere(wrong)[0])
             raise NotAdditive(
-                f"{measure} of {names[margin][where]} is {told[where]:g}, and its parts sum to {summed[where]:g}; "
+                f"{measure} of {names[margin][where]} is {margins[where]:g}, and its parts sum to {summed[where]:g}; "
                 "give every part, idle and unattributed rows too"
             )

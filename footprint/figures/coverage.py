@@ -158,7 +158,7 @@ def build_coverage_index(
     """
     tenures: dict[str, list[tuple[Device, int, int]]] = defaultdict(list)
     for name, host in source.hosts().items():
-        for held in host.held:
+        for held in host.tenures:
             tenures[held.service].append(((name, held.device), held.since_us, held.until_us))
     _expect_placements_unread(source, tenures)
     edges = {edge for period in summed for edge in period}

@@ -32,12 +32,12 @@ def accelerator_kgco2e(model: str, book: FactorBook) -> float:
     The row ``embodied_accelerator_NAME`` of the factor book whose NAME the model contains, the last one where several do;
     0.0 where no row does: the accelerator is then not in the figure.
     """
-    named = [
+    matching = [
         factor
         for factor in book.factors
         if factor.kind.startswith(ACCELERATOR_PREFIX) and factor.kind.removeprefix(ACCELERATOR_PREFIX) in model.lower()
     ]
-    return named[-1].value if named else 0.0
+    return matching[-1].value if matching else 0.0
 
 
 def embodied_ug_per_s(server_kgco2e: float, accelerators_kgco2e: Sequence[float], lifetime_years: float | None) -> float:

@@ -8,7 +8,7 @@ import hashlib
 import io
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -17,6 +17,7 @@ from footprint.core.assumptions import assumption
 from footprint.core.estimate import Estimate
 from footprint.core.records import FootprintError
 from footprint.core.resources import data_path
+from footprint.core.stored_forms import canonical, stored_as
 from footprint.core.timestamps import from_datetime
 from footprint.core.units import US_PER_S
 
@@ -45,6 +46,7 @@ class BadFactor(FootprintError):
     """A factor row that cannot be right; the message names the file and the line."""
 
 
+@stored_as("Factor", "kind where valid_from valid_to value low high unit scope source licence retrieved bundle imported_us -")
 @dataclass(frozen=True, slots=True)
 class Factor:
     """One row of the book; bounds are None where the source states none."""
@@ -63,7 +65,7 @@ class Factor:
     retrieved: str
     bundle: str
     imported_us: int = 0  # 0: shipped
-    sha256: str = field(default="", repr=False)  # of the file that it came in; says nothing of what it is worth
+    sha256: str = ""  # of the file that it came in; says nothing of what it is worth
 
     def estimate(self) -> Estimate:
         """The value with its bounds; those of an annual factor in general where it states none."""
@@ -96,24 +98,24 @@ class FactorBook:
             If there is none; world averages never stand in.
         """
         day = datetime.datetime.fromtimestamp(instant_us // US_PER_S, tz=zone).date()
-        found = [
+        valid = [
             factor
             for factor in self._by_place.get((kind, where), ())
             if factor.valid_from <= day and (factor.valid_to is None or day < factor.valid_to)
         ]
-        if not found:
+        if not valid:
             raise MissingFactor(
                 f"no {kind} for {where} at {day}; add a row with its source "
                 "(`footprint factors import FILE`, columns as in data/factors)"
             )
-        return found[-1]
+        return valid[-1]
 
     def edges_us(self, kinds: Iterable[str], zone: ZoneInfo, places: Iterable[str]) -> list[int]:
         """Instants at which a factor of these kinds and places begins or ends, as days of ``zone``."""
-        wanted = {(kind, place) for kind in kinds for place in places}
+        keys = {(kind, place) for kind in kinds for place in places}
         days = {
             day
-            for key in wanted
+            for key in keys
             for factor in self._by_place.get(key, ())
             for day in (factor.valid_from, factor.valid_to)
             if day is not None
@@ -123,7 +125,7 @@ class FactorBook:
     def digest(self) -> str:
         """The same for books that say the same."""
         if not self._digest:
-            self._digest = hashlib.blake2b(repr(self.factors).encode(), digest_size=12).hexdigest()
+            self._digest = hashlib.blake2b(canonical(self.factors).encode(), digest_size=12).hexdigest()
         return self._digest
 
     def places(self) -> set[str]:
@@ -147,8 +149,8 @@ def parse_factors(lines: Iterable[str], name: str, bundle: str, *, imported_us: 
     for row in reader:
         try:
             factors.append(replace(_parse_row(row, bundle), imported_us=imported_us, sha256=sha256))
-        except (ValueError, TypeError) as bad:
-            raise BadFactor(f"{name}:{reader.line_num}: {bad}") from None
+        except (ValueError, TypeError) as error:
+            raise BadFactor(f"{name}:{reader.line_num}: {error}") from None
     return factors
 
 
@@ -196,8 +198,8 @@ def read_factors(path: Path, bundle: str) -> list[Factor]:
         raw = path.read_bytes()
         text = io.StringIO(raw.decode("utf-8"), newline="")
         return parse_factors(text, str(path), bundle, sha256=hashlib.sha256(raw).hexdigest())
-    except (OSError, UnicodeDecodeError) as bad:
-        raise BadFactor(f"{path}: cannot be read: {bad}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadFactor(f"{path}: cannot be read: {error}") from None
 
 
 @cache

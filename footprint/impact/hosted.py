@@ -43,13 +43,13 @@ def estimate_hosted(name: str, requests: int, output_tokens: int) -> HostedEstim
         If EcoLogits is not installed (the extra ``hosted``).
     """
     few, many, version = _coefficients(name)
-    found = []
+    estimates = []
     for before, after in zip(few, many, strict=True):
         slope = tuple((b - a) / (_MANY_TOKENS - _FEW_TOKENS) for a, b in zip(before, after, strict=True))
         fixed = tuple(a - _FEW_TOKENS * s for a, s in zip(before, slope, strict=True))
         low, high = (requests * f + output_tokens * s for f, s in zip(fixed, slope, strict=True))
-        found.append(Estimate((low + high) / 2, low, high))
-    energy, usage, embodied = found
+        estimates.append(Estimate((low + high) / 2, low, high))
+    energy, usage, embodied = estimates
     return HostedEstimate(energy, usage.scaled(1000), embodied.scaled(1000), version)
 
 

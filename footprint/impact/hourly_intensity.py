@@ -40,21 +40,23 @@ def hourly_intensity(start_us: Ints, g_per_kwh: Floats, length_us: Ints, zone: Z
     if not len(start_us):
         return HourlyIntensity({}, {}, zone)
     end = np.minimum(start_us + length_us, np.append(start_us[1:], start_us[-1] + length_us[-1]))
-    seconds: dict[int, float] = {}
-    amount: dict[int, float] = {}
+    covered_us: dict[int, float] = {}
+    weighted: dict[int, float] = {}
     for begin, finish, value in zip(start_us.tolist(), end.tolist(), g_per_kwh.tolist(), strict=True):
         at = begin
         while at < finish:
             hour = at - at % US_PER_HOUR
-            part = min(finish, hour + US_PER_HOUR) - at
-            seconds[hour] = seconds.get(hour, 0.0) + part
-            amount[hour] = amount.get(hour, 0.0) + part * value
-            at += part
-    known = {hour: amount[hour] / seconds[hour] for hour in seconds if seconds[hour] >= MIN_HOUR_COVERAGE * US_PER_HOUR}
+            part_us = min(finish, hour + US_PER_HOUR) - at
+            covered_us[hour] = covered_us.get(hour, 0.0) + part_us
+            weighted[hour] = weighted.get(hour, 0.0) + part_us * value
+            at += part_us
+    known = {
+        hour: weighted[hour] / covered_us[hour] for hour in covered_us if covered_us[hour] >= MIN_HOUR_COVERAGE * US_PER_HOUR
+    }
     by_month: dict[tuple[int, int], list[float]] = {}
     for hour, value in known.items():
         by_month.setdefault(_month(hour, zone), []).append(value)
-    return HourlyIntensity(known, {month: float(np.mean(found)) for month, found in by_month.items()}, zone)
+    return HourlyIntensity(known, {month: float(np.mean(values)) for month, values in by_month.items()}, zone)
 
 
 def _month(hour_us: int, zone: ZoneInfo) -> tuple[int, int]:

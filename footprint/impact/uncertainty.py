@@ -29,10 +29,10 @@ class UncertaintyBudget:
     @classmethod
     def from_uncertainties(cls, uncertainties: Mapping[str, tuple[float, float]]) -> UncertaintyBudget:
         """From standard uncertainties (towards low, towards high) by cause, in the unit of the figure."""
-        found = cls()
+        budget = cls()
         for cause, (low, high) in uncertainties.items():
-            found._low[cause], found._high[cause] = low, high
-        return found
+            budget._low[cause], budget._high[cause] = low, high
+        return budget
 
     def add(self, cause: str, sensitivity: float, bounds: Estimate) -> None:
         """A contribution of ``sensitivity`` (figure per unit of the cause) times the spread of the cause."""
@@ -53,12 +53,12 @@ class UncertaintyBudget:
 
     def filtered(self, factor: float = 1.0, only: tuple[str, ...] = ("",), without: tuple[str, ...] = ()) -> UncertaintyBudget:
         """A budget of the causes that begin with one of ``only`` and none of ``without``, times a factor."""
-        found = UncertaintyBudget()
-        for mine, theirs in ((found._low, self._low), (found._high, self._high)):
-            for cause, u in theirs.items():
+        budget = UncertaintyBudget()
+        for target, source in ((budget._low, self._low), (budget._high, self._high)):
+            for cause, u in source.items():
                 if cause.startswith(only) and not (without and cause.startswith(without)):
-                    mine[cause] = u * factor
-        return found
+                    target[cause] = u * factor
+        return budget
 
     def half_widths(self) -> tuple[float, float]:
         """About 95 %: U = 2u towards low and towards high."""
@@ -87,15 +87,15 @@ def ratio_estimate(before: float, before_budget: UncertaintyBudget, after: float
     first, second = before_budget.causes(), after_budget.causes()
     down = up = 0.0
     for cause in sorted({*first, *second}):
-        mine, theirs = second.get(cause, (0.0, 0.0)), first.get(cause, (0.0, 0.0))
-        r = assumption("stability_of_systematic_errors").value if cause.startswith(SYSTEMATIC_PREFIXES) else 0.0
-        a_low, a_high, b_low, b_high = theirs[0] / before, theirs[1] / before, mine[0] / after, mine[1] / after
-        down += _difference_variance(b_low, a_low, r)
-        up += _difference_variance(b_high, a_high, r)
+        b, a = second.get(cause, (0.0, 0.0)), first.get(cause, (0.0, 0.0))
+        correlation = assumption("stability_of_systematic_errors").value if cause.startswith(SYSTEMATIC_PREFIXES) else 0.0
+        a_low, a_high, b_low, b_high = a[0] / before, a[1] / before, b[0] / after, b[1] / after
+        down += _difference_variance(b_low, a_low, correlation)
+        up += _difference_variance(b_high, a_high, correlation)
     ratio = after / before
     return Estimate(ratio, max(ratio * (1 - math.sqrt(down)), 0.0), ratio * (1 + math.sqrt(up)))
 
 
-def _difference_variance(one: float, other: float, r: float) -> float:
+def _difference_variance(one: float, other: float, correlation: float) -> float:
     """Variance of the difference of two errors of correlation r."""
-    return max(one * one + other * other - 2 * r * one * other, 0.0)
+    return max(one * one + other * other - 2 * correlation * one * other, 0.0)

@@ -29,24 +29,26 @@ def find_clock_offset(cumulative_j: Floats, features: Floats) -> tuple[float, fl
         shape (s + 1 + 2 x MOST_S, k).
     """
     coarse = range(-MAX_OFFSET_S, MAX_OFFSET_S + 1, COARSE_STEP_S)
-    errors = {lag: _residual(cumulative_j, features, lag, COARSE_WINDOW_S) for lag in coarse}
-    near = min(errors, key=lambda lag: (errors[lag], abs(lag)))
-    fine = [lag for lag in range(near - COARSE_STEP_S, near + COARSE_STEP_S + 1) if abs(lag) <= MAX_OFFSET_S]
-    found = {lag: _residual(cumulative_j, features, lag, FINE_WINDOW_S) for lag in {*fine, 0}}
-    best = min(fine, key=lambda lag: (found[lag], abs(lag)))
-    ratio = found[best] / found[0] if found[0] > 0 else 1.0
+    errors = {offset: _residual(cumulative_j, features, offset, COARSE_WINDOW_S) for offset in coarse}
+    coarse_best = min(errors, key=lambda offset: (errors[offset], abs(offset)))
+    fine = [
+        offset for offset in range(coarse_best - COARSE_STEP_S, coarse_best + COARSE_STEP_S + 1) if abs(offset) <= MAX_OFFSET_S
+    ]
+    fine_errors = {offset: _residual(cumulative_j, features, offset, FINE_WINDOW_S) for offset in {*fine, 0}}
+    best = min(fine, key=lambda offset: (fine_errors[offset], abs(offset)))
+    ratio = fine_errors[best] / fine_errors[0] if fine_errors[0] > 0 else 1.0
     return float(best), float(ratio)
 
 
-def _residual(cumulative_j: Floats, features: Floats, lag: int, window_s: int) -> float:
+def _residual(cumulative_j: Floats, features: Floats, offset: int, window_s: int) -> float:
     edges = np.arange(0, len(cumulative_j), window_s)
     energy = np.diff(cumulative_j[edges])
     # Work that the log stamps at t was done at t + lag.
-    work = np.diff(features[edges + MAX_OFFSET_S - lag], axis=0)
-    known = np.isfinite(energy) & (energy > 0)
-    if known.sum() < 10:
+    work = np.diff(features[edges + MAX_OFFSET_S - offset], axis=0)
+    usable = np.isfinite(energy) & (energy > 0)
+    if usable.sum() < 10:
         return float("inf")
-    matrix = np.concatenate([np.full((int(known.sum()), 1), float(window_s)), work[known]], axis=1)
-    weight = 1.0 / energy[known]
-    cost = solve_nnls(matrix, energy[known], weight)
-    return float((weight * (energy[known] - matrix @ cost) ** 2).mean())
+    matrix = np.concatenate([np.full((int(usable.sum()), 1), float(window_s)), work[usable]], axis=1)
+    weight = 1.0 / energy[usable]
+    cost = solve_nnls(matrix, energy[usable], weight)
+    return float((weight * (energy[usable] - matrix @ cost) ** 2).mean())

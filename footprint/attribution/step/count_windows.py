@@ -52,18 +52,18 @@ def window_counts(log: RequestLog, origin_us: int, shift_s: float = 0.0) -> Wind
     # Records of one window share its rate; where windows do not line up, each has the rate of its own beginning.
     length = np.maximum(end - start, 1e-6)
     tokens = token_weight(log.input_tokens[index], log.cached_tokens[index], log.output_tokens[index])
-    made = np.where(out > 0, out, 1e-9 * tokens)
-    window, place = np.unique(np.stack([start, end]), axis=1, return_inverse=True)
-    place = place.ravel()
-    whole = np.bincount(place, weights=made, minlength=window.shape[1])[place]
-    part = np.where(whole > 0, made / np.where(whole > 0, whole, 1.0), 0.0)
-    rate = whole / length
-    shapes = [part * length * (1.0 - np.exp(-rate / scale)) for scale in SATURATION_RATES]
+    produced = np.where(out > 0, out, 1e-9 * tokens)
+    window, window_index = np.unique(np.stack([start, end]), axis=1, return_inverse=True)
+    window_index = window_index.ravel()
+    window_tokens = np.bincount(window_index, weights=produced, minlength=window.shape[1])[window_index]
+    window_share = np.where(window_tokens > 0, produced / np.where(window_tokens > 0, window_tokens, 1.0), 0.0)
+    rate = window_tokens / length
+    shapes = [window_share * length * (1.0 - np.exp(-rate / scale)) for scale in SATURATION_RATES]
     fresh = np.maximum(fresh, 0).astype(np.float64)
-    each = np.maximum(log.weight[index], 1.0)
-    context = (fresh + out / 2) / each / CONTEXT_SCALE
-    total = np.stack([fresh, fresh * fresh / each / 2000.0, out, out * context, *shapes], axis=1)
-    return WindowCounts(index, start, end, total, log.key[index])
+    requests = np.maximum(log.weight[index], 1.0)
+    context = (fresh + out / 2) / requests / CONTEXT_SCALE
+    features = np.stack([fresh, fresh * fresh / requests / 2000.0, out, out * context, *shapes], axis=1)
+    return WindowCounts(index, start, end, features, log.key[index])
 
 
 def count_features(counts: WindowCounts, edges_s: Floats) -> Floats:

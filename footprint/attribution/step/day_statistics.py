@@ -22,6 +22,7 @@ from footprint.attribution.step.features import (
 )
 from footprint.attribution.step.regression import AWAKE_TAUS_S, METER_NOISE, FitWindows, ModelForm, fit_form, relative_residual
 from footprint.attribution.step.request_timing import TimedRequests, has_whole_second_stamps, request_phases, timed_requests
+from footprint.core.stored_forms import stored_as
 from footprint.core.units import UJ_PER_J, US_PER_DAY, US_PER_S
 
 MAX_KEYS = 12  # use cases, above which none has columns of its own
@@ -51,6 +52,7 @@ class TimedLog:
     late_s: float
 
 
+@stored_as("DayStatistics", "windows requests lag_s lag_gain prefill_s slots misfit logged_first whole_seconds late_s counted")
 @dataclass(frozen=True, slots=True)
 class DayStatistics:
     """What one day of a placement says, additive over days; stored, so that a fit reads no request twice.
@@ -76,59 +78,64 @@ def time_log(
     log: RequestLog, names: Sequence[str], day_us: int, edges_us: Ints, shift_s: float = 0.0, late_s: float = 0.0
 ) -> TimedLog:
     """Lay a log in time; ``names`` are those of its keys, ``edges_us`` the windows that will be asked for."""
-    few = 0 < len(names) <= MAX_KEYS
-    keys = tuple(names) if few else ("",)
-    column = np.arange(len(names)) if few else np.zeros(len(names), dtype=np.int64)
+    has_own_columns = 0 < len(names) <= MAX_KEYS
+    keys = tuple(names) if has_own_columns else ("",)
+    column = np.arange(len(names)) if has_own_columns else np.zeros(len(names), dtype=np.int64)
     singles = timed_requests(log, day_us, shift_s, late_s)
     edges_s = (edges_us - day_us) / US_PER_S
     features = request_features(singles, request_phases(singles), edges_s)
     counts = window_counts(log, day_us, shift_s)
     unknown = (log.input_tokens < 0) & (log.output_tokens < 0)
-    held = np.flatnonzero(unknown & ~log.arrival & (log.weight == 1))
-    return TimedLog(singles, features, counts, held, keys, column, day_us, shift_s, late_s)
+    untokened = np.flatnonzero(unknown & ~log.arrival & (log.weight == 1))
+    return TimedLog(singles, features, counts, untokened, keys, column, day_us, shift_s, late_s)
 
 
 def day_statistics(
-    log: RequestLog, names: Sequence[str], devices: Sequence[EnergyIntervals], held: tuple[int, int], day_us: int, window_us: int
+    log: RequestLog,
+    names: Sequence[str],
+    devices: Sequence[EnergyIntervals],
+    placed_us: tuple[int, int],
+    day_us: int,
+    window_us: int,
 ) -> tuple[DayStatistics, TimedLog]:
     """Statistics of the UTC day that begins at ``day_us``, of a service on devices that it holds over ``held`` [µs, µs).
 
     A window counts where every device was read in it from end to end.
     """
     edges = np.arange(day_us, day_us + US_PER_DAY + 1, window_us, dtype=np.int64)
-    laid = time_log(log, names, day_us, edges)
-    lag, gain = _clock_offset(laid, devices, day_us)
-    if lag:
-        laid = time_log(log, names, day_us, edges, lag)
-    windows = _fit_windows(log, laid, devices, held, edges)
-    if len(laid.singles) >= MIN_OFFSET_REQUESTS and len(windows):
+    timed = time_log(log, names, day_us, edges)
+    offset_s, residual_ratio = _clock_offset(timed, devices, day_us)
+    if offset_s:
+        timed = time_log(log, names, day_us, edges, offset_s)
+    windows = _fit_windows(log, timed, devices, placed_us, edges)
+    if len(timed.singles) >= MIN_OFFSET_REQUESTS and len(windows):
         residual = _residual(windows)
         if residual > METER_NOISE:
-            tried = []
+            candidates = []
             for late in LATE_ENDS_S:
-                other = time_log(log, names, day_us, edges, lag, late)
-                found = _fit_windows(log, other, devices, held, edges)
-                tried.append((_residual(found), late, other, found))
-                if tried[-1][0] > MAX_FIRST_LATE_RATIO * residual:
+                candidate = time_log(log, names, day_us, edges, offset_s, late)
+                candidate_windows = _fit_windows(log, candidate, devices, placed_us, edges)
+                candidates.append((_residual(candidate_windows), late, candidate, candidate_windows))
+                if candidates[-1][0] > MAX_FIRST_LATE_RATIO * residual:
                     break
-            best = min(tried, key=lambda each: each[:2])
+            best = min(candidates, key=lambda entry: entry[:2])
             if best[0] < MAX_LATE_RATIO * residual:
-                _, _, laid, windows = best
+                _, _, timed, windows = best
     inside = (log.start_us >= day_us) & (log.start_us < day_us + US_PER_DAY)
-    timing = laid.features.timing
+    timing = timed.features.timing
     return DayStatistics(
         windows,
         int(inside.sum()),
-        lag,
-        gain,
+        offset_s,
+        residual_ratio,
         timing.prefill_s,
         timing.slots,
         timing.misfit,
         timing.logged,
         has_whole_second_stamps(log),
-        laid.late_s,
-        len(laid.counts) > 0,
-    ), laid
+        timed.late_s,
+        len(timed.counts) > 0,
+    ), timed
 
 
 def _residual(windows: FitWindows) -> float:
@@ -136,77 +143,78 @@ def _residual(windows: FitWindows) -> float:
 
 
 def _fit_windows(
-    log: RequestLog, laid: TimedLog, devices: Sequence[EnergyIntervals], held: tuple[int, int], edges: Ints
+    log: RequestLog, timed: TimedLog, devices: Sequence[EnergyIntervals], placed_us: tuple[int, int], edges: Ints
 ) -> FitWindows:
-    energy, whole = np.zeros(len(edges) - 1, dtype=np.int64), np.ones(len(edges) - 1, dtype=bool)
-    for spans in devices:
-        pieces, window, _ = cut_at_edges(spans, edges)
+    energy, complete = np.zeros(len(edges) - 1, dtype=np.int64), np.ones(len(edges) - 1, dtype=bool)
+    for intervals in devices:
+        pieces, window, _ = cut_at_edges(intervals, edges)
         np.add.at(energy, window, pieces.energy_uj)
-        seen = np.bincount(window, weights=pieces.covered_us, minlength=len(energy))
-        whole &= seen >= MIN_WINDOW_COVERAGE * np.diff(edges)
-    whole &= (edges[:-1] >= held[0]) & (edges[1:] <= held[1]) & (energy > 0)
-    edges_s = (edges - laid.origin_us) / US_PER_S
+        covered_us = np.bincount(window, weights=pieces.covered_us, minlength=len(energy))
+        complete &= covered_us >= MIN_WINDOW_COVERAGE * np.diff(edges)
+    complete &= (edges[:-1] >= placed_us[0]) & (edges[1:] <= placed_us[1]) & (energy > 0)
+    edges_s = (edges - timed.origin_us) / US_PER_S
     return FitWindows(
         start_s=edges[:-1] / US_PER_S,
         length_s=np.diff(edges) / US_PER_S,
         energy_j=energy / UJ_PER_J,
-        features=np.concatenate([window_features(laid.features, edges_s), count_features(laid.counts, edges_s)], axis=1),
-        awake_s=_awake_seconds(log, laid, edges_s),
-        reading=_sum_by_column(laid, prefill_by_key(laid.features, edges_s, len(laid.column))),
-        held_s=_sum_by_column(laid, _untokened_seconds(log, laid, edges_s)),
-        keys=laid.keys,
-    )[whole]
+        features=np.concatenate([window_features(timed.features, edges_s), count_features(timed.counts, edges_s)], axis=1),
+        awake_s=_awake_seconds(log, timed, edges_s),
+        reading=_sum_by_column(timed, prefill_by_key(timed.features, edges_s, len(timed.column))),
+        held_s=_sum_by_column(timed, _untokened_seconds(log, timed, edges_s)),
+        keys=timed.keys,
+    )[complete]
 
 
-def _sum_by_column(laid: TimedLog, values: Floats) -> Floats:
-    result = np.zeros((len(values), len(laid.keys)))
-    for key, column in enumerate(laid.column.tolist()):
+def _sum_by_column(timed: TimedLog, values: Floats) -> Floats:
+    result = np.zeros((len(values), len(timed.keys)))
+    for key, column in enumerate(timed.column.tolist()):
         result[:, column] += values[:, key]
     return result
 
 
-def _untokened_seconds(log: RequestLog, laid: TimedLog, edges_s: Floats) -> Floats:
-    start = (log.start_us[laid.untokened] - laid.origin_us) / US_PER_S + laid.shift_s
-    end = (log.end_us[laid.untokened] - laid.origin_us) / US_PER_S + laid.shift_s
-    key, ones = log.key[laid.untokened], np.ones(len(laid.untokened))
-    found = [
-        integrate_rates(edges_s, start[key == each], end[key == each], ones[key == each]) for each in range(len(laid.column))
+def _untokened_seconds(log: RequestLog, timed: TimedLog, edges_s: Floats) -> Floats:
+    start = (log.start_us[timed.untokened] - timed.origin_us) / US_PER_S + timed.shift_s
+    end = (log.end_us[timed.untokened] - timed.origin_us) / US_PER_S + timed.shift_s
+    key, ones = log.key[timed.untokened], np.ones(len(timed.untokened))
+    columns = [
+        integrate_rates(edges_s, start[key == number], end[key == number], ones[key == number])
+        for number in range(len(timed.column))
     ]
-    return np.stack(found, axis=1) if found else np.zeros((len(edges_s) - 1, 0))
+    return np.stack(columns, axis=1) if columns else np.zeros((len(edges_s) - 1, 0))
 
 
-def _awake_seconds(log: RequestLog, laid: TimedLog, edges_s: Floats) -> Floats:
+def _awake_seconds(log: RequestLog, timed: TimedLog, edges_s: Floats) -> Floats:
     """Seconds of windows in which a request is in flight or ended at most tau ago, shape (windows, taus)."""
     order = np.argsort(log.start_us, kind="stable")
-    start = (log.start_us[order] - laid.origin_us) / US_PER_S + laid.shift_s
-    end = (log.end_us[order] - laid.origin_us) / US_PER_S + laid.shift_s
+    start = (log.start_us[order] - timed.origin_us) / US_PER_S + timed.shift_s
+    end = (log.end_us[order] - timed.origin_us) / US_PER_S + timed.shift_s
     columns = []
     for tau in AWAKE_TAUS_S:
         until = np.maximum.accumulate(end + tau) if len(end) else end
-        new = np.ones(len(start), dtype=bool)
-        new[1:] = start[1:] > until[:-1]
-        first = start[new]
-        last = until[np.append(np.flatnonzero(new)[1:] - 1, len(until) - 1)] if len(start) else start
+        starts_run = np.ones(len(start), dtype=bool)
+        starts_run[1:] = start[1:] > until[:-1]
+        first = start[starts_run]
+        last = until[np.append(np.flatnonzero(starts_run)[1:] - 1, len(until) - 1)] if len(start) else start
         columns.append(integrate_rates(edges_s, first, last, np.ones(len(first))))
     return np.stack(columns, axis=1)
 
 
-def _clock_offset(laid: TimedLog, devices: Sequence[EnergyIntervals], day_us: int) -> tuple[float, float]:
+def _clock_offset(timed: TimedLog, devices: Sequence[EnergyIntervals], day_us: int) -> tuple[float, float]:
     """Lag [s] and its gain, over the part of the day that every device was read in; 0 where there is too little to tell."""
-    if len(laid.singles) < MIN_OFFSET_REQUESTS or not devices or not all(len(spans) for spans in devices):
+    if len(timed.singles) < MIN_OFFSET_REQUESTS or not devices or not all(len(intervals) for intervals in devices):
         return 0.0, 1.0
     seconds = US_PER_DAY // US_PER_S
     at = day_us + US_PER_S * np.arange(seconds + 1, dtype=np.int64)
     total = np.zeros(seconds + 1)
-    for spans in devices:
-        level = np.concatenate([[0], np.cumsum(spans.energy_uj)]).astype(np.float64)
-        total += np.interp(at, np.append(spans.start_us, spans.end_us[-1]), level) / UJ_PER_J
-        place = np.searchsorted(spans.start_us, at, side="right") - 1
-        known = (at >= spans.start_us[0]) & (at <= spans.end_us[-1]) & (at <= spans.end_us[np.maximum(place, 0)])
-        total[~known] = np.nan
+    for intervals in devices:
+        level = np.concatenate([[0], np.cumsum(intervals.energy_uj)]).astype(np.float64)
+        total += np.interp(at, np.append(intervals.start_us, intervals.end_us[-1]), level) / UJ_PER_J
+        interval = np.searchsorted(intervals.start_us, at, side="right") - 1
+        covered = (at >= intervals.start_us[0]) & (at <= intervals.end_us[-1]) & (at <= intervals.end_us[np.maximum(interval, 0)])
+        total[~covered] = np.nan
     grid = np.arange(-MAX_OFFSET_S, seconds + MAX_OFFSET_S + 1, dtype=np.float64)
-    fine = request_features(laid.singles, laid.features.timing, grid)
+    fine = request_features(timed.singles, timed.features.timing, grid)
     columns = [REQUEST_FEATURES.index(name) for name in ("in", "out", "outctx", "step", "step8")]
     work = np.concatenate([np.zeros((1, len(columns))), np.cumsum(window_features(fine, grid)[:, columns], axis=0)])
-    lag, gain = find_clock_offset(total, work)
-    return (lag, gain) if abs(lag) >= MIN_OFFSET_S and gain < MAX_RESIDUAL_RATIO else (0.0, 1.0)
+    offset_s, residual_ratio = find_clock_offset(total, work)
+    return (offset_s, residual_ratio) if abs(offset_s) >= MIN_OFFSET_S and residual_ratio < MAX_RESIDUAL_RATIO else (0.0, 1.0)

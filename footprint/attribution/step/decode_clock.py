@@ -35,14 +35,14 @@ def fit_decode_clock(first_s: Floats, end_s: Floats, output: Floats, bin_s: floa
 
     Where nobody runs it creeps, so that it can be inverted.
     """
-    use = (output >= MIN_OUTPUT_TOKENS) & (end_s > first_s)
+    usable = (output >= MIN_OUTPUT_TOKENS) & (end_s > first_s)
     low = float(np.floor(first_s.min(initial=0.0) / bin_s)) * bin_s if len(first_s) else 0.0
     high = float(end_s.max(initial=bin_s)) + bin_s
     edges: Floats = low + bin_s * np.arange(int((high - low) / bin_s) + 2, dtype=np.float64)
-    first, end = first_s[use], end_s[use]
-    speed = output[use] / (end - first)
-    total, present = integrate_rates(edges, first, end, speed), integrate_rates(edges, first, end, np.ones(len(first)))
-    mean = np.where(present > 0, total / np.where(present > 0, present, 1.0), 1e-3)
+    first, end = first_s[usable], end_s[usable]
+    speed = output[usable] / (end - first)
+    total, running = integrate_rates(edges, first, end, speed), integrate_rates(edges, first, end, np.ones(len(first)))
+    mean = np.where(running > 0, total / np.where(running > 0, running, 1.0), 1e-3)
     return DecodeClock(edges, np.concatenate([[0.0], np.cumsum(mean * bin_s)]))
 
 
@@ -54,10 +54,10 @@ def integrate_rates(edges_s: Floats, begin_s: Floats, end_s: Floats, rate: Float
 def sum_ramps(edges_s: Floats, begin_s: Floats, rate: Floats) -> Floats:
     """Sum over i of rate_i x max(0, edge - begin_i), at each sorted edge."""
     size = len(edges_s)
-    place = np.searchsorted(edges_s, begin_s, side="left")
-    inside = place < size
-    slope = np.cumsum(np.bincount(place[inside], weights=rate[inside], minlength=size))
-    level = np.cumsum(np.bincount(place[inside], weights=(rate * begin_s)[inside], minlength=size))
+    first_edge = np.searchsorted(edges_s, begin_s, side="left")
+    inside = first_edge < size
+    slope = np.cumsum(np.bincount(first_edge[inside], weights=rate[inside], minlength=size))
+    level = np.cumsum(np.bincount(first_edge[inside], weights=(rate * begin_s)[inside], minlength=size))
     return slope * edges_s - level
 
 

@@ -50,14 +50,14 @@ class RequestFeatures:
 def request_features(requests: TimedRequests, timing: RequestPhases, edges_s: Floats) -> RequestFeatures:
     """Features of all requests; ``edges_s`` are put into the grid, so that windows are cut exactly."""
     first, end, out = timing.first_s, requests.end_s, requests.output
-    writes = (out > 0) & (end > first)
-    running = RunningCount.from_intervals(first[writes], end[writes], np.concatenate([edges_s, timing.clock.edges_s]))
+    decodes = (out > 0) & (end > first)
+    running = RunningCount.from_intervals(first[decodes], end[decodes], np.concatenate([edges_s, timing.clock.edges_s]))
     grid = running.grid_s
     ticks = timing.clock.tokens_at(grid)
-    moved = np.diff(ticks)
-    levels = np.concatenate([np.zeros((4, 1)), np.cumsum(batch_shapes(running.count) * moved, axis=1)], axis=1)
-    span = np.where(writes, timing.clock.tokens_at(end) - timing.clock.tokens_at(first), 1.0)
-    pace = np.where(writes, out / np.maximum(span, 1e-9), 0.0)
+    elapsed_tokens = np.diff(ticks)
+    levels = np.concatenate([np.zeros((4, 1)), np.cumsum(batch_shapes(running.count) * elapsed_tokens, axis=1)], axis=1)
+    decode_tokens = np.where(decodes, timing.clock.tokens_at(end) - timing.clock.tokens_at(first), 1.0)
+    pace = np.where(decodes, out / np.maximum(decode_tokens, 1e-9), 0.0)
     steps = np.stack([pace * (np.interp(end, grid, level) - np.interp(first, grid, level)) for level in levels], axis=1)
     fresh = requests.fresh
     columns = [fresh, fresh * fresh / 2000.0, np.ones_like(fresh), out, out * (fresh + out / 2) / CONTEXT_SCALE]
@@ -65,40 +65,46 @@ def request_features(requests: TimedRequests, timing: RequestPhases, edges_s: Fl
     return RequestFeatures(requests, timing, np.concatenate([plain, steps], axis=1), grid, ticks, running.count, levels, pace)
 
 
-def window_features(f: RequestFeatures, edges_s: Floats) -> Floats:
+def window_features(features: RequestFeatures, edges_s: Floats) -> Floats:
     """Features by window of sorted edges that are in the grid, shape (windows, len(NAMES))."""
-    r, t = f.requests, f.timing
-    read_s = np.maximum(t.first_s - t.read_s, 1e-6)
-    begin = t.first_s - read_s
-    reading = [integrate_rates(edges_s, begin, t.first_s, f.total[:, column] / read_s) for column in range(PREFILL_FEATURES)]
-    writes = f.pace > 0
-    first, end, pace = t.first_s[writes], r.end_s[writes], f.pace[writes]
-    pace_now = _piecewise_sum(f.grid_s, first, end, pace)
-    moved = np.diff(f.ticks)
-    window = np.searchsorted(edges_s, (f.grid_s[:-1] + f.grid_s[1:]) / 2, side="right") - 1
+    requests, phases = features.requests, features.timing
+    read_s = np.maximum(phases.first_s - phases.read_s, 1e-6)
+    begin = phases.first_s - read_s
+    prefill = [
+        integrate_rates(edges_s, begin, phases.first_s, features.total[:, column] / read_s) for column in range(PREFILL_FEATURES)
+    ]
+    decodes = features.pace > 0
+    first, end, pace = phases.first_s[decodes], requests.end_s[decodes], features.pace[decodes]
+    pace_now = _piecewise_sum(features.grid_s, first, end, pace)
+    elapsed_tokens = np.diff(features.ticks)
+    window = np.searchsorted(edges_s, (features.grid_s[:-1] + features.grid_s[1:]) / 2, side="right") - 1
     inside = (window >= 0) & (window < len(edges_s) - 1)
-    middle = (f.ticks[:-1] + f.ticks[1:]) / 2
+    middle = (features.ticks[:-1] + features.ticks[1:]) / 2
     # The context of a token is what was read and what was written before it.
-    written_at = f.timing.clock.tokens_at(first)
-    context = _piecewise_sum(f.grid_s, first, end, pace * (r.fresh[writes] - pace * written_at)) + middle * _piecewise_sum(
-        f.grid_s, first, end, pace * pace
-    )
-    columns = [pace_now * moved, context * moved / CONTEXT_SCALE, *(pace_now * np.diff(level) for level in f.levels)]
+    written_at = features.timing.clock.tokens_at(first)
+    context = _piecewise_sum(
+        features.grid_s, first, end, pace * (requests.fresh[decodes] - pace * written_at)
+    ) + middle * _piecewise_sum(features.grid_s, first, end, pace * pace)
+    columns = [
+        pace_now * elapsed_tokens,
+        context * elapsed_tokens / CONTEXT_SCALE,
+        *(pace_now * np.diff(level) for level in features.levels),
+    ]
     size = len(edges_s) - 1
-    writing = [np.bincount(window[inside], weights=column[inside], minlength=size) for column in columns]
-    return np.stack([*reading, *writing], axis=1)
+    decode = [np.bincount(window[inside], weights=column[inside], minlength=size) for column in columns]
+    return np.stack([*prefill, *decode], axis=1)
 
 
-def prefill_by_key(f: RequestFeatures, edges_s: Floats, keys: int) -> Floats:
+def prefill_by_key(features: RequestFeatures, edges_s: Floats, keys: int) -> Floats:
     """Fresh input tokens by window and key, shape (windows, keys)."""
-    t = f.timing
-    read_s = np.maximum(t.first_s - t.read_s, 1e-6)
-    rate = f.requests.fresh / read_s
-    found = []
+    phases = features.timing
+    read_s = np.maximum(phases.first_s - phases.read_s, 1e-6)
+    rate = features.requests.fresh / read_s
+    columns = []
     for key in range(keys):
-        mine = f.requests.key == key
-        found.append(integrate_rates(edges_s, (t.first_s - read_s)[mine], t.first_s[mine], rate[mine]))
-    return np.stack(found, axis=1) if found else np.zeros((len(edges_s) - 1, 0))
+        of_key = features.requests.key == key
+        columns.append(integrate_rates(edges_s, (phases.first_s - read_s)[of_key], phases.first_s[of_key], rate[of_key]))
+    return np.stack(columns, axis=1) if columns else np.zeros((len(edges_s) - 1, 0))
 
 
 def _piecewise_sum(grid_s: Floats, begin_s: Floats, end_s: Floats, value: Floats) -> Floats:

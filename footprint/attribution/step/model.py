@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -31,6 +30,7 @@ from footprint.attribution.step.regression import (
     design_matrix,
     fit_form,
 )
+from footprint.core.stored_forms import stored_as, to_plain
 from footprint.core.units import US_PER_S, UW_PER_W
 
 OK, SUSPECT, REFUSED = "ok", "log-suspect", "refused"
@@ -49,6 +49,11 @@ FORM_FACTOR, SHARE_FLOOR, MAX_FORM_RATIO = 2.5, 0.01, 1.5
 COARSE_FACTOR = 3.0  # stamps in whole seconds misplace short requests whole
 
 
+@stored_as(
+    "Diagnosis",
+    "status reason windows days requests quiet condition residual cross_validated lag_s prefill_s slots misfit "
+    "first_token_logged whole_second_stamps late_s counted replicas coefficients awake_tau_s",
+)
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
     """How a placement's energy was divided on a day and why; energies in joules, times in seconds."""
@@ -76,8 +81,7 @@ class Diagnosis:
 
     def to_json(self) -> dict[str, object]:
         """As plain JSON; what is not a number is None."""
-        plain = dataclasses.asdict(self)
-        return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in plain.items()}
+        return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in to_plain(self).items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,37 +108,39 @@ def fit_days(days: Sequence[DayStatistics], idle_w: float | None, *, replicas: b
     if days[-1].counted and idle_w is None:
         # A minute of counts is quiet only when nothing ended in it; what is always on is then told by the slowest minutes.
         pinned = False
-    cond = condition_number(windows, idle_known=pinned) if length else math.nan
-    known = replace(_unfitted_diagnosis(days, windows, quiet, cond), replicas=replicas)
-    reason = _refusal_reason(windows, known, idle_known=idle_w is not None or not pinned)
+    condition = condition_number(windows, idle_known=pinned) if length else math.nan
+    draft = replace(_unfitted_diagnosis(days, windows, quiet, condition), replicas=replicas)
+    reason = _refusal_reason(windows, draft, idle_known=idle_w is not None or not pinned)
     if reason:
-        return StepFit(replace(known, reason=reason), None)
+        return StepFit(replace(draft, reason=reason), None)
     form, error = choose_form(windows, idle_w if pinned else None)
-    found = fit_form(windows, form)
-    known = replace(known, residual=_residual_share(windows, found), cross_validated=error)
+    coefficients = fit_form(windows, form)
+    draft = replace(draft, residual=_residual_share(windows, coefficients), cross_validated=error)
     plain = ModelForm(columns=("out",), idle_w=form.idle_w, counted=("counted-out",))
-    no_better = error > MAX_ERROR_RATIO * cross_validation_error(windows, plain) and known.residual > SUSPECT_RESIDUAL
-    if known.residual > (MAX_RESIDUAL_REPLICAS if replicas else MAX_RESIDUAL) or no_better:
-        reason = f"the log explains the energy no better than output tokens alone (residual {100 * known.residual:.1f} %)"
-        return StepFit(replace(known, reason=reason), None)
-    drawn = bootstrap_fits(windows, form, RESAMPLES, seed=20_260_701)
-    others = []
-    for other, wider in alternative_forms(windows, form):
-        chosen = windows.widened(wider) if wider > 1 else windows
-        if len(chosen) >= MIN_WINDOWS // 3 and (wider > 1 or cross_validation_error(windows, other) <= MAX_FORM_RATIO * error):
-            others.append(fit_form(chosen, other))
-    suspect = _doubts(known)
+    no_better = error > MAX_ERROR_RATIO * cross_validation_error(windows, plain) and draft.residual > SUSPECT_RESIDUAL
+    if draft.residual > (MAX_RESIDUAL_REPLICAS if replicas else MAX_RESIDUAL) or no_better:
+        reason = f"the log explains the energy no better than output tokens alone (residual {100 * draft.residual:.1f} %)"
+        return StepFit(replace(draft, reason=reason), None)
+    resamples = bootstrap_fits(windows, form, RESAMPLES, seed=20_260_701)
+    alternatives = []
+    for alternative, factor in alternative_forms(windows, form):
+        chosen_windows = windows.widened(factor) if factor > 1 else windows
+        if len(chosen_windows) >= MIN_WINDOWS // 3 and (
+            factor > 1 or cross_validation_error(windows, alternative) <= MAX_FORM_RATIO * error
+        ):
+            alternatives.append(fit_form(chosen_windows, alternative))
+    doubts = _doubts(draft)
     diagnosis = replace(
-        known,
-        status=SUSPECT if suspect else OK,
-        reason="; ".join(suspect),
-        coefficients={name: value for name, value in found.coefficients.items() if value},
+        draft,
+        status=SUSPECT if doubts else OK,
+        reason="; ".join(doubts),
+        coefficients={name: value for name, value in coefficients.coefficients.items() if value},
         awake_tau_s=AWAKE_TAUS_S[form.awake_tau] if form.awake_tau >= 0 else None,
     )
-    return StepFit(diagnosis, found, tuple(drawn), tuple(others))
+    return StepFit(diagnosis, coefficients, tuple(resamples), tuple(alternatives))
 
 
-def _unfitted_diagnosis(days: Sequence[DayStatistics], windows: FitWindows, quiet: float, cond: float) -> Diagnosis:
+def _unfitted_diagnosis(days: Sequence[DayStatistics], windows: FitWindows, quiet: float, condition: float) -> Diagnosis:
     """What is known before anything is fitted: refused until it stands."""
     last = days[-1]
     return Diagnosis(
@@ -144,7 +150,7 @@ def _unfitted_diagnosis(days: Sequence[DayStatistics], windows: FitWindows, quie
         days=len(days),
         requests=sum(day.requests for day in days),
         quiet=quiet,
-        condition=cond,
+        condition=condition,
         residual=math.nan,
         cross_validated=math.nan,
         lag_s=last.lag_s,
@@ -160,55 +166,58 @@ def _unfitted_diagnosis(days: Sequence[DayStatistics], windows: FitWindows, quie
     )
 
 
-def _refusal_reason(windows: FitWindows, known: Diagnosis, *, idle_known: bool) -> str:
+def _refusal_reason(windows: FitWindows, diagnosis: Diagnosis, *, idle_known: bool) -> str:
     """Why nothing can be fitted; empty where it can."""
     busy = int((windows.features.sum(axis=1) > 0).sum())
     if len(windows) < MIN_WINDOWS or busy < MIN_BUSY_WINDOWS:
-        return f"{len(windows)} windows read from end to end, {busy} of them with tokens; {MIN_WINDOWS} and {MIN_BUSY_WINDOWS} are the least"
-    if known.requests < MIN_REQUESTS:
-        return f"{known.requests} requests; {MIN_REQUESTS} are the least"
+        needed = f"{MIN_WINDOWS} and {MIN_BUSY_WINDOWS} are the least"
+        return f"{len(windows)} windows read from end to end, {busy} of them with tokens; {needed}"
+    if diagnosis.requests < MIN_REQUESTS:
+        return f"{diagnosis.requests} requests; {MIN_REQUESTS} are the least"
     if not idle_known:
         return "no quiet second, and no idle power from elsewhere: what is always on cannot be told from the work"
-    if windows.features[:, : len(REQUEST_FEATURES)].any() and known.condition > MAX_CONDITION:
-        return f"reading, writing and steps rise and fall together (condition {known.condition:.0f}): nothing tells them apart"
+    if windows.features[:, : len(REQUEST_FEATURES)].any() and diagnosis.condition > MAX_CONDITION:
+        return (
+            f"reading, writing and steps rise and fall together (condition {diagnosis.condition:.0f}): nothing tells them apart"
+        )
     return ""
 
 
-def _doubts(known: Diagnosis) -> list[str]:
+def _doubts(diagnosis: Diagnosis) -> list[str]:
     """What makes a fit that stands doubtful."""
-    found = [f"residual {100 * known.residual:.1f} %"] if known.residual > SUSPECT_RESIDUAL else []
-    if known.replicas:
-        found.append("one log for several hosts")
-    if known.whole_second_stamps and not known.counted:
-        found.append("stamps in whole seconds")
-    if known.counted:
-        found.append("counts of requests, not single ones")
-    if known.late_s:
-        found.append(f"ends stamped about {known.late_s:g} s after the work was done")
-    return found
+    doubts = [f"residual {100 * diagnosis.residual:.1f} %"] if diagnosis.residual > SUSPECT_RESIDUAL else []
+    if diagnosis.replicas:
+        doubts.append("one log for several hosts")
+    if diagnosis.whole_second_stamps and not diagnosis.counted:
+        doubts.append("stamps in whole seconds")
+    if diagnosis.counted:
+        doubts.append("counts of requests, not single ones")
+    if diagnosis.late_s:
+        doubts.append(f"ends stamped about {diagnosis.late_s:g} s after the work was done")
+    return doubts
 
 
-def _residual_share(windows: FitWindows, found: StepCoefficients) -> float:
+def _residual_share(windows: FitWindows, coefficients: StepCoefficients) -> float:
     """Root mean square of the residuals over the mean energy above idle of a window."""
-    names, matrix, target = design_matrix(windows, found.form)
-    vector = np.array([found.coefficients[name] for name in names])
-    idle = found.coefficients.get(IDLE, 0.0) if found.form.idle_w is None else 0.0
+    names, matrix, target = design_matrix(windows, coefficients.form)
+    vector = np.array([coefficients.coefficients[name] for name in names])
+    idle = coefficients.coefficients.get(IDLE, 0.0) if coefficients.form.idle_w is None else 0.0
     above = float((target - idle * windows.length_s).mean())
     return float(np.sqrt(((target - matrix @ vector) ** 2).mean()) / above) if above > 0 else float("inf")
 
 
-def idle_powers_uw(found: StepFit, learnt_uw: Sequence[int | None], energy_uj: Sequence[int]) -> list[int | None]:
+def idle_powers_uw(fit: StepFit, learnt_uw: Sequence[int | None], energy_uj: Sequence[int]) -> list[int | None]:
     """Idle power [µW] of each device of a placement: as learnt from quiet seconds, else as fitted, by the devices' energies.
 
     Counts do not say when a server was quiet: of them the fitted one is taken.
     """
-    fitted_w = found.diagnosis.coefficients.get(IDLE, 0.0)
-    counted = found.diagnosis.counted
+    fitted_w = fit.diagnosis.coefficients.get(IDLE, 0.0)
+    counted = fit.diagnosis.counted
     if not fitted_w or (None not in learnt_uw and not counted):
         return list(learnt_uw)
-    whole = max(sum(energy_uj), 1)
-    by_energy = [round(fitted_w * UW_PER_W * energy / whole) for energy in energy_uj]
-    return [mine if counted or known is None else known for known, mine in zip(learnt_uw, by_energy, strict=True)]
+    total_uj = max(sum(energy_uj), 1)
+    by_energy = [round(fitted_w * UW_PER_W * energy / total_uj) for energy in energy_uj]
+    return [fitted_uw if counted or learnt is None else learnt for learnt, fitted_uw in zip(learnt_uw, by_energy, strict=True)]
 
 
 class StepWeights:
@@ -216,114 +225,118 @@ class StepWeights:
 
     method = "step"
 
-    def __init__(self, log: RequestLog, laid: TimedLog, found: StepFit) -> None:
-        if found.fit is None:
+    def __init__(self, log: RequestLog, timed: TimedLog, fit: StepFit) -> None:
+        if fit.fit is None:
             raise ValueError("a fit that was refused gives no energies")
-        self._log, self._laid, self._fit = log, laid, found
-        self._shift_us = round(laid.shift_s * US_PER_S)
-        self.has_coarse_stamps = found.diagnosis.whole_second_stamps or len(laid.counts) > 0
-        self._rates(found.fit)
+        self._log, self._timed, self._fit = log, timed, fit
+        self._shift_us = round(timed.shift_s * US_PER_S)
+        self.has_coarse_stamps = fit.diagnosis.whole_second_stamps or len(timed.counts) > 0
+        self._rates(fit.fit)
         self._summed = self._sums()
         self.half_widths = self._half_widths()
 
-    def _rates(self, found: StepCoefficients) -> None:
-        laid, log, f = self._laid, self._log, self._laid.features
+    def _rates(self, coefficients: StepCoefficients) -> None:
+        timed, log, features = self._timed, self._log, self._timed.features
         size = len(log)
-        cost = found.vector(REQUEST_FEATURES)
-        reading = (
-            f.total[:, :PREFILL_FEATURES] @ cost[:PREFILL_FEATURES]
-            + f.requests.fresh * self._own(found, PREFILL_PREFIX)[f.requests.key]
+        cost = coefficients.vector(REQUEST_FEATURES)
+        prefill_j = (
+            features.total[:, :PREFILL_FEATURES] @ cost[:PREFILL_FEATURES]
+            + features.requests.fresh * self._own(coefficients, PREFILL_PREFIX)[features.requests.key]
         )
-        t = f.timing
-        read_s = np.maximum(t.first_s - t.read_s, 1e-6)
+        phases = features.timing
+        read_s = np.maximum(phases.first_s - phases.read_s, 1e-6)
         self._single = np.full(size, -1)
-        self._single[f.requests.index] = np.arange(len(f.requests))
-        self._read_from, self._read_to, self._read_w = t.first_s - read_s, t.first_s, reading / read_s
+        self._single[features.requests.index] = np.arange(len(features.requests))
+        self._read_from, self._read_to, self._read_w = phases.first_s - read_s, phases.first_s, prefill_j / read_s
         by_name = dict(zip(REQUEST_FEATURES, cost.tolist(), strict=True))
-        self._level = by_name["out"] * f.ticks + sum(
-            by_name[name] * level for name, level in zip(STEP_FEATURES, f.levels, strict=True)
+        self._level = by_name["out"] * features.ticks + sum(
+            by_name[name] * level for name, level in zip(STEP_FEATURES, features.levels, strict=True)
         )
         self._context = by_name["outctx"] / CONTEXT_SCALE
-        self._written_at = t.clock.tokens_at(t.first_s)
+        self._written_at = phases.clock.tokens_at(phases.first_s)
         # Everything else draws evenly over its time.
         self._even_w = np.zeros(size)
         seconds = np.maximum(log.end_us - log.start_us, 1) / US_PER_S
-        counts = laid.counts
-        self._even_w[counts.index] = counts.total @ found.vector(COUNT_FEATURES) / seconds[counts.index]
-        self._even_w[laid.untokened] = self._own(found, UNTOKENED_PREFIX)[log.key[laid.untokened]]
+        counts = timed.counts
+        self._even_w[counts.index] = counts.total @ coefficients.vector(COUNT_FEATURES) / seconds[counts.index]
+        self._even_w[timed.untokened] = self._own(coefficients, UNTOKENED_PREFIX)[log.key[timed.untokened]]
 
-    def _own(self, found: StepCoefficients, prefix: str) -> Floats:
+    def _own(self, coefficients: StepCoefficients, prefix: str) -> Floats:
         """Coefficients that each key of the log has of its own, shape (keys,)."""
-        by_column = np.array([found.coefficients.get(prefix + name, 0.0) for name in self._laid.keys])
-        return by_column[self._laid.column]
+        by_column = np.array([coefficients.coefficients.get(prefix + name, 0.0) for name in self._timed.keys])
+        return by_column[self._timed.column]
 
     def model_energy(self, request: Ints, start_us: Ints, end_us: Ints) -> Floats:
         """Model energy [J] within [start, end), shape (n,)."""
-        laid, log = self._laid, self._log
-        begin = (start_us - laid.origin_us) / US_PER_S
-        finish = (end_us - laid.origin_us) / US_PER_S
+        timed, log = self._timed, self._log
+        begin = (start_us - timed.origin_us) / US_PER_S
+        finish = (end_us - timed.origin_us) / US_PER_S
         single = self._single[request]
         result = self._even_w[request] * (finish - begin)
         # What the model places a little before or after a coarse stamp belongs within it.
         begin = np.where(start_us <= log.start_us[request], -np.inf, begin)
         finish = np.where(end_us >= log.end_us[request], np.inf, finish)
-        at = np.flatnonzero(single >= 0)
-        if not len(at):
+        modelled = np.flatnonzero(single >= 0)
+        if not len(modelled):
             return np.asarray(result)
-        which, begin, finish = single[at], begin[at], finish[at]
-        reads = np.minimum(finish, self._read_to[which]) - np.maximum(begin, self._read_from[which])
-        total = self._read_w[which] * np.maximum(reads, 0.0)
-        f = laid.features
-        first, end = f.timing.first_s[which], f.requests.end_s[which]
+        requests, begin, finish = single[modelled], begin[modelled], finish[modelled]
+        prefill_s = np.minimum(finish, self._read_to[requests]) - np.maximum(begin, self._read_from[requests])
+        total = self._read_w[requests] * np.maximum(prefill_s, 0.0)
+        features = timed.features
+        first, end = features.timing.first_s[requests], features.requests.end_s[requests]
         begin, finish = np.maximum(begin, first), np.minimum(finish, end)
         finish = np.maximum(finish, begin)
-        pace = f.pace[which]
-        total += pace * (np.interp(finish, f.grid_s, self._level) - np.interp(begin, f.grid_s, self._level))
-        low, high = np.interp(begin, f.grid_s, f.ticks), np.interp(finish, f.grid_s, f.ticks)
-        fresh = f.requests.fresh[which]
+        pace = features.pace[requests]
+        total += pace * (np.interp(finish, features.grid_s, self._level) - np.interp(begin, features.grid_s, self._level))
+        low, high = np.interp(begin, features.grid_s, features.ticks), np.interp(finish, features.grid_s, features.ticks)
+        fresh = features.requests.fresh[requests]
         written = high * high - low * low
-        total += self._context * pace * ((fresh - pace * self._written_at[which]) * (high - low) + pace * written / 2)
-        result[at] = np.maximum(total, 0.0)
+        total += self._context * pace * ((fresh - pace * self._written_at[requests]) * (high - low) + pace * written / 2)
+        result[modelled] = np.maximum(total, 0.0)
         return np.asarray(result)
 
     def _sums(self) -> tuple[Floats, Floats, Floats, Floats]:
         """By key of the log: features of single requests, those of counts, fresh tokens, seconds of records without tokens."""
-        laid, log, f = self._laid, self._log, self._laid.features
-        size = len(laid.column)
+        timed, log, features = self._timed, self._log, self._timed.features
+        size = len(timed.column)
 
         def summed(key: Ints, values: Floats) -> Floats:
             return np.bincount(key, weights=values, minlength=size).astype(np.float64)
 
-        single = np.stack([summed(f.requests.key, column) for column in f.total.T], axis=1)
-        counted = np.stack([summed(laid.counts.key, column) for column in laid.counts.total.T], axis=1)
-        seconds = (log.end_us - log.start_us)[laid.untokened] / US_PER_S
-        return single, counted, summed(f.requests.key, f.requests.fresh), summed(log.key[laid.untokened], seconds)
+        single = np.stack([summed(features.requests.key, column) for column in features.total.T], axis=1)
+        counted = np.stack([summed(timed.counts.key, column) for column in timed.counts.total.T], axis=1)
+        seconds = (log.end_us - log.start_us)[timed.untokened] / US_PER_S
+        return single, counted, summed(features.requests.key, features.requests.fresh), summed(log.key[timed.untokened], seconds)
 
-    def by_key(self, found: StepCoefficients) -> Floats:
+    def by_key(self, coefficients: StepCoefficients) -> Floats:
         """Model energy of each key of the log over all of it [J], under any fit, shape (keys,)."""
         single, counted, fresh, seconds = self._summed
-        own = fresh * self._own(found, PREFILL_PREFIX) + seconds * self._own(found, UNTOKENED_PREFIX)
-        return np.asarray(single @ found.vector(REQUEST_FEATURES) + counted @ found.vector(COUNT_FEATURES) + own)
+        own = fresh * self._own(coefficients, PREFILL_PREFIX) + seconds * self._own(coefficients, UNTOKENED_PREFIX)
+        return np.asarray(single @ coefficients.vector(REQUEST_FEATURES) + counted @ coefficients.vector(COUNT_FEATURES) + own)
 
-    def shares(self, found: StepCoefficients) -> Floats:
+    def shares(self, coefficients: StepCoefficients) -> Floats:
         """Share of each key, shape (keys,)."""
-        energy = self.by_key(found)
+        energy = self.by_key(coefficients)
         return energy / max(float(energy.sum()), 1e-300)
 
     def _half_widths(self) -> Floats:
         """Half-width of about 95 % of each key's share, relative to the share, shape (keys,)."""
-        found = self._fit
-        assert found.fit is not None
-        share = self.shares(found.fit)
+        fit = self._fit
+        assert fit.fit is not None
+        share = self.shares(fit.fit)
         spread = (
-            np.stack([self.shares(each) for each in found.resamples]).std(axis=0) if found.resamples else np.zeros_like(share)
+            np.stack([self.shares(coefficients) for coefficients in fit.resamples]).std(axis=0)
+            if fit.resamples
+            else np.zeros_like(share)
         )
-        moved = np.zeros_like(share)
-        if found.alternatives:
-            moved = np.sqrt(((np.stack([self.shares(each) for each in found.alternatives]) - share) ** 2).mean(axis=0))
-        coarse = COARSE_FACTOR if self.has_coarse_stamps or found.diagnosis.replicas else 1.0
+        form_deviation = np.zeros_like(share)
+        if fit.alternatives:
+            form_deviation = np.sqrt(
+                ((np.stack([self.shares(coefficients) for coefficients in fit.alternatives]) - share) ** 2).mean(axis=0)
+            )
+        coarse = COARSE_FACTOR if self.has_coarse_stamps or fit.diagnosis.replicas else 1.0
         # The residual of one replica is mostly which requests came to it; resampling hours holds that.
-        misfit = 0.0 if found.diagnosis.replicas else found.diagnosis.residual / SUSPECT_RESIDUAL
+        misfit = 0.0 if fit.diagnosis.replicas else fit.diagnosis.residual / SUSPECT_RESIDUAL
         suspicion = max(misfit, coarse)
-        half = np.sqrt((1.96 * spread) ** 2 + (FORM_FACTOR * moved) ** 2 + (SHARE_FLOOR * share) ** 2) * suspicion
+        half = np.sqrt((1.96 * spread) ** 2 + (FORM_FACTOR * form_deviation) ** 2 + (SHARE_FLOOR * share) ** 2) * suspicion
         return np.asarray(half / np.maximum(share, 1e-12))

@@ -16,6 +16,7 @@ from scipy.optimize import nnls
 from footprint.attribution.largest_remainder import Floats, Ints
 from footprint.attribution.step.count_windows import COUNT_FEATURES
 from footprint.attribution.step.features import REQUEST_FEATURES, STEP_FEATURES
+from footprint.core.stored_forms import stored_as
 from footprint.core.units import S_PER_HOUR
 
 AWAKE_TAUS_S = (0.0, 2.0, 5.0, 10.0, 20.0, 60.0)  # the first is time in flight itself
@@ -28,6 +29,7 @@ MAX_AWAKE_RATIO, MAX_BY_KEY_RATIO = 0.5, 0.9  # what cross-validation must fall 
 IDLE, AWAKE, PREFILL_PREFIX, UNTOKENED_PREFIX = "idle", "awake", "in/", "held/"
 
 
+@stored_as("Windows", "start_s length_s energy_j features awake_s reading held_s keys")
 @dataclass(frozen=True, slots=True)
 class FitWindows:
     """What windows of one placement say, arrays of shape (w, …): additive over days by laying them end to end.
@@ -58,15 +60,15 @@ class FitWindows:
         if not len(self):
             return self
         step = float(np.median(self.length_s)) * times
-        found, place = np.unique(np.floor(self.start_s / step + 1e-6).astype(np.int64), return_inverse=True)
+        starts, wide_index = np.unique(np.floor(self.start_s / step + 1e-6).astype(np.int64), return_inverse=True)
 
         def summed(values: Floats) -> Floats:
-            total = np.zeros((len(found), *values.shape[1:]))
-            np.add.at(total, place, values)
+            total = np.zeros((len(starts), *values.shape[1:]))
+            np.add.at(total, wide_index, values)
             return total
 
         joined = FitWindows(
-            np.asarray(found * step),
+            np.asarray(starts * step),
             summed(self.length_s),
             summed(self.energy_j),
             summed(self.features),
@@ -81,11 +83,11 @@ class FitWindows:
 def concat_windows(days: Sequence[FitWindows]) -> FitWindows:
     """Windows of several days, with the keys of all of them."""
     keys = tuple(sorted({key for day in days for key in day.keys}))
-    place = {key: index for index, key in enumerate(keys)}
+    column_of = {key: index for index, key in enumerate(keys)}
 
-    def widened(day: FitWindows, values: Floats) -> Floats:
+    def aligned(day: FitWindows, values: Floats) -> Floats:
         result = np.zeros((len(day), len(keys)))
-        result[:, [place[key] for key in day.keys]] = values
+        result[:, [column_of[key] for key in day.keys]] = values
         return result
 
     def joined(name: str) -> Floats:
@@ -97,8 +99,8 @@ def concat_windows(days: Sequence[FitWindows]) -> FitWindows:
         joined("energy_j"),
         joined("features"),
         joined("awake_s"),
-        np.concatenate([widened(day, day.reading) for day in days]),
-        np.concatenate([widened(day, day.held_s) for day in days]),
+        np.concatenate([aligned(day, day.reading) for day in days]),
+        np.concatenate([aligned(day, day.held_s) for day in days]),
         keys,
     )
 
@@ -128,26 +130,28 @@ class StepCoefficients:
         return np.array([self.coefficients.get(name, 0.0) for name in names])
 
 
-def design_matrix(w: FitWindows, form: ModelForm) -> tuple[list[str], Floats, Floats]:
+def design_matrix(windows: FitWindows, form: ModelForm) -> tuple[list[str], Floats, Floats]:
     """Names, columns (w, k) and right-hand side (w,) of a form."""
     columns: list[tuple[str, Floats]] = []
-    target = w.energy_j
+    target = windows.energy_j
     if form.idle_w is None:
-        columns.append((IDLE, w.length_s))
+        columns.append((IDLE, windows.length_s))
     else:
-        target = target - form.idle_w * w.length_s
+        target = target - form.idle_w * windows.length_s
     for name in form.columns:
         if name == "in" and form.by_key:
-            columns += [(PREFILL_PREFIX + key, w.reading[:, i]) for i, key in enumerate(w.keys)]
+            columns += [(PREFILL_PREFIX + key, windows.reading[:, i]) for i, key in enumerate(windows.keys)]
         else:
-            columns.append((name, w.features[:, ALL_FEATURES.index(name)]))
-    columns += [(name, w.features[:, ALL_FEATURES.index(name)]) for name in form.counted]
-    columns += [(UNTOKENED_PREFIX + key, w.held_s[:, i]) for i, key in enumerate(w.keys) if w.held_s[:, i].any()]
+            columns.append((name, windows.features[:, ALL_FEATURES.index(name)]))
+    columns += [(name, windows.features[:, ALL_FEATURES.index(name)]) for name in form.counted]
+    columns += [
+        (UNTOKENED_PREFIX + key, windows.held_s[:, i]) for i, key in enumerate(windows.keys) if windows.held_s[:, i].any()
+    ]
     if form.awake_tau >= 0:
-        awake = w.awake_s[:, form.awake_tau] - (w.awake_s[:, 0] if form.tail_only else 0.0)
+        awake = windows.awake_s[:, form.awake_tau] - (windows.awake_s[:, 0] if form.tail_only else 0.0)
         columns.append((AWAKE, awake))
-    kept = [(name, column) for name, column in columns if column.any()]
-    return [name for name, _ in kept], np.stack([column for _, column in kept], axis=1), target
+    used_columns = [(name, column) for name, column in columns if column.any()]
+    return [name for name, _ in used_columns], np.stack([column for _, column in used_columns], axis=1), target
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +177,10 @@ class WeightedSystem:
             rows, target = rows[times > 0] * root[:, None], target[times > 0] * root
         return np.asarray(nnls(rows, target, maxiter=30 * rows.shape[1] + 100)[0] / self.scale)
 
-    def error(self, found: Floats, chosen: NDArray[np.bool_] | slice = slice(None)) -> float:
+    def error(self, coefficients: Floats, chosen: NDArray[np.bool_] | slice = slice(None)) -> float:
         """Weighted sum of squares that coefficients leave."""
-        left = self.target[chosen] - self.rows[chosen] @ (found * self.scale)
-        return float((left * left).sum())
+        residuals = self.target[chosen] - self.rows[chosen] @ (coefficients * self.scale)
+        return float((residuals * residuals).sum())
 
 
 def solve_nnls(matrix: Floats, target: Floats, weight: Floats) -> Floats:
@@ -184,98 +188,100 @@ def solve_nnls(matrix: Floats, target: Floats, weight: Floats) -> Floats:
     return WeightedSystem.from_rows(matrix, target, weight).solve()
 
 
-def noise_weights(w: FitWindows) -> Floats:
+def noise_weights(windows: FitWindows) -> Floats:
     """1/energy: the noise of a sensor grows as its reading."""
-    return 1.0 / np.maximum(w.energy_j, 1e-3 * max(float(np.median(w.energy_j)), 1e-9))
+    return 1.0 / np.maximum(windows.energy_j, 1e-3 * max(float(np.median(windows.energy_j)), 1e-9))
 
 
-def fit_form(w: FitWindows, form: ModelForm) -> StepCoefficients:
+def fit_form(windows: FitWindows, form: ModelForm) -> StepCoefficients:
     """Coefficients of one form over windows."""
-    names, matrix, target = design_matrix(w, form)
-    system = WeightedSystem.from_rows(matrix, target, noise_weights(w))
-    found = system.solve()
-    return StepCoefficients(form, dict(zip(names, found.tolist(), strict=True)), system.error(found) / len(w))
+    names, matrix, target = design_matrix(windows, form)
+    system = WeightedSystem.from_rows(matrix, target, noise_weights(windows))
+    coefficients = system.solve()
+    return StepCoefficients(form, dict(zip(names, coefficients.tolist(), strict=True)), system.error(coefficients) / len(windows))
 
 
-def cross_validation_error(w: FitWindows, form: ModelForm) -> float:
+def cross_validation_error(windows: FitWindows, form: ModelForm) -> float:
     """Weighted squared error per window, of windows in hours that the fit did not see."""
-    _, matrix, target = design_matrix(w, form)
-    system = WeightedSystem.from_rows(matrix, target, noise_weights(w))
-    fold = (w.start_s // S_PER_HOUR).astype(np.int64) % FOLDS
+    _, matrix, target = design_matrix(windows, form)
+    system = WeightedSystem.from_rows(matrix, target, noise_weights(windows))
+    fold = (windows.start_s // S_PER_HOUR).astype(np.int64) % FOLDS
     error = 0.0
-    for one in range(FOLDS):
-        out = fold == one
-        if out.any() and not out.all():
-            error += system.error(system.solve(~out), out)
-    return error / len(w)
+    for number in range(FOLDS):
+        left_out = fold == number
+        if left_out.any() and not left_out.all():
+            error += system.error(system.solve(~left_out), left_out)
+    return error / len(windows)
 
 
-def choose_form(w: FitWindows, idle_w: float | None) -> tuple[ModelForm, float]:
+def choose_form(windows: FitWindows, idle_w: float | None) -> tuple[ModelForm, float]:
     """The form of a placement, and its cross-validated error."""
     form = ModelForm(idle_w=idle_w)
-    error = cross_validation_error(w, form)
-    if idle_w is None and w.features[:, : len(REQUEST_FEATURES)].any():
+    error = cross_validation_error(windows, form)
+    if idle_w is None and windows.features[:, : len(REQUEST_FEATURES)].any():
         # Time in flight alone (tau 0) is never a column: power by time and energy by step fit alike, and the first
         # would be nobody's.
         forms = [replace(form, awake_tau=tau, tail_only=only) for tau in range(1, len(AWAKE_TAUS_S)) for only in (True, False)]
-        tried = [(cross_validation_error(w, each), number) for number, each in enumerate(forms)]
-        if min(tried)[0] < MAX_AWAKE_RATIO * error:
-            error, form = min(tried)[0], forms[min(tried)[1]]
+        errors = [(cross_validation_error(windows, candidate), number) for number, candidate in enumerate(forms)]
+        if min(errors)[0] < MAX_AWAKE_RATIO * error:
+            error, form = min(errors)[0], forms[min(errors)[1]]
     split = replace(form, by_key=True)
     # At the noise of the meters nothing is left for a use case of its own to explain.
-    if len(w.keys) > 1 and relative_residual(w, error) > METER_NOISE:
-        other = cross_validation_error(w, split)
-        if other < MAX_BY_KEY_RATIO * error:
-            form, error = split, other
+    if len(windows.keys) > 1 and relative_residual(windows, error) > METER_NOISE:
+        split_error = cross_validation_error(windows, split)
+        if split_error < MAX_BY_KEY_RATIO * error:
+            form, error = split, split_error
     return form, error
 
 
-def relative_residual(w: FitWindows, error: float) -> float:
+def relative_residual(windows: FitWindows, error: float) -> float:
     """Root of a weighted squared error over the mean energy above the least of a window: what was not explained."""
-    above = float(w.energy_j.mean() - w.energy_j.min())
-    return float(np.sqrt(error * w.energy_j.mean())) / above if above > 0 else float("inf")
+    above = float(windows.energy_j.mean() - windows.energy_j.min())
+    return float(np.sqrt(error * windows.energy_j.mean())) / above if above > 0 else float("inf")
 
 
-def alternative_forms(w: FitWindows, form: ModelForm) -> list[tuple[ModelForm, int]]:
+def alternative_forms(windows: FitWindows, form: ModelForm) -> list[tuple[ModelForm, int]]:
     """Forms that another hand might have chosen, and how much wider windows: by how much shares differ is their error of form."""
     dense = tuple(name for name in form.columns if name not in STEP_FEATURES[1:])
     flat = tuple(name for name in form.columns if name != "inctx")
-    others = [
+    alternatives = [
         (form, 2),
         (form, 3),
         (replace(form, columns=dense), 1),
         (replace(form, columns=flat), 1),
         (replace(form, columns=(*form.columns, "request")), 1),
     ]
-    if len(w.keys) > 1:
-        others.append((replace(form, by_key=not form.by_key), 1))
+    if len(windows.keys) > 1:
+        alternatives.append((replace(form, by_key=not form.by_key), 1))
     if form.idle_w is None:
-        others.append((replace(form, awake_tau=3 if form.awake_tau < 0 else -1, tail_only=False), 1))
-        others.append((replace(form, awake_tau=3, tail_only=True), 1))
-    return others
+        alternatives.append((replace(form, awake_tau=3 if form.awake_tau < 0 else -1, tail_only=False), 1))
+        alternatives.append((replace(form, awake_tau=3, tail_only=True), 1))
+    return alternatives
 
 
-def bootstrap_fits(w: FitWindows, form: ModelForm, times: int, seed: int) -> list[StepCoefficients]:
+def bootstrap_fits(windows: FitWindows, form: ModelForm, times: int, seed: int) -> list[StepCoefficients]:
     """Fits of whole hours drawn with replacement (block bootstrap), the same for the same seed."""
-    names, matrix, target = design_matrix(w, form)
-    system = WeightedSystem.from_rows(matrix, target, noise_weights(w))
-    hours, place = np.unique((w.start_s // S_PER_HOUR).astype(np.int64), return_inverse=True)
-    luck = np.random.default_rng(seed)
-    found = []
+    names, matrix, target = design_matrix(windows, form)
+    system = WeightedSystem.from_rows(matrix, target, noise_weights(windows))
+    hours, hour_of_window = np.unique((windows.start_s // S_PER_HOUR).astype(np.int64), return_inverse=True)
+    random = np.random.default_rng(seed)
+    fits = []
     for _ in range(times):
-        drawn = np.bincount(luck.integers(0, len(hours), len(hours)), minlength=len(hours)).astype(np.float64)
-        each = system.solve(times=drawn[place])
-        found.append(StepCoefficients(form, dict(zip(names, each.tolist(), strict=True)), 0.0))
-    return found
+        draws = np.bincount(random.integers(0, len(hours), len(hours)), minlength=len(hours)).astype(np.float64)
+        coefficients = system.solve(times=draws[hour_of_window])
+        fits.append(StepCoefficients(form, dict(zip(names, coefficients.tolist(), strict=True)), 0.0))
+    return fits
 
 
-def condition_number(w: FitWindows, *, idle_known: bool) -> float:
+def condition_number(windows: FitWindows, *, idle_known: bool) -> float:
     """Condition number of [1, in, out, step], each scaled to unit length: above 300 they cannot be told apart.
 
     Where idle power is known from elsewhere, the constant is not among them.
     """
-    constant = [] if idle_known else [w.length_s]
-    columns = np.stack([*constant, *(w.features[:, REQUEST_FEATURES.index(name)] for name in ("in", "out", "step"))], axis=1)
+    constant = [] if idle_known else [windows.length_s]
+    columns = np.stack(
+        [*constant, *(windows.features[:, REQUEST_FEATURES.index(name)] for name in ("in", "out", "step"))], axis=1
+    )
     norm = np.linalg.norm(columns, axis=0)
     columns = columns[:, norm > 0] / norm[norm > 0]
     return float(np.linalg.cond(columns)) if columns.size else float("inf")

@@ -61,8 +61,8 @@ def timed_requests(log: RequestLog, origin_us: int, shift_s: float = 0.0, late_s
     start = (log.start_us[chosen] - origin_us) / US_PER_S + shift_s + middle
     end = (log.end_us[chosen] - origin_us) / US_PER_S + shift_s + middle - late_s
     end = np.maximum(end, start + (MIN_DURATION_WHOLE_S if middle else MIN_DURATION_S))
-    told = log.first_token_us[chosen]
-    first = np.where(told >= 0, (told - origin_us) / US_PER_S + shift_s, np.nan)
+    first_token_us = log.first_token_us[chosen]
+    first = np.where(first_token_us >= 0, (first_token_us - origin_us) / US_PER_S + shift_s, np.nan)
     fresh = np.maximum(log.input_tokens[chosen], 0) - np.maximum(log.cached_tokens[chosen], 0)
     return TimedRequests(
         chosen,
@@ -105,70 +105,72 @@ def request_phases(requests: TimedRequests) -> RequestPhases:
     return _inferred_phases(requests)
 
 
-def _phases_from_log(r: TimedRequests) -> RequestPhases:
-    first = np.where(np.isfinite(r.first_s), r.first_s, r.start_s)
-    first = np.clip(first, r.start_s, r.end_s)
-    rate = float(np.quantile((first - r.start_s) / np.maximum(r.fresh, 64), 0.25))
-    first = np.where(r.output > 0, first, r.end_s)
-    clock = fit_decode_clock(first, r.end_s, r.output, BIN_S)
-    read = np.maximum(first - 1.2 * rate * r.fresh, r.start_s)
-    return RequestPhases(read, first, clock, rate, 0, _misfit(r, first, clock, 0.0), logged=True)
+def _phases_from_log(requests: TimedRequests) -> RequestPhases:
+    first = np.where(np.isfinite(requests.first_s), requests.first_s, requests.start_s)
+    first = np.clip(first, requests.start_s, requests.end_s)
+    rate = float(np.quantile((first - requests.start_s) / np.maximum(requests.fresh, 64), 0.25))
+    first = np.where(requests.output > 0, first, requests.end_s)
+    clock = fit_decode_clock(first, requests.end_s, requests.output, BIN_S)
+    read = np.maximum(first - 1.2 * rate * requests.fresh, requests.start_s)
+    return RequestPhases(read, first, clock, rate, 0, _misfit(requests, first, clock, 0.0), logged=True)
 
 
-def _inferred_phases(r: TimedRequests) -> RequestPhases:
-    rate, least_step = _latency_law(r)
-    begun = {0: r.start_s}
+def _inferred_phases(requests: TimedRequests) -> RequestPhases:
+    rate, least_step = _latency_law(requests)
+    admission_by_slots = {0: requests.start_s}
 
-    def tried(c0: float, slots: int) -> float:
-        if slots not in begun:
-            begun[slots] = admission_times(r.start_s, r.end_s, slots)
-        first = _serial_ends(begun[slots], c0 * r.fresh)
-        clipped = np.minimum(first, r.end_s - 1e-4)
-        return _misfit(r, first, fit_decode_clock(clipped, r.end_s, r.output, SEARCH_BIN_S), least_step)
+    def misfit_of(c0: float, slots: int) -> float:
+        if slots not in admission_by_slots:
+            admission_by_slots[slots] = admission_times(requests.start_s, requests.end_s, slots)
+        first = _serial_ends(admission_by_slots[slots], c0 * requests.fresh)
+        clipped = np.minimum(first, requests.end_s - 1e-4)
+        return _misfit(requests, first, fit_decode_clock(clipped, requests.end_s, requests.output, SEARCH_BIN_S), least_step)
 
-    best = min((tried(rate * scale, 0), rate * scale, 0) for scale in (0.1, 0.25, 0.5, 0.75, 1.0, 1.3, 1.7, 2.2, 3.0))
-    peak = int(RunningCount.from_intervals(r.start_s, r.end_s, np.zeros(0)).count.max(initial=0))
+    best = min((misfit_of(rate * scale, 0), rate * scale, 0) for scale in (0.1, 0.25, 0.5, 0.75, 1.0, 1.3, 1.7, 2.2, 3.0))
+    peak = int(RunningCount.from_intervals(requests.start_s, requests.end_s, np.zeros(0)).count.max(initial=0))
     grid = np.unique(np.rint(np.geomspace(2, max(peak, 2), 14)).astype(int))
-    best = min([best, *((tried(best[1], int(m)), best[1], int(m)) for m in grid if m < peak)])
+    best = min([best, *((misfit_of(best[1], int(m)), best[1], int(m)) for m in grid if m < peak)])
     for factors in ((0.5, 0.7, 0.85, 1.2, 1.5, 2.0), (0.93, 0.97, 1.03, 1.08)):
-        best = min([best, *((tried(best[1] * f, best[2]), best[1] * f, best[2]) for f in factors)])
+        best = min([best, *((misfit_of(best[1] * f, best[2]), best[1] * f, best[2]) for f in factors)])
         if best[2]:
             near = {max(2, round(best[2] * f)) for f in (0.75, 0.85, 0.93, 1.08, 1.15, 1.25)} | {best[2] - 1, best[2] + 1}
-            best = min([best, *((tried(best[1], m), best[1], m) for m in sorted(near) if 2 <= m < peak)])
+            best = min([best, *((misfit_of(best[1], m), best[1], m) for m in sorted(near) if 2 <= m < peak)])
     misfit, c0, slots = best
-    begin = begun[slots]
-    first = np.minimum(_serial_ends(begin, c0 * r.fresh), r.end_s - 1e-4)
-    clock = fit_decode_clock(first, r.end_s, r.output, BIN_S)
-    told = clock.time_at(clock.tokens_at(r.end_s) - r.output)
-    long = r.output >= MIN_LONG_OUTPUT
-    first = np.where(long, (first + told) / 2, first)
-    low, high = begin + c0 * r.fresh, r.end_s - 0.9 * r.output * least_step
-    first = np.clip(first, np.minimum(low, r.end_s - 1e-4), np.maximum(np.minimum(high, r.end_s - 1e-4), low))
-    first = np.minimum(first, r.end_s - 1e-4)
-    first = np.where(r.output > 0, first, r.end_s)
-    clock = fit_decode_clock(first, r.end_s, r.output, BIN_S)
-    read = np.maximum(first - 1.2 * c0 * r.fresh, r.start_s)
+    begin = admission_by_slots[slots]
+    first = np.minimum(_serial_ends(begin, c0 * requests.fresh), requests.end_s - 1e-4)
+    clock = fit_decode_clock(first, requests.end_s, requests.output, BIN_S)
+    first_by_clock = clock.time_at(clock.tokens_at(requests.end_s) - requests.output)
+    is_long = requests.output >= MIN_LONG_OUTPUT
+    first = np.where(is_long, (first + first_by_clock) / 2, first)
+    low, high = begin + c0 * requests.fresh, requests.end_s - 0.9 * requests.output * least_step
+    first = np.clip(first, np.minimum(low, requests.end_s - 1e-4), np.maximum(np.minimum(high, requests.end_s - 1e-4), low))
+    first = np.minimum(first, requests.end_s - 1e-4)
+    first = np.where(requests.output > 0, first, requests.end_s)
+    clock = fit_decode_clock(first, requests.end_s, requests.output, BIN_S)
+    read = np.maximum(first - 1.2 * c0 * requests.fresh, requests.start_s)
     return RequestPhases(read, first, clock, c0, slots, misfit, logged=False)
 
 
-def _latency_law(r: TimedRequests) -> tuple[float, float]:
+def _latency_law(requests: TimedRequests) -> tuple[float, float]:
     """Seconds per input token and least seconds per step: latency as c0 x input + step x output + more x output x in flight.
 
     By non-negative least squares without the slow tail.
     """
-    together = RunningCount.from_intervals(r.start_s, r.end_s, np.zeros(0)).time_mean(r.start_s, r.end_s)
-    latency = r.end_s - r.start_s
-    columns = np.stack([r.fresh, r.output, r.output * together], axis=1)
-    keep = latency > 0
-    found = np.zeros(3)
+    concurrency = RunningCount.from_intervals(requests.start_s, requests.end_s, np.zeros(0)).time_mean(
+        requests.start_s, requests.end_s
+    )
+    latency = requests.end_s - requests.start_s
+    columns = np.stack([requests.fresh, requests.output, requests.output * concurrency], axis=1)
+    typical = latency > 0
+    coefficients = np.zeros(3)
     for _ in range(4):
-        weight = 1 / np.sqrt(np.maximum(latency[keep], 1e-3))
-        scale = np.maximum(np.abs(columns[keep]).max(axis=0, initial=1e-9), 1e-9)
-        found = nnls(columns[keep] / scale * weight[:, None], latency[keep] * weight)[0] / scale
-        ratio = latency / np.maximum(columns @ found, 1e-6)
+        weight = 1 / np.sqrt(np.maximum(latency[typical], 1e-3))
+        scale = np.maximum(np.abs(columns[typical]).max(axis=0, initial=1e-9), 1e-9)
+        coefficients = nnls(columns[typical] / scale * weight[:, None], latency[typical] * weight)[0] / scale
+        ratio = latency / np.maximum(columns @ coefficients, 1e-6)
         limit = np.quantile(ratio[latency > 0], 0.7)
-        keep = (latency > 0) & (ratio <= limit)
-    return max(float(found[0]), 1e-7), max(float(found[1]), 1e-6)
+        typical = (latency > 0) & (ratio <= limit)
+    return max(float(coefficients[0]), 1e-7), max(float(coefficients[1]), 1e-6)
 
 
 def admission_times(start_s: Floats, end_s: Floats, slots: int) -> Floats:
@@ -176,16 +178,16 @@ def admission_times(start_s: Floats, end_s: Floats, slots: int) -> Floats:
     if slots <= 0 or len(start_s) <= slots:
         return start_s
     begin = np.empty(len(start_s))
-    held = end_s[:slots].tolist()
-    heapq.heapify(held)
+    busy_until = end_s[:slots].tolist()
+    heapq.heapify(busy_until)
     begin[:slots] = start_s[:slots]
-    before = float(start_s[:slots].max())
-    found = []
+    last_admission = float(start_s[:slots].max())
+    times = []
     for start, end in zip(start_s[slots:].tolist(), end_s[slots:].tolist(), strict=True):
-        freed = heapq.heappushpop(held, end) if end > held[0] else end
-        before = max(before, start, min(freed, end))
-        found.append(before)
-    begin[slots:] = found
+        freed = heapq.heappushpop(busy_until, end) if end > busy_until[0] else end
+        last_admission = max(last_admission, start, min(freed, end))
+        times.append(last_admission)
+    begin[slots:] = times
     return np.minimum(begin, end_s)
 
 
@@ -195,13 +197,13 @@ def _serial_ends(begin_s: Floats, seconds: Floats) -> Floats:
     return done + np.maximum.accumulate(begin_s - (done - seconds))
 
 
-def _misfit(r: TimedRequests, first_s: Floats, clock: DecodeClock, least_step_s: float) -> float:
-    long = r.output >= MIN_LONG_OUTPUT
-    if not long.any():
+def _misfit(requests: TimedRequests, first_s: Floats, clock: DecodeClock, least_step_s: float) -> float:
+    is_long = requests.output >= MIN_LONG_OUTPUT
+    if not is_long.any():
         return 1.0
-    first, end, output = first_s[long], r.end_s[long], r.output[long]
+    first, end, output = first_s[is_long], requests.end_s[is_long], requests.output[is_long]
     counted = clock.tokens_at(end) - clock.tokens_at(np.minimum(first, end))
-    far = np.minimum(1.0, np.abs(np.log(output / np.maximum(counted, 1e-6))))
+    deviation = np.minimum(1.0, np.abs(np.log(output / np.maximum(counted, 1e-6))))
     # Without this the search ends at absurd speeds of reading, which leave no time to write.
     impossible = first > end - 0.8 * output * least_step_s
-    return float(np.where(impossible, 1.0, far).mean())
+    return float(np.where(impossible, 1.0, deviation).mean())

@@ -264,7 +264,7 @@ def test_an_attack_knows_both_versions() -> None:
     both = attack([one, PublishedTable({c.key: c.amounts for c in second}, frozenset())])[0, (Q3, "a", "x")]["energy_kwh"]
     assert (both.low, both.high) == (pytest.approx(9.5, abs=1e-3), pytest.approx(10, abs=1e-3))
     # Hence what was hidden stays hidden, and its complement with it.
-    assert {key for key, r in protect(second, RULES, kept=hidden).reasons.items() if r is Reason.KEPT} == hidden
+    assert {key for key, r in protect(second, RULES, hidden_before=hidden).reasons.items() if r is Reason.KEPT} == hidden
 
 
 def test_an_attack_uses_what_two_linked_measures_say_together() -> None:

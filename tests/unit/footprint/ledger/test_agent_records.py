@@ -1,4 +1,4 @@
-"""What agents say beside energy: who computes on a device, whose processes ran, which part is shared by a model."""
+"""Agent records other than energy: use of devices by process groups, CPU time of groups, shares of a partitioned device."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,8 +31,8 @@ processes = ["pod:llm/embed-*"]
 
 
 def ship(store: Store, records: Sequence[Record]) -> None:
-    done = IngestService(store, lambda _: set()).accept("a", [to_line(record).encode() for record in records], NOW_US)
-    assert not done.rejects
+    result = IngestService(store, lambda _: set()).accept("a", [to_line(record).encode() for record in records], NOW_US)
+    assert not result.rejects
 
 
 def board(
@@ -44,7 +44,7 @@ def board(
     ]
 
 
-def circumstances(at_s: int, **values: int) -> ContextReading:
+def device_context(at_s: int, **values: int) -> ContextReading:
     return ContextReading(
         "a", "GPU-1", "gpu", "nvml", "e", at_s, (START + at_s) * S, {k.replace("__", "/"): v for k, v in values.items()}
     )
@@ -59,32 +59,32 @@ def by_service(store: Store, facts: object) -> dict[str, float]:
     return {r["service"]: r["accelerator_active_kwh"] + r["accelerator_idle_kwh"] for r in rows}
 
 
-def test_a_device_is_held_by_the_service_whose_processes_compute_on_it(sqlite: Store) -> None:
+def test_device_energy_goes_to_the_service_whose_processes_use_it(sqlite: Store) -> None:
     facts = config(FACTS)
-    seen = [holding(0, "unit:vllm-large.service", 1), holding(1810, "unit:vllm-large.service", 0)]
-    ship(sqlite, [*board(300), *seen])
+    context = [holding(0, "unit:vllm-large.service", 1), holding(1810, "unit:vllm-large.service", 0)]
+    ship(sqlite, [*board(300), *context])
     compute(sqlite, facts)
-    held = 300 * 1810 / KWH  # to the second, wherever the windows of attribution begin
-    assert by_service(sqlite, facts) == pytest.approx({"chat": held, "(unattributed)": 300 * 1790 / KWH}, rel=1e-6)
+    energy_kwh = 300 * 1810 / KWH  # to the second, wherever the windows of attribution begin
+    assert by_service(sqlite, facts) == pytest.approx({"chat": energy_kwh, "(unattributed)": 300 * 1790 / KWH}, rel=1e-6)
 
 
-def test_services_that_compute_at_once_hold_equal_shares_and_strangers_theirs(sqlite: Store) -> None:
+def test_concurrent_groups_share_a_device_equally_unknown_groups_included(sqlite: Store) -> None:
     facts = config(FACTS)
-    seen = [holding(0, group, 1) for group in ("unit:vllm-a.service", "pod:llm/embed-7", "unit:stranger.service")]
-    ship(sqlite, [*board(300), *seen])
+    context = [holding(0, group, 1) for group in ("unit:vllm-a.service", "pod:llm/embed-7", "unit:stranger.service")]
+    ship(sqlite, [*board(300), *context])
     compute(sqlite, facts)
     third = 100 * 3600 / KWH
     assert by_service(sqlite, facts) == pytest.approx({"chat": third, "search": third, "(unattributed)": third}, rel=1e-6)
 
 
-def test_the_configuration_comes_before_what_is_seen(sqlite: Store) -> None:
+def test_a_configured_placement_overrides_the_observed_one(sqlite: Store) -> None:
     facts = config(FACTS + '[[placement]]\nservice = "search"\ndevices = ["a/gpu:0"]\n')
     ship(sqlite, [*board(300), holding(0, "unit:vllm-a.service", 1)])
     compute(sqlite, facts)
     assert by_service(sqlite, facts) == pytest.approx({"search": 300 * 3600 / KWH}, rel=1e-6)
 
 
-def test_after_two_hours_of_silence_nobody_knows_who_computes(sqlite: Store) -> None:
+def test_an_observed_placement_expires_after_two_hours_without_samples(sqlite: Store) -> None:
     facts = config(FACTS)
     ship(sqlite, [*board(300, 4 * 3600), holding(0, "unit:vllm-a.service", 1)])
     compute(sqlite, facts)
@@ -92,7 +92,7 @@ def test_after_two_hours_of_silence_nobody_knows_who_computes(sqlite: Store) -> 
     assert by_service(sqlite, facts) == pytest.approx({"chat": half, "(unattributed)": half}, rel=1e-6)
 
 
-def test_a_change_of_who_computes_computes_the_day_again(sqlite: Store) -> None:
+def test_a_new_observed_placement_recomputes_the_day(sqlite: Store) -> None:
     facts = config(FACTS)
     ship(sqlite, [*board(300), holding(0, "unit:vllm-a.service", 1)])
     compute(sqlite, facts)
@@ -116,8 +116,8 @@ def test_host_energy_follows_the_cpu_time_of_groups_found_by_pattern(sqlite: Sto
     ship(sqlite, [*board(300), *cpu, *activity, holding(0, "unit:vllm-a.service", 1), holding(0, "pod:llm/embed-7", 1)])
     compute(sqlite, facts)
     host = {r["service"]: r["host_kwh"] for r in ask(sqlite, facts, group=("service",))}
-    whole = (100 + 0.2 * 400) * 3600 / KWH
-    assert host == pytest.approx({"chat": whole * 0.6, "search": whole * 0.2, "(unattributed)": whole * 0.2}, rel=1e-4)
+    total = (100 + 0.2 * 400) * 3600 / KWH
+    assert host == pytest.approx({"chat": total * 0.6, "search": total * 0.2, "(unattributed)": total * 0.2}, rel=1e-4)
 
 
 def test_the_agent_itself_is_in_the_figures(sqlite: Store) -> None:
@@ -154,8 +154,8 @@ def test_c11_a_share_of_a_board_is_graded_as_modelled(sqlite: Store) -> None:
 
 
 @pytest.mark.parametrize("told", [True, False])
-def test_idle_is_not_learnt_while_the_device_computes_for_nobody_known(sqlite: Store, tmp_path: Path, told: bool) -> None:
-    """Unlogged traffic at 250 W all day, and one request: the quiet hour around it is what the device draws at rest."""
+def test_idle_power_is_not_estimated_from_unlogged_traffic(sqlite: Store, tmp_path: Path, told: bool) -> None:
+    """Unlogged traffic at 250 W all day and one request: idle power comes from the quiet time around it."""
     facts = config(FACTS + '[[placement]]\nservice = "search"\ndevices = ["a/gpu:0"]\n')
     length_s, rest_s = 10 * 3600, 5 * 3600
     records: list[Record] = []
@@ -164,7 +164,7 @@ def test_idle_is_not_learnt_while_the_device_computes_for_nobody_known(sqlite: S
         resting = rest_s - 1200 <= s <= rest_s + 1200
         records.append(EnergyReading("a", "GPU-1", "gpu", "nvml-energy", "e", s, (START + s) * S, energy, s * S, s * S, "gpu:0"))
         if told:
-            records.append(circumstances(s, busy_us=busy))
+            records.append(device_context(s, busy_us=busy))
         energy += (60 if resting else 250) * 10 * S
         busy += 0 if resting else 9 * S
     ship(sqlite, records)
@@ -178,13 +178,13 @@ def test_idle_is_not_learnt_while_the_device_computes_for_nobody_known(sqlite: S
     assert (idle == pytest.approx(rest, rel=0.02)) is told
 
 
-def test_circumstances_are_kept_and_count_as_no_energy(sqlite: Store) -> None:
+def test_device_context_is_stored_and_counts_no_energy(sqlite: Store) -> None:
     facts = config(FACTS)
     ship(
         sqlite,
         [
             *board(300),
-            *(circumstances(s, power_limit_uw=700 * S, clock_sm_hz=10**9, memory_used_bytes=s) for s in range(0, 3600, 60)),
+            *(device_context(s, power_limit_uw=700 * S, clock_sm_hz=10**9, memory_used_bytes=s) for s in range(0, 3600, 60)),
         ],
     )
     compute(sqlite, facts)
@@ -202,11 +202,11 @@ def test_circumstances_are_kept_and_count_as_no_energy(sqlite: Store) -> None:
         ("device", ""),
     ],
 )
-def test_a_circumstance_that_cannot_be_right_is_refused(sqlite: Store, field: str, value: object) -> None:
+def test_an_invalid_device_context_is_rejected(sqlite: Store, field: str, value: object) -> None:
     import json
 
-    line = json.loads(to_line(circumstances(0, busy_us=1))) | {field: value}
-    done = IngestService(sqlite, lambda _: set()).accept("a", [json.dumps(line).encode()], NOW_US)
-    assert [(reject.line, reject.column) for reject in done.rejects] == [
+    line = json.loads(to_line(device_context(0, busy_us=1))) | {field: value}
+    result = IngestService(sqlite, lambda _: set()).accept("a", [json.dumps(line).encode()], NOW_US)
+    assert [(reject.line, reject.column) for reject in result.rejects] == [
         (1, field if not isinstance(value, dict) or "busy_us" not in value else "busy_us")
     ]

@@ -1,4 +1,4 @@
-"""Closed days as files: figures stay the same to the byte, nothing is lost or counted twice, and no change goes unseen."""
+"""Sealed days: figures stay byte-identical, nothing is lost or counted twice, and every change is detected."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ def faults(folder: Path) -> list[str]:
     return verifier.verify(folder)[0]
 
 
-def test_figures_are_the_same_to_the_byte_when_days_stand_in_files(store: Store, tmp_path: Path) -> None:
+def test_figures_from_sealed_days_are_byte_identical(store: Store, tmp_path: Path) -> None:
     bring_all(store, tmp_path)
     compute(store, FACTS)
     before = printed(store)
     readings, requests = count(store, schema.Reading), count(store, schema.RequestRow)
-    done = sealed(store, tmp_path / "sealed")
-    assert (done.parts, done.supplements) == (5, 0)  # two or three days of a host, of a service, of events
-    assert done.rows == readings + requests
-    assert done.retired == readings + requests
+    summary = sealed(store, tmp_path / "sealed")
+    assert (summary.parts, summary.supplements) == (5, 0)  # two or three days of a host, of a service, of events
+    assert summary.rows == readings + requests
+    assert summary.retired == readings + requests
     assert faults(tmp_path / "sealed") == []
     assert printed(store) == before
     assert compute(store, FACTS, again=True).computed > 0
@@ -73,55 +73,55 @@ def test_sealing_twice_the_same_ledger_gives_the_same_files(tmp_path: Path) -> N
     assert folders[0]
 
 
-def test_what_is_imported_again_is_known_although_it_left_sql(store: Store, tmp_path: Path) -> None:
+def test_rows_that_left_sql_are_still_recognised_as_duplicates(store: Store, tmp_path: Path) -> None:
     bring_all(store, tmp_path)
     sealed(store, tmp_path / "sealed")
     again = import_energy(store, write(tmp_path / "again.csv", ENERGY), NOW_US)
     assert (again.accepted, again.duplicates, again.rejects) == (0, len(ENERGY) - 1, [])
-    told = import_requests(store, FACTS, write(tmp_path / "again_r.csv", REQUESTS), NOW_US)
-    assert (told.accepted, told.duplicates, told.rejects) == (0, len(REQUESTS) - 1, [])
-    other = [ENERGY[0], ENERGY[1].rsplit(",", 1)[0] + ",299.5"]
-    refused = import_energy(store, write(tmp_path / "other.csv", other), NOW_US)
+    result = import_requests(store, FACTS, write(tmp_path / "again_r.csv", REQUESTS), NOW_US)
+    assert (result.accepted, result.duplicates, result.rejects) == (0, len(REQUESTS) - 1, [])
+    changed_lines = [ENERGY[0], ENERGY[1].rsplit(",", 1)[0] + ",299.5"]
+    refused = import_energy(store, write(tmp_path / "other.csv", changed_lines), NOW_US)
     assert (refused.accepted, len(refused.rejects)) == (0, 1)
     assert "conflict" in refused.rejects[0].reason
     changed = [REQUESTS[0], REQUESTS[1].replace(",chat,", ",chat,").rsplit(",", 2)[0] + ",77777,r0"]
     assert "conflict" in import_requests(store, FACTS, write(tmp_path / "c.csv", changed), NOW_US).rejects[0].reason
 
 
-def test_late_readings_become_a_supplement_and_the_figures_those_of_all_at_once(store: Store, tmp_path: Path) -> None:
+def test_late_readings_become_a_supplement_with_the_same_figures(store: Store, tmp_path: Path) -> None:
     late = [line for number, line in enumerate(ENERGY[1:]) if number % 7 == 3]
     early = [line for number, line in enumerate(ENERGY[1:]) if number % 7 != 3]
-    whole = Store(f"sqlite:///{tmp_path / 'whole.db'}")
-    bring_all(whole, tmp_path / "w")
-    compute(whole, FACTS)
+    complete = Store(f"sqlite:///{tmp_path / 'whole.db'}")
+    bring_all(complete, tmp_path / "w")
+    compute(complete, FACTS)
     bring_all(store, tmp_path, [ENERGY[0], *early])
     compute(store, FACTS)
     sealed(store, tmp_path / "sealed")
     before = {path: path.read_bytes() for path in (tmp_path / "sealed" / "days").rglob("*.parquet")}
     import_energy(store, write(tmp_path / "late.csv", [ENERGY[0], *late]), NOW_US)
     assert compute(store, FACTS).computed > 0
-    assert printed(store) == printed(whole)
-    done = sealed(store, tmp_path / "sealed")
-    assert done.supplements >= 2
+    assert printed(store) == printed(complete)
+    summary = sealed(store, tmp_path / "sealed")
+    assert summary.supplements >= 2
     assert {path: path.read_bytes() for path in before} == before
     assert faults(tmp_path / "sealed") == []
     assert compute(store, FACTS, again=True).computed > 0
-    assert printed(store) == printed(whole)
-    whole.close()
+    assert printed(store) == printed(complete)
+    complete.close()
 
 
-def test_a_batch_in_files_can_be_taken_back_and_what_others_vouch_for_stays(store: Store, tmp_path: Path) -> None:
+def test_a_sealed_batch_can_be_withdrawn_and_claimed_rows_stay(store: Store, tmp_path: Path) -> None:
     half = len(ENERGY) // 2
     first = import_energy(store, write(tmp_path / "a.csv", ENERGY[:half]), NOW_US)
     import_energy(store, write(tmp_path / "b.csv", [ENERGY[0], *ENERGY[half - 200 :]]), NOW_US)
     import_requests(store, FACTS, write(tmp_path / "r.csv", REQUESTS), NOW_US)
     sealed(store, tmp_path / "sealed")
     assert first.batch is not None
-    gone = withdraw_batch(store, first.batch, "wrong host", NOW_US)
+    withdrawn = withdraw_batch(store, first.batch, "wrong host", NOW_US)
     only_b = Store(f"sqlite:///{tmp_path / 'b.db'}")
     import_energy(only_b, write(tmp_path / "b.csv", [ENERGY[0], *ENERGY[half - 200 :]]), NOW_US)
     import_requests(only_b, FACTS, str(tmp_path / "r.csv"), NOW_US)
-    assert gone == half - 1 - 200
+    assert withdrawn == half - 1 - 200
     compute(store, FACTS)
     compute(only_b, FACTS)
     assert printed(store) == printed(only_b)
@@ -142,7 +142,7 @@ def folder(sqlite: Store, tmp_path: Path) -> Path:
 
 
 def damage(folder: Path, kind: str, number: int, place: int) -> str:
-    """Change one thing; its name."""
+    """Damage one file and return its name."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     path = files[number % len(files)]
     if kind == "flip":
@@ -155,32 +155,32 @@ def damage(folder: Path, kind: str, number: int, place: int) -> str:
         path = folder / "days" / "2026-07-01" / f"host-z.{number}.parquet"
         path.write_bytes(files[0].read_bytes())
     else:
-        other = next(p for p in files if p != path and p.suffix == path.suffix and p.read_bytes() != path.read_bytes())
-        one, two = path.read_bytes(), other.read_bytes()
-        path.write_bytes(two)
-        other.write_bytes(one)
+        other_path = next(p for p in files if p != path and p.suffix == path.suffix and p.read_bytes() != path.read_bytes())
+        first, second = path.read_bytes(), other_path.read_bytes()
+        path.write_bytes(second)
+        other_path.write_bytes(first)
     return path.relative_to(folder).as_posix()
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(kind=st.sampled_from(["flip", "delete", "insert", "swap"]), number=st.integers(0, 500), place=st.integers(0, 10**6))
-def test_any_change_is_named_with_the_standard_library_alone(folder: Path, kind: str, number: int, place: int) -> None:
+def test_the_verifier_reports_any_change(folder: Path, kind: str, number: int, place: int) -> None:
     copy = folder.with_name("copy")
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(folder, copy)
     name = damage(copy, kind, number, place)
-    found = faults(copy)
+    reported = faults(copy)
     last_head = sorted(path.name for path in (folder / "heads").iterdir())[-1]
     if kind in ("flip", "delete") and name == f"heads/{last_head}":
         # Only who knows the head from elsewhere (an edition prints it) sees that the very last one went or changed.
         notes = verifier.verify(copy)[1]
-        assert found or verifier.verify(folder)[1][-1] not in notes
+        assert reported or verifier.verify(folder)[1][-1] not in notes
     else:
-        assert found
-        assert any(name in fault or Path(name).parent.as_posix() in fault for fault in found)
+        assert reported
+        assert any(name in fault or Path(name).parent.as_posix() in fault for fault in reported)
 
 
-def test_the_verifier_runs_alone_and_names_a_row_with_pyarrow(folder: Path, tmp_path: Path) -> None:
+def test_the_verifier_runs_standalone_and_names_a_row_with_pyarrow(folder: Path, tmp_path: Path) -> None:
     alone = tmp_path / "alone" / "verifier.py"
     alone.parent.mkdir()
     alone.write_bytes(Path(verifier.__file__).read_bytes())
@@ -201,32 +201,32 @@ def test_the_verifier_runs_alone_and_names_a_row_with_pyarrow(folder: Path, tmp_
 
 
 class Cut(Exception):
-    """The power went."""
+    """A power failure."""
 
 
 @pytest.mark.parametrize("after", range(12))
-def test_a_run_that_is_cut_off_anywhere_is_brought_to_its_end(
+def test_the_next_run_completes_an_interrupted_one(
     sqlite: Store, tmp_path: Path, after: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bring_all(sqlite, tmp_path)
     compute(sqlite, FACTS)
     before = printed(sqlite)
     writes = 0
-    whole = ObjectStore.write
+    original_write = ObjectStore.write
 
     def cut(self: ObjectStore, name: str, raw: bytes) -> None:
         nonlocal writes
         writes += 1
         if writes == after + 1:
             if after % 2:
-                whole(self, name, raw)  # written, and nobody was told
+                original_write(self, name, raw)  # written, but SQL has no row of it
             raise Cut
-        whole(self, name, raw)
+        original_write(self, name, raw)
 
     monkeypatch.setattr(ObjectStore, "write", cut)
     with contextlib.suppress(Cut):
         sealed(sqlite, tmp_path / "sealed")
-    monkeypatch.setattr(ObjectStore, "write", whole)
+    monkeypatch.setattr(ObjectStore, "write", original_write)
     sealed(sqlite, tmp_path / "sealed")
     assert faults(tmp_path / "sealed") == []
     compute(sqlite, FACTS, again=True)
@@ -234,7 +234,7 @@ def test_a_run_that_is_cut_off_anywhere_is_brought_to_its_end(
     assert sealed(sqlite, tmp_path / "sealed").parts == 0
 
 
-def test_a_figure_never_rests_on_a_file_that_was_changed(sqlite: Store, tmp_path: Path) -> None:
+def test_a_changed_file_is_an_error_not_a_figure(sqlite: Store, tmp_path: Path) -> None:
     bring_all(sqlite, tmp_path)
     sealed(sqlite, tmp_path / "sealed")
     path = sorted((tmp_path / "sealed").rglob("host-a.0.parquet"))[0]
@@ -248,7 +248,7 @@ def test_a_figure_never_rests_on_a_file_that_was_changed(sqlite: Store, tmp_path
         compute(sqlite, FACTS)
 
 
-def test_nothing_leaves_sql_that_its_file_does_not_hold(sqlite: Store, tmp_path: Path) -> None:
+def test_only_rows_in_the_file_leave_sql(sqlite: Store, tmp_path: Path) -> None:
     bring_all(sqlite, tmp_path)
     sealed(sqlite, tmp_path / "sealed", keep_days=10_000)
     path = sorted((tmp_path / "sealed").rglob("service-chat.0.parquet"))[0]
@@ -258,7 +258,7 @@ def test_nothing_leaves_sql_that_its_file_does_not_hold(sqlite: Store, tmp_path:
     assert count(sqlite, schema.RequestRow) == len(REQUESTS) - 1
 
 
-def test_object_storage_by_url_holds_the_same(sqlite: Store, tmp_path: Path) -> None:
+def test_object_storage_gives_the_same_files(sqlite: Store, tmp_path: Path) -> None:
     bring_all(sqlite, tmp_path)
     compute(sqlite, FACTS)
     before = printed(sqlite)
@@ -276,9 +276,9 @@ def test_an_edit_without_a_date_changes_no_sealed_day(store: Store, tmp_path: Pa
     before = printed(store)
     sealed(store, tmp_path / "sealed")
     edited = config(CONFIG.replace("pue = 1.35", "pue = 1.9"))
-    done = compute(store, edited)
-    assert done.computed == 0
-    assert any("sealed" in note for note in done.notes)
+    summary = compute(store, edited)
+    assert summary.computed == 0
+    assert any("sealed" in note for note in summary.notes)
     assert printed(store) == before
     dated = config(CONFIG + '\n[[site]]\nname = "paris-1"\npue = 1.9\nsince = "2026-06-15"\n')
     assert compute(store, dated).computed > 0

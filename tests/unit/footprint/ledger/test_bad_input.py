@@ -1,4 +1,4 @@
-"""What cannot be right is refused with its line and reason, and nothing else is lost."""
+"""Invalid input is rejected with its line and reason, and nothing else is lost."""
 
 import gzip
 import json
@@ -29,12 +29,10 @@ GOOD = "2026-07-01T00:00:{:02d}Z,a,gpu:0,gpu,100"
         ("2026-02-30T00:00:05Z,a,gpu:0,gpu,100", "time"),
     ],
 )
-def test_a_row_that_cannot_be_right_is_refused_and_the_others_are_kept(
-    sqlite: Store, tmp_path: Path, line: str, column: str
-) -> None:
-    done = import_energy(sqlite, write(tmp_path / "e.csv", [HEADER, GOOD.format(1), line, GOOD.format(9)]), NOW_US)
-    assert done.accepted == 2
-    assert [(reject.line, reject.column) for reject in done.rejects] == [(3, column)]
+def test_an_invalid_row_is_rejected_and_the_others_are_stored(sqlite: Store, tmp_path: Path, line: str, column: str) -> None:
+    result = import_energy(sqlite, write(tmp_path / "e.csv", [HEADER, GOOD.format(1), line, GOOD.format(9)]), NOW_US)
+    assert result.accepted == 2
+    assert [(reject.line, reject.column) for reject in result.rejects] == [(3, column)]
 
 
 def test_a_missing_column_stores_nothing(sqlite: Store, tmp_path: Path) -> None:
@@ -46,24 +44,24 @@ def test_a_missing_column_stores_nothing(sqlite: Store, tmp_path: Path) -> None:
 def test_a_file_cut_in_the_middle_of_a_line_gives_all_before_it(sqlite: Store, tmp_path: Path) -> None:
     path = tmp_path / "e.csv"
     path.write_text("\n".join([HEADER, GOOD.format(1), GOOD.format(2), "2026-07-01T00:0"]), encoding="utf-8")
-    done = import_energy(sqlite, str(path), NOW_US)
-    assert (done.accepted, [reject.line for reject in done.rejects]) == (2, [4])
+    result = import_energy(sqlite, str(path), NOW_US)
+    assert (result.accepted, [reject.line for reject in result.rejects]) == (2, [4])
 
 
 def test_a_cut_gzip_gives_all_before_the_cut(sqlite: Store, tmp_path: Path) -> None:
     lines = [HEADER, *(f"{1782864000 + n},a,gpu:0,gpu,{100 + n % 7}" for n in range(20_000))]
     data = gzip.compress("\n".join(lines).encode())
     (tmp_path / "e.csv.gz").write_bytes(data[: len(data) // 2])
-    done = import_energy(sqlite, str(tmp_path / "e.csv.gz"), NOW_US)
-    assert done.accepted > 5000
-    assert done.rejects
+    result = import_energy(sqlite, str(tmp_path / "e.csv.gz"), NOW_US)
+    assert result.accepted > 5000
+    assert result.rejects
 
 
 def test_another_value_for_the_same_instant_is_a_conflict_and_the_first_stays(store: Store, tmp_path: Path) -> None:
     import_energy(store, write(tmp_path / "e.csv", [HEADER, GOOD.format(1)]), NOW_US)
-    done = import_energy(store, write(tmp_path / "f.csv", [HEADER, GOOD.format(1).replace("100", "101")]), NOW_US)
-    assert done.accepted == 0
-    assert done.rejects[0].reason.startswith("conflict")
+    result = import_energy(store, write(tmp_path / "f.csv", [HEADER, GOOD.format(1).replace("100", "101")]), NOW_US)
+    assert result.accepted == 0
+    assert result.rejects[0].reason.startswith("conflict")
 
 
 @pytest.mark.parametrize(
@@ -77,9 +75,7 @@ def test_another_value_for_the_same_instant_is_a_conflict_and_the_first_stays(st
         ({"status": "fine"}, "status"),
     ],
 )
-def test_a_request_that_cannot_have_happened_is_refused(
-    sqlite: Store, tmp_path: Path, fields: dict[str, object], column: str
-) -> None:
+def test_an_impossible_request_is_rejected(sqlite: Store, tmp_path: Path, fields: dict[str, object], column: str) -> None:
     facts = config('[[service]]\nname="x"\nmodel="shared"\n[[service]]\nname="y"\nmodel="shared"\n')
     good = {
         "start": "2026-07-01T00:00:00Z",
@@ -93,9 +89,9 @@ def test_a_request_that_cannot_have_happened_is_refused(
         "status": "ok",
     }
     path = write(tmp_path / "r.jsonl", [json.dumps(good), json.dumps(good | fields)])
-    done = import_requests(sqlite, facts, path, NOW_US)
-    assert done.accepted == 1
-    assert [(reject.line, reject.column) for reject in done.rejects] == [(2, column)]
+    result = import_requests(sqlite, facts, path, NOW_US)
+    assert result.accepted == 1
+    assert [(reject.line, reject.column) for reject in result.rejects] == [(2, column)]
 
 
 def test_prompts_and_people_reach_neither_the_store_nor_the_rejects(sqlite: Store, tmp_path: Path) -> None:
@@ -106,8 +102,8 @@ def test_prompts_and_people_reach_neither_the_store_nor_the_rejects(sqlite: Stor
         {"start": secret, "service": "chat", "use_case": "u"},
     ]
     path = write(tmp_path / "r.jsonl", [json.dumps(row) for row in rows])
-    done = import_requests(sqlite, config(), path, NOW_US)
-    write_rejects(tmp_path / "rejects.jsonl", done.rejects)
-    assert done.accepted == 1
-    kept = [p for p in tmp_path.iterdir() if p.name != "r.jsonl"]
-    assert all(secret.encode() not in p.read_bytes() for p in kept)
+    result = import_requests(sqlite, config(), path, NOW_US)
+    write_rejects(tmp_path / "rejects.jsonl", result.rejects)
+    assert result.accepted == 1
+    stored = [p for p in tmp_path.iterdir() if p.name != "r.jsonl"]
+    assert all(secret.encode() not in p.read_bytes() for p in stored)

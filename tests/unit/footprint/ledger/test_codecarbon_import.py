@@ -1,4 +1,4 @@
-"""CodeCarbon's emissions.csv in the ledger: its joules once, where it says nothing nothing, and never twice."""
+"""CodeCarbon's emissions.csv in the ledger: its energy counts once, and gaps stay gaps."""
 
 from __future__ import annotations
 
@@ -39,13 +39,15 @@ def emissions(path: Path, *runs: dict[str, object]) -> str:
     return str(path)
 
 
-def run(stamp: str, hours: float, gpu: object, *, run_id: str, project: str = "fine-tune", **more: object) -> dict[str, object]:
-    told = {"timestamp": stamp, "project_name": project, "run_id": run_id, "duration": hours * 3600, "gpu_energy": gpu}
-    return {**told, "cpu_energy": 0.25, "ram_energy": 0.05, **more}
+def run(
+    stamp: str, hours: float, gpu: object, *, run_id: str, project: str = "fine-tune", **columns: object
+) -> dict[str, object]:
+    row = {"timestamp": stamp, "project_name": project, "run_id": run_id, "duration": hours * 3600, "gpu_energy": gpu}
+    return {**row, "cpu_energy": 0.25, "ram_energy": 0.05, **columns}
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "footprint.toml").write_text(CONFIG)
     return tmp_path
@@ -57,13 +59,13 @@ def asked(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[str,
     return list(json.loads(capsys.readouterr().out)["rows"])
 
 
-def test_runs_give_their_energy_once_and_nothing_between_them(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_runs_give_their_energy_once_and_nothing_between_them(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = emissions(
-        here / "emissions.csv", run("2026-07-01T12:00:00", 2, 1.5, run_id="a"), run("2026-07-01T18:00:00", 1, 0.75, run_id="b")
+        folder / "emissions.csv", run("2026-07-01T12:00:00", 2, 1.5, run_id="a"), run("2026-07-01T18:00:00", 1, 0.75, run_id="b")
     )
     assert status_of(["import", "codecarbon", path, "--host", "train-01", "--use-case", "training"]) == 0
     assert '[[service]] name = "fine-tune", devices = ["train-01/codecarbon/cpu/fine-tune"' in capsys.readouterr().err
-    (here / "footprint.toml").write_text(CONFIG + PLACED)
+    (folder / "footprint.toml").write_text(CONFIG + PLACED)
     assert status_of(["aggregate"]) == 0
     rows = {row["use_case"]: row for row in asked(capsys, "--group", "use_case")}
     assert set(rows) == {"training"}
@@ -76,9 +78,9 @@ def test_runs_give_their_energy_once_and_nothing_between_them(here: Path, capsys
     assert "nothing changed" in capsys.readouterr().err
 
 
-def test_rows_that_cannot_be_right_are_refused_and_the_others_kept(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_rows_are_rejected_and_the_others_stored(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = emissions(
-        here / "emissions.csv",
+        folder / "emissions.csv",
         run("2026-07-01T12:00:00", 2, 1.5, run_id="a"),
         run("2026-07-01T11:30:00", 1, 1, run_id="overlap"),
         run("yesterday", 1, 1, run_id="c"),
@@ -88,16 +90,16 @@ def test_rows_that_cannot_be_right_are_refused_and_the_others_kept(here: Path, c
         run("2026-07-05T12:00:00", 1, "", run_id="g", cpu_energy="", ram_energy=""),
     )
     assert status_of(["import", "codecarbon", path, "--host", "train-01"]) == 5
-    refused = [json.loads(line) for line in (here / "emissions.csv.rejected.jsonl").read_text().splitlines()]
+    refused = [json.loads(line) for line in (folder / "emissions.csv.rejected.jsonl").read_text().splitlines()]
     assert {row["line"] for row in refused} == {3, 4, 5, 6, 7, 8} - {2}
     assert any("overlaps" in row["reason"] for row in refused)
-    assert status_of(["import", "codecarbon", write(here / "other.csv", ["a,b", "1,2"])]) == 1
+    assert status_of(["import", "codecarbon", write(folder / "other.csv", ["a,b", "1,2"])]) == 1
     assert "columns missing" in capsys.readouterr().err
 
 
-def test_flushes_of_one_run_are_one_run(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_flushes_of_one_run_are_one_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = emissions(
-        here / "emissions.csv", run("2026-07-01T11:00:00", 1, 0.5, run_id="a"), run("2026-07-01T12:00:00", 2, 1.5, run_id="a")
+        folder / "emissions.csv", run("2026-07-01T11:00:00", 1, 0.5, run_id="a"), run("2026-07-01T12:00:00", 2, 1.5, run_id="a")
     )
     assert status_of(["import", "codecarbon", path, "--host", "train-01"]) == 0
     assert status_of(["aggregate"]) == 0
@@ -105,11 +107,11 @@ def test_flushes_of_one_run_are_one_run(here: Path, capsys: pytest.CaptureFixtur
     assert row["energy_kwh"] == pytest.approx((1.5 + 0.3) * 1.5, rel=1e-9)
 
 
-def test_what_our_agent_measured_is_not_counted_again(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_our_agent_measured_is_not_counted_again(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = ["time,host,device,component,power_w", *(f"{DAY_S + 8 * 3600 + s},train-01,gpu:0,gpu,300" for s in range(0, 7201, 5))]
-    assert status_of(["import", "energy", write(here / "e.csv", lines)]) == 0
+    assert status_of(["import", "energy", write(folder / "e.csv", lines)]) == 0
     path = emissions(
-        here / "emissions.csv", run("2026-07-01T12:00:00", 2, 1.5, run_id="a"), run("2026-07-02T12:00:00", 2, 1.5, run_id="b")
+        folder / "emissions.csv", run("2026-07-01T12:00:00", 2, 1.5, run_id="a"), run("2026-07-02T12:00:00", 2, 1.5, run_id="b")
     )
     assert status_of(["import", "codecarbon", path, "--host", "train-01"]) == 5
     assert "count twice" in capsys.readouterr().err

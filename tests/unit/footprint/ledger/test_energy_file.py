@@ -1,4 +1,4 @@
-"""Energy files in every format that the contract names, and what is made of each value."""
+"""Energy files in every format of the contract, and the parsing of each value."""
 
 import gzip
 import io
@@ -99,10 +99,10 @@ def as_wide_csv(folder: Path) -> Path:
     """More columns, in another order, one of them with commas, quotes and line ends within quotes."""
     remark = '"one, ""two""\nthree,,,,,,\n2026-07-01T00:00:00Z,x,y,gpu,1,,"'
     names = HEADER.split(",")
-    found = [",".join(["remark", *reversed(names), ""])]
+    lines = [",".join(["remark", *reversed(names), ""])]
     for line in LINES[1:]:
-        found.append(",".join([remark, *(f" {cell} " for cell in reversed(line.split(","))), ""]))
-    return Path(write(folder / "e.csv", found))
+        lines.append(",".join([remark, *(f" {cell} " for cell in reversed(line.split(","))), ""]))
+    return Path(write(folder / "e.csv", lines))
 
 
 FORMATS = [as_csv, as_gzip, as_two_gzip_members, as_json, as_json_gzip, as_parquet, as_parquet_gzip, as_windows_csv, as_wide_csv]
@@ -110,9 +110,9 @@ FORMATS = [as_csv, as_gzip, as_two_gzip_members, as_json, as_json_gzip, as_parqu
 
 @pytest.mark.parametrize("made", FORMATS, ids=lambda made: made.__name__)
 def test_every_format_brings_the_same_readings(store: Store, tmp_path: Path, made: Any) -> None:
-    done = import_energy(store, str(made(tmp_path)), NOW_US)
-    assert done.rejects == []
-    assert done.accepted == len(HELD)
+    result = import_energy(store, str(made(tmp_path)), NOW_US)
+    assert result.rejects == []
+    assert result.accepted == len(HELD)
     assert ledgers.readings(store) == HELD
 
 
@@ -146,8 +146,8 @@ def test_standard_input_is_recognised_by_its_first_bytes(
     ],
 )
 def test_times_are_rfc_3339_or_unix_seconds(sqlite: Store, tmp_path: Path, time: str, instant_us: int) -> None:
-    done = import_energy(sqlite, write(tmp_path / "e.csv", [HEADER, f"{time},a,gpu:0,gpu,,1,"]), NOW_US)
-    assert done.rejects == []
+    result = import_energy(sqlite, write(tmp_path / "e.csv", [HEADER, f"{time},a,gpu:0,gpu,,1,"]), NOW_US)
+    assert result.rejects == []
     assert {row[5] for row in ledgers.readings(sqlite)} == {START_S * US + instant_us}
 
 
@@ -175,15 +175,15 @@ def test_times_are_rfc_3339_or_unix_seconds(sqlite: Store, tmp_path: Path, time:
     ],
 )
 @pytest.mark.parametrize("as_json_line", [False, True])
-def test_what_is_no_instant_is_refused(sqlite: Store, tmp_path: Path, time: str, as_json_line: bool) -> None:
+def test_an_invalid_time_is_rejected(sqlite: Store, tmp_path: Path, time: str, as_json_line: bool) -> None:
     if as_json_line:
         row = {"time": time, "host": "a", "device": "gpu:0", "component": "gpu", "power_w": 1}
         path = write(tmp_path / "e.jsonl", [json.dumps(row), json.dumps(row | {"time": START_S})])
     else:
         path = write(tmp_path / "e.csv", [HEADER, f"{time},a,gpu:0,gpu,,1,", f"{START_S},a,gpu:0,gpu,,1,"])
-    done = import_energy(sqlite, path, NOW_US)
-    assert done.accepted == 1
-    assert [reject.column for reject in done.rejects] == ["time"]
+    result = import_energy(sqlite, path, NOW_US)
+    assert result.accepted == 1
+    assert [reject.column for reject in result.rejects] == ["time"]
 
 
 @pytest.mark.parametrize(
@@ -200,46 +200,46 @@ def test_what_is_no_instant_is_refused(sqlite: Store, tmp_path: Path, time: str,
     ],
 )
 def test_counters_are_exact_to_the_microjoule(sqlite: Store, tmp_path: Path, cell: str, value_uj: int) -> None:
-    done = import_energy(sqlite, write(tmp_path / "e.csv", [HEADER, f"{START_S},a,gpu:0,gpu,{cell},,"]), NOW_US)
-    assert done.rejects == []
+    result = import_energy(sqlite, write(tmp_path / "e.csv", [HEADER, f"{START_S},a,gpu:0,gpu,{cell},,"]), NOW_US)
+    assert result.rejects == []
     assert {row[6] for row in ledgers.readings(sqlite)} == {value_uj}
 
 
 @pytest.mark.parametrize("cell", ["NaN", "inf", "-inf", "-1", "-0.1", "1e400", "1e30", "9" * 60, "1,5", "5 W", "0x10", "1_0"])
 @pytest.mark.parametrize("column", ["energy_j", "power_w"])
-def test_what_is_no_energy_is_refused(sqlite: Store, tmp_path: Path, cell: str, column: str) -> None:
+def test_an_invalid_energy_is_rejected(sqlite: Store, tmp_path: Path, cell: str, column: str) -> None:
     lines = [f"time,host,device,component,{column}", f'{START_S},a,gpu:0,gpu,"{cell}"', f"{START_S},a,gpu:0,gpu,7"]
-    done = import_energy(sqlite, write(tmp_path / "e.csv", lines), NOW_US)
-    assert done.accepted == 1
-    assert [(reject.line, reject.column) for reject in done.rejects] == [(2, column)]
-    assert cell not in done.rejects[0].reason
+    result = import_energy(sqlite, write(tmp_path / "e.csv", lines), NOW_US)
+    assert result.accepted == 1
+    assert [(reject.line, reject.column) for reject in result.rejects] == [(2, column)]
+    assert cell not in result.rejects[0].reason
 
 
 @pytest.mark.parametrize("value", [True, [1], {"j": 1}, "a", float("nan"), 10**40, "\ud800", -1])
-def test_json_values_that_are_no_energy_are_refused(sqlite: Store, tmp_path: Path, value: object) -> None:
+def test_json_values_that_are_no_energy_are_rejected(sqlite: Store, tmp_path: Path, value: object) -> None:
     row = {"time": START_S, "host": "a", "device": "gpu:0", "component": "gpu", "power_w": value}
     lines = [json.dumps(row), json.dumps(row | {"power_w": 3})]
-    done = import_energy(sqlite, write(tmp_path / "e.jsonl", lines), NOW_US)
-    assert done.accepted == 1
-    assert [(reject.line, reject.column) for reject in done.rejects] == [(1, "power_w")]
+    result = import_energy(sqlite, write(tmp_path / "e.jsonl", lines), NOW_US)
+    assert result.accepted == 1
+    assert [(reject.line, reject.column) for reject in result.rejects] == [(1, "power_w")]
 
 
 @pytest.mark.parametrize("host", ["", "  ", "x" * 201, "a\0b", "\ud800", ["a"], True, None, {"name": "a"}, 1.5])
-def test_json_values_that_are_no_name_are_refused(store: Store, tmp_path: Path, host: object) -> None:
+def test_json_values_that_are_no_name_are_rejected(store: Store, tmp_path: Path, host: object) -> None:
     row = {"time": START_S, "host": host, "device": "gpu:0", "component": "gpu", "power_w": 3}
-    done = import_energy(store, write(tmp_path / "e.jsonl", [json.dumps(row), json.dumps(row | {"host": "b"})]), NOW_US)
+    result = import_energy(store, write(tmp_path / "e.jsonl", [json.dumps(row), json.dumps(row | {"host": "b"})]), NOW_US)
     if host == 1.5:
-        assert done.accepted == 2  # a number is the text that says it
+        assert result.accepted == 2  # a number is the text that says it
     else:
-        assert [(reject.line, reject.column) for reject in done.rejects] == [(1, "host")]
+        assert [(reject.line, reject.column) for reject in result.rejects] == [(1, "host")]
 
 
 @pytest.mark.parametrize(
     ("cells", "column"), [(",", "energy_j"), ("5,6", "power_w")], ids=["neither quantity", "both quantities"]
 )
 def test_exactly_one_quantity_is_given(sqlite: Store, tmp_path: Path, cells: str, column: str) -> None:
-    done = import_energy(sqlite, write(tmp_path / "e.csv", [HEADER, f"{START_S},a,gpu:0,gpu,{cells},"]), NOW_US)
-    assert [(reject.line, reject.column) for reject in done.rejects] == [(2, column)]
+    result = import_energy(sqlite, write(tmp_path / "e.csv", [HEADER, f"{START_S},a,gpu:0,gpu,{cells},"]), NOW_US)
+    assert [(reject.line, reject.column) for reject in result.rejects] == [(2, column)]
 
 
 def test_a_counter_that_falls_is_a_sample_like_any_other(sqlite: Store, tmp_path: Path) -> None:
@@ -279,7 +279,7 @@ def test_a_header_without_a_required_column_stores_nothing(sqlite: Store, tmp_pa
         (".", None),
     ],
 )
-def test_what_is_no_file_of_its_kind_is_said_to_be_none(sqlite: Store, tmp_path: Path, name: str, content: bytes | None) -> None:
+def test_a_file_of_another_format_is_unreadable(sqlite: Store, tmp_path: Path, name: str, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(UnreadableFile):
@@ -287,8 +287,8 @@ def test_what_is_no_file_of_its_kind_is_said_to_be_none(sqlite: Store, tmp_path:
 
 
 def test_a_file_with_a_header_and_no_rows_is_empty_and_right(sqlite: Store, tmp_path: Path) -> None:
-    done = import_energy(sqlite, write(tmp_path / "e.csv", [HEADER]), NOW_US)
-    assert (done.accepted, done.duplicates, done.rejects) == (0, 0, [])
+    result = import_energy(sqlite, write(tmp_path / "e.csv", [HEADER]), NOW_US)
+    assert (result.accepted, result.duplicates, result.rejects) == (0, 0, [])
     (tmp_path / "e.jsonl").write_bytes(b"")
     assert import_energy(sqlite, str(tmp_path / "e.jsonl"), NOW_US).rejects == []
 
@@ -305,9 +305,9 @@ def test_lines_are_counted_as_an_editor_counts_them(sqlite: Store, tmp_path: Pat
         "",
         f"{START_S + 2},a,gpu:0,gpu,,1,",
     ]
-    done = import_energy(sqlite, write(tmp_path / "e.csv", lines), NOW_US)
-    assert done.accepted == 2
-    assert [(reject.line, reject.column) for reject in done.rejects] == [(6, "line"), (7, "power_w")]
+    result = import_energy(sqlite, write(tmp_path / "e.csv", lines), NOW_US)
+    assert result.accepted == 2
+    assert [(reject.line, reject.column) for reject in result.rejects] == [(6, "line"), (7, "power_w")]
 
 
 def test_one_device_is_one_component_and_the_first_stays(sqlite: Store, tmp_path: Path) -> None:
@@ -318,14 +318,14 @@ def test_one_device_is_one_component_and_the_first_stays(sqlite: Store, tmp_path
         f"{START_S + 2},a,x,gpu,,1,",
         f"{START_S},b,x,cpu,,1,",
     ]
-    done = import_energy(sqlite, write(tmp_path / "e.csv", lines), NOW_US)
-    assert done.accepted == 3
-    assert [(reject.line, reject.column) for reject in done.rejects] == [(3, "component")]
+    result = import_energy(sqlite, write(tmp_path / "e.csv", lines), NOW_US)
+    assert result.accepted == 3
+    assert [(reject.line, reject.column) for reject in result.rejects] == [(3, "component")]
     later = import_energy(sqlite, write(tmp_path / "f.csv", [HEADER, f"{START_S + 9},a,x,dram,5,,"]), NOW_US)
     assert [(reject.line, reject.column) for reject in later.rejects] == [(2, "component")]
 
 
-def test_kinds_of_quantity_stand_beside_each_other(sqlite: Store, tmp_path: Path) -> None:
+def test_energy_and_power_of_one_device_are_separate_streams(sqlite: Store, tmp_path: Path) -> None:
     """A counter, a power and an estimate of one device and instant are three readings."""
     cells = ("5,,nvml-energy", ",6,nvml-power", "7,,estimate")
     lines = [HEADER, *(f"{START_S},a,gpu:0,gpu,{cell}" for cell in cells)]
@@ -336,7 +336,7 @@ def test_kinds_of_quantity_stand_beside_each_other(sqlite: Store, tmp_path: Path
 def test_an_import_leaves_a_trace(sqlite: Store, tmp_path: Path) -> None:
     import_energy(sqlite, str(as_csv(tmp_path)), NOW_US)
     with sqlite.read() as connection:
-        kind, said = connection.exec_driver_sql("SELECT kind, text FROM event").one()
+        kind, message = connection.exec_driver_sql("SELECT kind, text FROM event").one()
     assert kind == "import"
-    assert "4 new, 0 known, 0 refused" in said
-    assert datetime.fromtimestamp(NOW_US / US, UTC).strftime("%Y-%m-%d") in said
+    assert "4 new, 0 known, 0 refused" in message
+    assert datetime.fromtimestamp(NOW_US / US, UTC).strftime("%Y-%m-%d") in message

@@ -1,4 +1,4 @@
-"""What goes wrong with a ledger, each once: after it nothing is lost, nothing is there twice, and the balance closes.
+"""Faults of a ledger: after each, nothing is lost or duplicated and the energy balance closes.
 
 Elsewhere: power cut between a write and its acknowledgement, and full disks of agents (tests/e2e/test_kills.py); the server killed
 under many agents (tests/e2e/test_ingest.py); torn and changed files (test_archive_writer.py); two schedulers (tests/unit/footprint/server/test_jobs.py);
@@ -33,8 +33,8 @@ US = 1_000_000
 
 
 def closes(store: Store) -> bool:
-    found = energy_balance(store, FACTS, None, None)
-    return bool(found) and all(row["closes"] for row in found)
+    rows = energy_balance(store, FACTS, None, None)
+    return bool(rows) and all(row["closes"] for row in rows)
 
 
 def hours(days: range, device: str) -> list[str]:
@@ -58,19 +58,19 @@ def test_a_year_of_late_data_at_once(sqlite: Store, tmp_path: Path) -> None:
     assert (first.parts >= 365, first.retired > 0) == (True, True)
     import_energy(sqlite, write(tmp_path / "late.csv", [HEAD, *hours(year, "gpu:1")]), NOW_US)
     compute(sqlite, FACTS)
-    done = seal(sqlite, vault, NOW_US, after_days=2, keep_days=62)
-    assert done.supplements == 365
+    summary = seal(sqlite, vault, NOW_US, after_days=2, keep_days=62)
+    assert summary.supplements == 365
     assert verifier.verify(tmp_path / "sealed")[0] == []
     assert closes(sqlite)
-    whole = Store(f"sqlite:///{tmp_path / 'whole.db'}")
-    import_energy(whole, write(tmp_path / "all.csv", [HEAD, *sorted([*hours(year, "gpu:0"), *hours(year, "gpu:1")])]), NOW_US)
-    compute(whole, FACTS)
+    complete = Store(f"sqlite:///{tmp_path / 'whole.db'}")
+    import_energy(complete, write(tmp_path / "all.csv", [HEAD, *sorted([*hours(year, "gpu:0"), *hours(year, "gpu:1")])]), NOW_US)
+    compute(complete, FACTS)
     question = Query(group=("device",), every="month")
-    assert run_query(sqlite, FACTS, question, NOW_US).rows == run_query(whole, FACTS, question, NOW_US).rows
-    whole.close()
+    assert run_query(sqlite, FACTS, question, NOW_US).rows == run_query(complete, FACTS, question, NOW_US).rows
+    complete.close()
 
 
-def test_a_place_for_sealed_days_that_cannot_be_written_loses_nothing(store: Store, tmp_path: Path) -> None:
+def test_an_unwritable_archive_loses_nothing(store: Store, tmp_path: Path) -> None:
     bring_all(store, tmp_path)
     compute(store, FACTS)
     before, readings = printed(store), count(store, schema.Reading)
@@ -85,7 +85,7 @@ def test_a_place_for_sealed_days_that_cannot_be_written_loses_nothing(store: Sto
     assert closes(store)
 
 
-def test_a_full_disk_of_the_server_answers_for_nothing_that_it_did_not_keep(sqlite: Store) -> None:
+def test_a_full_disk_acknowledges_no_unstored_record(sqlite: Store) -> None:
     api = create_api(FACTS, sqlite, IngestService(sqlite, FACTS.services_of_model), lambda: NOW_US)
     client = TestClient(api)
     headers = {"Authorization": f"Bearer {add_token(sqlite, 'a', NOW_US)}"}

@@ -1,4 +1,4 @@
-"""Taking a batch back: what goes, what stays, and which days are opened again."""
+"""Withdrawal of a batch: rows that go, rows that stay, and days to recompute."""
 
 from pathlib import Path
 
@@ -28,19 +28,19 @@ def requests(store: Store, path: Path, numbers: range) -> int:
     return batch_of(import_requests(store, config(), write(path, lines), NOW_US))
 
 
-def batch_of(done: ImportResult) -> int:
-    assert done.batch is not None
-    return done.batch
+def batch_of(result: ImportResult) -> int:
+    assert result.batch is not None
+    return result.batch
 
 
-def test_withdrawn_readings_are_kept_apart_and_their_days_change(store: Store, tmp_path: Path) -> None:
+def test_withdrawn_readings_are_moved_and_their_days_bumped(store: Store, tmp_path: Path) -> None:
     keep = energy(store, tmp_path / "e.csv", range(100))
-    gone = energy(store, tmp_path / "f.csv", range(86_390, 86_410))
+    batch = energy(store, tmp_path / "f.csv", range(86_390, 86_410))
     assert ledgers.stream_days(store) == {
         ("gpu:0", DAY): (DAY_S * US, (DAY_S + 86_399) * US, 2),
         ("gpu:0", DAY + 1): ((DAY_S + 86_400) * US, (DAY_S + 86_409) * US, 1),
     }
-    assert withdraw_batch(store, gone, "wrong node", NOW_US) == 20
+    assert withdraw_batch(store, batch, "wrong node", NOW_US) == 20
     assert len(ledgers.readings(store)) == 100
     assert ledgers.count(store, schema.WithdrawnReading) == 20
     assert ledgers.stream_days(store) == {
@@ -49,18 +49,18 @@ def test_withdrawn_readings_are_kept_apart_and_their_days_change(store: Store, t
     }
     assert [(row["id"], row["withdrawn_us"], row["reason"]) for row in list_batches(store)] == [
         (keep, None, ""),
-        (gone, NOW_US, "wrong node"),
+        (batch, NOW_US, "wrong node"),
     ]
 
 
-def test_a_day_that_was_emptied_begins_anew(store: Store, tmp_path: Path) -> None:
+def test_an_emptied_day_takes_the_extent_of_new_readings(store: Store, tmp_path: Path) -> None:
     withdraw_batch(store, energy(store, tmp_path / "e.csv", range(5, 50)), "again", NOW_US)
     energy(store, tmp_path / "e.csv", range(5, 50))
     assert ledgers.stream_days(store) == {("gpu:0", DAY): ((DAY_S + 5) * US, (DAY_S + 49) * US, 3)}
     assert len(ledgers.readings(store)) == 45
 
 
-def test_rows_for_which_another_file_vouches_stay_until_it_goes_too(store: Store, tmp_path: Path) -> None:
+def test_claimed_rows_stay_until_the_claimant_is_withdrawn(store: Store, tmp_path: Path) -> None:
     first = energy(store, tmp_path / "e.csv", range(10))
     second = energy(store, tmp_path / "f.csv", range(5, 15))
     third = energy(store, tmp_path / "g.csv", range(7, 12))
@@ -72,7 +72,7 @@ def test_rows_for_which_another_file_vouches_stay_until_it_goes_too(store: Store
     assert ledgers.readings(store) == set()
 
 
-def test_the_same_bytes_again_vouch_for_nothing(store: Store, tmp_path: Path) -> None:
+def test_an_identical_copy_claims_nothing(store: Store, tmp_path: Path) -> None:
     """A file imported twice by mistake is withdrawn by withdrawing it once."""
     first = energy(store, tmp_path / "e.csv", range(200))
     energy(store, tmp_path / "e.csv", range(200))
@@ -89,7 +89,7 @@ def test_a_conflict_is_no_claim(store: Store, tmp_path: Path) -> None:
     assert ledgers.readings(store) == set()
 
 
-def test_withdrawn_requests_are_kept_apart_and_their_days_change(store: Store, tmp_path: Path) -> None:
+def test_withdrawn_requests_are_moved_and_their_days_bumped(store: Store, tmp_path: Path) -> None:
     first = requests(store, tmp_path / "r.csv", range(0, 86_400, 8640))
     second = requests(store, tmp_path / "s.csv", range(0, 25_920, 8640))
     before = ledgers.service_days(store)
@@ -103,7 +103,7 @@ def test_withdrawn_requests_are_kept_apart_and_their_days_change(store: Store, t
 
 
 @pytest.mark.parametrize("batch", [1, 77])
-def test_what_is_not_there_cannot_be_withdrawn(sqlite: Store, tmp_path: Path, batch: int) -> None:
+def test_an_unknown_batch_cannot_be_withdrawn(sqlite: Store, tmp_path: Path, batch: int) -> None:
     withdraw_batch(sqlite, energy(sqlite, tmp_path / "e.csv", range(3)), "first time", NOW_US)
     with pytest.raises(BatchNotFound):
         withdraw_batch(sqlite, batch, "again", NOW_US)
@@ -112,5 +112,5 @@ def test_what_is_not_there_cannot_be_withdrawn(sqlite: Store, tmp_path: Path, ba
 def test_a_withdrawal_leaves_a_trace(sqlite: Store, tmp_path: Path) -> None:
     withdraw_batch(sqlite, energy(sqlite, tmp_path / "e.csv", range(3)), "wrong node", NOW_US)
     with sqlite.read() as connection:
-        said = connection.exec_driver_sql("SELECT text FROM event WHERE kind = 'withdraw'").scalar_one()
-    assert "3 rows; wrong node" in said
+        message = connection.exec_driver_sql("SELECT text FROM event WHERE kind = 'withdraw'").scalar_one()
+    assert "3 rows; wrong node" in message

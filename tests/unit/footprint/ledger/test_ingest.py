@@ -1,4 +1,4 @@
-"""What agents and gateways send: stored once, whatever is sent again, in any order."""
+"""Records of agents and gateways are stored once, however often and in whatever order they arrive."""
 
 import itertools
 import json
@@ -26,7 +26,7 @@ def energy(n: int, device: str = "GPU-x", epoch: str = "e1", alias: str = "gpu:0
     return to_line(EnergyReading(host, device, "gpu", "nvml-energy", epoch, n, at_us, n * 7, n * US, alias=alias)).encode()
 
 
-def inbox(store: Store) -> IngestService:
+def service(store: Store) -> IngestService:
     return IngestService(store, lambda model: {"chat"} if model == "m1" else {"x", "y"} if model == "shared" else set())
 
 
@@ -38,47 +38,47 @@ def aliases(store: Store) -> list[tuple[str, str, int]]:
 
 
 def test_the_same_identity_with_two_epochs_is_one_reading(store: Store) -> None:
-    """An agent that restarted within one instant said the same twice; another value is a conflict."""
-    other = json.loads(energy(2)) | {"epoch": "e2", "energy_uj": 9}
-    done = inbox(store).accept("a", [energy(1), energy(1, epoch="e2"), energy(2), json.dumps(other).encode()], NOW_US)
-    assert (done.accepted, done.duplicates) == (2, 1)
-    assert [(reject.line, reject.column) for reject in done.rejects] == [(4, "energy_j")]
+    """An agent that restarts within one instant repeats a reading; another value is a conflict."""
+    second_line = json.loads(energy(2)) | {"epoch": "e2", "energy_uj": 9}
+    result = service(store).accept("a", [energy(1), energy(1, epoch="e2"), energy(2), json.dumps(second_line).encode()], NOW_US)
+    assert (result.accepted, result.duplicates) == (2, 1)
+    assert [(reject.line, reject.column) for reject in result.rejects] == [(4, "energy_j")]
     assert {row[6] for row in ledgers.readings(store)} == {7, 14}
 
 
 def test_a_batch_is_a_host_and_a_day(store: Store) -> None:
-    box = inbox(store)
-    box.accept("a", [energy(1), energy(8640)], NOW_US)
-    box.accept("a", [energy(1), energy(2)], NOW_US)
-    told = [(row["name"], row["accepted"], row["duplicates"]) for row in list_batches(store)]
-    assert told == [(f"host a {DAY}", 2, 1), (f"host a {DAY + 1}", 1, 0)]
+    ingest = service(store)
+    ingest.accept("a", [energy(1), energy(8640)], NOW_US)
+    ingest.accept("a", [energy(1), energy(2)], NOW_US)
+    batches = [(row["name"], row["accepted"], row["duplicates"]) for row in list_batches(store)]
+    assert batches == [(f"host a {DAY}", 2, 1), (f"host a {DAY + 1}", 1, 0)]
 
 
-def test_what_comes_after_a_withdrawal_opens_another_batch(store: Store) -> None:
-    """Also for a server that was running all the while."""
-    box = inbox(store)
-    box.accept("a", [energy(1)], NOW_US)
+def test_records_after_a_withdrawal_open_another_batch(store: Store) -> None:
+    """Also with a service that was running all the time."""
+    ingest = service(store)
+    ingest.accept("a", [energy(1)], NOW_US)
     withdraw_batch(store, list_batches(store)[0]["id"], "wrong", NOW_US)
-    assert box.accept("a", [energy(1), energy(2)], NOW_US).accepted == 2
+    assert ingest.accept("a", [energy(1), energy(2)], NOW_US).accepted == 2
     assert [(row["accepted"], row["withdrawn_us"]) for row in list_batches(store)] == [(1, NOW_US), (2, None)]
 
 
-def test_a_place_is_told_to_hold_another_device_from_an_instant_on(store: Store) -> None:
-    box = inbox(store)
-    box.accept("a", [energy(5), energy(6), energy(20, device="GPU-y")], NOW_US)
-    box.accept("a", [energy(21, device="GPU-y"), energy(6)], NOW_US)
+def test_an_alias_refers_to_another_device_from_an_instant_on(store: Store) -> None:
+    ingest = service(store)
+    ingest.accept("a", [energy(5), energy(6), energy(20, device="GPU-y")], NOW_US)
+    ingest.accept("a", [energy(21, device="GPU-y"), energy(6)], NOW_US)
     assert aliases(store) == [("gpu:0", "GPU-x", 50), ("gpu:0", "GPU-y", 200)]
 
 
-def test_two_devices_that_claim_one_place_at_one_instant_do_no_harm(store: Store) -> None:
-    done = inbox(store).accept("a", [energy(5), energy(5, device="GPU-y")], NOW_US)
-    assert done.accepted == 2
+def test_two_devices_with_one_alias_at_one_instant_are_stored(store: Store) -> None:
+    result = service(store).accept("a", [energy(5), energy(5, device="GPU-y")], NOW_US)
+    assert result.accepted == 2
     assert len(aliases(store)) == 1
 
 
-def test_activity_is_kept_by_group_with_the_capacity_of_the_host(sqlite: Store) -> None:
+def test_activity_is_stored_by_group_with_the_capacity_of_the_host(sqlite: Store) -> None:
     records = [ActivityReading("a", "(host)", "e", 1, DAY_S * US, 5, 40), ActivityReading("a", "vllm", "e", 1, DAY_S * US, 3, 40)]
-    assert inbox(sqlite).accept("a", [to_line(record).encode() for record in records], NOW_US).accepted == 3
+    assert service(sqlite).accept("a", [to_line(record).encode() for record in records], NOW_US).accepted == 3
     assert {(row[1], row[6]) for row in ledgers.readings(sqlite)} == {("(host)", 5), ("(capacity)", 40), ("group:vllm", 3)}
 
 
@@ -104,27 +104,27 @@ REQUEST = {"kind": "request", "start": DAY_S, "end": DAY_S + 5, "service": "chat
         ({"start": None}, "start"),
     ],
 )
-def test_a_request_that_cannot_be_right_is_refused(store: Store, fields: dict[str, object], column: str) -> None:
+def test_an_invalid_request_is_rejected(store: Store, fields: dict[str, object], column: str) -> None:
     lines = [json.dumps(REQUEST | fields).encode(), json.dumps(REQUEST).encode()]
-    done = inbox(store).accept(None, lines, NOW_US)
-    assert done.accepted == 1
-    assert [(reject.line, reject.column) for reject in done.rejects] == [(1, column)]
+    result = service(store).accept(None, lines, NOW_US)
+    assert result.accepted == 1
+    assert [(reject.line, reject.column) for reject in result.rejects] == [(1, column)]
 
 
-def test_a_service_left_out_is_the_one_that_serves_the_model(sqlite: Store) -> None:
+def test_an_empty_service_is_filled_from_the_model(sqlite: Store) -> None:
     line = json.dumps(REQUEST | {"service": "", "use_case": "", "model": "m1", "end": None}).encode()
-    assert inbox(sqlite).accept(None, [line], NOW_US).accepted == 1
+    assert service(sqlite).accept(None, [line], NOW_US).accepted == 1
     assert ledgers.requests(sqlite)[0][:3] == ("chat", "(unknown)", "m1")
 
 
 @pytest.mark.parametrize("line", [b"{", b"[]", b"null", b"\xff", b"{}", b'"x"', b'{"kind": "energy"}', b"[" * 10_000])
-def test_what_is_no_record_is_refused_and_named_without_its_content(sqlite: Store, line: bytes) -> None:
-    done = inbox(sqlite).accept("a", [b"", line, energy(1)], NOW_US)
-    assert (done.accepted, [reject.line for reject in done.rejects]) == (1, [2])
+def test_an_invalid_line_is_rejected_without_its_content(sqlite: Store, line: bytes) -> None:
+    result = service(sqlite).accept("a", [b"", line, energy(1)], NOW_US)
+    assert (result.accepted, [reject.line for reject in result.rejects]) == (1, [2])
 
 
 @given(order=st.permutations(range(6)), cuts=st.lists(st.integers(0, 8), max_size=3), again=st.sets(st.integers(0, 5)))
-def test_any_order_and_any_repetition_ends_in_the_same_ledger(
+def test_order_and_repetition_do_not_change_the_ledger(
     tmp_path_factory: pytest.TempPathFactory, order: list[int], cuts: list[int], again: set[int]
 ) -> None:
     lines = [energy(n) for n in range(4)]
@@ -133,9 +133,9 @@ def test_any_order_and_any_repetition_ends_in_the_same_ledger(
 
     def after(shipments: Iterable[list[bytes]]) -> tuple[object, ...]:
         store = Store(f"sqlite:///{tmp_path_factory.mktemp('ship') / 'ledger.db'}")
-        box = inbox(store)
+        ingest = service(store)
         for shipment in shipments:
-            box.accept("a", shipment, NOW_US)
+            ingest.accept("a", shipment, NOW_US)
         store.close()
         return ledgers.readings(store), ledgers.requests(store)
 

@@ -1,4 +1,4 @@
-"""Live series of carbon intensity: recorded shapes from a server that also fails in every way, and the hours made of them."""
+"""Live series of carbon intensity: recorded responses from a server that also fails, and hourly values."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Answer = Callable[[BaseHTTPRequestHandler, dict[str, str]], tuple[int, dict[str,
 
 
 class Grid:
-    """A server of our own that answers what a test says; it remembers what it was asked."""
+    """Local server with scripted responses; it records the requests."""
 
     def __init__(self) -> None:
         self.answers: list[Answer] = []
@@ -46,7 +46,7 @@ class Grid:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 parts = urlsplit(self.path)
-                parameters = {name: found[0] for name, found in parse_qs(parts.query).items()}
+                parameters = {name: values[0] for name, values in parse_qs(parts.query).items()}
                 grid.asked.append((parts.path, parameters, {k.lower(): v for k, v in self.headers.items()}))
                 answer = grid.answers.pop(0) if len(grid.answers) > 1 else grid.answers[0]
                 status, headers, body = answer(self, parameters)
@@ -66,10 +66,10 @@ class Grid:
 
 @pytest.fixture
 def grid() -> Iterator[Grid]:
-    found = Grid()
-    yield found
-    found.server.shutdown()
-    found.server.server_close()
+    server = Grid()
+    yield server
+    server.server.shutdown()
+    server.server.server_close()
 
 
 def body_of(content: object, content_type: str = "application/json") -> Answer:
@@ -114,10 +114,10 @@ def fetch(
         ("eco2mix-national-tr_2023-09-21_v1_response.json", 97, ("2023-09-21T00:45:00Z", 13.0)),
     ],
 )
-def test_recorded_days_are_read(name: str, count: int, first: tuple[str, float]) -> None:
-    found = SOURCES["eco2mix"].parse_response(json.loads((RECORDED / name).read_text()))
-    assert len(found) == count
-    assert (found[0].start_us, found[0].g_per_kwh) == (parse_instant(first[0]), first[1])
+def test_recorded_responses_are_parsed(name: str, count: int, first: tuple[str, float]) -> None:
+    samples = SOURCES["eco2mix"].parse_response(json.loads((RECORDED / name).read_text()))
+    assert len(samples) == count
+    assert (samples[0].start_us, samples[0].g_per_kwh) == (parse_instant(first[0]), first[1])
     wrapped = SOURCES["eco2mix"].parse_response(
         {
             "total_count": 1,
@@ -127,7 +127,7 @@ def test_recorded_days_are_read(name: str, count: int, first: tuple[str, float])
     assert len(wrapped) == 1
 
 
-def test_a_day_is_asked_for_once_and_kept(sqlite: Store, grid: Grid) -> None:
+def test_a_day_is_fetched_once_and_stored(sqlite: Store, grid: Grid) -> None:
     grid.answers = [body_of(quarters(DAY_US))]
     assert fetch(sqlite, grid) == 96
     path, parameters, _ = grid.asked[0]
@@ -138,7 +138,7 @@ def test_a_day_is_asked_for_once_and_kept(sqlite: Store, grid: Grid) -> None:
     assert fetch(sqlite, grid) == 0  # the same again changes nothing
 
 
-def test_a_revised_value_stands_beside_the_first(sqlite: Store, grid: Grid) -> None:
+def test_a_revised_value_is_stored_beside_the_first(sqlite: Store, grid: Grid) -> None:
     grid.answers = [body_of(quarters(DAY_US)), body_of(quarters(DAY_US, 21.0))]
     fetch(sqlite, grid)
     assert (
@@ -150,7 +150,7 @@ def test_a_revised_value_stands_beside_the_first(sqlite: Store, grid: Grid) -> N
         assert connection.exec_driver_sql("SELECT COUNT(*) FROM intensity").scalar() == 192
 
 
-def test_what_helps_is_tried_again_and_what_does_not_is_not(sqlite: Store, grid: Grid) -> None:
+def test_only_temporary_errors_are_retried(sqlite: Store, grid: Grid) -> None:
     good = body_of(quarters(DAY_US), "text/html")  # and it lies about what it is
     cut: Answer = lambda *_: (200, {}, json.dumps(quarters(DAY_US)).encode()[:500])  # noqa: E731
     waits: list[float] = []
@@ -174,7 +174,7 @@ def test_what_helps_is_tried_again_and_what_does_not_is_not(sqlite: Store, grid:
     assert len(grid.asked) == 4  # once each
 
 
-def test_a_server_that_does_not_answer_is_given_up(sqlite: Store, monkeypatch: pytest.MonkeyPatch, grid: Grid) -> None:
+def test_a_silent_server_is_an_error(sqlite: Store, monkeypatch: pytest.MonkeyPatch, grid: Grid) -> None:
     def late(*_: object) -> tuple[int, dict[str, str], bytes]:
         threading.Event().wait(1.0)
         return 200, {}, b"[]"
@@ -186,7 +186,7 @@ def test_a_server_that_does_not_answer_is_given_up(sqlite: Store, monkeypatch: p
         fetch(sqlite, grid)
 
 
-def test_a_backfill_that_was_cut_off_goes_on_where_it_ended(sqlite: Store, grid: Grid) -> None:
+def test_an_interrupted_backfill_resumes(sqlite: Store, grid: Grid) -> None:
     served = [body_of(quarters(DAY_US)), body_of(quarters(DAY_US + 24 * H)), status(403), body_of(quarters(DAY_US + 48 * H))]
     grid.answers = served
     with pytest.raises(SourceUnavailable):
@@ -198,7 +198,7 @@ def test_a_backfill_that_was_cut_off_goes_on_where_it_ended(sqlite: Store, grid:
     assert "2025-08-23T23:45:00Z" in grid.asked[0][1]["where"]
 
 
-def test_electricity_maps_is_asked_with_its_key(sqlite: Store, grid: Grid) -> None:
+def test_electricity_maps_requests_carry_the_key(sqlite: Store, grid: Grid) -> None:
     data = [{"datetime": _iso(DAY_US + n * H), "carbonIntensity": 30 + n, "isEstimated": n == 2} for n in range(24)]
     grid.answers = [body_of({"zone": "DE", "data": data})]
     with pytest.raises(SourceUnavailable, match="ELECTRICITYMAPS_TOKEN"):
@@ -216,9 +216,9 @@ def test_electricity_maps_is_asked_with_its_key(sqlite: Store, grid: Grid) -> No
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.floats(0, 900)), max_size=60))
 def test_hours_lie_between_their_samples_and_keep_their_mean(pairs: list[tuple[int, float]]) -> None:
-    found = dict(pairs)
-    start = np.array(sorted(found), dtype=np.int64) * (H // 2)
-    values = np.array([found[k] for k in sorted(found)])
+    hourly = dict(pairs)
+    start = np.array(sorted(hourly), dtype=np.int64) * (H // 2)
+    values = np.array([hourly[k] for k in sorted(hourly)])
     hours = hourly_intensity(start, values, np.full(len(start), H // 2), PARIS)
     for hour, value in hours.known.items():
         inside = [v for at, v in zip(start.tolist(), values.tolist(), strict=True) if hour <= at < hour + H]
@@ -286,7 +286,7 @@ def test_energy_is_weighted_by_its_hour(
     assert (row["host"], row["co2e_hourly_g"], row["mean_g_per_kwh"]) == ("a", pytest.approx(80.0), pytest.approx(20.0))
 
 
-def test_the_server_asks_only_what_is_declared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_server_fetches_only_declared_series(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(SOURCES) == LIVE_SOURCES
     assert parse_config("").live == ()
     assert parse_config('[factors]\nlive = ["eco2mix"]\n').live == ("eco2mix",)
@@ -302,7 +302,7 @@ def test_the_server_asks_only_what_is_declared(tmp_path: Path, monkeypatch: pyte
     assert job_once(str(tmp_path / "footprint.toml"), "refresh") == "0 samples new or changed"
 
 
-def test_great_britain_is_asked_by_the_half_hour(sqlite: Store, grid: Grid) -> None:
+def test_great_britain_has_half_hourly_samples(sqlite: Store, grid: Grid) -> None:
     """Shape of the public documentation; a forecast stands in, marked, where nothing was measured."""
     grid.answers = [
         body_of(
@@ -326,24 +326,25 @@ def test_great_britain_is_asked_by_the_half_hour(sqlite: Store, grid: Grid) -> N
     assert grid.asked[0][0] == "/intensity/2025-08-22T00:00:00Z/2025-08-23T00:00:00Z"
     _, values, _ = intensity_series.series_values(sqlite, "neso", "GB", DAY_US, DAY_US + 24 * H)
     assert values.tolist() == [118.0, 121.0]
-    assert [each.estimated for each in SOURCES["neso"].parse_response(json.loads(grid.answers[0](None, {})[2]))] == [False, True]  # type: ignore[arg-type]
+    recorded = grid.answers[0](None, {})[2]  # type: ignore[arg-type]
+    assert [sample.estimated for sample in SOURCES["neso"].parse_response(json.loads(recorded))] == [False, True]
     with pytest.raises(SourceUnavailable, match="GB only"):
         fetch(sqlite, grid, name="neso", zone="FR")
 
 
 def test_marginal_rates_are_converted_and_kept_apart(sqlite: Store, grid: Grid) -> None:
     """1000 lb/MWh are 453.59 g/kWh; another unit is refused."""
-    told = {
+    answer = {
         "data": [{"point_time": "2025-08-22T00:00:00+00:00", "value": 1000.0}],
         "meta": {"region": "FR", "units": "lbs_co2_per_mwh"},
     }
-    grid.answers = [body_of(told)]
+    grid.answers = [body_of(answer)]
     assert fetch(sqlite, grid, name="watttime-marginal", key="secret") == 1
     assert grid.asked[0][2]["authorization"] == "Bearer secret"
     _, values, _ = intensity_series.series_values(sqlite, "watttime-marginal", "FR", DAY_US, DAY_US + 24 * H)
     assert values.tolist() == [pytest.approx(453.59237)]
     assert [name for name, source in SOURCES.items() if source.marginal] == ["watttime-marginal"]
-    grid.answers = [body_of({**told, "meta": {"units": "kg"}})]
+    grid.answers = [body_of({**answer, "meta": {"units": "kg"}})]
     with pytest.raises(SourceUnavailable, match="not lbs_co2_per_mwh"):
         fetch(sqlite, grid, name="watttime-marginal", key="secret")
     with pytest.raises(SourceUnavailable, match="WATTTIME_TOKEN"):

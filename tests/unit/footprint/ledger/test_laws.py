@@ -1,4 +1,4 @@
-"""Laws of the ledger: the order of files, where a file is cut and how often it is sent make no difference."""
+"""Laws of the ledger: the order, splitting and repetition of files make no difference."""
 
 import itertools
 from pathlib import Path
@@ -25,7 +25,7 @@ numbered = itertools.count()
 
 @st.composite
 def energy_files(draw: st.DrawFn) -> list[str]:
-    """Rows without contradictions: one value per device and instant; some that cannot be right."""
+    """Rows without conflicts: one value per device and instant; some are invalid."""
     rows = []
     for device, component in DEVICES:
         for at in draw(st.lists(st.integers(0, 200_000), max_size=12, unique=True)):
@@ -45,87 +45,87 @@ def request_files(draw: st.DrawFn) -> list[str]:
     return draw(st.permutations(rows))
 
 
-def brought(folder: Path, kind: str, files: list[list[str]]) -> tuple[Store, list[Any]]:
-    """A fresh ledger that holds files, brought in one after the other."""
-    place = folder / str(next(numbered))
-    place.mkdir()
-    store = Store(f"sqlite:///{place / 'ledger.db'}")
-    done = []
+def import_files(folder: Path, kind: str, files: list[list[str]]) -> tuple[Store, list[Any]]:
+    """A new ledger with files imported one after the other, and the results."""
+    subfolder = folder / str(next(numbered))
+    subfolder.mkdir()
+    store = Store(f"sqlite:///{subfolder / 'ledger.db'}")
+    results = []
     for number, rows in enumerate(files):
         header = ENERGY if kind == "energy" else REQUESTS
-        path = write(place / f"{number}.csv", [header, *rows])
-        done.append(import_energy(store, path, NOW_US) if kind == "energy" else import_requests(store, config(), path, NOW_US))
+        path = write(subfolder / f"{number}.csv", [header, *rows])
+        results.append(import_energy(store, path, NOW_US) if kind == "energy" else import_requests(store, config(), path, NOW_US))
     store.close()
-    return store, done
+    return store, results
 
 
-def held(store: Store) -> tuple[Any, ...]:
+def ledger_content(store: Store) -> tuple[Any, ...]:
     return ledgers.readings(store), ledgers.requests(store), set(ledgers.stream_days(store)), set(ledgers.service_days(store))
 
 
 @given(rows=energy_files(), data=st.data())
-def test_cutting_an_energy_file_anywhere_changes_nothing(tmp_path_factory: Any, rows: list[str], data: st.DataObject) -> None:
+def test_splitting_an_energy_file_changes_nothing(tmp_path_factory: Any, rows: list[str], data: st.DataObject) -> None:
     folder = tmp_path_factory.mktemp("cut")
     cut = data.draw(st.integers(0, len(rows)))
-    whole, _ = brought(folder, "energy", [rows])
+    complete, _ = import_files(folder, "energy", [rows])
     for parts in ([rows[:cut], rows[cut:]], [rows[cut:], rows[:cut]]):
-        assert held(brought(folder, "energy", parts)[0]) == held(whole)
+        assert ledger_content(import_files(folder, "energy", parts)[0]) == ledger_content(complete)
 
 
 @given(rows=request_files(), data=st.data())
-def test_cutting_a_request_file_anywhere_changes_nothing(tmp_path_factory: Any, rows: list[str], data: st.DataObject) -> None:
+def test_splitting_a_request_file_changes_nothing(tmp_path_factory: Any, rows: list[str], data: st.DataObject) -> None:
     folder = tmp_path_factory.mktemp("cut")
     cut = data.draw(st.integers(0, len(rows)))
-    whole, _ = brought(folder, "requests", [rows])
+    complete, _ = import_files(folder, "requests", [rows])
     for parts in ([rows[:cut], rows[cut:]], [rows[cut:], rows[:cut]]):
-        assert held(brought(folder, "requests", parts)[0]) == held(whole)
+        assert ledger_content(import_files(folder, "requests", parts)[0]) == ledger_content(complete)
 
 
 @given(rows=energy_files(), more=st.data())
-def test_what_overlaps_is_counted_once(tmp_path_factory: Any, rows: list[str], more: st.DataObject) -> None:
+def test_overlapping_files_count_once(tmp_path_factory: Any, rows: list[str], more: st.DataObject) -> None:
     folder = tmp_path_factory.mktemp("again")
     begin = more.draw(st.integers(0, len(rows)))
-    whole, first = brought(folder, "energy", [rows])
-    overlapping, done = brought(folder, "energy", [rows, rows[begin:], rows])
-    assert held(overlapping) == held(whole)
-    assert [each.accepted for each in done] == [first[0].accepted, 0, 0]
-    assert done[2].duplicates == first[0].accepted
-    assert len(done[2].rejects) == len(first[0].rejects)
+    complete, first = import_files(folder, "energy", [rows])
+    overlapping, results = import_files(folder, "energy", [rows, rows[begin:], rows])
+    assert ledger_content(overlapping) == ledger_content(complete)
+    assert [result.accepted for result in results] == [first[0].accepted, 0, 0]
+    assert results[2].duplicates == first[0].accepted
+    assert len(results[2].rejects) == len(first[0].rejects)
 
 
 @pytest.mark.parametrize("size", [64, 100, 257, 1000])
-def test_the_size_of_chunks_makes_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    """Quoted line ends, blank and torn lines included, wherever a chunk ends."""
+def test_the_chunk_size_makes_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """With quoted line ends, blank lines and truncated lines, wherever a chunk ends."""
     rows = [f'{START_S + n},a,gpu:0,gpu,,{100 + n},"nvml\n""{n}"""' for n in range(40)]
-    for place in (3, 11, 30):
-        rows.insert(place, f"{START_S},torn")
+    for position in (3, 11, 30):
+        rows.insert(position, f"{START_S},torn")
     rows.insert(20, "")
     path = write(tmp_path / "e.csv", [ENERGY, *rows])
-    whole, _ = brought(tmp_path, "energy", [])
-    first = import_energy(whole, path, NOW_US)
+    complete, _ = import_files(tmp_path, "energy", [])
+    first = import_energy(complete, path, NOW_US)
     monkeypatch.setattr(line_reader, "CHUNK_BYTES", size)
     monkeypatch.setattr(line_reader, "READ_BYTES", size // 3)
-    small, _ = brought(tmp_path, "energy", [])
-    done = import_energy(small, path, NOW_US)
-    assert (done.accepted, done.rejects) == (40, first.rejects)
-    assert [reject.column for reject in done.rejects] == ["line"] * 3
-    assert ledgers.readings(small) == ledgers.readings(whole)
+    small, _ = import_files(tmp_path, "energy", [])
+    result = import_energy(small, path, NOW_US)
+    assert (result.accepted, result.rejects) == (40, first.rejects)
+    assert [reject.column for reject in result.rejects] == ["line"] * 3
+    assert ledgers.readings(small) == ledgers.readings(complete)
 
 
-def test_a_second_import_changes_nothing_and_says_so(store: Store, tmp_path: Path) -> None:
+def test_a_second_import_only_counts_duplicates(store: Store, tmp_path: Path) -> None:
     energy = write(tmp_path / "e.csv", [ENERGY, *(f"{START_S + n},a,gpu:0,gpu,,{n},x" for n in range(500))])
     requests = write(tmp_path / "r.csv", [REQUESTS, *(f"{START_S + n},,chat,u,m,1,5,6,{n % 400 or ''}" for n in range(500))])
     first = [import_energy(store, energy, NOW_US), import_requests(store, config(), requests, NOW_US)]
-    before = held(store), ledgers.stream_days(store), ledgers.service_days(store)
+    before = ledger_content(store), ledgers.stream_days(store), ledgers.service_days(store)
     second = [import_energy(store, energy, NOW_US + 1), import_requests(store, config(), requests, NOW_US + 1)]
-    assert [done.accepted for done in first] == [500, 401]
-    assert [done.accepted for done in second] == [0, 0]
-    assert [done.duplicates for done in second] == [500, 401 + first[1].duplicates]
-    assert (held(store), ledgers.stream_days(store), ledgers.service_days(store)) == before
+    assert [result.accepted for result in first] == [500, 401]
+    assert [result.accepted for result in second] == [0, 0]
+    assert [result.duplicates for result in second] == [500, 401 + first[1].duplicates]
+    assert (ledger_content(store), ledgers.stream_days(store), ledgers.service_days(store)) == before
     assert ledgers.count(store, schema.ReadingClaim) == ledgers.count(store, schema.RequestClaim) == 0
 
 
-def test_an_interrupted_import_keeps_whole_blocks_and_the_next_brings_the_rest(
+def test_an_interrupted_import_keeps_complete_steps_and_the_next_adds_the_rest(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(line_reader, "CHUNK_BYTES", 4096)
@@ -138,13 +138,13 @@ def test_an_interrupted_import_keeps_whole_blocks_and_the_next_brings_the_rest(
 
     with pytest.raises(KeyboardInterrupt):
         import_energy(store, path, NOW_US, interrupt)
-    kept = len(ledgers.readings(store))
-    assert 300 < kept < 1000
+    stored = len(ledgers.readings(store))
+    assert 300 < stored < 1000
     with store.read() as connection:
         accepted, sha256 = connection.exec_driver_sql("SELECT accepted, sha256 FROM batch").one()
-    assert (accepted, sha256) == (kept, "")
-    done = import_energy(store, path, NOW_US)
-    assert (done.accepted, done.duplicates) == (1000 - kept, kept)
+    assert (accepted, sha256) == (stored, "")
+    result = import_energy(store, path, NOW_US)
+    assert (result.accepted, result.duplicates) == (1000 - stored, stored)
     assert len(ledgers.readings(store)) == 1000
 
 
@@ -153,9 +153,9 @@ def test_another_value_is_a_conflict_and_the_first_stays(store: Store, tmp_path:
         return [ENERGY, *(f"{START_S + n},a,gpu:0,gpu,,{value if n == 250 else n},x" for n in range(count))]
 
     import_energy(store, write(tmp_path / "e.csv", rows(1, 300)), NOW_US)
-    done = import_energy(store, write(tmp_path / "f.csv", [*rows(2, 400), f"{START_S + 399},a,gpu:0,gpu,,7,x"]), NOW_US)
-    assert (done.accepted, done.duplicates) == (100, 299)
-    assert [(reject.line, reject.column) for reject in done.rejects] == [(252, "power_w"), (402, "power_w")]
-    assert all(reject.reason.startswith("conflict") for reject in done.rejects)
+    result = import_energy(store, write(tmp_path / "f.csv", [*rows(2, 400), f"{START_S + 399},a,gpu:0,gpu,,7,x"]), NOW_US)
+    assert (result.accepted, result.duplicates) == (100, 299)
+    assert [(reject.line, reject.column) for reject in result.rejects] == [(252, "power_w"), (402, "power_w")]
+    assert all(reject.reason.startswith("conflict") for reject in result.rejects)
     values = {row[5] // 10**6 - START_S: row[6] // 10**6 for row in ledgers.readings(store)}
     assert (values[250], values[399]) == (1, 399)

@@ -1,4 +1,4 @@
-"""A gateway's own counters become windows of requests: exact through restarts, new labels and pieces."""
+"""Request windows from gateway counters: exact across restarts, new labels and partial imports."""
 
 import itertools
 import json
@@ -17,7 +17,7 @@ STEP_S = 15
 
 
 class Server:
-    """Answers as Prometheus does, over samples by series."""
+    """A fake Prometheus over samples by series."""
 
     def __init__(self) -> None:
         self.series: dict[tuple[str, tuple[tuple[str, str], ...]], list[tuple[float, float]]] = {}
@@ -26,23 +26,25 @@ class Server:
         every = {"instance": "gw:4000", "requested_model": "m", "client_ip": SECRET, "end_user": SECRET, "user": SECRET} | labels
         self.series.setdefault((name, tuple(sorted(every.items()))), []).append((DAY_S + at_s, value))
 
-    def fetch(self, path: str, given: dict[str, str]) -> bytes:
+    def fetch(self, path: str, parameters: dict[str, str]) -> bytes:
         data: Any = sorted({name for name, _ in self.series})
         if path == "/api/v1/query":
-            name, _, length = given["query"].partition("[")
-            end, seconds = float(given["time"]), int(length.rstrip("s]"))
+            name, _, length = parameters["query"].partition("[")
+            end, seconds = float(parameters["time"]), int(length.rstrip("s]"))
             data = {
                 "result": [
                     {"metric": {"__name__": name} | dict(labels), "values": inside}
-                    for (each, labels), values in self.series.items()
-                    if each == name and (inside := [[at, str(v)] for at, v in values if end - seconds <= at <= end])
+                    for (series_name, labels), values in self.series.items()
+                    if series_name == name and (inside := [[at, str(v)] for at, v in values if end - seconds <= at <= end])
                 ]
             }
         return json.dumps({"status": "success", "data": data}).encode()
 
 
-def scrape(server: Server, at_s: int, requests: int, given: int, output: int, use_case: str = "drafting", **labels: str) -> None:
-    for name, value in (("proxy_total_requests", requests), ("input_tokens", given), ("output_tokens", output)):
+def scrape(
+    server: Server, at_s: int, requests: int, input_tokens: int, output: int, use_case: str = "drafting", **labels: str
+) -> None:
+    for name, value in (("proxy_total_requests", requests), ("input_tokens", input_tokens), ("output_tokens", output)):
         server.show(f"litellm_{name}_metric_total", at_s, value, metadata_use_case=use_case, **labels)
 
 
@@ -54,13 +56,13 @@ def figures(store: Store) -> dict[str, tuple[Any, Any, Any]]:
     return {row["use_case"]: (row["requests"], row["input_tokens"], row["output_tokens"]) for row in rows}
 
 
-def bring(store: Store, server: Server, *edges_s: int) -> list[tuple[int, int]]:
-    done = [
+def import_windows(store: Store, server: Server, *edges_s: int) -> list[tuple[int, int]]:
+    results = [
         import_gateway_counters(store, config(FACTS), "http://p", (DAY_S + a) * S, (DAY_S + b) * S, NOW_US, server.fetch)
         for a, b in itertools.pairwise(edges_s)
     ]
-    assert not any(each.rejects for each in done)
-    return [(each.accepted, each.duplicates) for each in done]
+    assert not any(result.rejects for result in results)
+    return [(result.accepted, result.duplicates) for result in results]
 
 
 def history() -> Server:
@@ -81,23 +83,23 @@ SAID = {"drafting": (2 * 133 + 13 + 2 * 106 + 10, 20 * 239, 40 * 239), "search":
 
 
 def test_counts_are_exact_through_a_restart_and_new_labels(sqlite: Store) -> None:
-    bring(sqlite, history(), 0, 3600)
+    import_windows(sqlite, history(), 0, 3600)
     assert figures(sqlite) == SAID
 
 
 def test_pieces_and_repeats_give_the_same(sqlite: Store) -> None:
     server = history()
-    bring(sqlite, server, 0, 700, 1900, 2100, 3600)
+    import_windows(sqlite, server, 0, 700, 1900, 2100, 3600)
     assert figures(sqlite) == SAID
-    assert bring(sqlite, server, 0, 3600)[0][0] == 0
+    assert import_windows(sqlite, server, 0, 3600)[0][0] == 0
     assert figures(sqlite) == SAID
 
 
-def test_tokens_that_come_before_their_request_wait_for_it(sqlite: Store) -> None:
+def test_tokens_counted_before_their_request_are_pending(sqlite: Store) -> None:
     server = Server()
     for at, requests, output in ((0, 0, 0), (15, 0, 50), (30, 1, 50), (45, 1, 50)):
         scrape(server, at, requests, 0, output)
-    bring(sqlite, server, 0, 60)
+    import_windows(sqlite, server, 0, 60)
     assert figures(sqlite) == {"drafting": (1, 0, 50)}
 
 
@@ -109,12 +111,12 @@ def test_the_use_case_is_the_metadata_else_the_team_else_the_key(sqlite: Store, 
     server = Server()
     for at in range(0, 60, 15):
         scrape(server, at, at, at, at, use_case="None", **labels)
-    bring(sqlite, server, 0, 60)
+    import_windows(sqlite, server, 0, 60)
     assert figures(sqlite) == {use_case: (45, 45, 45)}
 
 
-def test_no_user_key_or_address_is_kept(sqlite: Store) -> None:
-    bring(sqlite, history(), 0, 3600)
+def test_no_user_key_or_address_is_stored(sqlite: Store) -> None:
+    import_windows(sqlite, history(), 0, 3600)
     path = sqlite.engine.url.database
     sqlite.close()
     with open(str(path), "rb") as file:

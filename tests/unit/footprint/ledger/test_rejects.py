@@ -1,4 +1,4 @@
-"""The file of refused lines: where and why, replaced whole, gone when nothing was refused."""
+"""The reject file: line and reason, replaced atomically, removed when nothing is rejected."""
 
 import json
 from pathlib import Path
@@ -11,8 +11,8 @@ from footprint.ledger.rejects import ColumnErrors, Reject, write_rejects
 def test_each_reject_is_a_line_of_json(tmp_path: Path) -> None:
     path = tmp_path / "e.csv.rejected.jsonl"
     write_rejects(path, [Reject(3, "time", "empty"), Reject(9, "power_w", "négatif")])
-    found = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    assert found == [{"line": 3, "column": "time", "reason": "empty"}, {"line": 9, "column": "power_w", "reason": "négatif"}]
+    rejects = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert rejects == [{"line": 3, "column": "time", "reason": "empty"}, {"line": 9, "column": "power_w", "reason": "négatif"}]
     write_rejects(path, [Reject(1, "line", "not CSV")])
     assert len(path.read_text(encoding="utf-8").splitlines()) == 1
     write_rejects(path, [])
@@ -20,7 +20,7 @@ def test_each_reject_is_a_line_of_json(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_device_is_written_to_as_it_is() -> None:
+def test_a_device_file_is_not_replaced() -> None:
     write_rejects(Path("/dev/null"), [Reject(1, "line", "not CSV")])
     write_rejects(Path("/dev/null"), [])
     assert not Path("/dev/null").is_file()

@@ -1,4 +1,4 @@
-"""Request files: what is kept of a request, what is refused, and what is never looked at."""
+"""Request files: stored columns, rejected rows, and columns that are never read."""
 
 import json
 from pathlib import Path
@@ -24,36 +24,36 @@ SERVED = parse_config(
 SECRET = "please-summarise-my-salary"
 
 
-def bring(store: Store, path: str, facts: Config = SERVED) -> Any:
+def import_file(store: Store, path: str, facts: Config = SERVED) -> Any:
     return import_requests(store, facts, path, NOW_US)
 
 
-def test_everything_that_counts_is_kept(store: Store, tmp_path: Path) -> None:
+def test_all_columns_are_stored(store: Store, tmp_path: Path) -> None:
     names = "start,end,first_token,service,use_case,model,requests,input_tokens,cached_input_tokens,output_tokens,units,unit,status,id"
     cells = f"{START_S},{START_S + 9},{START_S + 1}.5,chat,drafting,m1,3,100,40,20,2.5,pages,ok,r1"
-    assert bring(store, write(tmp_path / "r.csv", [names, cells])).accepted == 1
+    assert import_file(store, write(tmp_path / "r.csv", [names, cells])).accepted == 1
     times = (START_S * US, (START_S + 9) * US, START_S * US + 1_500_000)
     assert ledgers.requests(store) == [("chat", "drafting", "m1", "pages", "ok", *times, 3, 100, 40, 20, 2.5)]
 
 
-def test_what_is_left_out_is_unknown_and_not_zero(store: Store, tmp_path: Path) -> None:
-    """An arrival: no end, no tokens; the use case is told to be unknown, the number of requests is one."""
-    assert bring(store, write(tmp_path / "r.csv", ["start,service,use_case", f"{START_S},chat,"])).accepted == 1
+def test_a_missing_value_is_unknown_not_zero(store: Store, tmp_path: Path) -> None:
+    """An arrival without end or tokens: the use case is unknown and the number of requests is one."""
+    assert import_file(store, write(tmp_path / "r.csv", ["start,service,use_case", f"{START_S},chat,"])).accepted == 1
     unknown = ("chat", "(unknown)", "", "", "", START_S * US, None, None, 1, None, None, None, None)
     assert ledgers.requests(store) == [unknown]
 
 
-def test_a_service_left_out_is_the_one_that_serves_the_model(sqlite: Store, tmp_path: Path) -> None:
+def test_an_empty_service_is_filled_from_the_model(sqlite: Store, tmp_path: Path) -> None:
     rows = [f"{START_S + n},,u,{model}" for n, model in enumerate(("m1", "shared", "nobody", ""))]
-    done = bring(sqlite, write(tmp_path / "r.csv", ["start,service,use_case,model", *rows, f"{START_S},x,u,shared"]))
-    assert done.accepted == 2
-    assert [(reject.line, reject.column) for reject in done.rejects] == [(n, "service") for n in (3, 4, 5)]
+    result = import_file(sqlite, write(tmp_path / "r.csv", ["start,service,use_case,model", *rows, f"{START_S},x,u,shared"]))
+    assert result.accepted == 2
+    assert [(reject.line, reject.column) for reject in result.rejects] == [(n, "service") for n in (3, 4, 5)]
     assert [row[0] for row in ledgers.requests(sqlite)] == ["chat", "x"]
 
 
 def test_the_own_service_serves_no_model_by_accident(sqlite: Store, tmp_path: Path) -> None:
-    done = bring(sqlite, write(tmp_path / "r.csv", ["start,service,use_case,model", f"{START_S},,u,"]), parse_config(""))
-    assert [reject.column for reject in done.rejects] == ["service"]
+    result = import_file(sqlite, write(tmp_path / "r.csv", ["start,service,use_case,model", f"{START_S},,u,"]), parse_config(""))
+    assert [reject.column for reject in result.rejects] == ["service"]
 
 
 GOOD = {"start": START_S, "end": START_S + 9, "service": "chat", "use_case": "u", "model": "m1", "input_tokens": 10}
@@ -91,21 +91,21 @@ GOOD = {"start": START_S, "end": START_S + 9, "service": "chat", "use_case": "u"
         ({"id": ["r1"]}, "id"),
     ],
 )
-def test_a_request_that_cannot_be_right_is_refused_and_the_others_are_kept(
+def test_an_invalid_request_is_rejected_and_the_others_are_stored(
     sqlite: Store, tmp_path: Path, fields: dict[str, Any], column: str
 ) -> None:
     lines = [json.dumps(row) for row in (GOOD, GOOD | fields, GOOD | {"use_case": "v"})]
-    done = bring(sqlite, write(tmp_path / "r.jsonl", lines))
-    assert [(reject.line, reject.column) for reject in done.rejects] == [(2, column)]
-    assert done.accepted == 2
+    result = import_file(sqlite, write(tmp_path / "r.jsonl", lines))
+    assert [(reject.line, reject.column) for reject in result.rejects] == [(2, column)]
+    assert result.accepted == 2
 
 
 @pytest.mark.parametrize(
     ("cell", "tokens"), [("7", 7), ("007", 7), ("7.0", 7), ("1e3", 1000), (" 7 ", 7), ("999999999999999", 10**15 - 1)]
 )
 def test_whole_numbers_may_be_written_in_every_way(sqlite: Store, tmp_path: Path, cell: str, tokens: int) -> None:
-    done = bring(sqlite, write(tmp_path / "r.csv", ["start,service,use_case,output_tokens", f"{START_S},chat,u,{cell}"]))
-    assert done.rejects == []
+    result = import_file(sqlite, write(tmp_path / "r.csv", ["start,service,use_case,output_tokens", f"{START_S},chat,u,{cell}"]))
+    assert result.rejects == []
     assert ledgers.requests(sqlite)[0][-2] == tokens
 
 
@@ -122,8 +122,8 @@ def test_parquet_columns_may_be_typed_in_every_way(sqlite: Store, tmp_path: Path
         "prompt": pa.array([[SECRET], None], pa.list_(pa.string())),
     }
     pq.write_table(pa.table(columns), tmp_path / "r.parquet")
-    done = bring(sqlite, str(tmp_path / "r.parquet"))
-    assert done.rejects == []
+    result = import_file(sqlite, str(tmp_path / "r.parquet"))
+    assert result.rejects == []
     assert [(row[1], row[5], row[9], row[11]) for row in ledgers.requests(sqlite)] == [
         ("u", START_S * US, 5, 3),
         ("v", START_S * US + 1_500_000, 6, None),
@@ -133,16 +133,16 @@ def test_parquet_columns_may_be_typed_in_every_way(sqlite: Store, tmp_path: Path
 @pytest.mark.parametrize("header", ["end,service,use_case", "start,service", "start,use_case"])
 def test_a_header_without_a_required_column_stores_nothing(sqlite: Store, tmp_path: Path, header: str) -> None:
     with pytest.raises(UnreadableFile, match="missing"):
-        bring(sqlite, write(tmp_path / "r.csv", [header, f"{START_S},chat,u"]))
+        import_file(sqlite, write(tmp_path / "r.csv", [header, f"{START_S},chat,u"]))
     assert ledgers.requests(sqlite) == []
 
 
 def test_an_id_names_a_request_within_its_service(store: Store, tmp_path: Path) -> None:
     header = "start,service,use_case,output_tokens,id"
-    first = bring(store, write(tmp_path / "r.csv", [header, f"{START_S},chat,u,5,r1", f"{START_S},x,u,5,r1"]))
+    first = import_file(store, write(tmp_path / "r.csv", [header, f"{START_S},chat,u,5,r1", f"{START_S},x,u,5,r1"]))
     assert first.accepted == 2
     again = [header, f"{START_S},chat,u,5,r1", f"{START_S},chat,u,6,r1", f"{START_S + 1},x,u,5,r1", f"{START_S},y,u,5,r1"]
-    second = bring(store, write(tmp_path / "s.csv", again))
+    second = import_file(store, write(tmp_path / "s.csv", again))
     assert (second.accepted, second.duplicates) == (1, 1)
     assert [(reject.line, reject.column) for reject in second.rejects] == [(3, "id"), (4, "id")]
     assert all(reject.reason.startswith("conflict") for reject in second.rejects)
@@ -156,20 +156,20 @@ def test_one_id_twice_in_a_file_is_one_request(sqlite: Store, tmp_path: Path) ->
         f"{START_S},chat,u,5,r1",
         f"{START_S},chat,u,6,r1",
     ]
-    done = bring(sqlite, write(tmp_path / "r.csv", lines))
-    assert (done.accepted, done.duplicates, [reject.line for reject in done.rejects]) == (1, 1, [4])
+    result = import_file(sqlite, write(tmp_path / "r.csv", lines))
+    assert (result.accepted, result.duplicates, [reject.line for reject in result.rejects]) == (1, 1, [4])
 
 
-def test_without_an_id_equal_rows_are_told_apart_by_their_ordinal(store: Store, tmp_path: Path) -> None:
+def test_without_an_id_equal_rows_differ_by_their_ordinal(store: Store, tmp_path: Path) -> None:
     """A row equal to one of an earlier file at the same ordinal is a duplicate; one more of them is one more request."""
     header, row = "start,service,use_case,output_tokens", f"{START_S},chat,u,5"
-    assert bring(store, write(tmp_path / "r.csv", [header, row, row])).accepted == 2
-    other = bring(store, write(tmp_path / "s.csv", [header, f"{START_S},chat,v,5", row, row, row]))
-    assert (other.accepted, other.duplicates, other.rejects) == (2, 2, [])
+    assert import_file(store, write(tmp_path / "r.csv", [header, row, row])).accepted == 2
+    second = import_file(store, write(tmp_path / "s.csv", [header, f"{START_S},chat,v,5", row, row, row]))
+    assert (second.accepted, second.duplicates, second.rejects) == (2, 2, [])
     assert len(ledgers.requests(store)) == 4
 
 
-def test_nothing_but_the_columns_of_the_contract_is_looked_at(sqlite: Store, tmp_path: Path) -> None:
+def test_only_columns_of_the_contract_are_read(sqlite: Store, tmp_path: Path) -> None:
     """Prompts, answers, users and addresses reach neither the database, nor its journal, nor the rejects."""
     rows = [
         GOOD | {"prompt": SECRET, "messages": [{"role": "user", "content": SECRET}], "user": SECRET, "ip": SECRET},
@@ -186,32 +186,32 @@ def test_nothing_but_the_columns_of_the_contract_is_looked_at(sqlite: Store, tmp
         f"{SECRET},{SECRET}",
         f'{START_S},chat,u,"{SECRET}',
     ]
-    as_json = bring(sqlite, write(tmp_path / "r.jsonl", [*(json.dumps(row) for row in rows), SECRET]))
-    as_csv = bring(sqlite, write(tmp_path / "r.csv", [header, *cells]))
+    as_json = import_file(sqlite, write(tmp_path / "r.jsonl", [*(json.dumps(row) for row in rows), SECRET]))
+    as_csv = import_file(sqlite, write(tmp_path / "r.csv", [header, *cells]))
     write_rejects(tmp_path / "rejects.jsonl", as_json.rejects + as_csv.rejects)
     assert (as_json.accepted, as_csv.accepted) == (1, 1)
     assert (len(as_json.rejects), len(as_csv.rejects)) == (7, 2)
     sqlite.close()
-    kept = [path for path in tmp_path.iterdir() if path.name not in ("r.jsonl", "r.csv")]
-    assert any(path.suffix == ".db" for path in kept)
-    assert [path.name for path in kept if SECRET.encode() in path.read_bytes()] == []
+    stored = [path for path in tmp_path.iterdir() if path.name not in ("r.jsonl", "r.csv")]
+    assert any(path.suffix == ".db" for path in stored)
+    assert [path.name for path in stored if SECRET.encode() in path.read_bytes()] == []
 
 
-def test_an_id_is_not_kept_as_it_is(sqlite: Store, tmp_path: Path) -> None:
-    """It may hold what people put into it; its digest tells it from another."""
-    assert bring(sqlite, write(tmp_path / "r.jsonl", [json.dumps(GOOD | {"id": SECRET})])).accepted == 1
+def test_an_id_is_stored_only_as_a_digest(sqlite: Store, tmp_path: Path) -> None:
+    """An id may contain personal text; its digest is enough to distinguish it."""
+    assert import_file(sqlite, write(tmp_path / "r.jsonl", [json.dumps(GOOD | {"id": SECRET})])).accepted == 1
     sqlite.close()
     assert [path.name for path in tmp_path.glob("*.db*") if SECRET.encode() in path.read_bytes()] == []
 
 
-def test_a_long_request_marks_every_day_it_touches(sqlite: Store, tmp_path: Path) -> None:
+def test_a_long_request_bumps_every_day_it_touches(sqlite: Store, tmp_path: Path) -> None:
     day = START_S // 86_400
     lines = [
         "start,end,service,use_case",
         f"{START_S + 5},{START_S + 2 * 86_400},chat,u",
         f"{START_S},{START_S + 500 * 86_400},x,u",
     ]
-    bring(sqlite, write(tmp_path / "r.csv", lines))
+    import_file(sqlite, write(tmp_path / "r.csv", lines))
     days = ledgers.service_days(sqlite)
     assert {d for service, d in days if service == "chat"} == {day, day + 1, day + 2}
     assert days["chat", day + 1] == ((START_S + 5) * US, 1)

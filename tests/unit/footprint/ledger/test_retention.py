@@ -1,4 +1,4 @@
-"""Keeping: backups go from one database to the other, rules of retention name every table, erased requests stay erased."""
+"""Retention: backups restore on either database, every table has a rule, and erased requests stay erased."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_backup_is_the_same_store_on_either_database(store: Store, sqlite: Sto
     assert late.accepted == 1
 
 
-def test_a_backup_from_sqlite_goes_on_in_postgresql(sqlite: Store, store: Store, tmp_path: Path) -> None:
+def test_a_sqlite_backup_restores_to_postgresql(sqlite: Store, store: Store, tmp_path: Path) -> None:
     bring_all(sqlite, tmp_path)
     compute(sqlite, FACTS)
     backup(sqlite, tmp_path / "b.zip", NOW_US)
@@ -52,15 +52,15 @@ def test_a_backup_from_sqlite_goes_on_in_postgresql(sqlite: Store, store: Store,
     assert compute(store, FACTS).computed == 1
 
 
-def test_what_is_no_backup_or_no_empty_store_is_refused(sqlite: Store, tmp_path: Path) -> None:
+def test_a_bad_backup_or_a_full_store_is_an_error(sqlite: Store, tmp_path: Path) -> None:
     bring_all(sqlite, tmp_path)
     backup(sqlite, tmp_path / "b.zip", NOW_US)
     with pytest.raises(BackupError, match="not empty"):
         restore(sqlite, tmp_path / "b.zip")
     raw = bytearray((tmp_path / "b.zip").read_bytes())
     with zipfile.ZipFile(tmp_path / "b.zip") as archive:
-        place = archive.getinfo("reading.parquet").header_offset + 400
-    raw[place] ^= 1
+        offset = archive.getinfo("reading.parquet").header_offset + 400
+    raw[offset] ^= 1
     (tmp_path / "bad.zip").write_bytes(bytes(raw))
     new = Store(f"sqlite:///{tmp_path / 'new.db'}")
     for name in ("bad.zip", "missing.zip", "footprint.toml"):
@@ -93,7 +93,7 @@ def test_the_register_is_generated_in_both_languages(
     assert status_of(["ledger", "retention"]) == 0
 
 
-def test_erased_requests_stay_erased_and_their_figures_stand(store: Store, tmp_path: Path) -> None:
+def test_erased_requests_stay_erased_and_their_figures_stay(store: Store, tmp_path: Path) -> None:
     def sealed(**options: Any) -> Any:
         return seal(store, ObjectStore(str(tmp_path / "sealed")), NOW_US, after_days=2, **options)
 
@@ -118,24 +118,24 @@ def test_erased_requests_stay_erased_and_their_figures_stand(store: Store, tmp_p
     assert printed(store)[:400] == before[:400]
 
 
-def test_an_erasure_that_is_cut_off_is_adopted_and_no_link_written_over(
+def test_an_interrupted_erasure_is_adopted_without_overwriting_links(
     sqlite: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bring_all(sqlite, tmp_path)
     compute(sqlite, FACTS)
     vault = ObjectStore(str(tmp_path / "sealed"))
     seal(sqlite, vault, NOW_US, after_days=2, keep_days=3)
-    whole, writes = ObjectStore.write, []
+    original_write, writes = ObjectStore.write, []
 
     def cut(self: ObjectStore, name: str, raw: bytes) -> None:
-        whole(self, name, raw)
+        original_write(self, name, raw)
         writes.append(name)
         raise OSError("the power went")
 
     monkeypatch.setattr(ObjectStore, "write", cut)
     with pytest.raises(OSError, match="power"):
         erase_requests(sqlite, vault, DAY + 10, "thirteen months", NOW_US)
-    monkeypatch.setattr(ObjectStore, "write", whole)
+    monkeypatch.setattr(ObjectStore, "write", original_write)
     link = (tmp_path / "sealed" / writes[0]).read_bytes()
     seal(sqlite, vault, NOW_US, after_days=2, keep_days=3)
     assert (tmp_path / "sealed" / writes[0]).read_bytes() == link

@@ -1,4 +1,4 @@
-"""Distinct users: margins, duplicates, conflicts, and cells that cannot be right."""
+"""Distinct users: margins, duplicates, conflicts and invalid cells."""
 
 from pathlib import Path
 
@@ -22,10 +22,10 @@ def cells(store: Store) -> set[tuple[object, ...]]:
         return {(r.period, r.service, r.use_case, r.users, r.max_share, r.teams) for r in rows}
 
 
-def test_cells_and_margins_are_kept_once(store: Store, tmp_path: Path) -> None:
+def test_cells_and_margins_are_stored_once(store: Store, tmp_path: Path) -> None:
     lines = [HEADER, "2026-Q3,chat,drafting,12,0.4,3", "2026-Q3,chat,,15,,", "2026-Q5,chat,,15,,", "2026-Q3,,,x,,"]
-    done = import_users(store, write(tmp_path / "u.csv", lines), NOW_US)
-    assert (done.accepted, [reject.line for reject in done.rejects]) == (2, [4, 5])
+    result = import_users(store, write(tmp_path / "u.csv", lines), NOW_US)
+    assert (result.accepted, [reject.line for reject in result.rejects]) == (2, [4, 5])
     again = import_users(store, write(tmp_path / "v.csv", [HEADER, lines[1], "2026-Q3,chat,,16,,"]), NOW_US)
     assert (again.accepted, again.duplicates) == (0, 1)
     assert again.rejects[0].reason.startswith("conflict")
@@ -55,30 +55,30 @@ def test_periods_are_years_quarters_and_months(sqlite: Store, tmp_path: Path, pe
         ("2026,chat,,5,,few", "teams"),
     ],
 )
-def test_a_cell_that_cannot_be_right_is_refused(sqlite: Store, tmp_path: Path, cell: str, column: str) -> None:
-    done = import_users(sqlite, write(tmp_path / "u.csv", [HEADER, cell, "2026,ok,,1,1,1"]), NOW_US)
-    assert done.accepted == 1
-    assert [(reject.line, reject.column) for reject in done.rejects] == [(2, column)]
+def test_an_invalid_cell_is_rejected(sqlite: Store, tmp_path: Path, cell: str, column: str) -> None:
+    result = import_users(sqlite, write(tmp_path / "u.csv", [HEADER, cell, "2026,ok,,1,1,1"]), NOW_US)
+    assert result.accepted == 1
+    assert [(reject.line, reject.column) for reject in result.rejects] == [(2, column)]
 
 
-def test_who_the_users_are_is_not_looked_at(sqlite: Store, tmp_path: Path) -> None:
+def test_identities_of_users_are_not_read(sqlite: Store, tmp_path: Path) -> None:
     lines = ["period,service,use_case,users,names", '2026,chat,,2,"ada; grace"']
     assert import_users(sqlite, write(tmp_path / "u.csv", lines), NOW_US).accepted == 1
     sqlite.close()
     assert all(b"grace" not in path.read_bytes() for path in tmp_path.glob("*.db*"))
 
 
-def test_a_required_column_that_is_missing_stores_nothing(sqlite: Store, tmp_path: Path) -> None:
+def test_a_missing_required_column_stores_nothing(sqlite: Store, tmp_path: Path) -> None:
     with pytest.raises(UnreadableFile, match="users"):
         import_users(sqlite, write(tmp_path / "u.csv", ["period,service,use_case", "2026,chat,"]), NOW_US)
 
 
-def test_withdrawn_cells_are_unknown_again_unless_another_file_vouches_for_them(store: Store, tmp_path: Path) -> None:
-    one = import_users(store, write(tmp_path / "u.csv", [HEADER, "2026,chat,,2,,", "2026,code,,3,,"]), NOW_US)
+def test_withdrawn_cells_are_unknown_again_unless_claimed(store: Store, tmp_path: Path) -> None:
+    first_batch = import_users(store, write(tmp_path / "u.csv", [HEADER, "2026,chat,,2,,", "2026,code,,3,,"]), NOW_US)
     two = import_users(store, write(tmp_path / "v.csv", [HEADER, "2026,chat,,2,,"]), NOW_US)
-    assert one.batch
+    assert first_batch.batch
     assert two.batch
-    assert withdraw_batch(store, one.batch, "wrong", NOW_US) == 1
+    assert withdraw_batch(store, first_batch.batch, "wrong", NOW_US) == 1
     assert cells(store) == {("2026", "chat", "", 2, None, None)}
     assert withdraw_batch(store, two.batch, "wrong too", NOW_US) == 1
     assert cells(store) == set()
