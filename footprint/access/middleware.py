@@ -120,7 +120,7 @@ class AuthorizedQueries:
         state, at, found = self._decided.get(around, (None, 0.0, None))
         if found is None or state != self._state[1] or now - at > KEPT_S:
             shown, kept = self._published()
-            found = protect_period(self._store, self._config, around, self._clock(), known=shown, kept=kept)
+            found = protect_period(self._store, self._config, around, self._clock(), published=shown, suppressed=kept)
             self._decided[around] = self._state[1], now, found
         return found
 

@@ -40,7 +40,7 @@ from footprint.editions.document import (
 )
 from footprint.editions.figure_format import format_figure
 from footprint.editions.forms.charts import draw_chart, strip, waterfall
-from footprint.editions.forms.data_package import NAMES, figure_rows
+from footprint.editions.forms.data_package import COLUMN_NAMES, figure_rows
 from footprint.editions.forms.layout import lay_out
 from footprint.editions.publication import draft_edition
 from footprint.editions.render import render_files
@@ -309,7 +309,7 @@ def test_rows_of_the_data_give_the_strings_of_the_page_again(edition: Edition, f
     with zipfile.ZipFile(io.BytesIO(files["annexes.zip"])) as pack:
         rows = {row["figure_id"]: row for row in csv.DictReader(io.TextIOWrapper(pack.open("figures.csv"), "utf-8"))}
     assert set(rows) == {figure.id for figure in edition.figures}
-    assert tuple(next(iter(rows.values()))) == NAMES
+    assert tuple(next(iter(rows.values()))) == COLUMN_NAMES
     for figure in edition.figures:
         row = rows[figure.id]
         again = replace(figure, **{name: float(row[name]) if row[name] else None for name in ("value", "low", "high")})  # type: ignore[arg-type]

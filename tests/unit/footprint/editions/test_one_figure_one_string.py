@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from dashboards.pages import trace
-from dashboards.url_state import PageContext, View
+from dashboards.url_state import PageContext, UrlState
 from footprint.access import Role
 from footprint.cli.report import figure_rows
 from footprint.editions import audit_sample, provenance
@@ -150,7 +150,7 @@ def of_dashboard(edition: Edition, language: str, monkeypatch: pytest.MonkeyPatc
     found = {}
     for each in edition.figures:
         monkeypatch.setattr(provenance, "find_figure", lambda *_, each=each, **__: provenance.TracedFigure(each, edition, None))
-        view = View.parse("/explain", f"?figure={each.id}", language)
+        view = UrlState.parse("/explain", f"?figure={each.id}", language)
         page = trace.content(PageContext(None, object(), None, NOW, view, role=Role.COMMITTEE), each.id)  # type: ignore[arg-type]
         value, rest = page[1].children[0].children, page[1].children[1]
         told = format_figure(each, language)
