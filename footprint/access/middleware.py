@@ -123,7 +123,7 @@ class AuthorizedQueries:
         version, decided_at, decision = self._decisions.get(period, (None, 0.0, None))
         if decision is None or version != self._version[1] or now - decided_at > MAX_DECISION_AGE_S:
             shown, hidden = self._published_keys()
-            decision = protect_period(self._store, self._config, period, self._clock(), known=shown, kept=hidden)
+            decision = protect_period(self._store, self._config, period, self._clock(), published=shown, suppressed=hidden)
             self._decisions[period] = self._version[1], now, decision
         return decision
 
