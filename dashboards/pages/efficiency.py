@@ -194,7 +194,7 @@ def _plane(
         y = Axis(0.0, most * 1.15, say(language, "eff_latency_axis"), inverted=True)
     best = sorted((row["wh_per_response"], row[worth]) for row in rows if row[mark])
     washed = (limits[0], say(language, "eff_too_slow")) if by == "latency" else (limits[1], say(language, "eff_too_poor"))
-    return scatter_plot(spots, x, y, title="", lines=[(staircase(best, x.high), "stair")], washed=washed, language=language)
+    return scatter_plot(spots, x, y, title="", lines=[(staircase(best, x.high), "stair")], limit=washed, language=language)
 
 
 def _figure(row: Row, value: str, low: str, high: str, language: str) -> tuple[str, str]:
@@ -241,7 +241,7 @@ def _alternatives(context: PageContext, found: list[Row]) -> Any:
     title = say(language, "eff_alternatives", better=str(better), uses=str(len(found)))
     names = say(language, "eff_current"), say(language, "eff_best")
     unit = say(language, "eff_wh")
-    body = dumbbell_chart(drawn, "use_case", "current_wh", "alternative_wh", "said", unit=unit, title="", words=names)
+    body = dumbbell_chart(drawn, "use_case", "current_wh", "alternative_wh", "said", unit=unit, title="", legend=names)
     columns = ("use_case", "eff_current", "eff_wh", "eff_best", "eff_wh", "eff_ratio", "requests", "condition")
     head = [say(language, name) for name in columns]
     sub = f"{say(language, 'eff_alternatives_sub')} {parts.period_words(context)}"
