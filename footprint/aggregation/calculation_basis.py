@@ -8,16 +8,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from footprint.aggregation import METHOD_VERSION
 from footprint.config import Config, HostFact
 from footprint.core.assumptions import assumption
 from footprint.core.estimate import Estimate
+from footprint.core.stored_forms import from_plain, stored_as, to_plain
 from footprint.impact.embodied import accelerator_kgco2e, embodied_ug_per_s, end_of_life_us
 from footprint.impact.factor_book import Factor, FactorBook, MissingFactor
 
 
+@stored_as(
+    "Basis",
+    "host site zone uplift uplift_assumed pue pue_assumed factor factor_id factor_version component device_model method "
+    "idle_known market wue wue_assumed water adpe_kgsb_per_kwh primary_mj_per_kwh price_eur_per_kwh embodied_known "
+    "life_over split method_version",
+)
 @dataclass(frozen=True, slots=True)
 class CalculationBasis:
     """Facts of one device over one segment of time; bounds as (value, low, high), a factor in g/kWh.
@@ -53,15 +60,15 @@ class CalculationBasis:
 
     def to_json(self) -> str:
         """One line, the same for the same facts."""
-        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+        return json.dumps(to_plain(self), sort_keys=True, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> CalculationBasis:
         """From what ``to_json`` gave."""
-        fields = json.loads(text)
-        for name in ("uplift", "pue", "factor", "wue", "water"):
-            fields[name] = None if fields[name] is None else tuple(fields[name])
-        return cls(**fields)
+        plain = json.loads(text)
+        for key in ("uplift", "pue", "factor", "wue", "water"):
+            plain[key] = None if plain[key] is None else tuple(plain[key])
+        return from_plain(cls, plain)
 
 
 def estimate_bounds(estimate: Estimate) -> tuple[float, float, float]:

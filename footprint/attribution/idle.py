@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from footprint.attribution.energy_intervals import BRIDGED, EnergyIntervals
 from footprint.attribution.largest_remainder import Ints, sum_by_group
 from footprint.attribution.request_log import ConcurrencyTimeline
+from footprint.core.stored_forms import from_plain, keys_of, stored_as
 from footprint.core.units import PJ_PER_UJ, US_PER_HOUR, US_PER_S
 
 LEARNING_DAYS = 28  # idle power of a day is learnt on it and the 27 before
@@ -31,6 +32,7 @@ MIN_NEAR_US = 600 * US_PER_S
 Histogram = dict[int, tuple[int, int]]  # bin -> (time [µs], energy [µJ])
 
 
+@stored_as("QuietDay", "quiet near busy_quiet busy_near")
 @dataclass(frozen=True, slots=True)
 class IdleHistograms:
     """Power histograms of the quiet intervals of one placed device on one day; additive over days.
@@ -47,12 +49,12 @@ class IdleHistograms:
 
     def to_json(self) -> dict[str, dict[str, list[int]]]:
         """Plain JSON, for the store."""
-        return {name: {str(b): list(pair) for b, pair in sorted(getattr(self, name).items())} for name in self.__slots__}
+        return {key: {str(b): list(pair) for b, pair in sorted(getattr(self, name).items())} for name, key in keys_of(type(self))}
 
     @classmethod
     def from_json(cls, value: dict[str, dict[str, list[int]]]) -> IdleHistograms:
         """Histograms from the output of ``to_json``."""
-        return cls(*({int(b): (p[0], p[1]) for b, p in value.get(name, {}).items()} for name in cls.__slots__))
+        return from_plain(cls, {key: {int(b): (p[0], p[1]) for b, p in bins.items()} for key, bins in value.items()})
 
 
 def idle_histograms(

@@ -21,6 +21,7 @@ from footprint.config.objectives import Objective
 from footprint.core.assumptions import assumption
 from footprint.core.estimate import Estimate
 from footprint.core.log_formats import FieldMap, load_map
+from footprint.core.stored_forms import canonical, stored_as
 
 ALWAYS = -(2**62)
 FOREVER_US = 2**62
@@ -29,6 +30,10 @@ OWN_SERVICE = "footprint"  # this service itself, which is measured too
 UNDECLARED = "(undeclared)"  # charter status of a use case without a decision
 
 
+@stored_as(
+    "SiteFact",
+    "name zone pue pue_assumed pue_category pue_evidence wue_l_per_kwh market_factor_g_per_kwh market_evidence since_us until_us",
+)
 @dataclass(frozen=True, slots=True)
 class SiteFact:
     """A building: its grid zone, PUE and water use."""
@@ -46,6 +51,11 @@ class SiteFact:
     until_us: int = FOREVER_US
 
 
+@stored_as(
+    "HostFact",
+    "name site uplift uplift_assumed server_embodied_kgco2e lifetime_years in_service_us accelerator_embodied_kgco2e "
+    "since_us until_us",
+)
 @dataclass(frozen=True, slots=True)
 class HostFact:
     """An inference server: its site, embodied emissions, and uplift (wall power over the sum of its sensors)."""
@@ -62,6 +72,7 @@ class HostFact:
     until_us: int = FOREVER_US
 
 
+@stored_as("ServiceFact", "name model processes modelled_as since_us until_us")
 @dataclass(frozen=True, slots=True)
 class ServiceFact:
     """A deployed model endpoint; ``processes`` names the process groups that run it.
@@ -77,6 +88,7 @@ class ServiceFact:
     until_us: int = FOREVER_US
 
 
+@stored_as("Placement", "service host device share since_us until_us")
 @dataclass(frozen=True, slots=True)
 class Placement:
     """A service on a device of a host over a range of time; ``share`` 1.0 is the whole device."""
@@ -89,6 +101,7 @@ class Placement:
     until_us: int = FOREVER_US
 
 
+@stored_as("UseCaseFact", "name charter decided owner since_us until_us")
 @dataclass(frozen=True, slots=True)
 class UseCaseFact:
     """The business purpose of requests, and its status under the charter."""
@@ -111,6 +124,7 @@ class GatewayFact:
     use_case: tuple[str, ...] = ()
 
 
+@stored_as("Annotation", "at_us text service until_us english use_case host model")
 @dataclass(frozen=True, slots=True)
 class Annotation:
     """An event that explains figures, such as a model upgrade or an incident, of one service, use case, host or model, or of all.
@@ -258,7 +272,7 @@ class Config:
         dated = [fact for fact in facts if fact.since_us != ALWAYS and fact.since_us < end_us and fact.until_us > day_us]
         # Ignore ``until``: the end of a fact is implied by the next one.
         open_ended = [replace(fact, until_us=FOREVER_US) for fact in dated]
-        return hashlib.blake2b(repr(open_ended).encode(), digest_size=12).hexdigest()
+        return hashlib.blake2b(canonical(open_ended).encode(), digest_size=12).hexdigest()
 
     def facts_digest(self) -> str:
         """Digest of all facts that result rows depend on."""
@@ -273,7 +287,7 @@ class Config:
             self.placements,
             self.use_cases,
         )
-        return hashlib.blake2b(repr(facts).encode(), digest_size=12).hexdigest()
+        return hashlib.blake2b(canonical(facts).encode(), digest_size=12).hexdigest()
 
     def edges_us(self) -> list[int]:
         """Sorted instants [µs] at which a dated fact starts or ends."""

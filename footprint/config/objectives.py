@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from footprint.calendar.periods import MONTHS_PER_PERIOD, BadPeriod, Period, parse_period
 from footprint.config.toml_document import Document
+from footprint.core.stored_forms import from_plain, stored_as, to_plain
 
 METRICS = ("energy_kwh", "co2e_location_g", "wh_per_1000_requests", "requests")
 KEYS = {"name", "metric", "service", "use_case", "at_most", "every", "baseline", "target", "due", "owner"}
@@ -15,6 +16,7 @@ _EVERY = tuple(MONTHS_PER_PERIOD)
 _PERIODS = ("baseline", "due")
 
 
+@stored_as("Objective", "name metric where owner at_most months baseline target due")
 @dataclass(frozen=True, slots=True)
 class Objective:
     """A budget (``at_most`` in each period of ``months``) or a target from ``baseline`` to ``due``.
@@ -35,18 +37,14 @@ class Objective:
 
 def objective_to_json(objective: Objective) -> dict[str, Any]:
     """JSON fields of an objective, with which an edition stores the objectives of its time."""
-    values = {field.name: getattr(objective, field.name) for field in fields(objective)}
-    return {
-        **values,
-        "where": [list(pair) for pair in objective.where],
-        **{key: values[key] and str(values[key]) for key in _PERIODS},
-    }
+    plain = to_plain(objective)
+    return {**plain, **{key: plain[key] and str(plain[key]) for key in _PERIODS}}
 
 
 def objective_from_json(document: Mapping[str, Any]) -> Objective:
     """Objective from the fields of ``objective_to_json``."""
     periods = {key: parse_period(document[key]) if document[key] else None for key in _PERIODS}
-    return Objective(**{**document, "where": tuple((name, value) for name, value in document["where"]), **periods})
+    return from_plain(Objective, {**document, "where": tuple((name, value) for name, value in document["where"]), **periods})
 
 
 class BlockReader(Protocol):

@@ -9,9 +9,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from footprint.core.stored_forms import stored_as
+
 COVERAGE_FACTOR = 2.0  # k of the GUM, about 95 %
 
 
+@stored_as("Estimate", "value low high")
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """A value between ``low`` and ``high``, in the unit of the name that holds it."""

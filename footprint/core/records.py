@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from footprint.core.stored_forms import keys_of, stored_as
 from footprint.core.timestamps import BadTimestamp, format_instant, parse_instant
 from footprint.core.units import INT64_MAX
 
@@ -63,6 +64,7 @@ def flags_of(status: str, sync: str) -> int:
     return _FLAGS.get(status, 0) | _FLAGS.get(sync, 0)
 
 
+@stored_as("energy", "host device component source epoch seq at energy_uj covered_us mono_us alias model sync status agent")
 @dataclass(frozen=True, slots=True)
 class EnergyReading:
     """Corrected cumulative energy of a device at an instant: wraps undone, one epoch per boot or driver load.
@@ -92,6 +94,7 @@ class EnergyReading:
     agent: str = ""
 
 
+@stored_as("activity", "host group epoch seq at cpu_us capacity_us memory_bytes agent")
 @dataclass(frozen=True, slots=True)
 class ActivityReading:
     """Cumulative CPU time [µs] of one process group on a host at an instant, and its memory [bytes].
@@ -112,6 +115,7 @@ class ActivityReading:
     agent: str = ""
 
 
+@stored_as("context", "host device component source epoch seq at values agent")
 @dataclass(frozen=True, slots=True)
 class ContextReading:
     """State of a device at an instant: integers by name, the names in ``CONTEXT``.
@@ -133,6 +137,10 @@ class ContextReading:
     agent: str = ""
 
 
+@stored_as(
+    "request",
+    "start service use_case end first_token model requests input_tokens cached_input_tokens output_tokens units unit status id",
+)
 @dataclass(frozen=True, slots=True)
 class RequestRecord:
     """One request, or a window of several: when, for which service and use case, how many tokens.
@@ -164,20 +172,18 @@ Record = EnergyReading | ActivityReading | ContextReading | RequestRecord
 MAX_NAME_LENGTH = 200
 # Of requests and tokens in one record: above any real window, and low enough for sums in 64 bits.
 MAX_COUNT = 10**15
+_INSTANTS = ("at", "start", "end", "first_token")  # µs in a record, RFC 3339 on the wire
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def to_line(record: Record) -> str:
     """Encode a record as one JSON line, without line end; empty fields are left out, instants are RFC 3339."""
     fields: dict[str, Any] = {"kind": record.KIND}
-    for name in record.__slots__:
+    for name, key in keys_of(type(record)):
         value = getattr(record, name)
-        if value is None or value == "" or (name == "mono_us" and value == 0):
+        if value is None or value == "" or (key == "mono_us" and value == 0):
             continue
-        if name in ("at_us", "start_us", "end_us", "first_token_us"):
-            fields[name.removesuffix("_us")] = format_instant(value)
-        else:
-            fields[name] = value
+        fields[key] = format_instant(value) if key in _INSTANTS else value
     return json.dumps(fields, separators=(",", ":"), ensure_ascii=False)
 
 

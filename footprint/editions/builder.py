@@ -38,17 +38,17 @@ def build(data: EditionData) -> tuple[Edition, FigureRegistry]:
     written = list(with_annotations(written, data, registry))  # once every figure that a note may touch is there
     days = tuple(Day(date, data.coverage.day_states[date]) for date in sorted(data.coverage.day_states))  # type: ignore[arg-type]
     return Edition(
-        masthead=masthead(data),
+        masthead=build_masthead(data),
         headline=head,
         strip=days,
         coverage=coverage,
-        sections=tuple(_numbered(written)),
+        sections=tuple(_with_labels(written)),
         figures=registry.figures(),
-        basis=basis(data),
+        basis=build_basis(data),
     ), registry
 
 
-def masthead(data: EditionData) -> Masthead:
+def build_masthead(data: EditionData) -> Masthead:
     """Who says it, of what, when, in which version."""
     config, context = data.config, data.context
     rules = config.editions
@@ -71,14 +71,14 @@ def masthead(data: EditionData) -> Masthead:
     )
 
 
-def basis(data: EditionData) -> EditionBasis:
+def build_basis(data: EditionData) -> EditionBasis:
     """What the figures rest on."""
     row = data.current.row
     versions = row["method_version"] or "", row["factor_version"] or "", data.context.code_version
     return EditionBasis(*versions, data.ledger, data.heads, data.inputs)
 
 
-def _numbered(sections: Iterable[Section]) -> Iterable[Section]:
+def _with_labels(sections: Iterable[Section]) -> Iterable[Section]:
     """Figure 1, Tableau 1 where a section has no label of its own, and the ids that its source line names."""
     figures = tables = 0
     for section in sections:
@@ -90,11 +90,11 @@ def _numbered(sections: Iterable[Section]) -> Iterable[Section]:
             else:
                 tables += 1
                 label = Text(f"Tableau {tables}", f"Table {tables}")
-        cited = tuple(dict.fromkeys(_cited(section)))[:MAX_CITED] if section.source.fr else ()
+        cited = tuple(dict.fromkeys(_cited_figures(section)))[:MAX_CITED] if section.source.fr else ()
         yield replace(section, label=label, figures=section.figures or cited)
 
 
-def _cited(section: Section) -> Iterable[str]:
+def _cited_figures(section: Section) -> Iterable[str]:
     for block in section.blocks:
         cells: Iterable[Cell] = ()
         if isinstance(block, Table):

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from footprint.core.stored_forms import stored_as
+
 Language = Literal["fr", "en"]
 Letter = Literal["A", "B", "C", "D", ""]
 # Flags in brackets, after the ONS: c confidential, e estimated, p provisional, r revised, u low coverage, x unavailable,
@@ -18,6 +20,7 @@ Letter = Literal["A", "B", "C", "D", ""]
 Flag = Literal["c", "e", "p", "r", "u", "x", "z", "low"]
 
 
+@stored_as("Text", "fr en")
 @dataclass(frozen=True, slots=True)
 class Text:
     """A phrase in both languages. In a sentence, ``{name}`` stands for one of its references."""
@@ -30,6 +33,11 @@ class Text:
         return self.fr if language == "fr" else self.en
 
 
+@stored_as(
+    "Figure",
+    "id indicator label kind unit period value low high display where quality coverage obs_status conf_status flags "
+    "method_version factor_version question formula",
+)
 @dataclass(frozen=True, slots=True)
 class Figure:
     """One published number: what it is, its value with bounds of about 95 %, how it is known, and where it comes from.
@@ -62,6 +70,7 @@ class Figure:
     formula: str = ""
 
 
+@stored_as("Ref", "figure form note")
 @dataclass(frozen=True, slots=True)
 class Ref:
     """A figure cited: its value (bold) and interval, or one of the two; ``note`` prints the end of its id beside it."""
@@ -71,6 +80,7 @@ class Ref:
     note: bool = False
 
 
+@stored_as("Mark", "flag")
 @dataclass(frozen=True, slots=True)
 class FigureMark:
     """A cell without a value: a flag in brackets, with its key under the table."""
@@ -78,6 +88,7 @@ class FigureMark:
     flag: Flag
 
 
+@stored_as("Sentence", "text refs evidence")
 @dataclass(frozen=True, slots=True)
 class Sentence:
     """A phrase with figures in it: ``Text`` whose ``{name}`` are ``refs``. ``evidence`` are the figures that it rests on."""
@@ -87,6 +98,7 @@ class Sentence:
     evidence: tuple[str, ...] = ()
 
 
+@stored_as("Cited", "fr en")
 @dataclass(frozen=True, slots=True)
 class Cited:
     """A source: words of the edition's language around titles of others, each with its language where that is another one."""
@@ -102,6 +114,7 @@ class Cited:
 Cell = Text | Ref | FigureMark | Sentence | Cited
 
 
+@stored_as("Column", "head kind")
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column of a table; the ``figure`` kind prints value and interval in two columns of their own under one head."""
@@ -110,6 +123,7 @@ class Column:
     kind: Literal["text", "value", "interval", "change", "badge", "code"] = "text"
 
 
+@stored_as("Row", "cells look")
 @dataclass(frozen=True, slots=True)
 class TableRow:
     """One row; ``part`` is indented below the row before, ``apart`` stands below a hairline, ``total`` above nothing."""
@@ -118,6 +132,7 @@ class TableRow:
     look: Literal["", "part", "apart", "total"] = ""
 
 
+@stored_as("Table", "name columns rows caption kind")
 @dataclass(frozen=True, slots=True)
 class Table:
     """A table; ``name`` is that of its CSV in the annexes."""
@@ -129,6 +144,7 @@ class Table:
     kind: Literal["table"] = "table"
 
 
+@stored_as("Paragraphs", "sentences look kind")
 @dataclass(frozen=True, slots=True)
 class Paragraphs:
     """Sentences, as paragraphs, bullets or by numbers from 1; ``lead`` are the main points."""
@@ -141,6 +157,7 @@ class Paragraphs:
 State = Literal["final", "provisional", "missing", "suppressed"]
 
 
+@stored_as("Point", "month value low high state")
 @dataclass(frozen=True, slots=True)
 class MonthPoint:
     """One month of a trend; missing months have no value, and the line leaves a gap."""
@@ -152,6 +169,7 @@ class MonthPoint:
     state: State
 
 
+@stored_as("EditionEvent", "number start end words where figures")
 @dataclass(frozen=True, slots=True)
 class EditionEvent:
     """What happened and explains a figure: its first and last day, words, what it is about (empty is everything).
@@ -167,6 +185,7 @@ class EditionEvent:
     figures: tuple[str, ...] = ()
 
 
+@stored_as("Trend", "unit points breaks happenings kind")
 @dataclass(frozen=True, slots=True)
 class Trend:
     """A line with its band by month; ``breaks`` are (month from which on, name before, name after) of method versions."""
@@ -178,6 +197,7 @@ class Trend:
     kind: Literal["trend"] = "trend"
 
 
+@stored_as("Bar", "label figure look")
 @dataclass(frozen=True, slots=True)
 class Bar:
     """One ranked bar with its whisker. ``look`` says what it is: a use, (idle), (unattributed), or a cell not shown."""
@@ -187,6 +207,7 @@ class Bar:
     look: Literal["use", "idle", "unattributed", "other"] = "use"
 
 
+@stored_as("Bars", "unit bars kind")
 @dataclass(frozen=True, slots=True)
 class Bars:
     """Ranked bars; idle and unattributed stand last, below a hairline."""
@@ -196,6 +217,7 @@ class Bars:
     kind: Literal["bars"] = "bars"
 
 
+@stored_as("Effect", "label figure")
 @dataclass(frozen=True, slots=True)
 class Effect:
     """One cause of a change."""
@@ -204,6 +226,7 @@ class Effect:
     figure: str
 
 
+@stored_as("Waterfall", "unit before effects after kind")
 @dataclass(frozen=True, slots=True)
 class Waterfall:
     """From one total to the other by effects that sum to the difference; totals are points, for the scale may be cut."""
@@ -215,6 +238,7 @@ class Waterfall:
     kind: Literal["waterfall"] = "waterfall"
 
 
+@stored_as("Shares", "parts kind")
 @dataclass(frozen=True, slots=True)
 class Shares:
     """One bar of a hundred per cent by how it is known: A measured, B, C, D, and what is missing."""
@@ -223,6 +247,7 @@ class Shares:
     kind: Literal["shares"] = "shares"
 
 
+@stored_as("Pair", "label current best ratio n")
 @dataclass(frozen=True, slots=True)
 class Pair:
     """Two measured options of one use: the current one, the best one, their ratio, and of how many requests."""
@@ -234,6 +259,7 @@ class Pair:
     n: int
 
 
+@stored_as("Dumbbell", "unit pairs kind")
 @dataclass(frozen=True, slots=True)
 class Dumbbell:
     """Current against best measured, interval by interval."""
@@ -243,6 +269,7 @@ class Dumbbell:
     kind: Literal["dumbbell"] = "dumbbell"
 
 
+@stored_as("Swing", "label low high")
 @dataclass(frozen=True, slots=True)
 class Swing:
     """What one parameter moves the published value by, as it runs through its interval (both signed, in the chart's unit)."""
@@ -252,6 +279,7 @@ class Swing:
     high: float
 
 
+@stored_as("Tornado", "unit centre swings kind")
 @dataclass(frozen=True, slots=True)
 class Tornado:
     """Sorted swings around the published value."""
@@ -262,6 +290,7 @@ class Tornado:
     kind: Literal["tornado"] = "tornado"
 
 
+@stored_as("Stacks", "unit parts columns kind")
 @dataclass(frozen=True, slots=True)
 class Stacks:
     """Stacked columns by quarter; ``parts`` names the layers from the bottom, ``columns`` their figures in that order."""
@@ -272,6 +301,7 @@ class Stacks:
     kind: Literal["stacks"] = "stacks"
 
 
+@stored_as("Vintages", "unit published kind")
 @dataclass(frozen=True, slots=True)
 class Vintages:
     """One period as it was published again and again: (version, day, value, low, high)."""
@@ -284,6 +314,7 @@ class Vintages:
 Drawing = Trend | Bars | Waterfall | Shares | Dumbbell | Tornado | Stacks | Vintages
 
 
+@stored_as("Chart", "name drawing alternative kind")
 @dataclass(frozen=True, slots=True)
 class Chart:
     """A drawing with what a reader who does not see it reads instead; ``name`` is that of its SVG in the annexes."""
@@ -297,6 +328,7 @@ class Chart:
 Block = Paragraphs | Table | Chart
 
 
+@stored_as("Section", "name label note title subtitle blocks source figures committee annex")
 @dataclass(frozen=True, slots=True)
 class Section:
     """A part of an edition: a finding as title, a label and a reading note at the side, blocks, a source line."""
@@ -313,6 +345,7 @@ class Section:
     annex: bool = False  # after the four pages
 
 
+@stored_as("Day", "date state")
 @dataclass(frozen=True, slots=True)
 class Day:
     """One day of the strip: the worst state of any host."""
@@ -321,6 +354,11 @@ class Day:
     state: Literal["measured", "estimated", "missing"]
 
 
+@stored_as(
+    "Masthead",
+    "organisation producer contact period period_label version status released final_on next_release address demo timezone "
+    "licence",
+)
 @dataclass(frozen=True, slots=True)
 class Masthead:
     """Everything above the first line: who says it, of what, when, in which version."""
@@ -341,6 +379,7 @@ class Masthead:
     licence: str = ""  # of the published data
 
 
+@stored_as("Basis", "method_version factor_version code_version ledger heads inputs")
 @dataclass(frozen=True, slots=True)
 class EditionBasis:
     """What the figures rest on, for verification: versions, and hashes of the sealed days of the ledger."""
@@ -353,6 +392,7 @@ class EditionBasis:
     inputs: str  # fingerprint of every day that the figures were computed from
 
 
+@stored_as("Edition", "masthead headline strip coverage sections figures basis")
 @dataclass(frozen=True, slots=True)
 class Edition:
     """One version of one period's report, complete."""

@@ -151,18 +151,20 @@ class EditionData:
     @property
     def base(self) -> Period | None:
         """What this period is compared with: a year ago where that is known, else the period before."""
-        return next((each for each in (self.year_ago, self.previous) if str(each) in self.totals), None)
+        return next((period for period in (self.year_ago, self.previous) if str(period) in self.totals), None)
 
     def ranked_use_cases(self) -> list[str]:
         """Use cases of the period by energy, then those that are confidential by name, for their rank would tell of them."""
-        mine = self.uses.get(str(self.period), {})
-        told = [
+        rows = self.uses.get(str(self.period), {})
+        names = [
             name
-            for (name,), indicators in mine.items()
+            for (name,), indicators in rows.items()
             if indicators.row["energy_kwh"] is not None and name not in RESERVED_NAMES
         ]
-        hidden = {name for name in told if self.is_confidential((("use_case", name),), str(self.period))}
-        return sorted(told, key=lambda name: (name in hidden, 0.0 if name in hidden else -mine[name,].row["energy_kwh"], name))
+        confidential = {name for name in names if self.is_confidential((("use_case", name),), str(self.period))}
+        return sorted(
+            names, key=lambda name: (name in confidential, 0.0 if name in confidential else -rows[name,].row["energy_kwh"], name)
+        )
 
     @property
     def current(self) -> IndicatorRow:

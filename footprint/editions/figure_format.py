@@ -19,8 +19,8 @@ FLAGS_BESIDE_VALUE = (
     "r",
     "low",
 )  # flags that stand beside a value; the others say why there is none, or are told by the badge
-_LONG = {"gCO2e": "g\u00a0CO₂e", "kgCO2e": "kg\u00a0CO₂e"}
-_WORDS = {"million": ("millions", "million"), "billion": ("milliards", "billion")}  # (French, English)
+_UNIT_TEXTS = {"gCO2e": "g\u00a0CO₂e", "kgCO2e": "kg\u00a0CO₂e"}
+_UNIT_WORDS = {"million": ("millions", "million"), "billion": ("milliards", "billion")}  # (French, English)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +54,22 @@ def format_figure(figure: Figure, language: str) -> FormattedFigure:
     if figure.value is None:
         flag = figure.flags[0] if figure.flags else "x"
         return FormattedFigure(f"[{flag}]", "", "", figure.quality, "")
-    value, interval = _WRITERS.get(figure.kind, _level)(figure, language)
+    value, interval = _FORMATTERS.get(figure.kind, _level)(figure, language)
     if figure.kind == "count" and not interval:
         interval = EXACT
-    beside = " ".join(f"[{flag}]" for flag in figure.flags if flag in FLAGS_BESIDE_VALUE)
+    flags = " ".join(f"[{flag}]" for flag in figure.flags if flag in FLAGS_BESIDE_VALUE)
     unit = "" if figure.kind in ("change", "share") else format_unit(figure.display[1], language)
-    return FormattedFigure(value, unit, interval, figure.quality, beside)
+    return FormattedFigure(value, unit, interval, figure.quality, flags)
 
 
 def format_reference(figure: Figure, ref: Ref, language: str) -> tuple[str, str]:
     """(bold part, quiet part) of a figure where it is cited."""
-    told = format_figure(figure, language)
+    formatted = format_figure(figure, language)
     if ref.form == "interval":
-        return "", told.interval
+        return "", formatted.interval
     if ref.form == "value":
-        return told.value, ""
-    return told.with_unit, told.interval if ref.form == "full" and told.interval != EXACT else ""
+        return formatted.value, ""
+    return formatted.with_unit, formatted.interval if ref.form == "full" and formatted.interval != EXACT else ""
 
 
 def headline_text(edition: Edition, language: str) -> str:
@@ -91,9 +91,9 @@ def _plain_value(figure: Figure, language: str) -> str:
 
 def format_unit(unit: str, language: str) -> str:
     """A unit as the language writes it."""
-    if unit in _WORDS:
-        return _WORDS[unit][language != "fr"]
-    return _LONG.get(unit, unit.replace("CO2e", "CO₂e"))
+    if unit in _UNIT_WORDS:
+        return _UNIT_WORDS[unit][language != "fr"]
+    return _UNIT_TEXTS.get(unit, unit.replace("CO2e", "CO₂e"))
 
 
 def short_id(figure: Figure) -> str:
@@ -105,8 +105,8 @@ def _level(figure: Figure, language: str) -> tuple[str, str]:
     size = figure.display[0]
     assert figure.value is not None
     low, high = (None if bound is None else bound / size for bound in (figure.low, figure.high))
-    told = format_estimate(figure.value / size, low, high, language)
-    return told.value, told.interval
+    formatted = format_estimate(figure.value / size, low, high, language)
+    return formatted.value, formatted.interval
 
 
 def _change(figure: Figure, language: str) -> tuple[str, str]:
@@ -116,8 +116,8 @@ def _change(figure: Figure, language: str) -> tuple[str, str]:
 
 def _effect(figure: Figure, language: str) -> tuple[str, str]:
     """A part of a change, in the unit of the level, with its sign."""
-    told, interval = _level(figure, language)
-    return (f"+{told}" if figure.value and figure.value > 0 and not told.startswith("\u2212") else told), interval
+    value, interval = _level(figure, language)
+    return (f"+{value}" if figure.value and figure.value > 0 and not value.startswith("\u2212") else value), interval
 
 
 def _share(figure: Figure, language: str) -> tuple[str, str]:
@@ -131,9 +131,9 @@ def _points(figure: Figure, language: str, *, sign: bool) -> tuple[str, str]:
         return _signed(value, percent_decimals(value, value), language, sign=sign) + percent, ""
     low, high = 100 * figure.low, 100 * figure.high
     decimals = percent_decimals((high - low) / 2, value)
-    told = [_signed(each, decimals, language, sign=sign) for each in (low, value, high)]
+    texts = [_signed(bound, decimals, language, sign=sign) for bound in (low, value, high)]
     # An interval narrower than what is printed says nothing.
-    return told[1] + percent, "" if told[0] == told[2] else format_bracket(told[0], told[2], language)
+    return texts[1] + percent, "" if texts[0] == texts[2] else format_bracket(texts[0], texts[2], language)
 
 
 def percent_decimals(half_width: float, value: float) -> int:
@@ -154,12 +154,12 @@ def _ratio(figure: Figure, language: str) -> tuple[str, str]:
         return _level(figure, language)
     assert figure.value is not None
     value, low, high = figure.value, figure.low, figure.high
-    mark = "×"
+    sign = "×"
     if 0 < value < 1:
-        mark, value = "÷", 1 / value
+        sign, value = "÷", 1 / value
         low, high = (None, None) if not low or not high else (1 / high, 1 / low)
-    told = format_estimate(value, low, high, language)
-    return f"{mark}{NBSP}{told.value}", told.interval
+    formatted = format_estimate(value, low, high, language)
+    return f"{sign}{NBSP}{formatted.value}", formatted.interval
 
 
 def _count(figure: Figure, language: str) -> tuple[str, str]:
@@ -172,4 +172,4 @@ def _count(figure: Figure, language: str) -> tuple[str, str]:
     return format_number(figure.value / figure.display[0], language), ""
 
 
-_WRITERS = {"level": _level, "change": _change, "share": _share, "ratio": _ratio, "count": _count, "effect": _effect}
+_FORMATTERS = {"level": _level, "change": _change, "share": _share, "ratio": _ratio, "count": _count, "effect": _effect}

@@ -63,7 +63,7 @@ class FigureRegistry:
         display: tuple[float, str] | None = None,
     ) -> str:
         """The level of a measure in a period, of the whole or of a cell; unknown where nothing was asked or told."""
-        told = measure.level(indicators) if indicators is not None else None
+        bounds = measure.level(indicators) if indicators is not None else None
         blank = Figure(
             id="",
             indicator=measure.indicator,
@@ -72,12 +72,12 @@ class FigureRegistry:
             unit=measure.unit,
             period=str(period),
             value=None,
-            display=display or measure.display(told[0] if told else None),
+            display=display or measure.display(bounds[0] if bounds else None),
             where=where,
             question=self.query_parameters(period, where),
             formula=measure.formula,
         )
-        return self.register(self.figure_key(measure.indicator, period, where), self._with_status(blank, indicators, told))
+        return self.register(self.figure_key(measure.indicator, period, where), self._with_status(blank, indicators, bounds))
 
     def add_change(
         self,
@@ -89,26 +89,26 @@ class FigureRegistry:
         where: Where = (),
     ) -> str:
         """The relative change of a measure from the second period to the first, with its own interval."""
-        now, base = periods
+        period, base = periods
         estimate = measure.ratio(before, after) if after is not None and before is not None else None
-        told = None if estimate is None else (estimate.value - 1, estimate.low - 1, estimate.high - 1)
+        bounds = None if estimate is None else (estimate.value - 1, estimate.low - 1, estimate.high - 1)
         blank = Figure(
             id="",
             indicator=measure.indicator,
             label=measure.label,
             kind="change",
             unit="1",
-            period=str(now),
+            period=str(period),
             value=None,
             where=where,
-            question=self.query_parameters(now, where) | {"against": str(base)},
-            formula=f"{measure.indicator}({now}) / {measure.indicator}({base}) - 1",
+            question=self.query_parameters(period, where) | {"against": str(base)},
+            formula=f"{measure.indicator}({period}) / {measure.indicator}({base}) - 1",
         )
-        mine = self._with_status(blank, after, told)
+        figure = self._with_status(blank, after, bounds)
         if is_coverage_too_low(before) or self.data.is_confidential(where, str(base)):
             confidential = self.data.is_confidential(where, str(base))
-            mine = without_value(mine, "c" if confidential else "x")
-        return self.register(f"{self.figure_key(measure.indicator, now, where)}|change|{self.period_offset(base)}", mine)
+            figure = without_value(figure, "c" if confidential else "x")
+        return self.register(f"{self.figure_key(measure.indicator, period, where)}|change|{self.period_offset(base)}", figure)
 
     def add_share(
         self,
@@ -118,12 +118,12 @@ class FigureRegistry:
         formula: str,
         *,
         where: Where = (),
-        question: Mapping[str, str | list[str]] | None = None,
+        query_parameters: Mapping[str, str | list[str]] | None = None,
         quality: Letter = "",
     ) -> str:
         """A share of the period (a fraction)."""
         period = self.data.period
-        told = None if value is None else (value.value, value.low, value.high)
+        bounds = None if value is None else (value.value, value.low, value.high)
         blank = Figure(
             id="",
             indicator=indicator,
@@ -133,11 +133,11 @@ class FigureRegistry:
             period=str(period),
             value=None,
             where=where,
-            question=self.query_parameters(period, where) if question is None else question,
+            question=self.query_parameters(period, where) if query_parameters is None else query_parameters,
             formula=formula,
         )
-        mine = self._with_status(blank, self.data.current, told)
-        return self.register(self.figure_key(indicator, period, where), replace(mine, quality=quality or mine.quality))
+        figure = self._with_status(blank, self.data.current, bounds)
+        return self.register(self.figure_key(indicator, period, where), replace(figure, quality=quality or figure.quality))
 
     def add_figure(self, key: str, figure: Figure) -> str:
         """A figure made by its section; versions and coverage of the period are filled in."""
@@ -165,16 +165,16 @@ class FigureRegistry:
     def query_parameters(self, period: Period, where: Where) -> dict[str, str | list[str]]:
         """Parameters of ``footprint query`` that give the row of a cell."""
         first, last = period, period.shifted(1)
-        asked: dict[str, str | list[str]] = {
+        parameters: dict[str, str | list[str]] = {
             "from": f"{first.year:04}-{first.month:02}-01",
             "to": f"{last.year:04}-{last.month:02}-01",
         }
         if where:
-            asked |= {"group": ",".join(name for name, _ in where), "where": [f"{name}={value}" for name, value in where]}
-        return asked
+            parameters |= {"group": ",".join(name for name, _ in where), "where": [f"{name}={value}" for name, value in where]}
+        return parameters
 
     def _with_status(
-        self, blank: Figure, indicators: IndicatorRow | None, told: tuple[float, float | None, float | None] | None
+        self, blank: Figure, indicators: IndicatorRow | None, bounds: tuple[float, float | None, float | None] | None
     ) -> Figure:
         """With the value, unless it is confidential, unknown or hardly covered; and with what a reader must know of it."""
         if indicators is None:
@@ -189,7 +189,7 @@ class FigureRegistry:
         )
         if self.data.is_confidential(blank.where, blank.period):
             return without_value(known, "c")
-        if told is None or is_coverage_too_low(indicators):
+        if bounds is None or is_coverage_too_low(indicators):
             return without_value(known, "x")
         flags: list[Flag] = []
         provisional = row["status"] == "provisional"
@@ -199,7 +199,7 @@ class FigureRegistry:
             flags.append("p")
         if row["coverage"] is not None and row["coverage"] < MIN_UNFLAGGED_COVERAGE:
             flags.append("u")
-        value, low, high = told
+        value, low, high = bounds
         bounded = low is not None and high is not None and (low, high) != (value, value)
         return replace(
             known,

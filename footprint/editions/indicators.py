@@ -45,10 +45,10 @@ def ratio_with_gaps(
     """after / before; what was not read in one of the two widens its side, for it can only be more."""
     if values[0] <= 0 or values[1] <= 0:
         return None
-    found = ratio_estimate(values[0], budgets[0], values[1], budgets[1])
-    low = ((found.value - found.low) ** 2 + (found.value * before.gap) ** 2) ** 0.5
-    high = ((found.high - found.value) ** 2 + (found.value * after.gap) ** 2) ** 0.5
-    return Estimate(found.value, max(found.value - low, 0.0), found.value + high)
+    ratio = ratio_estimate(values[0], budgets[0], values[1], budgets[1])
+    low = ((ratio.value - ratio.low) ** 2 + (ratio.value * before.gap) ** 2) ** 0.5
+    high = ((ratio.high - ratio.value) ** 2 + (ratio.value * after.gap) ** 2) ** 0.5
+    return Estimate(ratio.value, max(ratio.value - low, 0.0), ratio.value + high)
 
 
 def energy_ratio(before: IndicatorRow, after: IndicatorRow) -> Estimate | None:
@@ -77,8 +77,8 @@ def _grams(indicators: IndicatorRow) -> BoundedValue | None:
 
 
 def _it_budget(indicators: IndicatorRow) -> UncertaintyBudget:
-    whole = indicators.row["energy_kwh"]
-    return indicators.energy.filtered(indicators.it_kwh / whole if whole else 1.0, without=PUE)
+    energy_kwh = indicators.row["energy_kwh"]
+    return indicators.energy.filtered(indicators.it_kwh / energy_kwh if energy_kwh else 1.0, without=PUE)
 
 
 def _it(indicators: IndicatorRow) -> BoundedValue | None:
@@ -104,9 +104,9 @@ def _market(indicators: IndicatorRow) -> BoundedValue | None:
     return grams, energy[1] * factor, energy[2] * factor
 
 
-def _scaled(found: Estimate | None, before: float | None, after: float | None) -> Estimate | None:
+def _scaled(ratio: Estimate | None, before: float | None, after: float | None) -> Estimate | None:
     """A ratio divided by (or of) numbers that are exact."""
-    return found.scaled(after / before) if found is not None and before and after else None
+    return ratio.scaled(after / before) if ratio is not None and before and after else None
 
 
 def _market_ratio(before: IndicatorRow, after: IndicatorRow) -> Estimate | None:
@@ -118,9 +118,9 @@ def _market_ratio(before: IndicatorRow, after: IndicatorRow) -> Estimate | None:
 
 
 def _embodied_budget(grams: float) -> UncertaintyBudget:
-    found = UncertaintyBudget()
-    found.add("factor embodied", grams, assumption("embodied_server"))
-    return found
+    budget = UncertaintyBudget()
+    budget.add("factor embodied", grams, assumption("embodied_server"))
+    return budget
 
 
 def _embodied(indicators: IndicatorRow) -> BoundedValue | None:
@@ -163,8 +163,8 @@ def _per(
         energy, count = _energy(indicators), indicators.row[column]
         if energy is None or not count or energy[1] is None or energy[2] is None:
             return None
-        each = _PER * 1000 / count  # Wh for a thousand
-        return energy[0] * each, energy[1] * each, energy[2] * each
+        wh_per_thousand = _PER * 1000 / count  # Wh for a thousand
+        return energy[0] * wh_per_thousand, energy[1] * wh_per_thousand, energy[2] * wh_per_thousand
 
     def ratio(before: IndicatorRow, after: IndicatorRow) -> Estimate | None:
         return _scaled(energy_ratio(before, after), after.row[column], before.row[column])

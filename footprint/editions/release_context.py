@@ -6,17 +6,19 @@ It is recorded at publication, so that an edition can be built again, byte by by
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from footprint.config.models import Annotation
 from footprint.config.objectives import Objective, objective_from_json, objective_to_json
+from footprint.core.stored_forms import from_plain, stored_as, to_plain
 
 Status = Literal["draft", "provisional", "final", "revised"]
 Key = tuple[str, str, str]  # period, service, use case; empty is the margin
 Bounds = tuple[float | None, float | None, float | None]  # value, low, high
 
 
+@stored_as("Change", "cause energy_kwh co2e_g")
 @dataclass(frozen=True, slots=True)
 class Change:
     """One cause of a revision, and what it moved: energy [kWh], emissions [g] (None where they are unknown)."""
@@ -26,6 +28,7 @@ class Change:
     co2e_g: float | None
 
 
+@stored_as("Vintage", "period version status released method_version factor_version kind reason figures changes")
 @dataclass(frozen=True, slots=True)
 class ReleasedVersion:
     """An edition that was published before: its figures by key, so that old and new can be told."""
@@ -42,6 +45,7 @@ class ReleasedVersion:
     changes: tuple[Change, ...] = ()
 
 
+@stored_as("Decision", "date fr en effect_fr effect_en")
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What the committee wrote: French, English (the same where one is missing), a date, and what it is about."""
@@ -53,6 +57,11 @@ class Decision:
     effect_en: str = ""
 
 
+@stored_as(
+    "Context",
+    "period version status released cut_us code_version final_on next_release kind reason numbers vintages changes "
+    "decisions shown kept objectives annotations accepted delays",
+)
 @dataclass(frozen=True, slots=True)
 class ReleaseContext:
     """Of one version of one edition; ``cut_us`` is the instant up to which links of the sealed days count."""
@@ -85,32 +94,34 @@ class ReleaseContext:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
-        told = {**asdict(self), "objectives": [objective_to_json(each) for each in self.objectives]}
+        told = {**to_plain(self), "objectives": [objective_to_json(each) for each in self.objectives]}
         return {name: value for name, value in told.items() if value or name not in ("objectives", "annotations", "accepted")}
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> ReleaseContext:
         """From what ``to_json`` gave."""
         vintages = tuple(
-            ReleasedVersion(
-                **{
+            from_plain(
+                ReleasedVersion,
+                {
                     **each,
                     "figures": {key: tuple(value) for key, value in each["figures"].items()},
-                    "changes": tuple(Change(**one) for one in each["changes"]),
-                }
+                    "changes": tuple(from_plain(Change, one) for one in each["changes"]),
+                },
             )
             for each in found["vintages"]
         )
-        return cls(
-            **{
+        return from_plain(
+            cls,
+            {
                 **found,
                 "vintages": vintages,
-                "changes": tuple(Change(**each) for each in found["changes"]),
+                "changes": tuple(from_plain(Change, each) for each in found["changes"]),
                 "shown": tuple((a, b, c) for a, b, c in found["shown"]),
                 "kept": tuple((a, b, c) for a, b, c in found["kept"]),
-                "decisions": tuple(Decision(**each) for each in found["decisions"]),
+                "decisions": tuple(from_plain(Decision, each) for each in found["decisions"]),
                 "objectives": tuple(objective_from_json(each) for each in found.get("objectives", ())),
-                "annotations": tuple(Annotation(**each) for each in found.get("annotations", ())),
+                "annotations": tuple(from_plain(Annotation, each) for each in found.get("annotations", ())),
                 "delays": tuple((name, allowed, taken) for name, allowed, taken in found["delays"]),
-            }
+            },
         )

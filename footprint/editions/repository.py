@@ -117,11 +117,11 @@ def write_files(vault: ObjectStore, period: str, version: int, files: Mapping[st
     """
     folder = edition_folder(period, version)
     for name, raw in sorted(files.items()):
-        place = f"{folder}/{name}"
-        if not vault.exists(place):
-            vault.write(place, raw)
-        elif vault.read(place) != raw:
-            raise ImmutableEdition(f"{vault.url}/{place} holds something else; a published file never changes: move it away")
+        path = f"{folder}/{name}"
+        if not vault.exists(path):
+            vault.write(path, raw)
+        elif vault.read(path) != raw:
+            raise ImmutableEdition(f"{vault.url}/{path} holds something else; a published file never changes: move it away")
 
 
 def save(store: Store, published: PublishedEdition) -> None:
@@ -151,28 +151,33 @@ def save(store: Store, published: PublishedEdition) -> None:
 
 def published_editions(store: Store, period: str | None = None) -> list[PublishedEdition]:
     """Everything that was published, by period and version."""
-    target = table(schema.PublishedEditionRow)
-    asked = select(target).order_by(target.c.period, target.c.version)
+    editions = table(schema.PublishedEditionRow)
+    query = select(editions).order_by(editions.c.period, editions.c.version)
     if period is not None:
-        asked = asked.where(target.c.period == period)
+        query = query.where(editions.c.period == period)
     with store.read() as connection:
-        return [_published(row) for row in connection.execute(asked)]
+        return [_published(row) for row in connection.execute(query)]
 
 
 def latest_release(store: Store, period: str) -> Release | None:
     """The last version of a period, without its content; None where none was published."""
-    target = table(schema.PublishedEditionRow)
-    asked = select(target.c.version, target.c.status).where(target.c.period == period).order_by(target.c.version.desc()).limit(1)
+    editions = table(schema.PublishedEditionRow)
+    query = (
+        select(editions.c.version, editions.c.status)
+        .where(editions.c.period == period)
+        .order_by(editions.c.version.desc())
+        .limit(1)
+    )
     with store.read() as connection:
-        row = connection.execute(asked).first()
+        row = connection.execute(query).first()
     return None if row is None else Release(period, row.version, row.status)
 
 
 def release_state(store: Store) -> tuple[int, int | None]:
     """How many versions were published, and when the last one was [µs]: what changes with every publication."""
-    target = table(schema.PublishedEditionRow)
+    editions = table(schema.PublishedEditionRow)
     with store.read() as connection:
-        count, last_us = connection.execute(select(func.count(), func.max(target.c.released_us))).one()
+        count, last_us = connection.execute(select(func.count(), func.max(editions.c.released_us))).one()
     return int(count), last_us
 
 
@@ -204,12 +209,12 @@ def published_edition(store: Store, name: str) -> PublishedEdition:
         If it was not published.
     """
     period, _, version = name.partition(".v")
-    found = published_editions(store, period)
-    chosen = [each for each in found if not version or str(each.version) == version]
-    if not chosen:
-        had = ", ".join(each.name for each in found) or "no version of it"
-        raise NoSuchEdition(f"{name} was not published; {had} was (`footprint report list`)")
-    return chosen[-1]
+    versions = published_editions(store, period)
+    matching = [edition for edition in versions if not version or str(edition.version) == version]
+    if not matching:
+        available = ", ".join(edition.name for edition in versions) or "no version of it"
+        raise NoSuchEdition(f"{name} was not published; {available} was (`footprint report list`)")
+    return matching[-1]
 
 
 def edition_row(published: PublishedEdition) -> dict[str, Any]:
@@ -224,6 +229,6 @@ def edition_row(published: PublishedEdition) -> dict[str, Any]:
         "method_version": published.method_version,
         "factor_version": published.factor_version,
         "code_version": published.code_version,
-        "causes": "+".join(each.cause for each in published.context.changes),
+        "causes": "+".join(change.cause for change in published.context.changes),
         "sha256": published.digest(),
     }

@@ -6,6 +6,7 @@ import json
 from functools import cache
 from typing import Any
 
+from footprint.core.stored_forms import to_plain
 from footprint.editions.document import Edition
 
 SCHEMA_VERSION = "1"
@@ -23,7 +24,7 @@ def to_json(edition: Edition) -> bytes:
     told: dict[str, Any] = {"schema_version": SCHEMA_VERSION}
     if edition.masthead.demo:
         told["demonstration"] = True
-    told |= _adapter().dump_python(edition, mode="json")
+    told |= to_plain(edition)
     return (json.dumps(told, ensure_ascii=False, sort_keys=True, indent=1) + "\n").encode()
 
 

@@ -71,31 +71,31 @@ def short_period(period: Period) -> Text:
 def long_period(period: Period) -> Text:
     """As in a title: Troisième trimestre 2026."""
     if period.length == 3:
-        place = (period.month - 1) // 3
-        return Text(f"{_ORDINALS[0][place]} trimestre {period.year}", f"{_ORDINALS[1][place]} quarter {period.year}")
+        index = (period.month - 1) // 3
+        return Text(f"{_ORDINALS[0][index]} trimestre {period.year}", f"{_ORDINALS[1][index]} quarter {period.year}")
     if period.length == 12:
         return Text(f"Année {period.year}", f"Year {period.year}")
     day = datetime.date(period.year, period.month, 1)
-    found = date_text(day, "MMMM y")
-    return Text(found.fr[:1].upper() + found.fr[1:], found.en)
+    texts = date_text(day, "MMMM y")
+    return Text(texts.fr[:1].upper() + texts.fr[1:], texts.en)
 
 
 def in_sentence(period: Period) -> Text:
     """In a sentence: le troisième trimestre 2026; the third quarter of 2026."""
     if period.length == 3:
-        found = long_period(period)
-        ordinal = found.en.split(" ", 1)[0].lower()
-        return Text(f"le {found.fr[0].lower()}{found.fr[1:]}", f"the {ordinal} quarter of {period.year}")
+        texts = long_period(period)
+        ordinal = texts.en.split(" ", 1)[0].lower()
+        return Text(f"le {texts.fr[0].lower()}{texts.fr[1:]}", f"the {ordinal} quarter of {period.year}")
     if period.length == 12:
         return Text(f"l’année {period.year}", f"{period.year}")
-    found = date_text(datetime.date(period.year, period.month, 1), "MMMM y")
-    return Text(f"le mois de {found.fr}" if found.fr[0] not in "ao" else f"le mois d’{found.fr}", found.en)
+    texts = date_text(datetime.date(period.year, period.month, 1), "MMMM y")
+    return Text(f"le mois de {texts.fr}" if texts.fr[0] not in "ao" else f"le mois d’{texts.fr}", texts.en)
 
 
 def in_comparison(period: Period) -> Text:
     """What a change is against: au troisième trimestre 2025."""
-    found = in_sentence(period)
-    return Text(f"au {found.fr[3:]}" if found.fr.startswith("le ") else f"à {found.fr}", found.en)
+    texts = in_sentence(period)
+    return Text(f"au {texts.fr[3:]}" if texts.fr.startswith("le ") else f"à {texts.fr}", texts.en)
 
 
 def date_text(day: datetime.date, pattern: str = "d MMM y") -> Text:
@@ -110,14 +110,14 @@ def list_names(names: list[str]) -> Text:
     """Names one after the other, with the word before the last."""
     texts = [name_text(name) for name in names]
     return Text(
-        str(format_list([each.fr for each in texts], locale="fr")), str(format_list([each.en for each in texts], locale="en_GB"))
+        str(format_list([text.fr for text in texts], locale="fr")), str(format_list([text.en for text in texts], locale="en_GB"))
     )
 
 
 def join_texts(*parts: Text, by: str = " ") -> Text:
     """Phrases one after the other."""
-    kept = [part for part in parts if part.fr or part.en]
-    return Text(by.join(part.fr for part in kept), by.join(part.en for part in kept))
+    non_empty = [part for part in parts if part.fr or part.en]
+    return Text(by.join(part.fr for part in non_empty), by.join(part.en for part in non_empty))
 
 
 def number_word(count: int) -> Text:

@@ -8,7 +8,7 @@ import hashlib
 import io
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -17,6 +17,7 @@ from footprint.core.assumptions import assumption
 from footprint.core.estimate import Estimate
 from footprint.core.records import FootprintError
 from footprint.core.resources import data_path
+from footprint.core.stored_forms import canonical, stored_as
 from footprint.core.timestamps import from_datetime
 from footprint.core.units import US_PER_S
 
@@ -45,6 +46,7 @@ class BadFactor(FootprintError):
     """A factor row that cannot be right; the message names the file and the line."""
 
 
+@stored_as("Factor", "kind where valid_from valid_to value low high unit scope source licence retrieved bundle imported_us -")
 @dataclass(frozen=True, slots=True)
 class Factor:
     """One row of the book; bounds are None where the source states none."""
@@ -63,7 +65,7 @@ class Factor:
     retrieved: str
     bundle: str
     imported_us: int = 0  # 0: shipped
-    sha256: str = field(default="", repr=False)  # of the file that it came in; says nothing of what it is worth
+    sha256: str = ""  # of the file that it came in; says nothing of what it is worth
 
     def estimate(self) -> Estimate:
         """The value with its bounds; without bounds from the source, those of the assumption ``factor_annual``."""
@@ -135,7 +137,7 @@ class FactorBook:
     def digest(self) -> str:
         """Digest of the content: equal for books with equal factors."""
         if not self._digest:
-            self._digest = hashlib.blake2b(repr(self.factors).encode(), digest_size=12).hexdigest()
+            self._digest = hashlib.blake2b(canonical(self.factors).encode(), digest_size=12).hexdigest()
         return self._digest
 
     def places(self) -> set[str]:

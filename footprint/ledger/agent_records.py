@@ -71,11 +71,11 @@ def aliases_of(energy: list[NumberedRecord]) -> dict[DeviceAlias, int]:
     return aliases
 
 
-def record_alias(store: Store, connection: Connection, host: int, place: int, device: int, since_us: int) -> None:
+def record_alias(store: Store, connection: Connection, host_id: int, alias_id: int, device_id: int, since_us: int) -> None:
     """Record the device of an alias, if its latest device is another one; all arguments are name ids."""
     target = table(schema.AliasRow)
-    up_to_time = (target.c.host_id == host) & (target.c.place_id == place) & (target.c.since_us <= since_us)
+    up_to_time = (target.c.host_id == host_id) & (target.c.place_id == alias_id) & (target.c.since_us <= since_us)
     latest = connection.execute(select(target.c.device_id).where(up_to_time).order_by(target.c.since_us.desc()).limit(1)).scalar()
-    if latest != device:
-        row = {"host_id": host, "place_id": place, "since_us": since_us, "device_id": device}
+    if latest != device_id:
+        row = {"host_id": host_id, "place_id": alias_id, "since_us": since_us, "device_id": device_id}
         store.insert_new(connection, schema.AliasRow, [row])

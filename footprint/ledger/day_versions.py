@@ -49,14 +49,14 @@ def bump_service_days(store: Store, connection: Connection, service: Ints, start
     columns = np.stack([service[row_order], first[row_order], last[row_order], start_us[row_order]])
     # Among requests of one service with the same first and last day, only the earliest start matters.
     changes = (np.diff(columns[:3], axis=1, prepend=-1) != 0).any(axis=0)
-    for service_number, first_day, last_day, time_us in columns[:, changes].T.tolist():
+    for service_id, first_day, last_day, first_us in columns[:, changes].T.tolist():
         for day in (*range(first_day, min(last_day, first_day + _MAX_DAYS)), last_day):
-            days[service_number, day] = min(days.get((service_number, day), time_us), time_us)
+            days[service_id, day] = min(days.get((service_id, day), first_us), first_us)
     if not days:
         return
     rows = [
-        {"service_id": service_id, "day": day_number, "first_us": first_us, "version": 1}
-        for (service_id, day_number), first_us in sorted(days.items())
+        {"service_id": service_id, "day": day, "first_us": first_us, "version": 1}
+        for (service_id, day), first_us in sorted(days.items())
     ]
     target = table(schema.ServiceDayRow)
     insert = store.insert(schema.ServiceDayRow)

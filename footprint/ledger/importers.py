@@ -91,10 +91,10 @@ def import_requests(
     path: str,
     now_us: int,
     progress: ProgressCallback | None = None,
-    batches: Iterable[RecordBatch] | None = None,
+    record_batches: Iterable[RecordBatch] | None = None,
     digest: Any = None,
 ) -> ImportResult:
-    """Import the requests of one file (contract, section 5), or of ``batches`` made from another program's log.
+    """Import the requests of one file (contract, section 5), or of ``record_batches`` made from another program's log.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def import_requests(
     seen: dict[bytes, int] = {}
 
     def steps() -> Iterator[_ImportStep]:
-        source_batches = read_batches(path, digest, request_file.COLUMNS) if batches is None else batches
+        source_batches = read_batches(path, digest, request_file.COLUMNS) if record_batches is None else record_batches
         for requests, rejects in request_file.parse_requests(path, source_batches, config.services_of_model):
             write = partial(_write_requests, store, requests, store.name_ids(requests.names()), seen)
             yield write if len(requests) else None, rejects

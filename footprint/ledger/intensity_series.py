@@ -209,12 +209,12 @@ def series_values(store: Store, series: str, zone: str, start_us: int, end_us: i
     starts = np.array(sorted(latest), dtype=np.int64)
     return (
         starts,
-        np.array([latest[start_us_of_sample][0] for start_us_of_sample in starts.tolist()], dtype=np.float64),
-        np.array([latest[start_us_of_sample][1] for start_us_of_sample in starts.tolist()], dtype=np.int64),
+        np.array([latest[at_us][0] for at_us in starts.tolist()], dtype=np.float64),
+        np.array([latest[at_us][1] for at_us in starts.tolist()], dtype=np.int64),
     )
 
 
-def known_series(store: Store, zone: str, start_us: int, end_us: int) -> list[str]:
+def available_series(store: Store, zone: str, start_us: int, end_us: int) -> list[str]:
     """Names of the series with samples of a zone in [start, end), in code-point order."""
     target = table(schema.Intensity)
     with store.read() as connection:

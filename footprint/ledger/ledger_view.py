@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, func, select
 
 from footprint.attribution.energy_intervals import Samples, gap_limit_us
+from footprint.core.stored_forms import stored_as
 from footprint.core.units import US_PER_DAY
 from footprint.ledger.archive_reader import ArchiveReader
 from footprint.storage import schema
@@ -43,6 +44,7 @@ class StreamInfo:
     model: str
 
 
+@stored_as("Alias", "place device since_us")
 @dataclass(frozen=True, slots=True)
 class Alias:
     """From ``since_us`` [µs] on, ``name`` (``gpu:0``) of a host refers to this device identity."""
@@ -347,5 +349,5 @@ class LedgerView:
 
 
 def fingerprint(parts: Iterable[object]) -> str:
-    """Short digest of values whose ``str`` is stable."""
+    """Short digest of texts, numbers and tuples of them; objects go in as ``stored_forms.canonical`` writes them."""
     return hashlib.blake2b("\x1f".join(map(str, parts)).encode(), digest_size=12).hexdigest()

@@ -42,7 +42,7 @@ Points = dict[int, int]  # instant [µs] -> value [µJ or µW]
 
 @dataclass(slots=True)
 class _DeviceSamples:
-    entry: ExporterMetric
+    metric: ExporterMetric
     points: Points = field(default_factory=dict)
 
 
@@ -116,7 +116,7 @@ def metric_names(send: Fetch, from_us: int, to_us: int, exporter: str) -> list[s
     """Supported metrics that the server has."""
     window = {"start": repr(from_us / US_PER_S), "end": repr(to_us / US_PER_S)}
     names = _fetch_json(send, "/api/v1/label/__name__/values", window)
-    return [name for name in sorted(names) if any(not exporter or entry.exporter == exporter for entry in metrics_named(name))]
+    return [name for name in sorted(names) if any(not exporter or metric.exporter == exporter for metric in metrics_named(name))]
 
 
 def _exporters_by_host(
@@ -126,9 +126,9 @@ def _exporters_by_host(
     window = {"start": repr(from_us / US_PER_S), "end": repr(to_us / US_PER_S)}
     for name in names:
         for labels in _fetch_json(send, "/api/v1/series", {"match[]": name} | window):
-            for entry in metrics_named(name):
-                if entry.device_of(labels) and (not exporter or entry.exporter == exporter):
-                    exporters[series_host(labels, host_label), entry.group].add(entry.exporter)
+            for metric in metrics_named(name):
+                if metric.device_of(labels) and (not exporter or metric.exporter == exporter):
+                    exporters[series_host(labels, host_label), metric.group].add(metric.exporter)
     return exporters
 
 
@@ -140,18 +140,18 @@ def _devices(
     best_rank: dict[tuple[str, str, str], int] = {}
     for name in names:
         for labels, values in fetch_samples(send, name, start_us, end_us):
-            for entry in metrics_named(name):
-                device = entry.device_of(labels)
-                if device is None or (exporter and entry.exporter != exporter):
+            for metric in metrics_named(name):
+                device = metric.device_of(labels)
+                if device is None or (exporter and metric.exporter != exporter):
                     continue
-                identity = series_host(labels, host_label), device, entry.quantity
-                rank = entry.rank(labels)
+                identity = series_host(labels, host_label), device, metric.quantity
+                rank = metric.rank(labels)
                 if rank > best_rank.get(identity, rank):
                     continue
                 if rank < best_rank.get(identity, rank):
                     devices.pop(identity, None)
                 best_rank[identity] = rank
-                _merge_samples(devices.setdefault(identity, _DeviceSamples(entry)), values)
+                _merge_samples(devices.setdefault(identity, _DeviceSamples(metric)), values)
     return devices
 
 
@@ -173,12 +173,12 @@ def fetch_samples(send: Fetch, name: str, start_us: int, end_us: int) -> Iterato
 
 def _merge_samples(device: _DeviceSamples, values: list[tuple[int, float]]) -> None:
     for at_us, raw in values:
-        value = device.entry.to_micro(raw)
+        value = device.metric.to_micro(raw)
         if value is None:
             continue
         earlier = device.points.get(at_us)
         if earlier is not None:
-            value = device.entry.combine(earlier, value)
+            value = device.metric.combine(earlier, value)
         device.points[at_us] = value
 
 
@@ -191,9 +191,9 @@ def _readings(
 ) -> Readings:
     """Readings of one device from ``from_us`` on; a counter continues from the last sample that the ledger holds too."""
     host, name, quantity = identity
-    entry, times = device.entry, sorted(device.points)
+    metric, times = device.metric, sorted(device.points)
     grade = {"energy": "counter", "power": "power"}.get(quantity, CONTEXT_GRADE)
-    key = StreamKey(host, name, quantity, grade, entry.component, f"{entry.exporter}-{quantity}")
+    key = StreamKey(host, name, quantity, grade, metric.component, f"{metric.exporter}-{quantity}")
     rows: list[tuple[int, int, int]] = []
     epochs: dict[str, int] = {"": 0}
     if quantity == "power":
@@ -206,7 +206,7 @@ def _readings(
             if state is None:
                 state = start_counter(device.points[at_us], at_us)
             elif at_us > state.at_us:
-                state = update_counter(state, device.points[at_us], at_us, entry)
+                state = update_counter(state, device.points[at_us], at_us, metric)
             else:
                 continue  # already in the ledger
             rows.append((at_us, state.value_uj, epochs.setdefault(f"{_EPOCH_PREFIX}{state.epoch_us}", len(epochs))))

@@ -46,13 +46,13 @@ def import_gateway_counters(
     """
     send = fetch or http_fetcher(url)
     names = [
-        name for name in metric_names(send, from_us, to_us, "") if any(_counts_requests(entry) for entry in metrics_named(name))
+        name for name in metric_names(send, from_us, to_us, "") if any(_counts_requests(metric) for metric in metrics_named(name))
     ]
     gateways: dict[str, _GatewayCounters] = defaultdict(_GatewayCounters)
     for name in names:
         for labels, points in fetch_samples(send, name, from_us - LOOK_BACK_US, to_us):
-            for entry in filter(_counts_requests, metrics_named(name)):
-                _add(gateways, entry, labels, points)
+            for metric in filter(_counts_requests, metrics_named(name)):
+                _add(gateways, metric, labels, points)
     service_of = partial(_service_of_model, config.services_of_model)
     records = [
         record
@@ -62,21 +62,21 @@ def import_gateway_counters(
     return import_request_records(store, f"{url} gateways", records, np.arange(len(records), dtype=np.int64), now_us)
 
 
-def _counts_requests(entry: ExporterMetric) -> bool:
-    return entry.quantity.startswith(REQUEST_QUANTITY_PREFIX)
+def _counts_requests(metric: ExporterMetric) -> bool:
+    return metric.quantity.startswith(REQUEST_QUANTITY_PREFIX)
 
 
 def _add(
-    gateways: dict[str, _GatewayCounters], entry: ExporterMetric, labels: Mapping[str, str], points: list[tuple[int, float]]
+    gateways: dict[str, _GatewayCounters], metric: ExporterMetric, labels: Mapping[str, str], points: list[tuple[int, float]]
 ) -> None:
     gateway = gateways[labels.get("instance", "")]
     gateway.scrapes.update(at_us for at_us, _ in points)
-    if entry.where is not None and not entry.where[1].fullmatch(labels.get(entry.where[0], "")):
+    if metric.where is not None and not metric.where[1].fullmatch(labels.get(metric.where[0], "")):
         return
-    use_case = next((labels[name] for name in entry.identity if labels.get(name) not in (None, "", "None")), UNKNOWN_USE_CASE)
-    labelled = labels.get("requested_model", ""), use_case
+    use_case = next((labels[name] for name in metric.identity if labels.get(name) not in (None, "", "None")), UNKNOWN_USE_CASE)
+    model_and_use_case = labels.get("requested_model", ""), use_case
     values = [(at_us, round(value)) for at_us, value in points]
-    gateway.series.append((labelled, entry.quantity.removeprefix(REQUEST_QUANTITY_PREFIX), values))
+    gateway.series.append((model_and_use_case, metric.quantity.removeprefix(REQUEST_QUANTITY_PREFIX), values))
 
 
 def _service_of_model(services_of_model: Callable[[str], set[str]], model: str) -> str:
@@ -90,11 +90,11 @@ def request_windows(
     """Request windows that end at or after ``from_us``, by model and use case."""
     scrapes = sorted(gateway.scrapes)
     increments: dict[ModelAndUseCase, dict[int, dict[str, int]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(int)))
-    for labelled, measure, points in gateway.series:
+    for model_and_use_case, measure, points in gateway.series:
         previous: int | None = 0 if points and scrapes and points[0][0] > scrapes[0] else None
         for at_us, value in points:
             if previous is not None:
-                increments[labelled][at_us][measure] += value - previous if value >= previous else value
+                increments[model_and_use_case][at_us][measure] += value - previous if value >= previous else value
             previous = value
     for (model, use_case), by_time in sorted(increments.items()):
         yield from _windows_of_use_case(instance, model, use_case, by_time, scrapes, from_us, service_of(model))

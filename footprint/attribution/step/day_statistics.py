@@ -22,6 +22,7 @@ from footprint.attribution.step.features import (
 )
 from footprint.attribution.step.regression import AWAKE_TAUS_S, METER_NOISE, FitWindows, ModelForm, fit_form, relative_residual
 from footprint.attribution.step.request_timing import TimedRequests, has_whole_second_stamps, request_phases, timed_requests
+from footprint.core.stored_forms import stored_as
 from footprint.core.units import UJ_PER_J, US_PER_DAY, US_PER_S
 
 MAX_KEYS = 12  # use cases, above which none has columns of its own
@@ -51,6 +52,7 @@ class TimedLog:
     late_s: float
 
 
+@stored_as("DayStatistics", "windows requests lag_s lag_gain prefill_s slots misfit logged_first whole_seconds late_s counted")
 @dataclass(frozen=True, slots=True)
 class DayStatistics:
     """Statistics of one day of a placement, additive over days; stored, so that a fit reads no request twice.

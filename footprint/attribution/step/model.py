@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -31,6 +30,7 @@ from footprint.attribution.step.regression import (
     design_matrix,
     fit_form,
 )
+from footprint.core.stored_forms import stored_as, to_plain
 from footprint.core.units import US_PER_S, UW_PER_W
 
 OK, SUSPECT, REFUSED = "ok", "log-suspect", "refused"
@@ -49,6 +49,11 @@ FORM_FACTOR, SHARE_FLOOR, MAX_FORM_RATIO = 2.5, 0.01, 1.5
 COARSE_FACTOR = 3.0  # stamps in whole seconds misplace short requests whole
 
 
+@stored_as(
+    "Diagnosis",
+    "status reason windows days requests quiet condition residual cross_validated lag_s prefill_s slots misfit "
+    "first_token_logged whole_second_stamps late_s counted replicas coefficients awake_tau_s",
+)
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
     """How a placement's energy was divided on a day and why; energies in joules, times in seconds."""
@@ -76,8 +81,7 @@ class Diagnosis:
 
     def to_json(self) -> dict[str, object]:
         """Plain JSON, with None for NaN."""
-        plain = dataclasses.asdict(self)
-        return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in plain.items()}
+        return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in to_plain(self).items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +181,8 @@ def _refusal_reason(windows: FitWindows, diagnosis: Diagnosis, *, idle_known: bo
     """Reason why no fit is possible; empty where one is."""
     busy = int((windows.features.sum(axis=1) > 0).sum())
     if len(windows) < MIN_WINDOWS or busy < MIN_BUSY_WINDOWS:
-        least = f"{MIN_WINDOWS} and {MIN_BUSY_WINDOWS} are the least"
-        return f"{len(windows)} windows read from end to end, {busy} of them with tokens; {least}"
+        needed = f"{MIN_WINDOWS} and {MIN_BUSY_WINDOWS} are the least"
+        return f"{len(windows)} windows read from end to end, {busy} of them with tokens; {needed}"
     if diagnosis.requests < MIN_REQUESTS:
         return f"{diagnosis.requests} requests; {MIN_REQUESTS} are the least"
     if not idle_known:

@@ -20,6 +20,7 @@ from scipy.optimize import nnls
 from footprint.attribution.largest_remainder import Floats, Ints
 from footprint.attribution.step.count_windows import COUNT_FEATURES
 from footprint.attribution.step.features import REQUEST_FEATURES, STEP_FEATURES
+from footprint.core.stored_forms import stored_as
 from footprint.core.units import S_PER_HOUR
 
 AWAKE_TAUS_S = (0.0, 2.0, 5.0, 10.0, 20.0, 60.0)  # the first is time in flight itself
@@ -32,6 +33,7 @@ MAX_AWAKE_RATIO, MAX_BY_KEY_RATIO = 0.5, 0.9  # what cross-validation must fall 
 IDLE, AWAKE, PREFILL_PREFIX, UNTOKENED_PREFIX = "idle", "awake", "in/", "held/"
 
 
+@stored_as("Windows", "start_s length_s energy_j features awake_s reading held_s keys")
 @dataclass(frozen=True, slots=True)
 class FitWindows:
     """Windows of one placement, arrays of shape (w, …): additive over days by concatenation.

@@ -12,20 +12,21 @@ from footprint.attribution.step.count_windows import COUNT_FEATURES
 from footprint.attribution.step.day_statistics import DayStatistics
 from footprint.attribution.step.features import REQUEST_FEATURES
 from footprint.attribution.step.regression import AWAKE_TAUS_S, FitWindows
+from footprint.core.stored_forms import from_plain, keys_of
 
-_ARRAYS = ("start_s", "length_s", "energy_j", "features", "awake_s", "reading", "held_s")
 # Statistics of another set of features are of no use to this program.
 _LAYOUT = [*REQUEST_FEATURES, *COUNT_FEATURES, *(str(tau) for tau in AWAKE_TAUS_S)]
-_SCALARS = ("requests", "lag_s", "lag_gain", "prefill_s", "slots", "misfit", "logged_first", "whole_seconds", "late_s", "counted")
 
 
 def dump_statistics(statistics: DayStatistics) -> str:
     """One line of JSON; arrays as compressed little-endian doubles."""
     windows = statistics.windows
     arrays = {
-        name: base64.b64encode(zlib.compress(getattr(windows, name).astype("<f8").tobytes(), 6)).decode() for name in _ARRAYS
+        key: base64.b64encode(zlib.compress(getattr(windows, name).astype("<f8").tobytes(), 6)).decode()
+        for name, key in keys_of(FitWindows)
+        if key != "keys"
     }
-    scalars = {name: getattr(statistics, name) for name in _SCALARS}
+    scalars = {key: getattr(statistics, name) for name, key in keys_of(DayStatistics) if key != "windows"}
     content = {"layout": _LAYOUT, "size": len(windows), "keys": list(windows.keys), **scalars, **arrays}
     return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
 
@@ -42,8 +43,10 @@ def load_statistics(text: str) -> DayStatistics | None:
         "reading": (size, len(keys)),
         "held_s": (size, len(keys)),
     }
-    arrays = {}
-    for name in _ARRAYS:
-        raw = np.frombuffer(zlib.decompress(base64.b64decode(content[name])), dtype="<f8")
-        arrays[name] = raw.reshape(shapes.get(name, (size,))).astype(np.float64)
-    return DayStatistics(FitWindows(**arrays, keys=keys), **{name: content[name] for name in _SCALARS})
+    columns: dict[str, object] = {"keys": keys}
+    for _, key in keys_of(FitWindows):
+        if key not in columns:
+            raw = np.frombuffer(zlib.decompress(base64.b64decode(content[key])), dtype="<f8")
+            columns[key] = raw.reshape(shapes.get(key, (size,))).astype(np.float64)
+    plain = {key: content[key] for _, key in keys_of(DayStatistics) if key != "windows"}
+    return from_plain(DayStatistics, {**plain, "windows": from_plain(FitWindows, columns)})

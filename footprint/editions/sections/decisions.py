@@ -15,8 +15,8 @@ def section(data: EditionData, registry: FigureRegistry) -> Section | None:
     if not data.context.decisions:
         return None
     rows = tuple(
-        TableRow((_day(each.date), Text(each.fr, each.en), Text(each.effect_fr, each.effect_en)))
-        for each in data.context.decisions
+        TableRow((_day(decision.date), Text(decision.fr, decision.en), Text(decision.effect_fr, decision.effect_en)))
+        for decision in data.context.decisions
     )
     columns = (Column(tr("date", "date")), Column(tr("décision", "decision")), Column(tr("suite donnée", "follow-up")))
     return Section(

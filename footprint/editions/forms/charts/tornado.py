@@ -39,6 +39,6 @@ def draw(drawing: Tornado, figures: Mapping[str, Figure], language: str, title: 
             zero + high + 6, middle + 4.5, f"+{format_number(swing.high, language, 2)}" if swing.high else "0", colour="ink-2"
         )
     canvas.line(zero, TOP - 2, zero, bottom + 4, width=1.4)
-    told = format_figure(figures[drawing.centre], language)
-    canvas.text(zero, bottom + 20, f"{told.with_unit} ({_WORDS[language]})", anchor="middle", colour="ink-2")
+    centre = format_figure(figures[drawing.centre], language)
+    canvas.text(zero, bottom + 20, f"{centre.with_unit} ({_WORDS[language]})", anchor="middle", colour="ink-2")
     return canvas

@@ -1,0 +1,101 @@
+"""A store, sealed days and an edition that release 0.1 made: every later release reads them, and nothing in them is stale.
+
+A release that changes the method computes the days again, on purpose; the tests then follow that release's CHANGELOG.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+import sqlite3
+import tarfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from footprint.cli.app import status_of
+
+FIXTURE = Path(__file__).parents[1] / "fixtures" / "store-0.1"
+NAMES = ("service", "use_case", "host", "period_start", "period_end", "quality", "flags")  # texts; all else are numbers
+
+
+@pytest.fixture(scope="module")
+def load_statistics(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("old")
+    with tarfile.open(FIXTURE / "store.tar.xz") as archive:
+        archive.extractall(folder, filter="data")
+    return folder / "store-0.1"
+
+
+@pytest.fixture
+def home(load_statistics: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of the organisation, as the working folder: the store names its sealed days relative to it."""
+    folder = tmp_path / "home"
+    shutil.copytree(load_statistics, folder)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What a command prints, once it succeeded."""
+    capsys.readouterr()
+    status = status_of(list(arguments))
+    out, err = capsys.readouterr()
+    assert status == 0, (arguments, out, err)
+    return out + err
+
+
+def test_no_day_is_stale(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert said(capsys, "aggregate").startswith("0 days of hosts and services computed, 207 unchanged")
+
+
+def test_days_computed_again_are_stored_as_they_were(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def stored() -> list[list[tuple[object, ...]]]:
+        with closing(sqlite3.connect("store.db")) as connection:
+            return [
+                connection.execute(question).fetchall()
+                for question in (
+                    "SELECT digest, content FROM basis ORDER BY digest",
+                    "SELECT members, day, fingerprint FROM shard ORDER BY members, day",
+                    "SELECT stream_key, day, inputs FROM statistics ORDER BY stream_key, day",
+                )
+            ]
+
+    before = stored()
+    assert not said(capsys, "aggregate", "--from", "2026-07-20", "--to", "2026-07-24").startswith("0 days")
+    assert stored() == before
+
+
+def test_sealed_days_and_balances_are_as_they_were(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "as it was sealed, and every balance closes" in said(capsys, "ledger", "verify")
+
+
+def test_the_published_edition_is_built_again_with_the_same_bytes(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = said(capsys, "report", "verify", "2026-Q3", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(told[told.index("what,") :])))
+    same = {row["what"]: row["same"] for row in rows if row["same"]}
+    assert same.keys() >= {"report", "report.json", "annexes.zip", "diff.csv", "fr/report.html", "en/report.html"}
+    assert set(same.values()) == {"True"}, told
+
+
+def test_figures_are_those_of_0_1(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = said(capsys, "query", "--group", "service,use_case,host", "--every", "month", "--format", "csv")
+    found = list(csv.DictReader(io.StringIO(told)))
+    wanted = list(csv.DictReader((FIXTURE / "figures.csv").open(encoding="utf-8", newline="")))
+    assert len(found) == len(wanted) > 20
+    for row, golden in zip(found, wanted, strict=True):
+        for name, value in golden.items():
+            try:
+                number = float(value)
+            except ValueError:
+                assert row[name] == value, (golden, name)
+            else:
+                assert float(row[name]) == pytest.approx(number, rel=1e-12, abs=0), (golden, name)
+
+
+def test_the_benchmark_result_is_read(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = list(csv.DictReader(io.StringIO(said(capsys, "bench-model", "list", "--format", "csv"))))
+    assert [(row["model"], row["concurrency"]) for row in rows] == [("small", "1"), ("small", "8"), ("small", "32")]
