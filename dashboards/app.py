@@ -39,8 +39,8 @@ from dashboards.parts.power import power_figure
 from dashboards.translations import LANGUAGES, translate
 from dashboards.url_state import NAMED_PERIOD, THEMES, PageContext, UrlState, shows_protected_only
 from footprint.access import AccessRefused, Role, allows
-from footprint.access.authentication import mode_of
-from footprint.access.middleware import PAGE, AuthorizedQueries, current_role
+from footprint.access.authentication import access_mode
+from footprint.access.middleware import PAGE_KEY, AuthorizedQueries, current_role
 from footprint.aggregation.result_writer import data_version
 from footprint.calendar.periods import period_at
 from footprint.config import Config
@@ -126,7 +126,7 @@ def mount(
         return PageContext(
             config,
             store if may_bypass_policy(role, view) else None,
-            lambda question: sight.ask(question, remembered),
+            lambda question: sight.run(question, remembered),
             clock(),
             restrict_to_role(view, role, config, clock()),
             role=role,
@@ -157,7 +157,7 @@ def mount(
             return no_update, no_update, True  # a page that shows something stays as the reader left it
         asked = PageRequest(current_role(), path or "/", search or "", language)
         # What an officer is shown is noted each time: it is made each time.
-        kept = mode_of(config) == "open" or not asked.role.sees_uses
+        kept = access_mode(config) == "open" or not asked.role.sees_uses
         shown, done = await run_in_page_thread(pages if kept else made, asked)
         # Only what has nothing to show asks again: a page slower than the clock would else be asked for again and again.
         return shown, here if done else "", done
@@ -251,7 +251,7 @@ def render_page(context: PageContext) -> Any:
 
 def _visible_pages(context: PageContext, pages: tuple[Any, ...]) -> list[Any]:
     """The pages that the reader's role may see; the log is for where readers are told apart."""
-    role, apart = context.role, mode_of(context.config) != "open"
+    role, apart = context.role, access_mode(context.config) != "open"
     return [
         page
         for page in pages
@@ -383,7 +383,7 @@ def _rewrite_page_path(scope: Any, send: Any) -> tuple[Any, Any]:
     path = scope["path"]
     if scope["method"] not in ("GET", "HEAD") or path.startswith(NON_PAGE_PREFIXES) or path == "/":
         return scope, send
-    here = {**scope, "path": "/", "raw_path": b"/", PAGE: path}
+    here = {**scope, "path": "/", "raw_path": b"/", PAGE_KEY: path}
     if path in PAGES:
         return here, send  # the guard answers 404 where the role may not
 

@@ -13,7 +13,7 @@ from dashboards.parts.filters import edition_label, edition_menu_items, period_l
 from dashboards.translations import LANGUAGES, translate
 from dashboards.url_state import THEMES, PageContext
 from footprint.access import Role
-from footprint.access.authentication import mode_of
+from footprint.access.authentication import access_mode
 from footprint.aggregation import METHOD_VERSION
 from footprint.core.timestamps import format_instant
 from footprint.core.version import VERSION
@@ -73,7 +73,7 @@ def header(context: PageContext, first: Sequence[Any], more: Sequence[Any]) -> h
 
 def _account_links(context: PageContext) -> list[Any]:
     """The role of the reader, and signing in or out where there is a sign-in."""
-    language, mode = context.view.language, mode_of(context.config)
+    language, mode = context.view.language, access_mode(context.config)
     if mode == "open" and context.role is Role.ADMINISTRATOR:
         return []
     told: list[Any] = [html.Span(translate(language, f"role_{context.role}"), className="role")]

@@ -16,7 +16,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from dashboards.app import PAGES
-from footprint.access.audit_log import read
+from footprint.access.audit_log import read_accesses
 from footprint.access.roles import Role
 from footprint.api import create_api
 from footprint.editions.protected_cells import ProtectedCells, protect_period
@@ -235,9 +235,9 @@ def test_phases_of_a_use_case_are_refused_below_services_and_noted_of_an_officer
     asked = f"/api/v1/tables/phases?{Q3}&where=use_case=secrets"
     refused = reader("engineer").get(asked)
     assert (refused.status_code, "tells of services" in refused.json()["error"]) == (400, True)
-    before = len(read(quarter, None, None))
+    before = len(read_accesses(quarter, None, None))
     assert reader("officer").get(asked).status_code == 200
-    assert "use_case=secrets" in read(quarter, None, None)[before]["cells"]
+    assert "use_case=secrets" in read_accesses(quarter, None, None)[before]["cells"]
 
 
 def test_each_route_is_listed(sqlite: Store, reader: Reader) -> None:

@@ -19,7 +19,7 @@ Load = Callable[[str], SimulatedNvml]
 
 
 @pytest.fixture(scope="session")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def nvml_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = build_nvml(tmp_path_factory.mktemp("nvml"))
     if found is None:
         pytest.skip("no C compiler for the simulated library")
@@ -27,11 +27,11 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def load(library: Path, tmp_path: Path) -> Iterator[Load]:
+def load(nvml_library: Path, tmp_path: Path) -> Iterator[Load]:
     opened: list[SimulatedNvml] = []
 
     def act(scenario: str) -> SimulatedNvml:
-        opened.append(SimulatedNvml(library, scenario, tmp_path))
+        opened.append(SimulatedNvml(nvml_library, scenario, tmp_path))
         return opened[-1]
 
     yield act

@@ -100,7 +100,7 @@ def drafts_stay_inside(config: Config, store: Store) -> None:
 
 
 def test_pages_and_a_published_edition_together_give_no_hidden_cell_away(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(middleware, "LOOK_S", -1.0)  # one server all along, which looks at every question
+    monkeypatch.setattr(middleware, "STORE_CHECK_INTERVAL_S", -1.0)  # one server all along, which looks at every question
     config, store, folder = office
     within = disclosure_rules(config).protection
     browser = committee(config, store)
