@@ -53,7 +53,7 @@ STATES = {
 
 @dataclass(frozen=True, slots=True)
 class ListedEdition:
-    """A published version as the page lists it; ``folder`` is where its files lie, relative to the page."""
+    """A published version as the page lists it; ``folder`` is the path of its files, relative to the page."""
 
     period: str
     version: int
@@ -63,7 +63,7 @@ class ListedEdition:
 
 
 def page_name(language: str) -> str:
-    """Its name on the shelf."""
+    """File name of the page in the edition store."""
     return f"index.{language}.html"
 
 
@@ -112,7 +112,7 @@ def render_page(
     calendar: Sequence[Mapping[str, Any]],
     demo: bool,
 ) -> str:
-    """The page in one language; ``calendar`` are rows of the calendar with ``announced`` as it is written in the language."""
+    """Render the page in one language; ``calendar`` holds rows of the release calendar with localised ``announced``."""
     other = "en" if language == "fr" else "fr"
 
     def escaped(text: Text) -> str:
@@ -173,7 +173,7 @@ def _links(listed: ListedEdition, language: str) -> str:
 
 
 def _listing(title: Text, heads: Sequence[Text], rows: Sequence[Sequence[str]], language: str, markup_column: int = -1) -> str:
-    """A section with a table; column ``markup_column`` is markup of our own."""
+    """A section with a table; cells of ``markup_column`` are trusted markup."""
     if not rows:
         return ""
     name, identity = escape(title.in_(language)), title.en.lower().replace(" ", "-")

@@ -1,4 +1,4 @@
-"""This file says what models need for the same work: equal conditions only, and no difference where the interval holds 1."""
+"""Section: energy of models for the same work, under equal conditions; no difference if the interval contains 1."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from footprint.editions.texts import EMPTY_TEXT, name_text, number_word, tr
 
 
 def section(data: EditionData, registry: FigureRegistry) -> Section | None:
-    """Energy for a thousand output tokens by model, and for a request of uses that several models serve."""
+    """Energy per thousand output tokens by model, and per request for use cases that several models serve."""
     models = sorted(
         (
             names
@@ -50,7 +50,7 @@ def section(data: EditionData, registry: FigureRegistry) -> Section | None:
 
 
 def _public_comparisons(data: EditionData) -> list[Mapping[str, Any]]:
-    """Comparisons of which no cell is confidential: a use, and what each of its two models did for it."""
+    """Comparisons without a confidential cell: the use case, and the use case with either model."""
 
     def hidden(comparison: Mapping[str, Any]) -> bool:
         use = ("use_case", comparison["use_case"])

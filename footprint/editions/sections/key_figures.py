@@ -1,4 +1,4 @@
-"""This file writes the key figures: eight rows, three periods, and the change with an interval of its own."""
+"""Section: key figures, eight rows over three periods, and changes with intervals of their own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from footprint.editions.texts import EMPTY_TEXT, in_comparison, join_texts, shor
 
 
 def section(data: EditionData, registry: FigureRegistry) -> Section:
-    """This period, the one before, the same a year before."""
+    """This period, the one before, and the same period a year before."""
     heads = (
         EMPTY_TEXT,
         short_period(data.period),

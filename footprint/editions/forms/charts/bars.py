@@ -1,4 +1,4 @@
-"""This file draws ranked bars with their whiskers; idle and unattributed stand last, below a hairline."""
+"""Ranked bars with whiskers; idle and unattributed come last, below a hairline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""This file draws a line of months with its band: gaps where months are missing, dashes where they are provisional."""
+"""Trend: a line of months with its band, gaps for missing months, dashes for provisional ones."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _band(canvas: Canvas, run: list[MonthPoint], first: int, x, y) -> None:  # t
 
 
 def _months(canvas: Canvas, points: tuple[MonthPoint, ...], x, language: str) -> None:  # type: ignore[no-untyped-def]
-    """Each third month by name; the year in bold below its first."""
+    """Label every third month by name, and the first month of a year with the year in bold below."""
     labelled_year, interval = "", 1 if len(points) <= 8 else 3
     for index, point in enumerate(points):
         year, month = point.month.split("-")
@@ -128,7 +128,7 @@ def _breaks(canvas: Canvas, drawing: Trend, x, language: str) -> None:  # type: 
 
 
 def _events(canvas: Canvas, drawing: Trend, x) -> None:  # type: ignore[no-untyped-def]
-    """A numbered circle on the axis with a dotted line above it; one that would touch the last stands above it."""
+    """A numbered circle on the axis with a dotted line above it; circles that would touch are stacked."""
     first, *_ = (point.month.split("-") for point in drawing.points)
     previous_at, height = -1e9, 0
     for event in drawing.happenings:

@@ -1,4 +1,4 @@
-"""This file draws how one total became another: an effect a row, ▲ for more and ▼ for less; totals are points."""
+"""Waterfall: from one total to another, an effect a row, ▲ for more and ▼ for less; totals are points."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def draw(drawing: Waterfall, figures: Mapping[str, Figure], language: str, title
 
 
 def _columns(effects: Sequence[FormattedFigure]) -> tuple[float, float, float]:
-    """(end of the bars, sign, end of the value): further to the left where an effect has many digits."""
+    """(end of the bars, sign, end of the value): further left if effects have many digits."""
     value_at = min(VALUE, END - BESIDE - max((text_width(effect.interval, SMALLER) for effect in effects), default=0.0))
     mark = min(MARK, value_at - 18 - max((text_width(effect.value) for effect in effects), default=0.0))
     return min(RIGHT, mark - 12), mark, value_at
