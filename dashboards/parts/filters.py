@@ -15,7 +15,7 @@ from dashboards.url_state import FILTERS, PERIODS, VERSUS, VIEWS, PageContext, p
 from footprint.calendar.periods import MONTHS_PER_PERIOD, BadPeriod, Period, parse_period, period_at
 from footprint.core.timestamps import to_datetime
 from footprint.core.units import US_PER_DAY
-from footprint.figures.query import PLACES
+from footprint.figures.query import PLACE_COLUMNS
 
 QUARTERS, MONTHS = 4, 3  # past ones that the menu offers by name; months to who sees periods that are over only
 
@@ -46,7 +46,7 @@ def filters(context: PageContext) -> html.Nav:
         "host": [h.name for h in context.config.hosts],
     }
     filtered = dict(view.filters)
-    for name in [name for name in FILTERS if not protected or name not in PLACES]:
+    for name in [name for name in FILTERS if not protected or name not in PLACE_COLUMNS]:
         names = sorted({*known.get(name, ()), *([filtered[name]] if name in filtered else [])})
         if names:
             everything = say(language, "every_service")

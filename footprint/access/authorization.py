@@ -18,7 +18,7 @@ from footprint.access.roles import Role
 from footprint.calendar.periods import MONTHS_PER_PERIOD, period_at
 from footprint.core.timestamps import parse_instant
 from footprint.figures.engine import QueryResult
-from footprint.figures.query import PLACES, BadQuery, Query
+from footprint.figures.query import PLACE_COLUMNS, BadQuery, Query
 
 CONF_STATUS = "conf_status"  # SDMX CL_CONF_STATUS: F free, C confidential
 FREE, CONFIDENTIAL = "F", "C"
@@ -72,9 +72,9 @@ def check(question: Query, role: Role, zone: ZoneInfo) -> None:
     if role is Role.PUBLIC:
         raise AccessRefused("the public sees what is published: /api/v1/reports")
     named = _named(question)
-    if named & PLACES and not role.sees_services:
+    if named & PLACE_COLUMNS and not role.sees_services:
         raise AccessRefused("figures by host, device or site are not shown to this role; ask by service or use case")
-    if named & PLACES:
+    if named & PLACE_COLUMNS:
         raise AccessRefused("use cases are not shown by host, device or site; ask by service and use case")
     if question.every not in _CALENDAR:
         # A day on which one cell alone drew energy is that cell, in a service's total and in the organisation's.

@@ -34,7 +34,7 @@ def list_exclusions(store: Store, config: Config, period: str, now_us: int) -> l
     question = Query(group=("host", "device"), every="day", from_us=start_us, to_us=end_us)
     with open_result(store, config, question, now_us) as found:
         if found is not None:
-            for index, (host, device), amounts in coverage_ledger(found.watched, found.periods):
+            for index, (host, device), amounts in coverage_ledger(found.coverage_index, found.periods):
                 if amounts["missing_s"] >= S_PER_HOUR:
                     start, end = found.periods[index]
                     rows.append(

@@ -81,9 +81,9 @@ class EditionQueries:
                 (to_datetime(start).astimezone(zone).date().isoformat(), start, end)
                 for start, end in split_by_period("day", start_us, end_us, zone)
             ]
-            hosts = {host for host, _ in found.watched.devices}
+            hosts = {host for host, _ in found.coverage_index.devices}
             sites = {host: self.config.host_at(host, end_us - 1).site for host in hosts}
-            return coverage_report(found.watched, days, sites)
+            return coverage_report(found.coverage_index, days, sites)
 
 
 def _asked(each: BudgetedRow) -> IndicatorRow:
