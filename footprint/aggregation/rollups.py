@@ -101,7 +101,8 @@ def _sum_day(store: Store, connection: Connection, zone: ZoneInfo, day: int, cho
         connection,
         "footprint_seen_sum",
         _SEEN,
-        f"SELECT {DAY_USES}, {start}, host_id, device_id, {coverage} FROM footprint_seen WHERE {chosen} GROUP BY host_id, device_id",
+        f"SELECT {DAY_USES}, {start}, host_id, device_id, {coverage} FROM footprint_seen "
+        f"WHERE {chosen} GROUP BY host_id, device_id",
     )
 
 

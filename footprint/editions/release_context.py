@@ -1,6 +1,6 @@
-"""This file holds what an edition says and the ledger does not know: its version, its instants, what was published before.
+"""Context of an edition: all inputs that the ledger does not hold, such as version, instants and earlier publications.
 
-It is recorded at publication, so that an edition can be built again, byte by byte, whatever has been published since.
+Publishing stores it, so that an edition can be rebuilt byte by byte, whatever is published later.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Bounds = tuple[float | None, float | None, float | None]  # value, low, high
 @stored_as("Change", "cause energy_kwh co2e_g")
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One cause of a revision, and what it moved: energy [kWh], emissions [g] (None where they are unknown)."""
+    """One cause of a revision and its effect: energy [kWh], emissions [g] (None if unknown)."""
 
     cause: str  # late-data | factors | method | facts
     energy_kwh: float
@@ -31,7 +31,7 @@ class Change:
 @stored_as("Vintage", "period version status released method_version factor_version kind reason figures changes")
 @dataclass(frozen=True, slots=True)
 class ReleasedVersion:
-    """An edition that was published before: its figures by key, so that old and new can be told."""
+    """A version published before, with its key figures, so that old and new values can be compared."""
 
     period: str
     version: int
@@ -48,7 +48,7 @@ class ReleasedVersion:
 @stored_as("Decision", "date fr en effect_fr effect_en")
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the committee wrote: French, English (the same where one is missing), a date, and what it is about."""
+    """A decision of the committee: date, text in French and English (equal if one is missing), and its follow-up."""
 
     date: str
     fr: str
@@ -64,7 +64,7 @@ class Decision:
 )
 @dataclass(frozen=True, slots=True)
 class ReleaseContext:
-    """Of one version of one edition; ``cut_us`` is the instant up to which links of the sealed days count."""
+    """Context of one version of an edition; ``cut_us`` is the instant up to which links of sealed days count."""
 
     period: str
     version: int = 1
@@ -88,18 +88,18 @@ class ReleaseContext:
     delays: tuple[tuple[str, int, int], ...] = ()  # (edition, days allowed, days taken) of what was published before
 
     def latest(self, period: str) -> ReleasedVersion | None:
-        """The last version of a period that was published before this one."""
+        """The last version of a period published before this one."""
         found = [each for each in self.vintages if each.period == period]
         return max(found, key=lambda each: each.version, default=None)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Plain values for JSON."""
         told = {**to_plain(self), "objectives": [objective_to_json(each) for each in self.objectives]}
         return {name: value for name, value in told.items() if value or name not in ("objectives", "annotations", "accepted")}
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> ReleaseContext:
-        """From what ``to_json`` gave."""
+        """The context from the output of ``to_json``."""
         vintages = tuple(
             from_plain(
                 ReleasedVersion,

@@ -1,4 +1,4 @@
-"""This file writes an edition as JSON and reads it again: the same edition, the same bytes."""
+"""JSON form of an edition: the same edition gives the same bytes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _adapter() -> Any:
 
 
 def to_json(edition: Edition) -> bytes:
-    """One document: ``schema_version``, ``demonstration`` where it is one, and the edition; keys in one order."""
+    """One JSON document: ``schema_version``, ``demonstration`` if it is one, and the edition, with sorted keys."""
     told: dict[str, Any] = {"schema_version": SCHEMA_VERSION}
     if edition.masthead.demo:
         told["demonstration"] = True
@@ -29,7 +29,7 @@ def to_json(edition: Edition) -> bytes:
 
 
 def from_json(raw: bytes) -> Edition:
-    """The edition that ``to_json`` wrote."""
+    """The edition from the output of ``to_json``."""
     told = json.loads(raw)
     for key in ("schema_version", "demonstration"):
         told.pop(key, None)

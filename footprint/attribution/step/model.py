@@ -1,4 +1,4 @@
-"""This file fits one placement over its days, says whether the fit can be believed, and gives requests their model energy."""
+"""Step model of a placement: its fit over days, the diagnosis of the fit, and model energies of requests."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ MAX_ERROR_RATIO = 0.9  # of the error of output tokens alone
 QUIET_TAU_INDEX = AWAKE_TAUS_S.index(20.0)
 RESAMPLES = 100
 # Half-width = sqrt((1.96 sd)^2 + (2.5 rms deviation of forms)^2 + (1 % of the share)^2), calibrated on simulated
-# servers (project's study of attribution, section 3).
+# servers (docs/explanation/method.md, section 3).
 FORM_FACTOR, SHARE_FLOOR, MAX_FORM_RATIO = 2.5, 0.01, 1.5
 COARSE_FACTOR = 3.0  # stamps in whole seconds misplace short requests whole
 
@@ -80,13 +80,13 @@ class Diagnosis:
     awake_tau_s: float | None = None
 
     def to_json(self) -> dict[str, object]:
-        """As plain JSON; what is not a number is None."""
+        """Plain JSON, with None for NaN."""
         return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in to_plain(self).items()}
 
 
 @dataclass(frozen=True, slots=True)
 class StepFit:
-    """A fit with its diagnosis and the fits that tell how sure it is; None as ``fit`` where it is refused."""
+    """A fit with its diagnosis, and the fits that give its uncertainty; ``fit`` is None where it is refused."""
 
     diagnosis: Diagnosis
     fit: StepCoefficients | None
@@ -95,11 +95,22 @@ class StepFit:
 
 
 def fit_days(days: Sequence[DayStatistics], idle_w: float | None, *, replicas: bool = False) -> StepFit:
-    """Fit a placement on its days, the last of which is the one to be divided.
+    """Fit a placement on its days.
 
-    ``idle_w`` is the idle power [W] of all its loaded devices learnt from quiet seconds, None where there were none.
-    ``replicas`` says that the log is that of several hosts: which of them a request went to nobody says, so that residuals
-    are large and yet mean little.
+    Parameters
+    ----------
+    days
+        Statistics of each day; the last day is the one whose energy is divided.
+    idle_w
+        Idle power of all its loaded devices learnt from quiet intervals [W]; None where there were none.
+    replicas
+        Whether the log is that of several hosts. Then it does not tell which host served a request, so that large residuals are
+        normal.
+
+    Returns
+    -------
+    StepFit
+        The fit with its diagnosis; refused where the days or the fit are not good enough.
     """
     windows = concat_windows([day.windows for day in days])
     length = float(windows.length_s.sum())
@@ -141,7 +152,7 @@ def fit_days(days: Sequence[DayStatistics], idle_w: float | None, *, replicas: b
 
 
 def _unfitted_diagnosis(days: Sequence[DayStatistics], windows: FitWindows, quiet: float, condition: float) -> Diagnosis:
-    """What is known before anything is fitted: refused until it stands."""
+    """Diagnosis before the fit; its status is refused."""
     last = days[-1]
     return Diagnosis(
         status=REFUSED,
@@ -167,7 +178,7 @@ def _unfitted_diagnosis(days: Sequence[DayStatistics], windows: FitWindows, quie
 
 
 def _refusal_reason(windows: FitWindows, diagnosis: Diagnosis, *, idle_known: bool) -> str:
-    """Why nothing can be fitted; empty where it can."""
+    """Reason why no fit is possible; empty where one is."""
     busy = int((windows.features.sum(axis=1) > 0).sum())
     if len(windows) < MIN_WINDOWS or busy < MIN_BUSY_WINDOWS:
         needed = f"{MIN_WINDOWS} and {MIN_BUSY_WINDOWS} are the least"
@@ -184,7 +195,7 @@ def _refusal_reason(windows: FitWindows, diagnosis: Diagnosis, *, idle_known: bo
 
 
 def _doubts(diagnosis: Diagnosis) -> list[str]:
-    """What makes a fit that stands doubtful."""
+    """Reasons why a valid fit is doubtful."""
     doubts = [f"residual {100 * diagnosis.residual:.1f} %"] if diagnosis.residual > SUSPECT_RESIDUAL else []
     if diagnosis.replicas:
         doubts.append("one log for several hosts")
@@ -207,9 +218,22 @@ def _residual_share(windows: FitWindows, coefficients: StepCoefficients) -> floa
 
 
 def idle_powers_uw(fit: StepFit, learnt_uw: Sequence[int | None], energy_uj: Sequence[int]) -> list[int | None]:
-    """Idle power [µW] of each device of a placement: as learnt from quiet seconds, else as fitted, by the devices' energies.
+    """Idle power of each device of a placement.
 
-    Counts do not say when a server was quiet: of them the fitted one is taken.
+    Parameters
+    ----------
+    fit
+        Fit of the placement.
+    learnt_uw
+        Idle power learnt from quiet intervals [µW], None where there were none.
+    energy_uj
+        Energy of each device [µJ], by which the fitted idle power is divided.
+
+    Returns
+    -------
+    list
+        Idle powers [µW]: as learnt, else as fitted. Counts do not tell when a server is quiet, so for counts the fitted one
+        holds.
     """
     fitted_w = fit.diagnosis.coefficients.get(IDLE, 0.0)
     counted = fit.diagnosis.counted
@@ -262,7 +286,7 @@ class StepWeights:
         self._even_w[timed.untokened] = self._own(coefficients, UNTOKENED_PREFIX)[log.key[timed.untokened]]
 
     def _own(self, coefficients: StepCoefficients, prefix: str) -> Floats:
-        """Coefficients that each key of the log has of its own, shape (keys,)."""
+        """Coefficients of each key of the log that have this prefix, shape (keys,)."""
         by_column = np.array([coefficients.coefficients.get(prefix + name, 0.0) for name in self._timed.keys])
         return by_column[self._timed.column]
 
@@ -309,18 +333,18 @@ class StepWeights:
         return single, counted, summed(features.requests.key, features.requests.fresh), summed(log.key[timed.untokened], seconds)
 
     def by_key(self, coefficients: StepCoefficients) -> Floats:
-        """Model energy of each key of the log over all of it [J], under any fit, shape (keys,)."""
+        """Model energy of each key over the whole log [J] under any fit, shape (keys,)."""
         single, counted, fresh, seconds = self._summed
         own = fresh * self._own(coefficients, PREFILL_PREFIX) + seconds * self._own(coefficients, UNTOKENED_PREFIX)
         return np.asarray(single @ coefficients.vector(REQUEST_FEATURES) + counted @ coefficients.vector(COUNT_FEATURES) + own)
 
     def shares(self, coefficients: StepCoefficients) -> Floats:
-        """Share of each key, shape (keys,)."""
+        """Share of each key under any fit, shape (keys,)."""
         energy = self.by_key(coefficients)
         return energy / max(float(energy.sum()), 1e-300)
 
     def _half_widths(self) -> Floats:
-        """Half-width of about 95 % of each key's share, relative to the share, shape (keys,)."""
+        """Half-width (about 95 %) of each key's share, relative to the share, shape (keys,)."""
         fit = self._fit
         assert fit.fit is not None
         share = self.shares(fit.fit)

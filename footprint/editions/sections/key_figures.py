@@ -1,4 +1,4 @@
-"""This file writes the key figures: eight rows, three periods, and the change with an interval of its own."""
+"""Section: key figures, eight rows over three periods, and changes with intervals of their own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from footprint.editions.texts import EMPTY_TEXT, in_comparison, join_texts, shor
 
 
 def section(data: EditionData, registry: FigureRegistry) -> Section:
-    """This period, the one before, the same a year before."""
+    """This period, the one before, and the same period a year before."""
     heads = (
         EMPTY_TEXT,
         short_period(data.period),
@@ -27,7 +27,7 @@ def section(data: EditionData, registry: FigureRegistry) -> Section:
     kinds = ("text", "value", "interval", "value", "value")
     columns = (
         *(Column(head, kind) for head, kind in zip(heads, kinds, strict=True)),  # type: ignore[arg-type]
-        Column(_since(data), "change"),
+        Column(_change_heading(data), "change"),
         Column(tr("qualité", "quality"), "badge"),
     )
     rows = tuple(_row(data, registry, measure) for measure in KEY_MEASURES)
@@ -53,7 +53,7 @@ def _full_stop(text: Text) -> Text:
     return Text(f"{text.fr}.", f"{text.en}.")
 
 
-def _since(data: EditionData) -> Text:
+def _change_heading(data: EditionData) -> Text:
     if data.base is None:
         return tr("variation", "change")
     if data.base == data.year_ago:
