@@ -73,7 +73,7 @@ def check_query(query: Query, role: Role, zone: ZoneInfo) -> None:
         If it has none; the message names the allowed queries.
     """
     if role is Role.PUBLIC:
-        raise AccessRefused("the public sees what is published: /api/v1/reports")
+        raise AccessRefused("figures for the public are in the published editions: /api/v1/reports")
     dimensions = _dimensions_of(query)
     if dimensions & PLACES and not role.sees_services:
         raise AccessRefused("figures by host, device or site are not shown to this role; ask by service or use case")
