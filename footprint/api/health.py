@@ -44,7 +44,7 @@ def router(config: Config, store: Store, clock: Callable[[], int], scheduler: Jo
         if current_role().sees_services:
             lines += _ledger_metrics(store) + _figure_metrics(config, store, clock())
         if scheduler is not None:
-            lines += _metric("aggregation_failures_total", "counter", "Runs that failed.", [("", scheduler.failures)])
+            lines += _metric("aggregation_failures_total", "counter", "Failed aggregation runs.", [("", scheduler.failures)])
         lines += _job_metrics(store, clock())
         return PlainTextResponse("".join(lines), media_type="text/plain; version=0.0.4; charset=utf-8")
 
@@ -64,9 +64,9 @@ def _job_metrics(store: Store, now_us: int) -> list[str]:
     ages = [(f'{{job="{run["name"]}"}}', (now_us - run["started_us"]) / US_PER_S) for run in runs]
     failed_runs = [(f'{{job="{name}"}}', float(count)) for name, count in sorted(failed_run_counts(store).items())]
     return [
-        *_metric("job_duration_seconds", "gauge", "How long the last run of a job took.", sorted(durations)),
-        *_metric("job_age_seconds", "gauge", "When the last run of a job began.", sorted(ages)),
-        *_metric("job_failed_runs", "gauge", "Failed runs among those that are kept.", failed_runs),
+        *_metric("job_duration_seconds", "gauge", "Duration of the last run of a job.", sorted(durations)),
+        *_metric("job_age_seconds", "gauge", "Time since the start of the last run of a job.", sorted(ages)),
+        *_metric("job_failed_runs", "gauge", "Failed runs among the stored runs of a job.", failed_runs),
     ]
 
 
