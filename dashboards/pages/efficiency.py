@@ -197,7 +197,7 @@ def _frontier_chart(
     washed = (
         (limits[0], translate(language, "eff_too_slow")) if by == "latency" else (limits[1], translate(language, "eff_too_poor"))
     )
-    return scatter_plot(spots, x, y, title="", lines=[(staircase(best, x.high), "stair")], washed=washed, language=language)
+    return scatter_plot(spots, x, y, title="", lines=[(staircase(best, x.high), "stair")], limit=washed, language=language)
 
 
 def _estimate_cells(row: Row, value: str, low: str, high: str, language: str) -> tuple[str, str]:
@@ -244,7 +244,7 @@ def _alternatives_card(context: PageContext, found: list[Row]) -> Any:
     title = translate(language, "eff_alternatives", better=str(better), uses=str(len(found)))
     names = translate(language, "eff_current"), translate(language, "eff_best")
     unit = translate(language, "eff_wh")
-    body = dumbbell_chart(drawn, "use_case", "current_wh", "alternative_wh", "said", unit=unit, title="", words=names)
+    body = dumbbell_chart(drawn, "use_case", "current_wh", "alternative_wh", "said", unit=unit, title="", legend=names)
     columns = ("use_case", "eff_current", "eff_wh", "eff_best", "eff_wh", "eff_ratio", "requests", "condition")
     head = [translate(language, name) for name in columns]
     sub = f"{translate(language, 'eff_alternatives_sub')} {period_label(context)}"

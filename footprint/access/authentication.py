@@ -24,9 +24,11 @@ def access_mode(config: Config) -> str:
 def startup_warning(config: Config) -> str:
     """Warning about the access mode for the person who starts a server; empty if there is none."""
     if not config.access.mode and access_mode(config) == "public":
-        return f"bound to {config.bind} without [access]: only what is public is shown; [access] declares who may see more"
+        return f"bound to {config.bind} without [access]: only public pages are shown; [access] declares who may see more"
     if config.access.mode == "open" and not is_loopback(config.bind):
-        return f'bound to {config.bind} with access "open": whoever reaches this address administrates and sees every cell'
+        return (
+            f'bound to {config.bind} with access "open": everyone who reaches this address is administrator and sees every cell'
+        )
     return ""
 
 

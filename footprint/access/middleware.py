@@ -100,7 +100,7 @@ class AuthorizedQueries:
         if not is_below_service_level(query):
             return
         if not role.sees_uses:
-            raise AccessRefused("this table tells of services; figures of a use case are at /api/v1/footprint")
+            raise AccessRefused("this table covers services; figures of use cases are at /api/v1/footprint")
         if context is not None:
             context.cells.append(describe_cells(query, 1))
 

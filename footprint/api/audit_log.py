@@ -17,7 +17,7 @@ def router(config: Config, store: Store) -> APIRouter:
     """The route, over one store."""
     routes = APIRouter()
 
-    @routes.get("/api/v1/access", summary="Accesses to unprotected cells: when, in which role, to what; never who")
+    @routes.get("/api/v1/access", summary="Audit log of accesses to unprotected cells: time, role and request, without names")
     def access(
         from_: Annotated[str | None, Query(alias="from")] = None,
         to: str | None = None,

@@ -59,7 +59,7 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         )
         return table_response(list(model_comparison.COLUMNS), rows, form, config, "models")
 
-    @routes.get("/api/v1/tables/alternatives", summary="The model that most requests took and the best measured other one")
+    @routes.get("/api/v1/tables/alternatives", summary="Most used model and its best measured alternative")
     def alternatives(
         from_: FromQuery = None,
         to: str | None = None,
@@ -75,7 +75,7 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         rows = model_comparison.alternatives(store, config, query, now, model_rows, score_limited=min_score is not None)
         return table_response(list(model_comparison.ALTERNATIVE_COLUMNS), rows, form, config, "alternatives")
 
-    @routes.get("/api/v1/tables/steps", summary="Joules per output token by tokens a decode step, binned")
+    @routes.get("/api/v1/tables/steps", summary="Joules per output token by tokens per decode step, binned")
     def steps(from_: FromQuery = None, to: str | None = None, form: FormatQuery = "json") -> Response:
         query = parse(from_, to, None)
         rows = batch_efficiency.energy_by_step_size(store, query.from_us, query.to_us)
@@ -88,7 +88,7 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         rows = batch_efficiency.energy_by_phase(store, config, query, clock())
         return table_response(list(batch_efficiency.PHASE_COLUMNS), rows, form, config, "phases")
 
-    @routes.get("/api/v1/tables/avoidable", summary="Energy that served nobody, by cause, with owner and status")
+    @routes.get("/api/v1/tables/avoidable", summary="Avoidable energy by cause, with owner and status")
     def avoidable(from_: FromQuery = None, to: str | None = None, form: FormatQuery = "json") -> Response:
         query = parse(from_, to, None)
         rows = avoidable_energy.action_register(store, config, query.from_us, query.to_us)

@@ -20,10 +20,10 @@ from footprint.storage.database import Store, table
 
 # Name, type and meaning; the reference page is generated from it.
 METRICS: tuple[tuple[str, str, str], ...] = (
-    ("footprint_aggregation_failures_total", "counter", "Runs that failed."),
+    ("footprint_aggregation_failures_total", "counter", "Failed aggregation runs."),
     ("footprint_job_duration_seconds", "gauge", "Duration of the last run of a job."),
-    ("footprint_job_age_seconds", "gauge", "Time since the last run of a job began."),
-    ("footprint_job_failed_runs", "gauge", "Failed runs among the recorded ones."),
+    ("footprint_job_age_seconds", "gauge", "Time since the start of the last run of a job."),
+    ("footprint_job_failed_runs", "gauge", "Failed runs among the stored runs of a job."),
     ("footprint_last_reading_age_seconds", "gauge", "Age of the latest reading."),
     ("footprint_ledger_rows_total", "counter", "Readings and requests accepted."),
     ("footprint_energy_joules_total", "counter", "Facility energy by service."),

@@ -57,7 +57,7 @@ def router(
     routes = APIRouter()
     admission = admission or AdmissionControl()
 
-    @routes.post("/api/v1/ingest", summary="Readings, CPU times and requests, one JSON object a line")
+    @routes.post("/api/v1/ingest", summary="Readings, CPU times and requests, one JSON object per line")
     async def ingest(request: Request) -> JSONResponse:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         host = await run_in_threadpool(host_of, store, token.strip()) if scheme.lower() == "bearer" else None

@@ -42,7 +42,7 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         rows = [edition_row(edition_) for edition_ in published_editions(store)]
         return table_response(list(LIST_COLUMNS), rows, form, config, "reports")
 
-    @routes.get("/api/v1/reports/calendar", summary="When editions are announced for, and when they came")
+    @routes.get("/api/v1/reports/calendar", summary="Announced and actual release dates of editions")
     def announced(form: Annotated[str, Query(alias="format")] = "json") -> Response:
         rows = release_rows(config, published_editions(store), clock())
         return table_response(list(CALENDAR_COLUMNS), rows, form, config, "calendar")
@@ -60,7 +60,7 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
     def of_version(period: str, version: str) -> Response:
         return file(period, version, REPORT)
 
-    @routes.get("/api/v1/reports/{period}/{version}/{name:path}", summary="A file of a version, as it was frozen")
+    @routes.get("/api/v1/reports/{period}/{version}/{name:path}", summary="File of a version, as published")
     def file(period: str, version: str, name: str) -> Response:
         published = _find_version(store, period, version)
         if published is not None and name == CHECKSUMS_FILE:

@@ -108,7 +108,7 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         "silent": silent,
     }
 
-    @routes.get("/api/v1/tables/objectives", summary="How each budget and target stands, in a period or in the one that runs")
+    @routes.get("/api/v1/tables/objectives", summary="Status of each budget and target in a period, by default the current one")
     def objectives(
         period: str | None = None, form: Annotated[str, Parameter(alias="format", description="json, csv or parquet")] = "json"
     ) -> Response:
@@ -119,7 +119,7 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         statuses = objectives_query.objective_statuses(store, config, clock(), at)
         return table_response(list(objectives_query.COLUMNS), [status.row() for status in statuses], form, config, "objectives")
 
-    @routes.get("/api/v1/tables/bundles", summary="What one bundle of factors changed against another, by factor and place")
+    @routes.get("/api/v1/tables/bundles", summary="Differences between two factor bundles, by factor and place")
     def bundles(
         before: str | None = None,
         after: str | None = None,

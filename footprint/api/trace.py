@@ -17,7 +17,7 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
     """Route over one store; it does not trace drafts."""
     routes = APIRouter()
 
-    @routes.get("/api/v1/trace/{figure}", summary="From a published figure down to the readings")
+    @routes.get("/api/v1/trace/{figure}", summary="Provenance of a published figure, down to the readings")
     def trace(figure: str, edition: str = "", lang: str = "en", verify: bool = False) -> JSONResponse:
         try:
             located = provenance.find_figure(store, config, figure, clock(), edition, drafts=False)

@@ -1,4 +1,4 @@
-"""This file gives auditors what an edition leaves out, and figures drawn at random to check."""
+"""Audit aids: what an edition excludes, and a random sample of its figures with the commands that check them."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ BOUNDARY_EXCLUSIONS = (
 
 
 def list_exclusions(store: Store, config: Config, period: str, now_us: int) -> list[dict[str, Any]]:
-    """What a period's figures do not hold: time of devices not read (an hour a day or more), hosted models, the boundary."""
+    """List what a period's figures exclude: device time not read (an hour a day or more), hosted models, the boundary."""
     start_us, end_us = parse_period(period).bounds_us(config.timezone)
     rows: list[dict[str, Any]] = []
     query = Query(group=("host", "device"), every="day", from_us=start_us, to_us=end_us)
     with open_result(store, config, query, now_us) as results:
         if results is not None:
-            for index, (host, device), amounts in coverage_ledger(results.watched, results.periods):
+            for index, (host, device), amounts in coverage_ledger(results.coverage_index, results.periods):
                 if amounts["missing_s"] >= S_PER_HOUR:
                     gap_start, gap_end = results.periods[index]
                     rows.append(
@@ -67,7 +67,7 @@ def _row(
 
 
 def sample_figures(edition: Edition, size: int, seed: int, language: str = "en") -> list[dict[str, Any]]:
-    """Figures drawn at random, the same for a seed, each with the command that follows and checks it."""
+    """Draw figures at random, the same for a given seed, each with the command that traces and checks it."""
     figures = sorted(edition.figures, key=lambda figure: figure.id)
     chosen = random.Random(seed).sample(figures, min(size, len(figures)))
     return [

@@ -1,4 +1,4 @@
-"""This file divides the change of a period's emissions over its causes, with an interval for each; the sum is the change."""
+"""Decomposition of the change of a period's emissions into causes, each with an interval; the effects sum to the change."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ CAUSES = (
 )
 
 
-ROUNDING_TOLERANCE = 1e-12  # of the totals: what rounding leaves is no effect
+ROUNDING_TOLERANCE = 1e-12  # relative to the totals: smaller effects are rounding errors
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeEffects:
-    """From ``before`` (as published, else as it is known now) to ``after``: effect and half-width (about 95 %) by cause."""
+    """Effects from ``before`` (as published, else as known now) to ``after``: value and half-width (about 95 %) by cause."""
 
-    unit: str  # gCO2e, or kWh where emissions are not known
+    unit: str  # gCO2e, or kWh if emissions are unknown
     before: float
     after: float
     by_cause: Mapping[str, tuple[float, float]]
-    published: bool  # whether ``before`` is what an edition said
-    named: Mapping[str, tuple[str, ...]]  # uses that are new, or stopped
+    is_published: bool  # whether ``before`` is as published
+    use_cases: Mapping[str, tuple[str, ...]]  # new and stopped use cases
 
 
 def decompose_change(
@@ -51,11 +51,11 @@ def decompose_change(
     timing: tuple[float, float] | None = None,
     confidential: frozenset[str] = frozenset(),
 ) -> ChangeEffects | None:
-    """Causes of the change of two periods; None where one of them has no energy.
+    """Decompose the change between two periods into causes; None if one of them has no energy.
 
-    Uses that began or stopped join the mix where one of them is ``confidential``: a bar of their own would tell of it.
-    ``published`` is what the last edition of the period before said: what differs from it today is the first cause.
-    ``timing`` are the means of a series by the hour over the yearly one, before and after, where the figure is counted so.
+    Use cases that began or stopped join the mix if one of them is ``confidential``: a bar of its own would disclose it.
+    ``published`` is the total that the last edition of the period before gave: its difference from today's is the first cause.
+    ``timing`` holds, before and after, the mean of an hourly intensity series over the yearly one, if figures use hours.
     """
     if not before.row["energy_kwh"] or not after.row["energy_kwh"]:
         return None
@@ -88,7 +88,7 @@ def decompose_change(
     scale = max(abs(published_total), abs(totals[1]))
     negligible = [name for name, value in effects.items() if abs(value) <= ROUNDING_TOLERANCE * scale]
     remainder = math.fsum(effects.pop(name) for name in negligible)
-    if effects:  # it stays in the sum
+    if effects:  # keep the sum
         effects[max(effects, key=lambda name: abs(effects[name]))] += remainder
     widths = _half_widths(effects, before, after, totals, in_grams=in_grams)
     causes = [name for name in CAUSES if name in effects]
@@ -107,7 +107,7 @@ def _amount(indicators: IndicatorRow, in_grams: bool) -> float:
 
 
 class _PeriodTerms:
-    """One period: uses and idle services that can be factored; what cannot is left to the last effect."""
+    """Use cases and idle services of one period that can be factored; the others fall into the last effect."""
 
     def __init__(self, rows_by_group: RowsByGroup, in_grams: bool, timing: float) -> None:
         self.uses: dict[GroupNames, Term] = {}
@@ -128,19 +128,21 @@ class _PeriodTerms:
             if use_case == IDLE_NAME and indicators.known_h > 0:
                 self.idle[service] = IdleTerm(indicators.known_h, it_energy * 1000 / indicators.known_h, pue, intensity, timing)
             elif use_case not in (IDLE_NAME, UNATTRIBUTED_NAME) and indicators.row["requests"]:
-                tokens = indicators.row["output_tokens"] or indicators.row["requests"]  # untold: length is not told apart
+                tokens = (
+                    indicators.row["output_tokens"] or indicators.row["requests"]
+                )  # unknown tokens: no separate length effect
                 self.uses[names] = Term(indicators.row["requests"], tokens, it_energy, pue, intensity, timing)
 
 
 def _use_case_effects(before: _PeriodTerms, after: _PeriodTerms) -> dict[str, float]:
-    """Effects of uses; one that is there in both and can be factored in one only is in neither."""
+    """Effects of use cases; those present in both periods but factorable in only one of them are left out."""
     one_sided = {names for names in set(before.uses) ^ set(after.uses) if names in before.present and names in after.present}
     sides = [{name: term for name, term in side.uses.items() if name not in one_sided} for side in (before, after)]
     return decompose(*({"\0".join(name): term for name, term in side.items()} for side in sides))
 
 
 def _add_idle_effects(effects: dict[str, float], before: _PeriodTerms, after: _PeriodTerms) -> None:
-    """Add what services draw while they wait: hours and power are one effect, the rest joins that of the uses."""
+    """Add the energy that services draw while idle: hours and power form one effect, the others join those of the use cases."""
     idle_effects = decompose_idle(before.idle, after.idle)
     effects["idle"] = idle_effects["idle_hours"] + idle_effects["idle_power"]
     for name in ("overhead", "grid", "timing", "new", "stopped"):
@@ -150,7 +152,7 @@ def _add_idle_effects(effects: dict[str, float], before: _PeriodTerms, after: _P
 def _half_widths(
     effects: Mapping[str, float], before: IndicatorRow, after: IndicatorRow, totals: list[float], *, in_grams: bool
 ) -> dict[str, float]:
-    """Half-widths: how sure the level is, and, of what an error that drifts would look like, how sure the drift is."""
+    """Half-widths by cause: uncertainty of the level and, for causes that a drifting error would resemble, of the drift."""
     level = _relative_half_width(after.grams if in_grams else after.energy, totals[1])
     weight = log_mean(totals[1], totals[0])
     energies = before.row["energy_kwh"], after.row["energy_kwh"]

@@ -1,4 +1,4 @@
-"""This file asks the ledger all that an edition needs to know, in few questions; what comes after it is arithmetic and words."""
+"""Collection of an edition's data: all queries to the ledger, in a few passes; everything after is arithmetic and text."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ CHARTER_QUARTERS = 5
 
 
 class NoData(FootprintError):
-    """A period of which the ledger holds nothing."""
+    """The ledger holds nothing of a period."""
 
 
 class EditionQueries:
-    """Questions of one edition; ``query_count`` counts them."""
+    """Ledger queries of one edition; ``query_count`` counts them."""
 
     def __init__(self, store: Store, config: Config, book: FactorBook, now_us: int) -> None:
         self.store, self.config, self.book, self.now_us = store, config, book, now_us
@@ -56,7 +56,7 @@ class EditionQueries:
     def rows(
         self, group: tuple[str, ...], every: str, from_us: int, to_us: int, where: tuple[tuple[str, str], ...] = ()
     ) -> dict[str, RowsByGroup]:
-        """Rows by period name and group; none where the ledger holds nothing."""
+        """Rows by period name and group; empty if the ledger holds nothing."""
         self.query_count += 1
         rows: dict[str, dict[tuple[str, ...], IndicatorRow]] = {}
         query = Query(group=group, every=every, from_us=from_us, to_us=to_us, where=where)
@@ -70,7 +70,7 @@ class EditionQueries:
         return dict(rows)
 
     def coverage(self, start_us: int, end_us: int) -> CoverageReport:
-        """What was read, by day and site."""
+        """Coverage by day and site."""
         self.query_count += 1
         zone = self.config.timezone
         query = Query(group=("host",), from_us=start_us, to_us=end_us)
@@ -81,9 +81,9 @@ class EditionQueries:
                 (to_datetime(start).astimezone(zone).date().isoformat(), start, end)
                 for start, end in split_by_period("day", start_us, end_us, zone)
             ]
-            hosts = {host for host, _ in results.watched.devices}
+            hosts = {host for host, _ in results.coverage_index.devices}
             sites = {host: self.config.host_at(host, end_us - 1).site for host in hosts}
-            return coverage_report(results.watched, days, sites)
+            return coverage_report(results.coverage_index, days, sites)
 
 
 def _indicator_row(budgeted_row: BudgetedRow) -> IndicatorRow:
@@ -95,7 +95,7 @@ def _indicator_row(budgeted_row: BudgetedRow) -> IndicatorRow:
 def collect_data(
     store: Store, config: Config, context: ReleaseContext, now_us: int, book: FactorBook | None = None
 ) -> EditionData:
-    """The facts of the edition of ``context.period``.
+    """Collect the data of the edition of ``context.period``.
 
     Raises
     ------
@@ -149,17 +149,17 @@ def _has_energy(indicators: IndicatorRow) -> bool:
 
 
 def _first_period_us(period: Period, config: Config) -> int:
-    """The same period of the year before, or five periods back: whichever is earlier."""
+    """Start of the earlier one of: the same period a year before, and the first of the charter's five periods."""
     return min(period.year_before(), period.shifted(1 - CHARTER_QUARTERS)).bounds_us(config.timezone)[0]
 
 
 def _hourly_intensities(store: Store, config: Config, period: Period, kind: str) -> dict[str, float]:
-    """Emissions by the hour of this period and the one before, from the first series that knows both."""
+    """Mean intensity by hour [g/kWh] of this period and the one before, from the first series that covers both."""
     start, end = period.shifted(-1).bounds_us(config.timezone)[0], period.bounds_us(config.timezone)[1]
     for series in _intensity_series(store):
         try:
             rows = hourly_emissions(store, config, Query(every=kind, from_us=start, to_us=end), series)
-        except BadQuery:  # a marginal series says when to run, not what was emitted
+        except BadQuery:  # marginal intensities advise when to run; they do not measure emissions
             continue
         if len(rows) == 2 and all(row["mean_g_per_kwh"] is not None for row in rows):
             return {str(period.shifted(-1)): rows[0]["mean_g_per_kwh"], str(period): rows[1]["mean_g_per_kwh"]}
@@ -172,7 +172,7 @@ def _intensity_series(store: Store) -> list[str]:
 
 
 def _used_factors(book: FactorBook, config: Config, current: IndicatorRow) -> Iterable[Any]:
-    """The rows of the book that the period's figures rest on, once each."""
+    """The rows of the factor book that the period's figures use, once each."""
     causes = set(current.grams.causes())
     for factor in book.factors:
         if (
@@ -183,9 +183,9 @@ def _used_factors(book: FactorBook, config: Config, current: IndicatorRow) -> It
 
 
 def _model_comparisons(queries: EditionQueries, start: int, end: int) -> Iterable[Mapping[str, Any]]:
-    """For uses that several models serve: the one with most requests against the one that needs least energy a request.
+    """Compare, for use cases that several models serve, the most used model with the one that needs least energy a request.
 
-    Equal conditions only: what differs in machines, method or mix of tokens is not compared.
+    Equal conditions only: sides with different machines, methods or token mixes are not compared.
     """
     sides: dict[str, dict[str, ComparisonSide]] = {}
     queries.query_count += 1
@@ -225,7 +225,7 @@ def _more_frugal(models: Mapping[str, ComparisonSide], current: str) -> Iterable
 
 
 def sealed_day_heads(store: Store, start_us: int, end_us: int, cut_us: int) -> tuple[tuple[str, str], ...]:
-    """(day, digest over the chains' links of that day) of the sealed days of a period, as they were at an instant."""
+    """(day, digest over the links of that day's hash chains) of a period's sealed days, as of an instant."""
     sealed_days = table(schema.Sealed)
     in_period = (sealed_days.c.day >= start_us // US_PER_DAY) & (sealed_days.c.day <= (end_us - 1) // US_PER_DAY)
     with store.read() as connection:
@@ -236,7 +236,7 @@ def sealed_day_heads(store: Store, start_us: int, end_us: int, cut_us: int) -> t
         ).all()
     days: dict[int, list[tuple[str, int, str]]] = {}
     for row in rows:
-        if row.source != "events":  # what was done to the ledger is no reading
+        if row.source != "events":  # operations on the ledger are not readings
             days.setdefault(int(row.day), []).append((row.source, int(row.seq), row.link))
     epoch = datetime.date(1970, 1, 1)
     return tuple(
@@ -246,7 +246,7 @@ def sealed_day_heads(store: Store, start_us: int, end_us: int, cut_us: int) -> t
 
 
 def inputs_fingerprint(store: Store, start_us: int, end_us: int) -> str:
-    """The same for stores in which the days of a period were computed from the same readings, requests, facts and factors."""
+    """Fingerprint of a period's inputs: equal if its days rest on the same readings, requests, facts and factors."""
     shards = table(schema.Shard)
     in_period = (shards.c.day >= start_us // US_PER_DAY) & (shards.c.day <= (end_us - 1) // US_PER_DAY)
     with store.read() as connection:
@@ -258,7 +258,7 @@ def inputs_fingerprint(store: Store, start_us: int, end_us: int) -> str:
 
 
 def store_identity(store: Store) -> str:
-    """A store and its clones have one; two stores have two."""
+    """Identity of a store: shared with its clones, different for any other store."""
     batches = table(schema.Batch)
     with store.read() as connection:
         row = connection.execute(select(batches.c.sha256, batches.c.imported_us).order_by(batches.c.id).limit(1)).first()

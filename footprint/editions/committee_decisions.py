@@ -1,11 +1,11 @@
-"""This file reads what the committee wrote: a TOML file that it fills by period, never a statistic.
+"""Decisions of the committee, read from a TOML file with one block a decision; they are text, never statistics.
 
 [[decision]]
 period = "2026-Q3"
 date = "2026-10-20"
 fr = "Réserver le grand modèle aux usages autorisés."
 en = "Keep the large model for authorised uses."
-effect_fr = "…"       # what came of it, later
+effect_fr = "…"       # the follow-up, added later
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ _TEXTS = ("fr", "en", "effect_fr", "effect_en")
 
 
 class BadDecisions(FootprintError):
-    """A file of decisions that cannot be read; the message names the block."""
+    """A decisions file that cannot be read; the message names the block."""
 
 
 def read_decisions(config: Config, period: str) -> tuple[Decision, ...]:
-    """Decisions of a period, in order of their dates; none where there is no file.
+    """Decisions of a period in date order; empty if there is no file.
 
     Raises
     ------
     BadDecisions
-        If the file is not TOML, or a decision lacks its date, its period or its words.
+        If the file is not TOML, or a decision lacks its date, its period or its text.
     """
     location = config.editions.decisions
     try:

@@ -1,4 +1,4 @@
-"""This file says which cells of an edition are confidential: as disclosure control decided, and as other cells follow it."""
+"""Confidentiality of an edition's cells: decided by disclosure control, and derived for cells that follow from those."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PERSONAL_COLUMNS = frozenset({"service", "use_case", "charter", "model"})
 
 
 class SuppressedCells:
-    """Statuses of the cells of an edition's periods; a cell that nobody decided on is confidential."""
+    """Predicate: whether a cell of the edition's periods is confidential; cells without a decision are."""
 
     def __init__(self, config: Config, data: EditionData, cells_by_period: Mapping[str, ProtectedCells]) -> None:
         self._config, self._data, self._decided = config, data, cells_by_period
@@ -41,7 +41,7 @@ class SuppressedCells:
         return not services or any(not period_cells.is_public(period, service, use_case) for service in sorted(services))
 
     def _charter_hides(self, period_cells: ProtectedCells, period: str, status: str) -> bool:
-        """A status is shown where every use of it is: the sum of all but one would tell that one."""
+        """Whether a charter status is confidential: the sum of all but one of its use cases would disclose that one."""
         start, end = parse_period(period).bounds_us(self._config.timezone)
         uses = {name for (name,) in self._data.uses.get(period, {}) if name not in RESERVED_NAMES}
         status_uses = {name for name in uses if status in {self._config.charter_at(name, at) for at in (start, end - 1)}}
@@ -49,7 +49,7 @@ class SuppressedCells:
 
 
 def _has_no_reserved_energy(period_cells: ProtectedCells, period: str, use_case: str) -> bool:
-    """Whether a period that was decided on has no idle, or no unattributed energy: that is unknown to it, and no secret."""
+    """Whether a decided period has no idle, or no unattributed, energy: that is known to be zero and no secret."""
     return (
         use_case in RESERVED_NAMES and (period, "", "") in period_cells.cells and (period, "", use_case) not in period_cells.cells
     )
@@ -58,7 +58,7 @@ def _has_no_reserved_energy(period_cells: ProtectedCells, period: str, use_case:
 def suppress_cells(
     store: Store, config: Config, context: ReleaseContext, data: EditionData, now_us: int, factor_book: FactorBook | None = None
 ) -> EditionData:
-    """The same facts, knowing what they may not show."""
+    """The same data with the predicate of confidential cells and the summary of suppressions."""
     periods = sorted({*data.uses, *data.charters, *data.pairs, str(data.period)})
     cells_by_period = {
         period: protect_period(

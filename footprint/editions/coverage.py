@@ -1,4 +1,4 @@
-"""This file says of every day and site how much of the devices' time was read, and where the longest gaps are."""
+"""Coverage of device time by day and site, and the longest gaps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Day = tuple[str, int, int]  # date, start, end [µs]
 
 
 def coverage_report(watched: CoverageIndex, days: Sequence[Day], sites: dict[str, str]) -> CoverageReport:
-    """Coverage of [first day, last day), from what was read slot by slot; ``sites`` by host."""
+    """Coverage of [first day, last day) from the slots that were read; ``sites`` maps hosts to sites."""
     by_day: dict[str, DeviceSeconds] = defaultdict(DeviceSeconds)
     by_site: dict[str, DeviceSeconds] = defaultdict(DeviceSeconds)
     by_host_day: dict[tuple[str, str], DeviceSeconds] = defaultdict(DeviceSeconds)
@@ -55,7 +55,7 @@ def _of_day(time: DeviceTime, start_us: int, end_us: int) -> DeviceSeconds:
 
 
 def _gaps(time: DeviceTime, start_us: int, end_us: int) -> Iterable[tuple[int, int]]:
-    """Times of more than an hour in which a device was expected and not read."""
+    """Ranges of more than an hour in which a device was expected and not read."""
     for low, high in time.expected:
         read_until, last_us = max(low, start_us), min(high, end_us)
         for start, end, *_ in time.read:

@@ -1,4 +1,4 @@
-"""This file tells two versions of an edition apart, figure by figure."""
+"""Differences between two versions of an edition, figure by figure."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from footprint.editions.document import Edition, Figure
 from footprint.editions.repository import PublishedEdition
 from footprint.editions.serialization import from_json
 
-RELATIVE_TOLERANCE = 1e-9  # relative: below, two values are the same
-MIN_REVISION_RATIO = 0.02  # a change above this, or above half of the interval's half-width, is published (C5)
+RELATIVE_TOLERANCE = 1e-9  # values that differ by less are equal
+MIN_REVISION_RATIO = 0.02  # a larger change, or one above half of the interval's half-width, is published (C5)
 COLUMNS = (
     "figure_id",
     "indicator",
@@ -34,7 +34,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A figure that two versions give otherwise; None where one of them does not have it, or not its value."""
+    """A figure whose value differs between two versions; None where a version lacks the figure."""
 
     key: str
     old: Figure | None
@@ -42,7 +42,7 @@ class Difference:
 
     @property
     def figure(self) -> Figure:
-        """The figure as the later version names it."""
+        """The figure as in the later version, else as in the earlier one."""
         figure = self.new or self.old
         assert figure is not None
         return figure
@@ -69,18 +69,18 @@ def is_significant(difference: Difference) -> bool:
     half_width = (old.high - old.low) / 2 if old.low is not None and old.high is not None else 0.0
     if half_width and change > half_width / 2:
         return True
-    # A change and a share are fractions already: two points, and not two hundredths of a fraction near 0.
+    # Changes and shares are fractions already: the limit is two points, not 2 % of a fraction near 0.
     base = 1.0 if old.kind in ("change", "share") else abs(old.value)
     return change > MIN_REVISION_RATIO * base and old.kind != "effect"
 
 
 def compare_with_published(before: PublishedEdition, after: Edition, ids: Mapping[str, str]) -> list[Difference]:
-    """Figures whose values differ, or that only one of them has; ``ids`` by key of the later one."""
+    """Figures whose values differ from a published version, or that only one of the two has; ``ids`` by key of the later one."""
     return compare_editions(from_json(before.report), before.figures, after, ids)
 
 
 def compare_editions(before: Edition, old_ids: Mapping[str, str], after: Edition, new_ids: Mapping[str, str]) -> list[Difference]:
-    """The same of two editions; what stands on versions alone (ids of the version before, counts of revisions) is left out."""
+    """Differences of two editions, without figures that cite earlier versions or count revisions."""
     old_figures, new_figures = ({figure.id: figure for figure in edition.figures} for edition in (before, after))
     differences = []
     for key in sorted(set(old_ids) | set(new_ids)):
@@ -92,7 +92,7 @@ def compare_editions(before: Edition, old_ids: Mapping[str, str], after: Edition
 
 
 def _cites_versions(key: str) -> bool:
-    """Figures that cite earlier versions, and those that grow with their number."""
+    """Whether a key belongs to a figure that cites earlier versions, or grows with their number."""
     name, _, rest = key.partition("|")
     return rest.startswith(("v", "published")) or name in ("mean_absolute_revision", "punctuality", "effect_method")
 
@@ -138,7 +138,7 @@ def _change(difference: Difference) -> float | None:
 
 
 def diff_csv(differences: Sequence[Difference]) -> bytes:
-    """The differences in the annexes of a revision; numbers are shortest round-trip decimals, None is empty."""
+    """The diff CSV of a revision: shortest round-trip decimals, empty for None."""
     out = io.StringIO()
     writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
     writer.writeheader()

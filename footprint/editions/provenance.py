@@ -1,6 +1,6 @@
-"""This file follows a published figure down to the readings, and computes it again from the ledger.
+"""Tracing of published figures: from a figure down to its readings, and its recomputation from the ledger.
 
-What is confidential is followed no further than its definition: the rows behind it would tell it.
+A confidential figure is traced no further than its definition: the rows behind it would disclose it.
 """
 
 from __future__ import annotations
@@ -70,12 +70,12 @@ _TERMS = (
 
 
 class NoSuchFigure(BadQuery):
-    """An id that no edition has; the message names those that come near."""
+    """An id that no edition has; the message names similar ids."""
 
 
 @dataclass(frozen=True, slots=True)
 class TracedFigure:
-    """A figure, the edition that it stands in, and that edition as it was published (None for a draft)."""
+    """A figure, its edition, and that edition as published (None for a draft)."""
 
     figure: Figure
     edition: Edition
@@ -83,18 +83,18 @@ class TracedFigure:
 
     @property
     def name(self) -> str:
-        """2026-Q3.v1; a draft is named so."""
+        """2026-Q3.v1; a draft is marked as one."""
         head = self.edition.masthead
         return f"{head.period}.v{head.version}" + ("" if self.published else " (draft)")
 
     @property
     def command(self) -> str:
-        """The command line that follows it in this edition, whatever is published after it."""
+        """The command that traces the figure in this edition, whatever is published later."""
         return trace_command(self.figure, self.edition) if self.published else f"footprint trace {self.figure.id}"
 
 
 def trace_command(figure: Figure, edition: Edition) -> str:
-    """The command line that follows a figure of a published edition."""
+    """The command that traces a figure of a published edition."""
     head = edition.masthead
     return f"footprint trace {figure.id} --edition {head.period}.v{head.version}"
 
@@ -102,16 +102,16 @@ def trace_command(figure: Figure, edition: Edition) -> str:
 def find_figure(
     store: Store, config: Config, identity: str, now_us: int, edition: str = "", *, drafts: bool = True
 ) -> TracedFigure:
-    """A figure by its id, in a named edition, else in the last version of its period, else (``drafts``) in the draft of it.
+    """Find a figure by its id, in the named edition, else in the latest version of its period, else (``drafts``) in its draft.
 
     Raises
     ------
     NoSuchFigure
-        If the id is not one, or the edition has none of it.
+        If the id is not valid, or the edition has no such figure.
     NoSuchEdition
         If the named edition was not published.
     NoData
-        If there is nothing to draft of its period.
+        If its period has no data to draft from.
     """
     match = _FIGURE_ID.fullmatch(identity)
     if not match:
@@ -132,13 +132,13 @@ def find_figure(
 
 
 def query_of(config: Config, figure: Figure) -> Query:
-    """The question whose rows a figure is made of."""
+    """The query that returns the rows behind a figure."""
     parameters = _query_parameters(figure)
     return parse_query(config.timezone, from_=_first(parameters["from"]), to=_first(parameters["to"]), where=parameters["where"])
 
 
 def _query_parameters(figure: Figure) -> Mapping[str, list[str]]:
-    """The parameters of its query; a cause of uncertainty has no rows of its own, it stands on those of the whole."""
+    """The parameters of a figure's query; a cause of uncertainty has no rows of its own and uses those of the whole."""
     parameters = {}
     for name in ("group", "from", "to", "where"):
         values = figure.question.get(name) or []
@@ -153,7 +153,7 @@ def _first(values: list[str]) -> str | None:
 
 
 def definition_level(traced: TracedFigure, language: str) -> LineageLevel:
-    """What a figure is: words, formula, source, and the command that asks for its rows."""
+    """The definition of a figure: words, formula, source, and the command that queries its rows."""
     figure = traced.figure
     method = next((candidate for candidate in METHODS if figure.indicator in candidate.figures), None)
     row = {
@@ -182,7 +182,7 @@ def definition_level(traced: TracedFigure, language: str) -> LineageLevel:
 
 
 def query_command(figure: Figure) -> str:
-    """The command line that gives the rows of a figure."""
+    """The command that queries the rows of a figure."""
     return " ".join(
         [
             "footprint query",
@@ -206,7 +206,7 @@ def trace_figure(
     device: str = "",
     day: int | None = None,
 ) -> list[LineageLevel]:
-    """Every level from the definition to the origins of readings; hours and readings are those of the day that bears most."""
+    """All levels from the definition to the origins of readings; hours and readings are those of the day with most energy."""
     levels = [definition_level(traced, language)]
     if traced.figure.conf_status == "C":
         return levels
@@ -227,21 +227,21 @@ def trace_figure(
 
 
 def _formula_level(store: Store, config: Config, query: Query, now_us: int) -> LineageLevel:
-    """The parts that the ledger gives today, of which the formula is made."""
+    """The terms of the formula, as the ledger gives them today."""
     rows = run_query(store, config, query, now_us).rows
     terms = [{"name": name, "value": row[name], "unit": unit} for row in rows for name, unit in _TERMS if row[name] is not None]
     return LineageLevel("formula", FORMULA_COLUMNS, terms)
 
 
 def recompute(store: Store, config: Config, traced: TracedFigure, now_us: int) -> Figure | None:
-    """The figure as the ledger gives it now, in the edition built again as it was published; None where it is gone."""
+    """The figure as the ledger gives it now, in the edition rebuilt as published; None if it no longer exists."""
     context = traced.published.context if traced.published else None
     rebuilt = draft_edition(store, config, traced.edition.masthead.period, now_us, context)
     return next((figure for figure in rebuilt.edition.figures if figure.id == traced.figure.id), None)
 
 
 def describe_difference(before: Figure, after: Figure | None) -> str:
-    """``identical``, or what differs; what is confidential is not told."""
+    """``identical``, or the bounds that differ; values of confidential figures are not disclosed."""
     if after is None:
         return "differs: the ledger gives no such figure any more"
     if "C" in (before.conf_status, after.conf_status):
@@ -254,7 +254,7 @@ def describe_difference(before: Figure, after: Figure | None) -> str:
 
 
 def trace_document(traced: TracedFigure, levels: Sequence[LineageLevel], recomputed: str | None) -> dict[str, Any]:
-    """The whole chain as one JSON document; ``recomputed`` says what computing it again gave, None where it was not asked."""
+    """The whole chain as one JSON document; ``recomputed`` is the outcome of recomputation, None if not requested."""
     return {
         "schema_version": SCHEMA_VERSION,
         "figure": traced.figure.id,

@@ -1,4 +1,4 @@
-"""This file drafts editions and publishes them: checked, frozen, numbered; a revision is a further version with its causes."""
+"""Drafts and publication of editions: checked, frozen, numbered; a revision is a further version with its causes."""
 
 from __future__ import annotations
 
@@ -48,16 +48,16 @@ SUM_TOLERANCE = 1e-9  # relative: parts and whole
 
 
 class NotPublishable(FootprintError):
-    """An edition that may not be published; the message says every check that fails."""
+    """An edition that may not be published; the message lists every check that fails."""
 
 
 class NothingChanged(NotPublishable):
-    """A version that would say what the last one says."""
+    """A version that would equal the last one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An edition that nobody has published; ``figures`` by their key."""
+    """An unpublished edition with its data; ``figures`` by key."""
 
     edition: Edition
     data: EditionData
@@ -65,23 +65,23 @@ class Draft:
 
 
 def draft_edition(store: Store, config: Config, period: str, now_us: int, context: ReleaseContext | None = None) -> Draft:
-    """The edition of a period as the ledger has it now.
+    """Draft the edition of a period from the ledger as it is now.
 
     Raises
     ------
     NoData
-        If the ledger holds nothing of it.
+        If the ledger holds nothing of the period.
     BadPeriod
-        If it has no such name.
+        If the period's name is not valid.
     """
-    context = context or release_context(store, config, parse_period(period), now_us)
+    context = context or draft_context(store, config, parse_period(period), now_us)
     data = suppress_cells(store, config, context, collect_data(store, config, context, now_us), context.cut_us)
     edition, registry = build(data)
     return Draft(edition, data, registry.by_key())
 
 
-def release_context(store: Store, config: Config, period: Period, now_us: int) -> ReleaseContext:
-    """What the edition of a period would say besides the ledger, as a draft of its next version."""
+def draft_context(store: Store, config: Config, period: Period, now_us: int) -> ReleaseContext:
+    """The context of a draft of the period's next version: all inputs that the ledger does not hold."""
     published = published_editions(store)
     own_versions = [edition for edition in published if edition.period == str(period)]
     predecessors = own_versions or [edition for edition in published if parse_period(edition.period) < period]
@@ -105,19 +105,19 @@ def release_context(store: Store, config: Config, period: Period, now_us: int) -
 
 
 def _annotations(config: Config, period: Period) -> tuple[Annotation, ...]:
-    """What happened before the end of a period: what an edition can tell of."""
+    """Annotations that begin before the end of a period."""
     end = period.bounds_us(config.timezone)[1]
     return tuple(annotation for annotation in config.annotations if annotation.at_us < end)
 
 
 def _numbers(published: PublishedEdition) -> dict[str, int]:
-    """Keys and numbers of a version, and of those before it that it no longer names."""
+    """Figure numbers by key, of a version and of its predecessors."""
     numbers = dict(published.context.numbers)
     return numbers | {key: int(identity.rsplit("-", 1)[1]) for key, identity in published.figures.items()}
 
 
 def _released_version(published: PublishedEdition) -> ReleasedVersion:
-    """What the next editions need of one: its key figures."""
+    """The key figures of a published edition, as later editions need them."""
     edition = from_json(published.report)
     length = parse_period(published.period).length
     key_figures = {f"{measure.indicator}||+0m{length}" for measure in KEY_MEASURES}
@@ -142,7 +142,7 @@ def _released_version(published: PublishedEdition) -> ReleasedVersion:
 
 
 def _release_delays(config: Config, published: Sequence[PublishedEdition]) -> Iterable[tuple[str, int, int]]:
-    """Of every first version: days allowed and days taken after the period's end."""
+    """For every first version: days allowed and days taken after the period's end."""
     for edition in published:
         if edition.version == 1:
             end = parse_period(edition.period).bounds_us(config.timezone)[1]
@@ -161,15 +161,15 @@ def publish_edition(
     anyway: bool = False,
     accepted: str = "",
 ) -> PublishedEdition:
-    """Freeze the edition of a period as its next version: files on the shelf, digests and content in SQL.
+    """Freeze the edition of a period as its next version: files in the edition store, digests and content in SQL.
 
-    ``anyway`` publishes a change below the threshold; ``kind`` is that of a revision, found out where it is not given.
-    ``accepted`` are words on why it is published though hidden cells can be derived; the edition bears them.
+    ``anyway`` publishes a change below the threshold; ``kind`` is that of a revision, inferred if empty. ``accepted`` is the
+    reason for publishing although hidden cells can be derived; the edition prints it.
 
     Raises
     ------
     NotPublishable
-        If a check fails (it says which), or nothing changed since the last version.
+        If a check fails (the message names it), or nothing changed since the last version.
     NoData
         If the ledger holds nothing of the period.
     """
@@ -211,7 +211,7 @@ def publish_edition(
             to_json(edition),
             {key: figure.id for key, figure in registry.by_key().items()},
         )
-        # In SQL first: should the files be cut off, the next run writes the same ones.
+        # SQL first: if writing the files is interrupted, the next run writes the same ones.
         save(store, published)
         write_files(
             edition_store(config),
@@ -224,7 +224,7 @@ def publish_edition(
 
 
 def _signature(config: Config, published: PublishedEdition) -> dict[str, bytes]:
-    """The signature of a version's SHA256SUMS, where a key is configured; it stands beside what it signs."""
+    """The signature of a version's SHA256SUMS as a file beside it, if a key is configured."""
     if not config.signing_key:
         return {}
     return {f"{CHECKSUMS_FILE}.minisig": sign(published.sums(), config.signing_key, f"footprint edition {published.name}")}
@@ -235,18 +235,18 @@ def _digests(files: Mapping[str, bytes]) -> dict[str, str]:
 
 
 def restore_files(config: Config, published: PublishedEdition) -> None:
-    """Write the files of a published version that a shelf lacks, from what SQL kept of it."""
-    vault = edition_store(config)
-    if vault.exists(f"{edition_folder(published.period, published.version)}/{CHECKSUMS_FILE}"):
+    """Write the files of a published version that the edition store lacks, from its content in SQL."""
+    store = edition_store(config)
+    if store.exists(f"{edition_folder(published.period, published.version)}/{CHECKSUMS_FILE}"):
         return
     files = render_files(from_json(published.report))
-    # What another release of the program would draw otherwise is not what was published.
+    # Keep only files whose digest matches; a newer renderer may produce other bytes.
     unchanged = {name: raw for name, raw in files.items() if published.files.get(name) == hashlib.sha256(raw).hexdigest()}
-    write_files(vault, published.period, published.version, {**unchanged, CHECKSUMS_FILE: published.sums()})
+    write_files(store, published.period, published.version, {**unchanged, CHECKSUMS_FILE: published.sums()})
 
 
 def check_publishable(draft: Draft, now_us: int, accepted: str = "") -> None:
-    """Check what may be published; ``accepted`` are words on why hidden cells that can be derived are no reason not to.
+    """Check whether a draft may be published; ``accepted`` is the reason for accepting that hidden cells can be derived.
 
     Raises
     ------
@@ -275,7 +275,7 @@ def check_publishable(draft: Draft, now_us: int, accepted: str = "") -> None:
 
 
 def _sum_faults(data: EditionData) -> Iterable[str]:
-    """Parts that do not sum to the whole."""
+    """Groups whose parts do not sum to the total."""
     total = data.current.row["energy_kwh"]
     for name, rows in (("use cases", data.uses), ("services", data.services)):
         parts = sum(indicators.row["energy_kwh"] or 0.0 for indicators in rows.get(str(data.period), {}).values())
@@ -295,7 +295,7 @@ def _next_context(
     reason: str,
     anyway: bool,
 ) -> ReleaseContext:
-    """The context of the version to publish, once it is clear that there is something to say."""
+    """The context of the version to publish, after checking that it differs from the last one."""
     period = draft.data.period
     final_due_us = period.bounds_us(config.timezone)[1] + config.editions.final_day * US_PER_DAY
     status: Status = "final" if final or now_us >= final_due_us else "provisional"
@@ -326,7 +326,7 @@ def _next_context(
 
 
 def write_due_draft(store: Store, config: Config, now_us: int, tell: Callable[[str], None]) -> str:
-    """Write the draft of the last quarter into ``drafts/PERIOD`` of the shelf; what was said of it."""
+    """Write the draft of the last quarter into ``drafts/PERIOD`` of the edition store; return the outcome as a message."""
     period = period_at(now_us, config.timezone).shifted(-1)
     if published_editions(store, str(period)):
         return f"{period} is published"
@@ -335,9 +335,9 @@ def write_due_draft(store: Store, config: Config, now_us: int, tell: Callable[[s
         draft = draft_edition(store, config, str(period), now_us)
     except NoData:
         return f"no data in {period}"
-    vault, files = edition_store(config), render_files(draft.edition)
+    drafts, files = edition_store(config), render_files(draft.edition)
     for name, raw in sorted(files.items()):
-        vault.write(f"{DRAFTS_FOLDER}/{period}/{name}", raw)
+        drafts.write(f"{DRAFTS_FOLDER}/{period}/{name}", raw)
     try:
         check_publishable(draft, now_us)
     except NotPublishable as faults:

@@ -53,25 +53,25 @@ STATES = {
 
 @dataclass(frozen=True, slots=True)
 class ListedEdition:
-    """A published version as the page lists it; ``folder`` is where its files lie, relative to the page."""
+    """A published version as the page lists it; ``folder`` is the path of its files, relative to the page."""
 
     period: str
     version: int
     status: str
-    released: str  # as it is written in the language
+    released: str  # localised
     folder: str
 
 
 def page_name(language: str) -> str:
-    """Its name on the shelf."""
+    """File name of the page in the edition store."""
     return f"index.{language}.html"
 
 
 def write_pages(store: Store, config: Config, now_us: int) -> None:
     """Write the page in both languages."""
-    vault = edition_store(config)
+    editions = edition_store(config)
     for language, raw in render_pages(store, config, now_us).items():
-        vault.write(page_name(language), raw)
+        editions.write(page_name(language), raw)
 
 
 def render_pages(store: Store, config: Config, now_us: int) -> dict[str, bytes]:
@@ -112,7 +112,7 @@ def render_page(
     calendar: Sequence[Mapping[str, Any]],
     demo: bool,
 ) -> str:
-    """The page in one language; ``calendar`` are rows of the calendar with ``announced`` as it is written in the language."""
+    """Render the page in one language; ``calendar`` holds rows of the release calendar with localised ``announced``."""
     other = "en" if language == "fr" else "fr"
 
     def escaped(text: Text) -> str:
@@ -173,7 +173,7 @@ def _links(listed: ListedEdition, language: str) -> str:
 
 
 def _listing(title: Text, heads: Sequence[Text], rows: Sequence[Sequence[str]], language: str, markup_column: int = -1) -> str:
-    """A section with a table; column ``markup_column`` is markup of our own."""
+    """A section with a table; cells of ``markup_column`` are trusted markup."""
     if not rows:
         return ""
     name, identity = escape(title.in_(language)), title.en.lower().replace(" ", "-")

@@ -1,4 +1,4 @@
-"""This file records, day by day and host by host, what the headline figures rest on, so that a revision can name its causes."""
+"""Evidence for revisions: inputs and totals by host and day, stored at publication, from which a revision derives its causes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from footprint.ledger.ledger_view import LedgerView, fingerprint
 from footprint.storage.database import Store
 
 CAUSES = ("late-data", "method", "facts", "factors")
-MAX_OVERHEAD = 100  # a building's energy above so many times that of IT is not drawn because of it
+MAX_OVERHEAD = 100  # times IT energy: a building that draws more does not draw it because of IT
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,25 +31,25 @@ class HostEvidence:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Of a period, by host and day; with the versions under which it was computed."""
+    """Evidence of a period by host and day, with the method version that it was computed under."""
 
     method_version: str = ""
     days: Mapping[tuple[str, int], HostEvidence] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Plain values for JSON."""
         rows = [[host, day, e.data, e.it_uj, e.facility_uj, e.grams] for (host, day), e in sorted(self.days.items())]
         return {"method_version": self.method_version, "days": rows}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Evidence:
-        """From what ``to_json`` gave."""
+        """The evidence from the output of ``to_json``."""
         days = {(row[0], int(row[1])): HostEvidence(*row[2:]) for row in document["days"]}
         return cls(document["method_version"], days)
 
 
 def evidence_of(store: Store, config: Config, start_us: int, end_us: int, method_version: str) -> Evidence:
-    """What the stored rows of [start, end) and the ledger say now."""
+    """Evidence of the stored rows of [start, end) and their readings, as of now."""
     with store.read() as connection:
         view = LedgerView(store, connection)
         rows = connection.exec_driver_sql(
@@ -73,7 +73,7 @@ def evidence_of(store: Store, config: Config, start_us: int, end_us: int, method
 
 
 def _readings_fingerprint(view: LedgerView, host: str, day: int) -> str:
-    """Fingerprint of the readings of a host around a day: versions grow with any change."""
+    """Fingerprint of a host's readings around a day: versions grow with any change."""
     parts: list[object] = []
     for stream in view.streams().get(host, []):
         days = view.stream_days(stream.id)
@@ -84,11 +84,11 @@ def _readings_fingerprint(view: LedgerView, host: str, day: int) -> str:
 
 
 def changes_between(before: Evidence, after: Evidence) -> tuple[Change, ...]:
-    """What moved energy and emissions, told apart by computing each with the other's values; the parts sum to the change.
+    """Causes of a revision with the energy and emissions that each moved; they sum to the change.
 
-    Factors: today's energy with today's factor, less the same with the factor of then. Facts: IT energy with today's building
-    share, less with that of then. What is left of a day is late data where its readings changed, method (or undated facts)
-    where they did not; where both changed, the method moves the day as it moved the days of that host whose readings stand.
+    Factors: today's energy with today's factor, minus the same with the earlier factor. Facts: IT energy with today's building
+    share, minus the same with the earlier share. The remainder of a day is late data if its readings changed, else method (or
+    undated facts); if both changed, the method is taken to move the day as it moved that host's days with unchanged readings.
     """
     method = before.method_version != after.method_version
     ratios = _method_ratios(before, after) if method else {}
@@ -106,7 +106,7 @@ def changes_between(before: Evidence, after: Evidence) -> tuple[Change, ...]:
 
 
 def _without_rounding(sums: Mapping[str, list[float]], before: Evidence, after: Evidence) -> dict[str, list[float]]:
-    """Causes that moved more than rounding does; what rounding left stays in the sum, with the largest of them."""
+    """Causes above rounding errors; the rounding errors are added to the largest of them, so that the sum stands."""
     scale = [ROUNDING_TOLERANCE * max(abs(side) for side in pair) for pair in zip(_totals(before), _totals(after), strict=True)]
     significant = {
         cause: list(moved) for cause, moved in sums.items() if any(abs(x) > s for x, s in zip(moved, scale, strict=True))
@@ -123,11 +123,11 @@ def _totals(side: Evidence) -> tuple[float, float]:
     return math.fsum(kwh_from_uj(e.it_uj + e.facility_uj) for e in days), math.fsum(e.grams or 0.0 for e in days)
 
 
-ROUNDING_TOLERANCE = 1e-10  # of the whole
+ROUNDING_TOLERANCE = 1e-10  # relative to the total
 
 
 def _method_ratios(before: Evidence, after: Evidence) -> dict[str, float]:
-    """By host: IT energy today over that of then, on the days whose readings stand."""
+    """By host: IT energy today over the earlier one, on days with unchanged readings."""
     sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for host_day in set(before.days) & set(after.days):
         if before.days[host_day].data == after.days[host_day].data:
@@ -153,13 +153,13 @@ def _day_causes(then: HostEvidence, now: HostEvidence, ratio: float, *, method: 
         parts.append(("late-data", it_kwh - method_kwh, (it_kwh - method_kwh) * then_factor))
     else:
         parts.append(("method" if method else "facts", it_kwh, it_kwh * then_factor))
-    # A building's part without the IT energy to carry it: what is declared of the building.
+    # The building's energy without IT energy to attribute it to depends on declared facts.
     rest_kwh = now_kwh - then_kwh - sum(kwh for _, kwh, _ in parts)
     rest_grams = now_kwh * now_factor - then_kwh * then_factor - sum(g for _, _, g in parts)
     return [*parts, ("facts", rest_kwh, rest_grams)]
 
 
 def _overhead(evidence: HostEvidence) -> float | None:
-    """Whole energy over IT energy; None where the building's is no share of it, but stands for itself."""
+    """Total energy over IT energy; None if the building's energy is not a share of it but stands for itself."""
     whole_uj = evidence.it_uj + evidence.facility_uj
     return whole_uj / evidence.it_uj if evidence.it_uj and whole_uj <= MAX_OVERHEAD * evidence.it_uj else None

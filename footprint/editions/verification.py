@@ -1,4 +1,4 @@
-"""This file builds a published edition again from the ledger, and says whether it is the same, or what differs."""
+"""Verification: rebuilds a published edition from the ledger and reports whether it is identical, or what differs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_FIGURE_ROWS = 20
 
 
 def verify(store: Store, config: Config, published: PublishedEdition, now_us: int) -> list[dict[str, Any]]:
-    """Rows of what was compared: figures, basis, files. All the same is ``identical``."""
+    """Rows of the comparison: figures, basis, files."""
     try:
         rebuilt = draft_edition(store, config, published.period, now_us, published.context)
     except NoData as error:
@@ -41,7 +41,7 @@ def _row(what: str, before: object, after: object, *, same: bool) -> dict[str, A
 
 
 def _difference_rows(published: PublishedEdition, document: Any, rebuilt: Any) -> list[dict[str, Any]]:
-    """Figures first, then what they rest on, then words."""
+    """Rows of differing figures, then of their basis, then of the text."""
     ids = {key: figure.id for key, figure in rebuilt.figures.items()}
     rows = [
         _row(
@@ -65,15 +65,15 @@ def _difference_rows(published: PublishedEdition, document: Any, rebuilt: Any) -
 
 
 def _file_rows(config: Config, published: PublishedEdition) -> list[dict[str, Any]]:
-    """Files on the shelf against their digests; where the shelf lacks them, those that the program would write."""
-    vault, folder = edition_store(config), edition_folder(published.period, published.version)
+    """Files in the edition store against their digests; where it lacks one, the file that this program would write."""
+    released_files, folder = edition_store(config), edition_folder(published.period, published.version)
     rendered: dict[str, bytes] | None = None
     rows = []
     for name, digest in sorted(published.files.items()):
-        if vault.exists(f"{folder}/{name}"):
-            digest_found = hashlib.sha256(vault.read(f"{folder}/{name}")).hexdigest()
+        if released_files.exists(f"{folder}/{name}"):
+            digest_found = hashlib.sha256(released_files.read(f"{folder}/{name}")).hexdigest()
         elif name == DIFF_FILE:
-            continue  # of two versions; ``report diff`` writes it
+            continue  # compares two versions; ``report diff`` writes it
         else:
             rendered = render_files(from_json(published.report)) if rendered is None else rendered
             digest_found = hashlib.sha256(rendered[name]).hexdigest() if name in rendered else "absent"

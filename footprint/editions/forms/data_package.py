@@ -1,7 +1,7 @@
-"""This file packs the data of an edition: a Frictionless Data Package in a zip, the same bytes from the same edition.
+"""Data package of an edition: a Frictionless Data Package in a zip, the same bytes from the same edition.
 
 Every CSV of figures has the same columns, those of an SDMX data message in plain words; ``_T`` is the total of a dimension.
-Files are stored, not compressed: compression differs from one library version to the next, and the digests would with it.
+Files are stored without compression, which varies between library versions and would change the digests.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from footprint.queries.methods import method_rows
 
 CONF_LEVEL = 0.95
 TOTAL = "_T"  # SDMX: no breakdown by this dimension
-COLUMNS: tuple[tuple[str, str, str], ...] = (  # name, type (Table Schema), what it is
+COLUMNS: tuple[tuple[str, str, str], ...] = (  # name, type (Table Schema), description
     ("period", "string", "2026-Q3, 2026-07 or 2026, in the organisation's zone"),
     ("geo", "string", "site; _T all"),
     ("service", "string", "_T all"),
@@ -49,7 +49,7 @@ COLUMNS: tuple[tuple[str, str, str], ...] = (  # name, type (Table Schema), what
     ("figure_id", "string", "footprint trace takes it"),
 )
 COLUMN_NAMES = tuple(name for name, _, _ in COLUMNS)
-PRINTED_COLUMNS = ("figure_id", "label", "cell", "period", "shown", "quality", "flags")  # of every figure, in a language
+PRINTED_COLUMNS = ("figure_id", "label", "cell", "period", "shown", "quality", "flags")  # of figures.csv in a language
 _DIMENSIONS = {"geo": "site", "service": "service", "use_case": "use_case", "model": "model", "charter_status": "charter"}
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -62,7 +62,7 @@ def _has_dimensions(*names: str) -> Callable[[Figure], bool]:
     return lambda figure: {name for name, _ in figure.where} == set(names)
 
 
-# CSV -> which figures are in it.
+# Name of a CSV and the predicate of its figures.
 PARTS: tuple[tuple[str, Callable[[Figure], bool]], ...] = (
     ("figures", lambda figure: True),
     ("key_figures", _is_total),
@@ -75,7 +75,7 @@ PARTS: tuple[tuple[str, Callable[[Figure], bool]], ...] = (
 
 
 def build_data_package(edition: Edition, sheets: Mapping[str, Sheet]) -> bytes:
-    """The zip; ``sheets`` by language. It is signed from outside, for a signature needs a key that a clone does not have."""
+    """The zip; ``sheets`` by language. It is signed outside, since a signature needs a key that a clone does not have."""
     files = package_files(edition, sheets)
     sums = "".join(f"{hashlib.sha256(raw).hexdigest()}  {name}\n" for name, raw in sorted(files.items())).encode()
     files["SHA256SUMS"] = sums
@@ -89,7 +89,7 @@ def build_data_package(edition: Edition, sheets: Mapping[str, Sheet]) -> bytes:
 
 
 def package_files(edition: Edition, sheets: Mapping[str, Sheet]) -> dict[str, bytes]:
-    """Files by name."""
+    """Files of the package by name."""
     rows = figure_rows(edition)
     files = {"report.json": to_json(edition)}
     for name, selects in PARTS:
@@ -108,7 +108,7 @@ def package_files(edition: Edition, sheets: Mapping[str, Sheet]) -> dict[str, by
 
 
 def figure_rows(edition: Edition) -> list[dict[str, Any]]:
-    """Every figure as a row of COLUMNS; what is confidential or unknown has no value, and says so."""
+    """Every figure as a row of COLUMNS; a confidential or unknown one has no value and a status."""
     vintage, charters = f"{edition.masthead.period}.v{edition.masthead.version}", _charter_statuses(edition)
     rows = []
     for figure in edition.figures:
@@ -142,7 +142,7 @@ def figure_rows(edition: Edition) -> list[dict[str, Any]]:
 
 
 def _printed_figures(edition: Edition, language: str) -> Iterable[Mapping[str, Any]]:
-    """Every figure by its id, as pages and print write it."""
+    """Every figure by its id, formatted as on pages and in print."""
     for figure in edition.figures:
         formatted = format_figure(figure, language)
         cell = ";".join(f"{name}={value}" for name, value in figure.where)
@@ -158,7 +158,7 @@ def _printed_figures(edition: Edition, language: str) -> Iterable[Mapping[str, A
 
 
 def _charter_statuses(edition: Edition) -> dict[str, str]:
-    """Charter status of each use case, as the table of uses has it."""
+    """Charter status of each use case, from the table of use cases."""
     statuses: dict[str, str] = {}
     figures = {figure.id: dict(figure.where) for figure in edition.figures}
     for section in edition.sections:
@@ -173,7 +173,7 @@ def _charter_statuses(edition: Edition) -> dict[str, str]:
 
 
 def to_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
-    """UTF-8, comma, point, shortest decimals that read back the same; empty where unknown."""
+    """CSV in UTF-8 with comma and decimal point, shortest round-trip decimals, empty if unknown."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(columns)
@@ -199,7 +199,7 @@ def _json(document: Any) -> bytes:
 
 
 def _lineage_line(figure: Figure) -> bytes:
-    """Where a figure comes from: the question that gives its rows, and how they make it."""
+    """Origin of a figure: the query that gives its rows, and the formula."""
     record = {
         "figure_id": figure.id,
         "indicator": figure.indicator,
@@ -214,7 +214,7 @@ def _lineage_line(figure: Figure) -> bytes:
 
 
 def _printed_blocks(language: str, sheet: Sheet) -> dict[str, bytes]:
-    """Tables as they are printed, charts with their alternatives, in one language."""
+    """Tables as printed, and charts with their text alternatives, in one language."""
     files: dict[str, bytes] = {}
     for section in sheet.sections:
         tables = [block for block in section.blocks if isinstance(block, TableSheet)]
@@ -231,7 +231,7 @@ def _printed_blocks(language: str, sheet: Sheet) -> dict[str, bytes]:
 
 
 def _descriptor(edition: Edition, files: Mapping[str, bytes]) -> dict[str, Any]:
-    """The descriptor (Frictionless Data Package 1): a schema for each CSV of figures, digests for all of them."""
+    """The descriptor (Frictionless Data Package 1): a schema and a digest for each CSV."""
     head = edition.masthead
     fields = [{"name": name, "type": kind, "description": description} for name, kind, description in COLUMNS]
     days = [{"name": "date", "type": "date"}, {"name": "state", "type": "string"}]
@@ -268,7 +268,7 @@ def _descriptor(edition: Edition, files: Mapping[str, bytes]) -> dict[str, Any]:
 
 
 def esms_metadata(edition: Edition) -> dict[str, str]:
-    """Reference metadata under the headings of ESMS, the Euro SDMX Metadata Structure, as far as an edition knows them."""
+    """Reference metadata under the headings of ESMS (Euro SDMX Metadata Structure), as far as an edition knows them."""
     head, basis = edition.masthead, edition.basis
     return {
         "contact": f"{head.producer}; {head.contact}".strip("; "),

@@ -1,4 +1,4 @@
-"""This file writes a sheet as one HTML file: no script, nothing from elsewhere, charts inline with their tables behind them."""
+"""HTML form of an edition: one file without scripts or external resources, charts inline with their tables."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FORMS = {"fr": "Autres formes", "en": "Other forms"}
 
 @cache
 def style_sheet() -> str:
-    """The style sheet of an edition, in one line: the colours of either theme, of charts by class, then the layout."""
+    """The style sheet of an edition, on one line: colours of both themes, of charts by class, then the layout."""
     themes = (
         f":root{{color-scheme:light dark;{css_declarations('light')}}}"
         f"@media (prefers-color-scheme:dark){{:root{{{css_declarations('dark')}}}}}"
@@ -39,7 +39,7 @@ def style_sheet() -> str:
 
 
 def render(sheet: Sheet) -> str:
-    """The document; beside it are expected ``report.pdf``, the other language's folder and ``annexes.zip``."""
+    """Render the document; it links to ``report.pdf``, the other language's folder and ``annexes.zip``."""
     language, title = sheet.language, f"{sheet.title} – {sheet.subject}, {sheet.period}"
     other = "en" if language == "fr" else "fr"
     demo = f'<div class="demo" role="note">{escape(phrases.DEMO.in_(language))}</div>' if sheet.demo else ""
@@ -85,7 +85,8 @@ def _section(section: SectionSheet, language: str) -> str:
     return (
         f'<section class="part" aria-labelledby="{section.name}"><aside aria-label="{escape(section.label or section.title)}">'
         f"{label}{note}</aside>"
-        f'<div{" class=committee" if section.committee else ""}>{committee}<h2 id="{section.name}">{escape(section.title)}</h2>{sub}'
+        f"<div{' class=committee' if section.committee else ''}>{committee}"
+        f'<h2 id="{section.name}">{escape(section.title)}</h2>{sub}'
         f"{blocks}{source}</div></section>"
     )
 
@@ -146,7 +147,7 @@ def _badge(letter: str) -> str:
 
 
 def _decorative(svg: str) -> str:
-    """A drawing that says nothing beyond the letter beside it; its colours follow the theme."""
+    """A drawing hidden from assistive technology, since the letter beside it says the same; its colours follow the theme."""
     return (
         svg.replace("<svg ", '<svg aria-hidden="true" ', 1)
         .replace(f'"{COLOURS["data"]}"', '"currentColor"')

@@ -1,6 +1,6 @@
-"""This file lays an edition out in one language: every string as it is printed, still free of any markup.
+"""Layout of an edition in one language: every string as printed, still free of markup.
 
-HTML and PDF are made of a sheet alone, so that both say the same, letter by letter.
+HTML and PDF are made from a sheet alone, so that both read the same, letter by letter.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ ALIGNMENTS = {"value": "right", "change": "left", "interval": "left", "badge": "
 
 @dataclass(frozen=True, slots=True)
 class TextRun:
-    """A stretch of text of one look: plain, strong, quiet (intervals), note (ids), badge, flag, code.
+    """A run of text of one look: plain, strong, quiet (intervals), note (ids), badge, flag, code.
 
-    ``language`` is its own, where that is not the sheet's.
+    ``language`` is set if it differs from the sheet's.
     """
 
     text: str
@@ -52,7 +52,7 @@ Runs = tuple[TextRun, ...]
 
 @dataclass(frozen=True, slots=True)
 class TableSheet:
-    """A table: heads with their alignment, rows of runs, and the keys of badges and flags that occur in it."""
+    """A table: heads with alignment, rows of runs, and the badges and flags to explain below it."""
 
     caption: str
     heads: tuple[tuple[str, str], ...]  # (text, left | right)
@@ -64,7 +64,7 @@ class TableSheet:
 
 @dataclass(frozen=True, slots=True)
 class ChartSheet:
-    """A drawing as SVG, with its name and its alternative."""
+    """A drawing as SVG, with its name and text alternative."""
 
     name: str
     svg: str
@@ -122,7 +122,7 @@ class Sheet:
 
 
 def lay_out(edition: Edition, language: str) -> Sheet:
-    """The sheet of an edition."""
+    """Lay an edition out in a language."""
     figures = {figure.id: figure for figure in edition.figures}
     head = edition.masthead
     counts = {state: str(sum(day.state == state for day in edition.strip)) for state in ("measured", "estimated", "missing")}
@@ -174,7 +174,7 @@ def _released_text(edition: Edition, language: str) -> str:
 
 
 def _side_notes(edition: Edition, language: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """What stands beside the main points: status, producer, how to check, when the next one comes."""
+    """Notes beside the main points: status, producer, next release, how to check a figure."""
     head = edition.masthead
     status = f"{phrases.STATUSES[head.status].in_(language)}, {phrases.VERSION.in_(language).format(version=head.version)}"
     lines = [status]
@@ -235,7 +235,7 @@ def _paragraphs(block: Paragraphs, figures: Mapping[str, Figure], language: str)
 
 
 def sentence_runs(sentence: Sentence, figures: Mapping[str, Figure], language: str) -> Runs:
-    """A sentence as runs; each reference is its figure as ``showing.py`` writes it."""
+    """A sentence as runs; references become figures as ``figure_format.py`` writes them."""
     runs: list[TextRun] = []
     for literal, name, _, _ in Formatter().parse(sentence.text.in_(language)):
         runs.append(TextRun(literal))
@@ -245,7 +245,7 @@ def sentence_runs(sentence: Sentence, figures: Mapping[str, Figure], language: s
 
 
 def reference_runs(ref: Ref, figures: Mapping[str, Figure], language: str, look: str = "strong") -> list[TextRun]:
-    """A figure as it is cited."""
+    """A cited figure as runs."""
     figure = figures[ref.figure]
     value, interval = format_reference(figure, ref, language)
     runs = [TextRun(value, look)] if value else []
@@ -299,7 +299,7 @@ def _figure_runs(cell: Ref, column: Column, figures: Mapping[str, Figure], langu
     runs: Runs = tuple(reference_runs(Ref(cell.figure, "full" if cell.form == "value" else cell.form), figures, language, look))
     if column.kind == "badge":
         runs = (TextRun(formatted.badge, "badge"),)
-    elif not formatted.known:
+    elif not formatted.has_value:
         runs = (TextRun("" if column.kind == "interval" else formatted.value, "flag"),)
     elif column.kind == "interval":
         runs = (TextRun(formatted.interval, "quiet"),)

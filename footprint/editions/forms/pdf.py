@@ -1,6 +1,6 @@
-"""This file prints a sheet as a PDF with Typst: tagged (PDF/UA-1), for archives (PDF/A-3a), the same bytes from the same sheet.
+"""PDF form of an edition, printed with Typst: tagged (PDF/UA-1), archivable (PDF/A-3a), the same bytes from the same sheet.
 
-The layout stands in ``edition.typ``; fonts are those that the project ships, and none of the machine's.
+The layout is in ``edition.typ``; fonts are the project's own, never the machine's.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from footprint.editions.forms import phrases
 from footprint.editions.forms.layout import BlockSheet, ChartSheet, ParagraphsSheet, SectionSheet, Sheet, TableSheet, TextRun
 
 STANDARDS = ["a-3a", "ua-1"]
-MAX_COLUMNS = 7  # of a table beside its label; one with more takes the whole width
+MAX_COLUMNS = 7  # a table with more takes the full width
 _TYPES = {".json": "application/json", ".csv": "text/csv", ".zip": "application/zip"}
 
 
 @dataclass(frozen=True, slots=True)
 class AttachedFile:
-    """A file inside the PDF: the data of the edition (ISO 19005-3, associated files)."""
+    """A file embedded in the PDF: the data of the edition (ISO 19005-3, associated files)."""
 
     name: str
     content: bytes
@@ -37,7 +37,7 @@ class AttachedFile:
 
 
 def render(sheet: Sheet, released: str, attached: Sequence[AttachedFile] = ()) -> bytes:
-    """The PDF of a sheet; ``released`` (RFC 3339, empty for a draft) is its date, so that no clock is in it.
+    """Render a sheet as PDF; ``released`` (RFC 3339, empty for a draft) is its date, so that the bytes depend on no clock.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def _typst_data(sheet: Sheet, files: dict[str, bytes]) -> dict[str, Any]:
 
 
 def _front_blocks(section: SectionSheet) -> tuple[BlockSheet, ...]:
-    """What stands on the first pages: a table that repeats its chart goes to the annex."""
+    """Blocks of the first pages: a table that repeats its chart goes to the annex."""
     return tuple(block for block in section.blocks if not (_has_chart(section) and isinstance(block, TableSheet)))
 
 
@@ -137,7 +137,7 @@ def _has_chart(section: SectionSheet) -> bool:
 
 
 def _chart_tables(sections: Sequence[SectionSheet], language: str) -> list[SectionSheet]:
-    """A section of the annex for the tables behind charts."""
+    """Annex sections with the tables behind charts."""
     annex_sections = []
     for section in sections:
         tables = tuple(block for block in section.blocks if isinstance(block, TableSheet))
@@ -188,7 +188,7 @@ def _block(block: BlockSheet, language: str, files: dict[str, bytes]) -> dict[st
 
 
 def column_weights(block: TableSheet, min_length: int = 24, max_length: int = 160) -> dict[int, float]:
-    """Shares of the width for columns whose text wraps, the first alone where none does; others are as wide as they need."""
+    """Width shares of columns whose text wraps, of the first column if none does; the others take the width they need."""
     longest = [
         max((sum(len(run.text) for run in cells[column]) for _, cells in block.rows), default=0)
         for column in range(len(block.heads))
@@ -206,7 +206,7 @@ def _runs(runs: Sequence[TextRun]) -> list[dict[str, str]]:
 
 
 def qr_code_svg(address: str) -> bytes:
-    """The two-dimensional code of an address, as SVG."""
+    """The QR code of an address, as SVG."""
     import io  # noqa: PLC0415
 
     import segno  # noqa: PLC0415 - an extra
@@ -217,7 +217,7 @@ def qr_code_svg(address: str) -> bytes:
 
 
 def badge_svg(letter: str) -> str:
-    """The square of a quality: full, cut on the diagonal, hatched, outline."""
+    """The square of a quality letter: full, cut on the diagonal, hatched, outline."""
     data, paper = COLOURS["data"], COLOURS["paper"]
     inside = {
         "A": f'<rect x="1" y="1" width="10" height="10" fill="{data}"/>',

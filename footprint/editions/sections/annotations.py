@@ -1,7 +1,7 @@
-"""This file tells what happened and explains a figure: numbered on the trend, listed under it with the figures that it touches.
+"""Events that explain figures: numbered on the trend, and listed under it with the figures that contain them.
 
-A note that names a confidential cell, in its fields or in its words, is confidential as that cell is: it is counted, and no
-more. Its date alone would say on which days of an open total to look for a closed one.
+An annotation that names a confidential cell, in its fields or in its text, is confidential like that cell: it is only counted.
+Its date alone would disclose on which days of a public total to look for a hidden cell.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from footprint.editions.indicators import ENERGY
 from footprint.editions.sections.building_blocks import source_line
 from footprint.editions.texts import EMPTY_TEXT, date_text, join_texts, tr
 
-MAX_LISTED = 9  # notes; the latest ones, and how many came before
-MAX_FIGURES = 6  # ids beside one, the longest periods first
+MAX_LISTED = 9  # the latest annotations; earlier ones are counted
+MAX_FIGURES = 6  # figure ids an event, longest periods first
 COLUMNS = ("service", "use_case", "model", "host")
 KINDS = {
     "service": tr("service {}", "service {}"),
@@ -33,7 +33,7 @@ KINDS = {
 
 
 def with_annotations(sections: Iterable[Section], data: EditionData, registry: FigureRegistry) -> Iterator[Section]:
-    """The same sections, with what happened on the trend and under it; before the uses where there is no trend."""
+    """The same sections, with events on the trend and under it, or before the use cases if there is no trend."""
     visible, confidential_count = visible_annotations(data)
     events = [_event(number, note, data, registry) for number, note in enumerate(visible[-MAX_LISTED:], 1)]
     blocks, other_sections = _event_blocks(events, max(len(visible) - MAX_LISTED, 0), confidential_count), list(sections)
@@ -57,7 +57,7 @@ _NOTE = tr("Cercle : événement, expliqué dessous.", "Circle: an event, explai
 
 
 def visible_annotations(data: EditionData) -> tuple[list[Annotation], int]:
-    """Notes since the first month that is known which may be told, oldest first; and how many may not."""
+    """Annotations since the first known month that may be shown, oldest first, and the number of those that may not."""
     zone = data.config.timezone
     begin = parse_period(min(data.months, default=str(data.period))).bounds_us(zone)[0]
     end = data.period.bounds_us(zone)[1]
@@ -67,7 +67,7 @@ def visible_annotations(data: EditionData) -> tuple[list[Annotation], int]:
 
 
 def is_confidential(note: Annotation, data: EditionData, begin_us: int, end_us: int) -> bool:
-    """Whether a note names a cell that is hidden in the period of the edition, or in one that the note falls in."""
+    """Whether an annotation names a cell that is hidden in the edition's period or in a period that it falls in."""
     zone, length = data.config.timezone, data.period.length
     first = period_at(max(note.at_us, begin_us), zone, length)
     last = period_at(min(note.until_us, end_us) - 1, zone, length)
@@ -81,7 +81,7 @@ def is_confidential(note: Annotation, data: EditionData, begin_us: int, end_us: 
 
 
 def _confidential_names(data: EditionData, periods: Iterable[str]) -> set[str]:
-    """Services, uses and models whose figures are confidential in one of these periods."""
+    """Services, use cases and models whose figures are confidential in one of these periods."""
     hidden = set()
     for period in periods:
         for column, rows in (("use_case", data.uses), ("service", data.services), ("model", {str(data.period): data.models})):
@@ -91,7 +91,7 @@ def _confidential_names(data: EditionData, periods: Iterable[str]) -> set[str]:
 
 
 def _contains_name(name: str, text: str) -> bool:
-    """Whether a text holds a name as a word of its own."""
+    """Whether a text contains a name as a separate word."""
     return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE) is not None
 
 
@@ -113,7 +113,7 @@ def _event(number: int, note: Annotation, data: EditionData, registry: FigureReg
 
 
 def _explains(note: Annotation, where: dict[str, str], figure: Figure, data: EditionData) -> bool:
-    """Whether the energy of a figure holds what happened: of its cell or of the whole, in a period that the note falls in."""
+    """Whether the energy of a figure contains the event: same cell or the whole, in a period that the annotation falls in."""
     if (figure.indicator, figure.kind) != (ENERGY.indicator, "level") or figure.value is None or not figure.period:
         return False
     begin, end = parse_period(figure.period).bounds_us(data.config.timezone)
@@ -121,7 +121,7 @@ def _explains(note: Annotation, where: dict[str, str], figure: Figure, data: Edi
 
 
 def _is_current(key: str, figure: Figure, registry: FigureRegistry) -> bool:
-    """Whether it is what this edition says, and not what an earlier version said."""
+    """Whether a figure is this edition's own value, not one cited from an earlier version."""
     return key == registry.figure_key(figure.indicator, parse_period(figure.period), figure.where)
 
 
@@ -155,7 +155,7 @@ def _event_blocks(events: list[EditionEvent], earlier: int, confidential_count: 
 
 
 def _sentence(event: EditionEvent) -> Sentence:
-    """Date, words, what it is about, which figures hold it."""
+    """Date, text, subject, and the figures that contain the event."""
     about = [Text(*(KINDS[name].in_(language).format(value) for language in ("fr", "en"))) for name, value in event.where]
     subjects = join_texts(*about, by=", ")
     when, words, ids = _date_range(event), event.words, ", ".join(event.figures)
@@ -169,7 +169,7 @@ def _sentence(event: EditionEvent) -> Sentence:
 
 
 def _escape_braces(text: str) -> str:
-    """A phrase of somebody's own words: its braces are no references."""
+    """Free text as a phrase: its braces are not references."""
     return text.replace("{", "{{").replace("}", "}}")
 
 

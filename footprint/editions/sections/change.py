@@ -1,4 +1,4 @@
-"""This file says why more or less: the change of emissions divided over its causes, which sum to it without rest."""
+"""Section: causes of the change of emissions; the effects sum to the change."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ FORMULAS = {
 
 
 def section(data: EditionData, registry: FigureRegistry) -> Section | None:
-    """From the period before to this one."""
+    """The change from the period before to this one."""
     effects = period_effects(data)
     if effects is None:
         return None
@@ -97,7 +97,7 @@ def section(data: EditionData, registry: FigureRegistry) -> Section | None:
 
 
 def period_effects(data: EditionData) -> ChangeEffects | None:
-    """Causes of the change since the period before; None where too little of it, or of this one, was read to be published."""
+    """Causes of the change since the period before; None if coverage of either is too low for publication."""
     before = data.totals.get(str(data.previous))
     if before is None or is_coverage_too_low(before) or is_coverage_too_low(data.current):
         return None
@@ -116,10 +116,10 @@ def period_effects(data: EditionData) -> ChangeEffects | None:
 
 
 def _before_figure(data: EditionData, registry: FigureRegistry, effects: ChangeEffects, display: tuple[float, str]) -> str:
-    """The total that the bars begin at: as an edition published it, where one did."""
+    """The total that the bars begin at: as published by an edition, if one did."""
     indicators = data.totals[str(data.previous)]
     measure = LOCATION if effects.unit == "gCO2e" else ENERGY
-    if not effects.published:
+    if not effects.is_published:
         return registry.add_level(measure, indicators, data.previous, display=display)
     vintage = data.context.latest(str(data.previous))
     bounds = vintage.figures[f"{measure.indicator}||+0m{data.period.length}"] if vintage else (None, None, None)
@@ -172,7 +172,7 @@ def _effect_figure(
 
 
 def _largest_clear_effect(effects: ChangeEffects, sign: int) -> str | None:
-    """The largest effect in a direction whose interval leaves 0 out."""
+    """The largest effect in a direction whose interval excludes 0."""
     candidates = [
         (sign * value, name)
         for name, (value, half_width) in effects.by_cause.items()
@@ -197,7 +197,7 @@ def _title(effects: ChangeEffects) -> Text:
 
 
 def _sentences(effects: ChangeEffects, ids: dict[str, str]) -> tuple[Sentence, ...]:
-    """At most three, from the table: what added most, what took most away, what is due to figures and not to facts."""
+    """At most three sentences: the largest increase, the largest decrease, the effect of revised figures."""
     sentences = []
     for sign, fr, en in (
         (1, "Ce qui ajoute le plus : {cause}, {{value}}.", "What added most: {cause}, {{value}}."),
@@ -207,7 +207,7 @@ def _sentences(effects: ChangeEffects, ids: dict[str, str]) -> tuple[Sentence, .
         if name is not None:
             text = tr(fr.format(cause=LABELS[name].fr.lower()), en.format(cause=LABELS[name].en.lower()))
             sentences.append(Sentence(text, {"value": Ref(ids[name])}, (ids[name],)))
-    if "method" in effects.by_cause and effects.published:
+    if "method" in effects.by_cause and effects.is_published:
         text = tr(
             "Ce que l’édition précédente ne pouvait savoir (méthode, facteurs, relevés tardifs) : {value}.",
             "What the edition before could not know (method, factors, late readings): {value}.",

@@ -1,4 +1,4 @@
-"""This file says whether uses that the charter recommends took the place of others: energy by its status, over five periods."""
+"""Section: energy by charter status over five periods."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from footprint.editions.texts import EMPTY_TEXT, charter_text, short_period, tr
 
 
 def section(data: EditionData, registry: FigureRegistry) -> Section | None:
-    """Columns by period; a status that never occurs is left out."""
+    """Columns by period; statuses that never occur are left out."""
     periods = [data.period.shifted(back) for back in range(1 - CHARTER_QUARTERS, 1)]
     occurring = {names[0] for period in periods for names in data.charters.get(str(period), {})}
     statuses = [status for status in (*CHARTER_STATUSES, UNDECLARED) if status in occurring]

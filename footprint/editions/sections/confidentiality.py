@@ -1,4 +1,4 @@
-"""This file says how persons are protected: the rule, how much is not shown because of it, and what is never collected."""
+"""Section: protection of persons: the rule, how much it hides, and data that is never collected."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from footprint.editions.texts import EMPTY_TEXT, tr
 
 
 def section(data: EditionData, registry: FigureRegistry) -> Section:
-    """Counted at the end: every confidential cell of the edition."""
+    """The number counts every confidential figure of the edition, so this section comes last of those with figures."""
     confidential_count = sum(figure.conf_status == "C" for figure in registry.figures())
     identity = registry.add_figure(
         "confidential_cells|",
@@ -63,7 +63,7 @@ def section(data: EditionData, registry: FigureRegistry) -> Section:
 
 
 def _rounding_note(data: EditionData) -> tuple[Sentence, ...]:
-    """Why cells are hidden and counts left as they are."""
+    """Why cells are hidden and counts are not rounded."""
     margin = disclosure_rules(data.config).protection
     has_exceptions = data.context.accepted or (data.suppression is not None and data.suppression.uncounted)
     fr, en = (", sauf ce qui suit", ", but for what follows") if has_exceptions else ("", "")
@@ -82,7 +82,7 @@ def _rounding_note(data: EditionData) -> tuple[Sentence, ...]:
 
 
 def _uncounted_note(data: EditionData) -> tuple[Sentence, ...]:
-    """What is hidden because nobody counted its users, and can be derived all the same."""
+    """Cells hidden for lack of a number of users that can nevertheless be derived."""
     count = 0 if data.suppression is None else len(data.suppression.uncounted)
     if not count:
         return ()
@@ -97,7 +97,7 @@ def _uncounted_note(data: EditionData) -> tuple[Sentence, ...]:
 
 
 def _acceptance_note(data: EditionData) -> tuple[Sentence, ...]:
-    """What can be derived all the same, and why it is published."""
+    """Hidden cells that can be derived, and why the edition is published nevertheless."""
     if data.suppression is None or not data.context.accepted:
         return ()
     count, reason = len(data.suppression.exposed), data.context.accepted.rstrip(".").replace("{", "(").replace("}", ")")

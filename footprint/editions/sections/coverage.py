@@ -1,4 +1,4 @@
-"""This file says what share was really measured: of the devices’ time, by how it is known, by site, and the longest gaps."""
+"""Section: share of device time by how it is known, by site, and the longest gaps."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PARTS: tuple[tuple[Part, str, Text], ...] = (
 
 
 def section(data: EditionData, registry: FigureRegistry) -> Section:
-    """A bar of a hundred per cent, the sites, the gaps."""
+    """A bar of 100 %, the sites, the gaps."""
     total = data.coverage.total
     ids = {name: _share(registry, name, label, _seconds_of(total, look), total, "") for look, name, label in PARTS}
     parts = tuple((look, ids[name]) for look, name, _ in PARTS if registry[ids[name]].value)
@@ -42,7 +42,7 @@ def section(data: EditionData, registry: FigureRegistry) -> Section:
 
 
 def add_coverage(data: EditionData, registry: FigureRegistry) -> str:
-    """The share of the devices’ time that was read: what stands beside the strip of days."""
+    """Add the coverage of the period, shown beside the strip of days, and return its id."""
     value = data.current.row["coverage"]
     return registry.add_figure(
         "coverage||+0m",

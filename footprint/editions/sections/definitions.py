@@ -1,4 +1,4 @@
-"""This file defines the words of an edition, from the registry of methods, and says how to cite it."""
+"""Section: terms of an edition from the registry of methods, and how to cite it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from footprint.queries.methods import METHODS
 
 
 def section(data: EditionData, registry: FigureRegistry) -> Section:
-    """Eleven words with their formulas, the citation, the licence."""
+    """Terms with formulas, the citation, the licence."""
     rows = tuple(
         TableRow((tr(*method.label), tr(*method.words), tr(*(method.formula_in(language) for language in ("fr", "en")))))
         for method in METHODS

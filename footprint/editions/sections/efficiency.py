@@ -1,4 +1,4 @@
-"""This file says what models need for the same work: equal conditions only, and no difference where the interval holds 1."""
+"""Section: energy of models for the same work, under equal conditions; no difference if the interval contains 1."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from footprint.editions.texts import EMPTY_TEXT, name_text, number_word, tr
 
 
 def section(data: EditionData, registry: FigureRegistry) -> Section | None:
-    """Energy for a thousand output tokens by model, and for a request of uses that several models serve."""
+    """Energy per thousand output tokens by model, and per request for use cases that several models serve."""
     models = sorted(
         (
             names
@@ -50,7 +50,7 @@ def section(data: EditionData, registry: FigureRegistry) -> Section | None:
 
 
 def _public_comparisons(data: EditionData) -> list[Mapping[str, Any]]:
-    """Comparisons of which no cell is confidential: a use, and what each of its two models did for it."""
+    """Comparisons without a confidential cell: the use case, and the use case with either model."""
 
     def hidden(comparison: Mapping[str, Any]) -> bool:
         use = ("use_case", comparison["use_case"])
@@ -126,13 +126,13 @@ def _figure(indicator: str, label: Text, value: Estimate, where: tuple[tuple[str
 def _table(data: EditionData, registry: FigureRegistry, models: list[str]) -> Table:
     measures = (TOKENS, PER_TOKENS, PER_REQUESTS)
     largest = max(data.models[name,].row["output_tokens"] or 0 for name in models)
-    shown = TOKENS.display(largest)
+    display = TOKENS.display(largest)
     rows = []
     for name in models:
         where = (("model", name),)
         ids = [
             registry.add_level(
-                measure, data.models[name,], data.period, where=where, display=shown if measure is TOKENS else None
+                measure, data.models[name,], data.period, where=where, display=display if measure is TOKENS else None
             )
             for measure in measures
         ]
@@ -150,7 +150,7 @@ def _table(data: EditionData, registry: FigureRegistry, models: list[str]) -> Ta
         )
     columns = (
         Column(tr("modèle", "model")),
-        Column(label_with_unit(TOKENS.label, shown[1]), "value"),
+        Column(label_with_unit(TOKENS.label, display[1]), "value"),
         Column(PER_TOKENS.label, "value"),
         Column(tr("intervalle", "interval"), "interval"),
         Column(PER_REQUESTS.label, "value"),

@@ -1,4 +1,4 @@
-"""This file writes the limits: at most six, the one that moves the figures most first, and what may not be concluded."""
+"""Section: at most six limits, the one with the largest effect on the figures first."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_LIMITS = 6
 
 
 def section(data: EditionData, registry: FigureRegistry) -> Section:
-    """From the budget, from the flags of the period, then what always holds."""
+    """Limits from the uncertainty budget and the flags of the period, then the permanent ones."""
     sentences = [
         sentence
         for sentence in (
@@ -37,7 +37,7 @@ def section(data: EditionData, registry: FigureRegistry) -> Section:
 
 
 def _grid_factor_limit(data: EditionData, registry: FigureRegistry) -> Sentence | None:
-    """How far another published table of the same grid would move emissions: no interval holds that."""
+    """How far another published table for the same grid would move emissions: no interval contains that."""
     values = [
         (row["value"], str(row["variant"]))
         for row in data.sensitivity

@@ -1,4 +1,4 @@
-"""This file writes the main points and the headline: each a claim that names the figures it needs, and is silent without them."""
+"""Section and headline: main points, each a claim with the figures that it needs; left out without them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from footprint.editions.indicators import ENERGY, LOCATION, PER_REQUESTS, REQUES
 from footprint.editions.texts import EMPTY_TEXT, in_comparison, in_sentence, join_texts, list_names, number_word, tr
 
 MAX_POINTS = 5
-NAMED_USES = 2  # uses that the fourth point names
+NAMED_USES = 2  # use cases that the fourth point names
 
 
 def section(data: EditionData, registry: FigureRegistry) -> Section:
@@ -39,7 +39,7 @@ def section(data: EditionData, registry: FigureRegistry) -> Section:
 
 
 def is_measurable(change: Figure) -> bool | None:
-    """Whether the interval of a change leaves 0 out; None where the change is not known."""
+    """Whether the interval of a change excludes 0; None if the change is unknown."""
     if change.value is None:
         return None
     if change.low is None or change.high is None:
@@ -48,7 +48,7 @@ def is_measurable(change: Figure) -> bool | None:
 
 
 def total_change(data: EditionData, registry: FigureRegistry, measure: Measure) -> Figure | None:
-    """The change of the whole against what the period is compared with; None where there is nothing to compare with."""
+    """The change of the total against the base period; None without one."""
     base = data.base
     if base is None:
         return None
@@ -57,7 +57,7 @@ def total_change(data: EditionData, registry: FigureRegistry, measure: Measure) 
 
 
 def _level_point(data: EditionData, registry: FigureRegistry, measure: Measure, beginning: Text) -> Sentence | None:
-    """A level, and its change where that is known."""
+    """A level, and its change if known."""
     level = registry.add_level(measure, data.current, data.period)
     if registry[level].value is None:
         return None
@@ -82,7 +82,7 @@ def _level_point(data: EditionData, registry: FigureRegistry, measure: Measure, 
 
 
 def _leading_uses_point(data: EditionData, registry: FigureRegistry) -> Sentence | None:
-    """What part of the energy the largest uses take."""
+    """The share of the largest use cases in the energy."""
     rows = data.uses.get(str(data.period), {})
     names = [name for name in data.ranked_use_cases() if not data.is_confidential((("use_case", name),), str(data.period))][
         :NAMED_USES
@@ -92,7 +92,7 @@ def _leading_uses_point(data: EditionData, registry: FigureRegistry) -> Sentence
     total_kwh = data.current.row["energy_kwh"]
     indicators = [rows[name,] for name in names]
     energy_kwh = sum(row.row["energy_kwh"] for row in indicators)
-    # Gains and PUE err alike in part and whole; how energy was divided does not, and is what is left.
+    # Errors of sensors and PUE cancel between part and total; only the uncertainty of the split remains.
     half_width_kwh = sum(_half_width(row.energy.filtered(only=("split ",)).interval(0.0)) for row in indicators)
     share = Estimate(
         energy_kwh / total_kwh,
@@ -126,7 +126,7 @@ def _half_width(bounds: tuple[float, float]) -> float:
 
 
 def _overhead_point(data: EditionData, registry: FigureRegistry) -> Sentence | None:
-    """What part of the energy reaches no use that is known: idle, building, unattributed."""
+    """The share of energy that serves no known use case: idle, building, unattributed."""
     rows, total_kwh = data.uses.get(str(data.period), {}), data.current.row["energy_kwh"]
     if not total_kwh:
         return None
@@ -150,7 +150,7 @@ def _overhead_point(data: EditionData, registry: FigureRegistry) -> Sentence | N
 
 
 def headline_sentence(data: EditionData, registry: FigureRegistry) -> Sentence:
-    """The finding in one line: a change only where its interval leaves 0 out."""
+    """The finding on one line: a change only if its interval excludes 0."""
     energy = total_change(data, registry, ENERGY)
     is_clear = None if energy is None else is_measurable(energy)
     if energy is None or is_clear is None:
@@ -184,7 +184,7 @@ def headline_sentence(data: EditionData, registry: FigureRegistry) -> Sentence:
 
 
 def _change_size(registry: FigureRegistry, change: Figure) -> str:
-    """How large a change is, without its sign: a figure of its own."""
+    """Add the size of a change without its sign, as a figure of its own, and return its id."""
     low, high = change.low, change.high
     negative = (change.value or 0) < 0
     bounds = (None, None) if low is None or high is None else (-high, -low) if negative else (low, high)

@@ -1,4 +1,4 @@
-"""This file lists the versions behind the figures: method, factors with source and licence, sealed days, program."""
+"""Section: versions behind the figures: method, factors with source and licence, sealed days, program."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from footprint.i18n.formatting import format_number
 
 
 def section(data: EditionData, registry: FigureRegistry) -> Section:
-    """What a reader needs to recompute."""
+    """The versions that a reader needs to recompute the figures."""
     row, context = data.current.row, data.context
     rows = tuple(
         TableRow(

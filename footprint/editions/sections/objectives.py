@@ -1,4 +1,4 @@
-"""This file says how budgets and targets stand: kept or exceeded only where the whole interval says so."""
+"""Section: budgets and targets; kept or exceeded only if the whole interval says so."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STATES = {
 
 
 def section(data: EditionData, registry: FigureRegistry) -> Section | None:
-    """A row an objective of the period's length; nothing where none was declared."""
+    """A row for each objective of the period's length; None without objectives."""
     if not data.objectives:
         return None
     columns = (
@@ -50,7 +50,7 @@ def section(data: EditionData, registry: FigureRegistry) -> Section | None:
 
 
 def _exceeded(count: int, total: int) -> Text:
-    """How many were exceeded: one, all, or some of them."""
+    """The title: one, all, or some objectives were exceeded."""
     plural = count > 1
     if count == total:
         if plural:

@@ -1,4 +1,4 @@
-"""This file gives the five numbers by which official statistics are judged, known gaps by source, and who saw it before."""
+"""Section: the five quality indicators of official statistics, known gaps, and who saw the edition before its release."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def _quality_numbers(data: EditionData, registry: FigureRegistry) -> list[tuple[
 
 
 def _revision(data: EditionData) -> float | None:
-    """Relative, over the periods of which two versions were published."""
+    """Mean absolute relative revision over the periods published twice or more."""
     key = f"{ENERGY.indicator}||+0m{data.period.length}"
     of_period: dict[str, list[float]] = {}
     for vintage in sorted(data.context.vintages, key=lambda version: (version.period, version.version)):

@@ -1,4 +1,4 @@
-"""This file lists what was corrected: old, new, cause and date, since the version before and in earlier periods."""
+"""Section: corrections: old value, new value, cause and date, since the last version and in earlier periods."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ KINDS = {
     "unscheduled": tr("correction d’erreur", "correction of an error"),
     "": EMPTY_TEXT,
 }
-RELATIVE_TOLERANCE = 1e-9  # relative: below, two values are the same
+RELATIVE_TOLERANCE = 1e-9  # values that differ by less are equal
 
 
 def section(data: EditionData, registry: FigureRegistry) -> Section:
-    """A table of this period's versions and of earlier periods that say otherwise today."""
+    """A table of this period's versions, and of earlier periods whose values changed since."""
     rows = [row for row in _rows(data, registry) if row is not None]
     if not rows:
         text = tr("Aucun chiffre publié n’a été révisé.", "No published figure was revised.")
@@ -104,7 +104,7 @@ def _row(
     changes: tuple[Change, ...],
     indicators: IndicatorRow,
 ) -> TableRow | None:
-    """Of one indicator; None where it stands as it was published."""
+    """The row of one indicator; None if its published value stands."""
     old = vintage.figures.get(f"{measure.indicator}||+0m{data.period.length}", (None, None, None))
     bounds = measure.level(indicators)
     if old[0] is None or bounds is None or abs(bounds[0] - old[0]) <= RELATIVE_TOLERANCE * abs(old[0]):
@@ -141,7 +141,7 @@ def _row(
 
 
 def _cause_text(measure: Measure, vintage: ReleasedVersion, changes: tuple[Change, ...], indicators: IndicatorRow) -> Text:
-    """What moved the indicator, largest first; of an earlier period, what its versions tell."""
+    """Causes by size, largest first; for an earlier period, as its versions suggest."""
     changes_by_size = [
         (abs(change.energy_kwh if measure is ENERGY else change.co2e_g or 0.0), change.cause) for change in changes
     ]
@@ -159,7 +159,7 @@ def _release_day(data: EditionData, vintage: ReleasedVersion) -> Text:
 
 
 def _version_chart(data: EditionData, registry: FigureRegistry) -> Chart | None:
-    """The period as each version gave it; a line of one point says nothing."""
+    """The period as each version gave it; None with a single version."""
     key = f"{ENERGY.indicator}||+0m{data.period.length}"
     size, unit = registry[registry.add_level(ENERGY, data.current, data.period)].display
     published = []

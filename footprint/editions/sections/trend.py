@@ -1,4 +1,4 @@
-"""This file draws energy by month over two years, with its band, its gaps and the breaks of method."""
+"""Section: energy by month over two years, with its band, gaps, and changes of method."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from footprint.i18n.formatting import format_estimate
 
 
 def section(data: EditionData, registry: FigureRegistry) -> Section | None:
-    """A line of months; a month of which nothing, or hardly anything, was read leaves a gap."""
+    """A line of months; months without enough coverage leave a gap."""
     last = data.period.split(1)[-1]
     months = [last.shifted(back) for back in range(1 - TREND_MONTHS, 1)]
     first = next((index for index, month in enumerate(months) if str(month) in data.months), None)
@@ -71,7 +71,7 @@ def _breaks(data: EditionData, months: list[Period]) -> list[tuple[str, str, str
 
 
 def _alternative(points: list[MonthPoint], unit: str) -> Text:
-    """Level, change, extreme: what a reader who does not see the line reads."""
+    """Level, change and extreme, as the text alternative of the line."""
     known = [point for point in points if point.value is not None]
     if not known:
         return tr("Aucun mois publié.", "No month published.")

@@ -1,4 +1,4 @@
-"""This file says what makes the published value uncertain, cause by cause, the largest first."""
+"""Section: causes of uncertainty of the published value, largest first."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from footprint.editions.sections.building_blocks import source_line
 from footprint.editions.texts import EMPTY_TEXT, tr
 
 MAX_SWINGS = 6
-Cause = tuple[str, float, float]  # name of the budget, half-width towards low and high, in the figure's unit
+Cause = tuple[str, float, float]  # name in the budget, half-widths towards low and high in the figure's unit
 
 
 def section(data: EditionData, registry: FigureRegistry) -> Section | None:
@@ -110,7 +110,7 @@ def section(data: EditionData, registry: FigureRegistry) -> Section | None:
 
 
 def ranked_causes(data: EditionData) -> tuple[list[Cause], Measure]:
-    """Causes by what they move, largest first, of emissions; of energy where emissions are not known."""
+    """Causes by the size of their effect on emissions, or on energy if emissions are unknown; largest first."""
     grams = data.current.row["co2e_location_g"]
     measure, budget = (LOCATION, data.current.grams) if grams is not None else (ENERGY, data.current.energy)
     value = (grams if grams is not None else data.current.row["energy_kwh"]) or 0.0
@@ -156,7 +156,7 @@ def cause_text(cause: str) -> Text:  # noqa: PLR0911 - one line a kind of cause
 
 
 def lower_first(text: str) -> str:
-    """A cause within a sentence: an abbreviation keeps its capitals."""
+    """A cause within a sentence; abbreviations keep their capitals."""
     return text if text[:3].isupper() else text[:1].lower() + text[1:]
 
 

@@ -1,4 +1,4 @@
-"""This file says who consumes: uses by energy with what the charter decided of them; idle and unattributed are rows."""
+"""Section: use cases by energy with their charter status; idle and unattributed are rows of their own."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def section(data: EditionData, registry: FigureRegistry) -> Section | None:
 
 
 def _display(data: EditionData, measure: Measure) -> tuple[float, str]:
-    """One unit for all rows: that of the whole."""
+    """One unit for all rows: that of the total."""
     bounds = measure.level(data.current)
     return measure.display(bounds[0] if bounds else None)
 
@@ -104,7 +104,7 @@ def _row(
 
 
 def _share(data: EditionData, registry: FigureRegistry, indicators: IndicatorRow, where: tuple[tuple[str, str], ...]) -> str:
-    """Of the energy of all: only how it was divided is not known."""
+    """The share in the total energy; only the uncertainty of the split remains."""
     total_kwh, energy_kwh = data.current.row["energy_kwh"], indicators.row["energy_kwh"]
     estimate = None
     if total_kwh and energy_kwh is not None and energy_kwh >= 0:
@@ -126,7 +126,7 @@ def _other_bars(
         return [Bar(name_text(name), _level(data, registry, ENERGY, name, rows[name,], display)) for name in rest]
     where = tuple(("use_case", name) for name in names)
     if sum(data.is_confidential((pair,), str(data.period)) for pair in where) == 1:
-        return []  # with the others in the table, the sum would tell the one that is confidential
+        return []  # with the other rows, the sum would disclose the confidential one
     bounds = ENERGY.level(combined)
     identity = registry.add_level(
         ENERGY, combined if bounds else None, data.period, where=(("use_cases", "others"),), display=display["energy_kwh"]
@@ -152,7 +152,7 @@ def _table(data: EditionData, display: dict[str, tuple[float, str]], rows: list[
 
 
 def _title(data: EditionData, ranked: list[str]) -> Text:
-    """How few uses make up half, or two thirds, of what uses consume."""
+    """The title: how few use cases make up half, or two thirds, of the consumption."""
     rows = data.uses[str(data.period)]
     visible = [name for name in ranked if not data.is_confidential((("use_case", name),), str(data.period))]
     total_kwh, cumulated_kwh = data.current.row["energy_kwh"], 0.0

@@ -1,4 +1,4 @@
-"""This file draws the current option against the best one measured; overlapping intervals claim nothing."""
+"""Dumbbell chart: current option against the best one measured; overlapping intervals claim nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""This file draws one bar of a hundred per cent: how the energy is known, and what is missing."""
+"""Bar of 100 %: shares by how the energy is known, and the missing share."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LOOKS = {
 
 
 def draw(drawing: Shares, figures: Mapping[str, Figure], language: str, title: str, alternative: str) -> Canvas:
-    """The parts in their order; a label stands above its part where there is room, the others in a line below."""
+    """Draw the parts in order; labels go above their part if there is room, else on a line below."""
     parts = [(look, figures[identity]) for look, identity in drawing.parts if figures[identity].value]
     total = sum(figure.value or 0.0 for _, figure in parts) or 1.0
     canvas = Canvas(WIDTH, TOP + BAR + 4, title, alternative)

@@ -1,4 +1,4 @@
-"""This file draws stacked bars by quarter, one layer a charter status, told apart by pattern as well as by colour."""
+"""Stacked bars by quarter, one layer a charter status, distinguished by pattern as well as by colour."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LOOKS = (("data", "solid"), ("data-2", "solid"), ("data", "hatched"), ("increase
 
 
 def draw(drawing: Stacks, figures: Mapping[str, Figure], language: str, title: str, alternative: str) -> Canvas:
-    """A row a quarter, newest last; its total at the right is the sum of what is shown."""
+    """A row a quarter, newest last."""
     lines = _legend_lines(drawing, language)
     top = TOP + 20 * (lines - 1)
     canvas = Canvas(WIDTH, top + ROW * len(drawing.columns) + 6, title, alternative)

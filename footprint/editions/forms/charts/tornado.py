@@ -1,4 +1,4 @@
-"""This file draws what each cause can move a published value by, sorted, around that value."""
+"""Tornado chart: how far each cause moves the published value, sorted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WORDS = {"fr": "valeur publiée", "en": "published value"}
 
 
 def draw(drawing: Tornado, figures: Mapping[str, Figure], language: str, title: str, alternative: str) -> Canvas:
-    """Bars to the left and to the right of the value, with what they move at either end."""
+    """Bars to the left and right of the value, with their size at either end."""
     bottom = TOP + ROW * len(drawing.swings)
     canvas = Canvas(WIDTH, bottom + 26, title, alternative)
     left = max((-min(swing.low, 0.0) for swing in drawing.swings), default=0.0)

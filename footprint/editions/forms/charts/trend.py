@@ -1,4 +1,4 @@
-"""This file draws a line of months with its band: gaps where months are missing, dashes where they are provisional."""
+"""Trend: a line of months with its band, gaps for missing months, dashes for provisional ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from footprint.i18n.formatting import format_estimate, format_number
 
 LEFT, RIGHT, TOP, BOTTOM = 48.0, 498.0, 34.0, 206.0
 HEIGHT = 250.0
-CIRCLE = 7.5  # around the number of an event
+CIRCLE = 7.5  # radius of the circle around an event's number
 _WORDS = {"fr": ("manquant", "provisoire", "méthode"), "en": ("missing", "provisional", "method")}
 
 
@@ -81,7 +81,7 @@ def _band(canvas: Canvas, run: list[MonthPoint], first: int, x, y) -> None:  # t
 
 
 def _months(canvas: Canvas, points: tuple[MonthPoint, ...], x, language: str) -> None:  # type: ignore[no-untyped-def]
-    """Each third month by name; the year in bold below its first."""
+    """Label every third month by name, and the first month of a year with the year in bold below."""
     labelled_year, interval = "", 1 if len(points) <= 8 else 3
     for index, point in enumerate(points):
         year, month = point.month.split("-")
@@ -128,16 +128,14 @@ def _breaks(canvas: Canvas, drawing: Trend, x, language: str) -> None:  # type: 
 
 
 def _events(canvas: Canvas, drawing: Trend, x) -> None:  # type: ignore[no-untyped-def]
-    """A numbered circle on the axis with a dotted line above it; one that would touch the last stands above it."""
+    """A numbered circle on the axis with a dotted line above it; circles that would touch are stacked."""
     first, *_ = (point.month.split("-") for point in drawing.points)
     previous_at, height = -1e9, 0
     for event in drawing.happenings:
         day = date.fromisoformat(event.start)
         months = (day.year - int(first[0])) * 12 + day.month - int(first[1])
         share = (day.day - 1) / monthrange(day.year, day.month)[1]
-        centre = min(
-            max(x(months - 0.5 + share), LEFT), RIGHT
-        )  # a month lies half to the left and half to the right of its point
+        centre = min(max(x(months - 0.5 + share), LEFT), RIGHT)  # a month is centred on its point
         height = height + 1 if centre - previous_at < 2 * CIRCLE + 1 else 0
         previous_at = centre
         middle = BOTTOM - height * (2 * CIRCLE + 1)

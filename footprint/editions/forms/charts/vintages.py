@@ -1,4 +1,4 @@
-"""This file draws one period as it was published again and again: a point with its interval a version."""
+"""Versions of one period's value: a point with its interval for each version."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from footprint.ledger.ingest import IngestService
 from footprint.ledger.retention import processing_register
 from footprint.storage.database import Store
 from tests.support.contract_files import config
-from tests.unit.footprint.access.conftest import FACTS, HEADER, HOST, NOW_US, PROXY, Reader, by_header, page
+from tests.support.protected_quarter import FACTS, HEADER, HOST, NOW_US, PROXY, Reader, by_header, page
 
 Q3 = "from=2026-07-01&to=2026-10-01"
 # Fractions: two counts of requests may be equal by chance (suppression is joint, another test sees that every figure goes).

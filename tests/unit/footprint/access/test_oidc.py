@@ -23,7 +23,7 @@ from footprint.ledger.ingest import IngestService
 from footprint.storage.database import Store
 from tests.simulation.provider import CLIENT, NAME, SECRET, SUBJECT, Provider
 from tests.support.contract_files import config
-from tests.unit.footprint.access.conftest import FACTS, page
+from tests.support.protected_quarter import FACTS, page
 
 ISSUER, ADDRESS = "https://login.example.org", "https://footprint.example.org"
 BY_SIGN_IN = f"""

@@ -23,8 +23,8 @@ from footprint.ledger.importers import import_users
 from footprint.ledger.ingest import IngestService
 from footprint.storage.database import Store
 from tests.support import quarters
+from tests.support.protected_quarter import HEADER, PROXY, by_header
 from tests.support.quarters import instant, organisation
-from tests.unit.footprint.access.conftest import HEADER, PROXY, by_header
 
 Q3, NOW_US = "2026-Q3", instant("2026-10-05")
 MEASURES = ("energy_kwh", "requests")

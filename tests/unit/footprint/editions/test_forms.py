@@ -21,7 +21,7 @@ from xml.etree import ElementTree
 import pikepdf
 import pytest
 
-from footprint.charts.canvas import SIZE, WIDTH, hatch, text_width, ticks, truncate, wrap
+from footprint.charts.canvas import FONT_SIZE, WIDTH, hatch, text_width, ticks, truncate, wrap
 from footprint.config import load_config
 from footprint.editions.document import (
     Bar,
@@ -386,7 +386,7 @@ def test_a_wide_interval_of_an_effect_stays_off_names_and_values() -> None:
         max(float(bar.attrib["x"]) + float(bar.attrib["width"]) for bar in root.iter("{http://www.w3.org/2000/svg}rect")) < sign
     )
     assert draw_chart(Chart("w", replace(drawing, effects=()), Text("x", "x")), {"a": total}, "en", "x")
-    assert text_width("1", SIZE) > 0
+    assert text_width("1", FONT_SIZE) > 0
     for high in (0.0, 0.3, 1.0, 7.0, 41.0, 99.9, 100.0, 1234.0, 5e6):
         marks = ticks(high)
         assert marks[0] == 0

@@ -31,8 +31,8 @@ from footprint.figures import parse_query
 from footprint.ledger.importers import import_energy
 from footprint.ledger.ingest import IngestService
 from footprint.storage.database import Store
+from tests.support.protected_quarter import HEADER, PROXY, by_header, page
 from tests.support.quarters import compute, instant, seconds
-from tests.unit.footprint.access.conftest import HEADER, PROXY, by_header, page
 
 Office = tuple[Config, Store, Path]
 NOW = instant("2026-10-12")
