@@ -27,7 +27,7 @@ from footprint.editions.sections.coverage import add_coverage
 from footprint.editions.sections.main_points import headline_sentence
 from footprint.editions.texts import long_period
 
-MAX_CITED = 4  # ids in the source line of a section
+MAX_CITED = 4  # figure ids in the source line of a section
 
 
 def build(data: EditionData) -> tuple[Edition, FigureRegistry]:
@@ -35,7 +35,7 @@ def build(data: EditionData) -> tuple[Edition, FigureRegistry]:
     registry = FigureRegistry(data)
     coverage, head = add_coverage(data, registry), headline_sentence(data, registry)
     written = [section for section in (write(data, registry) for write in SECTIONS) if section is not None]
-    written = list(with_annotations(written, data, registry))  # once every figure that a note may touch is there
+    written = list(with_annotations(written, data, registry))  # after all figures that an annotation may refer to
     days = tuple(Day(date, data.coverage.day_states[date]) for date in sorted(data.coverage.day_states))  # type: ignore[arg-type]
     return Edition(
         masthead=build_masthead(data),

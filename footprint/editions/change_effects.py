@@ -27,19 +27,19 @@ CAUSES = (
 )
 
 
-ROUNDING_TOLERANCE = 1e-12  # of the totals: what rounding leaves is no effect
+ROUNDING_TOLERANCE = 1e-12  # relative to the totals: smaller effects are rounding errors
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeEffects:
     """Effects from ``before`` (as published, else as known now) to ``after``: value and half-width (about 95 %) by cause."""
 
-    unit: str  # gCO2e, or kWh where emissions are not known
+    unit: str  # gCO2e, or kWh if emissions are unknown
     before: float
     after: float
     by_cause: Mapping[str, tuple[float, float]]
-    published: bool  # whether ``before`` is what an edition said
-    named: Mapping[str, tuple[str, ...]]  # uses that are new, or stopped
+    is_published: bool  # whether ``before`` is as published
+    use_cases: Mapping[str, tuple[str, ...]]  # new and stopped use cases
 
 
 def decompose_change(
@@ -88,7 +88,7 @@ def decompose_change(
     scale = max(abs(published_total), abs(totals[1]))
     negligible = [name for name, value in effects.items() if abs(value) <= ROUNDING_TOLERANCE * scale]
     remainder = math.fsum(effects.pop(name) for name in negligible)
-    if effects:  # it stays in the sum
+    if effects:  # keep the sum
         effects[max(effects, key=lambda name: abs(effects[name]))] += remainder
     widths = _half_widths(effects, before, after, totals, in_grams=in_grams)
     causes = [name for name in CAUSES if name in effects]
@@ -128,7 +128,9 @@ class _PeriodTerms:
             if use_case == IDLE_NAME and indicators.known_h > 0:
                 self.idle[service] = IdleTerm(indicators.known_h, it_energy * 1000 / indicators.known_h, pue, intensity, timing)
             elif use_case not in (IDLE_NAME, UNATTRIBUTED_NAME) and indicators.row["requests"]:
-                tokens = indicators.row["output_tokens"] or indicators.row["requests"]  # untold: length is not told apart
+                tokens = (
+                    indicators.row["output_tokens"] or indicators.row["requests"]
+                )  # unknown tokens: no separate length effect
                 self.uses[names] = Term(indicators.row["requests"], tokens, it_energy, pue, intensity, timing)
 
 

@@ -81,9 +81,9 @@ class EditionQueries:
                 (to_datetime(start).astimezone(zone).date().isoformat(), start, end)
                 for start, end in split_by_period("day", start_us, end_us, zone)
             ]
-            hosts = {host for host, _ in results.watched.devices}
+            hosts = {host for host, _ in results.coverage_index.devices}
             sites = {host: self.config.host_at(host, end_us - 1).site for host in hosts}
-            return coverage_report(results.watched, days, sites)
+            return coverage_report(results.coverage_index, days, sites)
 
 
 def _indicator_row(budgeted_row: BudgetedRow) -> IndicatorRow:
@@ -159,7 +159,7 @@ def _hourly_intensities(store: Store, config: Config, period: Period, kind: str)
     for series in _intensity_series(store):
         try:
             rows = hourly_emissions(store, config, Query(every=kind, from_us=start, to_us=end), series)
-        except BadQuery:  # a marginal series says when to run, not what was emitted
+        except BadQuery:  # marginal intensities advise when to run; they do not measure emissions
             continue
         if len(rows) == 2 and all(row["mean_g_per_kwh"] is not None for row in rows):
             return {str(period.shifted(-1)): rows[0]["mean_g_per_kwh"], str(period): rows[1]["mean_g_per_kwh"]}
@@ -236,7 +236,7 @@ def sealed_day_heads(store: Store, start_us: int, end_us: int, cut_us: int) -> t
         ).all()
     days: dict[int, list[tuple[str, int, str]]] = {}
     for row in rows:
-        if row.source != "events":  # what was done to the ledger is no reading
+        if row.source != "events":  # operations on the ledger are not readings
             days.setdefault(int(row.day), []).append((row.source, int(row.seq), row.link))
     epoch = datetime.date(1970, 1, 1)
     return tuple(
@@ -246,7 +246,7 @@ def sealed_day_heads(store: Store, start_us: int, end_us: int, cut_us: int) -> t
 
 
 def inputs_fingerprint(store: Store, start_us: int, end_us: int) -> str:
-    """Fingerprint of a period's inputs: equal for stores that computed its days from the same readings, requests, facts, factors."""
+    """Fingerprint of a period's inputs: equal if its days rest on the same readings, requests, facts and factors."""
     shards = table(schema.Shard)
     in_period = (shards.c.day >= start_us // US_PER_DAY) & (shards.c.day <= (end_us - 1) // US_PER_DAY)
     with store.read() as connection:

@@ -12,8 +12,8 @@ from footprint.editions.document import Edition, Figure
 from footprint.editions.repository import PublishedEdition
 from footprint.editions.serialization import from_json
 
-RELATIVE_TOLERANCE = 1e-9  # relative: below, two values are the same
-MIN_REVISION_RATIO = 0.02  # a change above this, or above half of the interval's half-width, is published (C5)
+RELATIVE_TOLERANCE = 1e-9  # values that differ by less are equal
+MIN_REVISION_RATIO = 0.02  # a larger change, or one above half of the interval's half-width, is published (C5)
 COLUMNS = (
     "figure_id",
     "indicator",
@@ -69,7 +69,7 @@ def is_significant(difference: Difference) -> bool:
     half_width = (old.high - old.low) / 2 if old.low is not None and old.high is not None else 0.0
     if half_width and change > half_width / 2:
         return True
-    # A change and a share are fractions already: two points, and not two hundredths of a fraction near 0.
+    # Changes and shares are fractions already: the limit is two points, not 2 % of a fraction near 0.
     base = 1.0 if old.kind in ("change", "share") else abs(old.value)
     return change > MIN_REVISION_RATIO * base and old.kind != "effect"
 

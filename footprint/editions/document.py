@@ -48,7 +48,7 @@ class Figure:
     """
 
     id: str  # F-2026Q3-07; DEMO-F-2026Q3-07 in a demonstration
-    indicator: str  # a name of querying/methods.py or impact/scores.py, or one that editions/indicators.py defines
+    indicator: str  # from queries/methods.py, impact/indicators.py or editions/indicators.py
     label: Text
     kind: Literal["level", "change", "share", "ratio", "count", "effect"]  # a change and a share are fractions (0.22 is 22 %);
     # an effect is a level with its sign
@@ -255,7 +255,7 @@ class Pair:
     label: Text
     current: str
     best: str
-    ratio: str  # Figure.id of a ratio; no measurable difference where its interval holds 1
+    ratio: str  # Figure.id of a ratio; no measurable difference if its interval contains 1
     n: int
 
 
@@ -297,7 +297,7 @@ class Stacks:
 
     unit: str
     parts: tuple[Text, ...]
-    columns: tuple[tuple[str, tuple[str, ...]], ...]  # (2026-Q3, ids; "" where unknown)
+    columns: tuple[tuple[str, tuple[str, ...]], ...]  # (2026-Q3, ids; "" if unknown)
     kind: Literal["stacks"] = "stacks"
 
 
@@ -341,7 +341,7 @@ class Section:
     blocks: tuple[Block, ...]
     source: Text
     figures: tuple[str, ...] = ()  # ids named in the source line
-    committee: bool = False  # words of the committee: typographically apart, never a statistic
+    committee: bool = False  # the committee's text: typographically apart, never a statistic
     annex: bool = False  # after the four pages
 
 
@@ -371,9 +371,9 @@ class Masthead:
     version: int
     status: Literal["draft", "provisional", "final", "revised"]
     released: str  # RFC 3339; empty for a draft
-    final_on: str  # a date; empty where nothing is announced
+    final_on: str  # a date; empty if none is announced
     next_release: str
-    address: str  # of this edition, for the code and the citation; empty where the organisation declared none
+    address: str  # of this edition, for the QR code and the citation; empty if none is declared
     demo: bool
     timezone: str
     licence: str = ""  # of the published data

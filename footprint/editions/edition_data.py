@@ -128,8 +128,8 @@ class EditionData:
     closure: tuple[Mapping[str, Any], ...]
     sensitivity: tuple[Mapping[str, Any], ...]
     comparisons: tuple[Mapping[str, Any], ...]
-    other_uses: tuple[tuple[str, ...], IndicatorRow | None] = ((), None)  # uses behind the first ten, together
-    hourly: Mapping[str, float] = field(default_factory=dict)  # period -> mean g/kWh by the hour, where a series is known
+    other_uses: tuple[tuple[str, ...], IndicatorRow | None] = ((), None)  # use cases after the first ten, and their sum
+    hourly: Mapping[str, float] = field(default_factory=dict)  # period -> mean hourly intensity [g/kWh], if a series covers it
     factors: tuple[Factor, ...] = ()
     heads: tuple[tuple[str, str], ...] = ()
     inputs: str = ""

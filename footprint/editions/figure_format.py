@@ -13,12 +13,8 @@ from footprint.i18n.formatting import format_bracket, format_decimals, format_es
 
 THIN, NBSP = "\u202f", "\u00a0"
 EXACT = "exact"  # the word is the same in both languages
-MIN_WHOLE_POINT, MIN_TENTH = 0.5, 0.1  # in points of a hundred
-FLAGS_BESIDE_VALUE = (
-    "u",
-    "r",
-    "low",
-)  # flags that stand beside a value; the others say why there is none, or are told by the badge
+MIN_WHOLE_POINT, MIN_TENTH = 0.5, 0.1  # percentage points
+FLAGS_BESIDE_VALUE = ("u", "r", "low")  # flags printed beside a value; the others explain a missing value, or repeat the badge
 _UNIT_TEXTS = {"gCO2e": "g\u00a0CO₂e", "kgCO2e": "kg\u00a0CO₂e"}
 _UNIT_WORDS = {"million": ("millions", "million"), "billion": ("milliards", "billion")}  # (French, English)
 
@@ -36,10 +32,10 @@ class FormattedFigure:
     @property
     def with_unit(self) -> str:
         """Value and unit, joined by a no-break space."""
-        return f"{self.value}{NBSP}{self.unit}" if self.unit and self.known else self.value
+        return f"{self.value}{NBSP}{self.unit}" if self.unit and self.has_value else self.value
 
     @property
-    def known(self) -> bool:
+    def has_value(self) -> bool:
         """Whether there is a value."""
         return not self.value.startswith("[")
 
@@ -132,7 +128,7 @@ def _points(figure: Figure, language: str, *, sign: bool) -> tuple[str, str]:
     low, high = 100 * figure.low, 100 * figure.high
     decimals = percent_decimals((high - low) / 2, value)
     texts = [_signed(bound, decimals, language, sign=sign) for bound in (low, value, high)]
-    # An interval narrower than what is printed says nothing.
+    # An interval narrower than the printed digits carries no information.
     return texts[1] + percent, "" if texts[0] == texts[2] else format_bracket(texts[0], texts[2], language)
 
 

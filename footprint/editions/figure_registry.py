@@ -11,10 +11,9 @@ from footprint.editions.document import Figure, Flag, Letter, Text
 from footprint.editions.edition_data import EditionData, IndicatorRow, Where
 from footprint.editions.indicators import Measure
 
-MIN_UNFLAGGED_COVERAGE, MIN_PUBLISHED_COVERAGE = 0.80, 0.50  # of coverage: below, a figure is flagged; below, it is not published
+MIN_UNFLAGGED_COVERAGE = 0.80  # a figure with less is flagged
+MIN_PUBLISHED_COVERAGE = 0.50  # a figure with less is not published
 ESTIMATED_QUALITIES: tuple[Letter, ...] = ("C", "D")
-ESTIMATED_SHARE = 0.5
-DECIMALS = 3
 
 
 class FigureRegistry:

@@ -25,9 +25,9 @@ from footprint.ledger.user_count_file import CellCounts
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 
-# What is held against attack: every amount that adds up. Other figures of a cell are made of these and share its status.
+# Amounts checked against attack: all additive ones. Other figures of a cell derive from these and share its status.
 ADDITIVE_MEASURES = ("requests", "input_tokens", "output_tokens", "energy_kwh", "co2e_location_g", "embodied_g", "water_l")
-FULL_ENERGY = "energy_full_kwh"  # energy_kwh of the view in which idle energy is spread over use cases
+FULL_ENERGY = "energy_full_kwh"  # energy_kwh of the view in which idle energy is distributed over use cases
 OTHER_USE_CASES = "(other)"
 _QUARTER, _YEAR = MONTHS_PER_PERIOD["quarter"], MONTHS_PER_PERIOD["year"]
 

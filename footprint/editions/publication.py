@@ -74,13 +74,13 @@ def draft_edition(store: Store, config: Config, period: str, now_us: int, contex
     BadPeriod
         If the period's name is not valid.
     """
-    context = context or release_context(store, config, parse_period(period), now_us)
+    context = context or draft_context(store, config, parse_period(period), now_us)
     data = suppress_cells(store, config, context, collect_data(store, config, context, now_us), context.cut_us)
     edition, registry = build(data)
     return Draft(edition, data, registry.by_key())
 
 
-def release_context(store: Store, config: Config, period: Period, now_us: int) -> ReleaseContext:
+def draft_context(store: Store, config: Config, period: Period, now_us: int) -> ReleaseContext:
     """The context of a draft of the period's next version: all inputs that the ledger does not hold."""
     published = published_editions(store)
     own_versions = [edition for edition in published if edition.period == str(period)]
@@ -211,7 +211,7 @@ def publish_edition(
             to_json(edition),
             {key: figure.id for key, figure in registry.by_key().items()},
         )
-        # In SQL first: should the files be cut off, the next run writes the same ones.
+        # SQL first: if writing the files is interrupted, the next run writes the same ones.
         save(store, published)
         write_files(
             edition_store(config),
@@ -236,13 +236,13 @@ def _digests(files: Mapping[str, bytes]) -> dict[str, str]:
 
 def restore_files(config: Config, published: PublishedEdition) -> None:
     """Write the files of a published version that the edition store lacks, from its content in SQL."""
-    vault = edition_store(config)
-    if vault.exists(f"{edition_folder(published.period, published.version)}/{CHECKSUMS_FILE}"):
+    store = edition_store(config)
+    if store.exists(f"{edition_folder(published.period, published.version)}/{CHECKSUMS_FILE}"):
         return
     files = render_files(from_json(published.report))
-    # What another release of the program would draw otherwise is not what was published.
+    # Keep only files whose digest matches; a newer renderer may produce other bytes.
     unchanged = {name: raw for name, raw in files.items() if published.files.get(name) == hashlib.sha256(raw).hexdigest()}
-    write_files(vault, published.period, published.version, {**unchanged, CHECKSUMS_FILE: published.sums()})
+    write_files(store, published.period, published.version, {**unchanged, CHECKSUMS_FILE: published.sums()})
 
 
 def check_publishable(draft: Draft, now_us: int, accepted: str = "") -> None:
@@ -335,9 +335,9 @@ def write_due_draft(store: Store, config: Config, now_us: int, tell: Callable[[s
         draft = draft_edition(store, config, str(period), now_us)
     except NoData:
         return f"no data in {period}"
-    vault, files = edition_store(config), render_files(draft.edition)
+    drafts, files = edition_store(config), render_files(draft.edition)
     for name, raw in sorted(files.items()):
-        vault.write(f"{DRAFTS_FOLDER}/{period}/{name}", raw)
+        drafts.write(f"{DRAFTS_FOLDER}/{period}/{name}", raw)
     try:
         check_publishable(draft, now_us)
     except NotPublishable as faults:

@@ -58,7 +58,7 @@ class ListedEdition:
     period: str
     version: int
     status: str
-    released: str  # as it is written in the language
+    released: str  # localised
     folder: str
 
 
@@ -69,9 +69,9 @@ def page_name(language: str) -> str:
 
 def write_pages(store: Store, config: Config, now_us: int) -> None:
     """Write the page in both languages."""
-    vault = edition_store(config)
+    editions = edition_store(config)
     for language, raw in render_pages(store, config, now_us).items():
-        vault.write(page_name(language), raw)
+        editions.write(page_name(language), raw)
 
 
 def render_pages(store: Store, config: Config, now_us: int) -> dict[str, bytes]:

@@ -12,7 +12,7 @@ from footprint.core.timestamps import format_instant, from_datetime, to_datetime
 from footprint.editions.repository import PublishedEdition
 
 COLUMNS = ("period", "release", "announced", "edition", "released", "state")
-ANNOUNCED_PERIODS = 2  # periods to come that are announced
+ANNOUNCED_PERIODS = 2  # announced ahead
 
 
 def release_us(config: Config, period: Period, days: int) -> int:

@@ -80,48 +80,48 @@ class ReleaseContext:
     vintages: tuple[ReleasedVersion, ...] = ()
     changes: tuple[Change, ...] = ()
     decisions: tuple[Decision, ...] = ()
-    shown: tuple[Key, ...] = ()  # cells that were published before: they cannot be unpublished
-    kept: tuple[Key, ...] = ()  # cells that were hidden before: they stay so
-    objectives: tuple[Objective, ...] = ()  # as they were declared when it was published
-    annotations: tuple[Annotation, ...] = ()  # what happened, as it was written when it was published
-    accepted: str = ""  # why it was published though hidden cells can be derived; empty where none can
-    delays: tuple[tuple[str, int, int], ...] = ()  # (edition, days allowed, days taken) of what was published before
+    shown: tuple[Key, ...] = ()  # cells published before: they cannot be unpublished
+    kept: tuple[Key, ...] = ()  # cells hidden before: they stay hidden
+    objectives: tuple[Objective, ...] = ()  # as declared at publication
+    annotations: tuple[Annotation, ...] = ()  # as written at publication
+    accepted: str = ""  # reason for publishing although hidden cells can be derived; empty if none can
+    delays: tuple[tuple[str, int, int], ...] = ()  # (edition, days allowed, days taken) of earlier editions
 
     def latest(self, period: str) -> ReleasedVersion | None:
         """The last version of a period published before this one."""
-        found = [each for each in self.vintages if each.period == period]
-        return max(found, key=lambda each: each.version, default=None)
+        versions = [version for version in self.vintages if version.period == period]
+        return max(versions, key=lambda version: version.version, default=None)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        told = {**to_plain(self), "objectives": [objective_to_json(each) for each in self.objectives]}
-        return {name: value for name, value in told.items() if value or name not in ("objectives", "annotations", "accepted")}
+        document = {**to_plain(self), "objectives": [objective_to_json(objective) for objective in self.objectives]}
+        return {name: value for name, value in document.items() if value or name not in ("objectives", "annotations", "accepted")}
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> ReleaseContext:
+    def from_json(cls, document: Mapping[str, Any]) -> ReleaseContext:
         """The context from the output of ``to_json``."""
         vintages = tuple(
             from_plain(
                 ReleasedVersion,
                 {
-                    **each,
-                    "figures": {key: tuple(value) for key, value in each["figures"].items()},
-                    "changes": tuple(from_plain(Change, one) for one in each["changes"]),
+                    **version,
+                    "figures": {key: tuple(value) for key, value in version["figures"].items()},
+                    "changes": tuple(from_plain(Change, change) for change in version["changes"]),
                 },
             )
-            for each in found["vintages"]
+            for version in document["vintages"]
         )
         return from_plain(
             cls,
             {
-                **found,
+                **document,
                 "vintages": vintages,
-                "changes": tuple(from_plain(Change, each) for each in found["changes"]),
-                "shown": tuple((a, b, c) for a, b, c in found["shown"]),
-                "kept": tuple((a, b, c) for a, b, c in found["kept"]),
-                "decisions": tuple(from_plain(Decision, each) for each in found["decisions"]),
-                "objectives": tuple(objective_from_json(each) for each in found.get("objectives", ())),
-                "annotations": tuple(from_plain(Annotation, each) for each in found.get("annotations", ())),
-                "delays": tuple((name, allowed, taken) for name, allowed, taken in found["delays"]),
+                "changes": tuple(from_plain(Change, change) for change in document["changes"]),
+                "shown": tuple((a, b, c) for a, b, c in document["shown"]),
+                "kept": tuple((a, b, c) for a, b, c in document["kept"]),
+                "decisions": tuple(from_plain(Decision, decision) for decision in document["decisions"]),
+                "objectives": tuple(objective_from_json(objective) for objective in document.get("objectives", ())),
+                "annotations": tuple(from_plain(Annotation, annotation) for annotation in document.get("annotations", ())),
+                "delays": tuple((name, allowed, taken) for name, allowed, taken in document["delays"]),
             },
         )

@@ -107,7 +107,7 @@ def edition_folder(period: str, version: int) -> str:
     return f"{period}/v{version}"
 
 
-def write_files(vault: ObjectStore, period: str, version: int, files: Mapping[str, bytes]) -> None:
+def write_files(store: ObjectStore, period: str, version: int, files: Mapping[str, bytes]) -> None:
     """Write missing files; existing ones must hold the same bytes.
 
     Raises
@@ -118,10 +118,10 @@ def write_files(vault: ObjectStore, period: str, version: int, files: Mapping[st
     folder = edition_folder(period, version)
     for name, raw in sorted(files.items()):
         path = f"{folder}/{name}"
-        if not vault.exists(path):
-            vault.write(path, raw)
-        elif vault.read(path) != raw:
-            raise ImmutableEdition(f"{vault.url}/{path} holds something else; a published file never changes: move it away")
+        if not store.exists(path):
+            store.write(path, raw)
+        elif store.read(path) != raw:
+            raise ImmutableEdition(f"{store.url}/{path} holds something else; a published file never changes: move it away")
 
 
 def save(store: Store, published: PublishedEdition) -> None:

@@ -16,7 +16,7 @@ from footprint.ledger.ledger_view import LedgerView, fingerprint
 from footprint.storage.database import Store
 
 CAUSES = ("late-data", "method", "facts", "factors")
-MAX_OVERHEAD = 100  # a building's energy above so many times that of IT is not drawn because of it
+MAX_OVERHEAD = 100  # times IT energy: a building that draws more does not draw it because of IT
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def _totals(side: Evidence) -> tuple[float, float]:
     return math.fsum(kwh_from_uj(e.it_uj + e.facility_uj) for e in days), math.fsum(e.grams or 0.0 for e in days)
 
 
-ROUNDING_TOLERANCE = 1e-10  # of the whole
+ROUNDING_TOLERANCE = 1e-10  # relative to the total
 
 
 def _method_ratios(before: Evidence, after: Evidence) -> dict[str, float]:
@@ -153,7 +153,7 @@ def _day_causes(then: HostEvidence, now: HostEvidence, ratio: float, *, method: 
         parts.append(("late-data", it_kwh - method_kwh, (it_kwh - method_kwh) * then_factor))
     else:
         parts.append(("method" if method else "facts", it_kwh, it_kwh * then_factor))
-    # A building's part without the IT energy to carry it: what is declared of the building.
+    # The building's energy without IT energy to attribute it to depends on declared facts.
     rest_kwh = now_kwh - then_kwh - sum(kwh for _, kwh, _ in parts)
     rest_grams = now_kwh * now_factor - then_kwh * then_factor - sum(g for _, _, g in parts)
     return [*parts, ("facts", rest_kwh, rest_grams)]

@@ -21,17 +21,17 @@ def _adapter() -> Any:
 
 def to_json(edition: Edition) -> bytes:
     """One JSON document: ``schema_version``, ``demonstration`` if it is one, and the edition, with sorted keys."""
-    told: dict[str, Any] = {"schema_version": SCHEMA_VERSION}
+    document: dict[str, Any] = {"schema_version": SCHEMA_VERSION}
     if edition.masthead.demo:
-        told["demonstration"] = True
-    told |= to_plain(edition)
-    return (json.dumps(told, ensure_ascii=False, sort_keys=True, indent=1) + "\n").encode()
+        document["demonstration"] = True
+    document |= to_plain(edition)
+    return (json.dumps(document, ensure_ascii=False, sort_keys=True, indent=1) + "\n").encode()
 
 
 def from_json(raw: bytes) -> Edition:
     """The edition from the output of ``to_json``."""
-    told = json.loads(raw)
+    document = json.loads(raw)
     for key in ("schema_version", "demonstration"):
-        told.pop(key, None)
-    found: Edition = _adapter().validate_python(told)
-    return found
+        document.pop(key, None)
+    edition: Edition = _adapter().validate_python(document)
+    return edition

@@ -66,14 +66,14 @@ def _difference_rows(published: PublishedEdition, document: Any, rebuilt: Any) -
 
 def _file_rows(config: Config, published: PublishedEdition) -> list[dict[str, Any]]:
     """Files in the edition store against their digests; where it lacks one, the file that this program would write."""
-    vault, folder = edition_store(config), edition_folder(published.period, published.version)
+    released_files, folder = edition_store(config), edition_folder(published.period, published.version)
     rendered: dict[str, bytes] | None = None
     rows = []
     for name, digest in sorted(published.files.items()):
-        if vault.exists(f"{folder}/{name}"):
-            digest_found = hashlib.sha256(vault.read(f"{folder}/{name}")).hexdigest()
+        if released_files.exists(f"{folder}/{name}"):
+            digest_found = hashlib.sha256(released_files.read(f"{folder}/{name}")).hexdigest()
         elif name == DIFF_FILE:
-            continue  # of two versions; ``report diff`` writes it
+            continue  # compares two versions; ``report diff`` writes it
         else:
             rendered = render_files(from_json(published.report)) if rendered is None else rendered
             digest_found = hashlib.sha256(rendered[name]).hexdigest() if name in rendered else "absent"

@@ -25,7 +25,7 @@ from footprint.queries.methods import method_rows
 
 CONF_LEVEL = 0.95
 TOTAL = "_T"  # SDMX: no breakdown by this dimension
-COLUMNS: tuple[tuple[str, str, str], ...] = (  # name, type (Table Schema), what it is
+COLUMNS: tuple[tuple[str, str, str], ...] = (  # name, type (Table Schema), description
     ("period", "string", "2026-Q3, 2026-07 or 2026, in the organisation's zone"),
     ("geo", "string", "site; _T all"),
     ("service", "string", "_T all"),
@@ -49,7 +49,7 @@ COLUMNS: tuple[tuple[str, str, str], ...] = (  # name, type (Table Schema), what
     ("figure_id", "string", "footprint trace takes it"),
 )
 COLUMN_NAMES = tuple(name for name, _, _ in COLUMNS)
-PRINTED_COLUMNS = ("figure_id", "label", "cell", "period", "shown", "quality", "flags")  # of every figure, in a language
+PRINTED_COLUMNS = ("figure_id", "label", "cell", "period", "shown", "quality", "flags")  # of figures.csv in a language
 _DIMENSIONS = {"geo": "site", "service": "service", "use_case": "use_case", "model": "model", "charter_status": "charter"}
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -62,7 +62,7 @@ def _has_dimensions(*names: str) -> Callable[[Figure], bool]:
     return lambda figure: {name for name, _ in figure.where} == set(names)
 
 
-# CSV -> which figures are in it.
+# Name of a CSV and the predicate of its figures.
 PARTS: tuple[tuple[str, Callable[[Figure], bool]], ...] = (
     ("figures", lambda figure: True),
     ("key_figures", _is_total),

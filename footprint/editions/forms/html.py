@@ -85,7 +85,8 @@ def _section(section: SectionSheet, language: str) -> str:
     return (
         f'<section class="part" aria-labelledby="{section.name}"><aside aria-label="{escape(section.label or section.title)}">'
         f"{label}{note}</aside>"
-        f'<div{" class=committee" if section.committee else ""}>{committee}<h2 id="{section.name}">{escape(section.title)}</h2>{sub}'
+        f"<div{' class=committee' if section.committee else ''}>{committee}"
+        f'<h2 id="{section.name}">{escape(section.title)}</h2>{sub}'
         f"{blocks}{source}</div></section>"
     )
 

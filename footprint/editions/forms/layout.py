@@ -299,7 +299,7 @@ def _figure_runs(cell: Ref, column: Column, figures: Mapping[str, Figure], langu
     runs: Runs = tuple(reference_runs(Ref(cell.figure, "full" if cell.form == "value" else cell.form), figures, language, look))
     if column.kind == "badge":
         runs = (TextRun(formatted.badge, "badge"),)
-    elif not formatted.known:
+    elif not formatted.has_value:
         runs = (TextRun("" if column.kind == "interval" else formatted.value, "flag"),)
     elif column.kind == "interval":
         runs = (TextRun(formatted.interval, "quiet"),)

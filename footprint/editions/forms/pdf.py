@@ -23,7 +23,7 @@ from footprint.editions.forms import phrases
 from footprint.editions.forms.layout import BlockSheet, ChartSheet, ParagraphsSheet, SectionSheet, Sheet, TableSheet, TextRun
 
 STANDARDS = ["a-3a", "ua-1"]
-MAX_COLUMNS = 7  # of a table beside its label; one with more takes the whole width
+MAX_COLUMNS = 7  # a table with more takes the full width
 _TYPES = {".json": "application/json", ".csv": "text/csv", ".zip": "application/zip"}
 
 

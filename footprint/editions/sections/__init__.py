@@ -27,7 +27,7 @@ from footprint.editions.sections import (
     use_cases,
 )
 
-SectionWriter = Callable[[EditionData, FigureRegistry], Section | None]  # None: nothing is known of it
+SectionWriter = Callable[[EditionData, FigureRegistry], Section | None]  # None: no data for the section
 
 SECTIONS: tuple[SectionWriter, ...] = (
     main_points.section,

@@ -21,8 +21,8 @@ from footprint.editions.indicators import ENERGY
 from footprint.editions.sections.building_blocks import source_line
 from footprint.editions.texts import EMPTY_TEXT, date_text, join_texts, tr
 
-MAX_LISTED = 9  # notes; the latest ones, and how many came before
-MAX_FIGURES = 6  # ids beside one, the longest periods first
+MAX_LISTED = 9  # the latest annotations; earlier ones are counted
+MAX_FIGURES = 6  # figure ids an event, longest periods first
 COLUMNS = ("service", "use_case", "model", "host")
 KINDS = {
     "service": tr("service {}", "service {}"),

@@ -119,7 +119,7 @@ def _before_figure(data: EditionData, registry: FigureRegistry, effects: ChangeE
     """The total that the bars begin at: as published by an edition, if one did."""
     indicators = data.totals[str(data.previous)]
     measure = LOCATION if effects.unit == "gCO2e" else ENERGY
-    if not effects.published:
+    if not effects.is_published:
         return registry.add_level(measure, indicators, data.previous, display=display)
     vintage = data.context.latest(str(data.previous))
     bounds = vintage.figures[f"{measure.indicator}||+0m{data.period.length}"] if vintage else (None, None, None)
@@ -207,7 +207,7 @@ def _sentences(effects: ChangeEffects, ids: dict[str, str]) -> tuple[Sentence, .
         if name is not None:
             text = tr(fr.format(cause=LABELS[name].fr.lower()), en.format(cause=LABELS[name].en.lower()))
             sentences.append(Sentence(text, {"value": Ref(ids[name])}, (ids[name],)))
-    if "method" in effects.by_cause and effects.published:
+    if "method" in effects.by_cause and effects.is_published:
         text = tr(
             "Ce que l’édition précédente ne pouvait savoir (méthode, facteurs, relevés tardifs) : {value}.",
             "What the edition before could not know (method, factors, late readings): {value}.",

@@ -126,13 +126,13 @@ def _figure(indicator: str, label: Text, value: Estimate, where: tuple[tuple[str
 def _table(data: EditionData, registry: FigureRegistry, models: list[str]) -> Table:
     measures = (TOKENS, PER_TOKENS, PER_REQUESTS)
     largest = max(data.models[name,].row["output_tokens"] or 0 for name in models)
-    shown = TOKENS.display(largest)
+    display = TOKENS.display(largest)
     rows = []
     for name in models:
         where = (("model", name),)
         ids = [
             registry.add_level(
-                measure, data.models[name,], data.period, where=where, display=shown if measure is TOKENS else None
+                measure, data.models[name,], data.period, where=where, display=display if measure is TOKENS else None
             )
             for measure in measures
         ]
@@ -150,7 +150,7 @@ def _table(data: EditionData, registry: FigureRegistry, models: list[str]) -> Ta
         )
     columns = (
         Column(tr("modèle", "model")),
-        Column(label_with_unit(TOKENS.label, shown[1]), "value"),
+        Column(label_with_unit(TOKENS.label, display[1]), "value"),
         Column(PER_TOKENS.label, "value"),
         Column(tr("intervalle", "interval"), "interval"),
         Column(PER_REQUESTS.label, "value"),

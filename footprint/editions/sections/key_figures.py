@@ -65,15 +65,15 @@ def _change_heading(data: EditionData) -> Text:
 
 def _row(data: EditionData, registry: FigureRegistry, measure: Measure) -> TableRow:
     now = registry.add_level(measure, data.current, data.period)
-    shown = registry[now].display
+    display = registry[now].display
     cells: list[Cell] = [
-        label_with_unit(measure.label, shown[1]),
+        label_with_unit(measure.label, display[1]),
         figure_cell(registry, now, "value"),
         figure_cell(registry, now, "interval"),
     ]
     for period in (data.previous, data.year_ago):
         indicators = data.totals.get(str(period))
-        cells.append(figure_cell(registry, registry.add_level(measure, indicators, period, display=shown), "value"))
+        cells.append(figure_cell(registry, registry.add_level(measure, indicators, period, display=display), "value"))
     if data.base is None:
         cells.append(FigureMark("x"))
     else:

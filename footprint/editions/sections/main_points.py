@@ -10,7 +10,7 @@ from footprint.editions.indicators import ENERGY, LOCATION, PER_REQUESTS, REQUES
 from footprint.editions.texts import EMPTY_TEXT, in_comparison, in_sentence, join_texts, list_names, number_word, tr
 
 MAX_POINTS = 5
-NAMED_USES = 2  # uses that the fourth point names
+NAMED_USES = 2  # use cases that the fourth point names
 
 
 def section(data: EditionData, registry: FigureRegistry) -> Section:
@@ -92,7 +92,7 @@ def _leading_uses_point(data: EditionData, registry: FigureRegistry) -> Sentence
     total_kwh = data.current.row["energy_kwh"]
     indicators = [rows[name,] for name in names]
     energy_kwh = sum(row.row["energy_kwh"] for row in indicators)
-    # Gains and PUE err alike in part and whole; how energy was divided does not, and is what is left.
+    # Errors of sensors and PUE cancel between part and total; only the uncertainty of the split remains.
     half_width_kwh = sum(_half_width(row.energy.filtered(only=("split ",)).interval(0.0)) for row in indicators)
     share = Estimate(
         energy_kwh / total_kwh,

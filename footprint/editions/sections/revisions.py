@@ -37,7 +37,7 @@ KINDS = {
     "unscheduled": tr("correction d’erreur", "correction of an error"),
     "": EMPTY_TEXT,
 }
-RELATIVE_TOLERANCE = 1e-9  # relative: below, two values are the same
+RELATIVE_TOLERANCE = 1e-9  # values that differ by less are equal
 
 
 def section(data: EditionData, registry: FigureRegistry) -> Section:

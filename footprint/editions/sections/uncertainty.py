@@ -25,7 +25,7 @@ from footprint.editions.sections.building_blocks import source_line
 from footprint.editions.texts import EMPTY_TEXT, tr
 
 MAX_SWINGS = 6
-Cause = tuple[str, float, float]  # name of the budget, half-width towards low and high, in the figure's unit
+Cause = tuple[str, float, float]  # name in the budget, half-widths towards low and high in the figure's unit
 
 
 def section(data: EditionData, registry: FigureRegistry) -> Section | None:

@@ -126,7 +126,7 @@ def _other_bars(
         return [Bar(name_text(name), _level(data, registry, ENERGY, name, rows[name,], display)) for name in rest]
     where = tuple(("use_case", name) for name in names)
     if sum(data.is_confidential((pair,), str(data.period)) for pair in where) == 1:
-        return []  # with the others in the table, the sum would tell the one that is confidential
+        return []  # with the other rows, the sum would disclose the confidential one
     bounds = ENERGY.level(combined)
     identity = registry.add_level(
         ENERGY, combined if bounds else None, data.period, where=(("use_cases", "others"),), display=display["energy_kwh"]

@@ -38,7 +38,7 @@ def _bar(canvas: Canvas, bar: Bar, figure: Figure, top: float, scale: float, lan
     canvas.label(LABELS, middle, bar.label.in_(language), LABELS)
     formatted = format_figure(figure, language)
     if figure.value is None:
-        canvas.text(LEFT, middle + 4.5, formatted.value, colour="ink-2")  # once: where the bar would start
+        canvas.text(LEFT, middle + 4.5, formatted.value, colour="ink-2")  # the flag, at the start of the bar
         return
     look = "dotted" if bar.look == "unattributed" else LOOKS[figure.quality]
     colour = {"idle": "idle", "unattributed": "ink"}.get(bar.look, "data")

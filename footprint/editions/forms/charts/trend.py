@@ -15,7 +15,7 @@ from footprint.i18n.formatting import format_estimate, format_number
 
 LEFT, RIGHT, TOP, BOTTOM = 48.0, 498.0, 34.0, 206.0
 HEIGHT = 250.0
-CIRCLE = 7.5  # around the number of an event
+CIRCLE = 7.5  # radius of the circle around an event's number
 _WORDS = {"fr": ("manquant", "provisoire", "méthode"), "en": ("missing", "provisional", "method")}
 
 
@@ -135,9 +135,7 @@ def _events(canvas: Canvas, drawing: Trend, x) -> None:  # type: ignore[no-untyp
         day = date.fromisoformat(event.start)
         months = (day.year - int(first[0])) * 12 + day.month - int(first[1])
         share = (day.day - 1) / monthrange(day.year, day.month)[1]
-        centre = min(
-            max(x(months - 0.5 + share), LEFT), RIGHT
-        )  # a month lies half to the left and half to the right of its point
+        centre = min(max(x(months - 0.5 + share), LEFT), RIGHT)  # a month is centred on its point
         height = height + 1 if centre - previous_at < 2 * CIRCLE + 1 else 0
         previous_at = centre
         middle = BOTTOM - height * (2 * CIRCLE + 1)

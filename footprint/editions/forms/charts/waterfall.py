@@ -10,7 +10,7 @@ from footprint.editions.figure_format import FormattedFigure, format_figure
 
 ROW, BAR, TOP = 25.0, 15.0, 4.0
 LABELS, LEFT, RIGHT, MARK, VALUE, END = 168.0, 182.0, 458.0, 470.0, 542.0, 638.0
-BESIDE, SMALLER = 6.0, 11.5  # from a value to its interval, and the size of that
+INTERVAL_GAP, INTERVAL_SIZE = 6.0, 11.5  # distance from a value to its interval, font size of the interval
 
 
 def draw(drawing: Waterfall, figures: Mapping[str, Figure], language: str, title: str, alternative: str) -> Canvas:
@@ -22,7 +22,7 @@ def draw(drawing: Waterfall, figures: Mapping[str, Figure], language: str, title
     for effect in drawing.effects:
         levels.append(levels[-1] + (figures[effect.figure].value or 0.0))
     halves = [_half(figures[effect.figure]) for effect in drawing.effects]
-    # Whiskers stand inside as well: a wide interval must not run over the names or the values.
+    # The scale includes whiskers: a wide interval must not overlap labels or values.
     low = min(levels[:1] + [level - half for level, half in zip(levels[1:], halves, strict=True)])
     high = max(levels[:1] + [level + half for level, half in zip(levels[1:], halves, strict=True)])
     pad = (high - low) * 0.08 or max(abs(high), 1.0) * 0.08
@@ -58,7 +58,7 @@ def draw(drawing: Waterfall, figures: Mapping[str, Figure], language: str, title
         if figure.value:
             canvas.text(mark, middle + 4, "▲" if is_increase else "▼", colour="increase-text" if is_increase else "data", size=11)
         canvas.text(value_at, middle + 4.5, effect_text.value, anchor="end", bold=True)
-        canvas.text(value_at + BESIDE, middle + 4.5, effect_text.interval, colour="ink-2", size=SMALLER)
+        canvas.text(value_at + INTERVAL_GAP, middle + 4.5, effect_text.interval, colour="ink-2", size=INTERVAL_SIZE)
     last = TOP + ROW * (rows - 1.5)
     canvas.line(x(levels[-1]), last + BAR / 2, x(levels[-1]), last + ROW - 5, colour="rule-strong")
     total(rows - 1, levels[-1], drawing.after.figure)
@@ -67,7 +67,9 @@ def draw(drawing: Waterfall, figures: Mapping[str, Figure], language: str, title
 
 def _columns(effects: Sequence[FormattedFigure]) -> tuple[float, float, float]:
     """(end of the bars, sign, end of the value): further left if effects have many digits."""
-    value_at = min(VALUE, END - BESIDE - max((text_width(effect.interval, SMALLER) for effect in effects), default=0.0))
+    value_at = min(
+        VALUE, END - INTERVAL_GAP - max((text_width(effect.interval, INTERVAL_SIZE) for effect in effects), default=0.0)
+    )
     mark = min(MARK, value_at - 18 - max((text_width(effect.value) for effect in effects), default=0.0))
     return min(RIGHT, mark - 12), mark, value_at
 
