@@ -8,31 +8,33 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from dash import dcc, html
+from dash.development.base_component import Component
 from sqlalchemy.exc import DBAPIError
 
-from dashboards.translations import say
-from dashboards.url_state import PageContext, View
+from dashboards.translations import translate
+from dashboards.url_state import PageContext, UrlState
 from footprint.access import AccessRefused
 
 Row = dict[str, Any]
-ASIDE: dict[str, Any] = {"aria-hidden": "true"}  # drawn for the eye; the words beside it say the same
-GREY = ("(idle)", "(unattributed)")
-GRAPH: Any = {"displayModeBar": False, "responsive": True}
+DECORATIVE: dict[str, Any] = {"aria-hidden": "true"}  # drawn for the eye; the words beside it say the same
+UNASSIGNED = ("(idle)", "(unattributed)")
+GRAPH_CONFIG: Any = {"displayModeBar": False, "responsive": True}
 CURRENT: dict[str, Any] = {"aria-current": "true"}
-EDGE = 18.0  # percent: a name nearer to an end of its ruler is set inwards
+EDGE_PERCENT = 18.0  # percent: a name nearer to an end of its ruler is set inwards
+_Component: Any = Component
 _log = logging.getLogger("footprint.dashboards")
 
 
-def badge(letter: str | None, language: str, words: str = "") -> Any:
+def quality_badge(letter: str | None, language: str, words: str = "") -> Any:
     """The quality of a figure: square, letter, words."""
     if not letter:
         return None
-    told = words or say(language, f"quality_{letter}").removeprefix(letter).strip()
-    square = html.Span(className=f"square square-{letter}", **ASIDE)
+    told = words or translate(language, f"quality_{letter}").removeprefix(letter).strip()
+    square = html.Span(className=f"square square-{letter}", **DECORATIVE)
     return html.Span([square, html.Span([html.B(letter), f" {told}"])], className="badge")
 
 
-def ruler(low: float, value: float, high: float, reference: float | None, name: str = "") -> html.Div:
+def interval_ruler(low: float, value: float, high: float, reference: float | None, name: str = "") -> html.Div:
     """The interval as a band with its point, and where the named reference lies; scales of rulers are independent."""
     known = [low, high, value, *([reference] if reference is not None else [])]
     begin, end = min(known), max(known)
@@ -48,13 +50,13 @@ def ruler(low: float, value: float, high: float, reference: float | None, name: 
     parts.append(html.Div(className="ruler-point", style={"left": f"{place(value):.1f}%"}))
     if reference is not None:
         at = place(reference)
-        side = "left" if at < EDGE else "right" if at > 100 - EDGE else ""
+        side = "left" if at < EDGE_PERCENT else "right" if at > 100 - EDGE_PERCENT else ""
         parts.append(html.Div(className="ruler-reference", style={"left": f"{at:.1f}%"}))
         parts.append(html.Div(name, className=f"ruler-name {side}".strip(), style={"left": f"{at:.1f}%"}))
-    return html.Div(parts, className="ruler", **ASIDE)
+    return html.Div(parts, className="ruler", **DECORATIVE)
 
 
-def card(
+def key_figure(
     title: str, shown: str, unit: str, below: str, mark: Any, drawn: Any = None, change: Any = None, why: Any = None
 ) -> html.Section:
     """One figure: it never stands without its interval and its quality."""
@@ -71,7 +73,7 @@ def card(
     )
 
 
-def block(
+def card(
     finding: str,
     sub: str,
     body: Any,
@@ -90,8 +92,8 @@ def block(
     ``picture``: whether it can be taken away as SVG and PNG; by default where it has a table beside its chart.
     """
     named: dict[str, Any] = {"id": identity} if identity else {}
-    unfolds = [html.Div(scrolled(table, finding), className="as-table")] if table is not None else []
-    acts = _acts(language, data, switched=table is not None, picture=table is not None if picture is None else picture)
+    unfolds = [html.Div(scrollable(table, finding), className="as-table")] if table is not None else []
+    acts = _card_controls(language, data, switched=table is not None, picture=table is not None if picture is None else picture)
     return html.Section(
         [
             html.H2(finding),
@@ -106,33 +108,35 @@ def block(
     )
 
 
-def _acts(language: str, data: Sequence[tuple[str, str]], *, switched: bool, picture: bool) -> Any:
+def _card_controls(language: str, data: Sequence[tuple[str, str]], *, switched: bool, picture: bool) -> Any:
     """Chart, Table, Data: words on controls, the active one bold."""
     acts: list[Any] = []
     if switched:
         for kind, pressed in (("chart", "true"), ("table", "false")):
             named: dict[str, Any] = {"data-show": kind, "aria-pressed": pressed}
-            acts.append(html.Button(say(language, kind), type="button", **named))
+            acts.append(html.Button(translate(language, kind), type="button", **named))
     links = [html.Li(html.A(name, href=address)) for name, address in data]
     if picture:
         for form in ("svg", "png"):
             asked: dict[str, Any] = {"data-picture": form}
-            links.append(html.Li(html.Button(say(language, f"picture_{form}"), type="button", **asked)))
+            links.append(html.Li(html.Button(translate(language, f"picture_{form}"), type="button", **asked)))
     if links:
-        acts.append(html.Details([html.Summary(say(language, "data")), html.Ul(links)], className="menu"))
+        acts.append(html.Details([html.Summary(translate(language, "data")), html.Ul(links)], className="menu"))
     return html.Div(acts, className="acts") if acts else None
 
 
-def scrolled(content: Any, label: str, more: str = "") -> html.Div:
+def scrollable(content: Any, label: str, more: str = "") -> html.Div:
     """What may be wider or longer than its place: scrolled by keyboard too."""
     named: dict[str, Any] = {"aria-label": label}
     return html.Div(content, className=f"scroll {more}".strip(), tabIndex=0, role="region", **named)
 
 
-def graph(figure: Any, identity: str, label: str, more: str = "", locale: dict[str, Any] | None = None) -> Any:
+def plotly_graph(figure: Any, identity: str, label: str, more: str = "", locale: dict[str, Any] | None = None) -> Any:
     """A Plotly chart that a screen reader is told of by one sentence; its table says the rest."""
     named: dict[str, Any] = {"role": "img", "aria-label": label}
-    drawn = dcc.Graph(figure=figure, id=identity, config=GRAPH | (locale or {}), style={"height": f"{figure.layout.height}px"})
+    drawn = dcc.Graph(
+        figure=figure, id=identity, config=GRAPH_CONFIG | (locale or {}), style={"height": f"{figure.layout.height}px"}
+    )
     return html.Div(drawn, className=more, **named)
 
 
@@ -166,12 +170,12 @@ def table(
     )
 
 
-def name_of(name: str, language: str) -> str:
+def display_name(name: str, language: str) -> str:
     """A name as people read it."""
-    return say(language, name) if name.startswith("(") else name
+    return translate(language, name) if name.startswith("(") else name
 
 
-def strip(states: Sequence[tuple[str, str]], label: str) -> html.Div:
+def state_strip(states: Sequence[tuple[str, str]], label: str) -> html.Div:
     """Runs of days: measured, estimated, missing; from (date, state) of each day."""
     named: dict[str, Any] = {"role": "img", "aria-label": label}
     runs: list[tuple[str, str, str, int]] = []
@@ -192,9 +196,9 @@ def message(title: str, text: str, level: Any = html.H1) -> html.Div:
     return html.Div([level(title), html.P(text, className="lead")], className="message", role="status")
 
 
-def refused_words(refused: AccessRefused, language: str) -> str:
+def refusal_text(refused: AccessRefused, language: str) -> str:
     """Why a figure is not shown to this role, in the reader's language; the API's own sentence is English."""
-    return say(language, "refused") if language != "en" else f"{say(language, 'refused')} ({refused})"
+    return translate(language, "refused") if language != "en" else f"{translate(language, 'refused')} ({refused})"
 
 
 def error_boundary(make: Callable[[], Any], context: PageContext) -> Any:
@@ -205,21 +209,43 @@ def error_boundary(make: Callable[[], Any], context: PageContext) -> Any:
         raise
     except AccessRefused as refused:
         language = context.view.language
-        why = html.P(f"[c] {refused_words(refused, language)}", className="sentence", role="status")
-        return block(say(language, "refused_title"), "", why, language)
+        why = html.P(f"[c] {refusal_text(refused, language)}", className="sentence", role="status")
+        return card(translate(language, "refused_title"), "", why, language)
     except Exception:
         error = uuid.uuid4().hex[:8]
         _log.exception("card failed, error %s", error)
         language = context.view.language
-        said = say(language, "card_failed", error=error)
-        again = html.A(say(language, "again"), href=context.view.link())
+        said = translate(language, "card_failed", error=error)
+        again = html.A(translate(language, "again"), href=context.view.link())
         return html.Section(html.P([said, " ", again], role="status"), className="block failed")
 
 
-def menu(view: View, name: str, label: str, current: str, choices: Sequence[tuple[str, str]]) -> html.Details:
+def link_menu(view: UrlState, name: str, label: str, current: str, choices: Sequence[tuple[str, str]]) -> html.Details:
     """A filter as a list of links that unfolds: works by keyboard, and every choice is an address."""
     links = [
         html.Li(html.A(shown, href=view.link(**{name: value}), **(CURRENT if shown == current else {})))
         for value, shown in choices
     ]
     return html.Details([html.Summary([html.Span(label), html.B(current)]), html.Ul(links)], className="menu")
+
+
+class Drawing(_Component):  # type: ignore[misc]
+    """SVG that a screen reader hears as one sentence; the table beside it says the rest."""
+
+    _namespace = "footprint_pages"
+    _type = "Drawing"
+    _prop_names = ("id", "svg", "label", "className")
+    _valid_wildcard_attributes: tuple[str, ...] = ()
+    _base_nodes = ("children",)
+    available_properties = _prop_names
+    available_wildcard_properties: tuple[str, ...] = ()
+
+    def __init__(self, svg: str, label: str = "", more: str = "") -> None:
+        super().__init__(svg=svg, label=label, className=f"drawing {more}".strip())
+
+
+def svg_document(width: float, height: float, parts: list[str], *, stretched: bool = False) -> str:
+    """An SVG of a size; ``stretched`` fills whatever place it has."""
+    ratio = ' preserveAspectRatio="none"' if stretched else ""
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}"{ratio} aria-hidden="true">'
+    return f"{head}{''.join(parts)}</svg>"

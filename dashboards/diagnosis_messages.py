@@ -6,7 +6,7 @@ import re
 
 from babel.numbers import format_decimal
 
-from dashboards.translations import say
+from dashboards.translations import translate
 
 _NUMBER = r"([\d.]+|inf|nan)"
 # What attribution/step/model.py says, and the sentence that it is here; a doubt may hold several, with semicolons between.
@@ -27,23 +27,25 @@ _REASONS = tuple(
 )
 
 
-def reason_words(reason: str, language: str) -> str:
+def translate_diagnosis(reason: str, language: str) -> str:
     """A reason in words; one that is not known here stays as it is."""
-    whole = _said(reason, language)
+    whole = _translate_reason(reason, language)
     if whole is not None:
         return whole
     parts = reason.split("; ")
     between = "\u202f; " if language == "fr" else "; "
-    return between.join(_said(part, language) or part for part in parts)
+    return between.join(_translate_reason(part, language) or part for part in parts)
 
 
-def _said(reason: str, language: str) -> str | None:
+def _translate_reason(reason: str, language: str) -> str | None:
     for pattern, key in _REASONS:
         found = pattern.fullmatch(reason)
         if found:
-            return say(language, key, **{f"n{index}": _number(text, language) for index, text in enumerate(found.groups())})
+            return translate(
+                language, key, **{f"n{index}": _format_number(text, language) for index, text in enumerate(found.groups())}
+            )
     return None
 
 
-def _number(text: str, language: str) -> str:
+def _format_number(text: str, language: str) -> str:
     return str(format_decimal(text, "#,##0.###", locale=language)) if text[0].isdigit() else text

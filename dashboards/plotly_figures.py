@@ -12,13 +12,13 @@ from zoneinfo import ZoneInfo
 import plotly.graph_objects as go
 from babel.dates import format_date, format_datetime, get_day_names, get_month_names
 
-from dashboards.translations import say
+from dashboards.translations import translate
 from footprint.i18n.formatting import format_estimate
 
 Rows = list[dict[str, Any]]
 MAX_POINTS = 500  # of one trace
 MAX_TICKS = 9
-HALF = 0.5
+MIN_COVERAGE = 0.5
 # Marks that the style sheet does not reach: at least 3:1 on the light and on the dark paper.
 DATA, IDLE, FACILITY, PREFILL = "#4F8FD8", "#78828F", "#A87F6E", "#E05C14"
 _LAYOUT: dict[str, Any] = {
@@ -29,7 +29,7 @@ _LAYOUT: dict[str, Any] = {
     "dragmode": False,
     "showlegend": False,
 }
-_QUIET: dict[str, Any] = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
+_INVISIBLE_LINE: dict[str, Any] = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +45,15 @@ class TrendPoint:
     method: str
 
 
-def points_of(rows: Rows, size_kwh: float, zone: ZoneInfo) -> list[TrendPoint]:
+def trend_points(rows: Rows, size_kwh: float, zone: ZoneInfo) -> list[TrendPoint]:
     """Rows in order of time, with a point without a value for each silence; under half seen is not drawn."""
     found: list[TrendPoint] = []
-    whole = _whole(rows)
+    whole = _full_length(rows)
     for row, long_enough in zip(rows, whole, strict=True):
         begin, end = (datetime.fromisoformat(row[f"period_{name}"]).astimezone(zone) for name in ("start", "end"))
         if found and begin > found[-1].end:
             found.append(TrendPoint(found[-1].end, begin, None, None, None, open=False, method=""))
-        seen = row["energy_kwh"] is not None and (row.get("coverage") is None or row["coverage"] >= HALF)
+        seen = row["energy_kwh"] is not None and (row.get("coverage") is None or row["coverage"] >= MIN_COVERAGE)
         value, low, high = (
             (row[name] / size_kwh if seen else None) for name in ("energy_kwh", "energy_low_kwh", "energy_high_kwh")
         )
@@ -62,7 +62,7 @@ def points_of(rows: Rows, size_kwh: float, zone: ZoneInfo) -> list[TrendPoint]:
     return found
 
 
-def _whole(rows: Rows) -> list[bool]:
+def _full_length(rows: Rows) -> list[bool]:
     """Which periods are as long as the longest; one that a period's edge or the clock cuts is not."""
     lengths = [
         (datetime.fromisoformat(row["period_end"]) - datetime.fromisoformat(row["period_start"])).total_seconds() for row in rows
@@ -71,18 +71,18 @@ def _whole(rows: Rows) -> list[bool]:
     return [length > max(lengths) * 0.9 for length in lengths]
 
 
-def trend(
+def trend_figure(
     rows: Rows, size_kwh: float, unit: str, zone: ZoneInfo, language: str, notes: Sequence[tuple[datetime, str]] = ()
 ) -> go.Figure:
     """Energy by period with its interval; a period without a reading is a washed gap, never a zero.
 
     A line joins only neighbouring periods; ``size_kwh`` is the unit shown. What is not over yet is dashed, its points hollow.
     """
-    points = points_of(rows, size_kwh, zone)
+    points = trend_points(rows, size_kwh, zone)
     figure = go.Figure()
     times = [p.at for p in points]
-    figure.add_scatter(x=times, y=[p.low for p in points], **_QUIET)
-    figure.add_scatter(x=times, y=[p.high for p in points], fill="tonexty", fillcolor="rgba(79,143,216,.3)", **_QUIET)
+    figure.add_scatter(x=times, y=[p.low for p in points], **_INVISIBLE_LINE)
+    figure.add_scatter(x=times, y=[p.high for p in points], fill="tonexty", fillcolor="rgba(79,143,216,.3)", **_INVISIBLE_LINE)
     beside = [any(p.open for p in points[max(i - 1, 0) : i + 2]) for i in range(len(points))]
     hover = f"%{{x}}<br>%{{y:.4g}} {unit}<extra></extra>"
     solid = [None if p.open else p.value for p in points]
@@ -119,17 +119,17 @@ def trend(
     figure.update_layout(**_LAYOUT, height=340, margin={"l": 48, "r": 132, "t": 34, "b": 46}, uirevision="trend")
     figure.update_yaxes(rangemode="tozero", nticks=5, zeroline=True, showline=False, ticks="")
     figure.add_annotation(x=0, xref="paper", y=1.07, yref="paper", text=unit, showarrow=False, xanchor="right", xshift=-12)
-    _silences(figure, points, language)
-    _breaks(figure, points, language)
-    _marks(figure, notes)
+    _mark_silences(figure, points, language)
+    _mark_method_breaks(figure, points, language)
+    _mark_annotations(figure, notes)
     if known:
-        _last(figure, known[-1], unit, language, len(rows))
+        _label_last_point(figure, known[-1], unit, language, len(rows))
         span = max(p.end for p in points) - times[0]
         figure.update_xaxes(range=[times[0] - span / 40, max(times) + span / 40], **time_axis())
     return figure
 
 
-def _silences(figure: go.Figure, points: list[TrendPoint], language: str) -> None:
+def _mark_silences(figure: go.Figure, points: list[TrendPoint], language: str) -> None:
     """What was not seen: a wash and [x], never a line."""
     for p in points:
         if p.value is not None:
@@ -140,23 +140,23 @@ def _silences(figure: go.Figure, points: list[TrendPoint], language: str) -> Non
             yref="paper",
             y=1,
             yanchor="bottom",
-            text=f"{say(language, 'trend_missing')}<br>[x]",
+            text=f"{translate(language, 'trend_missing')}<br>[x]",
             showarrow=False,
         )
 
 
-def _breaks(figure: go.Figure, points: list[TrendPoint], language: str) -> None:
+def _mark_method_breaks(figure: go.Figure, points: list[TrendPoint], language: str) -> None:
     """Where the method changed: a rule, and both versions by name."""
     told = [p for p in points if p.method]
     for before, after in itertools.pairwise(told):
         if before.method != after.method:
             middle = before.at + (after.at - before.at) / 2
             figure.add_vline(x=middle, line={"width": 1, "color": IDLE}, layer="above")
-            words = f"{say(language, 'method').lower()} {before.method} | {after.method}"
+            words = f"{translate(language, 'method').lower()} {before.method} | {after.method}"
             figure.add_annotation(x=middle, yref="paper", y=1.09, text=words, showarrow=False, yanchor="bottom")
 
 
-def _marks(figure: go.Figure, notes: Sequence[tuple[datetime, str]]) -> None:
+def _mark_annotations(figure: go.Figure, notes: Sequence[tuple[datetime, str]]) -> None:
     for number, (at, _) in enumerate(notes, 1):
         figure.add_vline(x=at, line={"width": 1, "dash": "2px,2px", "color": IDLE}, layer="above")
         figure.add_annotation(
@@ -164,7 +164,7 @@ def _marks(figure: go.Figure, notes: Sequence[tuple[datetime, str]]) -> None:
         )
 
 
-def _last(figure: go.Figure, p: TrendPoint, unit: str, language: str, count: int) -> None:
+def _label_last_point(figure: go.Figure, p: TrendPoint, unit: str, language: str, count: int) -> None:
     """The last point says its value, its interval, and what it is of."""
     shown = format_estimate(p.value or 0.0, p.low, p.high, language)
     when = format_date(p.at.date(), "MMM" if (p.end - p.at).days > 20 else "d MMM", locale=language)
@@ -173,7 +173,7 @@ def _last(figure: go.Figure, p: TrendPoint, unit: str, language: str, count: int
     words = [
         f"<b>{shown.value}\u00a0{unit}</b>",
         shown.interval,
-        f"{when}{', ' + say(language, 'provisional_word') if p.open else ''}",
+        f"{when}{', ' + translate(language, 'provisional_word') if p.open else ''}",
     ]
     figure.add_annotation(
         x=p.at, y=p.value, text="<br>".join(filter(None, words)), showarrow=False, xanchor="left", align="left", xshift=14
@@ -190,7 +190,7 @@ def time_axis() -> dict[str, Any]:
     return {"showgrid": False, "zeroline": False, "nticks": MAX_TICKS, "tickformatstops": list(stops), "tickangle": 0}
 
 
-def locale_of(language: str) -> dict[str, Any]:
+def plotly_locale(language: str) -> dict[str, Any]:
     """How Plotly writes months and numbers, from CLDR: nothing is fetched."""
     months = {width: list(get_month_names(width, locale=language).values()) for width in ("wide", "abbreviated")}
     days = {width: list(get_day_names(width, locale=language).values()) for width in ("wide", "abbreviated")}
@@ -205,12 +205,12 @@ def locale_of(language: str) -> dict[str, Any]:
     return {"locale": language, "locales": {language: {"dictionary": {}, "format": words}}}
 
 
-def spread(slots: Sequence[tuple[str, float, float, float]], unit: str, zone_words: str) -> go.Figure:
+def distribution_figure(slots: Sequence[tuple[str, float, float, float]], unit: str, zone_words: str) -> go.Figure:
     """Median and interquartile range by slot (name, low quartile, median, high quartile)."""
     names = [slot[0] for slot in slots]
     figure = go.Figure()
-    figure.add_scatter(x=names, y=[slot[1] for slot in slots], **_QUIET)
-    figure.add_scatter(x=names, y=[slot[3] for slot in slots], fill="tonexty", fillcolor="rgba(79,143,216,.3)", **_QUIET)
+    figure.add_scatter(x=names, y=[slot[1] for slot in slots], **_INVISIBLE_LINE)
+    figure.add_scatter(x=names, y=[slot[3] for slot in slots], fill="tonexty", fillcolor="rgba(79,143,216,.3)", **_INVISIBLE_LINE)
     figure.add_scatter(
         x=names, y=[slot[2] for slot in slots], mode="lines+markers", line={"color": DATA, "width": 2.5}, marker={"size": 6}
     )
@@ -223,7 +223,7 @@ def spread(slots: Sequence[tuple[str, float, float, float]], unit: str, zone_wor
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
+class RequestSpan:
     """A request as it lies under a power trace: its row, its begin, where reading ends (if known), its end."""
 
     row: int
@@ -232,9 +232,9 @@ class Ran:
     end: datetime
 
 
-def powers(
+def power_chart(
     traces: dict[str, tuple[list[datetime], list[float | None]]],
-    ran: Sequence[Ran],
+    ran: Sequence[RequestSpan],
     silences: Sequence[tuple[datetime, datetime]],
     language: str,
 ) -> go.Figure:
@@ -256,7 +256,7 @@ def powers(
         if last is not None:
             ends.append((last, name))
     for reading, colour in ((True, PREFILL), (False, DATA)):
-        xs, ys = _segments(ran, reading=reading)
+        xs, ys = _request_segments(ran, reading=reading)
         figure.add_scatter(
             x=xs, y=ys, yaxis="y2", mode="lines", line={"width": 5, "color": colour}, connectgaps=False, hoverinfo="skip"
         )
@@ -276,20 +276,20 @@ def powers(
             xref="paper",
             y=0.12,
             yref="paper",
-            text=say(language, "requests_short"),
+            text=translate(language, "requests_short"),
             showarrow=False,
             xanchor="right",
             xshift=-8,
         )
     for begin, end in silences:
         figure.add_vrect(x0=begin, x1=end, fillcolor="#F3F1EB", line_width=0, layer="below")
-        words = say(language, "silent_for", seconds=f"{(end - begin).total_seconds():.0f}")
+        words = translate(language, "silent_for", seconds=f"{(end - begin).total_seconds():.0f}")
         figure.add_annotation(x=begin + (end - begin) / 2, yref="paper", y=1.02, text=words, showarrow=False, yanchor="bottom")
-    _names(figure, ends)
+    _label_traces(figure, ends)
     return figure
 
 
-def _names(figure: go.Figure, ends: list[tuple[float, str]]) -> None:
+def _label_traces(figure: go.Figure, ends: list[tuple[float, str]]) -> None:
     """The names of traces at their ends, kept apart from each other."""
     if not ends:
         return
@@ -300,7 +300,7 @@ def _names(figure: go.Figure, ends: list[tuple[float, str]]) -> None:
         figure.add_annotation(x=1, xref="paper", y=place, text=name, showarrow=False, xanchor="left", xshift=8)
 
 
-def _segments(ran: Sequence[Ran], *, reading: bool) -> tuple[list[Any], list[Any]]:
+def _request_segments(ran: Sequence[RequestSpan], *, reading: bool) -> tuple[list[Any], list[Any]]:
     xs: list[Any] = []
     ys: list[Any] = []
     for each in ran:

@@ -9,7 +9,7 @@ from typing import Any
 from footprint.i18n import catalogue as catalogues
 from footprint.i18n.catalogue import LANGUAGES, NBSP, THIN
 
-__all__ = ["LANGUAGES", "NBSP", "THIN", "absent", "catalogue", "say"]
+__all__ = ["LANGUAGES", "NBSP", "THIN", "catalogue", "missing_mark", "translate"]
 _FOLDER = Path(__file__).parent / "locale"
 
 
@@ -18,11 +18,11 @@ def catalogue(language: str) -> dict[str, str]:
     return catalogues.load_catalogue(_FOLDER, language)
 
 
-def absent(row: Mapping[str, Any], language: str) -> str:
+def missing_mark(row: Mapping[str, Any], language: str) -> str:
     """The mark of a row whose figure is not there: suppressed `[c]` with the reason, or unknown."""
-    return say(language, "suppressed" if row.get("conf_status") == "C" else "unknown")
+    return translate(language, "suppressed" if row.get("conf_status") == "C" else "unknown")
 
 
-def say(language: str, key: str, **values: str) -> str:
+def translate(language: str, key: str, **values: str) -> str:
     """A sentence of the pages in a language."""
     return catalogues.translate(_FOLDER, language, key, **values)

@@ -1,10 +1,10 @@
-"""This file is the state of a page: everything that its address says, and nothing else, decides what it shows."""
+"""State of a page, read from its URL: the URL alone decides what the page shows."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlencode
@@ -23,17 +23,18 @@ VERSUS = ("prev", "yoy", "none")
 VIEWS = ("active", "full")
 THEMES = ("auto", "light", "dark")
 FILTERS = ("service", "use_case", "model", "host", "site")
-ABOUT_USES = ("/use-cases", "/charter", "/efficiency")  # pages whose figures stand below service level
+USE_CASE_PAGES = ("/use-cases", "/charter", "/efficiency")  # pages whose figures stand below service level
 FIGURES = ("energy_kwh", "co2e_location_g", "requests", "wh_thousand")
 NAMED_PERIOD = re.compile(r"([1-9]\d{3})(?:-Q([1-4])|-(0[1-9]|1[0-2]))?")
 _DAYS = {"today": 1, "7d": 7, "30d": 30}
+TABLE_FORMATS = ("csv", "json", "parquet")  # in which the API offers every table
 _RELATIVE = re.compile(r"now(?:-(\d{1,6})([smhdw]))?")
-_LENGTHS_US = {"s": US_PER_S, "m": 60 * US_PER_S, "h": US_PER_HOUR, "d": US_PER_DAY, "w": 7 * US_PER_DAY}
+_UNITS_US = {"s": US_PER_S, "m": 60 * US_PER_S, "h": US_PER_HOUR, "d": US_PER_DAY, "w": 7 * US_PER_DAY}
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """What an address asks for; ``rest`` holds parameters of single pages."""
+class UrlState:
+    """Parsed URL of a page; ``page_params`` holds the parameters that only one page knows."""
 
     path: str = "/"
     language: str = "fr"
@@ -44,19 +45,19 @@ class View:
     since: str = ""
     until: str = ""
     filters: tuple[tuple[str, str], ...] = ()
-    rest: tuple[tuple[str, str], ...] = ()
+    page_params: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def parse(cls, path: str, search: str, language: str) -> View:
-        """From a path and the text behind the question mark; what cannot be understood is left out."""
-        asked = parse_qs(search.removeprefix("?"))
+    def parse(cls, path: str, search: str, language: str) -> UrlState:
+        """Parse a path and a query string; parameters that are not valid are left out."""
+        params = parse_qs(search.removeprefix("?"))
 
         def one(name: str, allowed: tuple[str, ...], default: str) -> str:
-            value = asked.get(name, [default])[0]
+            value = params.get(name, [default])[0]
             return value if value in allowed else default
 
-        period, versus = asked.get("period", ["30d"])[0], asked.get("vs", ["prev"])[0]
-        filters = [(name, value) for name in FILTERS for value in asked.get(name, []) if value]
+        period, versus = params.get("period", ["30d"])[0], params.get("vs", ["prev"])[0]
+        filters = [(name, value) for name in FILTERS for value in params.get(name, []) if value]
         known = {"lang", "theme", "period", "vs", "view", "from", "to", *FILTERS}
         return cls(
             path=path or "/",
@@ -65,18 +66,18 @@ class View:
             period=period if period in PERIODS or NAMED_PERIOD.fullmatch(period) else "30d",
             versus=versus if versus in VERSUS or NAMED_PERIOD.fullmatch(versus) else "prev",
             view=one("view", VIEWS, "active"),
-            since=_date(asked.get("from", [""])[0]),
-            until=_date(asked.get("to", [""])[0]),
+            since=_parse_date(params.get("from", [""])[0]),
+            until=_parse_date(params.get("to", [""])[0]),
             filters=tuple(filters),
-            rest=tuple((name, values[0]) for name, values in sorted(asked.items()) if name not in known),
+            page_params=tuple((name, values[0]) for name, values in sorted(params.items()) if name not in known),
         )
 
     def get(self, name: str) -> str:
-        """A parameter of this page alone; empty where the address has none."""
-        return dict(self.rest).get(name, "")
+        """Value of a page parameter; empty if the URL has none."""
+        return dict(self.page_params).get(name, "")
 
     def link(self, path: str | None = None, **changes: Any) -> str:
-        """The canonical address of this view with some things changed; ``None`` takes a filter away."""
+        """Canonical URL of this state with changed parameters; ``None`` removes a filter."""
         fields: dict[str, str] = {
             "lang": self.language,
             "theme": self.theme,
@@ -88,26 +89,26 @@ class View:
         }
         default = {"theme": "auto", "period": "30d", "vs": "prev", "view": "active"}
         filters = [*self.filters]
-        rest = dict(self.rest) if path in (None, self.path) else {}
+        page_params = dict(self.page_params) if path in (None, self.path) else {}
         for name, value in changes.items():
             if name in FILTERS:
-                filters = [each for each in filters if each[0] != name] + ([(name, value)] if value else [])
+                filters = [pair for pair in filters if pair[0] != name] + ([(name, value)] if value else [])
             elif name in fields:
                 fields[name] = value
             else:
-                rest[name] = value or ""
+                page_params[name] = value or ""
         if changes.get("period"):
             fields["from"] = fields["to"] = ""
-        told = [(name, value) for name, value in fields.items() if value and value != default.get(name)]
-        told += sorted(filters) + [(name, value) for name, value in sorted(rest.items()) if value]
-        return f"{path or self.path}?{urlencode(told)}"
+        query = [(name, value) for name, value in fields.items() if value and value != default.get(name)]
+        query += sorted(filters) + [(name, value) for name, value in sorted(page_params.items()) if value]
+        return f"{path or self.path}?{urlencode(query)}"
 
     def bounds(self, config: Config, now_us: int) -> tuple[int | None, int | None]:
-        """[from, to) of the period, cut at midnights of the organisation; None where it is open."""
+        """[from, to) of the period [µs], at midnights of the organisation's time zone; None where it is open."""
         if self.since or self.until:
-            return _instant(self.since, config, now_us), _instant(self.until, config, now_us)
+            return _bound_us(self.since, config, now_us), _bound_us(self.until, config, now_us)
         begin, end = self._days(config, now_us)
-        return (None if begin is None else _midnight(begin, config), None if end is None else _midnight(end, config))
+        return (None if begin is None else _midnight_us(begin, config), None if end is None else _midnight_us(end, config))
 
     def _days(self, config: Config, now_us: int) -> tuple[date | None, date | None]:
         today = to_datetime(now_us).astimezone(config.timezone).date()
@@ -123,8 +124,8 @@ class View:
             return today.replace(month=(today.month - 1) // 3 * 3 + 1, day=1), None
         return (today.replace(month=1, day=1), None) if self.period == "year" else (None, None)
 
-    def earlier(self, config: Config, now_us: int) -> tuple[int, int] | None:
-        """The period that this one is compared with, as long as what has passed of it; None where there is none."""
+    def reference_bounds(self, config: Config, now_us: int) -> tuple[int, int] | None:
+        """[from, to) of the reference period [µs], as long as the part of this period that is over; None if there is none."""
         begin, end = self.bounds(config, now_us)
         if NAMED_PERIOD.fullmatch(self.versus):
             return parse_period(self.versus).bounds_us(config.timezone)
@@ -132,37 +133,38 @@ class View:
             return None
         named = None if self.since or self.until else NAMED_PERIOD.fullmatch(self.period)
         if named and self.versus == "prev" and end is not None and end <= now_us:
-            return parse_period(self.period).shifted(-1).bounds_us(config.timezone)  # the quarter before, however long
+            return (
+                parse_period(self.period).shifted(-1).bounds_us(config.timezone)
+            )  # the previous quarter, even if it has more or fewer days
         end = min(end or now_us, now_us)
-        end -= (end - begin) % US_PER_HOUR  # whole hours: a cut within one would have to be computed anew
+        end -= (end - begin) % US_PER_HOUR  # a bound within an hour would need a new attribution run
         if self.versus == "prev":
             return (2 * begin - end, begin) if end > begin else None
-        back = [_year_before(at, config) for at in (begin, end)]
-        return back[0], back[1]
+        return _year_before_us(begin, config), _year_before_us(end, config)
 
-    def question(self, config: Config, now_us: int, **options: Any) -> Query:
-        """The question of this view: its period and filters, with a grouping or steps of its own."""
+    def query(self, config: Config, now_us: int, **options: Any) -> Query:
+        """Query of this period and these filters; ``options`` add a grouping, steps or other bounds."""
         begin, end = self.bounds(config, now_us)
         if end is not None and end > now_us:
             end = None
-        asked = {"from_us": begin, "to_us": end, "where": self.filters, "view": self.view} | options
-        if set(dict(asked["where"])) & {"host", "site"} or set(asked.get("group", ())) & {"host", "site", "device"}:
-            asked["view"] = "active" if asked["view"] == "full" else asked["view"]
-        return Query(**asked)
+        fields = {"from_us": begin, "to_us": end, "where": self.filters, "view": self.view} | options
+        if set(dict(fields["where"])) & {"host", "site"} or set(fields.get("group", ())) & {"host", "site", "device"}:
+            fields["view"] = "active" if fields["view"] == "full" else fields["view"]
+        return Query(**fields)
 
-    def data(self, config: Config, now_us: int, form: str = "csv", **options: str) -> str:
-        """Where the same figures stand at the API."""
+    def api_url(self, config: Config, now_us: int, form: str = "csv", **options: str) -> str:
+        """API URL of the same figures."""
         begin, end = self.bounds(config, now_us)
-        told = [(name, value) for name, value in options.items() if value]
-        told += [("view", self.view)] if self.view != "active" else []
-        told += [("where", f"{name}={value}") for name, value in self.filters]
-        told += [("from", format_instant(begin))] if begin is not None else []
-        told += [("to", format_instant(end))] if end is not None and end <= now_us else []
-        return f"/api/v1/footprint?{urlencode([*told, ('format', form)])}"
+        params = [(name, value) for name, value in options.items() if value]
+        params += [("view", self.view)] if self.view != "active" else []
+        params += [("where", f"{name}={value}") for name, value in self.filters]
+        params += [("from", format_instant(begin))] if begin is not None else []
+        params += [("to", format_instant(end))] if end is not None and end <= now_us else []
+        return f"/api/v1/footprint?{urlencode([*params, ('format', form)])}"
 
 
-def _date(text: str) -> str:
-    """A date, or an instant relative to now as Grafana writes it; empty where it is neither."""
+def _parse_date(text: str) -> str:
+    """A date, or an instant relative to now in Grafana's syntax (`now-7d`); empty if the text is neither."""
     if _RELATIVE.fullmatch(text):
         return text
     try:
@@ -171,70 +173,79 @@ def _date(text: str) -> str:
         return ""
 
 
-def _instant(text: str, config: Config, now_us: int) -> int | None:
-    """[µs] of a bound as the address writes it."""
+def _bound_us(text: str, config: Config, now_us: int) -> int | None:
+    """A bound of the URL [µs]; None if it is empty."""
     if not text:
         return None
     relative = _RELATIVE.fullmatch(text)
     if relative is None:
-        return _midnight(date.fromisoformat(text), config)
-    return now_us - int(relative[1] or 0) * _LENGTHS_US[relative[2] or "s"]
+        return _midnight_us(date.fromisoformat(text), config)
+    return now_us - int(relative[1] or 0) * _UNITS_US[relative[2] or "s"]
 
 
-def _midnight(day: date, config: Config) -> int:
+def _midnight_us(day: date, config: Config) -> int:
     return from_datetime(datetime(day.year, day.month, day.day, tzinfo=config.timezone))
 
 
-def _year_before(at_us: int, config: Config) -> int:
-    then = to_datetime(at_us).astimezone(config.timezone)
-    day = 28 if (then.month, then.day) == (2, 29) else then.day
-    return from_datetime(then.replace(year=then.year - 1, day=day))
+def _year_before_us(at_us: int, config: Config) -> int:
+    local = to_datetime(at_us).astimezone(config.timezone)
+    day = 28 if (local.month, local.day) == (2, 29) else local.day
+    return from_datetime(local.replace(year=local.year - 1, day=day))
 
 
-def protects(role: Role, view: View) -> bool:
-    """Whether a page shows a role protected figures only: of whole months that are over, by service and use case."""
-    return not role.sees_uses and (not role.sees_services or view.path in ABOUT_USES)
+def shows_protected_only(role: Role, view: UrlState) -> bool:
+    """Whether a role sees only protected figures on a page: completed months, by service and use case."""
+    return not role.sees_uses and (not role.sees_services or view.path in USE_CASE_PAGES)
 
 
 @dataclass(frozen=True, slots=True)
 class PageContext:
-    """What a page is made of; where ``role`` sees protected figures only there is no ``store`` to ask past ``ask``."""
+    """Everything that a page is rendered from.
+
+    A role that sees only protected figures gets no ``store``, so that every figure passes through ``run_query``.
+    """
 
     config: Config
     store: Store | None
-    ask: Callable[[Query], QueryResult]
+    run_query: Callable[[Query], QueryResult]
     now_us: int
-    view: View
-    failed: list[str] = field(default_factory=list)
+    view: UrlState
     role: Role = Role.ADMINISTRATOR
-    published: Callable[[str], Release | None] = lambda period: None  # the newest edition of a period
+    find_edition: Callable[[str], Release | None] = lambda period: None  # newest edition of a period
 
-    def question(self, **options: Any) -> Query:
-        """The question of this view; where its period begins before the first reading, nothing was expected there."""
-        asked = self.view.question(self.config, self.now_us, **options)
-        if "from_us" in options or asked.from_us is None:
-            return asked
-        whole = self.ask(Query()).rows
-        begun = bool(whole) and parse_instant(whole[0]["period_start"]) >= asked.from_us
-        return replace(asked, from_us=None) if begun else asked
+    def query(self, **options: Any) -> Query:
+        """Query of this page; a period that begins before the first reading is left open, since no reading was expected there."""
+        query = self.view.query(self.config, self.now_us, **options)
+        if "from_us" in options or query.from_us is None:
+            return query
+        total = self.run_query(Query()).rows
+        begins_before_data = bool(total) and parse_instant(total[0]["period_start"]) >= query.from_us
+        return replace(query, from_us=None) if begins_before_data else query
 
     def rows(self, **options: Any) -> list[dict[str, Any]]:
-        """Rows of this view's question."""
-        return self.ask(self.question(**options)).rows
+        """Rows of this page's query."""
+        return self.run_query(self.query(**options)).rows
 
-    def earlier(self, **options: Any) -> list[dict[str, Any]]:
-        """Rows of the period that this one is compared with; none where there is none."""
-        bounds = self.view.earlier(self.config, self.now_us)
+    def reference_rows(self, **options: Any) -> list[dict[str, Any]]:
+        """Rows of the reference period; empty if there is none or if the role may not see it."""
+        bounds = self.view.reference_bounds(self.config, self.now_us)
         if bounds is None:
             return []
+        query = self.view.query(self.config, self.now_us, from_us=bounds[0], to_us=bounds[1], **options)
         try:
-            return self._earlier(bounds, options)
-        except AccessRefused:  # what the period is compared with may not be shown; the period itself may
+            return self.run_query(query).rows
+        except AccessRefused:  # only the reference period is protected; the page itself can still be shown
             return []
 
-    def _earlier(self, bounds: tuple[int, int], options: dict[str, Any]) -> list[dict[str, Any]]:
-        return self.ask(self.view.question(self.config, self.now_us, from_us=bounds[0], to_us=bounds[1], **options)).rows
+    def api_url(self, form: str = "csv", **options: str) -> str:
+        """API URL of this page's figures."""
+        return self.view.api_url(self.config, self.now_us, form, **options)
 
-    def data(self, form: str = "csv", **options: str) -> str:
-        """Where this view's figures stand at the API."""
-        return self.view.data(self.config, self.now_us, form, **options)
+    def data_links(self, **options: str) -> list[tuple[str, str]]:
+        """Labels and API URLs of this page's figures, one a format."""
+        return [(form.upper(), self.api_url(form, **options)) for form in TABLE_FORMATS]
+
+
+def table_links(name: str, params: str = "") -> list[tuple[str, str]]:
+    """Labels and API URLs of a table, one a format; ``params`` are further URL parameters (`&lang=fr`)."""
+    return [(form.upper(), f"/api/v1/tables/{name}?format={form}{params}") for form in TABLE_FORMATS]

@@ -6,40 +6,40 @@ from typing import Any
 
 from dash import html
 
-from dashboards.components import block, scrolled, table
-from dashboards.translations import say
+from dashboards.components import card, scrollable, table
+from dashboards.translations import translate
 from dashboards.url_state import PageContext
-from footprint.access.audit_log import read
+from footprint.access.audit_log import read_accesses
 from footprint.core.units import US_PER_DAY
 from footprint.i18n.formatting import format_local_time
 
 PATH, TITLE = "/access", "nav_access"
-SHOWN_DAYS, MAX_ROWS = 30, 200
+MAX_DAYS, MAX_ROWS = 30, 200
 
 
 def content(context: PageContext) -> list[Any]:
     """The last accesses, newest first."""
     language = context.view.language
-    since = context.now_us - SHOWN_DAYS * US_PER_DAY
-    found = read(context.store, since, None) if context.store is not None else []
-    title = say(language, "access_title", number=str(len(found)), days=str(SHOWN_DAYS))
+    since = context.now_us - MAX_DAYS * US_PER_DAY
+    found = read_accesses(context.store, since, None) if context.store is not None else []
+    title = translate(language, "access_title", number=str(len(found)), days=str(MAX_DAYS))
     rows = [
         (
             format_local_time(row["time"], context.config.timezone, language),
-            say(language, f"role_{row['role']}"),
+            translate(language, f"role_{row['role']}"),
             f"{row['path']}?{row['query']}" if row["query"] else row["path"],
             row["cells"],
         )
         for row in reversed(found[-MAX_ROWS:])
     ]
-    head = [say(language, name) for name in ("access_time", "access_role", "access_asked", "access_cells")]
+    head = [translate(language, name) for name in ("access_time", "access_role", "access_asked", "access_cells")]
     return [
         html.H1(title),
-        html.P(say(language, "access_lead", days=str(context.config.access.log_days)), className="lead"),
-        block(
-            say(language, "access_list"),
+        html.P(translate(language, "access_lead", days=str(context.config.access.log_days)), className="lead"),
+        card(
+            translate(language, "access_list"),
             "",
-            scrolled(table(head, rows, title), title) if rows else html.P(say(language, "access_none")),
+            scrollable(table(head, rows, title), title) if rows else html.P(translate(language, "access_none")),
             language,
             data=[(form.upper(), f"/api/v1/access?format={form}") for form in ("csv", "json")],
             wide=True,

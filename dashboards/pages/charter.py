@@ -6,65 +6,69 @@ from typing import Any
 
 from dash import html
 
-from dashboards import parts
-from dashboards.components import ASIDE, block, error_boundary, scrolled, table
-from dashboards.svg_component import Drawing, document
-from dashboards.translations import absent, say
-from dashboards.url_state import PageContext, protects
+from dashboards.components import DECORATIVE, Drawing, card, error_boundary, scrollable, svg_document, table
+from dashboards.parts.filters import filter_bar, period_label
+from dashboards.parts.objectives import objectives_card
+from dashboards.translations import missing_mark, translate
+from dashboards.url_state import PageContext, shows_protected_only
 from footprint.access.authorization import CONFIDENTIAL
 from footprint.config.models import UNDECLARED, fact_at
 from footprint.i18n.formatting import energy_unit, format_estimate, format_percent
 
 PATH, TITLE = "/charter", "nav_charter"
-COLUMNS = ("recommended", "authorised", "under-study", "proscribed", UNDECLARED)
+STATUSES = ("recommended", "authorised", "under-study", "proscribed", UNDECLARED)
 
 
 def content(context: PageContext) -> list[Any]:
     """Five columns of cards: four of the charter, and the undeclared."""
     language = context.view.language
     rows = {row["use_case"]: row for row in context.rows(group=("use_case",)) if not row["use_case"].startswith("(")}
-    by_status: dict[str, list[str]] = {status: [] for status in COLUMNS}
+    by_status: dict[str, list[str]] = {status: [] for status in STATUSES}
     for name in sorted({*rows, *(use.name for use in context.config.use_cases)}):
         by_status.setdefault(context.config.charter_at(name, context.now_us), []).append(name)
     total = sum(row["energy_kwh"] or 0.0 for row in rows.values())
     undecided = sum(rows[name]["energy_kwh"] or 0.0 for name in by_status[UNDECLARED] if name in rows)
-    title = say(language, "charter_all")
+    title = translate(language, "charter_all")
     hidden = any(row.get("conf_status") == CONFIDENTIAL for row in rows.values())  # a share of what is shown is none of all
     if undecided and total and not hidden:
-        title = say(language, "charter_title", share=format_percent(undecided / total, language, floor=False))
+        title = translate(language, "charter_title", share=format_percent(undecided / total, language, floor=False))
     largest = max((row["energy_kwh"] or 0.0 for row in rows.values()), default=0.0)
-    traces = _traces(context)
+    traces = _daily_energy(context)
     columns: list[Any] = []
     for status, names in by_status.items():
-        cards = [_card(context, name, rows.get(name), largest, traces.get(name, [])) for name in _ordered(names, rows)]
-        shown = html.Div(cards, className="uses") if cards else html.P(say(language, "no_use"), className="sub")
+        cards = [
+            _use_case_card(context, name, rows.get(name), largest, traces.get(name, [])) for name in _sort_by_energy(names, rows)
+        ]
+        shown = html.Div(cards, className="uses") if cards else html.P(translate(language, "no_use"), className="sub")
         kind = "charter-column undecided" if status == UNDECLARED else "charter-column"
-        columns.append(html.Section([html.H2(say(language, status)), shown], className=kind))
-    head = [say(language, name) for name in ("use_case", "charter_status", "decided", "owner")]
+        columns.append(html.Section([html.H2(translate(language, status)), shown], className=kind))
+    head = [translate(language, name) for name in ("use_case", "charter_status", "decided", "owner")]
     told = [
-        (use.name, say(language, use.charter), use.decided or say(language, "unknown"), use.owner)
+        (use.name, translate(language, use.charter), use.decided or translate(language, "unknown"), use.owner)
         for use in sorted(context.config.use_cases, key=lambda use: use.decided, reverse=True)
     ]
     return [
-        parts.filters(context),
+        filter_bar(context),
         html.H1(title),
-        html.P(say(language, "charter_lead", period=parts.period_words(context)), className="lead"),
+        html.P(translate(language, "charter_lead", period=period_label(context)), className="lead"),
         html.Div(columns, className="charter"),
-        error_boundary(lambda: parts.objectives(context), context),
-        block(
-            say(language, "decisions_title"),
-            say(language, "decisions_sub"),
-            scrolled(table(head, told, say(language, "decisions_title")), say(language, "decisions_title"), "prose"),
+        error_boundary(lambda: objectives_card(context), context),
+        card(
+            translate(language, "decisions_title"),
+            translate(language, "decisions_sub"),
+            scrollable(
+                table(head, told, translate(language, "decisions_title")), translate(language, "decisions_title"), "prose"
+            ),
             language,
-            data=[(form.upper(), context.data(form, group="use_case,charter")) for form in ("csv", "json", "parquet")],
+            data=context.data_links(group="use_case,charter"),
             wide=True,
         ),
     ]
 
 
-def _traces(context: PageContext) -> dict[str, list[float | None]]:
+def _daily_energy(context: PageContext) -> dict[str, list[float | None]]:
     """Energy of each use day by day, in order; a day without a reading is None. Nothing to who sees whole months only."""
-    if protects(context.role, context.view):
+    if shows_protected_only(context.role, context.view):
         return {}
     days: dict[str, dict[str, float | None]] = {}
     for row in context.rows(group=("use_case",), every="day"):
@@ -73,7 +77,7 @@ def _traces(context: PageContext) -> dict[str, list[float | None]]:
     return {name: [days[day].get(name) for day in sorted(days)] for name in names}
 
 
-def _spark(values: list[float | None], language: str) -> Any:
+def _sparkline(values: list[float | None], language: str) -> Any:
     """The course of a use over the period, its own scale from zero; gaps stay open."""
     known = [value for value in values if value is not None]
     if len(known) < 3 or max(known) <= 0:
@@ -85,30 +89,36 @@ def _spark(values: list[float | None], language: str) -> Any:
             continue
         points.append(f"{pen}{100 * n / (len(values) - 1):.1f} {27 - 25 * value / max(known):.1f}")
         pen = "L"
-    return Drawing(document(100, 28, [f'<path d="{" ".join(points)}"/>'], stretched=True), say(language, "spark"), "spark")
+    return Drawing(
+        svg_document(100, 28, [f'<path d="{" ".join(points)}"/>'], stretched=True), translate(language, "spark"), "spark"
+    )
 
 
-def _ordered(names: list[str], rows: dict[str, Any]) -> list[str]:
+def _sort_by_energy(names: list[str], rows: dict[str, Any]) -> list[str]:
     return sorted(names, key=lambda name: -((rows.get(name) or {}).get("energy_kwh") or 0.0))
 
 
-def _card(context: PageContext, name: str, row: dict[str, Any] | None, largest: float, trace: list[float | None]) -> html.Article:
+def _use_case_card(
+    context: PageContext, name: str, row: dict[str, Any] | None, largest: float, trace: list[float | None]
+) -> html.Article:
     view, language = context.view, context.view.language
     fact = fact_at(context.config.use_cases, name, context.now_us)
-    said = [fact.decided, fact.owner] if fact is not None else [say(language, "not_decided")]
+    said = [fact.decided, fact.owner] if fact is not None else [translate(language, "not_decided")]
     told: list[Any] = [html.H3(html.A(name, href=view.link("/use-cases", name=name)))]
     told += [html.P(" · ".join(each for each in said if each), className="sub")]
     if row is None or row["energy_kwh"] is None:
-        told.append(html.P(absent(row or {}, language), className="interval"))
+        told.append(html.P(missing_mark(row or {}, language), className="interval"))
     else:
         size, unit = energy_unit(row["energy_kwh"])
         width = 100 * row["energy_kwh"] / largest if largest > 0 else 0.0
         told.append(
             html.Div(
-                html.Div(className=f"bar quality-{row['quality']}", style={"width": f"{width:.1f}%"}), className="track", **ASIDE
+                html.Div(className=f"bar quality-{row['quality']}", style={"width": f"{width:.1f}%"}),
+                className="track",
+                **DECORATIVE,
             )
         )
         shown = format_estimate(row["energy_kwh"] / size, row["energy_low_kwh"] / size, row["energy_high_kwh"] / size, language)
         told.append(html.P([html.B(f"{shown.value}\u00a0{unit} "), shown.interval], className="interval"))
-        told.append(_spark(trace, language))
+        told.append(_sparkline(trace, language))
     return html.Article(told, className="use")

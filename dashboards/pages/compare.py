@@ -6,9 +6,10 @@ from typing import Any
 
 from dash import html
 
-from dashboards import parts
-from dashboards.components import block, menu, message, scrolled, table
-from dashboards.translations import say
+from dashboards.components import card, link_menu, message, scrollable, table
+from dashboards.parts.change_waterfall import change_card
+from dashboards.parts.filters import filter_bar, period_label
+from dashboards.translations import translate
 from dashboards.url_state import PageContext
 from footprint.figures.query import BadQuery
 from footprint.i18n.formatting import format_estimate, format_number
@@ -31,69 +32,80 @@ def content(context: PageContext) -> list[Any]:
     b = view.get("b") if view.get("b") in rows else next((name for name in names if name != a), "")
     choices = html.Nav(
         [
-            menu(view, "kind", say(language, "name"), say(language, kind), [(each, say(language, each)) for each in KINDS]),
-            menu(view, "a", say(language, "compare_a"), a or "–", [(name, name) for name in names]),
-            menu(view, "b", say(language, "compare_b"), b or "–", [(name, name) for name in names]),
+            link_menu(
+                view,
+                "kind",
+                translate(language, "name"),
+                translate(language, kind),
+                [(each, translate(language, each)) for each in KINDS],
+            ),
+            link_menu(view, "a", translate(language, "compare_a"), a or "–", [(name, name) for name in names]),
+            link_menu(view, "b", translate(language, "compare_b"), b or "–", [(name, name) for name in names]),
         ],
         className="filters",
     )
-    found: list[Any] = [parts.filters(context), choices]
+    found: list[Any] = [filter_bar(context), choices]
     if context.store is None:
-        found.append(message(say(language, "refused_title"), f"[c] {say(language, 'compare_published')}"))
+        found.append(message(translate(language, "refused_title"), f"[c] {translate(language, 'compare_published')}"))
     elif not a or not b or a == b:
-        found.append(message(say(language, "compare_pick", kind=say(language, kind).lower()), parts.period_words(context)))
+        found.append(message(translate(language, "compare_pick", kind=translate(language, kind).lower()), period_label(context)))
     else:
-        found += _two(context, kind, a, b)
-    found.append(parts.change(context))
+        found += _comparison(context, kind, a, b)
+    found.append(change_card(context))
     return found
 
 
-def _two(context: PageContext, kind: str, a: str, b: str) -> list[Any]:
+def _comparison(context: PageContext, kind: str, a: str, b: str) -> list[Any]:
     """A over B with its interval; what differs is said first."""
     language = context.view.language
     assert context.store is not None
-    questions = queries_by_name(kind, b, a, context.question())
+    questions = queries_by_name(kind, b, a, context.query())
     try:
         found = compare(context.store, context.config, questions, (b, a), context.now_us, anyway=True)
     except BadQuery:
-        return [message(say(language, "compare_pick", kind=say(language, kind).lower()), parts.period_words(context))]
+        return [message(translate(language, "compare_pick", kind=translate(language, kind).lower()), period_label(context))]
     ratio = found.ratio
     written = format_estimate(ratio.value, ratio.low, ratio.high, language)
-    title = say(language, "compare_none", a=a, b=b)
+    title = translate(language, "compare_none", a=a, b=b)
     if found.measurable:
-        title = say(language, "compare_title", a=a, b=b, ratio=written.value, interval=written.interval)
-    warned = [say(language, each.name).lower() for each in found.conditions if not each.alike]
-    lead = say(language, "compare_warn", what=", ".join(warned)) if warned else parts.period_words(context)
+        title = translate(language, "compare_title", a=a, b=b, ratio=written.value, interval=written.interval)
+    warned = [translate(language, each.name).lower() for each in found.conditions if not each.alike]
+    lead = translate(language, "compare_warn", what=", ".join(warned)) if warned else period_label(context)
     each = [format_estimate(wh.value, wh.low, wh.high, language) for wh in (found.b_wh, found.a_wh)]
     shown = [f"{one.value} {one.interval}" for one in each]
-    told: list[tuple[Any, ...]] = [(say(language, "per_request"), *shown, f"{written.value} {written.interval}")]
+    told: list[tuple[Any, ...]] = [(translate(language, "per_request"), *shown, f"{written.value} {written.interval}")]
     told += [
-        (say(language, each.name), _cell(each.b, language), _cell(each.a, language), _difference(each, language))
+        (
+            translate(language, each.name),
+            _format_condition(each.b, language),
+            _format_condition(each.a, language),
+            _difference_label(each, language),
+        )
         for each in found.conditions
     ]
-    head = [say(language, "condition"), a, b, say(language, "difference")]
-    data = [("CSV", context.data(group=kind))]
-    card = block(
-        say(language, "compare_cond"),
-        parts.period_words(context),
-        scrolled(table(head, told, title), title),
+    head = [translate(language, "condition"), a, b, translate(language, "difference")]
+    data = [("CSV", context.api_url(group=kind))]
+    conditions = card(
+        translate(language, "compare_cond"),
+        period_label(context),
+        scrollable(table(head, told, title), title),
         language,
         data=data,
         wide=True,
     )
-    return [html.H1(title), html.P(lead, className="lead"), card]
+    return [html.H1(title), html.P(lead, className="lead"), conditions]
 
 
-def _cell(value: Any, language: str) -> str:
+def _format_condition(value: Any, language: str) -> str:
     if value is None or value == "":
-        return say(language, "unknown")
+        return translate(language, "unknown")
     return format_number(float(value), language) if isinstance(value, int | float) else str(value)
 
 
-def _difference(condition: Condition, language: str) -> str:
+def _difference_label(condition: Condition, language: str) -> str:
     """Whether a condition is alike, in words."""
     if condition.alike:
-        return say(language, "same")
+        return translate(language, "same")
     if condition.ratio is None:
-        return say(language, "differs_words")
-    return say(language, "differs", ratio=format_number(max(condition.ratio, 1 / condition.ratio), language))
+        return translate(language, "differs_words")
+    return translate(language, "differs", ratio=format_number(max(condition.ratio, 1 / condition.ratio), language))

@@ -6,8 +6,8 @@ from typing import Any
 
 from dash import html
 
-from dashboards.components import block, message, scrolled, table
-from dashboards.translations import say
+from dashboards.components import card, message, scrollable, table
+from dashboards.translations import translate
 from dashboards.url_state import PageContext
 from footprint.calendar.periods import parse_period
 from footprint.core.timestamps import format_instant
@@ -19,27 +19,27 @@ from footprint.editions.texts import long_period
 from footprint.i18n.formatting import format_local_time
 
 PATH, TITLE = "/editions", "nav_editions"
-FORMS = (("report.html", "HTML"), ("report.pdf", "PDF"))
-BESIDE = (("annexes.zip", "ZIP"), ("report.json", "JSON"), ("diff.csv", "CSV"))
+REPORT_FILES = (("report.html", "HTML"), ("report.pdf", "PDF"))
+DATA_FILES = (("annexes.zip", "ZIP"), ("report.json", "JSON"), ("diff.csv", "CSV"))
 
 
 def content(context: PageContext) -> list[Any]:
     """Editions by period, newest first; what is announced."""
     language = context.view.language
     found = published_editions(context.store) if context.store is not None else []
-    announced = _calendar(context, found)
+    announced = _calendar_card(context, found)
     if not found:
-        return [message(say(language, "editions_title"), say(language, "editions_text")), announced]
+        return [message(translate(language, "editions_title"), translate(language, "editions_text")), announced]
     periods = sorted({each.period for each in found}, key=lambda name: (parse_period(name), name), reverse=True)
     return [
-        html.H1(say(language, "nav_editions")),
-        html.P(say(language, "editions_lead"), className="lead"),
-        *[_period(context, [each for each in found if each.period == period]) for period in periods],
+        html.H1(translate(language, "nav_editions")),
+        html.P(translate(language, "editions_lead"), className="lead"),
+        *[_period_card(context, [each for each in found if each.period == period]) for period in periods],
         announced,
     ]
 
 
-def latest(context: PageContext) -> Any:
+def latest_edition_card(context: PageContext) -> Any:
     """The last published edition in one line, for the first page; None until there is one."""
     language = context.view.language
     found = published_editions(context.store) if context.store is not None else []
@@ -47,70 +47,70 @@ def latest(context: PageContext) -> Any:
         return None
     last = max(found, key=lambda each: (parse_period(each.period), each.released_us))
     title = long_period(parse_period(last.period)).in_(language)
-    links = [html.A(say(language, "read_edition"), href=context.view.link(PATH))]
+    links = [html.A(translate(language, "read_edition"), href=context.view.link(PATH))]
     return html.Section([html.H2(title), html.P(headline_text(from_json(last.report), language)), *links], className="edition")
 
 
-def _period(context: PageContext, versions: list[PublishedEdition]) -> html.Section:
+def _period_card(context: PageContext, versions: list[PublishedEdition]) -> html.Section:
     """The last version with its finding; those before it in a table that unfolds."""
     language, last = context.view.language, versions[-1]
     title = long_period(parse_period(last.period)).in_(language)
-    head = [say(language, name) for name in ("version", "status", "released", "cause", "downloads")]
-    rows = [_row(context, each) for each in reversed(versions)]
-    return block(
+    head = [translate(language, name) for name in ("version", "status", "released", "cause", "downloads")]
+    rows = [_version_row(context, each) for each in reversed(versions)]
+    return card(
         title,
         headline_text(from_json(last.report), language),
-        scrolled(table(head, rows, title), title, "prose"),
+        scrollable(table(head, rows, title), title, "prose"),
         language,
         data=[("JSON", f"/api/v1/reports/{last.period}")],
         wide=True,
     )
 
 
-def _row(context: PageContext, published: PublishedEdition) -> tuple[Any, ...]:
+def _version_row(context: PageContext, published: PublishedEdition) -> tuple[Any, ...]:
     language = context.view.language
-    causes = ", ".join(say(language, f"cause_{each.cause}") for each in published.context.changes)
-    kind = say(language, f"kind_{published.kind}") if published.kind else ""
+    causes = ", ".join(translate(language, f"cause_{each.cause}") for each in published.context.changes)
+    kind = translate(language, f"kind_{published.kind}") if published.kind else ""
     return (
         f"v{published.version}",
-        say(language, f"edition_{published.status}"),
+        translate(language, f"edition_{published.status}"),
         format_local_time(format_instant(published.released_us), context.config.timezone, language),
         " · ".join(part for part in (kind, causes) if part),
-        html.Span(_downloads(published, language), className="downloads"),
+        html.Span(_download_links(published, language), className="downloads"),
     )
 
 
-def _downloads(published: PublishedEdition, language: str) -> list[Any]:
+def _download_links(published: PublishedEdition, language: str) -> list[Any]:
     """Links to what the version holds, in the reader's language first."""
     at = f"/api/v1/reports/{published.period}/v{published.version}"
     links: list[Any] = []
     for spoken in (language, "en" if language == "fr" else "fr"):
-        for name, form in FORMS:
+        for name, form in REPORT_FILES:
             if f"{spoken}/{name}" in published.files:
                 href = f"/editions/{published.period}/v{published.version}/{spoken}/{name}"
                 links.append(html.A(f"{form} {spoken.upper()}", href=href, hrefLang=spoken))
-    links += [html.A(form, href=f"{at}/{name}") for name, form in BESIDE if name in published.files]
+    links += [html.A(form, href=f"{at}/{name}") for name, form in DATA_FILES if name in published.files]
     return [part for link in links for part in (link, " ")]
 
 
-def _calendar(context: PageContext, found: list[PublishedEdition]) -> html.Section:
+def _calendar_card(context: PageContext, found: list[PublishedEdition]) -> html.Section:
     language, zone = context.view.language, context.config.timezone
-    head = [say(language, name) for name in ("period", "release", "announced", "released", "state")]
+    head = [translate(language, name) for name in ("period", "release", "announced", "released", "state")]
     rows = [
         (
             long_period(parse_period(row["period"])).in_(language),
-            say(language, f"edition_{row['release']}"),
+            translate(language, f"edition_{row['release']}"),
             format_local_time(row["announced"], zone, language),
             format_local_time(row["released"], zone, language) if row["released"] else "",
-            say(language, f"release_{row['state'].replace(' ', '_')}"),
+            translate(language, f"release_{row['state'].replace(' ', '_')}"),
         )
         for row in release_rows(context.config, found, context.now_us)
     ]
-    title = say(language, "editions_calendar")
-    return block(
+    title = translate(language, "editions_calendar")
+    return card(
         title,
-        say(language, "editions_calendar_sub"),
-        scrolled(table(head, rows, title), title, "prose"),
+        translate(language, "editions_calendar_sub"),
+        scrollable(table(head, rows, title), title, "prose"),
         language,
         data=[("CSV", "/api/v1/reports/calendar?format=csv")],
         wide=True,

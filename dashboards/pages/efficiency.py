@@ -11,10 +11,11 @@ from typing import Any
 
 from dash import html
 
-from dashboards import parts
-from dashboards.components import block, error_boundary, menu, message, table
-from dashboards.service_cards import by_phase, links, picture, steps, waste
-from dashboards.translations import say
+from dashboards.components import card, error_boundary, link_menu, message, table
+from dashboards.parts.filters import filter_bar, period_label
+from dashboards.parts.headlines import empty_state
+from dashboards.parts.service_cards import avoidable_energy_card, period_table_links, phase_card, step_size_card, svg_chart
+from dashboards.translations import translate
 from dashboards.url_state import PageContext
 from footprint.charts.figures import Axis, ScatterPoint, dumbbell_chart, scatter_plot, staircase
 from footprint.i18n.formatting import format_bracket, format_estimate, format_number
@@ -22,45 +23,45 @@ from footprint.queries.model_comparison import alternatives, compare_models
 
 PATH, TITLE = "/efficiency", "nav_efficiency"
 Row = dict[str, Any]
-TIMES, SCORES = (5, 10, 20, 30, 60, 120), (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9)
+TIME_LIMITS_S, SCORE_LIMITS = (5, 10, 20, 30, 60, 120), (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9)
 
 
 def content(context: PageContext) -> list[Any]:
     """The choice first, then how the load works, then what served nobody."""
     view, language = context.view, context.view.language
     if context.store is None or not context.rows():
-        return [parts.filters(context), *parts.nothing(context)]
-    max_s, min_score = _limit(view.get("max_s")), _limit(view.get("min_score"))
+        return [filter_bar(context), *empty_state(context)]
+    max_s, min_score = _parse_limit(view.get("max_s")), _parse_limit(view.get("min_score"))
     rows = compare_models(
-        context.store, context.config, context.question(), context.now_us, max_s=max_s, min_score=min_score, run=context.ask
+        context.store, context.config, context.query(), context.now_us, max_s=max_s, min_score=min_score, run=context.run_query
     )
     by_use: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_use[row["use_case"]].append(row)
     ranked = sorted(by_use, key=lambda use: (-len(by_use[use]), -sum(row["requests"] for row in by_use[use]), use))
     found = alternatives(
-        context.store, context.config, context.question(), context.now_us, rows, score_limited=min_score is not None
+        context.store, context.config, context.query(), context.now_us, rows, score_limited=min_score is not None
     )
     several = any(len(mine) > 1 for mine in by_use.values())
-    head: list[Any] = [html.H1(_headline(found, several, language)), html.P(parts.period_words(context), className="lead")]
+    head: list[Any] = [html.H1(_headline(found, several, language)), html.P(period_label(context), className="lead")]
     if not ranked:
-        head = [message(say(language, "eff_none"), parts.period_words(context))]
+        head = [message(translate(language, "eff_none"), period_label(context))]
     task = view.get("task") if view.get("task") in by_use else (ranked[0] if ranked else "")
     mine = by_use.get(task, [])
-    by = _by(context, mine)
+    by = _quality_metric(context, mine)
     return [
-        parts.filters(context),
+        filter_bar(context),
         *head,
-        *([_choices(context, task, ranked, by, mine)] if ranked else []),
-        error_boundary(lambda: _frontier(context, task, mine, by, (max_s, min_score)), context) if mine else None,
-        error_boundary(lambda: _alternatives(context, found), context) if found else None,
-        error_boundary(lambda: steps(context), context),
-        error_boundary(lambda: by_phase(context), context),
-        error_boundary(lambda: waste(context), context) if context.role.sees_uses else None,  # it names use cases
+        *([_selection_bar(context, task, ranked, by, mine)] if ranked else []),
+        error_boundary(lambda: _frontier_card(context, task, mine, by, (max_s, min_score)), context) if mine else None,
+        error_boundary(lambda: _alternatives_card(context, found), context) if found else None,
+        error_boundary(lambda: step_size_card(context), context),
+        error_boundary(lambda: phase_card(context), context),
+        error_boundary(lambda: avoidable_energy_card(context), context) if context.role.sees_uses else None,  # it names use cases
     ]
 
 
-def _limit(text: str) -> float | None:
+def _parse_limit(text: str) -> float | None:
     try:
         value = float(text)
     except ValueError:
@@ -68,7 +69,7 @@ def _limit(text: str) -> float | None:
     return value if math.isfinite(value) and value >= 0 else None
 
 
-def _by(context: PageContext, rows: list[Row]) -> str:
+def _quality_metric(context: PageContext, rows: list[Row]) -> str:
     """Score where one is known, unless the address asks for response times."""
     scored = any(row["score"] is not None for row in rows)
     return "latency" if context.view.get("by") == "latency" or not scored else "score"
@@ -77,47 +78,47 @@ def _by(context: PageContext, rows: list[Row]) -> str:
 def _headline(found: list[Row], several: bool, language: str) -> str:
     sure = [row for row in found if row["measurable"] and row["ratio_low"] > 1 and not row["differs"]]
     if not sure:
-        return say(language, "eff_no_better" if several else "eff_alone")
+        return translate(language, "eff_no_better" if several else "eff_alone")
     best = max(sure, key=lambda row: row["current_requests"] * (row["current_wh"] - row["alternative_wh"]))
     shown = format_estimate(best["ratio"], best["ratio_low"], best["ratio_high"], language)
     values = {name: best[name] for name in ("use_case", "current", "alternative")}
-    return say(language, "eff_headline", **values, ratio=shown.value, interval=shown.interval)
+    return translate(language, "eff_headline", **values, ratio=shown.value, interval=shown.interval)
 
 
-def _choices(context: PageContext, task: str, ranked: list[str], by: str, rows: list[Row]) -> html.Nav:
+def _selection_bar(context: PageContext, task: str, ranked: list[str], by: str, rows: list[Row]) -> html.Nav:
     view, language = context.view, context.view.language
-    none = say(language, "eff_no_limit")
+    none = translate(language, "eff_no_limit")
     shown = [
-        menu(view, "task", say(language, "use_case"), task, [(use, use) for use in ranked]),
-        menu(
+        link_menu(view, "task", translate(language, "use_case"), task, [(use, use) for use in ranked]),
+        link_menu(
             view,
             "by",
-            say(language, "eff_by"),
-            say(language, f"eff_{by}"),
-            [(each, say(language, f"eff_{each}")) for each in ("score", "latency")],
+            translate(language, "eff_by"),
+            translate(language, f"eff_{by}"),
+            [(each, translate(language, f"eff_{each}")) for each in ("score", "latency")],
         ),
-        menu(
+        link_menu(
             view,
             "max_s",
-            say(language, "eff_max_s"),
-            _said(view.get("max_s"), none, " s", language),
-            [("", none), *((f"{each}", f"{each} s") for each in TIMES)],
+            translate(language, "eff_max_s"),
+            _format_limit(view.get("max_s"), none, " s", language),
+            [("", none), *((f"{each}", f"{each} s") for each in TIME_LIMITS_S)],
         ),
     ]
     if any(row["score"] is not None for row in rows):
-        scores = [("", none), *((f"{each:g}", format_number(each, language)) for each in SCORES)]
-        now = _said(view.get("min_score"), none, "", language)
-        shown.append(menu(view, "min_score", say(language, "eff_min_score"), now, scores))
-    named: dict[str, Any] = {"aria-label": say(language, "eff_limits")}
+        scores = [("", none), *((f"{each:g}", format_number(each, language)) for each in SCORE_LIMITS)]
+        now = _format_limit(view.get("min_score"), none, "", language)
+        shown.append(link_menu(view, "min_score", translate(language, "eff_min_score"), now, scores))
+    named: dict[str, Any] = {"aria-label": translate(language, "eff_limits")}
     return html.Nav(shown, className="filters", **named)
 
 
-def _said(text: str, none: str, unit: str, language: str) -> str:
-    value = _limit(text)
+def _format_limit(text: str, none: str, unit: str, language: str) -> str:
+    value = _parse_limit(text)
     return none if value is None else f"{format_number(value, language)}{unit}"
 
 
-def _frontier(context: PageContext, task: str, rows: list[Row], by: str, limits: tuple[float | None, float | None]) -> Any:
+def _frontier_card(context: PageContext, task: str, rows: list[Row], by: str, limits: tuple[float | None, float | None]) -> Any:
     """Wh per response against score or response time; the staircase goes through what no other model beats."""
     language = context.view.language
     worth = "score" if by == "score" else "latency_p95_s"
@@ -126,31 +127,31 @@ def _frontier(context: PageContext, task: str, rows: list[Row], by: str, limits:
     current = max(rows, key=lambda row: (row["requests"], row["model"]))["model"]
     kept = [row for row in known if row["meets_limits"]]
     best = min(kept, key=lambda row: row["wh_per_response"], default=None)
-    title = say(language, "eff_frontier_none", use_case=task)
+    title = translate(language, "eff_frontier_none", use_case=task)
     if best is not None:
         shown = format_estimate(best["wh_per_response"], best["wh_low"], best["wh_high"], language)
-        title = say(language, "eff_frontier", use_case=task, model=best["model"], wh=shown.value, interval=shown.interval)
-    sub = say(language, f"eff_frontier_{by}", period=parts.period_words(context))
-    body: Any = html.P(say(language, "eff_frontier_unknown"))
+        title = translate(language, "eff_frontier", use_case=task, model=best["model"], wh=shown.value, interval=shown.interval)
+    sub = translate(language, f"eff_frontier_{by}", period=period_label(context))
+    body: Any = html.P(translate(language, "eff_frontier_unknown"))
     if known:
-        body = picture(_plane(known, worth, ends, current, by, limits, language), f"{title}. {sub}")
+        body = svg_chart(_frontier_chart(known, worth, ends, current, by, limits, language), f"{title}. {sub}")
     columns = ("eff_wh", "interval", "eff_latency", "interval", "eff_score", "interval", "eff_undominated", "eff_meets")
-    head = [say(language, name) for name in ("model", "requests", *columns)]
+    head = [translate(language, name) for name in ("model", "requests", *columns)]
     told = [
         (
             row["model"],
             format_number(row["requests"], language),
-            *_figure(row, "wh_per_response", "wh_low", "wh_high", language),
-            *_figure(row, "latency_p95_s", "latency_low_s", "latency_high_s", language),
-            *_figure(row, "score", "score_low", "score_high", language),
-            _yes(row[f"undominated_{by}"], language),
-            _yes(row["meets_limits"], language),
+            *_estimate_cells(row, "wh_per_response", "wh_low", "wh_high", language),
+            *_estimate_cells(row, "latency_p95_s", "latency_low_s", "latency_high_s", language),
+            *_estimate_cells(row, "score", "score_low", "score_high", language),
+            _yes_or_no(row[f"undominated_{by}"], language),
+            _yes_or_no(row["meets_limits"], language),
         )
         for row in rows
     ]
-    data = links(context, "models", use_case=task, max_s=limits[0], min_score=limits[1])
-    sentences = [say(language, "eff_frontier_note", current=current)]
-    return block(
+    data = period_table_links(context, "models", use_case=task, max_s=limits[0], min_score=limits[1])
+    sentences = [translate(language, "eff_frontier_note", current=current)]
+    return card(
         title,
         sub,
         body,
@@ -163,7 +164,7 @@ def _frontier(context: PageContext, task: str, rows: list[Row], by: str, limits:
     )
 
 
-def _plane(
+def _frontier_chart(
     rows: list[Row],
     worth: str,
     ends: tuple[str, str],
@@ -186,37 +187,39 @@ def _plane(
         for row in rows
     ]
     low, high = min(row["wh_low"] for row in rows), max(row["wh_high"] for row in rows)
-    x = Axis(max(low, high * 1e-4) / 1.5, high * 1.5, say(language, "eff_wh"), log=True)
+    x = Axis(max(low, high * 1e-4) / 1.5, high * 1.5, translate(language, "eff_wh"), log=True)
     least, most = min(row[ends[0]] for row in rows), max(row[ends[1]] for row in rows)
     room = (most - least or abs(most) or 1.0) * 0.3
-    y = Axis(least - room, most + room, say(language, "eff_score"))
+    y = Axis(least - room, most + room, translate(language, "eff_score"))
     if by == "latency":
-        y = Axis(0.0, most * 1.15, say(language, "eff_latency_axis"), inverted=True)
+        y = Axis(0.0, most * 1.15, translate(language, "eff_latency_axis"), inverted=True)
     best = sorted((row["wh_per_response"], row[worth]) for row in rows if row[mark])
-    washed = (limits[0], say(language, "eff_too_slow")) if by == "latency" else (limits[1], say(language, "eff_too_poor"))
-    return scatter_plot(spots, x, y, title="", lines=[(staircase(best, x.high), "stair")], washed=washed, language=language)
+    washed = (
+        (limits[0], translate(language, "eff_too_slow")) if by == "latency" else (limits[1], translate(language, "eff_too_poor"))
+    )
+    return scatter_plot(spots, x, y, title="", lines=[(staircase(best, x.high), "stair")], limit=washed, language=language)
 
 
-def _figure(row: Row, value: str, low: str, high: str, language: str) -> tuple[str, str]:
+def _estimate_cells(row: Row, value: str, low: str, high: str, language: str) -> tuple[str, str]:
     if row[value] is None:
-        return say(language, "unknown"), ""
+        return translate(language, "unknown"), ""
     shown = format_estimate(row[value], row[low], row[high], language)
     return shown.value, shown.interval
 
 
-def _yes(value: bool | None, language: str) -> str:
-    return "–" if value is None else say(language, "yes" if value else "no")
+def _yes_or_no(value: bool | None, language: str) -> str:
+    return "–" if value is None else translate(language, "yes" if value else "no")
 
 
-def _alternatives(context: PageContext, found: list[Row]) -> Any:
+def _alternatives_card(context: PageContext, found: list[Row]) -> Any:
     """Each use case that several models answer: the one that most requests took, the best measured other one, their ratio."""
     language = context.view.language
     drawn, told = [], []
     for row in found:
         shown = format_estimate(row["ratio"], row["ratio_low"], row["ratio_high"], language)
-        words = say(language, "eff_times", ratio=shown.value, interval=shown.interval)
+        words = translate(language, "eff_times", ratio=shown.value, interval=shown.interval)
         if not row["measurable"]:
-            words = say(language, "no_difference")
+            words = translate(language, "no_difference")
         counts = " / ".join(format_number(row[f"{which}_requests"], language) for which in ("current", "alternative"))
         drawn.append({**row, "said": f"{words} · n {counts}"})
         wh = [
@@ -234,25 +237,25 @@ def _alternatives(context: PageContext, found: list[Row]) -> Any:
                 f"{format_number(row['alternative_wh'], language)} {wh[1]}",
                 words,
                 counts,
-                say(language, "eff_differs", what=row["differs"]) if row["differs"] else say(language, "same"),
+                translate(language, "eff_differs", what=row["differs"]) if row["differs"] else translate(language, "same"),
             )
         )
     better = sum(row["measurable"] and row["ratio_low"] > 1 and not row["differs"] for row in found)
-    title = say(language, "eff_alternatives", better=str(better), uses=str(len(found)))
-    names = say(language, "eff_current"), say(language, "eff_best")
-    unit = say(language, "eff_wh")
-    body = dumbbell_chart(drawn, "use_case", "current_wh", "alternative_wh", "said", unit=unit, title="", words=names)
+    title = translate(language, "eff_alternatives", better=str(better), uses=str(len(found)))
+    names = translate(language, "eff_current"), translate(language, "eff_best")
+    unit = translate(language, "eff_wh")
+    body = dumbbell_chart(drawn, "use_case", "current_wh", "alternative_wh", "said", unit=unit, title="", legend=names)
     columns = ("use_case", "eff_current", "eff_wh", "eff_best", "eff_wh", "eff_ratio", "requests", "condition")
-    head = [say(language, name) for name in columns]
-    sub = f"{say(language, 'eff_alternatives_sub')} {parts.period_words(context)}"
-    return block(
+    head = [translate(language, name) for name in columns]
+    sub = f"{translate(language, 'eff_alternatives_sub')} {period_label(context)}"
+    return card(
         title,
         sub,
-        picture(body, f"{title}. {sub}"),
+        svg_chart(body, f"{title}. {sub}"),
         language,
-        sentences=[say(language, "eff_alternatives_note")],
+        sentences=[translate(language, "eff_alternatives_note")],
         table=table(head, told, title),
-        data=links(context, "alternatives"),
+        data=period_table_links(context, "alternatives"),
         wide=True,
         identity="eff-alternatives",
     )

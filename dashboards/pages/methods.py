@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from dash import html
 
-from dashboards.components import block, scrolled, table
-from dashboards.parts.bundles import bundles, cited
-from dashboards.translations import say
-from dashboards.url_state import PageContext
+from dashboards.components import card, link_menu, scrollable, table
+from dashboards.translations import translate
+from dashboards.url_state import TABLE_FORMATS, PageContext, table_links
 from footprint.aggregation import METHOD_VERSION
-from footprint.i18n.formatting import format_interval, format_number
-from footprint.impact.factor_book import shipped_book
+from footprint.i18n.formatting import format_change, format_interval, format_number
+from footprint.i18n.source_titles import translate_source
+from footprint.impact.factor_book import FactorBook, shipped_book
 from footprint.ledger.factor_store import load_factor_book
 from footprint.queries.declared_facts import declared_facts
+from footprint.queries.factor_diff import bundle_differences, bundles_of
 from footprint.queries.methods import method_rows
 
 PATH, TITLE = "/methods", "nav_methods"
@@ -23,8 +25,8 @@ PATH, TITLE = "/methods", "nav_methods"
 def content(context: PageContext) -> list[Any]:
     """Methods, declared facts, factors, and what changed from one bundle of factors to another."""
     language, zone = context.view.language, context.config.zone
-    title = say(language, "methods_title")
-    head = [say(language, name) for name in ("name", "words", "formula", "unit", "source_word")]
+    title = translate(language, "methods_title")
+    head = [translate(language, name) for name in ("name", "words", "formula", "unit", "source_word")]
     labels: dict[str, tuple[Any, ...]] = {}
     for row in method_rows(language):
         labels.setdefault(row["label"], (row["label"], row["words"], row["formula"], row["unit"], row["source"]))
@@ -32,14 +34,16 @@ def content(context: PageContext) -> list[Any]:
     factors = [factor for factor in book.factors if factor.where in (zone, "")]
     told = [
         (
-            f"{factor.kind}{' · ' + say(language, 'inventory_factor') if factor.kind == context.config.electricity else ''}",
+            f"{factor.kind} · {translate(language, 'inventory_factor')}"
+            if factor.kind == context.config.electricity
+            else factor.kind,
             format_number(factor.value, language, 4),
             format_interval(factor.low, factor.high, language) if factor.low is not None and factor.high is not None else "",
             factor.unit,
             factor.valid_from.isoformat(),
             factor.bundle,
-            html.Span(cited(factor.source, language)),
-            html.Span(cited(factor.licence, language)),
+            html.Span(cite_source(factor.source, language)),
+            html.Span(cite_source(factor.licence, language)),
         )
         for factor in factors
     ]
@@ -49,44 +53,120 @@ def content(context: PageContext) -> list[Any]:
             format_number(row["value"], language),
             format_interval(row["low"], row["high"], language),
             row["category"] or "",
-            say(language, "yes" if row["assumed"] else "no"),
+            translate(language, "yes" if row["assumed"] else "no"),
         )
         for row in declared_facts(context.config, hosts=context.role.sees_services)
     ]
 
     def wide(heads: list[str], rows: list[tuple[Any, ...]], caption: str) -> html.Div:
-        return scrolled(table(heads, rows, caption), caption, "prose")
+        return scrollable(table(heads, rows, caption), caption, "prose")
 
     return [
         html.H1(title),
-        html.P(say(language, "methods_lead", version=METHOD_VERSION), className="lead"),
-        block(
-            title, "", wide(head, list(labels.values()), title), language, data=_forms("methods", f"&lang={language}"), wide=True
-        ),
-        block(
-            say(language, "step_facts"),
+        html.P(translate(language, "methods_lead", version=METHOD_VERSION), className="lead"),
+        card(
+            title,
             "",
-            wide([say(language, n) for n in ("fact", "value", "interval", "condition", "estimated")], facts, "facts"),
+            wide(head, list(labels.values()), title),
             language,
-            data=_forms("facts"),
+            data=table_links("methods", f"&lang={language}"),
             wide=True,
         ),
-        block(
-            say(language, "factors_title", zone=zone),
-            say(language, "factors_sub"),
+        card(
+            translate(language, "step_facts"),
+            "",
+            wide([translate(language, n) for n in ("fact", "value", "interval", "condition", "estimated")], facts, "facts"),
+            language,
+            data=table_links("facts"),
+            wide=True,
+        ),
+        card(
+            translate(language, "factors_title", zone=zone),
+            translate(language, "factors_sub"),
             wide(
-                [say(language, n) for n in ("factor", "value", "interval", "unit", "valid", "bundle", "source_word", "licence")],
+                [
+                    translate(language, n)
+                    for n in ("factor", "value", "interval", "unit", "valid", "bundle", "source_word", "licence")
+                ],
                 told,
                 "factors",
             ),
             language,
-            data=_forms("factors"),
+            data=table_links("factors"),
             wide=True,
         ),
-        bundles(context, book),
+        bundle_diff_card(context, book),
     ]
 
 
-def _forms(name: str, more: str = "") -> list[tuple[str, str]]:
-    """Where a table stands at the API."""
-    return [(form.upper(), f"/api/v1/tables/{name}?format={form}{more}") for form in ("csv", "json", "parquet")]
+Row = dict[str, Any]
+
+
+def bundle_diff_card(context: PageContext, book: FactorBook) -> html.Section:
+    """The last two bundles, or those that the address names; of the organisation's own places."""
+    view, language, config = context.view, context.view.language, context.config
+    names = bundles_of(book)
+    title = translate(language, "bundles_title")
+    if len(names) < 2:
+        said = [translate(language, "bundles_one", bundle=names[-1] if names else "–")]
+        return card(title, "", html.Pre(html.Code("footprint factors import FILE")), language, sentences=said, wide=True)
+    after = view.get("after") if view.get("after") in names else names[-1]
+    before = view.get("before") if view.get("before") in names else names[max(names.index(after) - 1, 0)]
+    rows = bundle_differences(book, config, before, after)
+    places = {config.zone, *(site.zone for site in config.sites), ""}
+    mine = [row for row in rows if row["where"] in places]
+    choices = [(name, name) for name in names]
+    named: dict[str, Any] = {"aria-label": title}
+    chosen = html.Nav(
+        [
+            link_menu(view, "before", translate(language, "bundle_before"), before, choices),
+            link_menu(view, "after", translate(language, "bundle_after"), after, choices),
+        ],
+        className="filters",
+        **named,
+    )
+    head = [
+        translate(language, n) for n in ("factor", "valid", "was", "becomes", "change_word", "moves", "source_word", "bundle")
+    ]
+    labels = {row["figure"]: row["label"] for row in method_rows(language)}
+    told = scrollable(table(head, [_bundle_row(row, labels, language) for row in mine], title), title, "prose")
+    query = urlencode({"before": before, "after": after})
+    return card(
+        title,
+        translate(language, "bundles_sub", before=before, after=after),
+        html.Div([chosen, told if mine else html.P(translate(language, "bundles_none"))]),
+        language,
+        sentences=[translate(language, "bundles_elsewhere", count=str(len(rows) - len(mine)))] if len(rows) > len(mine) else [],
+        data=[(form.upper(), f"/api/v1/tables/bundles?{query}&format={form}") for form in TABLE_FORMATS],
+        wide=True,
+    )
+
+
+def _bundle_row(row: Row, labels: dict[str, str], language: str) -> tuple[Any, ...]:
+    name = f"{row['kind']}, {row['where']}" if row["where"] else row["kind"]
+    until = f" – {row['valid_to']}" if row["valid_to"] else ""
+    moved = ", ".join(labels.get(figure, figure) for figure in (row["figures"] or "").split())
+    return (
+        name,
+        f"{row['valid_from']}{until}",
+        _format_factor(row, "before", language),
+        _format_factor(row, "after", language),
+        "[x]" if row["change"] is None else format_change(row["change"], language),
+        moved or translate(language, "moves_none"),
+        html.Span(cite_source(row["source_after"] or row["source_before"] or "", language)),
+        row["bundle_after"] or row["bundle_before"],
+    )
+
+
+def _format_factor(row: Row, side: str, language: str) -> str:
+    """Value, unit, interval; unknown where that book has no such factor."""
+    value, low, high = (row[f"{name}_{side}"] for name in ("value", "low", "high"))
+    if value is None:
+        return "[x]"
+    around = f" {format_interval(low, high, language)}" if low is not None and high is not None else ""
+    return f"{format_number(value, language, 4)}\u00a0{row['unit']}{around}"
+
+
+def cite_source(source: str, language: str) -> list[Any]:
+    """A source with titles of others marked in their own language."""
+    return [html.Span(text, lang=own) if own else text for text, own in translate_source(source, language)]

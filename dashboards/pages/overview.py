@@ -7,11 +7,20 @@ from typing import Any
 
 from dash import html
 
-from dashboards import parts
 from dashboards.components import error_boundary
-from dashboards.pages.editions import latest
-from dashboards.ranked_bars import bars
-from dashboards.translations import say
+from dashboards.pages.editions import latest_edition_card
+from dashboards.parts.calendar import calendar_card
+from dashboards.parts.change_waterfall import change_card, change_effects
+from dashboards.parts.day_strip import coverage_card, day_states, day_strip
+from dashboards.parts.energy_breakdown import energy_breakdown_card
+from dashboards.parts.filters import filter_bar
+from dashboards.parts.headlines import empty_state, headline, largest_shares_title, source_line
+from dashboards.parts.key_figures import compare_with_reference, key_figures
+from dashboards.parts.notices import notices_card
+from dashboards.parts.ranked_bars import ranked_bars_card
+from dashboards.parts.sankey import energy_flow_card
+from dashboards.parts.trend import trend_card
+from dashboards.translations import translate
 from dashboards.url_state import PageContext
 
 PATH, TITLE = "/", "nav_overview"
@@ -21,40 +30,44 @@ def content(context: PageContext) -> list[Any]:
     """The page; what cannot be read is said, and the page stays."""
     rows = context.rows()
     if not rows:
-        return [parts.filters(context), *parts.nothing(context)]
+        return [filter_bar(context), *empty_state(context)]
     whole = rows[0]
-    before, ratio, requests = parts.change_of(context)
+    before, ratio, requests = compare_with_reference(context)
     # Two cards each tell of these.
-    finding, days = cache(partial(parts.change_in, context)), cache(partial(parts.day_states, context))
+    finding, days = cache(partial(change_effects, context)), cache(partial(day_states, context))
     return [
-        parts.filters(context),
-        error_boundary(lambda: parts.day_strip(context, whole, days), context),
-        *parts.headline(context, whole, ratio, requests),
-        parts.key_figures(context, whole, before, ratio, requests),
-        _row(context, lambda: parts.trend(context, whole), lambda: parts.facts(context, whole, finding), kind="row wide"),
-        _row(
-            context, lambda: _ranked(context, whole, "use_case", "/use-cases"), lambda: parts.change(context, finding, wide=False)
+        filter_bar(context),
+        error_boundary(lambda: day_strip(context, whole, days), context),
+        *headline(context, whole, ratio, requests),
+        key_figures(context, whole, before, ratio, requests),
+        _card_row(context, lambda: trend_card(context, whole), lambda: notices_card(context, whole, finding), kind="row wide"),
+        _card_row(
+            context,
+            lambda: _ranked_card(context, whole, "use_case", "/use-cases"),
+            lambda: change_card(context, finding, wide=False),
         ),
-        error_boundary(lambda: parts.flows(context, whole), context),
-        _row(context, lambda: parts.calendar(context, whole), lambda: parts.seen(context, whole, days)),
-        _row(context, lambda: _ranked(context, whole, "service", "/services"), lambda: parts.made_of(context, whole)),
-        error_boundary(lambda: latest(context), context),
+        error_boundary(lambda: energy_flow_card(context, whole), context),
+        _card_row(context, lambda: calendar_card(context, whole), lambda: coverage_card(context, whole, days)),
+        _card_row(
+            context, lambda: _ranked_card(context, whole, "service", "/services"), lambda: energy_breakdown_card(context, whole)
+        ),
+        error_boundary(lambda: latest_edition_card(context), context),
     ]
 
 
-def _row(context: PageContext, *cards: Any, kind: str = "row") -> html.Div:
+def _card_row(context: PageContext, *cards: Any, kind: str = "row") -> html.Div:
     return html.Div([error_boundary(make, context) for make in cards], className=kind)
 
 
-def _ranked(context: PageContext, whole: dict[str, Any], column: str, path: str) -> html.Section:
+def _ranked_card(context: PageContext, whole: dict[str, Any], column: str, path: str) -> html.Section:
     language = context.view.language
     rows = context.rows(group=(column,))
-    return bars(
+    return ranked_bars_card(
         rows,
         column,
         language,
-        context.data(group=column),
-        parts.shares_title(rows, column, language, say(language, f"by_{column}")),
+        context.data_links(group=column),
+        largest_shares_title(rows, column, language, translate(language, f"by_{column}")),
         lambda name: context.view.link(path, name=name),
-        source=parts.source(whole, language),
+        source=source_line(whole, language),
     )

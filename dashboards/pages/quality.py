@@ -6,18 +6,21 @@ from typing import Any
 
 from dash import html
 
-from dashboards import parts
-from dashboards.components import ASIDE, Row, badge, block, error_boundary, scrolled, table
-from dashboards.diagnosis_messages import reason_words
-from dashboards.parts.filters import period_name
-from dashboards.translations import absent, say
-from dashboards.url_state import PageContext
+from dashboards.components import DECORATIVE, Row, card, error_boundary, quality_badge, scrollable, table
+from dashboards.diagnosis_messages import translate_diagnosis
+from dashboards.parts.day_strip import coverage_card, day_strip
+from dashboards.parts.filters import filter_bar, period_label, period_name
+from dashboards.parts.headlines import empty_state, headline, source_line
+from dashboards.parts.notices import notices_card
+from dashboards.translations import missing_mark, translate
+from dashboards.url_state import PageContext, table_links
 from footprint.access.authorization import CONFIDENTIAL
 from footprint.calendar.periods import period_at
 from footprint.core.timestamps import format_instant, parse_instant
-from footprint.core.units import US_PER_S
+from footprint.core.units import US_PER_DAY, US_PER_HOUR, US_PER_S
 from footprint.editions.sections.uncertainty import cause_text, lower_first
 from footprint.i18n.formatting import energy_unit, format_local_time, format_number, format_percent
+from footprint.queries.agent_liveness import REPORTING, RETIRED, RETIRED_AFTER_US, SILENT, HostLiveness, host_liveness
 from footprint.queries.energy_balance import energy_balance
 from footprint.queries.split_diagnostics import split_diagnostics
 from footprint.queries.uncertainty_budget import uncertainty_budget
@@ -32,79 +35,83 @@ def content(context: PageContext) -> list[Any]:
     language = context.view.language
     rows = context.rows()
     if not rows:
-        return [parts.filters(context), *parts.nothing(context)]
+        return [filter_bar(context), *empty_state(context)]
     whole = rows[0]
-    title = say(language, "quality_unknown")
+    title = translate(language, "quality_unknown")
     if whole.get("conf_status") == CONFIDENTIAL:
-        return [parts.filters(context), *parts.headline(context, whole, None, None)]
+        return [filter_bar(context), *headline(context, whole, None, None)]
     if whole["coverage"] is not None:
-        title = say(language, "quality_title", share=format_percent(whole["coverage"], language))
+        title = translate(language, "quality_title", share=format_percent(whole["coverage"], language))
     if context.store is None:
         return [
-            parts.filters(context),
-            parts.day_strip(context, whole),
+            filter_bar(context),
+            day_strip(context, whole),
             html.H1(title),
-            html.P(parts.period_words(context), className="lead"),
+            html.P(period_label(context), className="lead"),
             html.Div(
-                [error_boundary(lambda: _months(context, whole), context), parts.facts(context, whole)], className="row wide"
+                [error_boundary(lambda: _months_card(context, whole), context), notices_card(context, whole)],
+                className="row wide",
             ),
         ]
     return [
-        parts.filters(context),
-        parts.day_strip(context, whole),
+        filter_bar(context),
+        day_strip(context, whole),
         html.H1(title),
-        html.P(parts.period_words(context), className="lead"),
+        html.P(period_label(context), className="lead"),
         html.Div(
-            [error_boundary(lambda: parts.seen(context, whole), context), parts.facts(context, whole)], className="row wide"
+            [error_boundary(lambda: coverage_card(context, whole), context), notices_card(context, whole)], className="row wide"
         ),
         html.Div(
-            [error_boundary(lambda: _causes(context), context), error_boundary(lambda: _balance(context), context)],
+            [
+                error_boundary(lambda: _uncertainty_card(context), context),
+                error_boundary(lambda: _balance_card(context), context),
+            ],
             className="row",
         ),
-        error_boundary(lambda: parts.silent(context), context),
-        error_boundary(lambda: _splits(context), context),
-        error_boundary(lambda: _jobs(context), context),
+        error_boundary(lambda: silent_agents_card(context), context),
+        error_boundary(lambda: _splits_card(context), context),
+        error_boundary(lambda: _jobs_card(context), context),
     ]
 
 
-def _months(context: PageContext, whole: Row) -> Any:
+def _months_card(context: PageContext, whole: Row) -> Any:
     """How well each month was measured: to who sees protected figures, who is shown no host and no day."""
     language, zone = context.view.language, context.config.timezone
-    head = [say(language, name) for name in ("period", "coverage_short", "quality", "quality_half", "status")]
+    head = [translate(language, name) for name in ("period", "coverage_short", "quality", "quality_half", "status")]
     body = []
     for row in context.rows(every="month"):
         month = period_name(period_at(parse_instant(row["period_start"]), zone, 1), language)
         if row["energy_kwh"] is None or row["coverage"] is None:
-            body.append((month, absent(row, language), "", "", ""))
+            body.append((month, missing_mark(row, language), "", "", ""))
             continue
         half = (row["energy_high_kwh"] - row["energy_low_kwh"]) / 2 / row["energy_kwh"] if row["energy_kwh"] else 0.0
-        status = say(language, "status_provisional" if "provisional" in row["status"] else "status_final")
+        status = translate(language, "status_provisional" if "provisional" in row["status"] else "status_final")
         body.append(
             (
                 month,
                 format_percent(row["coverage"], language),
-                badge(row["quality"], language),
+                quality_badge(row["quality"], language),
                 f"±{format_percent(half, language, floor=False)}",
                 status,
             )
         )
-    title = say(language, "quality_months")
-    return block(
+    title = translate(language, "quality_months")
+    return card(
         title,
-        say(language, "quality_months_sub"),
-        scrolled(table(head, body, title), title),
+        translate(language, "quality_months_sub"),
+        scrollable(table(head, body, title), title),
         language,
-        sentences=[say(language, "quality_protected")],
-        data=[(form.upper(), context.data(form, every="month")) for form in ("csv", "json", "parquet")],
-        source=parts.source(whole, language),
+        sentences=[translate(language, "quality_protected")],
+        data=context.data_links(every="month"),
+        source=source_line(whole, language),
     )
 
 
-def _causes(context: PageContext) -> Any:
+def _uncertainty_card(context: PageContext) -> Any:
     """What makes the total uncertain, the largest first: a tornado."""
     language = context.view.language
     assert context.store is not None
-    found = uncertainty_budget(context.store, context.config, context.question(), context.now_us)
+    found = uncertainty_budget(context.store, context.config, context.query(), context.now_us)
     if not found:
         return None
     largest = max(max(row["low_kwh"], row["high_kwh"]) for row in found)
@@ -119,30 +126,30 @@ def _causes(context: PageContext) -> Any:
             for side in ("low", "high")
         ]
         amounts = [format_number(row[f"{side}_kwh"] / size, language) for side in ("low", "high")]
-        body.append((cause_text(row["cause"]).in_(language), html.Div(sides, className="tornado", **ASIDE), *amounts))
-    title = say(language, "causes_title", cause=lower_first(cause_text(found[0]["cause"]).in_(language)))
-    head = [say(language, "cause"), "", say(language, "low"), say(language, "high")]
-    return block(
+        body.append((cause_text(row["cause"]).in_(language), html.Div(sides, className="tornado", **DECORATIVE), *amounts))
+    title = translate(language, "causes_title", cause=lower_first(cause_text(found[0]["cause"]).in_(language)))
+    head = [translate(language, "cause"), "", translate(language, "low"), translate(language, "high")]
+    return card(
         title,
-        say(language, "causes_sub", unit=unit),
-        scrolled(table(head, body, title), title),
+        translate(language, "causes_sub", unit=unit),
+        scrollable(table(head, body, title), title),
         language,
-        data=_forms("uncertainty"),
+        data=table_links("uncertainty"),
     )
 
 
-def _balance(context: PageContext) -> Any:
+def _balance_card(context: PageContext) -> Any:
     language = context.view.language
     assert context.store is not None
     found = energy_balance(context.store, context.config, *context.view.bounds(context.config, context.now_us))
     bad = [row["host"] for row in found if not row["closes"]]
     size, unit = energy_unit(max((row["meter_kwh"] or 0.0 for row in found), default=0.0))
-    said = say(language, "balance_bad", hosts=", ".join(bad)) if bad else say(language, "balance_ok")
+    said = translate(language, "balance_bad", hosts=", ".join(bad)) if bad else translate(language, "balance_ok")
     head = [
-        say(language, "host"),
-        *(f"{say(language, name)}, {unit}" for name in ("meter", "services_sum", "(idle)", "(unattributed)")),
-        say(language, "residual"),
-        say(language, "closes"),
+        translate(language, "host"),
+        *(f"{translate(language, name)}, {unit}" for name in ("meter", "services_sum", "(idle)", "(unattributed)")),
+        translate(language, "residual"),
+        translate(language, "closes"),
     ]
     body = [
         (
@@ -152,47 +159,47 @@ def _balance(context: PageContext) -> Any:
                 for name in ("meter_kwh", "services_kwh", "idle_kwh", "unattributed_kwh")
             ),
             str(row["residual_uj"]),
-            say(language, "yes" if row["closes"] else "no"),
+            translate(language, "yes" if row["closes"] else "no"),
         )
         for row in found
     ]
-    title = say(language, "balance_title")
-    return block(title, said, scrolled(table(head, body, title), title), language, data=_forms("balance"))
+    title = translate(language, "balance_title")
+    return card(title, said, scrollable(table(head, body, title), title), language, data=table_links("balance"))
 
 
-def _splits(context: PageContext) -> Any:
+def _splits_card(context: PageContext) -> Any:
     language = context.view.language
     assert context.store is not None
     found = split_diagnostics(context.store, *context.view.bounds(context.config, context.now_us))
-    head = [say(language, name) for name in ("date", "service", "host", "status", "reason", "requests", "fit_residual")]
+    head = [translate(language, name) for name in ("date", "service", "host", "status", "reason", "requests", "fit_residual")]
     body = [
         (
             row["date"],
             row["service"],
             row["host"],
-            say(language, f"split_{row['status']}"),
-            reason_words(row["reason"] or "", language),
+            translate(language, f"split_{row['status']}"),
+            translate_diagnosis(row["reason"] or "", language),
             format_number(row["requests"] or 0, language),
             "" if row["residual"] is None else format_percent(row["residual"], language, floor=False),
         )
         for row in found[-MAX_SPLITS:]
     ]
-    title = say(language, "splits_title")
-    return block(
+    title = translate(language, "splits_title")
+    return card(
         title,
-        say(language, "splits_sub"),
-        scrolled(table(head, body, title), title, "tall prose"),
+        translate(language, "splits_sub"),
+        scrollable(table(head, body, title), title, "tall prose"),
         language,
-        data=_forms("splits"),
+        data=table_links("splits"),
         wide=True,
     )
 
 
-def _jobs(context: PageContext) -> Any:
+def _jobs_card(context: PageContext) -> Any:
     language = context.view.language
     assert context.store is not None
     found = latest_runs(context.store)
-    head = [say(language, name) for name in ("job", "status", "started", "duration", "said")]
+    head = [translate(language, name) for name in ("job", "status", "started", "duration", "said")]
     body = [
         (
             run["name"],
@@ -203,11 +210,49 @@ def _jobs(context: PageContext) -> Any:
         )
         for run in found
     ]
-    title = say(language, "jobs_title")
-    shown = scrolled(table(head, body, title), title, "prose") if body else html.P(say(language, "jobs_none"))
-    return block(title, "", shown, language, data=_forms("jobs"), wide=True)
+    title = translate(language, "jobs_title")
+    shown = scrollable(table(head, body, title), title, "prose") if body else html.P(translate(language, "jobs_none"))
+    return card(title, "", shown, language, data=table_links("jobs"), wide=True)
 
 
-def _forms(name: str) -> list[tuple[str, str]]:
-    """Where a table stands at the API."""
-    return [(form.upper(), f"/api/v1/tables/{name}?format={form}") for form in ("csv", "json", "parquet")]
+SECONDS_A_MINUTE = 60
+
+
+def silent_agents_card(context: PageContext) -> Any:
+    """Silent agents now, whatever the period of the page; None where the ledger knows no host."""
+    language = context.view.language
+    assert context.store is not None
+    hosts = host_liveness(context.store, context.config, context.now_us)
+    if not hosts:
+        return None
+    quiet = [each for each in hosts if each.state == SILENT]
+    retired = sum(each.state == RETIRED for each in hosts)
+    title = _silent_agents_title(hosts, language)
+    head = [translate(language, "host"), translate(language, "last_reading"), translate(language, "silent_h")]
+    body = [
+        (
+            html.A(each.host, href=context.view.link("/hosts", name=each.host)),
+            format_local_time(format_instant(each.last_us), context.config.timezone, language),
+            format_number(each.silent_us / US_PER_HOUR, language),
+        )
+        for each in quiet
+    ]
+    days = str(RETIRED_AFTER_US // US_PER_DAY)
+    minutes = format_number(context.config.notify.silent_after_s / SECONDS_A_MINUTE, language)
+    return card(
+        title,
+        translate(language, "silent_sub", minutes=minutes, zone=str(context.config.timezone)),
+        scrollable(table(head, body, title), title) if body else None,
+        language,
+        sentences=[translate(language, "silent_retired", number=str(retired), days=days)] if retired else [],
+        data=table_links("silent"),
+        wide=True,
+    )
+
+
+def _silent_agents_title(hosts: list[HostLiveness], language: str) -> str:
+    """How many are silent of those in service; a host in retirement is neither heard nor missed."""
+    reporting, quiet = (sum(each.state == state for each in hosts) for state in (REPORTING, SILENT))
+    if quiet:
+        return translate(language, "silent_title", number=str(quiet), all=str(quiet + reporting))
+    return translate(language, "silent_none" if reporting else "silent_all_retired")

@@ -8,32 +8,32 @@ from urllib.parse import urlencode
 
 from dash import html
 
-from dashboards.components import block, message, scrolled, table
-from dashboards.translations import say
-from dashboards.url_state import PageContext
+from dashboards.components import card, message, scrollable, table
+from dashboards.translations import translate
+from dashboards.url_state import TABLE_FORMATS, PageContext
 from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_DAY, US_PER_S
 from footprint.queries.raw_readings import raw_readings
 
 PATH, TITLE = "/readings", "readings_of"
-SHOWN = 200
+MAX_ROWS = 200
 
 
 def content(context: PageContext) -> list[Any]:
     """A table of the first readings, and where all of them are."""
     view, language = context.view, context.view.language
     host, device, day = view.get("of"), view.get("device"), view.get("day")
-    back = html.P(html.A(f"← {say(language, 'explain')}", href=view.link("/explain")), className="back")
+    back = html.P(html.A(f"← {translate(language, 'explain')}", href=view.link("/explain")), className="back")
     if context.store is None or not day.lstrip("-").isdigit():
-        return [back, message(say(language, "readings_none"), say(language, "readings_none_text"))]
+        return [back, message(translate(language, "readings_none"), translate(language, "readings_none_text"))]
     found = raw_readings(context.store, host, device, int(day) * US_PER_DAY, (int(day) + 1) * US_PER_DAY)
     if not found:
-        return [back, message(say(language, "readings_none"), say(language, "readings_none_text"))]
+        return [back, message(translate(language, "readings_none"), translate(language, "readings_none_text"))]
     date = datetime.fromtimestamp(int(day) * US_PER_DAY / US_PER_S, UTC).date().isoformat()
-    title = say(language, "readings_title", device=device, host=host)
-    sub = say(language, "readings_sub", date=date, count=str(len(found)), shown=str(min(len(found), SHOWN)))
-    head = [say(language, name) for name in ("time", "quantity", "value", "unit", "status")]
-    body = [(row["time"], row["quantity"], row["value"], row["unit"], row["grade"]) for row in found[:SHOWN]]
+    title = translate(language, "readings_title", device=device, host=host)
+    sub = translate(language, "readings_sub", date=date, count=str(len(found)), shown=str(min(len(found), MAX_ROWS)))
+    head = [translate(language, name) for name in ("time", "quantity", "value", "unit", "status")]
+    body = [(row["time"], row["quantity"], row["value"], row["unit"], row["grade"]) for row in found[:MAX_ROWS]]
     address = "/api/v1/readings?" + urlencode(
         {
             "host": host,
@@ -42,9 +42,9 @@ def content(context: PageContext) -> list[Any]:
             "to": format_instant((int(day) + 1) * US_PER_DAY),
         }
     )
-    data = [(form.upper(), f"{address}&format={form}") for form in ("csv", "json", "parquet")]
+    data = [(form.upper(), f"{address}&format={form}") for form in TABLE_FORMATS]
     return [
         back,
         html.H1(title),
-        block(sub, "", scrolled(table(head, body, title), title, "tall"), language, data=data, wide=True),
+        card(sub, "", scrollable(table(head, body, title), title, "tall"), language, data=data, wide=True),
     ]

@@ -7,11 +7,10 @@ from typing import Any
 
 from dash import html
 
-from dashboards.components import ASIDE, Row, block, table
+from dashboards.components import DECORATIVE, Drawing, Row, card, svg_document, table
 from dashboards.parts.day_strip import day_labels
-from dashboards.parts.headlines import source
-from dashboards.svg_component import Drawing, document
-from dashboards.translations import say
+from dashboards.parts.headlines import source_line
+from dashboards.translations import translate
 from dashboards.url_state import PageContext
 from footprint.core.timestamps import parse_instant, to_datetime
 from footprint.core.units import US_PER_DAY
@@ -20,12 +19,12 @@ from footprint.ledger.intensity_series import available_series, series_values
 from footprint.queries.hourly_profile import hourly_energy
 
 MAX_DAYS = 92
-HOURS = (0, 6, 12, 18)
-STEPS = 6
+AXIS_HOURS = (0, 6, 12, 18)
+COLOUR_STEPS = 6
 Cells = dict[tuple[str, int], float]
 
 
-def calendar(context: PageContext, whole: Row) -> Any:
+def calendar_card(context: PageContext, whole: Row) -> Any:
     """Energy by hour of the day and by day; nights, week-ends and forgotten servers are seen at once."""
     language, zone = context.view.language, context.config.timezone
     if context.store is None:
@@ -41,18 +40,22 @@ def calendar(context: PageContext, whole: Row) -> Any:
     days = sorted({day for day, _ in found})
     largest = max(found.values())
     size, unit = energy_unit(largest)
-    means = _means(found)
-    finding = _finding(means, language)
-    sub = say(language, "calendar_sub", zone=str(zone), unit=unit)
-    series, grid = _grid(context, begin, end)
-    panels: list[Any] = [*_panel(found, days, f"{finding}. {sub}"), _days(days, language)]
+    means = _hourly_means(found)
+    finding = _peak_sentence(means, language)
+    sub = translate(language, "calendar_sub", zone=str(zone), unit=unit)
+    series, grid = _grid_intensity(context, begin, end)
+    panels: list[Any] = [*_heat_map(found, days, f"{finding}. {sub}"), _date_axis(days, language)]
     if series:
         panels += [
-            html.Div(say(language, "grid_panel", series=series), className="panel-name"),
-            *_panel(grid, days, say(language, "grid_panel", series=series), "grid"),
+            html.Div(translate(language, "grid_panel", series=series), className="panel-name"),
+            *_heat_map(grid, days, translate(language, "grid_panel", series=series), "grid"),
         ]
-    grid_means = _means(grid)
-    head = [say(language, "hour"), f"{unit}, {say(language, 'hour_mean')}", *([say(language, "grid_unit")] if series else [])]
+    grid_means = _hourly_means(grid)
+    head = [
+        translate(language, "hour"),
+        f"{unit}, {translate(language, 'hour_mean')}",
+        *([translate(language, "grid_unit")] if series else []),
+    ]
     body = [
         (
             str(hour),
@@ -63,69 +66,71 @@ def calendar(context: PageContext, whole: Row) -> Any:
     ]
     key = html.P(
         [
-            say(language, "calendar_key", unit=unit),
-            html.Span([html.Span(className=f"q{step}") for step in range(STEPS)], className="swatches"),
-            say(language, "calendar_range", largest=format_number(largest / size, language)),
+            translate(language, "calendar_key", unit=unit),
+            html.Span([html.Span(className=f"q{step}") for step in range(COLOUR_STEPS)], className="swatches"),
+            translate(language, "calendar_range", largest=format_number(largest / size, language)),
         ],
         className="calendar-key",
-        **ASIDE,
+        **DECORATIVE,
     )
-    return block(
+    return card(
         finding,
         sub,
         [html.Div(panels, className="calendar"), key],
         language,
-        sentences=[say(language, "calendar_note")],
+        sentences=[translate(language, "calendar_note")],
         table=table(head, body, finding),
-        data=[(form.upper(), context.data(form, every="hour")) for form in ("csv", "json", "parquet")],
-        source=source(whole, language),
+        data=context.data_links(every="hour"),
+        source=source_line(whole, language),
         identity="calendar-card",
     )
 
 
-def _finding(means: dict[int, float], language: str) -> str:
+def _peak_sentence(means: dict[int, float], language: str) -> str:
     """When most is used, and how much more than at the quietest hour."""
     peak, quiet = max(means, key=lambda hour: means[hour]), min(means, key=lambda hour: means[hour])
     if means[quiet] <= 0:
-        return say(language, "calendar", hour=str(peak))
-    return say(
+        return translate(language, "calendar", hour=str(peak))
+    return translate(
         language, "calendar_times", hour=str(peak), quiet=str(quiet), ratio=format_number(means[peak] / means[quiet], language, 2)
     )
 
 
-def _means(cells: Cells) -> dict[int, float]:
+def _hourly_means(cells: Cells) -> dict[int, float]:
     by_hour: dict[int, list[float]] = defaultdict(list)
     for (_, hour), value in cells.items():
         by_hour[hour].append(value)
     return {hour: sum(values) / len(values) for hour, values in by_hour.items()}
 
 
-def _panel(cells: Cells, days: list[str], label: str, kind: str = "") -> list[Any]:
+def _heat_map(cells: Cells, days: list[str], label: str, kind: str = "") -> list[Any]:
     """24 rows, one column a day; six steps; an hour that was not read is outlined."""
     largest = max(cells.values(), default=0.0)
     steps: dict[str, list[str]] = defaultdict(list)
     for column, day in enumerate(days):
         for hour in range(24):
             value = cells.get((day, hour))
-            name = "none" if value is None else str(min(int(STEPS * value / largest), STEPS - 1) if largest > 0 else 0)
+            name = (
+                "none" if value is None else str(min(int(COLOUR_STEPS * value / largest), COLOUR_STEPS - 1) if largest > 0 else 0)
+            )
             steps[name].append(f"M{column * 10} {hour * 10}h9v9h-9z")
     drawn = [f'<path d="{"".join(points)}" class="q{name}"/>' for name, points in sorted(steps.items())]
     marks = [
         html.Span(f"{hour}\u00a0h", style={"top": f"calc({100 * hour / 24:.1f}% - 2px)"})
-        for hour in (HOURS if not kind else (0, 12))
+        for hour in (AXIS_HOURS if not kind else (0, 12))
     ]
-    picture = Drawing(document(len(days) * 10 - 1, 239, drawn, stretched=True), label, kind)
-    return [html.Div(marks, className="hours", **ASIDE), picture]
+    picture = Drawing(svg_document(len(days) * 10 - 1, 239, drawn, stretched=True), label, kind)
+    return [html.Div(marks, className="hours", **DECORATIVE), picture]
 
 
-def _days(days: list[str], language: str) -> html.Div:
+def _date_axis(days: list[str], language: str) -> html.Div:
     labels = [
         html.Span(words, className="axis-label", style={"left": f"{at:.1f}%"}) for at, words in day_labels(days, language, 4)
     ]
-    return html.Div(labels, className="days", **ASIDE)
+    return html.Div(labels, className="days", **DECORATIVE)
 
 
-def _grid(context: PageContext, begin_us: int, end_us: int) -> tuple[str, Cells]:
+def _grid_intensity(context: PageContext, begin_us: int, end_us: int) -> tuple[str, Cells]:
     """(name, (date, hour) -> g/kWh) of the series that the store knows for the organisation's zone; nothing where none is."""
     assert context.store is not None
     zone = context.config.zone

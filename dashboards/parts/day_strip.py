@@ -10,64 +10,64 @@ from typing import Any
 from babel.dates import format_date
 from dash import html
 
-from dashboards.components import ASIDE, Row, block, strip, table
-from dashboards.parts.headlines import source
-from dashboards.translations import say
-from dashboards.url_state import PageContext, protects
+from dashboards.components import DECORATIVE, Row, card, state_strip, table
+from dashboards.parts.headlines import source_line
+from dashboards.translations import translate
+from dashboards.url_state import PageContext, shows_protected_only
 from footprint.core.timestamps import parse_instant, to_datetime
 from footprint.core.units import US_PER_DAY
 from footprint.figures.coverage import UNEXPECTED
 from footprint.figures.engine import open_result
 from footprint.i18n.formatting import format_local_time, format_percent
 
-STATES = ("measured", "estimated", "missing")
-STALE_US = US_PER_DAY
+DAY_STATES = ("measured", "estimated", "missing")
+STALE_AFTER_US = US_PER_DAY
 MAX_LABELS = 4
 
 
-States = dict[str, list[tuple[str, str]]]  # host -> (date, state) of each day
+HostDayStates = dict[str, list[tuple[str, str]]]  # host -> (date, state) of each day
 
 
-def day_states(context: PageContext) -> States:
+def day_states(context: PageContext) -> HostDayStates:
     """What the time of each host's devices was on each day of the period; none where a role sees no hosts."""
     if context.store is None:
         return {}
-    question = context.question(group=("host",), every="day", view="active")
+    question = context.query(group=("host",), every="day", view="active")
     with open_result(context.store, context.config, question, context.now_us) as found:
         if found is None:
             return {}
-        days = [_day(start_us, context.config.timezone) for start_us, _ in found.periods]
+        days = [_local_date(start_us, context.config.timezone) for start_us, _ in found.periods]
         states = {host: told for (host,), told in sorted(found.states().items()) if host}
     expected = [n for n in range(len(days)) if any(told[n] != UNEXPECTED for told in states.values())]
     span = slice(expected[0], expected[-1] + 1) if expected else slice(0)
     return {host: list(zip(days, told, strict=True))[span] for host, told in states.items()}
 
 
-def _day(at_us: int, zone: Any) -> str:
+def _local_date(at_us: int, zone: Any) -> str:
     return to_datetime(at_us).astimezone(zone).date().isoformat()
 
 
-def day_strip(context: PageContext, whole: Row, found: Callable[[], States] | None = None) -> html.Div:
+def day_strip(context: PageContext, whole: Row, found: Callable[[], HostDayStates] | None = None) -> html.Div:
     """The strip on top of a page: a day takes the worst state of any of its hosts; ``found`` gives what was found already."""
     language = context.view.language
-    worst = (*STATES[::-1], UNEXPECTED)
+    worst = (*DAY_STATES[::-1], UNEXPECTED)
     by_day: dict[str, str] = {}
     for states in (found or partial(day_states, context))().values():
         for day, state in states:
             by_day[day] = min(by_day.get(day, UNEXPECTED), state, key=worst.index)
-    status = say(language, "status_provisional" if "provisional" in whole["status"] else "status_final")
+    status = translate(language, "status_provisional" if "provisional" in whole["status"] else "status_final")
     end = format_local_time(whole["period_end"], context.config.timezone, language)
-    told = say(language, "data_to", end=end, zone=str(context.config.timezone))
-    share = say(language, "not_covered")
+    told = translate(language, "data_to", end=end, zone=str(context.config.timezone))
+    share = translate(language, "not_covered")
     if whole["coverage"] is not None:
-        share = say(language, "strip_measured", share=format_percent(whole["coverage"], language))
+        share = translate(language, "strip_measured", share=format_percent(whole["coverage"], language))
     stale: list[Any] = []
     ends = context.view.bounds(context.config, context.now_us)[1]
-    if (ends is None or ends > context.now_us) and context.now_us - parse_instant(whole["period_end"]) > STALE_US:
-        stale = [html.P(say(language, "stale", last=end), className="stale", role="status")]
+    if (ends is None or ends > context.now_us) and context.now_us - parse_instant(whole["period_end"]) > STALE_AFTER_US:
+        stale = [html.P(translate(language, "stale", last=end), className="stale", role="status")]
     return html.Div(
         [
-            strip(sorted(by_day.items()), say(language, "strip_label")) if by_day else None,
+            state_strip(sorted(by_day.items()), translate(language, "strip_label")) if by_day else None,
             html.P([html.Span([html.B(status), f" · {told}"]), html.Span(share)], className="under-strip"),
             *stale,
         ],
@@ -75,42 +75,49 @@ def day_strip(context: PageContext, whole: Row, found: Callable[[], States] | No
     )
 
 
-def seen(context: PageContext, whole: Row | None = None, found: Callable[[], States] | None = None) -> Any:
+def coverage_card(context: PageContext, whole: Row | None = None, found: Callable[[], HostDayStates] | None = None) -> Any:
     """One row a host, runs of days, the percentage of days measured; what lacks is said. None to who may not see hosts."""
     language = context.view.language
-    if protects(context.role, context.view):
+    if shows_protected_only(context.role, context.view):
         return None
     by_host = (found or partial(day_states, context))()
     rows, told = [], []
     for host, states in by_host.items():
         expected = sum(state != UNEXPECTED for _, state in states)
         share = sum(state == "measured" for _, state in states) / max(expected, 1)
-        label = f"{host} : {format_percent(share, language)} {say(language, 'measured')}"
+        label = f"{host} : {format_percent(share, language)} {translate(language, 'measured')}"
         name = html.Span(html.A(host, href=context.view.link("/hosts", name=host)), className="strip-name")
-        rows.append(html.Div([name, strip(states, label), html.B(format_percent(share, language))], className="strip-row"))
-        counts = [sum(state == kind for _, state in states) for kind in STATES]
+        rows.append(html.Div([name, state_strip(states, label), html.B(format_percent(share, language))], className="strip-row"))
+        counts = [sum(state == kind for _, state in states) for kind in DAY_STATES]
         told.append((host, *(str(each) for each in counts), format_percent(share, language)))
-    key = [html.Span([html.Span(className=f"cell {kind}", **ASIDE), say(language, kind)], className="key") for kind in STATES]
-    head = [say(language, "host"), *(say(language, kind) for kind in STATES), say(language, "coverage_short")]
+    key = [
+        html.Span([html.Span(className=f"cell {kind}", **DECORATIVE), translate(language, kind)], className="key")
+        for kind in DAY_STATES
+    ]
+    head = [
+        translate(language, "host"),
+        *(translate(language, kind) for kind in DAY_STATES),
+        translate(language, "coverage_short"),
+    ]
     days = [day for day, _ in next(iter(by_host.values()), [])]
-    return block(
-        say(language, "seen_title"),
-        say(language, "seen_sub"),
-        [_axis(days, language), *rows, html.P(key, className="keys")],
+    return card(
+        translate(language, "seen_title"),
+        translate(language, "seen_sub"),
+        [_date_axis(days, language), *rows, html.P(key, className="keys")],
         language,
-        sentences=_gaps(by_host, language),
-        table=table(head, told, say(language, "seen_title")),
-        data=[(form.upper(), context.data(form, group="host", every="day")) for form in ("csv", "json", "parquet")],
-        source=source(whole, language) if whole else "",
+        sentences=_gap_sentences(by_host, language),
+        table=table(head, told, translate(language, "seen_title")),
+        data=context.data_links(group="host", every="day"),
+        source=source_line(whole, language) if whole else "",
     )
 
 
-def _axis(days: list[str], language: str) -> html.Div:
+def _date_axis(days: list[str], language: str) -> html.Div:
     labels = [
         html.Span(words, className="axis-label", style={"left": f"{at:.1f}%"})
         for at, words in day_labels(days, language, MAX_LABELS)
     ]
-    return html.Div(labels, className="strip-axis", **ASIDE)
+    return html.Div(labels, className="strip-axis", **DECORATIVE)
 
 
 def day_labels(days: list[str], language: str, most: int) -> list[tuple[float, str]]:
@@ -131,7 +138,7 @@ def day_labels(days: list[str], language: str, most: int) -> list[tuple[float, s
     ]
 
 
-def _gaps(found: dict[str, list[tuple[str, str]]], language: str) -> list[str]:
+def _gap_sentences(found: dict[str, list[tuple[str, str]]], language: str) -> list[str]:
     """The longest silence of each host that had one, in words."""
     said = []
     for host, states in found.items():
@@ -148,5 +155,5 @@ def _gaps(found: dict[str, list[tuple[str, str]]], language: str) -> list[str]:
             )
             key = "gap_days" if len(longest) > 1 else "gap_day"
             # An abbreviated month ends with the point that would end the sentence.
-            said.append(say(language, key, host=host, first=first, last=last).replace("..", "."))
+            said.append(translate(language, key, host=host, first=first, last=last).replace("..", "."))
     return [" ".join(said)] if said else []

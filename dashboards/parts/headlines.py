@@ -6,10 +6,10 @@ from typing import Any
 
 from dash import html
 
-from dashboards.components import Row, message, name_of
-from dashboards.parts.filters import period_words, reference_words
-from dashboards.translations import say
-from dashboards.url_state import PageContext, protects
+from dashboards.components import Row, display_name, message
+from dashboards.parts.filters import period_label, reference_label
+from dashboards.translations import translate
+from dashboards.url_state import PageContext, shows_protected_only
 from footprint.access.authorization import CONFIDENTIAL
 from footprint.figures import Query
 from footprint.i18n.formatting import (
@@ -24,90 +24,92 @@ from footprint.i18n.formatting import (
 FIRST_IMPORT = "footprint import requests --as litellm spend.jsonl"
 
 
-def nothing(context: PageContext) -> list[Any]:
+def empty_state(context: PageContext) -> list[Any]:
     """The state without a figure: a first run, or a period without readings."""
     language = context.view.language
-    whole = context.ask(Query()).rows
+    whole = context.run_query(Query()).rows
     if not whole:
-        return [message(say(language, "empty_title"), say(language, "empty")), first_steps(language)]
+        return [message(translate(language, "empty_title"), translate(language, "empty")), first_steps(language)]
     last = format_local_time(whole[0]["period_end"], context.config.timezone, language)
-    if protects(context.role, context.view):
-        return [message(say(language, "empty_period"), say(language, "empty_period_protected", last=last))]
+    if shows_protected_only(context.role, context.view):
+        return [message(translate(language, "empty_period"), translate(language, "empty_period_protected", last=last))]
     return [
-        message(say(language, "empty_period"), say(language, "empty_period_text", last=last)),
-        html.P(html.A(say(language, "to_all"), href=context.view.link(period="all", **{"from": "", "to": ""}))),
-        html.P([say(language, "check_sensors"), " ", html.Code("footprint doctor")]),
+        message(translate(language, "empty_period"), translate(language, "empty_period_text", last=last)),
+        html.P(html.A(translate(language, "to_all"), href=context.view.link(period="all", **{"from": "", "to": ""}))),
+        html.P([translate(language, "check_sensors"), " ", html.Code("footprint doctor")]),
     ]
 
 
 def first_steps(language: str) -> html.Ol:
     """What a newcomer does first: three commands to copy."""
     steps = (("first_sensors", "footprint doctor"), ("first_agent", "footprint-agent run"), ("first_requests", FIRST_IMPORT))
-    return html.Ol([html.Li([html.P(say(language, key)), html.Pre(html.Code(text))]) for key, text in steps], className="steps")
+    return html.Ol(
+        [html.Li([html.P(translate(language, key)), html.Pre(html.Code(text))]) for key, text in steps], className="steps"
+    )
 
 
 def headline(context: PageContext, row: Row, ratio: Any, requests: float | None) -> list[Any]:
     """The finding, and a sentence below it: never more than the interval of the change allows."""
     language = context.view.language
     dates = {name: format_local_time(row[f"period_{name}"], context.config.timezone, language) for name in ("start", "end")}
-    lead = say(language, "lead", **dates, zone=str(context.config.timezone))
+    lead = translate(language, "lead", **dates, zone=str(context.config.timezone))
     if row.get("conf_status") == CONFIDENTIAL:
-        return [html.H1(say(language, "headline_hidden")), html.P(say(language, "lead_hidden"), className="lead")]
+        return [html.H1(translate(language, "headline_hidden")), html.P(translate(language, "lead_hidden"), className="lead")]
     if row["energy_kwh"] is None:
-        title = say(language, "headline_unread", requests=format_number(row["requests"] or 0, language))
+        title = translate(language, "headline_unread", requests=format_number(row["requests"] or 0, language))
         return [html.H1(title), html.P(lead, className="lead")]
     if ratio is None:
         size, unit = energy_unit(row["energy_kwh"])
         shown = format_estimate(row["energy_kwh"] / size, row["energy_low_kwh"] / size, row["energy_high_kwh"] / size, language)
         key = "headline" if row["requests"] else "headline_alone"
         energy = f"{shown.value}\u00a0{unit}"
-        title = say(language, key, energy=energy, requests=format_number(row["requests"] or 0, language))
+        title = translate(language, key, energy=energy, requests=format_number(row["requests"] or 0, language))
         return [html.H1(title), html.P(lead, className="lead")]
     if ratio.low <= 1 <= ratio.high:
-        title = say(language, "no_change")
+        title = translate(language, "no_change")
     else:
-        title = say(
+        title = translate(
             language, "rose" if ratio.value > 1 else "fell", change=format_percent(abs(ratio.value - 1), language, floor=False)
         )
     if requests and round(requests, 2) != 1:
-        more = say(
+        more = translate(
             language,
             "with_more" if requests > 1 else "with_fewer",
             change=format_percent(abs(requests - 1), language, floor=False),
         )
         title = f"{title}, {more}"
-    compared = say(language, "compared", period=period_words(context), before=reference_words(context))
-    return [html.H1(title), html.P(f"{compared} {_each(ratio, requests, language)}".strip(), className="lead")]
+    compared = translate(language, "compared", period=period_label(context), before=reference_label(context))
+    return [html.H1(title), html.P(f"{compared} {_per_request_sentence(ratio, requests, language)}".strip(), className="lead")]
 
 
-def _each(ratio: Any, requests: float | None, language: str) -> str:
+def _per_request_sentence(ratio: Any, requests: float | None, language: str) -> str:
     """What a request takes now against before, where the interval allows to say it."""
     if not requests:
         return ""
     value, low, high = (each / requests - 1 for each in (ratio.value, ratio.low, ratio.high))
     if low <= 0 <= high:
-        return say(language, "each_same")
-    return say(
+        return translate(language, "each_same")
+    return translate(
         language,
         "each_more" if value > 0 else "each_less",
         change=format_percent(abs(value), language, floor=False),
-        interval=points(low, high, language),
+        interval=format_percent_interval(low, high, language),
     )
 
 
-def points(low: float, high: float, language: str) -> str:
+def format_percent_interval(low: float, high: float, language: str) -> str:
     """An interval of a change in whole percent, with signs."""
     between = "\u202f;\u00a0" if language == "fr" else "\u00a0to\u00a0"
-    return f"[{point(low, language)}{between}{point(high, language)}]"
+    return f"[{format_percent_change(low, language)}{between}{format_percent_change(high, language)}]"
 
 
-def point(share: float, language: str) -> str:
+def format_percent_change(share: float, language: str) -> str:
     """A change in whole percent with its sign."""
     text = format_decimals(share * 100, 0, language)
     return f"+{text}" if round(share * 100) > 0 else text
 
 
-def shares_title(rows: list[Row], column: str, language: str, otherwise: str) -> str:
+def largest_shares_title(rows: list[Row], column: str, language: str, otherwise: str) -> str:
     """Who makes up most of the energy, as a finding; where a row is hidden, nobody can be said to."""
     if any(row.get("conf_status") == CONFIDENTIAL for row in rows):
         return otherwise
@@ -117,18 +119,18 @@ def shares_title(rows: list[Row], column: str, language: str, otherwise: str) ->
     total = sum(row["energy_kwh"] or 0.0 for row in rows)
     if not known or total <= 0:
         return otherwise
-    first = name_of(known[0][column], language)
+    first = display_name(known[0][column], language)
     if column == "use_case":  # a phrase; names of services, models and hosts stay as they are written
         first = first[:1].upper() + first[1:]
     if len(known) < 3:
-        return say(
+        return translate(
             language, "share_one", first=first, share=format_percent(known[0]["energy_kwh"] / total, language, floor=False)
         )
     share = (known[0]["energy_kwh"] + known[1]["energy_kwh"]) / total
-    second = name_of(known[1][column], language)
-    return say(language, "share_two", first=first, second=second, share=format_percent(share, language, floor=False))
+    second = display_name(known[1][column], language)
+    return translate(language, "share_two", first=first, second=second, share=format_percent(share, language, floor=False))
 
 
-def source(row: Row, language: str) -> str:
+def source_line(row: Row, language: str) -> str:
     """Method and factors of a figure."""
-    return say(language, "source", method=row["method_version"] or "–", factors=row["factor_version"] or "–")
+    return translate(language, "source", method=row["method_version"] or "–", factors=row["factor_version"] or "–")

@@ -1,7 +1,7 @@
-"""This file fits energy per output token = a + b / batch: what a token takes, and what a step takes whoever shares it.
+"""Batch model: energy per output token = a + b / batch; a is the share of a token, b that of a decode step.
 
-Seen in public measurements (ML.ENERGY leaderboard v3, dense models on H100: mean error 0.4 to 2.1 %); a in joules per token,
-b in joules per decode step. Holds for the batches that were measured, and for no other.
+Found in public measurements (ML.ENERGY leaderboard v3, dense models on H100: mean error 0.4 to 2.1 %); a in joules per token,
+b in joules per decode step. Valid for the measured range of batches only.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from scipy import stats
 
 from footprint.core.estimate import Estimate
 
-MIN_BATCHES = 3  # two points lie on any curve of two coefficients
+MIN_BATCHES = 3  # two points fit any curve with two coefficients
 _MAX_ITERATIONS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class BatchFit:
-    """Coefficients with intervals of 95 %; the errors are relative, of the points about the curve."""
+    """Coefficients with 95 % intervals [J/token, J/step]; ``mean_error`` and ``largest_error`` are relative [1]."""
 
     a_j: Estimate
     b_j: Estimate
@@ -36,11 +36,24 @@ class BatchFit:
 
 
 def fit_batch_model(batches: Sequence[float], j_per_token: Sequence[float], sensor_gain: float = 0.0) -> BatchFit | None:
-    """Weighted least squares with errors in proportion to the value; None where fewer than three batches were measured.
+    """Fit a and b by weighted least squares, with errors in proportion to the value.
 
-    Weights are 1 / fitted value squared, found by iteration; the interval is that of Student's t with n - 2 degrees of
-    freedom. ``gain`` is the relative half-width (95 %) of an error common to all points, such as the sensor's: it bears on
-    both coefficients in full and is added in squares.
+    Weights are 1 / fitted value squared, found by iteration. The interval is that of Student's t with n - 2 degrees of freedom.
+
+    Parameters
+    ----------
+    batches : sequence of float
+        Mean number of sequences in flight [1].
+    j_per_token : sequence of float
+        Energy per output token [J].
+    sensor_gain : float
+        Relative half-width (95 %) [1] of an error common to all points, such as that of the sensor. It applies to both
+        coefficients in full and adds in quadrature.
+
+    Returns
+    -------
+    BatchFit or None
+        None with fewer than three different batches.
     """
     batch, energy = np.asarray(batches, float), np.asarray(j_per_token, float)
     if len({round(float(value), 1) for value in batch}) < MIN_BATCHES:

@@ -1,9 +1,9 @@
-"""This file compares two benchmark results: how many times A's energy B takes, and whether that is a difference at all.
+"""Comparison of two benchmark results: ratio of B's energy to A's with its interval, as a table, Markdown or badge.
 
-Paired by concurrency and by the draw of prompts (result for result, the same seed draws the same prompts in the same order).
-Of each pair the logarithm of the ratio counts: what errs alike in both, such as the gain of one host's sensor, is not in it.
-Two things are, and add in squares: how the repeats differ, and what changes from one session on a host to the next
-(assumption ``benchmark_reproducibility``), which no number of repeats within a session can show.
+Points are paired by concurrency and by the draw of prompts (the same seed draws the same prompts in the same order). The
+logarithm of the ratio of each pair counts, so common errors, such as the gain of one host's sensor, cancel. Two errors remain
+and add in quadrature: the spread of the repeats, and the change from one session on a host to the next (assumption
+``benchmark_reproducibility``), which no number of repeats within a session can show.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from footprint.core.records import FootprintError
 
 COLUMNS = ("what", "a", "b", "ratio", "low", "high", "difference")
 MIN_REPEATS = 2
-# What must be the same, or a ratio would say something else than it seems to: in words, and where it stands.
+# Conditions that must be equal for a meaningful ratio: (label, field).
 _MATCHED_CONDITIONS: tuple[tuple[str, str], ...] = (
     ("prompts", "prompts_sha256"),
     ("max tokens", "max_tokens"),
@@ -38,11 +38,11 @@ _MATCHED_CONDITIONS: tuple[tuple[str, str], ...] = (
     ("sensors", "sensors"),
     ("seed", "seed"),
 )
-# What may well be what is compared: shown with its difference, and no reason to refuse.
+# Conditions that may be the subject of the comparison: shown, but never a reason to refuse.
 _COMPARED_CONDITIONS: tuple[tuple[str, str], ...] = (("model", "model"), ("engine", "engine"), ("quantisation", "quantisation"))
 
 
-# What stands beside the energy: a model that takes less and answers later, or less, is another bargain.
+# Metrics beside the energy: a model that takes less energy may answer later, or less.
 _LEVEL_METRICS: tuple[tuple[str, Callable[[ConcurrencyLevel], float | None]], ...] = (
     ("s to first token, median,", lambda level: level.ttft_p50_s),
     ("s to first token, 95 %,", lambda level: level.ttft_p95_s),
@@ -52,12 +52,12 @@ _LEVEL_METRICS: tuple[tuple[str, Callable[[ConcurrencyLevel], float | None]], ..
 
 
 class IncomparableBenchmarks(FootprintError):
-    """Two results whose ratio would say something else than it seems to; the message says what differs."""
+    """Two results whose ratio would be misleading; the message names the conditions that differ."""
 
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkComparison:
-    """B over A, per request and per output token, in all and by concurrency; ``differs`` names conditions that do."""
+    """Ratio B over A per request and per output token, overall and by concurrency; ``differs`` names unequal conditions."""
 
     a: str
     b: str
@@ -69,11 +69,11 @@ class BenchmarkComparison:
 
     @property
     def different(self) -> bool:
-        """Whether the interval of the ratio per request leaves 1 out."""
+        """Whether the interval of the ratio per request excludes 1."""
         return not self.per_request.low <= 1 <= self.per_request.high
 
     def sentence(self) -> str:
-        """The finding in words."""
+        """The finding as an English sentence."""
         ratio = self.per_request
         interval = f"{ratio.value:.3g} x [{ratio.low:.3g} ; {ratio.high:.3g}]"
         if not self.different:
@@ -82,12 +82,12 @@ class BenchmarkComparison:
 
 
 def compare_results(a: BenchmarkResult, b: BenchmarkResult, *, anyway: bool = False) -> BenchmarkComparison:
-    """B over A over the concurrencies that both have; their geometric mean counts in all.
+    """Ratio B over A at the concurrencies of both; overall, the geometric mean counts.
 
     Raises
     ------
-    UnlikeBenchmarks
-        If conditions differ, unless ``anyway``; if they share no concurrency, or one has a single repeat.
+    IncomparableBenchmarks
+        If conditions differ, unless ``anyway``; if the results share no concurrency, or one has a single repeat.
     """
     differs = tuple(label for label, name in _MATCHED_CONDITIONS if getattr(a.conditions, name) != getattr(b.conditions, name))
     if differs and not anyway:
@@ -102,22 +102,18 @@ def compare_results(a: BenchmarkResult, b: BenchmarkResult, *, anyway: bool = Fa
     repeats = min(len(grid[level]) for grid in grids for level in shared)
     if repeats < MIN_REPEATS:
         raise IncomparableBenchmarks("one repeat shows no difference: at least two are needed, the protocol asks for five")
-    # One sensor's error cancels; two hosts have a sensor each.
+    pairs = [(grids[0][level], grids[1][level]) for level in shared]
+    # The error of a common sensor cancels; two hosts have two sensors.
     gain = 0.0 if (a.conditions.host, a.conditions.devices) == (b.conditions.host, b.conditions.devices) else _combined_gain(a, b)
     per_request, per_token = (
         _mean_ratio(
-            [[energy_of(grids[1][c][repeat]) / energy_of(grids[0][c][repeat]) for c in shared] for repeat in range(repeats)], gain
+            [[energy_of(of_b[repeat]) / energy_of(of_a[repeat]) for of_a, of_b in pairs] for repeat in range(repeats)], gain
         )
         for energy_of in (_per_request, _per_token)
     )
     levels = tuple(
-        (
-            c,
-            _mean_ratio(
-                [[_per_request(grids[1][c][repeat]) / _per_request(grids[0][c][repeat])] for repeat in range(repeats)], gain
-            ),
-        )
-        for c in shared
+        (level, _mean_ratio([[_per_request(of_b[repeat]) / _per_request(of_a[repeat])] for repeat in range(repeats)], gain))
+        for level, (of_a, of_b) in zip(shared, pairs, strict=True)
     )
     rows = (*_energy_rows(a, b, per_request, per_token, levels), *_condition_rows(a.conditions, b.conditions))
     return BenchmarkComparison(a.conditions.model, b.conditions.model, per_request, per_token, levels, differs, rows)
@@ -144,10 +140,10 @@ def _combined_gain(a: BenchmarkResult, b: BenchmarkResult) -> float:
 
 
 def _mean_ratio(by_repeat: Sequence[Sequence[float]], gain: float) -> Estimate:
-    """Geometric mean of ratios with its interval of 95 %.
+    """Geometric mean of ratios with its 95 % interval.
 
-    A repeat is one observation, the mean over its concurrencies: what drifts from hour to hour falls on all of them together,
-    and they are not independent. Student's t over repeats; reproducibility of two sessions and gains add in squares.
+    A repeat is one observation, the mean over its concurrencies: slow drift affects all concurrencies of a repeat together, so
+    they are not independent. Student's t over repeats; reproducibility of two sessions and gains add in quadrature.
     """
     means = [fmean(math.log(value) for value in repeat) for repeat in by_repeat]
     repeat_spread = float(stats.t.ppf(1 - 1 / 40, len(means) - 1)) * stdev(means) / math.sqrt(len(means))
@@ -224,7 +220,7 @@ def _metric_row(what: str, a: float | None, b: float | None) -> dict[str, Any]:
 
 
 def markdown_report(comparison: BenchmarkComparison) -> str:
-    """The finding, and the table below it."""
+    """The finding and its table as Markdown, for a merge request."""
     lines = [
         f"**{comparison.sentence()}**",
         "",
@@ -243,14 +239,14 @@ def _markdown_line(row: dict[str, Any]) -> str:
 
 
 def _markdown_cell(value: Any) -> str:
-    """A model's name may hold what would end a cell."""
+    """A value as a cell; escapes the pipe, which names of models may contain."""
     if value is None:
         return ""
     return f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", "\\|")
 
 
 def badge_svg(comparison: BenchmarkComparison) -> str:
-    """A small SVG: the ratio with its interval."""
+    """The ratio and its interval as a small SVG badge."""
     ratio = comparison.per_request
     text = f"{ratio.value:.3g} x [{ratio.low:.3g} ; {ratio.high:.3g}]" if comparison.different else "no difference shown"
     return draw_badge("J per request", text)

@@ -1,7 +1,7 @@
-"""This file puts the repeats of one concurrency together: means with intervals, and the fit over all of them.
+"""Concurrency levels of a result: means over repeats with intervals, and the batch model over all levels.
 
-An interval holds two things, added in squares: how the repeats differ (Student's t), and what the sensor may err by, which
-no repeat can show. Where there is one repeat only, the second alone: the row says how many there were.
+An interval adds two errors in quadrature: the spread of the repeats (Student's t), and the error of the sensor, which no
+repeat can show. With one repeat only the second is known; the row gives the number of repeats.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from footprint.benchmark.batch_model import BatchFit, fit_batch_model
 from footprint.benchmark.result import BenchmarkResult, MeasurementPoint, Steady
 from footprint.core.estimate import Estimate
 
-# Part of the time in flight past the first token, against what it is at best in this benchmark. Where it falls below, requests
-# waited for the server, and those in flight are not the batch. Short answers have a small part at any concurrency.
+# Share of the time in flight after the first token, relative to the largest share in this benchmark. Below this, requests
+# queued in the server and the requests in flight are not the batch. Short answers have a small share at any concurrency.
 _MIN_DECODING_SHARE = 4 / 5
 
 
 @dataclass(frozen=True, slots=True)
 class ConcurrencyLevel:
-    """One concurrency: means over repeats; latencies are medians over repeats."""
+    """One concurrency: means over repeats of energy [J], power [W] and latencies [s]."""
 
     concurrency: int
     repeats: int
     batch: float
-    waited: bool  # requests queued or were long in prefill: the batch is overstated, and the fit leaves the level out
+    waited: bool  # requests queued or spent long in prefill: the batch is overstated, and the fit excludes the level
     j_per_request: Estimate
     j_per_token: Estimate
     tokens_per_s: float
@@ -45,12 +45,12 @@ class ConcurrencyLevel:
 
 
 def sensor_gain(points: Sequence[MeasurementPoint]) -> float:
-    """Relative half-width of the sensors' own error, the largest of the points'."""
+    """Relative half-width [1] of the sensors' error, the largest of the points."""
     return max((point.energy.high_j - point.energy.low_j) / 2 / point.energy.energy_j for point in points)
 
 
 def mean_estimate(values: Sequence[float], gain: float) -> Estimate:
-    """Mean of repeats: t interval of 95 % and the relative ``gain``, added in squares."""
+    """Mean of repeats with a 95 % t interval; the relative ``gain`` adds in quadrature."""
     mean = fmean(values)
     spread = 0.0
     if len(values) > 1:
@@ -60,13 +60,13 @@ def mean_estimate(values: Sequence[float], gain: float) -> Estimate:
 
 
 def idle_power(result: BenchmarkResult) -> Estimate | None:
-    """Power [W] of the loaded model at rest; None where it was not measured."""
+    """Power [W] of the loaded model at rest; None if it was not measured."""
     points = result.idle()
     return mean_estimate([point.watts for point in points], sensor_gain(points)) if points else None
 
 
 def concurrency_levels(result: BenchmarkResult) -> list[ConcurrencyLevel]:
-    """The result by concurrency, in order."""
+    """The levels of a result, by concurrency."""
     idle_w, max_share = idle_power(result), max_decoding_share(result)
     levels = []
     for concurrency in sorted({point.concurrency for point in result.served()}):
@@ -110,18 +110,18 @@ def _concurrency_level(
 
 
 def max_decoding_share(result: BenchmarkResult) -> float:
-    """Part of the time in flight that comes after the first token, where it is largest."""
+    """Largest share [1] of the time in flight after the first token."""
     return max(point.steady.decoding / point.steady.in_flight for point in result.served() if point.steady is not None)
 
 
 def has_queued(point: MeasurementPoint, max_share: float) -> bool:
-    """Whether requests waited so long for their first token that those in flight are not the batch."""
+    """Whether requests waited so long for their first token that the requests in flight are not the batch."""
     assert point.steady is not None
     return point.steady.decoding < _MIN_DECODING_SHARE * max_share * point.steady.in_flight
 
 
 def fit_result(result: BenchmarkResult) -> BatchFit | None:
-    """a and b over every repeat of every level at which the batch is known; None where there are fewer than three batches."""
+    """Batch model over every repeat with a known batch; None with fewer than three batches."""
     max_share = max_decoding_share(result)
     points = [point for point in result.served() if not has_queued(point, max_share)]
     batches = [point.steady.in_flight for point in points if point.steady is not None]
@@ -129,6 +129,6 @@ def fit_result(result: BenchmarkResult) -> BatchFit | None:
 
 
 def mean_score(result: BenchmarkResult) -> Estimate | None:
-    """Mean score of the grader with its interval over prompts; None where nothing was graded."""
+    """Mean score of the grader with its interval over prompts; None without grades."""
     scores = [score for score in result.scores if score is not None]
     return mean_estimate(scores, 0.0) if scores else None

@@ -1,7 +1,7 @@
-"""This file says which points a benchmark measures, in which order, and how long that takes. Pure.
+"""Experimental design: the points of a benchmark, their order, and the remaining time. Pure.
 
-Order is drawn anew for every repeat, with the seed that the result records: what drifts over the hours (temperature, other
-users of the room) falls on every concurrency alike. Two models with one seed ask the same prompts in the same order.
+The order is drawn separately for every repeat, with the seed that the result records: drift over hours (temperature, other
+users of the room) affects every concurrency alike. Two models with the same seed get the same prompts in the same order.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ REPEATS, MIN_S, MIN_UPDATES = 5, 60, 600
 
 @dataclass(frozen=True, slots=True, order=True)
 class Slot:
-    """One point to be measured; concurrency 0 is the loaded model at rest."""
+    """A point to measure; concurrency 0 is the loaded model at rest."""
 
     repeat: int
     concurrency: int
 
     @property
     def name(self) -> str:
-        """Of the file in which the point is kept."""
+        """Stem of the file that holds the point."""
         return f"r{self.repeat}-c{self.concurrency}"
 
 
 def measurement_slots(concurrency: Sequence[int], repeats: int, seed: int) -> list[Slot]:
-    """Every point in the order of its measurement; each repeat holds each concurrency and the rest once."""
+    """Every point in the order of measurement; each repeat holds each concurrency and the rest once."""
     rng = random.Random(f"order {seed}")
     slots = []
     for repeat in range(repeats):
@@ -39,12 +39,12 @@ def measurement_slots(concurrency: Sequence[int], repeats: int, seed: int) -> li
 
 
 def remaining_slots(all_slots: Sequence[Slot], done: Collection[str]) -> list[Slot]:
-    """What is still to be measured."""
+    """Points that are not measured yet."""
     return [slot for slot in all_slots if slot.name not in done]
 
 
 def prompt_order(count: int, slot: Slot, seed: int) -> Iterator[int]:
-    """Indices of prompts without end: every prompt once, in an order of its own, then all of them again."""
+    """Endless indices of prompts: every prompt once in random order, then all of them again."""
     rng = random.Random(f"prompts {seed} {slot.repeat} {slot.concurrency}")
     while True:
         order = list(range(count))
@@ -53,6 +53,6 @@ def prompt_order(count: int, slot: Slot, seed: int) -> Iterator[int]:
 
 
 def remaining_s(slots_left: int, durations_s: Sequence[float], expected_s: float) -> float:
-    """Time left [s]: the mean of the points measured so far for each that is left, before the first what is expected."""
+    """Remaining time [s]: mean duration of the measured points times the points left; ``expected_s`` before the first point."""
     mean_s = sum(durations_s) / len(durations_s) if durations_s else expected_s
     return mean_s * slots_left

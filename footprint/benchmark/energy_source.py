@@ -1,4 +1,7 @@
-"""This file gives the energy of a stretch of time: from the sensors of this host, or from the ledger's readings of another."""
+"""Energy source of a benchmark: energy between two instants, from the sensors of this host.
+
+`footprint.benchmark.ledger_energy_source` implements the same protocols from the readings of another host in the ledger.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +21,15 @@ from footprint.core.stored_forms import stored_as
 from footprint.core.units import US_PER_S, UW_PER_W
 from footprint.notebook.measurement import TOTAL, CannotMeasure, SensorProcess, energy_rows
 
-SAMPLE_RATE_HZ = 10  # the agent's most
+SAMPLE_RATE_HZ = 10  # the maximum of the agent
 _DRIVER_PATTERN = re.compile(r"NVRM version:.*?\s(\d+\.\d+(?:\.\d+)?)\s")
-_QUALITY_SHARE = 1 / 10  # of the energy, from which on a quality letter counts for the whole (contract, section 6)
+_QUALITY_SHARE = 1 / 10  # share of the energy above which a quality letter applies to the total (contract, section 6)
 
 
 @stored_as("Machine", "host models devices driver power_limit_w")
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What energy is counted of."""
+    """Host and devices whose energy is measured; power limit in W."""
 
     host: str
     models: tuple[str, ...]
@@ -36,32 +39,32 @@ class Machine:
 
 
 class EnergyWatch(Protocol):
-    """Readings while a point lasts."""
+    """Energy readings while a point is measured."""
 
     def updates(self, begin_us: int, end_us: int) -> int:
-        """How often the counter that tells most of the energy was seen to change."""
+        """Number of observed changes of the counter with the most energy."""
 
     async def energy(self, begin_us: int, end_us: int) -> Energy:
-        """Energy of the devices counted between two instants."""
+        """Energy of the selected devices between two instants [µs]."""
 
     def machine(self) -> Machine:
-        """What they are of."""
+        """The machine that the readings describe."""
 
 
 class EnergySource(Protocol):
-    """Where readings come from."""
+    """Source of energy readings."""
 
     @property
     def kind(self) -> str:
-        """local, or ledger."""
+        """``local`` or ``ledger``."""
 
-    def watching(self) -> AbstractAsyncContextManager[EnergyWatch]:
-        """Readings from now on."""
+    def watch(self) -> AbstractAsyncContextManager[EnergyWatch]:
+        """Collect readings from now on."""
 
 
 @dataclass(frozen=True, slots=True)
 class LocalEnergySource:
-    """The sensors of this host. Devices by place or identity; all of them where none is named."""
+    """The sensors of this host; ``devices`` by place or identity, all if empty."""
 
     host: str
     devices: tuple[str, ...] = ()
@@ -70,13 +73,13 @@ class LocalEnergySource:
     kind: str = "local"
 
     @asynccontextmanager
-    async def watching(self) -> AsyncIterator[EnergyWatch]:
-        """The agent's program runs as long as the point lasts.
+    async def watch(self) -> AsyncIterator[EnergyWatch]:
+        """Run the agent's sensor program while the point lasts.
 
         Raises
         ------
         CannotMeasure
-            If nothing here measures energy: no sensor can be read, or all there is is an estimate.
+            If no sensor can be read, or if only an estimate is available.
         """
         sensors = SensorProcess(SAMPLE_RATE_HZ)
         try:
@@ -91,22 +94,22 @@ class _LocalWatch:
     source: LocalEnergySource
     sensors: SensorProcess
 
-    def _mine(self) -> list[EnergyReading]:
+    def _readings(self) -> list[EnergyReading]:
         return select_devices(self.sensors.readings(), self.source.devices)
 
     def updates(self, begin_us: int, end_us: int) -> int:
-        """As the protocol says."""
-        return count_updates(self._mine(), begin_us, end_us)
+        """See `EnergyWatch.updates`."""
+        return count_updates(self._readings(), begin_us, end_us)
 
     async def energy(self, begin_us: int, end_us: int) -> Energy:
-        """Waits for a reading after the end."""
+        """Wait for a reading after the end, then return the energy."""
         await asyncio.to_thread(self.sensors.wait_for_readings_after, end_us)
         clock = _mean_clock_hz(self.sensors.context_readings(), begin_us, end_us)
-        return integrate_energy(self._mine(), begin_us, end_us, clock, allow_estimate=self.source.allow_estimate)
+        return energy_between(self._readings(), begin_us, end_us, clock, allow_estimate=self.source.allow_estimate)
 
     def machine(self) -> Machine:
-        """Models and limits, as the sensors tell them."""
-        readings = without_host_meters(self._mine())
+        """Models and power limits, as the sensors report them."""
+        readings = without_host_meters(self._readings())
         limits = {
             context.device: context.values["power_limit_uw"]
             for context in self.sensors.context_readings()
@@ -117,18 +120,18 @@ class _LocalWatch:
 
 
 def driver_version(proc_version: str) -> str:
-    """The NVIDIA driver's version, of /proc/driver/nvidia/version; empty where it does not say."""
+    """Version of the NVIDIA driver in the text of /proc/driver/nvidia/version; empty if it has none."""
     match = _DRIVER_PATTERN.search(proc_version)
     return match.group(1) if match else ""
 
 
 def select_devices(readings: Sequence[EnergyReading], devices: Sequence[str]) -> list[EnergyReading]:
-    """Readings of the devices named, by place or identity; of all where none is.
+    """Readings of the named devices, by place or identity; all readings if no device is named.
 
     Raises
     ------
     CannotMeasure
-        If a device that was named is not read.
+        If a named device has no reading.
     """
     if not devices:
         return list(readings)
@@ -141,48 +144,48 @@ def select_devices(readings: Sequence[EnergyReading], devices: Sequence[str]) ->
 
 
 def without_host_meters(readings: Sequence[EnergyReading]) -> list[EnergyReading]:
-    """Without meters of the whole server where its parts are read: they would count twice."""
+    """Readings without whole-server meters if their parts are read too, which would count twice."""
     parts = [reading for reading in readings if reading.component != "host"]
     return parts or list(readings)
 
 
 def device_models(readings: Sequence[EnergyReading]) -> tuple[str, ...]:
-    """Models of the devices, with how many there are of each."""
+    """Models of the devices, with their number."""
     models = {reading.device: reading.model for reading in readings if reading.model}
     return tuple(f"{count} x {model}" if count > 1 else model for model, count in sorted(Counter(models.values()).items()))
 
 
 def device_places(readings: Sequence[EnergyReading]) -> tuple[str, ...]:
-    """Devices by their place."""
+    """Places of the devices."""
     return tuple(sorted({reading.alias or reading.device for reading in readings}))
 
 
 def count_updates(readings: Sequence[EnergyReading], begin_us: int, end_us: int) -> int:
-    """Changes seen of the counter that tells most of the energy."""
+    """Observed changes of the counter with the most energy."""
     series: dict[tuple[str, str, str], list[int]] = {}
     for reading in without_host_meters(readings):
         if begin_us <= reading.at_us <= end_us:
             series.setdefault((reading.device, reading.component, reading.source), []).append(reading.energy_uj)
     if not series:
         return 0
-    told = max(series.values(), key=lambda values: values[-1] - values[0])
-    return sum(before != after for before, after in pairwise(told))
+    largest = max(series.values(), key=lambda values: values[-1] - values[0])
+    return sum(before != after for before, after in pairwise(largest))
 
 
-def integrate_energy(
+def energy_between(
     readings: Sequence[EnergyReading], begin_us: int, end_us: int, clock_hz: float | None = None, *, allow_estimate: bool = False
 ) -> Energy:
-    """Energy between two instants, all devices that were read at its begin.
+    """Energy [J] between two instants [µs] of all devices that were read at the begin.
 
     Raises
     ------
     CannotMeasure
-        If a device was reset or lost in it, or nothing but an estimate was read.
+        If a device was reset or lost in between, or if only an estimate was read.
     """
     rows = energy_rows(readings, begin_us, end_us)
     counted = without_host_meters(readings)
     parts = [row for row in rows if row["device"] != TOTAL and row["component"] in {reading.component for reading in counted}]
-    lost = sorted({each.alias or each.device for each in counted} - {row["device"] for row in parts})
+    lost = sorted({reading.alias or reading.device for reading in counted} - {row["device"] for row in parts})
     if lost or not parts:
         reason = f"{', '.join(lost)} was not read" if lost else "nothing was read"
         raise CannotMeasure(f"{reason} from begin to end of the point (reset, or lost)")
@@ -212,7 +215,7 @@ def integrate_energy(
 
 
 def _mean_clock_hz(contexts: Sequence[ContextReading], begin_us: int, end_us: int) -> float | None:
-    """Mean clock of the processors of the boards within a stretch; None where nobody says."""
+    """Mean clock of the boards' processors between two instants [µs]; None if unknown."""
     values = [
         context.values["clock_sm_hz"]
         for context in contexts
@@ -222,5 +225,5 @@ def _mean_clock_hz(contexts: Sequence[ContextReading], begin_us: int, end_us: in
 
 
 def wall_us(monotonic_s: float) -> int:
-    """The instant [µs] at which the monotonic clock shows so much, by how the two stand to each other now."""
+    """Wall-clock instant [µs] of a reading of the monotonic clock [s], by their current offset."""
     return time.time_ns() // 1000 + round((monotonic_s - time.monotonic()) * US_PER_S)

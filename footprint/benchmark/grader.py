@@ -1,7 +1,7 @@
-"""This file hands prompts and answers to a grader of the user's own, and takes scores back. It keeps neither.
+"""Grader of the user: passes prompts and answers to it and takes scores back, without storing either.
 
-A grader is a command, which reads JSON Lines ``{"index", "answer", …the line of the prompt}`` and writes one line each, a
-number or ``{"score": …}``; or ``module:function``, which takes the list of those objects and returns as many numbers.
+A grader is a command that reads JSON Lines ``{"index", "answer", …the line of the prompt}`` and writes one line each, a number
+or ``{"score": …}``; or ``module:function`` that takes the list of those objects and returns as many numbers.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ _ENTRY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 class GraderFailed(FootprintError):
-    """The grader cannot be run, or gives no score for every prompt."""
+    """The grader cannot be run, or does not return a score for every prompt."""
 
 
 def grade(grader: str, answers: Sequence[dict[str, Any]]) -> tuple[float, ...]:
-    """Scores in the order of what was graded.
+    """Scores of answers, in their order.
 
     Raises
     ------
     GraderFailed
-        If it cannot be run, or does not give as many finite numbers.
+        If the grader cannot be run, or does not return as many finite numbers.
     """
     scores = _by_function(grader, answers) if _ENTRY.fullmatch(grader) else _by_command(grader, answers)
     if len(scores) != len(answers):
@@ -48,7 +48,7 @@ def _by_function(grader: str, answers: Sequence[dict[str, Any]]) -> list[Any]:
     try:
         return list(getattr(importlib.import_module(module), name)(list(answers)))
     except Exception as error:
-        raise GraderFailed(f"{grader}: {type(error).__name__}") from None  # its words may hold an answer
+        raise GraderFailed(f"{grader}: {type(error).__name__}") from None  # its message may contain an answer
 
 
 def _by_command(grader: str, answers: Sequence[dict[str, Any]]) -> list[Any]:

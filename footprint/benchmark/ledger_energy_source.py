@@ -1,7 +1,7 @@
-"""This file takes the energy of a stretch from the ledger: of a host that runs the model, whose agent ships its readings here.
+"""Energy source from the ledger: readings of another host that runs the model and whose agent ships them here.
 
-The agent samples once a second or so, and its clock is another: over a minute that is an error of the order of a percent at
-most where both follow NTP. Readings come some ten seconds after their time; they are waited for.
+The agent samples about once a second with a clock of its own: over a minute the error is at most about a percent if both
+clocks follow NTP. Readings arrive some ten seconds after their time, so the source waits for them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from footprint.benchmark.energy_source import (
     count_updates,
     device_models,
     device_places,
-    integrate_energy,
+    energy_between,
     select_devices,
     without_host_meters,
 )
@@ -35,7 +35,7 @@ _SOURCE_BY_GRADE = {"counter": "counter", "modelled": "counter-mig", "power": "p
 
 @dataclass(frozen=True, slots=True)
 class LedgerEnergySource:
-    """Readings of one host in a store. Devices by place or identity; all of them where none is named."""
+    """Readings of one host in a store; ``devices`` by place or identity, all if empty."""
 
     store: Store
     host: str
@@ -43,12 +43,12 @@ class LedgerEnergySource:
 
     @property
     def kind(self) -> str:
-        """As the protocol says."""
+        """See `EnergySource.kind`."""
         return "ledger"
 
     @asynccontextmanager
-    async def watching(self) -> AsyncIterator[EnergyWatch]:
-        """Nothing is started: the host's own agent runs.
+    async def watch(self) -> AsyncIterator[EnergyWatch]:
+        """Take readings from now on; the host's own agent collects them.
 
         Raises
         ------
@@ -63,23 +63,23 @@ class _LedgerWatch:
     source: LedgerEnergySource
     since_us: int
 
-    def _mine(self, until_us: int) -> list[EnergyReading]:
+    def _readings(self, until_us: int) -> list[EnergyReading]:
         return select_devices(
             cumulative_readings(self.source.store, self.source.host, self.since_us, until_us), self.source.devices
         )
 
     def updates(self, begin_us: int, end_us: int) -> int:
-        """Of what has come by now."""
-        return count_updates(self._mine(end_us), begin_us, end_us)
+        """Changes in the readings that have arrived."""
+        return count_updates(self._readings(end_us), begin_us, end_us)
 
     async def energy(self, begin_us: int, end_us: int) -> Energy:
-        """Waits for the readings, two minutes at most."""
+        """Wait for the readings, at most two minutes, then return the energy."""
         deadline = time.monotonic() + TIMEOUT_S
         while True:
-            readings = self._mine(end_us)
+            readings = self._readings(end_us)
             last = {reading.device: reading.at_us for reading in readings}
             if last and min(last.values()) > end_us:
-                return integrate_energy(readings, begin_us, end_us)
+                return energy_between(readings, begin_us, end_us)
             if time.monotonic() > deadline:
                 raise CannotMeasure(
                     f"the ledger has no readings of {self.source.host} over this point; does its agent run and ship here, "
@@ -88,13 +88,13 @@ class _LedgerWatch:
             await asyncio.sleep(POLL_S)
 
     def machine(self) -> Machine:
-        """What the ledger knows of the devices; a driver and limits it does not."""
-        readings = without_host_meters(self._mine(time.time_ns() // 1000))
+        """Devices as the ledger knows them; driver and power limit are unknown."""
+        readings = without_host_meters(self._readings(time.time_ns() // 1000))
         return Machine(self.source.host, device_models(readings), device_places(readings), "", None)
 
 
 def cumulative_readings(store: Store, host: str, begin_us: int, end_us: int) -> list[EnergyReading]:
-    """Cumulative readings of a host from just before a stretch to just after it, as the agent would tell them."""
+    """Cumulative readings of a host from just before to just after a time span [µs], as agent records."""
     readings = []
     with store.read() as connection:
         view = LedgerView(store, connection)

@@ -1,4 +1,4 @@
-"""This file keeps so many requests in flight until a point is long enough, then lets those under way come to their end."""
+"""Load generator: keeps a constant number of requests in flight until a point is long enough, then lets them finish."""
 
 from __future__ import annotations
 
@@ -10,27 +10,28 @@ from dataclasses import dataclass, field
 from footprint.benchmark.openai_client import EndpointError, RequestFailed
 from footprint.benchmark.steady_state import AnsweredRequest
 
-# ask(prompt, on_first) -> the answer; what it raises beside RequestFailed ends the point.
+# send_request(prompt, on_first) -> the answer; any error other than RequestFailed ends the point.
 SendRequest = Callable[[int, Callable[[], None]], Awaitable[AnsweredRequest]]
-# long_enough(begin [s]) -> seconds to wait before asking again, 0 when it is.
+# remaining_wait_s(begin [s]) -> seconds to wait before the next check, 0 once the point is long enough.
 RemainingWait = Callable[[float], Awaitable[float]]
-MIN_REQUESTS = 20  # requests, before their failures say anything
+MIN_REQUESTS = 20  # before the share of failures is checked
 MAX_FAILED_SHARE = 1 / 20
 
 
 @dataclass(slots=True)
 class LoadResult:
-    """What came of a point."""
+    """Answers of a point, and the number of failed requests."""
 
     answered: list[AnsweredRequest] = field(default_factory=list)
     failed: int = 0
-    why: str = ""
 
 
 async def generate_load(
     send_request: SendRequest, prompts: Iterator[int], concurrency: int, remaining_wait_s: RemainingWait
 ) -> LoadResult:
-    """Answers of a point, each request replaced when it ends; steady once as many as ``concurrency`` have their first token.
+    """Answers of a point; each request is replaced when it ends.
+
+    The point starts once ``concurrency`` requests have their first token.
 
     Raises
     ------
@@ -51,7 +52,7 @@ async def generate_load(
             try:
                 result.answered.append(await send_request(next(prompts), on_first))
             except RequestFailed as error:
-                result.failed, result.why = result.failed + 1, str(error)
+                result.failed += 1
                 attempts = result.failed + len(result.answered)
                 if attempts >= MIN_REQUESTS and result.failed > MAX_FAILED_SHARE * attempts:
                     failures = f"{result.failed} of {attempts} requests failed at concurrency {concurrency}"

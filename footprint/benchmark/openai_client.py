@@ -1,7 +1,7 @@
-"""This file speaks to an OpenAI-compatible endpoint: one streamed answer to one prompt, and when its pieces came.
+"""Client of an OpenAI-compatible endpoint: one streamed answer to one prompt, with the arrival times of its pieces.
 
-POST …/chat/completions with ``stream`` and ``stream_options.include_usage``: counts of tokens are the server's own, its last
-piece tells them. GET …/models names what is served.
+POST …/chat/completions with ``stream`` and ``stream_options.include_usage``: token counts are the server's own, in the last
+piece of the stream. GET …/models lists the served models.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from footprint.core.records import FootprintError
 
 CONNECT_TIMEOUT_S, MAX_RETRY_S = 10, 300
 _PATH = "/chat/completions"
-_MAX_MESSAGE_CHARS = 200  # characters of a server's own words
+_MAX_MESSAGE_CHARS = 200  # of a server's message in an error
 
 
 class EndpointUnavailable(FootprintError):
-    """The endpoint cannot be reached, or lets nobody in."""
+    """The endpoint cannot be reached, or refuses access."""
 
 
 class EndpointError(FootprintError):
-    """The endpoint answers what no benchmark can be made of."""
+    """The endpoint answers in a way that cannot be benchmarked."""
 
 
 class RequestFailed(FootprintError):
-    """One request that was not answered to its end; others may be."""
+    """One request without a complete answer; others may succeed."""
 
 
 class RateLimited(FootprintError):
-    """The endpoint takes no more requests for a while."""
+    """The endpoint accepts no more requests for ``retry_s`` seconds."""
 
     def __init__(self, retry_s: float) -> None:
         super().__init__(f"the endpoint limits the rate (429), and asks to wait {retry_s:g} s")
@@ -46,7 +46,7 @@ class RateLimited(FootprintError):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is asked of whom. The key is sent and never written anywhere."""
+    """Endpoint, model and parameters of the requests. The key is sent, and never written anywhere."""
 
     url: str
     model: str
@@ -57,12 +57,12 @@ class Target:
 
 
 def base_url(url: str) -> str:
-    """The address below which paths of the API stand: with /v1 where only a host was given.
+    """Base address of the API; adds /v1 if only a host was given.
 
     Raises
     ------
     EndpointUnavailable
-        If it is no address.
+        If the text is no HTTP address.
     """
     try:
         address = httpx.URL(url)
@@ -75,7 +75,7 @@ def base_url(url: str) -> str:
 
 
 def http_client(target: Target, connections: int) -> httpx.AsyncClient:
-    """A client that keeps as many connections as requests may be in flight."""
+    """A client that keeps one connection for each request in flight."""
     headers = {"Authorization": f"Bearer {target.key}"} if target.key else {}
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
     timeout = httpx.Timeout(target.timeout_s, connect=CONNECT_TIMEOUT_S)
@@ -83,12 +83,12 @@ def http_client(target: Target, connections: int) -> httpx.AsyncClient:
 
 
 async def served_models(client: httpx.AsyncClient, url: str) -> tuple[list[str], str]:
-    """(models, engine) that an endpoint names; no engine where it does not say.
+    """(models, engine) that an endpoint reports; the engine is empty if unknown.
 
     Raises
     ------
     EndpointUnavailable
-        If it cannot be reached or lets nobody in.
+        If the endpoint cannot be reached or refuses access.
     """
     try:
         response = await client.get(f"{base_url(url)}/models")
@@ -109,18 +109,18 @@ async def stream_completion(
     messages: list[dict[str, Any]],
     on_first: Callable[[], None] = lambda: None,
 ) -> tuple[AnsweredRequest, str]:
-    """One answer: counts and instants [s, monotonic], and its text for a grader.
+    """Counts and instants [s, monotonic] of one answer, and its text for a grader.
 
     Raises
     ------
     EndpointUnavailable
-        If it cannot be reached or lets nobody in.
+        If the endpoint cannot be reached or refuses access.
     EndpointError
         If the stream ends without usage.
     RateLimited
-        On 429.
+        On status 429.
     RequestFailed
-        If the answer is empty or breaks off.
+        If the answer is empty or incomplete.
     """
     body = {
         "model": target.model,
@@ -160,7 +160,7 @@ async def stream_completion(
 
 
 def _event_json(line: str) -> dict[str, Any] | None:
-    """The JSON of one server-sent event; None for whatever else a stream holds."""
+    """JSON of a server-sent event; None for other lines of the stream."""
     if not line.startswith("data:"):
         return None
     text = line[5:].strip()
@@ -176,7 +176,7 @@ def _event_json(line: str) -> dict[str, Any] | None:
 
 
 def _event_text(event: dict[str, Any]) -> str | None:
-    """Text that came with an event; reasoning and calls of tools are output tokens too. None where nothing came."""
+    """Text of an event; None without output. Reasoning and tool calls are output tokens too."""
     event_text = None
     for choice in event.get("choices") or ():
         delta = choice.get("delta") or {}
@@ -202,7 +202,7 @@ def _answered_request(
 
 
 def _raise_for_status(status: int, headers: httpx.Headers, url: str, body: str) -> None:
-    """Errors by status; nothing where it is none."""
+    """Raise the error that a status stands for, if any."""
     message = " ".join(body.split())[:_MAX_MESSAGE_CHARS]
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         raise EndpointUnavailable(f"{url} lets us not in ({status}); --key-file names a file with its key")
@@ -218,7 +218,7 @@ def _raise_for_status(status: int, headers: httpx.Headers, url: str, body: str) 
 
 
 def _retry_s(text: str) -> float:
-    """Retry-After: seconds, or a date; a second where it is neither."""
+    """Seconds of a Retry-After header (seconds or a date); 1 if it is neither."""
     if text.strip().isdigit():
         return float(text)
     try:

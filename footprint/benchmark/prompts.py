@@ -1,7 +1,7 @@
-"""This file reads the prompts of a benchmark: JSON Lines, whose sha256 stands in the result; they themselves nowhere.
+"""Prompts of a benchmark: JSON Lines whose SHA-256 is part of the result; the prompts themselves are not.
 
-A line is ``{"prompt": "…"}`` or ``{"messages": [{"role": …, "content": …}, …]}``; whatever else it holds (``id``,
-``reference`` …) goes to the grader with it.
+A line is ``{"prompt": "…"}`` or ``{"messages": [{"role": …, "content": …}, …]}``; other keys (``id``, ``reference`` …) are passed
+to the grader.
 """
 
 from __future__ import annotations
@@ -15,33 +15,33 @@ from footprint.core.records import FootprintError
 from footprint.core.resources import data_path
 from footprint.ledger.verifier import sha256_of
 
-RECOMMENDED_PROMPTS = 1000  # the protocol's; fewer are said, not refused
+RECOMMENDED_PROMPTS = 1000  # of the protocol; with fewer, the command prints a note
 
 
 class BadPrompts(FootprintError):
-    """A file of prompts that cannot be used; the line is named, its content is not shown."""
+    """A prompt file that cannot be used; the message names the line and never shows its content."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prompts:
-    """Lines as they were read, the messages of each, and the hash of the whole file."""
+    """The lines of a prompt file, and the SHA-256 of the whole file."""
 
     lines: tuple[dict[str, Any], ...]
     sha256: str
 
     def messages(self, index: int) -> list[dict[str, Any]]:
-        """What is sent for one of them."""
+        """Messages to send for the prompt at an index."""
         line = self.lines[index]
         return list(line["messages"]) if "messages" in line else [{"role": "user", "content": line["prompt"]}]
 
 
 def read_prompts(path: Path | None) -> Prompts:
-    """Prompts of a file; without one, the small set that is shipped.
+    """Prompts of a file; default the small set that is shipped.
 
     Raises
     ------
     BadPrompts
-        If it cannot be read, is empty, or a line is no prompt.
+        If the file cannot be read, is empty, or has an invalid line.
     """
     path = path or data_path("prompts.jsonl")
     try:

@@ -1,4 +1,4 @@
-"""This file gives public reference measurements: other hardware, other load, other boundary; never ranked with one's own.
+"""Public reference measurements: other hardware, load and boundary; never ranked with the organisation's own.
 
 Rows of ``data/references.csv``, each with its source. None is unknown.
 """
@@ -26,7 +26,7 @@ LABEL = "other hardware, other load"
 
 
 def reference_rows() -> list[dict[str, Any]]:
-    """Every public reference that is shipped, in the order of the file; joules and seconds."""
+    """Every shipped reference, in the order of the file; energies in J, times in s."""
     with data_path("references.csv").open(encoding="utf-8", newline="") as file:
         return [_reference_row(row) for row in csv.DictReader(file)]
 

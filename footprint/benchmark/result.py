@@ -1,7 +1,7 @@
-"""This file holds a benchmark's result: conditions and points, as a JSON document that says its schema.
+"""Benchmark result: conditions and points, as a JSON document with a schema version.
 
-Everything else (levels, fit, intervals) follows from the points, and is computed when it is asked for. Nothing of what was
-asked or answered is in it: counts, instants, joules and scores only.
+Everything else (levels, fit, intervals) is computed from the points on demand. The document holds counts, instants, joules and
+scores only, never a prompt or an answer.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ KIND, SCHEMA_VERSION = "footprint-benchmark", 1
 
 
 class BadResult(FootprintError):
-    """A file that is no benchmark result, or one that cannot be right."""
+    """A file that is no benchmark result, or an implausible one."""
 
 
 @stored_as(
@@ -28,7 +28,7 @@ class BadResult(FootprintError):
 )
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What the figures hold for; an empty text or None is unknown."""
+    """Conditions under which the figures hold; an empty text or None is unknown."""
 
     model: str  # as served
     engine: str
@@ -51,7 +51,7 @@ class Conditions:
 @stored_as("Energy", "begin_us seconds energy_j low_j high_j components quality updates clock_sm_hz")
 @dataclass(frozen=True, slots=True)
 class Energy:
-    """Of a stretch of time: joules of the devices counted, in all and by component, with the interval of their sensors."""
+    """Energy of a time span: joules of the selected devices, total and by component, with the interval of their sensors."""
 
     begin_us: int
     seconds: float
@@ -60,7 +60,7 @@ class Energy:
     high_j: float
     components: dict[str, float]
     quality: str
-    updates: int  # of the counter that tells most of the energy
+    updates: int  # of the counter with the most energy
     clock_sm_hz: float | None = None
 
 
@@ -71,27 +71,27 @@ class Energy:
 )
 @dataclass(frozen=True, slots=True)
 class Steady:
-    """What was served in that stretch. Requests cut by its ends count by the share of their tokens within it."""
+    """Requests served in that time span. Requests that its ends cut count by the share of their tokens within it."""
 
     requests: float
     output_tokens: float
     input_tokens: float
-    in_flight: float  # mean
-    decoding: float  # mean, past their first token
+    in_flight: float  # mean number of requests
+    decoding: float  # mean number of requests after their first token
     answered: int
     failed: int
     ttft_p50_s: float
     ttft_p95_s: float
-    itl_p50_s: float | None  # None where answers have one token
+    itl_p50_s: float | None  # None if answers have one token
     itl_p95_s: float | None
     mix: float  # mean length of the answers to all prompts over that of the prompts drawn here; 1 where each was drawn as often
-    client_busy: float  # share of one core that the client itself took
+    client_busy: float  # share of one core that the client used
 
 
 @stored_as("Point", "concurrency repeat energy steady")
 @dataclass(frozen=True, slots=True)
 class MeasurementPoint:
-    """One concurrency, once. Concurrency 0 is the loaded model at rest; it has no ``steady``."""
+    """One measurement of one concurrency. Concurrency 0 is the loaded model at rest, without ``steady``."""
 
     concurrency: int
     repeat: int
@@ -105,7 +105,7 @@ class MeasurementPoint:
 
     @property
     def j_per_token(self) -> float:
-        """Energy per output token [J]; the input's prefill is within."""
+        """Energy per output token [J], including the prefill of the input."""
         assert self.steady is not None
         return self.energy.energy_j / self.steady.output_tokens
 
@@ -119,7 +119,7 @@ class MeasurementPoint:
 @stored_as("Result", "made_us program demonstration conditions points scores grader")
 @dataclass(frozen=True, slots=True)
 class BenchmarkResult:
-    """A benchmark: ``scores`` are the grader's, in the order of the prompts (None: not graded)."""
+    """A benchmark result; ``scores`` of the grader in the order of the prompts, None if not graded."""
 
     made_us: int
     program: str
@@ -130,7 +130,7 @@ class BenchmarkResult:
     grader: str = ""
 
     def served(self) -> list[MeasurementPoint]:
-        """Points with requests."""
+        """Points under load."""
         return [point for point in self.points if point.steady is not None]
 
     def idle(self) -> list[MeasurementPoint]:
@@ -138,18 +138,18 @@ class BenchmarkResult:
         return [point for point in self.points if point.steady is None]
 
     def to_bytes(self) -> bytes:
-        """The document, as it is written and signed."""
+        """The JSON document that is written and signed."""
         document = {"kind": KIND, "schema_version": SCHEMA_VERSION, **to_plain(self)}
         return (json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
 def parse_result(raw: bytes) -> BenchmarkResult:
-    """A result of its document.
+    """A result from its JSON document.
 
     Raises
     ------
     BadResult
-        If it is none, of a newer schema, or says what cannot be (no duration, a negative energy, a share above one).
+        If it is no result, has a newer schema, or is implausible (no duration, a negative energy).
     """
     try:
         document = json.loads(raw)
@@ -169,12 +169,12 @@ def parse_result(raw: bytes) -> BenchmarkResult:
 
 
 def parse_point(record: dict[str, Any]) -> MeasurementPoint:
-    """Point from its stored form.
+    """A point from its stored form.
 
     Raises
     ------
     BadResult
-        If it is none.
+        If it is no point.
     """
     try:
         return _parse_point(record)
@@ -188,7 +188,7 @@ def _parse_point(record: dict[str, Any]) -> MeasurementPoint:
 
 
 def _parse_dataclass(kind: Any, record: dict[str, Any]) -> Any:
-    """Flat object from its stored form; a wrong type is refused, a whole number may stand for a decimal one."""
+    """A flat object from its stored form; wrong types are rejected, except an integer for a float."""
     hints = get_type_hints(kind)
     values = {}
     for name, key in keys_of(kind):
@@ -208,7 +208,7 @@ def _parse_dataclass(kind: Any, record: dict[str, Any]) -> Any:
 
 
 def _check_plausible(result: BenchmarkResult) -> None:
-    """What cannot be is refused here, so that no page has to think of it."""
+    """Reject implausible values here, so that no page needs to handle them."""
     if not result.served():
         raise BadResult("a benchmark without any point")
     if len({(point.concurrency, point.repeat) for point in result.points}) != len(result.points):

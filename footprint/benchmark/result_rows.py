@@ -1,7 +1,7 @@
-"""This file gives benchmark results as rows: one a model and concurrency, for pages, the API, notebooks and tables.
+"""Benchmark results as rows, one per model and concurrency, for pages, the API, notebooks and tables.
 
-Energies in joules, times in seconds. ``a_j`` and ``b_j`` are those of the whole result, the same in each of its rows, and hold
-from ``batch_low`` to ``batch_high``. None is unknown. ``source`` says which result, by the first digits of its hash.
+Energies in J, times in s. ``a_j`` and ``b_j`` belong to the whole result, so they repeat in each row, and hold from ``batch_low``
+to ``batch_high``. None is unknown. ``source`` names the result by the first digits of its SHA-256.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ COLUMNS = _columns()
 
 
 def benchmark_rows(config: Config) -> list[dict[str, Any]]:
-    """Rows of every result that was imported, newest first, each by concurrency; none where there is no result."""
+    """Rows of every imported result, newest first, by concurrency."""
     return [row for stored in stored_results(config) for row in rows_of_result(stored.result, stored)]
 
 

@@ -1,7 +1,7 @@
-"""This file keeps result files: written whole, signed with minisign where a key is configured, checked when they are read.
+"""Store of result files: written atomically, signed with minisign if a key is configured, verified when read.
 
-Kept beside the sealed days as ``benchmarks/SHA256.json`` (and ``.minisig``): never changed, never twice; the name says what the
-bytes must be.
+Files lie beside the archive as ``benchmarks/SHA256.json`` (and ``.minisig``), are never changed and never stored twice; the name
+is the digest of the bytes.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ UNSIGNED, UNCHECKED, CHECKED = "none", "not checked", "good"
 
 
 class Tampered(BadResult):
-    """A result whose bytes are not those that were signed or kept."""
+    """A result whose bytes differ from those signed or stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredResult:
-    """A result with the hash of its bytes, and what is known of its signature."""
+    """A result with the SHA-256 of its bytes and the state of its signature."""
 
     sha256: str
     signature: str
@@ -34,12 +34,12 @@ class StoredResult:
 
 
 def write_result(path: Path, result: BenchmarkResult, signing_key: str = "") -> str:
-    """Write a result, under its name only once it is whole, and its signature beside it; its sha256.
+    """Write a result and its signature atomically; return its SHA-256.
 
     Raises
     ------
     SigningError
-        If it is to be signed and cannot be; the result is written then all the same.
+        If signing fails; the result is written nevertheless.
     """
     raw = result.to_bytes()
     _write_atomically(path, raw)
@@ -50,7 +50,7 @@ def write_result(path: Path, result: BenchmarkResult, signing_key: str = "") -> 
 
 
 def signature_path(path: Path) -> Path:
-    """Where a file's signature stands."""
+    """Path of the signature of a file."""
     return path.with_name(path.name + SIGNATURE)
 
 
@@ -61,14 +61,14 @@ def _write_atomically(path: Path, raw: bytes) -> None:
 
 
 def read_result(path: Path, public_key: str = "", signing_key: str = "") -> StoredResult:
-    """A result of a file, its signature checked where there is one and a key to check it with.
+    """Read a result; verify its signature if there is one and a key for it.
 
     Raises
     ------
     BadResult
-        If it is none.
+        If the file is no result.
     Tampered
-        If its bytes are not those that were signed.
+        If the bytes differ from those signed.
     """
     try:
         raw = path.read_bytes()
@@ -82,7 +82,7 @@ def read_result(path: Path, public_key: str = "", signing_key: str = "") -> Stor
         raise type(error)(f"{path}: {error}") from None
 
 
-@lru_cache(maxsize=64)  # pages ask again and again for what never changes
+@lru_cache(maxsize=64)  # pages read the same files, which never change, on every request
 def _verify(raw: bytes, signature: bytes | None, public_key: str) -> StoredResult:
     state = UNSIGNED if signature is None else UNCHECKED
     if signature is not None and public_key:
@@ -95,12 +95,12 @@ def _verify(raw: bytes, signature: bytes | None, public_key: str) -> StoredResul
 
 
 def import_result(config: Config, path: Path, public_key: str = "") -> tuple[StoredResult, bool]:
-    """Bring a result beside the ledger; with it, whether it is new there.
+    """Copy a result beside the archive; return it, and whether it is new there.
 
     Raises
     ------
     BadResult
-        If it is none, was changed after it was signed, or is a demonstration's (or not) where the store is not (or is).
+        If the file is no result, was changed after signing, or mixes demonstration and measurement.
     """
     stored = read_result(path, public_key, config.signing_key)
     if stored.result.demonstration != config.demo:
@@ -117,18 +117,18 @@ def import_result(config: Config, path: Path, public_key: str = "") -> tuple[Sto
 
 
 def stored_results(config: Config) -> list[StoredResult]:
-    """Every result kept, newest first.
+    """Every imported result, newest first.
 
     Raises
     ------
     Tampered
-        If a file is not what its name says.
+        If the digest of a file differs from its name.
     """
     vault = ObjectStore(config.sealed_url())
     public_key = read_public_key(config.signing_key)
     names = vault.names(FOLDER)
     results = []
-    for name in (each for each in names if each.endswith(".json")):
+    for name in (name for name in names if name.endswith(".json")):
         raw = vault.read(name)
         if sha256_of(raw) != name.removeprefix(f"{FOLDER}/").removesuffix(".json"):
             raise Tampered(f"{name} under {vault.url}: its bytes are not those that were kept; take it from a backup")

@@ -1,6 +1,6 @@
-"""This file runs a whole benchmark, point by point; each is on disk when it is done, and the same call goes on after the last.
+"""Runner of a benchmark: measures point by point, stores each at once, and resumes after the last stored point.
 
-A folder beside the result holds the settings and one file a point. What was asked and answered passes through memory only.
+A folder beside the result holds the settings and one file per point. Prompts and answers stay in memory only.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import httpx
 from footprint.benchmark import design, grader, steady_state
 from footprint.benchmark.design import Slot
 from footprint.benchmark.energy_source import EnergySource, EnergyWatch, Machine, wall_us
-from footprint.benchmark.load_generator import generate_load
+from footprint.benchmark.load_generator import LoadResult, RemainingWait, generate_load
 from footprint.benchmark.openai_client import (
     EndpointError,
     RateLimited,
@@ -39,17 +39,17 @@ from footprint.core.version import VERSION
 
 MAX_RETRIES = 3
 MAX_GRADED_REQUESTS = 8
-_POLL_S = 2  # how long until a point that has too few updates is looked at again
+_POLL_S = 2  # until the next check of a point with too few updates
 SETTINGS, MACHINE, SCORES = "settings.json", "machine.json", "scores.json"
 
 
 class SettingsMismatch(FootprintError):
-    """Points on disk that were measured with other settings than those asked for now."""
+    """Stored points that were measured with other settings than the requested ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkPlan:
-    """What is measured, and how."""
+    """Settings of a benchmark; durations in s."""
 
     target: Target
     prompts: Prompts
@@ -67,11 +67,11 @@ class BenchmarkPlan:
     demonstration: bool = False
 
     def slots(self) -> list[Slot]:
-        """Points in their order."""
+        """Points in the order of measurement."""
         return design.measurement_slots(self.concurrency, self.repeats, self.seed)
 
     def settings(self, source: EnergySource) -> dict[str, Any]:
-        """What all points of a result have in common; no address and no key."""
+        """Settings common to all points of a result, without address and key."""
         return {
             "model": self.target.model,
             "prompts_sha256": self.prompts.sha256,
@@ -93,26 +93,26 @@ class BenchmarkPlan:
 @stored_as("Done", "point drawn")
 @dataclass(frozen=True, slots=True)
 class MeasuredPoint:
-    """A point, and how often each prompt was drawn in it."""
+    """A point, and (prompt, requests, output tokens) of each prompt drawn in it."""
 
     point: MeasurementPoint
     drawn: tuple[tuple[int, float, float], ...]
 
 
-Progress = Callable[[int, int, str, float], None]  # points done, of how many, what is measured now, seconds left
+Progress = Callable[[int, int, str, float], None]  # points done, points in total, current activity, remaining time [s]
 
 
 async def run_benchmark(plan: BenchmarkPlan, source: EnergySource, folder: Path, progress: Progress) -> BenchmarkResult:
-    """Measure what is still to be measured, and put all of it together.
+    """Measure the missing points and assemble the result.
 
     Raises
     ------
-    OtherSettings
+    SettingsMismatch
         If the folder holds points of another plan.
     EndpointUnavailable, EndpointError, RateLimited
-        If the endpoint cannot be measured; points that are done stay on disk.
+        If the endpoint cannot be measured; finished points stay on disk.
     CannotMeasure
-        If there is nothing to read energy from.
+        If no energy can be read.
     """
     done = load_points(folder, plan.settings(source))
     slots = plan.slots()
@@ -147,7 +147,7 @@ async def run_benchmark(plan: BenchmarkPlan, source: EnergySource, folder: Path,
 
 
 async def _report_progress(show: Callable[[float], None], left_s: float, least_s: float) -> None:
-    """Time goes down while a point lasts, and not below what the points after it take."""
+    """Count the remaining time down while a point lasts, not below the time of the points after it."""
     begin = time.monotonic()
     while True:
         show(max(left_s - (time.monotonic() - begin), least_s))
@@ -159,11 +159,11 @@ def _remaining_s(plan: BenchmarkPlan, todo: Sequence[Slot], durations_s: Sequenc
 
 
 def load_points(folder: Path, settings: dict[str, Any]) -> dict[str, MeasuredPoint]:
-    """Points that are on disk, by name; the folder and its settings are made where there is none.
+    """Stored points by name; creates the folder and its settings if missing.
 
     Raises
     ------
-    OtherSettings
+    SettingsMismatch
         If they were measured with other settings.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -177,7 +177,7 @@ def load_points(folder: Path, settings: dict[str, Any]) -> dict[str, MeasuredPoi
 
 
 def _check_machine(folder: Path, machine: dict[str, Any]) -> None:
-    """A benchmark that goes on after a driver was replaced is another one."""
+    """Refuse to continue on a changed machine, such as after a driver update: that is another benchmark."""
     path = folder / MACHINE
     if not path.exists():
         write_json(path, machine)
@@ -205,14 +205,14 @@ def _read_point(path: Path) -> MeasuredPoint:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """A file, under its name only once it is whole."""
+    """Write a JSON file atomically."""
     part = path.with_name(path.name + ".part")
     part.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
     part.replace(path)
 
 
 async def _probe_endpoint(client: httpx.AsyncClient, plan: BenchmarkPlan) -> None:
-    """One request, so that what cannot be measured is said before anything is waited for."""
+    """Send one request, so that errors appear before any long wait."""
     try:
         await stream_completion(client, plan.target, 0, plan.prompts.messages(0))
     except RequestFailed as error:
@@ -229,9 +229,9 @@ async def _warm_up(client: httpx.AsyncClient, plan: BenchmarkPlan) -> None:
 
 
 async def _generate_load(
-    client: httpx.AsyncClient, plan: BenchmarkPlan, slot: Slot, remaining_wait_s: Callable[[float], Any]
-) -> Any:
-    """Serve a point; a limit of the rate starts it again after the wait that the endpoint asks for."""
+    client: httpx.AsyncClient, plan: BenchmarkPlan, slot: Slot, remaining_wait_s: RemainingWait
+) -> LoadResult:
+    """Measure a point; after a rate limit, start again once the endpoint allows it."""
 
     async def send_request(prompt: int, on_first: Callable[[], None]) -> AnsweredRequest:
         answered, _ = await stream_completion(client, plan.target, prompt, plan.prompts.messages(prompt), on_first)
@@ -253,7 +253,7 @@ async def _generate_load(
 async def _measure_point(
     client: httpx.AsyncClient, plan: BenchmarkPlan, source: EnergySource, slot: Slot
 ) -> tuple[MeasuredPoint, Machine]:
-    async with source.watching() as watch:
+    async with source.watch() as watch:
         await asyncio.sleep(plan.settle_s if slot.concurrency == 0 else 0)
         if slot.concurrency == 0:
             begin_us = time.time_ns() // 1000
@@ -275,7 +275,7 @@ async def _measure_point(
 
 
 async def _measure_steady_state(
-    watch: EnergyWatch, slot: Slot, load: Any, cpu_samples: Sequence[tuple[float, float]]
+    watch: EnergyWatch, slot: Slot, load: LoadResult, cpu_samples: Sequence[tuple[float, float]]
 ) -> MeasuredPoint:
     window = steady_state.steady_window(load.answered, slot.concurrency)
     if window is None:
@@ -291,7 +291,7 @@ async def _measure_steady_state(
 
 
 async def _grade_answers(client: httpx.AsyncClient, plan: BenchmarkPlan, folder: Path) -> tuple[float, ...]:
-    """The grader's, of one answer to each prompt; numbers are kept, and nothing else."""
+    """Scores of one answer to each prompt; only the numbers are stored."""
     if not plan.grader:
         return ()
     path = folder / SCORES
@@ -304,7 +304,7 @@ async def _grade_answers(client: httpx.AsyncClient, plan: BenchmarkPlan, folder:
             try:
                 _, text = await stream_completion(client, plan.target, index, plan.prompts.messages(index))
             except RequestFailed:
-                text = ""  # a grader is told that there was no answer
+                text = ""  # the grader scores the missing answer
             return {**plan.prompts.lines[index], "index": index, "answer": text}
 
     answers = await asyncio.gather(*(answer(index) for index in range(len(plan.prompts.lines))))
@@ -320,7 +320,7 @@ def assemble_result(
     points_done: Sequence[MeasuredPoint],
     scores: tuple[float, ...],
 ) -> BenchmarkResult:
-    """The result of all points: each with the mix of its prompts, which needs the lengths of all of them."""
+    """The result of all points, each with the mix of its prompts, which depends on the answer lengths of all points."""
     mean_length = steady_state.mean_lengths(measured.drawn for measured in points_done)
     points = tuple(
         measured.point

@@ -1,8 +1,8 @@
-"""This file finds the steady state of a point, and what was served in it. Pure.
+"""Steady state of a point and the requests served in it. Pure.
 
-Steady from when as many requests as may be in flight have their first token, to the last instant at which they are all there
-(ML.ENERGY benchmark v3 has the same rule): filling up and running dry are no state of a service. Energy per token is the energy
-of that stretch over the output tokens that came in it.
+The steady state lasts from when all requests in flight have their first token until the last instant with full concurrency (same
+rule as ML.ENERGY benchmark v3): ramp-up and drain are no operating state of a service. Energy per token is the energy of this
+window over the output tokens that arrive in it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from footprint.benchmark.result import Steady
 
 @dataclass(frozen=True, slots=True)
 class AnsweredRequest:
-    """One request: instants in seconds of one clock; ``arrivals`` are those of the pieces in which its tokens came."""
+    """One request: instants [s] of one clock; ``arrivals`` of the pieces that carry its tokens."""
 
-    prompt: int  # index
+    prompt: int  # index of the prompt
     start_s: float
     end_s: float
     arrivals: tuple[float, ...]
@@ -28,17 +28,17 @@ class AnsweredRequest:
 
     @property
     def first_s(self) -> float:
-        """When the first token came."""
+        """Arrival of the first token [s]."""
         return self.arrivals[0]
 
     def share(self, begin_s: float, end_s: float) -> float:
-        """Share of its tokens that came within a stretch, (begin, end]."""
+        """Share of its tokens that arrive in (begin, end]."""
         within = bisect_right(self.arrivals, end_s) - bisect_right(self.arrivals, begin_s)
         return within / len(self.arrivals)
 
 
 def steady_window(answered: Sequence[AnsweredRequest], concurrency: int) -> tuple[float, float] | None:
-    """(begin, end) [s] of the steady state; None where so many were never in flight together, or not for any time."""
+    """(begin, end) [s] of the steady state; None if the concurrency was never reached, or not for any time."""
     if len(answered) < concurrency:
         return None
     begin = sorted(request.first_s for request in answered)[concurrency - 1]
@@ -47,7 +47,7 @@ def steady_window(answered: Sequence[AnsweredRequest], concurrency: int) -> tupl
 
 
 def mean_lengths(points: Iterable[Sequence[tuple[int, float, float]]]) -> dict[int, float]:
-    """Mean output tokens of each prompt over points, each of which tells (prompt, requests, output tokens)."""
+    """Mean output tokens of each prompt over points of (prompt, requests, output tokens)."""
     requests: dict[int, float] = {}
     tokens: dict[int, float] = {}
     for point in points:
@@ -58,14 +58,14 @@ def mean_lengths(points: Iterable[Sequence[tuple[int, float, float]]]) -> dict[i
 
 
 def prompt_mix(drawn: Sequence[tuple[int, float, float]], mean_length: dict[int, float]) -> float:
-    """Mean answer over all prompts, over the mean answer of those drawn: by it two draws of prompts are comparable."""
+    """Mean answer length over all prompts divided by that of the drawn prompts; makes two draws comparable."""
     overall_mean = sum(mean_length.values()) / len(mean_length)
     drawn_mean = sum(count * mean_length[prompt] for prompt, count, _ in drawn) / sum(count for _, count, _ in drawn)
     return overall_mean / drawn_mean
 
 
 def drawn_prompts(answered: Sequence[AnsweredRequest], begin_s: float, end_s: float) -> list[tuple[int, float, float]]:
-    """(prompt, requests, output tokens) of a stretch, by prompt; requests that its ends cut count by their share."""
+    """(prompt, requests, output tokens) of a window, by prompt; requests that its ends cut count by their share."""
     totals: dict[int, tuple[float, float]] = {}
     for request in answered:
         share = request.share(begin_s, end_s)
@@ -78,10 +78,10 @@ def drawn_prompts(answered: Sequence[AnsweredRequest], begin_s: float, end_s: fl
 def steady_figures(
     answered: Sequence[AnsweredRequest], begin_s: float, end_s: float, *, failed: int = 0, client_busy: float = 0.0
 ) -> Steady:
-    """What was served in a stretch; latencies are of requests that started, and of tokens that came, within it."""
+    """Requests served in a window; latencies of requests that start, and of tokens that arrive, within it."""
     shares = [(request, request.share(begin_s, end_s)) for request in answered]
     firsts = sorted(e.first_s - e.start_s for e in answered if begin_s <= e.start_s and e.first_s <= end_s)
-    firsts = firsts or sorted(e.first_s - e.start_s for e in answered)  # one long answer filled the stretch
+    firsts = firsts or sorted(e.first_s - e.start_s for e in answered)  # one long answer fills the window
     gaps = sorted(gap for request in answered for gap in _token_intervals(request, begin_s, end_s))
     return Steady(
         requests=sum(share for _, share in shares),
@@ -101,7 +101,7 @@ def steady_figures(
 
 
 def _token_intervals(request: AnsweredRequest, begin_s: float, end_s: float) -> list[float]:
-    """Time between tokens [s]: between two pieces, over the tokens that a piece holds in the mean."""
+    """Time between tokens [s]: between two pieces, divided by the mean number of tokens in a piece."""
     per_piece = max(request.output_tokens / len(request.arrivals), 1.0)
     low, high = bisect_left(request.arrivals, begin_s), bisect_right(request.arrivals, end_s)
     return [(after - before) / per_piece for before, after in pairwise(request.arrivals[low:high])]
@@ -112,7 +112,7 @@ def _mean_count(spans: Iterable[tuple[float, float]], begin_s: float, end_s: flo
 
 
 def interpolated_quantile(ordered: Sequence[float], percent: int) -> float:
-    """The value below which so many percent lie, between the two nearest."""
+    """Percentile of sorted values, interpolated between the two nearest."""
     position = (len(ordered) - 1) * percent / 100
     low = int(position)
     high = min(low + 1, len(ordered) - 1)

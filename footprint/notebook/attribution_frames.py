@@ -1,6 +1,6 @@
-"""This file is attribution for notebooks: frames of readings, placements and requests in, a frame of rows out.
+"""Attribution over frames of readings, placements and requests, for notebooks.
 
-It does what the service does, by the same functions, from data in memory: no store, no configuration.
+Uses the functions of the service on data in memory, without store or configuration.
 """
 
 from __future__ import annotations
@@ -36,12 +36,16 @@ _FOREVER_US = 2**62
 
 
 class BadFrame(FootprintError):
-    """A frame without a column that is needed, or with a value that cannot be right."""
+    """A frame without a required column."""
 
 
 @dataclass(frozen=True, slots=True)
 class AttributionResult:
-    """``rows`` by KEYS with ENERGY [µJ, integers] and ``energy_uj``, their sum; ``diagnoses`` by (service, host, UTC day)."""
+    """Attributed energy.
+
+    ``rows`` has the columns KEYS, ENERGY [µJ, integers] and ``energy_uj``, their sum; ``diagnoses`` is by (service, host,
+    UTC day).
+    """
 
     rows: pd.DataFrame
     diagnoses: dict[tuple[str, str, int], Diagnosis]
@@ -57,7 +61,7 @@ def attribute_frames(
     window_s: int = 300,
     every_s: int = S_PER_HOUR,
 ) -> AttributionResult:
-    """Divide the energy of readings over the use cases of requests: four parts [µJ, integers] that sum to what was read.
+    """Divide measured energy over the use cases of requests, into four parts [µJ, integers] that sum to the readings.
 
     Parameters
     ----------
@@ -70,33 +74,40 @@ def attribute_frames(
         ``start``, ``end``, ``service``, ``use_case``; optionally ``model``, ``requests``, ``input_tokens``,
         ``cached_input_tokens``, ``output_tokens``, ``first_token``.
     uplift, pue
-        Of every host, or by host.
+        Ratios [1] of all hosts, or by host.
     window_s, every_s
-        Length of a window of the fit and the split, and of an interval of the rows.
+        Length [s] of a window of the fit and the split, and of an interval of the rows.
+
+    Returns
+    -------
+    AttributionResult
+        Rows by interval, host, device, service, use case and model [µJ]; diagnoses of the splits.
 
     Raises
     ------
     BadFrame
         If a column is missing.
     ClosureError
-        If rows would not sum to the readings: a fault of this program.
+        If the rows do not sum to the readings: a bug in Footprint.
     """
-    spans = _spans(readings)
-    by_service = _need(requests, "requests", _REQUESTS).groupby("service")
-    logs = {str(name): _log(group, window_s * US_PER_S) for name, group in by_service}
-    held = _held(placements)
-    hosts = sorted({host for host, _ in spans})
+    intervals = _read_intervals(readings)
+    by_service = _require_columns(requests, "requests", _REQUESTS).groupby("service")
+    logs = {str(name): _read_requests(group, window_s * US_PER_S) for name, group in by_service}
+    placed = _read_placements(placements)
+    hosts = sorted({host for host, _ in intervals})
     frames: list[pd.DataFrame] = []
     diagnoses: dict[tuple[str, str, int], Diagnosis] = {}
     for host in hosts:
-        facts = HostFacts(_of(uplift, host), False, _of(pue, host), False)
-        mine = {device: found for (name, device), found in spans.items() if name == host}
-        work = _Host(host, mine, [each for each in held if each.host == host], logs, window_s * US_PER_S)
-        work.elsewhere = {each.service for each in held if each.host != host}
-        for day in work.days():
-            rows, found = work.attribute(day, facts, every_s * US_PER_S)
+        facts = HostFacts(_value_for_host(uplift, host), False, _value_for_host(pue, host), False)
+        host_intervals = {device: series for (name, device), series in intervals.items() if name == host}
+        attribution = _HostAttribution(
+            host, host_intervals, [placement for placement in placed if placement.host == host], logs, window_s * US_PER_S
+        )
+        attribution.elsewhere = {placement.service for placement in placed if placement.host != host}
+        for day in attribution.days():
+            rows, day_diagnoses = attribution.attribute(day, facts, every_s * US_PER_S)
             frames.append(rows)
-            diagnoses |= {(service, host, day): diagnosis for service, diagnosis in found.items()}
+            diagnoses |= {(service, host, day): diagnosis for service, diagnosis in day_diagnoses.items()}
     rows = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=[*KEYS, *ENERGY])
     rows["energy_uj"] = rows[list(ENERGY)].sum(axis=1)
     return AttributionResult(rows, diagnoses)
@@ -108,7 +119,7 @@ _PLACEMENTS = ("service", "host", "device")
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class _Placement:
     service: str
     host: str
     device: str
@@ -118,112 +129,129 @@ class _Held:
 
 
 @dataclass(frozen=True, slots=True)
-class _Log:
+class _ServiceLog:
     keys: tuple[tuple[str, str], ...]
     log: RequestLog
 
 
-class _Host:
-    """One host: its days one after the other, each fitted on all of them up to it."""
+class _HostAttribution:
+    """Attribution of one host, day by day; the fit of a day uses all days up to it."""
 
     def __init__(
-        self, name: str, spans: dict[str, tuple[str, EnergyIntervals]], held: list[_Held], logs: dict[str, _Log], window_us: int
+        self,
+        name: str,
+        intervals: dict[str, tuple[str, EnergyIntervals]],
+        placements: list[_Placement],
+        logs: dict[str, _ServiceLog],
+        window_us: int,
     ) -> None:
-        self.name, self.spans, self.held, self.logs, self.window_us = name, spans, held, logs, window_us
-        self.services = sorted({each.service for each in held if each.service in logs})
-        self.said: dict[str, list[DayStatistics]] = {service: [] for service in self.services}
-        self.quiet: dict[tuple[str, str], list[IdleHistograms]] = {}
+        self.name, self.intervals, self.placements, self.logs, self.window_us = name, intervals, placements, logs, window_us
+        self.services = sorted({placement.service for placement in placements if placement.service in logs})
+        self.statistics: dict[str, list[DayStatistics]] = {service: [] for service in self.services}
+        self.idle_histograms: dict[tuple[str, str], list[IdleHistograms]] = {}
         self.elsewhere: set[str] = set()
 
     def days(self) -> list[int]:
-        """UTC days that a reading touches."""
-        found: set[int] = set()
-        for _, spans in self.spans.values():
-            found.update(range(int(spans.start_us[0]) // US_PER_DAY, (int(spans.end_us[-1]) - 1) // US_PER_DAY + 1))
-        return sorted(found)
+        """UTC days with energy, sorted."""
+        days: set[int] = set()
+        for _, intervals in self.intervals.values():
+            days.update(range(int(intervals.start_us[0]) // US_PER_DAY, (int(intervals.end_us[-1]) - 1) // US_PER_DAY + 1))
+        return sorted(days)
 
     def attribute(self, day: int, facts: HostFacts, every_us: int) -> tuple[pd.DataFrame, dict[str, Diagnosis]]:
-        """Rows of a day, and why its energy was divided so."""
+        """Rows of a day, and the diagnosis of the split of each service."""
         start, end = day * US_PER_DAY, (day + 1) * US_PER_DAY
-        laid = {service: self._learn(service, day) for service in self.services}
-        given, diagnoses = [], {}
+        statistics = {service: self._add_day(service, day) for service in self.services}
+        services, diagnoses = [], {}
         idle_uw: dict[tuple[str, str], int | None] = {}
         for service in self.services:
-            known, (said, lay) = self.logs[service], laid[service]
-            mine = [each for each in self.held if each.service == service]
-            powers = [(self._idle_uw(each), each.share) for each in mine]
+            service_log, (day_stats, timed_log) = self.logs[service], statistics[service]
+            placements = [placement for placement in self.placements if placement.service == service]
+            powers = [(self._idle_uw(placement), placement.share) for placement in placements]
             idle_w = None if any(uw is None for uw, _ in powers) else sum(uw * share for uw, share in powers if uw) / UW_PER_W
-            fit = fit_days(self.said[service], idle_w, replicas=service in self.elsewhere)
+            fit = fit_days(self.statistics[service], idle_w, replicas=service in self.elsewhere)
             diagnoses[service] = fit.diagnosis
-            energy = [int(self.spans[each.device][1].energy_uj.sum()) if each.device in self.spans else 0 for each in mine]
-            fitted = idle_powers_uw(fit, [uw for uw, _ in powers], energy)
-            idle_uw |= {(service, each.device): uw for each, uw in zip(mine, fitted, strict=True)}
-            log = shift_log(known.log, round(said.lag_s * US_PER_S))
+            energy_uj = [
+                int(self.intervals[placement.device][1].energy_uj.sum()) if placement.device in self.intervals else 0
+                for placement in placements
+            ]
+            fitted_uw = idle_powers_uw(fit, [uw for uw, _ in powers], energy_uj)
+            idle_uw |= {(service, placement.device): uw for placement, uw in zip(placements, fitted_uw, strict=True)}
+            log = shift_log(service_log.log, round(day_stats.lag_s * US_PER_S))
             if fit.fit is not None:
-                weights = StepWeights(log, lay, fit)
-                given.append(ServiceInput(service, known.keys, log, weights, (), weights.half_widths))
+                weights = StepWeights(log, timed_log, fit)
+                services.append(ServiceInput(service, service_log.keys, log, weights, (), weights.half_widths))
             else:
                 w_in = assumption("weight_input_token")
-                others = DeclaredWeights(log, w_in.low), DeclaredWeights(log, w_in.high)
-                given.append(ServiceInput(service, known.keys, log, DeclaredWeights(log), others))
+                alternatives = DeclaredWeights(log, w_in.low), DeclaredWeights(log, w_in.high)
+                services.append(ServiceInput(service, service_log.keys, log, DeclaredWeights(log), alternatives))
         index = {service: number for number, service in enumerate(self.services)}
         devices = [
             DeviceInput(
                 self.name,
                 device,
                 component,
-                spans,
+                intervals,
                 tuple(
-                    PlacedService(index[h.service], h.share, h.since_us, h.until_us, idle_uw[h.service, h.device])
-                    for h in self.held
-                    if h.device == device and h.service in index
+                    PlacedService(
+                        index[placement.service],
+                        placement.share,
+                        placement.since_us,
+                        placement.until_us,
+                        idle_uw[placement.service, placement.device],
+                    )
+                    for placement in self.placements
+                    if placement.device == device and placement.service in index
                 ),
             )
-            for device, (component, spans) in sorted(self.spans.items())
+            for device, (component, intervals) in sorted(self.intervals.items())
         ]
-        edges = {edge for h in self.held for edge in (h.since_us, h.until_us) if start < edge < end}
+        edges = {edge for placement in self.placements for edge in (placement.since_us, placement.until_us) if start < edge < end}
         shard = ShardInput(
             slots_us=np.arange(start, end + 1, every_us, dtype=np.int64),
             segments_us=np.array([start, *sorted(edges)], dtype=np.int64),
             window_us=self.window_us,
             devices=devices,
-            services=given,
+            services=services,
             facts=lambda *_: facts,
         )
         rows = attribute(shard).rows
         rows["interval_start"] = pd.to_datetime(shard.slots_us[rows["slot"].to_numpy()], unit="us", utc=True)
         return rows.groupby(list(KEYS), as_index=False, sort=True)[list(ENERGY)].sum(), diagnoses
 
-    def _learn(self, service: str, day: int) -> tuple[DayStatistics, TimedLog]:
-        known = self.logs[service]
-        mine = [each for each in self.held if each.service == service]
-        whole = max((h.since_us for h in mine), default=0), min((h.until_us for h in mine), default=_FOREVER_US)
-        scaled = []
-        for each in mine:
-            spans = self.spans.get(each.device, ("", EnergyIntervals.empty()))[1]
-            scaled.append(replace(spans, energy_uj=np.floor(spans.energy_uj * each.share).astype(np.int64)))
-        names = ["/".join(key) for key in known.keys]
-        said, laid = day_statistics(known.log, names, scaled, whole, day * US_PER_DAY, self.window_us)
-        self.said[service].append(said)
-        bounds = day * US_PER_DAY, (day + 1) * US_PER_DAY
-        flight = ConcurrencyTimeline(
-            widen_counts(shift_log(known.log, round(said.lag_s * US_PER_S))), np.array(bounds, dtype=np.int64)
+    def _add_day(self, service: str, day: int) -> tuple[DayStatistics, TimedLog]:
+        service_log = self.logs[service]
+        placements = [placement for placement in self.placements if placement.service == service]
+        placed_range = (
+            max((placement.since_us for placement in placements), default=0),
+            min((placement.until_us for placement in placements), default=_FOREVER_US),
         )
-        for each in mine:
-            spans = self.spans.get(each.device, ("", EnergyIntervals.empty()))[1]
-            tenure = spans[(spans.start_us >= each.since_us) & (spans.end_us <= each.until_us)]
-            self.quiet.setdefault((service, each.device), []).append(idle_histograms(tenure, flight, bounds))
-        return said, laid
+        scaled = []
+        for placement in placements:
+            intervals = self.intervals.get(placement.device, ("", EnergyIntervals.empty()))[1]
+            scaled.append(replace(intervals, energy_uj=np.floor(intervals.energy_uj * placement.share).astype(np.int64)))
+        names = ["/".join(key) for key in service_log.keys]
+        statistics, timed_log = day_statistics(service_log.log, names, scaled, placed_range, day * US_PER_DAY, self.window_us)
+        self.statistics[service].append(statistics)
+        bounds = day * US_PER_DAY, (day + 1) * US_PER_DAY
+        concurrency = ConcurrencyTimeline(
+            widen_counts(shift_log(service_log.log, round(statistics.lag_s * US_PER_S))), np.array(bounds, dtype=np.int64)
+        )
+        for placement in placements:
+            intervals = self.intervals.get(placement.device, ("", EnergyIntervals.empty()))[1]
+            tenure = intervals[(intervals.start_us >= placement.since_us) & (intervals.end_us <= placement.until_us)]
+            self.idle_histograms.setdefault((service, placement.device), []).append(idle_histograms(tenure, concurrency, bounds))
+        return statistics, timed_log
 
-    def _idle_uw(self, held: _Held) -> int | None:
-        return idle_power_uw(self.quiet.get((held.service, held.device), []))
+    def _idle_uw(self, placement: _Placement) -> int | None:
+        return idle_power_uw(self.idle_histograms.get((placement.service, placement.device), []))
 
 
-def _of(value: float | Mapping[str, float], host: str) -> float:
+def _value_for_host(value: float | Mapping[str, float], host: str) -> float:
     return float(value[host]) if isinstance(value, Mapping) else float(value)
 
 
-def _need(frame: pd.DataFrame, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
+def _require_columns(frame: pd.DataFrame, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
     missing = [column for column in columns if column not in frame]
     if missing:
         raise BadFrame(f"{name} lack the column {', '.join(missing)}")
@@ -231,72 +259,85 @@ def _need(frame: pd.DataFrame, name: str, columns: tuple[str, ...]) -> pd.DataFr
 
 
 def _instants_us(values: pd.Series) -> Ints:
-    """Instants [µs] of a column of times or of seconds since 1970; -1 where there is none."""
+    """Instants [µs] of a column of timestamps or of seconds since 1970; -1 for missing values."""
     if pd.api.types.is_numeric_dtype(values):
         seconds = values.astype("float64")
         return np.where(seconds.isna(), -1, np.rint(seconds.fillna(0) * US_PER_S)).astype(np.int64)
-    told = pd.to_datetime(values, utc=True)
-    micros = told.dt.as_unit("us").astype("int64").to_numpy()
-    return np.where(told.isna(), -1, micros).astype(np.int64)
+    times = pd.to_datetime(values, utc=True)
+    micros = times.dt.as_unit("us").astype("int64").to_numpy()
+    return np.where(times.isna(), -1, micros).astype(np.int64)
 
 
-def _spans(readings: pd.DataFrame) -> dict[tuple[str, str], tuple[str, EnergyIntervals]]:
-    """Component and spans of each (host, device)."""
-    frame = _need(readings, "readings", _READINGS)
-    found: dict[tuple[str, str], tuple[str, EnergyIntervals]] = {}
+def _read_intervals(readings: pd.DataFrame) -> dict[tuple[str, str], tuple[str, EnergyIntervals]]:
+    """Component and energy intervals of each (host, device)."""
+    frame = _require_columns(readings, "readings", _READINGS)
+    intervals_by_device: dict[tuple[str, str], tuple[str, EnergyIntervals]] = {}
     for (host, device), group in frame.groupby(["host", "device"]):
         parts = []
-        for column, make in (("energy_j", intervals_from_counter), ("power_w", intervals_from_power)):
+        for column, to_intervals in (("energy_j", intervals_from_counter), ("power_w", intervals_from_power)):
             if column not in group:
                 continue
-            told = group[group[column].notna()]
-            time = _instants_us(told["time"])
+            rows = group[group[column].notna()]
+            time = _instants_us(rows["time"])
             order = np.argsort(time, kind="stable")
-            value = np.rint(told[column].to_numpy(dtype=np.float64) * UW_PER_W).astype(np.int64)
+            value = np.rint(rows[column].to_numpy(dtype=np.float64) * UW_PER_W).astype(np.int64)
             samples = Samples(time[order], value[order], np.full(len(time), -1), np.zeros(len(time), dtype=np.int64))
-            parts.append(make(samples, gap_limit_us(np.diff(samples.time_us))))
-        spans = EnergyIntervals.empty()
+            parts.append(to_intervals(samples, gap_limit_us(np.diff(samples.time_us))))
+        intervals = EnergyIntervals.empty()
         for part in parts:
-            spans = fill_gaps(spans, part)
-        if len(spans):
-            found[str(host), str(device)] = str(group["component"].iloc[0]), spans
-    return found
+            intervals = fill_gaps(intervals, part)
+        if len(intervals):
+            intervals_by_device[str(host), str(device)] = str(group["component"].iloc[0]), intervals
+    return intervals_by_device
 
 
-def _held(placements: pd.DataFrame) -> list[_Held]:
-    frame = _need(placements, "placements", _PLACEMENTS)
+def _read_placements(placements: pd.DataFrame) -> list[_Placement]:
+    frame = _require_columns(placements, "placements", _PLACEMENTS)
     since = _instants_us(frame["since"]) if "since" in frame else np.full(len(frame), -1)
     until = _instants_us(frame["until"]) if "until" in frame else np.full(len(frame), -1)
     share = frame["share"].fillna(1.0) if "share" in frame else pd.Series(np.ones(len(frame)))
     return [
-        _Held(str(s), str(h), str(d), float(part), max(int(low), 0), int(high) if high >= 0 else _FOREVER_US)
-        for s, h, d, part, low, high in zip(
+        _Placement(
+            str(service),
+            str(host),
+            str(device),
+            float(share_value),
+            max(int(since_us), 0),
+            int(until_us) if until_us >= 0 else _FOREVER_US,
+        )
+        for service, host, device, share_value, since_us, until_us in zip(
             frame["service"], frame["host"], frame["device"], share, since.tolist(), until.tolist(), strict=True
         )
     ]
 
 
-def _log(requests: pd.DataFrame, window_us: int) -> _Log:
+def _read_requests(requests: pd.DataFrame, window_us: int) -> _ServiceLog:
     def counts(name: str, unknown: int) -> Ints:
         if name not in requests:
             return np.full(len(requests), unknown, dtype=np.int64)
         return requests[name].fillna(unknown).to_numpy(dtype=np.int64)
 
     model = requests["model"].fillna("") if "model" in requests else pd.Series("", index=requests.index)
-    key, found = pd.MultiIndex.from_arrays([requests["use_case"], model]).factorize(sort=True)
-    keys = tuple((str(use_case), str(name)) for use_case, name in found)
-    given, cached, out = counts("input_tokens", -1), counts("cached_input_tokens", -1), counts("output_tokens", -1)
-    first = _instants_us(requests["first_token"]) if "first_token" in requests else np.full(len(requests), -1, dtype=np.int64)
+    key, distinct = pd.MultiIndex.from_arrays([requests["use_case"], model]).factorize(sort=True)
+    keys = tuple((str(use_case), str(name)) for use_case, name in distinct)
+    input_tokens, cached_tokens, output_tokens = (
+        counts("input_tokens", -1),
+        counts("cached_input_tokens", -1),
+        counts("output_tokens", -1),
+    )
+    first_token_us = (
+        _instants_us(requests["first_token"]) if "first_token" in requests else np.full(len(requests), -1, dtype=np.int64)
+    )
     log = build_request_log(
         _instants_us(requests["start"]),
         _instants_us(requests["end"]),
         key.astype(np.int64),
         counts("requests", 1),
-        given,
-        cached,
-        out,
-        first,
+        input_tokens,
+        cached_tokens,
+        output_tokens,
+        first_token_us,
         window_us,
-        token_weight(given, cached, out),
+        token_weight(input_tokens, cached_tokens, output_tokens),
     )
-    return _Log(keys, log[np.argsort(log.start_us, kind="stable")])
+    return _ServiceLog(keys, log[np.argsort(log.start_us, kind="stable")])

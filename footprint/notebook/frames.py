@@ -1,8 +1,8 @@
-"""This file gives figures as pandas DataFrames: for notebooks, with the unit of each column in their attributes.
+"""Figures as pandas DataFrames, for notebooks.
 
-Every function takes ``config``, the path of a ``footprint.toml`` (default: the one that the command line would find), and answers
-what the command of the same name prints. Instants are UTC, unknown values missing, never 0. ``DataFrame.attrs`` holds ``units``
-by column and ``demonstration``.
+Every function takes ``config``, the path of a ``footprint.toml`` (default: the file that the command line finds), and returns
+the table that the command of the same name prints. Instants are UTC; unknown values are missing, never 0. ``DataFrame.attrs``
+holds ``units`` by column, and ``demonstration``.
 """
 
 from __future__ import annotations
@@ -15,15 +15,14 @@ import pandas as pd
 
 from footprint.config import Config, load_config
 from footprint.core.timestamps import now_us
-from footprint.figures import Query, parse_query
-from footprint.figures import run_query as ask
+from footprint.figures import Query, parse_query, run_query
 from footprint.queries import factor_diff, split_diagnostics, uncertainty_budget
 from footprint.queries import raw_readings as raw_readings_query
 from footprint.queries import sensitivity as sensitivity_query
 from footprint.queries.methods import METHODS
 from footprint.storage.database import Store
 
-_BESIDE = {"sci_g_per_request": "gCO2e/request", "coverage": "1", "share_of_variance": "1", "value": ""}
+_UNITS = {"sci_g_per_request": "gCO2e/request", "coverage": "1", "share_of_variance": "1", "value": ""}
 _SUFFIXES = (
     ("_kwh", "kWh"),
     ("_g", "gCO2e"),
@@ -39,8 +38,8 @@ _SUFFIXES = (
     ("_per_output_token", "J"),
     ("_per_step", "1"),
 )
-_ENDS = ("_low", "_high", "_q1", "_q3")
-_COUNTS = ("requests", "windows", "hours", "days", "ratio", "share", "score")
+_BOUND_SUFFIXES = ("_low", "_high", "_q1", "_q3")
+_DIMENSIONLESS = ("requests", "windows", "hours", "days", "ratio", "share", "score")
 
 
 def query(
@@ -53,24 +52,23 @@ def query(
     view: str = "active",
     config: str | None = None,
 ) -> pd.DataFrame:
-    """Figures as ``footprint query`` prints them (contract, section 6): energy [kWh], emissions [gCO2e], water [L], with bounds.
+    """Figures, as ``footprint query`` prints them (contract, section 6): energy [kWh], emissions [gCO2e], water [L], with bounds.
 
     ``DataFrame.attrs`` also holds ``formulas`` by column, and the ``method`` versions.
 
     Raises
     ------
     BadQuestion
-        If a parameter cannot be understood.
+        If a parameter is invalid.
     ConfigError
-        If the configuration cannot be right.
+        If the configuration is invalid.
     """
     with open_configured_store(config) as (store, facts):
-        answer = ask(store, facts, _asked(facts, group, every, from_, to, where, view), now_us())
-        frame = to_frame(answer.rows, answer.columns, facts)
-    numbers = [name for name in answer.columns if unit_of(name)]
+        result = run_query(store, facts, _parse_query(facts, group, every, from_, to, where, view), now_us())
+        frame = to_frame(result.rows, result.columns, facts)
     counts = [name for name in ("requests", "input_tokens", "cached_input_tokens", "output_tokens") if name in frame]
     frame[counts] = frame[counts].astype("Int64")
-    numbers = [name for name in numbers if name not in counts]
+    numbers = [name for name in result.columns if unit_of(name) and name not in counts]
     frame[numbers] = frame[numbers].astype("float64")
     frame.attrs |= {
         "formulas": {figure: method.formula for method in METHODS for figure in method.figures if figure in frame},
@@ -88,17 +86,17 @@ def uncertainty(
     where: Iterable[str] = (),
     config: str | None = None,
 ) -> pd.DataFrame:
-    """What makes energy uncertain, cause by cause: half-widths of about 95 % [kWh], and shares of the variance [1].
+    """Uncertainty budget of energy: by cause, half-widths of the 95 % interval [kWh] and shares of the variance [1].
 
     Raises
     ------
     BadQuestion
-        If a parameter cannot be understood.
+        If a parameter is invalid.
     """
     with open_configured_store(config) as (store, facts):
-        question = _asked(facts, group, every, from_, to, where)
-        rows = uncertainty_budget.uncertainty_budget(store, facts, question, now_us())
-        return to_frame(rows, [*question.group, *uncertainty_budget.COLUMNS], facts)
+        parsed_query = _parse_query(facts, group, every, from_, to, where)
+        rows = uncertainty_budget.uncertainty_budget(store, facts, parsed_query, now_us())
+        return to_frame(rows, [*parsed_query.group, *uncertainty_budget.COLUMNS], facts)
 
 
 def sensitivity(
@@ -109,56 +107,56 @@ def sensitivity(
     where: Iterable[str] = (),
     config: str | None = None,
 ) -> pd.DataFrame:
-    """The same figures under other factor tables, lives of servers and water factors; ``ratio`` to what is published [1].
+    """Figures under other emission factors, server lifetimes and water factors; ``ratio`` to the published value [1].
 
     Raises
     ------
     BadQuestion
-        If a parameter cannot be understood.
+        If a parameter is invalid.
     """
     with open_configured_store(config) as (store, facts):
-        question = _asked(facts, group, "all", from_, to, where)
-        rows = sensitivity_query.sensitivity(store, facts, question, now_us())
-        return to_frame(rows, [*question.group, *sensitivity_query.COLUMNS], facts)
+        parsed_query = _parse_query(facts, group, "all", from_, to, where)
+        rows = sensitivity_query.sensitivity(store, facts, parsed_query, now_us())
+        return to_frame(rows, [*parsed_query.group, *sensitivity_query.COLUMNS], facts)
 
 
 def splits(*, from_: str | None = None, to: str | None = None, config: str | None = None) -> pd.DataFrame:
-    """How the energy of each service was divided on each day: fitted or refused, why, residual [1], lag [s], coefficients."""
+    """Split of the energy of each service by day: fitted or refused with the reason, residual [1], lag [s], coefficients."""
     with open_configured_store(config) as (store, facts):
-        question = _asked(facts, (), "all", from_, to, ())
+        parsed_query = _parse_query(facts, (), "all", from_, to, ())
         return to_frame(
-            split_diagnostics.split_diagnostics(store, question.from_us, question.to_us), split_diagnostics.COLUMNS, facts
+            split_diagnostics.split_diagnostics(store, parsed_query.from_us, parsed_query.to_us), split_diagnostics.COLUMNS, facts
         )
 
 
 def raw_readings(host: str, device: str, from_: str, to: str, *, config: str | None = None) -> pd.DataFrame:
-    """Readings of one device as they are kept: counters [µJ], powers [µW]; what every figure rests on.
+    """Stored readings of one device: counters [µJ] and powers [µW].
 
     Raises
     ------
     BadQuestion
-        If a bound cannot be understood.
+        If a bound is invalid.
     """
     with open_configured_store(config) as (store, facts):
-        question = _asked(facts, (), "all", from_, to, ())
-        assert question.from_us is not None
-        assert question.to_us is not None
+        parsed_query = _parse_query(facts, (), "all", from_, to, ())
+        assert parsed_query.from_us is not None
+        assert parsed_query.to_us is not None
         return to_frame(
-            raw_readings_query.raw_readings(store, host, device, question.from_us, question.to_us),
+            raw_readings_query.raw_readings(store, host, device, parsed_query.from_us, parsed_query.to_us),
             raw_readings_query.COLUMNS,
             facts,
         )
 
 
 def factors_diff(file: str, *, config: str | None = None) -> pd.DataFrame:
-    """What a file of factors would change, before it is adopted: both values, the energy on each [kWh], both figures.
+    """Changes that a file of factors would make before it is adopted: both values, energy concerned [kWh], both figures.
 
-    ``figure`` is energy x factor, in the factor's unit times kWh (``unit`` says which).
+    A figure is energy times factor, in the unit of the factor times kWh (column ``unit``).
 
     Raises
     ------
     FootprintError
-        If the file cannot be right.
+        If the file is invalid.
     """
     from footprint.impact.factor_book import FactorBook  # noqa: PLC0415 - few need them
     from footprint.ledger.factor_store import load_factor_book, read_bundle  # noqa: PLC0415
@@ -172,7 +170,7 @@ def factors_diff(file: str, *, config: str | None = None) -> pd.DataFrame:
 
 @contextmanager
 def open_configured_store(config: str | None) -> Iterator[tuple[Store, Config]]:
-    """Store and facts of a configuration, while they are needed."""
+    """Open the store of a configuration; yields store and configuration."""
     facts = load_config(config)
     store = Store(facts.store_url, demo=facts.demo)
     try:
@@ -182,7 +180,7 @@ def open_configured_store(config: str | None) -> Iterator[tuple[Store, Config]]:
 
 
 def to_frame(rows: list[dict[str, Any]], columns: Sequence[str], facts: Config) -> pd.DataFrame:
-    """Rows as a frame, instants typed, with the units that names state."""
+    """Frame of rows, with typed instants, and the units of columns in ``attrs``."""
     frame = pd.DataFrame(rows, columns=list(columns))
     for name in ("period_start", "period_end", "time"):
         if name in frame:
@@ -192,18 +190,18 @@ def to_frame(rows: list[dict[str, Any]], columns: Sequence[str], facts: Config) 
 
 
 def unit_of(column: str) -> str:
-    """The unit that a column's name states; empty where it bears none."""
-    if column in _BESIDE:
-        return _BESIDE[column]
-    name = next((column.removesuffix(end) for end in _ENDS if column.endswith(end)), column)
-    if name in _COUNTS:
+    """Unit of a column, from its name; empty if it has none."""
+    if column in _UNITS:
+        return _UNITS[column]
+    name = next((column.removesuffix(bound) for bound in _BOUND_SUFFIXES if column.endswith(bound)), column)
+    if name in _DIMENSIONLESS:
         return "1"
     if name in ("wh", "wh_per_response"):
         return "Wh"
     return next((unit for suffix, unit in _SUFFIXES if column.endswith(suffix) or name.endswith(suffix)), "")
 
 
-def _asked(
+def _parse_query(
     facts: Config,
     group: str | Sequence[str],
     every: str,
@@ -212,5 +210,5 @@ def _asked(
     where: Iterable[str],
     view: str = "active",
 ) -> Query:
-    named = group if isinstance(group, str) else ",".join(group)
-    return parse_query(facts.timezone, group=named, every=every, from_=from_, to=to, where=where, view=view)
+    columns = group if isinstance(group, str) else ",".join(group)
+    return parse_query(facts.timezone, group=columns, every=every, from_=from_, to=to, where=where, view=view)

@@ -1,7 +1,7 @@
-"""This file measures one command, or one stretch of a program, on this host, now: energy by device with its interval.
+"""Energy measurement of a command or a block of code on this host, by device, with intervals.
 
-The agent's own program samples into a spool of its own, which nobody ships: nothing that it reads is counted in the ledger, so
-that the host's real agent may run at the same time. Idle power is what the host drew before; energy above idle stands beside.
+A separate process of the agent samples into a temporary spool that is never shipped, so nothing reaches the ledger and the
+host's real agent can run at the same time. Idle power is the mean power before the measurement.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from footprint.impact.uncertainty import UncertaintyBudget
 
 SAMPLES_PER_SECOND = 4
 BASELINE_S = 2.0
-PATIENCE_S = 20
-LOOK_S = 1 / 20
+STARTUP_TIMEOUT_S = 20
+POLL_INTERVAL_S = 1 / 20
 COLUMNS = ("device", "component", "source", "energy_j", "energy_low_j", "energy_high_j", "idle_w", "above_idle_j", "quality")
 TOTAL = "(total)"
 _QUALITY = {"counter": "A", "power": "A", "modelled": "B", "estimate": "C"}
 
 
 class CannotMeasure(FootprintError):
-    """No sensor of this host can be read, or the agent's program does not run."""
+    """No sensor of this host is readable, or the agent does not start."""
 
 
 @dataclass(slots=True)
 class Measurement:
-    """What a stretch of time took: ``rows`` by device and in all, of ``COLUMNS``; filled when it is over."""
+    """Energy over a range of time: ``rows`` by device and in total, with ``COLUMNS``; filled at its end."""
 
     name: str
     begin_us: int = 0
@@ -49,35 +49,35 @@ class Measurement:
 
     @property
     def energy_j(self) -> float:
-        """Energy of all devices [J]; 0 is a figure, what was not measured raises.
+        """Energy of all devices [J]; raises if it was not measured.
 
         Raises
         ------
         CannotMeasure
-            If the stretch is not over, or nothing was read.
+            If the measurement has not ended, or nothing was read.
         """
         if not self.rows:
             raise CannotMeasure(f"{self.name}: nothing is measured yet")
         return float(self.rows[-1]["energy_j"])
 
     def sentence(self) -> str:
-        """The finding in words."""
+        """Result as a sentence."""
         if not self.rows:
             return f"{self.name}: nothing was measured"
         total = self.rows[-1]
         bracket = f"[{total['energy_low_j']:.3g} ; {total['energy_high_j']:.3g}] J"
         watt_hours = total["energy_j"] / J_PER_KWH * 1000
         above = "" if total["above_idle_j"] is None else f", of which {total['above_idle_j']:.4g} J above idle"
-        said = f"{total['energy_j']:.4g} J {bracket}, {watt_hours:.3g} Wh in {self.seconds:.3g} s{above}"
-        return f"{self.name}: {said}; quality {total['quality']}"
+        energy = f"{total['energy_j']:.4g} J {bracket}, {watt_hours:.3g} Wh in {self.seconds:.3g} s{above}"
+        return f"{self.name}: {energy}; quality {total['quality']}"
 
     def show(self) -> Measurement:
-        """Print the finding; in a notebook its table follows, as the value of the cell."""
+        """Print the result; a notebook then shows the returned table."""
         print(self.sentence())
         return self
 
     def _repr_html_(self) -> str:
-        """The finding as a table, where notebooks ask for one."""
+        """Result as an HTML table, for notebooks."""
         if not self.rows:
             return f"<p>{escape(self.sentence())}</p>"
         titles = ("device", "energy J", "95 % interval", "idle W", "quality")
@@ -88,7 +88,7 @@ class Measurement:
 
 
 def _html_row(row: dict[str, Any]) -> str:
-    """Whole server meters are shown, and not in the total."""
+    """Row of the HTML table."""
     idle = "" if row["idle_w"] is None else f"{row['idle_w']:.3g}"
     bracket = f"[{row['energy_low_j']:.3g} ; {row['energy_high_j']:.3g}]"
     cells = "".join(f"<td>{escape(cell)}</td>" for cell in (f"{row['energy_j']:.4g}", bracket, idle, str(row["quality"])))
@@ -96,12 +96,12 @@ def _html_row(row: dict[str, Any]) -> str:
 
 
 class SensorProcess:
-    """The sensors of this host while the block lasts, read by the agent's own program into a spool that nobody ships.
+    """Sensors of this host within a block, read by an agent process into a temporary spool.
 
     Raises
     ------
     CannotMeasure
-        On entering, if no sensor can be read here.
+        On entering, if no sensor is readable.
     """
 
     def __init__(self, samples_a_second: int = SAMPLES_PER_SECOND) -> None:
@@ -126,7 +126,7 @@ class SensorProcess:
         self.close()
 
     def close(self) -> None:
-        """Stop reading; what was read stays known."""
+        """Stop sampling; readings stay available."""
         if self._agent is not None:
             self._agent.terminate()
             try:
@@ -135,23 +135,23 @@ class SensorProcess:
                 self._agent.kill()
                 self._agent.wait()
             self._agent = None
-            self._look()
+            self._read_spool()
         self._folder.cleanup()
 
     def readings(self) -> list[EnergyReading]:
-        """Every reading since the begin, in the order in which they came."""
-        self._look()
+        """All readings so far, in order of arrival."""
+        self._read_spool()
         return self._energy
 
     def context_readings(self) -> list[ContextReading]:
-        """Clocks, power limits and the like since the begin."""
-        self._look()
+        """Clocks, power limits and similar context so far."""
+        self._read_spool()
         return self._context
 
     def wait_for_readings_after(self, at_us: int) -> None:
-        """Wait until every device has a reading after an instant, to end a stretch at; a while at most."""
-        patience = time.monotonic() + PATIENCE_S / 10
-        while time.monotonic() < patience:
+        """Wait, for two seconds at most, until every device has a reading after an instant."""
+        deadline = time.monotonic() + STARTUP_TIMEOUT_S / 10
+        while time.monotonic() < deadline:
             last: dict[tuple[str, str], int] = {}
             for reading in self.readings():
                 last[reading.device, reading.source] = reading.at_us
@@ -160,11 +160,11 @@ class SensorProcess:
             time.sleep(1 / self.samples_per_second)
 
     def rows(self, begin_us: int, end_us: int) -> list[dict[str, Any]]:
-        """Energy between two instants, of ``COLUMNS``."""
+        """Rows of ``energy_rows`` between two instants."""
         return energy_rows(self.readings(), begin_us, end_us)
 
-    def _look(self) -> None:
-        """Take in what the agent has written since: each of its files once, for it writes them whole."""
+    def _read_spool(self) -> None:
+        """Read the new files of the agent, each once, because the agent writes them atomically."""
         for path in sorted(self._spool.glob("*.ndjson")):
             if path.name in self._read:
                 continue
@@ -178,62 +178,62 @@ class SensorProcess:
                         self._context.append(record)
 
     def _wait_for_readings(self, agent: subprocess.Popen[bytes]) -> None:
-        end = time.monotonic() + PATIENCE_S
-        while time.monotonic() < end:
+        deadline = time.monotonic() + STARTUP_TIMEOUT_S
+        while time.monotonic() < deadline:
             if self.readings():
                 return
             if agent.poll() is not None:
                 break
-            time.sleep(LOOK_S)
-        said = (Path(self._folder.name) / "agent.log").read_text(errors="replace").strip().splitlines()
-        why = said[-1] if said else "it says nothing"
-        raise CannotMeasure(f"no sensor of this host can be read ({why}); `footprint doctor` says more")
+            time.sleep(POLL_INTERVAL_S)
+        log_lines = (Path(self._folder.name) / "agent.log").read_text(errors="replace").strip().splitlines()
+        reason = log_lines[-1] if log_lines else "no message"
+        raise CannotMeasure(f"no sensor of this host can be read ({reason}); `footprint doctor` says more")
 
 
 @contextlib.contextmanager
 def measure(name: str = "measured", *, baseline_s: float = BASELINE_S) -> Iterator[Measurement]:
-    """Measure what happens within the block on this host [J], by device; it is whole when the block has ended.
+    """Measure the energy of a block of code on this host [J], by device; the result is complete after the block.
 
     Raises
     ------
     CannotMeasure
-        If no sensor can be read here.
+        If no sensor is readable.
     """
-    found = Measurement(name)
+    measurement = Measurement(name)
     with SensorProcess() as sensors:
         first_us = min(reading.at_us for reading in sensors.readings())
         time.sleep(max(baseline_s - (time.time() - first_us / US_PER_S), 0.0))
-        found.begin_us = time.time_ns() // 1000
+        measurement.begin_us = time.time_ns() // 1000
         try:
-            yield found
+            yield measurement
         finally:
             end_us = time.time_ns() // 1000
-            found.seconds = (end_us - found.begin_us) / US_PER_S
+            measurement.seconds = (end_us - measurement.begin_us) / US_PER_S
             sensors.wait_for_readings_after(end_us)
-    found.rows = sensors.rows(found.begin_us, end_us)
-    if not found.rows:
+    measurement.rows = sensors.rows(measurement.begin_us, end_us)
+    if not measurement.rows:
         raise CannotMeasure("the sensors gave no two readings; is the stretch very short?")
 
 
 def measure_command(command: Sequence[str], *, baseline_s: float = BASELINE_S) -> tuple[Measurement, int]:
-    """Measure a command; its exit status comes with it (127 where there is no such program).
+    """Measure a command; return the measurement and the exit status (127 if there is no such program).
 
     Raises
     ------
     CannotMeasure
         If no sensor can be read here; the command does not run then.
     """
-    with measure(" ".join(command)[:80], baseline_s=baseline_s) as found:
+    with measure(" ".join(command)[:80], baseline_s=baseline_s) as measurement:
         try:
             status = subprocess.run(list(command), check=False).returncode
         except OSError as bad:
             print(f"footprint: {command[0]}: {bad.strerror}", file=sys.stderr)
             status = 127
-    return found, status
+    return measurement, status
 
 
 def _agent(spool: Path, folder: Path, samples_a_second: int) -> subprocess.Popen[bytes]:
-    """The agent's program with a spool of its own, and a server that is nowhere."""
+    """Start an agent with its own spool, and with a server address that nothing listens on."""
     environment = os.environ | {
         "FOOTPRINT_AGENT__SPOOL": str(spool),
         "FOOTPRINT_AGENT__SERVER": "http://127.0.0.1:9",
@@ -249,34 +249,35 @@ def _agent(spool: Path, folder: Path, samples_a_second: int) -> subprocess.Popen
 
 
 def energy_rows(readings: Sequence[EnergyReading], begin_us: int, end_us: int) -> list[dict[str, Any]]:
-    """Energy of each device between two instants, the total last; cumulative counters are read off in between two records.
+    """Energy of each device between two instants, with the total last; counters are interpolated between readings.
 
-    One epoch counts, the one at the begin; a device that was reset has no row. ``host`` meters are shown, and not in the total.
-    Intervals are those of the sensors (assumptions ``gain_…``): those of a kind err alike, kinds add in squares.
+    Only the first epoch counts; a device that was reset meanwhile has no row. ``host`` meters have rows, but are not in the
+    total if there are others. Intervals are those of the sensors (assumptions ``gain_…``): errors of one kind are fully
+    correlated, those of different kinds independent.
     """
     series: dict[tuple[str, str, str], list[EnergyReading]] = {}
-    for reading in sorted(readings, key=lambda each: (each.at_us, each.seq)):
+    for reading in sorted(readings, key=lambda reading: (reading.at_us, reading.seq)):
         series.setdefault((reading.device, reading.component, reading.source), []).append(reading)
     rows = []
     causes: list[tuple[str, tuple[str, float, Estimate]]] = []
-    for (device, component, source), told in sorted(series.items()):
-        mine = [each for each in told if each.epoch == told[0].epoch]
-        at_begin, at_end, at_first = (_at(mine, at) for at in (begin_us, end_us, mine[0].at_us))
-        if at_begin is None or at_end is None or at_first is None:
+    for (device, component, source), device_readings in sorted(series.items()):
+        epoch_readings = [reading for reading in device_readings if reading.epoch == device_readings[0].epoch]
+        at_begin, at_end, at_epoch_start = (_at(epoch_readings, at) for at in (begin_us, end_us, epoch_readings[0].at_us))
+        if at_begin is None or at_end is None or at_epoch_start is None:
             continue
         energy = (at_end - at_begin) / 1e6
-        before_s = (begin_us - mine[0].at_us) / US_PER_S
-        idle_w = (at_begin - at_first) / 1e6 / before_s if before_s > 0 else None
+        before_s = (begin_us - epoch_readings[0].at_us) / US_PER_S
+        idle_w = (at_begin - at_epoch_start) / 1e6 / before_s if before_s > 0 else None
         grade = grade_of(source, counter=True)
-        cause = f"gain {component} {grade}", energy, _gain(component, grade)
-        mine_alone = UncertaintyBudget()
-        mine_alone.add(*cause)
-        low, high = mine_alone.interval(energy)
-        causes.append((component, cause))
+        component_cause = f"gain {component} {grade}", energy, _gain(component, grade)
+        device_budget = UncertaintyBudget()
+        device_budget.add(*component_cause)
+        low, high = device_budget.interval(energy)
+        causes.append((component, component_cause))
         above = None if idle_w is None else energy - idle_w * (end_us - begin_us) / US_PER_S
         rows.append(
             {
-                "device": mine[0].alias or device,
+                "device": epoch_readings[0].alias or device,
                 "component": component,
                 "source": source,
                 "energy_j": energy,
@@ -295,19 +296,19 @@ def energy_rows(readings: Sequence[EnergyReading], begin_us: int, end_us: int) -
         total[name] = None if any(row[name] is None for row in parts) else sum(row[name] for row in parts)
     counted = {row["component"] for row in parts}
     budget = UncertaintyBudget()
-    for component, cause in causes:
+    for component, component_cause in causes:
         if component in counted:
-            budget.add(*cause)
+            budget.add(*component_cause)
     total["energy_low_j"], total["energy_high_j"] = budget.interval(total["energy_j"])
     return [*rows, {**total, "quality": max(str(row["quality"]) for row in parts)}]
 
 
-def _at(told: Sequence[EnergyReading], at_us: int) -> float | None:
-    """The counter [µJ] at an instant, between the records around it; None outside of them."""
-    for before, after in itertools.pairwise(told):
+def _at(readings: Sequence[EnergyReading], at_us: int) -> float | None:
+    """Counter [µJ] at an instant, interpolated; None outside of the readings."""
+    for before, after in itertools.pairwise(readings):
         if before.at_us <= at_us <= after.at_us:
-            part = (at_us - before.at_us) / (after.at_us - before.at_us) if after.at_us > before.at_us else 0.0
-            return before.energy_uj + part * (after.energy_uj - before.energy_uj)
+            fraction = (at_us - before.at_us) / (after.at_us - before.at_us) if after.at_us > before.at_us else 0.0
+            return before.energy_uj + fraction * (after.energy_uj - before.energy_uj)
     return None
 
 

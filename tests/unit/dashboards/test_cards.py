@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from dashboards import parts
-from dashboards.translations import say
-from dashboards.url_state import PageContext, View
+from dashboards.pages.quality import silent_agents_card
+from dashboards.parts.day_strip import day_states
+from dashboards.parts.objectives import objectives_card
+from dashboards.translations import translate
+from dashboards.url_state import PageContext, UrlState
 from footprint.access import Role
 from footprint.calendar.periods import parse_period
 from footprint.config import parse_config
@@ -45,7 +47,7 @@ def here(
     store: Store, text: str = CONFIG, language: str = "en", search: str = "?period=2026-07", now_us: int = NOW_US
 ) -> PageContext:
     facts = parse_config(text)
-    view = View.parse("/charter", search, language)
+    view = UrlState.parse("/charter", search, language)
     return PageContext(facts, store, lambda question: run_query(store, facts, question, now_us), now_us, view)
 
 
@@ -60,20 +62,20 @@ def test_a_host_reports_is_silent_or_is_retired_by_its_last_reading(walked: Stor
 @pytest.mark.parametrize("language", ["fr", "en"])
 def test_a_silent_agent_is_named_with_its_last_reading_and_since_how_long(walked: Store, language: str) -> None:
     at = here(walked, CONFIG + "[notify]\nsilent_after_s = 600\n", language, now_us=END_US + 9_000 * S)
-    shown = words(parts.silent(at))
-    assert say(language, "silent_title", number="1", all="1") in shown
+    shown = words(silent_agents_card(at))
+    assert translate(language, "silent_title", number="1", all="1") in shown
     assert format_local_time(format_instant(END_US), at.config.timezone, language) in shown
     assert ("2,5" if language == "fr" else "2.5") in shown
     assert "/api/v1/tables/silent?format=csv" in shown
 
 
 def test_nobody_is_said_to_report_who_does_not(walked: Store, store: Store) -> None:
-    assert "Every agent reports" in words(parts.silent(here(walked, now_us=END_US)))
-    retired = words(parts.silent(here(walked, now_us=END_US + RETIRED_AFTER_US)))
+    assert "Every agent reports" in words(silent_agents_card(here(walked, now_us=END_US)))
+    retired = words(silent_agents_card(here(walked, now_us=END_US + RETIRED_AFTER_US)))
     assert "No agent reports any more" in retired
     assert "Every agent" not in retired
     assert "30 days or more: 1." in retired
-    assert parts.silent(here(store)) is None
+    assert silent_agents_card(here(store)) is None
 
 
 @pytest.mark.parametrize("language", ["fr", "en"])
@@ -81,10 +83,10 @@ def test_an_objective_is_shown_with_its_interval_its_limit_and_its_state_in_word
     start, end = parse_period("2026-07").bounds_us(config().timezone)
     row = run_query(walked, config(), Query(from_us=start, to_us=end), NOW_US).rows[0]
     budgets = BUDGET.format("few", "requests", 39) + BUDGET.format("all", "energy_kwh", row["energy_kwh"])
-    shown = words(parts.objectives(here(walked, CONFIG + budgets, language)))
-    assert say(language, "objectives_exceeded", number="1", all="2") in shown
-    assert say(language, "objective_exceeded") in shown
-    assert say(language, "objective_not_measurable") in shown
+    shown = words(objectives_card(here(walked, CONFIG + budgets, language)))
+    assert translate(language, "objectives_exceeded", number="1", all="2") in shown
+    assert translate(language, "objective_exceeded") in shown
+    assert translate(language, "objective_not_measurable") in shown
     written = format_estimate(row["energy_kwh"], row["energy_low_kwh"], row["energy_high_kwh"], language)
     assert written.value in shown
     assert written.interval in shown
@@ -93,28 +95,28 @@ def test_an_objective_is_shown_with_its_interval_its_limit_and_its_state_in_word
 
 def test_what_was_not_measured_is_unknown_and_not_zero(walked: Store) -> None:
     text = CONFIG + BUDGET.format("all", "energy_kwh", 5)
-    shown = words(parts.objectives(here(walked, text, search="?period=2026-03")))
+    shown = words(objectives_card(here(walked, text, search="?period=2026-03")))
     assert "[x]" in shown
     assert "unknown: nothing was measured" in shown
     assert "No objective is surely exceeded" in shown
     assert "Every objective is kept" not in shown
-    assert "length of this period" in words(parts.objectives(here(walked, text, search="?period=2026")))
+    assert "length of this period" in words(objectives_card(here(walked, text, search="?period=2026")))
 
 
 def test_a_target_is_shown_in_percent_with_its_due_period(walked: Store) -> None:
     text = '[[objective]]\nname = "half"\nmetric = "requests"\nbaseline = "2026-06"\ntarget = -0.5\ndue = "2026-07"\n'
-    shown = words(parts.objectives(here(walked, CONFIG + text)))
+    shown = words(objectives_card(here(walked, CONFIG + text)))
     assert "half (due Jul" in shown
     assert "\u221250%" in shown
 
 
 def test_objectives_are_shown_to_nobody_who_may_not_see_uses(walked: Store) -> None:
     at = here(walked, CONFIG + BUDGET.format("few", "requests", 39))
-    assert parts.objectives(at) is not None
-    assert parts.objectives(here(walked)) is None  # none declared
+    assert objectives_card(at) is not None
+    assert objectives_card(here(walked)) is None  # none declared
     for role in Role:
-        assert (parts.objectives(replace(at, role=role)) is not None) == role.sees_uses
-    assert parts.objectives(replace(at, store=None)) is None
+        assert (objectives_card(replace(at, role=role)) is not None) == role.sees_uses
+    assert objectives_card(replace(at, store=None)) is None
 
 
 def test_a_host_that_came_later_was_not_missing_before_and_a_silent_day_is(sqlite: Store, tmp_path: Path) -> None:
@@ -125,7 +127,7 @@ def test_a_host_that_came_later_was_not_missing_before_and_a_silent_day_is(sqlit
     energy += [line.replace(",a,", ",b,") for line in energy_lines(later, 86_400, 60)[1:]]
     bring(sqlite, facts, tmp_path, energy, request_lines(START, 3600, 5))
     compute(sqlite, facts)
-    days = parts.days.day_states(here(sqlite, two, now_us=(later + 86_400) * S))
+    days = day_states(here(sqlite, two, now_us=(later + 86_400) * S))
     states = {host: dict(told) for host, told in days.items()}
     assert len({*map(tuple, states.values())}) == 1
     first, *_, last = sorted(states["a"])

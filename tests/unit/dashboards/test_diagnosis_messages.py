@@ -7,7 +7,7 @@ import inspect
 
 import pytest
 
-from dashboards.diagnosis_messages import reason_words
+from dashboards.diagnosis_messages import translate_diagnosis
 from footprint.attribution.step import model
 
 
@@ -27,15 +27,15 @@ def reasons() -> list[str]:
 
 @pytest.mark.parametrize("reason", reasons())
 def test_a_reason_of_the_model_is_said_in_both_languages(reason: str) -> None:
-    french = reason_words(reason, "fr")
+    french = translate_diagnosis(reason, "fr")
     assert french != reason
     assert "12.5" not in french
-    assert reason_words(reason, "en") == reason.replace(" %", "%")
+    assert translate_diagnosis(reason, "en") == reason.replace(" %", "%")
 
 
 def test_doubts_are_said_one_by_one_and_what_is_not_known_stays() -> None:
     assert len(reasons()) >= 10
-    assert reason_words("residual 5.3 %; one log for several hosts; a new doubt", "fr") == (
+    assert translate_diagnosis("residual 5.3 %; one log for several hosts; a new doubt", "fr") == (
         "résidu 5,3\u202f%\u202f; un seul journal pour plusieurs serveurs\u202f; a new doubt"
     )
-    assert reason_words("", "fr") == ""
+    assert translate_diagnosis("", "fr") == ""

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from dashboards.app import page_of
-from dashboards.translations import say
-from dashboards.url_state import PageContext, View
+from dashboards.app import render_page
+from dashboards.translations import translate
+from dashboards.url_state import PageContext, UrlState
 from footprint.config import Config
 from footprint.figures import run_query
 from footprint.storage.database import Store
@@ -24,14 +24,14 @@ def tried(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Config, dict
 
 def shown(tried: tuple[Store, Config, dict[str, Day]], search: str = "", language: str = "en") -> str:
     store, facts, _ = tried
-    view = View.parse("/efficiency", f"?period=all{search}", language)
-    return str(page_of(PageContext(facts, store, lambda question: run_query(store, facts, question, NOW_US), NOW_US, view)))
+    view = UrlState.parse("/efficiency", f"?period=all{search}", language)
+    return str(render_page(PageContext(facts, store, lambda question: run_query(store, facts, question, NOW_US), NOW_US, view)))
 
 
 @pytest.mark.parametrize("language", ["en", "fr"])
 def test_every_card_is_made_with_its_table_and_data(tried: tuple[Store, Config, dict[str, Day]], language: str) -> None:
     page = shown(tried, language=language)
-    assert say(language, "card_failed", error="")[:20] not in page
+    assert translate(language, "card_failed", error="")[:20] not in page
     for card in ("eff-frontier", "eff-steps", "eff-phases", "eff-avoidable"):
         assert f"id='{card}'" in page, card
     for name in ("models", "steps", "phases", "avoidable"):
@@ -52,16 +52,16 @@ def test_limits_in_the_address_wash_what_lies_beyond_and_name_who_keeps_them(tri
     free, strict = shown(tried, "&task=letters"), shown(tried, "&task=letters&min_score=0.85")
     assert "For letters, m-small takes least" in free
     assert "For letters, m-large takes least" in strict
-    assert say("en", "eff_too_poor") in strict
-    assert say("en", "eff_too_poor") not in free
+    assert translate("en", "eff_too_poor") in strict
+    assert translate("en", "eff_too_poor") not in free
     assert "no model keeps these limits" in shown(tried, "&task=letters&max_s=0.001")
     by_time = shown(tried, "&task=letters&by=latency&max_s=12")
-    assert say("en", "eff_latency_axis") in by_time
+    assert translate("en", "eff_latency_axis") in by_time
     assert "For letters" in shown(tried, "&task=letters&max_s=soon&min_score=-3")
 
 
 def test_the_register_names_owners_and_what_nobody_took(tried: tuple[Store, Config, dict[str, Day]]) -> None:
     page = shown(tried)
     assert "operations" in page
-    assert say("en", "eff_under-way") in page
+    assert translate("en", "eff_under-way") in page
     assert "served nobody" in page

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 
-from dashboards.app import PAGES, TtlCache, page_of
+from dashboards.app import PAGES, TtlCache, render_page
 from dashboards.components import error_boundary
-from dashboards.translations import catalogue, say
-from dashboards.url_state import PageContext, View
+from dashboards.translations import catalogue, translate
+from dashboards.url_state import PageContext, UrlState
 from footprint.config import ConfigError
 from footprint.figures import Query, QueryResult, run_query
 from footprint.i18n.formatting import energy_unit, format_change, format_estimate, format_interval, format_number, format_percent
@@ -46,13 +46,15 @@ def test_every_sentence_exists_in_both_languages_with_the_same_places() -> None:
         assert text, key
         assert english[key], key
         assert set(re.findall(r"{(\w+)}", text)) == set(re.findall(r"{(\w+)}", english[key])), key
-    assert say("fr", "assumed-pue").count("\u00a0") >= 1
+    assert translate("fr", "assumed-pue").count("\u00a0") >= 1
 
 
 def test_every_sentence_that_pages_ask_for_is_in_the_catalogues() -> None:
     root = Path(__file__).parents[3] / "dashboards"
     asked = {
-        key for path in root.rglob("*.py") for key in re.findall(r'say\(\w*(?:\.view)?\.?language, "([^"{]+)"', path.read_text())
+        key
+        for path in root.rglob("*.py")
+        for key in re.findall(r'translate\(\s*\w*(?:\.view)?\.?language, "([^"{]+)"', path.read_text())
     }
     assert len(asked) > 60
     assert asked <= set(catalogue("fr"))
@@ -61,7 +63,7 @@ def test_every_sentence_that_pages_ask_for_is_in_the_catalogues() -> None:
 def context_of(
     ask: Callable[[Query], QueryResult], path: str = "/", search: str = "", language: str = "en", store: Store | None = None
 ) -> PageContext:
-    return PageContext(config(), store, ask, NOW_US, View.parse(path, search, language))
+    return PageContext(config(), store, ask, NOW_US, UrlState.parse(path, search, language))
 
 
 def test_a_page_without_data_says_what_is_awaited_and_one_without_store_stays() -> None:
@@ -69,14 +71,14 @@ def test_a_page_without_data_says_what_is_awaited_and_one_without_store_stays() 
         raise OperationalError("SELECT", {}, Exception("gone"))
 
     for path in PAGES:
-        empty = str(page_of(context_of(lambda question: QueryResult([], []), path)))
+        empty = str(render_page(context_of(lambda question: QueryResult([], []), path)))
         assert "Overview" in empty
         assert "'0'" not in empty
-    first = str(page_of(context_of(lambda question: QueryResult([], []))))
+    first = str(render_page(context_of(lambda question: QueryResult([], []))))
     assert "No reading yet" in first
     assert all(command in first for command in ("footprint doctor", "footprint-agent run", "footprint import requests"))
-    assert "does not answer" in str(page_of(context_of(away)))
-    assert "no such page" in str(page_of(context_of(away, "/nowhere")))
+    assert "does not answer" in str(render_page(context_of(away)))
+    assert "no such page" in str(render_page(context_of(away, "/nowhere")))
 
 
 def test_a_card_that_fails_says_so_and_the_others_stay(caplog: pytest.LogCaptureFixture) -> None:
@@ -105,21 +107,25 @@ def test_every_page_shows_figures_with_their_intervals(walked: Store, language: 
 
     search = "?period=2026-Q3"
     for path in PAGES:
-        shown = str(page_of(context_of(ask, path, search, language, walked)))
+        shown = str(render_page(context_of(ask, path, search, language, walked)))
         assert "card_failed" not in shown
-        assert say(language, "card_failed", error="")[:20] not in shown, path
+        assert translate(language, "card_failed", error="")[:20] not in shown, path
         if path not in ("/help", "/editions", "/methods", "/readings", "/compare"):
             assert "[" in shown, path
     for path, name in (("/services", "chat"), ("/use-cases", "drafting"), ("/hosts", "a"), ("/models", "m1")):
-        shown = str(page_of(context_of(ask, path, f"{search}&name={name}", language, walked)))
+        shown = str(render_page(context_of(ask, path, f"{search}&name={name}", language, walked)))
         assert f"H1(children='{name}')" in shown or f"H1('{name}')" in shown
-    assert "raw" in str(page_of(context_of(ask, "/readings", f"?of=a&device=gpu:0&day={DAY_S // 86400}", "en", walked))).lower()
-    assert say(language, "entity_none") in str(page_of(context_of(ask, "/services", "?name=nobody", language, walked)))
+    assert (
+        "raw" in str(render_page(context_of(ask, "/readings", f"?of=a&device=gpu:0&day={DAY_S // 86400}", "en", walked))).lower()
+    )
+    assert translate(language, "entity_none") in str(render_page(context_of(ask, "/services", "?name=nobody", language, walked)))
 
 
 def test_pages_say_the_figures_of_the_command_line(walked: Store) -> None:
     row = run_query(walked, config(), Query(group=("use_case",)), NOW_US).rows[0]
-    shown = str(page_of(context_of(lambda q: run_query(walked, config(), q, NOW_US), "/use-cases", "?period=all", "en", walked)))
+    shown = str(
+        render_page(context_of(lambda q: run_query(walked, config(), q, NOW_US), "/use-cases", "?period=all", "en", walked))
+    )
     size, _ = energy_unit(max(r["energy_kwh"] for r in run_query(walked, config(), Query(group=("use_case",)), NOW_US).rows))
     written = format_estimate(row["energy_kwh"] / size, row["energy_low_kwh"] / size, row["energy_high_kwh"] / size, "en")
     assert written.value in shown
@@ -134,18 +140,18 @@ def test_a_comparison_is_as_wide_as_its_interval(walked: Store) -> None:
         "en",
         walked,
     )
-    shown = str(page_of(here))
+    shown = str(render_page(here))
     assert "no measurable difference" in shown or "times the energy of" in shown
     assert "Output tokens per request" in shown
 
 
 def test_a_range_without_a_value_is_drawn_as_a_range() -> None:
-    from dashboards.ranked_bars import bars
+    from dashboards.parts.ranked_bars import ranked_bars_card
 
     known = {"use_case": "drafting", "energy_kwh": 2.0, "energy_low_kwh": 1.5, "energy_high_kwh": 2.5, "quality": "B"}
     ranged = {"use_case": "counted", "energy_kwh": None, "energy_low_kwh": 0.0, "energy_high_kwh": 5.0, "quality": "C"}
     nothing = {"use_case": "unread", "energy_kwh": None, "energy_low_kwh": None, "energy_high_kwh": None, "quality": None}
-    drawn = str(bars([known, ranged, nothing], "use_case", "en", "/x", "By use case"))
+    drawn = str(ranked_bars_card([known, ranged, nothing], "use_case", "en", [], "By use case"))
     assert r"[0\xa0to\xa05]" in drawn
     assert drawn.count("[x]") == 4  # as bars and as a table
     assert "'width': '100.00%'" in drawn
@@ -153,7 +159,7 @@ def test_a_range_without_a_value_is_drawn_as_a_range() -> None:
 
 
 def test_a_period_not_yet_over_is_drawn_apart_and_nothing_is_drawn_for_what_was_not_read() -> None:
-    from dashboards.plotly_figures import trend
+    from dashboards.plotly_figures import trend_figure
 
     days = [
         "2026-07-01T00:00:00Z",
@@ -167,7 +173,7 @@ def test_a_period_not_yet_over_is_drawn_apart_and_nothing_is_drawn_for_what_was_
         {"period_start": a, "period_end": b, "energy_kwh": e, "energy_low_kwh": e and e / 2, "energy_high_kwh": e and e * 2}
         for a, b, e in zip(days, days[1:], energies, strict=False)
     ]
-    figure = trend(rows, 1.0, "kWh", config().timezone, "en")
+    figure = trend_figure(rows, 1.0, "kWh", config().timezone, "en")
     assert list(figure.data[-2].y) == [3.0, None, 2.0, None]
     assert list(figure.data[-1].y) == [None, None, 2.0, 0.5]
     assert [shape.fillcolor for shape in figure.layout.shapes] == ["#F3F1EB"]
@@ -194,8 +200,10 @@ text = "not yet"
     facts = config(text)
 
     def shown(search: str) -> str:
-        view = View.parse("/", f"?period=all{search}", "en")
-        return str(page_of(PageContext(facts, walked, lambda question: run_query(walked, facts, question, NOW_US), NOW_US, view)))
+        view = UrlState.parse("/", f"?period=all{search}", "en")
+        return str(
+            render_page(PageContext(facts, walked, lambda question: run_query(walked, facts, question, NOW_US), NOW_US, view))
+        )
 
     everything = shown("")
     assert "1. 2 Jul 2026 00:00 : model upgraded" in everything
@@ -235,14 +243,16 @@ def test_requests_without_a_reading_are_no_energy_of_zero(sqlite: Store, tmp_pat
         for path in ("/", "/services?name=chat"):
             page, _, search = path.partition("?")
             here = context_of(lambda q: run_query(sqlite, config(), q, NOW_US), page, f"?period=all&{search}", language, sqlite)
-            shown = str(page_of(here))
+            shown = str(render_page(here))
             assert "0 mWh" not in shown.replace("\u00a0", " ")
             if page == "/":
                 assert said in shown
 
 
 def test_causes_are_said_in_words(walked: Store) -> None:
-    shown = str(page_of(context_of(lambda q: run_query(walked, config(), q, NOW_US), "/quality", "?period=all", "fr", walked)))
+    shown = str(
+        render_page(context_of(lambda q: run_query(walked, config(), q, NOW_US), "/quality", "?period=all", "fr", walked))
+    )
     assert "Étalonnage des capteurs, GPU" in shown
     assert "cause_" not in shown
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards.components import ruler, strip
+from dashboards.components import interval_ruler, state_strip
 from dashboards.parts.day_strip import day_labels
-from dashboards.sankey import BAND, Flow, Node, draw
-from dashboards.url_state import View
+from dashboards.parts.sankey import TOTAL_HEIGHT, Flow, Node, draw_sankey
+from dashboards.url_state import UrlState
 from footprint.config import ConfigError
 from footprint.config.models import Annotation
 from footprint.core.timestamps import parse_instant
@@ -28,18 +28,18 @@ def test_ribbons_are_as_wide_as_what_flows(uses: list[float], facility: float) -
     nodes = [Node("h a", 0, "a", "1"), Node("s x", 1, "x", "1")]
     nodes += [Node(f"u {n}", 2, f"<{n}>", "1", "[1 ; 2]") for n in range(len(uses))]
     nodes += [Node("u facility", 2, "Cooling", "1", kind="facility", outflow=True)]
-    drawn = draw(flows, nodes, ("HOSTS", "SERVICES", "USES"))
+    drawn = draw_sankey(flows, nodes, ("HOSTS", "SERVICES", "USES"))
     widths = [(kind, float(width)) for kind, width in WIDTHS.findall(drawn)]
     assert len(widths) == len(flows)
-    leaving = sum(width for _, width in widths) - sum(amount for amount in uses) * BAND / (sum(uses) + facility)
-    assert leaving == pytest.approx(BAND, rel=0.02)
+    leaving = sum(width for _, width in widths) - sum(amount for amount in uses) * TOTAL_HEIGHT / (sum(uses) + facility)
+    assert leaving == pytest.approx(TOTAL_HEIGHT, rel=0.02)
     assert "<0>" not in drawn  # names of the world are text, never markup
     assert drawn.count("hairline") == 1
 
 
 def test_a_strip_is_runs_and_loses_no_day() -> None:
     days = [("2026-07-01", "measured"), ("2026-07-02", "measured"), ("2026-07-03", "missing"), ("2026-07-04", "measured")]
-    runs = strip(days, "x").children
+    runs = state_strip(days, "x").children
     assert [(run.className, run.style["flexGrow"]) for run in runs] == [
         ("cell measured", 2),
         ("cell missing", 1),
@@ -48,11 +48,11 @@ def test_a_strip_is_runs_and_loses_no_day() -> None:
 
 
 def test_a_reference_at_the_edge_keeps_its_name_inside() -> None:
-    drawn = str(ruler(10, 11, 12, 30, "Q3 2025"))
+    drawn = str(interval_ruler(10, 11, 12, 30, "Q3 2025"))
     assert "ruler-name" in drawn
     assert "Q3 2025" in drawn
-    assert "ruler-reference" not in str(ruler(10, 11, 12, None))
-    assert "ruler-band" not in str(ruler(5, 5, 5, 4, "x"))  # an exact count has no width
+    assert "ruler-reference" not in str(interval_ruler(10, 11, 12, None))
+    assert "ruler-band" not in str(interval_ruler(5, 5, 5, 4, "x"))  # an exact count has no width
 
 
 def test_days_are_labelled_by_month_where_there_are_several() -> None:
@@ -70,14 +70,17 @@ def test_days_are_labelled_by_month_where_there_are_several() -> None:
     ],
 )
 def test_periods_relative_to_now_are_those_of_grafana(search: str, begin: int, end: int | None) -> None:
-    view = View.parse("/", search, "en")
+    view = UrlState.parse("/", search, "en")
     assert view.bounds(config(), NOW_US) == (begin, end)
-    assert View.parse("/", view.link().partition("?")[2], "en").bounds(config(), NOW_US) == (begin, end)
+    assert UrlState.parse("/", view.link().partition("?")[2], "en").bounds(config(), NOW_US) == (begin, end)
 
 
 def test_a_period_can_be_compared_with_any_named_one() -> None:
-    view = View.parse("/", "?period=2026-Q3&vs=2025-Q1", "en")
-    assert view.earlier(config(), NOW_US) == (parse_instant("2024-12-31T23:00:00Z"), parse_instant("2025-03-31T22:00:00Z"))
+    view = UrlState.parse("/", "?period=2026-Q3&vs=2025-Q1", "en")
+    assert view.reference_bounds(config(), NOW_US) == (
+        parse_instant("2024-12-31T23:00:00Z"),
+        parse_instant("2025-03-31T22:00:00Z"),
+    )
 
 
 def test_annotations_are_in_the_reader_s_language_and_of_what_they_name() -> None:

@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from dashboards.app import _newest
-from dashboards.layout import header, printed
-from dashboards.parts.edition_link import edition_of
-from dashboards.parts.filters import filters
-from dashboards.url_state import PageContext, View
+from dashboards.app import _newest_edition
+from dashboards.layout import header, print_header
+from dashboards.parts.filters import filter_bar, find_edition
+from dashboards.url_state import PageContext, UrlState
 from footprint.access import Role
 from footprint.config import Config
 from footprint.editions.publication import publish_edition
@@ -30,7 +29,7 @@ def here(search: str, editions: dict[str, int], path: str = "/") -> PageContext:
 
     language = "en" if "lang=en" in search else "fr"
     return PageContext(
-        config(), None, None, NOW_US, View.parse(path, search, language), role=Role.ADMINISTRATOR, published=published
+        config(), None, None, NOW_US, UrlState.parse(path, search, language), role=Role.ADMINISTRATOR, find_edition=published
     )  # type: ignore[arg-type]
 
 
@@ -54,7 +53,7 @@ def texts(part: Any) -> str:
     ],
 )
 def test_the_edition_is_that_of_exactly_the_period_shown(search: str, name: str | None) -> None:
-    found = edition_of(here(search, {"2026-Q3": 2, "2026-09": 1, "2025": 4}))
+    found = find_edition(here(search, {"2026-Q3": 2, "2026-09": 1, "2025": 4}))
     assert (found and found.name) == name
 
 
@@ -68,9 +67,9 @@ def test_the_edition_is_that_of_exactly_the_period_shown(search: str, name: str 
 def test_it_is_said_beside_the_period_on_paper_and_in_the_share_menu(language: str, said: str, copied: str) -> None:
     context = here(f"?lang={language}&period=2026-Q3", {"2026-Q3": 2})
     address = f"/editions/2026-Q3/v2/{language}/report.html"
-    for part in (filters(context), printed(context)):
+    for part in (filter_bar(context), print_header(context)):
         assert said in texts(part)
-    assert address in texts(filters(context))
+    assert address in texts(filter_bar(context))
     menu = texts(header(context, (), ()))
     assert copied in menu
     # The live link stands first: pictures of cards bear it.
@@ -80,8 +79,8 @@ def test_it_is_said_beside_the_period_on_paper_and_in_the_share_menu(language: s
 
 def test_where_nothing_was_published_nothing_is_said() -> None:
     context = here("?period=2026-Q3", {})
-    assert "Publié" not in texts(filters(context))
-    assert "Publié :" not in texts(printed(context))
+    assert "Publié" not in texts(filter_bar(context))
+    assert "Publié :" not in texts(print_header(context))
     assert "lien figé" not in texts(header(context, (), ()))
     assert "/editions?" in texts(header(context, (), ()))  # all editions
 
@@ -100,6 +99,6 @@ def test_a_store_that_is_away_names_no_edition_and_breaks_no_page(tmp_path: Path
     away.close()
     (tmp_path / "away.db").unlink()
     (tmp_path / "away.db").mkdir()
-    assert _newest(away, "2026-Q3") is None
-    context = replace(here("?period=2026-Q3", {}), published=lambda period: _newest(away, period))
-    assert "Publié" not in texts(filters(context))
+    assert _newest_edition(away, "2026-Q3") is None
+    context = replace(here("?period=2026-Q3", {}), find_edition=lambda period: _newest_edition(away, period))
+    assert "Publié" not in texts(filter_bar(context))

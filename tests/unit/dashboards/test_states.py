@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from dashboards import parts
-from dashboards.app import PAGES, _layout, page_of
+from dashboards.app import PAGES, _layout, render_page
 from dashboards.layout import skeleton
-from dashboards.url_state import PageContext, View
+from dashboards.pages import overview
+from dashboards.url_state import PageContext, UrlState
 from footprint.config import Config
 from footprint.figures import Query, run_query
 from footprint.storage.database import Store
@@ -35,7 +35,7 @@ def shown(store: Store, path: str = "/", search: str = "?period=all", facts: Con
     def ask(question: Query) -> Any:
         return run_query(store, used, question, now_us)
 
-    return str(page_of(PageContext(used, store, ask, now_us, View.parse(path, search, "en"))))
+    return str(render_page(PageContext(used, store, ask, now_us, UrlState.parse(path, search, "en"))))
 
 
 def test_a_period_that_goes_on_without_readings_is_stale_and_its_figures_stay(walked: Store) -> None:
@@ -64,7 +64,7 @@ def test_one_card_that_fails_leaves_the_others_and_offers_to_try_again(walked: S
     def broken(*_: Any) -> Any:
         raise ValueError("of ours")
 
-    monkeypatch.setattr(parts, "calendar", broken)
+    monkeypatch.setattr(overview, "calendar_card", broken)
     page = shown(walked)
     assert "block failed" in page
     assert "Try again" in page
@@ -104,5 +104,5 @@ def test_no_page_draws_a_chart_outside_a_card(walked: Store) -> None:
         return run_query(walked, config(), question, NOW_US)
 
     for path in PAGES:
-        page = page_of(PageContext(config(), walked, ask, NOW_US, View.parse(path, "?period=all", "en")))
+        page = render_page(PageContext(config(), walked, ask, NOW_US, UrlState.parse(path, "?period=all", "en")))
         assert bare(page, inside=False) == [], path

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards.url_state import FILTERS, PERIODS, THEMES, VERSUS, VIEWS, View
+from dashboards.url_state import FILTERS, PERIODS, THEMES, VERSUS, VIEWS, UrlState
 from footprint.core.timestamps import format_instant, parse_instant
 from tests.support.contract_files import config
 
@@ -16,7 +16,7 @@ NOW_US = parse_instant("2026-11-23T15:00:00Z")
 FACTS = config()
 
 _views = st.builds(
-    View,
+    UrlState,
     path=st.sampled_from(["/", "/services", "/compare"]),
     language=st.sampled_from(["fr", "en"]),
     theme=st.sampled_from(THEMES),
@@ -30,9 +30,9 @@ _views = st.builds(
 
 
 @given(_views)
-def test_a_view_comes_back_from_its_address(view: View) -> None:
+def test_a_view_comes_back_from_its_address(view: UrlState) -> None:
     parts = urlsplit(view.link())
-    again = View.parse(parts.path, parts.query, view.language)
+    again = UrlState.parse(parts.path, parts.query, view.language)
     assert sorted(again.filters) == sorted(view.filters)
     assert (again.path, again.theme, again.period, again.versus, again.view) == (
         view.path,
@@ -46,10 +46,10 @@ def test_a_view_comes_back_from_its_address(view: View) -> None:
 
 @given(st.text(max_size=80))
 def test_any_address_is_understood_somehow(search: str) -> None:
-    view = View.parse("/", search, "fr")
+    view = UrlState.parse("/", search, "fr")
     assert view.period in PERIODS or view.period[:4].isdigit()
     view.bounds(FACTS, NOW_US)
-    view.earlier(FACTS, NOW_US)
+    view.reference_bounds(FACTS, NOW_US)
 
 
 @pytest.mark.parametrize(
@@ -65,26 +65,26 @@ def test_any_address_is_understood_somehow(search: str) -> None:
     ],
 )
 def test_periods_are_cut_at_midnights_of_the_organisation(period: str, begin: str | None, end: str | None) -> None:
-    found = View(period=period).bounds(FACTS, NOW_US)
+    found = UrlState(period=period).bounds(FACTS, NOW_US)
     assert tuple(None if at is None else format_instant(at) for at in found) == (begin, end)
 
 
 def test_a_period_is_compared_with_as_much_of_the_one_before() -> None:
-    begin, _ = View(period="7d").bounds(FACTS, NOW_US)
+    begin, _ = UrlState(period="7d").bounds(FACTS, NOW_US)
     assert begin is not None
-    before = View(period="7d").earlier(FACTS, NOW_US)
+    before = UrlState(period="7d").reference_bounds(FACTS, NOW_US)
     assert before is not None
     assert before[1] == begin
     assert before[1] - before[0] == NOW_US - begin
-    year = View(period="2026-Q3", versus="yoy").earlier(FACTS, NOW_US)
+    year = UrlState(period="2026-Q3", versus="yoy").reference_bounds(FACTS, NOW_US)
     assert year is not None
     assert [format_instant(at) for at in year] == ["2025-06-30T22:00:00Z", "2025-09-30T22:00:00Z"]
-    assert View(period="all").earlier(FACTS, NOW_US) is None
-    assert View(period="7d", versus="none").earlier(FACTS, NOW_US) is None
+    assert UrlState(period="all").reference_bounds(FACTS, NOW_US) is None
+    assert UrlState(period="7d", versus="none").reference_bounds(FACTS, NOW_US) is None
 
 
 def test_a_filter_is_changed_added_and_taken_away() -> None:
-    view = View(filters=(("service", "chat"),))
+    view = UrlState(filters=(("service", "chat"),))
     assert "service=code" in view.link(service="code")
     assert "service=chat" not in view.link(service="code")
     assert view.link(service=None) == "/?lang=fr"

@@ -138,7 +138,7 @@ def test_compare_takes_two_result_files_too(files: tuple[str, str], capsys: pyte
     assert status_of(["compare", *files, "--threshold", "1.5"]) == 6
     assert "model-b takes 1.8" in capsys.readouterr().err
     assert status_of(["compare", *files, "--by", "model"]) == 2
-    assert "are of production" in capsys.readouterr().err
+    assert "--where" in capsys.readouterr().err
 
 
 def test_for_a_merge_request(files: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from footprint.benchmark import ledger_energy_source
-from footprint.benchmark.energy_source import count_updates, device_models, driver_version, integrate_energy
+from footprint.benchmark.energy_source import count_updates, device_models, driver_version, energy_between
 from footprint.benchmark.ledger_energy_source import LedgerEnergySource
 from footprint.core.records import EnergyReading, to_line
 from footprint.ledger.ingest import IngestService
@@ -40,7 +40,7 @@ def test_components_add_up_and_a_whole_server_meter_is_not_added() -> None:
         *told(100, device="cpu:0", alias="", component="cpu", source="rapl"),
         *told(600, device="wall", alias="", component="host", source="ipmi"),
     ]
-    found = integrate_energy(readings, BEGIN + 5 * US, BEGIN + 15 * US)
+    found = energy_between(readings, BEGIN + 5 * US, BEGIN + 15 * US)
     assert found.energy_j == pytest.approx(4000)
     assert found.components == {"gpu": pytest.approx(3000), "cpu": pytest.approx(1000)}
     assert (found.quality, found.seconds, found.updates) == ("A", 10.0, 10)
@@ -49,18 +49,18 @@ def test_components_add_up_and_a_whole_server_meter_is_not_added() -> None:
 def test_a_letter_counts_from_a_tenth_of_the_energy_on() -> None:
     little = [*told(300), *told(20, device="dram:0", alias="", component="dram", source="estimate")]
     much = [*told(300), *told(60, device="dram:0", alias="", component="dram", source="estimate")]
-    assert [integrate_energy(each, BEGIN + US, BEGIN + 9 * US).quality for each in (little, much)] == ["A", "C"]
+    assert [energy_between(each, BEGIN + US, BEGIN + 9 * US).quality for each in (little, much)] == ["A", "C"]
 
 
 def test_a_device_that_was_reset_or_lost_ends_the_point() -> None:
     half = told(300, device="gpu-b", alias="gpu:1", seconds=7)
     with pytest.raises(CannotMeasure, match="gpu:1 was not read from begin to end"):
-        integrate_energy([*told(300), *half], BEGIN + 5 * US, BEGIN + 15 * US)
+        energy_between([*told(300), *half], BEGIN + 5 * US, BEGIN + 15 * US)
     again = told(300, device="gpu-b", alias="gpu:1", seconds=13, since_us=BEGIN + 7 * US, epoch="f")
     with pytest.raises(CannotMeasure, match="gpu:1 was not read"):
-        integrate_energy([*told(300), *half, *again], BEGIN + 5 * US, BEGIN + 15 * US)
+        energy_between([*told(300), *half, *again], BEGIN + 5 * US, BEGIN + 15 * US)
     with pytest.raises(CannotMeasure, match="nothing was read from begin to end"):
-        integrate_energy([], BEGIN, BEGIN + US)
+        energy_between([], BEGIN, BEGIN + US)
 
 
 def test_updates_are_changes_seen_of_the_counter_that_tells_most() -> None:
@@ -82,7 +82,7 @@ def test_the_ledger_tells_the_same_as_the_sensors(sqlite: Store) -> None:
     IngestService(sqlite, lambda _: set()).accept("inf-01", [to_line(each).encode() for each in readings], BEGIN + 30 * US)
 
     async def both() -> tuple[float, tuple[str, ...]]:
-        async with LedgerEnergySource(sqlite, "inf-01").watching() as watch:
+        async with LedgerEnergySource(sqlite, "inf-01").watch() as watch:
             object.__setattr__(watch, "since_us", BEGIN)
             found = await watch.energy(BEGIN + 5 * US, BEGIN + 15 * US)
             return found.energy_j, watch.machine().devices
@@ -94,7 +94,7 @@ def test_a_host_of_which_nothing_comes_is_waited_for_and_named(sqlite: Store, mo
     monkeypatch.setattr(ledger_energy_source, "TIMEOUT_S", 0)
 
     async def never() -> None:
-        async with LedgerEnergySource(sqlite, "inf-02").watching() as watch:
+        async with LedgerEnergySource(sqlite, "inf-02").watch() as watch:
             await watch.energy(BEGIN, BEGIN + US)
 
     with pytest.raises(CannotMeasure, match="no readings of inf-02 over this point; does its agent run"):

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from dashboards.pages import trace
-from dashboards.url_state import PageContext, View
+from dashboards.url_state import PageContext, UrlState
 from footprint.access import Role
 from footprint.cli.report import figure_rows
 from footprint.editions import audit_sample, provenance
@@ -150,7 +150,7 @@ def of_dashboard(edition: Edition, language: str, monkeypatch: pytest.MonkeyPatc
     found = {}
     for each in edition.figures:
         monkeypatch.setattr(provenance, "find_figure", lambda *_, each=each, **__: provenance.TracedFigure(each, edition, None))
-        view = View.parse("/explain", f"?figure={each.id}", language)
+        view = UrlState.parse("/explain", f"?figure={each.id}", language)
         page = trace.content(PageContext(None, object(), None, NOW, view, role=Role.COMMITTEE), each.id)  # type: ignore[arg-type]
         value, rest = page[1].children[0].children, page[1].children[1]
         told = format_figure(each, language)
@@ -166,6 +166,7 @@ def of_dashboard(edition: Edition, language: str, monkeypatch: pytest.MonkeyPatc
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(told=figures())
+@pytest.mark.external
 def test_every_carrier_says_the_string_of_an_id(
     language: str, told: tuple[Figure, ...], drafted: Edition, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -205,6 +206,7 @@ def test_every_carrier_says_the_string_of_an_id(
         assert f">{format_figure(bar, language).value}<" in drawing, bar
 
 
+@pytest.mark.external
 def test_a_form_that_wrote_a_figure_otherwise_would_be_seen(drafted: Edition, tmp_path: Path) -> None:
     figure = replace(
         drafted.figures[0], id="F-2026Q3-01", kind="level", value=12.3456, low=11.0, high=13.7, display=(1.0, "kWh"), flags=()

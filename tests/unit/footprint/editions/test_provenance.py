@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import event
 
-from footprint.access.audit_log import read
+from footprint.access.audit_log import read_accesses
 from footprint.api.app import create_api
 from footprint.cli.app import status_of
 from footprint.cli.report import figure_rows
@@ -31,8 +31,8 @@ from footprint.figures import parse_query
 from footprint.ledger.importers import import_energy
 from footprint.ledger.ingest import IngestService
 from footprint.storage.database import Store
+from tests.support.protected_quarter import HEADER, PROXY, by_header, page
 from tests.support.quarters import compute, instant, seconds
-from tests.unit.footprint.access.conftest import HEADER, PROXY, by_header, page
 
 Office = tuple[Config, Store, Path]
 NOW = instant("2026-10-12")
@@ -215,8 +215,8 @@ def test_auditors_draw_figures_and_see_what_is_left_out(office: Office, capsys: 
 
 @pytest.mark.parametrize("language", ["fr", "en"])
 def test_the_page_says_the_string_of_the_edition_and_every_level(office: Office, language: str) -> None:
-    from dashboards.app import page_of
-    from dashboards.url_state import PageContext, View
+    from dashboards.app import render_page
+    from dashboards.url_state import PageContext, UrlState
     from footprint.figures import run_query
 
     config, store, _ = office
@@ -224,8 +224,8 @@ def test_the_page_says_the_string_of_the_edition_and_every_level(office: Office,
     figure = named(report.figures, "energy_kwh")
 
     def page(identity: str) -> str:
-        view = View.parse("/explain", f"?figure={identity}", language)
-        return str(page_of(PageContext(config, store, lambda question: run_query(store, config, question, NOW), NOW, view)))
+        view = UrlState.parse("/explain", f"?figure={identity}", language)
+        return str(render_page(PageContext(config, store, lambda question: run_query(store, config, question, NOW), NOW, view)))
 
     told = format_figure(figure, language)
     text = page(figure.id)
@@ -257,14 +257,14 @@ def test_rows_behind_a_figure_are_for_who_sees_uses_and_that_is_noted(office: Of
     assert {role for role, text in pages.items() if "drafting" in text} == {"officer"}  # hours of a use on a device
     assert {role for role, text in pages.items() if "2. " in text.replace("2.0", "")} == {"officer"}
     assert "/api/v1/trace" not in pages["committee"] + pages["engineer"]
-    assert [(row["role"], row["cells"]) for row in read(store, None, None)] == [("officer", f"trace {figure.id}")]
+    assert [(row["role"], row["cells"]) for row in read_accesses(store, None, None)] == [("officer", f"trace {figure.id}")]
     answers = {role: browser.get(f"/api/v1/trace/{figure.id}").status_code for role, browser in browsers.items()}
     assert answers == {"public": 404, "committee": 404, "engineer": 404, "officer": 200}
 
 
 def test_one_string_at_the_command_line_the_page_and_the_api(office: Office, capsys: pytest.CaptureFixture[str]) -> None:
-    from dashboards.app import page_of
-    from dashboards.url_state import PageContext, View
+    from dashboards.app import render_page
+    from dashboards.url_state import PageContext, UrlState
     from footprint.access import Role
     from footprint.figures import run_query
 
@@ -279,11 +279,11 @@ def test_one_string_at_the_command_line_the_page_and_the_api(office: Office, cap
         for figure in report.figures:
             told = format_figure(figure, language)
             assert rows[figure.id]["shown"] == told.full
-            view = View.parse("/explain", f"?figure={figure.id}", language)
+            view = UrlState.parse("/explain", f"?figure={figure.id}", language)
             context = PageContext(
                 config, store, lambda question: run_query(store, config, question, NOW), NOW, view, role=Role.COMMITTEE
             )
-            text = str(page_of(context))
+            text = str(render_page(context))
             assert repr(told.with_unit)[1:-1] in text
             assert repr(told.interval)[1:-1] in text
         for row in audit_sample.sample_figures(report, 4, 7, language):

@@ -64,10 +64,10 @@ def test_reports_over_http(office: Office) -> None:
 @pytest.mark.parametrize("language", ["fr", "en"])
 def test_the_page_lists_versions_and_the_calendar(office: Office, language: str) -> None:
     from dashboards.pages import editions
-    from dashboards.url_state import PageContext, View
+    from dashboards.url_state import PageContext, UrlState
 
     config, store, _ = office
-    here = PageContext(config, store, None, NOW_US, View.parse("/editions", f"?lang={language}", language))  # type: ignore[arg-type]
+    here = PageContext(config, store, None, NOW_US, UrlState.parse("/editions", f"?lang={language}", language))  # type: ignore[arg-type]
     said = str(editions.content(here))
     assert ("Aucune édition" if language == "fr" else "No edition") in said
     publish_edition(store, config, "2026-08", NOW_US)

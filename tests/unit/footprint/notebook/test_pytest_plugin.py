@@ -102,7 +102,7 @@ def test_no_sensor_is_said_and_fails_no_test_but_those_that_measure(tmp_path: Pa
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         cwd=tmp_path,
     )
-    assert done.stdout.strip() == "['footprint.notebook.pytest_plugin']"  # nothing heavy without the option
+    assert done.stdout.strip() == "['footprint.notebook', 'footprint.notebook.pytest_plugin']"  # nothing heavy without the option
     environment = os.environ | {"FOOTPRINT_PROC": str(tmp_path / "nothing")}
     monkey = pytest.MonkeyPatch()
     monkey.setattr(os, "environ", environment)

@@ -11,8 +11,8 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards.parts.bundles import bundles
-from dashboards.url_state import PageContext, View
+from dashboards.pages.methods import bundle_diff_card
+from dashboards.url_state import PageContext, UrlState
 from footprint.aggregation.calculation_basis import IMPACT_KINDS
 from footprint.api import create_api
 from footprint.core.timestamps import from_datetime
@@ -133,8 +133,8 @@ def test_every_kind_that_a_figure_is_made_of_moves_one() -> None:
 @pytest.mark.parametrize("language", ["fr", "en"])
 def test_the_page_shows_it_and_offers_any_two(store: Store, language: str) -> None:
     def shown(search: str, book: FactorBook) -> str:
-        context = PageContext(config(), store, None, NOW_US, View.parse("/methods", f"?lang={language}{search}", language))  # type: ignore[arg-type]
-        return str(bundles(context, book))
+        context = PageContext(config(), store, None, NOW_US, UrlState.parse("/methods", f"?lang={language}{search}", language))  # type: ignore[arg-type]
+        return str(bundle_diff_card(context, book))
 
     book = load_factor_book(store)
     said = shown("", book)

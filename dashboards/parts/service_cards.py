@@ -8,11 +8,10 @@ from urllib.parse import urlencode
 
 from dash import html
 
-from dashboards import parts
-from dashboards.components import block, name_of, scrolled, table
-from dashboards.svg_component import Drawing
-from dashboards.translations import say
-from dashboards.url_state import PageContext
+from dashboards.components import Drawing, card, display_name, scrollable, table
+from dashboards.parts.filters import period_label
+from dashboards.translations import translate
+from dashboards.url_state import TABLE_FORMATS, PageContext
 from footprint.benchmark import benchmark_rows
 from footprint.benchmark.reference_results import reference_rows
 from footprint.charts.figures import Axis, ScatterPoint, SvgFigure, scatter_plot, stacked_bars
@@ -22,10 +21,10 @@ from footprint.queries.avoidable_energy import action_register
 from footprint.queries.batch_efficiency import energy_by_phase, energy_by_step_size
 
 Row = dict[str, Any]
-LOOKS = ("data", "more", "host", "facility", "idle")
-SHOWN = ("Llama-3.1-8B", "Qwen3-32B", "Llama-3.1-70B")  # public references of three sizes; the table has all
-MAX_BATCH = 64.0  # of references that are drawn; the table of references has all
-PARTS = {
+SERVICE_STYLES = ("data", "more", "host", "facility", "idle")
+DRAWN_REFERENCES = ("Llama-3.1-8B", "Qwen3-32B", "Llama-3.1-70B")  # public references of three sizes; the table has all
+MAX_DRAWN_BATCH = 64.0  # of references that are drawn; the table of references has all
+PHASE_STYLES = {
     "prefill_j": "more",
     "decode_j": "data",
     "undivided_j": "band",
@@ -36,12 +35,12 @@ PARTS = {
 REFERENCES = "/api/v1/benchmarks/references"
 
 
-def picture(drawn: SvgFigure, label: str) -> Any:
+def svg_chart(drawn: SvgFigure, label: str) -> Any:
     """A picture as wide as its place, scrolled where that is narrow; its card's table says the rest."""
-    return scrolled(Drawing(drawn.svg(style=False), label, "picture"), label)
+    return scrollable(Drawing(drawn.svg(style=False), label, "picture"), label)
 
 
-def address(context: PageContext, name: str, form: str = "csv", **more: Any) -> str:
+def table_url(context: PageContext, name: str, form: str = "csv", **more: Any) -> str:
     """Where the rows of a card stand at the API."""
     begin, end = context.view.bounds(context.config, context.now_us)
     told = [("from", format_instant(begin))] if begin is not None else []
@@ -50,12 +49,12 @@ def address(context: PageContext, name: str, form: str = "csv", **more: Any) -> 
     return f"/api/v1/tables/{name}?{urlencode([*told, ('format', form)])}"
 
 
-def links(context: PageContext, name: str, **more: Any) -> list[tuple[str, str]]:
+def period_table_links(context: PageContext, name: str, **more: Any) -> list[tuple[str, str]]:
     """CSV, JSON and Parquet of a card."""
-    return [(form.upper(), address(context, name, form, **more)) for form in ("csv", "json", "parquet")]
+    return [(form.upper(), table_url(context, name, form, **more)) for form in TABLE_FORMATS]
 
 
-def steps(context: PageContext) -> Any:
+def step_size_card(context: PageContext) -> Any:
     """Joules per output token by how many tokens are written together: production, benchmarks, public references."""
     language = context.view.language
     assert context.store is not None
@@ -63,27 +62,32 @@ def steps(context: PageContext) -> Any:
     by_service: dict[str, list[Row]] = defaultdict(list)
     for row in found:
         by_service[row["service"]].append(row)
-    services = sorted(by_service, key=lambda name: -sum(row["windows"] for row in by_service[name]))[: len(LOOKS)]
+    services = sorted(by_service, key=lambda name: -sum(row["windows"] for row in by_service[name]))[: len(SERVICE_STYLES)]
     if not services:
-        return block(say(language, "eff_steps"), "", html.P(say(language, "eff_steps_none")), language, wide=True)
+        return card(translate(language, "eff_steps"), "", html.P(translate(language, "eff_steps_none")), language, wide=True)
     spots, lines = [], []
-    for service, look in zip(services, LOOKS, strict=False):
+    for service, look in zip(services, SERVICE_STYLES, strict=False):
         rows = sorted(by_service[service], key=lambda row: row["tokens_per_step"])
         lines.append(([(row["tokens_per_step"], row["j_per_output_token"]) for row in rows], f"line-{look}"))
-        spots += [_spot(row, service if number_ == 0 else "", look) for number_, row in enumerate(rows)]
-    curves, named = _benchmarks(context)
+        spots += [_step_point(row, service if number_ == 0 else "", look) for number_, row in enumerate(rows)]
+    curves, named = _benchmark_curves(context)
     public = [
-        ScatterPoint(row["batch"], row["j_per_output_token"], _short(row["model"]) if row["batch"] < 10 else "", kind="hollow")
+        ScatterPoint(
+            row["batch"], row["j_per_output_token"], _short_model(row["model"]) if row["batch"] < 10 else "", kind="hollow"
+        )
         for row in reference_rows()
-        if row["batch"] and row["j_per_output_token"] and _short(row["model"]) in SHOWN and row["batch"] <= MAX_BATCH
+        if row["batch"]
+        and row["j_per_output_token"]
+        and _short_model(row["model"]) in DRAWN_REFERENCES
+        and row["batch"] <= MAX_DRAWN_BATCH
     ]
     drawn_all = [*spots, *named, *public]
     low, high = (end(spot.y for spot in drawn_all) for end in (min, max))
     most = max(spot.x for spot in drawn_all)
     drawn = scatter_plot(
         drawn_all,
-        Axis(0.9, 1.4 * most, say(language, "eff_steps_x"), log=True),
-        Axis(low / 1.5, high * 1.6, say(language, "eff_steps_y"), log=True),
+        Axis(0.9, 1.4 * most, translate(language, "eff_steps_x"), log=True),
+        Axis(low / 1.5, high * 1.6, translate(language, "eff_steps_y"), log=True),
         title="",
         lines=[*lines, *curves],
         language=language,
@@ -91,11 +95,13 @@ def steps(context: PageContext) -> Any:
     )
     first = by_service[services[0]]
     ends = [format_number(row["j_per_output_token"], language) for row in (first[0], first[-1])]
-    title = say(language, "eff_steps")
+    title = translate(language, "eff_steps")
     if len(first) > 1:
         held = [format_number(row["tokens_per_step"], language) for row in (first[0], first[-1])]
-        title = say(language, "eff_steps_title", service=services[0], few=ends[0], many=ends[1], low=held[0], high=held[1])
-    head = [say(language, name) for name in ("service", "host", "eff_steps_x", "eff_windows", "eff_steps_y", "eff_quartiles")]
+        title = translate(language, "eff_steps_title", service=services[0], few=ends[0], many=ends[1], low=held[0], high=held[1])
+    head = [
+        translate(language, name) for name in ("service", "host", "eff_steps_x", "eff_windows", "eff_steps_y", "eff_quartiles")
+    ]
     body = [
         (
             row["service"],
@@ -103,18 +109,18 @@ def steps(context: PageContext) -> Any:
             format_number(row["tokens_per_step"], language),
             format_number(row["windows"], language),
             format_number(row["j_per_output_token"], language),
-            _between(row, language),
+            _quartiles(row, language),
         )
         for row in found
     ]
-    sub = say(language, "eff_steps_sub")
-    data = [*links(context, "steps"), (say(language, "eff_public"), REFERENCES)]
-    return block(
+    sub = translate(language, "eff_steps_sub")
+    data = [*period_table_links(context, "steps"), (translate(language, "eff_public"), REFERENCES)]
+    return card(
         title,
         sub,
-        picture(drawn, f"{title}. {sub}"),
+        svg_chart(drawn, f"{title}. {sub}"),
         language,
-        sentences=[say(language, "eff_references")],
+        sentences=[translate(language, "eff_references")],
         table=table(head, body, title),
         data=data,
         wide=True,
@@ -122,20 +128,20 @@ def steps(context: PageContext) -> Any:
     )
 
 
-def _spot(row: Row, name: str, look: str) -> ScatterPoint:
+def _step_point(row: Row, name: str, look: str) -> ScatterPoint:
     ends = row["j_per_output_token_q1"], row["j_per_output_token_q3"]
     return ScatterPoint(row["tokens_per_step"], row["j_per_output_token"], name, None, ends, look)
 
 
-def _between(row: Row, language: str) -> str:
+def _quartiles(row: Row, language: str) -> str:
     return format_interval(row["j_per_output_token_q1"], row["j_per_output_token_q3"], language)
 
 
-def _short(model: str) -> str:
+def _short_model(model: str) -> str:
     return model.rpartition("/")[2].removesuffix("-Instruct")
 
 
-def _benchmarks(context: PageContext) -> tuple[list[tuple[list[tuple[float, float]], str]], list[ScatterPoint]]:
+def _benchmark_curves(context: PageContext) -> tuple[list[tuple[list[tuple[float, float]], str]], list[ScatterPoint]]:
     """Curves a + b/B of the benchmark results that were imported, over the batches that they hold for, and their names."""
     curves, spots, seen = [], [], set()
     for row in benchmark_rows(context.config):
@@ -144,35 +150,39 @@ def _benchmarks(context: PageContext) -> tuple[list[tuple[list[tuple[float, floa
         seen.add(row["source"])
         grid = [row["batch_low"] * (row["batch_high"] / row["batch_low"]) ** (n / 24) for n in range(25)]
         curves.append(([(b, row["a_j"] + row["b_j"] / b) for b in grid], "stair"))
-        name = say(context.view.language, "eff_benchmark", model=row["model"])
+        name = translate(context.view.language, "eff_benchmark", model=row["model"])
         spots.append(ScatterPoint(grid[0], row["a_j"] + row["b_j"] / grid[0], name, kind="idle"))
     return curves, spots
 
 
-def by_phase(context: PageContext) -> Any:
+def phase_card(context: PageContext) -> Any:
     """A mean request of each service: reading, writing, idle while it ran, host, building."""
     language = context.view.language
     assert context.store is not None
-    rows = energy_by_phase(context.store, context.config, context.question(), context.now_us)
+    rows = energy_by_phase(context.store, context.config, context.query(), context.now_us)
     if not rows:
-        return block(say(language, "eff_phases"), "", html.P(say(language, "eff_phases_none")), language, wide=True)
+        return card(translate(language, "eff_phases"), "", html.P(translate(language, "eff_phases_none")), language, wide=True)
     first = max(rows, key=lambda row: row["requests"] * row["energy_j"])
-    named = {column: (say(language, f"eff_{column}"), look) for column, look in PARTS.items()}
+    named = {column: (translate(language, f"eff_{column}"), look) for column, look in PHASE_STYLES.items()}
     size, unit = (1e-3, "kJ") if max(row["energy_j"] for row in rows) >= 1000 else (1.0, "J")
-    words = say(language, "eff_phases_unit", unit=unit)
+    words = translate(language, "eff_phases_unit", unit=unit)
     drawn = stacked_bars(rows, "service", named, unit=words, title="", factor=size, language=language)
     active = first["prefill_j"] + first["decode_j"]
-    title = say(language, "eff_phases")
+    title = translate(language, "eff_phases")
     if active > 0:
         share = format_percent(first["decode_j"] / active, language, floor=False)
-        title = say(language, "eff_phases_title", service=first["service"], share=share)
-    sub = f"{say(language, 'eff_phases_sub')} {parts.period_words(context)}"
-    head = [say(language, "service"), *(say(language, f"eff_{column}") for column in PARTS), say(language, "energy")]
-    head += [say(language, "interval"), say(language, "eff_awake_j"), say(language, "requests")]
+        title = translate(language, "eff_phases_title", service=first["service"], share=share)
+    sub = f"{translate(language, 'eff_phases_sub')} {period_label(context)}"
+    head = [
+        translate(language, "service"),
+        *(translate(language, f"eff_{column}") for column in PHASE_STYLES),
+        translate(language, "energy"),
+    ]
+    head += [translate(language, "interval"), translate(language, "eff_awake_j"), translate(language, "requests")]
     body = [
         (
             row["service"],
-            *(format_number(row[column] * size, language) for column in PARTS),
+            *(format_number(row[column] * size, language) for column in PHASE_STYLES),
             format_number(row["energy_j"] * size, language),
             format_interval(row["energy_low_j"] * size, row["energy_high_j"] * size, language),
             format_number(row["awake_j"] * size, language),
@@ -182,27 +192,27 @@ def by_phase(context: PageContext) -> Any:
     ]
     most = max(rows, key=lambda row: row["awake_j"] * row["requests"])
     times = format_number(most["awake_j"] / most["energy_j"], language)
-    told = [say(language, "eff_awake", service=most["service"], times=times)] if most["awake_j"] else []
-    return block(
+    told = [translate(language, "eff_awake", service=most["service"], times=times)] if most["awake_j"] else []
+    return card(
         title,
         sub,
-        picture(drawn, f"{title}. {sub}"),
+        svg_chart(drawn, f"{title}. {sub}"),
         language,
         sentences=told,
         table=table(head, body, title),
-        data=links(context, "phases"),
+        data=period_table_links(context, "phases"),
         wide=True,
         identity="eff-phases",
     )
 
 
-def waste(context: PageContext) -> Any:
+def avoidable_energy_card(context: PageContext) -> Any:
     """The register: energy that served nobody, by service and cause, with who does what about it."""
     language = context.view.language
     assert context.store is not None
     found = action_register(context.store, context.config, *context.view.bounds(context.config, context.now_us))
     if not found:
-        return block(say(language, "eff_waste"), "", html.P(say(language, "eff_waste_none")), language, wide=True)
+        return card(translate(language, "eff_waste"), "", html.P(translate(language, "eff_waste_none")), language, wide=True)
     joined: dict[tuple[str, ...], float | None] = {}
     for row in found:
         place = tuple(row[name] or "" for name in ("service", "cause", "owner", "status", "since", "action"))
@@ -212,29 +222,29 @@ def waste(context: PageContext) -> Any:
     size, unit = energy_unit(max((amount or 0.0 for amount in joined.values()), default=0.0))
     taken = sum(amount or 0.0 for place, amount in joined.items() if place[2])
     share = format_percent(taken / whole, language) if whole else "–"
-    title = say(language, "eff_waste_title", energy=f"{format_number(whole / size, language)}\u00a0{unit}", share=share)
-    head = [say(language, name) for name in ("eff_cause", "service")] + [unit]
-    head += [say(language, name) for name in ("eff_owner", "status", "eff_since", "eff_action")]
+    title = translate(language, "eff_waste_title", energy=f"{format_number(whole / size, language)}\u00a0{unit}", share=share)
+    head = [translate(language, name) for name in ("eff_cause", "service")] + [unit]
+    head += [translate(language, name) for name in ("eff_owner", "status", "eff_since", "eff_action")]
     body = [
         (
-            say(language, f"eff_{place[1]}"),
-            name_of(place[0], language) or say(language, "every_service"),
-            say(language, "unknown") if amount is None else format_number(amount / size, language),
-            place[2] or say(language, "eff_nobody"),
-            say(language, f"eff_{place[3]}") if place[3] else "",
+            translate(language, f"eff_{place[1]}"),
+            display_name(place[0], language) or translate(language, "every_service"),
+            translate(language, "unknown") if amount is None else format_number(amount / size, language),
+            place[2] or translate(language, "eff_nobody"),
+            translate(language, f"eff_{place[3]}") if place[3] else "",
             place[4],
             place[5],
         )
         for place, amount in sorted(joined.items(), key=lambda item: -(item[1] or 0.0))
         if place[2] or amount is None or amount >= whole / 200  # what is less stands in the data
     ]
-    return block(
+    return card(
         title,
-        f"{say(language, 'eff_waste_sub')} {parts.period_words(context)}",
-        scrolled(table(head, body, title), title),
+        f"{translate(language, 'eff_waste_sub')} {period_label(context)}",
+        scrollable(table(head, body, title), title),
         language,
-        sentences=[say(language, "eff_waste_note")],
-        data=links(context, "avoidable"),
+        sentences=[translate(language, "eff_waste_note")],
+        data=period_table_links(context, "avoidable"),
         wide=True,
         identity="eff-avoidable",
     )

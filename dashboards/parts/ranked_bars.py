@@ -7,19 +7,19 @@ from typing import Any
 
 from dash import html
 
-from dashboards.components import ASIDE, GREY, Row, block, name_of, table
-from dashboards.translations import absent, say
+from dashboards.components import DECORATIVE, UNASSIGNED, Row, card, display_name, table
+from dashboards.translations import missing_mark, translate
 from footprint.i18n.formatting import energy_unit, format_estimate, format_interval, format_number, format_percent
 
 Link = Callable[[str], str] | None
 MAX_BARS = 12
 
 
-def bars(
+def ranked_bars_card(
     rows: list[Row],
     column: str,
     language: str,
-    address: str,
+    data: Sequence[tuple[str, str]],
     title: str,
     link: Link = None,
     *,
@@ -31,12 +31,18 @@ def bars(
     known = [row for row in rows if row["energy_kwh"] is not None]
     largest = max((row["energy_high_kwh"] for row in rows if row["energy_high_kwh"] is not None), default=0.0)
     size, unit = energy_unit(max((row["energy_kwh"] for row in known), default=0.0))
-    ordered = sorted(rows, key=lambda row: (row[column] in GREY, -(row["energy_kwh"] or 0.0), row[column]))
-    named = [row for row in ordered if row[column] not in GREY]
-    rest = [row for row in ordered if row[column] in GREY]
-    head = [say(language, "name"), say(language, "chart"), unit, say(language, "interval"), say(language, "quality")]
+    ordered = sorted(rows, key=lambda row: (row[column] in UNASSIGNED, -(row["energy_kwh"] or 0.0), row[column]))
+    named = [row for row in ordered if row[column] not in UNASSIGNED]
+    rest = [row for row in ordered if row[column] in UNASSIGNED]
+    head = [
+        translate(language, "name"),
+        translate(language, "chart"),
+        unit,
+        translate(language, "interval"),
+        translate(language, "quality"),
+    ]
     bodies = [
-        html.Tbody([_bar(row, column, size, largest, language, link) for row in part], className=kind)
+        html.Tbody([_bar_row(row, column, size, largest, language, link) for row in part], className=kind)
         for part, kind in ((named[:MAX_BARS], "named"), (rest, "rest"))
         if part
     ]
@@ -44,44 +50,47 @@ def bars(
         [html.Caption(title, className="hidden"), html.Thead(html.Tr([html.Th(text, scope="col") for text in head])), *bodies],
         className="bars",
     )
-    told = [say(language, "bars_more", count=str(len(named) - MAX_BARS))] if len(named) > MAX_BARS else []
-    forms = [(form.upper(), address.replace("format=csv", f"format={form}")) for form in ("csv", "json", "parquet")]
-    return block(
+    told = [translate(language, "bars_more", count=str(len(named) - MAX_BARS))] if len(named) > MAX_BARS else []
+    return card(
         title,
-        sub or say(language, "bars_sub_unit", unit=unit),
+        sub or translate(language, "bars_sub_unit", unit=unit),
         drawn,
         language,
-        sentences=[*sentences, *told, *_key(ordered, column, language)],
-        table=_table(ordered, column, size, unit, language, title),
-        data=forms,
+        sentences=[*sentences, *told, *_pattern_key(ordered, column, language)],
+        table=_bars_table(ordered, column, size, unit, language, title),
+        data=data,
         source=source,
     )
 
 
-def _key(rows: list[Row], column: str, language: str) -> list[str]:
+def _pattern_key(rows: list[Row], column: str, language: str) -> list[str]:
     """What patterns mean, of those that are drawn."""
-    found = [say(language, "key_estimated")] if any(row["quality"] == "C" and row[column] not in GREY for row in rows) else []
-    found += [say(language, "key_declared")] if any(row["quality"] == "D" for row in rows) else []
-    found += [say(language, "key_nobody")] if any(row[column] == "(unattributed)" for row in rows) else []
+    found = (
+        [translate(language, "key_estimated")]
+        if any(row["quality"] == "C" and row[column] not in UNASSIGNED for row in rows)
+        else []
+    )
+    found += [translate(language, "key_declared")] if any(row["quality"] == "D" for row in rows) else []
+    found += [translate(language, "key_nobody")] if any(row[column] == "(unattributed)" for row in rows) else []
     return [" ".join(found)] if found else []
 
 
-def _table(rows: list[Row], column: str, size: float, unit: str, language: str, title: str) -> html.Table:
+def _bars_table(rows: list[Row], column: str, size: float, unit: str, language: str, title: str) -> html.Table:
     """The same as a table, with what bars have no place for."""
-    head = [say(language, column), unit, say(language, "interval"), say(language, "quality")]
-    head += [say(language, "requests"), say(language, "per_request"), say(language, "coverage_short")]
+    head = [translate(language, column), unit, translate(language, "interval"), translate(language, "quality")]
+    head += [translate(language, "requests"), translate(language, "per_request"), translate(language, "coverage_short")]
     body = []
     for row in rows:
         requests, energy = row.get("requests"), row["energy_kwh"]
-        counted = bool(requests) and row[column] not in GREY
-        shown = shown_of(row, size, language)
+        counted = bool(requests) and row[column] not in UNASSIGNED
+        shown = format_row_energy(row, size, language)
         body.append(
             [
-                name_of(row[column], language) or say(language, "unknown"),
+                display_name(row[column], language) or translate(language, "unknown"),
                 shown[0],
                 shown[1],
                 row["quality"],
-                format_number(requests or 0, language) if counted else say(language, "not_applicable"),
+                format_number(requests or 0, language) if counted else translate(language, "not_applicable"),
                 format_number(1000 * energy / (requests or 1), language) if counted and energy is not None else "",
                 format_percent(row["coverage"], language) if row.get("coverage") is not None else "",
             ]
@@ -89,21 +98,23 @@ def _table(rows: list[Row], column: str, size: float, unit: str, language: str, 
     return table(head, body, title, intervals=(2,))
 
 
-def shown_of(row: Row, size: float, language: str) -> tuple[str, str]:
+def format_row_energy(row: Row, size: float, language: str) -> tuple[str, str]:
     """Energy of a row as it is written: its value and its interval; ``[x]`` where nobody knows it."""
     if row["energy_high_kwh"] is None:
-        return absent(row, language), ""
+        return missing_mark(row, language), ""
     if row["energy_kwh"] is None:  # requests that were only counted have a range and no value
-        return say(language, "unknown"), format_interval(row["energy_low_kwh"] / size, row["energy_high_kwh"] / size, language)
+        return translate(language, "unknown"), format_interval(
+            row["energy_low_kwh"] / size, row["energy_high_kwh"] / size, language
+        )
     shown = format_estimate(row["energy_kwh"] / size, row["energy_low_kwh"] / size, row["energy_high_kwh"] / size, language)
     return shown.value, shown.interval
 
 
-def _bar(row: Row, column: str, size: float, largest: float, language: str, link: Link) -> html.Tr:
-    shown: Any = name_of(row[column], language) or say(language, "unknown")
+def _bar_row(row: Row, column: str, size: float, largest: float, language: str, link: Link) -> html.Tr:
+    shown: Any = display_name(row[column], language) or translate(language, "unknown")
     if link is not None and row[column] and not row[column].startswith("("):
         shown = html.A(shown, href=link(row[column]))
-    value, bracket = shown_of(row, size, language)
+    value, bracket = format_row_energy(row, size, language)
     cells = [
         html.Td(value, className="value"),
         html.Td(bracket, className="iv"),
@@ -120,6 +131,6 @@ def _bar(row: Row, column: str, size: float, largest: float, language: str, link
             html.Div(className="whisker", style={"left": f"{max(low, 0):.2f}%", "width": f"{max(high - low, 0):.2f}%"}),
         ],
         className="track",
-        **ASIDE,
+        **DECORATIVE,
     )
     return html.Tr([html.Th(shown, scope="row"), html.Td(drawn, className="drawn"), *cells])
