@@ -34,8 +34,11 @@ demo: $(VENV)/.run ## a simulated organisation at http://127.0.0.1:8051, with a 
 # One worker more than there are cores, for some tests only wait; a file stays with its worker, files with slow tests come first.
 PYTEST = $(BIN)/python -m pytest -q -n $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder
 
-test: $(VENV)/.test chromium servers ## every test but the slow ones
-	$(PYTEST) -m "not slow and not gpu"
+test-unit: $(VENV)/.test ## the tests that need Python alone, in three minutes on a laptop
+	$(PYTEST) tests/unit tests/contract -m "not slow and not long and not external and not browser and not gpu"
+
+test: $(VENV)/.test chromium servers ## every test but the slow ones, with browser and servers
+	$(PYTEST) -m "not slow and not long and not gpu"
 
 $(VENV)-litellm/.proxy: Makefile
 	$(PYTHON) -m venv $(VENV)-litellm
@@ -43,12 +46,17 @@ $(VENV)-litellm/.proxy: Makefile
 	@touch $@
 
 test-all: $(VENV)/.test $(VENV)-litellm/.proxy chromium servers check ## the slow ones too, and the checks
-	HYPOTHESIS_PROFILE=full $(PYTEST) -m "not gpu"
+	HYPOTHESIS_PROFILE=full $(PYTEST) -m "not long and not gpu"
 
-check: $(VENV)/.test ## lint, types, which way imports run
+test-long: $(VENV)/.test $(VENV)-litellm/.proxy chromium servers ## what is longer than make test-all may be
+	HYPOTHESIS_PROFILE=full $(PYTEST) -m "long and not gpu"
+
+check: $(VENV)/.test ## format, lint, types, which way imports run, rules of the house
+	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.checks
 
 $(VENV)/.bench: $(VENV)/.test
 	$(BIN)/python -m pip install --quiet --group bench
@@ -63,4 +71,4 @@ notebooks: $(VENV)/.test ## every notebook from top to bottom, outputs kept
 agent-size: $(VENV)/.test ## memory and processor time of the agent alone, on simulated sensors
 	$(BIN)/python -m tests.benchmarks.agent_size
 
-.PHONY: help chromium servers run demo test test-all check bench notebooks agent-size
+.PHONY: help chromium servers run demo test-unit test test-all test-long check bench notebooks agent-size

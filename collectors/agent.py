@@ -50,13 +50,13 @@ class Agent:
     external_sources: list[Callable[[], Iterable[Sample]]] = field(default_factory=list)  # samples of other programs
     log_tailers: list[LogTailer] = field(default_factory=list)
     context_changes: ContextChangeFilter = field(default_factory=ContextChangeFilter)
-    samples: int = 0
+    sample_count: int = 0
     refused_records: int = 0
     seq: int = 0
     started: str = ""
     _spool_is_full: bool = False
 
-    def sample(self, at_us: int, mono_us: int) -> None:
+    def read_sensors(self, at_us: int, mono_us: int) -> None:
         """Read every sensor and every external source once."""
         self.sensors.open_missing(mono_us)
         for sample in self.sensors.collect(at_us, mono_us):
@@ -70,7 +70,7 @@ class Agent:
 
     def add_sample(self, sample: Sample) -> None:
         """Update the meter of the sample's device."""
-        self.samples += 1
+        self.sample_count += 1
         channel = sample.channel
         key = channel.device, channel.source
         before = self.meters.get(key)
@@ -122,14 +122,14 @@ class Agent:
             self.boundary_lines.append(to_line(reading))
         return meter
 
-    def record(self, at_us: int, mono_us: int) -> None:
+    def write_records(self, at_us: int, mono_us: int) -> None:
         """Write records of energy, CPU time, operating conditions and requests to the spool."""
         contexts = list(self.sensors.context())
-        requests = [line for follower in self.log_tailers for line in follower.read()]
+        requests = [line for tailer in self.log_tailers for line in tailer.read()]
         lines = [*self._energy_lines(), *self._activity_lines(contexts, at_us, mono_us), *self._context_lines(contexts, at_us)]
         self.seq += 1
         all_lines = [*self.boundary_lines, *lines, *requests]
-        logs = {follower.pattern: follower.pending_offsets() for follower in self.log_tailers}
+        logs = {tailer.pattern: tailer.pending_offsets() for tailer in self.log_tailers}
         try:
             checkpoint.save(self.spool.folder, self.boot, *self._checkpointed_meters(), all_lines, logs)
             self.spool.append(all_lines)
@@ -139,8 +139,8 @@ class Agent:
             self.refused_records += len(lines)
             self._log_spool_state(str(error))
             return
-        for follower in self.log_tailers:
-            follower.commit()
+        for tailer in self.log_tailers:
+            tailer.commit()
         self.boundary_lines.clear()
         self._log_spool_state("")
 
@@ -225,8 +225,8 @@ class Agent:
     def restore(self) -> None:
         """Continue the counters of an earlier run of this boot; the time between stays uncovered."""
         meters, instances, self.boundary_lines, logs = checkpoint.load(self.spool.folder, self.boot)
-        for follower in self.log_tailers:
-            follower.offsets = logs.get(follower.pattern, {})
+        for tailer in self.log_tailers:
+            tailer.offsets = logs.get(tailer.pattern, {})
         self.meters = {(meter.last.channel.device, meter.last.channel.source): meter for meter in meters}
         self.instances = {board: {meter.last.channel.device: meter for meter in parts} for board, parts in instances.items()}
 

@@ -78,7 +78,7 @@ def run(config: AgentConfig, *, with_parent: bool = False, otlp: bool = False) -
         run_loop(agent, stop.wait, lambda: with_parent and os.getppid() != parent)
     finally:
         notify_systemd("STOPPING=1")
-        agent.record(*wall_and_monotonic_us())
+        agent.write_records(*wall_and_monotonic_us())
         shipper.stop()
         agent.sensors.close()
         for part in (metrics_server, received, scraper):
@@ -119,12 +119,12 @@ def run_loop(agent: Agent, wait: Callable[[float], bool], orphaned: Callable[[],
     start_s = time.monotonic()
     ticks, last_recorded = 0, -1
     while not orphaned():
-        agent.sample(*wall_and_monotonic_us())
+        agent.read_sensors(*wall_and_monotonic_us())
         # Records fall on whole intervals; one more comes soon after the start, so that a first figure appears early.
         due = int(ticks * config.sample_s / config.interval_s)
         if due > last_recorded or ticks == 2:
             agent.sync = sync_state()
-            agent.record(*wall_and_monotonic_us())
+            agent.write_records(*wall_and_monotonic_us())
             last_recorded = due
         notify_systemd("WATCHDOG=1" if ticks else "READY=1")
         ticks += 1

@@ -20,22 +20,22 @@ Values = list[tuple[dict[str, str], float]]
 
 # Name, type and help text of every metric of /metrics; a test shows that each one changes.
 METRICS: tuple[tuple[str, str, str], ...] = (
-    ("footprint_energy_joules_total", "counter", "Energy of a device as corrected by its meter; restarts with its epoch."),
-    ("footprint_watched_seconds_total", "counter", "Time for which that energy was watched without a gap."),
+    ("footprint_energy_joules_total", "counter", "Corrected energy of a device; restarts with each epoch."),
+    ("footprint_watched_seconds_total", "counter", "Time that the energy of a device covers without a gap."),
     ("footprint_device_busy_seconds_total", "counter", "Time in which a GPU computed anything."),
     ("footprint_group_cpu_seconds_total", "counter", "CPU time of a group of processes."),
     ("footprint_group_memory_bytes", "gauge", "Memory of a group of processes."),
     ("footprint_agent_samples_total", "counter", "Samples taken."),
-    ("footprint_agent_epochs_opened_total", "counter", "Resets seen: driver loads, counters set anew."),
-    ("footprint_agent_doubted_samples", "gauge", "Samples of counters that are not believed yet."),
-    ("footprint_agent_collector_failures_total", "counter", "Failures of one collector; the others went on."),
+    ("footprint_agent_epochs_opened_total", "counter", "Resets of counters, such as driver reloads."),
+    ("footprint_agent_doubted_samples", "gauge", "Suspect samples of counters that await the next sample."),
+    ("footprint_agent_collector_failures_total", "counter", "Failures of a collector; the others continue."),
     ("footprint_agent_records_refused_total", "counter", "Records refused because the spool or the disk was full."),
-    ("footprint_agent_log_lines_refused_total", "counter", "Lines of gateways' logs that are no requests."),
-    ("footprint_agent_spool_bytes", "gauge", "Records that wait to be shipped."),
-    ("footprint_agent_shipped_records_total", "counter", "Records that the server answered for."),
-    ("footprint_agent_rejected_records_total", "counter", "Records that the server rejected, kept in rejected.jsonl."),
+    ("footprint_agent_log_lines_refused_total", "counter", "Unreadable lines of gateway logs."),
+    ("footprint_agent_spool_bytes", "gauge", "Size of the records that wait to be shipped."),
+    ("footprint_agent_shipped_records_total", "counter", "Records that the server acknowledged."),
+    ("footprint_agent_rejected_records_total", "counter", "Records that the server rejected, stored in rejected.jsonl."),
     ("footprint_agent_ship_failures_total", "counter", "Attempts to ship that failed."),
-    ("footprint_agent_clock_synchronised", "gauge", "1 while the kernel calls its clock synchronised."),
+    ("footprint_agent_clock_synchronised", "gauge", "1 while the kernel reports a synchronised clock."),
     ("footprint_agent_cpu_seconds_total", "counter", "CPU time of the agent itself."),
     ("footprint_agent_info", "gauge", "Version of the agent."),
 )
@@ -67,7 +67,7 @@ def _values(agent: Agent, shipper: Shipper, cpu_s: float) -> Iterator[tuple[str,
     groups = sorted(agent.usage.items())
     yield "footprint_group_cpu_seconds_total", [({"group": name}, usage.cpu_us / 1e6) for name, usage in groups]
     yield "footprint_group_memory_bytes", [({"group": name}, float(usage.memory_bytes)) for name, usage in groups]
-    yield "footprint_agent_samples_total", [({}, agent.samples)]
+    yield "footprint_agent_samples_total", [({}, agent.sample_count)]
     yield "footprint_agent_epochs_opened_total", [({}, sum(meter.resets for meter in all_meters))]
     yield "footprint_agent_doubted_samples", [({}, sum(meter.suspect is not None for meter in all_meters))]
     failures: Values = [({"collector": name}, float(count)) for name, count in sorted(agent.sensors.failures.items())]

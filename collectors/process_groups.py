@@ -99,9 +99,9 @@ class ProcessGroups:
     ) -> None:
         reported_count = sum(group.reported for group in self._groups.values())
         for name, pids in members.items():
-            before = self._groups[name].cpu_us if name in self._groups else 0
+            previous_us = self._groups[name].cpu_us if name in self._groups else 0
             group = self._update_usage(name, pids, table, paths)
-            is_busy = group.cpu_us - before >= MIN_CPU_SHARE * elapsed_us > 0
+            is_busy = group.cpu_us - previous_us >= MIN_CPU_SHARE * elapsed_us > 0
             if not group.reported and reported_count < MAX_DISCOVERED_GROUPS and (is_busy or not computing.isdisjoint(pids)):
                 group.reported = True
                 reported_count += 1
@@ -146,8 +146,8 @@ class ProcessGroups:
             ticks_of = {(pid, table[pid].start): table[pid].ticks for pid in pids}
             for identity, ticks in ticks_of.items():
                 # A new process counts in full, except at the first scan: its time lies before the agent's start.
-                before = group.ticks.get(identity, ticks if not group.initialised else 0)
-                group.cpu_us += max(ticks - before, 0) * US_PER_TICK
+                counted_ticks = group.ticks.get(identity, ticks if not group.initialised else 0)
+                group.cpu_us += max(ticks - counted_ticks, 0) * US_PER_TICK
             group.ticks = ticks_of
         group.initialised = True
         return group

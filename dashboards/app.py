@@ -39,8 +39,8 @@ from dashboards.parts.power import power_figure
 from dashboards.translations import LANGUAGES, translate
 from dashboards.url_state import NAMED_PERIOD, THEMES, PageContext, UrlState, shows_protected_only
 from footprint.access import AccessRefused, Role, allows
-from footprint.access.authentication import mode_of
-from footprint.access.middleware import PAGE, AuthorizedQueries, current_role
+from footprint.access.authentication import access_mode
+from footprint.access.middleware import PAGE_KEY, AuthorizedQueries, current_role
 from footprint.aggregation.result_writer import data_version
 from footprint.calendar.periods import period_at
 from footprint.config import Config
@@ -126,7 +126,7 @@ def mount(
         return PageContext(
             config,
             store if may_bypass_policy(role, view) else None,
-            lambda query_: authorized.ask(query_, cached_query),
+            lambda query_: authorized.run(query_, cached_query),
             clock(),
             restrict_to_role(view, role, config, clock()),
             role=role,
@@ -156,7 +156,7 @@ def mount(
             return no_update, no_update, True  # keep a page with figures as the reader left it (unfolded tables, scroll position)
         request = PageRequest(current_role(), path or "/", search or "", language)
         # Rendering writes the audit log, so pages of roles that see unprotected figures bypass the cache.
-        cacheable = mode_of(config) == "open" or not request.role.sees_uses
+        cacheable = access_mode(config) == "open" or not request.role.sees_uses
         page, has_data = await run_in_page_thread(pages if cacheable else render, request)
         # Poll only while the page is empty; otherwise a slow page would be requested in a loop.
         return page, url if has_data else "", has_data
@@ -252,7 +252,7 @@ def render_page(context: PageContext) -> Any:
 
 def _visible_pages(context: PageContext, pages: tuple[Any, ...]) -> list[Any]:
     """Pages that the role may see; the access log only where people sign in."""
-    role, has_sign_in = context.role, mode_of(context.config) != "open"
+    role, has_sign_in = context.role, access_mode(context.config) != "open"
     return [
         page
         for page in pages
@@ -385,7 +385,7 @@ def _rewrite_page_path(scope: Any, send: Any) -> tuple[Any, Any]:
     path = scope["path"]
     if scope["method"] not in ("GET", "HEAD") or path.startswith(NON_PAGE_PREFIXES) or path == "/":
         return scope, send
-    index_scope = {**scope, "path": "/", "raw_path": b"/", PAGE: path}
+    index_scope = {**scope, "path": "/", "raw_path": b"/", PAGE_KEY: path}
     if path in PAGES:
         return index_scope, send  # `AccessMiddleware` answers 404 if the role may not see the page
 

@@ -13,7 +13,7 @@ from dashboards.parts.filters import edition_label, edition_menu_items, period_l
 from dashboards.translations import LANGUAGES, translate
 from dashboards.url_state import THEMES, PageContext
 from footprint.access import Role
-from footprint.access.authentication import mode_of
+from footprint.access.authentication import access_mode
 from footprint.aggregation import METHOD_VERSION
 from footprint.core.timestamps import format_instant
 from footprint.core.version import VERSION
@@ -73,7 +73,7 @@ def header(context: PageContext, pages_: Sequence[Any], more: Sequence[Any]) -> 
 
 def _account_links(context: PageContext) -> list[Any]:
     """Role of the reader, with a sign-in or sign-out link where the deployment has one."""
-    language, mode = context.view.language, mode_of(context.config)
+    language, mode = context.view.language, access_mode(context.config)
     if mode == "open" and context.role is Role.ADMINISTRATOR:
         return []
     links: list[Any] = [html.Span(translate(language, f"role_{context.role}"), className="role")]

@@ -1,4 +1,4 @@
-"""This file gives every test a store, on SQLite and on a PostgreSQL server from pip, and the profiles of hypothesis."""
+"""Stores for every test, on SQLite and on a PostgreSQL server from pip; profiles of hypothesis; markers of the tiers."""
 
 from __future__ import annotations
 
@@ -20,9 +20,16 @@ settings.register_profile("full", max_examples=400, deadline=None, suppress_heal
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
+# Fixtures that start a program beside Python: PostgreSQL, a C compiler, minisign.
+EXTERNAL_FIXTURES = {"postgres", "nvml_library", "minisign_keys"}
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests come first, so that no worker is left with the longest of them at the end."""
+    """Mark what needs a program beside Python; files with slow tests come first, so that no worker is left with the longest at the end."""
+    for item in items:
+        if EXTERNAL_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker("external")
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
 
@@ -39,7 +46,7 @@ def postgres() -> Iterator[str]:
         server.cleanup()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.external)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """An empty store."""
     if request.param == "sqlite":

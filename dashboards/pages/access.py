@@ -9,7 +9,7 @@ from dash import html
 from dashboards.components import card, scrollable, table
 from dashboards.translations import translate
 from dashboards.url_state import PageContext
-from footprint.access.audit_log import read
+from footprint.access.audit_log import read_accesses
 from footprint.core.units import US_PER_DAY
 from footprint.i18n.formatting import format_local_time
 
@@ -21,7 +21,7 @@ def content(context: PageContext) -> list[Any]:
     """Most recent accesses, newest first."""
     language = context.view.language
     since = context.now_us - MAX_DAYS * US_PER_DAY
-    accesses = read(context.store, since, None) if context.store is not None else []
+    accesses = read_accesses(context.store, since, None) if context.store is not None else []
     title = translate(language, "access_title", number=str(len(accesses)), days=str(MAX_DAYS))
     rows = [
         (

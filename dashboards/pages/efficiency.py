@@ -202,7 +202,7 @@ def _frontier_chart(
         if metric == "latency"
         else (limits[1], translate(language, "eff_too_poor"))
     )
-    return scatter_plot(points, x, y, title="", lines=[(staircase(best, x.high), "stair")], washed=excluded, language=language)
+    return scatter_plot(points, x, y, title="", lines=[(staircase(best, x.high), "stair")], limit=excluded, language=language)
 
 
 def _estimate_cells(row: Row, value: str, low: str, high: str, language: str) -> tuple[str, str]:
@@ -249,7 +249,7 @@ def _alternatives_card(context: PageContext, pairs: list[Row]) -> Any:
     title = translate(language, "eff_alternatives", better=str(better_count), uses=str(len(pairs)))
     names = translate(language, "eff_current"), translate(language, "eff_best")
     unit = translate(language, "eff_wh")
-    body = dumbbell_chart(bars, "use_case", "current_wh", "alternative_wh", "said", unit=unit, title="", words=names)
+    body = dumbbell_chart(bars, "use_case", "current_wh", "alternative_wh", "said", unit=unit, title="", legend=names)
     columns = ("use_case", "eff_current", "eff_wh", "eff_best", "eff_wh", "eff_ratio", "requests", "condition")
     head = [translate(language, name) for name in columns]
     sub = f"{translate(language, 'eff_alternatives_sub')} {period_label(context)}"

@@ -16,7 +16,7 @@ from footprint.core.timestamps import to_datetime
 from footprint.core.units import US_PER_DAY
 from footprint.editions.repository import Release
 from footprint.editions.texts import short_period
-from footprint.figures.query import PLACES
+from footprint.figures.query import PLACE_COLUMNS
 
 MENU_QUARTERS, MENU_MONTHS = 4, 3  # past periods in the menu; months only for roles that see completed periods only
 
@@ -61,7 +61,7 @@ def filter_bar(context: PageContext) -> html.Nav:
         "host": [h.name for h in context.config.hosts],
     }
     current_filters = dict(view.filters)
-    for name in [name for name in FILTERS if not protected or name not in PLACES]:
+    for name in [name for name in FILTERS if not protected or name not in PLACE_COLUMNS]:
         names = sorted({*known.get(name, ()), *([current_filters[name]] if name in current_filters else [])})
         if names:
             all_label = translate(language, "every_service")

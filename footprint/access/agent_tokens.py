@@ -1,4 +1,4 @@
-"""This file gives out the tokens with which agents ship; only their digests are kept, and each writes for one host."""
+"""Tokens with which agents ship records: each writes for one host, and only its digest is stored."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class NoSuchToken(FootprintError):
 
 
 def _digest(token: str) -> str:
-    # Tokens are 256 random bits: a plain digest cannot be guessed backwards.
+    # Tokens are 256 random bits: a plain digest cannot be reversed by guessing.
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 def add_token(store: Store, host: str, now_us: int) -> str:
-    """A new token for a host, which replaces the one before; it is told once and kept as a digest."""
+    """Create a token for a host in place of an earlier one; only this call returns it, the store keeps a digest."""
     token = f"fp_{secrets.token_urlsafe(32)}"
     row = {"host": host, "digest": _digest(token), "created_us": now_us, "revoked_us": None}
     with store.begin() as connection:
@@ -33,36 +33,36 @@ def add_token(store: Store, host: str, now_us: int) -> str:
 
 
 def host_of(store: Store, token: str) -> str | None:
-    """The host that a token writes for; None where it is unknown or revoked."""
+    """Host that a token writes for; None if the token is unknown or revoked."""
     target = table(schema.Token)
     with store.read() as connection:
-        found = connection.execute(
+        row = connection.execute(
             select(target.c.host).where(target.c.digest == _digest(token), target.c.revoked_us.is_(None))
         ).first()
-    return None if found is None else str(found.host)
+    return None if row is None else str(row.host)
 
 
 def list_tokens(store: Store) -> list[dict[str, Any]]:
-    """Hosts with the dates of their tokens."""
+    """Hosts with the dates of their tokens, by name of the host."""
     target = table(schema.Token)
-    columns = select(target.c.host, target.c.created_us, target.c.revoked_us).order_by(target.c.host)
+    query = select(target.c.host, target.c.created_us, target.c.revoked_us).order_by(target.c.host)
     with store.read() as connection:
-        return [dict(row._mapping) for row in connection.execute(columns)]
+        return [dict(row._mapping) for row in connection.execute(query)]
 
 
 def revoke_token(store: Store, host: str, now_us: int) -> None:
-    """Refuse a host's token from now on.
+    """Revoke a host's token.
 
     Raises
     ------
     NoSuchToken
-        If the host has none that is valid.
+        If the host has no valid token.
     """
     target = table(schema.Token)
     with store.begin() as connection:
-        changed = connection.execute(
+        revoked_count = connection.execute(
             update(target).where(target.c.host == host, target.c.revoked_us.is_(None)).values(revoked_us=now_us)
         ).rowcount
-        if not changed:
+        if not revoked_count:
             raise NoSuchToken(f"no valid token for {host}; `footprint token list` shows them")
         store.record_event(connection, now_us, "token", f"token of {host} revoked")

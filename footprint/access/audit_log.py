@@ -1,4 +1,4 @@
-"""This file keeps the access log: when, in which role, and which unprotected cells were asked for; never who."""
+"""Audit log of accesses to unprotected cells: time, role and request, never a name."""
 
 from __future__ import annotations
 
@@ -14,45 +14,45 @@ from footprint.storage import schema
 from footprint.storage.database import Store, table
 
 COLUMNS = ("time", "role", "method", "path", "query", "cells")
-MAX_SAID = 2000  # characters of an address
+MAX_TEXT_LENGTH = 2000  # characters of a path or of its parameters
 
 
-def cells_of(question: Query, rows: int) -> str:
-    """Which cells a question is about, in words."""
-    where = "".join(f" {name}={value}" for name, value in question.where)
-    bounds = "/".join("" if at is None else format_instant(at) for at in (question.from_us, question.to_us))
-    return f"{' x '.join(question.group) or 'sum'}{where} every {question.every} {bounds}: {rows} rows"
+def describe_cells(query: Query, rows: int) -> str:
+    """Text that describes the cells of a query."""
+    filters = "".join(f" {name}={value}" for name, value in query.where)
+    bounds = "/".join("" if bound_us is None else format_instant(bound_us) for bound_us in (query.from_us, query.to_us))
+    return f"{' x '.join(query.group) or 'sum'}{filters} every {query.every} {bounds}: {rows} rows"
 
 
-def write(store: Store, at_us: int, role: str, method: str, path: str, query: str, cells: Iterable[str]) -> None:
-    """Write one access down, before it is answered."""
+def write_access(store: Store, at_us: int, role: str, method: str, path: str, query: str, cells: Iterable[str]) -> None:
+    """Write one access, before its response is sent."""
     row = {
         "at_us": at_us,
         "role": role,
         "method": method,
-        "path": path[:MAX_SAID],
-        "query": query[:MAX_SAID],
+        "path": path[:MAX_TEXT_LENGTH],
+        "query": query[:MAX_TEXT_LENGTH],
         "cells": "; ".join(dict.fromkeys(cells)),
     }
     with store.begin() as connection:
         connection.execute(insert(table(schema.Access)).values(row))
 
 
-def read(store: Store, from_us: int | None, to_us: int | None) -> list[dict[str, Any]]:
+def read_accesses(store: Store, from_us: int | None, to_us: int | None) -> list[dict[str, Any]]:
     """Rows of the log in [from, to), oldest first."""
     target = table(schema.Access)
-    asked = select(target).order_by(target.c.at_us, target.c.id)
+    query = select(target).order_by(target.c.at_us, target.c.id)
     if from_us is not None:
-        asked = asked.where(target.c.at_us >= from_us)
+        query = query.where(target.c.at_us >= from_us)
     if to_us is not None:
-        asked = asked.where(target.c.at_us < to_us)
+        query = query.where(target.c.at_us < to_us)
     with store.read() as connection:
-        found = connection.execute(asked).mappings().all()
-    return [{"time": format_instant(row["at_us"]), **{name: row[name] for name in COLUMNS[1:]}} for row in found]
+        rows = connection.execute(query).mappings().all()
+    return [{"time": format_instant(row["at_us"]), **{name: row[name] for name in COLUMNS[1:]}} for row in rows]
 
 
-def expire(store: Store, now_us: int, days: int) -> int:
-    """Erase what is older than ``days``; how many rows that was."""
+def delete_expired(store: Store, now_us: int, days: int) -> int:
+    """Delete rows older than ``days``; return their number."""
     target = table(schema.Access)
     with store.begin() as connection:
         return int(connection.execute(delete(target).where(target.c.at_us < now_us - days * US_PER_DAY)).rowcount)

@@ -1,10 +1,10 @@
-"""This file gives an answer as a role may see it: the only way in which figures reach a reader. Pure.
+"""Authorization of query results: masks or refuses figures by role. All figures reach a reader through it; pure.
 
-A row is shown if it is a cell of the protected table that may be shown, or a sum of such cells: a sum of shown cells tells
-nothing new. All else keeps its names and its period and loses every figure. What the table has no cells for (a window below a
-month, of totals too; a use case on a host) is refused, for by subtraction it could give a hidden cell away; a month that is
-not over is hidden, for it would be such a window to who comes again. Which cells may be shown is decided in
-``footprint.disclosure``.
+A row is shown if it is a cell of the protected table that may be shown, or a sum of such cells, which reveals nothing new.
+Any other row keeps its names and its period, and loses every figure. Queries that the table has no cells for (a window
+below a month, also of totals; a use case on a host) are refused, because subtraction could reveal a hidden cell. A month
+that is not over is hidden, because repeated queries would make it such a window. ``footprint.disclosure`` decides which
+cells may be shown.
 """
 
 from __future__ import annotations
@@ -18,192 +18,199 @@ from footprint.access.roles import Role
 from footprint.calendar.periods import MONTHS_PER_PERIOD, period_at
 from footprint.core.timestamps import parse_instant
 from footprint.figures.engine import QueryResult
-from footprint.figures.query import PLACES, BadQuery, Query
+from footprint.figures.query import PLACE_COLUMNS, BadQuery, Query
 
 CONF_STATUS = "conf_status"  # SDMX CL_CONF_STATUS: F free, C confidential
 FREE, CONFIDENTIAL = "F", "C"
-_KEPT = ("period_start", "period_end", "method_version", "factor_version", "status")
-_CALENDAR = ("month", "quarter", "year", "all")
+_VISIBLE_COLUMNS = ("period_start", "period_end", "method_version", "factor_version", "status")
+_CALENDAR_PERIODS = ("month", "quarter", "year", "all")
 
 Cell = tuple[str, str, str]  # period, service, use case; an empty name is the margin
 CellPolicy = Callable[[str, str, str], bool]
-Ask = Callable[[Query], QueryResult]
+RunQuery = Callable[[Query], QueryResult]
 
 
 class AccessRefused(BadQuery):
-    """A question for which the protected table has no cells; the message says what may be asked."""
+    """A query for which the protected table has no cells; the message names the allowed queries."""
 
 
-def below_service(question: Query) -> bool:
-    """Whether rows stand below service level."""
-    return bool(_named(question) & {"use_case", "charter"})
+def is_below_service_level(query: Query) -> bool:
+    """Whether the rows of a query are below service level."""
+    return bool(_dimensions_of(query) & {"use_case", "charter"})
 
 
-def authorize_answer(question: Query, role: Role, ask: Ask, shows: CellPolicy, zone: ZoneInfo, over_us: int) -> QueryResult:
-    """The answer to a question as a role may see it; ``shows`` says of a cell whether it may be shown.
+def authorize_answer(
+    query: Query, role: Role, run: RunQuery, is_shown: CellPolicy, zone: ZoneInfo, closed_until_us: int
+) -> QueryResult:
+    """Run a query and mask its result for a role; ``is_shown`` tells whether a cell may be shown.
 
-    Protected figures are of months that ended by ``over_us``: who asks a running total again and again would see every day of it.
+    Protected figures cover months that ended by ``closed_until_us``: repeated queries of a running total would reveal
+    single days.
 
     Raises
     ------
-    Refused
-        If the role sees protected figures only and the protected table has no cells for the question.
+    AccessRefused
+        If the role sees protected figures only, and the protected table has no cells for the query.
     """
-    if role.sees_uses or (role.sees_services and not below_service(question)):
-        return ask(question)
-    check(question, role, zone)
-    answer = ask(question)
-    hidden = _Table(question, ask, shows, zone).hidden
+    if role.sees_uses or (role.sees_services and not is_below_service_level(query)):
+        return run(query)
+    check_query(query, role, zone)
+    result = run(query)
+    hidden = _ProtectedRows(query, run, is_shown, zone).is_hidden
     rows = [
-        _hide(question, row) if parse_instant(row["period_end"]) > over_us or hidden(row) else {**row, CONF_STATUS: FREE}
-        for row in answer.rows
+        _mask(query, row) if parse_instant(row["period_end"]) > closed_until_us or hidden(row) else {**row, CONF_STATUS: FREE}
+        for row in result.rows
     ]
-    return QueryResult([*answer.columns, CONF_STATUS], rows, answer.notes)
+    return QueryResult([*result.columns, CONF_STATUS], rows, result.notes)
 
 
-def check(question: Query, role: Role, zone: ZoneInfo) -> None:
-    """Refuse what the protected table has no cells for.
+def check_query(query: Query, role: Role, zone: ZoneInfo) -> None:
+    """Check that the protected table has cells for a query.
 
     Raises
     ------
-    Refused
-        With what may be asked instead.
+    AccessRefused
+        If it has none; the message names the allowed queries.
     """
     if role is Role.PUBLIC:
-        raise AccessRefused("the public sees what is published: /api/v1/reports")
-    named = _named(question)
-    if named & PLACES and not role.sees_services:
+        raise AccessRefused("figures for the public are in the published editions: /api/v1/reports")
+    dimensions = _dimensions_of(query)
+    if dimensions & PLACE_COLUMNS and not role.sees_services:
         raise AccessRefused("figures by host, device or site are not shown to this role; ask by service or use case")
-    if named & PLACES:
+    if dimensions & PLACE_COLUMNS:
         raise AccessRefused("use cases are not shown by host, device or site; ask by service and use case")
-    if question.every not in _CALENDAR:
-        # A day on which one cell alone drew energy is that cell, in a service's total and in the organisation's.
-        raise AccessRefused(f"protected figures are shown by calendar month, quarter or year, not by {question.every}")
-    for bound in (question.from_us, question.to_us):
-        if bound is not None and period_at(bound, zone, 1).bounds_us(zone)[0] != bound:
+    if query.every not in _CALENDAR_PERIODS:
+        # On a day when only one cell drew energy, the totals of its service and of the organisation equal that cell.
+        raise AccessRefused(f"protected figures are shown by calendar month, quarter or year, not by {query.every}")
+    for bound_us in (query.from_us, query.to_us):
+        if bound_us is not None and period_at(bound_us, zone, 1).bounds_us(zone)[0] != bound_us:
             raise AccessRefused("protected figures are shown for whole calendar months: from and to must be the first of a month")
 
 
-def _named(question: Query) -> set[str]:
-    return {*question.group, *(name for name, _ in question.where)}
+def _dimensions_of(query: Query) -> set[str]:
+    return {*query.group, *(name for name, _ in query.where)}
 
 
-def _hide(question: Query, row: dict[str, Any]) -> dict[str, Any]:
-    kept = {name: value if name in (*question.group, *_KEPT) else None for name, value in row.items()}
-    return {**kept, "flags": "", CONF_STATUS: CONFIDENTIAL}
+def _mask(query: Query, row: dict[str, Any]) -> dict[str, Any]:
+    masked = {name: value if name in (*query.group, *_VISIBLE_COLUMNS) else None for name, value in row.items()}
+    return {**masked, "flags": "", CONF_STATUS: CONFIDENTIAL}
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """A finest cell that rows are sums of; ``whole``: it is in one row, not divided over several models or statuses."""
+class _FinestCell:
+    """Finest cell that rows are sums of; ``in_one_row``: not divided over several models or statuses."""
 
     start_us: int
     names: dict[str, str]
-    whole: bool
+    in_one_row: bool
 
 
-class _Table:
-    """The rows of one question, as cells of the protected table."""
+class _ProtectedRows:
+    """Rows of one query, as cells of the protected table."""
 
-    def __init__(self, question: Query, ask: Ask, shows: CellPolicy, zone: ZoneInfo) -> None:
-        self.question, self.ask, self.shows, self.zone = question, ask, shows, zone
-        self.named = _named(question)
-        self.dims = tuple(
-            name for name, by in (("service", {"service", "model"}), ("use_case", {"use_case", "charter"})) if self.named & by
+    def __init__(self, query: Query, run: RunQuery, is_shown: CellPolicy, zone: ZoneInfo) -> None:
+        self.query, self.run, self.is_shown, self.zone = query, run, is_shown, zone
+        self.named = _dimensions_of(query)
+        self.dimensions = tuple(
+            name
+            for name, implied_by in (("service", {"service", "model"}), ("use_case", {"use_case", "charter"}))
+            if self.named & implied_by
         )
         self.attributes = tuple(sorted(self.named & {"model", "charter"}))
-        self.chosen: dict[str, set[str]] = {}
-        for name, value in question.where:
-            self.chosen.setdefault(name, set()).add(value)
-        self.known: list[_Part] | None = None
+        self.selected: dict[str, set[str]] = {}
+        for name, value in query.where:
+            self.selected.setdefault(name, set()).add(value)
+        self.finest_cells: list[_FinestCell] | None = None
 
-    def hidden(self, row: dict[str, Any]) -> bool:
+    def is_hidden(self, row: dict[str, Any]) -> bool:
         """Whether a row may not be shown."""
-        if not self.dims:
+        if not self.dimensions:
             return False  # the total of the organisation
         start_us, end_us = parse_instant(row["period_start"]), parse_instant(row["period_end"])
-        period = self._period(start_us, end_us)
-        exact = self._exact(row)
-        if period and exact is not None:
-            return not self.shows(period, *exact)
-        # A service that changed its model has its quarter divided over two rows: such rows are sums of months.
+        period = self._period_name(start_us, end_us)
+        exact_cell = self._exact_cell(row)
+        if period and exact_cell is not None:
+            return not self.is_shown(period, *exact_cell)
+        # The quarter of a service that changed its model is divided over two rows, which are sums of months.
         cells = list(self._cells(row, start_us, end_us, "" if self.attributes else period))
-        return not cells or not all(whole and self.shows(*cell) for cell, whole in cells)
+        return not cells or not all(in_one_row and self.is_shown(*cell) for cell, in_one_row in cells)
 
-    def _period(self, start_us: int, end_us: int) -> str:
-        """Name of the calendar period that a row is of; empty where the question cuts it."""
-        every = self.question.every
-        asked = self.question.from_us, self.question.to_us
+    def _period_name(self, start_us: int, end_us: int) -> str:
+        """Name of the calendar period of a row; empty if the bounds of the query cut it."""
+        every = self.query.every
+        bounds_us = self.query.from_us, self.query.to_us
         lengths = (
             MONTHS_PER_PERIOD.values() if every == "all" else [MONTHS_PER_PERIOD[every]] if every in MONTHS_PER_PERIOD else []
         )
         for length in lengths:
             period = period_at(start_us, self.zone, length)
             first_us, last_us = period.bounds_us(self.zone)
-            if every == "all" and asked == (first_us, last_us):
+            if every == "all" and bounds_us == (first_us, last_us):
                 return str(period)
-            cut = (asked[0] is not None and asked[0] > first_us) or (asked[1] is not None and asked[1] < last_us)
-            if every != "all" and not cut and first_us <= start_us and end_us <= last_us:
+            is_cut = (bounds_us[0] is not None and bounds_us[0] > first_us) or (
+                bounds_us[1] is not None and bounds_us[1] < last_us
+            )
+            if every != "all" and not is_cut and first_us <= start_us and end_us <= last_us:
                 return str(period)
         return ""
 
-    def _exact(self, row: dict[str, Any]) -> tuple[str, str] | None:
-        """(service, use case) where a row is one cell by its names alone."""
+    def _exact_cell(self, row: dict[str, Any]) -> tuple[str, str] | None:
+        """(service, use case) if the names of a row identify one cell; else None."""
         if self.attributes:
             return None
-        found = []
+        names = []
         for name in ("service", "use_case"):
-            chosen = self.chosen.get(name, set())
-            if name not in self.question.group and len(chosen) > 1:
+            values = self.selected.get(name, set())
+            if name not in self.query.group and len(values) > 1:
                 return None
-            found.append(row[name] if name in self.question.group else next(iter(chosen), ""))
-        return found[0], found[1]
+            names.append(row[name] if name in self.query.group else next(iter(values), ""))
+        return names[0], names[1]
 
     def _cells(self, row: dict[str, Any], start_us: int, end_us: int, period: str) -> Iterable[tuple[Cell, bool]]:
-        """The cells that a row is a sum of."""
-        for part in self._parts():
-            if not start_us <= part.start_us < max(end_us, start_us + 1):
+        """Cells that a row is a sum of, each with whether one row holds all of it."""
+        for cell in self._load_finest_cells():
+            if not start_us <= cell.start_us < max(end_us, start_us + 1):
                 continue
-            if all(part.names[name] == row[name] for name in self.question.group):
-                names = part.names.get("service", ""), part.names.get("use_case", "")
-                for month in [period] if period else self._months(part.start_us, end_us):
-                    yield (month, *names), part.whole
+            if all(cell.names[name] == row[name] for name in self.query.group):
+                names = cell.names.get("service", ""), cell.names.get("use_case", "")
+                for month in [period] if period else self._month_names(cell.start_us, end_us):
+                    yield (month, *names), cell.in_one_row
 
-    def _months(self, start_us: int, end_us: int) -> Iterable[str]:
+    def _month_names(self, start_us: int, end_us: int) -> Iterable[str]:
         month = period_at(start_us, self.zone, 1)
-        last_us = start_us + 1 if self._finer() == "month" else end_us
+        last_us = start_us + 1 if self._cell_period() == "month" else end_us
         while month.bounds_us(self.zone)[0] < last_us:
             yield str(month)
             month = month.shifted(1)
 
-    def _finer(self) -> str:
-        """Cells of a window that has no name are months; a service's days are parts of the months that they touch."""
-        aligned = all(
-            bound is None or period_at(bound, self.zone, 1).bounds_us(self.zone)[0] == bound
-            for bound in (self.question.from_us, self.question.to_us)
+    def _cell_period(self) -> str:
+        """Period of the finest cells: months for aligned bounds; else the query's own, each belonging to its months."""
+        is_aligned = all(
+            bound_us is None or period_at(bound_us, self.zone, 1).bounds_us(self.zone)[0] == bound_us
+            for bound_us in (self.query.from_us, self.query.to_us)
         )
-        return "month" if aligned and self.question.every in _CALENDAR else self.question.every
+        return "month" if is_aligned and self.query.every in _CALENDAR_PERIODS else self.query.every
 
-    def _parts(self) -> list[_Part]:
-        if self.known is None:
-            self.known = self._gather()
-        return self.known
+    def _load_finest_cells(self) -> list[_FinestCell]:
+        if self.finest_cells is None:
+            self.finest_cells = self._query_finest_cells()
+        return self.finest_cells
 
-    def _gather(self) -> list[_Part]:
-        asked = self.question
-        where = tuple(pair for pair in asked.where if pair[0] in self.dims)
-        group = (*self.dims, *self.attributes)
-        rows = self.ask(Query(group, self._finer(), asked.from_us, asked.to_us, where, asked.view)).rows
-        kinds: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
+    def _query_finest_cells(self) -> list[_FinestCell]:
+        query = self.query
+        where = tuple(pair for pair in query.where if pair[0] in self.dimensions)
+        group = (*self.dimensions, *self.attributes)
+        rows = self.run(Query(group, self._cell_period(), query.from_us, query.to_us, where, query.view)).rows
+        attributes_of: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
         for row in rows:
-            cell = (row["period_start"], *(row[name] for name in self.dims))
-            kinds.setdefault(cell, set()).add(tuple(row[name] for name in self.attributes))
+            cell = (row["period_start"], *(row[name] for name in self.dimensions))
+            attributes_of.setdefault(cell, set()).add(tuple(row[name] for name in self.attributes))
         return [
-            _Part(
+            _FinestCell(
                 parse_instant(row["period_start"]),
                 {name: row[name] for name in group},
-                len(kinds[row["period_start"], *(row[name] for name in self.dims)]) == 1,
+                len(attributes_of[row["period_start"], *(row[name] for name in self.dimensions)]) == 1,
             )
             for row in rows
-            if all(row[name] in self.chosen.get(name, {row[name]}) for name in self.attributes)
+            if all(row[name] in self.selected.get(name, {row[name]}) for name in self.attributes)
         ]

@@ -1,4 +1,4 @@
-"""This file says on a page of its own, in French and English, why nobody was signed in, and what can be read all the same."""
+"""Error pages of the sign-in, in French and English: the reason, and a link to the public pages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse
 
 from footprint.charts.palette import css_declarations
 
-# It stands alone: the pages' own style sheets are not asked for where the sign-in is away.
+# The style is inline, so that the page does not depend on the dashboard's style sheets.
 _STYLE = (
     f"""
 :root {{ color-scheme: light dark; {css_declarations()} }}
@@ -28,16 +28,16 @@ section { border-top: 1px solid var(--rule); margin-top: 3rem; padding-top: 1.5r
 
 @dataclass(frozen=True, slots=True)
 class SignInMessage:
-    """A title, what happened and what to do, and the words of its two links, in one language."""
+    """Message in one language: title, explanation, and labels of the two links."""
 
     title: str
     text: str
-    again: str
-    public: str
+    retry_label: str
+    public_label: str
 
 
-Words = Mapping[str, SignInMessage]
-REFUSED: Words = {
+Messages = Mapping[str, SignInMessage]
+SIGN_IN_FAILED: Messages = {
     "fr": SignInMessage(
         "Connexion refusée",
         "La réponse du fournisseur d’identité ne correspond à aucune demande d’ici, ou n’est plus valable. Rien n’est retenu.",
@@ -51,7 +51,7 @@ REFUSED: Words = {
         "Read what is public",
     ),
 }
-AWAY: Words = {
+PROVIDER_UNAVAILABLE: Messages = {
     "fr": SignInMessage(
         "Connexion impossible pour l’instant",
         "Le fournisseur d’identité ne répond pas. Ce qui est public se lit sans se connecter.",
@@ -67,23 +67,23 @@ AWAY: Words = {
 }
 
 
-def error_page(words: Words, accepted: str, status: int, headers: Mapping[str, str] | None = None) -> HTMLResponse:
-    """The page, first in the language that a browser's ``Accept-Language`` names first, else in French; then in the other."""
-    named = [part.split(";")[0].strip().lower()[:2] for part in accepted.split(",")]
-    first = next((language for language in named if language in words), "fr")
-    other = "en" if first == "fr" else "fr"
-    said, twin = words[first], words[other]
+def error_page(messages: Messages, accept_language: str, status: int, headers: Mapping[str, str] | None = None) -> HTMLResponse:
+    """Page in both languages, starting with the browser's preferred one (``Accept-Language``), by default French."""
+    languages = [part.split(";")[0].strip().lower()[:2] for part in accept_language.split(",")]
+    primary = next((language for language in languages if language in messages), "fr")
+    secondary = "en" if primary == "fr" else "fr"
+    message, translation = messages[primary], messages[secondary]
     body = (
-        f'<main><p class="brand">Footprint</p><h1>{said.title}</h1><p>{said.text}</p>{_links(said)}'
-        f'<section lang="{other}"><h2>{twin.title}</h2><p>{twin.text}</p>{_links(twin)}</section></main>'
+        f'<main><p class="brand">Footprint</p><h1>{message.title}</h1><p>{message.text}</p>{_links(message)}'
+        f'<section lang="{secondary}"><h2>{translation.title}</h2><p>{translation.text}</p>{_links(translation)}</section></main>'
     )
     text = (
-        f'<!DOCTYPE html><html lang="{first}"><head><meta charset="utf-8"><title>{said.title} - Footprint</title>'
+        f'<!DOCTYPE html><html lang="{primary}"><head><meta charset="utf-8"><title>{message.title} - Footprint</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style>'
         f"</head><body>{body}</body></html>"
     )
     return HTMLResponse(text, status, headers=dict(headers or {}))
 
 
-def _links(said: SignInMessage) -> str:
-    return f'<p><a href="/auth/login">{said.again}</a> · <a href="/">{said.public}</a></p>'
+def _links(message: SignInMessage) -> str:
+    return f'<p><a href="/auth/login">{message.retry_label}</a> · <a href="/">{message.public_label}</a></p>'

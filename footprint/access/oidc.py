@@ -1,4 +1,4 @@
-"""This file signs readers in with OpenID Connect: authorization code with PKCE, state and nonce; a session keeps a role, no name.
+"""OpenID Connect sign-in: authorization code with PKCE, state and nonce; the session holds a role, no name.
 
 https://openid.net/specs/openid-connect-core-1_0.html, sections 3.1.2 and 3.1.3.7; RFC 7636.
 """
@@ -18,25 +18,25 @@ from fastapi.responses import RedirectResponse
 from joserfc.errors import JoseError
 
 from footprint.access.authentication import SESSION_ROLE, SESSION_UNTIL, role_of_groups
-from footprint.access.error_pages import AWAY, REFUSED, error_page
-from footprint.access.secret_files import secret_of
+from footprint.access.error_pages import PROVIDER_UNAVAILABLE, SIGN_IN_FAILED, error_page
+from footprint.access.secret_files import read_secret
 from footprint.config.access import AccessRules
 from footprint.core.units import S_PER_HOUR, US_PER_S
 
-NEXT = "next"
-LEEWAY_S = 30  # by which the provider's clock may differ
+NEXT_KEY = "next"
+LEEWAY_S = 30  # tolerated difference of the provider's clock
 TIMEOUT_S = 10.0
 _log = logging.getLogger(__name__)
 
 
 def local_path(text: str) -> str:
-    """A path of this service to go back to; the first page for anything else, such as another site's address."""
-    odd = "\\" in text or any(ord(sign) < 0x20 for sign in text)
-    return text if text.startswith("/") and not text.startswith(("//", "/auth/")) and not odd else "/"
+    """Path of this service to return to; ``/`` for anything else, such as another site's address."""
+    has_unsafe_characters = "\\" in text or any(ord(character) < 0x20 for character in text)
+    return text if text.startswith("/") and not text.startswith(("//", "/auth/")) and not has_unsafe_characters else "/"
 
 
 def router(rules: AccessRules, clock: Callable[[], int], transport: httpx.AsyncBaseTransport | None = None) -> APIRouter:
-    """/auth/login, /auth/callback, /auth/logout; ``transport`` reaches the provider (a test's own).
+    """Routes /auth/login, /auth/callback and /auth/logout; ``transport`` replaces HTTP to the provider in tests.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def router(rules: AccessRules, clock: Callable[[], int], transport: httpx.AsyncB
     provider: Any = OAuth().register(
         "provider",
         client_id=rules.client_id,
-        client_secret=secret_of(rules.client_secret_file, "the client's secret"),
+        client_secret=read_secret(rules.client_secret_file, "the client's secret"),
         server_metadata_url=f"{rules.issuer}/.well-known/openid-configuration",
         client_kwargs=options,
     )
@@ -57,53 +57,53 @@ def router(rules: AccessRules, clock: Callable[[], int], transport: httpx.AsyncB
 
     @routes.get("/login")
     async def login(request: Request) -> Response:
-        back = local_path(request.query_params.get(NEXT, "/"))
+        return_path = local_path(request.query_params.get(NEXT_KEY, "/"))
         request.session.clear()
         try:
             answer: Response = await provider.authorize_redirect(request, f"{rules.address}/auth/callback")
-        except (httpx.HTTPError, ValueError) as bad:
-            _log.warning("the sign-in provider %s: %s", rules.issuer, type(bad).__name__)
-            return error_page(AWAY, request.headers.get("accept-language", ""), 503, {"Retry-After": "30"})
-        request.session[NEXT] = back
+        except (httpx.HTTPError, ValueError) as error:
+            _log.warning("the sign-in provider %s: %s", rules.issuer, type(error).__name__)
+            return error_page(PROVIDER_UNAVAILABLE, request.headers.get("accept-language", ""), 503, {"Retry-After": "30"})
+        request.session[NEXT_KEY] = return_path
         return answer
 
     @routes.get("/callback")
     async def callback(request: Request) -> Response:
-        back = local_path(str(request.session.get(NEXT, "/")))
-        must = {
+        return_path = local_path(str(request.session.get(NEXT_KEY, "/")))
+        required_claims = {
             "iss": {"essential": True, "value": rules.issuer},
             "aud": {"essential": True, "value": rules.client_id},
             "exp": {"essential": True},
         }
         try:
-            told = await provider.authorize_access_token(request, claims_options=must, leeway=LEEWAY_S)
-            claims = told.get("userinfo")
-        except (OAuthError, JoseError, ValueError, KeyError) as bad:
-            # What the provider sent may hold names: only the kind of the fault is logged.
-            _log.warning("sign-in refused: %s", type(bad).__name__)
+            token = await provider.authorize_access_token(request, claims_options=required_claims, leeway=LEEWAY_S)
+            claims = token.get("userinfo")
+        except (OAuthError, JoseError, ValueError, KeyError) as error:
+            # The provider's message may contain names: log only the type of the error.
+            _log.warning("sign-in refused: %s", type(error).__name__)
             claims = None
-        except httpx.HTTPError as bad:
-            _log.warning("the sign-in provider %s: %s", rules.issuer, type(bad).__name__)
-            return error_page(AWAY, request.headers.get("accept-language", ""), 503, {"Retry-After": "30"})
+        except httpx.HTTPError as error:
+            _log.warning("the sign-in provider %s: %s", rules.issuer, type(error).__name__)
+            return error_page(PROVIDER_UNAVAILABLE, request.headers.get("accept-language", ""), 503, {"Retry-After": "30"})
         request.session.clear()
         if not claims:
-            return error_page(REFUSED, request.headers.get("accept-language", ""), 400)
+            return error_page(SIGN_IN_FAILED, request.headers.get("accept-language", ""), 400)
         groups = claims.get(rules.groups_claim) or []
-        role = role_of_groups(rules, [groups] if isinstance(groups, str) else [str(each) for each in groups])
+        role = role_of_groups(rules, [groups] if isinstance(groups, str) else [str(group) for group in groups])
         request.session[SESSION_ROLE] = role.value
         request.session[SESSION_UNTIL] = clock() + rules.session_hours * S_PER_HOUR * US_PER_S
-        return RedirectResponse(back, 303)
+        return RedirectResponse(return_path, 303)
 
     @routes.get("/logout")
     async def logout(request: Request) -> Response:
         request.session.clear()
         try:
-            end = (await provider.load_server_metadata()).get("end_session_endpoint")
+            end_session_url = (await provider.load_server_metadata()).get("end_session_endpoint")
         except (httpx.HTTPError, ValueError):
-            end = None
-        if not end:
+            end_session_url = None
+        if not end_session_url:
             return RedirectResponse("/", 303)
-        told = urlencode({"client_id": rules.client_id, "post_logout_redirect_uri": f"{rules.address}/"})
-        return RedirectResponse(f"{end}?{told}", 303)
+        token = urlencode({"client_id": rules.client_id, "post_logout_redirect_uri": f"{rules.address}/"})
+        return RedirectResponse(f"{end_session_url}?{token}", 303)
 
     return routes

@@ -1,6 +1,6 @@
-"""This file holds the roles, the table of permissions, and the one function that decides. Pure.
+"""Roles and the table of permissions by path; pure.
 
-What is not in the table is shown to nobody, and answers as what does not exist: so hidden and missing cannot be told apart.
+Unlisted paths return 404, so that forbidden and missing pages look the same.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """Who somebody is to this service; nothing else of them is known or kept."""
+    """Role of a reader; the service knows and stores nothing else about them."""
 
     PUBLIC = "public"
     COMMITTEE = "committee"
@@ -26,27 +26,27 @@ class Role(StrEnum):
 
     @property
     def sees_uses(self) -> bool:
-        """Whether figures by use case are unprotected; each access to them is noted."""
+        """Whether figures by use case are unprotected; each access to them is logged."""
         return self in (Role.OFFICER, Role.ADMINISTRATOR)
 
 
 EVERYONE = frozenset(Role)
 SIGNED_IN = EVERYONE - {Role.PUBLIC}
-UNPROTECTED = frozenset({Role.OFFICER, Role.ENGINEER, Role.ADMINISTRATOR})
-USES = frozenset({Role.OFFICER, Role.ADMINISTRATOR})
+SERVICE_ROLES = frozenset({Role.OFFICER, Role.ENGINEER, Role.ADMINISTRATOR})
+USE_CASE_ROLES = frozenset({Role.OFFICER, Role.ADMINISTRATOR})
 ADMINISTRATORS = frozenset({Role.ADMINISTRATOR})
 
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """Who may ask at an address (a regular expression of the whole path); ``noted``: its rows stand below service level."""
+    """Roles that may request a path (a regular expression of all of it); ``audited``: its rows are below service level."""
 
     path: str
     roles: frozenset[Role]
-    noted: bool = False
+    audited: bool = False
 
 
-# The first that matches decides. Figures that go through ``see`` are open to whoever it protects them for.
+# The first match decides. Paths whose figures pass through ``authorize_answer`` are open to all roles that it masks for.
 PERMISSIONS: tuple[Permission, ...] = (
     Permission(r"/healthz|/readyz|/metrics", EVERYONE),
     Permission(r"/(assets|_dash|_reload|_favicon|favicon)[^?]*", EVERYONE),
@@ -58,21 +58,23 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission(r"/api/v1/footprint", SIGNED_IN),
     Permission(r"/use-cases|/services|/models|/charter|/compare|/explain|/quality", SIGNED_IN),
     Permission(r"/api/v1/tables/facts", SIGNED_IN),
-    Permission(r"/hosts|/sites|/readings|/efficiency|/api/v1/readings", UNPROTECTED),
-    Permission(r"/api/v1/tables/(balance|splits|uncertainty|jobs|silent|steps|phases|models|alternatives)", UNPROTECTED),
-    Permission(r"/api/v1/benchmarks", UNPROTECTED),
-    Permission(r"/api/v1/tables/(avoidable|objectives)|/trace|/api/v1/trace(/.*)?", USES, noted=True),  # down to the readings
+    Permission(r"/hosts|/sites|/readings|/efficiency|/api/v1/readings", SERVICE_ROLES),
+    Permission(r"/api/v1/tables/(balance|splits|uncertainty|jobs|silent|steps|phases|models|alternatives)", SERVICE_ROLES),
+    Permission(r"/api/v1/benchmarks", SERVICE_ROLES),
+    Permission(
+        r"/api/v1/tables/(avoidable|objectives)|/trace|/api/v1/trace(/.*)?", USE_CASE_ROLES, audited=True
+    ),  # down to the readings
     Permission(r"/access|/api/v1/access", ADMINISTRATORS),
 )
-_COMPILED = tuple((re.compile(each.path), each) for each in PERMISSIONS)
+_PATTERNS = tuple((re.compile(permission.path), permission) for permission in PERMISSIONS)
 
 
 def permission_of(path: str) -> Permission | None:
-    """The rule of an address; None where there is none."""
-    return next((each for pattern, each in _COMPILED if pattern.fullmatch(path)), None)
+    """First permission that matches a path, if any."""
+    return next((permission for pattern, permission in _PATTERNS if pattern.fullmatch(path)), None)
 
 
 def allows(role: Role, path: str) -> bool:
-    """Whether a role may ask at an address."""
-    found = permission_of(path)
-    return found is not None and role in found.roles
+    """Whether a role may request a path."""
+    permission = permission_of(path)
+    return permission is not None and role in permission.roles

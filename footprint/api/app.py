@@ -1,7 +1,8 @@
-"""This file puts the API together; the dashboard is mounted on the same application afterwards."""
+"""ASGI application: the API with its error handlers, the dashboard, and self-metering."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,42 +17,49 @@ from footprint.api import audit_log, benchmarks, efficiency, footprint, health, 
 from footprint.api.ingest import AdmissionControl
 from footprint.config import Config
 from footprint.core.records import FootprintError
+from footprint.core.timestamps import now_us
 from footprint.core.units import S_PER_HOUR
 from footprint.core.version import VERSION
 from footprint.figures.query import BadQuery
 from footprint.ledger.ingest import IngestService
-from footprint.server.scheduler import Schedule
+from footprint.server.scheduler import JobScheduler
+from footprint.server.self_metering import SelfMeteringGateway
 from footprint.storage.database import Store
+
+# Named as a text: `footprint` does not import `dashboards`, and the server runs without that extra.
+DASHBOARD = "dashboards.app"
 
 _POLICY = (
     "default-src 'self'; script-src {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
     "font-src 'self' data:; worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'; "
     "frame-ancestors 'none'"
 )
-MIN_PACKED, LEVEL = 2000, 4  # bytes; pages and tables shrink to a quarter, at little cost
+MIN_COMPRESSED_BYTES, COMPRESSION_LEVEL = 2000, 4  # bytes; pages and tables shrink to a quarter, at little cost
 
 
 def create_api(
     config: Config,
     store: Store,
-    inbox: IngestService,
+    ingest_service: IngestService,
     clock: Callable[[], int],
-    schedule: Schedule | None = None,
-    gate: AdmissionControl | None = None,
-    provider: Any = None,
+    scheduler: JobScheduler | None = None,
+    admission: AdmissionControl | None = None,
+    oidc_transport: Any = None,
 ) -> FastAPI:
-    """The API over one store; ``clock`` gives the instant in µs. ``provider``: a transport to the sign-in provider, in tests.
+    """API over one store; ``clock`` gives the time [µs], ``oidc_transport`` replaces HTTP to the provider in tests.
 
     Raises
     ------
     ConfigError
-        If a secret that sign-in needs cannot be read.
+        If a secret of the sign-in cannot be read.
     """
     api = FastAPI(title="Footprint", version=VERSION, openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None)
-    api.add_middleware(GZipMiddleware, minimum_size=MIN_PACKED, compresslevel=LEVEL)
+    api.add_middleware(GZipMiddleware, minimum_size=MIN_COMPRESSED_BYTES, compresslevel=COMPRESSION_LEVEL)
     api.state.scripts = ()  # of pages: what a policy lets run, by its hash
-    api.add_middleware(AccessMiddleware, store=store, config=config, clock=clock, policy=lambda: policy_of(api.state.scripts))
-    api.include_router(health.router(config, store, clock, schedule))
+    api.add_middleware(
+        AccessMiddleware, store=store, config=config, clock=clock, policy=lambda: content_security_policy(api.state.scripts)
+    )
+    api.include_router(health.router(config, store, clock, scheduler))
     api.include_router(footprint.router(config, store, clock))
     api.include_router(efficiency.router(config, store, clock))
     api.include_router(tables.router(config, store, clock))
@@ -59,9 +67,9 @@ def create_api(
     api.include_router(reports.router(config, store, clock))
     api.include_router(trace.router(config, store, clock))
     api.include_router(audit_log.router(config, store))
-    if authentication.mode_of(config) == "oidc":
-        _sign_in(api, config, clock, provider)
-    api.include_router(ingest.router(store, inbox, clock, gate))
+    if authentication.access_mode(config) == "oidc":
+        _add_sign_in(api, config, clock, oidc_transport)
+    api.include_router(ingest.router(store, ingest_service, clock, admission))
 
     @api.api_route("/api/{path:path}", methods=["GET", "POST", "PUT", "DELETE", "PATCH"], include_in_schema=False)
     def unknown(path: str) -> JSONResponse:
@@ -82,25 +90,39 @@ def create_api(
     return api
 
 
-def policy_of(scripts: Sequence[str]) -> str:
-    """The content security policy: this host alone, and of inline scripts those with these hashes; Plotly writes styles."""
+def content_security_policy(scripts: Sequence[str]) -> str:
+    """Content security policy: this host only, and inline scripts with these hashes; Plotly needs inline styles."""
     return _POLICY.format(scripts=" ".join(["'self'", *scripts]))
 
 
-def _sign_in(api: FastAPI, config: Config, clock: Callable[[], int], provider: Any) -> None:
-    """Sessions in a signed cookie that holds a role and its end; the provider's routes."""
+def _add_sign_in(api: FastAPI, config: Config, clock: Callable[[], int], oidc_transport: Any) -> None:
+    """Add the routes of the sign-in, and sessions in a signed cookie that holds a role and its end."""
     from starlette.middleware.sessions import SessionMiddleware  # noqa: PLC0415 - needs itsdangerous, which open servers do without
 
     from footprint.access import oidc  # noqa: PLC0415
-    from footprint.access.secret_files import session_key  # noqa: PLC0415
+    from footprint.access.secret_files import load_session_key  # noqa: PLC0415
 
     rules = config.access
-    api.include_router(oidc.router(rules, clock, provider))
+    api.include_router(oidc.router(rules, clock, oidc_transport))
     api.add_middleware(
         SessionMiddleware,
-        secret_key=session_key(rules.session_key_file),
+        secret_key=load_session_key(rules.session_key_file),
         session_cookie="footprint",
         max_age=rules.session_hours * S_PER_HOUR,
         same_site="lax",
         https_only=rules.secure,
     )
+
+
+def build_application(config: Config, store: Store, schedule: JobScheduler | None) -> tuple[Any, SelfMeteringGateway | None]:
+    """ASGI application, and the gateway that counts its requests.
+
+    A demonstration has no gateway: real requests never mix with simulated ones.
+    """
+    service = IngestService(store, config.services_of_model)
+    api = create_api(config, store, service, now_us, schedule)
+    app: Any = importlib.import_module(DASHBOARD).mount(api, store, config, now_us)
+    if config.demo:
+        return app, None
+    gateway = SelfMeteringGateway(app, service, now_us)
+    return gateway, gateway

@@ -1,4 +1,4 @@
-"""This file answers for the access log: GET /api/v1/access, for administrators."""
+"""Route of the audit log: GET /api/v1/access, for administrators."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from footprint.access.audit_log import COLUMNS, read
-from footprint.api.footprint import answer_with
+from footprint.access.audit_log import COLUMNS, read_accesses
+from footprint.api.footprint import table_response
 from footprint.config import Config
 from footprint.figures import parse_query
 from footprint.storage.database import Store
@@ -17,13 +17,13 @@ def router(config: Config, store: Store) -> APIRouter:
     """The route, over one store."""
     routes = APIRouter()
 
-    @routes.get("/api/v1/access", summary="Accesses to unprotected cells: when, in which role, to what; never who")
+    @routes.get("/api/v1/access", summary="Audit log of accesses to unprotected cells: time, role and request, without names")
     def access(
         from_: Annotated[str | None, Query(alias="from")] = None,
         to: str | None = None,
         form: Annotated[str, Query(alias="format", description="json, csv or parquet")] = "json",
     ) -> Response:
-        asked = parse_query(config.timezone, from_=from_, to=to)
-        return answer_with(list(COLUMNS), read(store, asked.from_us, asked.to_us), form, config, "access")
+        query = parse_query(config.timezone, from_=from_, to=to)
+        return table_response(list(COLUMNS), read_accesses(store, query.from_us, query.to_us), form, config, "access")
 
     return routes

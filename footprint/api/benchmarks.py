@@ -1,4 +1,4 @@
-"""This file answers for benchmarks: results beside production, and public references, which are never ranked with them."""
+"""Routes of benchmarks: own results, and public references, which are never ranked with them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from footprint.api.footprint import answer_with
+from footprint.api.footprint import table_response
 from footprint.benchmark import benchmark_rows, reference_results, result_rows
 from footprint.config import Config
 
@@ -14,15 +14,15 @@ FormatQuery = Annotated[str, Query(alias="format", description="json, csv or par
 
 
 def router(config: Config) -> APIRouter:
-    """The routes, over the results kept beside the ledger."""
+    """Routes over the stored benchmark results."""
     routes = APIRouter()
 
     @routes.get("/api/v1/benchmarks", summary="Benchmark results by model and concurrency")
     def benchmarks(form: FormatQuery = "json") -> Response:
-        return answer_with(list(result_rows.COLUMNS), benchmark_rows(config), form, config, "benchmarks")
+        return table_response(list(result_rows.COLUMNS), benchmark_rows(config), form, config, "benchmarks")
 
     @routes.get("/api/v1/benchmarks/references", summary="Public references: other hardware, other load")
     def public(form: FormatQuery = "json") -> Response:
-        return answer_with(list(reference_results.COLUMNS), reference_results.reference_rows(), form, config, "references")
+        return table_response(list(reference_results.COLUMNS), reference_results.reference_rows(), form, config, "references")
 
     return routes

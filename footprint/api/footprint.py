@@ -1,4 +1,4 @@
-"""This file answers GET /api/v1/footprint with the parameters and columns of ``footprint query``."""
+"""Route GET /api/v1/footprint, with the parameters and columns of ``footprint query``."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from footprint.core.table_output import Format, render
 from footprint.figures import BadQuery, parse_query, run_query
 from footprint.storage.database import Store
 
-_MEDIA = {
+_MEDIA_TYPES = {
     Format.json: "application/json",
     Format.csv: "text/csv; charset=utf-8",
     Format.parquet: "application/vnd.apache.parquet",
 }
-_KNOWN = {"group", "every", "from", "to", "where", "view", "format"}
+_PARAMETERS = {"group", "every", "from", "to", "where", "view", "format"}
 
 
 def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
-    """The route, over one store."""
+    """Route over one store."""
     routes = APIRouter()
-    sight = AuthorizedQueries(store, config, clock)
+    authorized_queries = AuthorizedQueries(store, config, clock)
 
     @routes.get("/api/v1/footprint", summary="Energy, requests and emissions by period and group")
     def footprint(
@@ -37,38 +37,38 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         view: str = "active",
         form: Annotated[str | None, Query(alias="format", description="json, csv or parquet")] = None,
     ) -> Response:
-        unknown = set(request.query_params) - _KNOWN
+        unknown = set(request.query_params) - _PARAMETERS
         if unknown:
-            raise BadQuery(f"unknown parameter {', '.join(sorted(unknown))}; known are {', '.join(sorted(_KNOWN))}")
-        wanted = _format(form, request.headers.get("accept", ""))
-        question = parse_query(config.timezone, group=group, every=every, from_=from_, to=to, where=where or (), view=view)
-        answer = sight.ask(question, lambda asked: run_query(store, config, asked, clock()))
-        columns, rows = answer.columns, answer.rows
-        return answer_with(columns, rows, wanted, config, "footprint")
+            raise BadQuery(f"unknown parameter {', '.join(sorted(unknown))}; known are {', '.join(sorted(_PARAMETERS))}")
+        output_format = _parse_format(form, request.headers.get("accept", ""))
+        query = parse_query(config.timezone, group=group, every=every, from_=from_, to=to, where=where or (), view=view)
+        result = authorized_queries.run(query, lambda authorized_query: run_query(store, config, authorized_query, clock()))
+        columns, rows = result.columns, result.rows
+        return table_response(columns, rows, output_format, config, "footprint")
 
     return routes
 
 
-def answer_with(columns: list[str], rows: list[dict[str, Any]], form: str, config: Config, name: str) -> Response:
-    """A table in the format asked for; one of a demonstration says so.
+def table_response(columns: list[str], rows: list[dict[str, Any]], form: str, config: Config, name: str) -> Response:
+    """Table in the requested format; a demonstration adds a column that marks it.
 
     Raises
     ------
-    BadQuestion
-        If there is no such format.
+    BadQuery
+        If the format is unknown.
     """
-    wanted = _format(form, "")
+    output_format = _parse_format(form, "")
     if config.demo:
         columns, rows = [*columns, "demonstration"], [{**row, "demonstration": True} for row in rows]
     headers = {"Cache-Control": "no-store"}
-    if wanted is not Format.json:
-        headers["Content-Disposition"] = f'attachment; filename="{name}.{wanted}"'
-    return Response(render(columns, rows, wanted), media_type=_MEDIA[wanted], headers=headers)
+    if output_format is not Format.json:
+        headers["Content-Disposition"] = f'attachment; filename="{name}.{output_format}"'
+    return Response(render(columns, rows, output_format), media_type=_MEDIA_TYPES[output_format], headers=headers)
 
 
-def _format(form: str | None, accept: str) -> Format:
+def _parse_format(form: str | None, accept: str) -> Format:
     if form is None:
-        return next((known for known, media in _MEDIA.items() if media.partition(";")[0] in accept), Format.json)
-    if form not in {known.value for known in _MEDIA}:
+        return next((candidate for candidate, media in _MEDIA_TYPES.items() if media.partition(";")[0] in accept), Format.json)
+    if form not in {candidate.value for candidate in _MEDIA_TYPES}:
         raise BadQuery(f"format {form!r} is not known; it may be json, csv or parquet")
     return Format(form)

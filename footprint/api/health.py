@@ -1,4 +1,4 @@
-"""This file says whether the service lives and is ready, and gives its figures to Prometheus."""
+"""Routes /healthz, /readyz and /metrics (Prometheus)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from footprint.access.middleware import current_role
 from footprint.config import Config
 from footprint.core.units import J_PER_KWH, US_PER_S
 from footprint.figures import Query, run_query
-from footprint.server.job_runs import failures, latest_runs
-from footprint.server.scheduler import Schedule
+from footprint.server.job_runs import failed_run_counts, latest_runs
+from footprint.server.scheduler import JobScheduler
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 
 
-def router(config: Config, store: Store, clock: Callable[[], int], schedule: Schedule | None) -> APIRouter:
-    """The routes, over one store."""
+def router(config: Config, store: Store, clock: Callable[[], int], scheduler: JobScheduler | None) -> APIRouter:
+    """Routes over one store."""
     routes = APIRouter()
 
     @routes.get("/healthz", include_in_schema=False)
@@ -34,59 +34,59 @@ def router(config: Config, store: Store, clock: Callable[[], int], schedule: Sch
                 connection.execute(select(table(schema.Meta).c.key).limit(1)).all()
         except DBAPIError:
             return JSONResponse({"status": "the store does not answer"}, 503)
-        failing = schedule is not None and schedule.failures > 0 and schedule.last_done_us == 0
-        return JSONResponse({"status": "aggregation fails" if failing else "ready"}, 503 if failing else 200)
+        is_failing = scheduler is not None and scheduler.failures > 0 and scheduler.last_aggregation_us == 0
+        return JSONResponse({"status": "aggregation fails" if is_failing else "ready"}, 503 if is_failing else 200)
 
     @routes.get("/metrics", include_in_schema=False)
     def metrics() -> PlainTextResponse:
-        lines = _age(store, clock())
-        # Counters are read again and again: to who sees protected figures they would tell of every minute.
+        lines = _reading_age_metric(store, clock())
+        # Counters are scraped often: they would reveal single minutes to roles that see protected figures only.
         if current_role().sees_services:
-            lines += _ledger(store) + _figures(config, store, clock())
-        if schedule is not None:
-            lines += _metric("aggregation_failures_total", "counter", "Runs that failed.", [("", schedule.failures)])
-        lines += _jobs(store, clock())
+            lines += _ledger_metrics(store) + _figure_metrics(config, store, clock())
+        if scheduler is not None:
+            lines += _metric("aggregation_failures_total", "counter", "Failed aggregation runs.", [("", scheduler.failures)])
+        lines += _job_metrics(store, clock())
         return PlainTextResponse("".join(lines), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return routes
 
 
-def _metric(name: str, kind: str, said: str, values: list[tuple[str, float]]) -> list[str]:
-    head = [f"# HELP footprint_{name} {said}\n", f"# TYPE footprint_{name} {kind}\n"]
-    return head + [f"footprint_{name}{labels} {value!r}\n" for labels, value in values]
+def _metric(name: str, kind: str, help_text: str, values: list[tuple[str, float]]) -> list[str]:
+    header = [f"# HELP footprint_{name} {help_text}\n", f"# TYPE footprint_{name} {kind}\n"]
+    return header + [f"footprint_{name}{labels} {value!r}\n" for labels, value in values]
 
 
-def _jobs(store: Store, now_us: int) -> list[str]:
-    """Duration, age and failures of the jobs, as their last runs tell."""
+def _job_metrics(store: Store, now_us: int) -> list[str]:
+    """Duration, age and failures of the jobs, from their last runs."""
     runs = latest_runs(store)
     ended = [run for run in runs if run["ended_us"] is not None]
-    lasted = [(f'{{job="{run["name"]}"}}', (run["ended_us"] - run["started_us"]) / US_PER_S) for run in ended]
+    durations = [(f'{{job="{run["name"]}"}}', (run["ended_us"] - run["started_us"]) / US_PER_S) for run in ended]
     ages = [(f'{{job="{run["name"]}"}}', (now_us - run["started_us"]) / US_PER_S) for run in runs]
-    failed = [(f'{{job="{name}"}}', float(number)) for name, number in sorted(failures(store).items())]
+    failed_runs = [(f'{{job="{name}"}}', float(count)) for name, count in sorted(failed_run_counts(store).items())]
     return [
-        *_metric("job_duration_seconds", "gauge", "How long the last run of a job took.", sorted(lasted)),
-        *_metric("job_age_seconds", "gauge", "When the last run of a job began.", sorted(ages)),
-        *_metric("job_failed_runs", "gauge", "Failed runs among those that are kept.", failed),
+        *_metric("job_duration_seconds", "gauge", "Duration of the last run of a job.", sorted(durations)),
+        *_metric("job_age_seconds", "gauge", "Time since the start of the last run of a job.", sorted(ages)),
+        *_metric("job_failed_runs", "gauge", "Failed runs among the stored runs of a job.", failed_runs),
     ]
 
 
-def _age(store: Store, now_us: int) -> list[str]:
+def _reading_age_metric(store: Store, now_us: int) -> list[str]:
     day = table(schema.StreamDay)
     with store.read() as connection:
-        last = connection.execute(select(func.max(day.c.last_us))).scalar()
-    if last is None:
+        last_us = connection.execute(select(func.max(day.c.last_us))).scalar()
+    if last_us is None:
         return []
-    return _metric("last_reading_age_seconds", "gauge", "Age of the latest reading.", [("", (now_us - int(last)) / US_PER_S)])
+    return _metric("last_reading_age_seconds", "gauge", "Age of the latest reading.", [("", (now_us - int(last_us)) / US_PER_S)])
 
 
-def _ledger(store: Store) -> list[str]:
+def _ledger_metrics(store: Store) -> list[str]:
     batch = table(schema.Batch)
     with store.read() as connection:
         accepted = connection.execute(select(func.sum(batch.c.accepted))).scalar() or 0
     return _metric("ledger_rows_total", "counter", "Readings and requests accepted.", [("", int(accepted))])
 
 
-def _figures(config: Config, store: Store, now_us: int) -> list[str]:
+def _figure_metrics(config: Config, store: Store, now_us: int) -> list[str]:
     rows = run_query(store, config, Query(group=("service",)), now_us).rows
     energy = [(_label(row["service"]), row["energy_kwh"] * J_PER_KWH) for row in rows if row["energy_kwh"] is not None]
     grams = [(_label(row["service"]), row["co2e_location_g"]) for row in rows if row["co2e_location_g"] is not None]

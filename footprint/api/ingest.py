@@ -1,4 +1,4 @@
-"""This file answers POST /api/v1/ingest: lines of an agent, stored before they are answered for."""
+"""Route POST /api/v1/ingest: records of agents, stored before they are acknowledged."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from footprint.access.agent_tokens import host_of
 from footprint.ledger.ingest import IngestService
 from footprint.storage.database import Store
 
-MAX_BODY = 8 << 20
-MAX_PLAIN = 64 << 20
-# Back-pressure: what waits for the store is bounded, in all and of one host; who comes too often is told when to come again.
+MAX_BODY_BYTES = 8 << 20
+MAX_DECOMPRESSED_BYTES = 64 << 20
+# Back-pressure: the number of requests that wait for the store is bounded, in total and per host.
 MAX_WAITING = 64
-MAX_OF_A_HOST = 4
+MAX_WAITING_PER_HOST = 4
 RETRY_AFTER_S = 5
 
 
@@ -31,83 +31,85 @@ class _BadBody(Exception):
 
 
 class AdmissionControl:
-    """Counts what is being stored: only so much at a time, of all hosts and of one."""
+    """Limit of concurrent ingest requests, in total and per host."""
 
-    def __init__(self, most: int = MAX_WAITING, most_of_a_host: int = MAX_OF_A_HOST) -> None:
-        self.most, self.most_of_a_host = most, most_of_a_host
-        self.inside: Counter[str] = Counter()
+    def __init__(self, max_waiting: int = MAX_WAITING, max_waiting_per_host: int = MAX_WAITING_PER_HOST) -> None:
+        self.max_waiting, self.max_waiting_per_host = max_waiting, max_waiting_per_host
+        self.active: Counter[str] = Counter()
 
     def refusal(self, host: str) -> JSONResponse | None:
-        """429 for a host that sends too much at once, 503 where all together do; None where there is room."""
-        if self.inside[host] >= self.most_of_a_host:
-            return _later({"error": f"{host} already sends {self.most_of_a_host} shipments at once"}, 429)
-        if self.inside.total() >= self.most:
-            return _later({"error": "the server stores as fast as it can"}, 503)
+        """429 if the host has too many active requests, 503 if all hosts together have; else None."""
+        if self.active[host] >= self.max_waiting_per_host:
+            return _retry_response({"error": f"{host} already sends {self.max_waiting_per_host} shipments at once"}, 429)
+        if self.active.total() >= self.max_waiting:
+            return _retry_response({"error": "the server stores as fast as it can"}, 503)
         return None
 
 
-def _later(said: dict[str, str], status: int) -> JSONResponse:
-    return JSONResponse(said, status, {"Retry-After": str(RETRY_AFTER_S)})
+def _retry_response(document: dict[str, str], status: int) -> JSONResponse:
+    return JSONResponse(document, status, {"Retry-After": str(RETRY_AFTER_S)})
 
 
-def router(store: Store, inbox: IngestService, clock: Callable[[], int], gate: AdmissionControl | None = None) -> APIRouter:
-    """The route, over one store."""
+def router(
+    store: Store, ingest_service: IngestService, clock: Callable[[], int], admission: AdmissionControl | None = None
+) -> APIRouter:
+    """Route over one store."""
     routes = APIRouter()
-    gate = gate or AdmissionControl()
+    admission = admission or AdmissionControl()
 
-    @routes.post("/api/v1/ingest", summary="Readings, CPU times and requests, one JSON object a line")
+    @routes.post("/api/v1/ingest", summary="Readings, CPU times and requests, one JSON object per line")
     async def ingest(request: Request) -> JSONResponse:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         host = await run_in_threadpool(host_of, store, token.strip()) if scheme.lower() == "bearer" else None
         if host is None:
             headers = {"WWW-Authenticate": "Bearer"}
             return JSONResponse({"error": "no valid token; `footprint token add HOST` gives one"}, 401, headers)
-        refused = gate.refusal(host)
-        if refused is not None:
-            return refused
-        gate.inside[host] += 1
+        refusal = admission.refusal(host)
+        if refusal is not None:
+            return refusal
+        admission.active[host] += 1
         try:
-            return await _stored(request, host)
+            return await _store_body(request, host)
         finally:
-            gate.inside[host] -= 1
+            admission.active[host] -= 1
 
-    async def _stored(request: Request, host: str) -> JSONResponse:
+    async def _store_body(request: Request, host: str) -> JSONResponse:
         try:
-            body = await _body(request)
-            lines = _plain(body, request.headers.get("content-encoding", "")).split(b"\n")
+            body = await _read_body(request)
+            lines = _decompress(body, request.headers.get("content-encoding", "")).split(b"\n")
         except _TooLarge:
-            return JSONResponse({"error": f"more than {MAX_BODY} bytes; send less at a time"}, 413)
-        except _BadBody as bad:
-            return JSONResponse({"error": str(bad)}, 400)
-        done = await run_in_threadpool(inbox.accept, host, lines, clock())
-        rejected = [{"line": r.line, "reason": f"{r.column}: {r.reason}"} for r in done.rejects]
-        return JSONResponse({"accepted": done.accepted, "duplicate": done.duplicates, "rejected": rejected})
+            return JSONResponse({"error": f"more than {MAX_BODY_BYTES} bytes; send less at a time"}, 413)
+        except _BadBody as error:
+            return JSONResponse({"error": str(error)}, 400)
+        result = await run_in_threadpool(ingest_service.accept, host, lines, clock())
+        rejected = [{"line": reject.line, "reason": f"{reject.column}: {reject.reason}"} for reject in result.rejects]
+        return JSONResponse({"accepted": result.accepted, "duplicate": result.duplicates, "rejected": rejected})
 
     return routes
 
 
-async def _body(request: Request) -> bytes:
+async def _read_body(request: Request) -> bytes:
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)
-        if size > MAX_BODY:
+        if size > MAX_BODY_BYTES:
             raise _TooLarge
         parts.append(part)
     return b"".join(parts)
 
 
-def _plain(body: bytes, encoding: str) -> bytes:
+def _decompress(body: bytes, encoding: str) -> bytes:
     if encoding not in ("", "identity", "gzip"):
         raise _BadBody(f"content-encoding {encoding} is not known; gzip or none")
     if encoding != "gzip":
         return body
-    unpack = zlib.decompressobj(wbits=31)
+    decompressor = zlib.decompressobj(wbits=31)
     try:
-        plain = unpack.decompress(body, MAX_PLAIN)
+        content = decompressor.decompress(body, MAX_DECOMPRESSED_BYTES)
     except zlib.error:
         raise _BadBody("the body is not gzip") from None
-    if unpack.unconsumed_tail:
+    if decompressor.unconsumed_tail:
         raise _TooLarge
-    if not unpack.eof:
+    if not decompressor.eof:
         raise _BadBody("the gzip body ends in the middle")
-    return plain
+    return content

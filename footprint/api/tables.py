@@ -1,4 +1,4 @@
-"""This file answers for what stands beside the figures: readings, methods, facts, factors, balance, fits, causes, jobs."""
+"""Routes of tables beside the figures: readings, methods, facts, factors, balance, splits, uncertainty, jobs, agents."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 
 from footprint.access.middleware import current_role
 from footprint.api import efficiency
-from footprint.api.footprint import answer_with
+from footprint.api.footprint import table_response
 from footprint.calendar.periods import BadPeriod, parse_period
 from footprint.config import Config
 from footprint.core.timestamps import format_instant
@@ -34,14 +34,14 @@ from footprint.server.job_runs import latest_runs
 from footprint.storage.database import Store
 
 Table = tuple[list[str], list[dict[str, Any]]]
-MAX_DAYS = 31  # of raw readings in one answer
+MAX_DAYS = 31  # of raw readings in one response
 
 
 def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
-    """The routes, over one store."""
+    """Routes over one store."""
     routes = APIRouter()
 
-    def bounded(from_: str | None, to: str | None) -> Query:
+    def parse_bounds(from_: str | None, to: str | None) -> Query:
         return parse_query(config.timezone, from_=from_, to=to)
 
     def methods(_: Query, language: str) -> Table:
@@ -72,14 +72,14 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
             row |= {name: row[name].isoformat() if row[name] is not None else None for name in ("valid_from", "valid_to")}
         return names, rows
 
-    def balance(question: Query, _: str) -> Table:
-        return list(energy_balance.COLUMNS), energy_balance.energy_balance(store, config, question.from_us, question.to_us)
+    def balance(query: Query, _: str) -> Table:
+        return list(energy_balance.COLUMNS), energy_balance.energy_balance(store, config, query.from_us, query.to_us)
 
-    def splits(question: Query, _: str) -> Table:
-        return list(split_diagnostics.COLUMNS), split_diagnostics.split_diagnostics(store, question.from_us, question.to_us)
+    def splits(query: Query, _: str) -> Table:
+        return list(split_diagnostics.COLUMNS), split_diagnostics.split_diagnostics(store, query.from_us, query.to_us)
 
-    def uncertainty(question: Query, _: str) -> Table:
-        return list(uncertainty_budget.COLUMNS), uncertainty_budget.uncertainty_budget(store, config, question, clock())
+    def uncertainty(query: Query, _: str) -> Table:
+        return list(uncertainty_budget.COLUMNS), uncertainty_budget.uncertainty_budget(store, config, query, clock())
 
     def jobs(_: Query, __: str) -> Table:
         columns = ["job", "status", "started", "duration_s", "said"]
@@ -95,9 +95,9 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         ]
 
     def silent(_: Query, __: str) -> Table:
-        return list(agent_liveness.COLUMNS), [heard.row() for heard in agent_liveness.host_liveness(store, config, clock())]
+        return list(agent_liveness.COLUMNS), [liveness.row() for liveness in agent_liveness.host_liveness(store, config, clock())]
 
-    known: dict[str, Callable[[Query, str], Table]] = {
+    tables_by_name: dict[str, Callable[[Query, str], Table]] = {
         "methods": methods,
         "facts": facts,
         "factors": factors,
@@ -108,18 +108,18 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         "silent": silent,
     }
 
-    @routes.get("/api/v1/tables/objectives", summary="How each budget and target stands, in a period or in the one that runs")
+    @routes.get("/api/v1/tables/objectives", summary="Status of each budget and target in a period, by default the current one")
     def objectives(
         period: str | None = None, form: Annotated[str, Parameter(alias="format", description="json, csv or parquet")] = "json"
     ) -> Response:
         try:
             at = parse_period(period) if period else None
-        except BadPeriod as bad:
-            raise BadQuery(str(bad)) from None
-        found = objectives_query.objective_statuses(store, config, clock(), at)
-        return answer_with(list(objectives_query.COLUMNS), [each.row() for each in found], form, config, "objectives")
+        except BadPeriod as error:
+            raise BadQuery(str(error)) from None
+        statuses = objectives_query.objective_statuses(store, config, clock(), at)
+        return table_response(list(objectives_query.COLUMNS), [status.row() for status in statuses], form, config, "objectives")
 
-    @routes.get("/api/v1/tables/bundles", summary="What one bundle of factors changed against another, by factor and place")
+    @routes.get("/api/v1/tables/bundles", summary="Differences between two factor bundles, by factor and place")
     def bundles(
         before: str | None = None,
         after: str | None = None,
@@ -128,9 +128,9 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         book = load_factor_book(store)
         names = factor_diff.bundles_of(book)
         rows = factor_diff.bundle_differences(book, config, before or names[max(len(names) - 2, 0)], after or names[-1])
-        return answer_with(list(factor_diff.BUNDLE_COLUMNS), rows, form, config, "bundles")
+        return table_response(list(factor_diff.BUNDLE_COLUMNS), rows, form, config, "bundles")
 
-    @routes.get("/api/v1/tables/{name}", summary="Tables beside the figures: " + ", ".join(sorted(known)))
+    @routes.get("/api/v1/tables/{name}", summary="Tables beside the figures: " + ", ".join(sorted(tables_by_name)))
     def tables(
         name: str,
         lang: str = "en",
@@ -138,10 +138,10 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         to: str | None = None,
         form: Annotated[str, Parameter(alias="format", description="json, csv or parquet")] = "json",
     ) -> Response:
-        if name not in known:
-            names = ", ".join(sorted({*known, *efficiency.NAMES, "bundles", "objectives"}))
+        if name not in tables_by_name:
+            names = ", ".join(sorted({*tables_by_name, *efficiency.TABLE_NAMES, "bundles", "objectives"}))
             return JSONResponse({"error": f"no table {name}; there are {names}"}, 404)
-        return answer_with(*known[name](bounded(from_, to), "fr" if lang == "fr" else "en"), form, config, name)
+        return table_response(*tables_by_name[name](parse_bounds(from_, to), "fr" if lang == "fr" else "en"), form, config, name)
 
     @routes.get("/api/v1/readings", summary="Raw readings of one device, at most a month at a time")
     def readings(
@@ -151,14 +151,14 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         to: str,
         form: Annotated[str, Parameter(alias="format", description="json, csv or parquet")] = "json",
     ) -> Response:
-        question = bounded(from_, to)
-        assert question.from_us is not None
-        assert question.to_us is not None
-        if question.to_us - question.from_us > MAX_DAYS * US_PER_DAY:
+        query = parse_bounds(from_, to)
+        assert query.from_us is not None
+        assert query.to_us is not None
+        if query.to_us - query.from_us > MAX_DAYS * US_PER_DAY:
             raise BadQuery(f"at most {MAX_DAYS} days of raw readings at a time")
-        return answer_with(
+        return table_response(
             list(raw_readings.COLUMNS),
-            raw_readings.raw_readings(store, host, device, question.from_us, question.to_us),
+            raw_readings.raw_readings(store, host, device, query.from_us, query.to_us),
             form,
             config,
             "readings",

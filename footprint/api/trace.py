@@ -1,4 +1,4 @@
-"""This file answers where a published figure comes from, as ``footprint trace`` does."""
+"""Route GET /api/v1/trace/{figure}: the provenance of a published figure, as ``footprint trace`` gives it."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ from footprint.storage.database import Store
 
 
 def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
-    """The route, over one store; drafts are not answered for."""
+    """Route over one store; it does not trace drafts."""
     routes = APIRouter()
 
-    @routes.get("/api/v1/trace/{figure}", summary="From a published figure down to the readings")
+    @routes.get("/api/v1/trace/{figure}", summary="Provenance of a published figure, down to the readings")
     def trace(figure: str, edition: str = "", lang: str = "en", verify: bool = False) -> JSONResponse:
         try:
-            found = provenance.find_figure(store, config, figure, clock(), edition, drafts=False)
+            located = provenance.find_figure(store, config, figure, clock(), edition, drafts=False)
         except (provenance.NoSuchFigure, NoSuchEdition):
             return JSONResponse({"error": f"no published figure {figure!r}"}, 404)
-        told = (
-            provenance.describe_difference(found.figure, provenance.recompute(store, config, found, clock())) if verify else None
+        difference = (
+            provenance.describe_difference(located.figure, provenance.recompute(store, config, located, clock()))
+            if verify
+            else None
         )
-        levels = provenance.trace_figure(store, config, found, clock(), language="fr" if lang == "fr" else "en")
-        return JSONResponse(provenance.trace_document(found, levels, told))
+        levels = provenance.trace_figure(store, config, located, clock(), language="fr" if lang == "fr" else "en")
+        return JSONResponse(provenance.trace_document(located, levels, difference))
 
     return routes

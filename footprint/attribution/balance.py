@@ -1,7 +1,7 @@
-"""This file compares a whole-server meter with the sensors of the parts: wall = parts + unseen, and the uplift between them.
+"""Balance of a host: its whole-server meter against the sensors of its parts.
 
-The uplift k = wall / parts of a host is what a host without a meter of its own is multiplied by. It is
-measured only over windows that both watched from end to end.
+wall = parts + unseen. The uplift k = wall / parts of a host replaces the meter of a host that has none. It is measured only over
+windows that the meter and all sensors cover.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from footprint.attribution.energy_intervals import EnergyIntervals, cut_at_edges
 from footprint.attribution.largest_remainder import Ints, sum_by_group
 from footprint.core.estimate import Estimate
 
-MIN_WINDOWS = 12  # an hour of five-minute windows, before a spread says anything
+MIN_WINDOWS = 12  # an hour of five-minute windows; fewer give no meaningful spread
 
 
 @dataclass(frozen=True, slots=True)
 class WallBalance:
-    """Energies [µJ] of a host over the windows that its meter and all its parts watched whole."""
+    """Energies [µJ] of a host in the windows that its meter and all its parts cover, arrays of shape (n,)."""
 
     wall_uj: Ints
     parts_uj: Ints
 
     @property
     def uplift(self) -> Estimate | None:
-        """Wall over parts: the ratio of the sums, with the 2.5 and 97.5 % quantiles over windows as bounds."""
+        """Wall over parts: ratio of the sums, with the 2.5 and 97.5 % quantiles over windows; None below ``MIN_WINDOWS``."""
         positive = self.parts_uj > 0
         if positive.sum() < MIN_WINDOWS:
             return None
@@ -37,7 +37,17 @@ class WallBalance:
 
 
 def compare_wall_to_parts(parts: Sequence[EnergyIntervals], walls: Sequence[EnergyIntervals], edges_us: Ints) -> WallBalance:
-    """Energies by window of sorted edges, of windows that every part and every meter watched to 99 %."""
+    """Energies of the windows that every meter and every part covers to 99 %.
+
+    Parameters
+    ----------
+    parts
+        Energy intervals of each part.
+    walls
+        Energy intervals of each whole-server meter.
+    edges_us
+        Sorted edges of the windows [µs], shape (windows + 1,).
+    """
     complete = np.ones(len(edges_us) - 1, dtype=bool)
     totals = []
     for meters in (walls, parts):

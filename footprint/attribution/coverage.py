@@ -1,7 +1,7 @@
-"""This file says how much of the time each device was read: measured, bridged by a counter, or modelled.
+"""Coverage: how much of the time each device was read, by a measurement, by a counter across a gap, or by a model.
 
-What was expected and not read is missing; what is expected depends on placements and on the week
-before, and is known to the query that asks.
+Time that was expected and not read is missing. What is expected depends on placements and the week before, so the query that
+asks decides it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from footprint.attribution.largest_remainder import Ints, sum_by_group
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """Time of one device by slot [µs], arrays of shape (n,): the slot's index, and what was seen in it.
+    """Coverage of one device by slot, arrays of shape (n,); times in µs, energy in µJ.
 
+    ``slot`` is the index of the slot, ``first_us`` and ``last_us`` are the first and last instant read in it.
     ``modelled_us`` is the part of ``measured_us`` that an estimate, not a sensor, gave.
     """
 
@@ -31,7 +32,15 @@ class Coverage:
 
 
 def device_coverage(intervals: EnergyIntervals, edges_us: Ints) -> Coverage:
-    """Coverage of one device in the slots between edges; slots in which nothing was read are left out."""
+    """Coverage of one device in slots; slots without a reading are left out.
+
+    Parameters
+    ----------
+    intervals
+        Energy intervals of the device.
+    edges_us
+        Sorted edges of the slots [µs], shape (slots + 1,).
+    """
     pieces, slot, _ = cut_at_edges(intervals, edges_us)
     slots, slot_index = np.unique(slot, return_inverse=True)
     size = len(slots)

@@ -1,8 +1,8 @@
-"""This file spreads what it took to make a host over its time and over whoever held it then.
+"""Embodied emissions of a host over the rows of its windows, by reserved time.
 
-M = TE x (TiR / EL) (Software Carbon Intensity, ISO/IEC 21031:2024, 5.3): by reserved time, idle included, not by use.
-Each accelerator bears the same part of its host; within an accelerator the requests in flight share its time equally,
-as they share its idle power, and the rest of the time is ``(idle)``'s or nobody's.
+M = TE x (TiR / EL): by reserved time, idle included, not by use. Each accelerator bears the same part of its host. Within an
+accelerator the running requests share its time equally, as they share its idle power, and the rest of the time is the row
+``(idle)`` or ``(unattributed)``.
 """
 
 from __future__ import annotations
@@ -13,19 +13,28 @@ from footprint.attribution.largest_remainder import Floats, Ints, split_integers
 
 
 def split_embodied(window: Ints, device: Ints, idle_uj: Ints, energy_uj: Ints, accelerator: Ints, total_ug: Ints) -> Ints:
-    """Embodied emissions [µg] of rows of one host, shape (n,), that sum in each window to ``whole_ug``.
+    """Embodied emissions of the rows of one host.
 
     Parameters
     ----------
     window, device
-        Of each row.
+        Window and device of each row, shape (n,).
     idle_uj, energy_uj
-        Idle energy, which tells time in flight, and all IT energy of each row; where a device's idle energy is not known,
-        its energy is followed.
+        Idle energy and all IT energy of each row [µJ], shape (n,). Idle energy stands for time in flight; where the idle energy
+        of a device is unknown, its energy decides.
     accelerator
-        1 for rows of an accelerator; a host without any is divided over all its rows.
-    whole_ug
-        By window, shape (windows,).
+        1 for rows of an accelerator, shape (n,); a host without any is divided over all its rows.
+    total_ug
+        Embodied emissions of each window [µgCO2e], shape (windows,).
+
+    Returns
+    -------
+    ndarray of int64
+        Emissions of each row [µgCO2e], shape (n,), which sum to ``total_ug`` in each window.
+
+    References
+    ----------
+    ISO/IEC 21031:2024, Software Carbon Intensity, 5.3.
     """
     windows = len(total_ug)
     devices = int(device.max(initial=0)) + 1

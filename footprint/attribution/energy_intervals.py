@@ -1,7 +1,7 @@
-"""This file turns the samples of one device into spans of time with their energy; differences are taken here only.
+"""Energy intervals: samples of one device turned into disjoint intervals with their energy. Only this module takes differences.
 
-A counter (energy since an epoch) gives the difference of consecutive samples. A power is
-integrated by trapezoid. Where neither can be believed there is no span: absence is not zero.
+A counter (energy since an epoch) gives the difference of consecutive samples; power is integrated by the trapezoidal rule. Where
+neither is valid there is no interval: absence is not zero.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from footprint.attribution.largest_remainder import Ints, cumulative_part
 from footprint.core.units import PJ_PER_UJ, US_PER_DAY, US_PER_S
 
-# How the energy of a span was obtained; the numbers are kept, their order says nothing.
+# How the energy of an interval was obtained; the numbers are stored, their order has no meaning.
 COUNTER, POWER, ESTIMATE, BRIDGED, MODELLED = 0, 1, 2, 3, 4
 METHODS = ("counter", "power", "estimate", "bridged", "modelled")
 
@@ -26,9 +26,9 @@ GAP_MEDIAN_FACTOR = 3
 class Samples:
     """Samples of one stream in time order, arrays of shape (n,).
 
-    ``value`` is a cumulative energy [µJ] or a power [µW]; ``covered_us`` is the cumulative time
-    watched since the epoch, -1 where the source does not say; ``epoch`` changes with each reset
-    that the source knows of.
+    ``time_us`` is µs since 1970. ``value`` is a cumulative energy [µJ] or a power [µW]. ``covered_us`` is the cumulative time
+    watched since the epoch [µs], -1 where the source does not report it. ``epoch`` changes with each reset that the source
+    knows of.
     """
 
     time_us: Ints
@@ -45,10 +45,10 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class EnergyIntervals:
-    """Disjoint spans of one device in time order, arrays of shape (n,).
+    """Disjoint intervals of one device in time order, arrays of shape (n,); times in µs since 1970, energy in µJ.
 
-    ``seen_us`` is how much of a span was really watched: all of it between neighbouring samples,
-    nothing where a counter bridged a gap.
+    ``covered_us`` is the time of an interval that was really watched: all of it between neighbouring samples, 0 where a counter
+    bridged a gap. ``method`` is an index into ``METHODS``.
     """
 
     start_us: Ints
@@ -67,24 +67,52 @@ class EnergyIntervals:
 
     @classmethod
     def empty(cls) -> EnergyIntervals:
-        """No span at all."""
+        """No interval."""
         empty = np.zeros(0, dtype=np.int64)
         return cls(empty, empty, empty, empty, np.zeros(0, dtype=np.int8))
 
 
 def gap_limit_us(spacings_us: Ints) -> int:
-    """Spacing [µs] above which two samples have a gap between them: max(5 s, 3 x the median)."""
+    """Spacing [µs] above which two samples have a gap between them: max(5 s, 3 x the median spacing).
+
+    Examples
+    --------
+    >>> gap_limit_us(np.array([1_000_000, 1_000_000, 4_000_000])), gap_limit_us(np.array([10_000_000]))
+    (5000000, 30000000)
+    """
     if not len(spacings_us):
         return MIN_GAP_US
     return max(MIN_GAP_US, GAP_MEDIAN_FACTOR * int(np.median(spacings_us)))
 
 
 def intervals_from_counter(samples: Samples, limit_us: int | Ints, method: int = COUNTER) -> EnergyIntervals:
-    """Spans of a cumulative counter; ``limit_us`` is one for all, or by sample (n,) for the span that it begins.
+    """Intervals of a cumulative counter.
 
-    A decrease is a reset: what was used around it is not known, so there is no span. But where the
-    next sample stands again at or above the value before, the drop was a misread sample, not a
-    reset, and is left out. A spacing above ``limit_us`` is bridged, and marked so.
+    A decrease is a reset: the energy around it is unknown, so there is no interval. Where the next sample is again at or above
+    the value before the decrease, the decrease was a misread sample and is dropped.
+
+    Parameters
+    ----------
+    samples
+        Samples of the counter [µJ], in time order.
+    limit_us
+        Spacing [µs] above which an interval is bridged and marked ``BRIDGED``; one for all, or by sample (n,) for the interval
+        that it begins.
+    method
+        Method of the other intervals, an index into ``METHODS``.
+
+    Returns
+    -------
+    EnergyIntervals
+        At most n - 1 intervals.
+
+    Examples
+    --------
+    >>> second = 1_000_000
+    >>> none = np.full(3, -1)
+    >>> samples = Samples(np.array([0, 1, 2]) * second, np.array([0, 300, 200]), none, np.zeros(3, dtype=np.int64))
+    >>> intervals_from_counter(samples, 5 * second).energy_uj.tolist()
+    [300]
     """
     valid_sample = ~_is_misread(samples)
     limit_us = np.broadcast_to(limit_us, len(samples))[valid_sample][:-1]
@@ -98,14 +126,14 @@ def intervals_from_counter(samples: Samples, limit_us: int | Ints, method: int =
     has_coverage = (samples.covered_us[:-1] >= 0) & (samples.covered_us[1:] >= 0)
     covered = np.where(has_coverage, np.diff(samples.covered_us), np.where(bridged, 0, end - start))
     covered = np.clip(covered, 0, end - start)
-    # An agent that watched the whole of a long span has not left a gap in it.
+    # A long interval that the agent watched throughout has no gap.
     bridged &= ~(has_coverage & (2 * covered >= end - start))
     kind = np.where(bridged, BRIDGED, method).astype(np.int8)
     return EnergyIntervals(start, end, energy, covered, kind)[valid]
 
 
 def _is_misread(samples: Samples) -> NDArray[np.bool_]:
-    """Samples below the one before, where the one after stands at or above that again."""
+    """Samples below the one before, where the next one is again at or above that."""
     misread = np.zeros(len(samples), dtype=bool)
     if len(samples) > 2:
         before, value, after = samples.value[:-2], samples.value[1:-1], samples.value[2:]
@@ -115,10 +143,30 @@ def _is_misread(samples: Samples) -> NDArray[np.bool_]:
 
 
 def intervals_from_power(samples: Samples, limit_us: int | Ints, method: int = POWER) -> EnergyIntervals:
-    """Spans of a power by trapezoid; a spacing above ``limit_us`` (one, or by sample) is a gap and is not bridged.
+    """Intervals of a power, integrated by the trapezoidal rule.
 
-    Energies are rounded as a running sum over the UTC day, not one by one, so that their sum is right
-    to 1 µJ; a span across midnight is rounded alone, for two days must find the same integer in it.
+    Energies are rounded as a running sum over the UTC day, so that their sum is right to 1 µJ. An interval across midnight is
+    rounded by itself, because both days must compute the same integer for it.
+
+    Parameters
+    ----------
+    samples
+        Samples of the power [µW], in time order.
+    limit_us
+        Spacing [µs] above which there is a gap, which is not bridged; one for all, or by sample (n,).
+    method
+        Method of the intervals, an index into ``METHODS``.
+
+    Returns
+    -------
+    EnergyIntervals
+        At most n - 1 intervals.
+
+    Examples
+    --------
+    >>> samples = Samples(np.array([0, 2_000_000]), np.array([10, 20]), np.full(2, -1), np.zeros(2, dtype=np.int64))
+    >>> intervals_from_power(samples, 5_000_000).energy_uj.tolist()
+    [30]
     """
     if len(samples) < 2:
         return EnergyIntervals.empty()
@@ -143,7 +191,7 @@ def _round_running_sum(exact_uj: NDArray[np.float64], first_day: Ints, last_day:
 
 
 def fill_gaps(first: EnergyIntervals, second: EnergyIntervals) -> EnergyIntervals:
-    """``first``, and ``second`` only for the time in which ``first`` has no span.
+    """``first``, completed by ``second`` where ``first`` has no interval.
 
     One kind of reading counts at a time; the others cross-check it.
     """
@@ -166,7 +214,7 @@ def fill_gaps(first: EnergyIntervals, second: EnergyIntervals) -> EnergyInterval
 
 
 def _uncovered_ranges(intervals: EnergyIntervals, start_us: int, end_us: int) -> tuple[Ints, Ints]:
-    """The times between spans, within [start, end)."""
+    """Starts and ends [µs] of the time between intervals, within [start, end)."""
     starts = np.concatenate([[start_us], np.maximum(intervals.end_us, start_us)])
     ends = np.concatenate([np.minimum(intervals.start_us, end_us), [end_us]])
     not_empty = ends > starts
@@ -174,7 +222,7 @@ def _uncovered_ranges(intervals: EnergyIntervals, start_us: int, end_us: int) ->
 
 
 def clip_to_windows(intervals: EnergyIntervals, window_start: Ints, window_end: Ints) -> EnergyIntervals:
-    """The parts of spans within disjoint sorted windows; parts of one span telescope to the span."""
+    """Parts of intervals within disjoint sorted windows; the parts of one interval sum to their part of it exactly."""
     first = np.searchsorted(window_end, intervals.start_us, side="right")
     last = np.searchsorted(window_start, intervals.end_us, side="left")
     count = np.maximum(last - first, 0)
@@ -185,14 +233,20 @@ def clip_to_windows(intervals: EnergyIntervals, window_start: Ints, window_end: 
 
 
 def expand_ranges(first: Ints, count: Ints) -> tuple[Ints, Ints]:
-    """Index i repeated ``count[i]`` times, beside ``first[i], first[i]+1, …``; both of shape (sum of counts,)."""
+    """Index i repeated ``count[i]`` times, and ``first[i], first[i] + 1, …``; both of shape (sum of counts,).
+
+    Examples
+    --------
+    >>> [array.tolist() for array in expand_ranges(np.array([5, 8]), np.array([2, 1]))]
+    [[0, 0, 1], [5, 6, 8]]
+    """
     index = np.repeat(np.arange(len(count)), count)
     offset = np.cumsum(count) - count
     return index, np.arange(len(index)) + np.repeat(first - offset, count)
 
 
 def _partial_intervals(intervals: EnergyIntervals, index: Ints, start_us: Ints, end_us: Ints) -> EnergyIntervals:
-    """Parts [start, end) of the spans at ``index``; the parts of a whole span sum to it exactly."""
+    """Parts [start, end) of the intervals at ``index``; the parts of a whole interval sum to it exactly."""
     length = intervals.end_us[index] - intervals.start_us[index]
     lead, tail = start_us - intervals.start_us[index], end_us - intervals.start_us[index]
     energy, covered = intervals.energy_uj[index], intervals.covered_us[index]
@@ -206,9 +260,21 @@ def _partial_intervals(intervals: EnergyIntervals, index: Ints, start_us: Ints, 
 
 
 def cut_at_edges(intervals: EnergyIntervals, edges_us: Ints) -> tuple[EnergyIntervals, Ints, Ints]:
-    """Spans cut at sorted edges, those outside dropped: the pieces, the window of each, the span of each.
+    """Intervals cut at sorted edges; those outside are dropped.
 
-    Window w is [edges[w], edges[w+1]). Energies of the pieces of one span sum to the span's.
+    Parameters
+    ----------
+    intervals
+        Intervals of one device.
+    edges_us
+        Sorted edges [µs], shape (windows + 1,); window w is [edges[w], edges[w + 1]).
+
+    Returns
+    -------
+    pieces : EnergyIntervals
+        Pieces, whose energies sum to that of each whole interval.
+    window, index : ndarray of int64
+        Window and source interval of each piece, shape (pieces,).
     """
     first = np.searchsorted(edges_us, intervals.start_us, side="right") - 1
     last = np.searchsorted(edges_us, intervals.end_us, side="left") - 1

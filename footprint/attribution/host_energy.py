@@ -1,8 +1,8 @@
-"""This file completes the energy of a host: what its accelerators do not hold, and whom that follows.
+"""Energy of a host outside its accelerators, and the rows that bear it.
 
-IT energy of a host and window is its whole-server reading where there is one, else uplift x the sum
-of the parts. What is neither an accelerator's follows the CPU time of the services where all of them
-are known by it, else their accelerator energy; with nothing to follow it is ``(unattributed)``.
+IT energy of a host and window is its whole-server reading where there is one, else uplift x the sum of the parts. The part that
+is not an accelerator's is divided by the CPU time of the services where all of them have one, else by their accelerator energy;
+without either it is ``(unattributed)``. The method is described in docs/explanation/method.md.
 """
 
 from __future__ import annotations
@@ -15,10 +15,30 @@ from footprint.attribution.largest_remainder import Floats, Ints, round_to_total
 
 
 def uncovered_energy(parts_uj: Ints, wall_uj: Ints, wall_us: Ints, window_us: Ints, uplift: Floats) -> Ints:
-    """What the sensors of the parts do not hold, by window [µJ], shape (windows,); negative where the wall reads less.
+    """Energy that the sensors of the parts do not hold, by window.
 
-    ``wall_us`` is how much of a window the whole-server reading spans: all of it or nothing, for
-    windows are cut where it begins and ends.
+    Parameters
+    ----------
+    parts_uj, wall_uj
+        Energy of the parts and of the whole-server meter [µJ], shape (windows,).
+    wall_us
+        Time that the whole-server meter covers [µs], shape (windows,): all of a window or nothing, because windows are cut
+        where it begins and ends.
+    window_us
+        Length of the windows [µs], shape (windows,).
+    uplift
+        Wall over parts of hosts without a meter, shape (windows,).
+
+    Returns
+    -------
+    ndarray of int64
+        Energy [µJ], shape (windows,); negative where the meter reads less than the parts.
+
+    Examples
+    --------
+    >>> minute = np.array([60_000_000])
+    >>> uncovered_energy(np.array([100]), np.array([0]), 0 * minute, minute, np.array([1.25])).tolist()
+    [25]
     """
     metered = wall_us * 2 > window_us
     unseen = np.rint(parts_uj * (uplift - 1.0)).astype(np.int64)
@@ -27,7 +47,7 @@ def uncovered_energy(parts_uj: Ints, wall_uj: Ints, wall_us: Ints, window_us: In
 
 @dataclass(frozen=True, slots=True)
 class HostEnergyWeights:
-    """Weights by which unplaced energy of one host follows its rows: parallel arrays, window, key and weight."""
+    """Weights by which the remaining energy of one host is divided: parallel arrays of window, key and weight, shape (n,)."""
 
     window: Ints
     key: Ints
@@ -35,7 +55,7 @@ class HostEnergyWeights:
 
 
 def weights_by_accelerator_energy(window: Ints, key: Ints, energy_uj: Ints) -> HostEnergyWeights:
-    """Host energy follows accelerator energy, of placed and unplaced devices alike."""
+    """Weights by accelerator energy [µJ], of placed and unplaced devices alike."""
     return HostEnergyWeights(window, key, energy_uj.astype(np.float64))
 
 
@@ -47,20 +67,22 @@ def weights_by_cpu_time(
     cpu_rows: HostEnergyWeights,
     unattributed_key: int,
 ) -> HostEnergyWeights:
-    """Host energy follows CPU time, in the windows in which all services with accelerator energy are known by it.
+    """Weights by CPU time, in the windows in which every service with accelerator energy has a CPU time.
 
     Parameters
     ----------
     accelerators
-        Rows of accelerator energy on the host.
+        Weights by accelerator energy on the host.
     service_of_key
         Service of each key, shape (keys,); -1 for no service.
     cpu_us
-        CPU time by window and service, shape (windows, services).
+        CPU time by window and service [µs], shape (windows, services).
     rest_us
-        CPU time of everything else, shape (windows,).
+        CPU time of everything else [µs], shape (windows,).
     cpu_rows
         CPU time of services without an accelerator on this host, by window and key.
+    unattributed_key
+        Key that bears ``rest_us``.
     """
     windows, services = cpu_us.shape
     if not services:
@@ -106,7 +128,22 @@ def weights_by_cpu_time(
 
 
 def split_host_energy(energy_uj: Ints, weights: HostEnergyWeights, unattributed_key: int) -> tuple[Ints, Ints, Ints]:
-    """Energy by window [µJ], of any sign, over the rows that it follows: window, key and energy of each part."""
+    """Energy of a host divided by weights.
+
+    Parameters
+    ----------
+    energy_uj
+        Energy by window [µJ], of any sign, shape (windows,).
+    weights
+        Weights of the rows; negative ones count as 0.
+    unattributed_key
+        Key that bears the energy of windows without any weight.
+
+    Returns
+    -------
+    window, key, energy : ndarray of int64
+        Parts that are not 0 [µJ], shape (n,); they sum to ``energy_uj`` in each window.
+    """
     weight = np.maximum(weights.weight, 0.0)
     has_weight = np.bincount(weights.window, weights=weight, minlength=len(energy_uj)) > 0
     unweighted = np.flatnonzero(~has_weight)
@@ -122,9 +159,28 @@ def split_host_energy(energy_uj: Ints, weights: HostEnergyWeights, unattributed_
 
 
 def facility_energy(it_uj: Ints, window: Ints, pue: Floats) -> Ints:
-    """(PUE - 1) x IT energy of rows [µJ], shape (n,); ``pue`` is by window.
+    """Facility energy (PUE - 1) x IT energy of rows.
 
-    The parts of a window sum to the rounded facility energy of the window (ISO/IEC 30134-2: PUE = facility / IT).
+    Parameters
+    ----------
+    it_uj, window
+        IT energy [µJ] and window of each row, shape (n,).
+    pue
+        Power usage effectiveness by window, shape (windows,).
+
+    Returns
+    -------
+    ndarray of int64
+        Energy [µJ], shape (n,); it sums in each window to the rounded facility energy of the window.
+
+    References
+    ----------
+    ISO/IEC 30134-2:2016, Power usage effectiveness (PUE = facility energy / IT energy).
+
+    Examples
+    --------
+    >>> facility_energy(np.array([60, 40]), np.array([0, 0]), np.array([1.5])).tolist()
+    [30, 20]
     """
     total_uj = np.rint(sum_by_group(it_uj, window, len(pue)) * (pue - 1.0)).astype(np.int64)
     return round_to_totals(it_uj * (pue[window] - 1.0), total_uj, window)

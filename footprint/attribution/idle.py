@@ -1,9 +1,8 @@
-"""This file learns what a loaded device draws while nothing runs on it.
+"""Idle power of a loaded device, learnt from the intervals in which no request runs.
 
-Each day leaves a histogram of the power of its quiet spans: whole numbers of µs and µJ in bins of
-half a percent, so that days add up exactly in any order. The idle power is the densest place of the
-histogram of up to 28 days: brief warm tails, unlogged traffic and empty hours of an unloaded device
-are elsewhere.
+Each day leaves histograms of the power of its quiet intervals: whole µs and µJ in bins of half a percent, so that days add up
+exactly in any order. Idle power is the mode of the histogram of up to 28 days; brief warm tails, unlogged traffic and empty hours
+of an unloaded device lie elsewhere. The method is described in docs/explanation/method.md.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ from footprint.attribution.request_log import ConcurrencyTimeline
 from footprint.core.stored_forms import from_plain, keys_of, stored_as
 from footprint.core.units import PJ_PER_UJ, US_PER_HOUR, US_PER_S
 
-LEARNING_DAYS = 28  # idle power of a day is learnt on it and the 27 before
+LEARNING_DAYS = 28  # idle power of a day is learnt from it and the 27 days before
 BIN_RATIO = math.log(1.005)
 HALF_WIDTH_BINS = 10  # the mode is the mean within about 5 % of itself
 WARM_TAIL_US = 15 * US_PER_S  # after a request the device is still warm
 LOADED_WITHIN_US = US_PER_HOUR  # the model is surely loaded within an hour of a request
-MIN_BUSY_SHARE = 0.02  # of a span; utilisation is told in whole percent
+MIN_BUSY_SHARE = 0.02  # of an interval; drivers report utilisation in whole percent
 MIN_QUIET_US = 30 * US_PER_S
 MIN_NEAR_US = 600 * US_PER_S
 
@@ -36,11 +35,11 @@ Histogram = dict[int, tuple[int, int]]  # bin -> (time [µs], energy [µJ])
 @stored_as("QuietDay", "quiet near busy_quiet busy_near")
 @dataclass(frozen=True, slots=True)
 class IdleHistograms:
-    """Power histograms of the quiet spans of one placed device on one day; additive.
+    """Power histograms of the quiet intervals of one placed device on one day; additive over days.
 
-    ``near`` holds those within an hour of a request, when the model was surely loaded. The other two hold the
-    same of spans in which the device computed although no request is known: traffic that nobody logged, or a program
-    that spins while it waits.
+    ``near`` are the quiet intervals within an hour of a request, when the model was surely loaded. ``busy_quiet`` and
+    ``busy_near`` are the same for intervals in which the device computed although no request is known: unlogged traffic, or a
+    program that spins while it waits.
     """
 
     quiet: Histogram = field(default_factory=dict)
@@ -49,22 +48,32 @@ class IdleHistograms:
     busy_near: Histogram = field(default_factory=dict)
 
     def to_json(self) -> dict[str, dict[str, list[int]]]:
-        """As plain JSON."""
+        """Plain JSON, for the store."""
         return {key: {str(b): list(pair) for b, pair in sorted(getattr(self, name).items())} for name, key in keys_of(type(self))}
 
     @classmethod
     def from_json(cls, value: dict[str, dict[str, list[int]]]) -> IdleHistograms:
-        """From what ``to_json`` gave."""
-        return from_plain(cls, {key: {int(b): (p[0], p[1]) for b, p in each.items()} for key, each in value.items()})
+        """Histograms from the output of ``to_json``."""
+        return from_plain(cls, {key: {int(b): (p[0], p[1]) for b, p in bins.items()} for key, bins in value.items()})
 
 
 def idle_histograms(
     intervals: EnergyIntervals, timeline: ConcurrencyTimeline, day: tuple[int, int], busy: EnergyIntervals | None = None
 ) -> IdleHistograms:
-    """What one day says of the idle power of one placed device.
+    """Power histograms of the quiet intervals of a device on one day.
 
-    A span is quiet where no request of any service on the device overlaps it or ended in the 15 s before. ``busy``
-    are spans whose "energy" is the time [µs] in which the device computed, None where nobody says.
+    An interval is quiet where no request of any service on the device overlaps it or ended in the 15 s before.
+
+    Parameters
+    ----------
+    intervals
+        Energy intervals of the device.
+    timeline
+        Requests of all services on the device.
+    day
+        Begin and end of the day [µs since 1970].
+    busy
+        Intervals whose "energy" is the time in which the device computed [µs]; None where no agent reports it.
     """
     inside = (intervals.start_us >= day[0]) & (intervals.start_us < day[1]) & (intervals.method != BRIDGED)
     intervals = intervals[inside]
@@ -78,7 +87,7 @@ def idle_histograms(
 
 
 def _is_computing(intervals: EnergyIntervals, busy: EnergyIntervals | None) -> NDArray[np.bool_]:
-    """Spans that overlap one in which the device computed for a notable part of the time."""
+    """Intervals that overlap one in which the device computed for more than ``MIN_BUSY_SHARE`` of the time."""
     if busy is None or not len(busy):
         return np.zeros(len(intervals), dtype=bool)
     busy = busy[busy.energy_uj > MIN_BUSY_SHARE * (busy.end_us - busy.start_us)]
@@ -100,7 +109,13 @@ def _power_histogram(intervals: EnergyIntervals) -> Histogram:
 
 
 def merge_histograms(histograms: Iterable[Histogram]) -> Histogram:
-    """Sum of histograms."""
+    """Sum of histograms.
+
+    Examples
+    --------
+    >>> merge_histograms([{1: (10, 100)}, {1: (5, 50), 2: (1, 1)}])
+    {1: (15, 150), 2: (1, 1)}
+    """
     total: Histogram = {}
     for histogram in histograms:
         for bin_, (time, energy) in histogram.items():
@@ -110,9 +125,19 @@ def merge_histograms(histograms: Iterable[Histogram]) -> Histogram:
 
 
 def idle_power_uw(days: Iterable[IdleHistograms]) -> int | None:
-    """Idle power [µW] learnt from days, or None where they hold less than half a minute of quiet.
+    """Idle power learnt from days.
 
-    Spans in which the device computed count only where there are no others: it may have spun.
+    Intervals in which the device computed count only where there are no others, because it may have spun.
+
+    Parameters
+    ----------
+    days
+        Histograms of up to ``LEARNING_DAYS`` days.
+
+    Returns
+    -------
+    int or None
+        Idle power [µW]; None where the days hold less than half a minute of quiet.
     """
     days = list(days)
     for near, quiet in (("near", "quiet"), ("busy_near", "busy_quiet")):
@@ -128,7 +153,7 @@ def _total_time_us(histogram: Histogram) -> int:
 
 
 def _mode_uw(histogram: Histogram) -> int:
-    """Mean power of the densest place: the window of bins with most time, then its mean until it stays."""
+    """Mode of a histogram [µW]: the window of bins with most time, then its mean until it is stable."""
     bins = np.array(sorted(histogram), dtype=np.int64)
     time = np.array([histogram[int(b)][0] for b in bins], dtype=np.int64)
     energy = np.array([histogram[int(b)][1] for b in bins], dtype=np.int64)

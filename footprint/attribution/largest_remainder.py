@@ -1,7 +1,11 @@
-"""This file divides integers so that the parts sum to the whole, exactly.
+"""Largest-remainder division (Hamilton's method): integers in proportion to weights that sum to the total exactly.
 
-Largest remainder (Hamilton): each part gets the floor of its quota, what is left goes one by one
-to the largest remainders; ties go to the earlier part, so that the result does not depend on luck.
+Each part gets the floor of its quota; the rest goes one by one to the largest remainders. Ties go to the earlier part, so that
+the result is reproducible.
+
+References
+----------
+M. L. Balinski and H. P. Young, Fair Representation: Meeting the Ideal of One Man, One Vote, 2nd ed., Brookings 2001.
 """
 
 from __future__ import annotations
@@ -14,29 +18,60 @@ Floats = NDArray[np.float64]
 
 
 def split_integer(total: int, weights: Floats) -> Ints:
-    """Integers in proportion to non-negative weights, shape (n,), that sum to ``total``.
+    """Integers in proportion to weights that sum to ``total``.
 
-    Weights that are all zero share equally.
+    Parameters
+    ----------
+    total
+        Amount to divide, of any sign.
+    weights
+        Weights, not negative, shape (n,); all zero means equal shares.
+
+    Returns
+    -------
+    ndarray of int64
+        Parts, shape (n,).
 
     Raises
     ------
     ValueError
-        If there is no weight at all, or one is negative or not finite.
+        If there is no weight, or one is negative or not finite.
+
+    Examples
+    --------
+    >>> split_integer(10, np.array([1.0, 1.0, 1.0])).tolist()
+    [4, 3, 3]
     """
     groups = np.zeros(len(weights), dtype=np.int64)
     return split_integers(np.array([total], dtype=np.int64), weights, groups)
 
 
 def split_integers(totals: Ints, weights: Floats, group: Ints) -> Ints:
-    """Integers in proportion to weights within each group, shape (n,); part i belongs to ``group[i]``.
+    """Integers in proportion to weights within groups.
 
-    The parts of group g sum to ``totals[g]`` exactly; totals may be negative. A group whose
-    weights are all zero shares equally.
+    Parameters
+    ----------
+    totals
+        Amount of each group, of any sign, shape (groups,).
+    weights
+        Weights, not negative, shape (n,); a group whose weights are all zero shares equally.
+    group
+        Group of each part, shape (n,).
+
+    Returns
+    -------
+    ndarray of int64
+        Parts, shape (n,); those of group g sum to ``totals[g]`` exactly.
 
     Raises
     ------
     ValueError
         If a weight is negative or not finite, or a group has a total and no part to bear it.
+
+    Examples
+    --------
+    >>> split_integers(np.array([10, -7]), np.array([3.0, 1.0, 1.0]), np.array([0, 0, 1])).tolist()
+    [8, 2, -7]
     """
     if len(weights) and not (np.isfinite(weights).all() and (weights >= 0).all()):
         raise ValueError("weights must be finite and not negative")
@@ -51,9 +86,21 @@ def split_integers(totals: Ints, weights: Floats, group: Ints) -> Ints:
 
 
 def round_to_totals(quota: Floats, totals: Ints, group: Ints) -> Ints:
-    """Integers near the quotas, shape (n,), that sum to ``totals[g]`` within each group; signs are free.
+    """Integers near the quotas that sum to the total of each group.
 
-    The quotas of a group should sum to its total but for rounding.
+    Parameters
+    ----------
+    quota
+        Exact parts, of any sign, shape (n,); those of a group sum to its total but for rounding.
+    totals
+        Total of each group, shape (groups,).
+    group
+        Group of each part, shape (n,).
+
+    Returns
+    -------
+    ndarray of int64
+        Parts, shape (n,).
     """
     parts = np.floor(quota).astype(np.int64)
     sizes = np.bincount(group, minlength=len(totals))
@@ -67,16 +114,29 @@ def round_to_totals(quota: Floats, totals: Ints, group: Ints) -> Ints:
 
 
 def sum_by_group(values: Ints, group: Ints, size: int) -> Ints:
-    """Sum of the values of each group, exactly, shape (size,)."""
+    """Exact sum of the values of each group, shape (size,).
+
+    Examples
+    --------
+    >>> sum_by_group(np.array([1, 2, 3]), np.array([0, 2, 0]), 3).tolist()
+    [4, 0, 2]
+    """
     result = np.zeros(size, dtype=np.int64)
     np.add.at(result, group, values)
     return result
 
 
 def cumulative_part(energy_uj: Ints, elapsed_us: Ints, length_us: Ints) -> Ints:
-    """Energy [µJ] of the first ``elapsed_us`` of spans: floor(E x elapsed / span), in 64 bits.
+    """Amount of the first ``elapsed_us`` of intervals: floor(amount x elapsed / length), in 64 bits.
 
-    The same cut of the same span is the same integer whoever makes it, hence parts telescope.
+    The same cut of the same interval gives the same integer to every caller, so that parts telescope.
+
+    Parameters
+    ----------
+    energy_uj
+        Energy [µJ] or another amount of each interval, shape (n,).
+    elapsed_us, length_us
+        Time up to the cut, and length of the interval [µs], shape (n,).
     """
     fraction = elapsed_us / np.maximum(length_us, 1)
     part = np.floor(energy_uj * fraction).astype(np.int64)

@@ -1,8 +1,7 @@
-"""This file is the log of one service: which requests, of which use case and model, were in flight when.
+"""Request log of one service: requests with their use case and model, and a timeline of how many run when.
 
-A request is in flight over [start, end). A record of n requests over a window counts as n in
-flight throughout. An arrival of unknown duration stands for its whole window of attribution, with
-its tokens as weight: it is shared by tokens alone.
+A request runs over [start, end). A record of n requests over a window counts as n running requests throughout. An arrival of
+unknown duration stands for its whole window of attribution, with its tokens as weight, so that tokens alone divide the energy.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ from footprint.attribution.largest_remainder import Floats, Ints
 
 @dataclass(frozen=True, slots=True)
 class RequestLog:
-    """Requests of one service, arrays of shape (n,).
+    """Requests of one service, arrays of shape (n,); times in µs since 1970.
 
-    ``key`` says which of the service's (use case, model) pairs a request belongs to; ``weight``
-    is how many requests it counts for while in flight; tokens are -1 where unknown.
+    ``key`` is the index of the request's (use case, model) pair; ``weight`` is the number of requests that a record counts for
+    while it runs; tokens and ``first_token_us`` are -1 where unknown; ``arrival`` marks records without a duration.
     """
 
     start_us: Ints
@@ -53,7 +52,23 @@ def build_request_log(
     window_us: int,
     arrival_tokens: Floats,
 ) -> RequestLog:
-    """A log from columns in which -1 means unknown; ``arrival_tokens`` weighs arrivals against each other."""
+    """Request log from columns in which -1 means unknown.
+
+    Parameters
+    ----------
+    start_us, end_us, first_token_us
+        Instants [µs since 1970], shape (n,); ``end_us`` -1 marks an arrival.
+    key
+        Index of the (use case, model) pair, shape (n,).
+    requests
+        Number of requests of each record, shape (n,).
+    input_tokens, cached_tokens, output_tokens
+        Token counts, shape (n,).
+    window_us
+        Length of a window of attribution [µs].
+    arrival_tokens
+        Weight of arrivals against each other, shape (n,).
+    """
     arrival = end_us < 0
     window_start = start_us - start_us % window_us
     weight = requests.astype(np.float64)
@@ -62,7 +77,7 @@ def build_request_log(
         weight[arrival] = arrival_tokens[arrival] / mean if mean > 0 else weight[arrival]
     return RequestLog(
         start_us=np.where(arrival, window_start, start_us),
-        # A request of no duration was still there: for one microsecond.
+        # A request of no duration runs for one microsecond.
         end_us=np.where(arrival, window_start + window_us, np.maximum(end_us, start_us + 1)),
         key=key,
         weight=weight,
@@ -75,23 +90,24 @@ def build_request_log(
 
 
 def widen_counts(log: RequestLog) -> RequestLog:
-    """The log with counts made longer by their own length at both ends: what ended in them began before, and ran on."""
+    """The log with each count longer by its own length at both ends, because its requests may run before and after it."""
     margin_us = np.where((log.weight != 1) | log.arrival, log.end_us - log.start_us, 0)
     return replace(log, start_us=log.start_us - margin_us, end_us=log.end_us + margin_us)
 
 
 def shift_log(log: RequestLog, shift_us: int) -> RequestLog:
-    """The log with its stamps moved."""
+    """The log with its timestamps moved by ``shift_us`` [µs]."""
     has_first_token = log.first_token_us >= 0
     first_token_us = np.where(has_first_token, log.first_token_us + shift_us, log.first_token_us)
     return replace(log, start_us=log.start_us + shift_us, end_us=log.end_us + shift_us, first_token_us=first_token_us)
 
 
 class ConcurrencyTimeline:
-    """Who is in flight when, cut at the edges of windows; made once for a service, used for each of its devices.
+    """How many requests of a service run when, cut at the edges of windows; built once and used for each of its devices.
 
-    ``grid_us`` (m+1,) are the instants at which anything changes, ``in_flight`` (m,) the weight
-    between them, ``window`` (m,) the window. A pair is a request within a window.
+    ``grid_us`` (m + 1,) are the instants [µs] at which anything changes, ``in_flight`` (m,) the weight of the running requests
+    between them, ``window`` (m,) the window. A pair is a request within a window: ``pair_request``, ``pair_window``, and
+    ``pair_begin`` and ``pair_finish`` as indices into the grid.
     """
 
     def __init__(self, log: RequestLog, edges_us: Ints) -> None:
@@ -132,7 +148,7 @@ class ConcurrencyTimeline:
         self.pair_finish = np.searchsorted(self.grid_us, finish)
 
     def count_overlapping(self, start_us: Ints, end_us: Ints) -> tuple[Ints, Ints]:
-        """For spans [start, end): how many requests overlap, and their key where it is one key (else -1)."""
+        """Number of requests that overlap each interval [start, end), and their key where all have the same (else -1)."""
         started = np.searchsorted(self._starts, end_us, side="left")
         ended = np.searchsorted(self._ends, start_us, side="right")
         count = started - ended
@@ -143,14 +159,14 @@ class ConcurrencyTimeline:
         return count, np.where(single_key, key // np.maximum(count, 1), -1)
 
     def concurrent_share(self, start_us: Ints, end_us: Ints) -> Floats:
-        """Share of the busy time of spans [start, end) in which two requests or more were in flight."""
+        """Share of the busy time of each interval [start, end) in which two requests or more run, shape (n,)."""
         grid = self.grid_us.astype(np.float64)
         busy_us = np.interp(end_us, grid, self._busy_us) - np.interp(start_us, grid, self._busy_us)
         concurrent_us = np.interp(end_us, grid, self._concurrent_us) - np.interp(start_us, grid, self._concurrent_us)
         return np.where(busy_us > 0, concurrent_us / np.maximum(busy_us, 1.0), 0.0)
 
     def running_at(self, instant_us: Ints) -> Ints:
-        """How many requests are in flight both just before and just after an instant."""
+        """Number of requests that run both just before and just after each instant."""
         started = np.searchsorted(self._starts, instant_us, side="left")
         ended = np.searchsorted(self._ends, instant_us, side="right")
         return started - ended

@@ -1,8 +1,7 @@
-"""This file puts a shard together: the hosts and services of one placement group over one span of time.
+"""Attribution of a shard: the hosts and services of one placement group over one stretch of time.
 
-Readings, placements and requests go in; rows per slot, host, device, service, use case and model
-come out, with four additive parts in integer microjoules, and coverage per device. That the rows sum
-to the readings is checked before anything leaves.
+From readings, placements and requests it computes rows by slot, host, device, service, use case and model with four additive
+parts in integer microjoules, and coverage by device. It checks that the rows sum to the readings.
 """
 
 from __future__ import annotations
@@ -35,20 +34,20 @@ IDLE_NAME, UNATTRIBUTED_NAME, HOST_DEVICE = "(idle)", "(unattributed)", "(host)"
 UNATTRIBUTED_KEY = (UNATTRIBUTED_NAME, UNATTRIBUTED_NAME, UNATTRIBUTED_NAME)
 ENERGY_COLUMNS = ("active_uj", "idle_uj", "host_uj", "facility_uj")
 KEY_COLUMNS = ("slot", "segment", "host", "device", "service", "use_case", "model")
-# Beside the energies: by how much the active part would differ under the lowest and the highest
-# weights; what was shared by a model; what is modelled (B) or assumed (C) rather than measured; embodied emissions.
+# Beside the energies: the difference of the active part under the lowest and the highest weights; the part that a model
+# divided; the parts that are modelled (B) or assumed (C) rather than measured; embodied emissions [µg].
 OTHER_COLUMNS = ("spread_a_uj", "spread_b_uj", "modelled_uj", "grade_b_uj", "grade_c_uj", "embodied_ug")
 AMOUNTS = (*ENERGY_COLUMNS, *OTHER_COLUMNS)
 COLUMNS = ("window", "device", "key", *AMOUNTS)
 
 
 class ClosureError(FootprintError):
-    """Rows that do not sum to the readings: a fault of this program, never stored."""
+    """Rows that do not sum to the readings: a defect of this program; such rows are never stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlacedService:
-    """A service on a device for a time: its index in the shard, its share, and the idle power learnt for it."""
+    """A service on a device over [since, until) [µs]: its index in the shard, its share, and its learnt idle power [µW]."""
 
     service: int
     share: float
@@ -59,7 +58,7 @@ class PlacedService:
 
 @dataclass(frozen=True, slots=True)
 class DeviceInput:
-    """One device of one host: its spans, and the services that were placed on it."""
+    """One device of one host: its energy intervals, and the services placed on it."""
 
     host: str
     device: str
@@ -76,13 +75,13 @@ class ServiceInput:
     keys: tuple[tuple[str, str], ...]
     log: RequestLog
     weights: EnergyWeights
-    scenarios: tuple[EnergyWeights, ...]  # two, or none where ``half`` says how sure the split is
+    scenarios: tuple[EnergyWeights, ...]  # two, or none where ``half_widths`` gives the uncertainty
     half_widths: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class HostFacts:
-    """What is declared or assumed of a host over one segment of time."""
+    """Declared or assumed facts of a host over one segment of time."""
 
     uplift: float
     uplift_assumed: bool
@@ -93,7 +92,7 @@ class HostFacts:
 
 @dataclass(frozen=True, slots=True)
 class CpuTime:
-    """CPU time of a host as spans whose "energy" is µs of CPU: by service index, of all that ran, and what could run."""
+    """CPU time of a host as intervals whose "energy" is CPU time [µs]: by service index, of all processes, and the capacity."""
 
     services: dict[int, EnergyIntervals]
     busy: EnergyIntervals
@@ -102,10 +101,10 @@ class CpuTime:
 
 @dataclass(frozen=True, slots=True)
 class ShardInput:
-    """Everything that one shard needs; instants in µs.
+    """Input of one shard; instants in µs since 1970.
 
-    ``slots_us`` are the edges of the rows wanted, ``segments_us`` the instants at which facts change
-    (segment i begins at ``segments_us[i]``), ``facts`` those of a host in a segment.
+    ``slots_us`` are the edges of the rows wanted, ``segments_us`` the instants at which facts change (segment i begins at
+    ``segments_us[i]``), ``facts`` returns those of a host in a segment.
     """
 
     slots_us: Ints
@@ -119,14 +118,14 @@ class ShardInput:
 
 @dataclass(frozen=True, slots=True)
 class ShardRows:
-    """Rows by KEY_COLUMNS with ENERGY_COLUMNS and OTHER_COLUMNS, and the coverage of each (host, device)."""
+    """Rows by ``KEY_COLUMNS`` with ``AMOUNTS`` [µJ, µgCO2e], and the coverage of each (host, device)."""
 
     rows: pd.DataFrame
     coverage: dict[tuple[str, str], Coverage]
 
 
 def window_edges(shard: ShardInput) -> Ints:
-    """Edges of the windows of attribution: the grid, the slots, the facts, and where a whole-server meter reads."""
+    """Edges of the windows of attribution [µs]: the grid, the slots, the facts, and the ends of whole-server readings."""
     start, end = int(shard.slots_us[0]), int(shard.slots_us[-1])
     step = shard.window_us
     grid = np.arange((start // step + 1) * step, end, step, dtype=np.int64)
@@ -137,7 +136,7 @@ def window_edges(shard: ShardInput) -> Ints:
 
 
 def _run_boundaries(intervals: EnergyIntervals) -> Ints:
-    """Instants at which spans begin after a gap or end before one."""
+    """Instants at which intervals begin after a gap or end before one."""
     continues = np.isin(intervals.start_us, intervals.end_us)
     is_continued = np.isin(intervals.end_us, intervals.start_us)
     return np.concatenate([intervals.start_us[~continues], intervals.end_us[~is_continued]])
@@ -149,7 +148,7 @@ def attribute(shard: ShardInput) -> ShardRows:
     Raises
     ------
     ClosureError
-        If they are not, which is a fault of this program.
+        If the rows of a device do not sum to its readings, which is a defect of this program.
     """
     builder = _ShardBuilder(shard)
     for device in shard.devices:
@@ -162,7 +161,7 @@ def attribute(shard: ShardInput) -> ShardRows:
 
 
 class _ShardBuilder:
-    """The rows of one shard in the making: parallel columns by window, host, device and key."""
+    """Builder of the rows of one shard: parallel columns by window, host, device and key."""
 
     def __init__(self, shard: ShardInput) -> None:
         self.shard = shard
@@ -195,14 +194,14 @@ class _ShardBuilder:
         self.segment = np.searchsorted(shard.segments_us, self.edges[:-1], side="right") - 1
 
     def add(self, name: tuple[str, str], window: Ints, key: Ints, **columns: Ints) -> None:
-        """Rows of one device."""
+        """Add rows of one device."""
         zero = np.zeros(len(window), dtype=np.int64)
         amounts = {column: columns.get(column, zero) for column in AMOUNTS}
         device = np.full(len(window), self.device_index[name], dtype=np.int64)
         self.row_parts.append({"window": window, "device": device, "key": key, **amounts})
 
     def add_device(self, device: DeviceInput) -> None:
-        """Energy of one device to the services placed on it; what is left to nobody, or to the host."""
+        """Divide the energy of one device over the services placed on it; the rest is unattributed, or the host's."""
         name = (device.host, device.device)
         pieces, window, _ = cut_at_edges(device.intervals, self.edges)
         total = sum_by_group(pieces.energy_uj, window, self.windows)
@@ -244,7 +243,7 @@ class _ShardBuilder:
         self.unplaced[name] = np.where(accelerator, 0, total)
 
     def add_host_energy(self, host: str) -> None:
-        """The rest of a host: unplaced CPU and memory, what no sensor sees, and the facility."""
+        """Divide the remaining energy of a host: unplaced CPU and memory, and the part that no sensor sees."""
         host_devices = [index for index, (name, _) in enumerate(self.devices) if name == host]
         rows = self._rows(host_devices)
         weights = self._host_weights(host, rows)
@@ -306,7 +305,7 @@ class _ShardBuilder:
                 keys.append(part.key + 2 + self.first_key[service])
                 weights.append(part.active_uj.astype(np.float64))
         # On a host that serves with its accelerators, other busy processes count; on a shared machine,
-        # such as a laptop, its idle time is nobody's either.
+        # such as a laptop, its idle time is unattributed too.
         rest = cpu_time.busy if with_accelerator - {-1} else cpu_time.capacity
         rest_us = np.maximum(_energy_by_window(rest, self.edges) - cpu_us.sum(axis=1), 0.0)
         no_rows = np.zeros(0, dtype=np.int64)
@@ -316,7 +315,7 @@ class _ShardBuilder:
         return weights_by_cpu_time(accelerators, self.service_of_key, cpu_us, rest_us, cpu_only, 0)
 
     def to_frame(self) -> pd.DataFrame:
-        """Rows by slot, with facility and grades; checked for closure."""
+        """Rows by slot, with facility energy, grades and embodied emissions; checked for closure."""
         rows = _sum_rows(self._rows(), ("window", "device", "key"))
         self._add_grades(rows)
         hosts = np.array([host for host, _ in self.devices], dtype=object)[rows["device"]]
@@ -349,13 +348,13 @@ class _ShardBuilder:
         return pd.DataFrame({name: named[name] if name in named else rows[name] for name in (*KEY_COLUMNS, *AMOUNTS)})
 
     def _add_grades(self, rows: dict[str, Ints]) -> None:
-        """Bridged and modelled energy is B, estimated energy C, in the proportions of the device in the window."""
+        """Grade bridged and modelled energy B, estimated energy C, in the proportions of the device in the window."""
         energy = rows["active_uj"] + rows["idle_uj"] + rows["host_uj"]
         for column, shares in zip(("grade_b_uj", "grade_c_uj"), self.grades, strict=True):
             rows[column] += np.rint(energy * shares[rows["device"], rows["window"]]).astype(np.int64)
 
     def _widen_ranges(self, rows: dict[str, Ints], hosts: np.ndarray[tuple[int], np.dtype[np.object_]]) -> None:
-        """Let the range of what bears no energy of its own hold the host's part of it too."""
+        """Widen the range of rows without accelerator energy of their own by the host's part of it."""
         accelerator = rows["active_uj"] + rows["idle_uj"]
         ranged = (accelerator == 0) & (rows["spread_b_uj"] > 0) & (rows["spread_a_uj"] == 0)
         for host in sorted(set(hosts[ranged])):
@@ -386,7 +385,7 @@ def _energy_by_window(intervals: EnergyIntervals, edges_us: Ints) -> Floats:
 
 
 def _grade_shares(pieces: EnergyIntervals, window: Ints, total: Ints) -> Floats:
-    """Shares of a device's energy in each window that are modelled, and estimated, shape (2, windows)."""
+    """Shares of a device's energy in each window that are modelled and estimated, shape (2, windows)."""
     total_uj = np.maximum(total, 1)
     return np.stack(
         [
@@ -398,7 +397,7 @@ def _grade_shares(pieces: EnergyIntervals, window: Ints, total: Ints) -> Floats:
 
 
 def _sum_rows(rows: dict[str, Ints], by: tuple[str, ...]) -> dict[str, Ints]:
-    """Exact sums of the amounts of rows that are alike, sorted."""
+    """Exact sums of the amounts of rows with equal keys, sorted."""
     code = np.zeros(len(rows[by[0]]), dtype=np.int64)
     for name in by:
         code = code * (int(rows[name].max(initial=0)) + 1) + rows[name]

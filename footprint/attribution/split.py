@@ -1,10 +1,10 @@
-"""This file divides the energy of one placement (a service on a device) over the service's use cases.
+"""Division of the energy of one placement (a service on a device) over the service's use cases.
 
-Idle: cut exactly at request starts and ends, and at each instant divided equally over those in
-flight; while none runs it is ``(idle)``.
-Above idle: a span that requests of one use case overlap is that use case's, measured. A span that
-several overlap is shared, and its energy goes into a cell, a run of shared spans within a window,
-that is divided by the requests' model energies in it. A span that none overlaps is ``(unattributed)``.
+Idle energy is cut exactly at request starts and ends, and divided equally over the requests that run at each instant; while
+none runs it is ``(idle)``. Of the energy above idle, an interval that requests of one use case overlap is that use case's,
+measured. An interval that several overlap is shared: its energy goes into a cell, a run of shared intervals within a window,
+which is divided by the model energies of the requests in it. An interval that no request overlaps is ``(unattributed)``. The
+method is described in docs/explanation/method.md.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from footprint.attribution.token_weights import EnergyWeights
 from footprint.core.units import PJ_PER_UJ, US_PER_HOUR
 
 MIN_CONCURRENT_SHARE = 0.1  # share of a cell's busy time with two requests or more, above which a model divides it
-BOUND_PER_HALF_WIDTH = math.sqrt(3) / 2  # of a half-width of 95 %, the bound of a rectangular law that has it at U = 2u
+BOUND_PER_HALF_WIDTH = math.sqrt(3) / 2  # bound of the rectangular distribution whose U = 2u is the half-width
 IDLE, UNATTRIBUTED = -1, -2  # keys of the rows that no request bears
 
 
 @dataclass(frozen=True, slots=True)
 class SplitRows:
-    """Rows of one placement, arrays of shape (n,): window, key (a use case, IDLE or UNATTRIBUTED), energies.
+    """Rows of one placement, arrays of shape (n,): window, key (a use case, IDLE or UNATTRIBUTED), energies [µJ].
 
-    ``modelled_uj`` is the part of ``active_uj`` that was shared by model energies rather than measured
-    alone; ``spread_uj`` (n, scenarios) is by how much it would differ under each of the other weights.
+    ``modelled_uj`` is the part of ``active_uj`` that model energies divided, rather than measured alone. ``spread_uj`` (n,
+    scenarios) is how much it would differ under each of the other weights.
     """
 
     window: Ints
@@ -44,7 +44,22 @@ class SplitRows:
 
 
 def idle_energy(intervals: EnergyIntervals, idle_uw: int | None, share: float = 1.0) -> Ints:
-    """Idle energy [µJ] of spans: min(reading, idle power x time); nothing where idle is not known."""
+    """Idle energy of intervals: min(reading, idle power x time), times a share.
+
+    Parameters
+    ----------
+    intervals
+        Energy intervals of the device.
+    idle_uw
+        Idle power [µW]; None where it is unknown, which gives 0.
+    share
+        Part of the device that is counted.
+
+    Returns
+    -------
+    ndarray of int64
+        Energy [µJ], shape (n,).
+    """
     if idle_uw is None:
         return np.zeros(len(intervals), dtype=np.int64)
     length = intervals.end_us - intervals.start_us
@@ -63,22 +78,33 @@ def split_placement(
     placed: NDArray[np.bool_] | None = None,
     share: float = 1.0,
 ) -> SplitRows:
-    """Rows whose energies sum, within each window, to those of the device's spans there.
+    """Rows of a placement whose energies sum, within each window, to those of the device's intervals there.
 
     Parameters
     ----------
-    spans
-        The device's energy, disjoint and in time order.
+    intervals
+        Energy intervals of the device, disjoint and in time order.
     idle_uw
-        Idle power [µW] of the loaded device, None where it could not be learnt.
+        Idle power [µW] of the loaded device; None where it cannot be learnt.
+    timeline
+        Requests of the service, cut at the windows of the rows.
+    weights
+        Model energy of the requests.
+    window_us
+        Length of a window of attribution [µs].
     scenarios
-        Other weights, whose difference tells how sure the split is.
-    half
-        Where a fit says so itself: half-width of about 95 % of what each key's shared energy is, relative, shape (keys,).
-    held
+        Other weights, whose difference gives the uncertainty of the division.
+    half_widths
+        Relative half-width (about 95 %) of each key's shared energy, shape (keys,); replaces ``scenarios`` where a fit gives it.
+    placed
         Windows in which the service is placed on the device, shape (windows,); all if None.
     share
         Part of the device that is the service's; each piece is rounded down to it.
+
+    Returns
+    -------
+    SplitRows
+        Rows that are not all zero.
     """
     windows = len(timeline.edges_us) - 1
     keys = 2 + (int(timeline.log.key.max()) + 1 if len(timeline.log) else 0)
@@ -134,13 +160,13 @@ def split_placement(
 def _withhold_untokened(
     timeline: ConcurrencyTimeline, keys: int, active: Ints, idle: Ints, shared_energy: Ints, spread: Ints
 ) -> None:
-    """Leave what counts without tokens used to nobody, with a range from nothing to all of it, where several ran.
+    """Move the energy of counts without tokens to ``(unattributed)``, with a range from 0 to all of it, where several ran.
 
-    Arrays by (window, key), flat, are changed in place. A count of requests does not say how they divide energy.
+    Arrays by (window, key), flat, are changed in place. A number of requests does not determine how they divide energy.
     """
     log = timeline.log
     untokened = (log.input_tokens < 0) & (log.output_tokens < 0)
-    # A minute in which one request was counted looks like a request of a minute; the others tell.
+    # A count of one request over a minute looks like a request of a minute; other records show that they are counts.
     if not (untokened & (log.arrival | (log.weight != 1))).any() or not spread.shape[1]:
         return
     present, unknown = np.zeros(len(active), dtype=bool), np.zeros(len(active), dtype=bool)
@@ -149,7 +175,7 @@ def _withhold_untokened(
     unknown[pair_cell[untokened[timeline.pair_request]]] = True
     is_shared = present.reshape(-1, keys).sum(axis=1) > 1
     ranged = (unknown.reshape(-1, keys) & is_shared[:, None]).any(axis=0)
-    # A use case that shares any window has no value in the others either: a sum of some of it would be read as all.
+    # A use case that shares one window has no value in any: readers would take a partial sum for the whole.
     withheld = np.flatnonzero(unknown & np.tile(ranged, len(is_shared)))
     if not len(withheld):
         return
@@ -162,10 +188,10 @@ def _withhold_untokened(
 
 
 def _shared_cells(intervals: EnergyIntervals, shared: NDArray[np.bool_], timeline: ConcurrencyTimeline, window_us: int) -> Ints:
-    """Number of the cell of each span, -1 where it is not shared.
+    """Cell of each interval, -1 where it is not shared.
 
-    A cell is broken where time is not contiguous, where nobody runs across the instant between two
-    spans, and at windows; a span that straddles a window is a cell alone, so that two days agree on it.
+    A cell ends where time is not contiguous, where no request runs across the instant between two intervals, and at windows. An
+    interval across the edge of a window is a cell by itself, so that two days agree on it.
     """
     cell = np.full(len(intervals), -1, dtype=np.int64)
     index = np.flatnonzero(shared)
@@ -186,7 +212,7 @@ def _shared_cells(intervals: EnergyIntervals, shared: NDArray[np.bool_], timelin
 
 
 def _hourly_cells(intervals: EnergyIntervals, shared: NDArray[np.bool_]) -> Ints:
-    """As ``_cells``, where stamps say too little of who ran when: all shared spans of an hour are one cell."""
+    """Cell of each interval as in ``_shared_cells``, for coarse timestamps: all shared intervals of an hour are one cell."""
     cell = np.full(len(intervals), -1, dtype=np.int64)
     index = np.flatnonzero(shared)
     first, last = intervals.start_us[index] // US_PER_HOUR, (intervals.end_us[index] - 1) // US_PER_HOUR
@@ -206,13 +232,13 @@ def _split_cells(
     weights: EnergyWeights,
     keys: int,
 ) -> Ints:
-    """Energy of shared spans by (window, key), flat, shape (windows x keys,)."""
+    """Energy of shared intervals by (window, key), flat, shape (windows x keys,)."""
     windows = len(timeline.edges_us) - 1
     result = np.zeros(windows * keys, dtype=np.int64)
     inside = piece_cell >= 0
     if not inside.any():
         return result
-    # A cell of an hour may have spans between its own in which nobody ran.
+    # A cell of an hour may contain intervals in which no request ran.
     shared_intervals = np.flatnonzero(cell >= 0)
     first = shared_intervals[np.diff(cell[shared_intervals], prepend=-1) != 0]
     last = shared_intervals[np.diff(cell[shared_intervals], append=-1) != 0]
@@ -240,7 +266,7 @@ def _cell_shares(cell_start: Ints, cell_end: Ints, timeline: ConcurrencyTimeline
     model_energy = np.bincount(cell_key, weights=weights.model_energy(request, start, end), minlength=size)
     time_in_flight = np.bincount(cell_key, weights=(end - start) * log.weight[request], minlength=size)
     model_energy, time_in_flight = model_energy.reshape(-1, keys), time_in_flight.reshape(-1, keys)
-    # Where one request hands over to the next within a span there is nothing for a model to divide.
+    # Where one request follows another within an interval, time alone divides it.
     is_concurrent = timeline.concurrent_share(cell_start, cell_end) >= MIN_CONCURRENT_SHARE
     return np.where(is_concurrent[:, None] & (model_energy.sum(axis=1, keepdims=True) > 0), model_energy, time_in_flight)
 
@@ -267,11 +293,11 @@ def _split_idle(
         timeline.pair_window * keys + timeline.log.key[request] + 2,
         weights=np.maximum(request_idle, 0.0),
         minlength=windows * keys,
-    ).astype(np.float64)  # of nothing at all, bincount counts in integers
+    ).astype(np.float64)  # bincount of empty arrays returns integers
     quota[np.arange(windows) * keys + IDLE + 2] += empty
     quota_cell = np.flatnonzero(quota > 0)
     has_quota = np.bincount(quota_cell // keys, minlength=windows) > 0
-    # Rounding can leave a microjoule of idle in a window to which floating point gave nothing at all.
+    # Rounding can leave a microjoule of idle energy in a window whose quotas are all 0.
     without_quota = np.flatnonzero((total != 0) & ~has_quota)
     quota_cell = np.concatenate([quota_cell, without_quota * keys + IDLE + 2])
     result[quota_cell] += split_integers(total, quota[quota_cell], quota_cell // keys)

@@ -1,8 +1,8 @@
-"""This file gives requests their model energy: the proportions in which energy above idle is divided.
+"""Token weights: the proportions in which energy above idle is divided over requests.
 
-Only proportions count, for the measured energy is what is divided. Declared weights are the
-fall-back where nothing better could be fitted: w_in x uncached input + w_out x output tokens,
-spread evenly over the request.
+Only proportions count, because the divided energy is measured. The declared weights are the fall-back where no step model fits:
+w_in x uncached input + w_cached x cached input + w_out x output tokens, spread evenly over the request. Their values and sources
+are assumptions (``data/assumptions.csv``, docs/explanation/method.md).
 """
 
 from __future__ import annotations
@@ -17,17 +17,30 @@ from footprint.core.assumptions import assumption
 
 
 class EnergyWeights(Protocol):
-    """Model energy of requests within spans of time."""
+    """Model energy of requests within intervals of time."""
 
     method: str
-    has_coarse_stamps: bool  # the log says too little of who ran when, for single spans to be anybody's alone
+    has_coarse_stamps: bool  # too coarse to attribute a single interval to one use case
 
     def model_energy(self, request: Ints, start_us: Ints, end_us: Ints) -> Floats:
         """Model energy (any unit, not negative) of requests within [start, end), shape (n,)."""
 
 
 def token_weight(input_tokens: Ints, cached_tokens: Ints, output_tokens: Ints, weight_input: float | None = None) -> Floats:
-    """Declared weight of tokens in output tokens, shape (n,); unknown counts (-1) weigh nothing."""
+    """Declared weight of requests, in output tokens.
+
+    Parameters
+    ----------
+    input_tokens, cached_tokens, output_tokens
+        Token counts, shape (n,); unknown ones (-1) weigh nothing. Cached tokens are part of the input.
+    weight_input
+        Weight of an uncached input token; None for the assumption ``weight_input_token``.
+
+    Returns
+    -------
+    ndarray of float64
+        Weights, shape (n,).
+    """
     w_in = assumption("weight_input_token").value if weight_input is None else weight_input
     w_out = assumption("weight_output_token").value
     w_cached = assumption("weight_cached_token").value
@@ -36,7 +49,7 @@ def token_weight(input_tokens: Ints, cached_tokens: Ints, output_tokens: Ints, w
 
 
 class DeclaredWeights:
-    """The declared token weights over one log; a request of unknown tokens weighs as the mean of its duration."""
+    """Declared token weights over one log; a request of unknown tokens weighs as the mean request of its duration."""
 
     method, has_coarse_stamps = "declared", False
 

@@ -1,4 +1,4 @@
-"""This file reads the colours of the visual language (``data/tokens.json``): one source for charts, pages and print."""
+"""Colour palette of charts, pages and print, from ``data/tokens.json``."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Theme = Literal["light", "dark"]
 
 @cache
 def colours(theme: Theme = "light") -> Mapping[str, str]:
-    """Names, as the style sheets of the dashboard have them, and colours (#RRGGBB) of a theme."""
-    found: dict[str, str] = json.loads(data_path("tokens.json").read_text(encoding="utf-8"))[theme]
-    return found
+    """Colours (#RRGGBB) of a theme, by their names in the style sheets."""
+    by_name: dict[str, str] = json.loads(data_path("tokens.json").read_text(encoding="utf-8"))[theme]
+    return by_name
 
 
 def css_declarations(theme: Theme = "light") -> str:
-    """The same as custom properties of a style sheet: ``--ink:#16202E;…``."""
+    """Colours of a theme as CSS custom properties: ``--ink:#16202E;…``."""
     return "".join(f"--{name}:{colour};" for name, colour in colours(theme).items())

@@ -18,12 +18,12 @@ def list_(
     output: OutputOption = None,
 ) -> int:
     """List accesses to unprotected cells: time, role and cells, never the person."""
-    from footprint.access.audit_log import COLUMNS, read
-    from footprint.access.authentication import mode_of
+    from footprint.access.audit_log import COLUMNS, read_accesses
+    from footprint.access.authentication import access_mode
 
     facts, store = opened(config)
-    rows = read(store, *bounds_of(facts, from_, to))
-    mode = mode_of(facts)
+    rows = read_accesses(store, *bounds_of(facts, from_, to))
+    mode = access_mode(facts)
     empty = "no access to unprotected cells in the period"
     if mode == "open":
         empty += "; access is open here: roles do not differ and nothing is logged"

@@ -162,7 +162,7 @@ def jobs(
             "duration_s": None if job_run["ended_us"] is None else (job_run["ended_us"] - job_run["started_us"]) / US_PER_S,
             "said": job_run["said"] or None,
         }
-        for job_run in latest_runs(store, every=all_)
+        for job_run in latest_runs(store, all_runs=all_)
     ]
     emit(["job", "status", "started", "duration_s", "said"], rows, form, output)
     return Exit.OK if rows else Exit.NO_DATA

@@ -29,7 +29,7 @@ class Every(StrEnum):
     all = "all"
 
 
-class View(StrEnum):
+class QueryView(StrEnum):
     """Whether idle energy stands in its own row, or is divided over a service's own use cases."""
 
     active = "active"
@@ -53,7 +53,7 @@ WhereOption = Annotated[
     list[str] | None, typer.Option("--where", metavar="NAME=VALUE", help="Keep only these rows; may be repeated.")
 ]
 EveryOption = Annotated[Every, typer.Option("--every", help="Length of a period.")]
-ViewOption = Annotated[View, typer.Option("--view", help="full: idle energy divided over the service's use cases.")]
+ViewOption = Annotated[QueryView, typer.Option("--view", help="full: idle energy divided over the service's use cases.")]
 LanguageOption = Annotated[Language, typer.Option("--lang", help="Language of labels.")]
 FormatOption = Annotated[Format, typer.Option("--format", help="Format of the data.")]
 OutputOption = Annotated[Path | None, typer.Option("--output", metavar="FILE", help="File to write the data to.")]

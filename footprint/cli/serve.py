@@ -41,20 +41,20 @@ def serve(
     config: ConfigOption = None,
 ) -> int:
     """Run the server: ingest, API, dashboard and scheduler."""
-    from footprint.api.application import build_application
+    from footprint.api.app import build_application
     from footprint.server.main import serve as run_server
 
     facts, store = opened(config)
     _require_port(facts)
     run_server(
-        facts, store, _file(config), build_application, scheduler=not no_scheduler, listening=lambda port: _greet(facts, port)
+        facts, store, _file(config), build_application, scheduler=not no_scheduler, on_ready=lambda port: _greet(facts, port)
     )
     return Exit.OK
 
 
 def up(config: ConfigOption = None) -> int:
     """Run the agent and the server on this machine."""
-    from footprint.api.application import build_application
+    from footprint.api.app import build_application
     from footprint.config import load_config
     from footprint.server.main import serve as run_server
 
@@ -63,12 +63,12 @@ def up(config: ConfigOption = None) -> int:
     store = open_store(facts)
     agent: list[subprocess.Popen[bytes]] = []
 
-    def listening(port: int) -> None:
+    def start_agent(port: int) -> None:
         agent.append(_start_agent(facts, store, config, port))
         _greet(facts, port)
 
     try:
-        run_server(facts, store, _file(config), build_application, listening=listening)
+        run_server(facts, store, _file(config), build_application, on_ready=start_agent)
     finally:
         for process in agent:
             process.terminate()

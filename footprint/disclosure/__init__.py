@@ -1,5 +1,5 @@
-"""Statistical disclosure control: which cells may be shown so that nobody derives those that may not. Pure arithmetic.
+"""Statistical disclosure control of tables: which cells are hidden so that no reader derives a confidential amount.
 
-Import from the modules: `primary_suppression` (cells that a rule hides by themselves), `secondary_suppression` (what protects
-them), `audit` (what a reader of everything published can still derive).
+Pure arithmetic. Import from the modules: `primary_suppression` (rules that a cell meets or breaks by itself),
+`secondary_suppression` (further cells that protect the hidden ones), `audit` (what a reader of all published tables can derive).
 """

@@ -1,8 +1,12 @@
-"""This file attacks what is published: how closely can a reader who knows all of it derive what is hidden?
+"""Audit of published tables: how closely a reader who knows all of them can bound each hidden amount.
 
-The reader knows every shown cell, that amounts are not negative, that a margin is the sum of its parts, what a linked measure
-is a multiple of, and every edition and version at once: late data only add. Each bound is the answer of a linear program
-(HiGHS), so that no reader can do better. Nothing here knows how cells were chosen: it may be asked of any table.
+The reader knows every shown cell, that amounts are not negative, that a margin is the sum of its parts, the ratio of linked
+measures, and every edition and version at once (late data only add). Each bound is the optimum of a linear program (HiGHS), so
+that no reader can do better. The audit does not use how cells were selected, and works on any table.
+
+References
+----------
+A. Hundepool et al., Statistical Disclosure Control, Wiley 2012, chapter 4 (auditing of suppression patterns).
 """
 
 from __future__ import annotations
@@ -24,19 +28,20 @@ from footprint.disclosure.primary_suppression import Key
 from footprint.disclosure.table import Floats
 
 RATIO_KNOWN = 0.01
-_TOLERANCE = 1e-6  # of the scale: sums of published numbers, and the solver
+_TOLERANCE = 1e-6  # of the scale, for sums of published numbers and the solver's rounding
 
 
 class ContradictoryTable(FootprintError):
-    """Published numbers that no amounts could give: a sum is wrong."""
+    """Published numbers that no amounts can give, because a sum is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedTable:
-    """One edition, or one version of it: amounts of the shown cells, and the keys that are marked as hidden.
+    """One edition, or one version of it: amounts of the shown cells, and keys of the hidden cells.
 
-    ``ratios`` are what a reader knows of linked measures of a hidden cell from elsewhere (a table of factors); without it, the
-    ratio of its service in its period counts as known where that is shown.
+    ``shown`` holds amounts by measure, each in one unit; ``linked`` names measures that are a multiple of another. ``ratios`` are
+    the ratios of linked measures of hidden cells that a reader knows from elsewhere (a table of factors). Without them, the ratio
+    of the service in the period counts as known where the service is shown.
     """
 
     shown: Mapping[Key, Mapping[str, float]]
@@ -47,21 +52,27 @@ class PublishedTable:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Between what a reader knows a hidden amount to lie."""
+    """Lowest and highest value that a reader can derive for a hidden amount, in its unit."""
 
     low: float
     high: float
 
     def recovers(self, truth: float, within: float) -> bool:
-        """Whether nothing is left but what lies within that of the truth: [truth (1 - within), truth (1 + within)]."""
+        """Whether both bounds are within the fraction ``within`` of the true amount.
+
+        Examples
+        --------
+        >>> Bounds(90.0, 110.0).recovers(100.0, 0.15), Bounds(0.0, 110.0).recovers(100.0, 0.15)
+        (True, False)
+        """
         return self.nears_from_below(truth, within) and self.nears_from_above(truth, within)
 
     def nears_from_below(self, truth: float, within: float) -> bool:
-        """Whether the lower bound comes nearer to the truth than ``within`` of it; of nothing, nothing is learnt."""
+        """Whether the lower bound is nearer to the true amount than the fraction ``within`` of it; False for an amount of 0."""
         return truth > 0 and self.low > truth * (1 - within + _TOLERANCE)
 
     def nears_from_above(self, truth: float, within: float) -> bool:
-        """Whether the upper bound comes nearer to the truth than ``within`` of it."""
+        """Whether the upper bound is nearer to the true amount than the fraction ``within`` of it; False for an amount of 0."""
         return truth > 0 and self.high < truth * (1 + within - _TOLERANCE)
 
 
@@ -73,9 +84,37 @@ _Row = tuple[dict[int, float], float, float]  # coefficients by variable, least,
 def attack(
     editions: Sequence[PublishedTable], truth: Truth | None = None, within: float = 0.15
 ) -> dict[EditionKey, dict[str, Bounds]]:
-    """Bounds of every hidden cell of editions, in their order of publication, by measure.
+    """Bounds of every hidden cell that a reader of all editions can derive.
 
-    With ``truth`` the answer is less work and serves to judge only: bounds stop where they no longer recover a cell.
+    Parameters
+    ----------
+    editions
+        Published tables in their order of publication.
+    truth
+        True amounts of the hidden cells. With them the search for a bound stops as soon as it no longer recovers a cell: less
+        work, for judging a protection only.
+    within
+        Fraction of the true amount within which a cell counts as recovered.
+
+    Returns
+    -------
+    dict
+        Bounds by (number of the edition, key) and measure, in the unit of the measure.
+
+    Raises
+    ------
+    ContradictoryTable
+        If no amounts give all published sums.
+
+    Examples
+    --------
+    A single hidden part of a shown sum is recovered exactly:
+
+    >>> shown = {("2026-07", "chat", ""): {"kwh": 10.0}, ("2026-07", "chat", "a"): {"kwh": 4.0}}
+    >>> hidden = ("2026-07", "chat", "b")
+    >>> bounds = attack([PublishedTable(shown, frozenset({hidden}))])[0, hidden]["kwh"]
+    >>> round(bounds.low, 3), round(bounds.high, 3)
+    (6.0, 6.0)
     """
     measures = sorted({m for edition in editions for amounts in edition.shown.values() for m in amounts})
     links = {name: other for edition in editions for name, other in edition.linked if name in measures and other in measures}
@@ -89,7 +128,13 @@ def attack(
 
 
 def leaf_keys(keys: Iterable[Key]) -> dict[Key, list[Key]]:
-    """For every key, the finest keys that it is the sum of: of a finest one, itself."""
+    """For every key, the finest keys that it is the sum of; a finest key is its own leaf.
+
+    Examples
+    --------
+    >>> leaf_keys([("2026-07", "chat", ""), ("2026-07", "chat", "a")])[("2026-07", "chat", "")]
+    [('2026-07', 'chat', 'a')]
+    """
     keys = list(keys)
     above = {name: _containing_periods(name, {key[0] for key in keys}) for name in {key[0] for key in keys}}
     present, sums = set(keys), set()
@@ -121,7 +166,7 @@ def _sums_of(key: Key, above: Mapping[str, list[str]]) -> set[Key]:
 
 
 class _AttackModel:
-    """One system of a measure and those that are a multiple of it, over all editions."""
+    """Equations over the hidden cells of all editions, for a measure and its multiples."""
 
     def __init__(self, editions: Sequence[PublishedTable], measures: list[str]) -> None:
         self.editions, self.measures = editions, measures
@@ -141,7 +186,7 @@ class _AttackModel:
                 self._late_adds(earlier, later)
 
     def expression(self, number: int, key: Key, measure: str) -> tuple[dict[int, float], float]:
-        """A cell as a sum of unknowns and a known rest."""
+        """A cell as (coefficients of unknown amounts, sum of the known amounts)."""
         unknown, rest = {}, 0.0
         for leaf in self.leaves[number][key]:
             variable = self.numbers.get((number, leaf, measure))
@@ -186,7 +231,7 @@ class _AttackModel:
         return self.expression(number, key, measure) if shown is None else ({}, shown[measure])
 
     def run(self, bounds: dict[EditionKey, dict[str, Bounds]], truth: Truth | None, within: float) -> None:
-        """Add bounds of every hidden cell."""
+        """Add the bounds of every hidden cell to ``bounds``."""
         expressions: dict[tuple[EditionKey, str], tuple[dict[int, float], float]] = {}
         for number, edition in enumerate(self.editions):
             for key in sorted(edition.hidden):
@@ -204,7 +249,7 @@ class _AttackModel:
 
 @dataclass(frozen=True, slots=True)
 class _Program:
-    """One independent part: its variables, rows that are sums, rows that are limits, and the unit of its amounts."""
+    """One independent block: its variables, its equations, its inequalities, and the scale of its amounts."""
 
     variables: NDArray[np.intp]
     equal: Rows
@@ -213,7 +258,7 @@ class _Program:
 
 
 class _BoundSolver:
-    """Rows over variables that are not negative, taken apart into independent parts."""
+    """Constraints over non-negative variables, separated into independent blocks."""
 
     def __init__(self, count: int, rows: list[_Row], together: list[dict[int, float]]) -> None:
         self.matrix, self.least, self.most = _matrix(count, rows)
@@ -227,7 +272,7 @@ class _BoundSolver:
         self.cut: dict[int, _Program] = {}
 
     def bounds(self, unknown: dict[int, float], limits: tuple[float, float] | None) -> tuple[float, float]:
-        """Least and most of a sum of variables; no further than ``wanted`` where it is given."""
+        """Minimum and maximum of a sum of variables; the search stops at ``limits`` where they are given."""
         if not unknown:
             return 0.0, 0.0
         part = int(self.part[next(iter(unknown))])

@@ -1,9 +1,13 @@
-"""This file finds boxes: sets of cells that can be moved together without moving anything that is shown.
+"""Hypercube method: sets of cells whose amounts can move together without changing a shown sum.
 
-A box has a cell and a partner on each axis: other cells of the same row, or the cell's own margin. Moving its corners up and
-down in turn leaves every sum as it was, so that a reader who sees the sums only cannot tell where between the moves the truth
-lies. A box is a proof by itself; no linear program is needed. After the hypercube method: S. Giessing and D. Repsilber,
-Tools and Strategies to Protect Multiple Tables with the GHQUAR Cell Suppression Engine, 2002.
+A hypercube has the cell and a partner on each axis: another cell of the same row, or the margin of the cell. When its corners
+move up and down in turn, every sum stays, so that a reader of the sums cannot tell the true amounts within that range. A
+hypercube proves its protection by itself; no linear program is needed.
+
+References
+----------
+S. Giessing and D. Repsilber, Tools and Strategies to Protect Multiple Tables with the GHQUAR Cell Suppression Engine, in:
+Inference Control in Statistical Databases, Springer 2002.
 """
 
 from __future__ import annotations
@@ -23,9 +27,12 @@ PeriodMoves = tuple[tuple[int, int], ...]  # periods that move, +1 with the cell
 
 @dataclass(slots=True)
 class SuppressionProblem:
-    """What may be moved: ``room`` by measure (an amount, infinite for a margin that nobody shows), ``cost`` of hiding a cell.
+    """State of a suppression: how far each cell can move, what hiding it costs, and what is hidden; arrays of shape (T, S, U).
 
-    ``ratios`` hold, for a measure that is a multiple of another, (its name, the other's, its ratio to it by cell).
+    ``capacity`` is by measure: the amount of the cell, infinite for a margin that is not published, 0 for a fixed cell. ``cost``
+    is infinite where a cell must be shown. ``protection`` is the fraction of an amount that a hidden cell must be able to move.
+    ``ratios`` hold, for each measure that is a multiple of another, (its name, the other's name, the ratio by cell);
+    ``ratio_known`` is the fraction to which a reader knows the ratio.
     """
 
     cube: CellCube
@@ -37,18 +44,32 @@ class SuppressionProblem:
     ratio_known: float
 
     def current_cost(self) -> Floats:
-        """What hiding each cell would lose now: nothing where it is hidden already."""
+        """Cost of hiding each cell now: 0 where it is hidden already."""
         return np.where(self.hidden, 0.0, self.cost)
 
 
-Hypercube = tuple[tuple[Index, int], ...]  # its corners, +1 where one moves with the cell
+Hypercube = tuple[tuple[Index, int], ...]  # corners; +1 where a corner moves with the cell
 
 
 def cheapest_hypercube(problem: SuppressionProblem, target: Index, *, both_ways: bool) -> Hypercube | None:
-    """The box around a hidden cell that protects it in every measure and loses least; None if there is none.
+    """Cheapest hypercube that protects a hidden cell in every measure; None if there is none.
 
-    ``both``: upwards and downwards; else one of the two is enough, for each measure. Where no box is, two cells of different
-    services and use cases are taken with all their margins but the total: what one loses the other wins.
+    Where no rectangle of cells protects the cell, exchanges are tried: two cells of different services and use cases with all
+    their margins but the total.
+
+    Parameters
+    ----------
+    problem
+        What may move and what it costs.
+    target
+        Index (period, service, use case) of the hidden cell.
+    both_ways
+        Whether the cell must be able to move upwards and downwards; else one direction for each measure is enough.
+
+    Returns
+    -------
+    tuple or None
+        Corners as (index, sign), +1 where a corner moves with the cell and -1 where it moves against it.
     """
     for shape_type in (_Rectangle, _Exchange):
         best: tuple[float, PeriodMoves, _Shape, Index] | None = None
@@ -78,22 +99,22 @@ class _Rectangle:
 
     @classmethod
     def around(cls, problem: SuppressionProblem, target: Index) -> Iterator[_Shape]:
-        """The one shape around a cell."""
+        """The one rectangle around a cell."""
         yield cls(problem.cube, target[1], target[2])
 
     def layers(self, values: Floats) -> tuple[Floats, ...]:
-        """Values at the corners of one period, by partner service and use case [S, U] or broadcast to it."""
+        """Values at the corners of one period by partner, each of shape (S, U) or broadcastable to it."""
         s, u = self.service, self.use_case
         return values[s : s + 1, u : u + 1], values[:, u][:, None], values[s, :][None, :], values
 
     def signs(self) -> tuple[Signs, ...]:
-        """Which way each of them moves."""
+        """Direction in which each corner moves, +1 or -1, by partner."""
         a = np.array([[move_sign(self.cube.services, self.service, s)] for s in range(len(self.cube.services))])
         b = np.array([[move_sign(self.cube.use_cases, self.use_case, u) for u in range(len(self.cube.use_cases))]])
         return np.ones((1, 1), dtype=np.int_), a, b, a * b
 
     def loss(self, cost: Floats, steps: PeriodMoves) -> Floats:
-        """What hiding the corners loses, by partner; infinite where the partner is the cell itself."""
+        """Cost of hiding the corners, by partner, shape (S, U); infinite where the partner is the cell itself."""
         total = np.zeros(cost.shape[1:])
         for corner in (corner for t, _ in steps for corner in self.layers(cost[t])):
             total += corner
@@ -102,7 +123,7 @@ class _Rectangle:
         return total
 
     def corners(self, s: int, u: int) -> Iterator[tuple[tuple[int, int], int]]:
-        """Places of one partner's corners and their signs."""
+        """Corners of one partner as ((service, use case), sign)."""
         a, b = move_sign(self.cube.services, self.service, s), move_sign(self.cube.use_cases, self.use_case, u)
         yield (self.service, self.use_case), 1
         yield (s, self.use_case), a
@@ -112,14 +133,14 @@ class _Rectangle:
 
 @dataclass(frozen=True, slots=True)
 class _Exchange:
-    """A cell with the margins of its service and use case, against another service's with the margins of that."""
+    """A cell with the margins of its service and use case, against a cell of another service with its margins."""
 
     service: int
     use_case: int
 
     @classmethod
     def around(cls, problem: SuppressionProblem, target: Index) -> Iterator[_Shape]:
-        """Around a cell, or around the cheapest few cells of a margin; around the total there is none."""
+        """Exchanges around a cell, or around the cheapest cells of a margin; none around the total."""
         t, s, u = target
         cost = problem.current_cost()[t]
         services = range(cost.shape[0] - 1) if s == cost.shape[0] - 1 else [s]
@@ -137,12 +158,12 @@ class _Exchange:
         return (*own, values, values[:, -1:], values[-1:, :])
 
     def signs(self) -> tuple[Signs, ...]:
-        """The own three grow as the other three shrink."""
+        """Direction in which each corner moves: the first three with the cell, the other three against it."""
         one = np.ones((1, 1), dtype=np.int_)
         return one, one, one, -one, -one, -one
 
     def loss(self, cost: Floats, steps: PeriodMoves) -> Floats:
-        """What hiding the corners loses; the partner shares neither service nor use case, and is no margin."""
+        """Cost of hiding the corners; infinite where the partner shares a service or use case with the cell, or is a margin."""
         total = np.zeros(cost.shape[1:])
         for corner in (corner for t, _ in steps for corner in self.layers(cost[t])):
             total += corner
@@ -151,7 +172,7 @@ class _Exchange:
         return total
 
     def corners(self, s: int, u: int) -> Iterator[tuple[tuple[int, int], int]]:
-        """Places of one partner's corners and their signs."""
+        """Corners of one partner as ((service, use case), sign)."""
         for i, j, sign in ((self.service, self.use_case, 1), (s, u, -1)):
             yield from (((i, j), sign), ((i, -1), sign), ((-1, j), sign))
 
@@ -160,7 +181,7 @@ _Shape = _Rectangle | _Exchange
 
 
 def period_moves(cube: CellCube, t: int) -> Iterator[PeriodMoves]:
-    """Ways to move a period: with another one so that what holds both stays, or with everything above it."""
+    """Ways to move a period: against another one, so that each period above both stays, or together with all periods above it."""
     below = [leaf for leaf in cube.leaves if t in cube.ancestors(leaf)]
     for leaf in below:
         own_chain = cube.ancestors(leaf)
@@ -176,12 +197,12 @@ def period_moves(cube: CellCube, t: int) -> Iterator[PeriodMoves]:
 
 
 def move_sign(axis: tuple[str, ...], own: int, other: int) -> int:
-    """A cell and its margin move together, two cells of one row against each other."""
+    """+1 for a cell and its margin, which move together; -1 for two cells of one row, which move against each other."""
     return 1 if len(axis) - 1 in (own, other) else -1
 
 
 def _is_protective(problem: SuppressionProblem, target: Index, shape: _Shape, steps: PeriodMoves, both_ways: bool) -> Bools:
-    """Where the corners can give way by the protection wanted: those that move against the cell as it grows, and with it."""
+    """Where the corners can move by the protection wanted, both those that follow the cell and those that compensate it."""
     protective = np.ones(problem.cost.shape[1:], dtype=bool)
     signs = shape.signs()
     for capacity in problem.capacity.values():
@@ -202,14 +223,14 @@ def _is_protective(problem: SuppressionProblem, target: Index, shape: _Shape, st
 
 
 def _gives_way(enough: Bools, moving: Signs) -> tuple[Bools, Bools]:
-    """Whether a corner lets the cell grow, and shrink."""
+    """Whether a corner allows the cell to grow, and to shrink."""
     return enough | (moving > 0), enough | (moving < 0)
 
 
 def _keeps_ratio(
     problem: SuppressionProblem, linked: tuple[str, str, Floats], target: Index, shape: _Shape, steps: PeriodMoves
 ) -> Bools:
-    """Where the move keeps every corner's ratio of two linked measures within what a reader may know of it."""
+    """Where the move keeps the ratio of two linked measures at every corner within what a reader may know of it."""
     _, other, ratio = linked
     capacity = problem.capacity[other]
     move = problem.protection * capacity[target]

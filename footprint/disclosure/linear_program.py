@@ -1,4 +1,4 @@
-"""This file is the one door to the solver of linear programs (HiGHS, through SciPy)."""
+"""Linear programs: the one call of the solver (HiGHS, through SciPy)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,24 @@ Rows = tuple[Any, Floats]  # a sparse matrix, and its right-hand side
 
 
 def minimise(objective: Floats, equal: Rows, below: Rows | None = None, bounds: Any = (0, None)) -> tuple[str, Floats]:
-    """What became of a program (``solved``, ``unbounded`` or ``infeasible``), and its variables where it was solved."""
+    """Minimise a linear objective under equations and inequalities.
+
+    Parameters
+    ----------
+    objective
+        Coefficients, shape (n,).
+    equal, below
+        Sparse matrix (m, n) and right-hand side (m,) of ``A x = b`` and ``A x <= b``.
+    bounds
+        Bounds of the variables as ``scipy.optimize.linprog`` takes them; not negative by default.
+
+    Returns
+    -------
+    status : str
+        ``solved``, ``unbounded`` or ``infeasible``.
+    solution : ndarray
+        Variables, shape (n,); empty unless solved.
+    """
     solver: Any = linprog
     inequalities = below if below is not None and below[0].shape[0] else (None, None)
     equalities = equal if equal[0].shape[0] else (None, None)

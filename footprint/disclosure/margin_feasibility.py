@@ -1,8 +1,8 @@
-"""This file shows without a linear program that a hidden margin gives way, where what is hidden beside it is enough for that.
+"""Feasibility check for hidden margins: whether cells that are hidden already let the margin move, without a linear program.
 
-All hidden parts of the margin grow in proportion, and hidden cells of the other rows (or columns) shrink by as much, each in
-proportion too, so that every sum but the margin itself stays. Such a move among hidden cells costs nothing, so that the
-cheapest move hides nothing either: what a program would find is known before it is asked.
+All hidden parts of the margin grow in proportion, and hidden cells of the other rows (or columns) shrink by the same amount, each
+in proportion, so that every sum but the margin stays. A move among hidden cells costs nothing, so the cheapest move hides
+nothing either: the result of the linear program is known before it runs.
 """
 
 from __future__ import annotations
@@ -12,16 +12,31 @@ import numpy as np
 from footprint.disclosure.hypercube import SuppressionProblem
 from footprint.disclosure.table import Bools, Floats, Index
 
-_ROUNDING = 1e-9  # of the cell: sums of doubles
-_COST_MARGIN = 10.0  # how much more the least loss must cost than the move by which it could be had, for the solver's arithmetic
+_ROUNDING = 1e-9  # fraction of the cell, for sums of doubles
+_COST_MARGIN = 10.0  # least cost of hiding another cell over the cost of the move, against the solver's rounding
 
 
 def is_feasible_with_hidden_cells(
     problem: SuppressionProblem, target: Index, measure: str, linked: list[tuple[str, str, Floats]]
 ) -> bool:
-    """Whether the margin of a service or use case moves up and down by the protection wanted, with hidden cells alone.
+    """Whether hidden cells alone let the margin of a service or use case move up and down by the protection wanted.
 
-    False says nothing: a program may find a move all the same.
+    Parameters
+    ----------
+    problem
+        What may move and what is hidden.
+    target
+        Index (period, service, use case) of the margin.
+    measure
+        Measure that moves.
+    linked
+        Measures that are a multiple of it, as (name, ``measure``, ratio by cell).
+
+    Returns
+    -------
+    bool
+        True if the move exists and costs clearly less than hiding another cell. False proves nothing: a linear program may still
+        find a move.
     """
     _, s, u = target
     services, use_cases = len(problem.cube.services) - 1, len(problem.cube.use_cases) - 1
@@ -40,7 +55,7 @@ def is_feasible_with_hidden_cells(
 
 
 def _part_mask(problem: SuppressionProblem, target: Index) -> Bools:
-    """Cells of the shortest periods that a margin is made of."""
+    """Mask of the cells of the shortest periods that a margin sums."""
     t, s, u = target
     services, use_cases = len(problem.cube.services) - 1, len(problem.cube.use_cases) - 1
     mask = np.zeros(problem.hidden.shape, dtype=bool)
@@ -51,7 +66,7 @@ def _part_mask(problem: SuppressionProblem, target: Index) -> Bools:
 
 
 def _hidden_parts(problem: SuppressionProblem, name: str) -> Floats:
-    """Amounts of the hidden cells that are no margin, 0 elsewhere."""
+    """Amounts of the hidden cells that are not margins, 0 elsewhere."""
     amounts = np.where(problem.hidden & problem.cube.present, problem.capacity[name], 0.0)
     amounts[:, -1, :] = amounts[:, :, -1] = 0.0
     amounts[[t for t in range(len(amounts)) if t not in problem.cube.leaves]] = 0.0
@@ -59,7 +74,7 @@ def _hidden_parts(problem: SuppressionProblem, name: str) -> Floats:
 
 
 def _balanced(own: Floats, hidden: Floats, axis: int) -> Floats:
-    """The parts' move, and that of the hidden cells beside them along an axis, which takes it back."""
+    """The move of the parts, and the opposite move of the other hidden cells along an axis."""
     counterparts = np.where(own.any(axis=3 - axis, keepdims=True).any(axis=0, keepdims=True), 0.0, hidden)
     available = counterparts.sum(axis=axis, keepdims=True)
     needed = own.sum(axis=axis, keepdims=True)
@@ -69,7 +84,7 @@ def _balanced(own: Floats, hidden: Floats, axis: int) -> Floats:
 
 
 def _with_margins(problem: SuppressionProblem, move: Floats) -> Floats:
-    """The move with that of every margin and longer period."""
+    """The move completed by that of every margin and longer period."""
     move[:, -1, :] = move[:, :-1, :].sum(axis=1)
     move[:, :, -1] = move[:, :, :-1].sum(axis=2)
     for t, parent in enumerate(problem.cube.parents):  # the shorter periods come first
@@ -81,7 +96,7 @@ def _with_margins(problem: SuppressionProblem, move: Floats) -> Floats:
 def _is_allowed(
     problem: SuppressionProblem, target: Index, moves: dict[str, Floats], linked: list[tuple[str, str, Floats]]
 ) -> bool:
-    """Whether nothing shown moves, nothing by more than there is, and linked measures stay within what is known of them."""
+    """Whether no shown cell moves, none by more than its amount, and linked measures stay within what a reader knows of them."""
     movable = problem.hidden | ~problem.cube.present
     for name, move in moves.items():
         tolerance = _ROUNDING * problem.capacity[name][target]
@@ -100,7 +115,7 @@ def _is_allowed(
 
 
 def _is_clearly_cheapest(problem: SuppressionProblem, target: Index, moves: dict[str, Floats]) -> bool:
-    """Whether hiding anything else costs so much more than this move that no solver would do it by its arithmetic."""
+    """Whether hiding another cell costs so much more than this move that rounding in the solver cannot prefer it."""
     size = sum(float(np.abs(move).sum()) / problem.capacity[name][target] for name, move in moves.items())
     other_costs = problem.cost[~problem.hidden & np.isfinite(problem.cost) & (problem.cost > 0)]
     return bool(other_costs.min(initial=np.inf) > _COST_MARGIN * size)

@@ -1,8 +1,12 @@
-"""This file finds what else must be hidden where no box protects a cell: the cheapest move of all, as a linear program.
+"""Optimal suppression by linear program: the cheapest move that protects a cell that no hypercube protects.
 
-Minimise the sum of price x |move| over moves that leave every shown sum as it is and that move the cell by the protection
-wanted; what moves is hidden. M. Fischetti and J. J. Salazar, Models and Algorithms for Optimizing Cell Suppression in Tabular
-Data with Linear Constraints, JASA 95 (2000), of which this is the first relaxation.
+Minimise the sum of cost x |move| over the moves that keep every shown sum and move the cell by the protection wanted; every cell
+that moves is hidden. This is the first relaxation of the method of Fischetti and Salazar.
+
+References
+----------
+M. Fischetti and J. J. Salazar, Models and Algorithms for Optimizing Cell Suppression in Tabular Data with Linear Constraints,
+Journal of the American Statistical Association 95 (2000) 916-928.
 """
 
 from __future__ import annotations
@@ -18,17 +22,29 @@ from footprint.disclosure.linear_program import Rows, minimise
 from footprint.disclosure.margin_feasibility import is_feasible_with_hidden_cells
 from footprint.disclosure.table import Bools, CellCube, Floats, Index, additivity_constraints
 
-_MAX_MOVE = 1e9  # in units of the cell: as far as a move may go upwards
-_MIN_MOVE = 1e-7  # of the move wanted: more is a move, less is the solver's arithmetic
+_MAX_MOVE = 1e9  # in units of the cell
+_MIN_MOVE = 1e-7  # of the move wanted; less is the solver's rounding
 
 
 UP, DOWN, BOTH = 1, -1, 0
 
 
 def cheapest_move(problem: SuppressionProblem, target: Index, direction: int) -> Bools | None:
-    """Cells that a move of the hidden cell touches, all of which are to be hidden; None where no move exists.
+    """Cells that the cheapest move of a hidden cell touches, all of which are to be hidden.
 
-    ``way``: UP, DOWN, or BOTH by one move and its reverse.
+    Parameters
+    ----------
+    problem
+        What may move and what it costs.
+    target
+        Index (period, service, use case) of the hidden cell.
+    direction
+        ``UP``, ``DOWN``, or ``BOTH`` by one move and its reverse.
+
+    Returns
+    -------
+    ndarray of bool or None
+        Mask of the cube's shape; None where no move exists.
     """
     touched = np.zeros(problem.hidden.shape, dtype=bool)
     links_of = {measure: [link for link in problem.ratios if link[1] == measure] for measure in problem.capacity}
@@ -49,7 +65,7 @@ def cheapest_move(problem: SuppressionProblem, target: Index, direction: int) ->
 def _solve(
     problem: SuppressionProblem, price: Floats, measure: str, links: list[tuple[str, str, Floats]], target: Index, direction: int
 ) -> Bools | None:
-    """One program over a measure and those that are a multiple of it."""
+    """Solve one program over a measure and its multiples."""
     free = np.flatnonzero(np.isfinite(price.ravel()))
     sums = additivity_matrix(problem.cube)[:, free]
     count, blocks = len(free), 1 + len(links)
@@ -57,7 +73,7 @@ def _solve(
     capacities = [np.minimum(problem.capacity[name].ravel()[free], _MAX_MOVE * problem.capacity[name][target]) for name in names]
     at = int(np.searchsorted(free, np.ravel_multi_index(target, price.shape)))
     scale = [1 / max(problem.capacity[name][target], 1e-300) for name in names]
-    # Ups and downs apart, each in units of the cell's own amount: columns up(block 0), down(block 0), up(block 1), …
+    # Separate upward and downward moves in units of the cell's own amount: columns up(block 0), down(block 0), up(block 1), …
     pair: Any = hstack([sums, -sums])
     equal: Any = vstack([hstack([pair if i == j else csr_array(pair.shape) for j in range(blocks)]) for i in range(blocks)])
     upper = []
@@ -84,7 +100,7 @@ def _ratio_rows(
     capacities: list[Floats],
     scale: list[float],
 ) -> Rows:
-    """|move of the multiple - ratio x move| within what a reader may know of the ratio, in units of the target."""
+    """Rows of |move of the multiple - ratio x move| within what a reader may know of the ratio, in units of the target."""
     rows: list[Any] = []
     limits: list[Floats] = []
     count = len(free)
@@ -104,7 +120,7 @@ def _ratio_rows(
 
 
 def additivity_matrix(cube: CellCube) -> csr_array:
-    """One row a margin that is shown or hidden: its parts less itself, over the places of the cube."""
+    """Additivity constraints as a sparse matrix (margins, cells): one row for each present margin, its parts less itself."""
     numbers = np.arange(cube.present.size).reshape(cube.present.shape)
     rows: list[Any] = []
     columns: list[Any] = []

@@ -1,7 +1,11 @@
-"""This file is the vocabulary of disclosure control: cells, the rules that they are held against, and what becomes of them.
+"""Primary suppression: cells, the rules that they are tested against, and the reasons for their status.
 
-The unit that is protected is the distinct user. Rules after INSEE's for business tables (fewest units in a cell, largest
-contributor), with users for businesses: J. Hundepool et al., Statistical Disclosure Control, Wiley 2012, chapter 4.
+The protected unit is the distinct user. The rules follow INSEE's for business tables (fewest units in a cell, largest
+contributor), with users in the place of businesses.
+
+References
+----------
+A. Hundepool et al., Statistical Disclosure Control, Wiley 2012, chapter 4. Values and reasons: ``docs/explanation/method.md``.
 """
 
 from __future__ import annotations
@@ -14,20 +18,20 @@ from footprint.core.records import FootprintError
 
 Key = tuple[str, str, str]  # period (2026, 2026-Q3, 2026-07), service, use case; an empty name is the margin over all
 MIN_USERS_FLOOR = 3  # of two users, each knows what the other did
-PROFILES: Mapping[str, int] = {"default": 5, "strict": 11, "floor": MIN_USERS_FLOOR}  # the least number of distinct users
+PROFILES: Mapping[str, int] = {"default": 5, "strict": 11, "floor": MIN_USERS_FLOOR}  # fewest distinct users
 DOMINANCE = 0.85
 
 
 class BadSuppressionRules(FootprintError):
-    """Rules under which nobody would be protected."""
+    """Rules that would protect nobody."""
 
 
 class NotAdditive(FootprintError):
-    """Cells of which a margin is not the sum of its parts: protection would rest on equations that do not hold."""
+    """Cells whose margin is not the sum of its parts, so that no protection can be proved."""
 
 
 class Status(StrEnum):
-    """What becomes of a cell: shown, hidden by a rule, or hidden so that another cannot be derived."""
+    """Status of a cell: public, hidden by a rule (primary), or hidden to protect another cell (secondary)."""
 
     PUBLIC = "public"
     PRIMARY = "primary"
@@ -35,26 +39,26 @@ class Status(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a cell has its status."""
+    """Reason for the status of a cell."""
 
     SAFE = "safe"
-    NOBODY = "nobody"  # no request: nobody's use can be told from it
+    NOBODY = "nobody"  # no request, so nobody to protect
     NO_USERS_BY_NATURE = "by-nature"  # (idle), (unattributed)
     TOTAL = "total"  # of the organisation
     UNKNOWN_USERS = "unknown-users"
     FEW_USERS = "few-users"
     FEW_TEAMS = "few-teams"
     DOMINATED = "dominated"
-    KEPT = "kept"  # hidden in an earlier edition, from which it could be derived now
+    KEPT = "kept"  # hidden in an earlier edition; late data would reveal it
     COMPLEMENT = "complement"  # a hidden cell could be derived from it
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One row of one period: who used it, and its amounts by measure (additive, not negative; each in one unit).
+    """One cell of a table: its users, and its amounts by measure (additive, not negative, each measure in one unit).
 
-    ``users`` are distinct, None where nobody counted them; ``max_share`` is the share of tokens of the largest, None where
-    it was not told: dominance is not tested then.
+    ``users`` is the number of distinct users, None where nobody counted them. ``max_share`` is the largest user's share of the
+    tokens; where it is None, dominance is not tested. ``teams`` is the number of teams, None where unknown.
     """
 
     period: str
@@ -67,27 +71,38 @@ class Cell:
 
     @property
     def key(self) -> Key:
-        """What identifies it."""
+        """Key of the cell: period, service, use case."""
         return self.period, self.service, self.use_case
 
     @property
     def by_nature(self) -> bool:
-        """Whether it is a row that no user can have: (idle), (unattributed)."""
+        """Whether the row has no users by nature: (idle), (unattributed)."""
         return self.use_case.startswith("(") or self.service.startswith("(")
 
 
 @dataclass(frozen=True, slots=True)
 class SuppressionRules:
-    """When a cell is hidden, and how well.
+    """Thresholds below which a cell is hidden, and how well it is protected.
 
-    ``min_users`` distinct users at least; no user above ``dominance`` of the tokens; ``min_teams`` teams where set; nobody
-    may derive a hidden amount to within ``protection`` of it. ``linked`` names measures that are a multiple of another by a
-    factor that a reader may know to within ``ratio_known``: one of the two gives the other.
+    Parameters
+    ----------
+    min_users
+        Fewest distinct users of a public cell.
+    dominance
+        Largest share of the tokens that one user of a public cell may have.
+    min_teams
+        Fewest teams of a public cell; None for no such rule.
+    protection
+        Fraction of a hidden amount within which no reader may derive it.
+    linked
+        Measures that are a multiple of another by a factor that a reader may know: one of the two gives the other.
+    ratio_known
+        Fraction within which a reader knows such a factor.
 
     Raises
     ------
-    BadRules
-        If they are below the floor.
+    BadSuppressionRules
+        If a value is below the floor or out of range.
     """
 
     min_users: int = PROFILES["default"]
@@ -114,7 +129,25 @@ class SuppressionRules:
 
 
 def primary_reason(cell: Cell, rules: SuppressionRules) -> Reason:
-    """What the rules say of one cell by itself; amounts named ``requests`` tell where nobody was."""
+    """Reason that the rules give for one cell by itself.
+
+    Parameters
+    ----------
+    cell
+        Cell to test; a cell whose amount ``requests`` is 0 has nobody to protect.
+    rules
+        Thresholds.
+
+    Returns
+    -------
+    Reason
+        The first reason that holds; ``Reason.SAFE`` if none does.
+
+    Examples
+    --------
+    >>> primary_reason(Cell("2026-07", "chat", "a", users=4), SuppressionRules(min_users=5)).value
+    'few-users'
+    """
     enough_teams = rules.min_teams is None or (cell.teams is not None and cell.teams >= rules.min_teams)
     tests = (
         (Reason.TOTAL, not cell.service and not cell.use_case),

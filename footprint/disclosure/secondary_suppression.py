@@ -1,7 +1,11 @@
-"""This file decides what becomes of every cell: what the rules hide, and what must be hidden beside it.
+"""Secondary suppression: further cells that are hidden so that no hidden amount can be derived.
 
-Every hidden cell is protected, not only those that the rules hide: nobody may derive any of them to within ``protection``.
-The loop only ever hides more, so that what was proved stays proved, and it ends.
+Every hidden cell is protected, not only those that a rule hides: no reader may derive any of them within ``protection``. The loop
+only hides more cells, so that what is proved stays proved, and it ends.
+
+References
+----------
+A. Hundepool et al., Statistical Disclosure Control, Wiley 2012, chapter 4.
 """
 
 from __future__ import annotations
@@ -16,17 +20,17 @@ from footprint.disclosure.optimal_suppression import BOTH, DOWN, UP, cheapest_mo
 from footprint.disclosure.primary_suppression import HIDING_REASONS, Cell, Key, Reason, Status, SuppressionRules, primary_reason
 from footprint.disclosure.table import Bools, CellCube, Index, additivity_constraints, build_cube
 
-COST_MEASURES = ("energy_kwh", "requests")  # what is lost is counted in the first of these that the cells have
-_LINKED_MARGIN = (
-    1.1  # times the protection asked for: of 200 organisations three gave a cell away to 14 % without it, and none with it
-)
-_RATIO_TOLERANCE = 1e-9  # a ratio that varies by less says nothing new
+COST_MEASURES = ("energy_kwh", "requests")  # the loss is counted in the first of these that the cells have
+_LINKED_MARGIN = 1.1  # of the protection: of 200 organisations, three revealed a cell to within 14 % without it, none with it
+_RATIO_TOLERANCE = 1e-9  # a ratio that varies by less adds no information
 
 
 @dataclass(frozen=True, slots=True)
 class Protection:
-    """What becomes of each cell, and why. ``exposed`` are hidden cells that what must be shown gives away all the same:
-    they were published before, or a total of the organisation leaves no room; a release says so or is held back.
+    """Status of each cell, and the reason for it.
+
+    ``exposed`` are hidden cells that can be derived from cells that must be shown: they were published before, or a total of the
+    organisation leaves no room. A release states them, or is held back.
     """
 
     statuses: Mapping[Key, Status]
@@ -34,30 +38,58 @@ class Protection:
     exposed: frozenset[Key] = frozenset()
 
     def status(self, period: str, service: str = "", use_case: str = "") -> Status:
-        """Of a cell that was given; one that was not is hidden, for nobody knows its users."""
+        """Status of a cell; a key that is not in the table is hidden, because its users are unknown."""
         return self.statuses.get((period, service, use_case), Status.PRIMARY)
 
     def count(self, status: Status) -> int:
-        """How many cells have a status."""
+        """Number of cells with a status."""
         return sum(1 for cell_status in self.statuses.values() if cell_status is status)
 
     def hidden(self) -> frozenset[Key]:
-        """Keys of every cell that is not shown."""
+        """Keys of all cells that are not shown."""
         return frozenset(key for key, status in self.statuses.items() if status is not Status.PUBLIC)
 
 
 def protect(
     cells: Iterable[Cell], rules: SuppressionRules, published_before: Collection[Key] = (), hidden_before: Collection[Key] = ()
 ) -> Protection:
-    """What may be shown of cells, so that no hidden amount can be derived from all that is shown.
+    """Status of each cell such that no hidden amount can be derived from all shown cells.
 
-    Cells must be complete: every part of every margin, idle and unattributed rows too. ``known`` were shown before (an earlier
-    edition or version) and count as shown; ``kept`` were hidden before and stay so, for late data would tell the difference.
+    Parameters
+    ----------
+    cells
+        Complete table: every part of every margin, idle and unattributed rows too.
+    rules
+        Thresholds and the protection wanted.
+    published_before
+        Keys that an earlier edition or version showed; they count as shown.
+    hidden_before
+        Keys that were hidden before; they stay hidden, because late data would otherwise reveal the difference.
+
+    Returns
+    -------
+    Protection
+        Statuses and reasons by key, in the order of the keys.
 
     Raises
     ------
     NotAdditive
         If a margin is not the sum of its parts.
+
+    Examples
+    --------
+    >>> users = {"": 30, "a": 2, "b": 12, "c": 16}
+    >>> kwh = {"": 60.0, "a": 10.0, "b": 20.0, "c": 30.0}
+    >>> cells = [
+    ...     Cell("2026-07", service, use, count, amounts={"energy_kwh": kwh[use], "requests": 10.0 * kwh[use]})
+    ...     for service in ("chat", "")
+    ...     for use, count in users.items()
+    ... ]
+    >>> protection = protect(cells, SuppressionRules(min_users=5))
+    >>> protection.status("2026-07", "chat", "a").value
+    'primary'
+    >>> protection.status("2026-07", "chat", "b").value  # the cheapest cell that protects it
+    'secondary'
     """
     listed = list(cells)
     if not listed:
@@ -77,7 +109,7 @@ def protect(
 
 
 def _suppression_problem(cube: CellCube, rules: SuppressionRules, hidden: Bools, fixed: Bools) -> SuppressionProblem:
-    """What may be moved: nothing that is fixed or a known zero; a margin that nobody shows moves freely."""
+    """Problem of a table: fixed cells and known zeros cannot move, unpublished margins move freely."""
     margins = np.zeros(cube.present.shape, dtype=bool)
     margins[:, -1, :] = margins[:, :, -1] = True
     margins[[t for t in range(len(cube.periods)) if t not in cube.leaves]] = True
@@ -85,7 +117,7 @@ def _suppression_problem(cube: CellCube, rules: SuppressionRules, hidden: Bools,
     capacity = {name: np.where(unshown, np.inf, np.where(fixed, 0.0, amounts)) for name, amounts in cube.amounts.items()}
     measure = next((name for name in COST_MEASURES if name in cube.amounts), next(iter(cube.amounts), None))
     loss = cube.amounts[measure] if measure else np.ones(cube.present.shape)
-    # A small part of the whole for each cell, so that of equal losses the one with fewer cells is taken.
+    # A small constant for each cell, so that of equal losses the one with fewer cells wins.
     cost = loss + 1e-6 * max(float(loss.max()), 1e-12)
     cost = np.where(unshown, 0.0, np.where(cube.present & ~fixed, cost, np.inf))
     ratios = []
@@ -98,15 +130,15 @@ def _suppression_problem(cube: CellCube, rules: SuppressionRules, hidden: Bools,
                 ratios.append((name, other, ratio))
             else:
                 del capacity[name]
-    # Where ratios differ from cell to cell a reader cuts off a corner of what each measure alone could be.
+    # Where ratios differ from cell to cell, a reader can narrow the range of each measure by the other.
     protection = rules.protection * (_LINKED_MARGIN if ratios else 1.0)
     return SuppressionProblem(cube, capacity, cost, hidden, protection, tuple(ratios), rules.ratio_known)
 
 
 def _protect_hidden(problem: SuppressionProblem, safe: Bools, fixed: Bools) -> set[Key]:
-    """Hide what protects the hidden; what cannot be protected is returned.
+    """Hide what protects the hidden cells; return the keys of those that cannot be protected.
 
-    What the rules hide may be known neither from above nor from below; what is hidden beside it not from both sides.
+    A cell that a rule hides must be safe from above and from below; a cell hidden for another's sake, on one side at least.
     """
     by_rule = problem.hidden & ~safe
     protected = fixed.copy()
@@ -124,12 +156,12 @@ def _protect_hidden(problem: SuppressionProblem, safe: Bools, fixed: Bools) -> s
 
 
 def _by_falling_cost(problem: SuppressionProblem, which: Bools) -> list[Index]:
-    """Places by falling cost: what protects a large cell often protects the small ones beside it."""
+    """Indices of a mask by falling cost: the protection of a large cell often protects the small ones beside it."""
     return sorted(((t, s, u) for t, s, u in np.argwhere(which).tolist()), key=lambda index: (-problem.cost[index], index))
 
 
 def _protect_one(problem: SuppressionProblem, target: Index, protected: Bools, by_rule: Bools) -> bool:
-    """Hide what protects one hidden cell, and mark what is proved by it; False if nothing does."""
+    """Hide what protects one hidden cell, and mark the cells that this protects; False if nothing does."""
     both_ways = bool(by_rule[target])
     hypercube = cheapest_hypercube(problem, target, both_ways=both_ways)
     if hypercube is not None:
@@ -146,7 +178,7 @@ def _protect_one(problem: SuppressionProblem, target: Index, protected: Bools, b
 
 
 def _cheapest_move(problem: SuppressionProblem, target: Index, both_ways: bool) -> Bools | None:
-    """What a linear program would hide."""
+    """Cells that the linear program hides."""
     if both_ways:
         move = cheapest_move(problem, target, BOTH)
         if move is not None:
@@ -158,8 +190,8 @@ def _cheapest_move(problem: SuppressionProblem, target: Index, both_ways: bool) 
 
 
 def _mark_protected(problem: SuppressionProblem, hypercube: Hypercube, protected: Bools, by_rule: Bools) -> None:
-    """Mark the corners that the same box protects too: as those that move with them and against them give way."""
-    if problem.ratios:  # these were held against the target's amounts only
+    """Mark the corners that the same hypercube protects, where the corners that compensate them can move far enough."""
+    if problem.ratios:  # ratios were tested for the target only
         return
     corners, signs = [corner for corner, _ in hypercube], np.array([sign for _, sign in hypercube])
     up, down = np.ones(len(hypercube), dtype=bool), np.ones(len(hypercube), dtype=bool)
@@ -175,9 +207,10 @@ def _mark_protected(problem: SuppressionProblem, hypercube: Hypercube, protected
 
 
 def _protect_sums(problem: SuppressionProblem, safe: Bools) -> bool:
-    """What is hidden of a shown sum can be derived together: it must hold a cell that could be shown by itself.
+    """Protect the sum of the hidden cells under each shown margin; True if a cell was hidden.
 
-    Hide the cheapest such cell of each sum that has none, else the sum; True if anything was hidden.
+    That sum can be derived, so it must contain a cell that could be shown by itself. Hide the cheapest such cell of each margin
+    that has none, else the margin.
     """
     before = int(problem.hidden.sum())
     numbers = np.arange(problem.hidden.size).reshape(problem.hidden.shape)
@@ -197,7 +230,7 @@ def _protect_sums(problem: SuppressionProblem, safe: Bools) -> bool:
 
 
 def _result(problem: SuppressionProblem, reasons: dict[Key, Reason], exposed: set[Key]) -> Protection:
-    """Statuses and reasons of the cells given, in the order of their keys."""
+    """Statuses and reasons of the given cells, in the order of their keys."""
     statuses, final_reasons = {}, {}
     indices = problem.cube.indices(reasons)
     for key in sorted(reasons):

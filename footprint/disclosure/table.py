@@ -1,7 +1,7 @@
-"""This file lays cells out as a cube of periods, services and use cases, each with its margins, and checks that they add up.
+"""Cells as a cube of periods, services and use cases with their margins, checked for additivity.
 
-The last place of the second and third axis is the margin (an empty name). A period whose months or quarters are there too
-is their margin. What no cell was given for is a known zero among the parts, and not published among the margins.
+The last index of the second and third axis is the margin (an empty name). A period whose months or quarters are present too is
+their margin. A part without a cell is a known zero; a margin without a cell is not published.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ from footprint.disclosure.primary_suppression import Cell, Key, NotAdditive
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Index = tuple[int, int, int]
-SUM_TOLERANCE = 1e-6  # of the larger: sums of doubles, and impacts that were computed row by row
+SUM_TOLERANCE = 1e-6  # of the larger, for sums of doubles and impacts computed row by row
 
 
 @dataclass(frozen=True, slots=True)
 class CellCube:
-    """Amounts by measure [T, S, U]; ``given`` where a cell was given; ``parents`` the next period above each, or -1."""
+    """Amounts by measure, arrays of shape (T, S, U) for periods, services and use cases.
+
+    ``present`` (T, S, U) marks the cells of the table, ``parents`` (T,) holds the index of the next longer period, or -1.
+    """
 
     periods: tuple[str, ...]
     services: tuple[str, ...]
@@ -34,22 +37,22 @@ class CellCube:
 
     @property
     def leaves(self) -> tuple[int, ...]:
-        """Periods that no other given period is a part of."""
+        """Indices of the periods that contain no other period of the table."""
         return tuple(t for t in range(len(self.periods)) if t not in self.parents)
 
     def ancestors(self, t: int) -> tuple[int, ...]:
-        """A period and everything above it."""
+        """Indices of a period and all longer periods that contain it."""
         chain = [t]
         while self.parents[chain[-1]] >= 0:
             chain.append(self.parents[chain[-1]])
         return tuple(chain)
 
     def key(self, index: Index) -> Key:
-        """The key of a place."""
+        """Key of the cell at an index."""
         return self.periods[index[0]], self.services[index[1]], self.use_cases[index[2]]
 
     def mask(self, keys: Collection[Key]) -> Bools:
-        """True at the places of keys; those that are not here are passed over."""
+        """Mask (T, S, U) of the cells with these keys; keys outside the cube are ignored."""
         indices = self.indices(keys)
         mask = np.zeros(self.present.shape, dtype=bool)
         for index in indices.values():
@@ -57,18 +60,23 @@ class CellCube:
         return mask
 
     def indices(self, keys: Iterable[Key]) -> dict[Key, Index]:
-        """Places of keys."""
+        """Index of each key in the cube."""
         t, s, u = ({name: i for i, name in enumerate(axis)} for axis in (self.periods, self.services, self.use_cases))
         return {k: (t[k[0]], s[k[1]], u[k[2]]) for k in keys if k[0] in t and k[1] in s and k[2] in u}
 
 
 def build_cube(cells: Collection[Cell]) -> CellCube:
-    """The cube of cells.
+    """The cube of a table.
+
+    Parameters
+    ----------
+    cells
+        Cells of the table, in any order; amounts of one measure in one unit.
 
     Raises
     ------
     NotAdditive
-        If a margin is not the sum of its parts, or an amount is negative.
+        If a margin is not the sum of its parts within ``SUM_TOLERANCE``, a cell occurs twice, or an amount is negative.
     BadPeriod
         If a period is not a month, quarter or year.
     """
@@ -99,7 +107,7 @@ def build_cube(cells: Collection[Cell]) -> CellCube:
 
 
 def _parent(number: int, periods: list[Period]) -> int:
-    """The shortest period that holds one of them and is longer."""
+    """Index of the shortest longer period that contains a period, or -1."""
     period = periods[number]
     longer = [
         i
@@ -116,7 +124,7 @@ ArrayIndex = tuple[slice | int | list[int], ...]
 
 
 def additivity_constraints(cube: CellCube) -> list[tuple[int, ArrayIndex, ArrayIndex]]:
-    """(axis, margins, parts) of every kind of sum, as places of arrays: over services, use cases, shorter periods."""
+    """Every kind of sum as (axis, index of the margins, index of the parts): over services, use cases, shorter periods."""
     every = slice(None)
     constraints: list[tuple[int, ArrayIndex, ArrayIndex]] = [
         (1, (every, -1, every), (every, slice(0, -1), every)),

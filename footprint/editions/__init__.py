@@ -1,4 +1,1 @@
-"""Periodic editions: what is published, frozen, protected, and can be followed down to the readings.
-
-document.py  what an edition says, free of any form
-"""
+"""Periodic editions: official reports that are checked, frozen, protected against disclosure, and traceable to the readings."""

@@ -1,4 +1,4 @@
-"""This file gives auditors what an edition leaves out, and figures drawn at random to check."""
+"""Audit aids: what an edition excludes, and a random sample of its figures with the commands that check them."""
 
 from __future__ import annotations
 
@@ -28,46 +28,46 @@ BOUNDARY_EXCLUSIONS = (
 
 
 def list_exclusions(store: Store, config: Config, period: str, now_us: int) -> list[dict[str, Any]]:
-    """What a period's figures do not hold: time of devices not read (an hour a day or more), hosted models, the boundary."""
+    """List what a period's figures exclude: device time not read (an hour a day or more), hosted models, the boundary."""
     start_us, end_us = parse_period(period).bounds_us(config.timezone)
     rows: list[dict[str, Any]] = []
-    question = Query(group=("host", "device"), every="day", from_us=start_us, to_us=end_us)
-    with open_result(store, config, question, now_us) as found:
-        if found is not None:
-            for index, (host, device), amounts in coverage_ledger(found.watched, found.periods):
+    query = Query(group=("host", "device"), every="day", from_us=start_us, to_us=end_us)
+    with open_result(store, config, query, now_us) as results:
+        if results is not None:
+            for index, (host, device), amounts in coverage_ledger(results.coverage_index, results.periods):
                 if amounts["missing_s"] >= S_PER_HOUR:
-                    start, end = found.periods[index]
+                    gap_start, gap_end = results.periods[index]
                     rows.append(
                         _row(
                             "gap",
                             f"{host}/{device}",
-                            format_instant(start),
-                            format_instant(end),
+                            format_instant(gap_start),
+                            format_instant(gap_end),
                             amounts["missing_s"] / S_PER_HOUR,
                             amounts["expected_s"] / S_PER_HOUR,
                             "expected and not read; the upper bound allows for it",
                         )
                     )
-    named = {service.name for service in config.services if service.modelled_as}
-    hosted = sorted(name for name in named if fact_at(config.services, name, end_us - 1))
-    rows += [_row("hosted model", name, why="no meter; footprint hosted models it, apart") for name in hosted]
-    return rows + [_row("boundary", what, why=why) for what, why in BOUNDARY_EXCLUSIONS]
+    hosted_names = {service.name for service in config.services if service.modelled_as}
+    hosted_services = sorted(name for name in hosted_names if fact_at(config.services, name, end_us - 1))
+    rows += [_row("hosted model", name, reason="no meter; footprint hosted models it, apart") for name in hosted_services]
+    return rows + [_row("boundary", what, reason=why) for what, why in BOUNDARY_EXCLUSIONS]
 
 
 def _row(
     kind: str,
-    what: str,
+    subject: str,
     start: str | None = None,
     end: str | None = None,
     missing_h: float | None = None,
     expected_h: float | None = None,
-    why: str = "",
+    reason: str = "",
 ) -> dict[str, Any]:
-    return dict(zip(EXCLUSION_COLUMNS, (kind, what, start, end, missing_h, expected_h, why), strict=True))
+    return dict(zip(EXCLUSION_COLUMNS, (kind, subject, start, end, missing_h, expected_h, reason), strict=True))
 
 
 def sample_figures(edition: Edition, size: int, seed: int, language: str = "en") -> list[dict[str, Any]]:
-    """Figures drawn at random, the same for a seed, each with the command that follows and checks it."""
+    """Draw figures at random, the same for a given seed, each with the command that traces and checks it."""
     figures = sorted(edition.figures, key=lambda figure: figure.id)
     chosen = random.Random(seed).sample(figures, min(size, len(figures)))
     return [

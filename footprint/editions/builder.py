@@ -1,4 +1,4 @@
-"""This file puts an edition together from facts: sections in their order, labels numbered, figures cited by their sections."""
+"""Builder of editions: sections in order, numbered labels, and the figures that each section cites."""
 
 from __future__ import annotations
 
@@ -27,29 +27,29 @@ from footprint.editions.sections.coverage import add_coverage
 from footprint.editions.sections.main_points import headline_sentence
 from footprint.editions.texts import long_period
 
-MAX_CITED = 4  # ids in the source line of a section
+MAX_CITED = 4  # figure ids in the source line of a section
 
 
 def build(data: EditionData) -> tuple[Edition, FigureRegistry]:
-    """The edition, and its book: the number of each key, which the next version keeps."""
+    """Build the edition and its figure registry, which numbers every figure key for the next version."""
     registry = FigureRegistry(data)
     coverage, head = add_coverage(data, registry), headline_sentence(data, registry)
     written = [section for section in (write(data, registry) for write in SECTIONS) if section is not None]
-    written = list(with_annotations(written, data, registry))  # once every figure that a note may touch is there
+    written = list(with_annotations(written, data, registry))  # after all figures that an annotation may refer to
     days = tuple(Day(date, data.coverage.day_states[date]) for date in sorted(data.coverage.day_states))  # type: ignore[arg-type]
     return Edition(
-        masthead=masthead(data),
+        masthead=build_masthead(data),
         headline=head,
         strip=days,
         coverage=coverage,
-        sections=tuple(_numbered(written)),
+        sections=tuple(_with_labels(written)),
         figures=registry.figures(),
-        basis=basis(data),
+        basis=build_basis(data),
     ), registry
 
 
-def masthead(data: EditionData) -> Masthead:
-    """Who says it, of what, when, in which version."""
+def build_masthead(data: EditionData) -> Masthead:
+    """The masthead: publisher, period, version, status and dates."""
     config, context = data.config, data.context
     rules = config.editions
     address = f"{rules.address.rstrip('/')}/editions/{context.period}/v{context.version}" if rules.address else ""
@@ -71,15 +71,15 @@ def masthead(data: EditionData) -> Masthead:
     )
 
 
-def basis(data: EditionData) -> EditionBasis:
-    """What the figures rest on."""
+def build_basis(data: EditionData) -> EditionBasis:
+    """Versions and fingerprints that the figures rest on."""
     row = data.current.row
     versions = row["method_version"] or "", row["factor_version"] or "", data.context.code_version
     return EditionBasis(*versions, data.ledger, data.heads, data.inputs)
 
 
-def _numbered(sections: Iterable[Section]) -> Iterable[Section]:
-    """Figure 1, Tableau 1 where a section has no label of its own, and the ids that its source line names."""
+def _with_labels(sections: Iterable[Section]) -> Iterable[Section]:
+    """Label sections without a label of their own (Figure 1, Tableau 1), and fill in the ids for their source lines."""
     figures = tables = 0
     for section in sections:
         label = section.label
@@ -90,11 +90,11 @@ def _numbered(sections: Iterable[Section]) -> Iterable[Section]:
             else:
                 tables += 1
                 label = Text(f"Tableau {tables}", f"Table {tables}")
-        cited = tuple(dict.fromkeys(_cited(section)))[:MAX_CITED] if section.source.fr else ()
+        cited = tuple(dict.fromkeys(_cited_figures(section)))[:MAX_CITED] if section.source.fr else ()
         yield replace(section, label=label, figures=section.figures or cited)
 
 
-def _cited(section: Section) -> Iterable[str]:
+def _cited_figures(section: Section) -> Iterable[str]:
     for block in section.blocks:
         cells: Iterable[Cell] = ()
         if isinstance(block, Table):

@@ -1,11 +1,11 @@
-"""This file reads what the committee wrote: a TOML file that it fills by period, never a statistic.
+"""Decisions of the committee, read from a TOML file with one block a decision; they are text, never statistics.
 
 [[decision]]
 period = "2026-Q3"
 date = "2026-10-20"
 fr = "Réserver le grand modèle aux usages autorisés."
 en = "Keep the large model for authorised uses."
-effect_fr = "…"       # what came of it, later
+effect_fr = "…"       # the follow-up, added later
 """
 
 from __future__ import annotations
@@ -26,43 +26,43 @@ _TEXTS = ("fr", "en", "effect_fr", "effect_en")
 
 
 class BadDecisions(FootprintError):
-    """A file of decisions that cannot be read; the message names the block."""
+    """A decisions file that cannot be read; the message names the block."""
 
 
 def read_decisions(config: Config, period: str) -> tuple[Decision, ...]:
-    """Decisions of a period, in order of their dates; none where there is no file.
+    """Decisions of a period in date order; empty if there is no file.
 
     Raises
     ------
     BadDecisions
-        If the file is not TOML, or a decision lacks its date, its period or its words.
+        If the file is not TOML, or a decision lacks its date, its period or its text.
     """
-    place = config.editions.decisions
+    location = config.editions.decisions
     try:
-        if place:
-            text = Path(place).read_text(encoding="utf-8")
+        if location:
+            text = Path(location).read_text(encoding="utf-8")
         else:
-            vault = edition_store(config)
-            if not vault.exists(DECISIONS_FILE):
+            editions = edition_store(config)
+            if not editions.exists(DECISIONS_FILE):
                 return ()
-            text, place = vault.read(DECISIONS_FILE).decode("utf-8"), f"{vault.url}/{DECISIONS_FILE}"
-        found = tomllib.loads(text)
-    except (OSError, ObjectStoreError, UnicodeDecodeError, tomllib.TOMLDecodeError) as bad:
-        raise BadDecisions(f"{place}: cannot be read: {bad}") from None
-    blocks = enumerate(found.get("decision", []), 1)
-    told = [_decision(each, place, number) for number, each in blocks if each.get("period") == period]
-    return tuple(sorted(told, key=lambda each: (each.date, each.fr)))
+            text, location = editions.read(DECISIONS_FILE).decode("utf-8"), f"{editions.url}/{DECISIONS_FILE}"
+        document = tomllib.loads(text)
+    except (OSError, ObjectStoreError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadDecisions(f"{location}: cannot be read: {error}") from None
+    blocks = enumerate(document.get("decision", []), 1)
+    decisions = [_decision(block, location, number) for number, block in blocks if block.get("period") == period]
+    return tuple(sorted(decisions, key=lambda block: (block.date, block.fr)))
 
 
-def _decision(block: dict[str, Any], place: str, number: int) -> Decision:
-    where = f"{place}: decision {number}"
+def _decision(block: dict[str, Any], location: str, number: int) -> Decision:
+    prefix = f"{location}: decision {number}"
     try:
         date = datetime.date.fromisoformat(str(block["date"])).isoformat()
     except (KeyError, ValueError):
-        raise BadDecisions(f'{where} needs a date, such as date = "2026-10-20"') from None
+        raise BadDecisions(f'{prefix} needs a date, such as date = "2026-10-20"') from None
     texts = {name: str(block.get(name, "")) for name in _TEXTS}
     if not texts["fr"] and not texts["en"]:
-        raise BadDecisions(f'{where} needs words: fr = "…", en = "…"')
+        raise BadDecisions(f'{prefix} needs words: fr = "…", en = "…"')
     return Decision(
         date,
         texts["fr"] or texts["en"],

@@ -1,4 +1,4 @@
-"""This file says of every day and site how much of the devices' time was read, and where the longest gaps are."""
+"""Coverage of device time by day and site, and the longest gaps."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ Day = tuple[str, int, int]  # date, start, end [µs]
 
 
 def coverage_report(watched: CoverageIndex, days: Sequence[Day], sites: dict[str, str]) -> CoverageReport:
-    """Coverage of [first day, last day), from what was read slot by slot; ``sites`` by host."""
-    of_day: dict[str, DeviceSeconds] = defaultdict(DeviceSeconds)
-    of_site: dict[str, DeviceSeconds] = defaultdict(DeviceSeconds)
-    of_host: dict[tuple[str, str], DeviceSeconds] = defaultdict(DeviceSeconds)
+    """Coverage of [first day, last day) from the slots that were read; ``sites`` maps hosts to sites."""
+    by_day: dict[str, DeviceSeconds] = defaultdict(DeviceSeconds)
+    by_site: dict[str, DeviceSeconds] = defaultdict(DeviceSeconds)
+    by_host_day: dict[tuple[str, str], DeviceSeconds] = defaultdict(DeviceSeconds)
     gaps: list[Gap] = []
     for (host, device), time in sorted(watched.devices.items()):
-        lacking = [days[-1][2], days[0][1]]
+        unread_range = [days[-1][2], days[0][1]]
         for date, start, end in days:
-            amount = _of_day(time, start, end)
-            of_day[date] += amount
-            of_site[sites.get(host, "")] += amount
-            of_host[date, host] += amount
-            if amount.missing + amount.bridged >= S_PER_HOUR:
-                lacking = [min(lacking[0], start), max(lacking[1], end)]
-        if lacking[0] < lacking[1]:
-            gaps += [Gap(host, device, start, end) for start, end in _gaps(time, *lacking)]
-    worst = {date: "measured" for date, amount in of_day.items() if amount.expected}
-    for (date, _), amount in of_host.items():
-        state = _state(amount) if amount.expected else "measured"
-        if state == "missing" or (state == "estimated" and worst[date] == "measured"):
-            worst[date] = state
-    whole = sum(of_day.values(), DeviceSeconds())
-    ranked = sorted(gaps, key=lambda gap: (gap.start_us - gap.end_us, gap.host, gap.device))
-    of_a_host: dict[str, Gap] = {}
-    for gap in ranked:
-        of_a_host.setdefault(gap.host, gap)
-    return CoverageReport(whole, dict(of_day), worst, dict(of_site), tuple(of_a_host.values())[:MAX_GAPS])
+            seconds = _of_day(time, start, end)
+            by_day[date] += seconds
+            by_site[sites.get(host, "")] += seconds
+            by_host_day[date, host] += seconds
+            if seconds.missing + seconds.bridged >= S_PER_HOUR:
+                unread_range = [min(unread_range[0], start), max(unread_range[1], end)]
+        if unread_range[0] < unread_range[1]:
+            gaps += [Gap(host, device, start, end) for start, end in _gaps(time, *unread_range)]
+    day_states = {date: "measured" for date, seconds in by_day.items() if seconds.expected}
+    for (date, _), seconds in by_host_day.items():
+        state = _state(seconds) if seconds.expected else "measured"
+        if state == "missing" or (state == "estimated" and day_states[date] == "measured"):
+            day_states[date] = state
+    total = sum(by_day.values(), DeviceSeconds())
+    longest_first = sorted(gaps, key=lambda gap: (gap.start_us - gap.end_us, gap.host, gap.device))
+    longest_by_host: dict[str, Gap] = {}
+    for gap in longest_first:
+        longest_by_host.setdefault(gap.host, gap)
+    return CoverageReport(total, dict(by_day), day_states, dict(by_site), tuple(longest_by_host.values())[:MAX_GAPS])
 
 
-def _state(amount: DeviceSeconds) -> str:
-    read = amount.measured + amount.modelled
-    return coverage_state(read, read + amount.bridged, amount.expected, amount.modelled)
+def _state(seconds: DeviceSeconds) -> str:
+    read = seconds.measured + seconds.modelled
+    return coverage_state(read, read + seconds.bridged, seconds.expected, seconds.modelled)
 
 
 def _of_day(time: DeviceTime, start_us: int, end_us: int) -> DeviceSeconds:
@@ -55,14 +55,14 @@ def _of_day(time: DeviceTime, start_us: int, end_us: int) -> DeviceSeconds:
 
 
 def _gaps(time: DeviceTime, start_us: int, end_us: int) -> Iterable[tuple[int, int]]:
-    """Times of more than an hour in which a device was expected and not read."""
+    """Ranges of more than an hour in which a device was expected and not read."""
     for low, high in time.expected:
-        reached, last = max(low, start_us), min(high, end_us)
+        read_until, last_us = max(low, start_us), min(high, end_us)
         for start, end, *_ in time.read:
-            if end <= reached or start >= last:
+            if end <= read_until or start >= last_us:
                 continue
-            if start - reached > US_PER_HOUR:
-                yield reached, start
-            reached = max(reached, end)
-        if last - reached > US_PER_HOUR:
-            yield reached, last
+            if start - read_until > US_PER_HOUR:
+                yield read_until, start
+            read_until = max(read_until, end)
+        if last_us - read_until > US_PER_HOUR:
+            yield read_until, last_us

@@ -1,4 +1,4 @@
-"""This file tells two versions of an edition apart, figure by figure."""
+"""Differences between two versions of an edition, figure by figure."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from footprint.editions.document import Edition, Figure
 from footprint.editions.repository import PublishedEdition
 from footprint.editions.serialization import from_json
 
-RELATIVE_TOLERANCE = 1e-9  # relative: below, two values are the same
-MIN_REVISION_RATIO = 0.02  # a change above this, or above half of the interval's half-width, is published (C5)
+RELATIVE_TOLERANCE = 1e-9  # values that differ by less are equal
+MIN_REVISION_RATIO = 0.02  # a larger change, or one above half of the interval's half-width, is published (C5)
 COLUMNS = (
     "figure_id",
     "indicator",
@@ -34,7 +34,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A figure that two versions give otherwise; None where one of them does not have it, or not its value."""
+    """A figure whose value differs between two versions; None where a version lacks the figure."""
 
     key: str
     old: Figure | None
@@ -42,10 +42,10 @@ class Difference:
 
     @property
     def figure(self) -> Figure:
-        """The figure as the later version names it."""
-        found = self.new or self.old
-        assert found is not None
-        return found
+        """The figure as in the later version, else as in the earlier one."""
+        figure = self.new or self.old
+        assert figure is not None
+        return figure
 
     @property
     def relative(self) -> float | None:
@@ -58,46 +58,46 @@ def _value(figure: Figure | None) -> float | None:
     return None if figure is None else figure.value
 
 
-def is_significant(found: Difference) -> bool:
+def is_significant(difference: Difference) -> bool:
     """Whether a change is large enough to publish a version for it."""
-    old, new = found.old, found.new
+    old, new = difference.old, difference.new
     if old is None or new is None or (old.value is None) != (new.value is None):
         return True
     if old.value is None or new.value is None:
         return False
     change = abs(new.value - old.value)
-    half = (old.high - old.low) / 2 if old.low is not None and old.high is not None else 0.0
-    if half and change > half / 2:
+    half_width = (old.high - old.low) / 2 if old.low is not None and old.high is not None else 0.0
+    if half_width and change > half_width / 2:
         return True
-    # A change and a share are fractions already: two points, and not two hundredths of a fraction near 0.
+    # Changes and shares are fractions already: the limit is two points, not 2 % of a fraction near 0.
     base = 1.0 if old.kind in ("change", "share") else abs(old.value)
     return change > MIN_REVISION_RATIO * base and old.kind != "effect"
 
 
 def compare_with_published(before: PublishedEdition, after: Edition, ids: Mapping[str, str]) -> list[Difference]:
-    """Figures whose values differ, or that only one of them has; ``ids`` by key of the later one."""
+    """Figures whose values differ from a published version, or that only one of the two has; ``ids`` by key of the later one."""
     return compare_editions(from_json(before.report), before.figures, after, ids)
 
 
 def compare_editions(before: Edition, old_ids: Mapping[str, str], after: Edition, new_ids: Mapping[str, str]) -> list[Difference]:
-    """The same of two editions; what stands on versions alone (ids of the version before, counts of revisions) is left out."""
-    olds, news = ({figure.id: figure for figure in edition.figures} for edition in (before, after))
-    found = []
+    """Differences of two editions, without figures that cite earlier versions or count revisions."""
+    old_figures, new_figures = ({figure.id: figure for figure in edition.figures} for edition in (before, after))
+    differences = []
     for key in sorted(set(old_ids) | set(new_ids)):
-        old, new = olds.get(old_ids.get(key, "")), news.get(new_ids.get(key, ""))
-        if _of_versions(key) or (old is not None and new is not None and _same(old, new)):
+        old, new = old_figures.get(old_ids.get(key, "")), new_figures.get(new_ids.get(key, ""))
+        if _cites_versions(key) or (old is not None and new is not None and _is_same(old, new)):
             continue
-        found.append(Difference(key, old, new))
-    return found
+        differences.append(Difference(key, old, new))
+    return differences
 
 
-def _of_versions(key: str) -> bool:
-    """Figures that cite earlier versions, and those that grow with their number."""
+def _cites_versions(key: str) -> bool:
+    """Whether a key belongs to a figure that cites earlier versions, or grows with their number."""
     name, _, rest = key.partition("|")
     return rest.startswith(("v", "published")) or name in ("mean_absolute_revision", "punctuality", "effect_method")
 
 
-def _same(old: Figure, new: Figure) -> bool:
+def _is_same(old: Figure, new: Figure) -> bool:
     if old.conf_status != new.conf_status:
         return False
     for a, b in ((old.value, new.value), (old.low, new.low), (old.high, new.high)):
@@ -108,22 +108,22 @@ def _same(old: Figure, new: Figure) -> bool:
     return True
 
 
-def difference_rows(found: Sequence[Difference]) -> list[dict[str, Any]]:
+def difference_rows(differences: Sequence[Difference]) -> list[dict[str, Any]]:
     """Differences as rows of the diff CSV."""
     return [
         {
-            "figure_id": each.figure.id,
-            "indicator": each.figure.indicator,
-            "cell": ";".join(f"{name}={value}" for name, value in each.figure.where),
-            "period": each.figure.period,
-            "unit": each.figure.unit,
-            **_bounds("old", each.old),
-            **_bounds("new", each.new),
-            "change": _change(each),
-            "change_ratio": each.relative,
-            "above_threshold": is_significant(each),
+            "figure_id": difference.figure.id,
+            "indicator": difference.figure.indicator,
+            "cell": ";".join(f"{name}={value}" for name, value in difference.figure.where),
+            "period": difference.figure.period,
+            "unit": difference.figure.unit,
+            **_bounds("old", difference.old),
+            **_bounds("new", difference.new),
+            "change": _change(difference),
+            "change_ratio": difference.relative,
+            "above_threshold": is_significant(difference),
         }
-        for each in found
+        for difference in differences
     ]
 
 
@@ -132,22 +132,22 @@ def _bounds(name: str, figure: Figure | None) -> dict[str, float | None]:
     return dict(zip((name, f"{name}_low", f"{name}_high"), values, strict=True))
 
 
-def _change(found: Difference) -> float | None:
-    old, new = _value(found.old), _value(found.new)
+def _change(difference: Difference) -> float | None:
+    old, new = _value(difference.old), _value(difference.new)
     return None if old is None or new is None else new - old
 
 
-def diff_csv(found: Sequence[Difference]) -> bytes:
-    """The differences in the annexes of a revision; numbers are shortest round-trip decimals, None is empty."""
+def diff_csv(differences: Sequence[Difference]) -> bytes:
+    """The diff CSV of a revision: shortest round-trip decimals, empty for None."""
     out = io.StringIO()
     writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    for row in difference_rows(found):
-        writer.writerow({name: _plain(value) for name, value in row.items()})
+    for row in difference_rows(differences):
+        writer.writerow({name: _csv_value(value) for name, value in row.items()})
     return out.getvalue().encode()
 
 
-def _plain(value: Any) -> Any:
+def _csv_value(value: Any) -> Any:
     if isinstance(value, bool):
         return str(value).lower()
     return "" if value is None else repr(value) if isinstance(value, float) else value

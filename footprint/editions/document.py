@@ -1,8 +1,8 @@
-"""This file is what an edition says, free of any form: figures, and the sections, sentences, tables and charts that cite them.
+"""Content of an edition, free of any form: figures, and the sections, sentences, tables and charts that cite them.
 
-HTML, PDF and annexes are made of these types and of nothing else, so that a figure reads the same in all of them.
-Everything is bilingual here; a form chooses one language. Values are in the units that they name, and are never rounded;
-``showing.py`` alone rounds. What is suppressed has no value here at all: a form cannot leak what it never received.
+HTML, PDF and data package are made from these types alone, so that a figure reads the same in all of them. All text is
+bilingual; a form chooses one language. Values are in the units that they name and never rounded; only ``figure_format.py``
+rounds. A suppressed figure has no value here: a form cannot leak a value that it never received.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Figure:
     """
 
     id: str  # F-2026Q3-07; DEMO-F-2026Q3-07 in a demonstration
-    indicator: str  # a name of querying/methods.py or impact/scores.py, or one that editions/indicators.py defines
+    indicator: str  # from queries/methods.py, impact/indicators.py or editions/indicators.py
     label: Text
     kind: Literal["level", "change", "share", "ratio", "count", "effect"]  # a change and a share are fractions (0.22 is 22 %);
     # an effect is a level with its sign
@@ -83,7 +83,7 @@ class Ref:
 @stored_as("Mark", "flag")
 @dataclass(frozen=True, slots=True)
 class FigureMark:
-    """A cell without a value: a flag in brackets, with its key under the table."""
+    """A cell without a value: a flag in brackets, explained under the table."""
 
     flag: Flag
 
@@ -101,7 +101,7 @@ class Sentence:
 @stored_as("Cited", "fr en")
 @dataclass(frozen=True, slots=True)
 class Cited:
-    """A source: words of the edition's language around titles of others, each with its language where that is another one."""
+    """A source: text in the edition's language around titles in others, each part with its language if it differs."""
 
     fr: tuple[tuple[str, str], ...]  # (text, language or empty)
     en: tuple[tuple[str, str], ...]
@@ -160,7 +160,7 @@ State = Literal["final", "provisional", "missing", "suppressed"]
 @stored_as("Point", "month value low high state")
 @dataclass(frozen=True, slots=True)
 class MonthPoint:
-    """One month of a trend; missing months have no value, and the line leaves a gap."""
+    """One month of a trend; a missing month has no value and leaves a gap in the line."""
 
     month: str  # 2026-07
     value: float | None
@@ -172,9 +172,9 @@ class MonthPoint:
 @stored_as("EditionEvent", "number start end words where figures")
 @dataclass(frozen=True, slots=True)
 class EditionEvent:
-    """What happened and explains a figure: its first and last day, words, what it is about (empty is everything).
+    """An event that explains figures: first and last day, text, and the cell that it concerns (empty is everything).
 
-    ``figures`` are the ids of figures that hold it: of its own cell or of the whole, in a period that it falls in.
+    ``figures`` are the ids of figures that contain it: of its own cell or of the whole, in a period that it falls in.
     """
 
     number: int  # on the chart and in the list
@@ -200,7 +200,7 @@ class Trend:
 @stored_as("Bar", "label figure look")
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One ranked bar with its whisker. ``look`` says what it is: a use, (idle), (unattributed), or a cell not shown."""
+    """One ranked bar with its whisker; ``look`` tells use cases, idle, unattributed and cells not shown apart."""
 
     label: Text
     figure: str  # Figure.id: value, interval, quality
@@ -210,7 +210,7 @@ class Bar:
 @stored_as("Bars", "unit bars kind")
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """Ranked bars; idle and unattributed stand last, below a hairline."""
+    """Ranked bars; idle and unattributed come last, below a hairline."""
 
     unit: str
     bars: tuple[Bar, ...]
@@ -229,7 +229,7 @@ class Effect:
 @stored_as("Waterfall", "unit before effects after kind")
 @dataclass(frozen=True, slots=True)
 class Waterfall:
-    """From one total to the other by effects that sum to the difference; totals are points, for the scale may be cut."""
+    """Effects that lead from one total to the other; totals are points, since the scale may be cut."""
 
     unit: str
     before: Effect
@@ -241,7 +241,7 @@ class Waterfall:
 @stored_as("Shares", "parts kind")
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """One bar of a hundred per cent by how it is known: A measured, B, C, D, and what is missing."""
+    """One bar of 100 % split by how the value is known: A measured, B, C, D, and missing."""
 
     parts: tuple[tuple[Literal["A", "B", "C", "D", "missing"], str], ...]  # (look, Figure.id of a share)
     kind: Literal["shares"] = "shares"
@@ -250,12 +250,12 @@ class Shares:
 @stored_as("Pair", "label current best ratio n")
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two measured options of one use: the current one, the best one, their ratio, and of how many requests."""
+    """Two measured options of one use case: the current one, the best one, their ratio, and the number of requests."""
 
     label: Text
     current: str
     best: str
-    ratio: str  # Figure.id of a ratio; no measurable difference where its interval holds 1
+    ratio: str  # Figure.id of a ratio; no measurable difference if its interval contains 1
     n: int
 
 
@@ -272,7 +272,7 @@ class Dumbbell:
 @stored_as("Swing", "label low high")
 @dataclass(frozen=True, slots=True)
 class Swing:
-    """What one parameter moves the published value by, as it runs through its interval (both signed, in the chart's unit)."""
+    """How far one parameter moves the published value over its interval (both signed, in the chart's unit)."""
 
     label: Text
     low: float
@@ -297,14 +297,14 @@ class Stacks:
 
     unit: str
     parts: tuple[Text, ...]
-    columns: tuple[tuple[str, tuple[str, ...]], ...]  # (2026-Q3, ids; "" where unknown)
+    columns: tuple[tuple[str, tuple[str, ...]], ...]  # (2026-Q3, ids; "" if unknown)
     kind: Literal["stacks"] = "stacks"
 
 
 @stored_as("Vintages", "unit published kind")
 @dataclass(frozen=True, slots=True)
 class Vintages:
-    """One period as it was published again and again: (version, day, value, low, high)."""
+    """One period as each version published it: (version, day, value, low, high)."""
 
     unit: str
     published: tuple[tuple[str, str, float, float, float], ...]
@@ -317,7 +317,7 @@ Drawing = Trend | Bars | Waterfall | Shares | Dumbbell | Tornado | Stacks | Vint
 @stored_as("Chart", "name drawing alternative kind")
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A drawing with what a reader who does not see it reads instead; ``name`` is that of its SVG in the annexes."""
+    """A drawing and its text alternative; ``name`` is that of its SVG in the annexes."""
 
     name: str
     drawing: Drawing
@@ -341,7 +341,7 @@ class Section:
     blocks: tuple[Block, ...]
     source: Text
     figures: tuple[str, ...] = ()  # ids named in the source line
-    committee: bool = False  # words of the committee: typographically apart, never a statistic
+    committee: bool = False  # the committee's text: typographically apart, never a statistic
     annex: bool = False  # after the four pages
 
 
@@ -361,7 +361,7 @@ class Day:
 )
 @dataclass(frozen=True, slots=True)
 class Masthead:
-    """Everything above the first line: who says it, of what, when, in which version."""
+    """The head of an edition: publisher, period, version, status and dates."""
 
     organisation: str
     producer: str
@@ -371,9 +371,9 @@ class Masthead:
     version: int
     status: Literal["draft", "provisional", "final", "revised"]
     released: str  # RFC 3339; empty for a draft
-    final_on: str  # a date; empty where nothing is announced
+    final_on: str  # a date; empty if none is announced
     next_release: str
-    address: str  # of this edition, for the code and the citation; empty where the organisation declared none
+    address: str  # of this edition, for the QR code and the citation; empty if none is declared
     demo: bool
     timezone: str
     licence: str = ""  # of the published data
@@ -382,7 +382,7 @@ class Masthead:
 @stored_as("Basis", "method_version factor_version code_version ledger heads inputs")
 @dataclass(frozen=True, slots=True)
 class EditionBasis:
-    """What the figures rest on, for verification: versions, and hashes of the sealed days of the ledger."""
+    """Versions and hashes of sealed days that the figures rest on, for verification."""
 
     method_version: str
     factor_version: str

@@ -1,4 +1,4 @@
-"""This file holds what the sections of an edition are written from: rows with their budgets, and what is known besides."""
+"""Data that the sections of an edition are written from: indicator rows with uncertainty budgets, coverage, comparisons."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ IsConfidential = Callable[[Where, str], bool]  # (cell, period): whether it is c
 
 
 def nothing_confidential(where: Where, period: str) -> bool:
-    """Of figures about the whole organisation."""
+    """Predicate for editions about the whole organisation only: no cell is confidential."""
     return False
 
 
@@ -30,8 +30,8 @@ def nothing_confidential(where: Where, period: str) -> bool:
 class IndicatorRow:
     """One row of the contract's section 6, with the uncertainty budgets of its energy [kWh] and emissions [g].
 
-    ``gap`` is what may have been used while nothing was read, relative to what was; ``known_h`` device-hours that were read,
-    or bridged by a counter.
+    ``gap`` is the energy that may have been used while nothing was read, relative to the energy read; ``known_h`` the
+    device-hours read or bridged by a counter.
     """
 
     row: Mapping[str, Any]
@@ -42,7 +42,7 @@ class IndicatorRow:
 
     @property
     def it_kwh(self) -> float:
-        """Energy without the building's part [kWh]."""
+        """IT energy, without the building's overhead [kWh]."""
         return float(self.row["energy_kwh"] - self.row["facility_kwh"])
 
 
@@ -51,10 +51,10 @@ RowsByGroup = Mapping[GroupNames, IndicatorRow]
 
 @dataclass(frozen=True, slots=True)
 class SuppressionSummary:
-    """The rules of disclosure control, and how much is hidden because of them in the period.
+    """Rules of disclosure control, and the number of cells hidden by them in the period.
 
-    ``exposed`` are hidden cells (service, use case) that what must be shown gives away all the same; ``uncounted`` others of
-    these, of which nobody told the users: they are hidden to be safe, and are no reason not to publish.
+    ``exposed`` are hidden cells (service, use case) that can be derived from cells that must be shown; ``uncounted`` are exposed
+    cells without a known number of users: they are hidden as a precaution and do not prevent publication.
     """
 
     min_users: int
@@ -85,13 +85,13 @@ class DeviceSeconds:
 
     @property
     def missing(self) -> float:
-        """What nobody knows anything of."""
+        """Seconds without any reading, model or counter."""
         return max(self.expected - self.measured - self.modelled - self.bridged, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A stretch in which a host's devices were expected and nothing of one was read [µs]."""
+    """A range in which a host's device was expected and not read [µs]."""
 
     host: str
     device: str
@@ -101,7 +101,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class CoverageReport:
-    """What was read and when: by day (every host counts for the worst), by site, and the longest gaps, longest first."""
+    """Coverage by day (the worst host decides its state) and by site, and the longest gaps, longest first."""
 
     total: DeviceSeconds = field(default_factory=DeviceSeconds)
     days: Mapping[str, DeviceSeconds] = field(default_factory=dict)
@@ -112,7 +112,7 @@ class CoverageReport:
 
 @dataclass(frozen=True, slots=True)
 class EditionData:
-    """Everything that an edition says, before it is said; quarters and months by name."""
+    """Everything that the sections of an edition draw on; periods and months are keyed by name."""
 
     config: Config
     context: ReleaseContext
@@ -128,8 +128,8 @@ class EditionData:
     closure: tuple[Mapping[str, Any], ...]
     sensitivity: tuple[Mapping[str, Any], ...]
     comparisons: tuple[Mapping[str, Any], ...]
-    other_uses: tuple[tuple[str, ...], IndicatorRow | None] = ((), None)  # uses behind the first ten, together
-    hourly: Mapping[str, float] = field(default_factory=dict)  # period -> mean g/kWh by the hour, where a series is known
+    other_uses: tuple[tuple[str, ...], IndicatorRow | None] = ((), None)  # use cases after the first ten, and their sum
+    hourly: Mapping[str, float] = field(default_factory=dict)  # period -> mean hourly intensity [g/kWh], if a series covers it
     factors: tuple[Factor, ...] = ()
     heads: tuple[tuple[str, str], ...] = ()
     inputs: str = ""
@@ -145,26 +145,28 @@ class EditionData:
 
     @property
     def year_ago(self) -> Period:
-        """The same period of the year before."""
+        """The same period a year before."""
         return self.period.year_before()
 
     @property
     def base(self) -> Period | None:
-        """What this period is compared with: a year ago where that is known, else the period before."""
-        return next((each for each in (self.year_ago, self.previous) if str(each) in self.totals), None)
+        """The period to compare with: a year ago if known, else the period before."""
+        return next((period for period in (self.year_ago, self.previous) if str(period) in self.totals), None)
 
     def ranked_use_cases(self) -> list[str]:
-        """Use cases of the period by energy, then those that are confidential by name, for their rank would tell of them."""
-        mine = self.uses.get(str(self.period), {})
-        told = [
+        """Use cases of the period by energy, then the confidential ones by name, since their rank would disclose them."""
+        rows = self.uses.get(str(self.period), {})
+        names = [
             name
-            for (name,), indicators in mine.items()
+            for (name,), indicators in rows.items()
             if indicators.row["energy_kwh"] is not None and name not in RESERVED_NAMES
         ]
-        hidden = {name for name in told if self.is_confidential((("use_case", name),), str(self.period))}
-        return sorted(told, key=lambda name: (name in hidden, 0.0 if name in hidden else -mine[name,].row["energy_kwh"], name))
+        confidential = {name for name in names if self.is_confidential((("use_case", name),), str(self.period))}
+        return sorted(
+            names, key=lambda name: (name in confidential, 0.0 if name in confidential else -rows[name,].row["energy_kwh"], name)
+        )
 
     @property
     def current(self) -> IndicatorRow:
-        """The period of the edition."""
+        """The row of the edition's period."""
         return self.totals[str(self.period)]

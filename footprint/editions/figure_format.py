@@ -1,7 +1,7 @@
-"""This file writes a figure as people read it: one place for every form, so that an id has one spelling in each language.
+"""Formatting of figures: the one place where values become text, so that an id reads the same in every form.
 
-Values are rounded by their interval (``wording/numbers.estimate``); changes and shares to whole points, or to the place that
-their interval bears. What has no value is a flag in brackets, never blank and never 0.
+Values are rounded by their interval (``i18n.formatting.format_estimate``); changes and shares to whole points, or to the
+decimals that their interval supports. A figure without a value is a flag in brackets, never blank and never 0.
 """
 
 from __future__ import annotations
@@ -13,14 +13,10 @@ from footprint.i18n.formatting import format_bracket, format_decimals, format_es
 
 THIN, NBSP = "\u202f", "\u00a0"
 EXACT = "exact"  # the word is the same in both languages
-MIN_WHOLE_POINT, MIN_TENTH = 0.5, 0.1  # in points of a hundred
-FLAGS_BESIDE_VALUE = (
-    "u",
-    "r",
-    "low",
-)  # flags that stand beside a value; the others say why there is none, or are told by the badge
-_LONG = {"gCO2e": "g\u00a0CO₂e", "kgCO2e": "kg\u00a0CO₂e"}
-_WORDS = {"million": ("millions", "million"), "billion": ("milliards", "billion")}  # (French, English)
+MIN_WHOLE_POINT, MIN_TENTH = 0.5, 0.1  # percentage points
+FLAGS_BESIDE_VALUE = ("u", "r", "low")  # flags printed beside a value; the others explain a missing value, or repeat the badge
+_UNIT_TEXTS = {"gCO2e": "g\u00a0CO₂e", "kgCO2e": "kg\u00a0CO₂e"}
+_UNIT_WORDS = {"million": ("millions", "million"), "billion": ("milliards", "billion")}  # (French, English)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,45 +31,45 @@ class FormattedFigure:
 
     @property
     def with_unit(self) -> str:
-        """Value and unit, which do not break."""
-        return f"{self.value}{NBSP}{self.unit}" if self.unit and self.known else self.value
+        """Value and unit, joined by a no-break space."""
+        return f"{self.value}{NBSP}{self.unit}" if self.unit and self.has_value else self.value
 
     @property
-    def known(self) -> bool:
+    def has_value(self) -> bool:
         """Whether there is a value."""
         return not self.value.startswith("[")
 
     @property
     def full(self) -> str:
-        """Value, unit and interval in one line."""
+        """Value, unit and interval on one line."""
         return f"{self.with_unit} {self.interval}".strip()
 
 
 def format_figure(figure: Figure, language: str) -> FormattedFigure:
-    """The strings of a figure."""
+    """Format a figure in a language."""
     if figure.value is None:
         flag = figure.flags[0] if figure.flags else "x"
         return FormattedFigure(f"[{flag}]", "", "", figure.quality, "")
-    value, interval = _WRITERS.get(figure.kind, _level)(figure, language)
+    value, interval = _FORMATTERS.get(figure.kind, _level)(figure, language)
     if figure.kind == "count" and not interval:
         interval = EXACT
-    beside = " ".join(f"[{flag}]" for flag in figure.flags if flag in FLAGS_BESIDE_VALUE)
+    flags = " ".join(f"[{flag}]" for flag in figure.flags if flag in FLAGS_BESIDE_VALUE)
     unit = "" if figure.kind in ("change", "share") else format_unit(figure.display[1], language)
-    return FormattedFigure(value, unit, interval, figure.quality, beside)
+    return FormattedFigure(value, unit, interval, figure.quality, flags)
 
 
 def format_reference(figure: Figure, ref: Ref, language: str) -> tuple[str, str]:
-    """(bold part, quiet part) of a figure where it is cited."""
-    told = format_figure(figure, language)
+    """(bold part, quiet part) of a cited figure."""
+    formatted = format_figure(figure, language)
     if ref.form == "interval":
-        return "", told.interval
+        return "", formatted.interval
     if ref.form == "value":
-        return told.value, ""
-    return told.with_unit, told.interval if ref.form == "full" and told.interval != EXACT else ""
+        return formatted.value, ""
+    return formatted.with_unit, formatted.interval if ref.form == "full" and formatted.interval != EXACT else ""
 
 
 def headline_text(edition: Edition, language: str) -> str:
-    """The finding in one line."""
+    """The headline of an edition as plain text, for lists of editions and messages."""
     sentence = edition.headline
     values = {name: _plain_value(edition.figure(ref.figure), language) for name, ref in sentence.refs.items()}
     return sentence.text.in_(language).format(**values)
@@ -91,13 +87,13 @@ def _plain_value(figure: Figure, language: str) -> str:
 
 def format_unit(unit: str, language: str) -> str:
     """A unit as the language writes it."""
-    if unit in _WORDS:
-        return _WORDS[unit][language != "fr"]
-    return _LONG.get(unit, unit.replace("CO2e", "CO₂e"))
+    if unit in _UNIT_WORDS:
+        return _UNIT_WORDS[unit][language != "fr"]
+    return _UNIT_TEXTS.get(unit, unit.replace("CO2e", "CO₂e"))
 
 
 def short_id(figure: Figure) -> str:
-    """What is printed beside a sentence: the last part of the id."""
+    """The last part of a figure's id, printed beside sentences."""
     return figure.id.rpartition("-")[2]
 
 
@@ -105,19 +101,19 @@ def _level(figure: Figure, language: str) -> tuple[str, str]:
     size = figure.display[0]
     assert figure.value is not None
     low, high = (None if bound is None else bound / size for bound in (figure.low, figure.high))
-    told = format_estimate(figure.value / size, low, high, language)
-    return told.value, told.interval
+    formatted = format_estimate(figure.value / size, low, high, language)
+    return formatted.value, formatted.interval
 
 
 def _change(figure: Figure, language: str) -> tuple[str, str]:
-    """In points of a hundred, with a sign: −4 % [−9 ; +1]."""
+    """A change in percentage points with its sign: −4 % [−9 ; +1]."""
     return _points(figure, language, sign=True)
 
 
 def _effect(figure: Figure, language: str) -> tuple[str, str]:
-    """A part of a change, in the unit of the level, with its sign."""
-    told, interval = _level(figure, language)
-    return (f"+{told}" if figure.value and figure.value > 0 and not told.startswith("\u2212") else told), interval
+    """A part of a change in the unit of the level, with its sign."""
+    value, interval = _level(figure, language)
+    return (f"+{value}" if figure.value and figure.value > 0 and not value.startswith("\u2212") else value), interval
 
 
 def _share(figure: Figure, language: str) -> tuple[str, str]:
@@ -131,13 +127,13 @@ def _points(figure: Figure, language: str, *, sign: bool) -> tuple[str, str]:
         return _signed(value, percent_decimals(value, value), language, sign=sign) + percent, ""
     low, high = 100 * figure.low, 100 * figure.high
     decimals = percent_decimals((high - low) / 2, value)
-    told = [_signed(each, decimals, language, sign=sign) for each in (low, value, high)]
-    # An interval narrower than what is printed says nothing.
-    return told[1] + percent, "" if told[0] == told[2] else format_bracket(told[0], told[2], language)
+    texts = [_signed(bound, decimals, language, sign=sign) for bound in (low, value, high)]
+    # An interval narrower than the printed digits carries no information.
+    return texts[1] + percent, "" if texts[0] == texts[2] else format_bracket(texts[0], texts[2], language)
 
 
 def percent_decimals(half_width: float, value: float) -> int:
-    """Decimals of a percentage: whole points, a tenth where the interval or the value is smaller, a hundredth below a tenth."""
+    """Decimals of a percentage: none for a half-width from half a point on; else one, or two for a value below a tenth."""
     if abs(half_width) >= MIN_WHOLE_POINT or value == 0:
         return 0
     return 1 if abs(value) >= MIN_TENTH else 2
@@ -149,21 +145,21 @@ def _signed(value: float, decimals: int, language: str, *, sign: bool) -> str:
 
 
 def _ratio(figure: Figure, language: str) -> tuple[str, str]:
-    """A number of its own unit, or how many times: 2,7 times more, or ÷ 2,7 where it is below one."""
+    """A value with a unit of its own, or a factor: × 2,7, and ÷ 2,7 below one."""
     if figure.display[1]:
         return _level(figure, language)
     assert figure.value is not None
     value, low, high = figure.value, figure.low, figure.high
-    mark = "×"
+    sign = "×"
     if 0 < value < 1:
-        mark, value = "÷", 1 / value
+        sign, value = "÷", 1 / value
         low, high = (None, None) if not low or not high else (1 / high, 1 / low)
-    told = format_estimate(value, low, high, language)
-    return f"{mark}{NBSP}{told.value}", told.interval
+    formatted = format_estimate(value, low, high, language)
+    return f"{sign}{NBSP}{formatted.value}", formatted.interval
 
 
 def _count(figure: Figure, language: str) -> tuple[str, str]:
-    """Exact: three significant digits where the unit is not 1, every digit where it is."""
+    """An exact count: every digit if the unit is 1, else three significant digits."""
     assert figure.value is not None
     if figure.low is not None and figure.high is not None:
         return _level(figure, language)
@@ -172,4 +168,4 @@ def _count(figure: Figure, language: str) -> tuple[str, str]:
     return format_number(figure.value / figure.display[0], language), ""
 
 
-_WRITERS = {"level": _level, "change": _change, "share": _share, "ratio": _ratio, "count": _count, "effect": _effect}
+_FORMATTERS = {"level": _level, "change": _change, "share": _share, "ratio": _ratio, "count": _count, "effect": _effect}

@@ -1,4 +1,4 @@
-"""This file numbers figures and makes them: one id a figure, the same in every version of an edition."""
+"""Registry of an edition's figures: creates them and numbers them, with the same id in every version of an edition."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from footprint.editions.document import Figure, Flag, Letter, Text
 from footprint.editions.edition_data import EditionData, IndicatorRow, Where
 from footprint.editions.indicators import Measure
 
-MIN_UNFLAGGED_COVERAGE, MIN_PUBLISHED_COVERAGE = 0.80, 0.50  # of coverage: below, a figure is flagged; below, it is not published
+MIN_UNFLAGGED_COVERAGE = 0.80  # a figure with less is flagged
+MIN_PUBLISHED_COVERAGE = 0.50  # a figure with less is not published
 ESTIMATED_QUALITIES: tuple[Letter, ...] = ("C", "D")
-ESTIMATED_SHARE = 0.5
-DECIMALS = 3
 
 
 class FigureRegistry:
-    """The figures of one edition in the making; a key says what a figure is, and keeps its number from version to version."""
+    """The figures of an edition being built; a key says what a figure is, and keeps its number from version to version."""
 
     def __init__(self, data: EditionData) -> None:
         self.data = data
@@ -29,7 +28,7 @@ class FigureRegistry:
         self._stem = f"{'DEMO-' if data.config.demo else ''}F-{tag}-"
 
     def register(self, key: str, figure: Figure) -> str:
-        """Keep a figure under its key, and give its id; the same key again gives the figure that stands there."""
+        """Register a figure under its key and return its id; a key registered before keeps its figure."""
         if key in self._figures:
             return self._figures[key].id
         if key not in self._numbers:
@@ -39,11 +38,11 @@ class FigureRegistry:
         return self._figures[key].id
 
     def figures(self) -> tuple[Figure, ...]:
-        """All of them, in the order of their numbers."""
+        """All figures, in the order of their numbers."""
         return tuple(sorted(self._figures.values(), key=lambda figure: (len(figure.id), figure.id)))
 
     def numbers(self) -> dict[str, int]:
-        """Number of each key, of earlier versions too."""
+        """The number of each key, including keys of earlier versions."""
         return dict(self._numbers)
 
     def by_key(self) -> dict[str, Figure]:
@@ -62,8 +61,8 @@ class FigureRegistry:
         where: Where = (),
         display: tuple[float, str] | None = None,
     ) -> str:
-        """The level of a measure in a period, of the whole or of a cell; unknown where nothing was asked or told."""
-        told = measure.level(indicators) if indicators is not None else None
+        """Add the level of a measure in a period, of the whole or of a cell, and return its id; unknown without a value."""
+        bounds = measure.level(indicators) if indicators is not None else None
         blank = Figure(
             id="",
             indicator=measure.indicator,
@@ -72,12 +71,12 @@ class FigureRegistry:
             unit=measure.unit,
             period=str(period),
             value=None,
-            display=display or measure.display(told[0] if told else None),
+            display=display or measure.display(bounds[0] if bounds else None),
             where=where,
             question=self.query_parameters(period, where),
             formula=measure.formula,
         )
-        return self.register(self.figure_key(measure.indicator, period, where), self._with_status(blank, indicators, told))
+        return self.register(self.figure_key(measure.indicator, period, where), self._with_status(blank, indicators, bounds))
 
     def add_change(
         self,
@@ -88,27 +87,27 @@ class FigureRegistry:
         *,
         where: Where = (),
     ) -> str:
-        """The relative change of a measure from the second period to the first, with its own interval."""
-        now, base = periods
+        """Add the relative change of a measure from the second period to the first, with its own interval, and return its id."""
+        period, base = periods
         estimate = measure.ratio(before, after) if after is not None and before is not None else None
-        told = None if estimate is None else (estimate.value - 1, estimate.low - 1, estimate.high - 1)
+        bounds = None if estimate is None else (estimate.value - 1, estimate.low - 1, estimate.high - 1)
         blank = Figure(
             id="",
             indicator=measure.indicator,
             label=measure.label,
             kind="change",
             unit="1",
-            period=str(now),
+            period=str(period),
             value=None,
             where=where,
-            question=self.query_parameters(now, where) | {"against": str(base)},
-            formula=f"{measure.indicator}({now}) / {measure.indicator}({base}) - 1",
+            question=self.query_parameters(period, where) | {"against": str(base)},
+            formula=f"{measure.indicator}({period}) / {measure.indicator}({base}) - 1",
         )
-        mine = self._with_status(blank, after, told)
+        figure = self._with_status(blank, after, bounds)
         if is_coverage_too_low(before) or self.data.is_confidential(where, str(base)):
             confidential = self.data.is_confidential(where, str(base))
-            mine = without_value(mine, "c" if confidential else "x")
-        return self.register(f"{self.figure_key(measure.indicator, now, where)}|change|{self.period_offset(base)}", mine)
+            figure = without_value(figure, "c" if confidential else "x")
+        return self.register(f"{self.figure_key(measure.indicator, period, where)}|change|{self.period_offset(base)}", figure)
 
     def add_share(
         self,
@@ -118,12 +117,12 @@ class FigureRegistry:
         formula: str,
         *,
         where: Where = (),
-        question: Mapping[str, str | list[str]] | None = None,
+        query_parameters: Mapping[str, str | list[str]] | None = None,
         quality: Letter = "",
     ) -> str:
-        """A share of the period (a fraction)."""
+        """Add a share of the period (a fraction) and return its id."""
         period = self.data.period
-        told = None if value is None else (value.value, value.low, value.high)
+        bounds = None if value is None else (value.value, value.low, value.high)
         blank = Figure(
             id="",
             indicator=indicator,
@@ -133,14 +132,14 @@ class FigureRegistry:
             period=str(period),
             value=None,
             where=where,
-            question=self.query_parameters(period, where) if question is None else question,
+            question=self.query_parameters(period, where) if query_parameters is None else query_parameters,
             formula=formula,
         )
-        mine = self._with_status(blank, self.data.current, told)
-        return self.register(self.figure_key(indicator, period, where), replace(mine, quality=quality or mine.quality))
+        figure = self._with_status(blank, self.data.current, bounds)
+        return self.register(self.figure_key(indicator, period, where), replace(figure, quality=quality or figure.quality))
 
     def add_figure(self, key: str, figure: Figure) -> str:
-        """A figure made by its section; versions and coverage of the period are filled in."""
+        """Add a figure made by its section and return its id; versions and coverage of the period are filled in."""
         row = self.data.current.row
         return self.register(
             key,
@@ -154,29 +153,29 @@ class FigureRegistry:
         )
 
     def period_offset(self, period: Period) -> str:
-        """How far a period lies from the edition's: what a key says, so that next quarter's edition has the same keys."""
+        """Distance of a period from the edition's own: keys hold it, so that they recur in the next edition."""
         months = (period.year - self.data.period.year) * 12 + period.month - self.data.period.month
         return f"{months:+d}m{period.length}"
 
     def figure_key(self, indicator: str, period: Period, where: Where) -> str:
-        """What a figure is, in one line."""
+        """The key of a figure: indicator, cell and period offset."""
         return f"{indicator}|{','.join(f'{name}={value}' for name, value in where)}|{self.period_offset(period)}"
 
     def query_parameters(self, period: Period, where: Where) -> dict[str, str | list[str]]:
         """Parameters of ``footprint query`` that give the row of a cell."""
         first, last = period, period.shifted(1)
-        asked: dict[str, str | list[str]] = {
+        parameters: dict[str, str | list[str]] = {
             "from": f"{first.year:04}-{first.month:02}-01",
             "to": f"{last.year:04}-{last.month:02}-01",
         }
         if where:
-            asked |= {"group": ",".join(name for name, _ in where), "where": [f"{name}={value}" for name, value in where]}
-        return asked
+            parameters |= {"group": ",".join(name for name, _ in where), "where": [f"{name}={value}" for name, value in where]}
+        return parameters
 
     def _with_status(
-        self, blank: Figure, indicators: IndicatorRow | None, told: tuple[float, float | None, float | None] | None
+        self, blank: Figure, indicators: IndicatorRow | None, bounds: tuple[float, float | None, float | None] | None
     ) -> Figure:
-        """With the value, unless it is confidential, unknown or hardly covered; and with what a reader must know of it."""
+        """The figure with its value, unless it is confidential, unknown or hardly covered; with quality, status and flags."""
         if indicators is None:
             return without_value(blank, "c" if self.data.is_confidential(blank.where, blank.period) else "x")
         row = indicators.row
@@ -189,7 +188,7 @@ class FigureRegistry:
         )
         if self.data.is_confidential(blank.where, blank.period):
             return without_value(known, "c")
-        if told is None or is_coverage_too_low(indicators):
+        if bounds is None or is_coverage_too_low(indicators):
             return without_value(known, "x")
         flags: list[Flag] = []
         provisional = row["status"] == "provisional"
@@ -199,7 +198,7 @@ class FigureRegistry:
             flags.append("p")
         if row["coverage"] is not None and row["coverage"] < MIN_UNFLAGGED_COVERAGE:
             flags.append("u")
-        value, low, high = told
+        value, low, high = bounds
         bounded = low is not None and high is not None and (low, high) != (value, value)
         return replace(
             known,
@@ -212,13 +211,13 @@ class FigureRegistry:
 
 
 def is_coverage_too_low(indicators: IndicatorRow | None) -> bool:
-    """Whether so little of a row was covered that it is not published."""
+    """Whether the coverage of a row is too low for publication."""
     coverage = None if indicators is None else indicators.row["coverage"]
     return coverage is not None and coverage < MIN_PUBLISHED_COVERAGE
 
 
 def without_value(figure: Figure, flag: Flag) -> Figure:
-    """A figure that is confidential (c), or unknown (x): no value, no bounds, nothing that tells them."""
+    """A figure without value and bounds: confidential (c) or unknown (x)."""
     secret = flag == "c"
     return replace(
         figure,

@@ -1,4 +1,4 @@
-"""This file lists what editions measure: where each level and each change comes from, with an interval of its own."""
+"""Measures of an edition: the level of each indicator, and its change with an interval of its own."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PER = 1000
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One indicator: its level in a row, and how sure its change from one row to another is."""
+    """One indicator: its level in a row, and the ratio of two rows with its interval."""
 
     indicator: str
     label: Text
@@ -33,7 +33,7 @@ class Measure:
     display_unit: Callable[[float], tuple[float, str]] | None = None
 
     def display(self, value: float | None) -> tuple[float, str]:
-        """(size, unit) in which a value is shown."""
+        """(size, unit) to display a value in."""
         if self.display_unit is not None and value is not None:
             return self.display_unit(value)
         return 1.0, self.unit if self.unit != "1" else ""
@@ -42,17 +42,17 @@ class Measure:
 def ratio_with_gaps(
     before: IndicatorRow, after: IndicatorRow, values: tuple[float, float], budgets: tuple[UncertaintyBudget, UncertaintyBudget]
 ) -> Estimate | None:
-    """after / before; what was not read in one of the two widens its side, for it can only be more."""
+    """after / before; time not read widens the interval on its side only, since it can only add energy."""
     if values[0] <= 0 or values[1] <= 0:
         return None
-    found = ratio_estimate(values[0], budgets[0], values[1], budgets[1])
-    low = ((found.value - found.low) ** 2 + (found.value * before.gap) ** 2) ** 0.5
-    high = ((found.high - found.value) ** 2 + (found.value * after.gap) ** 2) ** 0.5
-    return Estimate(found.value, max(found.value - low, 0.0), found.value + high)
+    ratio = ratio_estimate(values[0], budgets[0], values[1], budgets[1])
+    low = ((ratio.value - ratio.low) ** 2 + (ratio.value * before.gap) ** 2) ** 0.5
+    high = ((ratio.high - ratio.value) ** 2 + (ratio.value * after.gap) ** 2) ** 0.5
+    return Estimate(ratio.value, max(ratio.value - low, 0.0), ratio.value + high)
 
 
 def energy_ratio(before: IndicatorRow, after: IndicatorRow) -> Estimate | None:
-    """Of energy, the building's part in it."""
+    """Ratio of energy, including the building's overhead."""
     values = before.row["energy_kwh"], after.row["energy_kwh"]
     return None if None in values else ratio_with_gaps(before, after, values, (before.energy, after.energy))
 
@@ -77,8 +77,8 @@ def _grams(indicators: IndicatorRow) -> BoundedValue | None:
 
 
 def _it_budget(indicators: IndicatorRow) -> UncertaintyBudget:
-    whole = indicators.row["energy_kwh"]
-    return indicators.energy.filtered(indicators.it_kwh / whole if whole else 1.0, without=PUE)
+    energy_kwh = indicators.row["energy_kwh"]
+    return indicators.energy.filtered(indicators.it_kwh / energy_kwh if energy_kwh else 1.0, without=PUE)
 
 
 def _it(indicators: IndicatorRow) -> BoundedValue | None:
@@ -96,7 +96,7 @@ def _it_ratio(before: IndicatorRow, after: IndicatorRow) -> Estimate | None:
 
 
 def _market(indicators: IndicatorRow) -> BoundedValue | None:
-    """The contract's factor is taken as it is: what is not known of it is not known of the energy."""
+    """Market-based emissions; the contract's factor is exact, so only the uncertainty of the energy remains."""
     grams, energy = indicators.row["co2e_market_g"], _energy(indicators)
     if grams is None or energy is None or energy[1] is None or energy[2] is None:
         return None
@@ -104,9 +104,9 @@ def _market(indicators: IndicatorRow) -> BoundedValue | None:
     return grams, energy[1] * factor, energy[2] * factor
 
 
-def _scaled(found: Estimate | None, before: float | None, after: float | None) -> Estimate | None:
-    """A ratio divided by (or of) numbers that are exact."""
-    return found.scaled(after / before) if found is not None and before and after else None
+def _scaled(ratio: Estimate | None, before: float | None, after: float | None) -> Estimate | None:
+    """A ratio scaled by the ratio of two exact numbers."""
+    return ratio.scaled(after / before) if ratio is not None and before and after else None
 
 
 def _market_ratio(before: IndicatorRow, after: IndicatorRow) -> Estimate | None:
@@ -118,9 +118,9 @@ def _market_ratio(before: IndicatorRow, after: IndicatorRow) -> Estimate | None:
 
 
 def _embodied_budget(grams: float) -> UncertaintyBudget:
-    found = UncertaintyBudget()
-    found.add("factor embodied", grams, assumption("embodied_server"))
-    return found
+    budget = UncertaintyBudget()
+    budget.add("factor embodied", grams, assumption("embodied_server"))
+    return budget
 
 
 def _embodied(indicators: IndicatorRow) -> BoundedValue | None:
@@ -141,7 +141,7 @@ def _embodied_ratio(before: IndicatorRow, after: IndicatorRow) -> Estimate | Non
 def _counted(
     column: str,
 ) -> tuple[Callable[[IndicatorRow], BoundedValue | None], Callable[[IndicatorRow, IndicatorRow], Estimate | None]]:
-    """Counts are exact: gateways counted them."""
+    """Level and ratio of counts, which gateways count exactly."""
 
     def level(indicators: IndicatorRow) -> BoundedValue | None:
         value = indicators.row[column]
@@ -157,14 +157,14 @@ def _counted(
 def _per(
     column: str,
 ) -> tuple[Callable[[IndicatorRow], BoundedValue | None], Callable[[IndicatorRow, IndicatorRow], Estimate | None]]:
-    """Energy over a thousand of what was counted."""
+    """Level and ratio of energy per thousand counted units [Wh]."""
 
     def level(indicators: IndicatorRow) -> BoundedValue | None:
         energy, count = _energy(indicators), indicators.row[column]
         if energy is None or not count or energy[1] is None or energy[2] is None:
             return None
-        each = _PER * 1000 / count  # Wh for a thousand
-        return energy[0] * each, energy[1] * each, energy[2] * each
+        wh_per_thousand = _PER * 1000 / count  # Wh for a thousand
+        return energy[0] * wh_per_thousand, energy[1] * wh_per_thousand, energy[2] * wh_per_thousand
 
     def ratio(before: IndicatorRow, after: IndicatorRow) -> Estimate | None:
         return _scaled(energy_ratio(before, after), after.row[column], before.row[column])
@@ -173,7 +173,7 @@ def _per(
 
 
 def _energy_unit(kwh: float) -> tuple[float, str]:
-    """Kilowatt-hours up to ten megawatt-hours, as with masses: else digits are lost that the interval still shows."""
+    """kWh up to 10 MWh, as with masses: a larger unit would drop digits that the interval still shows."""
     return (1.0, "kWh") if 1 <= abs(kwh) < 10_000 else energy_unit(kwh)
 
 

@@ -1,7 +1,7 @@
-"""This file reads who used what and what it cost, and says which cells of a period may be shown; pages and editions ask here.
+"""Disclosure control of a period: reads users and amounts of every cell and decides which may be shown, in pages and editions.
 
-A quarter is decided with its months, a year after its quarters, whose cells then count as shown or as hidden for good. So what
-is shown of a quarter does not depend on what comes after it, and nothing of a quarter that is not over is shown but totals.
+A quarter is decided together with its months, a year after its quarters, whose decisions then stand for good. So the cells
+shown of a quarter do not depend on later periods, and of a quarter that is not over only totals are shown.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from footprint.ledger.user_count_file import CellCounts
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 
-# What is held against attack: every amount that adds up. Other figures of a cell are made of these and share its status.
+# Amounts checked against attack: all additive ones. Other figures of a cell derive from these and share its status.
 ADDITIVE_MEASURES = ("requests", "input_tokens", "output_tokens", "energy_kwh", "co2e_location_g", "embodied_g", "water_l")
-FULL_ENERGY = "energy_full_kwh"  # energy_kwh of the view in which idle energy is spread over use cases
+FULL_ENERGY = "energy_full_kwh"  # energy_kwh of the view in which idle energy is distributed over use cases
 OTHER_USE_CASES = "(other)"
 _QUARTER, _YEAR = MONTHS_PER_PERIOD["quarter"], MONTHS_PER_PERIOD["year"]
 
 
 @dataclass(frozen=True, slots=True)
 class DisclosureCounts:
-    """What a confidentiality box tells. ``merged`` are sums of hidden cells that a reader can form, shown as other uses."""
+    """Counts for a confidentiality box; ``merged`` are sums of hidden cells that a reader can form, shown as other uses."""
 
     shown: int
     primary: int
@@ -46,7 +46,7 @@ class DisclosureCounts:
 
 @dataclass(frozen=True, slots=True)
 class ProtectedCells:
-    """Statuses of the cells of a period and of everything it is made of; ``cells`` by key."""
+    """Status of the cells of a period and of the periods within it; ``cells`` by key."""
 
     period: str
     rules: SuppressionRules
@@ -54,7 +54,7 @@ class ProtectedCells:
     cells: Mapping[Key, Cell]
 
     def status(self, period: str, service: str = "", use_case: str = "") -> Status:
-        """Of one cell; an empty name is the margin. What is not there is hidden, for nobody knows its users."""
+        """Status of one cell; an empty name is the margin. Unknown cells are hidden, since their users are unknown."""
         return self.protection.status(period, service, use_case)
 
     def is_public(self, period: str, service: str = "", use_case: str = "") -> bool:
@@ -64,8 +64,8 @@ class ProtectedCells:
     def merged_others(self, period: str, service: str = "") -> Cell | None:
         """The hidden use cases of a service (or of all) as one row, so that a table adds up; None unless its total is shown.
 
-        A reader can subtract what is shown from the total, so it tells nothing new. Its users are those of its largest part,
-        the least that they can be; its use case is ``(other)``.
+        A reader can subtract the cells shown from the total, so the row discloses nothing new. Its users are those of its largest
+        part, a lower bound; its use case is ``(other)``.
         """
         if not self.is_public(period, service):
             return None
@@ -80,7 +80,7 @@ class ProtectedCells:
         return Cell(period, service, OTHER_USE_CASES, users, None, None, dict(amounts))
 
     def counts(self, periods: Collection[str] = ()) -> DisclosureCounts:
-        """For the confidentiality box: of these periods, or of all."""
+        """Counts for the confidentiality box, over the given periods or all of them."""
         statuses = {key: s for key, s in self.protection.statuses.items() if not periods or key[0] in periods}
         shown = [self.cells[key] for key, status in statuses.items() if status is Status.PUBLIC]
         users = [cell.users for cell in shown if cell.users and not cell.by_nature and (cell.service or cell.use_case)]
@@ -96,7 +96,7 @@ class ProtectedCells:
 
 
 def disclosure_rules(config: Config) -> SuppressionRules:
-    """The rules that a configuration declares."""
+    """The suppression rules that a configuration declares."""
     declared = config.disclosure
     return SuppressionRules(declared.min_users, declared.dominance, declared.min_teams or None)
 
@@ -107,65 +107,70 @@ def protect_period(
     period: str,
     now_us: int,
     *,
-    known: Collection[Key] = (),
-    kept: Collection[Key] = (),
-    book: FactorBook | None = None,
+    published: Collection[Key] = (),
+    suppressed: Collection[Key] = (),
+    factor_book: FactorBook | None = None,
 ) -> ProtectedCells:
-    """What may be shown of a month, quarter or year, and of the quarters and months that it is made of.
+    """Decide which cells of a month, quarter or year may be shown, and of the quarters and months within it.
 
-    A month is decided with its quarter. ``known`` are cells that were published before, ``kept`` those that were hidden then
-    (earlier versions and editions): the ones cannot be unpublished, the others stay hidden.
+    A month is decided with its quarter. ``published`` are cells that earlier versions and editions showed: they cannot be
+    unpublished. ``suppressed`` are cells that those hid: they stay hidden.
 
     Raises
     ------
     BadPeriod
-        If it is no period.
+        If the period's name is not valid.
     """
-    asked = parse_period(period)
-    around = asked if asked.length == _YEAR else period_at(asked.bounds_us(config.timezone)[0], config.timezone, _QUARTER)
+    requested = parse_period(period)
+    decided_period = (
+        requested if requested.length == _YEAR else period_at(requested.bounds_us(config.timezone)[0], config.timezone, _QUARTER)
+    )
     rules = disclosure_rules(config)
-    cells = _cells(store, config, around, now_us, book)
-    shown, hidden = set(known), set(kept)
-    if around.length == _YEAR:
-        for quarter in around.split(_QUARTER):
+    cells = _cells(store, config, decided_period, now_us, factor_book)
+    shown, hidden = set(published), set(suppressed)
+    if decided_period.length == _YEAR:
+        for quarter in decided_period.split(_QUARTER):
             names = {str(quarter), *map(str, quarter.split(1))}
-            own = protect([cell for cell in cells if cell.period in names], rules, shown, hidden)
-            hidden |= own.hidden() - shown
-            shown |= own.statuses.keys() - own.hidden()
-    found = protect(cells, rules, shown, hidden)
-    return ProtectedCells(period, rules, found, {cell.key: cell for cell in cells})
+            quarter_protection = protect([cell for cell in cells if cell.period in names], rules, shown, hidden)
+            hidden |= quarter_protection.hidden() - shown
+            shown |= quarter_protection.statuses.keys() - quarter_protection.hidden()
+    protection = protect(cells, rules, shown, hidden)
+    return ProtectedCells(period, rules, protection, {cell.key: cell for cell in cells})
 
 
-def _cells(store: Store, config: Config, around: Period, now_us: int, book: FactorBook | None) -> list[Cell]:
-    """Cells of a quarter or year that is over, and of the shorter periods within; of one that is not, none."""
-    start_us, end_us = around.bounds_us(config.timezone)
-    quarters = [q for q in around.split(_QUARTER) if q.bounds_us(config.timezone)[1] <= now_us]
+def _cells(store: Store, config: Config, decided_period: Period, now_us: int, factor_book: FactorBook | None) -> list[Cell]:
+    """Cells of a quarter or year that is over and of the shorter periods within it; empty if it is not over."""
+    start_us, end_us = decided_period.bounds_us(config.timezone)
+    quarters = [q for q in decided_period.split(_QUARTER) if q.bounds_us(config.timezone)[1] <= now_us]
     if not quarters:
         return []
-    whole = {str(quarter): _above(quarter, around, end_us <= now_us) for quarter in quarters}
+    longer_periods = {str(quarter): _above(quarter, decided_period, end_us <= now_us) for quarter in quarters}
     amounts: dict[Key, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     to_us = quarters[-1].bounds_us(config.timezone)[1]
     for view, measures in (("active", {name: name for name in ADDITIVE_MEASURES}), ("full", {"energy_kwh": FULL_ENERGY})):
-        question = Query(("service", "use_case"), "month", start_us, to_us, view=view)
-        for row in run_query(store, config, question, now_us, book).rows:
+        query = Query(("service", "use_case"), "month", start_us, to_us, view=view)
+        for row in run_query(store, config, query, now_us, factor_book).rows:
             month = period_at(parse_instant(row["period_start"]), config.timezone, 1)
             quarter = period_at(month.bounds_us(config.timezone)[0], config.timezone, _QUARTER)
-            for key in _margins((str(month), *whole[str(quarter)]), row["service"], row["use_case"]):
+            for key in _margins((str(month), *longer_periods[str(quarter)]), row["service"], row["use_case"]):
                 for column, measure in measures.items():
                     amounts[key][measure] += float(row[column] or 0)
-    told = _users(store, {key[0] for key in amounts})
+    counts = _users(store, {key[0] for key in amounts})
     names = (*ADDITIVE_MEASURES, FULL_ENERGY)
-    return [_cell(key, told.get(key), {name: found.get(name, 0.0) for name in names}) for key, found in sorted(amounts.items())]
+    return [
+        _cell(key, counts.get(key), {name: measured.get(name, 0.0) for name in names})
+        for key, measured in sorted(amounts.items())
+    ]
 
 
-def _cell(key: Key, told: CellCounts | None, amounts: dict[str, float]) -> Cell:
-    users, share, teams = told or (None, None, None)
+def _cell(key: Key, counts: CellCounts | None, amounts: dict[str, float]) -> Cell:
+    users, share, teams = counts or (None, None, None)
     return Cell(*key, users=users, max_share=share, teams=teams, amounts=amounts)
 
 
-def _above(quarter: Period, around: Period, over: bool) -> tuple[str, ...]:
-    """The periods that a month of a quarter counts in, beside itself."""
-    return (str(quarter), str(around)) if over and around != quarter else (str(quarter),)
+def _above(quarter: Period, decided_period: Period, is_over: bool) -> tuple[str, ...]:
+    """The longer periods that a month of a quarter belongs to."""
+    return (str(quarter), str(decided_period)) if is_over and decided_period != quarter else (str(quarter),)
 
 
 def _margins(periods: Collection[str], service: str, use_case: str) -> list[Key]:
@@ -180,15 +185,15 @@ def _users(store: Store, periods: Collection[str]) -> dict[Key, CellCounts]:
 
 
 def previously_published_cells(published: Iterable[PublishedEdition]) -> tuple[tuple[Key, ...], tuple[Key, ...]]:
-    """Cells that editions showed, and those that they hid and never showed."""
-    shown, kept = set[Key](), set[Key]()
-    for each in published:
-        for figure in from_json(each.report).figures:
+    """Cells that editions showed, and cells that they hid and never showed: a later edition must undo neither."""
+    shown, hidden = set[Key](), set[Key]()
+    for edition in published:
+        for figure in from_json(edition.report).figures:
             cell = dict(figure.where)
             if cell and set(cell) <= {"service", "use_case"}:
                 key = figure.period, cell.get("service", ""), cell.get("use_case", "")
                 if figure.conf_status == "C":
-                    kept.add(key)
+                    hidden.add(key)
                 elif figure.value is not None:
                     shown.add(key)
-    return tuple(sorted(shown)), tuple(sorted(kept - shown))
+    return tuple(sorted(shown)), tuple(sorted(hidden - shown))

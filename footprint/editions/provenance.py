@@ -1,6 +1,6 @@
-"""This file follows a published figure down to the readings, and computes it again from the ledger.
+"""Tracing of published figures: from a figure down to its readings, and its recomputation from the ledger.
 
-What is confidential is followed no further than its definition: the rows behind it would tell it.
+A confidential figure is traced no further than its definition: the rows behind it would disclose it.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ DEFINITION_COLUMNS = (
     "flags",
 )
 FORMULA_COLUMNS = ("name", "value", "unit")
-_ID = re.compile(r"(?:DEMO-)?F-(?!0000|9999)(\d{4})(Q[1-4]|0[1-9]|1[0-2])?-\d+")
-_PARTS = (
+_FIGURE_ID = re.compile(r"(?:DEMO-)?F-(?!0000|9999)(\d{4})(Q[1-4]|0[1-9]|1[0-2])?-\d+")
+_TERMS = (
     ("accelerator_active_kwh", "kWh"),
     ("accelerator_idle_kwh", "kWh"),
     ("host_kwh", "kWh"),
@@ -70,12 +70,12 @@ _PARTS = (
 
 
 class NoSuchFigure(BadQuery):
-    """An id that no edition has; the message names those that come near."""
+    """An id that no edition has; the message names similar ids."""
 
 
 @dataclass(frozen=True, slots=True)
 class TracedFigure:
-    """A figure, the edition that it stands in, and that edition as it was published (None for a draft)."""
+    """A figure, its edition, and that edition as published (None for a draft)."""
 
     figure: Figure
     edition: Edition
@@ -83,18 +83,18 @@ class TracedFigure:
 
     @property
     def name(self) -> str:
-        """2026-Q3.v1; a draft is named so."""
+        """2026-Q3.v1; a draft is marked as one."""
         head = self.edition.masthead
         return f"{head.period}.v{head.version}" + ("" if self.published else " (draft)")
 
     @property
     def command(self) -> str:
-        """The command line that follows it in this edition, whatever is published after it."""
+        """The command that traces the figure in this edition, whatever is published later."""
         return trace_command(self.figure, self.edition) if self.published else f"footprint trace {self.figure.id}"
 
 
 def trace_command(figure: Figure, edition: Edition) -> str:
-    """The command line that follows a figure of a published edition."""
+    """The command that traces a figure of a published edition."""
     head = edition.masthead
     return f"footprint trace {figure.id} --edition {head.period}.v{head.version}"
 
@@ -102,59 +102,61 @@ def trace_command(figure: Figure, edition: Edition) -> str:
 def find_figure(
     store: Store, config: Config, identity: str, now_us: int, edition: str = "", *, drafts: bool = True
 ) -> TracedFigure:
-    """A figure by its id, in a named edition, else in the last version of its period, else (``drafts``) in the draft of it.
+    """Find a figure by its id, in the named edition, else in the latest version of its period, else (``drafts``) in its draft.
 
     Raises
     ------
     NoSuchFigure
-        If the id is not one, or the edition has none of it.
+        If the id is not valid, or the edition has no such figure.
     NoSuchEdition
         If the named edition was not published.
     NoData
-        If there is nothing to draft of its period.
+        If its period has no data to draft from.
     """
-    found = _ID.fullmatch(identity)
-    if not found:
+    match = _FIGURE_ID.fullmatch(identity)
+    if not match:
         raise NoSuchFigure(f"{identity!r} is no figure; ids are written F-2026Q3-07 and stand beside each published figure")
-    period = found[1] + (f"-{found[2]}" if found[2] else "")
-    last = next(reversed(published_editions(store, period)), None)
-    published = published_edition(store, edition) if edition else last
+    period = match[1] + (f"-{match[2]}" if match[2] else "")
+    latest = next(reversed(published_editions(store, period)), None)
+    published = published_edition(store, edition) if edition else latest
     if published is None and not drafts:
         raise NoSuchFigure(f"{identity}: no edition of {period} is published")
-    report = from_json(published.report) if published else draft_edition(store, config, period, now_us).edition
-    for figure in report.figures:
+    document = from_json(published.report) if published else draft_edition(store, config, period, now_us).edition
+    for figure in document.figures:
         if figure.id == identity:
-            return TracedFigure(figure, report, published)
-    near = difflib.get_close_matches(identity, [figure.id for figure in report.figures], 3, 0.0)
-    raise NoSuchFigure(f"{identity} is not in {report.masthead.period}.v{report.masthead.version}; near are {', '.join(near)}")
+            return TracedFigure(figure, document, published)
+    similar_ids = difflib.get_close_matches(identity, [figure.id for figure in document.figures], 3, 0.0)
+    raise NoSuchFigure(
+        f"{identity} is not in {document.masthead.period}.v{document.masthead.version}; near are {', '.join(similar_ids)}"
+    )
 
 
 def query_of(config: Config, figure: Figure) -> Query:
-    """The question whose rows a figure is made of."""
-    asked = _asked(figure)
-    return parse_query(config.timezone, from_=_one(asked["from"]), to=_one(asked["to"]), where=asked["where"])
+    """The query that returns the rows behind a figure."""
+    parameters = _query_parameters(figure)
+    return parse_query(config.timezone, from_=_first(parameters["from"]), to=_first(parameters["to"]), where=parameters["where"])
 
 
-def _asked(figure: Figure) -> Mapping[str, list[str]]:
-    """The parameters of its query; a cause of uncertainty has no rows of its own, it stands on those of the whole."""
-    told = {}
+def _query_parameters(figure: Figure) -> Mapping[str, list[str]]:
+    """The parameters of a figure's query; a cause of uncertainty has no rows of its own and uses those of the whole."""
+    parameters = {}
     for name in ("group", "from", "to", "where"):
         values = figure.question.get(name) or []
-        told[name] = [values] if isinstance(values, str) else list(values)
-    told["group"] = [each for each in told["group"] if set(each.split(",")) <= set(GROUPS)]
-    told["where"] = [each for each in told["where"] if each.partition("=")[0] in GROUPS]
-    return told
+        parameters[name] = [values] if isinstance(values, str) else list(values)
+    parameters["group"] = [value for value in parameters["group"] if set(value.split(",")) <= set(GROUPS)]
+    parameters["where"] = [value for value in parameters["where"] if value.partition("=")[0] in GROUPS]
+    return parameters
 
 
-def _one(values: list[str]) -> str | None:
+def _first(values: list[str]) -> str | None:
     return values[0] if values else None
 
 
 def definition_level(traced: TracedFigure, language: str) -> LineageLevel:
-    """What a figure is: words, formula, source, and the command that asks for its rows."""
+    """The definition of a figure: words, formula, source, and the command that queries its rows."""
     figure = traced.figure
-    method = next((each for each in METHODS if figure.indicator in each.figures), None)
-    told = {
+    method = next((candidate for candidate in METHODS if figure.indicator in candidate.figures), None)
+    row = {
         "figure": figure.id,
         "edition": traced.name,
         "indicator": figure.indicator,
@@ -176,12 +178,17 @@ def definition_level(traced: TracedFigure, language: str) -> LineageLevel:
         "factor_version": figure.factor_version,
         "flags": "+".join(figure.flags),
     }
-    return LineageLevel("definition", DEFINITION_COLUMNS, [told])
+    return LineageLevel("definition", DEFINITION_COLUMNS, [row])
 
 
 def query_command(figure: Figure) -> str:
-    """The command line that gives the rows of a figure."""
-    return " ".join(["footprint query", *(f"--{name} {_quoted(each)}" for name, told in _asked(figure).items() for each in told)])
+    """The command that queries the rows of a figure."""
+    return " ".join(
+        [
+            "footprint query",
+            *(f"--{name} {_quoted(value)}" for name, values in _query_parameters(figure).items() for value in values),
+        ]
+    )
 
 
 def _quoted(value: str) -> str:
@@ -199,55 +206,55 @@ def trace_figure(
     device: str = "",
     day: int | None = None,
 ) -> list[LineageLevel]:
-    """Every level from the definition to the origins of readings; hours and readings are those of the day that bears most."""
+    """All levels from the definition to the origins of readings; hours and readings are those of the day with most energy."""
     levels = [definition_level(traced, language)]
     if traced.figure.conf_status == "C":
         return levels
-    question = query_of(config, traced.figure)
-    levels += [_formula(store, config, question, now_us), lineage.facts(store, config, question, now_us)]
-    days = lineage.days(store, config, question, now_us)
+    query = query_of(config, traced.figure)
+    levels += [_formula_level(store, config, query, now_us), lineage.facts(store, config, query, now_us)]
+    days = lineage.days(store, config, query, now_us)
     levels.append(LineageLevel(days.name, days.columns, sorted(days.rows, key=lambda row: -(row["energy_kwh"] or 0.0))))
-    chosen = [row for row in levels[-1].rows if host in ("", row["host"]) and device in ("", row["device"])]
-    sensed = [row for row in chosen if not row["device"].startswith("(")] or chosen
-    if not sensed:
+    selected = [row for row in levels[-1].rows if host in ("", row["host"]) and device in ("", row["device"])]
+    measured = [row for row in selected if not row["device"].startswith("(")] or selected
+    if not measured:
         return levels
-    host, device = host or sensed[0]["host"], device or sensed[0]["device"]
-    at = (parse_instant(sensed[0]["period_end"]) - 1) // US_PER_DAY if day is None else day
-    levels.append(lineage.hours(store, config, question, now_us, host=host, day=at))
-    levels.append(lineage.readings(store, host=host, device=device, day=at))
-    levels.append(lineage.origins(store, config, host=host, day=at))
+    host, device = host or measured[0]["host"], device or measured[0]["device"]
+    traced_day = (parse_instant(measured[0]["period_end"]) - 1) // US_PER_DAY if day is None else day
+    levels.append(lineage.hours(store, config, query, now_us, host=host, day=traced_day))
+    levels.append(lineage.readings(store, host=host, device=device, day=traced_day))
+    levels.append(lineage.origins(store, config, host=host, day=traced_day))
     return levels
 
 
-def _formula(store: Store, config: Config, question: Query, now_us: int) -> LineageLevel:
-    """The parts that the ledger gives today, of which the formula is made."""
-    rows = run_query(store, config, question, now_us).rows
-    told = [{"name": name, "value": row[name], "unit": unit} for row in rows for name, unit in _PARTS if row[name] is not None]
-    return LineageLevel("formula", FORMULA_COLUMNS, told)
+def _formula_level(store: Store, config: Config, query: Query, now_us: int) -> LineageLevel:
+    """The terms of the formula, as the ledger gives them today."""
+    rows = run_query(store, config, query, now_us).rows
+    terms = [{"name": name, "value": row[name], "unit": unit} for row in rows for name, unit in _TERMS if row[name] is not None]
+    return LineageLevel("formula", FORMULA_COLUMNS, terms)
 
 
 def recompute(store: Store, config: Config, traced: TracedFigure, now_us: int) -> Figure | None:
-    """The figure as the ledger gives it now, in the edition built again as it was published; None where it is gone."""
+    """The figure as the ledger gives it now, in the edition rebuilt as published; None if it no longer exists."""
     context = traced.published.context if traced.published else None
-    again = draft_edition(store, config, traced.edition.masthead.period, now_us, context)
-    return next((figure for figure in again.edition.figures if figure.id == traced.figure.id), None)
+    rebuilt = draft_edition(store, config, traced.edition.masthead.period, now_us, context)
+    return next((figure for figure in rebuilt.edition.figures if figure.id == traced.figure.id), None)
 
 
 def describe_difference(before: Figure, after: Figure | None) -> str:
-    """``identical``, or what differs; what is confidential is not told."""
+    """``identical``, or the bounds that differ; values of confidential figures are not disclosed."""
     if after is None:
         return "differs: the ledger gives no such figure any more"
     if "C" in (before.conf_status, after.conf_status):
         same = before.conf_status == after.conf_status
         return "identical: confidential, as published" if same else "differs: its confidentiality changed"
-    moved = [name for name in ("value", "low", "high") if getattr(before, name) != getattr(after, name)]
-    if not moved:
+    changed = [name for name in ("value", "low", "high") if getattr(before, name) != getattr(after, name)]
+    if not changed:
         return "identical"
-    return "differs: " + ", ".join(f"{name} {getattr(before, name)!r} -> {getattr(after, name)!r}" for name in moved)
+    return "differs: " + ", ".join(f"{name} {getattr(before, name)!r} -> {getattr(after, name)!r}" for name in changed)
 
 
 def trace_document(traced: TracedFigure, levels: Sequence[LineageLevel], recomputed: str | None) -> dict[str, Any]:
-    """The whole chain as one JSON document; ``recomputed`` says what computing it again gave, None where it was not asked."""
+    """The whole chain as one JSON document; ``recomputed`` is the outcome of recomputation, None if not requested."""
     return {
         "schema_version": SCHEMA_VERSION,
         "figure": traced.figure.id,

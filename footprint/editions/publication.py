@@ -1,4 +1,4 @@
-"""This file drafts editions and publishes them: checked, frozen, numbered; a revision is a further version with its causes."""
+"""Drafts and publication of editions: checked, frozen, numbered; a revision is a further version with its causes."""
 
 from __future__ import annotations
 
@@ -48,16 +48,16 @@ SUM_TOLERANCE = 1e-9  # relative: parts and whole
 
 
 class NotPublishable(FootprintError):
-    """An edition that may not be published; the message says every check that fails."""
+    """An edition that may not be published; the message lists every check that fails."""
 
 
 class NothingChanged(NotPublishable):
-    """A version that would say what the last one says."""
+    """A version that would equal the last one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An edition that nobody has published; ``figures`` by their key."""
+    """An unpublished edition with its data; ``figures`` by key."""
 
     edition: Edition
     data: EditionData
@@ -65,65 +65,65 @@ class Draft:
 
 
 def draft_edition(store: Store, config: Config, period: str, now_us: int, context: ReleaseContext | None = None) -> Draft:
-    """The edition of a period as the ledger has it now.
+    """Draft the edition of a period from the ledger as it is now.
 
     Raises
     ------
     NoData
-        If the ledger holds nothing of it.
+        If the ledger holds nothing of the period.
     BadPeriod
-        If it has no such name.
+        If the period's name is not valid.
     """
-    told = context or release_context(store, config, parse_period(period), now_us)
-    data = suppress_cells(store, config, told, collect_data(store, config, told, now_us), told.cut_us)
+    context = context or draft_context(store, config, parse_period(period), now_us)
+    data = suppress_cells(store, config, context, collect_data(store, config, context, now_us), context.cut_us)
     edition, registry = build(data)
     return Draft(edition, data, registry.by_key())
 
 
-def release_context(store: Store, config: Config, period: Period, now_us: int) -> ReleaseContext:
-    """What the edition of a period would say besides the ledger, as a draft of its next version."""
+def draft_context(store: Store, config: Config, period: Period, now_us: int) -> ReleaseContext:
+    """The context of a draft of the period's next version: all inputs that the ledger does not hold."""
     published = published_editions(store)
-    mine = [each for each in published if each.period == str(period)]
-    before = mine or [each for each in published if parse_period(each.period) < period]
-    shown, kept = previously_published_cells(published)
+    own_versions = [edition for edition in published if edition.period == str(period)]
+    predecessors = own_versions or [edition for edition in published if parse_period(edition.period) < period]
+    shown, hidden = previously_published_cells(published)
     return ReleaseContext(
         period=str(period),
-        version=len(mine) + 1,
+        version=len(own_versions) + 1,
         cut_us=now_us,
         code_version=VERSION,
         final_on=release_date(config, period, config.editions.final_day),
         next_release=release_date(config, period.shifted(1), config.editions.provisional_day),
-        numbers=_numbers(before[-1]) if before else {},
-        vintages=tuple(_vintage(each) for each in published),
+        numbers=_numbers(predecessors[-1]) if predecessors else {},
+        vintages=tuple(_released_version(edition) for edition in published),
         shown=shown,
-        kept=kept,
+        kept=hidden,
         decisions=read_decisions(config, str(period)),
         objectives=config.objectives,
         annotations=_annotations(config, period),
-        delays=tuple(_delays(config, published)),
+        delays=tuple(_release_delays(config, published)),
     )
 
 
 def _annotations(config: Config, period: Period) -> tuple[Annotation, ...]:
-    """What happened before the end of a period: what an edition can tell of."""
+    """Annotations that begin before the end of a period."""
     end = period.bounds_us(config.timezone)[1]
-    return tuple(each for each in config.annotations if each.at_us < end)
+    return tuple(annotation for annotation in config.annotations if annotation.at_us < end)
 
 
 def _numbers(published: PublishedEdition) -> dict[str, int]:
-    """Keys and numbers of a version, and of those before it that it no longer names."""
-    found = dict(published.context.numbers)
-    return found | {key: int(identity.rsplit("-", 1)[1]) for key, identity in published.figures.items()}
+    """Figure numbers by key, of a version and of its predecessors."""
+    numbers = dict(published.context.numbers)
+    return numbers | {key: int(identity.rsplit("-", 1)[1]) for key, identity in published.figures.items()}
 
 
-def _vintage(published: PublishedEdition) -> ReleasedVersion:
-    """What the next editions need of one: its key figures."""
+def _released_version(published: PublishedEdition) -> ReleasedVersion:
+    """The key figures of a published edition, as later editions need them."""
     edition = from_json(published.report)
     length = parse_period(published.period).length
-    wanted = {f"{measure.indicator}||+0m{length}" for measure in KEY_MEASURES}
+    key_figures = {f"{measure.indicator}||+0m{length}" for measure in KEY_MEASURES}
     figures: dict[str, Bounds] = {}
     for key, identity in published.figures.items():
-        if key in wanted:
+        if key in key_figures:
             figure = edition.figure(identity)
             figures[key] = figure.value, figure.low, figure.high
     context = published.context
@@ -141,12 +141,12 @@ def _vintage(published: PublishedEdition) -> ReleasedVersion:
     )
 
 
-def _delays(config: Config, published: Sequence[PublishedEdition]) -> Iterable[tuple[str, int, int]]:
-    """Of every first version: days allowed and days taken after the period's end."""
-    for each in published:
-        if each.version == 1:
-            end = parse_period(each.period).bounds_us(config.timezone)[1]
-            yield each.name, config.editions.provisional_day, (each.released_us - end) // US_PER_DAY + 1
+def _release_delays(config: Config, published: Sequence[PublishedEdition]) -> Iterable[tuple[str, int, int]]:
+    """For every first version: days allowed and days taken after the period's end."""
+    for edition in published:
+        if edition.version == 1:
+            end = parse_period(edition.period).bounds_us(config.timezone)[1]
+            yield edition.name, config.editions.provisional_day, (edition.released_us - end) // US_PER_DAY + 1
 
 
 def publish_edition(
@@ -161,15 +161,15 @@ def publish_edition(
     anyway: bool = False,
     accepted: str = "",
 ) -> PublishedEdition:
-    """Freeze the edition of a period as its next version: files on the shelf, digests and content in SQL.
+    """Freeze the edition of a period as its next version: files in the edition store, digests and content in SQL.
 
-    ``anyway`` publishes a change below the threshold; ``kind`` is that of a revision, found out where it is not given.
-    ``accepted`` are words on why it is published though hidden cells can be derived; the edition bears them.
+    ``anyway`` publishes a change below the threshold; ``kind`` is that of a revision, inferred if empty. ``accepted`` is the
+    reason for publishing although hidden cells can be derived; the edition prints it.
 
     Raises
     ------
     NotPublishable
-        If a check fails (it says which), or nothing changed since the last version.
+        If a check fails (the message names it), or nothing changed since the last version.
     NoData
         If the ledger holds nothing of the period.
     """
@@ -178,26 +178,26 @@ def publish_edition(
     if kind == "unscheduled" and not reason:
         raise NotPublishable("an unscheduled revision says what was wrong: --reason …")
     now_us -= now_us % US_PER_S
-    named = parse_period(period)
+    parsed_period = parse_period(period)
     with store.exclusive_lock("publish", wait=True):
-        earlier = published_editions(store, str(named))
-        for each in earlier:
-            restore_files(config, each)
-        first = draft_edition(store, config, period, now_us)
-        check_publishable(first, now_us, accepted)
-        start, end = named.bounds_us(config.timezone)
-        evidence = evidence_of(store, config, start, end, first.edition.basis.method_version)
-        context = _to_release(config, first, earlier, evidence, now_us, final=final, kind=kind, reason=reason, anyway=anyway)
-        exposed = first.data.suppression is not None and bool(first.data.suppression.exposed)
+        earlier = published_editions(store, str(parsed_period))
+        for version in earlier:
+            restore_files(config, version)
+        draft = draft_edition(store, config, period, now_us)
+        check_publishable(draft, now_us, accepted)
+        start, end = parsed_period.bounds_us(config.timezone)
+        evidence = evidence_of(store, config, start, end, draft.edition.basis.method_version)
+        context = _next_context(config, draft, earlier, evidence, now_us, final=final, kind=kind, reason=reason, anyway=anyway)
+        exposed = draft.data.suppression is not None and bool(draft.data.suppression.exposed)
         context = replace(context, accepted=accepted.strip() if exposed else "")
-        edition, registry = build(replace(first.data, context=context))
+        edition, registry = build(replace(draft.data, context=context))
         files = render_files(edition)
         if earlier:
             files[DIFF_FILE] = diff_csv(
                 compare_with_published(earlier[-1], edition, {key: f.id for key, f in registry.by_key().items()})
             )
-        found = PublishedEdition(
-            str(named),
+        published = PublishedEdition(
+            str(parsed_period),
             context.version,
             context.status,
             context.kind,
@@ -211,20 +211,20 @@ def publish_edition(
             to_json(edition),
             {key: figure.id for key, figure in registry.by_key().items()},
         )
-        # In SQL first: should the files be cut off, the next run writes the same ones.
-        save(store, found)
+        # SQL first: if writing the files is interrupted, the next run writes the same ones.
+        save(store, published)
         write_files(
             edition_store(config),
-            found.period,
-            found.version,
-            {**files, CHECKSUMS_FILE: found.sums(), **_signature(config, found)},
+            published.period,
+            published.version,
+            {**files, CHECKSUMS_FILE: published.sums(), **_signature(config, published)},
         )
         publications_page.write_pages(store, config, now_us)
-        return found
+        return published
 
 
 def _signature(config: Config, published: PublishedEdition) -> dict[str, bytes]:
-    """The signature of a version's SHA256SUMS, where a key is configured; it stands beside what it signs."""
+    """The signature of a version's SHA256SUMS as a file beside it, if a key is configured."""
     if not config.signing_key:
         return {}
     return {f"{CHECKSUMS_FILE}.minisig": sign(published.sums(), config.signing_key, f"footprint edition {published.name}")}
@@ -235,35 +235,35 @@ def _digests(files: Mapping[str, bytes]) -> dict[str, str]:
 
 
 def restore_files(config: Config, published: PublishedEdition) -> None:
-    """Write the files of a published version that a shelf lacks, from what SQL kept of it."""
-    vault = edition_store(config)
-    if vault.exists(f"{edition_folder(published.period, published.version)}/{CHECKSUMS_FILE}"):
+    """Write the files of a published version that the edition store lacks, from its content in SQL."""
+    store = edition_store(config)
+    if store.exists(f"{edition_folder(published.period, published.version)}/{CHECKSUMS_FILE}"):
         return
     files = render_files(from_json(published.report))
-    # What another release of the program would draw otherwise is not what was published.
-    same = {name: raw for name, raw in files.items() if published.files.get(name) == hashlib.sha256(raw).hexdigest()}
-    write_files(vault, published.period, published.version, {**same, CHECKSUMS_FILE: published.sums()})
+    # Keep only files whose digest matches; a newer renderer may produce other bytes.
+    unchanged = {name: raw for name, raw in files.items() if published.files.get(name) == hashlib.sha256(raw).hexdigest()}
+    write_files(store, published.period, published.version, {**unchanged, CHECKSUMS_FILE: published.sums()})
 
 
-def check_publishable(found: Draft, now_us: int, accepted: str = "") -> None:
-    """Check what may be published; ``accepted`` are words on why hidden cells that can be derived are no reason not to.
+def check_publishable(draft: Draft, now_us: int, accepted: str = "") -> None:
+    """Check whether a draft may be published; ``accepted`` is the reason for accepting that hidden cells can be derived.
 
     Raises
     ------
     NotPublishable
         With every check that fails.
     """
-    data, faults = found.data, []
+    data, faults = draft.data, []
     if now_us < data.period.bounds_us(data.config.timezone)[1]:
         faults.append(f"{data.period} is not over yet")
     faults += [f"the balance of {row['host']} does not close: {row['reason']}" for row in data.closure if not row["closes"]]
     row = data.current.row
     if row["coverage"] is None or row["coverage"] < MIN_PUBLISHED_COVERAGE:
-        told = "unknown" if row["coverage"] is None else f"{row['coverage']:.1%}"
-        faults.append(f"coverage is {told}, and under {MIN_PUBLISHED_COVERAGE:.0%} nothing is published")
+        coverage = "unknown" if row["coverage"] is None else f"{row['coverage']:.1%}"
+        faults.append(f"coverage is {coverage}, and under {MIN_PUBLISHED_COVERAGE:.0%} nothing is published")
     if row["status"] == "provisional":
         faults.append("days of the period are computed provisionally: footprint aggregate once they are closed")
-    faults += _sums(data)
+    faults += _sum_faults(data)
     if data.suppression is not None and data.suppression.exposed and not accepted.strip():
         cells = ", ".join(" x ".join(name for name in cell if name) or "the total" for cell in data.suppression.exposed)
         faults.append(
@@ -274,18 +274,18 @@ def check_publishable(found: Draft, now_us: int, accepted: str = "") -> None:
         raise NotPublishable(f"{data.period} cannot be published: {'; '.join(faults)}")
 
 
-def _sums(data: EditionData) -> Iterable[str]:
-    """Parts that do not sum to the whole."""
-    whole = data.current.row["energy_kwh"]
+def _sum_faults(data: EditionData) -> Iterable[str]:
+    """Groups whose parts do not sum to the total."""
+    total = data.current.row["energy_kwh"]
     for name, rows in (("use cases", data.uses), ("services", data.services)):
         parts = sum(indicators.row["energy_kwh"] or 0.0 for indicators in rows.get(str(data.period), {}).values())
-        if abs(parts - whole) > SUM_TOLERANCE * max(abs(whole), 1.0):
-            yield f"energy of {name} sums to {parts:.9g} kWh and not to {whole:.9g} kWh"
+        if abs(parts - total) > SUM_TOLERANCE * max(abs(total), 1.0):
+            yield f"energy of {name} sums to {parts:.9g} kWh and not to {total:.9g} kWh"
 
 
-def _to_release(
+def _next_context(
     config: Config,
-    found: Draft,
+    draft: Draft,
     earlier: Sequence[PublishedEdition],
     evidence: Evidence,
     now_us: int,
@@ -295,46 +295,51 @@ def _to_release(
     reason: str,
     anyway: bool,
 ) -> ReleaseContext:
-    """The context of the version to publish, once it is clear that there is something to say."""
-    period = found.data.period
-    due = period.bounds_us(config.timezone)[1] + config.editions.final_day * US_PER_DAY
-    status: Status = "final" if final or now_us >= due else "provisional"
-    base = replace(found.data.context, status=status, released=format_instant(now_us), cut_us=now_us, reason=reason)
+    """The context of the version to publish, after checking that it differs from the last one."""
+    period = draft.data.period
+    final_due_us = period.bounds_us(config.timezone)[1] + config.editions.final_day * US_PER_DAY
+    status: Status = "final" if final or now_us >= final_due_us else "provisional"
+    base = replace(draft.data.context, status=status, released=format_instant(now_us), cut_us=now_us, reason=reason)
     if not earlier:
         return base
     last = earlier[-1]
-    told = compare_with_published(last, found.edition, {key: figure.id for key, figure in found.figures.items()})
+    changed_figures = compare_with_published(last, draft.edition, {key: figure.id for key, figure in draft.figures.items()})
     if last.status in ("final", "revised"):
         status = "revised"
-    settled = status == "final" and last.status == "provisional"
-    if not told and not settled:
+    becomes_final = status == "final" and last.status == "provisional"
+    if not changed_figures and not becomes_final:
         raise NothingChanged(f"nothing changed since {last.name}: every figure is the same")
-    if told and not settled and not anyway and not any(is_significant(each) for each in told):
-        most = max(abs(each.relative or 0.0) for each in told)
+    if (
+        changed_figures
+        and not becomes_final
+        and not anyway
+        and not any(is_significant(difference) for difference in changed_figures)
+    ):
+        largest = max(abs(difference.relative or 0.0) for difference in changed_figures)
         raise NothingChanged(
-            f"no figure changed since {last.name} by more than 2 % or half of its interval's half-width (at most {most:.2%}): "
+            f"no figure changed since {last.name} by more than 2 % or half of its interval's half-width (at most {largest:.2%}): "
             "the next edition will tell; --anyway publishes a version all the same"
         )
     changes = changes_between(last.evidence, evidence)
-    found_kind = kind or ("major" if any(each.cause == "method" for each in changes) else "routine")
-    return replace(base, status=status, kind=found_kind if told else "", changes=changes)
+    revision_kind = kind or ("major" if any(difference.cause == "method" for difference in changes) else "routine")
+    return replace(base, status=status, kind=revision_kind if changed_figures else "", changes=changes)
 
 
 def write_due_draft(store: Store, config: Config, now_us: int, tell: Callable[[str], None]) -> str:
-    """Write the draft of the last quarter into ``drafts/PERIOD`` of the shelf; what was said of it."""
+    """Write the draft of the last quarter into ``drafts/PERIOD`` of the edition store; return the outcome as a message."""
     period = period_at(now_us, config.timezone).shifted(-1)
     if published_editions(store, str(period)):
         return f"{period} is published"
     tell(str(period))
     try:
-        found = draft_edition(store, config, str(period), now_us)
+        draft = draft_edition(store, config, str(period), now_us)
     except NoData:
         return f"no data in {period}"
-    vault, files = edition_store(config), render_files(found.edition)
+    drafts, files = edition_store(config), render_files(draft.edition)
     for name, raw in sorted(files.items()):
-        vault.write(f"{DRAFTS_FOLDER}/{period}/{name}", raw)
+        drafts.write(f"{DRAFTS_FOLDER}/{period}/{name}", raw)
     try:
-        check_publishable(found, now_us)
+        check_publishable(draft, now_us)
     except NotPublishable as faults:
         return f"{period} is drafted; {faults}"
     return f"{period} is drafted and may be published: footprint report publish {period}"

@@ -53,53 +53,55 @@ STATES = {
 
 @dataclass(frozen=True, slots=True)
 class ListedEdition:
-    """A published version as the page lists it; ``folder`` is where its files lie, relative to the page."""
+    """A published version as the page lists it; ``folder`` is the path of its files, relative to the page."""
 
     period: str
     version: int
     status: str
-    released: str  # as it is written in the language
+    released: str  # localised
     folder: str
 
 
 def page_name(language: str) -> str:
-    """Its name on the shelf."""
+    """File name of the page in the edition store."""
     return f"index.{language}.html"
 
 
 def write_pages(store: Store, config: Config, now_us: int) -> None:
     """Write the page in both languages."""
-    vault = edition_store(config)
+    editions = edition_store(config)
     for language, raw in render_pages(store, config, now_us).items():
-        vault.write(page_name(language), raw)
+        editions.write(page_name(language), raw)
 
 
 def render_pages(store: Store, config: Config, now_us: int) -> dict[str, bytes]:
     """The page by language."""
-    found = sorted(published_editions(store), key=lambda each: (parse_period(each.period), each.version), reverse=True)
-    latest = from_json(found[0].report) if found else None
+    editions = sorted(
+        published_editions(store), key=lambda edition: (parse_period(edition.period), edition.version), reverse=True
+    )
+    latest = from_json(editions[0].report) if editions else None
 
     def written(instant: str, language: str) -> str:
         return format_local_time(instant, config.timezone, language)
 
-    told = {}
+    pages = {}
     for language in LANGUAGES:
         versions = [
             ListedEdition(
-                each.period,
-                each.version,
-                each.status,
-                written(format_instant(each.released_us), language),
-                edition_folder(each.period, each.version),
+                edition.period,
+                edition.version,
+                edition.status,
+                written(format_instant(edition.released_us), language),
+                edition_folder(edition.period, edition.version),
             )
-            for each in found
+            for edition in editions
         ]
-        due: list[dict[str, Any]] = [
-            {**row, "announced": written(row["announced"], language)} for row in release_rows(config, found, now_us)
+        calendar: list[dict[str, Any]] = [
+            {**row, "announced": written(row["announced"], language)} for row in release_rows(config, editions, now_us)
         ]
-        sheet = lay_out(latest, language) if latest is not None else None
-        told[language] = render_page(language, config.organisation, sheet, versions, due, config.demo).encode()
-    return told
+        latest_sheet = lay_out(latest, language) if latest is not None else None
+        pages[language] = render_page(language, config.organisation, latest_sheet, versions, calendar, config.demo).encode()
+    return pages
 
 
 def render_page(
@@ -107,17 +109,17 @@ def render_page(
     organisation: str,
     latest: Sheet | None,
     versions: Sequence[ListedEdition],
-    due: Sequence[Mapping[str, Any]],
+    calendar: Sequence[Mapping[str, Any]],
     demo: bool,
 ) -> str:
-    """The page in one language; ``due`` are rows of the calendar with ``announced`` as it is written in the language."""
+    """Render the page in one language; ``calendar`` holds rows of the release calendar with localised ``announced``."""
     other = "en" if language == "fr" else "fr"
 
-    def said(text: Text) -> str:
+    def escaped(text: Text) -> str:
         return escape(text.in_(language))
 
-    banner = f'<div class="demo" role="note">{said(phrases.DEMO)}</div>' if demo else ""
-    opening = f"<h1>{said(EDITIONS)}</h1><p>{said(NONE)}</p>"
+    banner = f'<div class="demo" role="note">{escaped(phrases.DEMO)}</div>' if demo else ""
+    opening = f"<h1>{escaped(EDITIONS)}</h1><p>{escaped(NONE)}</p>"
     if latest is not None and versions:
         first = versions[0]
         lead = (block for part in latest.sections if part.name == "points" for block in part.blocks)
@@ -125,19 +127,19 @@ def render_page(
         opening = (
             f'<p class="sub">{escape(latest.period)} · {escape(latest.released)}</p><h1>{escape(latest.title)}</h1>'
             f'<div class="strip">{latest.strip}</div><div class="points">{points}</div>'
-            f'<p><a href="{first.folder}/{language}/report.html">{said(READ)}</a> · '
-            f'<a href="{first.folder}/{language}/report.pdf">{said(phrases.PDF)}</a> · '
-            f'<a href="{first.folder}/annexes.zip">{said(phrases.ANNEXES)}</a></p>'
+            f'<p><a href="{first.folder}/{language}/report.html">{escaped(READ)}</a> · '
+            f'<a href="{first.folder}/{language}/report.pdf">{escaped(phrases.PDF)}</a> · '
+            f'<a href="{first.folder}/annexes.zip">{escaped(phrases.ANNEXES)}</a></p>'
         )
     rows = [
         (
-            long_period(parse_period(each.period)).in_(language),
-            f"v{each.version}",
-            phrases.STATUSES[each.status].in_(language),
-            each.released,
-            _links(each, language),
+            long_period(parse_period(listed.period)).in_(language),
+            f"v{listed.version}",
+            phrases.STATUSES[listed.status].in_(language),
+            listed.released,
+            _links(listed, language),
         )
-        for each in versions
+        for listed in versions
     ]
     planned = [
         (
@@ -146,39 +148,42 @@ def render_page(
             row["announced"],
             STATES[row["state"]].in_(language),
         )
-        for row in due
+        for row in calendar
     ]
     return (
         f'<!DOCTYPE html><html lang="{language}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{said(phrases.SUBJECT)} – {said(EDITIONS)}</title><style>{style_sheet()}</style></head>"
+        f"<title>{escaped(phrases.SUBJECT)} – {escaped(EDITIONS)}</title><style>{style_sheet()}</style></head>"
         f'<body><a class="skip" href="#main">{SKIP[language]}</a>{banner}<header><div class="top">'
         f'<span class="mark">{MARK_HTML}Footprint</span>'
-        f"<span>{said(phrases.SUBJECT)} · <strong>{escape(organisation)}</strong></span>"
-        f'<a href="index.{other}.html" lang="{other}" hreflang="{other}">{said(phrases.OTHER_LANGUAGE)}</a></div></header>'
-        f'<main id="main">{opening}{_listing(ALL, HEADS, rows, language, raw=4)}{_listing(CALENDAR, DUE, planned, language)}'
-        f'<section class="part" aria-labelledby="check"><aside aria-label="{said(CHECK)}"></aside>'
-        f'<div><h2 id="check">{said(CHECK)}</h2><p>{said(HOW)}</p></div></section></main></body></html>\n'
+        f"<span>{escaped(phrases.SUBJECT)} · <strong>{escape(organisation)}</strong></span>"
+        f'<a href="index.{other}.html" lang="{other}" hreflang="{other}">{escaped(phrases.OTHER_LANGUAGE)}</a></div></header>'
+        f'<main id="main">{opening}{_listing(ALL, HEADS, rows, language, markup_column=4)}'
+        f"{_listing(CALENDAR, DUE, planned, language)}"
+        f'<section class="part" aria-labelledby="check"><aside aria-label="{escaped(CHECK)}"></aside>'
+        f'<div><h2 id="check">{escaped(CHECK)}</h2><p>{escaped(HOW)}</p></div></section></main></body></html>\n'
     )
 
 
-def _links(each: ListedEdition, language: str) -> str:
-    spoken = (language, "en" if language == "fr" else "fr")
-    files = [(f"{code}/report.{form}", f"{form.upper()} {code.upper()}") for code in spoken for form in ("html", "pdf")]
+def _links(listed: ListedEdition, language: str) -> str:
+    languages = (language, "en" if language == "fr" else "fr")
+    files = [(f"{code}/report.{form}", f"{form.upper()} {code.upper()}") for code in languages for form in ("html", "pdf")]
     files += [("annexes.zip", "ZIP"), ("SHA256SUMS", "SHA256SUMS")]
-    return " · ".join(f'<a href="{each.folder}/{name}">{shown}</a>' for name, shown in files)
+    return " · ".join(f'<a href="{listed.folder}/{name}">{shown}</a>' for name, shown in files)
 
 
-def _listing(title: Text, heads: Sequence[Text], rows: Sequence[Sequence[str]], language: str, raw: int = -1) -> str:
-    """A section with a table; column ``raw`` is markup of our own."""
+def _listing(title: Text, heads: Sequence[Text], rows: Sequence[Sequence[str]], language: str, markup_column: int = -1) -> str:
+    """A section with a table; cells of ``markup_column`` are trusted markup."""
     if not rows:
         return ""
     name, identity = escape(title.in_(language)), title.en.lower().replace(" ", "-")
-    head = "".join(f'<th scope="col">{escape(each.in_(language))}</th>' for each in heads)
+    head = "".join(f'<th scope="col">{escape(heading.in_(language))}</th>' for heading in heads)
     body = "".join(
         "<tr>"
         + "".join(
-            f'<th scope="row">{escape(cell)}</th>' if column == 0 else f"<td>{cell if column == raw else escape(cell)}</td>"
+            f'<th scope="row">{escape(cell)}</th>'
+            if column == 0
+            else f"<td>{cell if column == markup_column else escape(cell)}</td>"
             for column, cell in enumerate(row)
         )
         + "</tr>"

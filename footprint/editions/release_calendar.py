@@ -1,4 +1,4 @@
-"""This file is the release calendar: when each edition is announced for, and when it came."""
+"""Release calendar: the announced and the actual date of each edition."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from footprint.core.timestamps import format_instant, from_datetime, to_datetime
 from footprint.editions.repository import PublishedEdition
 
 COLUMNS = ("period", "release", "announced", "edition", "released", "state")
-ANNOUNCED_PERIODS = 2  # periods to come that are announced
+ANNOUNCED_PERIODS = 2  # announced ahead
 
 
 def release_us(config: Config, period: Period, days: int) -> int:
-    """The instant of a release so many days after a period's end, at the declared hour of the organisation's clock."""
+    """The instant of a release a number of days after a period's end, at the declared hour of the organisation's clock."""
     end = to_datetime(period.bounds_us(config.timezone)[1]).astimezone(config.timezone).date()
     day = end - datetime.timedelta(days=1) + datetime.timedelta(days=days)
     clock = datetime.datetime(day.year, day.month, day.day, config.editions.release_hour, tzinfo=config.timezone)
@@ -24,32 +24,34 @@ def release_us(config: Config, period: Period, days: int) -> int:
 
 
 def release_date(config: Config, period: Period, days: int) -> str:
-    """The same as a date of the organisation."""
+    """The date of a release in the organisation's time zone."""
     return to_datetime(release_us(config, period, days)).astimezone(config.timezone).date().isoformat()
 
 
 def release_rows(config: Config, published: Sequence[PublishedEdition], now_us: int) -> list[dict[str, Any]]:
-    """Rows by period and release, in order: what was announced, what came, what is due or late."""
+    """Rows by period and release, in order: announced, published, due or late."""
     current = period_at(now_us, config.timezone)
-    quarters = [parse_period(each.period) for each in published if parse_period(each.period).length == 3]
+    quarters = [parse_period(edition.period) for edition in published if parse_period(edition.period).length == 3]
     first = min([*quarters, current.shifted(-1)])
     last, rows = current.shifted(ANNOUNCED_PERIODS - 1), []
     period = first
     while period <= last:
-        mine = [each for each in published if each.period == str(period)]
+        versions = [edition for edition in published if edition.period == str(period)]
         for release, days in (("provisional", config.editions.provisional_day), ("final", config.editions.final_day)):
             due = release_us(config, period, days)
-            came = next((each for each in mine if release == "provisional" or each.status in ("final", "revised")), None)
-            state = "published" if came else "late" if now_us > due else "announced"
-            if came and came.released_us > due:
+            release_edition = next(
+                (edition for edition in versions if release == "provisional" or edition.status in ("final", "revised")), None
+            )
+            state = "published" if release_edition else "late" if now_us > due else "announced"
+            if release_edition and release_edition.released_us > due:
                 state = "published late"
             rows.append(
                 {
                     "period": str(period),
                     "release": release,
                     "announced": format_instant(due),
-                    "edition": came and came.name,
-                    "released": came and format_instant(came.released_us),
+                    "edition": release_edition and release_edition.name,
+                    "released": release_edition and format_instant(release_edition.released_us),
                     "state": state,
                 }
             )

@@ -1,6 +1,6 @@
-"""This file holds what an edition says and the ledger does not know: its version, its instants, what was published before.
+"""Context of an edition: all inputs that the ledger does not hold, such as version, instants and earlier publications.
 
-It is recorded at publication, so that an edition can be built again, byte by byte, whatever has been published since.
+Publishing stores it, so that an edition can be rebuilt byte by byte, whatever is published later.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Bounds = tuple[float | None, float | None, float | None]  # value, low, high
 @stored_as("Change", "cause energy_kwh co2e_g")
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One cause of a revision, and what it moved: energy [kWh], emissions [g] (None where they are unknown)."""
+    """One cause of a revision and its effect: energy [kWh], emissions [g] (None if unknown)."""
 
     cause: str  # late-data | factors | method | facts
     energy_kwh: float
@@ -31,7 +31,7 @@ class Change:
 @stored_as("Vintage", "period version status released method_version factor_version kind reason figures changes")
 @dataclass(frozen=True, slots=True)
 class ReleasedVersion:
-    """An edition that was published before: its figures by key, so that old and new can be told."""
+    """A version published before, with its key figures, so that old and new values can be compared."""
 
     period: str
     version: int
@@ -48,7 +48,7 @@ class ReleasedVersion:
 @stored_as("Decision", "date fr en effect_fr effect_en")
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the committee wrote: French, English (the same where one is missing), a date, and what it is about."""
+    """A decision of the committee: date, text in French and English (equal if one is missing), and its follow-up."""
 
     date: str
     fr: str
@@ -64,7 +64,7 @@ class Decision:
 )
 @dataclass(frozen=True, slots=True)
 class ReleaseContext:
-    """Of one version of one edition; ``cut_us`` is the instant up to which links of the sealed days count."""
+    """Context of one version of an edition; ``cut_us`` is the instant up to which links of sealed days count."""
 
     period: str
     version: int = 1
@@ -80,48 +80,48 @@ class ReleaseContext:
     vintages: tuple[ReleasedVersion, ...] = ()
     changes: tuple[Change, ...] = ()
     decisions: tuple[Decision, ...] = ()
-    shown: tuple[Key, ...] = ()  # cells that were published before: they cannot be unpublished
-    kept: tuple[Key, ...] = ()  # cells that were hidden before: they stay so
-    objectives: tuple[Objective, ...] = ()  # as they were declared when it was published
-    annotations: tuple[Annotation, ...] = ()  # what happened, as it was written when it was published
-    accepted: str = ""  # why it was published though hidden cells can be derived; empty where none can
-    delays: tuple[tuple[str, int, int], ...] = ()  # (edition, days allowed, days taken) of what was published before
+    shown: tuple[Key, ...] = ()  # cells published before: they cannot be unpublished
+    kept: tuple[Key, ...] = ()  # cells hidden before: they stay hidden
+    objectives: tuple[Objective, ...] = ()  # as declared at publication
+    annotations: tuple[Annotation, ...] = ()  # as written at publication
+    accepted: str = ""  # reason for publishing although hidden cells can be derived; empty if none can
+    delays: tuple[tuple[str, int, int], ...] = ()  # (edition, days allowed, days taken) of earlier editions
 
     def latest(self, period: str) -> ReleasedVersion | None:
-        """The last version of a period that was published before this one."""
-        found = [each for each in self.vintages if each.period == period]
-        return max(found, key=lambda each: each.version, default=None)
+        """The last version of a period published before this one."""
+        versions = [version for version in self.vintages if version.period == period]
+        return max(versions, key=lambda version: version.version, default=None)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        told = {**to_plain(self), "objectives": [objective_to_json(each) for each in self.objectives]}
-        return {name: value for name, value in told.items() if value or name not in ("objectives", "annotations", "accepted")}
+        """Plain values for JSON."""
+        document = {**to_plain(self), "objectives": [objective_to_json(objective) for objective in self.objectives]}
+        return {name: value for name, value in document.items() if value or name not in ("objectives", "annotations", "accepted")}
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> ReleaseContext:
-        """From what ``to_json`` gave."""
+    def from_json(cls, document: Mapping[str, Any]) -> ReleaseContext:
+        """The context from the output of ``to_json``."""
         vintages = tuple(
             from_plain(
                 ReleasedVersion,
                 {
-                    **each,
-                    "figures": {key: tuple(value) for key, value in each["figures"].items()},
-                    "changes": tuple(from_plain(Change, one) for one in each["changes"]),
+                    **version,
+                    "figures": {key: tuple(value) for key, value in version["figures"].items()},
+                    "changes": tuple(from_plain(Change, change) for change in version["changes"]),
                 },
             )
-            for each in found["vintages"]
+            for version in document["vintages"]
         )
         return from_plain(
             cls,
             {
-                **found,
+                **document,
                 "vintages": vintages,
-                "changes": tuple(from_plain(Change, each) for each in found["changes"]),
-                "shown": tuple((a, b, c) for a, b, c in found["shown"]),
-                "kept": tuple((a, b, c) for a, b, c in found["kept"]),
-                "decisions": tuple(from_plain(Decision, each) for each in found["decisions"]),
-                "objectives": tuple(objective_from_json(each) for each in found.get("objectives", ())),
-                "annotations": tuple(from_plain(Annotation, each) for each in found.get("annotations", ())),
-                "delays": tuple((name, allowed, taken) for name, allowed, taken in found["delays"]),
+                "changes": tuple(from_plain(Change, change) for change in document["changes"]),
+                "shown": tuple((a, b, c) for a, b, c in document["shown"]),
+                "kept": tuple((a, b, c) for a, b, c in document["kept"]),
+                "decisions": tuple(from_plain(Decision, decision) for decision in document["decisions"]),
+                "objectives": tuple(objective_from_json(objective) for objective in document.get("objectives", ())),
+                "annotations": tuple(from_plain(Annotation, annotation) for annotation in document.get("annotations", ())),
+                "delays": tuple((name, allowed, taken) for name, allowed, taken in document["delays"]),
             },
         )

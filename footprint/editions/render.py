@@ -1,4 +1,4 @@
-"""This file makes the files of an edition: what is published, and nothing else; the same edition gives the same bytes."""
+"""Rendering of an edition to its files; the same edition gives the same bytes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _DESCRIPTION = {"fr": "Données de l’édition", "en": "Data of the edition"}
 
 
 def render_files(edition: Edition) -> dict[str, bytes]:
-    """Bytes by name: ``report.json``, each language as HTML and PDF, and the data, which the PDF holds too.
+    """Files by name: ``report.json``, each language as HTML and PDF, and the data package, which the PDF embeds.
 
     Raises
     ------

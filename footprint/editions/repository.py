@@ -1,6 +1,6 @@
-"""This file keeps published editions: a row of SQL with everything to build it again, and files that are never written twice.
+"""Repository of published editions: an SQL row with everything needed to rebuild one, and files that are never overwritten.
 
-PERIOD/vVERSION/… beside SHA256SUMS; a folder, or object storage by URL.
+Files are PERIOD/vVERSION/… with a SHA256SUMS, in a folder or in object storage by URL.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ LIST_COLUMNS = (
 
 
 class NoSuchEdition(FootprintError):
-    """A period or version that was not published; the message says what was."""
+    """A period or version that was not published; the message lists the published ones."""
 
 
 class ImmutableEdition(FootprintError):
-    """Files of a published edition that do not hold what was published."""
+    """Files of a published edition that differ from the published content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +71,17 @@ class PublishedEdition:
         return f"{self.period}.v{self.version}"
 
     def digest(self) -> str:
-        """Of all its files: the sha256 of its SHA256SUMS."""
+        """Digest of all its files: the sha256 of its SHA256SUMS."""
         return hashlib.sha256(self.sums()).hexdigest()
 
     def sums(self) -> bytes:
-        """Its SHA256SUMS, as ``sha256sum -c`` reads it."""
+        """Its SHA256SUMS, in the format of ``sha256sum -c``."""
         return "".join(f"{digest}  {name}\n" for name, digest in sorted(self.files.items())).encode()
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A published version by name alone: what a page needs to point at it."""
+    """A published version without its content: enough for a link."""
 
     period: str
     version: int
@@ -93,39 +93,39 @@ class Release:
         return f"{self.period} v{self.version}"
 
     def address(self, language: str) -> str:
-        """Where its document stands, on this server."""
+        """Path of its document on this server."""
         return f"/editions/{self.period}/v{self.version}/{language}/report.html"
 
 
 def edition_store(config: Config) -> ObjectStore:
-    """Where published editions stand."""
+    """The store of published editions."""
     return ObjectStore(config.editions_url())
 
 
 def edition_folder(period: str, version: int) -> str:
-    """Of a version, on the shelf."""
+    """Folder of a version in the edition store."""
     return f"{period}/v{version}"
 
 
-def write_files(vault: ObjectStore, period: str, version: int, files: Mapping[str, bytes]) -> None:
-    """Write files that are not there; one that is there must hold the same.
+def write_files(store: ObjectStore, period: str, version: int, files: Mapping[str, bytes]) -> None:
+    """Write missing files; existing ones must hold the same bytes.
 
     Raises
     ------
     ImmutableEdition
-        If a file of that version holds something else: what was published never changes.
+        If a file of that version differs: published files never change.
     """
     folder = edition_folder(period, version)
     for name, raw in sorted(files.items()):
-        place = f"{folder}/{name}"
-        if not vault.exists(place):
-            vault.write(place, raw)
-        elif vault.read(place) != raw:
-            raise ImmutableEdition(f"{vault.url}/{place} holds something else; a published file never changes: move it away")
+        path = f"{folder}/{name}"
+        if not store.exists(path):
+            store.write(path, raw)
+        elif store.read(path) != raw:
+            raise ImmutableEdition(f"{store.url}/{path} holds something else; a published file never changes: move it away")
 
 
 def save(store: Store, published: PublishedEdition) -> None:
-    """Write down what was published, in SQL."""
+    """Save a published edition in SQL."""
     content = {
         "context": published.context.to_json(),
         "evidence": published.evidence.to_json(),
@@ -150,29 +150,34 @@ def save(store: Store, published: PublishedEdition) -> None:
 
 
 def published_editions(store: Store, period: str | None = None) -> list[PublishedEdition]:
-    """Everything that was published, by period and version."""
-    target = table(schema.PublishedEditionRow)
-    asked = select(target).order_by(target.c.period, target.c.version)
+    """All published editions, by period and version."""
+    editions = table(schema.PublishedEditionRow)
+    query = select(editions).order_by(editions.c.period, editions.c.version)
     if period is not None:
-        asked = asked.where(target.c.period == period)
+        query = query.where(editions.c.period == period)
     with store.read() as connection:
-        return [_published(row) for row in connection.execute(asked)]
+        return [_published(row) for row in connection.execute(query)]
 
 
 def latest_release(store: Store, period: str) -> Release | None:
-    """The last version of a period, without its content; None where none was published."""
-    target = table(schema.PublishedEditionRow)
-    asked = select(target.c.version, target.c.status).where(target.c.period == period).order_by(target.c.version.desc()).limit(1)
+    """The last version of a period, without its content; None if none was published."""
+    editions = table(schema.PublishedEditionRow)
+    query = (
+        select(editions.c.version, editions.c.status)
+        .where(editions.c.period == period)
+        .order_by(editions.c.version.desc())
+        .limit(1)
+    )
     with store.read() as connection:
-        row = connection.execute(asked).first()
+        row = connection.execute(query).first()
     return None if row is None else Release(period, row.version, row.status)
 
 
 def release_state(store: Store) -> tuple[int, int | None]:
-    """How many versions were published, and when the last one was [µs]: what changes with every publication."""
-    target = table(schema.PublishedEditionRow)
+    """Number of published versions and instant of the last one [µs]: changes with every publication."""
+    editions = table(schema.PublishedEditionRow)
     with store.read() as connection:
-        count, last_us = connection.execute(select(func.count(), func.max(target.c.released_us))).one()
+        count, last_us = connection.execute(select(func.count(), func.max(editions.c.released_us))).one()
     return int(count), last_us
 
 
@@ -204,12 +209,12 @@ def published_edition(store: Store, name: str) -> PublishedEdition:
         If it was not published.
     """
     period, _, version = name.partition(".v")
-    found = published_editions(store, period)
-    chosen = [each for each in found if not version or str(each.version) == version]
-    if not chosen:
-        had = ", ".join(each.name for each in found) or "no version of it"
-        raise NoSuchEdition(f"{name} was not published; {had} was (`footprint report list`)")
-    return chosen[-1]
+    versions = published_editions(store, period)
+    matching = [edition for edition in versions if not version or str(edition.version) == version]
+    if not matching:
+        available = ", ".join(edition.name for edition in versions) or "no version of it"
+        raise NoSuchEdition(f"{name} was not published; {available} was (`footprint report list`)")
+    return matching[-1]
 
 
 def edition_row(published: PublishedEdition) -> dict[str, Any]:
@@ -224,6 +229,6 @@ def edition_row(published: PublishedEdition) -> dict[str, Any]:
         "method_version": published.method_version,
         "factor_version": published.factor_version,
         "code_version": published.code_version,
-        "causes": "+".join(each.cause for each in published.context.changes),
+        "causes": "+".join(change.cause for change in published.context.changes),
         "sha256": published.digest(),
     }

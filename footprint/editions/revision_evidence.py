@@ -1,4 +1,4 @@
-"""This file records, day by day and host by host, what the headline figures rest on, so that a revision can name its causes."""
+"""Evidence for revisions: inputs and totals by host and day, stored at publication, from which a revision derives its causes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from footprint.ledger.ledger_view import LedgerView, fingerprint
 from footprint.storage.database import Store
 
 CAUSES = ("late-data", "method", "facts", "factors")
-MAX_OVERHEAD = 100  # a building's energy above so many times that of IT is not drawn because of it
+MAX_OVERHEAD = 100  # times IT energy: a building that draws more does not draw it because of IT
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,25 +31,25 @@ class HostEvidence:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Of a period, by host and day; with the versions under which it was computed."""
+    """Evidence of a period by host and day, with the method version that it was computed under."""
 
     method_version: str = ""
     days: Mapping[tuple[str, int], HostEvidence] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Plain values for JSON."""
         rows = [[host, day, e.data, e.it_uj, e.facility_uj, e.grams] for (host, day), e in sorted(self.days.items())]
         return {"method_version": self.method_version, "days": rows}
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> Evidence:
-        """From what ``to_json`` gave."""
-        days = {(row[0], int(row[1])): HostEvidence(*row[2:]) for row in found["days"]}
-        return cls(found["method_version"], days)
+    def from_json(cls, document: Mapping[str, Any]) -> Evidence:
+        """The evidence from the output of ``to_json``."""
+        days = {(row[0], int(row[1])): HostEvidence(*row[2:]) for row in document["days"]}
+        return cls(document["method_version"], days)
 
 
 def evidence_of(store: Store, config: Config, start_us: int, end_us: int, method_version: str) -> Evidence:
-    """What the stored rows of [start, end) and the ledger say now."""
+    """Evidence of the stored rows of [start, end) and their readings, as of now."""
     with store.read() as connection:
         view = LedgerView(store, connection)
         rows = connection.exec_driver_sql(
@@ -60,16 +60,20 @@ def evidence_of(store: Store, config: Config, start_us: int, end_us: int, method
         bases = load_bases(view, {int(row[2]) for row in rows})
         sums: dict[tuple[str, int], list[Any]] = defaultdict(lambda: [0, 0, 0.0])
         for host, day, basis, it, facility in rows:
-            mine, factor = sums[texts[host], int(day)], bases[int(basis)].factor
-            mine[0] += int(it)
-            mine[1] += int(facility)
-            mine[2] = None if mine[2] is None or factor is None else mine[2] + kwh_from_uj(int(it) + int(facility)) * factor[0]
-        prints = {place: _print(view, *place) for place in sums}
-    return Evidence(method_version, {place: HostEvidence(prints[place], *mine) for place, mine in sums.items()})
+            totals, factor = sums[texts[host], int(day)], bases[int(basis)].factor
+            totals[0] += int(it)
+            totals[1] += int(facility)
+            totals[2] = (
+                None if totals[2] is None or factor is None else totals[2] + kwh_from_uj(int(it) + int(facility)) * factor[0]
+            )
+        fingerprints = {host_day: _readings_fingerprint(view, *host_day) for host_day in sums}
+    return Evidence(
+        method_version, {host_day: HostEvidence(fingerprints[host_day], *totals) for host_day, totals in sums.items()}
+    )
 
 
-def _print(view: LedgerView, host: str, day: int) -> str:
-    """Fingerprint of the readings of a host around a day: versions grow with any change."""
+def _readings_fingerprint(view: LedgerView, host: str, day: int) -> str:
+    """Fingerprint of a host's readings around a day: versions grow with any change."""
     parts: list[object] = []
     for stream in view.streams().get(host, []):
         days = view.stream_days(stream.id)
@@ -80,36 +84,38 @@ def _print(view: LedgerView, host: str, day: int) -> str:
 
 
 def changes_between(before: Evidence, after: Evidence) -> tuple[Change, ...]:
-    """What moved energy and emissions, told apart by computing each with the other's values; the parts sum to the change.
+    """Causes of a revision with the energy and emissions that each moved; they sum to the change.
 
-    Factors: today's energy with today's factor, less the same with the factor of then. Facts: IT energy with today's building
-    share, less with that of then. What is left of a day is late data where its readings changed, method (or undated facts)
-    where they did not; where both changed, the method moves the day as it moved the days of that host whose readings stand.
+    Factors: today's energy with today's factor, minus the same with the earlier factor. Facts: IT energy with today's building
+    share, minus the same with the earlier share. The remainder of a day is late data if its readings changed, else method (or
+    undated facts); if both changed, the method is taken to move the day as it moved that host's days with unchanged readings.
     """
     method = before.method_version != after.method_version
     ratios = _method_ratios(before, after) if method else {}
     sums: dict[str, list[float]] = {cause: [0.0, 0.0] for cause in CAUSES}
-    known = True
+    grams_known = True
     empty = HostEvidence("", 0, 0, 0.0)
-    for place in sorted(set(before.days) | set(after.days)):
-        was, now = before.days.get(place, empty), after.days.get(place, empty)
-        known = known and was.grams is not None and now.grams is not None
-        for cause, kwh, grams in _parts(was, now, ratios.get(place[0], 1.0), method=method):
+    for host_day in sorted(set(before.days) | set(after.days)):
+        then, now = before.days.get(host_day, empty), after.days.get(host_day, empty)
+        grams_known = grams_known and then.grams is not None and now.grams is not None
+        for cause, kwh, grams in _day_causes(then, now, ratios.get(host_day[0], 1.0), method=method):
             sums[cause][0] += kwh
             sums[cause][1] += grams
-    kept = _without_dust(sums, before, after)
-    return tuple(Change(cause, kwh, grams if known else None) for cause, (kwh, grams) in kept.items())
+    significant = _without_rounding(sums, before, after)
+    return tuple(Change(cause, kwh, grams if grams_known else None) for cause, (kwh, grams) in significant.items())
 
 
-def _without_dust(sums: Mapping[str, list[float]], before: Evidence, after: Evidence) -> dict[str, list[float]]:
-    """Causes that moved more than rounding does; what rounding left stays in the sum, with the largest of them."""
+def _without_rounding(sums: Mapping[str, list[float]], before: Evidence, after: Evidence) -> dict[str, list[float]]:
+    """Causes above rounding errors; the rounding errors are added to the largest of them, so that the sum stands."""
     scale = [ROUNDING_TOLERANCE * max(abs(side) for side in pair) for pair in zip(_totals(before), _totals(after), strict=True)]
-    kept = {cause: list(moved) for cause, moved in sums.items() if any(abs(x) > s for x, s in zip(moved, scale, strict=True))}
+    significant = {
+        cause: list(moved) for cause, moved in sums.items() if any(abs(x) > s for x, s in zip(moved, scale, strict=True))
+    }
     for index in (0, 1):
-        if kept:
-            largest = max(kept, key=lambda cause: abs(kept[cause][index]))
-            kept[largest][index] += math.fsum(moved[index] for cause, moved in sums.items() if cause not in kept)
-    return kept
+        if significant:
+            largest = max(significant, key=lambda cause: abs(significant[cause][index]))
+            significant[largest][index] += math.fsum(moved[index] for cause, moved in sums.items() if cause not in significant)
+    return significant
 
 
 def _totals(side: Evidence) -> tuple[float, float]:
@@ -117,43 +123,43 @@ def _totals(side: Evidence) -> tuple[float, float]:
     return math.fsum(kwh_from_uj(e.it_uj + e.facility_uj) for e in days), math.fsum(e.grams or 0.0 for e in days)
 
 
-ROUNDING_TOLERANCE = 1e-10  # of the whole
+ROUNDING_TOLERANCE = 1e-10  # relative to the total
 
 
 def _method_ratios(before: Evidence, after: Evidence) -> dict[str, float]:
-    """By host: IT energy today over that of then, on the days whose readings stand."""
+    """By host: IT energy today over the earlier one, on days with unchanged readings."""
     sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-    for place in set(before.days) & set(after.days):
-        if before.days[place].data == after.days[place].data:
-            sums[place[0]][0] += before.days[place].it_uj
-            sums[place[0]][1] += after.days[place].it_uj
-    return {host: now / was for host, (was, now) in sums.items() if was}
+    for host_day in set(before.days) & set(after.days):
+        if before.days[host_day].data == after.days[host_day].data:
+            sums[host_day[0]][0] += before.days[host_day].it_uj
+            sums[host_day[0]][1] += after.days[host_day].it_uj
+    return {host: now / then for host, (then, now) in sums.items() if then}
 
 
-def _parts(was: HostEvidence, now: HostEvidence, ratio: float, *, method: bool) -> list[tuple[str, float, float]]:
+def _day_causes(then: HostEvidence, now: HostEvidence, ratio: float, *, method: bool) -> list[tuple[str, float, float]]:
     """(cause, kWh, g) of one host's day."""
-    whole_was, whole_now = (kwh_from_uj(e.it_uj + e.facility_uj) for e in (was, now))
-    factor_now = (now.grams or 0.0) / whole_now if whole_now else 0.0
-    factor_was = (was.grams or 0.0) / whole_was if whole_was else factor_now
-    overhead_now = _overhead(now) or 1.0
-    overhead_was = _overhead(was) or overhead_now
-    it = kwh_from_uj(now.it_uj - was.it_uj) * overhead_was
-    moved = kwh_from_uj(was.it_uj) * (ratio - 1.0) * overhead_was if method else 0.0
-    found = [("factors", 0.0, whole_now * (factor_now - factor_was))]
-    building = kwh_from_uj(now.it_uj) * (overhead_now - overhead_was)
-    found.append(("facts", building, building * factor_was))
-    if was.data != now.data:
-        found.append(("method", moved, moved * factor_was))
-        found.append(("late-data", it - moved, (it - moved) * factor_was))
+    then_kwh, now_kwh = (kwh_from_uj(e.it_uj + e.facility_uj) for e in (then, now))
+    now_factor = (now.grams or 0.0) / now_kwh if now_kwh else 0.0
+    then_factor = (then.grams or 0.0) / then_kwh if then_kwh else now_factor
+    now_overhead = _overhead(now) or 1.0
+    then_overhead = _overhead(then) or now_overhead
+    it_kwh = kwh_from_uj(now.it_uj - then.it_uj) * then_overhead
+    method_kwh = kwh_from_uj(then.it_uj) * (ratio - 1.0) * then_overhead if method else 0.0
+    parts = [("factors", 0.0, now_kwh * (now_factor - then_factor))]
+    building_kwh = kwh_from_uj(now.it_uj) * (now_overhead - then_overhead)
+    parts.append(("facts", building_kwh, building_kwh * then_factor))
+    if then.data != now.data:
+        parts.append(("method", method_kwh, method_kwh * then_factor))
+        parts.append(("late-data", it_kwh - method_kwh, (it_kwh - method_kwh) * then_factor))
     else:
-        found.append(("method" if method else "facts", it, it * factor_was))
-    # A building's part without the IT energy to carry it: what is declared of the building.
-    rest = whole_now - whole_was - sum(kwh for _, kwh, _ in found)
-    grams = whole_now * factor_now - whole_was * factor_was - sum(g for _, _, g in found)
-    return [*found, ("facts", rest, grams)]
+        parts.append(("method" if method else "facts", it_kwh, it_kwh * then_factor))
+    # The building's energy without IT energy to attribute it to depends on declared facts.
+    rest_kwh = now_kwh - then_kwh - sum(kwh for _, kwh, _ in parts)
+    rest_grams = now_kwh * now_factor - then_kwh * then_factor - sum(g for _, _, g in parts)
+    return [*parts, ("facts", rest_kwh, rest_grams)]
 
 
-def _overhead(of: HostEvidence) -> float | None:
-    """Whole energy over IT energy; None where the building's is no share of it, but stands for itself."""
-    whole_uj = of.it_uj + of.facility_uj
-    return whole_uj / of.it_uj if of.it_uj and whole_uj <= MAX_OVERHEAD * of.it_uj else None
+def _overhead(evidence: HostEvidence) -> float | None:
+    """Total energy over IT energy; None if the building's energy is not a share of it but stands for itself."""
+    whole_uj = evidence.it_uj + evidence.facility_uj
+    return whole_uj / evidence.it_uj if evidence.it_uj and whole_uj <= MAX_OVERHEAD * evidence.it_uj else None

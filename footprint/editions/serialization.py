@@ -1,4 +1,4 @@
-"""This file writes an edition as JSON and reads it again: the same edition, the same bytes."""
+"""JSON form of an edition: the same edition gives the same bytes."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ def _adapter() -> Any:
 
 
 def to_json(edition: Edition) -> bytes:
-    """One document: ``schema_version``, ``demonstration`` where it is one, and the edition; keys in one order."""
-    told: dict[str, Any] = {"schema_version": SCHEMA_VERSION}
+    """One JSON document: ``schema_version``, ``demonstration`` if it is one, and the edition, with sorted keys."""
+    document: dict[str, Any] = {"schema_version": SCHEMA_VERSION}
     if edition.masthead.demo:
-        told["demonstration"] = True
-    told |= to_plain(edition)
-    return (json.dumps(told, ensure_ascii=False, sort_keys=True, indent=1) + "\n").encode()
+        document["demonstration"] = True
+    document |= to_plain(edition)
+    return (json.dumps(document, ensure_ascii=False, sort_keys=True, indent=1) + "\n").encode()
 
 
 def from_json(raw: bytes) -> Edition:
-    """The edition that ``to_json`` wrote."""
-    told = json.loads(raw)
+    """The edition from the output of ``to_json``."""
+    document = json.loads(raw)
     for key in ("schema_version", "demonstration"):
-        told.pop(key, None)
-    found: Edition = _adapter().validate_python(told)
-    return found
+        document.pop(key, None)
+    edition: Edition = _adapter().validate_python(document)
+    return edition

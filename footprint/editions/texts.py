@@ -1,4 +1,4 @@
-"""This file says periods, names and statuses in both languages, with the typography of each."""
+"""Texts of editions in both languages: periods, names, statuses, dates and lists, with each language's typography."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _ORDINALS = ("Premier", "Deuxième", "Troisième", "Quatrième"), ("First", "Sec
 
 
 def tr(fr: str, en: str) -> Text:
-    """A phrase; French gets its no-break spaces."""
+    """A phrase in both languages; French gets its no-break spaces."""
     return Text(add_french_spaces(fr), en)
 
 
 def untranslated(text: str) -> Text:
-    """A name from the data, which has one language."""
+    """A name from the data, the same in both languages."""
     return Text(text, text)
 
 
@@ -36,7 +36,7 @@ EMPTY_TEXT = Text("", "")
 
 
 def name_text(name: str) -> Text:
-    """A service, use case, model or site; those in brackets in words."""
+    """A service, use case, model or site; reserved names in words."""
     if name == IDLE_NAME:
         return Text("(à vide)", "(idle)")
     if name == UNATTRIBUTED_NAME:
@@ -54,12 +54,12 @@ CHARTER_TEXTS = {
 
 
 def charter_text(status: str) -> Text:
-    """What the charter decided."""
+    """A charter status in words."""
     return CHARTER_TEXTS.get(status, name_text(status))
 
 
 def short_period(period: Period) -> Text:
-    """As the head of a column: T3 2026, Q3 2026; a month, a year."""
+    """A period as a column head: T3 2026, Q3 2026; a month, a year."""
     if period.length == 3:
         quarter = (period.month + 2) // 3
         return Text(f"T{quarter}\u00a0{period.year}", f"Q{quarter}\u00a0{period.year}")
@@ -69,33 +69,33 @@ def short_period(period: Period) -> Text:
 
 
 def long_period(period: Period) -> Text:
-    """As in a title: Troisième trimestre 2026."""
+    """A period as a title: Troisième trimestre 2026."""
     if period.length == 3:
-        place = (period.month - 1) // 3
-        return Text(f"{_ORDINALS[0][place]} trimestre {period.year}", f"{_ORDINALS[1][place]} quarter {period.year}")
+        index = (period.month - 1) // 3
+        return Text(f"{_ORDINALS[0][index]} trimestre {period.year}", f"{_ORDINALS[1][index]} quarter {period.year}")
     if period.length == 12:
         return Text(f"Année {period.year}", f"Year {period.year}")
     day = datetime.date(period.year, period.month, 1)
-    found = date_text(day, "MMMM y")
-    return Text(found.fr[:1].upper() + found.fr[1:], found.en)
+    texts = date_text(day, "MMMM y")
+    return Text(texts.fr[:1].upper() + texts.fr[1:], texts.en)
 
 
 def in_sentence(period: Period) -> Text:
-    """In a sentence: le troisième trimestre 2026; the third quarter of 2026."""
+    """A period within a sentence: le troisième trimestre 2026; the third quarter of 2026."""
     if period.length == 3:
-        found = long_period(period)
-        ordinal = found.en.split(" ", 1)[0].lower()
-        return Text(f"le {found.fr[0].lower()}{found.fr[1:]}", f"the {ordinal} quarter of {period.year}")
+        texts = long_period(period)
+        ordinal = texts.en.split(" ", 1)[0].lower()
+        return Text(f"le {texts.fr[0].lower()}{texts.fr[1:]}", f"the {ordinal} quarter of {period.year}")
     if period.length == 12:
         return Text(f"l’année {period.year}", f"{period.year}")
-    found = date_text(datetime.date(period.year, period.month, 1), "MMMM y")
-    return Text(f"le mois de {found.fr}" if found.fr[0] not in "ao" else f"le mois d’{found.fr}", found.en)
+    texts = date_text(datetime.date(period.year, period.month, 1), "MMMM y")
+    return Text(f"le mois de {texts.fr}" if texts.fr[0] not in "ao" else f"le mois d’{texts.fr}", texts.en)
 
 
 def in_comparison(period: Period) -> Text:
-    """What a change is against: au troisième trimestre 2025."""
-    found = in_sentence(period)
-    return Text(f"au {found.fr[3:]}" if found.fr.startswith("le ") else f"à {found.fr}", found.en)
+    """A period as the base of a change: au troisième trimestre 2025."""
+    texts = in_sentence(period)
+    return Text(f"au {texts.fr[3:]}" if texts.fr.startswith("le ") else f"à {texts.fr}", texts.en)
 
 
 def date_text(day: datetime.date, pattern: str = "d MMM y") -> Text:
@@ -107,21 +107,21 @@ def date_text(day: datetime.date, pattern: str = "d MMM y") -> Text:
 
 
 def list_names(names: list[str]) -> Text:
-    """Names one after the other, with the word before the last."""
+    """Names as a list, with the conjunction before the last."""
     texts = [name_text(name) for name in names]
     return Text(
-        str(format_list([each.fr for each in texts], locale="fr")), str(format_list([each.en for each in texts], locale="en_GB"))
+        str(format_list([text.fr for text in texts], locale="fr")), str(format_list([text.en for text in texts], locale="en_GB"))
     )
 
 
 def join_texts(*parts: Text, by: str = " ") -> Text:
-    """Phrases one after the other."""
-    kept = [part for part in parts if part.fr or part.en]
-    return Text(by.join(part.fr for part in kept), by.join(part.en for part in kept))
+    """Non-empty phrases joined."""
+    non_empty = [part for part in parts if part.fr or part.en]
+    return Text(by.join(part.fr for part in non_empty), by.join(part.en for part in non_empty))
 
 
 def number_word(count: int) -> Text:
-    """A number of things at the beginning of a sentence: up to nine in letters; feminine in French where it shows (un)."""
+    """A number at the beginning of a sentence: a word up to nine; feminine in French where it shows (un)."""
     fr = ("Aucun", "Un", "Deux", "Trois", "Quatre", "Cinq", "Six", "Sept", "Huit", "Neuf")
     en = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
     return Text(fr[count], en[count]) if 0 <= count < len(fr) else untranslated(str(count))

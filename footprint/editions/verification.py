@@ -1,4 +1,4 @@
-"""This file builds a published edition again from the ledger, and says whether it is the same, or what differs."""
+"""Verification: rebuilds a published edition from the ledger and reports whether it is identical, or what differs."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ MAX_FIGURE_ROWS = 20
 
 
 def verify(store: Store, config: Config, published: PublishedEdition, now_us: int) -> list[dict[str, Any]]:
-    """Rows of what was compared: figures, basis, files. All the same is ``identical``."""
+    """Rows of the comparison: figures, basis, files."""
     try:
-        again = draft_edition(store, config, published.period, now_us, published.context)
-    except NoData as bad:
-        return [_row("ledger", "an edition", str(bad), same=False)]
-    told, raw = from_json(published.report), to_json(again.edition)
+        rebuilt = draft_edition(store, config, published.period, now_us, published.context)
+    except NoData as error:
+        return [_row("ledger", "an edition", str(error), same=False)]
+    document, raw = from_json(published.report), to_json(rebuilt.edition)
     if raw == published.report:
-        rows = [_row("report", _short(published.report), _short(raw), same=True)]
+        rows = [_row("report", _short_digest(published.report), _short_digest(raw), same=True)]
     else:
-        rows = _what_differs(published, told, again)
-    return rows + _files(config, published)
+        rows = _difference_rows(published, document, rebuilt)
+    return rows + _file_rows(config, published)
 
 
-def _short(raw: bytes) -> str:
+def _short_digest(raw: bytes) -> str:
     return hashlib.sha256(raw).hexdigest()[:16]
 
 
@@ -40,40 +40,42 @@ def _row(what: str, before: object, after: object, *, same: bool) -> dict[str, A
     return {"what": what, "published": before, "found": after, "same": same}
 
 
-def _what_differs(published: PublishedEdition, told: Any, again: Any) -> list[dict[str, Any]]:
-    """Figures first, then what they rest on, then words."""
-    ids = {key: figure.id for key, figure in again.figures.items()}
+def _difference_rows(published: PublishedEdition, document: Any, rebuilt: Any) -> list[dict[str, Any]]:
+    """Rows of differing figures, then of their basis, then of the text."""
+    ids = {key: figure.id for key, figure in rebuilt.figures.items()}
     rows = [
         _row(
-            f"{each.figure.id} {each.figure.indicator} {each.figure.period}",
-            each.old.value if each.old else None,
-            each.new.value if each.new else None,
+            f"{difference.figure.id} {difference.figure.indicator} {difference.figure.period}",
+            difference.old.value if difference.old else None,
+            difference.new.value if difference.new else None,
             same=False,
         )
-        for each in compare_editions(told, published.figures, again.edition, ids)
+        for difference in compare_editions(document, published.figures, rebuilt.edition, ids)
     ]
     if len(rows) > MAX_FIGURE_ROWS:
         rows = [*rows[:MAX_FIGURE_ROWS], _row("further figures", len(rows) - MAX_FIGURE_ROWS, None, same=False)]
     for name in ("method_version", "factor_version", "ledger", "inputs", "heads"):
-        before, after = getattr(told.basis, name), getattr(again.edition.basis, name)
+        before, after = getattr(document.basis, name), getattr(rebuilt.edition.basis, name)
         if before != after:
             short = (f"{len(before)} days", f"{len(after)} days") if name == "heads" else (before, after)
             rows.append(_row(name, *short, same=False))
-    return rows or [_row("words of the report", _short(published.report), _short(to_json(again.edition)), same=False)]
+    return rows or [
+        _row("words of the report", _short_digest(published.report), _short_digest(to_json(rebuilt.edition)), same=False)
+    ]
 
 
-def _files(config: Config, published: PublishedEdition) -> list[dict[str, Any]]:
-    """Files on the shelf against their digests; where the shelf lacks them, those that the program would write."""
-    vault, folder = edition_store(config), edition_folder(published.period, published.version)
-    drawn: dict[str, bytes] | None = None
+def _file_rows(config: Config, published: PublishedEdition) -> list[dict[str, Any]]:
+    """Files in the edition store against their digests; where it lacks one, the file that this program would write."""
+    released_files, folder = edition_store(config), edition_folder(published.period, published.version)
+    rendered: dict[str, bytes] | None = None
     rows = []
     for name, digest in sorted(published.files.items()):
-        if vault.exists(f"{folder}/{name}"):
-            found = hashlib.sha256(vault.read(f"{folder}/{name}")).hexdigest()
+        if released_files.exists(f"{folder}/{name}"):
+            digest_found = hashlib.sha256(released_files.read(f"{folder}/{name}")).hexdigest()
         elif name == DIFF_FILE:
-            continue  # of two versions; ``report diff`` writes it
+            continue  # compares two versions; ``report diff`` writes it
         else:
-            drawn = render_files(from_json(published.report)) if drawn is None else drawn
-            found = hashlib.sha256(drawn[name]).hexdigest() if name in drawn else "absent"
-        rows.append(_row(name, digest[:16], found[:16], same=found == digest))
+            rendered = render_files(from_json(published.report)) if rendered is None else rendered
+            digest_found = hashlib.sha256(rendered[name]).hexdigest() if name in rendered else "absent"
+        rows.append(_row(name, digest[:16], digest_found[:16], same=digest_found == digest))
     return rows

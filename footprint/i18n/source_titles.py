@@ -1,6 +1,6 @@
-"""This file says a source in a language: words of ours are translated, titles and names of others stay, marked with their own.
+"""Sources of factors in French and English: our own phrases are translated, cited titles stay in their language.
 
-Sources are facts of the factor book, written in English around what is cited. A title is never translated: nobody would find it.
+The factor book writes sources in English. Titles are never translated, so that readers can find the cited work.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from footprint.i18n.catalogue import add_french_spaces
 
-# Titles of others, and the language that they are in.
+# Cited titles with their language.
 TITLES: tuple[tuple[str, str], ...] = (
     ("Our World in Data, carbon intensity of electricity (Ember)", "en"),
     ("Our World in Data, Ember and Energy Institute", "en"),
@@ -21,7 +21,7 @@ TITLES: tuple[tuple[str, str], ...] = (
     ("electricity impact factors, FRA", "en"),
     ("NVIDIA product carbon footprint of HGX H100", "en"),
 )
-# Words of ours, and how French says them.
+# Our own phrases with their French translation.
 PHRASES: tuple[tuple[str, str], ...] = (
     ("; read in the table of ", " ; lu dans la table de "),
     ("; low bound: ", " ; borne basse : "),
@@ -36,18 +36,18 @@ PHRASES: tuple[tuple[str, str], ...] = (
     ("the Hubblo calculator", "le calculateur de Hubblo"),
     ("fact cited", "fait cité"),
 )
-_KNOWN = re.compile("|".join(re.escape(text) for text, _ in sorted((*TITLES, *PHRASES), key=lambda each: -len(each[0]))))
+_KNOWN = re.compile("|".join(re.escape(text) for text, _ in sorted((*TITLES, *PHRASES), key=lambda pair: -len(pair[0]))))
 
 
 def translate_source(source: str, language: str) -> list[tuple[str, str]]:
-    """(text, language where it is another one, else empty), in order; what is not known stays as it was written."""
-    found: list[tuple[str, str]] = []
-    for text, own in _parts(source, language):
-        if found and found[-1][1] == own:
-            found[-1] = found[-1][0] + text, own
+    """Parts of a source: text, and its language if it differs from the requested one, else empty. Unknown text is unchanged."""
+    parts: list[tuple[str, str]] = []
+    for text, language_mark in _parts(source, language):
+        if parts and parts[-1][1] == language_mark:
+            parts[-1] = parts[-1][0] + text, language_mark
         else:
-            found.append((text, own))
-    return found
+            parts.append((text, language_mark))
+    return parts
 
 
 def _parts(source: str, language: str) -> Iterator[tuple[str, str]]:

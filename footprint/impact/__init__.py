@@ -1,1 +1,1 @@
-"""From joules to impact: the factor book, and one formula a function, each with its source."""
+"""Impact of energy: dated factors, one formula a function with its source, and the uncertainty of the result."""

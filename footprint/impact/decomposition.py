@@ -1,10 +1,16 @@
-"""This file divides a change of emissions over its causes: additive LMDI-I, which leaves no rest.
+"""Decomposition of a change of emissions into effects: additive LMDI-I, which leaves no residual.
 
 C = sum over s of N x (n_s/N) x (T_s/n_s) x (E_s/T_s) x P_s x I_s, and the effect of factor k is
-sum over s of L(C_s after, C_s before) x ln(x_k after / x_k before), L(a, b) = (a - b) / (ln a - ln b), L(a, a) = a
-(Ang, Energy Policy 33 (2005) 867-871). What began or stopped is a bar of its own: zeros are never replaced by something small
-(Wood and Lenzen, Energy Policy 34 (2006) 1326-1331). Idle energy is decomposed apart, C = h x W x P x I; where emissions are
-counted by the hour, I_s = mean x (I_s / mean), so that a cleaner grid and cleaner hours are two effects.
+sum over s of L(C_s after, C_s before) x ln(x_k after / x_k before), L(a, b) = (a - b) / (ln a - ln b), L(a, a) = a.
+New and stopped uses are effects of their own, because a zero has no logarithm and a small number in its place distorts the
+other effects. Idle energy is decomposed separately, C = h x W x P x I. Where emissions are counted by the hour,
+I_s = mean x (I_s / mean), so that a cleaner grid and cleaner hours are two effects.
+
+References
+----------
+B. W. Ang, The LMDI approach to decomposition analysis: a practical guide, Energy Policy 33 (2005) 867-871.
+R. Wood and M. Lenzen, Zero-value problems of the logarithmic mean divisia index decomposition method, Energy Policy 34 (2006)
+1326-1331.
 """
 
 from __future__ import annotations
@@ -19,9 +25,11 @@ IDLE_EFFECTS = ("idle_hours", "idle_power", "overhead", "grid", "timing", "new",
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One use in one period: requests, tokens, IT energy [kWh], facility energy over it, intensity [g/kWh]; all above zero.
+    """One use in one period; every number is above zero.
 
-    ``timing`` is the intensity of the use's own hours over the mean, where emissions are counted by the hour.
+    ``requests`` and ``tokens`` are counts, ``it_kwh`` is IT energy [kWh], ``pue`` is facility energy over IT energy and
+    ``g_per_kwh`` the intensity [gCO2e/kWh]. ``timing`` is the intensity of the use's own hours over the mean, where emissions are
+    counted by the hour.
     """
 
     requests: float
@@ -39,7 +47,11 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class IdleTerm:
-    """One service while it waits: powered device-hours, mean idle power over them [W], PUE, intensity; all above zero."""
+    """One idle service in one period; every number is above zero.
+
+    ``hours`` are powered device-hours [h], ``watts`` is the mean idle power over them [W]; ``pue``, ``g_per_kwh`` and ``timing``
+    are those of ``Term``.
+    """
 
     hours: float
     watts: float
@@ -54,15 +66,42 @@ class IdleTerm:
 
 
 def log_mean(a: float, b: float) -> float:
-    """The logarithmic mean of two numbers above zero."""
+    """Logarithmic mean (a - b) / (ln a - ln b) of two positive numbers, and a where both are equal.
+
+    Examples
+    --------
+    >>> round(log_mean(2.0, 1.0), 4)
+    1.4427
+    >>> log_mean(3.0, 3.0)
+    3.0
+    """
     logs = math.log(a) - math.log(b)  # 0 also where the two differ by a rounding only
     return (a - b) / logs if logs else a
 
 
 def decompose(before: Mapping[str, Term], after: Mapping[str, Term]) -> dict[str, float]:
-    """Effects [g] by name; their sum is the change of the emissions of all uses.
+    """Effects of a change of emissions between two periods.
 
-    Numbers and shares of requests are those of the uses that go on.
+    Parameters
+    ----------
+    before, after
+        Uses of each period by name. Requests and their shares are those of the uses that both periods have.
+
+    Returns
+    -------
+    dict
+        Effect [gCO2e] of each name in ``EFFECTS``; their sum is the change of the emissions of all uses.
+
+    References
+    ----------
+    B. W. Ang, Energy Policy 33 (2005) 867-871.
+
+    Examples
+    --------
+    >>> before = {"chat": Term(requests=100, tokens=1e5, it_kwh=1.0, pue=1.2, g_per_kwh=50.0)}
+    >>> after = {"chat": Term(requests=200, tokens=2e5, it_kwh=2.0, pue=1.2, g_per_kwh=50.0)}
+    >>> {name: round(grams, 3) for name, grams in decompose(before, after).items() if grams}
+    {'volume': 60.0}
     """
     effects = dict.fromkeys(EFFECTS, 0.0)
     effects["new"] = math.fsum(term.grams for name, term in after.items() if name not in before)
@@ -88,7 +127,18 @@ def decompose(before: Mapping[str, Term], after: Mapping[str, Term]) -> dict[str
 
 
 def decompose_idle(before: Mapping[str, IdleTerm], after: Mapping[str, IdleTerm]) -> dict[str, float]:
-    """Effects [g] by name on what services draw while they wait; their sum is the change."""
+    """Effects of a change of the emissions of idle services between two periods.
+
+    Parameters
+    ----------
+    before, after
+        Idle services of each period by name.
+
+    Returns
+    -------
+    dict
+        Effect [gCO2e] of each name in ``IDLE_EFFECTS``; their sum is the change.
+    """
     effects = dict.fromkeys(IDLE_EFFECTS, 0.0)
     effects["new"] = math.fsum(term.grams for name, term in after.items() if name not in before)
     effects["stopped"] = -math.fsum(term.grams for name, term in before.items() if name not in after)

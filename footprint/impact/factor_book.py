@@ -1,4 +1,4 @@
-"""This file is the factor book: dated, sourced rows, and the one that holds at a place and an instant."""
+"""Factor book: dated, sourced factors, and the lookup of the one that holds at a place and an instant."""
 
 from __future__ import annotations
 
@@ -65,10 +65,10 @@ class Factor:
     retrieved: str
     bundle: str
     imported_us: int = 0  # 0: shipped
-    sha256: str = ""  # of the file that it came in; says nothing of what it is worth
+    sha256: str = ""  # of the imported file; no part of the content
 
     def estimate(self) -> Estimate:
-        """The value with its bounds; those of an annual factor in general where it states none."""
+        """The value with its bounds; without bounds from the source, those of the assumption ``factor_annual``."""
         if self.low is not None and self.high is not None:
             return Estimate(self.value, self.low, self.high)
         return assumption("factor_annual").scaled(self.value)
@@ -80,7 +80,7 @@ def _sort_key(factor: Factor) -> tuple[object, ...]:
 
 
 class FactorBook:
-    """All factors at hand; later rows of one kind and place take over from earlier ones, imported from shipped ones."""
+    """A collection of factors. Of one kind and place, later rows replace earlier ones, and imported rows shipped ones."""
 
     def __init__(self, factors: Iterable[Factor]) -> None:
         self.factors = tuple(sorted(factors, key=_sort_key))
@@ -90,12 +90,21 @@ class FactorBook:
             self._by_place.setdefault((factor.kind, factor.where), []).append(factor)
 
     def find(self, kind: str, where: str, instant_us: int, zone: ZoneInfo) -> Factor:
-        """The factor of a kind that holds at a place and an instant; dates are days of ``zone``.
+        """Factor of a kind that holds at a place and an instant.
+
+        Parameters
+        ----------
+        kind, where
+            Kind and place of the factor, such as ``carbon_intensity_ecologits`` and ``FR``.
+        instant_us
+            Instant [µs since 1970].
+        zone
+            Time zone in which the dates of factors are days.
 
         Raises
         ------
         MissingFactor
-            If there is none; world averages never stand in.
+            If no factor holds there; a world average never replaces it.
         """
         day = datetime.datetime.fromtimestamp(instant_us // US_PER_S, tz=zone).date()
         valid = [
@@ -111,7 +120,10 @@ class FactorBook:
         return valid[-1]
 
     def edges_us(self, kinds: Iterable[str], zone: ZoneInfo, places: Iterable[str]) -> list[int]:
-        """Instants at which a factor of these kinds and places begins or ends, as days of ``zone``."""
+        """Instants [µs since 1970], in order, at which a factor of these kinds and places begins or ends.
+
+        Dates are days of ``zone``.
+        """
         keys = {(kind, place) for kind in kinds for place in places}
         days = {
             day
@@ -123,23 +135,36 @@ class FactorBook:
         return sorted(from_datetime(datetime.datetime(day.year, day.month, day.day, tzinfo=zone)) for day in days)
 
     def digest(self) -> str:
-        """The same for books that say the same."""
+        """Digest of the content: equal for books with equal factors."""
         if not self._digest:
             self._digest = hashlib.blake2b(canonical(self.factors).encode(), digest_size=12).hexdigest()
         return self._digest
 
     def places(self) -> set[str]:
-        """Every place that some factor names."""
+        """Every place that a factor names."""
         return {where for _, where in self._by_place if where}
 
 
 def parse_factors(lines: Iterable[str], name: str, bundle: str, *, imported_us: int = 0, sha256: str = "") -> list[Factor]:
     """Factors from the lines of a CSV file with the columns of ``data/factors``.
 
+    Parameters
+    ----------
+    lines
+        Lines of the file, the header first.
+    name
+        Name of the file, for error messages.
+    bundle
+        Bundle of the rows that name none.
+    imported_us
+        Instant of the import [µs since 1970]; 0 for shipped files.
+    sha256
+        Digest of the file.
+
     Raises
     ------
     BadFactor
-        If a column is missing or a row cannot be right, with the file and the line.
+        If a column is missing or a row is invalid; the message names the file and the line.
     """
     reader = csv.DictReader(lines)
     missing = set(COLUMNS) - {"bundle", "low", "high", "valid_to"} - set(reader.fieldnames or ())
@@ -192,7 +217,7 @@ def read_factors(path: Path, bundle: str) -> list[Factor]:
     Raises
     ------
     BadFactor
-        If the file cannot be read or a row cannot be right.
+        If the file cannot be read or a row is invalid.
     """
     try:
         raw = path.read_bytes()
@@ -204,7 +229,7 @@ def read_factors(path: Path, bundle: str) -> list[Factor]:
 
 @cache
 def shipped_book() -> FactorBook:
-    """The book that is shipped under ``data/factors``, one bundle."""
+    """The factor book shipped under ``data/factors``, one bundle."""
     folder = data_path("factors")
     bundle = (folder / "BUNDLE").read_text(encoding="utf-8").strip()
     return FactorBook(factor for path in sorted(folder.glob("*.csv")) for factor in read_factors(path, bundle))

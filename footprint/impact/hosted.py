@@ -1,7 +1,7 @@
-"""This file models what a hosted model consumes, with EcoLogits (MPL-2.0): no meter stands there, hence quality C.
+"""Energy and emissions of hosted models, estimated with EcoLogits (MPL-2.0): no meter measures them, hence quality C.
 
-EcoLogits' energy and emissions of one request are affine in its output tokens (a first token, then one after the other),
-so that requests and tokens alone give their sum: two questions tell the two coefficients.
+For one request, EcoLogits' energy and emissions are affine in its output tokens, so that the numbers of requests and tokens
+alone determine their sum. Two evaluations give the two coefficients.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class UnknownModel(FootprintError):
 
 @dataclass(frozen=True, slots=True)
 class HostedEstimate:
-    """What a number of requests and output tokens is modelled to consume; bounds are EcoLogits' own range."""
+    """Estimated consumption of requests: energy [kWh], usage and embodied emissions [gCO2e], with the range of EcoLogits."""
 
     energy_kwh: Estimate
     gwp_g: Estimate
@@ -33,14 +33,25 @@ class HostedEstimate:
 
 
 def estimate_hosted(name: str, requests: int, output_tokens: int) -> HostedEstimate:
-    """Consumption of requests to ``provider/model``.
+    """Consumption of requests to a hosted model.
+
+    Parameters
+    ----------
+    name
+        Model as ``provider/model``.
+    requests, output_tokens
+        Number of requests and of all their output tokens.
 
     Raises
     ------
     UnknownModel
-        If EcoLogits does not know it.
+        If EcoLogits does not know the provider or the model.
     ModuleNotFoundError
         If EcoLogits is not installed (the extra ``hosted``).
+
+    References
+    ----------
+    EcoLogits, LLM inference methodology, https://ecologits.ai/latest/methodology/llm_inference/
     """
     few, many, version = _coefficients(name)
     estimates = []
@@ -62,7 +73,7 @@ def _coefficients(name: str) -> tuple[list[Bounds], list[Bounds], str]:
     from ecologits.tracers.utils import llm_impacts  # noqa: PLC0415
 
     provider, _, model = name.partition("/")
-    logging.getLogger("ecologits").setLevel(logging.ERROR)  # that a model's architecture is not public is in its range
+    logging.getLogger("ecologits").setLevel(logging.ERROR)  # its warnings about unpublished architectures are part of the range
     answers = []
     for tokens in (_FEW_TOKENS, _MANY_TOKENS):
         try:

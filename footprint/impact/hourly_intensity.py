@@ -1,7 +1,7 @@
-"""This file makes hours of a series of carbon intensity, and fills those that it does not know by the month's mean, flagged.
+"""Hourly carbon intensity from a series of samples; hours without enough samples take the mean of their month, flagged.
 
-The time-aware figure is O = sum over hours of E x I (Software Carbon Intensity, ISO/IEC 21031:2024, 5.2, with I of the hour); it
-stands beside the yearly one and is never added to it.
+The time-aware figure is O = sum over hours of E x I (ISO/IEC 21031:2024, Software Carbon Intensity, 5.2, with I of the hour). It
+stands beside the yearly figure; the two are never added.
 """
 
 from __future__ import annotations
@@ -21,14 +21,20 @@ MIN_HOUR_COVERAGE = 0.5  # of an hour that samples must cover
 
 @dataclass(frozen=True, slots=True)
 class HourlyIntensity:
-    """Intensity [g/kWh] of UTC hours, keyed by their first instant [µs]; ``filled`` where the month's mean stands in."""
+    """Intensity [gCO2e/kWh] by UTC hour.
+
+    ``known`` is keyed by the first instant of an hour [µs since 1970], ``month_mean`` by (year, month) of ``zone``.
+    """
 
     known: dict[int, float]
     month_mean: dict[tuple[int, int], float]
     zone: ZoneInfo
 
     def at(self, hour_us: int) -> tuple[float, bool] | None:
-        """(intensity, whether it was filled) of an hour; None where the whole month is unknown."""
+        """Intensity [gCO2e/kWh] of an hour, and whether it is the mean of its month.
+
+        None where the whole month is unknown.
+        """
         if hour_us in self.known:
             return self.known[hour_us], False
         mean = self.month_mean.get(_month(hour_us, self.zone))
@@ -36,7 +42,24 @@ class HourlyIntensity:
 
 
 def hourly_intensity(start_us: Ints, g_per_kwh: Floats, length_us: Ints, zone: ZoneInfo) -> HourlyIntensity:
-    """Hours from samples in order of time, each of which holds for its length or until the next; months are those of ``zone``."""
+    """Hourly intensity from samples, each of which holds for its length or until the next one.
+
+    Parameters
+    ----------
+    start_us
+        Begin of each sample [µs since 1970], in order, shape (n,).
+    g_per_kwh
+        Intensity of each sample [gCO2e/kWh], shape (n,).
+    length_us
+        Length of each sample [µs], shape (n,).
+    zone
+        Time zone whose months fill missing hours.
+
+    Returns
+    -------
+    HourlyIntensity
+        Time-weighted means of the hours that samples cover by at least ``MIN_HOUR_COVERAGE``.
+    """
     if not len(start_us):
         return HourlyIntensity({}, {}, zone)
     end = np.minimum(start_us + length_us, np.append(start_us[1:], start_us[-1] + length_us[-1]))

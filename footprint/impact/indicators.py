@@ -1,6 +1,6 @@
-"""This file is the registry of scores: what each is, by which formula, within which boundary, and the function that computes it.
+"""Registry of indicators: name, formula, source, boundary, and the function that computes each.
 
-A label of a score comes from here alone, so that no page or report can name a method that did not compute the figure.
+Pages and reports take the label of an indicator from here only, so that none names a method that did not compute the figure.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-Row = Mapping[str, Any]  # a row of the contract's section 6
+Row = Mapping[str, Any]  # a row of `footprint query` (docs/reference/contract.md, section 6)
 
 
 @dataclass(frozen=True, slots=True)
 class Indicator:
-    """One score: ``compute`` takes a row and gives the value, None where something it needs is unknown."""
+    """One indicator; ``compute`` takes a row and returns the value in ``unit``, None where a needed amount is unknown."""
 
     name: str
     version: str

@@ -1,8 +1,8 @@
-"""This file adds up what is not known for sure: first-order, with everything that errs together kept together.
+"""Uncertainty budgets: first-order propagation in which common errors stay common.
 
-Each source of error has a name; contributions to one name add with their sign, names add in squares
-(JCGM 100:2008, GUM, 5.1 and 5.2). One sensor model errs the same way on every board, one assumed PUE is wrong for
-all its sites: more devices do not make these smaller.
+Each source of error has a name. Contributions of one name add with their sign, names add in squares (JCGM 100:2008, GUM, 5.1
+and 5.2). One sensor model errs alike on every board, and one assumed PUE is wrong for all its sites: more devices do not make
+these errors smaller.
 """
 
 from __future__ import annotations
@@ -14,13 +14,27 @@ from collections.abc import Mapping
 from footprint.core.assumptions import assumption
 from footprint.core.estimate import COVERAGE_FACTOR, Estimate
 
-# Causes whose error is the same in two figures that name it alike: it cancels in their ratio. How energy was divided
-# on one day says nothing of another, so that its error does not.
+# Causes whose error is common to two figures that share the name, so that it cancels in their ratio. The error of dividing
+# energy is independent from day to day and does not cancel.
 SYSTEMATIC_PREFIXES = ("gain ", "pue ", "uplift ", "factor ")
 
 
 class UncertaintyBudget:
-    """Standard uncertainties of one figure by name of their cause, towards low and towards high, in its unit."""
+    """Standard uncertainties of one figure by cause, towards low and towards high, in the unit of the figure.
+
+    References
+    ----------
+    JCGM 100:2008, Guide to the expression of uncertainty in measurement (GUM), 5.1 and 5.2; method in
+    ``docs/explanation/method.md``.
+
+    Examples
+    --------
+    >>> budget = UncertaintyBudget.from_uncertainties({"gain nvml": (3.0, 3.0), "pue ": (4.0, 4.0)})
+    >>> budget.half_widths()
+    (10.0, 10.0)
+    >>> budget.interval(100.0)
+    (90.0, 110.0)
+    """
 
     def __init__(self) -> None:
         self._low: dict[str, float] = defaultdict(float)
@@ -28,31 +42,41 @@ class UncertaintyBudget:
 
     @classmethod
     def from_uncertainties(cls, uncertainties: Mapping[str, tuple[float, float]]) -> UncertaintyBudget:
-        """From standard uncertainties (towards low, towards high) by cause, in the unit of the figure."""
+        """Budget from standard uncertainties (towards low, towards high) by cause, in the unit of the figure."""
         budget = cls()
         for cause, (low, high) in uncertainties.items():
             budget._low[cause], budget._high[cause] = low, high
         return budget
 
     def add(self, cause: str, sensitivity: float, bounds: Estimate) -> None:
-        """A contribution of ``sensitivity`` (figure per unit of the cause) times the spread of the cause."""
+        """Add a contribution to a cause.
+
+        Parameters
+        ----------
+        cause
+            Name of the source of error.
+        sensitivity
+            Change of the figure for each unit of the cause.
+        bounds
+            Estimate of the cause; its standard uncertainties are multiplied by the sensitivity.
+        """
         towards = (bounds.u_low, bounds.u_high) if sensitivity >= 0 else (bounds.u_high, bounds.u_low)
         self._low[cause] += abs(sensitivity) * towards[0]
         self._high[cause] += abs(sensitivity) * towards[1]
 
     def scale(self, prefix: str, factor: float) -> None:
-        """Enlarge what causes of one kind contribute."""
+        """Multiply the contributions of the causes that begin with a prefix."""
         for side in (self._low, self._high):
             for cause in [cause for cause in side if cause.startswith(prefix)]:
                 side[cause] *= factor
 
     def causes(self) -> dict[str, tuple[float, float]]:
-        """Half-widths U = 2u towards low and towards high of each cause, in the unit of the figure."""
+        """Half-widths U = 2u of each cause, towards low and towards high, in the unit of the figure."""
         names = sorted({*self._low, *self._high})
         return {name: (COVERAGE_FACTOR * self._low[name], COVERAGE_FACTOR * self._high[name]) for name in names}
 
     def filtered(self, factor: float = 1.0, only: tuple[str, ...] = ("",), without: tuple[str, ...] = ()) -> UncertaintyBudget:
-        """A budget of the causes that begin with one of ``only`` and none of ``without``, times a factor."""
+        """Budget of the causes that begin with one of ``only`` and none of ``without``, multiplied by ``factor``."""
         budget = UncertaintyBudget()
         for target, source in ((budget._low, self._low), (budget._high, self._high)):
             for cause, u in source.items():
@@ -61,26 +85,38 @@ class UncertaintyBudget:
         return budget
 
     def half_widths(self) -> tuple[float, float]:
-        """About 95 %: U = 2u towards low and towards high."""
+        """Half-widths U = 2u of the figure (about 95 %), towards low and towards high."""
         low = math.sqrt(math.fsum(u * u for u in self._low.values()))
         high = math.sqrt(math.fsum(u * u for u in self._high.values()))
         return COVERAGE_FACTOR * low, COVERAGE_FACTOR * high
 
     def interval(self, value: float) -> tuple[float, float]:
-        """About 95 %: value - U and value + U, U = 2u."""
+        """Interval of about 95 % of the figure: value - U and value + U, U = 2u."""
         low, high = self.half_widths()
         return value - low, value + high
 
 
 def ratio_estimate(before: float, before_budget: UncertaintyBudget, after: float, after_budget: UncertaintyBudget) -> Estimate:
-    """after / before with its interval of about 95 %, where what errs alike in both cancels (JCGM 100:2008, 5.2.2).
+    """Ratio after / before with its interval of about 95 %, in which errors common to both figures cancel.
 
-    u²(ln b/a) = u_a² + u_b² - 2 r u_a u_b, with r = 1 less what a systematic error changes from period to period.
+    u²(ln b/a) = u_a² + u_b² - 2 r u_a u_b. For systematic causes, r is the assumption ``stability_of_systematic_errors``: 1 less
+    the part of a systematic error that changes from period to period. For other causes r is 0.
+
+    Parameters
+    ----------
+    before, after
+        The two figures, in one unit.
+    before_budget, after_budget
+        Their uncertainty budgets, in the unit of the figures.
 
     Raises
     ------
     ValueError
-        If one of the figures is not above zero.
+        If a figure is not above zero.
+
+    References
+    ----------
+    JCGM 100:2008, GUM, 5.2.2.
     """
     if before <= 0 or after <= 0:
         raise ValueError("a ratio needs two figures above zero")
@@ -97,5 +133,5 @@ def ratio_estimate(before: float, before_budget: UncertaintyBudget, after: float
 
 
 def _difference_variance(one: float, other: float, correlation: float) -> float:
-    """Variance of the difference of two errors of correlation r."""
+    """Variance of the difference of two errors with the given standard deviations and correlation."""
     return max(one * one + other * other - 2 * correlation * one * other, 0.0)

@@ -95,7 +95,7 @@ def tokens_by_step(*, from_: str | None = None, to: str | None = None, config: s
 def phases(
     *, from_: str | None = None, to: str | None = None, where: Iterable[str] = (), config: str | None = None
 ) -> pd.DataFrame:
-    """Energy of a mean request of each service by phase [J]: prefill, decode, idle in use, host, building; idle without request."""
+    """Energy of a mean request of each service by phase [J]: prefill, decode, idle in use, host, building, idle unused."""
     with open_configured_store(config) as (store, facts):
         query = parse_query(facts.timezone, from_=from_, to=to, where=where)
         return to_frame(batch_efficiency.energy_by_phase(store, facts, query, now_us()), batch_efficiency.PHASE_COLUMNS, facts)

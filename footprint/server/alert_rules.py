@@ -1,28 +1,34 @@
-"""Alerts and the rules of this service itself: silent agents, failed jobs, exceeded objectives."""
+"""Alert rules: silent agents, failed jobs, exceeded objectives; drafted, released and late editions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from footprint.calendar.periods import parse_period, period_at
 from footprint.config import Config
-from footprint.core.timestamps import format_instant
+from footprint.core.timestamps import format_instant, parse_instant
+from footprint.core.units import US_PER_DAY
+from footprint.editions.publication import DRAFTS_FOLDER
+from footprint.editions.release_calendar import release_rows
+from footprint.editions.repository import PublishedEdition, edition_folder, edition_store, published_editions
+from footprint.editions.texts import long_period
 from footprint.i18n.formatting import format_local_time
+from footprint.ledger.object_store import ObjectStore
 from footprint.queries.agent_liveness import SILENT, host_liveness
 from footprint.queries.objectives import EXCEEDED, objective_statuses
 from footprint.server.job_runs import ALERT_JOB, FAILED, latest_runs
 from footprint.server.notifications import Attachment
 from footprint.storage.database import Store
 
+MAX_NEWS_AGE_US = 14 * US_PER_DAY  # older editions are no news to recipients who are added later
+_PDFS = ("fr/report.pdf", "en/report.pdf")
 Pair = tuple[str, str]  # French, English
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Something that people should know while it stands; ``key`` is the same as long as it is the same matter.
-
-    Where the end of a matter is worth telling, ``_ENDS`` says how.
-    """
+    """Condition that people should know of while it lasts; ``key`` identifies it for its whole duration."""
 
     key: str
     event: str
@@ -32,23 +38,23 @@ class Alert:
 
 
 def silent_agents(store: Store, config: Config, now_us: int) -> Iterator[Alert]:
-    """Hosts that used to tell readings and have not for ``[notify] silent_after_s``."""
-    for heard in host_liveness(store, config, now_us):
-        if heard.state == SILENT:
-            host, at = heard.host, format_instant(heard.last_us)
-            when = [format_local_time(at, config.timezone, language) for language in ("fr", "en")]
+    """Hosts whose agent has sent no reading for ``[notify] silent_after_s``."""
+    for liveness in host_liveness(store, config, now_us):
+        if liveness.state == SILENT:
+            host, last_reading = liveness.host, format_instant(liveness.last_us)
+            local_times = [format_local_time(last_reading, config.timezone, language) for language in ("fr", "en")]
             yield Alert(
                 f"silent-agent {host}",
                 "silent-agent",
-                (f"{host} : aucun relevé depuis le {when[0]}", f"{host}: no reading since {when[1]}"),
+                (f"{host} : aucun relevé depuis le {local_times[0]}", f"{host}: no reading since {local_times[1]}"),
                 (
                     (
-                        f"Le dernier relevé de {host} date du {when[0]} ({config.timezone}). Ce qui suit manque : la "
+                        f"Le dernier relevé de {host} date du {local_times[0]} ({config.timezone}). Ce qui suit manque : la "
                         f"couverture baisse, aucune valeur n’est supposée.\n"
                         f"Sur {host} : systemctl status footprint-agent ; footprint-agent probe"
                     ),
                     (
-                        f"The last reading of {host} is of {when[1]} ({config.timezone}). What follows is missing: coverage "
+                        f"The last reading of {host} is of {local_times[1]} ({config.timezone}). What follows is missing: coverage "
                         f"falls, and no value is supposed.\nOn {host}: systemctl status footprint-agent; footprint-agent probe"
                     ),
                 ),
@@ -56,10 +62,10 @@ def silent_agents(store: Store, config: Config, now_us: int) -> Iterator[Alert]:
 
 
 def failed_jobs(store: Store, config: Config, now_us: int) -> Iterator[Alert]:
-    """Jobs of the scheduler whose last run that ended failed."""
-    seen: set[str] = {ALERT_JOB}  # whose own failure nobody could be told of
-    for run in latest_runs(store, every=True):
-        name, said = run["name"], run["said"]
+    """Jobs whose last completed run failed."""
+    seen: set[str] = {ALERT_JOB}  # an alert of its own failure could not be sent
+    for run in latest_runs(store, all_runs=True):
+        name, message = run["name"], run["said"]
         if name in seen or run["ended_us"] is None:
             continue
         seen.add(name)
@@ -69,17 +75,17 @@ def failed_jobs(store: Store, config: Config, now_us: int) -> Iterator[Alert]:
                 "job-failed",
                 (f"La tâche {name} a échoué", f"The job {name} failed"),
                 (
-                    f"La tâche {name} a échoué : {said}\nfootprint jobs en dit plus.",
-                    f"The job {name} failed: {said}\nfootprint jobs says more.",
+                    f"La tâche {name} a échoué : {message}\nfootprint jobs en dit plus.",
+                    f"The job {name} failed: {message}\nfootprint jobs says more.",
                 ),
             )
 
 
 def exceeded_objectives(store: Store, config: Config, now_us: int) -> Iterator[Alert]:
-    """Budgets and targets that are surely exceeded in the period that runs."""
-    for found in objective_statuses(store, config, now_us):
-        if found.state == EXCEEDED:
-            name, period = found.objective.name, found.period
+    """Budgets and targets whose whole 95 % interval is above the limit in the current period."""
+    for status in objective_statuses(store, config, now_us):
+        if status.state == EXCEEDED:
+            name, period = status.objective.name, status.period
             yield Alert(
                 f"objective {name} {period}",
                 "objective-exceeded",
@@ -95,6 +101,77 @@ def exceeded_objectives(store: Store, config: Config, now_us: int) -> Iterator[A
                     ),
                 ),
             )
+
+
+def drafted_editions(store: Store, config: Config, now_us: int) -> Iterator[Alert]:
+    """Draft of the last quarter, with its PDF, once the job has written it."""
+    period = period_at(now_us, config.timezone).shifted(-1)
+    vault, folder = edition_store(config), f"{DRAFTS_FOLDER}/{period}"
+    if not published_editions(store, str(period)) and vault.exists(f"{folder}/report.json"):
+        name = long_period(period)
+        yield Alert(
+            f"draft {period}",
+            "draft",
+            (f"Projet d’édition : {name.fr}", f"Draft edition: {name.en}"),
+            (
+                f"Le projet est prêt à relire. Pour le publier : footprint report publish {period}",
+                f"The draft is ready to be read. To publish it: footprint report publish {period}",
+            ),
+            _pdf_attachments(vault, folder, f"{period}-draft"),
+        )
+
+
+def released_editions(store: Store, config: Config, now_us: int) -> Iterator[Alert]:
+    """Recently published versions, with their PDFs."""
+    for edition in published_editions(store):
+        if now_us - edition.released_us < MAX_NEWS_AGE_US:
+            name, url = long_period(parse_period(edition.period)), _edition_url(config, edition)
+            yield Alert(
+                f"published {edition.name}",
+                "published",
+                (
+                    f"Édition parue : {name.fr}, version {edition.version}",
+                    f"Edition published: {name.en}, version {edition.version}",
+                ),
+                (f"{name.fr}, version {edition.version}. {url}".strip(), f"{name.en}, version {edition.version}. {url}".strip()),
+                _pdf_attachments(edition_store(config), edition_folder(edition.period, edition.version), edition.name),
+            )
+
+
+def late_releases(store: Store, config: Config, now_us: int) -> Iterator[Alert]:
+    """Releases that missed their announced date, of periods with an edition or a draft."""
+    published, vault = published_editions(store), edition_store(config)
+    for row in release_rows(config, published, now_us):
+        period, due = row["period"], parse_instant(row["announced"])
+        has_editions = bool(published) or vault.exists(f"{DRAFTS_FOLDER}/{period}/report.json")
+        if row["state"] != "late" or not has_editions or now_us - due > MAX_NEWS_AGE_US:
+            continue
+        name, french = long_period(parse_period(period)), "provisoire" if row["release"] == "provisional" else "définitive"
+        local_times = [format_local_time(row["announced"], config.timezone, language) for language in ("fr", "en")]
+        yield Alert(
+            f"release-missed {period} {row['release']}",
+            "release-missed",
+            (f"Parution manquée : {name.fr}, version {french}", f"Release missed: {name.en}, {row['release']} version"),
+            (
+                f"Annoncée pour le {local_times[0]}, elle n’a pas paru. footprint report publish {period} dit ce qui l’empêche.",
+                f"Announced for {local_times[1]}, it did not come. footprint report publish {period} says what is in the way.",
+            ),
+        )
+
+
+def _edition_url(config: Config, edition: PublishedEdition) -> str:
+    base = config.editions.address.rstrip("/")
+    return f"{base}/editions/{edition.period}/v{edition.version}" if base else ""
+
+
+def _pdf_attachments(vault: ObjectStore, folder: str, stem: str) -> tuple[Attachment, ...]:
+    """PDFs of an edition, named after it and their language."""
+    attachments = []
+    for name in _PDFS:
+        if vault.exists(f"{folder}/{name}"):
+            content = vault.read(f"{folder}/{name}")
+            attachments.append(Attachment(f"{stem}.{name[:2]}.pdf", "application/pdf", content))
+    return tuple(attachments)
 
 
 AlertRule = Callable[[Store, Config, int], Iterable[Alert]]

@@ -1,7 +1,7 @@
-"""Alerts: each is sent once when it begins and once when it is settled.
+"""Dispatch of alerts: each is sent once when it starts and once when it is settled.
 
-The events of the ledger (kinds ``announced`` and ``settled``) hold the state, so that a restart sends nothing twice and an alert
-that could not be delivered is tried again.
+Events of the ledger (kinds ``announced`` and ``settled``) hold the state, so that a restart sends nothing twice, and an
+undelivered alert is retried.
 """
 
 from __future__ import annotations
@@ -10,8 +10,16 @@ from sqlalchemy import select
 
 from footprint.config import Config
 from footprint.core.timestamps import format_instant
-from footprint.server import edition_alerts
-from footprint.server.alert_rules import Alert, AlertRule, exceeded_objectives, failed_jobs, silent_agents
+from footprint.server.alert_rules import (
+    Alert,
+    AlertRule,
+    drafted_editions,
+    exceeded_objectives,
+    failed_jobs,
+    late_releases,
+    released_editions,
+    silent_agents,
+)
 from footprint.server.notifications import Message, NotDelivered, send
 from footprint.storage import schema
 from footprint.storage.database import Store, table
@@ -23,69 +31,69 @@ ALERT_RULES: tuple[AlertRule, ...] = (
     silent_agents,
     failed_jobs,
     exceeded_objectives,
-    edition_alerts.drafted,
-    edition_alerts.released,
-    edition_alerts.late,
+    drafted_editions,
+    released_editions,
+    late_releases,
 )
 
 
 def dispatch(store: Store, config: Config, now_us: int) -> str:
-    """Send what is new and what is settled; returns one line for the record of the job.
+    """Send new and settled alerts; return one line for the record of the job.
 
     Raises
     ------
     NotDelivered
-        If an alert could not be sent; the next run tries again, and what was delivered is not sent twice.
+        If an alert could not be sent. The next run retries it, and does not repeat delivered ones.
     """
-    standing = {alert.key: alert for rule in ALERT_RULES for alert in rule(store, config, now_us)}
-    announced = _announced(store)
-    failed: list[str] = []
+    active = {alert.key: alert for rule in ALERT_RULES for alert in rule(store, config, now_us)}
+    announced = _announced_keys(store)
+    failures: list[str] = []
     sent = 0
-    for key, alert in sorted(standing.items()):
+    for key, alert in sorted(active.items()):
         if key not in announced:
-            sent += _send_once(store, config, now_us, ANNOUNCED, alert, failed)
-    for key in sorted(announced - set(standing)):
-        if key.partition(" ")[0] in _ENDS:
-            sent += _send_once(store, config, now_us, SETTLED, _settled(key), failed)
-    if failed:
-        raise NotDelivered("; ".join(dict.fromkeys(failed)))
-    return f"{len(standing)} active, {sent} sent"
+            sent += _send_once(store, config, now_us, ANNOUNCED, alert, failures)
+    for key in sorted(announced - set(active)):
+        if key.partition(" ")[0] in _SETTLED_TEXTS:
+            sent += _send_once(store, config, now_us, SETTLED, _settled_alert(key), failures)
+    if failures:
+        raise NotDelivered("; ".join(dict.fromkeys(failures)))
+    return f"{len(active)} active, {sent} sent"
 
 
-_ENDS = {
+_SETTLED_TEXTS = {
     "silent-agent": ("relevés à nouveau", "readings again"),
     "job-failed": ("réussit à nouveau", "succeeds again"),
     "release-missed": ("a paru", "has been released"),
 }
 
 
-def _settled(key: str) -> Alert:
+def _settled_alert(key: str) -> Alert:
     event, _, name = key.partition(" ")
-    french, english = _ENDS[event]
+    french, english = _SETTLED_TEXTS[event]
     sentence = f"{name} : {french}", f"{name}: {english}"
     return Alert(key, event, sentence, sentence)
 
 
-def _send_once(store: Store, config: Config, now_us: int, kind: str, alert: Alert, failed: list[str]) -> int:
-    chosen = 0 if config.notify.language == "fr" else 1
-    mark = ("[DÉMO] ", "[DEMO] ")[chosen] if config.demo else ""
-    subject = f"{mark}{config.organisation or 'Footprint'} · {alert.subject[chosen]}"
-    message = Message(alert.event, subject, alert.text[chosen] + "\n", format_instant(now_us), alert.attachments)
+def _send_once(store: Store, config: Config, now_us: int, kind: str, alert: Alert, failures: list[str]) -> int:
+    language_index = 0 if config.notify.language == "fr" else 1
+    mark = ("[DÉMO] ", "[DEMO] ")[language_index] if config.demo else ""
+    subject = f"{mark}{config.organisation or 'Footprint'} · {alert.subject[language_index]}"
+    message = Message(alert.event, subject, alert.text[language_index] + "\n", format_instant(now_us), alert.attachments)
     try:
         send(config.notify, message)
-    except NotDelivered as bad:
-        failed.append(str(bad))
+    except NotDelivered as error:
+        failures.append(str(error))
         return 0
     with store.begin() as connection:
         store.record_event(connection, now_us, kind, alert.key)
     return 1
 
 
-def _announced(store: Store) -> set[str]:
-    """Keys that were announced and not settled since."""
+def _announced_keys(store: Store) -> set[str]:
+    """Keys of alerts that were announced and not settled since."""
     event = table(schema.Event)
-    wanted = event.c.kind.in_((ANNOUNCED, SETTLED))
+    is_alert_event = event.c.kind.in_((ANNOUNCED, SETTLED))
     with store.read() as connection:
-        rows = connection.execute(select(event.c.kind, event.c.text).where(wanted).order_by(event.c.id)).all()
-    state = {row.text: row.kind for row in rows}
-    return {key for key, kind in state.items() if kind == ANNOUNCED}
+        rows = connection.execute(select(event.c.kind, event.c.text).where(is_alert_event).order_by(event.c.id)).all()
+    last_kind = {row.text: row.kind for row in rows}
+    return {key for key, kind in last_kind.items() if kind == ANNOUNCED}

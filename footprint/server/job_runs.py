@@ -1,6 +1,6 @@
 """Runs of jobs: one at a time under the job's lock, recorded with its start, duration and result.
 
-Whether a job is due comes from the store: a missed night is caught up, and of two servers one runs it.
+Whether a job is due follows from the store: a missed night is caught up, and only one of two servers runs it.
 """
 
 from __future__ import annotations
@@ -18,93 +18,93 @@ from footprint.storage import schema
 from footprint.storage.database import Store, table
 
 RUNNING, DONE, FAILED = "running", "done", "failed"
-ALERT_JOB = "announce"  # the job that sends alerts: nobody could be alerted of its own failure
-KEPT_RUNS = 100  # of each job
-PROGRESS_US = 5 * US_PER_S  # between two records of progress
+ALERT_JOB = "announce"  # the job that sends alerts; an alert of its own failure could not be sent
+MAX_RUNS = 100  # of each job
+PROGRESS_INTERVAL_US = 5 * US_PER_S  # between two records of progress
 
 ReportProgress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class JobKind:
-    """One job: how often it is due, and what it does; ``run`` gives what to say of it."""
+    """Job with its interval and its function ``run``, which returns the message of the run."""
 
     name: str
-    every_s: int
+    interval_s: int
     run: Callable[[Store, Config, int, ReportProgress], str]
-    due: Callable[[Config], bool] = lambda config: True
+    is_enabled: Callable[[Config], bool] = lambda config: True
 
 
 def is_due(store: Store, job: JobKind, now_us: int) -> bool:
-    """Whether a job's last run began longer ago than its period."""
+    """Whether a job's last run started at least one interval ago."""
     target = table(schema.Job)
     with store.read() as connection:
         last = connection.execute(select(func.max(target.c.started_us)).where(target.c.name == job.name)).scalar()
-    return last is None or now_us - int(last) >= job.every_s * US_PER_S
+    return last is None or now_us - int(last) >= job.interval_s * US_PER_S
 
 
 def run_job(store: Store, config: Config, job: JobKind, now_us: int) -> str | None:
-    """Run a job under its lock; what it said, None where another process is at it.
+    """Run a job under its lock; return its message, or None if another process runs it.
 
     Raises
     ------
     Exception
-        What the job raised, once it is written down.
+        The exception of the job, after it is recorded.
     """
-    with store.exclusive_lock(job.name) as mine:
-        if not mine:
+    with store.exclusive_lock(job.name) as has_lock:
+        if not has_lock:
             return None
-        number = _begin(store, job.name, now_us)
-        told = 0
+        run_id = _start_run(store, job.name, now_us)
+        reported_us = 0
 
-        def tell(said: str) -> None:
-            nonlocal told
-            if clock_us() - told >= PROGRESS_US:
-                told = clock_us()
-                _note(store, number, said=said)
+        def report_progress(message: str) -> None:
+            nonlocal reported_us
+            if clock_us() - reported_us >= PROGRESS_INTERVAL_US:
+                reported_us = clock_us()
+                _update_run(store, run_id, said=message)
 
         try:
-            said = job.run(store, config, now_us, tell)
-        except BaseException as bad:
-            _note(store, number, status=FAILED, ended_us=clock_us(), said=f"{type(bad).__name__}: {bad}"[:2000])
+            message = job.run(store, config, now_us, report_progress)
+        except BaseException as error:
+            _update_run(store, run_id, status=FAILED, ended_us=clock_us(), said=f"{type(error).__name__}: {error}"[:2000])
             raise
-        _note(store, number, status=DONE, ended_us=clock_us(), said=said[:2000])
-        return said
+        _update_run(store, run_id, status=DONE, ended_us=clock_us(), said=message[:2000])
+        return message
 
 
-def _begin(store: Store, name: str, now_us: int) -> int:
+def _start_run(store: Store, name: str, now_us: int) -> int:
     target = table(schema.Job)
-    mine = target.c.name == name
+    is_same_job = target.c.name == name
     with store.begin() as connection:
-        # We hold the lock: who is still written down as running was cut off.
-        cut = update(target).where(mine, target.c.status == RUNNING)
-        connection.execute(cut.values(status=FAILED, ended_us=now_us, said="cut off"))
-        kept = select(target.c.id).where(mine).order_by(target.c.id.desc()).limit(KEPT_RUNS).subquery()
-        connection.execute(delete(target).where(mine, target.c.id.not_in(select(kept.c.id))))
+        # This process holds the lock: a run still recorded as running was interrupted.
+        interrupted = update(target).where(is_same_job, target.c.status == RUNNING)
+        connection.execute(interrupted.values(status=FAILED, ended_us=now_us, said="cut off"))
+        kept_ids = select(target.c.id).where(is_same_job).order_by(target.c.id.desc()).limit(MAX_RUNS).subquery()
+        connection.execute(delete(target).where(is_same_job, target.c.id.not_in(select(kept_ids.c.id))))
         row = {"name": name, "started_us": now_us, "ended_us": None, "status": RUNNING, "said": ""}
         return int(connection.execute(insert(target).values(**row).returning(target.c.id)).scalar_one())
 
 
-def _note(store: Store, number: int, **values: Any) -> None:
+def _update_run(store: Store, run_id: int, **values: Any) -> None:
     target = table(schema.Job)
     with store.begin() as connection:
-        connection.execute(update(target).where(target.c.id == number).values(**values))
+        connection.execute(update(target).where(target.c.id == run_id).values(**values))
 
 
-def latest_runs(store: Store, every: bool = False) -> list[dict[str, Any]]:
-    """The last run of each job, or all that are kept, newest first."""
+def latest_runs(store: Store, all_runs: bool = False) -> list[dict[str, Any]]:
+    """Last run of each job, or all stored runs, newest first."""
     target = table(schema.Job)
     with store.read() as connection:
         rows = connection.execute(select(target).order_by(target.c.id.desc())).all()
-    found: dict[str, dict[str, Any]] = {}
+    runs: dict[str, dict[str, Any]] = {}
     for row in rows:
-        found.setdefault(f"{row.name} {row.id}" if every else row.name, dict(row._mapping))
-    return list(found.values())
+        runs.setdefault(f"{row.name} {row.id}" if all_runs else row.name, dict(row._mapping))
+    return list(runs.values())
 
 
-def failures(store: Store) -> dict[str, int]:
-    """How many of the kept runs of each job failed."""
+def failed_run_counts(store: Store) -> dict[str, int]:
+    """Number of failed runs among the stored runs of each job."""
     target = table(schema.Job)
-    counted = select(target.c.name, func.count()).where(target.c.status == FAILED).group_by(target.c.name)
+    query = select(target.c.name, func.count()).where(target.c.status == FAILED).group_by(target.c.name)
     with store.read() as connection:
-        return {str(name): int(number) for name, number in connection.execute(counted)}
+        return {str(name): int(count) for name, count in connection.execute(query)}

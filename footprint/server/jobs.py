@@ -1,4 +1,4 @@
-"""Jobs of the scheduler: what each does and how often it is due; one function and one line of ``JOBS`` a job."""
+"""Jobs of the scheduler: one function and one line of ``JOBS`` per job."""
 
 from __future__ import annotations
 
@@ -10,51 +10,51 @@ from footprint.server.job_runs import ALERT_JOB, JobKind, ReportProgress
 from footprint.storage.database import Store
 
 
-def _aggregate(store: Store, config: Config, now_us: int, tell: ReportProgress) -> str:
+def _aggregate(store: Store, config: Config, now_us: int, report_progress: ReportProgress) -> str:
     from footprint.aggregation.aggregate import aggregate  # noqa: PLC0415 - the server's parent process need not load it
     from footprint.core.timestamps import format_instant  # noqa: PLC0415
     from footprint.core.units import US_PER_DAY  # noqa: PLC0415
     from footprint.ledger.factor_store import load_factor_book  # noqa: PLC0415
 
-    done = aggregate(
+    summary = aggregate(
         store,
         config,
         load_factor_book(store),
         now_us,
-        progress=lambda members, day: tell(f"{members} {format_instant(day * US_PER_DAY)[:10]}"),
+        progress=lambda members, day: report_progress(f"{members} {format_instant(day * US_PER_DAY)[:10]}"),
     )
-    return "; ".join([f"{done.computed} computed, {done.unchanged} as they were", *done.notes])
+    return "; ".join([f"{summary.computed} computed, {summary.unchanged} as they were", *summary.notes])
 
 
-def _refresh(store: Store, config: Config, now_us: int, tell: ReportProgress) -> str:
+def _refresh_intensities(store: Store, config: Config, now_us: int, report_progress: ReportProgress) -> str:
     from footprint.core.prometheus_metrics import SourceUnavailable  # noqa: PLC0415
     from footprint.ledger.intensity_series import fetch_series  # noqa: PLC0415
     from footprint.ledger.sources import SOURCES  # noqa: PLC0415
 
-    kept, failed = 0, []
+    sample_count, failures = 0, []
     zones = sorted({config.zone, *(site.zone for site in config.sites)})
     for name in config.live:
         source = SOURCES[name]
         for zone in zones:
             if not source.zones or zone in source.zones:
-                tell(f"{name} {zone}")
+                report_progress(f"{name} {zone}")
                 try:
-                    kept += fetch_series(
+                    sample_count += fetch_series(
                         store, name, zone, None, now_us, now_us, key=os.environ.get(source.key_variable or "-", "")
                     )
-                except SourceUnavailable as bad:  # the others are asked all the same
-                    failed.append(str(bad))
-    if failed:
-        raise SourceUnavailable("; ".join(failed))
-    return f"{kept} samples new or changed"
+                except SourceUnavailable as error:  # continue with the other sources
+                    failures.append(str(error))
+    if failures:
+        raise SourceUnavailable("; ".join(failures))
+    return f"{sample_count} samples new or changed"
 
 
-def _seal(store: Store, config: Config, now_us: int, tell: ReportProgress) -> str:
+def _seal_archive(store: Store, config: Config, now_us: int, report_progress: ReportProgress) -> str:
     from footprint.ledger.archive_writer import seal  # noqa: PLC0415
     from footprint.ledger.object_store import ObjectStore  # noqa: PLC0415
 
-    tell(config.sealed_url())
-    done = seal(
+    report_progress(config.sealed_url())
+    summary = seal(
         store,
         ObjectStore(config.sealed_url()),
         now_us,
@@ -62,68 +62,68 @@ def _seal(store: Store, config: Config, now_us: int, tell: ReportProgress) -> st
         keep_days=config.keep_days,
         signing_key=config.signing_key,
     )
-    return f"{done.parts} parts of {done.rows} rows sealed, {done.supplements} of them supplements; {done.retired} rows left SQL"
+    return f"{summary.parts} parts of {summary.rows} rows sealed, {summary.supplements} of them supplements; {summary.retired} rows left SQL"
 
 
-def _verify(store: Store, config: Config, now_us: int, tell: ReportProgress) -> str:
+def _verify_archive(store: Store, config: Config, now_us: int, report_progress: ReportProgress) -> str:
     from footprint.core.units import US_PER_DAY  # noqa: PLC0415
     from footprint.ledger.object_store import ObjectStore  # noqa: PLC0415
     from footprint.ledger.verifier import verify  # noqa: PLC0415
     from footprint.queries.energy_balance import energy_balance  # noqa: PLC0415
 
-    tell("sealed files")
+    report_progress("sealed files")
     with ObjectStore(config.sealed_url()).local() as folder:
         faults, _ = verify(folder)
-    tell("balance")
-    open_ = [row["host"] for row in energy_balance(store, config, now_us - 7 * US_PER_DAY, None) if not row["closes"]]
-    faults += [f"the balance of {host} does not close" for host in open_]
+    report_progress("balance")
+    unbalanced_hosts = [row["host"] for row in energy_balance(store, config, now_us - 7 * US_PER_DAY, None) if not row["closes"]]
+    faults += [f"the balance of {host} does not close" for host in unbalanced_hosts]
     if faults:
         raise VerificationFailed("; ".join(faults[:5]) + (f"; and {len(faults) - 5} more" if len(faults) > 5 else ""))
     return "as it was sealed, and every balance closes"
 
 
-def _announce(store: Store, config: Config, now_us: int, tell: ReportProgress) -> str:
+def _send_alerts(store: Store, config: Config, now_us: int, report_progress: ReportProgress) -> str:
     from footprint.server.alerts import dispatch  # noqa: PLC0415
 
-    tell("looking")
+    report_progress("looking")
     return dispatch(store, config, now_us)
 
 
-def _draft(store: Store, config: Config, now_us: int, tell: ReportProgress) -> str:
+def _draft_edition(store: Store, config: Config, now_us: int, report_progress: ReportProgress) -> str:
     from footprint.editions.publication import write_due_draft  # noqa: PLC0415
 
-    return write_due_draft(store, config, now_us, tell)
+    return write_due_draft(store, config, now_us, report_progress)
 
 
-def _forget(store: Store, config: Config, now_us: int, tell: ReportProgress) -> str:
-    from footprint.access.audit_log import expire  # noqa: PLC0415
+def _expire_audit_log(store: Store, config: Config, now_us: int, report_progress: ReportProgress) -> str:
+    from footprint.access.audit_log import delete_expired  # noqa: PLC0415
 
-    tell("access log")
-    return f"{expire(store, now_us, config.access.log_days)} accesses older than {config.access.log_days} days erased"
+    report_progress("access log")
+    return f"{delete_expired(store, now_us, config.access.log_days)} accesses older than {config.access.log_days} days erased"
 
 
 class VerificationFailed(FootprintError):
-    """Sealed files or balances do not stand as they should."""
+    """Sealed files differ from their digests, or balances do not close."""
 
 
 JOBS: tuple[JobKind, ...] = (
     JobKind("aggregate", 10, _aggregate),
-    JobKind("refresh", 3600, _refresh, lambda config: bool(config.live)),
-    JobKind("seal", 3600, _seal, lambda config: not config.demo),
-    JobKind("verify", 86_400, _verify, lambda config: not config.demo),
-    JobKind("draft", 86_400, _draft),
-    JobKind("forget", 86_400, _forget, lambda config: config.access.mode in ("header", "oidc")),
-    JobKind(ALERT_JOB, 60, _announce, lambda config: config.notify.wanted),
+    JobKind("refresh", 3600, _refresh_intensities, lambda config: bool(config.live)),
+    JobKind("seal", 3600, _seal_archive, lambda config: not config.demo),
+    JobKind("verify", 86_400, _verify_archive, lambda config: not config.demo),
+    JobKind("draft", 86_400, _draft_edition),
+    JobKind("forget", 86_400, _expire_audit_log, lambda config: config.access.mode in ("header", "oidc")),
+    JobKind(ALERT_JOB, 60, _send_alerts, lambda config: config.notify.is_enabled),
 )
 
 
 def job_named(name: str) -> JobKind:
-    """A job of the list.
+    """Job by name.
 
     Raises
     ------
     FootprintError
-        If there is none of that name.
+        If there is no job of that name.
     """
     for job in JOBS:
         if job.name == name:

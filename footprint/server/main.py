@@ -10,19 +10,19 @@ from typing import Any
 import uvicorn
 
 from footprint.config import Config
-from footprint.server.scheduler import Schedule
-from footprint.server.self_metering import SelfGateway
+from footprint.server.scheduler import JobScheduler
+from footprint.server.self_metering import SelfMeteringGateway
 from footprint.storage.database import Store
 
-BuildApplication = Callable[[Config, Store, Schedule | None], tuple[Any, SelfGateway | None]]
+BuildApplication = Callable[[Config, Store, JobScheduler | None], tuple[Any, SelfMeteringGateway | None]]
 
 
 class _Server(uvicorn.Server):
-    """A server that says when it listens."""
+    """Uvicorn server that calls ``on_ready`` with its port once it listens."""
 
-    def __init__(self, config: uvicorn.Config, listening: Callable[[int], None]) -> None:
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[int], None]) -> None:
         super().__init__(config)
-        self._listening = listening
+        self._listening = on_ready
 
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets)
@@ -37,16 +37,16 @@ def serve(
     build: BuildApplication,
     *,
     scheduler: bool = True,
-    listening: Callable[[int], None] = lambda port: None,
+    on_ready: Callable[[int], None] = lambda port: None,
 ) -> None:
     """Serve until interrupted.
 
-    ``build`` makes the application from the scheduler (`footprint.api.application` builds it all); ``listening`` is called with
-    the port once requests are answered.
+    ``build`` makes the application (`footprint.api.app.build_application`); ``on_ready`` is called with the port once the
+    server listens.
     """
     with contextlib.ExitStack() as stack:
-        schedule = Schedule(config_file, config) if scheduler else None
-        app, gateway = build(config, store, schedule)
+        job_scheduler = JobScheduler(config_file, config) if scheduler else None
+        app, gateway = build(config, store, job_scheduler)
         server = _Server(
             uvicorn.Config(
                 app,
@@ -57,14 +57,14 @@ def serve(
                 timeout_graceful_shutdown=3,
                 timeout_keep_alive=75,
                 proxy_headers=False,
-            ),  # who is asking decides; a header would let anyone be the proxy
-            listening,
+            ),  # without proxy_headers the peer's address is the real one: a header could forge the trusted proxy
+            on_ready,
         )
         if gateway is not None:
             gateway.start()
             stack.callback(gateway.stop)
-        if schedule is not None:
-            schedule.start()
-            stack.callback(schedule.stop)
-        gc.freeze()  # a collection looks at what requests leave, not at all that was loaded (a quarter of a second each)
+        if job_scheduler is not None:
+            job_scheduler.start()
+            stack.callback(job_scheduler.stop)
+        gc.freeze()  # later collections skip everything loaded so far, which would take a quarter of a second each
         server.run()

@@ -1,7 +1,7 @@
-"""This file sends one message: by e-mail through SMTP, with files attached, and to a webhook as JSON.
+"""Notification channels: e-mail through SMTP with attachments, and a webhook with JSON.
 
-Addresses come from the configuration and are kept nowhere else. What cannot be delivered is an error with its reason; who
-calls decides whether to try again (footprint/server/alerts.py does, as long as the matter stands).
+Addresses come from the configuration and are stored nowhere else. A failed delivery is an error with its reason; the
+caller decides whether to retry (``footprint.server.alerts`` does, while the alert lasts).
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ TIMEOUT_S = 20
 
 
 class NotDelivered(FootprintError):
-    """A message that the mail server or the webhook did not take."""
+    """A message that the mail server or the webhook did not accept."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file sent with an e-mail; a webhook gets its name alone."""
+    """File sent with an e-mail; a webhook gets only its name."""
 
     name: str
     media_type: str  # application/pdf
@@ -37,7 +37,7 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is said of one event; plain text, so that it reads anywhere."""
+    """Message about one event, in plain text."""
 
     event: str  # silent-agent, job-failed, draft, published, release-missed
     subject: str
@@ -46,66 +46,66 @@ class Message:
     attachments: tuple[Attachment, ...] = ()
 
 
-def send(to: NotificationRules, message: Message) -> None:
-    """Send a message everywhere that is declared.
+def send(rules: NotificationRules, message: Message) -> None:
+    """Send a message through all declared channels.
 
     Raises
     ------
     NotDelivered
-        If one of them did not take it; the others are tried all the same.
+        If a channel did not accept it, after all were tried.
     """
-    failed = []
-    for wanted, channel in ((to.smtp, _mail), (to.webhook, _post)):
-        if wanted:
+    failures = []
+    for target, channel in ((rules.smtp, _send_mail), (rules.webhook, _post_webhook)):
+        if target:
             try:
-                channel(to, message)
-            except (OSError, smtplib.SMTPException, ValueError) as bad:
-                failed.append(f"{wanted}: {type(bad).__name__}: {bad}")
-    if failed:
-        raise NotDelivered("; ".join(failed))
+                channel(rules, message)
+            except (OSError, smtplib.SMTPException, ValueError) as error:
+                failures.append(f"{target}: {type(error).__name__}: {error}")
+    if failures:
+        raise NotDelivered("; ".join(failures))
 
 
-def _mail(to: NotificationRules, message: Message) -> None:
-    host, _, port = to.smtp.rpartition(":")
-    with _connected(to.smtp_tls, host, int(port)) as server:
-        if to.smtp_tls == "starttls":
+def _send_mail(rules: NotificationRules, message: Message) -> None:
+    host, _, port = rules.smtp.rpartition(":")
+    with _connect(rules.smtp_tls, host, int(port)) as server:
+        if rules.smtp_tls == "starttls":
             server.starttls()
-        if to.smtp_user:
-            server.login(to.smtp_user, Path(to.smtp_password_file).read_text(encoding="utf-8").strip())
-        server.send_message(as_mail(to, message))
+        if rules.smtp_user:
+            server.login(rules.smtp_user, Path(rules.smtp_password_file).read_text(encoding="utf-8").strip())
+        server.send_message(to_email(rules, message))
 
 
-def _connected(tls: str, host: str, port: int) -> AbstractContextManager[smtplib.SMTP]:
-    kind = smtplib.SMTP_SSL if tls == "tls" else smtplib.SMTP
-    return kind(host, port, timeout=TIMEOUT_S)
+def _connect(tls: str, host: str, port: int) -> AbstractContextManager[smtplib.SMTP]:
+    smtp_class = smtplib.SMTP_SSL if tls == "tls" else smtplib.SMTP
+    return smtp_class(host, port, timeout=TIMEOUT_S)
 
 
-def as_mail(to: NotificationRules, message: Message) -> EmailMessage:
+def to_email(rules: NotificationRules, message: Message) -> EmailMessage:
     """The e-mail of a message."""
     mail = EmailMessage()
-    mail["Subject"], mail["From"], mail["To"] = message.subject, to.sender, ", ".join(to.recipients)
-    mail["Message-ID"] = make_msgid(domain=to.sender.rpartition("@")[2] or "localhost")
-    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's holiday answers a machine
-    mail["Content-Language"] = to.language
+    mail["Subject"], mail["From"], mail["To"] = message.subject, rules.sender, ", ".join(rules.recipients)
+    mail["Message-ID"] = make_msgid(domain=rules.sender.rpartition("@")[2] or "localhost")
+    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: suppresses automatic replies
+    mail["Content-Language"] = rules.language
     mail.set_content(message.text)
-    for each in message.attachments:
-        kind, _, sub = each.media_type.partition("/")
-        mail.add_attachment(each.content, maintype=kind, subtype=sub, filename=each.name)
+    for attachment in message.attachments:
+        kind, _, subtype = attachment.media_type.partition("/")
+        mail.add_attachment(attachment.content, maintype=kind, subtype=subtype, filename=attachment.name)
     return mail
 
 
-def _post(to: NotificationRules, message: Message) -> None:
-    told = {
+def _post_webhook(rules: NotificationRules, message: Message) -> None:
+    document = {
         "event": message.event,
         "subject": message.subject,
         "text": message.text,
         "at": message.at,
-        "files": [each.name for each in message.attachments],
+        "files": [attachment.name for attachment in message.attachments],
     }
-    body = json.dumps(told, ensure_ascii=False).encode()
-    request = urllib.request.Request(to.webhook, body, {"Content-Type": "application/json; charset=utf-8"})
+    body = json.dumps(document, ensure_ascii=False).encode()
+    request = urllib.request.Request(rules.webhook, body, {"Content-Type": "application/json; charset=utf-8"})
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S):
             pass
-    except urllib.error.HTTPError as bad:
-        raise OSError(f"answered {bad.code}") from None
+    except urllib.error.HTTPError as error:
+        raise OSError(f"answered {error.code}") from None

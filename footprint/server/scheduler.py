@@ -1,6 +1,6 @@
-"""This file starts the jobs that are due, in a child process, so that they never hold up ingest or pages.
+"""Scheduler: starts due jobs in child processes, so that they never delay ingest or pages.
 
-What is to be done comes from the store, not from the scheduler's memory: a restart forgets nothing.
+The due times follow from the store, not from the scheduler's memory: a restart loses nothing.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from footprint.server.job_runs import is_due, run_job
 from footprint.server.jobs import JOBS, job_named
 from footprint.storage.database import Store
 
-WORKERS = 2  # that a long check does not hold up aggregation
-LOOK_S = 30  # how often it is looked whether a job of an hour or a day is due
+MAX_WORKERS = 2  # so that a long verification does not delay aggregation
+CHECK_INTERVAL_S = 30  # between checks whether an hourly or daily job is due
 _log = logging.getLogger("footprint.server.scheduler")
 
 
-def job_once(config_file: str | None, name: str, only_if_due: bool = False) -> str | None:
-    """One run of a job, in the child; None where it was not due, or another server is at it."""
+def run_job_once(config_file: str | None, name: str, only_if_due: bool = False) -> str | None:
+    """Run a job in the child process; None if it is not due, or another server runs it."""
     config = load_config(config_file)
     store = Store(config.store_url, demo=config.demo)
     try:
@@ -37,28 +37,28 @@ def job_once(config_file: str | None, name: str, only_if_due: bool = False) -> s
         store.close()
 
 
-def _child() -> None:
-    # Ctrl-C reaches the whole group of processes; the parent decides when this one ends.
+def _ignore_interrupt() -> None:
+    # Ctrl-C reaches the whole process group; the parent decides when this child ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-class Schedule:
-    """The scheduler and its child."""
+class JobScheduler:
+    """Background scheduler with its pool of child processes."""
 
     def __init__(self, config_file: str | None, config: Config) -> None:
         self._config_file = config_file
-        self._pool = self._new_pool()
-        self.last_done_us = 0
+        self._pool = self._create_pool()
+        self.last_aggregation_us = 0
         self.failures = 0
         self._scheduler = BackgroundScheduler(timezone="UTC")
         for job in JOBS:
-            if job.due(config):
-                seldom = job.every_s > LOOK_S
+            if job.is_enabled(config):
+                is_rare = job.interval_s > CHECK_INTERVAL_S
                 self._scheduler.add_job(
                     self._run,
                     "interval",
-                    seconds=LOOK_S if seldom else job.every_s,
-                    args=[job.name, seldom],
+                    seconds=CHECK_INTERVAL_S if is_rare else job.interval_s,
+                    args=[job.name, is_rare],
                     id=job.name,
                     max_instances=1,
                     coalesce=True,
@@ -66,28 +66,28 @@ class Schedule:
                 )
 
     @staticmethod
-    def _new_pool() -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(WORKERS, mp_context=multiprocessing.get_context("spawn"), initializer=_child)
+    def _create_pool() -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(MAX_WORKERS, mp_context=multiprocessing.get_context("spawn"), initializer=_ignore_interrupt)
 
     def _run(self, name: str, only_if_due: bool) -> None:
         try:
-            self._pool.submit(job_once, self._config_file, name, only_if_due).result()
+            self._pool.submit(run_job_once, self._config_file, name, only_if_due).result()
         except BrokenProcessPool:
             self.failures += 1
-            self._pool = self._new_pool()
-        except Exception as bad:
+            self._pool = self._create_pool()
+        except Exception as error:
             self.failures += 1
-            _log.warning("%s failed: %s: %s", name, type(bad).__name__, bad)
+            _log.warning("%s failed: %s: %s", name, type(error).__name__, error)
         else:
             if name == "aggregate":
-                self.last_done_us = time.time_ns() // 1000
+                self.last_aggregation_us = time.time_ns() // 1000
 
     def start(self) -> None:
-        """Begin."""
+        """Start the scheduler."""
         self._scheduler.start()
 
     def stop(self) -> None:
-        """End, with the child."""
+        """Stop the scheduler and wait for its child processes."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
         self._pool.shutdown(wait=True, cancel_futures=True)

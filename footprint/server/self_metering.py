@@ -1,7 +1,7 @@
-"""This file counts the requests that this service itself answers: its own gateway, for the service ``footprint``.
+"""Self-metering: request records of this service itself, under the service ``footprint``.
 
-An ASGI middleware notes when each request began and ended and what it was for (dashboard, api, ingest);
-nothing of its address, its parameters or who asked is looked at. A thread writes them to the ledger.
+An ASGI middleware records the start, the end and the use case (dashboard, api, ingest) of each request, but neither its
+full path nor its parameters nor the client. A thread writes the records to the ledger.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from footprint.config.models import OWN_SERVICE
 from footprint.core.records import RequestRecord, to_line
 from footprint.ledger.ingest import IngestService
 
-FLUSH_S = 2.0
-_MAX_WAITING = 50_000
-_UNCOUNTED = ("/healthz", "/readyz", "/metrics")
+FLUSH_INTERVAL_S = 2.0
+_MAX_PENDING = 50_000
+_PROBE_PATHS = ("/healthz", "/readyz", "/metrics")
 
 
 def use_case_of(path: str) -> str | None:
-    """What a request is for, by its path; None for the probes of other machines."""
-    if path in _UNCOUNTED:
+    """Use case of a request by its path; None for health probes and metrics."""
+    if path in _PROBE_PATHS:
         return None
     if path.startswith("/api/v1/ingest"):
         return "ingest"
     return "api" if path.startswith("/api") else "dashboard"
 
 
-class SelfGateway:
-    """Middleware over an ASGI application, and the thread that stores what it counted."""
+class SelfMeteringGateway:
+    """ASGI middleware that counts requests, with a thread that stores the records."""
 
-    def __init__(self, app: Any, inbox: IngestService, clock: Callable[[], int]) -> None:
-        self._app, self._inbox, self._clock = app, inbox, clock
-        self._waiting: list[RequestRecord] = []
+    def __init__(self, app: Any, ingest: IngestService, clock: Callable[[], int]) -> None:
+        self._app, self._ingest, self._clock = app, ingest, clock
+        self._pending: list[RequestRecord] = []
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="own-gateway", daemon=True)
@@ -47,17 +47,17 @@ class SelfGateway:
             return
         start_us, status = self._clock(), 500
 
-        async def watch(message: Any) -> None:
+        async def send_and_watch(message: Any) -> None:
             nonlocal status
             status = message.get("status", status)
             await send(message)
 
         try:
-            await self._app(scope, receive, watch)
+            await self._app(scope, receive, send_and_watch)
         finally:
-            self._note(use_case, start_us, "ok" if status < 400 else "error")
+            self._record_request(use_case, start_us, "ok" if status < 400 else "error")
 
-    def _note(self, use_case: str, start_us: int, status: str) -> None:
+    def _record_request(self, use_case: str, start_us: int, status: str) -> None:
         record = RequestRecord(
             start_us=start_us,
             end_us=max(self._clock(), start_us),
@@ -67,33 +67,33 @@ class SelfGateway:
             id=uuid.uuid4().hex,
         )
         with self._lock:
-            if len(self._waiting) < _MAX_WAITING:
-                self._waiting.append(record)
+            if len(self._pending) < _MAX_PENDING:
+                self._pending.append(record)
             else:
                 self.lost += 1
 
     def start(self) -> None:
-        """Begin to store."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Store what waits, and end."""
+        """Store pending records and stop the thread."""
         self._stop.set()
         self._thread.join(timeout=10)
 
     def flush(self) -> None:
-        """Store what waits; what cannot be stored now waits on."""
+        """Store pending records; if that fails, they stay pending."""
         with self._lock:
-            records, self._waiting = self._waiting, []
+            records, self._pending = self._pending, []
         if not records:
             return
         try:
-            self._inbox.accept(None, [to_line(record).encode() for record in records], self._clock())
+            self._ingest.accept(None, [to_line(record).encode() for record in records], self._clock())
         except Exception:
             with self._lock:
-                self._waiting = [*records, *self._waiting][:_MAX_WAITING]
+                self._pending = [*records, *self._pending][:_MAX_PENDING]
 
     def _loop(self) -> None:
-        while not self._stop.wait(FLUSH_S):
+        while not self._stop.wait(FLUSH_INTERVAL_S):
             self.flush()
         self.flush()

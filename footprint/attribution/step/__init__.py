@@ -1,15 +1,16 @@
-"""The step model: what each request took of a server that decodes many together, from its log and the meters.
+"""Step model: model energy of each request on a server that decodes many at once, from its log and the meters.
 
-A decode step costs a fixed amount, shared by whoever runs in it, and amounts per token; reading the input costs
-an amount per token. When a request's tokens were produced is found from a clock common to all of them.
+A decode step costs a fixed amount, shared by the requests that run in it, and an amount per token; prefill costs an amount per
+input token. A clock common to all requests tells when each one's tokens were produced. The method is described in
+docs/explanation/method.md.
 
-timing.py    the log of a service as arrays; first tokens, inferred where nobody logged them
-clock.py     the step clock, and how many run when
-features.py  what each request may be charged for, and the same by window
-fitting.py   coefficients: non-negative least squares, chosen by cross-validation
-model.py     one placement and day: fit, diagnostics, status, and the model energies of requests
-counts.py    windows of counts, where no single request is known
-day.py       one day laid in time: its requests, and windows of energy and features
-lag.py       by how much the gateway's clock is off the host's
-packing.py   what a day says as one line of text
+request_timing.py   requests of a log as arrays; prefill and decode times, inferred where nobody logged them
+decode_clock.py     the common decode clock, and how many requests run when
+features.py         features of each request, and the same by window
+count_windows.py    windows of counts, where no single request is known
+day_statistics.py   one day of a placement: timed requests, and windows of energy and features
+clock_offset.py     offset between the gateway's clock and the host's
+regression.py       coefficients: non-negative least squares, chosen by cross-validation
+model.py            fit of a placement, its diagnosis, and the model energies of requests
+serialization.py    statistics of a day as one line of text
 """

@@ -1,4 +1,4 @@
-"""This file finds by how much the clock of a gateway is off the clock of a host.
+"""Offset between the clock of a gateway and the clock of a host.
 
 It is the shift of the log under which its work explains the energy best.
 """
@@ -14,19 +14,26 @@ MAX_OFFSET_S = 120
 COARSE_STEP_S, COARSE_WINDOW_S = 8, 60
 FINE_WINDOW_S = 10
 MIN_OFFSET_S = 1.0
-MAX_RESIDUAL_RATIO = 0.9  # what the residual must fall to, before a log is shifted
+MAX_RESIDUAL_RATIO = 0.9  # of the residual without an offset; above it, a log is not shifted
 
 
 def find_clock_offset(cumulative_j: Floats, features: Floats) -> tuple[float, float]:
-    """Seconds to add to the stamps of a log, and what the residual falls to (a share of that without a shift).
+    """Offset of a log, searched in steps of 8 s and then of 1 s.
 
     Parameters
     ----------
     cumulative_j
-        Energy of all devices since the beginning at each whole second, shape (s+1,); NaN where it is not known.
+        Energy of all devices since the beginning [J] at each whole second, shape (s + 1,); NaN where it is not known.
     features
-        Cumulative features at each whole second from ``MOST_S`` before that beginning to ``MOST_S`` after its end,
-        shape (s + 1 + 2 x MOST_S, k).
+        Cumulative features at each whole second from ``MAX_OFFSET_S`` before that beginning to ``MAX_OFFSET_S`` after its end,
+        shape (s + 1 + 2 x MAX_OFFSET_S, k).
+
+    Returns
+    -------
+    offset_s : float
+        Seconds to add to the timestamps of the log.
+    residual_ratio : float
+        Residual with the offset over the residual without.
     """
     coarse = range(-MAX_OFFSET_S, MAX_OFFSET_S + 1, COARSE_STEP_S)
     errors = {offset: _residual(cumulative_j, features, offset, COARSE_WINDOW_S) for offset in coarse}
@@ -43,7 +50,7 @@ def find_clock_offset(cumulative_j: Floats, features: Floats) -> tuple[float, fl
 def _residual(cumulative_j: Floats, features: Floats, offset: int, window_s: int) -> float:
     edges = np.arange(0, len(cumulative_j), window_s)
     energy = np.diff(cumulative_j[edges])
-    # Work that the log stamps at t was done at t + lag.
+    # Work that the log stamps at t was done at t + offset.
     work = np.diff(features[edges + MAX_OFFSET_S - offset], axis=0)
     usable = np.isfinite(energy) & (energy > 0)
     if usable.sum() < 10:

@@ -1,7 +1,7 @@
-"""This file takes windows of counts, where no single request is known: tokens per minute and use case, from counters.
+"""Windows of counts, where no single request is known: tokens per minute and use case, from counters.
 
-The power of a server saturates with the rate of its tokens; a mixture of 1 - exp(-rate/q) terms follows any such
-curve, each divided over the use cases by their output tokens. What a count cannot tell is who ran together.
+The power of a server saturates with the rate of its tokens. A mixture of 1 - exp(-rate/q) terms follows any such curve; each term
+is divided over the use cases by their output tokens. Counts do not tell which requests ran together.
 """
 
 from __future__ import annotations
@@ -29,7 +29,11 @@ COUNT_FEATURES = (
 
 @dataclass(frozen=True, slots=True)
 class WindowCounts:
-    """Records of counts: place in the log, begin and end [s], features (n, len(COUNT_NAMES)); their key."""
+    """Records of counts, arrays of shape (n, …).
+
+    ``index`` is the position in the log, ``start_s`` and ``end_s`` are seconds since the origin, ``total`` the features
+    (n, len(COUNT_FEATURES)), ``key`` the key of the log.
+    """
 
     index: Ints
     start_s: Floats
@@ -42,14 +46,24 @@ class WindowCounts:
 
 
 def window_counts(log: RequestLog, origin_us: int, shift_s: float = 0.0) -> WindowCounts:
-    """The records of a log that stand for several requests, or for one of unknown duration, and whose tokens are known."""
+    """Records of a log that stand for several requests, or for one of unknown duration, and whose tokens are known.
+
+    Parameters
+    ----------
+    log
+        Requests of one service.
+    origin_us
+        Origin of the times [µs since 1970].
+    shift_s
+        Seconds to add to the timestamps.
+    """
     known = (log.input_tokens >= 0) | (log.output_tokens >= 0)
     index = np.flatnonzero(known & (log.arrival | (log.weight != 1)))
     start = (log.start_us[index] - origin_us) / US_PER_S + shift_s
     end = (log.end_us[index] - origin_us) / US_PER_S + shift_s
     fresh = np.maximum(log.input_tokens[index], 0) - np.maximum(log.cached_tokens[index], 0)
     out = np.maximum(log.output_tokens[index], 0).astype(np.float64)
-    # Records of one window share its rate; where windows do not line up, each has the rate of its own beginning.
+    # Records of one window share its rate; windows that do not line up each have a rate of their own.
     length = np.maximum(end - start, 1e-6)
     tokens = token_weight(log.input_tokens[index], log.cached_tokens[index], log.output_tokens[index])
     produced = np.where(out > 0, out, 1e-9 * tokens)
@@ -67,7 +81,7 @@ def window_counts(log: RequestLog, origin_us: int, shift_s: float = 0.0) -> Wind
 
 
 def count_features(counts: WindowCounts, edges_s: Floats) -> Floats:
-    """Features by window, shape (windows, len(COUNT_NAMES)): each record evenly over its time."""
+    """Features by window, shape (windows, len(COUNT_FEATURES)): each record evenly over its time."""
     length = np.maximum(counts.end_s - counts.start_s, 1e-6)
     return np.stack(
         [integrate_rates(edges_s, counts.start_s, counts.end_s, column / length) for column in counts.total.T], axis=1

@@ -1,4 +1,4 @@
-"""This file turns one placement's day into what a fit needs: its requests laid in time, and windows of energy and features."""
+"""Statistics of one placement's day for a fit: its timed requests, and windows of energy and features."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from footprint.attribution.step.request_timing import TimedRequests, has_whole_s
 from footprint.core.stored_forms import stored_as
 from footprint.core.units import UJ_PER_J, US_PER_DAY, US_PER_S
 
-MAX_KEYS = 12  # use cases, above which none has columns of its own
+MAX_KEYS = 12  # use cases; above it, none has columns of its own
 MIN_OFFSET_REQUESTS = 200  # requests
-LATE_ENDS_S = (0.5, 0.25, 1.0, 2.0)  # ends stamped where the answer arrived, not where it was made
-MAX_FIRST_LATE_RATIO = 0.9  # what it must fall to with the first, for the others to be tried
-MAX_LATE_RATIO = 0.6  # what the residual must fall to, before ends are believed to be late
-MIN_WINDOW_COVERAGE = 0.99  # of a window, that every device must have been read in
+LATE_ENDS_S = (0.5, 0.25, 1.0, 2.0)  # candidate delays of ends stamped where the answer arrived
+MAX_FIRST_LATE_RATIO = 0.9  # of the residual; if the first delay does not reach it, the others are not tried
+MAX_LATE_RATIO = 0.6  # of the residual without delay; above it, ends count as on time
+MIN_WINDOW_COVERAGE = 0.99  # of a window, by every device
 
 
 @dataclass(frozen=True, slots=True)
 class TimedLog:
-    """The records of one service around a day, laid in time: what the model can say something of.
+    """The records of one service around a day that the model can use, placed in time.
 
-    ``held`` are places of single records without tokens (training, images), ``column`` which column of ``keys`` each
-    key of the log has.
+    ``untokened`` are positions of single records without tokens (training, images). ``column`` is the index in ``keys`` of each
+    key of the log. ``shift_s`` is added to the timestamps, ``late_s`` is how late the ends are stamped.
     """
 
     singles: TimedRequests
@@ -55,10 +55,11 @@ class TimedLog:
 @stored_as("DayStatistics", "windows requests lag_s lag_gain prefill_s slots misfit logged_first whole_seconds late_s counted")
 @dataclass(frozen=True, slots=True)
 class DayStatistics:
-    """What one day of a placement says, additive over days; stored, so that a fit reads no request twice.
+    """Statistics of one day of a placement, additive over days; stored, so that a fit reads no request twice.
 
-    ``lag_s`` is what was added to the stamps of the log, ``lag_gain`` what the residual fell to; ``prefill_s``,
-    ``slots`` and ``misfit`` are of the timing; ``late_s`` is by how much ends are stamped after the work was done.
+    ``lag_s`` is what was added to the timestamps of the log [s], ``lag_gain`` the ratio of residuals with and without it;
+    ``prefill_s``, ``slots`` and ``misfit`` are those of ``RequestPhases``; ``late_s`` is how long after the work ends are
+    stamped [s].
     """
 
     windows: FitWindows
@@ -77,7 +78,23 @@ class DayStatistics:
 def time_log(
     log: RequestLog, names: Sequence[str], day_us: int, edges_us: Ints, shift_s: float = 0.0, late_s: float = 0.0
 ) -> TimedLog:
-    """Lay a log in time; ``names`` are those of its keys, ``edges_us`` the windows that will be asked for."""
+    """Place the records of a log in time.
+
+    Parameters
+    ----------
+    log
+        Requests of one service.
+    names
+        Names of the keys of the log.
+    day_us
+        Begin of the day [µs since 1970], the origin of all times.
+    edges_us
+        Edges of the windows that are needed later [µs since 1970].
+    shift_s
+        Seconds to add to the timestamps.
+    late_s
+        Seconds to subtract from the ends.
+    """
     has_own_columns = 0 < len(names) <= MAX_KEYS
     keys = tuple(names) if has_own_columns else ("",)
     column = np.arange(len(names)) if has_own_columns else np.zeros(len(names), dtype=np.int64)
@@ -98,9 +115,27 @@ def day_statistics(
     day_us: int,
     window_us: int,
 ) -> tuple[DayStatistics, TimedLog]:
-    """Statistics of the UTC day that begins at ``day_us``, of a service on devices that it holds over ``held`` [µs, µs).
+    """Statistics of one UTC day of a service on its devices.
 
-    A window counts where every device was read in it from end to end.
+    Parameters
+    ----------
+    log, names
+        Requests of the service, and the names of their keys.
+    devices
+        Energy intervals of the devices.
+    placed_us
+        Begin and end of the placement [µs since 1970].
+    day_us
+        Begin of the day [µs since 1970].
+    window_us
+        Length of a window [µs]; a window counts where every device covers it.
+
+    Returns
+    -------
+    statistics : DayStatistics
+        Statistics of the day.
+    timed : TimedLog
+        The log with the clock offset and the late ends that fit best.
     """
     edges = np.arange(day_us, day_us + US_PER_DAY + 1, window_us, dtype=np.int64)
     timed = time_log(log, names, day_us, edges)
@@ -184,7 +219,7 @@ def _untokened_seconds(log: RequestLog, timed: TimedLog, edges_s: Floats) -> Flo
 
 
 def _awake_seconds(log: RequestLog, timed: TimedLog, edges_s: Floats) -> Floats:
-    """Seconds of windows in which a request is in flight or ended at most tau ago, shape (windows, taus)."""
+    """Seconds of windows in which a request runs or ended at most tau ago, shape (windows, taus)."""
     order = np.argsort(log.start_us, kind="stable")
     start = (log.start_us[order] - timed.origin_us) / US_PER_S + timed.shift_s
     end = (log.end_us[order] - timed.origin_us) / US_PER_S + timed.shift_s
@@ -200,7 +235,7 @@ def _awake_seconds(log: RequestLog, timed: TimedLog, edges_s: Floats) -> Floats:
 
 
 def _clock_offset(timed: TimedLog, devices: Sequence[EnergyIntervals], day_us: int) -> tuple[float, float]:
-    """Lag [s] and its gain, over the part of the day that every device was read in; 0 where there is too little to tell."""
+    """Clock offset [s] and residual ratio over the time that every device covers; 0 and 1 with too few requests."""
     if len(timed.singles) < MIN_OFFSET_REQUESTS or not devices or not all(len(intervals) for intervals in devices):
         return 0.0, 1.0
     seconds = US_PER_DAY // US_PER_S

@@ -1,6 +1,6 @@
-"""This file keeps time by decode steps.
+"""Decode clock: time in decode steps.
 
-All sequences of a step advance together, so that tokens per running sequence is one clock for all.
+All sequences of a step advance together, so tokens per running sequence are one clock for all requests.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import numpy as np
 
 from footprint.attribution.largest_remainder import Floats
 
-MIN_OUTPUT_TOKENS = 8  # tokens; shorter answers say little of the speed
+MIN_OUTPUT_TOKENS = 8  # shorter answers do not determine the speed
 
 
 @dataclass(frozen=True, slots=True)
 class DecodeClock:
-    """Tokens per running sequence since the first edge: piecewise linear between ``edges_s`` (m+1,)."""
+    """Tokens per running sequence since the first edge: piecewise linear between ``edges_s`` (m + 1,) [s]."""
 
     edges_s: Floats
     tokens: Floats
@@ -26,14 +26,21 @@ class DecodeClock:
         return np.interp(instant_s, self.edges_s, self.tokens)
 
     def time_at(self, tokens: Floats) -> Floats:
-        """Instants [s] at which the clock reads so."""
+        """Instants [s] of readings of the clock [tokens]."""
         return np.interp(tokens, self.tokens, self.edges_s)
 
 
 def fit_decode_clock(first_s: Floats, end_s: Floats, output: Floats, bin_s: float) -> DecodeClock:
-    """The clock from requests that produce ``output`` tokens over [first, end): mean speed of those that run, by bin.
+    """Decode clock from requests, the mean speed of those that run by bin.
 
-    Where nobody runs it creeps, so that it can be inverted.
+    Parameters
+    ----------
+    first_s, end_s
+        First token and end of each request [s], shape (n,).
+    output
+        Output tokens of each request, shape (n,).
+    bin_s
+        Length of a bin [s]. Where no request runs the clock advances very slowly, so that it can be inverted.
     """
     usable = (output >= MIN_OUTPUT_TOKENS) & (end_s > first_s)
     low = float(np.floor(first_s.min(initial=0.0) / bin_s)) * bin_s if len(first_s) else 0.0
@@ -47,7 +54,13 @@ def fit_decode_clock(first_s: Floats, end_s: Floats, output: Floats, bin_s: floa
 
 
 def integrate_rates(edges_s: Floats, begin_s: Floats, end_s: Floats, rate: Floats) -> Floats:
-    """Integral over each bin of the sum of rates that hold over [begin, end), shape (bins,); exact at the edges."""
+    """Integral over each bin of the sum of rates over [begin, end), shape (bins,); exact at the edges.
+
+    Examples
+    --------
+    >>> integrate_rates(np.array([0.0, 10.0, 20.0]), np.array([5.0]), np.array([12.0]), np.array([2.0])).tolist()
+    [10.0, 4.0]
+    """
     return np.diff(sum_ramps(edges_s, begin_s, rate) - sum_ramps(edges_s, end_s, rate))
 
 
@@ -63,14 +76,14 @@ def sum_ramps(edges_s: Floats, begin_s: Floats, rate: Floats) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class RunningCount:
-    """How many run between instants: ``grid_s`` (m+1,) sorted, ``count`` (m,)."""
+    """Number of running requests between instants: ``grid_s`` (m + 1,) sorted [s], ``count`` (m,)."""
 
     grid_s: Floats
     count: Floats
 
     @classmethod
     def from_intervals(cls, begin_s: Floats, end_s: Floats, more_s: Floats) -> RunningCount:
-        """From intervals [begin, end), the grid holding ``more_s`` too."""
+        """Count from intervals [begin, end); the grid contains ``more_s`` too."""
         instants = np.concatenate([begin_s, end_s, more_s])
         change = np.concatenate([np.ones(len(begin_s)), -np.ones(len(end_s)), np.zeros(len(more_s))])
         order = np.argsort(instants, kind="stable")

@@ -1,6 +1,6 @@
-"""This file says what each request may be charged for: tokens read and written, their context, its share of the steps.
+"""Features of requests that the model charges for: tokens read and written, their context, and the request's share of the steps.
 
-The share of the steps comes in four shapes h(N)/N: the whole pass over the weights (h = 1), and three that
+The share of the steps has four shapes h(N)/N for N running requests: the whole pass over the weights (h = 1), and three that
 saturate as 1 - exp(-(N - 1)/n), for mixtures of experts, replicas behind one log and batches that spill.
 """
 
@@ -17,12 +17,12 @@ from footprint.attribution.step.request_timing import RequestPhases, TimedReques
 SATURATION_BATCHES = (2.0, 8.0, 32.0)
 STEP_FEATURES = ("step", "step2", "step8", "step32")
 REQUEST_FEATURES = ("in", "inctx", "request", "out", "outctx", *STEP_FEATURES)
-PREFILL_FEATURES = 3  # the first so many lie in the time of reading
+PREFILL_FEATURES = 3  # number of leading features that lie in the prefill
 CONTEXT_SCALE = 1000.0
 
 
 def batch_shapes(count: Floats) -> Floats:
-    """h(N)/N of each shape, shape (4, m)."""
+    """h(N)/N of each shape for counts N (m,), shape (4, m)."""
     n = np.maximum(count, 1.0)
     shapes = [np.ones_like(n), *(1.0 - np.exp(-(n - 1.0) / tau) for tau in SATURATION_BATCHES)]
     return np.where(count > 0, np.stack(shapes) / n, 0.0)
@@ -30,11 +30,11 @@ def batch_shapes(count: Floats) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class RequestFeatures:
-    """Features of requests, ``total`` of shape (n, len(NAMES)), and how they lie in time.
+    """Features of requests, ``total`` of shape (n, len(REQUEST_FEATURES)), and their distribution in time.
 
-    Features of reading lie evenly over [read, first); those of writing follow the clock over [first, end):
-    ``grid_s`` (m+1,) are instants between which ``count`` (m,) decode, ``ticks`` the clock there, ``levels``
-    (4, m+1) the integral of each shape over the clock, ``pace`` (n,) a request's tokens per tick.
+    Prefill features lie evenly over [read, first); decode features follow the clock over [first, end): ``grid_s`` (m + 1,) are
+    instants [s] between which ``count`` (m,) requests decode, ``ticks`` (m + 1,) the clock there [tokens], ``levels`` (4, m +
+    1) the integral of each shape over the clock, ``pace`` (n,) a request's tokens per tick.
     """
 
     requests: TimedRequests
@@ -48,7 +48,7 @@ class RequestFeatures:
 
 
 def request_features(requests: TimedRequests, timing: RequestPhases, edges_s: Floats) -> RequestFeatures:
-    """Features of all requests; ``edges_s`` are put into the grid, so that windows are cut exactly."""
+    """Features of all requests; ``edges_s`` become part of the grid, so that windows are cut exactly."""
     first, end, out = timing.first_s, requests.end_s, requests.output
     decodes = (out > 0) & (end > first)
     running = RunningCount.from_intervals(first[decodes], end[decodes], np.concatenate([edges_s, timing.clock.edges_s]))
@@ -66,7 +66,7 @@ def request_features(requests: TimedRequests, timing: RequestPhases, edges_s: Fl
 
 
 def window_features(features: RequestFeatures, edges_s: Floats) -> Floats:
-    """Features by window of sorted edges that are in the grid, shape (windows, len(NAMES))."""
+    """Features by window of sorted edges that are in the grid, shape (windows, len(REQUEST_FEATURES))."""
     requests, phases = features.requests, features.timing
     read_s = np.maximum(phases.first_s - phases.read_s, 1e-6)
     begin = phases.first_s - read_s
@@ -80,7 +80,7 @@ def window_features(features: RequestFeatures, edges_s: Floats) -> Floats:
     window = np.searchsorted(edges_s, (features.grid_s[:-1] + features.grid_s[1:]) / 2, side="right") - 1
     inside = (window >= 0) & (window < len(edges_s) - 1)
     middle = (features.ticks[:-1] + features.ticks[1:]) / 2
-    # The context of a token is what was read and what was written before it.
+    # The context of a token is the input and the output before it.
     written_at = features.timing.clock.tokens_at(first)
     context = _piecewise_sum(
         features.grid_s, first, end, pace * (requests.fresh[decodes] - pace * written_at)
@@ -108,7 +108,7 @@ def prefill_by_key(features: RequestFeatures, edges_s: Floats, keys: int) -> Flo
 
 
 def _piecewise_sum(grid_s: Floats, begin_s: Floats, end_s: Floats, value: Floats) -> Floats:
-    """Sum of the values that hold between the instants of a grid that has all begins and ends, shape (m,)."""
+    """Sum of the values that hold between the instants of a grid that contains all begins and ends, shape (m,)."""
     size = len(grid_s)
     change = np.bincount(np.searchsorted(grid_s, begin_s), weights=value, minlength=size)
     change -= np.bincount(np.searchsorted(grid_s, end_s), weights=value, minlength=size)

@@ -1,4 +1,4 @@
-"""This file fits one placement over its days, says whether the fit can be believed, and gives requests their model energy."""
+"""Step model of a placement: its fit over days, the diagnosis of the fit, and model energies of requests."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ from footprint.core.units import US_PER_S, UW_PER_W
 
 OK, SUSPECT, REFUSED = "ok", "log-suspect", "refused"
 MIN_WINDOWS, MIN_BUSY_WINDOWS, MIN_REQUESTS = 48, 24, 300  # four hours, two of them at work
-MIN_QUIET_SHARE = 0.005  # share of time with nothing in flight, under which idle power must come from elsewhere
-MIN_FREE_IDLE_WINDOWS = 144  # twelve hours, under which idle power that is known is not fitted again
+MIN_QUIET_SHARE = 0.005  # share of time with no request in flight; below it, idle power must come from elsewhere
+MIN_FREE_IDLE_WINDOWS = 144  # twelve hours; below it, a known idle power is not fitted
 MAX_CONDITION = 300.0
 SUSPECT_RESIDUAL = 0.01  # residual over energy above idle
 MAX_RESIDUAL, MAX_RESIDUAL_REPLICAS = 0.20, 0.60
-MAX_ERROR_RATIO = 0.9  # of the error of output tokens alone
+MAX_ERROR_RATIO = 0.9  # of the cross-validated error of output tokens alone
 QUIET_TAU_INDEX = AWAKE_TAUS_S.index(20.0)
 RESAMPLES = 100
 # Half-width = sqrt((1.96 sd)^2 + (2.5 rms deviation of forms)^2 + (1 % of the share)^2), calibrated on simulated
-# servers (project's study of attribution, section 3).
+# servers (docs/explanation/method.md, section 3).
 FORM_FACTOR, SHARE_FLOOR, MAX_FORM_RATIO = 2.5, 0.01, 1.5
-COARSE_FACTOR = 3.0  # stamps in whole seconds misplace short requests whole
+COARSE_FACTOR = 3.0  # timestamps in whole seconds can misplace a short request entirely
 
 
 @stored_as(
@@ -80,13 +80,13 @@ class Diagnosis:
     awake_tau_s: float | None = None
 
     def to_json(self) -> dict[str, object]:
-        """As plain JSON; what is not a number is None."""
+        """Plain JSON, with None for NaN."""
         return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in to_plain(self).items()}
 
 
 @dataclass(frozen=True, slots=True)
 class StepFit:
-    """A fit with its diagnosis and the fits that tell how sure it is; None as ``fit`` where it is refused."""
+    """A fit with its diagnosis, and the fits that give its uncertainty; ``fit`` is None where it is refused."""
 
     diagnosis: Diagnosis
     fit: StepCoefficients | None
@@ -95,18 +95,29 @@ class StepFit:
 
 
 def fit_days(days: Sequence[DayStatistics], idle_w: float | None, *, replicas: bool = False) -> StepFit:
-    """Fit a placement on its days, the last of which is the one to be divided.
+    """Fit a placement on its days.
 
-    ``idle_w`` is the idle power [W] of all its loaded devices learnt from quiet seconds, None where there were none.
-    ``replicas`` says that the log is that of several hosts: which of them a request went to nobody says, so that residuals
-    are large and yet mean little.
+    Parameters
+    ----------
+    days
+        Statistics of each day; the last day is the one whose energy is divided.
+    idle_w
+        Idle power of all its loaded devices learnt from quiet intervals [W]; None where there were none.
+    replicas
+        Whether the log is that of several hosts. Then it does not tell which host served a request, so that large residuals are
+        normal.
+
+    Returns
+    -------
+    StepFit
+        The fit with its diagnosis; refused where the days or the fit are not good enough.
     """
     windows = concat_windows([day.windows for day in days])
     length = float(windows.length_s.sum())
     quiet = 1 - float(windows.awake_s[:, QUIET_TAU_INDEX].sum()) / length if length else 0.0
     pinned = quiet < MIN_QUIET_SHARE or len(windows) < MIN_FREE_IDLE_WINDOWS
     if days[-1].counted and idle_w is None:
-        # A minute of counts is quiet only when nothing ended in it; what is always on is then told by the slowest minutes.
+        # A minute of counts is quiet only if no request ended in it; the slowest minutes then determine the idle power.
         pinned = False
     condition = condition_number(windows, idle_known=pinned) if length else math.nan
     draft = replace(_unfitted_diagnosis(days, windows, quiet, condition), replicas=replicas)
@@ -141,7 +152,7 @@ def fit_days(days: Sequence[DayStatistics], idle_w: float | None, *, replicas: b
 
 
 def _unfitted_diagnosis(days: Sequence[DayStatistics], windows: FitWindows, quiet: float, condition: float) -> Diagnosis:
-    """What is known before anything is fitted: refused until it stands."""
+    """Diagnosis before the fit; its status is refused."""
     last = days[-1]
     return Diagnosis(
         status=REFUSED,
@@ -167,7 +178,7 @@ def _unfitted_diagnosis(days: Sequence[DayStatistics], windows: FitWindows, quie
 
 
 def _refusal_reason(windows: FitWindows, diagnosis: Diagnosis, *, idle_known: bool) -> str:
-    """Why nothing can be fitted; empty where it can."""
+    """Reason why no fit is possible; empty where one is."""
     busy = int((windows.features.sum(axis=1) > 0).sum())
     if len(windows) < MIN_WINDOWS or busy < MIN_BUSY_WINDOWS:
         needed = f"{MIN_WINDOWS} and {MIN_BUSY_WINDOWS} are the least"
@@ -184,7 +195,7 @@ def _refusal_reason(windows: FitWindows, diagnosis: Diagnosis, *, idle_known: bo
 
 
 def _doubts(diagnosis: Diagnosis) -> list[str]:
-    """What makes a fit that stands doubtful."""
+    """Reasons why a valid fit is doubtful."""
     doubts = [f"residual {100 * diagnosis.residual:.1f} %"] if diagnosis.residual > SUSPECT_RESIDUAL else []
     if diagnosis.replicas:
         doubts.append("one log for several hosts")
@@ -207,9 +218,22 @@ def _residual_share(windows: FitWindows, coefficients: StepCoefficients) -> floa
 
 
 def idle_powers_uw(fit: StepFit, learnt_uw: Sequence[int | None], energy_uj: Sequence[int]) -> list[int | None]:
-    """Idle power [µW] of each device of a placement: as learnt from quiet seconds, else as fitted, by the devices' energies.
+    """Idle power of each device of a placement.
 
-    Counts do not say when a server was quiet: of them the fitted one is taken.
+    Parameters
+    ----------
+    fit
+        Fit of the placement.
+    learnt_uw
+        Idle power learnt from quiet intervals [µW], None where there were none.
+    energy_uj
+        Energy of each device [µJ], by which the fitted idle power is divided.
+
+    Returns
+    -------
+    list
+        Idle powers [µW]: as learnt, else as fitted. Counts do not tell when a server is quiet, so for counts the fitted one
+        holds.
     """
     fitted_w = fit.diagnosis.coefficients.get(IDLE, 0.0)
     counted = fit.diagnosis.counted
@@ -227,7 +251,7 @@ class StepWeights:
 
     def __init__(self, log: RequestLog, timed: TimedLog, fit: StepFit) -> None:
         if fit.fit is None:
-            raise ValueError("a fit that was refused gives no energies")
+            raise ValueError("a refused fit gives no energies")
         self._log, self._timed, self._fit = log, timed, fit
         self._shift_us = round(timed.shift_s * US_PER_S)
         self.has_coarse_stamps = fit.diagnosis.whole_second_stamps or len(timed.counts) > 0
@@ -254,7 +278,7 @@ class StepWeights:
         )
         self._context = by_name["outctx"] / CONTEXT_SCALE
         self._written_at = phases.clock.tokens_at(phases.first_s)
-        # Everything else draws evenly over its time.
+        # All other records draw power evenly over their time.
         self._even_w = np.zeros(size)
         seconds = np.maximum(log.end_us - log.start_us, 1) / US_PER_S
         counts = timed.counts
@@ -262,7 +286,7 @@ class StepWeights:
         self._even_w[timed.untokened] = self._own(coefficients, UNTOKENED_PREFIX)[log.key[timed.untokened]]
 
     def _own(self, coefficients: StepCoefficients, prefix: str) -> Floats:
-        """Coefficients that each key of the log has of its own, shape (keys,)."""
+        """Coefficients of each key of the log that have this prefix, shape (keys,)."""
         by_column = np.array([coefficients.coefficients.get(prefix + name, 0.0) for name in self._timed.keys])
         return by_column[self._timed.column]
 
@@ -273,7 +297,7 @@ class StepWeights:
         finish = (end_us - timed.origin_us) / US_PER_S
         single = self._single[request]
         result = self._even_w[request] * (finish - begin)
-        # What the model places a little before or after a coarse stamp belongs within it.
+        # Energy that the model places just before or after a coarse timestamp belongs within it.
         begin = np.where(start_us <= log.start_us[request], -np.inf, begin)
         finish = np.where(end_us >= log.end_us[request], np.inf, finish)
         modelled = np.flatnonzero(single >= 0)
@@ -309,18 +333,18 @@ class StepWeights:
         return single, counted, summed(features.requests.key, features.requests.fresh), summed(log.key[timed.untokened], seconds)
 
     def by_key(self, coefficients: StepCoefficients) -> Floats:
-        """Model energy of each key of the log over all of it [J], under any fit, shape (keys,)."""
+        """Model energy of each key over the whole log [J] under any fit, shape (keys,)."""
         single, counted, fresh, seconds = self._summed
         own = fresh * self._own(coefficients, PREFILL_PREFIX) + seconds * self._own(coefficients, UNTOKENED_PREFIX)
         return np.asarray(single @ coefficients.vector(REQUEST_FEATURES) + counted @ coefficients.vector(COUNT_FEATURES) + own)
 
     def shares(self, coefficients: StepCoefficients) -> Floats:
-        """Share of each key, shape (keys,)."""
+        """Share of each key under any fit, shape (keys,)."""
         energy = self.by_key(coefficients)
         return energy / max(float(energy.sum()), 1e-300)
 
     def _half_widths(self) -> Floats:
-        """Half-width of about 95 % of each key's share, relative to the share, shape (keys,)."""
+        """Half-width (about 95 %) of each key's share, relative to the share, shape (keys,)."""
         fit = self._fit
         assert fit.fit is not None
         share = self.shares(fit.fit)
@@ -335,7 +359,7 @@ class StepWeights:
                 ((np.stack([self.shares(coefficients) for coefficients in fit.alternatives]) - share) ** 2).mean(axis=0)
             )
         coarse = COARSE_FACTOR if self.has_coarse_stamps or fit.diagnosis.replicas else 1.0
-        # The residual of one replica is mostly which requests came to it; resampling hours holds that.
+        # Most of one replica's residual comes from not knowing which requests reached it; resampling hours covers that.
         misfit = 0.0 if fit.diagnosis.replicas else fit.diagnosis.residual / SUSPECT_RESIDUAL
         suspicion = max(misfit, coarse)
         half = np.sqrt((1.96 * spread) ** 2 + (FORM_FACTOR * form_deviation) ** 2 + (SHARE_FLOOR * share) ** 2) * suspicion

@@ -1,7 +1,11 @@
-"""This file finds what a feature costs: energy of windows = idle power x time + coefficients x features, none of them negative.
+"""Regression of window energies: idle power x time + coefficients x features, with no negative coefficient.
 
-Weighted least squares with weights 1/energy (JCGM 100:2008, H.3, extended by the sign), over windows of all days
-that a placement has; extensions are taken only where blocked cross-validation over whole hours asks for them.
+Weighted least squares with weights 1/energy (JCGM 100:2008, H.3, extended by the sign), over the windows of all days of a
+placement. Extensions are added only where blocked cross-validation over whole hours supports them.
+
+References
+----------
+C. L. Lawson and R. J. Hanson, Solving Least Squares Problems, SIAM 1995, chapter 23 (NNLS).
 """
 
 from __future__ import annotations
@@ -21,22 +25,23 @@ from footprint.core.units import S_PER_HOUR
 
 AWAKE_TAUS_S = (0.0, 2.0, 5.0, 10.0, 20.0, 60.0)  # the first is time in flight itself
 FOLDS = 8
-METER_NOISE = 0.004  # of the energy above the least
-# What a request costs beside its tokens is tried only to see how much the shares depend on it.
+METER_NOISE = 0.004  # of the energy above the lowest window
+# The cost of a request beside its tokens is only part of alternative forms, to see how much the shares depend on it.
 DEFAULT_COLUMNS = tuple(name for name in REQUEST_FEATURES if name != "request")
 ALL_FEATURES = (*REQUEST_FEATURES, *COUNT_FEATURES)
-MAX_AWAKE_RATIO, MAX_BY_KEY_RATIO = 0.5, 0.9  # what cross-validation must fall to, before a column is added
+MAX_AWAKE_RATIO, MAX_BY_KEY_RATIO = 0.5, 0.9  # ratios of cross-validation errors below which a column is added
 IDLE, AWAKE, PREFILL_PREFIX, UNTOKENED_PREFIX = "idle", "awake", "in/", "held/"
 
 
 @stored_as("Windows", "start_s length_s energy_j features awake_s reading held_s keys")
 @dataclass(frozen=True, slots=True)
 class FitWindows:
-    """What windows of one placement say, arrays of shape (w, …): additive over days by laying them end to end.
+    """Windows of one placement, arrays of shape (w, …): additive over days by concatenation.
 
-    ``start_s`` seconds since 1970, ``length_s``, ``energy_j`` of all devices; ``features`` (w, len(ALL_NAMES)), ``awake_s``
-    (w, len(TAUS_S)) seconds in which something ran or had just ended; ``reading`` (w, keys) fresh input tokens by use
-    case, ``held_s`` (w, keys) seconds in flight of records without tokens (training, images), ``keys`` their names.
+    ``start_s`` is seconds since 1970, ``length_s`` [s], ``energy_j`` [J] of all devices; ``features`` (w, len(ALL_FEATURES)),
+    ``awake_s`` (w, len(AWAKE_TAUS_S)) seconds in which a request ran or had just ended; ``reading`` (w, keys) fresh input
+    tokens by use case, ``held_s`` (w, keys) seconds in flight of records without tokens (training, images), ``keys`` their
+    names.
     """
 
     start_s: Floats
@@ -56,7 +61,7 @@ class FitWindows:
         return FitWindows(**arrays, keys=self.keys)
 
     def widened(self, times: int) -> FitWindows:
-        """Windows that many times as long; those of which a part is missing are left out."""
+        """Windows that are ``times`` as long; those of which a part is missing are dropped."""
         if not len(self):
             return self
         step = float(np.median(self.length_s)) * times
@@ -107,31 +112,31 @@ def concat_windows(days: Sequence[FitWindows]) -> FitWindows:
 
 @dataclass(frozen=True, slots=True)
 class ModelForm:
-    """Which columns a fit has; ``idle_w`` is subtracted where idle power is known from elsewhere, None: it is fitted."""
+    """Columns of a fit; ``idle_w`` [W] is subtracted where idle power is known from elsewhere, and fitted where it is None."""
 
     columns: tuple[str, ...] = DEFAULT_COLUMNS
-    awake_tau: int = -1  # index into TAUS_S; -1: no such column
-    tail_only: bool = False  # the awake column leaves out the time in flight
-    by_key: bool = False  # reading costs each use case its own
+    awake_tau: int = -1  # index into AWAKE_TAUS_S; -1: no such column
+    tail_only: bool = False  # whether the awake column excludes the time in flight
+    by_key: bool = False  # whether each use case has its own prefill cost
     idle_w: float | None = None
     counted: tuple[str, ...] = COUNT_FEATURES
 
 
 @dataclass(frozen=True, slots=True)
 class StepCoefficients:
-    """Coefficients by column name (W, J/token, J/step, J per unit of feature), of one form."""
+    """Coefficients of one form by column name (W, J/token, J/step, J per unit of feature)."""
 
     form: ModelForm
     coefficients: dict[str, float]
     residual: float  # weighted sum of squares, per window
 
     def vector(self, names: Sequence[str] = REQUEST_FEATURES) -> Floats:
-        """Coefficients of the features, shape (len(names),)."""
+        """Coefficients of the features, shape (len(names),); 0 where the form has no such column."""
         return np.array([self.coefficients.get(name, 0.0) for name in names])
 
 
 def design_matrix(windows: FitWindows, form: ModelForm) -> tuple[list[str], Floats, Floats]:
-    """Names, columns (w, k) and right-hand side (w,) of a form."""
+    """Names, columns (w, k) and right-hand side (w,) [J] of a form; columns of zeros are dropped."""
     columns: list[tuple[str, Floats]] = []
     target = windows.energy_j
     if form.idle_w is None:
@@ -156,7 +161,7 @@ def design_matrix(windows: FitWindows, form: ModelForm) -> tuple[list[str], Floa
 
 @dataclass(frozen=True, slots=True)
 class WeightedSystem:
-    """Weighted rows of a least-squares problem, columns scaled by their maximum so that none drowns the others."""
+    """Weighted rows of a least-squares problem; columns are scaled by their maximum so that none dominates."""
 
     rows: Floats
     target: Floats
@@ -164,13 +169,13 @@ class WeightedSystem:
 
     @classmethod
     def from_rows(cls, matrix: Floats, target: Floats, weight: Floats) -> WeightedSystem:
-        """From columns (w, k), right-hand side (w,) and weights (w,)."""
+        """System of columns (w, k), right-hand side (w,) and weights (w,)."""
         scale = np.maximum(np.abs(matrix).max(axis=0, initial=0.0), 1e-300)
         root = np.sqrt(weight)
         return cls(matrix / scale * root[:, None], target * root, scale)
 
     def solve(self, chosen: NDArray[np.bool_] | None = None, times: Floats | None = None) -> Floats:
-        """Non-negative coefficients (k,) of all rows, of some, or of each row so many ``times``."""
+        """Non-negative coefficients (k,) of all rows, of the ``chosen`` ones, or with each row repeated ``times``."""
         rows, target = (self.rows, self.target) if chosen is None else (self.rows[chosen], self.target[chosen])
         if times is not None:
             root = np.sqrt(times[times > 0])
@@ -178,18 +183,24 @@ class WeightedSystem:
         return np.asarray(nnls(rows, target, maxiter=30 * rows.shape[1] + 100)[0] / self.scale)
 
     def error(self, coefficients: Floats, chosen: NDArray[np.bool_] | slice = slice(None)) -> float:
-        """Weighted sum of squares that coefficients leave."""
+        """Weighted sum of squared residuals."""
         residuals = self.target[chosen] - self.rows[chosen] @ (coefficients * self.scale)
         return float((residuals * residuals).sum())
 
 
 def solve_nnls(matrix: Floats, target: Floats, weight: Floats) -> Floats:
-    """Non-negative least squares of weighted rows."""
+    """Non-negative least squares of weighted rows: columns (w, k), right-hand side (w,), weights (w,).
+
+    Examples
+    --------
+    >>> solve_nnls(np.array([[1.0, 1.0], [1.0, 2.0]]), np.array([3.0, 4.0]), np.ones(2)).round(6).tolist()
+    [2.0, 1.0]
+    """
     return WeightedSystem.from_rows(matrix, target, weight).solve()
 
 
 def noise_weights(windows: FitWindows) -> Floats:
-    """1/energy: the noise of a sensor grows as its reading."""
+    """Weights 1/energy of windows: the noise of a sensor grows with its reading."""
     return 1.0 / np.maximum(windows.energy_j, 1e-3 * max(float(np.median(windows.energy_j)), 1e-9))
 
 
@@ -202,7 +213,7 @@ def fit_form(windows: FitWindows, form: ModelForm) -> StepCoefficients:
 
 
 def cross_validation_error(windows: FitWindows, form: ModelForm) -> float:
-    """Weighted squared error per window, of windows in hours that the fit did not see."""
+    """Weighted squared error per window, for windows of hours that the fit left out."""
     _, matrix, target = design_matrix(windows, form)
     system = WeightedSystem.from_rows(matrix, target, noise_weights(windows))
     fold = (windows.start_s // S_PER_HOUR).astype(np.int64) % FOLDS
@@ -215,18 +226,18 @@ def cross_validation_error(windows: FitWindows, form: ModelForm) -> float:
 
 
 def choose_form(windows: FitWindows, idle_w: float | None) -> tuple[ModelForm, float]:
-    """The form of a placement, and its cross-validated error."""
+    """Form of a placement, and its cross-validated error."""
     form = ModelForm(idle_w=idle_w)
     error = cross_validation_error(windows, form)
     if idle_w is None and windows.features[:, : len(REQUEST_FEATURES)].any():
-        # Time in flight alone (tau 0) is never a column: power by time and energy by step fit alike, and the first
-        # would be nobody's.
+        # Time in flight alone (tau 0) is never a column: power by time and energy by step fit equally well, and no
+        # request would bear the first.
         forms = [replace(form, awake_tau=tau, tail_only=only) for tau in range(1, len(AWAKE_TAUS_S)) for only in (True, False)]
         errors = [(cross_validation_error(windows, candidate), number) for number, candidate in enumerate(forms)]
         if min(errors)[0] < MAX_AWAKE_RATIO * error:
             error, form = min(errors)[0], forms[min(errors)[1]]
     split = replace(form, by_key=True)
-    # At the noise of the meters nothing is left for a use case of its own to explain.
+    # At the noise of the meters, separate costs by use case have nothing left to explain.
     if len(windows.keys) > 1 and relative_residual(windows, error) > METER_NOISE:
         split_error = cross_validation_error(windows, split)
         if split_error < MAX_BY_KEY_RATIO * error:
@@ -235,13 +246,13 @@ def choose_form(windows: FitWindows, idle_w: float | None) -> tuple[ModelForm, f
 
 
 def relative_residual(windows: FitWindows, error: float) -> float:
-    """Root of a weighted squared error over the mean energy above the least of a window: what was not explained."""
+    """Root of a weighted squared error over the mean energy of a window above the lowest: the unexplained share."""
     above = float(windows.energy_j.mean() - windows.energy_j.min())
     return float(np.sqrt(error * windows.energy_j.mean())) / above if above > 0 else float("inf")
 
 
 def alternative_forms(windows: FitWindows, form: ModelForm) -> list[tuple[ModelForm, int]]:
-    """Forms that another hand might have chosen, and how much wider windows: by how much shares differ is their error of form."""
+    """Forms that another analyst might choose, with a factor for wider windows; the shares' differences are the error of form."""
     dense = tuple(name for name in form.columns if name not in STEP_FEATURES[1:])
     flat = tuple(name for name in form.columns if name != "inctx")
     alternatives = [
@@ -260,7 +271,7 @@ def alternative_forms(windows: FitWindows, form: ModelForm) -> list[tuple[ModelF
 
 
 def bootstrap_fits(windows: FitWindows, form: ModelForm, times: int, seed: int) -> list[StepCoefficients]:
-    """Fits of whole hours drawn with replacement (block bootstrap), the same for the same seed."""
+    """Fits of whole hours drawn with replacement (block bootstrap); equal seeds give equal fits."""
     names, matrix, target = design_matrix(windows, form)
     system = WeightedSystem.from_rows(matrix, target, noise_weights(windows))
     hours, hour_of_window = np.unique((windows.start_s // S_PER_HOUR).astype(np.int64), return_inverse=True)
@@ -274,9 +285,9 @@ def bootstrap_fits(windows: FitWindows, form: ModelForm, times: int, seed: int) 
 
 
 def condition_number(windows: FitWindows, *, idle_known: bool) -> float:
-    """Condition number of [1, in, out, step], each scaled to unit length: above 300 they cannot be told apart.
+    """Condition number of [1, in, out, step], each scaled to unit length; above 300 their costs cannot be separated.
 
-    Where idle power is known from elsewhere, the constant is not among them.
+    Where idle power is known from elsewhere, the constant column is left out.
     """
     constant = [] if idle_known else [windows.length_s]
     columns = np.stack(

@@ -1,8 +1,8 @@
-"""This file says when each request was read in and when its tokens came: as logged, else inferred from all of them together.
+"""Times of each request's prefill and decode: as logged, else inferred from all requests together.
 
-Requests wait for one of M slots in the order of their coming, are read in one after the other at c0 seconds a
-token, and then produce tokens by the common clock. (c0, M) are those under which the tokens that the clock
-counts over each request come nearest to the tokens that it produced.
+Requests wait for one of M slots in the order of their arrival, are read one after the other at c0 seconds per token, and then
+produce tokens by the common clock. (c0, M) are the values under which the clock's tokens over each request are nearest to the
+tokens that it produced.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from footprint.attribution.step.decode_clock import DecodeClock, RunningCount, f
 from footprint.core.units import US_PER_S
 
 BIN_S, SEARCH_BIN_S = 10.0, 5.0
-MIN_LONG_OUTPUT = 16  # output tokens, above which an answer tells when it began
-MIN_DURATION_S, MIN_DURATION_WHOLE_S = 1e-3, 0.1  # that a request takes, the second where stamps are whole seconds
+MIN_LONG_OUTPUT = 16  # output tokens from which the clock determines when an answer began
+MIN_DURATION_S, MIN_DURATION_WHOLE_S = 1e-3, 0.1  # shortest request; the second where timestamps are whole seconds
 MIN_STAMPS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class TimedRequests:
-    """Single requests of known tokens, sorted by start; arrays of shape (n,), seconds since an origin.
+    """Single requests of known tokens, sorted by start; arrays of shape (n,), times in seconds since an origin.
 
-    ``index`` is the place of each in the log; ``fresh`` are input tokens that no cache held; ``first_s`` is NaN
-    where nobody logged it.
+    ``index`` is the position of each in the log; ``fresh`` are input tokens that no cache held; ``first_s`` is NaN where nobody
+    logged the first token.
     """
 
     index: Ints
@@ -45,18 +45,30 @@ class TimedRequests:
 
 
 def has_whole_second_stamps(log: RequestLog) -> bool:
-    """Whether a log's stamps have no fraction of a second, and so say too little of short requests."""
+    """Whether the timestamps of a log have no fraction of a second, so that they are too coarse for short requests."""
     single = ~log.arrival & (log.weight == 1)
     starts = log.start_us[single]
     return len(starts) >= MIN_STAMPS and float((starts % US_PER_S == 0).mean()) > 0.95
 
 
 def timed_requests(log: RequestLog, origin_us: int, shift_s: float = 0.0, late_s: float = 0.0) -> TimedRequests:
-    """The requests of a log that the model can take, ``shift_s`` added to their stamps, ``late_s`` taken from their ends."""
+    """Requests of a log that the model can use.
+
+    Parameters
+    ----------
+    log
+        Requests of one service.
+    origin_us
+        Origin of the times [µs since 1970].
+    shift_s
+        Seconds to add to the timestamps.
+    late_s
+        Seconds to subtract from the ends.
+    """
     known = (log.input_tokens >= 0) | (log.output_tokens >= 0)
     chosen = np.flatnonzero(known & ~log.arrival & (log.weight == 1))
     chosen = chosen[np.argsort(log.start_us[chosen], kind="stable")]
-    # A whole second stands for the middle of itself.
+    # A timestamp in whole seconds stands for the middle of the second.
     middle = 0.5 if has_whole_second_stamps(log) else 0.0
     start = (log.start_us[chosen] - origin_us) / US_PER_S + shift_s + middle
     end = (log.end_us[chosen] - origin_us) / US_PER_S + shift_s + middle - late_s
@@ -77,10 +89,10 @@ def timed_requests(log: RequestLog, origin_us: int, shift_s: float = 0.0, late_s
 
 @dataclass(frozen=True, slots=True)
 class RequestPhases:
-    """When requests were read in ([read, first), seconds) and when they decoded ([first, end)), with the clock.
+    """Prefill [read, first) and decode [first, end) of requests [s], with the clock.
 
-    ``prefill_s`` is seconds per fresh token, ``slots`` how many run at once (0: no limit seen), ``misfit`` how far
-    the clock's tokens are from those produced (mean of |log ratio|, at most 1).
+    ``prefill_s`` is seconds per fresh token, ``slots`` the number of requests that run at once (0: no limit seen), ``misfit``
+    the mean of |log ratio| of the clock's tokens to those produced, each at most 1.
     """
 
     read_s: Floats
@@ -93,13 +105,13 @@ class RequestPhases:
 
 
 def request_phases(requests: TimedRequests) -> RequestPhases:
-    """Times of requests: logged first tokens where most have them, else inferred."""
+    """Phases of requests: from logged first tokens where more than 90 % have them, else inferred."""
     logged = np.isfinite(requests.first_s)
     decodes = requests.output > 0
     if decodes.any() and logged[decodes].mean() > 0.9:
         return _phases_from_log(requests)
     if not decodes.any():
-        # Embeddings and rerankers: nothing but reading in.
+        # Embeddings and rerankers: prefill only.
         clock = DecodeClock(np.array([0.0, 1.0]), np.array([0.0, 1e-3]))
         return RequestPhases(requests.start_s, requests.end_s, clock, 0.0, 0, 0.0, logged=True)
     return _inferred_phases(requests)
@@ -152,7 +164,7 @@ def _inferred_phases(requests: TimedRequests) -> RequestPhases:
 
 
 def _latency_law(requests: TimedRequests) -> tuple[float, float]:
-    """Seconds per input token and least seconds per step: latency as c0 x input + step x output + more x output x in flight.
+    """Seconds per input token, and least seconds per step, of latency = c0 x input + step x output + more x output x concurrency.
 
     By non-negative least squares without the slow tail.
     """
@@ -174,7 +186,13 @@ def _latency_law(requests: TimedRequests) -> tuple[float, float]:
 
 
 def admission_times(start_s: Floats, end_s: Floats, slots: int) -> Floats:
-    """When each request got one of so many slots, first come first served; requests sorted by start."""
+    """When each request got one of ``slots`` slots, first come first served; requests are sorted by start.
+
+    Examples
+    --------
+    >>> admission_times(np.array([0.0, 1.0, 2.0]), np.array([5.0, 6.0, 9.0]), 2).tolist()
+    [0.0, 1.0, 5.0]
+    """
     if slots <= 0 or len(start_s) <= slots:
         return start_s
     begin = np.empty(len(start_s))
@@ -204,6 +222,6 @@ def _misfit(requests: TimedRequests, first_s: Floats, clock: DecodeClock, least_
     first, end, output = first_s[is_long], requests.end_s[is_long], requests.output[is_long]
     counted = clock.tokens_at(end) - clock.tokens_at(np.minimum(first, end))
     deviation = np.minimum(1.0, np.abs(np.log(output / np.maximum(counted, 1e-6))))
-    # Without this the search ends at absurd speeds of reading, which leave no time to write.
+    # Without this the search ends at absurd prefill speeds, which leave no time to decode.
     impossible = first > end - 0.8 * output * least_step_s
     return float(np.where(impossible, 1.0, deviation).mean())

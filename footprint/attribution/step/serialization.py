@@ -1,4 +1,4 @@
-"""This file writes the statistics of a day as one line of text and reads them back, bit for bit."""
+"""Statistics of a day as one line of text, bit for bit."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from footprint.attribution.step.features import REQUEST_FEATURES
 from footprint.attribution.step.regression import AWAKE_TAUS_S, FitWindows
 from footprint.core.stored_forms import from_plain, keys_of
 
-# Statistics of another set of features are of no use to this program.
+# Statistics of another set of features are not readable.
 _LAYOUT = [*REQUEST_FEATURES, *COUNT_FEATURES, *(str(tau) for tau in AWAKE_TAUS_S)]
 
 
 def dump_statistics(statistics: DayStatistics) -> str:
-    """One line of JSON; arrays as little-endian doubles."""
+    """One line of JSON; arrays as compressed little-endian doubles."""
     windows = statistics.windows
     arrays = {
         key: base64.b64encode(zlib.compress(getattr(windows, name).astype("<f8").tobytes(), 6)).decode()
@@ -32,7 +32,7 @@ def dump_statistics(statistics: DayStatistics) -> str:
 
 
 def load_statistics(text: str) -> DayStatistics | None:
-    """From what ``packed`` gave; None where it was written by a program with other features."""
+    """Statistics from the output of ``dump_statistics``; None where another set of features wrote it."""
     content = json.loads(text)
     if content.get("layout") != _LAYOUT:
         return None

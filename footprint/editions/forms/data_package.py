@@ -1,7 +1,7 @@
-"""This file packs the data of an edition: a Frictionless Data Package in a zip, the same bytes from the same edition.
+"""Data package of an edition: a Frictionless Data Package in a zip, the same bytes from the same edition.
 
 Every CSV of figures has the same columns, those of an SDMX data message in plain words; ``_T`` is the total of a dimension.
-Files are stored, not compressed: compression differs from one library version to the next, and the digests would with it.
+Files are stored without compression, which varies between library versions and would change the digests.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from footprint.queries.methods import method_rows
 
 CONF_LEVEL = 0.95
 TOTAL = "_T"  # SDMX: no breakdown by this dimension
-COLUMNS: tuple[tuple[str, str, str], ...] = (  # name, type (Table Schema), what it is
+COLUMNS: tuple[tuple[str, str, str], ...] = (  # name, type (Table Schema), description
     ("period", "string", "2026-Q3, 2026-07 or 2026, in the organisation's zone"),
     ("geo", "string", "site; _T all"),
     ("service", "string", "_T all"),
@@ -48,73 +48,73 @@ COLUMNS: tuple[tuple[str, str, str], ...] = (  # name, type (Table Schema), what
     ("vintage", "string", "edition and version"),
     ("figure_id", "string", "footprint trace takes it"),
 )
-NAMES = tuple(name for name, _, _ in COLUMNS)
-PRINTED = ("figure_id", "label", "cell", "period", "shown", "quality", "flags")  # of every figure, in a language
-_PLACES = {"geo": "site", "service": "service", "use_case": "use_case", "model": "model", "charter_status": "charter"}
+COLUMN_NAMES = tuple(name for name, _, _ in COLUMNS)
+PRINTED_COLUMNS = ("figure_id", "label", "cell", "period", "shown", "quality", "flags")  # of figures.csv in a language
+_DIMENSIONS = {"geo": "site", "service": "service", "use_case": "use_case", "model": "model", "charter_status": "charter"}
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def _whole(figure: Figure) -> bool:
+def _is_total(figure: Figure) -> bool:
     return not figure.where and figure.kind in ("level", "count", "ratio") and not figure.indicator.startswith("effect_")
 
 
-def _by(*names: str) -> Callable[[Figure], bool]:
+def _has_dimensions(*names: str) -> Callable[[Figure], bool]:
     return lambda figure: {name for name, _ in figure.where} == set(names)
 
 
-# CSV -> which figures are in it.
+# Name of a CSV and the predicate of its figures.
 PARTS: tuple[tuple[str, Callable[[Figure], bool]], ...] = (
     ("figures", lambda figure: True),
-    ("key_figures", _whole),
-    ("by_use_case", _by("use_case")),
-    ("by_service", _by("service")),
-    ("by_model", _by("model")),
-    ("by_charter", _by("charter")),
+    ("key_figures", _is_total),
+    ("by_use_case", _has_dimensions("use_case")),
+    ("by_service", _has_dimensions("service")),
+    ("by_model", _has_dimensions("model")),
+    ("by_charter", _has_dimensions("charter")),
     ("decomposition", lambda figure: figure.indicator.startswith("effect_")),
 )
 
 
 def build_data_package(edition: Edition, sheets: Mapping[str, Sheet]) -> bytes:
-    """The zip; ``sheets`` by language. It is signed from outside, for a signature needs a key that a clone does not have."""
+    """The zip; ``sheets`` by language. It is signed outside, since a signature needs a key that a clone does not have."""
     files = package_files(edition, sheets)
     sums = "".join(f"{hashlib.sha256(raw).hexdigest()}  {name}\n" for name, raw in sorted(files.items())).encode()
     files["SHA256SUMS"] = sums
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as pack_:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name, raw in sorted(files.items()):
             entry = zipfile.ZipInfo(name, _EPOCH)
             entry.external_attr = 0o644 << 16
-            pack_.writestr(entry, raw)
-    return out.getvalue()
+            archive.writestr(entry, raw)
+    return buffer.getvalue()
 
 
 def package_files(edition: Edition, sheets: Mapping[str, Sheet]) -> dict[str, bytes]:
-    """Files by name."""
+    """Files of the package by name."""
     rows = figure_rows(edition)
     files = {"report.json": to_json(edition)}
-    for name, wanted in PARTS:
-        chosen = [row for row, figure in zip(rows, edition.figures, strict=True) if wanted(figure)]
-        files[f"{name}.csv"] = to_csv(NAMES, chosen)
+    for name, selects in PARTS:
+        selected = [row for row, figure in zip(rows, edition.figures, strict=True) if selects(figure)]
+        files[f"{name}.csv"] = to_csv(COLUMN_NAMES, selected)
     files["figures.parquet"] = _parquet(rows)
     files["coverage_daily.csv"] = to_csv(("date", "state"), [{"date": day.date, "state": day.state} for day in edition.strip])
     files["methods.json"] = _json({language: method_rows(language) for language in ("fr", "en")})
     files["esms.json"] = _json(esms_metadata(edition))
-    files["lineage.jsonl"] = b"".join(_line(figure) for figure in edition.figures)
+    files["lineage.jsonl"] = b"".join(_lineage_line(figure) for figure in edition.figures)
     for language, sheet in sheets.items():
-        files |= _printed(language, sheet)
-        files[f"tables/{language}/figures.csv"] = to_csv(PRINTED, _as_printed(edition, language))
-    files["datapackage.json"] = _json(_package(edition, files))
+        files |= _printed_blocks(language, sheet)
+        files[f"tables/{language}/figures.csv"] = to_csv(PRINTED_COLUMNS, _printed_figures(edition, language))
+    files["datapackage.json"] = _json(_descriptor(edition, files))
     return files
 
 
 def figure_rows(edition: Edition) -> list[dict[str, Any]]:
-    """Every figure as a row of COLUMNS; what is confidential or unknown has no value, and says so."""
-    vintage, charters = f"{edition.masthead.period}.v{edition.masthead.version}", _charters(edition)
+    """Every figure as a row of COLUMNS; a confidential or unknown one has no value and a status."""
+    vintage, charters = f"{edition.masthead.period}.v{edition.masthead.version}", _charter_statuses(edition)
     rows = []
     for figure in edition.figures:
         where = dict(figure.where)
         bounded = figure.low is not None and figure.high is not None
-        row: dict[str, Any] = {name: where.get(key, TOTAL) for name, key in _PLACES.items()}
+        row: dict[str, Any] = {name: where.get(key, TOTAL) for name, key in _DIMENSIONS.items()}
         if "use_case" in where and "charter" not in where:
             row["charter_status"] = charters.get(where["use_case"], "_Z")
         rows.append(
@@ -141,25 +141,25 @@ def figure_rows(edition: Edition) -> list[dict[str, Any]]:
     return rows
 
 
-def _as_printed(edition: Edition, language: str) -> Iterable[Mapping[str, Any]]:
-    """Every figure by its id, as pages and print write it."""
+def _printed_figures(edition: Edition, language: str) -> Iterable[Mapping[str, Any]]:
+    """Every figure by its id, formatted as on pages and in print."""
     for figure in edition.figures:
-        told = format_figure(figure, language)
+        formatted = format_figure(figure, language)
         cell = ";".join(f"{name}={value}" for name, value in figure.where)
         yield {
             "figure_id": figure.id,
             "label": figure.label.in_(language),
             "cell": cell,
             "period": figure.period,
-            "shown": told.full,
-            "quality": told.badge,
-            "flags": told.flags,
+            "shown": formatted.full,
+            "quality": formatted.badge,
+            "flags": formatted.flags,
         }
 
 
-def _charters(edition: Edition) -> dict[str, str]:
-    """Charter status of each use case, as the table of uses has it."""
-    found: dict[str, str] = {}
+def _charter_statuses(edition: Edition) -> dict[str, str]:
+    """Charter status of each use case, from the table of use cases."""
+    statuses: dict[str, str] = {}
     figures = {figure.id: dict(figure.where) for figure in edition.figures}
     for section in edition.sections:
         for block in section.blocks:
@@ -168,38 +168,39 @@ def _charters(edition: Edition) -> dict[str, str]:
                     names = {figures[cell.figure].get("use_case", "") for cell in row.cells if isinstance(cell, Ref)} - {""}
                     status = row.cells[1] if len(row.cells) > 1 else None
                     if len(names) == 1 and isinstance(status, Text):
-                        found[names.pop()] = status.en
-    return found
+                        statuses[names.pop()] = status.en
+    return statuses
 
 
 def to_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
-    """UTF-8, comma, point, shortest decimals that read back the same; empty where unknown."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    """CSV in UTF-8 with comma and decimal point, shortest round-trip decimals, empty if unknown."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(["" if row[name] is None else row[name] for name in columns] for row in rows)
-    return out.getvalue().encode()
+    return buffer.getvalue().encode()
 
 
 def _parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
     kinds = {"number": pa.float64(), "string": pa.string()}
     schema = pa.schema([(name, kinds[kind]) for name, kind, _ in COLUMNS])
     numbers = {name for name, kind, _ in COLUMNS if kind == "number"}
-    told = [
-        {name: float(row[name]) if name in numbers and row[name] is not None else row[name] for name in NAMES} for row in rows
+    records = [
+        {name: float(row[name]) if name in numbers and row[name] is not None else row[name] for name in COLUMN_NAMES}
+        for row in rows
     ]
-    out = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(told, schema), out, compression="none")
-    return out.getvalue()
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(records, schema), buffer, compression="none")
+    return buffer.getvalue()
 
 
-def _json(told: Any) -> bytes:
-    return (json.dumps(told, ensure_ascii=False, sort_keys=True, indent=1) + "\n").encode()
+def _json(document: Any) -> bytes:
+    return (json.dumps(document, ensure_ascii=False, sort_keys=True, indent=1) + "\n").encode()
 
 
-def _line(figure: Figure) -> bytes:
-    """Where a figure comes from: the question that gives its rows, and how they make it."""
-    told = {
+def _lineage_line(figure: Figure) -> bytes:
+    """Origin of a figure: the query that gives its rows, and the formula."""
+    record = {
         "figure_id": figure.id,
         "indicator": figure.indicator,
         "period": figure.period,
@@ -209,11 +210,11 @@ def _line(figure: Figure) -> bytes:
         "method_version": figure.method_version,
         "factor_version": figure.factor_version,
     }
-    return (json.dumps(told, ensure_ascii=False, sort_keys=True) + "\n").encode()
+    return (json.dumps(record, ensure_ascii=False, sort_keys=True) + "\n").encode()
 
 
-def _printed(language: str, sheet: Sheet) -> dict[str, bytes]:
-    """Tables as they are printed, charts with their alternatives, in one language."""
+def _printed_blocks(language: str, sheet: Sheet) -> dict[str, bytes]:
+    """Tables as printed, and charts with their text alternatives, in one language."""
     files: dict[str, bytes] = {}
     for section in sheet.sections:
         tables = [block for block in section.blocks if isinstance(block, TableSheet)]
@@ -229,10 +230,10 @@ def _printed(language: str, sheet: Sheet) -> dict[str, bytes]:
     return files
 
 
-def _package(edition: Edition, files: Mapping[str, bytes]) -> dict[str, Any]:
-    """The descriptor (Frictionless Data Package 1): a schema for each CSV of figures, digests for all of them."""
+def _descriptor(edition: Edition, files: Mapping[str, bytes]) -> dict[str, Any]:
+    """The descriptor (Frictionless Data Package 1): a schema and a digest for each CSV."""
     head = edition.masthead
-    fields = [{"name": name, "type": kind, "description": said} for name, kind, said in COLUMNS]
+    fields = [{"name": name, "type": kind, "description": description} for name, kind, description in COLUMNS]
     days = [{"name": "date", "type": "date"}, {"name": "state", "type": "string"}]
     resources = [
         {
@@ -248,7 +249,7 @@ def _package(edition: Edition, files: Mapping[str, bytes]) -> dict[str, Any]:
         }
         for name in (*(name for name, _ in PARTS), "coverage_daily")
     ]
-    told: dict[str, Any] = {
+    descriptor: dict[str, Any] = {
         "name": f"footprint-{head.period.lower()}-v{head.version}",
         "title": f"{head.organisation}, footprint of AI services, {head.period}",
         "profile": "data-package",
@@ -258,16 +259,16 @@ def _package(edition: Edition, files: Mapping[str, bytes]) -> dict[str, Any]:
         "sources": [{"title": head.producer}],
     }
     if head.released:
-        told["created"] = head.released
+        descriptor["created"] = head.released
     if head.address:
-        told["homepage"] = head.address
+        descriptor["homepage"] = head.address
     if head.demo:
-        told["demonstration"] = True
-    return told
+        descriptor["demonstration"] = True
+    return descriptor
 
 
 def esms_metadata(edition: Edition) -> dict[str, str]:
-    """Reference metadata under the headings of ESMS, the Euro SDMX Metadata Structure, as far as an edition knows them."""
+    """Reference metadata under the headings of ESMS (Euro SDMX Metadata Structure), as far as an edition knows them."""
     head, basis = edition.masthead, edition.basis
     return {
         "contact": f"{head.producer}; {head.contact}".strip("; "),

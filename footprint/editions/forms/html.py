@@ -1,4 +1,4 @@
-"""This file writes a sheet as one HTML file: no script, nothing from elsewhere, charts inline with their tables behind them."""
+"""HTML form of an edition: one file without scripts or external resources, charts inline with their tables."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FORMS = {"fr": "Autres formes", "en": "Other forms"}
 
 @cache
 def style_sheet() -> str:
-    """The style sheet of an edition, in one line: the colours of either theme, of charts by class, then the layout."""
+    """The style sheet of an edition, on one line: colours of both themes, of charts by class, then the layout."""
     themes = (
         f":root{{color-scheme:light dark;{css_declarations('light')}}}"
         f"@media (prefers-color-scheme:dark){{:root{{{css_declarations('dark')}}}}}"
@@ -39,7 +39,7 @@ def style_sheet() -> str:
 
 
 def render(sheet: Sheet) -> str:
-    """The document; beside it are expected ``report.pdf``, the other language's folder and ``annexes.zip``."""
+    """Render the document; it links to ``report.pdf``, the other language's folder and ``annexes.zip``."""
     language, title = sheet.language, f"{sheet.title} – {sheet.subject}, {sheet.period}"
     other = "en" if language == "fr" else "fr"
     demo = f'<div class="demo" role="note">{escape(phrases.DEMO.in_(language))}</div>' if sheet.demo else ""
@@ -74,10 +74,10 @@ def render(sheet: Sheet) -> str:
 def _section(section: SectionSheet, language: str) -> str:
     sub = f'<p class="sub">{escape(section.subtitle)}</p>' if section.subtitle else ""
     source = f'<p class="source">{escape(section.source)}</p>' if section.source else ""
-    told = f'<p class="committee-words">{escape(phrases.COMMITTEE.in_(language))}</p>' if section.committee else ""
-    drawn = any(isinstance(block, ChartSheet) for block in section.blocks)
+    committee = f'<p class="committee-words">{escape(phrases.COMMITTEE.in_(language))}</p>' if section.committee else ""
+    has_chart = any(isinstance(block, ChartSheet) for block in section.blocks)
     blocks = "".join(
-        _folded(block, language) if drawn and isinstance(block, TableSheet) else render_block(block, language)
+        _details(block, language) if has_chart and isinstance(block, TableSheet) else render_block(block, language)
         for block in section.blocks
     )
     label = f"<strong>{escape(section.label)}</strong>" if section.label else ""
@@ -85,20 +85,21 @@ def _section(section: SectionSheet, language: str) -> str:
     return (
         f'<section class="part" aria-labelledby="{section.name}"><aside aria-label="{escape(section.label or section.title)}">'
         f"{label}{note}</aside>"
-        f'<div{" class=committee" if section.committee else ""}>{told}<h2 id="{section.name}">{escape(section.title)}</h2>{sub}'
+        f"<div{' class=committee' if section.committee else ''}>{committee}"
+        f'<h2 id="{section.name}">{escape(section.title)}</h2>{sub}'
         f"{blocks}{source}</div></section>"
     )
 
 
-def _folded(block: BlockSheet, language: str) -> str:
+def _details(block: BlockSheet, language: str) -> str:
     return f"<details><summary>{TABLE[language]}</summary>{render_block(block, language)}</details>"
 
 
 def render_block(block: BlockSheet, language: str) -> str:
     """A chart, a table or paragraphs."""
     if isinstance(block, ChartSheet):
-        named = escape(block.alternative)
-        return f'<figure><div class="scroll" tabindex="0" role="group" aria-label="{named}">{block.svg}</div></figure>'
+        alternative = escape(block.alternative)
+        return f'<figure><div class="scroll" tabindex="0" role="group" aria-label="{alternative}">{block.svg}</div></figure>'
     if isinstance(block, ParagraphsSheet):
         if block.look in ("bullets", "numbered"):
             tag = "ul" if block.look == "bullets" else "ol"
@@ -125,9 +126,9 @@ def _table(table: TableSheet, language: str) -> str:
     keys = [f"<span>{_badge(letter)} {escape(phrases.quality_label(letter, language))}</span>" for letter in table.badges]
     keys += [f"<span>[{flag}] {escape(phrases.flag_label(flag).in_(language))}</span>" for flag in table.flags]
     key = f'<p class="key">{"".join(keys)}</p>' if keys else ""
-    named = escape(table.caption)
+    caption = escape(table.caption)
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{named}"><table><caption>{named}</caption>'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{caption}"><table><caption>{caption}</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{key}"
     )
 
@@ -142,11 +143,11 @@ def _run(run: TextRun) -> str:
 
 
 def _badge(letter: str) -> str:
-    return f'<span class="badge">{_hidden(badge_svg(letter))}{letter}</span>'
+    return f'<span class="badge">{_decorative(badge_svg(letter))}{letter}</span>'
 
 
-def _hidden(svg: str) -> str:
-    """A drawing that says nothing beyond the letter beside it; its colours follow the theme."""
+def _decorative(svg: str) -> str:
+    """A drawing hidden from assistive technology, since the letter beside it says the same; its colours follow the theme."""
     return (
         svg.replace("<svg ", '<svg aria-hidden="true" ', 1)
         .replace(f'"{COLOURS["data"]}"', '"currentColor"')

@@ -1,6 +1,6 @@
-"""This file lays an edition out in one language: every string as it is printed, still free of any markup.
+"""Layout of an edition in one language: every string as printed, still free of markup.
 
-HTML and PDF are made of a sheet alone, so that both say the same, letter by letter.
+HTML and PDF are made from a sheet alone, so that both read the same, letter by letter.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ ALIGNMENTS = {"value": "right", "change": "left", "interval": "left", "badge": "
 
 @dataclass(frozen=True, slots=True)
 class TextRun:
-    """A stretch of text of one look: plain, strong, quiet (intervals), note (ids), badge, flag, code.
+    """A run of text of one look: plain, strong, quiet (intervals), note (ids), badge, flag, code.
 
-    ``language`` is its own, where that is not the sheet's.
+    ``language`` is set if it differs from the sheet's.
     """
 
     text: str
@@ -52,7 +52,7 @@ Runs = tuple[TextRun, ...]
 
 @dataclass(frozen=True, slots=True)
 class TableSheet:
-    """A table: heads with their alignment, rows of runs, and the keys of badges and flags that occur in it."""
+    """A table: heads with alignment, rows of runs, and the badges and flags to explain below it."""
 
     caption: str
     heads: tuple[tuple[str, str], ...]  # (text, left | right)
@@ -64,7 +64,7 @@ class TableSheet:
 
 @dataclass(frozen=True, slots=True)
 class ChartSheet:
-    """A drawing as SVG, with its name and its alternative."""
+    """A drawing as SVG, with its name and text alternative."""
 
     name: str
     svg: str
@@ -122,7 +122,7 @@ class Sheet:
 
 
 def lay_out(edition: Edition, language: str) -> Sheet:
-    """The sheet of an edition."""
+    """Lay an edition out in a language."""
     figures = {figure.id: figure for figure in edition.figures}
     head = edition.masthead
     counts = {state: str(sum(day.state == state for day in edition.strip)) for state in ("measured", "estimated", "missing")}
@@ -134,13 +134,13 @@ def lay_out(edition: Edition, language: str) -> Sheet:
         title="".join(run.text for run in sentence_runs(edition.headline, figures, language)),
         subject=phrases.SUBJECT.in_(language),
         period=head.period_label.in_(language),
-        released=_released(edition, language),
+        released=_released_text(edition, language),
         organisation=head.organisation,
         strip=strip.draw(edition.strip, phrases.STRIP.in_(language), alternative).svg(),
         strip_alternative=alternative,
         covered=tuple(run for run in (TextRun(before), TextRun(share, "strong"), TextRun(after)) if run.text),
-        side=tuple(_side(edition, language)),
-        sections=tuple(_section(each, figures, language) for each in edition.sections),
+        side=tuple(_side_notes(edition, language)),
+        sections=tuple(_section(section, figures, language) for section in edition.sections),
         footer=_footer(edition, language),
         address=head.address,
         demo=head.demo,
@@ -149,48 +149,48 @@ def lay_out(edition: Edition, language: str) -> Sheet:
     )
 
 
-def _when(text: str, edition: Edition, language: str) -> str:
+def _date_text(text: str, edition: Edition, language: str) -> str:
     """A date, or an instant in the organisation's zone."""
     if "T" not in text:
-        return str(format_date(_day(text), "d MMM y", locale=LOCALES[language])).replace(" ", "\u00a0")
+        return str(format_date(_parse_date(text), "d MMM y", locale=LOCALES[language])).replace(" ", "\u00a0")
     from zoneinfo import ZoneInfo  # noqa: PLC0415
 
     local = to_datetime(parse_instant(text)).astimezone(ZoneInfo(edition.masthead.timezone))
     pattern = "d MMMM y 'à' H 'h' mm" if language == "fr" else "d MMMM y 'at' HH:mm"
-    told = str(format_datetime(local, pattern, locale=LOCALES[language]))
-    return told.removesuffix(" 00") if language == "fr" else told
+    formatted = str(format_datetime(local, pattern, locale=LOCALES[language]))
+    return formatted.removesuffix(" 00") if language == "fr" else formatted
 
 
-def _day(text: str):  # type: ignore[no-untyped-def]
+def _parse_date(text: str):  # type: ignore[no-untyped-def]
     from datetime import date  # noqa: PLC0415
 
     return date.fromisoformat(text)
 
 
-def _released(edition: Edition, language: str) -> str:
+def _released_text(edition: Edition, language: str) -> str:
     if not edition.masthead.released:
         return phrases.DRAFT.in_(language)
-    return phrases.RELEASED.in_(language).format(when=_when(edition.masthead.released, edition, language))
+    return phrases.RELEASED.in_(language).format(when=_date_text(edition.masthead.released, edition, language))
 
 
-def _side(edition: Edition, language: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """What stands beside the main points: status, producer, how to check, when the next one comes."""
+def _side_notes(edition: Edition, language: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Notes beside the main points: status, producer, next release, how to check a figure."""
     head = edition.masthead
     status = f"{phrases.STATUSES[head.status].in_(language)}, {phrases.VERSION.in_(language).format(version=head.version)}"
     lines = [status]
     if head.final_on:
-        lines.append(phrases.FINAL_ON.in_(language).format(when=_when(head.final_on, edition, language)))
+        lines.append(phrases.FINAL_ON.in_(language).format(when=_date_text(head.final_on, edition, language)))
     yield phrases.STATUS.in_(language), tuple(lines)
-    yield phrases.PRODUCER.in_(language), tuple(each for each in (head.producer, head.contact) if each)
+    yield phrases.PRODUCER.in_(language), tuple(text for text in (head.producer, head.contact) if text)
     if head.next_release:
-        yield phrases.NEXT.in_(language), (_when(head.next_release, edition, language),)
+        yield phrases.NEXT.in_(language), (_date_text(head.next_release, edition, language),)
     if edition.figures:
         yield phrases.CHECK.in_(language), (phrases.CHECK_HOW.in_(language).format(id=edition.figures[0].id),)
 
 
 def _footer(edition: Edition, language: str) -> str:
     head, basis = edition.masthead, edition.basis
-    told = phrases.FOOTER.in_(language).format(
+    footer = phrases.FOOTER.in_(language).format(
         period=head.period,
         version=head.version,
         status=phrases.STATUSES[head.status].in_(language).lower(),
@@ -198,7 +198,7 @@ def _footer(edition: Edition, language: str) -> str:
         factors=basis.factor_version,
         licence=head.licence,
     )
-    return told.removesuffix(" · ")
+    return footer.removesuffix(" · ")
 
 
 def _section(section: Section, figures: Mapping[str, Figure], language: str) -> SectionSheet:
@@ -226,26 +226,26 @@ def _section(section: Section, figures: Mapping[str, Figure], language: str) -> 
 
 
 def _source(section: Section, language: str) -> str:
-    told = section.source.in_(language)
-    return " · ".join(each for each in (told, ", ".join(section.figures)) if each)
+    source = section.source.in_(language)
+    return " · ".join(part for part in (source, ", ".join(section.figures)) if part)
 
 
 def _paragraphs(block: Paragraphs, figures: Mapping[str, Figure], language: str) -> ParagraphsSheet:
-    return ParagraphsSheet(block.look, tuple(sentence_runs(each, figures, language) for each in block.sentences))
+    return ParagraphsSheet(block.look, tuple(sentence_runs(sentence, figures, language) for sentence in block.sentences))
 
 
-def sentence_runs(said: Sentence, figures: Mapping[str, Figure], language: str) -> Runs:
-    """A sentence as runs; each reference is its figure as ``showing.py`` writes it."""
+def sentence_runs(sentence: Sentence, figures: Mapping[str, Figure], language: str) -> Runs:
+    """A sentence as runs; references become figures as ``figure_format.py`` writes them."""
     runs: list[TextRun] = []
-    for literal, name, _, _ in Formatter().parse(said.text.in_(language)):
+    for literal, name, _, _ in Formatter().parse(sentence.text.in_(language)):
         runs.append(TextRun(literal))
         if name is not None:
-            runs += reference_runs(said.refs[name], figures, language)
+            runs += reference_runs(sentence.refs[name], figures, language)
     return tuple(run for run in runs if run.text)
 
 
 def reference_runs(ref: Ref, figures: Mapping[str, Figure], language: str, look: str = "strong") -> list[TextRun]:
-    """A figure as it is cited."""
+    """A cited figure as runs."""
     figure = figures[ref.figure]
     value, interval = format_reference(figure, ref, language)
     runs = [TextRun(value, look)] if value else []
@@ -262,26 +262,26 @@ def _table(table: Table, figures: Mapping[str, Figure], language: str) -> TableS
     rows = []
     for row in table.rows:
         cells = tuple(
-            _cell(cell, columns[index], figures, language, strong=index == leading or row.look == "total")
+            _cell_runs(cell, columns[index], figures, language, strong=index == leading or row.look == "total")
             for index, cell in enumerate(row.cells)
         )
         rows.append((row.look, cells))
-    used = [run for _, cells in rows for cell in cells for run in cell]
+    runs = [run for _, cells in rows for cell in cells for run in cell]
     return TableSheet(
         table.caption.in_(language),
         tuple((column.head.in_(language), ALIGNMENTS[column.kind]) for column in columns),
         tuple(rows),
-        _used(used, "badge", "ABCD"),
-        _used(used, "flag", tuple(phrases.FLAGS)),
+        _keys_in_use(runs, "badge", "ABCD"),
+        _keys_in_use(runs, "flag", tuple(phrases.FLAGS)),
     )
 
 
-def _used(runs: Sequence[TextRun], look: str, order: Sequence[str]) -> tuple[str, ...]:
-    found = {run.text.strip("[]") for run in runs if run.look == look}
-    return tuple(name for name in order if name in found)
+def _keys_in_use(runs: Sequence[TextRun], look: str, order: Sequence[str]) -> tuple[str, ...]:
+    occurring = {run.text.strip("[]") for run in runs if run.look == look}
+    return tuple(name for name in order if name in occurring)
 
 
-def _cell(cell: Cell, column: Column, figures: Mapping[str, Figure], language: str, *, strong: bool) -> Runs:
+def _cell_runs(cell: Cell, column: Column, figures: Mapping[str, Figure], language: str, *, strong: bool) -> Runs:
     if isinstance(cell, FigureMark):
         return (TextRun(f"[{cell.flag}]", "flag"),)
     if isinstance(cell, Sentence):
@@ -291,22 +291,22 @@ def _cell(cell: Cell, column: Column, figures: Mapping[str, Figure], language: s
     if isinstance(cell, Text):
         look = "strong" if strong and column.kind == "value" else "code" if column.kind == "code" else ""
         return (TextRun(cell.in_(language), look),)
-    return _figure(cell, column, figures, language, "strong" if strong else "")
+    return _figure_runs(cell, column, figures, language, "strong" if strong else "")
 
 
-def _figure(cell: Ref, column: Column, figures: Mapping[str, Figure], language: str, look: str) -> Runs:
-    told = format_figure(figures[cell.figure], language)
+def _figure_runs(cell: Ref, column: Column, figures: Mapping[str, Figure], language: str, look: str) -> Runs:
+    formatted = format_figure(figures[cell.figure], language)
     runs: Runs = tuple(reference_runs(Ref(cell.figure, "full" if cell.form == "value" else cell.form), figures, language, look))
     if column.kind == "badge":
-        runs = (TextRun(told.badge, "badge"),)
-    elif not told.known:
-        runs = (TextRun("" if column.kind == "interval" else told.value, "flag"),)
+        runs = (TextRun(formatted.badge, "badge"),)
+    elif not formatted.has_value:
+        runs = (TextRun("" if column.kind == "interval" else formatted.value, "flag"),)
     elif column.kind == "interval":
-        runs = (TextRun(told.interval, "quiet"),)
+        runs = (TextRun(formatted.interval, "quiet"),)
     elif column.kind == "value":
-        runs = _flagged((TextRun(told.value, look),), told.flags)
+        runs = _with_flags((TextRun(formatted.value, look),), formatted.flags)
     return tuple(run for run in runs if run.text)
 
 
-def _flagged(runs: Runs, flags: str) -> Runs:
+def _with_flags(runs: Runs, flags: str) -> Runs:
     return (*runs, TextRun(" "), TextRun(flags, "flag")) if flags else runs

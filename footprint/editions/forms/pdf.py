@@ -1,6 +1,6 @@
-"""This file prints a sheet as a PDF with Typst: tagged (PDF/UA-1), for archives (PDF/A-3a), the same bytes from the same sheet.
+"""PDF form of an edition, printed with Typst: tagged (PDF/UA-1), archivable (PDF/A-3a), the same bytes from the same sheet.
 
-The layout stands in ``edition.typ``; fonts are those that the project ships, and none of the machine's.
+The layout is in ``edition.typ``; fonts are the project's own, never the machine's.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from footprint.editions.forms import phrases
 from footprint.editions.forms.layout import BlockSheet, ChartSheet, ParagraphsSheet, SectionSheet, Sheet, TableSheet, TextRun
 
 STANDARDS = ["a-3a", "ua-1"]
-MAX_COLUMNS = 7  # of a table beside its label; one with more takes the whole width
+MAX_COLUMNS = 7  # a table with more takes the full width
 _TYPES = {".json": "application/json", ".csv": "text/csv", ".zip": "application/zip"}
 
 
 @dataclass(frozen=True, slots=True)
 class AttachedFile:
-    """A file inside the PDF: the data of the edition (ISO 19005-3, associated files)."""
+    """A file embedded in the PDF: the data of the edition (ISO 19005-3, associated files)."""
 
     name: str
     content: bytes
@@ -37,7 +37,7 @@ class AttachedFile:
 
 
 def render(sheet: Sheet, released: str, attached: Sequence[AttachedFile] = ()) -> bytes:
-    """The PDF of a sheet; ``released`` (RFC 3339, empty for a draft) is its date, so that no clock is in it.
+    """Render a sheet as PDF; ``released`` (RFC 3339, empty for a draft) is its date, so that the bytes depend on no clock.
 
     Raises
     ------
@@ -51,28 +51,33 @@ def render(sheet: Sheet, released: str, attached: Sequence[AttachedFile] = ()) -
         "strip.svg": sheet.strip.encode(),
         "mark.svg": MARK_SVG.encode(),
         **{f"{letter}.svg": badge_svg(letter).encode() for letter in "ABCD"},
-        **{each.name: each.content for each in attached},
+        **{attachment.name: attachment.content for attachment in attached},
     }
-    told = _told(sheet, files)
-    told["attachments"] = [
-        {"name": each.name, "type": _TYPES[Path(each.name).suffix], "description": each.description, "relationship": "data"}
-        for each in attached
+    document = _typst_data(sheet, files)
+    document["attachments"] = [
+        {
+            "name": attachment.name,
+            "type": _TYPES[Path(attachment.name).suffix],
+            "description": attachment.description,
+            "relationship": "data",
+        }
+        for attachment in attached
     ]
-    files["sheet.json"] = json.dumps(told, ensure_ascii=False).encode()
-    with tempfile.TemporaryDirectory() as here:
+    files["sheet.json"] = json.dumps(document, ensure_ascii=False).encode()
+    with tempfile.TemporaryDirectory() as folder:
         for name, raw in files.items():
-            (Path(here) / name).write_bytes(raw)
+            (Path(folder) / name).write_bytes(raw)
         compile_: Any = typst.compile
-        made: bytes = compile_(
-            str(Path(here) / "main.typ"),
-            root=here,
+        pdf: bytes = compile_(
+            str(Path(folder) / "main.typ"),
+            root=folder,
             format="pdf",
             font_paths=[str(_fonts())],
             ignore_system_fonts=True,
             pdf_standards=STANDARDS,
-            timestamp=_seconds(released, sheet),
+            timestamp=_timestamp(released, sheet),
         )
-    return made
+    return pdf
 
 
 @cache
@@ -80,20 +85,20 @@ def _fonts() -> Path:
     return data_path("fonts")
 
 
-def _seconds(released: str, sheet: Sheet) -> int:
+def _timestamp(released: str, sheet: Sheet) -> int:
     """The date of the document: its release, or the first day of the period for a draft."""
     if released:
         return parse_instant(released) // US_PER_S
     return calendar.timegm((*date(int(sheet.identity[:4]), 1, 1).timetuple()[:3], 0, 0, 0))
 
 
-def _told(sheet: Sheet, files: dict[str, bytes]) -> dict[str, Any]:
+def _typst_data(sheet: Sheet, files: dict[str, bytes]) -> dict[str, Any]:
     language = sheet.language
-    body = [each for each in sheet.sections if each.title or each.label]
-    main = [each for each in body if not each.annex]
-    data = _data_of(main, language)
-    annex = [each for each in body if each.annex]
-    told: dict[str, Any] = {
+    body = [section for section in sheet.sections if section.title or section.label]
+    main = [section for section in body if not section.annex]
+    chart_tables = _chart_tables(main, language)
+    annex = [section for section in body if section.annex]
+    document: dict[str, Any] = {
         "language": language,
         "colours": COLOURS,
         "title": sheet.title,
@@ -113,31 +118,31 @@ def _told(sheet: Sheet, files: dict[str, bytes]) -> dict[str, Any]:
         "committee_words": phrases.COMMITTEE.in_(language),
         "annex_words": phrases.ANNEX.in_(language),
         "quality": "qualité" if language == "fr" else "quality",
-        "lead": [_block(block, language, files) for each in sheet.sections if not each.title for block in each.blocks],
-        "sections": [_section(each, _printed(each), language, files) for each in main],
-        "annex": [_section(each, each.blocks, language, files) for each in (*data, *annex)],
+        "lead": [_block(block, language, files) for section in sheet.sections if not section.title for block in section.blocks],
+        "sections": [_section(section, _front_blocks(section), language, files) for section in main],
+        "annex": [_section(section, section.blocks, language, files) for section in (*chart_tables, *annex)],
     }
     if sheet.address:
         files["code.svg"] = qr_code_svg(sheet.address)
-    return told
+    return document
 
 
-def _printed(section: SectionSheet) -> tuple[BlockSheet, ...]:
-    """What stands on the first pages: a table that repeats its chart goes to the annex."""
-    return tuple(block for block in section.blocks if not (_drawn(section) and isinstance(block, TableSheet)))
+def _front_blocks(section: SectionSheet) -> tuple[BlockSheet, ...]:
+    """Blocks of the first pages: a table that repeats its chart goes to the annex."""
+    return tuple(block for block in section.blocks if not (_has_chart(section) and isinstance(block, TableSheet)))
 
 
-def _drawn(section: SectionSheet) -> bool:
+def _has_chart(section: SectionSheet) -> bool:
     return any(isinstance(block, ChartSheet) for block in section.blocks)
 
 
-def _data_of(sections: Sequence[SectionSheet], language: str) -> list[SectionSheet]:
-    """A section of the annex for the tables behind charts."""
-    found = []
+def _chart_tables(sections: Sequence[SectionSheet], language: str) -> list[SectionSheet]:
+    """Annex sections with the tables behind charts."""
+    annex_sections = []
     for section in sections:
         tables = tuple(block for block in section.blocks if isinstance(block, TableSheet))
-        if _drawn(section) and tables:
-            found.append(
+        if _has_chart(section) and tables:
+            annex_sections.append(
                 SectionSheet(
                     f"{section.name}-data",
                     f"{phrases.TABLE_OF.in_(language)} · {section.label}",
@@ -150,7 +155,7 @@ def _data_of(sections: Sequence[SectionSheet], language: str) -> list[SectionShe
                     annex=True,
                 )
             )
-    return found
+    return annex_sections
 
 
 def _section(section: SectionSheet, blocks: Sequence[BlockSheet], language: str, files: dict[str, bytes]) -> dict[str, Any]:
@@ -170,7 +175,7 @@ def _block(block: BlockSheet, language: str, files: dict[str, bytes]) -> dict[st
         files[f"{block.name}.svg"] = block.svg.encode()
         return {"kind": "chart", "file": f"{block.name}.svg", "alternative": block.alternative}
     if isinstance(block, ParagraphsSheet):
-        return {"kind": "paragraphs", "look": block.look, "items": [_runs(each) for each in block.items]}
+        return {"kind": "paragraphs", "look": block.look, "items": [_runs(item) for item in block.items]}
     weights = column_weights(block)
     return {
         "kind": "table",
@@ -182,18 +187,18 @@ def _block(block: BlockSheet, language: str, files: dict[str, bytes]) -> dict[st
     }
 
 
-def column_weights(block: TableSheet, long: int = 24, most: int = 160) -> dict[int, float]:
-    """Shares of the width for columns whose text wraps, the first alone where none does; others are as wide as they need."""
+def column_weights(block: TableSheet, min_length: int = 24, max_length: int = 160) -> dict[int, float]:
+    """Width shares of columns whose text wraps, of the first column if none does; the others take the width they need."""
     longest = [
         max((sum(len(run.text) for run in cells[column]) for _, cells in block.rows), default=0)
         for column in range(len(block.heads))
     ]
-    found = {
-        column: min(length, most) / long
+    weights = {
+        column: min(length, max_length) / min_length
         for column, length in enumerate(longest)
-        if length > long and block.heads[column][1] == "left"
+        if length > min_length and block.heads[column][1] == "left"
     }
-    return found or {0: 1.0}
+    return weights or {0: 1.0}
 
 
 def _runs(runs: Sequence[TextRun]) -> list[dict[str, str]]:
@@ -201,7 +206,7 @@ def _runs(runs: Sequence[TextRun]) -> list[dict[str, str]]:
 
 
 def qr_code_svg(address: str) -> bytes:
-    """The two-dimensional code of an address, as SVG."""
+    """The QR code of an address, as SVG."""
     import io  # noqa: PLC0415
 
     import segno  # noqa: PLC0415 - an extra
@@ -212,7 +217,7 @@ def qr_code_svg(address: str) -> bytes:
 
 
 def badge_svg(letter: str) -> str:
-    """The square of a quality: full, cut on the diagonal, hatched, outline."""
+    """The square of a quality letter: full, cut on the diagonal, hatched, outline."""
     data, paper = COLOURS["data"], COLOURS["paper"]
     inside = {
         "A": f'<rect x="1" y="1" width="10" height="10" fill="{data}"/>',

@@ -1,4 +1,4 @@
-"""This file holds the fixed phrases around an edition's contents, in both languages: masthead, notes, keys, footers."""
+"""Fixed phrases around an edition's contents, in both languages: masthead, notes, keys, footers."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ PDF = tr("PDF", "PDF")
 
 
 def quality_label(letter: str, language: str) -> str:
-    """What a badge says."""
+    """The meaning of a quality letter."""
     return QUALITIES[letter].in_(language) if letter in QUALITIES else ""
 
 
 def flag_label(name: str) -> Text:
-    """What a flag says."""
+    """The meaning of a flag."""
     return FLAGS.get(name, Text(name, name))

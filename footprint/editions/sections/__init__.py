@@ -1,4 +1,4 @@
-"""Sections of an edition, in the order in which they are read: one file each, ``section(facts, book)``, and this tuple."""
+"""Sections of an edition in reading order: one module each with ``section(data, registry)``, listed in ``SECTIONS``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from footprint.editions.sections import (
     use_cases,
 )
 
-SectionWriter = Callable[[EditionData, FigureRegistry], Section | None]  # None: nothing is known of it
+SectionWriter = Callable[[EditionData, FigureRegistry], Section | None]  # None: no data for the section
 
 SECTIONS: tuple[SectionWriter, ...] = (
     main_points.section,

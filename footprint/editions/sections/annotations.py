@@ -1,7 +1,7 @@
-"""This file tells what happened and explains a figure: numbered on the trend, listed under it with the figures that it touches.
+"""Events that explain figures: numbered on the trend, and listed under it with the figures that contain them.
 
-A note that names a confidential cell, in its fields or in its words, is confidential as that cell is: it is counted, and no
-more. Its date alone would say on which days of an open total to look for a closed one.
+An annotation that names a confidential cell, in its fields or in its text, is confidential like that cell: it is only counted.
+Its date alone would disclose on which days of a public total to look for a hidden cell.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from footprint.editions.indicators import ENERGY
 from footprint.editions.sections.building_blocks import source_line
 from footprint.editions.texts import EMPTY_TEXT, date_text, join_texts, tr
 
-MAX_LISTED = 9  # notes; the latest ones, and how many came before
-MAX_FIGURES = 6  # ids beside one, the longest periods first
+MAX_LISTED = 9  # the latest annotations; earlier ones are counted
+MAX_FIGURES = 6  # figure ids an event, longest periods first
 COLUMNS = ("service", "use_case", "model", "host")
 KINDS = {
     "service": tr("service {}", "service {}"),
@@ -33,41 +33,41 @@ KINDS = {
 
 
 def with_annotations(sections: Iterable[Section], data: EditionData, registry: FigureRegistry) -> Iterator[Section]:
-    """The same sections, with what happened on the trend and under it; before the uses where there is no trend."""
-    open_, closed = visible_annotations(data)
-    listed = [_happening(number, each, data, registry) for number, each in enumerate(open_[-MAX_LISTED:], 1)]
-    told, earlier = _told(listed, max(len(open_) - MAX_LISTED, 0), closed), list(sections)
-    drawn = any(section.name == "trend" for section in earlier)
-    for section in earlier:
-        if told and section.name == "trend":
+    """The same sections, with events on the trend and under it, or before the use cases if there is no trend."""
+    visible, confidential_count = visible_annotations(data)
+    events = [_event(number, note, data, registry) for number, note in enumerate(visible[-MAX_LISTED:], 1)]
+    blocks, other_sections = _event_blocks(events, max(len(visible) - MAX_LISTED, 0), confidential_count), list(sections)
+    has_trend = any(section.name == "trend" for section in other_sections)
+    for section in other_sections:
+        if blocks and section.name == "trend":
             yield replace(
                 section,
-                note=join_texts(section.note, _NOTE) if listed else section.note,
-                blocks=(*(_marked(block, listed) for block in section.blocks), *told),
+                note=join_texts(section.note, _NOTE) if events else section.note,
+                blocks=(*(_with_events(block, events) for block in section.blocks), *blocks),
             )
             continue
         yield section
-        if told and section.name == "key_figures" and not drawn:
+        if blocks and section.name == "key_figures" and not has_trend:
             title = tr("Ce qui s’est passé", "What happened")
             label = tr("Événements", "Events")
-            yield Section("annotations", label, EMPTY_TEXT, title, EMPTY_TEXT, told, source_line(data))
+            yield Section("annotations", label, EMPTY_TEXT, title, EMPTY_TEXT, blocks, source_line(data))
 
 
 _NOTE = tr("Cercle : événement, expliqué dessous.", "Circle: an event, explained below.")
 
 
 def visible_annotations(data: EditionData) -> tuple[list[Annotation], int]:
-    """Notes since the first month that is known which may be told, oldest first; and how many may not."""
+    """Annotations since the first known month that may be shown, oldest first, and the number of those that may not."""
     zone = data.config.timezone
     begin = parse_period(min(data.months, default=str(data.period))).bounds_us(zone)[0]
     end = data.period.bounds_us(zone)[1]
-    mine = [each for each in data.context.annotations if each.at_us < end and each.until_us > begin]
-    told = [each for each in mine if not is_confidential(each, data, begin, end)]
-    return told, len(mine) - len(told)
+    in_range = [note for note in data.context.annotations if note.at_us < end and note.until_us > begin]
+    visible = [note for note in in_range if not is_confidential(note, data, begin, end)]
+    return visible, len(in_range) - len(visible)
 
 
 def is_confidential(note: Annotation, data: EditionData, begin_us: int, end_us: int) -> bool:
-    """Whether a note names a cell that is hidden in the period of the edition, or in one that the note falls in."""
+    """Whether an annotation names a cell that is hidden in the edition's period or in a period that it falls in."""
     zone, length = data.config.timezone, data.period.length
     first = period_at(max(note.at_us, begin_us), zone, length)
     last = period_at(min(note.until_us, end_us) - 1, zone, length)
@@ -77,21 +77,21 @@ def is_confidential(note: Annotation, data: EditionData, begin_us: int, end_us: 
         return True
     if len(where) > 1 and any(data.is_confidential(where, period) for period in periods):
         return True
-    return any(_names(name, f"{note.text}\n{note.english}") for name in _hidden_names(data, periods))
+    return any(_contains_name(name, f"{note.text}\n{note.english}") for name in _confidential_names(data, periods))
 
 
-def _hidden_names(data: EditionData, periods: Iterable[str]) -> set[str]:
-    """Services, uses and models whose figures are confidential in one of these periods."""
-    found = set()
+def _confidential_names(data: EditionData, periods: Iterable[str]) -> set[str]:
+    """Services, use cases and models whose figures are confidential in one of these periods."""
+    hidden = set()
     for period in periods:
         for column, rows in (("use_case", data.uses), ("service", data.services), ("model", {str(data.period): data.models})):
             names = {name for (name,) in rows.get(period, {}) if name and name not in RESERVED_NAMES}
-            found |= {name for name in names if data.is_confidential(((column, name),), period)}
-    return found
+            hidden |= {name for name in names if data.is_confidential(((column, name),), period)}
+    return hidden
 
 
-def _names(name: str, text: str) -> bool:
-    """Whether a text holds a name as a word of its own."""
+def _contains_name(name: str, text: str) -> bool:
+    """Whether a text contains a name as a separate word."""
     return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE) is not None
 
 
@@ -99,76 +99,82 @@ def _where(note: Annotation) -> Where:
     return tuple((name, getattr(note, name)) for name in COLUMNS if getattr(note, name))
 
 
-def _happening(number: int, note: Annotation, data: EditionData, registry: FigureRegistry) -> EditionEvent:
+def _event(number: int, note: Annotation, data: EditionData, registry: FigureRegistry) -> EditionEvent:
     zone, where = data.config.timezone, _where(note)
     start, end = (to_datetime(at).astimezone(zone).date().isoformat() for at in (note.at_us, note.until_us - 1))
     touched = [
         figure
         for key, figure in registry.by_key().items()
-        if _touches(note, dict(where), figure, data) and _today(key, figure, registry)
+        if _explains(note, dict(where), figure, data) and _is_current(key, figure, registry)
     ]
     touched.sort(key=lambda figure: (-parse_period(figure.period).length, not figure.where, len(figure.id), figure.id))
     ids = tuple(figure.id for figure in touched[:MAX_FIGURES])
     return EditionEvent(number, start, end, Text(note.text_in("fr"), note.text_in("en")), where, ids)
 
 
-def _touches(note: Annotation, where: dict[str, str], figure: Figure, data: EditionData) -> bool:
-    """Whether the energy of a figure holds what happened: of its cell or of the whole, in a period that the note falls in."""
+def _explains(note: Annotation, where: dict[str, str], figure: Figure, data: EditionData) -> bool:
+    """Whether the energy of a figure contains the event: same cell or the whole, in a period that the annotation falls in."""
     if (figure.indicator, figure.kind) != (ENERGY.indicator, "level") or figure.value is None or not figure.period:
         return False
     begin, end = parse_period(figure.period).bounds_us(data.config.timezone)
     return note.at_us < end and note.until_us > begin and set(figure.where) <= set(where.items())
 
 
-def _today(key: str, figure: Figure, registry: FigureRegistry) -> bool:
-    """Whether it is what this edition says, and not what an earlier version said."""
+def _is_current(key: str, figure: Figure, registry: FigureRegistry) -> bool:
+    """Whether a figure is this edition's own value, not one cited from an earlier version."""
     return key == registry.figure_key(figure.indicator, parse_period(figure.period), figure.where)
 
 
-def _marked(block: object, listed: list[EditionEvent]) -> Chart:
+def _with_events(block: object, events: list[EditionEvent]) -> Chart:
     assert isinstance(block, Chart)
     assert isinstance(block.drawing, Trend)
-    if not listed:
+    if not events:
         return block
-    drawing = replace(block.drawing, happenings=tuple(listed))
-    count = tr(f"Événements marqués : {len(listed)}.", f"Events marked: {len(listed)}.")
+    drawing = replace(block.drawing, happenings=tuple(events))
+    count = tr(f"Événements marqués : {len(events)}.", f"Events marked: {len(events)}.")
     return replace(block, drawing=drawing, alternative=join_texts(block.alternative, count))
 
 
-def _told(listed: list[EditionEvent], earlier: int, closed: int) -> tuple[Paragraphs, ...]:
-    blocks = [Paragraphs(tuple(_sentence(each) for each in listed), "numbered")] if listed else []
-    rest = []
+def _event_blocks(events: list[EditionEvent], earlier: int, confidential_count: int) -> tuple[Paragraphs, ...]:
+    blocks = [Paragraphs(tuple(_sentence(event) for event in events), "numbered")] if events else []
+    remarks = []
     if earlier:
-        rest.append(Sentence(tr(f"Événements plus anciens, non repris : {earlier}.", f"Earlier events, not listed: {earlier}.")))
-    if closed:
-        rest.append(
+        remarks.append(
+            Sentence(tr(f"Événements plus anciens, non repris : {earlier}.", f"Earlier events, not listed: {earlier}."))
+        )
+    if confidential_count:
+        remarks.append(
             Sentence(
                 tr(
-                    f"[c] Événements non publiés : {closed} ; ils nomment des cellules dont les chiffres ne le sont pas.",
-                    f"[c] Events not published: {closed}; they name cells whose figures are not published.",
+                    f"[c] Événements non publiés : {confidential_count} ; ils nomment des cellules dont les chiffres ne le sont pas.",
+                    f"[c] Events not published: {confidential_count}; they name cells whose figures are not published.",
                 )
             )
         )
-    return (*blocks, Paragraphs(tuple(rest))) if rest else tuple(blocks)
+    return (*blocks, Paragraphs(tuple(remarks))) if remarks else tuple(blocks)
 
 
-def _sentence(each: EditionEvent) -> Sentence:
-    """Date, words, what it is about, which figures hold it."""
-    about = [Text(*(KINDS[name].in_(language).format(value) for language in ("fr", "en"))) for name, value in each.where]
-    of = join_texts(*about, by=", ")
-    when, words, ids = _when(each), each.words, ", ".join(each.figures)
-    fr = f"{when.fr}\u00a0: {words.fr}" + (f" ({of.fr})" if about else "") + (f". Chiffres concernés\u00a0: {ids}" if ids else "")
-    en = f"{when.en}: {words.en}" + (f" ({of.en})" if about else "") + (f". Figures concerned: {ids}" if ids else "")
-    return Sentence(Text(_literal(f"{fr}."), _literal(f"{en}.")), {}, each.figures)
+def _sentence(event: EditionEvent) -> Sentence:
+    """Date, text, subject, and the figures that contain the event."""
+    about = [Text(*(KINDS[name].in_(language).format(value) for language in ("fr", "en"))) for name, value in event.where]
+    subjects = join_texts(*about, by=", ")
+    when, words, ids = _date_range(event), event.words, ", ".join(event.figures)
+    fr = (
+        f"{when.fr}\u00a0: {words.fr}"
+        + (f" ({subjects.fr})" if about else "")
+        + (f". Chiffres concernés\u00a0: {ids}" if ids else "")
+    )
+    en = f"{when.en}: {words.en}" + (f" ({subjects.en})" if about else "") + (f". Figures concerned: {ids}" if ids else "")
+    return Sentence(Text(_escape_braces(f"{fr}."), _escape_braces(f"{en}.")), {}, event.figures)
 
 
-def _literal(text: str) -> str:
-    """A phrase of somebody's own words: its braces are no references."""
+def _escape_braces(text: str) -> str:
+    """Free text as a phrase: its braces are not references."""
     return text.replace("{", "{{").replace("}", "}}")
 
 
-def _when(each: EditionEvent) -> Text:
-    first, last = (date_text(datetime.date.fromisoformat(day)) for day in (each.start, each.end))
-    if each.start == each.end:
+def _date_range(event: EditionEvent) -> Text:
+    first, last = (date_text(datetime.date.fromisoformat(day)) for day in (event.start, event.end))
+    if event.start == event.end:
         return first
     return Text(f"Du {first.fr} au {last.fr}", f"From {first.en} to {last.en}")

@@ -1,4 +1,4 @@
-"""What several sections write alike: the source line, a cell that cites a figure, a label with its unit."""
+"""Parts that several sections share: the source line, a cell that cites a figure, a label with its unit."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from footprint.editions.texts import tr
 
 
 def source_line(data: EditionData) -> Text:
-    """Where the figures of a section come from."""
+    """The source line of a section."""
     version = data.current.row["method_version"]
     return tr(f"Source : Footprint, méthode {version}", f"Source: Footprint, method {version}")
 
 
 def figure_cell(registry: FigureRegistry, identity: str, form: str) -> Cell:
-    """A figure in a table, or the mark that stands for what it has not."""
+    """A table cell that cites a figure, or the flag of a figure without a value."""
     figure = registry[identity]
     if figure.value is None:
         return FigureMark(figure.flags[0])
@@ -23,7 +23,7 @@ def figure_cell(registry: FigureRegistry, identity: str, form: str) -> Cell:
 
 
 def label_with_unit(label: Text, unit: str) -> Text:
-    """A label with the unit behind it, unless it says it already."""
+    """A label followed by the unit, unless it contains the unit."""
     if not unit or unit in label.fr.split():
         return label
     plural = f"{unit}s" if unit == "million" else unit

@@ -1,4 +1,4 @@
-"""This file says why more or less: the change of emissions divided over its causes, which sum to it without rest."""
+"""Section: causes of the change of emissions; the effects sum to the change."""
 
 from __future__ import annotations
 
@@ -47,17 +47,17 @@ FORMULAS = {
 
 
 def section(data: EditionData, registry: FigureRegistry) -> Section | None:
-    """From the period before to this one."""
-    found = period_effects(data)
-    if found is None:
+    """The change from the period before to this one."""
+    effects = period_effects(data)
+    if effects is None:
         return None
-    measure = LOCATION if found.unit == "gCO2e" else ENERGY
-    shown = measure.display(max(abs(found.before), abs(found.after)))
-    before = _before(data, registry, found, shown)
+    measure = LOCATION if effects.unit == "gCO2e" else ENERGY
+    display = measure.display(max(abs(effects.before), abs(effects.after)))
+    before = _before_figure(data, registry, effects, display)
     after = registry.add_level(measure, data.current, data.period)
-    ids = {name: _effect(data, registry, found, name, shown) for name in found.by_cause}
-    drawn = Waterfall(
-        shown[1],
+    ids = {name: _effect_figure(data, registry, effects, name, display) for name in effects.by_cause}
+    waterfall = Waterfall(
+        display[1],
         Effect(short_period(data.previous), before),
         tuple(Effect(LABELS[name], ids[name]) for name in ids),
         Effect(short_period(data.period), after),
@@ -67,12 +67,12 @@ def section(data: EditionData, registry: FigureRegistry) -> Section | None:
     rows.append(TableRow((short_period(data.period), Ref(after, "value"), Ref(after, "interval")), "total"))
     columns = (
         Column(tr("cause", "cause")),
-        Column(tr(f"effet, {shown[1]}", f"effect, {shown[1]}"), "value"),
+        Column(tr(f"effet, {display[1]}", f"effect, {display[1]}"), "value"),
         Column(tr("intervalle", "interval"), "interval"),
     )
-    what = (
+    quantity = (
         tr("Variation du CO₂e selon le lieu", "Change of location-based CO₂e")
-        if found.unit == "gCO2e"
+        if effects.unit == "gCO2e"
         else tr("Variation de l’énergie", "Change of energy")
     )
     return Section(
@@ -82,14 +82,14 @@ def section(data: EditionData, registry: FigureRegistry) -> Section | None:
             "Décomposition LMDI. La somme des effets égale la variation ; le résidu est nul.",
             "LMDI decomposition. Effects sum to the change; the residual is nil.",
         ),
-        _title(found),
+        _title(effects),
         Text(
-            f"{what.fr}, {shown[1]}, {short_period(data.previous).fr} → {short_period(data.period).fr}",
-            f"{what.en}, {shown[1]}, {short_period(data.previous).en} → {short_period(data.period).en}",
+            f"{quantity.fr}, {display[1]}, {short_period(data.previous).fr} → {short_period(data.period).fr}",
+            f"{quantity.en}, {display[1]}, {short_period(data.previous).en} → {short_period(data.period).en}",
         ),
         (
-            Chart("decomposition", drawn, _alternative(found)),
-            Paragraphs(_sentences(found, ids)),
+            Chart("decomposition", waterfall, _alternative(effects)),
+            Paragraphs(_sentences(effects, ids)),
             Table("decomposition", columns, tuple(rows), tr("Effets par cause", "Effects by cause")),
         ),
         source_line(data),
@@ -97,14 +97,14 @@ def section(data: EditionData, registry: FigureRegistry) -> Section | None:
 
 
 def period_effects(data: EditionData) -> ChangeEffects | None:
-    """Causes of the change since the period before; None where too little of it, or of this one, was read to be published."""
+    """Causes of the change since the period before; None if coverage of either is too low for publication."""
     before = data.totals.get(str(data.previous))
     if before is None or is_coverage_too_low(before) or is_coverage_too_low(data.current):
         return None
     vintage = data.context.latest(str(data.previous))
-    told = vintage.figures.get(f"{LOCATION.indicator}||+0m{data.period.length}") if vintage else None
-    grams = before.row["co2e_location_g"] is not None and data.current.row["co2e_location_g"] is not None
-    published = told[0] if told and grams else None
+    published_bounds = vintage.figures.get(f"{LOCATION.indicator}||+0m{data.period.length}") if vintage else None
+    has_emissions = before.row["co2e_location_g"] is not None and data.current.row["co2e_location_g"] is not None
+    published = published_bounds[0] if published_bounds and has_emissions else None
     pairs = [data.pairs.get(str(period), {}) for period in (data.previous, data.period)]
     confidential = frozenset(
         use
@@ -115,12 +115,12 @@ def period_effects(data: EditionData) -> ChangeEffects | None:
     return decompose_change(before, data.current, pairs[0], pairs[1], published, confidential=confidential)
 
 
-def _before(data: EditionData, registry: FigureRegistry, found: ChangeEffects, shown: tuple[float, str]) -> str:
-    """The total that the bars begin at: as an edition published it, where one did."""
+def _before_figure(data: EditionData, registry: FigureRegistry, effects: ChangeEffects, display: tuple[float, str]) -> str:
+    """The total that the bars begin at: as published by an edition, if one did."""
     indicators = data.totals[str(data.previous)]
-    measure = LOCATION if found.unit == "gCO2e" else ENERGY
-    if not found.published:
-        return registry.add_level(measure, indicators, data.previous, display=shown)
+    measure = LOCATION if effects.unit == "gCO2e" else ENERGY
+    if not effects.is_published:
+        return registry.add_level(measure, indicators, data.previous, display=display)
     vintage = data.context.latest(str(data.previous))
     bounds = vintage.figures[f"{measure.indicator}||+0m{data.period.length}"] if vintage else (None, None, None)
     return registry.add_figure(
@@ -135,7 +135,7 @@ def _before(data: EditionData, registry: FigureRegistry, found: ChangeEffects, s
             value=bounds[0],
             low=bounds[1],
             high=bounds[2],
-            display=shown,
+            display=display,
             quality=indicators.row["quality"],
             coverage=indicators.row["coverage"],
             question=registry.query_parameters(data.previous, ()),
@@ -146,9 +146,11 @@ def _before(data: EditionData, registry: FigureRegistry, found: ChangeEffects, s
     )
 
 
-def _effect(data: EditionData, registry: FigureRegistry, found: ChangeEffects, name: str, shown: tuple[float, str]) -> str:
-    value, half = found.by_cause[name]
-    measure = LOCATION if found.unit == "gCO2e" else ENERGY
+def _effect_figure(
+    data: EditionData, registry: FigureRegistry, effects: ChangeEffects, name: str, display: tuple[float, str]
+) -> str:
+    value, half_width = effects.by_cause[name]
+    measure = LOCATION if effects.unit == "gCO2e" else ENERGY
     return registry.add_figure(
         f"effect_{name}|{measure.indicator}|{registry.period_offset(data.previous)}",
         Figure(
@@ -159,9 +161,9 @@ def _effect(data: EditionData, registry: FigureRegistry, found: ChangeEffects, n
             unit=measure.unit,
             period=str(data.period),
             value=value,
-            low=value - half if half else None,
-            high=value + half if half else None,
-            display=shown,
+            low=value - half_width if half_width else None,
+            high=value + half_width if half_width else None,
+            display=display,
             quality=data.current.row["quality"],
             question=registry.query_parameters(data.period, ()) | {"against": str(data.previous)},
             formula=FORMULAS.get(name, f"sum over uses of L(after, before) x ln({name} after / {name} before)"),
@@ -169,51 +171,57 @@ def _effect(data: EditionData, registry: FigureRegistry, found: ChangeEffects, n
     )
 
 
-def _outstanding(found: ChangeEffects, sign: int) -> str | None:
-    """The largest effect in a direction whose interval leaves 0 out."""
-    told = [(sign * value, name) for name, (value, half) in found.by_cause.items() if sign * value > half and name != "method"]
-    return max(told)[1] if told else None
+def _largest_clear_effect(effects: ChangeEffects, sign: int) -> str | None:
+    """The largest effect in a direction whose interval excludes 0."""
+    candidates = [
+        (sign * value, name)
+        for name, (value, half_width) in effects.by_cause.items()
+        if sign * value > half_width and name != "method"
+    ]
+    return max(candidates)[1] if candidates else None
 
 
-def _title(found: ChangeEffects) -> Text:
-    up, down = _outstanding(found, 1), _outstanding(found, -1)
-    if up and down:
+def _title(effects: ChangeEffects) -> Text:
+    largest_increase, largest_decrease = _largest_clear_effect(effects, 1), _largest_clear_effect(effects, -1)
+    if largest_increase and largest_decrease:
         return Text(
-            f"Plus par : {LABELS[up].fr.lower()}. Moins par : {LABELS[down].fr.lower()}".replace(" :", "\u00a0:"),
-            f"More through {LABELS[up].en.lower()}, less through {LABELS[down].en.lower()}",
+            f"Plus par : {LABELS[largest_increase].fr.lower()}. Moins par : {LABELS[largest_decrease].fr.lower()}".replace(
+                " :", "\u00a0:"
+            ),
+            f"More through {LABELS[largest_increase].en.lower()}, less through {LABELS[largest_decrease].en.lower()}",
         )
-    if up or down:
-        name = LABELS[up or down or ""]
+    if largest_increase or largest_decrease:
+        name = LABELS[largest_increase or largest_decrease or ""]
         return Text(f"Première cause\u00a0: {name.fr.lower()}", f"First cause: {name.en.lower()}")
     return tr("Aucune cause mesurable", "No measurable cause")
 
 
-def _sentences(found: ChangeEffects, ids: dict[str, str]) -> tuple[Sentence, ...]:
-    """At most three, from the table: what added most, what took most away, what is due to figures and not to facts."""
-    told = []
+def _sentences(effects: ChangeEffects, ids: dict[str, str]) -> tuple[Sentence, ...]:
+    """At most three sentences: the largest increase, the largest decrease, the effect of revised figures."""
+    sentences = []
     for sign, fr, en in (
         (1, "Ce qui ajoute le plus : {cause}, {{value}}.", "What added most: {cause}, {{value}}."),
         (-1, "Ce qui retranche le plus : {cause}, {{value}}.", "What took most away: {cause}, {{value}}."),
     ):
-        name = _outstanding(found, sign)
+        name = _largest_clear_effect(effects, sign)
         if name is not None:
             text = tr(fr.format(cause=LABELS[name].fr.lower()), en.format(cause=LABELS[name].en.lower()))
-            told.append(Sentence(text, {"value": Ref(ids[name])}, (ids[name],)))
-    if "method" in found.by_cause and found.published:
+            sentences.append(Sentence(text, {"value": Ref(ids[name])}, (ids[name],)))
+    if "method" in effects.by_cause and effects.is_published:
         text = tr(
             "Ce que l’édition précédente ne pouvait savoir (méthode, facteurs, relevés tardifs) : {value}.",
             "What the edition before could not know (method, factors, late readings): {value}.",
         )
-        told.append(Sentence(text, {"value": Ref(ids["method"])}, (ids["method"],)))
-    if not told:
-        told.append(Sentence(tr("Aucun effet n’est mesurable.", "No effect is measurable.")))
-    return tuple(told)
+        sentences.append(Sentence(text, {"value": Ref(ids["method"])}, (ids["method"],)))
+    if not sentences:
+        sentences.append(Sentence(tr("Aucun effet n’est mesurable.", "No effect is measurable.")))
+    return tuple(sentences)
 
 
-def _alternative(found: ChangeEffects) -> Text:
-    up = [LABELS[name] for name, (value, _) in found.by_cause.items() if value > 0]
-    down = [LABELS[name] for name, (value, _) in found.by_cause.items() if value < 0]
+def _alternative(effects: ChangeEffects) -> Text:
+    increases = [LABELS[name] for name, (value, _) in effects.by_cause.items() if value > 0]
+    decreases = [LABELS[name] for name, (value, _) in effects.by_cause.items() if value < 0]
     return tr(
-        f"En hausse : {', '.join(x.fr.lower() for x in up) or 'rien'}. En baisse : {', '.join(x.fr.lower() for x in down) or 'rien'}.",
-        f"Upwards: {', '.join(x.en.lower() for x in up) or 'none'}. Downwards: {', '.join(x.en.lower() for x in down) or 'none'}.",
+        f"En hausse : {', '.join(label.fr.lower() for label in increases) or 'rien'}. En baisse : {', '.join(label.fr.lower() for label in decreases) or 'rien'}.",
+        f"Upwards: {', '.join(label.en.lower() for label in increases) or 'none'}. Downwards: {', '.join(label.en.lower() for label in decreases) or 'none'}.",
     )

@@ -1,4 +1,4 @@
-"""This file says whether uses that the charter recommends took the place of others: energy by its status, over five periods."""
+"""Section: energy by charter status over five periods."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from footprint.editions.texts import EMPTY_TEXT, charter_text, short_period, tr
 
 
 def section(data: EditionData, registry: FigureRegistry) -> Section | None:
-    """Columns by period; a status that never occurs is left out."""
+    """Columns by period; statuses that never occur are left out."""
     periods = [data.period.shifted(back) for back in range(1 - CHARTER_QUARTERS, 1)]
-    held = {names[0] for period in periods for names in data.charters.get(str(period), {})}
-    statuses = [status for status in (*CHARTER_STATUSES, UNDECLARED) if status in held]
+    occurring = {names[0] for period in periods for names in data.charters.get(str(period), {})}
+    statuses = [status for status in (*CHARTER_STATUSES, UNDECLARED) if status in occurring]
     if not statuses:
         return None
-    shown = ENERGY.display(data.current.row["energy_kwh"])
+    display = ENERGY.display(data.current.row["energy_kwh"])
     columns, rows = [], []
     for period in periods:
-        mine = data.charters.get(str(period), {})
+        rows_by_status = data.charters.get(str(period), {})
         ids = [
-            registry.add_level(ENERGY, mine[status,], period, where=(("charter", status),), display=shown)
-            if (status,) in mine
+            registry.add_level(ENERGY, rows_by_status[status,], period, where=(("charter", status),), display=display)
+            if (status,) in rows_by_status
             else ""
             for status in statuses
         ]
@@ -37,7 +37,7 @@ def section(data: EditionData, registry: FigureRegistry) -> Section | None:
         ]
         rows.append(TableRow(tuple(cells)))
     heads = (Column(tr("période", "period")), *(Column(charter_text(status), "value") for status in statuses))
-    stacks = Stacks(shown[1], tuple(charter_text(status) for status in statuses), tuple(columns))
+    stacks = Stacks(display[1], tuple(charter_text(status) for status in statuses), tuple(columns))
     return Section(
         "charter",
         EMPTY_TEXT,
@@ -46,7 +46,7 @@ def section(data: EditionData, registry: FigureRegistry) -> Section | None:
             "Status in force when each request ran. Without idle and unattributed energy.",
         ),
         tr("Ce que la charte a décidé des usages", "What the charter decided of uses"),
-        tr(f"Énergie par statut de la charte, {shown[1]}", f"Energy by charter status, {shown[1]}"),
+        tr(f"Énergie par statut de la charte, {display[1]}", f"Energy by charter status, {display[1]}"),
         (
             Chart("charter", stacks, _alternative(data, statuses)),
             Table("by_charter", heads, tuple(rows), tr("Énergie par statut de la charte", "Energy by charter status")),

@@ -1,4 +1,4 @@
-"""This file says what share was really measured: of the devices’ time, by how it is known, by site, and the longest gaps."""
+"""Section: share of device time by how it is known, by site, and the longest gaps."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ PARTS: tuple[tuple[Part, str, Text], ...] = (
 
 
 def section(data: EditionData, registry: FigureRegistry) -> Section:
-    """A bar of a hundred per cent, the sites, the gaps."""
-    whole = data.coverage.total
-    ids = {name: _share(registry, name, label, _part(whole, look), whole, "") for look, name, label in PARTS}
+    """A bar of 100 %, the sites, the gaps."""
+    total = data.coverage.total
+    ids = {name: _share(registry, name, label, _seconds_of(total, look), total, "") for look, name, label in PARTS}
     parts = tuple((look, ids[name]) for look, name, _ in PARTS if registry[ids[name]].value)
-    sites = [_row(registry, site, amount) for site, amount in sorted(data.coverage.sites.items()) if amount.expected]
+    sites = [_row(registry, site, seconds) for site, seconds in sorted(data.coverage.sites.items()) if seconds.expected]
     columns = (Column(tr("site", "site")), *(Column(label, "value") for _, _, label in PARTS))
     blocks = [Chart("coverage", Shares(parts), _alternative(registry, ids))] if parts else []
-    told = _sentences(data, ids)
+    sentences = _sentences(data, ids)
     return Section(
         "coverage",
         EMPTY_TEXT,
-        join_texts(tr("Part du temps des appareils attendus.", "Share of the expected devices’ time."), _flagged(data)),
+        join_texts(tr("Part du temps des appareils attendus.", "Share of the expected devices’ time."), _flag_note(data)),
         _title(registry, ids),
         tr("Temps des appareils, selon la manière de le connaître", "Devices’ time, by how it is known"),
-        (*blocks, Paragraphs(told), Table("coverage", columns, tuple(sites), tr("Couverture par site", "Coverage by site"))),
+        (*blocks, Paragraphs(sentences), Table("coverage", columns, tuple(sites), tr("Couverture par site", "Coverage by site"))),
         source_line(data),
     )
 
 
 def add_coverage(data: EditionData, registry: FigureRegistry) -> str:
-    """The share of the devices’ time that was read: what stands beside the strip of days."""
+    """Add the coverage of the period, shown beside the strip of days, and return its id."""
     value = data.current.row["coverage"]
     return registry.add_figure(
         "coverage||+0m",
@@ -61,12 +61,12 @@ def add_coverage(data: EditionData, registry: FigureRegistry) -> str:
     )
 
 
-def _part(amount: DeviceSeconds, look: Part) -> float:
-    return {"A": amount.measured, "B": amount.bridged, "C": amount.modelled, "missing": amount.missing}.get(look, 0.0)
+def _seconds_of(seconds: DeviceSeconds, look: Part) -> float:
+    return {"A": seconds.measured, "B": seconds.bridged, "C": seconds.modelled, "missing": seconds.missing}.get(look, 0.0)
 
 
-def _share(registry: FigureRegistry, name: str, label: Text, part: float, whole: DeviceSeconds, site: str) -> str:
-    total = whole.measured + whole.bridged + whole.modelled + whole.missing
+def _share(registry: FigureRegistry, name: str, label: Text, part: float, device_time: DeviceSeconds, site: str) -> str:
+    total = device_time.measured + device_time.bridged + device_time.modelled + device_time.missing
     value = part / total if total else None
     where = (("site", site),) if site else ()
     return registry.add_figure(
@@ -87,12 +87,12 @@ def _share(registry: FigureRegistry, name: str, label: Text, part: float, whole:
     )
 
 
-def _row(registry: FigureRegistry, site: str, amount: DeviceSeconds) -> TableRow:
-    ids = [_share(registry, name, label, _part(amount, look), amount, site) for look, name, label in PARTS]
+def _row(registry: FigureRegistry, site: str, seconds: DeviceSeconds) -> TableRow:
+    ids = [_share(registry, name, label, _seconds_of(seconds, look), seconds, site) for look, name, label in PARTS]
     return TableRow((name_text(site), *(Ref(identity, "value") for identity in ids)))
 
 
-def _flagged(data: EditionData) -> Text:
+def _flag_note(data: EditionData) -> Text:
     coverage = data.current.row["coverage"]
     if coverage is None or coverage >= MIN_UNFLAGGED_COVERAGE:
         return EMPTY_TEXT
@@ -111,7 +111,7 @@ def _title(registry: FigureRegistry, ids: dict[str, str]) -> Text:
 
 
 def _sentences(data: EditionData, ids: dict[str, str]) -> tuple[Sentence, ...]:
-    told = [
+    sentences = [
         Sentence(
             tr("{value} du temps des appareils est lu sur un capteur.", "{value} of device time was read from a sensor."),
             {"value": Ref(ids["measured_share"], "value")},
@@ -119,7 +119,7 @@ def _sentences(data: EditionData, ids: dict[str, str]) -> tuple[Sentence, ...]:
         )
     ]
     if not data.coverage.gaps:
-        return (*told, Sentence(tr("Aucun trou de plus d’une heure.", "No gap of more than an hour.")))
+        return (*sentences, Sentence(tr("Aucun trou de plus d’une heure.", "No gap of more than an hour.")))
     gap, zone = data.coverage.gaps[0], data.config.timezone
     hours = round((gap.end_us - gap.start_us) / US_PER_HOUR)
     day = date_text(to_datetime(gap.start_us).astimezone(zone).date())
@@ -127,12 +127,12 @@ def _sentences(data: EditionData, ids: dict[str, str]) -> tuple[Sentence, ...]:
         f"Plus long trou : {hours} heures à partir du {day.fr}, {gap.host} ({gap.device}).",
         f"Longest gap: {hours} hours from {day.en} on, {gap.host} ({gap.device}).",
     )
-    return (*told, Sentence(text))
+    return (*sentences, Sentence(text))
 
 
 def _alternative(registry: FigureRegistry, ids: dict[str, str]) -> Text:
-    told = [(label, registry[ids[name]].value or 0.0) for _, name, label in PARTS if registry[ids[name]].value]
+    shares = [(label, registry[ids[name]].value or 0.0) for _, name, label in PARTS if registry[ids[name]].value]
     return tr(
-        " ; ".join(f"{label.fr.lower()} : {value * 100:.1f} %".replace(".", ",") for label, value in told) + ".",
-        "; ".join(f"{label.en.lower()}: {value * 100:.1f}%" for label, value in told) + ".",
+        " ; ".join(f"{label.fr.lower()} : {value * 100:.1f} %".replace(".", ",") for label, value in shares) + ".",
+        "; ".join(f"{label.en.lower()}: {value * 100:.1f}%" for label, value in shares) + ".",
     )

@@ -1,4 +1,4 @@
-"""This file prints what the committee wrote: typographically apart, for it is no statistic."""
+"""Section: decisions of the committee, typographically apart since they are not statistics."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from footprint.editions.texts import EMPTY_TEXT, date_text, tr
 
 
 def section(data: EditionData, registry: FigureRegistry) -> Section | None:
-    """Decisions and their follow-up; nothing where the committee wrote nothing."""
+    """Decisions and their follow-up; None if there are none."""
     if not data.context.decisions:
         return None
     rows = tuple(
-        TableRow((_day(each.date), Text(each.fr, each.en), Text(each.effect_fr, each.effect_en)))
-        for each in data.context.decisions
+        TableRow((_day(decision.date), Text(decision.fr, decision.en), Text(decision.effect_fr, decision.effect_en)))
+        for decision in data.context.decisions
     )
     columns = (Column(tr("date", "date")), Column(tr("décision", "decision")), Column(tr("suite donnée", "follow-up")))
     return Section(

@@ -1,4 +1,4 @@
-"""This file defines the words of an edition, from the registry of methods, and says how to cite it."""
+"""Section: terms of an edition from the registry of methods, and how to cite it."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from footprint.queries.methods import METHODS
 
 
 def section(data: EditionData, registry: FigureRegistry) -> Section:
-    """Eleven words with their formulas, the citation, the licence."""
+    """Terms with formulas, the citation, the licence."""
     rows = tuple(
         TableRow((tr(*method.label), tr(*method.words), tr(*(method.formula_in(language) for language in ("fr", "en")))))
         for method in METHODS
     )
     columns = (Column(tr("terme", "term")), Column(tr("définition", "definition")), Column(tr("formule", "formula"), "code"))
     rules, context, period = data.config.editions, data.context, long_period(data.period)
-    who = rules.producer or data.config.organisation or "Footprint"
+    producer = rules.producer or data.config.organisation or "Footprint"
     address = f" {rules.address}." if rules.address else ""
-    cite = Text(
-        f"{who}, Empreinte des services d’IA, {period.fr[0].lower()}{period.fr[1:]}, version {context.version}.{address}",
-        f"{who}, Footprint of AI services, {period.en[0].lower()}{period.en[1:]}, version {context.version}.{address}",
+    citation = Text(
+        f"{producer}, Empreinte des services d’IA, {period.fr[0].lower()}{period.fr[1:]}, version {context.version}.{address}",
+        f"{producer}, Footprint of AI services, {period.en[0].lower()}{period.en[1:]}, version {context.version}.{address}",
     )
-    told = (
+    sentences = (
         Sentence(tr("Citer ainsi :", "Cite as:")),
-        Sentence(cite),
+        Sentence(citation),
         Sentence(tr(f"Données publiées sous {rules.licence}.", f"Data published under {rules.licence}.")),
         Sentence(
             tr(
@@ -40,7 +40,7 @@ def section(data: EditionData, registry: FigureRegistry) -> Section:
         EMPTY_TEXT,
         tr("Définitions et citation", "Definitions and citation"),
         EMPTY_TEXT,
-        (Paragraphs(told, "box"), Table("definitions", columns, rows, tr("Définitions", "Definitions"))),
+        (Paragraphs(sentences, "box"), Table("definitions", columns, rows, tr("Définitions", "Definitions"))),
         EMPTY_TEXT,
         annex=True,
     )

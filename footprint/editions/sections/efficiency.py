@@ -1,4 +1,4 @@
-"""This file says what models need for the same work: equal conditions only, and no difference where the interval holds 1."""
+"""Section: energy of models for the same work, under equal conditions; no difference if the interval contains 1."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from footprint.editions.texts import EMPTY_TEXT, name_text, number_word, tr
 
 
 def section(data: EditionData, registry: FigureRegistry) -> Section | None:
-    """Energy for a thousand output tokens by model, and for a request of uses that several models serve."""
+    """Energy per thousand output tokens by model, and per request for use cases that several models serve."""
     models = sorted(
         (
             names
@@ -25,7 +25,7 @@ def section(data: EditionData, registry: FigureRegistry) -> Section | None:
         key=lambda names: (PER_TOKENS.level(data.models[names]) or (0.0,))[0],
     )
     blocks: list[Block] = []
-    pairs = [_pair(registry, told) for told in _shown(data)]
+    pairs = [_pair(registry, comparison) for comparison in _public_comparisons(data)]
     if pairs:
         blocks.append(Chart("efficiency", Dumbbell("Wh", tuple(pairs)), _alternative(data)))
     if models:
@@ -49,47 +49,47 @@ def section(data: EditionData, registry: FigureRegistry) -> Section | None:
     )
 
 
-def _shown(data: EditionData) -> list[Mapping[str, Any]]:
-    """Comparisons of which no cell is confidential: a use, and what each of its two models did for it."""
+def _public_comparisons(data: EditionData) -> list[Mapping[str, Any]]:
+    """Comparisons without a confidential cell: the use case, and the use case with either model."""
 
-    def hidden(told: Mapping[str, Any]) -> bool:
-        use = ("use_case", told["use_case"])
-        cells = ((use,), *((use, ("model", told[side])) for side in ("current", "best")))
+    def hidden(comparison: Mapping[str, Any]) -> bool:
+        use = ("use_case", comparison["use_case"])
+        cells = ((use,), *((use, ("model", comparison[side])) for side in ("current", "best")))
         return any(data.is_confidential(cell, str(data.period)) for cell in cells)
 
-    return [told for told in data.comparisons if not hidden(told)]
+    return [comparison for comparison in data.comparisons if not hidden(comparison)]
 
 
-def _measurable(ratio: Estimate) -> bool:
+def _is_measurable(ratio: Estimate) -> bool:
     return not ratio.low <= 1 <= ratio.high
 
 
 def _title(data: EditionData) -> Text:
-    told = _shown(data)
-    better = sum(_measurable(each["ratio"]) for each in told)
-    if not told:
+    comparisons = _public_comparisons(data)
+    frugal_count = sum(_is_measurable(comparison["ratio"]) for comparison in comparisons)
+    if not comparisons:
         return tr("L’énergie que demande chaque modèle", "The energy that each model takes")
-    if not better:
+    if not frugal_count:
         return tr("Aucune option mesurablement plus sobre", "No measurably more frugal option")
-    number = number_word(better)
-    uses = ("usage", "use") if better == 1 else ("usages", "uses")
+    number = number_word(frugal_count)
+    noun = ("usage", "use") if frugal_count == 1 else ("usages", "uses")
     return Text(
-        f"Une option plus sobre existe pour {number.fr.lower()} {uses[0]} sur {len(told)}",
-        f"A more frugal option exists for {number.en.lower()} of {len(told)} uses",
+        f"Une option plus sobre existe pour {number.fr.lower()} {noun[0]} sur {len(comparisons)}",
+        f"A more frugal option exists for {number.en.lower()} of {len(comparisons)} uses",
     )
 
 
-def _pair(registry: FigureRegistry, told: Mapping[str, object]) -> Pair:
-    use_case, ids = str(told["use_case"]), {}
+def _pair(registry: FigureRegistry, comparison: Mapping[str, object]) -> Pair:
+    use_case, ids = str(comparison["use_case"]), {}
     for side in ("current", "best"):
-        estimate, model = told[f"{side}_wh"], str(told[side])
+        estimate, model = comparison[f"{side}_wh"], str(comparison[side])
         assert isinstance(estimate, Estimate)
         where = (("use_case", use_case), ("model", model))
         ids[side] = registry.add_figure(
             f"wh_per_request|{use_case}|{side}",
             _figure("wh_per_request", tr("Wh par réponse", "Wh per response"), estimate, where, "E / requests", "Wh"),
         )
-    ratio = told["ratio"]
+    ratio = comparison["ratio"]
     assert isinstance(ratio, Estimate)
     ids["ratio"] = registry.add_figure(
         f"frugal_ratio|{use_case}",
@@ -98,11 +98,11 @@ def _pair(registry: FigureRegistry, told: Mapping[str, object]) -> Pair:
             tr("Actuel sur meilleur mesuré", "Current over best measured"),
             Estimate(1 / ratio.value, 1 / ratio.high, 1 / ratio.low) if ratio.low > 0 else Estimate.exactly(1 / ratio.value),
             (("use_case", use_case),),
-            f"{told['current']} / {told['best']}",
+            f"{comparison['current']} / {comparison['best']}",
             "1",
         ),
     )
-    count = told["n"]
+    count = comparison["n"]
     return Pair(name_text(use_case), ids["current"], ids["best"], ids["ratio"], int(count) if isinstance(count, int) else 0)
 
 
@@ -126,13 +126,13 @@ def _figure(indicator: str, label: Text, value: Estimate, where: tuple[tuple[str
 def _table(data: EditionData, registry: FigureRegistry, models: list[str]) -> Table:
     measures = (TOKENS, PER_TOKENS, PER_REQUESTS)
     largest = max(data.models[name,].row["output_tokens"] or 0 for name in models)
-    shown = TOKENS.display(largest)
+    display = TOKENS.display(largest)
     rows = []
     for name in models:
         where = (("model", name),)
         ids = [
             registry.add_level(
-                measure, data.models[name,], data.period, where=where, display=shown if measure is TOKENS else None
+                measure, data.models[name,], data.period, where=where, display=display if measure is TOKENS else None
             )
             for measure in measures
         ]
@@ -150,7 +150,7 @@ def _table(data: EditionData, registry: FigureRegistry, models: list[str]) -> Ta
         )
     columns = (
         Column(tr("modèle", "model")),
-        Column(label_with_unit(TOKENS.label, shown[1]), "value"),
+        Column(label_with_unit(TOKENS.label, display[1]), "value"),
         Column(PER_TOKENS.label, "value"),
         Column(tr("intervalle", "interval"), "interval"),
         Column(PER_REQUESTS.label, "value"),
@@ -162,7 +162,10 @@ def _table(data: EditionData, registry: FigureRegistry, models: list[str]) -> Ta
 
 
 def _alternative(data: EditionData) -> Text:
-    names = [(str(each["use_case"]), str(each["current"]), str(each["best"])) for each in _shown(data)]
+    names = [
+        (str(comparison["use_case"]), str(comparison["current"]), str(comparison["best"]))
+        for comparison in _public_comparisons(data)
+    ]
     return tr(
         "; ".join(f"{use} : {current}, et {best}" for use, current, best in names).replace(";", " ;") + ".",
         "; ".join(f"{use}: {current}, and {best}" for use, current, best in names) + ".",

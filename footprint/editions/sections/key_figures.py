@@ -1,4 +1,4 @@
-"""This file writes the key figures: eight rows, three periods, and the change with an interval of its own."""
+"""Section: key figures, eight rows over three periods, and changes with intervals of their own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from footprint.editions.texts import EMPTY_TEXT, in_comparison, join_texts, shor
 
 
 def section(data: EditionData, registry: FigureRegistry) -> Section:
-    """This period, the one before, the same a year before."""
+    """This period, the one before, and the same period a year before."""
     heads = (
         EMPTY_TEXT,
         short_period(data.period),
@@ -27,7 +27,7 @@ def section(data: EditionData, registry: FigureRegistry) -> Section:
     kinds = ("text", "value", "interval", "value", "value")
     columns = (
         *(Column(head, kind) for head, kind in zip(heads, kinds, strict=True)),  # type: ignore[arg-type]
-        Column(_since(data), "change"),
+        Column(_change_heading(data), "change"),
         Column(tr("qualité", "quality"), "badge"),
     )
     rows = tuple(_row(data, registry, measure) for measure in KEY_MEASURES)
@@ -53,7 +53,7 @@ def _full_stop(text: Text) -> Text:
     return Text(f"{text.fr}.", f"{text.en}.")
 
 
-def _since(data: EditionData) -> Text:
+def _change_heading(data: EditionData) -> Text:
     if data.base is None:
         return tr("variation", "change")
     if data.base == data.year_ago:
@@ -65,15 +65,15 @@ def _since(data: EditionData) -> Text:
 
 def _row(data: EditionData, registry: FigureRegistry, measure: Measure) -> TableRow:
     now = registry.add_level(measure, data.current, data.period)
-    shown = registry[now].display
+    display = registry[now].display
     cells: list[Cell] = [
-        label_with_unit(measure.label, shown[1]),
+        label_with_unit(measure.label, display[1]),
         figure_cell(registry, now, "value"),
         figure_cell(registry, now, "interval"),
     ]
     for period in (data.previous, data.year_ago):
         indicators = data.totals.get(str(period))
-        cells.append(figure_cell(registry, registry.add_level(measure, indicators, period, display=shown), "value"))
+        cells.append(figure_cell(registry, registry.add_level(measure, indicators, period, display=display), "value"))
     if data.base is None:
         cells.append(FigureMark("x"))
     else:

@@ -1,4 +1,4 @@
-"""This file writes the limits: at most six, the one that moves the figures most first, and what may not be concluded."""
+"""Section: at most six limits, the one with the largest effect on the figures first."""
 
 from __future__ import annotations
 
@@ -9,14 +9,20 @@ from footprint.editions.indicators import LOCATION
 from footprint.editions.sections.uncertainty import cause_text, ranked_causes
 from footprint.editions.texts import EMPTY_TEXT, tr
 
-MAX = 6
+MAX_LIMITS = 6
 
 
 def section(data: EditionData, registry: FigureRegistry) -> Section:
-    """From the budget, from the flags of the period, then what always holds."""
-    told = [
+    """Limits from the uncertainty budget and the flags of the period, then the permanent ones."""
+    sentences = [
         sentence
-        for sentence in (_factor(data, registry), _first_cause(data), _coverage(data), *_flags(data), *_always())
+        for sentence in (
+            _grid_factor_limit(data, registry),
+            _first_cause_limit(data),
+            _coverage_limit(data),
+            *_flag_limits(data),
+            *_permanent_limits(),
+        )
         if sentence is not None
     ]
     return Section(
@@ -25,13 +31,13 @@ def section(data: EditionData, registry: FigureRegistry) -> Section:
         tr("De la plus influente à la moins influente.", "Most influential first."),
         tr("Ce que ces chiffres ne permettent pas de conclure", "What these figures do not allow to conclude"),
         EMPTY_TEXT,
-        (Paragraphs(tuple(told[:MAX]), "bullets"),),
+        (Paragraphs(tuple(sentences[:MAX_LIMITS]), "bullets"),),
         EMPTY_TEXT,
     )
 
 
-def _factor(data: EditionData, registry: FigureRegistry) -> Sentence | None:
-    """How far another published table of the same grid would move emissions: no interval holds that."""
+def _grid_factor_limit(data: EditionData, registry: FigureRegistry) -> Sentence | None:
+    """How far another published table for the same grid would move emissions: no interval contains that."""
     values = [
         (row["value"], str(row["variant"]))
         for row in data.sensitivity
@@ -39,7 +45,7 @@ def _factor(data: EditionData, registry: FigureRegistry) -> Sentence | None:
     ]
     if not values or data.current.row["co2e_location_g"] is None:
         return None
-    shown, ids = LOCATION.display(data.current.row["co2e_location_g"]), []
+    display, ids = LOCATION.display(data.current.row["co2e_location_g"]), []
     for name, (value, variant) in (("low", min(values)), ("high", max(values))):
         ids.append(
             registry.add_figure(
@@ -52,7 +58,7 @@ def _factor(data: EditionData, registry: FigureRegistry) -> Sentence | None:
                     unit="gCO2e",
                     period=str(data.period),
                     value=value,
-                    display=shown,
+                    display=display,
                     formula=f"E x {variant}",
                 ),
             )
@@ -64,21 +70,21 @@ def _factor(data: EditionData, registry: FigureRegistry) -> Sentence | None:
     return Sentence(text, {"low": Ref(ids[0], "value-unit"), "high": Ref(ids[1], "value-unit")}, tuple(ids))
 
 
-def _first_cause(data: EditionData) -> Sentence | None:
+def _first_cause_limit(data: EditionData) -> Sentence | None:
     causes, _ = ranked_causes(data)
-    told = [name for name, _, _ in causes if not name.startswith("factor ")]
-    if not told:
+    cause_names = [cause for cause, _, _ in causes if not cause.startswith("factor ")]
+    if not cause_names:
         return None
-    name = cause_text(told[0])
+    cause = cause_text(cause_names[0])
     return Sentence(
         tr(
-            f"{name.fr} : première cause d’incertitude après le facteur du réseau ; c’est là qu’une meilleure mesure servirait le plus.",
-            f"{name.en}: first cause of uncertainty after the grid factor; a better measurement would serve most there.",
+            f"{cause.fr} : première cause d’incertitude après le facteur du réseau ; c’est là qu’une meilleure mesure servirait le plus.",
+            f"{cause.en}: first cause of uncertainty after the grid factor; a better measurement would serve most there.",
         )
     )
 
 
-def _coverage(data: EditionData) -> Sentence | None:
+def _coverage_limit(data: EditionData) -> Sentence | None:
     coverage = data.current.row["coverage"]
     if coverage is None or coverage >= MIN_UNFLAGGED_COVERAGE:
         return None
@@ -90,9 +96,9 @@ def _coverage(data: EditionData) -> Sentence | None:
     )
 
 
-def _flags(data: EditionData) -> list[Sentence]:
+def _flag_limits(data: EditionData) -> list[Sentence]:
     flags = set((data.current.row["flags"] or "").split("+"))
-    said = {
+    texts = {
         "assumed-pue": tr(
             "PUE : supposé pour une partie des sites, faute de déclaration.",
             "PUE: assumed for some sites, for lack of a declaration.",
@@ -110,10 +116,10 @@ def _flags(data: EditionData) -> list[Sentence]:
             "Split: some services are divided by declared weights, not by their own measurements.",
         ),
     }
-    return [Sentence(text) for flag, text in said.items() if flag in flags]
+    return [Sentence(text) for flag, text in texts.items() if flag in flags]
 
 
-def _always() -> tuple[Sentence, ...]:
+def _permanent_limits() -> tuple[Sentence, ...]:
     return (
         Sentence(
             tr(

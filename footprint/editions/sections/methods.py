@@ -1,4 +1,4 @@
-"""This file lists the versions behind the figures: method, factors with source and licence, sealed days, program."""
+"""Section: versions behind the figures: method, factors with source and licence, sealed days, program."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from footprint.i18n.formatting import format_number
 
 
 def section(data: EditionData, registry: FigureRegistry) -> Section:
-    """What a reader needs to recompute."""
+    """The versions that a reader needs to recompute the figures."""
     row, context = data.current.row, data.context
     rows = tuple(
         TableRow(
@@ -36,9 +36,9 @@ def section(data: EditionData, registry: FigureRegistry) -> Section:
         Column(tr("licence", "licence")),
         Column(tr("lot", "bundle"), "code"),
     )
-    sealed = len(data.heads)
+    sealed_day_count = len(data.heads)
     before = context.latest(str(data.previous))
-    told = [
+    sentences = [
         Sentence(
             tr(
                 f"Méthode {row['method_version']}, facteurs {row['factor_version']}, programme {context.code_version}.",
@@ -47,14 +47,14 @@ def section(data: EditionData, registry: FigureRegistry) -> Section:
         ),
         Sentence(
             tr(
-                f"Jours scellés sur lesquels reposent ces chiffres : {sealed} ; leurs empreintes sont dans les annexes.",
-                f"Sealed days on which these figures rest: {sealed}; their hashes are in the annexes.",
+                f"Jours scellés sur lesquels reposent ces chiffres : {sealed_day_count} ; leurs empreintes sont dans les annexes.",
+                f"Sealed days on which these figures rest: {sealed_day_count}; their hashes are in the annexes.",
             )
         ),
     ]
     if before is not None:
         changed = before.method_version != row["method_version"]
-        told.append(
+        sentences.append(
             Sentence(
                 tr(
                     f"La méthode a changé depuis l’édition précédente ({before.method_version}) ; l’effet est la première barre de la décomposition.",
@@ -73,7 +73,7 @@ def section(data: EditionData, registry: FigureRegistry) -> Section:
         EMPTY_TEXT,
         tr("Versions", "Versions"),
         EMPTY_TEXT,
-        (Paragraphs(tuple(told)), Table("factors", columns, rows, tr("Facteurs utilisés", "Factors used"))),
+        (Paragraphs(tuple(sentences)), Table("factors", columns, rows, tr("Facteurs utilisés", "Factors used"))),
         EMPTY_TEXT,
         annex=True,
     )

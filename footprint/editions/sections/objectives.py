@@ -1,4 +1,4 @@
-"""This file says how budgets and targets stand: kept or exceeded only where the whole interval says so."""
+"""Section: budgets and targets; kept or exceeded only if the whole interval says so."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STATES = {
 
 
 def section(data: EditionData, registry: FigureRegistry) -> Section | None:
-    """A row an objective of the period's length; nothing where none was declared."""
+    """A row for each objective of the period's length; None without objectives."""
     if not data.objectives:
         return None
     columns = (
@@ -30,9 +30,10 @@ def section(data: EditionData, registry: FigureRegistry) -> Section | None:
         Column(tr("état", "state")),
         Column(tr("responsable", "owner")),
     )
-    rows = tuple(_row(data, registry, each) for each in data.objectives)
+    rows = tuple(_row(data, registry, status) for status in data.objectives)
     exceeded = sum(
-        each.state == EXCEEDED and not data.is_confidential(each.objective.where, str(data.period)) for each in data.objectives
+        status.state == EXCEEDED and not data.is_confidential(status.objective.where, str(data.period))
+        for status in data.objectives
     )
     title = tr("Les objectifs déclarés", "The objectives declared")
     if exceeded:
@@ -48,52 +49,52 @@ def section(data: EditionData, registry: FigureRegistry) -> Section | None:
     )
 
 
-def _exceeded(count: int, of: int) -> Text:
-    """How many were exceeded: one, all, or some of them."""
-    many = count > 1
-    if count == of:
-        if many:
+def _exceeded(count: int, total: int) -> Text:
+    """The title: one, all, or some objectives were exceeded."""
+    plural = count > 1
+    if count == total:
+        if plural:
             return tr("Les objectifs déclarés sont dépassés", "The objectives declared are exceeded")
         return tr("L’objectif déclaré est dépassé", "The objective declared is exceeded")
-    return tr(f"{count} objectif{'s' * many} sur {of} dépassé{'s' * many}", f"{count} of {of} objectives exceeded")
+    return tr(f"{count} objectif{'s' * plural} sur {total} dépassé{'s' * plural}", f"{count} of {total} objectives exceeded")
 
 
-def _row(data: EditionData, registry: FigureRegistry, found: ObjectiveStatus) -> TableRow:
-    hidden = data.is_confidential(found.objective.where, str(data.period))
-    identity = registry.add_figure(f"objective|{found.objective.name}", _figure(data, found, hidden=hidden))
+def _row(data: EditionData, registry: FigureRegistry, status: ObjectiveStatus) -> TableRow:
+    hidden = data.is_confidential(status.objective.where, str(data.period))
+    identity = registry.add_figure(f"objective|{status.objective.name}", _figure(data, status, hidden=hidden))
     figure = registry[identity]
-    limit: Cell = _limit(found, figure.display) if not hidden else FigureMark("c")
+    limit: Cell = _limit(status, figure.display) if not hidden else FigureMark("c")
     measured: Cell = Ref(identity) if figure.value is not None else FigureMark("c" if hidden else "x")
-    state: Cell = FigureMark("c") if hidden else STATES[found.state]
-    return TableRow((_name(found), measured, limit, state, untranslated(found.objective.owner)))
+    state: Cell = FigureMark("c") if hidden else STATES[status.state]
+    return TableRow((_name(status), measured, limit, state, untranslated(status.objective.owner)))
 
 
-def _name(found: ObjectiveStatus) -> Text:
-    due = found.objective.due
-    told = untranslated(found.objective.name)
-    return Text(f"{told.fr}, {short_period(due).fr}", f"{told.en}, {short_period(due).en}") if due else told
+def _name(status: ObjectiveStatus) -> Text:
+    due = status.objective.due
+    name = untranslated(status.objective.name)
+    return Text(f"{name.fr}, {short_period(due).fr}", f"{name.en}, {short_period(due).en}") if due else name
 
 
-def _figure(data: EditionData, found: ObjectiveStatus, *, hidden: bool) -> Figure:
-    objective, told = found.objective, found.figure
+def _figure(data: EditionData, status: ObjectiveStatus, *, hidden: bool) -> Figure:
+    objective, measured = status.objective, status.figure
     change = objective.baseline is not None
     unit = "1" if change else UNITS[objective.metric]
     kind = "change" if change else "count" if objective.metric == "requests" else "level"
-    shown = {"energy_kwh": energy_unit, "co2e_location_g": mass_unit}.get(objective.metric)
+    display_unit = {"energy_kwh": energy_unit, "co2e_location_g": mass_unit}.get(objective.metric)
     display = (1.0, "" if unit == "1" else unit)
-    if shown is not None and told is not None and not change:
-        display = shown(told.value)
-    exact = told is None or told.low == told.high
+    if display_unit is not None and measured is not None and not change:
+        display = display_unit(measured.value)
+    exact = measured is None or measured.low == measured.high
     figure = Figure(
         id="",
         indicator=f"objective_{objective.metric}",
-        label=_name(found),
+        label=_name(status),
         kind=kind,  # type: ignore[arg-type]
         unit=unit,
         period=str(data.period),
-        value=told.value if told else None,
-        low=None if exact or told is None else told.low,
-        high=None if exact or told is None else told.high,
+        value=measured.value if measured else None,
+        low=None if exact or measured is None else measured.low,
+        high=None if exact or measured is None else measured.high,
         display=display,
         where=objective.where,
         quality=data.current.row["quality"] or "",
@@ -101,11 +102,11 @@ def _figure(data: EditionData, found: ObjectiveStatus, *, hidden: bool) -> Figur
     )
     if hidden:
         return without_value(figure, "c")
-    return figure if told is not None else without_value(figure, "x")
+    return figure if measured is not None else without_value(figure, "x")
 
 
-def _limit(found: ObjectiveStatus, display: tuple[float, str]) -> Text:
-    if found.objective.baseline is not None:
-        return Text(format_change(found.limit, "fr"), format_change(found.limit, "en"))
+def _limit(status: ObjectiveStatus, display: tuple[float, str]) -> Text:
+    if status.objective.baseline is not None:
+        return Text(format_change(status.limit, "fr"), format_change(status.limit, "en"))
     size, unit = display
-    return Text(*(f"{format_number(found.limit / size, language)}\u00a0{unit}".strip("\u00a0") for language in ("fr", "en")))
+    return Text(*(f"{format_number(status.limit / size, language)}\u00a0{unit}".strip("\u00a0") for language in ("fr", "en")))

@@ -1,4 +1,4 @@
-"""This file gives the five numbers by which official statistics are judged, known gaps by source, and who saw it before."""
+"""Section: the five quality indicators of official statistics, known gaps, and who saw the edition before its release."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ from footprint.editions.texts import date_text, tr
 
 def section(data: EditionData, registry: FigureRegistry) -> Section:
     """Completeness, imputation rate, mean absolute revision, punctuality, closure residual."""
-    rows = tuple(TableRow((label, _cell(registry, identity), words)) for identity, label, words in _numbers(data, registry))
+    rows = tuple(
+        TableRow((label, _cell(registry, identity), words)) for identity, label, words in _quality_numbers(data, registry)
+    )
     columns = (
         Column(tr("indicateur", "indicator")),
         Column(tr("valeur", "value"), "value"),
@@ -40,7 +42,7 @@ def section(data: EditionData, registry: FigureRegistry) -> Section:
         tr("Période de l’édition, sauf mention", "Period of the edition, unless said"),
         (
             Table("quality", columns, rows, tr("Indicateurs de qualité", "Quality indicators")),
-            Paragraphs(_known(data), "bullets"),
+            Paragraphs(_known_limits(data), "bullets"),
         ),
         source_line(data),
         annex=True,
@@ -51,7 +53,7 @@ def _cell(registry: FigureRegistry, identity: str) -> Cell:
     return FigureMark(registry[identity].flags[0]) if registry[identity].value is None else Ref(identity, "value-unit")
 
 
-def _numbers(data: EditionData, registry: FigureRegistry) -> list[tuple[str, Text, Text]]:
+def _quality_numbers(data: EditionData, registry: FigureRegistry) -> list[tuple[str, Text, Text]]:
     def figure(name: str, label: Text, value: float | None, unit: str, kind: str, formula: str) -> str:
         return registry.add_figure(
             f"{name}|",
@@ -70,11 +72,11 @@ def _numbers(data: EditionData, registry: FigureRegistry) -> list[tuple[str, Tex
             ),
         )
 
-    whole = data.coverage.total
-    imputed = (whole.modelled + whole.bridged) / whole.expected if whole.expected else None
+    total = data.coverage.total
+    imputed = (total.modelled + total.bridged) / total.expected if total.expected else None
     residual = float(sum(abs(row["residual_uj"]) for row in data.closure)) / 1e6 if data.closure else None
     lateness = [taken - allowed for _, allowed, taken in data.context.delays]
-    told = (
+    indicators = (
         (
             "completeness",
             tr("Complétude", "Completeness"),
@@ -128,28 +130,29 @@ def _numbers(data: EditionData, registry: FigureRegistry) -> list[tuple[str, Tex
         ),
     )
     return [
-        (figure(name, label, value, unit, kind, formula), label, words) for name, label, value, unit, kind, formula, words in told
+        (figure(name, label, value, unit, kind, formula), label, words)
+        for name, label, value, unit, kind, formula, words in indicators
     ]
 
 
 def _revision(data: EditionData) -> float | None:
-    """Relative, over the periods of which two versions were published."""
+    """Mean absolute relative revision over the periods published twice or more."""
     key = f"{ENERGY.indicator}||+0m{data.period.length}"
     of_period: dict[str, list[float]] = {}
-    for vintage in sorted(data.context.vintages, key=lambda each: (each.period, each.version)):
+    for vintage in sorted(data.context.vintages, key=lambda version: (version.period, version.version)):
         value = vintage.figures.get(key, (None, None, None))[0]
         if value:
             of_period.setdefault(vintage.period, []).append(value)
-    found = [abs(values[-1] - values[0]) / values[0] for values in of_period.values() if len(values) > 1]
-    return sum(found) / len(found) if found else None
+    revisions = [abs(values[-1] - values[0]) / values[0] for values in of_period.values() if len(values) > 1]
+    return sum(revisions) / len(revisions) if revisions else None
 
 
-def _known(data: EditionData) -> tuple[Sentence, ...]:
-    told = []
+def _known_limits(data: EditionData) -> tuple[Sentence, ...]:
+    sentences = []
     for gap in data.coverage.gaps:
         day = date_text(to_datetime(gap.start_us).astimezone(data.config.timezone).date())
         hours = round((gap.end_us - gap.start_us) / US_PER_HOUR)
-        told.append(
+        sentences.append(
             Sentence(
                 tr(
                     f"Trou connu : {gap.host}, {hours} heures à partir du {day.fr}.",
@@ -157,7 +160,7 @@ def _known(data: EditionData) -> tuple[Sentence, ...]:
                 )
             )
         )
-    told.append(
+    sentences.append(
         Sentence(
             tr(
                 "Exclus : entraînement des modèles, réseau, terminaux des utilisateurs, modèles hébergés chez un fournisseur.",
@@ -165,15 +168,15 @@ def _known(data: EditionData) -> tuple[Sentence, ...]:
             )
         )
     )
-    seen = data.config.editions.seen_before
-    told.append(
+    early_readers = data.config.editions.seen_before
+    sentences.append(
         Sentence(
             tr(
-                f"Ont eu connaissance de l’édition avant sa parution : {', '.join(seen)}.",
-                f"Saw the edition before its release: {', '.join(seen)}.",
+                f"Ont eu connaissance de l’édition avant sa parution : {', '.join(early_readers)}.",
+                f"Saw the edition before its release: {', '.join(early_readers)}.",
             )
-            if seen
+            if early_readers
             else tr("Personne n’a eu connaissance de l’édition avant sa parution.", "Nobody saw the edition before its release.")
         )
     )
-    return tuple(told)
+    return tuple(sentences)

@@ -1,4 +1,4 @@
-"""This file lists what was corrected: old, new, cause and date, since the version before and in earlier periods."""
+"""Section: corrections: old value, new value, cause and date, since the last version and in earlier periods."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ KINDS = {
     "unscheduled": tr("correction d’erreur", "correction of an error"),
     "": EMPTY_TEXT,
 }
-REVISED = 1e-9  # relative: below, two values are the same
+RELATIVE_TOLERANCE = 1e-9  # values that differ by less are equal
 
 
 def section(data: EditionData, registry: FigureRegistry) -> Section:
-    """A table of this period's versions and of earlier periods that say otherwise today."""
+    """A table of this period's versions, and of earlier periods whose values changed since."""
     rows = [row for row in _rows(data, registry) if row is not None]
     if not rows:
         text = tr("Aucun chiffre publié n’a été révisé.", "No published figure was revised.")
-        return _made(data, (Paragraphs((Sentence(text),)),))
+        return _build_section(data, (Paragraphs((Sentence(text),)),))
     columns = (
         Column(tr("période", "period")),
         Column(tr("indicateur", "indicator")),
@@ -55,15 +55,15 @@ def section(data: EditionData, registry: FigureRegistry) -> Section:
         Column(tr("publié le", "published")),
     )
     table = Table("revisions", columns, tuple(rows), tr("Révisions", "Revisions"))
-    drawn = _vintages(data, registry)
-    if drawn is None:
-        return _made(data, (table,))
+    chart = _version_chart(data, registry)
+    if chart is None:
+        return _build_section(data, (table,))
     unit, period = registry[registry.add_level(ENERGY, data.current, data.period)].display[1], short_period(data.period)
-    said = tr(f"Énergie, {period.fr}, {unit}, version par version", f"Energy, {period.en}, {unit}, version by version")
-    return _made(data, (table, drawn), said)
+    subtitle = tr(f"Énergie, {period.fr}, {unit}, version par version", f"Energy, {period.en}, {unit}, version by version")
+    return _build_section(data, (table, chart), subtitle)
 
 
-def _made(data: EditionData, blocks: tuple[Block, ...], subtitle: Text = EMPTY_TEXT) -> Section:
+def _build_section(data: EditionData, blocks: tuple[Block, ...], subtitle: Text = EMPTY_TEXT) -> Section:
     reason = data.context.reason
     note = join_texts(
         tr("Toutes les versions restent en ligne.", "All versions stay online."), KINDS[data.context.kind], Text(reason, reason)
@@ -80,18 +80,19 @@ def _made(data: EditionData, blocks: tuple[Block, ...], subtitle: Text = EMPTY_T
 
 
 def _rows(data: EditionData, registry: FigureRegistry) -> list[TableRow | None]:
-    told = []
-    own = data.context.latest(str(data.period))
-    if own is not None:
-        told += [
-            _row(data, registry, data.period, measure, own, data.context.changes, data.current) for measure in (ENERGY, LOCATION)
+    rows = []
+    latest = data.context.latest(str(data.period))
+    if latest is not None:
+        rows += [
+            _row(data, registry, data.period, measure, latest, data.context.changes, data.current)
+            for measure in (ENERGY, LOCATION)
         ]
     for period in (data.previous, data.year_ago):
         vintage = data.context.latest(str(period))
         indicators = data.totals.get(str(period))
         if vintage is not None and indicators is not None:
-            told += [_row(data, registry, period, measure, vintage, (), indicators) for measure in (ENERGY, LOCATION)]
-    return told
+            rows += [_row(data, registry, period, measure, vintage, (), indicators) for measure in (ENERGY, LOCATION)]
+    return rows
 
 
 def _row(
@@ -103,10 +104,10 @@ def _row(
     changes: tuple[Change, ...],
     indicators: IndicatorRow,
 ) -> TableRow | None:
-    """Of one indicator; None where it stands as it was published."""
+    """The row of one indicator; None if its published value stands."""
     old = vintage.figures.get(f"{measure.indicator}||+0m{data.period.length}", (None, None, None))
-    told = measure.level(indicators)
-    if old[0] is None or told is None or abs(told[0] - old[0]) <= REVISED * abs(old[0]):
+    bounds = measure.level(indicators)
+    if old[0] is None or bounds is None or abs(bounds[0] - old[0]) <= RELATIVE_TOLERANCE * abs(old[0]):
         return None
     new = registry.add_level(measure, indicators, period)
     before = registry.add_figure(
@@ -133,16 +134,18 @@ def _row(
         measure.label,
         Ref(before, "value-unit"),
         Ref(new, "value-unit"),
-        _cause(measure, vintage, changes, indicators),
-        _day(data, vintage),
+        _cause_text(measure, vintage, changes, indicators),
+        _release_day(data, vintage),
     )
     return TableRow(cells)
 
 
-def _cause(measure: Measure, vintage: ReleasedVersion, changes: tuple[Change, ...], indicators: IndicatorRow) -> Text:
-    """What moved the indicator, largest first; of an earlier period, what its versions tell."""
-    moved = [(abs(each.energy_kwh if measure is ENERGY else each.co2e_g or 0.0), each.cause) for each in changes]
-    names = [cause for size, cause in sorted(moved, reverse=True) if size > 0]
+def _cause_text(measure: Measure, vintage: ReleasedVersion, changes: tuple[Change, ...], indicators: IndicatorRow) -> Text:
+    """Causes by size, largest first; for an earlier period, as its versions suggest."""
+    changes_by_size = [
+        (abs(change.energy_kwh if measure is ENERGY else change.co2e_g or 0.0), change.cause) for change in changes
+    ]
+    names = [cause for size, cause in sorted(changes_by_size, reverse=True) if size > 0]
     if not names and vintage.method_version != indicators.row["method_version"]:
         names = ["method"]
     if not names and vintage.factor_version != indicators.row["factor_version"] and measure is LOCATION:
@@ -151,25 +154,25 @@ def _cause(measure: Measure, vintage: ReleasedVersion, changes: tuple[Change, ..
     return Text(", ".join(text.fr for text in texts), ", ".join(text.en for text in texts))
 
 
-def _day(data: EditionData, vintage: ReleasedVersion) -> Text:
+def _release_day(data: EditionData, vintage: ReleasedVersion) -> Text:
     return date_text(to_datetime(parse_instant(vintage.released)).astimezone(data.config.timezone).date())
 
 
-def _vintages(data: EditionData, registry: FigureRegistry) -> Chart | None:
-    """The period as each version gave it; a line of one point says nothing."""
+def _version_chart(data: EditionData, registry: FigureRegistry) -> Chart | None:
+    """The period as each version gave it; None with a single version."""
     key = f"{ENERGY.indicator}||+0m{data.period.length}"
     size, unit = registry[registry.add_level(ENERGY, data.current, data.period)].display
-    told = []
-    for vintage in sorted(data.context.vintages, key=lambda each: each.version):
+    published = []
+    for vintage in sorted(data.context.vintages, key=lambda version: version.version):
         value, low, high = vintage.figures.get(key, (None, None, None))
         if vintage.period == str(data.period) and value is not None and low is not None and high is not None:
-            told.append((f"v{vintage.version}", vintage.released[:10], value / size, low / size, high / size))
+            published.append((f"v{vintage.version}", vintage.released[:10], value / size, low / size, high / size))
     now = ENERGY.level(data.current)
-    if not told or now is None or now[1] is None or now[2] is None:
+    if not published or now is None or now[1] is None or now[2] is None:
         return None
-    told.append((f"v{data.context.version}", data.context.released[:10], now[0] / size, now[1] / size, now[2] / size))
+    published.append((f"v{data.context.version}", data.context.released[:10], now[0] / size, now[1] / size, now[2] / size))
     text = tr(
-        f"Énergie de {parse_period(str(data.period))} en {len(told)} versions.",
-        f"Energy of {parse_period(str(data.period))} in {len(told)} versions.",
+        f"Énergie de {parse_period(str(data.period))} en {len(published)} versions.",
+        f"Energy of {parse_period(str(data.period))} in {len(published)} versions.",
     )
-    return Chart("vintages", Vintages(unit, tuple(told)), text)
+    return Chart("vintages", Vintages(unit, tuple(published)), text)

@@ -1,4 +1,4 @@
-"""This file draws energy by month over two years, with its band, its gaps and the breaks of method."""
+"""Section: energy by month over two years, with its band, gaps, and changes of method."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from footprint.i18n.formatting import format_estimate
 
 
 def section(data: EditionData, registry: FigureRegistry) -> Section | None:
-    """A line of months; a month of which nothing, or hardly anything, was read leaves a gap."""
+    """A line of months; months without enough coverage leave a gap."""
     last = data.period.split(1)[-1]
     months = [last.shifted(back) for back in range(1 - TREND_MONTHS, 1)]
     first = next((index for index, month in enumerate(months) if str(month) in data.months), None)
     if first is None or len(months) - first < 2:
         return None
-    shown = ENERGY.display(data.current.row["energy_kwh"])
-    points = [_point(data, registry, month, shown) for month in months[first:]]
-    drawing = Trend(shown[1], tuple(points), tuple(_breaks(data, months[first:])))
+    display = ENERGY.display(data.current.row["energy_kwh"])
+    points = [_point(data, registry, month, display) for month in months[first:]]
+    drawing = Trend(display[1], tuple(points), tuple(_breaks(data, months[first:])))
     return Section(
         "trend",
         EMPTY_TEXT,
@@ -32,8 +32,8 @@ def section(data: EditionData, registry: FigureRegistry) -> Section | None:
             "Band: 95% interval. Dashes: provisional. Gap: not published, for lack of coverage.",
         ),
         _title(data, registry),
-        tr(f"Énergie mensuelle, {shown[1]}, tous services", f"Monthly energy, {shown[1]}, all services"),
-        (Chart("trend", drawing, _alternative(points, shown[1])),),
+        tr(f"Énergie mensuelle, {display[1]}, tous services", f"Monthly energy, {display[1]}, all services"),
+        (Chart("trend", drawing, _alternative(points, display[1])),),
         source_line(data),
     )
 
@@ -49,40 +49,46 @@ def _title(data: EditionData, registry: FigureRegistry) -> Text:
     return Text(f"{word[0]} par rapport {against.fr}", f"{word[1]} against {against.en}")
 
 
-def _point(data: EditionData, registry: FigureRegistry, month: Period, shown: tuple[float, str]) -> MonthPoint:
+def _point(data: EditionData, registry: FigureRegistry, month: Period, display: tuple[float, str]) -> MonthPoint:
     indicators = data.months.get(str(month))
-    figure = registry[registry.add_level(ENERGY, indicators, month, display=shown)]
+    figure = registry[registry.add_level(ENERGY, indicators, month, display=display)]
     if indicators is None or is_coverage_too_low(indicators) or figure.value is None:
         return MonthPoint(str(month), None, None, None, "suppressed" if figure.conf_status == "C" else "missing")
-    size = shown[0]
+    size = display[0]
     low, high = (None if bound is None else bound / size for bound in (figure.low, figure.high))
     return MonthPoint(str(month), figure.value / size, low, high, "provisional" if "p" in figure.flags else "final")
 
 
 def _breaks(data: EditionData, months: list[Period]) -> list[tuple[str, str, str]]:
-    found, before = [], ""
+    breaks, before = [], ""
     for month in months:
         indicators = data.months.get(str(month))
         version = indicators.row["method_version"] if indicators is not None else ""
         if version and before and version != before:
-            found.append((str(month), before, version))
+            breaks.append((str(month), before, version))
         before = version or before
-    return found
+    return breaks
 
 
 def _alternative(points: list[MonthPoint], unit: str) -> Text:
-    """Level, change, extreme: what a reader who does not see the line reads."""
+    """Level, change and extreme, as the text alternative of the line."""
     known = [point for point in points if point.value is not None]
     if not known:
         return tr("Aucun mois publié.", "No month published.")
-    last, most = known[-1], max(known, key=lambda point: point.value or 0.0)
-    said = {}
+    last, highest = known[-1], max(known, key=lambda point: point.value or 0.0)
+    texts = {}
     for language in ("fr", "en"):
-        values = [format_estimate(each.value or 0.0, each.low, each.high, language).value for each in (last, most)]
-        names = [short_period(Period(int(each.month[:4]), int(each.month[5:]), 1)).in_(language) for each in (last, most)]
-        said[language] = (*names, *values)
+        values = [
+            format_estimate(month_point.value or 0.0, month_point.low, month_point.high, language).value
+            for month_point in (last, highest)
+        ]
+        names = [
+            short_period(Period(int(month_point.month[:4]), int(month_point.month[5:]), 1)).in_(language)
+            for month_point in (last, highest)
+        ]
+        texts[language] = (*names, *values)
     missing = len(points) - len(known)
-    fr, en = said["fr"], said["en"]
+    fr, en = texts["fr"], texts["en"]
     return tr(
         f"{fr[0]} : {fr[2]} {unit}. Mois le plus élevé : {fr[1]}, {fr[3]} {unit}."
         + (f" Mois non publiés : {missing}." if missing else ""),

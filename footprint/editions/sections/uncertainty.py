@@ -1,4 +1,4 @@
-"""This file says what makes the published value uncertain, cause by cause, the largest first."""
+"""Section: causes of uncertainty of the published value, largest first."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from footprint.editions.indicators import ENERGY, LOCATION, Measure
 from footprint.editions.sections.building_blocks import source_line
 from footprint.editions.texts import EMPTY_TEXT, tr
 
-MAX = 6
-Cause = tuple[str, float, float]  # name of the budget, half-width towards low and high, in the figure's unit
+MAX_SWINGS = 6
+Cause = tuple[str, float, float]  # name in the budget, half-widths towards low and high in the figure's unit
 
 
 def section(data: EditionData, registry: FigureRegistry) -> Section | None:
@@ -37,7 +37,7 @@ def section(data: EditionData, registry: FigureRegistry) -> Section | None:
     if registry[centre].value is None:
         return None
     size, unit = registry[centre].display
-    swings = tuple(Swing(cause_text(name), -low / size, high / size) for name, low, high in causes[:MAX])
+    swings = tuple(Swing(cause_text(name), -low / size, high / size) for name, low, high in causes[:MAX_SWINGS])
     variance = math.fsum((low * low + high * high) / 2 for _, low, high in causes)
     rows = []
     for name, low, high in causes:
@@ -110,14 +110,14 @@ def section(data: EditionData, registry: FigureRegistry) -> Section | None:
 
 
 def ranked_causes(data: EditionData) -> tuple[list[Cause], Measure]:
-    """Causes by what they move, largest first, of emissions; of energy where emissions are not known."""
+    """Causes by the size of their effect on emissions, or on energy if emissions are unknown; largest first."""
     grams = data.current.row["co2e_location_g"]
     measure, budget = (LOCATION, data.current.grams) if grams is not None else (ENERGY, data.current.energy)
     value = (grams if grams is not None else data.current.row["energy_kwh"]) or 0.0
-    found = [(name, low, high) for name, (low, high) in budget.causes().items() if low or high]
+    causes = [(name, low, high) for name, (low, high) in budget.causes().items() if low or high]
     if data.current.gap and value > 0:
-        found.append(("gaps", 0.0, value * data.current.gap))
-    return sorted(found, key=lambda cause: (-(cause[1] ** 2 + cause[2] ** 2), cause[0])), measure
+        causes.append(("gaps", 0.0, value * data.current.gap))
+    return sorted(causes, key=lambda cause: (-(cause[1] ** 2 + cause[2] ** 2), cause[0])), measure
 
 
 def cause_text(cause: str) -> Text:  # noqa: PLR0911 - one line a kind of cause
@@ -134,8 +134,8 @@ def cause_text(cause: str) -> Text:  # noqa: PLR0911 - one line a kind of cause
             else tr(f"Surcoût du serveur {rest}", f"Uplift of server {rest}")
         )
     if kind == "factor":
-        series, _, place = rest.partition("/")
-        where = place.partition("/")[0]
+        series, _, location = rest.partition("/")
+        where = location.partition("/")[0]
         return (
             tr(f"Facteur du réseau ({where})", f"Grid factor ({where})")
             if series.startswith("carbon_intensity")
@@ -156,12 +156,12 @@ def cause_text(cause: str) -> Text:  # noqa: PLR0911 - one line a kind of cause
 
 
 def lower_first(text: str) -> str:
-    """A cause within a sentence: an abbreviation keeps its capitals."""
+    """A cause within a sentence; abbreviations keep their capitals."""
     return text if text[:3].isupper() else text[:1].lower() + text[1:]
 
 
 def _alternative(causes: list[Cause]) -> Text:
-    names = [cause_text(name) for name, _, _ in causes[:MAX]]
+    names = [cause_text(name) for name, _, _ in causes[:MAX_SWINGS]]
     return tr(
         f"De la plus à la moins influente : {' ; '.join(name.fr for name in names)}.",
         f"From the most to the least influential: {'; '.join(name.en for name in names)}.",

@@ -1,4 +1,4 @@
-"""This file says who consumes: uses by energy with what the charter decided of them; idle and unattributed are rows."""
+"""Section: use cases by energy with their charter status; idle and unattributed are rows of their own."""
 
 from __future__ import annotations
 
@@ -17,27 +17,28 @@ _PARTS = ((2 / 3, ("des deux tiers", "two thirds")), (1 / 2, ("de la moitié", "
 
 def section(data: EditionData, registry: FigureRegistry) -> Section | None:
     """A chart of the first ten, and the table of all."""
-    mine = data.uses.get(str(data.period), {})
+    rows_by_use_case = data.uses.get(str(data.period), {})
     ranked = data.ranked_use_cases()
-    if not mine or not ranked:
+    if not rows_by_use_case or not ranked:
         return None
-    shown = {measure.indicator: _display(data, measure) for measure in MEASURES}
-    rows = [_row(data, registry, name, mine[name,], shown) for name in ranked]
-    kept = [name for name in RESERVED_NAMES if (name,) in mine and mine[name,].row["energy_kwh"]]
-    rows += [_row(data, registry, name, mine[name,], shown, apart=name == kept[0]) for name in kept]
+    display = {measure.indicator: _display(data, measure) for measure in MEASURES}
+    rows = [_row(data, registry, name, rows_by_use_case[name,], display) for name in ranked]
+    reserved = [name for name in RESERVED_NAMES if (name,) in rows_by_use_case and rows_by_use_case[name,].row["energy_kwh"]]
+    rows += [_row(data, registry, name, rows_by_use_case[name,], display, apart=name == reserved[0]) for name in reserved]
     bars = [
-        Bar(name_text(name), _level(data, registry, ENERGY, name, mine[name,], shown)) for name in ranked[:MAX_RANKED_USE_CASES]
+        Bar(name_text(name), _level(data, registry, ENERGY, name, rows_by_use_case[name,], display))
+        for name in ranked[:MAX_RANKED_USE_CASES]
     ]
-    bars += _others(data, registry, ranked, shown)
+    bars += _other_bars(data, registry, ranked, display)
     bars += [
         Bar(
             name_text(name),
-            _level(data, registry, ENERGY, name, mine[name,], shown),
+            _level(data, registry, ENERGY, name, rows_by_use_case[name,], display),
             "idle" if name == IDLE_NAME else "unattributed",
         )
-        for name in kept
+        for name in reserved
     ]
-    unit = shown["energy_kwh"][1]
+    unit = display["energy_kwh"][1]
     return Section(
         "by_use_case",
         EMPTY_TEXT,
@@ -47,15 +48,15 @@ def section(data: EditionData, registry: FigureRegistry) -> Section | None:
         ),
         _title(data, ranked),
         tr(f"Énergie par usage, {unit}", f"Energy by use, {unit}"),
-        (Chart("by_use_case", Bars(unit, tuple(bars)), _alternative(data, registry, bars)), _table(data, shown, rows)),
+        (Chart("by_use_case", Bars(unit, tuple(bars)), _alternative(data, registry, bars)), _table(data, display, rows)),
         source_line(data),
     )
 
 
 def _display(data: EditionData, measure: Measure) -> tuple[float, str]:
-    """One unit for all rows: that of the whole."""
-    told = measure.level(data.current)
-    return measure.display(told[0] if told else None)
+    """One unit for all rows: that of the total."""
+    bounds = measure.level(data.current)
+    return measure.display(bounds[0] if bounds else None)
 
 
 def _level(
@@ -64,9 +65,9 @@ def _level(
     measure: Measure,
     name: str,
     indicators: IndicatorRow,
-    shown: dict[str, tuple[float, str]],
+    display: dict[str, tuple[float, str]],
 ) -> str:
-    return registry.add_level(measure, indicators, data.period, where=(("use_case", name),), display=shown[measure.indicator])
+    return registry.add_level(measure, indicators, data.period, where=(("use_case", name),), display=display[measure.indicator])
 
 
 def _row(
@@ -74,7 +75,7 @@ def _row(
     registry: FigureRegistry,
     name: str,
     indicators: IndicatorRow,
-    shown: dict[str, tuple[float, str]],
+    display: dict[str, tuple[float, str]],
     *,
     apart: bool = False,
 ) -> TableRow:
@@ -82,14 +83,14 @@ def _row(
     status = data.config.charter_at(name, data.period.bounds_us(data.config.timezone)[1] - 1)
     cells: list[Cell] = [name_text(name), FigureMark("z") if name in RESERVED_NAMES else charter_text(status)]
     for measure in MEASURES:
-        identity = _level(data, registry, measure, name, indicators, shown)
+        identity = _level(data, registry, measure, name, indicators, display)
         if name in RESERVED_NAMES and measure in (REQUESTS, PER_REQUESTS):
             cells.append(FigureMark("z"))
         else:
             cells.append(figure_cell(registry, identity, "value"))
         if measure is ENERGY:
             cells.append(figure_cell(registry, identity, "interval"))
-            share, cut = _share(data, registry, indicators, where), identity
+            share, energy_figure = _share(data, registry, indicators, where), identity
             cells.append(figure_cell(registry, share, "value"))
     if data.base is None:
         cells.append(FigureMark("x"))
@@ -98,41 +99,43 @@ def _row(
         cells.append(
             figure_cell(registry, registry.add_change(ENERGY, indicators, before, (data.period, data.base), where=where), "full")
         )
-    cells.append(Ref(cut))
+    cells.append(Ref(energy_figure))
     return TableRow(tuple(cells), "apart" if apart else "")
 
 
 def _share(data: EditionData, registry: FigureRegistry, indicators: IndicatorRow, where: tuple[tuple[str, str], ...]) -> str:
-    """Of the energy of all: only how it was divided is not known."""
-    whole, energy = data.current.row["energy_kwh"], indicators.row["energy_kwh"]
+    """The share in the total energy; only the uncertainty of the split remains."""
+    total_kwh, energy_kwh = data.current.row["energy_kwh"], indicators.row["energy_kwh"]
     estimate = None
-    if whole and energy is not None and energy >= 0:
-        low, high = indicators.energy.filtered(only=("split ",)).interval(energy)
-        estimate = Estimate(energy / whole, max(low, 0.0) / whole, max(min(high, whole), energy) / whole)
+    if total_kwh and energy_kwh is not None and energy_kwh >= 0:
+        low, high = indicators.energy.filtered(only=("split ",)).interval(energy_kwh)
+        estimate = Estimate(energy_kwh / total_kwh, max(low, 0.0) / total_kwh, max(min(high, total_kwh), energy_kwh) / total_kwh)
     label = tr("Part de l’énergie", "Share of energy")
     return registry.add_share(
         "energy_share", label, estimate, "energy_kwh / energy_kwh of all", where=where, quality=indicators.row["quality"]
     )
 
 
-def _others(data: EditionData, registry: FigureRegistry, ranked: list[str], shown: dict[str, tuple[float, str]]) -> list[Bar]:
-    behind, together = data.other_uses
-    if not behind or together is None:
+def _other_bars(
+    data: EditionData, registry: FigureRegistry, ranked: list[str], display: dict[str, tuple[float, str]]
+) -> list[Bar]:
+    names, combined = data.other_uses
+    if not names or combined is None:
         rest = ranked[MAX_RANKED_USE_CASES:]
-        mine = data.uses[str(data.period)]
-        return [Bar(name_text(name), _level(data, registry, ENERGY, name, mine[name,], shown)) for name in rest]
-    where = tuple(("use_case", name) for name in behind)
+        rows = data.uses[str(data.period)]
+        return [Bar(name_text(name), _level(data, registry, ENERGY, name, rows[name,], display)) for name in rest]
+    where = tuple(("use_case", name) for name in names)
     if sum(data.is_confidential((pair,), str(data.period)) for pair in where) == 1:
-        return []  # with the others in the table, the sum would tell the one that is confidential
-    told = ENERGY.level(together)
+        return []  # with the other rows, the sum would disclose the confidential one
+    bounds = ENERGY.level(combined)
     identity = registry.add_level(
-        ENERGY, together if told else None, data.period, where=(("use_cases", "others"),), display=shown["energy_kwh"]
+        ENERGY, combined if bounds else None, data.period, where=(("use_cases", "others"),), display=display["energy_kwh"]
     )
-    return [Bar(tr(f"Autres usages ({len(behind)})", f"Other uses ({len(behind)})"), identity, "other")]
+    return [Bar(tr(f"Autres usages ({len(names)})", f"Other uses ({len(names)})"), identity, "other")]
 
 
-def _table(data: EditionData, shown: dict[str, tuple[float, str]], rows: list[TableRow]) -> Table:
-    heads = {measure.indicator: label_with_unit(measure.label, shown[measure.indicator][1]) for measure in MEASURES}
+def _table(data: EditionData, display: dict[str, tuple[float, str]], rows: list[TableRow]) -> Table:
+    heads = {measure.indicator: label_with_unit(measure.label, display[measure.indicator][1]) for measure in MEASURES}
     columns = (
         Column(tr("usage", "use")),
         Column(tr("charte", "charter")),
@@ -149,28 +152,28 @@ def _table(data: EditionData, shown: dict[str, tuple[float, str]], rows: list[Ta
 
 
 def _title(data: EditionData, ranked: list[str]) -> Text:
-    """How few uses make up half, or two thirds, of what uses consume."""
-    mine = data.uses[str(data.period)]
-    told = [name for name in ranked if not data.is_confidential((("use_case", name),), str(data.period))]
-    whole, so_far = data.current.row["energy_kwh"], 0.0
-    for count, name in enumerate(told[:3], 1):
-        so_far += mine[name,].row["energy_kwh"]
-        said = next((words for part, words in _PARTS if whole and so_far >= part * whole), None)
-        if said is not None and count < len(ranked):
+    """The title: how few use cases make up half, or two thirds, of the consumption."""
+    rows = data.uses[str(data.period)]
+    visible = [name for name in ranked if not data.is_confidential((("use_case", name),), str(data.period))]
+    total_kwh, cumulated_kwh = data.current.row["energy_kwh"], 0.0
+    for count, name in enumerate(visible[:3], 1):
+        cumulated_kwh += rows[name,].row["energy_kwh"]
+        part_words = next((words for part, words in _PARTS if total_kwh and cumulated_kwh >= part * total_kwh), None)
+        if part_words is not None and count < len(ranked):
             number, one = number_word(count), count == 1
             return Text(
-                f"{number.fr} usage{'' if one else 's'} {'fait' if one else 'font'} plus {said[0]} de la consommation",
-                f"{number.en} use{'' if one else 's'} {'makes' if one else 'make'} up more than {said[1]} of consumption",
+                f"{number.fr} usage{'' if one else 's'} {'fait' if one else 'font'} plus {part_words[0]} de la consommation",
+                f"{number.en} use{'' if one else 's'} {'makes' if one else 'make'} up more than {part_words[1]} of consumption",
             )
     return tr("La consommation, usage par usage", "Consumption, use by use")
 
 
 def _alternative(data: EditionData, registry: FigureRegistry, bars: list[Bar]) -> Text:
-    told = [bar for bar in bars if bar.look == "use" and registry[bar.figure].value is not None]
+    visible = [bar for bar in bars if bar.look == "use" and registry[bar.figure].value is not None]
     hidden = sum(registry[bar.figure].value is None for bar in bars)
-    names = list_names([bar.label.en for bar in told[:3]])
-    fr = f"Par énergie décroissante : {names.fr}." if told else "Aucun usage publié."
-    en = f"By energy, largest first: {names.en}." if told else "No use published."
+    names = list_names([bar.label.en for bar in visible[:3]])
+    fr = f"Par énergie décroissante : {names.fr}." if visible else "Aucun usage publié."
+    en = f"By energy, largest first: {names.en}." if visible else "No use published."
     if hidden:
         fr, en = f"{fr} Valeurs non publiées : {hidden}.", f"{en} Values not published: {hidden}."
     return tr(fr, en)

@@ -16,7 +16,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from dashboards.app import PAGES
-from footprint.access.audit_log import read
+from footprint.access.audit_log import read_accesses
 from footprint.access.roles import Role
 from footprint.api import create_api
 from footprint.editions.protected_cells import ProtectedCells, protect_period
@@ -25,7 +25,7 @@ from footprint.i18n.formatting import format_estimate
 from footprint.ledger.ingest import IngestService
 from footprint.storage.database import Store
 from tests.support.contract_files import config
-from tests.unit.footprint.access.conftest import FACTS, HOST, NOW_US, Reader
+from tests.support.protected_quarter import FACTS, HOST, NOW_US, Reader
 
 PROTECTED = (Role.PUBLIC, Role.COMMITTEE, Role.ENGINEER)
 Q3 = "from=2026-07-01&to=2026-10-01"
@@ -234,10 +234,10 @@ def test_a_page_that_was_made_for_one_role_is_given_to_no_other(reader: Reader, 
 def test_phases_of_a_use_case_are_refused_below_services_and_noted_of_an_officer(reader: Reader, quarter: Store) -> None:
     asked = f"/api/v1/tables/phases?{Q3}&where=use_case=secrets"
     refused = reader("engineer").get(asked)
-    assert (refused.status_code, "tells of services" in refused.json()["error"]) == (400, True)
-    before = len(read(quarter, None, None))
+    assert (refused.status_code, "/api/v1/footprint" in refused.json()["error"]) == (400, True)
+    before = len(read_accesses(quarter, None, None))
     assert reader("officer").get(asked).status_code == 200
-    assert "use_case=secrets" in read(quarter, None, None)[before]["cells"]
+    assert "use_case=secrets" in read_accesses(quarter, None, None)[before]["cells"]
 
 
 def test_each_route_is_listed(sqlite: Store, reader: Reader) -> None:

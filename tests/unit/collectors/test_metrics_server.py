@@ -78,7 +78,7 @@ def second(agent: Agent, at_s: int) -> None:
     (agent.config.proc / "stat").write_text(f"cpu {at_s * 50} 0 0 {at_s * 150} 0 0 0 0\n")
     fields = ["S", "0", *["0"] * 9, str(at_s * 50), "0", *["0"] * 6, "7", "0", str(100 + at_s)]
     (agent.config.proc / "1" / "stat").write_text(f"1 (serve) {' '.join(fields)} 0 0\n")
-    agent.sample(at_s * S, at_s * S)
+    agent.read_sensors(at_s * S, at_s * S)
 
 
 def test_every_documented_metric_moves(agent: Agent) -> None:
@@ -86,7 +86,7 @@ def test_every_documented_metric_moves(agent: Agent) -> None:
     agent.sync = "unsynchronised"
     for at_s in range(1, 4):
         second(agent, at_s)
-    agent.record(3 * S, 3 * S)
+    agent.write_records(3 * S, 3 * S)
     before = parsed(metrics_text(agent, shipper, 0.5))
     agent.sync = "synchronised"
     for at_s in range(4, 10):
@@ -95,7 +95,7 @@ def test_every_documented_metric_moves(agent: Agent) -> None:
     shipper.ship_pending()
     shipper.shipped = shipper.rejected = 1  # what a server answers is proved in test_ship.py
     for at_s in range(10, 60):
-        agent.record(at_s * S, at_s * S)  # until the spool of 10 kB is full
+        agent.write_records(at_s * S, at_s * S)  # until the spool of 10 kB is full
     text = metrics_text(agent, shipper, 0.6)
     after = parsed(text)
     still = {name for name, _, _ in METRICS if after.get(name) == before.get(name)}

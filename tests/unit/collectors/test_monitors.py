@@ -12,25 +12,25 @@ from collectors.config import AgentConfig
 from collectors.dram_estimate import DramCollector
 from collectors.intel import IntelCollector
 from tests.simulation.sensors import monitor, powercap
-from tests.support.agents import WALL_US, S, energy, make, used_uj
+from tests.support.agents import WALL_US, S, energy_readings, make_agent, used_uj
 
 
 def run(folder: Path, make_of: type[Collector], each: dict[int, dict[Path, int]], seconds: int, **options: object):  # type: ignore[no-untyped-def]
     """An agent over some seconds; ``each`` says what a file says from a second on."""
-    agent = make(folder, make_of, **options)
+    agent = make_agent(folder, make_of, **options)
     for at in range(seconds + 1):
         for file, value in each.get(at, {}).items():
             file.write_text(f"{value}\n")
-        agent.sample(WALL_US + at * S, at * S)
-    agent.record(WALL_US + seconds * S, seconds * S)
+        agent.read_sensors(WALL_US + at * S, at * S)
+    agent.write_records(WALL_US + seconds * S, seconds * S)
     return agent
 
 
 def test_a_whole_server_meter_is_the_host(tmp_path: Path) -> None:
     folder = monitor(tmp_path / "sys", 0, "power_meter", power1_average=412 * S, power1_average_interval=1000)
     agent = run(tmp_path, AcpiCollector, {5: {folder / "power1_average": 0}, 6: {folder / "power1_average": 412 * S}}, 60)
-    assert {(r.device, r.component, r.source) for r in energy(agent)} == {("wall", "host", "acpi-power")}
-    assert used_uj(energy(agent), "wall") == 412 * 60 * S  # zero at 5 s was no reading
+    assert {(r.device, r.component, r.source) for r in energy_readings(agent)} == {("wall", "host", "acpi-power")}
+    assert used_uj(energy_readings(agent), "wall") == 412 * 60 * S  # zero at 5 s was no reading
 
 
 def test_c12_a_socket_of_a_module_is_no_whole_server(tmp_path: Path) -> None:
@@ -55,8 +55,8 @@ def test_c16_a_leap_of_an_intel_counter_is_not_counted(tmp_path: Path, driver: s
     values = {at: {folder / "energy1_input": at * 150 * S} for at in range(61)}
     values[30] = {folder / "energy1_input": 10**18}
     agent = run(tmp_path, IntelCollector, values, 60)
-    assert {(r.device, r.source) for r in energy(agent)} == {("gpu-0000:03:00.0", f"{driver}-energy")}
-    assert used_uj(energy(agent), "gpu-0000:03:00.0") == 150 * 60 * S
+    assert {(r.device, r.source) for r in energy_readings(agent)} == {("gpu-0000:03:00.0", f"{driver}-energy")}
+    assert used_uj(energy_readings(agent), "gpu-0000:03:00.0") == 150 * 60 * S
 
 
 def test_an_intel_gpu_without_a_counter_is_not_guessed(tmp_path: Path) -> None:
@@ -70,9 +70,9 @@ def test_an_amd_gpu_by_its_driver(tmp_path: Path) -> None:
         monitor(tmp_path / "sys", index, "amdgpu", bus, power1_average=(index + 1) * 100 * S, power1_cap_max=300 * S)
     agent = run(tmp_path, AmdCollector, {}, 30)
     # By the place on the bus, not by the order in which drivers were loaded.
-    assert {(r.device, r.alias) for r in energy(agent)} == {("gpu-0000:83:00.0", "amd:0"), ("gpu-0000:c3:00.0", "amd:1")}
-    assert used_uj(energy(agent), "gpu-0000:c3:00.0") == 100 * 30 * S
-    assert {r.source for r in energy(agent)} == {"amd-power"}
+    assert {(r.device, r.alias) for r in energy_readings(agent)} == {("gpu-0000:83:00.0", "amd:0"), ("gpu-0000:c3:00.0", "amd:1")}
+    assert used_uj(energy_readings(agent), "gpu-0000:c3:00.0") == 100 * 30 * S
+    assert {r.source for r in energy_readings(agent)} == {"amd-power"}
 
 
 AMDSMI = """
@@ -99,15 +99,15 @@ def test_c14_an_amd_counter_is_tried_before_it_is_believed(tmp_path: Path, monke
     (tmp_path / "lib" / "amdsmi.py").write_text(AMDSMI % ("", key))
     monkeypatch.syspath_prepend(str(tmp_path / "lib"))
     sys.modules.pop("amdsmi", None)
-    agent = make(tmp_path, AmdCollector)
+    agent = make_agent(tmp_path, AmdCollector)
     for at in range(101):
         if "amdsmi" in sys.modules:
             sys.modules["amdsmi"].clock["t"] = at  # type: ignore[attr-defined]
-        agent.sample(WALL_US + at * S, at * S)
+        agent.read_sensors(WALL_US + at * S, at * S)
         if at % 10 == 0:
-            agent.record(WALL_US + at * S, at * S)
+            agent.write_records(WALL_US + at * S, at * S)
     del sys.modules["amdsmi"]
-    records = energy(agent)
+    records = energy_readings(agent)
     assert {(r.device, r.source) for r in records} == {
         ("gpu-good", "amd-power"),
         ("gpu-good", "amd-energy"),

@@ -13,13 +13,13 @@ from collectors.config import AgentConfig
 from collectors.nvml import NvmlCollector
 from tests.simulation.nvml import SimulatedNvml
 from tests.simulation.sensors import build_nvml
-from tests.support.agents import WALL_US, S, circumstances, covered_us, energy, epochs, make, used_uj
+from tests.support.agents import WALL_US, S, context_readings, covered_us, energy_readings, make_agent, readings_by_epoch, used_uj
 
 Load = Callable[[str], SimulatedNvml]
 
 
 @pytest.fixture(scope="session")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def nvml_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = build_nvml(tmp_path_factory.mktemp("nvml"))
     if found is None:
         pytest.skip("no C compiler for the simulated library")
@@ -27,11 +27,11 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def load(library: Path, tmp_path: Path) -> Iterator[Load]:
+def load(nvml_library: Path, tmp_path: Path) -> Iterator[Load]:
     opened: list[SimulatedNvml] = []
 
     def act(scenario: str) -> SimulatedNvml:
-        opened.append(SimulatedNvml(library, scenario, tmp_path))
+        opened.append(SimulatedNvml(nvml_library, scenario, tmp_path))
         return opened[-1]
 
     yield act
@@ -43,19 +43,19 @@ def run(agent: Agent, nvml: SimulatedNvml, seconds: int, start: int = 0, record_
     """Sample every second from ``start`` to ``seconds``, both included, and record every ten and at the end."""
     for at in range(start, seconds + 1):
         nvml.go(at)
-        agent.sample(WALL_US + at * S, at * S)
+        agent.read_sensors(WALL_US + at * S, at * S)
         if at % record_s == 0 or at == seconds:
-            agent.record(WALL_US + at * S, at * S)
+            agent.write_records(WALL_US + at * S, at * S)
 
 
 def test_the_counter_is_told_to_its_resolution_and_keyed_by_uuid(load: Load, tmp_path: Path) -> None:
     nvml = load("gpu uuid=GPU-a power=100\ngpu uuid=GPU-b power=250.5\nat 7.5 power 0 333.333\nat 20.25 power 1 61\n")
-    agent = make(tmp_path, NvmlCollector)
+    agent = make_agent(tmp_path, NvmlCollector)
     run(agent, nvml, 60)
     for index, uuid in enumerate(("GPU-a", "GPU-b")):
-        assert abs(used_uj(energy(agent), uuid) - nvml.true_uj(index)) <= 1000
-        assert covered_us(energy(agent), uuid) == 60 * S
-    assert {(r.device, r.alias, r.source) for r in energy(agent)} == {
+        assert abs(used_uj(energy_readings(agent), uuid) - nvml.true_uj(index)) <= 1000
+        assert covered_us(energy_readings(agent), uuid) == 60 * S
+    assert {(r.device, r.alias, r.source) for r in energy_readings(agent)} == {
         ("GPU-a", "gpu:0", "nvml-energy"),
         ("GPU-b", "gpu:1", "nvml-energy"),
     }
@@ -63,11 +63,11 @@ def test_the_counter_is_told_to_its_resolution_and_keyed_by_uuid(load: Load, tmp
 
 def test_c9_a_driver_reload_opens_an_epoch_and_never_gives_negative_energy(load: Load, tmp_path: Path) -> None:
     nvml = load("gpu power=300\nat 24.5 driver_down\nat 27.5 driver_up\n")
-    agent = make(tmp_path, NvmlCollector)
+    agent = make_agent(tmp_path, NvmlCollector)
     run(agent, nvml, 24)
     before = nvml.true_uj(0)
     run(agent, nvml, 60, start=25)
-    groups = list(epochs(energy(agent)).values())
+    groups = list(readings_by_epoch(energy_readings(agent)).values())
     assert len(groups) == 2
     assert all(b.energy_uj >= a.energy_uj for group in groups for a, b in itertools.pairwise(group))
     assert groups[0][-1].at_us == WALL_US + 24 * S
@@ -75,14 +75,14 @@ def test_c9_a_driver_reload_opens_an_epoch_and_never_gives_negative_energy(load:
     begun_s = (groups[1][0].at_us - WALL_US) / S
     assert 28 <= begun_s <= 36  # handles are opened again after five seconds, or ten
     assert groups[1][-1].energy_uj - groups[1][0].energy_uj == 300 * (60 - begun_s) * S
-    assert covered_us(energy(agent), "GPU-sim-0") == (24 + 60 - begun_s) * S
+    assert covered_us(energy_readings(agent), "GPU-sim-0") == (24 + 60 - begun_s) * S
 
 
 def test_c9_a_counter_that_is_set_anew_and_a_misread_one(load: Load, tmp_path: Path) -> None:
     nvml = load("gpu power=300\nat 12.9 misread 0 7\nat 30.9 misread 0 99999999999\nat 44.5 reset 0\n")
-    agent = make(tmp_path, NvmlCollector)
+    agent = make_agent(tmp_path, NvmlCollector)
     run(agent, nvml, 60)
-    first, second = epochs(energy(agent)).values()
+    first, second = readings_by_epoch(energy_readings(agent)).values()
     assert first[-1].energy_uj == 300 * 44 * S  # both misreadings passed over, nothing lost
     assert second[0].at_us == WALL_US + 45 * S
     assert second[-1].energy_uj == 300 * 15 * S
@@ -90,39 +90,39 @@ def test_c9_a_counter_that_is_set_anew_and_a_misread_one(load: Load, tmp_path: P
 
 def test_c9_where_there_is_no_counter_power_is_polled_and_integrated(load: Load, tmp_path: Path) -> None:
     nvml = load("gpu power=200 counter=0 fields=0\n")
-    agent = make(tmp_path, NvmlCollector)
+    agent = make_agent(tmp_path, NvmlCollector)
     run(agent, nvml, 30)
-    assert {r.source for r in energy(agent)} == {"nvml-power"}
-    assert used_uj(energy(agent), "GPU-sim-0") == 200 * 30 * S
+    assert {r.source for r in energy_readings(agent)} == {"nvml-power"}
+    assert used_uj(energy_readings(agent), "GPU-sim-0") == 200 * 30 * S
     assert any("no energy counter" in said for said in agent.sensors.remarks())
 
 
 @pytest.mark.parametrize(("choice", "watts"), [("average", 199), ("instant", 200)])
 def test_c10_the_power_field_is_chosen_by_name(load: Load, tmp_path: Path, choice: str, watts: int) -> None:
     nvml = load("gpu power=200 counter=0\n")
-    agent = make(tmp_path, NvmlCollector, nvml_power=choice)
+    agent = make_agent(tmp_path, NvmlCollector, nvml_power=choice)
     run(agent, nvml, 30)
-    assert {r.source for r in energy(agent)} == {f"nvml-power-{choice}"}
-    assert used_uj(energy(agent), "GPU-sim-0") == watts * 30 * S
+    assert {r.source for r in energy_readings(agent)} == {f"nvml-power-{choice}"}
+    assert used_uj(energy_readings(agent), "GPU-sim-0") == watts * 30 * S
 
 
 def test_c10_a_sample_within_one_refresh_of_the_counter_loses_nothing(load: Load, tmp_path: Path) -> None:
     nvml = load("gpu power=500 refresh_ms=100\n")
-    agent = make(tmp_path, NvmlCollector, sample_s=0.1)
+    agent = make_agent(tmp_path, NvmlCollector, sample_s=0.1)
     for tick in range(1001):
         at = tick * 30_000  # three samples a refresh: two of them see no change
         nvml.go(at / S)
-        agent.sample(WALL_US + at, at)
-    agent.record(WALL_US + 30 * S, 30 * S)
-    assert abs(used_uj(energy(agent), "GPU-sim-0") - nvml.true_uj(0)) <= 500 * S // 10
+        agent.read_sensors(WALL_US + at, at)
+    agent.write_records(WALL_US + 30 * S, 30 * S)
+    assert abs(used_uj(energy_readings(agent), "GPU-sim-0") - nvml.true_uj(0)) <= 500 * S // 10
     assert not any(meter.resets for meter in agent.meters.values())
 
 
 def test_c11_a_partitioned_board_is_counted_once_and_its_instances_sum_to_it(load: Load, tmp_path: Path) -> None:
     nvml = load("gpu power=333.333\nat 0 mig 0 3,2,1\nat 41 power 0 91.7\n")
-    agent = make(tmp_path, NvmlCollector)
+    agent = make_agent(tmp_path, NvmlCollector)
     run(agent, nvml, 100)
-    records = energy(agent)
+    records = energy_readings(agent)
     assert {(r.device, r.alias, r.source) for r in records} == {
         (f"MIG-0-{i}-{slices}", f"gpu:0:{i}", "nvml-energy-mig") for i, slices in enumerate((3, 2, 1))
     }
@@ -134,9 +134,9 @@ def test_c11_a_partitioned_board_is_counted_once_and_its_instances_sum_to_it(loa
 
 def test_c11_partitions_that_change_while_it_runs_keep_every_joule(load: Load, tmp_path: Path) -> None:
     nvml = load("gpu power=300\nat 15 mig 0 4,3\nat 45 mig 0 4,2,1\nat 75 mig 0 0\n")
-    agent = make(tmp_path, NvmlCollector)
+    agent = make_agent(tmp_path, NvmlCollector)
     run(agent, nvml, 120)
-    records = energy(agent)
+    records = energy_readings(agent)
     total = sum(used_uj(records, device) for device in {r.device for r in records})
     assert total == nvml.true_uj(0) == 300 * 120 * S
     four = [r for r in records if r.device == "MIG-0-0-4"]
@@ -148,33 +148,33 @@ def test_c11_partitions_that_change_while_it_runs_keep_every_joule(load: Load, t
 
 def test_c11_instances_go_on_after_a_restart_of_the_agent(load: Load, tmp_path: Path) -> None:
     nvml = load("gpu power=300\nat 0 mig 0 4,3\n")
-    agent = make(tmp_path, NvmlCollector)
+    agent = make_agent(tmp_path, NvmlCollector)
     run(agent, nvml, 35)
-    again = make(tmp_path, NvmlCollector)  # killed at 35, up again at 50
+    again = make_agent(tmp_path, NvmlCollector)  # killed at 35, up again at 50
     run(again, nvml, 90, start=50)
-    records = energy(again)
-    assert len(epochs(records)) == 2
+    records = energy_readings(again)
+    assert len(readings_by_epoch(records)) == 2
     assert sum(used_uj(records, device) for device in {r.device for r in records}) == 300 * 90 * S
     assert covered_us(records, "MIG-0-0-4") == (35 + 40) * S
 
 
 def test_c12_a_module_is_told_apart_and_can_be_read_without_its_cpu(load: Load, tmp_path: Path) -> None:
     nvml = load("gpu power=400 module=1\n")
-    agent = make(tmp_path / "module", NvmlCollector)
+    agent = make_agent(tmp_path / "module", NvmlCollector)
     run(agent, nvml, 10)
-    assert {r.source for r in energy(agent)} == {"nvml-energy-module"}
+    assert {r.source for r in energy_readings(agent)} == {"nvml-energy-module"}
     nvml = load("gpu power=400 module=1\n")
-    alone = make(tmp_path / "gpu", NvmlCollector, nvml_scope="gpu")
+    alone = make_agent(tmp_path / "gpu", NvmlCollector, nvml_scope="gpu")
     run(alone, nvml, 10)
-    assert {r.source for r in energy(alone)} == {"nvml-power-average"}
-    assert used_uj(energy(alone), "GPU-sim-0") == 399 * 10 * S
+    assert {r.source for r in energy_readings(alone)} == {"nvml-power-average"}
+    assert used_uj(energy_readings(alone), "GPU-sim-0") == 399 * 10 * S
 
 
 def test_a_lost_gpu_is_a_gap_that_its_counter_bridges_and_the_others_go_on(load: Load, tmp_path: Path) -> None:
     nvml = load("gpu power=300\ngpu power=100\nat 20.5 lost 0\nat 50.5 back 0\n")
-    agent = make(tmp_path, NvmlCollector)
+    agent = make_agent(tmp_path, NvmlCollector)
     run(agent, nvml, 120)
-    records = energy(agent)
+    records = energy_readings(agent)
     assert used_uj(records, "GPU-sim-0") == 300 * 120 * S
     assert used_uj(records, "GPU-sim-1") == 100 * 120 * S
     assert covered_us(records, "GPU-sim-1") >= 118 * S
@@ -188,12 +188,12 @@ def test_a_gpu_that_is_plugged_in_appears(load: Load, tmp_path: Path) -> None:
     nvml = load("gpu power=300\ngpu power=100\nat 0 count 1\nat 20 count 2\n")
     listing = tmp_path / "proc/driver/nvidia/gpus"
     (listing / "0000:01:00.0").mkdir(parents=True)
-    agent = make(tmp_path, NvmlCollector)
+    agent = make_agent(tmp_path, NvmlCollector)
     run(agent, nvml, 20)
     (listing / "0000:02:00.0").mkdir()
     run(agent, nvml, 60, start=21)
-    assert used_uj(energy(agent), "GPU-sim-0") == 300 * 60 * S
-    assert used_uj(energy(agent), "GPU-sim-1") == 100 * 29 * S  # seen with the record at 30, sampled from 31
+    assert used_uj(energy_readings(agent), "GPU-sim-0") == 300 * 60 * S
+    assert used_uj(energy_readings(agent), "GPU-sim-1") == 100 * 29 * S  # seen with the record at 30, sampled from 31
 
 
 def test_circumstances_are_told_when_they_change(load: Load, tmp_path: Path) -> None:
@@ -201,10 +201,10 @@ def test_circumstances_are_told_when_they_change(load: Load, tmp_path: Path) -> 
         "gpu power=300\nat 0 clock 0 1410\nat 0 memory 0 1000\nat 15 util 0 50\nat 65 clock 0 1980\nat 65 memory 0 2000\n"
         "at 65 enforced 0 500\nat 15 process 0 77 4096\nat 15 computes 0 77 40\nat 75 ended 0 77\n"
     )
-    agent = make(tmp_path, NvmlCollector)
+    agent = make_agent(tmp_path, NvmlCollector)
     run(agent, nvml, 100)
     seen: dict[str, list[tuple[int, int]]] = {}
-    for record in circumstances(agent):
+    for record in context_readings(agent):
         for name, value in record.values.items():
             seen.setdefault(name, []).append(((record.at_us - WALL_US) // S, value))
     assert seen["clock_sm_hz"] == seen["clock_memory_hz"] == [(0, 1_410_000_000), (70, 1_980_000_000)]
@@ -218,31 +218,31 @@ def test_circumstances_are_told_when_they_change(load: Load, tmp_path: Path) -> 
 
 def test_a_process_that_slept_is_busy_only_since_it_woke(load: Load, tmp_path: Path) -> None:
     nvml = load("gpu power=300\nat 0 process 0 77 4096\nat 85 computes 0 77 50\n")
-    agent = make(tmp_path, NvmlCollector)
+    agent = make_agent(tmp_path, NvmlCollector)
     run(agent, nvml, 100)
-    told = [r.values["busy_us/(unknown)"] for r in circumstances(agent) if "busy_us/(unknown)" in r.values]
+    told = [r.values["busy_us/(unknown)"] for r in context_readings(agent) if "busy_us/(unknown)" in r.values]
     assert told[-1] <= 20 * S * 0.5
 
 
 def test_c16_a_first_power_that_no_board_draws_is_not_begun_with(load: Load, tmp_path: Path) -> None:
     nvml = load("gpu power=9000 counter=0 fields=0 limit=300\nat 2.5 power 0 200\n")
-    agent = make(tmp_path, NvmlCollector)
+    agent = make_agent(tmp_path, NvmlCollector)
     run(agent, nvml, 33)
-    assert used_uj(energy(agent), "GPU-sim-0") == 200 * 30 * S
+    assert used_uj(energy_readings(agent), "GPU-sim-0") == 200 * 30 * S
 
 
 def test_c12_a_module_is_not_judged_by_the_limit_of_its_gpu(load: Load, tmp_path: Path) -> None:
     nvml = load("gpu power=1000 limit=700 module=1\n")
-    agent = make(tmp_path, NvmlCollector)
+    agent = make_agent(tmp_path, NvmlCollector)
     run(agent, nvml, 30)
-    assert used_uj(energy(agent), "GPU-sim-0") == 1000 * 30 * S
+    assert used_uj(energy_readings(agent), "GPU-sim-0") == 1000 * 30 * S
 
 
 def test_a_gpu_that_was_lost_before_the_agent_began_is_found_when_it_is_back(load: Load, tmp_path: Path) -> None:
     nvml = load("gpu power=300\ngpu power=100\nat 0 lost 1\nat 20 back 1\n")
-    agent = make(tmp_path, NvmlCollector)
+    agent = make_agent(tmp_path, NvmlCollector)
     run(agent, nvml, 120)
-    assert used_uj(energy(agent), "GPU-sim-1") >= 100 * 60 * S
+    assert used_uj(energy_readings(agent), "GPU-sim-1") >= 100 * 60 * S
 
 
 def test_no_driver_and_no_gpu_say_so(load: Load, tmp_path: Path) -> None:
@@ -285,15 +285,15 @@ def test_over_random_faults_each_epoch_holds_what_the_board_used_in_it(load: Loa
     luck = random.Random(seed)
     text, faults = scenario(luck, 400)
     nvml = load(text)
-    agent = make(tmp_path, NvmlCollector)
+    agent = make_agent(tmp_path, NvmlCollector)
     truth = {}
     for at in range(401):
         nvml.go(at)
         truth[at] = nvml.true_uj(0)
-        agent.sample(WALL_US + at * S, at * S)
+        agent.read_sensors(WALL_US + at * S, at * S)
         if at % 10 == 0:
-            agent.record(WALL_US + at * S, at * S)
-    groups = list(epochs(energy(agent)).values())
+            agent.write_records(WALL_US + at * S, at * S)
+    groups = list(readings_by_epoch(energy_readings(agent)).values())
     for group in groups:
         first, last = ((each.at_us - WALL_US) // S for each in (group[0], group[-1]))
         assert abs(group[-1].energy_uj - group[0].energy_uj - (truth[last] - truth[first])) <= 1000

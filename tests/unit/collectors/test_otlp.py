@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from collectors.otlp import MAX_BODY_BYTES, OtlpReceiver, TokenWindows, energy_of, parse_export, spans_of
 from collectors.spool import Spool
 from footprint.core.records import RequestRecord, from_line
-from tests.support.agents import WALL_US, S, energy, make, used_uj
+from tests.support.agents import WALL_US, S, energy_readings, make_agent, used_uj
 from tests.unit.collectors.test_sensor_set import One
 
 SECRET = "Hortense"
@@ -206,7 +206,7 @@ def test_what_is_no_otlp_is_refused_and_the_port_goes_on(
 
 def test_hardware_energy_becomes_a_meter_of_the_agent(open_: Open, tmp_path: Path) -> None:
     port, _ = open_()
-    agent = make(tmp_path)
+    agent = make_agent(tmp_path)
     agent.external_sources.append(port.take)
     for at in range(0, 61, 10):
         for document in (
@@ -218,20 +218,20 @@ def test_hardware_energy_becomes_a_meter_of_the_agent(open_: Open, tmp_path: Pat
             )
         for each in port.take():
             agent.add_sample(each._replace(at_us=WALL_US + at * S, mono_us=at * S))
-    agent.record(WALL_US + 60 * S, 60 * S)
-    assert used_uj(energy(agent), "GPU-9") == 180 * S
-    assert used_uj(energy(agent), "wall") == 500 * 60 * S
-    assert {(r.component, r.source) for r in energy(agent)} == {("gpu", "otlp-energy"), ("host", "otlp-energy")}
+    agent.write_records(WALL_US + 60 * S, 60 * S)
+    assert used_uj(energy_readings(agent), "GPU-9") == 180 * S
+    assert used_uj(energy_readings(agent), "wall") == 500 * 60 * S
+    assert {(r.component, r.source) for r in energy_readings(agent)} == {("gpu", "otlp-energy"), ("host", "otlp-energy")}
 
 
 def test_what_a_sensor_of_our_own_measures_is_not_taken_twice(tmp_path: Path) -> None:
-    agent = make(tmp_path, One)  # covers gpu
+    agent = make_agent(tmp_path, One)  # covers gpu
     agent.external_sources.append(
         lambda: [
             s for d in (metric("hw.energy", "sum", joules(5), joules(6, "package-0", "cpu")),) for s in energy_of(d, WALL_US, 1)
         ]
     )
-    agent.sample(WALL_US, 1)
+    agent.read_sensors(WALL_US, 1)
     assert {device for device, _ in agent.meters} == {"one", "package-0"}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from collectors.prometheus_scraper import PrometheusScraper
-from tests.support.agents import WALL_US, S, energy, make, used_uj
+from tests.support.agents import WALL_US, S, energy_readings, make_agent, used_uj
 from tests.unit.collectors.test_sensor_set import One
 
 WRAP_J = 262_143.328850
@@ -56,13 +56,13 @@ def scraper() -> Iterator[PrometheusScraper]:
 
 
 def test_a_register_that_an_exporter_shows_is_followed_through_its_end(scraper: PrometheusScraper, tmp_path: Path) -> None:
-    agent = make(tmp_path)
+    agent = make_agent(tmp_path)
     for at in range(0, 301, 10):
         for sample in scraper.samples_of(node(WRAP_J - 1500 + 20 * at), WALL_US + at * S, at * S):
             agent.add_sample(sample)
-    agent.record(WALL_US + 300 * S, 300 * S)
-    assert {(r.device, r.source) for r in energy(agent)} == {("cpu:0", "node_exporter-energy")}
-    assert used_uj(energy(agent), "cpu:0") == 6000 * S
+    agent.write_records(WALL_US + 300 * S, 300 * S)
+    assert {(r.device, r.source) for r in energy_readings(agent)} == {("cpu:0", "node_exporter-energy")}
+    assert used_uj(energy_readings(agent), "cpu:0") == 6000 * S
 
 
 def test_a_partitioned_board_that_is_repeated_counts_once(scraper: PrometheusScraper) -> None:
@@ -79,10 +79,10 @@ def test_of_two_exporters_that_show_one_group_the_first_counts_aloud(
 
 
 def test_what_a_sensor_of_our_own_measures_is_not_scraped_too(scraper: PrometheusScraper, tmp_path: Path) -> None:
-    agent = make(tmp_path, One)  # covers gpu
+    agent = make_agent(tmp_path, One)  # covers gpu
     text = node(100) + 'nv_energy_consumption{gpu_uuid="GPU-1"} 5\n'
     agent.external_sources.append(lambda: scraper.samples_of(text, WALL_US, 1))
-    agent.sample(WALL_US, 1)
+    agent.read_sensors(WALL_US, 1)
     assert {device for device, _ in agent.meters} == {"one", "cpu:0"}
 
 

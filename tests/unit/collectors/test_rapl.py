@@ -14,7 +14,7 @@ from collectors.cli import main
 from collectors.config import AgentConfig
 from collectors.rapl import RaplCollector
 from tests.simulation.sensors import RANGE_UJ, Zone, dies, powercap
-from tests.support.agents import WALL_US, S, covered_us, energy, epochs, make, used_uj
+from tests.support.agents import WALL_US, S, covered_us, energy_readings, make_agent, readings_by_epoch, used_uj
 
 
 def collector(root: Path, **options: object) -> RaplCollector:
@@ -53,20 +53,20 @@ def test_c1_a_counter_that_only_root_may_read_is_said_with_its_remedy_and_is_no_
 @pytest.mark.parametrize("content", ["", "nonsense", "-5x"])
 def test_c2_c5_a_read_that_fails_gives_no_sample_and_later_loses_nothing(tmp_path: Path, content: str) -> None:
     package, memory = powercap(tmp_path / "sys", 1, dram=True)
-    agent = make(tmp_path, RaplCollector)
+    agent = make_agent(tmp_path, RaplCollector)
     for at in range(61):
         package.add(100 * S)
         memory.add(10 * S)
         if 20 <= at <= 30:
             package.file.write_text(content)
-        agent.sample(WALL_US + at * S, at * S)
+        agent.read_sensors(WALL_US + at * S, at * S)
         if at % 10 == 0:
-            agent.record(WALL_US + at * S, at * S)
-    assert used_uj(energy(agent), "cpu:0") == 100 * 60 * S
-    assert used_uj(energy(agent), "dram:0") == 10 * 60 * S
-    assert covered_us(energy(agent), "dram:0") == 60 * S
-    assert covered_us(energy(agent), "cpu:0") == (60 - 12) * S
-    assert len(epochs(energy(agent))) == 2
+            agent.write_records(WALL_US + at * S, at * S)
+    assert used_uj(energy_readings(agent), "cpu:0") == 100 * 60 * S
+    assert used_uj(energy_readings(agent), "dram:0") == 10 * 60 * S
+    assert covered_us(energy_readings(agent), "dram:0") == 60 * S
+    assert covered_us(energy_readings(agent), "cpu:0") == (60 - 12) * S
+    assert len(readings_by_epoch(energy_readings(agent))) == 2
 
 
 def test_c3_psys_is_never_read_with_packages_and_only_when_chosen(tmp_path: Path) -> None:
@@ -92,15 +92,15 @@ def test_c4_each_zone_wraps_by_its_own_range(
     package, memory = powercap(folder / "sys", 1, dram=True, range_uj=range_uj)
     package.add(range_uj - 1001 - start % (3000 * S))  # soon at the end of its range
     memory.add(range_uj // 4 - 502 - start % (1000 * S))
-    agent = make(folder, RaplCollector)
+    agent = make_agent(folder, RaplCollector)
     for at, energy_uj in enumerate([0, *used]):
         package.add(energy_uj)
         memory.add(energy_uj // 3)
-        agent.sample(WALL_US + at * S, at * S)
-    agent.record(WALL_US + len(used) * S, len(used) * S)
-    assert used_uj(energy(agent), "cpu:0") == sum(used)
-    assert used_uj(energy(agent), "dram:0") == sum(each // 3 for each in used)
-    assert len(epochs(energy(agent))) == 2
+        agent.read_sensors(WALL_US + at * S, at * S)
+    agent.write_records(WALL_US + len(used) * S, len(used) * S)
+    assert used_uj(energy_readings(agent), "cpu:0") == sum(used)
+    assert used_uj(energy_readings(agent), "dram:0") == sum(each // 3 for each in used)
+    assert len(readings_by_epoch(energy_readings(agent))) == 2
 
 
 def test_c4_a_sampling_period_that_could_hide_a_wrap_is_refused(tmp_path: Path) -> None:
@@ -126,28 +126,28 @@ def test_c6_a_package_shown_by_msr_mmio_and_tpmi_is_read_once(tmp_path: Path) ->
 
 def test_c7_dies_that_mirror_the_package_count_once(tmp_path: Path) -> None:
     zones = dies(tmp_path / "sys", 2, mirrored=True)
-    agent = make(tmp_path, RaplCollector)
+    agent = make_agent(tmp_path, RaplCollector)
     for at in range(61):
         for zone in zones:
             zone.add(68 * S)
-        agent.sample(WALL_US + at * S, at * S)
-    agent.record(WALL_US + 60 * S, 60 * S)
-    assert {r.device for r in energy(agent)} == {"cpu:0"}
-    assert used_uj(energy(agent), "cpu:0") == 68 * 60 * S
+        agent.read_sensors(WALL_US + at * S, at * S)
+    agent.write_records(WALL_US + 60 * S, 60 * S)
+    assert {r.device for r in energy_readings(agent)} == {"cpu:0"}
+    assert used_uj(energy_readings(agent), "cpu:0") == 68 * 60 * S
     assert list(agent.sensors.remarks()) == ["cpu:1 mirrors cpu:0 and is not counted"]
 
 
 def test_c7_dies_of_their_own_lose_nothing_while_it_is_found_out(tmp_path: Path) -> None:
     zones = dies(tmp_path / "sys", 2, mirrored=False)
-    agent = make(tmp_path, RaplCollector)
+    agent = make_agent(tmp_path, RaplCollector)
     for at in range(61):
         zones[0].add(68 * S)
         zones[1].add((68 if at < 2 else 60) * S)  # alike at first
-        agent.sample(WALL_US + at * S, at * S)
-    agent.record(WALL_US + 60 * S, 60 * S)
-    assert used_uj(energy(agent), "cpu:0") == 68 * 60 * S
-    assert used_uj(energy(agent), "cpu:1") == (68 + 60 * 59) * S
-    assert covered_us(energy(agent), "cpu:1") == 60 * S
+        agent.read_sensors(WALL_US + at * S, at * S)
+    agent.write_records(WALL_US + 60 * S, 60 * S)
+    assert used_uj(energy_readings(agent), "cpu:0") == 68 * 60 * S
+    assert used_uj(energy_readings(agent), "cpu:1") == (68 + 60 * 59) * S
+    assert covered_us(energy_readings(agent), "cpu:1") == 60 * S
 
 
 def test_c8_memory_below_a_package_is_read_and_core_is_not(tmp_path: Path) -> None:
@@ -162,20 +162,20 @@ def test_a_virtual_machine_says_that_there_is_nothing(tmp_path: Path) -> None:
 
 def test_after_a_restart_within_the_boot_the_counter_goes_on(tmp_path: Path) -> None:
     (package,) = powercap(tmp_path / "sys", 1)
-    first = make(tmp_path, RaplCollector)
+    first = make_agent(tmp_path, RaplCollector)
     for at in range(36):
         package.add(100 * S)
-        first.sample(WALL_US + at * S, at * S)
+        first.read_sensors(WALL_US + at * S, at * S)
         if at % 10 == 0:
-            first.record(WALL_US + at * S, at * S)
-    again = make(tmp_path, RaplCollector)  # killed after 35, up at 100
+            first.write_records(WALL_US + at * S, at * S)
+    again = make_agent(tmp_path, RaplCollector)  # killed after 35, up at 100
     package.add(64 * 100 * S)
     for at in range(100, 131):
         package.add(100 * S)
-        again.sample(WALL_US + at * S, at * S)
-    again.record(WALL_US + 130 * S, 130 * S)
-    records = energy(again)
+        again.read_sensors(WALL_US + at * S, at * S)
+    again.write_records(WALL_US + 130 * S, 130 * S)
+    records = energy_readings(again)
     assert used_uj(records, "cpu:0") == 100 * 130 * S
-    assert len(epochs(records)) == 1
+    assert len(readings_by_epoch(records)) == 1
     assert covered_us(records, "cpu:0") == (30 + 30) * S  # what was watched after the last record was not told
     assert records[-1].status == "gap"

@@ -18,7 +18,7 @@ from collectors.spool import Spool
 from footprint.attribution.energy_intervals import MIN_GAP_US, Samples, intervals_from_counter
 from footprint.core.records import EnergyReading, from_line
 from footprint.core.samples import Channel, Sample
-from tests.support.agents import WALL_US, S, make
+from tests.support.agents import WALL_US, S, make_agent
 
 LIMIT_W = 500
 TICKS = 150
@@ -87,7 +87,7 @@ class World:
         return self.channel.wrap_uj - self.luck.randrange(60_000 * S) if self.channel.wrap_uj else 10**15
 
     def start(self, mono_us: int) -> None:
-        self.agent = make(self.folder, discover=False)
+        self.agent = make_agent(self.folder, discover=False)
         self.agent.spool = FaultySpool(self.agent.config.spool, 100)
         # What the agent remembers of a misreading must not be borne out by another one.
         self.life_us, self.misread = -1, True
@@ -152,7 +152,7 @@ class World:
         try:
             if at % 10 == 0:
                 self._remembers()
-                self.agent.record(WALL_US + mono_us + self.wall_offset_us, mono_us)
+                self.agent.write_records(WALL_US + mono_us + self.wall_offset_us, mono_us)
             if luck.random() < 0.03:
                 raise KillNow
         except KillNow:
@@ -200,7 +200,7 @@ class World:
         self.last_us = mono_us + 2 * S
         self.life_us = self.life_us if self.life_us >= 0 else mono_us
         self._remembers()
-        self.agent.record(WALL_US + mono_us + self.wall_offset_us + 3603 * S, mono_us + 3 * S)
+        self.agent.write_records(WALL_US + mono_us + self.wall_offset_us + 3603 * S, mono_us + 3 * S)
         self.ledger.accept(spool.read(10**9)[1])
         self.luck.shuffle(self.late)
         for lines in self.late:

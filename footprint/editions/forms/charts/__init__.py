@@ -1,6 +1,6 @@
-"""Charts of an edition as SVG: one file a kind, one line each in ``DRAWERS``.
+"""Charts of an edition as SVG: one module a kind, one entry each in ``DRAWERS``.
 
-A drawer takes a drawing, the figures by id and a language, and fills a canvas; ``drawn`` gives the document.
+A drawer takes a drawing, the figures by id and a language, and fills a canvas.
 """
 
 from __future__ import annotations
@@ -28,6 +28,6 @@ DRAWERS: dict[str, Drawer] = {
 
 
 def draw_chart(chart: Chart, figures: Mapping[str, Figure], language: str, title: str) -> str:
-    """A chart as an SVG document, with its title and its text alternative inside."""
+    """A chart as an SVG document that contains its title and text alternative."""
     draw = DRAWERS[chart.drawing.kind]
     return draw(chart.drawing, figures, language, title, chart.alternative.in_(language)).svg()

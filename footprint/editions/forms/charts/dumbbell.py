@@ -1,4 +1,4 @@
-"""This file draws the current option against the best one measured; overlapping intervals claim nothing."""
+"""Dumbbell chart: current option against the best one measured; overlapping intervals claim nothing."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def draw(drawing: Dumbbell, figures: Mapping[str, Figure], language: str, title:
     """A row a use; x from 0."""
     bottom = TOP + ROW * len(drawing.pairs)
     canvas = Canvas(WIDTH, bottom + 26, title, alternative)
-    ends = [figures[identity] for pair in drawing.pairs for identity in (pair.current, pair.best)]
-    marks = ticks(max((figure.high or figure.value or 0.0 for figure in ends), default=0.0), 4)
+    options = [figures[identity] for pair in drawing.pairs for identity in (pair.current, pair.best)]
+    marks = ticks(max((figure.high or figure.value or 0.0 for figure in options), default=0.0), 4)
 
     def x(value: float) -> float:
         return LEFT + (RIGHT - LEFT) * value / marks[-1]
@@ -31,18 +31,18 @@ def draw(drawing: Dumbbell, figures: Mapping[str, Figure], language: str, title:
     for mark in marks:
         canvas.line(x(mark), TOP, x(mark), bottom, colour="rule-strong" if mark == 0 else "rule")
         canvas.text(x(mark), bottom + 18, format_number(mark, language), colour="ink-2", anchor="middle")
-    best, current, none = _WORDS[language]
+    best, current, no_difference = _WORDS[language]
     if drawing.pairs:
         canvas.dot(LEFT + 6, 10, 4.5, colour="data")
         canvas.text(LEFT + 16, 14.5, best, bold=True)
         canvas.dot(LEFT + 156, 10, 4.5, colour="ink", hollow=True)
         canvas.text(LEFT + 166, 14.5, current, bold=True)
     for index, pair in enumerate(drawing.pairs):
-        _pair(canvas, pair, figures, TOP + ROW * (index + 0.5), x, language, none)
+        _pair(canvas, pair, figures, TOP + ROW * (index + 0.5), x, language, no_difference)
     return canvas
 
 
-def _pair(canvas: Canvas, pair: Pair, figures, middle: float, x, language: str, none: tuple[str, str]) -> None:  # type: ignore[no-untyped-def]
+def _pair(canvas: Canvas, pair: Pair, figures, middle: float, x, language: str, no_difference: tuple[str, str]) -> None:  # type: ignore[no-untyped-def]
     canvas.label(LABELS, middle, pair.label.in_(language), LABELS)
     best, current, ratio = figures[pair.best], figures[pair.current], figures[pair.ratio]
     if best.value is None or current.value is None:
@@ -54,10 +54,10 @@ def _pair(canvas: Canvas, pair: Pair, figures, middle: float, x, language: str, 
     canvas.line(x(best.value), middle, x(current.value), middle, colour="ink-3", width=1.4)
     canvas.dot(x(best.value), middle, 5, colour="data")
     canvas.dot(x(current.value), middle, 5, colour="ink", hollow=True)
-    sure = ratio.value is not None and (ratio.low is None or ratio.high is None or not ratio.low <= 1 <= ratio.high)
-    if sure:
+    differs = ratio.value is not None and (ratio.low is None or ratio.high is None or not ratio.low <= 1 <= ratio.high)
+    if differs:
         canvas.text(END, middle - 3, format_figure(ratio, language).value, anchor="end", bold=True)
         canvas.text(END, middle + 13, f"n\u00a0=\u00a0{format_number(pair.n, language, 12)}", colour="ink-2", anchor="end")
     else:
-        canvas.text(END, middle - 3, none[0], anchor="end", bold=True)
-        canvas.text(END, middle + 13, none[1], anchor="end", bold=True)
+        canvas.text(END, middle - 3, no_difference[0], anchor="end", bold=True)
+        canvas.text(END, middle + 13, no_difference[1], anchor="end", bold=True)

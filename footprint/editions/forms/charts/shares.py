@@ -1,4 +1,4 @@
-"""This file draws one bar of a hundred per cent: how the energy is known, and what is missing."""
+"""Bar of 100 %: shares by how the energy is known, and the missing share."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ _LOOKS = {
 
 
 def draw(drawing: Shares, figures: Mapping[str, Figure], language: str, title: str, alternative: str) -> Canvas:
-    """The parts in their order; a label stands above its part where there is room, the others in a line below."""
+    """Draw the parts in order; labels go above their part if there is room, else on a line below."""
     parts = [(look, figures[identity]) for look, identity in drawing.parts if figures[identity].value]
     total = sum(figure.value or 0.0 for _, figure in parts) or 1.0
     canvas = Canvas(WIDTH, TOP + BAR + 4, title, alternative)
-    left, free, below = 0.0, 0.0, []
+    left, label_end, labels_below = 0.0, 0.0, []
     for look, figure in parts:
         width = WIDTH * (figure.value or 0.0) / total
-        colour, kind = _LOOKS[look]
-        canvas.bar(left, TOP, max(width - 2, 1.0), BAR, colour=colour, look=kind)  # 2 px of paper between neighbours
-        said = f"{format_figure(figure, language).value} {_WORDS[look][language != 'fr']}"
-        if text_width(said) < max(width, 0) and left >= free:
-            canvas.text(left, TOP - 8, said, bold=True)
-            free = left + text_width(said) + 8
+        colour, pattern = _LOOKS[look]
+        canvas.bar(left, TOP, max(width - 2, 1.0), BAR, colour=colour, look=pattern)  # 2 px of paper between neighbours
+        label = f"{format_figure(figure, language).value} {_WORDS[look][language != 'fr']}"
+        if text_width(label) < max(width, 0) and left >= label_end:
+            canvas.text(left, TOP - 8, label, bold=True)
+            label_end = left + text_width(label) + 8
         else:
-            below.append(said)
+            labels_below.append(label)
         left += width
-    if below:
+    if labels_below:
         canvas.height += 22
-        canvas.text(WIDTH, TOP + BAR + 19, ", ".join(below), colour="ink-2", anchor="end")
+        canvas.text(WIDTH, TOP + BAR + 19, ", ".join(labels_below), colour="ink-2", anchor="end")
     return canvas

@@ -1,4 +1,4 @@
-"""This file draws the day strip: a cell a day, full where measured, hatched where estimated in part, empty where missing."""
+"""Day strip: a cell a day, full if measured, hatched if estimated in part, empty if missing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WIDTH, HEIGHT = 832.0, 9.0  # the full width of the paper's text
 
 
 def draw(days: Sequence[Day], title: str, alternative: str) -> Canvas:
-    """Runs of days of one state."""
+    """Draw the days, merged into runs of one state."""
     canvas = Canvas(WIDTH, HEIGHT, title, alternative)
     cell, left = WIDTH / max(len(days), 1), 0.0
     for state, run in groupby(days, key=lambda day: day.state):

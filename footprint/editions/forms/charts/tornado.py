@@ -1,4 +1,4 @@
-"""This file draws what each cause can move a published value by, sorted, around that value."""
+"""Tornado chart: how far each cause moves the published value, sorted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WORDS = {"fr": "valeur publiée", "en": "published value"}
 
 
 def draw(drawing: Tornado, figures: Mapping[str, Figure], language: str, title: str, alternative: str) -> Canvas:
-    """Bars to the left and to the right of the value, with what they move at either end."""
+    """Bars to the left and right of the value, with their size at either end."""
     bottom = TOP + ROW * len(drawing.swings)
     canvas = Canvas(WIDTH, bottom + 26, title, alternative)
     left = max((-min(swing.low, 0.0) for swing in drawing.swings), default=0.0)
@@ -39,6 +39,6 @@ def draw(drawing: Tornado, figures: Mapping[str, Figure], language: str, title: 
             zero + high + 6, middle + 4.5, f"+{format_number(swing.high, language, 2)}" if swing.high else "0", colour="ink-2"
         )
     canvas.line(zero, TOP - 2, zero, bottom + 4, width=1.4)
-    told = format_figure(figures[drawing.centre], language)
-    canvas.text(zero, bottom + 20, f"{told.with_unit} ({_WORDS[language]})", anchor="middle", colour="ink-2")
+    centre = format_figure(figures[drawing.centre], language)
+    canvas.text(zero, bottom + 20, f"{centre.with_unit} ({_WORDS[language]})", anchor="middle", colour="ink-2")
     return canvas

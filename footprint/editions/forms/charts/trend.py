@@ -1,4 +1,4 @@
-"""This file draws a line of months with its band: gaps where months are missing, dashes where they are provisional."""
+"""Trend: a line of months with its band, gaps for missing months, dashes for provisional ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from footprint.i18n.formatting import format_estimate, format_number
 
 LEFT, RIGHT, TOP, BOTTOM = 48.0, 498.0, 34.0, 206.0
 HEIGHT = 250.0
-CIRCLE = 7.5  # around the number of an event
+CIRCLE = 7.5  # radius of the circle around an event's number
 _WORDS = {"fr": ("manquant", "provisoire", "méthode"), "en": ("missing", "provisional", "method")}
 
 
@@ -41,15 +41,15 @@ def draw(drawing: Trend, _: Mapping[str, Figure], language: str, title: str, alt
     for first, run in _runs(points):
         _band(canvas, run, first, x, y)
     for first, run in _runs(points):
-        for (one, here), (other, there) in pairwise(enumerate(run, first)):
-            dash = "6 5" if "provisional" in (here.state, there.state) else ""
-            canvas.path([(x(one), y(here.value or 0.0)), (x(other), y(there.value or 0.0))], colour="data", dash=dash)
+        for (left, here), (right, next_point) in pairwise(enumerate(run, first)):
+            dash = "6 5" if "provisional" in (here.state, next_point.state) else ""
+            canvas.path([(x(left), y(here.value or 0.0)), (x(right), y(next_point.value or 0.0))], colour="data", dash=dash)
         for index, point in enumerate(run, first):
             if point.state == "provisional" or len(run) == 1:
                 canvas.dot(x(index), y(point.value or 0.0), 4, colour="data", hollow=point.state == "provisional")
     _breaks(canvas, drawing, x, language)
-    _happenings(canvas, drawing, x)
-    _last(canvas, drawing, x, y, language)
+    _events(canvas, drawing, x)
+    _last_value(canvas, drawing, x, y, language)
     return canvas
 
 
@@ -68,9 +68,9 @@ def _runs(points: tuple[MonthPoint, ...]) -> Iterator[tuple[int, list[MonthPoint
 
 def _band(canvas: Canvas, run: list[MonthPoint], first: int, x, y) -> None:  # type: ignore[no-untyped-def]
     known = [(x(index), point) for index, point in enumerate(run, first) if point.low is not None and point.high is not None]
-    for (left, here), (right, there) in pairwise(known):
-        provisional = "provisional" in (here.state, there.state)
-        shape = [(left, y(here.high)), (right, y(there.high)), (right, y(there.low)), (left, y(here.low))]
+    for (left, here), (right, next_point) in pairwise(known):
+        provisional = "provisional" in (here.state, next_point.state)
+        shape = [(left, y(here.high)), (right, y(next_point.high)), (right, y(next_point.low)), (left, y(here.low))]
         canvas.area(shape, colour="band", opacity=0.5 if provisional else 1.0)
         if provisional:
             for edge in ((shape[0], shape[1]), (shape[3], shape[2])):
@@ -81,13 +81,13 @@ def _band(canvas: Canvas, run: list[MonthPoint], first: int, x, y) -> None:  # t
 
 
 def _months(canvas: Canvas, points: tuple[MonthPoint, ...], x, language: str) -> None:  # type: ignore[no-untyped-def]
-    """Each third month by name; the year in bold below its first."""
-    told_year, every = "", 1 if len(points) <= 8 else 3
+    """Label every third month by name, and the first month of a year with the year in bold below."""
+    labelled_year, interval = "", 1 if len(points) <= 8 else 3
     for index, point in enumerate(points):
         year, month = point.month.split("-")
-        if (int(month) - 1) % every and index:
+        if (int(month) - 1) % interval and index:
             continue
-        if index and index < every and every > 1:
+        if index and index < interval and interval > 1:
             continue  # too close to the first
         canvas.text(
             x(index),
@@ -96,9 +96,9 @@ def _months(canvas: Canvas, points: tuple[MonthPoint, ...], x, language: str) ->
             colour="ink-2",
             anchor="middle",
         )
-        if year != told_year:
+        if year != labelled_year:
             canvas.text(x(index), BOTTOM + 37, year, anchor="middle", bold=True)
-            told_year = year
+            labelled_year = year
 
 
 def _missing(canvas: Canvas, points: tuple[MonthPoint, ...], x, step: float, language: str) -> None:  # type: ignore[no-untyped-def]
@@ -127,37 +127,37 @@ def _breaks(canvas: Canvas, drawing: Trend, x, language: str) -> None:  # type: 
             canvas.text(at + 5, TOP - 8, after, colour="ink-2")
 
 
-def _happenings(canvas: Canvas, drawing: Trend, x) -> None:  # type: ignore[no-untyped-def]
-    """A numbered circle on the axis with a dotted line above it; one that would touch the last stands above it."""
+def _events(canvas: Canvas, drawing: Trend, x) -> None:  # type: ignore[no-untyped-def]
+    """A numbered circle on the axis with a dotted line above it; circles that would touch are stacked."""
     first, *_ = (point.month.split("-") for point in drawing.points)
-    at_last, height = -1e9, 0
-    for each in drawing.happenings:
-        day = date.fromisoformat(each.start)
+    previous_at, height = -1e9, 0
+    for event in drawing.happenings:
+        day = date.fromisoformat(event.start)
         months = (day.year - int(first[0])) * 12 + day.month - int(first[1])
         share = (day.day - 1) / monthrange(day.year, day.month)[1]
-        at = min(max(x(months - 0.5 + share), LEFT), RIGHT)  # a month lies half to the left and half to the right of its point
-        height = height + 1 if at - at_last < 2 * CIRCLE + 1 else 0
-        at_last = at
+        centre = min(max(x(months - 0.5 + share), LEFT), RIGHT)  # a month is centred on its point
+        height = height + 1 if centre - previous_at < 2 * CIRCLE + 1 else 0
+        previous_at = centre
         middle = BOTTOM - height * (2 * CIRCLE + 1)
         if not height:
-            canvas.line(at, BOTTOM - CIRCLE, at, TOP, colour="ink-3", dash="1 3")
-        canvas.dot(at, middle, CIRCLE, colour="ink", hollow=True, width=1.2)
-        canvas.text(at, middle + 3.8, str(each.number), anchor="middle", bold=True, size=11)
+            canvas.line(centre, BOTTOM - CIRCLE, centre, TOP, colour="ink-3", dash="1 3")
+        canvas.dot(centre, middle, CIRCLE, colour="ink", hollow=True, width=1.2)
+        canvas.text(centre, middle + 3.8, str(event.number), anchor="middle", bold=True, size=11)
 
 
-def _last(canvas: Canvas, drawing: Trend, x, y, language: str) -> None:  # type: ignore[no-untyped-def]
+def _last_value(canvas: Canvas, drawing: Trend, x, y, language: str) -> None:  # type: ignore[no-untyped-def]
     """Value, interval and month beside the last point."""
     known = [(index, point) for index, point in enumerate(drawing.points) if point.value is not None]
     if not known:
         return
     index, point = known[-1]
     assert point.value is not None
-    told = format_estimate(point.value, point.low, point.high, language)
-    at = min(max(y(point.value), TOP + 6), BOTTOM - 34)
+    formatted = format_estimate(point.value, point.low, point.high, language)
+    baseline = min(max(y(point.value), TOP + 6), BOTTOM - 34)
     year, month = (int(part) for part in point.month.split("-"))
     when = format_date(date(year, month, 1), "MMM y", locale=language)
     left = x(index) + 12
     canvas.dot(x(index), y(point.value), 4, colour="data", hollow=point.state == "provisional")
-    canvas.text(left, at - 1, f"{told.value}\u00a0{drawing.unit}", bold=True)
-    canvas.text(left, at + 16, told.interval, colour="ink-2")
-    canvas.text(left, at + 33, f"{when}, {_WORDS[language][1]}" if point.state == "provisional" else when, colour="ink-2")
+    canvas.text(left, baseline - 1, f"{formatted.value}\u00a0{drawing.unit}", bold=True)
+    canvas.text(left, baseline + 16, formatted.interval, colour="ink-2")
+    canvas.text(left, baseline + 33, f"{when}, {_WORDS[language][1]}" if point.state == "provisional" else when, colour="ink-2")

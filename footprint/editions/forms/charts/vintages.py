@@ -1,4 +1,4 @@
-"""This file draws one period as it was published again and again: a point with its interval a version."""
+"""Versions of one period's value: a point with its interval for each version."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ ROW, TOP, LEFT, RIGHT, VALUE = 30.0, 4.0, 190.0, 470.0, 532.0
 def draw(drawing: Vintages, _: Mapping[str, Figure], language: str, title: str, alternative: str) -> Canvas:
     """A row a version, oldest first, on one scale that need not begin at 0."""
     canvas = Canvas(WIDTH, TOP + ROW * len(drawing.published) + 4, title, alternative)
-    low = min((each[3] for each in drawing.published), default=0.0)
-    high = max((each[4] for each in drawing.published), default=1.0)
+    low = min((version_row[3] for version_row in drawing.published), default=0.0)
+    high = max((version_row[4] for version_row in drawing.published), default=1.0)
     scale = (RIGHT - LEFT) / (high - low or 1.0)
     for index, (version, day, value, below, above) in enumerate(drawing.published):
         middle, last = TOP + ROW * (index + 0.5), index == len(drawing.published) - 1
@@ -27,7 +27,7 @@ def draw(drawing: Vintages, _: Mapping[str, Figure], language: str, title: str, 
         canvas.line(LEFT, middle, RIGHT, middle, colour="rule")
         canvas.whisker(LEFT + (below - low) * scale, LEFT + (above - low) * scale, middle)
         canvas.dot(LEFT + (value - low) * scale, middle, 4.5, colour="data", hollow=not last)
-        told = format_estimate(value, below, above, language)
-        canvas.text(VALUE, middle + 4.5, told.value, anchor="end", bold=True)
-        canvas.text(VALUE + 8, middle + 4.5, told.interval, colour="ink-2")
+        formatted = format_estimate(value, below, above, language)
+        canvas.text(VALUE, middle + 4.5, formatted.value, anchor="end", bold=True)
+        canvas.text(VALUE + 8, middle + 4.5, formatted.interval, colour="ink-2")
     return canvas

@@ -23,7 +23,7 @@ from footprint.ledger.ingest import IngestService
 from footprint.storage.database import Store
 from tests.simulation.provider import CLIENT, NAME, SECRET, SUBJECT, Provider
 from tests.support.contract_files import config
-from tests.unit.footprint.access.conftest import FACTS, page
+from tests.support.protected_quarter import FACTS, page
 
 ISSUER, ADDRESS = "https://login.example.org", "https://footprint.example.org"
 BY_SIGN_IN = f"""
@@ -52,7 +52,7 @@ class Office:
         self.provider = Provider(ISSUER)
         inbox = IngestService(store, self.config.services_of_model)
         to_provider = httpx.ASGITransport(self.provider.app)
-        api = create_api(self.config, store, inbox, lambda: self.now_us, provider=to_provider)
+        api = create_api(self.config, store, inbox, lambda: self.now_us, oidc_transport=to_provider)
         self.app = mount(api, store, self.config, lambda: self.now_us)
 
     def browser(self) -> TestClient:
@@ -194,7 +194,7 @@ def test_a_provider_that_is_away_is_said_and_the_public_part_stays(sqlite: Store
         raise httpx.ConnectError("refused", request=request)
 
     inbox = IngestService(sqlite, office.config.services_of_model)
-    api = create_api(office.config, sqlite, inbox, lambda: 0, provider=httpx.MockTransport(away))
+    api = create_api(office.config, sqlite, inbox, lambda: 0, oidc_transport=httpx.MockTransport(away))
     browser = TestClient(api, base_url=ADDRESS)
     away = browser.get("/auth/login", headers={"Accept-Language": "en-GB,en;q=0.9"})
     assert (away.status_code, away.headers["content-type"]) == (503, "text/html; charset=utf-8")

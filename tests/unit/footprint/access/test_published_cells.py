@@ -23,8 +23,8 @@ from footprint.ledger.importers import import_users
 from footprint.ledger.ingest import IngestService
 from footprint.storage.database import Store
 from tests.support import quarters
+from tests.support.protected_quarter import HEADER, PROXY, by_header
 from tests.support.quarters import instant, organisation
-from tests.unit.footprint.access.conftest import HEADER, PROXY, by_header
 
 Q3, NOW_US = "2026-Q3", instant("2026-10-05")
 MEASURES = ("energy_kwh", "requests")
@@ -100,7 +100,7 @@ def drafts_stay_inside(config: Config, store: Store) -> None:
 
 
 def test_pages_and_a_published_edition_together_give_no_hidden_cell_away(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(middleware, "LOOK_S", -1.0)  # one server all along, which looks at every question
+    monkeypatch.setattr(middleware, "STORE_CHECK_INTERVAL_S", -1.0)  # one server all along, which looks at every question
     config, store, folder = office
     within = disclosure_rules(config).protection
     browser = committee(config, store)

@@ -15,7 +15,7 @@ from footprint.config.access import ROLES
 from footprint.ledger.ingest import IngestService
 from footprint.storage.database import Store
 from tests.support.contract_files import config
-from tests.unit.footprint.access.conftest import HOST, NOW_US, Reader, by_header, page
+from tests.support.protected_quarter import HOST, NOW_US, Reader, by_header, page
 
 P, C, O, E, A = Role  # noqa: E741
 EVERY, SIGNED, UNPROTECTED = {P, C, O, E, A}, {C, O, E, A}, {O, E, A}

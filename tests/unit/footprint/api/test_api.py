@@ -100,7 +100,7 @@ def test_unknown_paths_and_parameters_are_said_in_json(served: tuple[TestClient,
 
 
 def test_a_demonstration_counts_no_real_requests(sqlite: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    from footprint.api.application import build_application
+    from footprint.api.app import build_application
 
     facts = config("[organisation]\ndemo = true\n")
     app, gateway = build_application(facts, sqlite, None)
@@ -110,23 +110,23 @@ def test_a_demonstration_counts_no_real_requests(sqlite: Store, monkeypatch: pyt
 
 def test_who_sends_too_much_at_once_is_told_when_to_come_again(store: Store) -> None:
     facts = config()
-    gate = AdmissionControl(most=3, most_of_a_host=2)
-    api = create_api(facts, store, IngestService(store, facts.services_of_model), lambda: NOW_US, gate=gate)
+    gate = AdmissionControl(max_waiting=3, max_waiting_per_host=2)
+    api = create_api(facts, store, IngestService(store, facts.services_of_model), lambda: NOW_US, admission=gate)
     client = TestClient(api)
     headers = {"Authorization": f"Bearer {add_token(store, 'a', NOW_US)}"}
-    gate.inside["a"] = 2
+    gate.active["a"] = 2
     answer = client.post("/api/v1/ingest", content="\n".join(lines()), headers=headers)
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "5")
-    gate.inside.clear()
-    gate.inside["b"] = 3
+    gate.active.clear()
+    gate.active["b"] = 3
     assert client.post("/api/v1/ingest", content="\n".join(lines()), headers=headers).status_code == 503
-    gate.inside.clear()
+    gate.active.clear()
     assert client.post("/api/v1/ingest", content="\n".join(lines()), headers=headers).json()["accepted"] > 0
-    assert gate.inside.total() == 0
+    assert gate.active.total() == 0
     assert (
         client.post("/api/v1/ingest", content=b"\x1f\x8bno", headers={**headers, "Content-Encoding": "gzip"}).status_code == 400
     )
-    assert gate.inside.total() == 0
+    assert gate.active.total() == 0
 
 
 def test_a_database_that_is_away_is_said_so_and_nothing_is_answered_for(served: tuple[TestClient, dict[str, str], Store]) -> None:

@@ -39,7 +39,7 @@ def config(tmp_path: Path) -> Config:
 
 
 @pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def minisign_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("keys")
     assert shutil.which("minisign"), "Debian: apt install minisign"
     for name in ("mine", "other"):
@@ -100,15 +100,15 @@ def test_no_json_is_no_result(tmp_path: Path) -> None:
         read_result(tmp_path / "absent.json")
 
 
-def test_a_signature_is_checked_with_the_key_at_hand(tmp_path: Path, keys: Path) -> None:
+def test_a_signature_is_checked_with_the_key_at_hand(tmp_path: Path, minisign_keys: Path) -> None:
     path = tmp_path / "r.json"
-    write_result(path, result(), str(keys / "mine"))
+    write_result(path, result(), str(minisign_keys / "mine"))
     assert read_result(path).signature == UNCHECKED
-    assert read_result(path, signing_key=str(keys / "mine")).signature == CHECKED
-    public = (keys / "mine.pub").read_text().splitlines()[1]
+    assert read_result(path, signing_key=str(minisign_keys / "mine")).signature == CHECKED
+    public = (minisign_keys / "mine.pub").read_text().splitlines()[1]
     assert read_result(path, public).signature == CHECKED
     with pytest.raises(Tampered, match="signature is not good"):
-        read_result(path, signing_key=str(keys / "other"))
+        read_result(path, signing_key=str(minisign_keys / "other"))
     path.write_bytes(path.read_bytes().replace(b'"seed": 1', b'"seed": 2'))
     with pytest.raises(Tampered, match="signature is not good"):
         read_result(path, public)

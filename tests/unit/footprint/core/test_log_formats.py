@@ -19,7 +19,7 @@ from footprint.core.log_formats import BadMap, load_map, map_request, shipped_ma
 from footprint.core.records import RequestRecord, from_line
 from footprint.ledger.importers import import_mapped_log
 from footprint.storage.database import Store
-from tests.support.agents import make
+from tests.support.agents import make_agent
 from tests.support.contract_files import DAY_S, NOW_US, ask, config
 
 RECORDED = Path(__file__).resolve().parents[5] / "shared" / "recordings" / "litellm" / "standard_logging_payload.jsonl.gz"
@@ -383,15 +383,15 @@ def test_lines_that_are_no_requests_are_counted_and_go_nowhere(tmp_path: Path) -
 def test_the_agent_ships_requests_and_remembers_how_far_it_read(tmp_path: Path) -> None:
     log = tmp_path / "requests.jsonl"
     log.write_text(line(1) + line(2))
-    agent = make(tmp_path)
+    agent = make_agent(tmp_path)
     agent.log_tailers.append(follow(log))
-    agent.record(NOW_US, 1)
+    agent.write_records(NOW_US, 1)
     lines = [json.loads(raw) for raw in agent.spool.read(10**9)[1]]
     assert [each["id"] for each in lines if each["kind"] == "request"] == ["c1", "c2"]
     assert not any(SECRET in json.dumps(each) for each in lines)
     _, _, _, logs = load(agent.spool.folder, "another boot")
     assert logs == {str(log): {str(log): (log.stat().st_ino, log.stat().st_size)}}
-    again = make(tmp_path)
+    again = make_agent(tmp_path)
     again.log_tailers.append(follow(log))
     again.restore()
     with log.open("a") as file:
@@ -403,12 +403,12 @@ def test_the_agent_ships_requests_and_remembers_how_far_it_read(tmp_path: Path) 
 def test_while_the_disk_is_full_requests_wait_in_their_log(tmp_path: Path) -> None:
     log = tmp_path / "requests.jsonl"
     log.write_text(line(1))
-    agent = make(tmp_path, spool_max_mb=0.0001)
+    agent = make_agent(tmp_path, spool_max_mb=0.0001)
     agent.log_tailers.append(follow(log))
-    agent.record(NOW_US, 1)
+    agent.write_records(NOW_US, 1)
     assert agent.spool.segments() == []
     agent.spool._max_bytes = 10**6
-    agent.record(NOW_US + 10, 2)
+    agent.write_records(NOW_US + 10, 2)
     assert sum(json.loads(raw)["kind"] == "request" for raw in agent.spool.read(10**9)[1]) == 1
 
 

@@ -15,7 +15,7 @@ from footprint.editions.builder import build
 from footprint.editions.document import Chart, Edition, Trend
 from footprint.editions.edition_data import EditionData
 from footprint.editions.forms.charts import draw_chart
-from footprint.editions.publication import draft_edition, publish_edition, release_context
+from footprint.editions.publication import draft_context, draft_edition, publish_edition
 from footprint.editions.release_context import ReleaseContext
 from footprint.editions.render import render_files
 from footprint.editions.sections.annotations import MAX_LISTED
@@ -207,6 +207,6 @@ def test_what_was_published_keeps_its_notes_whatever_is_written_later(office: Of
     ]
     later, _ = noted(folder, BLOCKS.replace("upgraded", "dropped"))
     assert all(row["same"] for row in verify(store, later, found, NOW))
-    context = release_context(store, later, parse_period("2026-Q3"), NOW)
+    context = draft_context(store, later, parse_period("2026-Q3"), NOW)
     assert ReleaseContext.from_json(context.to_json()) == context
     assert "annotations" not in replace(context, annotations=()).to_json()

@@ -21,7 +21,7 @@ from xml.etree import ElementTree
 import pikepdf
 import pytest
 
-from footprint.charts.canvas import SIZE, WIDTH, hatch, text_width, ticks, truncate, wrap
+from footprint.charts.canvas import FONT_SIZE, WIDTH, hatch, text_width, ticks, truncate, wrap
 from footprint.config import load_config
 from footprint.editions.document import (
     Bar,
@@ -40,7 +40,7 @@ from footprint.editions.document import (
 )
 from footprint.editions.figure_format import format_figure
 from footprint.editions.forms.charts import draw_chart, strip, waterfall
-from footprint.editions.forms.data_package import NAMES, figure_rows
+from footprint.editions.forms.data_package import COLUMN_NAMES, figure_rows
 from footprint.editions.forms.layout import lay_out
 from footprint.editions.publication import draft_edition
 from footprint.editions.render import render_files
@@ -136,6 +136,7 @@ def test_the_contracts_files_are_there(files: dict[str, bytes]) -> None:
 
 
 @pytest.mark.parametrize("language", ["fr", "en"])
+@pytest.mark.external
 def test_every_number_that_is_cited_reads_the_same_in_all_forms(edition: Edition, texts: dict[str, str], language: str) -> None:
     sheet = lay_out(edition, language)
     lead = next(section for section in edition.sections if section.name == "points")
@@ -220,6 +221,7 @@ def test_the_pdf_is_tagged_for_readers_and_for_archives(files: dict[str, bytes],
         ("en", "Five numbers of quality", "Nobody saw the edition", "Annex", "Nobody is watched"),
     ],
 )
+@pytest.mark.external
 def test_short_lists_stay_with_their_section_and_the_annex_leaves_no_blank_page(
     files: dict[str, bytes], tmp_path: Path, language: str, heading: str, item: str, annex: str, before: str
 ) -> None:
@@ -307,7 +309,7 @@ def test_rows_of_the_data_give_the_strings_of_the_page_again(edition: Edition, f
     with zipfile.ZipFile(io.BytesIO(files["annexes.zip"])) as pack:
         rows = {row["figure_id"]: row for row in csv.DictReader(io.TextIOWrapper(pack.open("figures.csv"), "utf-8"))}
     assert set(rows) == {figure.id for figure in edition.figures}
-    assert tuple(next(iter(rows.values()))) == NAMES
+    assert tuple(next(iter(rows.values()))) == COLUMN_NAMES
     for figure in edition.figures:
         row = rows[figure.id]
         again = replace(figure, **{name: float(row[name]) if row[name] else None for name in ("value", "low", "high")})  # type: ignore[arg-type]
@@ -384,7 +386,7 @@ def test_a_wide_interval_of_an_effect_stays_off_names_and_values() -> None:
         max(float(bar.attrib["x"]) + float(bar.attrib["width"]) for bar in root.iter("{http://www.w3.org/2000/svg}rect")) < sign
     )
     assert draw_chart(Chart("w", replace(drawing, effects=()), Text("x", "x")), {"a": total}, "en", "x")
-    assert text_width("1", SIZE) > 0
+    assert text_width("1", FONT_SIZE) > 0
     for high in (0.0, 0.3, 1.0, 7.0, 41.0, 99.9, 100.0, 1234.0, 5e6):
         marks = ticks(high)
         assert marks[0] == 0

@@ -166,6 +166,7 @@ def of_dashboard(edition: Edition, language: str, monkeypatch: pytest.MonkeyPatc
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(told=figures())
+@pytest.mark.external
 def test_every_carrier_says_the_string_of_an_id(
     language: str, told: tuple[Figure, ...], drafted: Edition, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -205,6 +206,7 @@ def test_every_carrier_says_the_string_of_an_id(
         assert f">{format_figure(bar, language).value}<" in drawing, bar
 
 
+@pytest.mark.external
 def test_a_form_that_wrote_a_figure_otherwise_would_be_seen(drafted: Edition, tmp_path: Path) -> None:
     figure = replace(
         drafted.figures[0], id="F-2026Q3-01", kind="level", value=12.3456, low=11.0, high=13.7, display=(1.0, "kWh"), flags=()

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import event
 
-from footprint.access.audit_log import read
+from footprint.access.audit_log import read_accesses
 from footprint.api.app import create_api
 from footprint.cli.app import status_of
 from footprint.cli.report import figure_rows
@@ -31,8 +31,8 @@ from footprint.figures import parse_query
 from footprint.ledger.importers import import_energy
 from footprint.ledger.ingest import IngestService
 from footprint.storage.database import Store
+from tests.support.protected_quarter import HEADER, PROXY, by_header, page
 from tests.support.quarters import compute, instant, seconds
-from tests.unit.footprint.access.conftest import HEADER, PROXY, by_header, page
 
 Office = tuple[Config, Store, Path]
 NOW = instant("2026-10-12")
@@ -257,7 +257,7 @@ def test_rows_behind_a_figure_are_for_who_sees_uses_and_that_is_noted(office: Of
     assert {role for role, text in pages.items() if "drafting" in text} == {"officer"}  # hours of a use on a device
     assert {role for role, text in pages.items() if "2. " in text.replace("2.0", "")} == {"officer"}
     assert "/api/v1/trace" not in pages["committee"] + pages["engineer"]
-    assert [(row["role"], row["cells"]) for row in read(store, None, None)] == [("officer", f"trace {figure.id}")]
+    assert [(row["role"], row["cells"]) for row in read_accesses(store, None, None)] == [("officer", f"trace {figure.id}")]
     answers = {role: browser.get(f"/api/v1/trace/{figure.id}").status_code for role, browser in browsers.items()}
     assert answers == {"public": 404, "committee": 404, "engineer": 404, "officer": 200}
 

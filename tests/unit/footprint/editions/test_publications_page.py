@@ -16,7 +16,7 @@ from footprint.editions import publications_page
 from footprint.editions.publication import publish_edition, write_due_draft
 from footprint.editions.repository import edition_store
 from footprint.ledger.ingest import IngestService
-from footprint.server import edition_alerts
+from footprint.server import alert_rules
 from footprint.server.alerts import ALERT_RULES
 from footprint.storage.database import Store
 from tests.support.quarters import instant
@@ -59,24 +59,24 @@ def test_every_link_of_the_page_leads_to_a_file(office: Office) -> None:
 
 def test_a_draft_is_told_with_its_pdf_then_the_release_then_what_is_late(office: Office) -> None:
     config, store, _ = office
-    assert not list(edition_alerts.drafted(store, config, NOW))
+    assert not list(alert_rules.drafted_editions(store, config, NOW))
     write_due_draft(store, config, NOW, lambda _: None)
-    (matter,) = edition_alerts.drafted(store, config, NOW)
+    (matter,) = alert_rules.drafted_editions(store, config, NOW)
     assert [each.name for each in matter.attachments] == ["2026-Q3-draft.fr.pdf", "2026-Q3-draft.en.pdf"]
     assert all(each.content.startswith(b"%PDF") for each in matter.attachments)
-    assert not list(edition_alerts.late(store, config, NOW))
-    (late,) = edition_alerts.late(store, config, instant("2026-10-16"))
+    assert not list(alert_rules.late_releases(store, config, NOW))
+    (late,) = alert_rules.late_releases(store, config, instant("2026-10-16"))
     assert late.key == "release-missed 2026-Q3 provisional"
     published = publish_edition(store, config, "2026-Q3", instant("2026-10-16"))
-    assert not list(edition_alerts.late(store, config, instant("2026-10-16")))
-    assert not list(edition_alerts.drafted(store, config, instant("2026-10-16")))
-    (news,) = edition_alerts.released(store, config, published.released_us)
+    assert not list(alert_rules.late_releases(store, config, instant("2026-10-16")))
+    assert not list(alert_rules.drafted_editions(store, config, instant("2026-10-16")))
+    (news,) = alert_rules.released_editions(store, config, published.released_us)
     assert (news.key, len(news.attachments)) == ("published 2026-Q3.v1", 2)
     assert "footprint.example.org/editions/2026-Q3/v1" in news.text[1]
-    assert not list(edition_alerts.released(store, config, published.released_us + 30 * US_PER_DAY))
+    assert not list(alert_rules.released_editions(store, config, published.released_us + 30 * US_PER_DAY))
 
 
-@pytest.mark.parametrize("watch", [edition_alerts.drafted, edition_alerts.released, edition_alerts.late])
+@pytest.mark.parametrize("watch", [alert_rules.drafted_editions, alert_rules.released_editions, alert_rules.late_releases])
 def test_nothing_is_told_of_an_organisation_without_data(sqlite: Store, watch: object, tmp_path: Path) -> None:
     from footprint.config import parse_config
 

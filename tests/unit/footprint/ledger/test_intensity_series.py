@@ -23,7 +23,7 @@ from footprint.core.timestamps import parse_instant
 from footprint.impact.hourly_intensity import hourly_intensity
 from footprint.ledger import intensity_series
 from footprint.ledger.sources import SOURCES
-from footprint.server.scheduler import job_once
+from footprint.server.scheduler import run_job_once
 from footprint.storage.database import Store
 from tests.support.contract_files import DAY_S, write
 
@@ -297,9 +297,9 @@ def test_the_server_fetches_only_declared_series(tmp_path: Path, monkeypatch: py
     (tmp_path / "footprint.toml").write_text('[factors]\nlive = ["electricity-maps"]\n')
     monkeypatch.delenv("ELECTRICITYMAPS_TOKEN", raising=False)
     with pytest.raises(SourceUnavailable, match="ELECTRICITYMAPS_TOKEN"):
-        job_once(str(tmp_path / "footprint.toml"), "refresh")
+        run_job_once(str(tmp_path / "footprint.toml"), "refresh")
     (tmp_path / "footprint.toml").write_text("")
-    assert job_once(str(tmp_path / "footprint.toml"), "refresh") == "0 samples new or changed"
+    assert run_job_once(str(tmp_path / "footprint.toml"), "refresh") == "0 samples new or changed"
 
 
 def test_great_britain_has_half_hourly_samples(sqlite: Store, grid: Grid) -> None:

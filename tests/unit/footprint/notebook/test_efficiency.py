@@ -183,7 +183,7 @@ def test_a_plane_puts_things_where_they_are() -> None:
     assert staircase([(1, 1), (3, 2)], 9) == [(1, 1), (3, 1), (3, 2), (9, 2)]
     assert staircase([], 9) == []
     drawn = elements(
-        scatter_plot([ScatterPoint(10, 2, "m", (8, 12), (1, 3), "more", True)], x, y, title="t", washed=(5, "too slow"))
+        scatter_plot([ScatterPoint(10, 2, "m", (8, 12), (1, 3), "more", True)], x, y, title="t", limit=(5, "too slow"))
     )
     assert [circle.get("class") for circle in drawn.iter(f"{SVG}circle")] == ["more"]
     assert "too slow" in [text.text for text in drawn.iter(f"{SVG}text")]
@@ -191,5 +191,5 @@ def test_a_plane_puts_things_where_they_are() -> None:
 
 def test_a_dumbbell_has_both_ends_and_its_words() -> None:
     row = {"u": "letters", "a": 4.0, "a_low": 3.0, "a_high": 5.0, "b": 2.0, "b_low": 1.5, "b_high": 2.5, "w": "2 x"}
-    drawn = elements(dumbbell_chart([row], "u", "a", "b", "w", unit="Wh", title="t", words=("now", "best")))
+    drawn = elements(dumbbell_chart([row], "u", "a", "b", "w", unit="Wh", title="t", legend=("now", "best")))
     assert [circle.get("class") for circle in drawn.iter(f"{SVG}circle")] == ["hollow", "data", "hollow", "data"]

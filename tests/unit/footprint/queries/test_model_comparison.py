@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from footprint.api import create_api
-from footprint.api.efficiency import NAMES
+from footprint.api.efficiency import TABLE_NAMES
 from footprint.config import Config, ConfigError, parse_config
 from footprint.config.evaluations import CAUSES
 from footprint.core.units import J_PER_KWH
@@ -150,7 +150,7 @@ def test_an_empty_store_has_no_models_no_steps_and_a_register_of_unknown_energy(
 def test_every_table_is_answered_over_http(tried: tuple[Store, Config, dict[str, Day]]) -> None:
     store, facts, _ = tried
     client = TestClient(create_api(facts, store, IngestService(store, facts.services_of_model), lambda: NOW_US))
-    for name in NAMES:
+    for name in TABLE_NAMES:
         answer = client.get(f"/api/v1/tables/{name}").json()
         assert answer["rows"], name
         assert set(answer["rows"][0]) == set(answer["columns"])

@@ -14,9 +14,9 @@ from footprint.cli.app import status_of
 from footprint.config import parse_config
 from footprint.core.records import FootprintError
 from footprint.server import job_runs
-from footprint.server.job_runs import JobKind, failures, is_due, latest_runs, run_job
+from footprint.server.job_runs import JobKind, failed_run_counts, is_due, latest_runs, run_job
 from footprint.server.jobs import JOBS, job_named
-from footprint.server.scheduler import job_once
+from footprint.server.scheduler import run_job_once
 from footprint.storage.database import Store
 from tests.support.contract_files import CONFIG, NOW_US, START, energy_lines, request_lines, write
 
@@ -68,20 +68,20 @@ def test_failures_and_cuts_are_written_down(store: Store) -> None:
         run_job(store, FACTS, job(bad), NOW_US)
     (run,) = latest_runs(store)
     assert (run["status"], run["said"]) == ("failed", "FootprintError: the grid does not answer")
-    job_runs._begin(store, "test", NOW_US)  # and the power goes
+    job_runs._start_run(store, "test", NOW_US)  # and the power goes
     assert latest_runs(store)[0]["status"] == "running"
     run_job(store, FACTS, job(lambda *_: "well"), NOW_US + S)
-    runs = latest_runs(store, every=True)
+    runs = latest_runs(store, all_runs=True)
     assert [run["status"] for run in runs] == ["done", "failed", "failed"]
     assert runs[1]["said"] == "cut off"
-    assert failures(store) == {"test": 2}
-    for number in range(job_runs.KEPT_RUNS + 5):
+    assert failed_run_counts(store) == {"test": 2}
+    for number in range(job_runs.MAX_RUNS + 5):
         run_job(store, FACTS, job(lambda *_: "well"), NOW_US + number)
-    assert len(latest_runs(store, every=True)) <= job_runs.KEPT_RUNS + 1
+    assert len(latest_runs(store, all_runs=True)) <= job_runs.MAX_RUNS + 1
 
 
 def test_progress_is_told_while_a_job_runs(sqlite: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job_runs, "PROGRESS_US", 0)
+    monkeypatch.setattr(job_runs, "PROGRESS_INTERVAL_US", 0)
     seen = []
 
     def telling(store: Store, _config: object, _now: int, tell: job_runs.ReportProgress) -> str:
@@ -116,8 +116,8 @@ def test_every_job_runs_and_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert status_of(["import", "energy", write(tmp_path / "e.csv", energy_lines(START, 7200, 60))]) == 0
     assert status_of(["import", "requests", write(tmp_path / "r.csv", request_lines(START, 7200, 20))]) == 0
     for each in JOBS:
-        assert job_once("footprint.toml", each.name) is not None
-    assert job_once("footprint.toml", "seal", only_if_due=True) is None
+        assert run_job_once("footprint.toml", each.name) is not None
+    assert run_job_once("footprint.toml", "seal", only_if_due=True) is None
     capsys.readouterr()
     assert status_of(["jobs", "--format", "json"]) == 0
     rows = {row["job"]: row for row in json.loads(capsys.readouterr().out)["rows"]}

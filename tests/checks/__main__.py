@@ -1,0 +1,22 @@
+"""Runs every check of the repository, as ``python -m tests.checks``; exit status 1 where one finds something."""
+
+from __future__ import annotations
+
+import sys
+
+from tests.checks import house, known_faults, literals
+
+CHECKS = (house.findings, literals.findings, known_faults.findings)
+
+
+def main() -> int:
+    """Print every finding; 0 where there is none."""
+    findings = [finding for check in CHECKS for finding in check()]
+    for finding in findings:
+        print(finding)
+    print(f"{len(CHECKS)} checks, {len(findings)} findings")
+    return 1 if findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
