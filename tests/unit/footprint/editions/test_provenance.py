@@ -82,7 +82,7 @@ def test_late_readings_make_it_differ_and_the_command_says_so(office: Office, ca
     assert status_of(["trace", figure.id, "--verify", *options]) == 0
     out, err = capsys.readouterr()
     assert format_figure(figure, "en").full in out
-    assert "computed again from the ledger: identical" in err
+    assert "recomputed from the ledger: identical" in err
     assert all(name in out for name in ("facts:", "days:", "hours:", "readings:", "origins:"))
     start = seconds("2026-09-10")
     lines = ["time,host,device,component,energy_j", *(f"{start + 600 * n},a,gpu:2,gpu,{n * 240000.0:.1f}" for n in range(144))]
