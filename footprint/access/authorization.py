@@ -18,7 +18,7 @@ from footprint.access.roles import Role
 from footprint.calendar.periods import MONTHS_PER_PERIOD, period_at
 from footprint.core.timestamps import parse_instant
 from footprint.figures.engine import QueryResult
-from footprint.figures.query import PLACES, BadQuery, Query
+from footprint.figures.query import PLACE_COLUMNS, BadQuery, Query
 
 CONF_STATUS = "conf_status"  # SDMX CL_CONF_STATUS: F free, C confidential
 FREE, CONFIDENTIAL = "F", "C"
@@ -75,9 +75,9 @@ def check_query(query: Query, role: Role, zone: ZoneInfo) -> None:
     if role is Role.PUBLIC:
         raise AccessRefused("figures for the public are in the published editions: /api/v1/reports")
     dimensions = _dimensions_of(query)
-    if dimensions & PLACES and not role.sees_services:
+    if dimensions & PLACE_COLUMNS and not role.sees_services:
         raise AccessRefused("figures by host, device or site are not shown to this role; ask by service or use case")
-    if dimensions & PLACES:
+    if dimensions & PLACE_COLUMNS:
         raise AccessRefused("use cases are not shown by host, device or site; ask by service and use case")
     if query.every not in _CALENDAR_PERIODS:
         # On a day when only one cell drew energy, the totals of its service and of the organisation equal that cell.

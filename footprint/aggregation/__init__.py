@@ -1,18 +1,21 @@
-"""Aggregation: from the ledger to rows of energy and counts of requests, one host or one service and one UTC day at a time.
+"""Aggregation: rows of energy and counts of requests from the ledger, by host or service and UTC day.
 
-placing.py      which service holds which device when, places resolved to identities
-devices.py      the samples of a host's day -> spans by device, and CPU time by group
-logs.py         the requests of a service around a day -> the log that attribution takes
-learning.py     what 28 days say of the idle power of a placed device
-fits.py         what 28 days say of what requests cost: the step model of each service on a host
-basis.py        the facts and factors behind a row
-hostday.py      all of that together: the rows of one host on one day
-serviceday.py   requests and tokens of one service on one day
-storing.py      rows -> the store, replaced whole with what they were computed from
-running.py      which days are not done, or were done from something else: what ``footprint aggregate`` does
+placements.py         which service holds which device when
+device_energy.py      samples of a host's day -> energy intervals by device, and CPU time by process group
+request_logs.py       requests of a service around a day -> the log that attribution takes
+idle_power.py         idle power of a placed device, learnt from 28 days
+step_fits.py          step model of each service on a host, fitted on 28 days
+calculation_basis.py  facts and factors behind a row
+host_day.py           all of these together: the rows of one host on one day
+service_day.py        requests and tokens of one service on one day
+executors.py          this process, local processes or a Dask cluster
+result_writer.py      rows -> the store, replaced whole with what they were computed from
+rollups.py            sums of rows by day and month
+wall_balance.py       whole-server meters against the sensors of the parts
+aggregate.py          which days are missing or outdated: what `footprint aggregate` does
 
-Any sequence of runs over one ledger ends in the same rows, for a row depends on the ledger, the
-configuration, the factor book and the method, and on nothing else.
+Any sequence of runs over one ledger ends in the same rows, because a row depends only on the ledger, the configuration, the
+factor book and the method.
 """
 
 METHOD_VERSION = "2.0"

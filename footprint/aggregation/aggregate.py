@@ -1,6 +1,6 @@
-"""This file decides what is to be computed: days not done, done provisionally, or done from something that changed since.
+"""Selection of the days to compute: missing, provisional, or computed from inputs that have changed since.
 
-What to do comes from the store, never from memory: the scheduler and ``footprint aggregate`` are this one function.
+The selection comes from the store, never from memory: the scheduler and `footprint aggregate` call the same function.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ Progress = Callable[[str, int], None]
 
 @dataclass(slots=True)
 class AggregationSummary:
-    """What a run did: shards computed, those already as they should be, those removed, and what to say of it."""
+    """Result of a run: shards computed, unchanged and removed, and notes for the user."""
 
     computed: int = 0
     unchanged: int = 0
     removed: int = 0
     provisional: int = 0
-    kept_facts: int = 0  # of those unchanged: sealed days that an edit without a date does not reach
+    kept_facts: int = 0  # of those unchanged: sealed days that an edit without a date does not change
     notes: list[str] = field(default_factory=list)
 
 
@@ -55,12 +55,12 @@ def aggregate(
     again: bool = False,
     progress: Progress | None = None,
 ) -> AggregationSummary:
-    """Compute every day that is not done; with ``again`` also those of [from, to) that are.
+    """Compute every day that is missing or outdated; with ``again`` also the up-to-date days of [from, to).
 
     Raises
     ------
     ClosureError
-        If rows would not sum to the readings: nothing of that day is stored.
+        If rows do not sum to the readings; nothing of that day is stored.
     """
     summary = AggregationSummary()
     rebuild(store, config.timezone)
@@ -70,7 +70,7 @@ def aggregate(
         stamps = {}
         for members, day in run.wanted():
             if day < run.erased_until:
-                continue  # what it was computed from is gone: its figures stand
+                continue  # its inputs are erased: its figures stay
             in_range = (from_us is None or (day + 1) * US_PER_DAY > from_us) and (to_us is None or day * US_PER_DAY < to_us)
             stamp = run.stale(members, day, again=again) if in_range else None
             if stamp is not None:
@@ -78,8 +78,8 @@ def aggregate(
         run.compute(stamps)
         if summary.kept_facts:
             summary.notes.append(
-                f"{summary.kept_facts} sealed days of hosts and services keep the facts under which they were computed: an edit without a "
-                "date changes no sealed day; give it its date (since = …) where it is to reach them"
+                f"{summary.kept_facts} sealed days of hosts and services keep the facts under which they were computed: an edit without "
+                "a date changes no sealed day; give it its date (since = …) where it is to reach them"
             )
         if from_us is None and to_us is None:
             run.clear_away()
@@ -118,7 +118,7 @@ class _AggregationRun:
         return ((members, day) for day, members in sorted(shards))
 
     def stale(self, members: str, day: int, *, again: bool) -> ShardStamp | None:
-        """What a shard is to be computed under; None where it stands as it should."""
+        """Stamp under which a shard is to be computed; None where it is up to date."""
         kind, _, name = members.partition(" ")
         current = self.hosts[name].fingerprint(day) if kind == "host" else service_fingerprint(self.view, self.config, name, day)
         if not current:
@@ -137,9 +137,9 @@ class _AggregationRun:
         return ShardStamp(members, day, current, self.now_us, provisional, self._facts_print(members, day))
 
     def _keeps_facts(self, members: str, day: int, stored_facts: str) -> bool:
-        """Whether a sealed day rests on the same readings, requests, factors, method and dated facts as when it was computed.
+        """Whether a sealed day still rests on the readings, requests, factors, method and dated facts that it was computed from.
 
-        What else differs is an edit without a date, which changes no day already sealed.
+        Any other difference is an edit without a date, which changes no sealed day.
         """
         services = json.loads(stored_facts)["services"]
         return self._facts_print(members, day, services) == stored_facts
@@ -158,7 +158,7 @@ class _AggregationRun:
         return json.dumps({"services": service_names, "state": state}, sort_keys=True)
 
     def compute(self, stamps: dict[tuple[str, int], ShardStamp]) -> None:
-        """Compute shards, here or elsewhere, and store each as it comes."""
+        """Compute shards, here or in workers, and store each as it comes."""
         with open_executor(self.config) as workers:
             for computed in self._computed(stamps, workers):
                 stamp = stamps[computed.members, computed.day]
@@ -182,11 +182,11 @@ class _AggregationRun:
         yield from compute_in_workers(*workers, self.store, self.config, self.book, days_by_member)
 
     def _is_live(self, kind: str, name: str, day: int) -> bool:
-        """Whether more may still come by itself: an agent or a gateway shipped for that day; imports are closed at once."""
+        """Whether more data may still arrive: an agent or a gateway shipped for that day; imports are closed at once."""
         return f"{kind} {name} {day}" in self.live
 
     def clear_away(self) -> None:
-        """Remove shards of which the ledger, after a withdrawal, no longer says anything."""
+        """Remove shards that the ledger no longer calls for after a withdrawal."""
         wanted = set(self.wanted())
         for members, day in sorted(self.known.keys() - wanted):
             remove_shard(self.store, self.config, members, day)

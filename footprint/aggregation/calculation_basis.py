@@ -1,7 +1,7 @@
-"""This file gathers the facts and factors behind a row: everything that turns its energy into impact, and their bounds.
+"""Calculation basis of a row: the facts and factors that turn its energy into impact, with their bounds.
 
-A basis is kept as JSON beside the rows, so that a figure can be followed to what it rests on after
-the configuration and the factor book have changed.
+A basis is stored as JSON beside the rows, so that a figure can be traced after the configuration and the factor book have
+changed.
 """
 
 from __future__ import annotations
@@ -59,12 +59,12 @@ class CalculationBasis:
     method_version: str = METHOD_VERSION
 
     def to_json(self) -> str:
-        """One line, the same for the same facts."""
+        """One line of JSON; equal facts give equal lines."""
         return json.dumps(to_plain(self), sort_keys=True, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> CalculationBasis:
-        """From what ``to_json`` gave."""
+        """Basis from the output of ``to_json``."""
         plain = json.loads(text)
         for key in ("uplift", "pue", "factor", "wue", "water"):
             plain[key] = None if plain[key] is None else tuple(plain[key])
@@ -80,7 +80,7 @@ IMPACT_KINDS = ("water_offsite", "adpe", "primary_energy", "electricity_price")
 
 
 def _factor_at(config: Config, book: FactorBook, kind: str, zone: str, instant_us: int) -> Factor | None:
-    """The factor that holds, None where there is none: what is missing stays missing."""
+    """The factor that holds; None where there is none."""
     try:
         return book.find(kind, zone, instant_us, config.timezone)
     except MissingFactor:
@@ -99,7 +99,7 @@ def basis_at(
     idle_known: bool,
     split: str = "",
 ) -> CalculationBasis:
-    """What holds for a device of a host at an instant; a factor that is missing stays missing."""
+    """Facts and factors of a device of a host at an instant; missing factors are None."""
     fact = config.host_at(host, instant_us)
     site = config.site_at(fact.site, instant_us)
     electricity = _factor_at(config, book, config.electricity, site.zone, instant_us)
@@ -145,7 +145,8 @@ def is_past_life(fact: HostFact, instant_us: int) -> bool:
 def host_embodied_ug_per_s(fact: HostFact, accelerators: Sequence[str], book: FactorBook, instant_us: int) -> float:
     """Embodied emissions of a host [µgCO2e/s]; 0 where its server is not declared or its life is over.
 
-    ``accelerators`` are the models of its accelerators. Each counts as declared (``accelerator_kgco2e``), else by the book.
+    ``accelerators`` are the models of its accelerators. Each takes the declared ``accelerator_kgco2e``, else that of the factor
+    book.
     """
     if fact.server_embodied_kgco2e is None or is_past_life(fact, instant_us):
         return 0.0

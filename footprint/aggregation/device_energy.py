@@ -1,4 +1,4 @@
-"""This file turns the samples of one host around one day into spans by device, and its CPU time by process group."""
+"""Energy intervals of the devices of one host around one day, and its CPU time by process group."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from footprint.ledger.ledger_view import LedgerView, StreamInfo
 
 CPU_QUANTITY, BUSY, CAPACITY, GROUP = "cpu", "(host)", "(capacity)", "group:"
 _METHOD = {"counter": COUNTER, "power": POWER, "modelled": MODELLED, "estimate": ESTIMATE}
-# One kind of reading counts at a time: a counter, a power that the agent integrated, a power, a share, an estimate.
+# One kind of reading counts at a time, in this order: counter, power integrated by the agent, power, share, estimate.
 _RANK = {
     ("energy", "counter"): 0,
     ("energy", "power"): 1,
@@ -37,7 +37,7 @@ ENERGY_QUANTITIES = ("energy", "power")
 
 @dataclass(frozen=True, slots=True)
 class DeviceEnergy:
-    """The energy of one device around a day; ``streams`` are the series that it came from."""
+    """Energy intervals of one device around a day."""
 
     device: str
     component: str
@@ -46,7 +46,7 @@ class DeviceEnergy:
 
 
 def device_energies(view: LedgerView, host: str, day: int) -> list[DeviceEnergy]:
-    """Devices of a host with the spans that touch a UTC day, sorted by name."""
+    """Devices of a host with the intervals that touch a UTC day, sorted by name."""
     streams = [stream for stream in view.streams().get(host, []) if stream.quantity in ENERGY_QUANTITIES]
     aliases = view.aliases(host)
     parts_of: dict[str, list[tuple[int, EnergyIntervals]]] = {}
@@ -75,7 +75,7 @@ def _merge_by_rank(parts: Iterable[tuple[int, EnergyIntervals]]) -> EnergyInterv
 
 
 def stream_intervals(view: LedgerView, stream: StreamInfo, day: int) -> EnergyIntervals:
-    """Spans of one stream that touch a UTC day, whole: one across midnight stands in both days."""
+    """Intervals of one stream that touch a UTC day, uncut: one across midnight belongs to both days."""
     start_us, end_us = day * US_PER_DAY, (day + 1) * US_PER_DAY
     days = view.stream_days(stream.id)
     has_readings = days.last_us >= days.first_us
@@ -93,7 +93,7 @@ def stream_intervals(view: LedgerView, stream: StreamInfo, day: int) -> EnergyIn
 
 
 def cpu_times(view: LedgerView, host: str, day: int) -> dict[str, EnergyIntervals]:
-    """CPU time [µs of CPU] by process group of a host, with ``(host)`` and ``(capacity)``."""
+    """CPU time [µs] by process group of a host, with ``(host)`` and ``(capacity)``."""
     times = {}
     for stream in view.streams().get(host, []):
         if stream.quantity == CPU_QUANTITY:

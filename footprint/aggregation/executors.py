@@ -1,7 +1,7 @@
-"""This file computes days of hosts and services elsewhere: in local processes, or on a Dask cluster, with one function.
+"""Executors of the computation: this process, local processes, or a Dask cluster, with the same function.
 
-A task is a host or a service with some of its days, in order; what it gives is what the same days give in this process, bit for
-bit, for a day depends on the store and on nothing else. Workers read the store by its URL and write nothing.
+A task is a host or a service with some of its days, in order. Its result equals that of this process bit for bit, because a day
+depends on the store only. Workers read the store by its URL and write nothing.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from footprint.ledger.ledger_view import LedgerView
 from footprint.storage.database import Store
 
 DAYS_PER_TASK = 31
-MAX_QUEUED_TASKS_PER_WORKER = 2  # tasks a worker that wait their turn: bounds what is in memory
+MAX_QUEUED_TASKS_PER_WORKER = 2  # bounds the memory
 MAX_ATTEMPTS = 3
-GRACE_S = 10  # for processes to end by themselves
+GRACE_S = 10  # for processes to end
 
 
 class FleetError(FootprintError):
-    """The cluster does not answer, or workers die again and again."""
+    """The cluster does not answer, or workers die repeatedly."""
 
 
 @dataclass(frozen=True, slots=True)
 class ComputedDay:
-    """One computed day: rows of a host with what was learnt, or counts of a service."""
+    """One computed day: rows of a host with new statistics, or counts of a service."""
 
     members: str
     day: int
@@ -59,7 +59,7 @@ def compute_days(
 
 
 def _compute_task(url: str, config: Config, book: FactorBook, members: str, days: Sequence[int]) -> list[ComputedDay]:
-    """What a worker does: a connection of its own, and nothing kept."""
+    """Task of a worker, with a connection of its own."""
     store = Store(url)
     try:
         with store.read() as connection:
@@ -72,7 +72,7 @@ def _compute_task(url: str, config: Config, book: FactorBook, members: str, days
 
 
 def _without_intermediates(computed: ComputedDay) -> ComputedDay:
-    """Without what only the computation needed: logs and weights do not travel."""
+    """The day without logs and weights, which only the computation needs."""
     if isinstance(computed.result, ServiceDay):
         return computed
     splits = {name: replace(split, service_input=None, fit=None) for name, split in computed.result.splits.items()}  # type: ignore[arg-type]
@@ -81,7 +81,7 @@ def _without_intermediates(computed: ComputedDay) -> ComputedDay:
 
 @contextmanager
 def open_executor(config: Config) -> Iterator[tuple[Executor, int] | None]:
-    """Where days are computed, and how many workers there are; None is this process.
+    """Executor and its number of workers; None is this process.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def open_executor(config: Config) -> Iterator[tuple[Executor, int] | None]:
 
 
 def _terminate(children: Iterable[multiprocessing.process.BaseProcess]) -> None:
-    """See processes out: one that was started while its pool broke waits for work for ever, and the pool for it."""
+    """Wait for child processes, and kill those that remain: one started while its pool broke waits for work for ever."""
     for child in children:
         child.join(GRACE_S)
         if child.is_alive():
@@ -128,12 +128,12 @@ def _process_pool(number: int) -> ProcessPoolExecutor:
 def compute_in_workers(
     executor: Executor, workers: int, store: Store, config: Config, book: FactorBook, days_by_member: Mapping[str, Sequence[int]]
 ) -> Iterator[ComputedDay]:
-    """Every wanted day of every member, as they come; days of one member in order, the next ones once these are taken.
+    """Every wanted day of every member, as results arrive; days of one member in order, each task after the one before.
 
     Raises
     ------
     FleetError
-        If workers died three times over.
+        If workers died three times.
     """
     remaining = {members: deque(_chunks(days)) for members, days in sorted(days_by_member.items())}
     ready = deque(remaining)
@@ -155,7 +155,7 @@ def compute_in_workers(
                         raise FleetError(
                             f"workers died {broken_pools} times, last at {members}; is there memory enough?"
                         ) from None
-                    # Everything that ran in it is gone with it, and begins again.
+                    # All tasks that ran in the broken pool start again.
                     for lost_member, lost_days in [(members, days), *running.values()]:
                         remaining[lost_member].appendleft(lost_days)
                         ready.append(lost_member)

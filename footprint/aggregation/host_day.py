@@ -1,4 +1,4 @@
-"""This file computes the rows of one host on one UTC day: readings, placements, requests and facts come together here."""
+"""Rows of one host on one UTC day, computed from readings, placements, requests and facts."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ def grain_us(config: Config) -> int:
 
 @dataclass(frozen=True, slots=True)
 class SplitDiagnostics:
-    """How the shared energy of one service on one host was divided on a day: the input of attribution, and why so.
+    """How the shared energy of one service on one host was divided on a day: the input of attribution, and the reasons.
 
-    ``shares`` are those of the model, with their half-widths, by (use case, model); ``wasted`` is, by these and a
-    status, the part of the use case's energy that went into requests that failed or were given up, and their number.
+    ``shares`` are those of the model with their half-widths, by (use case, model). ``wasted`` is, by these and a status, the
+    share of the use case's energy that went into failed or cancelled requests, and their number.
     """
 
     service_input: ServiceInput
@@ -73,7 +73,7 @@ class SplitDiagnostics:
 
 @dataclass(frozen=True, slots=True)
 class HostDay:
-    """Rows of one host and day; ``segments_us`` are the instants at which facts change, ``slots_us`` the slots' edges."""
+    """Rows of one host and day; ``segments_us`` are the instants at which facts change, ``slots_us`` the edges of slots."""
 
     slots_us: Ints
     segments_us: Ints
@@ -83,7 +83,7 @@ class HostDay:
 
 
 class HostAggregator:
-    """One host, and what is known of its days; made anew for each run."""
+    """Computation of the days of one host, with what is known of it; created for each run."""
 
     def __init__(self, view: LedgerView, config: Config, book: FactorBook, logs: ServiceLogs, name: str) -> None:
         self.view, self.config, self.book, self.logs, self.name = view, config, book, logs, name
@@ -93,16 +93,16 @@ class HostAggregator:
         self.tenures = configured_tenures(config.placements, name, self.aliases, named)
         self.tenures += self._process_tenures({tenure.device for tenure in self.tenures})
 
-    # What only a computation needs is made when it is first asked for: every question looks at every host.
+    # Lazy, because every query creates every host and few of them compute.
 
     @functools.cached_property
     def devices(self) -> Callable[[int], list[DeviceEnergy]]:
-        """Spans of every device, by day; those of the last three are kept."""
+        """Energy intervals of every device, by day; the last three days are cached."""
         return functools.lru_cache(maxsize=3)(lambda day: device_energies(self.view, self.name, day))
 
     @functools.cached_property
     def inputs(self) -> Callable[[int], str]:
-        """Inputs of attribution by day, kept."""
+        """Fingerprint of the inputs of attribution by day, cached."""
         return functools.cache(self._inputs)
 
     @functools.cached_property
@@ -122,17 +122,17 @@ class HostAggregator:
 
     @functools.cached_property
     def idle_power(self) -> IdlePowerEstimator:
-        """Idle powers as quiet days tell them."""
+        """Idle powers learnt from quiet days."""
         return IdlePowerEstimator(self.view, self.logs, self.name, self.tenures, self._clock_offset_us)
 
     @functools.cached_property
     def _rules(self) -> str:
-        """Fingerprint of the method, the facts and the factors: asked for by aggregation alone."""
+        """Fingerprint of the method, the facts and the factors; only aggregation needs it."""
         return fingerprint([METHOD_VERSION, self.config.facts_digest(), self.book.digest()])
 
     @functools.cached_property
     def _read_days(self) -> list[tuple[int, list[int], list[int]]]:
-        """Of each stream the days that hold readings, in order, and their versions."""
+        """For each stream, the days with readings, in order, and their versions."""
         days_read = []
         for stream in self.streams:
             days = self.view.stream_days(stream.id)
@@ -141,12 +141,12 @@ class HostAggregator:
         return days_read
 
     def _days_of_service(self, service: str) -> tuple[dict[int, tuple[int, int]], list[int]]:
-        """What is known of a service by day, and its days in order."""
+        """Known versions of a service by day, and its days in order."""
         known = self.view.service_days().get(service, {})
         return known, sorted(known)
 
     def _process_tenures(self, placed: set[str]) -> list[Tenure]:
-        """Tenures of devices that the configuration places nobody on, by whose processes computed on them."""
+        """Placements of unassigned devices, inferred from the processes that computed on them."""
         seen: dict[str, dict[str, Samples]] = {}
         for stream in self.streams:
             if stream.quantity.startswith(HOLDING) and stream.device not in placed:
@@ -157,7 +157,7 @@ class HostAggregator:
 
     @functools.cached_property
     def groups(self) -> dict[str, list[str]]:
-        """Groups of processes seen here, by the service whose rules they meet; a group is one service's only."""
+        """Process groups seen here, by the service whose rules they meet; each group belongs to one service only."""
         groups_of: dict[str, list[str]] = {}
         for stream in self.streams:
             if stream.quantity == CPU_QUANTITY and stream.device.startswith(GROUP):
@@ -168,7 +168,7 @@ class HostAggregator:
         return groups_of
 
     def days(self) -> list[int]:
-        """UTC days that a reading of this host touches, those that a counter bridges among them."""
+        """UTC days that a reading of this host touches, including those that a counter bridges."""
         touched: set[int] = set()
         for stream in self.streams:
             days = self.view.stream_days(stream.id)
@@ -180,12 +180,12 @@ class HostAggregator:
         return sorted(touched)
 
     def _inputs(self, day: int) -> str:
-        """Fingerprint of what the ledger says of this host around a day, and of the facts; empty where there is no reading."""
+        """Fingerprint of the host's ledger around a day, and of the facts; empty without readings."""
         data = self.data(day, tuple(self.services))
         return fingerprint([self._rules, data]) if data else ""
 
     def data(self, day: int, services: tuple[str, ...]) -> str:
-        """Fingerprint of what the ledger says of this host and some services around a day; empty where there is no reading."""
+        """Fingerprint of the ledger of this host and some services around a day; empty without readings."""
         parts: list[object] = []
         low, high = day - 1, day + 1
         for stream, days, versions in self._read_days:
@@ -204,7 +204,7 @@ class HostAggregator:
         return fingerprint([canonical(self.aliases), *parts])
 
     def fingerprint(self, day: int) -> str:
-        """Of everything that the rows of a day are computed from; empty where there is no reading."""
+        """Fingerprint of everything that the rows of a day are computed from; empty without readings."""
         if not self.inputs(day):
             return ""
         earlier = [self.inputs(earlier_day) for earlier_day in range(day - LEARNING_DAYS + 1, day)] if self.tenures else []
@@ -240,7 +240,7 @@ class HostAggregator:
         return HostDay(slots, segments, attribute(shard), bases, splits)
 
     def new_statistics(self) -> list[tuple[str, int, str, str]]:
-        """What was learnt of days since this was last asked: what of, day, fingerprint, content."""
+        """Statistics computed since the last call: stream key, day, fingerprint, content."""
         records = [
             (key, day, inputs, json.dumps(quiet.to_json(), separators=(",", ":")))
             for (key, day), (inputs, quiet) in sorted(self.idle_power.fresh.items())
@@ -297,7 +297,7 @@ class HostAggregator:
     def _split(
         self, service: str, day: int, devices: Sequence[DeviceEnergy], placed: dict[str, tuple[PlacedService, ...]]
     ) -> SplitDiagnostics:
-        """How the shared energy of a service is divided: by its fit, or by declared weights where there is none that stands."""
+        """Division of the shared energy of a service: by its fit, or by declared weights without a valid fit."""
         placement = placement_of(self.tenures, service, day)
         service_log = self.fits.log(service, devices, day)
         diagnosis, log = None, service_log.log
@@ -320,7 +320,7 @@ class HostAggregator:
     def _with_fitted_idle(
         self, placed: dict[str, tuple[PlacedService, ...]], splits: dict[str, SplitDiagnostics], devices: Sequence[DeviceEnergy]
     ) -> dict[str, tuple[PlacedService, ...]]:
-        """The placements, with idle powers of the fit where quiet seconds told none."""
+        """The placements, with idle powers of the fit where quiet intervals gave none."""
         energy = {device.device: int(device.intervals.energy_uj.sum()) for device in devices}
         result = {device: list(placements) for device, placements in placed.items()}
         for number, service in enumerate(self.services):
@@ -371,7 +371,7 @@ class HostAggregator:
 
 
 def _sum_intervals(series: Sequence[EnergyIntervals]) -> EnergyIntervals:
-    """Sum of spans that an agent took at the same instants; what only some of them have is left out."""
+    """Sum of intervals that an agent read at the same instants; instants that some of them lack are dropped."""
     if len(series) == 1:
         return series[0]
     common = functools.reduce(np.intersect1d, [intervals.start_us for intervals in series])
@@ -385,7 +385,7 @@ def _sum_intervals(series: Sequence[EnergyIntervals]) -> EnergyIntervals:
 def wasted_shares(
     service_log: ServiceLog, log: RequestLog, weights: EnergyWeights, day: int
 ) -> dict[tuple[str, str, str], tuple[float, int]]:
-    """By (use case, model, status): part of the model energy of a day in requests that served nobody, and their number."""
+    """By (use case, model, status): share of the day's model energy in requests that served nobody, and their number."""
     if not service_log.wasted:
         return {}
     requests = np.arange(len(log))
@@ -413,7 +413,7 @@ def _host_facts(basis: CalculationBasis, embodied_ug_per_s: float) -> HostFacts:
 
 
 def _main_method(intervals: EnergyIntervals) -> str:
-    """How most of the energy was read; a bridged counter is a counter."""
+    """Method by which most of the energy was read; a bridged counter is a counter."""
     energy = np.bincount(intervals.method, weights=intervals.energy_uj, minlength=len(METHODS))
     energy[COUNTER] += energy[BRIDGED]
     energy[BRIDGED] = 0

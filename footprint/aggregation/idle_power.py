@@ -1,7 +1,7 @@
-"""This file learns the idle power of a placed device from its day and the 27 before, and keeps what each day said.
+"""Idle power of placed devices, learnt from a day and the 27 before it, with the statistics of each day.
 
-What a day says is additive and depends on that day's ledger only; it is stored with a fingerprint of
-that, and computed again only when the ledger changed.
+The statistics of a day are additive and depend on that day's ledger only. They are stored with its fingerprint and computed again
+only when the ledger has changed.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from footprint.storage import schema
 from footprint.storage.database import table
 
 DayDevices = Callable[[int], Sequence[DeviceEnergy]]
-ClockOffset = Callable[[str, int], int]  # service and day -> what is added to the stamps of its log [µs]
+ClockOffset = Callable[[str, int], int]  # (service, day) -> offset added to the timestamps of its log [µs]
 
 
 class IdlePowerEstimator:
-    """Quiet days of the placed devices of one host; those computed anew are left in ``fresh`` to be stored."""
+    """Idle histograms of the placed devices of one host; new ones are left in ``fresh`` to be stored."""
 
     def __init__(
         self, view: LedgerView, logs: ServiceLogs, host: str, tenures: Sequence[Tenure], clock_offset: ClockOffset
@@ -39,7 +39,7 @@ class IdlePowerEstimator:
 
     @functools.cached_property
     def _known(self) -> dict[tuple[str, int], tuple[str, IdleHistograms]]:
-        """What the store keeps, read when it is first asked for: a question that computes nothing anew needs none of it."""
+        """Stored histograms, read on first use: a query that computes nothing needs none of them."""
         target = table(schema.Statistics)
         keys = {self._key(tenure) for tenure in self._tenures}
         rows = self._view.connection.execute(select(target).where(target.c.stream_key.in_(sorted(keys))))
@@ -51,7 +51,8 @@ class IdlePowerEstimator:
     def idle_uw(self, tenure: Tenure, day: int, inputs: Callable[[int], str], devices: DayDevices) -> int | None:
         """Idle power [µW] of a device loaded with a service, as learnt for a day; None where it cannot be learnt.
 
-        ``inputs`` is the fingerprint of the host's ledger on a day (empty: nothing there), ``devices`` its spans.
+        ``inputs`` returns the fingerprint of the host's ledger on a day (empty without readings), ``devices`` its energy
+        intervals.
         """
         days = []
         for earlier_day in range(day - LEARNING_DAYS + 1, day + 1):
@@ -69,7 +70,7 @@ class IdlePowerEstimator:
         series = [device.intervals for device in devices if device.device == tenure.device]
         if not series:
             return IdleHistograms()
-        # Another tenure of the same service on the device is its own; all of them say the same thing.
+        # All tenures of the service on the device contribute: they share one idle power.
         tenures = [h for h in self._tenures if (h.device, h.service) == (tenure.device, tenure.service)]
         intervals = series[0]
         inside = np.zeros(len(intervals), dtype=bool)
@@ -90,7 +91,7 @@ class IdlePowerEstimator:
         return idle_histograms(intervals, timeline, (start_us, end_us), self._busy(tenure.device, day))
 
     def _busy(self, device: str, day: int) -> EnergyIntervals | None:
-        """Time in which a device computed anything, as spans; None where no agent said."""
+        """Time in which a device computed, as intervals; None where no agent reports it."""
         streams = self._view.streams().get(self._host, [])
         busy = next((stream for stream in streams if (stream.device, stream.quantity) == (device, "busy_us")), None)
         return None if busy is None else stream_intervals(self._view, busy, day)

@@ -1,7 +1,7 @@
-"""This file resolves placements: which device of a host each service holds, from when to when.
+"""Placements: which service holds which device of a host, from when to when.
 
-What the configuration says comes first. A device that it places nobody on is held by the services whose
-processes compute on it, as the agent saw them: nobody has to write a list of devices.
+The configuration comes first. A device that it assigns to nobody is held by the services whose processes compute on it, as the
+agent reports them, so that nobody needs to write a list of devices.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from footprint.config import ALWAYS, FOREVER_US, Placement, ServiceFact
 from footprint.core.units import US_PER_HOUR
 from footprint.ledger.ledger_view import Alias
 
-# The agent tells each hour who computes on a device; after two hours of silence nobody knows.
+# The agent reports each hour which processes compute on a device; after two hours without a report it is unknown.
 HOLDING_TIMEOUT_US = 2 * US_PER_HOUR
 
 
@@ -34,8 +34,8 @@ class Tenure:
 def tenures_of(place: str, aliases: Iterable[Alias], own_readings: bool) -> list[tuple[str, int, int]]:
     """(device, since, until) of one place of a host, for all time.
 
-    Before its first device was named, a place is itself a device where a file gave readings under
-    its name, and else already held that first device.
+    Before its first device was named, a place is a device itself where a file gave readings under its name; else it already held
+    that first device.
     """
     own = [alias for alias in aliases if alias.name == place]
     if not own:
@@ -48,7 +48,7 @@ def tenures_of(place: str, aliases: Iterable[Alias], own_readings: bool) -> list
 
 
 def configured_tenures(placements: Sequence[Placement], host: str, aliases: Sequence[Alias], named: set[str]) -> list[Tenure]:
-    """Every tenure of a service on a device of one host; ``named`` are the devices with readings of their own."""
+    """Tenures of services on devices of one host by the configuration; ``named`` are the devices with readings of their own."""
     tenures = []
     for placement in placements:
         if placement.host != host:
@@ -61,15 +61,15 @@ def configured_tenures(placements: Sequence[Placement], host: str, aliases: Sequ
 
 
 def service_of_group(group: str, services: Sequence[ServiceFact]) -> str | None:
-    """The first service whose rules (``processes``, names or patterns) a group of processes meets."""
+    """First service whose rules (``processes``, names or patterns) a process group meets."""
     return next((service.name for service in services if any(fnmatchcase(group, rule) for rule in service.processes)), None)
 
 
 def process_tenures(device: str, seen: Mapping[str, Samples], services: Sequence[ServiceFact]) -> list[Tenure]:
-    """Tenures of the services whose processes computed on a device; ``seen`` tells by group 1 from an instant, 0 from another.
+    """Tenures of the services whose processes computed on a device.
 
-    Where several services, or one and processes of nobody, computed at once, each holds an equal share: who
-    drew how much is not seen.
+    ``seen`` holds 0/1 samples by process group (1 while it uses the device). Where several services, or a service and other
+    processes, computed at once, each holds an equal share, because nobody sees who drew how much.
     """
     periods = [
         (since, until, service_of_group(group, services))
@@ -91,7 +91,7 @@ def process_tenures(device: str, seen: Mapping[str, Samples], services: Sequence
 
 
 def _holding_periods(samples: Samples) -> Iterable[tuple[int, int]]:
-    """Stretches [since, until) in which a group held the device; silence ends one."""
+    """Periods [since, until) in which a group held the device; a gap in the reports ends one."""
     times, values = samples.time_us.tolist(), samples.value.tolist()
     since = None
     for index, (at, value) in enumerate(zip(times, values, strict=True)):

@@ -1,4 +1,4 @@
-"""This file turns the requests of one service around a day into the log that attribution takes."""
+"""Request logs of services around a day, as attribution takes them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ WASTED = ("error", "cancelled")  # statuses of requests whose energy served nobo
 
 @dataclass(frozen=True, slots=True)
 class ServiceLog:
-    """The log of a service over some time, with the (use case, model) of each of its keys.
+    """Log of a service over some time, with the (use case, model) of each of its keys.
 
-    ``wasted`` says which requests gave nobody anything: by status, their places in the log.
+    ``wasted`` holds, by status, the positions in the log of requests that served nobody.
     """
 
     keys: tuple[tuple[str, str], ...]
@@ -30,7 +30,7 @@ class ServiceLog:
 
 
 class ServiceLogs:
-    """Logs of services, the latest of them kept: every host of a service asks for the same."""
+    """Logs of services, the latest ones cached: every host of a service needs the same."""
 
     def __init__(self, view: LedgerView, config: Config) -> None:
         self._view, self._config = view, config
@@ -71,9 +71,9 @@ class ServiceLogs:
 def request_keys(
     view: LedgerView, config: Config, service: str, requests: RequestColumns
 ) -> tuple[tuple[tuple[str, str], ...], np.ndarray[tuple[int], np.dtype[np.int64]]]:
-    """The distinct (use case, model) of requests, sorted, and which of them each request has.
+    """Distinct (use case, model) of requests, sorted, and the index of each request's pair.
 
-    A request that names no model has the one declared for its service at its start.
+    A request without a model takes the one declared for its service at its start.
     """
     pairs, pair_index = np.unique(np.stack([requests.use_case, requests.model]), axis=1, return_inverse=True)
     texts = view.store.texts(view.connection, np.unique(pairs).tolist())

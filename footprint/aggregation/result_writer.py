@@ -1,4 +1,4 @@
-"""This file writes the rows of one host or service and day into the store, replacing what was there, whole."""
+"""Result writer: replaces the stored rows of one host or service and day."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ from footprint.storage import schema
 from footprint.storage.database import Store, table
 
 _ROW_TABLES = (schema.FigureRow, schema.Count, schema.Straddle, schema.Seen, schema.SplitRow)
-# Words in place of a use case, a model or a charter status where nobody's request bears the energy.
+# In place of a use case, a model or a charter status where no request bears the energy.
 RESERVED_USE_CASES = ("(idle)", UNATTRIBUTED_NAME)
 
 
-LearnedStatistics = tuple[str, int, str, str]  # what it is of, day, fingerprint, content
+LearnedStatistics = tuple[str, int, str, str]  # stream key, day, fingerprint, content
 
 
 @dataclass(frozen=True, slots=True)
 class ShardStamp:
-    """What was computed when, and from what."""
+    """When a shard was computed, and from which inputs."""
 
     members: str  # "host NAME" or "service NAME"
     day: int
     fingerprint: str
     computed_us: int
     provisional: bool
-    facts: str = ""  # what an edit without a date does not change, of days that are sealed
+    facts: str = ""  # facts of a sealed day that an edit without a date does not change
 
 
-CHANGES = "changes"  # of Meta: how often rows were changed
+CHANGES = "changes"  # key in Meta: number of changes of rows
 
 
 def data_version(connection: Connection) -> str:
-    """What is another text whenever rows were changed."""
+    """Version of the stored rows: a different text after every change."""
     meta = table(schema.Meta)
     return str(connection.execute(select(meta.c.value).where(meta.c.key == CHANGES)).scalar() or "")
 
@@ -56,7 +56,7 @@ def _count_change(connection: Connection) -> None:
 
 
 def replace_shard(store: Store, connection: Connection, stamp: ShardStamp) -> int:
-    """Remove the rows of a shard; the number under which the new ones stand."""
+    """Remove the rows of a shard; return the number of the shard for the new rows."""
     shard = table(schema.Shard)
     _count_change(connection)
     if store.dialect == "postgresql":  # SQLite has one writer at a time already
@@ -81,7 +81,7 @@ def replace_shard(store: Store, connection: Connection, stamp: ShardStamp) -> in
 
 
 def remove_shard(store: Store, config: Config, members: str, day: int) -> None:
-    """Take a shard out of which the ledger no longer says anything."""
+    """Remove a shard that the ledger no longer calls for."""
     shard = table(schema.Shard)
     kind, _, name = members.partition(" ")
     names = store.name_ids([name])
@@ -96,7 +96,7 @@ def remove_shard(store: Store, config: Config, members: str, day: int) -> None:
 def store_host_day(
     store: Store, config: Config, name: str, host_day: HostDay, statistics: Sequence[LearnedStatistics], stamp: ShardStamp
 ) -> None:
-    """Rows, coverage and what was learnt of one host and day, in one transaction."""
+    """Store rows, coverage and new statistics of one host and day, in one transaction."""
     rows = host_day.result.rows
     coverage = host_day.result.coverage
     texts = {name, *(device for _, device in coverage)}
@@ -170,7 +170,7 @@ def _largest(frame: pd.DataFrame, columns: Sequence[str]) -> int:
 
 
 def charter_of(config: Config, use_case: str, instant_us: int) -> str:
-    """Charter status of a use case; the kept words stand for themselves."""
+    """Charter status of a use case; reserved use cases stand for themselves."""
     return use_case if use_case in RESERVED_USE_CASES else config.charter_at(use_case, instant_us)
 
 
@@ -239,7 +239,7 @@ def _store_splits(
 
 
 def store_service_day(store: Store, config: Config, service: str, service_day: ServiceDay, stamp: ShardStamp) -> None:
-    """Counts of one service and day, in one transaction."""
+    """Store the counts of one service and day, in one transaction."""
     counts = _with_charter(config, service_day.counts, "slot_us")
     straddles = _with_charter(config, service_day.straddles, "at_us")
     texts: set[str] = {service}

@@ -1,7 +1,7 @@
-"""This file keeps sums of stored rows by day and month of the organisation's zone, exact to the integer and never stale.
+"""Rollups: exact integer sums of stored rows by day and month of the organisation's zone.
 
-They change in the transaction that changes the rows, and are summed anew from them: a sum is never corrected by a difference.
-``Meta`` says which zone they are cut in; where that is not the configuration's, nobody reads them until ``rebuild`` made others.
+They change in the transaction that changes the rows, and are always summed from rows, never corrected by a difference. ``Meta``
+holds the zone of their days. Where it is not the configured zone, nobody reads them until ``rebuild`` has run.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from footprint.core.units import US_PER_DAY, US_PER_S
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 
-META = "sums"  # of Meta: the identity of the zone that sums are cut in
+META = "sums"  # key in Meta: identity of the zone of the sums
 TOO_LARGE = "none: too large"
 LARGEST = 10**15  # of one row: a month of quarter hours of it is less than 2^63
 DAY_USES, MONTH_USES, DAY, MONTH = 1, 2, 3, 4
@@ -32,18 +32,18 @@ DIVIDED = "CASE WHEN modelled_uj <> 0 OR spread_b_uj <> 0 THEN 1 ELSE 0 END"
 
 
 def rollup_zone(store: Store, connection: Connection) -> str:
-    """The identity of the zone that the store's sums are cut in; empty where there are none that hold."""
+    """Identity of the zone of the stored sums; empty where they are not valid."""
     meta = table(schema.Meta)
     return str(connection.execute(select(meta.c.value).where(meta.c.key == META)).scalar() or "")
 
 
 def set_stamp(store: Store, connection: Connection, zone_identity: str) -> None:
-    """Say in which zone sums are cut; an empty text, that they do not hold."""
+    """Record the zone of the sums; an empty text marks them as not valid."""
     store.upsert(connection, schema.Meta, [{"key": META, "value": zone_identity}])
 
 
 def rollups_current(store: Store, connection: Connection, zone: ZoneInfo, largest: int) -> bool:
-    """Whether sums are to follow a change of rows; where they cannot, they are given up, and questions go to the rows."""
+    """Whether sums can follow a change of rows. Where they cannot, they are marked as not valid, and queries read the rows."""
     stored_zone = rollup_zone(store, connection)
     if stored_zone == rollup_ranges.zone_fingerprint(zone) and largest <= LARGEST:
         return True
@@ -53,7 +53,7 @@ def rollups_current(store: Store, connection: Connection, zone: ZoneInfo, larges
 
 
 def sum_host(store: Store, connection: Connection, zone: ZoneInfo, host: str, number: int, utc_day: int) -> None:
-    """Sum anew the days and months of a host that a UTC day touches."""
+    """Recompute the days and months of a host that a UTC day touches."""
     days = rollup_ranges.overlapping_days(zone, utc_day * _S_PER_DAY, (utc_day + 1) * _S_PER_DAY)
     for day in days:
         start, end = rollup_ranges.midnight_s(zone, day), rollup_ranges.midnight_s(zone, day + 1)
@@ -84,7 +84,7 @@ def _clear(connection: Connection, model: type, levels: Sequence[int], start: in
 
 
 def _sum_day(store: Store, connection: Connection, zone: ZoneInfo, day: int, chosen: str) -> None:
-    """Sums of a day from rows: ``chosen`` says which."""
+    """Sums of a day from the rows that the condition ``chosen`` selects."""
     start = rollup_ranges.midnight_s(zone, day)
     _sum_hours(connection, zone, day, chosen)
     keys = ", ".join(_ROW_KEYS)
@@ -148,12 +148,12 @@ _SEEN = (
 
 
 def kind_of_use(reserved_ids: Sequence[int]) -> str:
-    """SQL for the use case of a row where all use cases stand together: idle, unattributed, or 0."""
+    """SQL for the use case of a row in sums over all use cases: idle, unattributed, or 0."""
     return f"CASE WHEN use_case_id IN ({_listed(reserved_ids)}) THEN use_case_id ELSE 0 END"
 
 
 def kept_numbers(store: Store, connection: Connection) -> list[int]:
-    """Numbers of the names of idle and unattributed energy, as far as the store knows them."""
+    """Ids of the names of idle and unattributed energy, as far as the store has them."""
     name = table(schema.Name)
     ids = connection.execute(select(name.c.id).where(name.c.text.in_((IDLE_NAME, UNATTRIBUTED_NAME)))).scalars()
     return sorted(ids) or [-1]
@@ -216,7 +216,7 @@ def crossing(zone: ZoneInfo, start_us: int, end_us: int) -> int:
 
 
 def sum_service(store: Store, connection: Connection, zone: ZoneInfo, service: str, number: int, utc_day: int) -> None:
-    """Sum anew the days and months of a service that a UTC day touches."""
+    """Recompute the days and months of a service that a UTC day touches."""
     days = rollup_ranges.overlapping_days(zone, utc_day * _S_PER_DAY, (utc_day + 1) * _S_PER_DAY)
     target = table(schema.CountSum)
     for day in days:
@@ -243,7 +243,7 @@ _COUNT_KEYS = ("service_id", *_USES)
 
 
 def _count_day(connection: Connection, counts: str, windows: str, start: int, end: int, of_service: str = "") -> None:
-    """Sums of a day: of the counts and of the windows that conditions choose, windows only where they lie wholly within it."""
+    """Sums of a day over the selected counts, and over the selected windows that lie wholly within it."""
     columns, sums = ", ".join((*_COUNT_KEYS, *_COUNTED)), ", ".join(f"SUM({name})" for name in _COUNTED)
     keys = ", ".join(_COUNT_KEYS)
     within = _within(0, start, end)
@@ -281,7 +281,7 @@ def _count_month(connection: Connection, zone: ZoneInfo, first: int, following: 
 
 
 def _count_together(connection: Connection, of: int, level: int, start: int, of_service: str) -> None:
-    """Counts of all use cases of a service together."""
+    """Counts over all use cases of a service."""
     sums = ", ".join(f"SUM({name})" for name in _COUNTED)
     _insert(
         connection,
@@ -293,9 +293,9 @@ def _count_together(connection: Connection, of: int, level: int, start: int, of_
 
 
 def rebuild(store: Store, zone: ZoneInfo) -> bool:
-    """Make all sums anew where the store has none of this zone; month by month, each a transaction. Whether there was need.
+    """Recompute all sums where the store has none of this zone, month by month, each in a transaction; True if it did.
 
-    Rows that another process stores meanwhile take the mark away, and the next run begins again.
+    Rows that another process stores meanwhile clear the mark, and the next run begins again.
     """
     wanted = rollup_ranges.zone_fingerprint(zone)
     with store.begin() as connection:

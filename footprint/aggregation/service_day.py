@@ -1,7 +1,7 @@
-"""This file counts the requests and tokens of one service on one UTC day, by slot, use case and model.
+"""Requests and tokens of one service on one UTC day, by slot, use case and model.
 
-A request counts where it ends. A window of several that crosses slots is kept whole, to be divided
-by time over the periods of each query.
+A request counts where it ends. A window of several requests that crosses slots is stored uncut; each query divides it by time
+over its periods.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def service_days(view: LedgerView, service: str) -> list[int]:
 
 
 def service_fingerprint(view: LedgerView, config: Config, service: str, day: int) -> str:
-    """Of everything that the counts of a day are computed from."""
+    """Fingerprint of everything that the counts of a day are computed from."""
     days = view.service_days().get(service, {})
     if day not in days:
         return ""
@@ -43,7 +43,7 @@ def service_fingerprint(view: LedgerView, config: Config, service: str, day: int
 
 
 def counting_instant(requests: RequestColumns) -> Ints:
-    """The instant [µs] at which each request counts: just before its end; an arrival of unknown duration at its start."""
+    """Instant [µs] at which each request counts: just before its end; for an arrival of unknown duration, its start."""
     return np.maximum(requests.end_us - 1, requests.start_us)
 
 
@@ -72,7 +72,7 @@ def count_service_day(view: LedgerView, config: Config, service: str, start_us: 
 
 
 def sum_counts(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Sums of counts, where tokens that nobody told (-1) are left out; -1 where nobody told any."""
+    """Sums of counts without unknown tokens (-1); -1 where all are unknown."""
     known_counts = frame.assign(**{name: frame[name].clip(lower=0) for name in COUNT_COLUMNS})
     is_known = frame.assign(**{name: (frame[name] >= 0).astype(np.int64) for name in COUNT_COLUMNS})
     sums = known_counts.groupby(by, sort=True)[list(COUNT_COLUMNS)].sum()

@@ -1,7 +1,7 @@
-"""This file fits the step model of each service on one host, from what its days said, and keeps what each day said.
+"""Step model of each service on one host, fitted on the statistics of its days.
 
-What a day says is additive and depends on that day's ledger only; it is stored with a fingerprint of that, and
-computed again only when the ledger changed.
+The statistics of a day are additive and depend on that day's ledger only. They are stored with its fingerprint and computed again
+only when the ledger has changed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Inputs = Callable[[int], str]
 
 @dataclass(frozen=True, slots=True)
 class FittedPlacement:
-    """The devices that a service held together on one host for the longest part of a day, and when [µs, µs)."""
+    """Devices that a service held together on one host for the longest part of a day, and when [µs, µs)."""
 
     service: str
     devices: tuple[tuple[str, float], ...]  # device, share
@@ -44,12 +44,12 @@ class FittedPlacement:
 
     @property
     def key(self) -> str:
-        """Under which its days are kept: other devices are another placement."""
+        """Key of the stored statistics: other devices are another placement."""
         return "step " + self.service + " " + " ".join(f"{device}*{share:g}" for device, share in self.devices)
 
 
 def placement_of(tenures: Sequence[Tenure], service: str, day: int) -> FittedPlacement | None:
-    """What a service held for the longest part of a day."""
+    """Devices that a service held for the longest part of a day; None where it held none."""
     start_us, end_us = day * US_PER_DAY, (day + 1) * US_PER_DAY
     own = [tenure for tenure in tenures if tenure.service == service and tenure.since_us < end_us and tenure.until_us > start_us]
     edges = sorted({start_us, end_us, *(e for h in own for e in (h.since_us, h.until_us) if start_us < e < end_us)})
@@ -62,7 +62,7 @@ def placement_of(tenures: Sequence[Tenure], service: str, day: int) -> FittedPla
 
 
 class StepFits:
-    """Statistics and fits of the services of one host; statistics computed anew are left in ``fresh`` to be stored.
+    """Statistics and fits of the services of one host; new statistics are left in ``fresh`` to be stored.
 
     ``elsewhere`` are services that are placed on other hosts too.
     """
@@ -78,21 +78,21 @@ class StepFits:
 
     @functools.cached_property
     def _texts(self) -> dict[tuple[str, int], tuple[str, str]]:
-        """What the store keeps, read when it is first asked for."""
+        """Stored statistics, read on first use."""
         target = table(schema.Statistics)
         prefix = f"{self._host}/step "
         rows = self._view.connection.execute(select(target).where(target.c.stream_key.startswith(prefix, autoescape=True)))
         return {(row.stream_key, row.day): (row.inputs, row.content) for row in rows}
 
     def log(self, service: str, devices: Sequence[DeviceEnergy], day: int) -> ServiceLog:
-        """The log of a service around a day, over all that the spans of the day's devices cover."""
+        """Log of a service around a day, over all the time that the devices' intervals of the day cover."""
         start_us, end_us = day * US_PER_DAY, (day + 1) * US_PER_DAY
         lows = [int(device.intervals.start_us[0]) for device in devices if len(device.intervals)]
         highs = [int(device.intervals.end_us[-1]) for device in devices if len(device.intervals)]
         return self._logs.between(service, min([start_us, *lows]), max([end_us, *highs]))
 
     def day(self, placement: FittedPlacement, day: int, inputs: Inputs, devices: DayDevices) -> DayStatistics | None:
-        """What a day says of a placement; None where the host says nothing."""
+        """Statistics of a placement on a day; None where the host has no readings."""
         fingerprint = inputs(day)
         if not fingerprint:
             return None
@@ -120,7 +120,7 @@ class StepFits:
     def fit(
         self, placement: FittedPlacement, day: int, inputs: Inputs, devices: DayDevices, idle_w: float | None
     ) -> tuple[StepFit, StepWeights | None, RequestLog]:
-        """The fit of a day, the weights of its log where it stands, and the log with its clock set right."""
+        """Fit of a day, the weights of its log where the fit is valid, and the log with its clock corrected."""
         service_log = self.log(placement.service, devices(day), day)
         days = []
         for earlier_day in range(day - LEARNING_DAYS + 1, day + 1):
@@ -156,7 +156,7 @@ def _key_name(key: tuple[str, str]) -> str:
 
 
 def _placement_intervals(placement: FittedPlacement, devices: Sequence[DeviceEnergy]) -> list[EnergyIntervals]:
-    """Spans of the devices of a placement, the service's share of each; of a device that was not read, none."""
+    """Intervals of the devices of a placement, the service's share of each; empty for a device that was not read."""
     by_name = {device.device: device.intervals for device in devices}
     parts = []
     for device, share in placement.devices:

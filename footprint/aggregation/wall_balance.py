@@ -1,4 +1,4 @@
-"""This file gathers, from the ledger, what a whole-server meter and the parts of each host read in common."""
+"""Wall balances from the ledger: whole-server meters against the parts of each host, where both were read."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from footprint.attribution.energy_intervals import EnergyIntervals, cut_at_edges
 from footprint.attribution.largest_remainder import Ints, sum_by_group
 from footprint.core.estimate import Estimate
 
-MIN_WINDOWS = 12  # an hour of five-minute windows, before a spread says anything
+MIN_WINDOWS = 12  # an hour of five-minute windows; fewer give no meaningful spread
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from footprint.attribution.largest_remainder import Ints, cumulative_part
 from footprint.core.units import PJ_PER_UJ, US_PER_DAY, US_PER_S
 
-# How the energy of a span was obtained; the numbers are kept, their order says nothing.
+# How the energy of an interval was obtained; the numbers are stored, their order has no meaning.
 COUNTER, POWER, ESTIMATE, BRIDGED, MODELLED = 0, 1, 2, 3, 4
 METHODS = ("counter", "power", "estimate", "bridged", "modelled")
 
@@ -126,7 +126,7 @@ def intervals_from_counter(samples: Samples, limit_us: int | Ints, method: int =
     has_coverage = (samples.covered_us[:-1] >= 0) & (samples.covered_us[1:] >= 0)
     covered = np.where(has_coverage, np.diff(samples.covered_us), np.where(bridged, 0, end - start))
     covered = np.clip(covered, 0, end - start)
-    # An agent that watched the whole of a long span has not left a gap in it.
+    # A long interval that the agent watched throughout has no gap.
     bridged &= ~(has_coverage & (2 * covered >= end - start))
     kind = np.where(bridged, BRIDGED, method).astype(np.int8)
     return EnergyIntervals(start, end, energy, covered, kind)[valid]

@@ -20,12 +20,12 @@ from footprint.attribution.request_log import ConcurrencyTimeline
 from footprint.core.stored_forms import from_plain, keys_of, stored_as
 from footprint.core.units import PJ_PER_UJ, US_PER_HOUR, US_PER_S
 
-LEARNING_DAYS = 28  # idle power of a day is learnt on it and the 27 before
+LEARNING_DAYS = 28  # idle power of a day is learnt from it and the 27 days before
 BIN_RATIO = math.log(1.005)
 HALF_WIDTH_BINS = 10  # the mode is the mean within about 5 % of itself
 WARM_TAIL_US = 15 * US_PER_S  # after a request the device is still warm
 LOADED_WITHIN_US = US_PER_HOUR  # the model is surely loaded within an hour of a request
-MIN_BUSY_SHARE = 0.02  # of a span; utilisation is told in whole percent
+MIN_BUSY_SHARE = 0.02  # of an interval; drivers report utilisation in whole percent
 MIN_QUIET_US = 30 * US_PER_S
 MIN_NEAR_US = 600 * US_PER_S
 

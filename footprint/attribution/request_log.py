@@ -77,7 +77,7 @@ def build_request_log(
         weight[arrival] = arrival_tokens[arrival] / mean if mean > 0 else weight[arrival]
     return RequestLog(
         start_us=np.where(arrival, window_start, start_us),
-        # A request of no duration was still there: for one microsecond.
+        # A request of no duration runs for one microsecond.
         end_us=np.where(arrival, window_start + window_us, np.maximum(end_us, start_us + 1)),
         key=key,
         weight=weight,

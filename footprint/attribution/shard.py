@@ -34,8 +34,8 @@ IDLE_NAME, UNATTRIBUTED_NAME, HOST_DEVICE = "(idle)", "(unattributed)", "(host)"
 UNATTRIBUTED_KEY = (UNATTRIBUTED_NAME, UNATTRIBUTED_NAME, UNATTRIBUTED_NAME)
 ENERGY_COLUMNS = ("active_uj", "idle_uj", "host_uj", "facility_uj")
 KEY_COLUMNS = ("slot", "segment", "host", "device", "service", "use_case", "model")
-# Beside the energies: by how much the active part would differ under the lowest and the highest
-# weights; what was shared by a model; what is modelled (B) or assumed (C) rather than measured; embodied emissions.
+# Beside the energies: the difference of the active part under the lowest and the highest weights; the part that a model
+# divided; the parts that are modelled (B) or assumed (C) rather than measured; embodied emissions [µg].
 OTHER_COLUMNS = ("spread_a_uj", "spread_b_uj", "modelled_uj", "grade_b_uj", "grade_c_uj", "embodied_ug")
 AMOUNTS = (*ENERGY_COLUMNS, *OTHER_COLUMNS)
 COLUMNS = ("window", "device", "key", *AMOUNTS)
@@ -75,7 +75,7 @@ class ServiceInput:
     keys: tuple[tuple[str, str], ...]
     log: RequestLog
     weights: EnergyWeights
-    scenarios: tuple[EnergyWeights, ...]  # two, or none where ``half`` says how sure the split is
+    scenarios: tuple[EnergyWeights, ...]  # two, or none where ``half_widths`` gives the uncertainty
     half_widths: Floats | None = None
 
 
@@ -305,7 +305,7 @@ class _ShardBuilder:
                 keys.append(part.key + 2 + self.first_key[service])
                 weights.append(part.active_uj.astype(np.float64))
         # On a host that serves with its accelerators, other busy processes count; on a shared machine,
-        # such as a laptop, its idle time is nobody's either.
+        # such as a laptop, its idle time is unattributed too.
         rest = cpu_time.busy if with_accelerator - {-1} else cpu_time.capacity
         rest_us = np.maximum(_energy_by_window(rest, self.edges) - cpu_us.sum(axis=1), 0.0)
         no_rows = np.zeros(0, dtype=np.int64)

@@ -23,7 +23,7 @@ from footprint.attribution.token_weights import EnergyWeights
 from footprint.core.units import PJ_PER_UJ, US_PER_HOUR
 
 MIN_CONCURRENT_SHARE = 0.1  # share of a cell's busy time with two requests or more, above which a model divides it
-BOUND_PER_HALF_WIDTH = math.sqrt(3) / 2  # of a half-width of 95 %, the bound of a rectangular law that has it at U = 2u
+BOUND_PER_HALF_WIDTH = math.sqrt(3) / 2  # bound of the rectangular distribution whose U = 2u is the half-width
 IDLE, UNATTRIBUTED = -1, -2  # keys of the rows that no request bears
 
 
@@ -166,7 +166,7 @@ def _withhold_untokened(
     """
     log = timeline.log
     untokened = (log.input_tokens < 0) & (log.output_tokens < 0)
-    # A minute in which one request was counted looks like a request of a minute; the others tell.
+    # A count of one request over a minute looks like a request of a minute; other records show that they are counts.
     if not (untokened & (log.arrival | (log.weight != 1))).any() or not spread.shape[1]:
         return
     present, unknown = np.zeros(len(active), dtype=bool), np.zeros(len(active), dtype=bool)
@@ -175,7 +175,7 @@ def _withhold_untokened(
     unknown[pair_cell[untokened[timeline.pair_request]]] = True
     is_shared = present.reshape(-1, keys).sum(axis=1) > 1
     ranged = (unknown.reshape(-1, keys) & is_shared[:, None]).any(axis=0)
-    # A use case that shares any window has no value in the others either: a sum of some of it would be read as all.
+    # A use case that shares one window has no value in any: readers would take a partial sum for the whole.
     withheld = np.flatnonzero(unknown & np.tile(ranged, len(is_shared)))
     if not len(withheld):
         return
@@ -238,7 +238,7 @@ def _split_cells(
     inside = piece_cell >= 0
     if not inside.any():
         return result
-    # A cell of an hour may have spans between its own in which nobody ran.
+    # A cell of an hour may contain intervals in which no request ran.
     shared_intervals = np.flatnonzero(cell >= 0)
     first = shared_intervals[np.diff(cell[shared_intervals], prepend=-1) != 0]
     last = shared_intervals[np.diff(cell[shared_intervals], append=-1) != 0]
@@ -266,7 +266,7 @@ def _cell_shares(cell_start: Ints, cell_end: Ints, timeline: ConcurrencyTimeline
     model_energy = np.bincount(cell_key, weights=weights.model_energy(request, start, end), minlength=size)
     time_in_flight = np.bincount(cell_key, weights=(end - start) * log.weight[request], minlength=size)
     model_energy, time_in_flight = model_energy.reshape(-1, keys), time_in_flight.reshape(-1, keys)
-    # Where one request hands over to the next within a span there is nothing for a model to divide.
+    # Where one request follows another within an interval, time alone divides it.
     is_concurrent = timeline.concurrent_share(cell_start, cell_end) >= MIN_CONCURRENT_SHARE
     return np.where(is_concurrent[:, None] & (model_energy.sum(axis=1, keepdims=True) > 0), model_energy, time_in_flight)
 
@@ -293,11 +293,11 @@ def _split_idle(
         timeline.pair_window * keys + timeline.log.key[request] + 2,
         weights=np.maximum(request_idle, 0.0),
         minlength=windows * keys,
-    ).astype(np.float64)  # of nothing at all, bincount counts in integers
+    ).astype(np.float64)  # bincount of empty arrays returns integers
     quota[np.arange(windows) * keys + IDLE + 2] += empty
     quota_cell = np.flatnonzero(quota > 0)
     has_quota = np.bincount(quota_cell // keys, minlength=windows) > 0
-    # Rounding can leave a microjoule of idle in a window to which floating point gave nothing at all.
+    # Rounding can leave a microjoule of idle energy in a window whose quotas are all 0.
     without_quota = np.flatnonzero((total != 0) & ~has_quota)
     quota_cell = np.concatenate([quota_cell, without_quota * keys + IDLE + 2])
     result[quota_cell] += split_integers(total, quota[quota_cell], quota_cell // keys)

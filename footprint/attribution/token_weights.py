@@ -20,7 +20,7 @@ class EnergyWeights(Protocol):
     """Model energy of requests within intervals of time."""
 
     method: str
-    has_coarse_stamps: bool  # the log says too little of who ran when, for single spans to be anybody's alone
+    has_coarse_stamps: bool  # too coarse to attribute a single interval to one use case
 
     def model_energy(self, request: Ints, start_us: Ints, end_us: Ints) -> Floats:
         """Model energy (any unit, not negative) of requests within [start, end), shape (n,)."""

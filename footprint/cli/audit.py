@@ -97,7 +97,7 @@ def coverage(
     rows: list[dict[str, Any]] = []
     with open_result(store, facts, query, now_us()) as result:
         if result is not None:
-            for index, (host, device), amounts in coverage_ledger(result.watched, result.periods):
+            for index, (host, device), amounts in coverage_ledger(result.coverage_index, result.periods):
                 start, end = result.periods[index]
                 period = {"period_start": format_instant(start), "period_end": format_instant(end)}
                 rows.append({"host": host, "device": device, **period, **amounts})

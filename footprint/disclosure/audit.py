@@ -28,7 +28,7 @@ from footprint.disclosure.primary_suppression import Key
 from footprint.disclosure.table import Floats
 
 RATIO_KNOWN = 0.01
-_TOLERANCE = 1e-6  # of the scale: sums of published numbers, and the solver
+_TOLERANCE = 1e-6  # of the scale, for sums of published numbers and the solver's rounding
 
 
 class ContradictoryTable(FootprintError):

@@ -48,7 +48,7 @@ class SuppressionProblem:
         return np.where(self.hidden, 0.0, self.cost)
 
 
-Hypercube = tuple[tuple[Index, int], ...]  # its corners, +1 where one moves with the cell
+Hypercube = tuple[tuple[Index, int], ...]  # corners; +1 where a corner moves with the cell
 
 
 def cheapest_hypercube(problem: SuppressionProblem, target: Index, *, both_ways: bool) -> Hypercube | None:

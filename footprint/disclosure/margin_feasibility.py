@@ -12,8 +12,8 @@ import numpy as np
 from footprint.disclosure.hypercube import SuppressionProblem
 from footprint.disclosure.table import Bools, Floats, Index
 
-_ROUNDING = 1e-9  # of the cell: sums of doubles
-_COST_MARGIN = 10.0  # how much more the least loss must cost than the move by which it could be had, for the solver's arithmetic
+_ROUNDING = 1e-9  # fraction of the cell, for sums of doubles
+_COST_MARGIN = 10.0  # least cost of hiding another cell over the cost of the move, against the solver's rounding
 
 
 def is_feasible_with_hidden_cells(

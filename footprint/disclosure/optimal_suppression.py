@@ -22,8 +22,8 @@ from footprint.disclosure.linear_program import Rows, minimise
 from footprint.disclosure.margin_feasibility import is_feasible_with_hidden_cells
 from footprint.disclosure.table import Bools, CellCube, Floats, Index, additivity_constraints
 
-_MAX_MOVE = 1e9  # in units of the cell: as far as a move may go upwards
-_MIN_MOVE = 1e-7  # of the move wanted: more is a move, less is the solver's arithmetic
+_MAX_MOVE = 1e9  # in units of the cell
+_MIN_MOVE = 1e-7  # of the move wanted; less is the solver's rounding
 
 
 UP, DOWN, BOTH = 1, -1, 0
@@ -73,7 +73,7 @@ def _solve(
     capacities = [np.minimum(problem.capacity[name].ravel()[free], _MAX_MOVE * problem.capacity[name][target]) for name in names]
     at = int(np.searchsorted(free, np.ravel_multi_index(target, price.shape)))
     scale = [1 / max(problem.capacity[name][target], 1e-300) for name in names]
-    # Ups and downs apart, each in units of the cell's own amount: columns up(block 0), down(block 0), up(block 1), …
+    # Separate upward and downward moves in units of the cell's own amount: columns up(block 0), down(block 0), up(block 1), …
     pair: Any = hstack([sums, -sums])
     equal: Any = vstack([hstack([pair if i == j else csr_array(pair.shape) for j in range(blocks)]) for i in range(blocks)])
     upper = []

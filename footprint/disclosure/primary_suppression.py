@@ -18,7 +18,7 @@ from footprint.core.records import FootprintError
 
 Key = tuple[str, str, str]  # period (2026, 2026-Q3, 2026-07), service, use case; an empty name is the margin over all
 MIN_USERS_FLOOR = 3  # of two users, each knows what the other did
-PROFILES: Mapping[str, int] = {"default": 5, "strict": 11, "floor": MIN_USERS_FLOOR}  # the least number of distinct users
+PROFILES: Mapping[str, int] = {"default": 5, "strict": 11, "floor": MIN_USERS_FLOOR}  # fewest distinct users
 DOMINANCE = 0.85
 
 
@@ -42,14 +42,14 @@ class Reason(StrEnum):
     """Reason for the status of a cell."""
 
     SAFE = "safe"
-    NOBODY = "nobody"  # no request: nobody's use can be told from it
+    NOBODY = "nobody"  # no request, so nobody to protect
     NO_USERS_BY_NATURE = "by-nature"  # (idle), (unattributed)
     TOTAL = "total"  # of the organisation
     UNKNOWN_USERS = "unknown-users"
     FEW_USERS = "few-users"
     FEW_TEAMS = "few-teams"
     DOMINATED = "dominated"
-    KEPT = "kept"  # hidden in an earlier edition, from which it could be derived now
+    KEPT = "kept"  # hidden in an earlier edition; late data would reveal it
     COMPLEMENT = "complement"  # a hidden cell could be derived from it
 
 

@@ -18,7 +18,7 @@ from footprint.disclosure.primary_suppression import Cell, Key, NotAdditive
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Index = tuple[int, int, int]
-SUM_TOLERANCE = 1e-6  # of the larger: sums of doubles, and impacts that were computed row by row
+SUM_TOLERANCE = 1e-6  # of the larger, for sums of doubles and impacts computed row by row
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ def list_exclusions(store: Store, config: Config, period: str, now_us: int) -> l
     query = Query(group=("host", "device"), every="day", from_us=start_us, to_us=end_us)
     with open_result(store, config, query, now_us) as results:
         if results is not None:
-            for index, (host, device), amounts in coverage_ledger(results.watched, results.periods):
+            for index, (host, device), amounts in coverage_ledger(results.coverage_index, results.periods):
                 if amounts["missing_s"] >= S_PER_HOUR:
                     gap_start, gap_end = results.periods[index]
                     rows.append(

@@ -81,9 +81,9 @@ class EditionQueries:
                 (to_datetime(start).astimezone(zone).date().isoformat(), start, end)
                 for start, end in split_by_period("day", start_us, end_us, zone)
             ]
-            hosts = {host for host, _ in results.watched.devices}
+            hosts = {host for host, _ in results.coverage_index.devices}
             sites = {host: self.config.host_at(host, end_us - 1).site for host in hosts}
-            return coverage_report(results.watched, days, sites)
+            return coverage_report(results.coverage_index, days, sites)
 
 
 def _indicator_row(budgeted_row: BudgetedRow) -> IndicatorRow:

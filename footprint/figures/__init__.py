@@ -1,19 +1,8 @@
-"""Querying: the one way in which the command line, the API, the dashboard and the notebooks ask for figures.
+"""Figures: the one query engine for energy, requests and impact, used by the command line, API, dashboard and notebooks.
 
-question.py   what is asked: groups, periods, filters, view
-periods.py    days, months and quarters of the organisation, as edges in UTC
-cells.py      energy by period and group, from the stored rows; slots that a period cuts are computed anew
-columns.py    cells as columns of arrays
-grouping.py   which cells and which counts go into each row
-counts.py     requests and tokens by period and group
-respread.py   the full view: idle energy over a service's own use cases
-summed.py     figures and budgets of all rows at once; figures.py the same of one row
-coverage.py   how much of the time that should have been read was read
-frontier.py   what no other option dominates, quantiles with bounds, binned medians: arithmetic
-models.py     what models cost and are worth, and the best alternative of each use case
-steps.py      energy per token by tokens a step; joules of a request by phase
-registering.py  avoidable energy, with who does what about it
-answering.py  all of that, and impact with its bounds, as rows
+`query` holds the query, `engine` runs it. `energy_cells` and `request_counts` read the store, `cell_table` holds cells as arrays,
+`group_by` forms the rows, `metrics` (all rows at once) and `row_metrics` (one row) compute figures, `coverage` the share of time
+with readings, and `idle_redistribution` the full view.
 """
 
 from footprint.figures.engine import QueryResult, run_query

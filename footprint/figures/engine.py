@@ -1,4 +1,4 @@
-"""This file answers a question: energy, requests and impact by period and group, with bounds, coverage and quality."""
+"""Query engine: energy, requests and impact by period and group, with bounds, coverage and quality."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from footprint.core.timestamps import format_instant
 from footprint.core.units import UJ_PER_KWH, US_PER_DAY
 from footprint.figures.coverage import CoverageIndex, build_coverage_index, coverage_state
 from footprint.figures.energy_cells import CellSource
-from footprint.figures.group_by import USES, Group, Names, columns_of, groups_of
+from footprint.figures.group_by import USE_CASE_COLUMNS, Group, Names, group_cells, query_columns
 from footprint.figures.metrics import GroupedMetrics
-from footprint.figures.query import COLUMNS, PLACES, Query
+from footprint.figures.query import COLUMNS, PLACE_COLUMNS, Query
 from footprint.figures.row_metrics import (
-    DeclaredParameters,
+    DeclaredNames,
     budgets,
     energy_figures,
-    flags_of,
+    figures_from_sums,
     gap_allowance,
     requests_figures,
-    summed_figures,
+    row_flags,
 )
 from footprint.impact.factor_book import FactorBook
 from footprint.impact.uncertainty import UncertaintyBudget
@@ -44,7 +44,7 @@ from footprint.storage.database import Store, table
 
 @dataclass(frozen=True, slots=True)
 class QueryResult:
-    """Columns in order, rows by column; what nobody knows is None. ``notes`` say what a reader must know of it."""
+    """Columns in order and rows by column; unknown values are None. ``notes`` are remarks for the reader."""
 
     columns: list[str]
     rows: list[dict[str, Any]]
@@ -53,56 +53,57 @@ class QueryResult:
 
 @dataclass(slots=True)
 class ResultSet:
-    """Everything that the rows of a question are made of; ``groups`` by period and names."""
+    """Data behind the rows of a query; ``groups`` by period and names."""
 
     source: CellSource
-    question: Query
+    query: Query
     periods: list[tuple[int, int]]
     groups: dict[tuple[int, Names], Group]
     sums: GroupedMetrics | None
-    declared: DeclaredParameters
-    watched: CoverageIndex
+    declared: DeclaredNames
+    coverage_index: CoverageIndex
     _times: dict[object, tuple[int, int, int]] = field(default_factory=dict)
 
     @property
     def apart(self) -> bool:
-        """Whether rows hold some use cases of a service and not others."""
-        return bool(columns_of(self.question) & USES)
+        """Whether rows hold single use cases of a service."""
+        return bool(query_columns(self.query) & USE_CASE_COLUMNS)
 
     def times(self, period: int, group: Group) -> tuple[int, int, int]:
         """(read, known, expected) device-µs of a row."""
         start_us, end_us = self.periods[period]
-        devices = frozenset(group.devices) if "device" in self.question.group else None
-        place = period, frozenset(group.services), frozenset(group.hosts), devices  # all that _where looks at
-        if place not in self._times:
-            where = _where(self.question, group, self.watched)
-            self._times[place] = self.watched.measure(where, start_us, max(end_us, start_us + 1))
-        return self._times[place]
+        devices = frozenset(group.devices) if "device" in self.query.group else None
+        key = period, frozenset(group.services), frozenset(group.hosts), devices  # all that _devices_of_row uses
+        if key not in self._times:
+            where = _devices_of_row(self.query, group, self.coverage_index)
+            self._times[key] = self.coverage_index.measure(where, start_us, max(end_us, start_us + 1))
+        return self._times[key]
 
     def states(self) -> dict[Names, list[str]]:
-        """What the devices' time was in every period, by names of rows: measured, in part estimated or missing, not expected."""
+        """Coverage state of every period, by names of rows: measured, estimated, missing (in part), or unexpected."""
         named: dict[Names, Group] = defaultdict(Group)
         for (_, names), group in self.groups.items():
             named[names].services |= group.services
             named[names].hosts |= group.hosts
-        found = {}
+        states = {}
         for names, group in named.items():
-            where = _where(self.question, group, self.watched)
+            where = _devices_of_row(self.query, group, self.coverage_index)
             spans = [(start_us, max(end_us, start_us + 1)) for start_us, end_us in self.periods]
-            found[names] = [
-                coverage_state(*self.watched.measure(where, *span), self.watched.modelled(where, *span)) for span in spans
+            states[names] = [
+                coverage_state(*self.coverage_index.measure(where, *span), self.coverage_index.modelled(where, *span))
+                for span in spans
             ]
-        return found
+        return states
 
     def budgets(self, group: Group) -> tuple[UncertaintyBudget, UncertaintyBudget]:
-        """The uncertainty budgets of a row: of its energy [kWh] and of its emissions [g]."""
+        """Uncertainty budgets of a row: energy [kWh] and emissions [g]."""
         if self.sums is not None and group.number >= 0:
             return self.sums.budgets(group.number)
         energy, emitted, _ = budgets(group.cells, apart=self.apart)
         return energy, emitted
 
     def grams(self, group: Group) -> float | None:
-        """Location-based emissions of a row [g]; None where a factor is missing for some of its energy."""
+        """Location-based emissions of a row [g]; None if a factor is missing for some of its energy."""
         if self.sums is not None and group.number >= 0:
             return self.sums.grams[group.number]
         return budgets(group.cells, apart=self.apart)[2]
@@ -116,11 +117,11 @@ class ResultSet:
 
 @contextmanager
 def open_result(
-    store: Store, config: Config, question: Query, now_us: int, book: FactorBook | None = None, *, by_slot: bool = False
+    store: Store, config: Config, query: Query, now_us: int, book: FactorBook | None = None, *, by_slot: bool = False
 ) -> Iterator[ResultSet | None]:
-    """What the rows of a question are made of, as the store is at one moment; None where the period holds nothing.
+    """Open the data behind a query on a snapshot of the store; None if the period is empty.
 
-    ``by_slot``: coverage is to be looked at within the periods too, slot by slot.
+    ``by_slot`` keeps coverage within the periods, slot by slot.
     """
     with store.read() as connection:
         source = CellSource(LedgerView(store, connection), config, book or load_factor_book(store))
@@ -128,26 +129,31 @@ def open_result(
         if extent is None:
             yield None
             return
-        start_us = extent[0] if question.from_us is None else question.from_us
-        # Half-open, and yet the last instant counts: what ends there belongs to the period that it closes.
-        end_us, closing = (extent[1], 1) if question.to_us is None else (question.to_us, 0)
+        start_us = extent[0] if query.from_us is None else query.from_us
+        # Ranges are half-open, except that a sample exactly at the end of the data closes the last period.
+        end_us, closing = (extent[1], 1) if query.to_us is None else (query.to_us, 0)
         if start_us >= end_us + closing:
             yield None
             return
-        periods = split_by_period(question.every, start_us, max(end_us, start_us + 1), config.timezone)
-        summed = _stretched(source, periods, question)
-        groups, sums = groups_of(source, question, summed)
-        told: tuple[set[str], set[str]] | None = None
-        if question.where and columns_of(question) & {"service", "host", "site", *USES}:
-            every = groups.values()
-            told = set().union(*(each.services for each in every)), set().union(*(each.hosts for each in every))
-        watched = build_coverage_index(source, periods[0][0], periods[-1][1], summed, now_us, by_slot=by_slot, of=told)
-        yield ResultSet(source, question, periods, groups, sums, DeclaredParameters.of(config), watched)
+        periods = split_by_period(query.every, start_us, max(end_us, start_us + 1), config.timezone)
+        summed = _periods_to_sum(source, periods, query)
+        groups, sums = group_cells(source, query, summed)
+        services_and_hosts: tuple[set[str], set[str]] | None = None
+        if query.where and query_columns(query) & {"service", "host", "site", *USE_CASE_COLUMNS}:
+            all_groups = groups.values()
+            services_and_hosts = (
+                set().union(*(group.services for group in all_groups)),
+                set().union(*(group.hosts for group in all_groups)),
+            )
+        coverage_index = build_coverage_index(
+            source, periods[0][0], periods[-1][1], summed, now_us, by_slot=by_slot, services_and_hosts=services_and_hosts
+        )
+        yield ResultSet(source, query, periods, groups, sums, DeclaredNames.of(config), coverage_index)
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetedRow:
-    """A row with what makes it uncertain: budgets of energy [kWh] and emissions [g], the allowance for gaps, time known [µs]."""
+    """A row with its uncertainty: budgets of energy [kWh] and emissions [g], allowance for gaps [1], known time [µs]."""
 
     period: int
     names: Names
@@ -159,33 +165,48 @@ class BudgetedRow:
     group: Group
 
 
-def budgeted_rows(found: ResultSet, *, budgeted: bool = True) -> list[BudgetedRow]:
-    """The rows of a question by period and names, each with its budgets: empty ones where nobody looks at them."""
+def budgeted_rows(result: ResultSet, *, budgeted: bool = True) -> list[BudgetedRow]:
+    """Rows of a query by period and names, with their budgets; empty budgets unless ``budgeted``."""
     rows = []
-    summed, open_days = _summed(found), _open_days(found.source)
-    for (period, names), group in sorted(found.groups.items(), key=lambda item: item[0]):
-        row = _row(found, period, group, summed, open_days)
+    summed, open_days = _group_figures(result), _provisional_days(result.source)
+    for (period, names), group in sorted(result.groups.items(), key=lambda item: item[0]):
+        row = _row(result, period, group, summed, open_days)
         if row is not None:
-            energy, grams = found.budgets(group) if budgeted else (UncertaintyBudget(), UncertaintyBudget())
-            _, known, expected = found.times(period, group)
+            energy, grams = result.budgets(group) if budgeted else (UncertaintyBudget(), UncertaintyBudget())
+            _, known, expected = result.times(period, group)
             rows.append(BudgetedRow(period, names, row, energy, grams, gap_allowance(known, expected), known, group))
     return rows
 
 
-def run_query(store: Store, config: Config, question: Query, now_us: int, book: FactorBook | None = None) -> QueryResult:
-    """Rows of the contract's section 6; none where the period holds nothing."""
-    columns = [*question.group, *COLUMNS]
-    with open_result(store, config, question, now_us, book) as found:
-        if found is None:
+def run_query(store: Store, config: Config, query: Query, now_us: int, book: FactorBook | None = None) -> QueryResult:
+    """Run a query.
+
+    Parameters
+    ----------
+    query : Query
+        Groups, periods and filters.
+    now_us : int
+        The current instant [µs, UTC].
+    book : FactorBook, optional
+        Factors in use; default those of the store.
+
+    Returns
+    -------
+    QueryResult
+        Rows of section 6 of the contract: energies [kWh], emissions [g]; empty if the period is empty.
+    """
+    columns = [*query.group, *COLUMNS]
+    with open_result(store, config, query, now_us, book) as result:
+        if result is None:
             return QueryResult(columns, [])
-        if not question.group and question.every == "all":
-            _total(found)
-        return QueryResult(columns, rows_of(found))
+        if not query.group and query.every == "all":
+            _cached_total(result)
+        return QueryResult(columns, result_rows(result))
 
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """Energy [kWh] and emissions [g] of a question without groups, with their budgets."""
+    """Energy [kWh] and emissions [g] of a query without groups, with their budgets."""
 
     energy_kwh: float
     energy: UncertaintyBudget
@@ -193,80 +214,80 @@ class Total:
     emitted: UncertaintyBudget
 
 
-def total_of(store: Store, config: Config, question: Query, now_us: int) -> Total | None:
-    """The total of a question without groups; None where there is none.
+def query_total(store: Store, config: Config, query: Query, now_us: int) -> Total | None:
+    """Total of a query without groups; None without data.
 
-    What was told once holds while no row changed: a page asks for the figures of a question and for their budgets.
+    Cached until a row changes: a page asks for the figures of a query and for their budgets.
     """
     with store.read() as connection:
-        known = _totals.get(store, {}).get(question)
-        if known is not None and known[0] == data_version(connection) and known[1] is config:
-            return known[2]
-    with open_result(store, config, question, now_us) as found:
-        return None if found is None else _total(found)
+        cached = _total_cache.get(store, {}).get(query)
+        if cached is not None and cached[0] == data_version(connection) and cached[1] is config:
+            return cached[2]
+    with open_result(store, config, query, now_us) as result:
+        return None if result is None else _cached_total(result)
 
 
-_totals: WeakKeyDictionary[Store, dict[Query, tuple[str, Config, Total | None]]] = WeakKeyDictionary()
-_KEPT = 256
+_total_cache: WeakKeyDictionary[Store, dict[Query, tuple[str, Config, Total | None]]] = WeakKeyDictionary()
+_MAX_CACHED_TOTALS = 256
 
 
-def _total(found: ResultSet) -> Total | None:
-    """The total, kept where it rests on stored rows alone."""
-    question, source = found.question, found.source
-    group = found.groups.get((0, ()))
+def _cached_total(result: ResultSet) -> Total | None:
+    """The total; cached if it uses stored rows only."""
+    query, source = result.query, result.source
+    group = result.groups.get((0, ()))
     total = None
     if group is not None and group.number >= 0:
-        energy, emitted = found.budgets(group)
-        total = Total(found.energy_uj(group) / UJ_PER_KWH, energy, found.grams(group), emitted)
-    edges = (question.from_us, question.to_us)
+        energy, emitted = result.budgets(group)
+        total = Total(result.energy_uj(group) / UJ_PER_KWH, energy, result.grams(group), emitted)
+    edges = (query.from_us, query.to_us)
     if all(edge is None or edge % grain_us(source.config) == 0 for edge in edges):
-        kept = _totals.setdefault(source.view.store, {})
-        if len(kept) >= _KEPT:
-            kept.clear()
-        kept[question] = data_version(source.view.connection), source.config, total
+        cache = _total_cache.setdefault(source.view.store, {})
+        if len(cache) >= _MAX_CACHED_TOTALS:
+            cache.clear()
+        cache[query] = data_version(source.view.connection), source.config, total
     return total
 
 
-def rows_of(found: ResultSet) -> list[dict[str, Any]]:
-    """The rows of a question, by names and period."""
+def result_rows(result: ResultSet) -> list[dict[str, Any]]:
+    """Rows of a query, by names and period."""
     rows = []
-    summed, open_days = _summed(found), _open_days(found.source)
-    for (period, names), group in found.groups.items():
-        row = _row(found, period, group, summed, open_days)
+    summed, open_days = _group_figures(result), _provisional_days(result.source)
+    for (period, names), group in result.groups.items():
+        row = _row(result, period, group, summed, open_days)
         if row is not None:
-            named = dict(zip(found.question.group, names, strict=True))
-            rows.append((names, found.periods[period][0], {**named, **row}))
+            named = dict(zip(result.query.group, names, strict=True))
+            rows.append((names, result.periods[period][0], {**named, **row}))
     rows.sort(key=lambda row: row[:2])
     return [row for _, _, row in rows]
 
 
-def _stretched(source: CellSource, periods: Sequence[tuple[int, int]], question: Query) -> list[tuple[int, int]]:
-    """Periods to sum over: an end that nobody asked for reaches to the end of its slot, where no data is."""
+def _periods_to_sum(source: CellSource, periods: Sequence[tuple[int, int]], query: Query) -> list[tuple[int, int]]:
+    """Periods to sum over; an open end extends to the end of its slot, where no data is."""
     grain = grain_us(source.config)
     first, last = periods[0], periods[-1]
-    found = list(periods)
-    if question.to_us is None:
-        found[-1] = last[0], last[1] + grain - last[1] % grain
-    if question.from_us is None:
-        found[0] = first[0] - first[0] % grain, found[0][1]
-    return found
+    extended = list(periods)
+    if query.to_us is None:
+        extended[-1] = last[0], last[1] + grain - last[1] % grain
+    if query.from_us is None:
+        extended[0] = first[0] - first[0] % grain, extended[0][1]
+    return extended
 
 
-def _open_days(source: CellSource) -> dict[str, list[int]]:
-    """Days by host that were computed provisionally."""
+def _provisional_days(source: CellSource) -> dict[str, list[int]]:
+    """Days by host with provisional results."""
     target = table(schema.Shard)
     rows = source.view.connection.execute(select(target.c.members, target.c.day).where(target.c.provisional))
-    found: dict[str, list[int]] = defaultdict(list)
+    days: dict[str, list[int]] = defaultdict(list)
     for row in rows:
         kind, _, name = row.members.partition(" ")
         if kind == "host":
-            found[name].append(row.day)
-    return found
+            days[name].append(row.day)
+    return days
 
 
 @dataclass(slots=True)
-class _Summed:
-    """Figures of all groups with cells, by their number."""
+class _GroupFigures:
+    """Figures of all groups with cells, by group number."""
 
     half: list[tuple[tuple[float, float], tuple[float, float]]]
     impacts: list[dict[str, float | None]]
@@ -275,27 +296,29 @@ class _Summed:
     present: list[bool]
 
 
-def _summed(found: ResultSet) -> _Summed | None:
-    sums = found.sums
+def _group_figures(result: ResultSet) -> _GroupFigures | None:
+    sums = result.sums
     if sums is None:
         return None
     impacts = sums.impacts()
     by_group = [dict(zip(impacts, values, strict=True)) for values in zip(*impacts.values(), strict=True)]
     methods, factors = sums.texts(attrgetter("method_version")), sums.texts(attrgetter("factor_version"))
-    return _Summed(sums.half_widths(), by_group, methods, factors, sums.any_amount())
+    return _GroupFigures(sums.half_widths(), by_group, methods, factors, sums.any_amount())
 
 
-def _figures(found: ResultSet, group: Group, summed: _Summed | None, times: tuple[int, int, int]) -> tuple[bool, dict[str, Any]]:
-    """Whether a row holds any energy, and the figures of it."""
+def _row_figures(
+    result: ResultSet, group: Group, summed: _GroupFigures | None, times: tuple[int, int, int]
+) -> tuple[bool, dict[str, Any]]:
+    """Whether a row holds any energy, and its figures."""
     read, known, expected = times
-    if summed is None or found.sums is None or group.number < 0:
+    if summed is None or result.sums is None or group.number < 0:
         cells = group.cells
-        figures = energy_figures(cells, found.source.config, known=known, expected=expected, read=read, apart=found.apart)
+        figures = energy_figures(cells, result.source.config, known=known, expected=expected, read=read, apart=result.apart)
         return any(any(amounts) for _, amounts in cells), figures
     number = group.number
-    figures = summed_figures(
-        found.sums.totals[number],
-        found.sums.grams[number],
+    figures = figures_from_sums(
+        result.sums.totals[number],
+        result.sums.grams[number],
         summed.half[number],
         summed.impacts[number],
         (summed.methods[number], summed.factors[number]),
@@ -305,48 +328,48 @@ def _figures(found: ResultSet, group: Group, summed: _Summed | None, times: tupl
 
 
 def _row(
-    found: ResultSet, period: int, group: Group, summed: _Summed | None, open_days: dict[str, list[int]]
+    result: ResultSet, period: int, group: Group, summed: _GroupFigures | None, open_days: dict[str, list[int]]
 ) -> dict[str, Any] | None:
-    question = found.question
-    start_us, end_us = found.periods[period]
-    times = found.times(period, group)
+    query = result.query
+    start_us, end_us = result.periods[period]
+    times = result.times(period, group)
     read, _, expected = times
     counted = requests_figures([amounts for _, amounts in group.counts])
-    present, figures = _figures(found, group, summed, times)
+    present, figures = _row_figures(result, group, summed, times)
     if not present and not counted["requests"]:
         return None
-    split = not columns_of(question) & PLACES
+    split = not query_columns(query) & PLACE_COLUMNS
     first, last = start_us // US_PER_DAY, (max(end_us, start_us + 1) - 1) // US_PER_DAY
     provisional = any(first <= day <= last for host in group.hosts & open_days.keys() for day in open_days[host])
     row: dict[str, Any] = dict.fromkeys(COLUMNS)
-    row |= {"period_start": _written(start_us), "period_end": _written(end_us)}
+    row |= {"period_start": _format_instant_cached(start_us), "period_end": _format_instant_cached(end_us)}
     row |= counted if split else {}
     row |= figures
-    kept = group.use_cases <= {IDLE_NAME, UNATTRIBUTED_NAME}
-    # SCI = (O + M) / R: without embodied emissions it would not be one, and is left empty.
+    is_overhead = group.use_cases <= {IDLE_NAME, UNATTRIBUTED_NAME}
+    # SCI = (O + M) / R needs embodied emissions; without them it stays empty.
     parts = (row["co2e_location_g"], row["embodied_g"])
-    if split and counted["requests"] and None not in parts and not kept:
+    if split and counted["requests"] and None not in parts and not is_overhead:
         row["sci_g_per_request"] = sum(parts) / counted["requests"]
     row["coverage"] = min(read / expected, 1.0) if expected else None
     row["status"] = "provisional" if provisional else "final"
-    row["flags"] = "+".join(flags_of(found.declared, group.raised, group.services, group.use_cases, group.hosts))
+    row["flags"] = "+".join(row_flags(result.declared, group.raised_flags, group.services, group.use_cases, group.hosts))
     return row
 
 
-_written = lru_cache(maxsize=10_000)(format_instant)
+_format_instant_cached = lru_cache(maxsize=10_000)(format_instant)
 
 
-def _where(question: Query, group: Group, watched: CoverageIndex) -> list[tuple[tuple[str, str], int, int]]:
-    """The devices whose coverage is the row's."""
-    wanted = columns_of(question)
+def _devices_of_row(query: Query, group: Group, coverage_index: CoverageIndex) -> list[tuple[tuple[str, str], int, int]]:
+    """(device, since, until) whose coverage applies to the row."""
+    wanted = query_columns(query)
     if wanted & {"service", "use_case", "model", "charter"}:
-        found = watched.of_services(sorted(group.services), group.hosts)
+        spans = coverage_index.of_services(sorted(group.services), group.hosts)
     else:
-        found = watched.of_hosts(group.hosts if wanted & {"host", "site"} else None)
+        spans = coverage_index.of_hosts(group.hosts if wanted & {"host", "site"} else None)
     if wanted & {"host", "site"}:
-        found = [item for item in found if item[0][0] in group.hosts]
+        spans = [item for item in spans if item[0][0] in group.hosts]
     if "device" in wanted:
         devices = group.devices
-        named = [item for item in found if item[0][1] in devices]
-        found = named or [item for item in found if item[0][0] in group.hosts]
-    return found
+        named = [item for item in spans if item[0][1] in devices]
+        spans = named or [item for item in spans if item[0][0] in group.hosts]
+    return spans

@@ -1,4 +1,4 @@
-"""This file finds the rows of a question: which cells of energy and which counts go into each, by period and names."""
+"""Grouping: the energy cells and request counts of each row of a query, by period and names."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from footprint.calendar.ranges import split_by_period
-from footprint.figures.cell_table import NAMED, CellKey, CellTable, Ints, combined
-from footprint.figures.energy_cells import CellSource, gather, undeclared_uses
-from footprint.figures.idle_redistribution import month_of, month_weights, months_of, respread
+from footprint.figures.cell_table import NAME_COLUMNS, CellKey, CellTable, Ints, combine_codes
+from footprint.figures.energy_cells import CellSource, gather_cells, undeclared_use_cases
+from footprint.figures.idle_redistribution import calendar_months, month_index, month_weights, redistribute_idle
 from footprint.figures.metrics import GroupedMetrics
-from footprint.figures.query import PLACES, Query
+from footprint.figures.query import PLACE_COLUMNS, Query
 from footprint.figures.request_counts import Counts, gather_counts
 
-USES = frozenset({"use_case", "model", "charter"})  # what tells use cases of a service apart
+USE_CASE_COLUMNS = frozenset({"use_case", "model", "charter"})  # columns that separate the use cases of a service
 Names = tuple[str, ...]
 
 
 @dataclass(slots=True)
 class Group:
-    """What goes into one row: the cells that ``chosen`` says of the table, counts, and the names that stand in it."""
+    """Contents of one row: cells of the table (``chosen``), counts, and the names that occur in it."""
 
     table: CellTable | None = None
     chosen: Ints | None = None
-    number: int = -1  # of the sums, where it has cells
+    number: int = -1  # index in the grouped metrics; -1 without cells
     counts: list[tuple[str, list[int | None]]] = field(default_factory=list)
     services: set[str] = field(default_factory=set)
     use_cases: set[str] = field(default_factory=set)
     hosts: set[str] = field(default_factory=set)
-    raised: set[str] = field(default_factory=set)  # flags of the bases
+    raised_flags: set[str] = field(default_factory=set)  # flags of the bases
 
     @property
     def devices(self) -> set[str]:
@@ -50,47 +50,49 @@ class Group:
         return list(self.table.cells(self.chosen.tolist()))
 
 
-def columns_of(question: Query) -> set[str]:
-    """The columns that a question groups by, or chooses by."""
-    return {*question.group, *(name for name, _ in question.where)}
+def query_columns(query: Query) -> set[str]:
+    """Columns that a query groups or filters by."""
+    return {*query.group, *(name for name, _ in query.where)}
 
 
-def groups_of(
-    source: CellSource, question: Query, periods: list[tuple[int, int]]
+def group_cells(
+    source: CellSource, query: Query, periods: list[tuple[int, int]]
 ) -> tuple[dict[tuple[int, Names], Group], GroupedMetrics | None]:
-    """Rows to be by period and names, and the sums of those with cells."""
-    wanted = columns_of(question)
-    together = question.view == "active" and not wanted & USES
-    cells, owner = _energy(source, question, periods, wanted, together=together)
+    """Groups by period and names, and the metrics of those with cells."""
+    wanted = query_columns(query)
+    together = query.view == "active" and not wanted & USE_CASE_COLUMNS
+    cells, owner = _gather_energy(source, query, periods, wanted, together=together)
     groups: dict[tuple[int, Names], Group] = defaultdict(Group)
-    places, order, starts = _grouped(cells, question, owner)
-    sums = GroupedMetrics(cells, order, starts, apart=bool(wanted & USES)) if cells.small and len(starts) else None
+    keys, order, starts = _sort_into_groups(cells, query, owner)
+    sums = (
+        GroupedMetrics(cells, order, starts, apart=bool(wanted & USE_CASE_COLUMNS)) if cells.fits_int64 and len(starts) else None
+    )
     bounds = [*starts.tolist(), len(order)]
-    services, use_cases, hosts = (_sets(cells, name, order, bounds) for name in ("service", "use_case", "host"))
-    raised = cells.raised(order, starts, together=together)
-    for number, place in enumerate(places):
-        mine = order[bounds[number] : bounds[number + 1]]
-        groups[place] = Group(cells, mine, number, [], services[number], use_cases[number], hosts[number], raised[number])
+    services, use_cases, hosts = (_names_by_group(cells, name, order, bounds) for name in ("service", "use_case", "host"))
+    raised = cells.raised_flags(order, starts, together=together)
+    for number, key in enumerate(keys):
+        members = order[bounds[number] : bounds[number + 1]]
+        groups[key] = Group(cells, members, number, [], services[number], use_cases[number], hosts[number], raised[number])
     if together:
-        _add_undeclared(groups, source, question, periods)
-    if not wanted & PLACES:
-        _add_counts(groups, question, gather_counts(source, periods, wanted, question.where if question.view == "active" else ()))
+        _add_undeclared_use_cases(groups, source, query, periods)
+    if not wanted & PLACE_COLUMNS:
+        _add_counts(groups, query, gather_counts(source, periods, wanted, query.where if query.view == "active" else ()))
     return groups, sums
 
 
-def _sets(cells: CellTable, name: str, order: Ints, bounds: Sequence[int]) -> list[set[str]]:
-    """The names of one column in each group of cells."""
+def _names_by_group(cells: CellTable, name: str, order: Ints, bounds: Sequence[int]) -> list[set[str]]:
+    """Names of one column in each group of cells."""
     codes, texts = cells.codes(name)
-    told = codes[order].tolist()
-    return [{texts[code] for code in set(told[low:high])} for low, high in itertools.pairwise(bounds)]
+    ordered_codes = codes[order].tolist()
+    return [{texts[code] for code in set(ordered_codes[low:high])} for low, high in itertools.pairwise(bounds)]
 
 
-def _grouped(cells: CellTable, question: Query, owner: list[int]) -> tuple[list[tuple[int, Names]], Ints, Ints]:
-    """The groups in order, their cells one group after the other, and where each begins."""
-    columns = [cells.codes(name) for name in question.group]
+def _sort_into_groups(cells: CellTable, query: Query, owner: list[int]) -> tuple[list[tuple[int, Names]], Ints, Ints]:
+    """Groups in order, their cells one group after the other, and the start of each group."""
+    columns = [cells.codes(name) for name in query.group]
     period = np.array(owner, dtype=np.int64)[cells.period]
-    chosen = np.flatnonzero(_chosen_cells(cells, question))
-    key = combined([(period, len(owner)), *((codes, len(texts)) for codes, texts in columns)])[chosen]
+    chosen = np.flatnonzero(_matching_cells(cells, query))
+    key = combine_codes([(period, len(owner)), *((codes, len(texts)) for codes, texts in columns)])[chosen]
     ranked = np.argsort(key, kind="stable")
     order = chosen[ranked]
     starts = np.flatnonzero(np.diff(key[ranked], prepend=-1))
@@ -100,69 +102,69 @@ def _grouped(cells: CellTable, question: Query, owner: list[int]) -> tuple[list[
     return places, order, starts
 
 
-def _chosen_cells(cells: CellTable, question: Query) -> NDArray[np.bool_]:
-    """Same name: or; different names: and."""
+def _matching_cells(cells: CellTable, query: Query) -> NDArray[np.bool_]:
+    """Mask of cells that match: values of one name are alternatives, names combine."""
     chosen = np.ones(len(cells), dtype=bool)
-    for name, allowed in _allowed(question).items():
+    for name, allowed in _allowed_values(query).items():
         codes, texts = cells.codes(name)
         chosen &= np.isin(codes, [number for number, text in enumerate(texts) if text in allowed])
     return chosen
 
 
-def _allowed(question: Query) -> dict[str, set[str]]:
+def _allowed_values(query: Query) -> dict[str, set[str]]:
     allowed: dict[str, set[str]] = defaultdict(set)
-    for name, value in question.where:
+    for name, value in query.where:
         allowed[name].add(value)
     return allowed
 
 
-def _add_undeclared(
-    groups: dict[tuple[int, Names], Group], source: CellSource, question: Query, periods: list[tuple[int, int]]
+def _add_undeclared_use_cases(
+    groups: dict[tuple[int, Names], Group], source: CellSource, query: Query, periods: list[tuple[int, int]]
 ) -> None:
-    """Where use cases stand together, those that nobody declared are looked for, for a flag names them."""
-    unknown = undeclared_uses(source, periods)
+    """Add undeclared use cases, which a flag names, to groups that sum use cases."""
+    unknown = undeclared_use_cases(source, periods)
     if not unknown or not groups:
         return
-    asked = replace(question, where=(*question.where, *(("use_case", name) for name in unknown)))
-    columns = {name for name in columns_of(asked) if name in NAMED}
-    cells = gather(source, periods, columns, asked.where)
-    places, order, starts = _grouped(cells, asked, list(range(len(periods))))
-    names = _sets(cells, "use_case", order, [*starts.tolist(), len(order)])
-    for place, found in zip(places, names, strict=True):
-        groups[place].use_cases |= found
+    widened = replace(query, where=(*query.where, *(("use_case", name) for name in unknown)))
+    columns = {name for name in query_columns(widened) if name in NAME_COLUMNS}
+    cells = gather_cells(source, periods, columns, widened.where)
+    keys, order, starts = _sort_into_groups(cells, widened, list(range(len(periods))))
+    names = _names_by_group(cells, "use_case", order, [*starts.tolist(), len(order)])
+    for key, use_cases in zip(keys, names, strict=True):
+        groups[key].use_cases |= use_cases
 
 
-def _energy(
-    source: CellSource, question: Query, periods: list[tuple[int, int]], wanted: set[str], *, together: bool
+def _gather_energy(
+    source: CellSource, query: Query, periods: list[tuple[int, int]], wanted: set[str], *, together: bool
 ) -> tuple[CellTable, list[int]]:
-    """Cells, and the period asked for of each period of theirs."""
-    columns = {name for name in wanted if name in NAMED}
-    if question.view == "active":
-        found = gather(source, periods, {*columns, "use_case"}, question.where, together=together)
-        return found, list(range(len(periods)))
-    months = months_of(source, periods[0][0], periods[-1][1])
+    """Cells, and the requested period of each of their periods."""
+    columns = {name for name in wanted if name in NAME_COLUMNS}
+    if query.view == "active":
+        cells = gather_cells(source, periods, {*columns, "use_case"}, query.where, together=together)
+        return cells, list(range(len(periods)))
+    months = calendar_months(source, periods[0][0], periods[-1][1])
     pieces, owner = [], []
     for index, (start, end) in enumerate(periods):
-        for part in split_by_period("month", start, end, source.config.timezone):
-            pieces.append(part)
+        for month_span in split_by_period("month", start, end, source.config.timezone):
+            pieces.append(month_span)
             owner.append(index)
-    # Idle energy is divided within a service: of the others nothing needs to be read.
-    services = tuple(each for each in question.where if each[0] == "service")
-    cells = gather(source, pieces, {*columns, "use_case", "model", "charter"}, services)
-    month = [month_of(months, start) for start, _ in pieces]
-    return respread(cells, month, month_weights(source, months, services)), owner
+    # Idle energy is divided within a service, so other services need not be read.
+    services = tuple(condition for condition in query.where if condition[0] == "service")
+    cells = gather_cells(source, pieces, {*columns, "use_case", "model", "charter"}, services)
+    month = [month_index(months, start) for start, _ in pieces]
+    return redistribute_idle(cells, month, month_weights(source, months, services)), owner
 
 
-def _chosen(question: Query, values: dict[str, str]) -> bool:
-    """Same name: or; different names: and."""
-    return all(values[name] in wanted for name, wanted in _allowed(question).items())
+def _matches(query: Query, values: dict[str, str]) -> bool:
+    """Whether values match: values of one name are alternatives, names combine."""
+    return all(values[name] in wanted for name, wanted in _allowed_values(query).items())
 
 
-def _add_counts(groups: dict[tuple[int, Names], Group], question: Query, counts: Counts) -> None:
+def _add_counts(groups: dict[tuple[int, Names], Group], query: Query, counts: Counts) -> None:
     for (period, service, use_case, model, charter), amounts in counts.items():
         values = {"service": service, "use_case": use_case, "model": model, "charter": charter}
-        if _chosen(question, values):
-            group = groups[period, tuple(values[name] for name in question.group)]
+        if _matches(query, values):
+            group = groups[period, tuple(values[name] for name in query.group)]
             group.counts.append((service, amounts))
             group.services.add(service)
             group.use_cases.add(use_case)

@@ -1,7 +1,7 @@
-"""This file makes the full view: a service's idle energy over its own use cases, by the policy declared.
+"""Idle redistribution (full view): idle energy of a service over its own use cases, by the declared policy.
 
-Weights are those of the calendar month, whatever the periods asked for. With no use case that month
-idle energy stays ``(idle)``; what is unattributed is never spread.
+Weights are those of the calendar month, whatever the requested periods. In a month without use cases, idle energy stays
+``(idle)``. Unattributed energy is never redistributed.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from footprint.aggregation.rollups import MONTH_USES
 from footprint.attribution.largest_remainder import split_integers
 from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.calendar.ranges import split_by_period, widen_to_months
-from footprint.figures.cell_table import NAMED, CellTable, halves, part_at, table_of
-from footprint.figures.energy_cells import CellSource, chosen_sql, periods_sql, sum_sql, whole_slots
+from footprint.figures.cell_table import NAME_COLUMNS, CellTable, chunk_at, merge_chunks, split_amounts
+from footprint.figures.energy_cells import CellSource, filter_sql, periods_sql, sum_sql, whole_slots
 
 UseCase = tuple[str, str, str]  # use case, model, charter
 Weights = dict[tuple[int, str], dict[UseCase, float]]  # (month, service) -> use case -> weight
 _MILLION = 10**6
 
 
-def months_of(source: CellSource, start_us: int, end_us: int) -> list[tuple[int, int]]:
-    """The whole calendar months that [start, end) touches."""
+def calendar_months(source: CellSource, start_us: int, end_us: int) -> list[tuple[int, int]]:
+    """Whole calendar months that [start, end) touches."""
     zone = source.config.timezone
     clipped = split_by_period("month", start_us, end_us, zone)
     first, last = widen_to_months(start_us, end_us, zone)
@@ -43,55 +43,57 @@ def month_weights(source: CellSource, months: Sequence[tuple[int, int]], where: 
     """
     policy = source.config.idle_policy
     keys = "period.number, r.service_id, r.use_case_id, r.model_id, r.charter_id"
-    # Hours in which a use case ran on any host are no sum over hosts: they are counted in the rows.
-    summed = source.summed_in() is not None and policy != "by-reservation"
-    of, at = (f"footprint_row_sum r ON r.level = {MONTH_USES} AND", "start") if summed else ("footprint_row r ON", "slot")
+    # Hours in which a use case ran on any host are not a sum over hosts, so they are counted in the rows.
+    summed = source.rollup_timezone() is not None and policy != "by-reservation"
+    source_sql, at = (f"footprint_row_sum r ON r.level = {MONTH_USES} AND", "start") if summed else ("footprint_row r ON", "slot")
     rows = source.view.connection.exec_driver_sql(
         f"{periods_sql(whole_slots(months, grain_us(source.config)))} SELECT {keys}, {sum_sql('r.active_uj')}, "
-        f"COUNT(DISTINCT r.{at}) FROM period JOIN {of} r.{at} >= period.first AND r.{at} < period.last"
-        f"{chosen_sql(source, where, NAMED)} GROUP BY {keys}"
+        f"COUNT(DISTINCT r.{at}) FROM period JOIN {source_sql} r.{at} >= period.first AND r.{at} < period.last"
+        f"{filter_sql(source, where, NAME_COLUMNS)} GROUP BY {keys}"
     ).all()
-    texts = source.view.store.texts(source.view.connection, {x for row in rows for x in row[1:5]})
-    found: Weights = defaultdict(dict)
+    names = source.view.store.texts(source.view.connection, {name_id for row in rows for name_id in row[1:5]})
+    weights: Weights = defaultdict(dict)
     for month, service, use_case, model, charter, high, low, hours in rows:
-        name = texts[use_case]
+        name = names[use_case]
         if name in (IDLE_NAME, UNATTRIBUTED_NAME):
             continue
         energy = float(int(high) * _MILLION + int(low))
         weight = {"by-use": energy, "by-reservation": float(hours), "equal": 1.0}[policy]
-        found[month, texts[service]][name, texts[model], texts[charter]] = max(weight, 0.0)
-    return dict(found)
+        weights[month, names[service]][name, names[model], names[charter]] = max(weight, 0.0)
+    return dict(weights)
 
 
-def respread(table: CellTable, months: Sequence[int], weights: Weights) -> CellTable:
-    """Cells in which ``(idle)`` stands with the use cases; ``months[period]`` is the month of each period.
+def redistribute_idle(table: CellTable, months: Sequence[int], weights: Weights) -> CellTable:
+    """Cells with idle energy moved to the use cases; ``months[period]`` is the month of each period.
 
-    Every amount is divided in integers, so that the sum over all cells stays what it was.
+    Every amount is divided in integers, so the sum over all cells is unchanged.
     """
-    chosen, uses = _spreadable(table, months, weights)
+    chosen, uses = _redistributable_cells(table, months, weights)
     if not chosen:
         return table
-    group = np.repeat(np.arange(len(chosen)), [len(each) for each in uses])
+    group = np.repeat(np.arange(len(chosen)), [len(shares) for shares in uses])
     weight = np.array([share for shares in uses for _, share in sorted(shares.items())])
     amounts = table.amounts[chosen].astype(np.int64)
     spread = np.stack([split_integers(column, weight, group) for column in amounts.T], axis=1)
     cells = np.array(chosen, dtype=np.int64)[group]
-    names = {name: (table.names[name][cells], table.texts) for name in NAMED}
-    for place, name in enumerate(_TOLD):
-        told = [use[place] for shares in uses for use in sorted(shares)]
-        texts = sorted(set(told))
+    names = {name: (table.names[name][cells], table.texts) for name in NAME_COLUMNS}
+    for index_in_use_case, name in enumerate(_USE_CASE_COLUMNS):
+        values = [use[index_in_use_case] for shares in uses for use in sorted(shares)]
+        texts = sorted(set(values))
         number = {text: index for index, text in enumerate(texts)}
-        names[name] = np.array([number[text] for text in told], dtype=np.int64), texts
-    kept = np.setdiff1d(np.arange(len(table)), chosen)
-    high, low = halves(spread)
-    return table_of([part_at(table, kept), replace(part_at(table, cells), names=names, high=high, low=low)])
+        names[name] = np.array([number[text] for text in values], dtype=np.int64), texts
+    unchanged = np.setdiff1d(np.arange(len(table)), chosen)
+    high, low = split_amounts(spread)
+    return merge_chunks([chunk_at(table, unchanged), replace(chunk_at(table, cells), names=names, high=high, low=low)])
 
 
-_TOLD = ("use_case", "model", "charter")  # in the order of UseCase
+_USE_CASE_COLUMNS = ("use_case", "model", "charter")  # in the order of UseCase
 
 
-def _spreadable(table: CellTable, months: Sequence[int], weights: Weights) -> tuple[list[int], list[dict[UseCase, float]]]:
-    """The cells of idle energy that there are use cases for, and these with their weights."""
+def _redistributable_cells(
+    table: CellTable, months: Sequence[int], weights: Weights
+) -> tuple[list[int], list[dict[UseCase, float]]]:
+    """Idle cells with use cases in their month, and the weights of these."""
     chosen, uses = [], []
     idle = table.texts.index(IDLE_NAME) if IDLE_NAME in table.texts else -1
     for index in np.flatnonzero(table.names["use_case"] == idle).tolist():
@@ -103,6 +105,6 @@ def _spreadable(table: CellTable, months: Sequence[int], weights: Weights) -> tu
     return chosen, uses
 
 
-def month_of(months: Sequence[tuple[int, int]], instant_us: int) -> int:
-    """Which of the months an instant lies in."""
+def month_index(months: Sequence[tuple[int, int]], instant_us: int) -> int:
+    """Index of the month that contains an instant [µs]."""
     return bisect_right([start for start, _ in months], instant_us) - 1

@@ -1,6 +1,6 @@
-"""This file computes what ``figures.py`` says of a row for all rows at once, by arrays, in the same order and so to the same bit.
+"""Grouped metrics: the figures of `row_metrics` for all rows at once, as arrays, bit-identical to the row by row computation.
 
-Where 64 bits are too few for an amount, it is not used.
+Not used if an amount needs more than 64 bits.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from footprint.attribution.shard import HOST_DEVICE
 from footprint.core.assumptions import assumption
 from footprint.core.estimate import COVERAGE_FACTOR, Estimate
 from footprint.core.units import UG_PER_G, UJ_PER_KWH
-from footprint.figures.cell_table import AMOUNTS, CellTable, Ints, combined
+from footprint.figures.cell_table import AMOUNTS, CellTable, Ints, combine_codes
 from footprint.impact.uncertainty import UncertaintyBudget
 
 Floats = NDArray[np.float64]
 _INDEX = {name: index for index, name in enumerate(AMOUNTS)}
-_ROOT = math.sqrt(3)
+_SQRT_3 = math.sqrt(3)
 
 
 @dataclass(frozen=True, slots=True)
 class BasisParameters:
-    """What a basis puts into the arithmetic: values and half-spreads, and the names of its causes."""
+    """Numbers of a basis (values and half-spreads), and the names of its error causes."""
 
     numbers: tuple[float, ...]
     causes: tuple[str, str, str, str, str]  # pue, estimate, gain, uplift, factor
 
 
-# In Terms.numbers, in this order.
-_FIELDS = (
+# Order of BasisParameters.numbers.
+_PARAMETER_NAMES = (
     "pue",
     "pue_low",
     "pue_high",
@@ -65,8 +65,8 @@ _FIELDS = (
 
 
 @lru_cache(maxsize=100_000)
-def terms_of(basis: CalculationBasis) -> BasisParameters:
-    """A basis as numbers; NaN where a factor is not known."""
+def basis_parameters(basis: CalculationBasis) -> BasisParameters:
+    """Parameters of a basis; NaN for unknown factors."""
     pue, uplift = Estimate(*basis.pue), Estimate(*basis.uplift)
     factor = Estimate(*basis.factor) if basis.factor else None
     whole_server = basis.component == "host"
@@ -113,7 +113,7 @@ def terms_of(basis: CalculationBasis) -> BasisParameters:
 
 
 class GroupedMetrics:
-    """Figures of groups of cells: ``order`` lists cells group by group, ``starts`` where each group begins."""
+    """Figures of groups of cells: ``order`` lists the cells group by group, ``starts`` the start of each group."""
 
     def __init__(self, table: CellTable, order: Ints, starts: Ints, *, apart: bool) -> None:
         self.groups = len(starts)
@@ -124,17 +124,19 @@ class GroupedMetrics:
         amounts = table.amounts[order].astype(np.int64)
         self._of = {name: amounts[:, index] for name, index in _INDEX.items()}
         self._services = table.names["service"][order]
-        told = [terms_of(basis) for basis in table.bases]
-        numbers = np.array([each.numbers for each in told], dtype=np.float64).reshape(-1, len(_FIELDS))
-        self._is = {name: numbers[self._basis, index] for index, name in enumerate(_FIELDS)}
-        self._causes = [each.causes for each in told]
+        parameters = [basis_parameters(basis) for basis in table.bases]
+        numbers = np.array([basis_numbers.numbers for basis_numbers in parameters], dtype=np.float64).reshape(
+            -1, len(_PARAMETER_NAMES)
+        )
+        self._is = {name: numbers[self._basis, index] for index, name in enumerate(_PARAMETER_NAMES)}
+        self._causes = [basis_numbers.causes for basis_numbers in parameters]
         self._it = self._of["active_uj"] + self._of["idle_uj"] + self._of["host_uj"]
         self._whole = self._it + self._of["facility_uj"]
         self.totals = self._totals()
         self._budgets()
 
     def _totals(self) -> list[dict[str, int]]:
-        """Sums of amounts by group, Python integers."""
+        """Sums of amounts by group [µJ], Python integers."""
         sums: dict[str, list[int]] = {}
         for name, column in self._of.items():
             high, low = (np.add.reduceat(part, self._starts) for part in (column >> 20, column & (2**20 - 1)))
@@ -145,59 +147,59 @@ class GroupedMetrics:
         group = self._group if group is None else group
         return np.bincount(group, weights=weights, minlength=self.groups).astype(np.float64)
 
-    def _numbered(self, place: int) -> Ints:
-        """Each cell's cause of one kind, by a number that all cells share."""
-        names = [causes[place] for causes in self._causes]
+    def _numbered(self, kind: int) -> Ints:
+        """Number of each cell's cause of one kind, shared by all cells."""
+        names = [causes[kind] for causes in self._causes]
         for name in names:
             self._names.setdefault(name, len(self._names))
         return np.array([self._names[name] for name in names], dtype=np.int64)[self._basis]
 
     def _budgets(self) -> None:
-        """Standard uncertainties of each group by cause: of energy and of emissions, towards low and high."""
+        """Standard uncertainties of each group by cause, of energy and emissions, towards low and high."""
         self._names: dict[str, int] = {}
-        of, terms = self._of, self._is
-        host = terms["whole_server"] > 0
-        it_kwh = _over(self._it, UJ_PER_KWH)
-        facility = np.abs(of["facility_uj"])
-        spared = np.where(terms["pue_assumed"] > 0, facility, 0)
-        estimated = _over(np.maximum(of["grade_c_uj"] - spared, 0), UJ_PER_KWH)
-        added_uj = np.maximum(of["grade_b_uj"] + of["grade_c_uj"] - facility, 0)
-        added, pue = _over(added_uj, UJ_PER_KWH), terms["pue"]
-        everywhere, lifted = np.ones(len(host), dtype=bool), host & (added_uj > 0) & (terms["uplift"] > 1)
+        amounts, parameters = self._of, self._is
+        host = parameters["whole_server"] > 0
+        it_kwh = _divide(self._it, UJ_PER_KWH)
+        facility = np.abs(amounts["facility_uj"])
+        building_share = np.where(parameters["pue_assumed"] > 0, facility, 0)
+        estimated = _divide(np.maximum(amounts["grade_c_uj"] - building_share, 0), UJ_PER_KWH)
+        added_uj = np.maximum(amounts["grade_b_uj"] + amounts["grade_c_uj"] - facility, 0)
+        added, pue = _divide(added_uj, UJ_PER_KWH), parameters["pue"]
+        everywhere, has_uplift = np.ones(len(host), dtype=bool), host & (added_uj > 0) & (parameters["uplift"] > 1)
         with np.errstate(divide="ignore", invalid="ignore"):
-            uplifting = added * pue / (terms["uplift"] - 1)
-        slots: list[tuple[NDArray[np.bool_], Ints, Floats, Floats, Floats]] = [
-            (everywhere, self._numbered(0), it_kwh, terms["pue_low"], terms["pue_high"]),
-            (~host, self._numbered(1), estimated * pue, terms["estimate_low"], terms["estimate_high"]),
-            (~host, self._numbered(2), (it_kwh - estimated) * pue, terms["gain_low"], terms["gain_high"]),
-            (lifted, self._numbered(3), uplifting, terms["uplift_low"], terms["uplift_high"]),
-            (host, self._numbered(2), (it_kwh - added) * pue, terms["gain_low"], terms["gain_high"]),
+            uplift_sensitivity = added * pue / (parameters["uplift"] - 1)
+        contributions: list[tuple[NDArray[np.bool_], Ints, Floats, Floats, Floats]] = [
+            (everywhere, self._numbered(0), it_kwh, parameters["pue_low"], parameters["pue_high"]),
+            (~host, self._numbered(1), estimated * pue, parameters["estimate_low"], parameters["estimate_high"]),
+            (~host, self._numbered(2), (it_kwh - estimated) * pue, parameters["gain_low"], parameters["gain_high"]),
+            (has_uplift, self._numbered(3), uplift_sensitivity, parameters["uplift_low"], parameters["uplift_high"]),
+            (host, self._numbered(2), (it_kwh - added) * pue, parameters["gain_low"], parameters["gain_high"]),
         ]
         if self._apart:
-            slots.append(self._splits(host, pue))
+            contributions.append(self._splits(host, pue))
         factor = self._numbered(4)
-        keys, energy, emitted = self._contributions(slots)
+        keys, energy, emitted = self._contributions(contributions)
         grams_key = self._group * len(self._names) + factor
-        held = terms["factor_known"] > 0
-        size = _over(self._whole, UJ_PER_KWH)
-        by_factor = _towards(size, terms["factor_low"], terms["factor_high"])
+        has_factor = parameters["factor_known"] > 0
+        size = _divide(self._whole, UJ_PER_KWH)
+        by_factor = _towards_low_and_high(size, parameters["factor_low"], parameters["factor_high"])
         self._energy = self._by_cause(keys, energy)
         self._emitted = self._by_cause(
-            np.concatenate([keys, grams_key[held]]),
-            [np.concatenate([side, more[held]]) for side, more in zip(emitted, by_factor, strict=True)],
+            np.concatenate([keys, grams_key[has_factor]]),
+            [np.concatenate([side, extra[has_factor]]) for side, extra in zip(emitted, by_factor, strict=True)],
         )
         self._scale(host, added_uj)
-        grams = self._sum(np.where(held, size * terms["factor"], 0.0))
-        unknown = self._sum((~held & (self._whole != 0)).astype(np.float64)) > 0
+        grams = self._sum(np.where(has_factor, size * parameters["factor"], 0.0))
+        unknown = self._sum((~has_factor & (self._whole != 0)).astype(np.float64)) > 0
         self.grams: list[float | None] = [None if u else g for g, u in zip(grams.tolist(), unknown.tolist(), strict=True)]
 
     def _splits(self, host: NDArray[np.bool_], pue: Floats) -> tuple[NDArray[np.bool_], Ints, Floats, Floats, Floats]:
-        """How energy was divided over use cases, by service."""
+        """Uncertainty of the division of energy over use cases, by service."""
         a, b = self._of["spread_a_uj"], self._of["spread_b_uj"]
         low, high = np.minimum(np.minimum(a, b), 0), np.maximum(np.maximum(a, b), 0)
         numbers = np.array([self._names.setdefault(f"split {text}", len(self._names)) for text in self._table.texts])
         present = ~host & ((a != 0) | (b != 0))
-        return present, numbers[self._services], pue / UJ_PER_KWH, (0.0 - low) / _ROOT, (high - 0.0) / _ROOT
+        return present, numbers[self._services], pue / UJ_PER_KWH, (0.0 - low) / _SQRT_3, (high - 0.0) / _SQRT_3
 
     def _contributions(
         self, slots: Sequence[tuple[NDArray[np.bool_], Ints, Floats, Floats, Floats]]
@@ -205,18 +207,18 @@ class GroupedMetrics:
         keys, energy, emitted = [], [], []
         for present, cause, sensitivity, low, high in slots:
             keys.append((self._group * len(self._names) + cause)[present])
-            energy.append(tuple(side[present] for side in _towards(sensitivity, low, high)))
-            emitted.append(tuple(side[present] for side in _towards(sensitivity * self._is["factor"], low, high)))
-        joined = [[np.concatenate([each[side] for each in found]) for side in (0, 1)] for found in (energy, emitted)]
+            energy.append(tuple(side[present] for side in _towards_low_and_high(sensitivity, low, high)))
+            emitted.append(tuple(side[present] for side in _towards_low_and_high(sensitivity * self._is["factor"], low, high)))
+        joined = [[np.concatenate([part[side] for part in parts]) for side in (0, 1)] for parts in (energy, emitted)]
         return np.concatenate(keys), joined[0], joined[1]
 
     def _by_cause(self, keys: Ints, sides: Sequence[Floats]) -> tuple[Ints, Floats, Floats]:
-        found, place = np.unique(keys, return_inverse=True)
-        low, high = (np.bincount(place, weights=side, minlength=len(found)).astype(np.float64) for side in sides)
-        return found, low, high
+        distinct, position = np.unique(keys, return_inverse=True)
+        low, high = (np.bincount(position, weights=side, minlength=len(distinct)).astype(np.float64) for side in sides)
+        return distinct, low, high
 
     def _scale(self, host: NDArray[np.bool_], added_uj: Ints) -> None:
-        """What an uplift adds errs with the sensors that it multiplies; host energy with the split of the accelerators."""
+        """Energy added by an uplift errs with the sensors it multiplies; host energy errs with the split of the accelerators."""
         sensed = self._sum(np.where(host, 0, self._it).astype(np.float64))
         uplifted = self._sum(np.where(host, added_uj, 0).astype(np.float64))
         accelerator = self._sum((self._of["active_uj"] + self._of["idle_uj"]).astype(np.float64))
@@ -229,52 +231,52 @@ class GroupedMetrics:
             by_split = np.where((accelerator > 0) & (followed > 0), 1 + followed / accelerator, 1.0)
         for keys, *sides in (self._energy, self._emitted):
             group, cause = keys // len(names), keys % len(names)
-            more = np.where(sensors[cause], by_sensor[group], 1.0), np.where(splits[cause], by_split[group], 1.0)
-            for side, factor in itertools.product(sides, more):
+            factors = np.where(sensors[cause], by_sensor[group], 1.0), np.where(splits[cause], by_split[group], 1.0)
+            for side, factor in itertools.product(sides, factors):
                 np.multiply(side, factor, out=side)
 
     def budgets(self, group: int) -> tuple[UncertaintyBudget, UncertaintyBudget]:
-        """The uncertainty budgets of one group: of its energy [kWh] and of its emissions [g]."""
+        """Uncertainty budgets of a group: energy [kWh] and emissions [g]."""
         names = list(self._names)
-        found = []
+        budgets = []
         for keys, low, high in (self._energy, self._emitted):
             first, last = np.searchsorted(keys, [group * len(names), (group + 1) * len(names)]).tolist()
             causes = [names[key % len(names)] for key in keys[first:last].tolist()]
             halves = zip(low[first:last].tolist(), high[first:last].tolist(), strict=True)
-            found.append(UncertaintyBudget.from_uncertainties(dict(zip(causes, halves, strict=True))))
-        return found[0], found[1]
+            budgets.append(UncertaintyBudget.from_uncertainties(dict(zip(causes, halves, strict=True))))
+        return budgets[0], budgets[1]
 
     def half_widths(self) -> list[tuple[tuple[float, float], tuple[float, float]]]:
-        """(low, high) U = 2u of each group: of energy [kWh], of emissions [g]."""
-        found = []
+        """(low, high) U = 2u of each group: energy [kWh], emissions [g]."""
+        by_quantity = []
         for keys, low, high in (self._energy, self._emitted):
             ends = np.searchsorted(keys, np.arange(self.groups + 1) * len(self._names)).tolist()
             squares = [(side * side).tolist() for side in (low, high)]
-            found.append(
+            by_quantity.append(
                 [
                     tuple(COVERAGE_FACTOR * math.sqrt(math.fsum(side[first:last])) for side in squares)
                     for first, last in itertools.pairwise(ends)
                 ]
             )
-        return list(zip(*found, strict=True))  # type: ignore[arg-type]
+        return list(zip(*by_quantity, strict=True))  # type: ignore[arg-type]
 
     def impacts(self) -> dict[str, list[float | None]]:
-        """Impacts beside location-based emissions, by group; see ``figures.impact_figures``."""
-        whole = _over(self._whole, UJ_PER_KWH)
-        it = whole - _over(self._of["facility_uj"], UJ_PER_KWH)
+        """Impacts beside location-based emissions, by group; see `row_metrics.impact_figures`."""
+        total_kwh = _divide(self._whole, UJ_PER_KWH)
+        it_kwh = total_kwh - _divide(self._of["facility_uj"], UJ_PER_KWH)
         known = self._is["embodied_known"] > 0
-        embodied = np.where(known, _over(self._of["embodied_ug"], UG_PER_G), whole)
+        embodied = np.where(known, _divide(self._of["embodied_ug"], UG_PER_G), total_kwh)
         return {
-            "co2e_market_g": self._impact(whole, self._is["market"]),
+            "co2e_market_g": self._impact(total_kwh, self._is["market"]),
             "embodied_g": self._impact(embodied, np.where(known, 1.0, np.nan)),
             "water_l": self._impact(
-                np.stack([whole, it], axis=1).ravel(),
+                np.stack([total_kwh, it_kwh], axis=1).ravel(),
                 np.stack([self._is["water"], self._is["wue"]], axis=1).ravel(),
                 np.repeat(self._group, 2),
             ),
-            "adpe_kgsb": self._impact(whole, self._is["adpe"]),
-            "primary_energy_mj": self._impact(whole, self._is["primary"]),
-            "cost_eur": self._impact(whole, self._is["price"]),
+            "adpe_kgsb": self._impact(total_kwh, self._is["adpe"]),
+            "primary_energy_mj": self._impact(total_kwh, self._is["primary"]),
+            "cost_eur": self._impact(total_kwh, self._is["price"]),
         }
 
     def _impact(self, amount: Floats, factor: Floats, group: Ints | None = None) -> list[float | None]:
@@ -284,38 +286,38 @@ class GroupedMetrics:
         return [None if without else total for total, without in zip(sums.tolist(), lacks.tolist(), strict=True)]
 
     def any_amount(self) -> list[bool]:
-        """Whether a group holds anything at all."""
-        told = np.zeros(len(self._group), dtype=bool)
+        """Whether a group holds any amount."""
+        has_amount = np.zeros(len(self._group), dtype=bool)
         for column in self._of.values():
-            told |= column != 0
-        return (self._sum(told.astype(np.float64)) > 0).tolist()  # type: ignore[no-any-return]
+            has_amount |= column != 0
+        return (self._sum(has_amount.astype(np.float64)) > 0).tolist()  # type: ignore[no-any-return]
 
-    def texts(self, of: Any) -> list[set[str]]:
-        """The texts that a function tells of the bases of each group."""
-        told = [of(basis) for basis in self._table.bases]
-        names = sorted(set(told))
-        place = {text: number for number, text in enumerate(names)}
-        return self.sets(np.array([place[text] for text in told], dtype=np.int64)[self._basis], names)
+    def texts(self, text_of: Any) -> list[set[str]]:
+        """Texts that a function returns for the bases of each group."""
+        values = [text_of(basis) for basis in self._table.bases]
+        names = sorted(set(values))
+        code_of = {text: number for number, text in enumerate(names)}
+        return self.sets(np.array([code_of[text] for text in values], dtype=np.int64)[self._basis], names)
 
     def sets(self, codes: Ints, names: Sequence[str]) -> list[set[str]]:
-        """The names that codes of cells, in this order, stand for in each group."""
-        found: list[set[str]] = [set() for _ in range(self.groups)]
-        keys = np.unique(combined([(self._group, self.groups), (codes, max(len(names), 1))])) if len(codes) else codes
+        """Names in each group, from the codes of the cells in their order."""
+        names_by_group: list[set[str]] = [set() for _ in range(self.groups)]
+        keys = np.unique(combine_codes([(self._group, self.groups), (codes, max(len(names), 1))])) if len(codes) else codes
         for group, code in zip((keys // max(len(names), 1)).tolist(), (keys % max(len(names), 1)).tolist(), strict=True):
-            found[group].add(names[code])
-        return found
+            names_by_group[group].add(names[code])
+        return names_by_group
 
 
-def _towards(sensitivity: Floats, low: Floats, high: Floats) -> tuple[Floats, Floats]:
-    """|sensitivity| times the spread towards low and high of the figure: they change places where it is negative."""
+def _towards_low_and_high(sensitivity: Floats, low: Floats, high: Floats) -> tuple[Floats, Floats]:
+    """|sensitivity| times the spread towards low and high of the figure; swapped if the sensitivity is negative."""
     forward = sensitivity >= 0
     size = np.abs(sensitivity)
     return size * np.where(forward, low, high), size * np.where(forward, high, low)
 
 
-def _over(amounts: Ints, unit: int) -> Floats:
-    """Amounts over a unit, rounded once as Python does it: a number of more than 53 bits is not made a float first."""
-    found = amounts / unit
+def _divide(amounts: Ints, unit: int) -> Floats:
+    """Amounts divided by a unit with a single rounding, as in Python, also above 53 bits."""
+    quotient = amounts / unit
     for index in np.flatnonzero(np.abs(amounts) >= 2**53).tolist():
-        found[index] = int(amounts[index]) / unit
-    return found
+        quotient[index] = int(amounts[index]) / unit
+    return quotient

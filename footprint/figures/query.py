@@ -1,4 +1,4 @@
-"""This file is the question that a person asks, checked."""
+"""Query: groups, periods, filters and view of a request for figures, validated."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from footprint.core.timestamps import BadTimestamp, from_datetime, parse_instant
 GROUPS = ("service", "use_case", "model", "device", "host", "site", "charter")
 EVERY = ("hour", "day", "week", "month", "quarter", "year", "all")
 VIEWS = ("active", "full")
-PLACES = frozenset({"device", "host", "site"})  # requests cannot be divided over these
+PLACE_COLUMNS = frozenset({"device", "host", "site"})  # requests cannot be grouped by these
 COLUMNS = (
     "period_start",
     "period_end",
@@ -48,12 +48,12 @@ COLUMNS = (
 
 
 class BadQuery(FootprintError):
-    """A question that cannot be understood; the message says what may be asked."""
+    """A query that cannot be understood; the message lists the allowed values."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What to sum by, over which periods, of what; ``where`` holds (group, value) pairs. Instants in µs, half-open."""
+    """Groups, period length, time range [µs, half-open], view; ``where`` holds (group, value) pairs."""
 
     group: tuple[str, ...] = ()
     every: str = "all"
@@ -64,18 +64,18 @@ class Query:
 
     def __post_init__(self) -> None:
         for name in self.group:
-            _one_of("group", name, GROUPS)
+            _check_known("group", name, GROUPS)
         if len(set(self.group)) < len(self.group):
             raise BadQuery("group names a column twice")
-        _one_of("every", self.every, EVERY)
-        _one_of("view", self.view, VIEWS)
+        _check_known("every", self.every, EVERY)
+        _check_known("view", self.view, VIEWS)
         for name, _ in self.where:
-            _one_of("where", name, GROUPS)
+            _check_known("where", name, GROUPS)
         if self.from_us is not None and self.to_us is not None and self.from_us >= self.to_us:
             raise BadQuery("from must be before to")
 
 
-def _one_of(what: str, value: str, allowed: tuple[str, ...]) -> None:
+def _check_known(what: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise BadQuery(f"{what} {value!r} is not known; it may be {', '.join(allowed)}")
 
@@ -90,12 +90,12 @@ def parse_query(
     where: Iterable[str] = (),
     view: str | None = None,
 ) -> Query:
-    """A question from the texts of a command line or an address.
+    """A query from the texts of a command line or an address.
 
     Raises
     ------
-    BadQuestion
-        If one of them cannot be understood.
+    BadQuery
+        If a text cannot be understood.
     """
     pairs = []
     for condition in where:
@@ -110,12 +110,12 @@ def parse_query(
 
 
 def parse_bound(name: str, text: str | None, zone: ZoneInfo) -> int | None:
-    """An instant [µs] from RFC 3339 or Unix seconds, or from a date, whose midnight is that of ``zone``.
+    """An instant [µs] from RFC 3339, Unix seconds, or a date (midnight in ``zone``); None for an empty text.
 
     Raises
     ------
-    BadQuestion
-        If it is neither.
+    BadQuery
+        If the text is none of these.
     """
     if not text:
         return None

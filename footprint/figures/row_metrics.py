@@ -1,4 +1,4 @@
-"""This file turns the cells and counts of one row into its figures: kWh, grams, bounds, quality and flags."""
+"""Row metrics: the figures of one row from its cells and counts: kWh, grams, bounds, quality and flags."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from footprint.impact.operational import operational_g
 from footprint.impact.uncertainty import UncertaintyBudget
 
 Cell = tuple[CellKey, list[int]]
-QUALITY_SHARE = 0.10  # share of a row's energy above which a quality letter is the row's
+QUALITY_SHARE = 0.10  # share of a row's energy above which a quality letter applies to the row
 _PARTS = {
     "accelerator_active_kwh": "active_uj",
     "accelerator_idle_kwh": "idle_uj",
@@ -30,32 +30,32 @@ _INDEX = {name: index for index, name in enumerate(AMOUNTS)}
 
 
 def requests_figures(counts: Iterable[Sequence[int | None]]) -> dict[str, int | None]:
-    """Sums of requests and tokens; tokens that nobody told are None, none at all is 0."""
+    """Sums of requests and tokens; None if all values are unknown, 0 without rows."""
     rows = list(counts)
-    found: dict[str, int | None] = {}
+    sums: dict[str, int | None] = {}
     for index, name in enumerate(COUNT_COLUMNS):
-        told = [row[index] for row in rows if row[index] is not None]
-        found[name] = sum(x for x in told if x is not None) if told or not rows else None
-    return found
+        known = [row[index] for row in rows if row[index] is not None]
+        sums[name] = sum(x for x in known if x is not None) if known or not rows else None
+    return sums
 
 
 def energy_figures(cells: Sequence[Cell], config: Config, *, known: int, expected: int, read: int, apart: bool) -> dict[str, Any]:
-    """Energy, emissions, their bounds and quality of one row; empty where nothing was read.
+    """Energy, emissions, bounds and quality of one row; empty without readings.
 
-    ``known`` and ``expected`` are device-µs: what lacks is allowed for in the upper bound, at the mean power of what
-    was read and a third more (assumption ``gap_allowance``). ``apart``: the row holds some use cases of a service and
-    not others, so that how its energy was divided counts.
+    ``known`` and ``expected`` are device-µs: the upper bound allows for the missing time, at the mean power of the known time
+    and a third more (assumption ``gap_allowance``). ``apart``: the row holds single use cases of a service, so the uncertainty of
+    the split counts.
     """
     if not cells and not read:
         return {}
     total = {name: sum(amounts[_INDEX[name]] for _, amounts in cells) for name in AMOUNTS}
     energy, emitted, grams = budgets(cells, apart=apart)
     half = energy.half_widths(), emitted.half_widths()
-    versions = {place.basis.method_version for place, _ in cells}, {place.basis.factor_version for place, _ in cells}
-    return summed_figures(total, grams, half, impact_figures(cells), versions, gap_allowance(known, expected))
+    versions = {key.basis.method_version for key, _ in cells}, {key.basis.factor_version for key, _ in cells}
+    return figures_from_sums(total, grams, half, impact_figures(cells), versions, gap_allowance(known, expected))
 
 
-def summed_figures(
+def figures_from_sums(
     total: dict[str, int],
     grams: float | None,
     half: tuple[tuple[float, float], tuple[float, float]],
@@ -63,7 +63,7 @@ def summed_figures(
     versions: tuple[set[str], set[str]],
     allowance: float,
 ) -> dict[str, Any]:
-    """Figures of one row from its sums: ``half`` are the half-widths of energy [kWh] and of emissions [g]."""
+    """Figures of one row from its sums; ``half`` are the half-widths of energy [kWh] and of emissions [g]."""
     energy_uj = sum(total[name] for name in _PARTS.values())
     figures: dict[str, Any] = {column: kwh_from_uj(total[name]) for column, name in _PARTS.items()}
     energy_kwh = kwh_from_uj(energy_uj)
@@ -97,24 +97,24 @@ def impact_figures(cells: Sequence[Cell]) -> dict[str, float | None]:
         before = sums[name]
         sums[name] = None if before is None or (factor is None and amount) else before + amount * (factor or 0.0)
 
-    for place, amounts in cells:
-        of = dict(zip(AMOUNTS, amounts, strict=True))
-        basis = place.basis
-        whole_kwh = sum(of[name] for name in _PARTS.values()) / UJ_PER_KWH
-        it_kwh = whole_kwh - of["facility_uj"] / UJ_PER_KWH
+    for key, amounts in cells:
+        amounts_of = dict(zip(AMOUNTS, amounts, strict=True))
+        basis = key.basis
+        whole_kwh = sum(amounts_of[name] for name in _PARTS.values()) / UJ_PER_KWH
+        it_kwh = whole_kwh - amounts_of["facility_uj"] / UJ_PER_KWH
         add("co2e_market_g", whole_kwh, basis.market)
         add("water_l", whole_kwh, basis.water[0] if basis.water else None)
         add("water_l", it_kwh, basis.wue[0])
         add("adpe_kgsb", whole_kwh, basis.adpe_kgsb_per_kwh)
         add("primary_energy_mj", whole_kwh, basis.primary_mj_per_kwh)
         add("cost_eur", whole_kwh, basis.price_eur_per_kwh)
-        embodied_g = of["embodied_ug"] / UG_PER_G
+        embodied_g = amounts_of["embodied_ug"] / UG_PER_G
         add("embodied_g", embodied_g if basis.embodied_known else whole_kwh, 1.0 if basis.embodied_known else None)
     return sums
 
 
 def gap_allowance(known: int, expected: int) -> float:
-    """What may have been used while nothing was read, relative to what was."""
+    """Energy possibly used during gaps, relative to the known energy [1]."""
     gap = max(expected - known, 0) / known if known > 0 else 0.0
     return gap * assumption("gap_allowance").high
 
@@ -125,7 +125,7 @@ def _towards_zero(low: float, value: float) -> float:
 
 
 def quality_letter(total: dict[str, int], energy_uj: int) -> str:
-    """The worst letter that, with those worse, bears more than a tenth of the energy."""
+    """Worst letter that, together with worse ones, covers more than a tenth of the energy."""
     if energy_uj <= 0:
         return "A"
     assumed, modelled = total["grade_c_uj"], total["grade_b_uj"] + abs(total["modelled_uj"])
@@ -135,39 +135,39 @@ def quality_letter(total: dict[str, int], energy_uj: int) -> str:
 
 
 def budgets(cells: Sequence[Cell], *, apart: bool) -> tuple[UncertaintyBudget, UncertaintyBudget, float | None]:
-    """Uncertainty budgets of energy [kWh] and of emissions [g], and the emissions; None where a factor is missing."""
+    """Uncertainty budgets of energy [kWh] and emissions [g], and the emissions [g]; None if a factor is missing."""
     energy, emitted = UncertaintyBudget(), UncertaintyBudget()
     grams: float | None = 0.0
     sensed = uplifted = accelerator = followed = 0.0
-    for place, amounts in cells:
-        of = dict(zip(AMOUNTS, amounts, strict=True))
-        basis = place.basis
-        whole = sum(of[name] for name in _PARTS.values())
+    for key, amounts in cells:
+        amounts_by_name = dict(zip(AMOUNTS, amounts, strict=True))
+        basis = key.basis
+        energy_uj = sum(amounts_by_name[name] for name in _PARTS.values())
         factor = Estimate(*basis.factor) if basis.factor else None
         if factor is not None and grams is not None:
-            grams += operational_g(whole, factor.value)
-            emitted.add(f"factor {basis.factor_id}", whole / UJ_PER_KWH, factor)
-        elif whole:
+            grams += operational_g(energy_uj, factor.value)
+            emitted.add(f"factor {basis.factor_id}", energy_uj / UJ_PER_KWH, factor)
+        elif energy_uj:
             grams = None
         intensity = factor.value if factor else 0.0
-        for cause, sensitivity_kwh, bounds in _causes(place, of, apart=apart):
+        for cause, sensitivity_kwh, bounds in _causes(key, amounts_by_name, apart=apart):
             energy.add(cause, sensitivity_kwh, bounds)
             emitted.add(cause, sensitivity_kwh * intensity, bounds)
-        it = of["active_uj"] + of["idle_uj"] + of["host_uj"]
-        accelerator += of["active_uj"] + of["idle_uj"]
-        followed += of["host_uj"]
+        it_uj = amounts_by_name["active_uj"] + amounts_by_name["idle_uj"] + amounts_by_name["host_uj"]
+        accelerator += amounts_by_name["active_uj"] + amounts_by_name["idle_uj"]
+        followed += amounts_by_name["host_uj"]
         if basis.component == "host":
-            uplifted += added_by_uplift(basis, of)
+            uplifted += added_by_uplift(basis, amounts_by_name)
         else:
-            sensed += it
+            sensed += it_uj
     if sensed > 0 and uplifted > 0:
-        # What an uplift adds errs with the sensors that it multiplies.
+        # Energy added by an uplift errs with the sensors that it multiplies.
         for budget in (energy, emitted):
             budget.scale("gain gpu", 1 + uplifted / sensed)
             budget.scale("gain cpu", 1 + uplifted / sensed)
             budget.scale("gain dram", 1 + uplifted / sensed)
     if accelerator > 0 and followed > 0:
-        # So does, with the split of the accelerators, the host energy that follows them.
+        # Host energy that follows the accelerators errs with their split.
         for budget in (energy, emitted):
             budget.scale("split ", 1 + followed / accelerator)
     return energy, emitted, grams
@@ -178,9 +178,9 @@ def added_by_uplift(basis: CalculationBasis, of: dict[str, int]) -> float:
     return max(of["grade_b_uj"] + of["grade_c_uj"] - abs(of["facility_uj"]), 0)
 
 
-def _causes(place: CellKey, of: dict[str, int], *, apart: bool) -> Iterable[tuple[str, float, Estimate]]:
+def _causes(key: CellKey, of: dict[str, int], *, apart: bool) -> Iterable[tuple[str, float, Estimate]]:
     """(cause, sensitivity [kWh per unit of the cause], bounds) of one cell."""
-    basis = place.basis
+    basis = key.basis
     it_kwh = (of["active_uj"] + of["idle_uj"] + of["host_uj"]) / UJ_PER_KWH
     pue = Estimate(*basis.pue)
     yield (f"pue {'assumed' if basis.pue_assumed else basis.site}"), it_kwh, pue
@@ -198,15 +198,15 @@ def _causes(place: CellKey, of: dict[str, int], *, apart: bool) -> Iterable[tupl
     kind = basis.method if basis.method in ("counter", "modelled") else "power"
     name = f"gain {basis.component} {kind} {basis.device_model}"
     yield name, (it_kwh - estimated) * pue.value, assumption(f"gain_{basis.component}_{kind}")
-    # How energy is divided over use cases is no error of what holds all of them.
+    # The split over use cases adds no error to a row that holds all of them.
     if apart and (of["spread_a_uj"] or of["spread_b_uj"]):
         ends = 0, of["spread_a_uj"], of["spread_b_uj"]
         carried = pue.value / UJ_PER_KWH
-        yield f"split {place.service}", carried, Estimate(0.0, float(min(ends)), float(max(ends)))
+        yield f"split {key.service}", carried, Estimate(0.0, float(min(ends)), float(max(ends)))
 
 
 @dataclass(frozen=True, slots=True)
-class DeclaredParameters:
+class DeclaredNames:
     """Names that the configuration declares, and those that need no declaration."""
 
     hosts: frozenset[str]
@@ -214,25 +214,23 @@ class DeclaredParameters:
     use_cases: frozenset[str]
 
     @classmethod
-    def of(cls, config: Config) -> DeclaredParameters:
-        """Of a configuration."""
-        kept = {IDLE_NAME, UNATTRIBUTED_NAME, ""}
+    def of(cls, config: Config) -> DeclaredNames:
+        """Names declared in a configuration."""
+        always_declared = {IDLE_NAME, UNATTRIBUTED_NAME, ""}
         return cls(
             frozenset(host.name for host in config.hosts),
-            frozenset({service.name for service in config.services} | kept),
-            frozenset({use_case.name for use_case in config.use_cases} | kept),
+            frozenset({service.name for service in config.services} | always_declared),
+            frozenset({use_case.name for use_case in config.use_cases} | always_declared),
         )
 
 
-def flags_of(
-    declared: DeclaredParameters, raised: set[str], services: set[str], use_cases: set[str], hosts: set[str]
-) -> list[str]:
-    """What a reader must know of a row: what was assumed, what nobody declared."""
-    found = set(raised)
+def row_flags(declared: DeclaredNames, raised: set[str], services: set[str], use_cases: set[str], hosts: set[str]) -> list[str]:
+    """Flags of a row: assumptions, and undeclared names."""
+    flags = set(raised)
     if not hosts <= declared.hosts:
-        found.add("undeclared-host")
+        flags.add("undeclared-host")
     if not services <= declared.services:
-        found.add("undeclared-service")
+        flags.add("undeclared-service")
     if not use_cases <= declared.use_cases:
-        found.add("undeclared-use-case")
-    return sorted(found)
+        flags.add("undeclared-use-case")
+    return sorted(flags)

@@ -65,7 +65,7 @@ class Factor:
     retrieved: str
     bundle: str
     imported_us: int = 0  # 0: shipped
-    sha256: str = ""  # of the file that it came in; says nothing of what it is worth
+    sha256: str = ""  # of the imported file; no part of the content
 
     def estimate(self) -> Estimate:
         """The value with its bounds; without bounds from the source, those of the assumption ``factor_annual``."""

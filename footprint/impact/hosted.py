@@ -73,7 +73,7 @@ def _coefficients(name: str) -> tuple[list[Bounds], list[Bounds], str]:
     from ecologits.tracers.utils import llm_impacts  # noqa: PLC0415
 
     provider, _, model = name.partition("/")
-    logging.getLogger("ecologits").setLevel(logging.ERROR)  # that a model's architecture is not public is in its range
+    logging.getLogger("ecologits").setLevel(logging.ERROR)  # its warnings about unpublished architectures are part of the range
     answers = []
     for tokens in (_FEW_TOKENS, _MANY_TOKENS):
         try:

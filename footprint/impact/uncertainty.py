@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from footprint.core.assumptions import assumption
 from footprint.core.estimate import COVERAGE_FACTOR, Estimate
 
-# Causes whose error is the same in two figures that name it alike: it cancels in their ratio. How energy was divided
-# on one day says nothing of another, so that its error does not.
+# Causes whose error is common to two figures that share the name, so that it cancels in their ratio. The error of dividing
+# energy is independent from day to day and does not cancel.
 SYSTEMATIC_PREFIXES = ("gain ", "pue ", "uplift ", "factor ")
 
 

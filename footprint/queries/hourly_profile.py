@@ -10,7 +10,7 @@ from footprint.calendar.rollup_ranges import SLOTS, RollupRange, split_range
 from footprint.config import Config
 from footprint.core.timestamps import to_datetime
 from footprint.core.units import UJ_PER_KWH, US_PER_S
-from footprint.figures.energy_cells import CellSource, chosen_sql
+from footprint.figures.energy_cells import CellSource, filter_sql
 from footprint.impact.factor_book import shipped_book
 from footprint.ledger.ledger_view import LedgerView
 from footprint.storage.database import Store
@@ -39,8 +39,8 @@ def hourly_energy(
     energy_kwh: dict[tuple[str, int], float] = defaultdict(float)
     with store.read() as connection:
         source = CellSource(LedgerView(store, connection), config, shipped_book())
-        conditions = chosen_sql(source, where, NAME_COLUMNS)
-        for stretch in split_range(source.summed_in(), from_us // US_PER_S, -(-to_us // US_PER_S)):
+        conditions = filter_sql(source, where, NAME_COLUMNS)
+        for stretch in split_range(source.rollup_timezone(), from_us // US_PER_S, -(-to_us // US_PER_S)):
             read_hours = _hours_from_slots if stretch.kind == SLOTS else _hours_from_days
             for date, hour, energy_mj in read_hours(source, stretch, conditions):
                 energy_kwh[date, hour] += energy_mj * 1000 / UJ_PER_KWH

@@ -7,7 +7,7 @@ from typing import Any
 from footprint.config import Config
 from footprint.core.timestamps import format_instant
 from footprint.core.units import UJ_PER_KWH
-from footprint.figures.engine import open_result, total_of
+from footprint.figures.engine import open_result, query_total
 from footprint.figures.query import Query
 from footprint.figures.row_metrics import gap_allowance
 from footprint.impact.uncertainty import UncertaintyBudget, ratio_estimate
@@ -101,13 +101,13 @@ def energy_change(store: Store, config: Config, before: Query, after: Query, now
 
 def energy_budget(store: Store, config: Config, query: Query, now_us: int) -> tuple[float, UncertaintyBudget] | None:
     """Energy [kWh] of a query without groups, with its uncertainty budget; None without data."""
-    total = total_of(store, config, query, now_us)
+    total = query_total(store, config, query, now_us)
     return None if total is None else (total.energy_kwh, total.energy)
 
 
 def emissions_budget(store: Store, config: Config, query: Query, now_us: int) -> tuple[float, UncertaintyBudget] | None:
     """Location-based emissions [g] of a query without groups, with their budget; None if a factor is missing."""
-    total = total_of(store, config, query, now_us)
+    total = query_total(store, config, query, now_us)
     return None if total is None or total.grams is None else (total.grams, total.emitted)
 
 

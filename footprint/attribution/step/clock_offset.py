@@ -14,7 +14,7 @@ MAX_OFFSET_S = 120
 COARSE_STEP_S, COARSE_WINDOW_S = 8, 60
 FINE_WINDOW_S = 10
 MIN_OFFSET_S = 1.0
-MAX_RESIDUAL_RATIO = 0.9  # what the residual must fall to, before a log is shifted
+MAX_RESIDUAL_RATIO = 0.9  # of the residual without an offset; above it, a log is not shifted
 
 
 def find_clock_offset(cumulative_j: Floats, features: Floats) -> tuple[float, float]:
@@ -50,7 +50,7 @@ def find_clock_offset(cumulative_j: Floats, features: Floats) -> tuple[float, fl
 def _residual(cumulative_j: Floats, features: Floats, offset: int, window_s: int) -> float:
     edges = np.arange(0, len(cumulative_j), window_s)
     energy = np.diff(cumulative_j[edges])
-    # Work that the log stamps at t was done at t + lag.
+    # Work that the log stamps at t was done at t + offset.
     work = np.diff(features[edges + MAX_OFFSET_S - offset], axis=0)
     usable = np.isfinite(energy) & (energy > 0)
     if usable.sum() < 10:

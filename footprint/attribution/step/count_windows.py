@@ -63,7 +63,7 @@ def window_counts(log: RequestLog, origin_us: int, shift_s: float = 0.0) -> Wind
     end = (log.end_us[index] - origin_us) / US_PER_S + shift_s
     fresh = np.maximum(log.input_tokens[index], 0) - np.maximum(log.cached_tokens[index], 0)
     out = np.maximum(log.output_tokens[index], 0).astype(np.float64)
-    # Records of one window share its rate; where windows do not line up, each has the rate of its own beginning.
+    # Records of one window share its rate; windows that do not line up each have a rate of their own.
     length = np.maximum(end - start, 1e-6)
     tokens = token_weight(log.input_tokens[index], log.cached_tokens[index], log.output_tokens[index])
     produced = np.where(out > 0, out, 1e-9 * tokens)

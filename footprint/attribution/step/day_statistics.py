@@ -25,12 +25,12 @@ from footprint.attribution.step.request_timing import TimedRequests, has_whole_s
 from footprint.core.stored_forms import stored_as
 from footprint.core.units import UJ_PER_J, US_PER_DAY, US_PER_S
 
-MAX_KEYS = 12  # use cases, above which none has columns of its own
+MAX_KEYS = 12  # use cases; above it, none has columns of its own
 MIN_OFFSET_REQUESTS = 200  # requests
-LATE_ENDS_S = (0.5, 0.25, 1.0, 2.0)  # ends stamped where the answer arrived, not where it was made
-MAX_FIRST_LATE_RATIO = 0.9  # what it must fall to with the first, for the others to be tried
-MAX_LATE_RATIO = 0.6  # what the residual must fall to, before ends are believed to be late
-MIN_WINDOW_COVERAGE = 0.99  # of a window, that every device must have been read in
+LATE_ENDS_S = (0.5, 0.25, 1.0, 2.0)  # candidate delays of ends stamped where the answer arrived
+MAX_FIRST_LATE_RATIO = 0.9  # of the residual; if the first delay does not reach it, the others are not tried
+MAX_LATE_RATIO = 0.6  # of the residual without delay; above it, ends count as on time
+MIN_WINDOW_COVERAGE = 0.99  # of a window, by every device
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import numpy as np
 
 from footprint.attribution.largest_remainder import Floats
 
-MIN_OUTPUT_TOKENS = 8  # tokens; shorter answers say little of the speed
+MIN_OUTPUT_TOKENS = 8  # shorter answers do not determine the speed
 
 
 @dataclass(frozen=True, slots=True)

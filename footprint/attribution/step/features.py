@@ -17,7 +17,7 @@ from footprint.attribution.step.request_timing import RequestPhases, TimedReques
 SATURATION_BATCHES = (2.0, 8.0, 32.0)
 STEP_FEATURES = ("step", "step2", "step8", "step32")
 REQUEST_FEATURES = ("in", "inctx", "request", "out", "outctx", *STEP_FEATURES)
-PREFILL_FEATURES = 3  # the first so many lie in the time of reading
+PREFILL_FEATURES = 3  # number of leading features that lie in the prefill
 CONTEXT_SCALE = 1000.0
 
 
@@ -80,7 +80,7 @@ def window_features(features: RequestFeatures, edges_s: Floats) -> Floats:
     window = np.searchsorted(edges_s, (features.grid_s[:-1] + features.grid_s[1:]) / 2, side="right") - 1
     inside = (window >= 0) & (window < len(edges_s) - 1)
     middle = (features.ticks[:-1] + features.ticks[1:]) / 2
-    # The context of a token is what was read and what was written before it.
+    # The context of a token is the input and the output before it.
     written_at = features.timing.clock.tokens_at(first)
     context = _piecewise_sum(
         features.grid_s, first, end, pace * (requests.fresh[decodes] - pace * written_at)

@@ -35,18 +35,18 @@ from footprint.core.units import US_PER_S, UW_PER_W
 
 OK, SUSPECT, REFUSED = "ok", "log-suspect", "refused"
 MIN_WINDOWS, MIN_BUSY_WINDOWS, MIN_REQUESTS = 48, 24, 300  # four hours, two of them at work
-MIN_QUIET_SHARE = 0.005  # share of time with nothing in flight, under which idle power must come from elsewhere
-MIN_FREE_IDLE_WINDOWS = 144  # twelve hours, under which idle power that is known is not fitted again
+MIN_QUIET_SHARE = 0.005  # share of time with no request in flight; below it, idle power must come from elsewhere
+MIN_FREE_IDLE_WINDOWS = 144  # twelve hours; below it, a known idle power is not fitted
 MAX_CONDITION = 300.0
 SUSPECT_RESIDUAL = 0.01  # residual over energy above idle
 MAX_RESIDUAL, MAX_RESIDUAL_REPLICAS = 0.20, 0.60
-MAX_ERROR_RATIO = 0.9  # of the error of output tokens alone
+MAX_ERROR_RATIO = 0.9  # of the cross-validated error of output tokens alone
 QUIET_TAU_INDEX = AWAKE_TAUS_S.index(20.0)
 RESAMPLES = 100
 # Half-width = sqrt((1.96 sd)^2 + (2.5 rms deviation of forms)^2 + (1 % of the share)^2), calibrated on simulated
 # servers (docs/explanation/method.md, section 3).
 FORM_FACTOR, SHARE_FLOOR, MAX_FORM_RATIO = 2.5, 0.01, 1.5
-COARSE_FACTOR = 3.0  # stamps in whole seconds misplace short requests whole
+COARSE_FACTOR = 3.0  # timestamps in whole seconds can misplace a short request entirely
 
 
 @stored_as(
@@ -117,7 +117,7 @@ def fit_days(days: Sequence[DayStatistics], idle_w: float | None, *, replicas: b
     quiet = 1 - float(windows.awake_s[:, QUIET_TAU_INDEX].sum()) / length if length else 0.0
     pinned = quiet < MIN_QUIET_SHARE or len(windows) < MIN_FREE_IDLE_WINDOWS
     if days[-1].counted and idle_w is None:
-        # A minute of counts is quiet only when nothing ended in it; what is always on is then told by the slowest minutes.
+        # A minute of counts is quiet only if no request ended in it; the slowest minutes then determine the idle power.
         pinned = False
     condition = condition_number(windows, idle_known=pinned) if length else math.nan
     draft = replace(_unfitted_diagnosis(days, windows, quiet, condition), replicas=replicas)
@@ -251,7 +251,7 @@ class StepWeights:
 
     def __init__(self, log: RequestLog, timed: TimedLog, fit: StepFit) -> None:
         if fit.fit is None:
-            raise ValueError("a fit that was refused gives no energies")
+            raise ValueError("a refused fit gives no energies")
         self._log, self._timed, self._fit = log, timed, fit
         self._shift_us = round(timed.shift_s * US_PER_S)
         self.has_coarse_stamps = fit.diagnosis.whole_second_stamps or len(timed.counts) > 0
@@ -278,7 +278,7 @@ class StepWeights:
         )
         self._context = by_name["outctx"] / CONTEXT_SCALE
         self._written_at = phases.clock.tokens_at(phases.first_s)
-        # Everything else draws evenly over its time.
+        # All other records draw power evenly over their time.
         self._even_w = np.zeros(size)
         seconds = np.maximum(log.end_us - log.start_us, 1) / US_PER_S
         counts = timed.counts
@@ -297,7 +297,7 @@ class StepWeights:
         finish = (end_us - timed.origin_us) / US_PER_S
         single = self._single[request]
         result = self._even_w[request] * (finish - begin)
-        # What the model places a little before or after a coarse stamp belongs within it.
+        # Energy that the model places just before or after a coarse timestamp belongs within it.
         begin = np.where(start_us <= log.start_us[request], -np.inf, begin)
         finish = np.where(end_us >= log.end_us[request], np.inf, finish)
         modelled = np.flatnonzero(single >= 0)
@@ -359,7 +359,7 @@ class StepWeights:
                 ((np.stack([self.shares(coefficients) for coefficients in fit.alternatives]) - share) ** 2).mean(axis=0)
             )
         coarse = COARSE_FACTOR if self.has_coarse_stamps or fit.diagnosis.replicas else 1.0
-        # The residual of one replica is mostly which requests came to it; resampling hours holds that.
+        # Most of one replica's residual comes from not knowing which requests reached it; resampling hours covers that.
         misfit = 0.0 if fit.diagnosis.replicas else fit.diagnosis.residual / SUSPECT_RESIDUAL
         suspicion = max(misfit, coarse)
         half = np.sqrt((1.96 * spread) ** 2 + (FORM_FACTOR * form_deviation) ** 2 + (SHARE_FLOOR * share) ** 2) * suspicion

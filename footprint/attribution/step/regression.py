@@ -25,11 +25,11 @@ from footprint.core.units import S_PER_HOUR
 
 AWAKE_TAUS_S = (0.0, 2.0, 5.0, 10.0, 20.0, 60.0)  # the first is time in flight itself
 FOLDS = 8
-METER_NOISE = 0.004  # of the energy above the least
-# What a request costs beside its tokens is tried only to see how much the shares depend on it.
+METER_NOISE = 0.004  # of the energy above the lowest window
+# The cost of a request beside its tokens is only part of alternative forms, to see how much the shares depend on it.
 DEFAULT_COLUMNS = tuple(name for name in REQUEST_FEATURES if name != "request")
 ALL_FEATURES = (*REQUEST_FEATURES, *COUNT_FEATURES)
-MAX_AWAKE_RATIO, MAX_BY_KEY_RATIO = 0.5, 0.9  # what cross-validation must fall to, before a column is added
+MAX_AWAKE_RATIO, MAX_BY_KEY_RATIO = 0.5, 0.9  # ratios of cross-validation errors below which a column is added
 IDLE, AWAKE, PREFILL_PREFIX, UNTOKENED_PREFIX = "idle", "awake", "in/", "held/"
 
 
@@ -115,9 +115,9 @@ class ModelForm:
     """Columns of a fit; ``idle_w`` [W] is subtracted where idle power is known from elsewhere, and fitted where it is None."""
 
     columns: tuple[str, ...] = DEFAULT_COLUMNS
-    awake_tau: int = -1  # index into TAUS_S; -1: no such column
-    tail_only: bool = False  # the awake column leaves out the time in flight
-    by_key: bool = False  # reading costs each use case its own
+    awake_tau: int = -1  # index into AWAKE_TAUS_S; -1: no such column
+    tail_only: bool = False  # whether the awake column excludes the time in flight
+    by_key: bool = False  # whether each use case has its own prefill cost
     idle_w: float | None = None
     counted: tuple[str, ...] = COUNT_FEATURES
 
@@ -230,14 +230,14 @@ def choose_form(windows: FitWindows, idle_w: float | None) -> tuple[ModelForm, f
     form = ModelForm(idle_w=idle_w)
     error = cross_validation_error(windows, form)
     if idle_w is None and windows.features[:, : len(REQUEST_FEATURES)].any():
-        # Time in flight alone (tau 0) is never a column: power by time and energy by step fit alike, and the first
-        # would be nobody's.
+        # Time in flight alone (tau 0) is never a column: power by time and energy by step fit equally well, and no
+        # request would bear the first.
         forms = [replace(form, awake_tau=tau, tail_only=only) for tau in range(1, len(AWAKE_TAUS_S)) for only in (True, False)]
         errors = [(cross_validation_error(windows, candidate), number) for number, candidate in enumerate(forms)]
         if min(errors)[0] < MAX_AWAKE_RATIO * error:
             error, form = min(errors)[0], forms[min(errors)[1]]
     split = replace(form, by_key=True)
-    # At the noise of the meters nothing is left for a use case of its own to explain.
+    # At the noise of the meters, separate costs by use case have nothing left to explain.
     if len(windows.keys) > 1 and relative_residual(windows, error) > METER_NOISE:
         split_error = cross_validation_error(windows, split)
         if split_error < MAX_BY_KEY_RATIO * error:

@@ -19,8 +19,8 @@ from footprint.attribution.step.decode_clock import DecodeClock, RunningCount, f
 from footprint.core.units import US_PER_S
 
 BIN_S, SEARCH_BIN_S = 10.0, 5.0
-MIN_LONG_OUTPUT = 16  # output tokens, above which an answer tells when it began
-MIN_DURATION_S, MIN_DURATION_WHOLE_S = 1e-3, 0.1  # that a request takes, the second where stamps are whole seconds
+MIN_LONG_OUTPUT = 16  # output tokens from which the clock determines when an answer began
+MIN_DURATION_S, MIN_DURATION_WHOLE_S = 1e-3, 0.1  # shortest request; the second where timestamps are whole seconds
 MIN_STAMPS = 20
 
 
@@ -68,7 +68,7 @@ def timed_requests(log: RequestLog, origin_us: int, shift_s: float = 0.0, late_s
     known = (log.input_tokens >= 0) | (log.output_tokens >= 0)
     chosen = np.flatnonzero(known & ~log.arrival & (log.weight == 1))
     chosen = chosen[np.argsort(log.start_us[chosen], kind="stable")]
-    # A whole second stands for the middle of itself.
+    # A timestamp in whole seconds stands for the middle of the second.
     middle = 0.5 if has_whole_second_stamps(log) else 0.0
     start = (log.start_us[chosen] - origin_us) / US_PER_S + shift_s + middle
     end = (log.end_us[chosen] - origin_us) / US_PER_S + shift_s + middle - late_s
@@ -111,7 +111,7 @@ def request_phases(requests: TimedRequests) -> RequestPhases:
     if decodes.any() and logged[decodes].mean() > 0.9:
         return _phases_from_log(requests)
     if not decodes.any():
-        # Embeddings and rerankers: nothing but reading in.
+        # Embeddings and rerankers: prefill only.
         clock = DecodeClock(np.array([0.0, 1.0]), np.array([0.0, 1e-3]))
         return RequestPhases(requests.start_s, requests.end_s, clock, 0.0, 0, 0.0, logged=True)
     return _inferred_phases(requests)
@@ -222,6 +222,6 @@ def _misfit(requests: TimedRequests, first_s: Floats, clock: DecodeClock, least_
     first, end, output = first_s[is_long], requests.end_s[is_long], requests.output[is_long]
     counted = clock.tokens_at(end) - clock.tokens_at(np.minimum(first, end))
     deviation = np.minimum(1.0, np.abs(np.log(output / np.maximum(counted, 1e-6))))
-    # Without this the search ends at absurd speeds of reading, which leave no time to write.
+    # Without this the search ends at absurd prefill speeds, which leave no time to decode.
     impossible = first > end - 0.8 * output * least_step_s
     return float(np.where(impossible, 1.0, deviation).mean())

@@ -14,7 +14,7 @@ from footprint.attribution.step.features import REQUEST_FEATURES
 from footprint.attribution.step.regression import AWAKE_TAUS_S, FitWindows
 from footprint.core.stored_forms import from_plain, keys_of
 
-# Statistics of another set of features are of no use to this program.
+# Statistics of another set of features are not readable.
 _LAYOUT = [*REQUEST_FEATURES, *COUNT_FEATURES, *(str(tau) for tau in AWAKE_TAUS_S)]
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from footprint.aggregation.calculation_basis import basis_at
 from footprint.attribution.largest_remainder import split_integer
 from footprint.config import parse_config
-from footprint.figures.cell_table import AMOUNTS, CellKey, Cells, part_of, table_of
-from footprint.figures.idle_redistribution import Weights, respread
+from footprint.figures.cell_table import AMOUNTS, CellKey, Cells, chunk_from_cells, merge_chunks
+from footprint.figures.idle_redistribution import Weights, redistribute_idle
 from footprint.impact.factor_book import shipped_book
 
 _CONFIG = parse_config('[[site]]\nname = "s"\n[[host]]\nname = "a"\nsite = "s"\n[[host]]\nname = "b"\nsite = "s"\n')
@@ -60,6 +60,6 @@ def one_by_one(cells: Cells, weights: Weights) -> Cells:
 
 @given(_CELLS, _WEIGHTS)
 def test_idle_is_divided_as_cell_by_cell_and_every_amount_keeps_its_sum(cells: Cells, weights: Weights) -> None:
-    table = respread(table_of([part_of(cells.items())]), MONTHS, weights)
+    table = redistribute_idle(merge_chunks([chunk_from_cells(cells.items())]), MONTHS, weights)
     assert dict(table.cells()) == one_by_one(cells, weights)
     assert [int(x) for x in table.amounts.sum(axis=0)] == [sum(column) for column in zip(*cells.values(), strict=True)]
