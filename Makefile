@@ -57,6 +57,15 @@ check: $(VENV)/.test ## format, lint, types, which way imports run, rules of the
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.checks
+	$(BIN)/python docs/generate_reference.py --check
+
+$(VENV)/.docs: $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --group docs
+	@touch $@
+
+docs: $(VENV)/.docs ## the documentation as a site in build/docs, warnings as errors
+	$(BIN)/python docs/generate_reference.py
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/docs
 
 $(VENV)/.bench: $(VENV)/.test
 	$(BIN)/python -m pip install --quiet --group bench
@@ -71,4 +80,4 @@ notebooks: $(VENV)/.test ## every notebook from top to bottom, outputs kept
 agent-size: $(VENV)/.test ## memory and processor time of the agent alone, on simulated sensors
 	$(BIN)/python -m tests.benchmarks.agent_size
 
-.PHONY: help chromium servers run demo test-unit test test-all test-long check bench notebooks agent-size
+.PHONY: help chromium servers run demo test-unit test test-all test-long check docs bench notebooks agent-size

@@ -1,4 +1,4 @@
-"""This file mounts the pages on the API's application; the address of a page decides all of it, with the reader's language."""
+"""Dash application of the pages, mounted on the API's ASGI application."""
 
 from __future__ import annotations
 
@@ -50,23 +50,23 @@ from footprint.storage.database import Store
 
 
 class Page(Protocol):
-    """What a page is: where it stands, what its entry is called, and what it shows."""
+    """Interface of a page: its URL path, the catalogue key of its title, and its content."""
 
     PATH: str
     TITLE: str
 
     def content(self, context: PageContext) -> list[Any]:
-        """The page for one view."""
+        """Components of the page."""
         ...
 
 
-# The entries of the header, in order, at most eight; those behind *More*; those that are found through a figure.
+# Header entries in order (at most eight), entries of the *More* menu, and pages that only links from figures lead to.
 NAVIGATION: tuple[Any, ...] = (overview, *entities.MAIN, compare, charter, quality, editions, methods)
 MORE: tuple[Any, ...] = (efficiency, *entities.MORE, help)
 UNLISTED: tuple[Any, ...] = (explain, readings, access)
 PAGES: dict[str, Any] = {page.PATH: page for page in (*NAVIGATION, *MORE, *UNLISTED)}
 
-# Pages that hold nothing below the organisation's total: they may read the store in any role.
+# These pages show nothing below the total of the organisation, so every role may read the store through them.
 UNRESTRICTED_PAGES = (editions.PATH, methods.PATH)
 NON_PAGE_PREFIXES = (
     "/auth",
@@ -86,9 +86,9 @@ NON_PAGE_PREFIXES = (
 REFRESH_MS = 10_000
 CACHE_TTL_S = 60
 VERSION_CHECK_S = 1
-MAX_PAGE_THREADS = 2  # the others wait their turn, so that the server always answers
+MAX_PAGE_THREADS = 2  # further requests for pages wait, so that the server stays responsive
 MAX_CACHED_RESULTS = 256
-MAX_CACHED_PAGES = 64  # a page weighs up to a megabyte
+MAX_CACHED_PAGES = 64  # a page takes up to 1 MB
 _language: ContextVar[str] = ContextVar("language", default="fr")
 _theme: ContextVar[str] = ContextVar("theme", default="auto")
 _print: ContextVar[bool] = ContextVar("print", default=False)
@@ -101,9 +101,9 @@ def mount(
     clock: Callable[[], int],
     query: Callable[[Store, Config, Query, int], QueryResult] = run_query,
 ) -> Any:
-    """The ASGI application of API and pages together."""
-    make: Any = _LocalisedDash
-    dash = make(
+    """Mount the pages on ``api``; return the ASGI application that serves both."""
+    dash_class: Any = _LocalisedDash
+    dash = dash_class(
         __name__,
         server=api,
         backend="fastapi",
@@ -114,10 +114,10 @@ def mount(
         websocket_callbacks=False,
     )
     dash.layout = lambda: _layout(config, _language.get())
-    remembered: TtlCache[Query, QueryResult] = TtlCache(
-        lambda question: query(store, config, question, clock()), lambda: _data_version(store)
+    cached_query: TtlCache[Query, QueryResult] = TtlCache(
+        lambda query_: query(store, config, query_, clock()), lambda: _data_version(store)
     )
-    sight = AuthorizedQueries(store, config, clock)
+    authorized = AuthorizedQueries(store, config, clock)
 
     def context(path: str, search: str, language: str) -> PageContext:
         role, view = current_role(), UrlState.parse(path, search, language)
@@ -126,20 +126,19 @@ def mount(
         return PageContext(
             config,
             store if may_bypass_policy(role, view) else None,
-            lambda question: sight.run(question, remembered),
+            lambda query_: authorized.run(query_, cached_query),
             clock(),
             restrict_to_role(view, role, config, clock()),
             role=role,
             find_edition=partial(_newest_edition, store),
         )
 
-    def made(asked: PageRequest) -> tuple[Any, bool]:
-        shown = render_page(context(asked.path, asked.search, asked.language))
-        return shown, _has_data(context, asked.path, asked.search, asked.language)
+    def render(request: PageRequest) -> tuple[Any, bool]:
+        page = render_page(context(request.path, request.search, request.language))
+        return page, _has_data(context, request.path, request.search, request.language)
 
-    pages = TtlCache(
-        made, lambda: _page_version(store), MAX_CACHED_PAGES, lambda found: found[1]
-    )  # one without figures is asked for again
+    # A page without figures is not cached: the browser polls until there are some.
+    pages = TtlCache(render, lambda: _page_version(store), MAX_CACHED_PAGES, lambda rendered: rendered[1])
 
     @dash.callback(  # type: ignore[untyped-decorator,unused-ignore]
         Output("page", "children"),
@@ -152,15 +151,15 @@ def mount(
         State("settled", "data"),
     )
     async def show(path: str | None, search: str | None, _ticks: int | None, language: str, settled: str | None) -> Any:
-        here = (path or "") + (search or "")
-        if here == settled:
-            return no_update, no_update, True  # a page that shows something stays as the reader left it
-        asked = PageRequest(current_role(), path or "/", search or "", language)
-        # What an officer is shown is noted each time: it is made each time.
-        kept = access_mode(config) == "open" or not asked.role.sees_uses
-        shown, done = await run_in_page_thread(pages if kept else made, asked)
-        # Only what has nothing to show asks again: a page slower than the clock would else be asked for again and again.
-        return shown, here if done else "", done
+        url = (path or "") + (search or "")
+        if url == settled:
+            return no_update, no_update, True  # keep a page with figures as the reader left it (unfolded tables, scroll position)
+        request = PageRequest(current_role(), path or "/", search or "", language)
+        # Rendering writes the audit log, so pages of roles that see unprotected figures bypass the cache.
+        cacheable = access_mode(config) == "open" or not request.role.sees_uses
+        page, has_data = await run_in_page_thread(pages if cacheable else render, request)
+        # Poll only while the page is empty; otherwise a slow page would be requested in a loop.
+        return page, url if has_data else "", has_data
 
     @dash.callback(  # type: ignore[untyped-decorator,unused-ignore]
         Output("power", "figure"),
@@ -171,11 +170,11 @@ def mount(
         prevent_initial_call=True,
     )
     async def power(_ticks: int | None, path: str, search: str, language: str) -> Any:
-        here = context(path, search, language)
-        if not here.role.sees_services:
-            return no_update  # the address is what the reader says it is: the role decides, not the page
-        found = await run_in_page_thread(power_figure, here, here.view.get("name"))
-        return no_update if found is None else found[0]
+        page_context = context(path, search, language)
+        if not page_context.role.sees_services:
+            return no_update  # the client chooses the URL, so the role is checked here again
+        chart = await run_in_page_thread(power_figure, page_context, page_context.view.get("name"))
+        return no_update if chart is None else chart[0]
 
     @dash.callback(  # type: ignore[untyped-decorator,unused-ignore]
         Output("live", "disabled"),
@@ -195,13 +194,13 @@ def mount(
 _page_threads = ThreadPoolExecutor(max_workers=MAX_PAGE_THREADS, thread_name_prefix="page")
 
 
-async def run_in_page_thread(act: Callable[..., Any], *given: Any) -> Any:
-    """What an act gives, in a thread: Dash would have a page hold up all that the server does, the ingest of agents first."""
-    return await asyncio.get_running_loop().run_in_executor(_page_threads, partial(copy_context().run, act, *given))
+async def run_in_page_thread(function: Callable[..., Any], *args: Any) -> Any:
+    """Run a function in a page thread: rendering on the event loop would block the server, including the ingest of readings."""
+    return await asyncio.get_running_loop().run_in_executor(_page_threads, partial(copy_context().run, function, *args))
 
 
 def _newest_edition(store: Store, period: str) -> Release | None:
-    """The newest edition of a period; of a store that is away, none: the frame of a page stands without it."""
+    """Newest edition of a period; None if there is none or the store does not answer, so that the page can still be framed."""
     try:
         return latest_release(store, period)
     except DBAPIError:
@@ -209,33 +208,35 @@ def _newest_edition(store: Store, period: str) -> Release | None:
 
 
 def may_bypass_policy(role: Role, view: UrlState) -> bool:
-    """Whether a page may read the store by itself: what it then shows no rule protects."""
+    """Whether a page may read the store directly, without the disclosure rules of `AuthorizedQueries`."""
     if role.sees_uses or view.path in UNRESTRICTED_PAGES or trace.published_figure_id(view):
-        return True  # a published figure: its page shows each role what it may see
-    below = view.path in ("/use-cases", charter.PATH) or "use_case" in {name for name, _ in (*view.filters, *view.page_params)}
-    return role.sees_services and not below and view.get("kind") != "use_case"
+        return True  # the trace page of a published figure checks the role itself
+    names_use_case = view.path in ("/use-cases", charter.PATH) or "use_case" in {
+        name for name, _ in (*view.filters, *view.page_params)
+    }
+    return role.sees_services and not names_use_case and view.get("kind") != "use_case"
 
 
 def restrict_to_role(view: UrlState, role: Role, config: Config, now_us: int) -> UrlState:
-    """Protected figures are those of calendar periods: where the address names no period, the last quarter that is over."""
+    """Replace a relative period by the last completed quarter for roles that see only protected figures of calendar periods."""
     if view.since or view.until or NAMED_PERIOD.fullmatch(view.period) or not shows_protected_only(role, view):
         return view
     return replace(view, period=str(period_at(now_us, config.timezone).shifted(-1)))
 
 
 def _has_data(context: Callable[..., PageContext], path: str | None, search: str | None, language: str) -> bool:
-    """Whether there is anything to show yet; until then the page asks again by itself."""
+    """Whether there is any figure yet; until then the browser polls."""
     try:
-        here = context(path or "/", search or "", language)
-        return bool(here.run_query(Query()).rows)
+        page_context = context(path or "/", search or "", language)
+        return bool(page_context.run_query(Query()).rows)
     except DBAPIError:
         return False
     except AccessRefused:
-        return True  # what may not be seen does not come by waiting
+        return True  # polling would not change a refusal
 
 
 def render_page(context: PageContext) -> Any:
-    """Header, page, footer of a view; a store that is away is said, and the frame stays."""
+    """Header, content and footer of a page; if the store does not answer, the content says so."""
     view, language = context.view, context.view.language
     page = PAGES.get(view.path) if allows(context.role, view.path) else None
     try:
@@ -244,31 +245,31 @@ def render_page(context: PageContext) -> Any:
         content = [message(translate(language, "away_title"), translate(language, "away"))]
     except AccessRefused as refused:
         content = [filter_bar(context), message(translate(language, "refused_title"), f"[c] {refusal_text(refused, language)}")]
-    shown = [print_header(context), *(each for each in content if each is not None)]
-    first, more = _visible_pages(context, NAVIGATION), _visible_pages(context, (*MORE, access))
-    return [header(context, first, more), html.Main(shown, id="main", tabIndex=-1), footer(context, more)]
+    body = [print_header(context), *(part for part in content if part is not None)]
+    navigation, more = _visible_pages(context, NAVIGATION), _visible_pages(context, (*MORE, access))
+    return [header(context, navigation, more), html.Main(body, id="main", tabIndex=-1), footer(context, more)]
 
 
 def _visible_pages(context: PageContext, pages: tuple[Any, ...]) -> list[Any]:
-    """The pages that the reader's role may see; the log is for where readers are told apart."""
-    role, apart = context.role, access_mode(context.config) != "open"
+    """Pages that the role may see; the access log only where people sign in."""
+    role, has_sign_in = context.role, access_mode(context.config) != "open"
     return [
         page
         for page in pages
-        if allows(role, page.PATH) and (page is not access or apart) and (page is not overview or role is not Role.PUBLIC)
+        if allows(role, page.PATH) and (page is not access or has_sign_in) and (page is not overview or role is not Role.PUBLIC)
     ]
 
 
 def _layout(config: Config, language: str) -> html.Div:
-    named: dict[str, Any] = {"aria-label": translate(language, "demo")}
-    spoken: dict[str, Any] = {"aria-live": "polite"}
-    banner = [html.Div(html.P(translate(language, "demo")), className="demo", role="region", **named)] if config.demo else []
+    region: dict[str, Any] = {"aria-label": translate(language, "demo")}
+    live: dict[str, Any] = {"aria-live": "polite"}
+    banner = [html.Div(html.P(translate(language, "demo")), className="demo", role="region", **region)] if config.demo else []
     return html.Div(
         [
             html.A(translate(language, "skip"), href="#main", className="skip"),
             *banner,
             html.Div(skeleton(language), id="page"),
-            html.Div(id="spoken", className="hidden", role="status", **spoken),
+            html.Div(id="spoken", className="hidden", role="status", **live),
             dcc.Location(id="address", refresh=False),
             dcc.Interval(id="tick", interval=REFRESH_MS, disabled=True),
             dcc.Store(id="language", data=language),
@@ -280,7 +281,7 @@ def _layout(config: Config, language: str) -> html.Div:
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """What a page is made of: who sees it, its address, its language."""
+    """Cache key of a rendered page: role, URL and language."""
 
     role: Role
     path: str
@@ -293,54 +294,55 @@ Value = TypeVar("Value")
 
 
 class TtlCache(Generic[Key, Value]):
-    """Answers, or pages, that hold while nothing was computed anew: many readers of one page cost one.
+    """Thread-safe cache whose entries expire when the version of the data changes, or after `CACHE_TTL_S`.
 
-    ``state`` is asked at most once a second; what is kept is made again after a minute all the same, for the clock of an open
-    period moves on.
+    ``read_version`` is called at most once every `VERSION_CHECK_S`. Entries expire by time too, since the end of an open
+    period moves with the clock. Values for which ``should_cache`` is false are computed again each time.
     """
 
     def __init__(
         self,
-        make: Callable[[Key], Value],
-        state: Callable[[], Any],
-        most: int = MAX_CACHED_RESULTS,
-        worth: Callable[[Value], bool] = lambda found: True,
+        compute: Callable[[Key], Value],
+        read_version: Callable[[], Any],
+        max_entries: int = MAX_CACHED_RESULTS,
+        should_cache: Callable[[Value], bool] = lambda value: True,
     ) -> None:
-        self._make, self._read_state, self._most, self._worth = make, state, most, worth
-        self._kept: dict[Key, tuple[float, Any, Value]] = {}
-        self._state: tuple[float, Any] = (0.0, None)
-        self._busy: dict[Key, threading.Lock] = {}
+        self._compute, self._read_version = compute, read_version
+        self._max_entries, self._should_cache = max_entries, should_cache
+        self._entries: dict[Key, tuple[float, Any, Value]] = {}
+        self._version: tuple[float, Any] = (0.0, None)
+        self._locks: dict[Key, threading.Lock] = {}
 
     def __call__(self, key: Key) -> Value:
-        # Of many readers who ask the same at once, one has it made and the others wait for it.
-        with self._busy.setdefault(key, threading.Lock()):
-            return self._found(key)
+        # Of concurrent callers with the same key, one computes the value and the others wait for it.
+        with self._locks.setdefault(key, threading.Lock()):
+            return self._get(key)
 
-    def _found(self, key: Key) -> Value:
+    def _get(self, key: Key) -> Value:
         now = time.monotonic()
-        if now - self._state[0] > VERSION_CHECK_S:
-            self._state = now, self._read_state()
-        kept = self._kept.get(key)
-        if kept is not None and kept[1] == self._state[1] and now - kept[0] <= CACHE_TTL_S:
-            return kept[2]
-        found = self._make(key)
-        if not self._worth(found):
-            return found
-        if len(self._kept) >= self._most:
-            self._kept.clear()
-            self._busy.clear()
-        self._kept[key] = now, self._state[1], found
-        return found
+        if now - self._version[0] > VERSION_CHECK_S:
+            self._version = now, self._read_version()
+        entry = self._entries.get(key)
+        if entry is not None and entry[1] == self._version[1] and now - entry[0] <= CACHE_TTL_S:
+            return entry[2]
+        value = self._compute(key)
+        if not self._should_cache(value):
+            return value
+        if len(self._entries) >= self._max_entries:
+            self._entries.clear()
+            self._locks.clear()
+        self._entries[key] = now, self._version[1], value
+        return value
 
 
 def _data_version(store: Store) -> Any:
-    """What changes whenever a day is computed anew or taken away."""
+    """Version of the computed figures."""
     with store.read() as connection:
         return data_version(connection)
 
 
 def _page_version(store: Store) -> Any:
-    """The same, for whole pages; while the store is away no page is that of a moment before."""
+    """Version of the computed figures; a new one on each call while the store does not answer, so that no page is cached."""
     try:
         return _data_version(store)
     except DBAPIError:
@@ -348,18 +350,18 @@ def _page_version(store: Store) -> Any:
 
 
 class _LocalisedDash(Dash):  # type: ignore[misc,unused-ignore]
-    """A Dash whose page says in which language it is written, and in which theme."""
+    """Dash whose HTML document carries the language and theme of the request."""
 
-    def interpolate_index(self, *args: Any, **parts: Any) -> str:
-        page: str = super().interpolate_index(*args, **parts)  # type: ignore[no-untyped-call,unused-ignore]
+    def interpolate_index(self, *args: Any, **kwargs: Any) -> str:
+        page: str = super().interpolate_index(*args, **kwargs)  # type: ignore[no-untyped-call,unused-ignore]
         print_view = " data-print" if _print.get() else ""
         page = page.replace("<html>", f'<html lang="{_language.get()}" data-theme="{_theme.get()}"{print_view}>', 1)
-        # Dash keeps its scripts in a footer, which would be a landmark without content beside the page's own.
+        # Dash puts its scripts into a <footer>, which screen readers would announce as a second, empty landmark.
         return page.replace("<footer>", "<div hidden>").replace("</footer>", "</div>")
 
 
 class _LocaleMiddleware:
-    """Chooses language and theme of a request: the address, else what the browser prefers, else French."""
+    """ASGI middleware: language and theme of a request, from its URL, else from the browser's preference, else French."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
@@ -367,39 +369,39 @@ class _LocaleMiddleware:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
             _language.set(_request_language(scope))
-            asked = parse_qs(scope.get("query_string", b"").decode("latin-1"))
-            theme = asked.get("theme", ["auto"])[0]
-            _print.set(asked.get("print", [""])[0] == "1")
+            params = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+            theme = params.get("theme", ["auto"])[0]
+            _print.set(params.get("print", [""])[0] == "1")
             _theme.set("light" if _print.get() else theme if theme in THEMES else "auto")
             scope, send = _rewrite_page_path(scope, send)
         await self._app(scope, receive, send)
 
 
 def _rewrite_page_path(scope: Any, send: Any) -> tuple[Any, Any]:
-    """Dash answers at one address; every page is that document, which then asks for its own content.
+    """Route every page path to Dash's index document, which then loads the content of its URL; unknown paths get status 404.
 
-    (Without a lifespan Dash sets up no route for everything, and its own would answer 200 for what is not there.)
+    Without a lifespan Dash registers no catch-all route, and its own would answer 200 for unknown paths.
     """
     path = scope["path"]
     if scope["method"] not in ("GET", "HEAD") or path.startswith(NON_PAGE_PREFIXES) or path == "/":
         return scope, send
-    here = {**scope, "path": "/", "raw_path": b"/", PAGE_KEY: path}
+    index_scope = {**scope, "path": "/", "raw_path": b"/", PAGE_KEY: path}
     if path in PAGES:
-        return here, send  # the guard answers 404 where the role may not
+        return index_scope, send  # `AccessMiddleware` answers 404 if the role may not see the page
 
     async def not_found(message: Any) -> None:
         await send({**message, "status": 404} if message["type"] == "http.response.start" else message)
 
-    return here, not_found
+    return index_scope, not_found
 
 
 def _request_language(scope: Any) -> Any:
     headers = {name.lower(): value.decode("latin-1") for name, value in scope.get("headers", ())}
-    # A callback's own address has no language: that of the page it was sent from has.
+    # The URL of a Dash callback has no language; its referer, the page, has.
     for query in (scope.get("query_string", b"").decode("latin-1"), headers.get(b"referer", "").partition("?")[2]):
-        asked = parse_qs(query).get("lang", [""])[0]
-        if asked in LANGUAGES:
-            return asked
+        requested = parse_qs(query).get("lang", [""])[0]
+        if requested in LANGUAGES:
+            return requested
     for part in headers.get(b"accept-language", "").split(","):
         code = part.strip()[:2].lower()
         if code in LANGUAGES:

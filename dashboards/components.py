@@ -1,4 +1,4 @@
-"""This file makes the parts of a page: key figures with their intervals, cards with their controls, tables, menus, states."""
+"""Building blocks of pages: key figures with intervals, cards, tables, charts, menus, messages."""
 
 from __future__ import annotations
 
@@ -16,40 +16,40 @@ from dashboards.url_state import PageContext, UrlState
 from footprint.access import AccessRefused
 
 Row = dict[str, Any]
-DECORATIVE: dict[str, Any] = {"aria-hidden": "true"}  # drawn for the eye; the words beside it say the same
+DECORATIVE: dict[str, Any] = {"aria-hidden": "true"}  # hidden from screen readers: the text beside it says the same
 UNASSIGNED = ("(idle)", "(unattributed)")
 GRAPH_CONFIG: Any = {"displayModeBar": False, "responsive": True}
 CURRENT: dict[str, Any] = {"aria-current": "true"}
-EDGE_PERCENT = 18.0  # percent: a name nearer to an end of its ruler is set inwards
+EDGE_PERCENT = 18.0  # names of references nearer to an end of the ruler are aligned inwards
 _Component: Any = Component
 _log = logging.getLogger("footprint.dashboards")
 
 
 def quality_badge(letter: str | None, language: str, words: str = "") -> Any:
-    """The quality of a figure: square, letter, words."""
+    """Quality of a figure: coloured square, letter and description; None without a letter."""
     if not letter:
         return None
-    told = words or translate(language, f"quality_{letter}").removeprefix(letter).strip()
+    description = words or translate(language, f"quality_{letter}").removeprefix(letter).strip()
     square = html.Span(className=f"square square-{letter}", **DECORATIVE)
-    return html.Span([square, html.Span([html.B(letter), f" {told}"])], className="badge")
+    return html.Span([square, html.Span([html.B(letter), f" {description}"])], className="badge")
 
 
 def interval_ruler(low: float, value: float, high: float, reference: float | None, name: str = "") -> html.Div:
-    """The interval as a band with its point, and where the named reference lies; scales of rulers are independent."""
-    known = [low, high, value, *([reference] if reference is not None else [])]
-    begin, end = min(known), max(known)
-    margin = (end - begin) * 0.25 or 1.0
+    """Interval as a band with the value as a point, and the named reference; each ruler has its own scale."""
+    values = [low, high, value, *([reference] if reference is not None else [])]
+    begin, end = min(values), max(values)
+    padding = (end - begin) * 0.25 or 1.0
 
-    def place(at: float) -> float:
-        return 100 * (at - begin + margin) / (end - begin + 2 * margin)
+    def position(at: float) -> float:
+        return 100 * (at - begin + padding) / (end - begin + 2 * padding)
 
     parts: list[Any] = [html.Div(className="ruler-axis")]
     if high > low:
-        band = {"left": f"{place(low):.1f}%", "width": f"{place(high) - place(low):.1f}%"}
+        band = {"left": f"{position(low):.1f}%", "width": f"{position(high) - position(low):.1f}%"}
         parts.append(html.Div(className="ruler-band", style=band))
-    parts.append(html.Div(className="ruler-point", style={"left": f"{place(value):.1f}%"}))
+    parts.append(html.Div(className="ruler-point", style={"left": f"{position(value):.1f}%"}))
     if reference is not None:
-        at = place(reference)
+        at = position(reference)
         side = "left" if at < EDGE_PERCENT else "right" if at > 100 - EDGE_PERCENT else ""
         parts.append(html.Div(className="ruler-reference", style={"left": f"{at:.1f}%"}))
         parts.append(html.Div(name, className=f"ruler-name {side}".strip(), style={"left": f"{at:.1f}%"}))
@@ -57,25 +57,25 @@ def interval_ruler(low: float, value: float, high: float, reference: float | Non
 
 
 def key_figure(
-    title: str, shown: str, unit: str, below: str, mark: Any, drawn: Any = None, change: Any = None, why: Any = None
+    title: str, value: str, unit: str, note: str, badge: Any, ruler: Any = None, change: Any = None, explanation: Any = None
 ) -> html.Section:
-    """One figure: it never stands without its interval and its quality."""
+    """Key figure with its interval and quality. The CSS class of its section is `card`."""
     return html.Section(
         [
-            html.Div([html.H2(title), mark], className="card-head"),
-            html.P([html.Span(shown, className="figure"), html.Span(unit, className="unit")], className="figure-line"),
-            html.P(below, className="interval"),
-            drawn,
+            html.Div([html.H2(title), badge], className="card-head"),
+            html.P([html.Span(value, className="figure"), html.Span(unit, className="unit")], className="figure-line"),
+            html.P(note, className="interval"),
+            ruler,
             html.P(change, className="moved"),
-            html.P(why, className="why"),
+            html.P(explanation, className="why"),
         ],
         className="card",
     )
 
 
 def card(
-    finding: str,
-    sub: str,
+    title: str,
+    subtitle: str,
     body: Any,
     language: str,
     *,
@@ -84,68 +84,70 @@ def card(
     data: Sequence[tuple[str, str]] = (),
     source: str = "",
     wide: bool = False,
-    identity: str = "",
+    element_id: str = "",
     picture: bool | None = None,
 ) -> html.Section:
-    """A card: the finding as title, what is shown, the chart, sentences, its table, where its data stand.
+    """Card with a finding as title, a chart and its table, sentences, data links and a source. Its CSS class is `block`.
 
-    ``picture``: whether it can be taken away as SVG and PNG; by default where it has a table beside its chart.
+    ``picture``: whether the chart can be downloaded as SVG and PNG; by default if the card has a table.
     """
-    named: dict[str, Any] = {"id": identity} if identity else {}
-    unfolds = [html.Div(scrollable(table, finding), className="as-table")] if table is not None else []
-    acts = _card_controls(language, data, switched=table is not None, picture=table is not None if picture is None else picture)
+    attributes: dict[str, Any] = {"id": element_id} if element_id else {}
+    table_view = [html.Div(scrollable(table, title), className="as-table")] if table is not None else []
+    controls = _card_controls(
+        language, data, has_table=table is not None, has_picture=table is not None if picture is None else picture
+    )
     return html.Section(
         [
-            html.H2(finding),
-            html.P(sub, className="sub") if sub else None,
+            html.H2(title),
+            html.P(subtitle, className="sub") if subtitle else None,
             html.Div(body, className="body as-chart" if table is not None else "body"),
-            *unfolds,
-            *(html.P(text, className="sentence") for text in sentences),
-            html.Div([html.Span(source, className="source"), acts], className="foot") if source or acts else None,
+            *table_view,
+            *(html.P(sentence, className="sentence") for sentence in sentences),
+            html.Div([html.Span(source, className="source"), controls], className="foot") if source or controls else None,
         ],
-        className=f"block {'wide' if wide else ''} {identity}".strip(),
-        **named,
+        className=f"block {'wide' if wide else ''} {element_id}".strip(),
+        **attributes,
     )
 
 
-def _card_controls(language: str, data: Sequence[tuple[str, str]], *, switched: bool, picture: bool) -> Any:
-    """Chart, Table, Data: words on controls, the active one bold."""
-    acts: list[Any] = []
-    if switched:
-        for kind, pressed in (("chart", "true"), ("table", "false")):
-            named: dict[str, Any] = {"data-show": kind, "aria-pressed": pressed}
-            acts.append(html.Button(translate(language, kind), type="button", **named))
+def _card_controls(language: str, data: Sequence[tuple[str, str]], *, has_table: bool, has_picture: bool) -> Any:
+    """Switch between chart and table, and the menu of data and pictures; None if there is neither."""
+    controls: list[Any] = []
+    if has_table:
+        for view, pressed in (("chart", "true"), ("table", "false")):
+            attributes: dict[str, Any] = {"data-show": view, "aria-pressed": pressed}
+            controls.append(html.Button(translate(language, view), type="button", **attributes))
     links = [html.Li(html.A(name, href=address)) for name, address in data]
-    if picture:
-        for form in ("svg", "png"):
-            asked: dict[str, Any] = {"data-picture": form}
-            links.append(html.Li(html.Button(translate(language, f"picture_{form}"), type="button", **asked)))
+    if has_picture:
+        for file_format in ("svg", "png"):
+            picture_attributes: dict[str, Any] = {"data-picture": file_format}
+            links.append(html.Li(html.Button(translate(language, f"picture_{file_format}"), type="button", **picture_attributes)))
     if links:
-        acts.append(html.Details([html.Summary(translate(language, "data")), html.Ul(links)], className="menu"))
-    return html.Div(acts, className="acts") if acts else None
+        controls.append(html.Details([html.Summary(translate(language, "data")), html.Ul(links)], className="menu"))
+    return html.Div(controls, className="acts") if controls else None
 
 
-def scrollable(content: Any, label: str, more: str = "") -> html.Div:
-    """What may be wider or longer than its place: scrolled by keyboard too."""
-    named: dict[str, Any] = {"aria-label": label}
-    return html.Div(content, className=f"scroll {more}".strip(), tabIndex=0, role="region", **named)
+def scrollable(content: Any, label: str, classes: str = "") -> html.Div:
+    """Region that scrolls if its content is larger; focusable, so that the keyboard scrolls it too."""
+    attributes: dict[str, Any] = {"aria-label": label}
+    return html.Div(content, className=f"scroll {classes}".strip(), tabIndex=0, role="region", **attributes)
 
 
-def plotly_graph(figure: Any, identity: str, label: str, more: str = "", locale: dict[str, Any] | None = None) -> Any:
-    """A Plotly chart that a screen reader is told of by one sentence; its table says the rest."""
-    named: dict[str, Any] = {"role": "img", "aria-label": label}
-    drawn = dcc.Graph(
-        figure=figure, id=identity, config=GRAPH_CONFIG | (locale or {}), style={"height": f"{figure.layout.height}px"}
+def plotly_graph(figure: Any, element_id: str, label: str, classes: str = "", locale: dict[str, Any] | None = None) -> Any:
+    """Plotly chart with one sentence for screen readers; the table of its card has the figures."""
+    attributes: dict[str, Any] = {"role": "img", "aria-label": label}
+    chart = dcc.Graph(
+        figure=figure, id=element_id, config=GRAPH_CONFIG | (locale or {}), style={"height": f"{figure.layout.height}px"}
     )
-    return html.Div(drawn, className=more, **named)
+    return html.Div(chart, className=classes, **attributes)
 
 
 def table(
-    head: Sequence[str], rows: Iterable[Sequence[Any]], caption: str, *, first: bool = True, intervals: Sequence[int] = ()
+    head: Sequence[str], rows: Iterable[Sequence[Any]], caption: str, *, row_headers: bool = True, intervals: Sequence[int] = ()
 ) -> html.Table:
-    """A table with its heads; the first cell of a row is its head. Columns in ``intervals`` belong to the figure before them."""
+    """Table whose first cell of a row is a header; columns in ``intervals`` hold the interval of the column before."""
 
-    def kind(column: int) -> str:
+    def column_class(column: int) -> str:
         return "iv" if column in intervals else ""
 
     body = []
@@ -154,8 +156,8 @@ def table(
         body.append(
             html.Tr(
                 [
-                    html.Th(cells[0], scope="row") if first else html.Td(cells[0]),
-                    *(html.Td("" if c is None else c, className=kind(n)) for n, c in enumerate(cells[1:], 1)),
+                    html.Th(cells[0], scope="row") if row_headers else html.Td(cells[0]),
+                    *(html.Td("" if c is None else c, className=column_class(n)) for n, c in enumerate(cells[1:], 1)),
                 ]
             )
         )
@@ -163,7 +165,9 @@ def table(
         [
             html.Caption(caption, className="hidden"),
             html.Thead(
-                html.Tr([html.Th(text, scope="col", className=kind(n)) if text else html.Td() for n, text in enumerate(head)])
+                html.Tr(
+                    [html.Th(text, scope="col", className=column_class(n)) if text else html.Td() for n, text in enumerate(head)]
+                )
             ),
             html.Tbody(body),
         ]
@@ -171,13 +175,13 @@ def table(
 
 
 def display_name(name: str, language: str) -> str:
-    """A name as people read it."""
+    """Name to display: names in parentheses, such as `(idle)`, are translated."""
     return translate(language, name) if name.startswith("(") else name
 
 
 def state_strip(states: Sequence[tuple[str, str]], label: str) -> html.Div:
-    """Runs of days: measured, estimated, missing; from (date, state) of each day."""
-    named: dict[str, Any] = {"role": "img", "aria-label": label}
+    """Strip of days, one cell a run of equal states, from the (date, state) of each day."""
+    attributes: dict[str, Any] = {"role": "img", "aria-label": label}
     runs: list[tuple[str, str, str, int]] = []
     for day, state in states:
         if runs and runs[-1][2] == state:
@@ -188,49 +192,48 @@ def state_strip(states: Sequence[tuple[str, str]], label: str) -> html.Div:
         html.Span(className=f"cell {state}", title=f"{first} – {last}" if days > 1 else first, style={"flexGrow": days})
         for first, last, state, days in runs
     ]
-    return html.Div(cells, className="strip", **named)
+    return html.Div(cells, className="strip", **attributes)
 
 
 def message(title: str, text: str, level: Any = html.H1) -> html.Div:
-    """A page or card that has nothing to show says why."""
+    """Status message in place of a page or card without content."""
     return html.Div([level(title), html.P(text, className="lead")], className="message", role="status")
 
 
 def refusal_text(refused: AccessRefused, language: str) -> str:
-    """Why a figure is not shown to this role, in the reader's language; the API's own sentence is English."""
+    """Reason of a refusal in the reader's language; in English with the API's own sentence."""
     return translate(language, "refused") if language != "en" else f"{translate(language, 'refused')} ({refused})"
 
 
-def error_boundary(make: Callable[[], Any], context: PageContext) -> Any:
-    """A card; where it cannot be made it says so, with a number that the log knows, and the others stay."""
+def error_boundary(build: Callable[[], Any], context: PageContext) -> Any:
+    """Result of ``build``, or a card that says that it failed, with the error id of the log; the other cards stay."""
     try:
-        return make()
+        return build()
     except DBAPIError:
         raise
     except AccessRefused as refused:
         language = context.view.language
-        why = html.P(f"[c] {refusal_text(refused, language)}", className="sentence", role="status")
-        return card(translate(language, "refused_title"), "", why, language)
+        reason = html.P(f"[c] {refusal_text(refused, language)}", className="sentence", role="status")
+        return card(translate(language, "refused_title"), "", reason, language)
     except Exception:
         error = uuid.uuid4().hex[:8]
         _log.exception("card failed, error %s", error)
         language = context.view.language
-        said = translate(language, "card_failed", error=error)
-        again = html.A(translate(language, "again"), href=context.view.link())
-        return html.Section(html.P([said, " ", again], role="status"), className="block failed")
+        text = translate(language, "card_failed", error=error)
+        retry = html.A(translate(language, "again"), href=context.view.link())
+        return html.Section(html.P([text, " ", retry], role="status"), className="block failed")
 
 
 def link_menu(view: UrlState, name: str, label: str, current: str, choices: Sequence[tuple[str, str]]) -> html.Details:
-    """A filter as a list of links that unfolds: works by keyboard, and every choice is an address."""
+    """Unfolding list of links, one a choice: works by keyboard, and each choice has its own URL."""
     links = [
-        html.Li(html.A(shown, href=view.link(**{name: value}), **(CURRENT if shown == current else {})))
-        for value, shown in choices
+        html.Li(html.A(text, href=view.link(**{name: value}), **(CURRENT if text == current else {}))) for value, text in choices
     ]
     return html.Details([html.Summary([html.Span(label), html.B(current)]), html.Ul(links)], className="menu")
 
 
 class Drawing(_Component):  # type: ignore[misc]
-    """SVG that a screen reader hears as one sentence; the table beside it says the rest."""
+    """Dash component (assets/drawing.js) that shows SVG text in the colours of the theme, with one label for screen readers."""
 
     _namespace = "footprint_pages"
     _type = "Drawing"
@@ -240,12 +243,12 @@ class Drawing(_Component):  # type: ignore[misc]
     available_properties = _prop_names
     available_wildcard_properties: tuple[str, ...] = ()
 
-    def __init__(self, svg: str, label: str = "", more: str = "") -> None:
-        super().__init__(svg=svg, label=label, className=f"drawing {more}".strip())
+    def __init__(self, svg: str, label: str = "", classes: str = "") -> None:
+        super().__init__(svg=svg, label=label, className=f"drawing {classes}".strip())
 
 
-def svg_document(width: float, height: float, parts: list[str], *, stretched: bool = False) -> str:
-    """An SVG of a size; ``stretched`` fills whatever place it has."""
+def svg_document(width: float, height: float, elements: list[str], *, stretched: bool = False) -> str:
+    """SVG document of a size [px]; ``stretched`` fills its container without keeping the aspect ratio."""
     ratio = ' preserveAspectRatio="none"' if stretched else ""
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}"{ratio} aria-hidden="true">'
-    return f"{head}{''.join(parts)}</svg>"
+    return f"{head}{''.join(elements)}</svg>"

@@ -1,4 +1,4 @@
-"""This file says in the reader's language why a day's split was refused or is doubted; the store keeps the model's own words."""
+"""Translation of the step model's reasons for refusing or doubting the split of a day."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from babel.numbers import format_decimal
 from dashboards.translations import translate
 
 _NUMBER = r"([\d.]+|inf|nan)"
-# What attribution/step/model.py says, and the sentence that it is here; a doubt may hold several, with semicolons between.
+# Reasons as attribution/step/model.py writes them, and catalogue keys; a doubt may join several with semicolons.
 _REASONS = tuple(
     (re.compile(pattern.replace("#", _NUMBER)), key)
     for pattern, key in (
@@ -28,21 +28,21 @@ _REASONS = tuple(
 
 
 def translate_diagnosis(reason: str, language: str) -> str:
-    """A reason in words; one that is not known here stays as it is."""
-    whole = _translate_reason(reason, language)
-    if whole is not None:
-        return whole
+    """Reason in the reader's language; an unknown reason stays as it is."""
+    sentence = _translate_reason(reason, language)
+    if sentence is not None:
+        return sentence
     parts = reason.split("; ")
-    between = "\u202f; " if language == "fr" else "; "
-    return between.join(_translate_reason(part, language) or part for part in parts)
+    separator = "\u202f; " if language == "fr" else "; "
+    return separator.join(_translate_reason(part, language) or part for part in parts)
 
 
 def _translate_reason(reason: str, language: str) -> str | None:
     for pattern, key in _REASONS:
-        found = pattern.fullmatch(reason)
-        if found:
+        match = pattern.fullmatch(reason)
+        if match:
             return translate(
-                language, key, **{f"n{index}": _format_number(text, language) for index, text in enumerate(found.groups())}
+                language, key, **{f"n{index}": _format_number(text, language) for index, text in enumerate(match.groups())}
             )
     return None
 

@@ -1,4 +1,4 @@
-"""This file frames every page: header with the mark, settings, footer, and what stands there before the first figures."""
+"""Frame of every page: header, settings, footer, print header, and the skeleton shown while figures load."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from footprint.core.timestamps import format_instant
 from footprint.core.version import VERSION
 from footprint.i18n.formatting import format_local_time
 
-# The mark: a whisker with a point. The interval is the brand.
+# Logo: an interval with its point.
 LOGO_SVG = (
     '<svg xmlns="http://www.w3.org/2000/svg" class="mark" viewBox="0 0 34 18" aria-hidden="true">'
     '<line x1="2" y1="9" x2="32" y2="9"/>'
     '<line x1="2" y1="3" x2="2" y2="15"/><line x1="32" y1="3" x2="32" y2="15"/><circle cx="15" cy="9" r="5"/></svg>'
 )
-SKELETON_BLOCKS = ((56, "60%"), (160, "100%"), (340, "100%"), (340, "100%"))  # heights [px] and widths of what will stand there
+SKELETON_BLOCKS = ((56, "60%"), (160, "100%"), (340, "100%"), (340, "100%"))  # heights [px] and widths of the placeholders
 
 
-def header(context: PageContext, first: Sequence[Any], more: Sequence[Any]) -> html.Header:
-    """The mark, at most eight entries and those behind *More*, languages, theme, share."""
+def header(context: PageContext, pages_: Sequence[Any], more: Sequence[Any]) -> html.Header:
+    """Logo, page links, *More* menu, languages, themes and share menu."""
     view, language = context.view, context.view.language
     entries = [
         html.Li(html.A(translate(language, page.TITLE), href=view.link(page.PATH), **(CURRENT if view.path == page.PATH else {})))
-        for page in first
+        for page in pages_
     ]
-    behind = [
+    more_links = [
         html.Li(html.A(translate(language, page.TITLE), href=view.link(page.PATH), **(CURRENT if view.path == page.PATH else {})))
         for page in more
     ]
-    entries.append(html.Li(_settings_menu(translate(language, "more"), behind)))
+    entries.append(html.Li(_settings_menu(translate(language, "more"), more_links)))
     languages = [
         html.A(code.upper(), href=view.link(lang=code), lang=code, hrefLang=code, **(CURRENT if code == language else {}))
         for code in LANGUAGES
@@ -50,7 +50,7 @@ def header(context: PageContext, first: Sequence[Any], more: Sequence[Any]) -> h
     ]
     pages: dict[str, Any] = {"aria-label": translate(language, "navigation")}
     settings: dict[str, Any] = {"aria-label": f"{translate(language, 'language')}, {translate(language, 'theme')}"}
-    mark = html.Span([Drawing(LOGO_SVG, more="sign"), "Footprint"], className="wordmark")
+    mark = html.Span([Drawing(LOGO_SVG, classes="sign"), "Footprint"], className="wordmark")
     unfold: dict[str, Any] = {"aria-expanded": "false", "data-fold": "pages"}
     return html.Header(
         [
@@ -72,19 +72,19 @@ def header(context: PageContext, first: Sequence[Any], more: Sequence[Any]) -> h
 
 
 def _account_links(context: PageContext) -> list[Any]:
-    """The role of the reader, and signing in or out where there is a sign-in."""
+    """Role of the reader, with a sign-in or sign-out link where the deployment has one."""
     language, mode = context.view.language, access_mode(context.config)
     if mode == "open" and context.role is Role.ADMINISTRATOR:
         return []
-    told: list[Any] = [html.Span(translate(language, f"role_{context.role}"), className="role")]
+    links: list[Any] = [html.Span(translate(language, f"role_{context.role}"), className="role")]
     if mode == "header" and context.role is Role.PUBLIC and context.config.access.sign_in:
-        told.append(html.A(translate(language, "sign_in"), href=context.config.access.sign_in))
+        links.append(html.A(translate(language, "sign_in"), href=context.config.access.sign_in))
     elif mode == "oidc" and context.role is Role.PUBLIC:
         address = f"/auth/login?{urlencode({'next': context.view.link()})}"
-        told.append(html.A(translate(language, "sign_in"), href=address))
+        links.append(html.A(translate(language, "sign_in"), href=address))
     elif mode == "oidc":
-        told.append(html.A(translate(language, "sign_out"), href="/auth/logout"))
-    return told
+        links.append(html.A(translate(language, "sign_out"), href="/auth/logout"))
+    return links
 
 
 def _settings_menu(title: str, items: list[Any]) -> html.Details:
@@ -92,13 +92,13 @@ def _settings_menu(title: str, items: list[Any]) -> html.Details:
 
 
 def _share_menu(context: PageContext) -> html.Details:
-    """The canonical address of this view, to copy; that of its period as it was published; the print view."""
+    """Share menu: the URL of this page, the published edition of its period, the print view."""
     view, language = context.view, context.view.language
-    copied: dict[str, Any] = {"data-copy": view.link(), "data-done": translate(language, "copied")}
+    copy_button: dict[str, Any] = {"data-copy": view.link(), "data-done": translate(language, "copied")}
     return _settings_menu(
         translate(language, "share"),
         [
-            html.Li(html.Button(translate(language, "copy_live"), type="button", **copied)),
+            html.Li(html.Button(translate(language, "copy_live"), type="button", **copy_button)),
             *edition_menu_items(context),
             html.Li(html.A(translate(language, "print_view"), href=view.link(print="1"))),
         ],
@@ -106,28 +106,28 @@ def _share_menu(context: PageContext) -> html.Details:
 
 
 def print_header(context: PageContext) -> html.Div:
-    """What stands on paper instead of the filters: a sentence, and the address of the view."""
+    """Header of the printed page: period, filters and URL as text."""
     view, language = context.view, context.view.language
-    filtered = ", ".join(f"{translate(language, name).lower()} {value}" for name, value in view.filters) or translate(
+    filters = ", ".join(f"{translate(language, name).lower()} {value}" for name, value in view.filters) or translate(
         language, "no_filter"
     )
-    said = translate(language, "printed", period=period_label(context), before=reference_label(context), filters=filtered)
-    told = [part for part in (said, edition_label(context)) if part]
-    return html.Div([*map(html.P, told), html.P(view.link(), className="address")], className="print-only")
+    summary = translate(language, "printed", period=period_label(context), before=reference_label(context), filters=filters)
+    sentences = [part for part in (summary, edition_label(context)) if part]
+    return html.Div([*map(html.P, sentences), html.P(view.link(), className="address")], className="print-only")
 
 
-def footer(context: PageContext, more: Sequence[Any]) -> html.Footer:
-    """Versions, licence, accessibility, the weight of the page; and the words that pictures taken away bear."""
+def footer(context: PageContext, pages: Sequence[Any]) -> html.Footer:
+    """Versions, licence, accessibility and page size; data attributes hold the texts that downloaded pictures carry."""
     view, language, config = context.view, context.view.language, context.config
     now = format_local_time(format_instant(context.now_us), config.timezone, language)
-    burnt: dict[str, Any] = {
+    picture_texts: dict[str, Any] = {
         "data-burn": translate(
             language, "burnt", organisation=config.organisation or "Footprint", date=now, licence=config.editions.licence
         ),
         "data-demo": translate(language, "demo_mark") if config.demo else "",
         "data-weight": translate(language, "weight"),
     }
-    links = [html.Li(html.A(translate(language, page.TITLE), href=view.link(page.PATH))) for page in more]
+    links = [html.Li(html.A(translate(language, page.TITLE), href=view.link(page.PATH))) for page in pages]
     links.append(html.Li(html.A(translate(language, "accessibility"), href=view.link("/help") + "#accessibility")))
     return html.Footer(
         [
@@ -135,12 +135,12 @@ def footer(context: PageContext, more: Sequence[Any]) -> html.Footer:
             html.Ul([*links, html.Li(id="weight")]),
         ],
         className="page-footer",
-        **burnt,
+        **picture_texts,
     )
 
 
 def skeleton(language: str) -> html.Main:
-    """The places of what will stand there; the words come after a second."""
-    places = [html.Div(style={"height": f"{height}px", "width": width}) for height, width in SKELETON_BLOCKS]
+    """Placeholders shown while a page loads; their text appears after a second (CSS)."""
+    blocks = [html.Div(style={"height": f"{height}px", "width": width}) for height, width in SKELETON_BLOCKS]
     busy: dict[str, Any] = {"aria-busy": "true"}
-    return html.Main([html.P(translate(language, "loading"), role="status"), *places], className="skeleton", **busy)
+    return html.Main([html.P(translate(language, "loading"), role="status"), *blocks], className="skeleton", **busy)

@@ -1,4 +1,4 @@
-"""This file draws rows as Plotly figures; colours of lines and texts come from the style sheet, in both themes."""
+"""Plotly figures from rows; the style sheet sets the colours of lines and texts in both themes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Rows = list[dict[str, Any]]
 MAX_POINTS = 500  # of one trace
 MAX_TICKS = 9
 MIN_COVERAGE = 0.5
-# Marks that the style sheet does not reach: at least 3:1 on the light and on the dark paper.
+# Colours that CSS does not reach: contrast of at least 3:1 on light and dark backgrounds.
 DATA, IDLE, FACILITY, PREFILL = "#4F8FD8", "#78828F", "#A87F6E", "#E05C14"
 _LAYOUT: dict[str, Any] = {
     "template": "none",
@@ -34,7 +34,7 @@ _INVISIBLE_LINE: dict[str, Any] = {"mode": "lines", "line": {"width": 0}, "hover
 
 @dataclass(frozen=True, slots=True)
 class TrendPoint:
-    """One period of a series; ``value`` is None where it was not seen."""
+    """One period of a series; ``value`` is None if less than half of it was measured."""
 
     at: datetime
     end: datetime
@@ -46,60 +46,60 @@ class TrendPoint:
 
 
 def trend_points(rows: Rows, size_kwh: float, zone: ZoneInfo) -> list[TrendPoint]:
-    """Rows in order of time, with a point without a value for each silence; under half seen is not drawn."""
-    found: list[TrendPoint] = []
-    whole = _full_length(rows)
-    for row, long_enough in zip(rows, whole, strict=True):
-        begin, end = (datetime.fromisoformat(row[f"period_{name}"]).astimezone(zone) for name in ("start", "end"))
-        if found and begin > found[-1].end:
-            found.append(TrendPoint(found[-1].end, begin, None, None, None, open=False, method=""))
-        seen = row["energy_kwh"] is not None and (row.get("coverage") is None or row["coverage"] >= MIN_COVERAGE)
+    """Points in time order, with an empty point for each gap; periods measured less than half have no value."""
+    points: list[TrendPoint] = []
+    full_length = _full_length(rows)
+    for row, is_full in zip(rows, full_length, strict=True):
+        start, end = (datetime.fromisoformat(row[f"period_{name}"]).astimezone(zone) for name in ("start", "end"))
+        if points and start > points[-1].end:
+            points.append(TrendPoint(points[-1].end, start, None, None, None, open=False, method=""))
+        measured = row["energy_kwh"] is not None and (row.get("coverage") is None or row["coverage"] >= MIN_COVERAGE)
         value, low, high = (
-            (row[name] / size_kwh if seen else None) for name in ("energy_kwh", "energy_low_kwh", "energy_high_kwh")
+            (row[name] / size_kwh if measured else None) for name in ("energy_kwh", "energy_low_kwh", "energy_high_kwh")
         )
-        unfinished = not long_enough or "provisional" in (row.get("status") or "")
-        found.append(TrendPoint(begin, end, value, low, high, open=unfinished, method=row.get("method_version") or ""))
-    return found
+        is_open = not is_full or "provisional" in (row.get("status") or "")
+        points.append(TrendPoint(start, end, value, low, high, open=is_open, method=row.get("method_version") or ""))
+    return points
 
 
 def _full_length(rows: Rows) -> list[bool]:
-    """Which periods are as long as the longest; one that a period's edge or the clock cuts is not."""
+    """Whether each period has full length, and is not cut by the bounds of the query or by now."""
     lengths = [
         (datetime.fromisoformat(row["period_end"]) - datetime.fromisoformat(row["period_start"])).total_seconds() for row in rows
     ]
-    # A day of 23 hours, when clocks change, is a whole one.
+    # A day of 23 hours, when clocks change, has full length.
     return [length > max(lengths) * 0.9 for length in lengths]
 
 
 def trend_figure(
-    rows: Rows, size_kwh: float, unit: str, zone: ZoneInfo, language: str, notes: Sequence[tuple[datetime, str]] = ()
+    rows: Rows, size_kwh: float, unit: str, zone: ZoneInfo, language: str, annotations: Sequence[tuple[datetime, str]] = ()
 ) -> go.Figure:
-    """Energy by period with its interval; a period without a reading is a washed gap, never a zero.
+    """Energy by period with its interval; a period without readings is a shaded gap, never a zero.
 
-    A line joins only neighbouring periods; ``size_kwh`` is the unit shown. What is not over yet is dashed, its points hollow.
+    The line joins adjacent periods only. ``size_kwh`` is the unit shown [kWh]. Open periods are dashed with hollow points.
     """
     points = trend_points(rows, size_kwh, zone)
     figure = go.Figure()
     times = [p.at for p in points]
     figure.add_scatter(x=times, y=[p.low for p in points], **_INVISIBLE_LINE)
     figure.add_scatter(x=times, y=[p.high for p in points], fill="tonexty", fillcolor="rgba(79,143,216,.3)", **_INVISIBLE_LINE)
-    beside = [any(p.open for p in points[max(i - 1, 0) : i + 2]) for i in range(len(points))]
+    near_open = [any(p.open for p in points[max(i - 1, 0) : i + 2]) for i in range(len(points))]
     hover = f"%{{x}}<br>%{{y:.4g}} {unit}<extra></extra>"
     solid = [None if p.open else p.value for p in points]
-    opened = [p.value if near else None for p, near in zip(points, beside, strict=True)]
+    dashed = [p.value if is_near else None for p, is_near in zip(points, near_open, strict=True)]
     hollow = {"size": 8, "symbol": "circle-open", "line": {"width": 2}, "opacity": [1.0 if p.open else 0.0 for p in points]}
-    few = len(points) <= 40
+    show_markers = len(points) <= 40
     figure.add_scatter(
         x=times,
         y=solid,
-        mode="lines+markers" if few else "lines",
+        mode="lines+markers" if show_markers else "lines",
         line={"color": DATA, "width": 2.5},
         marker={"size": 6},
         hovertemplate=hover,
     )
     figure.add_scatter(
         x=times,
-        y=opened,
+        y=dashed,
         mode="lines+markers",
         line={"color": DATA, "width": 2.5, "dash": "6px,5px"},
         marker=hollow,
@@ -107,21 +107,21 @@ def trend_figure(
     )
     known = [p for p in points if p.value is not None]
     if len(known) == 1:
-        # A band needs two points: a lone one bears its interval as a whisker.
+        # A band needs two points: a single one gets an error bar.
         p = known[0]
-        spread = {
+        error = {
             "type": "data",
             "array": [(p.high or 0) - (p.value or 0)],
             "arrayminus": [(p.value or 0) - (p.low or 0)],
             "thickness": 1.4,
         }
-        figure.add_scatter(x=[p.at], y=[p.value], mode="markers", marker={"size": 8}, error_y=spread, hovertemplate=hover)
+        figure.add_scatter(x=[p.at], y=[p.value], mode="markers", marker={"size": 8}, error_y=error, hovertemplate=hover)
     figure.update_layout(**_LAYOUT, height=340, margin={"l": 48, "r": 132, "t": 34, "b": 46}, uirevision="trend")
     figure.update_yaxes(rangemode="tozero", nticks=5, zeroline=True, showline=False, ticks="")
     figure.add_annotation(x=0, xref="paper", y=1.07, yref="paper", text=unit, showarrow=False, xanchor="right", xshift=-12)
     _mark_silences(figure, points, language)
     _mark_method_breaks(figure, points, language)
-    _mark_annotations(figure, notes)
+    _mark_annotations(figure, annotations)
     if known:
         _label_last_point(figure, known[-1], unit, language, len(rows))
         span = max(p.end for p in points) - times[0]
@@ -130,7 +130,7 @@ def trend_figure(
 
 
 def _mark_silences(figure: go.Figure, points: list[TrendPoint], language: str) -> None:
-    """What was not seen: a wash and [x], never a line."""
+    """Shade periods without a value and label them [x]."""
     for p in points:
         if p.value is not None:
             continue
@@ -146,9 +146,9 @@ def _mark_silences(figure: go.Figure, points: list[TrendPoint], language: str) -
 
 
 def _mark_method_breaks(figure: go.Figure, points: list[TrendPoint], language: str) -> None:
-    """Where the method changed: a rule, and both versions by name."""
-    told = [p for p in points if p.method]
-    for before, after in itertools.pairwise(told):
+    """Draw a line where the method version changes, with both versions."""
+    with_method = [p for p in points if p.method]
+    for before, after in itertools.pairwise(with_method):
         if before.method != after.method:
             middle = before.at + (after.at - before.at) / 2
             figure.add_vline(x=middle, line={"width": 1, "color": IDLE}, layer="above")
@@ -156,8 +156,8 @@ def _mark_method_breaks(figure: go.Figure, points: list[TrendPoint], language: s
             figure.add_annotation(x=middle, yref="paper", y=1.09, text=words, showarrow=False, yanchor="bottom")
 
 
-def _mark_annotations(figure: go.Figure, notes: Sequence[tuple[datetime, str]]) -> None:
-    for number, (at, _) in enumerate(notes, 1):
+def _mark_annotations(figure: go.Figure, annotations: Sequence[tuple[datetime, str]]) -> None:
+    for number, (at, _) in enumerate(annotations, 1):
         figure.add_vline(x=at, line={"width": 1, "dash": "2px,2px", "color": IDLE}, layer="above")
         figure.add_annotation(
             x=at, yref="paper", y=1, text=f"<b>{number}</b>", showarrow=False, xanchor="left", yanchor="top", xshift=4
@@ -165,23 +165,23 @@ def _mark_annotations(figure: go.Figure, notes: Sequence[tuple[datetime, str]]) 
 
 
 def _label_last_point(figure: go.Figure, p: TrendPoint, unit: str, language: str, count: int) -> None:
-    """The last point says its value, its interval, and what it is of."""
-    shown = format_estimate(p.value or 0.0, p.low, p.high, language)
+    """Label the last point with its value, interval and period."""
+    text = format_estimate(p.value or 0.0, p.low, p.high, language)
     when = format_date(p.at.date(), "MMM" if (p.end - p.at).days > 20 else "d MMM", locale=language)
     if (p.end - p.at).total_seconds() <= 5400 and count > 1:
         when = format_datetime(p.at, "HH:mm", locale=language)
-    words = [
-        f"<b>{shown.value}\u00a0{unit}</b>",
-        shown.interval,
+    lines = [
+        f"<b>{text.value}\u00a0{unit}</b>",
+        text.interval,
         f"{when}{', ' + translate(language, 'provisional_word') if p.open else ''}",
     ]
     figure.add_annotation(
-        x=p.at, y=p.value, text="<br>".join(filter(None, words)), showarrow=False, xanchor="left", align="left", xshift=14
+        x=p.at, y=p.value, text="<br>".join(filter(None, lines)), showarrow=False, xanchor="left", align="left", xshift=14
     )
 
 
 def time_axis() -> dict[str, Any]:
-    """Hours, days or months as the width allows, and below the first of them the day or the year."""
+    """Axis with ticks of hours, days or months by zoom, and the day or year below the first."""
     stops = (
         {"dtickrange": [None, 43_200_000], "value": "%H:%M\n%-d %b"},
         {"dtickrange": [43_200_000, "M1"], "value": "%-d %b\n%Y"},
@@ -191,7 +191,7 @@ def time_axis() -> dict[str, Any]:
 
 
 def plotly_locale(language: str) -> dict[str, Any]:
-    """How Plotly writes months and numbers, from CLDR: nothing is fetched."""
+    """Plotly locale of a language from CLDR, so that no locale file is downloaded."""
     months = {width: list(get_month_names(width, locale=language).values()) for width in ("wide", "abbreviated")}
     days = {width: list(get_day_names(width, locale=language).values()) for width in ("wide", "abbreviated")}
     words = {
@@ -206,7 +206,7 @@ def plotly_locale(language: str) -> dict[str, Any]:
 
 
 def distribution_figure(slots: Sequence[tuple[str, float, float, float]], unit: str, zone_words: str) -> go.Figure:
-    """Median and interquartile range by slot (name, low quartile, median, high quartile)."""
+    """Median and quartiles by slot; slots are (name, lower quartile, median, upper quartile)."""
     names = [slot[0] for slot in slots]
     figure = go.Figure()
     figure.add_scatter(x=names, y=[slot[1] for slot in slots], **_INVISIBLE_LINE)
@@ -224,7 +224,7 @@ def distribution_figure(slots: Sequence[tuple[str, float, float, float]], unit: 
 
 @dataclass(frozen=True, slots=True)
 class RequestSpan:
-    """A request as it lies under a power trace: its row, its begin, where reading ends (if known), its end."""
+    """Request under a power chart: its row, start, first token (if known) and end."""
 
     row: int
     start: datetime
@@ -234,14 +234,14 @@ class RequestSpan:
 
 def power_chart(
     traces: dict[str, tuple[list[datetime], list[float | None]]],
-    ran: Sequence[RequestSpan],
+    requests: Sequence[RequestSpan],
     silences: Sequence[tuple[datetime, datetime]],
     language: str,
 ) -> go.Figure:
-    """Watts of devices over time, and the requests under them on the same time: two panels, never two axes."""
+    """Power of devices [W] over time, and below it, on the same time axis, the requests."""
     figure = go.Figure()
     dashes = ("solid", "dash", "dot", "dashdot")
-    ends: list[tuple[float, str]] = []
+    labels: list[tuple[float, str]] = []
     for number, (name, (times, watts)) in enumerate(sorted(traces.items())):
         step = -(-len(times) // MAX_POINTS) or 1
         figure.add_scatter(
@@ -254,23 +254,23 @@ def power_chart(
         )
         last = next((w for w in reversed(watts) if w is not None), None)
         if last is not None:
-            ends.append((last, name))
-    for reading, colour in ((True, PREFILL), (False, DATA)):
-        xs, ys = _request_segments(ran, reading=reading)
+            labels.append((last, name))
+    for prefill, colour in ((True, PREFILL), (False, DATA)):
+        xs, ys = _request_segments(requests, prefill=prefill)
         figure.add_scatter(
             x=xs, y=ys, yaxis="y2", mode="lines", line={"width": 5, "color": colour}, connectgaps=False, hoverinfo="skip"
         )
-    below = bool(ran)
+    has_requests = bool(requests)
     figure.update_layout(
-        **_LAYOUT, height=380 if below else 300, margin={"l": 52, "r": 132, "t": 28, "b": 36}, uirevision="powers"
+        **_LAYOUT, height=380 if has_requests else 300, margin={"l": 52, "r": 132, "t": 28, "b": 36}, uirevision="powers"
     )
     figure.update_layout(
-        yaxis={"rangemode": "tozero", "nticks": 5, "domain": [0.3, 1] if below else [0, 1]},
+        yaxis={"rangemode": "tozero", "nticks": 5, "domain": [0.3, 1] if has_requests else [0, 1]},
         yaxis2={"visible": False, "domain": [0, 0.2], "autorange": "reversed"},
         xaxis={**time_axis(), "anchor": "free", "position": 0},
     )
     figure.add_annotation(x=0, xref="paper", y=1.1, yref="paper", text="W", showarrow=False, xanchor="right", xshift=-12)
-    if below:
+    if has_requests:
         figure.add_annotation(
             x=0,
             xref="paper",
@@ -285,28 +285,28 @@ def power_chart(
         figure.add_vrect(x0=begin, x1=end, fillcolor="#F3F1EB", line_width=0, layer="below")
         words = translate(language, "silent_for", seconds=f"{(end - begin).total_seconds():.0f}")
         figure.add_annotation(x=begin + (end - begin) / 2, yref="paper", y=1.02, text=words, showarrow=False, yanchor="bottom")
-    _label_traces(figure, ends)
+    _label_traces(figure, labels)
     return figure
 
 
-def _label_traces(figure: go.Figure, ends: list[tuple[float, str]]) -> None:
-    """The names of traces at their ends, kept apart from each other."""
-    if not ends:
+def _label_traces(figure: go.Figure, labels: list[tuple[float, str]]) -> None:
+    """Label traces at their ends without overlap."""
+    if not labels:
         return
-    most = max(*(at for at, _ in ends), 1.0)
-    place = -1.0
-    for at, name in sorted(ends):
-        place = max(at, place + most * 0.09)
-        figure.add_annotation(x=1, xref="paper", y=place, text=name, showarrow=False, xanchor="left", xshift=8)
+    largest = max(*(at for at, _ in labels), 1.0)
+    y = -1.0
+    for at, name in sorted(labels):
+        y = max(at, y + largest * 0.09)
+        figure.add_annotation(x=1, xref="paper", y=y, text=name, showarrow=False, xanchor="left", xshift=8)
 
 
-def _request_segments(ran: Sequence[RequestSpan], *, reading: bool) -> tuple[list[Any], list[Any]]:
+def _request_segments(requests: Sequence[RequestSpan], *, prefill: bool) -> tuple[list[Any], list[Any]]:
     xs: list[Any] = []
     ys: list[Any] = []
-    for each in ran:
-        begin, end = (each.start, each.first) if reading else (each.first or each.start, each.end)
+    for request in requests:
+        begin, end = (request.start, request.first) if prefill else (request.first or request.start, request.end)
         if begin is None or end is None or begin >= end:
             continue
         xs += [begin, end, None]
-        ys += [each.row, each.row, None]
+        ys += [request.row, request.row, None]
     return xs[:MAX_POINTS], ys[:MAX_POINTS]

@@ -1,4 +1,4 @@
-"""This file says every sentence of the pages in French or English: gettext catalogues under ``locale/``, by key."""
+"""Texts of the pages in French and English, by key, from the gettext catalogues in `locale/`."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _FOLDER = Path(__file__).parent / "locale"
 
 
 def catalogue(language: str) -> dict[str, str]:
-    """Sentences of a language by key."""
+    """Texts of a language by key."""
     return catalogues.load_catalogue(_FOLDER, language)
 
 
 def missing_mark(row: Mapping[str, Any], language: str) -> str:
-    """The mark of a row whose figure is not there: suppressed `[c]` with the reason, or unknown."""
+    """Mark of a row without a figure: `[c]` (suppressed) with the reason, or `[x]` (unknown)."""
     return translate(language, "suppressed" if row.get("conf_status") == "C" else "unknown")
 
 
 def translate(language: str, key: str, **values: str) -> str:
-    """A sentence of the pages in a language."""
+    """Text of a key in a language, with ``values`` filled in."""
     return catalogues.translate(_FOLDER, language, key, **values)

@@ -1,1 +1,1 @@
-"""One page a file: PATH, TITLE and ``content``."""
+"""Pages, one a module: each has a `PATH`, a `TITLE` (catalogue key) and a `content(context)` function."""

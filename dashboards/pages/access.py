@@ -1,4 +1,4 @@
-"""This file shows administrators the access log: in which role unprotected cells were asked for, and which; never who."""
+"""Access log for administrators: which unprotected cells each role queried; no person is recorded."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ MAX_DAYS, MAX_ROWS = 30, 200
 
 
 def content(context: PageContext) -> list[Any]:
-    """The last accesses, newest first."""
+    """Most recent accesses, newest first."""
     language = context.view.language
     since = context.now_us - MAX_DAYS * US_PER_DAY
-    found = read_accesses(context.store, since, None) if context.store is not None else []
-    title = translate(language, "access_title", number=str(len(found)), days=str(MAX_DAYS))
+    accesses = read_accesses(context.store, since, None) if context.store is not None else []
+    title = translate(language, "access_title", number=str(len(accesses)), days=str(MAX_DAYS))
     rows = [
         (
             format_local_time(row["time"], context.config.timezone, language),
@@ -30,7 +30,7 @@ def content(context: PageContext) -> list[Any]:
             f"{row['path']}?{row['query']}" if row["query"] else row["path"],
             row["cells"],
         )
-        for row in reversed(found[-MAX_ROWS:])
+        for row in reversed(accesses[-MAX_ROWS:])
     ]
     head = [translate(language, name) for name in ("access_time", "access_role", "access_asked", "access_cells")]
     return [

@@ -1,4 +1,4 @@
-"""This file is the charter: uses by what the committee decided, with their measured energy; what nobody decided on comes last."""
+"""Charter: use cases by the decision of the committee, with their energy; undeclared ones come last."""
 
 from __future__ import annotations
 
@@ -20,30 +20,33 @@ STATUSES = ("recommended", "authorised", "under-study", "proscribed", UNDECLARED
 
 
 def content(context: PageContext) -> list[Any]:
-    """Five columns of cards: four of the charter, and the undeclared."""
+    """Five columns of cards: four statuses of the charter, and undeclared."""
     language = context.view.language
     rows = {row["use_case"]: row for row in context.rows(group=("use_case",)) if not row["use_case"].startswith("(")}
     by_status: dict[str, list[str]] = {status: [] for status in STATUSES}
     for name in sorted({*rows, *(use.name for use in context.config.use_cases)}):
         by_status.setdefault(context.config.charter_at(name, context.now_us), []).append(name)
-    total = sum(row["energy_kwh"] or 0.0 for row in rows.values())
-    undecided = sum(rows[name]["energy_kwh"] or 0.0 for name in by_status[UNDECLARED] if name in rows)
+    total_kwh = sum(row["energy_kwh"] or 0.0 for row in rows.values())
+    undecided_kwh = sum(rows[name]["energy_kwh"] or 0.0 for name in by_status[UNDECLARED] if name in rows)
     title = translate(language, "charter_all")
-    hidden = any(row.get("conf_status") == CONFIDENTIAL for row in rows.values())  # a share of what is shown is none of all
-    if undecided and total and not hidden:
-        title = translate(language, "charter_title", share=format_percent(undecided / total, language, floor=False))
+    hidden = any(
+        row.get("conf_status") == CONFIDENTIAL for row in rows.values()
+    )  # with suppressed rows the share of the total is unknown
+    if undecided_kwh and total_kwh and not hidden:
+        title = translate(language, "charter_title", share=format_percent(undecided_kwh / total_kwh, language, floor=False))
     largest = max((row["energy_kwh"] or 0.0 for row in rows.values()), default=0.0)
-    traces = _daily_energy(context)
+    daily_energy = _daily_energy(context)
     columns: list[Any] = []
     for status, names in by_status.items():
         cards = [
-            _use_case_card(context, name, rows.get(name), largest, traces.get(name, [])) for name in _sort_by_energy(names, rows)
+            _use_case_card(context, name, rows.get(name), largest, daily_energy.get(name, []))
+            for name in _sort_by_energy(names, rows)
         ]
-        shown = html.Div(cards, className="uses") if cards else html.P(translate(language, "no_use"), className="sub")
+        uses = html.Div(cards, className="uses") if cards else html.P(translate(language, "no_use"), className="sub")
         kind = "charter-column undecided" if status == UNDECLARED else "charter-column"
-        columns.append(html.Section([html.H2(translate(language, status)), shown], className=kind))
+        columns.append(html.Section([html.H2(translate(language, status)), uses], className=kind))
     head = [translate(language, name) for name in ("use_case", "charter_status", "decided", "owner")]
-    told = [
+    decisions = [
         (use.name, translate(language, use.charter), use.decided or translate(language, "unknown"), use.owner)
         for use in sorted(context.config.use_cases, key=lambda use: use.decided, reverse=True)
     ]
@@ -57,7 +60,7 @@ def content(context: PageContext) -> list[Any]:
             translate(language, "decisions_title"),
             translate(language, "decisions_sub"),
             scrollable(
-                table(head, told, translate(language, "decisions_title")), translate(language, "decisions_title"), "prose"
+                table(head, decisions, translate(language, "decisions_title")), translate(language, "decisions_title"), "prose"
             ),
             language,
             data=context.data_links(group="use_case,charter"),
@@ -67,28 +70,28 @@ def content(context: PageContext) -> list[Any]:
 
 
 def _daily_energy(context: PageContext) -> dict[str, list[float | None]]:
-    """Energy of each use day by day, in order; a day without a reading is None. Nothing to who sees whole months only."""
+    """Energy of each use case by day [kWh], None without readings; empty for roles that see whole months only."""
     if shows_protected_only(context.role, context.view):
         return {}
     days: dict[str, dict[str, float | None]] = {}
     for row in context.rows(group=("use_case",), every="day"):
         days.setdefault(row["period_start"], {})[row["use_case"]] = row["energy_kwh"]
-    names = {name for found in days.values() for name in found}
+    names = {name for energies in days.values() for name in energies}
     return {name: [days[day].get(name) for day in sorted(days)] for name in names}
 
 
 def _sparkline(values: list[float | None], language: str) -> Any:
-    """The course of a use over the period, its own scale from zero; gaps stay open."""
+    """Sparkline of a use case over the period, from zero on its own scale; gaps stay open."""
     known = [value for value in values if value is not None]
     if len(known) < 3 or max(known) <= 0:
         return None
-    points, pen = [], "M"
+    points, command = [], "M"
     for n, value in enumerate(values):
         if value is None:
-            pen = "M"
+            command = "M"
             continue
-        points.append(f"{pen}{100 * n / (len(values) - 1):.1f} {27 - 25 * value / max(known):.1f}")
-        pen = "L"
+        points.append(f"{command}{100 * n / (len(values) - 1):.1f} {27 - 25 * value / max(known):.1f}")
+        command = "L"
     return Drawing(
         svg_document(100, 28, [f'<path d="{" ".join(points)}"/>'], stretched=True), translate(language, "spark"), "spark"
     )
@@ -99,26 +102,26 @@ def _sort_by_energy(names: list[str], rows: dict[str, Any]) -> list[str]:
 
 
 def _use_case_card(
-    context: PageContext, name: str, row: dict[str, Any] | None, largest: float, trace: list[float | None]
+    context: PageContext, name: str, row: dict[str, Any] | None, largest: float, daily_kwh: list[float | None]
 ) -> html.Article:
     view, language = context.view, context.view.language
     fact = fact_at(context.config.use_cases, name, context.now_us)
-    said = [fact.decided, fact.owner] if fact is not None else [translate(language, "not_decided")]
-    told: list[Any] = [html.H3(html.A(name, href=view.link("/use-cases", name=name)))]
-    told += [html.P(" · ".join(each for each in said if each), className="sub")]
+    details = [fact.decided, fact.owner] if fact is not None else [translate(language, "not_decided")]
+    body: list[Any] = [html.H3(html.A(name, href=view.link("/use-cases", name=name)))]
+    body += [html.P(" · ".join(detail for detail in details if detail), className="sub")]
     if row is None or row["energy_kwh"] is None:
-        told.append(html.P(missing_mark(row or {}, language), className="interval"))
+        body.append(html.P(missing_mark(row or {}, language), className="interval"))
     else:
         size, unit = energy_unit(row["energy_kwh"])
         width = 100 * row["energy_kwh"] / largest if largest > 0 else 0.0
-        told.append(
+        body.append(
             html.Div(
                 html.Div(className=f"bar quality-{row['quality']}", style={"width": f"{width:.1f}%"}),
                 className="track",
                 **DECORATIVE,
             )
         )
-        shown = format_estimate(row["energy_kwh"] / size, row["energy_low_kwh"] / size, row["energy_high_kwh"] / size, language)
-        told.append(html.P([html.B(f"{shown.value}\u00a0{unit} "), shown.interval], className="interval"))
-        told.append(_sparkline(trace, language))
-    return html.Article(told, className="use")
+        text = format_estimate(row["energy_kwh"] / size, row["energy_low_kwh"] / size, row["energy_high_kwh"] / size, language)
+        body.append(html.P([html.B(f"{text.value}\u00a0{unit} "), text.interval], className="interval"))
+        body.append(_sparkline(daily_kwh, language))
+    return html.Article(body, className="use")

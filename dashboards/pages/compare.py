@@ -1,4 +1,4 @@
-"""This file compares: A against B, their ratio with its interval, conditions in words; and a period with the one before."""
+"""Comparison of two models, services or use cases per request, and of a period with the one before."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PATH, TITLE = "/compare", "nav_compare"
 
 
 def content(context: PageContext) -> list[Any]:
-    """Two of a kind, and two periods."""
+    """Choice of A and B, their comparison, and the change between periods."""
     view, language = context.view, context.view.language
     kind = view.get("kind") if view.get("kind") in KINDS else "model"
     rows = {
@@ -37,58 +37,62 @@ def content(context: PageContext) -> list[Any]:
                 "kind",
                 translate(language, "name"),
                 translate(language, kind),
-                [(each, translate(language, each)) for each in KINDS],
+                [(choice, translate(language, choice)) for choice in KINDS],
             ),
             link_menu(view, "a", translate(language, "compare_a"), a or "–", [(name, name) for name in names]),
             link_menu(view, "b", translate(language, "compare_b"), b or "–", [(name, name) for name in names]),
         ],
         className="filters",
     )
-    found: list[Any] = [filter_bar(context), choices]
+    body: list[Any] = [filter_bar(context), choices]
     if context.store is None:
-        found.append(message(translate(language, "refused_title"), f"[c] {translate(language, 'compare_published')}"))
+        body.append(message(translate(language, "refused_title"), f"[c] {translate(language, 'compare_published')}"))
     elif not a or not b or a == b:
-        found.append(message(translate(language, "compare_pick", kind=translate(language, kind).lower()), period_label(context)))
+        body.append(message(translate(language, "compare_pick", kind=translate(language, kind).lower()), period_label(context)))
     else:
-        found += _comparison(context, kind, a, b)
-    found.append(change_card(context))
-    return found
+        body += _comparison(context, kind, a, b)
+    body.append(change_card(context))
+    return body
 
 
 def _comparison(context: PageContext, kind: str, a: str, b: str) -> list[Any]:
-    """A over B with its interval; what differs is said first."""
+    """Energy per request of A over that of B with its interval, and their conditions."""
     language = context.view.language
     assert context.store is not None
-    questions = queries_by_name(kind, b, a, context.query())
+    queries = queries_by_name(kind, b, a, context.query())
     try:
-        found = compare(context.store, context.config, questions, (b, a), context.now_us, anyway=True)
+        comparison = compare(context.store, context.config, queries, (b, a), context.now_us, anyway=True)
     except BadQuery:
         return [message(translate(language, "compare_pick", kind=translate(language, kind).lower()), period_label(context))]
-    ratio = found.ratio
-    written = format_estimate(ratio.value, ratio.low, ratio.high, language)
+    ratio = comparison.ratio
+    ratio_text = format_estimate(ratio.value, ratio.low, ratio.high, language)
     title = translate(language, "compare_none", a=a, b=b)
-    if found.measurable:
-        title = translate(language, "compare_title", a=a, b=b, ratio=written.value, interval=written.interval)
-    warned = [translate(language, each.name).lower() for each in found.conditions if not each.alike]
-    lead = translate(language, "compare_warn", what=", ".join(warned)) if warned else period_label(context)
-    each = [format_estimate(wh.value, wh.low, wh.high, language) for wh in (found.b_wh, found.a_wh)]
-    shown = [f"{one.value} {one.interval}" for one in each]
-    told: list[tuple[Any, ...]] = [(translate(language, "per_request"), *shown, f"{written.value} {written.interval}")]
-    told += [
+    if comparison.measurable:
+        title = translate(language, "compare_title", a=a, b=b, ratio=ratio_text.value, interval=ratio_text.interval)
+    differing = [translate(language, condition.name).lower() for condition in comparison.conditions if not condition.alike]
+    lead = translate(language, "compare_warn", what=", ".join(differing)) if differing else period_label(context)
+    estimates = [
+        format_estimate(estimate.value, estimate.low, estimate.high, language) for estimate in (comparison.b_wh, comparison.a_wh)
+    ]
+    per_request = [f"{text.value} {text.interval}" for text in estimates]
+    rows: list[tuple[Any, ...]] = [
+        (translate(language, "per_request"), *per_request, f"{ratio_text.value} {ratio_text.interval}")
+    ]
+    rows += [
         (
-            translate(language, each.name),
-            _format_condition(each.b, language),
-            _format_condition(each.a, language),
-            _difference_label(each, language),
+            translate(language, condition.name),
+            _format_condition(condition.b, language),
+            _format_condition(condition.a, language),
+            _difference_label(condition, language),
         )
-        for each in found.conditions
+        for condition in comparison.conditions
     ]
     head = [translate(language, "condition"), a, b, translate(language, "difference")]
     data = [("CSV", context.api_url(group=kind))]
     conditions = card(
         translate(language, "compare_cond"),
         period_label(context),
-        scrollable(table(head, told, title), title),
+        scrollable(table(head, rows, title), title),
         language,
         data=data,
         wide=True,
@@ -103,7 +107,7 @@ def _format_condition(value: Any, language: str) -> str:
 
 
 def _difference_label(condition: Condition, language: str) -> str:
-    """Whether a condition is alike, in words."""
+    """How a condition of A differs from that of B, as text."""
     if condition.alike:
         return translate(language, "same")
     if condition.ratio is None:

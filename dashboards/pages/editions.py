@@ -1,4 +1,4 @@
-"""This file lists published editions, every version with its files, and the release calendar; until the first it says so."""
+"""Published editions, all versions with their files, and the release calendar."""
 
 from __future__ import annotations
 
@@ -24,39 +24,39 @@ DATA_FILES = (("annexes.zip", "ZIP"), ("report.json", "JSON"), ("diff.csv", "CSV
 
 
 def content(context: PageContext) -> list[Any]:
-    """Editions by period, newest first; what is announced."""
+    """Editions by period, newest first, then the release calendar."""
     language = context.view.language
-    found = published_editions(context.store) if context.store is not None else []
-    announced = _calendar_card(context, found)
-    if not found:
-        return [message(translate(language, "editions_title"), translate(language, "editions_text")), announced]
-    periods = sorted({each.period for each in found}, key=lambda name: (parse_period(name), name), reverse=True)
+    editions = published_editions(context.store) if context.store is not None else []
+    calendar_card = _calendar_card(context, editions)
+    if not editions:
+        return [message(translate(language, "editions_title"), translate(language, "editions_text")), calendar_card]
+    periods = sorted({edition.period for edition in editions}, key=lambda name: (parse_period(name), name), reverse=True)
     return [
         html.H1(translate(language, "nav_editions")),
         html.P(translate(language, "editions_lead"), className="lead"),
-        *[_period_card(context, [each for each in found if each.period == period]) for period in periods],
-        announced,
+        *[_period_card(context, [edition for edition in editions if edition.period == period]) for period in periods],
+        calendar_card,
     ]
 
 
 def latest_edition_card(context: PageContext) -> Any:
-    """The last published edition in one line, for the first page; None until there is one."""
+    """Latest edition for the overview page; None before the first."""
     language = context.view.language
-    found = published_editions(context.store) if context.store is not None else []
-    if not found:
+    editions = published_editions(context.store) if context.store is not None else []
+    if not editions:
         return None
-    last = max(found, key=lambda each: (parse_period(each.period), each.released_us))
+    last = max(editions, key=lambda edition: (parse_period(edition.period), edition.released_us))
     title = long_period(parse_period(last.period)).in_(language)
     links = [html.A(translate(language, "read_edition"), href=context.view.link(PATH))]
     return html.Section([html.H2(title), html.P(headline_text(from_json(last.report), language)), *links], className="edition")
 
 
 def _period_card(context: PageContext, versions: list[PublishedEdition]) -> html.Section:
-    """The last version with its finding; those before it in a table that unfolds."""
+    """Card of a period: the finding of the latest version, and a table of all versions."""
     language, last = context.view.language, versions[-1]
     title = long_period(parse_period(last.period)).in_(language)
     head = [translate(language, name) for name in ("version", "status", "released", "cause", "downloads")]
-    rows = [_version_row(context, each) for each in reversed(versions)]
+    rows = [_version_row(context, version) for version in reversed(versions)]
     return card(
         title,
         headline_text(from_json(last.report), language),
@@ -67,33 +67,33 @@ def _period_card(context: PageContext, versions: list[PublishedEdition]) -> html
     )
 
 
-def _version_row(context: PageContext, published: PublishedEdition) -> tuple[Any, ...]:
+def _version_row(context: PageContext, edition: PublishedEdition) -> tuple[Any, ...]:
     language = context.view.language
-    causes = ", ".join(translate(language, f"cause_{each.cause}") for each in published.context.changes)
-    kind = translate(language, f"kind_{published.kind}") if published.kind else ""
+    causes = ", ".join(translate(language, f"cause_{change.cause}") for change in edition.context.changes)
+    kind = translate(language, f"kind_{edition.kind}") if edition.kind else ""
     return (
-        f"v{published.version}",
-        translate(language, f"edition_{published.status}"),
-        format_local_time(format_instant(published.released_us), context.config.timezone, language),
+        f"v{edition.version}",
+        translate(language, f"edition_{edition.status}"),
+        format_local_time(format_instant(edition.released_us), context.config.timezone, language),
         " · ".join(part for part in (kind, causes) if part),
-        html.Span(_download_links(published, language), className="downloads"),
+        html.Span(_download_links(edition, language), className="downloads"),
     )
 
 
-def _download_links(published: PublishedEdition, language: str) -> list[Any]:
-    """Links to what the version holds, in the reader's language first."""
-    at = f"/api/v1/reports/{published.period}/v{published.version}"
+def _download_links(edition: PublishedEdition, language: str) -> list[Any]:
+    """Links to the files of a version, those in the reader's language first."""
+    api_url = f"/api/v1/reports/{edition.period}/v{edition.version}"
     links: list[Any] = []
-    for spoken in (language, "en" if language == "fr" else "fr"):
+    for file_language in (language, "en" if language == "fr" else "fr"):
         for name, form in REPORT_FILES:
-            if f"{spoken}/{name}" in published.files:
-                href = f"/editions/{published.period}/v{published.version}/{spoken}/{name}"
-                links.append(html.A(f"{form} {spoken.upper()}", href=href, hrefLang=spoken))
-    links += [html.A(form, href=f"{at}/{name}") for name, form in DATA_FILES if name in published.files]
+            if f"{file_language}/{name}" in edition.files:
+                href = f"/editions/{edition.period}/v{edition.version}/{file_language}/{name}"
+                links.append(html.A(f"{form} {file_language.upper()}", href=href, hrefLang=file_language))
+    links += [html.A(form, href=f"{api_url}/{name}") for name, form in DATA_FILES if name in edition.files]
     return [part for link in links for part in (link, " ")]
 
 
-def _calendar_card(context: PageContext, found: list[PublishedEdition]) -> html.Section:
+def _calendar_card(context: PageContext, editions: list[PublishedEdition]) -> html.Section:
     language, zone = context.view.language, context.config.timezone
     head = [translate(language, name) for name in ("period", "release", "announced", "released", "state")]
     rows = [
@@ -104,7 +104,7 @@ def _calendar_card(context: PageContext, found: list[PublishedEdition]) -> html.
             format_local_time(row["released"], zone, language) if row["released"] else "",
             translate(language, f"release_{row['state'].replace(' ', '_')}"),
         )
-        for row in release_rows(context.config, found, context.now_us)
+        for row in release_rows(context.config, editions, context.now_us)
     ]
     title = translate(language, "editions_calendar")
     return card(

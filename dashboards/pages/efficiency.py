@@ -1,4 +1,4 @@
-"""This file helps to choose: which model takes least for a use at the limits asked for, what load and idle cost, what is wasted.
+"""Efficiency: which model uses least energy for a use case within limits, what load and idle time cost, and avoidable energy.
 
 ``task``, ``max_s`` (response time) and ``min_score`` in the address decide what is shown; ``by`` is score or latency.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 from dash import html
 
-from dashboards.components import card, error_boundary, link_menu, message, table
+from dashboards.components import Row, card, error_boundary, link_menu, message, table
 from dashboards.parts.filters import filter_bar, period_label
 from dashboards.parts.headlines import empty_state
 from dashboards.parts.service_cards import avoidable_energy_card, period_table_links, phase_card, step_size_card, svg_chart
@@ -22,12 +22,11 @@ from footprint.i18n.formatting import format_bracket, format_estimate, format_nu
 from footprint.queries.model_comparison import alternatives, compare_models
 
 PATH, TITLE = "/efficiency", "nav_efficiency"
-Row = dict[str, Any]
 TIME_LIMITS_S, SCORE_LIMITS = (5, 10, 20, 30, 60, 120), (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9)
 
 
 def content(context: PageContext) -> list[Any]:
-    """The choice first, then how the load works, then what served nobody."""
+    """Model choice, then energy by load and phase, then avoidable energy."""
     view, language = context.view, context.view.language
     if context.store is None or not context.rows():
         return [filter_bar(context), *empty_state(context)]
@@ -39,25 +38,27 @@ def content(context: PageContext) -> list[Any]:
     for row in rows:
         by_use[row["use_case"]].append(row)
     ranked = sorted(by_use, key=lambda use: (-len(by_use[use]), -sum(row["requests"] for row in by_use[use]), use))
-    found = alternatives(
+    pairs = alternatives(
         context.store, context.config, context.query(), context.now_us, rows, score_limited=min_score is not None
     )
-    several = any(len(mine) > 1 for mine in by_use.values())
-    head: list[Any] = [html.H1(_headline(found, several, language)), html.P(period_label(context), className="lead")]
+    has_choice = any(len(use_rows) > 1 for use_rows in by_use.values())
+    head: list[Any] = [html.H1(_headline(pairs, has_choice, language)), html.P(period_label(context), className="lead")]
     if not ranked:
         head = [message(translate(language, "eff_none"), period_label(context))]
     task = view.get("task") if view.get("task") in by_use else (ranked[0] if ranked else "")
-    mine = by_use.get(task, [])
-    by = _quality_metric(context, mine)
+    use_rows = by_use.get(task, [])
+    metric = _quality_metric(context, use_rows)
     return [
         filter_bar(context),
         *head,
-        *([_selection_bar(context, task, ranked, by, mine)] if ranked else []),
-        error_boundary(lambda: _frontier_card(context, task, mine, by, (max_s, min_score)), context) if mine else None,
-        error_boundary(lambda: _alternatives_card(context, found), context) if found else None,
+        *([_selection_bar(context, task, ranked, metric, use_rows)] if ranked else []),
+        error_boundary(lambda: _frontier_card(context, task, use_rows, metric, (max_s, min_score)), context)
+        if use_rows
+        else None,
+        error_boundary(lambda: _alternatives_card(context, pairs), context) if pairs else None,
         error_boundary(lambda: step_size_card(context), context),
         error_boundary(lambda: phase_card(context), context),
-        error_boundary(lambda: avoidable_energy_card(context), context) if context.role.sees_uses else None,  # it names use cases
+        error_boundary(lambda: avoidable_energy_card(context), context) if context.role.sees_uses else None,  # names use cases
     ]
 
 
@@ -70,81 +71,83 @@ def _parse_limit(text: str) -> float | None:
 
 
 def _quality_metric(context: PageContext, rows: list[Row]) -> str:
-    """Score where one is known, unless the address asks for response times."""
+    """ "score" if any is known, unless the URL asks for "latency"."""
     scored = any(row["score"] is not None for row in rows)
     return "latency" if context.view.get("by") == "latency" or not scored else "score"
 
 
-def _headline(found: list[Row], several: bool, language: str) -> str:
-    sure = [row for row in found if row["measurable"] and row["ratio_low"] > 1 and not row["differs"]]
-    if not sure:
-        return translate(language, "eff_no_better" if several else "eff_alone")
-    best = max(sure, key=lambda row: row["current_requests"] * (row["current_wh"] - row["alternative_wh"]))
-    shown = format_estimate(best["ratio"], best["ratio_low"], best["ratio_high"], language)
+def _headline(pairs: list[Row], has_choice: bool, language: str) -> str:
+    better = [row for row in pairs if row["measurable"] and row["ratio_low"] > 1 and not row["differs"]]
+    if not better:
+        return translate(language, "eff_no_better" if has_choice else "eff_alone")
+    best = max(better, key=lambda row: row["current_requests"] * (row["current_wh"] - row["alternative_wh"]))
+    text = format_estimate(best["ratio"], best["ratio_low"], best["ratio_high"], language)
     values = {name: best[name] for name in ("use_case", "current", "alternative")}
-    return translate(language, "eff_headline", **values, ratio=shown.value, interval=shown.interval)
+    return translate(language, "eff_headline", **values, ratio=text.value, interval=text.interval)
 
 
-def _selection_bar(context: PageContext, task: str, ranked: list[str], by: str, rows: list[Row]) -> html.Nav:
+def _selection_bar(context: PageContext, task: str, ranked: list[str], metric: str, rows: list[Row]) -> html.Nav:
     view, language = context.view, context.view.language
-    none = translate(language, "eff_no_limit")
-    shown = [
+    no_limit = translate(language, "eff_no_limit")
+    menus = [
         link_menu(view, "task", translate(language, "use_case"), task, [(use, use) for use in ranked]),
         link_menu(
             view,
             "by",
             translate(language, "eff_by"),
-            translate(language, f"eff_{by}"),
-            [(each, translate(language, f"eff_{each}")) for each in ("score", "latency")],
+            translate(language, f"eff_{metric}"),
+            [(choice, translate(language, f"eff_{choice}")) for choice in ("score", "latency")],
         ),
         link_menu(
             view,
             "max_s",
             translate(language, "eff_max_s"),
-            _format_limit(view.get("max_s"), none, " s", language),
-            [("", none), *((f"{each}", f"{each} s") for each in TIME_LIMITS_S)],
+            _format_limit(view.get("max_s"), no_limit, " s", language),
+            [("", no_limit), *((f"{choice}", f"{choice} s") for choice in TIME_LIMITS_S)],
         ),
     ]
     if any(row["score"] is not None for row in rows):
-        scores = [("", none), *((f"{each:g}", format_number(each, language)) for each in SCORE_LIMITS)]
-        now = _format_limit(view.get("min_score"), none, "", language)
-        shown.append(link_menu(view, "min_score", translate(language, "eff_min_score"), now, scores))
-    named: dict[str, Any] = {"aria-label": translate(language, "eff_limits")}
-    return html.Nav(shown, className="filters", **named)
+        scores = [("", no_limit), *((f"{choice:g}", format_number(choice, language)) for choice in SCORE_LIMITS)]
+        current = _format_limit(view.get("min_score"), no_limit, "", language)
+        menus.append(link_menu(view, "min_score", translate(language, "eff_min_score"), current, scores))
+    attributes: dict[str, Any] = {"aria-label": translate(language, "eff_limits")}
+    return html.Nav(menus, className="filters", **attributes)
 
 
-def _format_limit(text: str, none: str, unit: str, language: str) -> str:
+def _format_limit(text: str, no_limit: str, unit: str, language: str) -> str:
     value = _parse_limit(text)
-    return none if value is None else f"{format_number(value, language)}{unit}"
+    return no_limit if value is None else f"{format_number(value, language)}{unit}"
 
 
-def _frontier_card(context: PageContext, task: str, rows: list[Row], by: str, limits: tuple[float | None, float | None]) -> Any:
-    """Wh per response against score or response time; the staircase goes through what no other model beats."""
+def _frontier_card(
+    context: PageContext, task: str, rows: list[Row], metric: str, limits: tuple[float | None, float | None]
+) -> Any:
+    """Card of Wh per response against score or response time, with the frontier of undominated models."""
     language = context.view.language
-    worth = "score" if by == "score" else "latency_p95_s"
-    ends = ("score_low", "score_high") if by == "score" else ("latency_low_s", "latency_high_s")
-    known = [row for row in rows if row[worth] is not None]
+    column = "score" if metric == "score" else "latency_p95_s"
+    bounds = ("score_low", "score_high") if metric == "score" else ("latency_low_s", "latency_high_s")
+    measured = [row for row in rows if row[column] is not None]
     current = max(rows, key=lambda row: (row["requests"], row["model"]))["model"]
-    kept = [row for row in known if row["meets_limits"]]
-    best = min(kept, key=lambda row: row["wh_per_response"], default=None)
+    within_limits = [row for row in measured if row["meets_limits"]]
+    best = min(within_limits, key=lambda row: row["wh_per_response"], default=None)
     title = translate(language, "eff_frontier_none", use_case=task)
     if best is not None:
-        shown = format_estimate(best["wh_per_response"], best["wh_low"], best["wh_high"], language)
-        title = translate(language, "eff_frontier", use_case=task, model=best["model"], wh=shown.value, interval=shown.interval)
-    sub = translate(language, f"eff_frontier_{by}", period=period_label(context))
+        text = format_estimate(best["wh_per_response"], best["wh_low"], best["wh_high"], language)
+        title = translate(language, "eff_frontier", use_case=task, model=best["model"], wh=text.value, interval=text.interval)
+    sub = translate(language, f"eff_frontier_{metric}", period=period_label(context))
     body: Any = html.P(translate(language, "eff_frontier_unknown"))
-    if known:
-        body = svg_chart(_frontier_chart(known, worth, ends, current, by, limits, language), f"{title}. {sub}")
+    if measured:
+        body = svg_chart(_frontier_chart(measured, column, bounds, current, metric, limits, language), f"{title}. {sub}")
     columns = ("eff_wh", "interval", "eff_latency", "interval", "eff_score", "interval", "eff_undominated", "eff_meets")
     head = [translate(language, name) for name in ("model", "requests", *columns)]
-    told = [
+    cells = [
         (
             row["model"],
             format_number(row["requests"], language),
             *_estimate_cells(row, "wh_per_response", "wh_low", "wh_high", language),
             *_estimate_cells(row, "latency_p95_s", "latency_low_s", "latency_high_s", language),
             *_estimate_cells(row, "score", "score_low", "score_high", language),
-            _yes_or_no(row[f"undominated_{by}"], language),
+            _yes_or_no(row[f"undominated_{metric}"], language),
             _yes_or_no(row["meets_limits"], language),
         )
         for row in rows
@@ -157,94 +160,96 @@ def _frontier_card(context: PageContext, task: str, rows: list[Row], by: str, li
         body,
         language,
         sentences=sentences,
-        table=table(head, told, title),
+        table=table(head, cells, title),
         data=data,
         wide=True,
-        identity="eff-frontier",
+        element_id="eff-frontier",
     )
 
 
 def _frontier_chart(
     rows: list[Row],
-    worth: str,
-    ends: tuple[str, str],
+    column: str,
+    bounds: tuple[str, str],
     current: str,
-    by: str,
+    metric: str,
     limits: tuple[float | None, float | None],
     language: str,
 ) -> Any:
-    mark = f"undominated_{by}"
-    spots = [
+    undominated = f"undominated_{metric}"
+    points = [
         ScatterPoint(
             row["wh_per_response"],
-            row[worth],
+            row[column],
             row["model"],
             (row["wh_low"], row["wh_high"]),
-            (row[ends[0]], row[ends[1]]),
-            "more" if row["model"] == current else "data" if row[mark] else "idle",
+            (row[bounds[0]], row[bounds[1]]),
+            "more" if row["model"] == current else "data" if row[undominated] else "idle",
             row["model"] == current,
         )
         for row in rows
     ]
     low, high = min(row["wh_low"] for row in rows), max(row["wh_high"] for row in rows)
     x = Axis(max(low, high * 1e-4) / 1.5, high * 1.5, translate(language, "eff_wh"), log=True)
-    least, most = min(row[ends[0]] for row in rows), max(row[ends[1]] for row in rows)
-    room = (most - least or abs(most) or 1.0) * 0.3
-    y = Axis(least - room, most + room, translate(language, "eff_score"))
-    if by == "latency":
-        y = Axis(0.0, most * 1.15, translate(language, "eff_latency_axis"), inverted=True)
-    best = sorted((row["wh_per_response"], row[worth]) for row in rows if row[mark])
-    washed = (
-        (limits[0], translate(language, "eff_too_slow")) if by == "latency" else (limits[1], translate(language, "eff_too_poor"))
+    y_low, y_high = min(row[bounds[0]] for row in rows), max(row[bounds[1]] for row in rows)
+    padding = (y_high - y_low or abs(y_high) or 1.0) * 0.3
+    y = Axis(y_low - padding, y_high + padding, translate(language, "eff_score"))
+    if metric == "latency":
+        y = Axis(0.0, y_high * 1.15, translate(language, "eff_latency_axis"), inverted=True)
+    best = sorted((row["wh_per_response"], row[column]) for row in rows if row[undominated])
+    excluded = (
+        (limits[0], translate(language, "eff_too_slow"))
+        if metric == "latency"
+        else (limits[1], translate(language, "eff_too_poor"))
     )
-    return scatter_plot(spots, x, y, title="", lines=[(staircase(best, x.high), "stair")], limit=washed, language=language)
+    return scatter_plot(points, x, y, title="", lines=[(staircase(best, x.high), "stair")], limit=excluded, language=language)
 
 
 def _estimate_cells(row: Row, value: str, low: str, high: str, language: str) -> tuple[str, str]:
     if row[value] is None:
         return translate(language, "unknown"), ""
-    shown = format_estimate(row[value], row[low], row[high], language)
-    return shown.value, shown.interval
+    text = format_estimate(row[value], row[low], row[high], language)
+    return text.value, text.interval
 
 
 def _yes_or_no(value: bool | None, language: str) -> str:
     return "–" if value is None else translate(language, "yes" if value else "no")
 
 
-def _alternatives_card(context: PageContext, found: list[Row]) -> Any:
-    """Each use case that several models answer: the one that most requests took, the best measured other one, their ratio."""
+def _alternatives_card(context: PageContext, pairs: list[Row]) -> Any:
+    """Card of use cases that several models answer: current model, best measured alternative, and their ratio."""
     language = context.view.language
-    drawn, told = [], []
-    for row in found:
-        shown = format_estimate(row["ratio"], row["ratio_low"], row["ratio_high"], language)
-        words = translate(language, "eff_times", ratio=shown.value, interval=shown.interval)
+    bars, cells = [], []
+    for row in pairs:
+        text = format_estimate(row["ratio"], row["ratio_low"], row["ratio_high"], language)
+        ratio_text = translate(language, "eff_times", ratio=text.value, interval=text.interval)
         if not row["measurable"]:
-            words = translate(language, "no_difference")
+            ratio_text = translate(language, "no_difference")
         counts = " / ".join(format_number(row[f"{which}_requests"], language) for which in ("current", "alternative"))
-        drawn.append({**row, "said": f"{words} · n {counts}"})
+        bars.append({**row, "said": f"{ratio_text} · n {counts}"})
         wh = [
             format_bracket(
                 format_number(row[f"{which}_wh_low"], language), format_number(row[f"{which}_wh_high"], language), language
             )
             for which in ("current", "alternative")
         ]
-        told.append(
+        cells.append(
             (
                 row["use_case"],
                 row["current"],
                 f"{format_number(row['current_wh'], language)} {wh[0]}",
                 row["alternative"],
                 f"{format_number(row['alternative_wh'], language)} {wh[1]}",
-                words,
+                ratio_text,
                 counts,
                 translate(language, "eff_differs", what=row["differs"]) if row["differs"] else translate(language, "same"),
             )
         )
-    better = sum(row["measurable"] and row["ratio_low"] > 1 and not row["differs"] for row in found)
-    title = translate(language, "eff_alternatives", better=str(better), uses=str(len(found)))
+    better_count = sum(row["measurable"] and row["ratio_low"] > 1 and not row["differs"] for row in pairs)
+    title = translate(language, "eff_alternatives", better=str(better_count), uses=str(len(pairs)))
     names = translate(language, "eff_current"), translate(language, "eff_best")
     unit = translate(language, "eff_wh")
-    body = dumbbell_chart(drawn, "use_case", "current_wh", "alternative_wh", "said", unit=unit, title="", legend=names)
+    body = dumbbell_chart(bars, "use_case", "current_wh", "alternative_wh", "said", unit=unit, title="", legend=names)
     columns = ("use_case", "eff_current", "eff_wh", "eff_best", "eff_wh", "eff_ratio", "requests", "condition")
     head = [translate(language, name) for name in columns]
     sub = f"{translate(language, 'eff_alternatives_sub')} {period_label(context)}"
@@ -254,8 +259,8 @@ def _alternatives_card(context: PageContext, found: list[Row]) -> Any:
         svg_chart(body, f"{title}. {sub}"),
         language,
         sentences=[translate(language, "eff_alternatives_note")],
-        table=table(head, told, title),
+        table=table(head, cells, title),
         data=period_table_links(context, "alternatives"),
         wide=True,
-        identity="eff-alternatives",
+        element_id="eff-alternatives",
     )

@@ -1,4 +1,4 @@
-"""This file follows a figure: definition, formula with its values, facts and factors, rows by device, to the raw readings."""
+"""Lineage of a figure: definition, formula with values, facts and factors, rows by device, raw readings."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dash import html
 
 from dashboards.components import card, message, scrollable, table
 from dashboards.pages import trace
+from dashboards.parts.energy_breakdown import ENERGY_COLUMNS
 from dashboards.parts.filters import filter_bar, period_label
 from dashboards.parts.headlines import empty_state, source_line
 from dashboards.translations import translate
@@ -22,13 +23,12 @@ from footprint.queries.energy_balance import energy_balance
 from footprint.queries.methods import METHODS
 
 PATH, TITLE = "/explain", "explain"
-PARTS = ("accelerator_active_kwh", "accelerator_idle_kwh", "host_kwh", "facility_kwh")
 _METHOD_FIGURES = {"wh_thousand": "energy_kwh"}
 MAX_ROWS = 60
 
 
 def content(context: PageContext) -> list[Any]:
-    """The steps, one card each, in the order in which a sceptic asks; a published figure by its id."""
+    """One card a step; the trace page if the URL names a published figure."""
     view, language = context.view, context.view.language
     if context.store is not None and trace.published_figure_id(view):
         return trace.content(context, trace.published_figure_id(view))
@@ -41,8 +41,8 @@ def content(context: PageContext) -> list[Any]:
         return [filter_bar(context), *empty_state(context)]
     row = rows[0]
     method = next(m for m in METHODS if _METHOD_FIGURES.get(figure, figure) in m.figures)
-    chosen = 0 if language == "fr" else 1
-    label = translate(language, "per_thousand") if figure == "wh_thousand" else method.label[chosen]
+    text_index = 0 if language == "fr" else 1
+    label = translate(language, "per_thousand") if figure == "wh_thousand" else method.label[text_index]
     return [
         filter_bar(context),
         html.H1(translate(language, "explain_title", label=label)),
@@ -50,7 +50,7 @@ def content(context: PageContext) -> list[Any]:
         card(
             f"1. {translate(language, 'step_definition')}",
             method.source,
-            html.P(method.words[chosen]),
+            html.P(method.words[text_index]),
             language,
             source=source_line(row, language),
         ),
@@ -69,7 +69,7 @@ def content(context: PageContext) -> list[Any]:
 
 
 def _detail_cards(context: PageContext) -> list[Any]:
-    """What stands under a figure, to who may see hosts and days."""
+    """Cards below the formula, for roles that may see hosts and days."""
     language = context.view.language
     return [
         card(
@@ -95,9 +95,9 @@ def _format_figure(row: dict[str, Any], figure: str, language: str) -> str:
     if figure == "wh_thousand":
         if not row["requests"]:
             return translate(language, "unknown")
-        each = [1e6 * row[name] / row["requests"] for name in ("energy_kwh", "energy_low_kwh", "energy_high_kwh")]
-        shown = format_estimate(each[0], each[1], each[2], language)
-        return f"{shown.value}\u00a0Wh {shown.interval}"
+        values = [1e6 * row[name] / row["requests"] for name in ("energy_kwh", "energy_low_kwh", "energy_high_kwh")]
+        text = format_estimate(values[0], values[1], values[2], language)
+        return f"{text.value}\u00a0Wh {text.interval}"
     names = (
         figure,
         figure.replace("_kwh", "_low_kwh").replace("_g", "_low_g"),
@@ -107,13 +107,15 @@ def _format_figure(row: dict[str, Any], figure: str, language: str) -> str:
         return translate(language, "unknown")
     size, unit = (energy_unit if figure.endswith("kwh") else mass_unit)(row[figure])
     value, low, high = (row[name] / size for name in names)
-    shown = format_estimate(value, low, high, language)
-    return f"{shown.value}\u00a0{unit} {shown.interval} · {translate(language, 'quality_' + row['quality'])}"
+    text = format_estimate(value, low, high, language)
+    return f"{text.value}\u00a0{unit} {text.interval} · {translate(language, 'quality_' + row['quality'])}"
 
 
 def _formula_table(row: dict[str, Any], figure: str, language: str) -> html.Table:
     size, unit = energy_unit(row["energy_kwh"])
-    body: list[tuple[Any, ...]] = [(translate(language, name), format_number(row[name] / size, language)) for name in PARTS]
+    body: list[tuple[Any, ...]] = [
+        (translate(language, name), format_number(row[name] / size, language)) for name in ENERGY_COLUMNS
+    ]
     body.append((html.B(translate(language, "sum")), html.B(format_number(row["energy_kwh"] / size, language))))
     if figure == "co2e_location_g" and row["co2e_location_g"] is not None:
         body.append(
@@ -126,27 +128,30 @@ def _formula_table(row: dict[str, Any], figure: str, language: str) -> html.Tabl
 
 
 def _facts_table(context: PageContext) -> html.Table:
-    """The distinct facts and factors under the rows of the figure."""
+    """Table of the distinct facts and factors behind the figure."""
     language = context.view.language
     assert context.store is not None
-    found: dict[tuple[Any, ...], None] = {}
-    with open_result(context.store, context.config, context.query(), context.now_us) as together:
-        for group in (together.groups if together is not None else {}).values():
-            for place, _ in group.cells:
-                b = place.basis
-                low_high = (format_interval(b.pue[1], b.pue[2], language), format_interval(b.uplift[1], b.uplift[2], language))
-                found[
-                    b.host,
-                    b.site,
-                    f"{format_number(b.pue[0], language)} {low_high[0]}{' [e]' if b.pue_assumed else ''}",
-                    f"{format_number(b.uplift[0], language)} {low_high[1]}{' [e]' if b.uplift_assumed else ''}",
-                    f"{b.factor_id} = {format_number(b.factor[0], language)} g/kWh"
-                    if b.factor
+    facts: dict[tuple[Any, ...], None] = {}
+    with open_result(context.store, context.config, context.query(), context.now_us) as result:
+        for group in (result.groups if result is not None else {}).values():
+            for cell, _ in group.cells:
+                basis = cell.basis
+                intervals = (
+                    format_interval(basis.pue[1], basis.pue[2], language),
+                    format_interval(basis.uplift[1], basis.uplift[2], language),
+                )
+                facts[
+                    basis.host,
+                    basis.site,
+                    f"{format_number(basis.pue[0], language)} {intervals[0]}{' [e]' if basis.pue_assumed else ''}",
+                    f"{format_number(basis.uplift[0], language)} {intervals[1]}{' [e]' if basis.uplift_assumed else ''}",
+                    f"{basis.factor_id} = {format_number(basis.factor[0], language)} g/kWh"
+                    if basis.factor
                     else translate(language, "unknown"),
-                    b.factor_version,
+                    basis.factor_version,
                 ] = None
     head = [translate(language, "host"), translate(language, "site"), "PUE", "k", translate(language, "factor"), "version"]
-    return table(head, sorted(found), translate(language, "step_facts"))
+    return table(head, sorted(facts), translate(language, "step_facts"))
 
 
 def _device_days_table(context: PageContext) -> Any:
@@ -162,13 +167,13 @@ def _device_days_table(context: PageContext) -> Any:
         utc = parse_instant(row["period_end"]) - 1
         link: Any = ""
         if not row["device"].startswith("("):
-            shown = f"{translate(language, 'readings_of')} {day}"
+            label = f"{translate(language, 'readings_of')} {day}"
             address = (
                 view.link("/readings", host=None)
                 + "&"
                 + urlencode({"of": row["host"], "device": row["device"], "day": str(utc // US_PER_DAY)})
             )
-            link = html.A(shown, href=address)
+            link = html.A(label, href=address)
         body.append((row["host"], row["device"], day, format_number(row["energy_kwh"] / size, language), row["quality"], link))
     head = [translate(language, name) for name in ("host", "device", "date")] + [
         unit,
@@ -179,9 +184,9 @@ def _device_days_table(context: PageContext) -> Any:
 
 
 def _balance_sentence(context: PageContext) -> str:
-    """The balance of the period: what meters read against what rows sum to."""
+    """Whether the meters and the sum of rows agree over the period, as a sentence."""
     language = context.view.language
     assert context.store is not None
-    found = energy_balance(context.store, context.config, *context.view.bounds(context.config, context.now_us))
-    bad = [row["host"] for row in found if not row["closes"]]
-    return translate(language, "not_recomputed", hosts=", ".join(bad)) if bad else translate(language, "recomputed")
+    balances = energy_balance(context.store, context.config, *context.view.bounds(context.config, context.now_us))
+    open_hosts = [row["host"] for row in balances if not row["closes"]]
+    return translate(language, "not_recomputed", hosts=", ".join(open_hosts)) if open_hosts else translate(language, "recomputed")

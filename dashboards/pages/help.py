@@ -1,4 +1,4 @@
-"""This file helps: the words of these pages, keys, their accessibility, how to cite; and what is said where no page is."""
+"""Help: glossary, signs, keyboard shortcuts, accessibility, citation; and the page for unknown paths."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KEYS = (
 
 
 def content(context: PageContext) -> list[Any]:
-    """Glossary in both languages, letters and flags, keys, accessibility declaration, how to cite, about."""
+    """Cards of the help page."""
     language = context.view.language
     return [
         html.H1(translate(language, "help_title")),
@@ -36,7 +36,9 @@ def content(context: PageContext) -> list[Any]:
         html.Div([_keys_card(language), _citation_card(context)], className="row"),
         html.Div(
             [
-                card(translate(language, "accessibility"), "", _accessibility_text(language), language, identity="accessibility"),
+                card(
+                    translate(language, "accessibility"), "", _accessibility_text(language), language, element_id="accessibility"
+                ),
                 card(translate(language, "about"), "", html.P(translate(language, "about_text"), className="sentence"), language),
             ],
             className="row",
@@ -45,12 +47,12 @@ def content(context: PageContext) -> list[Any]:
 
 
 def _glossary_card(language: str) -> html.Section:
-    """The words in the other language too: readers of both meet over one figure."""
+    """Glossary with each term in the other language too, for readers of both."""
     other = "en" if language == "fr" else "fr"
     words = []
     for word in GLOSSARY:
-        twin = html.Span(translate(other, f"g_{word}"), lang=other)
-        words += [html.Dt([translate(language, f"g_{word}"), " · ", twin]), html.Dd(translate(language, f"g_{word}_text"))]
+        other_word = html.Span(translate(other, f"g_{word}"), lang=other)
+        words += [html.Dt([translate(language, f"g_{word}"), " · ", other_word]), html.Dd(translate(language, f"g_{word}_text"))]
     return card(translate(language, "glossary"), translate(language, "glossary_sub"), html.Dl(words), language)
 
 
@@ -63,29 +65,29 @@ def _signs_card(language: str) -> html.Section:
 
 
 def _keys_card(language: str) -> html.Section:
-    pressed: dict[str, Any] = {"data-keys": "1", "aria-pressed": "false"}
+    attributes: dict[str, Any] = {"data-keys": "1", "aria-pressed": "false"}
     rows = [(key, translate(language, words)) for key, words in KEYS]
     title = translate(language, "keys_title")
-    off = html.Button(translate(language, "keys_off"), type="button", className="button", **pressed)
-    shown = scrollable(table([translate(language, "key"), translate(language, "meaning")], rows, title), title, "prose")
-    return card(title, "", [shown, html.P(off)], language)
+    toggle = html.Button(translate(language, "keys_off"), type="button", className="button", **attributes)
+    keys = scrollable(table([translate(language, "key"), translate(language, "meaning")], rows, title), title, "prose")
+    return card(title, "", [keys, html.P(toggle)], language)
 
 
 def _citation_card(context: PageContext) -> html.Section:
     language = context.view.language
-    cited = translate(
+    citation = translate(
         language, "cite_text", organisation=context.config.organisation or "Footprint", licence=context.config.editions.licence
     )
-    return card(translate(language, "cite_title"), "", html.P(cited, className="sentence"), language)
+    return card(translate(language, "cite_title"), "", html.P(citation, className="sentence"), language)
 
 
 def _accessibility_text(language: str) -> list[Any]:
-    told = [html.P(translate(language, key), className="sentence") for key in ("accessibility_text", "accessibility_scope")]
-    return [*told, html.P(translate(language, "accessibility_contact"), className="sentence")]
+    paragraphs = [html.P(translate(language, key), className="sentence") for key in ("accessibility_text", "accessibility_scope")]
+    return [*paragraphs, html.P(translate(language, "accessibility_contact"), className="sentence")]
 
 
 def not_found(context: PageContext) -> list[Any]:
-    """What is said where there is no page."""
+    """Message for a path without a page."""
     view, language, public = context.view, context.view.language, context.role is Role.PUBLIC
     back = html.A(
         translate(language, "nav_editions" if public else "nav_overview"), href=view.link("/editions" if public else "/")

@@ -1,4 +1,4 @@
-"""This file prints the registry of methods and the factors of the organisation's zone: generated, never written by hand."""
+"""Methods, declared facts and factors, from the registries that the computation uses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from dash import html
 
-from dashboards.components import card, link_menu, scrollable, table
+from dashboards.components import Row, card, link_menu, scrollable, table
 from dashboards.translations import translate
 from dashboards.url_state import TABLE_FORMATS, PageContext, table_links
 from footprint.aggregation import METHOD_VERSION
@@ -23,16 +23,16 @@ PATH, TITLE = "/methods", "nav_methods"
 
 
 def content(context: PageContext) -> list[Any]:
-    """Methods, declared facts, factors, and what changed from one bundle of factors to another."""
+    """Tables of methods, facts and factors, and the differences between two bundles of factors."""
     language, zone = context.view.language, context.config.zone
     title = translate(language, "methods_title")
     head = [translate(language, name) for name in ("name", "words", "formula", "unit", "source_word")]
-    labels: dict[str, tuple[Any, ...]] = {}
+    methods: dict[str, tuple[Any, ...]] = {}
     for row in method_rows(language):
-        labels.setdefault(row["label"], (row["label"], row["words"], row["formula"], row["unit"], row["source"]))
+        methods.setdefault(row["label"], (row["label"], row["words"], row["formula"], row["unit"], row["source"]))
     book = load_factor_book(context.store) if context.store is not None else shipped_book()
     factors = [factor for factor in book.factors if factor.where in (zone, "")]
-    told = [
+    factor_rows = [
         (
             f"{factor.kind} · {translate(language, 'inventory_factor')}"
             if factor.kind == context.config.electricity
@@ -47,7 +47,7 @@ def content(context: PageContext) -> list[Any]:
         )
         for factor in factors
     ]
-    facts = [
+    fact_rows = [
         (
             f"{row['fact']} {row['of']}",
             format_number(row["value"], language),
@@ -58,7 +58,7 @@ def content(context: PageContext) -> list[Any]:
         for row in declared_facts(context.config, hosts=context.role.sees_services)
     ]
 
-    def wide(heads: list[str], rows: list[tuple[Any, ...]], caption: str) -> html.Div:
+    def prose_table(heads: list[str], rows: list[tuple[Any, ...]], caption: str) -> html.Div:
         return scrollable(table(heads, rows, caption), caption, "prose")
 
     return [
@@ -67,7 +67,7 @@ def content(context: PageContext) -> list[Any]:
         card(
             title,
             "",
-            wide(head, list(labels.values()), title),
+            prose_table(head, list(methods.values()), title),
             language,
             data=table_links("methods", f"&lang={language}"),
             wide=True,
@@ -75,7 +75,9 @@ def content(context: PageContext) -> list[Any]:
         card(
             translate(language, "step_facts"),
             "",
-            wide([translate(language, n) for n in ("fact", "value", "interval", "condition", "estimated")], facts, "facts"),
+            prose_table(
+                [translate(language, n) for n in ("fact", "value", "interval", "condition", "estimated")], fact_rows, "facts"
+            ),
             language,
             data=table_links("facts"),
             wide=True,
@@ -83,12 +85,12 @@ def content(context: PageContext) -> list[Any]:
         card(
             translate(language, "factors_title", zone=zone),
             translate(language, "factors_sub"),
-            wide(
+            prose_table(
                 [
                     translate(language, n)
                     for n in ("factor", "value", "interval", "unit", "valid", "bundle", "source_word", "licence")
                 ],
-                told,
+                factor_rows,
                 "factors",
             ),
             language,
@@ -99,44 +101,43 @@ def content(context: PageContext) -> list[Any]:
     ]
 
 
-Row = dict[str, Any]
-
-
 def bundle_diff_card(context: PageContext, book: FactorBook) -> html.Section:
-    """The last two bundles, or those that the address names; of the organisation's own places."""
+    """Card of what changed between two bundles, the last two by default, for the zones of the organisation."""
     view, language, config = context.view, context.view.language, context.config
     names = bundles_of(book)
     title = translate(language, "bundles_title")
     if len(names) < 2:
-        said = [translate(language, "bundles_one", bundle=names[-1] if names else "–")]
-        return card(title, "", html.Pre(html.Code("footprint factors import FILE")), language, sentences=said, wide=True)
+        sentences = [translate(language, "bundles_one", bundle=names[-1] if names else "–")]
+        return card(title, "", html.Pre(html.Code("footprint factors import FILE")), language, sentences=sentences, wide=True)
     after = view.get("after") if view.get("after") in names else names[-1]
     before = view.get("before") if view.get("before") in names else names[max(names.index(after) - 1, 0)]
     rows = bundle_differences(book, config, before, after)
-    places = {config.zone, *(site.zone for site in config.sites), ""}
-    mine = [row for row in rows if row["where"] in places]
+    zones = {config.zone, *(site.zone for site in config.sites), ""}
+    own_rows = [row for row in rows if row["where"] in zones]
     choices = [(name, name) for name in names]
-    named: dict[str, Any] = {"aria-label": title}
-    chosen = html.Nav(
+    attributes: dict[str, Any] = {"aria-label": title}
+    selection = html.Nav(
         [
             link_menu(view, "before", translate(language, "bundle_before"), before, choices),
             link_menu(view, "after", translate(language, "bundle_after"), after, choices),
         ],
         className="filters",
-        **named,
+        **attributes,
     )
     head = [
         translate(language, n) for n in ("factor", "valid", "was", "becomes", "change_word", "moves", "source_word", "bundle")
     ]
     labels = {row["figure"]: row["label"] for row in method_rows(language)}
-    told = scrollable(table(head, [_bundle_row(row, labels, language) for row in mine], title), title, "prose")
+    diff_table = scrollable(table(head, [_bundle_row(row, labels, language) for row in own_rows], title), title, "prose")
     query = urlencode({"before": before, "after": after})
     return card(
         title,
         translate(language, "bundles_sub", before=before, after=after),
-        html.Div([chosen, told if mine else html.P(translate(language, "bundles_none"))]),
+        html.Div([selection, diff_table if own_rows else html.P(translate(language, "bundles_none"))]),
         language,
-        sentences=[translate(language, "bundles_elsewhere", count=str(len(rows) - len(mine)))] if len(rows) > len(mine) else [],
+        sentences=[translate(language, "bundles_elsewhere", count=str(len(rows) - len(own_rows)))]
+        if len(rows) > len(own_rows)
+        else [],
         data=[(form.upper(), f"/api/v1/tables/bundles?{query}&format={form}") for form in TABLE_FORMATS],
         wide=True,
     )
@@ -145,28 +146,31 @@ def bundle_diff_card(context: PageContext, book: FactorBook) -> html.Section:
 def _bundle_row(row: Row, labels: dict[str, str], language: str) -> tuple[Any, ...]:
     name = f"{row['kind']}, {row['where']}" if row["where"] else row["kind"]
     until = f" – {row['valid_to']}" if row["valid_to"] else ""
-    moved = ", ".join(labels.get(figure, figure) for figure in (row["figures"] or "").split())
+    figures = ", ".join(labels.get(figure, figure) for figure in (row["figures"] or "").split())
     return (
         name,
         f"{row['valid_from']}{until}",
         _format_factor(row, "before", language),
         _format_factor(row, "after", language),
         "[x]" if row["change"] is None else format_change(row["change"], language),
-        moved or translate(language, "moves_none"),
+        figures or translate(language, "moves_none"),
         html.Span(cite_source(row["source_after"] or row["source_before"] or "", language)),
         row["bundle_after"] or row["bundle_before"],
     )
 
 
 def _format_factor(row: Row, side: str, language: str) -> str:
-    """Value, unit, interval; unknown where that book has no such factor."""
+    """Value, unit and interval; `[x]` if the bundle has no such factor."""
     value, low, high = (row[f"{name}_{side}"] for name in ("value", "low", "high"))
     if value is None:
         return "[x]"
-    around = f" {format_interval(low, high, language)}" if low is not None and high is not None else ""
-    return f"{format_number(value, language, 4)}\u00a0{row['unit']}{around}"
+    interval = f" {format_interval(low, high, language)}" if low is not None and high is not None else ""
+    return f"{format_number(value, language, 4)}\u00a0{row['unit']}{interval}"
 
 
 def cite_source(source: str, language: str) -> list[Any]:
-    """A source with titles of others marked in their own language."""
-    return [html.Span(text, lang=own) if own else text for text, own in translate_source(source, language)]
+    """Source as spans, with foreign titles marked with their language."""
+    return [
+        html.Span(text, lang=title_language) if title_language else text
+        for text, title_language in translate_source(source, language)
+    ]

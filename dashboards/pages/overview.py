@@ -1,4 +1,4 @@
-"""This file is the first page: energy, emissions and requests of the whole organisation, where they go, and how sure that is."""
+"""Overview: energy, emissions and requests of the organisation, by use case and service."""
 
 from __future__ import annotations
 
@@ -27,39 +27,41 @@ PATH, TITLE = "/", "nav_overview"
 
 
 def content(context: PageContext) -> list[Any]:
-    """The page; what cannot be read is said, and the page stays."""
+    """Headline, key figures and cards of the organisation."""
     rows = context.rows()
     if not rows:
         return [filter_bar(context), *empty_state(context)]
-    whole = rows[0]
+    total = rows[0]
     before, ratio, requests = compare_with_reference(context)
-    # Two cards each tell of these.
-    finding, days = cache(partial(change_effects, context)), cache(partial(day_states, context))
+    # Two cards share each of these.
+    load_effects, load_states = cache(partial(change_effects, context)), cache(partial(day_states, context))
     return [
         filter_bar(context),
-        error_boundary(lambda: day_strip(context, whole, days), context),
-        *headline(context, whole, ratio, requests),
-        key_figures(context, whole, before, ratio, requests),
-        _card_row(context, lambda: trend_card(context, whole), lambda: notices_card(context, whole, finding), kind="row wide"),
+        error_boundary(lambda: day_strip(context, total, load_states), context),
+        *headline(context, total, ratio, requests),
+        key_figures(context, total, before, ratio, requests),
+        _card_row(
+            context, lambda: trend_card(context, total), lambda: notices_card(context, total, load_effects), kind="row wide"
+        ),
         _card_row(
             context,
-            lambda: _ranked_card(context, whole, "use_case", "/use-cases"),
-            lambda: change_card(context, finding, wide=False),
+            lambda: _ranked_card(context, total, "use_case", "/use-cases"),
+            lambda: change_card(context, load_effects, wide=False),
         ),
-        error_boundary(lambda: energy_flow_card(context, whole), context),
-        _card_row(context, lambda: calendar_card(context, whole), lambda: coverage_card(context, whole, days)),
+        error_boundary(lambda: energy_flow_card(context, total), context),
+        _card_row(context, lambda: calendar_card(context, total), lambda: coverage_card(context, total, load_states)),
         _card_row(
-            context, lambda: _ranked_card(context, whole, "service", "/services"), lambda: energy_breakdown_card(context, whole)
+            context, lambda: _ranked_card(context, total, "service", "/services"), lambda: energy_breakdown_card(context, total)
         ),
         error_boundary(lambda: latest_edition_card(context), context),
     ]
 
 
 def _card_row(context: PageContext, *cards: Any, kind: str = "row") -> html.Div:
-    return html.Div([error_boundary(make, context) for make in cards], className=kind)
+    return html.Div([error_boundary(build, context) for build in cards], className=kind)
 
 
-def _ranked_card(context: PageContext, whole: dict[str, Any], column: str, path: str) -> html.Section:
+def _ranked_card(context: PageContext, total: dict[str, Any], column: str, path: str) -> html.Section:
     language = context.view.language
     rows = context.rows(group=(column,))
     return ranked_bars_card(
@@ -69,5 +71,5 @@ def _ranked_card(context: PageContext, whole: dict[str, Any], column: str, path:
         context.data_links(group=column),
         largest_shares_title(rows, column, language, translate(language, f"by_{column}")),
         lambda name: context.view.link(path, name=name),
-        source=source_line(whole, language),
+        source=source_line(total, language),
     )

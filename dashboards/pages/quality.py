@@ -1,4 +1,4 @@
-"""This file says how far figures can be trusted: what was seen, whether sums close, how energy was divided, what is open."""
+"""Quality: coverage, causes of uncertainty, energy balance, silent agents, split diagnostics, server jobs."""
 
 from __future__ import annotations
 
@@ -28,38 +28,39 @@ from footprint.server.job_runs import latest_runs
 
 PATH, TITLE = "/quality", "nav_quality"
 MAX_SPLITS = 60
+SECONDS_A_MINUTE = 60
 
 
 def content(context: PageContext) -> list[Any]:
-    """Cards from what the eye sees first to what an auditor asks last."""
+    """Coverage first, then the details that auditors need."""
     language = context.view.language
     rows = context.rows()
     if not rows:
         return [filter_bar(context), *empty_state(context)]
-    whole = rows[0]
+    total = rows[0]
     title = translate(language, "quality_unknown")
-    if whole.get("conf_status") == CONFIDENTIAL:
-        return [filter_bar(context), *headline(context, whole, None, None)]
-    if whole["coverage"] is not None:
-        title = translate(language, "quality_title", share=format_percent(whole["coverage"], language))
+    if total.get("conf_status") == CONFIDENTIAL:
+        return [filter_bar(context), *headline(context, total, None, None)]
+    if total["coverage"] is not None:
+        title = translate(language, "quality_title", share=format_percent(total["coverage"], language))
     if context.store is None:
         return [
             filter_bar(context),
-            day_strip(context, whole),
+            day_strip(context, total),
             html.H1(title),
             html.P(period_label(context), className="lead"),
             html.Div(
-                [error_boundary(lambda: _months_card(context, whole), context), notices_card(context, whole)],
+                [error_boundary(lambda: _months_card(context, total), context), notices_card(context, total)],
                 className="row wide",
             ),
         ]
     return [
         filter_bar(context),
-        day_strip(context, whole),
+        day_strip(context, total),
         html.H1(title),
         html.P(period_label(context), className="lead"),
         html.Div(
-            [error_boundary(lambda: coverage_card(context, whole), context), notices_card(context, whole)], className="row wide"
+            [error_boundary(lambda: coverage_card(context, total), context), notices_card(context, total)], className="row wide"
         ),
         html.Div(
             [
@@ -74,8 +75,8 @@ def content(context: PageContext) -> list[Any]:
     ]
 
 
-def _months_card(context: PageContext, whole: Row) -> Any:
-    """How well each month was measured: to who sees protected figures, who is shown no host and no day."""
+def _months_card(context: PageContext, total: Row) -> Any:
+    """Monthly coverage and quality, for roles that may not see hosts or days."""
     language, zone = context.view.language, context.config.timezone
     head = [translate(language, name) for name in ("period", "coverage_short", "quality", "quality_half", "status")]
     body = []
@@ -84,14 +85,14 @@ def _months_card(context: PageContext, whole: Row) -> Any:
         if row["energy_kwh"] is None or row["coverage"] is None:
             body.append((month, missing_mark(row, language), "", "", ""))
             continue
-        half = (row["energy_high_kwh"] - row["energy_low_kwh"]) / 2 / row["energy_kwh"] if row["energy_kwh"] else 0.0
+        half_width = (row["energy_high_kwh"] - row["energy_low_kwh"]) / 2 / row["energy_kwh"] if row["energy_kwh"] else 0.0
         status = translate(language, "status_provisional" if "provisional" in row["status"] else "status_final")
         body.append(
             (
                 month,
                 format_percent(row["coverage"], language),
                 quality_badge(row["quality"], language),
-                f"±{format_percent(half, language, floor=False)}",
+                f"±{format_percent(half_width, language, floor=False)}",
                 status,
             )
         )
@@ -103,22 +104,22 @@ def _months_card(context: PageContext, whole: Row) -> Any:
         language,
         sentences=[translate(language, "quality_protected")],
         data=context.data_links(every="month"),
-        source=source_line(whole, language),
+        source=source_line(total, language),
     )
 
 
 def _uncertainty_card(context: PageContext) -> Any:
-    """What makes the total uncertain, the largest first: a tornado."""
+    """Causes of uncertainty of the total, the largest first, as a tornado chart."""
     language = context.view.language
     assert context.store is not None
-    found = uncertainty_budget(context.store, context.config, context.query(), context.now_us)
-    if not found:
+    causes = uncertainty_budget(context.store, context.config, context.query(), context.now_us)
+    if not causes:
         return None
-    largest = max(max(row["low_kwh"], row["high_kwh"]) for row in found)
+    largest = max(max(row["low_kwh"], row["high_kwh"]) for row in causes)
     size, unit = energy_unit(largest)
     body = []
-    for row in found:
-        sides = [
+    for row in causes:
+        bars = [
             html.Div(
                 html.Div(className=f"side {side}", style={"width": f"{100 * row[f'{side}_kwh'] / largest:.1f}%"}),
                 className=f"half {side}",
@@ -126,8 +127,8 @@ def _uncertainty_card(context: PageContext) -> Any:
             for side in ("low", "high")
         ]
         amounts = [format_number(row[f"{side}_kwh"] / size, language) for side in ("low", "high")]
-        body.append((cause_text(row["cause"]).in_(language), html.Div(sides, className="tornado", **DECORATIVE), *amounts))
-    title = translate(language, "causes_title", cause=lower_first(cause_text(found[0]["cause"]).in_(language)))
+        body.append((cause_text(row["cause"]).in_(language), html.Div(bars, className="tornado", **DECORATIVE), *amounts))
+    title = translate(language, "causes_title", cause=lower_first(cause_text(causes[0]["cause"]).in_(language)))
     head = [translate(language, "cause"), "", translate(language, "low"), translate(language, "high")]
     return card(
         title,
@@ -141,10 +142,10 @@ def _uncertainty_card(context: PageContext) -> Any:
 def _balance_card(context: PageContext) -> Any:
     language = context.view.language
     assert context.store is not None
-    found = energy_balance(context.store, context.config, *context.view.bounds(context.config, context.now_us))
-    bad = [row["host"] for row in found if not row["closes"]]
-    size, unit = energy_unit(max((row["meter_kwh"] or 0.0 for row in found), default=0.0))
-    said = translate(language, "balance_bad", hosts=", ".join(bad)) if bad else translate(language, "balance_ok")
+    balances = energy_balance(context.store, context.config, *context.view.bounds(context.config, context.now_us))
+    open_hosts = [row["host"] for row in balances if not row["closes"]]
+    size, unit = energy_unit(max((row["meter_kwh"] or 0.0 for row in balances), default=0.0))
+    finding = translate(language, "balance_bad", hosts=", ".join(open_hosts)) if open_hosts else translate(language, "balance_ok")
     head = [
         translate(language, "host"),
         *(f"{translate(language, name)}, {unit}" for name in ("meter", "services_sum", "(idle)", "(unattributed)")),
@@ -161,16 +162,16 @@ def _balance_card(context: PageContext) -> Any:
             str(row["residual_uj"]),
             translate(language, "yes" if row["closes"] else "no"),
         )
-        for row in found
+        for row in balances
     ]
     title = translate(language, "balance_title")
-    return card(title, said, scrollable(table(head, body, title), title), language, data=table_links("balance"))
+    return card(title, finding, scrollable(table(head, body, title), title), language, data=table_links("balance"))
 
 
 def _splits_card(context: PageContext) -> Any:
     language = context.view.language
     assert context.store is not None
-    found = split_diagnostics(context.store, *context.view.bounds(context.config, context.now_us))
+    splits = split_diagnostics(context.store, *context.view.bounds(context.config, context.now_us))
     head = [translate(language, name) for name in ("date", "service", "host", "status", "reason", "requests", "fit_residual")]
     body = [
         (
@@ -182,7 +183,7 @@ def _splits_card(context: PageContext) -> Any:
             format_number(row["requests"] or 0, language),
             "" if row["residual"] is None else format_percent(row["residual"], language, floor=False),
         )
-        for row in found[-MAX_SPLITS:]
+        for row in splits[-MAX_SPLITS:]
     ]
     title = translate(language, "splits_title")
     return card(
@@ -198,7 +199,7 @@ def _splits_card(context: PageContext) -> Any:
 def _jobs_card(context: PageContext) -> Any:
     language = context.view.language
     assert context.store is not None
-    found = latest_runs(context.store)
+    runs = latest_runs(context.store)
     head = [translate(language, name) for name in ("job", "status", "started", "duration", "said")]
     body = [
         (
@@ -208,34 +209,31 @@ def _jobs_card(context: PageContext) -> Any:
             "" if run["ended_us"] is None else format_number((run["ended_us"] - run["started_us"]) / US_PER_S, language),
             run["said"],
         )
-        for run in found
+        for run in runs
     ]
     title = translate(language, "jobs_title")
-    shown = scrollable(table(head, body, title), title, "prose") if body else html.P(translate(language, "jobs_none"))
-    return card(title, "", shown, language, data=table_links("jobs"), wide=True)
-
-
-SECONDS_A_MINUTE = 60
+    run_table = scrollable(table(head, body, title), title, "prose") if body else html.P(translate(language, "jobs_none"))
+    return card(title, "", run_table, language, data=table_links("jobs"), wide=True)
 
 
 def silent_agents_card(context: PageContext) -> Any:
-    """Silent agents now, whatever the period of the page; None where the ledger knows no host."""
+    """Agents that are silent now, whatever the period of the page; None if the ledger has no host."""
     language = context.view.language
     assert context.store is not None
     hosts = host_liveness(context.store, context.config, context.now_us)
     if not hosts:
         return None
-    quiet = [each for each in hosts if each.state == SILENT]
-    retired = sum(each.state == RETIRED for each in hosts)
+    silent_hosts = [host for host in hosts if host.state == SILENT]
+    retired = sum(host.state == RETIRED for host in hosts)
     title = _silent_agents_title(hosts, language)
     head = [translate(language, "host"), translate(language, "last_reading"), translate(language, "silent_h")]
     body = [
         (
-            html.A(each.host, href=context.view.link("/hosts", name=each.host)),
-            format_local_time(format_instant(each.last_us), context.config.timezone, language),
-            format_number(each.silent_us / US_PER_HOUR, language),
+            html.A(host.host, href=context.view.link("/hosts", name=host.host)),
+            format_local_time(format_instant(host.last_us), context.config.timezone, language),
+            format_number(host.silent_us / US_PER_HOUR, language),
         )
-        for each in quiet
+        for host in silent_hosts
     ]
     days = str(RETIRED_AFTER_US // US_PER_DAY)
     minutes = format_number(context.config.notify.silent_after_s / SECONDS_A_MINUTE, language)
@@ -251,8 +249,8 @@ def silent_agents_card(context: PageContext) -> Any:
 
 
 def _silent_agents_title(hosts: list[HostLiveness], language: str) -> str:
-    """How many are silent of those in service; a host in retirement is neither heard nor missed."""
-    reporting, quiet = (sum(each.state == state for each in hosts) for state in (REPORTING, SILENT))
-    if quiet:
-        return translate(language, "silent_title", number=str(quiet), all=str(quiet + reporting))
+    """Number of silent agents among those in service; retired hosts do not count."""
+    reporting, silent = (sum(host.state == state for host in hosts) for state in (REPORTING, SILENT))
+    if silent:
+        return translate(language, "silent_title", number=str(silent), all=str(silent + reporting))
     return translate(language, "silent_none" if reporting else "silent_all_retired")

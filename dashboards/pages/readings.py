@@ -1,4 +1,4 @@
-"""This file shows raw readings of one device on one day: the end of every chain of questions."""
+"""Raw readings of one device on one day."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ MAX_ROWS = 200
 
 
 def content(context: PageContext) -> list[Any]:
-    """A table of the first readings, and where all of them are."""
+    """Table of the first readings, with links to all of them."""
     view, language = context.view, context.view.language
     host, device, day = view.get("of"), view.get("device"), view.get("day")
     back = html.P(html.A(f"← {translate(language, 'explain')}", href=view.link("/explain")), className="back")
     if context.store is None or not day.lstrip("-").isdigit():
         return [back, message(translate(language, "readings_none"), translate(language, "readings_none_text"))]
-    found = raw_readings(context.store, host, device, int(day) * US_PER_DAY, (int(day) + 1) * US_PER_DAY)
-    if not found:
+    readings = raw_readings(context.store, host, device, int(day) * US_PER_DAY, (int(day) + 1) * US_PER_DAY)
+    if not readings:
         return [back, message(translate(language, "readings_none"), translate(language, "readings_none_text"))]
     date = datetime.fromtimestamp(int(day) * US_PER_DAY / US_PER_S, UTC).date().isoformat()
     title = translate(language, "readings_title", device=device, host=host)
-    sub = translate(language, "readings_sub", date=date, count=str(len(found)), shown=str(min(len(found), MAX_ROWS)))
+    sub = translate(language, "readings_sub", date=date, count=str(len(readings)), shown=str(min(len(readings), MAX_ROWS)))
     head = [translate(language, name) for name in ("time", "quantity", "value", "unit", "status")]
-    body = [(row["time"], row["quantity"], row["value"], row["unit"], row["grade"]) for row in found[:MAX_ROWS]]
+    body = [(row["time"], row["quantity"], row["value"], row["unit"], row["grade"]) for row in readings[:MAX_ROWS]]
     address = "/api/v1/readings?" + urlencode(
         {
             "host": host,

@@ -1,4 +1,4 @@
-"""This file follows a published figure by its id: the levels that ``footprint trace`` prints, and how to compute it again."""
+"""Trace of a published figure: the levels that `footprint trace` prints, and the command to recompute it."""
 
 from __future__ import annotations
 
@@ -17,60 +17,60 @@ from footprint.i18n.formatting import format_number
 from footprint.queries.lineage import LineageLevel
 
 MAX_ROWS = 30
-HEADER_FIELDS = ("figure", "label", "shown")  # they stand above
+HEADER_FIELDS = ("figure", "label", "shown")  # shown above the table
 
 
 def published_figure_id(view: UrlState) -> str:
-    """The id of the published figure that an address is about; empty where it is about live figures."""
+    """Id of the published figure in the URL; empty for live figures."""
     return view.get("figure") if view.path == "/explain" and "F-" in view.get("figure") else ""
 
 
-def content(context: PageContext, identity: str) -> list[Any]:
-    """A card a level, from the definition to where readings came from; the state where there is no such figure.
+def content(context: PageContext, figure_id: str) -> list[Any]:
+    """One card a level, from the definition to the source of readings, or a message if there is no such figure.
 
-    Rows tell of every use of a device and hour: who sees protected figures is shown what the edition says, and no row.
+    Rows are unprotected (by device and hour), so roles that see only protected figures get the published text and no rows.
     """
     language = context.view.language
     assert context.store is not None
     try:
-        found = provenance.find_figure(
-            context.store, context.config, identity, context.now_us, context.view.get("edition"), drafts=False
+        traced = provenance.find_figure(
+            context.store, context.config, figure_id, context.now_us, context.view.get("edition"), drafts=False
         )
     except (provenance.NoSuchFigure, NoSuchEdition):
-        return [message(translate(language, "trace_unknown", figure=identity), translate(language, "trace_unknown_text"))]
-    told = format_figure(found.figure, language)
-    levels = [provenance.definition_level(found, language)]
+        return [message(translate(language, "trace_unknown", figure=figure_id), translate(language, "trace_unknown_text"))]
+    text = format_figure(traced.figure, language)
+    levels = [provenance.definition_level(traced, language)]
     if context.role.sees_uses:
-        levels = provenance.trace_figure(context.store, context.config, found, context.now_us, language=language)
-        record_access(f"trace {found.figure.id}")
-    head = found.edition.masthead
-    stands = html.A(found.name, href=f"/editions/{head.period}/v{head.version}/{language}/report.html")
+        levels = provenance.trace_figure(context.store, context.config, traced, context.now_us, language=language)
+        record_access(f"trace {traced.figure.id}")
+    masthead = traced.edition.masthead
+    edition_link = html.A(traced.name, href=f"/editions/{masthead.period}/v{masthead.version}/{language}/report.html")
     return [
-        html.H1(translate(language, "explain_title", label=found.figure.label.in_(language))),
-        html.P([html.B(told.with_unit), f" {told.interval} {told.flags} · {identity} · ", stands], className="lead"),
-        *(_level_card(number_, level, found.command, language) for number_, level in enumerate(levels, 1)),
-        *([html.P(translate(language, why), role="status")] if (why := _rows_hidden_key(context, found)) else []),
+        html.H1(translate(language, "explain_title", label=traced.figure.label.in_(language))),
+        html.P([html.B(text.with_unit), f" {text.interval} {text.flags} · {figure_id} · ", edition_link], className="lead"),
+        *(_level_card(number_, level, traced.command, language) for number_, level in enumerate(levels, 1)),
+        *([html.P(translate(language, reason), role="status")] if (reason := _rows_hidden_key(context, traced)) else []),
         card(
             translate(language, "trace_again"),
             translate(language, "trace_again_text"),
-            html.Pre(html.Code(f"{found.command} --verify")),
+            html.Pre(html.Code(f"{traced.command} --verify")),
             language,
-            data=[("JSON", f"/api/v1/trace/{identity}?edition={found.name}&verify=true&lang={language}")]
+            data=[("JSON", f"/api/v1/trace/{figure_id}?edition={traced.name}&verify=true&lang={language}")]
             if context.role.sees_uses
             else [],
         ),
     ]
 
 
-def _rows_hidden_key(context: PageContext, found: provenance.TracedFigure) -> str:
-    """Why no row is shown; empty where they are."""
-    if found.figure.conf_status == "C":
+def _rows_hidden_key(context: PageContext, traced: provenance.TracedFigure) -> str:
+    """Catalogue key of the reason why no row is shown; empty if rows are shown."""
+    if traced.figure.conf_status == "C":
         return "trace_confidential"
     return "" if context.role.sees_uses else "trace_protected"
 
 
-def _level_card(place: int, level: LineageLevel, command: str, language: str) -> Any:
-    title = f"{place}. {translate(language, f'trace_{level.name}')}"
+def _level_card(number: int, level: LineageLevel, command: str, language: str) -> Any:
+    title = f"{number}. {translate(language, f'trace_{level.name}')}"
     if level.name == "definition":
         (row,) = level.rows
         body = table(
@@ -88,8 +88,8 @@ def _level_card(place: int, level: LineageLevel, command: str, language: str) ->
         body = table(list(level.columns), cells, title)
     sub = translate(language, "trace_rows", count=format_number(len(level.rows), language), sha256=level.sha256[:16])
     if len(level.rows) > MAX_ROWS:
-        whole = f"{command} --level {level.name}"
-        sub += " " + translate(language, "trace_first", count=str(MAX_ROWS), command=whole)
+        full_command = f"{command} --level {level.name}"
+        sub += " " + translate(language, "trace_first", count=str(MAX_ROWS), command=full_command)
     return card(title, sub, scrollable(body, title), language, wide=True)
 
 

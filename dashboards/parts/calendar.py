@@ -1,4 +1,4 @@
-"""This file draws hours of days as a heat map, and the grid's intensity of the same hours below it where a series is known."""
+"""Heat map of energy by hour and day, with the carbon intensity of the grid below it where a series is known."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ COLOUR_STEPS = 6
 Cells = dict[tuple[str, int], float]
 
 
-def calendar_card(context: PageContext, whole: Row) -> Any:
-    """Energy by hour of the day and by day; nights, week-ends and forgotten servers are seen at once."""
+def calendar_card(context: PageContext, total: Row) -> Any:
+    """Card with energy by hour of the day and by day; None without hourly figures."""
     language, zone = context.view.language, context.config.timezone
     if context.store is None:
         return None
-    end = parse_instant(whole["period_end"])
-    begin = max(parse_instant(whole["period_start"]), end - MAX_DAYS * US_PER_DAY)
-    found = hourly_energy(context.store, context.config, begin, end, context.view.filters)
-    if not found:
+    end = parse_instant(total["period_end"])
+    begin = max(parse_instant(total["period_start"]), end - MAX_DAYS * US_PER_DAY)
+    energy = hourly_energy(context.store, context.config, begin, end, context.view.filters)
+    if not energy:
         return None
     if context.view.filters:
-        # An hour that was read, and in which this had no part: that is 0, and no hole.
-        found = {**dict.fromkeys(hourly_energy(context.store, context.config, begin, end), 0.0), **found}
-    days = sorted({day for day, _ in found})
-    largest = max(found.values())
+        # An hour with readings but without energy of the filtered entity is 0, not a gap.
+        energy = {**dict.fromkeys(hourly_energy(context.store, context.config, begin, end), 0.0), **energy}
+    days = sorted({day for day, _ in energy})
+    largest = max(energy.values())
     size, unit = energy_unit(largest)
-    means = _hourly_means(found)
-    finding = _peak_sentence(means, language)
-    sub = translate(language, "calendar_sub", zone=str(zone), unit=unit)
+    means = _hourly_means(energy)
+    title = _peak_sentence(means, language)
+    subtitle = translate(language, "calendar_sub", zone=str(zone), unit=unit)
     series, grid = _grid_intensity(context, begin, end)
-    panels: list[Any] = [*_heat_map(found, days, f"{finding}. {sub}"), _date_axis(days, language)]
+    panels: list[Any] = [*_heat_map(energy, days, f"{title}. {subtitle}"), _date_axis(days, language)]
     if series:
         panels += [
             html.Div(translate(language, "grid_panel", series=series), className="panel-name"),
@@ -64,7 +64,7 @@ def calendar_card(context: PageContext, whole: Row) -> Any:
         )
         for hour, kwh in sorted(means.items())
     ]
-    key = html.P(
+    legend = html.P(
         [
             translate(language, "calendar_key", unit=unit),
             html.Span([html.Span(className=f"q{step}") for step in range(COLOUR_STEPS)], className="swatches"),
@@ -74,20 +74,20 @@ def calendar_card(context: PageContext, whole: Row) -> Any:
         **DECORATIVE,
     )
     return card(
-        finding,
-        sub,
-        [html.Div(panels, className="calendar"), key],
+        title,
+        subtitle,
+        [html.Div(panels, className="calendar"), legend],
         language,
         sentences=[translate(language, "calendar_note")],
-        table=table(head, body, finding),
+        table=table(head, body, title),
         data=context.data_links(every="hour"),
-        source=source_line(whole, language),
-        identity="calendar-card",
+        source=source_line(total, language),
+        element_id="calendar-card",
     )
 
 
 def _peak_sentence(means: dict[int, float], language: str) -> str:
-    """When most is used, and how much more than at the quietest hour."""
+    """Hour of highest use, and its ratio to the quietest hour."""
     peak, quiet = max(means, key=lambda hour: means[hour]), min(means, key=lambda hour: means[hour])
     if means[quiet] <= 0:
         return translate(language, "calendar", hour=str(peak))
@@ -104,7 +104,7 @@ def _hourly_means(cells: Cells) -> dict[int, float]:
 
 
 def _heat_map(cells: Cells, days: list[str], label: str, kind: str = "") -> list[Any]:
-    """24 rows, one column a day; six steps; an hour that was not read is outlined."""
+    """Heat map of 24 rows and one column a day, in six colour steps; an hour without readings is outlined."""
     largest = max(cells.values(), default=0.0)
     steps: dict[str, list[str]] = defaultdict(list)
     for column, day in enumerate(days):
@@ -114,13 +114,13 @@ def _heat_map(cells: Cells, days: list[str], label: str, kind: str = "") -> list
                 "none" if value is None else str(min(int(COLOUR_STEPS * value / largest), COLOUR_STEPS - 1) if largest > 0 else 0)
             )
             steps[name].append(f"M{column * 10} {hour * 10}h9v9h-9z")
-    drawn = [f'<path d="{"".join(points)}" class="q{name}"/>' for name, points in sorted(steps.items())]
-    marks = [
+    paths = [f'<path d="{"".join(points)}" class="q{name}"/>' for name, points in sorted(steps.items())]
+    hour_labels = [
         html.Span(f"{hour}\u00a0h", style={"top": f"calc({100 * hour / 24:.1f}% - 2px)"})
         for hour in (AXIS_HOURS if not kind else (0, 12))
     ]
-    picture = Drawing(svg_document(len(days) * 10 - 1, 239, drawn, stretched=True), label, kind)
-    return [html.Div(marks, className="hours", **DECORATIVE), picture]
+    picture = Drawing(svg_document(len(days) * 10 - 1, 239, paths, stretched=True), label, kind)
+    return [html.Div(hour_labels, className="hours", **DECORATIVE), picture]
 
 
 def _date_axis(days: list[str], language: str) -> html.Div:
@@ -131,7 +131,7 @@ def _date_axis(days: list[str], language: str) -> html.Div:
 
 
 def _grid_intensity(context: PageContext, begin_us: int, end_us: int) -> tuple[str, Cells]:
-    """(name, (date, hour) -> g/kWh) of the series that the store knows for the organisation's zone; nothing where none is."""
+    """Name of the intensity series of the organisation's zone, and (date, hour) -> g/kWh; empty if there is none."""
     assert context.store is not None
     zone = context.config.zone
     series = next(iter(available_series(context.store, zone, begin_us, end_us)), "")
@@ -140,7 +140,7 @@ def _grid_intensity(context: PageContext, begin_us: int, end_us: int) -> tuple[s
     sums: dict[tuple[str, int], list[float]] = defaultdict(list)
     starts, grams, _ = series_values(context.store, series, zone, begin_us, end_us)
     for at, value in zip(starts.tolist(), grams.tolist(), strict=True):
-        if value == value:  # a hole is not a number  # noqa: PLR0124
+        if value == value:  # NaN marks a gap of the series  # noqa: PLR0124
             local = to_datetime(at).astimezone(context.config.timezone)
             sums[local.date().isoformat(), local.hour].append(value)
-    return series, {cell: sum(found) / len(found) for cell, found in sums.items()}
+    return series, {cell: sum(values) / len(values) for cell, values in sums.items()}

@@ -1,4 +1,4 @@
-"""This file says why emissions changed from the period of comparison to this one: a waterfall of effects that sum exactly."""
+"""Why emissions changed against the reference period: waterfall of effects that add up exactly."""
 
 from __future__ import annotations
 
@@ -21,69 +21,71 @@ from footprint.figures import Query
 from footprint.figures.engine import budgeted_rows, open_result
 from footprint.i18n.formatting import format_estimate, format_number, mass_unit
 
-RESIDUAL_EFFECTS = {"idle": "(idle)", "unattributed": "(unattributed)"}  # effects that are called as their rows are
+RESIDUAL_EFFECTS = {"idle": "(idle)", "unattributed": "(unattributed)"}  # effects that have the name of a row
 LoadEffects = Callable[[], ChangeEffects | None]
 
 
 def change_effects(context: PageContext) -> ChangeEffects | None:
-    """Why emissions changed, as editions say it; None where there is nothing to compare."""
+    """Effects on emissions [gCO2e] as in editions; None if there is nothing to compare or the role may not see use cases."""
     bounds = context.view.reference_bounds(context.config, context.now_us)
     if context.store is None or not context.role.sees_uses:
-        return None  # effects are sums over use cases: of few, and over any days, they would give one away
+        return None  # effects are sums over use cases: with few of them, or over chosen days, they would disclose one
     if bounds is None or reference_row(context) is None:
         return None
     before = {"from_us": bounds[0], "to_us": bounds[1], "view": "active"}
     sides = [_indicator_rows(context, context.query(**options)) for options in (before, {"view": "active"})]
-    pairs = [  # how sure an effect is follows from the totals
+    pairs = [  # without budgets: the uncertainty of effects is derived from the totals
         _indicator_rows(context, context.query(group=("service", "use_case"), **options), budgeted=False)
         for options in (before, {"view": "active"})
     ]
     if any(() not in side for side in sides):
         return None
-    found = decompose_change(sides[0][()], sides[1][()], pairs[0], pairs[1])
-    # Without a factor for a part of the energy, a sum of emissions would be another sum.
-    return found if found is not None and found.unit == "gCO2e" else None
+    effects = decompose_change(sides[0][()], sides[1][()], pairs[0], pairs[1])
+    # If a part of the energy has no emission factor, a sum of emissions would leave that part out.
+    return effects if effects is not None and effects.unit == "gCO2e" else None
 
 
-def _indicator_rows(context: PageContext, question: Query, *, budgeted: bool = True) -> dict[tuple[str, ...], IndicatorRow]:
-    """Rows by names, with their budgets where these are looked at."""
+def _indicator_rows(context: PageContext, query: Query, *, budgeted: bool = True) -> dict[tuple[str, ...], IndicatorRow]:
+    """Indicator rows by the names of their group; with uncertainty budgets if ``budgeted``."""
     assert context.store is not None
-    with open_result(context.store, context.config, question, context.now_us) as found:
-        rows = budgeted_rows(found, budgeted=budgeted) if found is not None else []
-        return {
-            each.names: IndicatorRow(each.row, each.energy, each.grams, each.gap, each.known_us / US_PER_HOUR) for each in rows
-        }
+    with open_result(context.store, context.config, query, context.now_us) as result:
+        rows = budgeted_rows(result, budgeted=budgeted) if result is not None else []
+        return {row.names: IndicatorRow(row.row, row.energy, row.grams, row.gap, row.known_us / US_PER_HOUR) for row in rows}
 
 
-def change_card(context: PageContext, finding: LoadEffects | None = None, *, wide: bool = True) -> Any:
-    """The card; ``finding`` gives what was found already."""
+def change_card(context: PageContext, load_effects: LoadEffects | None = None, *, wide: bool = True) -> Any:
+    """Card of the effects; ``load_effects`` avoids computing them twice on a page."""
     language = context.view.language
-    found = (finding or partial(change_effects, context))()
-    if found is None:
-        why, title = ("change_none", "change_title_none") if context.role.sees_uses else ("change_protected", "change_of_what")
-        return card(translate(language, title), "", html.P(translate(language, why), className="sentence"), language, wide=wide)
-    size, unit = mass_unit(max(found.before, found.after))
-    moved = f"{format_percent_change(found.after / found.before - 1, language)}\u202f%" if found.before else "–"
-    moved = moved if language == "fr" else moved.replace("\u202f%", "%")
-    title = translate(language, "change_title", change=moved)
+    effects = (load_effects or partial(change_effects, context))()
+    if effects is None:
+        reason, title = ("change_none", "change_title_none") if context.role.sees_uses else ("change_protected", "change_of_what")
+        return card(
+            translate(language, title), "", html.P(translate(language, reason), className="sentence"), language, wide=wide
+        )
+    size, unit = mass_unit(max(effects.before, effects.after))
+    change = f"{format_percent_change(effects.after / effects.before - 1, language)}\u202f%" if effects.before else "–"
+    change = change if language == "fr" else change.replace("\u202f%", "%")
+    title = translate(language, "change_title", change=change)
     sub = translate(language, "change_sub", unit=unit, before=reference_label(context), after=period_label(context))
-    total = _format_value(abs(found.after - found.before) / size, language)
+    total_change = _format_value(abs(effects.after - effects.before) / size, language)
     return card(
         title,
         sub,
-        html.Div(_waterfall_table(found, size, unit, language, title, context), className="waterfall"),
+        html.Div(_waterfall_table(effects, size, unit, language, title, context), className="waterfall"),
         language,
-        sentences=[translate(language, "change_note", total=f"{_sign_prefix(found.after - found.before)}{total}\u00a0{unit}")],
+        sentences=[
+            translate(language, "change_note", total=f"{_sign_prefix(effects.after - effects.before)}{total_change}\u00a0{unit}")
+        ],
         table=table(
             [translate(language, "effect"), unit, translate(language, "interval")],
-            _table_rows(found, size, language),
+            _table_rows(effects, size, language),
             title,
             intervals=(2,),
         ),
         data=context.data_links(group="service,use_case"),
         source=translate(language, "source_lmdi"),
         wide=wide,
-        identity="change",
+        element_id="change",
     )
 
 
@@ -96,68 +98,70 @@ def _sign_prefix(value: float) -> str:
 
 
 def effect_name(name: str, language: str) -> str:
-    """An effect as people read it."""
+    """Name of an effect in the reader's language."""
     return translate(language, RESIDUAL_EFFECTS.get(name, name))
 
 
 def _format_effect(value: float, width: float, size: float, language: str) -> tuple[str, str]:
-    """An effect with its sign, and its half-width."""
-    shown = format_estimate(abs(value) / size, (abs(value) - width) / size, (abs(value) + width) / size, language)
-    return f"{_sign_prefix(value)}{shown.value}", f"±{format_number(width / size, language, 2)}" if width > 0 else ""
+    """An effect with its sign, and its half-width, as text."""
+    text = format_estimate(abs(value) / size, (abs(value) - width) / size, (abs(value) + width) / size, language)
+    return f"{_sign_prefix(value)}{text.value}", f"±{format_number(width / size, language, 2)}" if width > 0 else ""
 
 
-def _table_rows(found: ChangeEffects, size: float, language: str) -> list[tuple[str, str, str]]:
-    body = [(translate(language, "before"), _format_value(found.before / size, language), "")]
-    body += [(effect_name(name, language), *_format_effect(*each, size, language)) for name, each in found.by_cause.items()]
-    return [*body, (translate(language, "after"), _format_value(found.after / size, language), "")]
+def _table_rows(effects: ChangeEffects, size: float, language: str) -> list[tuple[str, str, str]]:
+    rows = [(translate(language, "before"), _format_value(effects.before / size, language), "")]
+    rows += [(effect_name(name, language), *_format_effect(*effect, size, language)) for name, effect in effects.by_cause.items()]
+    return [*rows, (translate(language, "after"), _format_value(effects.after / size, language), "")]
 
 
-def _waterfall_table(found: ChangeEffects, size: float, unit: str, language: str, title: str, context: PageContext) -> html.Table:
-    """One effect a row, each where the one before ends; totals are points, so that the scale may start above zero."""
-    level, levels = found.before, [found.before]
-    for value, _ in found.by_cause.values():
+def _waterfall_table(
+    effects: ChangeEffects, size: float, unit: str, language: str, title: str, context: PageContext
+) -> html.Table:
+    """Waterfall, one effect a row. Totals are points, not bars, since the scale need not start at zero."""
+    level, levels = effects.before, [effects.before]
+    for value, _ in effects.by_cause.values():
         level += value
         levels.append(level)
-    ends = [*zip(levels[1:], (width for _, width in found.by_cause.values()), strict=True), (found.before, 0.0)]
+    ends = [*zip(levels[1:], (width for _, width in effects.by_cause.values()), strict=True), (effects.before, 0.0)]
     low, high = min(end - width for end, width in ends), max(end + width for end, width in ends)
     span = (high - low) or max(high, 1.0)
     low, high = low - span * 0.06, high + span * 0.06
 
-    def place(grams: float) -> float:
+    def position(grams: float) -> float:
         return 100 * (grams - low) / (high - low)
 
-    def total(name: str, grams: float, *, joint: bool) -> html.Tr:
-        drawn: list[Any] = [html.Div(className="total-point", style={"left": f"{place(grams):.2f}%"})]
-        drawn += [html.Div(className="joint", style={"left": f"{place(grams):.2f}%"})] if joint else []
-        shown = f"{_format_value(grams / size, language)}\u00a0{unit}"
+    def total(name: str, grams: float, *, connected: bool) -> html.Tr:
+        marks: list[Any] = [html.Div(className="total-point", style={"left": f"{position(grams):.2f}%"})]
+        marks += [html.Div(className="joint", style={"left": f"{position(grams):.2f}%"})] if connected else []
+        value_text = f"{_format_value(grams / size, language)}\u00a0{unit}"
         cells = [
-            html.Td(html.Div(drawn, className="fall", **DECORATIVE), className="drawn"),
-            html.Td(shown),
+            html.Td(html.Div(marks, className="fall", **DECORATIVE), className="drawn"),
+            html.Td(value_text),
             html.Td(className="iv"),
         ]
         return html.Tr([html.Th(name, scope="row"), *cells], className="total")
 
-    rows = [total(reference_label(context), found.before, joint=True)]
-    for (name, (value, width)), start, end in zip(found.by_cause.items(), levels, levels[1:], strict=False):
+    rows = [total(reference_label(context), effects.before, connected=True)]
+    for (name, (value, width)), start, end in zip(effects.by_cause.items(), levels, levels[1:], strict=False):
         kind = "more" if value > 0 else "less"
-        style = {"left": f"{place(min(start, end)):.2f}%", "width": f"{abs(place(end) - place(start)):.2f}%"}
-        drawn = [
+        style = {"left": f"{position(min(start, end)):.2f}%", "width": f"{abs(position(end) - position(start)):.2f}%"}
+        marks = [
             html.Div(className=f"step {kind}", style=style),
-            html.Div(className="joint", style={"left": f"{place(end):.2f}%"}),
+            html.Div(className="joint", style={"left": f"{position(end):.2f}%"}),
         ]
         if width > 0:
-            reach = {"left": f"{place(end - width):.2f}%", "width": f"{place(end + width) - place(end - width):.2f}%"}
-            drawn.append(html.Div(className="whisker", style=reach))
+            whisker = {"left": f"{position(end - width):.2f}%", "width": f"{position(end + width) - position(end - width):.2f}%"}
+            marks.append(html.Div(className="whisker", style=whisker))
         mark = "▲" if value > 0 else "▼" if value < 0 else ""
-        shown, spread = _format_effect(value, width, size, language)
-        written: list[Any] = [html.Span(mark, className=f"sign {'up' if value > 0 else 'down'}", **DECORATIVE), shown]
+        value_text, half_width = _format_effect(value, width, size, language)
+        value_cell: list[Any] = [html.Span(mark, className=f"sign {'up' if value > 0 else 'down'}", **DECORATIVE), value_text]
         cells = [
-            html.Td(html.Div(drawn, className="fall", **DECORATIVE), className="drawn"),
-            html.Td(written),
-            html.Td(spread, className="iv"),
+            html.Td(html.Div(marks, className="fall", **DECORATIVE), className="drawn"),
+            html.Td(value_cell),
+            html.Td(half_width, className="iv"),
         ]
         rows.append(html.Tr([html.Th(effect_name(name, language), scope="row"), *cells]))
-    rows.append(total(period_label(context), found.after, joint=False))
+    rows.append(total(period_label(context), effects.after, connected=False))
     head = html.Tr(
         [html.Th(text, scope="col") for text in (translate(language, "effect"), translate(language, "chart"), unit, "±")]
     )

@@ -1,4 +1,4 @@
-"""This file draws what was seen: the strip of days on top of a page, and one row of days a host."""
+"""Coverage by day: strip at the top of a page, and card with one strip a host."""
 
 from __future__ import annotations
 
@@ -29,59 +29,59 @@ HostDayStates = dict[str, list[tuple[str, str]]]  # host -> (date, state) of eac
 
 
 def day_states(context: PageContext) -> HostDayStates:
-    """What the time of each host's devices was on each day of the period; none where a role sees no hosts."""
+    """Coverage state of each host on each day of the period; empty for roles that see no hosts."""
     if context.store is None:
         return {}
-    question = context.query(group=("host",), every="day", view="active")
-    with open_result(context.store, context.config, question, context.now_us) as found:
-        if found is None:
+    query = context.query(group=("host",), every="day", view="active")
+    with open_result(context.store, context.config, query, context.now_us) as result:
+        if result is None:
             return {}
-        days = [_local_date(start_us, context.config.timezone) for start_us, _ in found.periods]
-        states = {host: told for (host,), told in sorted(found.states().items()) if host}
-    expected = [n for n in range(len(days)) if any(told[n] != UNEXPECTED for told in states.values())]
+        days = [_local_date(start_us, context.config.timezone) for start_us, _ in result.periods]
+        states = {host: host_states for (host,), host_states in sorted(result.states().items()) if host}
+    expected = [n for n in range(len(days)) if any(host_states[n] != UNEXPECTED for host_states in states.values())]
     span = slice(expected[0], expected[-1] + 1) if expected else slice(0)
-    return {host: list(zip(days, told, strict=True))[span] for host, told in states.items()}
+    return {host: list(zip(days, host_states, strict=True))[span] for host, host_states in states.items()}
 
 
 def _local_date(at_us: int, zone: Any) -> str:
     return to_datetime(at_us).astimezone(zone).date().isoformat()
 
 
-def day_strip(context: PageContext, whole: Row, found: Callable[[], HostDayStates] | None = None) -> html.Div:
-    """The strip on top of a page: a day takes the worst state of any of its hosts; ``found`` gives what was found already."""
+def day_strip(context: PageContext, total: Row, load_states: Callable[[], HostDayStates] | None = None) -> html.Div:
+    """Strip at the top of a page, each day in the worst state of any host; ``load_states`` avoids reading them twice."""
     language = context.view.language
     worst = (*DAY_STATES[::-1], UNEXPECTED)
     by_day: dict[str, str] = {}
-    for states in (found or partial(day_states, context))().values():
+    for states in (load_states or partial(day_states, context))().values():
         for day, state in states:
             by_day[day] = min(by_day.get(day, UNEXPECTED), state, key=worst.index)
-    status = translate(language, "status_provisional" if "provisional" in whole["status"] else "status_final")
-    end = format_local_time(whole["period_end"], context.config.timezone, language)
-    told = translate(language, "data_to", end=end, zone=str(context.config.timezone))
+    status = translate(language, "status_provisional" if "provisional" in total["status"] else "status_final")
+    end = format_local_time(total["period_end"], context.config.timezone, language)
+    data_to = translate(language, "data_to", end=end, zone=str(context.config.timezone))
     share = translate(language, "not_covered")
-    if whole["coverage"] is not None:
-        share = translate(language, "strip_measured", share=format_percent(whole["coverage"], language))
+    if total["coverage"] is not None:
+        share = translate(language, "strip_measured", share=format_percent(total["coverage"], language))
     stale: list[Any] = []
     ends = context.view.bounds(context.config, context.now_us)[1]
-    if (ends is None or ends > context.now_us) and context.now_us - parse_instant(whole["period_end"]) > STALE_AFTER_US:
+    if (ends is None or ends > context.now_us) and context.now_us - parse_instant(total["period_end"]) > STALE_AFTER_US:
         stale = [html.P(translate(language, "stale", last=end), className="stale", role="status")]
     return html.Div(
         [
             state_strip(sorted(by_day.items()), translate(language, "strip_label")) if by_day else None,
-            html.P([html.Span([html.B(status), f" · {told}"]), html.Span(share)], className="under-strip"),
+            html.P([html.Span([html.B(status), f" · {data_to}"]), html.Span(share)], className="under-strip"),
             *stale,
         ],
         className="day-strip",
     )
 
 
-def coverage_card(context: PageContext, whole: Row | None = None, found: Callable[[], HostDayStates] | None = None) -> Any:
-    """One row a host, runs of days, the percentage of days measured; what lacks is said. None to who may not see hosts."""
+def coverage_card(context: PageContext, total: Row | None = None, load_states: Callable[[], HostDayStates] | None = None) -> Any:
+    """Card with one strip a host, its share of days measured and its longest gap; None for roles that may not see hosts."""
     language = context.view.language
     if shows_protected_only(context.role, context.view):
         return None
-    by_host = (found or partial(day_states, context))()
-    rows, told = [], []
+    by_host = (load_states or partial(day_states, context))()
+    rows, body = [], []
     for host, states in by_host.items():
         expected = sum(state != UNEXPECTED for _, state in states)
         share = sum(state == "measured" for _, state in states) / max(expected, 1)
@@ -89,8 +89,8 @@ def coverage_card(context: PageContext, whole: Row | None = None, found: Callabl
         name = html.Span(html.A(host, href=context.view.link("/hosts", name=host)), className="strip-name")
         rows.append(html.Div([name, state_strip(states, label), html.B(format_percent(share, language))], className="strip-row"))
         counts = [sum(state == kind for _, state in states) for kind in DAY_STATES]
-        told.append((host, *(str(each) for each in counts), format_percent(share, language)))
-    key = [
+        body.append((host, *(str(count) for count in counts), format_percent(share, language)))
+    legend = [
         html.Span([html.Span(className=f"cell {kind}", **DECORATIVE), translate(language, kind)], className="key")
         for kind in DAY_STATES
     ]
@@ -103,12 +103,12 @@ def coverage_card(context: PageContext, whole: Row | None = None, found: Callabl
     return card(
         translate(language, "seen_title"),
         translate(language, "seen_sub"),
-        [_date_axis(days, language), *rows, html.P(key, className="keys")],
+        [_date_axis(days, language), *rows, html.P(legend, className="keys")],
         language,
         sentences=_gap_sentences(by_host, language),
-        table=table(head, told, translate(language, "seen_title")),
+        table=table(head, body, translate(language, "seen_title")),
         data=context.data_links(group="host", every="day"),
-        source=source_line(whole, language) if whole else "",
+        source=source_line(total, language) if total else "",
     )
 
 
@@ -120,16 +120,16 @@ def _date_axis(days: list[str], language: str) -> html.Div:
     return html.Div(labels, className="strip-axis", **DECORATIVE)
 
 
-def day_labels(days: list[str], language: str, most: int) -> list[tuple[float, str]]:
-    """(place in percent, words) under a row of days: months where there are several, else days."""
+def day_labels(days: list[str], language: str, max_labels: int) -> list[tuple[float, str]]:
+    """Labels under a row of days, as (position in percent, text): months if there are several, else days."""
     if not days:
         return []
     months = [n for n, day in enumerate(days) if day.endswith("-01")]
     if len(days) > 62:
-        step = -(-len(months) // most) or 1
+        step = -(-len(months) // max_labels) or 1
         chosen, form = months[::step], "MMMM"
     else:
-        step = max(-(-len(days) // most), 1)
+        step = max(-(-len(days) // max_labels), 1)
         chosen, form = list(range(0, len(days), step)), "d MMM"
     return [
         (100 * n / len(days), str(format_date(date.fromisoformat(days[n]), form, locale=language)))
@@ -138,10 +138,10 @@ def day_labels(days: list[str], language: str, most: int) -> list[tuple[float, s
     ]
 
 
-def _gap_sentences(found: dict[str, list[tuple[str, str]]], language: str) -> list[str]:
-    """The longest silence of each host that had one, in words."""
-    said = []
-    for host, states in found.items():
+def _gap_sentences(by_host: dict[str, list[tuple[str, str]]], language: str) -> list[str]:
+    """Longest run of missing days of each host, as sentences."""
+    sentences = []
+    for host, states in by_host.items():
         runs: list[list[str]] = [[]]
         for day, state in states:
             if state == "missing":
@@ -151,9 +151,10 @@ def _gap_sentences(found: dict[str, list[tuple[str, str]]], language: str) -> li
         longest = max(runs, key=len)
         if longest:
             first, last = (
-                str(format_date(date.fromisoformat(each), "d MMM", locale=language)) for each in (longest[0], longest[-1])
+                str(format_date(date.fromisoformat(missing_day), "d MMM", locale=language))
+                for missing_day in (longest[0], longest[-1])
             )
             key = "gap_days" if len(longest) > 1 else "gap_day"
-            # An abbreviated month ends with the point that would end the sentence.
-            said.append(translate(language, key, host=host, first=first, last=last).replace("..", "."))
-    return [" ".join(said)] if said else []
+            # An abbreviated month ends with a full stop, which would double that of the sentence.
+            sentences.append(translate(language, key, host=host, first=first, last=last).replace("..", "."))
+    return [" ".join(sentences)] if sentences else []

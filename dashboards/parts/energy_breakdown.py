@@ -1,4 +1,4 @@
-"""This file shows what energy is made of: accelerators active and idle, the rest of the host, the building."""
+"""Shares of energy: accelerators active and idle, rest of the host, building."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from dashboards.url_state import PageContext
 from footprint.i18n.formatting import energy_unit, format_estimate, format_percent
 
 ENERGY_COLUMNS = ("accelerator_active_kwh", "accelerator_idle_kwh", "host_kwh", "facility_kwh")
-MIN_LABELLED_SHARE = 0.09  # a smaller share has no place for its words
+MIN_LABELLED_SHARE = 0.09  # smaller shares have no room for a label
 
 
-def energy_breakdown_card(context: PageContext, whole: Row) -> Any:
-    """One row a period, the order never changes; None where nothing was read."""
+def energy_breakdown_card(context: PageContext, total: Row) -> Any:
+    """Card with one stacked bar a period, always in the same order; None without energy."""
     language = context.view.language
     before = reference_row(context)
     rows = [] if before is None else [(reference_label(context), before)]
-    rows.append((period_label(context), whole))
+    rows.append((period_label(context), total))
     rows = [(name, row) for name, row in rows if row["energy_kwh"] and all((row[part] or 0.0) >= 0 for part in ENERGY_COLUMNS)]
-    if not rows or rows[-1][1] is not whole:
+    if not rows or rows[-1][1] is not total:
         return None
-    size, unit = energy_unit(whole["energy_kwh"])
-    shares = {part: whole[part] / whole["energy_kwh"] for part in ENERGY_COLUMNS}
-    beside = 1 - shares[ENERGY_COLUMNS[0]]
-    title = translate(language, "made_of_title", share=format_percent(beside, language, floor=False))
+    size, unit = energy_unit(total["energy_kwh"])
+    shares = {part: total[part] / total["energy_kwh"] for part in ENERGY_COLUMNS}
+    not_computing = 1 - shares[ENERGY_COLUMNS[0]]
+    title = translate(language, "made_of_title", share=format_percent(not_computing, language, floor=False))
     body = [
         (
             name,
@@ -44,25 +44,25 @@ def energy_breakdown_card(context: PageContext, whole: Row) -> Any:
         *(f"{translate(language, part)}, {unit}" for part in ENERGY_COLUMNS),
         translate(language, "sum"),
     ]
-    key = [
+    legend = [
         html.Span([html.Span(className=f"swatch part {part}", **DECORATIVE), translate(language, part)], className="key")
         for part in ENERGY_COLUMNS
     ]
-    drawn = [_stacked_row(name, row, language, now=row is whole) for name, row in rows]
+    bars = [_stacked_row(name, row, language, current=row is total) for name, row in rows]
     return card(
         title,
         translate(language, "made_of_sub"),
-        [*drawn, html.P(key, className="keys")],
+        [*bars, html.P(legend, className="keys")],
         language,
         table=table(head, body, title),
         data=context.data_links(),
-        source=source_line(whole, language),
+        source=source_line(total, language),
     )
 
 
-def _stacked_row(name: str, row: Row, language: str, *, now: bool) -> html.Div:
+def _stacked_row(name: str, row: Row, language: str, *, current: bool) -> html.Div:
     shares = [(part, row[part] / row["energy_kwh"]) for part in ENERGY_COLUMNS]
-    drawn = [html.Div(className=f"part {part}", style={"flex": f"{share:.4f} 0 0"}) for part, share in shares]
+    bars = [html.Div(className=f"part {part}", style={"flex": f"{share:.4f} 0 0"}) for part, share in shares]
     words = [
         html.Span(
             format_percent(share, language, floor=False) if share >= MIN_LABELLED_SHARE else "",
@@ -71,6 +71,6 @@ def _stacked_row(name: str, row: Row, language: str, *, now: bool) -> html.Div:
         for _, share in shares
     ]
     return html.Div(
-        [html.Span(name), html.Div(drawn, className="parts", **DECORATIVE), html.Div(words, className="parts-words")],
-        className=f"parts-row {'now' if now else ''}".strip(),
+        [html.Span(name), html.Div(bars, className="parts", **DECORATIVE), html.Div(words, className="parts-words")],
+        className=f"parts-row {'now' if current else ''}".strip(),
     )

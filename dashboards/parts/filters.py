@@ -1,4 +1,4 @@
-"""This file offers what a reader may choose: period, comparison, filters; each choice is a link, hence an address."""
+"""Filter bar: period, published edition, comparison and filters; each choice is a link with its own URL."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from footprint.editions.repository import Release
 from footprint.editions.texts import short_period
 from footprint.figures.query import PLACE_COLUMNS
 
-MENU_QUARTERS, MENU_MONTHS = 4, 3  # past ones that the menu offers by name; months to who sees periods that are over only
+MENU_QUARTERS, MENU_MONTHS = 4, 3  # past periods in the menu; months only for roles that see completed periods only
 
 
 def filter_bar(context: PageContext) -> html.Nav:
-    """Period, comparison, and one menu a filter; folded into one button on a narrow screen."""
+    """Menus of period, comparison and filters, folded into one button on narrow screens."""
     view, language = context.view, context.view.language
     quarters = _past_periods(context, "quarter", MENU_QUARTERS)
     protected = shows_protected_only(context.role, view)
-    periods = [] if protected else [(each, translate(language, each)) for each in PERIODS]
+    periods = [] if protected else [(choice, translate(language, choice)) for choice in PERIODS]
     named_periods = (
         [*_past_periods(context, "month", MENU_MONTHS), *quarters, *_past_periods(context, "year", 1)] if protected else quarters
     )
-    periods += [(str(each), period_name(each, language)) for each in named_periods]
+    periods += [(str(choice), period_name(choice, language)) for choice in named_periods]
     chosen = period_label(context)
     folded: dict[str, Any] = {"aria-expanded": "false", "data-fold": "filters"}
-    parts: list[Any] = [
+    controls: list[Any] = [
         html.Button(
             f"{chosen}, {translate(language, 'vs')} {reference_label(context)}", type="button", className="fold button", **folded
         ),
@@ -44,14 +44,14 @@ def filter_bar(context: PageContext) -> html.Nav:
             "vs",
             translate(language, "vs"),
             reference_label(context),
-            [(each, _reference_name(context, each)) for each in VERSUS],
+            [(choice, _reference_name(context, choice)) for choice in VERSUS],
         ),
         link_menu(
             view,
             "view",
             translate(language, "views"),
             translate(language, view.view),
-            [(each, translate(language, each)) for each in VIEWS],
+            [(choice, translate(language, choice)) for choice in VIEWS],
         ),
     ]
     known = {
@@ -60,27 +60,27 @@ def filter_bar(context: PageContext) -> html.Nav:
         "site": [s.name for s in context.config.sites],
         "host": [h.name for h in context.config.hosts],
     }
-    filtered = dict(view.filters)
+    current_filters = dict(view.filters)
     for name in [name for name in FILTERS if not protected or name not in PLACE_COLUMNS]:
-        names = sorted({*known.get(name, ()), *([filtered[name]] if name in filtered else [])})
+        names = sorted({*known.get(name, ()), *([current_filters[name]] if name in current_filters else [])})
         if names:
-            everything = translate(language, "every_service")
-            choices = [("", everything), *((n, n) for n in names)]
-            parts.append(link_menu(view, name, translate(language, name), filtered.get(name, everything), choices))
+            all_label = translate(language, "every_service")
+            choices = [("", all_label), *((value, value) for value in names)]
+            controls.append(link_menu(view, name, translate(language, name), current_filters.get(name, all_label), choices))
     if view.filters:
-        parts.append(html.A(translate(language, "reset"), href=view.link(**dict.fromkeys(FILTERS, None)), className="choice"))
+        controls.append(html.A(translate(language, "reset"), href=view.link(**dict.fromkeys(FILTERS, None)), className="choice"))
     named: dict[str, Any] = {"aria-label": translate(language, "filters")}
-    return html.Nav(parts, className="filters", **named)
+    return html.Nav(controls, className="filters", **named)
 
 
 def _past_periods(context: PageContext, length: str, count: int) -> list[Period]:
-    """The last periods of a length that are over, the latest first."""
-    now = period_at(context.now_us, context.config.timezone, MONTHS_PER_PERIOD[length])
-    return [now.shifted(-back) for back in range(1, count + 1)]
+    """Last completed periods of a length, newest first."""
+    current = period_at(context.now_us, context.config.timezone, MONTHS_PER_PERIOD[length])
+    return [current.shifted(-back) for back in range(1, count + 1)]
 
 
 def period_name(period: Period, language: str) -> str:
-    """T3 2026, sept. 2026, 2026."""
+    """Display name of a period: T3 2026, sept. 2026, 2026."""
     if period.length == 3:
         return f"{'T' if language == 'fr' else 'Q'}{(period.month + 2) // 3} {period.year}"
     if period.length == 1:
@@ -96,30 +96,30 @@ def _parse_named_period(text: str) -> Period | None:
 
 
 def period_label(context: PageContext) -> str:
-    """The period as people say it."""
+    """Display name of the period of a page."""
     view, language = context.view, context.view.language
     if view.since or view.until:
         begin, end = view.bounds(context.config, context.now_us)
         return f"{_format_day(context, begin)} – {_format_day(context, end, last=True)}"
-    named = _parse_named_period(view.period)
-    return translate(language, view.period) if named is None else period_name(named, language)
+    period = _parse_named_period(view.period)
+    return translate(language, view.period) if period is None else period_name(period, language)
 
 
 def reference_label(context: PageContext) -> str:
-    """The period of comparison as people say it."""
+    """Display name of the reference period."""
     view = context.view
     return _reference_name(context, view.versus)
 
 
 def _reference_name(context: PageContext, versus: str) -> str:
     view, language = context.view, context.view.language
-    asked = _parse_named_period(versus)
-    if asked is not None:
-        return period_name(asked, language)
-    named = None if view.since or view.until else _parse_named_period(view.period)
-    if named is None or versus == "none":
+    reference = _parse_named_period(versus)
+    if reference is not None:
+        return period_name(reference, language)
+    period = None if view.since or view.until else _parse_named_period(view.period)
+    if period is None or versus == "none":
         return translate(language, versus)
-    return period_name(named.shifted(-1) if versus == "prev" else named.year_before(), language)
+    return period_name(period.shifted(-1) if versus == "prev" else period.year_before(), language)
 
 
 def _format_day(context: PageContext, at_us: int | None, *, last: bool = False) -> str:
@@ -132,7 +132,7 @@ def _format_day(context: PageContext, at_us: int | None, *, last: bool = False) 
 
 
 def find_edition(context: PageContext) -> Release | None:
-    """The newest edition of exactly the period that a view shows, however its address names it; None where there is none."""
+    """Newest edition of exactly the period shown, however the URL names it; None if there is none."""
     begin, end = context.view.bounds(context.config, context.now_us)
     if begin is None or end is None:
         return None
@@ -145,29 +145,29 @@ def find_edition(context: PageContext) -> Release | None:
 
 
 def edition_label(context: PageContext) -> str:
-    """Publié : édition T3 2026, version 2; empty where nothing was."""
-    found, language = find_edition(context), context.view.language
-    if found is None:
+    """Edition of the period as text ("Published: edition Q3 2026, version 2"); empty if there is none."""
+    edition, language = find_edition(context), context.view.language
+    if edition is None:
         return ""
-    period = short_period(parse_period(found.period)).in_(language)
-    return translate(language, "published_as", period=period, version=str(found.version))
+    period = short_period(parse_period(edition.period)).in_(language)
+    return translate(language, "published_as", period=period, version=str(edition.version))
 
 
 def edition_links(context: PageContext) -> list[html.A]:
-    """Beside the period: its edition, as a link."""
-    found = find_edition(context)
-    if found is None:
+    """Link to the edition of the period; empty if there is none."""
+    edition = find_edition(context)
+    if edition is None:
         return []
-    return [html.A(edition_label(context), href=found.address(context.view.language), className="published")]
+    return [html.A(edition_label(context), href=edition.address(context.view.language), className="published")]
 
 
 def edition_menu_items(context: PageContext) -> list[Any]:
-    """Entries of the share menu: the link of the published figures to copy, and that of all editions."""
+    """Entries of the share menu: copy the link of the published figures, go to all editions."""
     view, language = context.view, context.view.language
-    everything = html.Li(html.A(translate(language, "frozen"), href=view.link("/editions")))
-    found = find_edition(context)
-    if found is None:
-        return [everything]
-    copied: dict[str, Any] = {"data-copy": found.address(language), "data-done": translate(language, "copied")}
-    words = translate(language, "copy_frozen", edition=found.name)
-    return [html.Li(html.Button(words, type="button", **copied)), everything]
+    all_editions = html.Li(html.A(translate(language, "frozen"), href=view.link("/editions")))
+    edition = find_edition(context)
+    if edition is None:
+        return [all_editions]
+    copy_button: dict[str, Any] = {"data-copy": edition.address(language), "data-done": translate(language, "copied")}
+    words = translate(language, "copy_frozen", edition=edition.name)
+    return [html.Li(html.Button(words, type="button", **copy_button)), all_editions]

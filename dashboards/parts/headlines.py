@@ -1,4 +1,4 @@
-"""This file says the finding on top of a page, and what is said where there is no figure."""
+"""Headline of a page, empty states, and the texts of changes and sources that cards share."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ FIRST_IMPORT = "footprint import requests --as litellm spend.jsonl"
 
 
 def empty_state(context: PageContext) -> list[Any]:
-    """The state without a figure: a first run, or a period without readings."""
+    """Message for a store without figures (first steps) or a period without readings."""
     language = context.view.language
-    whole = context.run_query(Query()).rows
-    if not whole:
+    total = context.run_query(Query()).rows
+    if not total:
         return [message(translate(language, "empty_title"), translate(language, "empty")), first_steps(language)]
-    last = format_local_time(whole[0]["period_end"], context.config.timezone, language)
+    last = format_local_time(total[0]["period_end"], context.config.timezone, language)
     if shows_protected_only(context.role, context.view):
         return [message(translate(language, "empty_period"), translate(language, "empty_period_protected", last=last))]
     return [
@@ -41,7 +41,7 @@ def empty_state(context: PageContext) -> list[Any]:
 
 
 def first_steps(language: str) -> html.Ol:
-    """What a newcomer does first: three commands to copy."""
+    """First steps with a new store: three commands to copy."""
     steps = (("first_sensors", "footprint doctor"), ("first_agent", "footprint-agent run"), ("first_requests", FIRST_IMPORT))
     return html.Ol(
         [html.Li([html.P(translate(language, key)), html.Pre(html.Code(text))]) for key, text in steps], className="steps"
@@ -49,7 +49,7 @@ def first_steps(language: str) -> html.Ol:
 
 
 def headline(context: PageContext, row: Row, ratio: Any, requests: float | None) -> list[Any]:
-    """The finding, and a sentence below it: never more than the interval of the change allows."""
+    """Finding and lead of a page; a change is stated only if its interval excludes no change."""
     language = context.view.language
     dates = {name: format_local_time(row[f"period_{name}"], context.config.timezone, language) for name in ("start", "end")}
     lead = translate(language, "lead", **dates, zone=str(context.config.timezone))
@@ -60,9 +60,9 @@ def headline(context: PageContext, row: Row, ratio: Any, requests: float | None)
         return [html.H1(title), html.P(lead, className="lead")]
     if ratio is None:
         size, unit = energy_unit(row["energy_kwh"])
-        shown = format_estimate(row["energy_kwh"] / size, row["energy_low_kwh"] / size, row["energy_high_kwh"] / size, language)
+        value = format_estimate(row["energy_kwh"] / size, row["energy_low_kwh"] / size, row["energy_high_kwh"] / size, language)
         key = "headline" if row["requests"] else "headline_alone"
-        energy = f"{shown.value}\u00a0{unit}"
+        energy = f"{value.value}\u00a0{unit}"
         title = translate(language, key, energy=energy, requests=format_number(row["requests"] or 0, language))
         return [html.H1(title), html.P(lead, className="lead")]
     if ratio.low <= 1 <= ratio.high:
@@ -83,10 +83,10 @@ def headline(context: PageContext, row: Row, ratio: Any, requests: float | None)
 
 
 def _per_request_sentence(ratio: Any, requests: float | None, language: str) -> str:
-    """What a request takes now against before, where the interval allows to say it."""
+    """Change in energy per request as a sentence; empty without requests."""
     if not requests:
         return ""
-    value, low, high = (each / requests - 1 for each in (ratio.value, ratio.low, ratio.high))
+    value, low, high = (bound / requests - 1 for bound in (ratio.value, ratio.low, ratio.high))
     if low <= 0 <= high:
         return translate(language, "each_same")
     return translate(
@@ -98,29 +98,29 @@ def _per_request_sentence(ratio: Any, requests: float | None, language: str) -> 
 
 
 def format_percent_interval(low: float, high: float, language: str) -> str:
-    """An interval of a change in whole percent, with signs."""
-    between = "\u202f;\u00a0" if language == "fr" else "\u00a0to\u00a0"
-    return f"[{format_percent_change(low, language)}{between}{format_percent_change(high, language)}]"
+    """Interval of a relative change, in signed whole percent."""
+    separator = "\u202f;\u00a0" if language == "fr" else "\u00a0to\u00a0"
+    return f"[{format_percent_change(low, language)}{separator}{format_percent_change(high, language)}]"
 
 
 def format_percent_change(share: float, language: str) -> str:
-    """A change in whole percent with its sign."""
+    """Relative change in signed whole percent, without the percent sign."""
     text = format_decimals(share * 100, 0, language)
     return f"+{text}" if round(share * 100) > 0 else text
 
 
-def largest_shares_title(rows: list[Row], column: str, language: str, otherwise: str) -> str:
-    """Who makes up most of the energy, as a finding; where a row is hidden, nobody can be said to."""
+def largest_shares_title(rows: list[Row], column: str, language: str, fallback: str) -> str:
+    """Finding that names the largest rows and their share; ``fallback`` if a row is suppressed or there is no energy."""
     if any(row.get("conf_status") == CONFIDENTIAL for row in rows):
-        return otherwise
+        return fallback
     known = sorted(
         (r for r in rows if r["energy_kwh"] and r[column] and not r[column].startswith("(")), key=lambda r: -r["energy_kwh"]
     )
     total = sum(row["energy_kwh"] or 0.0 for row in rows)
     if not known or total <= 0:
-        return otherwise
+        return fallback
     first = display_name(known[0][column], language)
-    if column == "use_case":  # a phrase; names of services, models and hosts stay as they are written
+    if column == "use_case":  # use cases are phrases; names of services, models and hosts keep their case
         first = first[:1].upper() + first[1:]
     if len(known) < 3:
         return translate(
@@ -132,5 +132,5 @@ def largest_shares_title(rows: list[Row], column: str, language: str, otherwise:
 
 
 def source_line(row: Row, language: str) -> str:
-    """Method and factors of a figure."""
+    """Source of a figure: versions of method and factors."""
     return translate(language, "source", method=row["method_version"] or "–", factors=row["factor_version"] or "–")

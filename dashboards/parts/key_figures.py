@@ -1,4 +1,4 @@
-"""This file shows key figures: value, interval, quality, where they lie against the period before, and their change."""
+"""Key figures: value, interval, quality, and change against the reference period."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ MILLION = 1_000_000
 
 
 def compare_with_reference(context: PageContext, budget: Any = energy_budget) -> tuple[Row | None, Any, float | None]:
-    """(row before, ratio of energy with its interval, ratio of requests) against the period of comparison; None where unknown.
+    """Reference row, ratio of energy to it (an `Estimate`), and ratio of requests; None where unknown.
 
-    ``budget`` answers for energy, or for emissions.
+    ``budget`` selects energy or emissions.
     """
     bounds = context.view.reference_bounds(context.config, context.now_us)
     before = reference_row(context)
     if before is None or bounds is None or context.store is None:
         return None, None, None
-    questions = [context.query(from_us=bounds[0], to_us=bounds[1]), context.query()]
-    budgets = [budget(context.store, context.config, question, context.now_us) for question in questions]
-    if any(not found or found[0] <= 0 for found in budgets):
+    queries = [context.query(from_us=bounds[0], to_us=bounds[1]), context.query()]
+    budgets = [budget(context.store, context.config, query, context.now_us) for query in queries]
+    if any(not estimate or estimate[0] <= 0 for estimate in budgets):
         return None, None, None
     ratio = ratio_estimate(*budgets[0], *budgets[1])
     after = context.rows()
@@ -44,7 +44,7 @@ def compare_with_reference(context: PageContext, budget: Any = energy_budget) ->
 
 
 def reference_row(context: PageContext) -> Row | None:
-    """The row of the period of comparison; None where there is none, or where half of it or less was read."""
+    """Row of the reference period; None if there is none, if it starts late, or if less than half of it was measured."""
     bounds = context.view.reference_bounds(context.config, context.now_us)
     before = context.reference_rows()
     if not before or bounds is None or not before[0]["energy_kwh"]:
@@ -54,36 +54,36 @@ def reference_row(context: PageContext) -> Row | None:
 
 
 def key_figures(context: PageContext, row: Row, before: Row | None, ratio: Any, requests: float | None) -> html.Div:
-    """Energy, emissions, requests, energy of a thousand requests."""
-    found = [
+    """Key figures of energy, emissions, requests, and energy per 1,000 requests."""
+    figures = [
         _energy_figure(context, row, before, ratio),
         _emissions_figure(context, row, before),
         _requests_figure(context, row, before, requests),
         _per_thousand_figure(context, row, before, ratio, requests),
     ]
-    return html.Div([each for each in found if each is not None], className="cards")
+    return html.Div([figure for figure in figures if figure is not None], className="cards")
 
 
 def _explain_link(context: PageContext, figure: str) -> html.A:
     return html.A(translate(context.view.language, "explain"), href=context.view.link("/explain", figure=figure))
 
 
-def change_text(context: PageContext, found: Any) -> Any:
-    """A change with its own interval, or that none can be measured."""
+def change_text(context: PageContext, ratio: Any) -> Any:
+    """Change with its interval, or the reason why there is none."""
     language = context.view.language
-    if found is None:
+    if ratio is None:
         return translate(language, "no_reference" if context.role.sees_services else "reference_published")
-    value = format_percent_change(found.value - 1, language) + ("\u202f%" if language == "fr" else "%")
-    over = translate(language, "over_year" if context.view.versus == "yoy" else "over_period")
-    if found.low == found.high:
-        return [html.B(value), f" {over}"]
-    bracket = format_percent_interval(found.low - 1, found.high - 1, language)
-    if found.low <= 1 <= found.high:
+    value = format_percent_change(ratio.value - 1, language) + ("\u202f%" if language == "fr" else "%")
+    period = translate(language, "over_year" if context.view.versus == "yoy" else "over_period")
+    if ratio.low == ratio.high:
+        return [html.B(value), f" {period}"]
+    bracket = format_percent_interval(ratio.low - 1, ratio.high - 1, language)
+    if ratio.low <= 1 <= ratio.high:
         return [
             html.B(value),
             f" {bracket} : {translate(language, 'not_measurable')}".replace(" : ", "\u00a0: " if language == "fr" else ": "),
         ]
-    return [html.B(value), f" {bracket} {over}"]
+    return [html.B(value), f" {bracket} {period}"]
 
 
 def _ruler(context: PageContext, values: tuple[float, float, float], reference: float | None) -> Any:
@@ -96,16 +96,16 @@ def _energy_figure(context: PageContext, row: Row, before: Row | None, ratio: An
         return None
     size, unit = energy_unit(row["energy_kwh"])
     values = row["energy_kwh"] / size, row["energy_low_kwh"] / size, row["energy_high_kwh"] / size
-    shown = format_estimate(values[0], values[1], values[2], language)
-    drawn = _ruler(context, values, before["energy_kwh"] / size if before else None)
-    mark = quality_badge(row["quality"], language)
+    text = format_estimate(values[0], values[1], values[2], language)
+    ruler = _ruler(context, values, before["energy_kwh"] / size if before else None)
+    badge = quality_badge(row["quality"], language)
     return key_figure(
         translate(language, "energy"),
-        shown.value,
+        text.value,
         unit,
-        shown.interval,
-        mark,
-        drawn,
+        text.interval,
+        badge,
+        ruler,
         change_text(context, ratio),
         _explain_link(context, "energy_kwh"),
     )
@@ -117,16 +117,16 @@ def _emissions_figure(context: PageContext, row: Row, before: Row | None) -> Any
         return None
     size, unit = mass_unit(row["co2e_location_g"])
     values = row["co2e_location_g"] / size, row["co2e_location_low_g"] / size, row["co2e_location_high_g"] / size
-    shown = format_estimate(values[0], values[1], values[2], language)
-    was = before["co2e_location_g"] / size if before and before["co2e_location_g"] is not None else None
-    ratio = compare_with_reference(context, emissions_budget)[1] if was else None
+    text = format_estimate(values[0], values[1], values[2], language)
+    reference = before["co2e_location_g"] / size if before and before["co2e_location_g"] is not None else None
+    ratio = compare_with_reference(context, emissions_budget)[1] if reference else None
     return key_figure(
         translate(language, "co2e"),
-        shown.value,
+        text.value,
         unit,
-        shown.interval,
+        text.interval,
         quality_badge(row["quality"], language),
-        _ruler(context, values, was),
+        _ruler(context, values, reference),
         change_text(context, ratio),
         _explain_link(context, "co2e_location_g"),
     )
@@ -137,21 +137,25 @@ def _requests_figure(context: PageContext, row: Row, before: Row | None, request
     if not row["requests"]:
         return None
     count = row["requests"]
-    many = count >= MILLION
-    value = format_number(count / MILLION, language) if many else format_number(count, language, 9)
-    exact = translate(language, "exact_count", count=format_number(count, language, 9)) if many else translate(language, "exact")
-    unit = translate(language, "million") if many else ""
-    was = before["requests"] if before and before["requests"] else None
-    drawn = _ruler(context, (count, count, count), was) if was else None
-    moved = Estimate.exactly(requests) if requests else None
+    in_millions = count >= MILLION
+    value = format_number(count / MILLION, language) if in_millions else format_number(count, language, 9)
+    exact = (
+        translate(language, "exact_count", count=format_number(count, language, 9))
+        if in_millions
+        else translate(language, "exact")
+    )
+    unit = translate(language, "million") if in_millions else ""
+    reference = before["requests"] if before and before["requests"] else None
+    ruler = _ruler(context, (count, count, count), reference) if reference else None
+    change = Estimate.exactly(requests) if requests else None
     return key_figure(
         translate(language, "requests"),
         value,
         unit,
         exact,
         quality_badge("A", language, translate(language, "counted_word")),
-        drawn,
-        change_text(context, moved),
+        ruler,
+        change_text(context, change),
         _explain_link(context, "requests"),
     )
 
@@ -160,20 +164,20 @@ def _per_thousand_figure(context: PageContext, row: Row, before: Row | None, rat
     language = context.view.language
     if not row["requests"] or row["energy_kwh"] is None:
         return None
-    per = 1e6 / row["requests"]
-    values = row["energy_kwh"] * per, row["energy_low_kwh"] * per, row["energy_high_kwh"] * per
-    shown = format_estimate(values[0], values[1], values[2], language)
-    was = 1e6 * before["energy_kwh"] / before["requests"] if before and before["requests"] else None
-    moved = None
+    wh_per_kwh = 1e6 / row["requests"]
+    values = row["energy_kwh"] * wh_per_kwh, row["energy_low_kwh"] * wh_per_kwh, row["energy_high_kwh"] * wh_per_kwh
+    text = format_estimate(values[0], values[1], values[2], language)
+    reference = 1e6 * before["energy_kwh"] / before["requests"] if before and before["requests"] else None
+    change = None
     if ratio is not None and requests:
-        moved = Estimate(ratio.value / requests, ratio.low / requests, ratio.high / requests)
+        change = Estimate(ratio.value / requests, ratio.low / requests, ratio.high / requests)
     return key_figure(
         translate(language, "per_thousand"),
-        shown.value,
+        text.value,
         "Wh",
-        shown.interval,
+        text.interval,
         quality_badge(row["quality"], language),
-        _ruler(context, values, was),
-        change_text(context, moved),
+        _ruler(context, values, reference),
+        change_text(context, change),
         _explain_link(context, "wh_thousand"),
     )

@@ -1,4 +1,4 @@
-"""This file says in sentences what changed, and what a reader must know: coverage, what was assumed, what nobody declared."""
+"""Main findings and reading notes of a page, in sentences: effects, idle share, coverage, assumptions."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from footprint.i18n.formatting import format_estimate, format_percent, mass_unit
 MAX_FINDINGS = 3
 
 
-def notices_card(context: PageContext, row: Row, finding: LoadEffects | None = None) -> html.Section:
-    """At most three findings, then the reading notes."""
+def notices_card(context: PageContext, row: Row, load_effects: LoadEffects | None = None) -> html.Section:
+    """Card with at most three findings and the reading notes."""
     language = context.view.language
-    found = [*_effect_sentences(context, finding), *_idle_sentences(row, language)][:MAX_FINDINGS]
-    covered = translate(language, "not_covered")
+    findings = [*_effect_sentences(context, load_effects), *_idle_sentences(row, language)][:MAX_FINDINGS]
+    coverage = translate(language, "not_covered")
     if row["coverage"] is not None:
-        covered = translate(language, "covered", share=format_percent(row["coverage"], language))
+        coverage = translate(language, "covered", share=format_percent(row["coverage"], language))
     status = translate(language, "provisional" if "provisional" in row["status"] else "final")
-    notes = [covered, status, *(translate(language, flag) for flag in row["flags"].split("+") if flag)]
-    body: list[Any] = [html.Ol([html.Li(text) for text in found], className="facts")] if found else []
+    notes = [coverage, status, *(translate(language, flag) for flag in row["flags"].split("+") if flag)]
+    body: list[Any] = [html.Ol([html.Li(text) for text in findings], className="facts")] if findings else []
     body.append(html.Ul([html.Li(text) for text in notes], className="notes"))
     return card(
         translate(language, "facts_title"),
@@ -35,30 +35,30 @@ def notices_card(context: PageContext, row: Row, finding: LoadEffects | None = N
         body,
         language,
         source=source_line(row, language),
-        identity="facts-card",
+        element_id="facts-card",
     )
 
 
-def _effect_sentences(context: PageContext, finding: LoadEffects | None) -> list[str]:
-    """The two effects that moved emissions most and are surer than they are wide, in words."""
+def _effect_sentences(context: PageContext, load_effects: LoadEffects | None) -> list[str]:
+    """Sentences on the two largest effects that exceed their half-width."""
     language = context.view.language
-    change = (finding or partial(change_effects, context))()
-    if change is None:
+    effects = (load_effects or partial(change_effects, context))()
+    if effects is None:
         return []
-    size, unit = mass_unit(max(change.before, change.after))
-    sure = [(name, *each) for name, each in change.by_cause.items() if abs(each[0]) > each[1]]
-    said = []
-    for name, grams, width in sorted(sure, key=lambda each: -abs(each[1]))[:2]:
-        shown = format_estimate(abs(grams) / size, (abs(grams) - width) / size, (abs(grams) + width) / size, language)
+    size, unit = mass_unit(max(effects.before, effects.after))
+    significant = [(name, grams, width) for name, (grams, width) in effects.by_cause.items() if abs(grams) > width]
+    sentences = []
+    for name, grams, width in sorted(significant, key=lambda effect: -abs(effect[1]))[:2]:
+        text = format_estimate(abs(grams) / size, (abs(grams) - width) / size, (abs(grams) + width) / size, language)
         key = "effect_up" if grams > 0 else "effect_down"
-        because = translate(language, f"because_{name}")
-        amount = f"{shown.value}\u00a0{unit} {shown.interval}".strip()
-        said.append(translate(language, key, effect=because, amount=amount, before=reference_label(context)))
-    return said
+        reason = translate(language, f"because_{name}")
+        amount = f"{text.value}\u00a0{unit} {text.interval}".strip()
+        sentences.append(translate(language, key, effect=reason, amount=amount, before=reference_label(context)))
+    return sentences
 
 
 def _idle_sentences(row: Row, language: str) -> list[str]:
-    """How much accelerators draw while they wait."""
+    """Sentence on the share of idle accelerators."""
     if not row["energy_kwh"] or row["accelerator_idle_kwh"] is None:
         return []
     return [

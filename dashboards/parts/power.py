@@ -1,4 +1,4 @@
-"""This file draws the powers of a host as they were read, and the requests that ran meanwhile below them."""
+"""Power of a host's devices as measured, with the requests that ran at the same time."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from footprint.i18n.formatting import format_number
 from footprint.ledger.ledger_view import LedgerView
 
 LIVE_MS = 10_000
-WINDOW_US = US_PER_HOUR // 6  # ten minutes: single requests can be told apart
-SILENCE_STEPS = 10  # steps without a sample are a silence
+WINDOW_US = US_PER_HOUR // 6  # ten minutes: short enough to tell single requests apart
+SILENCE_STEPS = 10  # median sampling steps without a sample that make a gap
 MAX_REQUESTS = 160
 MAX_ROWS = 8
 Traces = dict[str, tuple[list[datetime], list[float | None]]]
 
 
 def power_card(context: PageContext, host: str) -> Any:
-    """Watts of each device over the last minutes that were read; goes on by itself, until it is paused."""
+    """Card of the power of each device [W] in the last minutes measured; updates until paused."""
     language = context.view.language
-    found = power_figure(context, host)
-    if found is None:
+    chart = power_figure(context, host)
+    if chart is None:
         return None
-    figure, traces = found
+    figure, traces = chart
     largest = max((w for _, ws in traces.values() for w in ws if w is not None), default=0.0)
     title = translate(language, "power_title", watts=format_number(largest, language))
     last = max(times[-1] for times, _ in traces.values())
-    sub = translate(
+    subtitle = translate(
         language,
         "power_sub",
         host=host,
@@ -51,11 +51,11 @@ def power_card(context: PageContext, host: str) -> Any:
         translate(language, "median_w"),
         translate(language, "most_w"),
     ]
-    told = []
+    body = []
     for device, (_, watts) in sorted(traces.items()):
         known = [w for w in watts if w is not None]
-        told.append(
-            (device, *(format_number(each, language) for each in (min(known), float(np.median(known)), max(known))))
+        body.append(
+            (device, *(format_number(watts_, language) for watts_ in (min(known), float(np.median(known)), max(known))))
             if known
             else (device,)
         )
@@ -65,21 +65,21 @@ def power_card(context: PageContext, host: str) -> Any:
     ]
     return card(
         title,
-        sub,
+        subtitle,
         [
-            plotly_graph(figure, "power", f"{title}. {sub}", "power", plotly_figures.plotly_locale(language)),
+            plotly_graph(figure, "power", f"{title}. {subtitle}", "power", plotly_figures.plotly_locale(language)),
             html.P([*live, " ", translate(language, "live")], className="sub"),
         ],
         language,
         sentences=[translate(language, "power_key")],
-        table=table(head, told, title),
+        table=table(head, body, title),
         source=translate(language, "source_raw"),
         wide=True,
     )
 
 
 def power_figure(context: PageContext, host: str) -> Any:
-    """The chart of the powers of a host, and its traces; None where nothing was read."""
+    """Chart and traces of the power of a host; None without readings."""
     if context.store is None:
         return None
     traces: Traces = {}
@@ -90,17 +90,17 @@ def power_figure(context: PageContext, host: str) -> Any:
 
     with context.store.read() as connection:
         view = LedgerView(context.store, connection)
-        mine = [
-            s
-            for s in view.streams().get(host, [])
-            if s.quantity in ("energy", "power") and s.grade in ("counter", "power", "modelled")
+        streams = [
+            stream_
+            for stream_ in view.streams().get(host, [])
+            if stream_.quantity in ("energy", "power") and stream_.grade in ("counter", "power", "modelled")
         ]
-        ends = [int(view.stream_days(s.id).last_us.max()) for s in mine if len(view.stream_days(s.id).day)]
+        ends = [int(view.stream_days(stream_.id).last_us.max()) for stream_ in streams if len(view.stream_days(stream_.id).day)]
         if not ends:
             return None
         end = max(ends)
         begin = end - WINDOW_US
-        for stream in mine:
+        for stream in streams:
             samples = view.samples(stream.id, begin, end + 1)
             if len(samples) < 2:
                 continue
@@ -108,62 +108,65 @@ def power_figure(context: PageContext, host: str) -> Any:
             device = next((alias.name for alias in view.aliases(host) if alias.device == stream.device), stream.device)
             traces[device] = [local(at) for at in times], watts
             silences += [(local(a), local(b)) for a, b in _silences(samples.time_us)]
-        ran = _request_spans(view, context, host, begin, end, local)
+        requests = _request_spans(view, context, host, begin, end, local)
     if not traces:
         return None
-    return plotly_figures.power_chart(traces, ran, _merge_spans(silences), context.view.language), traces
+    return plotly_figures.power_chart(traces, requests, _merge_spans(silences), context.view.language), traces
 
 
 def _power_samples(time_us: Any, value: Any, *, counter: bool) -> tuple[list[int], list[float | None]]:
-    """Powers [W]; of a counter between samples, a reset or a gap of ten steps is a silence."""
+    """Sample times [µs] and powers [W]; None at a counter reset or after a gap."""
     if not counter:
         return time_us.tolist(), (value / 1e6).tolist()
-    step, rise = np.diff(time_us), np.diff(value)
-    usual = float(np.median(step))
-    watts = [None if r < 0 or s > SILENCE_STEPS * usual else r / s for r, s in zip(rise.tolist(), step.tolist(), strict=True)]
+    steps_us, increases = np.diff(time_us), np.diff(value)
+    usual_us = float(np.median(steps_us))
+    watts = [
+        None if r < 0 or s > SILENCE_STEPS * usual_us else r / s
+        for r, s in zip(increases.tolist(), steps_us.tolist(), strict=True)
+    ]
     return time_us[1:].tolist(), watts
 
 
 def _silences(time_us: Any) -> list[tuple[int, int]]:
-    step = np.diff(time_us)
-    usual = float(np.median(step))
-    return [(int(time_us[i]), int(time_us[i + 1])) for i in np.flatnonzero(step > SILENCE_STEPS * usual).tolist()]
+    steps_us = np.diff(time_us)
+    usual_us = float(np.median(steps_us))
+    return [(int(time_us[i]), int(time_us[i + 1])) for i in np.flatnonzero(steps_us > SILENCE_STEPS * usual_us).tolist()]
 
 
 def _merge_spans(spans: list[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:
-    """Silences of several devices at one time are one."""
-    found: list[tuple[datetime, datetime]] = []
+    """Union of overlapping spans."""
+    merged: list[tuple[datetime, datetime]] = []
     for begin, end in sorted(spans):
-        if found and begin <= found[-1][1]:
-            found[-1] = found[-1][0], max(found[-1][1], end)
+        if merged and begin <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(merged[-1][1], end)
         else:
-            found.append((begin, end))
-    return found
+            merged.append((begin, end))
+    return merged
 
 
 def _request_spans(
     view: LedgerView, context: PageContext, host: str, begin_us: int, end_us: int, local: Any
 ) -> Sequence[RequestSpan]:
-    """Requests of the services placed on a host, each in the first row that is free."""
+    """Requests of the services on a host, each in the first free row."""
     services = {p.service for p in context.config.placements if p.host == host and p.since_us < end_us and p.until_us > begin_us}
-    found: list[tuple[int, int | None, int]] = []
+    requests: list[tuple[int, int | None, int]] = []
     for service in sorted(services):
         log = view.requests(service, begin_us, end_us)
-        found += [
+        requests += [
             (start, first if first >= 0 else None, end)
             for start, first, end in zip(log.start_us.tolist(), log.first_token_us.tolist(), log.end_us.tolist(), strict=True)
             if end >= 0
         ]
-    free: list[int] = []
-    placed: list[RequestSpan] = []
-    for start, first, end in sorted(found, key=lambda each: (each[0], each[2]))[-MAX_REQUESTS:]:
-        row = next((n for n, until in enumerate(free) if until <= start), len(free))
+    row_ends: list[int] = []
+    spans: list[RequestSpan] = []
+    for start, first, end in sorted(requests, key=lambda request: (request[0], request[2]))[-MAX_REQUESTS:]:
+        row = next((n for n, end_of_row in enumerate(row_ends) if end_of_row <= start), len(row_ends))
         if row >= MAX_ROWS:
             row = MAX_ROWS - 1
-        if row == len(free):
-            free.append(end)
-        free[row] = max(free[row], end)
-        placed.append(
+        if row == len(row_ends):
+            row_ends.append(end)
+        row_ends[row] = max(row_ends[row], end)
+        spans.append(
             RequestSpan(row, local(max(start, begin_us)), local(first) if first is not None else None, local(min(end, end_us)))
         )
-    return placed
+    return spans

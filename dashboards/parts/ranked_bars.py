@@ -1,4 +1,4 @@
-"""This file ranks: a table whose cells are bars with whiskers; idle and unattributed stand last, below a hairline."""
+"""Ranked table of bars with intervals; idle and unattributed energy come last, below a hairline."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def ranked_bars_card(
     title: str,
     link: Link = None,
     *,
-    sub: str = "",
+    subtitle: str = "",
     source: str = "",
     sentences: Sequence[str] = (),
 ) -> html.Section:
-    """Energy of each row of a grouping: sums of parts are the whole."""
+    """Card with the energy of each row of a grouping, the largest first."""
     known = [row for row in rows if row["energy_kwh"] is not None]
     largest = max((row["energy_high_kwh"] for row in rows if row["energy_high_kwh"] is not None), default=0.0)
     size, unit = energy_unit(max((row["energy_kwh"] for row in known), default=0.0))
     ordered = sorted(rows, key=lambda row: (row[column] in UNASSIGNED, -(row["energy_kwh"] or 0.0), row[column]))
     named = [row for row in ordered if row[column] not in UNASSIGNED]
-    rest = [row for row in ordered if row[column] in UNASSIGNED]
+    unassigned = [row for row in ordered if row[column] in UNASSIGNED]
     head = [
         translate(language, "name"),
         translate(language, "chart"),
@@ -42,21 +42,21 @@ def ranked_bars_card(
         translate(language, "quality"),
     ]
     bodies = [
-        html.Tbody([_bar_row(row, column, size, largest, language, link) for row in part], className=kind)
-        for part, kind in ((named[:MAX_BARS], "named"), (rest, "rest"))
-        if part
+        html.Tbody([_bar_row(row, column, size, largest, language, link) for row in group], className=kind)
+        for group, kind in ((named[:MAX_BARS], "named"), (unassigned, "rest"))
+        if group
     ]
-    drawn = html.Table(
+    chart = html.Table(
         [html.Caption(title, className="hidden"), html.Thead(html.Tr([html.Th(text, scope="col") for text in head])), *bodies],
         className="bars",
     )
-    told = [translate(language, "bars_more", count=str(len(named) - MAX_BARS))] if len(named) > MAX_BARS else []
+    more = [translate(language, "bars_more", count=str(len(named) - MAX_BARS))] if len(named) > MAX_BARS else []
     return card(
         title,
-        sub or translate(language, "bars_sub_unit", unit=unit),
-        drawn,
+        subtitle or translate(language, "bars_sub_unit", unit=unit),
+        chart,
         language,
-        sentences=[*sentences, *told, *_pattern_key(ordered, column, language)],
+        sentences=[*sentences, *more, *_pattern_key(ordered, column, language)],
         table=_bars_table(ordered, column, size, unit, language, title),
         data=data,
         source=source,
@@ -64,31 +64,31 @@ def ranked_bars_card(
 
 
 def _pattern_key(rows: list[Row], column: str, language: str) -> list[str]:
-    """What patterns mean, of those that are drawn."""
-    found = (
+    """Explanation of the patterns that occur in the bars."""
+    sentences = (
         [translate(language, "key_estimated")]
         if any(row["quality"] == "C" and row[column] not in UNASSIGNED for row in rows)
         else []
     )
-    found += [translate(language, "key_declared")] if any(row["quality"] == "D" for row in rows) else []
-    found += [translate(language, "key_nobody")] if any(row[column] == "(unattributed)" for row in rows) else []
-    return [" ".join(found)] if found else []
+    sentences += [translate(language, "key_declared")] if any(row["quality"] == "D" for row in rows) else []
+    sentences += [translate(language, "key_nobody")] if any(row[column] == "(unattributed)" for row in rows) else []
+    return [" ".join(sentences)] if sentences else []
 
 
 def _bars_table(rows: list[Row], column: str, size: float, unit: str, language: str, title: str) -> html.Table:
-    """The same as a table, with what bars have no place for."""
+    """Table with the figures of the bars and further columns."""
     head = [translate(language, column), unit, translate(language, "interval"), translate(language, "quality")]
     head += [translate(language, "requests"), translate(language, "per_request"), translate(language, "coverage_short")]
     body = []
     for row in rows:
         requests, energy = row.get("requests"), row["energy_kwh"]
         counted = bool(requests) and row[column] not in UNASSIGNED
-        shown = format_row_energy(row, size, language)
+        energy_text = format_row_energy(row, size, language)
         body.append(
             [
                 display_name(row[column], language) or translate(language, "unknown"),
-                shown[0],
-                shown[1],
+                energy_text[0],
+                energy_text[1],
                 row["quality"],
                 format_number(requests or 0, language) if counted else translate(language, "not_applicable"),
                 format_number(1000 * energy / (requests or 1), language) if counted and energy is not None else "",
@@ -99,33 +99,33 @@ def _bars_table(rows: list[Row], column: str, size: float, unit: str, language: 
 
 
 def format_row_energy(row: Row, size: float, language: str) -> tuple[str, str]:
-    """Energy of a row as it is written: its value and its interval; ``[x]`` where nobody knows it."""
+    """Energy of a row and its interval as text, in units of ``size`` kWh; ``[x]`` if unknown."""
     if row["energy_high_kwh"] is None:
         return missing_mark(row, language), ""
-    if row["energy_kwh"] is None:  # requests that were only counted have a range and no value
+    if row["energy_kwh"] is None:  # counted requests without logs: an interval, but no value
         return translate(language, "unknown"), format_interval(
             row["energy_low_kwh"] / size, row["energy_high_kwh"] / size, language
         )
-    shown = format_estimate(row["energy_kwh"] / size, row["energy_low_kwh"] / size, row["energy_high_kwh"] / size, language)
-    return shown.value, shown.interval
+    text = format_estimate(row["energy_kwh"] / size, row["energy_low_kwh"] / size, row["energy_high_kwh"] / size, language)
+    return text.value, text.interval
 
 
 def _bar_row(row: Row, column: str, size: float, largest: float, language: str, link: Link) -> html.Tr:
-    shown: Any = display_name(row[column], language) or translate(language, "unknown")
+    name: Any = display_name(row[column], language) or translate(language, "unknown")
     if link is not None and row[column] and not row[column].startswith("("):
-        shown = html.A(shown, href=link(row[column]))
-    value, bracket = format_row_energy(row, size, language)
+        name = html.A(name, href=link(row[column]))
+    value, interval = format_row_energy(row, size, language)
     cells = [
         html.Td(value, className="value"),
-        html.Td(bracket, className="iv"),
+        html.Td(interval, className="iv"),
         html.Td(row["quality"] or "", className="letter"),
     ]
     if row["energy_high_kwh"] is None:
-        return html.Tr([html.Th(shown, scope="row"), html.Td(className="drawn"), *cells])
+        return html.Tr([html.Th(name, scope="row"), html.Td(className="drawn"), *cells])
     width = 100 * (row["energy_kwh"] or 0.0) / largest if largest > 0 else 0.0
     low, high = (100 * row[k] / largest if largest > 0 else 0.0 for k in ("energy_low_kwh", "energy_high_kwh"))
     kind = {"(idle)": "idle", "(unattributed)": "nobody"}.get(row[column], f"quality-{row['quality']}")
-    drawn = html.Div(
+    bar = html.Div(
         [
             html.Div(className=f"bar {kind}", style={"width": f"{max(width, 0):.2f}%"}),
             html.Div(className="whisker", style={"left": f"{max(low, 0):.2f}%", "width": f"{max(high - low, 0):.2f}%"}),
@@ -133,4 +133,4 @@ def _bar_row(row: Row, column: str, size: float, largest: float, language: str, 
         className="track",
         **DECORATIVE,
     )
-    return html.Tr([html.Th(shown, scope="row"), html.Td(drawn, className="drawn"), *cells])
+    return html.Tr([html.Th(name, scope="row"), html.Td(bar, className="drawn"), *cells])

@@ -1,4 +1,4 @@
-"""This file shows how energy per request spreads: median and middle half by hour of the day, or by day of the week."""
+"""Distribution of energy per request: median and quartiles by hour of the day or by weekday."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from footprint.core.timestamps import parse_instant
 from footprint.core.units import US_PER_DAY
 from footprint.i18n.formatting import format_number
 
-MAX_HOURLY_DAYS = 35  # up to so many days, by hour of the day; beyond, days by weekday
-MIN_SLOTS = 4  # slots with values below which nothing is drawn
-MIN_REQUESTS = 5  # of a step; fewer say little of a usual request
+MAX_HOURLY_DAYS = 35  # up to this length by hour of the day; beyond it by weekday
+MIN_SLOTS = 4  # fewer slots with values give no card
+MIN_REQUESTS = 5  # of an hour or day; fewer are not representative
 
 
-def request_distribution_card(context: PageContext, whole: Row) -> Any:
-    """The card; None where there are too few hours with requests, and to who sees whole months only."""
+def request_distribution_card(context: PageContext, total: Row) -> Any:
+    """Card of the distribution; None with too few slots, and for roles that see whole months only."""
     if shows_protected_only(context.role, context.view):
         return None
     language, zone = context.view.language, context.config.timezone
-    length = (parse_instant(whole["period_end"]) - parse_instant(whole["period_start"])) / US_PER_DAY
+    length = (parse_instant(total["period_end"]) - parse_instant(total["period_start"])) / US_PER_DAY
     hourly = length <= MAX_HOURLY_DAYS
     by_slot: dict[int, list[float]] = defaultdict(list)
     for row in context.rows(every="hour" if hourly else "day"):
@@ -40,15 +40,15 @@ def request_distribution_card(context: PageContext, whole: Row) -> Any:
     if len(by_slot) < MIN_SLOTS:
         return None
     days = get_day_names("abbreviated", locale=language)
-    found = [
+    slots = [
         (f"{slot}\u00a0h" if hourly else str(days[slot]), *np.quantile(values, [0.25, 0.5, 0.75]).tolist(), len(values))
         for slot, values in sorted(by_slot.items())
     ]
-    least, most = min(found, key=lambda slot: slot[2]), max(found, key=lambda slot: slot[2])
+    least, most = min(slots, key=lambda slot: slot[2]), max(slots, key=lambda slot: slot[2])
     title = translate(
         language, "spread_title", most=most[0], least=least[0], ratio=format_number(most[2] / least[2], language, 2)
     )
-    sub = translate(language, "spread_sub", period=period_label(context), zone=str(zone))
+    subtitle = translate(language, "spread_sub", period=period_label(context), zone=str(zone))
     head = [
         translate(language, "hour" if hourly else "day"),
         translate(language, "quarter_low"),
@@ -56,14 +56,14 @@ def request_distribution_card(context: PageContext, whole: Row) -> Any:
         translate(language, "quarter_high"),
         translate(language, "steps"),
     ]
-    body = [(slot[0], *(format_number(each, language) for each in slot[1:4]), str(slot[4])) for slot in found]
-    drawn = plotly_figures.distribution_figure([slot[:4] for slot in found], "Wh", str(zone))
+    body = [(slot[0], *(format_number(value, language) for value in slot[1:4]), str(slot[4])) for slot in slots]
+    figure = plotly_figures.distribution_figure([slot[:4] for slot in slots], "Wh", str(zone))
     return card(
         title,
-        sub,
-        plotly_graph(drawn, "spread", f"{title}. {sub}", "trend"),
+        subtitle,
+        plotly_graph(figure, "spread", f"{title}. {subtitle}", "trend"),
         language,
         table=table(head, body, title),
         data=context.data_links(every="hour" if hourly else "day"),
-        source=source_line(whole, language),
+        source=source_line(total, language),
     )

@@ -1,4 +1,4 @@
-"""This file draws energy over time as a card: its finding, its band, what happened, its table."""
+"""Energy over time: chart with intervals, annotations and table."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ from footprint.core.timestamps import format_instant, parse_instant, to_datetime
 from footprint.core.units import US_PER_DAY
 from footprint.i18n.formatting import energy_unit, format_local_time, format_percent
 
-MAX_HOURLY_DAYS = 3  # up to so many, the trend is shown by hour
-MAX_DAILY_DAYS = 120  # from so many on, by month
+MAX_HOURLY_DAYS = 3  # up to this length by hour
+MAX_DAILY_DAYS = 120  # up to this length by day, beyond it by month
 STEP_KEYS = {"hour": "hour", "day": "day", "week": "week", "month": "months", "quarter": "quarters"}
 
 
-def time_step(context: PageContext, whole: Row) -> str:
-    """The steps that the address asks for, else those that suit the length of the period."""
-    asked = context.view.get("every")
-    if asked in STEP_KEYS:
-        return asked
+def time_step(context: PageContext, total: Row) -> str:
+    """Time step that the URL asks for, else one that suits the length of the period."""
+    requested = context.view.get("every")
+    if requested in STEP_KEYS:
+        return requested
     if shows_protected_only(context.role, context.view):
         return "month"
-    length = (parse_instant(whole["period_end"]) - parse_instant(whole["period_start"])) / US_PER_DAY
+    length = (parse_instant(total["period_end"]) - parse_instant(total["period_start"])) / US_PER_DAY
     return "hour" if length <= MAX_HOURLY_DAYS else "month" if length > MAX_DAILY_DAYS else "day"
 
 
-def trend_card(context: PageContext, whole: Row) -> html.Section:
-    """Energy by hour, day or month with its band."""
+def trend_card(context: PageContext, total: Row) -> html.Section:
+    """Card of energy by time step."""
     language, zone = context.view.language, context.config.timezone
-    every = time_step(context, whole)
+    every = time_step(context, total)
     try:
         rows = context.rows(every=every)
     except AccessRefused as refused:
         by_month = html.A(translate(language, "trend_months"), href=context.view.link(every="month"))
-        said = html.P([f"[c] {refusal_text(refused, language)} ", by_month], className="sentence", role="status")
-        return card(translate(language, "trend"), period_label(context), said, language)
+        sentence = html.P([f"[c] {refusal_text(refused, language)} ", by_month], className="sentence", role="status")
+        return card(translate(language, "trend"), period_label(context), sentence, language)
     size, unit = energy_unit(max((row["energy_kwh"] or 0.0 for row in rows), default=0.0))
-    finding, sentences = _finding(rows, size, unit, context)
-    notes = annotations_in_period(context, whole)
+    title, sentences = _finding(rows, size, unit, context)
+    annotations = annotations_in_period(context, total)
     sentences += [
         f"{number}. {format_local_time(format_instant(at), zone, language)} : {text}"
-        for number, (at, text) in enumerate(notes, 1)
+        for number, (at, text) in enumerate(annotations, 1)
     ]
     head = [
         translate(language, "period"),
@@ -65,26 +65,26 @@ def trend_card(context: PageContext, whole: Row) -> html.Section:
         )
         for row in rows
     ]
-    sub = translate(
+    subtitle = translate(
         language, "trend_sub", unit=unit, step=translate(language, STEP_KEYS[every]), period=period_label(context), zone=str(zone)
     )
-    happened = [(to_datetime(at).astimezone(zone), text) for at, text in notes]
-    drawn = plotly_graph(
-        plotly_figures.trend_figure(rows, size, unit, zone, language, happened),
+    local_annotations = [(to_datetime(at).astimezone(zone), text) for at, text in annotations]
+    chart = plotly_graph(
+        plotly_figures.trend_figure(rows, size, unit, zone, language, local_annotations),
         "trend",
-        f"{finding}. {sub}",
+        f"{title}. {subtitle}",
         "trend",
         plotly_figures.plotly_locale(language),
     )
     return card(
-        finding,
-        sub,
-        drawn,
+        title,
+        subtitle,
+        chart,
         language,
         sentences=sentences,
-        table=table(head, body, finding, intervals=(2,)),
+        table=table(head, body, title, intervals=(2,)),
         data=context.data_links(every=every),
-        source=source_line(whole, language),
+        source=source_line(total, language),
     )
 
 
@@ -93,23 +93,23 @@ def _format_coverage(row: Row, language: str) -> str:
 
 
 def _finding(rows: list[Row], size: float, unit: str, context: PageContext) -> tuple[str, list[str]]:
-    """The largest and the smallest step that were seen whole, as title and sentence."""
+    """Title, and a sentence on the largest step."""
     language, zone = context.view.language, context.config.timezone
     known = [row for row in rows if row["energy_kwh"] is not None]
     if not known:
         return translate(language, "trend"), []
-    most = max(known, key=lambda row: row["energy_kwh"])
-    shown = format_row_energy(most, size, language)
-    amount = f"{shown[0]}\u00a0{unit} {shown[1]}".strip()
-    when = format_local_time(most["period_start"], zone, language)
+    largest = max(known, key=lambda row: row["energy_kwh"])
+    energy_text = format_row_energy(largest, size, language)
+    amount = f"{energy_text[0]}\u00a0{unit} {energy_text[1]}".strip()
+    when = format_local_time(largest["period_start"], zone, language)
     return translate(language, "trend"), [translate(language, "most", when=when, amount=amount)]
 
 
-def annotations_in_period(context: PageContext, whole: Row) -> list[tuple[int, str]]:
-    """(instant, text) of what happened in the period to what the page shows."""
-    begin, end = parse_instant(whole["period_start"]), parse_instant(whole["period_end"])
+def annotations_in_period(context: PageContext, total: Row) -> list[tuple[int, str]]:
+    """Annotations of the period that concern the filters, as (instant [µs], text)."""
+    begin, end = parse_instant(total["period_start"]), parse_instant(total["period_end"])
     return [
-        (each.at_us, each.text_in(context.view.language))
-        for each in context.config.annotations
-        if each.at_us < end and each.until_us > begin and each.concerns(context.view.filters)
+        (annotation.at_us, annotation.text_in(context.view.language))
+        for annotation in context.config.annotations
+        if annotation.at_us < end and annotation.until_us > begin and annotation.concerns(context.view.filters)
     ]

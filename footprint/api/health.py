@@ -18,6 +18,19 @@ from footprint.server.scheduler import JobScheduler
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 
+# Name, type and meaning; the reference page is generated from it.
+METRICS: tuple[tuple[str, str, str], ...] = (
+    ("footprint_aggregation_failures_total", "counter", "Failed aggregation runs."),
+    ("footprint_job_duration_seconds", "gauge", "Duration of the last run of a job."),
+    ("footprint_job_age_seconds", "gauge", "Time since the start of the last run of a job."),
+    ("footprint_job_failed_runs", "gauge", "Failed runs among the stored runs of a job."),
+    ("footprint_last_reading_age_seconds", "gauge", "Age of the latest reading."),
+    ("footprint_ledger_rows_total", "counter", "Readings and requests accepted."),
+    ("footprint_energy_joules_total", "counter", "Facility energy by service."),
+    ("footprint_co2e_location_grams_total", "counter", "Location-based emissions by service."),
+    ("footprint_requests_total", "counter", "Requests by service."),
+)
+
 
 def router(config: Config, store: Store, clock: Callable[[], int], scheduler: JobScheduler | None) -> APIRouter:
     """Routes over one store."""
@@ -44,16 +57,18 @@ def router(config: Config, store: Store, clock: Callable[[], int], scheduler: Jo
         if current_role().sees_services:
             lines += _ledger_metrics(store) + _figure_metrics(config, store, clock())
         if scheduler is not None:
-            lines += _metric("aggregation_failures_total", "counter", "Failed aggregation runs.", [("", scheduler.failures)])
+            lines += _metric("aggregation_failures_total", [("", scheduler.failures)])
         lines += _job_metrics(store, clock())
         return PlainTextResponse("".join(lines), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return routes
 
 
-def _metric(name: str, kind: str, help_text: str, values: list[tuple[str, float]]) -> list[str]:
-    header = [f"# HELP footprint_{name} {help_text}\n", f"# TYPE footprint_{name} {kind}\n"]
-    return header + [f"footprint_{name}{labels} {value!r}\n" for labels, value in values]
+def _metric(name: str, values: list[tuple[str, float]]) -> list[str]:
+    full_name = f"footprint_{name}"
+    kind, help_text = next((kind, text) for metric, kind, text in METRICS if metric == full_name)
+    header = [f"# HELP {full_name} {help_text}\n", f"# TYPE {full_name} {kind}\n"]
+    return header + [f"{full_name}{labels} {value!r}\n" for labels, value in values]
 
 
 def _job_metrics(store: Store, now_us: int) -> list[str]:
@@ -64,9 +79,9 @@ def _job_metrics(store: Store, now_us: int) -> list[str]:
     ages = [(f'{{job="{run["name"]}"}}', (now_us - run["started_us"]) / US_PER_S) for run in runs]
     failed_runs = [(f'{{job="{name}"}}', float(count)) for name, count in sorted(failed_run_counts(store).items())]
     return [
-        *_metric("job_duration_seconds", "gauge", "Duration of the last run of a job.", sorted(durations)),
-        *_metric("job_age_seconds", "gauge", "Time since the start of the last run of a job.", sorted(ages)),
-        *_metric("job_failed_runs", "gauge", "Failed runs among the stored runs of a job.", failed_runs),
+        *_metric("job_duration_seconds", sorted(durations)),
+        *_metric("job_age_seconds", sorted(ages)),
+        *_metric("job_failed_runs", failed_runs),
     ]
 
 
@@ -76,14 +91,14 @@ def _reading_age_metric(store: Store, now_us: int) -> list[str]:
         last_us = connection.execute(select(func.max(day.c.last_us))).scalar()
     if last_us is None:
         return []
-    return _metric("last_reading_age_seconds", "gauge", "Age of the latest reading.", [("", (now_us - int(last_us)) / US_PER_S)])
+    return _metric("last_reading_age_seconds", [("", (now_us - int(last_us)) / US_PER_S)])
 
 
 def _ledger_metrics(store: Store) -> list[str]:
     batch = table(schema.Batch)
     with store.read() as connection:
         accepted = connection.execute(select(func.sum(batch.c.accepted))).scalar() or 0
-    return _metric("ledger_rows_total", "counter", "Readings and requests accepted.", [("", int(accepted))])
+    return _metric("ledger_rows_total", [("", int(accepted))])
 
 
 def _figure_metrics(config: Config, store: Store, now_us: int) -> list[str]:
@@ -92,9 +107,9 @@ def _figure_metrics(config: Config, store: Store, now_us: int) -> list[str]:
     grams = [(_label(row["service"]), row["co2e_location_g"]) for row in rows if row["co2e_location_g"] is not None]
     requests = [(_label(row["service"]), row["requests"]) for row in rows if row["requests"] is not None]
     return [
-        *_metric("energy_joules_total", "counter", "Facility energy by service.", energy),
-        *_metric("co2e_location_grams_total", "counter", "Location-based emissions by service.", grams),
-        *_metric("requests_total", "counter", "Requests by service.", requests),
+        *_metric("energy_joules_total", energy),
+        *_metric("co2e_location_grams_total", grams),
+        *_metric("requests_total", requests),
     ]
 
 

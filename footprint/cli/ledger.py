@@ -34,7 +34,7 @@ def seal(config: ConfigOption = None) -> int:
 
 @app.command("verify")
 def verify(
-    folder: Annotated[str | None, typer.Argument(metavar="[FOLDER]", help="Default: where this ledger seals.")] = None,
+    folder: Annotated[str | None, typer.Argument(metavar="FOLDER", help="Default: where this ledger seals.")] = None,
     config: ConfigOption = None,
 ) -> int:
     """Verify the sealed files and the balances; exit 6 names what changed."""

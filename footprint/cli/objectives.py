@@ -49,7 +49,7 @@ def notify(
 
     facts, store = opened(config)
     if test:
-        if not facts.notify.wanted:
+        if not facts.notify.is_enabled:
             raise UsageError("[notify] declares neither smtp nor webhook")
         text = ("Ceci est un essai.", "This is a test.")[facts.notify.language != "fr"]
         subject = f"{facts.organisation or 'Footprint'} · {text}"

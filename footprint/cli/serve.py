@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 token_app = command_group("Add, list and revoke the tokens of agents.")
 
 
-def init(directory: Annotated[Path, typer.Argument(metavar="[DIR]")] = Path()) -> int:
+def init(directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the file.")] = Path()) -> int:
     """Write a commented footprint.toml."""
     target = directory / "footprint.toml"
     if target.exists():

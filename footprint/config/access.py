@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from footprint.config.toml_document import Document
+from footprint.config.toml_document import Document, resolve_path
 
 TABLE = "access"
 KEYS = {
@@ -29,7 +29,7 @@ KEYS = {
     "sign_in",
 }
 MODES = ("open", "public", "header", "oidc")
-ROLES = ("public", "committee", "officer", "engineer", "administrator")  # a test holds them against footprint.access.roles
+ROLES = ("public", "committee", "officer", "engineer", "administrator")  # a test compares them with footprint.access.roles
 LOOPBACK = ("localhost", "::1")
 MAX_SESSION_HOURS = 24
 
@@ -77,25 +77,25 @@ def read_access(document: Document, path: Path | None) -> AccessRules:
         If it is invalid, or would let in the wrong people.
     """
     reader = _AccessReader(document)
-    mode = reader.one_of("mode", MODES, "") if "mode" in reader.section else ""
+    mode = document.read_choice(TABLE, "mode", MODES, "") if "mode" in reader.section else ""
     if reader.section and not mode:
         raise document.error(f"access needs its mode: one of {', '.join(MODES)}", TABLE)
     rules = AccessRules(
         mode,
         reader.roles(),
-        reader.one_of("default_role", ROLES, "public"),
-        reader.text("groups_header", "X-Forwarded-Groups"),
+        document.read_choice(TABLE, "default_role", ROLES, "public"),
+        document.read_text(TABLE, "groups_header", "X-Forwarded-Groups"),
         reader.networks(),
-        reader.text("issuer").rstrip("/"),
-        reader.text("client_id"),
-        _resolve_path(reader.text("client_secret_file"), path),
-        reader.text("groups_claim", "groups"),
-        reader.text("scope", "openid"),
-        reader.text("address").rstrip("/"),
-        reader.integer("session_hours", 8, MAX_SESSION_HOURS),
-        _resolve_path(reader.text("session_key_file", "session.key"), path),
-        reader.integer("log_days", 365, 3 * 365),
-        reader.text("sign_in"),
+        document.read_text(TABLE, "issuer").rstrip("/"),
+        document.read_text(TABLE, "client_id"),
+        resolve_path(document.read_text(TABLE, "client_secret_file"), path),
+        document.read_text(TABLE, "groups_claim", "groups"),
+        document.read_text(TABLE, "scope", "openid"),
+        document.read_text(TABLE, "address").rstrip("/"),
+        document.read_integer(TABLE, "session_hours", 8, 1, MAX_SESSION_HOURS),
+        resolve_path(document.read_text(TABLE, "session_key_file", "session.key"), path),
+        document.read_integer(TABLE, "log_days", 365, 1, 3 * 365),
+        document.read_text(TABLE, "sign_in"),
     )
     if rules.sign_in and (mode != "header" or not rules.sign_in.startswith(("/", "https://")) or rules.sign_in.startswith("//")):
         raise document.error(
@@ -143,24 +143,6 @@ class _AccessReader:
         self.document = document
         self.section: dict[str, Any] = document.data.get(TABLE, {})
 
-    def text(self, key: str, default: str = "") -> str:
-        value = self.section.get(key, default)
-        if not isinstance(value, str):
-            raise self.document.error(f"{key} must be a text in quotes", TABLE, 0, key)
-        return value
-
-    def one_of(self, key: str, allowed: tuple[str, ...], default: str) -> str:
-        value = self.text(key, default)
-        if value not in allowed:
-            raise self.document.error(f"{key} is {value!r}; it must be one of {', '.join(allowed)}", TABLE, 0, key)
-        return value
-
-    def integer(self, key: str, default: int, maximum: int) -> int:
-        value = self.section.get(key, default)
-        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= maximum:
-            raise self.document.error(f"{key} must be a whole number from 1 to {maximum}", TABLE, 0, key)
-        return value
-
     def roles(self) -> tuple[tuple[str, str], ...]:
         roles = self.section.get("roles", {})
         if not isinstance(roles, dict) or not all(_is_text_list(groups) for groups in roles.values()):
@@ -184,7 +166,3 @@ class _AccessReader:
 
 def _is_text_list(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(text, str) and text for text in value)
-
-
-def _resolve_path(text: str, path: Path | None) -> str:
-    return str(path.resolve().parent / text) if text and path is not None else text

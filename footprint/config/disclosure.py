@@ -46,7 +46,4 @@ def read_disclosure(document: Document) -> DisclosureRules:
     share = section.get("dominance", DOMINANCE)
     if not isinstance(share, int | float) or isinstance(share, bool) or not 0.5 <= share < 1:
         raise document.error("dominance is the largest share one user may have, from 0.5 to below 1", TABLE, 0, "dominance")
-    teams = section.get("min_teams", 0)
-    if not isinstance(teams, int) or isinstance(teams, bool) or teams < 0:
-        raise document.error("min_teams must be a whole number of at least 0", TABLE, 0, "min_teams")
-    return DisclosureRules(profile, users, float(share), teams)
+    return DisclosureRules(profile, users, float(share), document.read_integer(TABLE, "min_teams", 0, 0))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from footprint.config.toml_document import Document
 
@@ -47,43 +46,25 @@ def read_editions(document: Document) -> EditionRules:
     ConfigError
         If a value is invalid.
     """
-    texts = {key: _text(document, key) for key in ("folder", "producer", "contact", "address", "decisions")}
-    provisional = _integer(document, "provisional_day", 15, 1, 120)
-    final = _integer(document, "final_day", 60, 1, 365)
+    texts = {key: document.read_text(TABLE, key) for key in ("folder", "producer", "contact", "address", "decisions")}
+    provisional = document.read_integer(TABLE, "provisional_day", 15, 1, 120)
+    final = document.read_integer(TABLE, "final_day", 60, 1, 365)
     if final <= provisional:
         raise document.error("final_day must come after provisional_day", TABLE, 0, "final_day")
     if texts["address"] and not texts["address"].startswith(("https://", "http://")):
         raise document.error("address must begin with https:// or http://", TABLE, 0, "address")
     return EditionRules(
         **texts,
-        licence=_text(document, "licence") or LICENCE,
+        licence=document.read_text(TABLE, "licence") or LICENCE,
         provisional_day=provisional,
         final_day=final,
-        release_hour=_integer(document, "release_hour", 12, 0, 23),
+        release_hour=document.read_integer(TABLE, "release_hour", 12, 0, 23),
         seen_before=_names(document),
     )
 
 
-def _value(document: Document, key: str, default: Any) -> Any:
-    return document.data.get(TABLE, {}).get(key, default)
-
-
-def _text(document: Document, key: str) -> str:
-    value = _value(document, key, "")
-    if not isinstance(value, str):
-        raise document.error(f"{key} must be a text in quotes", TABLE, 0, key)
-    return value
-
-
-def _integer(document: Document, key: str, default: int, minimum: int, maximum: int) -> int:
-    value = _value(document, key, default)
-    if not isinstance(value, int) or isinstance(value, bool) or not minimum <= value <= maximum:
-        raise document.error(f"{key} must be a whole number from {minimum} to {maximum}", TABLE, 0, key)
-    return value
-
-
 def _names(document: Document) -> tuple[str, ...]:
-    value = _value(document, "seen_before", [])
+    value = document.data.get(TABLE, {}).get("seen_before", [])
     if not isinstance(value, list) or not all(isinstance(name, str) and name for name in value):
         raise document.error("seen_before must be a list of texts", TABLE, 0, "seen_before")
     return tuple(value)

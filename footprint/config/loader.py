@@ -37,7 +37,7 @@ from footprint.config.notify import KEYS as NOTIFY_KEYS
 from footprint.config.notify import read_notify
 from footprint.config.objectives import KEYS as OBJECTIVE_KEYS
 from footprint.config.objectives import read_objectives
-from footprint.config.toml_document import ConfigError, Document, parse_document, read_document
+from footprint.config.toml_document import ConfigError, Document, parse_document, read_document, resolve_path
 from footprint.core.assumptions import assumption
 from footprint.core.estimate import Estimate
 from footprint.core.timestamps import BadTimestamp, from_datetime, parse_instant
@@ -151,29 +151,29 @@ def parse_config(text: str, name: str = "footprint.toml", environ: Mapping[str, 
 
 
 def _config(document: Document, path: Path | None) -> Config:
-    _refuse_unknown_keys(document)
+    _check_all_keys(document)
     organisation = document.data.get("organisation", {})
     timezone = _timezone(document, organisation.get("timezone", "Europe/Paris"))
     zone = _zone(document, organisation.get("zone", "FR"), "organisation")
     reader = _ConfigReader(document, timezone, zone)
     services = reader.services()
     config = Config(
-        organisation=_text(document, "organisation", "name", ""),
+        organisation=document.read_text("organisation", "name", ""),
         timezone=timezone,
         zone=zone,
         demo=bool(organisation.get("demo", False)),
-        store_url=_store_url(_text(document, "store", "url", "sqlite:///footprint.db"), path),
-        sealed=_resolve_path(_text(document, "store", "sealed", ""), path),
-        seal_after_days=_integer(document, "store", "seal_after_days", 2, 0),
-        keep_days=_integer(document, "store", "keep_days", 62, MIN_KEEP_DAYS),
-        signing_key=_resolve_path(_text(document, "store", "signing_key", ""), path),
-        fleet_scheduler=_text(document, "fleet", "scheduler", ""),
-        fleet_workers=_integer(document, "fleet", "workers", 1, 1),
-        bind=_text(document, "server", "bind", "127.0.0.1"),
-        port=_port(document),
-        idle_policy=_one_of(document, "attribution", "idle_policy", IDLE_POLICIES, "by-use"),
+        store_url=_store_url(document.read_text("store", "url", "sqlite:///footprint.db"), path),
+        sealed=resolve_path(document.read_text("store", "sealed", ""), path),
+        seal_after_days=document.read_integer("store", "seal_after_days", 2, 0),
+        keep_days=document.read_integer("store", "keep_days", 62, MIN_KEEP_DAYS),
+        signing_key=resolve_path(document.read_text("store", "signing_key", ""), path),
+        fleet_scheduler=document.read_text("fleet", "scheduler", ""),
+        fleet_workers=document.read_integer("fleet", "workers", 1, 1),
+        bind=document.read_text("server", "bind", "127.0.0.1"),
+        port=document.read_integer("server", "port", 8050, 0, 65535),
+        idle_policy=document.read_choice("attribution", "idle_policy", IDLE_POLICIES, "by-use"),
         window_s=_window(document),
-        electricity=_text(document, "factors", "electricity", "carbon_intensity"),
+        electricity=document.read_text("factors", "electricity", "carbon_intensity"),
         live=_live(document),
         sites=reader.sites(),
         hosts=reader.hosts(),
@@ -205,61 +205,40 @@ def _config(document: Document, path: Path | None) -> Config:
 
 def _editions(document: Document, path: Path | None) -> EditionRules:
     rules = read_editions(document)
-    return replace(rules, folder=_resolve_path(rules.folder, path), decisions=_resolve_path(rules.decisions, path))
+    return replace(rules, folder=resolve_path(rules.folder, path), decisions=resolve_path(rules.decisions, path))
 
 
 def _live(document: Document) -> tuple[str, ...]:
     sources = document.data.get("factors", {}).get("live", [])
     if not isinstance(sources, list) or not all(isinstance(source, str) for source in sources):
         raise document.error('live must be a list of sources, such as ["eco2mix"]', "factors", 0, "live")
-    known = sorted(LIVE_SOURCES)
+    names = sorted(LIVE_SOURCES)
     if set(sources) - LIVE_SOURCES:
-        raise document.error(f"live names a source that is not known; there are {', '.join(known)}", "factors", 0, "live")
+        raise document.error(f"live names a source that is not known; there are {', '.join(names)}", "factors", 0, "live")
     return tuple(sources)
 
 
-def _refuse_unknown_keys(document: Document) -> None:
+def _check_all_keys(document: Document) -> None:
     for table, content in document.data.items():
         if table in SECTIONS:
             if not isinstance(content, dict):
                 raise document.error(f"[{table}] must be a table", table)
-            _refuse(document, table, 0, content, SECTIONS[table])
+            _check_keys(document, table, 0, content, SECTIONS[table])
         elif table in BLOCKS:
             if not isinstance(content, list):
                 raise document.error(f"write [[{table}]] with double brackets: there may be several", table)
             for index, block in enumerate(content):
-                _refuse(document, table, index, block, BLOCKS[table])
+                _check_keys(document, table, index, block, BLOCKS[table])
         else:
-            known = ", ".join([*SECTIONS, *BLOCKS])
-            raise document.error(f"unknown section {table!r}; known are {known}", table)
+            valid = ", ".join([*SECTIONS, *BLOCKS])
+            raise document.error(f"unknown section {table!r}; known are {valid}", table)
 
 
-def _refuse(document: Document, table: str, index: int, content: dict[str, Any], known: set[str]) -> None:
+def _check_keys(document: Document, table: str, index: int, content: dict[str, Any], valid: set[str]) -> None:
     for key in content:
-        if key not in known:
-            listed = ", ".join(sorted(known))
-            raise document.error(f"unknown key {key!r} in {table}; known are {listed}", table, index, key)
-
-
-def _text(document: Document, table: str, key: str, default: str) -> str:
-    value = document.data.get(table, {}).get(key, default)
-    if not isinstance(value, str):
-        raise document.error(f"{key} must be a text in quotes", table, 0, key)
-    return value
-
-
-def _one_of(document: Document, table: str, key: str, allowed: tuple[str, ...], default: str) -> str:
-    value = _text(document, table, key, default)
-    if value not in allowed:
-        raise document.error(f"{key} is {value!r}; it must be one of {', '.join(allowed)}", table, 0, key)
-    return value
-
-
-def _port(document: Document) -> int:
-    value = document.data.get("server", {}).get("port", 8050)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 65535:
-        raise document.error("port must be a whole number from 0 to 65535", "server", 0, "port")
-    return value
+        if key not in valid:
+            names = ", ".join(sorted(valid))
+            raise document.error(f"unknown key {key!r} in {table}; known are {names}", table, index, key)
 
 
 def _window(document: Document) -> int:
@@ -301,20 +280,6 @@ def _store_url(url: str, path: Path | None) -> str:
     if not url.startswith(prefix) or url.startswith(prefix + "/") or path is None:
         return url
     return f"{prefix}{path.resolve().parent / url.removeprefix(prefix)}"
-
-
-def _resolve_path(text: str, path: Path | None) -> str:
-    """Path resolved against the folder of the configuration; a URL is unchanged."""
-    if not text or "://" in text or path is None:
-        return text
-    return str(path.resolve().parent / text)
-
-
-def _integer(document: Document, table: str, key: str, default: int, minimum: int) -> int:
-    value = document.data.get(table, {}).get(key, default)
-    if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
-        raise document.error(f"{key} must be a whole number of at least {minimum}", table, 0, key)
-    return value
 
 
 class _ConfigReader:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,35 @@ class Document:
         if (table, key) in self.overridden:
             return ConfigError(f"{_variable(table, key)}: {problem}")
         return ConfigError(f"{self.name}:{self.line_of(table, index, key)}: {problem}")
+
+    def read_text(self, table: str, key: str, default: str = "") -> str:
+        """Text of a key in a section."""
+        value = self.data.get(table, {}).get(key, default)
+        if not isinstance(value, str):
+            raise self.error(f"{key} must be a text in quotes", table, 0, key)
+        return value
+
+    def read_choice(self, table: str, key: str, allowed: Sequence[str], default: str) -> str:
+        """Text of a key in a section, one of those allowed."""
+        value = self.read_text(table, key, default)
+        if value not in allowed:
+            raise self.error(f"{key} is {value!r}; it must be one of {', '.join(allowed)}", table, 0, key)
+        return value
+
+    def read_integer(self, table: str, key: str, default: int, minimum: int, maximum: int | None = None) -> int:
+        """Whole number of a key in a section, within limits."""
+        value = self.data.get(table, {}).get(key, default)
+        limits = f"of at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
+        if not isinstance(value, int) or isinstance(value, bool) or value < minimum or (maximum is not None and value > maximum):
+            raise self.error(f"{key} must be a whole number {limits}", table, 0, key)
+        return value
+
+
+def resolve_path(text: str, config_path: Path | None) -> str:
+    """Path resolved against the folder of the configuration; a URL is unchanged."""
+    if not text or "://" in text or config_path is None:
+        return text
+    return str(config_path.resolve().parent / text)
 
 
 def _variable(table: str, key: str) -> str:

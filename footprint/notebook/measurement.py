@@ -256,12 +256,12 @@ def energy_rows(readings: Sequence[EnergyReading], begin_us: int, end_us: int) -
     correlated, those of different kinds independent.
     """
     series: dict[tuple[str, str, str], list[EnergyReading]] = {}
-    for reading in sorted(readings, key=lambda each: (each.at_us, each.seq)):
+    for reading in sorted(readings, key=lambda reading: (reading.at_us, reading.seq)):
         series.setdefault((reading.device, reading.component, reading.source), []).append(reading)
     rows = []
     causes: list[tuple[str, tuple[str, float, Estimate]]] = []
     for (device, component, source), device_readings in sorted(series.items()):
-        epoch_readings = [each for each in device_readings if each.epoch == device_readings[0].epoch]
+        epoch_readings = [reading for reading in device_readings if reading.epoch == device_readings[0].epoch]
         at_begin, at_end, at_epoch_start = (_at(epoch_readings, at) for at in (begin_us, end_us, epoch_readings[0].at_us))
         if at_begin is None or at_end is None or at_epoch_start is None:
             continue

@@ -113,7 +113,7 @@ JOBS: tuple[JobKind, ...] = (
     JobKind("verify", 86_400, _verify_archive, lambda config: not config.demo),
     JobKind("draft", 86_400, _draft_edition),
     JobKind("forget", 86_400, _expire_audit_log, lambda config: config.access.mode in ("header", "oidc")),
-    JobKind(ALERT_JOB, 60, _send_alerts, lambda config: config.notify.wanted),
+    JobKind(ALERT_JOB, 60, _send_alerts, lambda config: config.notify.is_enabled),
 )
 
 

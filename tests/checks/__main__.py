@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from tests.checks import house, known_faults, literals
+from tests.checks import documents, house, known_faults, literals
 
-CHECKS = (house.findings, literals.findings, known_faults.findings)
+CHECKS = (house.findings, literals.findings, documents.findings, known_faults.findings)
 
 
 def main() -> int:

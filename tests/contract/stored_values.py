@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from collectors import checkpoint
 from collectors.spool import Spool
 from footprint.access.agent_tokens import add_token, host_of
-from footprint.access.audit_log import cells_of, read, write
+from footprint.access.audit_log import describe_cells, read_accesses, write_access
 from footprint.aggregation.calculation_basis import CalculationBasis
 from footprint.aggregation.step_fits import FittedPlacement
 from footprint.attribution.idle import IdleHistograms
@@ -497,10 +497,10 @@ def _accesses() -> bytes:
     with TemporaryDirectory() as folder:
         store = Store(f"sqlite:///{folder}/store.db")
         question = Query(("service", "use_case"), "month", AT_US, None, (("service", "chat"),))
-        write(store, AT_US, "analyst", "GET", "/api/v1/footprint", "every=month", [cells_of(question, 3)])
+        write_access(store, AT_US, "analyst", "GET", "/api/v1/footprint", "every=month", [describe_cells(question, 3)])
         with store.read() as connection:
             row = dict(connection.exec_driver_sql("SELECT * FROM access").mappings().one())
-        told = _json([row, read(store, None, None)])
+        told = _json([row, read_accesses(store, None, None)])
         store.close()
         return told
 

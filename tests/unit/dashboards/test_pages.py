@@ -262,7 +262,7 @@ def test_a_page_is_made_once_for_many_readers_and_anew_when_something_changed() 
     state = [0]
     pages: TtlCache[str, str] = TtlCache(lambda key: made.append(key) or f"{key}{len(made)}", lambda: state[0], 2)  # type: ignore[func-returns-value]
     assert [pages("a"), pages("a"), pages("b")] == ["a1", "a1", "b2"]
-    pages._state = (0.0, None)  # a second later
+    pages._version = (0.0, None)  # a second later
     state[0] = 1
     assert pages("a") == "a3"
     assert [pages("c"), pages("a"), pages("d"), pages("a")] == ["c4", "a3", "d5", "a6"]  # two at most are kept

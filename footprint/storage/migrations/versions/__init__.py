@@ -1,1 +1,1 @@
-"""One file a step, never changed once released."""
+"""Migrations, one file per schema version; a released one never changes."""

@@ -1,4 +1,4 @@
-"""The first schema that stores were made with: what development versions called schema 2."""
+"""First schema of released stores, called schema 2 by development versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Days sealed as files, with the chain of their hashes; runs of jobs."""
+"""Sealed days with their hash chains; job runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sums of rows by day and month, which the next ``footprint aggregate`` fills; indices for what every question asks first."""
+"""Roll-ups by day and month, which the next ``footprint aggregate`` fills; indexes for the first look-ups of every query."""
 
 from __future__ import annotations
 

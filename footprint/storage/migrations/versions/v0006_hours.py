@@ -1,4 +1,4 @@
-"""Energy by hour of the organisation's days, for calendars; sums are made anew by the next ``footprint aggregate``."""
+"""Energy by hour of the organisation's days, for calendars; the next ``footprint aggregate`` rebuilds all roll-ups."""
 
 from __future__ import annotations
 

@@ -124,8 +124,8 @@ def test_c18_a_wall_clock_set_back_tells_nothing_twice_and_loses_nothing() -> No
     meter = start_meter(counter(GPU, 0, 0, wall_s=1000), "b")
     _, meter = to_record(meter, "a", "unknown", "")
     meter, _ = follow(meter, counter(GPU, 1, 100 * S, wall_s=1001))
-    told, meter = to_record(meter, "a", "unknown", "")
-    assert told is not None
+    reading, meter = to_record(meter, "a", "unknown", "")
+    assert reading is not None
     for second in range(2, 12):  # set back by five seconds
         meter, closed = follow(meter, counter(GPU, second, second * 100 * S, wall_s=1000 + second - 5))
         assert not closed
@@ -139,9 +139,9 @@ def test_c18_time_asleep_is_not_covered() -> None:
     meter = start_meter(counter(GPU, 0, 0, wall_s=1000), "b")
     _, meter = to_record(meter, "a", "unknown", "")
     meter, _ = follow(meter, counter(GPU, 1, 100 * S, wall_s=4600))  # an hour asleep: the monotonic clock stood still
-    told, _ = to_record(meter, "a", "unknown", "")
-    assert told is not None
-    assert (told.energy_uj, told.covered_us, told.status) == (100 * S, S, "gap")
+    reading, _ = to_record(meter, "a", "unknown", "")
+    assert reading is not None
+    assert (reading.energy_uj, reading.covered_us, reading.status) == (100 * S, S, "gap")
 
 
 def test_a_record_says_what_happened() -> None:

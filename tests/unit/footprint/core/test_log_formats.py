@@ -213,8 +213,8 @@ def test_every_shipped_map_has_a_row() -> None:
 
 @pytest.mark.parametrize("name", sorted(ROWS))
 def test_a_row_as_its_program_writes_it(name: str) -> None:
-    document, said = ROWS[name]
-    assert map_request(load_map(name), document | PERSONAL) == said
+    document, expected = ROWS[name]
+    assert map_request(load_map(name), document | PERSONAL) == expected
 
 
 @pytest.mark.parametrize("name", sorted(set(ROWS) - {"opencost-inference"}))
@@ -250,8 +250,8 @@ def test_a_csv_log_is_read_by_its_map(sqlite: Store, tmp_path: Path) -> None:
 
 
 def test_a_declared_gateway_takes_over_the_service_and_the_rules(sqlite: Store, tmp_path: Path) -> None:
-    found = config(FACTS).field_map("proxy")
-    row = map_request(found, ROWS["litellm"][0] | {"request_tags": ["use_case:drafting", "other:search"]})
+    records = config(FACTS).field_map("proxy")
+    row = map_request(records, ROWS["litellm"][0] | {"request_tags": ["use_case:drafting", "other:search"]})
     assert row is not None
     assert (row["service"], row["use_case"]) == ("given", "search")
 
@@ -326,10 +326,10 @@ def follow(path: Path, name: str = "litellm") -> LogTailer:
     return LogTailer(Gateway(str(path), name))
 
 
-def kept(follower: LogTailer) -> list[RequestRecord]:
-    found = [from_line(line) for line in follower.read()]
+def followed_records(follower: LogTailer) -> list[RequestRecord]:
+    records = [from_line(line) for line in follower.read()]
     follower.commit()
-    return found  # type: ignore[return-value]
+    return records  # type: ignore[return-value]
 
 
 def line(number: int, **more: Any) -> str:
@@ -339,25 +339,25 @@ def line(number: int, **more: Any) -> str:
 def test_a_log_is_followed_through_torn_lines_rotation_and_cutting(tmp_path: Path) -> None:
     log = tmp_path / "requests.jsonl"
     follower = follow(tmp_path / "requests*.jsonl")
-    assert kept(follower) == []
+    assert followed_records(follower) == []
     log.write_text(line(1) + line(2)[:50])
-    assert [r.id for r in kept(follower)] == ["c1"]
+    assert [r.id for r in followed_records(follower)] == ["c1"]
     with log.open("a") as file:
         file.write(line(2)[50:] + line(3))
-    assert [r.id for r in kept(follower)] == ["c2", "c3"]
+    assert [r.id for r in followed_records(follower)] == ["c2", "c3"]
     with log.open("a") as file:
         file.write(line(4))
     log.rename(tmp_path / "requests.jsonl.1")
     log.write_text(line(5))
-    assert [r.id for r in kept(follower)] == ["c4", "c5"]
+    assert [r.id for r in followed_records(follower)] == ["c4", "c5"]
     log.write_text(line(6)[:-1] + "\n")  # cut off and begun anew
     with log.open("r+") as file:
         file.truncate(0)
         file.write("\n")
-    assert kept(follower) == []
+    assert followed_records(follower) == []
     with log.open("a") as file:
         file.write(line(7))
-    assert [r.id for r in kept(follower)] == ["c7"]
+    assert [r.id for r in followed_records(follower)] == ["c7"]
 
 
 def test_what_was_not_kept_is_read_again_with_the_same_identity(tmp_path: Path) -> None:
@@ -375,8 +375,8 @@ def test_lines_that_are_no_requests_are_counted_and_go_nowhere(tmp_path: Path) -
     log = tmp_path / "requests.jsonl"
     log.write_text(f"{SECRET}\n\n{line(1)}{line(2, prompt_tokens=-4)}{'x' * (3 * MAX_LINE_BYTES)}\n{line(3)}")
     follower = follow(log)
-    found = [r.id for _ in range(4) for r in kept(follower)]
-    assert found == ["c1", "c3"]
+    records = [r.id for _ in range(4) for r in followed_records(follower)]
+    assert records == ["c1", "c3"]
     assert follower.refused_lines >= 3
 
 
@@ -397,7 +397,7 @@ def test_the_agent_ships_requests_and_remembers_how_far_it_read(tmp_path: Path) 
     with log.open("a") as file:
         file.write(line(3))
     again.boundary_lines.clear()
-    assert [r.id for r in kept(again.log_tailers[0])] == ["c3"]
+    assert [r.id for r in followed_records(again.log_tailers[0])] == ["c3"]
 
 
 def test_while_the_disk_is_full_requests_wait_in_their_log(tmp_path: Path) -> None:
@@ -461,15 +461,15 @@ def test_the_agent_of_a_gateway_needs_no_sensor(tmp_path: Path) -> None:
     )
     try:
         until = time.monotonic() + 20
-        found: list[str] = []
-        while len(found) < 2 and agent.poll() is None and time.monotonic() < until:
+        records: list[str] = []
+        while len(records) < 2 and agent.poll() is None and time.monotonic() < until:
             time.sleep(0.1)
             segments = sorted((tmp_path / "spool").glob("*.ndjson"))
-            found = [
+            records = [
                 json.loads(raw)["id"] for path in segments for raw in path.read_text().splitlines() if '"kind":"request"' in raw
             ]
     finally:
         agent.terminate()
-        said = agent.communicate(timeout=20)[1]
-    assert sorted(found) == ["c1", "c2"], said
+        expected = agent.communicate(timeout=20)[1]
+    assert sorted(records) == ["c1", "c2"], expected
     assert agent.returncode == 0

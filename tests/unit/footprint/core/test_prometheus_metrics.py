@@ -97,15 +97,15 @@ SAID: dict[str, dict[tuple[str, str, str, str], list[int]]] = {
 
 
 def read(path: Path) -> dict[tuple[str, str, str, str], list[int]]:
-    found: dict[tuple[str, str, str, str], list[int]] = {}
+    values_by_series: dict[tuple[str, str, str, str], list[int]] = {}
     for name, labels, value in parse_exposition(path.read_text()):
         for entry in metrics_named(name):
             device = entry.device_of(labels)
             if device is not None:
-                values = found.setdefault((series_host(labels), device, entry.component, entry.quantity), [])
+                values = values_by_series.setdefault((series_host(labels), device, entry.component, entry.quantity), [])
                 known = entry.to_micro(value)
                 values += [] if known is None else [known]
-    return found
+    return values_by_series
 
 
 def test_every_exporter_of_the_table_has_a_golden_file() -> None:
@@ -133,9 +133,9 @@ def test_every_row_of_the_table_is_met_by_a_golden_file() -> None:
 @pytest.mark.skipif(not RECORDED.exists(), reason="the recordings are not here")
 @pytest.mark.parametrize(("file", "devices"), [("dcgm_exporter_t4_idle.prom", 1), ("node_exporter.prom", 1)])
 def test_recorded_expositions_are_understood(file: str, devices: int) -> None:
-    found = read(RECORDED / file)
-    assert len({device for _, device, _, _ in found}) >= devices
-    assert all(values for values in found.values())
+    values_by_series = read(RECORDED / file)
+    assert len({device for _, device, _, _ in values_by_series}) >= devices
+    assert all(values for values in values_by_series.values())
 
 
 def test_c13_blanks_and_c15_zeros_are_no_values() -> None:

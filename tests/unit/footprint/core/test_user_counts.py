@@ -36,30 +36,30 @@ def payload(user: str | None, at_s: float, use_case: str, tokens: int, team: str
 
 def rows_of(*payloads: dict[str, Any]) -> dict[tuple[str, str, str], tuple[Any, Any, Any]]:
     users = DistinctUsers(MAP, ZoneInfo("Europe/Paris"), {"m": "chat"})
-    for each in payloads:
-        row = map_request(MAP, each)
+    for document in payloads:
+        row = map_request(MAP, document)
         assert row is not None
-        users.add(each, row)
+        users.add(document, row)
     return {(r["period"], r["service"], r["use_case"]): (r["users"], r["max_share"], r["teams"]) for r in users.rows()}
 
 
 def test_counts_are_distinct_in_each_cell_and_each_margin() -> None:
     at = LAST_SECOND - 86_400
-    found = rows_of(
+    rows = rows_of(
         payload("Hortense", at, "drafting", 60, "A"),
         payload("Hortense", at + 9, "drafting", 10, "A"),
         payload("Barnabé", at, "drafting", 30, "B"),
         payload("Hortense", at, "search", 100, "A"),
     )
-    assert found["2026-09", "chat", "drafting"] == (2, 0.7, 2)
-    assert found["2026-Q3", "chat", "search"] == (1, 1.0, 1)
-    assert found["2026-Q3", "chat", ""] == found["2026-Q3", "", ""] == (2, 0.85, 2)  # not 3
-    assert len(found) == 2 * (2 * 3)
+    assert rows["2026-09", "chat", "drafting"] == (2, 0.7, 2)
+    assert rows["2026-Q3", "chat", "search"] == (1, 1.0, 1)
+    assert rows["2026-Q3", "chat", ""] == rows["2026-Q3", "", ""] == (2, 0.85, 2)  # not 3
+    assert len(rows) == 2 * (2 * 3)
 
 
 def test_months_are_cut_in_the_organisations_zone() -> None:
-    found = rows_of(payload("Hortense", LAST_SECOND - 1, "u", 1), payload("Hortense", LAST_SECOND + 1, "u", 1))
-    assert {period for period, _, _ in found} == {"2026-09", "2026-Q3", "2026-10", "2026-Q4"}
+    rows = rows_of(payload("Hortense", LAST_SECOND - 1, "u", 1), payload("Hortense", LAST_SECOND + 1, "u", 1))
+    assert {period for period, _, _ in rows} == {"2026-09", "2026-Q3", "2026-10", "2026-Q4"}
 
 
 def test_what_cannot_be_counted_is_not_guessed() -> None:

@@ -30,7 +30,7 @@ NAMES = {
 }
 
 
-def told(source: str, language: str) -> str:
+def translated(source: str, language: str) -> str:
     return re.sub("[\u00a0\u202f]", " ", "".join(text for text, _ in translate_source(source, language)))
 
 
@@ -87,4 +87,4 @@ def test_a_source_of_an_operator_stays_as_it_was_written_in_english(source: str)
 
 def test_a_source_that_nobody_knows_stays_and_is_marked_in_no_language() -> None:
     assert translate_source("Relevé de l’exploitant, 2026", "en") == [("Relevé de l’exploitant, 2026", "")]
-    assert told("x, as cited by y", "fr") == "x, cité par y"
+    assert translated("x, as cited by y", "fr") == "x, cité par y"

@@ -43,10 +43,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
 
 def test_compare_says_what_the_command_says(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = footprint.compare("drafting", "coding", by="use_case", anyway=True)
+    comparison = footprint.compare("drafting", "coding", by="use_case", anyway=True)
     assert status_of(["compare", "drafting", "coding", "--by", "use_case", "--anyway", "--format", "json"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
-    assert (rows[0]["ratio"], rows[0]["low"], rows[0]["high"]) == (found.ratio.value, found.ratio.low, found.ratio.high)
+    assert (rows[0]["ratio"], rows[0]["low"], rows[0]["high"]) == (
+        comparison.ratio.value,
+        comparison.ratio.low,
+        comparison.ratio.high,
+    )
     periods = footprint.compare(
         "2026-07-01T08:00:00Z/2026-07-01T09:00:00Z", "2026-07-01T09:00:00Z/2026-07-01T10:00:00Z", anyway=True
     )
@@ -66,9 +70,9 @@ def test_a_frame_of_what_stands_beside_is_what_the_command_prints(
 ) -> None:
     frame = getattr(footprint, command)()
     status_of([command, "--format", "json"])
-    told = json.loads(capsys.readouterr().out)
-    assert list(frame.columns) == told["columns"]
-    assert len(frame) == len(told["rows"])
+    printed = json.loads(capsys.readouterr().out)
+    assert list(frame.columns) == printed["columns"]
+    assert len(frame) == len(printed["rows"])
     assert frame.attrs["demonstration"] is False
 
 
@@ -118,12 +122,12 @@ def test_every_public_name_says_what_it_gives_and_in_which_unit() -> None:
         assert name in (footprint.__doc__ or ""), name
         if name == "charts":
             continue
-        said = inspect.getdoc(getattr(footprint, name)) or ""
-        assert re.search(r"\[(kWh|Wh|J|µJ|1)\b", said), name
+        doc = inspect.getdoc(getattr(footprint, name)) or ""
+        assert re.search(r"\[(kWh|Wh|J|µJ|1)\b", doc), name
         assert f"{name}(" in (footprint.__doc__ or ""), name
         assert all(
-            each.annotation is not inspect.Parameter.empty
-            for each in inspect.signature(getattr(footprint, name)).parameters.values()
+            parameter.annotation is not inspect.Parameter.empty
+            for parameter in inspect.signature(getattr(footprint, name)).parameters.values()
         )
 
 
@@ -154,24 +158,24 @@ def test_bars_are_as_long_as_their_values_and_unknown_ones_are_not_drawn() -> No
         {"m": "two", "v": 2.0, "l": None, "h": None},
         {"m": "x", "v": None, "l": None, "h": None},
     ]
-    found = elements(ranked_bars(rows, "m", "v", unit="Wh", title="A & B", low="l", high="h", marked="two"))
-    drawn = [rect for rect in found.iter(f"{SVG}rect") if rect.get("class") in ("data", "more")]
+    svg = elements(ranked_bars(rows, "m", "v", unit="Wh", title="A & B", low="l", high="h", marked="two"))
+    drawn = [rect for rect in svg.iter(f"{SVG}rect") if rect.get("class") in ("data", "more")]
     widths = [float(rect.get("width", "0")) for rect in drawn]
     assert len(widths) == 2
     assert widths[1] == pytest.approx(2 * widths[0], abs=0.2)
-    texts = [text.text for text in found.iter(f"{SVG}text")]
+    texts = [text.text for text in svg.iter(f"{SVG}text")]
     assert "A & B" in texts
     assert "x" not in texts
     assert repr(ranked_bars([], "m", "v", unit="Wh", title="none")) == "none (Wh)"
 
 
 def test_stacks_leave_two_pixels_and_write_the_sum() -> None:
-    found = elements(
+    svg = elements(
         stacked_bars(
             pd.DataFrame([{"s": "a", "p": 1.0, "q": 3.0}]), "s", {"p": ("P", "more"), "q": ("Q", "data")}, unit="J", title="t"
         )
     )
-    assert "4" in [text.text for text in found.iter(f"{SVG}text")]
+    assert "4" in [text.text for text in svg.iter(f"{SVG}text")]
 
 
 def test_a_plane_puts_things_where_they_are() -> None:

@@ -47,8 +47,8 @@ def test_units_and_formulas_come_with_the_frame(here: Path) -> None:
     assert frame.attrs["formulas"]["co2e_location_g"] == "O = E x I"
     assert frame.attrs["method"] == ["2.0"]
     assert frame.attrs["demonstration"] is False
-    told = {name for name in frame.columns if name.rsplit("_", 1)[-1] in ("kwh", "g", "l", "kgsb", "mj", "eur")}
-    assert told <= set(units)
+    unit_columns = {name for name in frame.columns if name.rsplit("_", 1)[-1] in ("kwh", "g", "l", "kgsb", "mj", "eur")}
+    assert unit_columns <= set(units)
     with pytest.raises(BadQuery):
         footprint.query("colour")
 

@@ -32,8 +32,8 @@ def reading(at_s: float, joules: float, **more: object) -> EnergyReading:
 
 def test_energy_between_two_instants_by_hand() -> None:
     """10 W for two seconds, then 30 W: from 2.0 to 4.5 s it is 75 J, 50 J of it above idle."""
-    told = [reading(t / 4, 10 * min(t / 4, 2) + 30 * max(t / 4 - 2, 0)) for t in range(25)]
-    row, total = energy_rows(told, 2 * US, 4_500_000)
+    readings = [reading(t / 4, 10 * min(t / 4, 2) + 30 * max(t / 4 - 2, 0)) for t in range(25)]
+    row, total = energy_rows(readings, 2 * US, 4_500_000)
     assert row["energy_j"] == pytest.approx(75.0)
     assert row["idle_w"] == pytest.approx(10.0)
     assert row["above_idle_j"] == pytest.approx(50.0)
@@ -42,9 +42,9 @@ def test_energy_between_two_instants_by_hand() -> None:
 
 
 def test_a_whole_server_meter_is_shown_and_not_added_to_its_parts() -> None:
-    told = [reading(t, 10 * t) for t in range(5)]
-    told += [reading(t, 100 * t, device="wall", component="host", source="ipmi") for t in range(5)]
-    rows = energy_rows(told, 1 * US, 3 * US)
+    readings = [reading(t, 10 * t) for t in range(5)]
+    readings += [reading(t, 100 * t, device="wall", component="host", source="ipmi") for t in range(5)]
+    rows = energy_rows(readings, 1 * US, 3 * US)
     assert {row["device"]: row["energy_j"] for row in rows} == {"cpu:0": 20.0, "wall": 200.0, "(total)": 20.0}
 
 
@@ -118,18 +118,18 @@ def test_a_command_of_ten_seconds_is_within_one_percent(load: Load, capfd: pytes
 
 @pytest.mark.slow
 def test_a_stretch_of_a_program_is_within_one_percent(load: Load) -> None:
-    with measure("job", baseline_s=1.0) as found:
+    with measure("job", baseline_s=1.0) as measurement:
         load.watts = 80.0
         begin = load.used_j
         time.sleep(10.2)
         truth = load.used_j - begin
     load.stop()
-    assert found.rows is not None
-    package = next(row for row in found.rows if row["device"] == "cpu:0")
+    assert measurement.rows is not None
+    package = next(row for row in measurement.rows if row["device"] == "cpu:0")
     assert package["energy_j"] == pytest.approx(truth, rel=0.01)
-    assert package["above_idle_j"] == pytest.approx(truth - 20 * found.seconds, rel=0.03)
-    assert found.energy_j == pytest.approx(sum(row["energy_j"] for row in found.rows[:-1]))
-    assert "job:" in found.sentence()
+    assert package["above_idle_j"] == pytest.approx(truth - 20 * measurement.seconds, rel=0.03)
+    assert measurement.energy_j == pytest.approx(sum(row["energy_j"] for row in measurement.rows[:-1]))
+    assert "job:" in measurement.sentence()
 
 
 @pytest.mark.slow
@@ -147,7 +147,7 @@ def test_with_the_real_agent_running_nothing_is_counted_twice(load: Load, tmp_pa
         [sys.executable, "-m", "collectors", "run"], env=environment, cwd=tmp_path, stderr=subprocess.DEVNULL
     )
     try:
-        with measure("job", baseline_s=1.0) as found:
+        with measure("job", baseline_s=1.0) as measurement:
             load.watts = 80.0
             begin = load.used_j
             time.sleep(10.2)
@@ -157,14 +157,16 @@ def test_with_the_real_agent_running_nothing_is_counted_twice(load: Load, tmp_pa
         agent.terminate()
         agent.wait(timeout=20)
     load.stop()
-    assert found.rows is not None
-    assert next(row for row in found.rows if row["device"] == "cpu:0")["energy_j"] == pytest.approx(truth, rel=0.01)
+    assert measurement.rows is not None
+    assert next(row for row in measurement.rows if row["device"] == "cpu:0")["energy_j"] == pytest.approx(truth, rel=0.01)
 
     lines = [line for path in sorted((tmp_path / "spool").glob("*.ndjson")) for line in path.read_bytes().splitlines()]
     IngestService(sqlite, lambda _: set()).accept("inf-01", lines, time.time_ns() // 1000)
-    end_us = found.begin_us + round(found.seconds * US)
-    kept = [each for each in cumulative_readings(sqlite, "inf-01", found.begin_us, end_us) if each.source == "counter"]
-    package = next(row for row in energy_rows(kept, found.begin_us, end_us) if row["device"] == "cpu:0")
+    end_us = measurement.begin_us + round(measurement.seconds * US)
+    counter_readings = [
+        stored for stored in cumulative_readings(sqlite, "inf-01", measurement.begin_us, end_us) if stored.source == "counter"
+    ]
+    package = next(row for row in energy_rows(counter_readings, measurement.begin_us, end_us) if row["device"] == "cpu:0")
     assert package["energy_j"] == pytest.approx(truth, rel=0.01)
     with sqlite.read() as connection:
         assert set(LedgerView(sqlite, connection).streams()) == {"inf-01"}  # and not the host of the measurement's own spool
@@ -193,21 +195,21 @@ def test_where_a_server_answers_the_page_of_this_host_is_named(
     finally:
         server.shutdown()
         server.server_close()
-    said = capfd.readouterr().err
-    assert f"{address}/hosts?name=inf-01&period=today" in said
-    assert f"{address}/api/v1/footprint?group=host%2Cdevice&where=host%3Dinf-01&from=20" in said
+    message = capfd.readouterr().err
+    assert f"{address}/hosts?name=inf-01&period=today" in message
+    assert f"{address}/api/v1/footprint?group=host%2Cdevice&where=host%3Dinf-01&from=20" in message
     assert status_of(command) == 0
     load.stop()
     assert "/hosts" not in capfd.readouterr().err  # nobody answers any more: no address that leads nowhere
 
 
 def test_in_a_notebook_a_measurement_is_a_table() -> None:
-    told = [reading(t / 4, 10 * min(t / 4, 2) + 30 * max(t / 4 - 2, 0)) for t in range(25)]
-    found = Measurement("<job>", seconds=2.5, rows=energy_rows(told, 2 * US, 4_500_000))
-    page = found._repr_html_()
+    readings = [reading(t / 4, 10 * min(t / 4, 2) + 30 * max(t / 4 - 2, 0)) for t in range(25)]
+    measurement = Measurement("<job>", seconds=2.5, rows=energy_rows(readings, 2 * US, 4_500_000))
+    page = measurement._repr_html_()
     assert "<th scope='row'>cpu:0</th><td>75</td>" in page
     assert "&lt;job&gt;: 75 J" in page
-    assert found.show() is found
+    assert measurement.show() is measurement
     assert "nothing was measured" in Measurement("job")._repr_html_()
 
 

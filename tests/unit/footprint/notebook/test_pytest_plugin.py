@@ -57,7 +57,7 @@ def sensors(tmp_path: Path) -> Iterator[Zone]:
 
 def run(folder: Path, *arguments: str, sysfs: str = "sys") -> subprocess.CompletedProcess[str]:
     (folder / "test_some.py").write_text(TESTS)
-    known = any(each.value == "footprint.notebook.pytest_plugin" for each in entry_points(group="pytest11"))
+    known = any(entry_point.value == "footprint.notebook.pytest_plugin" for entry_point in entry_points(group="pytest11"))
     command = [
         sys.executable,
         "-m",
@@ -79,13 +79,13 @@ def run(folder: Path, *arguments: str, sysfs: str = "sys") -> subprocess.Complet
 def test_joules_by_test(sensors: Zone, tmp_path: Path) -> None:
     done = run(tmp_path, "--footprint")
     assert done.returncode == 0, done.stdout
-    said = done.stdout.partition("energy of this host by test")[2]
-    line = next(line for line in said.splitlines() if "test_long" in line).split()
+    summary = done.stdout.partition("energy of this host by test")[2]
+    line = next(line for line in summary.splitlines() if "test_long" in line).split()
     # The memory of this host is estimated beside the package; together they are at least the 40 W of the package.
     assert float(line[1]) > 40 * 3 * 0.95
     assert line[-1] == "C"
-    assert re.search(r"test_short +– +its .* s are too short: the sensors were read 0 times, 10 are needed", said)
-    assert "whatever else ran on this host is in these figures" in said
+    assert re.search(r"test_short +– +its .* s are too short: the sensors were read 0 times, 10 are needed", summary)
+    assert "whatever else ran on this host is in these figures" in summary
 
 
 def test_no_sensor_is_said_and_fails_no_test_but_those_that_measure(tmp_path: Path) -> None:

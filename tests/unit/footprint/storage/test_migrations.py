@@ -56,14 +56,16 @@ def old_store(address: str, revision: str) -> Engine:
 
 def schema(engine: Engine) -> dict[str, object]:
     """Tables with the names and kinds of their columns, keys and indices."""
-    found = inspect(engine)
+    inspector = inspect(engine)
     return {
         name: (
-            sorted((c["name"], str(c["type"]).replace("AutoString", "VARCHAR"), c["nullable"]) for c in found.get_columns(name)),
-            found.get_pk_constraint(name)["constrained_columns"],
-            sorted((i["name"] or "", tuple(i["column_names"]), bool(i["unique"])) for i in found.get_indexes(name)),
+            sorted(
+                (c["name"], str(c["type"]).replace("AutoString", "VARCHAR"), c["nullable"]) for c in inspector.get_columns(name)
+            ),
+            inspector.get_pk_constraint(name)["constrained_columns"],
+            sorted((i["name"] or "", tuple(i["column_names"]), bool(i["unique"])) for i in inspector.get_indexes(name)),
         )
-        for name in found.get_table_names()
+        for name in inspector.get_table_names()
         if name != "alembic_version"
     }
 
