@@ -1,4 +1,4 @@
-"""A golden edition: raw readings, read and computed anew, give every figure to the last bit.
+"""Golden edition: figures computed from raw readings are equal to the last bit.
 
 Where a release moves figures on purpose, delete the golden file,
 run this test once (it writes the file and fails), look at the difference, and say it in CHANGELOG under "Figures affected".
