@@ -64,7 +64,7 @@ def test_the_edition_is_that_of_exactly_the_period_shown(search: str, name: str 
         ("en", "Published: edition Q3 2026, version 2", "Copy the frozen link, edition 2026-Q3 v2"),
     ],
 )
-def test_it_is_said_beside_the_period_on_paper_and_in_the_share_menu(language: str, said: str, copied: str) -> None:
+def test_the_edition_is_shown_beside_the_period_on_paper_and_in_the_share_menu(language: str, label: str, copied: str) -> None:
     context = here(f"?lang={language}&period=2026-Q3", {"2026-Q3": 2})
     address = f"/editions/2026-Q3/v2/{language}/report.html"
     for part in (filter_bar(context), print_header(context)):
