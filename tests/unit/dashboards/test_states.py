@@ -1,4 +1,4 @@
-"""Every state that a page can be in says what it is: stale, partial, unknown, a card that fails, a demonstration, first load."""
+"""States of a page: stale, partial, unknown, failing card, demonstration, first load."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def test_a_period_that_goes_on_without_readings_is_stale_and_its_figures_stay(wa
     assert "nothing has arrived since" not in shown(walked, now_us=(START + 2 * 86_400 + 3 * 3600) * 1_000_000)
 
 
-def test_a_period_seen_in_part_says_which_days_are_missing(walked: Store) -> None:
+def test_a_partly_measured_period_names_its_missing_days(walked: Store) -> None:
     page = shown(walked)
     assert "cell missing" in page
     assert "Readings of a are missing" in page
     assert "[x]" in page
 
 
-def test_a_period_without_readings_says_the_last_one_and_leads_to_it(walked: Store) -> None:
+def test_a_period_without_readings_links_to_the_last_reading(walked: Store) -> None:
     page = shown(walked, search="?period=2026-01")
     assert "No reading in this period" in page
     assert "period=all" in page
@@ -60,7 +60,7 @@ def test_a_period_without_readings_says_the_last_one_and_leads_to_it(walked: Sto
     assert "className='figure'" not in page
 
 
-def test_one_card_that_fails_leaves_the_others_and_offers_to_try_again(walked: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_card_leaves_the_others_and_offers_a_retry(walked: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any) -> Any:
         raise ValueError("of ours")
 
@@ -73,7 +73,7 @@ def test_one_card_that_fails_leaves_the_others_and_offers_to_try_again(walked: S
     assert "className='figure'" in page
 
 
-def test_a_demonstration_is_said_on_the_page_and_burnt_into_its_pictures(walked: Store) -> None:
+def test_a_demonstration_is_marked_on_pages_and_pictures(walked: Store) -> None:
     simulated = replace(config(), demo=True)
     assert "data-demo='DEMONSTRATION'" in shown(walked, facts=simulated)
     assert "data-demo=''" in shown(walked)
@@ -81,7 +81,7 @@ def test_a_demonstration_is_said_on_the_page_and_burnt_into_its_pictures(walked:
     assert "simulated organisation" not in str(_layout(config(), "en"))
 
 
-def test_the_first_load_is_busy_and_keeps_the_places(walked: Store) -> None:
+def test_the_skeleton_is_busy_and_has_placeholders(walked: Store) -> None:
     page = str(skeleton("en"))
     assert "aria-busy" in page
     assert page.count("height") >= 4

@@ -29,9 +29,9 @@ def tokens() -> dict[str, dict[str, str]]:
     light = re.search(r":root, :root\[data-theme=light\] {(.*?)}", text, re.DOTALL)
     darks = re.findall(r":root(?:\[data-theme=dark\]|:not\(\[data-theme=light\]\)) {(.*?)}", text, re.DOTALL)
     assert light is not None
-    found = [dict(re.findall(r"--([\w-]+): (#[0-9A-F]{6});", part)) for part in (light[1], *darks)]
-    assert found[1] == found[2]  # chosen, and preferred by the system
-    return {"light": found[0], "dark": found[1]}
+    themes = [dict(re.findall(r"--([\w-]+): (#[0-9A-F]{6});", part)) for part in (light[1], *darks)]
+    assert themes[1] == themes[2]  # chosen, and preferred by the system
+    return {"light": themes[0], "dark": themes[1]}
 
 
 def linear(colour: str) -> np.ndarray:
