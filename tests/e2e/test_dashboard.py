@@ -74,9 +74,9 @@ def browser() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM)
-        yield found
-        found.close()
+        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM)
+        yield chromium
+        chromium.close()
 
 
 def opened(
@@ -100,18 +100,18 @@ def opened(
 def test_no_page_has_a_violation_in_either_language_and_theme(browser: Any, base: str, language: str, theme: str) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
-    said: list[tuple[str, ...]] = []
+    violations: list[tuple[str, ...]] = []
     for path in PAGES:
         page, errors, elsewhere = opened(browser, base, path, language, theme)
         if page.locator(".js-plotly-plot").count():
             page.wait_for_timeout(400)
-        for each in Axe().run(page).response["violations"]:
-            said += [(path, each["id"], node["html"][:160], node.get("failureSummary", "")[:200]) for node in each["nodes"][:2]]
+        for violation in Axe().run(page).response["violations"]:
+            violations += [(path, violation["id"], node["html"][:160], node.get("failureSummary", "")[:200]) for node in violation["nodes"][:2]]
         assert (path, errors, elsewhere) == (path, [], [])
         assert page.locator("html").get_attribute("lang") == language
         assert page.locator("h1").count() >= 1
         page.close()
-    assert said == []
+    assert violations == []
 
 
 def test_every_page_opens_without_an_error_and_asks_nobody_else(browser: Any, base: str) -> None:
@@ -135,8 +135,8 @@ def test_from_the_overview_to_the_raw_readings_in_four_clicks_and_back_by_a_link
     again.get_by_role("heading", level=1, name="Raw readings of").wait_for(timeout=20_000)
     assert again.locator("main table tbody tr").first.inner_text() == shown
     assert errors == []
-    for each in (page, again):
-        each.close()
+    for opened_page in (page, again):
+        opened_page.close()
 
 
 def test_everything_is_reached_by_keyboard(browser: Any, base: str) -> None:
@@ -253,19 +253,19 @@ def test_every_card_is_a_picture_with_its_source_burnt_in(browser: Any, base: st
 
     page, errors, elsewhere = opened(browser, base, "/hosts?name=a", theme="dark")
     page.wait_for_timeout(500)
-    made = page.evaluate(
+    pictures = page.evaluate(
         "[...document.querySelectorAll('.block:has(.as-table)')].map((card) => window.footprint_picture(card).text)"
     )
     titles = page.locator(".block:has(.as-table) > h2").all_inner_texts()
-    assert len(made) >= 4
-    for text, title in zip(made, titles, strict=True):
+    assert len(pictures) >= 4
+    for text, title in zip(pictures, titles, strict=True):
         root = ElementTree.fromstring(text)
-        told = " ".join("".join(root.itertext()).split())
-        assert title.split()[0] in told
-        assert "Licence Ouverte 2.0" in told
-        assert f"{base}/hosts" in told
+        words = " ".join("".join(root.itertext()).split())
+        assert title.split()[0] in words
+        assert "Licence Ouverte 2.0" in words
+        assert f"{base}/hosts" in words
         assert not re.search(r'href="http|url\(http|var\(--', text)
-        assert "DEMONSTRATION" not in told  # nothing here is simulated by us
+        assert "DEMONSTRATION" not in words  # nothing here is simulated by us
     assert page.locator("html").get_attribute("data-theme") == "dark"  # the reader's page stays as it was
     with page.expect_download() as saved:
         card = page.locator(".block:has(.as-table)").first

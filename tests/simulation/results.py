@@ -53,13 +53,13 @@ def result(
     **conditions: object,
 ) -> BenchmarkResult:
     """A result as the protocol would have given it."""
-    luck = np.random.default_rng(seed)
-    whole = math.exp(truth.gain + luck.normal(0, truth.session))
+    rng = np.random.default_rng(seed)
+    session_factor = math.exp(truth.gain + rng.normal(0, truth.session))
     points = []
     for repeat in range(repeats):
-        shared = whole * math.exp(luck.normal(0, truth.repeat))
+        repeat_factor = session_factor * math.exp(rng.normal(0, truth.repeat))
         for concurrency in (*((0,) if idle else ()), *levels):
-            factor = shared * math.exp(luck.normal(0, truth.point))
+            factor = repeat_factor * math.exp(rng.normal(0, truth.point))
             points.append(_point(truth, concurrency, repeat, factor))
     return BenchmarkResult(BEGIN_US, "footprint test", False, replace(CONDITIONS, **conditions), tuple(points))  # type: ignore[arg-type]
 

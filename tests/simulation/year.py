@@ -143,11 +143,11 @@ class Year:
     @property
     def late(self) -> tuple[tuple[int, int, int], ...]:
         """(from, to, when it came) of readings of the second host that arrived weeks late: of the second and the fourth quarter."""
-        found = []
+        spans = []
         for back, day, days in ((4, 60, 12), (2, 50, 9)):
             begin = self.begin_s(back) + day * DAY_S
-            found.append((begin, begin + days * DAY_S, self.release_s(back, PROVISIONAL_DAY) + 5 * DAY_S))
-        return tuple(found)
+            spans.append((begin, begin + days * DAY_S, self.release_s(back, PROVISIONAL_DAY) + 5 * DAY_S))
+        return tuple(spans)
 
     @property
     def lost(self) -> tuple[int, int]:
@@ -167,12 +167,12 @@ class Year:
     @property
     def releases(self) -> tuple[tuple[int, Period], ...]:
         """(midnight of the day, quarter) of every release up to the end, in order."""
-        found = [
+        releases = [
             (self.release_s(back, day), self.last.shifted(-back))
             for back in range(QUARTERS, 0, -1)
             for day in (PROVISIONAL_DAY, FINAL_DAY)
         ]
-        return tuple(sorted(each for each in found if each[0] <= self.end_s))
+        return tuple(sorted(release for release in releases if release[0] <= self.end_s))
 
     @property
     def arrivals(self) -> tuple[int, ...]:
@@ -271,13 +271,13 @@ def decisions(year: Year) -> str:
 def write_year(folder: Path, end_s: int, seed: int) -> Year:
     """Contract files of each arrival up to a midnight UTC (``past-0-energy.csv``, …), of users, and the truth beside them."""
     year = Year(end_s - end_s % DAY_S)
-    luck = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     hours = np.arange(year.start_s, year.end_s, HOUR_S)
-    asked = {use: _requests(use, year, hours, luck) for use in USES}
-    _write_requests(folder, asked, year, hours)
-    _write_energy(folder, asked, year, hours, luck)
-    _write_truth(folder / "past-truth.csv", asked, year, hours)
-    _write_users(folder / "past-users.csv", asked, hours)
+    requests_by_use = {use: _requests(use, year, hours, rng) for use in USES}
+    _write_requests(folder, requests_by_use, year, hours)
+    _write_energy(folder, requests_by_use, year, hours, rng)
+    _write_truth(folder / "past-truth.csv", requests_by_use, year, hours)
+    _write_users(folder / "past-users.csv", requests_by_use, hours)
     return year
 
 
@@ -285,7 +285,7 @@ Counts = np.ndarray[tuple[int], np.dtype[np.int64]]
 Joules = np.ndarray[tuple[int], np.dtype[np.float64]]
 
 
-def _requests(use: Use, year: Year, hours: Counts, luck: np.random.Generator) -> Counts:
+def _requests(use: Use, year: Year, hours: Counts, rng: np.random.Generator) -> Counts:
     """Requests in each hour: by the hour of the day, few on Saturdays, none on Sundays or while its service is not there.
 
     Never one alone: a count of one would look like a request that ran for an hour.
@@ -300,10 +300,10 @@ def _requests(use: Use, year: Year, hours: Counts, luck: np.random.Generator) ->
     )
     shape = shape / shape[:24].sum() * np.where(day % 7 == 2, 0.1, np.where(day % 7 == 3, 0.0, 1.0))  # 1970-01-03 was a Saturday
     growth = (1 + GROWTH) ** ((hours - year.end_s) / (30.4 * DAY_S))
-    lively = luck.lognormal(0, 0.08, len(hours) // 24 + 1)[(hours - hours[0]) // DAY_S]
-    found = luck.poisson(use.per_day * shape * growth * lively)
-    found[(hours < begin) | (hours >= end) | (found == 1)] = 0
-    return found
+    daily_factor = rng.lognormal(0, 0.08, len(hours) // 24 + 1)[(hours - hours[0]) // DAY_S]
+    counts = rng.poisson(use.per_day * shape * growth * daily_factor)
+    counts[(hours < begin) | (hours >= end) | (counts == 1)] = 0
+    return counts
 
 
 def _joules(use: Use, year: Year, hours: Counts) -> Joules:
@@ -312,31 +312,31 @@ def _joules(use: Use, year: Year, hours: Counts) -> Joules:
     return use.joules * np.where(old, OLD_MODEL, 1.0)
 
 
-def _write_requests(folder: Path, asked: dict[Use, Counts], year: Year, hours: Counts) -> None:
+def _write_requests(folder: Path, requests_by_use: dict[Use, Counts], year: Year, hours: Counts) -> None:
     for number, (first, last) in enumerate(zip((0, *year.arrivals), year.arrivals, strict=False)):
         with (folder / f"past-{number}-requests.csv").open("w", encoding="utf-8") as out:
             out.write("start,end,service,use_case,requests,input_tokens,cached_input_tokens,output_tokens\n")
             chosen = (hours >= first) & (hours < last)
-            for use, counts in asked.items():
+            for use, counts in requests_by_use.items():
                 for at, n in zip(hours[chosen].tolist(), counts[chosen].tolist(), strict=True):
                     if n:
                         tokens = f"{n * use.input_tokens},{n * use.cached_tokens},{n * use.output_tokens}"
                         out.write(f"{at},{at + HOUR_S},{use.service},{use.name},{n},{tokens}\n")
 
 
-def _write_energy(folder: Path, asked: dict[Use, Counts], year: Year, hours: Counts, luck: np.random.Generator) -> None:
+def _write_energy(folder: Path, requests_by_use: dict[Use, Counts], year: Year, hours: Counts, rng: np.random.Generator) -> None:
     """Cumulative counters of every device. The last stands a second before the end."""
     at = np.arange(year.start_s, year.end_s + 1, STEP_S)
     at[-1] -= 1
     active: dict[str, Joules] = defaultdict(lambda: np.zeros(len(hours)))
-    for use, counts in asked.items():
-        active[use.service] += counts * _joules(use, year, hours) * luck.normal(1, NOISE, len(hours))
+    for use, counts in requests_by_use.items():
+        active[use.service] += counts * _joules(use, year, hours) * rng.normal(1, NOISE, len(hours))
     files = [(folder / f"past-{number}-energy.csv").open("w", encoding="utf-8") for number in range(len(year.arrivals))]
     for out in files:
         out.write("time,host,device,component,energy_j\n")
 
-    def write(host: str, device: str, component: str, joules: Joules, there: tuple[int, int]) -> None:
-        counter, arrival = _counter(host, at, joules, there, year)
+    def write(host: str, device: str, component: str, joules: Joules, present: tuple[int, int]) -> None:
+        counter, arrival = _counter(host, at, joules, present, year)
         for t, j, number in zip(at.tolist(), counter.tolist(), arrival.tolist(), strict=True):
             if number >= 0:
                 files[number].write(f"{t},{host},{device},{component},{j:.3f}\n")
@@ -349,36 +349,36 @@ def _write_energy(folder: Path, asked: dict[Use, Counts], year: Year, hours: Cou
 def _write_devices(
     write: Callable[[str, str, str, Joules, tuple[int, int]], None], active: dict[str, Joules], year: Year, at: Counts
 ) -> None:
-    always = int(at[0]), int(at[-1]) + 1
+    whole_period = int(at[0]), int(at[-1]) + 1
     for host in HOSTS:
-        work = np.zeros(len(at) - 1)
+        host_active_j = np.zeros(len(at) - 1)
         for place in (place for place in PLACES if place.host == host):
-            mine = np.repeat(active[place.service], HOUR_S // STEP_S) / (HOUR_S // STEP_S)
-            work += mine
+            active_j = np.repeat(active[place.service], HOUR_S // STEP_S) / (HOUR_S // STEP_S)
+            host_active_j += active_j
             for device in place.devices:
-                write(host, device, "gpu", LAWS[place.service].idle_w * STEP_S + mine / len(place.devices), year.runs(place))
-        write(host, "cpu:0", "cpu", CPU_W[host] * STEP_S + 0.03 * work, always)
+                write(host, device, "gpu", LAWS[place.service].idle_w * STEP_S + active_j / len(place.devices), year.runs(place))
+        write(host, "cpu:0", "cpu", CPU_W[host] * STEP_S + 0.03 * host_active_j, whole_period)
     host, device, watts = UNUSED
-    write(host, device, "gpu", np.full(len(at) - 1, watts * STEP_S), (year.begin_s(0), always[1]))
+    write(host, device, "gpu", np.full(len(at) - 1, watts * STEP_S), (year.begin_s(0), whole_period[1]))
 
 
-def _counter(host: str, at: Counts, joules: Joules, there: tuple[int, int], year: Year) -> tuple[Joules, Counts]:
+def _counter(host: str, at: Counts, joules: Joules, present: tuple[int, int], year: Year) -> tuple[Joules, Counts]:
     """A counter at each instant, and with which arrival it came; -1 where it was never read.
 
     Where readings were lost or late, the host began anew afterwards: what they would have told nobody else tells.
     """
     counter = np.concatenate([[0.0], np.cumsum(joules)])
     arrival = np.searchsorted(year.arrivals, at, side="left")
-    arrival[(at < there[0]) | (at > there[1])] = -1
+    arrival[(at < present[0]) | (at > present[1])] = -1
     if host == "demo-inf-02":
         lost = year.lost
         arrival[(at > lost[0]) & (at < lost[1])] = -1
-        for end in sorted(each[1] for each in (*year.late, lost)):
+        for end in sorted(span[1] for span in (*year.late, lost)):
             after = at >= end
             if after.any():
                 counter[after] -= counter[after][0]
-        for begin, end, came in year.late:
-            arrival[(at > begin) & (at < end) & (arrival >= 0)] = np.searchsorted(year.arrivals, came, side="left")
+        for begin, end, arrival_s in year.late:
+            arrival[(at > begin) & (at < end) & (arrival >= 0)] = np.searchsorted(year.arrivals, arrival_s, side="left")
     return counter, arrival
 
 
@@ -388,45 +388,45 @@ def _months(hours: Counts) -> list[Period]:
     return [days[int(day)] for day in (hours // DAY_S).tolist()]
 
 
-def _write_truth(path: Path, asked: dict[Use, Counts], year: Year, hours: Counts) -> None:
+def _write_truth(path: Path, requests_by_use: dict[Use, Counts], year: Year, hours: Counts) -> None:
     """What each use case really took above idle, by UTC day."""
     with path.open("w", encoding="utf-8") as out:
         out.write("day_start,service,use_case,requests,active_j\n")
         days = (hours - hours[0]) // DAY_S
-        for use, counts in asked.items():
+        for use, counts in requests_by_use.items():
             joules = np.bincount(days, counts * _joules(use, year, hours))
             for day, (n, j) in enumerate(zip(np.bincount(days, counts).tolist(), joules.tolist(), strict=True)):
                 if n:
                     out.write(f"{hours[0] + day * DAY_S},{use.service},{use.name},{round(n)},{j:.0f}\n")
 
 
-def _write_users(path: Path, asked: dict[Use, Counts], hours: Counts) -> None:
+def _write_users(path: Path, requests_by_use: dict[Use, Counts], hours: Counts) -> None:
     """Distinct users of every cell and margin, of months, quarters and years: they grow with the period, and margins do not add."""
     with path.open("w", encoding="utf-8") as out:
         out.write("period,service,use_case,users,max_share,teams\n")
-        for row in _cells(asked, _months(hours)):
+        for row in _cells(requests_by_use, _months(hours)):
             out.write(",".join(map(str, row)) + "\n")
 
 
-def _cells(asked: dict[Use, Counts], months: list[Period]) -> Iterator[tuple[object, ...]]:
-    there: dict[Period, set[Use]] = defaultdict(set)
+def _cells(requests_by_use: dict[Use, Counts], months: list[Period]) -> Iterator[tuple[object, ...]]:
+    uses_of_period: dict[Period, set[Use]] = defaultdict(set)
     number = {month: i for i, month in enumerate(sorted(set(months)))}
     of_hour = np.array([number[month] for month in months])
-    for use, counts in asked.items():
+    for use, counts in requests_by_use.items():
         totals = np.bincount(of_hour, counts, len(number))
         for month, i in number.items():
             if totals[i]:
                 for length in (1, 3, 12):
-                    there[Period(month.year, (month.month - 1) // length * length + 1, length)].add(use)
-    for period in sorted(there, key=str):
-        parts = {use: _users_of(use, period) for use in sorted(there[period], key=repr)}
+                    uses_of_period[Period(month.year, (month.month - 1) // length * length + 1, length)].add(use)
+    for period in sorted(uses_of_period, key=str):
+        parts = {use: _users_of(use, period) for use in sorted(uses_of_period[period], key=repr)}
         for service in (*sorted({use.service for use in parts}), ""):
             for name in (*sorted({use.name for use in parts}), ""):
-                held = {use: n for use, n in parts.items() if service in ("", use.service) and name in ("", use.name)}
-                if held:
-                    most, weight = max(held.values()), sum(use.per_day for use in held)
-                    users = round(most + MARGIN_SHARE * (sum(held.values()) - most))
-                    share = max(use.max_share * use.per_day / weight for use in held)
+                users_by_use = {use: n for use, n in parts.items() if service in ("", use.service) and name in ("", use.name)}
+                if users_by_use:
+                    most, weight = max(users_by_use.values()), sum(use.per_day for use in users_by_use)
+                    users = round(most + MARGIN_SHARE * (sum(users_by_use.values()) - most))
+                    share = max(use.max_share * use.per_day / weight for use in users_by_use)
                     yield str(period), service, name, users, round(share, 4), users // 7 + 1
 
 

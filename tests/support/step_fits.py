@@ -50,32 +50,32 @@ def log_of(day: Day, *, first_token: bool = False) -> RequestLog:
 def counts_of(day: Day, *, tokens: bool = True, window_s: int = 60) -> RequestLog:
     """The same as counts per minute and use case, at completion."""
     window = (day.end_s // window_s).astype(np.int64)
-    found, place = np.unique(window * 100 + day.use_case, return_inverse=True)
-    requests = np.bincount(place)
+    groups, group_index = np.unique(window * 100 + day.use_case, return_inverse=True)
+    requests = np.bincount(group_index)
     columns = [
-        np.bincount(place, weights=each).astype(np.int64) for each in (day.input_tokens, day.cached_tokens, day.output_tokens)
+        np.bincount(group_index, weights=tokens_of).astype(np.int64) for tokens_of in (day.input_tokens, day.cached_tokens, day.output_tokens)
     ]
     if not tokens:
-        columns = [np.full(len(found), -1)] * 3
+        columns = [np.full(len(groups), -1)] * 3
     return RequestLog(
-        found // 100 * window_s * S,
-        (found // 100 + 1) * window_s * S,
-        found % 100,
+        groups // 100 * window_s * S,
+        (groups // 100 + 1) * window_s * S,
+        groups % 100,
         requests.astype(np.float64),
         *columns,
-        np.full(len(found), -1),
-        np.zeros(len(found), dtype=bool),
+        np.full(len(groups), -1),
+        np.zeros(len(groups), dtype=bool),
     )
 
 
 def intervals_of(day: Day, seed: int) -> list[EnergyIntervals]:
     """Energy intervals of each device, from its counter once a second."""
-    found = []
+    intervals = []
     for row in np.rint(counters_j(day, seed) * 1e6).astype(np.int64):
         count = DAY_S + 1
         samples = Samples(np.arange(count, dtype=np.int64) * S, row, np.full(count, -1), np.zeros(count, dtype=np.int64))
-        found.append(intervals_from_counter(samples, 5 * S))
-    return found
+        intervals.append(intervals_from_counter(samples, 5 * S))
+    return intervals
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def judge_replicas(name: str, seeds: tuple[int, ...]) -> tuple[float, list[Diagn
     law = server(name)
     days = [simulate(law, seed) for seed in seeds]
     logs = [log_of(day) for day in days]
-    log = RequestLog(*(np.concatenate([getattr(each, field) for each in logs]) for field in RequestLog.__slots__))
+    log = RequestLog(*(np.concatenate([getattr(request_log, field) for request_log in logs]) for field in RequestLog.__slots__))
     log = log[np.argsort(log.start_us, kind="stable")]
     names = [kind.name for kind in law.kinds]
     truth = np.sum([np.bincount(day.use_case, weights=day.true_j, minlength=len(names)) for day in days], axis=0)
