@@ -15,7 +15,7 @@ import pandas as pd
 
 from footprint.notebook.attribution_frames import attribute_frames
 from tests.simulation.server import VARIANTS
-from tests.support.step_fits import judge
+from tests.support.step_fits import split_accuracy
 
 HOSTS, GPUS, MINUTES = 20, 8, 1440
 
@@ -81,7 +81,7 @@ def rows() -> list[tuple[str, float, float | None]]:
     """Ratios of this file."""
     law = VARIANTS["small"]
     start = time.perf_counter()
-    accuracy = judge("small", 1)
+    accuracy = split_accuracy("small", 1)
     per_100k = (time.perf_counter() - start) * 100_000 / accuracy.diagnosis.requests
     result: list[tuple[str, float, float | None]] = [(f"service-day of 100,000 requests ({law.name}) / 5 s", per_100k, 5.0)]
     readings, placements, requests = fleet(HOSTS)

@@ -19,7 +19,7 @@ from footprint.core.log_formats import load_map
 from footprint.ledger.importers import import_energy, import_mapped_log, import_requests
 from footprint.storage.database import Store
 from tests.benchmarks import agent_peer, attribution, ledger, pages, rapl_sample
-from tests.support.contract_files import DAY_S, NOW_US, ask, compute, config, energy_lines, request_lines, write
+from tests.support.contract_files import DAY_S, NOW_US, query_rows, compute, config, energy_lines, request_lines, write
 
 REPEATS = 3
 
@@ -89,8 +89,8 @@ def main() -> None:
         compute(store, facts)
         first = time.perf_counter() - start
         rows.append(("second aggregate (nothing to do) / first", best(lambda: compute(store, facts)), first))
-        hours = best(lambda: ask(store, facts, group=("service", "use_case"), every="hour"))
-        rows.append(("query by hour and use case / query of all", hours, best(lambda: ask(store, facts))))
+        hours = best(lambda: query_rows(store, facts, group=("service", "use_case"), every="hour"))
+        rows.append(("query by hour and use case / query of all", hours, best(lambda: query_rows(store, facts))))
     rows += [*attribution.rows(), *ledger.rows(), *rapl_sample.rows(), *agent_peer.rows(), *pages.rows()]
     print(f"{'what':58} {'ours':>9} {'peer':>9} {'ratio':>8}")
     for label, value, peer in rows:

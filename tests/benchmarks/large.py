@@ -155,7 +155,9 @@ def _file(store: Store, connection: Connection, number: dict[str, int], days: in
         for host in range(hosts)
         for day in range(days)
     ]
-    connection.exec_driver_sql("INSERT INTO streamday (stream_id, day, first_us, last_us, version) VALUES (?, ?, ?, ?, 1)", stream_days)
+    connection.exec_driver_sql(
+        "INSERT INTO streamday (stream_id, day, first_us, last_us, version) VALUES (?, ?, ?, ?, 1)", stream_days
+    )
     rows = [
         {"service_id": number[f"service-{n:02}"], "day": DAY_0 + day, "first_us": (DAY_0 + day) * US_PER_DAY, "version": 1}
         for n in range(services)

@@ -22,7 +22,7 @@ from footprint.ledger.ingest import IngestService
 from footprint.ledger.prometheus_request_import import import_gateway_counters
 from footprint.storage.database import Store
 from tests.e2e.test_up import free_port
-from tests.support.contract_files import ask, compute, config
+from tests.support.contract_files import query_rows, compute, config
 
 PROXY = Path(__file__).resolve().parents[2] / ".venv-litellm" / "bin" / "litellm"
 SECRET = "Hortense"
@@ -49,7 +49,11 @@ pytestmark = pytest.mark.slow
 
 def start(folder: Path, port: int) -> subprocess.Popen[bytes]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("FOOTPRINT", "PYTHON"))}
-    environment |= {"FOOTPRINT_REQUESTS": str(folder / "requests.jsonl"), "LITELLM_LOCAL_MODEL_COST_MAP": "True", "NO_DOCS": "True"}
+    environment |= {
+        "FOOTPRINT_REQUESTS": str(folder / "requests.jsonl"),
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        "NO_DOCS": "True",
+    }
     with (folder / "proxy.log").open("ab") as log:
         process = subprocess.Popen(
             [str(PROXY), "--config", "config.yaml", "--host", "127.0.0.1", "--port", str(port)],
@@ -125,7 +129,7 @@ def check_counters(
     assert done.accepted
     assert not done.rejects
     compute(other, facts)
-    counted = {row["model"]: row for row in ask(other, facts, group=("model",))}
+    counted = {row["model"]: row for row in query_rows(other, facts, group=("model",))}
     for model in ("small", "large", "broken"):
         tokens = [int(str(row.get("output_tokens") or 0)) for row in rows if row["model"] == model]
         # Those that were given up may be in one and not in the other.
@@ -181,7 +185,7 @@ def test_every_request_through_a_real_proxy_is_in_the_ledger_once(sqlite: Store,
     answered = [row for row in rows if row["status"] == "ok"]
     assert {row["model"] for row in answered if row["output_tokens"]} == {"small", "large"}
     compute(sqlite, facts)
-    figures = {row["use_case"]: row for row in ask(sqlite, facts, group=("use_case",)) if row["use_case"] in USE_CASES}
+    figures = {row["use_case"]: row for row in query_rows(sqlite, facts, group=("use_case",)) if row["use_case"] in USE_CASES}
     for use_case in USE_CASES:
         use_case_rows = [row for row in rows if row["use_case"] == use_case]
         assert figures[use_case]["requests"] == len(use_case_rows)

@@ -16,9 +16,9 @@ from typing import ClassVar
 import pytest
 
 from footprint.storage.database import Store
-from tests.e2e.test_dashboard import served
+from tests.e2e.test_dashboard import start_server
 from tests.e2e.test_up import free_port
-from tests.support.contract_files import CONFIG, START, bring, compute, config, energy_lines, request_lines
+from tests.support.contract_files import CONFIG, START, import_files, compute, config, energy_lines, request_lines
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "nginx.conf"
 ACCESS = """
@@ -70,7 +70,7 @@ class Office:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.process, base = served(folder)
+        self.process, base = start_server(folder)
         self.app, self.door = int(base.rpartition(":")[2]), free_port()
         self.signin = http.server.ThreadingHTTPServer(("127.0.0.1", 0), SignIn)
         threading.Thread(target=self.signin.serve_forever, daemon=True).start()
@@ -130,7 +130,7 @@ class Office:
 def office_of(folder: Path, access: str) -> Office:
     (folder / "footprint.toml").write_text(CONFIG + access)
     store = Store(f"sqlite:///{folder / 'footprint.db'}", demo=False)
-    bring(store, config(), folder, energy_lines(START, 3600, 60), request_lines(START, 3600, 40))
+    import_files(store, config(), folder, energy_lines(START, 3600, 60), request_lines(START, 3600, 40))
     compute(store, config())
     store.close()
     return Office(folder)

@@ -21,7 +21,7 @@ from footprint.ledger.prometheus_import import import_prometheus
 from footprint.queries.unlogged_traffic import unlogged_traffic
 from footprint.storage.database import Store
 from tests.e2e.test_up import free_port
-from tests.support.contract_files import DAY_S, NOW_US, ask, compute, config, write
+from tests.support.contract_files import DAY_S, NOW_US, query_rows, compute, config, write
 
 S = 1_000_000
 STEP_S, LENGTH_S = 15, 3 * 3600
@@ -153,7 +153,11 @@ def spans_of(store: Store) -> dict[str, list[tuple[int, int, int, bool]]]:
         device.device: [
             (int(a) // S - DAY_S, int(b) // S - DAY_S, int(e), bool(m == BRIDGED))
             for a, b, e, m in zip(
-                device.intervals.start_us, device.intervals.end_us, device.intervals.energy_uj, device.intervals.method, strict=True
+                device.intervals.start_us,
+                device.intervals.end_us,
+                device.intervals.energy_uj,
+                device.intervals.method,
+                strict=True,
             )
         ]
         for device in devices
@@ -208,7 +212,9 @@ def test_traffic_that_no_gateway_logged_is_told_with_its_size(server: str, sqlit
     assert row["unlogged_output_tokens"] == served * 40 - 100 * 100
     assert row["served_input_tokens"] is None
     assert row["unlogged_input_tokens"] is None
-    assert not [device_row for device_row in ask(sqlite, facts, group=("device",)) if device_row["device"].startswith("served")]
+    assert not [
+        device_row for device_row in query_rows(sqlite, facts, group=("device",)) if device_row["device"].startswith("served")
+    ]
 
 
 @pytest.mark.parametrize("server", ["victoria-metrics"], indirect=True)  # the one that takes samples from outside

@@ -20,7 +20,7 @@ from footprint.core.records import EnergyReading, to_line
 from footprint.storage import schema
 from footprint.storage.database import Store
 from tests.benchmarks.large import build, config_text
-from tests.e2e.test_dashboard import served
+from tests.e2e.test_dashboard import start_server
 from tests.support.ledger_contents import count
 
 pytestmark = pytest.mark.slow
@@ -33,7 +33,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]
     folder = tmp_path_factory.mktemp("large")
     (folder / "footprint.toml").write_text(config_text(SERVICES, USES), encoding="utf-8")
     build(folder / "footprint.db", DAYS, SERVICES, USES)[0].close()
-    process, address = served(folder)
+    process, address = start_server(folder)
     yield address, folder
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -50,7 +50,8 @@ def page(base: str, search: str) -> tuple[int, str, float]:
         "outputs": [{"id": name, "property": part} for name, _, part in outputs],
         **{
             kind: [
-                {"id": e["id"], "property": e["property"], "value": values.get(f"{e['id']}.{e['property']}")} for e in callback[kind]
+                {"id": e["id"], "property": e["property"], "value": values.get(f"{e['id']}.{e['property']}")}
+                for e in callback[kind]
             ]
             for kind in ("inputs", "state")
         },

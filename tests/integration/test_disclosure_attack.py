@@ -33,7 +33,11 @@ def editions(seed: int) -> Iterator[tuple[list[Cell], PublishedTable, frozenset[
         assert not {key for key in hidden & published if protected.statuses[key] is Status.SECONDARY}
         published |= protected.statuses.keys() - hidden
         suppressed |= hidden - published
-        yield cells, PublishedTable({c.key: c.amounts for c in cells if c.key not in hidden}, hidden, RULES.linked), protected.exposed
+        yield (
+            cells,
+            PublishedTable({c.key: c.amounts for c in cells if c.key not in hidden}, hidden, RULES.linked),
+            protected.exposed,
+        )
 
 
 def late(cells: list[Cell], seed: int) -> list[Cell]:
@@ -60,7 +64,9 @@ def recovered(seed: int) -> list[tuple[int, Key, str]]:
     recovered_cells = []
     for (number, key), bounds in attack([published for _, published, _ in published_editions], truth, RULES.protection).items():
         if key not in exposed:
-            recovered_cells += [(number, key, m) for m, known in bounds.items() if known.recovers(truth[number, key][m], RULES.protection)]
+            recovered_cells += [
+                (number, key, m) for m, known in bounds.items() if known.recovers(truth[number, key][m], RULES.protection)
+            ]
     return recovered_cells
 
 

@@ -23,7 +23,7 @@ from footprint.storage import schema
 from footprint.storage.database import Store, table
 from tests.simulation.server import VARIANTS, simulate, write_files
 from tests.support.contract_files import DAY_S, NOW_US, compute
-from tests.support.three_days import FACTS, bring_all, printed
+from tests.support.three_days import FACTS, import_all, rendered_answers
 
 FITTED = """
 [organisation]
@@ -62,7 +62,7 @@ def rows(store: Store) -> list[tuple[object, ...]]:
 
 def fresh(path: Path) -> Store:
     store = Store(f"sqlite:///{path}")
-    bring_all(store, path.parent)
+    import_all(store, path.parent)
     return store
 
 
@@ -73,7 +73,7 @@ def test_wherever_days_are_computed_the_rows_are_the_same(tmp_path: Path, cluste
         store = fresh(tmp_path / f"{name}.db")
         assert compute(store, facts).computed == 5
         assert rows(store) == rows(here)
-        assert printed(store) == printed(here)
+        assert rendered_answers(store) == rendered_answers(here)
         assert compute(store, facts).computed == 0
         store.close()
     here.close()

@@ -111,6 +111,8 @@ def test_four_quarters_and_three_kinds_of_revision(  # noqa: PLR0915 - one story
     clone_config = load_config(str(clone_folder / "footprint.toml"))
     clone = Store(clone_config.store_url)
     restore(clone, tmp_path / "all.zip")
-    rows = verify(clone, clone_config, next(e for e in published_editions(clone, "2026-Q3") if e.version == 2), instant("2026-10-24"))
+    rows = verify(
+        clone, clone_config, next(e for e in published_editions(clone, "2026-Q3") if e.version == 2), instant("2026-10-24")
+    )
     assert all(row["same"] for row in rows), rows
     assert not all(row["same"] for row in verify(clone, clone_config, first["2026-Q3"], instant("2026-10-24")))

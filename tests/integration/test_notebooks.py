@@ -10,7 +10,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from tests.support.notebook_runner import MAX_S, executed, notebooks
+from tests.support.notebook_runner import MAX_S, execute, notebooks
 
 PUBLIC = re.compile(r"^(?:import|from) (?P<module>[\w.]+)", re.MULTILINE)
 # What a notebook may use: the package's public names, their errors and numbers, the simulation, the tools of everybody.
@@ -33,7 +33,7 @@ def spent_s() -> float:
 @pytest.mark.parametrize("path", notebooks(), ids=lambda path: path.stem)
 def test_a_notebook_runs_from_top_to_bottom_and_shows_a_picture(path: Path, folder: Path) -> None:
     before_s = spent_s()
-    notebook = executed(path, folder)
+    notebook = execute(path, folder)
     assert spent_s() - before_s < MAX_S
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert any("image/svg+xml" in output.get("data", {}) for output in outputs)

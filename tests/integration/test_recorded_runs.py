@@ -9,7 +9,7 @@ import pytest
 
 from footprint.ledger.importers import import_energy, import_requests
 from footprint.storage.database import Store
-from tests.support.contract_files import NOW_US, ask, compute, config
+from tests.support.contract_files import NOW_US, query_rows, compute, config
 
 RECORDINGS = Path(__file__).resolve().parents[3] / "shared" / "recordings"
 RUNS = sorted((RECORDINGS / "matched-runs").glob("*__*")) if RECORDINGS.is_dir() else []
@@ -53,7 +53,7 @@ def test_use_cases_hold_the_energy_that_the_authors_logged(sqlite: Store, tmp_pa
     assert import_energy(sqlite, energy, NOW_US).rejects == []
     assert import_requests(sqlite, facts, requests, NOW_US).rejects == []
     compute(sqlite, facts)
-    rows = {row["use_case"]: row for row in ask(sqlite, facts, group=("use_case",))}
+    rows = {row["use_case"]: row for row in query_rows(sqlite, facts, group=("use_case",))}
     joules = {name: (r["accelerator_active_kwh"] + r["accelerator_idle_kwh"]) * 3.6e6 for name, r in rows.items()}
     of_requests = sum(value for name, value in joules.items() if not name.startswith("("))
     assert of_requests == pytest.approx(logged_j, rel=0.005)
@@ -79,8 +79,8 @@ def test_an_hour_of_two_production_services_closes(sqlite: Store, tmp_path: Path
     assert import_requests(sqlite, config(), str(requests), NOW_US).accepted == 28_185
     import_energy(sqlite, str(energy), NOW_US)
     compute(sqlite, config())
-    one = ask(sqlite, config())[0]
-    parts = ask(sqlite, config(), group=("use_case",))
+    one = query_rows(sqlite, config())[0]
+    parts = query_rows(sqlite, config(), group=("use_case",))
     assert one["requests"] == 28_185
     assert sum(row["energy_kwh"] or 0 for row in parts) == pytest.approx(one["energy_kwh"], rel=1e-12)
     assert {"code", "conversation"} <= {row["use_case"] for row in parts}

@@ -41,7 +41,14 @@ def organisation(
                 users = sorted(set(stable.integers(0, 200, int(np.ceil(stable.lognormal(2.3, 1)))).tolist()))
                 active_users = {user for user in users if rng.random() < 0.85} if rng.random() > 0.06 else set()
                 requests = round(stable.lognormal(5.3, 1.3) * rng.lognormal(0, 0.3)) + 1
-                rows.append((f"use-{use}", requests if active_users else 0, requests * rng.lognormal(-5, 0.3) if active_users else 0.0, active_users))
+                rows.append(
+                    (
+                        f"use-{use}",
+                        requests if active_users else 0,
+                        requests * rng.lognormal(-5, 0.3) if active_users else 0.0,
+                        active_users,
+                    )
+                )
             for use_case, requests, energy_kwh, active_users in rows:
                 if energy_kwh > 0:
                     measures = {"requests": requests, "energy_kwh": energy_kwh, "co2e_location_g": energy_kwh * g_per_kwh}

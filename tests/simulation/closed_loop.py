@@ -32,7 +32,7 @@ MACHINE = {
 
 
 @dataclass(frozen=True)
-class Model:
+class ServedModel:
     """A served model: energies of a step, seconds of a step, median length of its answers and how draws of one prompt differ."""
 
     name: str = "simulated"
@@ -47,7 +47,7 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Errors:
+class MeasurementErrors:
     """Relative standard deviations: of a session, of a repeat, of a point; and the gain of the host's sensor."""
 
     gain: float = 0.0
@@ -56,9 +56,9 @@ class Errors:
     point: float = 0.01
 
 
-def run(
-    model: Model,
-    errors: Errors,
+def run_benchmark(
+    model: ServedModel,
+    errors: MeasurementErrors,
     seed: int,
     *,
     levels: tuple[int, ...] = (1, 4, 16),
@@ -82,13 +82,7 @@ def run(
     factors = [session * math.exp(rng.normal(0, errors.repeat)) for _ in range(repeats)]
     points = [
         _point(
-            model,
-            slot,
-            lengths,
-            factors[slot.repeat] * math.exp(rng.normal(0, errors.point)),
-            rng,
-            seconds,
-            begin_s * 1_000_000,
+            model, slot, lengths, factors[slot.repeat] * math.exp(rng.normal(0, errors.point)), rng, seconds, begin_s * 1_000_000
         )
         for slot in measurement_slots(levels, repeats, 1)
         if slot.concurrency or model.idle_w
@@ -98,7 +92,7 @@ def run(
 
 
 def _point(
-    model: Model, slot: Slot, lengths: np.ndarray, factor: float, rng: np.random.Generator, seconds: float, begin_us: int
+    model: ServedModel, slot: Slot, lengths: np.ndarray, factor: float, rng: np.random.Generator, seconds: float, begin_us: int
 ) -> MeasuredPoint:
     if not slot.concurrency:
         at_rest = model.idle_w * seconds * factor

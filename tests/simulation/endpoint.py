@@ -29,7 +29,7 @@ EMPTY = {"id": "x", "object": "chat.completion.chunk", "created": 0}
 
 
 @dataclass(slots=True)
-class Law:
+class StepCosts:
     """Energies in joules, times in seconds."""
 
     idle_w: float = 10.0
@@ -42,7 +42,7 @@ class Law:
 
 
 @dataclass(slots=True)
-class Truth:
+class EnergyTotals:
     """What really happened."""
 
     steps: int = 0
@@ -53,7 +53,7 @@ class Truth:
 
 
 @dataclass(slots=True, eq=False)
-class Request:
+class ActiveRequest:
     """One under way."""
 
     input_tokens: int
@@ -61,13 +61,13 @@ class Request:
     pieces: asyncio.Queue[str | None] = field(default_factory=asyncio.Queue)
 
 
-class Model:
+class SimulatedModel:
     """The decode loop, and the counter that it drives."""
 
-    def __init__(self, law: Law, zone: Zone) -> None:
-        self.law, self.zone, self.truth = law, zone, Truth()
-        self.waiting: list[Request] = []
-        self.running: list[Request] = []
+    def __init__(self, law: StepCosts, zone: Zone) -> None:
+        self.law, self.zone, self.truth = law, zone, EnergyTotals()
+        self.waiting: list[ActiveRequest] = []
+        self.running: list[ActiveRequest] = []
         self.arrived = asyncio.Event()
         self._power_w = 0.0
 
@@ -115,10 +115,10 @@ class Model:
             self.running = [request for request in self.running if request.remaining]
 
 
-class Server:
+class HttpServer:
     """HTTP/1.1, as much of it as a streaming client needs."""
 
-    def __init__(self, model: Model, options: argparse.Namespace) -> None:
+    def __init__(self, model: SimulatedModel, options: argparse.Namespace) -> None:
         self.model, self.options = model, options
         self.limited = options.limit_first
 
@@ -149,14 +149,16 @@ class Server:
 
     async def _json(self, writer: asyncio.StreamWriter, status: int, document: object, extra_headers: str = "") -> None:
         raw = json.dumps(document).encode()
-        writer.write(f"HTTP/1.1 {status} X\r\nServer: simulated/1\r\nContent-Length: {len(raw)}\r\n{extra_headers}\r\n".encode() + raw)
+        writer.write(
+            f"HTTP/1.1 {status} X\r\nServer: simulated/1\r\nContent-Length: {len(raw)}\r\n{extra_headers}\r\n".encode() + raw
+        )
         await writer.drain()
 
     async def _stream(self, completion: dict[str, object], writer: asyncio.StreamWriter) -> None:
         text = " ".join(str(message["content"]) for message in completion["messages"])  # type: ignore[index, attr-defined]
         match = re.search(r"tokens=(\d+)", text)
         length = min(int(match.group(1)) if match else 60, int(completion["max_tokens"]))  # type: ignore[call-overload]
-        request = Request(len(text.split()), length)
+        request = ActiveRequest(len(text.split()), length)
         writer.write(
             b"HTTP/1.1 200 OK\r\nServer: simulated/1\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
         )
@@ -182,9 +184,9 @@ class Server:
 async def main(options: argparse.Namespace) -> None:
     """Serve until killed; the address is printed."""
     (zone,) = powercap(Path(options.sysfs), 1)
-    law = Law(**{name: getattr(options, name) for name in Law.__dataclass_fields__})
-    model = Model(law, zone)
-    server = await asyncio.start_server(Server(model, options).handle, "127.0.0.1", 0)
+    law = StepCosts(**{name: getattr(options, name) for name in StepCosts.__dataclass_fields__})
+    model = SimulatedModel(law, zone)
+    server = await asyncio.start_server(HttpServer(model, options).handle, "127.0.0.1", 0)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
     await asyncio.gather(server.serve_forever(), model.meter(), model.decode())
 
@@ -193,7 +195,7 @@ def parser() -> argparse.ArgumentParser:
     """Options: the law, and ways to misbehave."""
     options = argparse.ArgumentParser()
     options.add_argument("--sysfs", required=True)
-    for name, value in asdict(Law()).items():
+    for name, value in asdict(StepCosts()).items():
         options.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
     options.add_argument("--key", default="")
     options.add_argument("--limit-first", type=int, default=0)

@@ -74,7 +74,9 @@ class Provider:
             self.asked.append(parameters)
             code = hashlib.sha256(parameters["state"].encode()).hexdigest()
             self.codes[code] = parameters
-            return RedirectResponse(f"{parameters['redirect_uri']}?{urlencode({'code': code, 'state': parameters['state']})}", 302)
+            return RedirectResponse(
+                f"{parameters['redirect_uri']}?{urlencode({'code': code, 'state': parameters['state']})}", 302
+            )
 
         @app.post("/token")
         async def token(request: Request) -> Response:
@@ -83,7 +85,11 @@ class Provider:
             digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
             challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
             expected = "Basic " + base64.b64encode(f"{CLIENT}:{SECRET}".encode()).decode()
-            if parameters is None or challenge != parameters["code_challenge"] or form.get("redirect_uri") != parameters["redirect_uri"]:
+            if (
+                parameters is None
+                or challenge != parameters["code_challenge"]
+                or form.get("redirect_uri") != parameters["redirect_uri"]
+            ):
                 return JSONResponse({"error": "invalid_grant"}, 400)
             if request.headers.get("authorization") != expected:
                 return JSONResponse({"error": "invalid_client"}, 401)

@@ -324,7 +324,8 @@ def write_files(
         for device in range(day.server.devices):
             device_name = places[device] if places else f"gpu:{device}"
             out.writelines(
-                f"{begin_s + second},{host},{device_name},gpu,{value:.6f}\n" for second, value in enumerate(counters[device].tolist())
+                f"{begin_s + second},{host},{device_name},gpu,{value:.6f}\n"
+                for second, value in enumerate(counters[device].tolist())
             )
     with requests.open("w", encoding="utf-8") as out:
         out.write("start,end,first_token,service,use_case,requests,input_tokens,cached_input_tokens,output_tokens\n")
@@ -411,7 +412,7 @@ VARIANTS: dict[str, Server] = {
 }
 
 
-def any_server(seed: int) -> Server:
+def random_server(seed: int) -> Server:
     """A server drawn at random: of any size, load and shape of use."""
     rng = np.random.default_rng(seed + 99_991)
     large = rng.random() < 0.5

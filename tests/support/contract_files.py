@@ -71,7 +71,7 @@ def write(path: Path, lines: list[str]) -> str:
     return str(path)
 
 
-def bring(store: Store, facts: Config, folder: Path, energy: list[str], requests: list[str]) -> None:
+def import_files(store: Store, facts: Config, folder: Path, energy: list[str], requests: list[str]) -> None:
     import_energy(store, write(folder / "energy.csv", energy), NOW_US)
     import_requests(store, facts, write(folder / "requests.csv", requests), NOW_US)
 
@@ -80,5 +80,5 @@ def compute(store: Store, facts: Config, **options: Any) -> Any:
     return aggregate(store, facts, shipped_book(), NOW_US, **options)
 
 
-def ask(store: Store, facts: Config, **options: Any) -> list[dict[str, Any]]:
+def query_rows(store: Store, facts: Config, **options: Any) -> list[dict[str, Any]]:
     return run_query(store, facts, Query(**options), NOW_US).rows

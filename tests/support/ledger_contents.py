@@ -33,7 +33,16 @@ def requests(store: Store) -> list[tuple[Any, ...]]:
     """Everything that is kept of every request that counts, sorted."""
     target = table(schema.RequestRow)
     name_columns = ("service_id", "use_case_id", "model_id", "unit_id", "status_id")
-    value_columns = ("start_us", "end_us", "first_token_us", "requests", "input_tokens", "cached_input_tokens", "output_tokens", "units")
+    value_columns = (
+        "start_us",
+        "end_us",
+        "first_token_us",
+        "requests",
+        "input_tokens",
+        "cached_input_tokens",
+        "output_tokens",
+        "units",
+    )
     with store.read() as connection:
         rows = connection.execute(select(*(target.c[name] for name in (*name_columns, *value_columns)))).all()
         names = store.texts(connection, {number for row in rows for number in row[: len(name_columns)]})

@@ -71,7 +71,9 @@ def quarter(tmp_path_factory: pytest.TempPathFactory) -> Store:
     energy, requests = ["time,host,device,component,energy_j"], ["start,end,service,use_case,requests,input_tokens,output_tokens"]
     for number, at in enumerate(range(START, END, 6 * 3600)):
         energy += [f"{at},{HOST},gpu:{gpu},gpu,{number * 6 * 3600 * (200 + 50 * gpu)}" for gpu in (0, 1)]
-    cells = [("chat", use, *amounts) for use, amounts in CHAT.items()] + [("code", use, *amounts) for use, amounts in CODE.items()]
+    cells = [("chat", use, *amounts) for use, amounts in CHAT.items()] + [
+        ("code", use, *amounts) for use, amounts in CODE.items()
+    ]
     for at in range(START, END - 86_400, 86_400):
         requests += [f"{at},{at + 43_200},{s},{use},{count},{count * 900},{count * 200}" for s, use, count, _ in cells]
     users_of = {(service, use): users for service, use, _, users in cells} | MARGINS

@@ -119,12 +119,12 @@ def organisation(folder: Path, start: str, end: str, text: str = CONFIG, **optio
     (folder / "footprint.toml").write_text(text, encoding="utf-8")
     config = load_config(str(folder / "footprint.toml"))
     store = Store(config.store_url, demo=config.demo)
-    bring(store, config, folder, start, end, **options)
+    import_quarters(store, config, folder, start, end, **options)
     compute(store, config, end)
     return config, store
 
 
-def bring(store: Store, config: Config, folder: Path, start: str, end: str, **options: float) -> None:
+def import_quarters(store: Store, config: Config, folder: Path, start: str, end: str, **options: float) -> None:
     now_us = instant(end)
     path = folder / f"energy-{start}.csv"
     path.write_text("\n".join(energy_lines(seconds(start), seconds(end), **options)) + "\n", encoding="utf-8")  # type: ignore[arg-type]

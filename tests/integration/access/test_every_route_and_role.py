@@ -178,14 +178,16 @@ def callbacks(reader: Reader) -> list[dict[str, Any]]:
     return dependencies
 
 
-def told_by(browser: TestClient, callback: dict[str, Any], path: str, search: str) -> str:
+def callback_answer(browser: TestClient, callback: dict[str, Any], path: str, search: str) -> str:
     """What a callback answers to who says to be at an address."""
     here = {name: values[0] for name, values in STATES.items()} | {"address.pathname": path, "address.search": search}
     arguments = {
         kind: [{**part, "value": here[f"{part['id']}.{part['property']}"]} for part in callback[kind]]
         for kind in ("inputs", "state")
     }
-    outputs = [dict(zip(("id", "property"), output.split("."), strict=True)) for output in callback["output"].strip(".").split("...")]
+    outputs = [
+        dict(zip(("id", "property"), output.split("."), strict=True)) for output in callback["output"].strip(".").split("...")
+    ]
     request = {
         "output": callback["output"],
         "outputs": outputs if callback["output"].startswith("..") else outputs[0],
@@ -199,14 +201,18 @@ def told_by(browser: TestClient, callback: dict[str, Any], path: str, search: st
 
 def test_each_callback_has_its_decision(reader: Reader) -> None:
     assert {callback["output"] for callback in callbacks(reader)} == set(CALLBACKS)
-    sent = {f"{argument['id']}.{argument['property']}" for callback in callbacks(reader) for argument in (*callback["inputs"], *callback["state"])}
+    sent = {
+        f"{argument['id']}.{argument['property']}"
+        for callback in callbacks(reader)
+        for argument in (*callback["inputs"], *callback["state"])
+    }
     assert sent == set(STATES)
 
 
 @pytest.mark.parametrize("path", STATES["address.pathname"])
 def test_no_callback_tells_a_role_what_it_may_not_see(path: str, reader: Reader, secrets: dict[Role, Secrets]) -> None:
     for role, search, callback in itertools.product(PROTECTED, STATES["address.search"], callbacks(reader)):
-        answer = told_by(reader(role), callback, path, search)
+        answer = callback_answer(reader(role), callback, path, search)
         assert secrets[role].within(answer) == [], (role, callback["output"], search)
         if role is Role.ENGINEER:
             continue
@@ -216,9 +222,9 @@ def test_no_callback_tells_a_role_what_it_may_not_see(path: str, reader: Reader,
 
 def test_an_officer_is_told_all_of_it_so_that_this_test_can_fail(reader: Reader, secrets: dict[Role, Secrets]) -> None:
     (page,) = (callback for callback in callbacks(reader) if callback["output"].startswith("..page"))
-    answer = told_by(reader("officer"), page, "/use-cases", "?lang=en&period=2026-Q3")
+    answer = callback_answer(reader("officer"), page, "/use-cases", "?lang=en&period=2026-Q3")
     assert all(secrets[role].within(answer) for role in PROTECTED)
-    assert HOST in told_by(reader("engineer"), page, "/", "?lang=en&period=2026-Q3")
+    assert HOST in callback_answer(reader("engineer"), page, "/", "?lang=en&period=2026-Q3")
     assert secrets[Role.ENGINEER].within(reader("officer").get(f"/api/v1/footprint?{Q3}&group=use_case").text)
 
 
@@ -226,7 +232,7 @@ def test_a_page_that_was_made_for_one_role_is_given_to_no_other(reader: Reader, 
     (page,) = (callback for callback in callbacks(reader) if callback["output"].startswith("..page"))
     for path in ("/use-cases", "/charter", "/"):
         for role in (Role.OFFICER, Role.ENGINEER, Role.COMMITTEE, Role.PUBLIC) * 2:
-            answer = told_by(reader(role), page, path, "?lang=en&period=2026-Q3")
+            answer = callback_answer(reader(role), page, path, "?lang=en&period=2026-Q3")
             assert role is Role.OFFICER or secrets[role].within(answer) == []
             assert (HOST in answer) == role.sees_services or path != "/"
 

@@ -15,7 +15,7 @@ from dashboards.url_state import PageContext, UrlState
 from footprint.config import Config
 from footprint.figures import Query, run_query
 from footprint.storage.database import Store
-from tests.support.contract_files import NOW_US, START, bring, compute, config, energy_lines, request_lines
+from tests.support.contract_files import NOW_US, START, import_files, compute, config, energy_lines, request_lines
 
 DAY_US = 86_400_000_000
 
@@ -24,7 +24,7 @@ DAY_US = 86_400_000_000
 def walked(sqlite: Store, tmp_path: Path) -> Store:
     """Three hours, then two days of silence, then three hours."""
     first, later = (energy_lines(begin, 3 * 3600, 60) for begin in (START, START + 2 * 86_400))
-    bring(sqlite, config(), tmp_path, first + later[1:], request_lines(START, 3 * 3600, 60))
+    import_files(sqlite, config(), tmp_path, first + later[1:], request_lines(START, 3 * 3600, 60))
     compute(sqlite, config())
     return sqlite
 
