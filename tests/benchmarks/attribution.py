@@ -87,7 +87,7 @@ def rows() -> list[tuple[str, float, float | None]]:
     readings, placements, requests = fleet(HOSTS)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     begun = time.perf_counter()
-    mine = attribute_frames(readings, placements, requests)
+    served = attribute_frames(readings, placements, requests)
     ours = time.perf_counter() - begun
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     try:
@@ -102,7 +102,7 @@ def rows() -> list[tuple[str, float, float | None]]:
         theirs = connection.execute(SQL).fetchdf()
         peer = time.perf_counter() - begun
         assert len(theirs) == HOSTS * 2 * 2 * 24
-    assert {d.status for d in mine.diagnoses.values()} <= {"ok", "log-suspect"}
+    assert {d.status for d in served.diagnoses.values()} <= {"ok", "log-suspect"}
     result.append((f"fleet of {len(readings):,} device-minutes / plain split in DuckDB", ours, peer))
     result.append(("  its memory [MiB] / 1 GiB", grown, 1024.0))
     return result

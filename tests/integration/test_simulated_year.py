@@ -17,7 +17,7 @@ from footprint.figures import parse_query, run_query
 from footprint.ledger.factor_store import load_factor_book
 from footprint.ledger.importers import import_energy, import_requests
 from footprint.storage.database import Store
-from tests.simulation.demo import with_past
+from tests.simulation.demo import config_with_past
 from tests.simulation.year import DAY_S, LAWS, NOISE, PLACES, Year, decisions, write_year
 
 END_S = 1_794_009_600  # 2026-11-07T00:00:00Z
@@ -83,7 +83,7 @@ def test_what_counters_tell_is_idle_power_and_the_truth(past: tuple[Path, Year])
 
 def test_the_configuration_tells_what_happened(past: tuple[Path, Year]) -> None:
     folder, year = past
-    (folder / "footprint.toml").write_text(with_past(year, END_S), encoding="utf-8")
+    (folder / "footprint.toml").write_text(config_with_past(year, END_S), encoding="utf-8")
     (folder / "decisions.toml").write_text(decisions(year), encoding="utf-8")
     config = load_config(str(folder / "footprint.toml"))
     assert config.demo
@@ -94,13 +94,13 @@ def test_the_configuration_tells_what_happened(past: tuple[Path, Year]) -> None:
     assert len(config.annotations) == 5
     (decision,) = read_decisions(config, "2026-Q2")
     assert decision.date == year.date(year.decided_s)[:10]
-    assert parse_config(with_past(year, END_S)).window_s == 900
+    assert parse_config(config_with_past(year, END_S)).window_s == 900
 
 
 @pytest.mark.slow
 def test_idle_is_learnt_and_every_use_case_has_what_it_took(past: tuple[Path, Year]) -> None:
     folder, year = past
-    (folder / "footprint.toml").write_text(with_past(year, END_S), encoding="utf-8")
+    (folder / "footprint.toml").write_text(config_with_past(year, END_S), encoding="utf-8")
     config = load_config(str(folder / "footprint.toml"))
     store, now_us = Store(config.store_url, demo=True), END_S * US_PER_S
     import_energy(store, str(folder / "past-0-energy.csv"), now_us)

@@ -68,8 +68,8 @@ def counts_of(day: Day, *, tokens: bool = True, window_s: int = 60) -> RequestLo
     )
 
 
-def spans_of(day: Day, seed: int) -> list[EnergyIntervals]:
-    """Spans of each device, from its counter once a second."""
+def intervals_of(day: Day, seed: int) -> list[EnergyIntervals]:
+    """Energy intervals of each device, from its counter once a second."""
     found = []
     for row in np.rint(counters_j(day, seed) * 1e6).astype(np.int64):
         count = DAY_S + 1
@@ -87,8 +87,8 @@ class Judged:
     truth: Floats
     half_widths: Floats
     model: Floats
-    said: DayStatistics
-    laid: TimedLog
+    statistics: DayStatistics
+    timed: TimedLog
 
     @property
     def total(self) -> float:
@@ -101,7 +101,7 @@ class Judged:
         big = self.truth > 0.02
         return float((np.abs(self.shares - self.truth) / self.truth)[big].max())
 
-    def held(self) -> list[bool]:
+    def covers_truth(self) -> list[bool]:
         """Whether the stated interval holds the truth, of each use case above half a percent."""
         inside = np.abs(self.model - self.truth) <= self.half_widths * self.model
         return inside[self.truth > 0.005].tolist()
@@ -111,30 +111,30 @@ def judge(name: str, seed: int, change: Callable[[Day], RequestLog] = log_of, *,
     """One simulated day, attributed; ``change`` makes the log, ``idle`` is known from elsewhere [relative to the truth]."""
     law = server(name)
     day = simulate(law, seed)
-    log, devices = change(day), spans_of(day, seed)
+    log, devices = change(day), intervals_of(day, seed)
     names = [kind.name for kind in law.kinds]
-    said, laid = day_statistics(log, names, devices, FOREVER, 0, WINDOW_US)
-    log = shift_log(log, round(said.lag_s * S))
+    statistics, timed = day_statistics(log, names, devices, FOREVER, 0, WINDOW_US)
+    log = shift_log(log, round(statistics.lag_s * S))
     hours = np.arange(0, (DAY_S + 1) * S, 3600 * S, dtype=np.int64)
     doubt = ConcurrencyTimeline(widen_counts(log), hours)
-    powers = [idle_power_uw([idle_histograms(spans, doubt, (0, DAY_S * S))]) for spans in devices]
+    powers = [idle_power_uw([idle_histograms(intervals, doubt, (0, DAY_S * S))]) for intervals in devices]
     if idle is not None:
         powers = [round(law.idle_w * idle * 1e6)] * law.devices
     idle_w = None if None in powers else sum(power or 0 for power in powers) / 1e6
-    fit = fit_days([said], idle_w)
+    fit = fit_days([statistics], idle_w)
     truth = day.truth()
     nothing = np.zeros(len(names))
     if fit.fit is None:
-        return Judged(fit.diagnosis, nothing, truth, nothing, nothing, said, laid)
-    powers = idle_powers_uw(fit, powers, [int(spans.energy_uj.sum()) for spans in devices])
-    weights = StepWeights(log, laid, fit)
+        return Judged(fit.diagnosis, nothing, truth, nothing, nothing, statistics, timed)
+    powers = idle_powers_uw(fit, powers, [int(intervals.energy_uj.sum()) for intervals in devices])
+    weights = StepWeights(log, timed, fit)
     active = np.zeros(len(names))
-    flight = ConcurrencyTimeline(log, hours)
-    for spans, power in zip(devices, powers, strict=True):
-        rows = split_placement(spans, power, flight, weights, WINDOW_US, half_widths=weights.half_widths)
-        mine = rows.key >= 0
-        active += np.bincount(rows.key[mine], weights=rows.active_uj[mine], minlength=len(names))
-    return Judged(fit.diagnosis, active / active.sum(), truth, weights.half_widths, weights.shares(fit.fit), said, laid)
+    timeline = ConcurrencyTimeline(log, hours)
+    for intervals, power in zip(devices, powers, strict=True):
+        rows = split_placement(intervals, power, timeline, weights, WINDOW_US, half_widths=weights.half_widths)
+        served = rows.key >= 0
+        active += np.bincount(rows.key[served], weights=rows.active_uj[served], minlength=len(names))
+    return Judged(fit.diagnosis, active / active.sum(), truth, weights.half_widths, weights.shares(fit.fit), statistics, timed)
 
 
 def judge_replicas(name: str, seeds: tuple[int, ...]) -> tuple[float, list[Diagnosis]]:
@@ -147,17 +147,17 @@ def judge_replicas(name: str, seeds: tuple[int, ...]) -> tuple[float, list[Diagn
     names = [kind.name for kind in law.kinds]
     truth = np.sum([np.bincount(day.use_case, weights=day.true_j, minlength=len(names)) for day in days], axis=0)
     hours = np.arange(0, (DAY_S + 1) * S, 3600 * S, dtype=np.int64)
-    flight, active, diagnoses = ConcurrencyTimeline(log, hours), np.zeros(len(names)), []
+    timeline, active, diagnoses = ConcurrencyTimeline(log, hours), np.zeros(len(names)), []
     for day, seed in zip(days, seeds, strict=True):
-        devices = spans_of(day, seed)
-        said, laid = day_statistics(log, names, devices, FOREVER, 0, WINDOW_US)
-        powers = [idle_power_uw([idle_histograms(spans, flight, (0, DAY_S * S))]) for spans in devices]
+        devices = intervals_of(day, seed)
+        statistics, timed = day_statistics(log, names, devices, FOREVER, 0, WINDOW_US)
+        powers = [idle_power_uw([idle_histograms(intervals, timeline, (0, DAY_S * S))]) for intervals in devices]
         idle_w = None if None in powers else sum(power or 0 for power in powers) / 1e6
-        fit = fit_days([said], idle_w, replicas=True)
-        weights = StepWeights(shift_log(log, round(said.lag_s * S)), laid, fit)
+        fit = fit_days([statistics], idle_w, replicas=True)
+        weights = StepWeights(shift_log(log, round(statistics.lag_s * S)), timed, fit)
         diagnoses.append(fit.diagnosis)
-        for spans, power in zip(devices, powers, strict=True):
-            rows = split_placement(spans, power, flight, weights, WINDOW_US, half_widths=weights.half_widths)
-            mine = rows.key >= 0
-            active += np.bincount(rows.key[mine], weights=rows.active_uj[mine], minlength=len(names))
+        for intervals, power in zip(devices, powers, strict=True):
+            rows = split_placement(intervals, power, timeline, weights, WINDOW_US, half_widths=weights.half_widths)
+            served = rows.key >= 0
+            active += np.bincount(rows.key[served], weights=rows.active_uj[served], minlength=len(names))
     return float(np.abs(active / active.sum() - truth / truth.sum()).sum()), diagnoses

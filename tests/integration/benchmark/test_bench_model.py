@@ -100,7 +100,8 @@ def test_a_short_run_goes_on_where_it_stopped_and_keeps_no_word(
     assert status_of(command) == 0
     said = capsys.readouterr().err
     assert f"Benchmarking {len(kept)}/3 points" in said
-    assert "20 prompts: the protocol asks for 1,000" in said
+    assert "20 prompts" in said
+    assert "1,000" in said
     assert "not signed" in said
     found = read_result(tmp_path / "r.json").result
     assert [point.concurrency for point in found.points].count(0) == 1

@@ -50,7 +50,7 @@ def test_a_host_reports_is_silent_or_is_retired_by_its_last_reading(walked: Stor
 
 
 @pytest.mark.parametrize("language", ["fr", "en"])
-def test_a_silent_agent_is_named_with_its_last_reading_and_since_how_long(walked: Store, language: str) -> None:
+def test_a_silent_agent_is_listed_with_its_last_reading_and_duration(walked: Store, language: str) -> None:
     at = charter_context(walked, CONFIG + "[notify]\nsilent_after_s = 600\n", language, now_us=END_US + 9_000 * S)
     card = silent_agents_card(at)
     shown = text_of(card)
@@ -60,7 +60,7 @@ def test_a_silent_agent_is_named_with_its_last_reading_and_since_how_long(walked
     assert "/api/v1/tables/silent?format=csv" in hrefs(card)
 
 
-def test_nobody_is_said_to_report_who_does_not(walked: Store, store: Store) -> None:
+def test_retired_agents_do_not_count_as_reporting(walked: Store, store: Store) -> None:
     assert "Every agent reports" in text_of(silent_agents_card(charter_context(walked, now_us=END_US)))
     retired = text_of(silent_agents_card(charter_context(walked, now_us=END_US + RETIRED_AFTER_US)))
     assert "No agent reports any more" in retired
@@ -85,7 +85,7 @@ def test_an_objective_is_shown_with_its_interval_its_limit_and_its_state_in_text
     assert "/api/v1/tables/objectives?format=csv&period=2026-07" in hrefs(card)
 
 
-def test_what_was_not_measured_is_unknown_and_not_zero(walked: Store) -> None:
+def test_an_unmeasured_objective_is_unknown_and_not_zero(walked: Store) -> None:
     text = CONFIG + BUDGET.format("all", "energy_kwh", 5)
     shown = text_of(objectives_card(charter_context(walked, text, search="?period=2026-03")))
     assert "[x]" in shown
@@ -102,7 +102,7 @@ def test_a_target_is_shown_in_percent_with_its_due_period(walked: Store) -> None
     assert "\u221250%" in shown
 
 
-def test_objectives_are_shown_to_nobody_who_may_not_see_uses(walked: Store) -> None:
+def test_objectives_are_hidden_from_roles_that_may_not_see_use_cases(walked: Store) -> None:
     at = charter_context(walked, CONFIG + BUDGET.format("few", "requests", 39))
     assert objectives_card(at) is not None
     assert objectives_card(charter_context(walked)) is None  # none declared
@@ -120,7 +120,7 @@ def test_a_host_that_came_later_was_not_missing_before_and_a_silent_day_is(sqlit
     bring(sqlite, facts, tmp_path, energy, request_lines(START, 3600, 5))
     compute(sqlite, facts)
     days = day_states(charter_context(sqlite, two, now_us=(later + 86_400) * S))
-    states = {host: dict(told) for host, told in days.items()}
+    states = {host: dict(host_days) for host, host_days in days.items()}
     assert len({*map(tuple, states.values())}) == 1
     first, *_, last = sorted(states["a"])
     assert states["b"][first] == "unexpected"

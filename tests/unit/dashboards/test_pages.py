@@ -42,7 +42,7 @@ def test_three_digits_are_within_half_a_percent(value: float) -> None:
     assert shown == pytest.approx(value, rel=0.006, abs=1e-12)
 
 
-def test_every_sentence_exists_in_both_languages_with_the_same_places() -> None:
+def test_every_text_exists_in_both_languages_with_the_same_placeholders() -> None:
     french, english = catalogue("fr"), catalogue("en")
     assert set(french) == set(english)
     for key, text in french.items():
@@ -57,7 +57,7 @@ def context_of(ask: Callable[[Query], QueryResult], path: str = "/") -> PageCont
     return PageContext(config(), None, ask, NOW_US, UrlState.parse(path, "", "en"))
 
 
-def test_a_page_without_data_says_what_is_awaited_and_one_without_store_stays() -> None:
+def test_pages_without_data_show_first_steps_and_without_store_an_error() -> None:
     def away(question: Query) -> QueryResult:
         raise OperationalError("SELECT", {}, Exception("gone"))
 
@@ -72,7 +72,7 @@ def test_a_page_without_data_says_what_is_awaited_and_one_without_store_stays() 
     assert "no such page" in text_of(render_page(context_of(away, "/nowhere")))
 
 
-def test_a_card_that_fails_says_so_and_the_others_stay(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failing_card_shows_an_error_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     here = context_of(lambda question: QueryResult([], []))
 
     def broken() -> object:
@@ -110,7 +110,7 @@ def test_every_page_shows_figures_with_their_intervals(walked: Store, language: 
     assert translate(language, "entity_none") in shown_at("/services", "?name=nobody")
 
 
-def test_pages_say_the_figures_of_the_command_line(walked: Store) -> None:
+def test_pages_show_the_figures_of_the_command_line(walked: Store) -> None:
     row = run_query(walked, config(), Query(group=("use_case",)), NOW_US).rows[0]
     shown = page_text(walked, config(), "/use-cases", "?period=all")
     size, _ = energy_unit(max(r["energy_kwh"] for r in run_query(walked, config(), Query(group=("use_case",)), NOW_US).rows))
@@ -125,7 +125,7 @@ def test_a_comparison_is_as_wide_as_its_interval(walked: Store) -> None:
     assert "Output tokens per request" in shown
 
 
-def test_a_range_without_a_value_is_drawn_as_a_range() -> None:
+def test_an_interval_without_a_value_is_drawn_as_an_interval() -> None:
     from dashboards.parts.ranked_bars import ranked_bars_card
 
     known = {"use_case": "drafting", "energy_kwh": 2.0, "energy_low_kwh": 1.5, "energy_high_kwh": 2.5, "quality": "B"}
@@ -139,7 +139,7 @@ def test_a_range_without_a_value_is_drawn_as_a_range() -> None:
     assert [whisker.style["width"] for whisker in elements(card, css_class="whisker")] == ["20.00%", "100.00%"]
 
 
-def test_a_period_not_yet_over_is_drawn_apart_and_nothing_is_drawn_for_what_was_not_read() -> None:
+def test_open_periods_are_dashed_and_periods_without_readings_are_gaps() -> None:
     from dashboards.plotly_figures import trend_figure
 
     days = [
@@ -162,7 +162,7 @@ def test_a_period_not_yet_over_is_drawn_apart_and_nothing_is_drawn_for_what_was_
     assert any(note.text.startswith("<b>0.50") and "provisional" in note.text for note in figure.layout.annotations)
 
 
-def test_what_happened_is_shown_where_it_happened(walked: Store) -> None:
+def test_annotations_are_shown_at_their_time(walked: Store) -> None:
     text = (
         CONFIG
         + """
@@ -188,7 +188,7 @@ text = "not yet"
         config('[[annotation]]\ntext = "when?"\n')
 
 
-def test_answers_are_remembered_until_something_was_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_query_results_are_cached_until_figures_change_or_a_minute_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     now, state, asked = [100.0], ["one"], []
     monkeypatch.setattr("dashboards.app.time.monotonic", lambda: now[0])
 
@@ -211,25 +211,25 @@ def test_answers_are_remembered_until_something_was_computed(monkeypatch: pytest
     assert len(asked) == 4
 
 
-def test_requests_without_a_reading_are_no_energy_of_zero(sqlite: Store, tmp_path: Path) -> None:
+def test_requests_without_readings_are_not_shown_as_zero_energy(sqlite: Store, tmp_path: Path) -> None:
     import_requests(sqlite, config(), write(tmp_path / "r.csv", request_lines(START, 7200, 20)), NOW_US)
     compute(sqlite, config())
-    for language, said in (("en", "20 requests, and no energy was read"), ("fr", "20 requêtes, et aucune énergie relevée")):
+    for language, headline in (("en", "20 requests, and no energy was read"), ("fr", "20 requêtes, et aucune énergie relevée")):
         for path in ("/", "/services?name=chat"):
             page, _, search = path.partition("?")
             shown = page_text(sqlite, config(), page, f"?period=all&{search}", language)
             assert "0 mWh" not in shown.replace("\u00a0", " ")
             if page == "/":
-                assert said in shown
+                assert headline in shown
 
 
-def test_causes_are_said_in_words(walked: Store) -> None:
+def test_causes_of_uncertainty_are_translated(walked: Store) -> None:
     shown = page_text(walked, config(), "/quality", "?period=all", "fr")
     assert "Étalonnage des capteurs, GPU" in shown
     assert "cause_" not in shown
 
 
-def test_a_page_is_made_once_for_many_readers_and_anew_when_something_changed() -> None:
+def test_a_page_is_rendered_once_until_figures_change() -> None:
     made: list[str] = []
     state = [0]
     pages: TtlCache[str, str] = TtlCache(lambda key: made.append(key) or f"{key}{len(made)}", lambda: state[0], 2)  # type: ignore[func-returns-value]
@@ -240,7 +240,7 @@ def test_a_page_is_made_once_for_many_readers_and_anew_when_something_changed() 
     assert [pages("c"), pages("a"), pages("d"), pages("a")] == ["c4", "a3", "d5", "a6"]  # two at most are kept
 
 
-def test_what_is_not_worth_keeping_is_made_again() -> None:
+def test_values_that_should_not_be_cached_are_computed_again() -> None:
     made: list[str] = []
     pages: TtlCache[str, str] = TtlCache(lambda key: made.append(key) or "away", lambda: 0, 2, lambda found: found != "away")  # type: ignore[func-returns-value]
     assert [pages("a"), pages("a")] == ["away", "away"]

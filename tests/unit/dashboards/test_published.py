@@ -54,22 +54,22 @@ def words(part: Any) -> str:
     ],
 )
 def test_the_edition_is_that_of_exactly_the_period_shown(search: str, name: str | None) -> None:
-    found = find_edition(here(search, {"2026-Q3": 2, "2026-09": 1, "2025": 4}))
-    assert (found and found.name) == name
+    edition = find_edition(here(search, {"2026-Q3": 2, "2026-09": 1, "2025": 4}))
+    assert (edition and edition.name) == name
 
 
 @pytest.mark.parametrize(
-    ("language", "said", "copied"),
+    ("language", "label", "copied"),
     [
         ("fr", "Publié : édition T3 2026, version 2", "Copier le lien figé, édition 2026-Q3 v2"),
         ("en", "Published: edition Q3 2026, version 2", "Copy the frozen link, edition 2026-Q3 v2"),
     ],
 )
-def test_it_is_said_beside_the_period_on_paper_and_in_the_share_menu(language: str, said: str, copied: str) -> None:
+def test_the_edition_is_shown_beside_the_period_on_paper_and_in_the_share_menu(language: str, label: str, copied: str) -> None:
     context = here(f"?lang={language}&period=2026-Q3", {"2026-Q3": 2})
     address = f"/editions/2026-Q3/v2/{language}/report.html"
     for part in (filter_bar(context), print_header(context)):
-        assert said in words(part)
+        assert label in words(part)
     assert address in hrefs(filter_bar(context))
     menu = header(context, (), ())
     assert copied in words(menu)
@@ -78,7 +78,7 @@ def test_it_is_said_beside_the_period_on_paper_and_in_the_share_menu(language: s
     assert address in links[1:]
 
 
-def test_where_nothing_was_published_nothing_is_said() -> None:
+def test_no_edition_is_shown_before_publication() -> None:
     context = here("?period=2026-Q3", {})
     assert "Publié" not in words(filter_bar(context))
     assert "Publié :" not in words(print_header(context))
@@ -96,7 +96,7 @@ def test_the_newest_version_is_read_without_its_content(office: tuple[Config, St
     assert latest_release(store, "2026-08") == Release("2026-08", 2, "final")
 
 
-def test_a_store_that_is_away_names_no_edition_and_breaks_no_page(tmp_path: Path) -> None:
+def test_an_unavailable_store_shows_no_edition_and_breaks_no_page(tmp_path: Path) -> None:
     away = Store(f"sqlite:///{tmp_path}/away.db", demo=False)
     away.close()
     (tmp_path / "away.db").unlink()

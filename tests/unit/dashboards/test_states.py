@@ -1,4 +1,4 @@
-"""Every state that a page can be in says what it is: stale, partial, unknown, a card that fails, a demonstration, first load."""
+"""States of a page: stale, partial, unknown, failing card, demonstration, first load."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def test_a_period_that_goes_on_without_readings_is_stale_and_its_figures_stay(wa
     assert "nothing has arrived since" not in text_of(fresh)
 
 
-def test_a_period_seen_in_part_says_which_days_are_missing(walked: Store) -> None:
+def test_a_partly_measured_period_names_its_missing_days(walked: Store) -> None:
     page = overview_page(walked)
     assert any(cell in elements(page, css_class="missing") for cell in elements(page, css_class="cell"))
     assert "Readings of a are missing" in text_of(page)
     assert "[x]" in text_of(page)
 
 
-def test_a_period_without_readings_says_the_last_one_and_leads_to_it(walked: Store) -> None:
+def test_a_period_without_readings_links_to_the_last_reading(walked: Store) -> None:
     page = overview_page(walked, search="?period=2026-01")
     assert "No reading in this period" in text_of(page)
     assert any("period=all" in address for address in hrefs(page))
@@ -55,7 +55,7 @@ def test_a_period_without_readings_says_the_last_one_and_leads_to_it(walked: Sto
     assert not elements(page, css_class="figure")
 
 
-def test_one_card_that_fails_leaves_the_others_and_offers_to_try_again(walked: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_card_leaves_the_others_and_offers_a_retry(walked: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any) -> Any:
         raise ValueError("of ours")
 
@@ -68,7 +68,7 @@ def test_one_card_that_fails_leaves_the_others_and_offers_to_try_again(walked: S
     assert elements(page, css_class="figure")
 
 
-def test_a_demonstration_is_said_on_the_page_and_burnt_into_its_pictures(walked: Store) -> None:
+def test_a_demonstration_is_marked_on_pages_and_pictures(walked: Store) -> None:
     simulated = replace(config(), demo=True)
     assert elements(overview_page(walked, facts=simulated), data_demo="DEMONSTRATION")
     assert elements(overview_page(walked), data_demo="")
@@ -76,7 +76,7 @@ def test_a_demonstration_is_said_on_the_page_and_burnt_into_its_pictures(walked:
     assert "simulated organisation" not in text_of(_layout(config(), "en"))
 
 
-def test_the_first_load_is_busy_and_keeps_the_places() -> None:
+def test_the_skeleton_is_busy_and_has_placeholders() -> None:
     page = skeleton("en")
     assert elements(page, "Main", aria_busy="true") == [page]
     heights = [block.style["height"] for block in elements(page, "Div")]
