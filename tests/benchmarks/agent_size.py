@@ -1,4 +1,4 @@
-"""This file weighs the agent alone, on simulated sensors: resident memory, processor time, and what it imports.
+"""Benchmark of the agent alone on simulated sensors: resident memory, CPU time and imported modules.
 
 8 GPUs and 2 sockets with DRAM at 1 Hz, shipping over TLS to a server of our own, /metrics on. Fails over
 32 MiB or on an import that is not the agent's.

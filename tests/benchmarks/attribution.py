@@ -1,4 +1,4 @@
-"""This file measures attribution: a service-day of many requests, and a fleet against the plain proportional split in DuckDB.
+"""Benchmarks of attribution: a service-day of many requests, and a fleet against a proportional split in DuckDB.
 
 The fleet is hosts of eight GPUs read once a minute, two services each, minutes of token counts of two use cases a
 service; ours fits the step model of every service, states intervals and closes to the microjoule, DuckDB only divides

@@ -1,4 +1,4 @@
-"""This file measures what costs time against a peer doing as much, in one run: a table of ratios, ours over the peer's.
+"""Benchmark table (`make bench`): each operation beside a peer that does comparable work, measured in one run.
 
 Times are in seconds unless the row says otherwise; a peer that is not installed is absent.
 """

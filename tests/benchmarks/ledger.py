@@ -1,4 +1,4 @@
-"""This file measures the ledger: import against bare inserts, the chain of hashes, days from files, shipments of many agents.
+"""Benchmarks of the ledger: import, hash chain, days computed from sealed files, shipments of many agents.
 
 The bare insert puts tuples that are in memory into the same table of a database of its own, in chunks as large, with the same
 durability; ours also parses, checks, looks for duplicates and versions the days.

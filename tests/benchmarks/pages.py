@@ -1,4 +1,4 @@
-"""This file measures what the questions of a page cost on a large store, against bare SQL on the same sums, and by length of window."""
+"""Benchmarks of page queries on a large store: against plain SQL over the same sums, and by length of the range."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""This file times one RAPL sample of four zones, ours beside Zeus's and CodeCarbon's, on one tree in one run.
+"""Benchmark of one RAPL sample of four zones, beside Zeus and CodeCarbon on the same tree.
 
 The tree is on the temporary folder's file system. CodeCarbon reads two of the four zones only (it passes over memory), Zeus
 all of them; Zeus also keeps a process for each file that watches for wraps, which is not in its time here.

@@ -1,4 +1,4 @@
-"""This file attacks a thousand organisations: a quarter, the same with late data, and its year, all of it known at once."""
+"""Attack on the publications of a thousand simulated organisations: quarters, revisions and years, all known at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""This file generates organisations as publication cells: who used what, how much, with every margin; shared by tests."""
+"""Simulated publication cells of an organisation: requests, energy and users of services and use cases, with all margins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""This file runs the protocol in virtual time: clients in a closed loop on the step law, seen as the protocol sees them.
+"""Benchmark protocol in virtual time: clients in a closed loop against the step model of a server.
 
 Requests of drawn prompts, whose answers have lengths of their own and differ from draw to draw, end in the same functions that
 a real run ends in (steady state, mix of prompts, result). Energy is the law's, with the errors that sensors and sessions have.

@@ -1,4 +1,4 @@
-"""This file serves a simulated model over HTTP, in real time: OpenAI-compatible, streaming, with known energy per step.
+"""Simulated model endpoint: OpenAI-compatible, streaming, in real time, with known energy per step.
 
     python tests/simulation/endpoint.py --sysfs DIR [--step-j …]
 

@@ -1,4 +1,4 @@
-"""This file is an OpenID Connect provider with real signed tokens, as an ASGI application that a test can make misbehave."""
+"""OpenID Connect provider for tests: an ASGI application that signs tokens, valid or falsified."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""This file makes benchmark results of a model whose truth is known, without waiting: for what is computed from results."""
+"""Benchmark results drawn from a model with known energies, without running the protocol."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""This file simulates the files of sensors: powercap zones, hardware monitors, processes; and compiles the NVML library."""
+"""Simulated sensor files (powercap zones, hardware monitors, processes) and a build of the simulated NVML library."""
 
 from __future__ import annotations
 

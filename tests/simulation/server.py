@@ -1,4 +1,4 @@
-"""This file simulates an inference server with continuous batching, of which the true energy of every request is known.
+"""Simulated inference server with continuous batching and known energy of each request.
 
 Requests queue for a slot (first come, first served), are prefilled one after the other, and then all advance
 together, one token a decode step. A step costs a fixed amount, shared by whoever runs in it, and amounts per

@@ -1,13 +1,15 @@
-"""This file simulates an organisation over five quarters and what follows them, coarsely: counters every quarter of an hour,
-requests as hourly counts per use case, distinct users per publication cell, and the truth beside them. What a request takes
-is linear in its tokens, so that the true energy of every use case is known and attribution can be held against it.
+"""Simulated organisation over five quarters at coarse resolution, with its true energies.
 
-What happens in it is told by the names below: volume grows, nights are calm and Sundays silent, the large model gives way to a
-smaller one, a service stops and another begins, a collector tells some readings weeks late and loses others; one use case has three
-users, another is one user's. All of it comes from one seed and an end.
+Counters are read every quarter of an hour, requests are hourly counts per use case, and distinct users are given per publication
+cell. The energy of a request is linear in its tokens, so the true energy of every use case is known and can be compared with the
+result of attribution.
 
-Files are those that had arrived at each release of an edition (``arrivals``), so that editions can be published as they would
-have been: from what was known on their day.
+Events of the period: volume grows, nights are calm and Sundays have no requests, a smaller model replaces the large one, one
+service stops and another begins, some readings arrive weeks late and others are lost, one use case has three users and another
+is dominated by one user. Everything follows from one seed and one end date.
+
+There is one set of files for each release of an edition (``arrivals``), with the data that had arrived by that date, so that
+editions can be published as they would have been on their release day.
 """
 
 from __future__ import annotations

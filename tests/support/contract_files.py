@@ -1,4 +1,4 @@
-"""This file writes small contract files and walks them through the whole program; shared by tests."""
+"""Small contract files (energy, requests) and helpers that import, aggregate and query them."""
 
 from __future__ import annotations
 

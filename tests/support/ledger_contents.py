@@ -1,4 +1,4 @@
-"""This file says what a ledger holds, by names and free of numbers given out, so that two ledgers can be compared."""
+"""Contents of a ledger by names instead of row numbers, to compare two ledgers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""This file runs the notebooks from top to bottom, as ``python -m tests.support.notebook_runner`` to keep their outputs, and for the tests."""
+"""Runner of the notebooks: `python -m tests.support.notebook_runner` executes them and saves their outputs."""
 
 from __future__ import annotations
 

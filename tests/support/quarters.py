@@ -1,4 +1,4 @@
-"""This file makes a small organisation of several quarters, hour by hour: what editions are built from in tests."""
+"""A small organisation over several quarters, hour by hour, from which tests build editions."""
 
 from __future__ import annotations
 

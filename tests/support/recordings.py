@@ -1,4 +1,4 @@
-"""This file turns recordings of real inference, kept beside the repository, into the files that people import.
+"""Conversion of recordings of real inference, which lie beside the repository, into contract files.
 
 A matched run is GPU power at 0.1 s and the log of the batches of the same run. Its energy file has
 each GPU as ``gpu:N`` of a host named like the run; its request file has each batch as a window of

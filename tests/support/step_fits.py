@@ -1,4 +1,4 @@
-"""This file runs the attribution of a simulated day of one service and compares it with the truth; shared by tests."""
+"""Attribution of a simulated day of one service, compared with its true energies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""This file brings one small ledger of three days and asks it the same questions; shared by the tests of sealing and keeping."""
+"""A ledger of three days and a set of queries over it, for the tests of sealing and retention."""
 
 from __future__ import annotations
 

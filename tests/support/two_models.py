@@ -1,4 +1,4 @@
-"""This file makes a store of one day in which two simulated models answer the same use cases; shared by tests."""
+"""A store of one day in which two simulated models serve the same use cases."""
 
 from __future__ import annotations
 

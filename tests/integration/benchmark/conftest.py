@@ -1,4 +1,4 @@
-"""This file starts simulated endpoints, each with a counter of its own, and ends them."""
+"""Fixtures: simulated model endpoints, each with its own energy counter."""
 
 from __future__ import annotations
 
