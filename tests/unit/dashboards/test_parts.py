@@ -16,6 +16,7 @@ from dashboards.url_state import UrlState
 from footprint.config import ConfigError
 from footprint.config.models import Annotation
 from footprint.core.timestamps import parse_instant
+from tests.support.components import elements, text_of
 from tests.support.contract_files import CONFIG, NOW_US, config
 
 WIDTHS = re.compile(r'class="flow (\w+)" stroke-width="([\d.]+)"')
@@ -48,11 +49,11 @@ def test_a_strip_has_one_cell_a_run_and_loses_no_day() -> None:
 
 
 def test_the_name_of_a_reference_at_the_edge_stays_inside() -> None:
-    drawn = str(interval_ruler(10, 11, 12, 30, "Q3 2025"))
-    assert "ruler-name" in drawn
-    assert "Q3 2025" in drawn
-    assert "ruler-reference" not in str(interval_ruler(10, 11, 12, None))
-    assert "ruler-band" not in str(interval_ruler(5, 5, 5, 4, "x"))  # an exact count has no width
+    (name,) = elements(interval_ruler(10, 11, 12, 30, "Q3 2025"), css_class="ruler-name")
+    assert text_of(name) == "Q3 2025"
+    assert name in elements(name, css_class="right")
+    assert not elements(interval_ruler(10, 11, 12, None), css_class="ruler-reference")
+    assert not elements(interval_ruler(5, 5, 5, 4, "x"), css_class="ruler-band")  # an exact count has no width
 
 
 def test_days_are_labelled_by_month_where_there_are_several() -> None:

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import event
 
+from footprint.access import Role
 from footprint.access.audit_log import read_accesses
 from footprint.api.app import create_api
 from footprint.cli.app import status_of
@@ -31,6 +32,7 @@ from footprint.figures import parse_query
 from footprint.ledger.importers import import_energy
 from footprint.ledger.ingest import IngestService
 from footprint.storage.database import Store
+from tests.support.components import page_text
 from tests.support.protected_quarter import HEADER, PROXY, by_header, page
 from tests.support.quarters import compute, instant, seconds
 
@@ -215,22 +217,17 @@ def test_auditors_draw_figures_and_see_what_is_left_out(office: Office, capsys: 
 
 @pytest.mark.parametrize("language", ["fr", "en"])
 def test_the_page_says_the_string_of_the_edition_and_every_level(office: Office, language: str) -> None:
-    from dashboards.app import render_page
-    from dashboards.url_state import PageContext, UrlState
-    from footprint.figures import run_query
-
     config, store, _ = office
     report = from_json(publish_edition(store, config, "2026-Q3", NOW).report)
     figure = named(report.figures, "energy_kwh")
 
     def page(identity: str) -> str:
-        view = UrlState.parse("/explain", f"?figure={identity}", language)
-        return str(render_page(PageContext(config, store, lambda question: run_query(store, config, question, NOW), NOW, view)))
+        return page_text(store, config, "/explain", f"?figure={identity}", language, NOW)
 
-    formatted = format_figure(figure, language)
+    expected = format_figure(figure, language)
     text = page(figure.id)
-    assert repr(formatted.with_unit)[1:-1] in text
-    assert repr(formatted.interval)[1:-1] in text
+    assert expected.with_unit in text
+    assert expected.interval in text
     assert f"footprint trace {figure.id} --edition 2026-Q3.v1 --verify" in text
     assert all(f"{number}. " in text for number in range(1, 8))
     hidden = next(each for each in report.figures if each.conf_status == "C")
@@ -263,11 +260,6 @@ def test_rows_behind_a_figure_are_for_who_sees_uses_and_that_is_noted(office: Of
 
 
 def test_one_string_at_the_command_line_the_page_and_the_api(office: Office, capsys: pytest.CaptureFixture[str]) -> None:
-    from dashboards.app import render_page
-    from dashboards.url_state import PageContext, UrlState
-    from footprint.access import Role
-    from footprint.figures import run_query
-
     config, store, folder = office
     report = from_json(publish_edition(store, config, "2026-Q3", NOW).report)
     options = ["--config", str(folder / "footprint.toml")]
@@ -279,13 +271,9 @@ def test_one_string_at_the_command_line_the_page_and_the_api(office: Office, cap
         for figure in report.figures:
             formatted = format_figure(figure, language)
             assert rows[figure.id]["shown"] == formatted.full
-            view = UrlState.parse("/explain", f"?figure={figure.id}", language)
-            context = PageContext(
-                config, store, lambda question: run_query(store, config, question, NOW), NOW, view, role=Role.COMMITTEE
-            )
-            text = str(render_page(context))
-            assert repr(formatted.with_unit)[1:-1] in text
-            assert repr(formatted.interval)[1:-1] in text
+            text = page_text(store, config, "/explain", f"?figure={figure.id}", language, NOW, role=Role.COMMITTEE)
+            assert formatted.with_unit in text
+            assert formatted.interval in text
         for row in audit_sample.sample_figures(report, 4, 7, language):
             answer = client.get(f"/api/v1/trace/{row['figure_id']}?lang={language}").json()
             assert answer["levels"][0]["rows"][0]["shown"] == row["shown"] == rows[row["figure_id"]]["shown"]
