@@ -19,7 +19,7 @@ from footprint.core.log_formats import load_map
 from footprint.ledger.importers import import_energy, import_mapped_log, import_requests
 from footprint.storage.database import Store
 from tests.benchmarks import agent_peer, attribution, ledger, pages, rapl_sample
-from tests.support.contract_files import DAY_S, NOW_US, query_rows, compute, config, energy_lines, request_lines, write
+from tests.support.contract_files import DAY_S, NOW_US, compute, config, energy_lines, query_rows, request_lines, write
 
 REPEATS = 3
 

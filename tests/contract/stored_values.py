@@ -61,7 +61,7 @@ from footprint.queries.lineage import LineageLevel
 from footprint.server.alerts import dispatch
 from footprint.server.job_runs import JobKind, run_job
 from footprint.storage.database import Store
-from tests.support.contract_files import import_files, compute, config, energy_lines, request_lines
+from tests.support.contract_files import compute, config, energy_lines, import_files, request_lines
 
 AT_US = 1_782_893_700_123_456
 CONFIG = """

@@ -11,11 +11,11 @@ from tests.support import contract_files as walk
 from tests.support.contract_files import (
     DAY_S,
     NOW_US,
-    query_rows,
-    import_files,
     compute,
     config,
     energy_lines,
+    import_files,
+    query_rows,
     request_lines,
     write,
 )

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from footprint.storage.database import Store
-from tests.support.contract_files import DAY_S, query_rows, import_files, compute, config
+from tests.support.contract_files import DAY_S, compute, config, import_files, query_rows
 
 KWH = 3.6e6
 NO_REQUESTS = ["start,end,service,use_case"]

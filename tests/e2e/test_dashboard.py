@@ -17,7 +17,7 @@ import pytest
 
 from footprint.storage.database import Store
 from tests.e2e.test_up import CHROMIUM, free_port
-from tests.support.contract_files import CONFIG, START, import_files, compute, config, energy_lines, request_lines
+from tests.support.contract_files import CONFIG, START, compute, config, energy_lines, import_files, request_lines
 
 pytestmark = pytest.mark.browser
 PAGES = {

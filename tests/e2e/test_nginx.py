@@ -18,7 +18,7 @@ import pytest
 from footprint.storage.database import Store
 from tests.e2e.test_dashboard import start_server
 from tests.e2e.test_up import free_port
-from tests.support.contract_files import CONFIG, START, import_files, compute, config, energy_lines, request_lines
+from tests.support.contract_files import CONFIG, START, compute, config, energy_lines, import_files, request_lines
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "nginx.conf"
 ACCESS = """

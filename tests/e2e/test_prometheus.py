@@ -21,7 +21,7 @@ from footprint.ledger.prometheus_import import import_prometheus
 from footprint.queries.unlogged_traffic import unlogged_traffic
 from footprint.storage.database import Store
 from tests.e2e.test_up import free_port
-from tests.support.contract_files import DAY_S, NOW_US, query_rows, compute, config, write
+from tests.support.contract_files import DAY_S, NOW_US, compute, config, query_rows, write
 
 S = 1_000_000
 STEP_S, LENGTH_S = 15, 3 * 3600

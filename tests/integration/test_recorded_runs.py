@@ -9,7 +9,7 @@ import pytest
 
 from footprint.ledger.importers import import_energy, import_requests
 from footprint.storage.database import Store
-from tests.support.contract_files import NOW_US, query_rows, compute, config
+from tests.support.contract_files import NOW_US, compute, config, query_rows
 
 RECORDINGS = Path(__file__).resolve().parents[3] / "shared" / "recordings"
 RUNS = sorted((RECORDINGS / "matched-runs").glob("*__*")) if RECORDINGS.is_dir() else []

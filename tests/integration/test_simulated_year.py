@@ -18,7 +18,7 @@ from footprint.ledger.factor_store import load_factor_book
 from footprint.ledger.importers import import_energy, import_requests
 from footprint.storage.database import Store
 from tests.simulation.demo import config_with_past
-from tests.simulation.year import DAY_S, SERVICE_ENERGY, NOISE, DEPLOYMENTS, Year, decisions, write_year
+from tests.simulation.year import DAY_S, DEPLOYMENTS, NOISE, SERVICE_ENERGY, Year, decisions, write_year
 
 END_S = 1_794_009_600  # 2026-11-07T00:00:00Z
 J_PER_KWH = 3_600_000

@@ -33,7 +33,7 @@ from footprint.ledger.importers import import_energy, import_requests, import_us
 from footprint.storage.database import Store
 from tests.simulation.closed_loop import MACHINE, MeasurementErrors, ServedModel, run_benchmark
 from tests.simulation.server import DAY_S, LARGE, SMALL, Day, Kind, Server, counters_j, simulate
-from tests.simulation.year import FINAL_DAY, DEPLOYMENTS, PROVISIONAL_DAY, QUARTERS, Year, configuration, decisions, write_year
+from tests.simulation.year import DEPLOYMENTS, FINAL_DAY, PROVISIONAL_DAY, QUARTERS, Year, configuration, decisions, write_year
 
 FOLDER = Path("footprint-demo")
 STEP_S, STEP_WITH_PAST_S = 20, 60

@@ -14,7 +14,7 @@ from footprint.attribution.request_log import ConcurrencyTimeline, RequestLog, s
 from footprint.attribution.split import split_placement
 from footprint.attribution.step.day_statistics import DayStatistics, TimedLog, day_statistics
 from footprint.attribution.step.model import Diagnosis, StepWeights, fit_days, idle_powers_uw
-from tests.simulation.server import DAY_S, VARIANTS, Day, Server, random_server, counters_j, simulate
+from tests.simulation.server import DAY_S, VARIANTS, Day, Server, counters_j, random_server, simulate
 
 S = 1_000_000
 WINDOW_US = 300 * S

@@ -21,7 +21,7 @@ from footprint.i18n.formatting import format_estimate, format_local_time
 from footprint.queries.agent_liveness import REPORTING, RETIRED, RETIRED_AFTER_US, SILENT, host_liveness
 from footprint.storage.database import Store
 from tests.support.components import hrefs, page_context, text_of
-from tests.support.contract_files import CONFIG, NOW_US, START, import_files, compute, config, energy_lines, request_lines
+from tests.support.contract_files import CONFIG, NOW_US, START, compute, config, energy_lines, import_files, request_lines
 
 S = 1_000_000
 END_US = (START + 7200) * S

@@ -14,7 +14,7 @@ from dashboards.pages import overview
 from footprint.config import Config
 from footprint.storage.database import Store
 from tests.support.components import elements, hrefs, page_context, text_of
-from tests.support.contract_files import NOW_US, START, import_files, compute, config, energy_lines, request_lines
+from tests.support.contract_files import NOW_US, START, compute, config, energy_lines, import_files, request_lines
 
 DAY_US = 86_400_000_000
 

@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from footprint.attribution.shard import ClosureError
 from footprint.storage.database import Store
-from tests.support.contract_files import START, query_rows, import_files, compute, config, energy_lines, request_lines
+from tests.support.contract_files import START, compute, config, energy_lines, import_files, query_rows, request_lines
 from tests.support.quarters import CONFIG, organisation
 
 

@@ -23,10 +23,10 @@ from tests.support.step_fits import (
     S,
     counts_of,
     intervals_of,
-    split_accuracy,
-    replica_accuracy,
     log_of,
+    replica_accuracy,
     server,
+    split_accuracy,
 )
 
 # By convention, not by error: power that is drawn while anything runs is nobody's in the simulation's truth.

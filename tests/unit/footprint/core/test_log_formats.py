@@ -20,7 +20,7 @@ from footprint.core.records import RequestRecord, from_line
 from footprint.ledger.importers import import_mapped_log
 from footprint.storage.database import Store
 from tests.support.agents import make_agent
-from tests.support.contract_files import DAY_S, NOW_US, query_rows, config
+from tests.support.contract_files import DAY_S, NOW_US, config, query_rows
 
 RECORDED = Path(__file__).resolve().parents[5] / "shared" / "recordings" / "litellm" / "standard_logging_payload.jsonl.gz"
 SECRET = "Hortense"

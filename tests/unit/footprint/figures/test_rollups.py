@@ -27,7 +27,7 @@ from footprint.ledger.import_batches import list_batches, withdraw_batch
 from footprint.queries.hourly_profile import hourly_energy
 from footprint.storage import schema
 from footprint.storage.database import Store, table
-from tests.support.contract_files import DAY_S, NOW_US, import_files, compute, config, energy_lines, request_lines, write
+from tests.support.contract_files import DAY_S, NOW_US, compute, config, energy_lines, import_files, request_lines, write
 
 ZONES = ("Europe/Paris", "Asia/Kolkata", "America/St_Johns", "Australia/Lord_Howe", "America/Havana", "UTC", "Asia/Kathmandu")
 FIRST_DAY = 20_500  # 2026-02-16: three months with a change of clocks in most of these zones

@@ -19,7 +19,7 @@ from footprint.core.estimate import Estimate
 from footprint.impact.embodied import end_of_life_us
 from footprint.impact.factor_book import shipped_book
 from footprint.storage.database import Store
-from tests.support.contract_files import DAY_S, NOW_US, query_rows, import_files, compute, config, write
+from tests.support.contract_files import DAY_S, NOW_US, compute, config, import_files, query_rows, write
 
 HOURS = 2
 CONFIG = """

@@ -8,7 +8,7 @@ import pytest
 from footprint.core.records import ActivityReading, ContextReading, EnergyReading, Record, to_line
 from footprint.ledger.ingest import IngestService
 from footprint.storage.database import Store
-from tests.support.contract_files import DAY_S, NOW_US, query_rows, import_files, compute, config
+from tests.support.contract_files import DAY_S, NOW_US, compute, config, import_files, query_rows
 
 S = 1_000_000
 KWH = 3.6e6

@@ -8,7 +8,7 @@ import pytest
 
 from footprint.ledger.prometheus_request_import import import_gateway_counters
 from footprint.storage.database import Store
-from tests.support.contract_files import DAY_S, NOW_US, query_rows, compute, config
+from tests.support.contract_files import DAY_S, NOW_US, compute, config, query_rows
 
 S = 1_000_000
 SECRET = "Hortense"

@@ -11,7 +11,7 @@ from footprint.cli.app import status_of
 from footprint.impact.hosted import UnknownModel, estimate_hosted
 from footprint.queries.hosted_models import hosted_models
 from footprint.storage.database import Store
-from tests.support.contract_files import DAY_S, NOW_US, query_rows, import_files, compute, config, write
+from tests.support.contract_files import DAY_S, NOW_US, compute, config, import_files, query_rows, write
 
 FACTS = """
 [[service]]

@@ -12,7 +12,7 @@ from footprint.ledger.archive_writer import seal
 from footprint.ledger.object_store import ObjectStore
 from footprint.queries import lineage
 from footprint.storage.database import Store
-from tests.support.contract_files import CONFIG, DAY_S, NOW_US, START, import_files, compute, config, energy_lines, request_lines
+from tests.support.contract_files import CONFIG, DAY_S, NOW_US, START, compute, config, energy_lines, import_files, request_lines
 
 DAY = DAY_S // 86_400
 

@@ -19,7 +19,7 @@ from footprint.queries.batch_efficiency import energy_by_phase, energy_by_step_s
 from footprint.queries.model_comparison import COLUMNS, alternatives, compare_models
 from footprint.storage.database import Store
 from tests.simulation.server import Day
-from tests.support.contract_files import CONFIG, NOW_US, query_rows, config
+from tests.support.contract_files import CONFIG, NOW_US, config, query_rows
 from tests.support.two_models import TEXT, two_models
 
 

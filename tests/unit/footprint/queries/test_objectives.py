@@ -23,7 +23,7 @@ from footprint.queries.objectives import (
     objective_statuses,
 )
 from footprint.storage.database import Store
-from tests.support.contract_files import CONFIG, NOW_US, START, import_files, compute, config, energy_lines, request_lines
+from tests.support.contract_files import CONFIG, NOW_US, START, compute, config, energy_lines, import_files, request_lines
 
 JULY = parse_period("2026-07")
 BUDGET = '[[objective]]\nname = "all"\nmetric = "{metric}"\nat_most = {limit}\nevery = "month"\n'

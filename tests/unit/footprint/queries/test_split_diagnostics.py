@@ -18,7 +18,7 @@ from footprint.queries.energy_balance import energy_balance
 from footprint.queries.split_diagnostics import model_shares, split_diagnostics
 from footprint.storage.database import Store
 from tests.simulation.server import VARIANTS, Day, simulate, write_files
-from tests.support.contract_files import DAY_S, NOW_US, query_rows, compute
+from tests.support.contract_files import DAY_S, NOW_US, compute, query_rows
 
 CONFIG = """
 [organisation]

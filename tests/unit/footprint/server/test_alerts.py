@@ -22,7 +22,7 @@ from footprint.server.alerts import dispatch
 from footprint.server.job_runs import JobKind, run_job
 from footprint.server.notifications import Attachment, Message, NotDelivered, send
 from footprint.storage.database import Store
-from tests.support.contract_files import CONFIG, START, import_files, config, energy_lines, request_lines
+from tests.support.contract_files import CONFIG, START, config, energy_lines, import_files, request_lines
 
 S = 1_000_000
 END_US = (START + 600) * S
