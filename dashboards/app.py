@@ -99,7 +99,7 @@ def mount(
     store: Store,
     config: Config,
     clock: Callable[[], int],
-    query: Callable[[Store, Config, Query, int], QueryResult] = run_query,
+    run: Callable[[Store, Config, Query, int], QueryResult] = run_query,
 ) -> Any:
     """Mount the pages on ``api``; return the ASGI application that serves both."""
     dash_class: Any = _LocalisedDash
@@ -115,7 +115,7 @@ def mount(
     )
     dash.layout = lambda: _layout(config, _language.get())
     cached_query: TtlCache[Query, QueryResult] = TtlCache(
-        lambda query_: query(store, config, query_, clock()), lambda: _data_version(store)
+        lambda query: run(store, config, query, clock()), lambda: _data_version(store)
     )
     authorized = AuthorizedQueries(store, config, clock)
 
@@ -126,7 +126,7 @@ def mount(
         return PageContext(
             config,
             store if may_bypass_policy(role, view) else None,
-            lambda query_: authorized.run(query_, cached_query),
+            lambda query: authorized.run(query, cached_query),
             clock(),
             restrict_to_role(view, role, config, clock()),
             role=role,

@@ -25,11 +25,11 @@ _Component: Any = Component
 _log = logging.getLogger("footprint.dashboards")
 
 
-def quality_badge(letter: str | None, language: str, words: str = "") -> Any:
+def quality_badge(letter: str | None, language: str, label: str = "") -> Any:
     """Quality of a figure: coloured square, letter and description; None without a letter."""
     if not letter:
         return None
-    description = words or translate(language, f"quality_{letter}").removeprefix(letter).strip()
+    description = label or translate(language, f"quality_{letter}").removeprefix(letter).strip()
     square = html.Span(className=f"square square-{letter}", **DECORATIVE)
     return html.Span([square, html.Span([html.B(letter), f" {description}"])], className="badge")
 
@@ -157,7 +157,10 @@ def table(
             html.Tr(
                 [
                     html.Th(cells[0], scope="row") if row_headers else html.Td(cells[0]),
-                    *(html.Td("" if c is None else c, className=column_class(n)) for n, c in enumerate(cells[1:], 1)),
+                    *(
+                        html.Td("" if cell is None else cell, className=column_class(column_index))
+                        for column_index, cell in enumerate(cells[1:], 1)
+                    ),
                 ]
             )
         )
@@ -166,7 +169,10 @@ def table(
             html.Caption(caption, className="hidden"),
             html.Thead(
                 html.Tr(
-                    [html.Th(text, scope="col", className=column_class(n)) if text else html.Td() for n, text in enumerate(head)]
+                    [
+                        html.Th(text, scope="col", className=column_class(column_index)) if text else html.Td()
+                        for column_index, text in enumerate(head)
+                    ]
                 )
             ),
             html.Tbody(body),

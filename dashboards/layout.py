@@ -28,12 +28,12 @@ LOGO_SVG = (
 SKELETON_BLOCKS = ((56, "60%"), (160, "100%"), (340, "100%"), (340, "100%"))  # heights [px] and widths of the placeholders
 
 
-def header(context: PageContext, pages_: Sequence[Any], more: Sequence[Any]) -> html.Header:
+def header(context: PageContext, listed: Sequence[Any], more: Sequence[Any]) -> html.Header:
     """Logo, page links, *More* menu, languages, themes and share menu."""
     view, language = context.view, context.view.language
     entries = [
         html.Li(html.A(translate(language, page.TITLE), href=view.link(page.PATH), **(CURRENT if view.path == page.PATH else {})))
-        for page in pages_
+        for page in listed
     ]
     more_links = [
         html.Li(html.A(translate(language, page.TITLE), href=view.link(page.PATH), **(CURRENT if view.path == page.PATH else {})))
@@ -50,11 +50,11 @@ def header(context: PageContext, pages_: Sequence[Any], more: Sequence[Any]) -> 
     ]
     pages: dict[str, Any] = {"aria-label": translate(language, "navigation")}
     settings: dict[str, Any] = {"aria-label": f"{translate(language, 'language')}, {translate(language, 'theme')}"}
-    mark = html.Span([Drawing(LOGO_SVG, classes="sign"), "Footprint"], className="wordmark")
+    logo = html.Span([Drawing(LOGO_SVG, classes="sign"), "Footprint"], className="wordmark")
     unfold: dict[str, Any] = {"aria-expanded": "false", "data-fold": "pages"}
     return html.Header(
         [
-            html.A(mark, href=view.link("/"), className="home"),
+            html.A(logo, href=view.link("/"), className="home"),
             html.Nav(html.Ul(entries), className="pages", **pages),
             html.Button("Menu", type="button", className="unfold", **unfold),
             html.Nav(

@@ -1,4 +1,4 @@
-// What a reader does with a card without asking the server: chart or table, menus, folded filters, copying the address of a view.
+// Card controls that need no server call: chart or table, menus, folded filters, copying the URL of a page.
 (function () {
   "use strict";
   function speak(text) {

@@ -1,4 +1,4 @@
-// A picture that the server drew: SVG text as an element of the page, so that it takes the colours of the theme.
+// Dash component that inserts SVG text into the page, so that it takes the colours of the theme.
 (function () {
   "use strict";
   function Drawing(props) {

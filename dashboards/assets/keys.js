@@ -1,4 +1,4 @@
-// Keys: g then o, u, s, c, q or m goes to a page, t turns cards to tables and back, ? tells them; all can be switched off (WCAG 2.1.4).
+// Keyboard shortcuts: g then o, u, s, c, q or m opens a page, t switches cards to tables and back, ? lists them; can be switched off (WCAG 2.1.4).
 (function () {
   "use strict";
   const PAGES = { o: "/", u: "/use-cases", s: "/services", c: "/compare", q: "/quality", m: "/methods" };

@@ -1,4 +1,4 @@
-// From page to page without loading the program anew: the address decides, focus goes to the title, a title says where one is.
+// Navigation without reloading the scripts: the URL selects the page, focus moves to its title, the document title follows.
 (function () {
   "use strict";
   let moved = false, samePage = false;
@@ -7,7 +7,7 @@
     if (url.origin !== window.location.origin || !/^\/[a-z-]*$/.test(url.pathname) || link.target || link.hasAttribute("download")) { return null; }
     if (url.pathname === window.location.pathname && url.search === window.location.search && url.hash) { return null; }
     const now = new URLSearchParams(window.location.search), then = url.searchParams;
-    // Language, theme and print are words of the whole document.
+    // Language, theme and print view are set on the whole document, so that links that change them reload it.
     for (const name of ["lang", "theme", "print"]) {
       const was = name === "lang" ? document.documentElement.lang : now.get(name) || "";
       if ((then.get(name) || (name === "lang" ? was : "")) !== was) { return null; }

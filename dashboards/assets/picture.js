@@ -1,5 +1,5 @@
-// A card as a picture, SVG or PNG: what the reader sees, on white paper, with title, period, source, licence and date burnt in.
-// Made here from the elements of the card: no service is asked, and boxes, words and drawings become SVG of their own.
+// Export of a card as SVG or PNG: as displayed, on white, with title, period, source, licence and date.
+// The browser builds it from the elements of the card: boxes, texts and drawings become SVG elements; no server call.
 (function () {
   "use strict";
   const NS = "http://www.w3.org/2000/svg", MARGIN = 32;

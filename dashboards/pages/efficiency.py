@@ -134,10 +134,10 @@ def _frontier_card(
     if best is not None:
         text = format_estimate(best["wh_per_response"], best["wh_low"], best["wh_high"], language)
         title = translate(language, "eff_frontier", use_case=task, model=best["model"], wh=text.value, interval=text.interval)
-    sub = translate(language, f"eff_frontier_{metric}", period=period_label(context))
+    subtitle = translate(language, f"eff_frontier_{metric}", period=period_label(context))
     body: Any = html.P(translate(language, "eff_frontier_unknown"))
     if measured:
-        body = svg_chart(_frontier_chart(measured, column, bounds, current, metric, limits, language), f"{title}. {sub}")
+        body = svg_chart(_frontier_chart(measured, column, bounds, current, metric, limits, language), f"{title}. {subtitle}")
     columns = ("eff_wh", "interval", "eff_latency", "interval", "eff_score", "interval", "eff_undominated", "eff_meets")
     head = [translate(language, name) for name in ("model", "requests", *columns)]
     cells = [
@@ -156,7 +156,7 @@ def _frontier_card(
     sentences = [translate(language, "eff_frontier_note", current=current)]
     return card(
         title,
-        sub,
+        subtitle,
         body,
         language,
         sentences=sentences,
@@ -252,11 +252,11 @@ def _alternatives_card(context: PageContext, pairs: list[Row]) -> Any:
     body = dumbbell_chart(bars, "use_case", "current_wh", "alternative_wh", "said", unit=unit, title="", legend=names)
     columns = ("use_case", "eff_current", "eff_wh", "eff_best", "eff_wh", "eff_ratio", "requests", "condition")
     head = [translate(language, name) for name in columns]
-    sub = f"{translate(language, 'eff_alternatives_sub')} {period_label(context)}"
+    subtitle = f"{translate(language, 'eff_alternatives_sub')} {period_label(context)}"
     return card(
         title,
-        sub,
-        svg_chart(body, f"{title}. {sub}"),
+        subtitle,
+        svg_chart(body, f"{title}. {subtitle}"),
         language,
         sentences=[translate(language, "eff_alternatives_note")],
         table=table(head, cells, title),

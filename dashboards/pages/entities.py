@@ -179,9 +179,16 @@ def _ranked_card(entity: PageContext, column: str, total: Row, context: PageCont
     path = next((pages.PATH for pages in PAGES if pages.column == column), None)
     title = largest_shares_title(rows, column, language, translate(language, "all_of", kind=translate(language, column).lower()))
     link = (lambda value: view.link(path, name=value)) if path else None
-    sub = translate(language, "all_of", kind=translate(language, column).lower())
+    subtitle = translate(language, "all_of", kind=translate(language, column).lower())
     return ranked_bars_card(
-        rows, column, language, entity.data_links(group=column), title, link, subtitle=sub, source=source_line(total, language)
+        rows,
+        column,
+        language,
+        entity.data_links(group=column),
+        title,
+        link,
+        subtitle=subtitle,
+        source=source_line(total, language),
     )
 
 
@@ -212,7 +219,7 @@ def _decisions_card(context: PageContext, name: str) -> Any:
         body.append(
             (fact.decided or since or translate(language, "unknown"), translate(language, fact.charter), fact.owner or "", since)
         )
-    head = [translate(language, name_) for name_ in ("decided", "charter_status", "owner", "holds_since")]
+    head = [translate(language, column) for column in ("decided", "charter_status", "owner", "holds_since")]
     title = translate(language, "decisions_title")
     return card(
         title, translate(language, "decisions_sub"), scrollable(table(head, body, title), title, "prose"), language, wide=True

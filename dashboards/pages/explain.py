@@ -40,7 +40,7 @@ def content(context: PageContext) -> list[Any]:
     if not rows or rows[0]["energy_kwh"] is None:
         return [filter_bar(context), *empty_state(context)]
     row = rows[0]
-    method = next(m for m in METHODS if _METHOD_FIGURES.get(figure, figure) in m.figures)
+    method = next(candidate for candidate in METHODS if _METHOD_FIGURES.get(figure, figure) in candidate.figures)
     text_index = 0 if language == "fr" else 1
     label = translate(language, "per_thousand") if figure == "wh_thousand" else method.label[text_index]
     return [

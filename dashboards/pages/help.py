@@ -49,11 +49,14 @@ def content(context: PageContext) -> list[Any]:
 def _glossary_card(language: str) -> html.Section:
     """Glossary with each term in the other language too, for readers of both."""
     other = "en" if language == "fr" else "fr"
-    words = []
+    entries = []
     for word in GLOSSARY:
         other_word = html.Span(translate(other, f"g_{word}"), lang=other)
-        words += [html.Dt([translate(language, f"g_{word}"), " · ", other_word]), html.Dd(translate(language, f"g_{word}_text"))]
-    return card(translate(language, "glossary"), translate(language, "glossary_sub"), html.Dl(words), language)
+        entries += [
+            html.Dt([translate(language, f"g_{word}"), " · ", other_word]),
+            html.Dd(translate(language, f"g_{word}_text")),
+        ]
+    return card(translate(language, "glossary"), translate(language, "glossary_sub"), html.Dl(entries), language)
 
 
 def _signs_card(language: str) -> html.Section:
@@ -66,7 +69,7 @@ def _signs_card(language: str) -> html.Section:
 
 def _keys_card(language: str) -> html.Section:
     attributes: dict[str, Any] = {"data-keys": "1", "aria-pressed": "false"}
-    rows = [(key, translate(language, words)) for key, words in KEYS]
+    rows = [(key, translate(language, meaning)) for key, meaning in KEYS]
     title = translate(language, "keys_title")
     toggle = html.Button(translate(language, "keys_off"), type="button", className="button", **attributes)
     keys = scrollable(table([translate(language, "key"), translate(language, "meaning")], rows, title), title, "prose")

@@ -31,7 +31,7 @@ def content(context: PageContext) -> list[Any]:
         return [back, message(translate(language, "readings_none"), translate(language, "readings_none_text"))]
     date = datetime.fromtimestamp(int(day) * US_PER_DAY / US_PER_S, UTC).date().isoformat()
     title = translate(language, "readings_title", device=device, host=host)
-    sub = translate(language, "readings_sub", date=date, count=str(len(readings)), shown=str(min(len(readings), MAX_ROWS)))
+    subtitle = translate(language, "readings_sub", date=date, count=str(len(readings)), shown=str(min(len(readings), MAX_ROWS)))
     head = [translate(language, name) for name in ("time", "quantity", "value", "unit", "status")]
     body = [(row["time"], row["quantity"], row["value"], row["unit"], row["grade"]) for row in readings[:MAX_ROWS]]
     address = "/api/v1/readings?" + urlencode(
@@ -46,5 +46,5 @@ def content(context: PageContext) -> list[Any]:
     return [
         back,
         html.H1(title),
-        card(sub, "", scrollable(table(head, body, title), title, "tall"), language, data=data, wide=True),
+        card(subtitle, "", scrollable(table(head, body, title), title, "tall"), language, data=data, wide=True),
     ]

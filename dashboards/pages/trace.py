@@ -48,7 +48,7 @@ def content(context: PageContext, figure_id: str) -> list[Any]:
     return [
         html.H1(translate(language, "explain_title", label=traced.figure.label.in_(language))),
         html.P([html.B(text.with_unit), f" {text.interval} {text.flags} · {figure_id} · ", edition_link], className="lead"),
-        *(_level_card(number_, level, traced.command, language) for number_, level in enumerate(levels, 1)),
+        *(_level_card(number, level, traced.command, language) for number, level in enumerate(levels, 1)),
         *([html.P(translate(language, reason), role="status")] if (reason := _rows_hidden_key(context, traced)) else []),
         card(
             translate(language, "trace_again"),
@@ -86,11 +86,11 @@ def _level_card(number: int, level: LineageLevel, command: str, language: str) -
         rows = level.rows[:MAX_ROWS]
         cells = [tuple(_format_cell(row[name], language) for name in level.columns) for row in rows]
         body = table(list(level.columns), cells, title)
-    sub = translate(language, "trace_rows", count=format_number(len(level.rows), language), sha256=level.sha256[:16])
+    subtitle = translate(language, "trace_rows", count=format_number(len(level.rows), language), sha256=level.sha256[:16])
     if len(level.rows) > MAX_ROWS:
         full_command = f"{command} --level {level.name}"
-        sub += " " + translate(language, "trace_first", count=str(MAX_ROWS), command=full_command)
-    return card(title, sub, scrollable(body, title), language, wide=True)
+        subtitle += " " + translate(language, "trace_first", count=str(MAX_ROWS), command=full_command)
+    return card(title, subtitle, scrollable(body, title), language, wide=True)
 
 
 def _format_cell(value: Any, language: str) -> str:

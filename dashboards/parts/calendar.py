@@ -125,7 +125,7 @@ def _heat_map(cells: Cells, days: list[str], label: str, kind: str = "") -> list
 
 def _date_axis(days: list[str], language: str) -> html.Div:
     labels = [
-        html.Span(words, className="axis-label", style={"left": f"{at:.1f}%"}) for at, words in day_labels(days, language, 4)
+        html.Span(label, className="axis-label", style={"left": f"{at:.1f}%"}) for at, label in day_labels(days, language, 4)
     ]
     return html.Div(labels, className="days", **DECORATIVE)
 

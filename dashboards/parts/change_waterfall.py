@@ -66,11 +66,11 @@ def change_card(context: PageContext, load_effects: LoadEffects | None = None, *
     change = f"{format_percent_change(effects.after / effects.before - 1, language)}\u202f%" if effects.before else "–"
     change = change if language == "fr" else change.replace("\u202f%", "%")
     title = translate(language, "change_title", change=change)
-    sub = translate(language, "change_sub", unit=unit, before=reference_label(context), after=period_label(context))
+    subtitle = translate(language, "change_sub", unit=unit, before=reference_label(context), after=period_label(context))
     total_change = _format_value(abs(effects.after - effects.before) / size, language)
     return card(
         title,
-        sub,
+        subtitle,
         html.Div(_waterfall_table(effects, size, unit, language, title, context), className="waterfall"),
         language,
         sentences=[
@@ -152,9 +152,9 @@ def _waterfall_table(
         if width > 0:
             whisker = {"left": f"{position(end - width):.2f}%", "width": f"{position(end + width) - position(end - width):.2f}%"}
             marks.append(html.Div(className="whisker", style=whisker))
-        mark = "▲" if value > 0 else "▼" if value < 0 else ""
+        arrow = "▲" if value > 0 else "▼" if value < 0 else ""
         value_text, half_width = _format_effect(value, width, size, language)
-        value_cell: list[Any] = [html.Span(mark, className=f"sign {'up' if value > 0 else 'down'}", **DECORATIVE), value_text]
+        value_cell: list[Any] = [html.Span(arrow, className=f"sign {'up' if value > 0 else 'down'}", **DECORATIVE), value_text]
         cells = [
             html.Td(html.Div(marks, className="fall", **DECORATIVE), className="drawn"),
             html.Td(value_cell),

@@ -38,7 +38,7 @@ def day_states(context: PageContext) -> HostDayStates:
             return {}
         days = [_local_date(start_us, context.config.timezone) for start_us, _ in result.periods]
         states = {host: host_states for (host,), host_states in sorted(result.states().items()) if host}
-    expected = [n for n in range(len(days)) if any(host_states[n] != UNEXPECTED for host_states in states.values())]
+    expected = [index for index in range(len(days)) if any(host_states[index] != UNEXPECTED for host_states in states.values())]
     span = slice(expected[0], expected[-1] + 1) if expected else slice(0)
     return {host: list(zip(days, host_states, strict=True))[span] for host, host_states in states.items()}
 
@@ -114,8 +114,8 @@ def coverage_card(context: PageContext, total: Row | None = None, load_states: C
 
 def _date_axis(days: list[str], language: str) -> html.Div:
     labels = [
-        html.Span(words, className="axis-label", style={"left": f"{at:.1f}%"})
-        for at, words in day_labels(days, language, MAX_LABELS)
+        html.Span(label, className="axis-label", style={"left": f"{at:.1f}%"})
+        for at, label in day_labels(days, language, MAX_LABELS)
     ]
     return html.Div(labels, className="strip-axis", **DECORATIVE)
 

@@ -63,7 +63,7 @@ def energy_breakdown_card(context: PageContext, total: Row) -> Any:
 def _stacked_row(name: str, row: Row, language: str, *, current: bool) -> html.Div:
     shares = [(part, row[part] / row["energy_kwh"]) for part in ENERGY_COLUMNS]
     bars = [html.Div(className=f"part {part}", style={"flex": f"{share:.4f} 0 0"}) for part, share in shares]
-    words = [
+    labels = [
         html.Span(
             format_percent(share, language, floor=False) if share >= MIN_LABELLED_SHARE else "",
             style={"flex": f"{share:.4f} 0 0"},
@@ -71,6 +71,6 @@ def _stacked_row(name: str, row: Row, language: str, *, current: bool) -> html.D
         for _, share in shares
     ]
     return html.Div(
-        [html.Span(name), html.Div(bars, className="parts", **DECORATIVE), html.Div(words, className="parts-words")],
+        [html.Span(name), html.Div(bars, className="parts", **DECORATIVE), html.Div(labels, className="parts-words")],
         className=f"parts-row {'now' if current else ''}".strip(),
     )

@@ -54,23 +54,23 @@ def filter_bar(context: PageContext) -> html.Nav:
             [(choice, translate(language, choice)) for choice in VIEWS],
         ),
     ]
-    known = {
-        "service": [s.name for s in context.config.services],
-        "use_case": [u.name for u in context.config.use_cases],
-        "site": [s.name for s in context.config.sites],
-        "host": [h.name for h in context.config.hosts],
+    declared = {
+        "service": [service.name for service in context.config.services],
+        "use_case": [use_case.name for use_case in context.config.use_cases],
+        "site": [site.name for site in context.config.sites],
+        "host": [host.name for host in context.config.hosts],
     }
     current_filters = dict(view.filters)
     for name in [name for name in FILTERS if not protected or name not in PLACE_COLUMNS]:
-        names = sorted({*known.get(name, ()), *([current_filters[name]] if name in current_filters else [])})
+        names = sorted({*declared.get(name, ()), *([current_filters[name]] if name in current_filters else [])})
         if names:
             all_label = translate(language, "every_service")
             choices = [("", all_label), *((value, value) for value in names)]
             controls.append(link_menu(view, name, translate(language, name), current_filters.get(name, all_label), choices))
     if view.filters:
         controls.append(html.A(translate(language, "reset"), href=view.link(**dict.fromkeys(FILTERS, None)), className="choice"))
-    named: dict[str, Any] = {"aria-label": translate(language, "filters")}
-    return html.Nav(controls, className="filters", **named)
+    attributes: dict[str, Any] = {"aria-label": translate(language, "filters")}
+    return html.Nav(controls, className="filters", **attributes)
 
 
 def _past_periods(context: PageContext, length: str, count: int) -> list[Period]:

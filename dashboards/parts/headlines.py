@@ -113,21 +113,21 @@ def largest_shares_title(rows: list[Row], column: str, language: str, fallback: 
     """Finding that names the largest rows and their share; ``fallback`` if a row is suppressed or there is no energy."""
     if any(row.get("conf_status") == CONFIDENTIAL for row in rows):
         return fallback
-    known = sorted(
+    ranked = sorted(
         (r for r in rows if r["energy_kwh"] and r[column] and not r[column].startswith("(")), key=lambda r: -r["energy_kwh"]
     )
     total = sum(row["energy_kwh"] or 0.0 for row in rows)
-    if not known or total <= 0:
+    if not ranked or total <= 0:
         return fallback
-    first = display_name(known[0][column], language)
+    first = display_name(ranked[0][column], language)
     if column == "use_case":  # use cases are phrases; names of services, models and hosts keep their case
         first = first[:1].upper() + first[1:]
-    if len(known) < 3:
+    if len(ranked) < 3:
         return translate(
-            language, "share_one", first=first, share=format_percent(known[0]["energy_kwh"] / total, language, floor=False)
+            language, "share_one", first=first, share=format_percent(ranked[0]["energy_kwh"] / total, language, floor=False)
         )
-    share = (known[0]["energy_kwh"] + known[1]["energy_kwh"]) / total
-    second = display_name(known[1][column], language)
+    share = (ranked[0]["energy_kwh"] + ranked[1]["energy_kwh"]) / total
+    second = display_name(ranked[1][column], language)
     return translate(language, "share_two", first=first, second=second, share=format_percent(share, language, floor=False))
 
 

@@ -77,13 +77,13 @@ def change_text(context: PageContext, ratio: Any) -> Any:
     period = translate(language, "over_year" if context.view.versus == "yoy" else "over_period")
     if ratio.low == ratio.high:
         return [html.B(value), f" {period}"]
-    bracket = format_percent_interval(ratio.low - 1, ratio.high - 1, language)
+    interval = format_percent_interval(ratio.low - 1, ratio.high - 1, language)
     if ratio.low <= 1 <= ratio.high:
         return [
             html.B(value),
-            f" {bracket} : {translate(language, 'not_measurable')}".replace(" : ", "\u00a0: " if language == "fr" else ": "),
+            f" {interval} : {translate(language, 'not_measurable')}".replace(" : ", "\u00a0: " if language == "fr" else ": "),
         ]
-    return [html.B(value), f" {bracket} {period}"]
+    return [html.B(value), f" {interval} {period}"]
 
 
 def _ruler(context: PageContext, values: tuple[float, float, float], reference: float | None) -> Any:

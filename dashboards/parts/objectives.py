@@ -56,7 +56,7 @@ def _table_row(status: ObjectiveStatus, language: str) -> tuple[Any, ...]:
     name = objective.name + (
         f" ({translate(language, 'objective_due', period=short_period(objective.due).in_(language))})" if objective.due else ""
     )
-    scope = " · ".join(value_ for _, value_ in objective.where) or translate(language, "objective_whole")
+    scope = " · ".join(condition for _, condition in objective.where) or translate(language, "objective_whole")
     state = translate(language, f"objective_{status.state.replace(' ', '_')}")
     return name, scope, short_period(status.period).in_(language), value, interval, limit, state, objective.owner
 

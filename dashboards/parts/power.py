@@ -34,7 +34,7 @@ def power_card(context: PageContext, host: str) -> Any:
     if chart is None:
         return None
     figure, traces = chart
-    largest = max((w for _, ws in traces.values() for w in ws if w is not None), default=0.0)
+    largest = max((power_w for _, powers_w in traces.values() for power_w in powers_w if power_w is not None), default=0.0)
     title = translate(language, "power_title", watts=format_number(largest, language))
     last = max(times[-1] for times, _ in traces.values())
     subtitle = translate(
@@ -53,9 +53,9 @@ def power_card(context: PageContext, host: str) -> Any:
     ]
     body = []
     for device, (_, watts) in sorted(traces.items()):
-        known = [w for w in watts if w is not None]
+        known = [power_w for power_w in watts if power_w is not None]
         body.append(
-            (device, *(format_number(watts_, language) for watts_ in (min(known), float(np.median(known)), max(known))))
+            (device, *(format_number(statistic, language) for statistic in (min(known), float(np.median(known)), max(known))))
             if known
             else (device,)
         )
@@ -91,11 +91,13 @@ def power_figure(context: PageContext, host: str) -> Any:
     with context.store.read() as connection:
         view = LedgerView(context.store, connection)
         streams = [
-            stream_
-            for stream_ in view.streams().get(host, [])
-            if stream_.quantity in ("energy", "power") and stream_.grade in ("counter", "power", "modelled")
+            candidate
+            for candidate in view.streams().get(host, [])
+            if candidate.quantity in ("energy", "power") and candidate.grade in ("counter", "power", "modelled")
         ]
-        ends = [int(view.stream_days(stream_.id).last_us.max()) for stream_ in streams if len(view.stream_days(stream_.id).day)]
+        ends = [
+            int(view.stream_days(candidate.id).last_us.max()) for candidate in streams if len(view.stream_days(candidate.id).day)
+        ]
         if not ends:
             return None
         end = max(ends)
@@ -107,7 +109,7 @@ def power_figure(context: PageContext, host: str) -> Any:
             times, watts = _power_samples(samples.time_us, samples.value, counter=stream.quantity == "energy")
             device = next((alias.name for alias in view.aliases(host) if alias.device == stream.device), stream.device)
             traces[device] = [local(at) for at in times], watts
-            silences += [(local(a), local(b)) for a, b in _silences(samples.time_us)]
+            silences += [(local(start), local(stop)) for start, stop in _silences(samples.time_us)]
         requests = _request_spans(view, context, host, begin, end, local)
     if not traces:
         return None
@@ -121,8 +123,8 @@ def _power_samples(time_us: Any, value: Any, *, counter: bool) -> tuple[list[int
     steps_us, increases = np.diff(time_us), np.diff(value)
     usual_us = float(np.median(steps_us))
     watts = [
-        None if r < 0 or s > SILENCE_STEPS * usual_us else r / s
-        for r, s in zip(increases.tolist(), steps_us.tolist(), strict=True)
+        None if increase < 0 or step_us > SILENCE_STEPS * usual_us else increase / step_us
+        for increase, step_us in zip(increases.tolist(), steps_us.tolist(), strict=True)
     ]
     return time_us[1:].tolist(), watts
 
@@ -148,7 +150,11 @@ def _request_spans(
     view: LedgerView, context: PageContext, host: str, begin_us: int, end_us: int, local: Any
 ) -> Sequence[RequestSpan]:
     """Requests of the services on a host, each in the first free row."""
-    services = {p.service for p in context.config.placements if p.host == host and p.since_us < end_us and p.until_us > begin_us}
+    services = {
+        placement.service
+        for placement in context.config.placements
+        if placement.host == host and placement.since_us < end_us and placement.until_us > begin_us
+    }
     requests: list[tuple[int, int | None, int]] = []
     for service in sorted(services):
         log = view.requests(service, begin_us, end_us)

@@ -32,7 +32,7 @@ def ranked_bars_card(
     largest = max((row["energy_high_kwh"] for row in rows if row["energy_high_kwh"] is not None), default=0.0)
     size, unit = energy_unit(max((row["energy_kwh"] for row in known), default=0.0))
     ordered = sorted(rows, key=lambda row: (row[column] in UNASSIGNED, -(row["energy_kwh"] or 0.0), row[column]))
-    named = [row for row in ordered if row[column] not in UNASSIGNED]
+    assigned = [row for row in ordered if row[column] not in UNASSIGNED]
     unassigned = [row for row in ordered if row[column] in UNASSIGNED]
     head = [
         translate(language, "name"),
@@ -43,14 +43,14 @@ def ranked_bars_card(
     ]
     bodies = [
         html.Tbody([_bar_row(row, column, size, largest, language, link) for row in group], className=kind)
-        for group, kind in ((named[:MAX_BARS], "named"), (unassigned, "rest"))
+        for group, kind in ((assigned[:MAX_BARS], "named"), (unassigned, "rest"))
         if group
     ]
     chart = html.Table(
         [html.Caption(title, className="hidden"), html.Thead(html.Tr([html.Th(text, scope="col") for text in head])), *bodies],
         className="bars",
     )
-    more = [translate(language, "bars_more", count=str(len(named) - MAX_BARS))] if len(named) > MAX_BARS else []
+    more = [translate(language, "bars_more", count=str(len(assigned) - MAX_BARS))] if len(assigned) > MAX_BARS else []
     return card(
         title,
         subtitle or translate(language, "bars_sub_unit", unit=unit),
@@ -123,7 +123,9 @@ def _bar_row(row: Row, column: str, size: float, largest: float, language: str, 
     if row["energy_high_kwh"] is None:
         return html.Tr([html.Th(name, scope="row"), html.Td(className="drawn"), *cells])
     width = 100 * (row["energy_kwh"] or 0.0) / largest if largest > 0 else 0.0
-    low, high = (100 * row[k] / largest if largest > 0 else 0.0 for k in ("energy_low_kwh", "energy_high_kwh"))
+    low, high = (
+        100 * row[column_name] / largest if largest > 0 else 0.0 for column_name in ("energy_low_kwh", "energy_high_kwh")
+    )
     kind = {"(idle)": "idle", "(unattributed)": "nobody"}.get(row[column], f"quality-{row['quality']}")
     bar = html.Div(
         [

@@ -44,9 +44,9 @@ def request_distribution_card(context: PageContext, total: Row) -> Any:
         (f"{slot}\u00a0h" if hourly else str(days[slot]), *np.quantile(values, [0.25, 0.5, 0.75]).tolist(), len(values))
         for slot, values in sorted(by_slot.items())
     ]
-    least, most = min(slots, key=lambda slot: slot[2]), max(slots, key=lambda slot: slot[2])
+    lowest, highest = min(slots, key=lambda slot: slot[2]), max(slots, key=lambda slot: slot[2])
     title = translate(
-        language, "spread_title", most=most[0], least=least[0], ratio=format_number(most[2] / least[2], language, 2)
+        language, "spread_title", most=highest[0], least=lowest[0], ratio=format_number(highest[2] / lowest[2], language, 2)
     )
     subtitle = translate(language, "spread_sub", period=period_label(context), zone=str(zone))
     head = [

@@ -151,7 +151,7 @@ class Node:
     name: str
     column: int
     label: str
-    shown: str  # the value
+    value: str  # with its unit for hosts
     interval: str = ""
     kind: str = "data"
     outflow: bool = False
@@ -181,7 +181,7 @@ def draw_sankey(flows: Sequence[Flow], nodes: Sequence[Node], heads: Sequence[st
     ranks = {node.name: rank for rank, node in enumerate(nodes)}
     elements += [
         _draw_ribbon(flow, positions, nodes, scale)
-        for flow in sorted(flows, key=lambda flow_: (ranks[flow_.begin], ranks[flow_.end]))
+        for flow in sorted(flows, key=lambda ribbon: (ranks[ribbon.begin], ranks[ribbon.end]))
     ]
     if hairline:
         elements.append(_line(COLUMNS[2] + NODE_WIDTH + 8, hairline, WIDTH, hairline, "hairline"))
@@ -225,22 +225,22 @@ def _draw_node(node: Node, position: _PlacedNode) -> list[str]:
         if position.height >= 2 * LABEL_HEIGHT:
             elements += [
                 _text(x - 10, middle - 2, node.label, "strong", "end"),
-                _text(x - 10, middle + 16, node.shown, "quiet small", "end"),
+                _text(x - 10, middle + 16, node.value, "quiet small", "end"),
             ]
         else:
-            elements.append(_text(x - 10, middle + 5, f"{node.label} {node.shown}", "strong", "end"))
+            elements.append(_text(x - 10, middle + 5, f"{node.label} {node.value}", "strong", "end"))
         return elements
     halo = " halo" if node.column == 1 else ""
-    elements.append(_text(x + NODE_WIDTH + 10, middle + 5, node.shown, f"strong{halo}"))
-    elements.append(_text(x + NODE_WIDTH + 22 + 8.2 * len(node.shown), middle + 5, node.label, halo.strip()))
+    elements.append(_text(x + NODE_WIDTH + 10, middle + 5, node.value, f"strong{halo}"))
+    elements.append(_text(x + NODE_WIDTH + 22 + 8.2 * len(node.value), middle + 5, node.label, halo.strip()))
     if node.interval:
         elements.append(_text(WIDTH, middle + 5, node.interval, "quiet small", "end"))
     return elements
 
 
-def _text(x: float, y: float, words: str, kind: str = "", anchor: str = "start") -> str:
+def _text(x: float, y: float, content: str, kind: str = "", anchor: str = "start") -> str:
     """SVG text; ``kind`` are CSS classes."""
-    return f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}" text-anchor="{anchor}">{escape(words)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}" text-anchor="{anchor}">{escape(content)}</text>'
 
 
 def _rect(x: float, y: float, width: float, height: float, kind: str) -> str:

@@ -72,7 +72,7 @@ def step_size_card(context: PageContext) -> Any:
     for service, style in zip(services, SERVICE_STYLES, strict=False):
         service_rows = sorted(by_service[service], key=lambda row: row["tokens_per_step"])
         lines.append(([(row["tokens_per_step"], row["j_per_output_token"]) for row in service_rows], f"line-{style}"))
-        points += [_step_point(row, service if number_ == 0 else "", style) for number_, row in enumerate(service_rows)]
+        points += [_step_point(row, service if index == 0 else "", style) for index, row in enumerate(service_rows)]
     curves, benchmark_points = _benchmark_curves(context)
     references = [
         ScatterPoint(
@@ -118,12 +118,12 @@ def step_size_card(context: PageContext) -> Any:
         )
         for row in window_rows
     ]
-    sub = translate(language, "eff_steps_sub")
+    subtitle = translate(language, "eff_steps_sub")
     data = [*period_table_links(context, "steps"), (translate(language, "eff_public"), REFERENCES)]
     return card(
         title,
-        sub,
-        svg_chart(figure, f"{title}. {sub}"),
+        subtitle,
+        svg_chart(figure, f"{title}. {subtitle}"),
         language,
         sentences=[translate(language, "eff_references")],
         table=table(head, body, title),
@@ -148,13 +148,13 @@ def _short_model(model: str) -> str:
 
 def _benchmark_curves(context: PageContext) -> tuple[list[tuple[list[tuple[float, float]], str]], list[ScatterPoint]]:
     """Curves a + b/B [J/token] of imported benchmark results over their batch range B, and labelled points."""
-    curves, points, seen = [], [], set()
+    curves, points, sources = [], [], set()
     for row in benchmark_rows(context.config):
-        if None in (row["a_j"], row["b_j"], row["batch_low"], row["batch_high"]) or row["source"] in seen:
+        if None in (row["a_j"], row["b_j"], row["batch_low"], row["batch_high"]) or row["source"] in sources:
             continue
-        seen.add(row["source"])
-        grid = [row["batch_low"] * (row["batch_high"] / row["batch_low"]) ** (n / 24) for n in range(25)]
-        curves.append(([(b, row["a_j"] + row["b_j"] / b) for b in grid], "stair"))
+        sources.add(row["source"])
+        grid = [row["batch_low"] * (row["batch_high"] / row["batch_low"]) ** (step / 24) for step in range(25)]
+        curves.append(([(batch, row["a_j"] + row["b_j"] / batch) for batch in grid], "stair"))
         name = translate(context.view.language, "eff_benchmark", model=row["model"])
         points.append(ScatterPoint(grid[0], row["a_j"] + row["b_j"] / grid[0], name, kind="idle"))
     return curves, points
@@ -177,7 +177,7 @@ def phase_card(context: PageContext) -> Any:
     if active > 0:
         share = format_percent(largest["decode_j"] / active, language, floor=False)
         title = translate(language, "eff_phases_title", service=largest["service"], share=share)
-    sub = f"{translate(language, 'eff_phases_sub')} {period_label(context)}"
+    subtitle = f"{translate(language, 'eff_phases_sub')} {period_label(context)}"
     head = [
         translate(language, "service"),
         *(translate(language, f"eff_{column}") for column in PHASE_STYLES),
@@ -200,8 +200,8 @@ def phase_card(context: PageContext) -> Any:
     sentences = [translate(language, "eff_awake", service=most_awake["service"], times=times)] if most_awake["awake_j"] else []
     return card(
         title,
-        sub,
-        svg_chart(figure, f"{title}. {sub}"),
+        subtitle,
+        svg_chart(figure, f"{title}. {subtitle}"),
         language,
         sentences=sentences,
         table=table(head, body, title),

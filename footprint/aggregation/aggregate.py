@@ -78,8 +78,8 @@ def aggregate(
         run.compute(stamps)
         if summary.kept_facts:
             summary.notes.append(
-                f"{summary.kept_facts} sealed days of hosts and services keep the facts under which they were computed: an edit without "
-                "a date changes no sealed day; give it its date (since = …) where it is to reach them"
+                f"{summary.kept_facts} sealed days of hosts and services keep the facts under which they were computed: "
+                "an edit without a date changes no sealed day; give it its date (since = …) where it is to reach them"
             )
         if from_us is None and to_us is None:
             run.clear_away()

@@ -306,16 +306,16 @@ class HostAggregator:
             fit, weights, log = self.fits.fit(placement, day, self.inputs, self.devices, idle_w)
             diagnosis = fit.diagnosis
             if weights is not None and fit.fit is not None:
-                given = ServiceInput(service, service_log.keys, log, weights, (), weights.half_widths)
+                service_input = ServiceInput(service, service_log.keys, log, weights, (), weights.half_widths)
                 shares = weights.shares(fit.fit)
                 pairs = zip(shares.tolist(), (shares * weights.half_widths).tolist(), strict=True)
                 shares_of = dict(zip(service_log.keys, pairs, strict=True))
-                return SplitDiagnostics(given, diagnosis, shares_of, wasted_shares(service_log, log, weights, day), fit)
+                return SplitDiagnostics(service_input, diagnosis, shares_of, wasted_shares(service_log, log, weights, day), fit)
         w_in = assumption("weight_input_token")
         scenarios = DeclaredWeights(log, w_in.low), DeclaredWeights(log, w_in.high)
         declared = DeclaredWeights(log)
-        given = ServiceInput(service, service_log.keys, log, declared, scenarios)
-        return SplitDiagnostics(given, diagnosis, {}, wasted_shares(service_log, log, declared, day))
+        service_input = ServiceInput(service, service_log.keys, log, declared, scenarios)
+        return SplitDiagnostics(service_input, diagnosis, {}, wasted_shares(service_log, log, declared, day))
 
     def _with_fitted_idle(
         self, placed: dict[str, tuple[PlacedService, ...]], splits: dict[str, SplitDiagnostics], devices: Sequence[DeviceEnergy]

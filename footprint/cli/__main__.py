@@ -1,4 +1,4 @@
-"""This file lets ``python -m footprint.cli`` be the command ``footprint``."""
+"""Runs the command ``footprint`` as ``python -m footprint.cli``."""
 
 from footprint.cli import main
 

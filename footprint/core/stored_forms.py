@@ -68,9 +68,9 @@ def to_plain(value: Any) -> Any:
     if kind in _KEYS:
         return {key: to_plain(getattr(value, field)) for field, key in _KEYS[kind]}
     if isinstance(value, list | tuple):
-        return [to_plain(each) for each in value]
+        return [to_plain(item) for item in value]
     if isinstance(value, Mapping):
-        return {key: to_plain(each) for key, each in value.items()}
+        return {key: to_plain(item) for key, item in value.items()}
     return value
 
 

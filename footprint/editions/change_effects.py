@@ -11,7 +11,7 @@ from footprint.editions.edition_data import GroupNames, IndicatorRow, RowsByGrou
 from footprint.impact.decomposition import IdleTerm, Term, decompose, decompose_idle, log_mean
 from footprint.impact.uncertainty import UncertaintyBudget, ratio_estimate
 
-CAUSES = (
+CAUSES = (  # in the order of the waterfall
     "method",
     "volume",
     "mix",
@@ -25,8 +25,6 @@ CAUSES = (
     "stopped",
     "unattributed",
 )
-
-
 ROUNDING_TOLERANCE = 1e-12  # relative to the totals: smaller effects are rounding errors
 
 
@@ -103,6 +101,7 @@ def decompose_change(
 
 
 def _amount(indicators: IndicatorRow, in_grams: bool) -> float:
+    """Emissions [gCO2e], or energy [kWh] if emissions are unknown."""
     return float(indicators.row["co2e_location_g"] if in_grams else indicators.row["energy_kwh"])
 
 
@@ -116,22 +115,19 @@ class _PeriodTerms:
             names for names, indicators in rows_by_group.items() if indicators.row["requests"] or indicators.row["energy_kwh"]
         }
         for names, indicators in sorted(rows_by_group.items()):
-            energy, it_energy = (
-                indicators.row["energy_kwh"] or 0.0,
-                indicators.it_kwh if indicators.row["energy_kwh"] is not None else 0.0,
-            )
-            emissions = _amount(indicators, in_grams) if energy > 0 else 0.0
-            if min(energy, it_energy, emissions) <= 0:
+            row = indicators.row
+            energy_kwh = row["energy_kwh"] or 0.0
+            it_kwh = indicators.it_kwh if row["energy_kwh"] is not None else 0.0
+            amount = _amount(indicators, in_grams) if energy_kwh > 0 else 0.0
+            if min(energy_kwh, it_kwh, amount) <= 0:
                 continue
-            pue, intensity = energy / it_energy, emissions / energy
+            pue, intensity = energy_kwh / it_kwh, amount / energy_kwh
             service, use_case = names
             if use_case == IDLE_NAME and indicators.known_h > 0:
-                self.idle[service] = IdleTerm(indicators.known_h, it_energy * 1000 / indicators.known_h, pue, intensity, timing)
-            elif use_case not in (IDLE_NAME, UNATTRIBUTED_NAME) and indicators.row["requests"]:
-                tokens = (
-                    indicators.row["output_tokens"] or indicators.row["requests"]
-                )  # unknown tokens: no separate length effect
-                self.uses[names] = Term(indicators.row["requests"], tokens, it_energy, pue, intensity, timing)
+                self.idle[service] = IdleTerm(indicators.known_h, it_kwh * 1000 / indicators.known_h, pue, intensity, timing)
+            elif use_case not in (IDLE_NAME, UNATTRIBUTED_NAME) and row["requests"]:
+                tokens = row["output_tokens"] or row["requests"]  # unknown tokens: no separate length effect
+                self.uses[names] = Term(row["requests"], tokens, it_kwh, pue, intensity, timing)
 
 
 def _use_case_effects(before: _PeriodTerms, after: _PeriodTerms) -> dict[str, float]:

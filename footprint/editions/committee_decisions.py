@@ -62,7 +62,7 @@ def _decision(block: dict[str, Any], location: str, number: int) -> Decision:
         raise BadDecisions(f'{prefix} needs a date, such as date = "2026-10-20"') from None
     texts = {name: str(block.get(name, "")) for name in _TEXTS}
     if not texts["fr"] and not texts["en"]:
-        raise BadDecisions(f'{prefix} needs words: fr = "…", en = "…"')
+        raise BadDecisions(f'{prefix} needs text: fr = "…", en = "…"')
     return Decision(
         date,
         texts["fr"] or texts["en"],

@@ -126,7 +126,7 @@ class Column:
 @stored_as("Row", "cells look")
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """One row; ``part`` is indented below the row before, ``apart`` stands below a hairline, ``total`` above nothing."""
+    """One row; ``part`` is indented below the row before, ``apart`` follows a hairline, ``total`` is a sum."""
 
     cells: tuple[Cell, ...]
     look: Literal["", "part", "apart", "total"] = ""
@@ -200,7 +200,7 @@ class Trend:
 @stored_as("Bar", "label figure look")
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One ranked bar with its whisker; ``look`` tells use cases, idle, unattributed and cells not shown apart."""
+    """One ranked bar with its whisker; ``look`` distinguishes use cases, idle, unattributed and cells not shown."""
 
     label: Text
     figure: str  # Figure.id: value, interval, quality

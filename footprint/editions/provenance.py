@@ -115,7 +115,9 @@ def find_figure(
     """
     match = _FIGURE_ID.fullmatch(identity)
     if not match:
-        raise NoSuchFigure(f"{identity!r} is no figure; ids are written F-2026Q3-07 and stand beside each published figure")
+        raise NoSuchFigure(
+            f"{identity!r} is not a figure id; ids have the form F-2026Q3-07 and are printed beside each published figure"
+        )
     period = match[1] + (f"-{match[2]}" if match[2] else "")
     latest = next(reversed(published_editions(store, period)), None)
     published = published_edition(store, edition) if edition else latest
@@ -127,7 +129,7 @@ def find_figure(
             return TracedFigure(figure, document, published)
     similar_ids = difflib.get_close_matches(identity, [figure.id for figure in document.figures], 3, 0.0)
     raise NoSuchFigure(
-        f"{identity} is not in {document.masthead.period}.v{document.masthead.version}; near are {', '.join(similar_ids)}"
+        f"{identity} is not in {document.masthead.period}.v{document.masthead.version}; similar ids are {', '.join(similar_ids)}"
     )
 
 
@@ -243,7 +245,7 @@ def recompute(store: Store, config: Config, traced: TracedFigure, now_us: int) -
 def describe_difference(before: Figure, after: Figure | None) -> str:
     """``identical``, or the bounds that differ; values of confidential figures are not disclosed."""
     if after is None:
-        return "differs: the ledger gives no such figure any more"
+        return "differs: the ledger no longer gives this figure"
     if "C" in (before.conf_status, after.conf_status):
         same = before.conf_status == after.conf_status
         return "identical: confidential, as published" if same else "differs: its confidentiality changed"

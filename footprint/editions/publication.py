@@ -176,7 +176,7 @@ def publish_edition(
     if kind and kind not in REVISION_KINDS:
         raise NotPublishable(f"kind {kind!r} is not known; it may be {', '.join(REVISION_KINDS)}")
     if kind == "unscheduled" and not reason:
-        raise NotPublishable("an unscheduled revision says what was wrong: --reason …")
+        raise NotPublishable("an unscheduled revision needs a reason: --reason …")
     now_us -= now_us % US_PER_S
     parsed_period = parse_period(period)
     with store.exclusive_lock("publish", wait=True):
@@ -262,13 +262,13 @@ def check_publishable(draft: Draft, now_us: int, accepted: str = "") -> None:
         coverage = "unknown" if row["coverage"] is None else f"{row['coverage']:.1%}"
         faults.append(f"coverage is {coverage}, and under {MIN_PUBLISHED_COVERAGE:.0%} nothing is published")
     if row["status"] == "provisional":
-        faults.append("days of the period are computed provisionally: footprint aggregate once they are closed")
+        faults.append("days of the period are provisional: run footprint aggregate once they are closed")
     faults += _sum_faults(data)
     if data.suppression is not None and data.suppression.exposed and not accepted.strip():
         cells = ", ".join(" x ".join(name for name in cell if name) or "the total" for cell in data.suppression.exposed)
         faults.append(
             f"what must be shown (the total, or what was published before) gives hidden cells away: {cells}; "
-            'give numbers of users of more cells, or publish all the same with --accept-exposed "REASON", which the edition tells'
+            'import user counts of more cells, or publish nevertheless with --accept-exposed "REASON", which the edition prints'
         )
     if faults:
         raise NotPublishable(f"{data.period} cannot be published: {'; '.join(faults)}")
@@ -318,7 +318,7 @@ def _next_context(
         largest = max(abs(difference.relative or 0.0) for difference in changed_figures)
         raise NothingChanged(
             f"no figure changed since {last.name} by more than 2 % or half of its interval's half-width (at most {largest:.2%}): "
-            "the next edition will tell; --anyway publishes a version all the same"
+            "the next edition will contain it; --anyway publishes a version nevertheless"
         )
     changes = changes_between(last.evidence, evidence)
     revision_kind = kind or ("major" if any(difference.cause == "method" for difference in changes) else "routine")

@@ -121,7 +121,9 @@ def write_files(store: ObjectStore, period: str, version: int, files: Mapping[st
         if not store.exists(path):
             store.write(path, raw)
         elif store.read(path) != raw:
-            raise ImmutableEdition(f"{store.url}/{path} holds something else; a published file never changes: move it away")
+            raise ImmutableEdition(
+                f"{store.url}/{path} differs from the published file; a published file never changes: move it away"
+            )
 
 
 def save(store: Store, published: PublishedEdition) -> None:

@@ -1,4 +1,4 @@
-"""This file weighs the agent and CodeCarbon side by side at 1 Hz on one host: 8 simulated GPUs and 2 sockets with memory."""
+"""Benchmark of the agent beside CodeCarbon at 1 Hz: CPU time and memory with 8 simulated GPUs and 2 sockets with DRAM."""
 
 from __future__ import annotations
 

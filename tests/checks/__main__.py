@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from tests.checks import documents, house, known_faults, literals
+from tests.checks import documents, house, known_faults, literals, styles, texts
 
-CHECKS = (house.findings, literals.findings, documents.findings, known_faults.findings)
+CHECKS = (house.findings, literals.findings, documents.findings, known_faults.findings, styles.findings, texts.findings)
 
 
 def main() -> int:

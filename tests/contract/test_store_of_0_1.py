@@ -23,7 +23,7 @@ NAMES = ("service", "use_case", "host", "period_start", "period_end", "quality",
 
 
 @pytest.fixture(scope="module")
-def load_statistics(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("old")
     with tarfile.open(FIXTURE / "store.tar.xz") as archive:
         archive.extractall(folder, filter="data")
@@ -31,10 +31,10 @@ def load_statistics(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def home(load_statistics: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def home(unpacked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A copy of the organisation, as the working folder: the store names its sealed days relative to it."""
     folder = tmp_path / "home"
-    shutil.copytree(load_statistics, folder)
+    shutil.copytree(unpacked, folder)
     monkeypatch.chdir(folder)
     return folder
 
@@ -79,6 +79,15 @@ def test_the_published_edition_is_built_again_with_the_same_bytes(home: Path, ca
     same = {row["what"]: row["same"] for row in rows if row["same"]}
     assert same.keys() >= {"report", "report.json", "annexes.zip", "diff.csv", "fr/report.html", "en/report.html"}
     assert set(same.values()) == {"True"}, told
+
+
+def test_files_that_were_lost_are_written_again_with_the_same_bytes(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lost = [path for path in (home / "store.editions").rglob("*") if path.name in ("annexes.zip", "report.html", "report.pdf")]
+    assert len(lost) >= 3
+    for path in lost:
+        path.unlink()
+    printed = said(capsys, "report", "verify", "2026-Q3", "--format", "csv")
+    assert "False" not in printed, printed
 
 
 def test_figures_are_those_of_0_1(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""This file checks that recordings become files that import without a single refused line."""
+"""Recordings of real inference, converted to contract files, import without a rejected line."""
 
 from pathlib import Path
 

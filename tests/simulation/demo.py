@@ -1,10 +1,10 @@
-"""This file makes a simulated organisation in ./footprint-demo and serves it, marked as a demonstration everywhere.
+"""Demonstration (`make demo`): create a simulated organisation in ./footprint-demo and serve it, marked as simulated.
 
-Three hosts, six services and seven use cases over three weeks, of servers whose true energy per request is known
-(tests/simulation/server.py): what the pages show can be checked against ``truth.csv`` beside the store. On the third host
-three models are tried for the use case that a fourth answers elsewhere, so that there is something to compare. Before these
-weeks lie five quarters in coarse data (year.py), each with its published editions: they are brought in arrival by arrival while
-the pages are already there, and each edition is published from what had arrived on its day.
+The organisation has three hosts, six services and seven use cases over three weeks. The simulated servers (server.py) have a
+known true energy per request, so ``truth.csv`` beside the store checks what the pages show. The third host runs trials of three
+models for a use case that a fourth model answers elsewhere, to have something to compare. Five quarters of coarse data (year.py)
+precede these weeks, each with its published editions. They are imported batch by batch while the pages are already served, and
+each edition is published from the data that had arrived by its release day.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ from footprint.editions.repository import published_editions
 from footprint.ledger.factor_store import load_factor_book
 from footprint.ledger.importers import import_energy, import_requests, import_users
 from footprint.storage.database import Store
-from tests.simulation.closed_loop import MACHINE, Errors, Model, run
+from tests.simulation.closed_loop import MACHINE, MeasurementErrors, ServedModel, run_benchmark
 from tests.simulation.server import DAY_S, LARGE, SMALL, Day, Kind, Server, counters_j, simulate
-from tests.simulation.year import FINAL_DAY, PLACES, PROVISIONAL_DAY, QUARTERS, Year, configuration, decisions, write_year
+from tests.simulation.year import DEPLOYMENTS, FINAL_DAY, PROVISIONAL_DAY, QUARTERS, Year, configuration, decisions, write_year
 
 FOLDER = Path("footprint-demo")
-STEP_S, STEP_BESIDE_A_PAST_S = 20, 60
+STEP_S, STEP_WITH_PAST_S = 20, 60
 DAYS = 21
 FOOTPRINT = [sys.executable, "-c", "from footprint.cli import main; main()"]
 WEEK_END_S = 1_782_691_200  # 2026-06-29T00:00:00Z
-UNTIL = "past-until"  # in the folder: the instant [s] up to which the past reaches
-HERE = "past-complete"  # in the folder once it is in
-WATCH_S = 0.5
-LOST = 9, 30_000  # days ago, and for how long a host was silent
+PAST_UNTIL_FILE = "past-until"  # file in the folder: end of the past [s since 1970]
+PAST_COMPLETE_FILE = "past-complete"  # file in the folder that exists once the past is imported
+PARENT_CHECK_S = 0.5
+SILENT_HOST_SPAN = 9, 30_000  # silence of one host: its start [days before the end] and length [s]
 CONFIG = """[organisation]
 name = "Office de démonstration"
 timezone = "Europe/Paris"
@@ -160,8 +160,8 @@ charter = "authorised"
 name = "indexation"
 charter = "recommended"
 """
-_TRIED = (Kind("traduction", 320, 900, 900, 0.6),)  # as in "chat": the same texts, another model
-# Service -> host, first GPU, law. The law of each is a server of the simulation with kinds of its own.
+TRIAL_KINDS = (Kind("traduction", 320, 900, 900, 0.6),)  # the texts of "chat", answered by another model
+# Service -> host, first GPU, simulated server with its kinds of requests.
 SERVICES: dict[str, tuple[str, int, Server]] = {
     "chat": (
         "demo-inf-01",
@@ -186,17 +186,17 @@ SERVICES: dict[str, tuple[str, int, Server]] = {
         2,
         replace(SMALL, idle_w=55.0, prefill_j=0.004, kinds=(Kind("indexation", 2600, 450, 0, 0.4, "bursts"),)),
     ),
-    "essai-24b-fp8": ("demo-inf-03", 0, replace(LARGE, devices=1, step_s=0.03, step_j=10.5, token_j=0.25, kinds=_TRIED)),
-    "essai-12b": ("demo-inf-03", 1, replace(SMALL, step_s=0.018, step_j=7.0, token_j=0.13, prefill_j=0.05, kinds=_TRIED)),
-    "essai-8b": ("demo-inf-03", 2, replace(SMALL, kinds=_TRIED)),
+    "essai-24b-fp8": ("demo-inf-03", 0, replace(LARGE, devices=1, step_s=0.03, step_j=10.5, token_j=0.25, kinds=TRIAL_KINDS)),
+    "essai-12b": ("demo-inf-03", 1, replace(SMALL, step_s=0.018, step_j=7.0, token_j=0.13, prefill_j=0.05, kinds=TRIAL_KINDS)),
+    "essai-8b": ("demo-inf-03", 2, replace(SMALL, kinds=TRIAL_KINDS)),
 }
 
 
 def write_organisation(folder: Path, end_s: int, seed: int, days: int = DAYS, step_s: int = STEP_S) -> None:
-    """Contract files of the days before ``end_s``, GPUs read every ``step_s``, and the truth beside them."""
-    luck = np.random.default_rng(seed)
+    """Write contract files of the ``days`` before ``end_s``, with GPU readings every ``step_s``, and the true energies."""
+    rng = np.random.default_rng(seed)
     first = end_s - end_s % DAY_S - days * DAY_S  # days begin at midnight, and the last one is cut at ``end_s``
-    silent = end_s - LOST[0] * DAY_S
+    silent = end_s - SILENT_HOST_SPAN[0] * DAY_S
     with (
         (folder / "requests.csv").open("w", encoding="utf-8") as requests,
         (folder / "energy.csv").open("w", encoding="utf-8") as energy,
@@ -212,40 +212,42 @@ def write_organisation(folder: Path, end_s: int, seed: int, days: int = DAYS, st
                 weekend = time.gmtime(begin + DAY_S // 2).tm_wday >= 5
                 kinds = tuple(replace(kind, per_day=kind.per_day * (0.06 if weekend else 1.0)) for kind in law.kinds)
                 day = simulate(replace(law, kinds=kinds), seed * 1000 + number)
-                _write_requests(requests, day, service, begin, end_s, luck)
-                level = _write_energy(energy, day, host, gpu, begin, end_s, level, seed, (silent, silent + LOST[1]), step_s)
+                _write_requests(requests, day, service, begin, end_s, rng)
+                level = _write_energy(
+                    energy, day, host, gpu, begin, end_s, level, seed, (silent, silent + SILENT_HOST_SPAN[1]), step_s
+                )
                 for kind, joules in zip(law.kinds, np.bincount(day.use_case, day.true_j, len(kinds)), strict=True):
                     truth.write(f"{begin},{service},{kind.name},{joules:.3f}\n")
-        _write_others(energy, first, end_s, luck)
+        _write_others(energy, first, end_s, rng)
 
 
-def _write_requests(out, day: Day, service: str, begin: int, end_s: int, luck: np.random.Generator) -> None:  # type: ignore[no-untyped-def]
-    fate = luck.choice(["ok", "error", "cancelled"], len(day.start_s), p=[0.965, 0.02, 0.015])
+def _write_requests(out, day: Day, service: str, begin: int, end_s: int, rng: np.random.Generator) -> None:  # type: ignore[no-untyped-def]
+    statuses = rng.choice(["ok", "error", "cancelled"], len(day.start_s), p=[0.965, 0.02, 0.015])
     for i in range(len(day.start_s)):
         if begin + day.end_s[i] >= end_s:
             continue
         out.write(
             f"{begin + day.start_s[i]:.3f},{begin + day.end_s[i]:.3f},{service},{day.server.kinds[day.use_case[i]].name},1,"
-            f"{day.input_tokens[i]},{day.cached_tokens[i]},{day.output_tokens[i]},{fate[i]}\n"
+            f"{day.input_tokens[i]},{day.cached_tokens[i]},{day.output_tokens[i]},{statuses[i]}\n"
         )
 
 
 def _write_energy(  # type: ignore[no-untyped-def]
-    out, day: Day, host: str, gpu: int, begin: int, end_s: int, level, seed: int, silent: tuple[int, int], step_s: int
+    out, day: Day, host: str, gpu: int, begin: int, end_s: int, level, seed: int, silent_span: tuple[int, int], step_s: int
 ):
-    """Counters go on from day to day; a silent host's counters go on unread."""
+    """Write GPU counters, which continue from day to day and, unread, while the host is silent; return the final levels [J]."""
     counters = counters_j(day, seed)
     for device in range(day.server.devices):
         for second in range(0, DAY_S, step_s):
             at = begin + second
-            if at > end_s or (host == "demo-inf-02" and silent[0] < at < silent[1]):
+            if at > end_s or (host == "demo-inf-02" and silent_span[0] < at < silent_span[1]):
                 continue
             out.write(f"{at},{host},gpu:{gpu + device},gpu,{level[device] + counters[device, second]:.3f}\n")
     return level + counters[:, -1]
 
 
-def _write_others(out, first: int, end_s: int, luck: np.random.Generator) -> None:  # type: ignore[no-untyped-def]
-    """A GPU that nobody uses, and the processors."""
+def _write_others(out, first: int, end_s: int, rng: np.random.Generator) -> None:  # type: ignore[no-untyped-def]
+    """Write the counters of an unused GPU and of the CPUs."""
     for host, device, component, watts in (
         ("demo-inf-02", "gpu:3", "gpu", 52.0),
         ("demo-inf-01", "cpu:0", "cpu", 110.0),
@@ -255,16 +257,18 @@ def _write_others(out, first: int, end_s: int, luck: np.random.Generator) -> Non
         joules = 0.0
         for at in range(first, end_s, 60):
             out.write(f"{at},{host},{device},{component},{joules:.3f}\n")
-            joules += 60 * (watts + luck.normal(0, 2))
+            joules += 60 * (watts + rng.normal(0, 2))
 
 
-def prepare(folder: Path, *, end_s: int, days: int = DAYS, seed: int = 2026, quiet: bool = False, past: bool = False) -> Path:
-    """A store of the simulated organisation in ``folder``, made where there is none; its configuration.
+def prepare_store(
+    folder: Path, *, end_s: int, days: int = DAYS, seed: int = 2026, quiet: bool = False, past: bool = False
+) -> Path:
+    """Create the store of the simulated organisation in ``folder`` unless it exists; return its configuration file.
 
-    ``past``: with the files of the five quarters before, which ``add_past`` brings in.
+    ``past`` also writes the files of the five quarters before, which ``import_past`` imports.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    config, nowhere = folder / "footprint.toml", subprocess.DEVNULL if quiet else None
+    config, stderr = folder / "footprint.toml", subprocess.DEVNULL if quiet else None
     if (folder / "footprint.db").exists():
         return config
     weeks_s = end_s - end_s % DAY_S - days * DAY_S
@@ -272,25 +276,25 @@ def prepare(folder: Path, *, end_s: int, days: int = DAYS, seed: int = 2026, qui
     environ = dict(os.environ)
     if past:
         year = write_year(folder, weeks_s, seed)
-        config.write_text(with_past(year, weeks_s), encoding="utf-8")
+        config.write_text(config_with_past(year, weeks_s), encoding="utf-8")
         (folder / "decisions.toml").write_text(decisions(year), encoding="utf-8")
-        (folder / UNTIL).write_text(str(weeks_s), encoding="utf-8")
+        (folder / PAST_UNTIL_FILE).write_text(str(weeks_s), encoding="utf-8")
         environ["FOOTPRINT_FLEET__WORKERS"] = str(min(os.cpu_count() or 1, len({host for host, _, _ in SERVICES.values()})))
-    write_organisation(folder, end_s, seed, days, STEP_BESIDE_A_PAST_S if past else STEP_S)
+    write_organisation(folder, end_s, seed, days, STEP_WITH_PAST_S if past else STEP_S)
     results = [str(path) for path in write_benchmarks(folder / "benchmarks", end_s, seed)]
     files = [["import", kind, str(folder / f"{kind}.csv")] for kind in ("energy", "requests")]
     for command in (*files, ["aggregate"], ["bench-model", "import", *results]):
         subprocess.run(
-            [*FOOTPRINT, *command, "--config", str(config)], check=True, stdout=subprocess.DEVNULL, stderr=nowhere, env=environ
+            [*FOOTPRINT, *command, "--config", str(config)], check=True, stdout=subprocess.DEVNULL, stderr=stderr, env=environ
         )
     return config
 
 
-def add_past(folder: Path) -> None:
-    """Bring in the quarters before, arrival by arrival, and publish each edition on its day; what is there already stays."""
-    if (folder / HERE).exists():
+def import_past(folder: Path) -> None:
+    """Import the quarters before, batch by batch, and publish each edition on its release day; resume where a run stopped."""
+    if (folder / PAST_COMPLETE_FILE).exists():
         return
-    config, year = load_config(str(folder / "footprint.toml")), Year(int((folder / UNTIL).read_text(encoding="utf-8")))
+    config, year = load_config(str(folder / "footprint.toml")), Year(int((folder / PAST_UNTIL_FILE).read_text(encoding="utf-8")))
     store = Store(config.store_url, demo=config.demo)
     try:
         now_us = int(time.time()) * US_PER_S
@@ -300,100 +304,102 @@ def add_past(folder: Path) -> None:
             import_requests(store, config, str(folder / f"past-{number}-requests.csv"), now_us)
             last = at_s == year.end_s
             with store.exclusive_lock("aggregate", wait=True):
-                # The days after the last arrival come from the detailed weeks: they wait until the past is whole.
+                # The detailed weeks follow the last batch: their days are computed once the past is complete.
                 aggregate(store, config, load_factor_book(store), now_us, None, None if last else at_s * US_PER_S)
-            _release(store, config, year, at_s)
-        (folder / HERE).touch()
+            _publish_due_editions(store, config, year, at_s)
+        (folder / PAST_COMPLETE_FILE).touch()
     finally:
         store.close()
 
 
-def _release(store: Store, config: Config, year: Year, at_s: int) -> None:
-    """Publish the editions that were announced for a day: a quarter's first, then its final one."""
-    there = {(each.period, each.version) for each in published_editions(store)}
+def _publish_due_editions(store: Store, config: Config, year: Year, at_s: int) -> None:
+    """Publish the provisional and final editions whose release falls on ``at_s``."""
+    published = {(edition.period, edition.version) for edition in published_editions(store)}
     for back in range(1, QUARTERS + 1):
         period = year.last.shifted(-back)
         for version, day in ((1, PROVISIONAL_DAY), (2, FINAL_DAY)):
-            if year.release_s(back, day) == at_s and (str(period), version) not in there:
+            if year.release_s(back, day) == at_s and (str(period), version) not in published:
                 publish_edition(store, config, str(period), release_us(config, period, day), final=version == 2)
                 print(f"demonstration: {period}, version {version}, is published; see /editions", file=sys.stderr, flush=True)
 
 
-def with_past(year: Year, weeks_s: int) -> str:
-    """The configuration with what the past knew: the model before, services that came and went, what was tried lately only."""
+def config_with_past(year: Year, weeks_s: int) -> str:
+    """Configuration that also covers the past: the previous model, services that came and went, and start dates of trials."""
     text = CONFIG.replace("[editions]\n", '[editions]\ndecisions = "decisions.toml"\n')
-    # Windows of attribution as long as the coarse readings; shorter ones would say the same of them, three times over.
+    # Attribution windows as long as the interval of the coarse readings: shorter ones would add no information.
     text = text.replace("[[site]]", "[attribution]\nwindow_s = 900\n\n[[site]]", 1)
     text = text.replace("uplift = 1.22\n", "uplift = 1.22\nembodied = { server_kgco2e = 3900, lifetime_years = 5 }\n")
-    for own in ('[[service]]\nname = "chat"\n', '[[use_case]]\nname = "traduction"\n'):  # these stand in the past's own blocks
-        block = text.index(own)
-        text = text[:block] + text[text.index(own[: own.index("]]") + 2], block + 1) :]
+    for header in ('[[service]]\nname = "chat"\n', '[[use_case]]\nname = "traduction"\n'):  # the past declares these itself
+        block = text.index(header)
+        text = text[:block] + text[text.index(header[: header.index("]]") + 2], block + 1) :]
     for service, begin in [(name, weeks_s) for name in SERVICES if name.startswith("essai")] + [
-        ("embeddings", year.runs(PLACES[3])[0])
+        ("embeddings", year.runs(DEPLOYMENTS[3])[0])
     ]:
         text = text.replace(f'name = "{service}"\n', f'name = "{service}"\nsince = "{year.date(begin)}"\n', 1)
     return text + "\n" + configuration(year)
 
 
 def write_benchmarks(folder: Path, end_s: int, seed: int) -> list[Path]:
-    """Results of the benchmark protocol for the models that are tried, in virtual time, by the laws of their servers."""
+    """Write benchmark results of the trial models, run in virtual time against their simulated servers."""
     folder.mkdir(exist_ok=True)
     machine = MACHINE | {"host": "demo-inf-03", "engine": "simulated"}
-    found = []
+    paths = []
     for service, score in (("essai-24b-fp8", 0.86), ("essai-12b", 0.79), ("essai-8b", 0.70)):
         law, name = SERVICES[service][2], service.replace("essai", "demo")
-        # The idle power that a step's time holds is the step's: the law of the simulation has it apart.
-        model = Model(name, law.step_j + law.idle_w * law.step_s, law.token_j, law.step_s, 250, idle_w=law.idle_w, score=score)
-        result = run(
+        # A step of the benchmark includes idle power over its time; the simulated server counts it separately.
+        model = ServedModel(
+            name, law.step_j + law.idle_w * law.step_s, law.token_j, law.step_s, 250, idle_w=law.idle_w, score=score
+        )
+        result = run_benchmark(
             model,
-            Errors(),
-            seed + len(found),
+            MeasurementErrors(),
+            seed + len(paths),
             levels=(1, 2, 4, 8, 16, 32),
             repeats=3,
             begin_s=end_s - 5 * DAY_S,
             machine=machine,
             demonstration=True,
         )
-        found.append(folder / f"{name}.json")
-        write_result(found[-1], result)
-    return found
+        paths.append(folder / f"{name}.json")
+        write_result(paths[-1], result)
+    return paths
 
 
-def a_week(folder: Path = Path("simulated")) -> str:
-    """The configuration of one simulated week, 22 to 28 June 2026, for notebooks; made where it is not there yet."""
-    return str(prepare(folder, end_s=WEEK_END_S, days=7, quiet=True))
+def simulated_week(folder: Path = Path("simulated")) -> str:
+    """Configuration file of a simulated week, 22 to 28 June 2026, for notebooks; created unless it exists."""
+    return str(prepare_store(folder, end_s=WEEK_END_S, days=7, quiet=True))
 
 
 def main() -> int:
-    """Simulate what is not there yet, and serve; the past comes in meanwhile."""
+    """Create the demonstration unless it exists, and serve it; another process imports the past meanwhile."""
     parser = argparse.ArgumentParser(description="A simulated organisation.")
     parser.add_argument("--port", type=int, default=8051)
     parser.add_argument("--prepare-only", action="store_true")
     parser.add_argument("--past-only", action="store_true")
-    given = parser.parse_args()
-    if given.past_only:
-        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-        add_past(FOLDER)
+    args = parser.parse_args()
+    if args.past_only:
+        threading.Thread(target=_exit_with_parent, args=(os.getppid(),), daemon=True).start()
+        import_past(FOLDER)
         print("demonstration: five quarters and their editions are in; see /editions", file=sys.stderr)
         return 0
-    os.environ["FOOTPRINT_SERVER__PORT"] = str(given.port)  # commands name the page where it will be
+    os.environ["FOOTPRINT_SERVER__PORT"] = str(args.port)  # so that commands print the right address
     if not (FOLDER / "footprint.db").exists():
         print("simulating three weeks of an organisation (about a minute) …", file=sys.stderr)
-    config = prepare(FOLDER, end_s=int(time.time()) // 3600 * 3600, past=True)
-    if given.prepare_only:
+    config = prepare_store(FOLDER, end_s=int(time.time()) // 3600 * 3600, past=True)
+    if args.prepare_only:
         return 0
-    if not (FOLDER / HERE).exists():
+    if not (FOLDER / PAST_COMPLETE_FILE).exists():
         print("five quarters before them, with their editions, come in while you look (some minutes) …", file=sys.stderr)
         subprocess.Popen([sys.executable, "-m", "tests.simulation.demo", "--past-only"], start_new_session=True)
-    # Nothing arrives here but the past, whose own process computes it.
+    # No data arrives except the past, which its own process computes.
     os.execv(FOOTPRINT[0], [*FOOTPRINT, "serve", "--no-scheduler", "--config", str(config)])
     return None
 
 
-def _end_with(parent: int) -> None:
-    """End this process, which has a session of its own, when the server is gone: whatever is half done goes on next time."""
+def _exit_with_parent(parent: int) -> None:
+    """Kill this process, which has its own session, when the server exits; the next run resumes the import."""
     while os.getppid() == parent:
-        time.sleep(WATCH_S)
+        time.sleep(PARENT_CHECK_S)
     os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -1,4 +1,4 @@
-"""This file drives the simulated NVML library within the test's own process, on a simulated clock."""
+"""Simulated NVML library in the test process, driven by a simulated clock."""
 
 from __future__ import annotations
 

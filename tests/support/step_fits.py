@@ -1,4 +1,4 @@
-"""This file runs the attribution of a simulated day of one service and compares it with the truth; shared by tests."""
+"""Attribution of a simulated day of one service, compared with its true energies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from footprint.attribution.request_log import ConcurrencyTimeline, RequestLog, s
 from footprint.attribution.split import split_placement
 from footprint.attribution.step.day_statistics import DayStatistics, TimedLog, day_statistics
 from footprint.attribution.step.model import Diagnosis, StepWeights, fit_days, idle_powers_uw
-from tests.simulation.server import DAY_S, VARIANTS, Day, Server, any_server, counters_j, simulate
+from tests.simulation.server import DAY_S, VARIANTS, Day, Server, counters_j, random_server, simulate
 
 S = 1_000_000
 WINDOW_US = 300 * S
@@ -23,7 +23,7 @@ FOREVER = (0, 2**62)
 
 def server(name: str) -> Server:
     """A named kind of server, or the number of a random one."""
-    return VARIANTS[name] if name in VARIANTS else any_server(int(name))
+    return VARIANTS[name] if name in VARIANTS else random_server(int(name))
 
 
 def log_of(day: Day, *, first_token: bool = False) -> RequestLog:
@@ -50,36 +50,37 @@ def log_of(day: Day, *, first_token: bool = False) -> RequestLog:
 def counts_of(day: Day, *, tokens: bool = True, window_s: int = 60) -> RequestLog:
     """The same as counts per minute and use case, at completion."""
     window = (day.end_s // window_s).astype(np.int64)
-    found, place = np.unique(window * 100 + day.use_case, return_inverse=True)
-    requests = np.bincount(place)
+    groups, group_index = np.unique(window * 100 + day.use_case, return_inverse=True)
+    requests = np.bincount(group_index)
     columns = [
-        np.bincount(place, weights=each).astype(np.int64) for each in (day.input_tokens, day.cached_tokens, day.output_tokens)
+        np.bincount(group_index, weights=tokens_of).astype(np.int64)
+        for tokens_of in (day.input_tokens, day.cached_tokens, day.output_tokens)
     ]
     if not tokens:
-        columns = [np.full(len(found), -1)] * 3
+        columns = [np.full(len(groups), -1)] * 3
     return RequestLog(
-        found // 100 * window_s * S,
-        (found // 100 + 1) * window_s * S,
-        found % 100,
+        groups // 100 * window_s * S,
+        (groups // 100 + 1) * window_s * S,
+        groups % 100,
         requests.astype(np.float64),
         *columns,
-        np.full(len(found), -1),
-        np.zeros(len(found), dtype=bool),
+        np.full(len(groups), -1),
+        np.zeros(len(groups), dtype=bool),
     )
 
 
-def spans_of(day: Day, seed: int) -> list[EnergyIntervals]:
-    """Spans of each device, from its counter once a second."""
-    found = []
+def intervals_of(day: Day, seed: int) -> list[EnergyIntervals]:
+    """Energy intervals of each device, from its counter once a second."""
+    intervals = []
     for row in np.rint(counters_j(day, seed) * 1e6).astype(np.int64):
         count = DAY_S + 1
         samples = Samples(np.arange(count, dtype=np.int64) * S, row, np.full(count, -1), np.zeros(count, dtype=np.int64))
-        found.append(intervals_from_counter(samples, 5 * S))
-    return found
+        intervals.append(intervals_from_counter(samples, 5 * S))
+    return intervals
 
 
 @dataclass(frozen=True)
-class Judged:
+class SplitAccuracy:
     """Shares of the split by use case, the truth, half-widths relative to the model's shares, and why."""
 
     diagnosis: Diagnosis
@@ -87,8 +88,8 @@ class Judged:
     truth: Floats
     half_widths: Floats
     model: Floats
-    said: DayStatistics
-    laid: TimedLog
+    statistics: DayStatistics
+    timed: TimedLog
 
     @property
     def total(self) -> float:
@@ -101,63 +102,67 @@ class Judged:
         big = self.truth > 0.02
         return float((np.abs(self.shares - self.truth) / self.truth)[big].max())
 
-    def held(self) -> list[bool]:
+    def covers_truth(self) -> list[bool]:
         """Whether the stated interval holds the truth, of each use case above half a percent."""
         inside = np.abs(self.model - self.truth) <= self.half_widths * self.model
         return inside[self.truth > 0.005].tolist()
 
 
-def judge(name: str, seed: int, change: Callable[[Day], RequestLog] = log_of, *, idle: float | None = None) -> Judged:
+def split_accuracy(
+    name: str, seed: int, change: Callable[[Day], RequestLog] = log_of, *, idle: float | None = None
+) -> SplitAccuracy:
     """One simulated day, attributed; ``change`` makes the log, ``idle`` is known from elsewhere [relative to the truth]."""
     law = server(name)
     day = simulate(law, seed)
-    log, devices = change(day), spans_of(day, seed)
+    log, devices = change(day), intervals_of(day, seed)
     names = [kind.name for kind in law.kinds]
-    said, laid = day_statistics(log, names, devices, FOREVER, 0, WINDOW_US)
-    log = shift_log(log, round(said.lag_s * S))
+    statistics, timed = day_statistics(log, names, devices, FOREVER, 0, WINDOW_US)
+    log = shift_log(log, round(statistics.lag_s * S))
     hours = np.arange(0, (DAY_S + 1) * S, 3600 * S, dtype=np.int64)
     doubt = ConcurrencyTimeline(widen_counts(log), hours)
-    powers = [idle_power_uw([idle_histograms(spans, doubt, (0, DAY_S * S))]) for spans in devices]
+    powers = [idle_power_uw([idle_histograms(intervals, doubt, (0, DAY_S * S))]) for intervals in devices]
     if idle is not None:
         powers = [round(law.idle_w * idle * 1e6)] * law.devices
     idle_w = None if None in powers else sum(power or 0 for power in powers) / 1e6
-    fit = fit_days([said], idle_w)
+    fit = fit_days([statistics], idle_w)
     truth = day.truth()
     nothing = np.zeros(len(names))
     if fit.fit is None:
-        return Judged(fit.diagnosis, nothing, truth, nothing, nothing, said, laid)
-    powers = idle_powers_uw(fit, powers, [int(spans.energy_uj.sum()) for spans in devices])
-    weights = StepWeights(log, laid, fit)
+        return SplitAccuracy(fit.diagnosis, nothing, truth, nothing, nothing, statistics, timed)
+    powers = idle_powers_uw(fit, powers, [int(intervals.energy_uj.sum()) for intervals in devices])
+    weights = StepWeights(log, timed, fit)
     active = np.zeros(len(names))
-    flight = ConcurrencyTimeline(log, hours)
-    for spans, power in zip(devices, powers, strict=True):
-        rows = split_placement(spans, power, flight, weights, WINDOW_US, half_widths=weights.half_widths)
-        mine = rows.key >= 0
-        active += np.bincount(rows.key[mine], weights=rows.active_uj[mine], minlength=len(names))
-    return Judged(fit.diagnosis, active / active.sum(), truth, weights.half_widths, weights.shares(fit.fit), said, laid)
+    timeline = ConcurrencyTimeline(log, hours)
+    for intervals, power in zip(devices, powers, strict=True):
+        rows = split_placement(intervals, power, timeline, weights, WINDOW_US, half_widths=weights.half_widths)
+        served = rows.key >= 0
+        active += np.bincount(rows.key[served], weights=rows.active_uj[served], minlength=len(names))
+    return SplitAccuracy(
+        fit.diagnosis, active / active.sum(), truth, weights.half_widths, weights.shares(fit.fit), statistics, timed
+    )
 
 
-def judge_replicas(name: str, seeds: tuple[int, ...]) -> tuple[float, list[Diagnosis]]:
+def replica_accuracy(name: str, seeds: tuple[int, ...]) -> tuple[float, list[Diagnosis]]:
     """Sum of |share error| of a service on as many hosts as seeds, each with a day of its own, behind one log."""
     law = server(name)
     days = [simulate(law, seed) for seed in seeds]
     logs = [log_of(day) for day in days]
-    log = RequestLog(*(np.concatenate([getattr(each, field) for each in logs]) for field in RequestLog.__slots__))
+    log = RequestLog(*(np.concatenate([getattr(request_log, field) for request_log in logs]) for field in RequestLog.__slots__))
     log = log[np.argsort(log.start_us, kind="stable")]
     names = [kind.name for kind in law.kinds]
     truth = np.sum([np.bincount(day.use_case, weights=day.true_j, minlength=len(names)) for day in days], axis=0)
     hours = np.arange(0, (DAY_S + 1) * S, 3600 * S, dtype=np.int64)
-    flight, active, diagnoses = ConcurrencyTimeline(log, hours), np.zeros(len(names)), []
+    timeline, active, diagnoses = ConcurrencyTimeline(log, hours), np.zeros(len(names)), []
     for day, seed in zip(days, seeds, strict=True):
-        devices = spans_of(day, seed)
-        said, laid = day_statistics(log, names, devices, FOREVER, 0, WINDOW_US)
-        powers = [idle_power_uw([idle_histograms(spans, flight, (0, DAY_S * S))]) for spans in devices]
+        devices = intervals_of(day, seed)
+        statistics, timed = day_statistics(log, names, devices, FOREVER, 0, WINDOW_US)
+        powers = [idle_power_uw([idle_histograms(intervals, timeline, (0, DAY_S * S))]) for intervals in devices]
         idle_w = None if None in powers else sum(power or 0 for power in powers) / 1e6
-        fit = fit_days([said], idle_w, replicas=True)
-        weights = StepWeights(shift_log(log, round(said.lag_s * S)), laid, fit)
+        fit = fit_days([statistics], idle_w, replicas=True)
+        weights = StepWeights(shift_log(log, round(statistics.lag_s * S)), timed, fit)
         diagnoses.append(fit.diagnosis)
-        for spans, power in zip(devices, powers, strict=True):
-            rows = split_placement(spans, power, flight, weights, WINDOW_US, half_widths=weights.half_widths)
-            mine = rows.key >= 0
-            active += np.bincount(rows.key[mine], weights=rows.active_uj[mine], minlength=len(names))
+        for intervals, power in zip(devices, powers, strict=True):
+            rows = split_placement(intervals, power, timeline, weights, WINDOW_US, half_widths=weights.half_widths)
+            served = rows.key >= 0
+            active += np.bincount(rows.key[served], weights=rows.active_uj[served], minlength=len(names))
     return float(np.abs(active / active.sum() - truth / truth.sum()).sum()), diagnoses

@@ -52,6 +52,12 @@ COLUMN_NAMES = tuple(name for name, _, _ in COLUMNS)
 PRINTED_COLUMNS = ("figure_id", "label", "cell", "period", "shown", "quality", "flags")  # of figures.csv in a language
 _DIMENSIONS = {"geo": "site", "service": "service", "use_case": "use_case", "model": "model", "charter_status": "charter"}
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+_NAMES_OF_0_1 = (
+    ("footprint.figures.row_metrics.", "footprint.querying.figures."),
+    ("footprint.figures.coverage.CoverageIndex.", "footprint.querying.coverage.Watch."),
+    ("footprint.impact.indicators", "footprint.impact.scores"),
+    ("footprint.impact.uncertainty.UncertaintyBudget.", "footprint.impact.uncertainty.Budget."),
+)
 
 
 def _is_total(figure: Figure) -> bool:
@@ -88,6 +94,16 @@ def build_data_package(edition: Edition, sheets: Mapping[str, Sheet]) -> bytes:
     return buffer.getvalue()
 
 
+def _method_rows(edition: Edition, language: str) -> list[dict[str, Any]]:
+    """Methods with the functions as the publishing release named them, so that an edition is rebuilt with the same bytes."""
+    rows = method_rows(language)
+    if edition.basis.code_version.startswith("0.1."):
+        for row in rows:
+            for current, name in _NAMES_OF_0_1:
+                row["computed_by"] = row["computed_by"].replace(current, name)
+    return rows
+
+
 def package_files(edition: Edition, sheets: Mapping[str, Sheet]) -> dict[str, bytes]:
     """Files of the package by name."""
     rows = figure_rows(edition)
@@ -97,7 +113,7 @@ def package_files(edition: Edition, sheets: Mapping[str, Sheet]) -> dict[str, by
         files[f"{name}.csv"] = to_csv(COLUMN_NAMES, selected)
     files["figures.parquet"] = _parquet(rows)
     files["coverage_daily.csv"] = to_csv(("date", "state"), [{"date": day.date, "state": day.state} for day in edition.strip])
-    files["methods.json"] = _json({language: method_rows(language) for language in ("fr", "en")})
+    files["methods.json"] = _json({language: _method_rows(edition, language) for language in ("fr", "en")})
     files["esms.json"] = _json(esms_metadata(edition))
     files["lineage.jsonl"] = b"".join(_lineage_line(figure) for figure in edition.figures)
     for language, sheet in sheets.items():

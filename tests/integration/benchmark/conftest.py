@@ -1,4 +1,4 @@
-"""This file starts simulated endpoints, each with a counter of its own, and ends them."""
+"""Fixtures: simulated model endpoints, each with its own energy counter."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
         return started[-1]
 
     yield start
-    for each in started:
-        each.stop()
+    for endpoint in started:
+        endpoint.stop()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from dashboards.diagnosis_messages import translate_diagnosis
 from footprint.attribution.step.day_statistics import DayStatistics, day_statistics
 from footprint.attribution.step.model import REFUSED, Diagnosis, _doubts, fit_days
 from tests.simulation.server import VARIANTS, simulate
-from tests.support.step_fits import FOREVER, WINDOW_US, log_of, spans_of
+from tests.support.step_fits import FOREVER, WINDOW_US, intervals_of, log_of
 
 IDLE_W = 380.0
 
@@ -21,7 +21,7 @@ IDLE_W = 380.0
 def statistics() -> DayStatistics:
     day = simulate(VARIANTS["low-load"], 1)
     names = [kind.name for kind in day.server.kinds]
-    return day_statistics(log_of(day), names, spans_of(day, 1), FOREVER, 0, WINDOW_US)[0]
+    return day_statistics(log_of(day), names, intervals_of(day, 1), FOREVER, 0, WINDOW_US)[0]
 
 
 def refusals(statistics: DayStatistics) -> list[Diagnosis]:

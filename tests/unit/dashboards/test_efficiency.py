@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
 from dashboards.app import render_page
 from dashboards.translations import translate
-from dashboards.url_state import PageContext, UrlState
 from footprint.config import Config
-from footprint.figures import run_query
 from footprint.storage.database import Store
 from tests.simulation.server import Day
-from tests.support.contract_files import NOW_US
+from tests.support.components import hrefs, ids, page_context, shapes, text_of
 from tests.support.two_models import two_models
 
 
@@ -22,30 +21,34 @@ def tried(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Config, dict
     return two_models(tmp_path_factory.mktemp("tried"))
 
 
-def shown(tried: tuple[Store, Config, dict[str, Day]], search: str = "", language: str = "en") -> str:
+def efficiency_page(tried: tuple[Store, Config, dict[str, Day]], search: str = "", language: str = "en") -> Any:
     store, facts, _ = tried
-    view = UrlState.parse("/efficiency", f"?period=all{search}", language)
-    return str(render_page(PageContext(facts, store, lambda question: run_query(store, facts, question, NOW_US), NOW_US, view)))
+    return render_page(page_context(store, facts, "/efficiency", f"?period=all{search}", language))
+
+
+def shown(tried: tuple[Store, Config, dict[str, Day]], search: str = "", language: str = "en") -> str:
+    return text_of(efficiency_page(tried, search, language))
 
 
 @pytest.mark.parametrize("language", ["en", "fr"])
 def test_every_card_is_made_with_its_table_and_data(tried: tuple[Store, Config, dict[str, Day]], language: str) -> None:
-    page = shown(tried, language=language)
-    assert translate(language, "card_failed", error="")[:20] not in page
+    page = efficiency_page(tried, language=language)
+    text = text_of(page)
+    assert translate(language, "card_failed", error="")[:20] not in text
     for card in ("eff-frontier", "eff-steps", "eff-phases", "eff-avoidable"):
-        assert f"id='{card}'" in page, card
+        assert card in ids(page), card
     for name in ("models", "steps", "phases", "avoidable"):
-        assert f"/api/v1/tables/{name}?" in page, name
-    assert 'class="fp"' in page
-    assert not re.search(r"\beff_\w+", page)
+        assert any(f"/api/v1/tables/{name}?" in address for address in hrefs(page)), name
+    assert shapes(page, "svg", "fp")
+    assert not re.search(r"\beff_\w+", text)
 
 
 def test_the_current_model_is_orange_and_bold_and_references_are_hollow(tried: tuple[Store, Config, dict[str, Day]]) -> None:
-    page = shown(tried, "&task=letters")
-    assert page.count('r="7" class="more"') == 1
-    assert 'class="stair"' in page
-    assert 'class="hollow"' in page
-    assert "never ranked with our measurements" in page
+    page = efficiency_page(tried, "&task=letters")
+    assert len(shapes(page, "circle", "more", r="7")) == 1
+    assert shapes(page, "path", "stair")
+    assert shapes(page, "circle", "hollow")
+    assert "never ranked with our measurements" in text_of(page)
 
 
 def test_limits_in_the_address_wash_what_lies_beyond_and_name_who_keeps_them(tried: tuple[Store, Config, dict[str, Day]]) -> None:

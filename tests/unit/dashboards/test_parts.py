@@ -16,13 +16,14 @@ from dashboards.url_state import UrlState
 from footprint.config import ConfigError
 from footprint.config.models import Annotation
 from footprint.core.timestamps import parse_instant
+from tests.support.components import elements, text_of
 from tests.support.contract_files import CONFIG, NOW_US, config
 
 WIDTHS = re.compile(r'class="flow (\w+)" stroke-width="([\d.]+)"')
 
 
 @given(st.lists(st.floats(0.5, 100), min_size=1, max_size=6), st.floats(1, 30))
-def test_ribbons_are_as_wide_as_what_flows(uses: list[float], facility: float) -> None:
+def test_ribbon_widths_are_proportional_to_flows(uses: list[float], facility: float) -> None:
     flows = [Flow("h a", "s x", sum(uses), "data"), Flow("h a", "u facility", facility, "facility")]
     flows += [Flow("s x", f"u {n}", amount, "data") for n, amount in enumerate(uses)]
     nodes = [Node("h a", 0, "a", "1"), Node("s x", 1, "x", "1")]
@@ -37,7 +38,7 @@ def test_ribbons_are_as_wide_as_what_flows(uses: list[float], facility: float) -
     assert drawn.count("hairline") == 1
 
 
-def test_a_strip_is_runs_and_loses_no_day() -> None:
+def test_a_strip_has_one_cell_a_run_and_loses_no_day() -> None:
     days = [("2026-07-01", "measured"), ("2026-07-02", "measured"), ("2026-07-03", "missing"), ("2026-07-04", "measured")]
     runs = state_strip(days, "x").children
     assert [(run.className, run.style["flexGrow"]) for run in runs] == [
@@ -47,12 +48,12 @@ def test_a_strip_is_runs_and_loses_no_day() -> None:
     ]
 
 
-def test_a_reference_at_the_edge_keeps_its_name_inside() -> None:
-    drawn = str(interval_ruler(10, 11, 12, 30, "Q3 2025"))
-    assert "ruler-name" in drawn
-    assert "Q3 2025" in drawn
-    assert "ruler-reference" not in str(interval_ruler(10, 11, 12, None))
-    assert "ruler-band" not in str(interval_ruler(5, 5, 5, 4, "x"))  # an exact count has no width
+def test_the_name_of_a_reference_at_the_edge_stays_inside() -> None:
+    (name,) = elements(interval_ruler(10, 11, 12, 30, "Q3 2025"), css_class="ruler-name")
+    assert text_of(name) == "Q3 2025"
+    assert name in elements(name, css_class="right")
+    assert not elements(interval_ruler(10, 11, 12, None), css_class="ruler-reference")
+    assert not elements(interval_ruler(5, 5, 5, 4, "x"), css_class="ruler-band")  # an exact count has no width
 
 
 def test_days_are_labelled_by_month_where_there_are_several() -> None:
@@ -83,16 +84,16 @@ def test_a_period_can_be_compared_with_any_named_one() -> None:
     )
 
 
-def test_annotations_are_in_the_reader_s_language_and_of_what_they_name() -> None:
+def test_annotations_are_translated_and_concern_their_entities() -> None:
     block = '[[annotation]]\nat = "2026-07-02"\nuntil = "2026-07-03"\nfr = "arrêt"\nen = "outage"\nhost = "a"\n'
-    (found,) = config(CONFIG + block).annotations
-    assert (found.text_in("fr"), found.text_in("en")) == ("arrêt", "outage")
-    assert found.until_us - found.at_us == 86_400_000_000
-    assert found.concerns(())
-    assert found.concerns((("host", "a"), ("service", "chat")))
-    assert not found.concerns((("host", "b"),))
+    (annotation,) = config(CONFIG + block).annotations
+    assert (annotation.text_in("fr"), annotation.text_in("en")) == ("arrêt", "outage")
+    assert annotation.until_us - annotation.at_us == 86_400_000_000
+    assert annotation.concerns(())
+    assert annotation.concerns((("host", "a"), ("service", "chat")))
+    assert not annotation.concerns((("host", "b"),))
     assert Annotation(1, "x").text_in("en") == "x"
-    assert replace(found, host="", model="m").concerns((("model", "m"),))
+    assert replace(annotation, host="", model="m").concerns((("model", "m"),))
 
 
 @pytest.mark.parametrize(
@@ -104,6 +105,6 @@ def test_annotations_are_in_the_reader_s_language_and_of_what_they_name() -> Non
         ('at = "2026-07-02"\ntext = "x"\nwho = "me"', "who"),
     ],
 )
-def test_an_annotation_that_cannot_be_right_is_refused_with_its_line(block: str, said: str) -> None:
+def test_an_invalid_annotation_is_refused_with_its_line(block: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         config(f"{CONFIG}[[annotation]]\n{block}\n")

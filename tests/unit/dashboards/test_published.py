@@ -18,9 +18,10 @@ from footprint.config import Config
 from footprint.editions.publication import publish_edition
 from footprint.editions.repository import Release, latest_release
 from footprint.storage.database import Store
+from tests.support.components import elements, hrefs, text_of
 from tests.support.contract_files import NOW_US, config
+from tests.support.edition_office import made, office  # noqa: F401 - fixtures
 from tests.support.quarters import instant
-from tests.unit.footprint.editions.conftest import made, office  # noqa: F401 - fixtures
 
 
 def here(search: str, editions: dict[str, int], path: str = "/") -> PageContext:
@@ -33,8 +34,8 @@ def here(search: str, editions: dict[str, int], path: str = "/") -> PageContext:
     )  # type: ignore[arg-type]
 
 
-def texts(part: Any) -> str:
-    return re.sub(r"\\xa0|\\u202f|[\u00a0\u202f]", " ", str(part))
+def words(part: Any) -> str:
+    return re.sub("[\u00a0\u202f]", " ", text_of(part))
 
 
 @pytest.mark.parametrize(
@@ -53,36 +54,37 @@ def texts(part: Any) -> str:
     ],
 )
 def test_the_edition_is_that_of_exactly_the_period_shown(search: str, name: str | None) -> None:
-    found = find_edition(here(search, {"2026-Q3": 2, "2026-09": 1, "2025": 4}))
-    assert (found and found.name) == name
+    edition = find_edition(here(search, {"2026-Q3": 2, "2026-09": 1, "2025": 4}))
+    assert (edition and edition.name) == name
 
 
 @pytest.mark.parametrize(
-    ("language", "said", "copied"),
+    ("language", "label", "copied"),
     [
         ("fr", "Publié : édition T3 2026, version 2", "Copier le lien figé, édition 2026-Q3 v2"),
         ("en", "Published: edition Q3 2026, version 2", "Copy the frozen link, edition 2026-Q3 v2"),
     ],
 )
-def test_it_is_said_beside_the_period_on_paper_and_in_the_share_menu(language: str, said: str, copied: str) -> None:
+def test_the_edition_is_shown_beside_the_period_on_paper_and_in_the_share_menu(language: str, label: str, copied: str) -> None:
     context = here(f"?lang={language}&period=2026-Q3", {"2026-Q3": 2})
     address = f"/editions/2026-Q3/v2/{language}/report.html"
     for part in (filter_bar(context), print_header(context)):
-        assert said in texts(part)
-    assert address in texts(filter_bar(context))
-    menu = texts(header(context, (), ()))
-    assert copied in menu
-    # The live link stands first: pictures of cards bear it.
-    assert re.findall(r"'data-copy': '([^']+)'|data-copy='([^']+)'", menu)[0] != address
-    assert address in menu
+        assert label in words(part)
+    assert address in hrefs(filter_bar(context))
+    menu = header(context, (), ())
+    assert copied in words(menu)
+    links = [getattr(button, "data-copy") for button in elements(menu, "Button") if hasattr(button, "data-copy")]
+    assert links[0] != address  # the live link stands first: pictures of cards bear it
+    assert address in links[1:]
 
 
-def test_where_nothing_was_published_nothing_is_said() -> None:
+def test_no_edition_is_shown_before_publication() -> None:
     context = here("?period=2026-Q3", {})
-    assert "Publié" not in texts(filter_bar(context))
-    assert "Publié :" not in texts(print_header(context))
-    assert "lien figé" not in texts(header(context, (), ()))
-    assert "/editions?" in texts(header(context, (), ()))  # all editions
+    assert "Publié" not in words(filter_bar(context))
+    assert "Publié :" not in words(print_header(context))
+    menu = header(context, (), ())
+    assert "lien figé" not in words(menu)
+    assert any(address.startswith("/editions?") for address in hrefs(menu))  # all editions
 
 
 def test_the_newest_version_is_read_without_its_content(office: tuple[Config, Store, Path]) -> None:  # noqa: F811
@@ -94,11 +96,11 @@ def test_the_newest_version_is_read_without_its_content(office: tuple[Config, St
     assert latest_release(store, "2026-08") == Release("2026-08", 2, "final")
 
 
-def test_a_store_that_is_away_names_no_edition_and_breaks_no_page(tmp_path: Path) -> None:
+def test_an_unavailable_store_shows_no_edition_and_breaks_no_page(tmp_path: Path) -> None:
     away = Store(f"sqlite:///{tmp_path}/away.db", demo=False)
     away.close()
     (tmp_path / "away.db").unlink()
     (tmp_path / "away.db").mkdir()
     assert _newest_edition(away, "2026-Q3") is None
     context = replace(here("?period=2026-Q3", {}), find_edition=lambda period: _newest_edition(away, period))
-    assert "Publié" not in texts(filter_bar(context))
+    assert "Publié" not in words(filter_bar(context))

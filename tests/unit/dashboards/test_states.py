@@ -1,4 +1,4 @@
-"""Every state that a page can be in says what it is: stale, partial, unknown, a card that fails, a demonstration, first load."""
+"""States of a page: stale, partial, unknown, failing card, demonstration, first load."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ import pytest
 from dashboards.app import PAGES, _layout, render_page
 from dashboards.layout import skeleton
 from dashboards.pages import overview
-from dashboards.url_state import PageContext, UrlState
 from footprint.config import Config
-from footprint.figures import Query, run_query
 from footprint.storage.database import Store
-from tests.support.contract_files import NOW_US, START, bring, compute, config, energy_lines, request_lines
+from tests.support.components import elements, hrefs, page_context, text_of
+from tests.support.contract_files import NOW_US, START, compute, config, energy_lines, import_files, request_lines
 
 DAY_US = 86_400_000_000
 
@@ -24,85 +23,70 @@ DAY_US = 86_400_000_000
 def walked(sqlite: Store, tmp_path: Path) -> Store:
     """Three hours, then two days of silence, then three hours."""
     first, later = (energy_lines(begin, 3 * 3600, 60) for begin in (START, START + 2 * 86_400))
-    bring(sqlite, config(), tmp_path, first + later[1:], request_lines(START, 3 * 3600, 60))
+    import_files(sqlite, config(), tmp_path, first + later[1:], request_lines(START, 3 * 3600, 60))
     compute(sqlite, config())
     return sqlite
 
 
-def shown(store: Store, path: str = "/", search: str = "?period=all", facts: Config | None = None, now_us: int = NOW_US) -> str:
-    used = facts or config()
-
-    def ask(question: Query) -> Any:
-        return run_query(store, used, question, now_us)
-
-    return str(render_page(PageContext(used, store, ask, now_us, UrlState.parse(path, search, "en"))))
+def overview_page(store: Store, search: str = "?period=all", facts: Config | None = None, now_us: int = NOW_US) -> Any:
+    return render_page(page_context(store, facts or config(), "/", search, now_us=now_us))
 
 
 def test_a_period_that_goes_on_without_readings_is_stale_and_its_figures_stay(walked: Store) -> None:
-    page = shown(walked)
-    assert "nothing has arrived since" in page
-    assert "className='figure'" in page
-    assert "nothing has arrived since" not in shown(walked, now_us=(START + 2 * 86_400 + 3 * 3600) * 1_000_000)
+    page = overview_page(walked)
+    assert "nothing has arrived since" in text_of(page)
+    assert elements(page, css_class="figure")
+    fresh = overview_page(walked, now_us=(START + 2 * 86_400 + 3 * 3600) * 1_000_000)
+    assert "nothing has arrived since" not in text_of(fresh)
 
 
-def test_a_period_seen_in_part_says_which_days_are_missing(walked: Store) -> None:
-    page = shown(walked)
-    assert "cell missing" in page
-    assert "Readings of a are missing" in page
-    assert "[x]" in page
+def test_a_partly_measured_period_names_its_missing_days(walked: Store) -> None:
+    page = overview_page(walked)
+    assert any(cell in elements(page, css_class="missing") for cell in elements(page, css_class="cell"))
+    assert "Readings of a are missing" in text_of(page)
+    assert "[x]" in text_of(page)
 
 
-def test_a_period_without_readings_says_the_last_one_and_leads_to_it(walked: Store) -> None:
-    page = shown(walked, search="?period=2026-01")
-    assert "No reading in this period" in page
-    assert "period=all" in page
-    assert "footprint doctor" in page
-    assert "className='figure'" not in page
+def test_a_period_without_readings_links_to_the_last_reading(walked: Store) -> None:
+    page = overview_page(walked, search="?period=2026-01")
+    assert "No reading in this period" in text_of(page)
+    assert any("period=all" in address for address in hrefs(page))
+    assert "footprint doctor" in text_of(page)
+    assert not elements(page, css_class="figure")
 
 
-def test_one_card_that_fails_leaves_the_others_and_offers_to_try_again(walked: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_card_leaves_the_others_and_offers_a_retry(walked: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any) -> Any:
         raise ValueError("of ours")
 
     monkeypatch.setattr(overview, "calendar_card", broken)
-    page = shown(walked)
-    assert "block failed" in page
-    assert "Try again" in page
-    assert "of ours" not in page
-    assert "flows-card" in page
-    assert "className='figure'" in page
+    page = overview_page(walked)
+    (failed,) = elements(page, "Section", "failed")
+    assert "Try again" in text_of(failed)
+    assert "of ours" not in text_of(page)
+    assert elements(page, "Section", "flows-card")
+    assert elements(page, css_class="figure")
 
 
-def test_a_demonstration_is_said_on_the_page_and_burnt_into_its_pictures(walked: Store) -> None:
+def test_a_demonstration_is_marked_on_pages_and_pictures(walked: Store) -> None:
     simulated = replace(config(), demo=True)
-    assert "data-demo='DEMONSTRATION'" in shown(walked, facts=simulated)
-    assert "data-demo=''" in shown(walked)
-    assert "simulated organisation" in str(_layout(simulated, "en"))
-    assert "simulated organisation" not in str(_layout(config(), "en"))
+    assert elements(overview_page(walked, facts=simulated), data_demo="DEMONSTRATION")
+    assert elements(overview_page(walked), data_demo="")
+    assert "simulated organisation" in text_of(_layout(simulated, "en"))
+    assert "simulated organisation" not in text_of(_layout(config(), "en"))
 
 
-def test_the_first_load_is_busy_and_keeps_the_places(walked: Store) -> None:
-    page = str(skeleton("en"))
-    assert "aria-busy" in page
-    assert page.count("height") >= 4
-    assert "Reading the figures" in page
+def test_the_skeleton_is_busy_and_has_placeholders() -> None:
+    page = skeleton("en")
+    assert elements(page, "Main", aria_busy="true") == [page]
+    heights = [block.style["height"] for block in elements(page, "Div")]
+    assert len(heights) >= 4
+    assert all(int(height.removesuffix("px")) > 0 for height in heights)
+    assert "Reading the figures" in text_of(page)
 
 
 def test_no_page_draws_a_chart_outside_a_card(walked: Store) -> None:
-    def bare(node: Any, *, inside: bool) -> list[str]:
-        kind = type(node).__name__
-        within = inside or (kind == "Section" and "block" in str(getattr(node, "className", "")))
-        if kind == "Graph" and not within:
-            return [kind]
-        children = getattr(node, "children", node if isinstance(node, list) else [])
-        return [found for each in (children if isinstance(children, list) else [children]) for found in bare_of(each, within)]
-
-    def bare_of(node: Any, within: bool) -> list[str]:
-        return [] if node is None or isinstance(node, str | int | float) else bare(node, inside=within)
-
-    def ask(question: Query) -> Any:
-        return run_query(walked, config(), question, NOW_US)
-
     for path in PAGES:
-        page = render_page(PageContext(config(), walked, ask, NOW_US, UrlState.parse(path, "?period=all", "en")))
-        assert bare(page, inside=False) == [], path
+        page = render_page(page_context(walked, config(), path, "?period=all"))
+        in_cards = [chart for card in elements(page, "Section", "block") for chart in elements(card, "Graph")]
+        assert [chart.id for chart in elements(page, "Graph") if chart not in in_cards] == [], path

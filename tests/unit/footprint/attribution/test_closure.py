@@ -14,15 +14,15 @@ from footprint.attribution.shard import DeviceInput, HostFacts, PlacedService, S
 from footprint.attribution.split import BOUND_PER_HALF_WIDTH, UNATTRIBUTED, split_placement
 from footprint.attribution.token_weights import DeclaredWeights
 from tests.simulation.server import DAY_S, VARIANTS, simulate
-from tests.support.step_fits import log_of, spans_of
+from tests.support.step_fits import intervals_of, log_of
 
 S = 1_000_000
 HOUR_US = 3600 * S
 
 
 @st.composite
-def spans(draw: st.DrawFn) -> EnergyIntervals:
-    """Spans with gaps, of any energy, zero among them."""
+def intervals(draw: st.DrawFn) -> EnergyIntervals:
+    """Energy intervals with gaps, of any energy, zero included."""
     steps = draw(st.lists(st.tuples(st.integers(0, 400), st.integers(1, 700), st.integers(0, 10**9)), max_size=14))
     at, rows = draw(st.integers(0, 3000)), []
     for gap, length, energy in steps:
@@ -78,7 +78,7 @@ def cases() -> int:
 
 @settings(max_examples=cases())
 @given(
-    st.lists(spans(), min_size=1, max_size=3),
+    st.lists(intervals(), min_size=1, max_size=3),
     st.lists(logs(), min_size=1, max_size=2),
     st.lists(
         st.tuples(
@@ -162,9 +162,9 @@ def test_counts_without_tokens_give_a_range_and_no_value() -> None:
     )
     seconds = np.arange(0, 3600) * S
     power = EnergyIntervals(seconds, seconds + S, np.full(3600, 300 * S), np.full(3600, S), np.zeros(3600, np.int8))
-    flight = ConcurrencyTimeline(log, np.array([0, HOUR_US]))
+    timeline = ConcurrencyTimeline(log, np.array([0, HOUR_US]))
     others = DeclaredWeights(log, 0.05), DeclaredWeights(log, 0.6)
-    rows = split_placement(power, 60 * S, flight, DeclaredWeights(log), 300 * S, others)
+    rows = split_placement(power, 60 * S, timeline, DeclaredWeights(log), 300 * S, others)
     by_key = {key: index for index, key in enumerate(rows.key.tolist())}
     assert int(rows.active_uj[by_key[UNATTRIBUTED]] + rows.idle_uj[by_key[UNATTRIBUTED]]) == 300 * S * 3600
     for key in (0, 1):
@@ -188,9 +188,9 @@ def test_counts_without_tokens_of_one_use_case_are_its_own() -> None:
 def test_idle_power_is_within_two_percent_after_one_day(name: str) -> None:
     """Of each device, against what its own sensor reads of the true idle power."""
     day = simulate(VARIANTS[name], 1)
-    flight = ConcurrencyTimeline(log_of(day), np.array([0, DAY_S * S]))
+    timeline = ConcurrencyTimeline(log_of(day), np.array([0, DAY_S * S]))
     idle_s = np.flatnonzero(day.above_j == 0)
-    for each in spans_of(day, 1):
-        learnt = idle_power_uw([idle_histograms(each, flight, (0, DAY_S * S))])
+    for each in intervals_of(day, 1):
+        learnt = idle_power_uw([idle_histograms(each, timeline, (0, DAY_S * S))])
         truth = each.energy_uj[idle_s].mean()
         assert learnt == pytest.approx(truth, rel=0.02)

@@ -1,4 +1,4 @@
-"""Samples become spans: resets, gaps, misreads, trapezoids."""
+"""Samples become intervals: resets, gaps, misreads, trapezoids."""
 
 import numpy as np
 
@@ -26,27 +26,27 @@ def samples(times_s: list[float], values: list[int], epoch: list[int] | None = N
     )
 
 
-def test_a_counter_that_falls_was_reset_and_that_time_has_no_span() -> None:
-    spans = intervals_from_counter(samples([0, 1, 2, 3], [10, 20, 5, 9]), 5 * S)
-    assert spans.energy_uj.tolist() == [10, 4]
-    assert spans.start_us.tolist() == [0, 2 * S]
+def test_a_counter_that_falls_was_reset_and_that_time_has_no_interval() -> None:
+    intervals = intervals_from_counter(samples([0, 1, 2, 3], [10, 20, 5, 9]), 5 * S)
+    assert intervals.energy_uj.tolist() == [10, 4]
+    assert intervals.start_us.tolist() == [0, 2 * S]
 
 
 def test_one_misread_sample_is_no_reset() -> None:
-    spans = intervals_from_counter(samples([0, 1, 2, 3], [10, 20, 5, 40]), 5 * S)
-    assert spans.energy_uj.tolist() == [10, 20]
+    intervals = intervals_from_counter(samples([0, 1, 2, 3], [10, 20, 5, 40]), 5 * S)
+    assert intervals.energy_uj.tolist() == [10, 20]
 
 
 def test_a_counter_bridges_its_gap_and_says_so() -> None:
-    spans = intervals_from_counter(samples([0, 1, 100], [0, 1, 100]), 5 * S)
-    assert spans.energy_uj.tolist() == [1, 99]
-    assert spans.method.tolist() == [COUNTER, BRIDGED]
-    assert spans.covered_us.tolist() == [S, 0]
+    intervals = intervals_from_counter(samples([0, 1, 100], [0, 1, 100]), 5 * S)
+    assert intervals.energy_uj.tolist() == [1, 99]
+    assert intervals.method.tolist() == [COUNTER, BRIDGED]
+    assert intervals.covered_us.tolist() == [S, 0]
 
 
 def test_a_power_does_not_bridge_a_gap() -> None:
-    spans = intervals_from_power(samples([0, 1, 100], [2 * S, 4 * S, 4 * S]), 5 * S)
-    assert spans.energy_uj.tolist() == [3 * S]
+    intervals = intervals_from_power(samples([0, 1, 100], [2 * S, 4 * S, 4 * S]), 5 * S)
+    assert intervals.energy_uj.tolist() == [3 * S]
 
 
 def test_the_limit_of_a_gap_is_three_medians_or_five_seconds() -> None:

@@ -17,7 +17,17 @@ from footprint.attribution.step.regression import FitWindows, fit_form
 from footprint.attribution.step.request_timing import admission_times
 from footprint.attribution.step.serialization import dump_statistics, load_statistics
 from tests.simulation.server import DAY_S, LARGE, VARIANTS, Day, Kind, simulate
-from tests.support.step_fits import FOREVER, WINDOW_US, S, counts_of, judge, judge_replicas, log_of, server, spans_of
+from tests.support.step_fits import (
+    FOREVER,
+    WINDOW_US,
+    S,
+    counts_of,
+    intervals_of,
+    log_of,
+    replica_accuracy,
+    server,
+    split_accuracy,
+)
 
 # By convention, not by error: power that is drawn while anything runs is nobody's in the simulation's truth.
 CONVENTION = {"busy-power", "tail"}
@@ -26,16 +36,16 @@ CONVENTION = {"busy-power", "tail"}
 @pytest.mark.parametrize("name", ["large", "small"])
 def test_shares_come_within_half_a_percent_of_the_truth(name: str) -> None:
     for seed in (1, 2, 3):
-        found = judge(name, seed)
+        found = split_accuracy(name, seed)
         assert found.diagnosis.status == OK
         assert found.total <= 0.005
         assert found.worst <= 0.03
-        assert all(found.held())
+        assert all(found.covers_truth())
 
 
 @pytest.mark.parametrize("name", ["saturated", "stall", "experts-small", "cache", "short", "tail"])
 def test_other_kinds_of_server_come_within_two_percent(name: str) -> None:
-    found = judge(name, 4)
+    found = split_accuracy(name, 4)
     assert found.total <= 0.02
     assert found.worst <= 0.05
 
@@ -55,40 +65,42 @@ def test_the_simple_splits_are_wrong_by_far_more() -> None:
 def test_over_many_kinds_of_server_errors_and_intervals_are_as_stated() -> None:
     """Median of the total error at most 0.5 %, 2 % in 95 % of servers; worst use case at most 5 % in 90 %; intervals 93 %."""
     named = [(name, seed) for name in VARIANTS if name not in CONVENTION | {"flat", "cache-unlogged"} for seed in (5, 6)]
-    judged = [judge(name, seed) for name, seed in named] + [judge(str(number), 7) for number in range(100, 150)]
+    judged = [split_accuracy(name, seed) for name, seed in named] + [split_accuracy(str(number), 7) for number in range(100, 150)]
     stand = [found for found in judged if found.diagnosis.status != REFUSED]
     assert len(stand) >= 0.95 * len(judged)
     totals, worst = np.array([f.total for f in stand]), np.array([f.worst for f in stand])
     assert np.median(totals) <= 0.005
     assert (totals <= 0.02).mean() >= 0.95
     assert (worst <= 0.05).mean() >= 0.90
-    held = [inside for found in stand for inside in found.held()]
-    assert np.mean(held) >= 0.93
+    covered = [inside for found in stand for inside in found.covers_truth()]
+    assert np.mean(covered) >= 0.93
     halves = np.concatenate([found.half_widths[found.truth > 0.005] for found in stand])
     assert np.median(halves) <= 0.03
 
 
 def test_first_tokens_that_are_logged_are_used() -> None:
-    found = judge("large", 1, lambda day: log_of(day, first_token=True))
+    found = split_accuracy("large", 1, lambda day: log_of(day, first_token=True))
     assert found.diagnosis.first_token_logged
     assert found.total <= 0.005
 
 
 def test_a_cache_that_nobody_logged_is_seen_by_use_case() -> None:
-    found = judge("cache-unlogged", 1)
+    found = split_accuracy("cache-unlogged", 1)
     assert any(name.startswith("in/") for name in found.diagnosis.coefficients)
     assert found.total <= 0.03
     assert found.half_widths.max() > 0.05  # and it says that it is less sure
 
 
 def test_without_a_quiet_second_idle_power_must_come_from_elsewhere() -> None:
-    refused = judge("flat", 1)
-    known = judge("flat", 1, idle=1.005)
+    refused = split_accuracy("flat", 1)
+    known = split_accuracy("flat", 1, idle=1.005)
     assert refused.diagnosis.status == REFUSED or refused.diagnosis.quiet > 0
     assert known.total <= 0.02
     day = simulate(server("flat"), 1)
-    said, _ = day_statistics(log_of(day), [k.name for k in day.server.kinds], spans_of(day, 1), FOREVER, 0, WINDOW_US)
-    never = replace(said, windows=replace(said.windows, awake_s=np.tile(said.windows.length_s[:, None], (1, 6))))
+    statistics, _ = day_statistics(log_of(day), [k.name for k in day.server.kinds], intervals_of(day, 1), FOREVER, 0, WINDOW_US)
+    never = replace(
+        statistics, windows=replace(statistics.windows, awake_s=np.tile(statistics.windows.length_s[:, None], (1, 6)))
+    )
     assert "no quiet second" in fit_days([never], None).diagnosis.reason
 
 
@@ -96,9 +108,9 @@ def test_too_little_is_refused_and_says_so() -> None:
     day = simulate(VARIANTS["low-load"], 1)
     names = [k.name for k in day.server.kinds]
     few = log_of(day)[np.arange(200)]
-    said, _ = day_statistics(few, names, spans_of(day, 1), FOREVER, 0, WINDOW_US)
-    assert "200 requests" in fit_days([said], 380.0).diagnosis.reason
-    short, _ = day_statistics(log_of(day), names, spans_of(day, 1), (10 * 3600 * S, 13 * 3600 * S), 0, WINDOW_US)
+    statistics, _ = day_statistics(few, names, intervals_of(day, 1), FOREVER, 0, WINDOW_US)
+    assert "200 requests" in fit_days([statistics], 380.0).diagnosis.reason
+    short, _ = day_statistics(log_of(day), names, intervals_of(day, 1), (10 * 3600 * S, 13 * 3600 * S), 0, WINDOW_US)
     assert "36 windows" in fit_days([short], 380.0).diagnosis.reason
 
 
@@ -108,8 +120,8 @@ def test_energy_that_the_log_does_not_explain_is_refused() -> None:
     log = log_of(day)
     scattered = replace(log, start_us=luck.integers(0, DAY_S * S, len(log)))
     scattered = replace(scattered, end_us=scattered.start_us + (log.end_us - log.start_us))
-    said, _ = day_statistics(scattered, [k.name for k in day.server.kinds], spans_of(day, 1), FOREVER, 0, WINDOW_US)
-    assert fit_days([said], 380.0).diagnosis.status == REFUSED
+    statistics, _ = day_statistics(scattered, [k.name for k in day.server.kinds], intervals_of(day, 1), FOREVER, 0, WINDOW_US)
+    assert fit_days([statistics], 380.0).diagnosis.status == REFUSED
 
 
 @pytest.mark.parametrize("skew_s", [-118.0, -7.0, 23.0, 60.4, 119.0])
@@ -119,13 +131,13 @@ def test_a_clock_that_is_off_is_found_within_a_second(skew_s: float) -> None:
         moved = round(skew_s * S)
         return replace(log, start_us=log.start_us + moved, end_us=log.end_us + moved)
 
-    found = judge("low-load", 2, skewed)
+    found = split_accuracy("low-load", 2, skewed)
     assert found.diagnosis.lag_s == pytest.approx(-skew_s, abs=1.0)
     assert found.total <= 0.02
 
 
 def test_a_clock_that_is_right_is_left_alone() -> None:
-    assert judge("low-load", 2).diagnosis.lag_s == 0
+    assert split_accuracy("low-load", 2).diagnosis.lag_s == 0
 
 
 def test_whole_second_stamps_are_flagged() -> None:
@@ -134,14 +146,14 @@ def test_whole_second_stamps_are_flagged() -> None:
         start, end = log.start_us // S * S, log.end_us // S * S
         return replace(log, start_us=start, end_us=np.maximum(end, start + 1))
 
-    found = judge("small", 1, whole)
+    found = split_accuracy("small", 1, whole)
     assert found.diagnosis.status == SUSPECT
     assert "whole seconds" in found.diagnosis.reason
     assert found.total <= 0.05
 
 
 def test_ends_that_a_client_stamped_are_found_and_flagged() -> None:
-    found = judge("small", 1, lambda day: replace(log_of(day), end_us=log_of(day).end_us + S))
+    found = split_accuracy("small", 1, lambda day: replace(log_of(day), end_us=log_of(day).end_us + S))
     assert found.diagnosis.status == SUSPECT
     assert found.diagnosis.late_s == pytest.approx(1.0, abs=0.5)
     assert found.total <= 0.02
@@ -152,23 +164,23 @@ def test_a_tenth_of_the_requests_missing_is_flagged() -> None:
         kept = np.flatnonzero(np.random.default_rng(1).random(len(day.start_s)) > 0.1)
         return log_of(day)[kept]
 
-    found = judge("small", 1, lossy)
+    found = split_accuracy("small", 1, lossy)
     assert found.diagnosis.status == SUSPECT
     assert "residual" in found.diagnosis.reason
-    assert all(found.held())
+    assert all(found.covers_truth())
 
 
 @pytest.mark.parametrize("name", ["large", "small", "low-load", "4", "8"])
 def test_minutes_of_token_counts_come_within_ten_percent(name: str) -> None:
-    found = judge(name, 3, counts_of)
+    found = split_accuracy(name, 3, counts_of)
     assert found.total <= 0.10
     assert found.diagnosis.status == SUSPECT
-    assert all(found.held())
+    assert all(found.covers_truth())
 
 
 def test_several_hosts_behind_one_log_are_fitted_apart() -> None:
     """Which host a request went to nobody says: residuals are large, and shares are right all the same."""
-    error, diagnoses = judge_replicas("low-load", (1, 2, 3))
+    error, diagnoses = replica_accuracy("low-load", (1, 2, 3))
     assert error <= 0.03
     assert all(each.status == SUSPECT and "several hosts" in each.reason for each in diagnoses)
 
@@ -176,10 +188,10 @@ def test_several_hosts_behind_one_log_are_fitted_apart() -> None:
 def test_embeddings_have_nothing_but_reading() -> None:
     law = replace(LARGE, kinds=(Kind("index", 9000, 900, 0, 0.8), Kind("search", 20_000, 60, 0, 0.5, "flat")))
     day = simulate(law, 1)
-    said, laid = day_statistics(log_of(day), ["index", "search"], spans_of(day, 1), FOREVER, 0, WINDOW_US)
-    found = fit_days([said], None)
+    statistics, timed = day_statistics(log_of(day), ["index", "search"], intervals_of(day, 1), FOREVER, 0, WINDOW_US)
+    found = fit_days([statistics], None)
     assert found.fit is not None
-    shares = StepWeights(log_of(day), laid, found).shares(found.fit)
+    shares = StepWeights(log_of(day), timed, found).shares(found.fit)
     assert np.abs(shares - day.truth()).sum() <= 0.03
 
 
@@ -195,11 +207,11 @@ def test_training_beside_inference_bears_its_own_power() -> None:
     for at in (start // S).tolist():
         trained[at : at + 5400] = 900.0
     with_training = replace(day, above_j=day.above_j + trained)
-    said, laid = day_statistics(log, names, spans_of(with_training, 3), FOREVER, 0, WINDOW_US)
-    found = fit_days([said], None)
+    statistics, timed = day_statistics(log, names, intervals_of(with_training, 3), FOREVER, 0, WINDOW_US)
+    found = fit_days([statistics], None)
     assert found.fit is not None
     truth = np.append(np.bincount(day.use_case, weights=day.true_j, minlength=5), trained.sum())
-    shares = StepWeights(log, laid, found).shares(found.fit)
+    shares = StepWeights(log, timed, found).shares(found.fit)
     assert np.abs(shares - truth / truth.sum()).sum() <= 0.02
 
 
@@ -210,11 +222,11 @@ def test_days_add_up_and_are_kept_bit_for_bit() -> None:
     for number in range(3):
         day = simulate(law, 10 + number)
         moved = replace_start(log_of(day), number * DAY_S * S)
-        spans = [
+        intervals = [
             replace(each, start_us=each.start_us + number * DAY_S * S, end_us=each.end_us + number * DAY_S * S)
-            for each in spans_of(day, 10)
+            for each in intervals_of(day, 10)
         ]
-        days.append(day_statistics(moved, names, spans, FOREVER, number * DAY_S * S, WINDOW_US)[0])
+        days.append(day_statistics(moved, names, intervals, FOREVER, number * DAY_S * S, WINDOW_US)[0])
     again = [load_statistics(dump_statistics(day)) for day in days]
     for before, after in zip(days, again, strict=True):
         assert after is not None
@@ -232,16 +244,16 @@ def replace_start(log: RequestLog, by_us: int) -> RequestLog:
 
 def test_what_another_program_wrote_is_not_read() -> None:
     day = simulate(VARIANTS["low-load"], 1)
-    said, _ = day_statistics(log_of(day), [k.name for k in day.server.kinds], spans_of(day, 1), FOREVER, 0, WINDOW_US)
-    assert load_statistics(dump_statistics(said).replace('"layout":["in"', '"layout":["other"')) is None
+    statistics, _ = day_statistics(log_of(day), [k.name for k in day.server.kinds], intervals_of(day, 1), FOREVER, 0, WINDOW_US)
+    assert load_statistics(dump_statistics(statistics).replace('"layout":["in"', '"layout":["other"')) is None
 
 
 def _weights() -> tuple[RequestLog, StepWeights, StepFit, DayStatistics]:
     day = simulate(VARIANTS["low-load"], 1)
     log = log_of(day)
-    said, laid = day_statistics(log, [k.name for k in day.server.kinds], spans_of(day, 1), FOREVER, 0, WINDOW_US)
-    found = fit_days([said], None)
-    return log, StepWeights(log, laid, found), found, said
+    statistics, timed = day_statistics(log, [k.name for k in day.server.kinds], intervals_of(day, 1), FOREVER, 0, WINDOW_US)
+    found = fit_days([statistics], None)
+    return log, StepWeights(log, timed, found), found, statistics
 
 
 WEIGHTS = _weights()
@@ -288,7 +300,7 @@ def test_no_more_than_the_slots_are_held_at_once(pairs: list[tuple[float, float]
 
 
 def test_a_fit_of_one_form_is_non_negative_and_reproducible() -> None:
-    _, _, found, said = WEIGHTS
+    _, _, found, statistics = WEIGHTS
     assert found.fit is not None
     assert min(found.fit.coefficients.values()) >= 0
-    assert fit_form(said.windows, found.fit.form).coefficients == found.fit.coefficients
+    assert fit_form(statistics.windows, found.fit.form).coefficients == found.fit.coefficients

@@ -1,4 +1,4 @@
-"""This file holds named periods to the calendar of a zone, and their names to themselves."""
+"""Named periods: bounds in the calendar of a time zone, and names that parse back to the same period."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""This file tests what may be shown: the rules, what is hidden beside, and attacks on all of it."""
+"""Statistical disclosure control: primary and secondary suppression, and attacks on published tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happened stands in an edition: numbered, dated, with the figures that hold it; what names a hidden cell is counted only."""
+"""Annotations in an edition: numbered, dated, with the figures that contain them; ones that name a hidden cell are counted."""
 
 from __future__ import annotations
 
@@ -73,13 +73,13 @@ def noted(folder: Path, blocks: str = BLOCKS) -> tuple[Config, Store]:
 
 
 def trend_of(edition: Edition) -> Trend:
-    (found,) = [
+    (charts,) = [
         block.drawing
         for section in edition.sections
         for block in section.blocks
         if isinstance(block, Chart) and isinstance(block.drawing, Trend)
     ]
-    return found
+    return charts
 
 
 def test_what_happened_is_numbered_dated_and_names_the_figures_that_hold_it(data: EditionData) -> None:
@@ -87,12 +87,12 @@ def test_what_happened_is_numbered_dated_and_names_the_figures_that_hold_it(data
     first, second = trend_of(edition).happenings
     assert (first.number, first.start, first.end, first.where) == (1, "2026-08-03", "2026-08-04", (("host", "a"),))
     assert (second.start, second.end, second.words.fr) == ("2026-09-10", "2026-09-10", "modèle {remplacé} & relancé")
-    for each, month in ((first, "2026-08"), (second, "2026-09")):
-        figures = [edition.figure(identity) for identity in each.figures]
+    for event, month in ((first, "2026-08"), (second, "2026-09")):
+        figures = [edition.figure(identity) for identity in event.figures]
         assert {(figure.period, figure.where) for figure in figures} >= {("2026-Q3", ()), (month, ())}
         assert {figure.indicator for figure in figures} == {"energy_kwh"}
         assert all(figure.value is not None for figure in figures)
-        assert all(set(figure.where) <= set(each.where) for figure in figures)
+        assert all(set(figure.where) <= set(event.where) for figure in figures)
 
 
 def test_what_an_earlier_version_said_is_not_among_them(office: Office) -> None:
@@ -107,9 +107,9 @@ def test_what_an_earlier_version_said_is_not_among_them(office: Office) -> None:
     edition = draft_edition(store, config, "2026-Q3", instant("2026-10-14")).edition
     before = {figure.id for figure in edition.figures if figure.formula.startswith("as published")}
     assert before
-    told = [identity for each in trend_of(edition).happenings for identity in each.figures]
-    assert told
-    assert not before & set(told)
+    figure_ids = [identity for event in trend_of(edition).happenings for identity in event.figures]
+    assert figure_ids
+    assert not before & set(figure_ids)
 
 
 def test_every_form_tells_it_in_its_language(data: EditionData) -> None:
@@ -172,7 +172,7 @@ def test_of_many_the_latest_are_listed_and_the_others_counted(data: EditionData)
     )
     edition, _ = build(replace(data, context=replace(data.context, annotations=many)))
     drawing = trend_of(edition)
-    assert [each.words.en for each in drawing.happenings] == [f"step {hour}" for hour in range(3, MAX_LISTED + 3)]
+    assert [event.words.en for event in drawing.happenings] == [f"step {hour}" for hour in range(3, MAX_LISTED + 3)]
     assert "Earlier events, not listed: 3." in to_json(edition).decode()
     assert (
         draw_chart(Chart("t", drawing, edition.headline.text), {f.id: f for f in edition.figures}, "en", "t").count(
@@ -185,9 +185,9 @@ def test_of_many_the_latest_are_listed_and_the_others_counted(data: EditionData)
 def test_an_edition_without_a_trend_tells_it_all_the_same(data: EditionData) -> None:
     months = {"2026-09": data.months["2026-09"]}
     edition, _ = build(replace(data, months=months))
-    (section,) = [each for each in edition.sections if each.name == "annotations"]
+    (section,) = [part for part in edition.sections if part.name == "annotations"]
     assert section.title.fr == "Ce qui s’est passé"
-    assert not any(each.name == "trend" for each in edition.sections)
+    assert not any(part.name == "trend" for part in edition.sections)
     assert "model {upgraded}" in render_files(edition)["en/report.html"].decode()
 
 
@@ -200,13 +200,13 @@ def test_an_edition_without_notes_says_nothing_of_them(data: EditionData) -> Non
 def test_what_was_published_keeps_its_notes_whatever_is_written_later(office: Office) -> None:
     _, store, folder = office
     config, _ = noted(folder)
-    found = publish_edition(store, config, "2026-Q3", NOW)
-    assert [each.words.en for each in trend_of(from_json(found.report)).happenings] == [
+    published = publish_edition(store, config, "2026-Q3", NOW)
+    assert [event.words.en for event in trend_of(from_json(published.report)).happenings] == [
         "panne du refroidissement",
         "model {upgraded} & restarted",
     ]
     later, _ = noted(folder, BLOCKS.replace("upgraded", "dropped"))
-    assert all(row["same"] for row in verify(store, later, found, NOW))
+    assert all(row["same"] for row in verify(store, later, published, NOW))
     context = draft_context(store, later, parse_period("2026-Q3"), NOW)
     assert ReleaseContext.from_json(context.to_json()) == context
     assert "annotations" not in replace(context, annotations=()).to_json()

@@ -1,4 +1,4 @@
-"""A figure has one spelling: by its interval, in both languages the same number, and never a 0 or a blank where it is unknown."""
+"""Formatting of figures: rounded by their interval, the same number in both languages, never 0 or blank if unknown."""
 
 from __future__ import annotations
 

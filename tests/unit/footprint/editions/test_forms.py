@@ -1,4 +1,4 @@
-"""The forms of an edition: HTML, PDF, SVG and data say the same, letter by letter, and hold what archives and readers ask for."""
+"""Forms of an edition: HTML, PDF, SVG and data agree letter by letter and meet the standards of archives and readers."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ def edition(made: Path) -> Edition:
     config = load_config(str(made / "footprint.toml"))
     store = Store(config.store_url, demo=config.demo)
     try:
-        found = draft_edition(store, config, "2026-Q3", NOW_US).edition
+        drafted = draft_edition(store, config, "2026-Q3", NOW_US).edition
     finally:
         store.close()
-    return with_hard_cases(found)
+    return with_hard_cases(drafted)
 
 
 def with_hard_cases(edition: Edition) -> Edition:
@@ -120,15 +120,15 @@ def files(edition: Edition) -> dict[str, bytes]:
 @pytest.fixture(scope="session")
 def texts(files: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Every form as plain text."""
-    folder, found = tmp_path_factory.mktemp("texts"), {}
+    folder, by_language = tmp_path_factory.mktemp("texts"), {}
     for language in ("fr", "en"):
         page = folder / f"{language}.pdf"
         page.write_bytes(files[f"{language}/report.pdf"])
-        found[f"{language} pdf"] = subprocess.run(
+        by_language[f"{language} pdf"] = subprocess.run(
             ["pdftotext", "-layout", str(page), "-"], capture_output=True, check=True
         ).stdout.decode()
-        found[f"{language} html"] = unescape(re.sub(r"<[^>]+>", "", files[f"{language}/report.html"].decode()))
-    return {name: re.sub(r"[\s\u00a0\u202f]+", "", text) for name, text in found.items()}
+        by_language[f"{language} html"] = unescape(re.sub(r"<[^>]+>", "", files[f"{language}/report.html"].decode()))
+    return {name: re.sub(r"[\s\u00a0\u202f]+", "", text) for name, text in by_language.items()}
 
 
 def test_the_contracts_files_are_there(files: dict[str, bytes]) -> None:
@@ -141,7 +141,7 @@ def test_every_number_that_is_cited_reads_the_same_in_all_forms(edition: Edition
     sheet = lay_out(edition, language)
     lead = next(section for section in edition.sections if section.name == "points")
     cited = [ref.figure for block in lead.blocks for sentence in block.sentences for ref in sentence.refs.values()]  # type: ignore[union-attr]
-    whole = set(cited)
+    cited_ids = set(cited)
     cited += [
         cell.figure
         for section in edition.sections
@@ -153,8 +153,8 @@ def test_every_number_that_is_cited_reads_the_same_in_all_forms(edition: Edition
     ]
     assert len(set(cited)) > 40
     for identity in cited:
-        told = format_figure(edition.figure(identity), language)
-        for part in (told.value, told.interval) if identity in whole else (told.value,):
+        formatted = format_figure(edition.figure(identity), language)
+        for part in (formatted.value, formatted.interval) if identity in cited_ids else (formatted.value,):
             wanted = re.sub(r"[\s\u00a0\u202f]+", "", part)
             for form in ("html", "pdf"):
                 assert wanted in texts[f"{language} {form}"], (identity, part, form)
@@ -162,12 +162,12 @@ def test_every_number_that_is_cited_reads_the_same_in_all_forms(edition: Edition
 
 
 def test_french_and_english_hold_the_same_figures(edition: Edition) -> None:
-    found = []
+    ids = []
     for language in ("fr", "en"):
         sheet = lay_out(edition, language)
         tables = [block for section in sheet.sections for block in section.blocks if block.kind == "table"]
-        found.append([[len(block.rows), len(block.heads), block.badges, block.flags] for block in tables])  # type: ignore[union-attr]
-    assert found[0] == found[1]
+        ids.append([[len(block.rows), len(block.heads), block.badges, block.flags] for block in tables])  # type: ignore[union-attr]
+    assert ids[0] == ids[1]
 
 
 @pytest.mark.parametrize("language", ["fr", "en"])
@@ -249,9 +249,9 @@ def test_words_of_ours_are_french_in_french_and_titles_of_others_are_marked(file
     assert f"{title}, 2024; read in the table of CEEMS" in page["en"]
     assert "lang" not in page["en"].partition(title)[0][-12:]
     with pikepdf.open(io.BytesIO(files["fr/report.pdf"])) as pdf:
-        found = {str(node.Lang) for _, node in walked(pdf.Root.StructTreeRoot) if "/Lang" in node}
+        languages = {str(node.Lang) for _, node in walked(pdf.Root.StructTreeRoot) if "/Lang" in node}
         assert str(pdf.Root.Lang) == "fr-FR"
-    assert "en" in found
+    assert "en" in languages
 
 
 def walked(node: Any) -> Any:
@@ -419,12 +419,14 @@ def test_the_page_has_no_violation_in_either_language_and_theme(files: dict[str,
         for language in ("fr", "en"):
             for scheme in ("light", "dark"):
                 page = browser.new_page(color_scheme=scheme, viewport={"width": 320, "height": 800})  # type: ignore[arg-type]
-                asked: list[str] = []
-                page.on("request", lambda request, asked=asked: asked.append(request.url))
+                requests: list[str] = []
+                page.on("request", lambda request, requests=requests: requests.append(request.url))
                 page.goto((tmp_path / f"{language}.html").as_uri())
-                said = [(each["id"], each["nodes"][0]["html"][:120]) for each in Axe().run(page).response["violations"]]
-                assert (language, scheme, said) == (language, scheme, [])
+                violations = [
+                    (violation["id"], violation["nodes"][0]["html"][:120]) for violation in Axe().run(page).response["violations"]
+                ]
+                assert (language, scheme, violations) == (language, scheme, [])
                 assert page.evaluate("document.documentElement.scrollWidth") == 320
-                assert len(asked) == 1
+                assert len(requests) == 1
                 page.close()
         browser.close()

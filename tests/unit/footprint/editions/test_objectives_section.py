@@ -1,4 +1,4 @@
-"""Objectives in an edition: claimed as their intervals bear, confidential where their cell is, kept as they were declared."""
+"""Objectives in an edition: states as their intervals support, confidential like their cell, kept as declared."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ every = "month"
 
 
 def table_of(edition: Edition) -> list[list[str]]:
-    section = next(each for each in edition.sections if each.name == "objectives")
+    section = next(part for part in edition.sections if part.name == "objectives")
     assert isinstance(section.blocks[0], Table)
-    sheet = next(each for each in lay_out(edition, "en").sections if each.name == "objectives")
+    sheet = next(part for part in lay_out(edition, "en").sections if part.name == "objectives")
     return [["".join(run.text for run in cell) for cell in cells] for _, cells in sheet.blocks[0].rows]  # type: ignore[union-attr]
 
 
@@ -55,10 +55,10 @@ def test_objectives_of_the_quarter_stand_in_its_edition(office: Office) -> None:
     before, store, folder = office
     cells = [dict(f.where) for f in draft_edition(store, before, "2026-Q3", NOW).edition.figures if f.conf_status == "C"]
     hidden = next(cell["use_case"] for cell in cells if "use_case" in cell)
-    place = folder / "footprint.toml"
-    plain = place.read_text()
-    place.write_text(plain + OBJECTIVES.replace("HIDDEN", hidden))
-    config = load_config(str(place))
+    path = folder / "footprint.toml"
+    plain = path.read_text()
+    path.write_text(plain + OBJECTIVES.replace("HIDDEN", hidden))
+    config = load_config(str(path))
     published = publish_edition(store, config, "2026-Q3", NOW)
     rows = table_of(from_json(published.report))
     assert [(row[0], row[2], row[3], row[4]) for row in rows] == [
@@ -69,6 +69,6 @@ def test_objectives_of_the_quarter_stand_in_its_edition(office: Office) -> None:
     assert "kWh [" in rows[0][1]
     assert rows[2][1] == "[c]"
     # What was declared at publication is kept with it: the configuration may change.
-    place.write_text(plain)
-    later = load_config(str(place))
+    path.write_text(plain)
+    later = load_config(str(path))
     assert all(row["same"] for row in verify(store, later, published_edition(store, "2026-Q3"), NOW))

@@ -1,4 +1,4 @@
-"""A figure id has one string in a language: page, print, annexes, report.json, command line, trace and dashboard all carry it."""
+"""A figure id has one string in a language: page, print, annexes, report.json, command line, trace and dashboard agree."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ Strings = Mapping[str, str]  # by id
 @st.composite
 def figures(draw: st.DrawFn) -> tuple[Figure, ...]:
     """Figures of every kind: with bounds and without, hidden, unknown, flagged, large and small, below and above zero."""
-    found = []
+    drawn = []
     for number in range(1, draw(st.integers(6, 14)) + 1):
         kind = draw(st.sampled_from(["level", "change", "share", "ratio", "count", "effect"]))
         size = 10.0 ** draw(st.integers(-6, 8))
@@ -63,7 +63,7 @@ def figures(draw: st.DrawFn) -> tuple[Figure, ...]:
         state = draw(st.sampled_from(["known", "known", "known", "c", "x"]))
         if state != "known":
             value, bounded = None, False
-        found.append(
+        drawn.append(
             Figure(
                 f"F-2026Q3-{number:02d}",
                 "energy_kwh",
@@ -83,7 +83,7 @@ def figures(draw: st.DrawFn) -> tuple[Figure, ...]:
                 factor_version="2026-11",
             )
         )
-    return tuple(found)
+    return tuple(drawn)
 
 
 def citing(edition: Edition, told: tuple[Figure, ...]) -> Edition:
@@ -118,11 +118,11 @@ def bare(text: str) -> str:
 
 def between(text: str, told: tuple[Figure, ...]) -> Strings:
     """What a text says between the marks of each figure."""
-    found = {}
+    strings = {}
     for each in told:
         match = re.search(rf"<{each.id}>(.*?)</{each.id}>", text, re.DOTALL)
-        found[each.id] = bare(match[1]) if match else "nothing"
-    return found
+        strings[each.id] = bare(match[1]) if match else "nothing"
+    return strings
 
 
 def of_page(page: str, told: tuple[Figure, ...]) -> Strings:
@@ -147,15 +147,15 @@ def cells_of(page: str) -> dict[str, list[str]]:
 
 def of_dashboard(edition: Edition, language: str, monkeypatch: pytest.MonkeyPatch) -> Strings:
     """The page that explains a published figure."""
-    found = {}
+    strings = {}
     for each in edition.figures:
         monkeypatch.setattr(provenance, "find_figure", lambda *_, each=each, **__: provenance.TracedFigure(each, edition, None))
         view = UrlState.parse("/explain", f"?figure={each.id}", language)
         page = trace.content(PageContext(None, object(), None, NOW, view, role=Role.COMMITTEE), each.id)  # type: ignore[arg-type]
         value, rest = page[1].children[0].children, page[1].children[1]
-        told = format_figure(each, language)
-        found[each.id] = bare(value + rest.partition("·")[0]).removesuffix(bare(told.flags))
-    return found
+        formatted = format_figure(each, language)
+        strings[each.id] = bare(value + rest.partition("·")[0]).removesuffix(bare(formatted.flags))
+    return strings
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -1,4 +1,4 @@
-"""This file tests what may be shown of a real store: users from a file, amounts from the one way to ask."""
+"""Disclosure control over a real store: users from a file, amounts from queries."""
 
 from __future__ import annotations
 
@@ -135,9 +135,9 @@ def test_of_a_quarter_that_is_not_over_nothing_is_shown(quarter: Store, known: P
 
 def test_the_profile_of_the_configuration_counts(quarter: Store, known: ProtectedCells) -> None:
     store, strict = quarter, config("[organisation]\ntimezone = 'UTC'\n[disclosure]\nprofile = 'strict'")
-    found = protect_period(store, strict, "2026-Q3", NOW_US)
-    assert found.rules.min_users == 11
-    assert not found.is_public("2026-Q3", "code", "search")
+    protected = protect_period(store, strict, "2026-Q3", NOW_US)
+    assert protected.rules.min_users == 11
+    assert not protected.is_public("2026-Q3", "code", "search")
 
 
 def test_an_empty_store_has_no_cells(sqlite: Store) -> None:

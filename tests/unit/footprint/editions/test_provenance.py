@@ -1,4 +1,4 @@
-"""A published figure is followed down to its readings, computed again, and told confidential where it is."""
+"""Tracing and recomputation of published figures; confidential figures stay confidential."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import event
 
+from footprint.access import Role
 from footprint.access.audit_log import read_accesses
 from footprint.api.app import create_api
 from footprint.cli.app import status_of
@@ -31,6 +32,7 @@ from footprint.figures import parse_query
 from footprint.ledger.importers import import_energy
 from footprint.ledger.ingest import IngestService
 from footprint.storage.database import Store
+from tests.support.components import page_text
 from tests.support.protected_quarter import HEADER, PROXY, by_header, page
 from tests.support.quarters import compute, instant, seconds
 
@@ -49,25 +51,25 @@ def test_a_figure_is_followed_to_its_readings_and_computed_again(office: Office)
     config, store, _ = office
     published = publish_edition(store, config, "2026-Q3", NOW)
     figure = named(from_json(published.report).figures, "energy_kwh")
-    found = provenance.find_figure(store, config, figure.id, NOW)
-    assert (found.name, found.figure) == ("2026-Q3.v1", figure)
-    levels = {level.name: level for level in provenance.trace_figure(store, config, found, NOW)}
+    traced = provenance.find_figure(store, config, figure.id, NOW)
+    assert (traced.name, traced.figure) == ("2026-Q3.v1", figure)
+    levels = {level.name: level for level in provenance.trace_figure(store, config, traced, NOW)}
     assert tuple(levels) == provenance.LEVELS
     assert sum(row["energy_kwh"] for row in levels["days"].rows) == pytest.approx(figure.value, rel=1e-12)
     assert {row["name"]: row["value"] for row in levels["formula"].rows}["energy_kwh"] == figure.value
     assert levels["readings"].rows
     assert levels["origins"].rows
     assert levels["definition"].rows[0]["question"] == "footprint query --from 2026-07-01 --to 2026-10-01"
-    assert provenance.describe_difference(figure, provenance.recompute(store, config, found, NOW)) == "identical"
+    assert provenance.describe_difference(figure, provenance.recompute(store, config, traced, NOW)) == "identical"
 
 
 def test_every_open_figure_is_computed_again_to_the_last_bit(office: Office) -> None:
     config, store, _ = office
     report = from_json(publish_edition(store, config, "2026-Q3", NOW).report)
-    found = provenance.find_figure(store, config, report.figures[0].id, NOW)
+    traced = provenance.find_figure(store, config, report.figures[0].id, NOW)
     again = {
         figure.id: figure
-        for figure in provenance.draft_edition(store, config, "2026-Q3", NOW, found.published.context).edition.figures
+        for figure in provenance.draft_edition(store, config, "2026-Q3", NOW, traced.published.context).edition.figures
     }  # type: ignore[union-attr]
     assert {provenance.describe_difference(figure, again.get(figure.id)) for figure in report.figures} <= {
         "identical",
@@ -78,43 +80,43 @@ def test_every_open_figure_is_computed_again_to_the_last_bit(office: Office) -> 
 def test_late_readings_make_it_differ_and_the_command_says_so(office: Office, capsys: pytest.CaptureFixture[str]) -> None:
     config, store, folder = office
     figure = named(from_json(publish_edition(store, config, "2026-Q3", NOW).report).figures, "energy_kwh")
-    place = ["--config", str(folder / "footprint.toml")]
-    assert status_of(["trace", figure.id, "--verify", *place]) == 0
+    options = ["--config", str(folder / "footprint.toml")]
+    assert status_of(["trace", figure.id, "--verify", *options]) == 0
     out, err = capsys.readouterr()
     assert format_figure(figure, "en").full in out
-    assert "computed again from the ledger: identical" in err
+    assert "recomputed from the ledger: identical" in err
     assert all(name in out for name in ("facts:", "days:", "hours:", "readings:", "origins:"))
     start = seconds("2026-09-10")
     lines = ["time,host,device,component,energy_j", *(f"{start + 600 * n},a,gpu:2,gpu,{n * 240000.0:.1f}" for n in range(144))]
     (folder / "late.csv").write_text("\n".join(lines) + "\n")
     import_energy(store, str(folder / "late.csv"), NOW)
     compute(store, config, "2026-10-12")
-    assert status_of(["trace", figure.id, "--verify", *place]) == 6
+    assert status_of(["trace", figure.id, "--verify", *options]) == 6
     assert "differs: value" in capsys.readouterr().err
 
 
 def test_levels_stand_alone_and_as_one_document(office: Office, capsys: pytest.CaptureFixture[str]) -> None:
     config, store, folder = office
     figure = named(from_json(publish_edition(store, config, "2026-Q3", NOW).report).figures, "energy_kwh")
-    place = ["--config", str(folder / "footprint.toml")]
+    options = ["--config", str(folder / "footprint.toml")]
     assert (
         status_of(
-            ["trace", figure.id, "--level", "readings", "--device", "cpu:0", "--day", "2026-09-10", "--format", "csv", *place]
+            ["trace", figure.id, "--level", "readings", "--device", "cpu:0", "--day", "2026-09-10", "--format", "csv", *options]
         )
         == 0
     )
     rows = capsys.readouterr().out.splitlines()
     assert len(rows) == 25
     assert rows[1].startswith("2026-09-10T00:00:00Z,a,cpu:0,cpu,")
-    assert status_of(["trace", figure.id, "--format", "json", *place]) == 0
+    assert status_of(["trace", figure.id, "--format", "json", *options]) == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["schema_version"], document["figure"], [level["name"] for level in document["levels"]]) == (
         "1",
         figure.id,
         list(provenance.LEVELS),
     )
-    assert status_of(["trace", figure.id, "--format", "csv", *place]) == 2
-    assert status_of(["trace", figure.id, "--level", "bottom", *place]) == 2
+    assert status_of(["trace", figure.id, "--format", "csv", *options]) == 2
+    assert status_of(["trace", figure.id, "--level", "bottom", *options]) == 2
 
 
 def test_what_is_confidential_is_followed_no_further_than_its_definition(
@@ -124,8 +126,8 @@ def test_what_is_confidential_is_followed_no_further_than_its_definition(
     report = from_json(publish_edition(store, config, "2026-Q3", NOW).report)
     hidden = [figure for figure in report.figures if figure.conf_status == "C"]
     assert hidden  # the office tells no users of its use cases
-    found = provenance.find_figure(store, config, hidden[0].id, NOW)
-    (only,) = provenance.trace_figure(store, config, found, NOW)
+    traced = provenance.find_figure(store, config, hidden[0].id, NOW)
+    (only,) = provenance.trace_figure(store, config, traced, NOW)
     assert only.rows[0]["shown"] == "[c]"
     assert (only.rows[0]["value"], only.rows[0]["coverage"]) == (None, None)
     assert status_of(["trace", hidden[0].id, "--config", str(folder / "footprint.toml")]) == 0
@@ -136,17 +138,17 @@ def test_what_is_confidential_is_followed_no_further_than_its_definition(
 def test_an_id_that_is_none_is_answered_with_those_near(office: Office, capsys: pytest.CaptureFixture[str]) -> None:
     config, store, folder = office
     publish_edition(store, config, "2026-Q3", NOW)
-    place = ["--config", str(folder / "footprint.toml")]
-    assert status_of(["trace", "F-2026Q3-9999", *place]) == 2
-    assert "near are F-2026Q3-" in capsys.readouterr().err
-    assert status_of(["trace", "energy", *place]) == 2
-    assert status_of(["trace", "F-2026Q9-01", *place]) == 2
-    assert status_of(["trace", "F-2026Q3-01", "--edition", "2026-Q3.v9", *place]) == 1
-    assert status_of(["trace", "F-2026Q3-01", "--lang", "de", *place]) == 2
+    options = ["--config", str(folder / "footprint.toml")]
+    assert status_of(["trace", "F-2026Q3-9999", *options]) == 2
+    assert "similar ids are F-2026Q3-" in capsys.readouterr().err
+    assert status_of(["trace", "energy", *options]) == 2
+    assert status_of(["trace", "F-2026Q9-01", *options]) == 2
+    assert status_of(["trace", "F-2026Q3-01", "--edition", "2026-Q3.v9", *options]) == 1
+    assert status_of(["trace", "F-2026Q3-01", "--lang", "de", *options]) == 2
     capsys.readouterr()
-    assert status_of(["trace", "F-2026Q3-01", "--day", "soon", *place]) == 2
+    assert status_of(["trace", "F-2026Q3-01", "--day", "soon", *options]) == 2
     assert "--day 'soon' must be written 2026-09-10" in capsys.readouterr().err
-    assert status_of(["trace", "F-2031Q1-01", *place]) == 7  # nothing to draft
+    assert status_of(["trace", "F-2031Q1-01", *options]) == 7  # nothing to draft
 
 
 def test_over_http_only_what_is_published(office: Office) -> None:
@@ -154,8 +156,8 @@ def test_over_http_only_what_is_published(office: Office) -> None:
     client = TestClient(create_api(config, store, IngestService(store, config.services_of_model), lambda: NOW))
     assert client.get("/api/v1/trace/F-2026Q3-01").status_code == 404
     figure = named(from_json(publish_edition(store, config, "2026-Q3", NOW).report).figures, "energy_kwh")
-    told = client.get(f"/api/v1/trace/{figure.id}?verify=true").json()
-    assert (told["recomputed"], len(told["levels"])) == ("identical", 7)
+    document = client.get(f"/api/v1/trace/{figure.id}?verify=true").json()
+    assert (document["recomputed"], len(document["levels"])) == ("identical", 7)
     for missing in ("F-2026Q3-9999", "F-2026Q9-01", "F-0000-01", "F-2031Q1-01", "energy", f"{figure.id}?edition=2026-Q3.v9"):
         answer = client.get(f"/api/v1/trace/{missing}")
         assert (answer.status_code, answer.json()) == (404, {"error": f"no published figure {missing.partition('?')[0]!r}"})
@@ -169,9 +171,9 @@ def test_every_figure_of_an_edition_is_followed_and_its_command_is_one(office: O
     for figure in report.figures:
         levels = provenance.trace_figure(store, config, provenance.TracedFigure(figure, report, published), NOW)
         assert [level.name for level in levels] == list(provenance.LEVELS[: len(levels)])
-        asked = shlex.split(provenance.query_command(figure))[2:]
-        assert set(asked[::2]) <= {"--group", "--from", "--to", "--where"}
-        named = [value for option, value in zip(asked[::2], asked[1::2], strict=True) if option == "--where"]
+        arguments = shlex.split(provenance.query_command(figure))[2:]
+        assert set(arguments[::2]) <= {"--group", "--from", "--to", "--where"}
+        named = [value for option, value in zip(arguments[::2], arguments[1::2], strict=True) if option == "--where"]
         parse_query(config.timezone, where=named)
 
 
@@ -204,10 +206,10 @@ def test_auditors_draw_figures_and_see_what_is_left_out(office: Office, capsys: 
     assert one == same
     assert one != other
     assert len({row["figure_id"] for row in one}) == 5
-    place = ["--config", str(folder / "footprint.toml")]
+    options = ["--config", str(folder / "footprint.toml")]
     assert {row["command"] for row in one} == {f"footprint trace {row['figure_id']} --edition 2026-Q3.v1 --verify" for row in one}
-    assert status_of(["report", "sample", "2026-Q3", "--size", "3", *place]) == 0
-    assert status_of(["report", "exclusions", "2026-Q3.v1", *place]) == 0
+    assert status_of(["report", "sample", "2026-Q3", "--size", "3", *options]) == 0
+    assert status_of(["report", "exclusions", "2026-Q3.v1", *options]) == 0
     assert "training of models" in capsys.readouterr().out
     rows = audit_sample.list_exclusions(store, config, "2026-07", NOW)
     assert {row["kind"] for row in rows} == {"gap", "boundary"}  # the first days of July had no readings
@@ -215,22 +217,17 @@ def test_auditors_draw_figures_and_see_what_is_left_out(office: Office, capsys: 
 
 @pytest.mark.parametrize("language", ["fr", "en"])
 def test_the_page_says_the_string_of_the_edition_and_every_level(office: Office, language: str) -> None:
-    from dashboards.app import render_page
-    from dashboards.url_state import PageContext, UrlState
-    from footprint.figures import run_query
-
     config, store, _ = office
     report = from_json(publish_edition(store, config, "2026-Q3", NOW).report)
     figure = named(report.figures, "energy_kwh")
 
     def page(identity: str) -> str:
-        view = UrlState.parse("/explain", f"?figure={identity}", language)
-        return str(render_page(PageContext(config, store, lambda question: run_query(store, config, question, NOW), NOW, view)))
+        return page_text(store, config, "/explain", f"?figure={identity}", language, NOW)
 
-    told = format_figure(figure, language)
+    expected = format_figure(figure, language)
     text = page(figure.id)
-    assert repr(told.with_unit)[1:-1] in text
-    assert repr(told.interval)[1:-1] in text
+    assert expected.with_unit in text
+    assert expected.interval in text
     assert f"footprint trace {figure.id} --edition 2026-Q3.v1 --verify" in text
     assert all(f"{number}. " in text for number in range(1, 8))
     hidden = next(each for each in report.figures if each.conf_status == "C")
@@ -263,33 +260,24 @@ def test_rows_behind_a_figure_are_for_who_sees_uses_and_that_is_noted(office: Of
 
 
 def test_one_string_at_the_command_line_the_page_and_the_api(office: Office, capsys: pytest.CaptureFixture[str]) -> None:
-    from dashboards.app import render_page
-    from dashboards.url_state import PageContext, UrlState
-    from footprint.access import Role
-    from footprint.figures import run_query
-
     config, store, folder = office
     report = from_json(publish_edition(store, config, "2026-Q3", NOW).report)
-    place = ["--config", str(folder / "footprint.toml")]
+    options = ["--config", str(folder / "footprint.toml")]
     client = TestClient(create_api(config, store, IngestService(store, config.services_of_model), lambda: NOW))
     for language in ("fr", "en"):
-        assert status_of(["report", "show", "2026-Q3", "--lang", language, "--format", "csv", *place]) == 0
+        assert status_of(["report", "show", "2026-Q3", "--lang", language, "--format", "csv", *options]) == 0
         rows = {row["figure_id"]: row for row in csv.DictReader(io.StringIO(capsys.readouterr().out))}
         assert set(rows) == {figure.id for figure in report.figures}
         for figure in report.figures:
-            told = format_figure(figure, language)
-            assert rows[figure.id]["shown"] == told.full
-            view = UrlState.parse("/explain", f"?figure={figure.id}", language)
-            context = PageContext(
-                config, store, lambda question: run_query(store, config, question, NOW), NOW, view, role=Role.COMMITTEE
-            )
-            text = str(render_page(context))
-            assert repr(told.with_unit)[1:-1] in text
-            assert repr(told.interval)[1:-1] in text
+            formatted = format_figure(figure, language)
+            assert rows[figure.id]["shown"] == formatted.full
+            text = page_text(store, config, "/explain", f"?figure={figure.id}", language, NOW, role=Role.COMMITTEE)
+            assert formatted.with_unit in text
+            assert formatted.interval in text
         for row in audit_sample.sample_figures(report, 4, 7, language):
             answer = client.get(f"/api/v1/trace/{row['figure_id']}?lang={language}").json()
             assert answer["levels"][0]["rows"][0]["shown"] == row["shown"] == rows[row["figure_id"]]["shown"]
-            assert status_of(["trace", row["figure_id"], "--lang", language, *place]) == 0
+            assert status_of(["trace", row["figure_id"], "--lang", language, *options]) == 0
             assert capsys.readouterr().out.startswith(f"{row['figure_id']}  {row['shown']}  ")
 
 
@@ -316,10 +304,10 @@ def test_any_figure_is_one_string_in_rows_samples_and_definitions(
         value, bounds = value and abs(value), (None, None)
     figure = Figure("F-2026Q3-07", "energy_kwh", Text("Énergie", "Energy"), kind, "kWh", "2026-Q3", value, *bounds)
     edition = replace(drafted, sections=(), figures=(figure,))
-    told = format_figure(figure, language).full
-    assert [row["shown"] for row in figure_rows(edition, language)] == [told]
-    assert [row["shown"] for row in audit_sample.sample_figures(edition, 1, 1, language)] == [told]
-    assert provenance.definition_level(provenance.TracedFigure(figure, edition, None), language).rows[0]["shown"] == told
+    formatted = format_figure(figure, language).full
+    assert [row["shown"] for row in figure_rows(edition, language)] == [formatted]
+    assert [row["shown"] for row in audit_sample.sample_figures(edition, 1, 1, language)] == [formatted]
+    assert provenance.definition_level(provenance.TracedFigure(figure, edition, None), language).rows[0]["shown"] == formatted
     (row,) = data_package.figure_rows(edition)
     again = replace(figure, **{name: None if row[name] is None else float(str(row[name])) for name in ("value", "low", "high")})
-    assert format_figure(again, language).full == told
+    assert format_figure(again, language).full == formatted

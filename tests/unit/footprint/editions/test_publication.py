@@ -1,4 +1,4 @@
-"""Published once and for all: refused with its reason, revised with its causes, verified from the ledger, also from a clone."""
+"""Publication: refused with a reason, revised with causes, verified from the ledger and from a clone."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_first_provisional_then_final(office: Office) -> None:
     second = publish_edition(store, config, "2026-09", LAST)
     assert (second.version, second.status, second.context.changes) == (2, "final", ())
     assert {name: digest for name, digest in files(folder).items() if "/v1/" in name} == on_shelf
-    assert all(row["same"] for each in (first, second) for row in verify(store, config, each, LAST))
+    assert all(row["same"] for version in (first, second) for row in verify(store, config, version, LAST))
     with pytest.raises(NothingChanged):
         publish_edition(store, config, "2026-09", LAST + 10**9)
 
@@ -110,7 +110,7 @@ def test_a_declared_fact_is_told_from_late_readings(office: Office) -> None:
     config = load_config(str(folder / "footprint.toml"))
     compute(store, config, "2026-10-20")
     second = publish_edition(store, config, "2026-09", LATER)
-    changes = {each.cause: each.energy_kwh for each in second.context.changes}
+    changes = {change.cause: change.energy_kwh for change in second.context.changes}
     assert changes["facts"] < 0 < changes["late-data"]
     values = [
         next(f for f in from_json(e.report).figures if f.id == e.figures["energy_kwh||+0m1"]).value for e in (first, second)
@@ -127,7 +127,7 @@ def test_refused_with_every_check_that_fails(office: Office, capsys: pytest.Capt
         publish_edition(store, config, "2026-09", LATER)
     with pytest.raises(NotPublishable, match=r"coverage is .*, and under 50% nothing is published"):
         publish_edition(store, config, "2026-07", LATER)
-    with pytest.raises(NotPublishable, match="says what was wrong"):
+    with pytest.raises(NotPublishable, match="needs a reason"):
         publish_edition(store, config, "2026-08", LATER, kind="unscheduled")
     assert status_of(["report", "publish", "2026-09", "--config", str(folder / "footprint.toml")]) == 6
     assert "does not close" in capsys.readouterr().err
@@ -137,14 +137,14 @@ def test_what_is_published_never_changes(office: Office) -> None:
     """Something else under its name is refused; a file that is gone comes back with the same bytes."""
     config, store, folder = office
     first = publish_edition(store, config, "2026-09", FIRST)
-    with pytest.raises(ImmutableEdition, match="holds something else"):
+    with pytest.raises(ImmutableEdition, match="differs from the published file"):
         write_files(edition_store(config), "2026-09", 1, {"report.json": b"{}"})
     path = folder / "quarters.editions" / "2026-09" / "v1"
-    kept = files(folder)
+    original = files(folder)
     (path / "report.json").unlink()
     (path / "SHA256SUMS").unlink()
     publish_edition(store, config, "2026-09", LAST)
-    assert {name: digest for name, digest in files(folder).items() if "/v1/" in name} == kept
+    assert {name: digest for name, digest in files(folder).items() if "/v1/" in name} == original
     (path / "report.json").write_bytes(b"{}")
     assert [row["what"] for row in verify(store, config, first, LAST) if not row["same"]] == ["report.json"]
 
@@ -212,22 +212,22 @@ def test_hidden_cells_that_the_total_gives_away_are_published_with_a_reason_only
     assert "--accept-exposed" in capsys.readouterr().err
     assert status_of(["report", "publish", "2026-09", "--config", file, "--accept-exposed", "The {three} persons agreed."]) == 0
     assert "it says so, and why: The {three} persons agreed." in capsys.readouterr().err
-    (found,) = published_editions(store)
-    assert found.context.accepted == "The {three} persons agreed."
-    assert ReleaseContext.from_json(found.context.to_json()) == found.context
-    assert "Published all the same: The (three) persons agreed." in found.report.decode()
-    assert all(row["same"] for row in verify(store, config, found, LAST))
+    (published,) = published_editions(store)
+    assert published.context.accepted == "The {three} persons agreed."
+    assert ReleaseContext.from_json(published.context.to_json()) == published.context
+    assert "Published all the same: The (three) persons agreed." in published.report.decode()
+    assert all(row["same"] for row in verify(store, config, published, LAST))
 
 
 def test_a_reason_where_nothing_is_exposed_is_not_told(office: Office) -> None:
     config, store, _ = office
-    found = publish_edition(store, config, "2026-09", FIRST, accepted="no need")
-    assert found.context.accepted == ""
-    assert "accepted" not in found.context.to_json()
-    told = found.report.decode()
-    assert "Counts are not rounded" in told
-    assert "Les comptages ne sont pas arrondis" in told
-    assert "Published all the same" not in told
+    published = publish_edition(store, config, "2026-09", FIRST, accepted="no need")
+    assert published.context.accepted == ""
+    assert "accepted" not in published.context.to_json()
+    report = published.report.decode()
+    assert "Counts are not rounded" in report
+    assert "Les comptages ne sont pas arrondis" in report
+    assert "Published all the same" not in report
 
 
 def test_what_nobody_counted_the_users_of_is_hidden_and_no_reason_not_to_publish(
@@ -238,8 +238,8 @@ def test_what_nobody_counted_the_users_of_is_hidden_and_no_reason_not_to_publish
     monkeypatch.setattr(quarters, "USERS", {})
     monkeypatch.setattr(quarters, "user_lines", lambda *_: ["period,service,use_case,users,max_share"])
     config, store = quarters.organisation(tmp_path / "office", "2026-08-31", "2026-10-01")
-    found = publish_edition(store, config, "2026-09", FIRST)
-    told = found.report.decode()
-    assert "hidden for want of a number of users, and can be derived from totals that are shown" in told
-    assert "but for what follows" in told
-    assert found.context.accepted == ""
+    published = publish_edition(store, config, "2026-09", FIRST)
+    report = published.report.decode()
+    assert "hidden for want of a number of users, and can be derived from totals that are shown" in report
+    assert "but for what follows" in report
+    assert published.context.accepted == ""

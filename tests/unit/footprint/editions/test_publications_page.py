@@ -1,4 +1,4 @@
-"""The public page of all editions, and what people are told of them: drafted, published, late."""
+"""The public page of all editions, and the messages about them: drafted, published, late."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ NOW = instant("2026-10-12")
 
 def test_before_the_first_edition_the_page_says_so(office: Office) -> None:
     config, store, _ = office
-    told = publications_page.render_pages(store, config, NOW)
-    assert "Aucune édition n’est encore parue." in told["fr"].decode()
-    assert "15 Oct 2026" in told["en"].decode()  # what is announced
+    pages = publications_page.render_pages(store, config, NOW)
+    assert "Aucune édition n’est encore parue." in pages["fr"].decode()
+    assert "15 Oct 2026" in pages["en"].decode()  # what is announced
 
 
 def test_the_page_holds_what_was_published_in_one_small_file(office: Office) -> None:
@@ -62,8 +62,8 @@ def test_a_draft_is_told_with_its_pdf_then_the_release_then_what_is_late(office:
     assert not list(alert_rules.drafted_editions(store, config, NOW))
     write_due_draft(store, config, NOW, lambda _: None)
     (matter,) = alert_rules.drafted_editions(store, config, NOW)
-    assert [each.name for each in matter.attachments] == ["2026-Q3-draft.fr.pdf", "2026-Q3-draft.en.pdf"]
-    assert all(each.content.startswith(b"%PDF") for each in matter.attachments)
+    assert [attachment.name for attachment in matter.attachments] == ["2026-Q3-draft.fr.pdf", "2026-Q3-draft.en.pdf"]
+    assert all(attachment.content.startswith(b"%PDF") for attachment in matter.attachments)
     assert not list(alert_rules.late_releases(store, config, NOW))
     (late,) = alert_rules.late_releases(store, config, instant("2026-10-16"))
     assert late.key == "release-missed 2026-Q3 provisional"

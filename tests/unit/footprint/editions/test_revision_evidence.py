@@ -1,4 +1,4 @@
-"""Causes of a revision are told apart by computing with each other's values, and always sum to the change."""
+"""Causes of a revision: separated by computing with each other's values, and summing to the change."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def whole(side: Evidence) -> tuple[float, float]:
 def test_causes_sum_to_the_change_of_energy(before: Evidence, after: Evidence) -> None:
     changes = changes_between(before, after)
     was, now = whole(before)[0], whole(after)[0]
-    assert sum(each.energy_kwh for each in changes) == pytest.approx(now - was, abs=1e-9 * max(was, now, 1.0))
+    assert sum(change.energy_kwh for change in changes) == pytest.approx(now - was, abs=1e-9 * max(was, now, 1.0))
 
 
 @given(_SIDE)
@@ -64,4 +64,4 @@ def test_each_cause_by_hand() -> None:
 def test_without_a_factor_emissions_of_causes_are_unknown() -> None:
     before = Evidence("2.0", {("a", 0): day("x", 10, 1.5, None)})
     after = Evidence("2.0", {("a", 0): day("y", 12, 1.5, None)})
-    assert [(each.cause, each.co2e_g) for each in changes_between(before, after)] == [("late-data", None)]
+    assert [(change.cause, change.co2e_g) for change in changes_between(before, after)] == [("late-data", None)]

@@ -1,4 +1,4 @@
-"""Published editions over HTTP and on the page: the frozen bytes and nothing else; a draft when a quarter has ended."""
+"""Published editions over HTTP and on the page: the frozen bytes only; a draft once a quarter has ended."""
 
 from __future__ import annotations
 
@@ -68,13 +68,13 @@ def test_the_page_lists_versions_and_the_calendar(office: Office, language: str)
 
     config, store, _ = office
     here = PageContext(config, store, None, NOW_US, UrlState.parse("/editions", f"?lang={language}", language))  # type: ignore[arg-type]
-    said = str(editions.content(here))
-    assert ("Aucune édition" if language == "fr" else "No edition") in said
+    page = str(editions.content(here))
+    assert ("Aucune édition" if language == "fr" else "No edition") in page
     publish_edition(store, config, "2026-08", NOW_US)
-    said = str(editions.content(here))
-    assert "/api/v1/reports/2026-08/v1/report.json" in said
-    assert ("provisoire" if language == "fr" else "provisional") in said
-    assert ("Calendrier de parution" if language == "fr" else "Release calendar") in said
+    page = str(editions.content(here))
+    assert "/api/v1/reports/2026-08/v1/report.json" in page
+    assert ("provisoire" if language == "fr" else "provisional") in page
+    assert ("Calendrier de parution" if language == "fr" else "Release calendar") in page
 
 
 def test_the_dashboard_does_not_take_the_address_of_an_edition(office: Office) -> None:
@@ -103,8 +103,8 @@ def test_the_calendar_says_what_is_late(office: Office) -> None:
 
 def test_a_draft_when_the_quarter_has_ended(office: Office) -> None:
     config, store, folder = office
-    said = write_due_draft(store, config, NOW_US, lambda text: None)
-    assert "2026-Q3 is drafted and may be published" in said
+    message = write_due_draft(store, config, NOW_US, lambda text: None)
+    assert "2026-Q3 is drafted and may be published" in message
     assert (folder / "quarters.editions" / "drafts" / "2026-Q3" / "report.json").is_file()
     assert published_editions(store) == []
     assert write_due_draft(store, config, instant("2027-04-14"), lambda text: None) == "no data in 2027-Q1"

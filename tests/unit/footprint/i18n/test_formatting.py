@@ -1,4 +1,4 @@
-"""This file holds the rule by which every figure is written to its examples and to its law."""
+"""Formatting of figures: examples and properties of the rounding rule."""
 
 from __future__ import annotations
 

@@ -166,7 +166,9 @@ def test_bars_are_as_long_as_their_values_and_unknown_ones_are_not_drawn() -> No
     texts = [text.text for text in svg.iter(f"{SVG}text")]
     assert "A & B" in texts
     assert "x" not in texts
-    assert repr(ranked_bars([], "m", "v", unit="Wh", title="none")) == "none (Wh)"
+    empty = elements(ranked_bars([], "m", "v", unit="Wh", title="none"))
+    assert empty.get("aria-label") == "none (Wh)"
+    assert {rect.get("class") for rect in empty.iter(f"{SVG}rect")} == {"paper"}
 
 
 def test_stacks_leave_two_pixels_and_write_the_sum() -> None:
