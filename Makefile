@@ -77,7 +77,10 @@ bench: $(VENV)/.bench ## one table of ratios, ours over a peer's or a limit, mea
 notebooks: $(VENV)/.test ## every notebook from top to bottom, outputs kept
 	$(BIN)/python -m tests.support.notebook_runner
 
+mutation: $(VENV)/.test ## how many small faults of the core arithmetic the unit tests find
+	$(BIN)/python -m tests.mutation
+
 agent-size: $(VENV)/.test ## memory and processor time of the agent alone, on simulated sensors
 	$(BIN)/python -m tests.benchmarks.agent_size
 
-.PHONY: help chromium servers run demo test-unit test test-all test-long check docs bench notebooks agent-size
+.PHONY: help chromium servers run demo test-unit test test-all test-long check docs bench notebooks mutation agent-size
