@@ -338,7 +338,7 @@ def write_files(
     return energy, requests
 
 
-# --- the kinds of server of the study ---
+# --- the kinds of server on which the step model was calibrated (docs/explanation/method.md, section 3) ---
 
 _OFFICE = (
     Kind("chat", 24_000, 350, 260),
