@@ -1,4 +1,4 @@
-"""Section 6 of the contract, case by case: wall meters, placed CPUs, shares, dates, estimates, several kinds of reading."""
+"""docs/reference/contract.md, section 6, case by case: wall meters, placed CPUs, shares, dates, estimates, several kinds of reading."""
 
 from pathlib import Path
 
