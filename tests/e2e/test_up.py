@@ -1,4 +1,4 @@
-"""The whole service as a newcomer starts it: a first figure, a page without error, and nothing left after Ctrl-C."""
+"""`footprint up` on a new installation: a first figure, pages without errors, and no process left after Ctrl-C."""
 
 import json
 import os
@@ -25,6 +25,7 @@ pytestmark = pytest.mark.browser
 
 
 def free_port() -> int:
+    """An unused TCP port on the loopback interface."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
