@@ -14,7 +14,7 @@ FAILURE, CONFIGURATION, UNAVAILABLE, INCOMPLETE, INTERRUPTED = 1, 3, 4, 5, 130
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command and return its exit status (contract, section 2)."""
+    """Run one command and return its exit status (docs/reference/contract.md, section 2)."""
     parser = argparse.ArgumentParser(prog="footprint-agent", description="Measures this host and ships what it reads.")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, summary in (

@@ -1,7 +1,7 @@
 """Attribution: measured energy divided over services and use cases, to the last microjoule.
 
 Pure functions over arrays and frames: no clock, no disk, no environment. Times are integer microseconds since 1970 (UTC),
-energies integer microjoules. The method is described in docs/explanation/method.md.
+energies integer microjoules. The method is described in docs/explanation/method.md, section 3.
 
 energy_intervals.py    samples of one device -> intervals with their energy
 largest_remainder.py   integers that keep their sum

@@ -2,7 +2,7 @@
 
 IT energy of a host and window is its whole-server reading where there is one, else uplift x the sum of the parts. The part that
 is not an accelerator's is divided by the CPU time of the services where all of them have one, else by their accelerator energy;
-without either it is ``(unattributed)``. The method is described in docs/explanation/method.md.
+without either it is ``(unattributed)``. The method is described in docs/explanation/method.md, section 3.
 """
 
 from __future__ import annotations

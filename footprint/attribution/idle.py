@@ -2,7 +2,7 @@
 
 Each day leaves histograms of the power of its quiet intervals: whole µs and µJ in bins of half a percent, so that days add up
 exactly in any order. Idle power is the mode of the histogram of up to 28 days; brief warm tails, unlogged traffic and empty hours
-of an unloaded device lie elsewhere. The method is described in docs/explanation/method.md.
+of an unloaded device lie elsewhere. The method is described in docs/explanation/method.md, section 3.
 """
 
 from __future__ import annotations

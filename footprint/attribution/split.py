@@ -4,7 +4,7 @@ Idle energy is cut exactly at request starts and ends, and divided equally over 
 none runs it is ``(idle)``. Of the energy above idle, an interval that requests of one use case overlap is that use case's,
 measured. An interval that several overlap is shared: its energy goes into a cell, a run of shared intervals within a window,
 which is divided by the model energies of the requests in it. An interval that no request overlaps is ``(unattributed)``. The
-method is described in docs/explanation/method.md.
+method is described in docs/explanation/method.md, section 3.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Only proportions count, because the divided energy is measured. The declared weights are the fall-back where no step model fits:
 w_in x uncached input + w_cached x cached input + w_out x output tokens, spread evenly over the request. Their values and sources
-are assumptions (``data/assumptions.csv``, docs/explanation/method.md).
+are assumptions (``data/assumptions.csv``, docs/explanation/method.md, section 3).
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from footprint.notebook.measurement import TOTAL, CannotMeasure, SensorProcess, 
 
 SAMPLE_RATE_HZ = 10  # the maximum of the agent
 _DRIVER_PATTERN = re.compile(r"NVRM version:.*?\s(\d+\.\d+(?:\.\d+)?)\s")
-_QUALITY_SHARE = 1 / 10  # share of the energy above which a quality letter applies to the total (contract, section 6)
+_QUALITY_SHARE = 1 / 10  # share of the energy above which a letter applies to the total (docs/reference/contract.md, section 6)
 
 
 @stored_as("Machine", "host models devices driver power_limit_w")

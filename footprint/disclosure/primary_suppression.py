@@ -5,7 +5,8 @@ contributor), with users in the place of businesses.
 
 References
 ----------
-A. Hundepool et al., Statistical Disclosure Control, Wiley 2012, chapter 4. Values and reasons: ``docs/explanation/method.md``.
+A. Hundepool et al., Statistical Disclosure Control, Wiley 2012, chapter 4.
+Values and reasons: ``docs/explanation/disclosure-control.md``.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def nothing_confidential(where: Where, period: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class IndicatorRow:
-    """One row of the contract's section 6, with the uncertainty budgets of its energy [kWh] and emissions [g].
+    """One row (docs/reference/contract.md, section 6), with the uncertainty budgets of its energy [kWh] and emissions [g].
 
     ``gap`` is the energy that may have been used while nothing was read, relative to the energy read; ``known_h`` the
     device-hours read or bridged by a counter.

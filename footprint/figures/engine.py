@@ -193,7 +193,7 @@ def run_query(store: Store, config: Config, query: Query, now_us: int, book: Fac
     Returns
     -------
     QueryResult
-        Rows of section 6 of the contract: energies [kWh], emissions [g]; empty if the period is empty.
+        Rows (docs/reference/contract.md, section 6): energies [kWh], emissions [g]; empty if the period is empty.
     """
     columns = [*query.group, *COLUMNS]
     with open_result(store, config, query, now_us, book) as result:

@@ -25,7 +25,7 @@ class UncertaintyBudget:
     References
     ----------
     JCGM 100:2008, Guide to the expression of uncertainty in measurement (GUM), 5.1 and 5.2; method in
-    ``docs/explanation/method.md``.
+    ``docs/explanation/method.md``, section 5.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Energy files: columns to readings (contract, section 4), with a reject for each invalid row."""
+"""Energy files: columns to readings (docs/reference/contract.md, section 4), with a reject for each invalid row."""
 
 from __future__ import annotations
 

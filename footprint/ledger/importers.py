@@ -44,7 +44,7 @@ _ImportStep = tuple[Callable[[Connection, int], IngestResult] | None, list[Rejec
 
 
 def import_energy(store: Store, path: str, now_us: int, progress: ProgressCallback | None = None) -> ImportResult:
-    """Import the readings of one file (contract, section 4).
+    """Import the readings of one file (docs/reference/contract.md, section 4).
 
     Raises
     ------
@@ -94,7 +94,7 @@ def import_requests(
     record_batches: Iterable[RecordBatch] | None = None,
     digest: Any = None,
 ) -> ImportResult:
-    """Import the requests of one file (contract, section 5), or of ``record_batches`` made from another program's log.
+    """Import the requests of one file (docs/reference/contract.md, section 5), or of ``record_batches`` of another log.
 
     Raises
     ------
@@ -172,7 +172,7 @@ def _write_requests(
 
 
 def import_users(store: Store, path: str, now_us: int, progress: ProgressCallback | None = None) -> ImportResult:
-    """Import the distinct users per publication cell of one file (contract, section 5b).
+    """Import the distinct users per publication cell of one file (docs/reference/contract.md, section 5b).
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Request files: an explicit list of columns to request rows (contract, section 5).
+"""Request files: an explicit list of columns to request rows (docs/reference/contract.md, section 5).
 
 Only the columns listed here are read: prompts, answers, user names and addresses in a file never reach the store or the
 reject file.

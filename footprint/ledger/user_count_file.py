@@ -1,4 +1,4 @@
-"""User count files: distinct users per publication cell (contract, section 5b); counts, never names.
+"""User count files: distinct users per publication cell (docs/reference/contract.md, section 5b); counts, never names.
 
 A cell is a period, a service and a use case; an empty service or use case is the margin over all of them, because distinct
 counts do not add up.

@@ -52,9 +52,9 @@ def query(
     view: str = "active",
     config: str | None = None,
 ) -> pd.DataFrame:
-    """Figures, as ``footprint query`` prints them (contract, section 6): energy [kWh], emissions [gCO2e], water [L], with bounds.
+    """Figures, as ``footprint query`` prints them: energy [kWh], emissions [gCO2e], water [L], with bounds.
 
-    ``DataFrame.attrs`` also holds ``formulas`` by column, and the ``method`` versions.
+    The columns are those of docs/reference/contract.md, section 6. ``DataFrame.attrs`` also holds ``formulas`` by column, and the ``method`` versions.
 
     Raises
     ------

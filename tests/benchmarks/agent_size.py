@@ -91,7 +91,7 @@ def start_agent(folder: Path) -> tuple[subprocess.Popen[bytes], dict[str, str]]:
         "NVML_SIM_GPUS": "8",
         "LD_LIBRARY_PATH": str(library.parent) if library else "",
     }
-    told = {
+    agent_variables = {
         "FOOTPRINT_AGENT__SERVER": f"https://localhost:{serve(folder)}",
         "FOOTPRINT_AGENT__TOKEN_FILE": str(folder / "token"),
         "FOOTPRINT_AGENT__SPOOL": str(folder / "spool"),
@@ -99,7 +99,7 @@ def start_agent(folder: Path) -> tuple[subprocess.Popen[bytes], dict[str, str]]:
         "FOOTPRINT_AGENT__METRICS_PORT": "19107",
         "FOOTPRINT_AGENT__HOST": "bench",
     }
-    return subprocess.Popen([sys.executable, "-m", "collectors", "run"], env=os.environ | sensors | told), sensors
+    return subprocess.Popen([sys.executable, "-m", "collectors", "run"], env=os.environ | sensors | agent_variables), sensors
 
 
 def weigh(seconds: int, folder: Path) -> tuple[float, float]:
@@ -107,14 +107,14 @@ def weigh(seconds: int, folder: Path) -> tuple[float, float]:
     agent, _ = start_agent(folder)
     counters = sorted((folder / "sys").rglob("energy_uj"))
     try:
-        begun, used = 0.0, 0.0
+        start, cpu_before_s = 0.0, 0.0
         for second in range(seconds):
             time.sleep(1)
             for index, path in enumerate(counters):
                 path.write_text(str(10**9 + second * 150_000_000 + index))
             if second == min(10, seconds // 2):
-                begun, used = time.monotonic(), cpu_s(agent.pid)
-        return resident_mib(agent.pid), (cpu_s(agent.pid) - used) / (time.monotonic() - begun)
+                start, cpu_before_s = time.monotonic(), cpu_s(agent.pid)
+        return resident_mib(agent.pid), (cpu_s(agent.pid) - cpu_before_s) / (time.monotonic() - start)
     finally:
         agent.terminate()
         agent.wait(15)
@@ -138,10 +138,10 @@ def foreign_imports() -> list[str]:
         "import sys; before = set(sys.modules); import collectors.main_loop, collectors.cli;"
         "print('\\n'.join(sorted(set(sys.modules) - before)))"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    completed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return [
         name
-        for name in done.stdout.split()
+        for name in completed.stdout.split()
         if name.partition(".")[0] not in sys.stdlib_module_names
         and name.partition(".")[0] not in ("pynvml", "collectors")
         and name not in ALLOWED
@@ -152,10 +152,10 @@ def main() -> int:
     """Weigh, print and judge."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=int, default=60)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     foreign = foreign_imports()
     with tempfile.TemporaryDirectory() as folder:
-        memory, core = weigh(given.seconds, Path(folder))
+        memory, core = weigh(arguments.seconds, Path(folder))
     print(f"resident {memory:.1f} MiB of {LIMIT_MIB} ({memory / LIMIT_MIB:.2f})")
     print(f"core {core * 100:.3f} % of {LIMIT_CORE * 100:g} % ({core / LIMIT_CORE:.2f})")
     print(f"foreign imports: {', '.join(foreign) or 'none'}")

@@ -15,25 +15,25 @@ import pandas as pd
 
 from footprint.notebook.attribution_frames import attribute_frames
 from tests.simulation.server import VARIANTS
-from tests.support.step_fits import judge
+from tests.support.step_fits import split_accuracy
 
 HOSTS, GPUS, MINUTES = 20, 8, 1440
 
 
 def fleet(hosts: int, seed: int = 1) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Readings (cumulative counters by minute), placements and counts of one day of a fleet."""
-    luck = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     readings, placements, requests = [], [], []
     minute = np.arange(MINUTES)
     for host in range(hosts):
         for service in range(2):
             name = f"s{host}-{service}"
             load = 1.2 + np.sin(2 * np.pi * (minute - 600) / MINUTES)
-            tokens = luck.poisson(3000 * load * luck.uniform(0.5, 1.5), (2, MINUTES))
+            tokens = rng.poisson(3000 * load * rng.uniform(0.5, 1.5), (2, MINUTES))
             power = 300 + 900 * (1 - np.exp(-tokens.sum(axis=0) / 6000)) + 0.02 * tokens[0]
             for gpu in range(4):
                 device = f"gpu:{4 * service + gpu}"
-                energy = np.concatenate([[0], np.cumsum(power / 4 * 60 * luck.normal(1, 0.01, MINUTES))])
+                energy = np.concatenate([[0], np.cumsum(power / 4 * 60 * rng.normal(1, 0.01, MINUTES))])
                 readings.append(
                     pd.DataFrame(
                         {
@@ -80,31 +80,31 @@ FROM shares s JOIN placed p ON p.service = s.service AND p.minute = s.minute GRO
 def rows() -> list[tuple[str, float, float | None]]:
     """Ratios of this file."""
     law = VARIANTS["small"]
-    begun = time.perf_counter()
-    found = judge("small", 1)
-    per_100k = (time.perf_counter() - begun) * 100_000 / found.diagnosis.requests
+    start = time.perf_counter()
+    accuracy = split_accuracy("small", 1)
+    per_100k = (time.perf_counter() - start) * 100_000 / accuracy.diagnosis.requests
     result: list[tuple[str, float, float | None]] = [(f"service-day of 100,000 requests ({law.name}) / 5 s", per_100k, 5.0)]
     readings, placements, requests = fleet(HOSTS)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    begun = time.perf_counter()
-    served = attribute_frames(readings, placements, requests)
-    ours = time.perf_counter() - begun
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    memory_before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = time.perf_counter()
+    attribution = attribute_frames(readings, placements, requests)
+    seconds = time.perf_counter() - start
+    memory_mib = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory_before_kib) / 1024
     try:
         import duckdb
     except ModuleNotFoundError:
-        peer = None
+        peer_seconds = None
     else:
         connection = duckdb.connect()
         for name, frame in (("readings", readings), ("placements", placements), ("requests", requests)):
             connection.register(name, frame)
-        begun = time.perf_counter()
-        theirs = connection.execute(SQL).fetchdf()
-        peer = time.perf_counter() - begun
-        assert len(theirs) == HOSTS * 2 * 2 * 24
-    assert {d.status for d in served.diagnoses.values()} <= {"ok", "log-suspect"}
-    result.append((f"fleet of {len(readings):,} device-minutes / plain split in DuckDB", ours, peer))
-    result.append(("  its memory [MiB] / 1 GiB", grown, 1024.0))
+        start = time.perf_counter()
+        peer_rows = connection.execute(SQL).fetchdf()
+        peer_seconds = time.perf_counter() - start
+        assert len(peer_rows) == HOSTS * 2 * 2 * 24
+    assert {d.status for d in attribution.diagnoses.values()} <= {"ok", "log-suspect"}
+    result.append((f"fleet of {len(readings):,} device-minutes / plain split in DuckDB", seconds, peer_seconds))
+    result.append(("  its memory [MiB] / 1 GiB", memory_mib, 1024.0))
     return result
 
 

@@ -19,19 +19,19 @@ from footprint.core.log_formats import load_map
 from footprint.ledger.importers import import_energy, import_mapped_log, import_requests
 from footprint.storage.database import Store
 from tests.benchmarks import agent_peer, attribution, ledger, pages, rapl_sample
-from tests.support.contract_files import DAY_S, NOW_US, ask, compute, config, energy_lines, request_lines, write
+from tests.support.contract_files import DAY_S, NOW_US, compute, config, energy_lines, query_rows, request_lines, write
 
 REPEATS = 3
 
 
-def best(act: Callable[[], object]) -> float:
+def best(action: Callable[[], object]) -> float:
     """Least time of a few repeats [s]."""
-    found = []
+    times = []
     for _ in range(REPEATS):
-        begun = time.perf_counter()
-        act()
-        found.append(time.perf_counter() - begun)
-    return min(found)
+        start = time.perf_counter()
+        action()
+        times.append(time.perf_counter() - start)
+    return min(times)
 
 
 def foreign_log(path: Path, count: int) -> list[str]:
@@ -85,17 +85,17 @@ def main() -> None:
         store = fresh()
         import_energy(store, energy, NOW_US)
         import_requests(store, facts, requests, NOW_US)
-        begun = time.perf_counter()
+        start = time.perf_counter()
         compute(store, facts)
-        first = time.perf_counter() - begun
+        first = time.perf_counter() - start
         rows.append(("second aggregate (nothing to do) / first", best(lambda: compute(store, facts)), first))
-        hours = best(lambda: ask(store, facts, group=("service", "use_case"), every="hour"))
-        rows.append(("query by hour and use case / query of all", hours, best(lambda: ask(store, facts))))
+        hours = best(lambda: query_rows(store, facts, group=("service", "use_case"), every="hour"))
+        rows.append(("query by hour and use case / query of all", hours, best(lambda: query_rows(store, facts))))
     rows += [*attribution.rows(), *ledger.rows(), *rapl_sample.rows(), *agent_peer.rows(), *pages.rows()]
     print(f"{'what':58} {'ours':>9} {'peer':>9} {'ratio':>8}")
-    for what, mine, peer in rows:
-        theirs, ratio = ("absent", "") if peer is None else (f"{peer:9.3g}", f"{mine / peer:8.3f}")
-        print(f"{what:58} {mine:9.3g} {theirs:>9} {ratio:>8}")
+    for label, value, peer in rows:
+        peer_text, ratio = ("absent", "") if peer is None else (f"{peer:9.3g}", f"{value / peer:8.3f}")
+        print(f"{label:58} {value:9.3g} {peer_text:>9} {ratio:>8}")
 
 
 if __name__ == "__main__":

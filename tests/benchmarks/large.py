@@ -84,7 +84,7 @@ def _fill(store: Store, connection: Connection, config: Config, days: int, servi
         )
         store.insert_new(connection, schema.BasisRow, [{"id": host + 1, "digest": f"{host:032x}", "content": basis.to_json()}])
         model = number[f"model-{host // 2 % MODELS}"]
-        mine = [use for use in range(uses) if use % 2 == host % 2]
+        host_uses = [use for use in range(uses) if use % 2 == host % 2]
         templates += [
             (
                 number[name],
@@ -97,7 +97,7 @@ def _fill(store: Store, connection: Connection, config: Config, days: int, servi
                 host,
                 use + 1,
             )
-            for use in mine
+            for use in host_uses
         ]
         idle = number["(idle)"]
         templates.append((number[name], number["gpu:0"], number[service], idle, number["(idle)"], idle, host + 1, host, 0))
@@ -150,12 +150,14 @@ def _file(store: Store, connection: Connection, number: dict[str, int], days: in
         "VALUES (?, ?, ?, 'gpu', 'energy', 'counter', 'nvml-energy', 'H100')",
         streams,
     )
-    held = [
+    stream_days = [
         (host + 1, DAY_0 + day, (DAY_0 + day) * US_PER_DAY, (DAY_0 + day + 1) * US_PER_DAY - 1 + (day == days - 1))
         for host in range(hosts)
         for day in range(days)
     ]
-    connection.exec_driver_sql("INSERT INTO streamday (stream_id, day, first_us, last_us, version) VALUES (?, ?, ?, ?, 1)", held)
+    connection.exec_driver_sql(
+        "INSERT INTO streamday (stream_id, day, first_us, last_us, version) VALUES (?, ?, ?, ?, 1)", stream_days
+    )
     rows = [
         {"service_id": number[f"service-{n:02}"], "day": DAY_0 + day, "first_us": (DAY_0 + day) * US_PER_DAY, "version": 1}
         for n in range(services)
@@ -165,9 +167,9 @@ def _file(store: Store, connection: Connection, number: dict[str, int], days: in
 
 
 if __name__ == "__main__":
-    begun = time.perf_counter()
+    start = time.perf_counter()
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "footprint.toml").write_text(config_text(50, 20), encoding="utf-8")
     build(folder / "footprint.db", int(sys.argv[2]))[0].close()
-    print(f"{time.perf_counter() - begun:.1f} s")
+    print(f"{time.perf_counter() - start:.1f} s")

@@ -40,12 +40,12 @@ Row = tuple[str, float, float | None]
 
 def readings_file(path: Path, hosts: int, devices: int, seconds: range) -> int:
     """A CSV file of power readings in the order of time; how many."""
-    luck = np.random.default_rng(1)
+    rng = np.random.default_rng(1)
     count = 0
     with path.open("w", encoding="utf-8") as file:
         file.write("time,host,device,component,power_w\n")
         for second in seconds:
-            watts = luck.integers(60, 700, hosts * devices).tolist()
+            watts = rng.integers(60, 700, hosts * devices).tolist()
             file.writelines(f"{DAY_S + second},h{n // devices},gpu:{n % devices},gpu,{watt}\n" for n, watt in enumerate(watts))
             count += len(watts)
     return count
@@ -56,9 +56,9 @@ def imports(folder: Path) -> list[Row]:
     path = folder / "readings.csv"
     count = readings_file(path, 5, 8, range(READINGS // 40))
     store = Store(f"sqlite:///{folder / 'ours.db'}")
-    begun = time.perf_counter()
+    start_s = time.perf_counter()
     done = import_energy(store, str(path), NOW_US)
-    ours = time.perf_counter() - begun
+    ours = time.perf_counter() - start_s
     assert done.accepted == count
     reading = table(schema.Reading)
     with store.read() as connection:
@@ -66,24 +66,24 @@ def imports(folder: Path) -> list[Row]:
     bare = Store(f"sqlite:///{folder / 'bare.db'}")
     names = ", ".join(column.name for column in reading.columns)
     marks = ", ".join("?" * len(reading.columns))
-    begun = time.perf_counter()
+    start_s = time.perf_counter()
     for start in range(0, len(rows), CHUNK):
         with bare.begin() as connection:
             connection.exec_driver_sql(f"INSERT INTO reading ({names}) VALUES ({marks})", rows[start : start + CHUNK])
-    theirs = time.perf_counter() - begun
+    peer = time.perf_counter() - start_s
     bare.close()
     with store.read() as connection:
         day = DAY_S // 86_400
         sealed_rows = ledger_rows(store, connection, "host h0", day)
-    begun = time.perf_counter()
+    start_s = time.perf_counter()
     row_digests(list(zip(*sealed_rows, strict=True)), len(sealed_rows))
-    digest_us = (time.perf_counter() - begun) / len(sealed_rows) * 1e6
-    begun = time.perf_counter()
+    digest_us = (time.perf_counter() - start_s) / len(sealed_rows) * 1e6
+    start_s = time.perf_counter()
     raw = pack_rows("host h0", day, sealed_rows)
-    pack_us = (time.perf_counter() - begun) / len(sealed_rows) * 1e6
+    pack_us = (time.perf_counter() - start_s) / len(sealed_rows) * 1e6
     store.close()
     return [
-        (f"import of {count:,} readings / executemany into SQLite", ours, theirs),
+        (f"import of {count:,} readings / executemany into SQLite", ours, peer),
         ("chain of hashes [µs a row] / 10 µs", digest_us, 10.0),
         ("sealing as Parquet with it [µs a row] / 10 µs", pack_us, 10.0),
         ("  its file [bytes a row] / 72 bytes of integers", len(raw) / len(sealed_rows), 72.0),
@@ -93,39 +93,39 @@ def imports(folder: Path) -> list[Row]:
 def days(folder: Path) -> list[Row]:
     """A day computed from files against the same from SQL; twice the hosts; two workers of a cluster against two processes."""
     facts = parse_config('[organisation]\ntimezone = "UTC"\n')
-    found: dict[int, float] = {}
+    seconds: dict[int, float] = {}
     for hosts in (HOSTS, 2 * HOSTS):
         path = folder / f"fleet{hosts}.csv"
         readings_file(path, hosts, 8, range(0, 86_400 * 8, 60))
         store = Store(f"sqlite:///{folder / f'fleet{hosts}.db'}")
         import_energy(store, str(path), NOW_US)
-        begun = time.perf_counter()
+        start_s = time.perf_counter()
         compute(store, facts)
-        found[hosts] = time.perf_counter() - begun
+        seconds[hosts] = time.perf_counter() - start_s
         store.close()
     store = Store(f"sqlite:///{folder / f'fleet{HOSTS}.db'}")
     seal(store, ObjectStore(str(folder / "sealed")), NOW_US, after_days=2, keep_days=3)
-    begun = time.perf_counter()
+    start_s = time.perf_counter()
     compute(store, facts, again=True)
-    from_files = time.perf_counter() - begun
+    from_files = time.perf_counter() - start_s
     rows: list[Row] = [
-        ("days computed from sealed files / from SQL", from_files, found[HOSTS]),
-        ("twice the hosts / twice the time", found[2 * HOSTS], 2 * found[HOSTS]),
+        ("days computed from sealed files / from SQL", from_files, seconds[HOSTS]),
+        ("twice the hosts / twice the time", seconds[2 * HOSTS], 2 * seconds[HOSTS]),
     ]
     try:
         from distributed import LocalCluster
     except ModuleNotFoundError:
         return rows
-    whole = Store(f"sqlite:///{folder / f'fleet{2 * HOSTS}.db'}")
-    two = _seconds_of_two(folder, facts)
+    large_store = Store(f"sqlite:///{folder / f'fleet{2 * HOSTS}.db'}")
+    two_processes_s = _seconds_of_two(folder, facts)
     with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
         on_cluster = replace(facts, fleet_scheduler=cluster.scheduler_address)
-        compute(whole, on_cluster, again=True)  # workers have loaded what they need
-        begun = time.perf_counter()
-        compute(whole, on_cluster, again=True)
-        rows.append(("two Dask workers / two processes on half each", time.perf_counter() - begun, two))
+        compute(large_store, on_cluster, again=True)  # workers have loaded what they need
+        start_s = time.perf_counter()
+        compute(large_store, on_cluster, again=True)
+        rows.append(("two Dask workers / two processes on half each", time.perf_counter() - start_s, two_processes_s))
     store.close()
-    whole.close()
+    large_store.close()
     return rows
 
 
@@ -162,8 +162,8 @@ def _seconds_of_two(folder: Path, facts: object) -> float:
     for child in children:
         assert child.stdout is not None
         child.stdout.readline()
-    told = [child.communicate("go\n")[0] for child in children]
-    return max(float(text) for text in told)
+    outputs = [child.communicate("go\n")[0] for child in children]
+    return max(float(text) for text in outputs)
 
 
 def shipments(folder: Path) -> list[Row]:
@@ -194,7 +194,7 @@ def shipments(folder: Path) -> list[Row]:
                     for n in range(LINES)
                 ]
                 body = gzip.compress("\n".join(lines).encode(), 1)
-                begun = time.perf_counter()
+                start_s = time.perf_counter()
                 while True:
                     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
                     connection.request(
@@ -207,15 +207,15 @@ def shipments(folder: Path) -> list[Row]:
                         break
                     time.sleep(0.05)
                 with lock:
-                    waits.append(time.perf_counter() - begun)
+                    waits.append(time.perf_counter() - start_s)
 
-        begun = time.perf_counter()
+        start_s = time.perf_counter()
         threads = [threading.Thread(target=agents) for _ in range(THREADS)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        took = time.perf_counter() - begun
+        elapsed_s = time.perf_counter() - start_s
     finally:
         server.kill()
         server.wait()
@@ -225,7 +225,7 @@ def shipments(folder: Path) -> list[Row]:
     store.close()
     p99 = statistics.quantiles(waits, n=100)[98]
     return [
-        (f"shipments of {AGENTS} agents: readings a second", stored / took, None),
+        (f"shipments of {AGENTS} agents: readings a second", stored / elapsed_s, None),
         ("  99 of 100 are answered within [s] / 1 s", p99, 1.0),
     ]
 
@@ -244,13 +244,13 @@ def _wait(port: int) -> None:
 
 def rows() -> list[Row]:
     """Ratios of this file."""
-    found: list[Row] = []
+    rows_of_all: list[Row] = []
     for measure in (imports, days, shipments):
         with tempfile.TemporaryDirectory() as name:
-            found += measure(Path(name))
-    return found
+            rows_of_all += measure(Path(name))
+    return rows_of_all
 
 
 if __name__ == "__main__":
-    for what, mine, peer in rows():
-        print(f"{what:58} {mine:9.3g} {'' if peer is None else f'{peer:9.3g} {mine / peer:8.3f}'}")
+    for label, value, peer in rows():
+        print(f"{label:58} {value:9.3g} {'' if peer is None else f'{peer:9.3g} {value / peer:8.3f}'}")

@@ -40,14 +40,14 @@ def rows(days: int = DAYS) -> list[tuple[str, float, float | None]]:
             store.close()
 
 
-def best(act: Callable[[], object]) -> float:
+def best(action: Callable[[], object]) -> float:
     """Least processor time of a few repeats [s]."""
-    found = []
+    times = []
     for _ in range(REPEATS):
-        begun = time.process_time()
-        act()
-        found.append(time.process_time() - begun)
-    return min(found)
+        start = time.process_time()
+        action()
+        times.append(time.process_time() - start)
+    return min(times)
 
 
 def _at(config: Config, now_us: int, days: int) -> int:
@@ -59,7 +59,7 @@ def _at(config: Config, now_us: int, days: int) -> int:
 def _against_sql(store: Store, config: Config, now_us: int) -> list[tuple[str, float, float | None]]:
     """Questions of a page over 30 days, and the sums that they rest on as SQL alone."""
     since = _at(config, now_us, 30)
-    asked = {
+    queries = {
         "total": (Query(from_us=since), 3, "service_id, use_case_id, basis_id"),
         "by day": (Query(from_us=since, every="day"), 3, "start, service_id, use_case_id, basis_id"),
         "by service": (Query(("service",), from_us=since), 3, "service_id, use_case_id, basis_id"),
@@ -71,15 +71,15 @@ def _against_sql(store: Store, config: Config, now_us: int) -> list[tuple[str, f
             "start, service_id, use_case_id, basis_id",
         ),
     }
-    found: list[tuple[str, float, float | None]] = []
-    for name, (question, level, keys) in asked.items():
+    ratios: list[tuple[str, float, float | None]] = []
+    for name, (page_query, level, keys) in queries.items():
         sums = ", ".join(f"SUM({column})" for column in SUMS)
         where = f"level = {level} AND start >= {since // US_PER_S}"
         statement = f"SELECT {keys}, {sums} FROM footprint_row_sum WHERE {where} GROUP BY {keys}"
         peer = best(lambda statement=statement: _bare(store, statement))
-        ours = best(lambda question=question: run_query(store, config, question, now_us))
-        found.append((f"30 days, {name} / bare SQL on the sums", ours, peer))
-    return found
+        ours = best(lambda page_query=page_query: run_query(store, config, page_query, now_us))
+        ratios.append((f"30 days, {name} / bare SQL on the sums", ours, peer))
+    return ratios
 
 
 def _bare(store: Store, statement: str) -> int:
@@ -93,5 +93,5 @@ def _windows(store: Store, config: Config, now_us: int) -> list[tuple[str, float
     day = Query(("use_case",), from_us=_at(config, now_us, 2), to_us=_at(config, now_us, 1))
     one = best(lambda: run_query(store, config, day, now_us))
     month = best(lambda: run_query(store, config, Query(("use_case",), from_us=_at(config, now_us, 30)), now_us))
-    whole = best(lambda: run_query(store, config, Query(("use_case",)), now_us))
-    return [("by use case, 30 days / one day", month, one), (f"by use case, all {DAYS} days / one day", whole, one)]
+    all_days = best(lambda: run_query(store, config, Query(("use_case",)), now_us))
+    return [("by use case, 30 days / one day", month, one), (f"by use case, all {DAYS} days / one day", all_days, one)]

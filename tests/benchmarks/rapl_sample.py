@@ -20,15 +20,15 @@ from tests.simulation.sensors import powercap
 ROUNDS, REPEATS = 2_000, 5
 
 
-def us_per_call(act: Callable[[], object]) -> float:
+def us_per_call(action: Callable[[], object]) -> float:
     """Least mean time of a call over some repeats [µs]."""
-    found = []
+    times = []
     for _ in range(REPEATS):
-        begun = time.perf_counter()
+        start = time.perf_counter()
         for _ in range(ROUNDS):
-            act()
-        found.append((time.perf_counter() - begun) / ROUNDS * 1e6)
-    return min(found)
+            action()
+        times.append((time.perf_counter() - start) / ROUNDS * 1e6)
+    return min(times)
 
 
 def ours(root: Path) -> float:
@@ -68,10 +68,10 @@ def rows() -> list[tuple[str, float, float | None]]:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         powercap(root, sockets=2, dram=True)
-        mine = ours(root) / 1e6
-        found = [
+        seconds = ours(root) / 1e6
+        peers = [
             ("RAPL sample of four zones / Zeus", zeus(root)),
             ("RAPL sample of four zones / CodeCarbon, two zones", codecarbon(root)),
         ]
-    rows: list[tuple[str, float, float | None]] = [("RAPL sample of four zones / limit of 5 µs", mine, 5e-6)]
-    return rows + [(what, mine, None if peer is None else peer / 1e6) for what, peer in found]
+    rows: list[tuple[str, float, float | None]] = [("RAPL sample of four zones / limit of 5 µs", seconds, 5e-6)]
+    return rows + [(label, seconds, None if peer is None else peer / 1e6) for label, peer in peers]

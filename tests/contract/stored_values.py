@@ -61,7 +61,7 @@ from footprint.queries.lineage import LineageLevel
 from footprint.server.alerts import dispatch
 from footprint.server.job_runs import JobKind, run_job
 from footprint.storage.database import Store
-from tests.support.contract_files import bring, compute, config, energy_lines, request_lines
+from tests.support.contract_files import compute, config, energy_lines, import_files, request_lines
 
 AT_US = 1_782_893_700_123_456
 CONFIG = """
@@ -394,7 +394,7 @@ def _chain() -> bytes:
         home = Path(folder)
         store, vault = Store(f"sqlite:///{home / 'store.db'}"), ObjectStore(str(home / "sealed"))
         start_s = AT_US // 1_000_000
-        bring(store, config(), home, energy_lines(start_s, 600), request_lines(start_s, 600, 3))
+        import_files(store, config(), home, energy_lines(start_s, 600), request_lines(start_s, 600, 3))
         seal(store, vault, AT_US + 30 * 86_400_000_000, after_days=2, keep_days=62)
         store.close()
         found = {}
@@ -515,7 +515,7 @@ def _announced() -> bytes:
 
     with TemporaryDirectory() as folder:
         store, facts = Store(f"sqlite:///{folder}/store.db"), parse_config(CONFIG + budget)
-        bring(store, facts, Path(folder), energy_lines(start_s, 600), request_lines(start_s, 600, 3))
+        import_files(store, facts, Path(folder), energy_lines(start_s, 600), request_lines(start_s, 600, 3))
         compute(store, facts)
         with suppress(ValueError):
             run_job(store, facts, JobKind("seal", 60, fails), AT_US + 3600 * 1_000_000)

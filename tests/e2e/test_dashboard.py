@@ -17,7 +17,7 @@ import pytest
 
 from footprint.storage.database import Store
 from tests.e2e.test_up import CHROMIUM, free_port
-from tests.support.contract_files import CONFIG, START, bring, compute, config, energy_lines, request_lines
+from tests.support.contract_files import CONFIG, START, compute, config, energy_lines, import_files, request_lines
 
 pytestmark = pytest.mark.browser
 PAGES = {
@@ -40,7 +40,7 @@ PAGES = {
 }
 
 
-def served(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
+def start_server(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
     port = free_port()
     command = [sys.executable, "-c", "from footprint.cli import main; main()", "serve", "--no-scheduler"]
     environment = os.environ | {"FOOTPRINT_SERVER__PORT": str(port)}
@@ -60,10 +60,10 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("dashboard")
     (folder / "footprint.toml").write_text(CONFIG)
     store = Store(f"sqlite:///{folder / 'footprint.db'}", demo=False)
-    bring(store, config(), folder, energy_lines(START, 3 * 86_400, 60), request_lines(START, 3 * 86_400, 400))
+    import_files(store, config(), folder, energy_lines(START, 3 * 86_400, 60), request_lines(START, 3 * 86_400, 400))
     compute(store, config())
     store.close()
-    process, address = served(folder)
+    process, address = start_server(folder)
     yield address
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -74,12 +74,12 @@ def browser() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM)
-        yield found
-        found.close()
+        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM)
+        yield chromium
+        chromium.close()
 
 
-def opened(
+def open_page(
     browser: Any, base: str, path: str, language: str = "en", theme: str = "light", width: int = 1280
 ) -> tuple[Any, list[str], list[str]]:
     page = browser.new_page(bypass_csp=True, viewport={"width": width, "height": 900})
@@ -100,23 +100,26 @@ def opened(
 def test_no_page_has_a_violation_in_either_language_and_theme(browser: Any, base: str, language: str, theme: str) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
-    said: list[tuple[str, ...]] = []
+    violations: list[tuple[str, ...]] = []
     for path in PAGES:
-        page, errors, elsewhere = opened(browser, base, path, language, theme)
+        page, errors, elsewhere = open_page(browser, base, path, language, theme)
         if page.locator(".js-plotly-plot").count():
             page.wait_for_timeout(400)
-        for each in Axe().run(page).response["violations"]:
-            said += [(path, each["id"], node["html"][:160], node.get("failureSummary", "")[:200]) for node in each["nodes"][:2]]
+        for violation in Axe().run(page).response["violations"]:
+            violations += [
+                (path, violation["id"], node["html"][:160], node.get("failureSummary", "")[:200])
+                for node in violation["nodes"][:2]
+            ]
         assert (path, errors, elsewhere) == (path, [], [])
         assert page.locator("html").get_attribute("lang") == language
         assert page.locator("h1").count() >= 1
         page.close()
-    assert said == []
+    assert violations == []
 
 
 def test_every_page_opens_without_an_error_and_asks_nobody_else(browser: Any, base: str) -> None:
     for path in PAGES:
-        page, errors, elsewhere = opened(browser, base, path)
+        page, errors, elsewhere = open_page(browser, base, path)
         assert (path, errors, elsewhere) == (path, [], [])
         bare = page.evaluate("[...document.querySelectorAll('.js-plotly-plot')].filter(c => !c.closest('section.block')).length")
         assert (path, bare) == (path, 0)
@@ -124,7 +127,7 @@ def test_every_page_opens_without_an_error_and_asks_nobody_else(browser: Any, ba
 
 
 def test_from_the_overview_to_the_raw_readings_in_four_clicks_and_back_by_a_link(browser: Any, base: str) -> None:
-    page, errors, _ = opened(browser, base, "/")
+    page, errors, _ = open_page(browser, base, "/")
     page.get_by_role("link", name="Where this figure comes from").first.click()
     page.get_by_role("heading", name="Where this figure comes from: Energy").wait_for(timeout=20_000)
     page.get_by_role("link", name="Readings 2026").first.click()
@@ -135,12 +138,12 @@ def test_from_the_overview_to_the_raw_readings_in_four_clicks_and_back_by_a_link
     again.get_by_role("heading", level=1, name="Raw readings of").wait_for(timeout=20_000)
     assert again.locator("main table tbody tr").first.inner_text() == shown
     assert errors == []
-    for each in (page, again):
-        each.close()
+    for opened_page in (page, again):
+        opened_page.close()
 
 
 def test_everything_is_reached_by_keyboard(browser: Any, base: str) -> None:
-    page, _, _ = opened(browser, base, "/")
+    page, _, _ = open_page(browser, base, "/")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
     reached = set()
@@ -161,7 +164,7 @@ def test_everything_is_reached_by_keyboard(browser: Any, base: str) -> None:
 
 def test_a_narrow_screen_needs_no_sideways_scrolling(browser: Any, base: str) -> None:
     for path in PAGES:
-        page, _, _ = opened(browser, base, path, width=320)
+        page, _, _ = open_page(browser, base, path, width=320)
         page.wait_for_timeout(200)
         wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert (path, wide) == (path, 0)
@@ -179,7 +182,7 @@ def test_what_is_not_there_is_said_and_answered_404(browser: Any, base: str) -> 
 
 
 def test_the_power_of_a_host_can_be_paused(browser: Any, base: str) -> None:
-    page, errors, _ = opened(browser, base, "/hosts?name=a")
+    page, errors, _ = open_page(browser, base, "/hosts?name=a")
     button = page.get_by_role("button", name="Pause")
     button.click()
     page.get_by_role("button", name="Resume").wait_for(timeout=10_000)
@@ -190,9 +193,9 @@ def test_the_power_of_a_host_can_be_paused(browser: Any, base: str) -> None:
 def test_a_store_that_is_away_is_said_and_the_page_comes_back(browser: Any, tmp_path: Path) -> None:
     (tmp_path / "footprint.toml").write_text(CONFIG)
     store = Store(f"sqlite:///{tmp_path / 'footprint.db'}", demo=False)
-    bring(store, config(), tmp_path, energy_lines(START, 7200, 60), request_lines(START, 7200, 40))
+    import_files(store, config(), tmp_path, energy_lines(START, 7200, 60), request_lines(START, 7200, 40))
     compute(store, config())
-    process, address = served(tmp_path)
+    process, address = start_server(tmp_path)
     try:
         with store.begin() as connection:
             connection.exec_driver_sql("ALTER TABLE stream RENAME TO elsewhere")
@@ -211,7 +214,7 @@ def test_a_store_that_is_away_is_said_and_the_page_comes_back(browser: Any, tmp_
 
 
 def test_from_page_to_page_the_program_stays_and_focus_goes_to_the_title(browser: Any, base: str) -> None:
-    page, errors, _ = opened(browser, base, "/charter")
+    page, errors, _ = open_page(browser, base, "/charter")
     page.evaluate("window.kept = 1")
     page.locator("header").get_by_role("link", name="Help").or_(
         page.locator(".page-footer").get_by_role("link", name="Help")
@@ -232,7 +235,7 @@ def test_from_page_to_page_the_program_stays_and_focus_goes_to_the_title(browser
 
 
 def test_cards_turn_into_tables_by_button_and_by_key_and_keys_can_be_switched_off(browser: Any, base: str) -> None:
-    page, _, _ = opened(browser, base, "/hosts?name=a")
+    page, _, _ = open_page(browser, base, "/hosts?name=a")
     card = page.locator(".block:has(.as-table)").first
     table = card.locator(".as-table")
     assert not table.is_visible()
@@ -251,21 +254,21 @@ def test_every_card_is_a_picture_with_its_source_burnt_in(browser: Any, base: st
     import re
     from xml.etree import ElementTree
 
-    page, errors, elsewhere = opened(browser, base, "/hosts?name=a", theme="dark")
+    page, errors, elsewhere = open_page(browser, base, "/hosts?name=a", theme="dark")
     page.wait_for_timeout(500)
-    made = page.evaluate(
+    pictures = page.evaluate(
         "[...document.querySelectorAll('.block:has(.as-table)')].map((card) => window.footprint_picture(card).text)"
     )
     titles = page.locator(".block:has(.as-table) > h2").all_inner_texts()
-    assert len(made) >= 4
-    for text, title in zip(made, titles, strict=True):
+    assert len(pictures) >= 4
+    for text, title in zip(pictures, titles, strict=True):
         root = ElementTree.fromstring(text)
-        told = " ".join("".join(root.itertext()).split())
-        assert title.split()[0] in told
-        assert "Licence Ouverte 2.0" in told
-        assert f"{base}/hosts" in told
+        words = " ".join("".join(root.itertext()).split())
+        assert title.split()[0] in words
+        assert "Licence Ouverte 2.0" in words
+        assert f"{base}/hosts" in words
         assert not re.search(r'href="http|url\(http|var\(--', text)
-        assert "DEMONSTRATION" not in told  # nothing here is simulated by us
+        assert "DEMONSTRATION" not in words  # nothing here is simulated by us
     assert page.locator("html").get_attribute("data-theme") == "dark"  # the reader's page stays as it was
     with page.expect_download() as saved:
         card = page.locator(".block:has(.as-table)").first
@@ -278,7 +281,7 @@ def test_every_card_is_a_picture_with_its_source_burnt_in(browser: Any, base: st
 
 
 def test_the_print_view_opens_tables_and_leaves_the_controls_out(browser: Any, base: str) -> None:
-    page, _, _ = opened(browser, base, "/hosts?name=a&print=1")
+    page, _, _ = open_page(browser, base, "/hosts?name=a&print=1")
     assert not page.locator(".pages").is_visible()
     assert not page.locator(".filters").first.is_visible()
     assert page.locator(".as-table").first.is_visible()

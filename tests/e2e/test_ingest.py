@@ -99,12 +99,12 @@ def test_nothing_is_lost_and_nothing_twice_while_the_server_is_killed(tmp_path: 
         server.process.kill()
         server.process.wait()
     assert failed == []
-    found = readings(store)
+    stored = readings(store)
     expected = {
         (host, "GPU-x", "gpu", "energy", "counter", (DAY_S + 10 * n) * US, n * 3000 * US)
         for host in tokens
         for n in range(SHIPMENTS * LINES)
     }
-    assert found == expected
+    assert stored == expected
     assert os.path.exists(tmp_path / "footprint.db")
     store.close()

@@ -86,7 +86,7 @@ def served(tmp_path: Path) -> Iterator[tuple[Store, Relay, str]]:
 
 
 def agent(folder: Path, relay: Relay) -> subprocess.Popen[bytes]:
-    given = os.environ | {
+    environment = os.environ | {
         "FOOTPRINT_SYSFS": str(folder / "sys"),
         "FOOTPRINT_PROC": str(folder / "proc"),
         "FOOTPRINT_AGENT__HOST": "a",
@@ -99,7 +99,7 @@ def agent(folder: Path, relay: Relay) -> subprocess.Popen[bytes]:
         "PYTHONPATH": str(Path.cwd()),
     }
     with (folder / "agent.log").open("ab") as log:
-        return subprocess.Popen([sys.executable, "-m", "collectors", "run"], env=given, cwd=folder, stderr=log)
+        return subprocess.Popen([sys.executable, "-m", "collectors", "run"], env=environment, cwd=folder, stderr=log)
 
 
 def meter(zone: object, stop: threading.Event) -> None:
@@ -119,7 +119,7 @@ def wait_for_a_record(memory: Path, than: str = "") -> None:
 @pytest.mark.parametrize("kills", [20, pytest.param(1000, marks=pytest.mark.slow)])
 def test_kills(served: tuple[Store, Relay, str], tmp_path: Path, kills: int) -> None:
     store, relay, token = served
-    luck = random.Random(kills)
+    rng = random.Random(kills)
     (zone,) = powercap(tmp_path / "sys", 1)
     host_time(tmp_path / "proc", 10, 90)
     (tmp_path / "proc/sys/kernel/random").mkdir(parents=True)
@@ -131,11 +131,11 @@ def test_kills(served: tuple[Store, Relay, str], tmp_path: Path, kills: int) -> 
     wait_for_a_record(memory)  # the counter stood still until it was read first
     threading.Thread(target=meter, args=(zone, stop), daemon=True).start()
     for number in range(kills):
-        relay.mode = luck.choice(["open", "open", "open", "cut", "deaf"])
+        relay.mode = rng.choice(["open", "open", "open", "cut", "deaf"])
         if number % 4 == 0:  # the others may be killed before their first record, even while they start
             wait_for_a_record(memory, than=remembered)
         remembered = memory.read_text()
-        time.sleep(luck.uniform(0.1, 0.9) if kills < 100 else luck.uniform(0.1, 0.5))
+        time.sleep(rng.uniform(0.1, 0.9) if kills < 100 else rng.uniform(0.1, 0.5))
         if number % 5 == 3:  # the disk is full for the rest of this life
             with suppress(ProcessLookupError):
                 resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, 0))

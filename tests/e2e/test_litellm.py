@@ -22,7 +22,7 @@ from footprint.ledger.ingest import IngestService
 from footprint.ledger.prometheus_request_import import import_gateway_counters
 from footprint.storage.database import Store
 from tests.e2e.test_up import free_port
-from tests.support.contract_files import ask, compute, config
+from tests.support.contract_files import compute, config, query_rows
 
 PROXY = Path(__file__).resolve().parents[2] / ".venv-litellm" / "bin" / "litellm"
 SECRET = "Hortense"
@@ -48,13 +48,17 @@ pytestmark = pytest.mark.slow
 
 
 def start(folder: Path, port: int) -> subprocess.Popen[bytes]:
-    given = {name: value for name, value in os.environ.items() if not name.startswith(("FOOTPRINT", "PYTHON"))}
-    given |= {"FOOTPRINT_REQUESTS": str(folder / "requests.jsonl"), "LITELLM_LOCAL_MODEL_COST_MAP": "True", "NO_DOCS": "True"}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("FOOTPRINT", "PYTHON"))}
+    environment |= {
+        "FOOTPRINT_REQUESTS": str(folder / "requests.jsonl"),
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        "NO_DOCS": "True",
+    }
     with (folder / "proxy.log").open("ab") as log:
         process = subprocess.Popen(
             [str(PROXY), "--config", "config.yaml", "--host", "127.0.0.1", "--port", str(port)],
             cwd=folder,
-            env=given,
+            env=environment,
             stdout=log,
             stderr=log,
             start_new_session=True,
@@ -125,11 +129,11 @@ def check_counters(
     assert done.accepted
     assert not done.rejects
     compute(other, facts)
-    counted = {row["model"]: row for row in ask(other, facts, group=("model",))}
+    counted = {row["model"]: row for row in query_rows(other, facts, group=("model",))}
     for model in ("small", "large", "broken"):
         tokens = [int(str(row.get("output_tokens") or 0)) for row in rows if row["model"] == model]
         # Those that were given up may be in one and not in the other.
-        given_up = sum(kind == "given up" and each == model for kind, each, _ in sent)
+        given_up = sum(kind == "given up" and requested == model for kind, requested, _ in sent)
         assert abs(counted[model]["requests"] - len(tokens)) <= given_up, model
         assert abs(counted[model]["output_tokens"] - sum(tokens)) <= given_up * max(tokens), model
     other.close()
@@ -138,9 +142,9 @@ def check_counters(
 def test_every_request_through_a_real_proxy_is_in_the_ledger_once(sqlite: Store, tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(CONFIG)
     shutil.copy(collectors.gateways.litellm.__file__, tmp_path / "footprint_litellm.py")
-    luck = random.Random(1)
+    rng = random.Random(1)
     kinds = ["plain", "plain", "streamed", "streamed", "given up"]
-    sent = [(luck.choice(kinds), luck.choice(["small", "large", "large", "broken"]), luck.choice(USE_CASES)) for _ in range(500)]
+    sent = [(rng.choice(kinds), rng.choice(["small", "large", "large", "broken"]), rng.choice(USE_CASES)) for _ in range(500)]
     port = free_port()
     follower = LogTailer(Gateway(str(tmp_path / "requests.jsonl"), "footprint"))
     facts: Config = config(FACTS)
@@ -157,9 +161,9 @@ def test_every_request_through_a_real_proxy_is_in_the_ledger_once(sqlite: Store,
     accepted = 0
     for half in (sent[:250], sent[250:]):
         process = start(tmp_path, port)
-        expected = accepted + len([each for each in half if each[0] != "given up"])
+        expected = accepted + len([request for request in half if request[0] != "given up"])
         with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda each: ask_proxy(port, each[0], *each[1]), enumerate(half)))
+            list(pool.map(lambda numbered: ask_proxy(port, numbered[0], *numbered[1]), enumerate(half)))
         until = time.monotonic() + 60
         while accepted < expected and time.monotonic() < until:
             time.sleep(0.5)
@@ -173,19 +177,19 @@ def test_every_request_through_a_real_proxy_is_in_the_ledger_once(sqlite: Store,
     assert len({row["id"] for row in rows}) == len(rows) == accepted
     certain = Counter((model, use_case) for kind, model, use_case in sent if kind != "given up")
     possible = Counter((model, use_case) for _, model, use_case in sent)
-    told = Counter((str(row["model"]), str(row["use_case"])) for row in rows)
+    logged = Counter((str(row["model"]), str(row["use_case"])) for row in rows)
     for key in possible:
         # Of a call that its client gave up the proxy may or may not tell; every other is told exactly once.
-        assert certain[key] <= told[key] <= possible[key], key
+        assert certain[key] <= logged[key] <= possible[key], key
     assert {row["status"] for row in rows if row["model"] == "broken"} == {"error"}
     answered = [row for row in rows if row["status"] == "ok"]
     assert {row["model"] for row in answered if row["output_tokens"]} == {"small", "large"}
     compute(sqlite, facts)
-    figures = {row["use_case"]: row for row in ask(sqlite, facts, group=("use_case",)) if row["use_case"] in USE_CASES}
+    figures = {row["use_case"]: row for row in query_rows(sqlite, facts, group=("use_case",)) if row["use_case"] in USE_CASES}
     for use_case in USE_CASES:
-        mine = [row for row in rows if row["use_case"] == use_case]
-        assert figures[use_case]["requests"] == len(mine)
-        assert figures[use_case]["output_tokens"] == sum(int(str(row.get("output_tokens") or 0)) for row in mine)
+        use_case_rows = [row for row in rows if row["use_case"] == use_case]
+        assert figures[use_case]["requests"] == len(use_case_rows)
+        assert figures[use_case]["output_tokens"] == sum(int(str(row.get("output_tokens") or 0)) for row in use_case_rows)
     check_counters(facts, f"http://127.0.0.1:{scraper_port}", begun_us, sent, rows, tmp_path)
     scraper.terminate()
     scraper.wait(20)

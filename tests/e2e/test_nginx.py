@@ -16,9 +16,9 @@ from typing import ClassVar
 import pytest
 
 from footprint.storage.database import Store
-from tests.e2e.test_dashboard import served
+from tests.e2e.test_dashboard import start_server
 from tests.e2e.test_up import free_port
-from tests.support.contract_files import CONFIG, START, bring, compute, config, energy_lines, request_lines
+from tests.support.contract_files import CONFIG, START, compute, config, energy_lines, import_files, request_lines
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "nginx.conf"
 ACCESS = """
@@ -70,7 +70,7 @@ class Office:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.process, base = served(folder)
+        self.process, base = start_server(folder)
         self.app, self.door = int(base.rpartition(":")[2]), free_port()
         self.signin = http.server.ThreadingHTTPServer(("127.0.0.1", 0), SignIn)
         threading.Thread(target=self.signin.serve_forever, daemon=True).start()
@@ -108,9 +108,9 @@ class Office:
             line.putheader(name, value)
         line.endheaders()
         answer = line.getresponse()
-        found = answer.status, answer.read()
+        response = answer.status, answer.read()
         line.close()
-        return found
+        return response
 
     def role(self, sent: Sent, port: int = 0, peer: str = "127.0.0.1") -> str:
         """Who the service takes the sender for, by what it opens."""
@@ -130,7 +130,7 @@ class Office:
 def office_of(folder: Path, access: str) -> Office:
     (folder / "footprint.toml").write_text(CONFIG + access)
     store = Store(f"sqlite:///{folder / 'footprint.db'}", demo=False)
-    bring(store, config(), folder, energy_lines(START, 3600, 60), request_lines(START, 3600, 40))
+    import_files(store, config(), folder, energy_lines(START, 3600, 60), request_lines(START, 3600, 40))
     compute(store, config())
     store.close()
     return Office(folder)
@@ -138,9 +138,9 @@ def office_of(folder: Path, access: str) -> Office:
 
 @pytest.fixture(scope="module")
 def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
-    found = office_of(tmp_path_factory.mktemp("nginx"), ACCESS)
-    yield found
-    found.close()
+    started = office_of(tmp_path_factory.mktemp("nginx"), ACCESS)
+    yield started
+    started.close()
 
 
 def signed_in(groups: str) -> Sent:
@@ -184,7 +184,7 @@ FORGED = "footprint-administrators"
 def test_a_header_that_a_reader_sends_is_replaced(forged: Sent, groups: str, role: str, office: Office) -> None:
     SignIn.seen.clear()
     assert office.role([*signed_in(groups), *forged]) == role
-    assert {told for _, told in SignIn.seen} == {None}  # the sign-in is not told of it either
+    assert {groups_header for _, groups_header in SignIn.seen} == {None}  # the sign-in is not told of it either
 
 
 def test_the_port_of_the_service_believes_nobody_but_the_proxy(office: Office) -> None:
@@ -196,8 +196,8 @@ def test_the_port_of_the_service_believes_nobody_but_the_proxy(office: Office) -
 
 
 def test_metrics_are_for_the_machine_of_the_proxy(office: Office) -> None:
-    status, told = office.ask("/metrics")
-    assert (status, b"footprint_energy_joules_total" in told) == (200, True)
+    status, body = office.ask("/metrics")
+    assert (status, b"footprint_energy_joules_total" in body) == (200, True)
     assert office.ask("/metrics", peer="127.0.0.2")[0] == 403
     assert b"footprint_energy" not in office.ask("/metrics", port=office.app, peer="127.0.0.2")[1]
 
@@ -214,16 +214,16 @@ def test_agents_and_the_inner_address_of_the_sign_in(office: Office) -> None:
 
 def test_no_address_of_a_reader_is_kept(office: Office) -> None:
     assert office.ask("/api/v1/footprint?group=use_case", signed_in("footprint-officers"), peer="127.0.0.77")[0] == 200
-    (noted,) = json.loads(office.ask("/api/v1/access", signed_in(FORGED))[1])["rows"][-1:]
-    assert (noted["role"], "127.0.0.77" in str(noted)) == ("officer", False)
-    kept = [path for path in office.folder.rglob("*") if path.is_file() and b"127.0.0.77" in path.read_bytes()]
-    assert kept == []
+    (access_row,) = json.loads(office.ask("/api/v1/access", signed_in(FORGED))[1])["rows"][-1:]
+    assert (access_row["role"], "127.0.0.77" in str(access_row)) == ("officer", False)
+    files_with_address = [path for path in office.folder.rglob("*") if path.is_file() and b"127.0.0.77" in path.read_bytes()]
+    assert files_with_address == []
 
 
 def test_without_its_configuration_nobody_behind_the_proxy_is_at_home(tmp_path: Path) -> None:
-    found = office_of(tmp_path, "")
+    unconfigured = office_of(tmp_path, "")
     try:
-        assert found.role([(GROUPS, FORGED)]) == "public"
-        assert found.role([], found.app) == "administrator"  # on the machine itself, past the proxy
+        assert unconfigured.role([(GROUPS, FORGED)]) == "public"
+        assert unconfigured.role([], unconfigured.app) == "administrator"  # on the machine itself, past the proxy
     finally:
-        found.close()
+        unconfigured.close()

@@ -21,7 +21,7 @@ from footprint.ledger.prometheus_import import import_prometheus
 from footprint.queries.unlogged_traffic import unlogged_traffic
 from footprint.storage.database import Store
 from tests.e2e.test_up import free_port
-from tests.support.contract_files import DAY_S, NOW_US, ask, compute, config, write
+from tests.support.contract_files import DAY_S, NOW_US, compute, config, query_rows, write
 
 S = 1_000_000
 STEP_S, LENGTH_S = 15, 3 * 3600
@@ -41,13 +41,13 @@ class World:
 
 
 def simulate() -> World:
-    luck, world = random.Random(4), World()
-    cpu, gpu, anew = 200_000 * S, 0, 0
+    rng, world = random.Random(4), World()
+    cpu, gpu, reset_at_uj = 200_000 * S, 0, 0
     for at in range(0, LENGTH_S + 1, STEP_S):
-        cpu += luck.randrange(350 * STEP_S) * S
-        gpu += luck.randrange(700 * STEP_S) * 1000 * 1000
+        cpu += rng.randrange(350 * STEP_S) * S
+        gpu += rng.randrange(700 * STEP_S) * 1000 * 1000
         world.truth["cpu:0", at], world.truth["GPU-1", at] = cpu, gpu
-        anew = gpu if at == (RELOAD_S // STEP_S + 1) * STEP_S else anew
+        reset_at_uj = gpu if at == (RELOAD_S // STEP_S + 1) * STEP_S else reset_at_uj
         if GAP_S[0] <= at < GAP_S[1]:
             continue
         raw = (cpu / S) % WRAP_J
@@ -59,7 +59,7 @@ def simulate() -> World:
                 at,
             )
         host = 'Hostname="inf-01"' if at < RENAME_S else 'hostname="inf-01"'
-        shown = (gpu - anew) // 1000
+        shown = (gpu - reset_at_uj) // 1000
         for instance in (1, 2):
             blank = 9223372036854775794 if at % 600 == 300 else shown
             world.show(
@@ -69,9 +69,9 @@ def simulate() -> World:
                 at,
             )
         served = at // STEP_S * 3 if at < 6000 else (at - 6000) // STEP_S * 3  # the server was started anew
-        for name, each in (("vllm:request_success_total", 1), ("vllm:generation_tokens_total", 40)):
+        for name, per_request in (("vllm:request_success_total", 1), ("vllm:generation_tokens_total", 40)):
             for engine in "01":
-                world.show(name, f'model_name="org/m",engine="{engine}",instance="inf-01:8000"', served * each, at)
+                world.show(name, f'model_name="org/m",engine="{engine}",instance="inf-01:8000"', served * per_request, at)
         world.show("ipmi_dcmi_power_consumption_watts", 'instance="inf-01:9290"', 0 if at % 300 == 0 else 900, at)
     return world
 
@@ -140,42 +140,46 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def bring(store: Store, url: str, *edges_s: int) -> list[tuple[int, int]]:
-    done = [import_prometheus(store, url, (DAY_S + a) * S, (DAY_S + b) * S, NOW_US) for a, b in itertools.pairwise(edges_s)]
-    assert not any(each.rejects for each in done)
-    return [(each.accepted, each.duplicates) for each in done]
+    results = [import_prometheus(store, url, (DAY_S + a) * S, (DAY_S + b) * S, NOW_US) for a, b in itertools.pairwise(edges_s)]
+    assert not any(result.rejects for result in results)
+    return [(result.accepted, result.duplicates) for result in results]
 
 
 def spans_of(store: Store) -> dict[str, list[tuple[int, int, int, bool]]]:
     """(start, end, energy, bridged) of each span by device, seconds since the beginning."""
     with store.read() as connection:
-        found = device_energies(LedgerView(store, connection), "inf-01", DAY_S // 86_400)
+        devices = device_energies(LedgerView(store, connection), "inf-01", DAY_S // 86_400)
     return {
-        each.device: [
+        device.device: [
             (int(a) // S - DAY_S, int(b) // S - DAY_S, int(e), bool(m == BRIDGED))
             for a, b, e, m in zip(
-                each.intervals.start_us, each.intervals.end_us, each.intervals.energy_uj, each.intervals.method, strict=True
+                device.intervals.start_us,
+                device.intervals.end_us,
+                device.intervals.energy_uj,
+                device.intervals.method,
+                strict=True,
             )
         ]
-        for each in found
+        for device in devices
     }
 
 
 def test_energy_is_the_truth_where_raw_samples_allow_it(server: str, sqlite: Store) -> None:
     bring(sqlite, server, 0, LENGTH_S + 1)
-    found = spans_of(sqlite)
-    assert set(found) == {"cpu:0", "GPU-1", "wall"}
+    spans = spans_of(sqlite)
+    assert set(spans) == {"cpu:0", "GPU-1", "wall"}
     for device in ("cpu:0", "GPU-1"):
-        for start, end, energy, _ in found[device]:
+        for start, end, energy, _ in spans[device]:
             assert energy == pytest.approx(WORLD.truth[device, end] - WORLD.truth[device, start], abs=1000)
-        held = sum(end - start for start, end, _, _ in found[device])
+        covered_s = sum(end - start for start, end, _, _ in spans[device])
         # Lost: of the register the gap, in which it may have wrapped; of the GPU one interval of its reload, or two at a blank.
-        lost = LENGTH_S - held
-        assert lost == (GAP_S[1] - GAP_S[0] + STEP_S if device == "cpu:0" else pytest.approx(STEP_S, abs=STEP_S))
-    assert sum(end - start for start, end, _, bridged in found["GPU-1"] if bridged) == GAP_S[1] - GAP_S[0] + STEP_S
-    wall = sum(energy for _, _, energy, _ in found["wall"])
-    seen = sum(end - start for start, end, _, _ in found["wall"])
-    assert wall == 900 * seen * S  # zeros were no readings
-    assert seen == pytest.approx(LENGTH_S - (GAP_S[1] - GAP_S[0]), abs=120)
+        missing_s = LENGTH_S - covered_s
+        assert missing_s == (GAP_S[1] - GAP_S[0] + STEP_S if device == "cpu:0" else pytest.approx(STEP_S, abs=STEP_S))
+    assert sum(end - start for start, end, _, bridged in spans["GPU-1"] if bridged) == GAP_S[1] - GAP_S[0] + STEP_S
+    wall = sum(energy for _, _, energy, _ in spans["wall"])
+    wall_covered_s = sum(end - start for start, end, _, _ in spans["wall"])
+    assert wall == 900 * wall_covered_s * S  # zeros were no readings
+    assert wall_covered_s == pytest.approx(LENGTH_S - (GAP_S[1] - GAP_S[0]), abs=120)
 
 
 def test_a_backfill_in_pieces_and_again_gives_the_same(server: str, sqlite: Store, tmp_path: Path) -> None:
@@ -208,7 +212,9 @@ def test_traffic_that_no_gateway_logged_is_told_with_its_size(server: str, sqlit
     assert row["unlogged_output_tokens"] == served * 40 - 100 * 100
     assert row["served_input_tokens"] is None
     assert row["unlogged_input_tokens"] is None
-    assert not [each for each in ask(sqlite, facts, group=("device",)) if each["device"].startswith("served")]
+    assert not [
+        device_row for device_row in query_rows(sqlite, facts, group=("device",)) if device_row["device"].startswith("served")
+    ]
 
 
 @pytest.mark.parametrize("server", ["victoria-metrics"], indirect=True)  # the one that takes samples from outside

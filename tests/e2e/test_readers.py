@@ -20,7 +20,7 @@ from footprint.core.records import EnergyReading, to_line
 from footprint.storage import schema
 from footprint.storage.database import Store
 from tests.benchmarks.large import build, config_text
-from tests.e2e.test_dashboard import served
+from tests.e2e.test_dashboard import start_server
 from tests.support.ledger_contents import count
 
 pytestmark = pytest.mark.slow
@@ -33,7 +33,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]
     folder = tmp_path_factory.mktemp("large")
     (folder / "footprint.toml").write_text(config_text(SERVICES, USES), encoding="utf-8")
     build(folder / "footprint.db", DAYS, SERVICES, USES)[0].close()
-    process, address = served(folder)
+    process, address = start_server(folder)
     yield address, folder
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -42,15 +42,16 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]
 def page(base: str, search: str) -> tuple[int, str, float]:
     """The content of the overview, as Dash asks for it; status, body and seconds."""
     with urllib.request.urlopen(f"{base}/_dash-dependencies", timeout=60) as answer:
-        asked = next(each for each in json.load(answer) if each["output"].startswith("..page.children"))
-    outputs = [name.rpartition(".") for name in asked["output"].strip(".").split("...")]
-    given = {"address.pathname": "/", "address.search": search, "language.data": "en", "settled.data": ""}
+        callback = next(entry for entry in json.load(answer) if entry["output"].startswith("..page.children"))
+    outputs = [name.rpartition(".") for name in callback["output"].strip(".").split("...")]
+    values = {"address.pathname": "/", "address.search": search, "language.data": "en", "settled.data": ""}
     body = {
-        "output": asked["output"],
+        "output": callback["output"],
         "outputs": [{"id": name, "property": part} for name, _, part in outputs],
         **{
             kind: [
-                {"id": e["id"], "property": e["property"], "value": given.get(f"{e['id']}.{e['property']}")} for e in asked[kind]
+                {"id": e["id"], "property": e["property"], "value": values.get(f"{e['id']}.{e['property']}")}
+                for e in callback[kind]
             ]
             for kind in ("inputs", "state")
         },
@@ -59,9 +60,9 @@ def page(base: str, search: str) -> tuple[int, str, float]:
     request = urllib.request.Request(
         f"{base}/_dash-update-component", json.dumps(body).encode(), {"Content-Type": "application/json"}
     )
-    begun = time.perf_counter()
+    start = time.perf_counter()
     with urllib.request.urlopen(request, timeout=120) as answer:
-        return answer.status, answer.read().decode(), time.perf_counter() - begun
+        return answer.status, answer.read().decode(), time.perf_counter() - start
 
 
 def searches(reader: int) -> list[str]:
@@ -94,7 +95,9 @@ def test_twenty_readers_and_the_ingest_are_all_served(base: tuple[str, Path], ca
     agent.start()
     with ThreadPoolExecutor(READERS) as pool:
         answers = [
-            each for found in pool.map(lambda n: [page(address, each) for each in searches(n)], range(READERS)) for each in found
+            answer
+            for answers_of_reader in pool.map(lambda n: [page(address, search) for search in searches(n)], range(READERS))
+            for answer in answers_of_reader
         ]
     stop.set()
     agent.join()
@@ -103,8 +106,8 @@ def test_twenty_readers_and_the_ingest_are_all_served(base: tuple[str, Path], ca
     assert sent[0] > 0
     assert count(store, schema.Reading) - before == sent[0]
     store.close()
-    taken = sorted(seconds for _, _, seconds in answers)
+    durations = sorted(seconds for _, _, seconds in answers)
     with capsys.disabled():
         print(
-            f"\n{len(taken)} pages, p50 {taken[len(taken) // 2]:.2f} s, p95 {taken[int(len(taken) * 0.95)]:.2f} s; {sent[0]} ingests"
+            f"\n{len(durations)} pages, p50 {durations[len(durations) // 2]:.2f} s, p95 {durations[int(len(durations) * 0.95)]:.2f} s; {sent[0]} ingests"
         )

@@ -32,8 +32,8 @@ def free_port() -> int:
 
 def get(address: str) -> dict[str, object]:
     with urllib.request.urlopen(address, timeout=10) as answer:
-        found: dict[str, object] = json.load(answer)
-        return found
+        document: dict[str, object] = json.load(answer)
+        return document
 
 
 def test_up_measures_itself_shows_it_and_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -80,9 +80,9 @@ def test_up_measures_itself_shows_it_and_leaves_nothing_behind(tmp_path: Path) -
         os.killpg(service.pid, signal.SIGINT)
         service.wait(30)
     for _ in range(50):
-        left = subprocess.run(["ps", "-eo", "pgid,args"], capture_output=True, text=True, check=True).stdout.splitlines()
-        mine = [line for line in left if line.split()[0] == str(service.pid)]
-        if not mine:
+        processes = subprocess.run(["ps", "-eo", "pgid,args"], capture_output=True, text=True, check=True).stdout.splitlines()
+        leftover = [line for line in processes if line.split()[0] == str(service.pid)]
+        if not leftover:
             break
         time.sleep(0.1)
-    assert mine == []
+    assert leftover == []

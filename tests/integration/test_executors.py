@@ -23,7 +23,7 @@ from footprint.storage import schema
 from footprint.storage.database import Store, table
 from tests.simulation.server import VARIANTS, simulate, write_files
 from tests.support.contract_files import DAY_S, NOW_US, compute
-from tests.support.three_days import FACTS, bring_all, printed
+from tests.support.three_days import FACTS, import_all, rendered_answers
 
 FITTED = """
 [organisation]
@@ -39,30 +39,30 @@ distributed = pytest.importorskip("distributed")
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
     """Two workers of one thread each, in processes of their own."""
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as found:
-        yield found.scheduler_address
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as local_cluster:
+        yield local_cluster.scheduler_address
 
 
 def rows(store: Store) -> list[tuple[object, ...]]:
     """Everything that was computed, by names."""
     with store.read() as connection:
-        found = connection.execute(select(table(schema.FigureRow))).all()
+        figure_rows = connection.execute(select(table(schema.FigureRow))).all()
         names = ("host_id", "device_id", "service_id", "use_case_id", "model_id", "charter_id")
-        texts = store.texts(connection, {getattr(row, name) for row in found for name in names})
+        texts = store.texts(connection, {getattr(row, name) for row in figure_rows for name in names})
         bases = {row.id: row.content for row in connection.execute(select(table(schema.BasisRow)))}
-        kept = [c.name for c in table(schema.FigureRow).columns if c.name not in (*names, "basis_id", "shard_id")]
-        told = [
-            (*(texts[getattr(row, name)] for name in names), bases[row.basis_id], *(getattr(row, name) for name in kept))
-            for row in found
+        columns = [c.name for c in table(schema.FigureRow).columns if c.name not in (*names, "basis_id", "shard_id")]
+        named_rows = [
+            (*(texts[getattr(row, name)] for name in names), bases[row.basis_id], *(getattr(row, name) for name in columns))
+            for row in figure_rows
         ]
         splits = [row.content for row in connection.execute(select(table(schema.SplitRow)))]
-        learnt = [(row.stream_key, row.day, row.content) for row in connection.execute(select(table(schema.Statistics)))]
-    return [*sorted(told), *sorted(splits), *sorted(learnt)]  # type: ignore[list-item]
+        statistics = [(row.stream_key, row.day, row.content) for row in connection.execute(select(table(schema.Statistics)))]
+    return [*sorted(named_rows), *sorted(splits), *sorted(statistics)]  # type: ignore[list-item]
 
 
 def fresh(path: Path) -> Store:
     store = Store(f"sqlite:///{path}")
-    bring_all(store, path.parent)
+    import_all(store, path.parent)
     return store
 
 
@@ -73,7 +73,7 @@ def test_wherever_days_are_computed_the_rows_are_the_same(tmp_path: Path, cluste
         store = fresh(tmp_path / f"{name}.db")
         assert compute(store, facts).computed == 5
         assert rows(store) == rows(here)
-        assert printed(store) == printed(here)
+        assert rendered_answers(store) == rendered_answers(here)
         assert compute(store, facts).computed == 0
         store.close()
     here.close()
@@ -118,16 +118,16 @@ def test_a_dead_worker_costs_a_retry_and_nothing_else(tmp_path: Path, monkeypatc
 def test_processes_that_die_are_replaced_and_told_of_in_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = fresh(tmp_path / "one.db")
     started = []
-    whole = executors._process_pool
+    process_pool = executors._process_pool
 
-    def doomed(number: int) -> object:
-        pool = whole(number)
+    def pool_that_is_killed(number: int) -> object:
+        pool = process_pool(number)
         started.append(pool)
         if len(started) <= 1:
             threading.Thread(target=_kill_soon, args=(pool,), daemon=True).start()
         return pool
 
-    monkeypatch.setattr(executors, "_process_pool", doomed)
+    monkeypatch.setattr(executors, "_process_pool", pool_that_is_killed)
     assert compute(store, replace(FACTS, fleet_workers=2)).computed == 5
     here = fresh(tmp_path / "here.db")
     compute(here, FACTS)

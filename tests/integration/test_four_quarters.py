@@ -33,9 +33,9 @@ def files(folder: Path) -> dict[str, str]:
 
 
 def value(published: PublishedEdition, key: str) -> float:
-    found = from_json(published.report).figure(published.figures[key]).value
-    assert found is not None
-    return found
+    figure_value = from_json(published.report).figure(published.figures[key]).value
+    assert figure_value is not None
+    return figure_value
 
 
 def test_four_quarters_and_three_kinds_of_revision(  # noqa: PLR0915 - one story
@@ -45,12 +45,12 @@ def test_four_quarters_and_three_kinds_of_revision(  # noqa: PLR0915 - one story
     folder = tmp_path / "office"
     quarters = {"2025-Q4": "2026-01-14", "2026-Q1": "2026-04-14", "2026-Q2": "2026-07-14", "2026-Q3": "2026-10-14"}
     first = {period: publish_edition(store, config, period, instant(day)) for period, day in quarters.items()}
-    assert all(each.name == f"{period}.v1" for period, each in first.items())
+    assert all(edition.name == f"{period}.v1" for period, edition in first.items())
     # An id keeps its meaning from quarter to quarter.
-    assert len({each.figures["energy_kwh||+0m3"].rsplit("-", 1)[1] for each in first.values()}) == 1
+    assert len({edition.figures["energy_kwh||+0m3"].rsplit("-", 1)[1] for edition in first.values()}) == 1
     assert value(first["2026-Q2"], "energy_kwh||+0m3") < value(first["2026-Q3"], "energy_kwh||+0m3")
-    shelf = folder / "quarters.editions"
-    frozen = files(shelf)
+    editions_folder = folder / "quarters.editions"
+    frozen = files(editions_folder)
 
     # Late readings, in the second quarter.
     start = seconds("2026-05-12")
@@ -62,7 +62,7 @@ def test_four_quarters_and_three_kinds_of_revision(  # noqa: PLR0915 - one story
     import_energy(store, str(folder / "late.csv"), instant("2026-10-20"))
     compute(store, config, "2026-10-20")
     late = publish_edition(store, config, "2026-Q2", instant("2026-10-20"))
-    assert [each.cause for each in late.context.changes] == ["late-data"]
+    assert [change.cause for change in late.context.changes] == ["late-data"]
     assert late.kind == "routine"
 
     # The yearly factor of the grid, which is known now.
@@ -73,14 +73,14 @@ def test_four_quarters_and_three_kinds_of_revision(  # noqa: PLR0915 - one story
     import_factors(store, str(folder / "f.csv"), "2026-12", instant("2026-10-21"))
     compute(store, config, "2026-10-21")
     factor = publish_edition(store, config, "2026-Q1", instant("2026-10-21"))
-    assert [each.cause for each in factor.context.changes] == ["factors"]
+    assert [change.cause for change in factor.context.changes] == ["factors"]
     assert factor.status == "final"  # more than sixty days after its end
 
     # A method that sees more of the servers.
-    true = host_day.basis_at
+    original = host_day.basis_at
 
-    def newer(*given: object, **named: object) -> CalculationBasis:
-        return replace(true(*given, **named), method_version="2.1")  # type: ignore[arg-type]
+    def newer(*arguments: object, **options: object) -> CalculationBasis:
+        return replace(original(*arguments, **options), method_version="2.1")  # type: ignore[arg-type]
 
     monkeypatch.setattr(host_day, "basis_at", newer)
     monkeypatch.setattr(host_day, "METHOD_VERSION", "2.1")
@@ -89,11 +89,11 @@ def test_four_quarters_and_three_kinds_of_revision(  # noqa: PLR0915 - one story
     config = load_config(str(folder / "footprint.toml"))
     compute(store, config, "2026-10-22")
     method = publish_edition(store, config, "2026-Q3", instant("2026-10-22"))
-    causes = {each.cause: each for each in method.context.changes}
+    causes = {change.cause: change for change in method.context.changes}
     assert set(causes) == {"method", "factors"}
     assert method.kind == "major"
-    moved = value(method, "energy_kwh||+0m3") - value(first["2026-Q3"], "energy_kwh||+0m3")
-    assert causes["method"].energy_kwh == pytest.approx(moved, abs=1e-9)
+    difference = value(method, "energy_kwh||+0m3") - value(first["2026-Q3"], "energy_kwh||+0m3")
+    assert causes["method"].energy_kwh == pytest.approx(difference, abs=1e-9)
     # What the quarter before was published as and what it is known as now: the first bar.
     bars = [f for f in from_json(method.report).figures if f.indicator == "effect_method"]
     assert bars
@@ -102,15 +102,17 @@ def test_four_quarters_and_three_kinds_of_revision(  # noqa: PLR0915 - one story
     )
 
     # Nothing that was published has changed, and the last versions come out of a clone of the ledger.
-    now = files(shelf)
+    now = files(editions_folder)
     assert {name: now[name] for name in frozen} == frozen
     backup(store, tmp_path / "all.zip", instant("2026-10-23"))
-    other = tmp_path / "other"
-    other.mkdir()
-    (other / "footprint.toml").write_text((folder / "footprint.toml").read_text())
-    there = load_config(str(other / "footprint.toml"))
-    clone = Store(there.store_url)
+    clone_folder = tmp_path / "other"
+    clone_folder.mkdir()
+    (clone_folder / "footprint.toml").write_text((folder / "footprint.toml").read_text())
+    clone_config = load_config(str(clone_folder / "footprint.toml"))
+    clone = Store(clone_config.store_url)
     restore(clone, tmp_path / "all.zip")
-    rows = verify(clone, there, next(e for e in published_editions(clone, "2026-Q3") if e.version == 2), instant("2026-10-24"))
+    rows = verify(
+        clone, clone_config, next(e for e in published_editions(clone, "2026-Q3") if e.version == 2), instant("2026-10-24")
+    )
     assert all(row["same"] for row in rows), rows
-    assert not all(row["same"] for row in verify(clone, there, first["2026-Q3"], instant("2026-10-24")))
+    assert not all(row["same"] for row in verify(clone, clone_config, first["2026-Q3"], instant("2026-10-24")))

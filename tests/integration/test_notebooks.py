@@ -10,7 +10,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from tests.support.notebook_runner import MAX_S, executed, notebooks
+from tests.support.notebook_runner import MAX_S, execute, notebooks
 
 PUBLIC = re.compile(r"^(?:import|from) (?P<module>[\w.]+)", re.MULTILINE)
 # What a notebook may use: the package's public names, their errors and numbers, the simulation, the tools of everybody.
@@ -26,15 +26,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def spent_s() -> float:
     """Processor time of the kernels that have ended: what a machine of its own would take, whoever else is at work."""
-    found = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return found.ru_utime + found.ru_stime
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 @pytest.mark.parametrize("path", notebooks(), ids=lambda path: path.stem)
 def test_a_notebook_runs_from_top_to_bottom_and_shows_a_picture(path: Path, folder: Path) -> None:
-    begun = spent_s()
-    notebook = executed(path, folder)
-    assert spent_s() - begun < MAX_S
+    before_s = spent_s()
+    notebook = execute(path, folder)
+    assert spent_s() - before_s < MAX_S
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert any("image/svg+xml" in output.get("data", {}) for output in outputs)
     assert not [output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"]
@@ -48,19 +48,19 @@ def test_a_notebook_asks_one_question_with_public_names_and_keeps_clean_outputs(
     assert "minute" in first
     assert "simulated" in first
     code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
-    imported = {found["module"] for found in PUBLIC.finditer(code)}
+    imported = {match["module"] for match in PUBLIC.finditer(code)}
     assert not [
         module for module in imported if not module.startswith("tests.simulation") and module not in (*ALLOWED, *STANDARD)
     ]
-    kept = path.read_text(encoding="utf-8")
-    assert not re.search(r"/(?:home|root|tmp|work|usr|Users)/", kept)
+    stored_text = path.read_text(encoding="utf-8")
+    assert not re.search(r"/(?:home|root|tmp|work|usr|Users)/", stored_text)
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     assert any(cell.outputs for cell in cells)
-    assert len(kept) < 200_000
+    assert len(stored_text) < 200_000
 
 
 def test_the_list_of_notebooks_names_each() -> None:
-    told = (notebooks()[0].parent / "README.md").read_text(encoding="utf-8")
-    assert [path.name for path in notebooks() if path.name not in told] == []
+    readme = (notebooks()[0].parent / "README.md").read_text(encoding="utf-8")
+    assert [path.name for path in notebooks() if path.name not in readme] == []
     assert len(notebooks()) >= 5

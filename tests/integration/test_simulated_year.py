@@ -18,7 +18,7 @@ from footprint.ledger.factor_store import load_factor_book
 from footprint.ledger.importers import import_energy, import_requests
 from footprint.storage.database import Store
 from tests.simulation.demo import config_with_past
-from tests.simulation.year import DAY_S, LAWS, NOISE, PLACES, Year, decisions, write_year
+from tests.simulation.year import DAY_S, DEPLOYMENTS, NOISE, SERVICE_ENERGY, Year, decisions, write_year
 
 END_S = 1_794_009_600  # 2026-11-07T00:00:00Z
 J_PER_KWH = 3_600_000
@@ -30,10 +30,10 @@ def past(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Year]:
     return folder, write_year(folder, END_S, 2026)
 
 
-def told(folder: Path, year: Year, kind: str) -> pd.DataFrame:
+def rows_of_arrivals(folder: Path, year: Year, kind: str) -> pd.DataFrame:
     """Rows of every arrival, with its number."""
-    found = [pd.read_csv(folder / f"past-{number}-{kind}.csv").assign(arrival=number) for number in range(len(year.arrivals))]
-    return pd.concat(found, ignore_index=True)
+    frames = [pd.read_csv(folder / f"past-{number}-{kind}.csv").assign(arrival=number) for number in range(len(year.arrivals))]
+    return pd.concat(frames, ignore_index=True)
 
 
 def test_nothing_is_known_before_it_happened_and_what_was_late_came_late(past: tuple[Path, Year]) -> None:
@@ -49,7 +49,7 @@ def test_nothing_is_known_before_it_happened_and_what_was_late_came_late(past: t
         "2026-Q2",
         "2026-Q3",
     ]
-    energy, ends = told(folder, year, "energy"), np.array(year.arrivals)
+    energy, ends = rows_of_arrivals(folder, year, "energy"), np.array(year.arrivals)
     assert not energy.duplicated(["host", "device", "time"]).any()
     assert (energy["time"] <= ends[energy["arrival"]]).all()
     late = energy[energy["time"] <= np.append(0, ends)[energy["arrival"]]]
@@ -57,11 +57,11 @@ def test_nothing_is_known_before_it_happened_and_what_was_late_came_late(past: t
     # They come after the first edition of their quarter, and before its final one.
     assert [str(year.releases[number][1]) for number in sorted(set(late["arrival"]))] == ["2025-Q4", "2026-Q2"]
     for number, (begin, end, _) in zip(sorted(set(late["arrival"])), year.late, strict=True):
-        mine = late[late["arrival"] == number]["time"]
-        assert begin < mine.min() <= mine.max() < end
+        times = late[late["arrival"] == number]["time"]
+        assert begin < times.min() <= times.max() < end
     second = energy[energy["host"] == "demo-inf-02"]["time"]
     assert not second.between(*year.lost, inclusive="neither").any()
-    requests = told(folder, year, "requests")
+    requests = rows_of_arrivals(folder, year, "requests")
     assert (requests["end"] <= ends[requests["arrival"]]).all()
     assert (requests["requests"] > 1).all()  # a count of one looks like a request that ran for an hour
     assert not (requests["start"] // DAY_S % 7 == 3).any()  # Sundays
@@ -69,12 +69,14 @@ def test_nothing_is_known_before_it_happened_and_what_was_late_came_late(past: t
 
 def test_what_counters_tell_is_idle_power_and_the_truth(past: tuple[Path, Year]) -> None:
     folder, year = past
-    energy, truth = told(folder, year, "energy").sort_values("time"), pd.read_csv(folder / "past-truth.csv")
-    chat = PLACES[0]
+    energy, truth = rows_of_arrivals(folder, year, "energy").sort_values("time"), pd.read_csv(folder / "past-truth.csv")
+    chat = DEPLOYMENTS[0]
     measured = 0.0
     for device in chat.devices:
-        mine = energy[(energy["host"] == chat.host) & (energy["device"] == device)]
-        measured += mine["energy_j"].iloc[-1] - LAWS["chat"].idle_w * (mine["time"].iloc[-1] - mine["time"].iloc[0] + 1)
+        counter = energy[(energy["host"] == chat.host) & (energy["device"] == device)]
+        measured += counter["energy_j"].iloc[-1] - SERVICE_ENERGY["chat"].idle_w * (
+            counter["time"].iloc[-1] - counter["time"].iloc[0] + 1
+        )
     assert measured == pytest.approx(truth[truth["service"] == "chat"]["active_j"].sum(), rel=NOISE)
     # The second host began anew three times; what its counters do not tell was never read.
     code = energy[(energy["host"] == "demo-inf-02") & (energy["device"] == "gpu:0")]["energy_j"]
@@ -110,9 +112,9 @@ def test_idle_is_learnt_and_every_use_case_has_what_it_took(past: tuple[Path, Ye
     question = parse_query(config.timezone, group="service,use_case", from_=year.date(first_s), to=year.date(last_s))
     energy = {(row["service"], row["use_case"]): row for row in run_query(store, config, question, now_us).rows}
     store.close()
-    whole = sum(row["energy_kwh"] for row in energy.values())
-    assert sum(row["energy_kwh"] for (_, use), row in energy.items() if use == "(unattributed)") < 0.01 * whole
-    assert all(energy[place.service, "(idle)"]["accelerator_idle_kwh"] > 0 for place in PLACES[:3])
+    total_kwh = sum(row["energy_kwh"] for row in energy.values())
+    assert sum(row["energy_kwh"] for (_, use), row in energy.items() if use == "(unattributed)") < 0.01 * total_kwh
+    assert all(energy[place.service, "(idle)"]["accelerator_idle_kwh"] > 0 for place in DEPLOYMENTS[:3])
     truth = pd.read_csv(folder / "past-truth.csv")
     truth = (
         truth[truth["day_start"].between(first_s, last_s, inclusive="left")].groupby(["service", "use_case"])["active_j"].sum()

@@ -27,34 +27,41 @@ def organisation(
 
     ``intensity`` is the mean [g/kWh] and the relative spread over services and months.
     """
-    luck = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     amounts: dict[Key, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     people: dict[Key, set[int]] = defaultdict(set)
     for service in range(services):
-        fate = luck.random(uses) < filled
-        fate[luck.integers(uses)] |= not fate.any()
+        exists = rng.random(uses) < filled
+        exists[rng.integers(uses)] |= not exists.any()
         for periods in months.values():
-            g_per_kwh = intensity[0] * (1 + intensity[1] * luck.standard_normal())
-            rows = [(IDLE, 0, luck.lognormal(1, 0.5), set())]
-            for use in np.flatnonzero(fate).tolist():
+            g_per_kwh = intensity[0] * (1 + intensity[1] * rng.standard_normal())
+            rows = [(IDLE, 0, rng.lognormal(1, 0.5), set())]
+            for use in np.flatnonzero(exists).tolist():
                 stable = np.random.default_rng([seed, service, use])
-                known = sorted(set(stable.integers(0, 200, int(np.ceil(stable.lognormal(2.3, 1)))).tolist()))
-                here = {user for user in known if luck.random() < 0.85} if luck.random() > 0.06 else set()
-                requests = round(stable.lognormal(5.3, 1.3) * luck.lognormal(0, 0.3)) + 1
-                rows.append((f"use-{use}", requests if here else 0, requests * luck.lognormal(-5, 0.3) if here else 0.0, here))
-            for use_case, requests, energy_kwh, here in rows:
+                users = sorted(set(stable.integers(0, 200, int(np.ceil(stable.lognormal(2.3, 1)))).tolist()))
+                active_users = {user for user in users if rng.random() < 0.85} if rng.random() > 0.06 else set()
+                requests = round(stable.lognormal(5.3, 1.3) * rng.lognormal(0, 0.3)) + 1
+                rows.append(
+                    (
+                        f"use-{use}",
+                        requests if active_users else 0,
+                        requests * rng.lognormal(-5, 0.3) if active_users else 0.0,
+                        active_users,
+                    )
+                )
+            for use_case, requests, energy_kwh, active_users in rows:
                 if energy_kwh > 0:
-                    told = {"requests": requests, "energy_kwh": energy_kwh, "co2e_location_g": energy_kwh * g_per_kwh}
+                    measures = {"requests": requests, "energy_kwh": energy_kwh, "co2e_location_g": energy_kwh * g_per_kwh}
                     for key in [(p, s, u) for p in periods for s in (f"service-{service}", "") for u in (use_case, "")]:
-                        people[key] |= here
-                        for measure, amount in told.items():
+                        people[key] |= active_users
+                        for measure, amount in measures.items():
                             amounts[key][measure] += amount
-    return [_cell(key, dict(amounts[key]), people[key], luck) for key in sorted(amounts)]
+    return [_cell(key, dict(amounts[key]), people[key], rng) for key in sorted(amounts)]
 
 
-def _cell(key: Key, amounts: dict[str, float], people: set[int], luck: np.random.Generator) -> Cell:
+def _cell(key: Key, amounts: dict[str, float], people: set[int], rng: np.random.Generator) -> Cell:
     """Now and then nobody counted, or one user has nearly all."""
-    chance = luck.random() if key[1] and key[2] else 1.0
-    nature = key[2].startswith("(")
-    users = 0 if nature else None if chance < 0.02 else len(people)
-    return Cell(*key, users, 0.9 if 0.02 < chance < 0.06 and not nature else None, None, amounts)
+    chance = rng.random() if key[1] and key[2] else 1.0
+    reserved = key[2].startswith("(")
+    users = 0 if reserved else None if chance < 0.02 else len(people)
+    return Cell(*key, users, 0.9 if 0.02 < chance < 0.06 and not reserved else None, None, amounts)

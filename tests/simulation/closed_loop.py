@@ -32,7 +32,7 @@ MACHINE = {
 
 
 @dataclass(frozen=True)
-class Model:
+class ServedModel:
     """A served model: energies of a step, seconds of a step, median length of its answers and how draws of one prompt differ."""
 
     name: str = "simulated"
@@ -47,7 +47,7 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Errors:
+class MeasurementErrors:
     """Relative standard deviations: of a session, of a repeat, of a point; and the gain of the host's sensor."""
 
     gain: float = 0.0
@@ -56,9 +56,9 @@ class Errors:
     point: float = 0.01
 
 
-def run(
-    model: Model,
-    errors: Errors,
+def run_benchmark(
+    model: ServedModel,
+    errors: MeasurementErrors,
     seed: int,
     *,
     levels: tuple[int, ...] = (1, 4, 16),
@@ -70,7 +70,7 @@ def run(
     demonstration: bool = False,
 ) -> BenchmarkResult:
     """A benchmark of a model, in virtual time."""
-    luck = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     lengths = np.exp(
         np.random.default_rng(7).normal(math.log(model.tokens), model.prompt_spread, count)
     )  # of the prompts, for any model
@@ -78,27 +78,21 @@ def run(
     grader = "simulated blind test" if model.score else ""
     target = Target("", model.name, 4000, 1.0)
     plan = BenchmarkPlan(target, Prompts(lines, "0" * 64), levels, repeats, seed=1, grader=grader, demonstration=demonstration)
-    session = math.exp(errors.gain + luck.normal(0, errors.session))
-    factors = [session * math.exp(luck.normal(0, errors.repeat)) for _ in range(repeats)]
-    done = [
+    session = math.exp(errors.gain + rng.normal(0, errors.session))
+    factors = [session * math.exp(rng.normal(0, errors.repeat)) for _ in range(repeats)]
+    points = [
         _point(
-            model,
-            slot,
-            lengths,
-            factors[slot.repeat] * math.exp(luck.normal(0, errors.point)),
-            luck,
-            seconds,
-            begin_s * 1_000_000,
+            model, slot, lengths, factors[slot.repeat] * math.exp(rng.normal(0, errors.point)), rng, seconds, begin_s * 1_000_000
         )
         for slot in measurement_slots(levels, repeats, 1)
         if slot.concurrency or model.idle_w
     ]
-    scores = tuple(float(luck.random() < model.score) for _ in lines) if model.score else ()
-    return assemble_result(plan, LocalEnergySource("inf-01"), dict(machine), done, scores)
+    scores = tuple(float(rng.random() < model.score) for _ in lines) if model.score else ()
+    return assemble_result(plan, LocalEnergySource("inf-01"), dict(machine), points, scores)
 
 
 def _point(
-    model: Model, slot: Slot, lengths: np.ndarray, factor: float, luck: np.random.Generator, seconds: float, begin_us: int
+    model: ServedModel, slot: Slot, lengths: np.ndarray, factor: float, rng: np.random.Generator, seconds: float, begin_us: int
 ) -> MeasuredPoint:
     if not slot.concurrency:
         at_rest = model.idle_w * seconds * factor
@@ -110,17 +104,17 @@ def _point(
     while last_start < seconds:
         last_start = heapq.heappop(free)
         prompt = next(order)
-        tokens = max(round(lengths[prompt] * math.exp(luck.normal(0, model.draw_spread))), 1)
+        tokens = max(round(lengths[prompt] * math.exp(rng.normal(0, model.draw_spread))), 1)
         ends = last_start + model.step_s * np.minimum(np.arange(1, tokens + PIECE, PIECE), tokens)
         answered.append(AnsweredRequest(prompt, last_start, float(ends[-1]), tuple(ends.tolist()), 50, tokens))
         heapq.heappush(free, float(ends[-1]))
-    found = steady_window(answered, slot.concurrency)
-    assert found is not None
-    served = steady_figures(answered, *found)
-    steps = (found[1] - found[0]) / model.step_s
-    joules = steps * (model.step_j + model.token_j * served.in_flight) * factor
-    energy = _energy(joules, found[1] - found[0], begin_us)
-    return MeasuredPoint(MeasurementPoint(slot.concurrency, slot.repeat, energy, served), tuple(drawn_prompts(answered, *found)))
+    window = steady_window(answered, slot.concurrency)
+    assert window is not None
+    steady = steady_figures(answered, *window)
+    steps = (window[1] - window[0]) / model.step_s
+    joules = steps * (model.step_j + model.token_j * steady.in_flight) * factor
+    energy = _energy(joules, window[1] - window[0], begin_us)
+    return MeasuredPoint(MeasurementPoint(slot.concurrency, slot.repeat, energy, steady), tuple(drawn_prompts(answered, *window)))
 
 
 def _energy(joules: float, seconds: float, begin_us: int) -> Energy:

@@ -31,9 +31,9 @@ from footprint.editions.repository import published_editions
 from footprint.ledger.factor_store import load_factor_book
 from footprint.ledger.importers import import_energy, import_requests, import_users
 from footprint.storage.database import Store
-from tests.simulation.closed_loop import MACHINE, Errors, Model, run
+from tests.simulation.closed_loop import MACHINE, MeasurementErrors, ServedModel, run_benchmark
 from tests.simulation.server import DAY_S, LARGE, SMALL, Day, Kind, Server, counters_j, simulate
-from tests.simulation.year import FINAL_DAY, PLACES, PROVISIONAL_DAY, QUARTERS, Year, configuration, decisions, write_year
+from tests.simulation.year import DEPLOYMENTS, FINAL_DAY, PROVISIONAL_DAY, QUARTERS, Year, configuration, decisions, write_year
 
 FOLDER = Path("footprint-demo")
 STEP_S, STEP_WITH_PAST_S = 20, 60
@@ -333,7 +333,7 @@ def config_with_past(year: Year, weeks_s: int) -> str:
         block = text.index(header)
         text = text[:block] + text[text.index(header[: header.index("]]") + 2], block + 1) :]
     for service, begin in [(name, weeks_s) for name in SERVICES if name.startswith("essai")] + [
-        ("embeddings", year.runs(PLACES[3])[0])
+        ("embeddings", year.runs(DEPLOYMENTS[3])[0])
     ]:
         text = text.replace(f'name = "{service}"\n', f'name = "{service}"\nsince = "{year.date(begin)}"\n', 1)
     return text + "\n" + configuration(year)
@@ -347,10 +347,12 @@ def write_benchmarks(folder: Path, end_s: int, seed: int) -> list[Path]:
     for service, score in (("essai-24b-fp8", 0.86), ("essai-12b", 0.79), ("essai-8b", 0.70)):
         law, name = SERVICES[service][2], service.replace("essai", "demo")
         # A step of the benchmark includes idle power over its time; the simulated server counts it separately.
-        model = Model(name, law.step_j + law.idle_w * law.step_s, law.token_j, law.step_s, 250, idle_w=law.idle_w, score=score)
-        result = run(
+        model = ServedModel(
+            name, law.step_j + law.idle_w * law.step_s, law.token_j, law.step_s, 250, idle_w=law.idle_w, score=score
+        )
+        result = run_benchmark(
             model,
-            Errors(),
+            MeasurementErrors(),
             seed + len(paths),
             levels=(1, 2, 4, 8, 16, 32),
             repeats=3,

@@ -29,7 +29,7 @@ EMPTY = {"id": "x", "object": "chat.completion.chunk", "created": 0}
 
 
 @dataclass(slots=True)
-class Law:
+class StepCosts:
     """Energies in joules, times in seconds."""
 
     idle_w: float = 10.0
@@ -42,7 +42,7 @@ class Law:
 
 
 @dataclass(slots=True)
-class Truth:
+class EnergyTotals:
     """What really happened."""
 
     steps: int = 0
@@ -53,21 +53,21 @@ class Truth:
 
 
 @dataclass(slots=True, eq=False)
-class Request:
+class ActiveRequest:
     """One under way."""
 
-    given: int
-    left: int
+    input_tokens: int
+    remaining: int
     pieces: asyncio.Queue[str | None] = field(default_factory=asyncio.Queue)
 
 
-class Model:
+class SimulatedModel:
     """The decode loop, and the counter that it drives."""
 
-    def __init__(self, law: Law, zone: Zone) -> None:
-        self.law, self.zone, self.truth = law, zone, Truth()
-        self.waiting: list[Request] = []
-        self.running: list[Request] = []
+    def __init__(self, law: StepCosts, zone: Zone) -> None:
+        self.law, self.zone, self.truth = law, zone, EnergyTotals()
+        self.waiting: list[ActiveRequest] = []
+        self.running: list[ActiveRequest] = []
         self.arrived = asyncio.Event()
         self._power_w = 0.0
 
@@ -91,9 +91,9 @@ class Model:
             while self.waiting and len(self.running) < law.slots:
                 request = self.waiting.pop(0)
                 if law.prefill_s:
-                    await asyncio.sleep(law.prefill_s * request.given)
-                self._add(law.prefill_j * request.given)
-                self.truth.prefilled += request.given
+                    await asyncio.sleep(law.prefill_s * request.input_tokens)
+                self._add(law.prefill_j * request.input_tokens)
+                self.truth.prefilled += request.input_tokens
                 self.running.append(request)
             if not self.running:
                 self.arrived.clear()
@@ -108,17 +108,17 @@ class Model:
             self.truth.step_seconds += time.monotonic() - begin
             self.truth.tokens += len(self.running)
             for request in self.running:
-                request.left -= 1
+                request.remaining -= 1
                 request.pieces.put_nowait(" word")
-                if not request.left:
+                if not request.remaining:
                     request.pieces.put_nowait(None)
-            self.running = [request for request in self.running if request.left]
+            self.running = [request for request in self.running if request.remaining]
 
 
-class Server:
+class HttpServer:
     """HTTP/1.1, as much of it as a streaming client needs."""
 
-    def __init__(self, model: Model, options: argparse.Namespace) -> None:
+    def __init__(self, model: SimulatedModel, options: argparse.Namespace) -> None:
         self.model, self.options = model, options
         self.limited = options.limit_first
 
@@ -147,16 +147,18 @@ class Server:
         else:
             await self._stream(json.loads(body), writer)
 
-    async def _json(self, writer: asyncio.StreamWriter, status: int, told: object, more: str = "") -> None:
-        raw = json.dumps(told).encode()
-        writer.write(f"HTTP/1.1 {status} X\r\nServer: simulated/1\r\nContent-Length: {len(raw)}\r\n{more}\r\n".encode() + raw)
+    async def _json(self, writer: asyncio.StreamWriter, status: int, document: object, extra_headers: str = "") -> None:
+        raw = json.dumps(document).encode()
+        writer.write(
+            f"HTTP/1.1 {status} X\r\nServer: simulated/1\r\nContent-Length: {len(raw)}\r\n{extra_headers}\r\n".encode() + raw
+        )
         await writer.drain()
 
-    async def _stream(self, asked: dict[str, object], writer: asyncio.StreamWriter) -> None:
-        text = " ".join(str(each["content"]) for each in asked["messages"])  # type: ignore[index, attr-defined]
-        found = re.search(r"tokens=(\d+)", text)
-        length = min(int(found.group(1)) if found else 60, int(asked["max_tokens"]))  # type: ignore[call-overload]
-        request = Request(len(text.split()), length)
+    async def _stream(self, completion: dict[str, object], writer: asyncio.StreamWriter) -> None:
+        text = " ".join(str(message["content"]) for message in completion["messages"])  # type: ignore[index, attr-defined]
+        match = re.search(r"tokens=(\d+)", text)
+        length = min(int(match.group(1)) if match else 60, int(completion["max_tokens"]))  # type: ignore[call-overload]
+        request = ActiveRequest(len(text.split()), length)
         writer.write(
             b"HTTP/1.1 200 OK\r\nServer: simulated/1\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
         )
@@ -166,7 +168,7 @@ class Server:
             while (piece := await request.pieces.get()) is not None:
                 self._event(writer, {**EMPTY, "choices": [{"index": 0, "delta": {"content": piece}}]})
                 await writer.drain()
-        usage = {"prompt_tokens": request.given, "completion_tokens": 0 if self.options.silent else length}
+        usage = {"prompt_tokens": request.input_tokens, "completion_tokens": 0 if self.options.silent else length}
         if not self.options.no_usage:
             self._event(writer, {**EMPTY, "choices": [], "usage": usage})
         raw = b"data: [DONE]\n\n"
@@ -174,32 +176,32 @@ class Server:
         await writer.drain()
 
     @staticmethod
-    def _event(writer: asyncio.StreamWriter, told: object) -> None:
-        raw = b"data: " + json.dumps(told).encode() + b"\n\n"
+    def _event(writer: asyncio.StreamWriter, chunk: object) -> None:
+        raw = b"data: " + json.dumps(chunk).encode() + b"\n\n"
         writer.write(f"{len(raw):x}\r\n".encode() + raw + b"\r\n")
 
 
 async def main(options: argparse.Namespace) -> None:
     """Serve until killed; the address is printed."""
     (zone,) = powercap(Path(options.sysfs), 1)
-    law = Law(**{name: getattr(options, name) for name in Law.__dataclass_fields__})
-    model = Model(law, zone)
-    server = await asyncio.start_server(Server(model, options).handle, "127.0.0.1", 0)
+    law = StepCosts(**{name: getattr(options, name) for name in StepCosts.__dataclass_fields__})
+    model = SimulatedModel(law, zone)
+    server = await asyncio.start_server(HttpServer(model, options).handle, "127.0.0.1", 0)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
     await asyncio.gather(server.serve_forever(), model.meter(), model.decode())
 
 
 def parser() -> argparse.ArgumentParser:
     """Options: the law, and ways to misbehave."""
-    found = argparse.ArgumentParser()
-    found.add_argument("--sysfs", required=True)
-    for name, value in asdict(Law()).items():
-        found.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
-    found.add_argument("--key", default="")
-    found.add_argument("--limit-first", type=int, default=0)
-    found.add_argument("--no-usage", action="store_true")
-    found.add_argument("--silent", action="store_true")
-    return found
+    options = argparse.ArgumentParser()
+    options.add_argument("--sysfs", required=True)
+    for name, value in asdict(StepCosts()).items():
+        options.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
+    options.add_argument("--key", default="")
+    options.add_argument("--limit-first", type=int, default=0)
+    options.add_argument("--no-usage", action="store_true")
+    options.add_argument("--silent", action="store_true")
+    return options
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ class Provider:
         """From now on tokens are signed with a key that nobody was told of."""
         self.signs_with = RSAKey.generate_key(2048, {"kid": "one", "use": "sig"})
 
-    def _token(self, asked: dict[str, str]) -> str:
+    def _token(self, parameters: dict[str, str]) -> str:
         now = int(time.time())
         claims = {
             "iss": self.issuer,
@@ -44,7 +44,7 @@ class Provider:
             "email": "ada@example.org",
             "iat": now,
             "exp": now + 300,
-            "nonce": asked["nonce"],
+            "nonce": parameters["nonce"],
             "groups": self.groups,
             **self.claims,
         }
@@ -70,25 +70,31 @@ class Provider:
 
         @app.get("/authorize")
         def authorize(request: Request) -> Response:
-            asked = dict(request.query_params)
-            self.asked.append(asked)
-            code = hashlib.sha256(asked["state"].encode()).hexdigest()
-            self.codes[code] = asked
-            return RedirectResponse(f"{asked['redirect_uri']}?{urlencode({'code': code, 'state': asked['state']})}", 302)
+            parameters = dict(request.query_params)
+            self.asked.append(parameters)
+            code = hashlib.sha256(parameters["state"].encode()).hexdigest()
+            self.codes[code] = parameters
+            return RedirectResponse(
+                f"{parameters['redirect_uri']}?{urlencode({'code': code, 'state': parameters['state']})}", 302
+            )
 
         @app.post("/token")
         async def token(request: Request) -> Response:
             form = dict(parse_qsl((await request.body()).decode()))
-            asked = self.codes.pop(form.get("code", ""), None)
+            parameters = self.codes.pop(form.get("code", ""), None)
             digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
             challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
             expected = "Basic " + base64.b64encode(f"{CLIENT}:{SECRET}".encode()).decode()
-            if asked is None or challenge != asked["code_challenge"] or form.get("redirect_uri") != asked["redirect_uri"]:
+            if (
+                parameters is None
+                or challenge != parameters["code_challenge"]
+                or form.get("redirect_uri") != parameters["redirect_uri"]
+            ):
                 return JSONResponse({"error": "invalid_grant"}, 400)
             if request.headers.get("authorization") != expected:
                 return JSONResponse({"error": "invalid_client"}, 401)
             return JSONResponse(
-                {"access_token": "opaque", "token_type": "Bearer", "expires_in": 60, "id_token": self._token(asked)}
+                {"access_token": "opaque", "token_type": "Bearer", "expires_in": 60, "id_token": self._token(parameters)}
             )
 
         @app.get("/end")

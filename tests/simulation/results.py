@@ -31,7 +31,7 @@ CONDITIONS = Conditions(
 
 
 @dataclass(frozen=True)
-class Truth:
+class EnergyPerToken:
     """Energy per output token = a + b / batch, and how what is read of it errs (relative standard deviations)."""
 
     a_j: float = 0.068
@@ -44,8 +44,8 @@ class Truth:
     point: float = 0.0
 
 
-def result(
-    truth: Truth = Truth(),
+def simulated_result(
+    truth: EnergyPerToken = EnergyPerToken(),
     seed: int = 1,
     levels: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64),
     repeats: int = 5,
@@ -53,18 +53,18 @@ def result(
     **conditions: object,
 ) -> BenchmarkResult:
     """A result as the protocol would have given it."""
-    luck = np.random.default_rng(seed)
-    whole = math.exp(truth.gain + luck.normal(0, truth.session))
+    rng = np.random.default_rng(seed)
+    session_factor = math.exp(truth.gain + rng.normal(0, truth.session))
     points = []
     for repeat in range(repeats):
-        shared = whole * math.exp(luck.normal(0, truth.repeat))
+        repeat_factor = session_factor * math.exp(rng.normal(0, truth.repeat))
         for concurrency in (*((0,) if idle else ()), *levels):
-            factor = shared * math.exp(luck.normal(0, truth.point))
+            factor = repeat_factor * math.exp(rng.normal(0, truth.point))
             points.append(_point(truth, concurrency, repeat, factor))
     return BenchmarkResult(BEGIN_US, "footprint test", False, replace(CONDITIONS, **conditions), tuple(points))  # type: ignore[arg-type]
 
 
-def _point(truth: Truth, concurrency: int, repeat: int, factor: float) -> MeasurementPoint:
+def _point(truth: EnergyPerToken, concurrency: int, repeat: int, factor: float) -> MeasurementPoint:
     seconds = 60.0
     if concurrency == 0:
         return MeasurementPoint(0, repeat, _energy(truth.idle_w * seconds * factor, seconds), None)

@@ -42,18 +42,18 @@ def powercap(
 ) -> list[Zone]:
     """A tree as under /sys; the zones that may be advanced, package and memory of each socket in turn."""
     base = root / "class" / "powercap"
-    found = []
+    zones = []
     for socket in range(sockets):
-        found.append(Zone(base / f"intel-rapl:{socket}", f"package-{socket}", 1000 + socket, range_uj))
+        zones.append(Zone(base / f"intel-rapl:{socket}", f"package-{socket}", 1000 + socket, range_uj))
         Zone(base / f"intel-rapl:{socket}" / f"intel-rapl:{socket}:1", "core", 700 + socket)
         if dram:
-            found.append(Zone(base / f"intel-rapl:{socket}" / f"intel-rapl:{socket}:0", "dram", 500 + socket, range_uj // 4))
+            zones.append(Zone(base / f"intel-rapl:{socket}" / f"intel-rapl:{socket}:0", "dram", 500 + socket, range_uj // 4))
         for wanted, interface in ((mmio, "intel-rapl-mmio"), (tpmi, "intel-rapl-tpmi")):
             if wanted:
                 Zone(base / f"{interface}:{socket}", f"package-{socket}", 1000 + socket)
     if psys:
-        found.append(Zone(base / f"intel-rapl:{sockets}", "psys", 9000))
-    return found
+        zones.append(Zone(base / f"intel-rapl:{sockets}", "psys", 9000))
+    return zones
 
 
 def dies(root: Path, count: int, *, mirrored: bool) -> list[Zone]:
@@ -83,8 +83,8 @@ def process(
     """One process as /proc shows it."""
     folder = proc / str(pid)
     folder.mkdir(parents=True, exist_ok=True)
-    after = ["S", str(parent), *["0"] * 9, str(ticks), "0", *["0"] * 6, str(start), "0", str(pages), "0", "0"]
-    (folder / "stat").write_text(f"{pid} (a (name) with) brackets) {' '.join(after)}\n")
+    fields = ["S", str(parent), *["0"] * 9, str(ticks), "0", *["0"] * 6, str(start), "0", str(pages), "0", "0"]
+    (folder / "stat").write_text(f"{pid} (a (name) with) brackets) {' '.join(fields)}\n")
     (folder / "cgroup").write_text(cgroup or "0::/\n")
     (folder / "cmdline").write_text(command.replace(" ", "\0"))
 

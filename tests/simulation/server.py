@@ -83,8 +83,8 @@ class Day:
 
     def truth(self) -> Floats:
         """Share of each use case in the energy of all requests."""
-        found = np.bincount(self.use_case, weights=self.true_j, minlength=len(self.server.kinds))
-        return found / found.sum()
+        joules = np.bincount(self.use_case, weights=self.true_j, minlength=len(self.server.kinds))
+        return joules / joules.sum()
 
 
 _HOURS = {
@@ -146,33 +146,33 @@ _HOURS = {
 }
 
 
-def _arrivals(kind: Kind, luck: np.random.Generator) -> Floats:
+def _arrivals(kind: Kind, rng: np.random.Generator) -> Floats:
     weight = np.array(_HOURS[kind.hours]) / sum(_HOURS[kind.hours])
-    counts = luck.poisson(kind.per_day * weight)
-    return np.sort(np.concatenate([luck.uniform(h * 3600, h * 3600 + 3595, n) for h, n in enumerate(counts)]))
+    counts = rng.poisson(kind.per_day * weight)
+    return np.sort(np.concatenate([rng.uniform(h * 3600, h * 3600 + 3595, n) for h, n in enumerate(counts)]))
 
 
-def _tokens(median: float, spread: float, size: int, luck: np.random.Generator, most: int) -> Ints:
-    drawn = np.exp(luck.normal(math.log(max(median, 1e-9)), spread, size))
+def _tokens(median: float, spread: float, size: int, rng: np.random.Generator, most: int) -> Ints:
+    drawn = np.exp(rng.normal(math.log(max(median, 1e-9)), spread, size))
     return np.clip(np.rint(drawn), 1 if median >= 1 else 0, most).astype(np.int64)
 
 
 def simulate(server: Server, seed: int) -> Day:
     """One day of a server."""
-    luck = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     starts, kinds, inputs, cached, outputs = [], [], [], [], []
     for number, kind in enumerate(server.kinds):
-        at = _arrivals(kind, luck)
-        given = _tokens(kind.input_median, kind.spread, len(at), luck, 24_000)
+        at = _arrivals(kind, rng)
+        input_tokens = _tokens(kind.input_median, kind.spread, len(at), rng, 24_000)
         starts.append(at)
         kinds.append(np.full(len(at), number))
-        inputs.append(given)
-        outputs.append(_tokens(kind.output_median, kind.spread, len(at), luck, 4_000))
-        hit = luck.uniform(0, 1, len(at)) < kind.cached
-        cached.append(np.where(hit, (given * luck.uniform(0.5, 0.95, len(at))).astype(np.int64), 0))
+        inputs.append(input_tokens)
+        outputs.append(_tokens(kind.output_median, kind.spread, len(at), rng, 4_000))
+        hit = rng.uniform(0, 1, len(at)) < kind.cached
+        cached.append(np.where(hit, (input_tokens * rng.uniform(0.5, 0.95, len(at))).astype(np.int64), 0))
     order = np.argsort(np.concatenate(starts), kind="stable")
-    start, use_case, n, hit, out = (np.concatenate(each)[order] for each in (starts, kinds, inputs, cached, outputs))
-    run = _Run(server, start, n - hit, n, out, luck)
+    start, use_case, n, hit, out = (np.concatenate(parts)[order] for parts in (starts, kinds, inputs, cached, outputs))
+    run = _Run(server, start, n - hit, n, out, rng)
     first, end = run.serve()
     above = np.diff(_energy_at(run.blocks, np.arange(DAY_S + 1.0)))
     idle = server.devices * server.idle_w * (1 + server.idle_drift * np.sin(2 * np.pi * np.arange(DAY_S) / DAY_S))
@@ -184,8 +184,8 @@ def simulate(server: Server, seed: int) -> Day:
 class _Run:
     """The server at work: blocks of time with their energy, and what each request truly took."""
 
-    def __init__(self, server: Server, start: Floats, fresh: Ints, n: Ints, out: Ints, luck: np.random.Generator) -> None:
-        self.server, self.start, self.fresh, self.n, self.out, self.luck = server, start, fresh, n, out, luck
+    def __init__(self, server: Server, start: Floats, fresh: Ints, n: Ints, out: Ints, rng: np.random.Generator) -> None:
+        self.server, self.start, self.fresh, self.n, self.out, self.rng = server, start, fresh, n, out, rng
         self.true_j = np.zeros(len(start))
         self.blocks: list[tuple[float, float, float]] = []  # begin, end, joules
         self.first = np.zeros(len(start))
@@ -198,35 +198,35 @@ class _Run:
         running: list[int] = []
         left: dict[int, int] = {}
         context: dict[int, int] = {}
-        now, arrived, free, held = 0.0, 0, 0.0, 0
+        now, arrived, free, occupied = 0.0, 0, 0.0, 0
         total = len(self.start)
         idle_since = 0.0
         while arrived < total or queue or prefilled or running:
             while arrived < total and self.start[arrived] <= now:
                 queue.append(arrived)
                 arrived += 1
-            while queue and held < s.slots:
+            while queue and occupied < s.slots:
                 index = queue.popleft()
-                begin = max(self.start[index], free, now if held else self.start[index])
+                begin = max(self.start[index], free, now if occupied else self.start[index])
                 seconds, joules = law(int(self.fresh[index]))
                 self.true_j[index] += joules
                 if joules:
                     self.blocks.append((begin, begin + max(seconds, 1e-6), joules))
                 free = begin + seconds
-                held += 1
+                occupied += 1
                 heapq.heappush(prefilled, (free, index))
             while prefilled and prefilled[0][0] <= now:
                 _, index = heapq.heappop(prefilled)
                 self.first[index] = now
                 if self.out[index] == 0:
                     self.end[index] = now
-                    held -= 1
+                    occupied -= 1
                     continue
                 running.append(index)
                 left[index], context[index] = int(self.out[index]), int(self.n[index])
             upcoming = min(
                 prefilled[0][0] if prefilled else math.inf,
-                self.start[arrived] if arrived < total and held < s.slots else math.inf,
+                self.start[arrived] if arrived < total and occupied < s.slots else math.inf,
             )
             if not running:
                 if upcoming == math.inf:
@@ -239,28 +239,28 @@ class _Run:
                 upcoming = now = max(now, prefilled[0][0])
                 continue
             size = len(running)
-            taken = 1.0 + (s.draft * self.luck.uniform(0.8, 1.2) if s.draft else 0.0)
+            tokens_per_step = 1.0 + (s.draft * self.rng.uniform(0.8, 1.2) if s.draft else 0.0)
             seconds = s.step_s + s.step_s_per_sequence * size
-            steps = max(1, min(BLOCK, math.ceil(min(left[i] for i in running) / taken)))
+            steps = max(1, min(BLOCK, math.ceil(min(left[i] for i in running) / tokens_per_step)))
             if upcoming < math.inf:
                 steps = max(1, min(steps, math.ceil((upcoming - now) / seconds)))
             share = 1.0 if not s.experts else 1.0 - math.exp(-size / s.experts)
             shared = s.step_j * share * steps / size
             joules = 0.0
             for i in running:
-                made = min(steps * taken, left[i])
-                mine = shared + made * s.token_j + s.context_j * made * (context[i] + made / 2) / 1000
-                self.true_j[i] += mine
-                joules += mine
-                context[i] += int(made)
-                left[i] -= math.ceil(made)
+                tokens = min(steps * tokens_per_step, left[i])
+                request_j = shared + tokens * s.token_j + s.context_j * tokens * (context[i] + tokens / 2) / 1000
+                self.true_j[i] += request_j
+                joules += request_j
+                context[i] += int(tokens)
+                left[i] -= math.ceil(tokens)
             self.blocks.append((now, now + steps * seconds, joules))
             now += steps * seconds
             idle_since = now
             for i in [i for i in running if left[i] <= 0]:
                 running.remove(i)
                 self.end[i] = now
-                held -= 1
+                occupied -= 1
         return self.first, self.end
 
     def _rest(self, since: float, now: float, until: float) -> None:
@@ -277,7 +277,7 @@ class _Run:
 
 def _energy_at(blocks: list[tuple[float, float, float]], at_s: Floats) -> Floats:
     """Joules of blocks, which may overlap, up to each instant."""
-    begin, end, joules = (np.array(each) for each in zip(*blocks, strict=True))
+    begin, end, joules = (np.array(column) for column in zip(*blocks, strict=True))
     power = joules / (end - begin)
     times = np.concatenate([begin, end])
     change = np.concatenate([power, -power])
@@ -292,13 +292,13 @@ def _energy_at(blocks: list[tuple[float, float, float]], at_s: Floats) -> Floats
 
 def counters_j(day: Day, seed: int, *, gain: float = 0.03) -> Floats:
     """Cumulative joules of each device at each second, shape (devices, 86401): with noise and a gain error each."""
-    luck = np.random.default_rng(seed + 7_000_003)
+    rng = np.random.default_rng(seed + 7_000_003)
     s = day.server
     busy_w = np.where(day.above_j > 0, s.busy_w * s.devices, 0.0)
     power = (day.idle_j + day.above_j + busy_w) / s.devices
     result = np.zeros((s.devices, DAY_S + 1))
     for device in range(s.devices):
-        read = power * (1 + luck.normal(0, s.noise, DAY_S)) * (1 + luck.uniform(-gain, gain))
+        read = power * (1 + rng.normal(0, s.noise, DAY_S)) * (1 + rng.uniform(-gain, gain))
         result[device, 1:] = np.cumsum(read)
     return result
 
@@ -322,9 +322,10 @@ def write_files(
     with energy.open("w", encoding="utf-8") as out:
         out.write("time,host,device,component,energy_j\n")
         for device in range(day.server.devices):
-            place = places[device] if places else f"gpu:{device}"
+            device_name = places[device] if places else f"gpu:{device}"
             out.writelines(
-                f"{begin_s + second},{host},{place},gpu,{value:.6f}\n" for second, value in enumerate(counters[device].tolist())
+                f"{begin_s + second},{host},{device_name},gpu,{value:.6f}\n"
+                for second, value in enumerate(counters[device].tolist())
             )
     with requests.open("w", encoding="utf-8") as out:
         out.write("start,end,first_token,service,use_case,requests,input_tokens,cached_input_tokens,output_tokens\n")
@@ -337,7 +338,7 @@ def write_files(
     return energy, requests
 
 
-# --- the kinds of server of the study ---
+# --- the kinds of server on which the step model was calibrated (docs/explanation/method.md, section 3) ---
 
 _OFFICE = (
     Kind("chat", 24_000, 350, 260),
@@ -411,39 +412,39 @@ VARIANTS: dict[str, Server] = {
 }
 
 
-def any_server(seed: int) -> Server:
+def random_server(seed: int) -> Server:
     """A server drawn at random: of any size, load and shape of use."""
-    luck = np.random.default_rng(seed + 99_991)
-    large = luck.random() < 0.5
+    rng = np.random.default_rng(seed + 99_991)
+    large = rng.random() < 0.5
     base = LARGE if large else SMALL
-    load = float(np.exp(luck.uniform(np.log(0.3), np.log(1.6))))
+    load = float(np.exp(rng.uniform(np.log(0.3), np.log(1.6))))
     kinds = tuple(
         Kind(
             f"use-{number}",
-            float(np.exp(luck.uniform(np.log(300), np.log(8000)))) * load,
-            float(np.exp(luck.uniform(np.log(80), np.log(6000)))),
-            float(np.exp(luck.uniform(np.log(4), np.log(900)))),
-            float(luck.uniform(0.3, 0.9)),
-            str(luck.choice(["office", "office", "night", "flat", "bursts"])),
-            float(luck.choice([0.0, 0.0, 0.5])),
+            float(np.exp(rng.uniform(np.log(300), np.log(8000)))) * load,
+            float(np.exp(rng.uniform(np.log(80), np.log(6000)))),
+            float(np.exp(rng.uniform(np.log(4), np.log(900)))),
+            float(rng.uniform(0.3, 0.9)),
+            str(rng.choice(["office", "office", "night", "flat", "bursts"])),
+            float(rng.choice([0.0, 0.0, 0.5])),
         )
-        for number in range(int(luck.integers(3, 7)))
+        for number in range(int(rng.integers(3, 7)))
     )
     return replace(
         base,
         name=f"random-{seed}",
         kinds=kinds,
-        devices=int(luck.choice([1, 2, 4])) if large else 1,
-        idle_w=float(luck.uniform(50, 120)),
-        step_s=base.step_s * float(luck.uniform(0.6, 1.6)),
-        step_j=base.step_j * float(luck.uniform(0.4, 1.8)),
-        token_j=base.token_j * float(luck.uniform(0.5, 2.5)),
-        context_j=base.context_j * float(luck.choice([0.0, 0.5, 1.0, 4.0])),
-        prefill_s=base.prefill_s * float(luck.uniform(0.5, 3)),
-        prefill_j=base.prefill_j * float(luck.uniform(0.4, 1.8)),
-        slots=int(luck.choice([12, 24, 64, 256])),
-        experts=float(luck.choice([0.0, 0.0, 0.0, 8.0, 20.0])),
-        stall=bool(luck.random() < 0.2),
-        draft=float(luck.choice([0.0, 0.0, 0.0, 1.2])),
-        noise=float(luck.uniform(0.01, 0.03)),
+        devices=int(rng.choice([1, 2, 4])) if large else 1,
+        idle_w=float(rng.uniform(50, 120)),
+        step_s=base.step_s * float(rng.uniform(0.6, 1.6)),
+        step_j=base.step_j * float(rng.uniform(0.4, 1.8)),
+        token_j=base.token_j * float(rng.uniform(0.5, 2.5)),
+        context_j=base.context_j * float(rng.choice([0.0, 0.5, 1.0, 4.0])),
+        prefill_s=base.prefill_s * float(rng.uniform(0.5, 3)),
+        prefill_j=base.prefill_j * float(rng.uniform(0.4, 1.8)),
+        slots=int(rng.choice([12, 24, 64, 256])),
+        experts=float(rng.choice([0.0, 0.0, 0.0, 8.0, 20.0])),
+        stall=bool(rng.random() < 0.2),
+        draft=float(rng.choice([0.0, 0.0, 0.0, 1.2])),
+        noise=float(rng.uniform(0.01, 0.03)),
     )

@@ -37,7 +37,7 @@ MARGIN_SHARE = 0.6  # of the users that parts do not share, in a margin
 
 
 @dataclass(frozen=True, slots=True)
-class Law:
+class ServiceEnergy:
     """What a service takes: watts of each device at rest, joules of a fresh input token and of an output token."""
 
     idle_w: float
@@ -47,17 +47,17 @@ class Law:
 
 # As in the detailed weeks, where these come from batches: 19 J a token is the large model at its usual concurrency. The
 # tokens of USES are the means of those weeks.
-LAWS = {
-    "chat": Law(95.0, 0.23, 19.0),
-    "code": Law(90.0, 0.026, 3.1),
-    "embeddings": Law(55.0, 0.0053, 0.0),
-    "synthese": Law(90.0, 0.06, 6.0),
+SERVICE_ENERGY = {
+    "chat": ServiceEnergy(95.0, 0.23, 19.0),
+    "code": ServiceEnergy(90.0, 0.026, 3.1),
+    "embeddings": ServiceEnergy(55.0, 0.0053, 0.0),
+    "synthese": ServiceEnergy(90.0, 0.06, 6.0),
 }
 CPU_W = {"demo-inf-01": 110.0, "demo-inf-02": 85.0}
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
+class UseCaseLoad:
     """A use case on a service: requests on a working day at the end, tokens of each, and who uses it."""
 
     service: str
@@ -77,12 +77,12 @@ class Use:
     @property
     def joules(self) -> float:
         """Of a request above idle, with today's model."""
-        law = LAWS[self.service]
+        law = SERVICE_ENERGY[self.service]
         return (self.input_tokens - self.cached_tokens) * law.input_j + self.output_tokens * law.output_j
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Deployment:
     """Where a service runs; quarters are counted back from the one in which everything ends."""
 
     service: str
@@ -92,23 +92,23 @@ class Place:
     last: int = 0
 
 
-PLACES = (
-    Place("chat", "demo-inf-01", ("gpu:0", "gpu:1", "gpu:2", "gpu:3")),
-    Place("code", "demo-inf-02", ("gpu:0",)),
-    Place("synthese", "demo-inf-02", ("gpu:2",), last=4),  # stopped after the second quarter
-    Place("embeddings", "demo-inf-02", ("gpu:2",), first=3),  # began in the third
+DEPLOYMENTS = (
+    Deployment("chat", "demo-inf-01", ("gpu:0", "gpu:1", "gpu:2", "gpu:3")),
+    Deployment("code", "demo-inf-02", ("gpu:0",)),
+    Deployment("synthese", "demo-inf-02", ("gpu:2",), last=4),  # stopped after the second quarter
+    Deployment("embeddings", "demo-inf-02", ("gpu:2",), first=3),  # began in the third
 )
-USES = (
-    Use("chat", "recherche documentaire", 1500, 4300, 204, 180),
-    Use("chat", "rédaction", 1400, 640, 537, 140),
-    Use("chat", "traduction", 700, 1080, 1080, 60),
-    Use("chat", "rapports de nuit", 60, 7040, 1410, 9, night=True),
-    Use("chat", "contentieux", 90, 2500, 700, 3),
-    Use("code", "aide au code", 3200, 1920, 153, 75),
-    Use("code", "relecture", 260, 4530, 340, 14, 0.92),
-    Use("embeddings", "indexation", 2600, 487, 0, 12),
-    Use("synthese", "synthèse de réunions", 240, 5200, 650, 48),
-    Use("synthese", "traduction", 120, 900, 900, 22),
+USE_CASE_LOADS = (
+    UseCaseLoad("chat", "recherche documentaire", 1500, 4300, 204, 180),
+    UseCaseLoad("chat", "rédaction", 1400, 640, 537, 140),
+    UseCaseLoad("chat", "traduction", 700, 1080, 1080, 60),
+    UseCaseLoad("chat", "rapports de nuit", 60, 7040, 1410, 9, night=True),
+    UseCaseLoad("chat", "contentieux", 90, 2500, 700, 3),
+    UseCaseLoad("code", "aide au code", 3200, 1920, 153, 75),
+    UseCaseLoad("code", "relecture", 260, 4530, 340, 14, 0.92),
+    UseCaseLoad("embeddings", "indexation", 2600, 487, 0, 12),
+    UseCaseLoad("synthese", "synthèse de réunions", 240, 5200, 650, 48),
+    UseCaseLoad("synthese", "traduction", 120, 900, 900, 22),
 )
 UNUSED = ("demo-inf-02", "gpu:3", 52.0)  # host, device, watts: there since the quarter in which everything ends
 HOSTS = ("demo-inf-01", "demo-inf-02")
@@ -143,11 +143,11 @@ class Year:
     @property
     def late(self) -> tuple[tuple[int, int, int], ...]:
         """(from, to, when it came) of readings of the second host that arrived weeks late: of the second and the fourth quarter."""
-        found = []
+        spans = []
         for back, day, days in ((4, 60, 12), (2, 50, 9)):
             begin = self.begin_s(back) + day * DAY_S
-            found.append((begin, begin + days * DAY_S, self.release_s(back, PROVISIONAL_DAY) + 5 * DAY_S))
-        return tuple(found)
+            spans.append((begin, begin + days * DAY_S, self.release_s(back, PROVISIONAL_DAY) + 5 * DAY_S))
+        return tuple(spans)
 
     @property
     def lost(self) -> tuple[int, int]:
@@ -167,19 +167,19 @@ class Year:
     @property
     def releases(self) -> tuple[tuple[int, Period], ...]:
         """(midnight of the day, quarter) of every release up to the end, in order."""
-        found = [
+        releases = [
             (self.release_s(back, day), self.last.shifted(-back))
             for back in range(QUARTERS, 0, -1)
             for day in (PROVISIONAL_DAY, FINAL_DAY)
         ]
-        return tuple(sorted(each for each in found if each[0] <= self.end_s))
+        return tuple(sorted(release for release in releases if release[0] <= self.end_s))
 
     @property
     def arrivals(self) -> tuple[int, ...]:
         """Until when the files of each arrival tell [s], in order: the releases, and the end."""
         return (*(at for at, _ in self.releases), self.end_s)
 
-    def runs(self, place: Place) -> tuple[int, int]:
+    def runs(self, place: Deployment) -> tuple[int, int]:
         """[from, to) of a service [s]; what begins on a GPU that another service left does so an hour later."""
         begin = self.start_s if place.first == QUARTERS else self._quarter_s(place.first) + HOUR_S
         return begin, self._quarter_s(place.last - 1) if place.last else self.end_s
@@ -195,9 +195,9 @@ class Year:
 
 def configuration(year: Year) -> str:
     """Blocks of footprint.toml for what the detailed weeks do not know: the model before, another service, decisions, goals."""
-    chat = ", ".join(f'"demo-inf-01/{device}"' for device in PLACES[0].devices)
+    chat = ", ".join(f'"demo-inf-01/{device}"' for device in DEPLOYMENTS[0].devices)
     changed, decided = year.date(year.model_changed_s), year.date(year.decided_s)
-    stopped = year.runs(PLACES[2])
+    stopped = year.runs(DEPLOYMENTS[2])
     blocks = [
         f'[[service]]\nname = "chat"\nmodel = "demo-70b"\ndevices = [{chat}]\nuntil = "{changed}"\n',
         f'[[service]]\nname = "chat"\nmodel = "demo-24b"\ndevices = [{chat}]\nsince = "{changed}"\n',
@@ -217,7 +217,7 @@ def configuration(year: Year) -> str:
     for at, until, french, english, of in (
         (year.model_changed_s, 0, "chat : demo-24b remplace demo-70b", "chat: demo-24b replaces demo-70b", 'service = "chat"'),
         (stopped[1], 0, "arrêt de synthese", "synthese is stopped", 'service = "synthese"'),
-        (year.runs(PLACES[3])[0], 0, "ouverture d’embeddings", "embeddings begins", 'service = "embeddings"'),
+        (year.runs(DEPLOYMENTS[3])[0], 0, "ouverture d’embeddings", "embeddings begins", 'service = "embeddings"'),
         (year.decided_s, 0, "la charte autorise la traduction", "the charter authorises translation", 'use_case = "traduction"'),
         (lost[0], lost[1], "disque plein : relevés perdus", "disk full: readings lost", 'host = "demo-inf-02"'),
     ):
@@ -271,13 +271,13 @@ def decisions(year: Year) -> str:
 def write_year(folder: Path, end_s: int, seed: int) -> Year:
     """Contract files of each arrival up to a midnight UTC (``past-0-energy.csv``, …), of users, and the truth beside them."""
     year = Year(end_s - end_s % DAY_S)
-    luck = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     hours = np.arange(year.start_s, year.end_s, HOUR_S)
-    asked = {use: _requests(use, year, hours, luck) for use in USES}
-    _write_requests(folder, asked, year, hours)
-    _write_energy(folder, asked, year, hours, luck)
-    _write_truth(folder / "past-truth.csv", asked, year, hours)
-    _write_users(folder / "past-users.csv", asked, hours)
+    requests_by_use = {use: _requests(use, year, hours, rng) for use in USE_CASE_LOADS}
+    _write_requests(folder, requests_by_use, year, hours)
+    _write_energy(folder, requests_by_use, year, hours, rng)
+    _write_truth(folder / "past-truth.csv", requests_by_use, year, hours)
+    _write_users(folder / "past-users.csv", requests_by_use, hours)
     return year
 
 
@@ -285,12 +285,12 @@ Counts = np.ndarray[tuple[int], np.dtype[np.int64]]
 Joules = np.ndarray[tuple[int], np.dtype[np.float64]]
 
 
-def _requests(use: Use, year: Year, hours: Counts, luck: np.random.Generator) -> Counts:
+def _requests(use: UseCaseLoad, year: Year, hours: Counts, rng: np.random.Generator) -> Counts:
     """Requests in each hour: by the hour of the day, few on Saturdays, none on Sundays or while its service is not there.
 
     Never one alone: a count of one would look like a request that ran for an hour.
     """
-    place = next(place for place in PLACES if place.service == use.service)
+    place = next(place for place in DEPLOYMENTS if place.service == use.service)
     begin, end = year.runs(place)
     hour, day = hours // HOUR_S % 24, hours // DAY_S
     shape = (
@@ -300,43 +300,45 @@ def _requests(use: Use, year: Year, hours: Counts, luck: np.random.Generator) ->
     )
     shape = shape / shape[:24].sum() * np.where(day % 7 == 2, 0.1, np.where(day % 7 == 3, 0.0, 1.0))  # 1970-01-03 was a Saturday
     growth = (1 + GROWTH) ** ((hours - year.end_s) / (30.4 * DAY_S))
-    lively = luck.lognormal(0, 0.08, len(hours) // 24 + 1)[(hours - hours[0]) // DAY_S]
-    found = luck.poisson(use.per_day * shape * growth * lively)
-    found[(hours < begin) | (hours >= end) | (found == 1)] = 0
-    return found
+    daily_factor = rng.lognormal(0, 0.08, len(hours) // 24 + 1)[(hours - hours[0]) // DAY_S]
+    counts = rng.poisson(use.per_day * shape * growth * daily_factor)
+    counts[(hours < begin) | (hours >= end) | (counts == 1)] = 0
+    return counts
 
 
-def _joules(use: Use, year: Year, hours: Counts) -> Joules:
+def _joules(use: UseCaseLoad, year: Year, hours: Counts) -> Joules:
     """Of a request in each hour, above idle."""
     old = (use.service == "chat") & (hours < year.model_changed_s)
     return use.joules * np.where(old, OLD_MODEL, 1.0)
 
 
-def _write_requests(folder: Path, asked: dict[Use, Counts], year: Year, hours: Counts) -> None:
+def _write_requests(folder: Path, requests_by_use: dict[UseCaseLoad, Counts], year: Year, hours: Counts) -> None:
     for number, (first, last) in enumerate(zip((0, *year.arrivals), year.arrivals, strict=False)):
         with (folder / f"past-{number}-requests.csv").open("w", encoding="utf-8") as out:
             out.write("start,end,service,use_case,requests,input_tokens,cached_input_tokens,output_tokens\n")
             chosen = (hours >= first) & (hours < last)
-            for use, counts in asked.items():
+            for use, counts in requests_by_use.items():
                 for at, n in zip(hours[chosen].tolist(), counts[chosen].tolist(), strict=True):
                     if n:
                         tokens = f"{n * use.input_tokens},{n * use.cached_tokens},{n * use.output_tokens}"
                         out.write(f"{at},{at + HOUR_S},{use.service},{use.name},{n},{tokens}\n")
 
 
-def _write_energy(folder: Path, asked: dict[Use, Counts], year: Year, hours: Counts, luck: np.random.Generator) -> None:
+def _write_energy(
+    folder: Path, requests_by_use: dict[UseCaseLoad, Counts], year: Year, hours: Counts, rng: np.random.Generator
+) -> None:
     """Cumulative counters of every device. The last stands a second before the end."""
     at = np.arange(year.start_s, year.end_s + 1, STEP_S)
     at[-1] -= 1
     active: dict[str, Joules] = defaultdict(lambda: np.zeros(len(hours)))
-    for use, counts in asked.items():
-        active[use.service] += counts * _joules(use, year, hours) * luck.normal(1, NOISE, len(hours))
+    for use, counts in requests_by_use.items():
+        active[use.service] += counts * _joules(use, year, hours) * rng.normal(1, NOISE, len(hours))
     files = [(folder / f"past-{number}-energy.csv").open("w", encoding="utf-8") for number in range(len(year.arrivals))]
     for out in files:
         out.write("time,host,device,component,energy_j\n")
 
-    def write(host: str, device: str, component: str, joules: Joules, there: tuple[int, int]) -> None:
-        counter, arrival = _counter(host, at, joules, there, year)
+    def write(host: str, device: str, component: str, joules: Joules, present: tuple[int, int]) -> None:
+        counter, arrival = _counter(host, at, joules, present, year)
         for t, j, number in zip(at.tolist(), counter.tolist(), arrival.tolist(), strict=True):
             if number >= 0:
                 files[number].write(f"{t},{host},{device},{component},{j:.3f}\n")
@@ -349,36 +351,42 @@ def _write_energy(folder: Path, asked: dict[Use, Counts], year: Year, hours: Cou
 def _write_devices(
     write: Callable[[str, str, str, Joules, tuple[int, int]], None], active: dict[str, Joules], year: Year, at: Counts
 ) -> None:
-    always = int(at[0]), int(at[-1]) + 1
+    whole_period = int(at[0]), int(at[-1]) + 1
     for host in HOSTS:
-        work = np.zeros(len(at) - 1)
-        for place in (place for place in PLACES if place.host == host):
-            mine = np.repeat(active[place.service], HOUR_S // STEP_S) / (HOUR_S // STEP_S)
-            work += mine
+        host_active_j = np.zeros(len(at) - 1)
+        for place in (place for place in DEPLOYMENTS if place.host == host):
+            active_j = np.repeat(active[place.service], HOUR_S // STEP_S) / (HOUR_S // STEP_S)
+            host_active_j += active_j
             for device in place.devices:
-                write(host, device, "gpu", LAWS[place.service].idle_w * STEP_S + mine / len(place.devices), year.runs(place))
-        write(host, "cpu:0", "cpu", CPU_W[host] * STEP_S + 0.03 * work, always)
+                write(
+                    host,
+                    device,
+                    "gpu",
+                    SERVICE_ENERGY[place.service].idle_w * STEP_S + active_j / len(place.devices),
+                    year.runs(place),
+                )
+        write(host, "cpu:0", "cpu", CPU_W[host] * STEP_S + 0.03 * host_active_j, whole_period)
     host, device, watts = UNUSED
-    write(host, device, "gpu", np.full(len(at) - 1, watts * STEP_S), (year.begin_s(0), always[1]))
+    write(host, device, "gpu", np.full(len(at) - 1, watts * STEP_S), (year.begin_s(0), whole_period[1]))
 
 
-def _counter(host: str, at: Counts, joules: Joules, there: tuple[int, int], year: Year) -> tuple[Joules, Counts]:
+def _counter(host: str, at: Counts, joules: Joules, present: tuple[int, int], year: Year) -> tuple[Joules, Counts]:
     """A counter at each instant, and with which arrival it came; -1 where it was never read.
 
     Where readings were lost or late, the host began anew afterwards: what they would have told nobody else tells.
     """
     counter = np.concatenate([[0.0], np.cumsum(joules)])
     arrival = np.searchsorted(year.arrivals, at, side="left")
-    arrival[(at < there[0]) | (at > there[1])] = -1
+    arrival[(at < present[0]) | (at > present[1])] = -1
     if host == "demo-inf-02":
         lost = year.lost
         arrival[(at > lost[0]) & (at < lost[1])] = -1
-        for end in sorted(each[1] for each in (*year.late, lost)):
+        for end in sorted(span[1] for span in (*year.late, lost)):
             after = at >= end
             if after.any():
                 counter[after] -= counter[after][0]
-        for begin, end, came in year.late:
-            arrival[(at > begin) & (at < end) & (arrival >= 0)] = np.searchsorted(year.arrivals, came, side="left")
+        for begin, end, arrival_s in year.late:
+            arrival[(at > begin) & (at < end) & (arrival >= 0)] = np.searchsorted(year.arrivals, arrival_s, side="left")
     return counter, arrival
 
 
@@ -388,48 +396,48 @@ def _months(hours: Counts) -> list[Period]:
     return [days[int(day)] for day in (hours // DAY_S).tolist()]
 
 
-def _write_truth(path: Path, asked: dict[Use, Counts], year: Year, hours: Counts) -> None:
+def _write_truth(path: Path, requests_by_use: dict[UseCaseLoad, Counts], year: Year, hours: Counts) -> None:
     """What each use case really took above idle, by UTC day."""
     with path.open("w", encoding="utf-8") as out:
         out.write("day_start,service,use_case,requests,active_j\n")
         days = (hours - hours[0]) // DAY_S
-        for use, counts in asked.items():
+        for use, counts in requests_by_use.items():
             joules = np.bincount(days, counts * _joules(use, year, hours))
             for day, (n, j) in enumerate(zip(np.bincount(days, counts).tolist(), joules.tolist(), strict=True)):
                 if n:
                     out.write(f"{hours[0] + day * DAY_S},{use.service},{use.name},{round(n)},{j:.0f}\n")
 
 
-def _write_users(path: Path, asked: dict[Use, Counts], hours: Counts) -> None:
+def _write_users(path: Path, requests_by_use: dict[UseCaseLoad, Counts], hours: Counts) -> None:
     """Distinct users of every cell and margin, of months, quarters and years: they grow with the period, and margins do not add."""
     with path.open("w", encoding="utf-8") as out:
         out.write("period,service,use_case,users,max_share,teams\n")
-        for row in _cells(asked, _months(hours)):
+        for row in _cells(requests_by_use, _months(hours)):
             out.write(",".join(map(str, row)) + "\n")
 
 
-def _cells(asked: dict[Use, Counts], months: list[Period]) -> Iterator[tuple[object, ...]]:
-    there: dict[Period, set[Use]] = defaultdict(set)
+def _cells(requests_by_use: dict[UseCaseLoad, Counts], months: list[Period]) -> Iterator[tuple[object, ...]]:
+    uses_of_period: dict[Period, set[UseCaseLoad]] = defaultdict(set)
     number = {month: i for i, month in enumerate(sorted(set(months)))}
     of_hour = np.array([number[month] for month in months])
-    for use, counts in asked.items():
+    for use, counts in requests_by_use.items():
         totals = np.bincount(of_hour, counts, len(number))
         for month, i in number.items():
             if totals[i]:
                 for length in (1, 3, 12):
-                    there[Period(month.year, (month.month - 1) // length * length + 1, length)].add(use)
-    for period in sorted(there, key=str):
-        parts = {use: _users_of(use, period) for use in sorted(there[period], key=repr)}
+                    uses_of_period[Period(month.year, (month.month - 1) // length * length + 1, length)].add(use)
+    for period in sorted(uses_of_period, key=str):
+        parts = {use: _users_of(use, period) for use in sorted(uses_of_period[period], key=repr)}
         for service in (*sorted({use.service for use in parts}), ""):
             for name in (*sorted({use.name for use in parts}), ""):
-                held = {use: n for use, n in parts.items() if service in ("", use.service) and name in ("", use.name)}
-                if held:
-                    most, weight = max(held.values()), sum(use.per_day for use in held)
-                    users = round(most + MARGIN_SHARE * (sum(held.values()) - most))
-                    share = max(use.max_share * use.per_day / weight for use in held)
+                users_by_use = {use: n for use, n in parts.items() if service in ("", use.service) and name in ("", use.name)}
+                if users_by_use:
+                    most, weight = max(users_by_use.values()), sum(use.per_day for use in users_by_use)
+                    users = round(most + MARGIN_SHARE * (sum(users_by_use.values()) - most))
+                    share = max(use.max_share * use.per_day / weight for use in users_by_use)
                     yield str(period), service, name, users, round(share, 4), users // 7 + 1
 
 
-def _users_of(use: Use, period: Period) -> int:
+def _users_of(use: UseCaseLoad, period: Period) -> int:
     """More in a longer period, but no more than three where three people work on it."""
     return use.users if use.users <= 3 else round(use.users * {1: 0.8, 3: 0.92, 12: 1.0}[period.length])

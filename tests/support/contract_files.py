@@ -42,27 +42,27 @@ def config(text: str = CONFIG) -> Config:
 
 def energy_lines(start_s: int, length_s: int, step_s: int = 10, seed: int = 1) -> list[str]:
     """Two GPUs by power, a third by counter that nobody is placed on, a CPU package by counter."""
-    luck = random.Random(seed)
+    rng = random.Random(seed)
     lines = ["time,host,device,component,energy_j,power_w"]
     counters = {"gpu:2": 5.0, "cpu:0": 7.0}
     for second in range(0, length_s + 1, step_s):
         at = start_s + second
         for gpu in ("gpu:0", "gpu:1"):
-            lines.append(f"{at},a,{gpu},gpu,,{luck.uniform(60, 300):.3f}")
+            lines.append(f"{at},a,{gpu},gpu,,{rng.uniform(60, 300):.3f}")
         for device, component in (("gpu:2", "gpu"), ("cpu:0", "cpu")):
-            counters[device] += luck.uniform(100, 900)
+            counters[device] += rng.uniform(100, 900)
             lines.append(f"{at},a,{device},{component},{counters[device]:.6f},")
     return lines
 
 
 def request_lines(start_s: int, length_s: int, count: int, seed: int = 2) -> list[str]:
-    luck = random.Random(seed)
+    rng = random.Random(seed)
     lines = ["start,end,service,use_case,model,requests,input_tokens,output_tokens,id"]
     for number in range(count):
-        start = start_s + luck.uniform(0, length_s - 60)
-        end = start + luck.uniform(0.2, 50)
-        use_case = luck.choice(["drafting", "coding", "search"])
-        lines.append(f"{start:.3f},{end:.3f},chat,{use_case},,1,{luck.randint(1, 900)},{luck.randint(1, 300)},r{number}")
+        start = start_s + rng.uniform(0, length_s - 60)
+        end = start + rng.uniform(0.2, 50)
+        use_case = rng.choice(["drafting", "coding", "search"])
+        lines.append(f"{start:.3f},{end:.3f},chat,{use_case},,1,{rng.randint(1, 900)},{rng.randint(1, 300)},r{number}")
     return lines
 
 
@@ -71,7 +71,7 @@ def write(path: Path, lines: list[str]) -> str:
     return str(path)
 
 
-def bring(store: Store, facts: Config, folder: Path, energy: list[str], requests: list[str]) -> None:
+def import_files(store: Store, facts: Config, folder: Path, energy: list[str], requests: list[str]) -> None:
     import_energy(store, write(folder / "energy.csv", energy), NOW_US)
     import_requests(store, facts, write(folder / "requests.csv", requests), NOW_US)
 
@@ -80,5 +80,5 @@ def compute(store: Store, facts: Config, **options: Any) -> Any:
     return aggregate(store, facts, shipped_book(), NOW_US, **options)
 
 
-def ask(store: Store, facts: Config, **options: Any) -> list[dict[str, Any]]:
+def query_rows(store: Store, facts: Config, **options: Any) -> list[dict[str, Any]]:
     return run_query(store, facts, Query(**options), NOW_US).rows

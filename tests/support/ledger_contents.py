@@ -32,13 +32,22 @@ def readings(store: Store) -> set[tuple[Any, ...]]:
 def requests(store: Store) -> list[tuple[Any, ...]]:
     """Everything that is kept of every request that counts, sorted."""
     target = table(schema.RequestRow)
-    named = ("service_id", "use_case_id", "model_id", "unit_id", "status_id")
-    plain = ("start_us", "end_us", "first_token_us", "requests", "input_tokens", "cached_input_tokens", "output_tokens", "units")
+    name_columns = ("service_id", "use_case_id", "model_id", "unit_id", "status_id")
+    value_columns = (
+        "start_us",
+        "end_us",
+        "first_token_us",
+        "requests",
+        "input_tokens",
+        "cached_input_tokens",
+        "output_tokens",
+        "units",
+    )
     with store.read() as connection:
-        rows = connection.execute(select(*(target.c[name] for name in (*named, *plain)))).all()
-        names = store.texts(connection, {number for row in rows for number in row[: len(named)]})
-    found = [(*(names[number] for number in row[: len(named)]), *row[len(named) :]) for row in rows]
-    return sorted(found, key=repr)
+        rows = connection.execute(select(*(target.c[name] for name in (*name_columns, *value_columns)))).all()
+        names = store.texts(connection, {number for row in rows for number in row[: len(name_columns)]})
+    request_rows = [(*(names[number] for number in row[: len(name_columns)]), *row[len(name_columns) :]) for row in rows]
+    return sorted(request_rows, key=repr)
 
 
 def stream_days(store: Store) -> dict[tuple[str, int], tuple[int, int, int]]:

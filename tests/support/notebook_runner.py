@@ -20,7 +20,7 @@ def notebooks() -> list[Path]:
     return sorted(FOLDER.glob("*.ipynb"))
 
 
-def executed(path: Path, folder: Path) -> Any:
+def execute(path: Path, folder: Path) -> Any:
     """A notebook with its outputs, run in a folder; a cell that fails raises."""
     os.environ["PYTHONPATH"] = str(ROOT)
     notebook: Any = nbformat.read(path, as_version=4)
@@ -34,7 +34,7 @@ def executed(path: Path, folder: Path) -> Any:
 def main() -> int:
     """Run all, or those named, and keep their outputs."""
     for path in [FOLDER / name for name in sys.argv[1:]] or notebooks():
-        nbformat.write(executed(path, FOLDER), path)
+        nbformat.write(execute(path, FOLDER), path)
         print(path.name, file=sys.stderr)
     return 0
 

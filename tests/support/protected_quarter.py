@@ -71,13 +71,15 @@ def quarter(tmp_path_factory: pytest.TempPathFactory) -> Store:
     energy, requests = ["time,host,device,component,energy_j"], ["start,end,service,use_case,requests,input_tokens,output_tokens"]
     for number, at in enumerate(range(START, END, 6 * 3600)):
         energy += [f"{at},{HOST},gpu:{gpu},gpu,{number * 6 * 3600 * (200 + 50 * gpu)}" for gpu in (0, 1)]
-    cells = [("chat", use, *told) for use, told in CHAT.items()] + [("code", use, *told) for use, told in CODE.items()]
+    cells = [("chat", use, *amounts) for use, amounts in CHAT.items()] + [
+        ("code", use, *amounts) for use, amounts in CODE.items()
+    ]
     for at in range(START, END - 86_400, 86_400):
         requests += [f"{at},{at + 43_200},{s},{use},{count},{count * 900},{count * 200}" for s, use, count, _ in cells]
-    known = {(service, use): users for service, use, _, users in cells} | MARGINS
+    users_of = {(service, use): users for service, use, _, users in cells} | MARGINS
     users = ["period,service,use_case,users,max_share,teams"]
     for period in ("2026-07", "2026-08", "2026-09", "2026-Q3"):
-        users += [f"{period},{service},{use},{count},0.4,4" for (service, use), count in known.items()]
+        users += [f"{period},{service},{use},{count},0.4,4" for (service, use), count in users_of.items()]
     import_energy(store, write(folder / "energy.csv", energy), NOW_US)
     import_requests(store, facts, write(folder / "requests.csv", requests), NOW_US)
     import_users(store, write(folder / "users.csv", users), NOW_US)
@@ -101,7 +103,7 @@ def reader(quarter: Store) -> Reader:
 
 def page(browser: TestClient, path: str, search: str = "?lang=en") -> str:
     """The text of a page's content, as the callback gives it."""
-    asked = {
+    request = {
         "output": "..page.children...settled.data...tick.disabled..",
         "outputs": [
             {"id": "page", "property": "children"},
@@ -116,6 +118,6 @@ def page(browser: TestClient, path: str, search: str = "?lang=en") -> str:
         "state": [{"id": "language", "property": "data", "value": "en"}, {"id": "settled", "property": "data", "value": ""}],
         "changedPropIds": ["address.pathname"],
     }
-    answer = browser.post("/_dash-update-component", json=asked)
+    answer = browser.post("/_dash-update-component", json=request)
     assert answer.status_code == 200, answer.text
     return answer.text

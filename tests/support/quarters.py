@@ -64,7 +64,7 @@ def seconds(text: str) -> int:
 
 def energy_lines(start_s: int, end_s: int, *, growth: float = 0.0, seed: int = 3, skip: tuple[int, int] = (0, 0)) -> list[str]:
     """Two GPUs by counter, read each hour: 60 W at night, more by day; a CPU package."""
-    luck = random.Random(seed)
+    rng = random.Random(seed)
     lines = ["time,host,device,component,energy_j"]
     level = {"gpu:0": 1000.0, "gpu:1": 2000.0, "cpu:0": 500.0}
     for at in range(start_s, end_s + 1, HOUR_S):
@@ -73,14 +73,14 @@ def energy_lines(start_s: int, end_s: int, *, growth: float = 0.0, seed: int = 3
         share = (at - start_s) / max(end_s - start_s, 1)
         busy = 8 <= at // HOUR_S % 24 < 18
         for device in GPUS:
-            level[device] += HOUR_S * (60 + busy * (1 + growth * share) * luck.uniform(120, 200))
-        level["cpu:0"] += HOUR_S * luck.uniform(80, 90)
+            level[device] += HOUR_S * (60 + busy * (1 + growth * share) * rng.uniform(120, 200))
+        level["cpu:0"] += HOUR_S * rng.uniform(80, 90)
     return lines
 
 
 def request_lines(start_s: int, end_s: int, *, growth: float = 0.0, seed: int = 4) -> list[str]:
     """A window of requests a use and working hour."""
-    luck = random.Random(seed)
+    rng = random.Random(seed)
     lines = ["start,end,service,use_case,requests,input_tokens,output_tokens,id"]
     for at in range(start_s, end_s, HOUR_S):
         if not 8 <= at // HOUR_S % 24 < 18:
@@ -88,9 +88,9 @@ def request_lines(start_s: int, end_s: int, *, growth: float = 0.0, seed: int = 
         share = (at - start_s) / max(end_s - start_s, 1)
         for service, uses in USES.items():
             for use_case, weight in uses:
-                count = max(round(weight * (1 + growth * share) * luck.uniform(4, 6)), 1)
+                count = max(round(weight * (1 + growth * share) * rng.uniform(4, 6)), 1)
                 lines.append(
-                    f"{at},{at + HOUR_S - 1},{service},{use_case},{count},{count * 400},{count * luck.randint(150, 250)},{use_case}{at}"
+                    f"{at},{at + HOUR_S - 1},{service},{use_case},{count},{count * 400},{count * rng.randint(150, 250)},{use_case}{at}"
                 )
     return lines
 
@@ -119,12 +119,12 @@ def organisation(folder: Path, start: str, end: str, text: str = CONFIG, **optio
     (folder / "footprint.toml").write_text(text, encoding="utf-8")
     config = load_config(str(folder / "footprint.toml"))
     store = Store(config.store_url, demo=config.demo)
-    bring(store, config, folder, start, end, **options)
+    import_quarters(store, config, folder, start, end, **options)
     compute(store, config, end)
     return config, store
 
 
-def bring(store: Store, config: Config, folder: Path, start: str, end: str, **options: float) -> None:
+def import_quarters(store: Store, config: Config, folder: Path, start: str, end: str, **options: float) -> None:
     now_us = instant(end)
     path = folder / f"energy-{start}.csv"
     path.write_text("\n".join(energy_lines(seconds(start), seconds(end), **options)) + "\n", encoding="utf-8")  # type: ignore[arg-type]

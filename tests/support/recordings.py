@@ -79,7 +79,7 @@ def _request_rows(run: Path, service: str) -> Iterator[tuple[object, ...]]:
         start, duration_s = Decimal(row["ts_utc"]), Decimal(row["duration_s"])
         batch = row["phase"].startswith("start-inference")
         size = int(row["batch_size"]) if batch else 1
-        given, total = int(row["input_tokens_per_seq"]), int(row["total_tokens_per_seq"])
+        input_tokens, total = int(row["input_tokens_per_seq"]), int(row["total_tokens_per_seq"])
         yield (
             start,
             round(start + duration_s, 6),
@@ -87,8 +87,8 @@ def _request_rows(run: Path, service: str) -> Iterator[tuple[object, ...]]:
             "inference" if batch else row["phase"],
             row["model"],
             size,
-            given * size,
-            (total - given) * size,
+            input_tokens * size,
+            (total - input_tokens) * size,
             f"{run.name}/{row['phase']}",
         )
 

@@ -14,7 +14,7 @@ from footprint.attribution.request_log import ConcurrencyTimeline, RequestLog, s
 from footprint.attribution.split import split_placement
 from footprint.attribution.step.day_statistics import DayStatistics, TimedLog, day_statistics
 from footprint.attribution.step.model import Diagnosis, StepWeights, fit_days, idle_powers_uw
-from tests.simulation.server import DAY_S, VARIANTS, Day, Server, any_server, counters_j, simulate
+from tests.simulation.server import DAY_S, VARIANTS, Day, Server, counters_j, random_server, simulate
 
 S = 1_000_000
 WINDOW_US = 300 * S
@@ -23,7 +23,7 @@ FOREVER = (0, 2**62)
 
 def server(name: str) -> Server:
     """A named kind of server, or the number of a random one."""
-    return VARIANTS[name] if name in VARIANTS else any_server(int(name))
+    return VARIANTS[name] if name in VARIANTS else random_server(int(name))
 
 
 def log_of(day: Day, *, first_token: bool = False) -> RequestLog:
@@ -50,36 +50,37 @@ def log_of(day: Day, *, first_token: bool = False) -> RequestLog:
 def counts_of(day: Day, *, tokens: bool = True, window_s: int = 60) -> RequestLog:
     """The same as counts per minute and use case, at completion."""
     window = (day.end_s // window_s).astype(np.int64)
-    found, place = np.unique(window * 100 + day.use_case, return_inverse=True)
-    requests = np.bincount(place)
+    groups, group_index = np.unique(window * 100 + day.use_case, return_inverse=True)
+    requests = np.bincount(group_index)
     columns = [
-        np.bincount(place, weights=each).astype(np.int64) for each in (day.input_tokens, day.cached_tokens, day.output_tokens)
+        np.bincount(group_index, weights=tokens_of).astype(np.int64)
+        for tokens_of in (day.input_tokens, day.cached_tokens, day.output_tokens)
     ]
     if not tokens:
-        columns = [np.full(len(found), -1)] * 3
+        columns = [np.full(len(groups), -1)] * 3
     return RequestLog(
-        found // 100 * window_s * S,
-        (found // 100 + 1) * window_s * S,
-        found % 100,
+        groups // 100 * window_s * S,
+        (groups // 100 + 1) * window_s * S,
+        groups % 100,
         requests.astype(np.float64),
         *columns,
-        np.full(len(found), -1),
-        np.zeros(len(found), dtype=bool),
+        np.full(len(groups), -1),
+        np.zeros(len(groups), dtype=bool),
     )
 
 
 def intervals_of(day: Day, seed: int) -> list[EnergyIntervals]:
     """Energy intervals of each device, from its counter once a second."""
-    found = []
+    intervals = []
     for row in np.rint(counters_j(day, seed) * 1e6).astype(np.int64):
         count = DAY_S + 1
         samples = Samples(np.arange(count, dtype=np.int64) * S, row, np.full(count, -1), np.zeros(count, dtype=np.int64))
-        found.append(intervals_from_counter(samples, 5 * S))
-    return found
+        intervals.append(intervals_from_counter(samples, 5 * S))
+    return intervals
 
 
 @dataclass(frozen=True)
-class Judged:
+class SplitAccuracy:
     """Shares of the split by use case, the truth, half-widths relative to the model's shares, and why."""
 
     diagnosis: Diagnosis
@@ -107,7 +108,9 @@ class Judged:
         return inside[self.truth > 0.005].tolist()
 
 
-def judge(name: str, seed: int, change: Callable[[Day], RequestLog] = log_of, *, idle: float | None = None) -> Judged:
+def split_accuracy(
+    name: str, seed: int, change: Callable[[Day], RequestLog] = log_of, *, idle: float | None = None
+) -> SplitAccuracy:
     """One simulated day, attributed; ``change`` makes the log, ``idle`` is known from elsewhere [relative to the truth]."""
     law = server(name)
     day = simulate(law, seed)
@@ -125,7 +128,7 @@ def judge(name: str, seed: int, change: Callable[[Day], RequestLog] = log_of, *,
     truth = day.truth()
     nothing = np.zeros(len(names))
     if fit.fit is None:
-        return Judged(fit.diagnosis, nothing, truth, nothing, nothing, statistics, timed)
+        return SplitAccuracy(fit.diagnosis, nothing, truth, nothing, nothing, statistics, timed)
     powers = idle_powers_uw(fit, powers, [int(intervals.energy_uj.sum()) for intervals in devices])
     weights = StepWeights(log, timed, fit)
     active = np.zeros(len(names))
@@ -134,15 +137,17 @@ def judge(name: str, seed: int, change: Callable[[Day], RequestLog] = log_of, *,
         rows = split_placement(intervals, power, timeline, weights, WINDOW_US, half_widths=weights.half_widths)
         served = rows.key >= 0
         active += np.bincount(rows.key[served], weights=rows.active_uj[served], minlength=len(names))
-    return Judged(fit.diagnosis, active / active.sum(), truth, weights.half_widths, weights.shares(fit.fit), statistics, timed)
+    return SplitAccuracy(
+        fit.diagnosis, active / active.sum(), truth, weights.half_widths, weights.shares(fit.fit), statistics, timed
+    )
 
 
-def judge_replicas(name: str, seeds: tuple[int, ...]) -> tuple[float, list[Diagnosis]]:
+def replica_accuracy(name: str, seeds: tuple[int, ...]) -> tuple[float, list[Diagnosis]]:
     """Sum of |share error| of a service on as many hosts as seeds, each with a day of its own, behind one log."""
     law = server(name)
     days = [simulate(law, seed) for seed in seeds]
     logs = [log_of(day) for day in days]
-    log = RequestLog(*(np.concatenate([getattr(each, field) for each in logs]) for field in RequestLog.__slots__))
+    log = RequestLog(*(np.concatenate([getattr(request_log, field) for request_log in logs]) for field in RequestLog.__slots__))
     log = log[np.argsort(log.start_us, kind="stable")]
     names = [kind.name for kind in law.kinds]
     truth = np.sum([np.bincount(day.use_case, weights=day.true_j, minlength=len(names)) for day in days], axis=0)

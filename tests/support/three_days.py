@@ -14,7 +14,7 @@ FACTS = config(CONFIG)
 DAY = DAY_S // 86_400
 HOURS = 40  # over two midnights
 ENERGY, REQUESTS = energy_lines(START, HOURS * 3600, 60), request_lines(START, HOURS * 3600, 300)
-QUESTIONS = [
+QUERIES = [
     Query(),
     Query(group=("use_case", "service"), every="day"),
     Query(group=("host", "device")),
@@ -23,13 +23,13 @@ QUESTIONS = [
 ]
 
 
-def printed(store: Store) -> bytes:
+def rendered_answers(store: Store) -> bytes:
     """Every question's answer, as the command line prints it."""
-    answers = [run_query(store, FACTS, question, NOW_US) for question in QUESTIONS]
+    answers = [run_query(store, FACTS, question, NOW_US) for question in QUERIES]
     return b"".join(render(answer.columns, answer.rows, Format.json) for answer in answers)
 
 
-def bring_all(store: Store, folder: Path, energy: list[str] = ENERGY, requests: list[str] = REQUESTS) -> None:
+def import_all(store: Store, folder: Path, energy: list[str] = ENERGY, requests: list[str] = REQUESTS) -> None:
     folder.mkdir(exist_ok=True)
     import_energy(store, write(folder / "e.csv", energy), NOW_US)
     import_requests(store, FACTS, write(folder / "r.csv", requests), NOW_US)

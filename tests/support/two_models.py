@@ -61,9 +61,9 @@ def two_models(folder: Path) -> tuple[Store, Config, dict[str, Day]]:
         "large": simulate(LARGE, 1),
         "small": simulate(replace(SMALL, kinds=tuple(replace(kind, hours="day") for kind in KINDS)), 2),
     }
-    for place, (service, day) in enumerate(days.items()):
+    for index, (service, day) in enumerate(days.items()):
         energy, requests = write_files(
-            day, folder, host="h", service=service, begin_s=DAY_S, seed=place, gain=0.0, name=service, places=(f"gpu:{place}",)
+            day, folder, host="h", service=service, begin_s=DAY_S, seed=index, gain=0.0, name=service, places=(f"gpu:{index}",)
         )
         import_energy(store, str(energy), NOW_US)
         import_requests(store, facts, str(requests), NOW_US)

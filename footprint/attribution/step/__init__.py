@@ -2,7 +2,7 @@
 
 A decode step costs a fixed amount, shared by the requests that run in it, and an amount per token; prefill costs an amount per
 input token. A clock common to all requests tells when each one's tokens were produced. The method is described in
-docs/explanation/method.md.
+docs/explanation/method.md, section 3.
 
 request_timing.py   requests of a log as arrays; prefill and decode times, inferred where nobody logged them
 decode_clock.py     the common decode clock, and how many requests run when

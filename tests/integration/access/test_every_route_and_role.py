@@ -128,35 +128,35 @@ class Secrets:
             plain = re.sub(r"\s+", " ", " ".join(_words(json.loads(text))))
         except ValueError:
             plain = ""  # a table of numbers, or words that bear no figure
-        found = [mark for mark in self.written if mark in plain]
-        told = [float(each) for each in re.findall(r"(?<![\d.])\d+\.\d{4,}(?:[eE][+-]?\d+)?", text)]
-        return found + [str(n) for n in told if any(math.isclose(n, secret, rel_tol=1e-9) for secret in self.numbers)]
+        intervals = [mark for mark in self.written if mark in plain]
+        numbers = [float(number) for number in re.findall(r"(?<![\d.])\d+\.\d{4,}(?:[eE][+-]?\d+)?", text)]
+        return intervals + [str(n) for n in numbers if any(math.isclose(n, secret, rel_tol=1e-9) for secret in self.numbers)]
 
 
-def _words(told: Any) -> Iterable[str]:
+def _words(component: Any) -> Iterable[str]:
     """What a reader reads of a page: texts in their order, not what components are called."""
-    if isinstance(told, dict):
-        for each in [told["props"].get("children")] if "props" in told else told.values():
-            yield from _words(each)
-    elif isinstance(told, list):
-        for each in told:
-            yield from _words(each)
-    elif told is not None:
-        yield str(told)
+    if isinstance(component, dict):
+        for child in [component["props"].get("children")] if "props" in component else component.values():
+            yield from _words(child)
+    elif isinstance(component, list):
+        for child in component:
+            yield from _words(child)
+    elif component is not None:
+        yield str(component)
 
 
 @pytest.fixture(scope="module")
 def secrets(quarter: Store) -> dict[Role, Secrets]:
     """What each role may not be told."""
     facts, table = config(FACTS), protect_period(quarter, config(FACTS), "2026-Q3", NOW_US)
-    found: dict[bool, list[tuple[tuple[str, str], dict[str, Any]]]] = {True: [], False: []}
+    cells_by_visibility: dict[bool, list[tuple[tuple[str, str], dict[str, Any]]]] = {True: [], False: []}
     groups: tuple[tuple[str, ...], ...] = ((), ("service",), ("use_case",), ("service", "use_case"))
     for group, every, view in itertools.product(groups, ("month", "quarter"), ("active", "full")):
         start, end = (int(at) for at in (1_782_864_000e6, 1_790_812_800e6))
         for row in run_query(quarter, facts, Query(group, every, start, end, view=view), NOW_US).rows:
             cell = row.get("service", ""), row.get("use_case", "")
-            found[_shows(table, row, every, cell)].append((cell, row))
-    hidden, shown = found[False], [row for _, row in found[True]]
+            cells_by_visibility[_shows(table, row, every, cell)].append((cell, row))
+    hidden, shown = cells_by_visibility[False], [row for _, row in cells_by_visibility[True]]
     secrets = {
         Role.PUBLIC: Secrets([row for _, row in hidden] + shown),
         Role.COMMITTEE: Secrets(row for _, row in hidden),
@@ -174,69 +174,75 @@ def _shows(table: ProtectedCells, row: dict[str, Any], every: str, cell: tuple[s
 
 
 def callbacks(reader: Reader) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = reader("administrator").get("/_dash-dependencies").json()
-    return found
+    dependencies: list[dict[str, Any]] = reader("administrator").get("/_dash-dependencies").json()
+    return dependencies
 
 
-def told_by(browser: TestClient, callback: dict[str, Any], path: str, search: str) -> str:
+def callback_answer(browser: TestClient, callback: dict[str, Any], path: str, search: str) -> str:
     """What a callback answers to who says to be at an address."""
     here = {name: values[0] for name, values in STATES.items()} | {"address.pathname": path, "address.search": search}
-    given = {
-        kind: [{**each, "value": here[f"{each['id']}.{each['property']}"]} for each in callback[kind]]
+    arguments = {
+        kind: [{**part, "value": here[f"{part['id']}.{part['property']}"]} for part in callback[kind]]
         for kind in ("inputs", "state")
     }
-    outputs = [dict(zip(("id", "property"), each.split("."), strict=True)) for each in callback["output"].strip(".").split("...")]
-    asked = {
+    outputs = [
+        dict(zip(("id", "property"), output.split("."), strict=True)) for output in callback["output"].strip(".").split("...")
+    ]
+    request = {
         "output": callback["output"],
         "outputs": outputs if callback["output"].startswith("..") else outputs[0],
         "changedPropIds": [f"{callback['inputs'][0]['id']}.{callback['inputs'][0]['property']}"],
-        **given,
+        **arguments,
     }
-    answer = browser.post("/_dash-update-component", json=asked)
+    answer = browser.post("/_dash-update-component", json=request)
     assert answer.status_code in (200, 204), (callback["output"], path, answer.text[:400])
     return answer.text
 
 
 def test_each_callback_has_its_decision(reader: Reader) -> None:
-    assert {each["output"] for each in callbacks(reader)} == set(CALLBACKS)
-    sent = {f"{one['id']}.{one['property']}" for each in callbacks(reader) for one in (*each["inputs"], *each["state"])}
+    assert {callback["output"] for callback in callbacks(reader)} == set(CALLBACKS)
+    sent = {
+        f"{argument['id']}.{argument['property']}"
+        for callback in callbacks(reader)
+        for argument in (*callback["inputs"], *callback["state"])
+    }
     assert sent == set(STATES)
 
 
 @pytest.mark.parametrize("path", STATES["address.pathname"])
 def test_no_callback_tells_a_role_what_it_may_not_see(path: str, reader: Reader, secrets: dict[Role, Secrets]) -> None:
     for role, search, callback in itertools.product(PROTECTED, STATES["address.search"], callbacks(reader)):
-        told = told_by(reader(role), callback, path, search)
-        assert secrets[role].within(told) == [], (role, callback["output"], search)
+        answer = callback_answer(reader(role), callback, path, search)
+        assert secrets[role].within(answer) == [], (role, callback["output"], search)
         if role is Role.ENGINEER:
             continue
-        assert HOST not in told or HOST in search, (role, callback["output"], search)  # links bear the reader's own words
-        assert callback["output"] != "power.figure" or "figure" not in told
+        assert HOST not in answer or HOST in search, (role, callback["output"], search)  # links bear the reader's own words
+        assert callback["output"] != "power.figure" or "figure" not in answer
 
 
 def test_an_officer_is_told_all_of_it_so_that_this_test_can_fail(reader: Reader, secrets: dict[Role, Secrets]) -> None:
-    (page,) = (each for each in callbacks(reader) if each["output"].startswith("..page"))
-    told = told_by(reader("officer"), page, "/use-cases", "?lang=en&period=2026-Q3")
-    assert all(secrets[role].within(told) for role in PROTECTED)
-    assert HOST in told_by(reader("engineer"), page, "/", "?lang=en&period=2026-Q3")
+    (page,) = (callback for callback in callbacks(reader) if callback["output"].startswith("..page"))
+    answer = callback_answer(reader("officer"), page, "/use-cases", "?lang=en&period=2026-Q3")
+    assert all(secrets[role].within(answer) for role in PROTECTED)
+    assert HOST in callback_answer(reader("engineer"), page, "/", "?lang=en&period=2026-Q3")
     assert secrets[Role.ENGINEER].within(reader("officer").get(f"/api/v1/footprint?{Q3}&group=use_case").text)
 
 
 def test_a_page_that_was_made_for_one_role_is_given_to_no_other(reader: Reader, secrets: dict[Role, Secrets]) -> None:
-    (page,) = (each for each in callbacks(reader) if each["output"].startswith("..page"))
+    (page,) = (callback for callback in callbacks(reader) if callback["output"].startswith("..page"))
     for path in ("/use-cases", "/charter", "/"):
         for role in (Role.OFFICER, Role.ENGINEER, Role.COMMITTEE, Role.PUBLIC) * 2:
-            told = told_by(reader(role), page, path, "?lang=en&period=2026-Q3")
-            assert role is Role.OFFICER or secrets[role].within(told) == []
-            assert (HOST in told) == role.sees_services or path != "/"
+            answer = callback_answer(reader(role), page, path, "?lang=en&period=2026-Q3")
+            assert role is Role.OFFICER or secrets[role].within(answer) == []
+            assert (HOST in answer) == role.sees_services or path != "/"
 
 
 def test_phases_of_a_use_case_are_refused_below_services_and_noted_of_an_officer(reader: Reader, quarter: Store) -> None:
-    asked = f"/api/v1/tables/phases?{Q3}&where=use_case=secrets"
-    refused = reader("engineer").get(asked)
+    address = f"/api/v1/tables/phases?{Q3}&where=use_case=secrets"
+    refused = reader("engineer").get(address)
     assert (refused.status_code, "/api/v1/footprint" in refused.json()["error"]) == (400, True)
     before = len(read_accesses(quarter, None, None))
-    assert reader("officer").get(asked).status_code == 200
+    assert reader("officer").get(address).status_code == 200
     assert "use_case=secrets" in read_accesses(quarter, None, None)[before]["cells"]
 
 
@@ -259,13 +265,13 @@ def _paths(router: Any) -> Iterable[str]:
 @pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("form", ["json", "csv"])
 def test_no_route_tells_a_role_what_it_may_not_see(route: str, form: str, reader: Reader, secrets: dict[Role, Secrets]) -> None:
-    for role, asked in itertools.product(PROTECTED, ROUTES[route]):
-        given = dict(re.findall(r"(?:^|&)(\w+)=([^&]*)", asked))
-        path = re.sub(r"\{(\w+)(?::path)?\}", r"{\1}", route).format_map(given)
-        told = reader(role).get(f"{path}?{asked}&format={form}").text
-        assert secrets[role].within(told) == [], (role, asked)
+    for role, parameters in itertools.product(PROTECTED, ROUTES[route]):
+        values = dict(re.findall(r"(?:^|&)(\w+)=([^&]*)", parameters))
+        path = re.sub(r"\{(\w+)(?::path)?\}", r"{\1}", route).format_map(values)
+        answer = reader(role).get(f"{path}?{parameters}&format={form}").text
+        assert secrets[role].within(answer) == [], (role, parameters)
         if role is not Role.ENGINEER:
-            assert HOST not in told, (role, asked)
+            assert HOST not in answer, (role, parameters)
 
 
 @pytest.mark.parametrize(

@@ -47,8 +47,8 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
         return started[-1]
 
     yield start
-    for each in started:
-        each.stop()
+    for endpoint in started:
+        endpoint.stop()
 
 
 @pytest.fixture

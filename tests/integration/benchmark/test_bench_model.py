@@ -31,16 +31,16 @@ def test_a_and_b_within_five_percent_in_one_real_time_run(serve: Serve, tmp_path
     sweep = ["--concurrency", "1,4,12", "--repeats", "2", "--least-s", "4"]
     assert status_of(["bench-model", endpoint.url, "--prompts", str(path), *sweep, *QUICK, "--output", "r.json"]) == 0
     truth = endpoint.truth()
-    found = read_result(tmp_path / "r.json").result
-    fitted = fit_result(found)
+    result = read_result(tmp_path / "r.json").result
+    fitted = fit_result(result)
     assert fitted is not None
     assert fitted.a_j.value == pytest.approx(0.4, rel=0.05)
     assert fitted.b_j.value == pytest.approx(3.1 + 10 * truth["step_seconds"] / truth["steps"], rel=0.05)
     assert (fitted.batch_low, fitted.batch_high) == (pytest.approx(1, abs=0.1), pytest.approx(12, abs=0.5))
-    idle = idle_power(found)
+    idle = idle_power(result)
     assert idle is not None
     assert idle.value == pytest.approx(10.0, rel=0.05)
-    assert found.conditions.engine == "simulated/1"
+    assert result.conditions.engine == "simulated/1"
 
 
 def _listening() -> None:
@@ -84,28 +84,28 @@ def test_a_short_run_goes_on_where_it_stopped_and_keeps_no_word(
     while not list(folder.glob("r0-c*.json")) and time.monotonic() < end:
         time.sleep(0.05)
     first.send_signal(signal.SIGINT)
-    _, said = first.communicate(timeout=60)
+    _, messages = first.communicate(timeout=60)
     assert first.returncode == 130
-    assert "of 3 points are kept" in said
-    assert "Traceback" not in said
-    kept = {path.name: path.stat().st_mtime_ns for path in folder.glob("r0-c*.json")}
-    assert 1 <= len(kept) <= 2
+    assert "of 3 points are kept" in messages
+    assert "Traceback" not in messages
+    points = {path.name: path.stat().st_mtime_ns for path in folder.glob("r0-c*.json")}
+    assert 1 <= len(points) <= 2
     assert not any("SECRET" in path.read_text() or endpoint.url in path.read_text() for path in folder.iterdir())
     assert not (tmp_path / "r.json").exists()
 
     assert status_of([*command, "--seed", "2"]) == 1
     assert "holds points of another seed" in capsys.readouterr().err
-    assert {path.name: path.stat().st_mtime_ns for path in folder.glob("r0-c*.json")} == kept
+    assert {path.name: path.stat().st_mtime_ns for path in folder.glob("r0-c*.json")} == points
 
     assert status_of(command) == 0
-    said = capsys.readouterr().err
-    assert f"Benchmarking {len(kept)}/3 points" in said
-    assert "20 prompts" in said
-    assert "1,000" in said
-    assert "not signed" in said
-    found = read_result(tmp_path / "r.json").result
-    assert [point.concurrency for point in found.points].count(0) == 1
-    assert found.scores == (1.0,) * 20
+    messages = capsys.readouterr().err
+    assert f"Benchmarking {len(points)}/3 points" in messages
+    assert "20 prompts" in messages
+    assert "1,000" in messages
+    assert "not signed" in messages
+    result = read_result(tmp_path / "r.json").result
+    assert [point.concurrency for point in result.points].count(0) == 1
+    assert result.scores == (1.0,) * 20
     written = (tmp_path / "r.json").read_text()
     assert "SECRET" not in written
     assert " word" not in written
@@ -115,7 +115,7 @@ def test_a_short_run_goes_on_where_it_stopped_and_keeps_no_word(
 
 
 @pytest.mark.parametrize(
-    ("options", "status", "said"),
+    ("options", "status", "message"),
     [
         (["--key", "k"], 4, "lets us not in (401); --key-file"),
         (["--no-usage"], 1, "stream_options.include_usage"),
@@ -123,11 +123,11 @@ def test_a_short_run_goes_on_where_it_stopped_and_keeps_no_word(
     ],
 )
 def test_endpoints_of_which_nothing_can_be_measured(
-    serve: Serve, prompts: Path, capsys: pytest.CaptureFixture[str], options: list[str], status: int, said: str
+    serve: Serve, prompts: Path, capsys: pytest.CaptureFixture[str], options: list[str], status: int, message: str
 ) -> None:
     endpoint = serve(*options)
     assert status_of(["bench-model", endpoint.url, "--prompts", str(prompts), "--model", "simulated", *QUICK]) == status
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_a_key_comes_of_a_file_and_a_limit_of_the_rate_is_waited_for(
@@ -151,9 +151,9 @@ def test_a_key_comes_of_a_file_and_a_limit_of_the_rate_is_waited_for(
     subprocess.run(["minisign", "-G", "-W", "-s", "mine", "-p", "mine.pub"], check=True, capture_output=True)
     (tmp_path / "footprint.toml").write_text('[store]\nsigning_key = "mine"\n')
     assert status_of([*command, "--key-file", "key", "--output", "r.json"]) == 0
-    said = capsys.readouterr().err
-    assert "r.json written and r.json.minisig; sha256 " in said
-    assert "opensesame" not in (tmp_path / "r.json").read_text() + said
+    messages = capsys.readouterr().err
+    assert "r.json written and r.json.minisig; sha256 " in messages
+    assert "opensesame" not in (tmp_path / "r.json").read_text() + messages
     assert status_of(["bench-model", "show", "r.json"]) == 0
     assert "signature good" in capsys.readouterr().err
     (tmp_path / "r.json").write_text((tmp_path / "r.json").read_text().replace('"seed": 1', '"seed": 3'))
@@ -178,7 +178,7 @@ def test_bad_input_is_refused_with_its_remedy(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty.jsonl").write_text("\n")
     (tmp_path / "bad.jsonl").write_text('{"prompt": "fine"}\n{"text": "SECRET"}\n')
-    for arguments, status, said in (
+    for arguments, status, message in (
         (["http://127.0.0.1:9", "--model", "m"], 4, "does not answer"),
         (["http://no-such-host.invalid", "--model", "m"], 4, "does not answer"),
         (["nonsense", "--model", "m"], 4, "'nonsense' is no address"),
@@ -188,9 +188,9 @@ def test_bad_input_is_refused_with_its_remedy(
         (["http://127.0.0.1:9", "--prompts", "absent.jsonl"], 1, "No such file"),
     ):
         assert status_of(["bench-model", *arguments]) == status, arguments
-        told = capsys.readouterr().err
-        assert said in told
-        assert "SECRET" not in told
+        messages = capsys.readouterr().err
+        assert message in messages
+        assert "SECRET" not in messages
 
 
 def test_where_no_sensor_measures_there_is_no_benchmark(

@@ -19,9 +19,9 @@ def test_results_of_the_models_that_are_tried(
     paths = write_benchmarks(tmp_path / "made", 1_790_000_000, 2026)
     assert [path.stem for path in paths] == ["demo-24b-fp8", "demo-12b", "demo-8b"]
     for path in paths:
-        found, law = read_result(path).result, SERVICES[path.stem.replace("demo", "essai")][2]
-        assert found.demonstration
-        fitted, idle, score = fit_result(found), idle_power(found), mean_score(found)
+        result, law = read_result(path).result, SERVICES[path.stem.replace("demo", "essai")][2]
+        assert result.demonstration
+        fitted, idle, score = fit_result(result), idle_power(result), mean_score(result)
         assert fitted is not None
         assert fitted.b_j.low <= law.step_j + law.idle_w * law.step_s <= fitted.b_j.high
         assert fitted.a_j.low <= law.token_j <= fitted.a_j.high

@@ -9,35 +9,39 @@ import pytest
 
 from footprint.benchmark.compare import compare_results
 from footprint.benchmark.concurrency_levels import fit_result
-from tests.simulation.closed_loop import Errors, Model, run
+from tests.simulation.closed_loop import MeasurementErrors, ServedModel, run_benchmark
 
 
 def claimed(factor: float, sets: int) -> tuple[int, int]:
     """(differences claimed, true ratios held) of so many pairs of models, one of which takes ``factor`` times the energy."""
-    one = Model()
+    one = ServedModel()
     other = replace(one, step_j=one.step_j * factor, token_j=one.token_j * factor)
-    different = held = 0
+    claims = covered = 0
     for number in range(sets):
-        errors = Errors(gain=float(np.random.default_rng(number).uniform(-0.05, 0.05)))
-        found = compare_results(run(one, errors, 2 * number), run(other, errors, 2 * number + 1), anyway=True)
-        assert found.differs == ()
-        different += found.different
-        held += found.per_request.low <= factor <= found.per_request.high
-    return different, held
+        errors = MeasurementErrors(gain=float(np.random.default_rng(number).uniform(-0.05, 0.05)))
+        comparison = compare_results(
+            run_benchmark(one, errors, 2 * number), run_benchmark(other, errors, 2 * number + 1), anyway=True
+        )
+        assert comparison.differs == ()
+        claims += comparison.different
+        covered += comparison.per_request.low <= factor <= comparison.per_request.high
+    return claims, covered
 
 
 @pytest.mark.slow
 def test_five_percent_is_found_in_four_of_five_and_nothing_wrongly_claimed_in_more_than_one_of_twenty() -> None:
-    found, held = claimed(1.05, 200)
-    assert found >= 160
-    assert held >= 190
-    wrongly, held = claimed(1.0, 200)
-    assert wrongly <= 10
-    assert held >= 190
+    claims, covered = claimed(1.05, 200)
+    assert claims >= 160
+    assert covered >= 190
+    false_claims, covered = claimed(1.0, 200)
+    assert false_claims <= 10
+    assert covered >= 190
 
 
 def test_a_and_b_come_back_in_virtual_time() -> None:
-    fitted = fit_result(run(Model(), Errors(session=0, repeat=0, point=0.005), 1, levels=(1, 2, 4, 8, 16), repeats=3))
+    fitted = fit_result(
+        run_benchmark(ServedModel(), MeasurementErrors(session=0, repeat=0, point=0.005), 1, levels=(1, 2, 4, 8, 16), repeats=3)
+    )
     assert fitted is not None
     assert fitted.a_j.value == pytest.approx(0.068, rel=0.05)
     assert fitted.b_j.value == pytest.approx(3.1, rel=0.05)
@@ -45,7 +49,7 @@ def test_a_and_b_come_back_in_virtual_time() -> None:
 
 def test_the_mix_takes_the_luck_of_the_draw_away() -> None:
     """Alone, a few dozen answers are drawn of forty prompts: energy per request varies with their lengths, less once it is made alike."""
-    found = run(Model(draw_spread=0), Errors(session=0, repeat=0, point=0), 3, levels=(1,), repeats=8)
-    raw = [p.energy.energy_j / p.steady.requests for p in found.points if p.steady is not None]
-    alike = [p.j_per_request for p in found.points]
-    assert np.std(alike) < np.std(raw) / 3
+    result = run_benchmark(ServedModel(draw_spread=0), MeasurementErrors(session=0, repeat=0, point=0), 3, levels=(1,), repeats=8)
+    raw = [p.energy.energy_j / p.steady.requests for p in result.points if p.steady is not None]
+    reweighted = [p.j_per_request for p in result.points]
+    assert np.std(reweighted) < np.std(raw) / 3

@@ -21,7 +21,7 @@ from footprint.i18n.formatting import format_estimate, format_local_time
 from footprint.queries.agent_liveness import REPORTING, RETIRED, RETIRED_AFTER_US, SILENT, host_liveness
 from footprint.storage.database import Store
 from tests.support.components import hrefs, page_context, text_of
-from tests.support.contract_files import CONFIG, NOW_US, START, bring, compute, config, energy_lines, request_lines
+from tests.support.contract_files import CONFIG, NOW_US, START, compute, config, energy_lines, import_files, request_lines
 
 S = 1_000_000
 END_US = (START + 7200) * S
@@ -30,7 +30,7 @@ BUDGET = '[[objective]]\nname = "{}"\nmetric = "{}"\nat_most = {}\nevery = "mont
 
 @pytest.fixture
 def walked(sqlite: Store, tmp_path: Path) -> Store:
-    bring(sqlite, config(), tmp_path, energy_lines(START, 7200), request_lines(START, 7200, 40))
+    import_files(sqlite, config(), tmp_path, energy_lines(START, 7200), request_lines(START, 7200, 40))
     compute(sqlite, config())
     return sqlite
 
@@ -117,7 +117,7 @@ def test_a_host_that_came_later_was_not_missing_before_and_a_silent_day_is(sqlit
     later = START + 2 * 86_400
     energy = energy_lines(START, 86_400, 60) + energy_lines(later, 86_400, 60)[1:]
     energy += [line.replace(",a,", ",b,") for line in energy_lines(later, 86_400, 60)[1:]]
-    bring(sqlite, facts, tmp_path, energy, request_lines(START, 3600, 5))
+    import_files(sqlite, facts, tmp_path, energy, request_lines(START, 3600, 5))
     compute(sqlite, facts)
     days = day_states(charter_context(sqlite, two, now_us=(later + 86_400) * S))
     states = {host: dict(host_days) for host, host_days in days.items()}

@@ -21,7 +21,18 @@ from footprint.i18n.formatting import energy_unit, format_change, format_estimat
 from footprint.ledger.importers import import_requests
 from footprint.storage.database import Store
 from tests.support.components import elements, page_context, page_text, text_of, texts_of
-from tests.support.contract_files import CONFIG, DAY_S, NOW_US, START, bring, compute, config, energy_lines, request_lines, write
+from tests.support.contract_files import (
+    CONFIG,
+    DAY_S,
+    NOW_US,
+    START,
+    compute,
+    config,
+    energy_lines,
+    import_files,
+    request_lines,
+    write,
+)
 
 INTERVAL = r"\[[\d.,\s]+(?:to|;)\s[\d.,\s]+\]"
 
@@ -86,7 +97,7 @@ def test_a_failing_card_shows_an_error_and_is_logged(caplog: pytest.LogCaptureFi
 
 @pytest.fixture
 def walked(sqlite: Store, tmp_path: Path) -> Store:
-    bring(sqlite, config(), tmp_path, energy_lines(START, 3 * 86_400, 60), request_lines(START, 3 * 86_400, 400))
+    import_files(sqlite, config(), tmp_path, energy_lines(START, 3 * 86_400, 60), request_lines(START, 3 * 86_400, 400))
     compute(sqlite, config())
     return sqlite
 

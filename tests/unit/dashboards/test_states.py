@@ -14,7 +14,7 @@ from dashboards.pages import overview
 from footprint.config import Config
 from footprint.storage.database import Store
 from tests.support.components import elements, hrefs, page_context, text_of
-from tests.support.contract_files import NOW_US, START, bring, compute, config, energy_lines, request_lines
+from tests.support.contract_files import NOW_US, START, compute, config, energy_lines, import_files, request_lines
 
 DAY_US = 86_400_000_000
 
@@ -23,7 +23,7 @@ DAY_US = 86_400_000_000
 def walked(sqlite: Store, tmp_path: Path) -> Store:
     """Three hours, then two days of silence, then three hours."""
     first, later = (energy_lines(begin, 3 * 3600, 60) for begin in (START, START + 2 * 86_400))
-    bring(sqlite, config(), tmp_path, first + later[1:], request_lines(START, 3 * 3600, 60))
+    import_files(sqlite, config(), tmp_path, first + later[1:], request_lines(START, 3 * 3600, 60))
     compute(sqlite, config())
     return sqlite
 

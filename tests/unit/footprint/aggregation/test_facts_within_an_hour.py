@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from footprint.attribution.shard import ClosureError
 from footprint.storage.database import Store
-from tests.support.contract_files import START, ask, bring, compute, config, energy_lines, request_lines
+from tests.support.contract_files import START, compute, config, energy_lines, import_files, query_rows, request_lines
 from tests.support.quarters import CONFIG, organisation
 
 
@@ -30,11 +30,11 @@ def test_a_service_that_begins_within_an_hour_leaves_every_joule_in_a_row(tmp_pa
 
 def test_a_row_that_is_there_already_ends_the_day_and_what_stood_stays(store: Store, tmp_path: Path) -> None:
     """What would be left out in silence is an energy lost: as where rows do not sum to the readings, nothing is stored."""
-    bring(store, config(), tmp_path, energy_lines(START, 7200), request_lines(START, 7200, 20))
+    import_files(store, config(), tmp_path, energy_lines(START, 7200), request_lines(START, 7200, 20))
     compute(store, config())
-    before = ask(store, config(), group=("service",))
+    before = query_rows(store, config(), group=("service",))
     with store.begin() as connection:
         connection.execute(text("UPDATE footprint_row SET shard_id = shard_id + 1000"))
     with pytest.raises(ClosureError, match="rows of this day are there already"):
         compute(store, config(), again=True)
-    assert ask(store, config(), group=("service",)) == before
+    assert query_rows(store, config(), group=("service",)) == before

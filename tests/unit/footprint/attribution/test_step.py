@@ -17,7 +17,17 @@ from footprint.attribution.step.regression import FitWindows, fit_form
 from footprint.attribution.step.request_timing import admission_times
 from footprint.attribution.step.serialization import dump_statistics, load_statistics
 from tests.simulation.server import DAY_S, LARGE, VARIANTS, Day, Kind, simulate
-from tests.support.step_fits import FOREVER, WINDOW_US, S, counts_of, intervals_of, judge, judge_replicas, log_of, server
+from tests.support.step_fits import (
+    FOREVER,
+    WINDOW_US,
+    S,
+    counts_of,
+    intervals_of,
+    log_of,
+    replica_accuracy,
+    server,
+    split_accuracy,
+)
 
 # By convention, not by error: power that is drawn while anything runs is nobody's in the simulation's truth.
 CONVENTION = {"busy-power", "tail"}
@@ -26,7 +36,7 @@ CONVENTION = {"busy-power", "tail"}
 @pytest.mark.parametrize("name", ["large", "small"])
 def test_shares_come_within_half_a_percent_of_the_truth(name: str) -> None:
     for seed in (1, 2, 3):
-        found = judge(name, seed)
+        found = split_accuracy(name, seed)
         assert found.diagnosis.status == OK
         assert found.total <= 0.005
         assert found.worst <= 0.03
@@ -35,7 +45,7 @@ def test_shares_come_within_half_a_percent_of_the_truth(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["saturated", "stall", "experts-small", "cache", "short", "tail"])
 def test_other_kinds_of_server_come_within_two_percent(name: str) -> None:
-    found = judge(name, 4)
+    found = split_accuracy(name, 4)
     assert found.total <= 0.02
     assert found.worst <= 0.05
 
@@ -55,7 +65,7 @@ def test_the_simple_splits_are_wrong_by_far_more() -> None:
 def test_over_many_kinds_of_server_errors_and_intervals_are_as_stated() -> None:
     """Median of the total error at most 0.5 %, 2 % in 95 % of servers; worst use case at most 5 % in 90 %; intervals 93 %."""
     named = [(name, seed) for name in VARIANTS if name not in CONVENTION | {"flat", "cache-unlogged"} for seed in (5, 6)]
-    judged = [judge(name, seed) for name, seed in named] + [judge(str(number), 7) for number in range(100, 150)]
+    judged = [split_accuracy(name, seed) for name, seed in named] + [split_accuracy(str(number), 7) for number in range(100, 150)]
     stand = [found for found in judged if found.diagnosis.status != REFUSED]
     assert len(stand) >= 0.95 * len(judged)
     totals, worst = np.array([f.total for f in stand]), np.array([f.worst for f in stand])
@@ -69,21 +79,21 @@ def test_over_many_kinds_of_server_errors_and_intervals_are_as_stated() -> None:
 
 
 def test_first_tokens_that_are_logged_are_used() -> None:
-    found = judge("large", 1, lambda day: log_of(day, first_token=True))
+    found = split_accuracy("large", 1, lambda day: log_of(day, first_token=True))
     assert found.diagnosis.first_token_logged
     assert found.total <= 0.005
 
 
 def test_a_cache_that_nobody_logged_is_seen_by_use_case() -> None:
-    found = judge("cache-unlogged", 1)
+    found = split_accuracy("cache-unlogged", 1)
     assert any(name.startswith("in/") for name in found.diagnosis.coefficients)
     assert found.total <= 0.03
     assert found.half_widths.max() > 0.05  # and it says that it is less sure
 
 
 def test_without_a_quiet_second_idle_power_must_come_from_elsewhere() -> None:
-    refused = judge("flat", 1)
-    known = judge("flat", 1, idle=1.005)
+    refused = split_accuracy("flat", 1)
+    known = split_accuracy("flat", 1, idle=1.005)
     assert refused.diagnosis.status == REFUSED or refused.diagnosis.quiet > 0
     assert known.total <= 0.02
     day = simulate(server("flat"), 1)
@@ -121,13 +131,13 @@ def test_a_clock_that_is_off_is_found_within_a_second(skew_s: float) -> None:
         moved = round(skew_s * S)
         return replace(log, start_us=log.start_us + moved, end_us=log.end_us + moved)
 
-    found = judge("low-load", 2, skewed)
+    found = split_accuracy("low-load", 2, skewed)
     assert found.diagnosis.lag_s == pytest.approx(-skew_s, abs=1.0)
     assert found.total <= 0.02
 
 
 def test_a_clock_that_is_right_is_left_alone() -> None:
-    assert judge("low-load", 2).diagnosis.lag_s == 0
+    assert split_accuracy("low-load", 2).diagnosis.lag_s == 0
 
 
 def test_whole_second_stamps_are_flagged() -> None:
@@ -136,14 +146,14 @@ def test_whole_second_stamps_are_flagged() -> None:
         start, end = log.start_us // S * S, log.end_us // S * S
         return replace(log, start_us=start, end_us=np.maximum(end, start + 1))
 
-    found = judge("small", 1, whole)
+    found = split_accuracy("small", 1, whole)
     assert found.diagnosis.status == SUSPECT
     assert "whole seconds" in found.diagnosis.reason
     assert found.total <= 0.05
 
 
 def test_ends_that_a_client_stamped_are_found_and_flagged() -> None:
-    found = judge("small", 1, lambda day: replace(log_of(day), end_us=log_of(day).end_us + S))
+    found = split_accuracy("small", 1, lambda day: replace(log_of(day), end_us=log_of(day).end_us + S))
     assert found.diagnosis.status == SUSPECT
     assert found.diagnosis.late_s == pytest.approx(1.0, abs=0.5)
     assert found.total <= 0.02
@@ -154,7 +164,7 @@ def test_a_tenth_of_the_requests_missing_is_flagged() -> None:
         kept = np.flatnonzero(np.random.default_rng(1).random(len(day.start_s)) > 0.1)
         return log_of(day)[kept]
 
-    found = judge("small", 1, lossy)
+    found = split_accuracy("small", 1, lossy)
     assert found.diagnosis.status == SUSPECT
     assert "residual" in found.diagnosis.reason
     assert all(found.covers_truth())
@@ -162,7 +172,7 @@ def test_a_tenth_of_the_requests_missing_is_flagged() -> None:
 
 @pytest.mark.parametrize("name", ["large", "small", "low-load", "4", "8"])
 def test_minutes_of_token_counts_come_within_ten_percent(name: str) -> None:
-    found = judge(name, 3, counts_of)
+    found = split_accuracy(name, 3, counts_of)
     assert found.total <= 0.10
     assert found.diagnosis.status == SUSPECT
     assert all(found.covers_truth())
@@ -170,7 +180,7 @@ def test_minutes_of_token_counts_come_within_ten_percent(name: str) -> None:
 
 def test_several_hosts_behind_one_log_are_fitted_apart() -> None:
     """Which host a request went to nobody says: residuals are large, and shares are right all the same."""
-    error, diagnoses = judge_replicas("low-load", (1, 2, 3))
+    error, diagnoses = replica_accuracy("low-load", (1, 2, 3))
     assert error <= 0.03
     assert all(each.status == SUSPECT and "several hosts" in each.reason for each in diagnoses)
 

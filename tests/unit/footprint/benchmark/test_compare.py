@@ -14,13 +14,13 @@ import pytest
 from footprint.benchmark.compare import IncomparableBenchmarks, compare_results
 from footprint.benchmark.result_store import write_result
 from footprint.cli.app import status_of
-from tests.simulation.results import Truth, result
+from tests.simulation.results import EnergyPerToken, simulated_result
 
 # What a benchmark errs by: a sensor's gain up to 5 %, sessions by 0.5 %, repeats by 1 %, points by 2 %.
-NOISY = Truth(session=0.005, repeat=0.01, point=0.02)
+NOISY = EnergyPerToken(session=0.005, repeat=0.01, point=0.02)
 
 
-def pair(seed: int, factor: float) -> tuple[Truth, Truth]:
+def pair(seed: int, factor: float) -> tuple[EnergyPerToken, EnergyPerToken]:
     gain = float(np.random.default_rng(seed).uniform(-0.05, 0.05))
     one = replace(NOISY, gain=gain)
     return one, replace(one, a_j=one.a_j * factor, b_j=one.b_j * factor)
@@ -31,7 +31,7 @@ def claimed(factor: float, sets: int = 100) -> int:
     count = 0
     for number in range(sets):
         a, b = (
-            result(truth, seed=2 * number + which, idle=False, model="ab"[which])
+            simulated_result(truth, seed=2 * number + which, idle=False, model="ab"[which])
             for which, truth in enumerate(pair(number, factor))
         )
         count += compare_results(a, b).different
@@ -49,7 +49,9 @@ def test_no_difference_is_wrongly_claimed_in_at_most_one_of_twenty() -> None:
 def test_the_interval_holds_the_true_ratio() -> None:
     held = 0
     for number in range(100):
-        a, b = (result(truth, seed=1000 + 2 * number + which, idle=False) for which, truth in enumerate(pair(number, 1.3)))
+        a, b = (
+            simulated_result(truth, seed=1000 + 2 * number + which, idle=False) for which, truth in enumerate(pair(number, 1.3))
+        )
         found = compare_results(a, b).per_request
         held += found.low <= 1.3 <= found.high
     assert held >= 95
@@ -57,20 +59,22 @@ def test_the_interval_holds_the_true_ratio() -> None:
 
 def test_what_errs_alike_in_both_cancels() -> None:
     """A sensor that reads 5 % too much does so for both: the ratio is exact where nothing else errs."""
-    found = compare_results(result(Truth(gain=0.05)), result(Truth(gain=0.05, a_j=0.068 * 2, b_j=6.2)))
+    found = compare_results(
+        simulated_result(EnergyPerToken(gain=0.05)), simulated_result(EnergyPerToken(gain=0.05, a_j=0.068 * 2, b_j=6.2))
+    )
     assert found.per_request.value == pytest.approx(2.0)
     assert found.per_request.low == pytest.approx(2.0 * np.exp(-2 * np.sqrt(2) * 0.01 / np.sqrt(3)))
 
 
 def test_by_concurrency_a_model_may_win_here_and_lose_there() -> None:
-    found = compare_results(result(model="a"), result(Truth(a_j=0.136, b_j=2.48), model="b"))
+    found = compare_results(simulated_result(model="a"), simulated_result(EnergyPerToken(a_j=0.136, b_j=2.48), model="b"))
     said = {row["what"]: row["difference"] for row in found.rows}
     assert said["J per request at 1"] == "B takes less"
     assert said["J per request at 64"] == "B takes more"
 
 
 def test_a_longer_answer_costs_more_per_request_at_the_same_energy_per_token() -> None:
-    found = compare_results(result(), result(Truth(tokens=400)))
+    found = compare_results(simulated_result(), simulated_result(EnergyPerToken(tokens=400)))
     assert found.per_token.value == pytest.approx(1.0)
     assert found.per_request.value == pytest.approx(2.0)
 
@@ -90,7 +94,7 @@ def test_a_longer_answer_costs_more_per_request_at_the_same_energy_per_token() -
     ],
 )
 def test_unlike_conditions_are_refused_and_named(name: str, value: object, word: str) -> None:
-    made = result()
+    made = simulated_result()
     other = replace(made, conditions=replace(made.conditions, **{name: value}))  # type: ignore[arg-type]
     with pytest.raises(IncomparableBenchmarks, match=rf"different {word}; --anyway"):
         compare_results(made, other)
@@ -98,23 +102,23 @@ def test_unlike_conditions_are_refused_and_named(name: str, value: object, word:
 
 
 def test_sensors_of_two_hosts_do_not_cancel() -> None:
-    alike = compare_results(result(), result(seed=2)).per_request
-    found = compare_results(result(), result(seed=2, host="inf-02"), anyway=True).per_request
+    alike = compare_results(simulated_result(), simulated_result(seed=2)).per_request
+    found = compare_results(simulated_result(), simulated_result(seed=2, host="inf-02"), anyway=True).per_request
     assert found.high - found.low > 3 * (alike.high - alike.low)
 
 
 def test_nothing_in_common_or_one_repeat_is_no_comparison() -> None:
     with pytest.raises(IncomparableBenchmarks, match="share no concurrency"):
-        compare_results(result(levels=(1, 2)), result(levels=(4, 8)))
+        compare_results(simulated_result(levels=(1, 2)), simulated_result(levels=(4, 8)))
     with pytest.raises(IncomparableBenchmarks, match="at least two are needed"):
-        compare_results(result(repeats=1), result(repeats=5))
+        compare_results(simulated_result(repeats=1), simulated_result(repeats=5))
 
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
     monkeypatch.chdir(tmp_path)
     for name, truth in (("a", NOISY), ("b", replace(NOISY, a_j=NOISY.a_j * 1.8, b_j=NOISY.b_j * 1.8))):
-        write_result(tmp_path / f"{name}.json", result(truth, seed=ord(name), model=f"model-{name}"))
+        write_result(tmp_path / f"{name}.json", simulated_result(truth, seed=ord(name), model=f"model-{name}"))
     return "a.json", "b.json"
 
 

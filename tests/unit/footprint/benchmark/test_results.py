@@ -29,7 +29,7 @@ from footprint.benchmark.result_store import (
 from footprint.config import Config, load_config
 from footprint.ledger.ingest import IngestService
 from footprint.storage.database import Store
-from tests.simulation.results import Truth, result
+from tests.simulation.results import EnergyPerToken, simulated_result
 
 
 @pytest.fixture
@@ -49,13 +49,13 @@ def minisign_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_document_is_read_as_it_was_written() -> None:
-    made = result(Truth(point=0.02))
+    made = simulated_result(EnergyPerToken(point=0.02))
     made = replace(made, scores=(0.5, None, 1.0), grader="exact match")
     assert parse_result(made.to_bytes()) == made
 
 
 def test_nothing_that_was_asked_or_answered_is_in_a_document() -> None:
-    told = json.loads(result().to_bytes())
+    told = json.loads(simulated_result().to_bytes())
     assert set(told) == {
         "kind",
         "schema_version",
@@ -86,7 +86,7 @@ def test_nothing_that_was_asked_or_answered_is_in_a_document() -> None:
     ],
 )
 def test_what_cannot_be_is_refused(change, said: str) -> None:  # type: ignore[no-untyped-def]
-    told = json.loads(result(repeats=2).to_bytes())
+    told = json.loads(simulated_result(repeats=2).to_bytes())
     change(told)
     with pytest.raises(BadResult, match=said):
         parse_result(json.dumps(told).encode())
@@ -102,7 +102,7 @@ def test_no_json_is_no_result(tmp_path: Path) -> None:
 
 def test_a_signature_is_checked_with_the_key_at_hand(tmp_path: Path, minisign_keys: Path) -> None:
     path = tmp_path / "r.json"
-    write_result(path, result(), str(minisign_keys / "mine"))
+    write_result(path, simulated_result(), str(minisign_keys / "mine"))
     assert read_result(path).signature == UNCHECKED
     assert read_result(path, signing_key=str(minisign_keys / "mine")).signature == CHECKED
     public = (minisign_keys / "mine.pub").read_text().splitlines()[1]
@@ -116,7 +116,7 @@ def test_a_signature_is_checked_with_the_key_at_hand(tmp_path: Path, minisign_ke
 
 def test_kept_once_beside_the_ledger_and_checked_whenever_read(tmp_path: Path, config: Config) -> None:
     path = tmp_path / "r.json"
-    write_result(path, result())
+    write_result(path, simulated_result())
     assert benchmark_rows(config) == []
     first, new = import_result(config, path)
     assert new
@@ -131,7 +131,7 @@ def test_kept_once_beside_the_ledger_and_checked_whenever_read(tmp_path: Path, c
 
 def test_a_demonstration_never_mixes_with_what_was_measured(tmp_path: Path, config: Config) -> None:
     path = tmp_path / "r.json"
-    write_result(path, replace(result(), demonstration=True))
+    write_result(path, replace(simulated_result(), demonstration=True))
     with pytest.raises(BadResult, match="never mix"):
         import_result(config, path)
     import_result(replace(config, demo=True), path)
@@ -139,7 +139,7 @@ def test_a_demonstration_never_mixes_with_what_was_measured(tmp_path: Path, conf
 
 def test_rows_by_concurrency_by_hand() -> None:
     """Without any noise: E/token = 0.068 + 3.1/batch, 200 tokens a request, idle 90 W; +-5 % is the sensor's."""
-    rows = rows_of_result(result())
+    rows = rows_of_result(simulated_result())
     assert [row["concurrency"] for row in rows] == [1, 2, 4, 8, 16, 32, 64]
     assert set(rows[0]) == set(COLUMNS)
     row = rows[3]
@@ -159,7 +159,7 @@ def test_rows_by_concurrency_by_hand() -> None:
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     held = [0, 0]
     for seed in range(200):
-        found = fit_result(result(Truth(point=0.03), seed, idle=False))
+        found = fit_result(simulated_result(EnergyPerToken(point=0.03), seed, idle=False))
         assert found is not None
         # Only how repeats differ: the sensor of this truth has no error, its half-width is taken off again.
         for index, (est, true) in enumerate(((found.a_j, 0.068), (found.b_j, 3.1))):
@@ -169,7 +169,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
 
 
 def test_two_batches_give_no_fit_and_rows_all_the_same() -> None:
-    found = result(levels=(1, 8))
+    found = simulated_result(levels=(1, 8))
     assert fit_result(found) is None
     assert rows_of_result(found)[0]["a_j"] is None
     assert fit_batch_model([1, 1.02, 0.98], [3, 3, 3]) is None
@@ -177,7 +177,7 @@ def test_two_batches_give_no_fit_and_rows_all_the_same() -> None:
 
 def test_levels_at_which_requests_waited_are_no_batch() -> None:
     """16 slots: of 64 in flight 16 are served, the energy per token is that of 16; the fit leaves them out and says so."""
-    made = result()
+    made = simulated_result()
     points = tuple(
         replace(p, steady=replace(p.steady, decoding=16.0)) if p.steady is not None and p.concurrency == 64 else p
         for p in made.points
@@ -191,7 +191,7 @@ def test_levels_at_which_requests_waited_are_no_batch() -> None:
 
 def test_short_answers_are_not_taken_for_waiting() -> None:
     """Of answers of three tokens a third of the time is before the first, at any concurrency: that is no queue."""
-    made = result()
+    made = simulated_result()
     points = tuple(
         replace(p, steady=replace(p.steady, decoding=p.steady.in_flight * 0.6)) if p.steady is not None else p
         for p in made.points
@@ -200,13 +200,13 @@ def test_short_answers_are_not_taken_for_waiting() -> None:
 
 
 def test_idle_is_unknown_where_it_was_not_measured() -> None:
-    assert idle_power(result(idle=False)) is None
-    assert rows_of_result(result(idle=False))[0]["idle_w"] is None
+    assert idle_power(simulated_result(idle=False)) is None
+    assert rows_of_result(simulated_result(idle=False))[0]["idle_w"] is None
 
 
 def test_the_api_shows_results_and_references(tmp_path: Path, config: Config, sqlite: Store) -> None:
     path = tmp_path / "r.json"
-    write_result(path, result())
+    write_result(path, simulated_result())
     import_result(config, path)
     client = TestClient(create_api(config, sqlite, IngestService(sqlite, lambda _: set()), lambda: 0))
     told = client.get("/api/v1/benchmarks").json()

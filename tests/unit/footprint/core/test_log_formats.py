@@ -20,7 +20,7 @@ from footprint.core.records import RequestRecord, from_line
 from footprint.ledger.importers import import_mapped_log
 from footprint.storage.database import Store
 from tests.support.agents import make_agent
-from tests.support.contract_files import DAY_S, NOW_US, ask, config
+from tests.support.contract_files import DAY_S, NOW_US, config, query_rows
 
 RECORDED = Path(__file__).resolve().parents[5] / "shared" / "recordings" / "litellm" / "standard_logging_payload.jsonl.gz"
 SECRET = "Hortense"
@@ -245,7 +245,7 @@ def test_a_csv_log_is_read_by_its_map(sqlite: Store, tmp_path: Path) -> None:
     from tests.support.contract_files import compute
 
     compute(sqlite, facts)
-    row = ask(sqlite, facts, group=("service", "use_case"))[0]
+    row = query_rows(sqlite, facts, group=("service", "use_case"))[0]
     assert (row["service"], row["use_case"], row["requests"], row["output_tokens"]) == ("chat", "ns", 7, 20)
 
 

@@ -27,7 +27,7 @@ from footprint.ledger.import_batches import list_batches, withdraw_batch
 from footprint.queries.hourly_profile import hourly_energy
 from footprint.storage import schema
 from footprint.storage.database import Store, table
-from tests.support.contract_files import DAY_S, NOW_US, bring, compute, config, energy_lines, request_lines, write
+from tests.support.contract_files import DAY_S, NOW_US, compute, config, energy_lines, import_files, request_lines, write
 
 ZONES = ("Europe/Paris", "Asia/Kolkata", "America/St_Johns", "Australia/Lord_Howe", "America/Havana", "UTC", "Asia/Kathmandu")
 FIRST_DAY = 20_500  # 2026-02-16: three months with a change of clocks in most of these zones
@@ -306,7 +306,7 @@ def test_sums_follow_every_change_of_rows(store: Store, tmp_path: Path) -> None:
     start = DAY_S + 29 * 86_400 + 5 * 3600  # to the other side of a month
     lines = request_lines(start, 3 * 86_400, 200)
     lines += [f"{start + n * 7200},{start + n * 7200 + 9000},chat,window,,7,700,70,w{n}" for n in range(20)]
-    bring(store, facts, tmp_path, energy_lines(start, 3 * 86_400, 600), lines)
+    import_files(store, facts, tmp_path, energy_lines(start, 3 * 86_400, 600), lines)
     compute(store, facts)
     first = contents(store)
     assert all(first)
@@ -339,7 +339,7 @@ def made_anew(store: Store, facts: Config) -> None:
 
 def test_another_zone_is_never_answered_from_sums_of_this_one(sqlite: Store, tmp_path: Path) -> None:
     facts = config()
-    bring(sqlite, facts, tmp_path, energy_lines(DAY_S, 4 * 86_400, 900), request_lines(DAY_S, 4 * 86_400, 50))
+    import_files(sqlite, facts, tmp_path, energy_lines(DAY_S, 4 * 86_400, 900), request_lines(DAY_S, 4 * 86_400, 50))
     compute(sqlite, facts)
     moved = replace(facts, timezone=ZoneInfo("America/New_York"))
     asked = Query(every="day")

@@ -27,7 +27,7 @@ AFTER = {
 
 
 def test_the_worked_example() -> None:
-    """Three uses, one stopped, one new; figures of the project's method note (from 39,592.8 g to 44,260.4 g)."""
+    """Three uses, one stopped, one new; from 39,592.8 g to 44,260.4 g."""
     found = decompose(BEFORE, AFTER)
     expected = {
         "new": 8118.0,

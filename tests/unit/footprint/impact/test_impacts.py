@@ -19,7 +19,7 @@ from footprint.core.estimate import Estimate
 from footprint.impact.embodied import end_of_life_us
 from footprint.impact.factor_book import shipped_book
 from footprint.storage.database import Store
-from tests.support.contract_files import DAY_S, NOW_US, ask, bring, compute, config, write
+from tests.support.contract_files import DAY_S, NOW_US, compute, config, import_files, query_rows, write
 
 HOURS = 2
 CONFIG = """
@@ -54,15 +54,15 @@ def power(host: str = "a") -> list[str]:
 
 def rows(store: Store, text: str, tmp_path: Path, **question: object) -> dict[str, dict[str, object]]:
     facts = config(text)
-    bring(store, facts, tmp_path, power(), REQUESTS)
+    import_files(store, facts, tmp_path, power(), REQUESTS)
     compute(store, facts)
-    return {row["use_case"]: row for row in ask(store, facts, group=("use_case",), **question)}
+    return {row["use_case"]: row for row in query_rows(store, facts, group=("use_case",), **question)}
 
 
 def test_each_impact_is_what_one_computes_by_hand(sqlite: Store, tmp_path: Path) -> None:
     """Facility kWh x factor; IT kWh x WUE; TE x TiR / EL of ISO/IEC 21031."""
     found = rows(sqlite, CONFIG, tmp_path)
-    (whole,) = ask(sqlite, config(CONFIG))
+    (whole,) = query_rows(sqlite, config(CONFIG))
     energy, it = whole["energy_kwh"], whole["energy_kwh"] / 1.5
     assert whole["co2e_market_g"] == pytest.approx(12.0 * energy, rel=1e-12)
     assert whole["water_l"] == pytest.approx(0.4 * it + 3.6737 * energy, rel=1e-12)
@@ -82,7 +82,7 @@ def test_embodied_impact_follows_time_and_not_use(sqlite: Store, tmp_path: Path)
     assert found["x"]["embodied_g"] == pytest.approx(900 * per_s, rel=0.02)
     assert found["y"]["embodied_g"] == pytest.approx(300 * per_s, rel=0.02)
     assert found["(idle)"]["embodied_g"] == pytest.approx(6000 * per_s, rel=0.02)
-    full = {r["use_case"]: r for r in ask(sqlite, config(CONFIG), group=("use_case",), view="full")}
+    full = {r["use_case"]: r for r in query_rows(sqlite, config(CONFIG), group=("use_case",), view="full")}
     assert sum(float(str(row["embodied_g"])) for row in full.values()) == pytest.approx(7200 * per_s, rel=1e-7)
     assert "(idle)" not in full
 
@@ -90,7 +90,7 @@ def test_embodied_impact_follows_time_and_not_use(sqlite: Store, tmp_path: Path)
 def test_cutting_a_period_cuts_the_embodied_impact_too(sqlite: Store, tmp_path: Path) -> None:
     rows(sqlite, CONFIG, tmp_path)
     cut_us = (DAY_S + 1000) * 1_000_000
-    before, after = (ask(sqlite, config(CONFIG), **{name: cut_us})[0] for name in ("to_us", "from_us"))
+    before, after = (query_rows(sqlite, config(CONFIG), **{name: cut_us})[0] for name in ("to_us", "from_us"))
     assert before["embodied_g"] == pytest.approx(1000 * 5_700_000 / (5 * 8760 * 3600), rel=1e-6)
     assert before["embodied_g"] + after["embodied_g"] == pytest.approx(5_700_000 / (5 * 8760) * HOURS, rel=1e-6)
 
@@ -299,9 +299,9 @@ def test_a_price_that_the_operator_enters_gives_euros(sqlite: Store, tmp_path: P
     from footprint.ledger.factor_store import import_factors, load_factor_book
 
     facts = config(CONFIG)
-    bring(sqlite, facts, tmp_path, power(), REQUESTS)
+    import_files(sqlite, facts, tmp_path, power(), REQUESTS)
     compute(sqlite, facts)
-    assert ask(sqlite, facts)[0]["cost_eur"] is None
+    assert query_rows(sqlite, facts)[0]["cost_eur"] is None
     header = FACTORS.splitlines()[0]
     path = write(
         tmp_path / "price.csv",
@@ -311,7 +311,7 @@ def test_a_price_that_the_operator_enters_gives_euros(sqlite: Store, tmp_path: P
     from footprint.aggregation.aggregate import aggregate
 
     aggregate(sqlite, facts, load_factor_book(sqlite), NOW_US)
-    (row,) = ask(sqlite, facts)
+    (row,) = query_rows(sqlite, facts)
     assert row["cost_eur"] == pytest.approx(0.2 * row["energy_kwh"], rel=1e-12)
 
 

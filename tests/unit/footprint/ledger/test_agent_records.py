@@ -8,7 +8,7 @@ import pytest
 from footprint.core.records import ActivityReading, ContextReading, EnergyReading, Record, to_line
 from footprint.ledger.ingest import IngestService
 from footprint.storage.database import Store
-from tests.support.contract_files import DAY_S, NOW_US, ask, bring, compute, config
+from tests.support.contract_files import DAY_S, NOW_US, compute, config, import_files, query_rows
 
 S = 1_000_000
 KWH = 3.6e6
@@ -55,7 +55,7 @@ def holding(at_s: int, group: str, value: int) -> ContextReading:
 
 
 def by_service(store: Store, facts: object) -> dict[str, float]:
-    rows = ask(store, facts, group=("service",))  # type: ignore[arg-type]
+    rows = query_rows(store, facts, group=("service",))  # type: ignore[arg-type]
     return {r["service"]: r["accelerator_active_kwh"] + r["accelerator_idle_kwh"] for r in rows}
 
 
@@ -115,7 +115,7 @@ def test_host_energy_follows_the_cpu_time_of_groups_found_by_pattern(sqlite: Sto
         ]
     ship(sqlite, [*board(300), *cpu, *activity, holding(0, "unit:vllm-a.service", 1), holding(0, "pod:llm/embed-7", 1)])
     compute(sqlite, facts)
-    host = {r["service"]: r["host_kwh"] for r in ask(sqlite, facts, group=("service",))}
+    host = {r["service"]: r["host_kwh"] for r in query_rows(sqlite, facts, group=("service",))}
     total = (100 + 0.2 * 400) * 3600 / KWH
     assert host == pytest.approx({"chat": total * 0.6, "search": total * 0.2, "(unattributed)": total * 0.2}, rel=1e-4)
 
@@ -132,7 +132,7 @@ def test_the_agent_itself_is_in_the_figures(sqlite: Store) -> None:
     cpu = [EnergyReading("a", "cpu:0", "cpu", "rapl", "e", s, (START + s) * S, 100 * s * S, s * S) for s in range(0, 3601, 10)]
     ship(sqlite, [*cpu, *activity])
     compute(sqlite, facts)
-    host = {r["service"]: r["host_kwh"] for r in ask(sqlite, facts, group=("service",))}
+    host = {r["service"]: r["host_kwh"] for r in query_rows(sqlite, facts, group=("service",))}
     assert host["footprint"] == pytest.approx(0.01 / 4 * 120 * 3600 / KWH, rel=1e-3)
 
 
@@ -147,7 +147,7 @@ def test_c11_a_share_of_a_board_is_graded_as_modelled(sqlite: Store) -> None:
     )
     compute(sqlite, facts)
     assert by_service(sqlite, facts) == pytest.approx({"search": 100 * 3600 / KWH, "(unattributed)": 200 * 3600 / KWH}, rel=1e-6)
-    row = ask(sqlite, facts)[0]
+    row = query_rows(sqlite, facts)[0]
     assert row["quality"] == "B"
     # The share of an instance is known to some tens of percent, which the interval says.
     assert row["energy_high_kwh"] > 1.2 * row["energy_kwh"]
@@ -169,11 +169,11 @@ def test_idle_power_is_not_estimated_from_unlogged_traffic(sqlite: Store, tmp_pa
         busy += 0 if resting else 9 * S
     ship(sqlite, records)
     at = START + rest_s + 5000  # far from the rest: none of it is within an hour of the request
-    bring(
+    import_files(
         sqlite, facts, tmp_path, ["time,host,device,component,power_w"], ["start,end,service,use_case", f"{at},{at + 5},search,u"]
     )
     compute(sqlite, facts)
-    idle = ask(sqlite, facts)[0]["accelerator_idle_kwh"]
+    idle = query_rows(sqlite, facts)[0]["accelerator_idle_kwh"]
     rest = 60 * length_s / KWH
     assert (idle == pytest.approx(rest, rel=0.02)) is told
 
@@ -188,7 +188,7 @@ def test_device_context_is_stored_and_counts_no_energy(sqlite: Store) -> None:
         ],
     )
     compute(sqlite, facts)
-    assert ask(sqlite, facts)[0]["energy_kwh"] == pytest.approx(300 * 3600 * 1.2 * 1.5 / KWH, rel=1e-6)
+    assert query_rows(sqlite, facts)[0]["energy_kwh"] == pytest.approx(300 * 3600 * 1.2 * 1.5 / KWH, rel=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from footprint.storage import schema
 from footprint.storage.database import Store
 from tests.support.contract_files import CONFIG, NOW_US, START, compute, config, write
 from tests.support.ledger_contents import count
-from tests.support.three_days import ENERGY, FACTS, REQUESTS, bring_all, printed
+from tests.support.three_days import ENERGY, FACTS, REQUESTS, import_all, rendered_answers
 
 
 def sealed(store: Store, folder: Path, **options: Any) -> SealSummary:
@@ -43,18 +43,18 @@ def faults(folder: Path) -> list[str]:
 
 
 def test_figures_from_sealed_days_are_byte_identical(store: Store, tmp_path: Path) -> None:
-    bring_all(store, tmp_path)
+    import_all(store, tmp_path)
     compute(store, FACTS)
-    before = printed(store)
+    before = rendered_answers(store)
     readings, requests = count(store, schema.Reading), count(store, schema.RequestRow)
     summary = sealed(store, tmp_path / "sealed")
     assert (summary.parts, summary.supplements) == (5, 0)  # two or three days of a host, of a service, of events
     assert summary.rows == readings + requests
     assert summary.retired == readings + requests
     assert faults(tmp_path / "sealed") == []
-    assert printed(store) == before
+    assert rendered_answers(store) == before
     assert compute(store, FACTS, again=True).computed > 0
-    assert printed(store) == before
+    assert rendered_answers(store) == before
     assert compute(store, FACTS).computed == 0
     assert sealed(store, tmp_path / "sealed").parts == 0
 
@@ -63,7 +63,7 @@ def test_sealing_twice_the_same_ledger_gives_the_same_files(tmp_path: Path) -> N
     folders = []
     for name in ("one", "two"):
         store = Store(f"sqlite:///{tmp_path / name}.db")
-        bring_all(store, tmp_path)
+        import_all(store, tmp_path)
         sealed(store, tmp_path / name)
         store.close()
         folders.append(
@@ -74,7 +74,7 @@ def test_sealing_twice_the_same_ledger_gives_the_same_files(tmp_path: Path) -> N
 
 
 def test_rows_that_left_sql_are_still_recognised_as_duplicates(store: Store, tmp_path: Path) -> None:
-    bring_all(store, tmp_path)
+    import_all(store, tmp_path)
     sealed(store, tmp_path / "sealed")
     again = import_energy(store, write(tmp_path / "again.csv", ENERGY), NOW_US)
     assert (again.accepted, again.duplicates, again.rejects) == (0, len(ENERGY) - 1, [])
@@ -92,21 +92,21 @@ def test_late_readings_become_a_supplement_with_the_same_figures(store: Store, t
     late = [line for number, line in enumerate(ENERGY[1:]) if number % 7 == 3]
     early = [line for number, line in enumerate(ENERGY[1:]) if number % 7 != 3]
     complete = Store(f"sqlite:///{tmp_path / 'whole.db'}")
-    bring_all(complete, tmp_path / "w")
+    import_all(complete, tmp_path / "w")
     compute(complete, FACTS)
-    bring_all(store, tmp_path, [ENERGY[0], *early])
+    import_all(store, tmp_path, [ENERGY[0], *early])
     compute(store, FACTS)
     sealed(store, tmp_path / "sealed")
     before = {path: path.read_bytes() for path in (tmp_path / "sealed" / "days").rglob("*.parquet")}
     import_energy(store, write(tmp_path / "late.csv", [ENERGY[0], *late]), NOW_US)
     assert compute(store, FACTS).computed > 0
-    assert printed(store) == printed(complete)
+    assert rendered_answers(store) == rendered_answers(complete)
     summary = sealed(store, tmp_path / "sealed")
     assert summary.supplements >= 2
     assert {path: path.read_bytes() for path in before} == before
     assert faults(tmp_path / "sealed") == []
     assert compute(store, FACTS, again=True).computed > 0
-    assert printed(store) == printed(complete)
+    assert rendered_answers(store) == rendered_answers(complete)
     complete.close()
 
 
@@ -124,17 +124,17 @@ def test_a_sealed_batch_can_be_withdrawn_and_claimed_rows_stay(store: Store, tmp
     assert withdrawn == half - 1 - 200
     compute(store, FACTS)
     compute(only_b, FACTS)
-    assert printed(store) == printed(only_b)
+    assert rendered_answers(store) == rendered_answers(only_b)
     assert sealed(store, tmp_path / "sealed").parts > 0
     compute(store, FACTS, again=True)
-    assert printed(store) == printed(only_b)
+    assert rendered_answers(store) == rendered_answers(only_b)
     assert faults(tmp_path / "sealed") == []
     only_b.close()
 
 
 @pytest.fixture
 def folder(sqlite: Store, tmp_path: Path) -> Path:
-    bring_all(sqlite, tmp_path)
+    import_all(sqlite, tmp_path)
     sealed(sqlite, tmp_path / "sealed", keep_days=10_000)
     import_energy(sqlite, write(tmp_path / "l.csv", [ENERGY[0], f"{START + 5},a,gpu:0,gpu,,100"]), NOW_US)
     sealed(sqlite, tmp_path / "sealed", keep_days=10_000)
@@ -208,9 +208,9 @@ class Cut(Exception):
 def test_the_next_run_completes_an_interrupted_one(
     sqlite: Store, tmp_path: Path, after: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bring_all(sqlite, tmp_path)
+    import_all(sqlite, tmp_path)
     compute(sqlite, FACTS)
-    before = printed(sqlite)
+    before = rendered_answers(sqlite)
     writes = 0
     original_write = ObjectStore.write
 
@@ -230,12 +230,12 @@ def test_the_next_run_completes_an_interrupted_one(
     sealed(sqlite, tmp_path / "sealed")
     assert faults(tmp_path / "sealed") == []
     compute(sqlite, FACTS, again=True)
-    assert printed(sqlite) == before
+    assert rendered_answers(sqlite) == before
     assert sealed(sqlite, tmp_path / "sealed").parts == 0
 
 
 def test_a_changed_file_is_an_error_not_a_figure(sqlite: Store, tmp_path: Path) -> None:
-    bring_all(sqlite, tmp_path)
+    import_all(sqlite, tmp_path)
     sealed(sqlite, tmp_path / "sealed")
     path = sorted((tmp_path / "sealed").rglob("host-a.0.parquet"))[0]
     raw = bytearray(path.read_bytes())
@@ -249,7 +249,7 @@ def test_a_changed_file_is_an_error_not_a_figure(sqlite: Store, tmp_path: Path) 
 
 
 def test_only_rows_in_the_file_leave_sql(sqlite: Store, tmp_path: Path) -> None:
-    bring_all(sqlite, tmp_path)
+    import_all(sqlite, tmp_path)
     sealed(sqlite, tmp_path / "sealed", keep_days=10_000)
     path = sorted((tmp_path / "sealed").rglob("service-chat.0.parquet"))[0]
     path.write_bytes(path.read_bytes()[:-1])
@@ -259,33 +259,33 @@ def test_only_rows_in_the_file_leave_sql(sqlite: Store, tmp_path: Path) -> None:
 
 
 def test_object_storage_gives_the_same_files(sqlite: Store, tmp_path: Path) -> None:
-    bring_all(sqlite, tmp_path)
+    import_all(sqlite, tmp_path)
     compute(sqlite, FACTS)
-    before = printed(sqlite)
+    before = rendered_answers(sqlite)
     vault = ObjectStore(f"memory://bucket-{tmp_path.name}/footprint")
     assert seal(sqlite, vault, NOW_US, after_days=2, keep_days=3).retired > 0
     compute(sqlite, FACTS, again=True)
-    assert printed(sqlite) == before
+    assert rendered_answers(sqlite) == before
     with vault.local() as copy:
         assert faults(copy) == []
 
 
 def test_an_edit_without_a_date_changes_no_sealed_day(store: Store, tmp_path: Path) -> None:
-    bring_all(store, tmp_path)
+    import_all(store, tmp_path)
     compute(store, FACTS)
-    before = printed(store)
+    before = rendered_answers(store)
     sealed(store, tmp_path / "sealed")
     edited = config(CONFIG.replace("pue = 1.35", "pue = 1.9"))
     summary = compute(store, edited)
     assert summary.computed == 0
     assert any("sealed" in note for note in summary.notes)
-    assert printed(store) == before
+    assert rendered_answers(store) == before
     dated = config(CONFIG + '\n[[site]]\nname = "paris-1"\npue = 1.9\nsince = "2026-06-15"\n')
     assert compute(store, dated).computed > 0
-    assert printed(store) != before
+    assert rendered_answers(store) != before
     later = config(CONFIG + '\n[[site]]\nname = "paris-1"\npue = 1.9\nsince = "2026-09-01"\n')
     compute(store, later)
-    assert printed(store) == before
+    assert rendered_answers(store) == before
 
 
 def test_days_are_dated_and_sources_named_in_the_links(folder: Path) -> None:

@@ -27,7 +27,7 @@ from footprint.storage import schema
 from footprint.storage.database import Store
 from tests.support.contract_files import DAY_S, NOW_US, compute, write
 from tests.support.ledger_contents import count
-from tests.support.three_days import FACTS, bring_all, printed
+from tests.support.three_days import FACTS, import_all, rendered_answers
 
 US = 1_000_000
 
@@ -71,17 +71,17 @@ def test_a_year_of_late_data_at_once(sqlite: Store, tmp_path: Path) -> None:
 
 
 def test_an_unwritable_archive_loses_nothing(store: Store, tmp_path: Path) -> None:
-    bring_all(store, tmp_path)
+    import_all(store, tmp_path)
     compute(store, FACTS)
-    before, readings = printed(store), count(store, schema.Reading)
+    before, readings = rendered_answers(store), count(store, schema.Reading)
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ObjectStoreError, match="cannot write"):
         seal(store, ObjectStore(str(tmp_path / "file" / "sealed")), NOW_US, after_days=2, keep_days=3)
     assert count(store, schema.Reading) == readings
-    assert printed(store) == before
+    assert rendered_answers(store) == before
     assert seal(store, ObjectStore(str(tmp_path / "sealed")), NOW_US, after_days=2, keep_days=3).retired > 0
     compute(store, FACTS, again=True)
-    assert printed(store) == before
+    assert rendered_answers(store) == before
     assert closes(store)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from footprint.ledger.prometheus_request_import import import_gateway_counters
 from footprint.storage.database import Store
-from tests.support.contract_files import DAY_S, NOW_US, ask, compute, config
+from tests.support.contract_files import DAY_S, NOW_US, compute, config, query_rows
 
 S = 1_000_000
 SECRET = "Hortense"
@@ -51,7 +51,7 @@ def scrape(
 def figures(store: Store) -> dict[str, tuple[Any, Any, Any]]:
     facts = config(FACTS)
     compute(store, facts)
-    rows = ask(store, facts, group=("service", "use_case"))
+    rows = query_rows(store, facts, group=("service", "use_case"))
     assert {row["service"] for row in rows} == {"chat"}
     return {row["use_case"]: (row["requests"], row["input_tokens"], row["output_tokens"]) for row in rows}
 

@@ -20,17 +20,17 @@ from footprint.storage import schema
 from footprint.storage.database import Store
 from tests.support.contract_files import CONFIG, NOW_US, compute, write
 from tests.support.ledger_contents import count
-from tests.support.three_days import DAY, FACTS, bring_all, printed
+from tests.support.three_days import DAY, FACTS, import_all, rendered_answers
 
 
 def test_a_backup_is_the_same_store_on_either_database(store: Store, sqlite: Store, tmp_path: Path) -> None:
-    bring_all(store, tmp_path)
+    import_all(store, tmp_path)
     compute(store, FACTS)
-    before = printed(store)
+    before = rendered_answers(store)
     rows = backup(store, tmp_path / "b.zip", NOW_US)
     assert rows["reading"] == count(store, schema.Reading)
     assert restore(sqlite, tmp_path / "b.zip") == rows
-    assert printed(sqlite) == before
+    assert rendered_answers(sqlite) == before
     assert compute(sqlite, FACTS).computed == 0
     # And it goes on: numbers that the database gives out do not begin again.
     again = backup(sqlite, tmp_path / "c.zip", NOW_US)
@@ -42,18 +42,18 @@ def test_a_backup_is_the_same_store_on_either_database(store: Store, sqlite: Sto
 
 
 def test_a_sqlite_backup_restores_to_postgresql(sqlite: Store, store: Store, tmp_path: Path) -> None:
-    bring_all(sqlite, tmp_path)
+    import_all(sqlite, tmp_path)
     compute(sqlite, FACTS)
     backup(sqlite, tmp_path / "b.zip", NOW_US)
     restore(store, tmp_path / "b.zip")
-    assert printed(store) == printed(sqlite)
+    assert rendered_answers(store) == rendered_answers(sqlite)
     lines = ["time,host,device,component,power_w", "1782979203,z,gpu:0,gpu,5", "1782979263,z,gpu:0,gpu,5"]
     assert import_energy(store, write(tmp_path / "l.csv", lines), NOW_US).accepted == 2
     assert compute(store, FACTS).computed == 1
 
 
 def test_a_bad_backup_or_a_full_store_is_an_error(sqlite: Store, tmp_path: Path) -> None:
-    bring_all(sqlite, tmp_path)
+    import_all(sqlite, tmp_path)
     backup(sqlite, tmp_path / "b.zip", NOW_US)
     with pytest.raises(BackupError, match="not empty"):
         restore(sqlite, tmp_path / "b.zip")
@@ -97,7 +97,7 @@ def test_erased_requests_stay_erased_and_their_figures_stay(store: Store, tmp_pa
     def sealed(**options: Any) -> Any:
         return seal(store, ObjectStore(str(tmp_path / "sealed")), NOW_US, after_days=2, **options)
 
-    bring_all(store, tmp_path)
+    import_all(store, tmp_path)
     vault = ObjectStore(str(tmp_path / "sealed"))
     with pytest.raises(SealError, match="still in SQL"):
         erase_requests(store, vault, DAY + 10, "thirteen months", NOW_US)
@@ -105,7 +105,7 @@ def test_erased_requests_stay_erased_and_their_figures_stay(store: Store, tmp_pa
     with pytest.raises(SealError, match="not computed yet"):
         erase_requests(store, vault, DAY + 10, "thirteen months", NOW_US)
     compute(store, FACTS)
-    before = printed(store)
+    before = rendered_answers(store)
     assert erase_requests(store, vault, DAY + 10, "thirteen months", NOW_US) == 2
     assert not list((tmp_path / "sealed").rglob("service*.parquet"))
     faults, notes = verifier.verify(tmp_path / "sealed")
@@ -115,13 +115,13 @@ def test_erased_requests_stay_erased_and_their_figures_stay(store: Store, tmp_pa
     # What is imported again is new to SQL, and no figure of those days is computed from it.
     import_requests(store, FACTS, str(tmp_path / "r.csv"), NOW_US)
     assert compute(store, FACTS).computed == 0
-    assert printed(store)[:400] == before[:400]
+    assert rendered_answers(store)[:400] == before[:400]
 
 
 def test_an_interrupted_erasure_is_adopted_without_overwriting_links(
     sqlite: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bring_all(sqlite, tmp_path)
+    import_all(sqlite, tmp_path)
     compute(sqlite, FACTS)
     vault = ObjectStore(str(tmp_path / "sealed"))
     seal(sqlite, vault, NOW_US, after_days=2, keep_days=3)

@@ -9,7 +9,7 @@ from sqlalchemy import event
 from footprint.queries.energy_balance import energy_balance
 from footprint.storage.database import Store
 from tests.support.contract_files import START, compute
-from tests.support.three_days import FACTS, HOURS, bring_all
+from tests.support.three_days import FACTS, HOURS, import_all
 
 HOUR_US = 3_600_000_000
 
@@ -31,7 +31,7 @@ def asked(store: Store, hours: int) -> int:
 
 
 def test_questions_do_not_grow_with_days(sqlite: Store, tmp_path: Path) -> None:
-    bring_all(sqlite, tmp_path / "in")
+    import_all(sqlite, tmp_path / "in")
     compute(sqlite, FACTS)
     short, long = asked(sqlite, 2), asked(sqlite, HOURS)
     assert 0 < long <= short + 1

@@ -11,7 +11,7 @@ from footprint.cli.app import status_of
 from footprint.impact.hosted import UnknownModel, estimate_hosted
 from footprint.queries.hosted_models import hosted_models
 from footprint.storage.database import Store
-from tests.support.contract_files import DAY_S, NOW_US, ask, bring, compute, config, write
+from tests.support.contract_files import DAY_S, NOW_US, compute, config, import_files, query_rows, write
 
 FACTS = """
 [[service]]
@@ -49,7 +49,7 @@ def test_sums_from_counts_are_sums_over_requests(name: str) -> None:
 
 def test_rows_are_of_their_own_and_the_measured_one_shows_the_ratio(sqlite: Store, tmp_path: Path) -> None:
     facts = config(FACTS)
-    bring(sqlite, facts, tmp_path, ENERGY, REQUESTS)
+    import_files(sqlite, facts, tmp_path, ENERGY, REQUESTS)
     compute(sqlite, facts)
     rows = {row["service"]: row for row in hosted_models(sqlite, facts, None, None, NOW_US)}
     assert set(rows) == {"away", "here"}
@@ -60,7 +60,7 @@ def test_rows_are_of_their_own_and_the_measured_one_shows_the_ratio(sqlite: Stor
     here = rows["here"]
     assert here["measured_over_modelled"] == pytest.approx(here["measured_kwh"] / here["modelled_kwh"])
     # Nothing modelled is in the measured figures.
-    measured = {row["service"]: row["energy_kwh"] for row in ask(sqlite, facts, group=("service",))}
+    measured = {row["service"]: row["energy_kwh"] for row in query_rows(sqlite, facts, group=("service",))}
     assert not measured.get("away")
     assert sum(value or 0 for value in measured.values()) == pytest.approx(300 * 3600 * 1.2 * 1.5 / 3.6e6)
 

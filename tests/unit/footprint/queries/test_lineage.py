@@ -12,14 +12,14 @@ from footprint.ledger.archive_writer import seal
 from footprint.ledger.object_store import ObjectStore
 from footprint.queries import lineage
 from footprint.storage.database import Store
-from tests.support.contract_files import CONFIG, DAY_S, NOW_US, START, bring, compute, config, energy_lines, request_lines
+from tests.support.contract_files import CONFIG, DAY_S, NOW_US, START, compute, config, energy_lines, import_files, request_lines
 
 DAY = DAY_S // 86_400
 
 
 @pytest.fixture
 def walked(store: Store, tmp_path: Path) -> Store:
-    bring(store, config(), tmp_path, energy_lines(START, 7200), request_lines(START, 7200, 40))
+    import_files(store, config(), tmp_path, energy_lines(START, 7200), request_lines(START, 7200, 40))
     compute(store, config())
     return store
 

@@ -19,7 +19,7 @@ from footprint.queries.batch_efficiency import energy_by_phase, energy_by_step_s
 from footprint.queries.model_comparison import COLUMNS, alternatives, compare_models
 from footprint.storage.database import Store
 from tests.simulation.server import Day
-from tests.support.contract_files import CONFIG, NOW_US, ask, config
+from tests.support.contract_files import CONFIG, NOW_US, config, query_rows
 from tests.support.two_models import TEXT, two_models
 
 
@@ -117,12 +117,12 @@ def test_phases_sum_to_the_energy_of_a_request_and_reading_costs_what_it_truly_d
         reading = float((law.prefill_j * fresh + law.prefill_square_j * fresh.astype(float) ** 2).mean())
         assert row["prefill_j"] == pytest.approx(reading, rel=0.05)
         assert row["undivided_j"] == 0
-    whole = {row["service"]: row for row in ask(store, facts, group=("service",))}
+    whole = {row["service"]: row for row in query_rows(store, facts, group=("service",))}
     for service, row in rows.items():
         total = (row["energy_j"] + row["awake_j"]) * row["requests"] / J_PER_KWH
         unattributed = sum(
             r["energy_kwh"]
-            for r in ask(store, facts, group=("service", "use_case"))
+            for r in query_rows(store, facts, group=("service", "use_case"))
             if (r["service"], r["use_case"]) == (service, "(unattributed)")
         )
         assert total + unattributed == pytest.approx(whole[service]["energy_kwh"])

@@ -23,7 +23,7 @@ from footprint.queries.objectives import (
     objective_statuses,
 )
 from footprint.storage.database import Store
-from tests.support.contract_files import CONFIG, NOW_US, START, bring, compute, config, energy_lines, request_lines
+from tests.support.contract_files import CONFIG, NOW_US, START, compute, config, energy_lines, import_files, request_lines
 
 JULY = parse_period("2026-07")
 BUDGET = '[[objective]]\nname = "all"\nmetric = "{metric}"\nat_most = {limit}\nevery = "month"\n'
@@ -55,7 +55,7 @@ def test_a_target_is_approached_on_a_straight_line() -> None:
 
 @pytest.fixture
 def walked(store: Store, tmp_path: Path) -> Store:
-    bring(store, config(), tmp_path, energy_lines(START, 7200), request_lines(START, 7200, 40))
+    import_files(store, config(), tmp_path, energy_lines(START, 7200), request_lines(START, 7200, 40))
     compute(store, config())
     return store
 
@@ -87,7 +87,7 @@ def test_a_target_compares_two_periods_and_common_errors_cancel(store: Store, tm
     for place, start in ((tmp_path / "a", START), (tmp_path / "b", START + month)):
         place.mkdir()
         lines = [line.replace(",r", f",{place.name}r") for line in request_lines(start, 3600, 20)]
-        bring(store, config(), place, energy_lines(start, 3600), lines)
+        import_files(store, config(), place, energy_lines(start, 3600), lines)
     compute(store, config())
     text = '[[objective]]\nname = "half"\nmetric = "{}"\nbaseline = "2026-07"\ntarget = -0.5\ndue = "2026-08"\n'
     for metric in ("energy_kwh", "co2e_location_g", "wh_per_1000_requests"):

@@ -18,7 +18,7 @@ from footprint.queries.energy_balance import energy_balance
 from footprint.queries.split_diagnostics import model_shares, split_diagnostics
 from footprint.storage.database import Store
 from tests.simulation.server import VARIANTS, Day, simulate, write_files
-from tests.support.contract_files import DAY_S, NOW_US, ask, compute
+from tests.support.contract_files import DAY_S, NOW_US, compute, query_rows
 
 CONFIG = """
 [organisation]
@@ -59,7 +59,7 @@ def computed(files: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -
 
 
 def use_case_rows(store: Store, **question: object) -> dict[str, dict[str, object]]:
-    return {row["use_case"]: row for row in ask(store, parse_config(CONFIG), group=("use_case",), **question)}
+    return {row["use_case"]: row for row in query_rows(store, parse_config(CONFIG), group=("use_case",), **question)}
 
 
 def test_what_a_use_case_used_comes_within_a_percent_of_the_truth(computed: Store, day: Day) -> None:
@@ -146,7 +146,7 @@ def test_request_counts_alone_give_a_range_that_holds_the_truth(day: Day, files:
     import_requests(store, facts, str(tmp_path / "counts.csv"), NOW_US)
     compute(store, facts)
     rows = use_case_rows(store)
-    whole = ask(store, facts)[0]["energy_kwh"]
+    whole = query_rows(store, facts)[0]["energy_kwh"]
     assert sum(row["energy_kwh"] or 0 for row in rows.values()) == pytest.approx(whole, rel=1e-12)
     for kind, joules in zip(LAW.kinds, np.bincount(day.use_case, weights=day.true_j), strict=True):
         row = rows[kind.name]

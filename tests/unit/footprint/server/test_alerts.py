@@ -22,7 +22,7 @@ from footprint.server.alerts import dispatch
 from footprint.server.job_runs import JobKind, run_job
 from footprint.server.notifications import Attachment, Message, NotDelivered, send
 from footprint.storage.database import Store
-from tests.support.contract_files import CONFIG, START, bring, config, energy_lines, request_lines
+from tests.support.contract_files import CONFIG, START, config, energy_lines, import_files, request_lines
 
 S = 1_000_000
 END_US = (START + 600) * S
@@ -92,7 +92,7 @@ def test_a_silent_agent_is_told_once_and_again_when_it_comes_back(
 ) -> None:
     kept, smtp = post
     facts = notified(smtp, hook[1] + "/here")
-    bring(store, config(), tmp_path, energy_lines(START, 600), request_lines(START, 600, 3))
+    import_files(store, config(), tmp_path, energy_lines(START, 600), request_lines(START, 600, 3))
     assert dispatch(store, facts, END_US + 599 * S) == "0 active, 0 sent"
     assert dispatch(store, facts, END_US + 700 * S) == "1 active, 1 sent"
     assert dispatch(store, facts, END_US + 800 * S) == "1 active, 0 sent"
@@ -101,7 +101,7 @@ def test_a_silent_agent_is_told_once_and_again_when_it_comes_back(
     assert mail["To"] == "a@example.org, b@example.org"
     assert "systemctl status footprint-agent" in mail.get_content()
     assert [told["event"] for told in hook[0]] == ["silent-agent"]
-    bring(store, config(), tmp_path, energy_lines(START + 1200, 600), request_lines(START + 1200, 600, 3))
+    import_files(store, config(), tmp_path, energy_lines(START + 1200, 600), request_lines(START + 1200, 600, 3))
     assert dispatch(store, facts, END_US + 1300 * S) == "0 active, 1 sent"
     assert kept.mails[-1]["Subject"] == "Footprint · a: readings again"
     assert dispatch(store, facts, END_US + 31 * 86_400 * S) == "0 active, 0 sent"  # taken out of service
@@ -110,7 +110,7 @@ def test_a_silent_agent_is_told_once_and_again_when_it_comes_back(
 def test_what_the_server_refuses_is_tried_again(sqlite: Store, tmp_path: Path, post: tuple[Post, str]) -> None:
     kept, smtp = post
     facts = notified(smtp)
-    bring(sqlite, config(), tmp_path, energy_lines(START, 600), request_lines(START, 600, 3))
+    import_files(sqlite, config(), tmp_path, energy_lines(START, 600), request_lines(START, 600, 3))
     kept.refuses = True
     with pytest.raises(NotDelivered, match="451"):
         dispatch(sqlite, facts, END_US + 700 * S)
@@ -125,7 +125,7 @@ def test_a_failed_job_and_an_exceeded_budget_are_told_in_french(sqlite: Store, t
     facts = notified(smtp, more=budget, language="fr")
     from tests.support.contract_files import compute
 
-    bring(sqlite, config(), tmp_path, energy_lines(START, 600), request_lines(START, 600, 3))
+    import_files(sqlite, config(), tmp_path, energy_lines(START, 600), request_lines(START, 600, 3))
     compute(sqlite, facts)
 
     def fails(*_: Any) -> str:
