@@ -62,7 +62,13 @@ def suppress_cells(
     periods = sorted({*data.uses, *data.charters, *data.pairs, str(data.period)})
     cells_by_period = {
         period: protect_period(
-            store, config, period, now_us, published=context.shown, suppressed=context.kept, factor_book=factor_book
+            store,
+            config,
+            period,
+            now_us,
+            published=context.published_before,
+            suppressed=context.hidden_before,
+            factor_book=factor_book,
         )
         for period in periods
     }

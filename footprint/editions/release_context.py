@@ -80,8 +80,8 @@ class ReleaseContext:
     vintages: tuple[ReleasedVersion, ...] = ()
     changes: tuple[Change, ...] = ()
     decisions: tuple[Decision, ...] = ()
-    shown: tuple[Key, ...] = ()  # cells published before: they cannot be unpublished
-    kept: tuple[Key, ...] = ()  # cells hidden before: they stay hidden
+    published_before: tuple[Key, ...] = ()  # cells published before: they cannot be unpublished
+    hidden_before: tuple[Key, ...] = ()  # cells hidden before: they stay hidden
     objectives: tuple[Objective, ...] = ()  # as declared at publication
     annotations: tuple[Annotation, ...] = ()  # as written at publication
     accepted: str = ""  # reason for publishing although hidden cells can be derived; empty if none can

@@ -48,7 +48,7 @@ def compare(
     ------
     NotComparable
         If machines, method or mix of tokens differ.
-    BadQuestion
+    BadQuery
         If there is no energy, or nothing to divide by.
     """
     with open_configured_store(config) as (store, facts):

@@ -54,11 +54,12 @@ def query(
 ) -> pd.DataFrame:
     """Figures, as ``footprint query`` prints them: energy [kWh], emissions [gCO2e], water [L], with bounds.
 
-    The columns are those of docs/reference/contract.md, section 6. ``DataFrame.attrs`` also holds ``formulas`` by column, and the ``method`` versions.
+    The columns are those of docs/reference/contract.md, section 6. ``DataFrame.attrs`` also holds ``formulas`` by column, and
+    the ``method`` versions.
 
     Raises
     ------
-    BadQuestion
+    BadQuery
         If a parameter is invalid.
     ConfigError
         If the configuration is invalid.
@@ -90,7 +91,7 @@ def uncertainty(
 
     Raises
     ------
-    BadQuestion
+    BadQuery
         If a parameter is invalid.
     """
     with open_configured_store(config) as (store, facts):
@@ -111,7 +112,7 @@ def sensitivity(
 
     Raises
     ------
-    BadQuestion
+    BadQuery
         If a parameter is invalid.
     """
     with open_configured_store(config) as (store, facts):
@@ -134,7 +135,7 @@ def raw_readings(host: str, device: str, from_: str, to: str, *, config: str | N
 
     Raises
     ------
-    BadQuestion
+    BadQuery
         If a bound is invalid.
     """
     with open_configured_store(config) as (store, facts):

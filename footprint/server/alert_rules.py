@@ -54,8 +54,9 @@ def silent_agents(store: Store, config: Config, now_us: int) -> Iterator[Alert]:
                         f"Sur {host} : systemctl status footprint-agent ; footprint-agent probe"
                     ),
                     (
-                        f"The last reading of {host} is of {local_times[1]} ({config.timezone}). What follows is missing: coverage "
-                        f"falls, and no value is supposed.\nOn {host}: systemctl status footprint-agent; footprint-agent probe"
+                        f"The last reading of {host} is of {local_times[1]} ({config.timezone}). What follows is missing: "
+                        "coverage falls, and no value is supposed.\n"
+                        f"On {host}: systemctl status footprint-agent; footprint-agent probe"
                     ),
                 ),
             )

@@ -62,7 +62,8 @@ def _seal_archive(store: Store, config: Config, now_us: int, report_progress: Re
         keep_days=config.keep_days,
         signing_key=config.signing_key,
     )
-    return f"{summary.parts} parts of {summary.rows} rows sealed, {summary.supplements} of them supplements; {summary.retired} rows left SQL"
+    sealed = f"{summary.parts} parts of {summary.rows} rows sealed, {summary.supplements} of them supplements"
+    return f"{sealed}; {summary.retired} rows left SQL"
 
 
 def _verify_archive(store: Store, config: Config, now_us: int, report_progress: ReportProgress) -> str:

@@ -19,13 +19,13 @@ tracker = OfflineEmissionsTracker(
     country_iso_code="FRA", measure_power_secs=1, save_to_file=False, log_level="critical", allow_multiple_runs=True)
 tracker.start()
 print("ready", flush=True)
-for _ in sys.stdin:  # asked from outside, for its threads end after each sample and take their times with them
+for _ in sys.stdin:  # measured inside: its sampling threads end and their times are not in /proc
     print(time.process_time(), flush=True)
 """
 
 
-def _asked(peer: subprocess.Popen[bytes]) -> float:
-    """Time on a processor that the peer says it used [s]."""
+def _peer_cpu_s(peer: subprocess.Popen[bytes]) -> float:
+    """CPU time that the peer reports [s]."""
     assert peer.stdin is not None
     assert peer.stdout is not None
     peer.stdin.write(b"\n")
@@ -34,7 +34,7 @@ def _asked(peer: subprocess.Popen[bytes]) -> float:
 
 
 def rows(seconds: int = 60) -> list[tuple[str, float, float | None]]:
-    """(what, ours, CodeCarbon's): share of a core, and resident memory [MiB]."""
+    """(label, agent, CodeCarbon): share of a core, and resident memory [MiB]."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         agent, environment = start_agent(folder)
@@ -45,13 +45,13 @@ def rows(seconds: int = 60) -> list[tuple[str, float, float | None]]:
             )
         assert peer.stdout is not None
         try:
-            # A library that it loads may print first; it says ready, or ends.
+            # Its libraries may print lines before "ready"; the loop ends if the process exits.
             if not any(line.strip() == b"ready" for line in iter(peer.stdout.readline, b"")):
                 return [("agent's share of a core / CodeCarbon's", 0.0, None)]
             time.sleep(10)
-            before = cpu_s(agent.pid), _asked(peer)
+            before = cpu_s(agent.pid), _peer_cpu_s(peer)
             time.sleep(seconds)
-            used = cpu_s(agent.pid) - before[0], _asked(peer) - before[1]
+            used = cpu_s(agent.pid) - before[0], _peer_cpu_s(peer) - before[1]
             memory = resident_mib(agent.pid), resident_mib(peer.pid)
         finally:
             for process in (agent, peer):

@@ -1,7 +1,7 @@
 """Benchmark of the agent alone on simulated sensors: resident memory, CPU time and imported modules.
 
-8 GPUs and 2 sockets with DRAM at 1 Hz, shipping over TLS to a server of our own, /metrics on. Fails over
-32 MiB or on an import that is not the agent's.
+The agent samples 8 GPUs and 2 sockets with DRAM at 1 Hz, ships over TLS to a test server and serves /metrics. The benchmark fails
+above 32 MiB or if the agent imports a foreign module.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ALLOWED = (
 
 
 class _Server(QuietHandler):
-    protocol_version = "HTTP/1.1"  # connections are kept, as our server does
+    protocol_version = "HTTP/1.1"  # keep-alive, like the real server
 
     def post(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -44,7 +44,7 @@ class _Server(QuietHandler):
 
 
 def serve(folder: Path) -> int:
-    """A TLS server on a free port, with a certificate of its own."""
+    """Start a TLS server with a self-signed certificate; return its port."""
     subprocess.run(
         [
             "openssl",
@@ -76,7 +76,7 @@ def serve(folder: Path) -> int:
 
 
 def start_agent(folder: Path) -> tuple[subprocess.Popen[bytes], dict[str, str]]:
-    """The agent on simulated sensors, shipping over TLS, /metrics on; and the variables that name the sensors."""
+    """Start the agent on simulated sensors; return it with the environment variables of the sensors."""
     powercap(folder / "sys", sockets=2, dram=True)
     library = build_nvml(folder)
     (folder / "token").write_text("fp_test")
@@ -97,7 +97,7 @@ def start_agent(folder: Path) -> tuple[subprocess.Popen[bytes], dict[str, str]]:
 
 
 def weigh(seconds: int, folder: Path) -> tuple[float, float]:
-    """Resident memory [MiB] at the end, and share of a core used after the first ten seconds."""
+    """Resident memory [MiB] at the end, and share of a core after the first ten seconds."""
     agent, _ = start_agent(folder)
     counters = sorted((folder / "sys").rglob("energy_uj"))
     try:
@@ -121,13 +121,13 @@ def resident_mib(pid: int) -> float:
 
 
 def cpu_s(pid: int) -> float:
-    """Time on a processor of all threads of a process, in seconds; ticks are too coarse for so little."""
+    """CPU time of all threads of a process [s], from schedstat because clock ticks are too coarse."""
     threads = Path(f"/proc/{pid}/task").iterdir()
     return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
 
 
 def foreign_imports() -> list[str]:
-    """Modules that the agent loads and that are neither its own, nor the standard library's, nor pynvml."""
+    """Modules that the agent loads besides its own, the standard library and pynvml."""
     script = (
         "import sys; before = set(sys.modules); import collectors.main_loop, collectors.cli;"
         "print('\\n'.join(sorted(set(sys.modules) - before)))"
@@ -143,7 +143,7 @@ def foreign_imports() -> list[str]:
 
 
 def main() -> int:
-    """Weigh, print and judge."""
+    """Measure, print and compare with the limits."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=int, default=60)
     arguments = parser.parse_args()

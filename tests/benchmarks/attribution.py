@@ -1,8 +1,8 @@
 """Benchmarks of attribution: a service-day of many requests, and a fleet against a proportional split in DuckDB.
 
-The fleet is hosts of eight GPUs read once a minute, two services each, minutes of token counts of two use cases a
-service; ours fits the step model of every service, states intervals and closes to the microjoule, DuckDB only divides
-energy by tokens. Ours gets the same arrays, day by day and host by host.
+The fleet has hosts of eight GPUs with one reading per minute, two services per host and two use cases per service with token counts
+per minute. Footprint fits the step model of every service, computes intervals and closes to the microjoule; DuckDB only divides
+energy by tokens. Both get the same arrays.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ HOSTS, GPUS, MINUTES = 20, 8, 1440
 
 
 def fleet(hosts: int, seed: int = 1) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Readings (cumulative counters by minute), placements and counts of one day of a fleet."""
+    """Readings (cumulative counters by minute), placements and request counts of one day of a fleet."""
     rng = np.random.default_rng(seed)
     readings, placements, requests = [], [], []
     minute = np.arange(MINUTES)
@@ -78,7 +78,7 @@ FROM shares s JOIN placed p ON p.service = s.service AND p.minute = s.minute GRO
 
 
 def rows() -> list[tuple[str, float, float | None]]:
-    """Ratios of this file."""
+    """(label, measured, peer or limit) of each benchmark."""
     law = VARIANTS["small"]
     start = time.perf_counter()
     accuracy = split_accuracy("small", 1)

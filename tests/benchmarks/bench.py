@@ -1,6 +1,6 @@
 """Benchmark table (`make bench`): each operation beside a peer that does comparable work, measured in one run.
 
-Times are in seconds unless the row says otherwise; a peer that is not installed is absent.
+Times are in seconds unless the label says otherwise; a peer that is not installed is shown as absent.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ REPEATS = 3
 
 
 def best(action: Callable[[], object]) -> float:
-    """Least time of a few repeats [s]."""
+    """Shortest time of a few repeats [s]."""
     times = []
     for _ in range(REPEATS):
         start = time.perf_counter()
@@ -35,7 +35,7 @@ def best(action: Callable[[], object]) -> float:
 
 
 def foreign_log(path: Path, count: int) -> list[str]:
-    """A gateway's log of payloads of 400 bytes; its lines."""
+    """Write a gateway log with payloads of 400 bytes; return its lines."""
     lines = [
         json.dumps(
             {

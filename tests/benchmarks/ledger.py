@@ -1,7 +1,7 @@
 """Benchmarks of the ledger: import, hash chain, days computed from sealed files, shipments of many agents.
 
-The bare insert puts tuples that are in memory into the same table of a database of its own, in chunks as large, with the same
-durability; ours also parses, checks, looks for duplicates and versions the days.
+The plain insert puts tuples from memory into the same table of another database, in chunks of the same size and with the same
+durability; the import also parses, validates, detects duplicates and versions the days.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Row = tuple[str, float, float | None]
 
 
 def readings_file(path: Path, hosts: int, devices: int, seconds: range) -> int:
-    """A CSV file of power readings in the order of time; how many."""
+    """Write a CSV file of power readings in order of time; return their number."""
     rng = np.random.default_rng(1)
     count = 0
     with path.open("w", encoding="utf-8") as file:
@@ -91,7 +91,7 @@ def imports(folder: Path) -> list[Row]:
 
 
 def days(folder: Path) -> list[Row]:
-    """A day computed from files against the same from SQL; twice the hosts; two workers of a cluster against two processes."""
+    """Days computed from sealed files against SQL, twice the hosts, and two Dask workers against two processes."""
     facts = parse_config('[organisation]\ntimezone = "UTC"\n')
     seconds: dict[int, float] = {}
     for hosts in (HOSTS, 2 * HOSTS):
@@ -120,7 +120,7 @@ def days(folder: Path) -> list[Row]:
     two_processes_s = _seconds_of_two(folder, facts)
     with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
         on_cluster = replace(facts, fleet_scheduler=cluster.scheduler_address)
-        compute(large_store, on_cluster, again=True)  # workers have loaded what they need
+        compute(large_store, on_cluster, again=True)  # warms up the workers
         start_s = time.perf_counter()
         compute(large_store, on_cluster, again=True)
         rows.append(("two Dask workers / two processes on half each", time.perf_counter() - start_s, two_processes_s))
@@ -142,7 +142,7 @@ begun = time.perf_counter(); compute(store, facts, again=True); print(time.perf_
 
 
 def _seconds_of_two(folder: Path, facts: object) -> float:
-    """Two processes of their own, each with half of the hosts in a store of its own."""
+    """Time [s] of two processes, each with half of the hosts in a separate store."""
     del facts
     stores = []
     for half in range(2):
@@ -167,7 +167,7 @@ def _seconds_of_two(folder: Path, facts: object) -> float:
 
 
 def shipments(folder: Path) -> list[Row]:
-    """A thousand agents on the loopback, each with one shipment at a time over a connection of its own."""
+    """A thousand agents on the loopback, each with one shipment at a time over a separate connection."""
     store = Store(f"sqlite:///{folder / 'footprint.db'}")
     tokens = {f"h{n}": add_token(store, f"h{n}", NOW_US) for n in range(AGENTS)}
     port = 18_099
@@ -243,7 +243,7 @@ def _wait(port: int) -> None:
 
 
 def rows() -> list[Row]:
-    """Ratios of this file."""
+    """(label, measured, peer or limit) of each benchmark."""
     rows_of_all: list[Row] = []
     for measure in (imports, days, shipments):
         with tempfile.TemporaryDirectory() as name:

@@ -31,7 +31,7 @@ SUMS = (
 
 
 def rows(days: int = DAYS) -> list[tuple[str, float, float | None]]:
-    """What, ours, peer; processor time [s]."""
+    """(label, measured, peer) of each benchmark; CPU time [s]."""
     with tempfile.TemporaryDirectory() as name:
         store, config, now_us = build(Path(name) / "footprint.db", days, SERVICES, USES)
         try:
@@ -41,7 +41,7 @@ def rows(days: int = DAYS) -> list[tuple[str, float, float | None]]:
 
 
 def best(action: Callable[[], object]) -> float:
-    """Least processor time of a few repeats [s]."""
+    """Shortest CPU time of a few repeats [s]."""
     times = []
     for _ in range(REPEATS):
         start = time.process_time()
@@ -51,13 +51,13 @@ def best(action: Callable[[], object]) -> float:
 
 
 def _at(config: Config, now_us: int, days: int) -> int:
-    """The midnight [µs] so many days before now."""
+    """Local midnight [µs] a number of days before now."""
     zone = config.timezone
     return midnight_s(zone, local_day(zone, now_us // US_PER_S) - days) * US_PER_S
 
 
 def _against_sql(store: Store, config: Config, now_us: int) -> list[tuple[str, float, float | None]]:
-    """Questions of a page over 30 days, and the sums that they rest on as SQL alone."""
+    """Page queries over 30 days against plain SQL over the same sums."""
     since = _at(config, now_us, 30)
     queries = {
         "total": (Query(from_us=since), 3, "service_id, use_case_id, basis_id"),

@@ -1,7 +1,7 @@
 """Benchmark of one RAPL sample of four zones, beside Zeus and CodeCarbon on the same tree.
 
-The tree is on the temporary folder's file system. CodeCarbon reads two of the four zones only (it passes over memory), Zeus
-all of them; Zeus also keeps a process for each file that watches for wraps, which is not in its time here.
+The tree is in a temporary folder. CodeCarbon reads only two of the four zones (it skips memory), Zeus reads all; the processes with
+which Zeus watches each file for wraps are not included in its time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ROUNDS, REPEATS = 2_000, 5
 
 
 def us_per_call(action: Callable[[], object]) -> float:
-    """Least mean time of a call over some repeats [µs]."""
+    """Mean time of a call [µs], the shortest of some repeats."""
     times = []
     for _ in range(REPEATS):
         start = time.perf_counter()
@@ -32,14 +32,14 @@ def us_per_call(action: Callable[[], object]) -> float:
 
 
 def ours(root: Path) -> float:
-    """Time of our sample [µs]."""
+    """Time of a sample of the RAPL collector [µs]."""
     collector = RaplCollector(AgentConfig(sysfs=root))
     assert len(list(collector.collect(1, 1))) == 4
     return us_per_call(lambda: collector.collect(1, 1))
 
 
 def zeus(root: Path) -> float | None:
-    """Time of Zeus's sample [µs], None where it is not installed."""
+    """Time of a sample by Zeus [µs]; None if not installed."""
     try:
         from zeus.device.cpu.rapl import RAPLCPU
     except ImportError:
@@ -49,7 +49,7 @@ def zeus(root: Path) -> float | None:
 
 
 def codecarbon(root: Path) -> float | None:
-    """Time of CodeCarbon's sample [µs], None where it is not installed."""
+    """Time of a sample by CodeCarbon [µs]; None if not installed."""
     try:
         from codecarbon.core.cpu import IntelRAPL
         from codecarbon.core.units import Time
@@ -64,7 +64,7 @@ def codecarbon(root: Path) -> float | None:
 
 
 def rows() -> list[tuple[str, float, float | None]]:
-    """(what, ours [s], peer [s]) of each comparison."""
+    """(label, measured [s], peer [s]) of each comparison."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         powercap(root, sockets=2, dram=True)

@@ -1,4 +1,4 @@
-"""Runs every check of the repository, as ``python -m tests.checks``; exit status 1 where one finds something."""
+"""Runs all checks of the repository (``python -m tests.checks``); exits with status 1 on a finding."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ CHECKS = (house.findings, literals.findings, documents.findings, known_faults.fi
 
 
 def main() -> int:
-    """Print every finding; 0 where there is none."""
+    """Print all findings; return 0 without any, else 1."""
     findings = [finding for check in CHECKS for finding in check()]
     for finding in findings:
         print(finding)

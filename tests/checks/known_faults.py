@@ -1,4 +1,4 @@
-"""Every fault of other programs that docs/reference/known-faults.md lists is backed by tests that exist."""
+"""Check of docs/reference/known-faults.md: each fault of another program names existing tests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ EXPECTED = [*(f"C{number}" for number in range(1, 21)), *(f"A{number}" for numbe
 
 
 def findings() -> list[str]:
-    """Faults without a line, and lines that name no test that exists."""
+    """Missing or misordered faults, and lines without an existing test."""
     text = (ROOT / DOCUMENT).read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if re.match(r"- [AC]\d+ ", line)]
     tests = {

@@ -1,5 +1,5 @@
 """Fixtures of contract tests."""
 
-from tests.support.edition_office import made, office
+from tests.support.edition_office import office, office_template
 
-__all__ = ["made", "office"]
+__all__ = ["office", "office_template"]

@@ -76,7 +76,9 @@ def open_page(
 @pytest.mark.slow
 @pytest.mark.parametrize("language", ["fr", "en"])
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_no_page_has_a_violation_in_either_language_and_theme(browser: Any, base: str, language: str, theme: str) -> None:
+def test_no_page_has_accessibility_violations_in_any_language_and_theme(
+    browser: Any, base: str, language: str, theme: str
+) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
     violations: list[tuple[str, ...]] = []
@@ -96,7 +98,7 @@ def test_no_page_has_a_violation_in_either_language_and_theme(browser: Any, base
     assert violations == []
 
 
-def test_every_page_opens_without_an_error_and_asks_nobody_else(browser: Any, base: str) -> None:
+def test_every_page_opens_without_errors_or_requests_to_other_hosts(browser: Any, base: str) -> None:
     for path in PAGES:
         page, errors, elsewhere = open_page(browser, base, path)
         assert (path, errors, elsewhere) == (path, [], [])
@@ -150,7 +152,7 @@ def test_a_narrow_screen_needs_no_sideways_scrolling(browser: Any, base: str) ->
         page.close()
 
 
-def test_what_is_not_there_is_said_and_answered_404(browser: Any, base: str) -> None:
+def test_unknown_pages_return_404_with_a_message(browser: Any, base: str) -> None:
     page = browser.new_page(bypass_csp=True)
     answer = page.goto(f"{base}/nowhere?lang=en")
     assert answer.status == 404
@@ -169,7 +171,7 @@ def test_the_power_of_a_host_can_be_paused(browser: Any, base: str) -> None:
     page.close()
 
 
-def test_a_store_that_is_away_is_said_and_the_page_comes_back(browser: Any, tmp_path: Path) -> None:
+def test_pages_report_an_unavailable_store_and_recover(browser: Any, tmp_path: Path) -> None:
     (tmp_path / "footprint.toml").write_text(CONFIG)
     store = Store(f"sqlite:///{tmp_path / 'footprint.db'}", demo=False)
     import_files(store, config(), tmp_path, energy_lines(START, 7200, 60), request_lines(START, 7200, 40))
@@ -192,7 +194,7 @@ def test_a_store_that_is_away_is_said_and_the_page_comes_back(browser: Any, tmp_
         store.close()
 
 
-def test_from_page_to_page_the_program_stays_and_focus_goes_to_the_title(browser: Any, base: str) -> None:
+def test_navigation_keeps_the_document_and_moves_focus_to_the_title(browser: Any, base: str) -> None:
     page, errors, _ = open_page(browser, base, "/charter")
     page.evaluate("window.kept = 1")
     page.locator("header").get_by_role("link", name="Help").or_(
@@ -213,7 +215,7 @@ def test_from_page_to_page_the_program_stays_and_focus_goes_to_the_title(browser
     page.close()
 
 
-def test_cards_turn_into_tables_by_button_and_by_key_and_keys_can_be_switched_off(browser: Any, base: str) -> None:
+def test_cards_switch_to_tables_by_button_and_by_optional_key(browser: Any, base: str) -> None:
     page, _, _ = open_page(browser, base, "/hosts?name=a")
     card = page.locator(".block:has(.as-table)").first
     table = card.locator(".as-table")
@@ -229,7 +231,7 @@ def test_cards_turn_into_tables_by_button_and_by_key_and_keys_can_be_switched_of
     page.close()
 
 
-def test_every_card_is_a_picture_with_its_source_burnt_in(browser: Any, base: str) -> None:
+def test_every_card_exports_as_a_picture_with_its_source(browser: Any, base: str) -> None:
     import re
     from xml.etree import ElementTree
 
@@ -259,7 +261,7 @@ def test_every_card_is_a_picture_with_its_source_burnt_in(browser: Any, base: st
     page.close()
 
 
-def test_the_print_view_opens_tables_and_leaves_the_controls_out(browser: Any, base: str) -> None:
+def test_the_print_view_shows_tables_and_no_controls(browser: Any, base: str) -> None:
     page, _, _ = open_page(browser, base, "/hosts?name=a&print=1")
     assert not page.locator(".pages").is_visible()
     assert not page.locator(".filters").first.is_visible()

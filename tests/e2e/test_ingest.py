@@ -73,7 +73,7 @@ def ship(port: int, token: str, host: str, failed: list[str]) -> None:
 
 
 @pytest.mark.slow
-def test_nothing_is_lost_and_nothing_twice_while_the_server_is_killed(tmp_path: Path) -> None:
+def test_readings_arrive_exactly_once_while_the_server_is_killed(tmp_path: Path) -> None:
     store = Store(f"sqlite:///{tmp_path / 'footprint.db'}")
     tokens = {f"h{n}": add_token(store, f"h{n}", NOW_US) for n in range(HOSTS)}
     server = Server(tmp_path)

@@ -116,7 +116,9 @@ def wait_for_a_record(memory: Path, than: str = "") -> None:
 
 
 @pytest.mark.parametrize("kills", [20, pytest.param(1000, marks=pytest.mark.slow)])
-def test_kills(served: tuple[Store, Relay, str], tmp_path: Path, kills: int) -> None:
+def test_every_joule_arrives_once_although_agents_are_killed(
+    served: tuple[Store, Relay, str], tmp_path: Path, kills: int
+) -> None:
     store, relay, token = served
     rng = random.Random(kills)
     (zone,) = powercap(tmp_path / "sys", 1)

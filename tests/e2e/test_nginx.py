@@ -154,7 +154,7 @@ def signed_in(groups: str) -> Sent:
         ("broken", "public"),
     ],
 )
-def test_a_reader_has_the_role_of_the_groups_that_the_sign_in_knows(groups: str, role: str, office: Office) -> None:
+def test_a_reader_has_the_role_of_the_groups_from_the_sign_in_service(groups: str, role: str, office: Office) -> None:
     assert office.role(signed_in(groups)) == role
 
 
@@ -175,13 +175,13 @@ FORGED = "footprint-administrators"
     ],
 )
 @pytest.mark.parametrize(("groups", "role"), [("", "public"), ("footprint-committee", "committee"), ("broken", "public")])
-def test_a_header_that_a_reader_sends_is_replaced(forged: Sent, groups: str, role: str, office: Office) -> None:
+def test_group_headers_of_clients_are_replaced(forged: Sent, groups: str, role: str, office: Office) -> None:
     SignIn.seen.clear()
     assert office.role([*signed_in(groups), *forged]) == role
     assert {groups_header for _, groups_header in SignIn.seen} == {None}  # the sign-in is not told of it either
 
 
-def test_the_port_of_the_service_believes_nobody_but_the_proxy(office: Office) -> None:
+def test_the_service_trusts_group_headers_of_the_proxy_only(office: Office) -> None:
     forged = [(GROUPS, FORGED), ("X-Forwarded-For", "127.0.0.1")]
     assert office.role(forged, office.app, peer="127.0.0.2") == "public"
     assert office.role([(GROUPS, FORGED)] * 2, office.app) == "public"  # two headers: nobody can tell which is whose
@@ -189,7 +189,7 @@ def test_the_port_of_the_service_believes_nobody_but_the_proxy(office: Office) -
     assert office.role([(GROUPS, FORGED)], office.app) == "administrator"  # the proxy's own machine: so the header does count
 
 
-def test_metrics_are_for_the_machine_of_the_proxy(office: Office) -> None:
+def test_metrics_are_served_to_the_proxy_host_only(office: Office) -> None:
     status, body = office.ask("/metrics")
     assert (status, b"footprint_energy_joules_total" in body) == (200, True)
     assert office.ask("/metrics", peer="127.0.0.2")[0] == 403
@@ -206,7 +206,7 @@ def test_agents_and_the_inner_address_of_the_sign_in(office: Office) -> None:
     }
 
 
-def test_no_address_of_a_reader_is_kept(office: Office) -> None:
+def test_no_client_address_is_stored(office: Office) -> None:
     assert office.ask("/api/v1/footprint?group=use_case", signed_in("footprint-officers"), peer="127.0.0.77")[0] == 200
     (access_row,) = json.loads(office.ask("/api/v1/access", signed_in(FORGED))[1])["rows"][-1:]
     assert (access_row["role"], "127.0.0.77" in str(access_row)) == ("officer", False)
@@ -214,7 +214,7 @@ def test_no_address_of_a_reader_is_kept(office: Office) -> None:
     assert files_with_address == []
 
 
-def test_without_its_configuration_nobody_behind_the_proxy_is_at_home(tmp_path: Path) -> None:
+def test_without_access_configuration_clients_of_the_proxy_are_public(tmp_path: Path) -> None:
     unconfigured = office_of(tmp_path, "")
     try:
         assert unconfigured.role([(GROUPS, FORGED)]) == "public"

@@ -152,7 +152,7 @@ def spans_of(store: Store) -> dict[str, list[tuple[int, int, int, bool]]]:
     }
 
 
-def test_energy_is_the_truth_where_raw_samples_allow_it(server: str, sqlite: Store) -> None:
+def test_energy_matches_the_truth_as_far_as_raw_samples_allow(server: str, sqlite: Store) -> None:
     bring(sqlite, server, 0, LENGTH_S + 1)
     spans = spans_of(sqlite)
     assert set(spans) == {"cpu:0", "GPU-1", "wall"}
@@ -170,7 +170,7 @@ def test_energy_is_the_truth_where_raw_samples_allow_it(server: str, sqlite: Sto
     assert wall_covered_s == pytest.approx(LENGTH_S - (GAP_S[1] - GAP_S[0]), abs=120)
 
 
-def test_a_backfill_in_pieces_and_again_gives_the_same(server: str, sqlite: Store, tmp_path: Path) -> None:
+def test_a_backfill_in_pieces_or_repeated_gives_the_same_result(server: str, sqlite: Store, tmp_path: Path) -> None:
     bring(sqlite, server, 0, LENGTH_S + 1)
     other = Store(f"sqlite:///{tmp_path / 'pieces.db'}")
     pieces = bring(other, server, 0, 1800, 4007, 7200, LENGTH_S + 1)
@@ -182,7 +182,7 @@ def test_a_backfill_in_pieces_and_again_gives_the_same(server: str, sqlite: Stor
     other.close()
 
 
-def test_traffic_that_no_gateway_logged_is_told_with_its_size(server: str, sqlite: Store, tmp_path: Path) -> None:
+def test_unlogged_traffic_is_reported_with_its_size(server: str, sqlite: Store, tmp_path: Path) -> None:
     bring(sqlite, server, 0, LENGTH_S + 1)
     facts = config('[[service]]\nname = "chat"\nmodel = "org/m"\n')
     lines = [f"{DAY_S + 15 * n},{DAY_S + 15 * n + 10},chat,drafting,100,r{n}" for n in range(100)]
@@ -218,6 +218,6 @@ def test_two_exporters_of_one_group_are_refused_and_nothing_is_stored(server: st
     assert done.accepted
 
 
-def test_a_server_that_is_none_is_said(sqlite: Store) -> None:
+def test_an_unreachable_server_is_reported(sqlite: Store) -> None:
     with pytest.raises(SourceUnavailable, match="127"):
         bring(sqlite, "http://127.0.0.1:1", 0, 60)

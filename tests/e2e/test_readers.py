@@ -72,7 +72,7 @@ def searches(reader: int) -> list[str]:
     ]
 
 
-def test_twenty_readers_and_the_ingest_are_all_served(base: tuple[str, Path], capsys: Any) -> None:
+def test_twenty_concurrent_readers_and_the_ingest_are_served(base: tuple[str, Path], capsys: Any) -> None:
     address, folder = base
     store = Store(f"sqlite:///{folder / 'footprint.db'}")
     token = add_token(store, "host-000", 1)

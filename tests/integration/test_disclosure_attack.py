@@ -70,12 +70,12 @@ def recovered(seed: int) -> list[tuple[int, Key, str]]:
     return recovered_cells
 
 
-def test_ten_organisations_keep_what_they_hide_over_editions_and_versions() -> None:
+def test_hidden_cells_of_ten_organisations_cannot_be_recovered() -> None:
     assert [recovered(seed) for seed in range(10)] == [[]] * 10
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("hundred", range(ORGANISATIONS // 100))
-def test_a_thousand_organisations_keep_what_they_hide_over_editions_and_versions(hundred: int) -> None:
+def test_hidden_cells_of_a_thousand_organisations_cannot_be_recovered(hundred: int) -> None:
     seeds = range(100 * hundred, 100 * (hundred + 1))
     assert {seed: cells for seed in seeds if (cells := recovered(seed))} == {}

@@ -41,7 +41,7 @@ def test_a_notebook_runs_from_top_to_bottom_and_shows_a_picture(path: Path, fold
 
 
 @pytest.mark.parametrize("path", notebooks(), ids=lambda path: path.stem)
-def test_a_notebook_asks_one_question_with_public_names_and_keeps_clean_outputs(path: Path) -> None:
+def test_a_notebook_asks_one_question_with_public_names_and_clean_outputs(path: Path) -> None:
     notebook: Any = nbformat.read(path, as_version=4)
     first = notebook.cells[0].source
     assert first.splitlines()[0].endswith("?")
@@ -60,7 +60,7 @@ def test_a_notebook_asks_one_question_with_public_names_and_keeps_clean_outputs(
     assert len(stored_text) < 200_000
 
 
-def test_the_list_of_notebooks_names_each() -> None:
+def test_the_readme_lists_every_notebook() -> None:
     readme = (notebooks()[0].parent / "README.md").read_text(encoding="utf-8")
     assert [path.name for path in notebooks() if path.name not in readme] == []
     assert len(notebooks()) >= 5

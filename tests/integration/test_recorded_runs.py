@@ -46,7 +46,7 @@ def convert(run: Path, folder: Path) -> tuple[str, str, int, float, float]:
 
 
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name.partition("__")[0])
-def test_use_cases_hold_the_energy_that_the_authors_logged(sqlite: Store, tmp_path: Path, run: Path) -> None:
+def test_use_cases_add_up_to_the_energy_that_the_authors_logged(sqlite: Store, tmp_path: Path, run: Path) -> None:
     energy, requests, gpus, logged_j, sampled_j = convert(run, tmp_path)
     devices = ", ".join(f'"node/gpu:{n}"' for n in range(gpus))
     facts = config(f'[[service]]\nname = "llm"\ndevices = [{devices}]\n')
@@ -60,7 +60,7 @@ def test_use_cases_hold_the_energy_that_the_authors_logged(sqlite: Store, tmp_pa
     assert sum(joules.values()) == pytest.approx(sampled_j, rel=1e-6)
 
 
-def test_an_hour_of_two_production_services_closes(sqlite: Store, tmp_path: Path) -> None:
+def test_an_hour_of_two_production_services_adds_up(sqlite: Store, tmp_path: Path) -> None:
     rows = []
     for path in sorted((RECORDINGS / "azure-llm-2023").glob("*.csv*")):
         name = "code" if "code" in path.name.lower() else "conversation"

@@ -12,7 +12,7 @@ from tests.support import recordings
 
 @recordings.needs_runs
 @pytest.mark.parametrize("run", recordings.RUNS, ids=lambda run: run.name.partition("__")[0])
-def test_a_matched_run_imports_whole(run: Path, tmp_path: Path) -> None:
+def test_a_matched_run_imports_completely(run: Path, tmp_path: Path) -> None:
     """Every sample and every logged phase is accepted."""
     store = Store(f"sqlite:///{tmp_path / 'ledger.db'}")
     config = parse_config(recordings.config_text(run))
@@ -26,7 +26,7 @@ def test_a_matched_run_imports_whole(run: Path, tmp_path: Path) -> None:
 
 
 @recordings.needs_azure
-def test_the_azure_traces_import_whole(tmp_path: Path) -> None:
+def test_the_azure_traces_import_completely(tmp_path: Path) -> None:
     """28,185 requests come in, and come in once."""
     store = Store(f"sqlite:///{tmp_path / 'ledger.db'}")
     path = str(recordings.write_azure(tmp_path / "azure.csv"))

@@ -36,7 +36,7 @@ def rows_of_arrivals(folder: Path, year: Year, kind: str) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def test_nothing_is_known_before_it_happened_and_what_was_late_came_late(past: tuple[Path, Year]) -> None:
+def test_arrivals_contain_no_future_data_and_late_readings_arrive_late(past: tuple[Path, Year]) -> None:
     folder, year = past
     assert [str(period) for _, period in year.releases] == [
         "2025-Q3",
@@ -67,7 +67,7 @@ def test_nothing_is_known_before_it_happened_and_what_was_late_came_late(past: t
     assert not (requests["start"] // DAY_S % 7 == 3).any()  # Sundays
 
 
-def test_what_counters_tell_is_idle_power_and_the_truth(past: tuple[Path, Year]) -> None:
+def test_counters_equal_idle_energy_plus_true_energy(past: tuple[Path, Year]) -> None:
     folder, year = past
     energy, truth = rows_of_arrivals(folder, year, "energy").sort_values("time"), pd.read_csv(folder / "past-truth.csv")
     chat = DEPLOYMENTS[0]
@@ -83,7 +83,7 @@ def test_what_counters_tell_is_idle_power_and_the_truth(past: tuple[Path, Year])
     assert (code.diff() < 0).sum() == 3
 
 
-def test_the_configuration_tells_what_happened(past: tuple[Path, Year]) -> None:
+def test_the_configuration_contains_the_events_of_the_year(past: tuple[Path, Year]) -> None:
     folder, year = past
     (folder / "footprint.toml").write_text(config_with_past(year, END_S), encoding="utf-8")
     (folder / "decisions.toml").write_text(decisions(year), encoding="utf-8")
@@ -100,7 +100,7 @@ def test_the_configuration_tells_what_happened(past: tuple[Path, Year]) -> None:
 
 
 @pytest.mark.slow
-def test_idle_is_learnt_and_every_use_case_has_what_it_took(past: tuple[Path, Year]) -> None:
+def test_idle_power_is_learnt_and_use_cases_get_their_true_energy(past: tuple[Path, Year]) -> None:
     folder, year = past
     (folder / "footprint.toml").write_text(config_with_past(year, END_S), encoding="utf-8")
     config = load_config(str(folder / "footprint.toml"))

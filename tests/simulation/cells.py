@@ -23,7 +23,7 @@ def organisation(
     filled: float = 0.5,
     intensity: tuple[float, float] = (G_PER_KWH, 0.0),
 ) -> list[Cell]:
-    """Cells of months and of what holds them; ``filled`` of the pairs of service and use case exist.
+    """Cells of months and of the periods that contain them; a share ``filled`` of the pairs of service and use case exists.
 
     ``intensity`` is the mean [g/kWh] and the relative spread over services and months.
     """
@@ -60,7 +60,7 @@ def organisation(
 
 
 def _cell(key: Key, amounts: dict[str, float], people: set[int], rng: np.random.Generator) -> Cell:
-    """Now and then nobody counted, or one user has nearly all."""
+    """A cell; a few have an unknown number of users, a few one user with 90 % of the requests."""
     chance = rng.random() if key[1] and key[2] else 1.0
     reserved = key[2].startswith("(")
     users = 0 if reserved else None if chance < 0.02 else len(people)

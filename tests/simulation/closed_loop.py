@@ -1,7 +1,7 @@
 """Benchmark protocol in virtual time: clients in a closed loop against the step model of a server.
 
-Requests of drawn prompts, whose answers have lengths of their own and differ from draw to draw, end in the same functions that
-a real run ends in (steady state, mix of prompts, result). Energy is the law's, with the errors that sensors and sessions have.
+Answer lengths depend on the prompt and vary between draws. The simulated requests pass through the same functions as a real run
+(steady state, mix of prompts, result). Energy follows the step model, with errors of sensors and sessions.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from footprint.benchmark.result import BenchmarkResult, Energy, MeasurementPoint
 from footprint.benchmark.runner import BenchmarkPlan, MeasuredPoint, assemble_result
 from footprint.benchmark.steady_state import AnsweredRequest, drawn_prompts, steady_figures, steady_window
 
-PIECE = 10  # tokens that come together
+PIECE = 10  # tokens per streamed chunk
 MACHINE = {
     "host": "inf-01",
     "models": ["NVIDIA H100"],
@@ -33,7 +33,7 @@ MACHINE = {
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A served model: energies of a step, seconds of a step, median length of its answers and how draws of one prompt differ."""
+    """A served model: energy and duration of a step, median answer length, spread of lengths between and within prompts."""
 
     name: str = "simulated"
     step_j: float = 3.1
@@ -42,13 +42,13 @@ class ServedModel:
     tokens: float = 150.0
     prompt_spread: float = 0.6
     draw_spread: float = 0.15
-    idle_w: float = 0.0  # measured at rest, where it is above 0; it is within the energy of a step
-    score: float = 0.0  # share of its answers that a grader finds right, where it is above 0
+    idle_w: float = 0.0  # measured without load if above 0; part of the energy of a step
+    score: float = 0.0  # share of correct answers; 0: no grading
 
 
 @dataclass(frozen=True)
 class MeasurementErrors:
-    """Relative standard deviations: of a session, of a repeat, of a point; and the gain of the host's sensor."""
+    """Relative standard deviations of session, repeat and point, and gain error of the host's sensor."""
 
     gain: float = 0.0
     session: float = 0.005
@@ -69,7 +69,7 @@ def run_benchmark(
     machine: dict[str, object] = MACHINE,
     demonstration: bool = False,
 ) -> BenchmarkResult:
-    """A benchmark of a model, in virtual time."""
+    """Run a benchmark of a model in virtual time."""
     rng = np.random.default_rng(seed)
     lengths = np.exp(
         np.random.default_rng(7).normal(math.log(model.tokens), model.prompt_spread, count)

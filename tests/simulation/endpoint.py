@@ -2,11 +2,11 @@
 
     python tests/simulation/endpoint.py --sysfs DIR [--step-j …]
 
-The law is that of ``server.py`` without contexts: requests wait for the step under way, are prefilled, and then all advance
-together, one token a decode step. A step takes ``step_s`` and ``step_j + running x token_j``, a prefilled token
-``prefill_j``; beside them the host draws ``idle_w``. All of it goes to the RAPL counter of a fixture tree as time passes.
-``GET /truth`` tells steps, tokens, joules and the mean time of a step; a prompt's length is its words, an answer's the
-number after ``tokens=`` in its prompt.
+The energy model is that of ``server.py`` without the cost of contexts: requests wait for the current step, are prefilled, and then
+all advance by one token per decode step. A step takes ``step_s`` and ``step_j + running * token_j``, a prefilled token takes
+``prefill_j``, and the host draws ``idle_w``. The energy is added to the RAPL counter of a fixture tree in real time.
+``GET /truth`` returns steps, tokens, joules and the total time of steps. The length of a prompt is its number of words, the
+length of an answer is the number after ``tokens=`` in its prompt.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ EMPTY = {"id": "x", "object": "chat.completion.chunk", "created": 0}
 
 @dataclass(slots=True)
 class StepCosts:
-    """Energies in joules, times in seconds."""
+    """Energies [J], idle power [W] and times [s] of the simulated model."""
 
     idle_w: float = 10.0
     step_s: float = 0.025
@@ -43,7 +43,7 @@ class StepCosts:
 
 @dataclass(slots=True)
 class EnergyTotals:
-    """What really happened."""
+    """Totals since the start: counts, seconds and joules."""
 
     steps: int = 0
     tokens: int = 0
@@ -54,7 +54,7 @@ class EnergyTotals:
 
 @dataclass(slots=True, eq=False)
 class ActiveRequest:
-    """One under way."""
+    """A request in the queue or in decoding, with its streamed pieces."""
 
     input_tokens: int
     remaining: int
@@ -62,7 +62,7 @@ class ActiveRequest:
 
 
 class SimulatedModel:
-    """The decode loop, and the counter that it drives."""
+    """Decode loop of the simulated model, and the energy counter that it advances."""
 
     def __init__(self, law: StepCosts, zone: Zone) -> None:
         self.law, self.zone, self.truth = law, zone, EnergyTotals()
@@ -72,7 +72,7 @@ class SimulatedModel:
         self._power_w = 0.0
 
     async def meter(self) -> None:
-        """Idle power, and the energy of what runs, to the counter as time passes."""
+        """Add idle energy to the counter continuously."""
         last = time.monotonic()
         while True:
             await asyncio.sleep(TICK_S)
@@ -85,7 +85,7 @@ class SimulatedModel:
         self.zone.add(round(joules * 1e6))
 
     async def decode(self) -> None:
-        """Steps without end; between them, whoever waits joins."""
+        """Run decode steps forever; waiting requests join between steps."""
         law = self.law
         while True:
             while self.waiting and len(self.running) < law.slots:
@@ -101,7 +101,7 @@ class SimulatedModel:
                 continue
             begin = time.monotonic()
             joules = law.step_j + law.token_j * len(self.running)
-            for part in range(1, 6):  # energy comes as the step goes on, not at its end
+            for part in range(1, 6):  # energy is spread over the step
                 await asyncio.sleep(max(begin + law.step_s * part / 5 - time.monotonic(), 0))
                 self._add(joules / 5)
             self.truth.steps += 1
@@ -116,14 +116,14 @@ class SimulatedModel:
 
 
 class HttpServer:
-    """HTTP/1.1, as much of it as a streaming client needs."""
+    """Minimal HTTP/1.1 server for streaming clients."""
 
     def __init__(self, model: SimulatedModel, options: argparse.Namespace) -> None:
         self.model, self.options = model, options
         self.limited = options.limit_first
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, request after request."""
+        """Handle the requests of one connection."""
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while head := await reader.readuntil(b"\r\n\r\n"):
                 lines = head.decode().split("\r\n")
@@ -182,7 +182,7 @@ class HttpServer:
 
 
 async def main(options: argparse.Namespace) -> None:
-    """Serve until killed; the address is printed."""
+    """Print the address and serve until killed."""
     (zone,) = powercap(Path(options.sysfs), 1)
     law = StepCosts(**{name: getattr(options, name) for name in StepCosts.__dataclass_fields__})
     model = SimulatedModel(law, zone)
@@ -192,7 +192,7 @@ async def main(options: argparse.Namespace) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Options: the law, and ways to misbehave."""
+    """Options: step costs, and errors to simulate."""
     options = argparse.ArgumentParser()
     options.add_argument("--sysfs", required=True)
     for name, value in asdict(StepCosts()).items():

@@ -11,7 +11,7 @@ S = 1_000_000
 
 
 class SimulatedNvml:
-    """The library with one scenario loaded; the real binding calls it."""
+    """The simulated library with one scenario, behind the real pynvml binding."""
 
     def __init__(self, library: Path, scenario: str, folder: Path) -> None:
         self._library = ctypes.CDLL(str(library))
@@ -21,19 +21,19 @@ class SimulatedNvml:
         path.write_text(scenario, encoding="utf-8")
         self._library.sim_load(str(path).encode())
         self._before = pynvml.nvmlLib
-        self.go(0)
+        self.set_time_s(0)
         pynvml.nvmlLib = self._library
         pynvml._nvmlGetFunctionPointer_cache.clear()
 
-    def go(self, at_s: float) -> None:
-        """Let the simulated clock stand at an instant."""
+    def set_time_s(self, at_s: float) -> None:
+        """Set the simulated clock [s]."""
         self._library.sim_set_time_us(round(at_s * S))
 
     def true_uj(self, index: int) -> int:
-        """What a board really used since the beginning [µJ]."""
+        """True energy of a board since the start [µJ]."""
         return int(self._library.sim_true_uj(index))
 
     def close(self) -> None:
-        """Give the binding back."""
+        """Restore the binding."""
         pynvml.nvmlLib = self._before
         pynvml._nvmlGetFunctionPointer_cache.clear()

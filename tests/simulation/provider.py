@@ -18,7 +18,7 @@ SUBJECT, NAME = "u-4711", "Ada Lovelace"
 
 
 class Provider:
-    """Signs in one person of ``groups``; ``claims`` and ``key`` are what it puts into tokens instead of the truth."""
+    """Signs in one person with ``groups``; ``claims`` overrides claims of the token, ``signs_with`` the signing key."""
 
     def __init__(self, issuer: str) -> None:
         self.issuer, self.groups = issuer, ["sustainability"]
@@ -30,8 +30,8 @@ class Provider:
         self.asked: list[dict[str, str]] = []
         self.app = self._app()
 
-    def forger(self) -> None:
-        """From now on tokens are signed with a key that nobody was told of."""
+    def forge_tokens(self) -> None:
+        """Sign tokens with an unpublished key from now on."""
         self.signs_with = RSAKey.generate_key(2048, {"kid": "one", "use": "sig"})
 
     def _token(self, parameters: dict[str, str]) -> str:

@@ -32,14 +32,14 @@ CONDITIONS = Conditions(
 
 @dataclass(frozen=True)
 class EnergyPerToken:
-    """Energy per output token = a + b / batch, and how what is read of it errs (relative standard deviations)."""
+    """Energy per output token, a + b / batch, and relative standard deviations of its measurement."""
 
     a_j: float = 0.068
     b_j: float = 3.1
     idle_w: float = 90.0
     tokens: float = 200.0
-    gain: float = 0.0  # of the sensor, the same for whatever is measured on this host
-    session: float = 0.0  # of a whole benchmark
+    gain: float = 0.0  # of the sensor, the same for all benchmarks on this host
+    session: float = 0.0  # of a benchmark
     repeat: float = 0.0  # of all points of one repeat
     point: float = 0.0
 
@@ -52,7 +52,7 @@ def simulated_result(
     idle: bool = True,
     **conditions: object,
 ) -> BenchmarkResult:
-    """A result as the protocol would have given it."""
+    """A benchmark result drawn from the model."""
     rng = np.random.default_rng(seed)
     session_factor = math.exp(truth.gain + rng.normal(0, truth.session))
     points = []

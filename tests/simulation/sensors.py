@@ -11,7 +11,7 @@ RANGE_UJ = 262_143_328_850
 
 
 class Zone:
-    """One powercap zone of a tree, whose counter can be advanced by a known energy."""
+    """A powercap zone whose energy counter can be advanced."""
 
     def __init__(self, folder: Path, name: str, counter_uj: int, range_uj: int = RANGE_UJ, limit_w: int = 350) -> None:
         folder.mkdir(parents=True)
@@ -21,9 +21,9 @@ class Zone:
         self.add(0)
 
     def add(self, energy_uj: int) -> None:
-        """Use energy; the counter starts again after its range, as the kernel's does."""
+        """Advance the counter by an energy; it wraps at its range like the kernel's counter."""
         self.value = (self.value + energy_uj) % self.range_uj
-        # Of one width and in place: who reads meanwhile sees the one value or the other, as of the kernel, and never none.
+        # Fixed width, overwritten in place: a concurrent reader sees the old or the new value, never an empty file.
         if not self.file.exists():
             self.file.write_text("")
         with self.file.open("r+b", buffering=0) as file:
@@ -40,7 +40,7 @@ def powercap(
     psys: bool = False,
     range_uj: int = RANGE_UJ,
 ) -> list[Zone]:
-    """A tree as under /sys; the zones that may be advanced, package and memory of each socket in turn."""
+    """Create a powercap tree as under /sys; return the package and DRAM zones of each socket, in order."""
     base = root / "class" / "powercap"
     zones = []
     for socket in range(sockets):
@@ -57,7 +57,7 @@ def powercap(
 
 
 def dies(root: Path, count: int, *, mirrored: bool) -> list[Zone]:
-    """One package of several dies; mirrored ones show the counter of the first, and are to be advanced with it."""
+    """Create one package of several dies; mirrored dies start at the same value and must be advanced together."""
     base = root / "class" / "powercap"
     return [
         Zone(base / f"intel-rapl:{die}", f"package-0-die-{die}", 10**9 * (1 if mirrored else die + 1)) for die in range(count)
@@ -65,7 +65,7 @@ def dies(root: Path, count: int, *, mirrored: bool) -> list[Zone]:
 
 
 def monitor(root: Path, index: int, driver: str, bus: str = "", **files: object) -> Path:
-    """One hardware monitor; its folder."""
+    """Create a hardware monitor and return its folder."""
     folder = root / "class" / "hwmon" / f"hwmon{index}"
     folder.mkdir(parents=True)
     for name, text in ({"name": driver} | files).items():
@@ -80,7 +80,7 @@ def monitor(root: Path, index: int, driver: str, bus: str = "", **files: object)
 def process(
     proc: Path, pid: int, *, parent: int = 1, ticks: int = 0, start: int = 1, pages: int = 0, cgroup: str = "", command: str = ""
 ) -> None:
-    """One process as /proc shows it."""
+    """Create the /proc files of a process."""
     folder = proc / str(pid)
     folder.mkdir(parents=True, exist_ok=True)
     fields = ["S", str(parent), *["0"] * 9, str(ticks), "0", *["0"] * 6, str(start), "0", str(pages), "0", "0"]
@@ -90,13 +90,13 @@ def process(
 
 
 def host_time(proc: Path, busy_ticks: int, idle_ticks: int) -> None:
-    """What /proc/stat says of all processors together."""
+    """Write /proc/stat with the total CPU time."""
     proc.mkdir(parents=True, exist_ok=True)
     (proc / "stat").write_text(f"cpu {busy_ticks} 0 0 {idle_ticks} 0 0 0 0 0 0\n")
 
 
 def build_nvml(folder: Path) -> Path | None:
-    """The simulated library, or None where there is no C compiler."""
+    """Compile the simulated library; None without a C compiler."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         return None

@@ -1,9 +1,9 @@
 """Simulated inference server with continuous batching and known energy of each request.
 
 Requests queue for a slot (first come, first served), are prefilled one after the other, and then all advance
-together, one token a decode step. A step costs a fixed amount, shared by whoever runs in it, and amounts per
-token that grow with the context. What is published of it is what a site has: cumulative counters once a second
-with the gain error of their sensor, and a log of starts, ends and tokens.
+by one token per decode step. A step has a fixed cost, shared by the requests in it, and costs per token that
+grow with the context. The output has the form of real measurements: cumulative counters once a second with
+the gain error of their sensor, and a log of starts, ends and tokens.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 DAY_S = 86_400
-BLOCK = 64  # steps that are taken at once where nothing joins or leaves
+BLOCK = 64  # maximum number of steps computed at once while no request joins or leaves
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One use case: how much it asks, when, and of what shape. Token counts are log-normal."""
+    """A use case: requests per day, daily profile and token counts (log-normal)."""
 
     name: str
     per_day: float
@@ -34,12 +34,12 @@ class Kind:
     output_median: float
     spread: float = 0.7
     hours: str = "office"  # office | night | flat | day | bursts
-    cached: float = 0.0  # mean share of the input that a prefix cache holds
+    cached: float = 0.0  # mean share of requests with a prefix in the cache
 
 
 @dataclass(frozen=True)
 class Server:
-    """The law of one server: energies in joules of all its devices together, times in seconds."""
+    """Parameters of a server: energies [J] of all its devices together, times [s], power [W]."""
 
     name: str
     kinds: tuple[Kind, ...]
@@ -47,19 +47,19 @@ class Server:
     idle_w: float = 90.0  # of each device
     step_s: float = 0.012
     step_s_per_sequence: float = 0.0001
-    step_j: float = 3.1  # the pass over the weights, shared by whoever runs
+    step_j: float = 3.1  # the pass over the weights, shared by the running requests
     token_j: float = 0.068
     context_j: float = 0.012  # per token and thousand tokens of context
     prefill_s: float = 0.00005  # per input token
     prefill_j: float = 0.026
     prefill_square_j: float = 0.000002  # per input token squared, over 2000
     slots: int = 256
-    experts: float = 0.0  # sequences at which a mixture of experts reads most of its weights; 0: a dense model
+    experts: float = 0.0  # batch size scale at which a mixture of experts reads most of its weights; 0: a dense model
     stall: bool = False  # prefill stops decoding
-    draft: float = 0.0  # tokens accepted beyond the first by speculative decoding, in the mean
-    busy_w: float = 0.0  # drawn while anything runs, whatever it is
+    draft: float = 0.0  # mean number of extra tokens that speculative decoding accepts per step
+    busy_w: float = 0.0  # constant extra power while any request runs
     tail_s: float = 0.0
-    tail_w: float = 0.0  # drawn for a while after the last request
+    tail_w: float = 0.0  # drawn for ``tail_s`` after the last request
     idle_drift: float = 0.0  # slow change of idle power over the day, relative
     noise: float = 0.015  # of each second's power
     cache_logged: bool = True
@@ -67,10 +67,10 @@ class Server:
 
 @dataclass(frozen=True)
 class Day:
-    """What happened: the log, the true joules of each request above idle, and the power of all devices by second."""
+    """A simulated day: request log, true energy [J] of each request above idle, and energy of all devices by second."""
 
     server: Server
-    start_s: Floats  # since the day's start
+    start_s: Floats  # since the start of the day
     end_s: Floats
     first_s: Floats
     use_case: Ints
@@ -79,10 +79,10 @@ class Day:
     output_tokens: Ints
     true_j: Floats
     idle_j: Floats  # by second, all devices
-    above_j: Floats  # by second, all devices; what nobody's request bears (tail, busy power) included
+    above_j: Floats  # by second, all devices; includes energy of no request (tail, busy power)
 
     def truth(self) -> Floats:
-        """Share of each use case in the energy of all requests."""
+        """Share of each use case in the energy of all requests, shape (use cases,)."""
         joules = np.bincount(self.use_case, weights=self.true_j, minlength=len(self.server.kinds))
         return joules / joules.sum()
 
@@ -158,7 +158,7 @@ def _tokens(median: float, spread: float, size: int, rng: np.random.Generator, m
 
 
 def simulate(server: Server, seed: int) -> Day:
-    """One day of a server."""
+    """Simulate one day of a server."""
     rng = np.random.default_rng(seed)
     starts, kinds, inputs, cached, outputs = [], [], [], [], []
     for number, kind in enumerate(server.kinds):
@@ -182,7 +182,7 @@ def simulate(server: Server, seed: int) -> Day:
 
 
 class _Run:
-    """The server at work: blocks of time with their energy, and what each request truly took."""
+    """State of a simulation: blocks of time with their energy [J], and the true energy of each request."""
 
     def __init__(self, server: Server, start: Floats, fresh: Ints, n: Ints, out: Ints, rng: np.random.Generator) -> None:
         self.server, self.start, self.fresh, self.n, self.out, self.rng = server, start, fresh, n, out, rng
@@ -191,10 +191,10 @@ class _Run:
         self.first = np.zeros(len(start))
         self.end = np.full(len(start), np.inf)
 
-    def serve(self) -> tuple[Floats, Floats]:  # noqa: PLR0912, PLR0915 - one loop, in the order of what happens
+    def serve(self) -> tuple[Floats, Floats]:  # noqa: PLR0912, PLR0915 - one event loop
         s, law = self.server, self._prefill_law
         queue: deque[int] = deque()
-        prefilled: list[tuple[float, int]] = []  # when decoding can begin
+        prefilled: list[tuple[float, int]] = []  # (time from which decoding can begin, request)
         running: list[int] = []
         left: dict[int, int] = {}
         context: dict[int, int] = {}
@@ -276,7 +276,7 @@ class _Run:
 
 
 def _energy_at(blocks: list[tuple[float, float, float]], at_s: Floats) -> Floats:
-    """Joules of blocks, which may overlap, up to each instant."""
+    """Cumulative energy [J] of blocks, which may overlap, at each time."""
     begin, end, joules = (np.array(column) for column in zip(*blocks, strict=True))
     power = joules / (end - begin)
     times = np.concatenate([begin, end])
@@ -287,11 +287,11 @@ def _energy_at(blocks: list[tuple[float, float, float]], at_s: Floats) -> Floats
     return np.interp(at_s, times, energy)
 
 
-# --- what a site would have of it ---
+# --- measurements of the simulated server ---
 
 
 def counters_j(day: Day, seed: int, *, gain: float = 0.03) -> Floats:
-    """Cumulative joules of each device at each second, shape (devices, 86401): with noise and a gain error each."""
+    """Cumulative energy [J] of each device at each second, shape (devices, 86401), with noise and a gain error per device."""
     rng = np.random.default_rng(seed + 7_000_003)
     s = day.server
     busy_w = np.where(day.above_j > 0, s.busy_w * s.devices, 0.0)
@@ -316,7 +316,7 @@ def write_files(
     name: str = "",
     places: tuple[str, ...] = (),
 ) -> tuple[Path, Path]:
-    """Energy and request files of the contract."""
+    """Write the energy and request files of the contract; return their paths."""
     counters = counters_j(day, seed, gain=gain)
     energy, requests = folder / f"{name}energy.csv", folder / f"{name}requests.csv"
     with energy.open("w", encoding="utf-8") as out:
@@ -413,7 +413,7 @@ VARIANTS: dict[str, Server] = {
 
 
 def random_server(seed: int) -> Server:
-    """A server drawn at random: of any size, load and shape of use."""
+    """A server with random size, load and use cases."""
     rng = np.random.default_rng(seed + 99_991)
     large = rng.random() < 0.5
     base = LARGE if large else SMALL

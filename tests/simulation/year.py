@@ -29,24 +29,24 @@ ZONE = ZoneInfo("Europe/Paris")
 S = 1_000_000
 HOUR_S, DAY_S, STEP_S = 3600, 86_400, 900
 QUARTERS = 5
-PROVISIONAL_DAY, FINAL_DAY = 15, 60  # after a quarter's end, as in the configuration by default
-GROWTH = 0.035  # of the volume, a month
-OLD_MODEL = 1.7  # what a token of the model before took, to one of today's
-NOISE = 0.004  # of an hour's energy
-MARGIN_SHARE = 0.6  # of the users that parts do not share, in a margin
+PROVISIONAL_DAY, FINAL_DAY = 15, 60  # after the end of a quarter, the defaults of the configuration
+GROWTH = 0.035  # of the volume, per month
+OLD_MODEL = 1.7  # energy per token of the previous model, relative to the current one
+NOISE = 0.004  # relative, of the energy of an hour
+MARGIN_SHARE = 0.6  # share of the users of smaller cells that a margin counts as distinct
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceEnergy:
-    """What a service takes: watts of each device at rest, joules of a fresh input token and of an output token."""
+    """Idle power of each device [W], energy of an uncached input token and of an output token [J]."""
 
     idle_w: float
     input_j: float
     output_j: float
 
 
-# As in the detailed weeks, where these come from batches: 19 J a token is the large model at its usual concurrency. The
-# tokens of USES are the means of those weeks.
+# Values of the detailed weeks, where they follow from batching: 19 J per token is the large model at its usual concurrency. The
+# token counts of USE_CASE_LOADS are the means of those weeks.
 SERVICE_ENERGY = {
     "chat": ServiceEnergy(95.0, 0.23, 19.0),
     "code": ServiceEnergy(90.0, 0.026, 3.1),
@@ -58,7 +58,7 @@ CPU_W = {"demo-inf-01": 110.0, "demo-inf-02": 85.0}
 
 @dataclass(frozen=True, slots=True)
 class UseCaseLoad:
-    """A use case on a service: requests on a working day at the end, tokens of each, and who uses it."""
+    """Load of a use case on a service: requests per working day at the end of the period, mean tokens, and users."""
 
     service: str
     name: str
@@ -71,19 +71,19 @@ class UseCaseLoad:
 
     @property
     def cached_tokens(self) -> int:
-        """Of the input, a third."""
+        """Cached part of the input: a third."""
         return self.input_tokens // 3
 
     @property
     def joules(self) -> float:
-        """Of a request above idle, with today's model."""
+        """Energy of a request above idle with the current model [J]."""
         law = SERVICE_ENERGY[self.service]
         return (self.input_tokens - self.cached_tokens) * law.input_j + self.output_tokens * law.output_j
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """Where a service runs; quarters are counted back from the one in which everything ends."""
+    """Devices of a service; ``first`` and ``last`` are quarters, counted back from the quarter that contains the end."""
 
     service: str
     host: str
@@ -110,39 +110,39 @@ USE_CASE_LOADS = (
     UseCaseLoad("synthese", "synthèse de réunions", 240, 5200, 650, 48),
     UseCaseLoad("synthese", "traduction", 120, 900, 900, 22),
 )
-UNUSED = ("demo-inf-02", "gpu:3", 52.0)  # host, device, watts: there since the quarter in which everything ends
+UNUSED = ("demo-inf-02", "gpu:3", 52.0)  # host, device, watts; present since the last quarter
 HOSTS = ("demo-inf-01", "demo-inf-02")
 
 
 @dataclass(frozen=True, slots=True)
 class Year:
-    """When things happen, all from the instant at which the coarse data end [s]."""
+    """Dates of all events, derived from the end of the coarse data [s since 1970]."""
 
     end_s: int
 
     @property
     def last(self) -> Period:
-        """The quarter in which it ends."""
+        """Quarter that contains the end."""
         return period_at(self.end_s * S, ZONE)
 
     @property
     def start_s(self) -> int:
-        """Begin of the first of the five whole quarters, at midnight UTC of its first day."""
+        """Start of the first of the five whole quarters [s], at midnight UTC of its first day."""
         return self.begin_s(QUARTERS)
 
     def begin_s(self, quarters_back: int) -> int:
-        """Begin of a quarter [s], at the midnight UTC that follows it here."""
+        """Start of a quarter [s], at the first midnight UTC in it."""
         start = self._quarter_s(quarters_back)
         return start + -start % DAY_S
 
     @property
     def model_changed_s(self) -> int:
-        """The large model gives way: in the middle of the third quarter."""
+        """Time at which a smaller model replaces the large one [s]: in the middle of the third quarter."""
         return self.begin_s(QUARTERS - 2) + 45 * DAY_S
 
     @property
     def late(self) -> tuple[tuple[int, int, int], ...]:
-        """(from, to, when it came) of readings of the second host that arrived weeks late: of the second and the fourth quarter."""
+        """(from, to, arrival) [s] of late readings of the second host, in the second and the fourth quarter."""
         spans = []
         for back, day, days in ((4, 60, 12), (2, 50, 9)):
             begin = self.begin_s(back) + day * DAY_S
@@ -151,22 +151,22 @@ class Year:
 
     @property
     def lost(self) -> tuple[int, int]:
-        """Readings of the second host that nobody has: three days of the third quarter, its disk was full."""
+        """(from, to) [s] of lost readings of the second host, whose disk was full: three days of the third quarter."""
         begin = self.begin_s(3) + 40 * DAY_S
         return begin, begin + 3 * DAY_S
 
     @property
     def decided_s(self) -> int:
-        """The committee decides on translation: in the fourth quarter."""
+        """Time of the committee's decision on translation [s], in the fourth quarter."""
         return self.begin_s(2) + 41 * DAY_S
 
     def release_s(self, back: int, day: int) -> int:
-        """Midnight UTC of the day on which the edition of a quarter is released."""
+        """Midnight UTC of the release day of a quarter's edition [s]."""
         return self.begin_s(back - 1) + (day - 1) * DAY_S
 
     @property
     def releases(self) -> tuple[tuple[int, Period], ...]:
-        """(midnight of the day, quarter) of every release up to the end, in order."""
+        """(midnight of the day [s], quarter) of every release up to the end, in order."""
         releases = [
             (self.release_s(back, day), self.last.shifted(-back))
             for back in range(QUARTERS, 0, -1)
@@ -176,25 +176,25 @@ class Year:
 
     @property
     def arrivals(self) -> tuple[int, ...]:
-        """Until when the files of each arrival tell [s], in order: the releases, and the end."""
+        """End of the data of each arrival [s], in order: the releases and the end."""
         return (*(at for at, _ in self.releases), self.end_s)
 
     def runs(self, place: Deployment) -> tuple[int, int]:
-        """[from, to) of a service [s]; what begins on a GPU that another service left does so an hour later."""
+        """[from, to) of a service [s]; a service on a GPU of a stopped one starts an hour later."""
         begin = self.start_s if place.first == QUARTERS else self._quarter_s(place.first) + HOUR_S
         return begin, self._quarter_s(place.last - 1) if place.last else self.end_s
 
     def _quarter_s(self, back: int) -> int:
-        """Begin of a quarter here [s]."""
+        """Start of a quarter in the local time zone [s]."""
         return self.last.shifted(-back).bounds_us(ZONE)[0] // S
 
     def date(self, instant_s: int) -> str:
-        """A date for the configuration."""
+        """Timestamp for the configuration."""
         return datetime.fromtimestamp(instant_s, UTC).isoformat().replace("+00:00", "Z")
 
 
 def configuration(year: Year) -> str:
-    """Blocks of footprint.toml for what the detailed weeks do not know: the model before, another service, decisions, goals."""
+    """Blocks of footprint.toml for the past: previous model, stopped service, decisions and objectives."""
     chat = ", ".join(f'"demo-inf-01/{device}"' for device in DEPLOYMENTS[0].devices)
     changed, decided = year.date(year.model_changed_s), year.date(year.decided_s)
     stopped = year.runs(DEPLOYMENTS[2])
@@ -264,12 +264,12 @@ effect_en = "Decided; its effect will show in the next quarter."
 
 
 def decisions(year: Year) -> str:
-    """The committee's own words, as the file beside the editions has them."""
+    """Text of the decisions file of the committee."""
     return DECISIONS.format(period=period_at(year.decided_s * S, ZONE), date=year.date(year.decided_s)[:10])
 
 
 def write_year(folder: Path, end_s: int, seed: int) -> Year:
-    """Contract files of each arrival up to a midnight UTC (``past-0-energy.csv``, …), of users, and the truth beside them."""
+    """Write the contract files of each arrival (``past-0-energy.csv``, …), the user file and the true energies."""
     year = Year(end_s - end_s % DAY_S)
     rng = np.random.default_rng(seed)
     hours = np.arange(year.start_s, year.end_s, HOUR_S)
@@ -286,9 +286,9 @@ Joules = np.ndarray[tuple[int], np.dtype[np.float64]]
 
 
 def _requests(use: UseCaseLoad, year: Year, hours: Counts, rng: np.random.Generator) -> Counts:
-    """Requests in each hour: by the hour of the day, few on Saturdays, none on Sundays or while its service is not there.
+    """Requests in each hour: by hour of the day, few on Saturdays, none on Sundays or outside the lifetime of the service.
 
-    Never one alone: a count of one would look like a request that ran for an hour.
+    Counts of one become zero: they would look like a single request that ran for an hour.
     """
     place = next(place for place in DEPLOYMENTS if place.service == use.service)
     begin, end = year.runs(place)
@@ -307,7 +307,7 @@ def _requests(use: UseCaseLoad, year: Year, hours: Counts, rng: np.random.Genera
 
 
 def _joules(use: UseCaseLoad, year: Year, hours: Counts) -> Joules:
-    """Of a request in each hour, above idle."""
+    """Energy of a request above idle [J], in each hour."""
     old = (use.service == "chat") & (hours < year.model_changed_s)
     return use.joules * np.where(old, OLD_MODEL, 1.0)
 
@@ -327,7 +327,7 @@ def _write_requests(folder: Path, requests_by_use: dict[UseCaseLoad, Counts], ye
 def _write_energy(
     folder: Path, requests_by_use: dict[UseCaseLoad, Counts], year: Year, hours: Counts, rng: np.random.Generator
 ) -> None:
-    """Cumulative counters of every device. The last stands a second before the end."""
+    """Write cumulative counters of every device; the last reading is a second before the end."""
     at = np.arange(year.start_s, year.end_s + 1, STEP_S)
     at[-1] -= 1
     active: dict[str, Joules] = defaultdict(lambda: np.zeros(len(hours)))
@@ -371,9 +371,9 @@ def _write_devices(
 
 
 def _counter(host: str, at: Counts, joules: Joules, present: tuple[int, int], year: Year) -> tuple[Joules, Counts]:
-    """A counter at each instant, and with which arrival it came; -1 where it was never read.
+    """Counter [J] and number of its arrival at each time; arrival -1: never read.
 
-    Where readings were lost or late, the host began anew afterwards: what they would have told nobody else tells.
+    Counters restart after lost or late readings, so that later readings do not reveal their energy.
     """
     counter = np.concatenate([[0.0], np.cumsum(joules)])
     arrival = np.searchsorted(year.arrivals, at, side="left")
@@ -391,13 +391,13 @@ def _counter(host: str, at: Counts, joules: Joules, present: tuple[int, int], ye
 
 
 def _months(hours: Counts) -> list[Period]:
-    """The organisation's month of each hour."""
+    """Local month of each hour."""
     days = {day: period_at(int(day) * DAY_S * S + 12 * HOUR_S * S, ZONE, 1) for day in np.unique(hours // DAY_S).tolist()}
     return [days[int(day)] for day in (hours // DAY_S).tolist()]
 
 
 def _write_truth(path: Path, requests_by_use: dict[UseCaseLoad, Counts], year: Year, hours: Counts) -> None:
-    """What each use case really took above idle, by UTC day."""
+    """Write the true energy of each use case above idle, by UTC day."""
     with path.open("w", encoding="utf-8") as out:
         out.write("day_start,service,use_case,requests,active_j\n")
         days = (hours - hours[0]) // DAY_S
@@ -409,7 +409,7 @@ def _write_truth(path: Path, requests_by_use: dict[UseCaseLoad, Counts], year: Y
 
 
 def _write_users(path: Path, requests_by_use: dict[UseCaseLoad, Counts], hours: Counts) -> None:
-    """Distinct users of every cell and margin, of months, quarters and years: they grow with the period, and margins do not add."""
+    """Write distinct users of every cell and margin by month, quarter and year; they grow with the period and margins do not add up."""
     with path.open("w", encoding="utf-8") as out:
         out.write("period,service,use_case,users,max_share,teams\n")
         for row in _cells(requests_by_use, _months(hours)):
@@ -439,5 +439,5 @@ def _cells(requests_by_use: dict[UseCaseLoad, Counts], months: list[Period]) -> 
 
 
 def _users_of(use: UseCaseLoad, period: Period) -> int:
-    """More in a longer period, but no more than three where three people work on it."""
+    """Distinct users in a period: more in a longer period, except for use cases of three users or fewer."""
     return use.users if use.users <= 3 else round(use.users * {1: 0.8, 3: 0.92, 12: 1.0}[period.length])

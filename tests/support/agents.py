@@ -14,7 +14,7 @@ from collectors.spool import Spool
 from footprint.core.records import ActivityReading, ContextReading, EnergyReading, Record, from_line
 
 S = 1_000_000
-WALL_US = 1_790_000_000 * S  # the wall clock when the simulated one says 0
+WALL_US = 1_790_000_000 * S  # wall clock at time 0 of the simulated clock
 
 
 def make_agent(folder: Path, *collector_types: type[Collector], **options: object) -> Agent:

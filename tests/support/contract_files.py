@@ -37,11 +37,12 @@ charter = "authorised"
 
 
 def config(text: str = CONFIG) -> Config:
+    """The parsed configuration."""
     return parse_config(text)
 
 
 def energy_lines(start_s: int, length_s: int, step_s: int = 10, seed: int = 1) -> list[str]:
-    """Two GPUs by power, a third by counter that nobody is placed on, a CPU package by counter."""
+    """Energy file: two GPUs as power, an unassigned GPU and a CPU package as counters."""
     rng = random.Random(seed)
     lines = ["time,host,device,component,energy_j,power_w"]
     counters = {"gpu:2": 5.0, "cpu:0": 7.0}
@@ -56,6 +57,7 @@ def energy_lines(start_s: int, length_s: int, step_s: int = 10, seed: int = 1) -
 
 
 def request_lines(start_s: int, length_s: int, count: int, seed: int = 2) -> list[str]:
+    """Request file: ``count`` requests of three use cases at random times of the range."""
     rng = random.Random(seed)
     lines = ["start,end,service,use_case,model,requests,input_tokens,output_tokens,id"]
     for number in range(count):
@@ -67,18 +69,22 @@ def request_lines(start_s: int, length_s: int, count: int, seed: int = 2) -> lis
 
 
 def write(path: Path, lines: list[str]) -> str:
+    """Write lines to a file and return its path."""
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return str(path)
 
 
 def import_files(store: Store, facts: Config, folder: Path, energy: list[str], requests: list[str]) -> None:
+    """Write an energy file and a request file to the folder and import both."""
     import_energy(store, write(folder / "energy.csv", energy), NOW_US)
     import_requests(store, facts, write(folder / "requests.csv", requests), NOW_US)
 
 
 def compute(store: Store, facts: Config, **options: Any) -> Any:
+    """Aggregate with the shipped factors at NOW_US."""
     return aggregate(store, facts, shipped_book(), NOW_US, **options)
 
 
 def query_rows(store: Store, facts: Config, **options: Any) -> list[dict[str, Any]]:
+    """Rows of a query; the options are fields of ``Query``."""
     return run_query(store, facts, Query(**options), NOW_US).rows

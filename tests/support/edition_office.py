@@ -1,4 +1,4 @@
-"""Fixtures: an organisation of two months that publishes editions; it is built once, each test works on a copy."""
+"""Fixtures: an organisation with two months of data for editions; built once, copied for each test."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from tests.support.quarters import organisation
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("made") / "office"
+def office_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the organisation that the tests copy."""
+    folder = tmp_path_factory.mktemp("template") / "office"
     _, store = organisation(folder, "2026-07-31", "2026-10-01", growth=0.4)
     store.close()
     return folder
 
 
 @pytest.fixture
-def office(made: Path, tmp_path: Path) -> tuple[Config, Store, Path]:
-    """Configuration, store and folder."""
+def office(office_template: Path, tmp_path: Path) -> tuple[Config, Store, Path]:
+    """Configuration, store and folder of a copy."""
     folder = tmp_path / "office"
-    shutil.copytree(made, folder)
+    shutil.copytree(office_template, folder)
     config = load_config(str(folder / "footprint.toml"))
     return config, Store(config.store_url, demo=config.demo), folder

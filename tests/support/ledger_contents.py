@@ -11,7 +11,7 @@ from footprint.storage.database import Store, table
 
 
 def readings(store: Store) -> set[tuple[Any, ...]]:
-    """Host, device, component, quantity, grade, instant and value of every reading that counts."""
+    """Host, device, component, quantity, grade, time [µs] and value of every reading of the ledger."""
     reading, stream = table(schema.Reading), table(schema.Stream)
     with store.read() as connection:
         rows = connection.execute(
@@ -30,7 +30,7 @@ def readings(store: Store) -> set[tuple[Any, ...]]:
 
 
 def requests(store: Store) -> list[tuple[Any, ...]]:
-    """Everything that is kept of every request that counts, sorted."""
+    """All columns of every request of the ledger, sorted."""
     target = table(schema.RequestRow)
     name_columns = ("service_id", "use_case_id", "model_id", "unit_id", "status_id")
     value_columns = (
@@ -51,7 +51,7 @@ def requests(store: Store) -> list[tuple[Any, ...]]:
 
 
 def stream_days(store: Store) -> dict[tuple[str, int], tuple[int, int, int]]:
-    """(Device, day) -> first instant, last instant, version; a device has one stream in these tests."""
+    """(Device, day) -> first time, last time [µs], version; a device has one stream in these tests."""
     day, stream = table(schema.StreamDay), table(schema.Stream)
     with store.read() as connection:
         rows = connection.execute(
@@ -64,7 +64,7 @@ def stream_days(store: Store) -> dict[tuple[str, int], tuple[int, int, int]]:
 
 
 def service_days(store: Store) -> dict[tuple[str, int], tuple[int, int]]:
-    """(Service, day) -> earliest start of a request in flight on it, version."""
+    """(Service, day) -> earliest start [µs] of a request in flight on that day, version."""
     with store.read() as connection:
         rows = connection.execute(select(table(schema.ServiceDayRow))).all()
         names = store.texts(connection, {row.service_id for row in rows})
@@ -72,6 +72,6 @@ def service_days(store: Store) -> dict[tuple[str, int], tuple[int, int]]:
 
 
 def count(store: Store, model: Any) -> int:
-    """How many rows a table holds."""
+    """Number of rows of a table."""
     with store.read() as connection:
         return len(connection.execute(select(table(model))).all())

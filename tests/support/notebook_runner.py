@@ -12,16 +12,16 @@ from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "notebooks"
-MAX_S = 60  # from top to bottom
+MAX_S = 60  # limit for one notebook
 
 
 def notebooks() -> list[Path]:
-    """Every notebook, in order."""
+    """Paths of all notebooks, in order."""
     return sorted(FOLDER.glob("*.ipynb"))
 
 
 def execute(path: Path, folder: Path) -> Any:
-    """A notebook with its outputs, run in a folder; a cell that fails raises."""
+    """Execute a notebook in a folder and return it with its outputs; a failing cell raises."""
     os.environ["PYTHONPATH"] = str(ROOT)
     notebook: Any = nbformat.read(path, as_version=4)
     NotebookClient(notebook, timeout=3 * MAX_S, kernel_name="python3", resources={"metadata": {"path": str(folder)}}).execute()
@@ -32,7 +32,7 @@ def execute(path: Path, folder: Path) -> Any:
 
 
 def main() -> int:
-    """Run all, or those named, and keep their outputs."""
+    """Execute all notebooks, or those given as arguments, and save their outputs."""
     for path in [FOLDER / name for name in sys.argv[1:]] or notebooks():
         nbformat.write(execute(path, FOLDER), path)
         print(path.name, file=sys.stderr)

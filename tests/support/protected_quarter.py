@@ -1,4 +1,4 @@
-"""A quarter of two services and three use cases, one of three users; served to any role by a trusted header."""
+"""Fixtures: a quarter with a protected use case of three users, served with the role that a trusted header names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ START, END = (int(datetime(2026, month, 1, tzinfo=UTC).timestamp()) for month in
 NOW_US = (END + 86_400) * S
 PROXY = ("127.0.0.1", 50_000)
 HEADER = "X-Forwarded-Groups"
-HOST = "gpu-node-17"  # a name that nothing else in an answer could be
+HOST = "gpu-node-17"  # unique, so that a test can search responses for it
 FACTS = f"""
 [organisation]
 timezone = "UTC"
@@ -62,7 +62,7 @@ Reader = Callable[[str], TestClient]
 
 @pytest.fixture(scope="session")
 def quarter(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """Computed, with its numbers of users; nobody writes to it but the access log."""
+    """Store of the aggregated quarter with its user counts; tests only add to its access log."""
     folder = tmp_path_factory.mktemp("access")
     store = Store(f"sqlite:///{folder / 'quarter.db'}")
     facts = config(FACTS)
@@ -86,20 +86,20 @@ def quarter(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def by_header(folder: Path | None = None) -> Config:
-    """The facts, with readers known by a header."""
+    """Configuration in which a header names the groups of a reader."""
     return replace(config(FACTS + BY_HEADER), path=folder)
 
 
 @pytest.fixture(scope="session")
 def reader(quarter: Store) -> Reader:
-    """A browser of a role, behind the proxy."""
+    """Makes a client of a role, behind the proxy."""
     facts = by_header()
     app = pages_over(quarter, facts, lambda: NOW_US)
     return lambda role: TestClient(app, client=PROXY, headers={HEADER: role}, follow_redirects=False)
 
 
 def page(browser: TestClient, path: str, search: str = "?lang=en") -> str:
-    """The text of a page's content, as the callback gives it."""
+    """Content of a page as the callback returns it."""
     request = {
         "output": "..page.children...settled.data...tick.disabled..",
         "outputs": [

@@ -59,11 +59,12 @@ GPUS = {"gpu:0": "chat", "gpu:1": "code"}
 
 
 def seconds(text: str) -> int:
+    """Midnight UTC of a date [s since 1970]."""
     return int(datetime.datetime.fromisoformat(f"{text}T00:00+00:00").timestamp())
 
 
 def energy_lines(start_s: int, end_s: int, *, growth: float = 0.0, seed: int = 3, skip: tuple[int, int] = (0, 0)) -> list[str]:
-    """Two GPUs by counter, read each hour: 60 W at night, more by day; a CPU package."""
+    """Energy file: hourly counters of two GPUs (60 W at night, more by day) and a CPU package."""
     rng = random.Random(seed)
     lines = ["time,host,device,component,energy_j"]
     level = {"gpu:0": 1000.0, "gpu:1": 2000.0, "cpu:0": 500.0}
@@ -79,7 +80,7 @@ def energy_lines(start_s: int, end_s: int, *, growth: float = 0.0, seed: int = 3
 
 
 def request_lines(start_s: int, end_s: int, *, growth: float = 0.0, seed: int = 4) -> list[str]:
-    """A window of requests a use and working hour."""
+    """Request file: one count per use case and working hour."""
     rng = random.Random(seed)
     lines = ["start,end,service,use_case,requests,input_tokens,output_tokens,id"]
     for at in range(start_s, end_s, HOUR_S):
@@ -99,7 +100,7 @@ USERS = {("chat", "drafting"): 40, ("chat", "search"): 30, ("chat", "translation
 
 
 def user_lines(start: str, end: str) -> list[str]:
-    """Distinct users of every cell and margin, by month and quarter; three people translate."""
+    """User file: distinct users of every cell and margin, by month and quarter; translation has three."""
     lines = ["period,service,use_case,users,max_share"]
     months, day = [], datetime.date.fromisoformat(start).replace(day=1)
     while day.isoformat() < end:
@@ -114,7 +115,7 @@ def user_lines(start: str, end: str) -> list[str]:
 
 
 def organisation(folder: Path, start: str, end: str, text: str = CONFIG, **options: float) -> tuple[Config, Store]:
-    """A store with readings and requests of [start, end), computed."""
+    """Configuration and aggregated store with readings and requests of [start, end)."""
     folder.mkdir(exist_ok=True)
     (folder / "footprint.toml").write_text(text, encoding="utf-8")
     config = load_config(str(folder / "footprint.toml"))
@@ -125,6 +126,7 @@ def organisation(folder: Path, start: str, end: str, text: str = CONFIG, **optio
 
 
 def import_quarters(store: Store, config: Config, folder: Path, start: str, end: str, **options: float) -> None:
+    """Import energy, requests and users of [start, end)."""
     now_us = instant(end)
     path = folder / f"energy-{start}.csv"
     path.write_text("\n".join(energy_lines(seconds(start), seconds(end), **options)) + "\n", encoding="utf-8")  # type: ignore[arg-type]
@@ -138,9 +140,10 @@ def import_quarters(store: Store, config: Config, folder: Path, start: str, end:
 
 
 def compute(store: Store, config: Config, day: str) -> None:
+    """Aggregate as of a day."""
     aggregate(store, config, load_factor_book(store), instant(day))
 
 
 def instant(day: str, hour: int = 10) -> int:
-    """Of a day [µs]."""
+    """Time of day on a date [µs since 1970]."""
     return (seconds(day) + hour * HOUR_S) * 1_000_000

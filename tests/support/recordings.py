@@ -1,9 +1,9 @@
 """Conversion of recordings of real inference, which lie beside the repository, into contract files.
 
-A matched run is GPU power at 0.1 s and the log of the batches of the same run. Its energy file has
-each GPU as ``gpu:N`` of a host named like the run; its request file has each batch as a window of
-``batch_size`` requests, and each phase before the first batch (tokenizer, model load) as a use case
-of its own. Nothing of the recordings is copied into the project: tests skip where they are absent.
+A matched run has GPU power every 0.1 s and a log of its batches. In the energy file each GPU is
+``gpu:N`` of a host with the name of the run. In the request file each batch is a count of
+``batch_size`` requests, and each phase before the first batch (tokenizer, model load) is a separate
+use case. The recordings are not part of the project; tests skip without them.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ REQUEST_COLUMNS = ("start", "end", "service", "use_case", "model", "requests", "
 
 
 def write_energy(run: Path, target: Path, *, cpu: bool = False) -> Path:
-    """The power of a run as an energy file; with ``cpu``, that of its processor packages too where it was logged."""
+    """Energy file of a run; with ``cpu`` also the power of its CPU packages if it was logged."""
     return _write(target, ENERGY_COLUMNS, _power_rows(run, cpu=cpu))
 
 
 def write_requests(run: Path, target: Path, service: str = "llm") -> Path:
-    """The phases and batches of a run as a request file of one service."""
+    """Request file of the phases and batches of a run, for one service."""
     return _write(target, REQUEST_COLUMNS, _request_rows(run, service))
 
 
 def write_azure(target: Path, service: str = "azure") -> Path:
-    """The arrivals of both Azure traces as a request file: two use cases of one service, no durations."""
+    """Request file of the arrivals of both Azure traces: two use cases of one service, without durations."""
     return _write(target, ("start", "service", "use_case", "input_tokens", "output_tokens"), _azure_rows(service))
 
 
 def config_text(run: Path, service: str = "llm") -> str:
-    """A configuration in which the GPUs of a run are placed on its service, with neither uplift nor PUE."""
+    """Configuration that assigns the GPUs of a run to a service, with uplift and PUE of 1."""
     devices = ", ".join(f'"{run.name}/gpu:{slot}"' for slot in range(gpus_of(run)))
     return (
         f'[[site]]\nname = "lab"\nzone = "FR"\npue = 1.0\n\n'
@@ -55,12 +55,12 @@ def config_text(run: Path, service: str = "llm") -> str:
 
 
 def gpus_of(run: Path) -> int:
-    """How many GPUs worked in a run."""
+    """Number of GPUs of a run."""
     return 1 + max(int(row["gpu_slot"]) for row in _read(run / "gpu_power.csv.gz"))
 
 
 def logged_gpu_j(run: Path) -> float:
-    """GPU energy [J] over the logged windows of a run, as its authors read it from NVML."""
+    """GPU energy [J] over the logged batches of a run, read from NVML by its authors."""
     return sum(float(row["gpu_energy_j"]) for row in _read(run / "requests.csv"))
 
 

@@ -22,12 +22,12 @@ FOREVER = (0, 2**62)
 
 
 def server(name: str) -> Server:
-    """A named kind of server, or the number of a random one."""
+    """Server variant of a name, or a random server for a number."""
     return VARIANTS[name] if name in VARIANTS else random_server(int(name))
 
 
 def log_of(day: Day, *, first_token: bool = False) -> RequestLog:
-    """The log that a gateway would have, in milliseconds."""
+    """Request log of a gateway, with millisecond resolution."""
 
     def us(seconds: Floats) -> np.ndarray:  # type: ignore[type-arg]
         return np.rint(seconds * 1e3).astype(np.int64) * 1000
@@ -48,7 +48,7 @@ def log_of(day: Day, *, first_token: bool = False) -> RequestLog:
 
 
 def counts_of(day: Day, *, tokens: bool = True, window_s: int = 60) -> RequestLog:
-    """The same as counts per minute and use case, at completion."""
+    """Request log as counts per minute and use case, at completion."""
     window = (day.end_s // window_s).astype(np.int64)
     groups, group_index = np.unique(window * 100 + day.use_case, return_inverse=True)
     requests = np.bincount(group_index)
@@ -81,7 +81,7 @@ def intervals_of(day: Day, seed: int) -> list[EnergyIntervals]:
 
 @dataclass(frozen=True)
 class SplitAccuracy:
-    """Shares of the split by use case, the truth, half-widths relative to the model's shares, and why."""
+    """Shares by use case from the split and from the simulation, with relative half-widths and the diagnosis of the fit."""
 
     diagnosis: Diagnosis
     shares: Floats
@@ -93,7 +93,7 @@ class SplitAccuracy:
 
     @property
     def total(self) -> float:
-        """Sum of |share error|."""
+        """Sum of the absolute errors of shares."""
         return float(np.abs(self.shares - self.truth).sum())
 
     @property
@@ -103,7 +103,7 @@ class SplitAccuracy:
         return float((np.abs(self.shares - self.truth) / self.truth)[big].max())
 
     def covers_truth(self) -> list[bool]:
-        """Whether the stated interval holds the truth, of each use case above half a percent."""
+        """Whether the interval contains the true share, for each use case above 0.5 % of the energy."""
         inside = np.abs(self.model - self.truth) <= self.half_widths * self.model
         return inside[self.truth > 0.005].tolist()
 
@@ -111,7 +111,7 @@ class SplitAccuracy:
 def split_accuracy(
     name: str, seed: int, change: Callable[[Day], RequestLog] = log_of, *, idle: float | None = None
 ) -> SplitAccuracy:
-    """One simulated day, attributed; ``change`` makes the log, ``idle`` is known from elsewhere [relative to the truth]."""
+    """Attribute one simulated day; ``change`` makes the request log, ``idle`` is a declared idle power relative to the true one."""
     law = server(name)
     day = simulate(law, seed)
     log, devices = change(day), intervals_of(day, seed)
@@ -143,7 +143,7 @@ def split_accuracy(
 
 
 def replica_accuracy(name: str, seeds: tuple[int, ...]) -> tuple[float, list[Diagnosis]]:
-    """Sum of |share error| of a service on as many hosts as seeds, each with a day of its own, behind one log."""
+    """Sum of absolute share errors and diagnoses of a service on one host per seed, with one common request log."""
     law = server(name)
     days = [simulate(law, seed) for seed in seeds]
     logs = [log_of(day) for day in days]

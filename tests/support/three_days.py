@@ -12,7 +12,7 @@ from tests.support.contract_files import CONFIG, DAY_S, NOW_US, START, config, e
 
 FACTS = config(CONFIG)
 DAY = DAY_S // 86_400
-HOURS = 40  # over two midnights
+HOURS = 40  # spans two midnights
 ENERGY, REQUESTS = energy_lines(START, HOURS * 3600, 60), request_lines(START, HOURS * 3600, 300)
 QUERIES = [
     Query(),
@@ -24,12 +24,13 @@ QUERIES = [
 
 
 def rendered_answers(store: Store) -> bytes:
-    """Every question's answer, as the command line prints it."""
+    """Results of all queries, as the command line prints them."""
     answers = [run_query(store, FACTS, question, NOW_US) for question in QUERIES]
     return b"".join(render(answer.columns, answer.rows, Format.json) for answer in answers)
 
 
 def import_all(store: Store, folder: Path, energy: list[str] = ENERGY, requests: list[str] = REQUESTS) -> None:
+    """Import the energy and request lines of the three days."""
     folder.mkdir(exist_ok=True)
     import_energy(store, write(folder / "e.csv", energy), NOW_US)
     import_requests(store, FACTS, write(folder / "r.csv", requests), NOW_US)

@@ -55,7 +55,7 @@ LARGE = replace(SMALL, step_j=12.0, step_s=0.03, token_j=0.3, prefill_j=0.1, kin
 
 
 def two_models(folder: Path) -> tuple[Store, Config, dict[str, Day]]:
-    """The store, its configuration, and the truth by service."""
+    """Aggregated store, configuration, and the simulated day of each service."""
     facts, store = parse_config(TEXT), Store(f"sqlite:///{folder / 'store.db'}")
     days = {
         "large": simulate(LARGE, 1),

@@ -198,7 +198,7 @@ def callback_answer(browser: TestClient, callback: dict[str, Any], path: str, se
     return answer.text
 
 
-def test_each_callback_has_its_decision(reader: Reader) -> None:
+def test_every_callback_has_an_access_decision(reader: Reader) -> None:
     assert {callback["output"] for callback in callbacks(reader)} == set(CALLBACKS)
     sent = {
         f"{argument['id']}.{argument['property']}"
@@ -209,7 +209,7 @@ def test_each_callback_has_its_decision(reader: Reader) -> None:
 
 
 @pytest.mark.parametrize("path", STATES["address.pathname"])
-def test_no_callback_tells_a_role_what_it_may_not_see(path: str, reader: Reader, secrets: dict[Role, Secrets]) -> None:
+def test_no_callback_reveals_hidden_figures_to_a_role(path: str, reader: Reader, secrets: dict[Role, Secrets]) -> None:
     for role, search, callback in itertools.product(PROTECTED, STATES["address.search"], callbacks(reader)):
         answer = callback_answer(reader(role), callback, path, search)
         assert secrets[role].within(answer) == [], (role, callback["output"], search)
@@ -219,7 +219,7 @@ def test_no_callback_tells_a_role_what_it_may_not_see(path: str, reader: Reader,
         assert callback["output"] != "power.figure" or "figure" not in answer
 
 
-def test_an_officer_is_told_all_of_it_so_that_this_test_can_fail(reader: Reader, secrets: dict[Role, Secrets]) -> None:
+def test_an_officer_sees_the_hidden_figures(reader: Reader, secrets: dict[Role, Secrets]) -> None:
     (page,) = (callback for callback in callbacks(reader) if callback["output"].startswith("..page"))
     answer = callback_answer(reader("officer"), page, "/use-cases", "?lang=en&period=2026-Q3")
     assert all(secrets[role].within(answer) for role in PROTECTED)
@@ -227,7 +227,7 @@ def test_an_officer_is_told_all_of_it_so_that_this_test_can_fail(reader: Reader,
     assert secrets[Role.ENGINEER].within(reader("officer").get(f"/api/v1/footprint?{Q3}&group=use_case").text)
 
 
-def test_a_page_that_was_made_for_one_role_is_given_to_no_other(reader: Reader, secrets: dict[Role, Secrets]) -> None:
+def test_cached_pages_are_not_shared_between_roles(reader: Reader, secrets: dict[Role, Secrets]) -> None:
     (page,) = (callback for callback in callbacks(reader) if callback["output"].startswith("..page"))
     for path in ("/use-cases", "/charter", "/"):
         for role in (Role.OFFICER, Role.ENGINEER, Role.COMMITTEE, Role.PUBLIC) * 2:
@@ -236,7 +236,7 @@ def test_a_page_that_was_made_for_one_role_is_given_to_no_other(reader: Reader, 
             assert (HOST in answer) == role.sees_services or path != "/"
 
 
-def test_phases_of_a_use_case_are_refused_below_services_and_noted_of_an_officer(reader: Reader, quarter: Store) -> None:
+def test_phases_of_a_use_case_are_refused_to_engineers_and_logged_for_officers(reader: Reader, quarter: Store) -> None:
     address = f"/api/v1/tables/phases?{Q3}&where=use_case=secrets"
     refused = reader("engineer").get(address)
     assert (refused.status_code, "/api/v1/footprint" in refused.json()["error"]) == (400, True)
@@ -245,7 +245,7 @@ def test_phases_of_a_use_case_are_refused_below_services_and_noted_of_an_officer
     assert "use_case=secrets" in read_accesses(quarter, None, None)[before]["cells"]
 
 
-def test_each_route_is_listed(sqlite: Store, reader: Reader) -> None:
+def test_every_route_is_listed(sqlite: Store, reader: Reader) -> None:
     facts = config(FACTS)
     api = api_over(sqlite, facts, lambda: NOW_US)
     assert set(_paths(api)) == set(ROUTES)
@@ -263,7 +263,7 @@ def _paths(router: Any) -> Iterable[str]:
 
 @pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("form", ["json", "csv"])
-def test_no_route_tells_a_role_what_it_may_not_see(route: str, form: str, reader: Reader, secrets: dict[Role, Secrets]) -> None:
+def test_no_route_reveals_hidden_figures_to_a_role(route: str, form: str, reader: Reader, secrets: dict[Role, Secrets]) -> None:
     for role, parameters in itertools.product(PROTECTED, ROUTES[route]):
         values = dict(re.findall(r"(?:^|&)(\w+)=([^&]*)", parameters))
         path = re.sub(r"\{(\w+)(?::path)?\}", r"{\1}", route).format_map(values)
@@ -276,7 +276,7 @@ def test_no_route_tells_a_role_what_it_may_not_see(route: str, form: str, reader
 @pytest.mark.parametrize(
     "path", ["/docs", "/authority", "/metrics/", "/hosts/", "/api/v1/footprint/", "//hosts", "/editions/../metrics", "/_dashx"]
 )
-def test_what_has_no_rule_is_not_there(path: str, reader: Reader) -> None:
+def test_paths_without_a_rule_are_not_found(path: str, reader: Reader) -> None:
     assert reader("public").get(path).status_code in (200, 404)
     assert HOST not in reader("public").get(path).text
     assert reader("public").post(path).status_code in (404, 405)

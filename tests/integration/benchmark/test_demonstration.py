@@ -12,7 +12,7 @@ from footprint.cli.app import status_of
 from tests.simulation.demo import SERVICES, write_benchmarks
 
 
-def test_results_of_the_models_that_are_tried(
+def test_benchmarks_of_the_trial_models_match_their_simulated_servers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -29,7 +29,7 @@ def claimed(factor: float, sets: int) -> tuple[int, int]:
 
 
 @pytest.mark.slow
-def test_five_percent_is_found_in_four_of_five_and_nothing_wrongly_claimed_in_more_than_one_of_twenty() -> None:
+def test_five_percent_is_detected_in_80_percent_with_at_most_5_percent_false_claims() -> None:
     claims, covered = claimed(1.05, 200)
     assert claims >= 160
     assert covered >= 190
@@ -38,7 +38,7 @@ def test_five_percent_is_found_in_four_of_five_and_nothing_wrongly_claimed_in_mo
     assert covered >= 190
 
 
-def test_a_and_b_come_back_in_virtual_time() -> None:
+def test_step_parameters_are_recovered_in_virtual_time() -> None:
     fitted = fit_result(
         run_benchmark(ServedModel(), MeasurementErrors(session=0, repeat=0, point=0.005), 1, levels=(1, 2, 4, 8, 16), repeats=3)
     )
@@ -47,7 +47,7 @@ def test_a_and_b_come_back_in_virtual_time() -> None:
     assert fitted.b_j.value == pytest.approx(3.1, rel=0.05)
 
 
-def test_the_mix_takes_the_luck_of_the_draw_away() -> None:
+def test_reweighting_prompts_reduces_the_variance_of_energy_per_request() -> None:
     """Alone, a few dozen answers are drawn of forty prompts: energy per request varies with their lengths, less once it is made alike."""
     result = run_benchmark(ServedModel(draw_spread=0), MeasurementErrors(session=0, repeat=0, point=0), 3, levels=(1,), repeats=8)
     raw = [p.energy.energy_j / p.steady.requests for p in result.points if p.steady is not None]

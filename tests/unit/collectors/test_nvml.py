@@ -42,7 +42,7 @@ def load(nvml_library: Path, tmp_path: Path) -> Iterator[Load]:
 def run(agent: Agent, nvml: SimulatedNvml, seconds: int, start: int = 0, record_s: int = 10) -> None:
     """Sample every second from ``start`` to ``seconds``, both included, and record every ten and at the end."""
     for at in range(start, seconds + 1):
-        nvml.go(at)
+        nvml.set_time_s(at)
         agent.read_sensors(WALL_US + at * S, at * S)
         if at % record_s == 0 or at == seconds:
             agent.write_records(WALL_US + at * S, at * S)
@@ -111,7 +111,7 @@ def test_c10_a_sample_within_one_refresh_of_the_counter_loses_nothing(load: Load
     agent = make_agent(tmp_path, NvmlCollector, sample_s=0.1)
     for tick in range(1001):
         at = tick * 30_000  # three samples a refresh: two of them see no change
-        nvml.go(at / S)
+        nvml.set_time_s(at / S)
         agent.read_sensors(WALL_US + at, at)
     agent.write_records(WALL_US + 30 * S, 30 * S)
     assert abs(used_uj(energy_readings(agent), "GPU-sim-0") - nvml.true_uj(0)) <= 500 * S // 10
@@ -288,7 +288,7 @@ def test_over_random_faults_each_epoch_holds_what_the_board_used_in_it(load: Loa
     agent = make_agent(tmp_path, NvmlCollector)
     truth = {}
     for at in range(401):
-        nvml.go(at)
+        nvml.set_time_s(at)
         truth[at] = nvml.true_uj(0)
         agent.read_sensors(WALL_US + at * S, at * S)
         if at % 10 == 0:

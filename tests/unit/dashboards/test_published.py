@@ -20,7 +20,7 @@ from footprint.editions.repository import Release, latest_release
 from footprint.storage.database import Store
 from tests.support.components import elements, hrefs, text_of
 from tests.support.contract_files import NOW_US, config
-from tests.support.edition_office import made, office  # noqa: F401 - fixtures
+from tests.support.edition_office import office, office_template  # noqa: F401 - fixtures
 from tests.support.quarters import instant
 
 

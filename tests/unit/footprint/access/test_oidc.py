@@ -119,7 +119,7 @@ def expired(provider: Provider) -> None:
 
 
 def another_key(provider: Provider) -> None:
-    provider.forger()
+    provider.forge_tokens()
 
 
 def secret_as_key(provider: Provider) -> None:

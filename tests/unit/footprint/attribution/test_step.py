@@ -275,7 +275,7 @@ def test_energies_of_pieces_of_time_add_up_to_the_request(cuts: list[int], reque
 
 def test_features_of_windows_sum_to_those_of_requests() -> None:
     _, weights, _, _ = WEIGHTS
-    features = weights._laid.features
+    features = weights._timed.features
     edges = np.array([-7200.0, *np.arange(0, DAY_S + 1, 300.0), DAY_S + 7200.0])
     from footprint.attribution.step.features import request_features
 

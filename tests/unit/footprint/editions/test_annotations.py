@@ -55,8 +55,8 @@ text = "long before"
 
 
 @pytest.fixture(scope="session")
-def data(made: Path) -> EditionData:
-    config, store = noted(made)
+def data(office_template: Path) -> EditionData:
+    config, store = noted(office_template)
     try:
         return draft_edition(store, config, "2026-Q3", NOW).data
     finally:

@@ -25,10 +25,10 @@ NOW_US = instant("2026-10-12")
 
 
 @pytest.fixture(scope="module")
-def data(made: Path) -> EditionData:
+def data(office_template: Path) -> EditionData:
     from footprint.config import load_config
 
-    config = load_config(str(made / "footprint.toml"))
+    config = load_config(str(office_template / "footprint.toml"))
     return collect_data(Store(config.store_url), config, ReleaseContext("2026-09"), NOW_US)
 
 

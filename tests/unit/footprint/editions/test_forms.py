@@ -52,8 +52,8 @@ NOW_US = 1_790_900_000_000_000
 
 
 @pytest.fixture(scope="session")
-def edition(made: Path) -> Edition:
-    config = load_config(str(made / "footprint.toml"))
+def edition(office_template: Path) -> Edition:
+    config = load_config(str(office_template / "footprint.toml"))
     store = Store(config.store_url, demo=config.demo)
     try:
         drafted = draft_edition(store, config, "2026-Q3", NOW_US).edition
