@@ -77,7 +77,10 @@ bench: $(VENV)/.bench ## run the benchmarks: one table of ratios to a peer or a 
 notebooks: $(VENV)/.test ## run all notebooks and save their outputs
 	$(BIN)/python -m tests.support.notebook_runner
 
+mutation: $(VENV)/.test ## count the small faults in the core arithmetic that the unit tests find
+	$(BIN)/python -m tests.mutation
+
 agent-size: $(VENV)/.test ## measure memory and CPU time of the agent on simulated sensors
 	$(BIN)/python -m tests.benchmarks.agent_size
 
-.PHONY: help chromium servers run demo test-unit test test-all test-long check docs bench notebooks agent-size
+.PHONY: help chromium servers run demo test-unit test test-all test-long check docs bench notebooks mutation agent-size

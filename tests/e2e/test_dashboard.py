@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -16,8 +13,9 @@ from typing import Any
 import pytest
 
 from footprint.storage.database import Store
-from tests.e2e.test_up import CHROMIUM, free_port
+from tests.support.chromium import chromium
 from tests.support.contract_files import CONFIG, START, compute, config, energy_lines, import_files, request_lines
+from tests.support.processes import start_server
 
 pytestmark = pytest.mark.browser
 PAGES = {
@@ -40,22 +38,6 @@ PAGES = {
 }
 
 
-def start_server(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """Start the server in a folder with a configuration; return the process and its address."""
-    port = free_port()
-    command = [sys.executable, "-c", "from footprint.cli import main; main()", "serve", "--no-scheduler"]
-    environment = os.environ | {"FOOTPRINT_SERVER__PORT": str(port)}
-    process = subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True)
-    base = f"http://127.0.0.1:{port}"
-    for _ in range(200):
-        try:
-            with urllib.request.urlopen(f"{base}/healthz", timeout=2):
-                return process, base
-        except OSError:
-            time.sleep(0.1)
-    raise RuntimeError("the server does not answer")
-
-
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("dashboard")
@@ -72,12 +54,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM)
-        yield chromium
-        chromium.close()
+    with chromium() as browser:
+        yield browser
 
 
 def open_page(

@@ -6,9 +6,7 @@ import gzip
 import http.client
 import os
 import signal
-import socket
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -20,16 +18,10 @@ from footprint.core.records import EnergyReading, to_line
 from footprint.storage.database import Store
 from tests.support.contract_files import DAY_S, NOW_US
 from tests.support.ledger_contents import readings
+from tests.support.processes import SERVE, free_port
 
 US = 1_000_000
 HOSTS, SHIPMENTS, LINES = 60, 12, 20
-
-
-def free_port() -> int:
-    """An unused TCP port on the loopback interface."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Server:
@@ -42,8 +34,7 @@ class Server:
         self.process = self.start()
 
     def start(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-c", "from footprint.cli import main; main()", "serve", "--no-scheduler"]
-        return subprocess.Popen(command, cwd=self.folder, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        return subprocess.Popen(SERVE, cwd=self.folder, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)

@@ -19,13 +19,12 @@ import uvicorn
 from sqlalchemy import select
 
 from footprint.access.agent_tokens import add_token
-from footprint.api import create_api
-from footprint.ledger.ingest import IngestService
 from footprint.ledger.ledger_view import LedgerView
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 from tests.simulation.sensors import host_time, powercap
 from tests.support.contract_files import config
+from tests.support.services import api_over
 
 US = 1_000_000
 WATTS = 200
@@ -71,7 +70,7 @@ class Relay:
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[tuple[Store, Relay, str]]:
     store, facts = Store(f"sqlite:///{tmp_path / 'store.db'}"), config()
-    api = create_api(facts, store, IngestService(store, facts.services_of_model), lambda: time.time_ns() // 1000)
+    api = api_over(store, facts, lambda: time.time_ns() // 1000)
     server = uvicorn.Server(uvicorn.Config(api, "127.0.0.1", 0, log_level="error", lifespan="off"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

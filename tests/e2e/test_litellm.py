@@ -21,8 +21,8 @@ from footprint.config import Config
 from footprint.ledger.ingest import IngestService
 from footprint.ledger.prometheus_request_import import import_gateway_counters
 from footprint.storage.database import Store
-from tests.e2e.test_up import free_port
 from tests.support.contract_files import compute, config, query_rows
+from tests.support.processes import free_port
 
 PROXY = Path(__file__).resolve().parents[2] / ".venv-litellm" / "bin" / "litellm"
 SECRET = "Hortense"

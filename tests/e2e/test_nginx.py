@@ -16,9 +16,9 @@ from typing import ClassVar
 import pytest
 
 from footprint.storage.database import Store
-from tests.e2e.test_dashboard import start_server
-from tests.e2e.test_up import free_port
 from tests.support.contract_files import CONFIG, START, compute, config, energy_lines, import_files, request_lines
+from tests.support.http_servers import QuietHandler
+from tests.support.processes import free_port, start_server
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "nginx.conf"
 ACCESS = """
@@ -47,22 +47,16 @@ GROUPS = "X-Forwarded-Groups"
 Sent = list[tuple[str, str]]
 
 
-class SignIn(http.server.BaseHTTPRequestHandler):
+class SignIn(QuietHandler):
     """Sign-in service like oauth2-proxy: 202 with the groups of a session cookie, or 401."""
 
     seen: ClassVar[list[tuple[str, str | None]]] = []
 
-    def do_GET(self) -> None:
+    def get(self) -> None:
         self.seen.append((self.path, self.headers.get(GROUPS)))
         groups = self.headers.get("Cookie", "").removeprefix("session=")
-        self.send_response(500 if groups == "broken" else 403 if groups == "refused" else 202 if groups else 401)
-        if groups not in ("", "broken", "refused"):
-            self.send_header("X-Auth-Request-Groups", groups)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Log nothing."""
+        status = {"": 401, "broken": 500, "refused": 403}.get(groups, 202)
+        self.respond(status, headers={"X-Auth-Request-Groups": groups} if status == 202 else {})
 
 
 class Office:

@@ -4,7 +4,6 @@ import itertools
 import random
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +19,8 @@ from footprint.ledger.ledger_view import LedgerView
 from footprint.ledger.prometheus_import import import_prometheus
 from footprint.queries.unlogged_traffic import unlogged_traffic
 from footprint.storage.database import Store
-from tests.e2e.test_up import free_port
 from tests.support.contract_files import DAY_S, NOW_US, compute, config, query_rows, write
+from tests.support.processes import free_port, wait_for_answer
 
 S = 1_000_000
 STEP_S, LENGTH_S = 15, 3 * 3600
@@ -79,17 +78,6 @@ def simulate() -> World:
 WORLD = simulate()
 
 
-def wait_for(url: str) -> None:
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
-        try:
-            if httpx.get(url, timeout=2).status_code == 200:
-                return
-        except httpx.HTTPError:
-            time.sleep(0.1)
-    raise AssertionError(url)
-
-
 def open_metrics() -> str:
     """The history as OpenMetrics: by name, by series, in order of time."""
     parts = []
@@ -127,7 +115,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        wait_for(f"{url}/-/ready" if request.param == "prometheus" else f"{url}/health")
+        wait_for_answer(f"{url}/-/ready" if request.param == "prometheus" else f"{url}/health")
         if request.param == "victoria-metrics":
             body = "".join(f"{line}000\n" for lines in WORLD.lines.values() for line in lines)  # milliseconds here
             assert httpx.post(f"{url}/api/v1/import/prometheus", content=body).status_code == 204

@@ -20,8 +20,8 @@ from footprint.core.records import EnergyReading, to_line
 from footprint.storage import schema
 from footprint.storage.database import Store
 from tests.benchmarks.large import build, config_text
-from tests.e2e.test_dashboard import start_server
 from tests.support.ledger_contents import count
+from tests.support.processes import start_server
 
 pytestmark = pytest.mark.slow
 READERS, ROUNDS, SERVICES, USES, DAYS = 20, 3, 50, 20, 40

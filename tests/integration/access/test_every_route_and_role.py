@@ -18,14 +18,13 @@ from fastapi.testclient import TestClient
 from dashboards.app import PAGES
 from footprint.access.audit_log import read_accesses
 from footprint.access.roles import Role
-from footprint.api import create_api
 from footprint.editions.protected_cells import ProtectedCells, protect_period
 from footprint.figures import Query, run_query
 from footprint.i18n.formatting import format_estimate
-from footprint.ledger.ingest import IngestService
 from footprint.storage.database import Store
 from tests.support.contract_files import config
 from tests.support.protected_quarter import FACTS, HOST, NOW_US, Reader
+from tests.support.services import api_over
 
 PROTECTED = (Role.PUBLIC, Role.COMMITTEE, Role.ENGINEER)
 Q3 = "from=2026-07-01&to=2026-10-01"
@@ -252,7 +251,7 @@ def test_phases_of_a_use_case_are_refused_to_engineers_and_logged_for_officers(r
 
 def test_every_route_is_listed(sqlite: Store, reader: Reader) -> None:
     facts = config(FACTS)
-    api = create_api(facts, sqlite, IngestService(sqlite, facts.services_of_model), lambda: NOW_US)
+    api = api_over(sqlite, facts, lambda: NOW_US)
     assert set(_paths(api)) == set(ROUTES)
     assert {path for path in _paths(reader("public").app._app) if not OF_DASH.fullmatch(path)} == set(ROUTES)  # type: ignore[attr-defined]
 
