@@ -25,19 +25,19 @@ servers:
 	@{ command -v prometheus && command -v victoria-metrics && command -v minisign && command -v pdftoppm && command -v nginx; } >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get -qq update && apt-get -qq install -y prometheus victoria-metrics minisign poppler-utils nginx-light >/dev/null; } \
 	  || { echo "Programs are needed by the tests: sudo apt-get install prometheus victoria-metrics minisign poppler-utils nginx-light"; exit 1; }
 
-run: $(VENV)/.run ## the service on this machine, at http://127.0.0.1:8050 (PORT=… for another)
+run: $(VENV)/.run ## run the service at http://127.0.0.1:8050 (PORT=… for another port)
 	@FOOTPRINT_SERVER__PORT=$(or $(PORT),8050) exec $(BIN)/footprint up
 
-demo: $(VENV)/.run ## a simulated organisation at http://127.0.0.1:8051, with a store of its own
+demo: $(VENV)/.run ## run a simulated organisation at http://127.0.0.1:8051, in a separate store
 	@exec $(BIN)/python -m tests.simulation.demo --port $(or $(PORT),8051)
 
-# One worker more than there are cores, for some tests only wait; a file stays with its worker, files with slow tests come first.
+# One worker more than cores, because some tests mostly wait. The tests of a file stay on one worker; files with slow tests come first.
 PYTEST = $(BIN)/python -m pytest -q -n $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder
 
-test-unit: $(VENV)/.test ## the tests that need Python alone, in three minutes on a laptop
+test-unit: $(VENV)/.test ## run the tests that need only Python, in three minutes on a laptop
 	$(PYTEST) tests/unit tests/contract -m "not slow and not long and not external and not browser and not gpu"
 
-test: $(VENV)/.test chromium servers ## every test but the slow ones, with browser and servers
+test: $(VENV)/.test chromium servers ## run all tests except the slow ones, with browser and servers
 	$(PYTEST) -m "not slow and not long and not gpu"
 
 $(VENV)-litellm/.proxy: Makefile
@@ -45,13 +45,13 @@ $(VENV)-litellm/.proxy: Makefile
 	$(VENV)-litellm/bin/python -m pip install --quiet 'litellm[proxy]==1.106.2' prometheus-client
 	@touch $@
 
-test-all: $(VENV)/.test $(VENV)-litellm/.proxy chromium servers check ## the slow ones too, and the checks
+test-all: $(VENV)/.test $(VENV)-litellm/.proxy chromium servers check ## run the checks and all tests, slow ones included
 	HYPOTHESIS_PROFILE=full $(PYTEST) -m "not long and not gpu"
 
-test-long: $(VENV)/.test $(VENV)-litellm/.proxy chromium servers ## what is longer than make test-all may be
+test-long: $(VENV)/.test $(VENV)-litellm/.proxy chromium servers ## run the tests that are too long for make test-all
 	HYPOTHESIS_PROFILE=full $(PYTEST) -m "long and not gpu"
 
-check: $(VENV)/.test ## format, lint, types, which way imports run, rules of the house
+check: $(VENV)/.test ## check format, lint, types, import layers, naming rules and generated pages
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -63,7 +63,7 @@ $(VENV)/.docs: $(VENV)/.test
 	$(BIN)/python -m pip install --quiet --group docs
 	@touch $@
 
-docs: $(VENV)/.docs ## the documentation as a site in build/docs, warnings as errors
+docs: $(VENV)/.docs ## build the documentation site in build/docs; warnings are errors
 	$(BIN)/python docs/generate_reference.py
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/docs
 
@@ -71,13 +71,16 @@ $(VENV)/.bench: $(VENV)/.test
 	$(BIN)/python -m pip install --quiet --group bench
 	@touch $@
 
-bench: $(VENV)/.bench ## one table of ratios, ours over a peer's or a limit, measured in one run
+bench: $(VENV)/.bench ## run the benchmarks: one table of ratios to a peer or a limit
 	$(BIN)/python -m tests.benchmarks.bench
 
-notebooks: $(VENV)/.test ## every notebook from top to bottom, outputs kept
+notebooks: $(VENV)/.test ## run all notebooks and save their outputs
 	$(BIN)/python -m tests.support.notebook_runner
 
-agent-size: $(VENV)/.test ## memory and processor time of the agent alone, on simulated sensors
+mutation: $(VENV)/.test ## count the small faults in the core arithmetic that the unit tests find
+	$(BIN)/python -m tests.mutation
+
+agent-size: $(VENV)/.test ## measure memory and CPU time of the agent on simulated sensors
 	$(BIN)/python -m tests.benchmarks.agent_size
 
-.PHONY: help chromium servers run demo test-unit test test-all test-long check docs bench notebooks agent-size
+.PHONY: help chromium servers run demo test-unit test test-all test-long check docs bench notebooks mutation agent-size

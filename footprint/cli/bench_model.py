@@ -295,11 +295,14 @@ def _read_verified(path: Path, public_key: str, signing_key: str, read: Any) -> 
 
 @app.command("import")
 def import_(
-    files: Annotated[list[Path], typer.Argument(metavar="RESULT.json…")],
+    files: Annotated[list[Path], typer.Argument(metavar="RESULT.json")],
     public_key: PublicKeyOption = "",
     config: ConfigOption = None,
 ) -> int:
-    """Import results, to be shown beside production; the same result again is a duplicate."""
+    """Import results to show them beside production.
+
+    The same result again is a duplicate.
+    """
     from footprint.benchmark.result_store import Tampered, import_result
     from footprint.config import load_config
 
@@ -328,7 +331,10 @@ def list_(config: ConfigOption = None, form: FormatOption = Format.table, output
 
 @app.command("references")
 def references(form: FormatOption = Format.table, output: OutputOption = None) -> int:
-    """List public measurements on other hardware, with sources; never ranked with your own."""
+    """List public measurements on other hardware, with sources.
+
+    They are never ranked with your own.
+    """
     from footprint.benchmark import reference_results
 
     emit(list(reference_results.COLUMNS), reference_results.reference_rows(), form, output)

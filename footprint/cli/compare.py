@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,11 +17,26 @@ if TYPE_CHECKING:
     from footprint.config import Config
 
 
+class Kind(StrEnum):
+    """What two names of a comparison are."""
+
+    model = "model"
+    service = "service"
+    use_case = "use_case"
+
+
+class Per(StrEnum):
+    """Functional unit of a comparison."""
+
+    request = "request"
+    tokens = "1000-output-tokens"
+
+
 def compare(
     a: Annotated[str, typer.Argument(metavar="A", help="Base: a model, a period FROM/TO, or the .json of a benchmark.")],
     b: Annotated[str, typer.Argument(metavar="B", help="Compared with A.")],
-    by: Annotated[str, typer.Option(help="What A and B are: model, service or use_case.")] = "",
-    per: Annotated[str, typer.Option(help="request or 1000-output-tokens.")] = "request",
+    by: Annotated[Kind | None, typer.Option(help="What A and B are (default: inferred).")] = None,
+    per: Annotated[Per, typer.Option(help="What the energy is divided by.")] = Per.request,
     anyway: Annotated[bool, typer.Option("--anyway", help="Compare also where machines, method or token mix differ.")] = False,
     threshold: Annotated[
         float | None, typer.Option(min=0, help="Exit with 6 where B surely uses more than this many times A.")
@@ -41,7 +57,7 @@ def compare(
     if all(Path(name).suffix == ".json" and Path(name).is_file() for name in (a, b)):
         from footprint.cli import bench_model
 
-        if by or from_ or to or where or per != "request":
+        if by or from_ or to or where or per is not Per.request:
             raise UsageError("--by, --per, --from, --to and --where apply to production, not to benchmark results")
         return bench_model.compare(
             Path(a),

@@ -81,7 +81,10 @@ def import_(
     bundle: Annotated[str | None, typer.Option(help="Name of the bundle; default the file's name and digest.")] = None,
     config: ConfigOption = None,
 ) -> int:
-    """Import the factors of a file; first see what they change with `footprint factors diff FILE`."""
+    """Import the factors of a file.
+
+    `footprint factors diff FILE` first shows what they change.
+    """
     from footprint.ledger.factor_store import import_factors
 
     _, store = opened(config)

@@ -96,6 +96,8 @@ def program() -> typer.core.TyperGroup:
     app = typer.Typer(
         name="footprint",
         help="Measure what AI services consume, state how sure each figure is, and publish it.",
+        epilog="Exit status: 0 ok, 1 failure, 2 usage, 3 configuration, 4 sensor or source unavailable, 5 data incomplete, "
+        "6 check failed, 7 no data, 130 interrupted.",
         cls=FamilyGroup,
         no_args_is_help=True,
         pretty_exceptions_enable=False,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from footprint.ledger.importers import ImportResult
 
 app = command_group("Import readings, requests and users; list and withdraw batches.")
-Files = Annotated[list[str], typer.Argument(metavar="FILE…", help="CSV, JSON Lines or Parquet, .gz too; - is standard input.")]
+Files = Annotated[list[str], typer.Argument(metavar="FILE", help="CSV, JSON Lines or Parquet, .gz too; - is standard input.")]
 RejectsOption = Annotated[
     Path | None, typer.Option("--rejects", metavar="FILE", help="Refused lines; default ./<input>.rejected.jsonl.")
 ]

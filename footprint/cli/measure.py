@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def measure(
-    command: Annotated[list[str], typer.Argument(metavar="-- CMD…", help="Command, after --.")],
+    command: Annotated[list[str], typer.Argument(metavar="CMD", help="Command, after --.")],
     baseline_s: Annotated[float, typer.Option(min=0, help="Time for which the idle host is read first, in seconds.")] = 2.0,
     config: ConfigOption = None,
     form: FormatOption = Format.table,

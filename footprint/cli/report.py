@@ -227,7 +227,10 @@ def verify(
 def exclusions(
     edition: EditionArgument, config: ConfigOption = None, form: FormatOption = Format.table, output: OutputOption = None
 ) -> int:
-    """List what the figures of a period exclude: unread devices, hosted models, out of boundary."""
+    """List what the figures of a period exclude.
+
+    Unread devices, hosted models, and what is out of the boundary.
+    """
     from footprint.editions.audit_sample import EXCLUSION_COLUMNS
     from footprint.editions.audit_sample import list_exclusions as exclusion_rows
 

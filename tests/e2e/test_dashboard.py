@@ -1,12 +1,9 @@
-"""The dashboard as people meet it, in Chromium: every page, both languages, both themes, by keyboard, narrow, without a store."""
+"""Dashboard in Chromium: all pages in both languages and themes, keyboard use, narrow screens, an unavailable store."""
 
 from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -16,8 +13,9 @@ from typing import Any
 import pytest
 
 from footprint.storage.database import Store
-from tests.e2e.test_up import CHROMIUM, free_port
+from tests.support.chromium import chromium
 from tests.support.contract_files import CONFIG, START, compute, config, energy_lines, import_files, request_lines
+from tests.support.processes import start_server
 
 pytestmark = pytest.mark.browser
 PAGES = {
@@ -40,21 +38,6 @@ PAGES = {
 }
 
 
-def start_server(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
-    port = free_port()
-    command = [sys.executable, "-c", "from footprint.cli import main; main()", "serve", "--no-scheduler"]
-    environment = os.environ | {"FOOTPRINT_SERVER__PORT": str(port)}
-    process = subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True)
-    base = f"http://127.0.0.1:{port}"
-    for _ in range(200):
-        try:
-            with urllib.request.urlopen(f"{base}/healthz", timeout=2):
-                return process, base
-        except OSError:
-            time.sleep(0.1)
-    raise RuntimeError("the server does not answer")
-
-
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("dashboard")
@@ -71,17 +54,14 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM)
-        yield chromium
-        chromium.close()
+    with chromium() as browser:
+        yield browser
 
 
 def open_page(
     browser: Any, base: str, path: str, language: str = "en", theme: str = "light", width: int = 1280
 ) -> tuple[Any, list[str], list[str]]:
+    """Open a page; return it with its errors and its requests to other hosts, both filled as they occur."""
     page = browser.new_page(bypass_csp=True, viewport={"width": width, "height": 900})
     errors: list[str] = []
     elsewhere: list[str] = []
@@ -97,7 +77,9 @@ def open_page(
 @pytest.mark.slow
 @pytest.mark.parametrize("language", ["fr", "en"])
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_no_page_has_a_violation_in_either_language_and_theme(browser: Any, base: str, language: str, theme: str) -> None:
+def test_no_page_has_accessibility_violations_in_any_language_and_theme(
+    browser: Any, base: str, language: str, theme: str
+) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
     violations: list[tuple[str, ...]] = []
@@ -117,7 +99,7 @@ def test_no_page_has_a_violation_in_either_language_and_theme(browser: Any, base
     assert violations == []
 
 
-def test_every_page_opens_without_an_error_and_asks_nobody_else(browser: Any, base: str) -> None:
+def test_every_page_opens_without_errors_or_requests_to_other_hosts(browser: Any, base: str) -> None:
     for path in PAGES:
         page, errors, elsewhere = open_page(browser, base, path)
         assert (path, errors, elsewhere) == (path, [], [])
@@ -171,7 +153,7 @@ def test_a_narrow_screen_needs_no_sideways_scrolling(browser: Any, base: str) ->
         page.close()
 
 
-def test_what_is_not_there_is_said_and_answered_404(browser: Any, base: str) -> None:
+def test_unknown_pages_return_404_with_a_message(browser: Any, base: str) -> None:
     page = browser.new_page(bypass_csp=True)
     answer = page.goto(f"{base}/nowhere?lang=en")
     assert answer.status == 404
@@ -190,7 +172,7 @@ def test_the_power_of_a_host_can_be_paused(browser: Any, base: str) -> None:
     page.close()
 
 
-def test_a_store_that_is_away_is_said_and_the_page_comes_back(browser: Any, tmp_path: Path) -> None:
+def test_pages_report_an_unavailable_store_and_recover(browser: Any, tmp_path: Path) -> None:
     (tmp_path / "footprint.toml").write_text(CONFIG)
     store = Store(f"sqlite:///{tmp_path / 'footprint.db'}", demo=False)
     import_files(store, config(), tmp_path, energy_lines(START, 7200, 60), request_lines(START, 7200, 40))
@@ -213,15 +195,15 @@ def test_a_store_that_is_away_is_said_and_the_page_comes_back(browser: Any, tmp_
         store.close()
 
 
-def test_from_page_to_page_the_program_stays_and_focus_goes_to_the_title(browser: Any, base: str) -> None:
+def test_navigation_keeps_the_document_and_moves_focus_to_the_title(browser: Any, base: str) -> None:
     page, errors, _ = open_page(browser, base, "/charter")
-    page.evaluate("window.kept = 1")
+    page.evaluate("window.marker = 1")
     page.locator("header").get_by_role("link", name="Help").or_(
         page.locator(".page-footer").get_by_role("link", name="Help")
     ).last.click()
     page.get_by_role("heading", level=1, name="Reading these pages").wait_for(timeout=20_000)
     page.wait_for_function("document.activeElement.tagName === 'H1'", timeout=5000)
-    assert page.evaluate("window.kept") == 1
+    assert page.evaluate("window.marker") == 1
     assert page.title() == "Reading these pages · Footprint"
     page.wait_for_function("document.getElementById('spoken').textContent === 'Reading these pages'", timeout=5000)
     page.go_back()
@@ -229,12 +211,12 @@ def test_from_page_to_page_the_program_stays_and_focus_goes_to_the_title(browser
     page.locator(".charter").wait_for(timeout=20_000)
     page.locator(".languages").get_by_role("link", name="FR").click()
     page.wait_for_function("document.documentElement.lang === 'fr'", timeout=20_000)
-    assert page.evaluate("window.kept") is None  # another language is another document
+    assert page.evaluate("window.marker") is None  # changing the language loads a new document
     assert errors == []
     page.close()
 
 
-def test_cards_turn_into_tables_by_button_and_by_key_and_keys_can_be_switched_off(browser: Any, base: str) -> None:
+def test_cards_switch_to_tables_by_button_and_by_optional_key(browser: Any, base: str) -> None:
     page, _, _ = open_page(browser, base, "/hosts?name=a")
     card = page.locator(".block:has(.as-table)").first
     table = card.locator(".as-table")
@@ -250,7 +232,7 @@ def test_cards_turn_into_tables_by_button_and_by_key_and_keys_can_be_switched_of
     page.close()
 
 
-def test_every_card_is_a_picture_with_its_source_burnt_in(browser: Any, base: str) -> None:
+def test_every_card_exports_as_a_picture_with_its_source(browser: Any, base: str) -> None:
     import re
     from xml.etree import ElementTree
 
@@ -268,8 +250,8 @@ def test_every_card_is_a_picture_with_its_source_burnt_in(browser: Any, base: st
         assert "Licence Ouverte 2.0" in words
         assert f"{base}/hosts" in words
         assert not re.search(r'href="http|url\(http|var\(--', text)
-        assert "DEMONSTRATION" not in words  # nothing here is simulated by us
-    assert page.locator("html").get_attribute("data-theme") == "dark"  # the reader's page stays as it was
+        assert "DEMONSTRATION" not in words  # the configuration is not marked as a demonstration
+    assert page.locator("html").get_attribute("data-theme") == "dark"  # exporting does not change the page
     with page.expect_download() as saved:
         card = page.locator(".block:has(.as-table)").first
         card.locator("summary", has_text="Data").click()
@@ -280,7 +262,7 @@ def test_every_card_is_a_picture_with_its_source_burnt_in(browser: Any, base: st
     page.close()
 
 
-def test_the_print_view_opens_tables_and_leaves_the_controls_out(browser: Any, base: str) -> None:
+def test_the_print_view_shows_tables_and_no_controls(browser: Any, base: str) -> None:
     page, _, _ = open_page(browser, base, "/hosts?name=a&print=1")
     assert not page.locator(".pages").is_visible()
     assert not page.locator(".filters").first.is_visible()

@@ -1,4 +1,4 @@
-"""One map over days: in this process, in local ones, on a cluster; the same rows, bit for bit, whatever dies on the way."""
+"""Executors of aggregation (in-process, local processes, Dask): identical rows, also after worker failures."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ distributed = pytest.importorskip("distributed")
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
-    """Two workers of one thread each, in processes of their own."""
+    """Address of a Dask cluster with two single-threaded worker processes."""
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as local_cluster:
         yield local_cluster.scheduler_address
 
 
 def rows(store: Store) -> list[tuple[object, ...]]:
-    """Everything that was computed, by names."""
+    """All computed rows, with names instead of row numbers."""
     with store.read() as connection:
         figure_rows = connection.execute(select(table(schema.FigureRow))).all()
         names = ("host_id", "device_id", "service_id", "use_case_id", "model_id", "charter_id")
@@ -66,7 +66,7 @@ def fresh(path: Path) -> Store:
     return store
 
 
-def test_wherever_days_are_computed_the_rows_are_the_same(tmp_path: Path, cluster: str) -> None:
+def test_rows_do_not_depend_on_the_executor(tmp_path: Path, cluster: str) -> None:
     here = fresh(tmp_path / "here.db")
     assert compute(here, FACTS).computed == 5
     for name, facts in (("processes", replace(FACTS, fleet_workers=2)), ("cluster", replace(FACTS, fleet_scheduler=cluster))):
@@ -80,8 +80,8 @@ def test_wherever_days_are_computed_the_rows_are_the_same(tmp_path: Path, cluste
 
 
 @pytest.mark.slow
-def test_a_fitted_service_comes_out_the_same_on_a_cluster(tmp_path: Path, cluster: str) -> None:
-    """A simulated server whose energy is divided by the step model: floats of a fit, not only integers."""
+def test_a_fitted_service_gives_the_same_rows_on_a_cluster(tmp_path: Path, cluster: str) -> None:
+    """The energy of this service is divided by a fit, so the rows depend on floating-point results."""
     energy, requests = write_files(simulate(VARIANTS["low-load"], 1), tmp_path, host="a", service="chat", begin_s=DAY_S)
     facts = parse_config(FITTED)
 
@@ -115,7 +115,7 @@ def test_a_dead_worker_costs_a_retry_and_nothing_else(tmp_path: Path, monkeypatc
     here.close()
 
 
-def test_processes_that_die_are_replaced_and_told_of_in_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_worker_processes_are_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = fresh(tmp_path / "one.db")
     started = []
     process_pool = executors._process_pool
@@ -145,7 +145,7 @@ def _kill_soon(pool: object) -> None:
         time.sleep(0.01)
 
 
-def test_a_scheduler_that_does_not_answer_is_said_so(tmp_path: Path) -> None:
+def test_an_unreachable_scheduler_is_reported(tmp_path: Path) -> None:
     store = fresh(tmp_path / "one.db")
     with pytest.raises(FleetError, match=r"tcp://127\.0\.0\.1:9"):
         compute(store, replace(FACTS, fleet_scheduler="tcp://127.0.0.1:9"))

@@ -1,4 +1,4 @@
-"""Every notebook runs from top to bottom in under a minute, says its question first, and keeps outputs without a path of a machine."""
+"""Notebooks: each runs in under a minute, starts with its question and has saved outputs without local paths."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ import pytest
 from tests.support.notebook_runner import MAX_S, execute, notebooks
 
 PUBLIC = re.compile(r"^(?:import|from) (?P<module>[\w.]+)", re.MULTILINE)
-# What a notebook may use: the package's public names, their errors and numbers, the simulation, the tools of everybody.
+# Modules that a notebook may import: public API, formatting, errors, the simulation, numpy and pandas.
 ALLOWED = ("footprint", "footprint.i18n.formatting", "footprint.queries.comparison", "tests.simulation", "numpy", "pandas")
 STANDARD = ("sys", "pathlib", "json", "zipfile", "hashlib", "subprocess", "io", "textwrap", "random")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One for all: the first notebook simulates the week, the others read it."""
+    """Common folder: the first notebook simulates a week, the others read it."""
     return tmp_path_factory.mktemp("notebooks")
 
 
 def spent_s() -> float:
-    """Processor time of the kernels that have ended: what a machine of its own would take, whoever else is at work."""
+    """CPU time of finished kernels [s], which does not depend on the load of the machine."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
@@ -41,7 +41,7 @@ def test_a_notebook_runs_from_top_to_bottom_and_shows_a_picture(path: Path, fold
 
 
 @pytest.mark.parametrize("path", notebooks(), ids=lambda path: path.stem)
-def test_a_notebook_asks_one_question_with_public_names_and_keeps_clean_outputs(path: Path) -> None:
+def test_a_notebook_asks_one_question_with_public_names_and_clean_outputs(path: Path) -> None:
     notebook: Any = nbformat.read(path, as_version=4)
     first = notebook.cells[0].source
     assert first.splitlines()[0].endswith("?")
@@ -60,7 +60,7 @@ def test_a_notebook_asks_one_question_with_public_names_and_keeps_clean_outputs(
     assert len(stored_text) < 200_000
 
 
-def test_the_list_of_notebooks_names_each() -> None:
+def test_the_readme_lists_every_notebook() -> None:
     readme = (notebooks()[0].parent / "README.md").read_text(encoding="utf-8")
     assert [path.name for path in notebooks() if path.name not in readme] == []
     assert len(notebooks()) >= 5

@@ -1,4 +1,4 @@
-"""Real recordings, where they are at hand: the energy of each run is what its authors logged, and nothing vanishes."""
+"""Attribution of real recordings, if present: use cases get the energy that the authors logged, and totals are conserved."""
 
 import csv
 import gzip
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(not RUNS, reason="the recordings are not part of
 
 
 def convert(run: Path, folder: Path) -> tuple[str, str, int, float, float]:
-    """A run as contract files: both paths, its GPUs, the logged energy [J], the energy of all samples [J]."""
+    """Convert a run to contract files; return both paths, the number of GPUs, logged energy [J] and sampled energy [J]."""
     slots: dict[str, list[tuple[float, float]]] = {}
     energy = folder / "energy.csv"
     with gzip.open(run / "gpu_power.csv.gz", "rt") as source, energy.open("w") as out:
@@ -46,7 +46,7 @@ def convert(run: Path, folder: Path) -> tuple[str, str, int, float, float]:
 
 
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name.partition("__")[0])
-def test_use_cases_hold_the_energy_that_the_authors_logged(sqlite: Store, tmp_path: Path, run: Path) -> None:
+def test_use_cases_add_up_to_the_energy_that_the_authors_logged(sqlite: Store, tmp_path: Path, run: Path) -> None:
     energy, requests, gpus, logged_j, sampled_j = convert(run, tmp_path)
     devices = ", ".join(f'"node/gpu:{n}"' for n in range(gpus))
     facts = config(f'[[service]]\nname = "llm"\ndevices = [{devices}]\n')
@@ -60,7 +60,7 @@ def test_use_cases_hold_the_energy_that_the_authors_logged(sqlite: Store, tmp_pa
     assert sum(joules.values()) == pytest.approx(sampled_j, rel=1e-6)
 
 
-def test_an_hour_of_two_production_services_closes(sqlite: Store, tmp_path: Path) -> None:
+def test_an_hour_of_two_production_services_adds_up(sqlite: Store, tmp_path: Path) -> None:
     rows = []
     for path in sorted((RECORDINGS / "azure-llm-2023").glob("*.csv*")):
         name = "code" if "code" in path.name.lower() else "conversation"

@@ -1,6 +1,6 @@
-"""Every route and every callback under every role: nothing that it answers holds a hidden figure or the name of a host.
+"""Access control of every route and callback for every role: no response contains a hidden figure or the name of a host.
 
-A route or a callback that is not listed here fails: whoever adds one says who may see what it gives.
+The tests fail for a route or callback that is not listed here, so that each new one gets an access decision.
 """
 
 from __future__ import annotations
@@ -18,24 +18,23 @@ from fastapi.testclient import TestClient
 from dashboards.app import PAGES
 from footprint.access.audit_log import read_accesses
 from footprint.access.roles import Role
-from footprint.api import create_api
 from footprint.editions.protected_cells import ProtectedCells, protect_period
 from footprint.figures import Query, run_query
 from footprint.i18n.formatting import format_estimate
-from footprint.ledger.ingest import IngestService
 from footprint.storage.database import Store
 from tests.support.contract_files import config
 from tests.support.protected_quarter import FACTS, HOST, NOW_US, Reader
+from tests.support.services import api_over
 
 PROTECTED = (Role.PUBLIC, Role.COMMITTEE, Role.ENGINEER)
 Q3 = "from=2026-07-01&to=2026-10-01"
-# What each callback may give, by its output.
+# Content of each callback, by its output.
 CALLBACKS = {
-    "..page.children...settled.data...tick.disabled..": "a page, made of what the role may ask (page_of)",
+    "..page.children...settled.data...tick.disabled..": "a page with the data that the role may query (page_of)",
     "power.figure": "power of a host: to roles that see services",
-    "..live.disabled...pause.children..": "a word on a button",
+    "..live.disabled...pause.children..": "label of a button",
 }
-# What a browser sends; the address is what its owner says it is.
+# Inputs that a browser sends; a client can choose the address freely.
 STATES: dict[str, tuple[Any, ...]] = {
     "address.pathname": (*PAGES, "/nothing"),
     "address.search": (
@@ -51,7 +50,7 @@ STATES: dict[str, tuple[Any, ...]] = {
     "language.data": ("en",),
     "settled.data": ("",),
 }
-# Every route, with what to ask of it; those of Dash itself hold no figure but through callbacks.
+# Parameters to request of every route; the routes of Dash return figures only through callbacks.
 ROUTES: dict[str, tuple[str, ...]] = {
     "/healthz": ("",),
     "/readyz": ("",),
@@ -101,7 +100,7 @@ NUMBERS = ("energy_kwh", "co2e_location_g")
 
 
 class Secrets:
-    """Figures of cells, as numbers and as pages write them with their intervals."""
+    """Figures of cells, as numbers and in the notation of pages, with intervals."""
 
     def __init__(self, rows: Iterable[dict[str, Any]]) -> None:
         self.numbers: list[float] = []
@@ -123,18 +122,18 @@ class Secrets:
                         self.written.add(re.sub(r"\s+", " ", f"{shown.value} {shown.interval}"))
 
     def within(self, text: str) -> list[str]:
-        """What of them an answer tells."""
+        """Figures that a response contains."""
         try:
             plain = re.sub(r"\s+", " ", " ".join(_words(json.loads(text))))
         except ValueError:
-            plain = ""  # a table of numbers, or words that bear no figure
+            plain = ""  # not JSON: CSV, or text
         intervals = [mark for mark in self.written if mark in plain]
         numbers = [float(number) for number in re.findall(r"(?<![\d.])\d+\.\d{4,}(?:[eE][+-]?\d+)?", text)]
         return intervals + [str(n) for n in numbers if any(math.isclose(n, secret, rel_tol=1e-9) for secret in self.numbers)]
 
 
 def _words(component: Any) -> Iterable[str]:
-    """What a reader reads of a page: texts in their order, not what components are called."""
+    """Texts of a page in order, without names and properties of components."""
     if isinstance(component, dict):
         for child in [component["props"].get("children")] if "props" in component else component.values():
             yield from _words(child)
@@ -147,7 +146,7 @@ def _words(component: Any) -> Iterable[str]:
 
 @pytest.fixture(scope="module")
 def secrets(quarter: Store) -> dict[Role, Secrets]:
-    """What each role may not be told."""
+    """Figures that each role must not see."""
     facts, table = config(FACTS), protect_period(quarter, config(FACTS), "2026-Q3", NOW_US)
     cells_by_visibility: dict[bool, list[tuple[tuple[str, str], dict[str, Any]]]] = {True: [], False: []}
     groups: tuple[tuple[str, ...], ...] = ((), ("service",), ("use_case",), ("service", "use_case"))
@@ -179,7 +178,7 @@ def callbacks(reader: Reader) -> list[dict[str, Any]]:
 
 
 def callback_answer(browser: TestClient, callback: dict[str, Any], path: str, search: str) -> str:
-    """What a callback answers to who says to be at an address."""
+    """Response of a callback to a browser at an address."""
     here = {name: values[0] for name, values in STATES.items()} | {"address.pathname": path, "address.search": search}
     arguments = {
         kind: [{**part, "value": here[f"{part['id']}.{part['property']}"]} for part in callback[kind]]
@@ -199,7 +198,7 @@ def callback_answer(browser: TestClient, callback: dict[str, Any], path: str, se
     return answer.text
 
 
-def test_each_callback_has_its_decision(reader: Reader) -> None:
+def test_every_callback_has_an_access_decision(reader: Reader) -> None:
     assert {callback["output"] for callback in callbacks(reader)} == set(CALLBACKS)
     sent = {
         f"{argument['id']}.{argument['property']}"
@@ -210,17 +209,21 @@ def test_each_callback_has_its_decision(reader: Reader) -> None:
 
 
 @pytest.mark.parametrize("path", STATES["address.pathname"])
-def test_no_callback_tells_a_role_what_it_may_not_see(path: str, reader: Reader, secrets: dict[Role, Secrets]) -> None:
+def test_no_callback_reveals_hidden_figures_to_a_role(path: str, reader: Reader, secrets: dict[Role, Secrets]) -> None:
     for role, search, callback in itertools.product(PROTECTED, STATES["address.search"], callbacks(reader)):
         answer = callback_answer(reader(role), callback, path, search)
         assert secrets[role].within(answer) == [], (role, callback["output"], search)
         if role is Role.ENGINEER:
             continue
-        assert HOST not in answer or HOST in search, (role, callback["output"], search)  # links bear the reader's own words
+        assert HOST not in answer or HOST in search, (
+            role,
+            callback["output"],
+            search,
+        )  # links repeat the parameters of the request
         assert callback["output"] != "power.figure" or "figure" not in answer
 
 
-def test_an_officer_is_told_all_of_it_so_that_this_test_can_fail(reader: Reader, secrets: dict[Role, Secrets]) -> None:
+def test_an_officer_sees_the_hidden_figures(reader: Reader, secrets: dict[Role, Secrets]) -> None:
     (page,) = (callback for callback in callbacks(reader) if callback["output"].startswith("..page"))
     answer = callback_answer(reader("officer"), page, "/use-cases", "?lang=en&period=2026-Q3")
     assert all(secrets[role].within(answer) for role in PROTECTED)
@@ -228,7 +231,7 @@ def test_an_officer_is_told_all_of_it_so_that_this_test_can_fail(reader: Reader,
     assert secrets[Role.ENGINEER].within(reader("officer").get(f"/api/v1/footprint?{Q3}&group=use_case").text)
 
 
-def test_a_page_that_was_made_for_one_role_is_given_to_no_other(reader: Reader, secrets: dict[Role, Secrets]) -> None:
+def test_cached_pages_are_not_shared_between_roles(reader: Reader, secrets: dict[Role, Secrets]) -> None:
     (page,) = (callback for callback in callbacks(reader) if callback["output"].startswith("..page"))
     for path in ("/use-cases", "/charter", "/"):
         for role in (Role.OFFICER, Role.ENGINEER, Role.COMMITTEE, Role.PUBLIC) * 2:
@@ -237,7 +240,7 @@ def test_a_page_that_was_made_for_one_role_is_given_to_no_other(reader: Reader, 
             assert (HOST in answer) == role.sees_services or path != "/"
 
 
-def test_phases_of_a_use_case_are_refused_below_services_and_noted_of_an_officer(reader: Reader, quarter: Store) -> None:
+def test_phases_of_a_use_case_are_refused_to_engineers_and_logged_for_officers(reader: Reader, quarter: Store) -> None:
     address = f"/api/v1/tables/phases?{Q3}&where=use_case=secrets"
     refused = reader("engineer").get(address)
     assert (refused.status_code, "/api/v1/footprint" in refused.json()["error"]) == (400, True)
@@ -246,9 +249,9 @@ def test_phases_of_a_use_case_are_refused_below_services_and_noted_of_an_officer
     assert "use_case=secrets" in read_accesses(quarter, None, None)[before]["cells"]
 
 
-def test_each_route_is_listed(sqlite: Store, reader: Reader) -> None:
+def test_every_route_is_listed(sqlite: Store, reader: Reader) -> None:
     facts = config(FACTS)
-    api = create_api(facts, sqlite, IngestService(sqlite, facts.services_of_model), lambda: NOW_US)
+    api = api_over(sqlite, facts, lambda: NOW_US)
     assert set(_paths(api)) == set(ROUTES)
     assert {path for path in _paths(reader("public").app._app) if not OF_DASH.fullmatch(path)} == set(ROUTES)  # type: ignore[attr-defined]
 
@@ -264,7 +267,7 @@ def _paths(router: Any) -> Iterable[str]:
 
 @pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("form", ["json", "csv"])
-def test_no_route_tells_a_role_what_it_may_not_see(route: str, form: str, reader: Reader, secrets: dict[Role, Secrets]) -> None:
+def test_no_route_reveals_hidden_figures_to_a_role(route: str, form: str, reader: Reader, secrets: dict[Role, Secrets]) -> None:
     for role, parameters in itertools.product(PROTECTED, ROUTES[route]):
         values = dict(re.findall(r"(?:^|&)(\w+)=([^&]*)", parameters))
         path = re.sub(r"\{(\w+)(?::path)?\}", r"{\1}", route).format_map(values)
@@ -277,7 +280,7 @@ def test_no_route_tells_a_role_what_it_may_not_see(route: str, form: str, reader
 @pytest.mark.parametrize(
     "path", ["/docs", "/authority", "/metrics/", "/hosts/", "/api/v1/footprint/", "//hosts", "/editions/../metrics", "/_dashx"]
 )
-def test_what_has_no_rule_is_not_there(path: str, reader: Reader) -> None:
+def test_paths_without_a_rule_are_not_found(path: str, reader: Reader) -> None:
     assert reader("public").get(path).status_code in (200, 404)
     assert HOST not in reader("public").get(path).text
     assert reader("public").post(path).status_code in (404, 405)

@@ -1,4 +1,4 @@
-"""The protocol against a served model: what it finds, what it refuses, what it keeps, and that it goes on where it stopped."""
+"""`footprint bench-model` against a simulated endpoint: results, refusals, stored content and resumption."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ QUICK = ["--least-updates", "0", "--rest-s", "1", "--warm-up-s", "0", "--device"
 
 
 @pytest.mark.slow
-def test_a_and_b_within_five_percent_in_one_real_time_run(serve: Serve, tmp_path: Path) -> None:
-    """About a minute: 3.1 J a step and 0.4 J a token, and 10 W beside them while a step lasts."""
+def test_step_parameters_are_recovered_within_five_percent_in_real_time(serve: Serve, tmp_path: Path) -> None:
+    """The endpoint takes 3.1 J per step, 0.4 J per token and 10 W of idle power; about a minute."""
     endpoint = serve()
     path = tmp_path / "long.jsonl"
     path.write_text("".join(json.dumps({"prompt": f"some words tokens={40 + 10 * (n % 5)}"}) + "\n" for n in range(20)))
@@ -43,19 +43,19 @@ def test_a_and_b_within_five_percent_in_one_real_time_run(serve: Serve, tmp_path
     assert result.conditions.engine == "simulated/1"
 
 
-def _listening() -> None:
-    """Tests that were started in the background ignore Ctrl-C, and so would their children."""
+def _restore_sigint() -> None:
+    """Restore SIGINT, which processes started in the background ignore."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def test_a_short_run_goes_on_where_it_stopped_and_keeps_no_word(
+def test_an_interrupted_run_resumes_and_stores_no_text(
     serve: Serve, prompts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Ctrl-C after the first point: 130, points kept; the same command measures the others only. A grader gives scores."""
+    """After Ctrl-C the status is 130 and points are kept; the same command measures only the others. A grader gives scores."""
     endpoint = serve("--step-s", "0.01")
     (tmp_path / "grader.py").write_text(
-        "import json, sys\nfor line in sys.stdin:\n    told = json.loads(line)\n"
-        "    print(json.dumps({'score': 1.0 if told['answer'] and 'reference' in told else 0.0}))\n"
+        "import json, sys\nfor line in sys.stdin:\n    answer = json.loads(line)\n"
+        "    print(json.dumps({'score': 1.0 if answer['answer'] and 'reference' in answer else 0.0}))\n"
     )
     command = [
         "bench-model",
@@ -77,7 +77,7 @@ def test_a_short_run_goes_on_where_it_stopped_and_keeps_no_word(
         text=True,
         cwd=tmp_path,
         env=os.environ,
-        preexec_fn=_listening,  # noqa: PLW1509 - one thread only
+        preexec_fn=_restore_sigint,  # noqa: PLW1509 - one thread only
     )
     folder = tmp_path / "r.json.points"
     end = time.monotonic() + 60
@@ -122,7 +122,7 @@ def test_a_short_run_goes_on_where_it_stopped_and_keeps_no_word(
         (["--silent"], 1, "the model answered nothing"),
     ],
 )
-def test_endpoints_of_which_nothing_can_be_measured(
+def test_unmeasurable_endpoints_are_refused(
     serve: Serve, prompts: Path, capsys: pytest.CaptureFixture[str], options: list[str], status: int, message: str
 ) -> None:
     endpoint = serve(*options)
@@ -130,7 +130,7 @@ def test_endpoints_of_which_nothing_can_be_measured(
     assert message in capsys.readouterr().err
 
 
-def test_a_key_comes_of_a_file_and_a_limit_of_the_rate_is_waited_for(
+def test_the_key_is_read_from_a_file_and_rate_limits_are_waited_for(
     serve: Serve, prompts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     endpoint = serve("--key", "opensesame", "--limit-first", "2", "--step-s", "0.01")
@@ -163,7 +163,7 @@ def test_a_key_comes_of_a_file_and_a_limit_of_the_rate_is_waited_for(
     assert status_of([*command, "--key-file", "absent"]) == 2
 
 
-def test_a_limit_that_stays_is_said(
+def test_a_persistent_rate_limit_is_reported(
     serve: Serve, prompts: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("footprint.benchmark.runner.MAX_RETRIES", 1)
@@ -193,7 +193,7 @@ def test_bad_input_is_refused_with_its_remedy(
         assert "SECRET" not in messages
 
 
-def test_where_no_sensor_measures_there_is_no_benchmark(
+def test_a_benchmark_without_a_sensor_is_refused(
     serve: Serve, prompts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     endpoint = serve("--step-s", "0.01")

@@ -1,4 +1,4 @@
-"""A benchmark of a model on another host takes its energy from the readings that the agent of that host ships."""
+"""Benchmark of a model on another host, with energy from the readings that its agent ships."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ US = 1_000_000
 
 
 @pytest.mark.slow
-def test_a_model_on_another_host_is_measured_by_what_its_agent_ships(
+def test_a_model_on_another_host_is_measured_by_shipped_readings(
     serve: Callable[..., Endpoint], prompts: Path, tmp_path: Path, sqlite: Store
 ) -> None:
     endpoint = serve("--step-s", "0.01")

@@ -1,12 +1,27 @@
 """Samples become corrected counters: energy is conserved through wraps, resets, misreadings and gaps."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors.mig_split import split_uj
-from footprint.core.counter_correction import CLOSED, Meter, delta_uj, start_meter, to_record, update_meter
+from footprint.core.counter_correction import (
+    CLOSED,
+    GAP,
+    OK,
+    RESET,
+    Meter,
+    delta_uj,
+    is_credible,
+    max_energy_uj,
+    start_meter,
+    to_record,
+    update_meter,
+)
 from footprint.core.samples import Channel, Sample
 
 S = 1_000_000
@@ -165,3 +180,211 @@ def test_shares_of_a_board_sum_to_it(energy_uj: int, weights: list[int]) -> None
     assert sum(parts) == energy_uj
     for part, weight in zip(parts, weights, strict=True):
         assert abs(part - energy_uj * weight / sum(weights)) < 1 + energy_uj * 1e-15
+
+
+CARD = Channel("g", "gpu", "nvml-energy", limit_uw=300 * S, alias="card", model="H100")
+POWER = Channel("p", "host", "ipmi", limit_uw=300 * S)
+
+
+def counter_at(at_us: int, value: int | None, channel: Channel = CARD, wall_us: int | None = None) -> Sample:
+    return Sample(channel, at_us if wall_us is None else wall_us, at_us, value)
+
+
+def power_at(at_us: int, uw: int | None, channel: Channel = POWER) -> Sample:
+    return Sample(channel, at_us, at_us, None, uw)
+
+
+def after(*samples: Sample, sample_us: int = S) -> Meter:
+    """The meter after samples of which none closes it."""
+    meter = start_meter(samples[0], "boot")
+    for sample in samples[1:]:
+        meter, closed = update_meter(meter, sample, "boot", sample_us)
+        assert closed is None
+    return meter
+
+
+def test_a_meter_begins_empty() -> None:
+    meter = start_meter(counter_at(7, 5), "boot", 3, 2)
+    assert (meter.epoch, meter.seq, meter.resets) == ("boot/7", 3, 2)
+    assert (meter.energy_uj, meter.covered_us, meter.suspect, meter.reported_us, meter.reported_covered_us) == (
+        0,
+        0,
+        None,
+        -1,
+        -1,
+    )
+    assert (start_meter(counter_at(7, 5), "boot").seq, start_meter(counter_at(7, 5), "boot").resets) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("uw", "limit", "credible"),
+    [(300 * S, 300 * S, True), (300 * S + 1, 300 * S, False), (9, 0, True), (None, 300 * S, True), (2, 1, False), (0, 1, True)],
+)
+def test_a_power_is_credible_up_to_the_limit(uw: int | None, limit: int, credible: bool) -> None:
+    assert is_credible(power_at(0, uw, Channel("p", "host", "ipmi", limit_uw=limit))) is credible
+
+
+def test_the_most_that_can_be_drawn_is_the_limit_over_the_time_and_a_refresh() -> None:
+    assert max_energy_uj(300 * S, 2 * S) == 300 * S * 9 // 4
+    assert max_energy_uj(0, S) == 5000 * S * 5 // 4
+    assert max_energy_uj(1, 0) == 0
+    assert max_energy_uj(3, S) == 3  # 3.75 whole
+
+
+@pytest.mark.parametrize(
+    ("before", "value", "channel", "gained"),
+    [
+        (0, 375 * S, CARD, 375 * S),  # the limit over 1.25 s
+        (0, 375 * S + 1, CARD, None),
+        (5, 5, CARD, 0),
+        (6, 5, CARD, None),  # a fall is a reset where nothing wraps
+        (990 * S, 20 * S, RAPL, 30 * S),
+        (0, 0, RAPL, 0),
+        (10, 9, RAPL, None),  # all the way round but 1 µJ is more than the limit
+        (0, 10, replace(RAPL, wrap_uj=375 * S), None),  # it may have wrapped more than once
+        (0, 10, replace(RAPL, wrap_uj=375 * S + 1), 10),
+    ],
+)
+def test_gain_over_one_second(before: int, value: int, channel: Channel, gained: int | None) -> None:
+    assert delta_uj(counter_at(3 * S, before, channel), counter_at(4 * S, value, channel)) == gained
+
+
+def test_time_that_does_not_pass_changes_nothing() -> None:
+    meter = after(counter_at(0, 0), counter_at(S, 10))
+    for sample in (counter_at(S, 30, wall_us=9 * S), counter_at(S - 1, 30)):
+        assert update_meter(meter, sample, "boot") == (meter, None)
+    assert update_meter(meter, counter_at(S + 1, 30), "boot")[0].covered_us == S + 1
+
+
+@pytest.mark.parametrize(
+    ("period_us", "sample_us", "limit"), [(0, S, 5 * S), (0, 2 * S, 6 * S), (4 * S, S, 12 * S), (S, 3 * S, 9 * S)]
+)
+def test_a_spacing_up_to_three_periods_is_covered(period_us: int, sample_us: int, limit: int) -> None:
+    channel = replace(CARD, period_us=period_us)
+    assert after(counter_at(0, 0, channel), counter_at(limit, 5, channel), sample_us=sample_us).covered_us == limit
+    meter = after(counter_at(0, 0, channel), counter_at(limit + 1, 5, channel), sample_us=sample_us)
+    assert (meter.covered_us, meter.energy_uj) == (0, 5)
+    weak = replace(POWER, period_us=period_us)
+    assert after(power_at(0, 2 * S, weak), power_at(limit, 4 * S, weak), sample_us=sample_us).energy_uj == 3 * limit
+    assert after(power_at(0, 2 * S, weak), power_at(limit + 1, 4 * S, weak), sample_us=sample_us).energy_uj == 0
+
+
+def test_the_agent_samples_each_second_unless_told() -> None:
+    assert update_meter(start_meter(counter_at(0, 0), "b"), counter_at(5 * S, 1), "b")[0].covered_us == 5 * S
+    assert update_meter(start_meter(counter_at(0, 0), "b"), counter_at(5 * S + 1, 1), "b")[0].covered_us == 0
+
+
+def test_energy_of_powers_is_kept_to_the_picojoule() -> None:
+    """1 µW and 2 µW over 1 µs each: 1.5 pJ, then 2 pJ, floor of each."""
+    meter = after(power_at(0, 1), power_at(1, 2), power_at(2, 2))
+    assert (meter.energy_pj, meter.energy_uj, meter.covered_us) == (1 + 2, 0, 2)
+    assert after(power_at(0, 1), power_at(S, 1), power_at(2 * S, 3)).energy_uj == 3
+    assert after(counter_at(0, 0), counter_at(S, 3)).energy_pj == 3 * S
+
+
+def test_a_misread_power_is_passed_over_with_its_time() -> None:
+    meter = after(power_at(0, 100 * S), power_at(S, 301 * S), power_at(2 * S, 300 * S))
+    assert (meter.energy_uj, meter.covered_us) == (400 * S, 2 * S)
+
+
+@pytest.mark.parametrize("other", [power_at(2 * S, 10, CARD), Sample(CARD, 2 * S, 2 * S)])
+def test_another_kind_of_sample_closes_the_epoch(other: Sample) -> None:
+    meter = replace(after(counter_at(0, 0), counter_at(S, 10)), seq=4, resets=1)
+    fresh, closed = update_meter(meter, other, "boot")
+    assert closed == meter
+    assert (fresh.epoch, fresh.seq, fresh.resets, fresh.energy_uj, fresh.last) == (f"boot/{2 * S}", 4, 2, 0, other)
+    fresh, closed = update_meter(after(power_at(0, 10), power_at(S, 10)), Sample(POWER, 2 * S, 2 * S, 5), "boot")
+    assert closed is not None
+    assert fresh.resets == 1
+
+
+def test_a_doubt_is_kept_until_the_next_sample_decides() -> None:
+    start = after(counter_at(0, 1000), counter_at(S, 1100))
+    doubted, closed = update_meter(start, counter_at(2 * S, 7), "boot")
+    assert (closed, doubted.suspect, doubted.last) == (None, counter_at(2 * S, 7), start.last)
+    # Not borne out: the latest is doubted instead.
+    again, closed = update_meter(doubted, counter_at(3 * S, 5), "boot")
+    assert (closed, again.suspect) == (None, counter_at(3 * S, 5))
+    # At the instant of the doubt nothing can be borne out.
+    same, closed = update_meter(doubted, counter_at(2 * S, 9), "boot")
+    assert (closed, same.suspect) == (None, counter_at(2 * S, 9))
+    # Borne out: the epoch of the doubt begins, and what was counted is told without it.
+    fresh, closed = update_meter(replace(doubted, seq=4, resets=1), counter_at(3 * S, 9), "boot")
+    assert closed == replace(start, seq=4, resets=1)
+    assert (fresh.last, fresh.epoch, fresh.seq, fresh.resets) == (counter_at(2 * S, 7), f"boot/{2 * S}", 4, 2)
+    # Refuted: the doubt is forgotten.
+    right, closed = update_meter(doubted, counter_at(3 * S, 1300), "boot")
+    assert (closed, right.suspect, right.energy_uj, right.covered_us) == (None, None, 300, 3 * S)
+
+
+def test_a_sample_keeps_what_was_told() -> None:
+    meter = replace(after(counter_at(0, 0), counter_at(S, 10)), seq=5, resets=2, reported_us=S, reported_covered_us=S)
+    found, _ = update_meter(meter, counter_at(2 * S, 30), "boot")
+    assert (found.seq, found.resets, found.reported_us, found.reported_covered_us, found.epoch) == (5, 2, S, S, "boot/0")
+
+
+def test_a_record_has_every_field() -> None:
+    meter = replace(after(counter_at(0, 0), counter_at(S, 10, wall_us=9 * S)), seq=5)
+    reading, told = to_record(meter, "h", "synchronised", "1.2")
+    assert reading is not None
+    assert (reading.host, reading.device, reading.component, reading.source, reading.epoch) == (
+        "h",
+        "g",
+        "gpu",
+        "nvml-energy",
+        "boot/0",
+    )
+    assert (reading.seq, reading.at_us, reading.energy_uj, reading.covered_us, reading.mono_us) == (5, 9 * S, 10, S, S)
+    assert (reading.alias, reading.model, reading.sync, reading.status, reading.agent) == (
+        "card",
+        "H100",
+        "synchronised",
+        OK,
+        "1.2",
+    )
+    assert told == replace(meter, seq=6, reported_us=9 * S, reported_covered_us=S)
+
+
+def test_nothing_is_told_twice() -> None:
+    meter = after(counter_at(0, 0), counter_at(S, 10))
+    _, told = to_record(meter, "h", "", "")
+    assert to_record(told, "h", "", "") == (None, told)
+    later, _ = update_meter(told, counter_at(2 * S, 20, wall_us=S + 1), "boot")
+    assert to_record(later, "h", "", "")[0] is not None
+
+
+@pytest.mark.parametrize(("told_us", "resets", "status"), [(-1, 0, OK), (-1, 1, RESET), (0, 1, OK)])
+def test_the_first_record_after_a_reset_says_so(told_us: int, resets: int, status: str) -> None:
+    reading, _ = to_record(replace(after(counter_at(0, 0), counter_at(S, 10)), reported_us=told_us, resets=resets), "h", "", "")
+    assert reading is not None
+    assert reading.status == status
+
+
+@pytest.mark.parametrize(
+    ("told_us", "told_covered_us", "covered_us", "status"),
+    [
+        (0, 0, 5 * S, OK),  # half of ten seconds watched
+        (0, 0, 5 * S - 1, GAP),
+        (2 * S, S, 5 * S, OK),  # four of eight
+        (2 * S, S + 1, 5 * S, GAP),
+        (0, -1, 5 * S, OK),
+        (-1, -1, 0, OK),  # of the first nobody knows
+        (0, 1, 5 * S, GAP),
+    ],
+)
+def test_a_record_of_which_less_than_half_was_watched_is_a_gap(
+    told_us: int, told_covered_us: int, covered_us: int, status: str
+) -> None:
+    meter = replace(
+        start_meter(counter_at(10 * S, 0), "b"), reported_us=told_us, reported_covered_us=told_covered_us, covered_us=covered_us
+    )
+    reading, _ = to_record(meter, "h", "", "")
+    assert reading is not None
+    assert reading.status == status
+
+
+def test_a_status_that_is_given_stands() -> None:
+    meter = replace(start_meter(counter_at(10 * S, 0), "b"), reported_us=0, reported_covered_us=0)
+    reading, _ = to_record(meter, "h", "", "", "closed")
+    assert reading is not None
+    assert reading.status == "closed"

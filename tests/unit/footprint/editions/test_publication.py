@@ -21,6 +21,7 @@ from footprint.ledger.factor_store import import_factors
 from footprint.ledger.importers import import_energy
 from footprint.storage.database import Store
 from tests.support import quarters
+from tests.support.commands import printed_rows
 from tests.support.quarters import CONFIG, compute, instant, seconds
 
 Office = tuple[Config, Store, Path]
@@ -182,8 +183,7 @@ def test_the_command_line(
     assert status_of(["report", "publish", "2026-08"]) == 0
     assert status_of(["report", "publish", "2026-08"]) == 6
     capsys.readouterr()
-    assert status_of(["report", "list", "--format", "json"]) == 0
-    rows = json.loads(capsys.readouterr().out)["rows"]
+    rows = printed_rows(capsys, "report", "list")
     assert [(row["edition"], row["version"]) for row in rows] == [("2026-08.v1", 1)]
     assert status_of(["report", "show", "2026-08", "--format", "csv"]) == 0
     assert capsys.readouterr().out.startswith("figure_id,indicator,label,cell,period,value")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footprint.impact.decomposition import EFFECTS, IdleTerm, Term, decompose, decompose_idle
+from footprint.impact.decomposition import EFFECTS, IDLE_EFFECTS, IdleTerm, Term, decompose, decompose_idle, log_mean
 
 
 def term(requests: float, tokens_each: float, kwh_per_token: float, pue: float, grid: float) -> Term:
@@ -82,3 +84,70 @@ def test_hours_off_are_an_effect_of_hours() -> None:
     found = decompose_idle({"a": IdleTerm(100, 60, 1.3, 50)}, {"a": IdleTerm(60, 60, 1.3, 50)})
     assert found["idle_hours"] == pytest.approx(-40 * 0.06 * 1.3 * 50)
     assert found["idle_power"] == 0
+
+
+TERM = Term(requests=100, tokens=1000, it_kwh=10, pue=1.5, g_per_kwh=50, timing=1.2)
+IDLE = IdleTerm(hours=100, watts=60, pue=1.5, g_per_kwh=50, timing=1.2)
+
+
+def test_grams() -> None:
+    assert TERM.grams == pytest.approx(900)
+    assert Term(1, 1, 10, 1.5, 50).grams == pytest.approx(750)
+    assert IDLE.grams == pytest.approx(540)
+    assert IdleTerm(100, 60, 1.5, 50).grams == pytest.approx(450)
+
+
+def test_logarithmic_mean() -> None:
+    assert log_mean(math.e, 1.0) == pytest.approx(math.e - 1)
+    assert log_mean(1.0, math.e) == pytest.approx(math.e - 1)
+    assert log_mean(7.0, 7.0) == 7.0
+
+
+@pytest.mark.parametrize(
+    ("after", "effect"),
+    [
+        (Term(300, 3000, 30, 1.5, 50, 1.2), "volume"),
+        (Term(100, 3000, 30, 1.5, 50, 1.2), "length"),
+        (Term(100, 1000, 30, 1.5, 50, 1.2), "efficiency"),
+        (Term(100, 1000, 10, 4.5, 50, 1.2), "overhead"),
+        (Term(100, 1000, 10, 1.5, 150, 1.2), "grid"),
+        (Term(100, 1000, 10, 1.5, 50, 3.6), "timing"),
+    ],
+)
+def test_a_threefold_of_one_cause_is_its_effect(after: Term, effect: str) -> None:
+    found = decompose({"a": TERM}, {"a": after})
+    assert found == {name: pytest.approx(1800 if name == effect else 0, abs=1e-9) for name in EFFECTS}
+
+
+def test_a_mix_that_shifts_has_no_volume() -> None:
+    """From 1 to 1 to 3 to 1, the second four times as heavy: both shares' logarithms weigh by their own emissions."""
+    light, heavy = Term(100, 1000, 10, 1, 10), Term(100, 1000, 40, 1, 10)
+    found = decompose({"a": light, "b": heavy}, {"a": Term(150, 1500, 15, 1, 10), "b": Term(50, 500, 20, 1, 10)})
+    assert found["volume"] == pytest.approx(0)
+    assert found["mix"] == pytest.approx(50 - 200)
+    assert found["length"] == pytest.approx(0)
+
+
+def test_what_begins_and_stops_is_apart_and_does_not_count_as_volume() -> None:
+    found = decompose({"a": TERM, "old": Term(7, 7, 2, 1, 10)}, {"a": TERM, "new": Term(7, 7, 3, 1, 10)})
+    assert found == {name: pytest.approx({"new": 30, "stopped": -20}.get(name, 0)) for name in EFFECTS}
+
+
+@pytest.mark.parametrize(
+    ("after", "effect"),
+    [
+        (IdleTerm(300, 60, 1.5, 50, 1.2), "idle_hours"),
+        (IdleTerm(100, 180, 1.5, 50, 1.2), "idle_power"),
+        (IdleTerm(100, 60, 4.5, 50, 1.2), "overhead"),
+        (IdleTerm(100, 60, 1.5, 150, 1.2), "grid"),
+        (IdleTerm(100, 60, 1.5, 50, 3.6), "timing"),
+    ],
+)
+def test_a_threefold_of_one_cause_of_waiting_is_its_effect(after: IdleTerm, effect: str) -> None:
+    found = decompose_idle({"a": IDLE}, {"a": after})
+    assert found == {name: pytest.approx(1080 if name == effect else 0, abs=1e-9) for name in IDLE_EFFECTS}
+
+
+def test_services_that_begin_and_stop_waiting() -> None:
+    found = decompose_idle({"a": IDLE, "old": IdleTerm(10, 100, 1, 10)}, {"a": IDLE, "new": IdleTerm(10, 200, 1, 10)})
+    assert found == {name: pytest.approx({"new": 20, "stopped": -10}.get(name, 0)) for name in IDLE_EFFECTS}
