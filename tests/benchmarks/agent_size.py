@@ -15,10 +15,11 @@ import sys
 import tempfile
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 from tests.simulation.sensors import build_nvml, powercap
+from tests.support.http_servers import QuietHandler
 
 LIMIT_MIB = 32
 LIMIT_CORE = 0.001
@@ -34,19 +35,12 @@ ALLOWED = (
 )
 
 
-class _Server(BaseHTTPRequestHandler):
+class _Server(QuietHandler):
     protocol_version = "HTTP/1.1"  # keep-alive, like the real server
 
-    def do_POST(self) -> None:
+    def post(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
-        body = json.dumps({"accepted": 1, "duplicate": 0, "rejected": []}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
+        self.respond(200, json.dumps({"accepted": 1, "duplicate": 0, "rejected": []}).encode())
 
 
 def serve(folder: Path) -> int:

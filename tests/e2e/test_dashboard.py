@@ -1,12 +1,9 @@
-"""The dashboard as people meet it, in Chromium: every page, both languages, both themes, by keyboard, narrow, without a store."""
+"""Dashboard in Chromium: all pages in both languages and themes, keyboard use, narrow screens, an unavailable store."""
 
 from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -16,8 +13,9 @@ from typing import Any
 import pytest
 
 from footprint.storage.database import Store
-from tests.e2e.test_up import CHROMIUM, free_port
+from tests.support.chromium import chromium
 from tests.support.contract_files import CONFIG, START, compute, config, energy_lines, import_files, request_lines
+from tests.support.processes import start_server
 
 pytestmark = pytest.mark.browser
 PAGES = {
@@ -40,21 +38,6 @@ PAGES = {
 }
 
 
-def start_server(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
-    port = free_port()
-    command = [sys.executable, "-c", "from footprint.cli import main; main()", "serve", "--no-scheduler"]
-    environment = os.environ | {"FOOTPRINT_SERVER__PORT": str(port)}
-    process = subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True)
-    base = f"http://127.0.0.1:{port}"
-    for _ in range(200):
-        try:
-            with urllib.request.urlopen(f"{base}/healthz", timeout=2):
-                return process, base
-        except OSError:
-            time.sleep(0.1)
-    raise RuntimeError("the server does not answer")
-
-
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("dashboard")
@@ -71,17 +54,14 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM)
-        yield chromium
-        chromium.close()
+    with chromium() as browser:
+        yield browser
 
 
 def open_page(
     browser: Any, base: str, path: str, language: str = "en", theme: str = "light", width: int = 1280
 ) -> tuple[Any, list[str], list[str]]:
+    """Open a page; return it with its errors and its requests to other hosts, both filled as they occur."""
     page = browser.new_page(bypass_csp=True, viewport={"width": width, "height": 900})
     errors: list[str] = []
     elsewhere: list[str] = []
@@ -217,13 +197,13 @@ def test_pages_report_an_unavailable_store_and_recover(browser: Any, tmp_path: P
 
 def test_navigation_keeps_the_document_and_moves_focus_to_the_title(browser: Any, base: str) -> None:
     page, errors, _ = open_page(browser, base, "/charter")
-    page.evaluate("window.kept = 1")
+    page.evaluate("window.marker = 1")
     page.locator("header").get_by_role("link", name="Help").or_(
         page.locator(".page-footer").get_by_role("link", name="Help")
     ).last.click()
     page.get_by_role("heading", level=1, name="Reading these pages").wait_for(timeout=20_000)
     page.wait_for_function("document.activeElement.tagName === 'H1'", timeout=5000)
-    assert page.evaluate("window.kept") == 1
+    assert page.evaluate("window.marker") == 1
     assert page.title() == "Reading these pages · Footprint"
     page.wait_for_function("document.getElementById('spoken').textContent === 'Reading these pages'", timeout=5000)
     page.go_back()
@@ -231,7 +211,7 @@ def test_navigation_keeps_the_document_and_moves_focus_to_the_title(browser: Any
     page.locator(".charter").wait_for(timeout=20_000)
     page.locator(".languages").get_by_role("link", name="FR").click()
     page.wait_for_function("document.documentElement.lang === 'fr'", timeout=20_000)
-    assert page.evaluate("window.kept") is None  # another language is another document
+    assert page.evaluate("window.marker") is None  # changing the language loads a new document
     assert errors == []
     page.close()
 
@@ -270,8 +250,8 @@ def test_every_card_exports_as_a_picture_with_its_source(browser: Any, base: str
         assert "Licence Ouverte 2.0" in words
         assert f"{base}/hosts" in words
         assert not re.search(r'href="http|url\(http|var\(--', text)
-        assert "DEMONSTRATION" not in words  # nothing here is simulated by us
-    assert page.locator("html").get_attribute("data-theme") == "dark"  # the reader's page stays as it was
+        assert "DEMONSTRATION" not in words  # the configuration is not marked as a demonstration
+    assert page.locator("html").get_attribute("data-theme") == "dark"  # exporting does not change the page
     with page.expect_download() as saved:
         card = page.locator(".block:has(.as-table)").first
         card.locator("summary", has_text="Data").click()

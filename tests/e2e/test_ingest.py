@@ -1,4 +1,4 @@
-"""Many agents, one server that is killed again and again: every reading once, and the balance closes."""
+"""Ingest from many agents while the server is killed repeatedly: every reading is stored exactly once."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import gzip
 import http.client
 import os
 import signal
-import socket
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -20,19 +18,14 @@ from footprint.core.records import EnergyReading, to_line
 from footprint.storage.database import Store
 from tests.support.contract_files import DAY_S, NOW_US
 from tests.support.ledger_contents import readings
+from tests.support.processes import SERVE, free_port
 
 US = 1_000_000
 HOSTS, SHIPMENTS, LINES = 60, 12, 20
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class Server:
-    """The program's own server; killed without a word, and started again."""
+    """The real server, which can be killed with SIGKILL and restarted."""
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
@@ -41,8 +34,7 @@ class Server:
         self.process = self.start()
 
     def start(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-c", "from footprint.cli import main; main()", "serve", "--no-scheduler"]
-        return subprocess.Popen(command, cwd=self.folder, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        return subprocess.Popen(SERVE, cwd=self.folder, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
@@ -51,7 +43,7 @@ class Server:
 
 
 def ship(port: int, token: str, host: str, failed: list[str]) -> None:
-    """What an agent does: the same lines again until a 200 answered for them."""
+    """Ship like an agent: repeat the same lines until the server answers 200."""
     for shipment in range(SHIPMENTS):
         lines = [
             to_line(EnergyReading(host, "GPU-x", "gpu", "nvml-energy", "e", n, (DAY_S + 10 * n) * US, n * 3000 * US, n * 10 * US))

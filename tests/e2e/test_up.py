@@ -1,9 +1,8 @@
-"""The whole service as a newcomer starts it: a first figure, a page without error, and nothing left after Ctrl-C."""
+"""`footprint up` on a new installation: a first figure, pages without errors, and no process left after Ctrl-C."""
 
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,22 +11,10 @@ from pathlib import Path
 
 import pytest
 
-CHROMIUM = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+from tests.support.chromium import chromium
+from tests.support.processes import free_port
+
 pytestmark = pytest.mark.browser
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def get(address: str) -> dict[str, object]:
@@ -37,8 +24,6 @@ def get(address: str) -> dict[str, object]:
 
 
 def test_up_measures_itself_shows_it_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    from playwright.sync_api import sync_playwright
-
     port = free_port()
     base = f"http://127.0.0.1:{port}"
     environment = os.environ | {"FOOTPRINT_SERVER__PORT": str(port)}
@@ -58,8 +43,7 @@ def test_up_measures_itself_shows_it_and_leaves_nothing_behind(tmp_path: Path) -
         assert own & {"api", "ingest"}
         assert any(row["service"] == "(unattributed)" for row in rows)
         assert (tmp_path / "agent.token").stat().st_mode & 0o777 == 0o600
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM)
+        with chromium() as browser:
             for language, title in (("fr", "L’énergie au fil du temps"), ("en", "Energy over time")):
                 page = browser.new_page()
                 errors: list[str] = []
@@ -75,7 +59,6 @@ def test_up_measures_itself_shows_it_and_leaves_nothing_behind(tmp_path: Path) -
                 assert (errors, elsewhere) == ([], [])
             page.keyboard.press("Tab")
             assert page.evaluate("document.activeElement.className") == "skip"
-            browser.close()
     finally:
         os.killpg(service.pid, signal.SIGINT)
         service.wait(30)

@@ -10,15 +10,13 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from dashboards.app import mount
 from footprint.aggregation.aggregate import aggregate
-from footprint.api import create_api
 from footprint.config import Config
 from footprint.impact.factor_book import shipped_book
 from footprint.ledger.importers import import_energy, import_requests, import_users
-from footprint.ledger.ingest import IngestService
 from footprint.storage.database import Store
 from tests.support.contract_files import config, write
+from tests.support.services import pages_over
 
 S = 1_000_000
 START, END = (int(datetime(2026, month, 1, tzinfo=UTC).timestamp()) for month in (7, 10))
@@ -96,8 +94,7 @@ def by_header(folder: Path | None = None) -> Config:
 def reader(quarter: Store) -> Reader:
     """Makes a client of a role, behind the proxy."""
     facts = by_header()
-    api = create_api(facts, quarter, IngestService(quarter, facts.services_of_model), lambda: NOW_US)
-    app = mount(api, quarter, facts, lambda: NOW_US)
+    app = pages_over(quarter, facts, lambda: NOW_US)
     return lambda role: TestClient(app, client=PROXY, headers={HEADER: role}, follow_redirects=False)
 
 

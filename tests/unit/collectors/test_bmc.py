@@ -2,10 +2,8 @@
 
 import base64
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,9 +11,10 @@ import pytest
 
 from collectors.base import Unavailable
 from collectors.config import AgentConfig
-from collectors.ipmi import IpmiCollector, parse_dcmi
+from collectors.ipmi import IpmiCollector, parse_dcmi_w
 from collectors.redfish import RedfishCollector, parse_power
 from footprint.core.samples import Sample
+from tests.support.http_servers import QuietHandler, serving
 
 IPMITOOL = """
     Instantaneous power reading:                   {watts} Watts
@@ -29,8 +28,8 @@ IPMITOOL = """
 
 
 def test_c15_the_power_now_is_read_and_not_the_mean_of_months() -> None:
-    assert parse_dcmi(IPMITOOL.format(watts=212, state="activated")) == 212
-    assert parse_dcmi("Current Power                        : 164 Watts\nPower Measurement : Active\n") == 164
+    assert parse_dcmi_w(IPMITOOL.format(watts=212, state="activated")) == 212
+    assert parse_dcmi_w("Current Power                        : 164 Watts\nPower Measurement : Active\n") == 164
 
 
 @pytest.mark.parametrize(
@@ -44,7 +43,7 @@ def test_c15_the_power_now_is_read_and_not_the_mean_of_months() -> None:
 )
 def test_c15_what_is_no_power_gives_none(text: str, why: str) -> None:
     with pytest.raises(Unavailable, match=why):
-        parse_dcmi(text)
+        parse_dcmi_w(text)
 
 
 def command(folder: Path, name: str, script: str) -> None:
@@ -88,40 +87,31 @@ def test_without_a_command_its_installation_is_the_remedy(tmp_path: Path, monkey
         IpmiCollector(AgentConfig())
 
 
-class Processor(BaseHTTPRequestHandler):
+class Processor(QuietHandler):
     resources: ClassVar[dict[str, Any]] = {}
 
-    def do_GET(self) -> None:
+    def get(self) -> None:
         wanted = "Basic " + base64.b64encode(b"reader:secret").decode()
         known = self.resources.get(self.path)
         status = 401 if self.headers.get("Authorization") != wanted else 404 if known is None else 200
-        body = json.dumps(known).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
+        self.respond(status, json.dumps(known).encode())
 
 
 @pytest.fixture
 def bmc(tmp_path: Path) -> Iterator[tuple[dict[str, Any], Callable[..., RedfishCollector]]]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("One", (Processor,), {"resources": {}}))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    processor = type("One", (Processor,), {"resources": {}})
     (tmp_path / "password").write_text("secret\n")
     opened = []
 
     def open_(**options: Any) -> RedfishCollector:
-        given = {"redfish_url": f"http://127.0.0.1:{server.server_port}", "redfish_user": "reader", "bmc_s": 0.05}
+        given = {"redfish_url": address, "redfish_user": "reader", "bmc_s": 0.05}
         opened.append(RedfishCollector(AgentConfig(**given | {"redfish_password_file": tmp_path / "password"} | options)))
         return opened[-1]
 
-    yield server.RequestHandlerClass.resources, open_  # type: ignore[attr-defined]
-    for each in opened:
-        each.close()
-    server.shutdown()
-    server.server_close()
+    with serving(processor) as address:
+        yield processor.resources, open_
+        for collector in opened:
+            collector.close()
 
 
 def chassis(resources: dict[str, Any], **found: Any) -> None:

@@ -1,43 +1,32 @@
 """Energy from exporters of the same host: wraps undone, each device once, never beside a sensor of our own."""
 
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from collectors.prometheus_scraper import PrometheusScraper
 from tests.support.agents import WALL_US, S, energy_readings, make_agent, used_uj
+from tests.support.http_servers import QuietHandler, serving
 from tests.unit.collectors.test_sensor_set import One
 
 WRAP_J = 262_143.328850
 
 
-class Exporter(BaseHTTPRequestHandler):
+class Exporter(QuietHandler):
     text = ""
     status = 200
 
-    def do_GET(self) -> None:
-        body = type(self).text.encode()
-        self.send_response(type(self).status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
+    def get(self) -> None:
+        self.respond(self.status, self.text.encode())
 
 
 @pytest.fixture
 def exporter() -> Iterator[tuple[type[Exporter], str]]:
     handler = type("One", (Exporter,), {})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield handler, f"http://127.0.0.1:{server.server_port}/metrics"
-    server.shutdown()
-    server.server_close()
+    with serving(handler) as address:
+        yield handler, f"{address}/metrics"
 
 
 def node(joules: float) -> str:

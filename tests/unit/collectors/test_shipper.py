@@ -3,9 +3,8 @@
 import gzip
 import json
 import socket
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 
 from collectors.shipper import MAX_WAIT_S, MIN_BATCH_BYTES, Shipper
 from collectors.spool import Spool
+from tests.support.http_servers import QuietHandler, running
 
 
 class Server(ThreadingHTTPServer):
@@ -32,10 +32,10 @@ class Server(ThreadingHTTPServer):
         super().process_request(request, client_address)
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(QuietHandler):
     protocol_version = "HTTP/1.1"
 
-    def do_POST(self) -> None:
+    def post(self) -> None:
         server: Any = self.server
         lines = gzip.decompress(self.rfile.read(int(self.headers["Content-Length"]))).split(b"\n")
         server.headers.append(dict(self.headers) | {"path": self.path})
@@ -46,15 +46,8 @@ class Handler(BaseHTTPRequestHandler):
             self.connection.shutdown(socket.SHUT_RDWR)
             self.close_connection = True
             return
-        body = json.dumps(answer[2]).encode()
-        self.send_response(answer[0])
-        for name, value in ({"Content-Length": str(len(body))} | answer[1]).items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
+        status, headers, document = answer
+        self.respond(status, json.dumps(document).encode(), headers)
 
 
 def accept(lines: list[bytes]) -> tuple[int, dict[str, str], dict[str, Any]]:
@@ -63,11 +56,9 @@ def accept(lines: list[bytes]) -> tuple[int, dict[str, str], dict[str, Any]]:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    found = Server()
-    threading.Thread(target=found.serve_forever, daemon=True).start()
-    yield found
-    found.shutdown()
-    found.server_close()
+    server = Server()
+    with running(server):
+        yield server
 
 
 @pytest.fixture

@@ -13,17 +13,15 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards.app import mount
 from footprint.access.audit_log import delete_expired, read_accesses
-from footprint.api import create_api
 from footprint.cli.app import status_of
 from footprint.editions.protected_cells import protect_period
 from footprint.figures import GROUPS, Query, run_query
-from footprint.ledger.ingest import IngestService
 from footprint.ledger.retention import processing_register
 from footprint.storage.database import Store
 from tests.support.contract_files import config
 from tests.support.protected_quarter import FACTS, HEADER, HOST, NOW_US, PROXY, Reader, by_header, page
+from tests.support.services import api_over, pages_over
 
 Q3 = "from=2026-07-01&to=2026-10-01"
 # Fractions: two counts of requests may be equal by chance (suppression is joint, another test sees that every figure goes).
@@ -213,8 +211,7 @@ def test_the_first_page_of_the_public_is_that_of_the_editions(reader: Reader) ->
 def test_who_is_not_signed_in_is_shown_where_the_proxy_signs_in(quarter: Store) -> None:
     rules = replace(by_header().access, sign_in="/oauth2/sign_in")
     facts = replace(by_header(), access=rules)
-    api = create_api(facts, quarter, IngestService(quarter, facts.services_of_model), lambda: NOW_US)
-    app = mount(api, quarter, facts, lambda: NOW_US)
+    app = pages_over(quarter, facts, lambda: NOW_US)
     for role, shown in (("public", True), ("committee", False), ("officer", False)):
         told = page(TestClient(app, client=PROXY, headers={HEADER: role}), "/editions").replace("\\u002f", "/")
         assert ("/oauth2/sign_in" in told) is shown
@@ -232,7 +229,7 @@ def test_metrics_tell_who_sees_protected_figures_how_the_service_is_and_nothing_
 def test_a_total_that_still_grows_is_hidden_for_who_asks_again_would_see_each_day(quarter: Store) -> None:
     facts = by_header()
     september = 1_789_000_000 * 1_000_000  # the 10th
-    api = create_api(facts, quarter, IngestService(quarter, facts.services_of_model), lambda: september)
+    api = api_over(quarter, facts, lambda: september)
     for role, statuses in (("committee", ["F", "F", "C"]), ("engineer", [None] * 3)):
         browser = TestClient(api, client=PROXY, headers={HEADER: role})
         assert [row.get("conf_status") for row in browser.get("/api/v1/footprint?every=month").json()["rows"]] == statuses

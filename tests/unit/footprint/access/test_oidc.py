@@ -15,15 +15,13 @@ import pytest
 from fastapi.testclient import TestClient
 from joserfc.jwk import OctKey
 
-from dashboards.app import mount
 from footprint.access.oidc import local_path
-from footprint.api import create_api
 from footprint.config import ConfigError, parse_config
-from footprint.ledger.ingest import IngestService
 from footprint.storage.database import Store
 from tests.simulation.provider import CLIENT, NAME, SECRET, SUBJECT, Provider
 from tests.support.contract_files import config
 from tests.support.protected_quarter import FACTS, page
+from tests.support.services import api_over, pages_over
 
 ISSUER, ADDRESS = "https://login.example.org", "https://footprint.example.org"
 BY_SIGN_IN = f"""
@@ -50,10 +48,8 @@ class Office:
         text = BY_SIGN_IN.replace("SECRET_FILE", str(secret)).replace("KEY_FILE", str(self.key_file))
         self.config, self.now_us = config(FACTS + text), time.time_ns() // 1000
         self.provider = Provider(ISSUER)
-        inbox = IngestService(store, self.config.services_of_model)
         to_provider = httpx.ASGITransport(self.provider.app)
-        api = create_api(self.config, store, inbox, lambda: self.now_us, oidc_transport=to_provider)
-        self.app = mount(api, store, self.config, lambda: self.now_us)
+        self.app = pages_over(store, self.config, lambda: self.now_us, oidc_transport=to_provider)
 
     def browser(self) -> TestClient:
         return TestClient(self.app, base_url=ADDRESS, follow_redirects=False)
@@ -193,8 +189,7 @@ def test_a_provider_that_is_away_is_said_and_the_public_part_stays(sqlite: Store
     def away(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused", request=request)
 
-    inbox = IngestService(sqlite, office.config.services_of_model)
-    api = create_api(office.config, sqlite, inbox, lambda: 0, oidc_transport=httpx.MockTransport(away))
+    api = api_over(sqlite, office.config, lambda: 0, oidc_transport=httpx.MockTransport(away))
     browser = TestClient(api, base_url=ADDRESS)
     away = browser.get("/auth/login", headers={"Accept-Language": "en-GB,en;q=0.9"})
     assert (away.status_code, away.headers["content-type"]) == (503, "text/html; charset=utf-8")
@@ -210,12 +205,12 @@ def test_keys_are_their_owners_alone(office: Office, sqlite: Store) -> None:
     for file, said in ((office.key_file, "chmod 600"), (Path(office.config.access.client_secret_file), "client's secret")):
         os.chmod(file, 0o640)
         with pytest.raises(ConfigError, match=said):
-            create_api(office.config, sqlite, IngestService(sqlite, office.config.services_of_model), lambda: 0)
+            api_over(sqlite, office.config, lambda: 0)
         os.chmod(file, 0o600)
     assert office.key_file.read_text() == key
     lost = replace(office.config, access=replace(office.config.access, client_secret_file="/nowhere/oidc.secret"))
     with pytest.raises(ConfigError, match="cannot be read"):
-        create_api(lost, sqlite, IngestService(sqlite, lost.services_of_model), lambda: 0)
+        api_over(sqlite, lost, lambda: 0)
 
 
 GOOD = 'mode = "oidc"\naddress = "https://a.org"\nissuer = "https://b.org"\nclient_id = "c"\nclient_secret_file = "s"\ndefault_role = "officer"\n'

@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from dashboards.app import mount
 from footprint.access import Role, middleware
-from footprint.api import create_api
 from footprint.calendar.periods import period_at
 from footprint.config import Config
 from footprint.core.timestamps import parse_instant
@@ -18,13 +16,13 @@ from footprint.disclosure.audit import PublishedTable, attack
 from footprint.disclosure.primary_suppression import Key
 from footprint.editions.protected_cells import ProtectedCells, disclosure_rules, previously_published_cells, protect_period
 from footprint.editions.publication import publish_edition, write_due_draft
-from footprint.editions.repository import edition_store, published_editions
+from footprint.editions.repository import edition_files, published_editions
 from footprint.ledger.importers import import_users
-from footprint.ledger.ingest import IngestService
 from footprint.storage.database import Store
 from tests.support import quarters
 from tests.support.protected_quarter import HEADER, PROXY, by_header
 from tests.support.quarters import instant, organisation
+from tests.support.services import pages_over
 
 Q3, NOW_US = "2026-Q3", instant("2026-10-05")
 MEASURES = ("energy_kwh", "requests")
@@ -40,8 +38,7 @@ def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Office:
 
 
 def committee(config: Config, store: Store) -> TestClient:
-    api = create_api(config, store, IngestService(store, config.services_of_model), lambda: NOW_US)
-    return TestClient(mount(api, store, config, lambda: NOW_US), client=PROXY, headers={HEADER: "committee"})
+    return TestClient(pages_over(store, config, lambda: NOW_US), client=PROXY, headers={HEADER: "committee"})
 
 
 def come(store: Store, folder: Path) -> None:
@@ -85,7 +82,7 @@ def recovered(editions: list[PublishedTable], truth: ProtectedCells, within: flo
 def drafts_stay_inside(config: Config, store: Store) -> None:
     """A draft lies on the shelf beside the editions; nobody is served it, however he writes its address."""
     assert "is drafted" in write_due_draft(store, config, NOW_US, lambda _: None)
-    assert edition_store(config).exists(f"drafts/{Q3}/report.json")
+    assert edition_files(config).exists(f"drafts/{Q3}/report.json")
     browser = committee(config, store)
     for role in Role:
         for path in (

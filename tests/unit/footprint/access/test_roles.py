@@ -10,12 +10,11 @@ from fastapi.testclient import TestClient
 
 from dashboards.app import PAGES
 from footprint.access.roles import PERMISSIONS, Role, allows
-from footprint.api import create_api
 from footprint.config.access import ROLES
-from footprint.ledger.ingest import IngestService
 from footprint.storage.database import Store
 from tests.support.contract_files import config
 from tests.support.protected_quarter import HOST, NOW_US, Reader, by_header, page
+from tests.support.services import api_over
 
 P, C, O, E, A = Role  # noqa: E741
 EVERY, SIGNED, UNPROTECTED = {P, C, O, E, A}, {C, O, E, A}, {O, E, A}
@@ -91,7 +90,7 @@ def test_a_hidden_page_reads_as_a_missing_one(reader: Reader) -> None:
 
 def test_every_route_that_exists_has_its_rule(sqlite: Store) -> None:
     facts = config()
-    api = create_api(facts, sqlite, IngestService(sqlite, facts.services_of_model), lambda: NOW_US)
+    api = api_over(sqlite, facts, lambda: NOW_US)
     documented = set(api.openapi()["paths"])
     for path in {*documented, *PAGES, "/healthz", "/readyz", "/metrics"}:
         plain = re.sub(r"/api/v1/tables/\{name\}", "/api/v1/tables/balance", path).replace("{", "").replace("}", "")
@@ -102,7 +101,7 @@ def test_every_route_that_exists_has_its_rule(sqlite: Store) -> None:
 def test_without_configuration_the_loopback_is_open_and_other_addresses_public(sqlite: Store) -> None:
     for bind, status in (("127.0.0.1", 200), ("0.0.0.0", 404)):
         facts = config(f'[server]\nbind = "{bind}"')
-        client = TestClient(create_api(facts, sqlite, IngestService(sqlite, facts.services_of_model), lambda: NOW_US))
+        client = TestClient(api_over(sqlite, facts, lambda: NOW_US))
         assert client.get("/api/v1/footprint").status_code == status
         assert client.get("/api/v1/reports").status_code == 200
         # What came through a proxy did not begin on this machine, though the proxy does.
@@ -124,7 +123,7 @@ def test_the_highest_of_several_groups_counts_and_two_headers_do_not(reader: Rea
 
 def test_a_header_from_elsewhere_is_not_believed(quarter: Store) -> None:
     facts = by_header()
-    api = create_api(facts, quarter, IngestService(quarter, facts.services_of_model), lambda: NOW_US)
+    api = api_over(quarter, facts, lambda: NOW_US)
     for peer in ("127.0.0.2", "10.1.2.3", "::1", "testclient"):
         client = TestClient(
             api, client=(peer, 1), headers={"X-Forwarded-Groups": "administrator", "X-Forwarded-For": "127.0.0.1"}

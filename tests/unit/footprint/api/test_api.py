@@ -6,12 +6,11 @@ import pytest
 from fastapi.testclient import TestClient
 
 from footprint.access.agent_tokens import add_token
-from footprint.api import create_api
 from footprint.api.ingest import AdmissionControl
 from footprint.core.records import ActivityReading, EnergyReading, RequestRecord, to_line
-from footprint.ledger.ingest import IngestService
 from footprint.storage.database import Store
 from tests.support.contract_files import DAY_S, NOW_US, compute, config
+from tests.support.services import api_over
 
 US = 1_000_000
 
@@ -31,7 +30,7 @@ def lines(host: str = "a", count: int = 12) -> list[str]:
 @pytest.fixture
 def served(store: Store) -> tuple[TestClient, dict[str, str], Store]:
     facts = config()
-    api = create_api(facts, store, IngestService(store, facts.services_of_model), lambda: NOW_US)
+    api = api_over(store, facts, lambda: NOW_US)
     token = add_token(store, "a", NOW_US)
     return TestClient(api), {"Authorization": f"Bearer {token}", "Content-Encoding": "gzip"}, store
 
@@ -111,7 +110,7 @@ def test_a_demonstration_counts_no_real_requests(sqlite: Store, monkeypatch: pyt
 def test_who_sends_too_much_at_once_is_told_when_to_come_again(store: Store) -> None:
     facts = config()
     gate = AdmissionControl(max_waiting=3, max_waiting_per_host=2)
-    api = create_api(facts, store, IngestService(store, facts.services_of_model), lambda: NOW_US, admission=gate)
+    api = api_over(store, facts, lambda: NOW_US, admission=gate)
     client = TestClient(api)
     headers = {"Authorization": f"Bearer {add_token(store, 'a', NOW_US)}"}
     gate.active["a"] = 2

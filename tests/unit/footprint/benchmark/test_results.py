@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from footprint.api.app import create_api
 from footprint.benchmark import COLUMNS, benchmark_rows, reference_rows, rows_of_result
 from footprint.benchmark.batch_model import fit_batch_model
 from footprint.benchmark.concurrency_levels import concurrency_levels, fit_result, idle_power
@@ -27,9 +26,9 @@ from footprint.benchmark.result_store import (
     write_result,
 )
 from footprint.config import Config, load_config
-from footprint.ledger.ingest import IngestService
 from footprint.storage.database import Store
 from tests.simulation.results import EnergyPerToken, simulated_result
+from tests.support.services import api_over
 
 
 @pytest.fixture
@@ -208,7 +207,7 @@ def test_the_api_shows_results_and_references(tmp_path: Path, config: Config, sq
     path = tmp_path / "r.json"
     write_result(path, simulated_result())
     import_result(config, path)
-    client = TestClient(create_api(config, sqlite, IngestService(sqlite, lambda _: set()), lambda: 0))
+    client = TestClient(api_over(sqlite, config, lambda: 0))
     told = client.get("/api/v1/benchmarks").json()
     assert told["columns"] == list(COLUMNS)
     assert len(told["rows"]) == 7

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from footprint.cli.app import status_of
+from tests.support.commands import printed_rows
 from tests.support.contract_files import CONFIG, START, energy_lines, request_lines, write
 
 
@@ -84,7 +85,6 @@ def test_a_configuration_that_cannot_be_right_is_refused_with_its_line(
 
 
 def test_france_ships_with_four_sources(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert status_of(["factors", "list", "--where", "FR", "--format", "json"]) == 0
-    rows = json.loads(capsys.readouterr().out)["rows"]
+    rows = printed_rows(capsys, "factors", "list", "--where", "FR")
     assert len({row["kind"] for row in rows if row["kind"].startswith("carbon_intensity")}) >= 4
     assert all(row["source"] and row["licence"] and row["retrieved"] for row in rows)

@@ -309,12 +309,19 @@ def test_no_reader_recovers_a_hidden_cell(seed: int, services: int, uses: int, f
     assert recovered(cells, protection) == []
 
 
-@settings(max_examples=10)
+@settings(max_examples=10, derandomize=True)
 @given(st.integers(0, 10**6))
 @example(476)
 @example(23)
 def test_intensities_that_change_with_month_and_service_help_no_reader(seed: int) -> None:
     cells = organisation(seed, 3, 3, intensity=(52.0, 0.2))
+    assert recovered(cells, protect(cells, RULES)) == []
+
+
+@pytest.mark.xfail(strict=True, reason="a known leak, to be closed by the gate over all published numbers")
+def test_one_organisation_of_that_kind_still_gives_two_cells_away() -> None:
+    """Found by chance: the hidden service of September is recovered within 15 % from both measures together."""
+    cells = organisation(170363, 3, 3, intensity=(52.0, 0.2))
     assert recovered(cells, protect(cells, RULES)) == []
 
 

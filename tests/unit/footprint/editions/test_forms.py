@@ -46,6 +46,7 @@ from footprint.editions.publication import draft_edition
 from footprint.editions.render import render_files
 from footprint.editions.serialization import to_json
 from footprint.storage.database import Store
+from tests.support.chromium import chromium
 
 NOW_US = 1_790_900_000_000_000
 
@@ -408,14 +409,10 @@ def test_a_demonstration_says_so_on_paper_and_on_the_page(edition: Edition) -> N
 @pytest.mark.browser
 def test_the_page_has_no_violation_in_either_language_and_theme(files: dict[str, bytes], tmp_path: Path) -> None:
     from axe_playwright_python.sync_playwright import Axe
-    from playwright.sync_api import sync_playwright
-
-    from tests.e2e.test_up import CHROMIUM
 
     for language in ("fr", "en"):
         (tmp_path / f"{language}.html").write_bytes(files[f"{language}/report.html"])
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM)
+    with chromium() as browser:
         for language in ("fr", "en"):
             for scheme in ("light", "dark"):
                 page = browser.new_page(color_scheme=scheme, viewport={"width": 320, "height": 800})  # type: ignore[arg-type]
@@ -429,4 +426,3 @@ def test_the_page_has_no_violation_in_either_language_and_theme(files: dict[str,
                 assert page.evaluate("document.documentElement.scrollWidth") == 320
                 assert len(requests) == 1
                 page.close()
-        browser.close()

@@ -18,7 +18,6 @@ from sqlalchemy import event
 
 from footprint.access import Role
 from footprint.access.audit_log import read_accesses
-from footprint.api.app import create_api
 from footprint.cli.app import status_of
 from footprint.cli.report import figure_rows
 from footprint.config import Config
@@ -30,11 +29,11 @@ from footprint.editions.publication import publish_edition
 from footprint.editions.serialization import from_json
 from footprint.figures import parse_query
 from footprint.ledger.importers import import_energy
-from footprint.ledger.ingest import IngestService
 from footprint.storage.database import Store
 from tests.support.components import page_text
 from tests.support.protected_quarter import HEADER, PROXY, by_header, page
 from tests.support.quarters import compute, instant, seconds
+from tests.support.services import api_over, pages_over
 
 Office = tuple[Config, Store, Path]
 NOW = instant("2026-10-12")
@@ -153,7 +152,7 @@ def test_an_id_that_is_none_is_answered_with_those_near(office: Office, capsys: 
 
 def test_over_http_only_what_is_published(office: Office) -> None:
     config, store, _ = office
-    client = TestClient(create_api(config, store, IngestService(store, config.services_of_model), lambda: NOW))
+    client = TestClient(api_over(store, config, lambda: NOW))
     assert client.get("/api/v1/trace/F-2026Q3-01").status_code == 404
     figure = named(from_json(publish_edition(store, config, "2026-Q3", NOW).report).figures, "energy_kwh")
     document = client.get(f"/api/v1/trace/{figure.id}?verify=true").json()
@@ -239,12 +238,11 @@ def test_the_page_says_the_string_of_the_edition_and_every_level(office: Office,
 
 
 def test_rows_behind_a_figure_are_for_who_sees_uses_and_that_is_noted(office: Office) -> None:
-    from dashboards.app import mount
 
     config, store, _ = office
     facts = replace(config, access=by_header().access)
     figure = named(from_json(publish_edition(store, config, "2026-Q3", NOW).report).figures, "energy_kwh")
-    app = mount(create_api(facts, store, IngestService(store, facts.services_of_model), lambda: NOW), store, facts, lambda: NOW)
+    app = pages_over(store, facts, lambda: NOW)
     browsers = {
         role: TestClient(app, client=PROXY, headers={HEADER: role}) for role in ("public", "committee", "engineer", "officer")
     }
@@ -263,7 +261,7 @@ def test_one_string_at_the_command_line_the_page_and_the_api(office: Office, cap
     config, store, folder = office
     report = from_json(publish_edition(store, config, "2026-Q3", NOW).report)
     options = ["--config", str(folder / "footprint.toml")]
-    client = TestClient(create_api(config, store, IngestService(store, config.services_of_model), lambda: NOW))
+    client = TestClient(api_over(store, config, lambda: NOW))
     for language in ("fr", "en"):
         assert status_of(["report", "show", "2026-Q3", "--lang", language, "--format", "csv", *options]) == 0
         rows = {row["figure_id"]: row for row in csv.DictReader(io.StringIO(capsys.readouterr().out))}

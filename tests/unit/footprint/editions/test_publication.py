@@ -13,7 +13,7 @@ from footprint.config import Config, load_config
 from footprint.editions.diff import compare_with_published
 from footprint.editions.publication import NothingChanged, NotPublishable, publish_edition
 from footprint.editions.release_context import ReleaseContext
-from footprint.editions.repository import ImmutableEdition, edition_store, published_editions, write_files
+from footprint.editions.repository import ImmutableEdition, edition_files, published_editions, write_files
 from footprint.editions.serialization import from_json
 from footprint.editions.verification import verify
 from footprint.ledger.backup import backup, restore
@@ -21,6 +21,7 @@ from footprint.ledger.factor_store import import_factors
 from footprint.ledger.importers import import_energy
 from footprint.storage.database import Store
 from tests.support import quarters
+from tests.support.commands import printed_rows
 from tests.support.quarters import CONFIG, compute, instant, seconds
 
 Office = tuple[Config, Store, Path]
@@ -138,7 +139,7 @@ def test_what_is_published_never_changes(office: Office) -> None:
     config, store, folder = office
     first = publish_edition(store, config, "2026-09", FIRST)
     with pytest.raises(ImmutableEdition, match="differs from the published file"):
-        write_files(edition_store(config), "2026-09", 1, {"report.json": b"{}"})
+        write_files(edition_files(config), "2026-09", 1, {"report.json": b"{}"})
     path = folder / "quarters.editions" / "2026-09" / "v1"
     original = files(folder)
     (path / "report.json").unlink()
@@ -182,8 +183,7 @@ def test_the_command_line(
     assert status_of(["report", "publish", "2026-08"]) == 0
     assert status_of(["report", "publish", "2026-08"]) == 6
     capsys.readouterr()
-    assert status_of(["report", "list", "--format", "json"]) == 0
-    rows = json.loads(capsys.readouterr().out)["rows"]
+    rows = printed_rows(capsys, "report", "list")
     assert [(row["edition"], row["version"]) for row in rows] == [("2026-08.v1", 1)]
     assert status_of(["report", "show", "2026-08", "--format", "csv"]) == 0
     assert capsys.readouterr().out.startswith("figure_id,indicator,label,cell,period,value")

@@ -9,17 +9,16 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from footprint.api.app import create_api
 from footprint.config import Config
 from footprint.core.units import US_PER_DAY
 from footprint.editions import publications_page
 from footprint.editions.publication import publish_edition, write_due_draft
-from footprint.editions.repository import edition_store
-from footprint.ledger.ingest import IngestService
+from footprint.editions.repository import edition_files
 from footprint.server import alert_rules
 from footprint.server.alerts import ALERT_RULES
 from footprint.storage.database import Store
 from tests.support.quarters import instant
+from tests.support.services import api_over
 
 Office = tuple[Config, Store, Path]
 NOW = instant("2026-10-12")
@@ -36,7 +35,7 @@ def test_the_page_holds_what_was_published_in_one_small_file(office: Office) -> 
     config, store, _ = office
     publish_edition(store, config, "2026-Q3", NOW)
     for language in ("fr", "en"):
-        page = edition_store(config).read(f"index.{language}.html").decode()
+        page = edition_files(config).read(f"index.{language}.html").decode()
         assert len(gzip.compress(page.encode())) < 100_000
         assert not re.search(r"<script|<link |@import|src=", page)
         assert page.count("<h1>") == 1
@@ -47,7 +46,7 @@ def test_the_page_holds_what_was_published_in_one_small_file(office: Office) -> 
 def test_every_link_of_the_page_leads_to_a_file(office: Office) -> None:
     config, store, _ = office
     publish_edition(store, config, "2026-Q3", NOW)
-    client = TestClient(create_api(config, store, IngestService(store, config.services_of_model), lambda: NOW))
+    client = TestClient(api_over(store, config, lambda: NOW))
     page = client.get("/publications", headers={"accept-language": "en"})
     assert page.url.path == "/editions/index.en.html"
     links = re.findall(r'href="([^"#]+)"', page.text)

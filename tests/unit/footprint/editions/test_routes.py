@@ -8,24 +8,20 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from dashboards.app import mount
-from footprint.api import create_api
 from footprint.config import Config
 from footprint.editions.publication import publish_edition, write_due_draft
 from footprint.editions.release_calendar import release_rows
 from footprint.editions.repository import published_editions
-from footprint.ledger.ingest import IngestService
 from footprint.storage.database import Store
 from tests.support.quarters import instant
+from tests.support.services import api_over, pages_over
 
 Office = tuple[Config, Store, Path]
 NOW_US = instant("2026-10-14")
 
 
 def client_of(config: Config, store: Store) -> TestClient:
-    return TestClient(
-        create_api(config, store, IngestService(store, config.services_of_model), lambda: NOW_US), follow_redirects=False
-    )
+    return TestClient(api_over(store, config, lambda: NOW_US), follow_redirects=False)
 
 
 def test_reports_over_http(office: Office) -> None:
@@ -79,8 +75,7 @@ def test_the_page_lists_versions_and_the_calendar(office: Office, language: str)
 
 def test_the_dashboard_does_not_take_the_address_of_an_edition(office: Office) -> None:
     config, store, _ = office
-    api = create_api(config, store, IngestService(store, config.services_of_model), lambda: NOW_US)
-    client = TestClient(mount(api, store, config, lambda: NOW_US), follow_redirects=False)
+    client = TestClient(pages_over(store, config, lambda: NOW_US), follow_redirects=False)
     assert client.get("/editions/2026-09/v1/fr").status_code == 404
     assert client.get("/editions?lang=fr").status_code == 200
 

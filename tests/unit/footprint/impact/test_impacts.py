@@ -19,6 +19,7 @@ from footprint.core.estimate import Estimate
 from footprint.impact.embodied import end_of_life_us
 from footprint.impact.factor_book import shipped_book
 from footprint.storage.database import Store
+from tests.support.commands import printed_rows
 from tests.support.contract_files import DAY_S, NOW_US, compute, config, import_files, query_rows, write
 
 HOURS = 2
@@ -162,8 +163,7 @@ def test_a_revised_factor_changes_exactly_what_rests_on_it(
     (tmp_path / "ademe.csv").write_text(FACTORS)
 
     def printed(*arguments: str) -> list[dict[str, object]]:
-        assert status_of([*arguments, "--format", "json"]) == 0
-        return list(json.loads(capsys.readouterr().out)["rows"])
+        return printed_rows(capsys, *arguments)
 
     assert status_of(["import", "energy", write(tmp_path / "e.csv", power())]) == 0
     assert status_of(["import", "requests", write(tmp_path / "r.csv", REQUESTS)]) == 0
@@ -218,10 +218,8 @@ def test_scores_say_their_formula_and_boundary(
     assert status_of(["import", "requests", write(tmp_path / "r.csv", tokens)]) == 0
     assert status_of(["aggregate"]) == 0
     capsys.readouterr()
-    assert status_of(["query", "--group", "use_case", "--format", "json"]) == 0
-    x = next(row for row in json.loads(capsys.readouterr().out)["rows"] if row["use_case"] == "x")
-    assert status_of(["scores", "--group", "use_case", "--lang", "fr", "--format", "json"]) == 0
-    scored = {(r["use_case"], r["score"]): r for r in json.loads(capsys.readouterr().out)["rows"]}
+    x = next(row for row in printed_rows(capsys, "query", "--group", "use_case") if row["use_case"] == "x")
+    scored = {(r["use_case"], r["score"]): r for r in printed_rows(capsys, "scores", "--group", "use_case", "--lang", "fr")}
     whole_g = x["co2e_location_g"] + x["embodied_g"]
     assert scored["x", "sci_g_per_request"]["value"] == pytest.approx(x["sci_g_per_request"], rel=1e-12)
     assert scored["x", "sci_g_per_1000_output_tokens"]["value"] == pytest.approx(whole_g / 0.5, rel=1e-12)
@@ -231,8 +229,7 @@ def test_scores_say_their_formula_and_boundary(
     assert scored["x", "accelerator_wh_per_request"]["value"] == pytest.approx(1000 * accelerators, rel=1e-12)
     assert "Hors périmètre" in scored["x", "sci_g_per_request"]["boundary"]
 
-    assert status_of(["inventory", "--format", "json"]) == 0
-    lines = {row["score"]: row for row in json.loads(capsys.readouterr().out)["rows"]}
+    lines = {row["score"]: row for row in printed_rows(capsys, "inventory")}
     assert set(lines) == {"scope_2_location", "scope_2_market", "scope_3_category_2"}
     assert lines["scope_3_category_2"]["value"] == pytest.approx(5700 / (5 * 8760) * HOURS, rel=1e-6)
     assert status_of(["scores", "--lang", "de"]) == 2
@@ -250,8 +247,7 @@ def test_a_scenario_is_computed_by_hand_and_says_that_it_is_none(
     capsys.readouterr()
 
     def row(*arguments: str) -> dict[str, float]:
-        assert status_of(["what-if", *arguments, "--format", "json"]) == 0
-        return dict(json.loads(capsys.readouterr().out)["rows"][0])
+        return printed_rows(capsys, "what-if", *arguments)[0]
 
     there = row("--zone", "DE", "--pue", "1.2", "--uplift", "1.1", "--lifetime-years", "3")
     parts = there["energy_kwh"] / 1.5 / 1.2
@@ -344,8 +340,7 @@ def walked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 
 def asked(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[str, object]]:
     capsys.readouterr()
-    assert status_of([*arguments, "--format", "json"]) == 0
-    return list(json.loads(capsys.readouterr().out)["rows"])
+    return printed_rows(capsys, *arguments)
 
 
 def test_another_model_is_judged_by_what_it_took(walked: Path, capsys: pytest.CaptureFixture[str]) -> None:

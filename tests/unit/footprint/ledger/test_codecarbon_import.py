@@ -10,6 +10,7 @@ import pytest
 
 from footprint.cli.app import status_of
 from footprint.queries.codecarbon_export import COLUMNS
+from tests.support.commands import printed_rows
 from tests.support.contract_files import DAY_S, write
 
 CONFIG = """
@@ -55,8 +56,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def asked(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[str, object]]:
     capsys.readouterr()
-    assert status_of(["query", *arguments, "--format", "json"]) == 0
-    return list(json.loads(capsys.readouterr().out)["rows"])
+    return printed_rows(capsys, "query", *arguments)
 
 
 def test_runs_give_their_energy_once_and_nothing_between_them(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,19 +14,18 @@ from fastapi.testclient import TestClient
 from sqlalchemy import event
 
 from footprint.access.agent_tokens import add_token
-from footprint.api import create_api
 from footprint.core.records import EnergyReading, to_line
 from footprint.figures import Query, run_query
 from footprint.ledger import verifier
 from footprint.ledger.archive_writer import seal
 from footprint.ledger.importers import import_energy
-from footprint.ledger.ingest import IngestService
 from footprint.ledger.object_store import ObjectStore, ObjectStoreError
 from footprint.queries.energy_balance import energy_balance
 from footprint.storage import schema
 from footprint.storage.database import Store
 from tests.support.contract_files import DAY_S, NOW_US, compute, write
 from tests.support.ledger_contents import count
+from tests.support.services import api_over
 from tests.support.three_days import FACTS, import_all, rendered_answers
 
 US = 1_000_000
@@ -86,7 +85,7 @@ def test_an_unwritable_archive_loses_nothing(store: Store, tmp_path: Path) -> No
 
 
 def test_a_full_disk_acknowledges_no_unstored_record(sqlite: Store) -> None:
-    api = create_api(FACTS, sqlite, IngestService(sqlite, FACTS.services_of_model), lambda: NOW_US)
+    api = api_over(sqlite, FACTS, lambda: NOW_US)
     client = TestClient(api)
     headers = {"Authorization": f"Bearer {add_token(sqlite, 'a', NOW_US)}"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
@@ -25,7 +25,9 @@ from footprint.ledger import intensity_series
 from footprint.ledger.sources import SOURCES
 from footprint.server.scheduler import run_job_once
 from footprint.storage.database import Store
+from tests.support.commands import printed_rows
 from tests.support.contract_files import DAY_S, write
+from tests.support.http_servers import QuietHandler, serving
 
 PARIS = ZoneInfo("Europe/Paris")
 H = 3_600_000_000
@@ -36,40 +38,32 @@ Answer = Callable[[BaseHTTPRequestHandler, dict[str, str]], tuple[int, dict[str,
 
 
 class Grid:
-    """Local server with scripted responses; it records the requests."""
+    """Scripted responses of a local server; it records the requests."""
+
+    url = ""
 
     def __init__(self) -> None:
         self.answers: list[Answer] = []
         self.asked: list[tuple[str, dict[str, str], dict[str, str]]] = []
         grid = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
+        class Handler(QuietHandler):
+            def get(self) -> None:
                 parts = urlsplit(self.path)
                 parameters = {name: values[0] for name, values in parse_qs(parts.query).items()}
                 grid.asked.append((parts.path, parameters, {k.lower(): v for k, v in self.headers.items()}))
                 answer = grid.answers.pop(0) if len(grid.answers) > 1 else grid.answers[0]
                 status, headers, body = answer(self, parameters)
-                self.send_response(status)
-                for name, value in {"content-length": str(len(body)), **headers}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body)
+                self.respond(status, body, headers)
 
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.handler = Handler
 
 
 @pytest.fixture
 def grid() -> Iterator[Grid]:
-    server = Grid()
-    yield server
-    server.server.shutdown()
-    server.server.server_close()
+    grid = Grid()
+    with serving(grid.handler) as grid.url:
+        yield grid
 
 
 def body_of(content: object, content_type: str = "application/json") -> Answer:
@@ -251,17 +245,14 @@ def test_a_hole_of_46_hours_is_filled_by_the_month_and_flagged(
     series = write(tmp_path / "s.csv", ["time,g_per_kwh", *lines])
     assert status_of(["factors", "series", series, "--name", "mix", "--length-s", "1800"]) == 0
     capsys.readouterr()
-    assert status_of(["hourly", "mix", "--format", "json"]) == 0
-    (row,) = json.loads(capsys.readouterr().out)["rows"]
+    (row,) = printed_rows(capsys, "hourly", "mix")
     assert row["energy_kwh"] == pytest.approx(9.6, rel=1e-6)
     assert row["co2e_hourly_g"] == pytest.approx(9.6 * 30, rel=1e-3)
     assert row["filled_share"] == pytest.approx(46 / 96, rel=1e-6)
     assert row["flags"] == "hourly-filled"
-    assert status_of(["hourly", "mix", "--every", "day", "--format", "json"]) == 0
-    days = json.loads(capsys.readouterr().out)["rows"]
+    days = printed_rows(capsys, "hourly", "mix", "--every", "day")
     assert [day["filled_share"] for day in days] == pytest.approx([0, 23 / 24, 23 / 24, 0], abs=1e-6)
-    assert status_of(["hourly", "unheard-of", "--format", "json"]) == 0
-    (row,) = json.loads(capsys.readouterr().out)["rows"]
+    (row,) = printed_rows(capsys, "hourly", "unheard-of")
     assert (row["co2e_hourly_g"], row["flags"]) == (None, "hourly-unknown")
     assert status_of(["factors", "series", write(tmp_path / "bad.csv", ["time,g_per_kwh", "soon,3"]), "--name", "x"]) == 1
     assert "bad.csv:2" in capsys.readouterr().err
@@ -281,8 +272,7 @@ def test_energy_is_weighted_by_its_hour(
     series = write(tmp_path / "s.csv", ["time,g_per_kwh", f"{DAY_S},10", f"{DAY_S + 3600},50"])
     assert status_of(["factors", "series", series, "--name", "mix"]) == 0
     capsys.readouterr()
-    assert status_of(["hourly", "mix", "--group", "host", "--format", "json"]) == 0
-    (row,) = json.loads(capsys.readouterr().out)["rows"]
+    (row,) = printed_rows(capsys, "hourly", "mix", "--group", "host")
     assert (row["host"], row["co2e_hourly_g"], row["mean_g_per_kwh"]) == ("a", pytest.approx(80.0), pytest.approx(20.0))
 
 

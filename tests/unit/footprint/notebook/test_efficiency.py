@@ -26,6 +26,7 @@ from footprint.charts.figures import (
 from footprint.cli.app import status_of
 from footprint.notebook.frames import unit_of
 from footprint.queries.comparison import NotComparable
+from tests.support.commands import printed_rows
 from tests.support.contract_files import CONFIG, START, energy_lines, request_lines, write
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -44,8 +45,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
 def test_compare_says_what_the_command_says(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     comparison = footprint.compare("drafting", "coding", by="use_case", anyway=True)
-    assert status_of(["compare", "drafting", "coding", "--by", "use_case", "--anyway", "--format", "json"]) == 0
-    rows = json.loads(capsys.readouterr().out)["rows"]
+    rows = printed_rows(capsys, "compare", "drafting", "coding", "--by", "use_case", "--anyway")
     assert (rows[0]["ratio"], rows[0]["low"], rows[0]["high"]) == (
         comparison.ratio.value,
         comparison.ratio.low,

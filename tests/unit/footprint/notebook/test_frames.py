@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 import footprint
 from footprint.cli.app import status_of
 from footprint.figures import BadQuery
+from tests.support.commands import printed_rows
 from tests.support.contract_files import CONFIG, START, energy_lines, request_lines, write
 
 
@@ -29,8 +29,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
 def test_a_frame_holds_what_the_command_line_prints(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     frame = footprint.query(group=("service", "use_case"), every="day")
-    assert status_of(["query", "--group", "service,use_case", "--every", "day", "--format", "json"]) == 0
-    rows = json.loads(capsys.readouterr().out)["rows"]
+    rows = printed_rows(capsys, "query", "--group", "service,use_case", "--every", "day")
     assert len(frame) == len(rows)
     for name in ("energy_kwh", "co2e_location_g", "coverage"):
         assert frame[name].tolist() == [row[name] for row in rows]

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from footprint.ledger.ledger_view import LedgerView
 from footprint.notebook.measurement import CannotMeasure, Measurement, energy_rows, measure
 from footprint.storage.database import Store
 from tests.simulation.sensors import Zone, powercap
+from tests.support.http_servers import QuietHandler, serving
 
 US = 1_000_000
 
@@ -173,28 +173,18 @@ def test_with_the_real_agent_running_nothing_is_counted_twice(load: Load, tmp_pa
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"sys", "spool"}
 
 
-class _Healthy(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
+class _Healthy(QuietHandler):
+    def get(self) -> None:
+        self.respond(200)
 
 
 def test_where_a_server_answers_the_page_of_this_host_is_named(
     load: Load, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Healthy)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}"
-    (tmp_path / "footprint.toml").write_text(f'[agent]\nserver = "{address}"\nhost = "inf-01"\n')
     command = ["measure", "--baseline-s", "0.5", "--", sys.executable, "-c", "import time; time.sleep(1)"]
-    try:
+    with serving(_Healthy) as address:
+        (tmp_path / "footprint.toml").write_text(f'[agent]\nserver = "{address}"\nhost = "inf-01"\n')
         assert status_of(command) == 0
-    finally:
-        server.shutdown()
-        server.server_close()
     message = capfd.readouterr().err
     assert f"{address}/hosts?name=inf-01&period=today" in message
     assert f"{address}/api/v1/footprint?group=host%2Cdevice&where=host%3Dinf-01&from=20" in message

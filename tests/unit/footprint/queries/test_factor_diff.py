@@ -14,16 +14,15 @@ from hypothesis import strategies as st
 
 from dashboards.pages.methods import bundle_diff_card
 from footprint.aggregation.calculation_basis import IMPACT_KINDS
-from footprint.api import create_api
 from footprint.core.timestamps import from_datetime
 from footprint.figures.query import BadQuery
 from footprint.impact.factor_book import Factor, FactorBook, MissingFactor, shipped_book
 from footprint.ledger.factor_store import import_factors, load_factor_book
-from footprint.ledger.ingest import IngestService
 from footprint.queries.factor_diff import affected_figures, book_as_of, bundle_differences, bundles_of, factor_changes
 from footprint.storage.database import Store
 from tests.support.components import elements, hrefs, page_context, text_of
 from tests.support.contract_files import NOW_US, config
+from tests.support.services import api_over
 
 HEADER = "kind,where,valid_from,valid_to,value,low,high,unit,scope,source,licence,retrieved"
 DAY = datetime.date(2026, 1, 1)
@@ -160,7 +159,7 @@ def test_the_page_shows_it_and_offers_any_two(store: Store, language: str) -> No
 
 
 def test_the_same_stands_at_the_api(store: Store) -> None:
-    client = TestClient(create_api(config(), store, IngestService(store, config().services_of_model), lambda: NOW_US))
+    client = TestClient(api_over(store, config(), lambda: NOW_US))
     rows = client.get("/api/v1/tables/bundles").json()["rows"]
     assert rows == bundle_differences(load_factor_book(store), config(), "first", "second")
     assert client.get("/api/v1/tables/bundles?before=nobody").status_code == 400

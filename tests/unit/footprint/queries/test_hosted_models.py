@@ -1,6 +1,5 @@
 """Hosted models are modelled in rows of their own; a model that is measured here shows how the model fares."""
 
-import json
 import math
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from footprint.cli.app import status_of
 from footprint.impact.hosted import UnknownModel, estimate_hosted
 from footprint.queries.hosted_models import hosted_models
 from footprint.storage.database import Store
+from tests.support.commands import printed_rows
 from tests.support.contract_files import DAY_S, NOW_US, compute, config, import_files, query_rows, write
 
 FACTS = """
@@ -78,8 +78,7 @@ def test_the_command_prints_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert status_of(["import", "requests", write(tmp_path / "r.csv", REQUESTS)]) == 0
     assert status_of(["aggregate"]) == 0
     capsys.readouterr()
-    assert status_of(["hosted", "--format", "json"]) == 0
-    rows = json.loads(capsys.readouterr().out)["rows"]
+    rows = printed_rows(capsys, "hosted")
     assert [(row["service"], row["modelled_as"]) for row in rows] == [
         ("away", "openai/gpt-4o"),
         ("here", "mistralai/mistral-small-latest"),

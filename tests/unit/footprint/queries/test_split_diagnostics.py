@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from footprint.queries.energy_balance import energy_balance
 from footprint.queries.split_diagnostics import model_shares, split_diagnostics
 from footprint.storage.database import Store
 from tests.simulation.server import VARIANTS, Day, simulate, write_files
+from tests.support.commands import printed_rows
 from tests.support.contract_files import DAY_S, NOW_US, compute, query_rows
 
 CONFIG = """
@@ -189,8 +189,7 @@ def test_commands_print_what_figures_rest_on(
     requests.to_csv(tmp_path / "r.csv", index=False)
 
     def rows(*arguments: str) -> list[dict[str, object]]:
-        assert status_of([*arguments, "--format", "json"]) == 0
-        return list(json.loads(capsys.readouterr().out)["rows"])
+        return printed_rows(capsys, *arguments)
 
     for command in ("splits", "avoidable", "coverage", "balance", "uncertainty"):
         assert status_of([command]) == 7, command

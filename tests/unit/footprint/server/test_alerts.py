@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import socket
-import threading
 from collections.abc import Iterator
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +20,8 @@ from footprint.server.job_runs import JobKind, run_job
 from footprint.server.notifications import Attachment, Message, NotDelivered, send
 from footprint.storage.database import Store
 from tests.support.contract_files import CONFIG, START, config, energy_lines, import_files, request_lines
+from tests.support.http_servers import QuietHandler, serving
+from tests.support.processes import free_port
 
 S = 1_000_000
 END_US = (START + 600) * S
@@ -49,9 +48,7 @@ class Post:
 @pytest.fixture
 def post() -> Iterator[tuple[Post, str]]:
     kept = Post()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     server = Controller(kept, hostname="127.0.0.1", port=port)
     server.start()
     yield kept, f"127.0.0.1:{port}"
@@ -62,20 +59,13 @@ def post() -> Iterator[tuple[Post, str]]:
 def hook() -> Iterator[tuple[list[dict[str, Any]], str]]:
     kept: list[dict[str, Any]] = []
 
-    class Hook(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
+    class Hook(QuietHandler):
+        def post(self) -> None:
             kept.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(204 if self.path == "/here" else 500)
-            self.end_headers()
+            self.respond(204 if self.path == "/here" else 500)
 
-        def log_message(self, *_: Any) -> None:
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hook)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield kept, f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
+    with serving(Hook) as address:
+        yield kept, address
 
 
 def notified(smtp: str = "", webhook: str = "", more: str = "", language: str = "en") -> Config:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ from footprint.server.job_runs import JobKind, failed_run_counts, is_due, latest
 from footprint.server.jobs import JOBS, job_named
 from footprint.server.scheduler import run_job_once
 from footprint.storage.database import Store
+from tests.support.commands import printed_rows
 from tests.support.contract_files import CONFIG, NOW_US, START, energy_lines, request_lines, write
 
 FACTS = parse_config("")
@@ -119,8 +119,7 @@ def test_every_job_runs_and_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert run_job_once("footprint.toml", each.name) is not None
     assert run_job_once("footprint.toml", "seal", only_if_due=True) is None
     capsys.readouterr()
-    assert status_of(["jobs", "--format", "json"]) == 0
-    rows = {row["job"]: row for row in json.loads(capsys.readouterr().out)["rows"]}
+    rows = {row["job"]: row for row in printed_rows(capsys, "jobs")}
     assert {name: row["status"] for name, row in rows.items()} == dict.fromkeys([each.name for each in JOBS], "done")
     assert "computed" in rows["aggregate"]["said"]
     assert rows["seal"]["duration_s"] >= 0
