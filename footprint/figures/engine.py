@@ -313,7 +313,7 @@ def _row_figures(
     read, known, expected = times
     if summed is None or result.sums is None or group.number < 0:
         cells = group.cells
-        figures = energy_figures(cells, result.source.config, known=known, expected=expected, read=read, apart=result.apart)
+        figures = energy_figures(cells, known=known, expected=expected, read=read, apart=result.apart)
         return any(any(amounts) for _, amounts in cells), figures
     number = group.number
     figures = figures_from_sums(

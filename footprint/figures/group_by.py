@@ -16,7 +16,7 @@ from footprint.figures.energy_cells import CellSource, gather_cells, undeclared_
 from footprint.figures.idle_redistribution import calendar_months, month_index, month_weights, redistribute_idle
 from footprint.figures.metrics import GroupedMetrics
 from footprint.figures.query import PLACE_COLUMNS, Query
-from footprint.figures.request_counts import Counts, gather_counts
+from footprint.figures.request_counts import Counts, count_requests
 
 USE_CASE_COLUMNS = frozenset({"use_case", "model", "charter"})  # columns that separate the use cases of a service
 Names = tuple[str, ...]
@@ -76,7 +76,7 @@ def group_cells(
     if together:
         _add_undeclared_use_cases(groups, source, query, periods)
     if not wanted & PLACE_COLUMNS:
-        _add_counts(groups, query, gather_counts(source, periods, wanted, query.where if query.view == "active" else ()))
+        _add_counts(groups, query, count_requests(source, periods, wanted, query.where if query.view == "active" else ()))
     return groups, sums
 
 

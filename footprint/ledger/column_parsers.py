@@ -131,7 +131,7 @@ def parse_micro(column: pa.Array, name: str, errors: ColumnErrors) -> Ints:
     """Non-negative quantities in millionths (J -> µJ, W -> µW), rounded to the nearest; UNKNOWN where absent."""
     present = has_value(column)
     result = np.full(len(column), UNKNOWN, dtype=np.int64)
-    values = parse_numbers(column, name, errors)
+    values = parse_non_negative(column, name, errors)
     known = present & ~np.isnan(values)
     errors.mark(known & (values > INT64_MAX / UJ_PER_J / 2), name, "too large")
     known &= ~errors.bad
@@ -142,7 +142,7 @@ def parse_micro(column: pa.Array, name: str, errors: ColumnErrors) -> Ints:
     return result
 
 
-def parse_numbers(column: pa.Array, name: str, errors: ColumnErrors) -> Floats:
+def parse_non_negative(column: pa.Array, name: str, errors: ColumnErrors) -> Floats:
     """Finite numbers of at least 0; NaN where absent or rejected."""
     present = has_value(column)
     values = np.full(len(column), np.nan)

@@ -84,7 +84,7 @@ def _parse_rows(batch: RecordBatch, services_of_model: Callable[[str], set[str]]
     start, end, first = _parse_times(batch, errors)
     service, use_case, model = _parse_names(batch, errors, services_of_model)
     requests, input_tokens, cached_tokens, output_tokens = _parse_counts(batch, errors)
-    units = column_parsers.parse_numbers(batch.column("units"), "units", errors)
+    units = column_parsers.parse_non_negative(batch.column("units"), "units", errors)
     unit = column_parsers.parse_texts(batch.column("unit"), "unit", errors, required=False)
     status = column_parsers.parse_texts(batch.column("status"), "status", errors, required=False)
     known = np.asarray(pc.is_in(status, value_set=pa.array(["", *STATUSES])))

@@ -24,7 +24,7 @@ from footprint.attribution.largest_remainder import Ints
 from footprint.attribution.request_log import ConcurrencyTimeline, RequestLog, build_request_log, shift_log, widen_counts
 from footprint.attribution.shard import DeviceInput, HostFacts, PlacedService, ServiceInput, ShardInput, attribute
 from footprint.attribution.step.day_statistics import DayStatistics, TimedLog, day_statistics
-from footprint.attribution.step.model import Diagnosis, StepWeights, fit_days, idle_powers_uw
+from footprint.attribution.step.model import Diagnosis, StepWeights, fit_placement, idle_powers_uw
 from footprint.attribution.token_weights import DeclaredWeights, token_weight
 from footprint.core.assumptions import assumption
 from footprint.core.records import FootprintError
@@ -169,7 +169,7 @@ class _HostAttribution:
             placements = [placement for placement in self.placements if placement.service == service]
             powers = [(self._idle_uw(placement), placement.share) for placement in placements]
             idle_w = None if any(uw is None for uw, _ in powers) else sum(uw * share for uw, share in powers if uw) / UW_PER_W
-            fit = fit_days(self.statistics[service], idle_w, replicas=service in self.elsewhere)
+            fit = fit_placement(self.statistics[service], idle_w, replicas=service in self.elsewhere)
             diagnoses[service] = fit.diagnosis
             energy_uj = [
                 int(self.intervals[placement.device][1].energy_uj.sum()) if placement.device in self.intervals else 0

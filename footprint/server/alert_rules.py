@@ -11,7 +11,7 @@ from footprint.core.timestamps import format_instant, parse_instant
 from footprint.core.units import US_PER_DAY
 from footprint.editions.publication import DRAFTS_FOLDER
 from footprint.editions.release_calendar import release_rows
-from footprint.editions.repository import PublishedEdition, edition_folder, edition_store, published_editions
+from footprint.editions.repository import PublishedEdition, edition_files, edition_folder, published_editions
 from footprint.editions.texts import long_period
 from footprint.i18n.formatting import format_local_time
 from footprint.ledger.object_store import ObjectStore
@@ -107,7 +107,7 @@ def exceeded_objectives(store: Store, config: Config, now_us: int) -> Iterator[A
 def drafted_editions(store: Store, config: Config, now_us: int) -> Iterator[Alert]:
     """Draft of the last quarter, with its PDF, once the job has written it."""
     period = period_at(now_us, config.timezone).shifted(-1)
-    vault, folder = edition_store(config), f"{DRAFTS_FOLDER}/{period}"
+    vault, folder = edition_files(config), f"{DRAFTS_FOLDER}/{period}"
     if not published_editions(store, str(period)) and vault.exists(f"{folder}/report.json"):
         name = long_period(period)
         yield Alert(
@@ -135,13 +135,13 @@ def released_editions(store: Store, config: Config, now_us: int) -> Iterator[Ale
                     f"Edition published: {name.en}, version {edition.version}",
                 ),
                 (f"{name.fr}, version {edition.version}. {url}".strip(), f"{name.en}, version {edition.version}. {url}".strip()),
-                _pdf_attachments(edition_store(config), edition_folder(edition.period, edition.version), edition.name),
+                _pdf_attachments(edition_files(config), edition_folder(edition.period, edition.version), edition.name),
             )
 
 
 def late_releases(store: Store, config: Config, now_us: int) -> Iterator[Alert]:
     """Releases that missed their announced date, of periods with an edition or a draft."""
-    published, vault = published_editions(store), edition_store(config)
+    published, vault = published_editions(store), edition_files(config)
     for row in release_rows(config, published, now_us):
         period, due = row["period"], parse_instant(row["announced"])
         has_editions = bool(published) or vault.exists(f"{DRAFTS_FOLDER}/{period}/report.json")

@@ -42,7 +42,7 @@ from footprint.core.counter_correction import Meter
 from footprint.core.log_formats import load_map
 from footprint.core.records import ActivityReading, ContextReading, EnergyReading, RequestRecord, to_line
 from footprint.core.samples import Channel, DevicePart, Sample
-from footprint.core.stored_forms import canonical, to_plain
+from footprint.core.stored_forms import digest_text, to_plain
 from footprint.core.user_counts import DistinctUsers
 from footprint.editions import document as d
 from footprint.editions.release_context import Change, Decision, ReleaseContext, ReleasedVersion
@@ -559,7 +559,7 @@ FORMS: dict[str, Callable[[], bytes]] = {
     "distinct-users.json": _users,
     "access.json": _accesses,
     "trace-digest.txt": LineageLevel("rows", ("a", "b"), [{"a": 0.1, "b": "é"}, {"a": None, "b": True}]).sha256.encode,
-    "aliases.txt": lambda: canonical([Alias("gpu:0", "GPU-7", AT_US)]).encode(),
+    "aliases.txt": lambda: digest_text([Alias("gpu:0", "GPU-7", AT_US)]).encode(),
     "benchmark-progress.json": lambda: _json(to_plain([MACHINE, MeasuredPoint(RESULT.points[1], ((0, 1.5, 200.0),))])),
     "announced.json": _announced,
     "fingerprint.txt": lambda: fingerprint(["2.0", 3, ("gpu:0", [(1, 2)])]).encode(),

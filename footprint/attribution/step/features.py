@@ -95,13 +95,13 @@ def window_features(features: RequestFeatures, edges_s: Floats) -> Floats:
     return np.stack([*prefill, *decode], axis=1)
 
 
-def prefill_by_key(features: RequestFeatures, edges_s: Floats, keys: int) -> Floats:
+def prefill_tokens_by_key(features: RequestFeatures, edges_s: Floats, key_count: int) -> Floats:
     """Fresh input tokens by window and key, shape (windows, keys)."""
     phases = features.timing
     read_s = np.maximum(phases.first_s - phases.read_s, 1e-6)
     rate = features.requests.fresh / read_s
     columns = []
-    for key in range(keys):
+    for key in range(key_count):
         of_key = features.requests.key == key
         columns.append(integrate_rates(edges_s, (phases.first_s - read_s)[of_key], phases.first_s[of_key], rate[of_key]))
     return np.stack(columns, axis=1) if columns else np.zeros((len(edges_s) - 1, 0))

@@ -94,7 +94,7 @@ class StepFit:
     alternatives: tuple[StepCoefficients, ...] = ()
 
 
-def fit_days(days: Sequence[DayStatistics], idle_w: float | None, *, replicas: bool = False) -> StepFit:
+def fit_placement(days: Sequence[DayStatistics], idle_w: float | None, *, replicas: bool = False) -> StepFit:
     """Fit a placement on its days.
 
     Parameters

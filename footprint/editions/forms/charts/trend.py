@@ -131,7 +131,7 @@ def _events(canvas: Canvas, drawing: Trend, x) -> None:  # type: ignore[no-untyp
     """A numbered circle on the axis with a dotted line above it; circles that would touch are stacked."""
     first, *_ = (point.month.split("-") for point in drawing.points)
     previous_at, height = -1e9, 0
-    for event in drawing.happenings:
+    for event in drawing.events:
         day = date.fromisoformat(event.start)
         months = (day.year - int(first[0])) * 12 + day.month - int(first[1])
         share = (day.day - 1) / monthrange(day.year, day.month)[1]
