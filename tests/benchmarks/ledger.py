@@ -57,9 +57,9 @@ def imports(folder: Path) -> list[Row]:
     count = readings_file(path, 5, 8, range(READINGS // 40))
     store = Store(f"sqlite:///{folder / 'ours.db'}")
     start_s = time.perf_counter()
-    done = import_energy(store, str(path), NOW_US)
+    result = import_energy(store, str(path), NOW_US)
     ours = time.perf_counter() - start_s
-    assert done.accepted == count
+    assert result.accepted == count
     reading = table(schema.Reading)
     with store.read() as connection:
         rows = [tuple(row) for row in connection.execute(select(reading))]
