@@ -18,9 +18,9 @@ from footprint.aggregation.idle_power import IdlePowerEstimator
 from footprint.aggregation.placements import Tenure, configured_tenures, process_tenures, service_of_group
 from footprint.aggregation.request_logs import ServiceLog, ServiceLogs
 from footprint.aggregation.step_fits import StepFits, placement_of
+from footprint.attribution.array_types import Ints
 from footprint.attribution.energy_intervals import BRIDGED, COUNTER, METHODS, EnergyIntervals, Samples
 from footprint.attribution.idle import LEARNING_DAYS
-from footprint.attribution.largest_remainder import Ints
 from footprint.attribution.request_log import RequestLog
 from footprint.attribution.shard import (
     HOST_DEVICE,

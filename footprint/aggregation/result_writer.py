@@ -12,9 +12,11 @@ from sqlalchemy import Connection, delete, insert, select, text
 
 from footprint.aggregation.host_day import HostDay
 from footprint.aggregation.rollups import check_or_invalidate_rollups, crossing, recompute_host_rollups, recompute_service_rollups
-from footprint.aggregation.service_day import COUNT_COLUMNS, ServiceDay
+from footprint.aggregation.service_day import ServiceDay
+from footprint.aggregation.shard_key import ShardKey
 from footprint.attribution.shard import ENERGY_COLUMNS, IDLE_NAME, OTHER_COLUMNS, UNATTRIBUTED_NAME, ClosureError
 from footprint.config import Config
+from footprint.core.records import COUNT_COLUMNS
 from footprint.core.units import US_PER_S
 from footprint.storage import schema
 from footprint.storage.database import Store, table
@@ -31,7 +33,7 @@ LearnedStatistics = tuple[str, int, str, str]  # stream key, day, fingerprint, c
 class ShardStamp:
     """When a shard was computed, and from which inputs."""
 
-    members: str  # "host NAME" or "service NAME"
+    key: ShardKey
     day: int
     fingerprint: str
     computed_us: int
@@ -61,11 +63,11 @@ def replace_shard(store: Store, connection: Connection, stamp: ShardStamp) -> in
     _count_change(connection)
     if store.dialect == "postgresql":  # SQLite has one writer at a time already
         connection.execute(text("LOCK TABLE shard IN EXCLUSIVE MODE"))
-    same = (shard.c.day == stamp.day) & (shard.c.members == stamp.members)
+    same = (shard.c.day == stamp.day) & (shard.c.members == stamp.key.text)
     shard_id = connection.execute(select(shard.c.id).where(same)).scalar()
     values = {
         "day": stamp.day,
-        "members": stamp.members,
+        "members": stamp.key.text,
         "fingerprint": stamp.fingerprint,
         "computed_us": stamp.computed_us,
         "provisional": stamp.provisional,
@@ -80,17 +82,16 @@ def replace_shard(store: Store, connection: Connection, stamp: ShardStamp) -> in
     return int(shard_id)
 
 
-def remove_shard(store: Store, config: Config, members: str, day: int) -> None:
+def remove_shard(store: Store, config: Config, key: ShardKey, day: int) -> None:
     """Remove a shard that the ledger no longer calls for."""
     shard = table(schema.Shard)
-    kind, _, name = members.partition(" ")
-    names = store.name_ids([name])
+    names = store.name_ids([key.name])
     with store.begin() as connection:
-        number = replace_shard(store, connection, ShardStamp(members, day, "", 0, False))
+        number = replace_shard(store, connection, ShardStamp(key, day, "", 0, False))
         connection.execute(delete(shard).where(shard.c.id == number))
         if check_or_invalidate_rollups(store, connection, config.timezone, 0):
-            update_rollups = recompute_host_rollups if kind == "host" else recompute_service_rollups
-            update_rollups(connection, config.timezone, name, names[name], day)
+            update_rollups = recompute_host_rollups if key.kind == "host" else recompute_service_rollups
+            update_rollups(connection, config.timezone, key.name, names[key.name], day)
 
 
 def store_host_day(

@@ -11,8 +11,10 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, delete, select
 
+from footprint.aggregation.shard_key import ShardKey
 from footprint.attribution.shard import ENERGY_COLUMNS, IDLE_NAME, OTHER_COLUMNS, UNATTRIBUTED_NAME
 from footprint.calendar import rollup_ranges
+from footprint.core.records import COUNT_COLUMNS
 from footprint.core.units import US_PER_DAY, US_PER_S
 from footprint.storage import schema
 from footprint.storage.database import Store, table
@@ -26,7 +28,6 @@ _NAMED = ("host_id", "device_id", "service_id")
 _USES = ("use_case_id", "model_id", "charter_id")
 _ENERGY = " + ".join(ENERGY_COLUMNS)
 _AMOUNTS = (*ENERGY_COLUMNS, *OTHER_COLUMNS)
-_COUNT_COLUMNS = ("requests", "input_tokens", "cached_input_tokens", "output_tokens")
 _ROW_KEYS = (*_NAMED, *_USES, "basis_id")
 _COUNT_KEYS = ("service_id", *_USES)
 _SEEN = (
@@ -71,7 +72,7 @@ def recompute_host_rollups(connection: Connection, zone: ZoneInfo, host: str, ho
     days = rollup_ranges.overlapping_days(zone, utc_day * _S_PER_DAY, (utc_day + 1) * _S_PER_DAY)
     for day in days:
         start, end = rollup_ranges.midnight_s(zone, day), rollup_ranges.midnight_s(zone, day + 1)
-        of_host = f"shard_id IN ({_listed(_shards(connection, f'host {host}', start, end))})"
+        of_host = f"shard_id IN ({_listed(_shards(connection, ShardKey('host', host), start, end))})"
         _clear(connection, schema.RowSum, (DAY_USES, DAY), start, host_id)
         _clear(connection, schema.SeenSum, (DAY_USES,), start, host_id)
         _clear(connection, schema.HourSum, (DAY_USES, DAY), start, host_id)
@@ -80,10 +81,10 @@ def recompute_host_rollups(connection: Connection, zone: ZoneInfo, host: str, ho
         _sum_month(connection, zone, first, following, host_id)
 
 
-def _shards(connection: Connection, members: str, start: int, end: int) -> list[int]:
+def _shards(connection: Connection, key: ShardKey, start: int, end: int) -> list[int]:
     shard = table(schema.Shard)
     days = range(start // _S_PER_DAY, (end - 1) // _S_PER_DAY + 1)
-    condition = shard.c.day.in_(days) & (shard.c.members == members)
+    condition = shard.c.day.in_(days) & (shard.c.members == key.text)
     return sorted(connection.execute(select(shard.c.id).where(condition)).scalars()) or [-1]
 
 
@@ -222,7 +223,7 @@ def recompute_service_rollups(connection: Connection, zone: ZoneInfo, service: s
     target = table(schema.CountSum)
     for day in days:
         start, end = rollup_ranges.midnight_s(zone, day), rollup_ranges.midnight_s(zone, day + 1)
-        of_service = f"shard_id IN ({_listed(_shards(connection, f'service {service}', start, end))})"
+        of_service = f"shard_id IN ({_listed(_shards(connection, ShardKey('service', service), start, end))})"
         condition = target.c.level.in_((DAY_USES, DAY)) & (target.c.start == start) & (target.c.service_id == service_id)
         connection.execute(delete(target).where(condition))
         _count_day(
@@ -242,13 +243,13 @@ def recompute_service_rollups(connection: Connection, zone: ZoneInfo, service: s
 
 def _count_day(connection: Connection, counts: str, windows: str, start: int, end: int, of_service: str = "") -> None:
     """Sums of a day over the selected counts, and over the selected windows that lie wholly within it."""
-    columns, sums = ", ".join((*_COUNT_KEYS, *_COUNT_COLUMNS)), ", ".join(f"SUM({name})" for name in _COUNT_COLUMNS)
+    columns, sums = ", ".join((*_COUNT_KEYS, *COUNT_COLUMNS)), ", ".join(f"SUM({name})" for name in COUNT_COLUMNS)
     keys = ", ".join(_COUNT_KEYS)
     within = _within(0, start, end)
     _insert(
         connection,
         "footprint_count_sum",
-        ("level", "start", *_COUNT_KEYS, *_COUNT_COLUMNS),
+        ("level", "start", *_COUNT_KEYS, *COUNT_COLUMNS),
         f"SELECT {DAY_USES}, {start}, {keys}, {sums} FROM ("
         f"SELECT {columns} FROM footprint_count WHERE {counts} UNION ALL "
         f"SELECT {columns} FROM footprint_straddle WHERE {windows} AND {within}) AS counted GROUP BY {keys}",
@@ -264,13 +265,13 @@ def _within(crosses: int, start: int, end: int) -> str:
 def _count_month(connection: Connection, zone: ZoneInfo, first: int, following: int, of_service: str) -> None:
     start, end = rollup_ranges.midnight_s(zone, first), rollup_ranges.midnight_s(zone, following)
     days = _listed(rollup_ranges.midnight_s(zone, day) for day in range(first, following))
-    columns, sums = ", ".join((*_COUNT_KEYS, *_COUNT_COLUMNS)), ", ".join(f"SUM({name})" for name in _COUNT_COLUMNS)
+    columns, sums = ", ".join((*_COUNT_KEYS, *COUNT_COLUMNS)), ", ".join(f"SUM({name})" for name in COUNT_COLUMNS)
     keys = ", ".join(_COUNT_KEYS)
     within = _within(1, start, end)
     _insert(
         connection,
         "footprint_count_sum",
-        ("level", "start", *_COUNT_KEYS, *_COUNT_COLUMNS),
+        ("level", "start", *_COUNT_KEYS, *COUNT_COLUMNS),
         f"SELECT {MONTH_USES}, {start}, {keys}, {sums} FROM ("
         f"SELECT {columns} FROM footprint_count_sum WHERE level = {DAY_USES} AND start IN ({days}){of_service} UNION ALL "
         f"SELECT {columns} FROM footprint_straddle WHERE {within}{of_service}) AS counted GROUP BY {keys}",
@@ -280,11 +281,11 @@ def _count_month(connection: Connection, zone: ZoneInfo, first: int, following: 
 
 def _count_together(connection: Connection, of: int, level: int, start: int, of_service: str) -> None:
     """Counts over all use cases of a service."""
-    sums = ", ".join(f"SUM({name})" for name in _COUNT_COLUMNS)
+    sums = ", ".join(f"SUM({name})" for name in COUNT_COLUMNS)
     _insert(
         connection,
         "footprint_count_sum",
-        ("level", "start", *_COUNT_KEYS, *_COUNT_COLUMNS),
+        ("level", "start", *_COUNT_KEYS, *COUNT_COLUMNS),
         f"SELECT {level}, {start}, service_id, 0, 0, 0, {sums} FROM footprint_count_sum "
         f"WHERE level = {of} AND start = {start}{of_service} GROUP BY service_id",
     )
@@ -323,7 +324,7 @@ def rebuild(store: Store, zone: ZoneInfo) -> bool:
 
 def _too_large(connection: Connection) -> bool:
     large = " OR ".join(f"ABS({name}) > {LARGEST}" for name in _AMOUNTS)
-    counted = " OR ".join(f"{name} > {LARGEST}" for name in _COUNT_COLUMNS)
+    counted = " OR ".join(f"{name} > {LARGEST}" for name in COUNT_COLUMNS)
     return any(
         connection.exec_driver_sql(f"SELECT 1 FROM {name} WHERE {bad} LIMIT 1").first() is not None
         for name, bad in (

@@ -17,9 +17,9 @@ from sqlalchemy import select
 from footprint.aggregation.device_energy import DeviceEnergy
 from footprint.aggregation.placements import Tenure
 from footprint.aggregation.request_logs import ServiceLog, ServiceLogs
+from footprint.attribution.array_types import Ints
 from footprint.attribution.energy_intervals import EnergyIntervals
 from footprint.attribution.idle import LEARNING_DAYS
-from footprint.attribution.largest_remainder import Ints
 from footprint.attribution.request_log import RequestLog, shift_log
 from footprint.attribution.step.day_statistics import DayStatistics, TimedLog, day_statistics, time_log
 from footprint.attribution.step.model import StepFit, StepWeights, fit_placement

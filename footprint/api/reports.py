@@ -25,6 +25,7 @@ from footprint.editions.repository import (
     edition_row,
     published_editions,
 )
+from footprint.i18n.catalogue import LANGUAGES
 from footprint.storage.database import Store
 
 IMMUTABLE = "public, max-age=31536000, immutable"
@@ -71,18 +72,20 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
 
     @routes.get("/publications", include_in_schema=False)
     def publications(request: Request, lang: str = "") -> Response:
-        language = (
-            lang if lang in publications_page.LANGUAGES else _preferred_language(request.headers.get("accept-language", ""))
-        )
+        language = lang if lang in LANGUAGES else _preferred_language(request.headers.get("accept-language", ""))
         return RedirectResponse(f"/editions/{publications_page.page_name(language)}", status_code=307)
 
     @routes.get("/editions/index.{language}.html", include_in_schema=False)
     def all_editions(language: str) -> Response:
-        vault = edition_files(config)
-        if language not in publications_page.LANGUAGES:
+        stored_files = edition_files(config)
+        if language not in LANGUAGES:
             return _not_found(f"no page of editions in {language!r}")
         name = publications_page.page_name(language)
-        content = vault.read(name) if vault.exists(name) else publications_page.render_pages(store, config, clock())[language]
+        content = (
+            stored_files.read(name)
+            if stored_files.exists(name)
+            else publications_page.render_pages(store, config, clock())[language]
+        )
         return Response(content, media_type=_MEDIA_TYPES[".html"], headers={"Content-Security-Policy": POLICY})
 
     @routes.get("/editions/{period}/{version}", include_in_schema=False)
@@ -127,9 +130,9 @@ def _frozen_file(config: Config, published: PublishedEdition, name: str) -> Resp
 
 def _read_file(config: Config, published: PublishedEdition, name: str) -> bytes | None:
     """Read a file from the repository; the report also from SQL, since a replica has no repository."""
-    vault, path = edition_files(config), f"{edition_folder(published.period, published.version)}/{name}"
-    if vault.exists(path):
-        return vault.read(path)
+    stored_files, path = edition_files(config), f"{edition_folder(published.period, published.version)}/{name}"
+    if stored_files.exists(path):
+        return stored_files.read(path)
     return published.report if name == REPORT else None
 
 

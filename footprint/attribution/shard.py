@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from footprint.attribution.array_types import Floats, Ints
 from footprint.attribution.coverage import Coverage, device_coverage
 from footprint.attribution.embodied import split_embodied
 from footprint.attribution.energy_intervals import BRIDGED, ESTIMATE, MODELLED, EnergyIntervals, cut_at_edges
@@ -23,7 +24,7 @@ from footprint.attribution.host_energy import (
     weights_by_accelerator_energy,
     weights_by_cpu_time,
 )
-from footprint.attribution.largest_remainder import Floats, Ints, sum_by_group
+from footprint.attribution.largest_remainder import sum_by_group
 from footprint.attribution.request_log import ConcurrencyTimeline, RequestLog
 from footprint.attribution.split import split_placement
 from footprint.attribution.token_weights import EnergyWeights

@@ -21,10 +21,10 @@ from footprint.editions.release_calendar import release_rows
 from footprint.editions.repository import edition_files, edition_folder, published_editions
 from footprint.editions.serialization import from_json
 from footprint.editions.texts import long_period, tr
+from footprint.i18n.catalogue import LANGUAGES
 from footprint.i18n.formatting import format_local_time
 from footprint.storage.database import Store
 
-LANGUAGES = ("fr", "en")
 EDITIONS, ALL = tr("Éditions", "Editions"), tr("Toutes les versions", "All versions")
 READ, CALENDAR = tr("Lire l’édition", "Read the edition"), tr("Calendrier des parutions", "Release calendar")
 CHECK = tr("Vérifier un chiffre", "Check a figure")

@@ -25,6 +25,7 @@ from footprint.aggregation.host_day import HostAggregator, HostDay, grain_us
 from footprint.aggregation.request_logs import ServiceLogs
 from footprint.aggregation.result_writer import RESERVED_USE_CASES, charter_of
 from footprint.aggregation.rollups import DAY, DAY_USES, DIVIDED, MONTH, MONTH_USES, kind_of_use, reserved_name_ids, rollup_zone
+from footprint.attribution.array_types import Ints
 from footprint.calendar.rollup_ranges import (
     DAYS,
     MONTHS,
@@ -44,7 +45,6 @@ from footprint.figures.cell_table import (
     CellChunk,
     CellKey,
     CellTable,
-    Ints,
     chunk_from_cells,
     merge_chunks,
 )

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from footprint.attribution.array_types import Ints
 from footprint.calendar.ranges import split_by_period
-from footprint.figures.cell_table import NAME_COLUMNS, CellKey, CellTable, Ints, combine_codes
+from footprint.figures.cell_table import NAME_COLUMNS, CellKey, CellTable, combine_codes
 from footprint.figures.energy_cells import CellSource, gather_cells, undeclared_use_cases
 from footprint.figures.idle_redistribution import calendar_months, month_index, month_weights, redistribute_idle
 from footprint.figures.metrics import GroupedMetrics

@@ -12,9 +12,10 @@ import numpy as np
 from footprint.aggregation.host_day import grain_us
 from footprint.aggregation.result_writer import charter_of
 from footprint.aggregation.rollups import DAY, DAY_USES, MONTH, MONTH_USES
-from footprint.aggregation.service_day import COUNT_COLUMNS, count_service_day
+from footprint.aggregation.service_day import count_service_day
 from footprint.attribution.largest_remainder import split_integer
 from footprint.calendar.rollup_ranges import DAYS, MONTHS, SLOTS
+from footprint.core.records import COUNT_COLUMNS
 from footprint.core.units import US_PER_DAY, US_PER_S
 from footprint.figures.energy_cells import CellSource, filter_sql, periods_sql, slots_cut_by, source_ranges, whole_slot_ranges_s
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from footprint.aggregation.service_day import COUNT_COLUMNS
 from footprint.attribution.shard import HOST_DEVICE, IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.config import Config
 from footprint.core.assumptions import assumption
 from footprint.core.estimate import Estimate
+from footprint.core.records import COUNT_COLUMNS
 from footprint.core.units import UG_PER_G, UJ_PER_KWH, kwh_from_uj
 from footprint.figures.cell_table import AMOUNTS, CellKey
 from footprint.impact.operational import operational_g

@@ -15,13 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from footprint.attribution.array_types import Floats, Ints
 from footprint.core.records import MAX_COUNT, MAX_NAME_LENGTH
 from footprint.core.timestamps import BadTimestamp, parse_instant
 from footprint.core.units import INT64_MAX, UJ_PER_J, US_PER_S
 from footprint.ledger.rejects import ColumnErrors
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 UNKNOWN = -1  # an optional count or instant that is absent
 
 _RFC3339 = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$"

@@ -107,8 +107,8 @@ def exceeded_objectives(store: Store, config: Config, now_us: int) -> Iterator[A
 def drafted_editions(store: Store, config: Config, now_us: int) -> Iterator[Alert]:
     """Draft of the last quarter, with its PDF, once the job has written it."""
     period = period_at(now_us, config.timezone).shifted(-1)
-    vault, folder = edition_files(config), f"{DRAFTS_FOLDER}/{period}"
-    if not published_editions(store, str(period)) and vault.exists(f"{folder}/report.json"):
+    stored_files, folder = edition_files(config), f"{DRAFTS_FOLDER}/{period}"
+    if not published_editions(store, str(period)) and stored_files.exists(f"{folder}/report.json"):
         name = long_period(period)
         yield Alert(
             f"draft {period}",
@@ -118,7 +118,7 @@ def drafted_editions(store: Store, config: Config, now_us: int) -> Iterator[Aler
                 f"Le projet est prêt à relire. Pour le publier : footprint report publish {period}",
                 f"The draft is ready to be read. To publish it: footprint report publish {period}",
             ),
-            _pdf_attachments(vault, folder, f"{period}-draft"),
+            _pdf_attachments(stored_files, folder, f"{period}-draft"),
         )
 
 
@@ -141,10 +141,10 @@ def released_editions(store: Store, config: Config, now_us: int) -> Iterator[Ale
 
 def late_releases(store: Store, config: Config, now_us: int) -> Iterator[Alert]:
     """Releases that missed their announced date, of periods with an edition or a draft."""
-    published, vault = published_editions(store), edition_files(config)
+    published, stored_files = published_editions(store), edition_files(config)
     for row in release_rows(config, published, now_us):
         period, due = row["period"], parse_instant(row["announced"])
-        has_editions = bool(published) or vault.exists(f"{DRAFTS_FOLDER}/{period}/report.json")
+        has_editions = bool(published) or stored_files.exists(f"{DRAFTS_FOLDER}/{period}/report.json")
         if row["state"] != "late" or not has_editions or now_us - due > MAX_NEWS_AGE_US:
             continue
         name, french = long_period(parse_period(period)), "provisoire" if row["release"] == "provisional" else "définitive"
@@ -165,12 +165,12 @@ def _edition_url(config: Config, edition: PublishedEdition) -> str:
     return f"{base}/editions/{edition.period}/v{edition.version}" if base else ""
 
 
-def _pdf_attachments(vault: ObjectStore, folder: str, stem: str) -> tuple[Attachment, ...]:
+def _pdf_attachments(stored_files: ObjectStore, folder: str, stem: str) -> tuple[Attachment, ...]:
     """PDFs of an edition, named after it and their language."""
     attachments = []
     for name in _PDFS:
-        if vault.exists(f"{folder}/{name}"):
-            content = vault.read(f"{folder}/{name}")
+        if stored_files.exists(f"{folder}/{name}"):
+            content = stored_files.read(f"{folder}/{name}")
             attachments.append(Attachment(f"{stem}.{name[:2]}.pdf", "application/pdf", content))
     return tuple(attachments)
 

@@ -392,10 +392,10 @@ def _chain() -> bytes:
     """Every link and head of a small ledger; the bytes of Parquet files are the library's, and what follows from them."""
     with TemporaryDirectory() as folder:
         home = Path(folder)
-        store, vault = Store(f"sqlite:///{home / 'store.db'}"), ObjectStore(str(home / "sealed"))
+        store, archive = Store(f"sqlite:///{home / 'store.db'}"), ObjectStore(str(home / "sealed"))
         start_s = AT_US // 1_000_000
         import_files(store, config(), home, energy_lines(start_s, 600), request_lines(start_s, 600, 3))
-        seal(store, vault, AT_US + 30 * 86_400_000_000, after_days=2, keep_days=62)
+        seal(store, archive, AT_US + 30 * 86_400_000_000, after_days=2, keep_days=62)
         store.close()
         found = {}
         for path in sorted((home / "sealed").glob("*/**/*.json")):
@@ -416,11 +416,11 @@ def _backup() -> bytes:
         store = Store(f"sqlite:///{home / 'store.db'}")
         backup(store, home / "all.zip", AT_US)
         store.close()
-        with zipfile.ZipFile(home / "all.zip") as archive:
-            told = json.loads(archive.read("backup.json"))
+        with zipfile.ZipFile(home / "all.zip") as package:
+            told = json.loads(package.read("backup.json"))
             for name, table in told["tables"].items():
                 table["sha256"] = "…"
-                with archive.open(f"{name}.parquet") as file:
+                with package.open(f"{name}.parquet") as file:
                     table["columns"] = [[field.name, str(field.type)] for field in pq.read_schema(file)]
         return _json(told)
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from footprint.attribution.array_types import Floats
 from footprint.attribution.energy_intervals import EnergyIntervals, Samples, intervals_from_counter
 from footprint.attribution.idle import idle_histograms, idle_power_uw
-from footprint.attribution.largest_remainder import Floats
 from footprint.attribution.request_log import ConcurrencyTimeline, RequestLog, shift_log, widen_counts
 from footprint.attribution.split import split_placement
 from footprint.attribution.step.day_statistics import DayStatistics, TimedLog, day_statistics

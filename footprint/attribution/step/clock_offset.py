@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from footprint.attribution.largest_remainder import Floats
+from footprint.attribution.array_types import Floats
 from footprint.attribution.step.regression import solve_nnls
 
 MAX_OFFSET_S = 120

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from footprint.attribution.array_types import Floats, Ints
 from footprint.attribution.energy_intervals import EnergyIntervals, cut_at_edges
-from footprint.attribution.largest_remainder import Floats, Ints
 from footprint.attribution.request_log import RequestLog
 from footprint.attribution.step.clock_offset import MAX_OFFSET_S, MAX_RESIDUAL_RATIO, MIN_OFFSET_S, find_clock_offset
 from footprint.attribution.step.count_windows import WindowCounts, count_features, window_counts

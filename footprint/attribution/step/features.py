@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from footprint.attribution.largest_remainder import Floats
+from footprint.attribution.array_types import Floats
 from footprint.attribution.step.decode_clock import RunningCount, integrate_rates
 from footprint.attribution.step.request_timing import RequestPhases, TimedRequests
 

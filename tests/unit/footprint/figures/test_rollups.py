@@ -310,7 +310,7 @@ def test_sums_follow_every_change_of_rows(store: Store, tmp_path: Path) -> None:
     compute(store, facts)
     first = contents(store)
     assert all(first)
-    compute(store, facts, again=True, from_us=(DAY_S + 30 * 86_400) * 1_000_000, to_us=(DAY_S + 31 * 86_400) * 1_000_000)
+    compute(store, facts, force=True, from_us=(DAY_S + 30 * 86_400) * 1_000_000, to_us=(DAY_S + 31 * 86_400) * 1_000_000)
     assert contents(store) == first
     other = write(
         tmp_path / "other.csv",

@@ -52,12 +52,12 @@ def test_a_year_of_late_data_at_once(sqlite: Store, tmp_path: Path) -> None:
     year = range(-365, 0)
     import_energy(sqlite, write(tmp_path / "a.csv", [HEAD, *hours(year, "gpu:0")]), NOW_US)
     compute(sqlite, FACTS)
-    vault = ObjectStore(str(tmp_path / "sealed"))
-    first = seal(sqlite, vault, NOW_US, after_days=2, keep_days=62)
+    archive = ObjectStore(str(tmp_path / "sealed"))
+    first = seal(sqlite, archive, NOW_US, after_days=2, keep_days=62)
     assert (first.parts >= 365, first.retired > 0) == (True, True)
     import_energy(sqlite, write(tmp_path / "late.csv", [HEAD, *hours(year, "gpu:1")]), NOW_US)
     compute(sqlite, FACTS)
-    summary = seal(sqlite, vault, NOW_US, after_days=2, keep_days=62)
+    summary = seal(sqlite, archive, NOW_US, after_days=2, keep_days=62)
     assert summary.supplements == 365
     assert verifier.verify(tmp_path / "sealed")[0] == []
     assert closes(sqlite)
@@ -79,7 +79,7 @@ def test_an_unwritable_archive_loses_nothing(store: Store, tmp_path: Path) -> No
     assert count(store, schema.Reading) == readings
     assert rendered_answers(store) == before
     assert seal(store, ObjectStore(str(tmp_path / "sealed")), NOW_US, after_days=2, keep_days=3).retired > 0
-    compute(store, FACTS, again=True)
+    compute(store, FACTS, force=True)
     assert rendered_answers(store) == before
     assert closes(store)
 
