@@ -169,3 +169,40 @@ def test_small_organisations_are_protected_as_large_ones_are() -> None:
     for scale in (1e-3, 1e6):
         rows = {name: (energy * scale, 3 if name == "ax" else users) for name, (energy, users) in SAFE.items()}
         assert hidden(protect(cells(rows), SuppressionRules())) == {"ax", "ay", "bx", "by"}
+
+
+def test_complements_are_large_enough_for_every_cell_they_protect() -> None:
+    """13.5 of az must move: ax has 10, so that column y goes; ax is then protected by bx beside it."""
+    assert hidden(protect(cells(SAFE | {"ax": (10.0, 3), "az": (90.0, 3)}), SuppressionRules())) == set(SAFE)
+    # Two cells of one box protect each other.
+    assert hidden(protect(cells(SAFE | {"ax": (10.0, 3), "by": (25.0, 3)}), SuppressionRules())) == {"ax", "ay", "bx", "by"}
+
+
+def test_a_sum_without_safe_part_is_hidden_and_protected_in_turn() -> None:
+    """Use x is of few people in both services: their sum is hidden, and that of y beside it."""
+    found = protect(cells(SAFE | {"ax": (10.0, 3), "bx": (15.0, 3)}), SuppressionRules())
+    assert hidden(found) == {"ax", "bx", "ay", "by", "_x", "_y"}
+    assert not found.exposed
+
+
+@pytest.mark.parametrize(("absent", "expected"), [("service", {"ax", "bx"}), ("use_case", {"ax", "ay"})])
+def test_a_margin_that_is_not_published_moves_freely(absent: str, expected: set[str]) -> None:
+    """Without sums of a service (or of a use) only the other sum could tell the hidden cell."""
+    rows = cells(SAFE | {"ax": (10.0, 3)})
+    other = {"service": "use_case", "use_case": "service"}[absent]
+    given = [each for each in rows if getattr(each, other)]
+    assert hidden(protect(given, SuppressionRules())) == expected
+
+
+def test_a_month_is_protected_by_another_month_of_its_quarter() -> None:
+    """September is the smallest, hence the cheapest."""
+    given, quarter = [], dict.fromkeys(SAFE, 0.0)
+    for month, size in (("2026-07", 1.0), ("2026-08", 1.0), ("2026-09", 0.9)):
+        given += cells(
+            {name: (energy * size, 3 if (month, name) == ("2026-07", "ax") else 9) for name, (energy, _) in SAFE.items()},
+            period=month,
+        )
+        quarter = {name: energy + SAFE[name][0] * size for name, energy in quarter.items()}
+    given += cells({name: (energy, 9) for name, energy in quarter.items()}, period="2026-Q3")
+    found = protect(given, SuppressionRules())
+    assert found.hidden() == {(month, s, u) for month in ("2026-07", "2026-09") for s in "ab" for u in "xy"}
