@@ -167,7 +167,7 @@ def test_what_an_agent_watched_tells_a_gap(covered: list[int], seen: int, method
     assert (found.covered_us.tolist(), found.method.tolist()) == ([seen], [method])
 
 
-def test_what_an_agent_watched_of_a_short_span_is_told() -> None:
+def test_what_an_agent_watched_of_a_short_span_is_kept() -> None:
     found = intervals_from_counter(samples_at([0, 4, 8, 12], [0, 8, 9, 9], covered=[0, 0, 1, -1]), 5)
     assert (found.covered_us.tolist(), found.method.tolist()) == ([0, 1, 4], [COUNTER] * 3)
 

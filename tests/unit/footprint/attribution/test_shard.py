@@ -330,7 +330,7 @@ def test_no_device_is_no_row() -> None:
 
 
 def test_rows_that_do_not_hold_what_was_read_are_refused() -> None:
-    """A device told twice is a fault of the caller: its rows are of both, its reading is of one."""
+    """A device given twice is a fault of the caller: its rows are of both, its reading is of one."""
     with pytest.raises(ClosureError, match=r"h/gpu:0: rows hold 6000 µJ of 3000 µJ read"):
         attribute(shard([gpu(), gpu()], [], facts()))
 

@@ -269,7 +269,7 @@ def test_a_spacing_up_to_three_periods_is_covered(period_us: int, sample_us: int
     assert after(power_at(0, 2 * S, weak), power_at(limit + 1, 4 * S, weak), sample_us=sample_us).energy_uj == 0
 
 
-def test_the_agent_samples_each_second_unless_told() -> None:
+def test_the_agent_samples_each_second_by_default() -> None:
     assert update_meter(start_meter(counter_at(0, 0), "b"), counter_at(5 * S, 1), "b")[0].covered_us == 5 * S
     assert update_meter(start_meter(counter_at(0, 0), "b"), counter_at(5 * S + 1, 1), "b")[0].covered_us == 0
 
@@ -308,7 +308,7 @@ def test_a_doubt_is_kept_until_the_next_sample_decides() -> None:
     # At the instant of the doubt nothing can be borne out.
     same, closed = update_meter(doubted, counter_at(2 * S, 9), "boot")
     assert (closed, same.suspect) == (None, counter_at(2 * S, 9))
-    # Borne out: the epoch of the doubt begins, and what was counted is told without it.
+    # Borne out: the epoch of the doubt begins, and what was counted is reported without it.
     fresh, closed = update_meter(replace(doubted, seq=4, resets=1), counter_at(3 * S, 9), "boot")
     assert closed == replace(start, seq=4, resets=1)
     assert (fresh.last, fresh.epoch, fresh.seq, fresh.resets) == (counter_at(2 * S, 7), f"boot/{2 * S}", 4, 2)
@@ -317,7 +317,7 @@ def test_a_doubt_is_kept_until_the_next_sample_decides() -> None:
     assert (closed, right.suspect, right.energy_uj, right.covered_us) == (None, None, 300, 3 * S)
 
 
-def test_a_sample_keeps_what_was_told() -> None:
+def test_a_sample_keeps_what_was_reported() -> None:
     meter = replace(after(counter_at(0, 0), counter_at(S, 10)), seq=5, resets=2, reported_us=S, reported_covered_us=S)
     found, _ = update_meter(meter, counter_at(2 * S, 30), "boot")
     assert (found.seq, found.resets, found.reported_us, found.reported_covered_us, found.epoch) == (5, 2, S, S, "boot/0")
@@ -325,7 +325,7 @@ def test_a_sample_keeps_what_was_told() -> None:
 
 def test_a_record_has_every_field() -> None:
     meter = replace(after(counter_at(0, 0), counter_at(S, 10, wall_us=9 * S)), seq=5)
-    reading, told = to_record(meter, "h", "synchronised", "1.2")
+    reading, reported = to_record(meter, "h", "synchronised", "1.2")
     assert reading is not None
     assert (reading.host, reading.device, reading.component, reading.source, reading.epoch) == (
         "h",
@@ -342,26 +342,28 @@ def test_a_record_has_every_field() -> None:
         OK,
         "1.2",
     )
-    assert told == replace(meter, seq=6, reported_us=9 * S, reported_covered_us=S)
+    assert reported == replace(meter, seq=6, reported_us=9 * S, reported_covered_us=S)
 
 
-def test_nothing_is_told_twice() -> None:
+def test_nothing_is_reported_twice() -> None:
     meter = after(counter_at(0, 0), counter_at(S, 10))
-    _, told = to_record(meter, "h", "", "")
-    assert to_record(told, "h", "", "") == (None, told)
-    later, _ = update_meter(told, counter_at(2 * S, 20, wall_us=S + 1), "boot")
+    _, reported = to_record(meter, "h", "", "")
+    assert to_record(reported, "h", "", "") == (None, reported)
+    later, _ = update_meter(reported, counter_at(2 * S, 20, wall_us=S + 1), "boot")
     assert to_record(later, "h", "", "")[0] is not None
 
 
-@pytest.mark.parametrize(("told_us", "resets", "status"), [(-1, 0, OK), (-1, 1, RESET), (0, 1, OK)])
-def test_the_first_record_after_a_reset_says_so(told_us: int, resets: int, status: str) -> None:
-    reading, _ = to_record(replace(after(counter_at(0, 0), counter_at(S, 10)), reported_us=told_us, resets=resets), "h", "", "")
+@pytest.mark.parametrize(("reported_us", "resets", "status"), [(-1, 0, OK), (-1, 1, RESET), (0, 1, OK)])
+def test_the_first_record_after_a_reset_says_so(reported_us: int, resets: int, status: str) -> None:
+    reading, _ = to_record(
+        replace(after(counter_at(0, 0), counter_at(S, 10)), reported_us=reported_us, resets=resets), "h", "", ""
+    )
     assert reading is not None
     assert reading.status == status
 
 
 @pytest.mark.parametrize(
-    ("told_us", "told_covered_us", "covered_us", "status"),
+    ("reported_us", "reported_covered_us", "covered_us", "status"),
     [
         (0, 0, 5 * S, OK),  # half of ten seconds watched
         (0, 0, 5 * S - 1, GAP),
@@ -373,10 +375,13 @@ def test_the_first_record_after_a_reset_says_so(told_us: int, resets: int, statu
     ],
 )
 def test_a_record_of_which_less_than_half_was_watched_is_a_gap(
-    told_us: int, told_covered_us: int, covered_us: int, status: str
+    reported_us: int, reported_covered_us: int, covered_us: int, status: str
 ) -> None:
     meter = replace(
-        start_meter(counter_at(10 * S, 0), "b"), reported_us=told_us, reported_covered_us=told_covered_us, covered_us=covered_us
+        start_meter(counter_at(10 * S, 0), "b"),
+        reported_us=reported_us,
+        reported_covered_us=reported_covered_us,
+        covered_us=covered_us,
     )
     reading, _ = to_record(meter, "h", "", "")
     assert reading is not None

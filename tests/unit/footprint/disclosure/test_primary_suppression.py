@@ -24,12 +24,12 @@ def test_rules_at_their_floor_stand(given: dict[str, float]) -> None:
     assert all(getattr(SuppressionRules(**given), name) == value for name, value in given.items())  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("given", "said"), [
+@pytest.mark.parametrize(("given", "message"), [
     ({"min_users": 2}, "min_users is 2"), ({"dominance": 0.499}, "dominance is 0.499"), ({"dominance": 1.0}, "dominance is 1"),
     ({"min_teams": 0}, "min_teams is 0"), ({"protection": 0.0}, "protection is 0"), ({"protection": 1.001}, "protection is 1.001"),
 ])  # fmt: skip
-def test_rules_below_their_floor_are_refused(given: dict[str, float], said: str) -> None:
-    with pytest.raises(BadSuppressionRules, match=said):
+def test_rules_below_their_floor_are_refused(given: dict[str, float], message: str) -> None:
+    with pytest.raises(BadSuppressionRules, match=message):
         SuppressionRules(**given)  # type: ignore[arg-type]
 
 

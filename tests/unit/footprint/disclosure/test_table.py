@@ -57,14 +57,14 @@ def test_what_was_not_given_is_zero_and_not_given() -> None:
     assert np.argwhere(~cube.present).tolist() == [[0, 0, 1], [0, 2, 2]]
 
 
-@pytest.mark.parametrize(("wrong", "said"), [
+@pytest.mark.parametrize(("wrong", "message"), [
     ({"a_": 3.1, "__": 10.1}, r"e of \('2026-07', 'a', ''\) is 3.1, and its parts sum to 3"),
     ({"_y": 5.9}, r"e of \('2026-07', '', 'y'\) is 5.9"),
     ({"__": 10.1}, r"e of \('2026-07', '', ''\) is 10.1"),
     ({"a_": 2.9, "__": 9.9}, "is 2.9"),
 ])  # fmt: skip
-def test_a_margin_that_is_not_its_sum_is_named(wrong: dict[str, float], said: str) -> None:
-    with pytest.raises(NotAdditive, match=said):
+def test_a_margin_that_is_not_its_sum_is_named(wrong: dict[str, float], message: str) -> None:
+    with pytest.raises(NotAdditive, match=message):
         build_cube(table(**wrong))
 
 

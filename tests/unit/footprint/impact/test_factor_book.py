@@ -136,7 +136,7 @@ def test_a_row_has_every_field() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ("50,40,60", "50,40,", "both given or both empty"),
         ("50,40,60", "50,,60", "both given or both empty"),
@@ -155,8 +155,8 @@ def test_a_row_has_every_field() -> None:
         (",50,40,60,g/kWh,lifecycle,Ember,CC BY,2026-02-03,mine", "", "f.csv:2"),
     ],
 )
-def test_a_row_that_cannot_be_right_is_refused_with_its_line(old: str, new: str, said: str) -> None:
-    with pytest.raises(BadFactor, match=said) as refused:
+def test_a_row_that_cannot_be_right_is_refused_with_its_line(old: str, new: str, message: str) -> None:
+    with pytest.raises(BadFactor, match=message) as refused:
         parsed(ROW.replace(old, new))
     assert str(refused.value).startswith("f.csv:2: ")
 

@@ -31,7 +31,7 @@ def test_every_impact_is_the_sum_over_requests(tokens: tuple[int, ...]) -> None:
     assert found.version.startswith("ecologits ")
 
 
-@pytest.mark.parametrize(("name", "said"), [("openai/none", "EcoLogits: ")])
-def test_what_is_not_known_is_refused(name: str, said: str) -> None:
-    with pytest.raises(UnknownModel, match=said):
+@pytest.mark.parametrize(("name", "message"), [("openai/none", "EcoLogits: ")])
+def test_what_is_not_known_is_refused(name: str, message: str) -> None:
+    with pytest.raises(UnknownModel, match=message):
         estimate_hosted(name, 1, 1)

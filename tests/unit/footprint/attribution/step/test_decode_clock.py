@@ -43,8 +43,8 @@ def test_bins_begin_at_a_whole_one_before_the_first() -> None:
 
 def test_short_answers_and_those_of_no_time_say_nothing() -> None:
     assert MIN_OUTPUT_TOKENS == 8
-    said = fit_decode_clock(floats(0, 0, 5), floats(10, 10, 5), floats(8, 7, 99), 10.0)
-    assert said.tokens.tolist() == pytest.approx([0, 8, 8.01, 8.02])
+    clock = fit_decode_clock(floats(0, 0, 5), floats(10, 10, 5), floats(8, 7, 99), 10.0)
+    assert clock.tokens.tolist() == pytest.approx([0, 8, 8.01, 8.02])
     nobody = fit_decode_clock(floats(), floats(), floats(), 10.0)
     assert nobody.tokens.tolist() == pytest.approx([0, 0.01, 0.02, 0.03])
 

@@ -63,7 +63,7 @@ def test_a_day_that_is_explained_is_ok_and_says_how() -> None:
     assert 1 < d.condition < 300
 
 
-@pytest.mark.parametrize(("given", "idle_w", "said"), [
+@pytest.mark.parametrize(("given", "idle_w", "reason"), [
     (day(windows(47)), 100.0, "47 windows read from end to end, 47 of them with tokens; 48 and 24 are the least"),
     (day(windows(48, busy=23)), 100.0, "48 windows read from end to end, 23 of them with tokens"),
     (day(windows(), requests=299), 100.0, "299 requests; 300 are the least"),
@@ -71,10 +71,10 @@ def test_a_day_that_is_explained_is_ok_and_says_how() -> None:
     (day(windows(143)), None, "no quiet second"),
     (day(windows(0)), None, "0 windows"),
 ])  # fmt: skip
-def test_too_little_is_refused(given: DayStatistics, idle_w: float | None, said: str) -> None:
+def test_too_little_is_refused(given: DayStatistics, idle_w: float | None, reason: str) -> None:
     found = fit_placement([given], idle_w)
     assert (found.fit, found.diagnosis.status) == (None, REFUSED)
-    assert said in found.diagnosis.reason
+    assert reason in found.diagnosis.reason
 
 
 @pytest.mark.parametrize(("given", "idle_w", "fitted"), [
@@ -131,13 +131,13 @@ def test_what_explains_no_better_than_output_tokens_is_refused_except_of_replica
     assert fit_placement([day(windows(noise=0.05, out=2.0))], None).fit is None
 
 
-@pytest.mark.parametrize(("more", "said"), [
+@pytest.mark.parametrize(("more", "reason"), [
     ({"whole_seconds": True}, "stamps in whole seconds"), ({"counted": True, "whole_seconds": True}, "counts of requests, not single ones"),
     ({"late_s": 0.5}, "ends stamped about 0.5 s after the work was done"), ({}, ""),
 ])  # fmt: skip
-def test_what_makes_a_fit_doubtful(more: dict[str, object], said: str) -> None:
+def test_what_makes_a_fit_doubtful(more: dict[str, object], reason: str) -> None:
     found = fit_placement([day(windows(), **more)], None).diagnosis
-    assert (found.reason, found.status) == (said, SUSPECT if said else OK)
+    assert (found.reason, found.status) == (reason, SUSPECT if reason else OK)
     assert found.to_json()["awake_tau_s"] is None
 
 
@@ -151,7 +151,7 @@ def test_what_is_not_a_number_is_none_in_json() -> None:
     assert plain["quiet"] == pytest.approx(0.5)
 
 
-def test_a_power_of_the_time_awake_is_told() -> None:
+def test_a_power_of_the_time_awake_is_reported() -> None:
     w = windows()
     awake = w.awake_s.copy()
     awake[:, 4] = np.random.default_rng(4).uniform(0, 300, 288)
@@ -202,9 +202,9 @@ EDGES = np.arange(0, 601, 300) * S
 
 
 def weights(**more: object) -> StepWeights:
-    laid = time_log(LOG, ["a", "b", "c"], 0, EDGES)
+    timed = time_log(LOG, ["a", "b", "c"], 0, EDGES)
     fit = StepCoefficients(ModelForm(), COST, 0.0)
-    return StepWeights(LOG, laid, StepFit(diagnosis(**more), fit))
+    return StepWeights(LOG, timed, StepFit(diagnosis(**more), fit))
 
 
 def energy(found: StepWeights, request: int, start_s: float, end_s: float) -> float:
@@ -249,16 +249,16 @@ def test_energies_of_keys_are_the_sums_of_their_requests() -> None:
 
 
 def test_a_shifted_log_is_asked_by_its_shifted_stamps() -> None:
-    laid = time_log(LOG, ["a", "b", "c"], 0, EDGES, 7.0)
+    timed = time_log(LOG, ["a", "b", "c"], 0, EDGES, 7.0)
     moved = replace(LOG, start_us=LOG.start_us + 7 * S, end_us=LOG.end_us + 7 * S)
-    found = StepWeights(moved, laid, StepFit(diagnosis(), StepCoefficients(ModelForm(), COST, 0.0)))
+    found = StepWeights(moved, timed, StepFit(diagnosis(), StepCoefficients(ModelForm(), COST, 0.0)))
     assert energy(found, 0, 7, 8) == pytest.approx((500 + 50 + 5 + 250) / 2)
 
 
 def test_half_widths_by_hand() -> None:
     """Of two keys that share 1 to 3; drawings and other forms move the first by amounts that are known."""
     log = LOG[np.array([0, 1])]
-    laid = time_log(log, ["a", "b"], 0, EDGES)
+    timed = time_log(log, ["a", "b"], 0, EDGES)
 
     def fits(*ratios: float) -> tuple[StepCoefficients, ...]:
         """Fits under which a has so much for each unit of b: reading alone, 1000 to 2000 tokens."""
@@ -266,7 +266,7 @@ def test_half_widths_by_hand() -> None:
 
     def half(drawn: tuple[StepCoefficients, ...] = (), others: tuple[StepCoefficients, ...] = (), **more: object) -> list[float]:
         base = {"residual": 0.0, "whole_second_stamps": False, "replicas": False}
-        return StepWeights(log, laid, StepFit(diagnosis(**{**base, **more}), fits(1 / 3)[0], drawn, others)).half_widths.tolist()
+        return StepWeights(log, timed, StepFit(diagnosis(**{**base, **more}), fits(1 / 3)[0], drawn, others)).half_widths.tolist()
 
     assert half() == pytest.approx([0.01, 0.01])
     sd = float(np.std([0.2, 0.25, 0.3]))
@@ -285,9 +285,9 @@ def test_half_widths_by_hand() -> None:
 def test_counts_and_whole_seconds_are_coarse() -> None:
     assert weights().has_coarse_stamps
     log = LOG[np.array([0, 1])]
-    laid = time_log(log, ["a", "b"], 0, EDGES)
+    timed = time_log(log, ["a", "b"], 0, EDGES)
     for whole in (True, False):
-        found = StepWeights(log, laid, StepFit(diagnosis(whole_second_stamps=whole), StepCoefficients(ModelForm(), COST, 0.0)))
+        found = StepWeights(log, timed, StepFit(diagnosis(whole_second_stamps=whole), StepCoefficients(ModelForm(), COST, 0.0)))
         assert (found.has_coarse_stamps, found.method) == (whole, "step")
 
 
@@ -296,12 +296,12 @@ def test_a_refused_fit_gives_no_energies() -> None:
         StepWeights(LOG, time_log(LOG, ["a", "b", "c"], 0, EDGES), StepFit(diagnosis(), None))
 
 
-def test_records_are_laid_by_what_is_known_of_them() -> None:
-    laid = time_log(LOG, ["a", "b", "c"], 0, EDGES)
-    assert laid.singles.index.tolist() == [0, 1]
-    assert laid.counts.index.tolist() == [2]
-    assert laid.untokened.tolist() == [3]
-    assert (laid.keys, laid.column.tolist()) == (("a", "b", "c"), [0, 1, 2])
+def test_records_are_timed_by_what_is_known_of_them() -> None:
+    timed = time_log(LOG, ["a", "b", "c"], 0, EDGES)
+    assert timed.singles.index.tolist() == [0, 1]
+    assert timed.counts.index.tolist() == [2]
+    assert timed.untokened.tolist() == [3]
+    assert (timed.keys, timed.column.tolist()) == (("a", "b", "c"), [0, 1, 2])
     many = time_log(LOG, [str(n) for n in range(13)], 0, EDGES)
     assert (many.keys, many.column.tolist()) == (("",), [0] * 13)
     assert len(time_log(LOG, [str(n) for n in range(12)], 0, EDGES).keys) == 12
@@ -357,7 +357,7 @@ def statistics(
 
 def test_a_day_of_a_known_server() -> None:
     log, devices = server()
-    found, laid = statistics(log, devices)
+    found, timed = statistics(log, devices)
     w = found.windows
     assert (len(w), found.requests, found.lag_s, found.lag_gain, found.late_s, found.counted, found.logged_first) == (
         288,
@@ -378,7 +378,7 @@ def test_a_day_of_a_known_server() -> None:
     inside = integrate_rates(np.arange(0, DAY_S + 1, 300.0), log.start_us / S, log.end_us / S, np.ones(600))
     assert (w.awake_s[:, 0] <= inside + 1e-6).all()
     assert (np.diff(w.awake_s, axis=1) >= -1e-9).all()
-    assert laid.origin_us == 0
+    assert timed.origin_us == 0
     fitted = fit_placement([found], None)
     assert fitted.diagnosis.status == OK
     assert fitted.diagnosis.coefficients["in"] == pytest.approx(0.5, rel=0.03)
@@ -398,10 +398,10 @@ def test_windows_that_were_not_read_or_not_held_are_left_out() -> None:
 
 
 def test_a_clock_that_is_off_is_found() -> None:
-    found, laid = statistics(*server(ahead_s=30.0))
+    found, timed = statistics(*server(ahead_s=30.0))
     assert found.lag_s == pytest.approx(-30, abs=1)
     assert found.lag_gain < 0.9
-    assert laid.shift_s == found.lag_s
+    assert timed.shift_s == found.lag_s
     few, _ = statistics(*server(ahead_s=30.0, count=199))
     assert (few.lag_s, few.lag_gain) == (0, 1)
 
@@ -422,9 +422,9 @@ def test_time_awake_and_time_held_by_hand() -> None:
 
 
 def test_ends_stamped_late_are_found() -> None:
-    found, laid = statistics(*server(late_s=1.0, count=12_000, step_s=0.02, step_j=30.0))
-    assert (found.late_s, laid.late_s) == (1.0, 1.0)
-    assert found.windows.features[:, ALL_FEATURES.index("out")].sum() == pytest.approx(laid.singles.output.sum(), rel=1e-6)
+    found, timed = statistics(*server(late_s=1.0, count=12_000, step_s=0.02, step_j=30.0))
+    assert (found.late_s, timed.late_s) == (1.0, 1.0)
+    assert found.windows.features[:, ALL_FEATURES.index("out")].sum() == pytest.approx(timed.singles.output.sum(), rel=1e-6)
 
 
 def test_one_microjoule_bears_the_idle_power_and_none_bears_none() -> None:

@@ -132,7 +132,7 @@ def test_wider_windows_are_sums_of_whole_ones() -> None:
     assert w.widened(1).energy_j.tolist() == w.energy_j.tolist()
 
 
-def test_days_are_laid_end_to_end_with_the_keys_of_all() -> None:
+def test_days_are_joined_with_the_keys_of_all() -> None:
     one, other = windows(3, keys=("b", "c")), windows(2, keys=("a", "b"), seed=2)
     both = concat_windows([one, replace(other, held_s=np.ones((2, 2)))])
     assert both.keys == ("a", "b", "c")
@@ -221,7 +221,7 @@ def test_hours_drawn_again_are_the_same_for_the_same_seed() -> None:
         assert each.coefficients["step"] == pytest.approx(0.3)
 
 
-def test_condition_tells_whether_work_can_be_told_apart() -> None:
+def test_condition_rises_as_work_is_alike() -> None:
     w = windows(4)
     features = np.zeros((4, len(ALL_FEATURES)))
     for name, column in (("in", [1.0, 0, 0, 0]), ("out", [0, 5.0, 0, 0]), ("step", [0, 0, 9.0, 9.0])):
