@@ -206,3 +206,27 @@ def test_a_month_is_protected_by_another_month_of_its_quarter() -> None:
     given += cells({name: (energy, 9) for name, energy in quarter.items()}, period="2026-Q3")
     found = protect(given, SuppressionRules())
     assert found.hidden() == {(month, s, u) for month in ("2026-07", "2026-09") for s in "ab" for u in "xy"}
+
+
+def test_a_large_complement_is_protected_in_turn() -> None:
+    """by must move by 30, and bx beside it has 25: by shrinks as bx grows, under hidden sums of both uses."""
+    rows = {"ax": (10.0, 3), "ay": (40.0, 9), "az": (90.0, 9), "bx": (25.0, 9), "by": (200.0, 9), "bz": (300.0, 9)}
+    assert hidden(protect(cells(rows), SuppressionRules())) == {"ax", "ay", "bx", "by", "_x", "_y"}
+
+
+def test_up_and_down_can_be_protected_by_different_cells() -> None:
+    """ax moves by 1.5: up as ay and bx shrink, down as az and bx grow; together by and az have too little for the reverse."""
+    rows = {"ax": (10.0, 3), "ay": (20.0, 9), "az": (0.7, 9), "bx": (15.0, 9), "by": (0.7, 9), "bz": (20.0, 9)}
+    known = {(Q, s, u) for s, u in (("a", ""), ("b", ""), ("", "x"), ("", "y"), ("", "z"))}
+    found = protect(cells(rows), SuppressionRules(), published_before=known)
+    assert (hidden(found), found.exposed) == (set(rows), frozenset())
+
+
+def test_one_intensity_asks_for_no_more_protection() -> None:
+    linked = dict.fromkeys(SAFE, 50.0)
+    assert hidden(protect(cells(SAFE | {"ax": (10.0, 3), "ay": (1.6, 9)}, linked=linked), SuppressionRules())) == {
+        "ax",
+        "ay",
+        "bx",
+        "by",
+    }
