@@ -1,4 +1,4 @@
-"""The dashboard as people meet it, in Chromium: every page, both languages, both themes, by keyboard, narrow, without a store."""
+"""Dashboard in Chromium: all pages in both languages and themes, keyboard use, narrow screens, an unavailable store."""
 
 from __future__ import annotations
 
@@ -61,6 +61,7 @@ def browser() -> Iterator[Any]:
 def open_page(
     browser: Any, base: str, path: str, language: str = "en", theme: str = "light", width: int = 1280
 ) -> tuple[Any, list[str], list[str]]:
+    """Open a page; return it with its errors and its requests to other hosts, both filled as they occur."""
     page = browser.new_page(bypass_csp=True, viewport={"width": width, "height": 900})
     errors: list[str] = []
     elsewhere: list[str] = []
@@ -196,13 +197,13 @@ def test_pages_report_an_unavailable_store_and_recover(browser: Any, tmp_path: P
 
 def test_navigation_keeps_the_document_and_moves_focus_to_the_title(browser: Any, base: str) -> None:
     page, errors, _ = open_page(browser, base, "/charter")
-    page.evaluate("window.kept = 1")
+    page.evaluate("window.marker = 1")
     page.locator("header").get_by_role("link", name="Help").or_(
         page.locator(".page-footer").get_by_role("link", name="Help")
     ).last.click()
     page.get_by_role("heading", level=1, name="Reading these pages").wait_for(timeout=20_000)
     page.wait_for_function("document.activeElement.tagName === 'H1'", timeout=5000)
-    assert page.evaluate("window.kept") == 1
+    assert page.evaluate("window.marker") == 1
     assert page.title() == "Reading these pages · Footprint"
     page.wait_for_function("document.getElementById('spoken').textContent === 'Reading these pages'", timeout=5000)
     page.go_back()
@@ -210,7 +211,7 @@ def test_navigation_keeps_the_document_and_moves_focus_to_the_title(browser: Any
     page.locator(".charter").wait_for(timeout=20_000)
     page.locator(".languages").get_by_role("link", name="FR").click()
     page.wait_for_function("document.documentElement.lang === 'fr'", timeout=20_000)
-    assert page.evaluate("window.kept") is None  # another language is another document
+    assert page.evaluate("window.marker") is None  # changing the language loads a new document
     assert errors == []
     page.close()
 
@@ -249,8 +250,8 @@ def test_every_card_exports_as_a_picture_with_its_source(browser: Any, base: str
         assert "Licence Ouverte 2.0" in words
         assert f"{base}/hosts" in words
         assert not re.search(r'href="http|url\(http|var\(--', text)
-        assert "DEMONSTRATION" not in words  # nothing here is simulated by us
-    assert page.locator("html").get_attribute("data-theme") == "dark"  # the reader's page stays as it was
+        assert "DEMONSTRATION" not in words  # the configuration is not marked as a demonstration
+    assert page.locator("html").get_attribute("data-theme") == "dark"  # exporting does not change the page
     with page.expect_download() as saved:
         card = page.locator(".block:has(.as-table)").first
         card.locator("summary", has_text="Data").click()

@@ -1,4 +1,4 @@
-"""Many agents, one server that is killed again and again: every reading once, and the balance closes."""
+"""Ingest from many agents while the server is killed repeatedly: every reading is stored exactly once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HOSTS, SHIPMENTS, LINES = 60, 12, 20
 
 
 class Server:
-    """The program's own server; killed without a word, and started again."""
+    """The real server, which can be killed with SIGKILL and restarted."""
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
@@ -43,7 +43,7 @@ class Server:
 
 
 def ship(port: int, token: str, host: str, failed: list[str]) -> None:
-    """What an agent does: the same lines again until a 200 answered for them."""
+    """Ship like an agent: repeat the same lines until the server answers 200."""
     for shipment in range(SHIPMENTS):
         lines = [
             to_line(EnergyReading(host, "GPU-x", "gpu", "nvml-energy", "e", n, (DAY_S + 10 * n) * US, n * 3000 * US, n * 10 * US))

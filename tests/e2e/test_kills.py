@@ -1,4 +1,4 @@
-"""Real agents killed with -9 again and again, the disk filled and the network cut in between, against a real server."""
+"""Real agent against a real server, with repeated SIGKILLs, full disks and a cut network."""
 
 import itertools
 import os
@@ -31,7 +31,7 @@ WATTS = 200
 
 
 class Relay:
-    """A way to the server that can be cut, before a shipment or after it was stored and before its answer."""
+    """TCP relay to the server that can be cut before a shipment, or after its storage and before the response."""
 
     def __init__(self, port: int) -> None:
         self.target, self.mode = port, "open"
@@ -55,7 +55,7 @@ class Relay:
                 threading.Thread(target=self._pump, args=(client, server), daemon=True).start()
                 while data := server.recv(65536):
                     if self.mode != "open":
-                        return  # the server has stored it, and nobody hears of it
+                        return  # the server has stored it, but the agent gets no response
                     client.sendall(data)
 
     def _pump(self, client: socket.socket, server: socket.socket) -> None:
@@ -102,13 +102,13 @@ def agent(folder: Path, relay: Relay) -> subprocess.Popen[bytes]:
 
 
 def meter(zone: object, stop: threading.Event) -> None:
-    """A package that draws 200 W, wherever the agent is."""
+    """Advance the counter of a package that draws 200 W, whether or not the agent runs."""
     while not stop.wait(0.02):
         zone.add(WATTS * US // 50)  # type: ignore[attr-defined]
 
 
 def wait_for_a_record(memory: Path, than: str = "") -> None:
-    """Until the agent remembers a record of the package, another ``than`` it remembered."""
+    """Wait until the checkpoint has a record of the package and differs from ``than``."""
     until = time.monotonic() + 20
     while not (memory.exists() and "cpu:0" in (text := memory.read_text()) and text != than):
         assert time.monotonic() < until
@@ -124,20 +124,20 @@ def test_every_joule_arrives_once_although_agents_are_killed(
     (zone,) = powercap(tmp_path / "sys", 1)
     host_time(tmp_path / "proc", 10, 90)
     (tmp_path / "proc/sys/kernel/random").mkdir(parents=True)
-    (tmp_path / "proc/sys/kernel/random/boot_id").write_text("one-boot\n")  # a kill is no reboot
+    (tmp_path / "proc/sys/kernel/random/boot_id").write_text("one-boot\n")  # a killed agent is not a reboot
     (tmp_path / "token").write_text(token)
     begun, stop, remembered = zone.value, threading.Event(), ""
     memory = tmp_path / "spool" / "meters.json"
     process = agent(tmp_path, relay)
-    wait_for_a_record(memory)  # the counter stood still until it was read first
+    wait_for_a_record(memory)  # the counter does not move before the first reading
     threading.Thread(target=meter, args=(zone, stop), daemon=True).start()
     for number in range(kills):
         relay.mode = rng.choice(["open", "open", "open", "cut", "deaf"])
-        if number % 4 == 0:  # the others may be killed before their first record, even while they start
+        if number % 4 == 0:  # other agents may be killed before their first record, even during start-up
             wait_for_a_record(memory, than=remembered)
         remembered = memory.read_text()
         time.sleep(rng.uniform(0.1, 0.9) if kills < 100 else rng.uniform(0.1, 0.5))
-        if number % 5 == 3:  # the disk is full for the rest of this life
+        if number % 5 == 3:  # the disk is full until the kill
             with suppress(ProcessLookupError):
                 resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, 0))
             time.sleep(0.2)
@@ -151,7 +151,7 @@ def test_every_joule_arrives_once_although_agents_are_killed(
     process.wait(20)
     assert process.returncode == 0
     assert not list((tmp_path / "spool").glob("*.ndjson"))
-    assert not (tmp_path / "spool" / "rejected.jsonl").exists()  # no conflict, no line that could not be read
+    assert not (tmp_path / "spool" / "rejected.jsonl").exists()  # no conflict and no unreadable line
     with store.read() as connection:
         view = LedgerView(store, connection)
         (stream,) = [s for s in view.streams()["a"] if (s.device, s.quantity) == ("cpu:0", "energy")]
@@ -159,5 +159,5 @@ def test_every_joule_arrives_once_although_agents_are_killed(
     readings = sorted(readings, key=lambda row: row.time_us)
     assert len({row.epoch_id for row in readings}) == 1
     assert all(b.value >= a.value for a, b in itertools.pairwise(readings))
-    assert readings[-1].value - readings[0].value == zone.value - begun  # every joule
-    assert len(readings) >= kills / 4  # one for every life that was let live so long
+    assert readings[-1].value - readings[0].value == zone.value - begun  # no energy is lost or counted twice
+    assert len(readings) >= kills / 4  # one for every agent that lived until its first record

@@ -1,4 +1,4 @@
-"""A real LiteLLM proxy with our callback: every request that was sent is in the ledger once, with its tokens and its use case."""
+"""Real LiteLLM proxy with the Footprint callback: every request is in the ledger once, with its tokens and its use case."""
 
 import json
 import os
@@ -96,12 +96,12 @@ def ask_proxy(port: int, number: int, kind: str, model: str, use_case: str) -> N
         client.stream("POST", f"http://127.0.0.1:{port}/v1/chat/completions", json=body, headers=headers) as answer,
     ):
         if kind == "given up":
-            return  # the client hangs up while it is answered
+            return  # the client disconnects during the response
         answer.read()
 
 
-def scraping(folder: Path, proxy_port: int, port: int) -> subprocess.Popen[bytes]:
-    """A real Prometheus that scrapes the proxy every second."""
+def start_prometheus(folder: Path, proxy_port: int, port: int) -> subprocess.Popen[bytes]:
+    """Start a real Prometheus that scrapes the proxy every second."""
     (folder / "prometheus.yml").write_text(
         "scrape_configs: [{job_name: proxy, scrape_interval: 1s, scrape_timeout: 1s, metrics_path: /metrics/, "
         f"static_configs: [{{targets: ['127.0.0.1:{proxy_port}']}}]}}]\n"
@@ -122,7 +122,7 @@ def lines_of(path: Path) -> list[dict[str, object]]:
 def check_counters(
     facts: Config, server: str, begun_us: int, sent: list[tuple[str, str, str]], rows: list[dict[str, object]], folder: Path
 ) -> None:
-    """The same through the proxy's own counters and a Prometheus, for a site that keeps no log."""
+    """Compare with an import of the proxy's counters from Prometheus, for sites without a request log."""
     other = Store(f"sqlite:///{folder / 'counters.db'}")
     now_us = time.time_ns() // 1000
     done = import_gateway_counters(other, facts, server, begun_us, now_us, now_us)
@@ -132,7 +132,7 @@ def check_counters(
     counted = {row["model"]: row for row in query_rows(other, facts, group=("model",))}
     for model in ("small", "large", "broken"):
         tokens = [int(str(row.get("output_tokens") or 0)) for row in rows if row["model"] == model]
-        # Those that were given up may be in one and not in the other.
+        # Abandoned requests may be in either source or in both.
         given_up = sum(kind == "given up" and requested == model for kind, requested, _ in sent)
         assert abs(counted[model]["requests"] - len(tokens)) <= given_up, model
         assert abs(counted[model]["output_tokens"] - sum(tokens)) <= given_up * max(tokens), model
@@ -157,7 +157,7 @@ def test_every_request_through_a_real_proxy_is_in_the_ledger_once(sqlite: Store,
         return done.accepted
 
     begun_us, scraper_port = time.time_ns() // 1000, free_port()
-    scraper = scraping(tmp_path, port, scraper_port)
+    scraper = start_prometheus(tmp_path, port, scraper_port)
     accepted = 0
     for half in (sent[:250], sent[250:]):
         process = start(tmp_path, port)
@@ -168,7 +168,7 @@ def test_every_request_through_a_real_proxy_is_in_the_ledger_once(sqlite: Store,
         while accepted < expected and time.monotonic() < until:
             time.sleep(0.5)
             accepted += ship()
-        time.sleep(4)  # and scraped once more
+        time.sleep(4)  # for one more scrape
         accepted += ship()
         stop(process)  # restarted in the middle
     accepted += ship()
@@ -179,7 +179,7 @@ def test_every_request_through_a_real_proxy_is_in_the_ledger_once(sqlite: Store,
     possible = Counter((model, use_case) for _, model, use_case in sent)
     logged = Counter((str(row["model"]), str(row["use_case"])) for row in rows)
     for key in possible:
-        # Of a call that its client gave up the proxy may or may not tell; every other is told exactly once.
+        # The proxy may or may not log a call that its client abandoned; it logs every other call exactly once.
         assert certain[key] <= logged[key] <= possible[key], key
     assert {row["status"] for row in rows if row["model"] == "broken"} == {"error"}
     answered = [row for row in rows if row["status"] == "ok"]

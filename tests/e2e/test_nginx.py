@@ -1,4 +1,4 @@
-"""A real nginx with the file that we ship, in front of the real service: what a reader sends of himself never counts."""
+"""Real nginx with the shipped configuration in front of the real service: headers of clients cannot grant a role."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ Sent = list[tuple[str, str]]
 
 
 class SignIn(QuietHandler):
-    """Knows a reader by a cookie, as oauth2-proxy does: 202 with the groups, or 401."""
+    """Sign-in service like oauth2-proxy: 202 with the groups of a session cookie, or 401."""
 
     seen: ClassVar[list[tuple[str, str | None]]] = []
 
@@ -60,7 +60,7 @@ class SignIn(QuietHandler):
 
 
 class Office:
-    """The service at ``app``, nginx before it at ``door``."""
+    """The service on port ``app``, and nginx in front of it on port ``door``."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -81,7 +81,7 @@ class Office:
         raise RuntimeError("nginx does not answer")
 
     def shipped(self) -> str:
-        """The file that we ship, with ports that are free and without TLS."""
+        """The shipped configuration with free ports and without TLS."""
         text = SHIPPED.read_text()
         signin = self.signin.server_address[1]
         for ours, here in (
@@ -95,7 +95,7 @@ class Office:
         return "\n".join(line for line in text.splitlines() if not line.strip().startswith("ssl_"))
 
     def ask(self, path: str, sent: Sent = [], port: int = 0, peer: str = "127.0.0.1", method: str = "GET") -> tuple[int, bytes]:  # noqa: B006
-        """Status and body, asked from an address, with headers as they are given, twice where they are given twice."""
+        """Status and body of a request from address ``peer``; repeated headers are sent repeatedly."""
         line = http.client.HTTPConnection("127.0.0.1", port or self.door, timeout=30, source_address=(peer, 0))
         line.putrequest(method, path)
         for name, value in sent:
@@ -107,7 +107,7 @@ class Office:
         return response
 
     def role(self, sent: Sent, port: int = 0, peer: str = "127.0.0.1") -> str:
-        """Who the service takes the sender for, by what it opens."""
+        """Role that the service gives the client, inferred from the pages that it serves."""
         opened = [
             self.ask(path, sent, port, peer)[0] == 200 for path in ("/access", "/api/v1/tables/avoidable", "/hosts", "/charter")
         ]
@@ -178,15 +178,15 @@ FORGED = "footprint-administrators"
 def test_group_headers_of_clients_are_replaced(forged: Sent, groups: str, role: str, office: Office) -> None:
     SignIn.seen.clear()
     assert office.role([*signed_in(groups), *forged]) == role
-    assert {groups_header for _, groups_header in SignIn.seen} == {None}  # the sign-in is not told of it either
+    assert {groups_header for _, groups_header in SignIn.seen} == {None}  # nor does the sign-in service receive it
 
 
 def test_the_service_trusts_group_headers_of_the_proxy_only(office: Office) -> None:
     forged = [(GROUPS, FORGED), ("X-Forwarded-For", "127.0.0.1")]
     assert office.role(forged, office.app, peer="127.0.0.2") == "public"
-    assert office.role([(GROUPS, FORGED)] * 2, office.app) == "public"  # two headers: nobody can tell which is whose
+    assert office.role([(GROUPS, FORGED)] * 2, office.app) == "public"  # two headers are ambiguous
     assert office.role([], office.app) == "public"
-    assert office.role([(GROUPS, FORGED)], office.app) == "administrator"  # the proxy's own machine: so the header does count
+    assert office.role([(GROUPS, FORGED)], office.app) == "administrator"  # the host of the proxy is trusted
 
 
 def test_metrics_are_served_to_the_proxy_host_only(office: Office) -> None:
@@ -218,6 +218,6 @@ def test_without_access_configuration_clients_of_the_proxy_are_public(tmp_path: 
     unconfigured = office_of(tmp_path, "")
     try:
         assert unconfigured.role([(GROUPS, FORGED)]) == "public"
-        assert unconfigured.role([], unconfigured.app) == "administrator"  # on the machine itself, past the proxy
+        assert unconfigured.role([], unconfigured.app) == "administrator"  # directly from the local host
     finally:
         unconfigured.close()

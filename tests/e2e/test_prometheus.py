@@ -1,4 +1,4 @@
-"""Energy from a real Prometheus and a real VictoriaMetrics that scraped exporters through wraps, reloads, gaps and renamed labels."""
+"""Import from a real Prometheus and a real VictoriaMetrics with counter wraps, driver reloads, gaps and renamed labels."""
 
 import itertools
 import random
@@ -30,10 +30,10 @@ RELOAD_S, RENAME_S, GAP_S = 5000, 7000, (9000, 9600)
 
 @dataclass
 class World:
-    """What devices really used, and what exporters showed of it: lines of OpenMetrics by name."""
+    """True energy of devices, and OpenMetrics lines of their exporters by metric name."""
 
     lines: dict[str, list[str]] = field(default_factory=dict)
-    truth: dict[tuple[str, int], int] = field(default_factory=dict)  # (device, second) -> µJ since the beginning
+    truth: dict[tuple[str, int], int] = field(default_factory=dict)  # (device, second) -> µJ since the start
 
     def show(self, name: str, labels: str, value: float | str, at_s: int) -> None:
         self.lines.setdefault(name, []).append(f"{name}{{{labels}}} {value} {DAY_S + at_s}")
@@ -67,7 +67,7 @@ def simulate() -> World:
                 blank,
                 at,
             )
-        served = at // STEP_S * 3 if at < 6000 else (at - 6000) // STEP_S * 3  # the server was started anew
+        served = at // STEP_S * 3 if at < 6000 else (at - 6000) // STEP_S * 3  # the server was restarted
         for name, per_request in (("vllm:request_success_total", 1), ("vllm:generation_tokens_total", 40)):
             for engine in "01":
                 world.show(name, f'model_name="org/m",engine="{engine}",instance="inf-01:8000"', served * per_request, at)
@@ -127,14 +127,14 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         shutil.rmtree(folder)
 
 
-def bring(store: Store, url: str, *edges_s: int) -> list[tuple[int, int]]:
+def import_pieces(store: Store, url: str, *edges_s: int) -> list[tuple[int, int]]:
     results = [import_prometheus(store, url, (DAY_S + a) * S, (DAY_S + b) * S, NOW_US) for a, b in itertools.pairwise(edges_s)]
     assert not any(result.rejects for result in results)
     return [(result.accepted, result.duplicates) for result in results]
 
 
 def spans_of(store: Store) -> dict[str, list[tuple[int, int, int, bool]]]:
-    """(start, end, energy, bridged) of each span by device, seconds since the beginning."""
+    """(start [s], end [s], energy [µJ], bridged) of each interval by device; times since the start of the day."""
     with store.read() as connection:
         devices = device_energies(LedgerView(store, connection), "inf-01", DAY_S // 86_400)
     return {
@@ -153,43 +153,43 @@ def spans_of(store: Store) -> dict[str, list[tuple[int, int, int, bool]]]:
 
 
 def test_energy_matches_the_truth_as_far_as_raw_samples_allow(server: str, sqlite: Store) -> None:
-    bring(sqlite, server, 0, LENGTH_S + 1)
+    import_pieces(sqlite, server, 0, LENGTH_S + 1)
     spans = spans_of(sqlite)
     assert set(spans) == {"cpu:0", "GPU-1", "wall"}
     for device in ("cpu:0", "GPU-1"):
         for start, end, energy, _ in spans[device]:
             assert energy == pytest.approx(WORLD.truth[device, end] - WORLD.truth[device, start], abs=1000)
         covered_s = sum(end - start for start, end, _, _ in spans[device])
-        # Lost: of the register the gap, in which it may have wrapped; of the GPU one interval of its reload, or two at a blank.
+        # Missing: the gap of the RAPL counter, which may have wrapped in it; one interval of the GPU at the reload, or two at a blank.
         missing_s = LENGTH_S - covered_s
         assert missing_s == (GAP_S[1] - GAP_S[0] + STEP_S if device == "cpu:0" else pytest.approx(STEP_S, abs=STEP_S))
     assert sum(end - start for start, end, _, bridged in spans["GPU-1"] if bridged) == GAP_S[1] - GAP_S[0] + STEP_S
     wall = sum(energy for _, _, energy, _ in spans["wall"])
     wall_covered_s = sum(end - start for start, end, _, _ in spans["wall"])
-    assert wall == 900 * wall_covered_s * S  # zeros were no readings
+    assert wall == 900 * wall_covered_s * S  # zeros are not readings
     assert wall_covered_s == pytest.approx(LENGTH_S - (GAP_S[1] - GAP_S[0]), abs=120)
 
 
 def test_a_backfill_in_pieces_or_repeated_gives_the_same_result(server: str, sqlite: Store, tmp_path: Path) -> None:
-    bring(sqlite, server, 0, LENGTH_S + 1)
+    import_pieces(sqlite, server, 0, LENGTH_S + 1)
     other = Store(f"sqlite:///{tmp_path / 'pieces.db'}")
-    pieces = bring(other, server, 0, 1800, 4007, 7200, LENGTH_S + 1)
+    pieces = import_pieces(other, server, 0, 1800, 4007, 7200, LENGTH_S + 1)
     assert all(accepted for accepted, _ in pieces)
     assert spans_of(other) == spans_of(sqlite)
-    again = bring(other, server, 0, LENGTH_S + 1)
+    again = import_pieces(other, server, 0, LENGTH_S + 1)
     assert [accepted for accepted, _ in again] == [0]
     assert spans_of(other) == spans_of(sqlite)
     other.close()
 
 
 def test_unlogged_traffic_is_reported_with_its_size(server: str, sqlite: Store, tmp_path: Path) -> None:
-    bring(sqlite, server, 0, LENGTH_S + 1)
+    import_pieces(sqlite, server, 0, LENGTH_S + 1)
     facts = config('[[service]]\nname = "chat"\nmodel = "org/m"\n')
     lines = [f"{DAY_S + 15 * n},{DAY_S + 15 * n + 10},chat,drafting,100,r{n}" for n in range(100)]
     import_requests(sqlite, facts, write(tmp_path / "r.csv", ["start,end,service,use_case,output_tokens,id", *lines]), NOW_US)
     compute(sqlite, facts)
     (row,) = unlogged_traffic(sqlite, facts, DAY_S * S, (DAY_S + LENGTH_S) * S, NOW_US)
-    # Three requests of each engine in each interval, but for the one in which the server was started anew.
+    # Three requests per engine and interval, except for the interval of the restart.
     served = (LENGTH_S // STEP_S - 1) * 3 * 2
     assert (row["service"], row["served_requests"], row["logged_requests"], row["unlogged_requests"]) == (
         "chat",
@@ -205,13 +205,13 @@ def test_unlogged_traffic_is_reported_with_its_size(server: str, sqlite: Store, 
     ]
 
 
-@pytest.mark.parametrize("server", ["victoria-metrics"], indirect=True)  # the one that takes samples from outside
+@pytest.mark.parametrize("server", ["victoria-metrics"], indirect=True)  # the one that accepts pushed samples
 def test_two_exporters_of_one_group_are_refused_and_nothing_is_stored(server: str, sqlite: Store) -> None:
     line = f'kepler_node_cpu_active_joules_total{{zone="package",path="p",node_name="inf-01"}} 5 {DAY_S}000\n'
     assert httpx.post(f"{server}/api/v1/import/prometheus", content=line).status_code == 204
     httpx.get(f"{server}/internal/force_flush")
     with pytest.raises(OverlappingExporters, match="kepler and node_exporter"):
-        bring(sqlite, server, 0, 600)
+        import_pieces(sqlite, server, 0, 600)
     with sqlite.read() as connection:
         assert LedgerView(sqlite, connection).streams() == {}
     done = import_prometheus(sqlite, server, DAY_S * S, (DAY_S + 600) * S, NOW_US, exporter="node_exporter")
@@ -220,4 +220,4 @@ def test_two_exporters_of_one_group_are_refused_and_nothing_is_stored(server: st
 
 def test_an_unreachable_server_is_reported(sqlite: Store) -> None:
     with pytest.raises(SourceUnavailable, match="127"):
-        bring(sqlite, "http://127.0.0.1:1", 0, 60)
+        import_pieces(sqlite, "http://127.0.0.1:1", 0, 60)

@@ -1,4 +1,4 @@
-"""Twenty readers at once on a store of a whole organisation, each choosing other filters, while the agent ships: nobody fails."""
+"""Load test: twenty concurrent readers with different filters on a large store, while an agent ships."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]
 
 
 def page(base: str, search: str) -> tuple[int, str, float]:
-    """The content of the overview, as Dash asks for it; status, body and seconds."""
+    """Request the content of the overview like Dash; return status, body and duration [s]."""
     with urllib.request.urlopen(f"{base}/_dash-dependencies", timeout=60) as answer:
         callback = next(entry for entry in json.load(answer) if entry["output"].startswith("..page.children"))
     outputs = [name.rpartition(".") for name in callback["output"].strip(".").split("...")]

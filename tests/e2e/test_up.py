@@ -1,4 +1,4 @@
-"""The whole service as a newcomer starts it: a first figure, a page without error, and nothing left after Ctrl-C."""
+"""`footprint up` on a new installation: a first figure, pages without errors, and no process left after Ctrl-C."""
 
 import json
 import os

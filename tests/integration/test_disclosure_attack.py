@@ -18,8 +18,8 @@ ORGANISATIONS, YEAR = 1000, "2026"
 
 
 def editions(seed: int) -> Iterator[tuple[list[Cell], PublishedTable, frozenset[Key]]]:
-    """Cells as they are then, what is published of them, and what is said to be exposed: a quarter with its months, the same
-    once more after late data, and of every tenth organisation the edition of its year too.
+    """(cells, published table, cells reported as exposed) of a quarter with its months, of its revision after late data, and
+    for every tenth organisation of the year.
     """
     first = organisation(seed, months={month: (*periods, YEAR) for month, periods in MONTHS.items()})
     second = late(first, seed)
@@ -41,7 +41,7 @@ def editions(seed: int) -> Iterator[tuple[list[Cell], PublishedTable, frozenset[
 
 
 def late(cells: list[Cell], seed: int) -> list[Cell]:
-    """The same with late data: a service's last month has some per cent more, and so has all that holds it."""
+    """Cells after late data: a few per cent more in the last month of a service and in all totals that include it."""
     rng = np.random.default_rng([seed, 1])
     month, service = max(MONTHS), f"service-{rng.integers(6)}"
     more: dict[Key, dict[str, float]] = {}
@@ -57,7 +57,7 @@ def late(cells: list[Cell], seed: int) -> list[Cell]:
 
 
 def recovered(seed: int) -> list[tuple[int, Key, str]]:
-    """Cells that a reader of all three editions recovers within the protection promised."""
+    """Hidden cells that a reader of all editions can recover within the protection interval."""
     published_editions = list(editions(seed))
     truth = {(number, cell.key): cell.amounts for number, (cells, _, _) in enumerate(published_editions) for cell in cells}
     exposed = {key for _, _, keys in published_editions for key in keys}

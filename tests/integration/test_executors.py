@@ -1,4 +1,4 @@
-"""One map over days: in this process, in local ones, on a cluster; the same rows, bit for bit, whatever dies on the way."""
+"""Executors of aggregation (in-process, local processes, Dask): identical rows, also after worker failures."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ distributed = pytest.importorskip("distributed")
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
-    """Two workers of one thread each, in processes of their own."""
+    """Address of a Dask cluster with two single-threaded worker processes."""
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as local_cluster:
         yield local_cluster.scheduler_address
 
 
 def rows(store: Store) -> list[tuple[object, ...]]:
-    """Everything that was computed, by names."""
+    """All computed rows, with names instead of row numbers."""
     with store.read() as connection:
         figure_rows = connection.execute(select(table(schema.FigureRow))).all()
         names = ("host_id", "device_id", "service_id", "use_case_id", "model_id", "charter_id")
@@ -81,7 +81,7 @@ def test_rows_do_not_depend_on_the_executor(tmp_path: Path, cluster: str) -> Non
 
 @pytest.mark.slow
 def test_a_fitted_service_gives_the_same_rows_on_a_cluster(tmp_path: Path, cluster: str) -> None:
-    """A simulated server whose energy is divided by the step model: floats of a fit, not only integers."""
+    """The energy of this service is divided by a fit, so the rows depend on floating-point results."""
     energy, requests = write_files(simulate(VARIANTS["low-load"], 1), tmp_path, host="a", service="chat", begin_s=DAY_S)
     facts = parse_config(FITTED)
 

@@ -1,4 +1,4 @@
-"""Four quarters published one after the other, then late readings, a factor revision and a method change: versions with right causes."""
+"""Four published quarters, then late readings, a factor revision and a method change: revisions state the right causes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def value(published: PublishedEdition, key: str) -> float:
     return figure_value
 
 
-def test_four_quarters_and_three_kinds_of_revision(  # noqa: PLR0915 - one story
+def test_four_quarters_and_three_kinds_of_revision(  # noqa: PLR0915 - one scenario
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config, store = organisation(tmp_path / "office", "2025-09-30", "2026-10-01", growth=0.6)
@@ -46,7 +46,7 @@ def test_four_quarters_and_three_kinds_of_revision(  # noqa: PLR0915 - one story
     quarters = {"2025-Q4": "2026-01-14", "2026-Q1": "2026-04-14", "2026-Q2": "2026-07-14", "2026-Q3": "2026-10-14"}
     first = {period: publish_edition(store, config, period, instant(day)) for period, day in quarters.items()}
     assert all(edition.name == f"{period}.v1" for period, edition in first.items())
-    # An id keeps its meaning from quarter to quarter.
+    # The id of a figure is the same in every quarter.
     assert len({edition.figures["energy_kwh||+0m3"].rsplit("-", 1)[1] for edition in first.values()}) == 1
     assert value(first["2026-Q2"], "energy_kwh||+0m3") < value(first["2026-Q3"], "energy_kwh||+0m3")
     editions_folder = folder / "quarters.editions"
@@ -65,7 +65,7 @@ def test_four_quarters_and_three_kinds_of_revision(  # noqa: PLR0915 - one story
     assert [change.cause for change in late.context.changes] == ["late-data"]
     assert late.kind == "routine"
 
-    # The yearly factor of the grid, which is known now.
+    # The yearly grid factor is published.
     (folder / "f.csv").write_text(
         "kind,where,valid_from,valid_to,value,low,high,unit,scope,source,licence,retrieved\n"
         "carbon_intensity,FR,2026-01-01,2027-01-01,39,35,43,g/kWh,consumption,A table,open,2026-10-21\n"
@@ -76,7 +76,7 @@ def test_four_quarters_and_three_kinds_of_revision(  # noqa: PLR0915 - one story
     assert [change.cause for change in factor.context.changes] == ["factors"]
     assert factor.status == "final"  # more than sixty days after its end
 
-    # A method that sees more of the servers.
+    # A method change: higher uplift.
     original = host_day.basis_at
 
     def newer(*arguments: object, **options: object) -> CalculationBasis:
@@ -94,14 +94,14 @@ def test_four_quarters_and_three_kinds_of_revision(  # noqa: PLR0915 - one story
     assert method.kind == "major"
     difference = value(method, "energy_kwh||+0m3") - value(first["2026-Q3"], "energy_kwh||+0m3")
     assert causes["method"].energy_kwh == pytest.approx(difference, abs=1e-9)
-    # What the quarter before was published as and what it is known as now: the first bar.
+    # The first bar is the difference between the published and the current value of the previous quarter.
     bars = [f for f in from_json(method.report).figures if f.indicator == "effect_method"]
     assert bars
     assert sum(f.value or 0 for f in from_json(method.report).figures if f.indicator.startswith("effect_")) == pytest.approx(
         value(method, "co2e_location_g||+0m3") - value(late, "co2e_location_g||+0m3"), abs=1e-6
     )
 
-    # Nothing that was published has changed, and the last versions come out of a clone of the ledger.
+    # Published files are unchanged, and a restored ledger reproduces the last version.
     now = files(editions_folder)
     assert {name: now[name] for name in frozen} == frozen
     backup(store, tmp_path / "all.zip", instant("2026-10-23"))

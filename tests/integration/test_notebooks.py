@@ -1,4 +1,4 @@
-"""Every notebook runs from top to bottom in under a minute, says its question first, and keeps outputs without a path of a machine."""
+"""Notebooks: each runs in under a minute, starts with its question and has saved outputs without local paths."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ import pytest
 from tests.support.notebook_runner import MAX_S, execute, notebooks
 
 PUBLIC = re.compile(r"^(?:import|from) (?P<module>[\w.]+)", re.MULTILINE)
-# What a notebook may use: the package's public names, their errors and numbers, the simulation, the tools of everybody.
+# Modules that a notebook may import: public API, formatting, errors, the simulation, numpy and pandas.
 ALLOWED = ("footprint", "footprint.i18n.formatting", "footprint.queries.comparison", "tests.simulation", "numpy", "pandas")
 STANDARD = ("sys", "pathlib", "json", "zipfile", "hashlib", "subprocess", "io", "textwrap", "random")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One for all: the first notebook simulates the week, the others read it."""
+    """Common folder: the first notebook simulates a week, the others read it."""
     return tmp_path_factory.mktemp("notebooks")
 
 
 def spent_s() -> float:
-    """Processor time of the kernels that have ended: what a machine of its own would take, whoever else is at work."""
+    """CPU time of finished kernels [s], which does not depend on the load of the machine."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 

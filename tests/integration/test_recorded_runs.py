@@ -1,4 +1,4 @@
-"""Real recordings, where they are at hand: the energy of each run is what its authors logged, and nothing vanishes."""
+"""Attribution of real recordings, if present: use cases get the energy that the authors logged, and totals are conserved."""
 
 import csv
 import gzip
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(not RUNS, reason="the recordings are not part of
 
 
 def convert(run: Path, folder: Path) -> tuple[str, str, int, float, float]:
-    """A run as contract files: both paths, its GPUs, the logged energy [J], the energy of all samples [J]."""
+    """Convert a run to contract files; return both paths, the number of GPUs, logged energy [J] and sampled energy [J]."""
     slots: dict[str, list[tuple[float, float]]] = {}
     energy = folder / "energy.csv"
     with gzip.open(run / "gpu_power.csv.gz", "rt") as source, energy.open("w") as out:

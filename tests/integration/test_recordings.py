@@ -13,7 +13,7 @@ from tests.support import recordings
 @recordings.needs_runs
 @pytest.mark.parametrize("run", recordings.RUNS, ids=lambda run: run.name.partition("__")[0])
 def test_a_matched_run_imports_completely(run: Path, tmp_path: Path) -> None:
-    """Every sample and every logged phase is accepted."""
+    """All samples and phases are accepted."""
     store = Store(f"sqlite:///{tmp_path / 'ledger.db'}")
     config = parse_config(recordings.config_text(run))
     energy = import_energy(store, str(recordings.write_energy(run, tmp_path / "energy.csv", cpu=True)), 0)
@@ -27,7 +27,7 @@ def test_a_matched_run_imports_completely(run: Path, tmp_path: Path) -> None:
 
 @recordings.needs_azure
 def test_the_azure_traces_import_completely(tmp_path: Path) -> None:
-    """28,185 requests come in, and come in once."""
+    """28,185 requests are imported, and a second import adds none."""
     store = Store(f"sqlite:///{tmp_path / 'ledger.db'}")
     path = str(recordings.write_azure(tmp_path / "azure.csv"))
     first = import_requests(store, parse_config(""), path, 0)

@@ -1,4 +1,4 @@
-"""The simulated quarters say what they say: files by arrival, energy that closes with its truth, and attribution that finds it."""
+"""Simulated quarters of the demonstration: files by arrival, energy that matches its true values, and their attribution."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def past(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Year]:
 
 
 def rows_of_arrivals(folder: Path, year: Year, kind: str) -> pd.DataFrame:
-    """Rows of every arrival, with its number."""
+    """Rows of all arrivals, with the number of the arrival."""
     frames = [pd.read_csv(folder / f"past-{number}-{kind}.csv").assign(arrival=number) for number in range(len(year.arrivals))]
     return pd.concat(frames, ignore_index=True)
 
@@ -54,7 +54,7 @@ def test_arrivals_contain_no_future_data_and_late_readings_arrive_late(past: tup
     assert (energy["time"] <= ends[energy["arrival"]]).all()
     late = energy[energy["time"] <= np.append(0, ends)[energy["arrival"]]]
     assert set(late["host"]) == {"demo-inf-02"}
-    # They come after the first edition of their quarter, and before its final one.
+    # They arrive after the provisional edition of their quarter and before the final one.
     assert [str(year.releases[number][1]) for number in sorted(set(late["arrival"]))] == ["2025-Q4", "2026-Q2"]
     for number, (begin, end, _) in zip(sorted(set(late["arrival"])), year.late, strict=True):
         times = late[late["arrival"] == number]["time"]
@@ -78,7 +78,7 @@ def test_counters_equal_idle_energy_plus_true_energy(past: tuple[Path, Year]) ->
             counter["time"].iloc[-1] - counter["time"].iloc[0] + 1
         )
     assert measured == pytest.approx(truth[truth["service"] == "chat"]["active_j"].sum(), rel=NOISE)
-    # The second host began anew three times; what its counters do not tell was never read.
+    # The counters of the second host restarted three times; the energy in between was never read.
     code = energy[(energy["host"] == "demo-inf-02") & (energy["device"] == "gpu:0")]["energy_j"]
     assert (code.diff() < 0).sum() == 3
 
@@ -109,12 +109,12 @@ def test_idle_power_is_learnt_and_use_cases_get_their_true_energy(past: tuple[Pa
     import_requests(store, config, str(folder / "past-0-requests.csv"), now_us)
     first_s, last_s = year.start_s + 21 * DAY_S, year.start_s + 28 * DAY_S
     aggregate(store, config, load_factor_book(store), now_us, first_s * US_PER_S, last_s * US_PER_S)
-    question = parse_query(config.timezone, group="service,use_case", from_=year.date(first_s), to=year.date(last_s))
-    energy = {(row["service"], row["use_case"]): row for row in run_query(store, config, question, now_us).rows}
+    query = parse_query(config.timezone, group="service,use_case", from_=year.date(first_s), to=year.date(last_s))
+    energy = {(row["service"], row["use_case"]): row for row in run_query(store, config, query, now_us).rows}
     store.close()
     total_kwh = sum(row["energy_kwh"] for row in energy.values())
     assert sum(row["energy_kwh"] for (_, use), row in energy.items() if use == "(unattributed)") < 0.01 * total_kwh
-    assert all(energy[place.service, "(idle)"]["accelerator_idle_kwh"] > 0 for place in DEPLOYMENTS[:3])
+    assert all(energy[deployment.service, "(idle)"]["accelerator_idle_kwh"] > 0 for deployment in DEPLOYMENTS[:3])
     truth = pd.read_csv(folder / "past-truth.csv")
     truth = (
         truth[truth["day_start"].between(first_s, last_s, inclusive="left")].groupby(["service", "use_case"])["active_j"].sum()

@@ -179,10 +179,10 @@ class Year:
         """End of the data of each arrival [s], in order: the releases and the end."""
         return (*(at for at, _ in self.releases), self.end_s)
 
-    def runs(self, place: Deployment) -> tuple[int, int]:
+    def runs(self, deployment: Deployment) -> tuple[int, int]:
         """[from, to) of a service [s]; a service on a GPU of a stopped one starts an hour later."""
-        begin = self.start_s if place.first == QUARTERS else self._quarter_s(place.first) + HOUR_S
-        return begin, self._quarter_s(place.last - 1) if place.last else self.end_s
+        begin = self.start_s if deployment.first == QUARTERS else self._quarter_s(deployment.first) + HOUR_S
+        return begin, self._quarter_s(deployment.last - 1) if deployment.last else self.end_s
 
     def _quarter_s(self, back: int) -> int:
         """Start of a quarter in the local time zone [s]."""
@@ -290,8 +290,8 @@ def _requests(use: UseCaseLoad, year: Year, hours: Counts, rng: np.random.Genera
 
     Counts of one become zero: they would look like a single request that ran for an hour.
     """
-    place = next(place for place in DEPLOYMENTS if place.service == use.service)
-    begin, end = year.runs(place)
+    deployment = next(deployment for deployment in DEPLOYMENTS if deployment.service == use.service)
+    begin, end = year.runs(deployment)
     hour, day = hours // HOUR_S % 24, hours // DAY_S
     shape = (
         np.isin(hour, (0, 1, 2, 3)) / 4.0
@@ -354,16 +354,16 @@ def _write_devices(
     whole_period = int(at[0]), int(at[-1]) + 1
     for host in HOSTS:
         host_active_j = np.zeros(len(at) - 1)
-        for place in (place for place in DEPLOYMENTS if place.host == host):
-            active_j = np.repeat(active[place.service], HOUR_S // STEP_S) / (HOUR_S // STEP_S)
+        for deployment in (deployment for deployment in DEPLOYMENTS if deployment.host == host):
+            active_j = np.repeat(active[deployment.service], HOUR_S // STEP_S) / (HOUR_S // STEP_S)
             host_active_j += active_j
-            for device in place.devices:
+            for device in deployment.devices:
                 write(
                     host,
                     device,
                     "gpu",
-                    SERVICE_ENERGY[place.service].idle_w * STEP_S + active_j / len(place.devices),
-                    year.runs(place),
+                    SERVICE_ENERGY[deployment.service].idle_w * STEP_S + active_j / len(deployment.devices),
+                    year.runs(deployment),
                 )
         write(host, "cpu:0", "cpu", CPU_W[host] * STEP_S + 0.03 * host_active_j, whole_period)
     host, device, watts = UNUSED

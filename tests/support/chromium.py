@@ -1,4 +1,4 @@
-"""Debian's Chromium for tests that look at pages as readers do."""
+"""Debian's Chromium, driven by Playwright, for browser tests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ARGUMENTS = [
 
 @contextmanager
 def chromium() -> Iterator[Any]:
-    """A browser, closed at the end."""
+    """A browser that is closed on exit."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

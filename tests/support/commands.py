@@ -1,4 +1,4 @@
-"""Rows that commands print."""
+"""Output rows of commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What readers of a page find in its components: texts, labels, elements, links, drawings."""
+"""Texts, labels, elements, links and drawings that a reader finds in the components of a page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from footprint.figures import run_query
 from footprint.storage.database import Store
 from tests.support.contract_files import NOW_US
 
-LABELS = ("title", "aria-label", "label", "alt")  # what pointers and screen readers tell beside the text
+LABELS = ("title", "aria-label", "label", "alt")  # texts of tooltips and screen readers
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -85,7 +85,7 @@ def ids(part: Any) -> set[str]:
 
 
 def hrefs(part: Any) -> list[str]:
-    """Addresses that a part leads to."""
+    """Targets of the links of a part."""
     return [node.href for node in elements(part) if getattr(node, "href", None)]
 
 

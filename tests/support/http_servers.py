@@ -39,7 +39,7 @@ class QuietHandler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    """Address of a server that runs in a thread as long as the context."""
+    """Run a server of a handler for the duration of the context; yield its address."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     with running(server):
         yield f"http://127.0.0.1:{server.server_port}"
@@ -47,7 +47,7 @@ def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
 
 @contextmanager
 def running(server: ThreadingHTTPServer) -> Iterator[None]:
-    """Runs a server in a thread as long as the context."""
+    """Run a server in a thread for the duration of the context."""
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield

@@ -1,4 +1,4 @@
-"""Reading files as a user who may not override their permissions, whoever runs the tests."""
+"""Calls without the capability to override file permissions, for tests that run as root."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class _Header(ctypes.Structure):
 
 
 def without_override(function: Callable[[], Result]) -> Result:
-    """Result of a function in a thread without root's right to read what a file's owner closed to all.
+    """Run a function in a thread without the capability to override file permissions.
 
-    Linux keeps capabilities by thread, so that only this one loses them; the user stays the same.
+    Linux keeps capabilities per thread, so only this thread loses them; the user stays the same.
     """
     with ThreadPoolExecutor(1) as thread:
         if os.geteuid() == 0:

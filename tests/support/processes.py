@@ -1,4 +1,4 @@
-"""Programs that tests start: free ports, waiting for an answer, the service as a process."""
+"""Processes that tests start: free ports, waiting for a response, the service."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SERVE = [sys.executable, "-c", "from footprint.cli import main; main()", "serve"
 
 
 def free_port() -> int:
-    """Port of the loopback that nobody listens on."""
+    """An unused TCP port on the loopback interface."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -34,7 +34,7 @@ def wait_for_answer(url: str, timeout_s: float = 30.0) -> None:
 
 
 def start_server(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """Process, in a group of its own, and address of the service over the configuration of a folder, ready to answer."""
+    """Start the service on the configuration of a folder; return the process (in its own process group) and its address."""
     port = free_port()
     environment = os.environ | {"FOOTPRINT_SERVER__PORT": str(port)}
     process = subprocess.Popen(SERVE, cwd=folder, env=environment, start_new_session=True)

@@ -25,7 +25,7 @@ QUERIES = [
 
 def rendered_answers(store: Store) -> bytes:
     """Results of all queries, as the command line prints them."""
-    answers = [run_query(store, FACTS, question, NOW_US) for question in QUERIES]
+    answers = [run_query(store, FACTS, query, NOW_US) for query in QUERIES]
     return b"".join(render(answer.columns, answer.rows, Format.json) for answer in answers)
 
 

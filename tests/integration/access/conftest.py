@@ -1,4 +1,4 @@
-"""Fixtures of the protected quarter, once per session."""
+"""Session fixtures of the protected quarter."""
 
 from tests.support.protected_quarter import quarter, reader
 

@@ -1,6 +1,6 @@
-"""Every route and every callback under every role: nothing that it answers holds a hidden figure or the name of a host.
+"""Access control of every route and callback for every role: no response contains a hidden figure or the name of a host.
 
-A route or a callback that is not listed here fails: whoever adds one says who may see what it gives.
+The tests fail for a route or callback that is not listed here, so that each new one gets an access decision.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from tests.support.services import api_over
 
 PROTECTED = (Role.PUBLIC, Role.COMMITTEE, Role.ENGINEER)
 Q3 = "from=2026-07-01&to=2026-10-01"
-# What each callback may give, by its output.
+# Content of each callback, by its output.
 CALLBACKS = {
-    "..page.children...settled.data...tick.disabled..": "a page, made of what the role may ask (page_of)",
+    "..page.children...settled.data...tick.disabled..": "a page with the data that the role may query (page_of)",
     "power.figure": "power of a host: to roles that see services",
-    "..live.disabled...pause.children..": "a word on a button",
+    "..live.disabled...pause.children..": "label of a button",
 }
-# What a browser sends; the address is what its owner says it is.
+# Inputs that a browser sends; a client can choose the address freely.
 STATES: dict[str, tuple[Any, ...]] = {
     "address.pathname": (*PAGES, "/nothing"),
     "address.search": (
@@ -50,7 +50,7 @@ STATES: dict[str, tuple[Any, ...]] = {
     "language.data": ("en",),
     "settled.data": ("",),
 }
-# Every route, with what to ask of it; those of Dash itself hold no figure but through callbacks.
+# Parameters to request of every route; the routes of Dash return figures only through callbacks.
 ROUTES: dict[str, tuple[str, ...]] = {
     "/healthz": ("",),
     "/readyz": ("",),
@@ -100,7 +100,7 @@ NUMBERS = ("energy_kwh", "co2e_location_g")
 
 
 class Secrets:
-    """Figures of cells, as numbers and as pages write them with their intervals."""
+    """Figures of cells, as numbers and in the notation of pages, with intervals."""
 
     def __init__(self, rows: Iterable[dict[str, Any]]) -> None:
         self.numbers: list[float] = []
@@ -122,18 +122,18 @@ class Secrets:
                         self.written.add(re.sub(r"\s+", " ", f"{shown.value} {shown.interval}"))
 
     def within(self, text: str) -> list[str]:
-        """What of them an answer tells."""
+        """Figures that a response contains."""
         try:
             plain = re.sub(r"\s+", " ", " ".join(_words(json.loads(text))))
         except ValueError:
-            plain = ""  # a table of numbers, or words that bear no figure
+            plain = ""  # not JSON: CSV, or text
         intervals = [mark for mark in self.written if mark in plain]
         numbers = [float(number) for number in re.findall(r"(?<![\d.])\d+\.\d{4,}(?:[eE][+-]?\d+)?", text)]
         return intervals + [str(n) for n in numbers if any(math.isclose(n, secret, rel_tol=1e-9) for secret in self.numbers)]
 
 
 def _words(component: Any) -> Iterable[str]:
-    """What a reader reads of a page: texts in their order, not what components are called."""
+    """Texts of a page in order, without names and properties of components."""
     if isinstance(component, dict):
         for child in [component["props"].get("children")] if "props" in component else component.values():
             yield from _words(child)
@@ -146,7 +146,7 @@ def _words(component: Any) -> Iterable[str]:
 
 @pytest.fixture(scope="module")
 def secrets(quarter: Store) -> dict[Role, Secrets]:
-    """What each role may not be told."""
+    """Figures that each role must not see."""
     facts, table = config(FACTS), protect_period(quarter, config(FACTS), "2026-Q3", NOW_US)
     cells_by_visibility: dict[bool, list[tuple[tuple[str, str], dict[str, Any]]]] = {True: [], False: []}
     groups: tuple[tuple[str, ...], ...] = ((), ("service",), ("use_case",), ("service", "use_case"))
@@ -178,7 +178,7 @@ def callbacks(reader: Reader) -> list[dict[str, Any]]:
 
 
 def callback_answer(browser: TestClient, callback: dict[str, Any], path: str, search: str) -> str:
-    """What a callback answers to who says to be at an address."""
+    """Response of a callback to a browser at an address."""
     here = {name: values[0] for name, values in STATES.items()} | {"address.pathname": path, "address.search": search}
     arguments = {
         kind: [{**part, "value": here[f"{part['id']}.{part['property']}"]} for part in callback[kind]]
@@ -215,7 +215,11 @@ def test_no_callback_reveals_hidden_figures_to_a_role(path: str, reader: Reader,
         assert secrets[role].within(answer) == [], (role, callback["output"], search)
         if role is Role.ENGINEER:
             continue
-        assert HOST not in answer or HOST in search, (role, callback["output"], search)  # links bear the reader's own words
+        assert HOST not in answer or HOST in search, (
+            role,
+            callback["output"],
+            search,
+        )  # links repeat the parameters of the request
         assert callback["output"] != "power.figure" or "figure" not in answer
 
 

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[3]
 
 
 class Endpoint:
-    """A simulated model in a process of its own."""
+    """A simulated model in a separate process."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.sysfs = folder / "sys"
@@ -26,7 +26,7 @@ class Endpoint:
         self.url = self.process.stdout.readline().strip()
 
     def truth(self) -> dict[str, float]:
-        """What really happened so far."""
+        """True totals so far (see ``EnergyTotals``)."""
         with urlopen(f"{self.url}/truth") as answer:
             return dict(json.loads(answer.read()))
 
@@ -37,7 +37,7 @@ class Endpoint:
 
 @pytest.fixture
 def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Endpoint]]:
-    """Starts endpoints; sensors of this host are those that the last one drives."""
+    """Function that starts endpoints; the sensors of this host are those of the last one."""
     started: list[Endpoint] = []
 
     def start(*options: str) -> Endpoint:

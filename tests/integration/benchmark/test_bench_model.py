@@ -1,4 +1,4 @@
-"""The protocol against a served model: what it finds, what it refuses, what it keeps, and that it goes on where it stopped."""
+"""`footprint bench-model` against a simulated endpoint: results, refusals, stored content and resumption."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ QUICK = ["--least-updates", "0", "--rest-s", "1", "--warm-up-s", "0", "--device"
 
 @pytest.mark.slow
 def test_step_parameters_are_recovered_within_five_percent_in_real_time(serve: Serve, tmp_path: Path) -> None:
-    """About a minute: 3.1 J a step and 0.4 J a token, and 10 W beside them while a step lasts."""
+    """The endpoint takes 3.1 J per step, 0.4 J per token and 10 W of idle power; about a minute."""
     endpoint = serve()
     path = tmp_path / "long.jsonl"
     path.write_text("".join(json.dumps({"prompt": f"some words tokens={40 + 10 * (n % 5)}"}) + "\n" for n in range(20)))
@@ -43,19 +43,19 @@ def test_step_parameters_are_recovered_within_five_percent_in_real_time(serve: S
     assert result.conditions.engine == "simulated/1"
 
 
-def _listening() -> None:
-    """Tests that were started in the background ignore Ctrl-C, and so would their children."""
+def _restore_sigint() -> None:
+    """Restore SIGINT, which processes started in the background ignore."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_an_interrupted_run_resumes_and_stores_no_text(
     serve: Serve, prompts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Ctrl-C after the first point: 130, points kept; the same command measures the others only. A grader gives scores."""
+    """After Ctrl-C the status is 130 and points are kept; the same command measures only the others. A grader gives scores."""
     endpoint = serve("--step-s", "0.01")
     (tmp_path / "grader.py").write_text(
-        "import json, sys\nfor line in sys.stdin:\n    told = json.loads(line)\n"
-        "    print(json.dumps({'score': 1.0 if told['answer'] and 'reference' in told else 0.0}))\n"
+        "import json, sys\nfor line in sys.stdin:\n    answer = json.loads(line)\n"
+        "    print(json.dumps({'score': 1.0 if answer['answer'] and 'reference' in answer else 0.0}))\n"
     )
     command = [
         "bench-model",
@@ -77,7 +77,7 @@ def test_an_interrupted_run_resumes_and_stores_no_text(
         text=True,
         cwd=tmp_path,
         env=os.environ,
-        preexec_fn=_listening,  # noqa: PLW1509 - one thread only
+        preexec_fn=_restore_sigint,  # noqa: PLW1509 - one thread only
     )
     folder = tmp_path / "r.json.points"
     end = time.monotonic() + 60

@@ -1,4 +1,4 @@
-"""The demonstration's benchmarks are marked as such, are those of its servers' laws, and enter no other store."""
+"""Benchmarks of the demonstration: marked as such, true to the simulated servers, and refused by other stores."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_benchmarks_of_the_trial_models_match_their_simulated_servers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    paths = write_benchmarks(tmp_path / "made", 1_790_000_000, 2026)
+    paths = write_benchmarks(tmp_path / "results", 1_790_000_000, 2026)
     assert [path.stem for path in paths] == ["demo-24b-fp8", "demo-12b", "demo-8b"]
     for path in paths:
         result, law = read_result(path).result, SERVICES[path.stem.replace("demo", "essai")][2]

@@ -1,4 +1,4 @@
-"""A benchmark of a model on another host takes its energy from the readings that the agent of that host ships."""
+"""Benchmark of a model on another host, with energy from the readings that its agent ships."""
 
 from __future__ import annotations
 

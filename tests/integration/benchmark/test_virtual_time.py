@@ -1,4 +1,4 @@
-"""200 result sets in virtual time, through the whole of the protocol: what is claimed, and what is found."""
+"""Statistical properties of the benchmark protocol over 200 result sets in virtual time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.simulation.closed_loop import MeasurementErrors, ServedModel, run_ben
 
 
 def claimed(factor: float, sets: int) -> tuple[int, int]:
-    """(differences claimed, true ratios held) of so many pairs of models, one of which takes ``factor`` times the energy."""
+    """(claimed differences, intervals that contain the true ratio) over ``sets`` pairs of models with an energy ratio of ``factor``."""
     one = ServedModel()
     other = replace(one, step_j=one.step_j * factor, token_j=one.token_j * factor)
     claims = covered = 0
@@ -48,7 +48,7 @@ def test_step_parameters_are_recovered_in_virtual_time() -> None:
 
 
 def test_reweighting_prompts_reduces_the_variance_of_energy_per_request() -> None:
-    """Alone, a few dozen answers are drawn of forty prompts: energy per request varies with their lengths, less once it is made alike."""
+    """At concurrency 1 few of the forty prompts are drawn, so energy per request varies with their lengths unless reweighted."""
     result = run_benchmark(ServedModel(draw_spread=0), MeasurementErrors(session=0, repeat=0, point=0), 3, levels=(1,), repeats=8)
     raw = [p.energy.energy_j / p.steady.requests for p in result.points if p.steady is not None]
     reweighted = [p.j_per_request for p in result.points]
