@@ -59,14 +59,14 @@ class IpmiCollector(Collector):
         if process.returncode:
             output_lines = (process.stderr.strip() or process.stdout.strip()).splitlines()
             raise Unavailable(f"IPMI: {self._command[0]}: {output_lines[0] if output_lines else f'exit {process.returncode}'}")
-        return [Sample(self._channel, at_us, mono_us, None, parse_dcmi(process.stdout) * 1_000_000)]
+        return [Sample(self._channel, at_us, mono_us, None, parse_dcmi_w(process.stdout) * 1_000_000)]
 
     def close(self) -> None:
         """Stop reading."""
         self._reader.stop()
 
 
-def parse_dcmi(text: str) -> int:
+def parse_dcmi_w(text: str) -> int:
     """Current power [W] from the output of ipmitool or ipmi-dcmi.
 
     Raises

@@ -14,10 +14,11 @@ from sqlalchemy.exc import DBAPIError
 from dashboards.translations import translate
 from dashboards.url_state import PageContext, UrlState
 from footprint.access import AccessRefused
+from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
 
 Row = dict[str, Any]
 DECORATIVE: dict[str, Any] = {"aria-hidden": "true"}  # hidden from screen readers: the text beside it says the same
-UNASSIGNED = ("(idle)", "(unattributed)")
+UNASSIGNED = (IDLE_NAME, UNATTRIBUTED_NAME)
 GRAPH_CONFIG: Any = {"displayModeBar": False, "responsive": True}
 CURRENT: dict[str, Any] = {"aria-current": "true"}
 EDGE_PERCENT = 18.0  # names of references nearer to an end of the ruler are aligned inwards

@@ -55,7 +55,7 @@ PACKAGES: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 MIN_RATE = 0.85
 BASE_LIMIT_S, LIMIT_FACTOR = 5.0, 5.0  # processor time of a mutant: base + factor x time of its tests; beyond that it hangs
-MAX_TEST_S = 2.0  # slower tests are left out: a survivor runs all of its tests
+MAX_TEST_S = 3.0  # of processor time; slower tests are stopped and left out, for a survivor runs all of its tests
 # Imported once, before forking. Nothing of the project: each mutant imports that itself.
 PRELOADED = (
     "numpy", "pandas", "scipy.optimize", "scipy.sparse.csgraph", "sqlalchemy", "sqlmodel", "alembic", "pyarrow",
@@ -171,15 +171,19 @@ class _Finder:
         return spec_from_loader(fullname, self.loader) if fullname == self.name else None
 
 
+class _TooSlow(BaseException):
+    """Ends a test; no ``Exception``, so that hypothesis does not take it for a failure to shrink."""
+
+
 class _Loop:
-    """Pytest plugin: runs all tests once, then again, chosen ones, under each mutant of a function, each in a fork."""
+    """Pytest plugin: runs all tests once, then the nearest tests of each mutant of a function in a fork."""
 
     def __init__(self, modules: Iterable[str], mutants: list[Mutant]) -> None:
         self.modules = {str(ROOT / module): module for module in modules}
         self.mutants = mutants
         self.called: dict[str, set[tuple[str, int]]] = {}
         self.seconds: dict[str, float] = {}
-        self.failed = 0
+        self.failed = 0  # phases of tests
         self.killed: list[bool] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -206,14 +210,24 @@ class _Loop:
             if frame.f_code.co_filename in self.modules:
                 found.add((self.modules[frame.f_code.co_filename], frame.f_code.co_firstlineno))
 
-        started = time.process_time()
+        def stop(*_: object) -> None:
+            raise _TooSlow
+
+        failed, started = self.failed, time.process_time()
+        signal.signal(signal.SIGPROF, stop)
+        signal.setitimer(signal.ITIMER_PROF, MAX_TEST_S)
         sys.settrace(trace)
         try:
             item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
+        except _TooSlow:  # outside of what pytest catches
+            pass
         finally:
             sys.settrace(None)
+            signal.setitimer(signal.ITIMER_PROF, 0)
         self.seconds[item.nodeid] = time.process_time() - started
         self.called[item.nodeid] = found
+        if self.seconds[item.nodeid] >= MAX_TEST_S:
+            self.failed = failed
 
     def _under(self, mutant: Mutant, items: list[pytest.Item]) -> str:
         _put(mutant)
@@ -256,20 +270,9 @@ def _limit_s(seconds: dict[str, float], tests: list[str]) -> float:
 
 
 def _pytest(tests: Iterable[str], plugins: list[object], folder: str) -> int:
-    arguments = [
-        "-q",
-        "-x",
-        "-m",
-        "not slow and not long and not external and not browser and not gpu",
-        "-p",
-        "no:cacheprovider",
-        "--disable-plugin-autoload",
-        "--tb=no",
-        "--no-header",
-        "--basetemp",
-        folder,
-    ]
-    return int(pytest.main([*arguments, *tests], plugins=plugins))
+    marks = "not slow and not long and not external and not browser and not gpu"
+    arguments = f"-q -x -p no:cacheprovider --disable-plugin-autoload --tb=no --no-header --basetemp {folder}".split()
+    return int(pytest.main([*arguments, "-m", marks, *tests], plugins=plugins))
 
 
 def _forked(work: Any, limit_s: float | None) -> tuple[bool, str]:
@@ -324,7 +327,9 @@ def within_functions(
         loop = _Loop(modules, mutants)
         status = _pytest(tests, [loop], folder)
         called = {test: sorted(found) for test, found in loop.called.items()}
-        return json.dumps([status or loop.failed, loop.killed, called, loop.seconds])
+        return json.dumps(
+            [loop.failed or status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED), loop.killed, called, loop.seconds]
+        )
 
     _, text = _forked(work, None)
     status, dead, called, seconds = json.loads(text or "[1, [], {}, {}]")

@@ -152,7 +152,7 @@ def _entity_page(kind: EntityPages, context: PageContext, name: str) -> list[Any
         back,
         *_charter_stamp(kind, context, name),
         html.H1(name),
-        html.P(_share_of_total(kind, entity, context, total), className="lead"),
+        html.P(_share_of_total(kind, context, total), className="lead"),
         error_boundary(lambda: day_strip(entity, total), entity) if kind.column in LOCATION_COLUMNS else None,
         key_figures(entity, total, before, ratio, requests),
         html.Div([error_boundary(lambda: trend_card(entity, total), entity), notices_card(entity, total)], className="row wide"),
@@ -163,7 +163,7 @@ def _entity_page(kind: EntityPages, context: PageContext, name: str) -> list[Any
     ]
 
 
-def _share_of_total(kind: EntityPages, entity: PageContext, context: PageContext, total: Row) -> str:
+def _share_of_total(kind: EntityPages, context: PageContext, total: Row) -> str:
     """Share of the entity in all energy, as a sentence."""
     language = context.view.language
     all_rows = context.rows()

@@ -15,6 +15,7 @@ from dashboards.parts.notices import notices_card
 from dashboards.translations import missing_mark, translate
 from dashboards.url_state import PageContext, table_links
 from footprint.access.authorization import CONFIDENTIAL
+from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.calendar.periods import period_at
 from footprint.core.timestamps import format_instant, parse_instant
 from footprint.core.units import US_PER_DAY, US_PER_HOUR, US_PER_S
@@ -148,7 +149,7 @@ def _balance_card(context: PageContext) -> Any:
     finding = translate(language, "balance_bad", hosts=", ".join(open_hosts)) if open_hosts else translate(language, "balance_ok")
     head = [
         translate(language, "host"),
-        *(f"{translate(language, name)}, {unit}" for name in ("meter", "services_sum", "(idle)", "(unattributed)")),
+        *(f"{translate(language, name)}, {unit}" for name in ("meter", "services_sum", IDLE_NAME, UNATTRIBUTED_NAME)),
         translate(language, "residual"),
         translate(language, "closes"),
     ]

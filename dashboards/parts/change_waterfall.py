@@ -14,6 +14,7 @@ from dashboards.parts.headlines import format_percent_change
 from dashboards.parts.key_figures import reference_row
 from dashboards.translations import translate
 from dashboards.url_state import PageContext
+from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.core.units import US_PER_HOUR
 from footprint.editions.change_effects import ChangeEffects, decompose_change
 from footprint.editions.edition_data import IndicatorRow
@@ -21,7 +22,7 @@ from footprint.figures import Query
 from footprint.figures.engine import budgeted_rows, open_result
 from footprint.i18n.formatting import format_estimate, format_number, mass_unit
 
-RESIDUAL_EFFECTS = {"idle": "(idle)", "unattributed": "(unattributed)"}  # effects that have the name of a row
+RESIDUAL_EFFECTS = {"idle": IDLE_NAME, "unattributed": UNATTRIBUTED_NAME}  # effects that have the name of a row
 LoadEffects = Callable[[], ChangeEffects | None]
 
 

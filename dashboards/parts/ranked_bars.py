@@ -9,6 +9,7 @@ from dash import html
 
 from dashboards.components import DECORATIVE, UNASSIGNED, Row, card, display_name, table
 from dashboards.translations import missing_mark, translate
+from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.i18n.formatting import energy_unit, format_estimate, format_interval, format_number, format_percent
 
 Link = Callable[[str], str] | None
@@ -71,7 +72,7 @@ def _pattern_key(rows: list[Row], column: str, language: str) -> list[str]:
         else []
     )
     sentences += [translate(language, "key_declared")] if any(row["quality"] == "D" for row in rows) else []
-    sentences += [translate(language, "key_nobody")] if any(row[column] == "(unattributed)" for row in rows) else []
+    sentences += [translate(language, "key_nobody")] if any(row[column] == UNATTRIBUTED_NAME for row in rows) else []
     return [" ".join(sentences)] if sentences else []
 
 
@@ -126,7 +127,7 @@ def _bar_row(row: Row, column: str, size: float, largest: float, language: str, 
     low, high = (
         100 * row[column_name] / largest if largest > 0 else 0.0 for column_name in ("energy_low_kwh", "energy_high_kwh")
     )
-    kind = {"(idle)": "idle", "(unattributed)": "nobody"}.get(row[column], f"quality-{row['quality']}")
+    kind = {IDLE_NAME: "idle", UNATTRIBUTED_NAME: "unattributed"}.get(row[column], f"quality-{row['quality']}")
     bar = html.Div(
         [
             html.Div(className=f"bar {kind}", style={"width": f"{max(width, 0):.2f}%"}),

@@ -82,7 +82,7 @@ def _flow_amounts(rows: list[Row], size: float) -> tuple[Amounts, float]:
             amounts[begin, end, kind] = amounts.get((begin, end, kind), 0.0) + kwh / size
 
     hosts, services, uses = (_merge_smallest(rows, column) for column in ("host", "service", "use_case"))
-    kinds = {IDLE_NAME: "idle", UNATTRIBUTED_NAME: "nobody"}
+    kinds = {IDLE_NAME: "idle", UNATTRIBUTED_NAME: "unattributed"}
     for row in rows:
         host, service, use = f"h {hosts[row['host']]}", f"s {services[row['service']]}", f"u {uses[row['use_case']]}"
         it_kwh = row["energy_kwh"] - row["facility_kwh"]
@@ -90,7 +90,7 @@ def _flow_amounts(rows: list[Row], size: float) -> tuple[Amounts, float]:
         add(host, f"u {FACILITY}", row["facility_kwh"], FACILITY)
         unserved_kwh += row["facility_kwh"] + (it_kwh if kind != "data" else 0.0)
         if row["service"] == UNATTRIBUTED_NAME:
-            add(host, f"u {UNATTRIBUTED_NAME}", it_kwh, "nobody")
+            add(host, f"u {UNATTRIBUTED_NAME}", it_kwh, "unattributed")
         else:
             add(host, service, it_kwh, "data")
             add(service, use, it_kwh, kind)
@@ -115,7 +115,7 @@ def _nodes(amounts: Amounts, bounds: dict[str, Row], unit: str, language: str) -
             low, high = (sums[name] * row[end] / row["energy_kwh"] for end in ("energy_low_kwh", "energy_high_kwh"))
             text = format_estimate(sums[name], low, high, language)
             value, interval = text.value, text.interval
-        kind = {1: "idle", 2: "nobody", 3: FACILITY}.get(last.get(name, 0), "data")
+        kind = {1: "idle", 2: "unattributed", 3: FACILITY}.get(last.get(name, 0), "data")
         label = translate(language, "building_losses") if entity == FACILITY else display_name(entity, language).strip("()")
         label = label[:1].upper() + label[1:] if name in last else label
         value_text = f"{value}\u00a0{unit}" if name[0] == "h" else value
@@ -136,7 +136,7 @@ def _merge_smallest(rows: list[Row], column: str) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """Amount from one node to another; ``kind`` is data, idle, facility or nobody."""
+    """Amount from one node to another; ``kind`` is data, idle, facility or unattributed."""
 
     begin: str
     end: str

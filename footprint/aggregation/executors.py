@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from footprint.aggregation.host_day import HostAggregator, HostDay, grain_us
 from footprint.aggregation.request_logs import ServiceLogs
 from footprint.aggregation.service_day import ServiceDay, count_service_day, day_edges
+from footprint.aggregation.shard_key import ShardKey
 from footprint.config import Config
 from footprint.core.records import FootprintError
 from footprint.impact.factor_book import FactorBook
@@ -38,35 +39,38 @@ class FleetError(FootprintError):
 class ComputedDay:
     """One computed day: rows of a host with new statistics, or counts of a service."""
 
-    members: str
+    key: ShardKey
     day: int
     result: HostDay | ServiceDay
     statistics: tuple[tuple[str, int, str, str], ...] = ()
 
 
-def compute_days(
-    view: LedgerView, config: Config, host: HostAggregator | None, members: str, days: Sequence[int]
-) -> Iterator[ComputedDay]:
-    """Days of one host or service, in order."""
+def compute_host_days(host: HostAggregator, key: ShardKey, days: Sequence[int]) -> Iterator[ComputedDay]:
+    """Days of a host, in order."""
     for day in days:
-        if host is not None:
-            result = host.compute(day)
-            yield ComputedDay(members, day, result, tuple(host.new_statistics()))
-        else:
-            edges = day_edges(day, grain_us(config))
-            name = members.partition(" ")[2]
-            yield ComputedDay(members, day, count_service_day(view, config, name, int(edges[0]), int(edges[-1]), edges))
+        result = host.compute(day)
+        yield ComputedDay(key, day, result, tuple(host.new_statistics()))
 
 
-def _compute_task(url: str, config: Config, book: FactorBook, members: str, days: Sequence[int]) -> list[ComputedDay]:
+def compute_service_days(view: LedgerView, config: Config, key: ShardKey, days: Sequence[int]) -> Iterator[ComputedDay]:
+    """Days of a service, in order."""
+    for day in days:
+        edges = day_edges(day, grain_us(config))
+        yield ComputedDay(key, day, count_service_day(view, config, key.name, int(edges[0]), int(edges[-1]), edges))
+
+
+def _compute_task(url: str, config: Config, book: FactorBook, key: ShardKey, days: Sequence[int]) -> list[ComputedDay]:
     """Task of a worker, with a connection of its own."""
     store = Store(url)
     try:
         with store.read() as connection:
             view = LedgerView(store, connection)
-            kind, _, name = members.partition(" ")
-            host = HostAggregator(view, config, book, ServiceLogs(view, config), name) if kind == "host" else None
-            return [_without_intermediates(computed) for computed in compute_days(view, config, host, members, days)]
+            if key.kind == "host":
+                host = HostAggregator(view, config, book, ServiceLogs(view, config), key.name)
+                computed_days = compute_host_days(host, key, days)
+            else:
+                computed_days = compute_service_days(view, config, key, days)
+            return [_without_intermediates(computed) for computed in computed_days]
     finally:
         store.close()
 
@@ -126,44 +130,49 @@ def _process_pool(number: int) -> ProcessPoolExecutor:
 
 
 def compute_in_workers(
-    executor: Executor, workers: int, store: Store, config: Config, book: FactorBook, days_by_member: Mapping[str, Sequence[int]]
+    executor: Executor,
+    workers: int,
+    store: Store,
+    config: Config,
+    book: FactorBook,
+    days_by_key: Mapping[ShardKey, Sequence[int]],
 ) -> Iterator[ComputedDay]:
-    """Every wanted day of every member, as results arrive; days of one member in order, each task after the one before.
+    """Requested days of every host and service, as results arrive; days of one shard key in order, one task after the other.
 
     Raises
     ------
     FleetError
         If workers died three times.
     """
-    remaining = {members: deque(_chunks(days)) for members, days in sorted(days_by_member.items())}
+    remaining = {key: deque(_chunks(days)) for key, days in sorted(days_by_key.items())}
     ready = deque(remaining)
-    running: dict[Future[list[ComputedDay]], tuple[str, list[int]]] = {}
+    running: dict[Future[list[ComputedDay]], tuple[ShardKey, list[int]]] = {}
     pool, broken_pools = executor, 0
     try:
         while ready or running:
             while ready and len(running) < MAX_QUEUED_TASKS_PER_WORKER * workers:
-                members = ready.popleft()
-                days = remaining[members].popleft()
-                running[pool.submit(_compute_task, store.url, config, book, members, days)] = (members, days)
+                key = ready.popleft()
+                days = remaining[key].popleft()
+                running[pool.submit(_compute_task, store.url, config, book, key, days)] = (key, days)
             for future in wait(running, return_when=FIRST_COMPLETED).done:
-                members, days = running.pop(future)
+                key, days = running.pop(future)
                 try:
                     yield from future.result()
                 except BrokenProcessPool:
                     broken_pools += 1
                     if broken_pools >= MAX_ATTEMPTS:
                         raise FleetError(
-                            f"workers died {broken_pools} times, last at {members}; is there memory enough?"
+                            f"workers died {broken_pools} times, last at {key.text}; is there memory enough?"
                         ) from None
                     # All tasks that ran in the broken pool start again.
-                    for lost_member, lost_days in [(members, days), *running.values()]:
-                        remaining[lost_member].appendleft(lost_days)
-                        ready.append(lost_member)
+                    for lost_key, lost_days in [(key, days), *running.values()]:
+                        remaining[lost_key].appendleft(lost_days)
+                        ready.append(lost_key)
                     running.clear()
                     pool = _process_pool(workers)
                     break
-                if remaining[members]:
-                    ready.append(members)
+                if remaining[key]:
+                    ready.append(key)
     finally:
         if pool is not executor:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -18,9 +18,9 @@ from footprint.aggregation.idle_power import IdlePowerEstimator
 from footprint.aggregation.placements import Tenure, configured_tenures, process_tenures, service_of_group
 from footprint.aggregation.request_logs import ServiceLog, ServiceLogs
 from footprint.aggregation.step_fits import StepFits, placement_of
+from footprint.attribution.array_types import Ints
 from footprint.attribution.energy_intervals import BRIDGED, COUNTER, METHODS, EnergyIntervals, Samples
 from footprint.attribution.idle import LEARNING_DAYS
-from footprint.attribution.largest_remainder import Ints
 from footprint.attribution.request_log import RequestLog
 from footprint.attribution.shard import (
     HOST_DEVICE,
@@ -37,7 +37,7 @@ from footprint.attribution.step.model import Diagnosis, StepFit, idle_powers_uw
 from footprint.attribution.token_weights import DeclaredWeights, EnergyWeights
 from footprint.config import FOREVER_US, Config
 from footprint.core.assumptions import assumption
-from footprint.core.stored_forms import canonical
+from footprint.core.stored_forms import digest_text
 from footprint.core.units import S_PER_HOUR, US_PER_DAY, US_PER_HOUR, US_PER_S, UW_PER_W
 from footprint.impact.embodied import end_of_life_us
 from footprint.impact.factor_book import FactorBook
@@ -201,7 +201,7 @@ class HostAggregator:
         for service in services:
             known, days = self._days_by_service(service)
             parts.append((service, [(d, known[d][1]) for d in days[bisect_left(days, low) : bisect_right(days, high)]]))
-        return fingerprint([canonical(self.aliases), *parts])
+        return fingerprint([digest_text(self.aliases), *parts])
 
     def fingerprint(self, day: int) -> str:
         """Fingerprint of everything that the rows of a day are computed from; empty without readings."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from footprint.attribution.array_types import Ints
 from footprint.attribution.request_log import RequestLog, build_request_log
 from footprint.attribution.token_weights import token_weight
 from footprint.config import Config
@@ -26,7 +27,7 @@ class ServiceLog:
 
     keys: tuple[tuple[str, str], ...]
     log: RequestLog
-    wasted: dict[str, np.ndarray[tuple[int], np.dtype[np.int64]]]
+    wasted: dict[str, Ints]
 
 
 class ServiceLogs:
@@ -93,7 +94,7 @@ def request_keys(
     return tuple(order), renumber[key]
 
 
-def _declared_models(config: Config, service: str, model: str, rows: np.ndarray, start_us: np.ndarray):  # type: ignore[no-untyped-def, type-arg]
+def _declared_models(config: Config, service: str, model: str, rows: Ints, start_us: Ints) -> list[tuple[str, Ints]]:
     if model:
         return [(model, rows)]
     facts = [fact for fact in config.services if fact.name == service]

@@ -11,17 +11,19 @@ import pandas as pd
 from sqlalchemy import Connection, delete, insert, select, text
 
 from footprint.aggregation.host_day import HostDay
-from footprint.aggregation.rollups import crossing, rollups_current, sum_host, sum_service
-from footprint.aggregation.service_day import COUNT_COLUMNS, ServiceDay
-from footprint.attribution.shard import ENERGY_COLUMNS, OTHER_COLUMNS, UNATTRIBUTED_NAME, ClosureError
+from footprint.aggregation.rollups import check_or_invalidate_rollups, crossing, recompute_host_rollups, recompute_service_rollups
+from footprint.aggregation.service_day import ServiceDay
+from footprint.aggregation.shard_key import ShardKey
+from footprint.attribution.shard import ENERGY_COLUMNS, IDLE_NAME, OTHER_COLUMNS, UNATTRIBUTED_NAME, ClosureError
 from footprint.config import Config
+from footprint.core.records import COUNT_COLUMNS
 from footprint.core.units import US_PER_S
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 
 _ROW_TABLES = (schema.FigureRow, schema.Count, schema.Straddle, schema.Seen, schema.SplitRow)
 # In place of a use case, a model or a charter status where no request bears the energy.
-RESERVED_USE_CASES = ("(idle)", UNATTRIBUTED_NAME)
+RESERVED_USE_CASES = (IDLE_NAME, UNATTRIBUTED_NAME)
 
 
 LearnedStatistics = tuple[str, int, str, str]  # stream key, day, fingerprint, content
@@ -31,7 +33,7 @@ LearnedStatistics = tuple[str, int, str, str]  # stream key, day, fingerprint, c
 class ShardStamp:
     """When a shard was computed, and from which inputs."""
 
-    members: str  # "host NAME" or "service NAME"
+    key: ShardKey
     day: int
     fingerprint: str
     computed_us: int
@@ -61,11 +63,11 @@ def replace_shard(store: Store, connection: Connection, stamp: ShardStamp) -> in
     _count_change(connection)
     if store.dialect == "postgresql":  # SQLite has one writer at a time already
         connection.execute(text("LOCK TABLE shard IN EXCLUSIVE MODE"))
-    same = (shard.c.day == stamp.day) & (shard.c.members == stamp.members)
+    same = (shard.c.day == stamp.day) & (shard.c.members == stamp.key.text)
     shard_id = connection.execute(select(shard.c.id).where(same)).scalar()
     values = {
         "day": stamp.day,
-        "members": stamp.members,
+        "members": stamp.key.text,
         "fingerprint": stamp.fingerprint,
         "computed_us": stamp.computed_us,
         "provisional": stamp.provisional,
@@ -80,17 +82,16 @@ def replace_shard(store: Store, connection: Connection, stamp: ShardStamp) -> in
     return int(shard_id)
 
 
-def remove_shard(store: Store, config: Config, members: str, day: int) -> None:
+def remove_shard(store: Store, config: Config, key: ShardKey, day: int) -> None:
     """Remove a shard that the ledger no longer calls for."""
     shard = table(schema.Shard)
-    kind, _, name = members.partition(" ")
-    names = store.name_ids([name])
+    names = store.name_ids([key.name])
     with store.begin() as connection:
-        number = replace_shard(store, connection, ShardStamp(members, day, "", 0, False))
+        number = replace_shard(store, connection, ShardStamp(key, day, "", 0, False))
         connection.execute(delete(shard).where(shard.c.id == number))
-        if rollups_current(store, connection, config.timezone, 0):
-            update_rollups = sum_host if kind == "host" else sum_service
-            update_rollups(store, connection, config.timezone, name, names[name], day)
+        if check_or_invalidate_rollups(store, connection, config.timezone, 0):
+            update_rollups = recompute_host_rollups if key.kind == "host" else recompute_service_rollups
+            update_rollups(connection, config.timezone, key.name, names[key.name], day)
 
 
 def store_host_day(
@@ -142,15 +143,15 @@ def store_host_day(
         )
         unique_records = _one_a_key(records, columns.index("active_uj"))
         if store.insert_many(connection, table(schema.FigureRow), columns, unique_records) != len(unique_records):
-            raise ClosureError(f"host {name}, UTC day {stamp.day}: rows of this day are there already; nothing of it was stored")
+            raise ClosureError(f"host {name}, UTC day {stamp.day}: rows of this day already exist; nothing of it was stored")
         _store_seen(store, connection, host_day, names, name, shard_id)
         _store_splits(store, connection, host_day, names, name, stamp, shard_id)
         statistics_rows = [
             {"stream_key": key, "day": day, "inputs": inputs, "content": content} for key, day, inputs, content in statistics
         ]
         store.upsert(connection, schema.Statistics, statistics_rows)
-        if rollups_current(store, connection, config.timezone, _largest(rows, (*ENERGY_COLUMNS, *OTHER_COLUMNS))):
-            sum_host(store, connection, config.timezone, name, names[name], stamp.day)
+        if check_or_invalidate_rollups(store, connection, config.timezone, _largest(rows, (*ENERGY_COLUMNS, *OTHER_COLUMNS))):
+            recompute_host_rollups(connection, config.timezone, name, names[name], stamp.day)
 
 
 def _one_a_key(records: Sequence[tuple[int, ...]], size: int) -> list[tuple[int, ...]]:
@@ -271,10 +272,10 @@ def store_service_day(store: Store, config: Config, service: str, service_day: S
                 )
             ),
         )
-        if rollups_current(
+        if check_or_invalidate_rollups(
             store, connection, config.timezone, max(_largest(frame, COUNT_COLUMNS) for frame in (counts, straddles))
         ):
-            sum_service(store, connection, config.timezone, service, names[service], stamp.day)
+            recompute_service_rollups(connection, config.timezone, service, names[service], stamp.day)
 
 
 def _crossed(config: Config, windows: pd.DataFrame) -> list[int]:

@@ -11,13 +11,15 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, delete, select
 
+from footprint.aggregation.shard_key import ShardKey
 from footprint.attribution.shard import ENERGY_COLUMNS, IDLE_NAME, OTHER_COLUMNS, UNATTRIBUTED_NAME
 from footprint.calendar import rollup_ranges
+from footprint.core.records import COUNT_COLUMNS
 from footprint.core.units import US_PER_DAY, US_PER_S
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 
-META = "sums"  # key in Meta: identity of the zone of the sums
+ZONE_META_KEY = "sums"  # key in Meta: identity of the zone of the sums
 TOO_LARGE = "none: too large"
 LARGEST = 10**15  # of one row: a month of quarter hours of it is less than 2^63
 DAY_USES, MONTH_USES, DAY, MONTH = 1, 2, 3, 4
@@ -26,112 +28,8 @@ _NAMED = ("host_id", "device_id", "service_id")
 _USES = ("use_case_id", "model_id", "charter_id")
 _ENERGY = " + ".join(ENERGY_COLUMNS)
 _AMOUNTS = (*ENERGY_COLUMNS, *OTHER_COLUMNS)
-_COUNTED = ("requests", "input_tokens", "cached_input_tokens", "output_tokens")
 _ROW_KEYS = (*_NAMED, *_USES, "basis_id")
-DIVIDED = "CASE WHEN modelled_uj <> 0 OR spread_b_uj <> 0 THEN 1 ELSE 0 END"
-
-
-def rollup_zone(store: Store, connection: Connection) -> str:
-    """Identity of the zone of the stored sums; empty where they are not valid."""
-    meta = table(schema.Meta)
-    return str(connection.execute(select(meta.c.value).where(meta.c.key == META)).scalar() or "")
-
-
-def set_stamp(store: Store, connection: Connection, zone_identity: str) -> None:
-    """Record the zone of the sums; an empty text marks them as not valid."""
-    store.upsert(connection, schema.Meta, [{"key": META, "value": zone_identity}])
-
-
-def rollups_current(store: Store, connection: Connection, zone: ZoneInfo, largest: int) -> bool:
-    """Whether sums can follow a change of rows. Where they cannot, they are marked as not valid, and queries read the rows."""
-    stored_zone = rollup_zone(store, connection)
-    if stored_zone == rollup_ranges.zone_fingerprint(zone) and largest <= LARGEST:
-        return True
-    if stored_zone not in ("", TOO_LARGE):
-        set_stamp(store, connection, "" if largest <= LARGEST else TOO_LARGE)
-    return False
-
-
-def sum_host(store: Store, connection: Connection, zone: ZoneInfo, host: str, number: int, utc_day: int) -> None:
-    """Recompute the days and months of a host that a UTC day touches."""
-    days = rollup_ranges.overlapping_days(zone, utc_day * _S_PER_DAY, (utc_day + 1) * _S_PER_DAY)
-    for day in days:
-        start, end = rollup_ranges.midnight_s(zone, day), rollup_ranges.midnight_s(zone, day + 1)
-        of_host = f"shard_id IN ({_listed(_shards(connection, f'host {host}', start, end))})"
-        _clear(connection, schema.RowSum, (DAY_USES, DAY), start, number)
-        _clear(connection, schema.SeenSum, (DAY_USES,), start, number)
-        _clear(connection, schema.HourSum, (DAY_USES, DAY), start, number)
-        _sum_day(store, connection, zone, day, f"{of_host} AND +slot >= {start} AND +slot < {end}")
-    for first, following in sorted({rollup_ranges.month_bounds(day) for day in days}):
-        _sum_month(connection, zone, first, following, number)
-
-
-def _shards(connection: Connection, members: str, start: int, end: int) -> list[int]:
-    shard = table(schema.Shard)
-    days = range(start // _S_PER_DAY, (end - 1) // _S_PER_DAY + 1)
-    chosen = shard.c.day.in_(days) & (shard.c.members == members)
-    return sorted(connection.execute(select(shard.c.id).where(chosen)).scalars()) or [-1]
-
-
-def _listed(numbers: Iterable[int]) -> str:
-    return ", ".join(str(int(number)) for number in numbers)
-
-
-def _clear(connection: Connection, model: type, levels: Sequence[int], start: int, host: int) -> None:
-    target = table(model)
-    outdated = target.c.level.in_(levels) & (target.c.start == start) & (target.c.host_id == host)
-    connection.execute(delete(target).where(outdated))
-
-
-def _sum_day(store: Store, connection: Connection, zone: ZoneInfo, day: int, chosen: str) -> None:
-    """Sums of a day from the rows that the condition ``chosen`` selects."""
-    start = rollup_ranges.midnight_s(zone, day)
-    _sum_hours(connection, zone, day, chosen)
-    keys = ", ".join(_ROW_KEYS)
-    sums = ", ".join(f"SUM({name})" for name in _AMOUNTS)
-    _insert(
-        connection,
-        "footprint_row_sum",
-        ("level", "start", *_ROW_KEYS, *_AMOUNTS, "divided"),
-        f"SELECT {DAY_USES}, {start}, {keys}, {sums}, SUM({DIVIDED}) FROM footprint_row WHERE {chosen} GROUP BY {keys}",
-    )
-    _sum_together(store, connection, DAY_USES, DAY, chosen, start)
-    coverage = "MIN(first_us), MAX(last_us), SUM(measured_us), SUM(bridged_us), SUM(modelled_us), SUM(energy_uj), 0"
-    _insert(
-        connection,
-        "footprint_seen_sum",
-        _SEEN,
-        f"SELECT {DAY_USES}, {start}, host_id, device_id, {coverage} FROM footprint_seen "
-        f"WHERE {chosen} GROUP BY host_id, device_id",
-    )
-
-
-def _sum_hours(connection: Connection, zone: ZoneInfo, day: int, chosen: str) -> None:
-    start = rollup_ranges.midnight_s(zone, day)
-    keys = ("host_id", "service_id", "use_case_id", "model_id")
-    ranges = rollup_ranges.clock_hours(zone, day)
-    conditions = [f"slot >= {ranges[hour][0]} AND slot < {ranges[hour][1]}" if hour in ranges else "1 = 0" for hour in range(24)]
-    sums = ", ".join(f"SUM(CASE WHEN {condition} THEN ({_ENERGY}) / 1000 END)" for condition in conditions)
-    columns = [f"h{hour:02}" for hour in range(24)]
-    _insert(
-        connection,
-        "footprint_hour_sum",
-        ("level", "start", *keys, *columns),
-        f"SELECT {DAY_USES}, {start}, {', '.join(keys)}, {sums} FROM footprint_row WHERE {chosen} GROUP BY {', '.join(keys)}",
-    )
-    hour_sums = ", ".join(f"SUM({column})" for column in columns)
-    of_hosts = (
-        "" if "shard_id" not in chosen else (f" AND host_id IN (SELECT DISTINCT host_id FROM footprint_row WHERE {chosen})")
-    )
-    _insert(
-        connection,
-        "footprint_hour_sum",
-        ("level", "start", *keys, *columns),
-        f"SELECT {DAY}, {start}, host_id, service_id, 0, 0, {hour_sums} FROM footprint_hour_sum "
-        f"WHERE level = {DAY_USES} AND start = {start}{of_hosts} GROUP BY host_id, service_id",
-    )
-
-
+_COUNT_KEYS = ("service_id", *_USES)
 _SEEN = (
     "level",
     "start",
@@ -145,6 +43,110 @@ _SEEN = (
     "energy_uj",
     "gap_us",
 )
+DIVIDED = "CASE WHEN modelled_uj <> 0 OR spread_b_uj <> 0 THEN 1 ELSE 0 END"
+
+
+def rollup_zone(connection: Connection) -> str:
+    """Identity of the zone of the stored sums; empty where they are not valid."""
+    meta = table(schema.Meta)
+    return str(connection.execute(select(meta.c.value).where(meta.c.key == ZONE_META_KEY)).scalar() or "")
+
+
+def set_rollup_zone(store: Store, connection: Connection, zone_identity: str) -> None:
+    """Record the zone of the sums; an empty text marks them as not valid."""
+    store.upsert(connection, schema.Meta, [{"key": ZONE_META_KEY, "value": zone_identity}])
+
+
+def check_or_invalidate_rollups(store: Store, connection: Connection, zone: ZoneInfo, largest: int) -> bool:
+    """Return whether sums can follow a change of rows; where they cannot, mark them as not valid: queries then read the rows."""
+    stored_zone = rollup_zone(connection)
+    if stored_zone == rollup_ranges.zone_fingerprint(zone) and largest <= LARGEST:
+        return True
+    if stored_zone not in ("", TOO_LARGE):
+        set_rollup_zone(store, connection, "" if largest <= LARGEST else TOO_LARGE)
+    return False
+
+
+def recompute_host_rollups(connection: Connection, zone: ZoneInfo, host: str, host_id: int, utc_day: int) -> None:
+    """Recompute the days and months of a host that a UTC day touches."""
+    days = rollup_ranges.overlapping_days(zone, utc_day * _S_PER_DAY, (utc_day + 1) * _S_PER_DAY)
+    for day in days:
+        start, end = rollup_ranges.midnight_s(zone, day), rollup_ranges.midnight_s(zone, day + 1)
+        of_host = f"shard_id IN ({_listed(_shards(connection, ShardKey('host', host), start, end))})"
+        _clear(connection, schema.RowSum, (DAY_USES, DAY), start, host_id)
+        _clear(connection, schema.SeenSum, (DAY_USES,), start, host_id)
+        _clear(connection, schema.HourSum, (DAY_USES, DAY), start, host_id)
+        _sum_day(connection, zone, day, f"{of_host} AND +slot >= {start} AND +slot < {end}")
+    for first, following in sorted({rollup_ranges.month_bounds(day) for day in days}):
+        _sum_month(connection, zone, first, following, host_id)
+
+
+def _shards(connection: Connection, key: ShardKey, start: int, end: int) -> list[int]:
+    shard = table(schema.Shard)
+    days = range(start // _S_PER_DAY, (end - 1) // _S_PER_DAY + 1)
+    condition = shard.c.day.in_(days) & (shard.c.members == key.text)
+    return sorted(connection.execute(select(shard.c.id).where(condition)).scalars()) or [-1]
+
+
+def _listed(ids: Iterable[int]) -> str:
+    return ", ".join(str(int(id_)) for id_ in ids)
+
+
+def _clear(connection: Connection, model: type, levels: Sequence[int], start: int, host: int) -> None:
+    target = table(model)
+    outdated = target.c.level.in_(levels) & (target.c.start == start) & (target.c.host_id == host)
+    connection.execute(delete(target).where(outdated))
+
+
+def _sum_day(connection: Connection, zone: ZoneInfo, day: int, condition: str) -> None:
+    """Sums of a day from the rows that the condition ``condition`` selects."""
+    start = rollup_ranges.midnight_s(zone, day)
+    _sum_hours(connection, zone, day, condition)
+    keys = ", ".join(_ROW_KEYS)
+    sums = ", ".join(f"SUM({name})" for name in _AMOUNTS)
+    _insert(
+        connection,
+        "footprint_row_sum",
+        ("level", "start", *_ROW_KEYS, *_AMOUNTS, "divided"),
+        f"SELECT {DAY_USES}, {start}, {keys}, {sums}, SUM({DIVIDED}) FROM footprint_row WHERE {condition} GROUP BY {keys}",
+    )
+    _sum_together(connection, DAY, condition, start)
+    coverage = "MIN(first_us), MAX(last_us), SUM(measured_us), SUM(bridged_us), SUM(modelled_us), SUM(energy_uj), 0"
+    _insert(
+        connection,
+        "footprint_seen_sum",
+        _SEEN,
+        f"SELECT {DAY_USES}, {start}, host_id, device_id, {coverage} FROM footprint_seen "
+        f"WHERE {condition} GROUP BY host_id, device_id",
+    )
+
+
+def _sum_hours(connection: Connection, zone: ZoneInfo, day: int, condition: str) -> None:
+    start = rollup_ranges.midnight_s(zone, day)
+    keys = ("host_id", "service_id", "use_case_id", "model_id")
+    ranges = rollup_ranges.clock_hours(zone, day)
+    hour_conditions = [
+        f"slot >= {ranges[hour][0]} AND slot < {ranges[hour][1]}" if hour in ranges else "1 = 0" for hour in range(24)
+    ]
+    sums = ", ".join(f"SUM(CASE WHEN {hour_condition} THEN ({_ENERGY}) / 1000 END)" for hour_condition in hour_conditions)
+    columns = [f"h{hour:02}" for hour in range(24)]
+    _insert(
+        connection,
+        "footprint_hour_sum",
+        ("level", "start", *keys, *columns),
+        f"SELECT {DAY_USES}, {start}, {', '.join(keys)}, {sums} FROM footprint_row WHERE {condition} GROUP BY {', '.join(keys)}",
+    )
+    hour_sums = ", ".join(f"SUM({column})" for column in columns)
+    of_hosts = (
+        "" if "shard_id" not in condition else (f" AND host_id IN (SELECT DISTINCT host_id FROM footprint_row WHERE {condition})")
+    )
+    _insert(
+        connection,
+        "footprint_hour_sum",
+        ("level", "start", *keys, *columns),
+        f"SELECT {DAY}, {start}, host_id, service_id, 0, 0, {hour_sums} FROM footprint_hour_sum "
+        f"WHERE level = {DAY_USES} AND start = {start}{of_hosts} GROUP BY host_id, service_id",
+    )
 
 
 def kind_of_use(reserved_ids: Sequence[int]) -> str:
@@ -152,15 +154,15 @@ def kind_of_use(reserved_ids: Sequence[int]) -> str:
     return f"CASE WHEN use_case_id IN ({_listed(reserved_ids)}) THEN use_case_id ELSE 0 END"
 
 
-def kept_numbers(store: Store, connection: Connection) -> list[int]:
+def reserved_name_ids(connection: Connection) -> list[int]:
     """Ids of the names of idle and unattributed energy, as far as the store has them."""
     name = table(schema.Name)
     ids = connection.execute(select(name.c.id).where(name.c.text.in_((IDLE_NAME, UNATTRIBUTED_NAME)))).scalars()
     return sorted(ids) or [-1]
 
 
-def _sum_together(store: Store, connection: Connection, of: int, level: int, chosen: str, start: int) -> None:
-    kind = kind_of_use(kept_numbers(store, connection))
+def _sum_together(connection: Connection, level: int, condition: str, start: int) -> None:
+    kind = kind_of_use(reserved_name_ids(connection))
     named = ", ".join(_NAMED)
     sums = ", ".join(f"SUM({name})" for name in _AMOUNTS)
     _insert(
@@ -168,12 +170,12 @@ def _sum_together(store: Store, connection: Connection, of: int, level: int, cho
         "footprint_row_sum",
         ("level", "start", *_ROW_KEYS, *_AMOUNTS, "divided"),
         f"SELECT {level}, {start}, {named}, {kind}, 0, 0, basis_id, {sums}, SUM({DIVIDED}) FROM footprint_row "
-        f"WHERE {chosen} GROUP BY {named}, {kind}, basis_id",
+        f"WHERE {condition} GROUP BY {named}, {kind}, basis_id",
     )
 
 
-def _insert(connection: Connection, name: str, columns: Sequence[str], chosen: str) -> None:
-    connection.exec_driver_sql(f"INSERT INTO {name} ({', '.join(columns)}) {chosen}")
+def _insert(connection: Connection, name: str, columns: Sequence[str], select_sql: str) -> None:
+    connection.exec_driver_sql(f"INSERT INTO {name} ({', '.join(columns)}) {select_sql}")
 
 
 def _sum_month(connection: Connection, zone: ZoneInfo, first: int, following: int, host: int | None) -> None:
@@ -215,45 +217,42 @@ def crossing(zone: ZoneInfo, start_us: int, end_us: int) -> int:
     return 1 if end_us <= rollup_ranges.midnight_s(zone, rollup_ranges.month_bounds(first)[1]) * US_PER_S else 2
 
 
-def sum_service(store: Store, connection: Connection, zone: ZoneInfo, service: str, number: int, utc_day: int) -> None:
+def recompute_service_rollups(connection: Connection, zone: ZoneInfo, service: str, service_id: int, utc_day: int) -> None:
     """Recompute the days and months of a service that a UTC day touches."""
     days = rollup_ranges.overlapping_days(zone, utc_day * _S_PER_DAY, (utc_day + 1) * _S_PER_DAY)
     target = table(schema.CountSum)
     for day in days:
         start, end = rollup_ranges.midnight_s(zone, day), rollup_ranges.midnight_s(zone, day + 1)
-        of_service = f"shard_id IN ({_listed(_shards(connection, f'service {service}', start, end))})"
-        chosen = target.c.level.in_((DAY_USES, DAY)) & (target.c.start == start) & (target.c.service_id == number)
-        connection.execute(delete(target).where(chosen))
+        of_service = f"shard_id IN ({_listed(_shards(connection, ShardKey('service', service), start, end))})"
+        condition = target.c.level.in_((DAY_USES, DAY)) & (target.c.start == start) & (target.c.service_id == service_id)
+        connection.execute(delete(target).where(condition))
         _count_day(
             connection,
             f"{of_service} AND +slot >= {start} AND +slot < {end}",
             of_service,
             start,
             end,
-            f" AND service_id = {number}",
+            f" AND service_id = {service_id}",
         )
     for first, following in sorted({rollup_ranges.month_bounds(day) for day in days}):
         start = rollup_ranges.midnight_s(zone, first)
-        chosen = target.c.level.in_((MONTH_USES, MONTH)) & (target.c.start == start) & (target.c.service_id == number)
-        connection.execute(delete(target).where(chosen))
-        _count_month(connection, zone, first, following, f" AND service_id = {number}")
-
-
-_COUNT_KEYS = ("service_id", *_USES)
+        condition = target.c.level.in_((MONTH_USES, MONTH)) & (target.c.start == start) & (target.c.service_id == service_id)
+        connection.execute(delete(target).where(condition))
+        _count_month(connection, zone, first, following, f" AND service_id = {service_id}")
 
 
 def _count_day(connection: Connection, counts: str, windows: str, start: int, end: int, of_service: str = "") -> None:
     """Sums of a day over the selected counts, and over the selected windows that lie wholly within it."""
-    columns, sums = ", ".join((*_COUNT_KEYS, *_COUNTED)), ", ".join(f"SUM({name})" for name in _COUNTED)
+    columns, sums = ", ".join((*_COUNT_KEYS, *COUNT_COLUMNS)), ", ".join(f"SUM({name})" for name in COUNT_COLUMNS)
     keys = ", ".join(_COUNT_KEYS)
     within = _within(0, start, end)
     _insert(
         connection,
         "footprint_count_sum",
-        ("level", "start", *_COUNT_KEYS, *_COUNTED),
+        ("level", "start", *_COUNT_KEYS, *COUNT_COLUMNS),
         f"SELECT {DAY_USES}, {start}, {keys}, {sums} FROM ("
         f"SELECT {columns} FROM footprint_count WHERE {counts} UNION ALL "
-        f"SELECT {columns} FROM footprint_straddle WHERE {windows} AND {within}) AS told GROUP BY {keys}",
+        f"SELECT {columns} FROM footprint_straddle WHERE {windows} AND {within}) AS counted GROUP BY {keys}",
     )
     _count_together(connection, DAY_USES, DAY, start, of_service)
 
@@ -266,27 +265,27 @@ def _within(crosses: int, start: int, end: int) -> str:
 def _count_month(connection: Connection, zone: ZoneInfo, first: int, following: int, of_service: str) -> None:
     start, end = rollup_ranges.midnight_s(zone, first), rollup_ranges.midnight_s(zone, following)
     days = _listed(rollup_ranges.midnight_s(zone, day) for day in range(first, following))
-    columns, sums = ", ".join((*_COUNT_KEYS, *_COUNTED)), ", ".join(f"SUM({name})" for name in _COUNTED)
+    columns, sums = ", ".join((*_COUNT_KEYS, *COUNT_COLUMNS)), ", ".join(f"SUM({name})" for name in COUNT_COLUMNS)
     keys = ", ".join(_COUNT_KEYS)
     within = _within(1, start, end)
     _insert(
         connection,
         "footprint_count_sum",
-        ("level", "start", *_COUNT_KEYS, *_COUNTED),
+        ("level", "start", *_COUNT_KEYS, *COUNT_COLUMNS),
         f"SELECT {MONTH_USES}, {start}, {keys}, {sums} FROM ("
         f"SELECT {columns} FROM footprint_count_sum WHERE level = {DAY_USES} AND start IN ({days}){of_service} UNION ALL "
-        f"SELECT {columns} FROM footprint_straddle WHERE {within}{of_service}) AS told GROUP BY {keys}",
+        f"SELECT {columns} FROM footprint_straddle WHERE {within}{of_service}) AS counted GROUP BY {keys}",
     )
     _count_together(connection, MONTH_USES, MONTH, start, of_service)
 
 
 def _count_together(connection: Connection, of: int, level: int, start: int, of_service: str) -> None:
     """Counts over all use cases of a service."""
-    sums = ", ".join(f"SUM({name})" for name in _COUNTED)
+    sums = ", ".join(f"SUM({name})" for name in COUNT_COLUMNS)
     _insert(
         connection,
         "footprint_count_sum",
-        ("level", "start", *_COUNT_KEYS, *_COUNTED),
+        ("level", "start", *_COUNT_KEYS, *COUNT_COLUMNS),
         f"SELECT {level}, {start}, service_id, 0, 0, 0, {sums} FROM footprint_count_sum "
         f"WHERE level = {of} AND start = {start}{of_service} GROUP BY service_id",
     )
@@ -299,33 +298,33 @@ def rebuild(store: Store, zone: ZoneInfo) -> bool:
     """
     wanted = rollup_ranges.zone_fingerprint(zone)
     with store.begin() as connection:
-        if rollup_zone(store, connection) in (wanted, TOO_LARGE):
+        if rollup_zone(connection) in (wanted, TOO_LARGE):
             return False
         working = f"making {wanted}"
         if _too_large(connection):
-            set_stamp(store, connection, TOO_LARGE)
+            set_rollup_zone(store, connection, TOO_LARGE)
             return False
         for model in (schema.RowSum, schema.CountSum, schema.SeenSum, schema.HourSum):
             connection.execute(delete(table(model)))
         extent = _extent(connection)
-        set_stamp(store, connection, working)
+        set_rollup_zone(store, connection, working)
     if extent is not None:
         day, last = rollup_ranges.local_day(zone, extent[0]), rollup_ranges.local_day(zone, extent[1])
         while day <= last:
             first, following = rollup_ranges.month_bounds(day)
             with store.begin() as connection:
-                _build_month(store, connection, zone, first, following)
+                _build_month(connection, zone, first, following)
             day = following
     with store.begin() as connection:
-        if rollup_zone(store, connection) == working:
-            set_stamp(store, connection, wanted)
+        if rollup_zone(connection) == working:
+            set_rollup_zone(store, connection, wanted)
             return True
     return False
 
 
 def _too_large(connection: Connection) -> bool:
     large = " OR ".join(f"ABS({name}) > {LARGEST}" for name in _AMOUNTS)
-    counted = " OR ".join(f"{name} > {LARGEST}" for name in _COUNTED)
+    counted = " OR ".join(f"{name} > {LARGEST}" for name in COUNT_COLUMNS)
     return any(
         connection.exec_driver_sql(f"SELECT 1 FROM {name} WHERE {bad} LIMIT 1").first() is not None
         for name, bad in (
@@ -347,7 +346,7 @@ def _extent(connection: Connection) -> tuple[int, int] | None:
     return (min(seconds), max(seconds)) if seconds else None
 
 
-def _build_month(store: Store, connection: Connection, zone: ZoneInfo, first: int, following: int) -> None:
+def _build_month(connection: Connection, zone: ZoneInfo, first: int, following: int) -> None:
     begin, end = rollup_ranges.midnight_s(zone, first), rollup_ranges.midnight_s(zone, following)
     straddle = table(schema.Straddle)
     rows = connection.execute(
@@ -360,7 +359,7 @@ def _build_month(store: Store, connection: Connection, zone: ZoneInfo, first: in
         connection.execute(changed)
     for day in range(first, following):
         low, high = rollup_ranges.midnight_s(zone, day), rollup_ranges.midnight_s(zone, day + 1)
-        _sum_day(store, connection, zone, day, f"slot >= {low} AND slot < {high}")
+        _sum_day(connection, zone, day, f"slot >= {low} AND slot < {high}")
         _count_day(connection, f"slot >= {low} AND slot < {high}", "1 = 1", low, high)
     _sum_month(connection, zone, first, following, None)
     _count_month(connection, zone, first, following, "")

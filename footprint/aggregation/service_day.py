@@ -13,12 +13,11 @@ import pandas as pd
 
 from footprint.aggregation import METHOD_VERSION
 from footprint.aggregation.request_logs import request_keys
-from footprint.attribution.largest_remainder import Ints
+from footprint.attribution.array_types import Ints
 from footprint.config import Config
+from footprint.core.records import COUNT_COLUMNS
 from footprint.core.units import US_PER_DAY
 from footprint.ledger.ledger_view import LedgerView, RequestColumns, fingerprint
-
-COUNT_COLUMNS = ("requests", "input_tokens", "cached_input_tokens", "output_tokens")
 
 
 @dataclass(frozen=True, slots=True)

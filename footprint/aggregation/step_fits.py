@@ -17,12 +17,12 @@ from sqlalchemy import select
 from footprint.aggregation.device_energy import DeviceEnergy
 from footprint.aggregation.placements import Tenure
 from footprint.aggregation.request_logs import ServiceLog, ServiceLogs
+from footprint.attribution.array_types import Ints
 from footprint.attribution.energy_intervals import EnergyIntervals
 from footprint.attribution.idle import LEARNING_DAYS
-from footprint.attribution.largest_remainder import Ints
 from footprint.attribution.request_log import RequestLog, shift_log
 from footprint.attribution.step.day_statistics import DayStatistics, TimedLog, day_statistics, time_log
-from footprint.attribution.step.model import StepFit, StepWeights, fit_days
+from footprint.attribution.step.model import StepFit, StepWeights, fit_placement
 from footprint.attribution.step.serialization import dump_statistics, load_statistics
 from footprint.core.units import US_PER_DAY, US_PER_S
 from footprint.ledger.ledger_view import LedgerView
@@ -132,7 +132,7 @@ class StepFits:
         last = self.day(placement, day, inputs, devices)
         if not days or last is None or days[-1] is not last:
             days = [*days, last] if last is not None else days
-        step_fit = fit_days(days, idle_w, replicas=placement.service in self._elsewhere)
+        step_fit = fit_placement(days, idle_w, replicas=placement.service in self._elsewhere)
         log = shift_log(service_log.log, round(step_fit.diagnosis.lag_s * US_PER_S))
         if step_fit.fit is None:
             return step_fit, None, log

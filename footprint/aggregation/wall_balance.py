@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from footprint.aggregation.device_energy import ENERGY_QUANTITIES, device_energies
-from footprint.attribution.balance import WallBalance, compare_wall_to_parts
+from footprint.attribution.wall_to_parts import WallBalance, compare_wall_to_parts
 from footprint.core.units import US_PER_DAY
 from footprint.ledger.ledger_view import LedgerView
 

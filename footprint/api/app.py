@@ -76,7 +76,7 @@ def create_api(
         return JSONResponse({"error": f"no such address: /api/{path}"}, status_code=404)
 
     @api.exception_handler(BadQuery)
-    async def bad_question(_: Request, error: Exception) -> JSONResponse:
+    async def bad_query(_: Request, error: Exception) -> JSONResponse:
         return JSONResponse({"error": str(error)}, status_code=400)
 
     @api.exception_handler(FootprintError)
@@ -84,7 +84,7 @@ def create_api(
         return JSONResponse({"error": str(error)}, status_code=500)
 
     @api.exception_handler(DBAPIError)
-    async def store_away(_: Request, __: Exception) -> JSONResponse:
+    async def store_unavailable(_: Request, __: Exception) -> JSONResponse:
         return JSONResponse({"error": "the store does not answer; try again"}, status_code=503, headers={"Retry-After": "10"})
 
     return api

@@ -20,11 +20,12 @@ from footprint.editions.repository import (
     CHECKSUMS_FILE,
     LIST_COLUMNS,
     PublishedEdition,
+    edition_files,
     edition_folder,
     edition_row,
-    edition_store,
     published_editions,
 )
+from footprint.i18n.catalogue import LANGUAGES
 from footprint.storage.database import Store
 
 IMMUTABLE = "public, max-age=31536000, immutable"
@@ -71,18 +72,20 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
 
     @routes.get("/publications", include_in_schema=False)
     def publications(request: Request, lang: str = "") -> Response:
-        language = (
-            lang if lang in publications_page.LANGUAGES else _preferred_language(request.headers.get("accept-language", ""))
-        )
+        language = lang if lang in LANGUAGES else _preferred_language(request.headers.get("accept-language", ""))
         return RedirectResponse(f"/editions/{publications_page.page_name(language)}", status_code=307)
 
     @routes.get("/editions/index.{language}.html", include_in_schema=False)
     def all_editions(language: str) -> Response:
-        vault = edition_store(config)
-        if language not in publications_page.LANGUAGES:
+        stored_files = edition_files(config)
+        if language not in LANGUAGES:
             return _not_found(f"no page of editions in {language!r}")
         name = publications_page.page_name(language)
-        content = vault.read(name) if vault.exists(name) else publications_page.render_pages(store, config, clock())[language]
+        content = (
+            stored_files.read(name)
+            if stored_files.exists(name)
+            else publications_page.render_pages(store, config, clock())[language]
+        )
         return Response(content, media_type=_MEDIA_TYPES[".html"], headers={"Content-Security-Policy": POLICY})
 
     @routes.get("/editions/{period}/{version}", include_in_schema=False)
@@ -115,7 +118,7 @@ def _frozen_file(config: Config, published: PublishedEdition, name: str) -> Resp
     """The published bytes of a file; an error if the stored file differs from its digest."""
     content = _read_file(config, published, name)
     if content is None or hashlib.sha256(content).hexdigest() != published.files[name]:
-        message = f"{name} on the shelf is not what was published (`footprint report verify {published.name}`)"
+        message = f"the stored file {name} differs from the published one (`footprint report verify {published.name}`)"
         return JSONResponse({"error": message}, status_code=500)
     suffix = f".{name.rsplit('.', 1)[-1]}"
     media_type = _MEDIA_TYPES.get(suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
@@ -127,9 +130,9 @@ def _frozen_file(config: Config, published: PublishedEdition, name: str) -> Resp
 
 def _read_file(config: Config, published: PublishedEdition, name: str) -> bytes | None:
     """Read a file from the repository; the report also from SQL, since a replica has no repository."""
-    vault, path = edition_store(config), f"{edition_folder(published.period, published.version)}/{name}"
-    if vault.exists(path):
-        return vault.read(path)
+    stored_files, path = edition_files(config), f"{edition_folder(published.period, published.version)}/{name}"
+    if stored_files.exists(path):
+        return stored_files.read(path)
     return published.report if name == REPORT else None
 
 

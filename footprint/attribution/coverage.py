@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from footprint.attribution.array_types import Ints
 from footprint.attribution.energy_intervals import BRIDGED, ESTIMATE, EnergyIntervals, cut_at_edges
-from footprint.attribution.largest_remainder import Ints, sum_by_group
+from footprint.attribution.largest_remainder import sum_by_group
 
 
 @dataclass(frozen=True, slots=True)

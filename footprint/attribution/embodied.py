@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from footprint.attribution.largest_remainder import Floats, Ints, split_integers
+from footprint.attribution.array_types import Floats, Ints
+from footprint.attribution.largest_remainder import split_integers
 
 
 def split_embodied(window: Ints, device: Ints, idle_uj: Ints, energy_uj: Ints, accelerator: Ints, total_ug: Ints) -> Ints:

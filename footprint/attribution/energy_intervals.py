@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from footprint.attribution.largest_remainder import Ints, cumulative_part
+from footprint.attribution.array_types import Ints
+from footprint.attribution.largest_remainder import cumulative_part
 from footprint.core.units import PJ_PER_UJ, US_PER_DAY, US_PER_S
 
 # How the energy of an interval was obtained; the numbers are stored, their order has no meaning.

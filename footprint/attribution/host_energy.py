@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from footprint.attribution.largest_remainder import Floats, Ints, round_to_totals, split_integers, sum_by_group
+from footprint.attribution.array_types import Floats, Ints
+from footprint.attribution.largest_remainder import round_to_totals, split_integers, sum_by_group
 
 
 def uncovered_energy(parts_uj: Ints, wall_uj: Ints, wall_us: Ints, window_us: Ints, uplift: Floats) -> Ints:

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from footprint.attribution.array_types import Ints
 from footprint.attribution.energy_intervals import BRIDGED, EnergyIntervals
-from footprint.attribution.largest_remainder import Ints, sum_by_group
+from footprint.attribution.largest_remainder import sum_by_group
 from footprint.attribution.request_log import ConcurrencyTimeline
 from footprint.core.stored_forms import from_plain, keys_of, stored_as
 from footprint.core.units import PJ_PER_UJ, US_PER_HOUR, US_PER_S

@@ -11,10 +11,8 @@ M. L. Balinski and H. P. Young, Fair Representation: Meeting the Ideal of One Ma
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
+from footprint.attribution.array_types import Floats, Ints
 
 
 def split_integer(total: int, weights: Floats) -> Ints:

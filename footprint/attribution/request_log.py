@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from footprint.attribution.array_types import Floats, Ints
 from footprint.attribution.energy_intervals import expand_ranges
-from footprint.attribution.largest_remainder import Floats, Ints
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from footprint.attribution.array_types import Floats, Ints
 from footprint.attribution.coverage import Coverage, device_coverage
 from footprint.attribution.embodied import split_embodied
 from footprint.attribution.energy_intervals import BRIDGED, ESTIMATE, MODELLED, EnergyIntervals, cut_at_edges
@@ -23,7 +24,7 @@ from footprint.attribution.host_energy import (
     weights_by_accelerator_energy,
     weights_by_cpu_time,
 )
-from footprint.attribution.largest_remainder import Floats, Ints, sum_by_group
+from footprint.attribution.largest_remainder import sum_by_group
 from footprint.attribution.request_log import ConcurrencyTimeline, RequestLog
 from footprint.attribution.split import split_placement
 from footprint.attribution.token_weights import EnergyWeights
@@ -75,7 +76,7 @@ class ServiceInput:
     keys: tuple[tuple[str, str], ...]
     log: RequestLog
     weights: EnergyWeights
-    scenarios: tuple[EnergyWeights, ...]  # two, or none where ``half_widths`` gives the uncertainty
+    scenarios: tuple[EnergyWeights, ...]  # two; ignored where ``half_widths`` gives the uncertainty
     half_widths: Floats | None = None
 
 
@@ -145,11 +146,21 @@ def _run_boundaries(intervals: EnergyIntervals) -> Ints:
 def attribute(shard: ShardInput) -> ShardRows:
     """Rows of a shard, closed to the microjoule.
 
+    Parameters
+    ----------
+    shard
+        Devices with their energy intervals, services with their requests. Each service has two ``scenarios``, or ``half_widths``.
+
     Raises
     ------
+    ValueError
+        If a service has neither two ``scenarios`` nor ``half_widths``, so that its rows would have no range.
     ClosureError
         If the rows of a device do not sum to its readings, which is a defect of this program.
     """
+    for service in shard.services:
+        if service.half_widths is None and len(service.scenarios) != 2:
+            raise ValueError(f"{service.name}: {len(service.scenarios)} scenarios; two are needed, or half_widths")
     builder = _ShardBuilder(shard)
     for device in shard.devices:
         if device.component != "host":

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from footprint.attribution.array_types import Floats, Ints
 from footprint.attribution.energy_intervals import EnergyIntervals, cut_at_edges, expand_ranges
-from footprint.attribution.largest_remainder import Floats, Ints, cumulative_part, split_integers, sum_by_group
+from footprint.attribution.largest_remainder import cumulative_part, split_integers, sum_by_group
 from footprint.attribution.request_log import ConcurrencyTimeline
 from footprint.attribution.token_weights import EnergyWeights
 from footprint.core.units import PJ_PER_UJ, US_PER_HOUR

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from footprint.attribution.largest_remainder import Floats, Ints
+from footprint.attribution.array_types import Floats, Ints
 from footprint.attribution.request_log import RequestLog
 from footprint.core.assumptions import assumption
 

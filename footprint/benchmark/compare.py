@@ -93,7 +93,7 @@ def compare_results(a: BenchmarkResult, b: BenchmarkResult, *, anyway: bool = Fa
     if differs and not anyway:
         raise IncomparableBenchmarks(
             f"{a.conditions.model} and {b.conditions.model} were measured with different {', '.join(differs)}; "
-            "--anyway gives their ratio all the same"
+            "--anyway computes the ratio anyway"
         )
     grids = [_points_by_concurrency(result) for result in (a, b)]
     shared = sorted(set(grids[0]) & set(grids[1]))

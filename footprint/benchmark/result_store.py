@@ -106,13 +106,13 @@ def import_result(config: Config, path: Path, public_key: str = "") -> tuple[Sto
     if stored.result.demonstration != config.demo:
         kinds = ("measured", "a demonstration's") if config.demo else ("a demonstration's", "not a demonstration's")
         raise BadResult(f"{path}: the result is {kinds[0]}, the store is {kinds[1]}; the two never mix")
-    vault, name = ObjectStore(config.sealed_url()), f"{FOLDER}/{stored.sha256}.json"
+    archive, name = ObjectStore(config.sealed_url()), f"{FOLDER}/{stored.sha256}.json"
     signature_file = signature_path(path)
-    if signature_file.is_file() and not vault.exists(name + SIGNATURE):
-        vault.write(name + SIGNATURE, signature_file.read_bytes())
-    if vault.exists(name):
+    if signature_file.is_file() and not archive.exists(name + SIGNATURE):
+        archive.write(name + SIGNATURE, signature_file.read_bytes())
+    if archive.exists(name):
         return stored, False
-    vault.write(name, path.read_bytes())
+    archive.write(name, path.read_bytes())
     return stored, True
 
 
@@ -124,14 +124,14 @@ def stored_results(config: Config) -> list[StoredResult]:
     Tampered
         If the digest of a file differs from its name.
     """
-    vault = ObjectStore(config.sealed_url())
+    archive = ObjectStore(config.sealed_url())
     public_key = read_public_key(config.signing_key)
-    names = vault.names(FOLDER)
+    names = archive.names(FOLDER)
     results = []
     for name in (name for name in names if name.endswith(".json")):
-        raw = vault.read(name)
+        raw = archive.read(name)
         if sha256_of(raw) != name.removeprefix(f"{FOLDER}/").removesuffix(".json"):
-            raise Tampered(f"{name} under {vault.url}: its bytes are not those that were kept; take it from a backup")
-        signature = vault.read(name + SIGNATURE) if name + SIGNATURE in names else None
+            raise Tampered(f"{name} under {archive.url}: its bytes are not those that were kept; take it from a backup")
+        signature = archive.read(name + SIGNATURE) if name + SIGNATURE in names else None
         results.append(_verify(raw, signature, public_key))
     return sorted(results, key=lambda stored: (-stored.result.made_us, stored.sha256))

@@ -279,7 +279,7 @@ async def _measure_steady_state(
 ) -> MeasuredPoint:
     window = steady_state.steady_window(load.answered, slot.concurrency)
     if window is None:
-        raise EndpointError(f"at concurrency {slot.concurrency} there never were so many requests in flight together")
+        raise EndpointError(f"at concurrency {slot.concurrency} the requested concurrency was never reached")
     energy: Energy = await watch.energy(wall_us(window[0]), wall_us(window[1]))
     (first_s, first_cpu_s), (last_s, last_cpu_s) = cpu_samples[0], cpu_samples[-1]
     client_busy = (last_cpu_s - first_cpu_s) / (last_s - first_s) if last_s > first_s else 0.0

@@ -6,11 +6,12 @@ of patterns, because all renderers and printers keep lines.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from xml.sax.saxutils import escape, quoteattr
 
 from footprint.charts.palette import colours
 
+Scale = Callable[[float], float]  # from a value to a coordinate
 WIDTH = 640.0  # of a chart in the text column; 137 mm on paper, which makes its text about 8 pt
 FONT_SIZE = 13.0
 # Of a label on two lines, which must fit the row height of every chart.

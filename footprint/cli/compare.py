@@ -1,4 +1,4 @@
-"""Comparison of two models, services, use cases or periods, and the energy of one command."""
+"""Comparison of two models, services, use cases or periods."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from footprint.cli.exit_status import CheckFailed, Exit, SensorUnavailable, UsageError
+from footprint.cli.exit_status import CheckFailed, Exit, UsageError
 from footprint.cli.options import ConfigOption, FormatOption, FromOption, OutputOption, ToOption, WhereOption, opened, say
 from footprint.core.table_output import Format, emit
-from footprint.core.timestamps import format_instant, now_us
-from footprint.core.units import US_PER_S
+from footprint.core.timestamps import now_us
 
 if TYPE_CHECKING:
     from footprint.config import Config
@@ -103,48 +102,3 @@ def _kind_of(facts: Config, a: str, b: str) -> str:
     if {a, b} <= {service.name for service in facts.services}:
         return "service"
     return "use_case" if {a, b} <= {use.name for use in facts.use_cases} else "model"
-
-
-def measure(
-    command: Annotated[list[str], typer.Argument(metavar="CMD", help="Command, after --.")],
-    baseline_s: Annotated[float, typer.Option(min=0, help="Time for which the idle host is read first, in seconds.")] = 2.0,
-    config: ConfigOption = None,
-    form: FormatOption = Format.table,
-    output: OutputOption = None,
-) -> int:
-    """Measure the energy of one command on this host.
-
-    By device, with its interval, and above what the host drew before.
-    """
-    from footprint.config import load_config
-    from footprint.notebook.measurement import COLUMNS, CannotMeasure, measure_command
-
-    try:
-        measurement, status = measure_command(command, baseline_s=baseline_s)
-    except CannotMeasure as why:
-        raise SensorUnavailable(str(why)) from None
-    emit(list(COLUMNS), measurement.rows or [], form, output)
-    say(measurement.sentence())
-    _say_recorded_by_agent(load_config(config), measurement.begin_us, measurement.seconds)
-    if status:
-        say(f"the command ended with {status}")
-    return Exit.OK if status == 0 else Exit.FAILURE
-
-
-def _say_recorded_by_agent(facts: Config, begin_us: int, seconds: float) -> None:
-    """Say where this host's own agent recorded the same time, where a server answers."""
-    import socket
-    from urllib.parse import urlencode
-    from urllib.request import urlopen
-
-    host = str(facts.agent.get("host") or socket.gethostname())
-    server = str(facts.agent.get("server") or f"http://{facts.bind}:{facts.port}").rstrip("/")
-    try:
-        with urlopen(f"{server}/healthz", timeout=1):
-            pass
-    except (OSError, ValueError):
-        return
-    since, until = (format_instant(at) for at in (begin_us, begin_us + round(seconds * US_PER_S)))
-    data = urlencode({"group": "host,device", "where": f"host={host}", "from": since, "to": until})
-    say(f"what this host's agent recorded: {server}/hosts?{urlencode({'name': host, 'period': 'today'})}")
-    say(f"the same time, as data:        {server}/api/v1/footprint?{data}")

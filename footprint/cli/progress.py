@@ -12,7 +12,7 @@ from typing import TextIO
 WIDTH, AFTER_S, LINE_S = 20, 1 / 2, 30
 
 
-def span(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A duration as people say it: 45 s, 12 min, 1 h 05 min."""
     if seconds < 100:
         return f"{seconds:.0f} s"
@@ -33,7 +33,7 @@ class Progress:
     def __call__(self, done: int, total: int, label: str, left_s: float) -> None:
         now = time.monotonic()
         text = f"{self._title} {done}/{total} points" + (f" · {label}" if label else "")
-        text += f" · {span(left_s)} left" if left_s > 0 else ""
+        text += f" · {format_duration(left_s)} left" if left_s > 0 else ""
         if self._terminal:
             if now - self._begun >= AFTER_S:
                 full = WIDTH * done // total

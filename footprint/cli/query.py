@@ -54,7 +54,7 @@ def aggregate(
     from_us, to_us = parse_bound("from", from_, facts.timezone), parse_bound("to", to, facts.timezone)
     again = all_ or from_us is not None or to_us is not None
     with store.exclusive_lock("aggregate", wait=True):
-        summary = compute(store, facts, load_factor_book(store), now_us(), from_us, to_us, again=again, progress=_progress)
+        summary = compute(store, facts, load_factor_book(store), now_us(), from_us, to_us, force=again, progress=_progress)
     message = f"{summary.computed} days of hosts and services computed, {summary.unchanged} unchanged"
     if summary.removed:
         message += f", {summary.removed} removed"

@@ -21,7 +21,7 @@ from footprint.config.objectives import Objective
 from footprint.core.assumptions import assumption
 from footprint.core.estimate import Estimate
 from footprint.core.log_formats import FieldMap, load_map
-from footprint.core.stored_forms import canonical, stored_as
+from footprint.core.stored_forms import digest_text, stored_as
 
 ALWAYS = -(2**62)
 FOREVER_US = 2**62
@@ -217,10 +217,6 @@ class Config:
             return fact
         return HostFact(name, ASSUMED_SITE, assumption("uplift_assumed"), uplift_assumed=True)
 
-    def declares_host(self, name: str) -> bool:
-        """Whether a block of the configuration names this host."""
-        return any(host.name == name for host in self.hosts)
-
     def charter_at(self, use_case: str, instant_us: int) -> str:
         """Charter status of a use case at an instant; ``(undeclared)`` where none was decided."""
         fact = fact_at(self.use_cases, use_case, instant_us)
@@ -272,7 +268,7 @@ class Config:
         dated = [fact for fact in facts if fact.since_us != ALWAYS and fact.since_us < end_us and fact.until_us > day_us]
         # Ignore ``until``: the end of a fact is implied by the next one.
         open_ended = [replace(fact, until_us=FOREVER_US) for fact in dated]
-        return hashlib.blake2b(canonical(open_ended).encode(), digest_size=12).hexdigest()
+        return hashlib.blake2b(digest_text(open_ended).encode(), digest_size=12).hexdigest()
 
     def facts_digest(self) -> str:
         """Digest of all facts that result rows depend on."""
@@ -287,7 +283,7 @@ class Config:
             self.placements,
             self.use_cases,
         )
-        return hashlib.blake2b(canonical(facts).encode(), digest_size=12).hexdigest()
+        return hashlib.blake2b(digest_text(facts).encode(), digest_size=12).hexdigest()
 
     def edges_us(self) -> list[int]:
         """Sorted instants [µs] at which a dated fact starts or ends."""

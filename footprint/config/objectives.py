@@ -98,7 +98,7 @@ def _objective(reader: BlockReader, index: int, block: dict[str, Any]) -> Object
     if isinstance(target, bool) or not isinstance(target, int | float) or target <= -1:
         raise error("target must be a change such as -0.2 (20 % less), above -1", "target")
     periods = {}
-    for key in ("baseline", "due"):
+    for key in _PERIODS:
         try:
             periods[key] = parse_period(str(block[key]))
         except BadPeriod as bad:

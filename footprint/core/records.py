@@ -32,6 +32,7 @@ CONTEXT = frozenset({"power_limit_uw", "clock_sm_hz", "clock_memory_hz", "memory
 FLAG_GAP, FLAG_RESET, FLAG_CLOSED, FLAG_UNSYNCHRONISED = 1, 2, 4, 8
 _FLAGS = {"gap": FLAG_GAP, "reset": FLAG_RESET, "closed": FLAG_CLOSED, "unsynchronised": FLAG_UNSYNCHRONISED}
 
+COUNT_COLUMNS = ("requests", "input_tokens", "cached_input_tokens", "output_tokens")
 STATUSES = ("ok", "error", "cancelled")
 
 

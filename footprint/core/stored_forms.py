@@ -44,18 +44,18 @@ def keys_of(kind: type) -> tuple[tuple[str, str], ...]:
     return _KEYS[kind]
 
 
-def canonical(value: object) -> str:
+def digest_text(value: object) -> str:
     """The text of a value that digests are made of: ``SiteFact(name='paris-1', …)`` with stored names."""
     kind = type(value)
     if kind in _SCALARS:
         return repr(value)
     if kind in _KEYS:
-        inside = ", ".join(f"{key}={canonical(getattr(value, field))}" for field, key in _KEYS[kind])
+        inside = ", ".join(f"{key}={digest_text(getattr(value, field))}" for field, key in _KEYS[kind])
         return f"{_NAMES[kind]}({inside})"
     if kind is list:
-        return f"[{', '.join(map(canonical, value))}]"  # type: ignore[call-overload]
+        return f"[{', '.join(map(digest_text, value))}]"  # type: ignore[call-overload]
     if kind is tuple:
-        inside = ", ".join(map(canonical, value))  # type: ignore[call-overload]
+        inside = ", ".join(map(digest_text, value))  # type: ignore[call-overload]
         return f"({inside},)" if len(value) == 1 else f"({inside})"  # type: ignore[arg-type]
     return repr(value)
 

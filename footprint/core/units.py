@@ -12,7 +12,6 @@ HOURS_PER_YEAR = 8_760
 UJ_PER_J = 1_000_000
 UJ_PER_KWH = 3_600_000_000_000
 J_PER_KWH = 3_600_000
-MJ_PER_KWH = 3.6
 US_PER_S = 1_000_000
 S_PER_HOUR = 3_600
 US_PER_HOUR = S_PER_HOUR * US_PER_S
@@ -26,19 +25,3 @@ INT64_MAX = 2**63 - 1
 def kwh_from_uj(energy_uj: int) -> float:
     """Energy in kilowatt-hours [kWh] from integer microjoules [µJ]."""
     return energy_uj / UJ_PER_KWH
-
-
-def uj_from_j(energy_j: float) -> int:
-    """Energy in microjoules [µJ], rounded to the nearest integer, from joules [J].
-
-    Raises
-    ------
-    OverflowError
-        If the result does not fit a signed 64-bit integer (2.56 GWh).
-    ValueError
-        If the energy is not a number.
-    """
-    energy_uj = round(energy_j * UJ_PER_J)
-    if abs(energy_uj) > INT64_MAX:
-        raise OverflowError(f"energy of {energy_j} J does not fit 64 bits of microjoules")
-    return energy_uj

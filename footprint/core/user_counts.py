@@ -1,7 +1,8 @@
-"""Counts of distinct users per publication cell, taken while a log is read, for disclosure control (contract, 5b).
+"""Counts of distinct users per publication cell, taken while a log is read, for disclosure control.
 
 No identity leaves this module: each name becomes a keyed digest at once, the key exists only in memory and only as long
-as the count, and the results are numbers. Distinct counts do not add up, so margins are counted separately.
+as the count, and the results are numbers. Distinct counts do not add up, so margins are counted separately. The rules are in
+docs/reference/contract.md, section 5b.
 """
 
 from __future__ import annotations

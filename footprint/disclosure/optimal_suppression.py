@@ -29,7 +29,7 @@ _MIN_MOVE = 1e-7  # of the move wanted; less is the solver's rounding
 UP, DOWN, BOTH = 1, -1, 0
 
 
-def cheapest_move(problem: SuppressionProblem, target: Index, direction: int) -> Bools | None:
+def cells_of_cheapest_move(problem: SuppressionProblem, target: Index, direction: int) -> Bools | None:
     """Cells that the cheapest move of a hidden cell touches, all of which are to be hidden.
 
     Parameters

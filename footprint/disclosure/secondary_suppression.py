@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from footprint.disclosure.hypercube import Hypercube, SuppressionProblem, cheapest_hypercube
-from footprint.disclosure.optimal_suppression import BOTH, DOWN, UP, cheapest_move
+from footprint.disclosure.optimal_suppression import BOTH, DOWN, UP, cells_of_cheapest_move
 from footprint.disclosure.primary_suppression import HIDING_REASONS, Cell, Key, Reason, Status, SuppressionRules, primary_reason
 from footprint.disclosure.table import Bools, CellCube, Index, additivity_constraints, build_cube
 
@@ -180,13 +180,13 @@ def _protect_one(problem: SuppressionProblem, target: Index, protected: Bools, b
 def _cheapest_move(problem: SuppressionProblem, target: Index, both_ways: bool) -> Bools | None:
     """Cells that the linear program hides."""
     if both_ways:
-        move = cheapest_move(problem, target, BOTH)
+        move = cells_of_cheapest_move(problem, target, BOTH)
         if move is not None:
             return move
-        up, down = cheapest_move(problem, target, UP), cheapest_move(problem, target, DOWN)
+        up, down = cells_of_cheapest_move(problem, target, UP), cells_of_cheapest_move(problem, target, DOWN)
         return None if up is None or down is None else up | down
-    up = cheapest_move(problem, target, UP)
-    return cheapest_move(problem, target, DOWN) if up is None else up
+    up = cells_of_cheapest_move(problem, target, UP)
+    return cells_of_cheapest_move(problem, target, DOWN) if up is None else up
 
 
 def _mark_protected(problem: SuppressionProblem, hypercube: Hypercube, protected: Bools, by_rule: Bools) -> None:

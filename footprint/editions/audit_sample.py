@@ -13,7 +13,7 @@ from footprint.core.units import S_PER_HOUR
 from footprint.editions.document import Edition
 from footprint.editions.figure_format import format_figure
 from footprint.editions.provenance import trace_command
-from footprint.figures.coverage import coverage_ledger
+from footprint.figures.coverage import device_coverage_seconds
 from footprint.figures.engine import open_result
 from footprint.figures.query import Query
 from footprint.storage.database import Store
@@ -34,7 +34,7 @@ def list_exclusions(store: Store, config: Config, period: str, now_us: int) -> l
     query = Query(group=("host", "device"), every="day", from_us=start_us, to_us=end_us)
     with open_result(store, config, query, now_us) as results:
         if results is not None:
-            for index, (host, device), amounts in coverage_ledger(results.coverage_index, results.periods):
+            for index, (host, device), amounts in device_coverage_seconds(results.coverage_index, results.periods):
                 if amounts["missing_s"] >= S_PER_HOUR:
                     gap_start, gap_end = results.periods[index]
                     rows.append(

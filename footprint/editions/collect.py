@@ -131,7 +131,7 @@ def collect_data(
         sensitivity=tuple(sensitivity(store, config, Query(from_us=start, to_us=end), queries.now_us)),
         comparisons=tuple(_model_comparisons(queries, start, end)),
         hourly=_hourly_intensities(store, config, period, period_kind),
-        factors=tuple(_used_factors(factor_book, config, totals[str(period)][()])),
+        factors=tuple(_used_factors(factor_book, totals[str(period)][()])),
         heads=sealed_day_heads(store, start, end, context.cut_us),
         inputs=inputs_fingerprint(store, start, end),
         ledger=store_identity(store),
@@ -171,7 +171,7 @@ def _intensity_series(store: Store) -> list[str]:
         return sorted(str(row[0]) for row in connection.execute(select(table(schema.Intensity).c.series).distinct()))
 
 
-def _used_factors(book: FactorBook, config: Config, current: IndicatorRow) -> Iterable[Any]:
+def _used_factors(book: FactorBook, current: IndicatorRow) -> Iterable[Any]:
     """The rows of the factor book that the period's figures use, once each."""
     causes = set(current.grams.causes())
     for factor in book.factors:

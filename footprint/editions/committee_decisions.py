@@ -18,7 +18,7 @@ from typing import Any
 from footprint.config import Config
 from footprint.core.records import FootprintError
 from footprint.editions.release_context import Decision
-from footprint.editions.repository import edition_store
+from footprint.editions.repository import edition_files
 from footprint.ledger.object_store import ObjectStoreError
 
 DECISIONS_FILE = "decisions.toml"
@@ -42,7 +42,7 @@ def read_decisions(config: Config, period: str) -> tuple[Decision, ...]:
         if location:
             text = Path(location).read_text(encoding="utf-8")
         else:
-            editions = edition_store(config)
+            editions = edition_files(config)
             if not editions.exists(DECISIONS_FILE):
                 return ()
             text, location = editions.read(DECISIONS_FILE).decode("utf-8"), f"{editions.url}/{DECISIONS_FILE}"

@@ -193,7 +193,7 @@ class Trend:
     unit: str
     points: tuple[MonthPoint, ...]
     breaks: tuple[tuple[str, str, str], ...] = ()
-    happenings: tuple[EditionEvent, ...] = ()
+    events: tuple[EditionEvent, ...] = ()
     kind: Literal["trend"] = "trend"
 
 

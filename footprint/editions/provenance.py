@@ -213,8 +213,8 @@ def trace_figure(
     if traced.figure.conf_status == "C":
         return levels
     query = query_of(config, traced.figure)
-    levels += [_formula_level(store, config, query, now_us), lineage.facts(store, config, query, now_us)]
-    days = lineage.days(store, config, query, now_us)
+    levels += [_formula_level(store, config, query, now_us), lineage.fact_level(store, config, query, now_us)]
+    days = lineage.day_level(store, config, query, now_us)
     levels.append(LineageLevel(days.name, days.columns, sorted(days.rows, key=lambda row: -(row["energy_kwh"] or 0.0))))
     selected = [row for row in levels[-1].rows if host in ("", row["host"]) and device in ("", row["device"])]
     measured = [row for row in selected if not row["device"].startswith("(")] or selected
@@ -222,9 +222,9 @@ def trace_figure(
         return levels
     host, device = host or measured[0]["host"], device or measured[0]["device"]
     traced_day = (parse_instant(measured[0]["period_end"]) - 1) // US_PER_DAY if day is None else day
-    levels.append(lineage.hours(store, config, query, now_us, host=host, day=traced_day))
-    levels.append(lineage.readings(store, host=host, device=device, day=traced_day))
-    levels.append(lineage.origins(store, config, host=host, day=traced_day))
+    levels.append(lineage.hour_level(store, config, query, now_us, host=host, utc_day=traced_day))
+    levels.append(lineage.reading_level(store, host=host, device=device, utc_day=traced_day))
+    levels.append(lineage.origin_level(store, config, host=host, utc_day=traced_day))
     return levels
 
 

@@ -30,8 +30,8 @@ from footprint.editions.render import render_files
 from footprint.editions.repository import (
     CHECKSUMS_FILE,
     PublishedEdition,
+    edition_files,
     edition_folder,
-    edition_store,
     published_editions,
     save,
     write_files,
@@ -186,7 +186,7 @@ def publish_edition(
         draft = draft_edition(store, config, period, now_us)
         check_publishable(draft, now_us, accepted)
         start, end = parsed_period.bounds_us(config.timezone)
-        evidence = evidence_of(store, config, start, end, draft.edition.basis.method_version)
+        evidence = evidence_of(store, start, end, draft.edition.basis.method_version)
         context = _next_context(config, draft, earlier, evidence, now_us, final=final, kind=kind, reason=reason, anyway=anyway)
         exposed = draft.data.suppression is not None and bool(draft.data.suppression.exposed)
         context = replace(context, accepted=accepted.strip() if exposed else "")
@@ -214,7 +214,7 @@ def publish_edition(
         # SQL first: if writing the files is interrupted, the next run writes the same ones.
         save(store, published)
         write_files(
-            edition_store(config),
+            edition_files(config),
             published.period,
             published.version,
             {**files, CHECKSUMS_FILE: published.sums(), **_signature(config, published)},
@@ -236,7 +236,7 @@ def _digests(files: Mapping[str, bytes]) -> dict[str, str]:
 
 def restore_files(config: Config, published: PublishedEdition) -> None:
     """Write the files of a published version that the edition store lacks, from its content in SQL."""
-    store = edition_store(config)
+    store = edition_files(config)
     if store.exists(f"{edition_folder(published.period, published.version)}/{CHECKSUMS_FILE}"):
         return
     files = render_files(from_json(published.report))
@@ -335,7 +335,7 @@ def write_due_draft(store: Store, config: Config, now_us: int, tell: Callable[[s
         draft = draft_edition(store, config, str(period), now_us)
     except NoData:
         return f"no data in {period}"
-    drafts, files = edition_store(config), render_files(draft.edition)
+    drafts, files = edition_files(config), render_files(draft.edition)
     for name, raw in sorted(files.items()):
         drafts.write(f"{DRAFTS_FOLDER}/{period}/{name}", raw)
     try:

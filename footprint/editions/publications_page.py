@@ -18,13 +18,13 @@ from footprint.editions.forms import phrases
 from footprint.editions.forms.html import MARK_HTML, SKIP, render_block, style_sheet
 from footprint.editions.forms.layout import Sheet, lay_out
 from footprint.editions.release_calendar import release_rows
-from footprint.editions.repository import edition_folder, edition_store, published_editions
+from footprint.editions.repository import edition_files, edition_folder, published_editions
 from footprint.editions.serialization import from_json
 from footprint.editions.texts import long_period, tr
+from footprint.i18n.catalogue import LANGUAGES
 from footprint.i18n.formatting import format_local_time
 from footprint.storage.database import Store
 
-LANGUAGES = ("fr", "en")
 EDITIONS, ALL = tr("Éditions", "Editions"), tr("Toutes les versions", "All versions")
 READ, CALENDAR = tr("Lire l’édition", "Read the edition"), tr("Calendrier des parutions", "Release calendar")
 CHECK = tr("Vérifier un chiffre", "Check a figure")
@@ -69,7 +69,7 @@ def page_name(language: str) -> str:
 
 def write_pages(store: Store, config: Config, now_us: int) -> None:
     """Write the page in both languages."""
-    editions = edition_store(config)
+    editions = edition_files(config)
     for language, raw in render_pages(store, config, now_us).items():
         editions.write(page_name(language), raw)
 

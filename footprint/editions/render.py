@@ -6,9 +6,9 @@ from footprint.editions.document import Edition
 from footprint.editions.forms import data_package, html, pdf
 from footprint.editions.forms.layout import lay_out
 from footprint.editions.serialization import to_json
+from footprint.i18n.catalogue import LANGUAGES
 
 REPORT, ANNEXES = "report.json", "annexes.zip"
-LANGUAGES = ("fr", "en")
 _DESCRIPTION = {"fr": "Données de l’édition", "en": "Data of the edition"}
 
 

@@ -97,7 +97,7 @@ class Release:
         return f"/editions/{self.period}/v{self.version}/{language}/report.html"
 
 
-def edition_store(config: Config) -> ObjectStore:
+def edition_files(config: Config) -> ObjectStore:
     """The store of published editions."""
     return ObjectStore(config.editions_url())
 

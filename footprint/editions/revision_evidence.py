@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from footprint.config import Config
 from footprint.core.units import US_PER_S, kwh_from_uj
 from footprint.editions.release_context import Change
 from footprint.figures.energy_cells import load_bases
@@ -48,7 +47,7 @@ class Evidence:
         return cls(document["method_version"], days)
 
 
-def evidence_of(store: Store, config: Config, start_us: int, end_us: int, method_version: str) -> Evidence:
+def evidence_of(store: Store, start_us: int, end_us: int, method_version: str) -> Evidence:
     """Evidence of the stored rows of [start, end) and their readings, as of now."""
     with store.read() as connection:
         view = LedgerView(store, connection)

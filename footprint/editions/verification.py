@@ -10,7 +10,7 @@ from footprint.editions.collect import NoData
 from footprint.editions.diff import compare_editions
 from footprint.editions.publication import DIFF_FILE, draft_edition
 from footprint.editions.render import render_files
-from footprint.editions.repository import PublishedEdition, edition_folder, edition_store
+from footprint.editions.repository import PublishedEdition, edition_files, edition_folder
 from footprint.editions.serialization import from_json, to_json
 from footprint.storage.database import Store
 
@@ -66,7 +66,7 @@ def _difference_rows(published: PublishedEdition, document: Any, rebuilt: Any) -
 
 def _file_rows(config: Config, published: PublishedEdition) -> list[dict[str, Any]]:
     """Files in the edition store against their digests; where it lacks one, the file that this program would write."""
-    released_files, folder = edition_store(config), edition_folder(published.period, published.version)
+    released_files, folder = edition_files(config), edition_folder(published.period, published.version)
     rendered: dict[str, bytes] | None = None
     rows = []
     for name, digest in sorted(published.files.items()):

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from footprint.aggregation.calculation_basis import CalculationBasis
+from footprint.attribution.array_types import Ints
 from footprint.attribution.shard import ENERGY_COLUMNS, OTHER_COLUMNS
 from footprint.attribution.step.model import REFUSED, SUSPECT
 
 NAME_COLUMNS = ("service", "use_case", "model", "device", "charter")  # columns of a row that refer to names by number
 AMOUNTS = (*ENERGY_COLUMNS, *OTHER_COLUMNS)
 LOW_BITS = 20  # sums are taken separately above and below this many bits, because 2^63 µJ is only 2.56 GWh
-Ints = NDArray[np.int64]
 _WIDE = 2**62
 _MODELLED, _SPREAD = AMOUNTS.index("modelled_uj"), AMOUNTS.index("spread_b_uj")
 

@@ -123,7 +123,9 @@ def coverage_state(read: float, known: float, expected: float, modelled: float) 
     return "estimated" if modelled + known - read > MISSING_SHARE * expected else "measured"
 
 
-def coverage_ledger(coverage_index: CoverageIndex, periods: Sequence[Span]) -> Iterable[tuple[int, Device, dict[str, float]]]:
+def device_coverage_seconds(
+    coverage_index: CoverageIndex, periods: Sequence[Span]
+) -> Iterable[tuple[int, Device, dict[str, float]]]:
     """Seconds of each device by period: expected, measured, modelled, interpolated over a gap, missing."""
     for index, (start_us, end_us) in enumerate(periods):
         for device, time in sorted(coverage_index.devices.items()):

@@ -24,7 +24,8 @@ from footprint.aggregation.calculation_basis import CalculationBasis
 from footprint.aggregation.host_day import HostAggregator, HostDay, grain_us
 from footprint.aggregation.request_logs import ServiceLogs
 from footprint.aggregation.result_writer import RESERVED_USE_CASES, charter_of
-from footprint.aggregation.rollups import DAY, DAY_USES, DIVIDED, MONTH, MONTH_USES, kept_numbers, kind_of_use, rollup_zone
+from footprint.aggregation.rollups import DAY, DAY_USES, DIVIDED, MONTH, MONTH_USES, kind_of_use, reserved_name_ids, rollup_zone
+from footprint.attribution.array_types import Ints
 from footprint.calendar.rollup_ranges import (
     DAYS,
     MONTHS,
@@ -44,7 +45,6 @@ from footprint.figures.cell_table import (
     CellChunk,
     CellKey,
     CellTable,
-    Ints,
     chunk_from_cells,
     merge_chunks,
 )
@@ -72,7 +72,7 @@ class CellSource:
     def rollup_timezone(self) -> ZoneInfo | None:
         """The organisation's time zone if the store keeps rollups by its days, else None."""
         if self._stamp is None:
-            self._stamp = rollup_zone(self.view.store, self.view.connection)
+            self._stamp = rollup_zone(self.view.connection)
         zone = self.config.timezone
         return zone if self._stamp and self._stamp == zone_fingerprint(zone) else None
 
@@ -124,7 +124,7 @@ def gather_cells(
     """
     names = [name for name in NAME_COLUMNS if name in {"service", *columns}]
     grain = grain_us(source.config)
-    chunks = list(_stored_chunks(source, whole_slots(periods, grain), names, tuple(where), together=together))
+    chunks = list(_stored_chunks(source, whole_slot_ranges_s(periods, grain), names, tuple(where), together=together))
     recomputed = list(_cut_cells(source, periods, names, grain))
     if recomputed:
         chunks.append(chunk_from_cells([(_without_use_case(key, together=together), amounts) for key, amounts in recomputed]))
@@ -137,11 +137,11 @@ def _without_use_case(key: CellKey, *, together: bool) -> CellKey:
     return replace(key, use_case="", model="", charter="")
 
 
-def whole_slots(periods: Sequence[tuple[int, int]], grain: int) -> list[tuple[int, int, int]]:
+def whole_slot_ranges_s(periods: Sequence[tuple[int, int]], grain_us: int) -> list[tuple[int, int, int]]:
     """(period, first slot, slot after the last) [s] of the periods that contain a whole slot."""
     ranges = []
     for index, (start_us, end_us) in enumerate(periods):
-        first, last = -(-start_us // grain) * grain, end_us // grain * grain
+        first, last = -(-start_us // grain_us) * grain_us, end_us // grain_us * grain_us
         if first < last:
             ranges.append((index, first // US_PER_S, last // US_PER_S))
     return ranges
@@ -194,7 +194,7 @@ def _stored_chunks(
         columns = [f"{name}_id" for name in columns_kept]
         keys = ", ".join(["number", *columns, "basis_id"])
         if kind == SLOTS and together:
-            use_case = kind_of_use(kept_numbers(source.view.store, source.view.connection))
+            use_case = kind_of_use(reserved_name_ids(source.view.connection))
             keys = keys.replace("use_case_id", use_case)
         divided = DIVIDED if kind == SLOTS else "divided"
         level = "" if kind == SLOTS else f"level = {levels[kind]} AND "
@@ -273,17 +273,17 @@ def _chunk_from_rows(source: CellSource, rows: Ints, columns: Sequence[str]) -> 
     )
 
 
-def load_bases(view: LedgerView, numbers: Iterable[int]) -> dict[int, CalculationBasis]:
+def load_bases(view: LedgerView, basis_ids: Iterable[int]) -> dict[int, CalculationBasis]:
     """Bases by number; cached, because a basis never changes."""
     target = table(schema.BasisRow)
-    known = _basis_cache.setdefault(view.store, {})
-    wanted = set(numbers)
-    missing = sorted(wanted - known.keys())
+    cached = _basis_cache.setdefault(view.store, {})
+    distinct_ids = set(basis_ids)
+    missing = sorted(distinct_ids - cached.keys())
     for start in range(0, len(missing), 10_000):
-        chosen = target.c.id.in_(missing[start : start + 10_000])
-        for row in view.connection.execute(select(target.c.id, target.c.content).where(chosen)):
-            known[row.id] = CalculationBasis.from_json(row.content)
-    return {number: known[number] for number in wanted}
+        condition = target.c.id.in_(missing[start : start + 10_000])
+        for row in view.connection.execute(select(target.c.id, target.c.content).where(condition)):
+            cached[row.id] = CalculationBasis.from_json(row.content)
+    return {basis_id: cached[basis_id] for basis_id in distinct_ids}
 
 
 def _cut_cells(

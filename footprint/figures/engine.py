@@ -15,6 +15,7 @@ from sqlalchemy import select
 
 from footprint.aggregation.host_day import grain_us
 from footprint.aggregation.result_writer import data_version
+from footprint.aggregation.shard_key import ShardKey
 from footprint.attribution.shard import ENERGY_COLUMNS, IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.calendar.ranges import split_by_period
 from footprint.config import Config
@@ -279,9 +280,9 @@ def _provisional_days(source: CellSource) -> dict[str, list[int]]:
     rows = source.view.connection.execute(select(target.c.members, target.c.day).where(target.c.provisional))
     days: dict[str, list[int]] = defaultdict(list)
     for row in rows:
-        kind, _, name = row.members.partition(" ")
-        if kind == "host":
-            days[name].append(row.day)
+        key = ShardKey.parse(row.members)
+        if key.kind == "host":
+            days[key.name].append(row.day)
     return days
 
 
@@ -313,7 +314,7 @@ def _row_figures(
     read, known, expected = times
     if summed is None or result.sums is None or group.number < 0:
         cells = group.cells
-        figures = energy_figures(cells, result.source.config, known=known, expected=expected, read=read, apart=result.apart)
+        figures = energy_figures(cells, known=known, expected=expected, read=read, apart=result.apart)
         return any(any(amounts) for _, amounts in cells), figures
     number = group.number
     figures = figures_from_sums(

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from footprint.attribution.array_types import Ints
 from footprint.calendar.ranges import split_by_period
-from footprint.figures.cell_table import NAME_COLUMNS, CellKey, CellTable, Ints, combine_codes
+from footprint.figures.cell_table import NAME_COLUMNS, CellKey, CellTable, combine_codes
 from footprint.figures.energy_cells import CellSource, gather_cells, undeclared_use_cases
 from footprint.figures.idle_redistribution import calendar_months, month_index, month_weights, redistribute_idle
 from footprint.figures.metrics import GroupedMetrics
 from footprint.figures.query import PLACE_COLUMNS, Query
-from footprint.figures.request_counts import Counts, gather_counts
+from footprint.figures.request_counts import Counts, count_requests
 
 USE_CASE_COLUMNS = frozenset({"use_case", "model", "charter"})  # columns that separate the use cases of a service
 Names = tuple[str, ...]
@@ -76,7 +77,7 @@ def group_cells(
     if together:
         _add_undeclared_use_cases(groups, source, query, periods)
     if not wanted & PLACE_COLUMNS:
-        _add_counts(groups, query, gather_counts(source, periods, wanted, query.where if query.view == "active" else ()))
+        _add_counts(groups, query, count_requests(source, periods, wanted, query.where if query.view == "active" else ()))
     return groups, sums
 
 

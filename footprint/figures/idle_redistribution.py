@@ -20,7 +20,7 @@ from footprint.attribution.largest_remainder import split_integers
 from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.calendar.ranges import split_by_period, widen_to_months
 from footprint.figures.cell_table import NAME_COLUMNS, CellTable, chunk_at, merge_chunks, split_amounts
-from footprint.figures.energy_cells import CellSource, filter_sql, periods_sql, sum_sql, whole_slots
+from footprint.figures.energy_cells import CellSource, filter_sql, periods_sql, sum_sql, whole_slot_ranges_s
 
 UseCase = tuple[str, str, str]  # use case, model, charter
 Weights = dict[tuple[int, str], dict[UseCase, float]]  # (month, service) -> use case -> weight
@@ -47,7 +47,7 @@ def month_weights(source: CellSource, months: Sequence[tuple[int, int]], where: 
     summed = source.rollup_timezone() is not None and policy != "by-reservation"
     source_sql, at = (f"footprint_row_sum r ON r.level = {MONTH_USES} AND", "start") if summed else ("footprint_row r ON", "slot")
     rows = source.view.connection.exec_driver_sql(
-        f"{periods_sql(whole_slots(months, grain_us(source.config)))} SELECT {keys}, {sum_sql('r.active_uj')}, "
+        f"{periods_sql(whole_slot_ranges_s(months, grain_us(source.config)))} SELECT {keys}, {sum_sql('r.active_uj')}, "
         f"COUNT(DISTINCT r.{at}) FROM period JOIN {source_sql} r.{at} >= period.first AND r.{at} < period.last"
         f"{filter_sql(source, where, NAME_COLUMNS)} GROUP BY {keys}"
     ).all()

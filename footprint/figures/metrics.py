@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from footprint.aggregation.calculation_basis import CalculationBasis
+from footprint.attribution.array_types import Floats, Ints
 from footprint.attribution.shard import HOST_DEVICE
 from footprint.core.assumptions import assumption
 from footprint.core.estimate import COVERAGE_FACTOR, Estimate
 from footprint.core.units import UG_PER_G, UJ_PER_KWH
-from footprint.figures.cell_table import AMOUNTS, CellTable, Ints, combine_codes
+from footprint.figures.cell_table import AMOUNTS, CellTable, combine_codes
 from footprint.impact.uncertainty import UncertaintyBudget
 
-Floats = NDArray[np.float64]
 _INDEX = {name: index for index, name in enumerate(AMOUNTS)}
 _SQRT_3 = math.sqrt(3)
 

@@ -12,19 +12,20 @@ import numpy as np
 from footprint.aggregation.host_day import grain_us
 from footprint.aggregation.result_writer import charter_of
 from footprint.aggregation.rollups import DAY, DAY_USES, MONTH, MONTH_USES
-from footprint.aggregation.service_day import COUNT_COLUMNS, count_service_day
+from footprint.aggregation.service_day import count_service_day
 from footprint.attribution.largest_remainder import split_integer
 from footprint.calendar.rollup_ranges import DAYS, MONTHS, SLOTS
+from footprint.core.records import COUNT_COLUMNS
 from footprint.core.units import US_PER_DAY, US_PER_S
-from footprint.figures.energy_cells import CellSource, filter_sql, periods_sql, slots_cut_by, source_ranges, whole_slots
+from footprint.figures.energy_cells import CellSource, filter_sql, periods_sql, slots_cut_by, source_ranges, whole_slot_ranges_s
 
 NAME_COLUMNS = ("service", "use_case", "model", "charter")
-Key = tuple[int, str, str, str, str]  # period, then NAMED
+Key = tuple[int, str, str, str, str]  # period, then NAME_COLUMNS
 Counts = dict[Key, list[int | None]]  # COUNT_COLUMNS; None if unknown
 _PartialCount = tuple[Key, Sequence[int | None]]
 
 
-def gather_counts(
+def count_requests(
     source: CellSource, periods: Sequence[tuple[int, int]], columns: Iterable[str], where: Iterable[tuple[str, str]] = ()
 ) -> Counts:
     """Counts of periods [start, end) in µs, disjoint and sorted, by ``columns`` of NAME_COLUMNS.
@@ -33,7 +34,7 @@ def gather_counts(
     """
     kept_columns = [name for name in NAME_COLUMNS if name in {"service", *columns}]
     conditions = filter_sql(source, where, NAME_COLUMNS)
-    stretches = source_ranges(source, whole_slots(periods, grain_us(source.config)))
+    stretches = source_ranges(source, whole_slot_ranges_s(periods, grain_us(source.config)))
     counts: Counts = defaultdict(lambda: [None] * len(COUNT_COLUMNS))
     stored = _stored_counts(source, stretches, kept_columns, conditions)
     for parts in (stored, _recount_cut_slots(source, periods), _straddling_windows(source, periods, stretches, conditions)):

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from footprint.aggregation.calculation_basis import CalculationBasis
-from footprint.aggregation.service_day import COUNT_COLUMNS
 from footprint.attribution.shard import HOST_DEVICE, IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.config import Config
 from footprint.core.assumptions import assumption
 from footprint.core.estimate import Estimate
+from footprint.core.records import COUNT_COLUMNS
 from footprint.core.units import UG_PER_G, UJ_PER_KWH, kwh_from_uj
 from footprint.figures.cell_table import AMOUNTS, CellKey
 from footprint.impact.operational import operational_g
@@ -39,7 +38,7 @@ def requests_figures(counts: Iterable[Sequence[int | None]]) -> dict[str, int | 
     return sums
 
 
-def energy_figures(cells: Sequence[Cell], config: Config, *, known: int, expected: int, read: int, apart: bool) -> dict[str, Any]:
+def energy_figures(cells: Sequence[Cell], *, known: int, expected: int, read: int, apart: bool) -> dict[str, Any]:
     """Energy, emissions, bounds and quality of one row; empty without readings.
 
     ``known`` and ``expected`` are device-µs: the upper bound allows for the missing time, at the mean power of the known time
@@ -157,7 +156,7 @@ def budgets(cells: Sequence[Cell], *, apart: bool) -> tuple[UncertaintyBudget, U
         accelerator += amounts_by_name["active_uj"] + amounts_by_name["idle_uj"]
         followed += amounts_by_name["host_uj"]
         if basis.component == "host":
-            uplifted += added_by_uplift(basis, amounts_by_name)
+            uplifted += added_by_uplift(amounts_by_name)
         else:
             sensed += it_uj
     if sensed > 0 and uplifted > 0:
@@ -173,7 +172,7 @@ def budgets(cells: Sequence[Cell], *, apart: bool) -> tuple[UncertaintyBudget, U
     return energy, emitted, grams
 
 
-def added_by_uplift(basis: CalculationBasis, of: dict[str, int]) -> float:
+def added_by_uplift(of: dict[str, int]) -> float:
     """Energy [µJ] of a ``(host)`` row that an uplift, not a whole-server meter, added."""
     return max(of["grade_b_uj"] + of["grade_c_uj"] - abs(of["facility_uj"]), 0)
 
@@ -185,7 +184,7 @@ def _causes(key: CellKey, of: dict[str, int], *, apart: bool) -> Iterable[tuple[
     pue = Estimate(*basis.pue)
     yield (f"pue {'assumed' if basis.pue_assumed else basis.site}"), it_kwh, pue
     if basis.component == "host":
-        added = added_by_uplift(basis, of) / UJ_PER_KWH
+        added = added_by_uplift(of) / UJ_PER_KWH
         uplift = Estimate(*basis.uplift)
         if added and uplift.value > 1:
             name = "assumed" if basis.uplift_assumed else basis.host

@@ -106,9 +106,9 @@ def decompose(before: Mapping[str, Term], after: Mapping[str, Term]) -> dict[str
     effects = dict.fromkeys(EFFECTS, 0.0)
     effects["new"] = math.fsum(term.grams for name, term in after.items() if name not in before)
     effects["stopped"] = -math.fsum(term.grams for name, term in before.items() if name not in after)
-    going_on = sorted(set(before) & set(after))
-    totals = [math.fsum(side[name].requests for name in going_on) for side in (before, after)]
-    for name in going_on:
+    common = sorted(set(before) & set(after))
+    totals = [math.fsum(side[name].requests for name in common) for side in (before, after)]
+    for name in common:
         was, now = before[name], after[name]
         weight = log_mean(now.grams, was.grams)
         shares = was.requests / totals[0], now.requests / totals[1]

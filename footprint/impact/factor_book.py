@@ -17,7 +17,7 @@ from footprint.core.assumptions import assumption
 from footprint.core.estimate import Estimate
 from footprint.core.records import FootprintError
 from footprint.core.resources import data_path
-from footprint.core.stored_forms import canonical, stored_as
+from footprint.core.stored_forms import digest_text, stored_as
 from footprint.core.timestamps import from_datetime
 from footprint.core.units import US_PER_S
 
@@ -137,7 +137,7 @@ class FactorBook:
     def digest(self) -> str:
         """Digest of the content: equal for books with equal factors."""
         if not self._digest:
-            self._digest = hashlib.blake2b(canonical(self.factors).encode(), digest_size=12).hexdigest()
+            self._digest = hashlib.blake2b(digest_text(self.factors).encode(), digest_size=12).hexdigest()
         return self._digest
 
     def places(self) -> set[str]:

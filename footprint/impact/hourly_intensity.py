@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from footprint.attribution.largest_remainder import Floats, Ints
+from footprint.attribution.array_types import Floats, Ints
 from footprint.core.timestamps import to_datetime
 from footprint.core.units import US_PER_HOUR
 

@@ -72,7 +72,7 @@ def aliases_of(energy: list[NumberedRecord]) -> dict[DeviceAlias, int]:
 
 
 def record_alias(store: Store, connection: Connection, host_id: int, alias_id: int, device_id: int, since_us: int) -> None:
-    """Record the device of an alias, if its latest device is another one; all arguments are name ids."""
+    """Record the device of an alias from ``since_us`` [µs] on, if its latest device is another one; ids are those of names."""
     target = table(schema.AliasRow)
     up_to_time = (target.c.host_id == host_id) & (target.c.place_id == alias_id) & (target.c.since_us <= since_us)
     latest = connection.execute(select(target.c.device_id).where(up_to_time).order_by(target.c.since_us.desc()).limit(1)).scalar()

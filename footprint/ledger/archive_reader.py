@@ -12,16 +12,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 from sqlalchemy import Connection, func, select
 
+from footprint.attribution.array_types import Ints
 from footprint.ledger.object_store import ObjectStore, ObjectStoreError
 from footprint.ledger.parquet_segments import unpack_rows
 from footprint.ledger.verifier import sha256_of
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 
-Ints = NDArray[np.int64]
 MAX_OPEN_FILES = 8  # decoded files in memory
 ARCHIVED_REQUEST_COLUMNS = (
     "start_us",

@@ -15,13 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from footprint.attribution.array_types import Floats, Ints
 from footprint.core.records import MAX_COUNT, MAX_NAME_LENGTH
 from footprint.core.timestamps import BadTimestamp, parse_instant
 from footprint.core.units import INT64_MAX, UJ_PER_J, US_PER_S
 from footprint.ledger.rejects import ColumnErrors
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 UNKNOWN = -1  # an optional count or instant that is absent
 
 _RFC3339 = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$"
@@ -131,7 +130,7 @@ def parse_micro(column: pa.Array, name: str, errors: ColumnErrors) -> Ints:
     """Non-negative quantities in millionths (J -> µJ, W -> µW), rounded to the nearest; UNKNOWN where absent."""
     present = has_value(column)
     result = np.full(len(column), UNKNOWN, dtype=np.int64)
-    values = parse_numbers(column, name, errors)
+    values = parse_non_negative(column, name, errors)
     known = present & ~np.isnan(values)
     errors.mark(known & (values > INT64_MAX / UJ_PER_J / 2), name, "too large")
     known &= ~errors.bad
@@ -142,7 +141,7 @@ def parse_micro(column: pa.Array, name: str, errors: ColumnErrors) -> Ints:
     return result
 
 
-def parse_numbers(column: pa.Array, name: str, errors: ColumnErrors) -> Floats:
+def parse_non_negative(column: pa.Array, name: str, errors: ColumnErrors) -> Floats:
     """Finite numbers of at least 0; NaN where absent or rejected."""
     present = has_value(column)
     values = np.full(len(column), np.nan)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Connection, case
 
+from footprint.attribution.array_types import Ints
 from footprint.core.units import US_PER_DAY
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 
-Ints = NDArray[np.int64]
 _MAX_DAYS = 400  # of a longer request, only this many days and the last one are bumped
 
 

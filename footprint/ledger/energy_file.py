@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from footprint.attribution.array_types import Ints
 from footprint.core.records import COMPONENTS, grade_of
 from footprint.ledger import column_parsers
 from footprint.ledger.record_batch import RecordBatch, UnreadableFile
 from footprint.ledger.rejects import ColumnErrors, Reject
 
-Ints = NDArray[np.int64]
 REQUIRED = ("time", "host", "device", "component")
 QUANTITIES = ("energy_j", "power_w")
 COLUMNS = (*REQUIRED, *QUANTITIES, "source")

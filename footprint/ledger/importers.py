@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, update
 
+from footprint.attribution.array_types import Ints
 from footprint.config import Config
 from footprint.core.log_formats import FieldMap
 from footprint.core.records import RequestRecord
@@ -127,9 +128,7 @@ def import_mapped_log(
     return import_requests(store, config, path, now_us, progress, read_mapped_log(path, field_map, digest), digest)
 
 
-def import_request_records(
-    store: Store, name: str, records: list[RequestRecord], lines: request_file.Ints, now_us: int
-) -> ImportResult:
+def import_request_records(store: Store, name: str, records: list[RequestRecord], lines: Ints, now_us: int) -> ImportResult:
     """Import requests of a source as one named batch."""
     requests = request_file.rows_from_records(records, lines)
     write = partial(_write_requests, store, requests, store.name_ids(requests.names()), {})

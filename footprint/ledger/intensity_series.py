@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy import func, select
 
-from footprint.attribution.largest_remainder import Floats, Ints
+from footprint.attribution.array_types import Floats, Ints
 from footprint.core.prometheus_metrics import SourceUnavailable
 from footprint.core.records import FootprintError
 from footprint.core.timestamps import BadTimestamp, parse_instant

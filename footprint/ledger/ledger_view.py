@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Connection, func, select
 
+from footprint.attribution.array_types import Ints
 from footprint.attribution.energy_intervals import Samples, gap_limit_us
 from footprint.core.stored_forms import stored_as
 from footprint.core.units import US_PER_DAY
@@ -22,7 +22,6 @@ from footprint.ledger.archive_reader import ArchiveReader
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 
-Ints = NDArray[np.int64]
 NEIGHBOURS = 2
 # Which group uses a device: queried over all time and only one sample an hour, so it stays in SQL on retired days.
 HOLDING_PREFIX = "holding/"

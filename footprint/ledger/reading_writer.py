@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
+from footprint.attribution.array_types import Ints
 from footprint.core.units import US_PER_DAY
 from footprint.ledger.archive_reader import ArchiveReader, has_retired_days
 from footprint.ledger.day_versions import bump_stream_days
@@ -21,7 +21,6 @@ from footprint.storage import schema
 from footprint.storage.bulk_insert import create_temporary_table
 from footprint.storage.database import Store, table
 
-Ints = NDArray[np.int64]
 Row = tuple[Any, ...]
 READING_COLUMNS = ("stream_id", "time_us", "value", "covered_us", "epoch_id", "seq", "mono_us", "flags", "batch_id")
 _COLUMN_OF = {"energy": "energy_j", "power": "power_w"}

@@ -16,15 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from footprint.core.records import STATUSES, RequestRecord
+from footprint.attribution.array_types import Ints
+from footprint.core.records import COUNT_COLUMNS, STATUSES, RequestRecord
 from footprint.ledger import column_parsers
 from footprint.ledger.record_batch import RecordBatch, UnreadableFile
 from footprint.ledger.rejects import ColumnErrors, Reject
 
-Ints = NDArray[np.int64]
 REQUIRED = ("start", "use_case")
-COUNTS = ("requests", "input_tokens", "cached_input_tokens", "output_tokens")
-COLUMNS = ("start", "end", "first_token", "service", "use_case", "model", *COUNTS, "units", "unit", "status", "id")
+COLUMNS = ("start", "end", "first_token", "service", "use_case", "model", *COUNT_COLUMNS, "units", "unit", "status", "id")
 UNKNOWN = column_parsers.UNKNOWN
 UNKNOWN_USE_CASE = "(unknown)"  # the log names none; the request still gets its energy, and the row shows the gap
 
@@ -84,7 +83,7 @@ def _parse_rows(batch: RecordBatch, services_of_model: Callable[[str], set[str]]
     start, end, first = _parse_times(batch, errors)
     service, use_case, model = _parse_names(batch, errors, services_of_model)
     requests, input_tokens, cached_tokens, output_tokens = _parse_counts(batch, errors)
-    units = column_parsers.parse_numbers(batch.column("units"), "units", errors)
+    units = column_parsers.parse_non_negative(batch.column("units"), "units", errors)
     unit = column_parsers.parse_texts(batch.column("unit"), "unit", errors, required=False)
     status = column_parsers.parse_texts(batch.column("status"), "status", errors, required=False)
     known = np.asarray(pc.is_in(status, value_set=pa.array(["", *STATUSES])))
@@ -124,7 +123,7 @@ def _parse_times(batch: RecordBatch, errors: ColumnErrors) -> tuple[Ints, Ints, 
 
 def _parse_counts(batch: RecordBatch, errors: ColumnErrors) -> tuple[Ints, ...]:
     requests, input_tokens, cached_tokens, output_tokens = (
-        column_parsers.parse_counts(batch.column(name), name, errors) for name in COUNTS
+        column_parsers.parse_counts(batch.column(name), name, errors) for name in COUNT_COLUMNS
     )
     errors.mark(requests == 0, "requests", "must be at least 1")
     errors.mark(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Connection
 
+from footprint.attribution.array_types import Ints
 from footprint.core.units import US_PER_DAY
 from footprint.ledger.archive_reader import ArchiveReader, has_retired_days
 from footprint.ledger.day_versions import bump_service_days
@@ -16,7 +16,6 @@ from footprint.ledger.request_file import UNKNOWN, RequestRows, request_keys
 from footprint.storage.bulk_insert import create_temporary_table
 from footprint.storage.database import Store
 
-Ints = NDArray[np.int64]
 REQUEST_COLUMNS = (
     "key",
     "start_us",

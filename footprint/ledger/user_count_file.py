@@ -68,7 +68,7 @@ def _parse_cells(batch: RecordBatch) -> tuple[UserCountRows, list[Reject]]:
     ]
     users = column_parsers.parse_counts(batch.column("users"), "users", errors)
     errors.mark(users == column_parsers.UNKNOWN, "users", "empty; leave the row out where it is not known")
-    share = column_parsers.parse_numbers(batch.column("max_share"), "max_share", errors)
+    share = column_parsers.parse_non_negative(batch.column("max_share"), "max_share", errors)
     errors.mark(share > 1, "max_share", "above 1; it is a share, not a percentage")
     teams = column_parsers.parse_counts(batch.column("teams"), "teams", errors)
     valid = ~errors.bad

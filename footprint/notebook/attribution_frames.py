@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from footprint.attribution.array_types import Ints
 from footprint.attribution.energy_intervals import (
     EnergyIntervals,
     Samples,
@@ -20,19 +21,18 @@ from footprint.attribution.energy_intervals import (
     intervals_from_power,
 )
 from footprint.attribution.idle import IdleHistograms, idle_histograms, idle_power_uw
-from footprint.attribution.largest_remainder import Ints
 from footprint.attribution.request_log import ConcurrencyTimeline, RequestLog, build_request_log, shift_log, widen_counts
 from footprint.attribution.shard import DeviceInput, HostFacts, PlacedService, ServiceInput, ShardInput, attribute
 from footprint.attribution.step.day_statistics import DayStatistics, TimedLog, day_statistics
-from footprint.attribution.step.model import Diagnosis, StepWeights, fit_days, idle_powers_uw
+from footprint.attribution.step.model import Diagnosis, StepWeights, fit_placement, idle_powers_uw
 from footprint.attribution.token_weights import DeclaredWeights, token_weight
+from footprint.config.models import FOREVER_US
 from footprint.core.assumptions import assumption
 from footprint.core.records import FootprintError
 from footprint.core.units import S_PER_HOUR, US_PER_DAY, US_PER_S, UW_PER_W
 
 ENERGY = ("active_uj", "idle_uj", "host_uj", "facility_uj")
 KEYS = ("interval_start", "host", "device", "service", "use_case", "model")
-_FOREVER_US = 2**62
 
 
 class BadFrame(FootprintError):
@@ -169,7 +169,7 @@ class _HostAttribution:
             placements = [placement for placement in self.placements if placement.service == service]
             powers = [(self._idle_uw(placement), placement.share) for placement in placements]
             idle_w = None if any(uw is None for uw, _ in powers) else sum(uw * share for uw, share in powers if uw) / UW_PER_W
-            fit = fit_days(self.statistics[service], idle_w, replicas=service in self.elsewhere)
+            fit = fit_placement(self.statistics[service], idle_w, replicas=service in self.elsewhere)
             diagnoses[service] = fit.diagnosis
             energy_uj = [
                 int(self.intervals[placement.device][1].energy_uj.sum()) if placement.device in self.intervals else 0
@@ -224,7 +224,7 @@ class _HostAttribution:
         placements = [placement for placement in self.placements if placement.service == service]
         placed_range = (
             max((placement.since_us for placement in placements), default=0),
-            min((placement.until_us for placement in placements), default=_FOREVER_US),
+            min((placement.until_us for placement in placements), default=FOREVER_US),
         )
         scaled = []
         for placement in placements:
@@ -303,7 +303,7 @@ def _read_placements(placements: pd.DataFrame) -> list[_Placement]:
             str(device),
             float(share_value),
             max(int(since_us), 0),
-            int(until_us) if until_us >= 0 else _FOREVER_US,
+            int(until_us) if until_us >= 0 else FOREVER_US,
         )
         for service, host, device, share_value, since_us, until_us in zip(
             frame["service"], frame["host"], frame["device"], share, since.tolist(), until.tolist(), strict=True

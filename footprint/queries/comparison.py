@@ -180,7 +180,7 @@ def compare_sides(
         differs,
     )
     if differs and not anyway:
-        raise NotComparable(f"{names[0]} and {names[1]} differ in {', '.join(differs)}; --anyway gives their ratio all the same")
+        raise NotComparable(f"{names[0]} and {names[1]} differ in {', '.join(differs)}; --anyway computes the ratio anyway")
     return comparison
 
 

@@ -90,13 +90,13 @@ def _lineage_level(name: str, columns: Sequence[str], rows: Sequence[dict[str, A
     return LineageLevel(name, tuple(columns), [{column: row[column] for column in columns} for row in rows])
 
 
-def days(store: Store, config: Config, query: Query, now_us: int) -> LineageLevel:
+def day_level(store: Store, config: Config, query: Query, now_us: int) -> LineageLevel:
     """Energy [kWh] of each device on each day of a query; the days sum to the figure."""
     daily = replace(query, group=("host", "device"), every="day", view="active")
     return _lineage_level("days", DAY_COLUMNS, run_query(store, config, daily, now_us).rows)
 
 
-def facts(store: Store, config: Config, query: Query, now_us: int) -> LineageLevel:
+def fact_level(store: Store, config: Config, query: Query, now_us: int) -> LineageLevel:
     """Declared or assumed facts and factors that turn readings into the figure, each combination once."""
     distinct: dict[tuple[Any, ...], None] = {}
     with open_result(store, config, replace(query, view="active"), now_us) as result:
@@ -118,39 +118,39 @@ def facts(store: Store, config: Config, query: Query, now_us: int) -> LineageLev
     return _lineage_level("facts", FACT_COLUMNS, rows)
 
 
-def hours(store: Store, config: Config, query: Query, now_us: int, *, host: str, day: int) -> LineageLevel:
+def hour_level(store: Store, config: Config, query: Query, now_us: int, *, host: str, utc_day: int) -> LineageLevel:
     """Energy [kWh] and emissions [g] of each device for each use case of a query, by hour of a host's UTC day."""
     hourly = replace(
         query,
         group=("host", "device", "service", "use_case"),
         every="hour",
         view="active",
-        from_us=day * US_PER_DAY,
-        to_us=(day + 1) * US_PER_DAY,
+        from_us=utc_day * US_PER_DAY,
+        to_us=(utc_day + 1) * US_PER_DAY,
         where=(*query.where, ("host", host)),
     )
     return _lineage_level("hours", HOUR_COLUMNS, run_query(store, config, hourly, now_us).rows)
 
 
-def readings(store: Store, *, host: str, device: str, day: int) -> LineageLevel:
+def reading_level(store: Store, *, host: str, device: str, utc_day: int) -> LineageLevel:
     """Readings of a device on a UTC day (days since 1970), as they were received."""
     return _lineage_level(
-        "readings", READING_COLUMNS, raw_readings(store, host, device, day * US_PER_DAY, (day + 1) * US_PER_DAY)
+        "readings", READING_COLUMNS, raw_readings(store, host, device, utc_day * US_PER_DAY, (utc_day + 1) * US_PER_DAY)
     )
 
 
-def origins(store: Store, config: Config, *, host: str, day: int) -> LineageLevel:
+def origin_level(store: Store, config: Config, *, host: str, utc_day: int) -> LineageLevel:
     """Origin of the readings of a host's UTC day: import batches, and archived files with their link in the hash chain."""
     archive, batch = table(schema.Sealed), table(schema.Batch)
     with store.read() as connection:
         sealed = connection.execute(
-            select(archive).where(archive.c.source == f"host {host}", archive.c.day == day).order_by(archive.c.seq)
+            select(archive).where(archive.c.source == f"host {host}", archive.c.day == utc_day).order_by(archive.c.seq)
         ).all()
         batch_ids = {batch_id for archived in sealed for batch_id in json.loads(archived.batches)} | _batches_in_sql(
-            store, connection, host, day
+            store, connection, host, utc_day
         )
         batches = connection.execute(select(batch).where(batch.c.id.in_(sorted(batch_ids))).order_by(batch.c.id)).all()
-    date = format_instant(day * US_PER_DAY)[:10]
+    date = format_instant(utc_day * US_PER_DAY)[:10]
     rows = [
         {
             "host": host,
@@ -181,10 +181,10 @@ def origins(store: Store, config: Config, *, host: str, day: int) -> LineageLeve
     return _lineage_level("origins", ORIGIN_COLUMNS, rows)
 
 
-def _batches_in_sql(store: Store, connection: Any, host: str, day: int) -> set[int]:
+def _batches_in_sql(store: Store, connection: Any, host: str, utc_day: int) -> set[int]:
     """Batches of the readings of a host's day that are still in SQL."""
     reading = table(schema.Reading)
     streams = [stream.id for stream in LedgerView(store, connection).streams().get(host, [])]
-    on_day = (reading.c.time_us >= day * US_PER_DAY) & (reading.c.time_us < (day + 1) * US_PER_DAY)
+    on_day = (reading.c.time_us >= utc_day * US_PER_DAY) & (reading.c.time_us < (utc_day + 1) * US_PER_DAY)
     rows = connection.execute(select(reading.c.batch_id).where(reading.c.stream_id.in_(streams), on_day).distinct())
     return {int(row.batch_id) for row in rows}

@@ -141,7 +141,7 @@ def _group_scenario(
     for key, values in cells:
         amounts, basis = dict(zip(AMOUNTS, values, strict=True)), key.basis
         it_uj = amounts["active_uj"] + amounts["idle_uj"] + amounts["host_uj"]
-        added_uj = added_by_uplift(basis, amounts) if basis.component == "host" else 0
+        added_uj = added_by_uplift(amounts) if basis.component == "host" else 0
         scenario_it_uj = float(it_uj)
         if parameters.uplift is not None and added_uj and basis.uplift[0] > 1:
             scenario_it_uj += added_uj * ((parameters.uplift - 1) / (basis.uplift[0] - 1) - 1)

@@ -11,7 +11,7 @@ from footprint.core.timestamps import format_instant, parse_instant
 from footprint.core.units import US_PER_DAY
 from footprint.editions.publication import DRAFTS_FOLDER
 from footprint.editions.release_calendar import release_rows
-from footprint.editions.repository import PublishedEdition, edition_folder, edition_store, published_editions
+from footprint.editions.repository import PublishedEdition, edition_files, edition_folder, published_editions
 from footprint.editions.texts import long_period
 from footprint.i18n.formatting import format_local_time
 from footprint.ledger.object_store import ObjectStore
@@ -107,8 +107,8 @@ def exceeded_objectives(store: Store, config: Config, now_us: int) -> Iterator[A
 def drafted_editions(store: Store, config: Config, now_us: int) -> Iterator[Alert]:
     """Draft of the last quarter, with its PDF, once the job has written it."""
     period = period_at(now_us, config.timezone).shifted(-1)
-    vault, folder = edition_store(config), f"{DRAFTS_FOLDER}/{period}"
-    if not published_editions(store, str(period)) and vault.exists(f"{folder}/report.json"):
+    stored_files, folder = edition_files(config), f"{DRAFTS_FOLDER}/{period}"
+    if not published_editions(store, str(period)) and stored_files.exists(f"{folder}/report.json"):
         name = long_period(period)
         yield Alert(
             f"draft {period}",
@@ -118,7 +118,7 @@ def drafted_editions(store: Store, config: Config, now_us: int) -> Iterator[Aler
                 f"Le projet est prêt à relire. Pour le publier : footprint report publish {period}",
                 f"The draft is ready to be read. To publish it: footprint report publish {period}",
             ),
-            _pdf_attachments(vault, folder, f"{period}-draft"),
+            _pdf_attachments(stored_files, folder, f"{period}-draft"),
         )
 
 
@@ -135,16 +135,16 @@ def released_editions(store: Store, config: Config, now_us: int) -> Iterator[Ale
                     f"Edition published: {name.en}, version {edition.version}",
                 ),
                 (f"{name.fr}, version {edition.version}. {url}".strip(), f"{name.en}, version {edition.version}. {url}".strip()),
-                _pdf_attachments(edition_store(config), edition_folder(edition.period, edition.version), edition.name),
+                _pdf_attachments(edition_files(config), edition_folder(edition.period, edition.version), edition.name),
             )
 
 
 def late_releases(store: Store, config: Config, now_us: int) -> Iterator[Alert]:
     """Releases that missed their announced date, of periods with an edition or a draft."""
-    published, vault = published_editions(store), edition_store(config)
+    published, stored_files = published_editions(store), edition_files(config)
     for row in release_rows(config, published, now_us):
         period, due = row["period"], parse_instant(row["announced"])
-        has_editions = bool(published) or vault.exists(f"{DRAFTS_FOLDER}/{period}/report.json")
+        has_editions = bool(published) or stored_files.exists(f"{DRAFTS_FOLDER}/{period}/report.json")
         if row["state"] != "late" or not has_editions or now_us - due > MAX_NEWS_AGE_US:
             continue
         name, french = long_period(parse_period(period)), "provisoire" if row["release"] == "provisional" else "définitive"
@@ -165,12 +165,12 @@ def _edition_url(config: Config, edition: PublishedEdition) -> str:
     return f"{base}/editions/{edition.period}/v{edition.version}" if base else ""
 
 
-def _pdf_attachments(vault: ObjectStore, folder: str, stem: str) -> tuple[Attachment, ...]:
+def _pdf_attachments(stored_files: ObjectStore, folder: str, stem: str) -> tuple[Attachment, ...]:
     """PDFs of an edition, named after it and their language."""
     attachments = []
     for name in _PDFS:
-        if vault.exists(f"{folder}/{name}"):
-            content = vault.read(f"{folder}/{name}")
+        if stored_files.exists(f"{folder}/{name}"):
+            content = stored_files.read(f"{folder}/{name}")
             attachments.append(Attachment(f"{stem}.{name[:2]}.pdf", "application/pdf", content))
     return tuple(attachments)
 

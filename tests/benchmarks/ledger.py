@@ -57,9 +57,9 @@ def imports(folder: Path) -> list[Row]:
     count = readings_file(path, 5, 8, range(READINGS // 40))
     store = Store(f"sqlite:///{folder / 'ours.db'}")
     start_s = time.perf_counter()
-    done = import_energy(store, str(path), NOW_US)
+    result = import_energy(store, str(path), NOW_US)
     ours = time.perf_counter() - start_s
-    assert done.accepted == count
+    assert result.accepted == count
     reading = table(schema.Reading)
     with store.read() as connection:
         rows = [tuple(row) for row in connection.execute(select(reading))]
@@ -106,7 +106,7 @@ def days(folder: Path) -> list[Row]:
     store = Store(f"sqlite:///{folder / f'fleet{HOSTS}.db'}")
     seal(store, ObjectStore(str(folder / "sealed")), NOW_US, after_days=2, keep_days=3)
     start_s = time.perf_counter()
-    compute(store, facts, again=True)
+    compute(store, facts, force=True)
     from_files = time.perf_counter() - start_s
     rows: list[Row] = [
         ("days computed from sealed files / from SQL", from_files, seconds[HOSTS]),
@@ -120,9 +120,9 @@ def days(folder: Path) -> list[Row]:
     two_processes_s = _seconds_of_two(folder, facts)
     with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
         on_cluster = replace(facts, fleet_scheduler=cluster.scheduler_address)
-        compute(large_store, on_cluster, again=True)  # warms up the workers
+        compute(large_store, on_cluster, force=True)  # warms up the workers
         start_s = time.perf_counter()
-        compute(large_store, on_cluster, again=True)
+        compute(large_store, on_cluster, force=True)
         rows.append(("two Dask workers / two processes on half each", time.perf_counter() - start_s, two_processes_s))
     store.close()
     large_store.close()
@@ -135,9 +135,9 @@ from footprint.config import parse_config
 from footprint.storage.database import Store
 from tests.support.contract_files import compute
 store, facts = Store(sys.argv[1]), parse_config('[organisation]\\ntimezone = "UTC"\\n')
-compute(store, facts, again=True)
+compute(store, facts, force=True)
 print("ready", flush=True); sys.stdin.readline()
-begun = time.perf_counter(); compute(store, facts, again=True); print(time.perf_counter() - begun)
+begun = time.perf_counter(); compute(store, facts, force=True); print(time.perf_counter() - begun)
 """
 
 

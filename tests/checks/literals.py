@@ -12,7 +12,7 @@ PLAIN = {0.0, 0.5, 1.0, 2.0, *(10.0**n for n in range(-12, 13)), 1e-300, 2000.0,
 REASONS = {
     "footprint/core/units.py": "definitions of units",
     "footprint/attribution/step/": "grids and tolerances of the numerical search, calibrated as docs/explanation/method.md describes",
-    "footprint/attribution/balance.py": "the 2.5 and 97.5 % quantiles of a 95 % interval; a guard of a window's length",
+    "footprint/attribution/wall_to_parts.py": "the 2.5 and 97.5 % quantiles of a 95 % interval; a guard of a window's length",
     "footprint/attribution/idle.py": "tolerances of the idle search, stated beside them",
     "footprint/ledger/intensity_series.py": "retry delays and timeouts of a client",
     "footprint/ledger/sources/watttime.py": "the international pound, a definition",

@@ -1,4 +1,4 @@
-"""Every text that the pages ask for by a literal key stands in the catalogues."""
+"""Check of the translation catalogues: they contain every text that pages request by a literal key."""
 
 from __future__ import annotations
 

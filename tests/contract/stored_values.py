@@ -42,7 +42,7 @@ from footprint.core.counter_correction import Meter
 from footprint.core.log_formats import load_map
 from footprint.core.records import ActivityReading, ContextReading, EnergyReading, RequestRecord, to_line
 from footprint.core.samples import Channel, DevicePart, Sample
-from footprint.core.stored_forms import canonical, to_plain
+from footprint.core.stored_forms import digest_text, to_plain
 from footprint.core.user_counts import DistinctUsers
 from footprint.editions import document as d
 from footprint.editions.release_context import Change, Decision, ReleaseContext, ReleasedVersion
@@ -392,10 +392,10 @@ def _chain() -> bytes:
     """Every link and head of a small ledger; the bytes of Parquet files are the library's, and what follows from them."""
     with TemporaryDirectory() as folder:
         home = Path(folder)
-        store, vault = Store(f"sqlite:///{home / 'store.db'}"), ObjectStore(str(home / "sealed"))
+        store, archive = Store(f"sqlite:///{home / 'store.db'}"), ObjectStore(str(home / "sealed"))
         start_s = AT_US // 1_000_000
         import_files(store, config(), home, energy_lines(start_s, 600), request_lines(start_s, 600, 3))
-        seal(store, vault, AT_US + 30 * 86_400_000_000, after_days=2, keep_days=62)
+        seal(store, archive, AT_US + 30 * 86_400_000_000, after_days=2, keep_days=62)
         store.close()
         found = {}
         for path in sorted((home / "sealed").glob("*/**/*.json")):
@@ -416,11 +416,11 @@ def _backup() -> bytes:
         store = Store(f"sqlite:///{home / 'store.db'}")
         backup(store, home / "all.zip", AT_US)
         store.close()
-        with zipfile.ZipFile(home / "all.zip") as archive:
-            told = json.loads(archive.read("backup.json"))
+        with zipfile.ZipFile(home / "all.zip") as package:
+            told = json.loads(package.read("backup.json"))
             for name, table in told["tables"].items():
                 table["sha256"] = "…"
-                with archive.open(f"{name}.parquet") as file:
+                with package.open(f"{name}.parquet") as file:
                     table["columns"] = [[field.name, str(field.type)] for field in pq.read_schema(file)]
         return _json(told)
 
@@ -559,7 +559,7 @@ FORMS: dict[str, Callable[[], bytes]] = {
     "distinct-users.json": _users,
     "access.json": _accesses,
     "trace-digest.txt": LineageLevel("rows", ("a", "b"), [{"a": 0.1, "b": "é"}, {"a": None, "b": True}]).sha256.encode,
-    "aliases.txt": lambda: canonical([Alias("gpu:0", "GPU-7", AT_US)]).encode(),
+    "aliases.txt": lambda: digest_text([Alias("gpu:0", "GPU-7", AT_US)]).encode(),
     "benchmark-progress.json": lambda: _json(to_plain([MACHINE, MeasuredPoint(RESULT.points[1], ((0, 1.5, 200.0),))])),
     "announced.json": _announced,
     "fingerprint.txt": lambda: fingerprint(["2.0", 3, ("gpu:0", [(1, 2)])]).encode(),

@@ -118,10 +118,10 @@ def test_any_sequence_of_runs_ends_in_the_same_rows(sqlite: Store, tmp_path: Pat
     import_energy(other, write(tmp_path / "second.csv", [energy[0], *energy[half:]]), NOW_US)
     compute(other, config())
     import_requests(other, config(), write(tmp_path / "r.csv", requests), NOW_US)
-    compute(other, config(), to_us=(START_S + 3600) * 1_000_000, again=True)
+    compute(other, config(), to_us=(START_S + 3600) * 1_000_000, force=True)
     import_energy(other, write(tmp_path / "first.csv", energy[:half]), NOW_US)
     compute(other, config())
-    compute(other, config(), again=True)
+    compute(other, config(), force=True)
     assert compute(other, config()).computed == 0
     assert query_rows(other, config(), group=("service", "use_case", "device"), every="hour") == once
 

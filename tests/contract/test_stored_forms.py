@@ -22,7 +22,7 @@ from footprint.attribution.idle import IdleHistograms
 from footprint.attribution.step.serialization import load_statistics
 from footprint.benchmark.result import parse_result
 from footprint.core.records import from_line
-from footprint.core.stored_forms import canonical, from_plain, stored_as, to_plain
+from footprint.core.stored_forms import digest_text, from_plain, stored_as, to_plain
 from footprint.editions.release_context import ReleaseContext
 from footprint.editions.revision_evidence import Evidence
 from footprint.editions.serialization import from_json
@@ -98,8 +98,8 @@ class Building:
 def test_stored_names_are_those_of_the_table() -> None:
     inner = Building("é", 1.5, "not stored")
     outer = Building("b", 2.0, inside=(inner, None))
-    assert canonical(outer) == "Site(name='b', pue=2.0, parts=(Site(name='é', pue=1.5, parts=()), None))"
-    assert canonical([(outer.title,), 1, True]) == "[('b',), 1, True]"
+    assert digest_text(outer) == "Site(name='b', pue=2.0, parts=(Site(name='é', pue=1.5, parts=()), None))"
+    assert digest_text([(outer.title,), 1, True]) == "[('b',), 1, True]"
     plain = {"name": "b", "pue": 2.0, "parts": [{"name": "é", "pue": 1.5, "parts": []}, None]}
     assert to_plain(outer) == plain
     assert to_plain({"one": [outer]}) == {"one": [plain]}

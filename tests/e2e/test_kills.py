@@ -126,7 +126,7 @@ def test_every_joule_arrives_once_although_agents_are_killed(
     (tmp_path / "proc/sys/kernel/random").mkdir(parents=True)
     (tmp_path / "proc/sys/kernel/random/boot_id").write_text("one-boot\n")  # a killed agent is not a reboot
     (tmp_path / "token").write_text(token)
-    begun, stop, remembered = zone.value, threading.Event(), ""
+    start_uj, stop, remembered = zone.value, threading.Event(), ""
     memory = tmp_path / "spool" / "meters.json"
     process = agent(tmp_path, relay)
     wait_for_a_record(memory)  # the counter does not move before the first reading
@@ -159,5 +159,5 @@ def test_every_joule_arrives_once_although_agents_are_killed(
     readings = sorted(readings, key=lambda row: row.time_us)
     assert len({row.epoch_id for row in readings}) == 1
     assert all(b.value >= a.value for a, b in itertools.pairwise(readings))
-    assert readings[-1].value - readings[0].value == zone.value - begun  # no energy is lost or counted twice
+    assert readings[-1].value - readings[0].value == zone.value - start_uj  # no energy is lost or counted twice
     assert len(readings) >= kills / 4  # one for every agent that lived until its first record

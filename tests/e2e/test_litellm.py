@@ -125,9 +125,9 @@ def check_counters(
     """Compare with an import of the proxy's counters from Prometheus, for sites without a request log."""
     other = Store(f"sqlite:///{folder / 'counters.db'}")
     now_us = time.time_ns() // 1000
-    done = import_gateway_counters(other, facts, server, begun_us, now_us, now_us)
-    assert done.accepted
-    assert not done.rejects
+    result = import_gateway_counters(other, facts, server, begun_us, now_us, now_us)
+    assert result.accepted
+    assert not result.rejects
     compute(other, facts)
     counted = {row["model"]: row for row in query_rows(other, facts, group=("model",))}
     for model in ("small", "large", "broken"):
@@ -151,12 +151,12 @@ def test_every_request_through_a_real_proxy_is_in_the_ledger_once(sqlite: Store,
     inbox = IngestService(sqlite, facts.services_of_model)
 
     def ship() -> int:
-        done = inbox.accept("gateway", [line.encode() for line in follower.read()], 1)
-        assert not done.rejects
+        result = inbox.accept("gateway", [line.encode() for line in follower.read()], 1)
+        assert not result.rejects
         follower.commit()
-        return done.accepted
+        return result.accepted
 
-    begun_us, scraper_port = time.time_ns() // 1000, free_port()
+    start_us, scraper_port = time.time_ns() // 1000, free_port()
     scraper = start_prometheus(tmp_path, port, scraper_port)
     accepted = 0
     for half in (sent[:250], sent[250:]):
@@ -190,6 +190,6 @@ def test_every_request_through_a_real_proxy_is_in_the_ledger_once(sqlite: Store,
         use_case_rows = [row for row in rows if row["use_case"] == use_case]
         assert figures[use_case]["requests"] == len(use_case_rows)
         assert figures[use_case]["output_tokens"] == sum(int(str(row.get("output_tokens") or 0)) for row in use_case_rows)
-    check_counters(facts, f"http://127.0.0.1:{scraper_port}", begun_us, sent, rows, tmp_path)
+    check_counters(facts, f"http://127.0.0.1:{scraper_port}", start_us, sent, rows, tmp_path)
     scraper.terminate()
     scraper.wait(20)

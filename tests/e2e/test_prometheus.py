@@ -214,8 +214,8 @@ def test_two_exporters_of_one_group_are_refused_and_nothing_is_stored(server: st
         import_pieces(sqlite, server, 0, 600)
     with sqlite.read() as connection:
         assert LedgerView(sqlite, connection).streams() == {}
-    done = import_prometheus(sqlite, server, DAY_S * S, (DAY_S + 600) * S, NOW_US, exporter="node_exporter")
-    assert done.accepted
+    result = import_prometheus(sqlite, server, DAY_S * S, (DAY_S + 600) * S, NOW_US, exporter="node_exporter")
+    assert result.accepted
 
 
 def test_an_unreachable_server_is_reported(sqlite: Store) -> None:

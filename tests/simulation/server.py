@@ -16,10 +16,8 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from footprint.attribution.array_types import Floats, Ints
 
 DAY_S = 86_400
 BLOCK = 64  # maximum number of steps computed at once while no request joins or leaves

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from footprint.attribution.array_types import Floats
 from footprint.attribution.energy_intervals import EnergyIntervals, Samples, intervals_from_counter
 from footprint.attribution.idle import idle_histograms, idle_power_uw
-from footprint.attribution.largest_remainder import Floats
 from footprint.attribution.request_log import ConcurrencyTimeline, RequestLog, shift_log, widen_counts
 from footprint.attribution.split import split_placement
 from footprint.attribution.step.day_statistics import DayStatistics, TimedLog, day_statistics
-from footprint.attribution.step.model import Diagnosis, StepWeights, fit_days, idle_powers_uw
+from footprint.attribution.step.model import Diagnosis, StepWeights, fit_placement, idle_powers_uw
 from tests.simulation.server import DAY_S, VARIANTS, Day, Server, counters_j, random_server, simulate
 
 S = 1_000_000
@@ -124,7 +124,7 @@ def split_accuracy(
     if idle is not None:
         powers = [round(law.idle_w * idle * 1e6)] * law.devices
     idle_w = None if None in powers else sum(power or 0 for power in powers) / 1e6
-    fit = fit_days([statistics], idle_w)
+    fit = fit_placement([statistics], idle_w)
     truth = day.truth()
     nothing = np.zeros(len(names))
     if fit.fit is None:
@@ -158,7 +158,7 @@ def replica_accuracy(name: str, seeds: tuple[int, ...]) -> tuple[float, list[Dia
         statistics, timed = day_statistics(log, names, devices, FOREVER, 0, WINDOW_US)
         powers = [idle_power_uw([idle_histograms(intervals, timeline, (0, DAY_S * S))]) for intervals in devices]
         idle_w = None if None in powers else sum(power or 0 for power in powers) / 1e6
-        fit = fit_days([statistics], idle_w, replicas=True)
+        fit = fit_placement([statistics], idle_w, replicas=True)
         weights = StepWeights(shift_log(log, round(statistics.lag_s * S)), timed, fit)
         diagnoses.append(fit.diagnosis)
         for intervals, power in zip(devices, powers, strict=True):

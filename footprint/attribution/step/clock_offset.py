@@ -5,9 +5,11 @@ It is the shift of the log under which its work explains the energy best.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from footprint.attribution.largest_remainder import Floats
+from footprint.attribution.array_types import Floats
 from footprint.attribution.step.regression import solve_nnls
 
 MAX_OFFSET_S = 120
@@ -33,7 +35,7 @@ def find_clock_offset(cumulative_j: Floats, features: Floats) -> tuple[float, fl
     offset_s : float
         Seconds to add to the timestamps of the log.
     residual_ratio : float
-        Residual with the offset over the residual without.
+        Residual with the offset over the residual without; 1 where fewer than ten windows have energy, with an offset of 0.
     """
     coarse = range(-MAX_OFFSET_S, MAX_OFFSET_S + 1, COARSE_STEP_S)
     errors = {offset: _residual(cumulative_j, features, offset, COARSE_WINDOW_S) for offset in coarse}
@@ -43,7 +45,7 @@ def find_clock_offset(cumulative_j: Floats, features: Floats) -> tuple[float, fl
     ]
     fine_errors = {offset: _residual(cumulative_j, features, offset, FINE_WINDOW_S) for offset in {*fine, 0}}
     best = min(fine, key=lambda offset: (fine_errors[offset], abs(offset)))
-    ratio = fine_errors[best] / fine_errors[0] if fine_errors[0] > 0 else 1.0
+    ratio = fine_errors[best] / fine_errors[0] if 0 < fine_errors[0] < math.inf else 1.0
     return float(best), float(ratio)
 
 
@@ -54,7 +56,7 @@ def _residual(cumulative_j: Floats, features: Floats, offset: int, window_s: int
     work = np.diff(features[edges + MAX_OFFSET_S - offset], axis=0)
     usable = np.isfinite(energy) & (energy > 0)
     if usable.sum() < 10:
-        return float("inf")
+        return math.inf
     matrix = np.concatenate([np.full((int(usable.sum()), 1), float(window_s)), work[usable]], axis=1)
     weight = 1.0 / energy[usable]
     cost = solve_nnls(matrix, energy[usable], weight)

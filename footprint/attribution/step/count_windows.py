@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from footprint.attribution.largest_remainder import Floats, Ints
+from footprint.attribution.array_types import Floats, Ints
 from footprint.attribution.request_log import RequestLog
 from footprint.attribution.step.decode_clock import integrate_rates
 from footprint.attribution.step.features import CONTEXT_SCALE

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from footprint.attribution.array_types import Floats, Ints
 from footprint.attribution.energy_intervals import EnergyIntervals, cut_at_edges
-from footprint.attribution.largest_remainder import Floats, Ints
 from footprint.attribution.request_log import RequestLog
 from footprint.attribution.step.clock_offset import MAX_OFFSET_S, MAX_RESIDUAL_RATIO, MIN_OFFSET_S, find_clock_offset
 from footprint.attribution.step.count_windows import WindowCounts, count_features, window_counts
@@ -16,7 +16,7 @@ from footprint.attribution.step.decode_clock import integrate_rates
 from footprint.attribution.step.features import (
     REQUEST_FEATURES,
     RequestFeatures,
-    prefill_by_key,
+    prefill_tokens_by_key,
     request_features,
     window_features,
 )
@@ -194,7 +194,7 @@ def _fit_windows(
         energy_j=energy / UJ_PER_J,
         features=np.concatenate([window_features(timed.features, edges_s), count_features(timed.counts, edges_s)], axis=1),
         awake_s=_awake_seconds(log, timed, edges_s),
-        reading=_sum_by_column(timed, prefill_by_key(timed.features, edges_s, len(timed.column))),
+        reading=_sum_by_column(timed, prefill_tokens_by_key(timed.features, edges_s, len(timed.column))),
         held_s=_sum_by_column(timed, _untokened_seconds(log, timed, edges_s)),
         keys=timed.keys,
     )[complete]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from footprint.attribution.largest_remainder import Floats
+from footprint.attribution.array_types import Floats
 
 MIN_OUTPUT_TOKENS = 8  # shorter answers do not determine the speed
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from footprint.attribution.largest_remainder import Floats
+from footprint.attribution.array_types import Floats
 from footprint.attribution.step.decode_clock import RunningCount, integrate_rates
 from footprint.attribution.step.request_timing import RequestPhases, TimedRequests
 
@@ -95,13 +95,13 @@ def window_features(features: RequestFeatures, edges_s: Floats) -> Floats:
     return np.stack([*prefill, *decode], axis=1)
 
 
-def prefill_by_key(features: RequestFeatures, edges_s: Floats, keys: int) -> Floats:
+def prefill_tokens_by_key(features: RequestFeatures, edges_s: Floats, key_count: int) -> Floats:
     """Fresh input tokens by window and key, shape (windows, keys)."""
     phases = features.timing
     read_s = np.maximum(phases.first_s - phases.read_s, 1e-6)
     rate = features.requests.fresh / read_s
     columns = []
-    for key in range(keys):
+    for key in range(key_count):
         of_key = features.requests.key == key
         columns.append(integrate_rates(edges_s, (phases.first_s - read_s)[of_key], phases.first_s[of_key], rate[of_key]))
     return np.stack(columns, axis=1) if columns else np.zeros((len(edges_s) - 1, 0))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from footprint.attribution.largest_remainder import Floats, Ints
+from footprint.attribution.array_types import Floats, Ints
 from footprint.attribution.request_log import RequestLog
 from footprint.attribution.step.count_windows import COUNT_FEATURES
 from footprint.attribution.step.day_statistics import DayStatistics, TimedLog
@@ -94,7 +94,7 @@ class StepFit:
     alternatives: tuple[StepCoefficients, ...] = ()
 
 
-def fit_days(days: Sequence[DayStatistics], idle_w: float | None, *, replicas: bool = False) -> StepFit:
+def fit_placement(days: Sequence[DayStatistics], idle_w: float | None, *, replicas: bool = False) -> StepFit:
     """Fit a placement on its days.
 
     Parameters

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from footprint.attribution.largest_remainder import Floats, Ints
+from footprint.attribution.array_types import Floats, Ints
 from footprint.attribution.step.count_windows import COUNT_FEATURES
 from footprint.attribution.step.features import REQUEST_FEATURES, STEP_FEATURES
 from footprint.core.stored_forms import stored_as

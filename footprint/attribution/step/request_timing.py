@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import nnls
 
-from footprint.attribution.largest_remainder import Floats, Ints
+from footprint.attribution.array_types import Floats, Ints
 from footprint.attribution.request_log import RequestLog
 from footprint.attribution.step.decode_clock import DecodeClock, RunningCount, fit_decode_clock
 from footprint.core.units import US_PER_S

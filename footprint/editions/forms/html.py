@@ -52,7 +52,7 @@ def render(sheet: Sheet) -> str:
         f'<header><div class="top"><span class="mark">{MARK_HTML}Footprint</span><span>{escape(sheet.subject)} · '
         f"<strong>{escape(sheet.period)}</strong> · {escape(sheet.released)}</span>{nav}</div>"
         f'<div class="strip">{sheet.strip}</div><p class="under"><span>{escape(phrases.STRIP.in_(language))}</span>'
-        f"<span>{_runs(sheet.covered, language)}</span></p></header>"
+        f"<span>{_runs(sheet.covered)}</span></p></header>"
     )
     opening = "".join(
         render_block(block, language) for section in sheet.sections if not section.title for block in section.blocks
@@ -103,8 +103,8 @@ def render_block(block: BlockSheet, language: str) -> str:
     if isinstance(block, ParagraphsSheet):
         if block.look in ("bullets", "numbered"):
             tag = "ul" if block.look == "bullets" else "ol"
-            return f"<{tag}>" + "".join(f"<li>{_runs(item, language)}</li>" for item in block.items) + f"</{tag}>"
-        inside = "".join(f"<p>{_runs(item, language)}</p>" for item in block.items)
+            return f"<{tag}>" + "".join(f"<li>{_runs(item)}</li>" for item in block.items) + f"</{tag}>"
+        inside = "".join(f"<p>{_runs(item)}</p>" for item in block.items)
         return inside if block.look == "lead" else f'<div class="{block.look}">{inside}</div>'
     return _table(block, language)
 
@@ -119,7 +119,7 @@ def _table(table: TableSheet, language: str) -> str:
     body = ""
     for look, cells in table.rows:
         row = "".join(
-            f'<th scope="row">{_runs(cell, language)}</th>' if i == 0 else f"<td{attributes(i)}>{_runs(cell, language)}</td>"
+            f'<th scope="row">{_runs(cell)}</th>' if i == 0 else f"<td{attributes(i)}>{_runs(cell)}</td>"
             for i, cell in enumerate(cells)
         )
         body += f"<tr{f' class={_ROWS[look]}' if look else ''}>{row}</tr>"
@@ -133,7 +133,7 @@ def _table(table: TableSheet, language: str) -> str:
     )
 
 
-def _runs(runs: Iterable[TextRun], language: str) -> str:
+def _runs(runs: Iterable[TextRun]) -> str:
     return "".join(_badge(run.text) if run.look == "badge" else _run(run) for run in runs)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from string import Formatter
 
 from babel.dates import format_date, format_datetime
@@ -161,9 +162,7 @@ def _date_text(text: str, edition: Edition, language: str) -> str:
     return formatted.removesuffix(" 00") if language == "fr" else formatted
 
 
-def _parse_date(text: str):  # type: ignore[no-untyped-def]
-    from datetime import date  # noqa: PLC0415
-
+def _parse_date(text: str) -> date:
     return date.fromisoformat(text)
 
 

@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +71,7 @@ def render(sheet: Sheet, released: str, attached: Sequence[AttachedFile] = ()) -
             str(Path(folder) / "main.typ"),
             root=folder,
             format="pdf",
-            font_paths=[str(_fonts())],
+            font_paths=[str(data_path("fonts"))],
             ignore_system_fonts=True,
             pdf_standards=STANDARDS,
             timestamp=_timestamp(released, sheet),
@@ -80,13 +79,8 @@ def render(sheet: Sheet, released: str, attached: Sequence[AttachedFile] = ()) -
     return pdf
 
 
-@cache
-def _fonts() -> Path:
-    return data_path("fonts")
-
-
 def _timestamp(released: str, sheet: Sheet) -> int:
-    """The date of the document: its release, or the first day of the period for a draft."""
+    """Date of the document [s since 1970]: its release, or 1 January of the period's year for a draft."""
     if released:
         return parse_instant(released) // US_PER_S
     return calendar.timegm((*date(int(sheet.identity[:4]), 1, 1).timetuple()[:3], 0, 0, 0))

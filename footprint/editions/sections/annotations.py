@@ -130,7 +130,7 @@ def _with_events(block: object, events: list[EditionEvent]) -> Chart:
     assert isinstance(block.drawing, Trend)
     if not events:
         return block
-    drawing = replace(block.drawing, happenings=tuple(events))
+    drawing = replace(block.drawing, events=tuple(events))
     count = tr(f"Événements marqués : {len(events)}.", f"Events marked: {len(events)}.")
     return replace(block, drawing=drawing, alternative=join_texts(block.alternative, count))
 

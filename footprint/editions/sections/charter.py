@@ -48,14 +48,14 @@ def section(data: EditionData, registry: FigureRegistry) -> Section | None:
         tr("Ce que la charte a décidé des usages", "What the charter decided of uses"),
         tr(f"Énergie par statut de la charte, {display[1]}", f"Energy by charter status, {display[1]}"),
         (
-            Chart("charter", stacks, _alternative(data, statuses)),
+            Chart("charter", stacks, _alternative(statuses)),
             Table("by_charter", heads, tuple(rows), tr("Énergie par statut de la charte", "Energy by charter status")),
         ),
         source_line(data),
     )
 
 
-def _alternative(data: EditionData, statuses: list[str]) -> Text:
+def _alternative(statuses: list[str]) -> Text:
     names = [charter_text(status) for status in statuses]
     return tr(
         f"Colonnes par période, statuts de bas en haut : {', '.join(name.fr for name in names)}. Valeurs dans le tableau.",

@@ -48,7 +48,7 @@ def section(data: EditionData, registry: FigureRegistry) -> Section | None:
         ),
         _title(data, ranked),
         tr(f"Énergie par usage, {unit}", f"Energy by use, {unit}"),
-        (Chart("by_use_case", Bars(unit, tuple(bars)), _alternative(data, registry, bars)), _table(data, display, rows)),
+        (Chart("by_use_case", Bars(unit, tuple(bars)), _alternative(registry, bars)), _table(display, rows)),
         source_line(data),
     )
 
@@ -134,7 +134,7 @@ def _other_bars(
     return [Bar(tr(f"Autres usages ({len(names)})", f"Other uses ({len(names)})"), identity, "other")]
 
 
-def _table(data: EditionData, display: dict[str, tuple[float, str]], rows: list[TableRow]) -> Table:
+def _table(display: dict[str, tuple[float, str]], rows: list[TableRow]) -> Table:
     heads = {measure.indicator: label_with_unit(measure.label, display[measure.indicator][1]) for measure in MEASURES}
     columns = (
         Column(tr("usage", "use")),
@@ -168,7 +168,7 @@ def _title(data: EditionData, ranked: list[str]) -> Text:
     return tr("La consommation, usage par usage", "Consumption, use by use")
 
 
-def _alternative(data: EditionData, registry: FigureRegistry, bars: list[Bar]) -> Text:
+def _alternative(registry: FigureRegistry, bars: list[Bar]) -> Text:
     visible = [bar for bar in bars if bar.look == "use" and registry[bar.figure].value is not None]
     hidden = sum(registry[bar.figure].value is None for bar in bars)
     names = list_names([bar.label.en for bar in visible[:3]])

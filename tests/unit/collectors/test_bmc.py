@@ -11,7 +11,7 @@ import pytest
 
 from collectors.base import Unavailable
 from collectors.config import AgentConfig
-from collectors.ipmi import IpmiCollector, parse_dcmi
+from collectors.ipmi import IpmiCollector, parse_dcmi_w
 from collectors.redfish import RedfishCollector, parse_power
 from footprint.core.samples import Sample
 from tests.support.http_servers import QuietHandler, serving
@@ -28,8 +28,8 @@ IPMITOOL = """
 
 
 def test_c15_the_power_now_is_read_and_not_the_mean_of_months() -> None:
-    assert parse_dcmi(IPMITOOL.format(watts=212, state="activated")) == 212
-    assert parse_dcmi("Current Power                        : 164 Watts\nPower Measurement : Active\n") == 164
+    assert parse_dcmi_w(IPMITOOL.format(watts=212, state="activated")) == 212
+    assert parse_dcmi_w("Current Power                        : 164 Watts\nPower Measurement : Active\n") == 164
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_c15_the_power_now_is_read_and_not_the_mean_of_months() -> None:
 )
 def test_c15_what_is_no_power_gives_none(text: str, why: str) -> None:
     with pytest.raises(Unavailable, match=why):
-        parse_dcmi(text)
+        parse_dcmi_w(text)
 
 
 def command(folder: Path, name: str, script: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from dashboards.diagnosis_messages import translate_diagnosis
 from footprint.attribution.step.day_statistics import DayStatistics, day_statistics
-from footprint.attribution.step.model import REFUSED, Diagnosis, _doubts, fit_days
+from footprint.attribution.step.model import REFUSED, Diagnosis, _doubts, fit_placement
 from tests.simulation.server import VARIANTS, simulate
 from tests.support.step_fits import FOREVER, WINDOW_US, intervals_of, log_of
 
@@ -37,7 +37,7 @@ def refusals(statistics: DayStatistics) -> list[Diagnosis]:
         (replace(statistics, windows=collinear), IDLE_W),
         (replace(statistics, windows=random_energy), IDLE_W),
     ]
-    return [fit_days([day], idle_w).diagnosis for day, idle_w in days]
+    return [fit_placement([day], idle_w).diagnosis for day, idle_w in days]
 
 
 def test_each_reason_is_translated_with_its_numbers(statistics: DayStatistics) -> None:

@@ -67,4 +67,4 @@ def test_the_register_names_owners_and_what_nobody_took(tried: tuple[Store, Conf
     page = shown(tried)
     assert "operations" in page
     assert translate("en", "eff_under-way") in page
-    assert "served nobody" in page
+    assert "served no request" in page

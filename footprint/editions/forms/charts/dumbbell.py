@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from footprint.charts.canvas import WIDTH, Canvas, ticks
+from footprint.charts.canvas import WIDTH, Canvas, Scale, ticks
 from footprint.editions.document import Dumbbell, Figure, Pair
 from footprint.editions.figure_format import format_figure
 from footprint.i18n.formatting import format_number
@@ -42,7 +42,15 @@ def draw(drawing: Dumbbell, figures: Mapping[str, Figure], language: str, title:
     return canvas
 
 
-def _pair(canvas: Canvas, pair: Pair, figures, middle: float, x, language: str, no_difference: tuple[str, str]) -> None:  # type: ignore[no-untyped-def]
+def _pair(
+    canvas: Canvas,
+    pair: Pair,
+    figures: Mapping[str, Figure],
+    middle: float,
+    x: Scale,
+    language: str,
+    no_difference: tuple[str, str],
+) -> None:
     canvas.label(LABELS, middle, pair.label.in_(language), LABELS)
     best, current, ratio = figures[pair.best], figures[pair.current], figures[pair.ratio]
     if best.value is None or current.value is None:

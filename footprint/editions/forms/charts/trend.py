@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from babel.dates import format_date
 
-from footprint.charts.canvas import WIDTH, Canvas, text_width, ticks
+from footprint.charts.canvas import WIDTH, Canvas, Scale, text_width, ticks
 from footprint.editions.document import Figure, MonthPoint, Trend
 from footprint.i18n.formatting import format_estimate, format_number
 
@@ -37,7 +37,7 @@ def draw(drawing: Trend, _: Mapping[str, Figure], language: str, title: str, alt
         canvas.line(LEFT, y(mark), RIGHT, y(mark), colour="rule-strong" if mark == 0 else "rule")
         canvas.text(LEFT - 8, y(mark) + 4.5, format_number(mark, language), colour="ink-2", anchor="end")
     _months(canvas, points, x, language)
-    _missing(canvas, points, x, step, language)
+    _missing(canvas, points, x, language)
     for first, run in _runs(points):
         _band(canvas, run, first, x, y)
     for first, run in _runs(points):
@@ -66,21 +66,25 @@ def _runs(points: tuple[MonthPoint, ...]) -> Iterator[tuple[int, list[MonthPoint
         yield len(points) - len(run), run
 
 
-def _band(canvas: Canvas, run: list[MonthPoint], first: int, x, y) -> None:  # type: ignore[no-untyped-def]
-    known = [(x(index), point) for index, point in enumerate(run, first) if point.low is not None and point.high is not None]
-    for (left, here), (right, next_point) in pairwise(known):
-        provisional = "provisional" in (here.state, next_point.state)
-        shape = [(left, y(here.high)), (right, y(next_point.high)), (right, y(next_point.low)), (left, y(here.low))]
+def _band(canvas: Canvas, run: list[MonthPoint], first: int, x: Scale, y: Scale) -> None:
+    bounds = [
+        (x(index), point.low, point.high, point.state)
+        for index, point in enumerate(run, first)
+        if point.low is not None and point.high is not None
+    ]
+    for (left, low, high, state), (right, next_low, next_high, next_state) in pairwise(bounds):
+        provisional = "provisional" in (state, next_state)
+        shape = [(left, y(high)), (right, y(next_high)), (right, y(next_low)), (left, y(low))]
         canvas.area(shape, colour="band", opacity=0.5 if provisional else 1.0)
         if provisional:
             for edge in ((shape[0], shape[1]), (shape[3], shape[2])):
                 canvas.path(edge, colour="data-2", width=0.8, dash="3 3")
-    if len(known) == 1:
-        at, point = known[0]
-        canvas.line(at, y(point.low), at, y(point.high), colour="data", width=1.4)
+    if len(bounds) == 1:
+        at, low, high, _ = bounds[0]
+        canvas.line(at, y(low), at, y(high), colour="data", width=1.4)
 
 
-def _months(canvas: Canvas, points: tuple[MonthPoint, ...], x, language: str) -> None:  # type: ignore[no-untyped-def]
+def _months(canvas: Canvas, points: tuple[MonthPoint, ...], x: Scale, language: str) -> None:
     """Label every third month by name, and the first month of a year with the year in bold below."""
     labelled_year, interval = "", 1 if len(points) <= 8 else 3
     for index, point in enumerate(points):
@@ -101,7 +105,7 @@ def _months(canvas: Canvas, points: tuple[MonthPoint, ...], x, language: str) ->
             labelled_year = year
 
 
-def _missing(canvas: Canvas, points: tuple[MonthPoint, ...], x, step: float, language: str) -> None:  # type: ignore[no-untyped-def]
+def _missing(canvas: Canvas, points: tuple[MonthPoint, ...], x: Scale, language: str) -> None:
     index = 0
     while index < len(points):
         length = next((n for n, point in enumerate(points[index:]) if point.value is not None), len(points) - index)
@@ -117,7 +121,7 @@ def _missing(canvas: Canvas, points: tuple[MonthPoint, ...], x, step: float, lan
         index += max(length, 1)
 
 
-def _breaks(canvas: Canvas, drawing: Trend, x, language: str) -> None:  # type: ignore[no-untyped-def]
+def _breaks(canvas: Canvas, drawing: Trend, x: Scale, language: str) -> None:
     months = [point.month for point in drawing.points]
     for month, before, after in drawing.breaks:
         if month in months:
@@ -127,11 +131,11 @@ def _breaks(canvas: Canvas, drawing: Trend, x, language: str) -> None:  # type: 
             canvas.text(at + 5, TOP - 8, after, colour="ink-2")
 
 
-def _events(canvas: Canvas, drawing: Trend, x) -> None:  # type: ignore[no-untyped-def]
+def _events(canvas: Canvas, drawing: Trend, x: Scale) -> None:
     """A numbered circle on the axis with a dotted line above it; circles that would touch are stacked."""
     first, *_ = (point.month.split("-") for point in drawing.points)
     previous_at, height = -1e9, 0
-    for event in drawing.happenings:
+    for event in drawing.events:
         day = date.fromisoformat(event.start)
         months = (day.year - int(first[0])) * 12 + day.month - int(first[1])
         share = (day.day - 1) / monthrange(day.year, day.month)[1]
@@ -145,7 +149,7 @@ def _events(canvas: Canvas, drawing: Trend, x) -> None:  # type: ignore[no-untyp
         canvas.text(centre, middle + 3.8, str(event.number), anchor="middle", bold=True, size=11)
 
 
-def _last_value(canvas: Canvas, drawing: Trend, x, y, language: str) -> None:  # type: ignore[no-untyped-def]
+def _last_value(canvas: Canvas, drawing: Trend, x: Scale, y: Scale, language: str) -> None:
     """Value, interval and month beside the last point."""
     known = [(index, point) for index, point in enumerate(drawing.points) if point.value is not None]
     if not known:

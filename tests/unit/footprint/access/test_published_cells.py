@@ -16,7 +16,7 @@ from footprint.disclosure.audit import PublishedTable, attack
 from footprint.disclosure.primary_suppression import Key
 from footprint.editions.protected_cells import ProtectedCells, disclosure_rules, previously_published_cells, protect_period
 from footprint.editions.publication import publish_edition, write_due_draft
-from footprint.editions.repository import edition_store, published_editions
+from footprint.editions.repository import edition_files, published_editions
 from footprint.ledger.importers import import_users
 from footprint.storage.database import Store
 from tests.support import quarters
@@ -82,7 +82,7 @@ def recovered(editions: list[PublishedTable], truth: ProtectedCells, within: flo
 def drafts_stay_inside(config: Config, store: Store) -> None:
     """A draft lies on the shelf beside the editions; nobody is served it, however he writes its address."""
     assert "is drafted" in write_due_draft(store, config, NOW_US, lambda _: None)
-    assert edition_store(config).exists(f"drafts/{Q3}/report.json")
+    assert edition_files(config).exists(f"drafts/{Q3}/report.json")
     browser = committee(config, store)
     for role in Role:
         for path in (

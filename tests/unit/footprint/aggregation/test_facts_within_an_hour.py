@@ -35,6 +35,6 @@ def test_a_row_that_is_there_already_ends_the_day_and_what_stood_stays(store: St
     before = query_rows(store, config(), group=("service",))
     with store.begin() as connection:
         connection.execute(text("UPDATE footprint_row SET shard_id = shard_id + 1000"))
-    with pytest.raises(ClosureError, match="rows of this day are there already"):
-        compute(store, config(), again=True)
+    with pytest.raises(ClosureError, match="rows of this day already exist"):
+        compute(store, config(), force=True)
     assert query_rows(store, config(), group=("service",)) == before

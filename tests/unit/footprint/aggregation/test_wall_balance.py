@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from footprint.attribution.balance import compare_wall_to_parts
 from footprint.attribution.energy_intervals import COUNTER, EnergyIntervals
+from footprint.attribution.wall_to_parts import compare_wall_to_parts
 from footprint.cli.app import status_of
 from tests.support.contract_files import DAY_S, write
 

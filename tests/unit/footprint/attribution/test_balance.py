@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from footprint.attribution.balance import WallBalance, compare_wall_to_parts
 from footprint.attribution.energy_intervals import EnergyIntervals
+from footprint.attribution.wall_to_parts import WallBalance, compare_wall_to_parts
 
 
 def spans(*rows: tuple[int, int, int, int]) -> EnergyIntervals:

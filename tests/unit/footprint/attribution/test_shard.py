@@ -333,3 +333,12 @@ def test_rows_that_do_not_hold_what_was_read_are_refused() -> None:
     """A device told twice is a fault of the caller: its rows are of both, its reading is of one."""
     with pytest.raises(ClosureError, match=r"h/gpu:0: rows hold 6000 µJ of 3000 µJ read"):
         attribute(shard([gpu(), gpu()], [], facts()))
+
+
+def test_a_service_needs_two_scenarios_or_half_widths() -> None:
+    requests = log((0, 200, 0, 9))
+    weights = DeclaredWeights(requests)
+    for count in (0, 1, 3):
+        with pytest.raises(ValueError, match=f"s: {count} scenarios; two are needed, or half_widths"):
+            attribute(shard([], [ServiceInput("s", (("a", ""),), requests, weights, (weights,) * count)], facts()))
+    attribute(shard([gpu(PLACED)], [ServiceInput("s", (("a", ""),), requests, weights, (), np.zeros(1))], facts()))

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from footprint.attribution.array_types import Floats, Ints
 from footprint.attribution.energy_intervals import EnergyIntervals
-from footprint.attribution.largest_remainder import Floats, Ints
 from footprint.attribution.request_log import ConcurrencyTimeline, RequestLog
 from footprint.attribution.split import IDLE, UNATTRIBUTED, SplitRows, idle_energy, split_placement
 from footprint.attribution.token_weights import DeclaredWeights

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from footprint.attribution.request_log import RequestLog
 from footprint.attribution.step.day_statistics import DayStatistics, day_statistics
 from footprint.attribution.step.features import window_features
-from footprint.attribution.step.model import OK, REFUSED, SUSPECT, StepFit, StepWeights, fit_days
+from footprint.attribution.step.model import OK, REFUSED, SUSPECT, StepFit, StepWeights, fit_placement
 from footprint.attribution.step.regression import FitWindows, fit_form
 from footprint.attribution.step.request_timing import admission_times
 from footprint.attribution.step.serialization import dump_statistics, load_statistics
@@ -101,7 +101,7 @@ def test_without_a_quiet_second_idle_power_must_come_from_elsewhere() -> None:
     never = replace(
         statistics, windows=replace(statistics.windows, awake_s=np.tile(statistics.windows.length_s[:, None], (1, 6)))
     )
-    assert "no quiet second" in fit_days([never], None).diagnosis.reason
+    assert "no quiet second" in fit_placement([never], None).diagnosis.reason
 
 
 def test_too_little_is_refused_and_says_so() -> None:
@@ -109,9 +109,9 @@ def test_too_little_is_refused_and_says_so() -> None:
     names = [k.name for k in day.server.kinds]
     few = log_of(day)[np.arange(200)]
     statistics, _ = day_statistics(few, names, intervals_of(day, 1), FOREVER, 0, WINDOW_US)
-    assert "200 requests" in fit_days([statistics], 380.0).diagnosis.reason
+    assert "200 requests" in fit_placement([statistics], 380.0).diagnosis.reason
     short, _ = day_statistics(log_of(day), names, intervals_of(day, 1), (10 * 3600 * S, 13 * 3600 * S), 0, WINDOW_US)
-    assert "36 windows" in fit_days([short], 380.0).diagnosis.reason
+    assert "36 windows" in fit_placement([short], 380.0).diagnosis.reason
 
 
 def test_energy_that_the_log_does_not_explain_is_refused() -> None:
@@ -121,7 +121,7 @@ def test_energy_that_the_log_does_not_explain_is_refused() -> None:
     scattered = replace(log, start_us=luck.integers(0, DAY_S * S, len(log)))
     scattered = replace(scattered, end_us=scattered.start_us + (log.end_us - log.start_us))
     statistics, _ = day_statistics(scattered, [k.name for k in day.server.kinds], intervals_of(day, 1), FOREVER, 0, WINDOW_US)
-    assert fit_days([statistics], 380.0).diagnosis.status == REFUSED
+    assert fit_placement([statistics], 380.0).diagnosis.status == REFUSED
 
 
 @pytest.mark.parametrize("skew_s", [-118.0, -7.0, 23.0, 60.4, 119.0])
@@ -189,7 +189,7 @@ def test_embeddings_have_nothing_but_reading() -> None:
     law = replace(LARGE, kinds=(Kind("index", 9000, 900, 0, 0.8), Kind("search", 20_000, 60, 0, 0.5, "flat")))
     day = simulate(law, 1)
     statistics, timed = day_statistics(log_of(day), ["index", "search"], intervals_of(day, 1), FOREVER, 0, WINDOW_US)
-    found = fit_days([statistics], None)
+    found = fit_placement([statistics], None)
     assert found.fit is not None
     shares = StepWeights(log_of(day), timed, found).shares(found.fit)
     assert np.abs(shares - day.truth()).sum() <= 0.03
@@ -208,7 +208,7 @@ def test_training_beside_inference_bears_its_own_power() -> None:
         trained[at : at + 5400] = 900.0
     with_training = replace(day, above_j=day.above_j + trained)
     statistics, timed = day_statistics(log, names, intervals_of(with_training, 3), FOREVER, 0, WINDOW_US)
-    found = fit_days([statistics], None)
+    found = fit_placement([statistics], None)
     assert found.fit is not None
     truth = np.append(np.bincount(day.use_case, weights=day.true_j, minlength=5), trained.sum())
     shares = StepWeights(log, timed, found).shares(found.fit)
@@ -233,7 +233,7 @@ def test_days_add_up_and_are_kept_bit_for_bit() -> None:
         for name in FitWindows.__slots__:
             assert np.array_equal(getattr(before.windows, name), getattr(after.windows, name)), name
         assert dump_statistics(after) == dump_statistics(before)
-    one, three = fit_days(days[:1], None), fit_days([day for day in again if day], None)
+    one, three = fit_placement(days[:1], None), fit_placement([day for day in again if day], None)
     assert three.diagnosis.windows == sum(len(day.windows) for day in days)
     assert three.diagnosis.coefficients["step"] == pytest.approx(one.diagnosis.coefficients["step"], rel=0.05)
 
@@ -257,7 +257,7 @@ def fitted() -> Fitted:
     day = simulate(VARIANTS["low-load"], 1)
     log = log_of(day)
     statistics, timed = day_statistics(log, [k.name for k in day.server.kinds], intervals_of(day, 1), FOREVER, 0, WINDOW_US)
-    found = fit_days([statistics], None)
+    found = fit_placement([statistics], None)
     return log, StepWeights(log, timed, found), found, statistics
 
 

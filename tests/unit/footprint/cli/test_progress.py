@@ -7,7 +7,7 @@ import io
 import pytest
 
 from footprint.cli import progress
-from footprint.cli.progress import Progress, span
+from footprint.cli.progress import Progress, format_duration
 
 
 class Terminal(io.StringIO):
@@ -46,4 +46,4 @@ def test_on_a_terminal_a_bar_that_is_taken_away(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_spans_as_people_say_them() -> None:
-    assert [span(each) for each in (45.4, 600, 3600, 5460)] == ["45 s", "10 min", "1 h 00 min", "1 h 31 min"]
+    assert [format_duration(each) for each in (45.4, 600, 3600, 5460)] == ["45 s", "10 min", "1 h 00 min", "1 h 31 min"]

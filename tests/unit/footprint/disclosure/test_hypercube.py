@@ -9,7 +9,7 @@ import pytest
 
 from footprint.disclosure.hypercube import SuppressionProblem, cheapest_hypercube, move_sign, period_moves
 from footprint.disclosure.margin_feasibility import is_feasible_with_hidden_cells
-from footprint.disclosure.optimal_suppression import BOTH, DOWN, UP, cheapest_move
+from footprint.disclosure.optimal_suppression import BOTH, DOWN, UP, cells_of_cheapest_move
 from footprint.disclosure.primary_suppression import Cell
 from footprint.disclosure.table import CellCube, Index, build_cube
 
@@ -67,7 +67,7 @@ def box(given: SuppressionProblem, target: str = "ax", *, both: bool = True) -> 
 
 
 def moved(given: SuppressionProblem, way: int = BOTH, target: str = "ax") -> set[str] | None:
-    found = cheapest_move(given, place(given.cube, target), way)
+    found = cells_of_cheapest_move(given, place(given.cube, target), way)
     if found is None:
         return None
     return {(given.cube.services[s] or "_") + (given.cube.use_cases[u] or "_") for _, s, u in np.argwhere(found).tolist()}

@@ -84,7 +84,7 @@ def trend_of(edition: Edition) -> Trend:
 
 def test_what_happened_is_numbered_dated_and_names_the_figures_that_hold_it(data: EditionData) -> None:
     edition, _ = build(data)
-    first, second = trend_of(edition).happenings
+    first, second = trend_of(edition).events
     assert (first.number, first.start, first.end, first.where) == (1, "2026-08-03", "2026-08-04", (("host", "a"),))
     assert (second.start, second.end, second.words.fr) == ("2026-09-10", "2026-09-10", "modèle {remplacé} & relancé")
     for event, month in ((first, "2026-08"), (second, "2026-09")):
@@ -107,7 +107,7 @@ def test_what_an_earlier_version_said_is_not_among_them(office: Office) -> None:
     edition = draft_edition(store, config, "2026-Q3", instant("2026-10-14")).edition
     before = {figure.id for figure in edition.figures if figure.formula.startswith("as published")}
     assert before
-    figure_ids = [identity for event in trend_of(edition).happenings for identity in event.figures]
+    figure_ids = [identity for event in trend_of(edition).events for identity in event.figures]
     assert figure_ids
     assert not before & set(figure_ids)
 
@@ -161,7 +161,7 @@ def test_what_names_a_hidden_use_in_its_fields_or_in_its_words_is_counted_and_no
 )
 def test_a_note_is_as_confidential_as_the_cell_that_it_names(data: EditionData, note: Annotation, told: bool) -> None:
     edition, _ = build(replace(data, context=replace(data.context, annotations=(note,))))
-    assert len(trend_of(edition).happenings) == told
+    assert len(trend_of(edition).events) == told
     assert ("Événements non publiés" in to_json(edition).decode()) is not told
 
 
@@ -172,7 +172,7 @@ def test_of_many_the_latest_are_listed_and_the_others_counted(data: EditionData)
     )
     edition, _ = build(replace(data, context=replace(data.context, annotations=many)))
     drawing = trend_of(edition)
-    assert [event.words.en for event in drawing.happenings] == [f"step {hour}" for hour in range(3, MAX_LISTED + 3)]
+    assert [event.words.en for event in drawing.events] == [f"step {hour}" for hour in range(3, MAX_LISTED + 3)]
     assert "Earlier events, not listed: 3." in to_json(edition).decode()
     assert (
         draw_chart(Chart("t", drawing, edition.headline.text), {f.id: f for f in edition.figures}, "en", "t").count(
@@ -193,7 +193,7 @@ def test_an_edition_without_a_trend_tells_it_all_the_same(data: EditionData) -> 
 
 def test_an_edition_without_notes_says_nothing_of_them(data: EditionData) -> None:
     edition, _ = build(replace(data, context=replace(data.context, annotations=())))
-    assert trend_of(edition).happenings == ()
+    assert trend_of(edition).events == ()
     assert "Événements" not in to_json(edition).decode()
 
 
@@ -201,7 +201,7 @@ def test_what_was_published_keeps_its_notes_whatever_is_written_later(office: Of
     _, store, folder = office
     config, _ = noted(folder)
     published = publish_edition(store, config, "2026-Q3", NOW)
-    assert [event.words.en for event in trend_of(from_json(published.report)).happenings] == [
+    assert [event.words.en for event in trend_of(from_json(published.report)).events] == [
         "panne du refroidissement",
         "model {upgraded} & restarted",
     ]

@@ -13,7 +13,7 @@ from footprint.config import Config, load_config
 from footprint.editions.diff import compare_with_published
 from footprint.editions.publication import NothingChanged, NotPublishable, publish_edition
 from footprint.editions.release_context import ReleaseContext
-from footprint.editions.repository import ImmutableEdition, edition_store, published_editions, write_files
+from footprint.editions.repository import ImmutableEdition, edition_files, published_editions, write_files
 from footprint.editions.serialization import from_json
 from footprint.editions.verification import verify
 from footprint.ledger.backup import backup, restore
@@ -139,7 +139,7 @@ def test_what_is_published_never_changes(office: Office) -> None:
     config, store, folder = office
     first = publish_edition(store, config, "2026-09", FIRST)
     with pytest.raises(ImmutableEdition, match="differs from the published file"):
-        write_files(edition_store(config), "2026-09", 1, {"report.json": b"{}"})
+        write_files(edition_files(config), "2026-09", 1, {"report.json": b"{}"})
     path = folder / "quarters.editions" / "2026-09" / "v1"
     original = files(folder)
     (path / "report.json").unlink()

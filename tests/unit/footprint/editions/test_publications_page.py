@@ -13,7 +13,7 @@ from footprint.config import Config
 from footprint.core.units import US_PER_DAY
 from footprint.editions import publications_page
 from footprint.editions.publication import publish_edition, write_due_draft
-from footprint.editions.repository import edition_store
+from footprint.editions.repository import edition_files
 from footprint.server import alert_rules
 from footprint.server.alerts import ALERT_RULES
 from footprint.storage.database import Store
@@ -35,7 +35,7 @@ def test_the_page_holds_what_was_published_in_one_small_file(office: Office) -> 
     config, store, _ = office
     publish_edition(store, config, "2026-Q3", NOW)
     for language in ("fr", "en"):
-        page = edition_store(config).read(f"index.{language}.html").decode()
+        page = edition_files(config).read(f"index.{language}.html").decode()
         assert len(gzip.compress(page.encode())) < 100_000
         assert not re.search(r"<script|<link |@import|src=", page)
         assert page.count("<h1>") == 1

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from footprint.aggregation.calculation_basis import basis_at
-from footprint.aggregation.rollups import LARGEST, TOO_LARGE, crossing, rebuild, rollup_zone, set_stamp
+from footprint.aggregation.rollups import LARGEST, TOO_LARGE, crossing, rebuild, rollup_zone, set_rollup_zone
 from footprint.calendar import rollup_ranges
 from footprint.config import Config, parse_config
 from footprint.figures import Query, run_query
@@ -218,13 +218,13 @@ def without_sums(store: Store, facts: Config, question: Query) -> list[dict[str,
 @contextmanager
 def unsummed(store: Store) -> Iterator[None]:
     with store.begin() as connection:
-        kept = rollup_zone(store, connection)
-        set_stamp(store, connection, "")
+        kept = rollup_zone(connection)
+        set_rollup_zone(store, connection, "")
     try:
         yield
     finally:
         with store.begin() as connection:
-            set_stamp(store, connection, kept)
+            set_rollup_zone(store, connection, kept)
 
 
 @pytest.mark.parametrize("zone", ZONES)
@@ -281,7 +281,7 @@ def test_many_rows_at_once_are_what_each_is_by_itself(sums: tuple[Store, Config]
                 continue
             for place, group in found.groups.items():
                 read, known, expected = found.times(place[0], group)
-                alone = energy_figures(group.cells, facts, known=known, expected=expected, read=read, apart=found.apart)
+                alone = energy_figures(group.cells, known=known, expected=expected, read=read, apart=found.apart)
                 rows[place[1], found.periods[place[0]][0]] = alone
                 if group.number >= 0:
                     *scalar, grams = budgets(group.cells, apart=found.apart)
@@ -310,7 +310,7 @@ def test_sums_follow_every_change_of_rows(store: Store, tmp_path: Path) -> None:
     compute(store, facts)
     first = contents(store)
     assert all(first)
-    compute(store, facts, again=True, from_us=(DAY_S + 30 * 86_400) * 1_000_000, to_us=(DAY_S + 31 * 86_400) * 1_000_000)
+    compute(store, facts, force=True, from_us=(DAY_S + 30 * 86_400) * 1_000_000, to_us=(DAY_S + 31 * 86_400) * 1_000_000)
     assert contents(store) == first
     other = write(
         tmp_path / "other.csv",
@@ -333,7 +333,7 @@ def test_sums_follow_every_change_of_rows(store: Store, tmp_path: Path) -> None:
 
 def made_anew(store: Store, facts: Config) -> None:
     with store.begin() as connection:
-        set_stamp(store, connection, "")
+        set_rollup_zone(store, connection, "")
     rebuild(store, facts.timezone)
 
 
@@ -345,10 +345,10 @@ def test_another_zone_is_never_answered_from_sums_of_this_one(sqlite: Store, tmp
     asked = Query(every="day")
     before = run_query(sqlite, moved, asked, NOW_US).rows
     with sqlite.read() as connection:
-        assert rollup_zone(sqlite, connection) == rollup_ranges.zone_fingerprint(facts.timezone)
+        assert rollup_zone(connection) == rollup_ranges.zone_fingerprint(facts.timezone)
     compute(sqlite, moved)
     with sqlite.read() as connection:
-        assert rollup_zone(sqlite, connection) == rollup_ranges.zone_fingerprint(moved.timezone)
+        assert rollup_zone(connection) == rollup_ranges.zone_fingerprint(moved.timezone)
     assert run_query(sqlite, moved, asked, NOW_US).rows == before == without_sums(sqlite, moved, asked)
 
 
@@ -359,7 +359,7 @@ def test_rows_too_large_to_be_summed_are_read_as_they_are(sqlite: Store) -> None
         connection.exec_driver_sql(f"UPDATE footprint_row SET active_uj = {2**62} WHERE active_uj > {10**12}")
     assert not rebuild(sqlite, facts.timezone)
     with sqlite.read() as connection:
-        assert rollup_zone(sqlite, connection) == TOO_LARGE
+        assert rollup_zone(connection) == TOO_LARGE
     row = run_query(sqlite, facts, Query(), NOW_US).rows[0]
     assert row["accelerator_active_kwh"] > 2**63 / 3.6e12
     assert LARGEST * 31 * 25 * 4 < 2**63

@@ -53,7 +53,7 @@ def test_figures_from_sealed_days_are_byte_identical(store: Store, tmp_path: Pat
     assert summary.retired == readings + requests
     assert faults(tmp_path / "sealed") == []
     assert rendered_answers(store) == before
-    assert compute(store, FACTS, again=True).computed > 0
+    assert compute(store, FACTS, force=True).computed > 0
     assert rendered_answers(store) == before
     assert compute(store, FACTS).computed == 0
     assert sealed(store, tmp_path / "sealed").parts == 0
@@ -105,7 +105,7 @@ def test_late_readings_become_a_supplement_with_the_same_figures(store: Store, t
     assert summary.supplements >= 2
     assert {path: path.read_bytes() for path in before} == before
     assert faults(tmp_path / "sealed") == []
-    assert compute(store, FACTS, again=True).computed > 0
+    assert compute(store, FACTS, force=True).computed > 0
     assert rendered_answers(store) == rendered_answers(complete)
     complete.close()
 
@@ -126,7 +126,7 @@ def test_a_sealed_batch_can_be_withdrawn_and_claimed_rows_stay(store: Store, tmp
     compute(only_b, FACTS)
     assert rendered_answers(store) == rendered_answers(only_b)
     assert sealed(store, tmp_path / "sealed").parts > 0
-    compute(store, FACTS, again=True)
+    compute(store, FACTS, force=True)
     assert rendered_answers(store) == rendered_answers(only_b)
     assert faults(tmp_path / "sealed") == []
     only_b.close()
@@ -229,7 +229,7 @@ def test_the_next_run_completes_an_interrupted_one(
     monkeypatch.setattr(ObjectStore, "write", original_write)
     sealed(sqlite, tmp_path / "sealed")
     assert faults(tmp_path / "sealed") == []
-    compute(sqlite, FACTS, again=True)
+    compute(sqlite, FACTS, force=True)
     assert rendered_answers(sqlite) == before
     assert sealed(sqlite, tmp_path / "sealed").parts == 0
 
@@ -262,11 +262,11 @@ def test_object_storage_gives_the_same_files(sqlite: Store, tmp_path: Path) -> N
     import_all(sqlite, tmp_path)
     compute(sqlite, FACTS)
     before = rendered_answers(sqlite)
-    vault = ObjectStore(f"memory://bucket-{tmp_path.name}/footprint")
-    assert seal(sqlite, vault, NOW_US, after_days=2, keep_days=3).retired > 0
-    compute(sqlite, FACTS, again=True)
+    archive = ObjectStore(f"memory://bucket-{tmp_path.name}/footprint")
+    assert seal(sqlite, archive, NOW_US, after_days=2, keep_days=3).retired > 0
+    compute(sqlite, FACTS, force=True)
     assert rendered_answers(sqlite) == before
-    with vault.local() as copy:
+    with archive.local() as copy:
         assert faults(copy) == []
 
 

@@ -53,12 +53,12 @@ def test_many_days_of_late_data_at_once(sqlite: Store, tmp_path: Path, length: i
     days = range(-length, 0)
     import_energy(sqlite, write(tmp_path / "a.csv", [HEAD, *hours(days, "gpu:0")]), NOW_US)
     compute(sqlite, FACTS)
-    vault = ObjectStore(str(tmp_path / "sealed"))
-    first = seal(sqlite, vault, NOW_US, after_days=2, keep_days=62)
+    archive = ObjectStore(str(tmp_path / "sealed"))
+    first = seal(sqlite, archive, NOW_US, after_days=2, keep_days=62)
     assert (first.parts >= length, first.retired > 0) == (True, True)
     import_energy(sqlite, write(tmp_path / "late.csv", [HEAD, *hours(days, "gpu:1")]), NOW_US)
     compute(sqlite, FACTS)
-    summary = seal(sqlite, vault, NOW_US, after_days=2, keep_days=62)
+    summary = seal(sqlite, archive, NOW_US, after_days=2, keep_days=62)
     assert summary.supplements == length
     assert verifier.verify(tmp_path / "sealed")[0] == []
     assert closes(sqlite)
@@ -80,7 +80,7 @@ def test_an_unwritable_archive_loses_nothing(store: Store, tmp_path: Path) -> No
     assert count(store, schema.Reading) == readings
     assert rendered_answers(store) == before
     assert seal(store, ObjectStore(str(tmp_path / "sealed")), NOW_US, after_days=2, keep_days=3).retired > 0
-    compute(store, FACTS, again=True)
+    compute(store, FACTS, force=True)
     assert rendered_answers(store) == before
     assert closes(store)
 

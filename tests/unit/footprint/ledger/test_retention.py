@@ -98,20 +98,20 @@ def test_erased_requests_stay_erased_and_their_figures_stay(store: Store, tmp_pa
         return seal(store, ObjectStore(str(tmp_path / "sealed")), NOW_US, after_days=2, **options)
 
     import_all(store, tmp_path)
-    vault = ObjectStore(str(tmp_path / "sealed"))
+    archive = ObjectStore(str(tmp_path / "sealed"))
     with pytest.raises(SealError, match="still in SQL"):
-        erase_requests(store, vault, DAY + 10, "thirteen months", NOW_US)
+        erase_requests(store, archive, DAY + 10, "thirteen months", NOW_US)
     sealed(keep_days=3)
     with pytest.raises(SealError, match="not computed yet"):
-        erase_requests(store, vault, DAY + 10, "thirteen months", NOW_US)
+        erase_requests(store, archive, DAY + 10, "thirteen months", NOW_US)
     compute(store, FACTS)
     before = rendered_answers(store)
-    assert erase_requests(store, vault, DAY + 10, "thirteen months", NOW_US) == 2
+    assert erase_requests(store, archive, DAY + 10, "thirteen months", NOW_US) == 2
     assert not list((tmp_path / "sealed").rglob("service*.parquet"))
     faults, notes = verifier.verify(tmp_path / "sealed")
     assert faults == []
     assert sum("erased by a rule" in note for note in notes) == 2
-    assert compute(store, FACTS, again=True).computed == 0
+    assert compute(store, FACTS, force=True).computed == 0
     # What is imported again is new to SQL, and no figure of those days is computed from it.
     import_requests(store, FACTS, str(tmp_path / "r.csv"), NOW_US)
     assert compute(store, FACTS).computed == 0
@@ -123,8 +123,8 @@ def test_an_interrupted_erasure_is_adopted_without_overwriting_links(
 ) -> None:
     import_all(sqlite, tmp_path)
     compute(sqlite, FACTS)
-    vault = ObjectStore(str(tmp_path / "sealed"))
-    seal(sqlite, vault, NOW_US, after_days=2, keep_days=3)
+    archive = ObjectStore(str(tmp_path / "sealed"))
+    seal(sqlite, archive, NOW_US, after_days=2, keep_days=3)
     original_write, writes = ObjectStore.write, []
 
     def cut(self: ObjectStore, name: str, raw: bytes) -> None:
@@ -134,14 +134,14 @@ def test_an_interrupted_erasure_is_adopted_without_overwriting_links(
 
     monkeypatch.setattr(ObjectStore, "write", cut)
     with pytest.raises(OSError, match="power"):
-        erase_requests(sqlite, vault, DAY + 10, "thirteen months", NOW_US)
+        erase_requests(sqlite, archive, DAY + 10, "thirteen months", NOW_US)
     monkeypatch.setattr(ObjectStore, "write", original_write)
     link = (tmp_path / "sealed" / writes[0]).read_bytes()
-    seal(sqlite, vault, NOW_US, after_days=2, keep_days=3)
+    seal(sqlite, archive, NOW_US, after_days=2, keep_days=3)
     assert (tmp_path / "sealed" / writes[0]).read_bytes() == link
-    assert erase_requests(sqlite, vault, DAY + 10, "thirteen months", NOW_US) == 2
-    seal(sqlite, vault, NOW_US, after_days=2, keep_days=3)
+    assert erase_requests(sqlite, archive, DAY + 10, "thirteen months", NOW_US) == 2
+    seal(sqlite, archive, NOW_US, after_days=2, keep_days=3)
     faults, notes = verifier.verify(tmp_path / "sealed")
     assert faults == []
     assert not any("under no head" in note for note in notes)
-    assert seal(sqlite, vault, NOW_US, after_days=2, keep_days=3).parts == 0
+    assert seal(sqlite, archive, NOW_US, after_days=2, keep_days=3).parts == 0

@@ -100,7 +100,7 @@ def test_any_order_of_runs_ends_in_the_same_rows(computed: Store, files: tuple[s
     compute(other, facts)
     import_energy(other, files[0], NOW_US)
     compute(other, facts)
-    compute(other, facts, again=True)
+    compute(other, facts, force=True)
     assert use_case_rows(other) == use_case_rows(computed)
     assert split_diagnostics(other, None, None) == split_diagnostics(computed, None, None)
 

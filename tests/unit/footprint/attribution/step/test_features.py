@@ -12,7 +12,7 @@ from footprint.attribution.step.features import (
     REQUEST_FEATURES,
     RequestFeatures,
     batch_shapes,
-    prefill_by_key,
+    prefill_tokens_by_key,
     request_features,
     window_features,
 )
@@ -83,12 +83,12 @@ def test_requests_that_write_nothing_take_no_step() -> None:
 
 def test_reading_by_use_case() -> None:
     f = made(*TWO, (12.0, 22.0, 30.0, 100.0, 9.0, 1), edges=EDGES)
-    found = prefill_by_key(f, np.array(EDGES), 3)
+    found = prefill_tokens_by_key(f, np.array(EDGES), 3)
     assert found.tolist() == [pytest.approx([2000, 500, 0]), pytest.approx([0, 80, 0]), pytest.approx([0, 20, 0])]
-    assert prefill_by_key(f, np.array(EDGES), 0).shape == (3, 0)
+    assert prefill_tokens_by_key(f, np.array(EDGES), 0).shape == (3, 0)
 
 
 def test_a_request_read_in_no_time_is_read_all_the_same() -> None:
     f = made((5.0, 5.0, 14.0, 70.0, 9.0, 0), edges=EDGES)
     assert column(f, EDGES, "in") == pytest.approx([70, 0, 0])
-    assert prefill_by_key(f, np.array(EDGES), 1)[:, 0].tolist() == pytest.approx([70, 0, 0])
+    assert prefill_tokens_by_key(f, np.array(EDGES), 1)[:, 0].tolist() == pytest.approx([70, 0, 0])

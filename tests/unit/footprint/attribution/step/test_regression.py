@@ -7,9 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from footprint.attribution.step.clock_offset import MAX_OFFSET_S, find_clock_offset
 from footprint.attribution.step.count_windows import COUNT_FEATURES
-from footprint.attribution.step.day_statistics import DayStatistics
 from footprint.attribution.step.features import REQUEST_FEATURES
 from footprint.attribution.step.regression import (
     ALL_FEATURES,
@@ -31,7 +29,6 @@ from footprint.attribution.step.regression import (
     relative_residual,
     solve_nnls,
 )
-from footprint.attribution.step.serialization import dump_statistics, load_statistics
 
 COST = {"in": 0.5, "out": 2.0, "step": 0.3}
 
@@ -235,54 +232,6 @@ def test_condition_tells_whether_work_can_be_told_apart() -> None:
     features[:, ALL_FEATURES.index("step")] = 0
     assert condition_number(apart, idle_known=True) == pytest.approx(1)  # a column of nothing is left out
     assert condition_number(replace(w, features=np.zeros_like(features)), idle_known=True) == float("inf")
-
-
-def shifted(lag: int, *, gap: bool = False, noise: float = 0.0) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
-    """Energy each second as 10 W and 3 J a unit of work ``lag`` seconds before, and the work as logged."""
-    luck, seconds = np.random.default_rng(5), 3600
-    work = luck.exponential(20, seconds + 2 * MAX_OFFSET_S) * (luck.random(seconds + 2 * MAX_OFFSET_S) < 0.1)
-    done = work[MAX_OFFSET_S - lag : MAX_OFFSET_S - lag + seconds]
-    energy = np.concatenate([[0.0], np.cumsum(10.0 + 3 * done + noise * luck.random(seconds))])
-    if gap:
-        energy[600:1200] = np.nan
-    return energy, np.concatenate([np.zeros((1, 1)), np.cumsum(work)[:, None]])
-
-
-@pytest.mark.parametrize("lag", [0, 3, 4, -4, -17, 64, 119, -120, 120])
-def test_the_lag_of_a_log_is_found(lag: int) -> None:
-    found, gain = find_clock_offset(*shifted(lag, noise=1.0))
-    assert found == lag
-    assert gain < 0.1 if lag else gain == 1
-
-
-def test_a_gap_in_the_energy_is_left_out() -> None:
-    assert find_clock_offset(*shifted(5, gap=True))[0] == 5
-
-
-def test_a_log_that_explains_nothing_has_no_lag() -> None:
-    energy, work = shifted(0)
-    lag, gain = find_clock_offset(np.zeros_like(energy), work)
-    assert lag == 0
-    assert not gain < 0.9
-    assert find_clock_offset(energy[:90], work[: 90 + 2 * MAX_OFFSET_S])[0] == 0
-
-
-def statistics(w: FitWindows) -> DayStatistics:
-    return DayStatistics(w, 400, 1.5, 0.8, 0.001, 3, 0.02, True, False, 0.5, False)
-
-
-def test_a_day_is_kept_bit_for_bit() -> None:
-    day = statistics(windows(5, keys=("é", "b")))
-    back = load_statistics(dump_statistics(day))
-    assert back is not None
-    assert replace(back, windows=day.windows) == day
-    assert back.windows.keys == ("é", "b")
-    for name in ("start_s", "length_s", "energy_j", "features", "awake_s", "reading", "held_s"):
-        assert np.array_equal(getattr(back.windows, name), getattr(day.windows, name)), name
-    assert "\n" not in dump_statistics(day)
-    assert '"keys":["é","b"]' in dump_statistics(day)
-    assert load_statistics('{"layout": ["other"]}') is None
-    assert load_statistics("{}") is None
 
 
 def test_a_fit_of_counts_has_their_columns() -> None:

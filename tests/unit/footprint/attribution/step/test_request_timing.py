@@ -153,6 +153,50 @@ def test_slots_are_found_where_requests_wait_for_them() -> None:
     assert np.median(np.abs(found.first_s - truth)) < 0.5
 
 
+def uneven(seed: int, slots: int, prefill_s: float, step_s: float) -> TimedRequests:
+    """As ``queued``, with speeds that vary fourfold and answers of any length, so that no choice of the search is exact."""
+    luck, count = np.random.default_rng(seed), 200
+    start = np.sort(luck.uniform(0, 1500, count))
+    fresh, output = luck.integers(200, 6000, count).astype(float), luck.integers(0, 300, count).astype(float)
+    free, reader, ends = [0.0] * slots, 0.0, []
+    for at, given, out, slow in zip(start, fresh, output, luck.uniform(0.5, 2.0, (count, 2)), strict=True):
+        reader = max(at, min(free), reader) + given * prefill_s * slow[0]
+        ends.append(reader + out * step_s * slow[1])
+        free[free.index(min(free))] = ends[-1]
+    return TimedRequests(np.arange(count), start, np.array(ends), np.full(count, NAN), fresh, output, np.zeros(count, dtype=int))
+
+
+# The search over speeds and slots is part of the method: these figures move with METHOD_VERSION alone.
+@pytest.mark.parametrize(("seed", "slots", "prefill_s", "step_s", "found_s", "found_slots", "misfit", "wait_s", "read_s"), [
+    (1, 400, 0.0005, 0.02, 0.0002310542093803619, 3, 0.15667719127109864, 0.9520160337436449, 0.7449645602851686),
+    (3, 2, 0.0002, 0.02, 7.057439022473397e-05, 2, 0.1624708951507039, 0.7597285929471889, 0.2393919387602903),
+    (4, 3, 0.001, 0.05, 0.0011553487457225285, 3, 0.20723409289390496, 11.930393746002272, 4.219149813932633),
+    (5, 6, 0.0003, 0.1, 1.3848352405438813e-05, 0, 0.2235476885560011, 0.9911188684613318, 0.04673427028463104),
+    (6, 8, 0.001, 0.2, 0.00015511246484783622, 8, 0.2644868720948223, 5.360060351381091, 0.5579785030161004),
+    (7, 12, 0.001, 0.3, 0.0005608855304817873, 12, 0.2664404097744487, 6.636877859488282, 1.9799306947787425),
+    (8, 20, 0.002, 0.5, 0.0022601608844700417, 20, 0.24338061822640572, 84.72016471881292, 8.421238010614854),
+    (9, 30, 0.0001, 1.0, 4.65e-09, 0, 0.3095886779565759, 11.898635176371387, 1.5627148052512752e-05),
+    (10, 5, 0.002, 0.1, 0.0022271696887048932, 5, 0.3246336880863455, 72.10960450921833, 7.7809483644844555),
+])  # fmt: skip
+def test_what_the_search_finds_is_part_of_the_method(
+    seed: int,
+    slots: int,
+    prefill_s: float,
+    step_s: float,
+    found_s: float,
+    found_slots: int,
+    misfit: float,
+    wait_s: float,
+    read_s: float,
+) -> None:
+    given = uneven(seed, slots, prefill_s, step_s)
+    found = request_phases(given)
+    assert found.slots == found_slots
+    assert (found.prefill_s, found.misfit) == (pytest.approx(found_s, rel=1e-9), pytest.approx(misfit, rel=1e-9))
+    assert float((found.first_s - given.start_s).mean()) == pytest.approx(wait_s, rel=1e-9)
+    assert float((found.first_s - found.read_s).mean()) == pytest.approx(read_s, rel=1e-9)
+
+
 @pytest.mark.parametrize(
     ("slots", "begins"), [(0, [0, 1, 2, 3]), (4, [0, 1, 2, 3]), (2, [0, 1, 4, 6]), (1, [0, 5, 7, 9]), (3, [0, 1, 2, 4])]
 )

@@ -89,7 +89,7 @@ def coverage(
     In seconds, by host, device and period.
     """
     from footprint.figures import parse_query
-    from footprint.figures.coverage import coverage_ledger
+    from footprint.figures.coverage import device_coverage_seconds
     from footprint.figures.engine import open_result
 
     facts, store = opened(config)
@@ -97,7 +97,7 @@ def coverage(
     rows: list[dict[str, Any]] = []
     with open_result(store, facts, query, now_us()) as result:
         if result is not None:
-            for index, (host, device), amounts in coverage_ledger(result.coverage_index, result.periods):
+            for index, (host, device), amounts in device_coverage_seconds(result.coverage_index, result.periods):
                 start, end = result.periods[index]
                 period = {"period_start": format_instant(start), "period_end": format_instant(end)}
                 rows.append({"host": host, "device": device, **period, **amounts})

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from footprint.attribution.array_types import Ints
 from footprint.attribution.energy_intervals import EnergyIntervals, cut_at_edges
-from footprint.attribution.largest_remainder import Ints, sum_by_group
+from footprint.attribution.largest_remainder import sum_by_group
 from footprint.core.estimate import Estimate
 
 MIN_WINDOWS = 12  # an hour of five-minute windows; fewer give no meaningful spread
