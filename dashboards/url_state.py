@@ -25,7 +25,7 @@ THEMES = ("auto", "light", "dark")
 FILTERS = ("service", "use_case", "model", "host", "site")
 USE_CASE_PAGES = ("/use-cases", "/charter", "/efficiency")  # pages whose figures stand below service level
 FIGURES = ("energy_kwh", "co2e_location_g", "requests", "wh_thousand")
-NAMED_PERIOD = re.compile(r"([1-9]\d{3})(?:-Q([1-4])|-(0[1-9]|1[0-2]))?")
+NAMED_PERIOD = re.compile(r"(?!9999)[1-9]\d{3}(?:-Q[1-4]|-(?:0[1-9]|1[0-2]))?")  # texts that parse_period takes
 _DAYS = {"today": 1, "7d": 7, "30d": 30}
 TABLE_FORMATS = ("csv", "json", "parquet")  # in which the API offers every table
 _RELATIVE = re.compile(r"now(?:-(\d{1,6})([smhdw]))?")
@@ -112,12 +112,10 @@ class UrlState:
 
     def _days(self, config: Config, now_us: int) -> tuple[date | None, date | None]:
         today = to_datetime(now_us).astimezone(config.timezone).date()
-        named = NAMED_PERIOD.fullmatch(self.period)
-        if named:
-            year, quarter, month = int(named[1]), named[2], named[3]
-            first = int(month) if month else 3 * int(quarter) - 2 if quarter else 1
-            length = 1 if month else 3 if quarter else 12
-            return date(year, first, 1), date(year + (first + length > 12), (first + length - 1) % 12 + 1, 1)
+        if NAMED_PERIOD.fullmatch(self.period):
+            period = parse_period(self.period)
+            following = period.shifted(1)
+            return date(period.year, period.month, 1), date(following.year, following.month, 1)
         if self.period in _DAYS:
             return today - timedelta(days=_DAYS[self.period] - 1), None
         if self.period == "quarter":

@@ -89,3 +89,14 @@ def test_work_without_energy_has_no_offset() -> None:
     """A constant power is explained by any offset: the smallest counts."""
     energy, work, _ = shifted(30, work_w=0.0)
     assert find_clock_offset(energy, work)[0] == 0
+
+
+def test_small_energies_have_the_offset_and_ratio_of_large_ones() -> None:
+    energy, work, _ = shifted(7, noise=30.0)
+    large, small = find_clock_offset(energy, work), find_clock_offset(energy * 1e-6, work)
+    assert small == (large[0], pytest.approx(large[1], rel=1e-6))
+
+
+def test_energy_that_is_explained_exactly_has_no_offset() -> None:
+    energy = np.arange(1201.0)
+    assert find_clock_offset(energy, np.zeros((1201 + 2 * MARGIN, 1))) == (0, 1)

@@ -9,6 +9,7 @@ import pytest
 
 from footprint.attribution.request_log import RequestLog
 from footprint.attribution.step.count_windows import COUNT_FEATURES, SATURATION_RATES, count_features, window_counts
+from footprint.attribution.token_weights import token_weight
 
 S = 1_000_000
 
@@ -83,3 +84,14 @@ def test_a_record_lies_evenly_over_its_time() -> None:
     assert totals[:, 0].tolist() == pytest.approx([360, 300])
     assert totals[:, 2].tolist() == pytest.approx([600, 600])
     assert totals.sum(axis=0).tolist() == pytest.approx(found.total.sum(axis=0).tolist())
+
+
+def test_counts_that_only_read_share_their_window_by_what_they_read() -> None:
+    unknown = np.full(2, -1)
+    log = RequestLog(
+        np.zeros(2, dtype=int), np.full(2, 60_000_000), np.array([0, 1]), np.full(2, 5.0), np.array([1000, 3000]), unknown,
+        np.zeros(2, dtype=int), unknown, np.zeros(2, dtype=bool),
+    )  # fmt: skip
+    found = window_counts(log, 0).total[:, COUNT_FEATURES.index("rate1")]
+    rate = 1e-9 * float(token_weight(np.array([4000]), np.array([-1]), np.array([0]))[0]) / 60
+    assert found.tolist() == pytest.approx([60 * rate / 4, 60 * rate * 3 / 4], rel=1e-4)

@@ -35,7 +35,7 @@ def test_bins_begin_at_a_whole_one_before_the_first() -> None:
     assert clock.edges_s.tolist() == [0, 5, 10, 15, 20, 25]
     assert clock.tokens.tolist() == pytest.approx([0, 0.005, 15.005, 30.005, 45.005, 45.01])
     clock = fit_decode_clock(floats(-7), floats(3), floats(30), 5.0)
-    assert clock.edges_s[0] == -10
+    assert clock.edges_s.tolist() == [-10, -5, 0, 5, 10, 15]
     assert fit_decode_clock(floats(7), floats(17), floats(30), 0.5).edges_s[0] == 0
     late = fit_decode_clock(floats(1007), floats(1017), floats(30), 5.0)
     assert late.edges_s[0] == 0  # never after the origin
@@ -56,3 +56,8 @@ def test_how_many_run_and_their_mean_over_time() -> None:
     assert found.time_mean(floats(0, 1, 3), floats(6, 3, 5)).tolist() == pytest.approx([8 / 6, 3 / 2, 3 / 2])
     assert found.time_mean(floats(3), floats(3)).tolist() == [0]
     assert found.time_mean(floats(2.25), floats(2.75)).tolist() == [2]
+
+
+def test_half_a_second_of_a_bin_tells_its_speed() -> None:
+    clock = fit_decode_clock(floats(0), floats(0.5), floats(10), 10.0)
+    assert clock.tokens[1] == pytest.approx(20 * 10)

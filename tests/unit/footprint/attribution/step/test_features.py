@@ -92,3 +92,12 @@ def test_a_request_read_in_no_time_is_read_all_the_same() -> None:
     f = made((5.0, 5.0, 14.0, 70.0, 9.0, 0), edges=EDGES)
     assert column(f, EDGES, "in") == pytest.approx([70, 0, 0])
     assert prefill_tokens_by_key(f, np.array(EDGES), 1)[:, 0].tolist() == pytest.approx([70, 0, 0])
+
+
+def test_an_answer_of_one_token_is_written_whole() -> None:
+    edges = (0.0, 5.0, 20.0)
+    f = made((0, 1, 1.01, 100, 1, 0), (1, 2, 12, 100, 100, 0), edges=edges)  # a tenth of a tick of the clock
+    assert f.pace.tolist() == pytest.approx([10, 1])
+    assert sum(column(f, edges, "out")) == pytest.approx(101)
+    assert f.total[0, REQUEST_FEATURES.index("step")] == pytest.approx(1)
+    assert request_features(f.requests, f.timing, np.array(edges)).count.max() == 1

@@ -425,3 +425,63 @@ def test_ends_stamped_late_are_found() -> None:
     found, laid = statistics(*server(late_s=1.0, count=12_000, step_s=0.02, step_j=30.0))
     assert (found.late_s, laid.late_s) == (1.0, 1.0)
     assert found.windows.features[:, ALL_FEATURES.index("out")].sum() == pytest.approx(laid.singles.output.sum(), rel=1e-6)
+
+
+def test_one_microjoule_bears_the_idle_power_and_none_bears_none() -> None:
+    found = StepFit(diagnosis(coefficients={"idle": 100.0}), None)
+    assert idle_powers_uw(found, [None, None], [1, 0]) == [100 * S, 0]
+    assert idle_powers_uw(found, [None, None], [0, 0]) == [0, 0]
+
+
+def test_forms_that_fit_worse_are_no_alternatives() -> None:
+    """Of an exact fit with a saturating step all forms but the one without such steps are as exact."""
+    found = fit_placement([day(windows(**{"in": 0.5, "out": 2.0, "step8": 0.3}))], None)
+    assert found.fit is not None
+    assert len(found.alternatives) == 6
+    for each in found.alternatives:
+        assert each.coefficients["step8"] == pytest.approx(0.3)
+
+
+def test_a_window_of_a_microjoule_counts() -> None:
+    log, devices = server(count=10)
+    one = replace(devices[0], energy_uj=np.where(devices[0].start_us < 300 * S, 0, devices[0].energy_uj))
+    one.energy_uj[0] = 1
+    assert statistics(log, [one])[0].windows.start_s[0] == 0
+
+
+def test_an_offset_moves_all_that_is_in_time() -> None:
+    """The log of a day is 30 s ahead: after the offset, awake time and work without tokens are those of the true log."""
+    found = []
+    for ahead_s in (0.0, 30.0):
+        log, devices = server(ahead_s=ahead_s)
+        log = replace(log, input_tokens=log.input_tokens.copy(), output_tokens=log.output_tokens.copy())
+        log.input_tokens[::20] = log.output_tokens[::20] = -1
+        found.append(statistics(log, devices)[0])
+    true, moved = found
+    assert (true.lag_s, moved.lag_s) == (0, -30)
+    assert np.allclose(moved.windows.awake_s, true.windows.awake_s, atol=1e-6)
+    assert np.allclose(moved.windows.held_s, true.windows.held_s, atol=1e-6)
+    assert np.allclose(moved.windows.features, true.windows.features, rtol=1e-3, atol=0.1)
+
+
+def test_energy_that_follows_no_request_has_no_offset() -> None:
+    log, _ = server(count=300)
+    at = np.arange(DAY_S) * S
+    uj = np.random.default_rng(3).integers(100 * S, 400 * S, DAY_S)
+    device = EnergyIntervals(at, at + S, uj, np.full(DAY_S, S), np.zeros(DAY_S, dtype=np.int8))
+    found, timed = statistics(log, [device])
+    assert (found.lag_s, found.lag_gain, timed.shift_s) == (0, 1, 0)
+
+
+def test_an_offset_of_one_second_is_found() -> None:
+    found, _ = statistics(*server(ahead_s=1.0))
+    assert found.lag_s == -1
+
+
+def test_a_device_of_one_interval_has_no_offset() -> None:
+    log, _ = server(count=200)
+    whole = EnergyIntervals(
+        np.array([0]), np.array([DAY_S * S]), np.array([9_000_000 * S]), np.array([DAY_S * S]), np.zeros(1, dtype=np.int8)
+    )
+    found, _ = statistics(log, [whole])
+    assert (found.lag_s, found.lag_gain, len(found.windows)) == (0, 1, 288)

@@ -239,3 +239,10 @@ def test_a_fit_of_counts_has_their_columns() -> None:
     assert isinstance(found, StepCoefficients)
     assert found.vector(COUNT_FEATURES)[COUNT_FEATURES.index("rate10")] == pytest.approx(50)
     assert found.vector(REQUEST_FEATURES).sum() == 0
+
+
+def test_whole_hours_are_drawn() -> None:
+    """Of two hours of different cost there are three draws, hence three fits at most; and each is drawn."""
+    one, other = windows(12), windows(12, cost={"in": 1.0, "out": 2.0, "step": 0.3}, seed=2, start_s=3600.0)
+    fits = bootstrap_fits(concat_windows([one, other]), ModelForm(idle_w=100.0), 30, 1)
+    assert len({round(fit.coefficients["in"], 6) for fit in fits}) == 3
