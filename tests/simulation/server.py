@@ -12,6 +12,7 @@ import heapq
 import math
 from collections import deque
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -155,8 +156,9 @@ def _tokens(median: float, spread: float, size: int, rng: np.random.Generator, m
     return np.clip(np.rint(drawn), 1 if median >= 1 else 0, most).astype(np.int64)
 
 
+@lru_cache(maxsize=12)
 def simulate(server: Server, seed: int) -> Day:
-    """Simulate one day of a server."""
+    """Simulate one day of a server; a process simulates the same day once, so its arrays are read-only."""
     rng = np.random.default_rng(seed)
     starts, kinds, inputs, cached, outputs = [], [], [], [], []
     for number, kind in enumerate(server.kinds):
@@ -174,9 +176,11 @@ def simulate(server: Server, seed: int) -> Day:
     first, end = run.serve()
     above = np.diff(_energy_at(run.blocks, np.arange(DAY_S + 1.0)))
     idle = server.devices * server.idle_w * (1 + server.idle_drift * np.sin(2 * np.pi * np.arange(DAY_S) / DAY_S))
-    return Day(
-        server, start, end, first, use_case, n, hit if server.cache_logged else np.zeros_like(hit), out, run.true_j, idle, above
-    )
+    logged = hit if server.cache_logged else np.zeros_like(hit)
+    arrays = (start, end, first, use_case, n, logged, out, run.true_j, idle, above)
+    for array in arrays:
+        array.flags.writeable = False
+    return Day(server, *arrays)
 
 
 class _Run:

@@ -248,7 +248,12 @@ def test_what_another_program_wrote_is_not_read() -> None:
     assert load_statistics(dump_statistics(statistics).replace('"layout":["in"', '"layout":["other"')) is None
 
 
-def _weights() -> tuple[RequestLog, StepWeights, StepFit, DayStatistics]:
+Fitted = tuple[RequestLog, StepWeights, StepFit, DayStatistics]
+
+
+@pytest.fixture(scope="module")
+def fitted() -> Fitted:
+    """Log of a day, its weights, the fit and the statistics that it rests on."""
     day = simulate(VARIANTS["low-load"], 1)
     log = log_of(day)
     statistics, timed = day_statistics(log, [k.name for k in day.server.kinds], intervals_of(day, 1), FOREVER, 0, WINDOW_US)
@@ -256,12 +261,9 @@ def _weights() -> tuple[RequestLog, StepWeights, StepFit, DayStatistics]:
     return log, StepWeights(log, timed, found), found, statistics
 
 
-WEIGHTS = _weights()
-
-
-@given(st.lists(st.integers(0, DAY_S * S), max_size=6), st.integers(0, 11_000))
-def test_energies_of_pieces_of_time_add_up_to_the_request(cuts: list[int], request_: int) -> None:
-    log, weights, found, _ = WEIGHTS
+@given(cuts=st.lists(st.integers(0, DAY_S * S), max_size=6), request_=st.integers(0, 11_000))
+def test_energies_of_pieces_of_time_add_up_to_the_request(fitted: Fitted, cuts: list[int], request_: int) -> None:
+    log, weights, found, _ = fitted
     request_ %= len(log)
     start, end = int(log.start_us[request_]), int(log.end_us[request_])
     edges = np.array(sorted({start, end, *(cut for cut in cuts if start < cut < end), (start + end) // 2}))
@@ -273,8 +275,8 @@ def test_energies_of_pieces_of_time_add_up_to_the_request(cuts: list[int], reque
     assert found.fit is not None
 
 
-def test_features_of_windows_sum_to_those_of_requests() -> None:
-    _, weights, _, _ = WEIGHTS
+def test_features_of_windows_sum_to_those_of_requests(fitted: Fitted) -> None:
+    _, weights, _, _ = fitted
     features = weights._timed.features
     edges = np.array([-7200.0, *np.arange(0, DAY_S + 1, 300.0), DAY_S + 7200.0])
     from footprint.attribution.step.features import request_features
@@ -299,8 +301,8 @@ def test_no_more_than_the_slots_are_held_at_once(pairs: list[tuple[float, float]
         assert ((begin <= at) & (np.array(end) > at + 1e-9)).sum() <= slots + (begin == at).sum() - 1
 
 
-def test_a_fit_of_one_form_is_non_negative_and_reproducible() -> None:
-    _, _, found, statistics = WEIGHTS
+def test_a_fit_of_one_form_is_non_negative_and_reproducible(fitted: Fitted) -> None:
+    _, _, found, statistics = fitted
     assert found.fit is not None
     assert min(found.fit.coefficients.values()) >= 0
     assert fit_form(statistics.windows, found.fit.form).coefficients == found.fit.coefficients

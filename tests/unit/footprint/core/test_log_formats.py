@@ -434,7 +434,7 @@ def test_read_prints_request_lines_that_import_takes(tmp_path: Path) -> None:
     assert "1 lines cannot be read, first: log.jsonl line 2" in done.stderr
     assert [json.loads(each)["id"] for each in done.stdout.splitlines()] == ["c1", "c2"]
     (tmp_path / "footprint.toml").write_text(FACTS)
-    command = [str(Path(sys.executable).with_name("footprint")), "import", "requests", "-"]
+    command = [sys.executable, "-m", "footprint.cli", "import", "requests", "-"]
     brought = subprocess.run(command, cwd=tmp_path, env=given, input=done.stdout, capture_output=True, text=True, check=False)
     assert brought.returncode == 0, brought.stderr
     assert "2 new" in brought.stderr

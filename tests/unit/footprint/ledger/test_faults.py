@@ -48,21 +48,22 @@ def hours(days: range, device: str) -> list[str]:
 HEAD = "time,host,device,component,power_w"
 
 
-def test_a_year_of_late_data_at_once(sqlite: Store, tmp_path: Path) -> None:
-    year = range(-365, 0)
-    import_energy(sqlite, write(tmp_path / "a.csv", [HEAD, *hours(year, "gpu:0")]), NOW_US)
+@pytest.mark.parametrize("length", [50, pytest.param(365, marks=pytest.mark.slow)])
+def test_many_days_of_late_data_at_once(sqlite: Store, tmp_path: Path, length: int) -> None:
+    days = range(-length, 0)
+    import_energy(sqlite, write(tmp_path / "a.csv", [HEAD, *hours(days, "gpu:0")]), NOW_US)
     compute(sqlite, FACTS)
     archive = ObjectStore(str(tmp_path / "sealed"))
     first = seal(sqlite, archive, NOW_US, after_days=2, keep_days=62)
-    assert (first.parts >= 365, first.retired > 0) == (True, True)
-    import_energy(sqlite, write(tmp_path / "late.csv", [HEAD, *hours(year, "gpu:1")]), NOW_US)
+    assert (first.parts >= length, first.retired > 0) == (True, True)
+    import_energy(sqlite, write(tmp_path / "late.csv", [HEAD, *hours(days, "gpu:1")]), NOW_US)
     compute(sqlite, FACTS)
     summary = seal(sqlite, archive, NOW_US, after_days=2, keep_days=62)
-    assert summary.supplements == 365
+    assert summary.supplements == length
     assert verifier.verify(tmp_path / "sealed")[0] == []
     assert closes(sqlite)
     complete = Store(f"sqlite:///{tmp_path / 'whole.db'}")
-    import_energy(complete, write(tmp_path / "all.csv", [HEAD, *sorted([*hours(year, "gpu:0"), *hours(year, "gpu:1")])]), NOW_US)
+    import_energy(complete, write(tmp_path / "all.csv", [HEAD, *sorted([*hours(days, "gpu:0"), *hours(days, "gpu:1")])]), NOW_US)
     compute(complete, FACTS)
     question = Query(group=("device",), every="month")
     assert run_query(sqlite, FACTS, question, NOW_US).rows == run_query(complete, FACTS, question, NOW_US).rows
