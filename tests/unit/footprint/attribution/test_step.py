@@ -33,7 +33,12 @@ from tests.support.step_fits import (
 CONVENTION = {"busy-power", "tail"}
 
 
-@pytest.mark.parametrize("name", ["large", "small"])
+def slow(name: str) -> object:
+    """One kind of server that only `make test-all` tries."""
+    return pytest.param(name, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("name", [slow("large"), "small"])
 def test_shares_come_within_half_a_percent_of_the_truth(name: str) -> None:
     for seed in (1, 2, 3):
         found = split_accuracy(name, seed)
@@ -43,7 +48,7 @@ def test_shares_come_within_half_a_percent_of_the_truth(name: str) -> None:
         assert all(found.covers_truth())
 
 
-@pytest.mark.parametrize("name", ["saturated", "stall", "experts-small", "cache", "short", "tail"])
+@pytest.mark.parametrize("name", ["saturated", slow("stall"), slow("experts-small"), "cache", "short", slow("tail")])
 def test_other_kinds_of_server_come_within_two_percent(name: str) -> None:
     found = split_accuracy(name, 4)
     assert found.total <= 0.02
@@ -91,6 +96,7 @@ def test_a_cache_that_nobody_logged_is_seen_by_use_case() -> None:
     assert found.half_widths.max() > 0.05  # and it says that it is less sure
 
 
+@pytest.mark.slow
 def test_without_a_quiet_second_idle_power_must_come_from_elsewhere() -> None:
     refused = split_accuracy("flat", 1)
     known = split_accuracy("flat", 1, idle=1.005)

@@ -19,7 +19,7 @@ from footprint.storage.database import OLDEST_VERSION, SCHEMA_VERSION, Store, St
 FOLDER = Path(footprint.storage.migrations.__file__).parent
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.external)])
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a database without any table."""
     if request.param == "sqlite":
