@@ -56,6 +56,7 @@ check: $(VENV)/.test ## check format, lint, types, import layers, naming rules a
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/codespell *.md docs
 	$(BIN)/python -m tests.checks
 	$(BIN)/python docs/generate_reference.py --check
 

@@ -373,14 +373,14 @@ def _spool() -> bytes:
 def _columns() -> bytes:
     """Names and types of the columns of sealed files, and what a file says of itself."""
     with TemporaryDirectory() as folder:
-        told = {}
+        columns_by_kind = {}
         for kind in SCHEMAS:
             path = Path(folder) / kind
             path.write_bytes(pack_rows(f"{kind} a", 20635, []))
             schema = pq.read_schema(path)
             metadata = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
-            told[kind] = {"columns": [[field.name, str(field.type)] for field in schema], "metadata": metadata}
-        return _json(told)
+            columns_by_kind[kind] = {"columns": [[field.name, str(field.type)] for field in schema], "metadata": metadata}
+        return _json(columns_by_kind)
 
 
 def _rows() -> bytes:
@@ -397,16 +397,16 @@ def _chain() -> bytes:
         import_files(store, config(), home, energy_lines(start_s, 600), request_lines(start_s, 600, 3))
         seal(store, archive, AT_US + 30 * 86_400_000_000, after_days=2, keep_days=62)
         store.close()
-        found = {}
+        documents = {}
         for path in sorted((home / "sealed").glob("*/**/*.json")):
             raw = path.read_bytes()
-            told = json.loads(raw)
-            assert raw == (json.dumps(told, ensure_ascii=False, sort_keys=True, separators=(",", ":")) + "\n").encode()
-            told |= {key: "…" for key in ("sha256", "bytes") if key in told}
-            if "sources" in told:
-                told["sources"] = {source: [count, "…"] for source, (count, _) in told["sources"].items()}
-            found[str(path.relative_to(home / "sealed"))] = told
-        return _json(found)
+            document = json.loads(raw)
+            assert raw == (json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":")) + "\n").encode()
+            document |= {key: "…" for key in ("sha256", "bytes") if key in document}
+            if "sources" in document:
+                document["sources"] = {source: [count, "…"] for source, (count, _) in document["sources"].items()}
+            documents[str(path.relative_to(home / "sealed"))] = document
+        return _json(documents)
 
 
 def _backup() -> bytes:
@@ -417,20 +417,23 @@ def _backup() -> bytes:
         backup(store, home / "all.zip", AT_US)
         store.close()
         with zipfile.ZipFile(home / "all.zip") as package:
-            told = json.loads(package.read("backup.json"))
-            for name, table in told["tables"].items():
+            manifest = json.loads(package.read("backup.json"))
+            for name, table in manifest["tables"].items():
                 table["sha256"] = "…"
                 with package.open(f"{name}.parquet") as file:
                     table["columns"] = [[field.name, str(field.type)] for field in pq.read_schema(file)]
-        return _json(told)
+        return _json(manifest)
 
 
 def _packed() -> bytes:
     """The arrays as they are before compression, whose bytes are zlib's."""
-    told = json.loads(dump_statistics(STATISTICS))
-    assert dump_statistics(STATISTICS) == json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+    document = json.loads(dump_statistics(STATISTICS))
+    assert dump_statistics(STATISTICS) == json.dumps(document, ensure_ascii=False, separators=(",", ":"))
     return _json(
-        {key: zlib.decompress(base64.b64decode(value)).hex() if isinstance(value, str) else value for key, value in told.items()}
+        {
+            key: zlib.decompress(base64.b64decode(value)).hex() if isinstance(value, str) else value
+            for key, value in document.items()
+        }
     )
 
 
@@ -480,8 +483,8 @@ def _token() -> bytes:
 def _keys() -> bytes:
     """Keys and digests of requests: with an identity, without, and the second of two equal ones."""
     records = [RECORDS["request"], RECORDS["arrival"], RECORDS["arrival"]]
-    found = request_keys(rows_from_records(records, np.arange(3)), {})  # type: ignore[arg-type]
-    return _json([[each.hex() for each in one] for one in found])
+    keys_and_digests = request_keys(rows_from_records(records, np.arange(3)), {})  # type: ignore[arg-type]
+    return _json([[key.hex() for key in one] for one in keys_and_digests])
 
 
 def _users() -> bytes:
@@ -500,9 +503,9 @@ def _accesses() -> bytes:
         write_access(store, AT_US, "analyst", "GET", "/api/v1/footprint", "every=month", [describe_cells(question, 3)])
         with store.read() as connection:
             row = dict(connection.exec_driver_sql("SELECT * FROM access").mappings().one())
-        told = _json([row, read_accesses(store, None, None)])
+        log = _json([row, read_accesses(store, None, None)])
         store.close()
-        return told
+        return log
 
 
 def _announced() -> bytes:
@@ -530,8 +533,8 @@ def _announced() -> bytes:
         return _json([list(row) for row in rows])
 
 
-def _json(told: Any) -> bytes:
-    return (json.dumps(told, ensure_ascii=False, indent=1) + "\n").encode()
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode()
 
 
 FORMS: dict[str, Callable[[], bytes]] = {

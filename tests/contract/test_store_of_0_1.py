@@ -39,7 +39,7 @@ def home(unpacked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     return folder
 
 
-def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+def run_command(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     """What a command prints, once it succeeded."""
     capsys.readouterr()
     status = status_of(list(arguments))
@@ -49,7 +49,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 def test_no_day_is_stale(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert said(capsys, "aggregate").startswith("0 days of hosts and services computed, 207 unchanged")
+    assert run_command(capsys, "aggregate").startswith("0 days of hosts and services computed, 207 unchanged")
 
 
 def test_days_computed_again_are_stored_as_they_were(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,20 +65,20 @@ def test_days_computed_again_are_stored_as_they_were(home: Path, capsys: pytest.
             ]
 
     before = stored()
-    assert not said(capsys, "aggregate", "--from", "2026-07-20", "--to", "2026-07-24").startswith("0 days")
+    assert not run_command(capsys, "aggregate", "--from", "2026-07-20", "--to", "2026-07-24").startswith("0 days")
     assert stored() == before
 
 
 def test_sealed_days_and_balances_are_as_they_were(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "as it was sealed, and every balance closes" in said(capsys, "ledger", "verify")
+    assert "as it was sealed, and every balance closes" in run_command(capsys, "ledger", "verify")
 
 
 def test_the_published_edition_is_built_again_with_the_same_bytes(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    told = said(capsys, "report", "verify", "2026-Q3", "--format", "csv")
-    rows = list(csv.DictReader(io.StringIO(told[told.index("what,") :])))
+    printed = run_command(capsys, "report", "verify", "2026-Q3", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(printed[printed.index("what,") :])))
     same = {row["what"]: row["same"] for row in rows if row["same"]}
     assert same.keys() >= {"report", "report.json", "annexes.zip", "diff.csv", "fr/report.html", "en/report.html"}
-    assert set(same.values()) == {"True"}, told
+    assert set(same.values()) == {"True"}, printed
 
 
 def test_files_that_were_lost_are_written_again_with_the_same_bytes(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,16 +86,16 @@ def test_files_that_were_lost_are_written_again_with_the_same_bytes(home: Path, 
     assert len(lost) >= 3
     for path in lost:
         path.unlink()
-    printed = said(capsys, "report", "verify", "2026-Q3", "--format", "csv")
+    printed = run_command(capsys, "report", "verify", "2026-Q3", "--format", "csv")
     assert "False" not in printed, printed
 
 
 def test_figures_are_those_of_0_1(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    told = said(capsys, "query", "--group", "service,use_case,host", "--every", "month", "--format", "csv")
-    found = list(csv.DictReader(io.StringIO(told)))
+    printed = run_command(capsys, "query", "--group", "service,use_case,host", "--every", "month", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(printed)))
     wanted = list(csv.DictReader((FIXTURE / "figures.csv").open(encoding="utf-8", newline="")))
-    assert len(found) == len(wanted) > 20
-    for row, golden in zip(found, wanted, strict=True):
+    assert len(rows) == len(wanted) > 20
+    for row, golden in zip(rows, wanted, strict=True):
         for name, value in golden.items():
             try:
                 number = float(value)
@@ -106,5 +106,5 @@ def test_figures_are_those_of_0_1(home: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_the_benchmark_result_is_read(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = list(csv.DictReader(io.StringIO(said(capsys, "bench-model", "list", "--format", "csv"))))
+    rows = list(csv.DictReader(io.StringIO(run_command(capsys, "bench-model", "list", "--format", "csv"))))
     assert [(row["model"], row["concurrency"]) for row in rows] == [("small", "1"), ("small", "8"), ("small", "32")]
