@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, select
 
-from footprint.aggregation import METHOD_VERSION
+from footprint.aggregation import METHOD_REVISION, METHOD_VERSION
 from footprint.aggregation.executors import (
     ComputedDay,
     compute_host_days,
@@ -167,10 +167,10 @@ class _AggregationRun:
             host = self.hosts[key.name]
             service_names = host.services if services is None else services
             ledger_states = [host.data(near_day, tuple(service_names)) for near_day in (day - 1, day, day + 1)]
-            state = fingerprint([METHOD_VERSION, self.book.digest(), dated, *ledger_states])
+            state = fingerprint([METHOD_VERSION, METHOD_REVISION, self.book.digest(), dated, *ledger_states])
         else:
             service_names = []
-            state = fingerprint([METHOD_VERSION, dated, self.view.service_days()[key.name][day]])
+            state = fingerprint([METHOD_VERSION, METHOD_REVISION, dated, self.view.service_days()[key.name][day]])
         return json.dumps({"services": service_names, "state": state}, sort_keys=True)
 
     def compute(self, stamps: dict[tuple[ShardKey, int], ShardStamp]) -> None:
