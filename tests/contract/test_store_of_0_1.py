@@ -1,6 +1,7 @@
-"""A store, sealed days and an edition that release 0.1 made: every later release reads them, and nothing in them is stale.
+"""A store, sealed days and an edition that release 0.1 made: every later release reads them.
 
-A release that changes the method computes the days again, on purpose; the tests then follow that release's CHANGELOG.
+Opening the store changes no figure. A release that changes the method computes the days again when `aggregate` runs, on purpose, and
+the published edition stays what it was.
 """
 
 from __future__ import annotations
@@ -48,7 +49,18 @@ def run_command(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return out + err
 
 
-def test_no_day_is_stale(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_opening_the_store_changes_no_figure_and_aggregate_restates_every_day(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Release 0.3 has method 3.0; a second run has nothing left to do."""
+    before = figures_by_month(capsys)
+    assert {row["method_version"] for row in before} == {"2.0"}
+    assert run_command(capsys, "aggregate").startswith("207 days of hosts and services computed, 0 unchanged")
+    after = figures_by_month(capsys)
+    assert {row["method_version"] for row in after} == {"3.0"}
+    assert [row["requests"] for row in after] == [row["requests"] for row in before]
+    total = [sum(float(row["energy_kwh"]) for row in rows) for rows in (before, after)]
+    assert total[1] == pytest.approx(total[0], rel=1e-9)
     assert run_command(capsys, "aggregate").startswith("0 days of hosts and services computed, 207 unchanged")
 
 
@@ -64,21 +76,38 @@ def test_days_computed_again_are_stored_as_they_were(home: Path, capsys: pytest.
                 )
             ]
 
+    run_command(capsys, "aggregate")
     before = stored()
     assert not run_command(capsys, "aggregate", "--from", "2026-07-20", "--to", "2026-07-24").startswith("0 days")
     assert stored() == before
 
 
-def test_sealed_days_and_balances_are_as_they_were(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sealed_days_are_as_they_were_and_restated_balances_close(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_command(capsys, "aggregate")
     assert "as it was sealed, and every balance closes" in run_command(capsys, "ledger", "verify")
 
 
+def verified_edition(capsys: pytest.CaptureFixture[str], status: int) -> dict[str, str]:
+    """What `report verify` compares, and whether it is the same."""
+    capsys.readouterr()
+    assert status_of(["report", "verify", "2026-Q3", "--format", "csv"]) == status
+    printed = capsys.readouterr().out
+    rows = csv.DictReader(io.StringIO(printed[printed.index("what,") :]))
+    return {row["what"]: row["same"] for row in rows if row["same"]}
+
+
 def test_the_published_edition_is_built_again_with_the_same_bytes(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    printed = run_command(capsys, "report", "verify", "2026-Q3", "--format", "csv")
-    rows = list(csv.DictReader(io.StringIO(printed[printed.index("what,") :])))
-    same = {row["what"]: row["same"] for row in rows if row["same"]}
+    same = verified_edition(capsys, 0)
     assert same.keys() >= {"report", "report.json", "annexes.zip", "diff.csv", "fr/report.html", "en/report.html"}
-    assert set(same.values()) == {"True"}, printed
+    assert set(same.values()) == {"True"}
+
+
+def test_the_published_edition_outlasts_the_method(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """After the days were restated, its bytes are the same, and it says that method and inputs have changed since."""
+    run_command(capsys, "aggregate")
+    same = verified_edition(capsys, 6)
+    assert {what for what, equal in same.items() if equal != "True"} == {"method_version", "inputs"}
+    assert same["report"] == same["annexes.zip"] == "True"
 
 
 def test_files_that_were_lost_are_written_again_with_the_same_bytes(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,9 +119,13 @@ def test_files_that_were_lost_are_written_again_with_the_same_bytes(home: Path, 
     assert "False" not in printed, printed
 
 
-def test_figures_are_those_of_0_1(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def figures_by_month(capsys: pytest.CaptureFixture[str]) -> list[dict[str, str]]:
     printed = run_command(capsys, "query", "--group", "service,use_case,host", "--every", "month", "--format", "csv")
-    rows = list(csv.DictReader(io.StringIO(printed)))
+    return list(csv.DictReader(io.StringIO(printed)))
+
+
+def test_figures_are_those_of_0_1(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = figures_by_month(capsys)
     wanted = list(csv.DictReader((FIXTURE / "figures.csv").open(encoding="utf-8", newline="")))
     assert len(rows) == len(wanted) > 20
     for row, golden in zip(rows, wanted, strict=True):

@@ -234,9 +234,7 @@ def _refusal_reason(windows: FitWindows, diagnosis: Diagnosis, *, idle_known: bo
     if not idle_known:
         return "no quiet second, and no idle power from elsewhere: what is always on cannot be told from the work"
     if windows.features[:, : len(REQUEST_FEATURES)].any() and diagnosis.condition > MAX_CONDITION:
-        return (
-            f"reading, writing and steps rise and fall together (condition {diagnosis.condition:.0f}): nothing tells them apart"
-        )
+        return f"reading, writing and steps rise and fall together (condition {min(diagnosis.condition, 1e9):.0f}): nothing tells them apart"
     return ""
 
 

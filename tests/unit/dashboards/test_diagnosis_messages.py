@@ -44,7 +44,9 @@ def test_each_reason_is_translated_with_its_numbers(statistics: DayStatistics) -
     diagnoses = refusals(statistics)
     assert {diagnosis.status for diagnosis in diagnoses} == {REFUSED}
     doubtful = replace(diagnoses[0], residual=0.125, replicas=True, whole_second_stamps=True, late_s=1.5)
-    reasons = [diagnosis.reason for diagnosis in diagnoses] + _doubts(doubtful, 2) + _doubts(replace(diagnoses[0], counted=True), 0)
+    reasons = (
+        [diagnosis.reason for diagnosis in diagnoses] + _doubts(doubtful, 2) + _doubts(replace(diagnoses[0], counted=True), 0)
+    )
     assert len({re.sub(r"[\d.]+", "#", reason) for reason in reasons}) == 11
     for reason in reasons:
         french = translate_diagnosis(reason, "fr")

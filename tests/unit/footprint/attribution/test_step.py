@@ -17,16 +17,7 @@ from footprint.attribution.step.regression import FitWindows, fit_form
 from footprint.attribution.step.request_timing import admission_times
 from footprint.attribution.step.serialization import dump_statistics, load_statistics
 from tests.simulation.server import DAY_S, LARGE, VARIANTS, Day, Kind, simulate
-from tests.support.step_fits import (
-    WINDOW_US,
-    S,
-    counts_of,
-    intervals_of,
-    log_of,
-    meter,
-    server,
-    split_accuracy,
-)
+from tests.support.step_fits import WINDOW_US, S, counts_of, intervals_of, log_of, meter, server, split_accuracy
 
 # By convention, not by error: power that is drawn while anything runs is nobody's in the simulation's truth.
 CONVENTION = {"busy-power", "tail"}
@@ -115,7 +106,9 @@ def test_too_little_is_refused_and_says_so() -> None:
     few = log_of(day)[np.arange(200)]
     statistics, _ = day_statistics(few, names, meter(day, 1), 0, WINDOW_US)
     assert "200 requests" in fit_placement(FitData.from_days([statistics]), 380.0).diagnosis.reason
-    short, _ = day_statistics(log_of(day), names, [MeteredSpan(tuple(intervals_of(day, 1)), 10 * 3600 * S, 13 * 3600 * S)], 0, WINDOW_US)
+    short, _ = day_statistics(
+        log_of(day), names, [MeteredSpan(tuple(intervals_of(day, 1)), 10 * 3600 * S, 13 * 3600 * S)], 0, WINDOW_US
+    )
     assert "36 windows" in fit_placement(FitData.from_days([short]), 380.0).diagnosis.reason
 
 
@@ -231,7 +224,10 @@ def test_days_add_up_and_are_kept_bit_for_bit() -> None:
         for name in FitWindows.__slots__:
             assert np.array_equal(getattr(before.windows, name), getattr(after.windows, name)), name
         assert dump_statistics(after) == dump_statistics(before)
-    one, three = fit_placement(FitData.from_days(days[:1]), None), fit_placement(FitData.from_days([day for day in again if day]), None)
+    one, three = (
+        fit_placement(FitData.from_days(days[:1]), None),
+        fit_placement(FitData.from_days([day for day in again if day]), None),
+    )
     assert three.diagnosis.windows == sum(len(day.windows) for day in days)
     assert three.diagnosis.coefficients["step"] == pytest.approx(one.diagnosis.coefficients["step"], rel=0.05)
 

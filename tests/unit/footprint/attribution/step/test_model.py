@@ -46,7 +46,9 @@ def windows(
     energy *= luck.normal(1, noise, count) if noise else 1.0
     awake = np.full((count, len(AWAKE_TAUS_S)), 300 * (1 - quiet))
     none = np.zeros((count, 1))
-    return FitWindows(300.0 * np.arange(count), np.full(count, 300.0), energy, features, awake, none, none, ("a",), np.ones(count))
+    return FitWindows(
+        300.0 * np.arange(count), np.full(count, 300.0), energy, features, awake, none, none, ("a",), np.ones(count)
+    )
 
 
 def day(w: FitWindows, **more: object) -> DayStatistics:
@@ -165,7 +167,9 @@ def test_a_power_of_the_time_awake_is_reported() -> None:
     w = windows()
     awake = w.awake_s.copy()
     awake[:, 4] = np.random.default_rng(4).uniform(0, 300, 288)
-    found = fit_placement(FitData.from_days([day(replace(w, awake_s=awake, energy_j=w.energy_j + 300 * awake[:, 4]))]), None).diagnosis
+    found = fit_placement(
+        FitData.from_days([day(replace(w, awake_s=awake, energy_j=w.energy_j + 300 * awake[:, 4]))]), None
+    ).diagnosis
     assert found.awake_tau_s == AWAKE_TAUS_S[4]
     assert found.coefficients["awake"] == pytest.approx(300, rel=1e-3)
 

@@ -52,7 +52,9 @@ def windows(
     reading = features[:, [0]] * part / part.sum(axis=1, keepdims=True)
     awake = np.stack([luck.uniform(0, 50 + 40 * n, count) for n in range(len(AWAKE_TAUS_S))], axis=1)
     start = start_s + 300.0 * np.arange(count)
-    return FitWindows(start, np.full(count, 300.0), energy, features, awake, reading, np.zeros((count, len(keys))), keys, np.ones(count))
+    return FitWindows(
+        start, np.full(count, 300.0), energy, features, awake, reading, np.zeros((count, len(keys))), keys, np.ones(count)
+    )
 
 
 def test_coefficients_are_found() -> None:
@@ -188,7 +190,7 @@ def test_reading_costs_each_use_case_its_own_where_that_explains_what_is_left() 
     assert error == pytest.approx(0, abs=1e-6)
     assert not choose_form(w, (100.0,))[0].by_key
     one = windows(keys=("a",))
-    assert not choose_form(replace(one, energy_j=one.energy_j * np.random.default_rng(1).normal(1, 0.1, (288,))), 100.0)[0].by_key
+    assert not choose_form(replace(one, energy_j=one.energy_j * np.random.default_rng(1).normal(1, 0.1, 288)), (100.0,))[0].by_key
 
 
 def test_forms_that_another_hand_might_have_chosen() -> None:
@@ -197,7 +199,7 @@ def test_forms_that_another_hand_might_have_chosen() -> None:
     assert [wider for _, wider in others] == [2, 3, 1, 1, 1, 1, 1, 1]
     assert others[0][0] == others[1][0] == form
     assert [set(form.columns) - set(other.columns) for other, _ in others[2:5]] == [
-        {"step2", "step8", "step32"},
+        {"step2", "step8", "step32", "random", "balanced"},
         {"inctx"},
         set(),
     ]
