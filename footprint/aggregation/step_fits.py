@@ -183,7 +183,7 @@ class StepFits:
             today = self._fleet.placement(service, day)
             assert today is not None
             meter = _meter(today, host) if routed else today
-            unread = meter.unread
+            unread = max(unread, meter.unread)
             spans.append(meter.largest)
             for earlier_day in range(day - LEARNING_DAYS + 1, day):
                 placement = self._fleet.placement(service, earlier_day)
@@ -192,6 +192,7 @@ class StepFits:
                 earlier = _meter(placement, host) if routed else placement
                 statistics = self.statistics(service, earlier_day, host) if earlier.layout == meter.layout else None
                 if statistics is not None and len(statistics.windows):
+                    unread = max(unread, earlier.unread)
                     days.append(statistics)
                     meters.append(number)
             last = self.statistics(service, day, host)

@@ -107,7 +107,7 @@ def test_the_published_edition_outlasts_the_method(home: Path, capsys: pytest.Ca
     run_command(capsys, "aggregate")
     same = verified_edition(capsys, 6)
     assert {what for what, equal in same.items() if equal != "True"} == {"method_version", "inputs"}
-    assert same["report"] == same["annexes.zip"] == "True"
+    assert same["report.json"] == same["annexes.zip"] == "True"
 
 
 def test_files_that_were_lost_are_written_again_with_the_same_bytes(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
