@@ -126,7 +126,10 @@ def coverage_state(read: float, known: float, expected: float, modelled: float) 
 def device_coverage_seconds(
     coverage_index: CoverageIndex, periods: Sequence[Span]
 ) -> Iterable[tuple[int, Device, dict[str, float]]]:
-    """Seconds of each device by period: expected, measured, modelled, interpolated over a gap, missing."""
+    """Seconds of each device by period.
+
+    known = measured + estimated, estimated = modelled + interpolated over a gap, missing = expected - known.
+    """
     for index, (start_us, end_us) in enumerate(periods):
         for device, time in sorted(coverage_index.devices.items()):
             read, known, expected = coverage_index.measure([(device, 0, FOREVER_US)], start_us, end_us)
@@ -136,8 +139,10 @@ def device_coverage_seconds(
             amounts = {
                 "expected_s": expected,
                 "measured_s": read - modelled,
+                "estimated_s": modelled + known - read,
                 "modelled_s": modelled,
                 "interpolated_s": known - read,
+                "known_s": known,
                 "missing_s": max(expected - known, 0),
             }
             yield index, device, {name: amount / US_PER_S for name, amount in amounts.items()}
