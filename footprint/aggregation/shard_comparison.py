@@ -14,6 +14,7 @@ from footprint.aggregation.host_day import HostAggregator
 from footprint.aggregation.request_logs import ServiceLogs
 from footprint.aggregation.service_day import service_fingerprint
 from footprint.aggregation.shard_key import ShardKey
+from footprint.attribution.idle import LEARNING_DAYS
 from footprint.config import Config
 from footprint.core.units import US_PER_DAY
 from footprint.impact.factor_book import FactorBook
@@ -95,8 +96,9 @@ class ShardComparison:
     def outdated_days(self, hosts: Iterable[str], first: int, last: int) -> dict[str, list[int]]:
         """UTC days from ``first`` to ``last`` of each host whose figures are missing or rest on other inputs than those of now.
 
-        Sealed days that keep their facts are not among them.
+        Sealed days that keep their facts are not among them. The view is limited to what these days need.
         """
+        self.view.limit_days(first - LEARNING_DAYS, last)
         stored = self.stored_shards(first, last)
         outdated = {}
         for name in hosts:

@@ -1,10 +1,11 @@
-"""A store, sealed days and an edition that release 0.1 made: every later release reads them, and nothing in them is stale.
+"""A store, sealed days and an edition that release 0.1 made: every later release reads them.
 
-A release that changes the method computes the days again, on purpose; the tests then follow that release's CHANGELOG.
+A release that changes the method or its fingerprints computes the days again, once; the tests follow that release's CHANGELOG.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import shutil
@@ -30,11 +31,21 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "store-0.1"
 
 
-@pytest.fixture
-def home(unpacked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A copy of the organisation, as the working folder: the store names its sealed days relative to it."""
-    folder = tmp_path / "home"
+@pytest.fixture(scope="module")
+def updated(unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The organisation after this release has looked at every day."""
+    folder = tmp_path_factory.mktemp("updated") / "home"
     shutil.copytree(unpacked, folder)
+    with contextlib.chdir(folder):
+        assert status_of(["aggregate"]) == 0
+    return folder
+
+
+@pytest.fixture
+def home(updated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of the updated organisation, as the working folder: the store names its sealed days relative to it."""
+    folder = tmp_path / "home"
+    shutil.copytree(updated, folder)
     monkeypatch.chdir(folder)
     return folder
 
@@ -46,10 +57,6 @@ def run_command(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     out, err = capsys.readouterr()
     assert status == 0, (arguments, out, err)
     return out + err
-
-
-def test_no_day_is_stale(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_command(capsys, "aggregate").startswith("0 days of hosts and services computed, 207 unchanged")
 
 
 def test_days_computed_again_are_stored_as_they_were(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
