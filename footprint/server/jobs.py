@@ -15,6 +15,7 @@ def _aggregate(store: Store, config: Config, now_us: int, report_progress: Repor
     from footprint.core.timestamps import format_instant  # noqa: PLC0415
     from footprint.core.units import US_PER_DAY  # noqa: PLC0415
     from footprint.ledger.factor_store import load_factor_book  # noqa: PLC0415
+    from footprint.queries.ledger_verification import VerificationFailed  # noqa: PLC0415
 
     summary = aggregate(
         store,

@@ -11,7 +11,6 @@ import io
 import shutil
 import sqlite3
 import tarfile
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -42,10 +41,19 @@ def updated(unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def home(updated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A copy of the updated organisation, as the working folder: the store names its sealed days relative to it."""
-    folder = tmp_path / "home"
-    shutil.copytree(updated, folder)
+def home(unpacked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the organisation, as the working folder: the store names its sealed days relative to it."""
+    return _working_copy(unpacked, tmp_path / "home", monkeypatch)
+
+
+@pytest.fixture
+def updated_home(updated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the updated organisation, as the working folder."""
+    return _working_copy(updated, tmp_path / "home", monkeypatch)
+
+
+def _working_copy(source: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(source, folder)
     monkeypatch.chdir(folder)
     return folder
 
@@ -59,7 +67,7 @@ def run_command(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return out + err
 
 
-def test_days_computed_again_are_stored_as_they_were(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_days_computed_again_are_stored_as_they_were(updated_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def stored() -> list[list[tuple[object, ...]]]:
         with closing(sqlite3.connect("store.db")) as connection:
             return [
@@ -76,7 +84,7 @@ def test_days_computed_again_are_stored_as_they_were(home: Path, capsys: pytest.
     assert stored() == before
 
 
-def test_sealed_days_and_balances_are_as_they_were(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sealed_days_and_balances_are_as_they_were(updated_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "as it was sealed, and every balance closes" in run_command(capsys, "ledger", "verify")
 
 
@@ -97,7 +105,7 @@ def test_files_that_were_lost_are_written_again_with_the_same_bytes(home: Path, 
     assert "False" not in printed, printed
 
 
-def test_figures_are_those_of_0_1(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_figures_are_those_of_0_1(updated_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     printed = run_command(capsys, "query", "--group", "service,use_case,host", "--every", "month", "--format", "csv")
     rows = list(csv.DictReader(io.StringIO(printed)))
     wanted = list(csv.DictReader((FIXTURE / "figures.csv").open(encoding="utf-8", newline="")))

@@ -103,10 +103,10 @@ def test_late_readings_amid_sealed_days_reach_the_days_that_learn_from_them(sqli
     late = [ENERGY, *(f"{DAY_S + 3 * 86_400 + 60 + 7200 * n},a,gpu:0,gpu,,{70 + n}" for n in range(12))]
     import_energy(sqlite, write(tmp_path / "late.csv", late), NOW_US)
     (balance,) = energy_balance(sqlite, edited, None, None)
-    assert "30 days are not computed" in balance["reason"]  # the day before, the day itself and the 28 from it on
+    assert balance["pending_days"] == 30  # days 2 to 4 rest on its readings, and those up to 31 learn from them
     assert compute(sqlite, edited).computed == 30
     (balance,) = energy_balance(sqlite, edited, None, None)
-    assert (balance["closes"], balance["reason"]) == (True, "")
+    assert (balance["closes"], balance["state"]) == (True, "closes")
     incremental = figures(sqlite, edited)
     compute(sqlite, edited, force=True)
     assert figures(sqlite, edited) == incremental
