@@ -24,6 +24,7 @@ from footprint.ledger.import_batches import list_batches, withdraw_batch
 from footprint.ledger.importers import import_energy, import_requests
 from footprint.ledger.ingest import IngestService
 from footprint.ledger.object_store import ObjectStore
+from footprint.ledger.retention import erase_requests
 from footprint.queries.energy_balance import energy_balance
 from footprint.storage import schema
 from footprint.storage.database import Store, table
@@ -301,3 +302,33 @@ def test_what_a_run_reads_does_not_grow_with_history(tmp_path: Path) -> None:
         store.close()
     assert idle[0] == idle[1]
     assert all(live[1][name] < 1.1 * live[0][name] for name in live[0])
+
+
+def test_lost_figures_of_erased_requests_are_a_fault_and_never_computed(sqlite: Store, tmp_path: Path) -> None:
+    import_energy(sqlite, write(tmp_path / "e.csv", energy_lines("a", 0, 3)), NOW_US)
+    import_requests(sqlite, FACTS, write(tmp_path / "r.csv", request_lines("chat", 0, 3)), NOW_US)
+    compute(sqlite, FACTS)
+    archive = ObjectStore(str(tmp_path / "sealed"))
+    seal(sqlite, archive, NOW_US, after_days=1, keep_days=2)
+    erase_requests(sqlite, archive, FIRST_DAY + 2, "retention", NOW_US)
+    before = figures(sqlite)
+    assert compute(sqlite, FACTS, verify=True).faults == []
+    shard = table(schema.Shard)
+    with sqlite.begin() as connection:
+        connection.execute(shard.delete().where(shard.c.members == "host a", shard.c.day == FIRST_DAY + 1))
+    summary = compute(sqlite, FACTS, verify=True)
+    assert (summary.computed, len(summary.faults)) == (0, 1)
+    assert "host a of 2026-07-02 are missing" in summary.faults[0]
+    assert figures(sqlite) != before
+
+
+def test_a_day_is_final_once_it_has_closed_although_nothing_came(sqlite: Store) -> None:
+    ingest, end_us = IngestService(sqlite, lambda _model: set()), (FIRST_DAY + 1) * US_PER_DAY
+    times = [end_us - second * US_PER_S for second in (120, 60)]
+    records = [EnergyReading("a", "GPU-x", "gpu", "nvml-energy", "e", 1, at_us, at_us * 150, 0) for at_us in times]
+    ingest.accept(None, [to_line(record).encode() for record in records], end_us - US_PER_S)
+    summary = aggregate(sqlite, FACTS, shipped_book(), end_us)
+    assert (summary.computed, summary.provisional) == (1, 1)
+    for seconds, computed in ((0, 0), (119, 0), (120, 1), (130, 0)):
+        assert aggregate(sqlite, FACTS, shipped_book(), end_us + seconds * US_PER_S).computed == computed
+    assert shards(sqlite)["host a", FIRST_DAY][1] is False
