@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import functools
 import itertools
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from footprint.aggregation.device_energy import CPU_QUANTITY, GROUP, DeviceEnergy, device_energies
 from footprint.aggregation.placements import Tenure, configured_tenures, process_tenures, service_of_group
 from footprint.attribution.energy_intervals import Samples
+from footprint.attribution.idle import LOADED_WITHIN_US
 from footprint.config import FOREVER_US, Config
 from footprint.core.stored_forms import digest_text
 from footprint.core.units import US_PER_DAY
+from footprint.ledger.day_versions import HEAD_US
 from footprint.ledger.energy_file import CONTEXT_GRADE
 from footprint.ledger.ledger_view import LedgerView, fingerprint
 
@@ -75,33 +78,47 @@ class HostReadings:
         return sorted(touched)
 
     @functools.cached_property
-    def _read_days(self) -> list[tuple[int, list[int], list[int]]]:
-        """For each stream, the days with readings, in order, and their versions."""
+    def _read_days(self) -> list[tuple[int, list[int], list[int], list[int], list[int]]]:
+        """For each stream, the days with readings, in order; their versions, those of their heads, and the second instants."""
         days_read = []
         for stream in self.streams:
             days = self.view.stream_days(stream.id)
             has_readings = days.last_us >= days.first_us
-            days_read.append((stream.id, days.day[has_readings].tolist(), days.version[has_readings].tolist()))
-        return days_read
+            columns = (column[has_readings].tolist() for column in (days.day, days.version, days.head, days.second_us))
+            days_read.append((stream.id, *columns))
+        return days_read  # type: ignore[return-value]
 
-    def data(self, day: int, services: tuple[str, ...]) -> str:
-        """Fingerprint of the ledger of this host and some services around a day; empty without readings."""
+    @functools.cached_property
+    def data(self) -> Callable[[int, tuple[str, ...]], str]:
+        """Fingerprint of the ledger of this host and some services around a day, cached; empty without readings."""
+        return functools.cache(self._data)
+
+    def _data(self, day: int, services: tuple[str, ...]) -> str:
+        """A day rests on its readings, those of the day before with readings, and the first two after it (``NEIGHBOURS``)."""
         parts: list[object] = []
-        low, high = day - 1, day + 1
-        for stream, days, versions in self._read_days:
-            position = bisect_left(days, day)
-            nearby = slice(max(position - 1, 0), position + 2)
-            near_days = days[nearby]
-            if not near_days or near_days[-1] < day or near_days[0] > day:
-                continue
-            parts.append((stream, list(zip(near_days, versions[nearby], strict=True))))
-            low, high = min(low, near_days[0] - 1), max(high, near_days[-1] + 1)
+        low, end_us = day - 1, (day + 1) * US_PER_DAY
+        reach_us = end_us
+        for stream, days, versions, heads, second_us in self._read_days:
+            at = bisect_left(days, day)
+            after = at + (at < len(days) and days[at] == day)
+            if at == len(days) or after == 0:
+                continue  # all its readings are before the day, or all after it
+            before = max(at - 1, 0)
+            before -= before > 0 and second_us[before] == (days[before] + 1) * US_PER_DAY  # one reading is not enough
+            parts.append((stream, list(zip(days[before:after], versions[before:after], strict=True))))
+            low = min(low, days[before] - 1)
+            if after < len(days):
+                stop = after + 1 + (second_us[after] == (days[after] + 1) * US_PER_DAY)
+                parts.append(list(zip(days[after:stop], heads[after:stop], strict=True)))
+                reach_us = max(reach_us, second_us[after])
         if not parts:
             return ""
+        # Logs are read to the next full hour after ``reach_us`` and LOADED_WITHIN_US.
+        is_near = reach_us + LOADED_WITHIN_US <= end_us + HEAD_US
         for service in services:
-            known = self.view.service_days().get(service, {})
-            days = sorted(known)
-            parts.append((service, [(d, known[d][1]) for d in days[bisect_left(days, low) : bisect_right(days, high)]]))
+            last = day if is_near else (reach_us - 1) // US_PER_DAY + 1
+            head = self.view.service_head(service, day + 1) if is_near else 0
+            parts.append((service, self.view.service_versions(service, low, last), head))
         return fingerprint([digest_text(self.aliases), *parts])
 
 
@@ -216,23 +233,23 @@ class Fleet:
         return self._devices[key]
 
     def _members(self, service: str) -> tuple[str, ...]:
-        """Hosts in the ledger on which a service is placed at any time, sorted."""
+        """Hosts on which a service is placed at any time, read or not, sorted."""
         names = {placement.host for placement in self.config.placements if placement.service == service}
         if any(fact.processes for fact in self.config.services if fact.name == service):
-            names |= set(self.view.streams())
-        known = sorted(names & set(self.view.streams()))
-        return tuple(name for name in known if any(tenure.service == service for tenure in self.host(name).tenures))
+            names |= {name for name in self.view.streams() if any(t.service == service for t in self.host(name).tenures)}
+        return tuple(sorted(names))
 
     def _service_data(self, service: str, day: int) -> str:
         """Fingerprint of the ledger of a service and of all its hosts around a day; empty without readings."""
         states = [(name, self.host(name).data(day, (service,))) for name in self.members(service)]
-        return fingerprint(states) if any(state for _, state in states) else ""
+        known = [state for state in states if state[1]]
+        return fingerprint(known) if known else ""
 
     def data(self, host: str, day: int, services: tuple[str, ...]) -> str:
-        """Fingerprint of the ledger of a host, of some services and of the hosts that share them; empty without readings."""
+        """Fingerprint of the ledger of a host, some services and the hosts that share them; empty without readings of any."""
         own = self.host(host).data(day, services)
-        shared = [service for service in services if len(self.members(service)) > 1]
-        return fingerprint([own, *(self.service_data(service, day) for service in shared)]) if own and shared else own
+        shared = [self.service_data(service, day) for service in services if len(self.members(service)) > 1]
+        return fingerprint([own, *shared]) if any(shared) else own
 
     def _placement(self, service: str, day: int) -> ServicePlacement | None:
         """Placement of a service on a day, on the hosts that were read on it."""

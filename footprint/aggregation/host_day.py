@@ -33,6 +33,7 @@ from footprint.attribution.step.model import Diagnosis, StepFit, idle_powers_uw
 from footprint.attribution.token_weights import DeclaredWeights, EnergyWeights
 from footprint.config import Config
 from footprint.core.assumptions import assumption
+from footprint.core.stored_forms import digest_text
 from footprint.core.units import S_PER_HOUR, US_PER_DAY, US_PER_HOUR, US_PER_S
 from footprint.impact.embodied import end_of_life_us
 from footprint.impact.factor_book import FactorBook
@@ -117,15 +118,11 @@ class HostAggregator:
 
         Empty without readings of any of them.
         """
-        states = [self.readings.data(day, tuple(self.services)), *self._shared_data(day)]
-        return fingerprint([self._rules, *states]) if any(states) else ""
-
-    def _shared_data(self, day: int) -> list[str]:
-        shared = [service for service in self.services if len(self.fleet.members(service)) > 1]
-        return [self.fleet.service_data(service, day) for service in shared]
+        data = self.data(day, tuple(self.services))
+        return fingerprint([self._rules, data]) if data else ""
 
     def data(self, day: int, services: tuple[str, ...]) -> str:
-        """Fingerprint of the ledger of this host, some services and the hosts that share them; empty without readings."""
+        """Fingerprint of the ledger of this host, some services and the hosts that share them; empty without readings of any."""
         return self.fleet.data(self.name, day, services)
 
     def fingerprint(self, day: int) -> str:
@@ -134,6 +131,15 @@ class HostAggregator:
             return ""
         earlier = [self.inputs(earlier_day) for earlier_day in range(day - LEARNING_DAYS + 1, day)] if self.tenures else []
         return fingerprint([self.inputs(day), *earlier])
+
+    def ledger(self, day: int, services: tuple[str, ...], *, learns: bool) -> str:
+        """Fingerprint of the ledger alone that the rows of a day rest on; with ``learns`` of the days that it learns from too."""
+        first = day - LEARNING_DAYS + 1 if learns else day
+        return fingerprint([self.data(near_day, services) for near_day in range(first, day + 1)])
+
+    def all_days_state(self) -> str:
+        """Fingerprint of the ledger's part in every day of the host: where it changes, all its days are to be compared."""
+        return fingerprint([digest_text(self.readings.aliases), self.services, bool(self.tenures)])
 
     def compute(self, day: int, extra_edges: Sequence[int] = ()) -> HostDay:
         """Rows of a day, with further edges of slots where a query cuts within one."""

@@ -29,8 +29,8 @@ WASTED = ("error", "cancelled")  # statuses of requests whose energy served nobo
 class ServiceLog:
     """Log of a service over some time, with the (use case, model) of each of its keys.
 
-    ``wasted`` holds, by status, the positions in the log of requests that served nobody. ``host`` is the index in ``hosts`` of the
-    replica that a request names, -1 where it names none.
+    ``wasted`` holds, by status, the positions in the log of requests that served nobody. ``host`` is the index in ``hosts`` of
+    the replica that a request names, -1 where it names none.
     """
 
     keys: tuple[tuple[str, str], ...]

@@ -1,9 +1,9 @@
 """Step model of each service, fitted on the statistics of its days: one fit for all hosts of the run.
 
-Hosts behind one log that does not name them are one meter. Where the requests of a day name the host that served them, each host is
-a meter of its own requests, and hosts of one layout are fitted together, each with its own idle power. The statistics of a day are
-additive and depend on that day's ledger only. They are stored with its fingerprint and computed again only when the ledger has
-changed.
+Hosts behind one log that does not name them are one meter. Where the requests of a day name the host that served them, each host
+is a meter of its own requests, and hosts of one layout are fitted together, each with its own idle power. The statistics of a
+day are additive and depend on that day's ledger only. They are stored with its fingerprint and computed again only when the
+ledger has changed.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ MAX_CACHED_DAYS = 24
 
 @dataclass(frozen=True, slots=True)
 class DividedLog:
-    """Requests of a service that one host's energy is divided over on a day, and the fit; ``weights`` is None where it is refused.
+    """Requests of a service that one host's energy is divided over on a day, and the fit.
 
-    ``log`` has its clock corrected.
+    ``weights`` is None where the fit is refused; ``log`` has its clock corrected.
     """
 
     service_log: ServiceLog
@@ -224,8 +224,8 @@ class StepFits:
             rules = [METHOD_VERSION, METHOD_REVISION, self._config.facts_digest()]
 
             def inputs(day: int) -> str:
-                state = self._fleet.data(host, day, tuple(services))
-                return fingerprint([*rules, state]) if state else ""
+                read = self._fleet.host(host).data(day, ())
+                return fingerprint([*rules, self._fleet.data(host, day, tuple(services))]) if read else ""
 
             self._idle_powers[host] = IdlePowerEstimator(self._fleet, self, host, functools.cache(inputs))
         return self._idle_powers[host]

@@ -210,7 +210,7 @@ def _shared_cells(intervals: EnergyIntervals, shared: NDArray[np.bool_], timelin
 
 
 def _hourly_cells(intervals: EnergyIntervals, shared: NDArray[np.bool_]) -> Ints:
-    """Cell of each interval as in ``_shared_cells``, where nobody knows what ran in an interval: those of an hour are one cell."""
+    """Cell of each interval as in ``_shared_cells``, where nobody knows what ran in an interval: one cell an hour."""
     cell = np.full(len(intervals), -1, dtype=np.int64)
     index = np.flatnonzero(shared)
     first, last = intervals.start_us[index] // US_PER_HOUR, (intervals.end_us[index] - 1) // US_PER_HOUR

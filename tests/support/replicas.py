@@ -83,9 +83,9 @@ def _routed(fleet: Fleet, days: list[Day], devices: list[list[EnergyIntervals]])
     active, square = np.zeros(len(names)), np.zeros(len(names))
     for number, ((log, statistics, timed), own, powers) in enumerate(zip(read, devices, learnt, strict=True)):
         own_fit = fit.of_meter(number, statistics)
-        powers = idle_powers_uw(own_fit, powers, [int(intervals.energy_uj.sum()) for intervals in own])
+        fitted = idle_powers_uw(own_fit, powers, [int(intervals.energy_uj.sum()) for intervals in own])
         weights = StepWeights(shift_log(log, round(statistics.lag_s * S)), timed, own_fit)
-        part = _active(log, own, powers, weights, len(names))
+        part = _active(log, own, fitted, weights, len(names))
         active += part
         square += part * weights.half_widths  # one fit for all hosts: errors are common
     return active, square / np.maximum(active, 1e-12), fit.diagnosis

@@ -1,8 +1,8 @@
 """Features of requests that the model charges for: tokens read and written, their context, and the request's share of the steps.
 
-The share of the steps has shapes h(N)/N for N running requests: the whole pass over the weights (h = 1), and three that saturate as
-1 - exp(-(N - 1)/n), for mixtures of experts and batches that spill. Where one log is that of R hosts, two more are the number of
-hosts that run steps: R (1 - (1 - 1/R)^N), if each request goes to any of them, and min(N, R), if it goes to the least busy one.
+The share of the steps has shapes h(N)/N for N running requests: the whole pass over the weights (h = 1), and three that saturate
+as 1 - exp(-(N - 1)/n), for mixtures of experts and batches that spill. Where one log is that of R hosts, two more are the number
+of hosts that run steps: R (1 - (1 - 1/R)^N), if each request goes to any of them, and min(N, R), if to the least busy one.
 """
 
 from __future__ import annotations

@@ -141,8 +141,8 @@ def fit_placement(
     idle_w
         Idle power of all loaded devices of each meter learnt from quiet intervals [W]; None where there were none.
     replicas
-        Whether the log is that of several hosts, read as one meter, and does not name the host of a request. Then larger residuals
-        are normal, because nobody knows which requests ran together.
+        Whether the log is that of several hosts, read as one meter, and does not name the host of a request. Then larger
+        residuals are normal, because nobody knows which requests ran together.
     unread
         Number of hosts that serve requests of the log and were not read.
 
@@ -234,7 +234,8 @@ def _refusal_reason(windows: FitWindows, diagnosis: Diagnosis, *, idle_known: bo
     if not idle_known:
         return "no quiet second, and no idle power from elsewhere: what is always on cannot be told from the work"
     if windows.features[:, : len(REQUEST_FEATURES)].any() and diagnosis.condition > MAX_CONDITION:
-        return f"reading, writing and steps rise and fall together (condition {min(diagnosis.condition, 1e9):.0f}): nothing tells them apart"
+        condition = min(diagnosis.condition, 1e9)
+        return f"reading, writing and steps rise and fall together (condition {condition:.0f}): nothing tells them apart"
     return ""
 
 

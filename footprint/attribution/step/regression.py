@@ -133,7 +133,7 @@ def concat_windows(days: Sequence[FitWindows], meters: Sequence[int] = ()) -> Fi
 class ModelForm:
     """Columns of a fit.
 
-    ``idle_w`` [W] of all devices of each meter is subtracted where idle power is known from elsewhere, and fitted where it is None.
+    ``idle_w`` [W] of all devices of each meter is subtracted where idle power is known from elsewhere, and fitted where None.
     """
 
     columns: tuple[str, ...] = DEFAULT_COLUMNS

@@ -46,7 +46,9 @@ def write_fleet(folder: Path) -> dict[str, str]:
         lines = ["time,host,device,component,energy_j"]
         counter = counters_j(day, number)[0]
         last = 12 * 3600 if HOSTS[number] == "h2" else LENGTH_S
-        lines += [f"{DAY_S + at},{HOSTS[number]},gpu:0,gpu,{counter[at]:.6f}" for at in range(0, min(last, LENGTH_S - 10) + 1, 10)]
+        lines += [
+            f"{DAY_S + at},{HOSTS[number]},gpu:0,gpu,{counter[at]:.6f}" for at in range(0, min(last, LENGTH_S - 10) + 1, 10)
+        ]
         paths[HOSTS[number]] = _write(folder / f"{HOSTS[number]}.csv", lines)
         for i in range(len(day.start_s)):
             times = f"{DAY_S + day.start_s[i]:.3f},{DAY_S + day.end_s[i]:.3f}"
