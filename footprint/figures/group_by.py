@@ -16,7 +16,6 @@ from footprint.figures.cell_table import NAME_COLUMNS, CellKey, CellTable, combi
 from footprint.figures.energy_cells import CellSource, gather_cells, undeclared_use_cases
 from footprint.figures.idle_redistribution import calendar_months, month_index, month_weights, redistribute_idle
 from footprint.figures.metrics import GroupedMetrics
-from footprint.figures.own_traffic import services_not_counted
 from footprint.figures.query import PLACE_COLUMNS, Query
 from footprint.figures.request_counts import Counts, count_requests
 
@@ -66,9 +65,7 @@ def group_cells(
     cells, owner = _gather_energy(source, query, periods, wanted, together=together)
     groups: dict[tuple[int, Names], Group] = defaultdict(Group)
     keys, order, starts = _sort_into_groups(cells, query, owner)
-    sums = (
-        GroupedMetrics(cells, order, starts, apart=bool(wanted & USE_CASE_COLUMNS)) if cells.fits_int64 and len(starts) else None
-    )
+    sums = GroupedMetrics(cells, order, starts, apart=bool(wanted & USE_CASE_COLUMNS)) if len(starts) else None
     bounds = [*starts.tolist(), len(order)]
     services, use_cases, hosts = (_names_by_group(cells, name, order, bounds) for name in ("service", "use_case", "host"))
     raised = cells.raised_flags(order, starts, together=together)
@@ -163,10 +160,7 @@ def _matches(query: Query, values: dict[str, str]) -> bool:
 
 
 def _add_counts(groups: dict[tuple[int, Names], Group], query: Query, counts: Counts) -> None:
-    not_counted = services_not_counted(query)
     for (period, service, use_case, model, charter), amounts in counts.items():
-        if service in not_counted:
-            continue
         values = {"service": service, "use_case": use_case, "model": model, "charter": charter}
         if _matches(query, values):
             group = groups[period, tuple(values[name] for name in query.group)]

@@ -68,21 +68,7 @@ RULES: tuple[RetentionRule, ...] = (
         ("des nombres ; les identifiants ne quittent pas la passerelle", "numbers; identifiers never leave the gateway"),
     ),
     RetentionRule(
-        (
-            "footprint_row",
-            "footprint_count",
-            "footprint_straddle",
-            "footprint_seen",
-            "footprint_split",
-            "shard",
-            "basis",
-            "statistics",
-            "published_edition",
-            "footprint_row_sum",
-            "footprint_count_sum",
-            "footprint_seen_sum",
-            "footprint_hour_sum",
-        ),
+        ("figure_block", "figure_part", "footprint_split", "shard", "basis", "statistics", "published_edition"),
         ("figures calculées, par heure, service et usage", "computed figures, by hour, service and use case"),
         FOREVER,
         ("comme les requêtes, agrégé", "as requests, aggregated"),
@@ -104,7 +90,7 @@ RULES: tuple[RetentionRule, ...] = (
     ),
     RetentionRule(("token",), ("empreintes des jetons des agents", "digests of agents’ tokens"), FOREVER, _NONE),
     RetentionRule(
-        ("batch", "event", "sealed", "job", "meta", "name", "dirty_day", "compared_host"),
+        ("batch", "event", "sealed", "job", "meta", "name"),
         (
             "ce qui arriva au registre lui-même : lots, retraits, réglages",
             "what happened to the ledger itself: batches, withdrawals, settings",
