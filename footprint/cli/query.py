@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -39,12 +40,17 @@ def aggregate(
     from_: FromOption = None,
     to: ToOption = None,
     all_: Annotated[bool, typer.Option("--all", help="Compute every day again.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Compare every day with the ledger, not only those that changed.")
+    ] = False,
     min_coverage: MinCoverage = None,
     config: ConfigOption = None,
 ) -> int:
     """Compute attribution and impact for the days that need it.
 
-    With --from or --to, compute the days between them again.
+    A run looks at the days that changed since the last one and at those that rest on them. It looks at all days where facts,
+    factors or the method changed, and with --verify, which exits with 6 where figures are lost. With --from or --to, compute the
+    days between them again.
     """
     from footprint.aggregation.aggregate import aggregate as compute
     from footprint.figures.query import parse_bound
@@ -54,7 +60,9 @@ def aggregate(
     from_us, to_us = parse_bound("from", from_, facts.timezone), parse_bound("to", to, facts.timezone)
     again = all_ or from_us is not None or to_us is not None
     with store.exclusive_lock("aggregate", wait=True):
-        summary = compute(store, facts, load_factor_book(store), now_us(), from_us, to_us, force=again, progress=_progress)
+        summary = compute(
+            store, facts, load_factor_book(store), now_us(), from_us, to_us, force=again, verify=verify, progress=_progress
+        )
     message = f"{summary.computed} days of hosts and services computed, {summary.unchanged} unchanged"
     if summary.removed:
         message += f", {summary.removed} removed"
@@ -63,6 +71,8 @@ def aggregate(
     say(message)
     for note in summary.notes:
         say(note)
+    if verify and summary.faults:
+        raise CheckFailed(f"figures of {len(summary.faults)} days of hosts and services are lost")
     if min_coverage is not None:
         _require_coverage(_coverage(facts, store, from_us, to_us), min_coverage)
     return Exit.OK
@@ -90,7 +100,7 @@ def query(
 
     facts, store = opened(config)
     query_ = parse_query(facts.timezone, group=group, every=every, from_=from_, to=to, where=where or (), view=view)
-    result = run_query(store, facts, query_, now_us())
+    result = run_query(store, facts, replace(query_, own_traffic=True), now_us())
     columns = [*result.columns, "demonstration"] if facts.demo else result.columns
     emit(columns, [{**row, "demonstration": True} for row in result.rows], form, output)
     if not result.rows:
@@ -108,10 +118,14 @@ def _require_coverage(coverage: float | None, wanted: float) -> None:
         raise CheckFailed(f"coverage is {value}, below {wanted:g}")
 
 
-def _coverage(facts: Config, store: Store, from_us: int | None) -> float | None:
+def _coverage(facts: Config, store: Store, from_us: int | None, to_us: int | None) -> float | None:
+    """Coverage of the whole slots that a range touches."""
+    from footprint.calendar.slots import widen_to_slots
     from footprint.figures import Query, run_query
 
-    rows = run_query(store, facts, Query(from_us=from_us), now_us()).rows
+    low, high = widen_to_slots(from_us or 0, to_us or 0, facts.timezone)
+    query = Query(from_us=None if from_us is None else low, to_us=None if to_us is None else high)
+    rows = run_query(store, facts, query, now_us()).rows
     return rows[0]["coverage"] if rows else None
 
 
@@ -145,7 +159,7 @@ def check(
     silent_us = [host.silent_us for host in host_liveness(store, facts, now)]  # readings alone: a request is no sign of a sensor
     age_s = max(min(silent_us), 0) / US_PER_S if silent_us else None
     week_us, _ = widen_to_slots(now - 7 * US_PER_DAY, now, facts.timezone)
-    coverage = _coverage(facts, store, week_us if extent[0] < week_us else None) if extent[1] > week_us else None
+    coverage = _coverage(facts, store, week_us if extent[0] < week_us else None, None) if extent[1] > week_us else None
     rows: list[dict[str, Any]] = [
         {
             "check": "age of the last reading [s]",
