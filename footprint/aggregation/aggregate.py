@@ -94,7 +94,8 @@ def aggregate(
             if from_us is None and to_us is None:
                 run.remove_withdrawn_shards()
                 run.finish()
-    compact(store, config.timezone, now_us)
+    if summary.computed or summary.removed or run.compares_all:
+        compact(store, config.timezone, now_us, everything=run.compares_all)
     if summary.kept_facts:
         summary.notes.append(
             f"{summary.kept_facts} sealed days of hosts and services keep the facts under which they were computed: "
