@@ -97,6 +97,7 @@ class RequestColumns:
     cached_input_tokens: Ints
     output_tokens: Ints
     status: Ints
+    replica: Ints
 
     def __len__(self) -> int:
         return len(self.start_us)
@@ -366,6 +367,7 @@ class LedgerView:
                 "cached_input_tokens",
                 "output_tokens",
                 "status_id",
+                "replica_id",
             )
             columns = [func.coalesce(target.c[name], -1) for name in names]
             result = self.connection.execute(
@@ -399,8 +401,8 @@ class LedgerView:
                 )
                 keyed_rows = [(tuple(row)[:-1], bytes(row[-1])) for row in keyed] + sealed
                 rows = [row for row, _ in sorted(keyed_rows, key=lambda item: (item[0][0], item[1]))]
-        columns_of_rows = np.array(rows, dtype=np.int64).reshape(-1, 10)
-        return RequestColumns(*(np.ascontiguousarray(columns_of_rows[:, index]) for index in range(10)))
+        columns_of_rows = np.array(rows, dtype=np.int64).reshape(-1, 11)
+        return RequestColumns(*(np.ascontiguousarray(columns_of_rows[:, index]) for index in range(11)))
 
     def _requests_extent(self, ignored_ids: Collection[int]) -> tuple[int, int] | None:
         """First start and last end [µs] of requests, from the index and the days of services; None if they do not suffice.
