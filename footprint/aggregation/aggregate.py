@@ -94,8 +94,8 @@ def aggregate(
             if from_us is None and to_us is None:
                 run.remove_withdrawn_shards()
                 run.finish()
-    if summary.computed or summary.removed or run.compares_all:
-        compact(store, config.timezone, now_us, everything=run.compares_all)
+    if run.changed_days or run.compares_all:
+        compact(store, config.timezone, now_us, None if run.compares_all else run.changed_days)
     if summary.kept_facts:
         summary.notes.append(
             f"{summary.kept_facts} sealed days of hosts and services keep the facts under which they were computed: "
@@ -114,6 +114,7 @@ class _AggregationRun:
         self.store, self.config, self.book, self.now_us = store, config, book, now_us
         self.summary, self.progress = summary, progress
         self.basis = comparison_basis(config, book)
+        self.changed_days: set[int] = set()
         self.marked: set[tuple[ShardKey, int]] | None = None  # of a run that compares all days under the basis of the last one
 
     def read(self, connection: Connection, *, everything: bool) -> None:
@@ -182,6 +183,7 @@ class _AggregationRun:
                     self.progress(computed.key.text, computed.day)
                 store_day(self.store, self.config, computed, stamp)
                 self.summary.computed += 1
+                self.changed_days.add(computed.day)
 
     def _computed(
         self, stamps: dict[tuple[ShardKey, int], ShardStamp], workers: tuple[Executor, int] | None
@@ -210,6 +212,7 @@ class _AggregationRun:
             if not self.comparison.is_called_for(key, day):
                 remove_shard(self.store, key, day)
                 self.summary.removed += 1
+                self.changed_days.add(day)
 
     def finish(self) -> None:
         """Clear the marks that the run saw, and record that all days were compared."""

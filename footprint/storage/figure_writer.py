@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, insert, select
 
 from footprint.attribution.array_types import Ints
 from footprint.calendar.calendar_ranges import local_day, midnight_s, month_bounds, zone_fingerprint
@@ -108,7 +108,7 @@ def remove_figures(connection: Connection, shard_id: int, member: tuple[str, int
     delete_blocks(connection, connection.execute(select(_BLOCK.c.id).where(_BLOCK.c.shard_id == shard_id)).scalars())
     first_s, last_s = day_extent(day)
     kind, number = member
-    overlaps = (_BLOCK.c.last_s > first_s) & (_BLOCK.c.first_s < last_s)
+    overlaps = _overlapping(first_s, last_s)
     for block_id, tier, dead in connection.execute(select(_BLOCK.c.id, _BLOCK.c.tier, _BLOCK.c.dead).where(overlaps)).all():
         if tier == MONTH:
             delete_blocks(connection, [block_id])
@@ -117,6 +117,12 @@ def remove_figures(connection: Connection, shard_id: int, member: tuple[str, int
             marks.setdefault(kind, set()).add(number)
             text = json.dumps({name: sorted(numbers) for name, numbers in sorted(marks.items())})
             connection.execute(_BLOCK.update().where(_BLOCK.c.id == block_id).values(dead=text))
+
+
+def _overlapping(first_s: int, last_s: int) -> ColumnElement[bool]:
+    """Condition on blocks that overlap a range; no block is longer than a month, so later ones need not be looked at."""
+    longest_s = 32 * S_PER_DAY
+    return (_BLOCK.c.last_s > first_s) & (_BLOCK.c.last_s < last_s + longest_s) & (_BLOCK.c.first_s < last_s)
 
 
 def dead_members(dead: str) -> dict[str, set[int]]:
@@ -224,17 +230,17 @@ def without_dead(table: pa.Table, layout: str, dead: str) -> pa.Table:
     return table.filter(~np.isin(table[column].to_numpy(), sorted(numbers)))
 
 
-def compact(store: Store, zone: ZoneInfo, now_us: int, *, everything: bool = False) -> int:
+def compact(store: Store, zone: ZoneInfo, now_us: int, days: Iterable[int] | None = None) -> int:
     """Pack closed UTC days into one block each, and sum the months that are over; return the number of blocks made.
 
-    A month's days and sums change in one transaction. ``everything`` also looks at months in which nothing changed.
+    ``days`` are UTC days whose figures changed; None looks at all. A month's days and sums change in one transaction.
     """
-    made, wanted = 0, zone_fingerprint(zone)
-    outdated = _BLOCK.c.zone.not_in((wanted, WITHOUT_SUMS)) | ((_BLOCK.c.tier == DAY) & (_BLOCK.c.dead != ""))
     extent = select(_BLOCK.c.first_s, _BLOCK.c.last_s)
     with store.read() as connection:
-        extents = list(connection.execute(extent.where(_BLOCK.c.id.in_(_closed_blocks(connection)))))
-        extents += connection.execute(extent if everything else extent.where(outdated)).all()
+        closed = extent.where(_BLOCK.c.id.in_(_closed_blocks(connection)))
+        extents = [tuple(row) for row in connection.execute(extent if days is None else closed)]
+    extents += [day_extent(day) for day in days or ()]
+    made = 0
     months = sorted({month_start_s(zone, instant) for first, last in extents for instant in (first, last - 1)})
     for start in months:
         with store.begin() as connection:
@@ -247,12 +253,12 @@ def _closed_blocks(connection: Connection) -> list[int]:
     shard = schema.Shard.__table__  # type: ignore[attr-defined]
     provisional = select(shard.c.day).where(shard.c.provisional)
     joined = select(_BLOCK.c.id).join(shard, shard.c.id == _BLOCK.c.shard_id)
-    return list(connection.execute(joined.where(_BLOCK.c.tier == SHARD, shard.c.day.not_in(provisional))).scalars())
+    return list(connection.execute(joined.where(_BLOCK.c.shard_id > 0, shard.c.day.not_in(provisional))).scalars())
 
 
 def _compact_month(connection: Connection, zone: ZoneInfo, start_s: int, end_s: int, now_us: int) -> int:
     """Pack the closed days of a month, and sum the month where it is over."""
-    overlaps = (_BLOCK.c.last_s > start_s) & (_BLOCK.c.first_s < end_s)
+    overlaps = _overlapping(start_s, end_s)
     columns = (_BLOCK.c.id, _BLOCK.c.tier, _BLOCK.c.first_s, _BLOCK.c.last_s, _BLOCK.c.zone, _BLOCK.c.dead)
     blocks = connection.execute(select(*columns).where(overlaps, _BLOCK.c.tier != MONTH).order_by(_BLOCK.c.first_s)).all()
     closed, wanted, made = set(_closed_blocks(connection)), zone_fingerprint(zone), 0
@@ -294,7 +300,7 @@ def _joined(blocks: Iterable[Mapping[str, pa.Table]]) -> dict[str, dict[str, Int
 
 def _sum_month(connection: Connection, zone: ZoneInfo, start_s: int, end_s: int) -> int:
     """Store the sums of a month by day and in all; none if some rows are too large to be summed."""
-    overlaps = (_BLOCK.c.last_s > start_s) & (_BLOCK.c.first_s < end_s) & (_BLOCK.c.tier != MONTH)
+    overlaps = _overlapping(start_s, end_s) & (_BLOCK.c.tier != MONTH)
     blocks = connection.execute(select(_BLOCK.c.id, _BLOCK.c.zone, _BLOCK.c.dead).where(overlaps)).all()
     if not blocks or any(block.zone != zone_fingerprint(zone) for block in blocks):
         return 0

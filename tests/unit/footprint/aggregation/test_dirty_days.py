@@ -301,7 +301,7 @@ def test_what_a_run_reads_does_not_grow_with_history(tmp_path: Path) -> None:
         live.append(counts)
         store.close()
     assert idle[0] == idle[1]
-    assert all(live[1][name] < 1.1 * live[0][name] for name in live[0])
+    assert all(live[1][name] < 1.1 * live[0][name] for name in live[0]), live
 
 
 def test_lost_figures_of_erased_requests_are_a_fault_and_never_computed(sqlite: Store, tmp_path: Path) -> None:
