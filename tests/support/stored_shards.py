@@ -133,5 +133,6 @@ def fill(store: Store, facts: Config, seed: int, days: int = DAYS, largest: int 
             stream = {"id": number, "host_id": names[host], "device_id": names["gpu:0"], "component": "gpu", "model": ""}
             store.insert_new(connection, schema.Stream, [stream | {"quantity": "energy", "grade": "counter", "source": "x"}])
         for day in (FIRST_DAY, FIRST_DAY + days - 1):
-            times = {"first_us": day * 86_400_000_000, "last_us": (day + 1) * 86_400_000_000 - 1}
+            first_us = day * 86_400_000_000
+            times = {"first_us": first_us, "second_us": first_us, "last_us": first_us + 86_399_999_999, "head": 1}
             store.insert_new(connection, schema.StreamDay, [{"stream_id": 1, "day": day, "version": 1, **times}])
