@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from dataclasses import replace
 from typing import Any
 
 from dash import html
@@ -11,19 +10,20 @@ from dash import html
 from dashboards.components import DECORATIVE, card, table
 from dashboards.parts.filters import period_label, reference_label
 from dashboards.parts.headlines import format_percent_change
-from dashboards.parts.key_figures import reference_row
+from dashboards.parts.reference_period import reference_row
 from dashboards.translations import translate
 from dashboards.url_state import PageContext
 from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
+from footprint.config import Config
 from footprint.core.units import US_PER_HOUR
 from footprint.editions.change_effects import ChangeEffects, decompose_change
 from footprint.editions.edition_data import IndicatorRow
 from footprint.figures import Query
 from footprint.figures.engine import budgeted_rows, open_result
 from footprint.i18n.formatting import format_estimate, format_number, mass_unit
+from footprint.storage.database import Store
 
 RESIDUAL_EFFECTS = {"idle": IDLE_NAME, "unattributed": UNATTRIBUTED_NAME}  # effects that have the name of a row
-LoadEffects = Callable[[], ChangeEffects | None]
 
 
 def change_effects(context: PageContext) -> ChangeEffects | None:
@@ -34,10 +34,15 @@ def change_effects(context: PageContext) -> ChangeEffects | None:
     if bounds is None or reference_row(context) is None:
         return None
     before = {"from_us": bounds[0], "to_us": bounds[1], "view": "active"}
-    sides = [_indicator_rows(context, context.query(**options)) for options in (before, {"view": "active"})]
+    effects: ChangeEffects | None = context.read(_effects_between, context.query(**before), context.query(view="active"))
+    return effects
+
+
+def _effects_between(store: Store, config: Config, before: Query, after: Query, now_us: int) -> ChangeEffects | None:
+    queries = before, after
+    sides = [_indicator_rows(store, config, query, now_us) for query in queries]
     pairs = [  # without budgets: the uncertainty of effects is derived from the totals
-        _indicator_rows(context, context.query(group=("service", "use_case"), **options), budgeted=False)
-        for options in (before, {"view": "active"})
+        _indicator_rows(store, config, replace(query, group=("service", "use_case")), now_us, budgeted=False) for query in queries
     ]
     if any(() not in side for side in sides):
         return None
@@ -46,18 +51,19 @@ def change_effects(context: PageContext) -> ChangeEffects | None:
     return effects if effects is not None and effects.unit == "gCO2e" else None
 
 
-def _indicator_rows(context: PageContext, query: Query, *, budgeted: bool = True) -> dict[tuple[str, ...], IndicatorRow]:
+def _indicator_rows(
+    store: Store, config: Config, query: Query, now_us: int, *, budgeted: bool = True
+) -> dict[tuple[str, ...], IndicatorRow]:
     """Indicator rows by the names of their group; with uncertainty budgets if ``budgeted``."""
-    assert context.store is not None
-    with open_result(context.store, context.config, query, context.now_us) as result:
+    with open_result(store, config, query, now_us) as result:
         rows = budgeted_rows(result, budgeted=budgeted) if result is not None else []
         return {row.names: IndicatorRow(row.row, row.energy, row.grams, row.gap, row.known_us / US_PER_HOUR) for row in rows}
 
 
-def change_card(context: PageContext, load_effects: LoadEffects | None = None, *, wide: bool = True) -> Any:
-    """Card of the effects; ``load_effects`` avoids computing them twice on a page."""
+def change_card(context: PageContext, *, wide: bool = True) -> Any:
+    """Card of the effects."""
     language = context.view.language
-    effects = (load_effects or partial(change_effects, context))()
+    effects = change_effects(context)
     if effects is None:
         reason, title = ("change_none", "change_title_none") if context.role.sees_uses else ("change_protected", "change_of_what")
         return card(

@@ -1,0 +1,45 @@
+"""Comparison of a page with its reference period: ratios of energy, emissions and requests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dashboards.components import Row
+from dashboards.url_state import PageContext
+from footprint.core.timestamps import parse_instant
+from footprint.core.units import US_PER_DAY
+from footprint.impact.uncertainty import ratio_estimate
+from footprint.queries.uncertainty_budget import energy_budget
+
+MIN_COVERAGE = 0.5
+
+
+def compare_with_reference(context: PageContext, budget: Any = energy_budget) -> tuple[Row | None, Any, float | None]:
+    """Reference row, ratio of energy to it (an `Estimate`), and ratio of requests; None where unknown.
+
+    ``budget`` selects energy or emissions.
+    """
+    bounds = context.view.reference_bounds(context.config, context.now_us)
+    before = reference_row(context)
+    if before is None or bounds is None or context.store is None:
+        return None, None, None
+    queries = [context.query(from_us=bounds[0], to_us=bounds[1]), context.query()]
+    budgets = [context.read(budget, query) for query in queries]
+    if any(not estimate or estimate[0] <= 0 for estimate in budgets):
+        return None, None, None
+    ratio = ratio_estimate(*budgets[0], *budgets[1])
+    after = context.rows()
+    requests = None
+    if before["requests"] and after and after[0]["requests"]:
+        requests = after[0]["requests"] / before["requests"]
+    return before, ratio, requests
+
+
+def reference_row(context: PageContext) -> Row | None:
+    """Row of the reference period; None if there is none, if it starts late, or if less than half of it was measured."""
+    bounds = context.view.reference_bounds(context.config, context.now_us)
+    before = context.reference_rows()
+    if not before or bounds is None or not before[0]["energy_kwh"]:
+        return None
+    late = parse_instant(before[0]["period_start"]) > bounds[0] + US_PER_DAY
+    return None if before[0]["coverage"] is None or before[0]["coverage"] < MIN_COVERAGE or late else before[0]
