@@ -9,6 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from footprint.config import Config
+from footprint.core.units import US_PER_HOUR
+from footprint.editions.edition_data import IndicatorRow
+from footprint.figures import Query, QueryResult, run_query
+from footprint.figures.engine import budgeted_rows, open_result
+from footprint.figures.query import COLUMNS
 from footprint.storage.database import Store
 
 CACHE_TTL_S = 60
@@ -26,6 +31,31 @@ class Question:
     def answer(self, store: Store, config: Config, now_us: int) -> Any:
         """Ask the store."""
         return self.function(store, config, *self.arguments, now_us)
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetedTotal:
+    """Answer to a query without groups and steps, and its row with the uncertainty budgets; None without data."""
+
+    answer: QueryResult
+    row: IndicatorRow | None
+
+
+def budgeted_total(store: Store, config: Config, query: Query, now_us: int) -> BudgetedTotal:
+    """Row of a query without groups and steps, and its budgets, of one reading of the store."""
+    with open_result(store, config, query, now_us) as result:
+        rows = budgeted_rows(result) if result is not None else []
+    figures = [IndicatorRow(row.row, row.energy, row.grams, row.gap, row.known_us / US_PER_HOUR) for row in rows]
+    return BudgetedTotal(QueryResult(list(COLUMNS), [row.row for row in rows]), next(iter(figures), None))
+
+
+def query_answer(query: Query, answers: Callable[[Question], Any]) -> QueryResult:
+    """Answer to a query; the answer to a total also serves those who ask for its budgets."""
+    if query.group or query.every != "all":
+        rows: QueryResult = answers(Question(run_query, (query,)))
+        return rows
+    total: BudgetedTotal = answers(Question(budgeted_total, (query,)))
+    return total.answer
 
 
 class DataVersion:

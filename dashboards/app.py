@@ -15,7 +15,7 @@ from dash import MATCH, Dash, Input, Output, State, dcc, html, no_update
 from fastapi import FastAPI
 from sqlalchemy.exc import DBAPIError
 
-from dashboards.answers import DataVersion, Question, TtlCache
+from dashboards.answers import DataVersion, Question, TtlCache, query_answer
 from dashboards.card_frames import FRAME_TYPE
 from dashboards.components import has_failed
 from dashboards.layout import picture_texts, skeleton
@@ -31,7 +31,7 @@ from footprint.aggregation.result_writer import data_version
 from footprint.calendar.periods import period_at
 from footprint.config import Config
 from footprint.editions.repository import Release, latest_release
-from footprint.figures import Query, run_query
+from footprint.figures import Query
 from footprint.storage.database import Store
 
 # These pages show nothing below the total of the organisation, so every role may read the store through them.
@@ -90,7 +90,7 @@ def mount(
         return PageContext(
             config,
             store if may_bypass_policy(role, view) else None,
-            lambda query: authorized.run(query, lambda asked: answers(Question(run_query, (asked,)))),
+            lambda query: authorized.run(query, partial(query_answer, answers=answers)),
             clock(),
             restrict_to_role(view, role, config, clock()),
             role=role,

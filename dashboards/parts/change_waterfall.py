@@ -7,6 +7,7 @@ from typing import Any
 
 from dash import html
 
+from dashboards.answers import budgeted_total
 from dashboards.components import DECORATIVE, card, table
 from dashboards.parts.filters import period_label, reference_label
 from dashboards.parts.headlines import format_percent_change
@@ -33,30 +34,20 @@ def change_effects(context: PageContext) -> ChangeEffects | None:
         return None  # effects are sums over use cases: with few of them, or over chosen days, they would disclose one
     if bounds is None or reference_row(context) is None:
         return None
-    before = {"from_us": bounds[0], "to_us": bounds[1], "view": "active"}
-    effects: ChangeEffects | None = context.read(_effects_between, context.query(**before), context.query(view="active"))
-    return effects
-
-
-def _effects_between(store: Store, config: Config, before: Query, after: Query, now_us: int) -> ChangeEffects | None:
-    queries = before, after
-    sides = [_indicator_rows(store, config, query, now_us) for query in queries]
-    pairs = [  # without budgets: the uncertainty of effects is derived from the totals
-        _indicator_rows(store, config, replace(query, group=("service", "use_case")), now_us, budgeted=False) for query in queries
-    ]
-    if any(() not in side for side in sides):
+    queries = context.query(from_us=bounds[0], to_us=bounds[1], view="active"), context.query(view="active")
+    before, after = (context.read(budgeted_total, query).row for query in queries)
+    if before is None or after is None:
         return None
-    effects = decompose_change(sides[0][()], sides[1][()], pairs[0], pairs[1])
+    pairs = [context.read(_rows_by_pair, query) for query in queries]
+    effects = decompose_change(before, after, pairs[0], pairs[1])
     # If a part of the energy has no emission factor, a sum of emissions would leave that part out.
     return effects if effects is not None and effects.unit == "gCO2e" else None
 
 
-def _indicator_rows(
-    store: Store, config: Config, query: Query, now_us: int, *, budgeted: bool = True
-) -> dict[tuple[str, ...], IndicatorRow]:
-    """Indicator rows by the names of their group; with uncertainty budgets if ``budgeted``."""
-    with open_result(store, config, query, now_us) as result:
-        rows = budgeted_rows(result, budgeted=budgeted) if result is not None else []
+def _rows_by_pair(store: Store, config: Config, query: Query, now_us: int) -> dict[tuple[str, ...], IndicatorRow]:
+    """Rows by service and use case, without budgets: the uncertainty of effects is derived from the totals."""
+    with open_result(store, config, replace(query, group=("service", "use_case")), now_us) as result:
+        rows = budgeted_rows(result, budgeted=False) if result is not None else []
         return {row.names: IndicatorRow(row.row, row.energy, row.grams, row.gap, row.known_us / US_PER_HOUR) for row in rows}
 
 

@@ -14,7 +14,6 @@ from dashboards.translations import translate
 from dashboards.url_state import PageContext
 from footprint.core.estimate import Estimate
 from footprint.i18n.formatting import energy_unit, format_estimate, format_number, mass_unit
-from footprint.queries.uncertainty_budget import emissions_budget
 
 MILLION = 1_000_000
 
@@ -86,7 +85,7 @@ def _emissions_figure(context: PageContext, row: Row, before: Row | None) -> Any
     values = row["co2e_location_g"] / size, row["co2e_location_low_g"] / size, row["co2e_location_high_g"] / size
     text = format_estimate(values[0], values[1], values[2], language)
     reference = before["co2e_location_g"] / size if before and before["co2e_location_g"] is not None else None
-    ratio = compare_with_reference(context, emissions_budget)[1] if reference else None
+    ratio = compare_with_reference(context, emissions=True)[1] if reference else None
     return key_figure(
         translate(language, "co2e"),
         text.value,

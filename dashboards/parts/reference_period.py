@@ -4,34 +4,35 @@ from __future__ import annotations
 
 from typing import Any
 
+from dashboards.answers import budgeted_total
 from dashboards.components import Row
 from dashboards.url_state import PageContext
 from footprint.core.timestamps import parse_instant
 from footprint.core.units import US_PER_DAY
 from footprint.impact.uncertainty import ratio_estimate
-from footprint.queries.uncertainty_budget import energy_budget
 
 MIN_COVERAGE = 0.5
 
 
-def compare_with_reference(context: PageContext, budget: Any = energy_budget) -> tuple[Row | None, Any, float | None]:
-    """Reference row, ratio of energy to it (an `Estimate`), and ratio of requests; None where unknown.
-
-    ``budget`` selects energy or emissions.
-    """
+def compare_with_reference(context: PageContext, *, emissions: bool = False) -> tuple[Row | None, Any, float | None]:
+    """Reference row, ratio of energy (or emissions) to it (an `Estimate`), and ratio of requests; None where unknown."""
     bounds = context.view.reference_bounds(context.config, context.now_us)
     before = reference_row(context)
     if before is None or bounds is None or context.store is None:
         return None, None, None
     queries = [context.query(from_us=bounds[0], to_us=bounds[1]), context.query()]
-    budgets = [context.read(budget, query) for query in queries]
-    if any(not estimate or estimate[0] <= 0 for estimate in budgets):
+    totals = [context.read(budgeted_total, query).row for query in queries]
+    if None in totals:
         return None, None, None
-    ratio = ratio_estimate(*budgets[0], *budgets[1])
-    after = context.rows()
+    (amount_before, budget_before), (amount, budget) = (
+        (row.row["co2e_location_g"], row.grams) if emissions else (row.row["energy_kwh"], row.energy) for row in totals
+    )
+    if not amount_before or not amount or min(amount_before, amount) <= 0:
+        return None, None, None
+    ratio = ratio_estimate(amount_before, budget_before, amount, budget)
     requests = None
-    if before["requests"] and after and after[0]["requests"]:
-        requests = after[0]["requests"] / before["requests"]
+    if before["requests"] and totals[1].row["requests"]:
+        requests = totals[1].row["requests"] / before["requests"]
     return before, ratio, requests
 
 
