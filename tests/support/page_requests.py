@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from fastapi.testclient import TestClient
@@ -43,6 +43,18 @@ def card_request(name: str, url: str, language: str = "en") -> dict[str, Any]:
     }
 
 
+def poll_request(url: str, language: str = "en") -> dict[str, Any]:
+    """Request that asks whether there are figures yet."""
+    outputs = ("tick.disabled", "turn.data")
+    return {
+        "output": f"..{'...'.join(outputs)}..",
+        "outputs": [dict(zip(("id", "property"), name.split("."), strict=True)) for name in outputs],
+        "inputs": [_part("url.data", url), _part("tick.n_intervals", 0)],
+        "state": [_part("tick.disabled", True), _part("language.data", language)],
+        "changedPropIds": ["url.data"],
+    }
+
+
 def frame_names(shell: str) -> list[str]:
     """Names of the frames in the answer to the request of a shell, in reading order."""
     return list(_names(json.loads(shell)["response"]))
@@ -61,9 +73,14 @@ def _names(part: Any) -> Iterator[str]:
 
 
 def whole_page(post: Post, path: str, search: str, language: str = "en") -> str:
-    """Answers of a shell and of all its cards, with an empty line between two."""
+    """Answers of a shell and of all its cards, as a JSON list."""
     shell = post(shell_request(path, search, language))
-    return "\n\n".join([shell, *(post(card_request(name, path + search, language)) for name in frame_names(shell))])
+    return json_list([shell, *(post(card_request(name, path + search, language)) for name in frame_names(shell))])
+
+
+def json_list(answers: Iterable[str]) -> str:
+    """JSON list of answers; one without content is left out."""
+    return f"[{','.join(answer for answer in answers if answer)}]"
 
 
 def poster(browser: TestClient) -> Post:

@@ -23,7 +23,7 @@ from footprint.figures import Query, run_query
 from footprint.i18n.formatting import format_estimate
 from footprint.storage.database import Store
 from tests.support.contract_files import config
-from tests.support.page_requests import card_request, frame_names, poster, shell_request
+from tests.support.page_requests import card_request, frame_names, json_list, poster, shell_request
 from tests.support.protected_quarter import FACTS, HOST, NOW_US, Reader, page
 from tests.support.services import api_over
 
@@ -139,18 +139,13 @@ class Secrets:
 
     def within(self, text: str) -> list[str]:
         """Figures that a response contains."""
-        plain = re.sub(r"\s+", " ", " ".join(words for document in text.split("\n\n") for words in _json_words(document)))
+        try:
+            plain = re.sub(r"\s+", " ", " ".join(_words(json.loads(text))))
+        except ValueError:
+            plain = ""  # not JSON: CSV, or text
         intervals = [mark for mark in self.written if mark in plain]
         numbers = [float(number) for number in re.findall(r"(?<![\d.])\d+\.\d{4,}(?:[eE][+-]?\d+)?", text)]
         return intervals + [str(n) for n in numbers if any(math.isclose(n, secret, rel_tol=1e-9) for secret in self.numbers)]
-
-
-def _json_words(document: str) -> Iterable[str]:
-    """Words of an answer; none if it is not JSON: CSV, or text."""
-    try:
-        return _words(json.loads(document))
-    except ValueError:
-        return ()
 
 
 def _words(component: Any) -> Iterable[str]:
@@ -202,7 +197,7 @@ def callback_answers(browser: TestClient, callback: dict[str, Any], path: str, s
     """Responses of a callback to a browser at an address: one, or one a frame of any page."""
     post = poster(browser)
     if "MATCH" in callback["output"]:
-        return "\n\n".join(post(card_request(name, path + search)) for name in FRAMES)
+        return json_list(post(card_request(name, path + search)) for name in FRAMES)
     here = {name: values[0] for name, values in STATES.items()}
     here |= {"address.pathname": path, "address.search": search, "url.data": path + search}
     arguments = {
