@@ -20,10 +20,9 @@
   function page(url) { return [url.pathname, ...PAGE_PARAMS.map((name) => new URLSearchParams(url.search).get(name) || "")].join("\n"); }
   function close() {
     document.querySelectorAll("details.menu[open]").forEach((menu) => menu.removeAttribute("open"));
-    document.querySelectorAll(samePage ? "header[data-open]" : "[data-open]").forEach((folded) => {
-      folded.removeAttribute("data-open");
-      folded.querySelectorAll("[data-fold]").forEach((button) => button.setAttribute("aria-expanded", "false"));
-    });
+    document.querySelectorAll(samePage ? "header[data-open]" : "[data-open]").forEach((folded) => folded.removeAttribute("data-open"));
+    if (!samePage) { document.querySelectorAll(".frame[data-shown]").forEach((frame) => frame.removeAttribute("data-shown")); }
+    window.footprint_cards.restore();
   }
   function start() {
     moved = true;
@@ -60,7 +59,7 @@
   // A control that an update replaces or removes passes the focus on: to the one of the same id, to its like in the same card, to the card.
   function controls(frame) { return Array.from(frame.querySelectorAll("a[href], button, summary, [tabindex='0']")); }
   document.addEventListener("focusin", (event) => {
-    const control = event.target, frame = control.closest(".frame, .filters");
+    const control = event.target, frame = control.closest(".frame, #filters");
     focused = { control: control, id: control.id, frame: frame, at: frame ? controls(frame).indexOf(control) : -1 };
   });
   function refocus() {
@@ -97,6 +96,7 @@
     new MutationObserver((changes) => {
       if (changes.every((change) => change.target.id === "weight")) { return; }
       busy();
+      window.footprint_cards.restore();
       refocus();
       window.clearTimeout(waiting);
       waiting = window.setTimeout(settle, 60);

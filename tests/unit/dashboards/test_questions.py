@@ -23,7 +23,7 @@ from tests.support.contract_files import NOW_US, START, compute, config, energy_
 from tests.support.page_requests import Post, card_request, frame_names, poster, shell_request, whole_page
 from tests.support.services import api_over
 
-PERIOD = "?lang=en&from=2026-07-02&vs=prev"  # compared with the day before
+PERIOD = "?lang=en&from=2026-07-02&to=2026-07-03"  # compared with the day before
 # Questions at most, on the first view of each page; a question more needs a reason.
 MOST_QUESTIONS = {
     "/": 10,
