@@ -31,8 +31,10 @@ class CardFrame:
     build: Callable[[], Any]
     title: str = ""
     height_px: int = CARD_HEIGHT_PX
+    narrow_px: int = 0  # the same on a narrow screen, where it differs
+    kind: str = ""  # CSS classes of what stands there
     is_head: bool = False
-    is_wide: bool = False
+    above: Sequence[Any] = ()  # parts of the head that need no figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +58,19 @@ class PageParts:
             yield from part.frames if isinstance(part, FrameRow) else [part]
 
 
-def head_frame(title: str, build: Callable[[], Any], height_px: int = 0) -> CardFrame:
-    """Frame of the heading of a page, and of ``height_px`` below it."""
-    return CardFrame("head", build, title, height_px, is_head=True)
+def head_frame(title: str, build: Callable[[], Any], height_px: int = 0, above: Sequence[Any] = ()) -> CardFrame:
+    """Frame of the heading of a page, of what stands ``above`` it, and of ``height_px`` below it."""
+    return CardFrame("head", build, title, height_px, is_head=True, above=above)
+
+
+def strip_frame(context: PageContext, build: Callable[[Row], Any]) -> CardFrame:
+    """Frame of the day strip."""
+    return figure_frame(context, "strip", build, height_px=38, narrow_px=58)
+
+
+def key_figures_frame(context: PageContext, build: Callable[[Row], Any]) -> CardFrame:
+    """Frame of four key figures."""
+    return figure_frame(context, "figures", build, height_px=240, narrow_px=1028, kind="cards")
 
 
 def whole_page(title: str, build: Callable[[], Any], filters: Any = None) -> PageParts:
@@ -105,19 +117,21 @@ def framed(part: CardFrame | FrameRow, language: str) -> html.Div:
     if isinstance(part, FrameRow):
         return html.Div([framed(frame, language) for frame in part.frames], className=part.kind)
     busy: dict[str, Any] = {"aria-busy": "true"}
-    return html.Div(_placeholder(part, language), id={"type": FRAME_TYPE, "name": part.name}, className="frame", **busy)
+    kind = "frame head" if part.is_head else "frame"
+    return html.Div(_placeholder(part, language), id={"type": FRAME_TYPE, "name": part.name}, className=kind, **busy)
 
 
 def _placeholder(frame: CardFrame, language: str) -> Any:
+    reserved = {"--height": f"{frame.height_px}px", "--narrow": f"{frame.narrow_px or frame.height_px}px"}
     loading = translate(language, "loading")
     if frame.is_head:
-        below = html.Div(className="placeholder", style={"height": f"{frame.height_px}px"}, **DECORATIVE)
-        return [page_title(frame.title), html.P(loading, className="lead"), below if frame.height_px else None]
-    reserved = {"minHeight": f"{frame.height_px}px"}
+        below = html.Div(className="placeholder reserved", style=reserved, **DECORATIVE) if frame.height_px else None
+        return [*frame.above, page_title(frame.title), html.P(loading, className="lead"), below]
     if not frame.title:
-        return html.Div(html.Span(loading, className="hidden"), className="placeholder", style=reserved)
+        words = html.Span(loading, className="hidden")
+        return html.Div(words, className=f"placeholder reserved {frame.kind}".strip(), style=reserved)
     return html.Section(
         [html.H2(frame.title), html.P(loading, className="sub"), html.Div(className="placeholder", **DECORATIVE)],
-        className=f"block {'wide' if frame.is_wide else ''}".strip(),
+        className=f"block reserved {frame.kind}".strip(),
         style=reserved,
     )

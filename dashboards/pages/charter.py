@@ -27,14 +27,14 @@ def content(context: PageContext) -> PageParts:
     language = context.view.language
     has_objectives = context.store is not None and context.role.sees_uses and bool(context.config.objectives)
     objectives = CardFrame(
-        "objectives", lambda: objectives_card(context), translate(language, "frame_objectives"), 300, is_wide=True
+        "objectives", lambda: objectives_card(context), translate(language, "frame_objectives"), 300, kind="wide"
     )
     return PageParts(
         [
             head_frame(translate(language, "charter_all"), partial(_head, context)),
             CardFrame("uses", partial(_status_columns, context), height_px=900),
             *([objectives] if has_objectives else []),
-            CardFrame("decisions", partial(_decisions_card, context), translate(language, "decisions_title"), 300, is_wide=True),
+            CardFrame("decisions", partial(_decisions_card, context), translate(language, "decisions_title"), 300, kind="wide"),
         ],
         filter_bar(context),
     )

@@ -31,8 +31,8 @@ def content(context: PageContext) -> PageParts:
         [
             CardFrame("choices", partial(_choices_bar, context), height_px=60),
             head_frame(translate(language, TITLE), partial(_head, context)),
-            CardFrame("conditions", partial(_conditions_card, context), translate(language, "compare_cond"), is_wide=True),
-            CardFrame("change", partial(change_card, context), translate(language, "change_of_what"), is_wide=True),
+            CardFrame("conditions", partial(_conditions_card, context), translate(language, "compare_cond"), kind="wide"),
+            CardFrame("change", partial(change_card, context), translate(language, "change_of_what"), kind="wide"),
         ],
         filter_bar(context),
     )

@@ -41,7 +41,7 @@ def content(context: PageContext) -> PageParts:
             return None if context.store is None else build()  # the head says that the role may not read it
 
         text = translate(language, title) if title else ""
-        return figure_frame(context, name, build_over_store, text, height_px=height_px, is_wide=True)
+        return figure_frame(context, name, build_over_store, text, height_px=height_px, kind="wide")
 
     return PageParts(
         [

@@ -9,7 +9,7 @@ from typing import Any
 
 from dash import html
 
-from dashboards.card_frames import CardFrame, FrameRow, PageParts, figure_frame, head_frame
+from dashboards.card_frames import CardFrame, FrameRow, PageParts, figure_frame, head_frame, key_figures_frame, strip_frame
 from dashboards.components import Row, card, display_name, message, page_title, scrollable, table
 from dashboards.parts.calendar import calendar_card
 from dashboards.parts.day_strip import coverage_card, day_strip
@@ -65,10 +65,10 @@ def _list_parts(kind: EntityPages, context: PageContext) -> list[CardFrame | Fra
     kind_label = translate(language, kind.column).lower()
     bars, table_title = (translate(language, key, kind=kind_label) for key in ("all_of", "all_table"))
     return [
-        figure_frame(context, "strip", partial(day_strip, context), height_px=38),
+        strip_frame(context, partial(day_strip, context)),
         head_frame(translate(language, kind.TITLE), partial(_list_head, kind, context)),
         FrameRow([figure_frame(context, "bars", partial(_list_bars, kind, context), bars)], "row single"),
-        figure_frame(context, "table", partial(_list_table, kind, context), table_title, is_wide=True),
+        figure_frame(context, "table", partial(_list_table, kind, context), table_title, kind="wide"),
     ]
 
 
@@ -150,9 +150,9 @@ def _entity_parts(kind: EntityPages, context: PageContext, name: str) -> list[Ca
     related = [frame(f"by-{column}", partial(_ranked_card, entity, column, context), column) for column in kind.related]
     decisions = CardFrame("decisions", partial(_decisions_card, context, name), translate(language, "decisions_title"), 200)
     return [
-        head_frame(name, partial(_entity_head, kind, context, entity, name)),
-        *([frame("strip", partial(day_strip, entity), height_px=38)] if is_place else []),
-        frame("figures", partial(key_figures, entity), height_px=258),
+        head_frame(name, partial(_entity_head, kind, context, entity, name), above=_above_title(kind, context, name)),
+        *([strip_frame(entity, partial(_build_if_public, partial(day_strip, entity)))] if is_place else []),
+        key_figures_frame(entity, partial(_build_if_public, partial(key_figures, entity))),
         FrameRow(
             [
                 frame("trend", partial(trend_card, entity), "trend"),
@@ -160,7 +160,7 @@ def _entity_parts(kind: EntityPages, context: PageContext, name: str) -> list[Ca
             ],
             "row wide",
         ),
-        *([frame("power", lambda _: power_card(entity, name), "frame_power", is_wide=True)] if kind.column == "host" else []),
+        *([frame("power", lambda _: power_card(entity, name), "frame_power", kind="wide")] if kind.column == "host" else []),
         FrameRow(
             [
                 *related,
@@ -170,7 +170,7 @@ def _entity_parts(kind: EntityPages, context: PageContext, name: str) -> list[Ca
                 frame("calendar", partial(calendar_card, entity), "frame_hours"),
             ]
         ),
-        frame("flows", partial(energy_flow_card, entity), "frame_flows", height_px=680, is_wide=True),
+        frame("flows", partial(energy_flow_card, entity), "frame_flows", height_px=680, kind="wide"),
         *([decisions] if kind.column == "use_case" else []),
     ]
 
@@ -181,15 +181,19 @@ def _build_if_public(build: Callable[[Row], Any], total: Row) -> Any:
 
 
 def _entity_head(kind: EntityPages, context: PageContext, entity: PageContext, name: str) -> list[Any]:
-    view, language = context.view, context.view.language
-    rows = entity.rows()
-    back = html.P([html.A(translate(language, kind.TITLE), href=view.link(kind.PATH, name="")), f" / {name}"], className="back")
+    language, rows, above = context.view.language, entity.rows(), _above_title(kind, context, name)
     if not rows:
-        return [back, message(translate(language, "entity_none"), translate(language, "entity_none_text"))]
+        return [above[0], message(translate(language, "entity_none"), translate(language, "entity_none_text"))]
     lead = _share_of_total(kind, context, rows[0])
     if rows[0].get("conf_status") == CONFIDENTIAL:
         lead = f"[c] {translate(language, 'entity_hidden', period=period_label(context))}"
-    return [back, *_charter_stamp(kind, context, name), page_title(name), html.P(lead, className="lead")]
+    return [*above, page_title(name), html.P(lead, className="lead")]
+
+
+def _above_title(kind: EntityPages, context: PageContext, name: str) -> list[Any]:
+    view, language = context.view, context.view.language
+    back = html.P([html.A(translate(language, kind.TITLE), href=view.link(kind.PATH, name="")), f" / {name}"], className="back")
+    return [back, *_charter_stamp(kind, context, name)]
 
 
 def _share_of_total(kind: EntityPages, context: PageContext, total: Row) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from dash import html
 
-from dashboards.card_frames import CardFrame, FrameRow, PageParts, figure_frame, head_frame
+from dashboards.card_frames import CardFrame, FrameRow, PageParts, figure_frame, head_frame, key_figures_frame, strip_frame
 from dashboards.components import Row
 from dashboards.pages.editions import latest_edition_card
 from dashboards.parts.calendar import calendar_card
@@ -37,9 +37,9 @@ def content(context: PageContext) -> PageParts:
 
     return PageParts(
         [
-            frame("strip", partial(day_strip, context), height_px=38),
+            strip_frame(context, partial(day_strip, context)),
             head_frame(title(TITLE), partial(_head, context)),
-            frame("figures", partial(key_figures, context), height_px=258),
+            key_figures_frame(context, partial(key_figures, context)),
             FrameRow(
                 [
                     frame("trend", partial(trend_card, context), title("trend")),
@@ -53,7 +53,7 @@ def content(context: PageContext) -> PageParts:
                     frame("change", lambda total: change_card(context, wide=False), title("change_of_what")),
                 ]
             ),
-            frame("flows", partial(energy_flow_card, context), title("frame_flows"), height_px=680, is_wide=True),
+            frame("flows", partial(energy_flow_card, context), title("frame_flows"), height_px=680, kind="wide"),
             FrameRow(
                 [
                     frame("calendar", partial(calendar_card, context), title("frame_hours")),

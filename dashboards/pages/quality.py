@@ -8,7 +8,7 @@ from typing import Any
 
 from dash import html
 
-from dashboards.card_frames import CardFrame, FrameRow, PageParts, figure_frame, head_frame
+from dashboards.card_frames import CardFrame, FrameRow, PageParts, figure_frame, head_frame, strip_frame
 from dashboards.components import DECORATIVE, Row, card, page_title, quality_badge, scrollable, table
 from dashboards.diagnosis_messages import translate_diagnosis
 from dashboards.parts.day_strip import coverage_card, day_strip
@@ -49,7 +49,7 @@ def content(context: PageContext) -> PageParts:
         else frame("coverage", partial(coverage_card, context), "seen_title")
     )
     parts: list[CardFrame | FrameRow] = [
-        frame("strip", partial(day_strip, context), height_px=38),
+        strip_frame(context, partial(_build_if_public, partial(day_strip, context))),
         head_frame(translate(language, TITLE), partial(_head, context)),
         FrameRow([first, frame("notices", partial(notices_card, context), "facts_title")], "row wide"),
     ]
@@ -61,9 +61,9 @@ def content(context: PageContext) -> PageParts:
                     frame("balance", lambda _: _balance_card(context), "balance_title"),
                 ]
             ),
-            frame("agents", lambda _: silent_agents_card(context), "frame_agents", height_px=150, is_wide=True),
-            frame("splits", lambda _: _splits_card(context), "splits_title", is_wide=True),
-            frame("jobs", lambda _: _jobs_card(context), "jobs_title", height_px=200, is_wide=True),
+            frame("agents", lambda _: silent_agents_card(context), "frame_agents", height_px=150, kind="wide"),
+            frame("splits", lambda _: _splits_card(context), "splits_title", kind="wide"),
+            frame("jobs", lambda _: _jobs_card(context), "jobs_title", height_px=200, kind="wide"),
         ]
     return PageParts(parts, filter_bar(context))
 
