@@ -26,7 +26,7 @@ from dashboards.parts.trend import trend_card
 from dashboards.translations import translate
 from dashboards.url_state import PageContext
 from footprint.access.authorization import CONFIDENTIAL
-from footprint.config.models import ALWAYS, UNDECLARED, UseCaseFact, fact_at
+from footprint.config.models import ALWAYS, OWN_SERVICE, UNDECLARED, UseCaseFact, fact_at
 from footprint.core.timestamps import format_instant
 from footprint.i18n.formatting import energy_unit, format_local_time, format_number, format_percent
 
@@ -72,9 +72,13 @@ def _list_parts(kind: EntityPages, context: PageContext) -> list[CardFrame | Fra
     ]
 
 
+def _list_rows(kind: EntityPages, context: PageContext) -> list[Row]:
+    return context.rows(group=(kind.column,), own_traffic=kind.column == "service")
+
+
 def _list_head(kind: EntityPages, context: PageContext) -> list[Any]:
     language = context.view.language
-    rows = context.rows(group=(kind.column,))
+    rows = _list_rows(kind, context)
     if not rows:
         return empty_state(context)
     fallback = translate(language, "all_of", kind=translate(language, kind.column).lower())
@@ -85,7 +89,7 @@ def _list_head(kind: EntityPages, context: PageContext) -> list[Any]:
 def _list_bars(kind: EntityPages, context: PageContext, total: Row) -> html.Section:
     view, language = context.view, context.view.language
     return ranked_bars_card(
-        context.rows(group=(kind.column,)),
+        _list_rows(kind, context),
         kind.column,
         language,
         context.data_links(group=kind.column),
@@ -96,8 +100,7 @@ def _list_bars(kind: EntityPages, context: PageContext, total: Row) -> html.Sect
 
 
 def _list_table(kind: EntityPages, context: PageContext, total: Row) -> html.Section:
-    language = context.view.language
-    rows = context.rows(group=(kind.column,))
+    language, rows = context.view.language, _list_rows(kind, context)
     size, unit = energy_unit(max((row["energy_kwh"] or 0.0 for row in rows), default=0.0))
     head = [translate(language, kind.column), unit, translate(language, "interval"), translate(language, "quality")]
     if kind.column not in LOCATION_COLUMNS:
@@ -129,7 +132,7 @@ def _table_row(kind: EntityPages, context: PageContext, row: Row, size: float) -
     elif kind.column not in LOCATION_COLUMNS:
         has_requests = row["requests"] and not is_residual
         cells.append(format_number(row["requests"], language, 9) if has_requests else translate(language, "not_applicable"))
-        has_energy = has_requests and row["energy_kwh"] is not None
+        has_energy = has_requests and row["energy_kwh"] is not None and name != OWN_SERVICE
         cells.append(format_number(1000 * row["energy_kwh"] / row["requests"], language) if has_energy else "")
     if not hidden:
         cells.append(format_percent(row["coverage"], language) if row["coverage"] is not None else translate(language, "unknown"))

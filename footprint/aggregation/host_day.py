@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import functools
 import json
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,7 +20,7 @@ from footprint.aggregation.request_logs import ServiceLog, ServiceLogs
 from footprint.aggregation.step_fits import StepFits, placement_of
 from footprint.attribution.array_types import Ints
 from footprint.attribution.energy_intervals import BRIDGED, COUNTER, METHODS, EnergyIntervals, Samples
-from footprint.attribution.idle import LEARNING_DAYS
+from footprint.attribution.idle import LEARNING_DAYS, LOADED_WITHIN_US
 from footprint.attribution.request_log import RequestLog
 from footprint.attribution.shard import (
     HOST_DEVICE,
@@ -41,6 +41,7 @@ from footprint.core.stored_forms import digest_text
 from footprint.core.units import S_PER_HOUR, US_PER_DAY, US_PER_HOUR, US_PER_S, UW_PER_W
 from footprint.impact.embodied import end_of_life_us
 from footprint.impact.factor_book import FactorBook
+from footprint.ledger.day_versions import HEAD_US
 from footprint.ledger.energy_file import CONTEXT_GRADE
 from footprint.ledger.ledger_view import LedgerView, fingerprint
 
@@ -106,8 +107,9 @@ class HostAggregator:
         return functools.cache(self._inputs)
 
     @functools.cached_property
-    def _days_by_service(self) -> Callable[[str], tuple[dict[int, tuple[int, int]], list[int]]]:
-        return functools.cache(self._days_of_service)
+    def data(self) -> Callable[[int, tuple[str, ...]], str]:
+        """Fingerprint of the ledger of this host and some services around a day, cached; empty without readings."""
+        return functools.cache(self._data)
 
     @functools.cached_property
     def services(self) -> list[str]:
@@ -131,19 +133,15 @@ class HostAggregator:
         return fingerprint([METHOD_VERSION, self.config.facts_digest(), self.book.digest()])
 
     @functools.cached_property
-    def _read_days(self) -> list[tuple[int, list[int], list[int]]]:
-        """For each stream, the days with readings, in order, and their versions."""
+    def _read_days(self) -> list[tuple[int, list[int], list[int], list[int], list[int]]]:
+        """For each stream, the days with readings, in order; their versions, those of their heads, and the second instants."""
         days_read = []
         for stream in self.streams:
             days = self.view.stream_days(stream.id)
             has_readings = days.last_us >= days.first_us
-            days_read.append((stream.id, days.day[has_readings].tolist(), days.version[has_readings].tolist()))
-        return days_read
-
-    def _days_of_service(self, service: str) -> tuple[dict[int, tuple[int, int]], list[int]]:
-        """Known versions of a service by day, and its days in order."""
-        known = self.view.service_days().get(service, {})
-        return known, sorted(known)
+            columns = (column[has_readings].tolist() for column in (days.day, days.version, days.head, days.second_us))
+            days_read.append((stream.id, *columns))
+        return days_read  # type: ignore[return-value]
 
     def _process_tenures(self, placed: set[str]) -> list[Tenure]:
         """Placements of unassigned devices, inferred from the processes that computed on them."""
@@ -184,23 +182,32 @@ class HostAggregator:
         data = self.data(day, tuple(self.services))
         return fingerprint([self._rules, data]) if data else ""
 
-    def data(self, day: int, services: tuple[str, ...]) -> str:
-        """Fingerprint of the ledger of this host and some services around a day; empty without readings."""
+    def _data(self, day: int, services: tuple[str, ...]) -> str:
+        """A day rests on its readings, those of the day before with readings, and the first two after it (``NEIGHBOURS``)."""
         parts: list[object] = []
-        low, high = day - 1, day + 1
-        for stream, days, versions in self._read_days:
-            position = bisect_left(days, day)
-            nearby = slice(max(position - 1, 0), position + 2)
-            near_days = days[nearby]
-            if not near_days or near_days[-1] < day or near_days[0] > day:
-                continue
-            parts.append((stream, list(zip(near_days, versions[nearby], strict=True))))
-            low, high = min(low, near_days[0] - 1), max(high, near_days[-1] + 1)
+        low, end_us = day - 1, (day + 1) * US_PER_DAY
+        reach_us = end_us
+        for stream, days, versions, heads, second_us in self._read_days:
+            at = bisect_left(days, day)
+            after = at + (at < len(days) and days[at] == day)
+            if at == len(days) or after == 0:
+                continue  # all its readings are before the day, or all after it
+            before = max(at - 1, 0)
+            before -= before > 0 and second_us[before] == (days[before] + 1) * US_PER_DAY  # one reading is not enough
+            parts.append((stream, list(zip(days[before:after], versions[before:after], strict=True))))
+            low = min(low, days[before] - 1)
+            if after < len(days):
+                stop = after + 1 + (second_us[after] == (days[after] + 1) * US_PER_DAY)
+                parts.append(list(zip(days[after:stop], heads[after:stop], strict=True)))
+                reach_us = max(reach_us, second_us[after])
         if not parts:
             return ""
+        # Logs are read to the next full hour after ``reach_us`` and LOADED_WITHIN_US.
+        is_near = reach_us + LOADED_WITHIN_US <= end_us + HEAD_US
         for service in services:
-            known, days = self._days_by_service(service)
-            parts.append((service, [(d, known[d][1]) for d in days[bisect_left(days, low) : bisect_right(days, high)]]))
+            last = day if is_near else (reach_us - 1) // US_PER_DAY + 1
+            head = self.view.service_head(service, day + 1) if is_near else 0
+            parts.append((service, self.view.service_versions(service, low, last), head))
         return fingerprint([digest_text(self.aliases), *parts])
 
     def fingerprint(self, day: int) -> str:
@@ -209,6 +216,15 @@ class HostAggregator:
             return ""
         earlier = [self.inputs(earlier_day) for earlier_day in range(day - LEARNING_DAYS + 1, day)] if self.tenures else []
         return fingerprint([self.inputs(day), *earlier])
+
+    def ledger(self, day: int, services: tuple[str, ...], *, learns: bool) -> str:
+        """Fingerprint of the ledger alone that the rows of a day rest on; with ``learns`` of the days that it learns from too."""
+        first = day - LEARNING_DAYS + 1 if learns else day
+        return fingerprint([self.data(near_day, services) for near_day in range(first, day + 1)])
+
+    def all_days_state(self) -> str:
+        """Fingerprint of the ledger's part in every day of the host: where it changes, all its days are to be compared."""
+        return fingerprint([digest_text(self.aliases), self.services, bool(self.tenures)])
 
     def compute(self, day: int, extra_edges: Sequence[int] = ()) -> HostDay:
         """Rows of a day, with further edges of slots where a query cuts within one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -39,12 +40,17 @@ def aggregate(
     from_: FromOption = None,
     to: ToOption = None,
     all_: Annotated[bool, typer.Option("--all", help="Compute every day again.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Compare every day with the ledger, not only those that changed.")
+    ] = False,
     min_coverage: MinCoverage = None,
     config: ConfigOption = None,
 ) -> int:
     """Compute attribution and impact for the days that need it.
 
-    With --from or --to, compute the days between them again.
+    A run looks at the days that changed since the last one and at those that rest on them. It looks at all days where facts,
+    factors or the method changed, and with --verify, which exits with 6 where figures are lost. With --from or --to, compute the
+    days between them again.
     """
     from footprint.aggregation.aggregate import aggregate as compute
     from footprint.figures.query import parse_bound
@@ -54,7 +60,9 @@ def aggregate(
     from_us, to_us = parse_bound("from", from_, facts.timezone), parse_bound("to", to, facts.timezone)
     again = all_ or from_us is not None or to_us is not None
     with store.exclusive_lock("aggregate", wait=True):
-        summary = compute(store, facts, load_factor_book(store), now_us(), from_us, to_us, force=again, progress=_progress)
+        summary = compute(
+            store, facts, load_factor_book(store), now_us(), from_us, to_us, force=again, verify=verify, progress=_progress
+        )
     message = f"{summary.computed} days of hosts and services computed, {summary.unchanged} unchanged"
     if summary.removed:
         message += f", {summary.removed} removed"
@@ -63,6 +71,8 @@ def aggregate(
     say(message)
     for note in summary.notes:
         say(note)
+    if verify and summary.faults:
+        raise CheckFailed(f"figures of {len(summary.faults)} days of hosts and services are lost")
     if min_coverage is not None:
         _require_coverage(_coverage(facts, store, from_us, to_us), min_coverage)
     return Exit.OK
@@ -90,7 +100,7 @@ def query(
 
     facts, store = opened(config)
     query_ = parse_query(facts.timezone, group=group, every=every, from_=from_, to=to, where=where or (), view=view)
-    result = run_query(store, facts, query_, now_us())
+    result = run_query(store, facts, replace(query_, own_traffic=True), now_us())
     columns = [*result.columns, "demonstration"] if facts.demo else result.columns
     emit(columns, [{**row, "demonstration": True} for row in result.rows], form, output)
     if not result.rows:
@@ -124,10 +134,13 @@ def check(
 ) -> int:
     """Check freshness, coverage, balance and objectives; exit 6 if not met.
 
-    One line a check, for cron and CI.
+    One line a check, for cron and CI. Days that wait to be computed are pending; the check fails once they wait for more than 15
+    minutes, because aggregation is then behind.
     """
     from footprint.ledger.ledger_view import LedgerView
-    from footprint.queries.energy_balance import energy_balance
+    from footprint.queries.agent_liveness import host_liveness
+    from footprint.queries.aggregation_lag import BEHIND_AFTER_S, pending_hosts, pending_s
+    from footprint.queries.energy_balance import OPEN, energy_balance
     from footprint.queries.objectives import EXCEEDED, objective_statuses
 
     facts, store = opened(config)
@@ -138,10 +151,16 @@ def check(
         emit(["check", "value", "limit", "met"], [], form, output)
         say("no data yet")
         return Exit.NO_DATA
-    age_s = max(now - extent[1], 0) / US_PER_S
+    silent_us = [host.silent_us for host in host_liveness(store, facts, now)]  # readings alone: a request is no sign of a sensor
+    age_s = max(min(silent_us), 0) / US_PER_S if silent_us else None
     coverage = _coverage(facts, store, max(now - 7 * US_PER_DAY, extent[0]), None) if extent[1] > now - 7 * US_PER_DAY else None
     rows: list[dict[str, Any]] = [
-        {"check": "age of the last reading [s]", "value": age_s, "limit": max_age_s, "met": age_s <= max_age_s},
+        {
+            "check": "age of the last reading [s]",
+            "value": age_s,
+            "limit": max_age_s,
+            "met": age_s is not None and age_s <= max_age_s,
+        },
         {
             "check": "coverage of the last seven days",
             "value": coverage,
@@ -149,10 +168,19 @@ def check(
             "met": coverage is not None and coverage >= min_coverage,
         },
     ]
-    unbalanced = [row["host"] for row in energy_balance(store, facts, now - 7 * US_PER_DAY, None) if not row["closes"]]
-    rows.append(
-        {"check": "hosts whose balance of seven days does not close", "value": len(unbalanced), "limit": 0, "met": not unbalanced}
-    )
+    balances = energy_balance(store, facts, now - 7 * US_PER_DAY, None)
+    unbalanced, waiting_s = sum(row["state"] == OPEN for row in balances), pending_s(balances, now)
+    rows += [
+        {"check": "hosts whose balance of seven days does not close", "value": unbalanced, "limit": 0, "met": not unbalanced},
+        {
+            "check": "time for which days have been pending [s]",
+            "value": waiting_s,
+            "limit": BEHIND_AFTER_S,
+            "met": waiting_s <= BEHIND_AFTER_S,
+        },
+    ]
+    if pending := pending_hosts(balances):
+        say(pending)
     for standing in objective_statuses(store, facts, now):
         value = standing.figure.value if standing.figure else None
         name = f"objective {standing.objective.name}, {standing.period}: {standing.state}"

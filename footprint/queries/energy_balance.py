@@ -1,7 +1,8 @@
 """Energy balance of each host: meter readings = services + idle + unattributed, and energy that no sensor sees.
 
 The two sides come from different tables: meter energy from the coverage of each device, attributed energy from the rows. A
-period does not close if they differ, or if a day was computed from other data than the ledger holds now.
+period does not close if they differ. A day that was not computed from what the ledger holds now is pending: the balance is that
+of the figures as they are.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from typing import Any
 
 from sqlalchemy import select
 
-from footprint.aggregation.host_day import HostAggregator, grain_us
-from footprint.aggregation.request_logs import ServiceLogs
+from footprint.aggregation.host_day import grain_us
+from footprint.aggregation.shard_comparison import ShardComparison
 from footprint.attribution.shard import HOST_DEVICE, IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.config import Config
 from footprint.core.timestamps import format_instant
@@ -20,6 +21,7 @@ from footprint.core.units import US_PER_DAY, US_PER_S, kwh_from_uj
 from footprint.impact.factor_book import FactorBook
 from footprint.ledger.factor_store import load_factor_book
 from footprint.ledger.ledger_view import LedgerView
+from footprint.queries.aggregation_lag import waiting_since_us
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 
@@ -38,13 +40,17 @@ COLUMNS = (
     "tolerance_uj",
     "closes",
     "reason",
+    "state",
+    "pending_days",
+    "pending_since",
 )
+CLOSES, PENDING, OPEN = "closes", "pending", "open"
 
 
 def energy_balance(
     store: Store, config: Config, from_us: int | None, to_us: int | None, book: FactorBook | None = None
 ) -> list[dict[str, Any]]:
-    """Balance of each host over the whole slots that [from, to) touches; publication requires ``closes``.
+    """Balance of each host over the whole slots that [from, to) touches.
 
     Parameters
     ----------
@@ -56,7 +62,9 @@ def energy_balance(
     Returns
     -------
     list of dict
-        Rows by host with the columns ``COLUMNS``: energies [kWh], residual and tolerance [µJ], ``reason`` why it does not close.
+        Rows by host with the columns ``COLUMNS``: energies [kWh], residual and tolerance [µJ]. ``closes`` is None where nothing
+        is computed; ``state`` is open where figures contradict readings, else pending where ``pending_days`` wait to be computed,
+        at the longest since ``pending_since``; ``reason`` says why it does not close.
     """
     grain = grain_us(config)
     with store.read() as connection:
@@ -70,7 +78,9 @@ def energy_balance(
         bounds = f"slot >= {start // US_PER_S} AND slot < {end // US_PER_S}"
         measured = _measured_energy(view, bounds)
         attributed = _attributed_energy(view, bounds)
-        stale = _stale_days(view, config, book or load_factor_book(store), start, end)
+        comparison = ShardComparison(store, connection, config, book or load_factor_book(store))
+        stale = comparison.outdated_days(sorted(view.streams()), start // US_PER_DAY, (end - 1) // US_PER_DAY)
+        since_us = waiting_since_us(connection) if stale else None
     rows = []
     for host in sorted({*measured, *attributed, *stale}):
         parts, wall = measured.get(host, (0, None))
@@ -79,8 +89,8 @@ def energy_balance(
         reasons = [f"{residual} µJ of {parts} µJ read stand in no row"] if abs(residual) > TOLERANCE_UJ else []
         if wall is not None and energy_uj.get("unseen", 0) + parts < 0:
             reasons.append("the whole-server meter reads less than nothing")
-        if stale.get(host):
-            reasons.append(f"{len(stale[host])} days are not computed from what the ledger holds: footprint aggregate")
+        pending = len(stale.get(host, ()))
+        is_computed = host in measured or host in attributed
         rows.append(
             {
                 "host": host,
@@ -94,8 +104,11 @@ def energy_balance(
                 "wall_kwh": None if wall is None else kwh_from_uj(wall),
                 "residual_uj": residual,
                 "tolerance_uj": TOLERANCE_UJ,
-                "closes": not reasons,
+                "closes": not reasons if is_computed else None,
                 "reason": "; ".join(reasons),
+                "state": OPEN if reasons else PENDING if pending else CLOSES,
+                "pending_days": pending,
+                "pending_since": format_instant(since_us) if pending and since_us is not None else None,
             }
         )
     return rows
@@ -146,16 +159,3 @@ def _attributed_energy(view: LedgerView, bounds: str) -> dict[str, dict[str, int
             kinds_uj["unattributed"] += unattributed_uj
             kinds_uj["services"] += total_uj - idle_uj - unattributed_uj
     return {host: dict(kinds) for host, kinds in attributed.items()}
-
-
-def _stale_days(view: LedgerView, config: Config, book: FactorBook, start_us: int, end_us: int) -> dict[str, list[int]]:
-    """UTC days of each host that were not computed, or from other data than the ledger holds now."""
-    rows = view.connection.exec_driver_sql("SELECT members, day, fingerprint FROM shard").all()
-    fingerprints = {(members, day): fingerprint for members, day, fingerprint in rows}
-    logs = ServiceLogs(view, config)
-    stale: dict[str, list[int]] = {}
-    for name in sorted(view.streams()):
-        host = HostAggregator(view, config, book, logs, name)
-        days = [day for day in host.days() if start_us < (day + 1) * US_PER_DAY and day * US_PER_DAY < end_us]
-        stale[name] = [day for day in days if fingerprints.get((f"host {name}", day), "") != host.fingerprint(day)]
-    return {name: days for name, days in stale.items() if days}

@@ -161,8 +161,10 @@ def fill(store: Store, facts: Config, seed: int, grain: int) -> None:
                     "stream_id": 1,
                     "day": day,
                     "first_us": day * 86_400_000_000,
+                    "second_us": (day + 1) * 86_400_000_000 - 1,
                     "last_us": (day + 1) * 86_400_000_000 - 1,
                     "version": 1,
+                    "head": 1,
                 }
                 for day in (FIRST_DAY, FIRST_DAY + DAYS - 1)
             ],
