@@ -19,9 +19,9 @@ from dashboards.answers import DataVersion, Question, TtlCache, query_answer
 from dashboards.card_frames import FRAME_TYPE
 from dashboards.components import has_failed
 from dashboards.layout import picture_texts, skeleton
+from dashboards.page_shell import PAGES, render_card, render_shell
 from dashboards.pages import charter, editions, methods, trace
 from dashboards.parts.power import power_figure
-from dashboards.rendering import PAGES, render_card, render_shell
 from dashboards.translations import LANGUAGES, translate
 from dashboards.url_state import NAMED_PERIOD, THEMES, PageContext, UrlState, shows_protected_only
 from footprint.access import AccessRefused, Role

@@ -12,7 +12,7 @@ from dash.development.base_component import Component
 
 from dashboards.card_frames import FRAME_TYPE
 from dashboards.components import Drawing
-from dashboards.rendering import render_card, render_shell
+from dashboards.page_shell import render_card, render_shell
 from dashboards.url_state import PageContext, UrlState
 from footprint.config import Config
 from footprint.figures import run_query

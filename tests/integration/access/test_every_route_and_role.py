@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from dashboards.rendering import PAGES
+from dashboards.page_shell import PAGES
 from footprint.access.audit_log import read_accesses
 from footprint.access.roles import Role
 from footprint.editions.protected_cells import ProtectedCells, protect_period

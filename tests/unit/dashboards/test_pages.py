@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 
 from dashboards.answers import DataVersion, TtlCache
 from dashboards.components import error_boundary
-from dashboards.rendering import PAGES
+from dashboards.page_shell import PAGES
 from dashboards.translations import catalogue, translate
 from dashboards.url_state import PageContext, UrlState
 from footprint.config import ConfigError

@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 
 from dashboards.answers import Question, budgeted_total
 from dashboards.app import mount
-from dashboards.rendering import PAGES
+from dashboards.page_shell import PAGES
 from footprint.config import Config
 from footprint.figures import Query, run_query
 from footprint.ledger.importers import import_requests

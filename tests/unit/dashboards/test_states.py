@@ -10,8 +10,8 @@ import pytest
 
 from dashboards.app import _layout
 from dashboards.layout import skeleton
+from dashboards.page_shell import PAGES
 from dashboards.pages import overview
-from dashboards.rendering import PAGES
 from footprint.config import Config
 from footprint.storage.database import Store
 from tests.support.components import elements, hrefs, page_context, render_page, text_of

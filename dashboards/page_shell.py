@@ -1,4 +1,4 @@
-"""Rendering of a page: its shell, which asks the store for no figure, and its cards one by one."""
+"""Shell of a page, which asks the store for no figure, and its cards one by one."""
 
 from __future__ import annotations
 
