@@ -60,12 +60,54 @@ STATES: dict[str, tuple[Any, ...]] = {
     "turn.data": (0,),
 }
 # Frames that any page has, and one that none has; a client can choose the name freely, whatever the address.
-FRAMES = (
-    "agents alternatives avoidable balance bars breakdown by-device by-host by-model by-service by-use_case calendar change "
-    "check choices conditions coverage decisions definition edition facts figures flows formula frontier head jobs months "
-    "nothing notices objectives phases power protected requests rows selection services splits steps strip table trend "
-    "uncertainty use-cases uses "
-).split()
+FRAMES = [
+    "agents",
+    "alternatives",
+    "avoidable",
+    "balance",
+    "bars",
+    "breakdown",
+    "by-device",
+    "by-host",
+    "by-model",
+    "by-service",
+    "by-use_case",
+    "calendar",
+    "change",
+    "check",
+    "choices",
+    "conditions",
+    "coverage",
+    "decisions",
+    "definition",
+    "edition",
+    "facts",
+    "figures",
+    "flows",
+    "formula",
+    "frontier",
+    "head",
+    "jobs",
+    "months",
+    "nothing",
+    "notices",
+    "objectives",
+    "phases",
+    "power",
+    "protected",
+    "requests",
+    "rows",
+    "selection",
+    "services",
+    "splits",
+    "steps",
+    "strip",
+    "table",
+    "trend",
+    "uncertainty",
+    "use-cases",
+    "uses",
+]
 # Parameters to request of every route; the routes of Dash return figures only through callbacks.
 ROUTES: dict[str, tuple[str, ...]] = {
     "/healthz": ("",),
