@@ -24,9 +24,8 @@ from footprint.aggregation.executors import (
 )
 from footprint.aggregation.host_day import HostAggregator
 from footprint.aggregation.request_logs import ServiceLogs
-from footprint.aggregation.result_writer import ShardStamp, remove_shard, store_host_day, store_service_day
-from footprint.aggregation.rollups import rebuild
-from footprint.aggregation.service_day import ServiceDay, service_days, service_fingerprint
+from footprint.aggregation.result_writer import ShardStamp, remove_shard, store_day
+from footprint.aggregation.service_day import service_days, service_fingerprint
 from footprint.aggregation.shard_key import ShardKey
 from footprint.config import Config
 from footprint.core.units import US_PER_DAY, US_PER_S
@@ -35,6 +34,7 @@ from footprint.ledger.ingest import AGENT_KIND
 from footprint.ledger.ledger_view import LedgerView, fingerprint
 from footprint.storage import schema
 from footprint.storage.database import Store, table
+from footprint.storage.figure_writer import compact
 
 # After midnight: agents send batches seconds after they read, so the last readings of a day are there within two minutes.
 CLOSING_DELAY_US = 120 * US_PER_S
@@ -73,7 +73,6 @@ def aggregate(
         If rows do not sum to the readings; nothing of that day is stored.
     """
     summary = AggregationSummary()
-    rebuild(store, config.timezone)
     run = _AggregationRun(store, config, book, now_us, summary, progress)
     with store.read() as connection:
         run.read(connection)
@@ -93,6 +92,7 @@ def aggregate(
             )
         if from_us is None and to_us is None:
             run.remove_withdrawn_shards()
+    compact(store, config.timezone, now_us)
     return summary
 
 
@@ -180,11 +180,7 @@ class _AggregationRun:
                 stamp = stamps[computed.key, computed.day]
                 if self.progress is not None:
                     self.progress(computed.key.text, computed.day)
-                name = computed.key.name
-                if isinstance(computed.result, ServiceDay):
-                    store_service_day(self.store, self.config, name, computed.result, stamp)
-                else:
-                    store_host_day(self.store, self.config, name, computed.result, computed.statistics, stamp)
+                store_day(self.store, self.config, computed, stamp)
                 self.summary.computed += 1
 
     def _computed(
@@ -209,5 +205,5 @@ class _AggregationRun:
     def remove_withdrawn_shards(self) -> None:
         """Remove shards that the ledger no longer calls for after a withdrawal."""
         for key, day in sorted(self.known.keys() - set(self.shards_in_ledger())):
-            remove_shard(self.store, self.config, key, day)
+            remove_shard(self.store, key, day)
             self.summary.removed += 1
