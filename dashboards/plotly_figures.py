@@ -34,7 +34,7 @@ _INVISIBLE_LINE: dict[str, Any] = {"mode": "lines", "line": {"width": 0}, "hover
 
 @dataclass(frozen=True, slots=True)
 class TrendPoint:
-    """One period of a series; ``value`` is None if less than half of it was measured."""
+    """One period of a series; ``value`` is None if its coverage is below one half."""
 
     at: datetime
     end: datetime
@@ -46,16 +46,16 @@ class TrendPoint:
 
 
 def trend_points(rows: Rows, size_kwh: float, zone: ZoneInfo) -> list[TrendPoint]:
-    """Points in time order, with an empty point for each gap; periods measured less than half have no value."""
+    """Points in time order, with an empty point for each gap; periods with a coverage below one half have no value."""
     points: list[TrendPoint] = []
     full_length = _full_length(rows)
     for row, is_full in zip(rows, full_length, strict=True):
         start, end = (datetime.fromisoformat(row[f"period_{name}"]).astimezone(zone) for name in ("start", "end"))
         if points and start > points[-1].end:
             points.append(TrendPoint(points[-1].end, start, None, None, None, open=False, method=""))
-        measured = row["energy_kwh"] is not None and (row.get("coverage") is None or row["coverage"] >= MIN_COVERAGE)
+        covered = row["energy_kwh"] is not None and (row.get("coverage") is None or row["coverage"] >= MIN_COVERAGE)
         value, low, high = (
-            (row[name] / size_kwh if measured else None) for name in ("energy_kwh", "energy_low_kwh", "energy_high_kwh")
+            (row[name] / size_kwh if covered else None) for name in ("energy_kwh", "energy_low_kwh", "energy_high_kwh")
         )
         is_open = not is_full or "provisional" in (row.get("status") or "")
         points.append(TrendPoint(start, end, value, low, high, open=is_open, method=row.get("method_version") or ""))

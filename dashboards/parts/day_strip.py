@@ -60,7 +60,11 @@ def day_strip(context: PageContext, total: Row, load_states: Callable[[], HostDa
     data_to = translate(language, "data_to", end=end, zone=str(context.config.timezone))
     share = translate(language, "not_covered")
     if total["coverage"] is not None:
-        share = translate(language, "strip_measured", share=format_percent(total["coverage"], language))
+        share = translate(language, "strip_coverage", share=format_percent(total["coverage"], language))
+    expected = [state for state in by_day.values() if state != UNEXPECTED]
+    if expected:
+        measured = str(sum(state == "measured" for state in expected))
+        share += f" · {translate(language, 'strip_days', measured=measured, days=str(len(expected)))}"
     stale: list[Any] = []
     ends = context.view.bounds(context.config, context.now_us)[1]
     if (ends is None or ends > context.now_us) and context.now_us - parse_instant(total["period_end"]) > STALE_AFTER_US:
@@ -97,7 +101,7 @@ def coverage_card(context: PageContext, total: Row | None = None, load_states: C
     head = [
         translate(language, "host"),
         *(translate(language, kind) for kind in DAY_STATES),
-        translate(language, "coverage_short"),
+        translate(language, "days_measured"),
     ]
     days = [day for day, _ in next(iter(by_host.values()), [])]
     return card(

@@ -44,7 +44,7 @@ def compare_with_reference(context: PageContext, budget: Any = energy_budget) ->
 
 
 def reference_row(context: PageContext) -> Row | None:
-    """Row of the reference period; None if there is none, if it starts late, or if less than half of it was measured."""
+    """Row of the reference period; None if there is none, if it starts late, or if its coverage is below one half."""
     bounds = context.view.reference_bounds(context.config, context.now_us)
     before = context.reference_rows()
     if not before or bounds is None or not before[0]["energy_kwh"]:

@@ -1,4 +1,4 @@
-"""State of budgets and targets: measured value with its interval against the limit."""
+"""State of budgets and targets: value with its interval against the limit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def objectives_card(context: PageContext) -> Any:
     period = view.period if NAMED_PERIOD.fullmatch(view.period) and not (view.since or view.until) else ""
     statuses = objective_statuses(context.store, context.config, context.now_us, parse_period(period) if period else None)
     title = _title(statuses, language)
-    columns = ("objective", "objective_of", "period", "objective_measured", "interval", "objective_limit", "state", "owner")
+    columns = ("objective", "objective_of", "period", "objective_value", "interval", "objective_limit", "state", "owner")
     body = [_table_row(status, language) for status in statuses]
     params = f"&period={period}" if period else ""
     return card(
@@ -52,7 +52,7 @@ def _title(statuses: list[ObjectiveStatus], language: str) -> str:
 
 def _table_row(status: ObjectiveStatus, language: str) -> tuple[Any, ...]:
     objective = status.objective
-    value, interval, limit = _format_measured(status, language)
+    value, interval, limit = _format_value(status, language)
     name = objective.name + (
         f" ({translate(language, 'objective_due', period=short_period(objective.due).in_(language))})" if objective.due else ""
     )
@@ -61,7 +61,7 @@ def _table_row(status: ObjectiveStatus, language: str) -> tuple[Any, ...]:
     return name, scope, short_period(status.period).in_(language), value, interval, limit, state, objective.owner
 
 
-def _format_measured(status: ObjectiveStatus, language: str) -> tuple[str, str, str]:
+def _format_value(status: ObjectiveStatus, language: str) -> tuple[str, str, str]:
     """Value, interval and limit in one unit; in percent for a change."""
     objective, figure = status.objective, status.figure
     if objective.baseline is not None:

@@ -84,9 +84,10 @@ def coverage(
     form: FormatOption = Format.table,
     output: OutputOption = None,
 ) -> int:
-    """Device time expected, measured, modelled and missing.
+    """Device time expected, known, measured, estimated and missing.
 
-    In seconds, by host, device and period.
+    In seconds, by host, device and period. known = measured (by a sensor) + estimated (modelled, or interpolated over a gap of a
+    counter); missing = expected - known.
     """
     from footprint.figures import parse_query
     from footprint.figures.coverage import device_coverage_seconds
@@ -101,7 +102,7 @@ def coverage(
                 start, end = result.periods[index]
                 period = {"period_start": format_instant(start), "period_end": format_instant(end)}
                 rows.append({"host": host, "device": device, **period, **amounts})
-    seconds = [f"{kind}_s" for kind in ("expected", "measured", "modelled", "interpolated", "missing")]
+    seconds = [f"{kind}_s" for kind in ("expected", "measured", "estimated", "modelled", "interpolated", "known", "missing")]
     return print_rows(["host", "device", "period_start", "period_end", *seconds], rows, form, output, "no reading in the period")
 
 

@@ -1,7 +1,7 @@
 """Coverage: share of the expected device-seconds that have readings.
 
-Expected are devices placed on declared hosts, and devices read there within the seven days before. On undeclared hosts, the
-expected time of a UTC day is the span of its own readings.
+Expected are devices placed on declared hosts, and devices read there within the seven days before. A device of an undeclared
+host is expected from its first to its last reading in the ledger.
 """
 
 from __future__ import annotations
@@ -126,7 +126,10 @@ def coverage_state(read: float, known: float, expected: float, modelled: float) 
 def device_coverage_seconds(
     coverage_index: CoverageIndex, periods: Sequence[Span]
 ) -> Iterable[tuple[int, Device, dict[str, float]]]:
-    """Seconds of each device by period: expected, measured, modelled, interpolated over a gap, missing."""
+    """Seconds of each device by period.
+
+    known = measured + estimated, estimated = modelled + interpolated over a gap, missing = expected - known.
+    """
     for index, (start_us, end_us) in enumerate(periods):
         for device, time in sorted(coverage_index.devices.items()):
             read, known, expected = coverage_index.measure([(device, 0, FOREVER_US)], start_us, end_us)
@@ -136,8 +139,10 @@ def device_coverage_seconds(
             amounts = {
                 "expected_s": expected,
                 "measured_s": read - modelled,
+                "estimated_s": modelled + known - read,
                 "modelled_s": modelled,
                 "interpolated_s": known - read,
+                "known_s": known,
                 "missing_s": max(expected - known, 0),
             }
             yield index, device, {name: amount / US_PER_S for name, amount in amounts.items()}
@@ -170,10 +175,11 @@ def build_coverage_index(
         if services_and_hosts is None
         else services_and_hosts[1] | {tenure[0][0] for service in services_and_hosts[0] for tenure in tenures.get(service, ())}
     )
-    slots = slots_cut_by(summed, grain_us(source.config))
+    grain = grain_us(source.config)
+    slots = slots_cut_by(summed, grain)
     zone = None if by_slot else source.rollup_timezone()
     declared = frozenset(host.name for host in source.config.hosts)
-    span = start_us, end_us, min(end_us, now_us)
+    span = start_us, end_us, min(end_us, now_us), -(-now_us // grain) * grain
     if slots:
         return _read_coverage(source, span, slots, edges, zone, hosts, tenures, declared)
     # The queries of a page look at the same devices over the same time.
@@ -185,7 +191,7 @@ def build_coverage_index(
         None if hosts is None else frozenset(hosts),
         tuple((service, *tenure) for service in sorted(tenures) for tenure in sorted(tenures[service])),
         declared,
-        grain_us(source.config),
+        grain,
     )
     cached = _index_cache.setdefault(source.view.store, OrderedDict())
     index = cached.get(key)
@@ -202,7 +208,7 @@ _MAX_CACHED_INDICES = 32
 
 def _read_coverage(
     source: CellSource,
-    span: tuple[int, int, int],
+    span: tuple[int, int, int, int],
     slots: dict[int, list[int]],
     edges: set[int],
     zone: ZoneInfo | None,
@@ -210,13 +216,21 @@ def _read_coverage(
     tenures: dict[str, list[tuple[Device, int, int]]],
     declared: frozenset[str],
 ) -> CoverageIndex:
-    """Read a coverage index from the store; ``span`` is (start, end, end of what can be expected by now) [µs]."""
+    """Read a coverage index from the store.
+
+    ``span`` is (start, end, end of what can be expected by now, end of the readings to consider) [µs]. An edition considers
+    no reading after its period, so that a host that reads again later does not change it.
+    """
     devices: dict[Device, DeviceTime] = defaultdict(DeviceTime)
-    start_us, end_us, until_us = span
+    start_us, end_us, until_us, readings_until_us = span
     for device, stretch in _read_stretches(source, (start_us - EXPECTED_AFTER_US, end_us), slots, edges, zone, hosts):
         devices[device].read.append(stretch)
     for (host_name, _), time in devices.items():
-        time.expected = _expected_after_reading(time.read) if host_name in declared else _expected_by_day(time.read)
+        time.expected = (
+            _expected_after_reading(time.read) if host_name in declared else [(low, high) for low, high, *_ in time.read]
+        )
+    for device, extent in _undeclared_extents(source, declared, readings_until_us, hosts):
+        devices[device].expected.append(extent)
     for service in tenures.values():
         for device, since, until in service:
             if device[0] in declared and (hosts is None or device[0] in hosts):
@@ -248,16 +262,7 @@ def _read_stretches(
         for stretch in split_range(zone, low // US_PER_S, high // US_PER_S):
             pieces[stretch.kind].append((stretch.first, stretch.last))
     only = "" if hosts is None else f" AND host_id IN ({', '.join(map(str, sorted(source.numbers(hosts).values()))) or -1})"
-    undeclared = _undeclared_hosts(source) if len(pieces) > 1 or SLOTS not in pieces else []
-    rows = [
-        row
-        for kind, spans in pieces.items()
-        for row in _read_rows(source, kind, spans, only + _host_condition(undeclared, among=False))
-    ]
-    if undeclared:
-        # On an undeclared host the expected time follows UTC days, which rollups of local days do not show.
-        spans_s = [(low // US_PER_S, high // US_PER_S) for low, high in itertools.pairwise(grid)]
-        rows += _read_rows(source, SLOTS, spans_s, only + _host_condition(undeclared, among=True))
+    rows = [row for kind, spans in pieces.items() for row in _read_rows(source, kind, spans, only)]
     names = source.view.store.texts(source.view.connection, {name_id for row in rows for name_id in row[:2]})
     for host, device, slot, first, last, measured, bridged, modelled in rows:
         if slot * US_PER_S not in slots:
@@ -265,14 +270,25 @@ def _read_stretches(
     yield from _recompute_cut_slots(source, slots, hosts)
 
 
-def _host_condition(numbers: Sequence[int], *, among: bool) -> str:
-    listed = ", ".join(map(str, numbers))
-    return f" AND host_id {'' if among else 'NOT '}IN ({listed})" if numbers else ""
-
-
-def _undeclared_hosts(source: CellSource) -> list[int]:
-    names = set(source.hosts()) - {host.name for host in source.config.hosts}
-    return sorted(source.numbers(names).values())
+def _undeclared_extents(
+    source: CellSource, declared: frozenset[str], until_us: int, hosts: set[str] | None
+) -> Iterable[tuple[Device, Span]]:
+    """First and last instant [µs] read on each device of undeclared hosts, in months or slots that start before ``until_us``."""
+    names = (set(source.hosts()) if hosts is None else hosts & source.hosts().keys()) - declared
+    numbers = ", ".join(map(str, sorted(source.numbers(names).values())))
+    if not numbers:
+        return
+    monthly = source.rollup_timezone() is not None
+    table_name = f"footprint_seen_sum WHERE level = {MONTH_USES} AND start" if monthly else "footprint_seen WHERE slot"
+    rows = query_integers(
+        source,
+        f"SELECT host_id, device_id, MIN(first_us), MAX(last_us) FROM {table_name} < {until_us // US_PER_S} "
+        f"AND host_id IN ({numbers}) GROUP BY host_id, device_id",
+        4,
+    ).tolist()
+    texts = source.view.store.texts(source.view.connection, {name_id for row in rows for name_id in row[:2]})
+    for host, device, first_us, last_us in rows:
+        yield (texts[host], texts[device]), (first_us, last_us)
 
 
 def _read_rows(source: CellSource, kind: int, spans: Sequence[Span], hosts: str) -> list[list[int]]:
@@ -339,15 +355,6 @@ def _recompute_cut_slots(
 
 def _expected_after_reading(read: Sequence[Stretch]) -> list[Span]:
     return [(start, end + EXPECTED_AFTER_US) for start, end, *_ in read]
-
-
-def _expected_by_day(read: Sequence[Stretch]) -> list[Span]:
-    days: dict[int, Span] = {}
-    for start, end, *_ in read:
-        day = start // US_PER_DAY
-        low, high = days.get(day, (start, end))
-        days[day] = min(low, start), max(high, end)
-    return list(days.values())
 
 
 def _merge_spans(spans: Iterable[Span]) -> list[Span]:

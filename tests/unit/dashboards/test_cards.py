@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dashboards.pages.quality import silent_agents_card
-from dashboards.parts.day_strip import day_states
+from dashboards.parts.day_strip import day_states, day_strip
 from dashboards.parts.objectives import objectives_card
 from dashboards.translations import translate
 from dashboards.url_state import PageContext
@@ -18,10 +18,22 @@ from footprint.config import parse_config
 from footprint.core.timestamps import format_instant
 from footprint.figures import Query, run_query
 from footprint.i18n.formatting import format_estimate, format_local_time
+from footprint.ledger.importers import import_energy
 from footprint.queries.agent_liveness import REPORTING, RETIRED, RETIRED_AFTER_US, SILENT, host_liveness
 from footprint.storage.database import Store
 from tests.support.components import hrefs, page_context, text_of
-from tests.support.contract_files import CONFIG, NOW_US, START, compute, config, energy_lines, import_files, request_lines
+from tests.support.contract_files import (
+    CONFIG,
+    DAY_S,
+    NOW_US,
+    START,
+    compute,
+    config,
+    energy_lines,
+    import_files,
+    request_lines,
+    write,
+)
 
 S = 1_000_000
 END_US = (START + 7200) * S
@@ -126,3 +138,16 @@ def test_a_host_that_came_later_was_not_missing_before_and_a_silent_day_is(sqlit
     assert states["b"][first] == "unexpected"
     assert "missing" in states["a"].values()
     assert "missing" not in [state for day, state in states["b"].items() if day < last]
+
+
+@pytest.mark.parametrize("source", ["estimate", "nvml-power"])
+def test_the_strip_says_how_many_days_sensors_measured(sqlite: Store, tmp_path: Path, source: str) -> None:
+    lines = ["time,host,device,component,power_w,source"]
+    lines += [f"{DAY_S + second},vm,cpu:0,cpu,100,{source}" for second in range(0, 2 * 86_400, 60)]
+    import_energy(sqlite, write(tmp_path / "power.csv", lines), NOW_US)
+    facts = parse_config('[organisation]\ntimezone = "UTC"\n')
+    compute(sqlite, facts)
+    context = page_context(sqlite, facts, "/", "?from=2026-07-01&to=2026-07-03", "en", NOW_US)
+    shown = text_of(day_strip(context, context.rows()[0]))
+    assert "of the expected time measured or modelled" in shown
+    assert f"{2 if source == 'nvml-power' else 0} of 2 days measured by sensors" in shown

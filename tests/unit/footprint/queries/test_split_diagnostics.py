@@ -204,6 +204,7 @@ def test_commands_print_what_figures_rest_on(
     covered = rows("coverage")
     assert {row["device"] for row in covered} == {f"gpu:{n}" for n in range(4)}
     assert all(row["expected_s"] == row["measured_s"] == 86_400 and row["missing_s"] == 0 for row in covered)
+    assert all(row["known_s"] == 86_400 and row["estimated_s"] == 0 for row in covered)
 
     registered = rows("avoidable")
     causes = {str(row["cause"]) for row in registered}
