@@ -46,6 +46,7 @@ from footprint.ledger.ledger_view import LedgerView, fingerprint
 
 HOLDING = "holding/"
 
+
 @dataclass(frozen=True, slots=True)
 class SplitDiagnostics:
     """How the shared energy of one service on one host was divided on a day: the input of attribution, and the reasons.

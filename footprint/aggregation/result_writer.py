@@ -85,6 +85,8 @@ def _register_shard(store: Store, connection: Connection, stamp: ShardStamp, dig
 def _basis_ids(store: Store, connection: Connection, lines: Sequence[str]) -> dict[str, int]:
     basis = table(schema.BasisRow)
     digests = {hashlib.blake2b(line.encode(), digest_size=16).hexdigest(): line for line in lines}
-    store.insert_new(connection, schema.BasisRow, [{"digest": digest, "content": line} for digest, line in sorted(digests.items())])
+    store.insert_new(
+        connection, schema.BasisRow, [{"digest": digest, "content": line} for digest, line in sorted(digests.items())]
+    )
     stored = connection.execute(select(basis.c.id, basis.c.digest).where(basis.c.digest.in_(sorted(digests))))
     return {digests[row.digest]: row.id for row in stored}

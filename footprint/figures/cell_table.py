@@ -17,6 +17,7 @@ from footprint.attribution.step.model import REFUSED, SUSPECT
 NAME_COLUMNS = ("service", "use_case", "model", "device", "charter")  # columns of a row that refer to names by number
 AMOUNTS = (*ENERGY_COLUMNS, *OTHER_COLUMNS)
 _WIDE = 2**62
+_LARGE = 2**60  # of an amount: sums of four of them fit in 64 bits
 Amounts = NDArray[np.int64] | NDArray[np.object_]  # Python integers where 64 bits do not suffice: 2^63 µJ is only 2.56 GWh
 _MODELLED, _SPREAD = AMOUNTS.index("modelled_uj"), AMOUNTS.index("spread_b_uj")
 
@@ -146,6 +147,8 @@ def build_table(
     amounts
         Shape (n, len(AMOUNTS)) [µJ, µg].
     """
+    if amounts.dtype != np.object_ and len(amounts) and int(np.abs(amounts).max()) >= _LARGE:
+        amounts = amounts.astype(object)
     texts = sorted({"", *(text for _, column_texts in names.values() for text in column_texts)})
     number = {text: index for index, text in enumerate(texts)}
     by_line = {basis_sort_key(item): item for item in basis[1]}

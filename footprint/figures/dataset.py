@@ -22,12 +22,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
+from footprint.attribution.array_types import Ints
 from footprint.calendar import calendar_ranges
 from footprint.calendar.slots import slot_length_us
 from footprint.core.units import US_PER_S
 from footprint.storage import schema
 from footprint.storage.database import Store, table
-from footprint.storage.figure_blocks import DAYS, LAYOUTS, MONTHS, PROFILE, SLOTS, part_name, unpack
+from footprint.storage.figure_blocks import COVERAGE, DAYS, LAYOUTS, MONTHS, PROFILE, SLOTS, from_arrow, part_name, unpack
 from footprint.storage.figure_writer import MONTH, S_PER_DAY, month_end_s, month_start_s, without_dead
 
 MAX_CACHED_BYTES = 256 * 2**20  # of decoded parts, in a process
@@ -187,12 +188,24 @@ class Dataset:
         result: list[tuple[Any, ...]] = cursor.sql(statement).fetchall()
         return result
 
-    def sources(self, layout: str, ranges: Ranges, *, slots_only: bool = False) -> list[tuple[pa.Table, pa.Table]]:
+    def stretches(self, ranges: Ranges, hosts: Sequence[int] | None, *, slots_only: bool = False) -> dict[str, Ints]:
+        """Coverage of each slot or day of the ranges as columns of arrays; ``hosts`` are numbers of names."""
+        tables = []
+        for rows, starts in self.sources("coverage", ranges, slots_only=slots_only, months=False):
+            counted = np.isin(rows["start_s"].to_numpy(), starts["start_s"].to_numpy())
+            if hosts is not None:
+                counted &= np.isin(rows["host"].to_numpy(), hosts)
+            tables.append(rows.filter(pa.array(counted)))
+        return from_arrow(pa.concat_tables([COVERAGE.schema.empty_table(), *tables]), COVERAGE)
+
+    def sources(
+        self, layout: str, ranges: Ranges, *, slots_only: bool = False, months: bool = True
+    ) -> list[tuple[pa.Table, pa.Table]]:
         """Tables that hold all rows of the ranges once, each with the period of every start (columns start_s, period)."""
         starts: dict[_Source, dict[int, int]] = defaultdict(dict)
         blocks: dict[_Source, dict[int, Block]] = defaultdict(dict)
         for period, first, last in ranges:
-            for source, chosen, instants in self._plan(layout, first, last, slots_only=slots_only):
+            for source, chosen, instants in self._plan(layout, first, last, slots_only=slots_only, months=months):
                 blocks[source].update((block.id, block) for block in chosen)
                 starts[source].update(dict.fromkeys(instants, period))
         tables = []
@@ -209,12 +222,12 @@ class Dataset:
         return [(block.first_s, block.last_s) for block in self.blocks() if block.tier == MONTH and block.zone == zone]
 
     def _plan(
-        self, layout: str, first: int, last: int, *, slots_only: bool
+        self, layout: str, first: int, last: int, *, slots_only: bool, months: bool
     ) -> Iterator[tuple[_Source, list[Block], Iterable[int]]]:
         """What to read of a range: source, blocks, and the starts of the rows that count [s]."""
         if layout == "profile":
-            months = [block for block in self._month_blocks().values() if block.first_s < last and block.last_s > first]
-            yield _Source(is_month=True, level=SLOTS), months, range(first, last, self._slot_s)
+            inside = [block for block in self._month_blocks().values() if block.first_s < last and block.last_s > first]
+            yield _Source(is_month=True, level=SLOTS), inside, range(first, last, self._slot_s)
             return
         pieces = (
             [calendar_ranges.CalendarRange(calendar_ranges.SLOTS, first, last)]
@@ -226,17 +239,15 @@ class Dataset:
                 yield self._slots(piece.first, piece.last)
                 continue
             for low, high in self._by_month(piece.first, piece.last):
-                yield self._whole_days(layout, low, high, whole=piece.kind == calendar_ranges.MONTHS)
+                yield self._whole_days(low, high, whole=months and piece.kind == calendar_ranges.MONTHS)
 
     def _slots(self, first: int, last: int) -> tuple[_Source, list[Block], Iterable[int]]:
         return _Source(is_month=False, level=SLOTS), self._blocks_between(first, last), range(first, last, self._slot_s)
 
-    def _whole_days(
-        self, layout: str, first: int, last: int, *, whole: bool
-    ) -> tuple[_Source, list[Block], Iterable[int]]:
+    def _whole_days(self, first: int, last: int, *, whole: bool) -> tuple[_Source, list[Block], Iterable[int]]:
         """What to read of whole days within one month; ``whole``: the month itself."""
         month = self._month_blocks().get(month_start_s(self.zone, first))
-        if month is not None and whole and layout != "coverage":
+        if month is not None and whole:
             return _Source(is_month=True, level=MONTHS), [month], [first]
         days = range(calendar_ranges.local_day(self.zone, first), calendar_ranges.local_day(self.zone, last - 1) + 1)
         midnights = [calendar_ranges.midnight_s(self.zone, day) for day in days]
@@ -285,7 +296,9 @@ class Dataset:
         target = table(schema.FigurePart)
         for start in range(0, len(missing), _BLOCKS_A_STATEMENT):
             batch = {block.id: block for block in missing[start : start + _BLOCKS_A_STATEMENT]}
-            statement = select(target.c.block_id, target.c.content).where(target.c.part == part, target.c.block_id.in_(list(batch)))
+            statement = select(target.c.block_id, target.c.content).where(
+                target.c.part == part, target.c.block_id.in_(list(batch))
+            )
             contents = {row.block_id: row.content for row in self.connection.execute(statement)}
             for block in batch.values():
                 rows = unpack(contents[block.id], _LAYOUTS[layout]) if block.id in contents else None

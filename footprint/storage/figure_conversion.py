@@ -13,7 +13,7 @@ from footprint.attribution.window_counts import divide_windows
 from footprint.core.records import COUNT_COLUMNS
 from footprint.core.units import S_PER_HOUR, US_PER_DAY, US_PER_S
 from footprint.storage import schema
-from footprint.storage.figure_blocks import COUNTS, COVERAGE, ENERGY, LAYOUTS, Layout, ShardTables
+from footprint.storage.figure_blocks import ENERGY, LAYOUTS, Layout, ShardTables
 from footprint.storage.figure_writer import DAY, day_extent, insert_block
 
 if TYPE_CHECKING:
@@ -69,7 +69,12 @@ def _divide_windows(store: Store, connection: Connection) -> None:
     numbers = np.array([[-1 if value is None else value for value in row] for row in windows], dtype=np.int64).reshape(-1, 11)
     window, slot_of_part, counts = divide_windows(numbers[:, 0], numbers[:, 1], numbers[:, 6:10], slot_us)
     records = [
-        (slot // US_PER_S, *numbers[index, 2:6].tolist(), *(None if count < 0 else count for count in parts), int(numbers[index, 10]))
+        (
+            slot // US_PER_S,
+            *numbers[index, 2:6].tolist(),
+            *(None if count < 0 else count for count in parts),
+            int(numbers[index, 10]),
+        )
         for index, slot, parts in zip(window.tolist(), slot_of_part.tolist(), counts.tolist(), strict=True)
         if max(parts) > 0
     ]
@@ -93,9 +98,7 @@ def _convert_day(store: Store, connection: Connection, day: int) -> None:
         shards = schema.Shard.__table__  # type: ignore[attr-defined]
         connection.execute(shards.update().where(shards.c.id == shard_id).values(digest=digest))
     for name in _ROWS.values():
-        connection.exec_driver_sql(
-            f"DELETE FROM {name} WHERE slot >= {day * _S_PER_DAY} AND slot < {(day + 1) * _S_PER_DAY}"
-        )
+        connection.exec_driver_sql(f"DELETE FROM {name} WHERE slot >= {day * _S_PER_DAY} AND slot < {(day + 1) * _S_PER_DAY}")
 
 
 def _read(connection: Connection, name: str, layout: Layout, day: int) -> dict[str, Ints]:
@@ -126,10 +129,7 @@ def _shard_digests(store: Store, connection: Connection, tables: dict[str, dict[
 def canonical_tables(store: Store, connection: Connection, tables: dict[str, dict[str, Ints]]) -> ShardTables:
     """Tables with texts instead of the numbers of the store."""
     numbers = {
-        number
-        for name, columns in tables.items()
-        for key in LAYOUTS[name].names
-        for number in np.unique(columns[key]).tolist()
+        number for name, columns in tables.items() for key in LAYOUTS[name].names for number in np.unique(columns[key]).tolist()
     }
     texts = store.texts(connection, numbers)
     bases = tables["energy"]["basis"] if "energy" in tables else np.zeros(0, dtype=np.int64)

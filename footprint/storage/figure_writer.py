@@ -21,7 +21,6 @@ from footprint.calendar.calendar_ranges import local_day, midnight_s, month_boun
 from footprint.core.units import US_PER_DAY, US_PER_S
 from footprint.storage import schema
 from footprint.storage.figure_blocks import (
-    COVERAGE,
     DAYS,
     LAYOUTS,
     MONTHS,
@@ -213,9 +212,7 @@ def read_block(connection: Connection, block_id: int, dead: str, level: str = SL
     rows = connection.execute(
         select(_PART.c.part, _PART.c.content).where(_PART.c.block_id == block_id, _PART.c.part.in_(sorted(names)))
     )
-    return {
-        names[row.part]: without_dead(unpack(row.content, LAYOUTS[names[row.part]]), names[row.part], dead) for row in rows
-    }
+    return {names[row.part]: without_dead(unpack(row.content, LAYOUTS[names[row.part]]), names[row.part], dead) for row in rows}
 
 
 def without_dead(table: pa.Table, layout: str, dead: str) -> pa.Table:
@@ -238,7 +235,9 @@ def compact(store: Store, zone: ZoneInfo, now_us: int, *, everything: bool = Fal
             *connection.execute(select(_BLOCK.c.first_s, _BLOCK.c.last_s).where(_BLOCK.c.id.in_(_closed_blocks(connection)))),
             *connection.execute(
                 select(_BLOCK.c.first_s, _BLOCK.c.last_s).where(
-                    True if everything else _BLOCK.c.zone.not_in((wanted, WITHOUT_SUMS)) | ((_BLOCK.c.tier == DAY) & (_BLOCK.c.dead != ""))
+                    True
+                    if everything
+                    else _BLOCK.c.zone.not_in((wanted, WITHOUT_SUMS)) | ((_BLOCK.c.tier == DAY) & (_BLOCK.c.dead != ""))
                 )
             ),
         ]
@@ -311,9 +310,8 @@ def _sum_month(connection: Connection, zone: ZoneInfo, start_s: int, end_s: int)
         inside = (columns["start_s"] >= start_s) & (columns["start_s"] < end_s)
         within = {name: column[inside] for name, column in columns.items()}
         packed[part_name(layout, DAYS)] = pack(to_arrow(within, LAYOUTS[layout]), LAYOUTS[layout])
-        if LAYOUTS[layout] is not COVERAGE:
-            months = sum_by_month(within, LAYOUTS[layout], zone)
-            packed[part_name(layout, MONTHS)] = pack(to_arrow(months, LAYOUTS[layout]), LAYOUTS[layout])
+        months = sum_by_month(within, LAYOUTS[layout], zone)
+        packed[part_name(layout, MONTHS)] = pack(to_arrow(months, LAYOUTS[layout]), LAYOUTS[layout])
     profile = [_profile(connection, block.id, block.dead, start_s, end_s) for block in blocks]
     joined = {name: np.concatenate([columns[name] for columns in profile]) for name in PROFILE.schema.names}
     packed[part_name("profile", SLOTS)] = pack(to_arrow(add_up(joined, PROFILE), PROFILE), PROFILE)
