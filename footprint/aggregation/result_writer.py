@@ -6,13 +6,16 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from sqlalchemy import Connection, delete, insert, select, text
 
 from footprint.aggregation.executors import ComputedDay
 from footprint.aggregation.shard_key import ShardKey
+from footprint.attribution.shard import ClosureError
 from footprint.config import Config
 from footprint.storage import schema
 from footprint.storage.database import Store, table
+from footprint.storage.figure_blocks import ShardTables
 from footprint.storage.figure_writer import commit_tables, remove_figures
 
 
@@ -29,7 +32,14 @@ class ShardStamp:
 
 
 def store_day(store: Store, config: Config, computed: ComputedDay, stamp: ShardStamp) -> None:
-    """Store the figures, the splits and the new statistics of a shard, in one transaction."""
+    """Store the figures, the splits and the new statistics of a shard, in one transaction.
+
+    Raises
+    ------
+    ClosureError
+        If the energy of a device's rows is not that of its coverage; nothing is stored.
+    """
+    _check_closure(stamp, computed.tables)
     names = store.name_ids({stamp.key.name, *computed.tables.names, *(split.service for split in computed.splits)})
     with store.begin() as connection:
         bases = _basis_ids(store, connection, computed.tables.bases)
@@ -47,6 +57,22 @@ def store_day(store: Store, config: Config, computed: ComputedDay, stamp: ShardS
             for key, day, inputs, content in computed.statistics
         ]
         store.upsert(connection, schema.Statistics, statistics)
+
+
+def _check_closure(stamp: ShardStamp, tables: ShardTables) -> None:
+    if "energy" not in tables.tables:
+        return
+    energy, coverage = tables.tables["energy"], tables.tables["coverage"]
+    rows_uj = energy["active_uj"] + energy["idle_uj"] + energy["host_uj"]
+    for device in np.unique(energy["device"]).tolist():
+        covered = coverage["device"] == device
+        read_uj, stored_uj = int(coverage["energy_uj"][covered].sum()), int(rows_uj[energy["device"] == device].sum())
+        # The difference of a whole-server meter stands in rows of (host), which nothing covers.
+        if covered.any() and read_uj != stored_uj:
+            raise ClosureError(
+                f"{stamp.key.text}, UTC day {stamp.day}, {tables.names[device]}: rows of {stored_uj} µJ, readings of {read_uj} µJ; "
+                "nothing of this day was stored"
+            )
 
 
 def remove_shard(store: Store, key: ShardKey, day: int) -> None:

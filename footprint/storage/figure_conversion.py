@@ -57,8 +57,8 @@ def _divide_windows(store: Store, connection: Connection) -> None:
     columns = ", ".join(("start_us", "end_us", "service_id", "use_case_id", "model_id", "charter_id", *COUNT_COLUMNS, "shard_id"))
     windows = connection.exec_driver_sql(f"SELECT {columns} FROM footprint_straddle ORDER BY id").all()
     quarter = connection.exec_driver_sql(
-        f"SELECT 1 FROM footprint_count WHERE slot % {S_PER_HOUR} != 0 UNION ALL "
-        f"SELECT 1 FROM footprint_row WHERE slot % {S_PER_HOUR} != 0 LIMIT 1"
+        f"SELECT 1 FROM footprint_count WHERE slot / {S_PER_HOUR} * {S_PER_HOUR} != slot UNION ALL "
+        f"SELECT 1 FROM footprint_row WHERE slot / {S_PER_HOUR} * {S_PER_HOUR} != slot LIMIT 1"
     ).first()
     slot_us = (_QUARTER_S if quarter else S_PER_HOUR) * US_PER_S
     add = ", ".join(
