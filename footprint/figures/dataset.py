@@ -202,9 +202,15 @@ class Dataset:
         self, layout: str, ranges: Ranges, *, slots_only: bool = False, months: bool = True
     ) -> list[tuple[pa.Table, pa.Table]]:
         """Tables that hold all rows of the ranges once, each with the period of every start (columns start_s, period)."""
+        extent = self.extent_s()
+        if extent is None:
+            return []
+        earliest, latest = month_start_s(self.zone, extent[0]), month_end_s(self.zone, extent[1])
         starts: dict[_Source, dict[int, int]] = defaultdict(dict)
         blocks: dict[_Source, dict[int, Block]] = defaultdict(dict)
-        for period, first, last in ranges:
+        for period, first, last in ((period, max(first, earliest), min(last, latest)) for period, first, last in ranges):
+            if first >= last:
+                continue
             for source, chosen, instants in self._plan(layout, first, last, slots_only=slots_only, months=months):
                 blocks[source].update((block.id, block) for block in chosen)
                 starts[source].update(dict.fromkeys(instants, period))

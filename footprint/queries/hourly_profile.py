@@ -46,6 +46,8 @@ def hourly_energy(
         others = [(low, high) for low, high in zip(edges[::2], edges[1::2], strict=True) if low < high]
         for layout, ranges, energy in (("profile", whole, "energy_uj"), ("energy", others, ENERGY_SQL)):
             slots = [(slot, slot, slot + slot_s) for low, high in ranges for slot in range(low, high, slot_s)]
+            if not slots:
+                continue
             rows = source.dataset.sums(layout, slots, [], {"energy_uj": f"SUM({energy})"}, condition, slots_only=True)
             for slot, energy_in_slot in zip(*(integers(rows[name]).tolist() for name in ("period", "energy_uj")), strict=True):
                 local = to_datetime(slot * US_PER_S).astimezone(config.timezone)
