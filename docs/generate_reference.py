@@ -79,6 +79,16 @@ def configuration() -> str:
     )
 
 
+FIGURE_COUNTERS = """
+The counters of figures never fall, so `rate()` and `increase()` show what was consumed. Closed days count by their increments:
+after a withdrawal, another factor or another fact the counter keeps what it counted and goes on from there. An open day counts by
+its highest sum so far; after a correction downwards within that day the counter stands still until the day exceeds that sum.
+`footprint_restated_…` is the part of a counter that the figures no longer hold: counter - gauge = figures. The state lies in the
+store, so a restart changes nothing and all servers of a store show the same. Restoring an older backup restores older counters,
+which Prometheus takes for a reset.
+"""
+
+
 def metrics() -> str:
     """Metrics of the agent and of the server."""
     from collectors.metrics_server import METRICS as AGENT_METRICS
@@ -105,7 +115,7 @@ def metrics() -> str:
         "|---|---|---|",
         *(f"| `{name}` | {kind} | {text} |" for name, kind, text in SERVER_METRICS),
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n" + FIGURE_COUNTERS
 
 
 PAGES: dict[str, Callable[[], str]] = {"commands.md": commands, "configuration.md": configuration, "metrics.md": metrics}

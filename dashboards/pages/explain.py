@@ -12,6 +12,7 @@ from dashboards.pages import trace
 from dashboards.parts.energy_breakdown import ENERGY_COLUMNS
 from dashboards.parts.filters import filter_bar, period_label
 from dashboards.parts.headlines import empty_state, source_line
+from dashboards.parts.notices import balance_finding
 from dashboards.translations import translate
 from dashboards.url_state import FIGURES, PageContext
 from footprint.access.authorization import CONFIDENTIAL
@@ -185,8 +186,6 @@ def _device_days_table(context: PageContext) -> Any:
 
 def _balance_sentence(context: PageContext) -> str:
     """Whether the meters and the sum of rows agree over the period, as a sentence."""
-    language = context.view.language
     assert context.store is not None
     balances = energy_balance(context.store, context.config, *context.view.bounds(context.config, context.now_us))
-    open_hosts = [row["host"] for row in balances if not row["closes"]]
-    return translate(language, "not_recomputed", hosts=", ".join(open_hosts)) if open_hosts else translate(language, "recomputed")
+    return balance_finding(context, balances, "not_recomputed", "recomputed")

@@ -11,7 +11,7 @@ from dashboards.diagnosis_messages import translate_diagnosis
 from dashboards.parts.day_strip import coverage_card, day_strip
 from dashboards.parts.filters import filter_bar, period_label, period_name
 from dashboards.parts.headlines import empty_state, headline, source_line
-from dashboards.parts.notices import notices_card
+from dashboards.parts.notices import balance_finding, notices_card
 from dashboards.translations import missing_mark, translate
 from dashboards.url_state import PageContext, table_links
 from footprint.access.authorization import CONFIDENTIAL
@@ -144,9 +144,8 @@ def _balance_card(context: PageContext) -> Any:
     language = context.view.language
     assert context.store is not None
     balances = energy_balance(context.store, context.config, *context.view.bounds(context.config, context.now_us))
-    open_hosts = [row["host"] for row in balances if not row["closes"]]
     size, unit = energy_unit(max((row["meter_kwh"] or 0.0 for row in balances), default=0.0))
-    finding = translate(language, "balance_bad", hosts=", ".join(open_hosts)) if open_hosts else translate(language, "balance_ok")
+    finding = balance_finding(context, balances)
     head = [
         translate(language, "host"),
         *(f"{translate(language, name)}, {unit}" for name in ("meter", "services_sum", IDLE_NAME, UNATTRIBUTED_NAME)),
@@ -161,7 +160,7 @@ def _balance_card(context: PageContext) -> Any:
                 for name in ("meter_kwh", "services_kwh", "idle_kwh", "unattributed_kwh")
             ),
             str(row["residual_uj"]),
-            translate(language, "yes" if row["closes"] else "no"),
+            translate(language, f"balance_{row['state']}"),
         )
         for row in balances
     ]

@@ -13,7 +13,8 @@ from dashboards.parts.filters import reference_label
 from dashboards.parts.headlines import source_line
 from dashboards.translations import translate
 from dashboards.url_state import PageContext
-from footprint.i18n.formatting import format_estimate, format_percent, mass_unit
+from footprint.i18n.formatting import format_estimate, format_local_time, format_percent, mass_unit
+from footprint.queries.energy_balance import OPEN
 
 MAX_FINDINGS = 3
 
@@ -66,3 +67,22 @@ def _idle_sentences(row: Row, language: str) -> list[str]:
             language, "idle_share", share=format_percent(row["accelerator_idle_kwh"] / row["energy_kwh"], language, floor=False)
         )
     ]
+
+
+def balance_finding(
+    context: PageContext, balances: list[dict[str, Any]], bad: str = "balance_bad", good: str = "balance_ok"
+) -> str:
+    """Hosts whose balance does not close, else that all close; and the days that wait to be computed."""
+    language = context.view.language
+    open_hosts = [row["host"] for row in balances if row["state"] == OPEN]
+    waiting = [row for row in balances if row["pending_days"]]
+    sentences = [translate(language, bad, hosts=", ".join(open_hosts))] if open_hosts else []
+    if not open_hosts and any(row["closes"] for row in balances):
+        sentences.append(translate(language, good))
+    if waiting:
+        since = format_local_time(waiting[0]["pending_since"], context.config.timezone, language)
+        days = ", ".join(
+            translate(language, "balance_days", host=row["host"], number=str(row["pending_days"])) for row in waiting
+        )
+        sentences.append(translate(language, "balance_waits", since=since, days=days))
+    return " ".join(sentences)

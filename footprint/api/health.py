@@ -11,8 +11,8 @@ from sqlalchemy.exc import DBAPIError
 
 from footprint.access.middleware import current_role
 from footprint.config import Config
-from footprint.core.units import J_PER_KWH, US_PER_S
-from footprint.figures import Query, run_query
+from footprint.core.units import US_PER_S
+from footprint.server.figure_counters import figure_counters
 from footprint.server.job_runs import failed_run_counts, latest_runs
 from footprint.server.scheduler import JobScheduler
 from footprint.storage import schema
@@ -26,9 +26,16 @@ METRICS: tuple[tuple[str, str, str], ...] = (
     ("footprint_job_failed_runs", "gauge", "Failed runs among the stored runs of a job."),
     ("footprint_last_reading_age_seconds", "gauge", "Age of the latest reading."),
     ("footprint_ledger_rows_total", "counter", "Readings and requests accepted."),
-    ("footprint_energy_joules_total", "counter", "Facility energy by service."),
-    ("footprint_co2e_location_grams_total", "counter", "Location-based emissions by service."),
-    ("footprint_requests_total", "counter", "Requests by service."),
+    ("footprint_energy_joules_total", "counter", "Facility energy by service; never falls."),
+    ("footprint_co2e_location_grams_total", "counter", "Location-based emissions by service; never falls."),
+    ("footprint_requests_total", "counter", "Requests by service; never falls."),
+    (
+        "footprint_restated_energy_joules",
+        "gauge",
+        "Part of the energy counter that the figures no longer hold, after a correction.",
+    ),
+    ("footprint_restated_co2e_location_grams", "gauge", "Part of the emissions counter that the figures no longer hold."),
+    ("footprint_restated_requests", "gauge", "Part of the request counter that the figures no longer hold."),
 )
 
 
@@ -102,15 +109,13 @@ def _ledger_metrics(store: Store) -> list[str]:
 
 
 def _figure_metrics(config: Config, store: Store, now_us: int) -> list[str]:
-    rows = run_query(store, config, Query(group=("service",)), now_us).rows
-    energy = [(_label(row["service"]), row["energy_kwh"] * J_PER_KWH) for row in rows if row["energy_kwh"] is not None]
-    grams = [(_label(row["service"]), row["co2e_location_g"]) for row in rows if row["co2e_location_g"] is not None]
-    requests = [(_label(row["service"]), row["requests"]) for row in rows if row["requests"] is not None]
-    return [
-        *_metric("energy_joules_total", energy),
-        *_metric("co2e_location_grams_total", grams),
-        *_metric("requests_total", requests),
-    ]
+    counters = figure_counters(store, config, now_us)
+    lines = []
+    for column, name in (("energy_kwh", "energy_joules"), ("co2e_location_g", "co2e_location_grams"), ("requests", "requests")):
+        series = [(_label(service), counter) for service, counter in sorted(counters.get(column, {}).items())]
+        lines += _metric(f"{name}_total", [(label, counter.shown) for label, counter in series])
+        lines += _metric(f"restated_{name}", [(label, counter.restated) for label, counter in series])
+    return lines
 
 
 def _label(service: str) -> str:

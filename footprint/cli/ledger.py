@@ -37,24 +37,32 @@ def verify(
     folder: Annotated[str | None, typer.Argument(metavar="FOLDER", help="Default: where this ledger seals.")] = None,
     config: ConfigOption = None,
 ) -> int:
-    """Verify the sealed files and the balances; exit 6 names what changed."""
+    """Verify the sealed files and the balances; exit 6 names what changed.
+
+    Days that wait to be computed are pending, which is no fault.
+    """
     from footprint.ledger.object_store import ObjectStore
-    from footprint.ledger.verifier import verify as verify_files
-    from footprint.queries.energy_balance import energy_balance
+    from footprint.queries.ledger_verification import verify_folder, verify_ledger
 
     facts, store = opened(config)
-    with ObjectStore(folder or facts.sealed_url()).local() as files:
-        faults, notes = verify_files(files)
-    for note in notes:
-        say(f"note: {note}")
     if folder is None:
-        unbalanced = [row["host"] for row in energy_balance(store, facts, None, None) if not row["closes"]]
-        faults += [f"the balance of {host} does not close" for host in unbalanced]
-    for fault in faults:
+        verification = verify_ledger(store, facts)
+    else:
+        with ObjectStore(folder).local() as files:
+            verification = verify_folder(files)
+    for note in verification.notes:
+        say(f"note: {note}")
+    for fault in verification.faults:
         print(fault)
-    if faults:
-        raise CheckFailed(f"{len(faults)} faults")
-    say("as it was sealed" + ("" if folder else ", and every balance closes"))
+    if verification.faults:
+        raise CheckFailed(f"{len(verification.faults)} faults")
+    if not verification.finding:
+        say(
+            f"nothing to verify: {folder or facts.sealed_url()} holds no sealed day"
+            + ("" if folder else ", the store no reading")
+        )
+        return Exit.NO_DATA
+    say(verification.finding)
     return Exit.OK
 
 

@@ -37,11 +37,12 @@ def balance(
     """Compare meters with attributed energy, and wall with parts.
 
     By host: meters = services + idle + unattributed, wall = parts + unseen, with the uplift to declare. Exits with 6 where a
-    balance does not close.
+    balance does not close. Days that wait to be computed are pending, which is no fault.
     """
     from footprint.aggregation.wall_balance import wall_balances
     from footprint.ledger.ledger_view import LedgerView
-    from footprint.queries.energy_balance import COLUMNS, energy_balance
+    from footprint.queries.aggregation_lag import pending_hosts
+    from footprint.queries.energy_balance import COLUMNS, OPEN, energy_balance
 
     facts, store = opened(config)
     bounds = bounds_of(facts, from_, to)
@@ -70,7 +71,9 @@ def balance(
     unknown = dict.fromkeys(("parts_kwh", "uplift", "uplift_low", "uplift_high", "windows"))
     rows = [{**row, **unknown, **uplifts.get(row["host"], {})} for row in rows]
     status = print_rows([*COLUMNS, *unknown], rows, form, output, "no reading in the period")
-    failed = [row["host"] for row in rows if not row["closes"]]
+    if pending := pending_hosts(rows):
+        say(pending)
+    failed = [row["host"] for row in rows if row["state"] == OPEN]
     if failed:
         raise CheckFailed(f"the balance does not close: {', '.join(failed)}")
     return status

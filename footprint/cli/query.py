@@ -124,10 +124,13 @@ def check(
 ) -> int:
     """Check freshness, coverage, balance and objectives; exit 6 if not met.
 
-    One line a check, for cron and CI.
+    One line a check, for cron and CI. Days that wait to be computed are pending; the check fails once they wait for more than 15
+    minutes, because aggregation is then behind.
     """
     from footprint.ledger.ledger_view import LedgerView
-    from footprint.queries.energy_balance import energy_balance
+    from footprint.queries.agent_liveness import host_liveness
+    from footprint.queries.aggregation_lag import BEHIND_AFTER_S, pending_hosts, pending_s
+    from footprint.queries.energy_balance import OPEN, energy_balance
     from footprint.queries.objectives import EXCEEDED, objective_statuses
 
     facts, store = opened(config)
@@ -138,10 +141,16 @@ def check(
         emit(["check", "value", "limit", "met"], [], form, output)
         say("no data yet")
         return Exit.NO_DATA
-    age_s = max(now - extent[1], 0) / US_PER_S
+    silent_us = [host.silent_us for host in host_liveness(store, facts, now)]  # readings alone: a request is no sign of a sensor
+    age_s = max(min(silent_us), 0) / US_PER_S if silent_us else None
     coverage = _coverage(facts, store, max(now - 7 * US_PER_DAY, extent[0]), None) if extent[1] > now - 7 * US_PER_DAY else None
     rows: list[dict[str, Any]] = [
-        {"check": "age of the last reading [s]", "value": age_s, "limit": max_age_s, "met": age_s <= max_age_s},
+        {
+            "check": "age of the last reading [s]",
+            "value": age_s,
+            "limit": max_age_s,
+            "met": age_s is not None and age_s <= max_age_s,
+        },
         {
             "check": "coverage of the last seven days",
             "value": coverage,
@@ -149,10 +158,19 @@ def check(
             "met": coverage is not None and coverage >= min_coverage,
         },
     ]
-    unbalanced = [row["host"] for row in energy_balance(store, facts, now - 7 * US_PER_DAY, None) if not row["closes"]]
-    rows.append(
-        {"check": "hosts whose balance of seven days does not close", "value": len(unbalanced), "limit": 0, "met": not unbalanced}
-    )
+    balances = energy_balance(store, facts, now - 7 * US_PER_DAY, None)
+    unbalanced, waiting_s = sum(row["state"] == OPEN for row in balances), pending_s(balances, now)
+    rows += [
+        {"check": "hosts whose balance of seven days does not close", "value": unbalanced, "limit": 0, "met": not unbalanced},
+        {
+            "check": "time for which days have been pending [s]",
+            "value": waiting_s,
+            "limit": BEHIND_AFTER_S,
+            "met": waiting_s <= BEHIND_AFTER_S,
+        },
+    ]
+    if pending := pending_hosts(balances):
+        say(pending)
     for standing in objective_statuses(store, facts, now):
         value = standing.figure.value if standing.figure else None
         name = f"objective {standing.objective.name}, {standing.period}: {standing.state}"

@@ -17,6 +17,7 @@ from footprint.cli.options import ConfigOption, FormatOption, OutputOption, open
 from footprint.core.resources import data_path
 from footprint.core.table_output import Format, emit
 from footprint.core.timestamps import format_instant, now_us
+from footprint.core.units import US_PER_DAY
 
 if TYPE_CHECKING:
     from footprint.config import Config
@@ -190,7 +191,19 @@ def doctor(config: ConfigOption = None) -> int:
     facts, store = opened(config)
     say(f"configuration: {facts.path or 'none found, defaults hold'}")
     say(f"store: {store.engine.url!r} opens; {'demonstration' if facts.demo else 'real'} data")
+    say(f"figures of the last seven days: {_aggregation_state(facts, store)}")
     command = [sys.executable, "-m", "collectors", "probe"]
     if facts.path:
         command += ["--config", str(facts.path)]
     return subprocess.run(command, check=False).returncode
+
+
+def _aggregation_state(facts: Config, store: Store) -> str:
+    """Whether days wait to be computed, since when, and whether aggregation is behind."""
+    from footprint.queries.aggregation_lag import BEHIND_AFTER_S, pending_hosts, pending_s
+    from footprint.queries.energy_balance import energy_balance
+
+    now = now_us()
+    balances = energy_balance(store, facts, now - 7 * US_PER_DAY, None)
+    behind = "aggregation is behind: " if pending_s(balances, now) > BEHIND_AFTER_S else ""
+    return behind + (pending_hosts(balances) or ("computed" if balances else "no reading"))

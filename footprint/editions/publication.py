@@ -39,6 +39,8 @@ from footprint.editions.repository import (
 from footprint.editions.revision_evidence import Evidence, changes_between, evidence_of
 from footprint.editions.serialization import from_json, to_json
 from footprint.ledger.minisign import sign
+from footprint.queries.aggregation_lag import pending_hosts
+from footprint.queries.energy_balance import OPEN
 from footprint.storage.database import Store
 
 DRAFTS_FOLDER = "drafts"  # beside the published periods
@@ -256,7 +258,9 @@ def check_publishable(draft: Draft, now_us: int, accepted: str = "") -> None:
     data, faults = draft.data, []
     if now_us < data.period.bounds_us(data.config.timezone)[1]:
         faults.append(f"{data.period} is not over yet")
-    faults += [f"the balance of {row['host']} does not close: {row['reason']}" for row in data.closure if not row["closes"]]
+    faults += [f"the balance of {row['host']} does not close: {row['reason']}" for row in data.closure if row["state"] == OPEN]
+    if pending := pending_hosts(data.closure):
+        faults.append(pending)
     row = data.current.row
     if row["coverage"] is None or row["coverage"] < MIN_PUBLISHED_COVERAGE:
         coverage = "unknown" if row["coverage"] is None else f"{row['coverage']:.1%}"

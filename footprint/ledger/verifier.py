@@ -75,6 +75,11 @@ def verify(folder: Path) -> tuple[list[str], list[str]]:
     return faults, notes
 
 
+def is_sealed(folder: Path) -> bool:
+    """Whether a folder holds any chain, head or sealed file."""
+    return any(next((folder / name).rglob("*"), None) is not None for name in ("chains", "days", "heads"))
+
+
 def _check_chain(source: Path, faults: list[str]) -> tuple[list[str], list[dict[str, Any]]]:
     """Hashes of the links of a chain in order, and the links."""
     hashes: list[str] = []
@@ -179,7 +184,8 @@ def main(arguments: Sequence[str]) -> Iterator[str]:
     faults, notes = verify(folder)
     yield from (f"note: {note}" for note in notes)
     yield from (f"FAULT: {fault}" for fault in faults)
-    yield f"{len(faults)} faults" if faults else "as it was sealed"
+    verdict = "as it was sealed" if is_sealed(folder) else f"nothing to verify: {folder} holds no sealed day"
+    yield f"{len(faults)} faults" if faults else verdict
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Energy balance of each host: meter readings = services + idle + unattributed, and energy that no sensor sees.
 
 The two sides come from different tables: meter energy from the coverage of each device, attributed energy from the rows. A
-period does not close if they differ, or if a day was computed from other data than the ledger holds now.
+period does not close if they differ. A day that was not computed from what the ledger holds now is pending: the balance is that
+of the figures as they are.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from footprint.figures.dataset import Dataset
 from footprint.impact.factor_book import FactorBook
 from footprint.ledger.factor_store import load_factor_book
 from footprint.ledger.ledger_view import LedgerView
+from footprint.queries.aggregation_lag import waiting_since_us
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 
@@ -40,13 +42,17 @@ COLUMNS = (
     "tolerance_uj",
     "closes",
     "reason",
+    "state",
+    "pending_days",
+    "pending_since",
 )
+CLOSES, PENDING, OPEN = "closes", "pending", "open"
 
 
 def energy_balance(
     store: Store, config: Config, from_us: int | None, to_us: int | None, book: FactorBook | None = None
 ) -> list[dict[str, Any]]:
-    """Balance of each host over the whole slots that [from, to) touches; publication requires ``closes``.
+    """Balance of each host over the whole slots that [from, to) touches.
 
     Parameters
     ----------
@@ -58,7 +64,9 @@ def energy_balance(
     Returns
     -------
     list of dict
-        Rows by host with the columns ``COLUMNS``: energies [kWh], residual and tolerance [µJ], ``reason`` why it does not close.
+        Rows by host with the columns ``COLUMNS``: energies [kWh], residual and tolerance [µJ]. ``closes`` is None where nothing
+        is computed; ``state`` is open where figures contradict readings, else pending where ``pending_days`` wait to be computed,
+        at the longest since ``pending_since``; ``reason`` says why it does not close.
     """
     grain = slot_length_us(config.timezone)
     with store.read() as connection:
@@ -73,6 +81,7 @@ def energy_balance(
         measured = _measured_energy(view, dataset, bounds_s)
         attributed = _attributed_energy(view, dataset, bounds_s)
         stale = _stale_days(view, config, book or load_factor_book(store), start, end)
+        since_us = waiting_since_us(connection) if stale else None
     rows = []
     for host in sorted({*measured, *attributed, *stale}):
         parts, wall = measured.get(host, (0, None))
@@ -81,8 +90,8 @@ def energy_balance(
         reasons = [f"{residual} µJ of {parts} µJ read stand in no row"] if abs(residual) > TOLERANCE_UJ else []
         if wall is not None and energy_uj.get("unseen", 0) + parts < 0:
             reasons.append("the whole-server meter reads less than nothing")
-        if stale.get(host):
-            reasons.append(f"{len(stale[host])} days are not computed from what the ledger holds: footprint aggregate")
+        pending = len(stale.get(host, ()))
+        is_computed = host in measured or host in attributed
         rows.append(
             {
                 "host": host,
@@ -96,8 +105,11 @@ def energy_balance(
                 "wall_kwh": None if wall is None else kwh_from_uj(wall),
                 "residual_uj": residual,
                 "tolerance_uj": TOLERANCE_UJ,
-                "closes": not reasons,
+                "closes": not reasons if is_computed else None,
                 "reason": "; ".join(reasons),
+                "state": OPEN if reasons else PENDING if pending else CLOSES,
+                "pending_days": pending,
+                "pending_since": format_instant(since_us) if pending and since_us is not None else None,
             }
         )
     return rows

@@ -1,4 +1,4 @@
-"""Alert rules: silent agents, failed jobs, exceeded objectives; drafted, released and late editions."""
+"""Alert rules: silent agents, failed jobs, late aggregation, exceeded objectives; drafted, released and late editions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from footprint.calendar.periods import parse_period, period_at
 from footprint.config import Config
 from footprint.core.timestamps import format_instant, parse_instant
-from footprint.core.units import US_PER_DAY
+from footprint.core.units import US_PER_DAY, US_PER_S
 from footprint.editions.publication import DRAFTS_FOLDER
 from footprint.editions.release_calendar import release_rows
 from footprint.editions.repository import PublishedEdition, edition_files, edition_folder, published_editions
@@ -16,6 +16,8 @@ from footprint.editions.texts import long_period
 from footprint.i18n.formatting import format_local_time
 from footprint.ledger.object_store import ObjectStore
 from footprint.queries.agent_liveness import SILENT, host_liveness
+from footprint.queries.aggregation_lag import BEHIND_AFTER_S, waiting_since_us
+from footprint.queries.energy_balance import energy_balance
 from footprint.queries.objectives import EXCEEDED, objective_statuses
 from footprint.server.job_runs import ALERT_JOB, FAILED, latest_runs
 from footprint.server.notifications import Attachment
@@ -80,6 +82,33 @@ def failed_jobs(store: Store, config: Config, now_us: int) -> Iterator[Alert]:
                     f"The job {name} failed: {message}\nfootprint jobs says more.",
                 ),
             )
+
+
+def late_aggregation(store: Store, config: Config, now_us: int) -> Iterator[Alert]:
+    """Days of the last week that wait to be computed for longer than ``BEHIND_AFTER_S``."""
+    with store.read() as connection:
+        since_us = waiting_since_us(connection)
+    if since_us is None or now_us - since_us <= BEHIND_AFTER_S * US_PER_S:
+        return
+    balances = energy_balance(store, config, now_us - 7 * US_PER_DAY, None)
+    days = sum(row["pending_days"] for row in balances)
+    if days:
+        local_times = [format_local_time(format_instant(since_us), config.timezone, language) for language in ("fr", "en")]
+        yield Alert(
+            "aggregation-behind aggregate",
+            "aggregation-behind",
+            ("Le calcul est en retard", "Aggregation is behind"),
+            (
+                (
+                    f"Journées de serveurs en attente de calcul depuis le {local_times[0]} ({config.timezone}) : {days}. Les "
+                    "chiffres restent ceux d’avant.\nfootprint jobs dit si la tâche aggregate tourne ou échoue."
+                ),
+                (
+                    f"Days of hosts that wait to be computed since {local_times[1]} ({config.timezone}): {days}. The figures "
+                    "stay what they were.\nfootprint jobs says whether the job aggregate runs or fails."
+                ),
+            ),
+        )
 
 
 def exceeded_objectives(store: Store, config: Config, now_us: int) -> Iterator[Alert]:

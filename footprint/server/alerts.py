@@ -16,6 +16,7 @@ from footprint.server.alert_rules import (
     drafted_editions,
     exceeded_objectives,
     failed_jobs,
+    late_aggregation,
     late_releases,
     released_editions,
     silent_agents,
@@ -30,6 +31,7 @@ ANNOUNCED, SETTLED = "announced", "settled"
 ALERT_RULES: tuple[AlertRule, ...] = (
     silent_agents,
     failed_jobs,
+    late_aggregation,
     exceeded_objectives,
     drafted_editions,
     released_editions,
@@ -63,6 +65,7 @@ def dispatch(store: Store, config: Config, now_us: int) -> str:
 _SETTLED_TEXTS = {
     "silent-agent": ("relevés à nouveau", "readings again"),
     "job-failed": ("réussit à nouveau", "succeeds again"),
+    "aggregation-behind": ("a rattrapé son retard", "has caught up"),
     "release-missed": ("a paru", "has been released"),
 }
 

@@ -68,19 +68,14 @@ def _seal_archive(store: Store, config: Config, now_us: int, report_progress: Re
 
 def _verify_archive(store: Store, config: Config, now_us: int, report_progress: ReportProgress) -> str:
     from footprint.core.units import US_PER_DAY  # noqa: PLC0415
-    from footprint.ledger.object_store import ObjectStore  # noqa: PLC0415
-    from footprint.ledger.verifier import verify  # noqa: PLC0415
-    from footprint.queries.energy_balance import energy_balance  # noqa: PLC0415
+    from footprint.queries.ledger_verification import VerificationFailed, verify_ledger  # noqa: PLC0415
 
-    report_progress("sealed files")
-    with ObjectStore(config.sealed_url()).local() as folder:
-        faults, _ = verify(folder)
-    report_progress("balance")
-    unbalanced_hosts = [row["host"] for row in energy_balance(store, config, now_us - 7 * US_PER_DAY, None) if not row["closes"]]
-    faults += [f"the balance of {host} does not close" for host in unbalanced_hosts]
+    report_progress("sealed files and balances")
+    verification = verify_ledger(store, config, now_us - 7 * US_PER_DAY)
+    faults = verification.faults
     if faults:
         raise VerificationFailed("; ".join(faults[:5]) + (f"; and {len(faults) - 5} more" if len(faults) > 5 else ""))
-    return "as it was sealed, and every balance closes"
+    return "; ".join([verification.finding or "nothing to verify", *verification.notes])
 
 
 def _send_alerts(store: Store, config: Config, now_us: int, report_progress: ReportProgress) -> str:
@@ -101,10 +96,6 @@ def _expire_audit_log(store: Store, config: Config, now_us: int, report_progress
 
     report_progress("access log")
     return f"{delete_expired(store, now_us, config.access.log_days)} accesses older than {config.access.log_days} days erased"
-
-
-class VerificationFailed(FootprintError):
-    """Sealed files differ from their digests, or balances do not close."""
 
 
 JOBS: tuple[JobKind, ...] = (

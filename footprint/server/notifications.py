@@ -39,7 +39,7 @@ class Attachment:
 class Message:
     """Message about one event, in plain text."""
 
-    event: str  # silent-agent, job-failed, draft, published, release-missed
+    event: str  # silent-agent, job-failed, aggregation-behind, draft, published, release-missed
     subject: str
     text: str
     at: str  # RFC 3339

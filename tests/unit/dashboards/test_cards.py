@@ -9,6 +9,7 @@ import pytest
 
 from dashboards.pages.quality import silent_agents_card
 from dashboards.parts.day_strip import day_states, day_strip
+from dashboards.parts.notices import balance_finding
 from dashboards.parts.objectives import objectives_card
 from dashboards.translations import translate
 from dashboards.url_state import PageContext
@@ -20,6 +21,7 @@ from footprint.figures import Query, run_query
 from footprint.i18n.formatting import format_estimate, format_local_time
 from footprint.ledger.importers import import_energy
 from footprint.queries.agent_liveness import REPORTING, RETIRED, RETIRED_AFTER_US, SILENT, host_liveness
+from footprint.queries.energy_balance import energy_balance
 from footprint.storage.database import Store
 from tests.support.components import hrefs, page_context, text_of
 from tests.support.contract_files import (
@@ -151,3 +153,14 @@ def test_the_strip_says_how_many_days_sensors_measured(sqlite: Store, tmp_path: 
     shown = text_of(day_strip(context, context.rows()[0]))
     assert "of the expected time measured or modelled" in shown
     assert f"{2 if source == 'nvml-power' else 0} of 2 days measured by sensors" in shown
+
+
+@pytest.mark.parametrize(("language", "word"), [("en", "Pending since"), ("fr", "En attente depuis le")])
+def test_a_day_that_waits_to_be_computed_is_pending_and_closes(walked: Store, tmp_path: Path, language: str, word: str) -> None:
+    more = write(tmp_path / "more.csv", energy_lines(START + 7200, 600))
+    import_energy(walked, more, NOW_US + 1)
+    context = charter_context(walked, language=language)
+    shown = balance_finding(context, energy_balance(walked, context.config, *context.view.bounds(context.config, NOW_US)))
+    assert translate(language, "balance_ok") in shown
+    assert word in shown
+    assert translate(language, "balance_bad", hosts="a") not in shown

@@ -11,6 +11,7 @@ import pytest
 
 from footprint.cli.app import status_of
 from footprint.config import parse_config
+from footprint.core.timestamps import format_instant
 from footprint.ledger.importers import import_energy, import_requests
 from footprint.notebook.attribution_frames import BadFrame, attribute_frames
 from footprint.queries.energy_balance import energy_balance
@@ -164,8 +165,8 @@ def test_a_period_that_does_not_close_says_why(computed: Store, files: tuple[str
     store = Store(f"sqlite:///{tmp_path / 'open.db'}")
     import_energy(store, files[0], NOW_US)
     (row,) = energy_balance(store, facts, None, None)
-    assert not row["closes"]
-    assert "not computed" in row["reason"]
+    assert (row["closes"], row["state"], row["pending_days"], row["reason"]) == (None, "pending", 2, "")
+    assert row["pending_since"] == format_instant(NOW_US)
     compute(store, facts)
     with store.begin() as connection:
         connection.exec_driver_sql(
@@ -173,7 +174,7 @@ def test_a_period_that_does_not_close_says_why(computed: Store, files: tuple[str
             f"{DAY_S + 43_200} AND device_id = (SELECT MIN(device_id) FROM footprint_row)"
         )
     (row,) = energy_balance(store, facts, None, None)
-    assert row["residual_uj"] == -1
+    assert (row["closes"], row["state"], row["residual_uj"]) == (False, "open", -1)
     assert "-1 µJ" in row["reason"]
 
 
@@ -195,10 +196,12 @@ def test_commands_print_what_figures_rest_on(
         assert status_of([command]) == 7, command
     assert status_of(["import", "energy", files[0]]) == 0
     assert status_of(["import", "requests", "r.csv"]) == 0
-    assert status_of(["balance"]) == 6
+    assert [(row["state"], row["closes"], row["pending_days"]) for row in rows("balance")] == [("pending", None, 2)]
+    assert status_of(["balance"]) == status_of(["ledger", "verify"]) == 0
+    assert "days pending since" in capsys.readouterr().err
     assert status_of(["aggregate"]) == 0
     capsys.readouterr()
-    assert [row["closes"] for row in rows("balance")] == [True]
+    assert [(row["state"], row["closes"], row["pending_days"]) for row in rows("balance")] == [("closes", True, 0)]
     assert {row["status"] for row in rows("splits")} == {"ok"}
     assert len(rows("splits", "--shares")) == len(LAW.kinds)
     covered = rows("coverage")
